@@ -1,0 +1,198 @@
+"""Settings: one frozen dataclass, `Config`, and the named presets, which are instances of it.
+
+Every field is a flag of `sumnist train`: `batch_size` is `--batch-size`. The line under a field is its help text.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+from sumnist.errors import ConfigError, RunError
+
+__all__ = ["PRESETS", "Augmentation", "Config", "Encoder", "Fusion", "NumberEncoding", "preset"]
+
+Encoder = Literal["tiny", "fast", "default", "original"]
+Fusion = Literal["exact", "concat", "original"]
+NumberEncoding = Literal["one-hot", "scalar"]
+Augmentation = Literal["none", "affine", "elastic"]
+DigitLoss = Literal["cross-entropy", "softmax-then-cross-entropy"]
+Optimizer = Literal["adam", "adamw"]
+Schedule = Literal["one-cycle", "constant"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """A complete training configuration. Raises `ConfigError`, naming the flag, for a value that makes no sense."""
+
+    preset: str = "default"
+    """the configuration to start from; every other flag changes one thing of it"""
+
+    encoder: Encoder = "default"
+    """image → features"""
+    fusion: Fusion = "exact"
+    """how the number meets the image: computed (exact) or learned (concat, original)"""
+    number_encoding: NumberEncoding = "one-hot"
+    """how the concat fusion is given the number"""
+
+    data_dir: Path | None = None
+    """folder with the four IDX files to train on, instead of the packaged MNIST"""
+    validation: int = 5000
+    """training images held out for validation, stratified by digit; 0 trains on all of them"""
+    largest_number: int = 9
+    """numbers are drawn uniformly from 0 to this one, both included"""
+    augment: Augmentation = "none"
+    """random changes to the training images: none; affine (rotate, scale, shear, shift); elastic (affine and warp)"""
+
+    digit_loss: DigitLoss = "cross-entropy"
+    """loss of the digit; softmax-then-cross-entropy is a widespread mistake, kept for comparison"""
+    digit_weight: float = 1.0
+    """weight of the digit's loss in the joint loss"""
+    sum_weight: float = 1.0
+    """weight of the sum's loss in the joint loss"""
+    label_smoothing: float = 0.0
+    """probability spread over the wrong digits (and sums) in the targets, 0 to 0.5"""
+
+    epochs: int = 15
+    """passes over the training images"""
+    batch_size: int = 256
+    """pairs per step"""
+    optimizer: Optimizer = "adamw"
+    """adam, or adamw (decoupled weight decay)"""
+    lr: float = 4e-3
+    """learning rate: the peak of one-cycle, or the constant"""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """decay of Adam's running mean and of its running square"""
+    weight_decay: float = 0.0
+    """weight decay per unit of learning rate"""
+    schedule: Schedule = "one-cycle"
+    """one-cycle (linear up, then cosine down to zero) or constant"""
+    warmup: float = 0.2
+    """share of all steps that one-cycle spends going up, 0 to 1"""
+    ema: float = 0.0
+    """decay per step of the exponential moving average of the weights, which is what gets saved; 0 turns it off"""
+
+    seed: int = 0
+    """fixes the initial weights, the order of the images, the numbers and the augmentation"""
+    device: str = "auto"
+    """auto (cuda if there is one, else cpu), cpu, cuda, cuda:N, or mps (untested)"""
+    precision: Precision = "auto"
+    """auto (bf16 where the processor is fast at it, else fp32), fp32 or bf16"""
+    threads: int = 0
+    """processor threads; 0 leaves the choice to torch"""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            self._check_choice(field.name)
+        if self.preset not in PRESET_NAMES:
+            raise ConfigError(unknown("preset", self.preset, PRESET_NAMES))
+        if (self.encoder == "original") != (self.fusion == "original"):
+            raise ConfigError(
+                f"--encoder {self.encoder} --fusion {self.fusion}: the original's encoder and fusion are one design; "
+                "use both, or --preset original"
+            )
+        at_least = {"validation": 0, "epochs": 1, "batch_size": 1, "threads": 0, "seed": 0}
+        for name, low in at_least.items():
+            self._require(name, getattr(self, name) >= low, f"a whole number of at least {low}")
+        self._require("seed", self.seed < 2**63, "less than 2^63")
+        self._require("largest_number", 0 <= self.largest_number <= 9, "a whole number from 0 to 9")
+        self._require("lr", 0 < self.lr <= 100, "a number above 0, at most 100, such as 0.003")
+        for name in ("digit_weight", "sum_weight", "weight_decay"):
+            value = getattr(self, name)
+            self._require(name, 0 <= value < math.inf, "a number of at least 0")
+        self._require("sum_weight", self.digit_weight + self.sum_weight > 0, "above 0 when --digit-weight is 0")
+        self._require("label_smoothing", 0 <= self.label_smoothing <= 0.5, "a number from 0 to 0.5")
+        self._require("warmup", 0 <= self.warmup <= 1, "a share from 0 to 1")
+        self._require("ema", 0 <= self.ema < 1, "0 (off) or a decay below 1, such as 0.998")
+        self._require("betas", len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "two numbers from 0 to 1")
+        kind = self.device.split(":")[0]
+        self._require("device", kind in ("auto", "cpu", "cuda", "mps"), "auto, cpu, cuda, cuda:N or mps")
+
+    def _check_choice(self, name: str) -> None:
+        choices = get_args(HINTS[name])
+        value = getattr(self, name)
+        if choices and all(isinstance(choice, str) for choice in choices) and value not in choices:
+            raise ConfigError(unknown(flag(name), value, choices))
+
+    def _require(self, name: str, good: bool, expected: str) -> None:
+        if not good:
+            raise ConfigError(f"{flag(name)} {shown(getattr(self, name))}: expected {expected}")
+
+    def to_json(self) -> str:
+        """This configuration as the text of a `config.json`."""
+        return json.dumps(asdict(self), indent=2, default=str) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str) -> Config:
+        """The configuration in the text of a `config.json`; `source` names the file in messages. Raises `RunError`."""
+        try:
+            values = json.loads(text)
+            if not isinstance(values, dict):
+                raise TypeError(f"a {type(values).__name__}, not an object")
+            strange = sorted(set(values) - set(HINTS))
+            if strange:
+                raise TypeError(f"unknown setting {strange[0]!r}")
+            values["betas"] = tuple(values.get("betas", cls.betas))
+            if values.get("data_dir") is not None:
+                values["data_dir"] = Path(values["data_dir"])
+            return cls(**values)
+        except (ValueError, TypeError, ConfigError) as error:
+            raise RunError(f"{source}: not a configuration of sumnist ({error}): train the run again") from error
+
+
+HINTS: Mapping[str, Any] = get_type_hints(Config)
+PRESET_NAMES = ("fast", "default", "tiny", "original", "original-as-written")
+
+
+def flag(name: str) -> str:
+    """The command-line flag of a field: `batch_size` → `--batch-size`."""
+    return "--" + name.replace("_", "-")
+
+
+def shown(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def unknown(what: str, given: object, known: tuple[str, ...]) -> str:
+    """The message for a name that is not one of `known`, with the nearest of them if one is near."""
+    near = difflib.get_close_matches(str(given).lower(), known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{what} {given}: expected one of {', '.join(known)}{hint}"
+
+
+PRESETS: Mapping[str, Config] = {
+    "fast": Config(
+        preset="fast", encoder="fast", epochs=1, lr=1e-2, optimizer="adam", betas=(0.7, 0.9),
+    ),
+    "default": Config(preset="default", augment="elastic", ema=0.998, weight_decay=0.01),
+    "tiny": Config(preset="tiny", encoder="tiny", epochs=1, lr=1e-2),
+    "original": Config(
+        preset="original", encoder="original", fusion="original", epochs=6, batch_size=128, optimizer="adam",
+        lr=1e-3, betas=(0.9, 0.999),
+    ),
+    "original-as-written": Config(
+        preset="original-as-written", encoder="original", fusion="original", epochs=5, batch_size=128,
+        optimizer="adam", lr=1e-3, betas=(0.9, 0.999), schedule="constant", largest_number=8,
+        digit_loss="softmax-then-cross-entropy",
+    ),
+}  # fmt: skip
+"""The named configurations.
+
+`fast` trains in seconds, `default` in minutes with augmentation. `tiny` is for tests and for looking around.
+`original` is the task author's network and losses on logits, with numbers 0..9 and a schedule that make it work.
+`original-as-written` keeps its mistakes: a softmax before the cross-entropy, and numbers that stop at 8. Its author gives
+neither batch size nor optimizer: 128 and Adam at 1e-3 are assumed here.
+"""
+
+
+def preset(name: str, **changes: Any) -> Config:
+    """The preset `name` with the fields in `changes` replaced. Raises `ConfigError` for an unknown name or bad value."""
+    if name not in PRESETS:
+        raise ConfigError(unknown("--preset", name, PRESET_NAMES))
+    return replace(PRESETS[name], **changes)

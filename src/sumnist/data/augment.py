@@ -1,0 +1,59 @@
+"""Random changes to training images: a whole batch at once, each image its own, one resampling for all of them.
+
+Affine: rotation, scale, shear and shift. Elastic: the affine map plus a smooth random displacement (Simard, Steinkraus and
+Platt, 2003), here noise on a coarse mesh, interpolated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sumnist.config import Augmentation
+
+__all__ = ["Augment", "augmentation"]
+
+ROTATION = math.radians(12)
+SCALE = 0.12
+SHEAR = 0.15
+SHIFT = 2 / 14
+"""2 pixels, in half-widths of the image."""
+MESH = 5
+WARP = 0.055
+"""Standard deviation of a mesh point's displacement, in half-widths of the image: 0.77 pixels."""
+
+
+def augmentation(kind: Augmentation) -> Callable[[Tensor, torch.Generator], Tensor] | None:
+    """The function that `PairBatches` applies for `kind`, or None for "none"."""
+    return None if kind == "none" else Augment(elastic=kind == "elastic")
+
+
+class Augment:
+    """Images `[B, 1, 28, 28]` in [0, 1] → as many, each mapped at random; what comes in from outside is dark."""
+
+    def __init__(self, elastic: bool) -> None:
+        self.elastic = elastic
+
+    def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        count, device = len(image), image.device
+        grid = functional.affine_grid(self.maps(count, generator, device), list(image.shape), align_corners=False)
+        if self.elastic:
+            mesh = torch.randn(count, 2, MESH, MESH, generator=generator, device=device).mul_(WARP)
+            warp = functional.interpolate(mesh, size=(28, 28), mode="bicubic", align_corners=True)  # [B, 2, 28, 28]
+            grid = grid + warp.permute(0, 2, 3, 1)  # [B, 28, 28, 2]
+        return functional.grid_sample(image, grid, align_corners=False)
+
+    def maps(self, count: int, generator: torch.Generator, device: torch.device) -> Tensor:
+        """`count` random affine maps from output to input coordinates, `[B, 2, 3]`."""
+        angle, wide, high, shear, right, down = (
+            torch.rand(6, count, generator=generator, device=device).mul_(2).sub_(1).unbind()
+        )
+        angle, wide, high, shear = angle * ROTATION, 1 + wide * SCALE, 1 + high * SCALE, shear * SHEAR
+        cosine, sine = angle.cos(), angle.sin()
+        rows = [wide * cosine, wide * (shear * cosine - sine), right * SHIFT,
+                high * sine, high * (shear * sine + cosine), down * SHIFT]  # fmt: skip
+        return torch.stack(rows, 1).view(count, 2, 3)

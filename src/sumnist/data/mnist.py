@@ -1,0 +1,133 @@
+"""The 70,000 images of MNIST, packaged; and any other data set in the same IDX format.
+
+MNIST is by Yann LeCun and Corinna Cortes, shared under CC BY-SA 3.0; `LICENSE-MNIST.txt` lies beside the data.
+Nothing is ever downloaded: the downloads of MNIST have failed, on every framework, for years.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.errors import DataError
+
+__all__ = ["DISPUTED_TEST_LABELS", "FILES", "DigitSet", "load_idx_folder", "load_mnist", "parse_idx", "read_idx_bytes"]
+
+Split = Literal["train", "test"]
+
+FILES = {
+    "x_train": "train-images-idx3-ubyte",
+    "y_train": "train-labels-idx1-ubyte",
+    "x_test": "t10k-images-idx3-ubyte",
+    "y_test": "t10k-labels-idx1-ubyte",
+}
+"""The four files of an IDX folder, by their key in `mnist.npz`."""
+
+DISPUTED_TEST_LABELS = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729)
+"""Indices of MNIST test images whose label human raters did not uphold: most gave another label, none, or they did not
+agree. Source: the label-errors study of Northcutt, Athalye and Mueller, 2021, ratings by Mechanical Turk workers."""
+
+
+@dataclass(frozen=True)
+class DigitSet:
+    """Images with their digits.
+
+    `images`: uint8 `[N, 28, 28]`, light ink on dark ground, 0..255. `digits`: int64 `[N]`, 0..9. `name`: where they
+    came from, for messages and records.
+    """
+
+    images: NDArray[np.uint8]
+    digits: NDArray[np.int64]
+    name: str
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 3 or self.images.shape[1:] != (28, 28):
+            shape = "×".join(map(str, self.images.shape[1:])) or "none"
+            raise DataError(f"{self.name}: images of {shape}, expected 28×28: resize them before writing the IDX file")
+        if len(self.images) != len(self.digits):
+            raise DataError(
+                f"{self.name}: {len(self.images):,} images but {len(self.digits):,} labels, expected as many: "
+                "the two files are not a pair"
+            )
+        if len(self.images) == 0:
+            raise DataError(f"{self.name}: no images, expected at least one")
+        low, high = int(self.digits.min()), int(self.digits.max())
+        if low < 0 or high > 9:
+            bad = high if high > 9 else low
+            raise DataError(
+                f"{self.name}: label {bad}, expected digits 0..9: relabel the set or leave those images out"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def load_mnist(split: Split, data_dir: str | Path | None = None) -> DigitSet:
+    """The training (60,000) or test (10,000) images; from the package, or from the IDX folder `data_dir`.
+
+    Raises `DataError` if the folder or a file of it is missing, cut, or not what its header says.
+    """
+    if data_dir is not None:
+        return load_idx_folder(data_dir, split)
+    try:
+        with files("sumnist.data").joinpath("mnist.npz").open("rb") as stream, np.load(stream) as archive:
+            images, digits = archive[f"x_{split}"], archive[f"y_{split}"]
+    except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
+        raise DataError(f"the packaged MNIST cannot be read ({error}): reinstall sumnist") from error
+    return DigitSet(images, digits.astype(np.int64), f"MNIST {split}")
+
+
+def load_idx_folder(folder: str | Path, split: Split) -> DigitSet:
+    """One split of a folder that holds the four IDX files, gzipped or not, flat or under `MNIST/raw` or `raw`."""
+    root = Path(folder)
+    if not root.is_dir():
+        state = "is a file" if root.exists() else "does not exist"
+        raise DataError(f"--data-dir {folder}: {state}, expected a folder with {', '.join(FILES.values())} (or .gz)")
+    image_path, image_data = read_idx_bytes(root, FILES[f"x_{split}"])
+    label_path, label_data = read_idx_bytes(root, FILES[f"y_{split}"])
+    images, digits = parse_idx(image_data, image_path), parse_idx(label_data, label_path)
+    if images.ndim != 3:
+        raise DataError(f"{image_path}: {images.ndim} dimensions, expected 3 (an images file, magic 0x00000803)")
+    if digits.ndim != 1:
+        raise DataError(f"{label_path}: {digits.ndim} dimensions, expected 1 (a labels file, magic 0x00000801)")
+    return DigitSet(images, digits.astype(np.int64), f"{root} {split}")
+
+
+def read_idx_bytes(folder: Path, name: str) -> tuple[Path, bytes]:
+    """The unpacked bytes of the file `name`, or `name.gz`, in `folder`, `folder/MNIST/raw` or `folder/raw`."""
+    for place in (folder, folder / "MNIST" / "raw", folder / "raw"):
+        for path in (place / name, place / f"{name}.gz"):
+            if path.is_file():
+                try:
+                    data = path.read_bytes()
+                    return path, gzip.decompress(data) if path.suffix == ".gz" else data
+                except (OSError, EOFError, zlib.error) as error:
+                    raise DataError(f"{path}: cannot be read ({error}): copy or download it again") from error
+    raise DataError(f"{folder}: no {name} or {name}.gz, expected it there, in MNIST/raw or in raw")
+
+
+def parse_idx(data: bytes, path: str | Path) -> NDArray[np.uint8]:
+    """An IDX file's array of unsigned bytes; `path` is for the messages. Format: magic 0x0000 08 DIMS, sizes, bytes."""
+    if len(data) == 0:
+        raise DataError(f"{path}: empty, expected an IDX file: copy or download it again")
+    if len(data) < 4 or data[:3] != b"\x00\x00\x08" or data[3] not in (1, 3):
+        raise DataError(
+            f"{path}: starts with 0x{data[:4].hex()}, expected 0x00000801 (labels) or 0x00000803 (images): "
+            "not an IDX file of bytes"
+        )
+    header = 4 + 4 * data[3]
+    if len(data) < header:
+        raise DataError(f"{path}: {len(data)} bytes, cut inside the header: copy or download it again")
+    shape = tuple(int(size) for size in np.frombuffer(data, ">u4", data[3], 4))
+    expected = header + int(np.prod(shape, dtype=object))
+    if len(data) != expected:
+        state = "cut short" if len(data) < expected else "too long"
+        raise DataError(f"{path}: {len(data):,} bytes, {state}: its header promises {expected:,}; copy or download it again")
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)

@@ -1,0 +1,74 @@
+"""Every error that Sumnist raises on purpose.
+
+    SumnistError
+    ├── ConfigError       a setting or flag that makes no sense
+    ├── DataError         a data set that is missing, cut, or not what it says it is
+    ├── ImageError        a picture that cannot be read
+    ├── NumberError       a number that the network cannot add
+    ├── RunError          a run folder or checkpoint that is not one, or does not fit
+    ├── TrainingError     training that cannot go on (the loss is not a number)
+    ├── OutputError       a file that cannot be written (no permission, disk full)
+    └── MissingExtraError a part of Sumnist whose libraries are not installed
+
+Each message says what was given, what was expected, and how to mend it. The command line prints the message after
+`sumnist: ` and exits with the class's `exit_code`; it never shows a traceback for one of these.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "ImageError",
+    "MissingExtraError",
+    "NumberError",
+    "OutputError",
+    "RunError",
+    "SumnistError",
+    "TrainingError",
+]
+
+
+class SumnistError(Exception):
+    """Any error of this package; catch this one to catch them all."""
+
+    exit_code = 1
+
+
+class ConfigError(SumnistError):
+    """A setting or flag that makes no sense."""
+
+    exit_code = 2
+
+
+class DataError(SumnistError):
+    """A data set that is missing, cut, or not what it says it is."""
+
+
+class ImageError(SumnistError):
+    """A picture that cannot be read."""
+
+
+class NumberError(SumnistError, ValueError):
+    """A number that the network cannot add."""
+
+    exit_code = 2
+
+
+class RunError(SumnistError):
+    """A run folder or checkpoint that is not one, or does not fit."""
+
+
+class TrainingError(SumnistError):
+    """Training that cannot go on."""
+
+
+class OutputError(SumnistError):
+    """A file that cannot be written."""
+
+
+class MissingExtraError(SumnistError, ImportError):
+    """A part of Sumnist whose libraries are not installed."""
+
+    def __init__(self, library: str, extra: str, what: str) -> None:
+        super().__init__(f'{what} needs {library}, which is not installed; install it with: pip install "sumnist[{extra}]"')

@@ -1,0 +1,124 @@
+"""Fusions: features `[B, F]` and number `[B]` → heads, and heads → outputs.
+
+Each fusion has two methods: `forward` computes the raw heads, `outputs` turns heads into log-probabilities. What the heads
+of a fusion mean is known to that fusion and to `losses` alone; everybody else reads `Outputs`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sumnist.config import Fusion, NumberEncoding
+from sumnist.data.pairs import NUMBERS, SUMS
+
+__all__ = ["ConcatFusion", "ExactFusion", "Heads", "OriginalFusion", "Outputs", "build_fusion"]
+
+BITS = 5
+
+
+class Heads(NamedTuple):
+    """What the network computes, raw. `digit`: logits `[B, 10]`. `sum`: logits `[B, 19]`, bit logits `[B, 5]`, or None
+    where the sum is computed from the digit."""
+
+    digit: Tensor
+    sum: Tensor | None
+
+
+class Outputs(NamedTuple):
+    """Log-probabilities, the same for every network: `digit` `[B, 10]` and `sum` `[B, 19]`."""
+
+    digit: Tensor
+    sum: Tensor
+
+
+def build_fusion(name: Fusion, features: int, number_encoding: NumberEncoding = "one-hot") -> AnyFusion:
+    """The fusion `name` for encoders of width `features`, freshly initialised."""
+    if name == "exact":
+        return ExactFusion(features)
+    if name == "concat":
+        return ConcatFusion(features, number_encoding)
+    return OriginalFusion(features)
+
+
+class ExactFusion(nn.Module):
+    """The sum computed: P(sum = s | image, number) = P(digit = s − number | image). Nothing about it is learned."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.digit = nn.Linear(features, 10)
+
+    def forward(self, features: Tensor, number: Tensor) -> Heads:
+        return Heads(self.digit(features), None)
+
+    def outputs(self, heads: Heads, number: Tensor) -> Outputs:
+        digit = heads.digit.log_softmax(1)  # [B, 10]
+        source = torch.arange(SUMS, device=number.device) - number[:, None]  # [B, 19]: the digit that makes each sum
+        possible = (source >= 0) & (source <= 9)
+        shifted = digit.gather(1, source.clamp(0, 9))
+        return Outputs(digit, shifted.masked_fill(~possible, -torch.inf))
+
+
+class ConcatFusion(nn.Module):
+    """The sum learned: features and number side by side, through one hidden layer, to one logit a sum."""
+
+    def __init__(self, features: int, number_encoding: NumberEncoding = "one-hot", hidden: int = 128) -> None:
+        super().__init__()
+        self.number_encoding = number_encoding
+        width = NUMBERS if number_encoding == "one-hot" else 1
+        self.digit = nn.Linear(features, 10)
+        self.hidden = nn.Linear(features + width, hidden)
+        self.sum = nn.Linear(hidden, SUMS)
+
+    def forward(self, features: Tensor, number: Tensor) -> Heads:
+        if self.number_encoding == "one-hot":
+            encoded = functional.one_hot(number, NUMBERS).to(features.dtype)  # [B, 10]
+        else:
+            encoded = (number[:, None] / (NUMBERS - 1)).to(features.dtype)  # [B, 1]
+        joined = torch.cat([features, encoded], 1)  # [B, F + 10] or [B, F + 1]
+        return Heads(self.digit(features), self.sum(self.hidden(joined).relu()))
+
+    def outputs(self, heads: Heads, number: Tensor) -> Outputs:
+        assert heads.sum is not None
+        return Outputs(heads.digit.log_softmax(1), heads.sum.log_softmax(1))
+
+
+class OriginalFusion(nn.Module):
+    """The task author's: the number as one scalar through three layers, joined to the image's features, then two layers
+    for both answers together; the sum as five bits. No biases anywhere."""
+
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.number = nn.Sequential(
+            nn.Linear(1, 16, bias=False), nn.ReLU(), nn.Linear(16, 32, bias=False), nn.ReLU(),
+            nn.Linear(32, 64, bias=False), nn.ReLU(),
+        )  # fmt: skip
+        self.trunk = nn.Sequential(
+            nn.Linear(features + 64, 256, bias=False), nn.ReLU(), nn.Linear(256, 256, bias=False), nn.ReLU()
+        )
+        self.digit = nn.Linear(256, 10, bias=False)
+        self.sum = nn.Linear(256, BITS, bias=False)
+        self.register_buffer("bits", sum_bits(torch.arange(SUMS)), persistent=False)  # [19, 5]
+
+    def forward(self, features: Tensor, number: Tensor) -> Heads:
+        encoded = self.number(number[:, None].to(features.dtype))  # [B, 64]
+        joined = self.trunk(torch.cat([features, encoded], 1))  # [B, 256]
+        return Heads(self.digit(joined), self.sum(joined))
+
+    def outputs(self, heads: Heads, number: Tensor) -> Outputs:
+        """The product of five Bernoullis over the sums 0..18, renormalised. Bit b with logit z adds z when it is set and 0
+        when not (what both share cancels), so the logit of a sum is the sum of the logits of its bits."""
+        assert heads.sum is not None
+        return Outputs(heads.digit.log_softmax(1), (heads.sum @ self.bits.T).log_softmax(1))
+
+
+AnyFusion = ExactFusion | ConcatFusion | OriginalFusion
+
+
+def sum_bits(total: Tensor) -> Tensor:
+    """The five bits of each sum, lowest first: int64 `[B]` → float32 `[B, 5]`."""
+    return (total[:, None] >> torch.arange(BITS, device=total.device) & 1).float()

@@ -1,0 +1,69 @@
+"""The network of two inputs and two outputs: an encoder for the image, a fusion that the number enters."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sumnist.config import Config, Encoder, Fusion, NumberEncoding
+from sumnist.data.pairs import NUMBERS
+from sumnist.errors import ImageError, NumberError
+from sumnist.model.encoders import FEATURES, build_encoder
+from sumnist.model.fusion import Heads, Outputs, build_fusion
+
+__all__ = ["TwoInputNet"]
+
+
+class TwoInputNet(nn.Module):
+    """image `[B, 1, 28, 28]` in [0, 1] and number int64 `[B]` in 0..9 → log-probabilities of digit and sum.
+
+    >>> net = TwoInputNet("tiny", fusion="exact").eval()
+    >>> digit, total = net(torch.zeros(3, 1, 28, 28), torch.tensor([0, 5, 9]))
+    >>> digit.shape, total.shape
+    (torch.Size([3, 10]), torch.Size([3, 19]))
+    """
+
+    def __init__(
+        self, encoder: Encoder = "default", fusion: Fusion = "exact", number_encoding: NumberEncoding = "one-hot"
+    ) -> None:
+        super().__init__()
+        self.encoder = build_encoder(encoder)
+        self.fusion = build_fusion(fusion, FEATURES[encoder], number_encoding)
+
+    @classmethod
+    def from_config(cls, config: Config) -> TwoInputNet:
+        """The network that `config` describes, freshly initialised."""
+        return cls(config.encoder, config.fusion, config.number_encoding)
+
+    def heads(self, image: Tensor, number: Tensor) -> Heads:
+        """What the network computes, raw: what `losses` and nobody else should look at."""
+        check_inputs(image, number)
+        return self.fuse(self.encoder(image), number)
+
+    def forward(self, image: Tensor, number: Tensor) -> Outputs:
+        """Log-probabilities of digit `[B, 10]` and sum `[B, 19]`. Raises `NumberError` for a number outside 0..9."""
+        return self.outputs(self.heads(image, number), number)
+
+    def fuse(self, features: Tensor, number: Tensor) -> Heads:
+        """Heads from features `[B, F]`: the rest of the network, once the encoder has seen the image."""
+        heads: Heads = self.fusion(features, number)
+        return heads
+
+    def outputs(self, heads: Heads, number: Tensor) -> Outputs:
+        """Log-probabilities from heads, in float32 whatever the heads were computed in."""
+        return self.fusion.outputs(Heads(heads.digit.float(), None if heads.sum is None else heads.sum.float()), number)
+
+
+def check_inputs(image: Tensor, number: Tensor) -> None:
+    """Raise `NumberError` or `ImageError` for inputs that the network would answer with nonsense."""
+    if torch.compiler.is_compiling():
+        return
+    if image.ndim != 4 or image.shape[1:] != (1, 28, 28):
+        raise ImageError(f"image of shape {list(image.shape)}: expected [B, 1, 28, 28]")
+    if number.dtype != torch.int64 or number.shape != image.shape[:1]:
+        raise NumberError(
+            f"number of type {number.dtype} and shape {list(number.shape)}: expected torch.int64 of shape [{len(image)}]"
+        )
+    wrong = number[(number < 0) | (number >= NUMBERS)]
+    if len(wrong):
+        raise NumberError(f"number {int(wrong[0])}: expected a whole number from 0 to 9")
