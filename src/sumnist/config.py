@@ -99,19 +99,22 @@ class Config:
             )
         at_least = {"validation": 0, "epochs": 1, "batch_size": 1, "threads": 0, "seed": 0}
         for name, low in at_least.items():
-            self._require(name, getattr(self, name) >= low, f"a whole number of at least {low}")
+            value = getattr(self, name)
+            self._require(name, isinstance(value, int) and value >= low, f"a whole number of at least {low}")
         self._require("seed", self.seed < 2**63, "less than 2^63")
-        self._require("largest_number", 0 <= self.largest_number <= 9, "a whole number from 0 to 9")
-        self._require("lr", 0 < self.lr <= 100, "a number above 0, at most 100, such as 0.003")
+        self._require("largest_number", self.largest_number in range(10), "a whole number from 0 to 9")
+        self._require("lr", is_number(self.lr) and 0 < self.lr <= 100, "a number above 0, at most 100, such as 0.003")
         for name in ("digit_weight", "sum_weight", "weight_decay"):
             value = getattr(self, name)
-            self._require(name, 0 <= value < math.inf, "a number of at least 0")
+            self._require(name, is_number(value) and 0 <= value < math.inf, "a number of at least 0")
         self._require("sum_weight", self.digit_weight + self.sum_weight > 0, "above 0 when --digit-weight is 0")
-        self._require("label_smoothing", 0 <= self.label_smoothing <= 0.5, "a number from 0 to 0.5")
-        self._require("warmup", 0 <= self.warmup <= 1, "a share from 0 to 1")
-        self._require("ema", 0 <= self.ema < 1, "0 (off) or a decay below 1, such as 0.998")
-        self._require("betas", len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "two numbers from 0 to 1")
-        kind = self.device.split(":")[0]
+        smoothing = self.label_smoothing
+        self._require("label_smoothing", is_number(smoothing) and 0 <= smoothing <= 0.5, "a number from 0 to 0.5")
+        self._require("warmup", is_number(self.warmup) and 0 <= self.warmup <= 1, "a share from 0 to 1")
+        self._require("ema", is_number(self.ema) and 0 <= self.ema < 1, "0 (off) or a decay below 1, such as 0.998")
+        betas = len(self.betas) == 2 and all(is_number(beta) and 0 <= beta < 1 for beta in self.betas)
+        self._require("betas", betas, "two numbers from 0 to 1")
+        kind = str(self.device).split(":")[0]
         self._require("device", kind in ("auto", "cpu", "cuda", "mps"), "auto, cpu, cuda, cuda:N or mps")
 
     def _check_choice(self, name: str) -> None:
@@ -153,6 +156,10 @@ PRESET_NAMES = ("fast", "default", "tiny", "original", "original-as-written")
 def flag(name: str) -> str:
     """The command-line flag of a field: `batch_size` → `--batch-size`."""
     return "--" + name.replace("_", "-")
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float)
 
 
 def shown(value: object) -> str:

@@ -49,11 +49,13 @@ LOOK_EVERY = 20
 
 @dataclass(frozen=True)
 class RunResult:
-    """A trained network and where it lies; `seconds` is the training alone, from data in memory to final weights."""
+    """A trained network and where it lies. `seconds`: the training alone, from data in memory to final weights.
+    `metrics`: the rows of `metrics.jsonl`."""
 
     net: TwoInputNet
     folder: Path
     seconds: float
+    metrics: list[dict[str, float]]
     finished: bool
 
 
@@ -108,7 +110,7 @@ def train(config: Config, out: Path, overwrite: bool = False, progress: bool = T
     folder.finish({"finished": finished, "epochs": epoch + finished, "steps": step, "train_images": len(training),
                    **clock.read(), "device": str(device), "threads": torch.get_num_threads(),
                    "precision": "bf16" if bf16 else "fp32", "parameters": count_parameters(net)})  # fmt: skip
-    return RunResult(trained.eval(), out, clock.read()["seconds"], finished)
+    return RunResult(trained.eval(), out, clock.read()["seconds"], folder.metrics, finished)
 
 
 def training_step(
@@ -283,11 +285,13 @@ class RunFolder:
         self.record: dict[str, Any] = {"started": now(), "seed": config.seed, **describe_machine()}
         write_atomically(path / CONFIG, config.to_json())
         self.write_record()
+        self.metrics: list[dict[str, float]] = []
         self.board = tensorboard(path)
 
     def add_epoch(self, row: dict[str, float], net: TwoInputNet) -> None:
         """Append `row` to the metrics, if it is not empty, and save the weights."""
         if row:
+            self.metrics.append(row)
             try:
                 with (self.path / METRICS).open("a") as stream:
                     stream.write(json.dumps(row) + "\n")

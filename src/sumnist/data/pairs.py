@@ -136,23 +136,17 @@ def hold_out(digits: NDArray[np.int64], count: int, seed: int = 0) -> tuple[NDAr
     """Indices (rest, held out), `count` of them held out in proportion to the digits; the same for the same arguments."""
     if count >= len(digits):
         raise ConfigError(f"--validation {count}: expected fewer than the {len(digits):,} training images there are")
-    rank = _stratified_rank(digits, seed)
-    chosen = np.zeros(len(digits), bool)
-    chosen[rank[:count]] = True
-    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+    random = np.random.default_rng(seed)
+    place = np.empty(len(digits))
+    for digit in np.unique(digits):  # spread each digit evenly over 0..1, then take the first stretch of all together
+        where = np.flatnonzero(digits == digit)
+        place[where] = (random.permutation(len(where)) + random.random()) / len(where)
+    order = np.argsort(place, kind="stable")
+    return np.sort(order[count:]), np.sort(order[:count])
 
 
 def folds(digits: NDArray[np.int64], count: int = 5, seed: int = 0) -> list[NDArray[np.int64]]:
     """`count` disjoint index sets that cover all of `digits`, each with every digit in proportion."""
-    rank = _stratified_rank(digits, seed)
-    return [np.sort(rank[start::count]) for start in range(count)]
-
-
-def _stratified_rank(digits: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """A random order of the indices in which every stretch holds the digits in proportion."""
-    random = np.random.default_rng(seed)
-    place = np.empty(len(digits))
-    for digit in np.unique(digits):
-        where = np.flatnonzero(digits == digit)
-        place[where] = (random.permutation(len(where)) + random.random()) / len(where)
-    return np.argsort(place, kind="stable")
+    shuffled = np.random.default_rng(seed).permutation(len(digits))
+    by_digit = shuffled[np.argsort(digits[shuffled], kind="stable")]
+    return [np.sort(by_digit[start::count]) for start in range(count)]

@@ -1,0 +1,40 @@
+# `make` and `make test` are all that a newcomer needs; the rest is for those who change things.
+
+VENV := .venv
+BIN := $(VENV)/bin
+SUMNIST := $(BIN)/sumnist
+CANDIDATES := python3.11 python3 python3.12 python3.13
+PYTHON ?= $(shell for p in $(CANDIDATES); do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+
+.PHONY: main setup test check bench docs clean
+
+main: setup  ## train on all of MNIST with the exact and with a learned fusion, measure both on the grid, read a picture
+	$(SUMNIST) train --preset fast --fusion exact --validation 0 --out runs/fast-exact --overwrite
+	$(SUMNIST) train --preset fast --fusion concat --epochs 4 --validation 0 --out runs/fast-concat --overwrite
+	$(SUMNIST) evaluate runs/fast-exact
+	$(SUMNIST) evaluate runs/fast-concat
+	$(SUMNIST) compare runs/fast-exact runs/fast-concat
+	$(SUMNIST) predict examples/five.png --number 7 --model runs/fast-exact
+
+setup: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer with venv found; install one, or: make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+test: setup  ## every test; set MARK='not heavy' to leave out those that train
+	$(BIN)/python -m pytest -n 2 $(if $(MARK),-m "$(MARK)")
+
+check: setup  ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: setup  ## rewrite the generated parts of the README and docs/ from the committed result rows
+	$(BIN)/python scripts/write_docs.py
+
+clean:  ## remove the environment and the runs
+	rm -rf $(VENV) runs dist .pytest_cache .mypy_cache .ruff_cache

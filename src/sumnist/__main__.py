@@ -1,0 +1,5 @@
+"""`python -m sumnist` is `sumnist`."""
+
+from sumnist.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,240 @@
+"""The command line: the one place that prints and exits. Each command is a dataclass whose fields are its flags."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from sumnist.config import PRESET_NAMES, Config, preset, unknown
+from sumnist.errors import ConfigError, MissingExtraError, SumnistError
+from sumnist.files import write_atomically
+
+__all__ = ["main"]
+
+USAGE = """\
+usage: sumnist COMMAND [OPTIONS]
+
+Reads a handwritten digit, adds a number to it, and says how sure it is of both.
+
+commands:
+  train      train a network on MNIST, or on your own IDX files
+  evaluate   measure a trained network on every test image with every number
+  predict    read pictures: sumnist predict five.png --number 7
+  demo       random test images and random numbers, drawn in the terminal with both answers
+  graph      draw a preset's network as an SVG picture
+  compare    put evaluated runs side by side in one table
+
+`sumnist COMMAND --help` lists a command's options.
+"""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a network and leave a run folder: config, record, metrics, weights."""
+
+    config: tyro.conf.OmitArgPrefixes[Config] = field(default_factory=Config)
+    out: Path | None = None
+    """folder for the run (default: runs/PRESET-FUSION-seedN)"""
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
+    """replace the run that --out holds"""
+
+    def run(self) -> int:
+        from sumnist.training import train
+
+        config = self.config
+        out = self.out or Path("runs") / f"{config.preset}-{config.fusion}-seed{config.seed}"
+        result = train(config, out, overwrite=self.overwrite)
+        last = result.metrics[-1] if result.metrics else {}
+        measured = "on the training images as they came by"
+        digit, total = last.get("train_digit", 0.0), last.get("train_sum", 0.0)
+        if "validation_digit" in last:
+            measured, digit, total = "on the held-out images", last["validation_digit"], last["validation_sum"]
+        print(f"{out}: {result.seconds:.1f} s of training; {measured}: digit {digit:.2%}, sum {total:.2%}")
+        return 0 if result.finished else 130
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a run on the grid: every test image with every number. Writes evaluation.json and plots into the run."""
+
+    run_folder: Annotated[Path, tyro.conf.arg(name="run", metavar="RUN"), tyro.conf.Positional]
+    """folder that `sumnist train` wrote"""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """print JSON instead of a table"""
+
+    def run(self) -> int:
+        from sumnist.report import evaluate_run, table
+
+        evaluation = evaluate_run(self.run_folder)
+        print(json.dumps(evaluation.as_dict(), indent=2) if self.json else table(evaluation))
+        return 0
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Read pictures of one digit each, light on dark or dark on light, and add a number."""
+
+    pictures: Annotated[list[Path], tyro.conf.arg(metavar="PICTURE..."), tyro.conf.Positional]
+    """picture files, 28×28 or larger"""
+    number: str
+    """the number to add"""
+    model: Path | None = None
+    """run folder of the network to use (default: the newest in runs/)"""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """print a line of JSON per picture"""
+
+    def run(self) -> int:
+        from sumnist.reader import Reader, check_number
+
+        number, failed = check_number(self.number), 0
+        reader = Reader(self.model or newest_run())
+        for picture in self.pictures:
+            try:
+                reading = reader.read(picture, number)
+            except SumnistError as error:
+                if len(self.pictures) == 1:
+                    raise
+                failed += 1
+                print(f"sumnist: {error}", file=sys.stderr)
+                continue
+            if self.json:
+                print(json.dumps({"picture": str(picture), **reading.as_dict()}))
+            else:
+                print(f"{picture}: {reading}")
+        return 1 if failed else 0
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The task itself: random test images and random numbers, drawn with both answers, right and wrong marked."""
+
+    count: int = 6
+    """how many pairs"""
+    seed: int | None = None
+    """draw the same pairs again (default: new ones every time)"""
+    model: Path | None = None
+    """run folder of the network to use (default: the newest in runs/)"""
+
+    def run(self) -> int:
+        from sumnist.demo import demo
+        from sumnist.reader import Reader
+
+        if self.count < 1:
+            raise ConfigError(f"--count {self.count}: expected a whole number of at least 1")
+        seed = int.from_bytes(os.urandom(4)) if self.seed is None else self.seed
+        print(demo(Reader(self.model or newest_run()), self.count, seed))
+        return 0
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Draw a network, both inputs to both outputs, as an SVG picture."""
+
+    config: tyro.conf.OmitArgPrefixes[Config] = field(default_factory=Config)
+    out: Path | None = None
+    """file to write (default: print the SVG)"""
+
+    def run(self) -> int:
+        from sumnist.graph import draw
+
+        picture = draw(self.config)
+        if self.out is None:
+            print(picture)
+        else:
+            write_atomically(self.out, picture)
+            print(f"{self.out}: written")
+        return 0
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Put evaluated runs side by side in one table."""
+
+    runs: Annotated[list[Path], tyro.conf.arg(metavar="RUN..."), tyro.conf.Positional]
+    """run folders that `sumnist evaluate` has measured"""
+
+    def run(self) -> int:
+        from sumnist.report import compare_runs
+
+        print(compare_runs(self.runs))
+        return 0
+
+
+Command = Train | Evaluate | Predict | Demo | Graph | Compare
+COMMANDS: dict[str, type[Command]] = {
+    "train": Train, "evaluate": Evaluate, "predict": Predict, "demo": Demo, "graph": Graph, "compare": Compare,
+}  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status: 0, or 1 for what failed, 2 for what was asked wrongly, 130 after Ctrl-C."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return run(given)
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "safetensors", "tqdm", "matplotlib"):
+            raise
+        return complain(MissingExtraError(error.name, "train", f"sumnist {given[0]}"))
+    except SumnistError as error:
+        return complain(error)
+    except KeyboardInterrupt:
+        print("sumnist: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does: nothing to complain about
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def run(given: list[str]) -> int:
+    if not given or given[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0 if given else 2
+    if given[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"sumnist {version('sumnist')}")
+        return 0
+    name, rest = given[0], given[1:]
+    if name not in COMMANDS:
+        raise ConfigError(unknown("command", name, tuple(COMMANDS)))
+    return parse(name, rest).run()
+
+
+def parse(name: str, rest: list[str]) -> Command:
+    """The command with its flags; those of a configuration start from the preset that `--preset` names."""
+    kind = COMMANDS[name]
+    if kind in (Train, Graph):
+        return tyro.cli(kind, prog=f"sumnist {name}", args=rest, default=kind(config=preset(preset_flag(rest))))
+    return tyro.cli(kind, prog=f"sumnist {name}", args=rest)
+
+
+def preset_flag(rest: list[str]) -> str:
+    """The value of `--preset` among `rest`; "default" without one. Raises `ConfigError` for an unknown preset."""
+    for place, word in enumerate(rest):
+        flag, equals, value = word.partition("=")
+        if flag == "--preset":
+            name = value if equals else rest[place + 1] if place + 1 < len(rest) else ""
+            if name and name not in PRESET_NAMES:
+                raise ConfigError(unknown("--preset", name, PRESET_NAMES))
+            return name or "default"
+    return "default"
+
+
+def complain(error: SumnistError) -> int:
+    print(f"sumnist: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def newest_run() -> Path:
+    """The run in `runs/` that was written last. Raises `ConfigError` if there is none."""
+    runs = [path.parent for path in Path("runs").glob("*/model.safetensors")]
+    if not runs:
+        raise ConfigError("no --model given and no run in runs/: name a run folder, or train one with `sumnist train`")
+    return max(runs, key=lambda folder: (folder / "model.safetensors").stat().st_mtime)

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader
+
+from sumnist.data.augment import Augment
+from sumnist.data.mnist import DigitSet
+from sumnist.data.pairs import PairBatches, PairDataset, draw_numbers, folds, hold_out
+from sumnist.errors import ConfigError
+
+CPU = torch.device("cpu")
+
+
+def splitmix64(value: int) -> int:
+    """The mixer on Python integers, as published."""
+    mask = 2**64 - 1
+    value = (value + 0x9E3779B97F4A7C15) & mask
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & mask
+    return value ^ (value >> 31)
+
+
+@given(st.integers(0, 2**63 - 1), st.integers(0, 10_000), st.integers(0, 10**9), st.integers(0, 9))
+@settings(max_examples=50)
+def test_a_number_is_the_same_as_by_the_published_mixer(seed: int, epoch: int, index: int, largest: int) -> None:
+    key = splitmix64(splitmix64(seed) ^ epoch)
+    expected = ((splitmix64((key + index) % 2**64) >> 32) * (largest + 1)) >> 32
+    assert draw_numbers(seed, epoch, index, largest) == expected
+
+
+def test_numbers_are_uniform_with_both_ends() -> None:
+    counts = np.bincount(draw_numbers(0, 0, np.arange(1_000_000)), minlength=10)
+    assert len(counts) == 10
+    chi_square = float(((counts - 100_000) ** 2 / 100_000).sum())
+    assert chi_square < 27.9  # the 99.9 % point with 9 degrees of freedom
+
+
+def test_numbers_of_neighbouring_epochs_and_seeds_are_unrelated() -> None:
+    index = np.arange(100_000)
+    first = draw_numbers(3, 0, index)
+    for other in (draw_numbers(3, 1, index), draw_numbers(4, 0, index), draw_numbers(3, 0, index + 1)):
+        assert abs(float((first == other).mean()) - 0.1) < 0.005
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker")  # so it does, on two cores
+def test_numbers_are_the_same_with_no_loader_workers_and_with_four(mnist_train: DigitSet) -> None:
+    part = DigitSet(mnist_train.images[:200], mnist_train.digits[:200], "part")
+    drawn = []
+    for workers in (0, 4):
+        pairs = PairDataset(part, seed=5)
+        pairs.set_epoch(2)
+        loader = DataLoader(pairs, batch_size=32, num_workers=workers)
+        drawn.append(torch.cat([number for _, number, _, _ in loader]))
+    assert torch.equal(drawn[0], drawn[1])
+
+
+def test_each_epoch_draws_fresh_numbers(mnist_train: DigitSet) -> None:
+    pairs = PairDataset(mnist_train)
+    first = [int(pairs[i].number) for i in range(100)]
+    pairs.set_epoch(1)
+    assert first != [int(pairs[i].number) for i in range(100)]
+
+
+def test_an_item_holds_the_image_and_both_answers(mnist_train: DigitSet) -> None:
+    image, number, digit, total = PairDataset("train", seed=1)[0]
+    assert image.shape == (1, 28, 28)
+    assert image.dtype == torch.float32
+    assert np.array_equal((image[0].numpy() * 255).round(), mnist_train.images[0])
+    assert int(digit) == 5
+    assert int(total) == 5 + int(number)
+
+
+def test_a_dataset_ends_so_that_a_plain_loop_over_it_stops(mnist_train: DigitSet) -> None:
+    part = DigitSet(mnist_train.images[:3], mnist_train.digits[:3], "part")
+    assert len(list(PairDataset(part))) == 3  # type: ignore[call-overload]
+
+
+def test_an_unknown_split_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"^PairDataset\('validation'\): expected 'train', 'test' or a DigitSet$"):
+        PairDataset("validation")
+
+
+def test_batches_hold_every_image_once_with_the_numbers_of_the_dataset(mnist_train: DigitSet) -> None:
+    part = DigitSet(mnist_train.images[:1000], mnist_train.digits[:1000], "part")
+    pairs = PairDataset(part, seed=7)
+    pairs.set_epoch(3)
+    expected = sorted((image.numpy().tobytes(), int(number), int(total)) for image, number, _, total in map(pairs.__getitem__, range(1000)))
+    batches = PairBatches(part, 64, seed=7, device=CPU)
+    got = [
+        (image.numpy().tobytes(), int(number), int(total))
+        for batch in batches.epoch(3)
+        for image, number, _, total in zip(*batch, strict=True)
+    ]
+    assert len(batches) == 16
+    assert sorted(got) == expected
+
+
+def test_batches_come_in_another_order_each_epoch_and_the_same_for_the_same_epoch(mnist_train: DigitSet) -> None:
+    part = DigitSet(mnist_train.images[:500], mnist_train.digits[:500], "part")
+    first, again, other = (
+        torch.cat([b.digit for b in PairBatches(part, 50, 0, CPU).epoch(epoch)]) for epoch in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_held_out_images_are_apart_from_the_rest_and_hold_every_digit_in_proportion(mnist_train: DigitSet) -> None:
+    rest, held = hold_out(mnist_train.digits, 5000)
+    assert len(held) == 5000
+    assert sorted([*rest, *held]) == list(range(60_000))
+    share = np.bincount(mnist_train.digits, minlength=10) / 60_000
+    assert np.abs(np.bincount(mnist_train.digits[held]) - 5000 * share).max() <= 2
+
+
+def test_holding_out_everything_is_an_error() -> None:
+    with pytest.raises(ConfigError) as caught:
+        hold_out(np.zeros(100, np.int64), 100)
+    assert str(caught.value) == "--validation 100: expected fewer than the 100 training images there are"
+
+
+def test_folds_are_disjoint_and_cover_everything_with_every_digit_in_proportion(mnist_train: DigitSet) -> None:
+    parts = folds(mnist_train.digits)
+    assert sorted(np.concatenate(parts)) == list(range(60_000))
+    for part in parts:
+        assert np.abs(np.bincount(mnist_train.digits[part]) - np.bincount(mnist_train.digits) / 5).max() <= 2
+
+
+@pytest.mark.parametrize("elastic", [False, True])
+def test_augmentation_changes_every_image_its_own_way_and_repeats_with_the_generator(
+    mnist_train: DigitSet, elastic: bool
+) -> None:
+    image = torch.tensor(mnist_train.images[:1]).float().div(255)[None].repeat(8, 1, 1, 1)
+    augment = Augment(elastic)
+    first = augment(image, torch.Generator().manual_seed(1))
+    assert first.shape == image.shape
+    assert torch.equal(first, augment(image, torch.Generator().manual_seed(1)))
+    assert len({one.numpy().tobytes() for one in first}) == 8
+    assert 0 <= float(first.min()) <= float(first.max()) <= 1.0001
+    # A moved digit keeps its ink, give or take what scaling does to its area and what leaves the picture.
+    assert (first.sum((1, 2, 3)) / image.sum((1, 2, 3))).sub(1).abs().max() < 0.45
+
+
+def test_augmentation_without_randomness_leaves_the_image_alone(
+    mnist_train: DigitSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ROTATION", "SCALE", "SHEAR", "SHIFT", "WARP"):
+        monkeypatch.setattr(f"sumnist.data.augment.{name}", 0.0)
+    image = torch.tensor(mnist_train.images[:4]).float().div(255)[:, None]
+    assert torch.allclose(Augment(True)(image, torch.Generator().manual_seed(0)), image, atol=1e-4)
