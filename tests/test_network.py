@@ -22,7 +22,11 @@ VARIANTS = {
     f"{encoder}-{fusion}-{encoding}": preset("tiny", encoder=encoder, fusion=fusion, number_encoding=encoding)
     for encoder in ("tiny", "fast", "default")
     for fusion, encoding in (("exact", "one-hot"), ("concat", "one-hot"), ("concat", "scalar"))
-} | {"original": preset("original")}
+} | {
+    "original": preset("original"),
+    "original-classes": preset("original", sum_target="classes"),
+    "tiny-concat-bits": preset("tiny", fusion="concat", sum_target="bits"),
+}
 
 
 @pytest.fixture(params=sorted(VARIANTS))
@@ -155,7 +159,7 @@ def test_the_original_has_the_parameters_that_its_layers_add_up_to() -> None:
     image = convolutions + 64 * 20 * 20 * 256
     number = 1 * 16 + 16 * 32 + 32 * 64
     joined = (256 + 64) * 256 + 256 * 256 + 256 * 10 + 256 * 5
-    assert count_parameters(TwoInputNet("original", "original")) == image + number + joined == 6_772_272
+    assert count_parameters(TwoInputNet("original", "original", sum_target="bits")) == image + number + joined == 6_772_272
 
 
 def test_without_biases_the_originals_number_path_is_one_scalar_in_disguise() -> None:

@@ -17,7 +17,7 @@ LAYERS = [
     {"errors", "config", "files", "record"},
     {"data.mnist", "data.pairs", "data.augment"},
     {"model.encoders", "model.fusion", "model.network", "model.losses", "model.checkpoint"},
-    {"evaluation", "images"},
+    {"evaluation", "images", "dataflow"},
     {"training", "plots", "reader", "graph"},
     {"report", "demo"},
     {"cli", "__main__", "__init__"},

@@ -167,7 +167,7 @@ def test_an_unwritable_place_is_an_error(small_config: Config, tmp_path: Path) -
         train(small_config, tmp_path / "file" / "run", progress=False)
     assert str(caught.value) == (
         f"{tmp_path / 'file' / 'run'}: cannot be written (not a directory): "
-        "free some space or name another place with --out"
+        "free some space or choose another place"
     )
 
 
@@ -183,7 +183,7 @@ def test_a_full_disk_is_an_error_and_leaves_the_old_file(tmp_path: Path, monkeyp
         write_atomically(target, "new")
     monkeypatch.undo()
     assert str(caught.value) == (
-        f"{target}: cannot be written (no space left on device): free some space or name another place with --out"
+        f"{target}: cannot be written (no space left on device): free some space or choose another place"
     )
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]

@@ -8,13 +8,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from sumnist.config import PRESET_NAMES, Config, preset, unknown
 from sumnist.errors import ConfigError, MissingExtraError, SumnistError
 from sumnist.files import write_atomically
+
+if TYPE_CHECKING:
+    from sumnist.reader import Reading
 
 __all__ = ["main"]
 
@@ -66,13 +69,15 @@ class Evaluate:
 
     run_folder: Annotated[Path, tyro.conf.arg(name="run", metavar="RUN"), tyro.conf.Positional]
     """folder that `sumnist train` wrote"""
+    data_dir: Path | None = None
+    """IDX folder to measure on (default: the data set that the run was trained on)"""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """print JSON instead of a table"""
 
     def run(self) -> int:
         from sumnist.report import evaluate_run, table
 
-        evaluation = evaluate_run(self.run_folder)
+        evaluation = evaluate_run(self.run_folder, self.data_dir)
         print(json.dumps(evaluation.as_dict(), indent=2) if self.json else table(evaluation))
         return 0
 
@@ -93,8 +98,8 @@ class Predict:
     def run(self) -> int:
         from sumnist.reader import Reader, check_number
 
-        number, failed = check_number(self.number), 0
         reader = Reader(self.model or newest_run())
+        number, failed = check_number(whole(self.number), reader.exact), 0
         for picture in self.pictures:
             try:
                 reading = reader.read(picture, number)
@@ -107,7 +112,7 @@ class Predict:
             if self.json:
                 print(json.dumps({"picture": str(picture), **reading.as_dict()}))
             else:
-                print(f"{picture}: {reading}")
+                print(described(str(picture), reading))
         return 1 if failed else 0
 
 
@@ -123,13 +128,11 @@ class Demo:
     """run folder of the network to use (default: the newest in runs/)"""
 
     def run(self) -> int:
-        from sumnist.demo import demo
+        from sumnist.demo import Look, demo
         from sumnist.reader import Reader
 
-        if self.count < 1:
-            raise ConfigError(f"--count {self.count}: expected a whole number of at least 1")
         seed = int.from_bytes(os.urandom(4)) if self.seed is None else self.seed
-        print(demo(Reader(self.model or newest_run()), self.count, seed))
+        print(demo(Reader(self.model or newest_run()), self.count, seed, Look.of(sys.stdout)))
         return 0
 
 
@@ -225,6 +228,33 @@ def preset_flag(rest: list[str]) -> str:
                 raise ConfigError(unknown("--preset", name, PRESET_NAMES))
             return name or "default"
     return "default"
+
+
+def whole(text: str) -> int | str:
+    """The whole number that `text` writes, or `text` itself, for `check_number` to complain about."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def described(name: str, reading: Reading) -> str:
+    """A reading for people: both answers, each with its probability and that of the next best ones."""
+    digits = list(range(len(reading.digit_probabilities)))
+    return "\n".join(
+        [
+            name,
+            f"  digit {reading.digit:4}  {ranked(digits, reading.digit_probabilities)}",
+            f"  sum   {reading.sum:4}  {ranked(list(reading.sums), reading.sum_probabilities)}"
+            f"  ({reading.digit} + {reading.number})",
+        ]
+    )
+
+
+def ranked(answers: list[int], probabilities: Sequence[float]) -> str:
+    """The probability of the best answer, and the two after it."""
+    best = sorted(zip(probabilities, answers, strict=True), reverse=True)
+    return f"{best[0][0]:7.2%}  then " + ", ".join(f"{answer} {chance:.2%}" for chance, answer in best[1:3])
 
 
 def complain(error: SumnistError) -> int:

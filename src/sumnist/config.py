@@ -15,11 +15,12 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from sumnist.errors import ConfigError, RunError
 
-__all__ = ["PRESETS", "Augmentation", "Config", "Encoder", "Fusion", "NumberEncoding", "preset"]
+__all__ = ["PRESETS", "Augmentation", "Config", "Encoder", "Fusion", "NumberEncoding", "SumTarget", "preset"]
 
 Encoder = Literal["tiny", "fast", "default", "original"]
 Fusion = Literal["exact", "concat", "original"]
 NumberEncoding = Literal["one-hot", "scalar"]
+SumTarget = Literal["classes", "bits"]
 Augmentation = Literal["none", "affine", "elastic"]
 DigitLoss = Literal["cross-entropy", "softmax-then-cross-entropy"]
 Optimizer = Literal["adam", "adamw"]
@@ -40,6 +41,8 @@ class Config:
     """how the number meets the image: computed (exact) or learned (concat, original)"""
     number_encoding: NumberEncoding = "one-hot"
     """how the concat fusion is given the number"""
+    sum_target: SumTarget = "classes"
+    """what a learned fusion predicts: one of the sums 0..18 (classes), or their five bits"""
 
     data_dir: Path | None = None
     """folder with the four IDX files to train on, instead of the packaged MNIST"""
@@ -180,12 +183,12 @@ PRESETS: Mapping[str, Config] = {
     "default": Config(preset="default", augment="elastic", ema=0.998, weight_decay=0.01),
     "tiny": Config(preset="tiny", encoder="tiny", epochs=1, lr=1e-2),
     "original": Config(
-        preset="original", encoder="original", fusion="original", epochs=6, batch_size=128, optimizer="adam",
+        preset="original", encoder="original", fusion="original", sum_target="bits", epochs=6, batch_size=128, optimizer="adam",
         lr=1e-3, betas=(0.9, 0.999),
     ),
     "original-as-written": Config(
-        preset="original-as-written", encoder="original", fusion="original", epochs=5, batch_size=128,
-        optimizer="adam", lr=1e-3, betas=(0.9, 0.999), schedule="constant", largest_number=8,
+        preset="original-as-written", encoder="original", fusion="original", sum_target="bits", epochs=5,
+        batch_size=128, optimizer="adam", lr=1e-3, betas=(0.9, 0.999), schedule="constant", largest_number=8,
         digit_loss="softmax-then-cross-entropy",
     ),
 }  # fmt: skip

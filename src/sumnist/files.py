@@ -35,4 +35,4 @@ def make_folder(path: Path) -> None:
 def cannot_write(path: Path, error: OSError) -> OutputError:
     """The error to raise when `path` could not be written."""
     reason = (error.strerror or str(error)).lower()
-    return OutputError(f"{path}: cannot be written ({reason}): free some space or name another place with --out")
+    return OutputError(f"{path}: cannot be written ({reason}): free some space or choose another place")

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sumnist.config import Fusion, NumberEncoding
+from sumnist.config import Fusion, NumberEncoding, SumTarget
 from sumnist.data.pairs import NUMBERS, SUMS
 
-__all__ = ["ConcatFusion", "ExactFusion", "Heads", "OriginalFusion", "Outputs", "build_fusion"]
+__all__ = ["BITS", "ConcatFusion", "ExactFusion", "Heads", "LearnedFusion", "OriginalFusion", "Outputs", "build_fusion", "sum_bits"]
 
 BITS = 5
+"""Binary digits that a sum up to 18 needs."""
 
 
 class Heads(NamedTuple):
@@ -35,13 +36,15 @@ class Outputs(NamedTuple):
     sum: Tensor
 
 
-def build_fusion(name: Fusion, features: int, number_encoding: NumberEncoding = "one-hot") -> AnyFusion:
+def build_fusion(
+    name: Fusion, features: int, number_encoding: NumberEncoding = "one-hot", sum_target: SumTarget = "classes"
+) -> AnyFusion:
     """The fusion `name` for encoders of width `features`, freshly initialised."""
     if name == "exact":
         return ExactFusion(features)
     if name == "concat":
-        return ConcatFusion(features, number_encoding)
-    return OriginalFusion(features)
+        return ConcatFusion(features, number_encoding, sum_target)
+    return OriginalFusion(features, sum_target)
 
 
 class ExactFusion(nn.Module):
@@ -62,16 +65,38 @@ class ExactFusion(nn.Module):
         return Outputs(digit, shifted.masked_fill(~possible, -torch.inf))
 
 
-class ConcatFusion(nn.Module):
-    """The sum learned: features and number side by side, through one hidden layer, to one logit a sum."""
+class LearnedFusion(nn.Module):
+    """What the learned fusions share: a sum head of 19 logits, or of five bits, and how to read either."""
 
-    def __init__(self, features: int, number_encoding: NumberEncoding = "one-hot", hidden: int = 128) -> None:
+    bits: Tensor  # [19, 5]
+
+    def __init__(self, sum_target: SumTarget) -> None:
         super().__init__()
+        self.sum_target = sum_target
+        self.sum_width = SUMS if sum_target == "classes" else BITS
+        self.register_buffer("bits", sum_bits(torch.arange(SUMS)), persistent=False)
+
+    def outputs(self, heads: Heads, number: Tensor) -> Outputs:
+        """Five bits become the product of five Bernoullis over the sums 0..18, renormalised. Bit b with logit z adds z when
+        it is set and 0 when not (what both share cancels), so the logit of a sum is the sum of the logits of its bits."""
+        assert heads.sum is not None
+        scores = heads.sum if self.sum_target == "classes" else heads.sum @ self.bits.T  # [B, 19]
+        return Outputs(heads.digit.log_softmax(1), scores.log_softmax(1))
+
+
+class ConcatFusion(LearnedFusion):
+    """The sum learned: features and number side by side, through one hidden layer, to the sum."""
+
+    def __init__(
+        self, features: int, number_encoding: NumberEncoding = "one-hot", sum_target: SumTarget = "classes",
+        hidden: int = 128,
+    ) -> None:  # fmt: skip
+        super().__init__(sum_target)
         self.number_encoding = number_encoding
         width = NUMBERS if number_encoding == "one-hot" else 1
         self.digit = nn.Linear(features, 10)
         self.hidden = nn.Linear(features + width, hidden)
-        self.sum = nn.Linear(hidden, SUMS)
+        self.sum = nn.Linear(hidden, self.sum_width)
 
     def forward(self, features: Tensor, number: Tensor) -> Heads:
         if self.number_encoding == "one-hot":
@@ -81,18 +106,13 @@ class ConcatFusion(nn.Module):
         joined = torch.cat([features, encoded], 1)  # [B, F + 10] or [B, F + 1]
         return Heads(self.digit(features), self.sum(self.hidden(joined).relu()))
 
-    def outputs(self, heads: Heads, number: Tensor) -> Outputs:
-        assert heads.sum is not None
-        return Outputs(heads.digit.log_softmax(1), heads.sum.log_softmax(1))
 
-
-class OriginalFusion(nn.Module):
+class OriginalFusion(LearnedFusion):
     """The task author's: the number as one scalar through three layers, joined to the image's features, then two layers
-    for both answers together; the sum as five bits. No biases anywhere."""
+    for both answers together. No biases anywhere, so the number's path is y · path(1): one scalar in disguise."""
 
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
+    def __init__(self, features: int, sum_target: SumTarget = "bits") -> None:
+        super().__init__(sum_target)
         self.number = nn.Sequential(
             nn.Linear(1, 16, bias=False), nn.ReLU(), nn.Linear(16, 32, bias=False), nn.ReLU(),
             nn.Linear(32, 64, bias=False), nn.ReLU(),
@@ -101,19 +121,12 @@ class OriginalFusion(nn.Module):
             nn.Linear(features + 64, 256, bias=False), nn.ReLU(), nn.Linear(256, 256, bias=False), nn.ReLU()
         )
         self.digit = nn.Linear(256, 10, bias=False)
-        self.sum = nn.Linear(256, BITS, bias=False)
-        self.register_buffer("bits", sum_bits(torch.arange(SUMS)), persistent=False)  # [19, 5]
+        self.sum = nn.Linear(256, self.sum_width, bias=False)
 
     def forward(self, features: Tensor, number: Tensor) -> Heads:
         encoded = self.number(number[:, None].to(features.dtype))  # [B, 64]
         joined = self.trunk(torch.cat([features, encoded], 1))  # [B, 256]
         return Heads(self.digit(joined), self.sum(joined))
-
-    def outputs(self, heads: Heads, number: Tensor) -> Outputs:
-        """The product of five Bernoullis over the sums 0..18, renormalised. Bit b with logit z adds z when it is set and 0
-        when not (what both share cancels), so the logit of a sum is the sum of the logits of its bits."""
-        assert heads.sum is not None
-        return Outputs(heads.digit.log_softmax(1), (heads.sum @ self.bits.T).log_softmax(1))
 
 
 AnyFusion = ExactFusion | ConcatFusion | OriginalFusion

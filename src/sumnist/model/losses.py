@@ -34,7 +34,7 @@ def joint_loss(heads: Heads, digit: Tensor, total: Tensor, config: Config) -> Lo
     digit_loss = functional.cross_entropy(scores, digit, label_smoothing=config.label_smoothing)
     if heads.sum is None:
         return Losses(digit_loss, digit_loss, digit_loss)
-    if config.fusion == "original":
+    if config.sum_target == "bits":
         sum_loss = functional.binary_cross_entropy_with_logits(heads.sum.float(), sum_bits(total))
     else:
         sum_loss = functional.cross_entropy(heads.sum.float(), total, label_smoothing=config.label_smoothing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sumnist.config import Config, Encoder, Fusion, NumberEncoding
+from sumnist.config import Config, Encoder, Fusion, NumberEncoding, SumTarget
 from sumnist.data.pairs import NUMBERS
 from sumnist.errors import ImageError, NumberError
 from sumnist.model.encoders import FEATURES, build_encoder
@@ -24,16 +24,20 @@ class TwoInputNet(nn.Module):
     """
 
     def __init__(
-        self, encoder: Encoder = "default", fusion: Fusion = "exact", number_encoding: NumberEncoding = "one-hot"
+        self,
+        encoder: Encoder = "default",
+        fusion: Fusion = "exact",
+        number_encoding: NumberEncoding = "one-hot",
+        sum_target: SumTarget = "classes",
     ) -> None:
         super().__init__()
         self.encoder = build_encoder(encoder)
-        self.fusion = build_fusion(fusion, FEATURES[encoder], number_encoding)
+        self.fusion = build_fusion(fusion, FEATURES[encoder], number_encoding, sum_target)
 
     @classmethod
     def from_config(cls, config: Config) -> TwoInputNet:
         """The network that `config` describes, freshly initialised."""
-        return cls(config.encoder, config.fusion, config.number_encoding)
+        return cls(config.encoder, config.fusion, config.number_encoding, config.sum_target)
 
     def heads(self, image: Tensor, number: Tensor) -> Heads:
         """What the network computes, raw: what `losses` and nobody else should look at."""

@@ -1,0 +1,159 @@
+"""`Reader`: a picture and a number → a reading, the digit and the sum with the probability of every answer.
+
+Under the exact fusion the sum is computed here, outside the network: P(sum = s) = P(digit = s − number), for any whole
+number. A learned fusion answers with the sums it learned, for the numbers 0..9.
+"""
+
+from __future__ import annotations
+
+import operator
+import reprlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, SupportsIndex, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.errors import MissingExtraError, NumberError
+from sumnist.images import Picture, image_of
+
+__all__ = ["Reader", "Reading", "check_number"]
+
+DIGITS = 10
+NUMBERS = 10
+SUMS = 19
+BATCH = 256
+"""Pictures that go through the network at once."""
+
+Number = SupportsIndex
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader says of one picture and one number.
+
+    `digit`, `sum`: the most probable ones. `digit_probabilities`: of the digits 0..9. `sums`: the possible sums,
+    number..number+9 where the sum is computed and 0..18 where it was learned; `sum_probabilities`: of each of them.
+    `confidence`: the probability of `digit`. `accepted`: whether the answer stands; if not, `reason` says why.
+    """
+
+    digit: int
+    sum: int
+    number: int
+    confidence: float
+    digit_probabilities: tuple[float, ...]
+    sums: range
+    sum_probabilities: tuple[float, ...]
+    accepted: bool = True
+    reason: str | None = None
+
+    @property
+    def sum_confidence(self) -> float:
+        """The probability of `sum`; under the exact fusion the same as `confidence`."""
+        return max(self.sum_probabilities)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields, as types that `json` writes."""
+        lists = {name: list(getattr(self, name)) for name in ("digit_probabilities", "sums", "sum_probabilities")}
+        return vars(self) | lists
+
+
+class Reader:
+    """The network of a run folder, ready for pictures. Any number of threads may share one.
+
+    Raises `RunError` for a folder that is no run, `MissingExtraError` where torch is not installed.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        try:
+            from sumnist.model.checkpoint import load_network
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(error.name or "torch", "train", "reading a picture") from error
+        self._net, config = load_network(folder)
+        self.exact = config.fusion == "exact"
+        """Whether the sum is computed from the digit (any number) instead of having been learned (0..9)."""
+
+    # A str is a sequence of str too; the first signature is meant for it.
+    @overload
+    def read(self, picture: Picture, number: Number) -> Reading: ...  # type: ignore[overload-overlap]
+    @overload
+    def read(self, picture: Sequence[Picture], number: Number | Sequence[Number] | NDArray[Any]) -> list[Reading]: ...
+    def read(self, picture: Any, number: Any) -> Reading | list[Reading]:
+        """The reading of a picture and a number; of a list of pictures, with one number or as many, a list.
+
+        Raises `ImageError`, which names the picture, and `NumberError`.
+        """
+        if not isinstance(picture, list | tuple):
+            number = check_number(number, self.exact)
+            return self._read_batch(image_of(picture)[None, None], [number])[0]
+        numbers = check_numbers(number, len(picture), self.exact)
+        readings: list[Reading] = []
+        for start in range(0, len(picture), BATCH):
+            images = [image_of(one, f"picture {start + i + 1}") for i, one in enumerate(picture[start : start + BATCH])]
+            readings += self._read_batch(np.stack(images)[:, None], numbers[start : start + BATCH])
+        return readings
+
+    def _read_batch(self, images: NDArray[np.float32], numbers: Sequence[int]) -> list[Reading]:
+        """Readings of images `[B, 1, 28, 28]` with as many checked numbers."""
+        # The exact fusion's digit does not depend on the number, which may be one that the network does not take.
+        given = np.zeros(len(images), np.int64) if self.exact else np.array(numbers, np.int64)
+        digits, sums = (np.exp(logp.astype(np.float64)) for logp in self._outputs(images, given))  # [B, 10], [B, 19]
+        return [
+            reading_of(digit, digit, range(number, number + DIGITS), number)
+            if self.exact
+            else reading_of(digit, total, range(SUMS), number)
+            for digit, total, number in zip(digits, sums, numbers, strict=True)
+        ]
+
+    def _outputs(
+        self, images: NDArray[np.float32], numbers: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Images `[B, 1, 28, 28]`, numbers 0..9 `[B]` → log-probabilities of digit `[B, 10]` and sum `[B, 19]`."""
+        import torch
+
+        with torch.inference_mode():
+            digit, total = self._net(torch.from_numpy(images), torch.from_numpy(numbers))
+        return digit.numpy(), total.numpy()
+
+
+def reading_of(digit: NDArray[np.float64], total: NDArray[np.float64], sums: range, number: int) -> Reading:
+    """The reading with the probabilities `digit` `[10]` and `total`, one for each of `sums`."""
+    best = int(digit.argmax())
+    return Reading(
+        digit=best,
+        sum=sums[int(total.argmax())],
+        number=number,
+        confidence=float(digit[best]),
+        digit_probabilities=tuple(digit.tolist()),
+        sums=sums,
+        sum_probabilities=tuple(total.tolist()),
+    )
+
+
+def check_numbers(numbers: Any, count: int, exact: bool) -> list[int]:
+    """The numbers of `count` pictures: one for all of them, or one each. Raises `NumberError`."""
+    if not isinstance(numbers, list | tuple) and not (isinstance(numbers, np.ndarray) and numbers.ndim):
+        return [check_number(numbers, exact)] * count
+    if len(numbers) != count:
+        raise NumberError(f"{len(numbers)} numbers for {count} pictures: expected one for all of them, or one each")
+    return [check_number(number, exact) for number in numbers]
+
+
+def check_number(number: Any, exact: bool) -> int:
+    """`number` as an int: any whole one if the fusion is `exact`, else 0..9. Raises `NumberError`."""
+    expected = "a whole number" if exact else "a whole number from 0 to 9"
+    try:
+        if isinstance(number, bool):
+            raise TypeError
+        whole = operator.index(number)
+    except TypeError as error:
+        raise NumberError(f"number {reprlib.repr(number)}: expected {expected}, such as 7") from error
+    if not exact and not 0 <= whole < NUMBERS:
+        shown = whole if abs(whole) < 10**18 else "of more than 18 digits"  # Python refuses to write very long ones
+        raise NumberError(
+            f"number {shown}: expected {expected}: this model learned its sums, and for those numbers "
+            "only; a model trained with --fusion exact adds any whole number"
+        )
+    return whole

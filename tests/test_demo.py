@@ -1,0 +1,124 @@
+"""The demo: a pure function of model, count and seed, that fits a terminal and counts honestly."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sumnist.config import preset
+from sumnist.data.mnist import load_mnist
+from sumnist.data.pairs import draw_numbers
+from sumnist.demo import Look, demo, drawing
+from sumnist.errors import ConfigError
+from sumnist.model.checkpoint import save_network
+from sumnist.model.network import TwoInputNet
+from sumnist.reader import Reader
+
+TEST = load_mnist("test")
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """An untrained network with the learned fusion: nearly always wrong."""
+    folder = tmp_path_factory.mktemp("run")
+    config = preset("tiny", fusion="concat")
+    (folder / "config.json").write_text(config.to_json())
+    save_network(TwoInputNet.from_config(config), folder)
+    return Reader(folder)
+
+
+def test_the_same_arguments_give_the_same_text_and_another_seed_another(reader: Reader) -> None:
+    assert demo(reader, 4, 1) == demo(reader, 4, 1)
+    assert demo(reader, 4, 1) != demo(reader, 4, 2)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_it_fits_eighty_columns_and_the_last_line_counts(reader: Reader, count: int) -> None:
+    lines = demo(reader, count, 5).split("\n")
+    assert max(map(len, lines)) <= 76
+    assert sum(line.count("digit +") for line in lines) == count
+    assert all(line == line.rstrip() for line in lines)
+
+    index = np.random.default_rng(5).choice(10_000, count, replace=False)
+    readings = reader.read(list(TEST.images[index]), draw_numbers(5, 0, index))
+    digits = sum(r.digit == TEST.digits[i] for r, i in zip(readings, index, strict=True))
+    sums = sum(r.sum == TEST.digits[i] + r.number for r, i in zip(readings, index, strict=True))
+    pairs = "1 pair" if count == 1 else f"{count} pairs"
+    assert lines[-1] == f"{pairs}: {digits} digits right, {sums} sums right"
+    text = "\n".join(lines[:-1])
+    assert len(re.findall("✓ right", text)) == digits + sums
+    assert len(re.findall("✗ wrong", text)) == 2 * count - digits - sums
+
+
+def test_a_wrong_answer_is_followed_by_the_truth(reader: Reader) -> None:
+    text = demo(reader, 1, 3)
+    index = np.random.default_rng(3).choice(10_000, 1, replace=False)
+    number, digit = int(draw_numbers(3, 0, index)[0]), int(TEST.digits[index[0]])
+    assert f"digit + {number} = ?" in text
+    assert ("wrong" in text) == (f"truth: {digit} + {number} = {digit + number}" in text)
+
+
+def test_ascii_and_colour(reader: Reader) -> None:
+    plain = demo(reader, 4, 1, Look(unicode=False))
+    assert plain.isascii()
+    assert "\x1b" not in plain
+    coloured = demo(reader, 4, 1, Look(colour=True))
+    assert coloured.count("\x1b[0m") == 8
+    assert re.sub(r"\x1b\[\d+m", "", coloured) == demo(reader, 4, 1)
+
+
+def test_half_blocks_show_the_pixels() -> None:
+    for pixels in TEST.images[:200]:
+        lines = drawing(pixels, Look())
+        assert len(lines) == 10
+        assert {len(line) for line in lines} == {24}
+        halves = {" ": (0, 0), "▄": (0, 1), "▀": (1, 0), "█": (1, 1)}
+        shown = np.array([[halves[c] for c in line] for line in lines])  # [10, 24, 2]
+        shown = shown.transpose(0, 2, 1).reshape(20, 24)
+        where = np.argwhere(shown)
+        ink = np.argwhere(pixels >= 128)
+        assert np.array_equal(where - where[0], ink - ink[0])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "terminal", "no_colour", "expected"),
+    [
+        ("utf-8", True, "", Look(True, True)),
+        ("UTF8", False, "", Look(True, False)),
+        ("utf-8", True, "1", Look(True, False)),
+        ("ascii", True, "", Look(False, True)),
+        ("cp1252", False, "", Look(False, False)),
+    ],
+)
+def test_the_look_suits_the_stream(
+    encoding: str, terminal: bool, no_colour: str, expected: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", no_colour)
+    stream = TextIOWrapper(BytesIO(), encoding=encoding)
+    monkeypatch.setattr(stream, "isatty", lambda: terminal)
+    assert Look.of(stream) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"count": 0}, "--count 0: expected a whole number from 1 to 10,000"),
+        ({"count": 10_001}, "--count 10001: expected a whole number from 1 to 10,000"),
+        ({"seed": -1}, "--seed -1: expected a whole number from 0 to 2^63 - 1"),
+    ],
+)
+def test_counts_and_seeds_that_make_no_sense(reader: Reader, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        demo(reader, **arguments)
+    assert str(caught.value) == message
+
+
+def test_the_text_can_be_written_to_a_file(reader: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "demo.txt"
+    path.write_text(demo(reader, 2, 0), encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == demo(reader, 2, 0)

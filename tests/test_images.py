@@ -1,0 +1,461 @@
+"""Pictures to images: MNIST's own convention, everything that Pillow opens, and an error message for all the rest."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from sumnist.data.mnist import load_mnist
+from sumnist.errors import ImageError
+from sumnist.images import image_of, picture_of
+
+TEST = load_mnist("test")
+SEVEN = TEST.images[0]
+"""The first test image: uint8 [28, 28]."""
+AS_FLOAT = SEVEN.astype(np.float32) / 255
+
+
+def drawing(width: int = 14, mode: str = "L", ink: Any = 0, ground: Any = 255, size: int = 280) -> Image.Image:
+    """A seven, off-centre."""
+    picture = Image.new(mode, (size, size), ground)
+    strokes = [(0.1 * size, 0.2 * size), (0.45 * size, 0.2 * size), (0.25 * size, 0.7 * size)]
+    ImageDraw.Draw(picture).line(strokes, fill=ink, width=width, joint="curve")
+    return picture
+
+
+def encoded(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    stream = BytesIO()
+    picture.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def message(picture: Any, name: str | None = None) -> str:
+    with pytest.raises(ImageError) as caught:
+        image_of(picture, name)
+    return str(caught.value)
+
+
+def placed(images: NDArray[np.uint8], scale: int, left: int, top: int) -> NDArray[np.uint8]:
+    """An image enlarged by repeating pixels, in dark ink somewhere on a white page."""
+    page = np.full((420, 500), 255, np.uint8)
+    large = np.repeat(np.repeat(images, scale, 0), scale, 1)
+    page[top : top + large.shape[0], left : left + large.shape[1]] = 255 - large
+    return page
+
+
+def close(one: NDArray[np.float32], other: NDArray[np.float32], within: float = 0.02) -> bool:
+    return float(np.abs(one - other).mean()) < within
+
+
+# MNIST's own convention
+
+
+def test_every_test_image_comes_out_bit_equal() -> None:
+    for pixels in TEST.images[::20]:
+        assert np.array_equal(image_of(pixels), pixels.astype(np.float32) / 255)
+
+
+def test_every_inverted_test_image_comes_out_bit_equal() -> None:
+    for pixels in TEST.images[::20]:
+        assert np.array_equal(image_of(255 - pixels), pixels.astype(np.float32) / 255)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "I;16", "I", "F"])
+def test_an_mnist_image_in_any_mode_comes_out_bit_equal(mode: str) -> None:
+    picture = Image.fromarray(SEVEN).convert(mode) if mode != "I;16" else Image.fromarray(SEVEN.astype(np.uint16) * 257)
+    kind = "TIFF" if mode in ("I", "F") else "PNG"
+    assert np.array_equal(image_of(encoded(picture, kind)), AS_FLOAT)
+    assert np.array_equal(image_of(picture), AS_FLOAT)
+
+
+def test_a_saved_palette_picture_and_a_gif_come_out_bit_equal() -> None:
+    assert np.array_equal(image_of(encoded(Image.fromarray(SEVEN).convert("P"))), AS_FLOAT)
+    assert np.array_equal(image_of(encoded(Image.fromarray(SEVEN), "GIF")), AS_FLOAT)
+
+
+def test_a_path_as_text_or_as_path_bytes_and_arrays_all_give_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "seven.png"
+    Image.fromarray(SEVEN).save(path)
+    rgb = np.repeat(SEVEN[:, :, None], 3, 2)
+    floats = SEVEN / 255
+    opaque = np.concatenate([rgb, np.full_like(rgb[:, :, :1], 255)], 2)
+    for picture in (
+        path,
+        str(path),
+        path.read_bytes(),
+        bytearray(path.read_bytes()),
+        SEVEN,
+        SEVEN[:, :, None],
+        rgb,
+        opaque,
+    ):
+        assert np.array_equal(image_of(picture), AS_FLOAT)
+    for array in (floats, floats.astype(np.float32), floats[:, :, None]):
+        assert np.array_equal(image_of(array), AS_FLOAT)
+    for array in (np.repeat(floats[:, :, None], 3, 2), np.stack([floats, np.ones_like(floats)], 2), opaque / 255):
+        assert np.allclose(image_of(array), AS_FLOAT, atol=1e-6)
+
+
+def test_the_result_is_float32_in_0_to_1_of_28_by_28() -> None:
+    for picture in (SEVEN, drawing(), drawing(ink=90, ground=180)):
+        image = image_of(picture)
+        assert image.shape == (28, 28)
+        assert image.dtype == np.float32
+        assert image.min() >= 0
+        assert image.max() <= 1
+
+
+@pytest.mark.parametrize(("scale", "left", "top"), [(3, 0, 0), (5, 300, 11), (10, 17, 130)])
+def test_enlarging_inverting_and_moving_an_mnist_image_is_undone(scale: int, left: int, top: int) -> None:
+    differences = [
+        np.abs(image_of(placed(pixels, scale, left, top)) - pixels / 255).mean() for pixels in TEST.images[:60]
+    ]
+    assert float(np.median(differences)) < 0.006
+    assert float(np.mean(differences)) < 0.01
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 14, 30])
+@pytest.mark.parametrize("size", [60, 280, 900])
+def test_a_drawing_gets_mnists_size_place_and_strokes(width: int, size: int) -> None:
+    image = image_of(drawing(width, size=size))
+    rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
+    mass = image.sum()
+    assert abs((image.sum(1) @ np.arange(28)) / mass - 14) <= 0.5
+    assert abs((image.sum(0) @ np.arange(28)) / mass - 14) <= 0.5
+    inks = TEST.images[TEST.digits == 7].mean((1, 2)) / 255
+    if width < size / 10:
+        assert inks.min() < image.mean() < inks.max()
+    assert image.max() > 0.9
+
+
+def test_a_lone_stroke_stays_narrow() -> None:
+    page = np.full((100, 100), 255, np.uint8)
+    page[10:90, 40:52] = 0
+    image = image_of(page)
+    assert np.flatnonzero(image.any(0)).size == 3
+    assert np.flatnonzero(image.any(1)).size == 20
+
+
+# Polarity, contrast, dust
+
+
+@pytest.mark.parametrize(("ink", "ground"), [(0, 255), (255, 0), (30, 200), (210, 40), (100, 130), (128, 255), (60, 0)])
+def test_ink_and_ground_of_any_brightness_give_the_same_image(ink: int, ground: int) -> None:
+    assert close(image_of(drawing(ink=ink, ground=ground)), image_of(drawing()), 0.002)
+
+
+def test_noise_and_a_line_along_the_edge_do_not_turn_the_polarity() -> None:
+    page = np.asarray(drawing(ground=230)).astype(int)
+    page += np.random.default_rng(0).integers(-6, 7, page.shape)
+    assert close(image_of(page.clip(0, 255).astype(np.uint8)), image_of(drawing()), 0.01)
+    glare = np.asarray(drawing(ink=80, ground=160)).copy()
+    glare[200:204, 200:204] = 255
+    assert close(image_of(glare), image_of(drawing()), 0.01)
+
+
+def test_specks_far_from_the_digit_are_dropped() -> None:
+    picture = drawing()
+    for spot in [(3, 5), (270, 8), (275, 275), (200, 268)]:
+        picture.putpixel(spot, 0)
+    assert close(image_of(picture), image_of(drawing()), 0.001)
+
+
+def test_jpeg_changes_little() -> None:
+    assert close(image_of(encoded(drawing(), "JPEG", quality=60)), image_of(drawing()), 0.02)
+
+
+def test_ten_font_digits_are_nearest_to_their_own_inverted_selves() -> None:
+    font = ImageFont.load_default(150)
+
+    def written(digit: int, ink: int, ground: int, place: tuple[int, int]) -> NDArray[np.float32]:
+        picture = Image.new("L", (280, 280), ground)
+        ImageDraw.Draw(picture).text(place, str(digit), fill=ink, font=font)
+        return image_of(picture)
+
+    dark = [written(digit, 0, 255, (20, 10)) for digit in range(10)]
+    light = [written(digit, 220, 20, (130, 70)) for digit in range(10)]
+    distance = np.array([[np.abs(one - other).mean() for other in dark] for one in light])
+    assert distance.argmin(1).tolist() == list(range(10))
+
+
+# What Pillow opens
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA"])
+def test_formats(kind: str) -> None:
+    assert close(image_of(encoded(drawing(mode="RGB", ink="black", ground="white"), kind)), image_of(drawing()), 0.01)
+
+
+def test_transparency_is_white() -> None:
+    expected = image_of(drawing())
+    clear = drawing(mode="RGBA", ink=(0, 0, 0, 255), ground=(0, 0, 0, 0))
+    assert close(image_of(encoded(clear)), expected, 0.001)
+    assert close(image_of(np.asarray(clear)), expected, 0.001)
+    assert close(image_of(np.asarray(clear) / 255), expected, 0.001)
+    assert close(image_of(np.asarray(drawing(mode="LA", ink=(0, 255), ground=(0, 0))) / 255), expected, 0.001)
+    palette = drawing(mode="P", ink=1, ground=0)
+    palette.putpalette([0, 0, 0, 0, 0, 0])
+    assert close(image_of(encoded(palette, transparency=0)), expected, 0.001)
+
+
+def test_one_bit_colour_and_cmyk_pictures() -> None:
+    expected = image_of(drawing())
+    assert close(image_of(encoded(drawing(mode="1", ink=0, ground=1))), expected, 0.001)
+    assert close(image_of(encoded(drawing(mode="RGB", ink="navy", ground="ivory"))), expected, 0.005)
+    assert close(
+        image_of(encoded(drawing(mode="RGB", ink="navy", ground="ivory").convert("CMYK"), "JPEG")), expected, 0.02
+    )
+    assert close(image_of(drawing(mode="RGB", ink="black", ground="white").convert("HSV")), expected, 0.005)
+    neutral = Image.new("L", (280, 280), 128)
+    assert close(image_of(Image.merge("LAB", (drawing(), neutral, neutral))), expected, 0.001)
+
+
+def test_sixteen_bits_are_scaled_not_cut() -> None:
+    grey = np.asarray(drawing(ink=3, ground=77)).astype(np.uint16) * 257
+    for kind in ("PNG", "TIFF"):
+        assert close(image_of(encoded(Image.fromarray(grey), kind)), image_of(drawing()), 0.001)
+
+
+def test_exif_orientation_is_followed() -> None:
+    sideways = drawing().transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held so that the picture must be turned a quarter clockwise
+    data = encoded(sideways, "JPEG", quality=95, exif=exif)
+    assert close(image_of(data), image_of(drawing()))
+    assert not close(image_of(sideways), image_of(drawing()))
+
+
+def test_a_broken_exif_block_does_not_matter() -> None:
+    data = encoded(drawing(), "JPEG", quality=95, exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff broken")
+    assert close(image_of(data), image_of(drawing()))
+
+
+def test_a_large_picture_with_a_hairline_is_read() -> None:
+    assert image_of(drawing(width=1, size=3000)).max() > 0.9
+
+
+def test_a_picture_that_was_given_is_not_changed() -> None:
+    picture = drawing(ground=200)
+    array = np.asarray(picture).copy()
+    before = array.copy()
+    image_of(picture)
+    image_of(array)
+    assert np.array_equal(array, before)
+    assert np.array_equal(np.asarray(picture), before)
+
+
+def test_picture_of_enlarges_and_image_of_brings_it_back() -> None:
+    picture = picture_of(AS_FLOAT, 4)
+    assert picture.size == (112, 112)
+    assert np.array_equal(np.asarray(picture)[::4, ::4], SEVEN)
+    assert np.array_equal(np.asarray(picture_of(SEVEN, 4)), np.asarray(picture))
+    assert np.array_equal(image_of(picture_of(SEVEN, 1)), AS_FLOAT)
+    assert close(image_of(picture), AS_FLOAT, 0.01)
+
+
+# Errors
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    path = tmp_path / "five.png"
+    assert message(path) == f"{path}: does not exist, expected a picture: check the name"
+    assert message(str(path)) == message(path)
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    assert message(tmp_path) == f"{tmp_path}: is a folder, expected a picture: name a file in it"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    path = tmp_path / "pipe"
+    assert message(path) == f"{path}: not a plain file, expected a picture: copy it to a file first"
+
+
+def test_names_that_no_file_has() -> None:
+    assert message("a\0b.png") == "'a\\x00b.png': not a file name, expected the path of a picture: check the name"
+    assert message("n" * 5000).endswith("(file name too long), expected a picture: check its name and permissions")
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "five.png"
+    path.touch()
+    assert message(path) == f"{path}: empty, expected a picture: copy or save it again"
+    assert message(b"") == "picture: empty, expected a picture: copy or save it again"
+
+
+def test_what_is_not_a_picture(tmp_path: Path) -> None:
+    path = tmp_path / "five.png"
+    path.write_text("five")
+    expected = "not a picture, expected PNG, JPEG or another format that Pillow opens: save it as PNG"
+    assert message(path) == f"{path}: {expected}"
+    assert message(b"five", name="upload.png") == f"upload.png: {expected}"
+    assert message(encoded(drawing(mode="RGB", ink="black", ground="white"), "EPS")) == f"picture: {expected}"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "BMP"])
+def test_a_cut_picture(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "five"
+    data = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 90), np.uint8)), kind)
+    path.write_bytes(data[: len(data) // 2])
+    assert message(path) == f"{path}: corrupt or cut short, expected a whole picture: copy or save it again"
+
+
+@pytest.mark.parametrize("brightness", [0, 120, 255])
+def test_a_blank_picture(brightness: int, tmp_path: Path) -> None:
+    path = tmp_path / "five.png"
+    Image.new("L", (100, 100), brightness).save(path)
+    assert message(path) == f"{path}: blank, expected a digit on it: draw one, dark on light or light on dark"
+
+
+def test_a_dot_or_the_grain_of_white_paper_is_blank() -> None:
+    dot = np.full((100, 100), 255, np.uint8)
+    dot[50:52, 50:53] = 0
+    paper = np.random.default_rng(0).integers(247, 253, (100, 100)).astype(np.uint8)
+    for picture in (dot, paper, np.zeros((28, 28), np.uint8), np.ones((28, 28))):
+        assert message(picture) == "picture: blank, expected a digit on it: draw one, dark on light or light on dark"
+
+
+def test_a_picture_that_is_too_small() -> None:
+    expected = "picture: 30×7 pixels, expected at least 8 on each side: use a larger picture"
+    assert message(np.zeros((7, 30), np.uint8)) == expected
+    assert message(encoded(Image.new("L", (30, 7)))) == expected
+    assert message(np.zeros((0, 30))) == "picture: 30×0 pixels, expected at least 8 on each side: use a larger picture"
+    image_of(drawing(size=8, width=1))
+
+
+@pytest.mark.parametrize("side", [8_001, 11_000, 30_000])
+def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(side: int) -> None:
+    # A header that promises side × side pixels, and nothing behind it: 8,001² is over the limit, 11,000² makes Pillow
+    # warn, 30,000² makes it raise.
+    data = bytearray(encoded(Image.new("L", (8, 8))))
+    data[16:24] = side.to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    assert message(bytes(data)) == "picture: too large, expected at most 64 million pixels: crop it or scale it down"
+
+
+def test_arrays_of_a_wrong_shape() -> None:
+    mend = "put the channels last, and give several pictures as a list"
+    for shape, shown in [((28, 28, 5), "28×28×5"), ((2, 1, 28, 28), "2×1×28×28"), ((784,), "784"), ((), "none")]:
+        assert message(np.zeros(shape, np.uint8)) == (
+            f"picture: array of shape {shown}, expected [height, width] or [height, width, 1 to 4 channels]: {mend}"
+        )
+    assert message(np.zeros((1, 28, 28), np.uint8)).startswith("picture: array of shape 1×28×28, expected")
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint16", "bool", "complex128", "object", "<U3"])
+def test_arrays_of_a_wrong_type(dtype: str) -> None:
+    assert message(np.zeros((28, 28), dtype)) == (
+        f"picture: array of {np.dtype(dtype)}, expected uint8 (0 to 255) or floats (0 to 1): convert it, such as with "
+        'array.astype("uint8")'
+    )
+
+
+def test_arrays_with_values_out_of_range() -> None:
+    high, low, strange = AS_FLOAT * 255, AS_FLOAT - 1, AS_FLOAT.copy()
+    mend = "divide by the largest value there can be, or give uint8"
+    assert message(high) == f"picture: array of floats from 0 to 255, expected 0 to 1: {mend}"
+    assert message(low) == f"picture: array of floats from -1 to 0, expected 0 to 1: {mend}"
+    for value in (np.nan, np.inf):
+        strange[0, 0] = value
+        assert message(strange) == (
+            "picture: array with NaN or infinite values, expected floats from 0 to 1: replace them first"
+        )
+
+
+def test_32_bit_pictures_with_values_out_of_range() -> None:
+    assert message(Image.fromarray(np.full((9, 9), -1.0, np.float32))) == (
+        "picture: values from -1 to -1, expected finite ones from 0: save it as 8-bit PNG"
+    )
+    assert "values from nan to nan" in message(Image.fromarray(np.full((9, 9), np.nan, np.float32)))
+
+
+def test_objects_of_another_kind() -> None:
+    assert message(7) == "picture: int, expected a path, bytes, a PIL image or a numpy array"
+    assert message(None, "first") == "first: NoneType, expected a path, bytes, a PIL image or a numpy array"
+
+
+def test_a_closed_picture(tmp_path: Path) -> None:
+    path = tmp_path / "five.png"
+    drawing().save(path)
+    with Image.open(path) as picture:
+        pass
+    assert message(picture) == f"{path}: corrupt or cut short, expected a whole picture: copy or save it again"
+
+
+PNG = encoded(drawing(size=40, width=4), exif=bytes(Image.Exif()))
+JPEG = encoded(drawing(size=40, width=4), "JPEG", exif=b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x00\x00\x00\x00\x00")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from([PNG, JPEG]),
+    st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=6),
+    st.integers(0, 10_000),
+    st.booleans(),
+)
+def test_no_bytes_raise_anything_but_an_image_error(
+    data: bytes, changes: list[tuple[int, int]], length: int, cut: bool
+) -> None:
+    mutated = bytearray(data)
+    for place, value in changes:
+        mutated[place % len(data)] = value
+    check_outcome(bytes(mutated[: length % len(data)] if cut else mutated))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from([b"", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"P5 ", b"\0\0\1\0", b"8BPS", PNG[:8]]), st.binary())
+def test_no_made_up_file_raises_anything_but_an_image_error(start: bytes, rest: bytes) -> None:
+    check_outcome(start + rest)
+
+
+def check_outcome(data: bytes) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        image = image_or_message(data)
+    if isinstance(image, str):
+        assert image.startswith("picture: ")
+    else:
+        assert image.shape == (28, 28)
+        assert np.isfinite(image).all()
+
+
+def image_or_message(picture: Any) -> NDArray[np.float32] | str:
+    try:
+        return image_of(picture)
+    except ImageError as error:
+        return str(error)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(8, 30), st.integers(8, 30), st.integers(0, 2**32 - 1), st.sampled_from([0.02, 0.5, 1.0]))
+def test_any_array_gives_an_image_or_an_image_error(height: int, width: int, seed: int, share: float) -> None:
+    random = np.random.default_rng(seed)
+    array = random.integers(0, 256, (height, width)).astype(np.uint8) * (random.random((height, width)) < share)
+    image = image_or_message(array)
+    if isinstance(image, str):
+        assert "blank" in image
+    else:
+        assert np.isfinite(image).all()
+        assert image.min() >= 0
+        assert image.max() <= 1
+
+
+def test_the_module_needs_no_torch() -> None:
+    code = "import sys; import sumnist.images; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,225 @@
+"""Readings: exact sums of any whole number, learned sums of 0..9, lists, and what happens to everything else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sumnist.config import Fusion, preset
+from sumnist.data.mnist import load_mnist
+from sumnist.errors import ImageError, MissingExtraError, NumberError, RunError
+from sumnist.images import image_of
+from sumnist.model.checkpoint import load_network, save_network
+from sumnist.model.network import TwoInputNet
+from sumnist.reader import Reader, Reading, check_number
+
+PIXELS = load_mnist("test").images[:300]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[Fusion, Path]:
+    """Run folders with untrained networks."""
+    folders: dict[Fusion, Path] = {}
+    for fusion in ("exact", "concat"):
+        folders[fusion] = tmp_path_factory.mktemp(fusion)
+        config = preset("tiny", fusion=fusion)
+        (folders[fusion] / "config.json").write_text(config.to_json())
+        torch.manual_seed(0)
+        save_network(TwoInputNet.from_config(config), folders[fusion])
+    return folders
+
+
+@pytest.fixture(scope="module")
+def exact(runs: dict[Fusion, Path]) -> Reader:
+    return Reader(runs["exact"])
+
+
+@pytest.fixture(scope="module")
+def learned(runs: dict[Fusion, Path]) -> Reader:
+    return Reader(str(runs["concat"]))
+
+
+def network_says(folder: Path, pixels: Any, number: int) -> tuple[list[float], list[float]]:
+    """Probabilities of digit and sum, straight from the network."""
+    net, _ = load_network(folder)
+    with torch.no_grad():
+        digit, total = net(torch.tensor(pixels / 255, dtype=torch.float32)[None, None], torch.tensor([number]))
+    return digit[0].double().exp().tolist(), total[0].double().exp().tolist()
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_the_exact_reading_agrees_with_the_networks_own_sums(
+    exact: Reader, runs: dict[Fusion, Path], number: int
+) -> None:
+    digit, total = network_says(runs["exact"], PIXELS[0], number)
+    reading = exact.read(PIXELS[0], number)
+    assert reading.digit_probabilities == pytest.approx(digit)
+    assert dict(zip(reading.sums, reading.sum_probabilities, strict=True)) == pytest.approx(
+        {s: p for s, p in enumerate(total) if number <= s <= number + 9}
+    )
+    assert reading.sum == int(np.argmax(total))
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_the_learned_reading_is_the_networks_answer(learned: Reader, runs: dict[Fusion, Path], number: int) -> None:
+    digit, total = network_says(runs["concat"], PIXELS[1], number)
+    reading = learned.read(PIXELS[1], number)
+    assert reading.digit_probabilities == pytest.approx(digit)
+    assert reading.sums == range(19)
+    assert reading.sum_probabilities == pytest.approx(total)
+    assert (reading.digit, reading.sum) == (int(np.argmax(digit)), int(np.argmax(total)))
+    assert (reading.confidence, reading.sum_confidence) == pytest.approx((max(digit), max(total)))
+
+
+@pytest.mark.parametrize("number", [1000, -7, 0, 10**30, np.int64(12), np.uint8(255), np.array(5)])
+def test_an_exact_reading_adds_any_whole_number(exact: Reader, number: Any) -> None:
+    reading = exact.read(PIXELS[0], number)
+    whole = int(number)
+    assert type(reading.number) is int
+    assert reading.number == whole
+    assert list(reading.sums) == [whole + digit for digit in range(10)]
+    assert reading.sum == reading.digit + whole
+    assert reading.sum_probabilities == reading.digit_probabilities == exact.read(PIXELS[0], 3).digit_probabilities
+    assert reading.sum_confidence == reading.confidence == max(reading.digit_probabilities)
+
+
+def test_probabilities_sum_to_one_and_the_answer_stands(exact: Reader, learned: Reader) -> None:
+    for reading in (exact.read(PIXELS[2], 4), learned.read(PIXELS[2], 4)):
+        assert sum(reading.digit_probabilities) == pytest.approx(1)
+        assert sum(reading.sum_probabilities) == pytest.approx(1)
+        assert reading.accepted
+        assert reading.reason is None
+
+
+def test_a_reading_becomes_json(exact: Reader) -> None:
+    reading = exact.read(PIXELS[0], 1000)
+    again = json.loads(json.dumps(reading.as_dict()))
+    assert list(again) == [
+        "digit", "sum", "number", "confidence", "digit_probabilities", "sums", "sum_probabilities", "accepted",
+        "reason",
+    ]  # fmt: skip
+    assert again["sums"] == list(range(1000, 1010))
+    assert again["sum_probabilities"] == list(reading.sum_probabilities)
+    assert (again["accepted"], again["reason"]) == (True, None)
+
+
+def test_a_reading_cannot_be_changed(exact: Reader) -> None:
+    with pytest.raises(AttributeError):
+        exact.read(PIXELS[0], 1).digit = 3
+
+
+def test_lists_give_lists_equal_to_single_readings(learned: Reader, exact: Reader) -> None:
+    pictures, numbers = list(PIXELS[:5]), [3, 0, 9, 9, 1]
+    for reader in (learned, exact):
+        alone = [reader.read(picture, number) for picture, number in zip(pictures, numbers, strict=True)]
+        for together in (reader.read(pictures, numbers), reader.read(tuple(pictures), np.array(numbers))):
+            assert [(r.digit, r.sum, r.number) for r in together] == [(r.digit, r.sum, r.number) for r in alone]
+            for one, other in zip(together, alone, strict=True):
+                assert one.sum_probabilities == pytest.approx(other.sum_probabilities, abs=1e-6)
+    assert exact.read([], 3) == []
+    assert exact.read([], []) == []
+    assert [reading.number for reading in exact.read(pictures, 77)] == [77] * 5
+
+
+def test_a_list_longer_than_a_batch_keeps_its_order(exact: Reader) -> None:
+    readings = exact.read(list(PIXELS), list(range(len(PIXELS))))
+    assert [reading.number for reading in readings] == list(range(len(PIXELS)))
+    assert readings[299].digit_probabilities == pytest.approx(exact.read(PIXELS[299], 0).digit_probabilities, abs=1e-6)
+
+
+def test_a_path_is_read_as_its_image(exact: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "seven.png"
+    large = Image.fromarray(255 - PIXELS[0]).resize((280, 280))
+    large.save(path)
+    expected = exact.read(image_of(large), 7)
+    for picture in (path, str(path), path.read_bytes(), large):
+        assert exact.read(picture, 7) == expected
+
+
+def test_threads_share_a_reader(learned: Reader) -> None:
+    alone = [learned.read(picture, 5) for picture in PIXELS[:40]]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda picture: learned.read(picture, 5), PIXELS[:40])) == alone
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        *[(value, repr(value)) for value in (3.5, 7.0, "x", "7", None, True, [1], np.bool_(True), np.float32(2))],
+        ("y" * 100, "'yyyyyyyyyyyy...yyyyyyyyyyyyy'"),
+    ],
+)
+def test_what_is_no_whole_number_is_refused(exact: Reader, learned: Reader, number: Any, shown: str) -> None:
+    with pytest.raises(NumberError) as caught:
+        exact.read(PIXELS[0], number)
+    assert str(caught.value) == f"number {shown}: expected a whole number, such as 7"
+    with pytest.raises(NumberError) as caught:
+        learned.read(PIXELS[0], number)
+    assert str(caught.value) == f"number {shown}: expected a whole number from 0 to 9, such as 7"
+
+
+@pytest.mark.parametrize("number", [10, -1, 1000])
+def test_a_learned_fusion_adds_only_what_it_learned(learned: Reader, number: int) -> None:
+    with pytest.raises(NumberError) as caught:
+        learned.read([PIXELS[0], PIXELS[1]], [3, number])
+    assert str(caught.value) == (
+        f"number {number}: expected a whole number from 0 to 9: this model learned its sums, and for those numbers "
+        "only; a model trained with --fusion exact adds any whole number"
+    )
+
+
+def test_a_number_too_long_to_write_down_is_still_refused_in_words() -> None:
+    with pytest.raises(NumberError, match=r"^number of more than 18 digits: expected a whole number from 0 to 9: this"):
+        check_number(10**5000, exact=False)
+    assert check_number(10**5000, exact=True) == 10**5000
+
+
+def test_as_many_numbers_as_pictures(exact: Reader) -> None:
+    with pytest.raises(NumberError) as caught:
+        exact.read(list(PIXELS[:2]), [1, 2, 3])
+    assert str(caught.value) == "3 numbers for 2 pictures: expected one for all of them, or one each"
+
+
+def test_a_picture_in_a_list_is_named_by_its_place_or_path(exact: Reader, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"^picture 2: blank, expected a digit on it"):
+        exact.read([PIXELS[0], np.zeros((28, 28))], 1)
+    with pytest.raises(ImageError, match=r"five\.png: does not exist, expected a picture: check the name$"):
+        exact.read([PIXELS[0], tmp_path / "five.png"], 1)
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no run, expected a run folder"):
+        Reader(tmp_path)
+
+
+def test_the_import_is_light_and_without_torch_the_error_is_the_install_line(runs: dict[Fusion, Path]) -> None:
+    code = "import sys; from sumnist.reader import Reader; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from sumnist.reader import Reader\n"
+        f"try: Reader({str(runs['exact'])!r})\n"
+        "except ImportError as error: print(type(error).__name__, error)"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    message = str(MissingExtraError("torch", "train", "reading a picture"))
+    assert printed == f"MissingExtraError {message}"
+    assert message == (
+        'reading a picture needs torch, which is not installed; install it with: pip install "sumnist[train]"'
+    )
+
+
+def test_a_reading_is_made_of_plain_types(exact: Reader) -> None:
+    reading = exact.read(PIXELS[0], np.int64(2))
+    assert isinstance(reading, Reading)
+    assert {type(value) for value in (reading.digit, reading.sum, reading.number)} == {int}
+    assert {type(value) for value in (*reading.digit_probabilities, reading.confidence)} == {float}
