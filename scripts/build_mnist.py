@@ -44,8 +44,9 @@ def build(folder: Path, target: Path) -> None:
         for key, array in arrays.items():
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, array)
-            archive.writestr(zipfile.ZipInfo(f"{key}.npy", (1998, 11, 1, 0, 0, 0)), buffer.getvalue(),
-                             zipfile.ZIP_DEFLATED, 9)
+            archive.writestr(
+                zipfile.ZipInfo(f"{key}.npy", (1998, 11, 1, 0, 0, 0)), buffer.getvalue(), zipfile.ZIP_DEFLATED, 9
+            )
     os.replace(partial, target)
     print(f"{target.name}: {target.stat().st_size:,} bytes, " + ", ".join(f"{k} {a.shape}" for k, a in arrays.items()))
 

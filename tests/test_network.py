@@ -159,7 +159,9 @@ def test_the_original_has_the_parameters_that_its_layers_add_up_to() -> None:
     image = convolutions + 64 * 20 * 20 * 256
     number = 1 * 16 + 16 * 32 + 32 * 64
     joined = (256 + 64) * 256 + 256 * 256 + 256 * 10 + 256 * 5
-    assert count_parameters(TwoInputNet("original", "original", sum_target="bits")) == image + number + joined == 6_772_272
+    assert (
+        count_parameters(TwoInputNet("original", "original", sum_target="bits")) == image + number + joined == 6_772_272
+    )
 
 
 def test_without_biases_the_originals_number_path_is_one_scalar_in_disguise() -> None:

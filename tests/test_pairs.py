@@ -88,7 +88,10 @@ def test_batches_hold_every_image_once_with_the_numbers_of_the_dataset(mnist_tra
     part = DigitSet(mnist_train.images[:1000], mnist_train.digits[:1000], "part")
     pairs = PairDataset(part, seed=7)
     pairs.set_epoch(3)
-    expected = sorted((image.numpy().tobytes(), int(number), int(total)) for image, number, _, total in map(pairs.__getitem__, range(1000)))
+    expected = sorted(
+        (image.numpy().tobytes(), int(number), int(total))
+        for image, number, _, total in map(pairs.__getitem__, range(1000))
+    )
     batches = PairBatches(part, 64, seed=7, device=CPU)
     got = [
         (image.numpy().tobytes(), int(number), int(total))

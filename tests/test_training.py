@@ -7,16 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from sumnist.config import Config, preset
+from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import PairBatches
 from sumnist.errors import ConfigError, OutputError, TrainingError
 from sumnist.evaluation import answer_grid
 from sumnist.model.checkpoint import load_network
+from sumnist.model.network import TwoInputNet
 from sumnist.training import (
     AveragedWeights,
     Tally,
@@ -26,9 +29,6 @@ from sumnist.training import (
     split,
     train,
 )
-from sumnist.data.mnist import load_mnist
-from sumnist.model.network import TwoInputNet
-from dataclasses import replace
 
 
 def rows(run: Path) -> list[dict[str, float]]:
@@ -166,8 +166,7 @@ def test_an_unwritable_place_is_an_error(small_config: Config, tmp_path: Path) -
     with pytest.raises(OutputError) as caught:
         train(small_config, tmp_path / "file" / "run", progress=False)
     assert str(caught.value) == (
-        f"{tmp_path / 'file' / 'run'}: cannot be written (not a directory): "
-        "free some space or choose another place"
+        f"{tmp_path / 'file' / 'run'}: cannot be written (not a directory): free some space or choose another place"
     )
 
 
@@ -193,9 +192,7 @@ def test_a_device_that_is_not_there_is_an_error() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError) as caught:
             choose_device("cuda")
-        assert str(caught.value) == (
-            "--device cuda: this machine, or this build of torch, has none; use --device cpu"
-        )
+        assert str(caught.value) == ("--device cuda: this machine, or this build of torch, has none; use --device cpu")
     assert choose_device("cpu").type == "cpu"
 
 

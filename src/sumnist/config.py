@@ -178,7 +178,8 @@ def unknown(what: str, given: object, known: tuple[str, ...]) -> str:
 
 PRESETS: Mapping[str, Config] = {
     "fast": Config(
-        preset="fast", encoder="fast", epochs=1, lr=1e-2, optimizer="adam", betas=(0.7, 0.9),
+        preset="fast", encoder="fast", epochs=1, lr=1.5e-2, optimizer="adam", betas=(0.7, 0.9), warmup=0.25,
+        label_smoothing=0.1,
     ),
     "default": Config(preset="default", augment="elastic", ema=0.998, weight_decay=0.01),
     "tiny": Config(preset="tiny", encoder="tiny", epochs=1, lr=1e-2),

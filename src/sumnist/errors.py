@@ -71,4 +71,6 @@ class MissingExtraError(SumnistError, ImportError):
     """A part of Sumnist whose libraries are not installed."""
 
     def __init__(self, library: str, extra: str, what: str) -> None:
-        super().__init__(f'{what} needs {library}, which is not installed; install it with: pip install "sumnist[{extra}]"')
+        super().__init__(
+            f'{what} needs {library}, which is not installed; install it with: pip install "sumnist[{extra}]"'
+        )

@@ -256,7 +256,9 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(f"--device {name}: this machine, or this build of torch, has none; use --device cpu") from error
+        raise ConfigError(
+            f"--device {name}: this machine, or this build of torch, has none; use --device cpu"
+        ) from error
     return device
 
 
@@ -295,7 +297,9 @@ class RunFolder:
         self.path = path
         make_folder(path)
         if (path / CONFIG).exists() and not overwrite:
-            raise OutputError(f"--out {path}: holds a run already, expected a new folder: name another or add --overwrite")
+            raise OutputError(
+                f"--out {path}: holds a run already, expected a new folder: name another or add --overwrite"
+            )
         for name in (CONFIG, WEIGHTS, METRICS, RECORD, EVALUATION):
             (path / name).unlink(missing_ok=True)
         shutil.rmtree(path / PLOTS, ignore_errors=True)
@@ -336,4 +340,3 @@ def tensorboard(path: Path) -> Any:
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(str(path / "tensorboard"))  # type: ignore[no-untyped-call]
-

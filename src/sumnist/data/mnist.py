@@ -129,5 +129,7 @@ def parse_idx(data: bytes, path: str | Path) -> NDArray[np.uint8]:
     expected = header + int(np.prod(shape, dtype=object))
     if len(data) != expected:
         state = "cut short" if len(data) < expected else "too long"
-        raise DataError(f"{path}: {len(data):,} bytes, {state}: its header promises {expected:,}; copy or download it again")
+        raise DataError(
+            f"{path}: {len(data):,} bytes, {state}: its header promises {expected:,}; copy or download it again"
+        )
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)

@@ -123,7 +123,9 @@ class PairBatches:
         count = len(self.images)
         generator = torch.Generator(self.device).manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
         order = torch.randperm(count, generator=generator, device=self.device)
-        numbers = torch.from_numpy(draw_numbers(self.seed, epoch, np.arange(count), self.largest_number)).to(self.device)
+        numbers = torch.from_numpy(draw_numbers(self.seed, epoch, np.arange(count), self.largest_number)).to(
+            self.device
+        )
         for index in order.split(self.batch_size):
             image = as_image(self.images[index])  # [B, 1, 28, 28]
             if self.augment is not None:

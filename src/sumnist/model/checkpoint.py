@@ -49,7 +49,9 @@ def load_network(folder: str | Path, device: torch.device | str = "cpu") -> tupl
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise RunError(f"{path}: not a whole safetensors file ({error}): train the run again, or copy it again") from error
+        raise RunError(
+            f"{path}: not a whole safetensors file ({error}): train the run again, or copy it again"
+        ) from error
     net = TwoInputNet.from_config(config)
     check_fit(tensors, net.state_dict(), path)
     net.load_state_dict(tensors)

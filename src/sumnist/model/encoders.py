@@ -8,7 +8,7 @@ from sumnist.config import Encoder
 
 __all__ = ["FEATURES", "build_encoder", "count_parameters"]
 
-FEATURES: dict[Encoder, int] = {"tiny": 32, "fast": 128, "default": 96, "original": 256}
+FEATURES: dict[Encoder, int] = {"tiny": 32, "fast": 128, "default": 128, "original": 256}
 """Width of each encoder's features, F."""
 
 
@@ -26,34 +26,40 @@ def tiny() -> nn.Sequential:
     )  # fmt: skip
 
 
-def fast() -> nn.Sequential:
-    """Seconds on two processor cores: the first convolution halves the picture at once, where pixels are many."""
-    return nn.Sequential(
-        nn.Conv2d(1, 16, 5, stride=2), nn.ReLU(),  # [B, 16, 12, 12]
-        nn.Conv2d(16, 32, 3), nn.ReLU(), nn.MaxPool2d(2),  # [B, 32, 5, 5]
-        nn.Conv2d(32, 32, 3), nn.ReLU(),  # [B, 32, 3, 3]
-        nn.Flatten(), nn.Linear(288, 128), nn.ReLU(),
-    )  # fmt: skip
-
-
 class ConvNorm(nn.Sequential):
-    """Convolution without bias → batch normalisation → ReLU."""
+    """Convolution without bias → max-pooling if `pool` → batch normalisation → ReLU.
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
-        super().__init__(
-            nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(),
-        )
+    Pooling comes first because it leaves the other two a quarter of the work; ReLU before or after it is the same.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int = 1, pool: bool = False
+    ) -> None:
+        convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
+        pooling = [nn.MaxPool2d(2)] if pool else []
+        super().__init__(convolution, *pooling, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+def fast() -> nn.Sequential:
+    """Seconds on two processor cores: the first convolution halves the picture at once, where pixels are many, and channels
+    stay few until there are hardly any pixels left."""
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 5, stride=2), nn.ReLU(inplace=True),  # [B, 8, 12, 12]
+        ConvNorm(8, 16, padding=0, pool=True),  # [B, 16, 5, 5]
+        ConvNorm(16, 64, padding=0),  # [B, 64, 3, 3]
+        nn.Flatten(), nn.Linear(576, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU(inplace=True),
+    )  # fmt: skip
 
 
 def default() -> nn.Sequential:
     """A strided stem, then 3×3 convolutions, then the mean over positions."""
     return nn.Sequential(
-        ConvNorm(1, 24, 5, stride=2),  # [B, 24, 14, 14]
-        ConvNorm(24, 48), ConvNorm(48, 48), nn.MaxPool2d(2),  # [B, 48, 7, 7]
-        ConvNorm(48, 96), ConvNorm(96, 96),  # [B, 96, 7, 7]
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(),  # [B, 96]
+        ConvNorm(1, 32, 5, stride=2, padding=2),  # [B, 32, 14, 14]
+        ConvNorm(32, 32, pool=True),  # [B, 32, 7, 7]
+        ConvNorm(32, 64),
+        ConvNorm(64, 64),  # [B, 64, 7, 7]
+        ConvNorm(64, 128, padding=0),  # [B, 128, 5, 5]
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(),  # [B, 128]
     )  # fmt: skip
 
 
@@ -71,5 +77,3 @@ def original() -> nn.Sequential:
 def count_parameters(module: nn.Module) -> int:
     """Trainable numbers in `module`."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-
-

@@ -15,7 +15,17 @@ from torch.nn import functional
 from sumnist.config import Fusion, NumberEncoding, SumTarget
 from sumnist.data.pairs import NUMBERS, SUMS
 
-__all__ = ["BITS", "ConcatFusion", "ExactFusion", "Heads", "LearnedFusion", "OriginalFusion", "Outputs", "build_fusion", "sum_bits"]
+__all__ = [
+    "BITS",
+    "ConcatFusion",
+    "ExactFusion",
+    "Heads",
+    "LearnedFusion",
+    "OriginalFusion",
+    "Outputs",
+    "build_fusion",
+    "sum_bits",
+]
 
 BITS = 5
 """Binary digits that a sum up to 18 needs."""

@@ -1,0 +1,235 @@
+"""Write every figure in the README and docs/ from the committed rows of docs/results/runs.jsonl.
+
+    python scripts/write_docs.py            rewrite the pages
+    python scripts/write_docs.py --check    exit with 1 if a page does not say what the rows say
+
+A page marks where a figure goes: `<!-- figure:NAME -->…<!-- /figure -->`, in a line or around a table. NAME is a function
+below; what stands between the marks is replaced. Nothing between marks is ever typed by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sumnist.config import PRESETS, preset
+from sumnist.graph import draw
+
+ROOT = Path(__file__).resolve().parent.parent
+ROWS = ROOT / "docs/results/runs.jsonl"
+PAGES = [ROOT / "README.md", ROOT / "docs/the-task.md"]
+MARK = re.compile(r"(<!-- figure:([\w-]+) -->)(.*?)(<!-- /figure -->)", re.DOTALL)
+
+Rows = list[dict[str, Any]]
+
+PLAN_TITLES = {
+    "fast-exact": "`fast`, exact fusion",
+    "fast-concat": "`fast`, concat fusion, 4 epochs",
+    "default-exact": "`default`, exact fusion",
+    "default-concat": "`default`, concat fusion",
+    "original": "`original`, its learned fusion and bits",
+    "original-as-written": "`original-as-written`",
+}
+LOSS_TITLES = {
+    "loss-ce": "cross-entropy over 0..18, weights 1 : 1 (what `concat` uses)",
+    "loss-bits": "five bits, binary cross-entropy",
+    "loss-softmax": "a softmax before the digit's cross-entropy",
+    "loss-digit-5": "weights 5 : 1, digit first",
+    "loss-sum-5": "weights 1 : 5",
+    "loss-no-sum": "no sum loss",
+    "loss-no-digit": "no digit loss",
+    "loss-scalar": "the number as a scalar instead of one-hot",
+    "loss-scalar-bits": "the number as a scalar, the sum as five bits",
+    "loss-numbers-to-8": "numbers drawn from 0..8, measured on 0..9",
+}
+
+
+def of(rows: Rows, plan: str) -> Rows:
+    """The rows of one plan, by seed."""
+    return sorted((row for row in rows if row["plan"] == plan), key=lambda row: row["seed"])
+
+
+def values(rows: Rows, plan: str, output: str) -> list[float]:
+    """The accuracies of one output, in percent."""
+    return [100 * row["evaluation"][output]["value"] for row in of(rows, plan)]
+
+
+def spread(numbers: list[float], digits: int = 2) -> str:
+    """Mean ± standard deviation."""
+    if not numbers:
+        return "–"
+    mean = f"{statistics.mean(numbers):.{digits}f}"
+    return f"{mean} ± {statistics.stdev(numbers):.{digits}f}" if len(numbers) > 1 else mean
+
+
+def seconds(number: float) -> str:
+    return f"{number:.1f} s" if number < 60 else f"{number / 60:.1f} min"
+
+
+def median_seconds(rows: Rows, plan: str) -> float:
+    return statistics.median(row["seconds"] for row in of(rows, plan))
+
+
+def table(head: list[str], body: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *body]
+    return "\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def headline(rows: Rows) -> str:
+    """The table of the README: every plan measured on the test grid."""
+    body = []
+    for plan, title in PLAN_TITLES.items():
+        found = of(rows, plan)
+        if not found:
+            continue
+        computed = found[0]["evaluation"]["sum_computed"]
+        body.append([
+            title, "computed" if computed else "learned", f"{found[0]['evaluation']['parameters']:,}",
+            *(spread(values(rows, plan, output)) for output in ("digit", "sum", "joint")),
+            str(len(found)), training_time(rows, plan),
+        ])  # fmt: skip
+    return table(["network", "the sum is", "parameters", "digit %", "sum %", "joint %", "seeds", "training"], body)
+
+
+def training_time(rows: Rows, plan: str) -> str:
+    """The median time of training, on the wall if the run had two threads, else in processor time."""
+    found = of(rows, plan)
+    if all(row["config"]["threads"] == 2 for row in found):
+        return seconds(median_seconds(rows, plan))
+    return seconds(statistics.median(row["cpu_seconds"] for row in found)) + " of processor time"
+
+
+def intervals(rows: Rows) -> str:
+    """Seed by seed, with the interval over images, the losses and the calibration."""
+    body = []
+    for plan, title in PLAN_TITLES.items():
+        for row in of(rows, plan):
+            e = row["evaluation"]
+            joint = e["joint"]
+            outside = "–" if e["errors_outside_disputed"] is None else str(e["errors_outside_disputed"])
+            body.append([
+                title, str(row["seed"]), *(f"{100 * e[o]['value']:.2f}" for o in ("digit", "sum", "joint")),
+                f"{100 * joint['low']:.2f} – {100 * joint['high']:.2f}", str(e["errors"]), outside,
+                f"{e['digit_nll']:.4f} / {e['sum_nll']:.4f}", f"{100 * e['digit_ece']:.2f} / {100 * e['sum_ece']:.2f}",
+                row["commit"][:9],
+            ])  # fmt: skip
+    head = ["network", "seed", "digit %", "sum %", "joint %", "95 % interval of joint", "images with an error",
+            "outside disputed labels", "NLL digit / sum", "ECE-15 digit / sum, %", "commit"]  # fmt: skip
+    return table(head, body)
+
+
+def as_written(rows: Rows) -> str:
+    """The original as written and made to work, the sum counted both ways."""
+    body = []
+    for plan in ("original-as-written", "original"):
+        for row in of(rows, plan):
+            e = row["evaluation"]
+            by_bits = 100 * e["sum_by_bits"]["value"]
+            body.append([f"`{plan}`", str(row["seed"]), f"{100 * e['digit']['value']:.2f}", f"{by_bits:.2f}",
+                         f"{100 * e['sum']['value']:.2f}", f"{100 * e['sum_by_number'][9]:.2f}"])  # fmt: skip
+    head = ["preset", "seed", "digit %", "sum %, each bit thresholded", "sum %, best of 0..18", "… with number 9"]
+    return table(head, body)
+
+
+def losses(rows: Rows) -> str:
+    """One thing changed at a time, on held-out training images."""
+    body = []
+    for plan, title in LOSS_TITLES.items():
+        if of(rows, plan):
+            body.append([title, *(spread(values(rows, plan, output)) for output in ("digit", "sum", "joint")),
+                         str(len(of(rows, plan)))])  # fmt: skip
+    return table(["changed", "digit %", "sum %", "joint %", "seeds"], body)
+
+
+def race(rows: Rows) -> str:
+    """`fast` against the reference recipe, measured in turn on the same machine."""
+    body = []
+    for plan, title in (("fast-exact", "`fast`"), ("reference", "the reference recipe")):
+        found = of(rows, plan)
+        if found:
+            times = [row["seconds"] for row in found]
+            body.append([title, f"{found[0]['evaluation']['parameters']:,}", spread(values(rows, plan, "digit")),
+                         f"{statistics.median(times):.2f} s", f"{min(times):.2f} – {max(times):.2f} s",
+                         str(len(found))])  # fmt: skip
+    return table(["recipe, one epoch", "parameters", "digit %", "median training", "range", "seeds"], body)
+
+
+def ratio(rows: Rows) -> str:
+    """How much longer the reference recipe takes: the median of the ratios, seed by seed."""
+    fast = {row["seed"]: row["seconds"] for row in of(rows, "fast-exact")}
+    pairs = [row["seconds"] / fast[row["seed"]] for row in of(rows, "reference") if row["seed"] in fast]
+    return f"{statistics.median(pairs):.2f}" if pairs else "–"
+
+
+def machine(rows: Rows) -> str:
+    """Where the rows were measured."""
+    found = sorted({f"{row['machine']['processor']}, {row['machine']['cores']} cores" for row in rows})
+    torch = sorted({row["machine"]["versions"]["torch"] for row in rows})
+    return f"{'; '.join(found)}; torch {', '.join(torch)}"
+
+
+def mean_of(plan: str, output: str) -> Callable[[Rows], str]:
+    return lambda rows: f"{spread(values(rows, plan, output))} %"
+
+
+def gap(rows: Rows) -> str:
+    """Points between digit and sum of the learned default network."""
+    digits, sums = (values(rows, "default-concat", output) for output in ("digit", "sum"))
+    return f"{statistics.mean(digits) - statistics.mean(sums):.2f}" if digits else "–"
+
+
+FIGURES: dict[str, Callable[[Rows], str]] = {
+    "headline": headline,
+    "intervals": intervals,
+    "as-written": as_written,
+    "losses": losses,
+    "race": race,
+    "ratio": ratio,
+    "machine": machine,
+    "learned-gap": gap,
+    "default-exact": mean_of("default-exact", "digit"),
+    "default-concat-sum": mean_of("default-concat", "sum"),
+    "original-digit": mean_of("original", "digit"),
+    "original-sum": mean_of("original", "sum"),
+    "as-written-digit": mean_of("original-as-written", "digit"),
+    "as-written-sum": mean_of("original-as-written", "sum"),
+    "as-written-bits": mean_of("original-as-written", "sum_by_bits"),
+    "softmax-digit": mean_of("loss-softmax", "digit"),
+    "softmax-sum": mean_of("loss-softmax", "sum"),
+    "ce-digit": mean_of("loss-ce", "digit"),
+    "ce-sum": mean_of("loss-ce", "sum"),
+    "bits-sum": mean_of("loss-bits", "sum"),
+    "to-8-sum": mean_of("loss-numbers-to-8", "sum"),
+    "original-epochs": lambda _: str(PRESETS["original"].epochs),
+}
+
+
+def filled(page: str, rows: Rows) -> str:
+    """`page` with every marked figure written anew from `rows`. Raises `KeyError` for a mark that names no figure."""
+    return MARK.sub(lambda found: found[1] + FIGURES[found[2]](rows) + found[4], page)
+
+
+def main() -> int:
+    rows = [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]
+    pages = {page: filled(page.read_text(encoding="utf-8"), rows) for page in PAGES}
+    pages |= {
+        ROOT / f"docs/images/{name}.svg": draw(preset(name.partition("-")[0], **changes))
+        for name, changes in {"default": {}, "default-concat": {"fusion": "concat"}, "original": {}}.items()
+    }
+    stale = [page for page, text in pages.items() if not page.exists() or page.read_text(encoding="utf-8") != text]
+    if "--check" not in sys.argv[1:]:
+        for page in stale:
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.write_text(pages[page], encoding="utf-8")
+    for page in stale:
+        print(f"{page.relative_to(ROOT)}: {'stale: run make docs' if '--check' in sys.argv[1:] else 'written'}")
+    return 1 if stale and "--check" in sys.argv[1:] else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
