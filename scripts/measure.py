@@ -4,10 +4,10 @@
     python scripts/measure.py default-exact --seeds 0 1 2
     python scripts/measure.py loss-ce loss-bits … --seeds 0 1 2
 
-Rows go to `docs/results/runs.jsonl`, the log of every evaluation on the test set behind a claim; plans whose name begins
-with `loss-` are compared on validation images only. With several plans the seeds alternate between them, so that a noisy
-machine treats them alike. A plan and seed that have a row already are skipped: the first result after the configuration
-was frozen is the one that counts. The package must be committed, and its commit is in the row.
+Rows go to `docs/results/runs.jsonl`, the log of every evaluation on the test set behind a claim; plans whose name
+begins with `loss-` are compared on validation images only. With several plans the seeds alternate between them, so that
+a noisy machine treats them alike. A plan and seed that have a row already are skipped: the first result after the
+configuration was frozen is the one that counts. The package must be committed, and its commit is in the row.
 """
 
 from __future__ import annotations
@@ -93,9 +93,11 @@ def measure(name: str, config: Config, seed: int, runs: Path, threads: int) -> M
 
 
 def measure_reference(seed: int, threads: int) -> Measured:
-    """A widely quoted recipe for 99 % in one epoch, digits only, in the memory format and with the allocator settings that
-    `sumnist train` uses: 5×5 convolution (24), pool, ReLU; 3×3 convolution (32), pool, ReLU; linear 256; Adam at 1e-2 with
-    betas 0.7 and 0.9, OneCycle, batches of 256, fp32."""
+    """A widely quoted recipe for 99 % in one epoch, digits only.
+
+    5×5 convolution (24), pool, ReLU; 3×3 convolution (32), pool, ReLU; linear 256; Adam at 1e-2 with betas 0.7 and 0.9,
+    OneCycle, batches of 256, fp32. It is given the memory format and the allocator settings of `sumnist train`.
+    """
     torch.set_num_threads(threads)
     keep_freed_memory()
     torch.manual_seed(seed)
@@ -125,6 +127,7 @@ def measure_reference(seed: int, threads: int) -> Measured:
 
 
 def main() -> None:
+    """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description="Train, evaluate, append rows to the committed results.")
     parser.add_argument("plans", nargs="+", choices=sorted(PLANS))
     parser.add_argument("--seeds", nargs="+", type=int, required=True)
@@ -152,9 +155,10 @@ def main() -> None:
             row = {"plan": name, "seed": seed, "date": now(), **asdict(measured), "machine": machine}
             with arguments.results.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(row) + "\n")
-            sums = measured.evaluation.get("sum", {}).get("value", float("nan"))
-            print(f"{name}, seed {seed}: {measured.seconds:.2f} s, digit {measured.evaluation['digit']['value']:.4%}, sum {sums:.4%}",
-                  flush=True)  # fmt: skip
+            shares = [
+                f"{o} {measured.evaluation[o]['value']:.2%}" for o in ("digit", "sum") if o in measured.evaluation
+            ]
+            print(f"{name}, seed {seed}: {measured.seconds:.2f} s, {', '.join(shares)}", flush=True)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -3,8 +3,8 @@
     python scripts/write_docs.py            rewrite the pages
     python scripts/write_docs.py --check    exit with 1 if a page does not say what the rows say
 
-A page marks where a figure goes: `<!-- figure:NAME -->…<!-- /figure -->`, in a line or around a table. NAME is a function
-below; what stands between the marks is replaced. Nothing between marks is ever typed by hand.
+A page marks where a figure goes: `<!-- figure:NAME -->…<!-- /figure -->`, in a line or around a table. NAME is a
+function below; what stands between the marks is replaced. Nothing between marks is ever typed by hand.
 """
 
 from __future__ import annotations
@@ -68,14 +68,17 @@ def spread(numbers: list[float], digits: int = 2) -> str:
 
 
 def seconds(number: float) -> str:
+    """Seconds below a minute, minutes above."""
     return f"{number:.1f} s" if number < 60 else f"{number / 60:.1f} min"
 
 
 def median_seconds(rows: Rows, plan: str) -> float:
+    """The median training time of a plan."""
     return statistics.median(row["seconds"] for row in of(rows, plan))
 
 
 def table(head: list[str], body: list[list[str]]) -> str:
+    """A Markdown table between two line ends."""
     lines = [head, ["---"] * len(head), *body]
     return "\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
@@ -174,6 +177,7 @@ def machine(rows: Rows) -> str:
 
 
 def mean_of(plan: str, output: str) -> Callable[[Rows], str]:
+    """A figure: the mean and spread of one output of one plan."""
     return lambda rows: f"{spread(values(rows, plan, output))} %"
 
 
@@ -192,6 +196,7 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     "ratio": ratio,
     "machine": machine,
     "learned-gap": gap,
+    "fast-seconds": lambda rows: seconds(median_seconds(rows, "fast-exact")),
     "default-exact": mean_of("default-exact", "digit"),
     "default-concat-sum": mean_of("default-concat", "sum"),
     "original-digit": mean_of("original", "digit"),
@@ -214,21 +219,28 @@ def filled(page: str, rows: Rows) -> str:
     return MARK.sub(lambda found: found[1] + FIGURES[found[2]](rows) + found[4], page)
 
 
-def main() -> int:
-    rows = [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]
-    pages = {page: filled(page.read_text(encoding="utf-8"), rows) for page in PAGES}
-    pages |= {
-        ROOT / f"docs/images/{name}.svg": draw(preset(name.partition("-")[0], **changes))
-        for name, changes in {"default": {}, "default-concat": {"fusion": "concat"}, "original": {}}.items()
+def pictures() -> dict[Path, str]:
+    """The networks that the pages show, drawn from the presets as they are."""
+    shown = {
+        "default": preset("default"),
+        "default-concat": preset("default", fusion="concat"),
+        "original": preset("original"),
     }
-    stale = [page for page, text in pages.items() if not page.exists() or page.read_text(encoding="utf-8") != text]
-    if "--check" not in sys.argv[1:]:
-        for page in stale:
-            page.parent.mkdir(parents=True, exist_ok=True)
-            page.write_text(pages[page], encoding="utf-8")
-    for page in stale:
-        print(f"{page.relative_to(ROOT)}: {'stale: run make docs' if '--check' in sys.argv[1:] else 'written'}")
-    return 1 if stale and "--check" in sys.argv[1:] else 0
+    return {ROOT / f"docs/images/{name}.svg": draw(config) for name, config in shown.items()}
+
+
+def main() -> int:
+    """Write the pages and pictures, or check them."""
+    check = "--check" in sys.argv[1:]
+    rows = [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]
+    wanted = {page: filled(page.read_text(encoding="utf-8"), rows) for page in PAGES} | pictures()
+    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(wanted[path], encoding="utf-8")
+        print(f"{path.relative_to(ROOT)}: {'stale: run make docs' if check else 'written'}")
+    return 1 if stale and check else 0
 
 
 if __name__ == "__main__":

@@ -40,6 +40,10 @@ def test_the_original_as_written_keeps_its_mistakes() -> None:
         ({"seed": -1}, "--seed -1: expected a whole number of at least 0"),
         ({"seed": 2**63}, "--seed 9223372036854775808: expected less than 2^63"),
         ({"largest_number": 10}, "--largest-number 10: expected a whole number from 0 to 9"),
+        (
+            {"numbers_per_image": 11},
+            "--numbers-per-image 11: expected a whole number from 1 to 10, the numbers there are",
+        ),
         ({"lr": math.nan}, "--lr nan: expected a number above 0, at most 100, such as 0.003"),
         ({"lr": 0.0}, "--lr 0.0: expected a number above 0, at most 100, such as 0.003"),
         ({"lr": math.inf}, "--lr inf: expected a number above 0, at most 100, such as 0.003"),

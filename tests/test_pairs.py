@@ -102,6 +102,17 @@ def test_batches_hold_every_image_once_with_the_numbers_of_the_dataset(mnist_tra
     assert sorted(got) == expected
 
 
+def test_several_numbers_of_an_image_are_the_drawn_one_and_those_that_follow_it(mnist_train: DigitSet) -> None:
+    part = DigitSet(mnist_train.images[:40], mnist_train.digits[:40], "part")
+    single = next(PairBatches(part, 40, 0, CPU).epoch(0))
+    four = next(PairBatches(part, 40, 0, CPU, numbers_per_image=4).epoch(0))
+    assert torch.equal(four.image, single.image)
+    expected = [(int(number) + k) % 10 for number in single.number for k in range(4)]
+    assert four.number.tolist() == expected
+    assert torch.equal(four.digit, single.digit.repeat_interleave(4))
+    assert torch.equal(four.sum, four.digit + four.number)
+
+
 def test_batches_come_in_another_order_each_epoch_and_the_same_for_the_same_epoch(mnist_train: DigitSet) -> None:
     part = DigitSet(mnist_train.images[:500], mnist_train.digits[:500], "part")
     first, again, other = (

@@ -50,6 +50,8 @@ class Config:
     """training images held out for validation, stratified by digit; 0 trains on all of them"""
     largest_number: int = 9
     """numbers are drawn uniformly from 0 to this one, both included"""
+    numbers_per_image: int = 1
+    """numbers that meet each image in a step: the one drawn for it, and those that follow it, around the end"""
     augment: Augmentation = "none"
     """random changes to the training images: none; affine (rotate, scale, shear, shift); elastic (affine and warp)"""
 
@@ -106,6 +108,10 @@ class Config:
             self._require(name, isinstance(value, int) and value >= low, f"a whole number of at least {low}")
         self._require("seed", self.seed < 2**63, "less than 2^63")
         self._require("largest_number", self.largest_number in range(10), "a whole number from 0 to 9")
+        count = self.numbers_per_image
+        at_most = self.largest_number + 1
+        whole = isinstance(count, int) and 1 <= count <= at_most
+        self._require("numbers_per_image", whole, f"a whole number from 1 to {at_most}, the numbers there are")
         self._require("lr", is_number(self.lr) and 0 < self.lr <= 100, "a number above 0, at most 100, such as 0.003")
         for name in ("digit_weight", "sum_weight", "weight_decay"):
             value = getattr(self, name)
@@ -181,7 +187,9 @@ PRESETS: Mapping[str, Config] = {
         preset="fast", encoder="fast", epochs=1, lr=1.5e-2, optimizer="adam", betas=(0.7, 0.9), warmup=0.25,
         label_smoothing=0.1,
     ),
-    "default": Config(preset="default", augment="elastic", ema=0.998, weight_decay=0.01),
+    "default": Config(
+        preset="default", augment="elastic", epochs=12, lr=1e-2, weight_decay=0.05, warmup=0.15, ema=0.998
+    ),
     "tiny": Config(preset="tiny", encoder="tiny", epochs=1, lr=1e-2),
     "original": Config(
         preset="original", encoder="original", fusion="original", sum_target="bits", epochs=6, batch_size=128, optimizer="adam",

@@ -82,8 +82,9 @@ def train(config: Config, out: Path, overwrite: bool = False, progress: bool = T
 
     clock = Clock()
     batches = PairBatches(
-        training, config.batch_size, config.seed, device, config.largest_number, augmentation(config.augment)
-    )
+        training, config.batch_size, config.seed, device, config.largest_number, augmentation(config.augment),
+        config.numbers_per_image,
+    )  # fmt: skip
     steps, epoch, step, finished = config.epochs * len(batches), 0, 0, False
     try:
         for epoch in range(config.epochs):
@@ -122,9 +123,10 @@ def training_step(
     config: Config,
     autocast: AbstractContextManager[Any],
 ) -> tuple[Heads, Losses]:
-    """One batch: forward, loss, backward, step."""
+    """One batch: forward, loss, backward, step. The encoder sees an image once, however many numbers it meets."""
     with autocast:
-        heads = net.heads(pairs.image, pairs.number)
+        features = net.encoder(pairs.image)  # [B, F]
+        heads = net.fuse(features.repeat_interleave(config.numbers_per_image, 0), pairs.number)  # [B · K, …]
         losses = joint_loss(heads, pairs.digit, pairs.sum, config)
     losses.total.backward()
     optimizer.step()
@@ -192,7 +194,7 @@ class Tally:
     def __init__(self) -> None:
         self.began = time.perf_counter()
         self.totals: Tensor | None = None  # [5]: losses total, digit, sum and right digits, sums, each times the count
-        self.count = 0
+        self.count = self.images = 0
 
     @torch.no_grad()
     def add(self, net: TwoInputNet, heads: Heads, losses: Losses, pairs: Pairs) -> None:
@@ -203,12 +205,13 @@ class Tally:
         batch = torch.stack([*(loss.detach().float() * count for loss in losses), right_digits, right_sums])
         self.totals = batch if self.totals is None else self.totals + batch
         self.count += count
+        self.images += len(pairs.image)
 
     def figures(self) -> dict[str, float]:
         """The means so far, by the names of `metrics.jsonl`."""
         assert self.totals is not None
         total, digit, both, digits, sums = (self.totals / self.count).tolist()
-        rate = self.count / (time.perf_counter() - self.began)
+        rate = self.images / (time.perf_counter() - self.began)
         return {"loss": total, "digit_loss": digit, "sum_loss": both, "train_digit": digits, "train_sum": sums,
                 "images_per_second": rate}  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Images, digits, numbers, sums: what the network is trained and measured on."""

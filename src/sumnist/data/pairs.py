@@ -97,7 +97,8 @@ class PairBatches:
     """The training pairs in shuffled batches, made on `device` with nothing per sample in Python.
 
     Images stay there as uint8. Order, numbers and augmentation are functions of (seed, epoch) alone; `augment` takes
-    images `[B, 1, 28, 28]` and a generator. The numbers are those that `PairDataset` gives for the same indices.
+    images `[B, 1, 28, 28]` and a generator. The numbers are those that `PairDataset` gives for the same indices; with
+    `numbers_per_image` K above 1 each is followed by the next K − 1, and number, digit and sum are `[B · K]`.
     """
 
     def __init__(
@@ -108,11 +109,12 @@ class PairBatches:
         device: torch.device,
         largest_number: int = NUMBERS - 1,
         augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+        numbers_per_image: int = 1,
     ) -> None:
         self.images = torch.tensor(digits.images, device=device)
         self.digits = torch.tensor(digits.digits, device=device)
         self.batch_size, self.seed, self.device = batch_size, seed, device
-        self.largest_number, self.augment = largest_number, augment
+        self.largest_number, self.augment, self.numbers_per_image = largest_number, augment, numbers_per_image
 
     def __len__(self) -> int:
         """Batches per epoch; the last may be smaller."""
@@ -130,7 +132,9 @@ class PairBatches:
             image = as_image(self.images[index])  # [B, 1, 28, 28]
             if self.augment is not None:
                 image = self.augment(image, generator)
-            number, digit = numbers[index], self.digits[index]
+            following = numbers[index, None] + torch.arange(self.numbers_per_image, device=self.device)
+            number = following.flatten() % (self.largest_number + 1)
+            digit = self.digits[index].repeat_interleave(self.numbers_per_image)
             yield Pairs(image, number, digit, digit + number)
 
 

@@ -1,0 +1,1 @@
+"""The network of two inputs and two outputs, its loss, and its file."""

@@ -56,9 +56,9 @@ def default() -> nn.Sequential:
     return nn.Sequential(
         ConvNorm(1, 32, 5, stride=2, padding=2),  # [B, 32, 14, 14]
         ConvNorm(32, 32, pool=True),  # [B, 32, 7, 7]
-        ConvNorm(32, 64),
-        ConvNorm(64, 64),  # [B, 64, 7, 7]
-        ConvNorm(64, 128, padding=0),  # [B, 128, 5, 5]
+        ConvNorm(32, 64),  # [B, 64, 7, 7]
+        ConvNorm(64, 96),  # [B, 96, 7, 7]
+        ConvNorm(96, 128, padding=0),  # [B, 128, 5, 5]
         nn.AdaptiveAvgPool2d(1), nn.Flatten(),  # [B, 128]
     )  # fmt: skip
 
