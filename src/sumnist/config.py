@@ -188,7 +188,7 @@ PRESETS: Mapping[str, Config] = {
         label_smoothing=0.1,
     ),
     "default": Config(
-        preset="default", augment="elastic", epochs=12, lr=1e-2, weight_decay=0.05, warmup=0.15, ema=0.998
+        preset="default", augment="elastic", epochs=11, lr=1e-2, weight_decay=0.05, warmup=0.15, ema=0.998
     ),
     "tiny": Config(preset="tiny", encoder="tiny", epochs=1, lr=1e-2),
     "original": Config(
