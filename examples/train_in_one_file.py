@@ -2,9 +2,9 @@
 
     python examples/train_in_one_file.py [path/to/mnist.npz]
 
-The number meets the image as ten one-hot values beside the image's features; from there on the network must learn to add.
-The sum could be had for free, P(sum = s) = P(digit = s - number); here it is learned, and measured for what it is: on every
-test image with every number.
+The number meets the image as ten one-hot values beside the image's features; from there on the network must learn to
+add. The sum could be had for free, P(sum = s) = P(digit = s - number); here it is learned, and measured for what it is:
+on every test image with every number.
 """
 
 import sys

@@ -66,7 +66,7 @@ def test_the_public_names_are_those_of_all() -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="^module 'sumnist' has no attribute 'Network'$"):
+    with pytest.raises(AttributeError, match=r"^module 'sumnist' has no attribute 'Network'$"):
         sumnist.Network  # noqa: B018
 
 

@@ -54,6 +54,9 @@ class Train:
         config = self.config
         out = self.out or Path("runs") / f"{config.preset}-{config.fusion}-seed{config.seed}"
         result = train(config, out, overwrite=self.overwrite)
+        if not result.finished:
+            epoch = len(result.metrics) + 1
+            print(f"sumnist: stopped in epoch {epoch}; the weights of this moment are in {out}", file=sys.stderr)
         last = result.metrics[-1] if result.metrics else {}
         measured = "on the training images as they came by"
         digit, total = last.get("train_digit", 0.0), last.get("train_sum", 0.0)

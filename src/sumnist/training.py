@@ -1,7 +1,7 @@
 """Training, top to bottom: `train` is the whole of it, `training_step` the heart.
 
-A run leaves a folder: `config.json`, `record.json` (seed, versions, processor, commit, times), `metrics.jsonl` (a line an
-epoch) and `model.safetensors`, written at the end of every epoch, so that a run can be stopped at any time.
+A run leaves a folder: `config.json`, `record.json` (seed, versions, processor, commit, times), `metrics.jsonl` (a line
+an epoch) and `model.safetensors`, written at the end of every epoch, so that a run can be stopped at any time.
 """
 
 from __future__ import annotations
@@ -60,18 +60,18 @@ class RunResult:
     finished: bool
 
 
-def train(config: Config, out: Path, overwrite: bool = False, progress: bool = True) -> RunResult:
+def train(config: Config, out: str | Path, overwrite: bool = False, progress: bool = True) -> RunResult:
     """Train the network that `config` describes and leave the run in the folder `out`.
 
-    Ctrl-C ends the training early and still leaves a run that can be used. Raises `TrainingError` when a loss is no longer
-    a number, `OutputError` when the folder cannot be written or holds a run already, `DataError`, `ConfigError`.
+    Ctrl-C ends the training early and still leaves a run that can be used. Raises `TrainingError` when a loss is no
+    longer a number, `OutputError` when the folder cannot be written or holds a run already, `DataError`, `ConfigError`.
     """
     device = choose_device(config.device)
     bf16 = choose_bf16(config.precision, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     torch.set_num_threads(config.threads or torch.get_num_threads())
     training, held = split(load_mnist("train", config.data_dir), config.validation)
-    folder = RunFolder(out, config, overwrite)
+    folder = RunFolder(Path(out), config, overwrite)
 
     keep_freed_memory()
     torch.manual_seed(config.seed)
@@ -90,7 +90,8 @@ def train(config: Config, out: Path, overwrite: bool = False, progress: bool = T
         for epoch in range(config.epochs):
             net.train()
             tally = Tally()
-            bar = tqdm(batches.epoch(epoch), f"epoch {epoch + 1}/{config.epochs}", len(batches), disable=not progress)
+            title = f"epoch {epoch + 1}/{config.epochs}"
+            bar = tqdm(batches.epoch(epoch), title, len(batches), disable=None if progress else True)
             for pairs in bar:
                 set_learning_rate(optimizer, learning_rate(step / steps, config))
                 heads, losses = training_step(net, optimizer, pairs, config, autocast)
@@ -106,14 +107,15 @@ def train(config: Config, out: Path, overwrite: bool = False, progress: bool = T
                 if held is not None:
                     row |= validation_figures(trained, held)
                 folder.add_epoch(row, trained)
+            if progress and bar.disable:  # not a terminal: a line an epoch instead of a bar
+                tqdm.write(f"{title}: {tally.text()}", file=sys.stderr)
         finished = True
     except KeyboardInterrupt:
-        print(f"sumnist: stopped in epoch {epoch + 1}; the weights of this moment are in {out}", file=sys.stderr)
         folder.add_epoch({}, trained)
     folder.finish({"finished": finished, "epochs": epoch + finished, "steps": step, "train_images": len(training),
                    **clock.read(), "device": str(device), "threads": torch.get_num_threads(),
                    "precision": "bf16" if bf16 else "fp32", "parameters": count_parameters(net)})  # fmt: skip
-    return RunResult(trained.eval(), out, clock.read()["seconds"], folder.metrics, finished)
+    return RunResult(trained.eval(), folder.path, clock.read()["seconds"], folder.metrics, finished)
 
 
 def training_step(
@@ -294,7 +296,7 @@ def keep_freed_memory() -> None:
 
 
 class RunFolder:
-    """The files of a run. With `overwrite` an earlier run in the same folder makes room; nothing else there is touched."""
+    """The files of a run. With `overwrite` an earlier run there makes room; nothing else in the folder is touched."""
 
     def __init__(self, path: Path, config: Config, overwrite: bool) -> None:
         self.path = path

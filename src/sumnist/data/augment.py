@@ -1,7 +1,7 @@
 """Random changes to training images: a whole batch at once, each image its own, one resampling for all of them.
 
-Affine: rotation, scale, shear and shift. Elastic: the affine map plus a smooth random displacement (Simard, Steinkraus and
-Platt, 2003), here noise on a coarse mesh, interpolated.
+Affine: rotation, scale, shear and shift. Elastic: the affine map plus a smooth random displacement (Simard, Steinkraus
+and Platt, 2003), here noise on a coarse mesh, interpolated.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Augment:
         self.elastic = elastic
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        """Each image mapped its own way, drawn from `generator`."""
         count, device = len(image), image.device
         grid = functional.affine_grid(self.maps(count, generator, device), list(image.shape), align_corners=False)
         if self.elastic:

@@ -1,8 +1,8 @@
 """Pairs: an image, a number drawn for it, and the two answers.
 
-The number of a pair is a pure function of (seed, epoch, index): a counter goes through the SplitMix64 mixer (Steele, Lea
-and Flood, 2014) instead of stepping a generator. So it is the same with any number of loader workers, in any order and
-after any restart, and differs from epoch to epoch. Both ends of 0..9 are drawn.
+The number of a pair is a pure function of (seed, epoch, index): a counter goes through the SplitMix64 mixer (Steele,
+Lea and Flood, 2014) instead of stepping a generator. So it is the same with any number of loader workers, in any order
+and after any restart, and differs from epoch to epoch. Both ends of 0..9 are drawn.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class PairBatches:
 
     def __len__(self) -> int:
         """Batches per epoch; the last may be smaller."""
-        return -(-len(self.images) // self.batch_size)
+        return (len(self.images) + self.batch_size - 1) // self.batch_size
 
     def epoch(self, epoch: int) -> Iterator[Pairs]:
         """The batches of one epoch."""
@@ -139,7 +139,7 @@ class PairBatches:
 
 
 def hold_out(digits: NDArray[np.int64], count: int, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices (rest, held out), `count` of them held out in proportion to the digits; the same for the same arguments."""
+    """Indices (rest, held out), `count` of them held out in proportion to the digits; the same every time."""
     if count >= len(digits):
         raise ConfigError(f"--validation {count}: expected fewer than the {len(digits):,} training images there are")
     random = np.random.default_rng(seed)

@@ -41,8 +41,8 @@ class ConvNorm(nn.Sequential):
 
 
 def fast() -> nn.Sequential:
-    """Seconds on two processor cores: the first convolution halves the picture at once, where pixels are many, and channels
-    stay few until there are hardly any pixels left."""
+    """Seconds on two processor cores: the first convolution halves the picture at once, where pixels are many, and
+    channels stay few until there are hardly any pixels left."""
     return nn.Sequential(
         nn.Conv2d(1, 8, 5, stride=2), nn.ReLU(inplace=True),  # [B, 8, 12, 12]
         ConvNorm(8, 16, padding=0, pool=True),  # [B, 16, 5, 5]

@@ -1,7 +1,7 @@
 """Fusions: features `[B, F]` and number `[B]` → heads, and heads → outputs.
 
-Each fusion has two methods: `forward` computes the raw heads, `outputs` turns heads into log-probabilities. What the heads
-of a fusion mean is known to that fusion and to `losses` alone; everybody else reads `Outputs`.
+Each fusion has two methods: `forward` computes the raw heads, `outputs` turns heads into log-probabilities. What the
+heads of a fusion mean is known to that fusion and to `losses` alone; everybody else reads `Outputs`.
 """
 
 from __future__ import annotations
@@ -65,9 +65,11 @@ class ExactFusion(nn.Module):
         self.digit = nn.Linear(features, 10)
 
     def forward(self, features: Tensor, number: Tensor) -> Heads:
+        """Features `[B, F]` and number `[B]` → raw heads."""
         return Heads(self.digit(features), None)
 
     def outputs(self, heads: Heads, number: Tensor) -> Outputs:
+        """Log-probabilities: the digit's, and the same ones shifted by the number."""
         digit = heads.digit.log_softmax(1)  # [B, 10]
         source = torch.arange(SUMS, device=number.device) - number[:, None]  # [B, 19]: the digit that makes each sum
         possible = (source >= 0) & (source <= 9)
@@ -87,8 +89,8 @@ class LearnedFusion(nn.Module):
         self.register_buffer("bits", sum_bits(torch.arange(SUMS)), persistent=False)
 
     def outputs(self, heads: Heads, number: Tensor) -> Outputs:
-        """Five bits become the product of five Bernoullis over the sums 0..18, renormalised. Bit b with logit z adds z when
-        it is set and 0 when not (what both share cancels), so the logit of a sum is the sum of the logits of its bits."""
+        """Log-probabilities. Five bits become the product of five Bernoullis over the sums 0..18, renormalised: bit b
+        with logit z adds z when set and 0 when not (what both share cancels), so a sum's logit is that of its bits."""
         assert heads.sum is not None
         scores = heads.sum if self.sum_target == "classes" else heads.sum @ self.bits.T  # [B, 19]
         return Outputs(heads.digit.log_softmax(1), scores.log_softmax(1))
@@ -109,6 +111,7 @@ class ConcatFusion(LearnedFusion):
         self.sum = nn.Linear(hidden, self.sum_width)
 
     def forward(self, features: Tensor, number: Tensor) -> Heads:
+        """Features `[B, F]` and number `[B]` → raw heads."""
         if self.number_encoding == "one-hot":
             encoded = functional.one_hot(number, NUMBERS).to(features.dtype)  # [B, 10]
         else:
@@ -134,6 +137,7 @@ class OriginalFusion(LearnedFusion):
         self.sum = nn.Linear(256, self.sum_width, bias=False)
 
     def forward(self, features: Tensor, number: Tensor) -> Heads:
+        """Features `[B, F]` and number `[B]` → raw heads."""
         encoded = self.number(number[:, None].to(features.dtype))  # [B, 64]
         joined = self.trunk(torch.cat([features, encoded], 1))  # [B, 256]
         return Heads(self.digit(joined), self.sum(joined))

@@ -66,7 +66,8 @@ def check_inputs(image: Tensor, number: Tensor) -> None:
         raise ImageError(f"image of shape {list(image.shape)}: expected [B, 1, 28, 28]")
     if number.dtype != torch.int64 or number.shape != image.shape[:1]:
         raise NumberError(
-            f"number of type {number.dtype} and shape {list(number.shape)}: expected torch.int64 of shape [{len(image)}]"
+            f"number of type {number.dtype} and shape {list(number.shape)}: "
+            f"expected torch.int64 of shape [{len(image)}]"
         )
     wrong = number[(number < 0) | (number >= NUMBERS)]
     if len(wrong):
