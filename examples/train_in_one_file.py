@@ -45,7 +45,8 @@ class TwoInputNet(nn.Module):
 def train(images: Tensor, digits: Tensor) -> TwoInputNet:
     """Train on uint8 images [N, 28, 28] with their digits [N]; every epoch draws a fresh number for every image."""
     torch.manual_seed(SEED)
-    net = TwoInputNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = TwoInputNet()
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     optimizer = torch.optim.Adam(net.parameters(), lr=PEAK_RATE, betas=(0.7, 0.9))
     steps = EPOCHS * -(-len(images) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_RATE, total_steps=steps, cycle_momentum=False)

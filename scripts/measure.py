@@ -6,8 +6,9 @@
 
 Rows go to `docs/results/runs.jsonl`, the log of every evaluation on the test set behind a claim; plans whose name
 begins with `loss-` are compared on validation images only. With several plans the seeds alternate between them, so that
-a noisy machine treats them alike. A plan and seed that have a row already are skipped: the first result after the
-configuration was frozen is the one that counts. The package must be committed, and its commit is in the row.
+a noisy machine treats them alike. A configuration and seed that have a row already are skipped: the first result after
+the configuration was frozen is the one that counts. Rows of configurations that have since changed stay in the log; the
+pages quote the present ones. The package must be committed, and its commit is in the row.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import json
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from sumnist.data.pairs import as_image
 from sumnist.evaluation import answer_grid, evaluate
 from sumnist.model.checkpoint import load_network
 from sumnist.model.encoders import count_parameters
+from sumnist.model.network import TwoInputNet
 from sumnist.record import commit, describe_machine, now
 from sumnist.training import RECORD, keep_freed_memory, split, train
 
@@ -139,7 +142,7 @@ def main() -> None:
     if head is None or head.endswith("+changes"):
         raise SystemExit(f"measure: the package is at {head}, expected a clean commit: commit src/ first")
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
-    done = {(row["plan"], row["seed"]) for row in read_rows(arguments.results)}
+    done = {(row["plan"], row["seed"]) for row in current(read_rows(arguments.results))}
     for seed in arguments.seeds:
         for name in arguments.plans:
             if (name, seed) in done:
@@ -159,6 +162,26 @@ def main() -> None:
                 f"{o} {measured.evaluation[o]['value']:.2%}" for o in ("digit", "sum") if o in measured.evaluation
             ]
             print(f"{name}, seed {seed}: {measured.seconds:.2f} s, {', '.join(shares)}", flush=True)
+
+
+def current(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows whose configuration and network are those of the plan as it is now, whatever seed and threads."""
+    found = []
+    for row in rows:
+        config = PLANS[row["plan"]]
+        if config is None:
+            found.append(row)
+            continue
+        measured = replace(Config.from_json(json.dumps(row["config"]), row["plan"]), seed=0, threads=0)
+        if measured == replace(config, seed=0, threads=0) and row["evaluation"]["parameters"] == parameters_of(config):
+            found.append(row)
+    return found
+
+
+@cache
+def parameters_of(config: Config) -> int:
+    """Trainable numbers of the network that `config` describes."""
+    return count_parameters(TwoInputNet.from_config(config))
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

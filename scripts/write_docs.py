@@ -9,7 +9,6 @@ function below; what stands between the marks is replaced. Nothing between marks
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 import sys
@@ -17,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from measure import current, read_rows
 from sumnist.config import PRESETS, preset
 from sumnist.graph import draw
 
@@ -74,7 +74,7 @@ def seconds(number: float) -> str:
 
 def median_seconds(rows: Rows, plan: str) -> float:
     """The median training time of a plan."""
-    return statistics.median(row["seconds"] for row in of(rows, plan))
+    return float(statistics.median(row["seconds"] for row in of(rows, plan)))
 
 
 def table(head: list[str], body: list[list[str]]) -> str:
@@ -232,7 +232,7 @@ def pictures() -> dict[Path, str]:
 def main() -> int:
     """Write the pages and pictures, or check them."""
     check = "--check" in sys.argv[1:]
-    rows = [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]
+    rows = current(read_rows(ROWS))
     wanted = {page: filled(page.read_text(encoding="utf-8"), rows) for page in PAGES} | pictures()
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in stale:

@@ -83,7 +83,7 @@ def test_the_example_in_one_file_is_short_and_does_without_the_package() -> None
 
 
 def test_every_figure_of_the_pages_is_the_one_that_the_rows_give(write_docs: ModuleType) -> None:
-    rows = [json.loads(line) for line in write_docs.ROWS.read_text(encoding="utf-8").splitlines()]
+    rows = write_docs.current(write_docs.read_rows(write_docs.ROWS))
     assert rows
     for page in write_docs.PAGES:
         text = page.read_text(encoding="utf-8")
@@ -92,7 +92,7 @@ def test_every_figure_of_the_pages_is_the_one_that_the_rows_give(write_docs: Mod
 
 
 def test_a_changed_row_changes_the_pages(write_docs: ModuleType) -> None:
-    rows = [json.loads(line) for line in write_docs.ROWS.read_text(encoding="utf-8").splitlines()]
+    rows = write_docs.current(write_docs.read_rows(write_docs.ROWS))
     for plan in {row["plan"] for row in rows}:
         changed = json.loads(json.dumps(rows))
         row = next(row for row in changed if row["plan"] == plan)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_idx
 
+from conftest import write_idx
 from sumnist.data.mnist import FILES, load_idx_folder, load_mnist, parse_idx
 from sumnist.errors import DataError
 

@@ -108,15 +108,15 @@ def test_averaged_weights_follow_the_recurrence_of_an_exponential_average() -> N
     torch.manual_seed(0)
     net = TwoInputNet("default")
     average = AveragedWeights(net, 0.9)
-    expected = net.encoder[0][0].weight.detach().clone()  # type: ignore[union-attr, index, operator]
+    expected = net.encoder[0][0].weight.detach().clone()  # type: ignore[index]
     for step in range(30):
         with torch.no_grad():
             for parameter in net.parameters():
                 parameter.add_(torch.randn_like(parameter))
         average.update(net, step)
         decay = min(0.9, (1 + step) / (10 + step))
-        expected = decay * expected + (1 - decay) * net.encoder[0][0].weight.detach()  # type: ignore[union-attr, index, operator]
-    assert torch.allclose(average.net.encoder[0][0].weight, expected, atol=1e-5)  # type: ignore[union-attr, index, arg-type]
+        expected = decay * expected + (1 - decay) * net.encoder[0][0].weight.detach()  # type: ignore[index]
+    assert torch.allclose(average.net.encoder[0][0].weight, expected, atol=1e-5)  # type: ignore[index]
 
 
 def test_the_tally_is_the_mean_over_all_pairs_whatever_the_batch_sizes(small_config: Config) -> None:

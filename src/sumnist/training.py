@@ -75,7 +75,8 @@ def train(config: Config, out: str | Path, overwrite: bool = False, progress: bo
 
     keep_freed_memory()
     torch.manual_seed(config.seed)
-    net = TwoInputNet.from_config(config).to(device, memory_format=torch.channels_last)
+    net = TwoInputNet.from_config(config).to(device)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     optimizer = build_optimizer(net, config)
     average = AveragedWeights(net, config.ema) if config.ema else None
     trained = average.net if average else net  # the weights that are measured and saved
@@ -270,13 +271,13 @@ def choose_device(name: str) -> torch.device:
 def choose_bf16(precision: str, device: torch.device) -> bool:
     """Whether to compute in bf16: where asked to, or on "auto" where the processor has instructions for it.
 
-    Without AVX512-BF16 or AMX a processor emulates bf16, ten times slower than fp32 (measured on an AVX2 processor).
+    Without AVX512-BF16 or AMX a processor emulates bf16, and is then far slower than in fp32.
     """
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+        return bool(torch.cuda.is_bf16_supported())
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return device.type == "cpu" and bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
@@ -344,4 +345,4 @@ def tensorboard(path: Path) -> Any:
         return None
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(path / "tensorboard"))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(path / "tensorboard"))
