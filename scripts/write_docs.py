@@ -30,7 +30,6 @@ Rows = list[dict[str, Any]]
 PLAN_TITLES = {
     "fast-exact": "`fast`, exact fusion",
     "fast-concat": "`fast`, concat fusion, 4 epochs",
-    "default-exact": "`default`, exact fusion",
     "default-concat": "`default`, concat fusion",
     "original": "`original`, its learned fusion and bits",
     "original-as-written": "`original-as-written`",
@@ -47,6 +46,9 @@ LOSS_TITLES = {
     "loss-scalar-bits": "the number as a scalar, the sum as five bits",
     "loss-numbers-to-8": "numbers drawn from 0..8, measured on 0..9",
 }
+
+
+NOT_MEASURED = "\n*Not measured yet with the present configuration.*\n"
 
 
 def of(rows: Rows, plan: str) -> Rows:
@@ -135,6 +137,8 @@ def as_written(rows: Rows) -> str:
             by_bits = 100 * e["sum_by_bits"]["value"]
             body.append([f"`{plan}`", str(row["seed"]), f"{100 * e['digit']['value']:.2f}", f"{by_bits:.2f}",
                          f"{100 * e['sum']['value']:.2f}", f"{100 * e['sum_by_number'][9]:.2f}"])  # fmt: skip
+    if not body:
+        return NOT_MEASURED
     head = ["preset", "seed", "digit %", "sum %, each bit thresholded", "sum %, best of 0..18", "… with number 9"]
     return table(head, body)
 
@@ -182,8 +186,8 @@ def mean_of(plan: str, output: str) -> Callable[[Rows], str]:
 
 
 def gap(rows: Rows) -> str:
-    """Points between digit and sum of the learned default network."""
-    digits, sums = (values(rows, "default-concat", output) for output in ("digit", "sum"))
+    """Points between digit and sum of the learned network that takes seconds."""
+    digits, sums = (values(rows, "fast-concat", output) for output in ("digit", "sum"))
     return f"{statistics.mean(digits) - statistics.mean(sums):.2f}" if digits else "–"
 
 
@@ -197,19 +201,8 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     "machine": machine,
     "learned-gap": gap,
     "fast-seconds": lambda rows: seconds(median_seconds(rows, "fast-exact")),
-    "default-exact": mean_of("default-exact", "digit"),
-    "default-concat-sum": mean_of("default-concat", "sum"),
-    "original-digit": mean_of("original", "digit"),
-    "original-sum": mean_of("original", "sum"),
-    "as-written-digit": mean_of("original-as-written", "digit"),
-    "as-written-sum": mean_of("original-as-written", "sum"),
-    "as-written-bits": mean_of("original-as-written", "sum_by_bits"),
-    "softmax-digit": mean_of("loss-softmax", "digit"),
-    "softmax-sum": mean_of("loss-softmax", "sum"),
-    "ce-digit": mean_of("loss-ce", "digit"),
-    "ce-sum": mean_of("loss-ce", "sum"),
-    "bits-sum": mean_of("loss-bits", "sum"),
-    "to-8-sum": mean_of("loss-numbers-to-8", "sum"),
+    "fast-concat-sum": mean_of("fast-concat", "sum"),
+    "fast-concat-time": lambda rows: training_time(rows, "fast-concat"),
     "original-epochs": lambda _: str(PRESETS["original"].epochs),
 }
 

@@ -119,3 +119,8 @@ def test_the_layer_table_of_the_docs_names_every_module() -> None:
         name = path.relative_to(ROOT / "src/sumnist").with_suffix("").as_posix()
         if not name.endswith("/__init__"):
             assert name in named, name
+
+
+def test_every_figure_that_can_be_written_is_on_a_page(write_docs: ModuleType) -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in write_docs.PAGES)
+    assert {name for _, name, _, _ in write_docs.MARK.findall(pages)} == set(write_docs.FIGURES)

@@ -91,11 +91,11 @@ def test_the_original_has_6772272_parameters() -> None:
 def test_every_shape_and_layer_of_the_fast_network_is_on_its_picture() -> None:
     words = words_of(draw(preset("fast")))
     at = words.index("Conv 5×5")
-    assert words[at : at + 5] == ["Conv 5×5", "stride 2", "ReLU", "[B, 16, 12, 12]", "416 params"]
+    assert words[at : at + 5] == ["Conv 5×5", "stride 2", "ReLU", "[B, 8, 12, 12]", "208 params"]
     at = words.index("Max-pool")
-    assert words[at : at + 3] == ["Max-pool", "2×2", "[B, 32, 5, 5]"]
+    assert words[at : at + 4] == ["Max-pool", "2×2 · norm", "ReLU", "[B, 16, 5, 5]"]
     at = words.index("Linear 128")
-    assert words[at : at + 4] == ["Linear 128", "ReLU", "[B, 128]", "36,992 params"]
+    assert words[at : at + 4] == ["Linear 128", "norm · ReLU", "[B, 128]", "73,984 params"]
 
 
 def test_the_exact_sum_is_marked_as_computed_and_the_concat_sum_as_learned() -> None:

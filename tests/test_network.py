@@ -246,8 +246,8 @@ def test_weights_cut_short_are_an_error(run: Path, keep: int) -> None:
 def test_weights_of_another_network_are_an_error_that_names_the_first_difference(run: Path) -> None:
     save_network(TwoInputNet("fast"), run)
     assert message(run) == (
-        f"{run / WEIGHTS}: weights of another network: encoder.0.bias is [16], expected [8] by config.json: "
-        "the two files are not of one run"
+        f"{run / WEIGHTS}: weights of another network: encoder.2.0.weight is [16, 8, 3, 3], expected none "
+        "by config.json: the two files are not of one run"
     )
 
 
