@@ -30,6 +30,7 @@ Rows = list[dict[str, Any]]
 PLAN_TITLES = {
     "fast-exact": "`fast`, exact fusion",
     "fast-concat": "`fast`, concat fusion, 4 epochs",
+    "default-exact": "`default`, exact fusion",
     "default-concat": "`default`, concat fusion",
     "original": "`original`, its learned fusion and bits",
     "original-as-written": "`original-as-written`",
