@@ -189,6 +189,16 @@ def test_the_joint_loss_is_the_weighted_mean_of_two_cross_entropies() -> None:
     assert losses.total.item() == pytest.approx((expected[0] + 3 * expected[1]) / 4, rel=1e-5)
 
 
+def test_label_smoothing_spreads_that_share_of_the_target_evenly() -> None:
+    logits = np.random.default_rng(0).normal(size=(4, 10))
+    digit = np.array([1, 9, 0, 3])
+    heads = Heads(torch.tensor(logits).float(), None)
+    losses = joint_loss(heads, torch.tensor(digit), torch.tensor(digit), preset("tiny"), smoothing=0.2)
+    logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    target = 0.2 / 10 + 0.8 * np.eye(10)[digit]
+    assert losses.total.item() == pytest.approx(-(target * logs).sum(1).mean(), rel=1e-5)
+
+
 def test_the_loss_of_five_bits_is_their_mean_binary_cross_entropy() -> None:
     logits = np.random.default_rng(0).normal(size=(3, 5))
     total = np.array([0, 13, 18])

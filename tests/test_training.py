@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,6 +30,7 @@ from sumnist.training import (
     learning_rate,
     split,
     train,
+    training_step,
 )
 
 
@@ -102,6 +104,23 @@ def test_the_learning_rate_climbs_to_its_peak_and_falls_to_zero() -> None:
     assert all(a < b for a, b in pairwise(steps[:251]))
     assert all(a > b for a, b in pairwise(steps[250:]))
     assert learning_rate(0.7, preset("original-as-written")) == 1e-3
+
+
+def test_fading_label_smoothing_follows_the_learning_rate(
+    small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(small_config, epochs=1, label_smoothing=0.1)
+    for fades in (False, True):
+        seen: list[float] = []
+
+        def spy(*arguments: Any, seen: list[float] = seen) -> Any:
+            seen.append(arguments[-1])
+            return training_step(*arguments)
+
+        monkeypatch.setattr("sumnist.training.training_step", spy)
+        train(replace(config, smoothing_fades=fades), tmp_path / str(fades), progress=False)
+        share = [learning_rate(step / len(seen), config) / config.lr if fades else 1.0 for step in range(len(seen))]
+        assert seen == pytest.approx([0.1 * of_peak for of_peak in share])
 
 
 def test_averaged_weights_follow_the_recurrence_of_an_exponential_average() -> None:

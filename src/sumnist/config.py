@@ -63,6 +63,8 @@ class Config:
     """weight of the sum's loss in the joint loss"""
     label_smoothing: float = 0.0
     """probability spread over the wrong digits (and sums) in the targets, 0 to 0.5"""
+    smoothing_fades: bool = False
+    """let the label smoothing rise and fall with the learning rate, so that the last steps see the true targets"""
 
     epochs: int = 15
     """passes over the training images"""
@@ -119,6 +121,7 @@ class Config:
         self._require("sum_weight", self.digit_weight + self.sum_weight > 0, "above 0 when --digit-weight is 0")
         smoothing = self.label_smoothing
         self._require("label_smoothing", is_number(smoothing) and 0 <= smoothing <= 0.5, "a number from 0 to 0.5")
+        self._require("smoothing_fades", isinstance(self.smoothing_fades, bool), "true or false")
         self._require("warmup", is_number(self.warmup) and 0 <= self.warmup <= 1, "a share from 0 to 1")
         self._require("ema", is_number(self.ema) and 0 <= self.ema < 1, "0 (off) or a decay below 1, such as 0.998")
         betas = len(self.betas) == 2 and all(is_number(beta) and 0 <= beta < 1 for beta in self.betas)
@@ -185,7 +188,7 @@ def unknown(what: str, given: object, known: tuple[str, ...]) -> str:
 PRESETS: Mapping[str, Config] = {
     "fast": Config(
         preset="fast", encoder="fast", epochs=1, lr=1.5e-2, optimizer="adam", betas=(0.7, 0.9), warmup=0.25,
-        label_smoothing=0.1,
+        label_smoothing=0.1, smoothing_fades=True,
     ),
     "default": Config(
         preset="default", augment="elastic", epochs=11, lr=1e-2, weight_decay=0.05, warmup=0.15, ema=0.998

@@ -94,8 +94,10 @@ def train(config: Config, out: str | Path, overwrite: bool = False, progress: bo
             title = f"epoch {epoch + 1}/{config.epochs}"
             bar = tqdm(batches.epoch(epoch), title, len(batches), disable=None if progress else True)
             for pairs in bar:
-                set_learning_rate(optimizer, learning_rate(step / steps, config))
-                heads, losses = training_step(net, optimizer, pairs, config, autocast)
+                rate = learning_rate(step / steps, config)
+                set_learning_rate(optimizer, rate)
+                smoothing = config.label_smoothing * (rate / config.lr if config.smoothing_fades else 1)
+                heads, losses = training_step(net, optimizer, pairs, config, autocast, smoothing)
                 if average:
                     average.update(net, step)
                 tally.add(net, heads, losses, pairs)
@@ -125,12 +127,13 @@ def training_step(
     pairs: Pairs,
     config: Config,
     autocast: AbstractContextManager[Any],
+    smoothing: float,
 ) -> tuple[Heads, Losses]:
     """One batch: forward, loss, backward, step. The encoder sees an image once, however many numbers it meets."""
     with autocast:
         features = net.encoder(pairs.image)  # [B, F]
         heads = net.fuse(features.repeat_interleave(config.numbers_per_image, 0), pairs.number)  # [B · K, …]
-        losses = joint_loss(heads, pairs.digit, pairs.sum, config)
+        losses = joint_loss(heads, pairs.digit, pairs.sum, config, smoothing)
     losses.total.backward()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
