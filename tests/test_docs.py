@@ -95,7 +95,7 @@ def test_a_changed_row_changes_the_pages(write_docs: ModuleType) -> None:
     rows = write_docs.current(write_docs.read_rows(write_docs.ROWS))
     for plan in {row["plan"] for row in rows}:
         changed = json.loads(json.dumps(rows))
-        row = next(row for row in changed if row["plan"] == plan)
+        row = [row for row in changed if row["plan"] == plan][-1]
         row["evaluation"]["digit"]["value"] -= 0.1
         pages = [page.read_text(encoding="utf-8") for page in write_docs.PAGES]
         assert any(write_docs.filled(page, changed) != page for page in pages), plan
