@@ -150,8 +150,9 @@ def losses(rows: Rows) -> str:
     for plan, title in LOSS_TITLES.items():
         if of(rows, plan):
             body.append([title, *(spread(values(rows, plan, output)) for output in ("digit", "sum", "joint")),
+                         spread([row["evaluation"]["digit_nll"] for row in of(rows, plan)], 3),
                          str(len(of(rows, plan)))])  # fmt: skip
-    return table(["changed", "digit %", "sum %", "joint %", "seeds"], body)
+    return table(["changed", "digit %", "sum %", "joint %", "digit NLL", "seeds"], body)
 
 
 def race(rows: Rows) -> str:
