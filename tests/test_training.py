@@ -181,6 +181,21 @@ def test_a_folder_that_holds_a_run_is_not_overwritten_unless_asked(
     assert (tmp_path / "model.safetensors").read_bytes() != before
 
 
+def test_a_training_that_fails_at_once_leaves_the_run_that_it_was_to_replace(
+    small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(small_config, tmp_path, progress=False)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail(*_: object) -> None:
+        raise TrainingError("the loss is nan")
+
+    monkeypatch.setattr("sumnist.training.check_finite", fail)
+    with pytest.raises(TrainingError):
+        train(replace(small_config, seed=1), tmp_path, overwrite=True, progress=False)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_an_unwritable_place_is_an_error(small_config: Config, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError) as caught:

@@ -102,7 +102,7 @@ def train(config: Config, out: str | Path, overwrite: bool = False, progress: bo
                     average.update(net, step)
                 tally.add(net, heads, losses, pairs)
                 step += 1
-                if step % LOOK_EVERY == 0 or step == steps:
+                if step % LOOK_EVERY == 0 or step % len(batches) == 0:  # so that no weights are saved unseen
                     bar.set_postfix_str(tally.text())
                     check_finite(losses, epoch, step, config)
             row = {"epoch": epoch + 1, "step": step, **tally.figures(), **clock.read()}
@@ -300,7 +300,10 @@ def keep_freed_memory() -> None:
 
 
 class RunFolder:
-    """The files of a run. With `overwrite` an earlier run there makes room; nothing else in the folder is touched."""
+    """The files of a run; nothing else in the folder is touched.
+
+    With `overwrite` an earlier run there makes room when this one has weights; if it never has, nothing is lost.
+    """
 
     def __init__(self, path: Path, config: Config, overwrite: bool) -> None:
         self.path = path
@@ -309,17 +312,30 @@ class RunFolder:
             raise OutputError(
                 f"--out {path}: holds a run already, expected a new folder: name another or add --overwrite"
             )
-        for name in (CONFIG, WEIGHTS, METRICS, RECORD, EVALUATION):
-            (path / name).unlink(missing_ok=True)
-        shutil.rmtree(path / PLOTS, ignore_errors=True)
+        self.config = config
         self.record: dict[str, Any] = {"started": now(), "seed": config.seed, **describe_machine()}
-        write_atomically(path / CONFIG, config.to_json())
-        self.write_record()
         self.metrics: list[dict[str, float]] = []
+        self.replaces = (path / CONFIG).exists()
+        if self.replaces:  # a place that cannot be written is better known now than after an epoch
+            write_atomically(path / ".writable", "")
+            (path / ".writable").unlink()
+        else:
+            self.begin()
         self.board = tensorboard(path)
+
+    def begin(self) -> None:
+        """Clear away what an earlier run left, and say what this one is."""
+        for name in (WEIGHTS, CONFIG, METRICS, RECORD, EVALUATION):
+            (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / PLOTS, ignore_errors=True)
+        write_atomically(self.path / CONFIG, self.config.to_json())
+        self.write_record()
+        self.replaces = False
 
     def add_epoch(self, row: dict[str, float], net: TwoInputNet) -> None:
         """Append `row` to the metrics, if it is not empty, and save the weights."""
+        if self.replaces:
+            self.begin()
         if row:
             self.metrics.append(row)
             try:
