@@ -54,6 +54,8 @@ class Config:
     """numbers that meet each image in a step: the one drawn for it, and those that follow it, around the end"""
     augment: Augmentation = "none"
     """random changes to the training images: none; affine (rotate, scale, shear, shift); elastic (affine and warp)"""
+    augment_strength: float = 1.0
+    """size of those changes; 1 is up to 12 degrees of rotation, 12 % of scale and 2 pixels of shift"""
 
     digit_loss: DigitLoss = "cross-entropy"
     """loss of the digit; softmax-then-cross-entropy is a widespread mistake, kept for comparison"""
@@ -122,6 +124,8 @@ class Config:
         smoothing = self.label_smoothing
         self._require("label_smoothing", is_number(smoothing) and 0 <= smoothing <= 0.5, "a number from 0 to 0.5")
         self._require("smoothing_fades", isinstance(self.smoothing_fades, bool), "true or false")
+        strength = self.augment_strength
+        self._require("augment_strength", is_number(strength) and 0 <= strength <= 3, "a number from 0 to 3")
         self._require("warmup", is_number(self.warmup) and 0 <= self.warmup <= 1, "a share from 0 to 1")
         self._require("ema", is_number(self.ema) and 0 <= self.ema < 1, "0 (off) or a decay below 1, such as 0.998")
         betas = len(self.betas) == 2 and all(is_number(beta) and 0 <= beta < 1 for beta in self.betas)

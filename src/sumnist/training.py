@@ -83,8 +83,8 @@ def train(config: Config, out: str | Path, overwrite: bool = False, progress: bo
 
     clock = Clock()
     batches = PairBatches(
-        training, config.batch_size, config.seed, device, config.largest_number, augmentation(config.augment),
-        config.numbers_per_image,
+        training, config.batch_size, config.seed, device, config.largest_number,
+        augmentation(config.augment, config.augment_strength), config.numbers_per_image,
     )  # fmt: skip
     steps, epoch, step, finished = config.epochs * len(batches), 0, 0, False
     try:

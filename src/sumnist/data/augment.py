@@ -27,23 +27,26 @@ WARP = 0.055
 """Standard deviation of a mesh point's displacement, in half-widths of the image: 0.77 pixels."""
 
 
-def augmentation(kind: Augmentation) -> Callable[[Tensor, torch.Generator], Tensor] | None:
+def augmentation(kind: Augmentation, strength: float = 1.0) -> Callable[[Tensor, torch.Generator], Tensor] | None:
     """The function that `PairBatches` applies for `kind`, or None for "none"."""
-    return None if kind == "none" else Augment(elastic=kind == "elastic")
+    return None if kind == "none" else Augment(kind == "elastic", strength)
 
 
 class Augment:
-    """Images `[B, 1, 28, 28]` in [0, 1] → as many, each mapped at random; what comes in from outside is dark."""
+    """Images `[B, 1, 28, 28]` in [0, 1] → as many, each mapped at random; what comes in from outside is dark.
 
-    def __init__(self, elastic: bool) -> None:
-        self.elastic = elastic
+    `strength` multiplies the size of every change.
+    """
+
+    def __init__(self, elastic: bool, strength: float = 1.0) -> None:
+        self.elastic, self.strength = elastic, strength
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """Each image mapped its own way, drawn from `generator`."""
         count, device = len(image), image.device
         grid = functional.affine_grid(self.maps(count, generator, device), list(image.shape), align_corners=False)
         if self.elastic:
-            mesh = torch.randn(count, 2, MESH, MESH, generator=generator, device=device).mul_(WARP)
+            mesh = torch.randn(count, 2, MESH, MESH, generator=generator, device=device).mul_(WARP * self.strength)
             warp = functional.interpolate(mesh, size=(28, 28), mode="bicubic", align_corners=True)  # [B, 2, 28, 28]
             grid = grid + warp.permute(0, 2, 3, 1)  # [B, 28, 28, 2]
         return functional.grid_sample(image, grid, align_corners=False)
@@ -51,7 +54,7 @@ class Augment:
     def maps(self, count: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """`count` random affine maps from output to input coordinates, `[B, 2, 3]`."""
         angle, wide, high, shear, right, down = (
-            torch.rand(6, count, generator=generator, device=device).mul_(2).sub_(1).unbind()
+            torch.rand(6, count, generator=generator, device=device).mul_(2).sub_(1).mul_(self.strength).unbind()
         )
         angle, wide, high, shear = angle * ROTATION, 1 + wide * SCALE, 1 + high * SCALE, shear * SHEAR
         cosine, sine = angle.cos(), angle.sin()
