@@ -27,12 +27,14 @@ from torch import nn
 from sumnist.config import Config, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import as_image
+from sumnist.devices import keep_freed_memory
 from sumnist.evaluation import answer_grid, evaluate
 from sumnist.model.checkpoint import load_network
 from sumnist.model.encoders import count_parameters
 from sumnist.model.network import TwoInputNet
 from sumnist.record import commit, describe_machine, now
-from sumnist.training import RECORD, keep_freed_memory, split, train
+from sumnist.run import RECORD
+from sumnist.training import split, train
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs/results/runs.jsonl"
 

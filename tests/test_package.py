@@ -14,9 +14,9 @@ import sumnist
 SOURCE = Path(sumnist.__file__).parent
 
 LAYERS = [
-    {"errors", "config", "files", "record"},
+    {"errors", "config", "files", "record", "devices"},
     {"data.mnist", "data.pairs", "data.augment"},
-    {"model.encoders", "model.fusion", "model.network", "model.losses", "model.checkpoint"},
+    {"model.encoders", "model.fusion", "model.network", "model.losses", "model.checkpoint", "run"},
     {"evaluation", "images", "dataflow"},
     {"training", "plots", "reader", "graph"},
     {"report", "demo"},

@@ -21,7 +21,8 @@ from sumnist.evaluation import Accuracy, Evaluation, answer_grid, evaluate
 from sumnist.model.checkpoint import save_network
 from sumnist.model.encoders import count_parameters
 from sumnist.model.network import TwoInputNet
-from sumnist.report import compare_runs, comparison, duration, evaluate_run, read_metrics, table
+from sumnist.report import compare_runs, comparison, duration, evaluate_run, table
+from sumnist.run import read_metrics
 
 MakeRun = Callable[..., Path]
 

@@ -18,6 +18,7 @@ import torch
 from sumnist.config import Config, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import PairBatches
+from sumnist.devices import choose_bf16, choose_device
 from sumnist.errors import ConfigError, OutputError, TrainingError
 from sumnist.evaluation import answer_grid
 from sumnist.model.checkpoint import load_network
@@ -25,8 +26,6 @@ from sumnist.model.network import TwoInputNet
 from sumnist.training import (
     AveragedWeights,
     Tally,
-    choose_bf16,
-    choose_device,
     learning_rate,
     split,
     train,
@@ -114,7 +113,7 @@ def test_fading_label_smoothing_follows_the_learning_rate(
         seen: list[float] = []
 
         def spy(*arguments: Any, seen: list[float] = seen) -> Any:
-            seen.append(arguments[-1])
+            seen.append(arguments[5])
             return training_step(*arguments)
 
         monkeypatch.setattr("sumnist.training.training_step", spy)
@@ -174,7 +173,8 @@ def test_a_folder_that_holds_a_run_is_not_overwritten_unless_asked(
     with pytest.raises(OutputError) as caught:
         train(replace(config, seed=1), tmp_path, progress=False)
     assert str(caught.value) == (
-        f"--out {tmp_path}: holds a run already, expected a new folder: name another or add --overwrite"
+        f"--out {tmp_path}: holds a run already, expected a new folder: name another, or add --resume to finish it "
+        "or --overwrite to replace it"
     )
     assert (tmp_path / "model.safetensors").read_bytes() == before
     train(replace(config, seed=1), tmp_path, overwrite=True, progress=False)

@@ -47,13 +47,23 @@ class Train:
     """folder for the run (default: runs/PRESET-FUSION-seedN)"""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
     """replace the run that --out holds"""
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    """go on with the run in --out where it stopped, to the same result; start it if there is none"""
+
+    @property
+    def folder(self) -> Path:
+        """Where the run goes."""
+        return self.out or Path("runs") / f"{self.config.preset}-{self.config.fusion}-seed{self.config.seed}"
 
     def run(self) -> int:
         from sumnist.training import train
 
-        config = self.config
-        out = self.out or Path("runs") / f"{config.preset}-{config.fusion}-seed{config.seed}"
-        result = train(config, out, overwrite=self.overwrite)
+        if self.resume and self.overwrite:
+            raise ConfigError("--resume --overwrite: one goes on with the run, the other replaces it; choose one")
+        out = self.folder
+        result = train(self.config, out, overwrite=self.overwrite, resume=self.resume)
+        if os.environ.get("RANK", "0") != "0":  # torchrun's other processes leave the talking to the first
+            return 0 if result.finished else 130
         if not result.finished:
             epoch = len(result.metrics) + 1
             print(f"sumnist: stopped in epoch {epoch}; the weights of this moment are in {out}", file=sys.stderr)
@@ -216,9 +226,15 @@ def run(given: list[str]) -> int:
 def parse(name: str, rest: list[str]) -> Command:
     """The command with its flags; those of a configuration start from the preset that `--preset` names."""
     kind = COMMANDS[name]
-    if kind in (Train, Graph):
-        return tyro.cli(kind, prog=f"sumnist {name}", args=rest, default=kind(config=preset(preset_flag(rest))))
-    return tyro.cli(kind, prog=f"sumnist {name}", args=rest)
+    if kind not in (Train, Graph):
+        return tyro.cli(kind, prog=f"sumnist {name}", args=rest)
+    command = tyro.cli(kind, prog=f"sumnist {name}", args=rest, default=kind(config=preset(preset_flag(rest))))
+    if isinstance(command, Train) and command.resume and (command.folder / "config.json").exists():
+        from sumnist.model.checkpoint import load_config
+
+        begun = load_config(command.folder)  # so that a flag that was given then need not be given again
+        return tyro.cli(kind, prog=f"sumnist {name}", args=rest, default=Train(begun, command.folder))
+    return command
 
 
 def preset_flag(rest: list[str]) -> str:

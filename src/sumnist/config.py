@@ -71,7 +71,7 @@ class Config:
     epochs: int = 15
     """passes over the training images"""
     batch_size: int = 256
-    """pairs per step"""
+    """images per step, over all processes that train together"""
     optimizer: Optimizer = "adamw"
     """adam, or adamw (decoupled weight decay)"""
     lr: float = 4e-3

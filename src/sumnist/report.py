@@ -17,6 +17,7 @@ import torch
 
 from sumnist.config import Config
 from sumnist.data.mnist import load_mnist
+from sumnist.devices import choose_device
 from sumnist.errors import DataError, RunError
 from sumnist.evaluation import Accuracy, Evaluation, answer_grid, evaluate
 from sumnist.files import make_folder, write_atomically
@@ -24,7 +25,7 @@ from sumnist.model.checkpoint import WEIGHTS, load_config, load_network
 from sumnist.model.encoders import count_parameters
 from sumnist.model.network import TwoInputNet
 from sumnist.record import commit, now
-from sumnist.training import EVALUATION, METRICS, PLOTS, RECORD, choose_device
+from sumnist.run import EVALUATION, METRICS, PLOTS, RECORD, read_metrics
 
 __all__ = ["ComparisonRow", "compare_runs", "comparison", "evaluate_run", "table"]
 
@@ -64,20 +65,6 @@ def evaluate_run(
         make_folder(folder / PLOTS)
         draw_plots(folder / PLOTS, answers, digits, read_metrics(folder / METRICS))
     return evaluation
-
-
-def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a `metrics.jsonl`, one an epoch; none if there is no such file. A line that a crash cut short is left
-    out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and "epoch" in row:
-            rows.append(row)
-    return rows
 
 
 def table(evaluation: Evaluation) -> str:

@@ -1,16 +1,8 @@
-"""Training, top to bottom: `train` is the whole of it, `training_step` the heart.
-
-A run leaves a folder: `config.json`, `record.json` (seed, versions, processor, commit, times), `metrics.jsonl` (a line
-an epoch) and `model.safetensors`, written at the end of every epoch, so that a run can be stopped at any time.
-"""
+"""Training, top to bottom: `train` is the whole of it, `training_step` the heart."""
 
 from __future__ import annotations
 
-import ctypes
-import importlib.util
-import json
 import math
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -27,23 +19,19 @@ from tqdm import tqdm
 from sumnist.config import Config
 from sumnist.data.augment import augmentation
 from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.data.pairs import PairBatches, Pairs, hold_out
-from sumnist.errors import ConfigError, OutputError, TrainingError
+from sumnist.data.pairs import PairBatches, Pairs, epoch_seed, hold_out
+from sumnist.devices import Team, choose_bf16, choose_device, keep_freed_memory, team
+from sumnist.errors import TrainingError
 from sumnist.evaluation import answer_grid
-from sumnist.files import cannot_write, make_folder, write_atomically
-from sumnist.model.checkpoint import CONFIG, WEIGHTS, save_network
+from sumnist.model.checkpoint import load_network
 from sumnist.model.encoders import count_parameters
 from sumnist.model.fusion import Heads
 from sumnist.model.losses import Losses, joint_loss
 from sumnist.model.network import TwoInputNet
-from sumnist.record import describe_machine, now
+from sumnist.run import METRICS, STATE, Progress, RunFolder, read_metrics, restore
 
 __all__ = ["RunResult", "learning_rate", "train", "training_step"]
 
-METRICS = "metrics.jsonl"
-RECORD = "record.json"
-EVALUATION = "evaluation.json"
-PLOTS = "plots"
 LOOK_EVERY = 20
 """Steps between two looks at the losses: a look waits for the device to catch up."""
 
@@ -60,18 +48,31 @@ class RunResult:
     finished: bool
 
 
-def train(config: Config, out: str | Path, overwrite: bool = False, progress: bool = True) -> RunResult:
+def train(
+    config: Config, out: str | Path, overwrite: bool = False, progress: bool = True, resume: bool = False
+) -> RunResult:
     """Train the network that `config` describes and leave the run in the folder `out`.
 
-    Ctrl-C ends the training early and still leaves a run that can be used. Raises `TrainingError` when a loss is no
-    longer a number, `OutputError` when the folder cannot be written or holds a run already, `DataError`, `ConfigError`.
+    Ctrl-C ends the training early and still leaves a run that can be used. `resume` goes on with an unfinished run in
+    `out` to the result that it would have had; started by `torchrun`, all its processes train together. Raises
+    `TrainingError` when a loss is no longer a number, `OutputError` when the folder cannot be written or holds a run
+    already, `RunError` for one that cannot be resumed, `DataError`, `ConfigError`.
     """
     device = choose_device(config.device)
+    with team(device) as processes:
+        folder = RunFolder(Path(out), config, overwrite, resume, writes=processes.leads)
+        done = processes.from_leader(finished_run(folder) if resume and processes.leads and folder.finished else None)
+        return done or train_together(config, folder, device, processes, progress and processes.leads)
+
+
+def train_together(
+    config: Config, folder: RunFolder, device: torch.device, processes: Team, progress: bool
+) -> RunResult:
+    """What each of the processes does, one of them or many."""
     bf16 = choose_bf16(config.precision, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     torch.set_num_threads(config.threads or torch.get_num_threads())
     training, held = split(load_mnist("train", config.data_dir), config.validation)
-    folder = RunFolder(Path(out), config, overwrite)
 
     keep_freed_memory()
     torch.manual_seed(config.seed)
@@ -80,24 +81,29 @@ def train(config: Config, out: str | Path, overwrite: bool = False, progress: bo
     optimizer = build_optimizer(net, config)
     average = AveragedWeights(net, config.ema) if config.ema else None
     trained = average.net if average else net  # the weights that are measured and saved
+    begun, tensors = processes.from_leader(folder.load_state())
+    if tensors:
+        restore(tensors, net, optimizer, average.net if average else None, folder.path / STATE)
 
-    clock = Clock()
+    clock = Clock(begun)
     batches = PairBatches(
         training, config.batch_size, config.seed, device, config.largest_number,
         augmentation(config.augment, config.augment_strength), config.numbers_per_image,
+        share=(processes.rank, processes.size),
     )  # fmt: skip
-    steps, epoch, step, finished = config.epochs * len(batches), 0, 0, False
+    steps, epoch, step, finished = config.epochs * len(batches), begun.epochs, begun.steps, False
     try:
-        for epoch in range(config.epochs):
+        for epoch in range(begun.epochs, config.epochs):
             net.train()
-            tally = Tally()
+            torch.manual_seed(epoch_seed(config.seed, epoch, processes.rank))  # for dropout
+            tally = Tally(processes.size)
             title = f"epoch {epoch + 1}/{config.epochs}"
             bar = tqdm(batches.epoch(epoch), title, len(batches), disable=None if progress else True)
             for pairs in bar:
                 rate = learning_rate(step / steps, config)
                 set_learning_rate(optimizer, rate)
                 smoothing = config.label_smoothing * (rate / config.lr if config.smoothing_fades else 1)
-                heads, losses = training_step(net, optimizer, pairs, config, autocast, smoothing)
+                heads, losses = training_step(net, optimizer, pairs, config, autocast, smoothing, processes)
                 if average:
                     average.update(net, step)
                 tally.add(net, heads, losses, pairs)
@@ -107,18 +113,29 @@ def train(config: Config, out: str | Path, overwrite: bool = False, progress: bo
                     check_finite(losses, epoch, step, config)
             row = {"epoch": epoch + 1, "step": step, **tally.figures(), **clock.read()}
             with clock.paused():
-                if held is not None:
+                processes.average([*net.buffers(), *(average.net.buffers() if average else ())])
+                if held is not None and processes.leads:
                     row |= validation_figures(trained, held)
                 folder.add_epoch(row, trained)
+                folder.save_state(Progress(epoch + 1, step, **clock.read(), metrics=folder.metrics),
+                                  net, optimizer, average.net if average else None)  # fmt: skip
             if progress and bar.disable:  # not a terminal: a line an epoch instead of a bar
                 tqdm.write(f"{title}: {tally.text()}", file=sys.stderr)
         finished = True
     except KeyboardInterrupt:
         folder.add_epoch({}, trained)
+    spent = clock.read()
     folder.finish({"finished": finished, "epochs": epoch + finished, "steps": step, "train_images": len(training),
-                   **clock.read(), "device": str(device), "threads": torch.get_num_threads(),
-                   "precision": "bf16" if bf16 else "fp32", "parameters": count_parameters(net)})  # fmt: skip
-    return RunResult(trained.eval(), folder.path, clock.read()["seconds"], folder.metrics, finished)
+                   **spent, "device": str(device), "threads": torch.get_num_threads(),
+                   "processes": processes.size, "precision": "bf16" if bf16 else "fp32",
+                   "parameters": count_parameters(net)})  # fmt: skip
+    return RunResult(trained.eval(), folder.path, spent["seconds"], folder.metrics, finished)
+
+
+def finished_run(folder: RunFolder) -> RunResult:
+    """The result of a run that is to be resumed and has nothing left to do."""
+    net, _ = load_network(folder.path)
+    return RunResult(net, folder.path, folder.read_record()["seconds"], read_metrics(folder.path / METRICS), True)
 
 
 def training_step(
@@ -127,7 +144,8 @@ def training_step(
     pairs: Pairs,
     config: Config,
     autocast: AbstractContextManager[Any],
-    smoothing: float,
+    smoothing: float = 0.0,
+    processes: Team | None = None,
 ) -> tuple[Heads, Losses]:
     """One batch: forward, loss, backward, step. The encoder sees an image once, however many numbers it meets."""
     with autocast:
@@ -135,6 +153,8 @@ def training_step(
         heads = net.fuse(features.repeat_interleave(config.numbers_per_image, 0), pairs.number)  # [B · K, …]
         losses = joint_loss(heads, pairs.digit, pairs.sum, config, smoothing)
     losses.total.backward()
+    if processes:
+        processes.average_gradients(net.parameters(), len(pairs.image))
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return heads, losses
@@ -178,8 +198,8 @@ class AveragedWeights:
 class Clock:
     """Seconds of training, on the wall and on the processor, leaving out what happens while it is paused."""
 
-    def __init__(self) -> None:
-        self.wall, self.cpu = -time.perf_counter(), -time.process_time()
+    def __init__(self, begun: Progress) -> None:
+        self.wall, self.cpu = begun.seconds - time.perf_counter(), begun.cpu_seconds - time.process_time()
 
     def read(self) -> dict[str, float]:
         """`seconds` and `cpu_seconds` so far, by the names of `metrics.jsonl`."""
@@ -195,10 +215,10 @@ class Clock:
 
 
 class Tally:
-    """Running means over an epoch's batches, kept on the device."""
+    """Running means over an epoch's batches, kept on the device; over those of this one of so many `processes`."""
 
-    def __init__(self) -> None:
-        self.began = time.perf_counter()
+    def __init__(self, processes: int = 1) -> None:
+        self.processes, self.began = processes, time.perf_counter()
         self.totals: Tensor | None = None  # [5]: losses total, digit, sum and right digits, sums, each times the count
         self.count = self.images = 0
 
@@ -217,7 +237,7 @@ class Tally:
         """The means so far, by the names of `metrics.jsonl`."""
         assert self.totals is not None
         total, digit, both, digits, sums = (self.totals / self.count).tolist()
-        rate = self.images / (time.perf_counter() - self.began)
+        rate = self.processes * self.images / (time.perf_counter() - self.began)
         return {"loss": total, "digit_loss": digit, "sum_loss": both, "train_digit": digits, "train_sum": sums,
                 "images_per_second": rate}  # fmt: skip
 
@@ -255,113 +275,3 @@ def split(digits: DigitSet, count: int) -> tuple[DigitSet, DigitSet | None]:
         return digits, None
     rest, held = hold_out(digits.digits, count)
     return tuple(DigitSet(digits.images[i], digits.digits[i], digits.name) for i in (rest, held))  # type: ignore[return-value]
-
-
-def choose_device(name: str) -> torch.device:
-    """The device that `name` asks for. Raises `ConfigError` if this machine has none."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(
-            f"--device {name}: this machine, or this build of torch, has none; use --device cpu"
-        ) from error
-    return device
-
-
-def choose_bf16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bf16: where asked to, or on "auto" where the processor has instructions for it.
-
-    Without AVX512-BF16 or AMX a processor emulates bf16, and is then far slower than in fp32.
-    """
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return device.type == "cpu" and bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
-
-
-def keep_freed_memory() -> None:
-    """Have the C library keep freed blocks for the next step, where it is glibc, rather than return each to the system.
-
-    Every step allocates the same tensors; fetching them as fresh pages each time costs up to half of a small network's
-    step.
-    """
-    map_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of mallopt(3)
-    try:
-        libc = ctypes.CDLL(None)
-        libc.mallopt(map_threshold, 2**30)
-        libc.mallopt(trim_threshold, 2**31 - 1)
-    except (OSError, AttributeError, TypeError):  # another C library, or another system
-        return
-
-
-class RunFolder:
-    """The files of a run; nothing else in the folder is touched.
-
-    With `overwrite` an earlier run there makes room when this one has weights; if it never has, nothing is lost.
-    """
-
-    def __init__(self, path: Path, config: Config, overwrite: bool) -> None:
-        self.path = path
-        make_folder(path)
-        if (path / CONFIG).exists() and not overwrite:
-            raise OutputError(
-                f"--out {path}: holds a run already, expected a new folder: name another or add --overwrite"
-            )
-        self.config = config
-        self.record: dict[str, Any] = {"started": now(), "seed": config.seed, **describe_machine()}
-        self.metrics: list[dict[str, float]] = []
-        self.replaces = (path / CONFIG).exists()
-        if self.replaces:  # a place that cannot be written is better known now than after an epoch
-            write_atomically(path / ".writable", "")
-            (path / ".writable").unlink()
-        else:
-            self.begin()
-        self.board = tensorboard(path)
-
-    def begin(self) -> None:
-        """Clear away what an earlier run left, and say what this one is."""
-        for name in (WEIGHTS, CONFIG, METRICS, RECORD, EVALUATION):
-            (self.path / name).unlink(missing_ok=True)
-        shutil.rmtree(self.path / PLOTS, ignore_errors=True)
-        write_atomically(self.path / CONFIG, self.config.to_json())
-        self.write_record()
-        self.replaces = False
-
-    def add_epoch(self, row: dict[str, float], net: TwoInputNet) -> None:
-        """Append `row` to the metrics, if it is not empty, and save the weights."""
-        if self.replaces:
-            self.begin()
-        if row:
-            self.metrics.append(row)
-            try:
-                with (self.path / METRICS).open("a") as stream:
-                    stream.write(json.dumps(row) + "\n")
-            except OSError as error:
-                raise cannot_write(self.path / METRICS, error) from error
-            for name, value in row.items():
-                if self.board is not None and name not in ("epoch", "step"):
-                    self.board.add_scalar(name, value, int(row["step"]))
-        save_network(net, self.path)
-
-    def finish(self, facts: dict[str, Any]) -> None:
-        self.record |= facts | {"ended": now()}
-        self.write_record()
-        if self.board is not None:
-            self.board.close()
-
-    def write_record(self) -> None:
-        write_atomically(self.path / RECORD, json.dumps(self.record, indent=2) + "\n")
-
-
-def tensorboard(path: Path) -> Any:
-    """A TensorBoard writer into `path`, or None where TensorBoard is not installed."""
-    if importlib.util.find_spec("tensorboard") is None:
-        return None
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(path / "tensorboard"))

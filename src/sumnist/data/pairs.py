@@ -99,6 +99,7 @@ class PairBatches:
     Images stay there as uint8. Order, numbers and augmentation are functions of (seed, epoch) alone; `augment` takes
     images `[B, 1, 28, 28]` and a generator. The numbers are those that `PairDataset` gives for the same indices; with
     `numbers_per_image` K above 1 each is followed by the next K − 1, and number, digit and sum are `[B · K]`.
+    `share` (rank, size): of every batch, only this one of so many parts.
     """
 
     def __init__(
@@ -110,25 +111,30 @@ class PairBatches:
         largest_number: int = NUMBERS - 1,
         augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
         numbers_per_image: int = 1,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self.images = torch.tensor(digits.images, device=device)
         self.digits = torch.tensor(digits.digits, device=device)
         self.batch_size, self.seed, self.device = batch_size, seed, device
         self.largest_number, self.augment, self.numbers_per_image = largest_number, augment, numbers_per_image
+        self.rank, self.size = share
 
     def __len__(self) -> int:
-        """Batches per epoch; the last may be smaller."""
+        """Batches per epoch, all of one size or of two that differ by one."""
         return (len(self.images) + self.batch_size - 1) // self.batch_size
 
     def epoch(self, epoch: int) -> Iterator[Pairs]:
         """The batches of one epoch."""
         count = len(self.images)
-        generator = torch.Generator(self.device).manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+        generator = torch.Generator(self.device).manual_seed(epoch_seed(self.seed, epoch))
         order = torch.randperm(count, generator=generator, device=self.device)
+        if self.rank:
+            generator.manual_seed(epoch_seed(self.seed, epoch, self.rank))
         numbers = torch.from_numpy(draw_numbers(self.seed, epoch, np.arange(count), self.largest_number)).to(
             self.device
         )
-        for index in order.split(self.batch_size):
+        for batch in order.tensor_split(len(self)):
+            index = batch[self.rank :: self.size]
             image = as_image(self.images[index])  # [B, 1, 28, 28]
             if self.augment is not None:
                 image = self.augment(image, generator)
@@ -136,6 +142,11 @@ class PairBatches:
             number = following.flatten() % (self.largest_number + 1)
             digit = self.digits[index].repeat_interleave(self.numbers_per_image)
             yield Pairs(image, number, digit, digit + number)
+
+
+def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
+    """The seed of everything random in one epoch, in one of the processes that train together."""
+    return (seed * 1_000_003 + epoch + rank * 0x9E3779B97F4A7C15) % 2**63
 
 
 def hold_out(digits: NDArray[np.int64], count: int, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

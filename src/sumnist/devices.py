@@ -1,0 +1,124 @@
+"""Where training runs: the device, its precision, its memory, and the other processes that share the work.
+
+Started by `torchrun`, several processes train one network: each takes its share of every batch, and their gradients are
+averaged before every step, so that all of them take the same one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+
+from sumnist.errors import ConfigError, TrainingError
+
+__all__ = ["Team", "choose_bf16", "choose_device", "keep_freed_memory", "team"]
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that `name` asks for. Raises `ConfigError` if this machine has none."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(
+            f"--device {name}: this machine, or this build of torch, has none; use --device cpu"
+        ) from error
+    return device
+
+
+def choose_bf16(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bf16: where asked to, or on "auto" where the processor has instructions for it.
+
+    Without AVX512-BF16 or AMX a processor emulates bf16, and is then far slower than in fp32.
+    """
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return device.type == "cpu" and bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep freed blocks for the next step, where it is glibc, rather than return each to the system.
+
+    Every step allocates the same tensors; fetching them as fresh pages each time costs up to half of a small network's
+    step.
+    """
+    map_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of mallopt(3)
+    try:
+        libc = ctypes.CDLL(None)
+        libc.mallopt(map_threshold, 2**30)
+        libc.mallopt(trim_threshold, 2**31 - 1)
+    except (OSError, AttributeError, TypeError):  # another C library, or another system
+        return
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes that train one network together: this one is number `rank` of `size`. Alone, every method does
+    nothing."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that measures, prints and writes."""
+        return self.rank == 0
+
+    def average_gradients(self, parameters: Iterable[torch.nn.Parameter], count: int) -> None:
+        """Replace each gradient, the mean over this process's `count` images, by the mean over those of all."""
+        if self.size == 1:
+            return
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        together = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_ones(1)]) * count
+        distributed.all_reduce(together)
+        together /= together[-1].clone()
+        parts = together[:-1].split([gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view(gradient.shape))
+
+    @torch.no_grad()
+    def average(self, tensors: Iterable[Tensor]) -> None:
+        """Replace each of the floating-point `tensors` by its mean over the processes."""
+        for tensor in tensors if self.size > 1 else ():
+            if tensor.is_floating_point():
+                distributed.all_reduce(tensor)
+                tensor.div_(self.size)
+
+    def from_leader(self, value: Any) -> Any:
+        """What the leading process has as `value`, in every process."""
+        if self.size == 1:
+            return value
+        box = [value]
+        distributed.broadcast_object_list(box, src=0)
+        return box[0]
+
+
+@contextmanager
+def team(device: torch.device) -> Iterator[Team]:
+    """The processes that `torchrun` started, connected for as long as the context lasts; a team of one without it."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Team()
+        return
+    try:
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    except (RuntimeError, ValueError) as error:  # what it raises when the others do not come, or the address is wrong
+        raise TrainingError(
+            f"this process cannot reach the other {size - 1} ({error}): start all of them with torchrun"
+        ) from error
+    try:
+        yield Team(distributed.get_rank(), size)
+    finally:
+        distributed.destroy_process_group()

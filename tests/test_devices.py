@@ -1,0 +1,131 @@
+"""Several processes that train one network."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+import torch
+
+from sumnist.config import Config
+from sumnist.data.mnist import load_mnist
+from sumnist.data.pairs import PairBatches
+from sumnist.model.checkpoint import load_network
+from sumnist.model.network import TwoInputNet
+from sumnist.training import training_step
+
+ONE_STEP = """
+import sys, torch
+from contextlib import nullcontext
+from pathlib import Path
+from sumnist.config import Config
+from sumnist.data.mnist import load_mnist
+from sumnist.data.pairs import PairBatches
+from sumnist.devices import team
+from sumnist.model.network import TwoInputNet
+from sumnist.training import training_step
+from safetensors.torch import save_file
+
+config = Config.from_json(Path(sys.argv[1]).read_text(), "config")
+cpu = torch.device("cpu")
+with team(cpu) as processes:
+    torch.manual_seed(0)
+    net = TwoInputNet.from_config(config)
+    digits = load_mnist("train", config.data_dir)
+    batches = PairBatches(digits, config.batch_size, 0, cpu, share=(processes.rank, processes.size))
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    training_step(net, optimizer, next(batches.epoch(0)), config, nullcontext(), 0.0, processes)
+    assert processes.from_leader(processes.rank) == 0
+    buffer = torch.tensor([float(processes.rank)])
+    processes.average([buffer])
+    assert buffer == 0.5
+save_file(net.state_dict(), f"{sys.argv[2]}/{processes.rank}.safetensors")
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def torchrun(*words: str, processes: int = 2, agents: int = 1) -> list[subprocess.CompletedProcess[str]]:
+    """Run a module or script under `agents` torchruns on loopback, as on so many machines, each with `processes`."""
+    port = free_port()
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nnodes={agents}", f"--nproc-per-node={processes}",
+               "--master-addr=127.0.0.1", f"--master-port={port}"]  # fmt: skip
+    started = [
+        subprocess.Popen([*command, f"--node-rank={rank}", *words], env=environment, text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for rank in range(agents)
+    ]  # fmt: skip
+    results = []
+    for one in started:
+        out, err = one.communicate(timeout=300)
+        results.append(subprocess.CompletedProcess(one.args, one.returncode, out, err))
+    return results
+
+
+@pytest.mark.heavy
+def test_two_processes_take_the_step_that_one_takes(small_config: Config, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    config = Config(**{**vars(small_config), "batch_size": 63})  # an odd batch: the shares differ
+    (tmp_path / "config.json").write_text(config.to_json())
+    (tmp_path / "step.py").write_text(ONE_STEP)
+    (result,) = torchrun(str(tmp_path / "step.py"), str(tmp_path / "config.json"), str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    torch.manual_seed(0)
+    net = TwoInputNet.from_config(config)
+    pairs = next(PairBatches(load_mnist("train", config.data_dir), 63, 0, torch.device("cpu")).epoch(0))
+    training_step(net, torch.optim.SGD(net.parameters(), 0.1), pairs, config, nullcontext())
+    for rank in range(2):
+        for name, value in load_file(tmp_path / f"{rank}.safetensors").items():
+            assert torch.allclose(value, net.state_dict()[name], atol=1e-6), name
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(("processes", "agents"), [(2, 1), (1, 2)])
+def test_processes_train_together_and_one_of_them_writes(
+    small_config: Config, tmp_path: Path, processes: int, agents: int
+) -> None:
+    out = tmp_path / "run"
+    words = ["-m", "sumnist", "train", "--preset", "tiny", "--data-dir", str(small_config.data_dir), "--validation",
+             "200", "--epochs", "2", "--batch-size", "64", "--threads", "1", "--device", "cpu",
+             "--out", str(out)]  # fmt: skip
+    results = torchrun(*words, processes=processes, agents=agents)
+    assert [result.returncode for result in results] == [0] * agents, results[0].stderr
+    assert sum(result.stdout.count("s of training") for result in results) == 1
+    record = json.loads((out / "record.json").read_text())
+    assert record["processes"] == 2
+    assert record["steps"] == 2 * 13
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2]
+    load_network(out)
+
+
+def test_the_shares_of_the_processes_make_up_the_batch(mnist_train: object) -> None:
+    digits = load_mnist("train")
+    whole = PairBatches(digits, 250, 3, torch.device("cpu"))
+    parts = [PairBatches(digits, 250, 3, torch.device("cpu"), share=(rank, 3)) for rank in range(3)]
+    batch, shares = next(whole.epoch(1)), [next(part.epoch(1)) for part in parts]
+    for field in ("image", "number", "digit", "sum"):
+        together = torch.cat([getattr(share, field).flatten(1 if field == "image" else 0) for share in shares])
+        expected = getattr(batch, field).flatten(1 if field == "image" else 0)
+        assert sorted(together.tolist()) == sorted(expected.tolist())
+
+
+def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sumnist.devices import team
+
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with team(torch.device("cpu")) as processes:
+        assert (processes.rank, processes.size, processes.leads) == (0, 1, True)
+        assert processes.from_leader("x") == "x"
