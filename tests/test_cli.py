@@ -88,7 +88,7 @@ def test_every_setting_is_a_flag_and_shows_the_presets_value(sumnist: Callable[.
     [
         (
             ["trian"],
-            "command trian: expected one of train, evaluate, predict, demo, graph, compare; did you mean train?",
+            f"command trian: expected one of {', '.join(COMMANDS)}; did you mean train?",
         ),
         (
             ["train", "--preset", "defualt"],

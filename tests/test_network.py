@@ -12,7 +12,8 @@ from torch import Tensor
 
 from sumnist.config import Config, preset
 from sumnist.errors import ImageError, NumberError, RunError
-from sumnist.model.checkpoint import CONFIG, WEIGHTS, load_network, save_network
+from sumnist.files import CONFIG, WEIGHTS
+from sumnist.model.checkpoint import load_network, save_network
 from sumnist.model.encoders import count_parameters
 from sumnist.model.fusion import BITS, ExactFusion, Heads, OriginalFusion
 from sumnist.model.losses import joint_loss

@@ -17,9 +17,9 @@ LAYERS = [
     {"errors", "config", "files", "record", "devices"},
     {"data.mnist", "data.pairs", "data.augment"},
     {"model.encoders", "model.fusion", "model.network", "model.losses", "model.checkpoint", "run"},
-    {"evaluation", "images", "dataflow"},
-    {"training", "plots", "reader", "graph"},
-    {"report", "demo"},
+    {"evaluation", "images", "dataflow", "inference"},
+    {"training", "plots", "reader", "graph", "export"},
+    {"report", "demo", "sources", "engines", "score"},
     {"cli", "__main__", "__init__"},
 ]
 """The table of docs/architecture.md: a module may import those of its own layer and of the layers above it here."""

@@ -12,16 +12,17 @@ from sumnist.errors import SumnistError
 if TYPE_CHECKING:
     from sumnist.data.pairs import PairDataset
     from sumnist.model.network import TwoInputNet
-    from sumnist.reader import Reader, Reading
+    from sumnist.reader import Reader, Reading, load
     from sumnist.training import train
 
-__all__ = ["Config", "PairDataset", "Reader", "Reading", "SumnistError", "TwoInputNet", "preset", "train"]
+__all__ = ["Config", "PairDataset", "Reader", "Reading", "SumnistError", "TwoInputNet", "load", "preset", "train"]
 
 _LAZY = {
     "PairDataset": "sumnist.data.pairs",
     "Reader": "sumnist.reader",
     "Reading": "sumnist.reader",
     "TwoInputNet": "sumnist.model.network",
+    "load": "sumnist.reader",
     "train": "sumnist.training",
 }
 

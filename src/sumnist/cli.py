@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from sumnist.config import PRESET_NAMES, Config, preset, unknown
+from sumnist.config import PRESET_NAMES, Config, Engine, preset, unknown
 from sumnist.errors import ConfigError, MissingExtraError, SumnistError
-from sumnist.files import write_atomically
+from sumnist.files import PRETRAINED, write_atomically
 
 if TYPE_CHECKING:
     from sumnist.reader import Reading
@@ -30,6 +30,8 @@ commands:
   train      train a network on MNIST, or on your own IDX files
   evaluate   measure a trained network on every test image with every number
   predict    read pictures: sumnist predict five.png --number 7
+  score      read many pictures, from a folder or a table, into a table
+  export     write a trained network as one ONNX file
   demo       random test images and random numbers, drawn in the terminal with both answers
   graph      draw a preset's network as an SVG picture
   compare    put evaluated runs side by side in one table
@@ -103,15 +105,15 @@ class Predict:
     """picture files, 28×28 or larger"""
     number: str
     """the number to add"""
-    model: Path | None = None
-    """run folder of the network to use (default: the newest in runs/)"""
+    model: Path = PRETRAINED
+    """ONNX file or run folder of the network to use (default: the one that comes with the package)"""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """print a line of JSON per picture"""
 
     def run(self) -> int:
         from sumnist.reader import Reader, check_number
 
-        reader = Reader(self.model or newest_run())
+        reader = Reader(self.model)
         number, failed = check_number(whole(self.number), reader.exact), 0
         for picture in self.pictures:
             try:
@@ -130,6 +132,62 @@ class Predict:
 
 
 @dataclass(frozen=True)
+class Score:
+    """Read many pictures into a table, a row for each. Killed and started again, it goes on where it stopped."""
+
+    source: Annotated[Path, tyro.conf.arg(metavar="SOURCE"), tyro.conf.Positional]
+    """folder of pictures, CSV or JSONL with path and number, or folder of IDX files"""
+    out: Path
+    """table to write, .csv or .jsonl"""
+    number: str | None = None
+    """number to add to every picture (a CSV or JSONL has its own)"""
+    model: Path = PRETRAINED
+    """ONNX file or run folder of the network to use (default: the one that comes with the package)"""
+    engine: Engine = "local"
+    """local (the cores of this machine) or ray (a Ray cluster: the one that RAY_ADDRESS names)"""
+    workers: int = 0
+    """processes that read; 0 is one for each core"""
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
+    """replace what --out holds"""
+
+    def run(self) -> int:
+        from sumnist.score import score
+
+        number = None if self.number is None else whole(self.number)
+        done = score(
+            self.source, self.out, number, self.model, self.engine, self.workers, self.overwrite,
+            progress=sys.stderr.isatty(),
+        )  # fmt: skip
+        rate = done.read_now / max(done.seconds, 1e-9)
+        print(f"{self.out}: {done.rows:,} rows, {done.failed:,} failed; {rate:,.0f} rows/s")
+        return 1 if done.failed else 0
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a trained network as one ONNX file, checked against torch on every test image before it is written."""
+
+    run_folder: Annotated[Path, tyro.conf.arg(name="run", metavar="RUN"), tyro.conf.Positional]
+    """folder that `sumnist train` wrote"""
+    out: Path | None = None
+    """file to write (default: model.onnx in the run folder, or model.int8.onnx)"""
+    int8: tyro.conf.FlagCreatePairsOff[bool] = False
+    """weights and activations in 8 bits: a quarter of the bytes; its accuracy is shown beside that of fp32"""
+
+    def run(self) -> int:
+        from sumnist.export import export_run
+
+        done = export_run(self.run_folder, self.out, self.int8)
+        print(
+            f"{done.path}: {done.bytes:,} bytes; every answer to {done.pairs:,} test images is that of torch, "
+            f"log-probabilities differ by at most {done.difference:.1e}"
+        )
+        for kind, (digit, total) in (done.accuracy or {}).items():
+            print(f"{kind:>5} on the grid: digit {digit:.2%}, sum {total:.2%}")
+        return 0
+
+
+@dataclass(frozen=True)
 class Demo:
     """The task itself: random test images and random numbers, drawn with both answers, right and wrong marked."""
 
@@ -137,15 +195,15 @@ class Demo:
     """how many pairs"""
     seed: int | None = None
     """draw the same pairs again (default: new ones every time)"""
-    model: Path | None = None
-    """run folder of the network to use (default: the newest in runs/)"""
+    model: Path = PRETRAINED
+    """ONNX file or run folder of the network to use (default: the one that comes with the package)"""
 
     def run(self) -> int:
         from sumnist.demo import Look, demo
         from sumnist.reader import Reader
 
         seed = int.from_bytes(os.urandom(4)) if self.seed is None else self.seed
-        print(demo(Reader(self.model or newest_run()), self.count, seed, Look.of(sys.stdout)))
+        print(demo(Reader(self.model), self.count, seed, Look.of(sys.stdout)))
         return 0
 
 
@@ -183,10 +241,18 @@ class Compare:
         return 0
 
 
-Command = Train | Evaluate | Predict | Demo | Graph | Compare
+Command = Train | Evaluate | Predict | Score | Export | Demo | Graph | Compare
 COMMANDS: dict[str, type[Command]] = {
-    "train": Train, "evaluate": Evaluate, "predict": Predict, "demo": Demo, "graph": Graph, "compare": Compare,
+    "train": Train, "evaluate": Evaluate, "predict": Predict, "score": Score, "export": Export, "demo": Demo,
+    "graph": Graph, "compare": Compare,
 }  # fmt: skip
+
+
+EXTRAS = {
+    "torch": "train", "safetensors": "train", "tqdm": "train", "matplotlib": "train", "onnx": "export",
+    "onnxscript": "export",
+}  # fmt: skip
+"""Libraries that some commands need, and the extra that brings each."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -195,9 +261,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(given)
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "safetensors", "tqdm", "matplotlib"):
+        extra = EXTRAS.get(error.name or "")
+        if extra is None:
             raise
-        return complain(MissingExtraError(error.name, "train", f"sumnist {given[0]}"))
+        return complain(MissingExtraError(error.name or "", extra, f"sumnist {given[0]}"))
     except SumnistError as error:
         return complain(error)
     except KeyboardInterrupt:
@@ -279,11 +346,3 @@ def ranked(answers: list[int], probabilities: Sequence[float]) -> str:
 def complain(error: SumnistError) -> int:
     print(f"sumnist: {error}", file=sys.stderr)
     return error.exit_code
-
-
-def newest_run() -> Path:
-    """The run in `runs/` that was written last. Raises `ConfigError` if there is none."""
-    runs = [path.parent for path in Path("runs").glob("*/model.safetensors")]
-    if not runs:
-        raise ConfigError("no --model given and no run in runs/: name a run folder, or train one with `sumnist train`")
-    return max(runs, key=lambda folder: (folder / "model.safetensors").stat().st_mtime)

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from sumnist.errors import ConfigError, RunError
 
-__all__ = ["PRESETS", "Augmentation", "Config", "Encoder", "Fusion", "NumberEncoding", "SumTarget", "preset"]
+__all__ = ["PRESETS", "Augmentation", "Config", "Encoder", "Engine", "Fusion", "NumberEncoding", "SumTarget", "preset"]
 
 Encoder = Literal["tiny", "fast", "default", "original"]
 Fusion = Literal["exact", "concat", "original"]
@@ -26,6 +26,7 @@ DigitLoss = Literal["cross-entropy", "softmax-then-cross-entropy"]
 Optimizer = Literal["adam", "adamw"]
 Schedule = Literal["one-cycle", "constant"]
 Precision = Literal["auto", "fp32", "bf16"]
+Engine = Literal["local", "ray"]
 
 
 @dataclass(frozen=True)

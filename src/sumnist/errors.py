@@ -7,6 +7,8 @@
     ├── NumberError       a number that the network cannot add
     ├── RunError          a run folder or checkpoint that is not one, or does not fit
     ├── TrainingError     training that cannot go on (the loss is not a number)
+    ├── ExportError       a network whose exported form would not answer as it does
+    ├── ScoreError        a scoring that cannot go on
     ├── OutputError       a file that cannot be written (no permission, disk full)
     └── MissingExtraError a part of Sumnist whose libraries are not installed
 
@@ -19,11 +21,13 @@ from __future__ import annotations
 __all__ = [
     "ConfigError",
     "DataError",
+    "ExportError",
     "ImageError",
     "MissingExtraError",
     "NumberError",
     "OutputError",
     "RunError",
+    "ScoreError",
     "SumnistError",
     "TrainingError",
 ]
@@ -61,6 +65,14 @@ class RunError(SumnistError):
 
 class TrainingError(SumnistError):
     """Training that cannot go on."""
+
+
+class ExportError(SumnistError):
+    """A network whose exported form would not answer as it does."""
+
+
+class ScoreError(SumnistError):
+    """A scoring that cannot go on."""
 
 
 class OutputError(SumnistError):

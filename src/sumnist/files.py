@@ -1,4 +1,4 @@
-"""Writing files so that a reader finds the old one or the new one whole, never half of either."""
+"""The names of files, and writing them so that one finds the old one or the new one whole, never half of either."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from pathlib import Path
 
 from sumnist.errors import OutputError
 
-__all__ = ["make_folder", "write_atomically"]
+__all__ = ["CONFIG", "ONNX", "PRETRAINED", "WEIGHTS", "make_folder", "write_atomically"]
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+ONNX = "model.onnx"
+PRETRAINED = Path(__file__).parent / "pretrained"
+"""The folder of the network that comes with the package."""
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:

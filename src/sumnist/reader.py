@@ -16,10 +16,12 @@ from typing import Any, SupportsIndex, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.errors import MissingExtraError, NumberError
+from sumnist.errors import MissingExtraError, NumberError, SumnistError
+from sumnist.files import ONNX, PRETRAINED
 from sumnist.images import Picture, image_of
+from sumnist.inference import OnnxNetwork
 
-__all__ = ["Reader", "Reading", "check_number"]
+__all__ = ["Reader", "Reading", "check_number", "load", "model_file"]
 
 DIGITS = 10
 NUMBERS = 10
@@ -61,18 +63,20 @@ class Reading:
 
 
 class Reader:
-    """The network of a run folder, ready for pictures. Any number of threads may share one.
+    """A network, ready for pictures: the one that comes with the package, or that of an ONNX file or a run folder.
 
-    Raises `RunError` for a folder that is no run, `MissingExtraError` where torch is not installed.
+    `threads`: how many processor threads a call may use. Any number of threads may share one reader. A run folder that
+    has not been exported (`sumnist export`) is read with torch. Raises `RunError` for what is no network of sumnist.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        try:
-            from sumnist.model.checkpoint import load_network
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(error.name or "torch", "train", "reading a picture") from error
-        self._net, config = load_network(folder)
-        self.exact = config.fusion == "exact"
+    def __init__(self, model: str | Path | bytes = PRETRAINED, threads: int = 1) -> None:
+        found = model if isinstance(model, bytes) else model_file(model)
+        self._network: OnnxNetwork | TorchNetwork
+        if isinstance(found, bytes) or not found.is_dir():
+            self._network = OnnxNetwork(found, threads)
+        else:
+            self._network = TorchNetwork(found)
+        self.exact = self._network.exact
         """Whether the sum is computed from the digit (any number) instead of having been learned (0..9)."""
 
     # A str is a sequence of str too; the first signature is meant for it.
@@ -95,27 +99,80 @@ class Reader:
             readings += self._read_batch(np.stack(images)[:, None], numbers[start : start + BATCH])
         return readings
 
+    def read_each(self, pictures: Sequence[Picture], numbers: Sequence[Number]) -> list[Reading | SumnistError]:
+        """As `read` of a list, but a picture or number that is no good has its error in its place."""
+        found: list[Reading | SumnistError] = []
+        images, good = [], []
+        for place, (picture, number) in enumerate(zip(pictures, numbers, strict=True)):
+            try:
+                good.append((place, check_number(number, self.exact)))
+                images.append(image_of(picture, f"picture {place + 1}"))
+            except SumnistError as error:
+                del good[len(images) :]
+                found.append(error)
+            else:
+                found.append(SumnistError())  # until it is read
+        for start in range(0, len(images), BATCH):
+            part = good[start : start + BATCH]
+            readings = self._read_batch(
+                np.stack(images[start : start + BATCH])[:, None], [number for _, number in part]
+            )
+            for (place, _), reading in zip(part, readings, strict=True):
+                found[place] = reading
+        return found
+
     def _read_batch(self, images: NDArray[np.float32], numbers: Sequence[int]) -> list[Reading]:
         """Readings of images `[B, 1, 28, 28]` with as many checked numbers."""
-        # The exact fusion's digit does not depend on the number, which may be one that the network does not take.
-        given = np.zeros(len(images), np.int64) if self.exact else np.array(numbers, np.int64)
-        digits, sums = (np.exp(logp.astype(np.float64)) for logp in self._outputs(images, given))  # [B, 10], [B, 19]
+        if self.exact:  # the network need not know the number, which may be one that it does not take
+            digits = np.exp(self._network.digits(images).astype(np.float64))  # [B, 10]
+            return [
+                reading_of(digit, digit, range(number, number + DIGITS), number)
+                for digit, number in zip(digits, numbers, strict=True)
+            ]
+        digit_logs, sum_logs = self._network(images, np.array(numbers, np.int64))
+        digits, sums = np.exp(digit_logs.astype(np.float64)), np.exp(sum_logs.astype(np.float64))  # [B, 10], [B, 19]
         return [
-            reading_of(digit, digit, range(number, number + DIGITS), number)
-            if self.exact
-            else reading_of(digit, total, range(SUMS), number)
+            reading_of(digit, total, range(SUMS), number)
             for digit, total, number in zip(digits, sums, numbers, strict=True)
         ]
 
-    def _outputs(
+
+def load(model: str | Path = PRETRAINED, threads: int = 1) -> Reader:
+    """A reader: of the network that comes with the package, or of an ONNX file or run folder. Needs no torch."""
+    return Reader(model, threads)
+
+
+def model_file(model: str | Path) -> Path:
+    """The ONNX file that `model` names: itself, or that of a run folder; a folder without one as it is."""
+    path = Path(model)
+    return path / ONNX if path.is_dir() and (path / ONNX).exists() else path
+
+
+class TorchNetwork:
+    """The network of a run folder that has no ONNX file, as `OnnxNetwork` answers. Raises `RunError`, and
+    `MissingExtraError` where torch is not installed."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from sumnist.model.checkpoint import load_network
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(error.name or "torch", "train", f"{folder} has no {ONNX}; reading it") from error
+        self.net, config = load_network(folder)
+        self.exact = config.fusion == "exact"
+
+    def __call__(
         self, images: NDArray[np.float32], numbers: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Images `[B, 1, 28, 28]`, numbers 0..9 `[B]` → log-probabilities of digit `[B, 10]` and sum `[B, 19]`."""
         import torch
 
         with torch.inference_mode():
-            digit, total = self._net(torch.from_numpy(images), torch.from_numpy(numbers))
+            digit, total = self.net(torch.from_numpy(images), torch.from_numpy(numbers))
         return digit.numpy(), total.numpy()
+
+    def digits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The digit alone, `[B, 10]`, where it does not depend on the number (exact fusion)."""
+        return self(images, np.zeros(len(images), np.int64))[0]
 
 
 def reading_of(digit: NDArray[np.float64], total: NDArray[np.float64], sums: range, number: int) -> Reading:

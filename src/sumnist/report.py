@@ -20,8 +20,8 @@ from sumnist.data.mnist import load_mnist
 from sumnist.devices import choose_device
 from sumnist.errors import DataError, RunError
 from sumnist.evaluation import Accuracy, Evaluation, answer_grid, evaluate
-from sumnist.files import make_folder, write_atomically
-from sumnist.model.checkpoint import WEIGHTS, load_config, load_network
+from sumnist.files import WEIGHTS, make_folder, write_atomically
+from sumnist.model.checkpoint import load_config, load_network
 from sumnist.model.encoders import count_parameters
 from sumnist.model.network import TwoInputNet
 from sumnist.record import commit, now

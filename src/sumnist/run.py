@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from sumnist.config import Config, flag, shown
 from sumnist.errors import ConfigError, OutputError, RunError
-from sumnist.files import cannot_write, make_folder, write_atomically
-from sumnist.model.checkpoint import CONFIG, WEIGHTS, load_config, save_network
+from sumnist.files import CONFIG, ONNX, WEIGHTS, cannot_write, make_folder, write_atomically
+from sumnist.model.checkpoint import load_config, save_network
 from sumnist.model.network import TwoInputNet
 from sumnist.record import describe_machine, now
 
@@ -101,7 +101,7 @@ class RunFolder:
 
     def begin(self) -> None:
         """Clear away what an earlier run left, and say what this one is."""
-        for name in (STATE, WEIGHTS, CONFIG, METRICS, RECORD, EVALUATION):
+        for name in (STATE, WEIGHTS, ONNX, CONFIG, METRICS, RECORD, EVALUATION):
             (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.path / PLOTS, ignore_errors=True)
         self.write_record()

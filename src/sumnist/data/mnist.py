@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 
 from sumnist.errors import DataError
 
-__all__ = ["DISPUTED_TEST_LABELS", "FILES", "DigitSet", "load_idx_folder", "load_mnist", "parse_idx", "read_idx_bytes"]
+__all__ = [
+    "DISPUTED_TEST_LABELS",
+    "FILES",
+    "DigitSet",
+    "find_idx",
+    "load_idx_folder",
+    "load_mnist",
+    "parse_idx",
+    "read_idx_bytes",
+]
 
 Split = Literal["train", "test"]
 
@@ -102,15 +111,23 @@ def load_idx_folder(folder: str | Path, split: Split) -> DigitSet:
 
 def read_idx_bytes(folder: Path, name: str) -> tuple[Path, bytes]:
     """The unpacked bytes of the file `name`, or `name.gz`, in `folder`, `folder/MNIST/raw` or `folder/raw`."""
+    path = find_idx(folder, name)
+    if path is None:
+        raise DataError(f"{folder}: no {name} or {name}.gz, expected it there, in MNIST/raw or in raw")
+    try:
+        data = path.read_bytes()
+        return path, gzip.decompress(data) if path.suffix == ".gz" else data
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({error}): copy or download it again") from error
+
+
+def find_idx(folder: Path, name: str) -> Path | None:
+    """Where the IDX file `name` lies in `folder`, gzipped or not; None if it is not there."""
     for place in (folder, folder / "MNIST" / "raw", folder / "raw"):
         for path in (place / name, place / f"{name}.gz"):
             if path.is_file():
-                try:
-                    data = path.read_bytes()
-                    return path, gzip.decompress(data) if path.suffix == ".gz" else data
-                except (OSError, EOFError, zlib.error) as error:
-                    raise DataError(f"{path}: cannot be read ({error}): copy or download it again") from error
-    raise DataError(f"{folder}: no {name} or {name}.gz, expected it there, in MNIST/raw or in raw")
+                return path
+    return None
 
 
 def parse_idx(data: bytes, path: str | Path) -> NDArray[np.uint8]:

@@ -10,13 +10,16 @@ from safetensors.torch import load_file, save
 
 from sumnist.config import Config
 from sumnist.errors import RunError
-from sumnist.files import write_atomically
+from sumnist.files import CONFIG, WEIGHTS, make_folder, write_atomically
 from sumnist.model.network import TwoInputNet
 
-__all__ = ["CONFIG", "WEIGHTS", "load_config", "load_network", "save_network"]
+__all__ = ["load_config", "load_network", "save_config", "save_network"]
 
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
+
+def save_config(config: Config, folder: Path) -> None:
+    """Write `config` into `folder`, which is made if it is not there. Raises `OutputError`."""
+    make_folder(folder)
+    write_atomically(folder / CONFIG, config.to_json())
 
 
 def save_network(net: TwoInputNet, folder: Path) -> None:

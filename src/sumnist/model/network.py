@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
 from sumnist.config import Config, Encoder, Fusion, NumberEncoding, SumTarget
 from sumnist.data.pairs import NUMBERS
 from sumnist.errors import ImageError, NumberError
+from sumnist.files import PRETRAINED
 from sumnist.model.encoders import FEATURES, build_encoder
 from sumnist.model.fusion import Heads, Outputs, build_fusion
 
@@ -31,13 +34,32 @@ class TwoInputNet(nn.Module):
         sum_target: SumTarget = "classes",
     ) -> None:
         super().__init__()
+        self.config = Config(encoder=encoder, fusion=fusion, number_encoding=number_encoding, sum_target=sum_target)
         self.encoder = build_encoder(encoder)
         self.fusion = build_fusion(fusion, FEATURES[encoder], number_encoding, sum_target)
 
     @classmethod
     def from_config(cls, config: Config) -> TwoInputNet:
         """The network that `config` describes, freshly initialised."""
-        return cls(config.encoder, config.fusion, config.number_encoding, config.sum_target)
+        net = cls(config.encoder, config.fusion, config.number_encoding, config.sum_target)
+        net.config = config
+        return net
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path = PRETRAINED) -> TwoInputNet:
+        """The trained network in `folder`, a run or what `save_pretrained` wrote; by default the one that comes with
+        the package. Ready to evaluate. Raises `RunError`."""
+        from sumnist.model.checkpoint import load_network
+
+        return load_network(folder)[0]
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `config.json` and `model.safetensors`, the layout of a model repository, into `folder`. Raises
+        `OutputError`."""
+        from sumnist.model.checkpoint import save_config, save_network
+
+        save_config(self.config, Path(folder))
+        save_network(self, Path(folder))
 
     def heads(self, image: Tensor, number: Tensor) -> Heads:
         """What the network computes, raw: what `losses` and nobody else should look at."""

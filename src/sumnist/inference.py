@@ -1,0 +1,88 @@
+"""A network on ONNX Runtime: what a reader answers with, no torch needed.
+
+The file says itself what it is: inputs `image` float32 `[batch, 1, 28, 28]` in [0, 1] and `number` int64 `[batch]`,
+outputs `digit` `[batch, 10]` and `sum` `[batch, 19]`, log-probabilities; its metadata name the fusion.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from sumnist.errors import RunError
+
+__all__ = ["INPUTS", "OUTPUTS", "OnnxNetwork"]
+
+INPUTS = {"image": ["tensor(float)", 1, 28, 28], "number": ["tensor(int64)"]}
+"""Type and shape, the batch left out."""
+OUTPUTS = {"digit": ["tensor(float)", 10], "sum": ["tensor(float)", 19]}
+FUSION = "fusion"
+"""The key of the metadata whose value is the name of the fusion."""
+FATAL = 4
+"""ONNX Runtime's log level: it raises errors anyway, and would print them too."""
+
+
+class OnnxNetwork:
+    """The network in an ONNX file, or in the bytes of one. Any number of threads may share it.
+
+    `threads`: how many a call may use. Raises `RunError` for what is no network of sumnist.
+    """
+
+    def __init__(self, model: str | Path | bytes, threads: int = 1) -> None:
+        name = "model" if isinstance(model, bytes) else str(model)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = FATAL
+        try:
+            content = model if isinstance(model, bytes) else Path(model).read_bytes()
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise RunError(f"{name}: cannot be read ({reason}): expected an ONNX file of `sumnist export`") from error
+        try:
+            self.session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+            metadata = self.session.get_modelmeta().custom_metadata_map
+        except Exception as error:  # it has a family of its own for each way in which a file can be broken
+            raise RunError(
+                f"{name}: not a whole ONNX file ({first_line(error)}): export the run again with `sumnist export`"
+            ) from error
+        found = described(self.session.get_inputs()), described(self.session.get_outputs())
+        if found != (INPUTS, OUTPUTS) or FUSION not in metadata:
+            raise RunError(
+                f"{name}: an ONNX file of another network: inputs {', '.join(found[0])}, outputs "
+                f"{', '.join(found[1])}, expected one that `sumnist export` wrote: export the run again"
+            )
+        self.fusion = metadata[FUSION]
+        self.exact = self.fusion == "exact"
+        """Whether the sum is computed from the digit instead of having been learned."""
+
+    def __call__(
+        self, images: NDArray[np.float32], numbers: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Images `[B, 1, 28, 28]`, numbers 0..9 `[B]` → log-probabilities of digit `[B, 10]` and sum `[B, 19]`."""
+        digit, total = self.run(list(OUTPUTS), images, numbers)
+        return digit, total
+
+    def digits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The digit alone, `[B, 10]`, where it does not depend on the number (exact fusion)."""
+        (digit,) = self.run(["digit"], images, np.zeros(len(images), np.int64))
+        return digit
+
+    def run(
+        self, outputs: list[str], images: NDArray[np.float32], numbers: NDArray[np.int64]
+    ) -> list[NDArray[np.float32]]:
+        """The named outputs."""
+        answers: list[Any] = self.session.run(outputs, {"image": images, "number": numbers})
+        return answers
+
+
+def described(values: list[Any]) -> dict[str, list[Any]]:
+    """Inputs or outputs of a session by name: type, and shape without the batch."""
+    return {value.name: [value.type, *value.shape[1:]] for value in values}
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200]
