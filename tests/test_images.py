@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -20,7 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ImageError
-from sumnist.images import image_of, picture_of
+from sumnist.images import image_of, images_of, picture_of
 
 TEST = load_mnist("test")
 SEVEN = TEST.images[0]
@@ -66,6 +67,23 @@ def close(one: NDArray[np.float32], other: NDArray[np.float32], within: float = 
 def test_every_test_image_comes_out_bit_equal() -> None:
     for pixels in TEST.images[::20]:
         assert np.array_equal(image_of(pixels), pixels.astype(np.float32) / 255)
+
+
+def test_many_pictures_at_once_give_what_each_gives_alone(tmp_path: Path) -> None:
+    images = load_mnist("test").images[:300]
+    shifted = np.roll(images, 3, axis=2)  # no longer centred
+    cropped = images[:, 4:24, 4:24]
+    dim = images // 2
+    pictures = [*images, *(255 - images), *shifted, *cropped, *dim, np.zeros((28, 28), np.uint8), b"none", "no.png"]
+    together = images_of(pictures, first=7)
+    for place, (picture, found) in enumerate(zip(pictures, together, strict=True)):
+        name = f"picture {7 + place + 1}"
+        if isinstance(found, ImageError):
+            with pytest.raises(ImageError, match=re.escape(str(found))):
+                image_of(picture, name)
+        else:
+            assert np.array_equal(image_of(picture, name), found)
+    assert sum(isinstance(one, ImageError) for one in together) == 3
 
 
 def test_every_inverted_test_image_comes_out_bit_equal() -> None:

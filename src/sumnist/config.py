@@ -21,7 +21,7 @@ Encoder = Literal["tiny", "fast", "default", "original"]
 Fusion = Literal["exact", "concat", "original"]
 NumberEncoding = Literal["one-hot", "scalar"]
 SumTarget = Literal["classes", "bits"]
-Augmentation = Literal["none", "affine", "elastic"]
+Augmentation = Literal["none", "affine", "elastic", "handwriting"]
 DigitLoss = Literal["cross-entropy", "softmax-then-cross-entropy"]
 Optimizer = Literal["adam", "adamw"]
 Schedule = Literal["one-cycle", "constant"]
@@ -54,7 +54,8 @@ class Config:
     numbers_per_image: int = 1
     """numbers that meet each image in a step: the one drawn for it, and those that follow it, around the end"""
     augment: Augmentation = "none"
-    """random changes to the training images: none; affine (rotate, scale, shear, shift); elastic (affine and warp)"""
+    """random changes to the training images: none; affine (rotate, scale, shear, shift); elastic (affine and warp);
+    handwriting (elastic and thinner or thicker strokes)"""
     augment_strength: float = 1.0
     """size of those changes; 1 is up to 12 degrees of rotation, 12 % of scale and 2 pixels of shift"""
 

@@ -13,6 +13,7 @@ import os
 import stat
 import threading
 import warnings
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,7 +25,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sumnist.errors import ImageError
 
-__all__ = ["Picture", "image_of", "picture_of"]
+__all__ = ["Picture", "image_of", "images_of", "picture_of"]
 
 Picture = str | os.PathLike[str] | bytes | bytearray | Image.Image | NDArray[Any]
 """A path, the bytes of a file, a PIL image, or an array of uint8 or of floats in [0, 1], any channels last."""
@@ -53,6 +54,11 @@ THIN_STROKE = 1.5
 USUAL_STROKE = 2.0
 """To this many pixels, the median of MNIST."""
 
+UNIT_LEVELS = (np.arange(256) / 255).astype(np.float32)
+"""The 256 levels of uint8 in [0, 1]."""
+EDGE = np.flatnonzero(np.pad(np.zeros((SIDE - 2, SIDE - 2)), 1, constant_values=1))
+"""Flat indices of the outermost pixels of an image."""
+
 DECODING = threading.Lock()
 """Decoders warn, and silencing a warning changes state that all threads share, so one thread decodes at a time."""
 
@@ -78,11 +84,35 @@ def image_of(picture: Picture, name: str | None = None) -> NDArray[np.float32]:
         name = name or str(getattr(picture, "filename", "") or "picture")
         levels = read_picture(picture, name)
     elif isinstance(picture, np.ndarray):
+        if is_small(picture) and are_images(picture[None])[0]:
+            return UNIT_LEVELS[picture]
         levels = read_array(picture, name or "picture")
     else:
         kind = type(picture).__name__
         raise ImageError(f"{name or 'picture'}: {kind}, expected a path, bytes, a PIL image or a numpy array")
     return normalised(unit_scale(reduced(levels)), name or "picture")
+
+
+def images_of(pictures: Sequence[Picture], first: int = 0) -> list[NDArray[np.float32] | ImageError]:
+    """What `image_of` gives for each picture, or its error; much faster for many uint8 arrays that are images already.
+
+    Messages call a picture without a path by its place, counted on from `first`.
+    """
+    found: list[NDArray[np.float32] | ImageError] = [ImageError()] * len(pictures)
+    small = [i for i, one in enumerate(pictures) if isinstance(one, np.ndarray) and is_small(one)]
+    if small:
+        stack = np.stack([pictures[i] for i in small])  # type: ignore[misc]
+        images = UNIT_LEVELS[stack]
+        for i, image, ready in zip(small, images, are_images(stack), strict=True):
+            if ready:
+                found[i] = image
+    for i, picture in enumerate(pictures):
+        if isinstance(found[i], ImageError):
+            try:
+                found[i] = image_of(picture, f"picture {first + i + 1}")
+            except ImageError as error:
+                found[i] = error
+    return found
 
 
 def picture_of(image: NDArray[Any], scale: int = 10) -> Image.Image:
@@ -302,6 +332,32 @@ def is_image(grey: NDArray[np.float64]) -> bool:
     rows, columns = np.flatnonzero(grey.any(1)), np.flatnonzero(grey.any(0))
     longer = 1 + max(np.ptp(rows), np.ptp(columns))
     return bool(BOX - 2 <= longer <= BOX) and max(abs(middle - MIDDLE) for middle in centre_of_mass(grey)) < 1
+
+
+def is_small(array: NDArray[Any]) -> bool:
+    return array.dtype == np.uint8 and array.shape == (SIDE, SIDE)
+
+
+def are_images(stack: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """`is_image` for each of `[N, 28, 28]` levels, on a dark ground: what is not on one is no image either."""
+    dark = (stack.reshape(len(stack), -1)[:, EDGE] == 0).sum(1) > len(EDGE) // 2
+    bright: NDArray[np.bool_] = stack.max((1, 2)) >= 0.9 * 255
+    good: NDArray[np.bool_] = dark & bright
+    places = np.arange(SIDE)
+    for mass in (stack.sum(2, dtype=np.int64), stack.sum(1, dtype=np.int64)):  # [N, 28]: by row, by column
+        middle = mass @ places / np.maximum(mass.sum(1), 1)
+        good &= abs(middle - MIDDLE) < 1
+    inked = stack > 0
+    longer = np.maximum(extent(inked, 1), extent(inked, 2))
+    good &= (longer >= BOX - 2) & (longer <= BOX)
+    return good
+
+
+def extent(inked: NDArray[np.bool_], axis: int) -> NDArray[np.intp]:
+    """For each of `[N, 28, 28]`, from the first line with ink to the last, both counted; the lines run along `axis`."""
+    lines: NDArray[np.bool_] = np.any(inked, axis)
+    behind: NDArray[np.intp] = lines.argmax(1) + lines[:, ::-1].argmax(1)
+    return SIDE - behind
 
 
 def stretched(ink: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,9 +16,9 @@ from typing import Any, SupportsIndex, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.errors import MissingExtraError, NumberError, SumnistError
+from sumnist.errors import ImageError, MissingExtraError, NumberError, SumnistError
 from sumnist.files import ONNX, PRETRAINED
-from sumnist.images import Picture, image_of
+from sumnist.images import Picture, image_of, images_of
 from sumnist.inference import OnnxNetwork
 
 __all__ = ["Reader", "Reading", "check_number", "load", "model_file"]
@@ -30,6 +30,7 @@ BATCH = 256
 """Pictures that go through the network at once."""
 
 Number = SupportsIndex
+PENDING = SumnistError("not read yet")
 
 
 @dataclass(frozen=True)
@@ -94,32 +95,37 @@ class Reader:
             return self._read_batch(image_of(picture)[None, None], [number])[0]
         numbers = check_numbers(number, len(picture), self.exact)
         readings: list[Reading] = []
-        for start in range(0, len(picture), BATCH):
-            images = [image_of(one, f"picture {start + i + 1}") for i, one in enumerate(picture[start : start + BATCH])]
-            readings += self._read_batch(np.stack(images)[:, None], numbers[start : start + BATCH])
+        for one in self.read_each(picture, numbers):
+            if isinstance(one, SumnistError):
+                raise one
+            readings.append(one)
         return readings
 
     def read_each(self, pictures: Sequence[Picture], numbers: Sequence[Number]) -> list[Reading | SumnistError]:
         """As `read` of a list, but a picture or number that is no good has its error in its place."""
         found: list[Reading | SumnistError] = []
-        images, good = [], []
-        for place, (picture, number) in enumerate(zip(pictures, numbers, strict=True)):
-            try:
-                good.append((place, check_number(number, self.exact)))
-                images.append(image_of(picture, f"picture {place + 1}"))
-            except SumnistError as error:
-                del good[len(images) :]
-                found.append(error)
-            else:
-                found.append(SumnistError())  # until it is read
-        for start in range(0, len(images), BATCH):
-            part = good[start : start + BATCH]
-            readings = self._read_batch(
-                np.stack(images[start : start + BATCH])[:, None], [number for _, number in part]
-            )
-            for (place, _), reading in zip(part, readings, strict=True):
-                found[place] = reading
+        for start in range(0, len(pictures), BATCH):
+            found += self._read_part(images_of(pictures[start : start + BATCH], start), numbers[start : start + BATCH])
         return found
+
+    def _read_part(
+        self, images: Sequence[NDArray[np.float32] | ImageError], numbers: Sequence[Number]
+    ) -> list[Reading | SumnistError]:
+        """The readings of those images that are some, with numbers that can be added."""
+        found: list[Reading | SumnistError] = []
+        good = []
+        for image, number in zip(images, numbers, strict=True):
+            try:
+                if isinstance(image, ImageError):
+                    raise image
+                good.append((image, check_number(number, self.exact)))
+                found.append(PENDING)
+            except SumnistError as error:
+                found.append(error)
+        if not good:
+            return found
+        readings = iter(self._read_batch(np.stack([image for image, _ in good])[:, None], [n for _, n in good]))
+        return [next(readings) if one is PENDING else one for one in found]
 
     def _read_batch(self, images: NDArray[np.float32], numbers: Sequence[int]) -> list[Reading]:
         """Readings of images `[B, 1, 28, 28]` with as many checked numbers."""

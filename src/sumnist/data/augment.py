@@ -1,7 +1,8 @@
 """Random changes to training images: a whole batch at once, each image its own, one resampling for all of them.
 
 Affine: rotation, scale, shear and shift. Elastic: the affine map plus a smooth random displacement (Simard, Steinkraus
-and Platt, 2003), here noise on a coarse mesh, interpolated.
+and Platt, 2003), here noise on a coarse mesh, interpolated. Handwriting: elastic, and strokes of another width, because
+other people hold other pens.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ SHIFT = 2 / 14
 MESH = 5
 WARP = 0.055
 """Standard deviation of a mesh point's displacement, in half-widths of the image: 0.77 pixels."""
+STROKE = 0.3
+"""Standard deviation of what is added to either side of a stroke, in pixels; below 0 it is taken away."""
+MOST_STROKE = 0.8
 
 
 def augmentation(kind: Augmentation, strength: float = 1.0) -> Callable[[Tensor, torch.Generator], Tensor] | None:
     """The function that `PairBatches` applies for `kind`, or None for "none"."""
-    return None if kind == "none" else Augment(kind == "elastic", strength)
+    return None if kind == "none" else Augment(kind, strength)
 
 
 class Augment:
@@ -38,8 +42,8 @@ class Augment:
     `strength` multiplies the size of every change.
     """
 
-    def __init__(self, elastic: bool, strength: float = 1.0) -> None:
-        self.elastic, self.strength = elastic, strength
+    def __init__(self, kind: Augmentation, strength: float = 1.0) -> None:
+        self.elastic, self.strokes, self.strength = kind in ("elastic", "handwriting"), kind == "handwriting", strength
 
     def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """Each image mapped its own way, drawn from `generator`."""
@@ -49,7 +53,11 @@ class Augment:
             mesh = torch.randn(count, 2, MESH, MESH, generator=generator, device=device).mul_(WARP * self.strength)
             warp = functional.interpolate(mesh, size=(28, 28), mode="bicubic", align_corners=True)  # [B, 2, 28, 28]
             grid = grid + warp.permute(0, 2, 3, 1)  # [B, 28, 28, 2]
-        return functional.grid_sample(image, grid, align_corners=False)
+        image = functional.grid_sample(image, grid, align_corners=False)
+        if self.strokes:
+            width = torch.randn(count, 1, 1, 1, generator=generator, device=device).mul_(STROKE * self.strength)
+            image = with_strokes(image, width.clamp_(-MOST_STROKE, MOST_STROKE))
+        return image
 
     def maps(self, count: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """`count` random affine maps from output to input coordinates, `[B, 2, 3]`."""
@@ -61,3 +69,11 @@ class Augment:
         rows = [wide * cosine, wide * (shear * cosine - sine), right * SHIFT,
                 high * sine, high * (shear * sine + cosine), down * SHIFT]  # fmt: skip
         return torch.stack(rows, 1).view(count, 2, 3)
+
+
+def with_strokes(image: Tensor, width: Tensor) -> Tensor:
+    """Each image `[B, 1, 28, 28]` with its strokes wider by `width` `[B, 1, 1, 1]` pixels on either side, -1 to 1:
+    part of the way to the brightest, or the darkest, of each pixel's neighbours."""
+    wider = functional.max_pool2d(image, 3, stride=1, padding=1)
+    thinner = -functional.max_pool2d(-image, 3, stride=1, padding=1)
+    return torch.where(width > 0, image.lerp(wider, width.clamp_min(0)), image.lerp(thinner, (-width).clamp_min(0)))

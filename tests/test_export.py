@@ -1,0 +1,201 @@
+"""ONNX files: the same answers as torch, from a file that says what it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from sumnist.cli import main
+from sumnist.config import Config, preset
+from sumnist.data.mnist import load_mnist
+from sumnist.errors import ExportError, RunError
+from sumnist.export import check_parity, export_run, grid_accuracy, quantized, to_onnx
+from sumnist.inference import OnnxNetwork
+from sumnist.model.checkpoint import load_network
+from sumnist.model.network import TwoInputNet
+from sumnist.reader import Reader
+from sumnist.training import train
+
+NETWORKS = {
+    "exact": preset("fast"),
+    "concat": preset("tiny", fusion="concat"),
+    "scalar-bits": preset("tiny", fusion="concat", number_encoding="scalar", sum_target="bits"),
+    "default": preset("default"),
+    "original": preset("original"),
+}
+
+
+def trained_looking(config: Config) -> TwoInputNet:
+    """A network whose weights and batch statistics are not those of its start."""
+    torch.manual_seed(0)
+    net = TwoInputNet.from_config(config)
+    with torch.no_grad():
+        for name, buffer in net.named_buffers():
+            if name.endswith("running_var"):
+                buffer.uniform_(0.5, 2)
+            elif name.endswith("running_mean"):
+                buffer.normal_()
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def images() -> NDArray[np.float32]:
+    return load_mnist("test").images[:50, None].astype(np.float32) / np.float32(255)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_fusion_gives_torchs_answers(name: str, images: NDArray[np.float32]) -> None:
+    net = trained_looking(NETWORKS[name])
+    network = OnnxNetwork(to_onnx(net))
+    number = np.arange(50) % 10
+    with torch.inference_mode():
+        expected = net(torch.from_numpy(images), torch.from_numpy(number))
+    for want, got in zip(expected, network(images, number), strict=True):
+        assert np.allclose(want.numpy(), got, atol=1e-4)
+        assert np.allclose(np.exp(got).sum(1), 1, atol=1e-5)
+    assert network.fusion == NETWORKS[name].fusion
+
+
+def test_the_file_has_the_names_and_shapes_of_the_contract() -> None:
+    model = onnx.load_from_string(to_onnx(trained_looking(NETWORKS["concat"])))
+    onnx.checker.check_model(model, full_check=True)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert [(one.name, one.type, one.shape) for one in session.get_inputs()] == [
+        ("image", "tensor(float)", ["batch", 1, 28, 28]), ("number", "tensor(int64)", ["batch"])
+    ]  # fmt: skip
+    assert [(one.name, one.type, one.shape) for one in session.get_outputs()] == [
+        ("digit", "tensor(float)", ["batch", 10]), ("sum", "tensor(float)", ["batch", 19])
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["exact", "concat", "scalar-bits"])
+@pytest.mark.parametrize("size", [1, 3, 0, 1000])
+def test_any_batch_size_is_answered(name: str, size: int) -> None:
+    network = OnnxNetwork(to_onnx(trained_looking(NETWORKS[name])))
+    digit, total = network(np.zeros((size, 1, 28, 28), np.float32), np.full(size, 9, np.int64))
+    assert digit.shape == (size, 10)
+    assert total.shape == (size, 19)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory, small_config: Config) -> Path:
+    """An exported run of the learned kind."""
+    folder = tmp_path_factory.mktemp("runs") / "exported"
+    train(replace(small_config, fusion="concat", epochs=4), folder, progress=False)
+    export_run(folder)
+    return folder
+
+
+def test_an_exported_run_is_read_from_its_onnx_file_as_with_torch(exported: Path, tmp_path: Path) -> None:
+    pictures = list(load_mnist("test").images[:20])
+    from_onnx = Reader(exported).read(pictures, 4)
+    other = tmp_path / "run"
+    other.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (other / name).write_bytes((exported / name).read_bytes())
+    from_torch = Reader(other).read(pictures, 4)
+    for one, two in zip(from_onnx, from_torch, strict=True):
+        assert (one.digit, one.sum) == (two.digit, two.sum)
+        assert one.sum_probabilities == pytest.approx(two.sum_probabilities, abs=1e-5)
+
+
+def test_training_again_with_overwrite_removes_the_old_runs_onnx_file(small_config: Config, tmp_path: Path) -> None:
+    train(small_config, tmp_path, progress=False)
+    export_run(tmp_path)
+    train(replace(small_config, seed=1), tmp_path, overwrite=True, progress=False)
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_int8_is_small_and_nearly_as_accurate(exported: Path) -> None:
+    done = export_run(exported, int8=True)
+    assert done.path.name == "model.int8.onnx"
+    assert done.bytes < (exported / "model.onnx").stat().st_size
+    assert done.accuracy is not None
+    for fp32, int8 in zip(done.accuracy["fp32"], done.accuracy["int8"], strict=True):
+        assert int8 == pytest.approx(fp32, abs=0.02)
+
+
+def test_the_accuracy_of_an_onnx_file_is_that_of_the_evaluation(exported: Path) -> None:
+    from sumnist.report import evaluate_run
+
+    evaluation = evaluate_run(exported, plots=False)
+    _, config = load_network(exported)
+    found = grid_accuracy(OnnxNetwork(exported / "model.onnx"), load_mnist("test", config.data_dir))
+    assert found == pytest.approx((evaluation.digit.value, evaluation.sum.value), abs=1e-9)
+
+
+def test_an_answer_that_changed_is_an_error_and_nothing_is_written(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = to_onnx(trained_looking(NETWORKS["concat"]))
+    monkeypatch.setattr("sumnist.export.to_onnx", lambda net: other)
+    with pytest.raises(ExportError, match=r"test image \d+ with number \d: digit \d, expected \d, torch's answer"):
+        export_run(exported, tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_parity_is_checked_with_every_number(exported: Path) -> None:
+    net, config = load_network(exported)
+    seen: list[int] = []
+
+    class Spy(OnnxNetwork):
+        def __call__(self, images: NDArray[np.float32], numbers: NDArray[np.int64]) -> tuple[NDArray[np.float32], ...]:  # type: ignore[override]
+            seen.extend(numbers.tolist())
+            return super().__call__(images, numbers)
+
+    test = load_mnist("test", config.data_dir)
+    assert check_parity(net, Spy(exported / "model.onnx"), test) < 1e-4
+    assert len(seen) == len(test)
+    assert set(seen) == set(range(10))
+
+
+def test_quantizing_keeps_what_the_file_says_of_itself(mnist_train: object) -> None:
+    small = quantized(to_onnx(trained_looking(NETWORKS["exact"])), load_mnist("train"))
+    assert OnnxNetwork(small).exact
+
+
+def test_the_command_prints_the_size_and_the_difference(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(exported)]) == 0
+    out = capsys.readouterr().out
+    assert f"{exported / 'model.onnx'}: " in out
+    assert "every answer to 200 test images is that of torch" in out
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "pickle", "text", "other"])
+def test_an_onnx_file_that_is_not_ours_is_an_error(exported: Path, tmp_path: Path, damage: str) -> None:
+    good = (exported / "model.onnx").read_bytes()
+    bad = {
+        "empty": b"", "cut": good[: len(good) // 2],
+        "flipped": good[:100] + bytes(byte ^ 0xFF for byte in good[100:140]) + good[140:],
+        "pickle": b"\x80\x04cposix\nsystem\n(X\x04\x00\x00\x00exittR.", "text": b"not a model",
+    }  # fmt: skip
+    path = tmp_path / "model.onnx"
+    if damage == "other":
+        node = onnx.helper.make_node("Identity", ["x"], ["y"])
+        value = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy"]
+        graph = onnx.helper.make_graph([node], "other", value[:1], value[1:])
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9)
+        path.write_bytes(model.SerializeToString())
+    else:
+        path.write_bytes(bad[damage])
+    with pytest.raises(RunError) as caught:
+        Reader(path)
+    expected = (
+        "an ONNX file of another network: inputs x, outputs y" if damage == "other" else "not a whole ONNX file ("
+    )
+    assert str(caught.value).startswith(f"{path}: {expected}")
+
+
+def test_a_model_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RunError) as caught:
+        OnnxNetwork(tmp_path / "no.onnx")
+    assert str(caught.value) == (
+        f"{tmp_path / 'no.onnx'}: cannot be read (no such file or directory): expected an ONNX file of `sumnist export`"
+    )
