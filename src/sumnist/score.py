@@ -113,18 +113,31 @@ class Output:
         make_folder(path.parent)
         try:
             self.stream = path.open("ab")
-            self.lock()
-            if overwrite:
-                self.note.unlink(missing_ok=True)
-            elif self.note.exists():
-                self.go_on(json.loads(self.note.read_text(encoding="utf-8")))
-            elif path.stat().st_size:
-                raise OutputError(f"--out {path}: holds something already: name another file or add --overwrite")
-            self.stream.truncate(self.bytes)
-        except (OSError, ValueError, KeyError) as error:
-            raise cannot_write(path, error if isinstance(error, OSError) else OSError(str(error))) from error
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        try:
+            self.begin(overwrite)
+        except BaseException:
+            self.stream.close()
+            raise
         self.saved = time.monotonic()
-        if not self.rows and path.suffix == ".csv":
+
+    def begin(self, overwrite: bool) -> None:
+        """Bring the table to the point from which to go on. Raises `OutputError`, `ScoreError`."""
+        self.lock()
+        if overwrite:
+            self.note.unlink(missing_ok=True)
+        elif self.note.exists():
+            try:
+                self.go_on(json.loads(self.note.read_text(encoding="utf-8")))
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise ScoreError(f"{self.note}: not a note of how far a scoring is: add --overwrite") from error
+        elif self.path.stat().st_size:
+            raise OutputError(f"--out {self.path}: holds something already: name another file or add --overwrite")
+        self.stream.truncate(self.bytes)
+        if not self.rows and self.path.suffix == ".csv":
+            self.stream.truncate(0)
+            self.bytes = 0
             self.write(csv_line(COLUMNS))
 
     def lock(self) -> None:
