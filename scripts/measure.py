@@ -15,19 +15,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
+from recipes import Measured, example, reference
 from sumnist.config import Config, preset
 from sumnist.data.mnist import load_mnist
-from sumnist.data.pairs import as_image
-from sumnist.devices import keep_freed_memory
 from sumnist.evaluation import answer_grid, evaluate
 from sumnist.model.checkpoint import load_network
 from sumnist.model.encoders import count_parameters
@@ -39,19 +37,24 @@ from sumnist.training import split, train
 RESULTS = Path(__file__).resolve().parent.parent / "docs/results/runs.jsonl"
 
 
+Recipe = Callable[[int, int], Measured]
+"""Seed and threads → the run of a recipe that is not of this package."""
+
+
 def learned(**changes: Any) -> Config:
     """The learned network whose losses are compared: trained on 55,000 images, measured on 5,000 others."""
     return preset("fast", fusion="concat", epochs=4, **changes)
 
 
-PLANS: dict[str, Config | None] = {
+PLANS: dict[str, Config | Recipe] = {
     "fast-exact": preset("fast", validation=0),
     "fast-concat": preset("fast", fusion="concat", epochs=4, validation=0),
     "default-exact": preset("default", validation=0),
     "default-concat": preset("default", fusion="concat", validation=0),
     "original": preset("original", validation=0),
     "original-as-written": preset("original-as-written", validation=0),
-    "reference": None,
+    "reference": reference,
+    "example": example,
     "loss-ce": learned(),
     "loss-bits": learned(sum_target="bits"),
     "loss-softmax": learned(digit_loss="softmax-then-cross-entropy"),
@@ -63,18 +66,7 @@ PLANS: dict[str, Config | None] = {
     "loss-scalar-bits": learned(number_encoding="scalar", sum_target="bits"),
     "loss-numbers-to-8": learned(largest_number=8),
 }
-"""What can be measured; None is the reference recipe below."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A run: its config, its record, and the figures of its network."""
-
-    config: dict[str, Any]
-    seconds: float
-    cpu_seconds: float
-    commit: str | None
-    evaluation: dict[str, Any]
+"""What can be measured."""
 
 
 def measure(name: str, config: Config, seed: int, runs: Path, threads: int) -> Measured:
@@ -94,41 +86,7 @@ def measure(name: str, config: Config, seed: int, runs: Path, threads: int) -> M
     assert digits is not None
     figures = evaluate(answer_grid(net, digits), which).as_dict() | {"parameters": count_parameters(net)}
     plain = json.loads(config.to_json())
-    return Measured(plain, record["seconds"], record["cpu_seconds"], record["commit"], figures)
-
-
-def measure_reference(seed: int, threads: int) -> Measured:
-    """A widely quoted recipe for 99 % in one epoch, digits only.
-
-    5×5 convolution (24), pool, ReLU; 3×3 convolution (32), pool, ReLU; linear 256; Adam at 1e-2 with betas 0.7 and 0.9,
-    OneCycle, batches of 256, fp32. It is given the memory format and the allocator settings of `sumnist train`.
-    """
-    torch.set_num_threads(threads)
-    keep_freed_memory()
-    torch.manual_seed(seed)
-    data = load_mnist("train")
-    net = nn.Sequential(
-        nn.Conv2d(1, 24, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(24, 32, 3), nn.MaxPool2d(2), nn.ReLU(),
-        nn.Flatten(), nn.Linear(800, 256), nn.ReLU(), nn.Linear(256, 10),
-    ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fmt: skip
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2, betas=(0.7, 0.9), fused=True)
-    began, began_cpu = time.perf_counter(), time.process_time()
-    images, digits = torch.tensor(data.images), torch.tensor(data.digits)
-    batches = torch.randperm(len(images)).split(256)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=len(batches), cycle_momentum=False)
-    for index in batches:
-        loss = nn.functional.cross_entropy(net(as_image(images[index])), digits[index])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu
-    test = load_mnist("test")
-    with torch.inference_mode():
-        answers = torch.cat([net(as_image(part)).argmax(1) for part in torch.tensor(test.images).split(500)])
-    accuracy = float((answers == torch.tensor(test.digits)).float().mean())
-    figures = {"data": "MNIST test", "digit": {"value": accuracy}, "parameters": count_parameters(net)}
-    return Measured({"seed": seed, "threads": threads}, seconds, cpu, commit(), figures)
+    return Measured(plain, record["seconds"], record["cpu_seconds"], record["commit"], figures, record["precision"])
 
 
 def main() -> None:
@@ -150,11 +108,11 @@ def main() -> None:
             if (name, seed) in done:
                 print(f"{name}, seed {seed}: measured already")
                 continue
-            config = PLANS[name]
+            plan = PLANS[name]
             measured = (
-                measure(name, config, seed, arguments.runs, arguments.threads)
-                if config
-                else measure_reference(seed, arguments.threads)
+                measure(name, plan, seed, arguments.runs, arguments.threads)
+                if isinstance(plan, Config)
+                else plan(seed, arguments.threads)
             )
             machine = {key: value for key, value in describe_machine().items() if key != "commit"}
             row = {"plan": name, "seed": seed, "date": now(), **asdict(measured), "machine": machine}
@@ -171,7 +129,7 @@ def current(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for row in rows:
         config = PLANS[row["plan"]]
-        if config is None:
+        if not isinstance(config, Config):
             found.append(row)
             continue
         measured = replace(Config.from_json(json.dumps(row["config"]), row["plan"]), seed=0, threads=0)
