@@ -33,6 +33,10 @@ check: setup  ## lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: setup  ## measure speed, size and growth, and rewrite docs/benchmarks.md from the rows
+	$(BIN)/python benchmarks/run.py
+	$(BIN)/python scripts/write_docs.py
+
 docs: setup  ## rewrite the generated parts of the README and docs/ from the committed result rows
 	$(BIN)/python scripts/write_docs.py
 

@@ -16,13 +16,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench_tables import PLOTS, TABLES, table
 from measure import current, read_rows
 from sumnist.config import PRESETS, preset
 from sumnist.graph import draw
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = ROOT / "docs/results/runs.jsonl"
-PAGES = [ROOT / "README.md", ROOT / "docs/the-task.md"]
+BENCH = ROOT / "docs/results/bench.jsonl"
+PAGES = [ROOT / "README.md", ROOT / "docs/the-task.md", ROOT / "docs/benchmarks.md"]
 MARK = re.compile(r"(<!-- figure:([\w-]+) -->)(.*?)(<!-- /figure -->)", re.DOTALL)
 
 Rows = list[dict[str, Any]]
@@ -54,7 +56,7 @@ NOT_MEASURED = "\n*Not measured yet with the present configuration.*\n"
 
 def of(rows: Rows, plan: str) -> Rows:
     """The rows of one plan, by seed."""
-    return sorted((row for row in rows if row["plan"] == plan), key=lambda row: row["seed"])
+    return sorted((row for row in rows if row.get("plan") == plan), key=lambda row: row["seed"])
 
 
 def values(rows: Rows, plan: str, output: str) -> list[float]:
@@ -78,12 +80,6 @@ def seconds(number: float) -> str:
 def median_seconds(rows: Rows, plan: str) -> float:
     """The median training time of a plan."""
     return float(statistics.median(row["seconds"] for row in of(rows, plan)))
-
-
-def table(head: list[str], body: list[list[str]]) -> str:
-    """A Markdown table between two line ends."""
-    lines = [head, ["---"] * len(head), *body]
-    return "\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def headline(rows: Rows) -> str:
@@ -179,6 +175,7 @@ def ratio(rows: Rows) -> str:
 
 def machine(rows: Rows) -> str:
     """Where the rows were measured."""
+    rows = [row for row in rows if "plan" in row]
     found = sorted({f"{row['machine']['processor']}, {row['machine']['cores']} cores" for row in rows})
     torch = sorted({row["machine"]["versions"]["torch"] for row in rows})
     return f"{'; '.join(found)}; torch {', '.join(torch)}"
@@ -207,6 +204,7 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     "fast-seconds": lambda rows: seconds(median_seconds(rows, "fast-exact")),
     "fast-concat-sum": mean_of("fast-concat", "sum"),
     "fast-concat-time": lambda rows: training_time(rows, "fast-concat"),
+    **TABLES,
     "original-epochs": lambda _: str(PRESETS["original"].epochs),
 }
 
@@ -216,21 +214,22 @@ def filled(page: str, rows: Rows) -> str:
     return MARK.sub(lambda found: found[1] + FIGURES[found[2]](rows) + found[4], page)
 
 
-def pictures() -> dict[Path, str]:
-    """The networks that the pages show, drawn from the presets as they are."""
+def pictures(rows: Rows) -> dict[Path, str]:
+    """The networks that the pages show, drawn from the presets as they are, and the plots of `rows`."""
     shown = {
         "default": preset("default"),
         "default-concat": preset("default", fusion="concat"),
         "original": preset("original"),
     }
-    return {ROOT / f"docs/images/{name}.svg": draw(config) for name, config in shown.items()}
+    drawn = {name: draw(config) for name, config in shown.items()} | {name: plot(rows) for name, plot in PLOTS.items()}
+    return {ROOT / f"docs/images/{name}.svg": text for name, text in drawn.items()}
 
 
 def main() -> int:
     """Write the pages and pictures, or check them."""
     check = "--check" in sys.argv[1:]
-    rows = current(read_rows(ROWS))
-    wanted = {page: filled(page.read_text(encoding="utf-8"), rows) for page in PAGES} | pictures()
+    rows = current(read_rows(ROWS)) + read_rows(BENCH)
+    wanted = {page: filled(page.read_text(encoding="utf-8"), rows) for page in PAGES} | pictures(rows)
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in stale:
         if not check:
