@@ -14,6 +14,15 @@ from matplotlib.figure import Figure
 __all__ = ["PLOTS", "TABLES"]
 
 Rows = list[dict[str, Any]]
+RECIPES = {
+    "fast-exact": "`fast`",
+    "reference": "one-epoch reference recipe",
+    "example": "the example most start from",
+}
+PLOTTED = {
+    "fast-exact": "fast", "fast-concat": "fast, concat", "default-exact": "default", "default-concat": "default, concat",
+    "original": "original", "reference": "reference recipe", "example": "the usual example",
+}  # fmt: skip
 NOT_MEASURED = "\n*Not measured yet.*\n"
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
 GREY = "#666666"
@@ -54,29 +63,27 @@ def processor(rows: Rows) -> str:
 
 def goal(rows: Rows) -> str:
     """Recipes to 99 %, by processor: only runs of the same seeds on the same machine stand side by side."""
-    titles = {
-        "fast-exact": "`fast`",
-        "reference": "one-epoch reference recipe",
-        "example": "the example most start from",
-    }
-    runs = [row for row in rows if row.get("plan") in titles and row["config"]["threads"] == 2]
+    runs = [row for row in rows if row.get("plan") in RECIPES and row["config"]["threads"] == 2]
     body = []
     for machine in sorted({row["machine"]["processor"] for row in runs}):
-        here = [row for row in runs if row["machine"]["processor"] == machine]
-        fast = statistics.median(row["seconds"] for row in here if row["plan"] == "fast-exact") if any(
-            row["plan"] == "fast-exact" for row in here) else None  # fmt: skip
-        for plan, title in titles.items():
-            found = [row for row in here if row["plan"] == plan]
-            if found:
-                times = [row["seconds"] for row in found]
-                accuracy = [100 * row["evaluation"]["digit"]["value"] for row in found]
-                epochs = sorted({row["config"].get("epochs", 1) for row in found})
-                body.append([
-                    title, machine, " or ".join(map(str, epochs)), f"{found[0]['evaluation']['parameters']:,}",
-                    f"{statistics.mean(accuracy):.2f}", f"{statistics.median(times):.2f} s",
-                    f"{min(times):.2f} – {max(times):.2f} s",
-                    f"{statistics.median(times) / fast:.1f}" if fast else "–", str(len(found)),
-                ])  # fmt: skip
+        times = {
+            plan: [row["seconds"] for row in runs if row["plan"] == plan and row["machine"]["processor"] == machine]
+            for plan in RECIPES
+        }
+        for plan, title in RECIPES.items():
+            found = [row for row in runs if row["plan"] == plan and row["machine"]["processor"] == machine]
+            if not found:
+                continue
+            ratio = (
+                statistics.median(times[plan]) / statistics.median(times["fast-exact"]) if times["fast-exact"] else 0
+            )
+            body.append([
+                title, machine, " or ".join(map(str, sorted({row["config"].get("epochs", 1) for row in found}))),
+                f"{found[0]['evaluation']['parameters']:,}",
+                f"{statistics.mean(100 * row['evaluation']['digit']['value'] for row in found):.2f}",
+                f"{statistics.median(times[plan]):.2f} s", f"{min(times[plan]):.2f} – {max(times[plan]):.2f} s",
+                f"{ratio:.1f}" if ratio else "–", str(len(found)),
+            ])  # fmt: skip
     head = ["recipe", "processor", "epochs", "parameters", "digit %", "median training", "range", "times `fast`", "n"]
     return table(head, body)
 
@@ -229,18 +236,15 @@ def as_svg(drawn: Figure) -> str:
     """The figure as text, the same for the same rows."""
     text = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "sumnist", "svg.fonttype": "none"}):
-        FigureCanvasSVG(drawn).print_svg(text, metadata={"Date": None})
+        FigureCanvasSVG(drawn).print_svg(text, metadata={"Date": None})  # type: ignore[no-untyped-call]
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
 def accuracy_plot(rows: Rows) -> str:
     """Errors of each measured network against the seconds of its training."""
-    drawn, axes = figure(
-        "Errors fall with the time that training takes", "seconds of training (median)", "digit errors, %"
-    )
-    plans = {"fast-exact": "fast", "fast-concat": "fast, concat", "default-exact": "default", "default-concat":
-             "default, concat", "reference": "reference", "example": "the usual example", "original": "original"}  # fmt: skip
-    for i, (plan, label) in enumerate(plans.items()):
+    title = "Errors fall with the time that training takes"
+    drawn, axes = figure(title, "seconds of training (median)", "digit errors, %")
+    for i, (plan, label) in enumerate(PLOTTED.items()):
         found = [row for row in rows if row.get("plan") == plan and row["config"].get("threads") == 2]
         if found:
             seconds = statistics.median(row["seconds"] for row in found)
@@ -268,7 +272,8 @@ def throughput_plot(rows: Rows) -> str:
         axes.plot(batches, rates, "o-", color=colour, label=name)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    axes.legend(frameon=False, fontsize=9)
+    if found:
+        axes.legend(frameon=False, fontsize=9)
     return as_svg(drawn)
 
 
