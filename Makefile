@@ -7,7 +7,7 @@ CANDIDATES := python3.11 python3 python3.12 python3.13
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 
-.PHONY: main setup test check bench docs clean
+.PHONY: main setup test check bench ship docs clean
 
 main: setup  ## train on all of MNIST with the exact and with a learned fusion, measure both on the grid, read a picture
 	$(SUMNIST) train --preset fast --fusion exact --validation 0 --out runs/fast-exact --overwrite
@@ -36,6 +36,9 @@ check: setup  ## lint, format and types
 bench: setup  ## measure speed, size and growth, and rewrite docs/benchmarks.md from the rows
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python scripts/write_docs.py
+
+ship: setup  ## train the network that comes with the package anew, verify it and install it
+	$(BIN)/python scripts/ship.py
 
 docs: setup  ## rewrite the generated parts of the README and docs/ from the committed result rows
 	$(BIN)/python scripts/write_docs.py

@@ -20,7 +20,8 @@ RECIPES = {
     "example": "the example most start from",
 }
 PLOTTED = {
-    "fast-exact": "fast", "fast-concat": "fast, concat", "default-exact": "default", "default-concat": "default, concat",
+    "fast-exact": "fast", "fast-concat": "fast, concat", "default-exact": "default",
+    "default-concat": "default, concat",
     "original": "original", "reference": "reference recipe", "example": "the usual example",
 }  # fmt: skip
 NOT_MEASURED = "\n*Not measured yet.*\n"

@@ -197,7 +197,8 @@ PRESETS: Mapping[str, Config] = {
         label_smoothing=0.1, smoothing_fades=True,
     ),
     "default": Config(
-        preset="default", augment="elastic", epochs=11, lr=1e-2, weight_decay=0.05, warmup=0.15, ema=0.998
+        preset="default", augment="handwriting", epochs=48, lr=1e-2, weight_decay=0.1, warmup=0.15, ema=0.999,
+        label_smoothing=0.1, smoothing_fades=True,
     ),
     "tiny": Config(preset="tiny", encoder="tiny", epochs=1, lr=1e-2),
     "original": Config(

@@ -26,7 +26,7 @@ SHIFT = 2 / 14
 MESH = 5
 WARP = 0.055
 """Standard deviation of a mesh point's displacement, in half-widths of the image: 0.77 pixels."""
-STROKE = 0.3
+STROKE = 0.4
 """Standard deviation of what is added to either side of a stroke, in pixels; below 0 it is taken away."""
 MOST_STROKE = 0.8
 
