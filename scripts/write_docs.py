@@ -24,7 +24,9 @@ from sumnist.graph import draw
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = ROOT / "docs/results/runs.jsonl"
 BENCH = ROOT / "docs/results/bench.jsonl"
-PAGES = [ROOT / "README.md", ROOT / "docs/the-task.md", ROOT / "docs/benchmarks.md"]
+SURVIVAL = ROOT / "docs/results/survival.jsonl"
+PAGES = [ROOT / name for name in ("README.md", "docs/the-task.md", "docs/benchmarks.md", "docs/training.md",
+                                  "docs/scoring.md")]  # fmt: skip
 MARK = re.compile(r"(<!-- figure:([\w-]+) -->)(.*?)(<!-- /figure -->)", re.DOTALL)
 
 Rows = list[dict[str, Any]]
@@ -59,9 +61,16 @@ def of(rows: Rows, plan: str) -> Rows:
     return sorted((row for row in rows if row.get("plan") == plan), key=lambda row: row["seed"])
 
 
+def newest(rows: Rows, plan: str) -> Rows:
+    """The rows of one plan on the processor that measured it last: times of different ones are not to be mixed."""
+    found = of(rows, plan)
+    last = max((row["date"], row["machine"]["processor"]) for row in found)[1] if found else None
+    return [row for row in found if row["machine"]["processor"] == last]
+
+
 def values(rows: Rows, plan: str, output: str) -> list[float]:
     """The accuracies of one output, in percent."""
-    return [100 * row["evaluation"][output]["value"] for row in of(rows, plan)]
+    return [100 * row["evaluation"][output]["value"] for row in newest(rows, plan)]
 
 
 def spread(numbers: list[float], digits: int = 2) -> str:
@@ -79,14 +88,14 @@ def seconds(number: float) -> str:
 
 def median_seconds(rows: Rows, plan: str) -> float:
     """The median training time of a plan."""
-    return float(statistics.median(row["seconds"] for row in of(rows, plan)))
+    return float(statistics.median(row["seconds"] for row in newest(rows, plan)))
 
 
 def headline(rows: Rows) -> str:
     """The table of the README: every plan measured on the test grid."""
     body = []
     for plan, title in PLAN_TITLES.items():
-        found = of(rows, plan)
+        found = newest(rows, plan)
         if not found:
             continue
         computed = found[0]["evaluation"]["sum_computed"]
@@ -100,7 +109,7 @@ def headline(rows: Rows) -> str:
 
 def training_time(rows: Rows, plan: str) -> str:
     """The median time of training, on the wall if the run had two threads, else in processor time."""
-    found = of(rows, plan)
+    found = newest(rows, plan)
     if all(row["config"]["threads"] == 2 for row in found):
         return seconds(median_seconds(rows, plan))
     return seconds(statistics.median(row["cpu_seconds"] for row in found)) + " of processor time"
@@ -146,31 +155,43 @@ def losses(rows: Rows) -> str:
     for plan, title in LOSS_TITLES.items():
         if of(rows, plan):
             body.append([title, *(spread(values(rows, plan, output)) for output in ("digit", "sum", "joint")),
-                         spread([row["evaluation"]["digit_nll"] for row in of(rows, plan)], 3),
-                         str(len(of(rows, plan)))])  # fmt: skip
+                         spread([row["evaluation"]["digit_nll"] for row in newest(rows, plan)], 3),
+                         str(len(newest(rows, plan)))])  # fmt: skip
     return table(["changed", "digit %", "sum %", "joint %", "digit NLL", "seeds"], body)
 
 
 def race(rows: Rows) -> str:
-    """`fast` against the reference recipe, measured in turn on the same machine."""
-    both = {row["seed"] for row in of(rows, "fast-exact")} & {row["seed"] for row in of(rows, "reference")}
-    rows = [row for row in rows if row["seed"] in both]
+    """`fast` against the reference recipe, measured in turn, seed by seed, on each machine that measured both."""
     body = []
-    for plan, title in (("fast-exact", "`fast`"), ("reference", "the reference recipe")):
-        found = of(rows, plan)
-        if found:
+    for processor, ratios in races(rows).items():
+        here = [row for row in rows if "plan" in row and row["machine"]["processor"] == processor]
+        for plan, title in (("fast-exact", "`fast`"), ("reference", "the reference recipe")):
+            found = [row for row in of(here, plan) if row["seed"] in ratios]
             times = [row["seconds"] for row in found]
-            body.append([title, f"{found[0]['evaluation']['parameters']:,}", spread(values(rows, plan, "digit")),
+            body.append([title, processor, f"{found[0]['evaluation']['parameters']:,}",
+                         spread([100 * row["evaluation"]["digit"]["value"] for row in found]),
                          f"{statistics.median(times):.2f} s", f"{min(times):.2f} – {max(times):.2f} s",
+                         "" if plan == "fast-exact" else f"{statistics.median(ratios.values()):.2f}",
                          str(len(found))])  # fmt: skip
-    return table(["recipe, one epoch", "parameters", "digit %", "median training", "range", "seeds"], body)
+    head = ["recipe, one epoch", "processor", "parameters", "digit %", "median training", "range", "times `fast`", "seeds"]
+    return table(head, body)
+
+
+def races(rows: Rows) -> dict[str, dict[int, float]]:
+    """By processor and seed, how many times as long as `fast` the reference recipe took."""
+    found: dict[str, dict[int, float]] = {}
+    fast = {(row["machine"]["processor"], row["seed"]): row["seconds"] for row in of(rows, "fast-exact")}
+    for row in of(rows, "reference"):
+        key = row["machine"]["processor"], row["seed"]
+        if key in fast:
+            found.setdefault(key[0], {})[key[1]] = row["seconds"] / fast[key]
+    return dict(sorted(found.items()))
 
 
 def ratio(rows: Rows) -> str:
-    """How much longer the reference recipe takes: the median of the ratios, seed by seed."""
-    fast = {row["seed"]: row["seconds"] for row in of(rows, "fast-exact")}
-    pairs = [row["seconds"] / fast[row["seed"]] for row in of(rows, "reference") if row["seed"] in fast]
-    return f"{statistics.median(pairs):.2f}" if pairs else "–"
+    """How much longer the reference recipe takes: the median of the ratios, seed by seed, by processor."""
+    medians = [f"{statistics.median(ratios.values()):.1f}" for ratios in races(rows).values()]
+    return " and ".join(dict.fromkeys(medians)) or "–"
 
 
 def machine(rows: Rows) -> str:
@@ -186,10 +207,40 @@ def mean_of(plan: str, output: str) -> Callable[[Rows], str]:
     return lambda rows: f"{spread(values(rows, plan, output))} %"
 
 
-def gap(rows: Rows) -> str:
-    """Points between digit and sum of the learned network that takes seconds."""
-    digits, sums = (values(rows, "fast-concat", output) for output in ("digit", "sum"))
-    return f"{statistics.mean(digits) - statistics.mean(sums):.2f}" if digits else "–"
+def gap_of(plan: str) -> Callable[[Rows], str]:
+    """A figure: points between the digit and the sum of a learned network."""
+
+    def gap(rows: Rows) -> str:
+        digits, sums = (values(rows, plan, output) for output in ("digit", "sum"))
+        return f"{statistics.mean(digits) - statistics.mean(sums):.2f}" if digits else "–"
+
+    return gap
+
+
+def survival(rows: Rows) -> str:
+    """What came of killing trainings."""
+    found = [row for row in rows if row.get("part") == "kill-training"]
+    body = []
+    for preset_name in dict.fromkeys(row["preset"] for row in found):
+        of_it = [row for row in found if row["preset"] == preset_name]
+        kills = [kill for row in of_it for kill in row["kills"]]
+        body.append([f"`{preset_name}`", str(len(kills)), str(sum(kill["write"] is not None for kill in kills)),
+                     str(sum(row["hits"] for row in of_it)), f"{sum(row['identical'] for row in of_it)} of {len(of_it)}"])
+    head = ["training", "kills planned", "of them inside a write", "that hit", "trainings that ended with the same bits"]
+    return table(head, body)
+
+
+def score_survival(rows: Rows) -> str:
+    """What came of killing a long scoring, and what memory it took."""
+    found = [row for row in rows if row.get("part") == "kill-scoring"]
+    body = [
+        [f"{row['rows']:,}", f"{row['rows_per_second']:,.0f}", f"{row['middle_third_bytes'] / 1e6:.0f} MB",
+         f"{row['last_third_bytes'] / 1e6:.0f} MB", str(row["kills"]), "yes" if row["identical"] else "**no**"]
+        for row in found
+    ]  # fmt: skip
+    head = ["rows", "rows a second", "most memory in the middle third", "… in the last third", "kill −9 and restarts",
+            "table equal to that of an undisturbed run"]  # fmt: skip
+    return table(head, body)
 
 
 FIGURES: dict[str, Callable[[Rows], str]] = {
@@ -200,11 +251,15 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     "race": race,
     "ratio": ratio,
     "machine": machine,
-    "learned-gap": gap,
+    "learned-gap": gap_of("fast-concat"),
+    "default-concat-gap": gap_of("default-concat"),
+    "default-concat-sum": mean_of("default-concat", "sum"),
     "fast-seconds": lambda rows: seconds(median_seconds(rows, "fast-exact")),
     "fast-concat-sum": mean_of("fast-concat", "sum"),
     "fast-concat-time": lambda rows: training_time(rows, "fast-concat"),
     **TABLES,
+    "survival": survival,
+    "score-survival": score_survival,
     "original-epochs": lambda _: str(PRESETS["original"].epochs),
 }
 
@@ -225,10 +280,15 @@ def pictures(rows: Rows) -> dict[Path, str]:
     return {ROOT / f"docs/images/{name}.svg": text for name, text in drawn.items()}
 
 
+def all_rows() -> Rows:
+    """Every row that a page can quote."""
+    return current(read_rows(ROWS)) + read_rows(BENCH) + read_rows(SURVIVAL)
+
+
 def main() -> int:
     """Write the pages and pictures, or check them."""
     check = "--check" in sys.argv[1:]
-    rows = current(read_rows(ROWS)) + read_rows(BENCH)
+    rows = all_rows()
     wanted = {page: filled(page.read_text(encoding="utf-8"), rows) for page in PAGES} | pictures(rows)
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in stale:

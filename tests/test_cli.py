@@ -182,15 +182,11 @@ def test_one_bad_picture_among_several_is_named_and_the_others_are_read(
     assert result.err.startswith(f"sumnist: {tmp_path / 'empty.png'}: ")
 
 
-def test_predict_takes_the_newest_run_or_says_what_is_missing(
-    sumnist: Callable[..., Result], small_run: Path, five: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert sumnist("predict", five, "--number", 1).err == (
-        "sumnist: no --model given and no run in runs/: name a run folder, or train one with `sumnist train`\n"
-    )
-    shutil.copytree(small_run, tmp_path / "runs/some")
-    assert sumnist("predict", five, "--number", 1).status == 0
+def test_without_a_model_the_packaged_network_answers(sumnist: Callable[..., Result], five: Path) -> None:
+    result = sumnist("predict", five, "--number", 1000, "--json")
+    reading = json.loads(result.out)
+    assert (reading["digit"], reading["sum"]) == (5, 1005)
+    assert reading["confidence"] > 0.9
 
 
 def test_evaluate_prints_a_table_or_json_and_leaves_plots(
@@ -229,7 +225,8 @@ def test_training_into_a_folder_that_holds_a_run_is_an_error_that_leaves_it(
     result = sumnist("train", "--preset", "tiny", "--out", small_run)
     assert result.status == 1
     assert result.err == (
-        f"sumnist: --out {small_run}: holds a run already, expected a new folder: name another or add --overwrite\n"
+        f"sumnist: --out {small_run}: holds a run already, expected a new folder: name another, or add "
+        "--resume to finish it or --overwrite to replace it\n"
     )
     assert {path.name: path.read_bytes() for path in small_run.iterdir() if path.is_file()} == before
 

@@ -15,7 +15,7 @@ SOURCE = Path(sumnist.__file__).parent
 
 LAYERS = [
     {"errors", "config", "files", "record", "devices"},
-    {"data.mnist", "data.pairs", "data.augment"},
+    {"data.mnist", "data.draws", "data.pairs", "data.augment"},
     {"model.encoders", "model.fusion", "model.network", "model.losses", "model.checkpoint", "run"},
     {"evaluation", "images", "dataflow", "inference"},
     {"training", "plots", "reader", "graph", "export"},

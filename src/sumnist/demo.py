@@ -9,6 +9,7 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.data.draws import draw_numbers
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ConfigError
 from sumnist.reader import Reader, Reading
@@ -46,8 +47,6 @@ def demo(reader: Reader, count: int = 6, seed: int = 0, look: Look | None = None
     The same text for the same arguments, at most 76 columns wide; the last line counts the right answers. Raises
     `ConfigError`.
     """
-    from sumnist.data.pairs import draw_numbers  # needs torch; `import sumnist.demo` does not
-
     test = load_mnist("test")
     if not 1 <= count <= len(test):
         raise ConfigError(f"--count {count}: expected a whole number from 1 to {len(test):,}")

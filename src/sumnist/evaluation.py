@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from sumnist.data.mnist import DISPUTED_TEST_LABELS, DigitSet
-from sumnist.data.pairs import NUMBERS, as_image
+from sumnist.data.draws import NUMBERS
+from sumnist.data.pairs import as_image
 from sumnist.model.fusion import ExactFusion, LearnedFusion
 from sumnist.model.network import TwoInputNet
 

@@ -26,7 +26,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.data.pairs import NUMBERS
+from sumnist.data.draws import NUMBERS
 from sumnist.errors import ExportError
 from sumnist.files import ONNX, write_atomically
 from sumnist.inference import FUSION, INPUTS, OUTPUTS, OnnxNetwork

@@ -19,7 +19,8 @@ from tqdm import tqdm
 from sumnist.config import Config
 from sumnist.data.augment import augmentation
 from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.data.pairs import PairBatches, Pairs, epoch_seed, hold_out
+from sumnist.data.draws import epoch_seed, hold_out
+from sumnist.data.pairs import PairBatches, Pairs
 from sumnist.devices import Team, choose_bf16, choose_device, keep_freed_memory, team
 from sumnist.errors import TrainingError
 from sumnist.evaluation import answer_grid

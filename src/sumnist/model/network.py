@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sumnist.config import Config, Encoder, Fusion, NumberEncoding, SumTarget
-from sumnist.data.pairs import NUMBERS
+from sumnist.data.draws import NUMBERS
 from sumnist.errors import ImageError, NumberError
 from sumnist.files import PRETRAINED
 from sumnist.model.encoders import FEATURES, build_encoder

@@ -1,7 +1,7 @@
 """Kill trainings with SIGKILL, resume them, and see whether the weights are those of a training left alone.
 
-    python scripts/survival.py tiny --kills 20 --epochs 6      each kill in a training of its own
-    python scripts/survival.py default --kills 3 --chain       all kills in one training
+    python benchmarks/survival.py tiny --kills 20 --epochs 6      each kill in a training of its own
+    python benchmarks/survival.py default --kills 3 --chain       all kills in one training
 
 Every second kill comes at a random moment; the others inside a write, when the file's bytes are on their way to the
 disk or just before it takes its name. Rows go to `docs/results/survival.jsonl`.
@@ -106,7 +106,7 @@ def main() -> None:
         planned = [Kill(seconds=drawn.uniform(0.1, 0.4) * seconds) for _ in planned]
     for i, kills in enumerate([planned] if given.chain else [[kill] for kill in planned]):
         hits, weights = survive(arguments, kills, place / str(i))
-        row = {"preset": given.preset, "arguments": arguments, "date": now(), "kills": [vars(kill) for kill in kills],
+        row = {"part": "kill-training", "preset": given.preset, "arguments": arguments, "date": now(), "kills": [vars(kill) for kill in kills],
                "hits": hits, "identical": weights == alone, "machine": describe_machine()}  # fmt: skip
         with given.results.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
