@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.config import preset
-from sumnist.data.mnist import FILES, DigitSet, load_mnist
 from sumnist.data.draws import hold_out
+from sumnist.data.mnist import FILES, DigitSet, load_mnist
 from sumnist.images import picture_of
 from sumnist.report import evaluate_run
 from sumnist.training import train

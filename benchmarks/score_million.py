@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 
 from growth import watched_score
-
 from sumnist.data.mnist import load_mnist
 from sumnist.images import picture_of
 from sumnist.record import describe_machine, now

@@ -26,6 +26,7 @@ from sumnist.record import describe_machine, now
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs/results/survival.jsonl"
 WEIGHTS = "model.safetensors"
+RECORD = "record.json"
 
 IN_A_WRITE = """
 import os, signal, sys
@@ -89,6 +90,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--chain", action="store_true", help="all kills in one training")
+    parser.add_argument("--alone", type=Path, help="a run of the same configuration that was left alone")
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
     drawn = random.Random(given.seed)
@@ -96,8 +98,11 @@ def main() -> None:
     arguments += ["--epochs", str(given.epochs)] if given.epochs else []
     place = Path(tempfile.mkdtemp())
     began = time.monotonic()
-    start([*arguments, "--out", str(place / "alone")], None, place / "alone")
-    alone, seconds = (place / "alone" / WEIGHTS).read_bytes(), time.monotonic() - began
+    if given.alone is None:
+        start([*arguments, "--out", str(place / "alone")], None, place / "alone")
+    folder = given.alone or place / "alone"
+    seconds = json.loads((folder / RECORD).read_text())["seconds"] if given.alone else time.monotonic() - began
+    alone = (folder / WEIGHTS).read_bytes()
     planned = [
         Kill(seconds=drawn.uniform(0, seconds)) if i % 2 == 0 else Kill(write=drawn.randint(1, 8 * (given.epochs or 8)))
         for i in range(given.kills)
@@ -106,8 +111,11 @@ def main() -> None:
         planned = [Kill(seconds=drawn.uniform(0.1, 0.4) * seconds) for _ in planned]
     for i, kills in enumerate([planned] if given.chain else [[kill] for kill in planned]):
         hits, weights = survive(arguments, kills, place / str(i))
-        row = {"part": "kill-training", "preset": given.preset, "arguments": arguments, "date": now(), "kills": [vars(kill) for kill in kills],
-               "hits": hits, "identical": weights == alone, "machine": describe_machine()}  # fmt: skip
+        row = {
+            "part": "kill-training", "preset": given.preset, "arguments": arguments, "date": now(),
+            "kills": [vars(kill) for kill in kills], "hits": hits, "identical": weights == alone,
+            "machine": describe_machine(),
+        }  # fmt: skip
         with given.results.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
         print(f"{given.preset}: {row['kills']}, {hits} hit, identical: {row['identical']}", flush=True)

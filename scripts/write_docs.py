@@ -173,7 +173,16 @@ def race(rows: Rows) -> str:
                          f"{statistics.median(times):.2f} s", f"{min(times):.2f} – {max(times):.2f} s",
                          "" if plan == "fast-exact" else f"{statistics.median(ratios.values()):.2f}",
                          str(len(found))])  # fmt: skip
-    head = ["recipe, one epoch", "processor", "parameters", "digit %", "median training", "range", "times `fast`", "seeds"]
+    head = [
+        "recipe, one epoch",
+        "processor",
+        "parameters",
+        "digit %",
+        "median training",
+        "range",
+        "times `fast`",
+        "seeds",
+    ]
     return table(head, body)
 
 
@@ -224,9 +233,22 @@ def survival(rows: Rows) -> str:
     for preset_name in dict.fromkeys(row["preset"] for row in found):
         of_it = [row for row in found if row["preset"] == preset_name]
         kills = [kill for row in of_it for kill in row["kills"]]
-        body.append([f"`{preset_name}`", str(len(kills)), str(sum(kill["write"] is not None for kill in kills)),
-                     str(sum(row["hits"] for row in of_it)), f"{sum(row['identical'] for row in of_it)} of {len(of_it)}"])
-    head = ["training", "kills planned", "of them inside a write", "that hit", "trainings that ended with the same bits"]
+        body.append(
+            [
+                f"`{preset_name}`",
+                str(len(kills)),
+                str(sum(kill["write"] is not None for kill in kills)),
+                str(sum(row["hits"] for row in of_it)),
+                f"{sum(row['identical'] for row in of_it)} of {len(of_it)}",
+            ]
+        )
+    head = [
+        "training",
+        "kills planned",
+        "of them inside a write",
+        "that hit",
+        "trainings that ended with the same bits",
+    ]
     return table(head, body)
 
 

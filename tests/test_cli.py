@@ -256,7 +256,7 @@ def test_graph_writes_the_picture_or_prints_it(sumnist: Callable[..., Result], t
 
 def test_without_torch_a_command_that_needs_it_prints_the_install_line(tmp_path: Path) -> None:
     code = "import sys; sys.modules['torch'] = None; from sumnist.cli import main; sys.exit(main(sys.argv[1:]))"
-    for words in (["train"], ["evaluate", "x"], ["graph"], ["predict", "x", "--number", "1", "--model", "x"]):
+    for words in (["train"], ["evaluate", "x"], ["graph"], ["predict", "x", "--number", "1", "--model", "."]):
         result = subprocess.run([sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True,
                                 check=False)  # fmt: skip
         assert result.returncode == 1

@@ -51,6 +51,7 @@ def test_the_original_as_written_keeps_its_mistakes() -> None:
         ({"weight_decay": math.nan}, "--weight-decay nan: expected a number of at least 0"),
         ({"digit_weight": 0.0, "sum_weight": 0.0}, "--sum-weight 0.0: expected above 0 when --digit-weight is 0"),
         ({"augment_strength": 9.0}, "--augment-strength 9.0: expected a number from 0 to 3"),
+        ({"lr_floor": 1.5}, "--lr-floor 1.5: expected a share from 0 to 1"),
         ({"label_smoothing": 0.9}, "--label-smoothing 0.9: expected a number from 0 to 0.5"),
         ({"warmup": 1.5}, "--warmup 1.5: expected a share from 0 to 1"),
         ({"ema": 1.0}, "--ema 1.0: expected 0 (off) or a decay below 1, such as 0.998"),

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from sumnist.config import preset
-from sumnist.data.mnist import load_mnist
 from sumnist.data.draws import draw_numbers
+from sumnist.data.mnist import load_mnist
 from sumnist.demo import Look, demo, drawing
 from sumnist.errors import ConfigError
 from sumnist.model.checkpoint import save_network

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -52,6 +53,34 @@ def test_the_commands_of_the_readme_run(place: Path) -> None:
         assert result.stdout
     assert (place / "runs/mine/plots/mistakes.png").exists()
     assert (place / "original.svg").exists()
+
+
+@pytest.fixture
+def without_torch(tmp_path: Path) -> dict[str, str]:
+    """An environment in which what the base installation does not bring cannot be imported."""
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    for name in ("torch", "safetensors", "matplotlib", "onnx", "onnxscript", "scipy"):
+        (hidden / f"{name}.py").write_text(f"raise ModuleNotFoundError(\"No module named '{name}'\", name={name!r})")
+    return os.environ | {"PYTHONPATH": str(hidden)}
+
+
+def test_what_the_readme_says_of_reading_works_without_torch(place: Path, without_torch: dict[str, str]) -> None:
+    part = README[README.index("## Read and add") : README.index("## Train")]
+    commands = [line.removeprefix("$ ").split() for line in part.splitlines() if line.startswith("$ ")]
+    code = re.findall(r"```python\n(.*?)```", part, re.DOTALL)
+    assert (len(commands), len(code)) == (3, 1)
+    for words in [["-c", code[0]], *(["-m", *words] for words in commands)]:
+        result = subprocess.run(
+            [sys.executable, *words], cwd=place, env=without_torch, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, (words, result.stderr)
+    assert (place / "readings.csv").read_text().splitlines()[1].startswith("0,five.png,7,5,12,0.9")
+    training = [sys.executable, "-m", "sumnist", "train", "--preset", "tiny"]
+    result = subprocess.run(training, cwd=place, env=without_torch, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (
+        1, 'sumnist: sumnist train needs torch, which is not installed; install it with: pip install "sumnist[train]"\n'
+    )  # fmt: skip
 
 
 @pytest.mark.heavy

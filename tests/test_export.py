@@ -17,7 +17,7 @@ from sumnist.config import Config, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ExportError, RunError
 from sumnist.export import check_parity, export_run, grid_accuracy, quantized, to_onnx
-from sumnist.inference import OnnxNetwork
+from sumnist.inference import OnnxNetwork, sealed
 from sumnist.model.checkpoint import load_network
 from sumnist.model.network import TwoInputNet
 from sumnist.reader import Reader
@@ -168,29 +168,58 @@ def test_the_command_prints_the_size_and_the_difference(exported: Path, capsys: 
     assert "every answer to 200 test images is that of torch" in out
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "pickle", "text", "other"])
-def test_an_onnx_file_that_is_not_ours_is_an_error(exported: Path, tmp_path: Path, damage: str) -> None:
+def other_network() -> bytes:
+    """An ONNX file that is whole and sealed, but of another network."""
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    value = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy"]
+    graph = onnx.helper.make_graph([node], "other", value[:1], value[1:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9)
+    onnx.helper.set_model_props(model, {"sha256": "0" * 64})
+    return sealed(model.SerializeToString())
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "pickle", "text", "unsealed"])
+def test_an_onnx_file_that_is_not_whole_is_an_error(exported: Path, tmp_path: Path, damage: str) -> None:
     good = (exported / "model.onnx").read_bytes()
     bad = {
-        "empty": b"", "cut": good[: len(good) // 2],
-        "flipped": good[:100] + bytes(byte ^ 0xFF for byte in good[100:140]) + good[140:],
-        "pickle": b"\x80\x04cposix\nsystem\n(X\x04\x00\x00\x00exittR.", "text": b"not a model",
+        "empty": b"", "cut": good[: len(good) // 2], "pickle": b"\x80\x04cposix\nsystem\n(X\x04\x00\x00\x00exittR.",
+        "text": b"not a model", "unsealed": good.replace(b"sha256", b"sha265"),
     }  # fmt: skip
     path = tmp_path / "model.onnx"
-    if damage == "other":
-        node = onnx.helper.make_node("Identity", ["x"], ["y"])
-        value = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy"]
-        graph = onnx.helper.make_graph([node], "other", value[:1], value[1:])
-        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9)
-        path.write_bytes(model.SerializeToString())
-    else:
-        path.write_bytes(bad[damage])
+    path.write_bytes(bad[damage])
     with pytest.raises(RunError) as caught:
         Reader(path)
-    expected = (
-        "an ONNX file of another network: inputs x, outputs y" if damage == "other" else "not a whole ONNX file ("
+    assert str(caught.value) == (
+        f"{path}: damaged, or no ONNX file of sumnist: what is in it is not what `sumnist export` wrote: export the "
+        "run again, or copy the file again"
     )
-    assert str(caught.value).startswith(f"{path}: {expected}")
+
+
+def test_any_flipped_bit_of_an_onnx_file_is_noticed(exported: Path) -> None:
+    good = (exported / "model.onnx").read_bytes()
+    OnnxNetwork(good)
+    random = np.random.default_rng(0)
+    for place in [0, len(good) - 1, *random.integers(0, len(good), 200).tolist()]:
+        bad = bytearray(good)
+        bad[place] ^= 1 << int(random.integers(8))
+        with pytest.raises(RunError, match="damaged"):
+            OnnxNetwork(bytes(bad))
+
+
+def test_an_onnx_file_of_another_network_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(other_network())
+    with pytest.raises(RunError) as caught:
+        Reader(path)
+    assert str(caught.value) == (
+        f"{path}: an ONNX file of another network: inputs x, outputs y, expected one that `sumnist export` wrote: "
+        "export the run again"
+    )
+
+
+def test_what_is_sealed_but_no_onnx_is_an_error() -> None:
+    with pytest.raises(RunError, match="model: not a whole ONNX file"):
+        OnnxNetwork(sealed(b"nonsense sha256\x12\x40" + b"0" * 64))
 
 
 def test_a_model_that_is_not_there_is_an_error(tmp_path: Path) -> None:

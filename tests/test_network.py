@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
-from sumnist.config import Config, preset
+from sumnist.config import Config, Fusion, preset
+from sumnist.data.mnist import load_mnist
+from sumnist.data.pairs import as_image
 from sumnist.errors import ImageError, NumberError, RunError
-from sumnist.files import CONFIG, WEIGHTS
+from sumnist.files import CONFIG, PRETRAINED, WEIGHTS
 from sumnist.model.checkpoint import load_network, save_network
 from sumnist.model.encoders import count_parameters
-from sumnist.model.fusion import BITS, ExactFusion, Heads, OriginalFusion
+from sumnist.model.fusion import BITS, ExactFusion, Heads, OriginalFusion, unsmoothed
 from sumnist.model.losses import joint_loss
 from sumnist.model.network import TwoInputNet
 
@@ -268,3 +272,66 @@ def test_weights_of_another_fusion_are_an_error_that_names_the_first_difference(
         f"{run / WEIGHTS}: weights of another network: fusion.hidden.bias is [128], expected none by config.json: "
         "the two files are not of one run"
     )
+
+
+def test_any_flipped_bit_of_the_weights_is_noticed(tmp_path: Path) -> None:
+    net = TwoInputNet("tiny", "concat")
+    net.save_pretrained(tmp_path)
+    path = tmp_path / WEIGHTS
+    good = path.read_bytes()
+    random = np.random.default_rng(0)
+    for place in [0, 9, len(good) - 1, *random.integers(0, len(good), 200).tolist()]:
+        bad = bytearray(good)
+        bad[place] ^= 1 << int(random.integers(8))
+        path.write_bytes(bytes(bad))
+        with pytest.raises(RunError, match=r"not a whole safetensors file|weights of another network"):
+            load_network(tmp_path)
+
+
+def test_a_network_comes_back_from_what_save_pretrained_wrote(tmp_path: Path) -> None:
+    net = TwoInputNet("tiny", "concat", "scalar", "bits").eval()
+    net.save_pretrained(tmp_path / "new folder")
+    assert sorted(path.name for path in (tmp_path / "new folder").iterdir()) == ["config.json", "model.safetensors"]
+    again = TwoInputNet.from_pretrained(tmp_path / "new folder")
+    image, number = torch.rand(3, 1, 28, 28), torch.tensor([0, 5, 9])
+    for one, two in zip(net(image, number), again(image, number), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_weights_without_a_seal_are_read_too(tmp_path: Path) -> None:
+    net = TwoInputNet("tiny")
+    net.save_pretrained(tmp_path)
+    save_file(net.state_dict(), tmp_path / WEIGHTS)
+    assert torch.equal(TwoInputNet.from_pretrained(tmp_path).fusion.digit.weight, net.fusion.digit.weight)
+
+
+def test_the_packaged_network_reads_as_its_card_says() -> None:
+    net = TwoInputNet.from_pretrained()
+    figures = json.loads((PRETRAINED / "evaluation.json").read_text())
+    test = load_mnist("test")
+    with torch.inference_mode():
+        parts = torch.tensor(test.images).split(500)
+        answers = torch.cat([net.fusion(net.encoder(as_image(part)), None).digit.argmax(1) for part in parts])
+    right = int((answers == torch.tensor(test.digits)).sum())
+    assert right == pytest.approx(figures["digit"]["value"] * 10_000, abs=2)  # another processor rounds otherwise
+    assert f"{figures['digit']['value']:.2%}" in (PRETRAINED / "README.md").read_text()
+    assert (PRETRAINED / "model.onnx").stat().st_size <= 1_200_000
+
+
+def test_smoothed_targets_are_taken_back_exactly() -> None:
+    random = np.random.default_rng(0)
+    truth = random.dirichlet(np.ones(10), 50)
+    taught = 0.9 * truth + 0.1 / 10
+    found = unsmoothed(torch.tensor(np.log(taught)), 0.1).exp().numpy()
+    assert np.allclose(found, np.maximum(truth, 1e-5), atol=1e-4)
+    sure = torch.full((1, 10), np.log(0.01)).index_fill(1, torch.tensor([3]), np.log(0.91))
+    assert float(unsmoothed(sure, 0.1).exp()[0, 3]) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("fusion", ["exact", "concat"])
+def test_outputs_of_a_network_taught_with_smoothed_targets_are_distributions(fusion: Fusion) -> None:
+    net = TwoInputNet("tiny", fusion, smoothing=0.1).eval()
+    for logs in net(torch.rand(20, 1, 28, 28), torch.arange(20) % 10):
+        assert torch.allclose(logs.exp().sum(1), torch.ones(20), atol=1e-5)
+    assert TwoInputNet.from_config(preset("default")).fusion.smoothing == pytest.approx(0.1 * 0.08)
+    assert TwoInputNet.from_config(preset("fast")).fusion.smoothing == 0

@@ -94,7 +94,7 @@ def test_training_is_in_fp32_where_the_processor_only_emulates_bf16(monkeypatch:
 
 
 def test_the_learning_rate_climbs_to_its_peak_and_falls_to_zero() -> None:
-    config = preset("default", lr=0.5, warmup=0.25)
+    config = preset("default", lr=0.5, warmup=0.25, lr_floor=0.0)
     steps = [learning_rate(step / 1000, config) for step in range(1001)]
     assert max(steps) == pytest.approx(0.5)
     assert steps.index(max(steps)) == 250
@@ -103,6 +103,10 @@ def test_the_learning_rate_climbs_to_its_peak_and_falls_to_zero() -> None:
     assert all(a < b for a, b in pairwise(steps[:251]))
     assert all(a > b for a, b in pairwise(steps[250:]))
     assert learning_rate(0.7, preset("original-as-written")) == 1e-3
+    floored = preset("default", lr=0.5, warmup=0.25, lr_floor=0.1)
+    assert learning_rate(0.0, floored) < 0.05
+    assert learning_rate(0.5, floored) == steps[500]
+    assert learning_rate(0.99, floored) == 0.05
 
 
 def test_fading_label_smoothing_follows_the_learning_rate(

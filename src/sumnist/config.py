@@ -86,6 +86,8 @@ class Config:
     """one-cycle (linear up, then cosine down to zero) or constant"""
     warmup: float = 0.2
     """share of all steps that one-cycle spends going up, 0 to 1"""
+    lr_floor: float = 0.0
+    """share of its peak that one-cycle's rate does not fall below again, 0 to 1"""
     ema: float = 0.0
     """decay per step of the exponential moving average of the weights, which is what gets saved; 0 turns it off"""
 
@@ -129,11 +131,18 @@ class Config:
         strength = self.augment_strength
         self._require("augment_strength", is_number(strength) and 0 <= strength <= 3, "a number from 0 to 3")
         self._require("warmup", is_number(self.warmup) and 0 <= self.warmup <= 1, "a share from 0 to 1")
+        floor = self.lr_floor
+        self._require("lr_floor", is_number(floor) and 0 <= floor <= 1, "a share from 0 to 1")
         self._require("ema", is_number(self.ema) and 0 <= self.ema < 1, "0 (off) or a decay below 1, such as 0.998")
         betas = len(self.betas) == 2 and all(is_number(beta) and 0 <= beta < 1 for beta in self.betas)
         self._require("betas", betas, "two numbers from 0 to 1")
         kind = str(self.device).split(":")[0]
         self._require("device", kind in ("auto", "cpu", "cuda", "mps"), "auto, cpu, cuda, cuda:N or mps")
+
+    @property
+    def last_smoothing(self) -> float:
+        """The label smoothing of the last steps, which the outputs take back."""
+        return self.label_smoothing * (self.lr_floor if self.smoothing_fades else 1)
 
     def _check_choice(self, name: str) -> None:
         choices = get_args(HINTS[name])
@@ -198,7 +207,7 @@ PRESETS: Mapping[str, Config] = {
     ),
     "default": Config(
         preset="default", augment="handwriting", epochs=48, lr=1e-2, weight_decay=0.1, warmup=0.15, ema=0.999,
-        label_smoothing=0.1, smoothing_fades=True,
+        label_smoothing=0.1, smoothing_fades=True, lr_floor=0.08,
     ),
     "tiny": Config(preset="tiny", encoder="tiny", epochs=1, lr=1e-2),
     "original": Config(

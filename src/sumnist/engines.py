@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from typing import Any
 from sumnist.config import Engine
 from sumnist.errors import MissingExtraError, ScoreError
 from sumnist.reader import Reader, Reading
+from sumnist.record import core_count
 from sumnist.sources import Row
 
 __all__ = ["Result", "engine_of", "read_rows"]
@@ -47,7 +49,7 @@ def engine_of(name: Engine, model: Path, workers: int = 0) -> Iterator[Results]:
         with ray_engine(model, workers) as results:
             yield results
         return
-    count = workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = workers or core_count()
     if count == 1:
         reader = Reader(model)
         yield lambda chunks: ((rows, read_rows(reader, rows)) for rows in chunks)
@@ -85,6 +87,7 @@ READER: list[Reader] = []
 
 def start_worker(model: Path) -> None:
     """Make this process a worker: load the network, and end when the process that started it does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     READER.append(Reader(model))
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sumnist.data.mnist import DISPUTED_TEST_LABELS, DigitSet
 from sumnist.data.draws import NUMBERS
+from sumnist.data.mnist import DISPUTED_TEST_LABELS, DigitSet
 from sumnist.data.pairs import as_image
 from sumnist.model.fusion import ExactFusion, LearnedFusion
 from sumnist.model.network import TwoInputNet

@@ -25,11 +25,11 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.draws import NUMBERS
+from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.errors import ExportError
 from sumnist.files import ONNX, write_atomically
-from sumnist.inference import FUSION, INPUTS, OUTPUTS, OnnxNetwork
+from sumnist.inference import FUSION, INPUTS, NO_SEAL, OUTPUTS, OnnxNetwork, sealed
 from sumnist.model.checkpoint import load_network
 from sumnist.model.network import TwoInputNet
 
@@ -116,12 +116,12 @@ def finished(model: onnx.ModelProto, metadata: dict[str, str]) -> bytes:
                  *model.graph.output):  # fmt: skip
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
-    onnx.helper.set_model_props(model, metadata)
+    onnx.helper.set_model_props(model, metadata | {"sha256": NO_SEAL.decode()})
     try:
         onnx.checker.check_model(model, full_check=True)
     except onnx.checker.ValidationError as error:
         raise ExportError(f"the exported model is not valid ONNX ({error}): a defect, please report it") from error
-    return bytes(model.SerializeToString())
+    return sealed(model.SerializeToString())
 
 
 def check_parity(net: TwoInputNet, network: OnnxNetwork, test: DigitSet) -> float:

@@ -6,6 +6,8 @@ outputs `digit` `[batch, 10]` and `sum` `[batch, 19]`, log-probabilities; its me
 
 from __future__ import annotations
 
+import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,16 @@ from numpy.typing import NDArray
 
 from sumnist.errors import RunError
 
-__all__ = ["INPUTS", "OUTPUTS", "OnnxNetwork"]
+__all__ = ["INPUTS", "OUTPUTS", "OnnxNetwork", "sealed"]
 
 INPUTS = {"image": ["tensor(float)", 1, 28, 28], "number": ["tensor(int64)"]}
 """Type and shape, the batch left out."""
 OUTPUTS = {"digit": ["tensor(float)", 10], "sum": ["tensor(float)", 19]}
 FUSION = "fusion"
 """The key of the metadata whose value is the name of the fusion."""
+SEAL = re.compile(rb"sha256\x12\x40([0-9a-f]{64})")
+"""An entry of the metadata as it lies in the file: the key, and a value of 64 bytes."""
+NO_SEAL = b"0" * 64
 FATAL = 4
 """ONNX Runtime's log level: it raises errors anyway, and would print them too."""
 
@@ -42,6 +47,11 @@ class OnnxNetwork:
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise RunError(f"{name}: cannot be read ({reason}): expected an ONNX file of `sumnist export`") from error
+        if not is_sealed(content):
+            raise RunError(
+                f"{name}: damaged, or no ONNX file of sumnist: what is in it is not what `sumnist export` wrote: "
+                "export the run again, or copy the file again"
+            )
         try:
             self.session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
             metadata = self.session.get_modelmeta().custom_metadata_map
@@ -77,6 +87,17 @@ class OnnxNetwork:
         """The named outputs."""
         answers: list[Any] = self.session.run(outputs, {"image": images, "number": numbers})
         return answers
+
+
+def sealed(content: bytes) -> bytes:
+    """The ONNX file `content`, whose metadata has 64 zeros for `sha256`, with the file's digest in their place."""
+    return content.replace(NO_SEAL, hashlib.sha256(content).hexdigest().encode())
+
+
+def is_sealed(content: bytes) -> bool:
+    """Whether a file is, bit for bit, as it was sealed; known before anything in it is looked at."""
+    found = SEAL.search(content)
+    return found is not None and sealed(content.replace(found[1], NO_SEAL)) == content
 
 
 def described(values: list[Any]) -> dict[str, list[Any]]:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.data.mnist import DigitSet
 from sumnist.data.draws import NUMBERS, SUMS
+from sumnist.data.mnist import DigitSet
 from sumnist.errors import MissingExtraError
 from sumnist.evaluation import GridAnswers, calibration_bins, calibration_error, disputed_labels
 from sumnist.files import write_atomically

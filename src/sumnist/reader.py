@@ -16,7 +16,7 @@ from typing import Any, SupportsIndex, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.errors import ImageError, MissingExtraError, NumberError, SumnistError
+from sumnist.errors import ImageError, MissingExtraError, NumberError, RunError, SumnistError
 from sumnist.files import ONNX, PRETRAINED
 from sumnist.images import Picture, image_of, images_of
 from sumnist.inference import OnnxNetwork
@@ -73,6 +73,10 @@ class Reader:
     def __init__(self, model: str | Path | bytes = PRETRAINED, threads: int = 1) -> None:
         found = model if isinstance(model, bytes) else model_file(model)
         self._network: OnnxNetwork | TorchNetwork
+        if isinstance(found, Path) and not found.exists():
+            raise RunError(
+                f"{found}: missing, expected an ONNX file, or a run folder as `sumnist train --out {found}` writes it"
+            )
         if isinstance(found, bytes) or not found.is_dir():
             self._network = OnnxNetwork(found, threads)
         else:

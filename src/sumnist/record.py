@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["commit", "describe_machine", "now", "processor_name"]
+__all__ = ["commit", "core_count", "describe_machine", "now", "processor_name"]
 
 LIBRARIES = ("sumnist", "torch", "numpy", "safetensors")
 
@@ -26,10 +26,15 @@ def describe_machine() -> dict[str, Any]:
     return {
         "versions": versions,
         "processor": processor_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": core_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "commit": commit(),
     }
+
+
+def core_count() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor_name() -> str:

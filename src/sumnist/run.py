@@ -16,14 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from sumnist.config import Config, flag, shown
 from sumnist.errors import ConfigError, OutputError, RunError
 from sumnist.files import CONFIG, ONNX, WEIGHTS, cannot_write, make_folder, write_atomically
-from sumnist.model.checkpoint import load_config, save_network
+from sumnist.model.checkpoint import load_config, load_tensors, save_network, save_tensors
 from sumnist.model.network import TwoInputNet
 from sumnist.record import describe_machine, now
 
@@ -131,9 +129,8 @@ class RunFolder:
     ) -> None:
         """Write what `load_state` needs, whole or not at all."""
         if self.writes:
-            tensors = {name: value.detach().cpu().contiguous() for name, value in state_of(net, optimizer, average)}
-            metadata = {"format": "pt", "progress": json.dumps(asdict(progress))}
-            write_atomically(self.path / STATE, save(tensors, metadata))
+            tensors = dict(state_of(net, optimizer, average))
+            save_tensors(self.path / STATE, tensors, {"progress": json.dumps(asdict(progress))})
 
     def load_state(self) -> tuple[Progress, dict[str, Tensor]]:
         """How far the run in the folder came, and the tensors for `restore`; none for a run that has no state yet.
@@ -144,10 +141,9 @@ class RunFolder:
         if self.replaces or not self.writes or not path.exists():
             return Progress(), {}
         try:
-            with safe_open(path, "pt") as file:
-                progress = Progress(**json.loads(file.metadata()["progress"]))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            tensors, metadata = load_tensors(path)
+            progress = Progress(**json.loads(metadata["progress"]))
+        except (ValueError, KeyError, TypeError) as error:
             raise unusable(path, str(error)) from error
         self.metrics = list(progress.metrics)
         write_atomically(self.path / METRICS, "".join(json.dumps(row) + "\n" for row in self.metrics))

@@ -216,4 +216,9 @@ def csv_line(values: Iterable[Any] | dict[str, Any]) -> str:
 
 
 def json_line(values: dict[str, Any]) -> str:
-    return json.dumps(values, ensure_ascii=False) + "\n"
+    line = json.dumps(values, ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:  # the name of a file that is no text
+        line = json.dumps(values)
+    return line + "\n"

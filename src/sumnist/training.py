@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from sumnist.config import Config
 from sumnist.data.augment import augmentation
-from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.draws import epoch_seed, hold_out
+from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.pairs import PairBatches, Pairs
 from sumnist.devices import Team, choose_bf16, choose_device, keep_freed_memory, team
 from sumnist.errors import TrainingError
@@ -167,7 +167,8 @@ def learning_rate(progress: float, config: Config) -> float:
         return config.lr
     if progress < config.warmup:
         return config.lr * (0.04 + 0.96 * progress / config.warmup)
-    return config.lr * 0.5 * (1 + math.cos(math.pi * (progress - config.warmup) / (1 - config.warmup or 1)))
+    fallen = 0.5 * (1 + math.cos(math.pi * (progress - config.warmup) / (1 - config.warmup or 1)))
+    return config.lr * max(fallen, config.lr_floor)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

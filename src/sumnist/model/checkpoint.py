@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 
 from sumnist.config import Config
 from sumnist.errors import RunError
 from sumnist.files import CONFIG, WEIGHTS, make_folder, write_atomically
 from sumnist.model.network import TwoInputNet
 
-__all__ = ["load_config", "load_network", "save_config", "save_network"]
+__all__ = ["load_config", "load_network", "load_tensors", "save_config", "save_network", "save_tensors"]
+
+DIGEST = "sha256"
 
 
 def save_config(config: Config, folder: Path) -> None:
@@ -24,8 +29,48 @@ def save_config(config: Config, folder: Path) -> None:
 
 def save_network(net: TwoInputNet, folder: Path) -> None:
     """Write the weights of `net` into `folder`, whole or not at all. Raises `OutputError`."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
-    write_atomically(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
+    save_tensors(folder / WEIGHTS, net.state_dict())
+
+
+def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file, sealed with the digest of what is in it. Raises `OutputError`."""
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    written = save(plain, {**(metadata or {}), "format": "pt", DIGEST: digest_of(plain, metadata or {})})
+    write_atomically(path, in_order(written))
+
+
+def in_order(content: bytes) -> bytes:
+    """A safetensors file with its metadata in alphabetical order: the library's own differs from run to run."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # what the format asks for
+    return len(text).to_bytes(8, "little") + text + content[end:]
+
+
+def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """The tensors and the metadata of a safetensors file; if it is sealed, the seal is checked. Raises `ValueError`."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    except (SafetensorError, OSError, KeyError) as error:
+        raise ValueError(str(error)) from error
+    own = {name: value for name, value in metadata.items() if name not in ("format", DIGEST)}
+    if DIGEST in metadata and metadata[DIGEST] != digest_of(tensors, own):
+        raise ValueError("its content is not what was written")
+    return tensors, own
+
+
+def digest_of(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:
+    """What changes with any bit of the tensors or the metadata."""
+    digest = hashlib.sha256(repr(sorted(metadata.items())).encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        digest.update(value.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_config(folder: str | Path) -> Config:
@@ -50,8 +95,8 @@ def load_network(folder: str | Path, device: torch.device | str = "cpu") -> tupl
     if not path.is_file():
         raise RunError(f"{path}: missing, expected the trained weights: train the run again")
     try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        tensors, _ = load_tensors(path)
+    except ValueError as error:
         raise RunError(
             f"{path}: not a whole safetensors file ({error}): train the run again, or copy it again"
         ) from error

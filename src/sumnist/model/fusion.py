@@ -29,6 +29,8 @@ __all__ = [
 
 BITS = 5
 """Binary digits that a sum up to 18 needs."""
+LEAST = 1e-5
+"""The smallest probability that a network taught with smoothed targets gives any answer."""
 
 
 class Heads(NamedTuple):
@@ -47,21 +49,36 @@ class Outputs(NamedTuple):
 
 
 def build_fusion(
-    name: Fusion, features: int, number_encoding: NumberEncoding = "one-hot", sum_target: SumTarget = "classes"
-) -> AnyFusion:
-    """The fusion `name` for encoders of width `features`, freshly initialised."""
+    name: Fusion, features: int, number_encoding: NumberEncoding = "one-hot", sum_target: SumTarget = "classes",
+    smoothing: float = 0.0,
+) -> AnyFusion:  # fmt: skip
+    """The fusion `name` for encoders of width `features`, freshly initialised; `smoothing`: of its targets."""
     if name == "exact":
-        return ExactFusion(features)
+        return ExactFusion(features, smoothing)
     if name == "concat":
-        return ConcatFusion(features, number_encoding, sum_target)
-    return OriginalFusion(features, sum_target)
+        return ConcatFusion(features, number_encoding, sum_target, smoothing)
+    return OriginalFusion(features, sum_target, smoothing)
+
+
+def unsmoothed(scores: Tensor, smoothing: float) -> Tensor:
+    """Log-probabilities `[B, K]` of targets of which the share `smoothing` was spread over all K answers → those of
+    the answers themselves.
+
+    A network taught q = (1 − s) p + s / K says q; p follows from it. What comes out below `LEAST` is noise.
+    """
+    if not smoothing:
+        return scores.log_softmax(1)
+    share = scores.softmax(1) - smoothing / scores.shape[1]
+    answers = share.clamp_min(LEAST)
+    return (answers / answers.sum(1, keepdim=True)).log()
 
 
 class ExactFusion(nn.Module):
     """The sum computed: P(sum = s | image, number) = P(digit = s − number | image). Nothing about it is learned."""
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, smoothing: float = 0.0) -> None:
         super().__init__()
+        self.smoothing = smoothing
         self.digit = nn.Linear(features, 10)
 
     def forward(self, features: Tensor, number: Tensor) -> Heads:
@@ -70,7 +87,7 @@ class ExactFusion(nn.Module):
 
     def outputs(self, heads: Heads, number: Tensor) -> Outputs:
         """Log-probabilities: the digit's, and the same ones shifted by the number."""
-        digit = heads.digit.log_softmax(1)  # [B, 10]
+        digit = unsmoothed(heads.digit, self.smoothing)  # [B, 10]
         source = torch.arange(SUMS, device=number.device) - number[:, None]  # [B, 19]: the digit that makes each sum
         possible = (source >= 0) & (source <= 9)
         shifted = digit.gather(1, source.clamp(0, 9))
@@ -82,9 +99,9 @@ class LearnedFusion(nn.Module):
 
     bits: Tensor  # [19, 5]
 
-    def __init__(self, sum_target: SumTarget) -> None:
+    def __init__(self, sum_target: SumTarget, smoothing: float = 0.0) -> None:
         super().__init__()
-        self.sum_target = sum_target
+        self.sum_target, self.smoothing = sum_target, smoothing
         self.sum_width = SUMS if sum_target == "classes" else BITS
         self.register_buffer("bits", sum_bits(torch.arange(SUMS)), persistent=False)
 
@@ -92,8 +109,10 @@ class LearnedFusion(nn.Module):
         """Log-probabilities. Five bits become the product of five Bernoullis over the sums 0..18, renormalised: bit b
         with logit z adds z when set and 0 when not (what both share cancels), so a sum's logit is that of its bits."""
         assert heads.sum is not None
-        scores = heads.sum if self.sum_target == "classes" else heads.sum @ self.bits.T  # [B, 19]
-        return Outputs(heads.digit.log_softmax(1), scores.log_softmax(1))
+        digit = unsmoothed(heads.digit, self.smoothing)
+        if self.sum_target == "bits":  # whose targets are not smoothed
+            return Outputs(digit, (heads.sum @ self.bits.T).log_softmax(1))
+        return Outputs(digit, unsmoothed(heads.sum, self.smoothing))
 
 
 class ConcatFusion(LearnedFusion):
@@ -101,9 +120,9 @@ class ConcatFusion(LearnedFusion):
 
     def __init__(
         self, features: int, number_encoding: NumberEncoding = "one-hot", sum_target: SumTarget = "classes",
-        hidden: int = 128,
+        smoothing: float = 0.0, hidden: int = 128,
     ) -> None:  # fmt: skip
-        super().__init__(sum_target)
+        super().__init__(sum_target, smoothing)
         self.number_encoding = number_encoding
         width = NUMBERS if number_encoding == "one-hot" else 1
         self.digit = nn.Linear(features, 10)
@@ -124,8 +143,8 @@ class OriginalFusion(LearnedFusion):
     """The task author's: the number as one scalar through three layers, joined to the image's features, then two layers
     for both answers together. No biases anywhere, so the number's path is y · path(1): one scalar in disguise."""
 
-    def __init__(self, features: int, sum_target: SumTarget = "bits") -> None:
-        super().__init__(sum_target)
+    def __init__(self, features: int, sum_target: SumTarget = "bits", smoothing: float = 0.0) -> None:
+        super().__init__(sum_target, smoothing)
         self.number = nn.Sequential(
             nn.Linear(1, 16, bias=False), nn.ReLU(), nn.Linear(16, 32, bias=False), nn.ReLU(),
             nn.Linear(32, 64, bias=False), nn.ReLU(),

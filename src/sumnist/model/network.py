@@ -20,6 +20,8 @@ __all__ = ["TwoInputNet"]
 class TwoInputNet(nn.Module):
     """image `[B, 1, 28, 28]` in [0, 1] and number int64 `[B]` in 0..9 → log-probabilities of digit and sum.
 
+    `smoothing`: that of the targets it is trained on, which its outputs take back.
+
     >>> net = TwoInputNet("tiny", fusion="exact").eval()
     >>> digit, total = net(torch.zeros(3, 1, 28, 28), torch.tensor([0, 5, 9]))
     >>> digit.shape, total.shape
@@ -32,16 +34,20 @@ class TwoInputNet(nn.Module):
         fusion: Fusion = "exact",
         number_encoding: NumberEncoding = "one-hot",
         sum_target: SumTarget = "classes",
+        smoothing: float = 0.0,
     ) -> None:
         super().__init__()
-        self.config = Config(encoder=encoder, fusion=fusion, number_encoding=number_encoding, sum_target=sum_target)
+        self.config = Config(
+            encoder=encoder, fusion=fusion, number_encoding=number_encoding, sum_target=sum_target,
+            label_smoothing=smoothing,
+        )  # fmt: skip
         self.encoder = build_encoder(encoder)
-        self.fusion = build_fusion(fusion, FEATURES[encoder], number_encoding, sum_target)
+        self.fusion = build_fusion(fusion, FEATURES[encoder], number_encoding, sum_target, smoothing)
 
     @classmethod
     def from_config(cls, config: Config) -> TwoInputNet:
         """The network that `config` describes, freshly initialised."""
-        net = cls(config.encoder, config.fusion, config.number_encoding, config.sum_target)
+        net = cls(config.encoder, config.fusion, config.number_encoding, config.sum_target, config.last_smoothing)
         net.config = config
         return net
 
