@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -335,3 +336,26 @@ def test_outputs_of_a_network_taught_with_smoothed_targets_are_distributions(fus
         assert torch.allclose(logs.exp().sum(1), torch.ones(20), atol=1e-5)
     assert TwoInputNet.from_config(preset("default")).fusion.smoothing == pytest.approx(0.1 * 0.08)
     assert TwoInputNet.from_config(preset("fast")).fusion.smoothing == 0
+
+
+class Bomb:
+    """What a pickle could do to whoever loads it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_pickle_under_the_name_of_the_weights_is_refused_and_not_executed(tmp_path: Path, zipped: bool) -> None:
+    TwoInputNet("tiny").save_pretrained(tmp_path)
+    bomb = Bomb(tmp_path / "executed")
+    if zipped:
+        torch.save({"weights": bomb}, tmp_path / WEIGHTS)
+    else:
+        (tmp_path / WEIGHTS).write_bytes(pickle.dumps(bomb))
+    with pytest.raises(RunError, match="not a whole safetensors file"):
+        load_network(tmp_path)
+    assert not bomb.path.exists()
