@@ -211,8 +211,9 @@ PRESETS: Mapping[str, Config] = {
     ),
     "tiny": Config(preset="tiny", encoder="tiny", epochs=1, lr=1e-2),
     "original": Config(
-        preset="original", encoder="original", fusion="original", sum_target="bits", epochs=8, batch_size=64,
-        optimizer="adam", lr=3e-3, betas=(0.9, 0.999), warmup=0.15, sum_weight=5.0, numbers_per_image=10,
+        preset="original", encoder="original", fusion="original", sum_target="bits", epochs=12, batch_size=64,
+        optimizer="adam", lr=2e-3, betas=(0.9, 0.999), warmup=0.15, sum_weight=5.0, numbers_per_image=10, ema=0.999,
+        augment="affine", augment_strength=0.5,
     ),
     "original-as-written": Config(
         preset="original-as-written", encoder="original", fusion="original", sum_target="bits", epochs=5,
