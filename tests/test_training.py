@@ -252,7 +252,10 @@ def test_ctrl_c_leaves_a_usable_run(idx_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = [sys.executable, "-m", "sumnist", "train", "--preset", "tiny", "--data-dir", str(idx_folder), "--epochs",
                "100000", "--validation", "0", "--threads", "1", "--device", "cpu", "--out", str(out)]  # fmt: skip
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
+    )  # fmt: skip
     deadline = time.monotonic() + 120
     while not ((out / "metrics.jsonl").exists() and len(rows(out)) > 2) and time.monotonic() < deadline:
         time.sleep(0.05)
