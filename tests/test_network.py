@@ -326,7 +326,7 @@ def test_smoothed_targets_are_taken_back_exactly() -> None:
     found = unsmoothed(torch.tensor(np.log(taught)), 0.1).exp().numpy()
     assert np.allclose(found, np.maximum(truth, 1e-5), atol=1e-4)
     sure = torch.full((1, 10), np.log(0.01)).index_fill(1, torch.tensor([3]), np.log(0.91))
-    assert float(unsmoothed(sure, 0.1).exp()[0, 3]) == pytest.approx(1 / (1 + 9e-5), abs=1e-6)  # nine at the least
+    assert float(unsmoothed(sure, 0.1).exp()[0, 3]) == pytest.approx(0.9 / (0.9 + 9e-5), abs=1e-6)  # nine at the least
 
 
 @pytest.mark.parametrize("fusion", ["exact", "concat"])

@@ -30,7 +30,7 @@ __all__ = [
 BITS = 5
 """Binary digits that a sum up to 18 needs."""
 LEAST = 1e-5
-"""The smallest probability that a network taught with smoothed targets gives any answer."""
+"""What is left, at the least, of the probability of an answer when the smoothing is taken from it."""
 
 
 class Heads(NamedTuple):
