@@ -27,6 +27,9 @@ PLOTTED = {
 NOT_MEASURED = "\n*Not measured yet.*\n"
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
 GREY = "#666666"
+TIMES = {1: "1 s", 3: "3 s", 10: "10 s", 30: "30 s", 60: "1 min", 300: "5 min", 900: "15 min"}
+LATE = 200
+"""Seconds of training from which a label stands on the left of its point, for room."""
 
 
 def table(head: list[str], body: list[list[str]]) -> str:
@@ -246,20 +249,24 @@ def accuracy_plot(rows: Rows) -> str:
     title = "Errors fall with the time that training takes"
     drawn, axes = figure(title, "seconds of training (median)", "digit errors, %")
     for i, (plan, label) in enumerate(PLOTTED.items()):
-        found = [row for row in rows if row.get("plan") == plan and row["config"].get("threads") == 2]
+        found = [row for row in rows if row.get("plan") == plan]
+        last = max((row["date"], row["machine"]["processor"]) for row in found)[1] if found else None
+        found = [row for row in found if row["machine"]["processor"] == last]
         if found:
             seconds = statistics.median(row["seconds"] for row in found)
             errors = 100 - 100 * statistics.mean(row["evaluation"]["digit"]["value"] for row in found)
             ours = plan not in ("reference", "example")
             axes.plot(seconds, errors, "o", ms=8, color=COLOURS[0] if ours else GREY)
-            parameters = found[0]["evaluation"]["parameters"]
-            axes.annotate(f"{label}\n{parameters:,} parameters", (seconds, errors), xytext=(7, 7 if i % 2 else -22),
-                          textcoords="offset points", fontsize=8.5, color="#333333")  # fmt: skip
+            late = seconds > LATE
+            axes.annotate(f"{label}\n{found[0]['evaluation']['parameters']:,} parameters", (seconds, errors),
+                          xytext=(-7 if late else 7, 7 if i % 2 else -22), textcoords="offset points", fontsize=8.5,
+                          color="#333333", ha="right" if late else "left")  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.set_xticks(list(TIMES), list(TIMES.values()))
     axes.set_yticks([0.25, 0.5, 1], ["0.25", "0.5", "1"])
     axes.minorticks_off()
-    axes.margins(0.15, 0.2)
+    axes.margins(0.12, 0.2)
     return as_svg(drawn)
 
 

@@ -303,4 +303,5 @@ def computed_box(net: TwoInputNet, output: str) -> Box:
         return Box("Shift by the number", "outputs", (), ["P(sum = s) =", "P(digit = s − number)"], computed=True)
     if isinstance(net.fusion, LearnedFusion) and net.fusion.sum_target == "bits" and output == "sum":
         return Box("Bits → sum", "outputs", (), ["product of its bits,", "normalised over 0..18"], computed=True)
-    return Box(f"{output.capitalize()} probabilities", "outputs", (), computed=True)
+    back = ["label smoothing", "taken back"] if net.fusion.smoothing else []
+    return Box(f"{output.capitalize()} probabilities", "outputs", (), back, computed=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from importlib import import_module
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,7 @@ def work(rows: list[Row]) -> list[Result]:
 def ray_engine(model: Path, workers: int) -> Iterator[Results]:
     """Workers on a Ray cluster: the one that RAY_ADDRESS names, or one on this machine."""
     try:
-        import ray
+        ray: Any = import_module("ray")
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "ray", "ray", "--engine ray") from error
     ray.init(ignore_reinit_error=True, log_to_driver=False, include_dashboard=False)
