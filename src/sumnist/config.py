@@ -211,7 +211,7 @@ PRESETS: Mapping[str, Config] = {
     ),
     "tiny": Config(preset="tiny", encoder="tiny", epochs=1, lr=1e-2),
     "original": Config(
-        preset="original", encoder="original", fusion="original", sum_target="bits", epochs=12, batch_size=64,
+        preset="original", encoder="original", fusion="original", sum_target="bits", epochs=10, batch_size=64,
         optimizer="adam", lr=2e-3, betas=(0.9, 0.999), warmup=0.15, sum_weight=5.0, numbers_per_image=10, ema=0.999,
         augment="affine", augment_strength=0.5,
     ),

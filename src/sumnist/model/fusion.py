@@ -141,7 +141,11 @@ class ConcatFusion(LearnedFusion):
 
 class OriginalFusion(LearnedFusion):
     """The task author's: the number as one scalar through three layers, joined to the image's features, then two layers
-    for both answers together. No biases anywhere, so the number's path is y · path(1): one scalar in disguise."""
+    for both answers together. No biases anywhere, so the number's path is y · path(1): one scalar in disguise.
+
+    Computed in float32 whatever the rest is computed in: neighbouring sums differ by little in this scalar, and a network
+    that learned to tell them apart in bf16 learned bf16's rounding with them.
+    """
 
     def __init__(self, features: int, sum_target: SumTarget = "bits", smoothing: float = 0.0) -> None:
         super().__init__(sum_target, smoothing)
@@ -157,9 +161,10 @@ class OriginalFusion(LearnedFusion):
 
     def forward(self, features: Tensor, number: Tensor) -> Heads:
         """Features `[B, F]` and number `[B]` → raw heads."""
-        encoded = self.number(number[:, None].to(features.dtype))  # [B, 64]
-        joined = self.trunk(torch.cat([features, encoded], 1))  # [B, 256]
-        return Heads(self.digit(joined), self.sum(joined))
+        with torch.autocast(features.device.type, enabled=False):
+            encoded = self.number(number[:, None].float())  # [B, 64]
+            joined = self.trunk(torch.cat([features.float(), encoded], 1))  # [B, 256]
+            return Heads(self.digit(joined), self.sum(joined))
 
 
 AnyFusion = ExactFusion | ConcatFusion | OriginalFusion
