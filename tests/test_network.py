@@ -359,3 +359,16 @@ def test_a_pickle_under_the_name_of_the_weights_is_refused_and_not_executed(tmp_
     with pytest.raises(RunError, match="not a whole safetensors file"):
         load_network(tmp_path)
     assert not bomb.path.exists()
+
+
+def test_the_originals_fusion_is_computed_in_float32_also_where_the_rest_is_in_bf16() -> None:
+    torch.manual_seed(0)
+    fusion = OriginalFusion(256)
+    features, number = torch.randn(20, 256), torch.arange(20) % 10
+    plain = fusion(features, number)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = fusion(features, number)
+    assert inside.sum is not None
+    assert plain.sum is not None
+    assert torch.equal(inside.digit, plain.digit)
+    assert torch.equal(inside.sum, plain.sum)

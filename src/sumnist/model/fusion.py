@@ -143,8 +143,8 @@ class OriginalFusion(LearnedFusion):
     """The task author's: the number as one scalar through three layers, joined to the image's features, then two layers
     for both answers together. No biases anywhere, so the number's path is y · path(1): one scalar in disguise.
 
-    Computed in float32 whatever the rest is computed in: neighbouring sums differ by little in this scalar, and a network
-    that learned to tell them apart in bf16 learned bf16's rounding with them.
+    Computed in float32 whatever the rest is computed in: neighbouring sums differ by little in this scalar, and a
+    network that learned to tell them apart in bf16 learned bf16's rounding with them.
     """
 
     def __init__(self, features: int, sum_target: SumTarget = "bits", smoothing: float = 0.0) -> None:
