@@ -58,7 +58,7 @@ def test_the_original_as_written_keeps_its_mistakes() -> None:
         ({"betas": (0.9, 1.0)}, "--betas 0.9 1.0: expected two numbers from 0 to 1"),
         ({"device": "gpu"}, "--device gpu: expected auto, cpu, cuda, cuda:N or mps"),
         ({"fusion": "exakt"}, "--fusion exakt: expected one of exact, concat, original; did you mean exact?"),
-        ({"augment": "zoom"}, "--augment zoom: expected one of none, affine, elastic, handwriting"),
+        ({"augment": "zoom"}, "--augment zoom: expected one of none, shift, affine, elastic, handwriting"),
         (
             {"fusion": "original"},
             "--encoder default --fusion original: the original's encoder and fusion are one design; "

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from sumnist.config import Augmentation
-from sumnist.data.augment import Augment, with_strokes
+from sumnist.data.augment import Augment, Shift, with_strokes
 from sumnist.data.draws import draw_numbers, folds, hold_out
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pairs import PairBatches, PairDataset
@@ -177,3 +177,15 @@ def test_a_stroke_of_three_pixels_becomes_five_wide_or_one_and_half_a_width_lies
     changed = with_strokes(image, torch.tensor([1.0, -1.0, 0.5])[:, None, None, None])
     assert changed[:, 0, 14].sum(1).tolist() == [5, 1, 4]
     assert changed[2, 0, 14, 11] == 0.5
+
+
+def test_shifted_images_keep_every_pixel_and_move_up_to_two_of_them_each_way(mnist_train: DigitSet) -> None:
+    image = torch.zeros(2000, 1, 28, 28)
+    image[:, 0, 10:13, 14] = torch.tensor([0.2, 0.9, 0.4])
+    moved = Shift()(image, torch.Generator().manual_seed(0))
+    assert torch.equal(moved.flatten(1).sort(1).values, image.flatten(1).sort(1).values)
+    place = moved.flatten(1).argmax(1)
+    assert sorted(set((place // 28).tolist())) == [9, 10, 11, 12, 13]
+    assert sorted(set((place % 28).tolist())) == [12, 13, 14, 15, 16]
+    still = Shift(0)(image, torch.Generator().manual_seed(0))
+    assert torch.equal(still, image)

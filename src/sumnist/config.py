@@ -21,7 +21,7 @@ Encoder = Literal["tiny", "fast", "default", "original"]
 Fusion = Literal["exact", "concat", "original"]
 NumberEncoding = Literal["one-hot", "scalar"]
 SumTarget = Literal["classes", "bits"]
-Augmentation = Literal["none", "affine", "elastic", "handwriting"]
+Augmentation = Literal["none", "shift", "affine", "elastic", "handwriting"]
 DigitLoss = Literal["cross-entropy", "softmax-then-cross-entropy"]
 Optimizer = Literal["adam", "adamw"]
 Schedule = Literal["one-cycle", "constant"]
@@ -54,7 +54,7 @@ class Config:
     numbers_per_image: int = 1
     """numbers that meet each image in a step: the one drawn for it, and those that follow it, around the end"""
     augment: Augmentation = "none"
-    """random changes to the training images: none; affine (rotate, scale, shear, shift); elastic (affine and warp);
+    """random changes to the training images: none; shift (by whole pixels); affine (rotate, scale, shear, shift); elastic (affine and warp);
     handwriting (elastic and thinner or thicker strokes)"""
     augment_strength: float = 1.0
     """size of those changes; 1 is up to 12 degrees of rotation, 12 % of scale and 2 pixels of shift"""
@@ -213,7 +213,7 @@ PRESETS: Mapping[str, Config] = {
     "original": Config(
         preset="original", encoder="original", fusion="original", sum_target="bits", epochs=10, batch_size=64,
         optimizer="adam", lr=2e-3, betas=(0.9, 0.999), warmup=0.15, sum_weight=5.0, numbers_per_image=10, ema=0.999,
-        augment="affine", augment_strength=0.5,
+        augment="shift",
     ),
     "original-as-written": Config(
         preset="original-as-written", encoder="original", fusion="original", sum_target="bits", epochs=5,

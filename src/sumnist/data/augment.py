@@ -23,6 +23,8 @@ SCALE = 0.12
 SHEAR = 0.15
 SHIFT = 2 / 14
 """2 pixels, in half-widths of the image."""
+MOST_SHIFT = 2
+"""Whole pixels, for `Shift`."""
 MESH = 5
 WARP = 0.055
 """Standard deviation of a mesh point's displacement, in half-widths of the image: 0.77 pixels."""
@@ -33,7 +35,26 @@ MOST_STROKE = 0.8
 
 def augmentation(kind: Augmentation, strength: float = 1.0) -> Callable[[Tensor, torch.Generator], Tensor] | None:
     """The function that `PairBatches` applies for `kind`, or None for "none"."""
-    return None if kind == "none" else Augment(kind, strength)
+    if kind == "none":
+        return None
+    return Shift(strength) if kind == "shift" else Augment(kind, strength)
+
+
+class Shift:
+    """Images `[B, 1, 28, 28]` → as many, each moved by up to `MOST_SHIFT` × `strength` whole pixels: every pixel keeps
+    its value, where a resampled image is softer than the images that a network will read."""
+
+    def __init__(self, strength: float = 1.0) -> None:
+        self.most = round(MOST_SHIFT * strength)
+
+    def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        """Each image moved its own way, drawn from `generator`."""
+        count, side, device = len(image), image.shape[-1], image.device
+        moved = torch.randint(0, 2 * self.most + 1, (2, count, 1), generator=generator, device=device)
+        rows, columns = moved + torch.arange(side, device=device)  # [B, 28] each, in the padded image
+        padded = functional.pad(image[:, 0], [self.most] * 4)
+        place = torch.arange(count, device=device)[:, None, None]
+        return padded[place, rows[:, :, None], columns[:, None, :]][:, None]
 
 
 class Augment:
