@@ -372,3 +372,13 @@ def test_the_originals_fusion_is_computed_in_float32_also_where_the_rest_is_in_b
     assert plain.sum is not None
     assert torch.equal(inside.digit, plain.digit)
     assert torch.equal(inside.sum, plain.sum)
+
+
+def test_without_biases_an_image_with_more_light_has_more_of_the_same_features_and_the_number_does_not_follow() -> None:
+    torch.manual_seed(0)
+    net = TwoInputNet.from_config(preset("original")).eval()
+    image = torch.rand(3, 1, 28, 28)
+    assert torch.allclose(net.encoder(image * 0.5), net.encoder(image) * 0.5, atol=1e-6)
+    number = torch.tensor([3, 5, 9])
+    dimmed, halved = net.heads(image * 0.5, number), net.heads(image, number)
+    assert not torch.allclose(dimmed.digit, halved.digit * 0.5, atol=1e-6)

@@ -54,8 +54,8 @@ class Config:
     numbers_per_image: int = 1
     """numbers that meet each image in a step: the one drawn for it, and those that follow it, around the end"""
     augment: Augmentation = "none"
-    """random changes to the training images: none; shift (by whole pixels); affine (rotate, scale, shear, shift); elastic (affine and warp);
-    handwriting (elastic and thinner or thicker strokes)"""
+    """random changes to the training images: none; shift (by whole pixels); affine (rotate, scale, shear, shift);
+    elastic (affine and warp); handwriting (elastic and thinner or thicker strokes)"""
     augment_strength: float = 1.0
     """size of those changes; 1 is up to 12 degrees of rotation, 12 % of scale and 2 pixels of shift"""
 
