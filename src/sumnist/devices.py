@@ -120,5 +120,6 @@ def team(device: torch.device) -> Iterator[Team]:
         ) from error
     try:
         yield Team(distributed.get_rank(), size)
+        distributed.barrier()  # whoever leaves while others still talk can bring them down
     finally:
         distributed.destroy_process_group()
