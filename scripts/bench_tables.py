@@ -260,8 +260,8 @@ def accuracy_plot(rows: Rows) -> str:
             axes.plot(seconds, errors, "o", ms=8, color=COLOURS[0] if ours else GREY)
             late = seconds > LATE
             axes.annotate(f"{label}\n{found[0]['evaluation']['parameters']:,} parameters", (seconds, errors),
-                          xytext=(-7 if late else 7, -22 if plan == "default-exact" else 7), textcoords="offset points", fontsize=8.5,
-                          color="#333333", ha="right" if late else "left")  # fmt: skip
+                          xytext=(-7 if late else 7, -22 if late else 7), textcoords="offset points",
+                          fontsize=8.5, color="#333333", ha="right" if late else "left")  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks(list(TIMES), list(TIMES.values()))
