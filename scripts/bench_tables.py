@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import statistics
 from collections.abc import Callable
 from typing import Any
 
-import matplotlib
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+
+from sumnist.plots import as_svg
 
 __all__ = ["PLOTS", "TABLES"]
 
@@ -234,14 +233,6 @@ def figure(title: str, x: str, y: str) -> tuple[Figure, Any]:
     axes.grid(color="#E6E6E6")
     axes.set_axisbelow(True)
     return drawn, axes
-
-
-def as_svg(drawn: Figure) -> str:
-    """The figure as text, the same for the same rows."""
-    text = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "sumnist", "svg.fonttype": "none"}):
-        FigureCanvasSVG(drawn).print_svg(text, metadata={"Date": None})  # type: ignore[no-untyped-call]
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
 def accuracy_plot(rows: Rows) -> str:

@@ -50,7 +50,7 @@ PLANS: dict[str, Config | Recipe] = {
     "fast-exact": preset("fast", validation=0),
     "fast-concat": preset("fast", fusion="concat", epochs=4, validation=0),
     "default-exact": preset("default", validation=0),
-    "default-concat": preset("default", fusion="concat", validation=0),
+    "default-concat": preset("default", fusion="concat", numbers_per_image=10, validation=0),
     "original": preset("original", validation=0),
     "original-as-written": preset("original-as-written", validation=0),
     "reference": reference,

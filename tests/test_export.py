@@ -16,7 +16,7 @@ from sumnist.cli import main
 from sumnist.config import Config, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ExportError, RunError
-from sumnist.export import check_parity, export_run, grid_accuracy, quantized, to_onnx
+from sumnist.export import check_parity, export_run, grid_accuracy, metadata_of, quantized, to_onnx
 from sumnist.inference import OnnxNetwork, sealed
 from sumnist.model.checkpoint import load_network
 from sumnist.model.network import TwoInputNet
@@ -45,6 +45,10 @@ def trained_looking(config: Config) -> TwoInputNet:
     return net.eval()
 
 
+def exported_bytes(net: TwoInputNet) -> bytes:
+    return to_onnx(net, metadata_of(net.config))
+
+
 @pytest.fixture(scope="module")
 def images() -> NDArray[np.float32]:
     return load_mnist("test").images[:50, None].astype(np.float32) / np.float32(255)
@@ -53,7 +57,7 @@ def images() -> NDArray[np.float32]:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_fusion_gives_torchs_answers(name: str, images: NDArray[np.float32]) -> None:
     net = trained_looking(NETWORKS[name])
-    network = OnnxNetwork(to_onnx(net))
+    network = OnnxNetwork(exported_bytes(net))
     number = np.arange(50) % 10
     with torch.inference_mode():
         expected = net(torch.from_numpy(images), torch.from_numpy(number))
@@ -64,7 +68,7 @@ def test_every_fusion_gives_torchs_answers(name: str, images: NDArray[np.float32
 
 
 def test_the_file_has_the_names_and_shapes_of_the_contract() -> None:
-    model = onnx.load_from_string(to_onnx(trained_looking(NETWORKS["concat"])))
+    model = onnx.load_from_string(exported_bytes(trained_looking(NETWORKS["concat"])))
     onnx.checker.check_model(model, full_check=True)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     assert [(one.name, one.type, one.shape) for one in session.get_inputs()] == [
@@ -78,7 +82,7 @@ def test_the_file_has_the_names_and_shapes_of_the_contract() -> None:
 @pytest.mark.parametrize("name", ["exact", "concat", "scalar-bits"])
 @pytest.mark.parametrize("size", [1, 3, 0, 1000])
 def test_any_batch_size_is_answered(name: str, size: int) -> None:
-    network = OnnxNetwork(to_onnx(trained_looking(NETWORKS[name])))
+    network = OnnxNetwork(exported_bytes(trained_looking(NETWORKS[name])))
     digit, total = network(np.zeros((size, 1, 28, 28), np.float32), np.full(size, 9, np.int64))
     assert digit.shape == (size, 10)
     assert total.shape == (size, 19)
@@ -134,7 +138,7 @@ def test_the_accuracy_of_an_onnx_file_is_that_of_the_evaluation(exported: Path) 
 def test_an_answer_that_changed_is_an_error_and_nothing_is_written(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = to_onnx(trained_looking(NETWORKS["concat"]))
+    other = exported_bytes(trained_looking(NETWORKS["concat"]))
     monkeypatch.setattr("sumnist.export.to_onnx", lambda net: other)
     with pytest.raises(ExportError, match=r"test image \d+ with number \d: digit \d, expected \d, torch's answer"):
         export_run(exported, tmp_path / "model.onnx")
@@ -157,7 +161,7 @@ def test_parity_is_checked_with_every_number(exported: Path) -> None:
 
 
 def test_quantizing_keeps_what_the_file_says_of_itself(mnist_train: object) -> None:
-    small = quantized(to_onnx(trained_looking(NETWORKS["exact"])), load_mnist("train"))
+    small = quantized(exported_bytes(trained_looking(NETWORKS["exact"])), load_mnist("train"))
     assert OnnxNetwork(small).exact
 
 

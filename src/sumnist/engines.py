@@ -87,9 +87,14 @@ READER: list[Reader] = []
 
 
 def start_worker(model: Path) -> None:
-    """Make this process a worker: load the network, and end when the process that started it does."""
+    """Make this process a worker: load the network."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     READER.append(Reader(model))
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it does."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()

@@ -9,6 +9,7 @@
     ├── TrainingError     training that cannot go on (the loss is not a number)
     ├── ExportError       a network whose exported form would not answer as it does
     ├── ScoreError        a scoring that cannot go on
+    ├── StudyError        rows of a study that cannot be read, or a study that cannot go on
     ├── OutputError       a file that cannot be written (no permission, disk full)
     └── MissingExtraError a part of Sumnist whose libraries are not installed
 
@@ -28,6 +29,7 @@ __all__ = [
     "OutputError",
     "RunError",
     "ScoreError",
+    "StudyError",
     "SumnistError",
     "TrainingError",
 ]
@@ -73,6 +75,10 @@ class ExportError(SumnistError):
 
 class ScoreError(SumnistError):
     """A scoring that cannot go on."""
+
+
+class StudyError(SumnistError):
+    """Rows of a study that cannot be read, or a study that cannot go on."""
 
 
 class OutputError(SumnistError):

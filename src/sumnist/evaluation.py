@@ -20,7 +20,7 @@ from sumnist.data.draws import NUMBERS
 from sumnist.data.mnist import DISPUTED_TEST_LABELS, DigitSet
 from sumnist.data.pairs import as_image
 from sumnist.model.fusion import ExactFusion, LearnedFusion
-from sumnist.model.network import TwoInputNet
+from sumnist.model.network import Network
 
 __all__ = [
     "Accuracy",
@@ -77,7 +77,7 @@ class GridAnswers:
 
 
 @torch.inference_mode()
-def answer_grid(net: TwoInputNet, digits: DigitSet, batch_size: int = 500) -> GridAnswers:
+def answer_grid(net: Network, digits: DigitSet, batch_size: int = 500) -> GridAnswers:
     """Ask `net` about every image with every number. The encoder sees each image once, the fusion ten times."""
     device = next(net.parameters()).device
     number = torch.arange(NUMBERS, device=device)

@@ -6,7 +6,7 @@ import io
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +25,14 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from sumnist.config import Config
 from sumnist.data.draws import NUMBERS
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.errors import ExportError
 from sumnist.files import ONNX, write_atomically
 from sumnist.inference import FUSION, INPUTS, NO_SEAL, OUTPUTS, OnnxNetwork, sealed
 from sumnist.model.checkpoint import load_network
-from sumnist.model.network import TwoInputNet
+from sumnist.model.network import Network
 
 __all__ = ["INT8", "Exported", "export_run", "quantized", "to_onnx"]
 
@@ -63,7 +64,7 @@ def export_run(folder: str | Path, out: str | Path | None = None, int8: bool = F
     beside that of fp32. Raises `RunError`, `DataError`, `OutputError`, `ExportError`: an answer changed.
     """
     net, config = load_network(folder)
-    model = to_onnx(net)
+    model = to_onnx(net, metadata_of(config))
     network, test = OnnxNetwork(model), load_mnist("test", config.data_dir)
     difference = check_parity(net, network, test)
     check_batches(network)
@@ -78,7 +79,12 @@ def export_run(folder: str | Path, out: str | Path | None = None, int8: bool = F
     return Exported(path, len(model), len(test), difference, accuracy)
 
 
-def to_onnx(net: TwoInputNet) -> bytes:
+def metadata_of(config: Config) -> dict[str, str]:
+    """What an exported file says about the network in it."""
+    return {FUSION: config.fusion, "encoder": config.encoder}
+
+
+def to_onnx(net: Network, metadata: Mapping[str, str]) -> bytes:
     """The network as the bytes of an ONNX file: names and shapes of `inference`, any batch size."""
     net = net.eval()
     batch = torch.export.Dim("batch")
@@ -92,7 +98,7 @@ def to_onnx(net: TwoInputNet) -> bytes:
     model = program.model_proto
     for value in model.graph.output:
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    return finished(model, {FUSION: net.config.fusion, "encoder": net.config.encoder})
+    return finished(model, metadata)
 
 
 def quantized(model: bytes, training: DigitSet) -> bytes:
@@ -110,13 +116,13 @@ def quantized(model: bytes, training: DigitSet) -> bytes:
         return finished(onnx.load(str(small)), metadata)
 
 
-def finished(model: onnx.ModelProto, metadata: dict[str, str]) -> bytes:
+def finished(model: onnx.ModelProto, metadata: Mapping[str, str]) -> bytes:
     """The checked model with its metadata, without the exporter's notes on where in the code each node came from."""
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input,
                  *model.graph.output):  # fmt: skip
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
-    onnx.helper.set_model_props(model, metadata | {"sha256": NO_SEAL.decode()})
+    onnx.helper.set_model_props(model, {**metadata, "sha256": NO_SEAL.decode()})
     try:
         onnx.checker.check_model(model, full_check=True)
     except onnx.checker.ValidationError as error:
@@ -124,7 +130,7 @@ def finished(model: onnx.ModelProto, metadata: dict[str, str]) -> bytes:
     return sealed(model.SerializeToString())
 
 
-def check_parity(net: TwoInputNet, network: OnnxNetwork, test: DigitSet) -> float:
+def check_parity(net: Network, network: OnnxNetwork, test: DigitSet) -> float:
     """The largest difference to torch over all test images, each with a number. Raises `ExportError`: an answer
     changed."""
     numbers = np.arange(len(test)) % NUMBERS

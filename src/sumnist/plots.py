@@ -25,13 +25,27 @@ try:
     import matplotlib
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
     from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 except ImportError as error:
     raise MissingExtraError("matplotlib", "train", "drawing plots") from error
 
-__all__ = ["confusion", "draw_plots", "mistakes", "most_confident_mistakes", "reliability", "training_curves"]
+__all__ = [
+    "COLOURS",
+    "GREY",
+    "STYLE",
+    "WRONG",
+    "as_svg",
+    "confusion",
+    "draw_plots",
+    "mistakes",
+    "most_confident_mistakes",
+    "new_figure",
+    "reliability",
+    "training_curves",
+]
 
 COLOURS = {"digit": "#0072B2", "sum": "#E69F00"}
 GREY, PALE, WRONG = "#666666", "#EFEFEF", "#B2182B"
@@ -97,6 +111,14 @@ def save(figure: Figure, path: Path) -> Path:
         figure.savefig(buffer, format="png")
     write_atomically(path, buffer.getvalue())
     return path
+
+
+def as_svg(figure: Figure) -> str:
+    """The figure as an SVG text, the same for the same figure."""
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "sumnist", "svg.fonttype": "none"}):
+        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})  # type: ignore[no-untyped-call]
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
 @matplotlib.rc_context(STYLE)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -73,7 +74,8 @@ class PairBatches:
     Images stay there as uint8. Order, numbers and augmentation are functions of (seed, epoch) alone; `augment` takes
     images `[B, 1, 28, 28]` and a generator. The numbers are those that `PairDataset` gives for the same indices; with
     `numbers_per_image` K above 1 each is followed by the next K − 1, and number, digit and sum are `[B · K]`.
-    `share` (rank, size): of every batch, only this one of so many parts.
+    `share` (rank, size): of every batch, only this one of so many parts. `draw`: epoch → the numbers of all images,
+    int64 `[N]`, instead.
     """
 
     def __init__(
@@ -86,12 +88,14 @@ class PairBatches:
         augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
         numbers_per_image: int = 1,
         share: tuple[int, int] = (0, 1),
+        draw: Callable[[int], NDArray[np.int64]] | None = None,
     ) -> None:
         self.images = torch.tensor(digits.images, device=device)
         self.digits = torch.tensor(digits.digits, device=device)
         self.batch_size, self.seed, self.device = batch_size, seed, device
         self.largest_number, self.augment, self.numbers_per_image = largest_number, augment, numbers_per_image
         self.rank, self.size = share
+        self.draw = draw or (lambda epoch: draw_numbers(seed, epoch, np.arange(len(digits)), largest_number))
 
     def __len__(self) -> int:
         """Batches per epoch, all of one size or of two that differ by one."""
@@ -104,9 +108,7 @@ class PairBatches:
         order = torch.randperm(count, generator=generator, device=self.device)
         if self.rank:
             generator.manual_seed(epoch_seed(self.seed, epoch, self.rank))
-        numbers = torch.from_numpy(draw_numbers(self.seed, epoch, np.arange(count), self.largest_number)).to(
-            self.device
-        )
+        numbers = torch.from_numpy(self.draw(epoch)).to(self.device)
         for batch in order.tensor_split(len(self)):
             index = batch[self.rank :: self.size]
             image = as_image(self.images[index])  # [B, 1, 28, 28]

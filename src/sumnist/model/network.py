@@ -14,10 +14,37 @@ from sumnist.files import PRETRAINED
 from sumnist.model.encoders import FEATURES, build_encoder
 from sumnist.model.fusion import Heads, Outputs, build_fusion
 
-__all__ = ["TwoInputNet"]
+__all__ = ["Network", "TwoInputNet"]
 
 
-class TwoInputNet(nn.Module):
+class Network(nn.Module):
+    """Any encoder with any fusion: image `[B, 1, 28, 28]` and number `[B]` → log-probabilities of digit and sum."""
+
+    encoder: nn.Module
+    fusion: nn.Module
+
+    def heads(self, image: Tensor, number: Tensor) -> Heads:
+        """What the network computes, raw: what its loss and nobody else should look at."""
+        check_inputs(image, number)
+        return self.fuse(self.encoder(image), number)
+
+    def forward(self, image: Tensor, number: Tensor) -> Outputs:
+        """Log-probabilities of digit `[B, 10]` and sum `[B, 19]`. Raises `NumberError` for a number outside 0..9."""
+        return self.outputs(self.heads(image, number), number)
+
+    def fuse(self, features: Tensor, number: Tensor) -> Heads:
+        """Heads from features `[B, F]`: the rest of the network, once the encoder has seen the image."""
+        heads: Heads = self.fusion(features, number)
+        return heads
+
+    def outputs(self, heads: Heads, number: Tensor) -> Outputs:
+        """Log-probabilities from heads, in float32 whatever the heads were computed in."""
+        raw = Heads(heads.digit.float(), None if heads.sum is None else heads.sum.float())
+        outputs: Outputs = self.fusion.outputs(raw, number)  # type: ignore[operator]  # a method of every fusion
+        return outputs
+
+
+class TwoInputNet(Network):
     """image `[B, 1, 28, 28]` in [0, 1] and number int64 `[B]` in 0..9 → log-probabilities of digit and sum.
 
     `smoothing`: that of the targets it is trained on, which its outputs take back.
@@ -66,24 +93,6 @@ class TwoInputNet(nn.Module):
 
         save_config(self.config, Path(folder))
         save_network(self, Path(folder))
-
-    def heads(self, image: Tensor, number: Tensor) -> Heads:
-        """What the network computes, raw: what `losses` and nobody else should look at."""
-        check_inputs(image, number)
-        return self.fuse(self.encoder(image), number)
-
-    def forward(self, image: Tensor, number: Tensor) -> Outputs:
-        """Log-probabilities of digit `[B, 10]` and sum `[B, 19]`. Raises `NumberError` for a number outside 0..9."""
-        return self.outputs(self.heads(image, number), number)
-
-    def fuse(self, features: Tensor, number: Tensor) -> Heads:
-        """Heads from features `[B, F]`: the rest of the network, once the encoder has seen the image."""
-        heads: Heads = self.fusion(features, number)
-        return heads
-
-    def outputs(self, heads: Heads, number: Tensor) -> Outputs:
-        """Log-probabilities from heads, in float32 whatever the heads were computed in."""
-        return self.fusion.outputs(Heads(heads.digit.float(), None if heads.sum is None else heads.sum.float()), number)
 
 
 def check_inputs(image: Tensor, number: Tensor) -> None:

@@ -1,0 +1,1 @@
+"""Why this network: many designs of the same task, trained alike, and what came of it."""

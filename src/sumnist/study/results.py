@@ -1,0 +1,95 @@
+"""The rows of a study, asked by variant: one value per seed, means, and differences paired by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sumnist.study.statistics import Effect, Mean, effect, mean_of
+from sumnist.study.variants import Variant
+
+__all__ = ["LEARNED", "Results"]
+
+LEARNED = 0.95
+"""The share of right sums at which a sum counts as learned."""
+EPOCH = 215
+"""Steps in an epoch of 55,000 images in batches of 256."""
+
+
+class Results:
+    """Those of `rows` whose recipe is still that of their variant. A figure is named "test.sum", "validation.joint",
+    "seconds", …; shares are in percent, losses in nats."""
+
+    def __init__(self, rows: Sequence[dict[str, Any]], variants: Sequence[Variant]) -> None:
+        recipes = {v.name: v.recipe.as_dict() for v in variants}
+        self.rows: dict[str, list[dict[str, Any]]] = {v.name: [] for v in variants}
+        self.stale = 0
+        for row in rows:
+            if recipes.get(row["variant"]) == row["recipe"]:
+                self.rows[row["variant"]].append(row)
+            else:
+                self.stale += 1
+        for found in self.rows.values():
+            found.sort(key=lambda row: row["seed"])
+        self.variants = [v for v in variants if self.rows[v.name]]
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self.rows.get(name))
+
+    def group(self, *names: str) -> list[Variant]:
+        """The variants of some groups that have rows."""
+        return [v for v in self.variants if v.group in names]
+
+    def count(self) -> int:
+        """All rows that are quoted."""
+        return sum(map(len, self.rows.values()))
+
+    def by_seed(self, name: str, figure: str) -> dict[int, float]:
+        """Seed → the figure of the variant `name`; without those that have none."""
+        found = {}
+        for row in self.rows.get(name, []):
+            value = row
+            for part in figure.split("."):
+                value = value[part]
+            if value is not None:
+                loss = figure.endswith("nll") or figure in ("seconds", "parameters")
+                found[row["seed"]] = float(value) if loss else 100 * float(value)  # type: ignore[arg-type]
+        return found
+
+    def values(self, name: str, figure: str) -> list[float]:
+        """One value per seed."""
+        return list(self.by_seed(name, figure).values())
+
+    def mean(self, name: str, figure: str) -> Mean | None:
+        """Mean, interval and spread of a figure; None where the variant has no such output."""
+        values = self.values(name, figure)
+        return mean_of(values) if values else None
+
+    def effect(self, name: str, other: str, figure: str) -> Effect | None:
+        """How much more the figure is than that of another variant, over the seeds that both have."""
+        ours, theirs = self.by_seed(name, figure), self.by_seed(other, figure)
+        seeds = sorted(ours.keys() & theirs.keys())
+        return effect([ours[s] for s in seeds], [theirs[s] for s in seeds]) if seeds else None
+
+    def after_an_epoch(self, name: str) -> Mean | None:
+        """The sums right on held-out images after the first epoch."""
+        looks = [[total for step, _, total in row["curve"] if step == EPOCH] for row in self.rows.get(name, [])]
+        return mean_of([100 * look[0] for look in looks]) if looks and all(looks) else None
+
+    def steps_to_learn(self, name: str) -> list[int | None]:
+        """For each seed, the first look at which the sum was learned; None for never."""
+        return [
+            next((step for step, _, total in row["curve"] if total >= LEARNED), None) for row in self.rows.get(name, [])
+        ]
+
+    def curve(self, name: str) -> tuple[list[int], list[float]]:
+        """Steps, and the mean over seeds of the sums right at each, in percent."""
+        rows = self.rows[name]
+        steps = [step for step, _, _ in rows[0]["curve"]]
+        means = [100 * sum(row["curve"][i][2] for row in rows) / len(rows) for i in range(len(steps))]
+        return steps, means
+
+    def sum_by_number(self, name: str) -> list[float]:
+        """The mean over seeds of the sums right with each number, in percent."""
+        lists = [row["test"]["sum_by_number"] for row in self.rows[name]]
+        return [100 * sum(column) / len(lists) for column in zip(*lists, strict=True)]
