@@ -7,7 +7,7 @@ CANDIDATES := python3.11 python3 python3.12 python3.13
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 
-.PHONY: main setup test check bench ship docs clean
+.PHONY: main setup test check bench study study-quick ship docs clean
 
 main: setup  ## train on all of MNIST with the exact and with a learned fusion, measure both on the grid, read a picture
 	$(SUMNIST) train --preset fast --fusion exact --validation 0 --out runs/fast-exact --overwrite
@@ -36,6 +36,12 @@ check: setup  ## lint, format and types
 bench: setup  ## measure speed, size and growth, and rewrite docs/benchmarks.md from the rows
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python scripts/write_docs.py
+
+study: setup  ## train every design of the study that has no row yet (hours), and write docs/design-choices.md
+	$(SUMNIST) study --rows docs/results/study.jsonl --out docs
+
+study-quick: setup  ## a few designs, one epoch each, in minutes
+	$(SUMNIST) study --quick --rows runs/study-quick/rows.jsonl --out runs/study-quick
 
 ship: setup  ## train the network that comes with the package anew, verify it and install it
 	$(BIN)/python scripts/ship.py

@@ -20,11 +20,16 @@ from bench_tables import PLOTS, TABLES, table
 from measure import current, read_rows
 from sumnist.config import PRESETS, preset
 from sumnist.graph import draw
+from sumnist.study.conduct import read_rows as read_study
+from sumnist.study.report import percent, points, report
+from sumnist.study.results import Results
+from sumnist.study.variants import VARIANTS
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = ROOT / "docs/results/runs.jsonl"
 BENCH = ROOT / "docs/results/bench.jsonl"
 SURVIVAL = ROOT / "docs/results/survival.jsonl"
+STUDY = ROOT / "docs/results/study.jsonl"
 PAGES = [ROOT / name for name in ("README.md", "docs/the-task.md", "docs/benchmarks.md", "docs/training.md",
                                   "docs/scoring.md")]  # fmt: skip
 MARK = re.compile(r"(<!-- figure:([\w-]+) -->)(.*?)(<!-- /figure -->)", re.DOTALL)
@@ -35,22 +40,15 @@ PLAN_TITLES = {
     "fast-exact": "`fast`, exact fusion",
     "fast-concat": "`fast`, concat fusion, 4 epochs",
     "default-exact": "`default`, exact fusion",
-    "default-concat": "`default`, concat fusion",
+    "default-concat": "`default`, concat fusion, ten numbers an image",
     "original": "`original`, its learned fusion and bits",
     "original-as-written": "`original-as-written`",
 }
-LOSS_TITLES = {
-    "loss-ce": "cross-entropy over 0..18, weights 1 : 1 (what `concat` uses)",
-    "loss-bits": "five bits, binary cross-entropy",
-    "loss-softmax": "a softmax before the digit's cross-entropy",
-    "loss-digit-5": "weights 5 : 1, digit first",
-    "loss-sum-5": "weights 1 : 5",
-    "loss-no-sum": "no sum loss",
-    "loss-no-digit": "no digit loss",
-    "loss-scalar": "the number as a scalar instead of one-hot",
-    "loss-scalar-bits": "the number as a scalar, the sum as five bits",
-    "loss-numbers-to-8": "numbers drawn from 0..8, measured on 0..9",
-}
+LOSSES = ("reference", "ten-numbers", "bits", "ordinal", "value", "softmax", "weights-5-1", "weights-1-5", "digit-only",
+          "sum-only", "scalar", "scalar-bits", "to-8")  # fmt: skip
+"""Variants of the study that answer which loss, on the page about the task."""
+FUSIONS = ("exact", "reference", "deep", "logits", "argmax", "outer", "film", "plane", "linear-logits", "original")
+"""Those that answer how the inputs are combined."""
 
 
 NOT_MEASURED = "\n*Not measured yet with the present configuration.*\n"
@@ -149,15 +147,23 @@ def as_written(rows: Rows) -> str:
     return table(head, body)
 
 
-def losses(rows: Rows) -> str:
-    """One thing changed at a time, on held-out training images."""
-    body = []
-    for plan, title in LOSS_TITLES.items():
-        if of(rows, plan):
-            body.append([title, *(spread(values(rows, plan, output)) for output in ("digit", "sum", "joint")),
-                         spread([row["evaluation"]["digit_nll"] for row in newest(rows, plan)], 3),
-                         str(len(newest(rows, plan)))])  # fmt: skip
-    return table(["changed", "digit %", "sum %", "joint %", "digit NLL", "seeds"], body)
+def study(names: tuple[str, ...]) -> Callable[[Rows], str]:
+    """A table of some variants of the study."""
+
+    def compared(rows: Rows) -> str:
+        results = studied(rows)
+        titles = {v.name: v.title for v in VARIANTS}
+        body = [[titles[name], *(percent(results.mean(name, f"test.{o}")) for o in ("digit", "sum", "joint")),
+                 points(results.effect(name, "reference", "test.sum")) if name != "reference" else "",
+                 str(len(results.rows[name]))] for name in names if name in results]  # fmt: skip
+        return table(["design", "digit %", "sum %", "joint %", "sum, points against the reference", "seeds"], body)
+
+    return compared
+
+
+def studied(rows: Rows) -> Results:
+    """The rows of the study."""
+    return Results([row for row in rows if "variant" in row], VARIANTS)
 
 
 def race(rows: Rows) -> str:
@@ -269,7 +275,8 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     "headline": headline,
     "intervals": intervals,
     "as-written": as_written,
-    "losses": losses,
+    "study-losses": study(LOSSES),
+    "study-fusions": study(FUSIONS),
     "race": race,
     "ratio": ratio,
     "machine": machine,
@@ -304,14 +311,22 @@ def pictures(rows: Rows) -> dict[Path, str]:
 
 def all_rows() -> Rows:
     """Every row that a page can quote."""
-    return current(read_rows(ROWS)) + read_rows(BENCH) + read_rows(SURVIVAL)
+    return current(read_rows(ROWS)) + read_rows(BENCH) + read_rows(SURVIVAL) + read_study(STUDY)
+
+
+def study_report(rows: Rows) -> dict[Path, str]:
+    """The report of the study: its page, its pictures, and the one HTML file."""
+    written = report([row for row in rows if "variant" in row], VARIANTS)
+    pages = {ROOT / "docs/design-choices.md": written.markdown, ROOT / "docs/study.html": written.html}
+    return pages | {ROOT / f"docs/images/study-{name}.svg": picture for name, picture in written.pictures.items()}
 
 
 def main() -> int:
     """Write the pages and pictures, or check them."""
     check = "--check" in sys.argv[1:]
     rows = all_rows()
-    wanted = {page: filled(page.read_text(encoding="utf-8"), rows) for page in PAGES} | pictures(rows)
+    pages = {page: filled(page.read_text(encoding="utf-8"), rows) for page in PAGES}
+    wanted = pages | pictures(rows) | study_report(rows)
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in stale:
         if not check:

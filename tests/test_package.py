@@ -19,8 +19,23 @@ LAYERS = [
     {"model.encoders", "model.fusion", "model.network", "model.losses", "model.checkpoint", "run"},
     {"evaluation", "images", "dataflow", "inference"},
     {"training", "plots", "reader", "graph", "export"},
-    {"report", "demo", "sources", "engines", "score", "study.recipe", "study.encoders", "study.targets", "study.network",
-     "study.variants", "study.runs", "study.conduct", "study.statistics", "study.results"},
+    {"report", "demo", "sources", "engines", "score"}
+    | {
+        f"study.{name}"
+        for name in (
+            "recipe",
+            "encoders",
+            "targets",
+            "network",
+            "variants",
+            "runs",
+            "conduct",
+            "statistics",
+            "results",
+            "figures",
+            "report",
+        )
+    },
     {"cli", "__main__", "__init__"},
 ]
 """The table of docs/architecture.md: a module may import those of its own layer and of the layers above it here."""

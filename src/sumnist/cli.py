@@ -35,6 +35,7 @@ commands:
   demo       random test images and random numbers, drawn in the terminal with both answers
   graph      draw a preset's network as an SVG picture
   compare    put evaluated runs side by side in one table
+  study      train many designs of the network alike and write a report of what came of it
 
 `sumnist COMMAND --help` lists a command's options.
 """
@@ -241,16 +242,60 @@ class Compare:
         return 0
 
 
-Command = Train | Evaluate | Predict | Score | Export | Demo | Graph | Compare
+@dataclass(frozen=True)
+class Study:
+    """Train many designs of the network alike, add a row for each, and write a report: design-choices.md, study.html,
+    images. Killed and started again, it goes on where the rows end."""
+
+    rows: Path = Path("runs/study/rows.jsonl")
+    """file of rows, one for each run"""
+    out: Path = Path("runs/study")
+    """folder for the report"""
+    only: tuple[str, ...] = ()
+    """variants to run (default: all)"""
+    quick: tyro.conf.FlagCreatePairsOff[bool] = False
+    """a few variants, one epoch, one seed: minutes instead of hours"""
+    report: tyro.conf.FlagCreatePairsOff[bool] = False
+    """run nothing, write the report of the rows there are"""
+    repeat: str | None = None
+    """do the run of this variant with --seed again and compare it with its row"""
+    seed: int = 0
+    """seed of the run to repeat"""
+    engine: Engine = "local"
+    """local (the cores of this machine) or ray (a Ray cluster: the one that RAY_ADDRESS names)"""
+    workers: int = 0
+    """runs at once, each on one thread; 0 is one for each core"""
+
+    def run(self) -> int:
+        from sumnist.study.conduct import conduct, jobs_of, read_rows, repeat
+        from sumnist.study.report import report
+        from sumnist.study.variants import VARIANTS, quick, variant
+
+        if self.repeat is not None:
+            different = repeat(self.rows, variant(self.repeat).name, self.seed)
+            print(f"{self.repeat}, seed {self.seed}: " + (f"differs in {', '.join(different)}" if different else
+                                                          "the same to the bit"))  # fmt: skip
+            return 1 if different else 0
+        variants = quick() if self.quick else [variant(name) for name in self.only] or VARIANTS
+        done = 0 if self.report else conduct(jobs_of(variants), self.rows, self.engine, self.workers)
+        shown = variants if self.quick else VARIANTS
+        report(read_rows(self.rows), shown).write(
+            self.out / "design-choices.md", self.out / "images", self.out / "study.html"
+        )
+        print(f"{self.rows}: {done:,} runs added\n{self.out / 'study.html'}: the report")
+        return 0
+
+
+Command = Train | Evaluate | Predict | Score | Export | Demo | Graph | Compare | Study
 COMMANDS: dict[str, type[Command]] = {
     "train": Train, "evaluate": Evaluate, "predict": Predict, "score": Score, "export": Export, "demo": Demo,
-    "graph": Graph, "compare": Compare,
+    "graph": Graph, "compare": Compare, "study": Study,
 }  # fmt: skip
 
 
 EXTRAS = {
     "torch": "train", "safetensors": "train", "tqdm": "train", "matplotlib": "train", "onnx": "export",
-    "onnxscript": "export",
+    "onnxscript": "export", "scipy": "study", "jinja2": "study", "markdown_it": "study",
 }  # fmt: skip
 """Libraries that some commands need, and the extra that brings each."""
 

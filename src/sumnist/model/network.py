@@ -12,7 +12,7 @@ from sumnist.data.draws import NUMBERS
 from sumnist.errors import ImageError, NumberError
 from sumnist.files import PRETRAINED
 from sumnist.model.encoders import FEATURES, build_encoder
-from sumnist.model.fusion import Heads, Outputs, build_fusion
+from sumnist.model.fusion import AnyFusion, Heads, Outputs, build_fusion
 
 __all__ = ["Network", "TwoInputNet"]
 
@@ -54,6 +54,9 @@ class TwoInputNet(Network):
     >>> digit.shape, total.shape
     (torch.Size([3, 10]), torch.Size([3, 19]))
     """
+
+    encoder: nn.Sequential
+    fusion: AnyFusion
 
     def __init__(
         self,

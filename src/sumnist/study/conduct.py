@@ -25,7 +25,7 @@ from sumnist.study.recipe import Recipe
 from sumnist.study.runs import run
 from sumnist.study.variants import Variant
 
-__all__ = ["Job", "Row", "conduct", "jobs_of", "read_rows"]
+__all__ = ["Job", "Row", "conduct", "jobs_of", "read_rows", "repeat"]
 
 Row = dict[str, Any]
 Job = tuple[str, Recipe, int]
@@ -79,6 +79,16 @@ def read_rows(path: Path, mend: bool = False) -> list[Row]:
     return rows
 
 
+def repeat(path: Path, name: str, seed: int) -> list[str]:
+    """Do the run again that the file `path` has a row of. What of it came out otherwise: nothing, on the machine and
+    with the versions of the row. Raises `StudyError`: there is no such row."""
+    rows = [row for row in read_rows(path) if row["variant"] == name and row["seed"] == seed]
+    if not rows:
+        raise StudyError(f"{path}: no row of {name} with seed {seed}: choose one that is there")
+    again = json.loads(json.dumps(run(name, Recipe.from_dict(rows[-1]["recipe"]), seed)))
+    return [part for part in ("weights", "curve", "validation", "test") if again[part] != rows[-1][part]]
+
+
 def append(path: Path, row: Row) -> None:
     """Add a row in one write, on the disk when this returns."""
     try:
@@ -97,8 +107,12 @@ def engine_of(name: Engine, workers: int) -> Iterator[Callable[[Sequence[Job]], 
         with ray_engine() as results:
             yield results
         return
+    count = workers or core_count()
+    if count == 1:
+        yield lambda jobs: (run(*job) for job in jobs)
+        return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers or core_count(), context, start_worker) as pool:
+    with ProcessPoolExecutor(count, context, start_worker) as pool:
         try:
             yield lambda jobs: (future.result() for future in soonest(pool, jobs))
         except BrokenProcessPool as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -97,7 +98,7 @@ class JoinFusion(nn.Module):
         features = self.reader(features)
         encoded = self.number(number)  # [B, E]
         if self.recipe.trunk:
-            joined = self.layers(torch.cat([features, encoded], 1))
+            joined = self.layers(torch.cat([features, encoded], 1))  # [B, last of hidden]
             return self.activated(self.digit(joined), self.sum(joined))
         digit = self.digit(features)
         if self.recipe.activation in ("digit", "both"):
@@ -110,18 +111,19 @@ class JoinFusion(nn.Module):
             return features
         if self.recipe.join == "film":
             scale, shift = self.modulate(encoded).chunk(2, 1)
-            return features * (1 + scale) + shift
+            modulated: Tensor = features * (1 + scale) + shift
+            return modulated
         if self.recipe.join == "outer":
             return (digit.softmax(1)[:, :, None] * encoded[:, None, :]).flatten(1)
-        met = {
+        choices: dict[str, Callable[[], Tensor]] = {
             "features": lambda: features,
             "nothing": lambda: features[:, :0],
             "logits": lambda: digit,
             "probabilities": lambda: digit.softmax(1),
             "argmax": lambda: functional.one_hot(digit.argmax(1), NUMBERS).to(digit.dtype),  # no gradient passes here
             "answer": lambda: digit.argmax(1, keepdim=True).to(digit.dtype),  # nor here
-        }[self.recipe.join]()
-        return torch.cat([met, encoded], 1)
+        }
+        return torch.cat([choices[self.recipe.join](), encoded], 1)
 
     def activated(self, digit: Tensor, total: Tensor) -> Heads:
         """The heads, through a ReLU if the recipe says so."""
@@ -180,11 +182,13 @@ def build_encoding(name: Encoding) -> nn.Module:
         return nn.Sequential(OneHot(), nn.Linear(NUMBERS, ENCODING_WIDTH[name]), nn.ReLU())
     if name == "embedding":
         return nn.Embedding(NUMBERS, ENCODING_WIDTH[name])
-    return {"one-hot": OneHot, "scalar": Scalar, "scaled": lambda: Scalar(NUMBERS - 1), "bits": NumberBits}[name]()
+    if name == "bits":
+        return NumberBits()
+    return OneHot() if name == "one-hot" else Scalar(NUMBERS - 1 if name == "scaled" else 1)
 
 
 def remove_biases(net: nn.Module) -> None:
     """Take the bias from every layer. What batch normalisation subtracts stays: it is measured, not learned."""
     for module in net.modules():
         if getattr(module, "bias", None) is not None:
-            module.bias = None
+            module.bias = None  # type: ignore[assignment]  # what torch's layers expect for none

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -78,7 +78,7 @@ def effect(values: Sequence[float], others: Sequence[float]) -> Effect:
     return Effect(mean.value, mean.low, mean.high, size, mean.n)
 
 
-def compare_all(values: dict[str, Sequence[float]]) -> list[Comparison]:
+def compare_all(values: Mapping[str, Sequence[float]]) -> list[Comparison]:
     """Every two of some designs, each given by one value per seed, same seeds in the same order."""
     pairs = list(combinations(values, 2))
     tests: list[Any] = [stats.ttest_rel(values[a], values[b]) for a, b in pairs]

@@ -7,6 +7,7 @@ training, so that designs are compared and not the care that went into their tra
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from sumnist.config import unknown
 from sumnist.errors import ConfigError
@@ -36,7 +37,7 @@ REFERENCE = Recipe()
 ORIGINAL = Recipe(encoding="path", hidden=(256, 256), trunk=True, target="bits", biases=False)
 TABLE = Recipe(join="argmax", hidden=(64, 128, 256, 64, 38), normalised=True, numbers="fixed")
 NARROW = Recipe(bottleneck=15, hidden=(40, 40), normalised=True, trunk=True)
-SLIP = "softmax-then-cross-entropy"
+SLIP: Final = "softmax-then-cross-entropy"
 
 
 def variants(group: str, entries: dict[str, tuple[str, Recipe]], seeds: int = SEEDS) -> list[Variant]:

@@ -1,0 +1,400 @@
+"""The study: its draws, its runs, its rows, its statistics, its report."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sumnist.cli import main
+from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.errors import ConfigError, StudyError
+from sumnist.evaluation import answer_grid
+from sumnist.study import conduct as conducting
+from sumnist.study.conduct import Row, conduct, jobs_of, read_rows, repeat
+from sumnist.study.network import StudyNet
+from sumnist.study.recipe import Recipe
+from sumnist.study.report import report
+from sumnist.study.results import Results
+from sumnist.study.runs import LEFT_OUT, draw_for, measure, one_cycle, train
+from sumnist.study.statistics import compare_all, effect, holm, mean_of, sign_flips
+from sumnist.study.variants import MAIN, STRUGGLING, VARIANTS, Variant, quick, variant
+
+DIGITS = np.arange(10).repeat(200)
+
+
+def drawn(recipe: Recipe, epoch: int = 0) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return draw_for(recipe, 1, DIGITS)(epoch)
+
+
+def test_fresh_numbers_differ_from_epoch_to_epoch_and_fixed_ones_do_not() -> None:
+    assert not np.array_equal(drawn(Recipe()), drawn(Recipe(), 1))
+    assert np.array_equal(drawn(Recipe(numbers="fixed")), drawn(Recipe(numbers="fixed"), 1))
+
+
+def test_left_out_combinations_are_never_drawn_and_all_others_are() -> None:
+    seen = set()
+    for epoch in range(5):
+        seen |= set(zip(DIGITS.tolist(), drawn(Recipe(numbers="left-out"), epoch).tolist(), strict=True))
+    assert seen == {(d, n) for d, n in product(range(10), repeat=2) if n != LEFT_OUT[d]}
+    assert sorted(LEFT_OUT) == list(range(10))  # each number is left out for one digit
+
+
+def test_skewed_numbers_fall_off_by_their_ratio() -> None:
+    counts = np.bincount(np.concatenate([drawn(Recipe(numbers="skewed"), epoch) for epoch in range(20)]), minlength=10)
+    expected = counts.sum() * 0.6 ** np.arange(10) * 0.4 / (1 - 0.6**10)
+    assert (np.abs(counts - expected) < 5 * np.sqrt(expected)).all()
+
+
+def test_numbers_to_8_never_reach_9() -> None:
+    assert set(drawn(Recipe(largest_number=8)).tolist()) == set(range(9))
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
+    assert one_cycle(0) == pytest.approx(0.04)
+    assert one_cycle(0.2) == pytest.approx(1)
+    assert one_cycle(1) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.fixture(scope="module")
+def few() -> tuple[DigitSet, DigitSet]:
+    digits = load_mnist("train")
+    return (DigitSet(digits.images[:1500], digits.digits[:1500], "few"),
+            DigitSet(digits.images[-300:], digits.digits[-300:], "held"))  # fmt: skip
+
+
+def test_a_training_gives_the_same_weights_again_and_other_ones_with_another_seed(
+    few: tuple[DigitSet, DigitSet],
+) -> None:
+    torch.set_num_threads(1)
+    one, again, other = (train(Recipe(epochs=1), seed, *few).net.state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not torch.equal(one["fusion.sum.weight"], other["fusion.sum.weight"])
+
+
+def test_a_curve_is_looked_at_where_it_says_and_at_the_end_of_every_epoch(few: tuple[DigitSet, DigitSet]) -> None:
+    curve = train(Recipe(epochs=3, batch_size=50), 0, *few).curve
+    assert [step for step, _, _ in curve] == [10, 15, 20, 30, 45, 50, 60, 75, 90]
+
+
+class Oracle(StudyNet):
+    """A network that knows every answer to the images whose first pixel is their digit / 255."""
+
+    def __init__(self, recipe: Recipe, wrong: int | None = None) -> None:
+        super().__init__(recipe)
+        self.encoder = torch.nn.Flatten()
+        self.wrong = wrong
+        self.fusion.forward = self.answers  # type: ignore[method-assign]
+
+    def answers(self, features: torch.Tensor, number: torch.Tensor) -> Any:
+        from sumnist.model.fusion import Heads
+
+        digit = (features[:, 0] * 255).round().long()
+        total = digit + number + (number == self.wrong) if self.wrong is not None else digit + number
+        raw = total[:, None] + 0.3 if self.recipe.target == "value" else 20 * torch.eye(19)[total.clamp(0, 18)]
+        return Heads(20 * torch.eye(10)[digit], raw)
+
+
+def known(count: int = 20) -> DigitSet:
+    digits = np.arange(count) % 10
+    images = np.zeros((count, 28, 28), np.uint8)
+    images[:, 0, 0] = digits
+    return DigitSet(images, digits.astype(np.int64), "known")
+
+
+def test_a_network_that_knows_every_answer_measures_as_perfect() -> None:
+    figures = measure(Oracle(Recipe()), known())
+    assert {figures[name] for name in ("digit", "sum", "joint", "sum_seen", "sum_unseen")} == {1.0}
+    assert figures["sum_beyond"] is None  # a one-hot number cannot be above 9
+
+
+def test_a_number_that_is_always_added_wrongly_is_seen_in_its_place() -> None:
+    figures = measure(Oracle(Recipe(), wrong=4), known())
+    assert figures["sum_by_number"] == [1, 1, 1, 1, 0, 1, 1, 1, 1, 1]
+    assert figures["sum"] == pytest.approx(0.9)
+    assert figures["digit"] == 1.0
+
+
+def test_a_value_is_rounded_and_cutting_it_is_counted_apart() -> None:
+    figures = measure(Oracle(Recipe(target="value", encoding="scalar")), known())
+    assert figures["sum"] == figures["sum_cut"] == figures["sum_beyond"] == 1.0  # 7.3 is a 7 both ways
+    assert figures["sum_nll"] is None
+
+
+@pytest.mark.parametrize(
+    ("recipe", "silent"),
+    [
+        (Recipe(digit_loss="none"), {"digit", "digit_nll", "joint"}),
+        (Recipe(sum_weight=0.0), {"sum", "sum_nll", "joint", "sum_by_number", "sum_seen", "sum_unseen"}),
+    ],
+)
+def test_what_is_not_trained_has_no_figure(recipe: Recipe, silent: set[str]) -> None:
+    figures = measure(StudyNet(recipe), known())
+    assert {name for name in figures if figures[name] is None} - {"sum_beyond", "sum_cut", "sum_unrounded"} == silent
+
+
+def test_the_exact_fusion_adds_as_well_as_it_reads_with_numbers_above_9_too() -> None:
+    torch.manual_seed(0)
+    net, digits = StudyNet(Recipe(join="computed")), known(50)
+    figures = measure(net, digits)
+    assert figures["digit"] == figures["sum"] == figures["joint"] == figures["sum_beyond"]
+    assert figures["digit"] == answer_grid(net, digits).digit_right.mean()
+
+
+# ---- variants
+
+
+def test_there_are_forty_variants_and_more_with_five_seeds_and_the_main_ones_have_twenty() -> None:
+    assert sum(v.seeds >= 5 for v in VARIANTS) >= 40
+    assert {v.name for v in VARIANTS if v.seeds == 20} == set(MAIN)
+    assert len({v.name for v in VARIANTS}) == len(VARIANTS)
+    assert sum(v.published is not None for v in VARIANTS) >= 8
+    assert set(STRUGGLING) <= {v.name for v in VARIANTS}
+
+
+def test_the_reference_is_the_recipe_without_any_change() -> None:
+    assert variant("reference").recipe == Recipe()
+
+
+def test_an_unknown_variant_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(ConfigError, match=r"^variant referense: expected one of .*; did you mean reference\?$"):
+        variant("referense")
+
+
+# ---- conducting
+
+
+def fake_run(name: str, recipe: Recipe, seed: int) -> Row:
+    """A row as a run would give it, from nothing but the job."""
+    rng = np.random.default_rng([int(recipe.key, 16) % 2**32, seed])
+    level = 0.9 + 0.1 * float(rng.random())
+    figures = dict.fromkeys(("digit", "sum", "joint", "sum_seen", "sum_unseen"), level) | {
+        "digit_nll": 0.1, "sum_nll": 0.1, "sum_by_number": [level] * 10, "sum_beyond": None, "sum_cut": None,
+        "sum_unrounded": None,
+    }  # fmt: skip
+    return {
+        "variant": name, "seed": seed, "recipe": recipe.as_dict(), "date": "2026-01-01", "commit": "c",
+        "machine": {"processor": "p", "versions": {"torch": "2"}}, "seconds": 1.0, "parameters": 10, "weights": "w",
+        "curve": [[10, 0.5, 0.2], [215, 0.9, 0.7], [860, level, level]], "validation": figures, "test": figures,
+        "number_singular_values": [2.0, 1.0, 0.0],
+    }  # fmt: skip
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conducting, "run", fake_run)
+
+
+@pytest.fixture
+def jobs() -> list[Any]:
+    return jobs_of([Variant("a", "A", "fusion", Recipe(), 3), Variant("b", "B", "fusion", Recipe(hidden=()), 2)])
+
+
+def test_jobs_go_seed_by_seed(jobs: list[Any]) -> None:
+    assert [(name, seed) for name, _, seed in jobs] == [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2)]
+
+
+@pytest.mark.usefixtures("fake")
+def test_what_has_a_row_is_not_run_again(jobs: list[Any], tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    assert conduct(jobs[:2], path, workers=1, progress=False) == 2
+    assert conduct(jobs, path, workers=1, progress=False) == 3
+    assert [(row["variant"], row["seed"]) for row in read_rows(path)] == [(name, seed) for name, _, seed in jobs]
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_changed_recipe_is_run_again_and_the_old_row_stays(jobs: list[Any], tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    conduct(jobs[:1], path, workers=1, progress=False)
+    changed = [("a", Recipe(lr=1e-3), 0)]
+    assert conduct(changed, path, workers=1, progress=False) == 1
+    assert len(read_rows(path)) == 2
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_row_cut_short_is_taken_out_and_run_again(jobs: list[Any], tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    conduct(jobs, path, workers=1, progress=False)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    assert len(read_rows(path)) == 4
+    assert conduct(jobs, path, workers=1, progress=False) == 1
+    assert path.read_bytes() == whole
+
+
+def test_a_line_that_is_no_row_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"variant": 1}\n')
+    with pytest.raises(
+        StudyError, match=r"rows\.jsonl, line 1: not a row of a study: take it out, or choose another file$"
+    ):
+        read_rows(path)
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import test_study
+from sumnist.study import conduct as conducting
+def slow(*job):
+    time.sleep(0.02)
+    return test_study.fake_run(*job)
+conducting.run = slow
+conducting.conduct(conducting.jobs_of(test_study.VARIANTS[:40]), Path({path!r}), workers=1, progress=False)
+"""
+
+
+def test_killed_three_times_and_restarted_no_row_is_lost_and_none_doubled(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    code = KILLED.format(tests=str(Path(__file__).parent), path=str(path))
+    wanted = [(name, seed) for name, _, seed in jobs_of(VARIANTS[:40])]
+    for kill in range(3):
+        process = subprocess.Popen([sys.executable, "-c", code])
+        while process.poll() is None and len(path.read_bytes().splitlines() if path.exists() else []) < 30 * (kill + 1):
+            time.sleep(0.01)
+        assert process.poll() is None, "it was to be killed at work"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert sorted((row["variant"], row["seed"]) for row in read_rows(path)) == sorted(wanted)
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_repeated_run_says_what_differs(jobs: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rows.jsonl"
+    conduct([("reference", Recipe(), 0)], path, workers=1, progress=False)
+    assert repeat(path, "reference", 0) == []
+    path.write_text(path.read_text().replace('"weights": "w"', '"weights": "x"'))
+    assert main(["study", "--rows", str(path), "--repeat", "reference"]) == 1
+    assert capsys.readouterr().out == "reference, seed 0: differs in weights\n"
+    with pytest.raises(StudyError, match=r"no row of reference with seed 7: choose one that is there$"):
+        repeat(path, "reference", 7)
+
+
+@pytest.mark.heavy
+def test_a_run_repeated_is_the_same_to_the_bit(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    v = Variant("scalar", "", "number", Recipe(encoding="scalar", epochs=1), 1)
+    conduct(jobs_of([v]), path, workers=1, progress=False)
+    assert repeat(path, "scalar", 0) == []
+
+
+@pytest.mark.ray
+@pytest.mark.heavy
+def test_a_ray_cluster_does_the_same_runs(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    v = Variant("linear", "", "fusion", Recipe(hidden=(), epochs=1, batch_size=2048), 2)
+    for engine in ("local", "ray"):
+        conduct(jobs_of([v]), tmp_path / engine, engine, workers=1, progress=False)
+    digests = [sorted((row["seed"], row["weights"]) for row in read_rows(tmp_path / e)) for e in ("local", "ray")]
+    assert digests[0] == digests[1]
+
+
+# ---- statistics
+
+
+def test_a_mean_has_students_interval() -> None:
+    mean = mean_of([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert mean.value == 3
+    assert mean.high - 3 == pytest.approx(2.7764 * math.sqrt(2.5) / math.sqrt(5), rel=1e-4)  # t(0.975, 4), by table
+
+
+def test_an_effect_is_paired_by_seed() -> None:
+    found = effect([1.0, 2.0, 3.0], [0.9, 1.9, 2.9])
+    assert found.difference == pytest.approx(0.1)
+    assert found.clear
+    assert effect([1.0, 2.0], [2.0, 1.0]).size == 0
+
+
+def test_holms_correction_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+
+
+def test_sign_flips_count_all_ways_to_swap() -> None:
+    ours, theirs = [3.0, 1.0, 2.5, 0.5], [1.0, 2.0, 1.0, 0.0]
+    d = np.subtract(ours, theirs)
+    every = [abs(sum(s * x for s, x in zip(signs, d, strict=True))) for signs in product((-1, 1), repeat=4)]
+    assert sign_flips(ours, theirs) == np.mean(np.array(every) >= abs(d.sum()) - 1e-12)
+
+
+def test_two_equal_designs_differ_by_chance_and_two_far_ones_do_not() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.normal(0, 1, 20)
+    b, c = a + rng.normal(0, 1, 20), a + 5 + rng.normal(0, 1, 20)
+    first, second, third = compare_all({"a": a.tolist(), "b": b.tolist(), "c": c.tolist()})
+    assert (first.first, first.second) == ("a", "b")
+    assert first.corrected > 0.05
+    assert second.corrected < 1e-6
+    assert third.corrected < 1e-6
+    assert second.signs == pytest.approx(2 / 2**20)
+
+
+# ---- the report
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    return [fake_run(*job) for job in jobs_of(VARIANTS)]
+
+
+def test_the_report_is_the_same_for_the_same_rows_in_any_order(rows: list[Row]) -> None:
+    one, other = report(rows, VARIANTS), report(rows[::-1], VARIANTS)
+    assert one == other
+
+
+@pytest.mark.parametrize("name", ["reference", "exact", "left-out-film", "narrow-full", "value-rate-double"])
+def test_a_changed_row_changes_the_report(rows: list[Row], name: str) -> None:
+    changed = json.loads(json.dumps(rows))
+    row = next(row for row in changed if row["variant"] == name)
+    for figure in ("digit", "sum", "joint", "sum_unseen"):
+        row["test"][figure] -= 0.4
+    one, other = report(rows, VARIANTS), report(changed, VARIANTS)
+    assert one.html != other.html
+    assert one.markdown != other.markdown or one.pictures != other.pictures
+
+
+def test_every_picture_is_inside_the_html_page_and_nothing_is_loaded_from_elsewhere(rows: list[Row]) -> None:
+    page = report(rows, VARIANTS)
+    assert page.html.count("data:image/svg+xml;base64,") == len(page.pictures)
+    assert "images/study-" not in page.html
+    assert "<script" not in page.html
+    assert "https://" not in page.html.replace("data:", "")
+
+
+def test_rows_of_recipes_that_have_changed_are_left_out(rows: list[Row]) -> None:
+    old = json.loads(json.dumps(rows[0]))
+    old["recipe"]["lr"] = 1.0
+    results = Results([*rows, old], VARIANTS)
+    assert results.stale == 1
+    assert results.count() == len(rows)
+
+
+def test_a_report_of_few_rows_says_what_is_missing() -> None:
+    page = report([fake_run(*job) for job in jobs_of(quick())], quick())
+    assert "*Not enough seeds yet.*" in page.markdown
+    assert "–" in page.markdown
+
+
+def test_the_command_writes_the_report_of_the_rows_there_are(
+    rows: list[Row], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = ["study", "--report", "--rows", str(tmp_path / "rows.jsonl"), "--out", str(tmp_path)]
+    assert main(arguments) == 0
+    assert "0 runs added" in capsys.readouterr().out
+    assert (tmp_path / "design-choices.md").read_text().startswith("# Design choices\n")
+    assert (tmp_path / "study.html").stat().st_size > 50_000
+    assert len(list((tmp_path / "images").glob("study-*.svg"))) == 7
