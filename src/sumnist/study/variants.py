@@ -182,7 +182,7 @@ LEFT_OUT = [Variant(f"left-out-{name}", name, "left-out", recipe.with_(numbers="
 SKEWED = [Variant(f"skewed-{name}", name, "skewed", ASKED[name].with_(numbers="skewed"))
           for name in ("reference", "argmax", "outer", "scalar-value", "exact")]  # fmt: skip
 
-STRUGGLING = ("linear-features", "linear-logits", "linear-probabilities", "value", "scalar-bits", "softmax-both",
+STRUGGLING = ("linear-features", "linear-logits", "linear-probabilities", "linear-argmax", "value", "scalar-bits", "softmax-both",
               "relu-both", "original", "double-softmax-deep", "relu-logits")  # fmt: skip
 """Designs whose sums fall behind under the common learning rate: they are tried with others too."""
 
@@ -191,12 +191,15 @@ MAIN = ("exact", "reference", "table", "narrow", "logits-normalised", "original"
 
 
 def with_rates(found: list[Variant]) -> list[Variant]:
-    """Those that struggle, at a quarter and at twice the learning rate."""
+    """Those that struggle, at other learning rates."""
     by_name = {v.name: v for v in found}
+    rates = {"quarter": ("a quarter of the rate", 0.25), "double": ("twice the rate", 2.0),
+             "tenfold": ("ten times the rate", 10.0)}  # fmt: skip
     return [
-        Variant(f"{name}-rate-{label}", f"{by_name[name].title}, {label} of the rate", "rates",
+        Variant(f"{name}-rate-{label}", f"{by_name[name].title}: {title}", "rates",
                 by_name[name].recipe.with_(lr=REFERENCE.lr * factor), seeds=2)
-        for name in STRUGGLING for label, factor in (("quarter", 0.25), ("double", 2.0))
+        for name in STRUGGLING for label, (title, factor) in rates.items()
+        if label != "tenfold" or name.startswith("linear-")
     ]  # fmt: skip
 
 
