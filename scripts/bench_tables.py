@@ -27,8 +27,9 @@ NOT_MEASURED = "\n*Not measured yet.*\n"
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
 GREY = "#666666"
 TIMES = {1: "1 s", 3: "3 s", 10: "10 s", 30: "30 s", 60: "1 min", 300: "5 min", 900: "15 min"}
-LATE = 200
-"""Seconds of training from which a label stands on the left of its point, for room."""
+SIZES = {3e5: "0.3 MB", 1e6: "1 MB", 3e6: "3 MB", 1e7: "10 MB", 3e7: "30 MB"}
+LATE, LARGE = 200, 4e6
+"""Seconds of training and bytes from which a label stands on the left of its point, for room."""
 
 
 def table(head: list[str], body: list[list[str]]) -> str:
@@ -226,40 +227,66 @@ def figure(title: str, x: str, y: str) -> tuple[Figure, Any]:
     """An empty plot in the style of the others."""
     drawn = Figure(figsize=(7, 4), layout="constrained")
     axes = drawn.add_subplot()
+    styled(axes, title, x, y)
+    return drawn, axes
+
+
+def styled(axes: Any, title: str, x: str, y: str) -> None:
+    """The style of all plots here."""
     axes.set_title(title, loc="left", fontsize=12)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#E6E6E6")
     axes.set_axisbelow(True)
-    return drawn, axes
 
 
 def accuracy_plot(rows: Rows) -> str:
-    """Errors of each measured network against the seconds of its training."""
-    title = "Errors fall with the time that training takes"
-    drawn, axes = figure(title, "seconds of training (median)", "digit errors, %")
+    """Errors of each measured network against the seconds of its training, and against the bytes of its weights."""
+    drawn = Figure(figsize=(11, 4.4), layout="constrained")
+    left, right = drawn.subplots(1, 2, sharey=True)
+    styled(left, "Errors fall with the time that training takes", "seconds of training (median)", "digit errors, %")
+    styled(right, "… and not with the size of the network", "bytes of weights", "")
     for plan, label in PLOTTED.items():
-        # Times on one thread, or beside another run, are not to be drawn with those on two.
-        found = [row for row in rows if row.get("plan") == plan and row["config"].get("threads") == 2]
-        last = max((row["date"], row["machine"]["processor"]) for row in found)[1] if found else None
-        found = [row for row in found if row["machine"]["processor"] == last]
-        if found:
+        colour = GREY if plan in ("reference", "example") else COLOURS[0]
+        measured = [row for row in rows if row.get("plan") == plan]
+        if found := timed(measured):
             seconds = statistics.median(row["seconds"] for row in found)
-            errors = 100 - 100 * statistics.mean(row["evaluation"]["digit"]["value"] for row in found)
-            ours = plan not in ("reference", "example")
-            axes.plot(seconds, errors, "o", ms=8, color=COLOURS[0] if ours else GREY)
-            late = seconds > LATE
-            axes.annotate(f"{label}\n{found[0]['evaluation']['parameters']:,} parameters", (seconds, errors),
-                          xytext=(-7 if late else 7, -22 if late else 7), textcoords="offset points",
-                          fontsize=8.5, color="#333333", ha="right" if late else "left")  # fmt: skip
+            labelled(left, seconds, errors_of(found), label, colour, seconds > LATE)
+        if measured:
+            size = 4 * measured[0]["evaluation"]["parameters"]
+            labelled(right, size, errors_of(measured), label, colour, size > LARGE, plan == "default-concat")
+    for row in part(rows, "size"):
+        if row["name"] == "int8":
+            labelled(right, row["bytes"], 100 - 100 * row["digit"], "packaged, int8", COLOURS[2], False)
+    left.set_xticks(list(TIMES), list(TIMES.values()))
+    right.set_xticks(list(SIZES), list(SIZES.values()))
+    left.set_yticks([0.25, 0.5, 1], ["0.25", "0.5", "1"])
+    for axes in (left, right):
+        axes.minorticks_off()
+        axes.margins(0.14, 0.2)
+    return as_svg(drawn)
+
+
+def timed(rows: Rows) -> Rows:
+    """Those on two threads, on the processor that measured last: other times are not to be mixed."""
+    found = [row for row in rows if row["config"].get("threads") == 2]
+    last = max((row["date"], row["machine"]["processor"]) for row in found)[1] if found else None
+    return [row for row in found if row["machine"]["processor"] == last]
+
+
+def errors_of(rows: Rows) -> float:
+    """The mean share of wrong digits, in percent."""
+    return 100 - 100 * statistics.mean(row["evaluation"]["digit"]["value"] for row in rows)
+
+
+def labelled(axes: Any, x: float, y: float, label: str, colour: str, late: bool, below: bool = False) -> None:
+    """A point with its name; `late`: to the left of it."""
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xticks(list(TIMES), list(TIMES.values()))
-    axes.set_yticks([0.25, 0.5, 1], ["0.25", "0.5", "1"])
-    axes.minorticks_off()
-    axes.margins(0.12, 0.2)
-    return as_svg(drawn)
+    axes.plot(x, y, "o", ms=8, color=colour)
+    axes.annotate(label, (x, y), xytext=(-7 if late else 7, -13 if late or below else 6), textcoords="offset points",
+                  fontsize=8.5, color="#333333", ha="right" if late else "left")  # fmt: skip
 
 
 def throughput_plot(rows: Rows) -> str:

@@ -196,7 +196,8 @@ def by_number(results: Results) -> Figure:
             axes.plot(range(NUMBERS), results.sum_by_number(name), "o-", color=colour, label=label)
     axes.set_xticks(range(NUMBERS))
     axes.set(xlabel="number", ylabel="sums right, %", ylim=(-3, 102))
-    axes.legend(loc="center left")
+    if axes.lines:
+        axes.legend(loc="center left")
     return figure
 
 
