@@ -175,6 +175,7 @@ FULL = variants("full", {
     "narrow-full": ("15 features, its own encoder",
                     NARROW.with_(encoder="narrow", bottleneck=0)),
 }, seeds=3)  # fmt: skip
+"""Slow ones: a run takes minutes."""
 
 LEFT_OUT = [Variant(f"left-out-{name}", name, "left-out", recipe.with_(numbers="left-out"))
             for name, recipe in ASKED.items()]  # fmt: skip
