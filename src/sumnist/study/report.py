@@ -114,7 +114,7 @@ class Tables:
         found = ask.group(*groups)
         if against in ask and all(v.name != against for v in found):
             found = [next(v for v in ask.variants if v.name == against), *found]
-        head = ["", "digit %", "sum %", "joint %", "sum % after an epoch", f"steps to {LEARNED:.0%} sums",
+        head = ["", "digit %", "sum %", "joint %", "after an epoch: digit %", "sum %", f"steps to {LEARNED:.0%} sums",
                 "sum, points against the first line", "d", "seeds"]  # fmt: skip
         body = []
         for v in sorted(found, key=lambda v: v.name != against):
@@ -122,7 +122,8 @@ class Tables:
             silent = ask.mean(v.name, "test.sum") is None
             body.append([
                 v.title, *(percent(ask.mean(v.name, f"test.{name}")) for name in ("digit", "sum", "joint")),
-                NONE if silent else percent(ask.after_an_epoch(v.name)), NONE if silent else self.steps(v.name),
+                percent(ask.after_an_epoch(v.name, "digit")) if v.recipe.learns_digit else NONE,
+                NONE if silent else percent(ask.after_an_epoch(v.name, "sum")), NONE if silent else self.steps(v.name),
                 points(difference), size(difference), str(len(ask.rows[v.name])),
             ])  # fmt: skip
         return markdown((head, body))
@@ -185,6 +186,27 @@ class Tables:
             if found is not None:
                 body.append([v.title, percent(self.results.mean(v.name, "test.sum")), percent(found)])
         return markdown((["", "sum %, numbers 0 to 9", "numbers 10 to 15"], body))
+
+    def unseen(self) -> str:
+        """Sums of combinations that training showed, and of those that it left out."""
+        titles = {v.name: v.title for v in self.results.variants}
+        body = [
+            [titles.get(v.title, v.title), percent(self.results.mean(v.name, "test.sum_seen")),
+             percent(self.results.mean(v.name, "test.sum_unseen")), str(len(self.results.rows[v.name]))]
+            for v in self.results.group("left-out")
+        ]  # fmt: skip
+        return markdown((["", "sum %, combinations seen", "never seen", "seeds"], body))
+
+    def skewed(self) -> str:
+        """Sums by number, where large numbers were seldom drawn."""
+        titles = {v.name: v.title for v in self.results.variants}
+        body = []
+        for v in self.results.group("skewed"):
+            by_number = self.results.sum_by_number(v.name)
+            body.append([titles.get(v.title, v.title), percent(self.results.mean(v.name, "test.sum")),
+                         *(f"{by_number[number]:.2f}" for number in (0, 3, 6, 9)),
+                         str(len(self.results.rows[v.name]))])  # fmt: skip
+        return markdown((["", "sum %", "… with 0", "3", "6", "9", "seeds"], body))
 
     def counted(self) -> str:
         """The same answers, counted in ways that are about."""

@@ -71,9 +71,10 @@ class Results:
         seeds = sorted(ours.keys() & theirs.keys())
         return effect([ours[s] for s in seeds], [theirs[s] for s in seeds]) if seeds else None
 
-    def after_an_epoch(self, name: str) -> Mean | None:
-        """The sums right on held-out images after the first epoch."""
-        looks = [[total for step, _, total in row["curve"] if step == EPOCH] for row in self.rows.get(name, [])]
+    def after_an_epoch(self, name: str, output: str) -> Mean | None:
+        """The digits or sums right on held-out images after the first epoch, in percent."""
+        place = {"digit": 1, "sum": 2}[output]
+        looks = [[look[place] for look in row["curve"] if look[0] == EPOCH] for row in self.rows.get(name, [])]
         return mean_of([100 * look[0] for look in looks]) if looks and all(looks) else None
 
     def steps_to_learn(self, name: str) -> list[int | None]:

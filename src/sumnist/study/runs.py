@@ -218,7 +218,7 @@ def beyond(net: StudyNet, digits: DigitSet, answers: GridAnswers) -> float | Non
     encoding cannot write such numbers."""
     if net.recipe.join == "computed":  # whatever the number, the sum is right where the digit is
         return float(answers.digit_right[:, 0].mean())
-    if net.recipe.encoding in ("one-hot", "embedding"):
+    if net.recipe.encoding in ("one-hot", "layer", "embedding"):
         return None
     assert isinstance(net.fusion, JoinFusion)
     truth = answers.truth[:, None] + np.array(BEYOND)
