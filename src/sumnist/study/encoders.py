@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from sumnist.model import encoders
+from sumnist.model.encoders import FEATURES
+from sumnist.model.encoders import build_encoder as preset_encoder
 from sumnist.study.recipe import EncoderName
 
 __all__ = ["build_encoder"]
@@ -13,11 +14,11 @@ __all__ = ["build_encoder"]
 def build_encoder(name: EncoderName, channels: int = 1) -> tuple[nn.Sequential, int]:
     """The encoder `name`, freshly initialised, for images of so many channels, and the width of its features."""
     if name == "small":
-        net = encoders.build_encoder("fast")
+        net = preset_encoder("fast")
         net[0] = nn.Conv2d(channels, 8, 5, stride=2)
-        return net, encoders.FEATURES["fast"]
+        return net, FEATURES["fast"]
     if name == "original":
-        return encoders.build_encoder("original"), encoders.FEATURES["original"]
+        return preset_encoder("original"), FEATURES["original"]
     return (four_convolutions(), 128) if name == "four-convolutions" else (narrow(), 15)
 
 
