@@ -181,11 +181,23 @@ class Tables:
     def beyond(self) -> str:
         """Sums with numbers above 9."""
         body = []
-        for v in self.results.group("fusion", "number", "sum", "original"):
+        for v in self.results.group("fusion", "number", "sum", "original", "published"):
             found = self.results.mean(v.name, "test.sum_beyond")
             if found is not None:
                 body.append([v.title, percent(self.results.mean(v.name, "test.sum")), percent(found)])
         return markdown((["", "sum %, numbers 0 to 9", "numbers 10 to 15"], body))
+
+    def rates(self) -> str:
+        """Sums of the designs that fall behind, by learning rate."""
+        labels = {"quarter": "a quarter", None: "the common rate", "double": "twice", "tenfold": "ten times"}
+        names = dict.fromkeys(v.name.rpartition("-rate-")[0] for v in self.results.group("rates"))
+        titles = {v.name: v.title for v in self.results.variants}
+        body = [
+            [titles[name], *(percent(self.results.mean(f"{name}-rate-{label}" if label else name, "test.sum"))
+                             for label in labels)]
+            for name in names if name in titles
+        ]  # fmt: skip
+        return markdown((["sum % at", *labels.values()], body))
 
     def unseen(self) -> str:
         """Sums of combinations that training showed, and of those that it left out."""
@@ -255,8 +267,8 @@ class Words:
     def against(self, name: str, other: str, figure: str = "sum") -> str:
         """A difference in words, and whether it is clear of zero."""
         effect = self.results.effect(name, other, f"test.{figure}")
-        if effect is None:
-            return "is not measured yet"
+        if effect is None or effect.n < 2:
+            return "has not been measured with enough seeds yet to say what it does"
         amount = f"{abs(effect.difference):.2f} points (95 % interval {effect.low:+.2f} to {effect.high:+.2f})"
         if not effect.clear:
             return f"makes no difference that {effect.n} seeds could show ({points(effect)} points)"
@@ -270,6 +282,11 @@ class Words:
         """The best mean among some variants."""
         means = [mean.value for name in names if (mean := self.results.mean(name, f"test.{figure}"))]
         return f"{max(means):.2f} %" if means else NONE
+
+    def main(self) -> str:
+        """How many designs are compared with how many seeds."""
+        counts = [len(self.results.rows[name]) for name in MAIN if name in self.results]
+        return f"{len(counts)} designs, {min(counts, default=0)} seeds"
 
     def machine(self) -> dict[str, Any]:
         """Where and from what the rows come."""

@@ -36,6 +36,7 @@ class Variant:
 REFERENCE = Recipe()
 ORIGINAL = Recipe(encoding="path", hidden=(256, 256), trunk=True, target="bits", biases=False)
 TABLE = Recipe(join="argmax", hidden=(64, 128, 256, 64, 38), normalised=True, numbers="fixed")
+ANSWER = Recipe(join="answer", encoding="scalar", hidden=(5, 5), rectified=False, target="value")
 NARROW = Recipe(bottleneck=15, hidden=(40, 40), normalised=True, trunk=True)
 SLIP: Final = "softmax-then-cross-entropy"
 
@@ -50,7 +51,7 @@ def published(entries: dict[str, tuple[str, Recipe, str, str]]) -> list[Variant]
 
 
 FUSIONS = variants("fusion", {
-    "reference": ("features + one-hot, one hidden layer", REFERENCE),
+    "reference": ("the reference: features + one-hot, one hidden layer", REFERENCE),
     "exact": ("exact: the digit's distribution, shifted", Recipe(join="computed")),
     "deep": ("features + one-hot, two hidden layers", Recipe(hidden=(128, 128))),
     "logits": ("digit logits + one-hot", Recipe(join="logits")),
@@ -118,7 +119,8 @@ ASKED = {
     "reference": REFERENCE, "logits": Recipe(join="logits"), "argmax": Recipe(join="argmax"),
     "outer": Recipe(join="outer", hidden=()), "film": Recipe(join="film"), "scalar": Recipe(encoding="scalar"),
     "bits-in": Recipe(encoding="bits"), "embedding": Recipe(encoding="embedding"),
-    "scalar-value": Recipe(encoding="scalar", target="value"), "original": ORIGINAL, "exact": Recipe(join="computed"),
+    "scalar-value": Recipe(encoding="scalar", target="value"), "answer-value": ANSWER,
+    "original": ORIGINAL, "exact": Recipe(join="computed"),
 }  # fmt: skip
 """Designs that are also asked about pairs they never saw, or saw rarely."""
 
@@ -157,9 +159,7 @@ PUBLISHED = published({
     "relu-everywhere": ("30 features + one-hot, two layers, ReLU on both logits, numbers to 8 and fixed",
                         Recipe(bottleneck=30, hidden=(60, 30), activation="both", largest_number=8, numbers="fixed"),
                         "93.57", "90.61"),
-    "answer-value": ("the answer and a scalar, three linear maps, a value",
-                     Recipe(join="answer", encoding="scalar", hidden=(5, 5), rectified=False, target="value"),
-                     "98.80", "98.80"),
+    "answer-value": ("the answer and a scalar, three linear maps, a value", ANSWER, "98.80", "98.80"),
     "path-value": ("logits + a scalar through layers, a value",
                    Recipe(join="logits", encoding="path", hidden=(128, 256), target="value"), "99.13", "–"),
     "scalar-absolute": ("features + scalar, 16 units, a value, absolute error",
