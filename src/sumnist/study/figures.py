@@ -152,7 +152,9 @@ def digit_effect(results: Results) -> Figure:
     titles = {v.name: v.title for v in results.variants}
     found = [(n, e) for n in names if (e := results.effect(n, "digit-only", "test.digit"))]
     found.sort(key=lambda item: item[1].difference)
-    figure = new_figure(9.5, 1.4 + 0.3 * len(found), "What learning the sum does to the digit")
+    clear = sum(e.clear for _, e in found if e.n > 1)
+    title = f"Learning the sum changes the digit clearly in {clear} of {len(found)} designs"
+    figure = new_figure(9.5, 1.4 + 0.3 * len(found), title)
     axes = figure.subplots()
     for y, (_, e) in enumerate(found):
         colour = COLOURS["digit"] if e.clear else GREY
@@ -161,7 +163,7 @@ def digit_effect(results: Results) -> Figure:
         axes.plot(e.difference, y, "o", color=colour)
     axes.axvline(0, color=GREY, lw=1)
     axes.set_yticks(range(len(found)), [titles[n] for n, _ in found])
-    axes.set_xlabel("points of digit accuracy, against digits alone (blue: the interval leaves out zero)")
+    axes.set_xlabel("points of digit accuracy against digits alone; blue: clear of zero")
     axes.grid(axis="y", visible=False)
     return figure
 
@@ -195,9 +197,9 @@ def by_number(results: Results) -> Figure:
     shown = {
         "reference": ("all numbers alike", COLOURS["digit"]), "to-8": ("never a 9", "#B2182B"),
         "skewed-reference": ("large numbers seldom", COLOURS["sum"]),
-        "skewed-argmax": ("… one-hot of the answer", GREEN), "skewed-scalar-value": ("… scalar, value", PINK),
+        "skewed-outer": ("… outer product", GREEN), "skewed-scalar-value": ("… a scalar and a value", PINK),
     }  # fmt: skip
-    figure = new_figure(9, 4.2, "A number that training leaves out is not learned; one that is rare, almost")
+    figure = new_figure(9, 4.2, "A number that training leaves out is not learned")
     axes = figure.subplots()
     for name, (label, colour) in shown.items():
         if name in results:
