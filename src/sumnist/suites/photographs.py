@@ -127,9 +127,10 @@ def strokes(ink: NDArray[np.uint8], tall: int) -> Field:
     ink = np.pad(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], 1)
     factor = tall / max(ink.shape)
     size = max(1, round(ink.shape[1] * factor)), max(1, round(ink.shape[0] * factor))
-    large = Image.fromarray(ink).resize(size, Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(factor / 3))
-    level = np.asarray(large) / 255
-    edge = np.clip((level - 0.42) * max(2.0, factor / 2.5) + 0.5, 0, 1)  # about two pixels from paper to ink
+    large = Image.fromarray(ink).resize(size, Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(factor / 6))
+    level = np.asarray(large) / max(1, ink.max())
+    steep = min(max(1.5, factor / 2.5), max(ink.shape) / 6.5)  # two pixels from paper to ink; softer for very small inks
+    edge = np.clip((level - 0.5) * steep + 0.5, 0, 1)
     return np.asarray(edge * edge * (3 - 2 * edge), np.float64)
 
 
