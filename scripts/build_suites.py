@@ -1,4 +1,4 @@
-"""Build src/sumnist/suites/suites.npz: scikit-learn's digits, digits and letters of handwriting fonts, some of Fashion-MNIST.
+"""Build src/sumnist/suites/suites.npz: scikit-learn's digits, characters of handwriting fonts, clothes.
 
     apt-get download fonts-bwht fonts-sjfonts fonts-breip fonts-femkeklaver fonts-rufscript fonts-kristi \
         fonts-dkg-handwriting dataset-fashion-mnist && for p in *.deb; do dpkg-deb -x $p sources; done
@@ -48,6 +48,8 @@ FILES = {
     "Steve Hand": ["SteveHand.ttf"],
 }
 """The files of each hand, one for each weight."""
+CAPITALS = [name for name in HANDS if name.startswith("Because")]
+"""Hands with no small letters."""
 DIGIT_PICTURES = 8
 """Pictures of each digit in each hand."""
 LETTER_PICTURES = 1
@@ -75,10 +77,11 @@ def build(sources: Path, target: Path) -> None:
 
 def written(sources: Path) -> dict[str, NDArray[Any]]:
     """The pictures of all characters in all hands, end to end, and what each of them is."""
-    pictures, characters, hands = [], [], []
+    pictures: list[NDArray[np.uint8]] = []
+    characters, hands = [], []
     for hand, name in enumerate(HANDS):
         faces = [ImageFont.truetype(found(sources, file), LARGE // 2) for file in FILES[name]]
-        letters = ascii_uppercase if name.startswith("Because") else ascii_uppercase + ascii_lowercase  # it has capitals only
+        letters = ascii_uppercase + ("" if name in CAPITALS else ascii_lowercase)
         for character in digits + letters:
             for _ in range(DIGIT_PICTURES if character in digits else LETTER_PICTURES):
                 place = len(pictures)
@@ -164,7 +167,7 @@ def found(sources: Path, name: str) -> str:
     """The path of the file `name` anywhere below `sources`."""
     paths = sorted(sources.rglob(name))
     if not paths:
-        raise SystemExit(f"build_suites: {sources}: no {name} in it: unpack the packages there that this script's text names")
+        raise SystemExit(f"build_suites: {sources}: no {name} in it: unpack there the packages that this script names")
     return str(paths[0])
 
 

@@ -17,9 +17,10 @@ LAYERS = [
     {"errors", "config", "files", "record", "devices"},
     {"data.mnist", "data.draws", "data.pairs", "data.augment"},
     {"model.encoders", "model.fusion", "model.network", "model.losses", "model.checkpoint", "run"},
-    {"evaluation", "images", "dataflow", "inference"},
+    {"evaluation", "images", "dataflow", "inference", "suites.archive", "suites.chance", "suites.filters"}
+    | {"suites.corruptions", "suites.digits", "suites.photographs", "suites.strangers"},
     {"training", "plots", "reader", "graph", "export"},
-    {"report", "demo", "sources", "engines", "score"},
+    {"report", "demo", "sources", "engines", "score", "suites.answers", "suites.suite"},
     {"cli", "__main__", "__init__"},
 ]
 """The table of docs/architecture.md: a module may import those of its own layer and of the layers above it here."""

@@ -1,7 +1,7 @@
 """`suites.npz`: the digits, letters and clothes that lie beside this file, and which half each of them is in.
 
-`scripts/build_suites.py` made it; `NOTICE-SUITES.txt` says whose they are. Choices are made on the development half; the
-reported half is looked at when the choices are made. The halves were fixed before anything was measured: of
+`scripts/build_suites.py` made it; `NOTICE-SUITES.txt` says whose they are. Choices are made on the development half;
+the reported half is looked at when the choices are made. The halves were fixed before anything was measured: of
 scikit-learn's digits the first half in the order of the file is for development, of the hands every other one in the
 order of the alphabet, of Fashion-MNIST some of its training images.
 """

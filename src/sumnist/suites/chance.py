@@ -35,7 +35,7 @@ class Chance:
         steps = np.arange(size, dtype=np.uint64) * np.uint64(GOLDEN)
         bits = mix(self._state[:, None] + steps)  # [N, size]
         self._state = self._state + np.uint64(size * GOLDEN % 2**64)
-        return ((bits >> np.uint64(11)) * UNIT).reshape(self.count, *shape)
+        return ((bits >> np.uint64(11)).astype(np.float64) * UNIT).reshape(self.count, *shape)
 
     def between(self, low: float, high: float, *shape: int) -> NDArray[np.float64]:
         """Uniform in [low, high), `[N, *shape]`."""
@@ -43,8 +43,9 @@ class Chance:
 
     def normal(self, *shape: int) -> NDArray[np.float64]:
         """Standard normal, `[N, *shape]` (Box and Muller, 1958)."""
-        radius = np.sqrt(-2 * np.log(1 - self.uniform(*shape)))
-        return radius * np.cos(2 * np.pi * self.uniform(*shape))
+        radius: NDArray[np.float64] = np.sqrt(-2 * np.log(1 - self.uniform(*shape)))
+        direction: NDArray[np.float64] = np.cos(2 * np.pi * self.uniform(*shape))
+        return radius * direction
 
     def whole(self, low: int, high: int, *shape: int) -> NDArray[np.int64]:
         """Whole numbers low..high - 1, `[N, *shape]`."""

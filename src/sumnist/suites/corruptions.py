@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sumnist.errors import ConfigError
 from sumnist.suites.chance import Chance
-from sumnist.suites.filters import SIDE, Images, blurred, edges, mapped, sampled
+from sumnist.suites.filters import SIDE, Images, blurred, edges, mapped
 
 __all__ = ["CORRUPTIONS", "corrupted"]
 
@@ -162,7 +162,7 @@ def stripe(images: Images, chance: Chance) -> Images:
 
 def fog(images: Images, chance: Chance) -> Images:
     """Three times as much fog as light, and then as bright as before."""
-    brightest = images.max((1, 2), keepdims=True)
+    brightest: Images = images.max((1, 2), keepdims=True)
     return (images + FOG * plasma(chance)) * brightest / (brightest + FOG)
 
 
@@ -173,7 +173,8 @@ def plasma(chance: Chance) -> Images:
     land, height = np.zeros((chance.count, 1, 1)), 1.0
     while land.shape[1] < FOG_POINTS:
         land, height = finer(land, height, chance), height / FOG_DECAY**2
-    low, high = land.min((1, 2), keepdims=True), land.max((1, 2), keepdims=True)
+    low: Images = land.min((1, 2), keepdims=True)
+    high: Images = land.max((1, 2), keepdims=True)
     land = np.roll(land, 2, (1, 2))[:, :12, :12]  # the corner, with two points more on every side: the edges go wrong
     land = finer(finer(land, height, chance), height / FOG_DECAY**2, chance)[:, 8 : 8 + SIDE, 8 : 8 + SIDE]
     return ((land - low) / (high - low)).clip(0, 1)
@@ -187,7 +188,8 @@ def finer(land: Images, height: float, chance: Chance) -> Images:
     upright = (land + right + middle + np.roll(middle, 1, 1)) / 4 + height * chance.between(-1, 1, side, side)
     across = (land + down + middle + np.roll(middle, 1, 2)) / 4 + height * chance.between(-1, 1, side, side)
     result = np.empty((len(land), 2 * side, 2 * side))
-    result[:, ::2, ::2], result[:, 1::2, 1::2], result[:, ::2, 1::2], result[:, 1::2, ::2] = land, middle, upright, across
+    result[:, ::2, ::2], result[:, 1::2, 1::2] = land, middle
+    result[:, ::2, 1::2], result[:, 1::2, ::2] = upright, across
     return result
 
 

@@ -69,4 +69,5 @@ def ink_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The ink of a picture of this module, light on 0: as `photographs` takes it."""
     border = np.median(np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]]))
     away = np.abs(picture.astype(float) - border)
-    return np.rint(away / max(away.max(), 1) * 255).astype(np.uint8)
+    ink: NDArray[np.uint8] = np.rint(away / max(away.max(), 1) * 255).astype(np.uint8)
+    return ink

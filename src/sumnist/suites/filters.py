@@ -65,7 +65,8 @@ def edges(images: Images) -> NDArray[np.bool_]:
     down, right = gradient(smooth)
     steepness = np.hypot(down, right)
     larger = np.maximum(np.abs(down), np.abs(right))
-    step_down, step_right = (np.divide(step, larger, where=larger > 0, out=np.zeros_like(step)) for step in (down, right))
+    larger[larger == 0] = 1
+    step_down, step_right = down / larger, right / larger
     rows, columns = np.mgrid[:SIDE, :SIDE].astype(float)
     ahead = sampled(steepness, rows + step_down, columns + step_right)
     behind = sampled(steepness, rows - step_down, columns - step_right)

@@ -129,7 +129,8 @@ def strokes(ink: NDArray[np.uint8], tall: int) -> Field:
     size = max(1, round(ink.shape[1] * factor)), max(1, round(ink.shape[0] * factor))
     large = Image.fromarray(ink).resize(size, Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(factor / 6))
     level = np.asarray(large) / max(1, ink.max())
-    steep = min(max(1.5, factor / 2.5), max(ink.shape) / 6.5)  # two pixels from paper to ink; softer for very small inks
+    # Two pixels from paper to ink, but no sharper than a very small ink can tell.
+    steep = min(max(1.5, factor / 2.5), max(ink.shape) / 6.5)
     edge = np.clip((level - 0.5) * steep + 0.5, 0, 1)
     return np.asarray(edge * edge * (3 - 2 * edge), np.float64)
 
@@ -168,13 +169,15 @@ def lit(scene: Scene, colours: Field, random: np.random.Generator) -> Field:
     light = 1 + random.uniform(0, 0.35) * along - random.uniform(0, 0.35) * (x * x + y * y)
     if random.random() < 0.5:
         turn = random.uniform(0, 2 * np.pi)
-        bent = np.cos(turn) * x + np.sin(turn) * y + random.uniform(-0.3, 0.3) * (np.sin(turn) * x - np.cos(turn) * y) ** 2
+        across, on = np.cos(turn) * x + np.sin(turn) * y, np.sin(turn) * x - np.cos(turn) * y
+        bent = across + random.uniform(-0.3, 0.3) * on**2
         depth = random.uniform(0.15, 0.45)
         softness = random.uniform(0.03, 0.2)
         light = light * (1 - depth / (1 + np.exp((bent - random.uniform(-0.3, 0.3)) / softness)))
     warmth = random.uniform(-0.06, 0.06)
     cast = np.array([1 + warmth, 1, 1 - warmth])
-    return colours * (light * random.uniform(0.68, 1.0))[:, :, None] * cast
+    result: Field = colours * (light * random.uniform(0.68, 1.0))[:, :, None] * cast
+    return result
 
 
 def taken(scene: Scene, light: Field, random: np.random.Generator) -> bytes:

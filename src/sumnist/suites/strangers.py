@@ -35,8 +35,8 @@ def strangers(half: Half) -> dict[str, list[Picture]]:
 
 
 def clothes(half: Half) -> list[Picture]:
-    """Images of Fashion-MNIST, 28×28, light on black: 400 of its training images for development, 800 of its test images
-    for the report."""
+    """Images of Fashion-MNIST, 28×28, light on black: 400 of its training images for development, 800 of its test
+    images for the report."""
     return list(stored(f"fashion_{check_half(half)}"))
 
 
@@ -83,7 +83,8 @@ def scribble(random: np.random.Generator) -> NDArray[np.uint8]:
             pen.ellipse([x - wide * fine / 2, y - wide * fine / 2, x + wide * fine / 2, y + wide * fine / 2], fill=255)
     ink = np.asarray(canvas.resize((side, side), Image.Resampling.BOX)) / 255
     paper, dark = random.uniform(200, 255), random.uniform(0, 90)
-    return np.rint(paper + (dark - paper) * ink).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.rint(paper + (dark - paper) * ink).astype(np.uint8)
+    return levels
 
 
 Path = NDArray[np.float64]
@@ -113,15 +114,16 @@ def teeth(random: np.random.Generator) -> list[Path]:
     """A zigzag to and fro, wide or narrow."""
     count = int(random.integers(6, 16))
     across = np.linspace(0, 1, count)
-    aside = np.where(np.arange(count) % 2, random.uniform(0.6, 1), random.uniform(0, 0.4)) + random.normal(0, 0.05, count)
-    path = np.stack([across, aside.clip(0, 1)], 1)
+    aside = np.where(np.arange(count) % 2, random.uniform(0.6, 1), random.uniform(0, 0.4))
+    path = np.stack([across, (aside + random.normal(0, 0.05, count)).clip(0, 1)], 1)
     return [path if random.random() < 0.5 else path[:, ::-1]]
 
 
 def hatching(random: np.random.Generator) -> list[Path]:
     """Many short strokes side by side, every other time crossed."""
     count, wobble = int(random.integers(5, 10)), 0.03
-    lines = [np.array([[x, 0.05], [x + 0.1, 0.95]]) + random.normal(0, wobble, (2, 2)) for x in np.linspace(0, 0.9, count)]
+    places = np.linspace(0, 0.9, count)
+    lines = [np.array([[x, 0.05], [x + 0.1, 0.95]]) + random.normal(0, wobble, (2, 2)) for x in places]
     if random.random() < 0.5:
         lines += [line[:, ::-1] for line in lines]
     return [line.clip(0, 1) for line in lines]
@@ -155,7 +157,8 @@ def noisy(random: np.random.Generator, place: int) -> NDArray[np.uint8]:
     side = 28 if place % 3 == 0 else int(random.integers(*SIDES))
     field = FIELDS[place % len(FIELDS)](side, random)
     low, high = field.min(), field.max()
-    return np.rint((field - low) / (high - low) * 255).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.rint((field - low) / (high - low) * 255).astype(np.uint8)
+    return levels
 
 
 def white(side: int, random: np.random.Generator) -> NDArray[Any]:
@@ -167,15 +170,15 @@ def coarse(side: int, random: np.random.Generator) -> NDArray[Any]:
     """Squares of random grey."""
     points = int(random.integers(4, 15))
     mesh = Image.fromarray(random.random((points, points)).astype(np.float32))
-    return np.asarray(mesh.resize((side, side), Image.Resampling.NEAREST))
+    return np.array(mesh.resize((side, side), Image.Resampling.NEAREST))
 
 
 def clouds(side: int, random: np.random.Generator) -> NDArray[Any]:
     """Smooth spots, every other time with hard edges: ink blots of any form."""
     points = int(random.integers(4, 9))
     mesh = Image.fromarray(random.standard_normal((points, points)).astype(np.float32))
-    field = np.asarray(mesh.resize((side, side), Image.Resampling.BICUBIC))
-    return field if random.random() < 0.5 else (field > np.quantile(field, 0.8)).astype(float)
+    field: NDArray[Any] = np.asarray(mesh.resize((side, side), Image.Resampling.BICUBIC))
+    return field if random.random() < 0.5 else np.asarray(field > np.quantile(field, 0.8), float)
 
 
 def specks(side: int, random: np.random.Generator) -> NDArray[Any]:
@@ -189,7 +192,7 @@ def stripes(side: int, random: np.random.Generator) -> NDArray[Any]:
     """A grating of some width and direction, with noise on it."""
     y, x = np.mgrid[:side, :side]
     angle, waves = random.uniform(0, np.pi), random.uniform(2, 8)
-    grating = np.sin((np.cos(angle) * x + np.sin(angle) * y) * 2 * np.pi * waves / side)
+    grating: NDArray[Any] = np.sin((np.cos(angle) * x + np.sin(angle) * y) * 2 * np.pi * waves / side)
     return grating + random.uniform(0.05, 0.5) * random.standard_normal((side, side))
 
 
@@ -197,7 +200,7 @@ def smeared(side: int, random: np.random.Generator) -> NDArray[Any]:
     """White noise, blurred until it has spots of some pixels, and made black and white."""
     field = Image.fromarray((random.random((side, side)) * 255).astype(np.uint8))
     soft = np.asarray(field.filter(ImageFilter.GaussianBlur(random.uniform(1, 3) * side / 64)), float)
-    return (soft > np.quantile(soft, random.uniform(0.6, 0.9))).astype(float)
+    return np.asarray(soft > np.quantile(soft, random.uniform(0.6, 0.9)), float)
 
 
 FIELDS = (white, coarse, clouds, specks, stripes, smeared, white)

@@ -32,7 +32,7 @@ __all__ = [
 ]  # fmt: skip
 
 HELD_OUT = 5_000
-"""Training images that stand in for the test images in the development half; those that `--validation 5000` holds out."""
+"""Training images that stand in for the test images in the development half; as `--validation 5000` holds out."""
 PHOTOGRAPHS = 1_000
 """Photographs of each set, the first of it."""
 
@@ -132,8 +132,8 @@ def robustness(
 ) -> Robustness:
     """The figures of `reader` on every suite.
 
-    `seen`: names of the corruptions of which training knows a relative. `images`: how many MNIST images are used, and at
-    most how many photographs of each set; all, and 1,000, if None. `score`: what tells digits from strangers. Raises
+    `seen`: names of the corruptions of which training knows a relative. `images`: how many MNIST images are used, and
+    at most how many photographs of each set; all, and 1,000, if None. `score`: what tells digits from strangers. Raises
     `ConfigError` for a half or a corruption that there is not.
     """
     if unknown := sorted(set(seen) - set(CORRUPTIONS)):
@@ -199,9 +199,7 @@ def corruption_result(reader: Reader, name: str, mnist: DigitSet, seen: bool) ->
     )
 
 
-def digit_result(
-    name: str, answers: Answers, digits: NDArray[np.int64], writers: tuple[str, ...] = ()
-) -> DigitResult:
+def digit_result(name: str, answers: Answers, digits: NDArray[np.int64], writers: tuple[str, ...] = ()) -> DigitResult:
     """The figures of `answers` to pictures that show `digits`."""
     right = answers.digits == digits
     accepted = right[answers.accepted]
@@ -253,7 +251,9 @@ def folder(reader: Reader, path: str | Path) -> FolderResult:
         if file.is_file() and not file.name.startswith(".")
     ]
     if not found:
-        raise DataError(f"{path}: no pictures in sub-folders 0 to 9, expected one sub-folder for each digit with its own")
+        raise DataError(
+            f"{path}: no pictures in sub-folders 0 to 9, expected those of each digit in a folder of its name"
+        )
     answers = answers_of(reader, [file for file, _ in found])
     digits = np.array([digit for _, digit in found], np.int64)
     errors = tuple(
