@@ -2,9 +2,9 @@
 
 Source: Mu and Gilmer, "MNIST-C: A Robustness Benchmark for Computer Vision", 2019; the parameters are the defaults of
 their published script (google-research/mnist-c). What they got from libraries is written out here from what those
-libraries do: ImageMagick's motion blur, Canny's edges and the affine maps of scikit-image as of that year. Compared with
-those libraries on MNIST images: motion blur and the maps within one level of 255, the edges pixel for pixel. Nothing
-here is used in training. `scripts/check_corruptions.py` trains a plain network to tell how hard they are.
+libraries do: ImageMagick's motion blur, Canny's edges and the affine maps of scikit-image as of that year. Compared
+with those libraries on MNIST images: motion blur and the maps within one level of 255, the edges pixel for pixel.
+Nothing here is used in training. `scripts/check_corruptions.py` trains a plain network to tell how hard they are.
 """
 
 from __future__ import annotations
