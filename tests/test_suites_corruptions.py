@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from io import BytesIO
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError
@@ -15,6 +17,13 @@ from sumnist.suites.corruptions import CORRUPTIONS, corrupted
 from sumnist.suites.filters import blurred, edges
 
 COUNT = 60
+PUBLISHED_MIB = {
+    "shot_noise": 15.05, "impulse_noise": 24.61, "glass_blur": 35.91, "motion_blur": 32.45, "shear": 27.73,
+    "scale": 17.41, "rotate": 27.09, "brightness": 20.52, "translate": 20.88, "stripe": 23.09, "fog": 35.76,
+    "spatter": 29.67, "dotted_line": 24.45, "zigzag": 25.91, "canny_edges": 13.23,
+}  # fmt: skip
+"""The 70,000 images of the published data set, each a PNG in a record (TensorFlow Datasets, `mnist_corrupted`)."""
+PUBLISHED_CLEAN_MIB = 21.00
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +68,24 @@ def test_another_seed_and_another_place_give_other_corruptions(name: str, images
     assert (corrupted(name, images, seed=0) != corrupted(name, images, seed=1)).any()
     same = np.repeat(images[:1], 20, 0)
     assert len({one.tobytes() for one in corrupted(name, same)}) > 1
+
+
+def png_bytes(images: NDArray[np.uint8]) -> float:
+    """The mean size of the images as PNG files: it tells how much noise, blur and ink they have."""
+    total = 0
+    for image in images:
+        stream = BytesIO()
+        Image.fromarray(image).save(stream, "PNG")
+        total += len(stream.getvalue())
+    return total / len(images)
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_the_images_take_as_many_bytes_as_the_published_ones(name: str, mnist_train: DigitSet) -> None:
+    images = mnist_train.images[:1000]
+    growth = png_bytes(corrupted(name, images)) - png_bytes(images)  # what a record holds besides cancels out
+    published = (PUBLISHED_MIB[name] - PUBLISHED_CLEAN_MIB) * 2**20 / 70_000
+    assert growth == pytest.approx(published, abs=8)  # of 180 to 500
 
 
 def test_an_unknown_corruption_is_an_error() -> None:
