@@ -1,0 +1,129 @@
+"""Uneven light taken out of a picture: what is left is how much darker than the paper around it each pixel is.
+
+Dark ink on light ground is the rule here; a picture of light ink is turned over first. Which of the two it is, is told
+by the sign of the third moment about the local median: ink is scarce and stands out far. The light on the paper is what
+a closing leaves of the picture (van Herk, 1992, for the operator), a large window in which strokes vanish and shadows do
+not, then the mean of the paper's pixels nearby; all of it at a small resolution, so that a large picture costs little.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from PIL import Image
+
+from sumnist.pictures import Grey
+
+__all__ = ["Evened", "evened", "resized", "spread"]
+
+CELLS = 96
+"""The light is worked out on a grid with at most this many cells on the longer side."""
+COARSE = 24
+"""As many for the polarity."""
+CENTRAL = 0.8
+"""How much less the edge of the picture counts there than its middle."""
+WIDEST_STROKE = 0.3
+"""Of the shorter side: what is darker than its surroundings over more than this is a shadow."""
+FLAT = 0.45
+"""A share of pixels as bright as the paper, to within two levels of 255, that only a drawing or a scan has."""
+TINY = 16
+"""On a picture with a shorter side than this light and strokes cannot be told apart."""
+GLARE = 0.02
+"""A share of pixels that may be brighter than the paper."""
+LEAST_SHADE = 0.03
+"""What is less dark than this is paper."""
+DARKEST_PAPER = 0.2
+"""The ink on darker paper than this is measured against this."""
+MAD_TO_DEVIATION = 1.4826
+"""Median absolute deviation → standard deviation of normal noise."""
+
+
+@dataclass(frozen=True)
+class Evened:
+    """A picture under even light: `contrast` float32 `[H, W]`, 0 for the paper, the share of its light that is missing
+    for ink (for light ink, of its darkness); `noise`: the standard deviation of the paper's; `dark`: the ink is."""
+
+    contrast: Grey
+    noise: float
+    dark: bool
+
+
+def evened(grey: Grey) -> Evened:
+    """The contrast of the ink on `grey` `[H, W]` in [0, 1]."""
+    dark = ink_is_dark(grey)
+    paper = grey if dark else 1 - grey
+    ground = ground_of(paper)
+    contrast = 1 - paper / np.maximum(ground, DARKEST_PAPER)
+    some = contrast.ravel()[:: max(1, contrast.size // 50_000)]
+    middle = float(np.median(some))
+    noise = MAD_TO_DEVIATION * float(np.median(np.abs(some - middle)))
+    return Evened((contrast - middle).clip(0, 1).astype(np.float32), noise, dark)
+
+
+def ink_is_dark(grey: Grey) -> bool:
+    """Whether what stands out from its surroundings is darker than they; what is in the middle counts for more."""
+    coarse = resized(grey, COARSE)
+    reach = max(1, max(coarse.shape) // 4)
+    padded = np.pad(coarse, [(min(reach, side), min(reach, side)) for side in coarse.shape], "symmetric")
+    windows = sliding_window_view(padded, tuple(min(2 * reach + 1, side) for side in padded.shape))
+    local = np.median(windows.reshape(*windows.shape[:2], -1), -1)
+    rows, columns = (1 - CENTRAL * np.linspace(-1, 1, side) ** 2 for side in coarse.shape)
+    return float(rows @ (coarse - local) ** 3 @ columns) < 0
+
+
+def ground_of(paper: Grey) -> Grey | np.float32:
+    """The brightness that `paper` would have without the dark ink: `[H, W]`, or one value if it is the same all over."""
+    flat = flat_ground(paper)
+    if flat is not None:
+        return flat
+    small = resized(paper, CELLS)
+    window = max(3, round(WIDEST_STROKE * min(small.shape)) | 1)
+    closed = -spread(-spread(small, window), window)
+    missing = 1 - small / np.maximum(closed, DARKEST_PAPER)
+    middle = float(np.median(missing))
+    bare = missing <= max(LEAST_SHADE, middle + 4 * float(np.median(np.abs(missing - middle))))
+    count, light = box_mean(bare.astype(np.float32)), box_mean(np.where(bare, small, 0))
+    ground = np.where(count > 0.2, light / np.maximum(count, 0.2), closed * (1 - middle))
+    return resized(ground.astype(np.float32), paper.shape)
+
+
+def flat_ground(paper: Grey) -> np.float32 | None:
+    """The brightness of `paper` where it is bare, if that is the same all over, as in a drawing or a scan."""
+    brightest_first = np.bincount((paper * 255 + 0.5).astype(np.uint8).ravel(), minlength=256)[::-1]
+    level = 255 - int(np.argmax(brightest_first.cumsum() > GLARE * paper.size))
+    bare = np.abs(paper * 255 - level) <= 2.5
+    share = FLAT if min(paper.shape) >= TINY else 0.0
+    return np.float32(np.median(paper[bare])) if bare.sum() >= share * paper.size else None
+
+
+def spread(values: NDArray[Any], window: int) -> NDArray[Any]:
+    """The largest of `values` in the square of `window` × `window` (odd) around each; cut off at the edge."""
+    for axis in (0, 1):
+        width = [(window // 2, window // 2) if axis == i else (0, 0) for i in (0, 1)]
+        padded = np.pad(values, width, "edge")
+        values = sliding_window_view(padded, window, axis).max(-1)
+    return values
+
+
+def box_mean(values: NDArray[Any], window: int = 3) -> NDArray[Any]:
+    """The mean over `window` × `window` around each of `values`."""
+    padded = np.pad(values, window // 2, "edge")
+    for axis in (0, 1):
+        padded = sliding_window_view(padded, window, axis).mean(-1)
+    return padded
+
+
+def resized(values: Grey, size: int | tuple[int, ...]) -> Grey:
+    """`values` with at most `size` cells on the longer side, or of the shape `size`: means where it shrinks, linear in
+    between where it grows."""
+    if isinstance(size, int):
+        factor = min(1.0, size / max(values.shape))
+        size = tuple(max(1, round(side * factor)) for side in values.shape)
+    if size == values.shape:
+        return values
+    how = Image.Resampling.BOX if size[0] <= values.shape[0] else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(values).resize((size[1], size[0]), how))
