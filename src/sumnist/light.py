@@ -30,13 +30,17 @@ WIDEST_STROKE = 0.3
 """Of the shorter side: what is darker than its surroundings over more than this is a shadow."""
 FLAT = 0.45
 """A share of pixels as bright as the paper, to within two levels of 255, that only a drawing or a scan has."""
+DEEPEST_SHADE = 0.6
+"""Of the brightest paper nearby: what is darker at the edge of the picture is ink that touches it."""
 TINY = 16
 """On a picture with a shorter side than this light and strokes cannot be told apart."""
 GLARE = 0.02
 """A share of pixels that may be brighter than the paper."""
+BAND = 2.5
+"""Levels of 255 by which bare paper may differ from its usual brightness there."""
 LEAST_SHADE = 0.03
 """What is less dark than this is paper."""
-DARKEST_PAPER = 0.2
+DARKEST_PAPER = 0.4
 """The ink on darker paper than this is measured against this."""
 MAD_TO_DEVIATION = 1.4826
 """Median absolute deviation → standard deviation of normal noise."""
@@ -45,11 +49,13 @@ MAD_TO_DEVIATION = 1.4826
 @dataclass(frozen=True)
 class Evened:
     """A picture under even light: `contrast` float32 `[H, W]`, 0 for the paper, the share of its light that is missing
-    for ink (for light ink, of its darkness); `noise`: the standard deviation of the paper's; `dark`: the ink is."""
+    for ink (for light ink, of its darkness); `noise`: the standard deviation of the paper's; `dark`: the ink is;
+    `flat`: the paper is of one brightness all over, as in a drawing or a scan."""
 
     contrast: Grey
     noise: float
     dark: bool
+    flat: bool
 
 
 def evened(grey: Grey) -> Evened:
@@ -57,11 +63,14 @@ def evened(grey: Grey) -> Evened:
     dark = ink_is_dark(grey)
     paper = grey if dark else 1 - grey
     ground = ground_of(paper)
-    contrast = 1 - paper / np.maximum(ground, DARKEST_PAPER)
+    contrast = (ground - paper) / np.maximum(ground, DARKEST_PAPER)
     some = contrast.ravel()[:: max(1, contrast.size // 50_000)]
+    flat = ground.ndim == 0
+    if flat:  # so much of it is ink, perhaps, that the median would not be the ground's
+        some = some[np.abs(some) < BAND / 255 / max(ground, DARKEST_PAPER)]
     middle = float(np.median(some))
     noise = MAD_TO_DEVIATION * float(np.median(np.abs(some - middle)))
-    return Evened((contrast - middle).clip(0, 1).astype(np.float32), noise, dark)
+    return Evened((contrast - middle).clip(0, 1).astype(np.float32), noise, dark, flat)
 
 
 def ink_is_dark(grey: Grey) -> bool:
@@ -82,7 +91,7 @@ def ground_of(paper: Grey) -> Grey | np.float32:
         return flat
     small = resized(paper, CELLS)
     window = max(3, round(WIDEST_STROKE * min(small.shape)) | 1)
-    closed = -spread(-spread(small, window), window)
+    closed = -spread(-spread(extended(small, window), window), window)[window:-window, window:-window]
     missing = 1 - small / np.maximum(closed, DARKEST_PAPER)
     middle = float(np.median(missing))
     bare = missing <= max(LEAST_SHADE, middle + 4 * float(np.median(np.abs(missing - middle))))
@@ -91,11 +100,23 @@ def ground_of(paper: Grey) -> Grey | np.float32:
     return resized(ground.astype(np.float32), paper.shape)
 
 
+def extended(small: Grey, by: int) -> Grey:
+    """`small` with `by` cells more on every side, into which light that falls off towards the edge falls off further."""
+    for axis in (0, 1):
+        reach = min(by, small.shape[axis] - 1)
+        width = [(reach, reach) if axis == i else (0, 0) for i in (0, 1)]
+        level = np.pad(small, width, "edge")
+        on = np.minimum(np.pad(small, width, "reflect", reflect_type="odd"), level)
+        shade = DEEPEST_SHADE * np.pad(spread(small, by), width, "edge")
+        small = np.pad(np.where(on < shade, np.minimum(shade, level), on), [(by - a, by - b) for a, b in width] if False else [(by - reach, by - reach) if axis == i else (0, 0) for i in (0, 1)], "edge")
+    return small
+
+
 def flat_ground(paper: Grey) -> np.float32 | None:
     """The brightness of `paper` where it is bare, if that is the same all over, as in a drawing or a scan."""
     brightest_first = np.bincount((paper * 255 + 0.5).astype(np.uint8).ravel(), minlength=256)[::-1]
     level = 255 - int(np.argmax(brightest_first.cumsum() > GLARE * paper.size))
-    bare = np.abs(paper * 255 - level) <= 2.5
+    bare = np.abs(paper * 255 - level) <= BAND
     share = FLAT if min(paper.shape) >= TINY else 0.0
     return np.float32(np.median(paper[bare])) if bare.sum() >= share * paper.size else None
 

@@ -78,7 +78,7 @@ def lines_on(small: Grey) -> Iterator[tuple[float, float]]:
 
 def sheared_sums(hits: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
     """For every slope and every row at the middle column, the share of `hits` along the line; the slopes; and which
-    of these rows is the first row of the picture. Lines with less than half their length in the picture have none."""
+    of these rows is the first row of the picture. Lines with less than a fifth of the width in the picture have none."""
     height, width = hits.shape
     steps = max(1, round(STEEPEST * width / 2))
     slopes = np.linspace(-STEEPEST, STEEPEST, 2 * steps + 1)
@@ -93,7 +93,7 @@ def sheared_sums(hits: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[
     for i, slope in enumerate(slopes):
         at = (rows[:, None] + np.rint(slope * off).astype(int)).clip(0, len(rows) - 1)
         length = inside[at].sum(1)
-        votes[i] = np.where(length >= width / 2, padded[at, np.arange(width)].sum(1) / np.maximum(length, 1), 0)
+        votes[i] = np.where(length >= width / 5, padded[at, np.arange(width)].sum(1) / np.maximum(length, 1), 0)
     return votes, slopes, most
 
 
