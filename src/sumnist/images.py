@@ -191,7 +191,9 @@ def seen_of(grey: Grey, reduction: float = 1.0) -> Seen:
         return Seen(np.zeros((SIDE, SIDE), np.float32), "blank", 0, ink.light.dark, None)
     box = tuple(round(side * reduction) for side in ink.box)
     image = kept_in_place(grey, ink) if grey.shape == (SIDE, SIDE) else None
-    return Seen(placed(ink) if image is None else image, ink.problem, ink.marks, ink.light.dark, box)
+    if image is not None:
+        return Seen(image, ink.problem if ink.problem == "faint" else None, 1, ink.light.dark, box)
+    return Seen(placed(ink), ink.problem, ink.marks, ink.light.dark, box)
 
 
 def kept_in_place(grey: Grey, ink: Ink) -> Grey | None:

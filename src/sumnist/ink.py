@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.light import Evened, evened
+from sumnist.light import Evened, evened, resized, spread
 from sumnist.lines import without_lines
 from sumnist.marks import Box, Marks, marks_of, union
 from sumnist.pictures import Grey
@@ -26,9 +26,9 @@ Problem = Literal["blank", "several", "cut off", "too small", "faint"]
 
 CLEAN_CONTRAST = 0.04
 """What differs less than this from the ground is no ink, even on a drawing without noise."""
-PAPER_CONTRAST = 0.1
+PAPER_CONTRAST = 0.12
 """As much on a picture with noise, whose ground may have fibres and clouds."""
-FAINT = 0.07, 0.16
+FAINT = 0.07, 0.2
 """Ink with less contrast than this can be seen but not be read for sure, without and with noise."""
 NOISE = 6
 """Ink stands out from the ground by this many standard deviations of its noise."""
@@ -40,6 +40,14 @@ DOT = 2
 """Pixels of the picture on the longer side of a speck that nobody would take for a digit."""
 SPECK = 0.02
 """A piece with less than this share of the largest one's ink is a speck."""
+
+
+SMALLEST_SHARE = 0.025
+"""Of the longer side: weak ink on paper that is smaller is a grain of it."""
+RING_SIDE = 120
+"""A digit with its surroundings is reduced to this many pixels, to compare them."""
+BLURRED = 0.14
+"""Of the digit's own darkness: a surrounding that is darker on the average is that of a cloud."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +83,36 @@ def ink_of(grey: Grey, reduction: float = 1.0) -> Ink:
     levels = (contrast / np.float32(peak)).clip(0, 1)
     marks = marks_of(levels >= SOLID, levels)
     marks = marks.kept(marks.sizes * reduction > DOT)
-    marks = without_shadows(without_specks(marks))
+    marks = without_shadows(without_specks(marks), alone=light.flat)
     marks = without_frame(marks)
     if not len(marks):
         return Ink(levels, None, 0, "blank", light, lines)
     digit, count = grouped(marks)
-    problem = problem_of(digit, count, levels, reduction)
+    problem = problem_of(digit, count, reduction)
+    if not light.flat and not distinct(levels, digit, peak):
+        return Ink(levels, None, 0, "blank", light, lines)
     if problem is None and peak < FAINT[not light.flat]:
         problem = "faint"
     return Ink(levels, digit, count, problem, light, lines)
+
+
+def distinct(levels: Grey, digit: Marks, peak: float) -> bool:
+    """Whether the ink on paper has edges, unlike clouds and shadows, and is more than a grain of it."""
+    box = union(digit.boxes)
+    size = max(extent(box))
+    if size < SMALLEST_SHARE * max(levels.shape) and peak < 2 * FAINT[1]:
+        return False
+    box = grown(box, 3 + size // 10, digit.shape)
+    ink = resized(levels[box[0] : box[1], box[2] : box[3]], RING_SIDE)
+    mask = resized(digit.mask(box).astype(np.float32), RING_SIDE) > 0.5
+    around = spread(mask, 9) & ~spread(mask, 5)
+    return bool(mask.any()) and float(ink[around].mean()) < BLURRED * float(ink[mask].mean())
+
+
+def grown(box: Box, by: int, shape: tuple[int, int]) -> Box:
+    """`box` with `by` pixels more on every side, as far as the picture goes."""
+    top, bottom, left, right = box
+    return max(0, top - by), min(shape[0], bottom + by), max(0, left - by), min(shape[1], right + by)
 
 
 def ink_level(contrast: Grey, least: float) -> float | None:
@@ -108,8 +137,8 @@ def without_specks(marks: Marks) -> Marks:
     return marks.kept(marks.masses >= SPECK * marks.masses.max(initial=0))
 
 
-def without_shadows(marks: Marks) -> Marks:
-    """The pieces without those that hug the border, if there are others."""
+def without_shadows(marks: Marks, alone: bool) -> Marks:
+    """The pieces without those that hug the border; with them if there are no others and they may be `alone`."""
     height, width = marks.shape
     top, bottom, left, right = marks.boxes.T
     band = 0.12
@@ -117,7 +146,7 @@ def without_shadows(marks: Marks) -> Marks:
         ((top == 0) & (bottom <= band * height)) | ((bottom == height) & (top >= (1 - band) * height))
         | ((left == 0) & (right <= band * width)) | ((right == width) & (left >= (1 - band) * width))
     )  # fmt: skip
-    return marks if hug.all() else marks.kept(~hug)
+    return marks if alone and hug.all() else marks.kept(~hug)
 
 
 def without_frame(marks: Marks) -> Marks:
@@ -159,7 +188,7 @@ def apart(box: Box, other: Box) -> bool:
     return across > 0 and together > 0.5 * min(height, high) and min(height, high) > 0.55 * max(height, high)
 
 
-def problem_of(digit: Marks, count: int, levels: Grey, reduction: float) -> Problem | None:
+def problem_of(digit: Marks, count: int, reduction: float) -> Problem | None:
     """What is in the way of reading the digit."""
     box = union(digit.boxes)
     if max(extent(box)) * reduction < SMALLEST_DIGIT:
@@ -177,10 +206,3 @@ def cut_off(digit: Marks, box: Box) -> bool:
         return False
     touching = box[0] == 0, box[1] == height, box[2] == 0, box[3] == width
     return touching[0] != touching[1] or touching[2] != touching[3]
-
-
-def halo(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """`mask` with the pixels around it."""
-    padded = np.pad(mask, 1)
-    tall = padded[2:] | padded[1:-1] | padded[:-2]
-    return tall[:, 2:] | tall[:, 1:-1] | tall[:, :-2]

@@ -81,7 +81,7 @@ def ink_is_dark(grey: Grey) -> bool:
     windows = sliding_window_view(padded, tuple(min(2 * reach + 1, side) for side in padded.shape))
     local = np.median(windows.reshape(*windows.shape[:2], -1), -1)
     rows, columns = (1 - CENTRAL * np.linspace(-1, 1, side) ** 2 for side in coarse.shape)
-    return float(rows @ (coarse - local) ** 3 @ columns) < 0
+    return float(rows @ ((coarse - local) / (local + DARKEST_PAPER)) ** 3 @ columns) < 0
 
 
 def ground_of(paper: Grey) -> Grey | np.float32:

@@ -56,9 +56,8 @@ def lines_on(small: Grey) -> Iterator[tuple[float, float]]:
     """The lines along the rows of `small` `[h, w]`: slope (rows per column), and the row at the middle column as a
     share of the height."""
     height, width = small.shape
-    above, below = np.roll(small, APART, 0), np.roll(small, -APART, 0)
-    ridge = small - np.maximum(above, below)
-    ridge[:APART] = ridge[-APART:] = 0
+    padded = np.pad(small, ((APART, APART), (0, 0)))
+    ridge = small - np.maximum(padded[: -2 * APART], padded[2 * APART :])
     limit = max(FAINTEST, 2 * float(np.median(np.abs(ridge))))
     hits = ridge > limit
     hits[1:-1] |= hits[2:] | hits[:-2]
@@ -106,8 +105,9 @@ def erased(contrast: Grey, slope: float, row: float, scale: float, noise: float)
     offsets = np.arange(-reach - 3, reach + 4)
     at = np.rint(straight).astype(int)[None] + offsets[:, None]  # [offsets, width]
     seen = np.where((at >= 0) & (at < height), contrast[at.clip(0, height - 1), columns], np.nan)
+    if np.isnan(seen[3:-3]).all():
+        return contrast
     centre, half, level = followed(seen[3:-3], offsets[3:-3])
-    del slope
     away = np.abs(offsets[:, None] - centre[None])
     on = (away <= half + 1) & ~np.isnan(seen)
     place = np.rint(centre).astype(int) + reach + 3
@@ -126,13 +126,14 @@ def erased(contrast: Grey, slope: float, row: float, scale: float, noise: float)
 def followed(seen: NDArray[np.float64], offsets: NDArray[np.int64]) -> tuple[NDArray[np.float64], int, float]:
     """Where the line is in each column, as an offset; half its width in pixels; its contrast."""
     width = seen.shape[1]
-    edges = np.linspace(0, width, PARTS + 1).astype(int)
-    with np.errstate(all="ignore"):
-        profiles = np.stack([np.nan_to_num(np.median(seen[:, a:b], 1)) for a, b in zip(edges, edges[1:], strict=False)])
+    inside = np.flatnonzero(~np.isnan(seen).all(0))
+    edges = np.linspace(inside[0], inside[-1] + 1, PARTS + 1).astype(int)
+    middles = (edges[:-1] + edges[1:]) / 2
+    filled = np.nan_to_num(seen)  # outside the picture there is no ink
+    profiles = np.stack([np.median(filled[:, a : max(b, a + 1)], 1) for a, b in zip(edges, edges[1:], strict=False)])
     peaks, levels = offsets[profiles.argmax(1)].astype(float), profiles.max(1)
     level = float(np.median(levels))
     usual = (levels > 0.4 * level) & (levels < 2 * level)
-    middles = (edges[:-1] + edges[1:]) / 2
     if usual.sum() >= 3:
         peaks = np.interp(middles, middles[usual], peaks[usual])
         bent = np.polyfit(middles, peaks, 2)
