@@ -22,6 +22,7 @@ from sumnist.errors import ImageError, SumnistError
 from sumnist.ink import Ink, Problem, ink_of
 from sumnist.light import resized, spread
 from sumnist.marks import Box
+from sumnist.outlines import stroke_width
 from sumnist.pictures import Grey, Picture, levels_of, name_of
 
 __all__ = ["Picture", "Problem", "Seen", "image_of", "images_of", "picture_of", "see", "see_each"]
@@ -43,6 +44,12 @@ THIN_STROKE = 1.5
 """Thinner strokes, in pixels of the final image, are thickened."""
 USUAL_STROKE = 2.0
 """To this many pixels, the median of MNIST."""
+
+NEAR, FAR = 1.2, 4.5
+"""The centre of mass of an image that is kept as it is may be so far off, in pixels: usually, and if what has got into
+it may have moved it."""
+TOO_LONG = 23
+"""No digit of MNIST that was turned or slanted is longer."""
 
 UNIT_LEVELS = (np.arange(256) / 255).astype(np.float32)
 """The 256 levels of uint8 in [0, 1]."""
@@ -158,13 +165,14 @@ def is_small(array: NDArray[Any]) -> bool:
 def are_images(stack: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Which of `[N, 28, 28]` levels, light on dark, follow MNIST's convention already."""
     dark = (stack.reshape(len(stack), -1)[:, EDGE] == 0).sum(1) > len(EDGE) // 2
+    inked = stack > 0
     bright: NDArray[np.bool_] = stack.max((1, 2)) >= 0.9 * 255
+    bright &= (inked & (stack < 255)).any((1, 2))  # black and white are edges, or a drawing
     good: NDArray[np.bool_] = dark & bright
     places = np.arange(SIDE)
     for mass in (stack.sum(2, dtype=np.int64), stack.sum(1, dtype=np.int64)):  # [N, 28]: by row, by column
         middle = mass @ places / np.maximum(mass.sum(1), 1)
         good &= abs(middle - MIDDLE) < 1
-    inked = stack > 0
     longer = np.maximum(extent(inked, 1), extent(inked, 2))
     good &= (longer >= BOX - 2) & (longer <= BOX)
     return good
@@ -190,22 +198,22 @@ def seen_of(grey: Grey, reduction: float = 1.0) -> Seen:
     if ink.digit is None or ink.box is None:
         return Seen(np.zeros((SIDE, SIDE), np.float32), "blank", 0, ink.light.dark, None)
     box = tuple(round(side * reduction) for side in ink.box)
-    image = kept_in_place(grey, ink) if grey.shape == (SIDE, SIDE) else None
+    image = kept_in_place(ink) if grey.shape == (SIDE, SIDE) else None
     if image is not None:
         return Seen(image, ink.problem if ink.problem == "faint" else None, 1, ink.light.dark, box)
     return Seen(placed(ink), ink.problem, ink.marks, ink.light.dark, box)
 
 
-def kept_in_place(grey: Grey, ink: Ink) -> Grey | None:
-    """The image as it is, if its ink lies about where MNIST has it; with its ground made black if that is not."""
-    light = 1 - grey if ink.light.dark else grey
-    dark = float(np.median(light)) < 0.1 and light.max() >= 0.9
-    levels = np.where(ink.digit.mask(), ink.levels, 0)
-    box = ink.box
-    longer = max(box[1] - box[0], box[3] - box[2])
-    off = max(abs(middle - MIDDLE) for middle in centre_of_mass(levels))
-    if (BOX - 2 <= longer <= BOX + 1 and off < 1.5) or (longer > BOX + 1 and off < 3.5):
-        return light if dark else ink.levels
+def kept_in_place(ink: Ink) -> Grey | None:
+    """The image as it is, without what is not the digit's, if its ink lies about where MNIST has it, or reaches too far
+    for a digit, so that something else must have got into it."""
+    mask = ink.digit.mask()
+    top, bottom, left, right = ink.box
+    longer = max(bottom - top, right - left)
+    off = max(abs(middle - MIDDLE) for middle in centre_of_mass(np.where(mask, ink.levels, 0)))
+    usual = BOX - 2 <= longer <= BOX and off < NEAR
+    if usual or (longer >= TOO_LONG and off < FAR):
+        return np.where(spread(mask, 3), ink.levels, 0)
     return None
 
 
@@ -258,14 +266,6 @@ def scaled(ink: NDArray[np.float64], side: int) -> NDArray[np.float64]:
     size = max(1, round(width * factor)), max(1, round(height * factor))
     how = Image.Resampling.BOX if factor < 1 else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(ink.astype(np.float32)).resize(size, how), np.float64)
-
-
-def stroke_width(ink: NDArray[Any]) -> float:
-    """The mean width of the strokes in pixels: a stroke has two edges, so twice its area over the pixels on them."""
-    solid = np.pad(ink >= 0.5, 1)
-    inside = solid[1:-1, 1:-1] & solid[:-2, 1:-1] & solid[2:, 1:-1] & solid[1:-1, :-2] & solid[1:-1, 2:]
-    area = int(solid.sum())
-    return 2 * area / max(1, area - int(inside.sum()))
 
 
 def centred(ink: NDArray[np.float64]) -> Grey:

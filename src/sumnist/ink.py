@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sumnist.light import Evened, evened, resized, spread
 from sumnist.lines import without_lines
 from sumnist.marks import Box, Marks, marks_of, union
+from sumnist.outlines import made_solid
 from sumnist.pictures import Grey
 
 __all__ = ["Ink", "Problem", "ink_of"]
@@ -38,6 +39,8 @@ SMALLEST_DIGIT = 5
 """Pixels of the picture on the longer side of a digit that can be read."""
 DOT = 2
 """Pixels of the picture on the longer side of a speck that nobody would take for a digit."""
+EDGE, BAND = 0.01, 0.12
+"""Of the picture's side: what comes so near to its border, and stays within so wide a band along it, is a shadow."""
 SPECK = 0.02
 """A piece with less than this share of the largest one's ink is a speck."""
 
@@ -85,6 +88,10 @@ def ink_of(grey: Grey, reduction: float = 1.0) -> Ink:
     marks = marks.kept(marks.sizes * reduction > DOT)
     marks = without_shadows(without_specks(marks), alone=light.flat)
     marks = without_frame(marks)
+    solid = made_solid(levels, marks)
+    if solid is not None:
+        levels = solid
+        marks = without_specks(marks_of(levels >= SOLID, levels))
     if not len(marks):
         return Ink(levels, None, 0, "blank", light, lines)
     digit, count = grouped(marks)
@@ -141,10 +148,10 @@ def without_shadows(marks: Marks, alone: bool) -> Marks:
     """The pieces without those that hug the border; with them if there are no others and they may be `alone`."""
     height, width = marks.shape
     top, bottom, left, right = marks.boxes.T
-    band = 0.12
+    high, wide, near_y, near_x = BAND * height, BAND * width, EDGE * height, EDGE * width
     hug = (
-        ((top == 0) & (bottom <= band * height)) | ((bottom == height) & (top >= (1 - band) * height))
-        | ((left == 0) & (right <= band * width)) | ((right == width) & (left >= (1 - band) * width))
+        ((top <= near_y) & (bottom <= high)) | ((bottom >= height - near_y) & (top >= height - high))
+        | ((left <= near_x) & (right <= wide)) | ((right >= width - near_x) & (left >= width - wide))
     )  # fmt: skip
     return marks if alone and hug.all() else marks.kept(~hug)
 

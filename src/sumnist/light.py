@@ -30,6 +30,8 @@ WIDEST_STROKE = 0.3
 """Of the shorter side: what is darker than its surroundings over more than this is a shadow."""
 FLAT = 0.45
 """A share of pixels as bright as the paper, to within two levels of 255, that only a drawing or a scan has."""
+BRIGHTEST_BOARD = 0.7
+"""On a brighter ground nobody writes with light ink."""
 DEEPEST_SHADE = 0.6
 """Of the brightest paper nearby: what is darker at the edge of the picture is ink that touches it."""
 TINY = 16
@@ -76,6 +78,8 @@ def evened(grey: Grey) -> Evened:
 def ink_is_dark(grey: Grey) -> bool:
     """Whether what stands out from its surroundings is darker than they; what is in the middle counts for more."""
     coarse = resized(grey, COARSE)
+    if np.median(coarse) > BRIGHTEST_BOARD:
+        return True
     reach = max(1, max(coarse.shape) // 4)
     padded = np.pad(coarse, [(min(reach, side), min(reach, side)) for side in coarse.shape], "symmetric")
     windows = sliding_window_view(padded, tuple(min(2 * reach + 1, side) for side in padded.shape))
