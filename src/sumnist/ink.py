@@ -53,6 +53,14 @@ BLURRED = 0.14
 """Of the digit's own darkness: a surrounding that is darker on the average is that of a cloud."""
 
 
+FRAME = 0.15
+"""Of its sides: so wide a band along them holds all of a box drawn around a digit, even if it is drawn aslant."""
+FRAMED = 0.2
+"""Of the box's side: what is in it and has this size is not a speck."""
+ROOM = 0.1
+"""Of the digit's longer side: with so much room on the other side a picture is not cropped to its digit."""
+
+
 @dataclass(frozen=True)
 class Ink:
     """What was found on a picture.
@@ -157,7 +165,20 @@ def without_shadows(marks: Marks, alone: bool) -> Marks:
 
 
 def without_frame(marks: Marks) -> Marks:
-    """The pieces without a box drawn around the others."""
+    """The pieces without a box drawn around the others, and without what lies outside it."""
+    top, bottom, left, right = marks.boxes.T
+    high, wide = FRAME * (bottom - top), FRAME * (right - left)
+    for i in np.argsort(-marks.masses):
+        within = (
+            (top > top[i]) & (bottom < bottom[i]) & (left > left[i]) & (right < right[i])
+            & (marks.sizes >= FRAMED * marks.sizes[i])
+        )  # fmt: skip
+        if within.any():
+            middle = np.zeros(marks.shape, bool)
+            middle[int(top[i] + high[i]) : int(bottom[i] - high[i]), int(left[i] + wide[i]) : int(right[i] - wide[i])] = True
+            one = marks.kept(np.arange(len(marks)) == i)
+            if (one.mask() & middle).sum() <= 0.02 * one.areas[0]:
+                return marks.kept(within)
     return marks
 
 
@@ -211,5 +232,6 @@ def cut_off(digit: Marks, box: Box) -> bool:
     height, width = digit.shape
     if min(height, width) < 32:
         return False
-    touching = box[0] == 0, box[1] == height, box[2] == 0, box[3] == width
-    return touching[0] != touching[1] or touching[2] != touching[3]
+    room = box[0], height - box[1], box[2], width - box[3]
+    much = ROOM * max(extent(box))
+    return any(one == 0 and other > much for one, other in zip(room, (room[1], room[0], room[3], room[2]), strict=True))

@@ -24,6 +24,8 @@ CELLS = 96
 """The light is worked out on a grid with at most this many cells on the longer side."""
 COARSE = 24
 """As many for the polarity."""
+MOST_STRIPES = 4
+"""Edges between black and white columns; more are a grating."""
 CENTRAL = 0.8
 """How much less the edge of the picture counts there than its middle."""
 WIDEST_STROKE = 0.3
@@ -62,6 +64,7 @@ class Evened:
 
 def evened(grey: Grey) -> Evened:
     """The contrast of the ink on `grey` `[H, W]` in [0, 1]."""
+    grey = without_panels(grey)
     dark = ink_is_dark(grey)
     paper = grey if dark else 1 - grey
     ground = ground_of(paper)
@@ -75,14 +78,25 @@ def evened(grey: Grey) -> Evened:
     return Evened((contrast - middle).clip(0, 1).astype(np.float32), noise, dark, flat)
 
 
+def without_panels(grey: Grey) -> Grey:
+    """`grey` with its white columns turned over if its ground is black in some and white in the others, as the stripes
+    of MNIST-C have it; the ground of a column is what it is at both ends."""
+    ends = np.concatenate([grey[:2], grey[-2:]])
+    white, black = ends.min(0) > 0.9, ends.max(0) < 0.1
+    stripes = np.count_nonzero(np.diff(white))
+    if not (white | black).all() or not 1 <= stripes <= MOST_STRIPES or min(white.mean(), black.mean()) < 0.1:
+        return grey
+    return np.where(white, 1 - grey, grey)
+
+
 def ink_is_dark(grey: Grey) -> bool:
     """Whether what stands out from its surroundings is darker than they; what is in the middle counts for more."""
     coarse = resized(grey, COARSE)
     if np.median(coarse) > BRIGHTEST_BOARD:
         return True
-    reach = max(1, max(coarse.shape) // 4)
-    padded = np.pad(coarse, [(min(reach, side), min(reach, side)) for side in coarse.shape], "symmetric")
-    windows = sliding_window_view(padded, tuple(min(2 * reach + 1, side) for side in padded.shape))
+    reach = [min(max(1, max(coarse.shape) // 4), side) for side in coarse.shape]
+    padded = np.pad(coarse, [(one, one) for one in reach], "symmetric")
+    windows = sliding_window_view(padded, [2 * one + 1 for one in reach])
     local = np.median(windows.reshape(*windows.shape[:2], -1), -1)
     rows, columns = (1 - CENTRAL * np.linspace(-1, 1, side) ** 2 for side in coarse.shape)
     return float(rows @ ((coarse - local) / (local + DARKEST_PAPER)) ** 3 @ columns) < 0

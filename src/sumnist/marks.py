@@ -56,6 +56,13 @@ class Marks:
             masses=self.masses[which],
         )  # fmt: skip
 
+    def touched(self, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which pieces have a pixel in `where` `[H, W]`: `[N]`."""
+        total = np.concatenate([[0], np.cumsum(where)])
+        width = self.shape[1]
+        inside = total[self.rows * width + self.ends] - total[self.rows * width + self.starts]
+        return np.bincount(self.labels, inside, len(self)) > 0
+
     def mask(self, box: Box | None = None) -> NDArray[np.bool_]:
         """Where there is ink of these pieces: `[H, W]`, or the part of it in `box`, which holds all of them."""
         top, bottom, left, right = box or (0, self.shape[0], 0, self.shape[1])

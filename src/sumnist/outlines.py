@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sumnist.light import spread
-from sumnist.marks import Marks, union
+from sumnist.marks import Marks, marks_of, union
 from sumnist.pictures import Grey
 
 __all__ = ["made_solid", "stroke_width"]
@@ -24,11 +24,14 @@ THICKEST = 7
 """Of these pixels: an outline has thinner lines."""
 WIDEST = 13
 """The widest window, of these pixels."""
+GAPS = (3, 5, 7, 9)
+"""Windows that close the gaps of an outline, which then has an inside."""
 WINDOWS = (5, 7, 9, 11, WIDEST)
+"""Windows that fill an outline with wider gaps."""
 MORE = 1.5
 """Times as much ink after the closing as before: an outline."""
 ENOUGH = 0.9
-"""Of the ink that the widest window gives: a narrower one that gives as much leaves the digit's own holes open."""
+"""Of the ink that the widest window gives: an outline whose inside has less of it has a gap still."""
 MOST_PIECES = 30
 
 
@@ -44,12 +47,33 @@ def made_solid(levels: Grey, marks: Marks) -> Grey | None:
     if solid.sum() < MORE * small.sum():
         return None
     enough = ENOUGH * solid.sum()
-    solid = next(one for window in WINDOWS if (one := closed(small, window)).sum() >= enough)
+    ways = [lambda gap=gap: inside(closed(small, gap)) for gap in GAPS]
+    ways += [lambda window=window: closed(small, window) for window in WINDOWS]
+    solid = next(one for way in ways if (one := way()).sum() >= enough)
     size = right - left, bottom - top
     filling = np.asarray(Image.fromarray(solid.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
     result = levels.copy()
     result[top:bottom, left:right] = np.maximum(result[top:bottom, left:right], filling)
     return result
+
+
+def inside(lines: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`lines` and what lies directly within those that can be reached from outside; not what other lines keep apart
+    from them, such as the hole of a 6."""
+    lines = np.pad(lines, 1)
+    ink = lines.astype(np.float32)
+    ground = marks_of(~lines, ink)
+    outside = ground.touched(~np.pad(np.ones((lines.shape[0] - 2, lines.shape[1] - 2), bool), 1))
+    pieces = marks_of(lines, ink)
+    outer = pieces.kept(pieces.touched(beside(ground.kept(outside).mask()))).mask()
+    within = ground.kept(~outside & ground.touched(beside(outer))).mask()
+    return (lines | within)[1:-1, 1:-1]
+
+
+def beside(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`mask` and the pixels around it."""
+    both: NDArray[np.bool_] = spread(mask.astype(np.int8), 3) > 0
+    return both
 
 
 def closed(mask: NDArray[np.bool_], window: int) -> NDArray[np.bool_]:
