@@ -17,7 +17,8 @@ LAYERS = [
     {"errors", "config", "files", "record", "devices"},
     {"data.mnist", "data.draws", "data.pairs", "data.augment"},
     {"model.encoders", "model.fusion", "model.network", "model.losses", "model.checkpoint", "run"},
-    {"evaluation", "images", "dataflow", "inference", "suites.archive", "suites.chance", "suites.filters"}
+    {"pictures", "light", "lines", "marks", "outlines", "ink", "images", "steps"}
+    | {"evaluation", "dataflow", "inference", "suites.archive", "suites.chance", "suites.filters"}
     | {"suites.corruptions", "suites.digits", "suites.photographs", "suites.strangers"},
     {"training", "plots", "reader", "graph", "export"},
     {"report", "demo", "sources", "engines", "score", "suites.answers", "suites.suite"},

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sumnist.errors import ImageError, SumnistError
-from sumnist.ink import Ink, Problem, ink_of
+from sumnist.ink import Problem, ink_of
 from sumnist.light import resized, spread
-from sumnist.marks import Box
+from sumnist.marks import Box, Marks, grown, union
 from sumnist.outlines import stroke_width
 from sumnist.pictures import Grey, Picture, levels_of, name_of
 
@@ -61,8 +61,8 @@ EDGE = np.flatnonzero(np.pad(np.zeros((SIDE - 2, SIDE - 2)), 1, constant_values=
 class Seen:
     """What was seen on a picture.
 
-    `image`: float32 `[28, 28]` in [0, 1], light ink on dark ground, all 0 if the picture is blank. `problem`: what is in
-    the way of reading it, None if nothing is: "blank", "several" (digits), "cut off" (at the border), "too small",
+    `image`: float32 `[28, 28]` in [0, 1], light ink on dark ground, all 0 if the picture is blank. `problem`: what is
+    in the way of reading it, None if nothing is: "blank", "several" (digits), "cut off" (at the border), "too small",
     "faint". `marks`: how many digits there seem to be. `dark`: whether the ink is darker than the ground. `box`: top,
     bottom, left and right of the digit in pixels of the picture, bottom and right excluded; None if it is blank.
     """
@@ -143,7 +143,11 @@ def images_of(pictures: Sequence[Picture], first: int = 0) -> list[Grey | Sumnis
     images: list[Grey | SumnistError] = []
     for i, (picture, seen) in enumerate(zip(pictures, see_each(pictures, first), strict=True)):
         try:
-            images.append(seen if isinstance(seen, SumnistError) else not_blank(seen, name_of(picture, f"picture {first + i + 1}")))
+            images.append(
+                seen
+                if isinstance(seen, SumnistError)
+                else not_blank(seen, name_of(picture, f"picture {first + i + 1}"))
+            )
         except ImageError as error:
             images.append(error)
     return images
@@ -195,41 +199,40 @@ def seen_of(grey: Grey, reduction: float = 1.0) -> Seen:
         if are_images(np.rint(light[None] * 255).astype(np.uint8))[0]:
             return Seen(light, dark=light is not grey)
     ink = ink_of(grey, reduction)
-    if ink.digit is None or ink.box is None:
+    if ink.digit is None:
         return Seen(np.zeros((SIDE, SIDE), np.float32), "blank", 0, ink.light.dark, None)
-    box = tuple(round(side * reduction) for side in ink.box)
-    image = kept_in_place(ink) if grey.shape == (SIDE, SIDE) else None
+    top, bottom, left, right = (round(side * reduction) for side in union(ink.digit.boxes))
+    box = top, bottom, left, right
+    image = kept_in_place(ink.levels, ink.digit) if grey.shape == (SIDE, SIDE) else None
     if image is not None:
-        return Seen(image, ink.problem if ink.problem == "faint" else None, 1, ink.light.dark, box)
-    return Seen(placed(ink), ink.problem, ink.marks, ink.light.dark, box)
+        return Seen(image, "faint" if ink.problem == "faint" else None, 1, ink.light.dark, box)
+    return Seen(placed(ink.levels, ink.digit), ink.problem, ink.marks, ink.light.dark, box)
 
 
-def kept_in_place(ink: Ink) -> Grey | None:
+def kept_in_place(levels: Grey, digit: Marks) -> Grey | None:
     """The image as it is, without what is not the digit's, if its ink lies about where MNIST has it, or reaches too far
     for a digit, so that something else must have got into it."""
-    mask = ink.digit.mask()
-    top, bottom, left, right = ink.box
+    mask = digit.mask()
+    top, bottom, left, right = union(digit.boxes)
     longer = max(bottom - top, right - left)
-    off = max(abs(middle - MIDDLE) for middle in centre_of_mass(np.where(mask, ink.levels, 0)))
+    off = max(abs(middle - MIDDLE) for middle in centre_of_mass(np.where(mask, levels, 0)))
     usual = BOX - 2 <= longer <= BOX and off < NEAR
     if usual or (longer >= TOO_LONG and off < FAR):
-        return np.where(spread(mask, 3), ink.levels, 0)
+        return np.where(spread(mask, 3), levels, 0)
     return None
 
 
-def placed(ink: Ink) -> Grey:
+def placed(levels: Grey, digit: Marks) -> Grey:
     """The digit in its place on a `[28, 28]` image."""
-    top, bottom, left, right = ink.box
-    margin = 1 + int(HALO * max(bottom - top, right - left))
-    height, width = ink.levels.shape
-    box = max(0, top - margin), min(height, bottom + margin), max(0, left - margin), min(width, right + margin)
-    levels = resized(ink.levels[box[0] : box[1], box[2] : box[3]], CROP)
-    mask = resized(ink.digit.mask(box).astype(np.float32), CROP) > 0
-    reach = max(1, round(HALO * max(levels.shape)))
-    levels = np.where(spread(mask, 2 * reach + 1), levels, 0).astype(np.float64)
-    inked = levels >= INK_THRESHOLD
+    box = union(digit.boxes)
+    box = grown(box, 1 + int(HALO * max(box[1] - box[0], box[3] - box[2])), digit.shape)
+    ink = resized(levels[box[0] : box[1], box[2] : box[3]], CROP)
+    mask = resized(digit.mask(box).astype(np.float32), CROP) > 0
+    reach = max(1, round(HALO * max(ink.shape)))
+    whole = np.where(spread(mask, 2 * reach + 1), ink, 0).astype(np.float64)
+    inked = whole >= INK_THRESHOLD
     rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
-    return centred(fitted(stretched(levels)[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]))
+    return centred(fitted(stretched(whole)[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]))
 
 
 def stretched(ink: NDArray[np.float64]) -> NDArray[np.float64]:

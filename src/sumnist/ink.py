@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sumnist.light import Evened, evened, resized, spread
 from sumnist.lines import without_lines
-from sumnist.marks import Box, Marks, marks_of, union
+from sumnist.marks import Box, Marks, grown, marks_of, union
 from sumnist.outlines import made_solid
 from sumnist.pictures import Grey
 
@@ -65,9 +64,9 @@ ROOM = 0.1
 class Ink:
     """What was found on a picture.
 
-    `levels` `[H, W]` in [0, 1]: the ink under even light, 1 where it is as dark as ink is here. `digit`: the pieces that
-    are the digit, None on a blank picture. `marks`: how many digits there seem to be. `problem`: what is in the way of
-    reading it. `light`: the contrast before lines were taken out. `lines`: how many were.
+    `levels` `[H, W]` in [0, 1]: the ink under even light, 1 where it is as dark as ink is here. `digit`: the pieces
+    that are the digit, None on a blank picture. `marks`: how many digits there seem to be. `problem`: what is in the
+    way of reading it. `light`: the contrast before lines were taken out. `lines`: how many were.
     """
 
     levels: Grey
@@ -87,28 +86,30 @@ def ink_of(grey: Grey, reduction: float = 1.0) -> Ink:
     """The ink on `grey` `[H, W]` in [0, 1], of which a pixel was `reduction` pixels of the picture."""
     light = evened(grey)
     contrast, lines = without_lines(light.contrast, light.noise)
-    least = max(CLEAN_CONTRAST if light.flat else PAPER_CONTRAST, NOISE * light.noise)
-    peak = ink_level(contrast, least)
+    peak = ink_level(contrast, max(CLEAN_CONTRAST if light.flat else PAPER_CONTRAST, NOISE * light.noise))
     if peak is None:
         return Ink(contrast, None, 0, "blank", light, lines)
-    levels = (contrast / np.float32(peak)).clip(0, 1)
-    marks = marks_of(levels >= SOLID, levels)
-    marks = marks.kept(marks.sizes * reduction > DOT)
-    marks = without_shadows(without_specks(marks), alone=light.flat)
-    marks = without_frame(marks)
-    solid = made_solid(levels, marks)
-    if solid is not None:
-        levels = solid
-        marks = without_specks(marks_of(levels >= SOLID, levels))
+    levels, marks = pieces_of((contrast / np.float32(peak)).clip(0, 1), light.flat, reduction)
     if not len(marks):
         return Ink(levels, None, 0, "blank", light, lines)
     digit, count = grouped(marks)
-    problem = problem_of(digit, count, reduction)
     if not light.flat and not distinct(levels, digit, peak):
         return Ink(levels, None, 0, "blank", light, lines)
+    problem = problem_of(digit, count, reduction)
     if problem is None and peak < FAINT[not light.flat]:
         problem = "faint"
     return Ink(levels, digit, count, problem, light, lines)
+
+
+def pieces_of(levels: Grey, drawing: bool, reduction: float) -> tuple[Grey, Marks]:
+    """The pieces of ink on `levels` that may be of a digit, and the levels with an outline made solid."""
+    marks = marks_of(levels >= SOLID, levels)
+    marks = marks.kept(marks.sizes * reduction > min(DOT, min(levels.shape) // 16))
+    marks = without_frame(without_shadows(without_specks(marks), alone=drawing))
+    solid = made_solid(levels, marks)
+    if solid is None:
+        return levels, marks
+    return solid, without_specks(marks_of(solid >= SOLID, solid))
 
 
 def distinct(levels: Grey, digit: Marks, peak: float) -> bool:
@@ -122,12 +123,6 @@ def distinct(levels: Grey, digit: Marks, peak: float) -> bool:
     mask = resized(digit.mask(box).astype(np.float32), RING_SIDE) > 0.5
     around = spread(mask, 9) & ~spread(mask, 5)
     return bool(mask.any()) and float(ink[around].mean()) < BLURRED * float(ink[mask].mean())
-
-
-def grown(box: Box, by: int, shape: tuple[int, int]) -> Box:
-    """`box` with `by` pixels more on every side, as far as the picture goes."""
-    top, bottom, left, right = box
-    return max(0, top - by), min(shape[0], bottom + by), max(0, left - by), min(shape[1], right + by)
 
 
 def ink_level(contrast: Grey, least: float) -> float | None:
@@ -175,7 +170,9 @@ def without_frame(marks: Marks) -> Marks:
         )  # fmt: skip
         if within.any():
             middle = np.zeros(marks.shape, bool)
-            middle[int(top[i] + high[i]) : int(bottom[i] - high[i]), int(left[i] + wide[i]) : int(right[i] - wide[i])] = True
+            middle[
+                int(top[i] + high[i]) : int(bottom[i] - high[i]), int(left[i] + wide[i]) : int(right[i] - wide[i])
+            ] = True
             one = marks.kept(np.arange(len(marks)) == i)
             if (one.mask() & middle).sum() <= 0.02 * one.areas[0]:
                 return marks.kept(within)
@@ -186,7 +183,7 @@ def grouped(marks: Marks) -> tuple[Marks, int]:
     """The pieces of the digit, and how many digits there are: pieces as large as digits that lie apart."""
     order = np.argsort(-marks.masses)
     boxes = marks.boxes
-    digit, others = [int(order[0])], []
+    digit, others = [int(order[0])], list[int]()
     for i in map(int, order[1:]):
         box, other = union(boxes[digit]), boxes[i]
         (others if apart(box, tuple(other.tolist())) else digit).append(i)

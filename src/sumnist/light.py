@@ -2,8 +2,8 @@
 
 Dark ink on light ground is the rule here; a picture of light ink is turned over first. Which of the two it is, is told
 by the sign of the third moment about the local median: ink is scarce and stands out far. The light on the paper is what
-a closing leaves of the picture (van Herk, 1992, for the operator), a large window in which strokes vanish and shadows do
-not, then the mean of the paper's pixels nearby; all of it at a small resolution, so that a large picture costs little.
+a closing leaves of the picture, with a window so large that strokes vanish and so small that shadows do not, then the
+mean of the paper's pixels nearby; all of it at a small resolution, so that a large picture costs little.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def ink_is_dark(grey: Grey) -> bool:
 
 
 def ground_of(paper: Grey) -> Grey | np.float32:
-    """The brightness that `paper` would have without the dark ink: `[H, W]`, or one value if it is the same all over."""
+    """The brightness that `paper` would have without the dark ink, `[H, W]`; one value if it is the same all over."""
     flat = flat_ground(paper)
     if flat is not None:
         return flat
@@ -119,15 +119,19 @@ def ground_of(paper: Grey) -> Grey | np.float32:
 
 
 def extended(small: Grey, by: int) -> Grey:
-    """`small` with `by` cells more on every side, into which light that falls off towards the edge falls off further."""
+    """`small` with `by` cells more on every side, where light that falls off towards the edge falls off further."""
     for axis in (0, 1):
         reach = min(by, small.shape[axis] - 1)
-        width = [(reach, reach) if axis == i else (0, 0) for i in (0, 1)]
-        level = np.pad(small, width, "edge")
-        on = np.minimum(np.pad(small, width, "reflect", reflect_type="odd"), level)
-        shade = DEEPEST_SHADE * np.pad(spread(small, by), width, "edge")
-        small = np.pad(np.where(on < shade, np.minimum(shade, level), on), [(by - a, by - b) for a, b in width] if False else [(by - reach, by - reach) if axis == i else (0, 0) for i in (0, 1)], "edge")
+        level, shade = widened(small, axis, reach), DEEPEST_SHADE * widened(spread(small, by), axis, reach)
+        beyond = np.minimum(widened(small, axis, reach, reflect_type="odd"), level)
+        small = widened(np.maximum(beyond, np.minimum(shade, level)), axis, by - reach)
     return small
+
+
+def widened(values: NDArray[Any], axis: int, by: int, **reflected: Any) -> NDArray[Any]:
+    """`values` with `by` cells more at both ends of `axis`: as the last one is, or `reflected`."""
+    width = [(by, by) if axis == i else (0, 0) for i in (0, 1)]
+    return np.pad(values, width, "reflect" if reflected else "edge", **reflected)
 
 
 def flat_ground(paper: Grey) -> np.float32 | None:
@@ -142,9 +146,7 @@ def flat_ground(paper: Grey) -> np.float32 | None:
 def spread(values: NDArray[Any], window: int) -> NDArray[Any]:
     """The largest of `values` in the square of `window` × `window` (odd) around each; cut off at the edge."""
     for axis in (0, 1):
-        width = [(window // 2, window // 2) if axis == i else (0, 0) for i in (0, 1)]
-        padded = np.pad(values, width, "edge")
-        values = sliding_window_view(padded, window, axis).max(-1)
+        values = sliding_window_view(widened(values, axis, window // 2), window, axis).max(-1)
     return values
 
 

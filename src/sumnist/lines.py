@@ -1,14 +1,15 @@
 """Printed lines taken out of the contrast of a picture: ruled and squared paper, without cutting the digit on it.
 
 A line is thin, straight and goes from one edge of the picture to the other, at most 12° off the rows or columns. The
-lines are found by summing, along every such direction, where the picture has a ridge (a Hough transform by shears). What
-is under a line is kept where it is far darker than the line, or where ink goes on beside the line: there a stroke
+lines are found by summing, along every such direction, where the picture has a ridge (a Hough transform by shears).
+What is under a line is kept where it is far darker than the line, or where ink goes on beside the line: there a stroke
 crosses it or lies along it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +78,7 @@ def lines_on(small: Grey) -> Iterator[tuple[float, float]]:
 
 def sheared_sums(hits: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
     """For every slope and every row at the middle column, the share of `hits` along the line; the slopes; and which
-    of these rows is the first row of the picture. Lines with less than a fifth of the width in the picture have none."""
+    of these rows is the first one of the picture. Lines with less than a fifth of the width in it have no share."""
     height, width = hits.shape
     steps = max(1, round(STEEPEST * width / 2))
     slopes = np.linspace(-STEEPEST, STEEPEST, 2 * steps + 1)
@@ -130,7 +131,7 @@ def followed(seen: NDArray[np.float64], offsets: NDArray[np.int64]) -> tuple[NDA
     edges = np.linspace(inside[0], inside[-1] + 1, PARTS + 1).astype(int)
     middles = (edges[:-1] + edges[1:]) / 2
     filled = np.nan_to_num(seen)  # outside the picture there is no ink
-    profiles = np.stack([np.median(filled[:, a : max(b, a + 1)], 1) for a, b in zip(edges, edges[1:], strict=False)])
+    profiles = np.stack([np.median(filled[:, a : max(b, a + 1)], 1) for a, b in pairwise(edges)])
     peaks, levels = offsets[profiles.argmax(1)].astype(float), profiles.max(1)
     level = float(np.median(levels))
     usual = (levels > 0.4 * level) & (levels < 2 * level)

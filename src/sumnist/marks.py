@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sumnist.pictures import Grey
 
-__all__ = ["Box", "Marks", "marks_of", "union"]
+__all__ = ["Box", "Marks", "grown", "marks_of", "union"]
 
 Box = tuple[int, int, int, int]
 """Top, bottom, left and right; bottom and right are the first row and column that no longer belong to it."""
@@ -44,7 +44,8 @@ class Marks:
     @property
     def sizes(self) -> Ints:
         """The longer side of each piece, `[N]`."""
-        return np.maximum(self.boxes[:, 1] - self.boxes[:, 0], self.boxes[:, 3] - self.boxes[:, 2])
+        longer: Ints = np.maximum(self.boxes[:, 1] - self.boxes[:, 0], self.boxes[:, 3] - self.boxes[:, 2])
+        return longer
 
     def kept(self, which: NDArray[np.bool_]) -> Marks:
         """Those pieces for which `which` `[N]` holds."""
@@ -91,7 +92,7 @@ def marks_of(mask: NDArray[np.bool_], ink: Grey) -> Marks:
     return Marks(
         shape=(height, width), rows=rows, starts=starts, ends=ends, labels=labels, boxes=boxes,
         areas=np.bincount(labels, ends - starts, count).astype(np.int64),
-        masses=np.bincount(labels, total[rows * width + ends] - total[rows * width + starts], count),
+        masses=np.bincount(labels, total[rows * width + ends] - total[rows * width + starts], count).astype(np.float64),
     )  # fmt: skip
 
 
@@ -121,3 +122,9 @@ def union(boxes: Ints) -> Box:
     top, left = boxes[:, [0, 2]].min(0)
     bottom, right = boxes[:, [1, 3]].max(0)
     return int(top), int(bottom), int(left), int(right)
+
+
+def grown(box: Box, by: int, shape: tuple[int, int]) -> Box:
+    """`box` with `by` pixels more on every side, as far as the picture goes."""
+    top, bottom, left, right = box
+    return max(0, top - by), min(shape[0], bottom + by), max(0, left - by), min(shape[1], right + by)

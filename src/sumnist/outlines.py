@@ -8,6 +8,8 @@ those of every other hand of the development half, 1.9 times at least for nine i
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -47,9 +49,8 @@ def made_solid(levels: Grey, marks: Marks) -> Grey | None:
     if solid.sum() < MORE * small.sum():
         return None
     enough = ENOUGH * solid.sum()
-    ways = [lambda gap=gap: inside(closed(small, gap)) for gap in GAPS]
-    ways += [lambda window=window: closed(small, window) for window in WINDOWS]
-    solid = next(one for way in ways if (one := way()).sum() >= enough)
+    filled = (inside(closed(small, gap)) for gap in GAPS)
+    solid = next(one for one in chain(filled, (closed(small, window) for window in WINDOWS)) if one.sum() >= enough)
     size = right - left, bottom - top
     filling = np.asarray(Image.fromarray(solid.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
     result = levels.copy()

@@ -1,4 +1,4 @@
-"""Any picture → its grey levels: what Pillow opens (and HEIC with an extra), the bytes of a file, a PIL image, an array.
+"""Any picture → its grey levels: a file that Pillow opens (HEIC with an extra), its bytes, a PIL image, an array.
 
 A large picture is reduced while it is read, a strip at a time, so that neither it nor a copy of it in another form is
 ever in memory twice; a JPEG file is decoded at the reduced size in the first place. Needs numpy and Pillow, no torch.
@@ -12,6 +12,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -138,10 +139,9 @@ def open_again(stream: BinaryIO, name: str) -> Levels:
 def learn_heic(name: str) -> bool:
     """Teach Pillow to open HEIC files. Raises `MissingExtraError` without the library that does."""
     try:
-        from pillow_heif import register_heif_opener
+        import_module("pillow_heif").register_heif_opener()
     except ModuleNotFoundError as error:
         raise MissingExtraError("pillow-heif", "heic", f"{name} is a HEIC picture; reading it") from error
-    register_heif_opener()
     return True
 
 
@@ -225,7 +225,9 @@ def unit_scale(levels: NDArray[Any]) -> Grey:
     if levels.dtype.kind == "f":
         return levels.astype(np.float32)
     steps = np.iinfo(levels.dtype).max
-    return (np.arange(steps + 1) / steps).astype(np.float32)[levels]
+    table: Grey = (np.arange(steps + 1) / steps).astype(np.float32)
+    grey: Grey = table[levels]
+    return grey
 
 
 def orientation(picture: Image.Image) -> int:
@@ -320,6 +322,4 @@ def corrupt(name: str) -> ImageError:
 
 
 def not_a_picture(name: str) -> ImageError:
-    return ImageError(
-        f"{name}: not a picture, expected PNG, JPEG or another format that Pillow opens: save it as PNG"
-    )
+    return ImageError(f"{name}: not a picture, expected PNG, JPEG or another format that Pillow opens: save it as PNG")
