@@ -51,6 +51,8 @@ it may have moved it."""
 TOO_LONG = 23
 """No digit of MNIST that was turned or slanted is longer."""
 
+EXACT = 1e-3
+"""Levels of 255 by which rounding may have moved one of uint8."""
 UNIT_LEVELS = (np.arange(256) / 255).astype(np.float32)
 """The 256 levels of uint8 in [0, 1]."""
 EDGE = np.flatnonzero(np.pad(np.zeros((SIDE - 2, SIDE - 2)), 1, constant_values=1))
@@ -195,9 +197,11 @@ def extent(inked: NDArray[np.bool_], axis: int) -> NDArray[np.intp]:
 def seen_of(grey: Grey, reduction: float = 1.0) -> Seen:
     """What is seen on `grey` `[H, W]` in [0, 1], of which a pixel was `reduction` pixels of the picture."""
     if grey.shape == (SIDE, SIDE):
-        light = grey if 2 * float(np.median(grey.ravel()[EDGE])) <= 1 else 1 - grey
-        if are_images(np.rint(light[None] * 255).astype(np.uint8))[0]:
-            return Seen(light, dark=light is not grey)
+        pixels = np.rint(grey * 255).astype(np.uint8)
+        dark = bool(2 * float(np.median(pixels.ravel()[EDGE])) > 255)
+        if are_images((255 - pixels if dark else pixels)[None])[0]:
+            exact = bool(np.abs(grey * 255 - pixels).max() < EXACT)
+            return Seen(UNIT_LEVELS[255 - pixels] if dark and exact else 1 - grey if dark else grey, dark=dark)
     ink = ink_of(grey, reduction)
     if ink.digit is None:
         return Seen(np.zeros((SIDE, SIDE), np.float32), "blank", 0, ink.light.dark, None)

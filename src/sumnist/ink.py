@@ -36,7 +36,7 @@ SOLID = 0.4
 """Of the ink's own contrast: a pixel with this much of it is ink."""
 SMALLEST_DIGIT = 5
 """Pixels of the picture on the longer side of a digit that can be read."""
-DOT = 2
+DOT = 3
 """Pixels of the picture on the longer side of a speck that nobody would take for a digit."""
 EDGE, BAND = 0.01, 0.12
 """Of the picture's side: what comes so near to its border, and stays within so wide a band along it, is a shadow."""
@@ -104,7 +104,7 @@ def ink_of(grey: Grey, reduction: float = 1.0) -> Ink:
 def pieces_of(levels: Grey, drawing: bool, reduction: float) -> tuple[Grey, Marks]:
     """The pieces of ink on `levels` that may be of a digit, and the levels with an outline made solid."""
     marks = marks_of(levels >= SOLID, levels)
-    marks = marks.kept(marks.sizes * reduction > min(DOT, min(levels.shape) // 16))
+    marks = marks.kept(marks.sizes * reduction > min(DOT, min(levels.shape) // 8))
     marks = without_frame(without_shadows(without_specks(marks), alone=drawing))
     solid = made_solid(levels, marks)
     if solid is None:

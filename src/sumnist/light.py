@@ -30,14 +30,13 @@ CENTRAL = 0.8
 """How much less the edge of the picture counts there than its middle."""
 WIDEST_STROKE = 0.3
 """Of the shorter side: what is darker than its surroundings over more than this is a shadow."""
-FLAT = 0.45
-"""A share of pixels as bright as the paper, to within two levels of 255, that only a drawing or a scan has."""
+FLAT = (16, 0.0), (64, 0.25), (np.inf, 0.45)
+"""The share of pixels as bright as the paper that only a drawing or a scan has, for pictures with a shorter side below
+so many pixels; light and strokes cannot be told apart on the smallest."""
 BRIGHTEST_BOARD = 0.7
 """On a brighter ground nobody writes with light ink."""
 DEEPEST_SHADE = 0.6
 """Of the brightest paper nearby: what is darker at the edge of the picture is ink that touches it."""
-TINY = 16
-"""On a picture with a shorter side than this light and strokes cannot be told apart."""
 GLARE = 0.02
 """A share of pixels that may be brighter than the paper."""
 BAND = 2.5
@@ -139,7 +138,7 @@ def flat_ground(paper: Grey) -> np.float32 | None:
     brightest_first = np.bincount((paper * 255 + 0.5).astype(np.uint8).ravel(), minlength=256)[::-1]
     level = 255 - int(np.argmax(brightest_first.cumsum() > GLARE * paper.size))
     bare = np.abs(paper * 255 - level) <= BAND
-    share = FLAT if min(paper.shape) >= TINY else 0.0
+    share = next(share for side, share in FLAT if min(paper.shape) < side)
     return np.float32(np.median(paper[bare])) if bare.sum() >= share * paper.size else None
 
 

@@ -31,9 +31,12 @@ Grey = NDArray[np.float32]
 
 SMALLEST_SIDE = 8
 MOST_PIXELS = 64_000_000
+COPYING = "WEBP", "AVIF", "HEIF", "JPEG2000"
+MOST_COPIED = 16_000_000
+"""The most pixels of a file of these formats, whose decoders hold a picture several times over."""
 WORKING_SIDE = 1024
 """Larger pictures are reduced until their longer side has at most this many pixels."""
-STRIP = 4_000_000
+STRIP = 1_000_000
 """Pixels that are brought into another form at once."""
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 """What the first bytes of a HEIC file may call it."""
@@ -161,13 +164,14 @@ def read_picture(picture: Image.Image, name: str) -> Levels:
 
 def decoded(picture: Image.Image, name: str) -> Levels:
     """The levels of an opened picture, turned upright; transparent parts are white."""
-    check_size(picture.height, picture.width, name)
+    most = MOST_COPIED if picture.format in COPYING else MOST_PIXELS
+    check_size(picture.height, picture.width, name, most)
     longer = max(picture.size)
     factor = reduction(picture.height, picture.width)
     if factor > 1 and picture.format == "JPEG":
         picture.draft("L" if picture.mode == "RGB" else None, (picture.width // factor, picture.height // factor))
     picture.load()
-    check_size(picture.height, picture.width, name)  # some formats know their size only now
+    check_size(picture.height, picture.width, name, most)  # some formats know their size only now
     drafted = max(picture.size) < longer
     factor = reduction(picture.height, picture.width)
     extremes: list[float] = []
@@ -303,18 +307,17 @@ def grey_of_channels(array: NDArray[np.float64]) -> NDArray[np.float64]:
 # Errors.
 
 
-def check_size(height: int, width: int, name: str) -> None:
+def check_size(height: int, width: int, name: str, most: int = MOST_PIXELS) -> None:
     if min(height, width) < SMALLEST_SIDE:
         raise ImageError(
             f"{name}: {width}×{height} pixels, expected at least {SMALLEST_SIDE} on each side: use a larger picture"
         )
-    if height * width > MOST_PIXELS:
-        raise too_large(name)
+    if height * width > most:
+        raise too_large(name, most)
 
 
-def too_large(name: str) -> ImageError:
-    millions = MOST_PIXELS // 10**6
-    return ImageError(f"{name}: too large, expected at most {millions} million pixels: crop it or scale it down")
+def too_large(name: str, most: int = MOST_PIXELS) -> ImageError:
+    return ImageError(f"{name}: too large, expected at most {most // 10**6} million pixels: crop it or scale it down")
 
 
 def corrupt(name: str) -> ImageError:

@@ -21,7 +21,7 @@ from sumnist.files import ONNX, PRETRAINED
 from sumnist.images import Picture, Problem, Seen, see, see_each
 from sumnist.inference import OnnxNetwork
 
-__all__ = ["Reader", "Reading", "check_number", "load", "model_file"]
+__all__ = ["REASONS", "Reader", "Reading", "check_number", "load", "model_file"]
 
 DIGITS = 10
 NUMBERS = 10

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from sumnist.errors import SumnistError
 from sumnist.images import Picture
-from sumnist.reader import Reader, Reading
+from sumnist.reader import REASONS, Reader, Reading
 
 __all__ = ["Answers", "Score", "answers_of", "area_under_roc", "confidence", "network_digits"]
 
 Score = Callable[[Reading], float]
 """How sure a reading is that the picture is a digit; the larger the surer."""
 NO_READING = -1
-SEVERAL = "several"
-"""The word in the reason of a reading that found more than one digit."""
+BLANK = REASONS["blank"]
+SEVERAL = REASONS["several"]
 BATCH = 500
 
 
@@ -29,7 +29,7 @@ def confidence(reading: Reading) -> float:
 
 @dataclass(frozen=True)
 class Answers:
-    """What was said of `N` pictures: `digits` int64 (-1 where the picture gave an error), `accepted` and `several`
+    """What was said of `N` pictures: `digits` int64 (-1 where there was an error, or nothing), `accepted` and `several`
     bool, `scores` float (-1 for an error), `reasons` the error's or the reading's own, "" if there is none."""
 
     digits: NDArray[np.int64]
@@ -44,10 +44,14 @@ def answers_of(reader: Reader, pictures: Sequence[Picture], score: Score = confi
     found = reader.read_each(pictures, [0] * len(pictures))
     reasons = tuple(str(one) if isinstance(one, SumnistError) else one.reason or "" for one in found)
     readings = [None if isinstance(one, SumnistError) else one for one in found]
+    empty = [one is None or one.reason == BLANK for one in readings]
     return Answers(
-        digits=np.array([NO_READING if one is None else one.digit for one in readings], np.int64),
+        digits=np.array(
+            [NO_READING if one is None or blank else one.digit for one, blank in zip(readings, empty, strict=True)],
+            np.int64,
+        ),
         accepted=np.array([one is not None and one.accepted for one in readings], bool),
-        several=np.array([SEVERAL in reason for reason in reasons], bool),
+        several=np.array([reason == SEVERAL for reason in reasons], bool),
         scores=np.array([-1.0 if one is None else score(one) for one in readings]),
         reasons=reasons,
     )
