@@ -28,7 +28,7 @@ CLEAN_CONTRAST = 0.04
 """What differs less than this from the ground is no ink, even on a drawing without noise."""
 PAPER_CONTRAST = 0.12
 """As much on a picture with noise, whose ground may have fibres and clouds."""
-FAINT = 0.07, 0.2
+FAINT = 0.08, 0.2
 """Ink with less contrast than this can be seen but not be read for sure, without and with noise."""
 NOISE = 6
 """Ink stands out from the ground by this many standard deviations of its noise."""
@@ -52,8 +52,9 @@ BLURRED = 0.14
 """Of the digit's own darkness: a surrounding that is darker on the average is that of a cloud."""
 
 
-FRAME = 0.15
-"""Of its sides: so wide a band along them holds all of a box drawn around a digit, even if it is drawn aslant."""
+FRAME, CORNER = 0.15, 0.1
+"""Of its longer side: a band along the sides so wide holds all of a box drawn around a digit, and corners so wide hold
+its own, even if it is drawn aslant."""
 FRAMED = 0.2
 """Of the box's side: what is in it and has this size is not a speck."""
 ROOM = 0.1
@@ -162,21 +163,24 @@ def without_shadows(marks: Marks, alone: bool) -> Marks:
 def without_frame(marks: Marks) -> Marks:
     """The pieces without a box drawn around the others, and without what lies outside it."""
     top, bottom, left, right = marks.boxes.T
-    high, wide = FRAME * (bottom - top), FRAME * (right - left)
     for i in np.argsort(-marks.masses):
-        within = (
-            (top > top[i]) & (bottom < bottom[i]) & (left > left[i]) & (right < right[i])
-            & (marks.sizes >= FRAMED * marks.sizes[i])
-        )  # fmt: skip
-        if within.any():
-            middle = np.zeros(marks.shape, bool)
-            middle[
-                int(top[i] + high[i]) : int(bottom[i] - high[i]), int(left[i] + wide[i]) : int(right[i] - wide[i])
-            ] = True
-            one = marks.kept(np.arange(len(marks)) == i)
-            if (one.mask() & middle).sum() <= 0.02 * one.areas[0]:
-                return marks.kept(within)
+        within = (top > top[i]) & (bottom < bottom[i]) & (left > left[i]) & (right < right[i])
+        within &= marks.sizes >= FRAMED * marks.sizes[i]
+        if within.any() and is_frame(marks, int(i)):
+            return marks.kept(within)
     return marks
+
+
+def is_frame(marks: Marks, i: int) -> bool:
+    """Whether piece `i` runs along the sides of its box and into the four corners of it, unlike a 0."""
+    one = marks.kept(np.arange(len(marks)) == i)
+    mask = one.mask(union(one.boxes))
+    height, width = mask.shape
+    band, corner = (int(share * max(height, width)) for share in (FRAME, CORNER))
+    if mask[band : height - band, band : width - band].sum() > 0.02 * one.areas[0]:
+        return False
+    ends = slice(corner), slice(-corner, None)
+    return all(mask[rows, columns].sum() > corner / 2 for rows in ends for columns in ends)
 
 
 def grouped(marks: Marks) -> tuple[Marks, int]:
@@ -209,8 +213,10 @@ def apart(box: Box, other: Box) -> bool:
         return True
     if small < 0.5 * size:
         return False
-    together = min(box[1], other[1]) - max(box[0], other[0])
-    return across > 0 and together > 0.5 * min(height, high) and min(height, high) > 0.55 * max(height, high)
+    lower, taller = sorted((height, high))
+    if min(box[1], other[1]) - max(box[0], other[0]) < 0.5 * lower:
+        return False
+    return across > (0 if lower > 0.75 * taller else 0.12 * size if lower > 0.55 * taller else 0.25 * size)
 
 
 def problem_of(digit: Marks, count: int, reduction: float) -> Problem | None:

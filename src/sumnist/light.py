@@ -98,7 +98,8 @@ def ink_is_dark(grey: Grey) -> bool:
     windows = sliding_window_view(padded, [2 * one + 1 for one in reach])
     local = np.median(windows.reshape(*windows.shape[:2], -1), -1)
     rows, columns = (1 - CENTRAL * np.linspace(-1, 1, side) ** 2 for side in coarse.shape)
-    return float(rows @ ((coarse - local) / (local + DARKEST_PAPER)) ** 3 @ columns) < 0
+    away = (coarse - local) / (np.maximum(coarse, local) + DARKEST_PAPER)
+    return float(rows @ away**3 @ columns) < 0
 
 
 def ground_of(paper: Grey) -> Grey | np.float32:

@@ -30,6 +30,8 @@ APART = 3
 FAINTEST = 0.012
 COVERED = 0.65
 """Share of its length that can be seen of a line."""
+REACHED = 0.3
+"""Share of the first and of the last tenth of its length that can be seen: a line ends only where the picture does."""
 MOST = 60
 """Lines that are looked for in each of the two directions."""
 PARTS = 8
@@ -71,7 +73,11 @@ def lines_on(small: Grey) -> Iterator[tuple[float, float]]:
             return
         ties = votes[:, row] >= votes[best, row]  # of equally good ones that in the middle
         best = int(np.flatnonzero(ties)[ties.sum() // 2])
-        yield float(slopes[best]), (row - most + 0.5) / height
+        at = row - most + np.rint(slopes[best] * (np.arange(width) - middle)).astype(int)
+        seen = hits[at.clip(0, height - 1), np.arange(width)][(at >= 0) & (at < height)]
+        end = max(1, len(seen) // 10)
+        if min(seen[:end].mean(), seen[-end:].mean()) >= REACHED:
+            yield float(slopes[best]), (row - most + 0.5) / height
         near = np.abs(rows - row)[None] - np.abs(slopes - slopes[best])[:, None] * middle <= APART + 1
         votes[near] = 0
 
