@@ -46,7 +46,7 @@ def drawing(mode: str, side: int) -> Image.Image:
 
 def sound_files() -> list[tuple[str, bytes]]:
     """Files that nothing is wrong with, by format."""
-    cases = [
+    cases: list[tuple[str, str, dict[str, Any]]] = [
         *[("PNG", mode, {}) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")],
         *[("JPEG", mode, {"exif": orientation()}) for mode in ("L", "RGB", "CMYK")],
         ("JPEG", "RGB", {"progressive": True}), ("WEBP", "RGB", {}), ("WEBP", "RGBA", {"lossless": True}),
@@ -136,7 +136,9 @@ def bomb(random: Random) -> bytes:
                   ("JPEG", "RGB"), ("TIFF", "1"), ("WEBP", "RGB")][random.integers(9)]  # fmt: skip
     side = min(side, 7_900) if mode.startswith("RGB") else side
     stream = BytesIO()
-    Image.new(mode, (min(side, 16_383), side)).save(stream, kind, **({"compression": "group4"} if kind == "TIFF" else {}))
+    Image.new(mode, (min(side, 16_383), side)).save(
+        stream, kind, **({"compression": "group4"} if kind == "TIFF" else {})
+    )
     return stream.getvalue()
 
 
@@ -195,8 +197,8 @@ def measure(count: int, seed: int) -> dict[str, Any]:
         slowest = max(slowest, (time.perf_counter() - start, f"{place} {what}"))
         most = max(most, (memory(), f"{place} {what}"))
     return {
-        "part": "hostile-pictures", "date": now(), "count": count, "seed": seed, "outcomes": dict(outcomes.most_common()),
-        "strange": strange, "slowest_seconds": round(slowest[0], 3), "slowest": slowest[1],
+        "part": "hostile-pictures", "date": now(), "count": count, "seed": seed,
+        "outcomes": dict(outcomes.most_common()), "strange": strange, "slowest_seconds": round(slowest[0], 3), "slowest": slowest[1],
         "peak_mb": round(most[0]), "peak": most[1], "mb_before": round(before), "machine": describe_machine(),
     }  # fmt: skip
 

@@ -38,7 +38,7 @@ SMALLEST_DIGIT = 5
 """Pixels of the picture on the longer side of a digit that can be read."""
 DOT = 3
 """Pixels of the picture on the longer side of a speck that nobody would take for a digit."""
-EDGE, BAND = 0.01, 0.12
+EDGE, BAND = 0.03, 0.12
 """Of the picture's side: what comes so near to its border, and stays within so wide a band along it, is a shadow."""
 SPECK = 0.02
 """A piece with less than this share of the largest one's ink is a speck."""
