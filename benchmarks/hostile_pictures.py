@@ -198,7 +198,8 @@ def measure(count: int, seed: int) -> dict[str, Any]:
         most = max(most, (memory(), f"{place} {what}"))
     return {
         "part": "hostile-pictures", "date": now(), "count": count, "seed": seed,
-        "outcomes": dict(outcomes.most_common()), "strange": strange, "slowest_seconds": round(slowest[0], 3), "slowest": slowest[1],
+        "outcomes": dict(outcomes.most_common()), "strange": strange,
+        "slowest_seconds": round(slowest[0], 3), "slowest": slowest[1],
         "peak_mb": round(most[0]), "peak": most[1], "mb_before": round(before), "machine": describe_machine(),
     }  # fmt: skip
 
