@@ -15,7 +15,7 @@ from sumnist.suites.corruptions import corrupted
 from sumnist.suites.photographs import blank_photographs, photographs
 
 TRAIN = load_mnist("train")
-IMAGES = TRAIN.images[:400]
+IMAGES = TRAIN.images[:250]
 
 
 def cropped(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -40,6 +40,8 @@ DOT = 3
 """Pixels of the picture on the longer side of a speck that nobody would take for a digit."""
 EDGE, BAND = 0.03, 0.12
 """Of the picture's side: what comes so near to its border, and stays within so wide a band along it, is a shadow."""
+LONG = 1.5
+"""Times as long as it is wide, along the border, is such a shadow."""
 SPECK = 0.02
 """A piece with less than this share of the largest one's ink is a speck."""
 
@@ -85,7 +87,15 @@ class Ink:
 
 def ink_of(grey: Grey, reduction: float = 1.0) -> Ink:
     """The ink on `grey` `[H, W]` in [0, 1], of which a pixel was `reduction` pixels of the picture."""
-    light = evened(grey)
+    ink = ink_under(evened(grey), reduction)
+    if ink.problem != "blank" or ink.light.flat or (ink.light.dark and np.median(grey) > 0.5):
+        return ink
+    other = ink_under(evened(grey, not ink.light.dark), reduction)  # light and shadow may outweigh a small digit
+    return other if other.problem is None else ink
+
+
+def ink_under(light: Evened, reduction: float) -> Ink:
+    """The ink of a picture under even light."""
     contrast, lines = without_lines(light.contrast, light.noise)
     peak = ink_level(contrast, max(CLEAN_CONTRAST if light.flat else PAPER_CONTRAST, NOISE * light.noise))
     if peak is None:
@@ -106,7 +116,7 @@ def pieces_of(levels: Grey, drawing: bool, reduction: float) -> tuple[Grey, Mark
     """The pieces of ink on `levels` that may be of a digit, and the levels with an outline made solid."""
     marks = marks_of(levels >= SOLID, levels)
     marks = marks.kept(marks.sizes * reduction > min(DOT, min(levels.shape) // 8))
-    marks = without_frame(without_shadows(without_specks(marks), alone=drawing))
+    marks = without_frame(without_shadows(without_specks(marks), drawing))
     solid = made_solid(levels, marks)
     if solid is None:
         return levels, marks
@@ -148,16 +158,18 @@ def without_specks(marks: Marks) -> Marks:
     return marks.kept(marks.masses >= SPECK * marks.masses.max(initial=0))
 
 
-def without_shadows(marks: Marks, alone: bool) -> Marks:
-    """The pieces without those that hug the border; with them if there are no others and they may be `alone`."""
+def without_shadows(marks: Marks, drawing: bool) -> Marks:
+    """The pieces without those that hug the border; on a drawing, without those that touch it, if there are others."""
     height, width = marks.shape
     top, bottom, left, right = marks.boxes.T
-    high, wide, near_y, near_x = BAND * height, BAND * width, EDGE * height, EDGE * width
-    hug = (
-        ((top <= near_y) & (bottom <= high)) | ((bottom >= height - near_y) & (top >= height - high))
-        | ((left <= near_x) & (right <= wide)) | ((right >= width - near_x) & (left >= width - wide))
-    )  # fmt: skip
-    return marks if alone and hug.all() else marks.kept(~hug)
+    tall, broad = bottom - top, right - left
+    edge = 0 if drawing else EDGE
+    beside = (left <= edge * width) & (right <= BAND * width)
+    beside |= (right >= (1 - edge) * width) & (left >= (1 - BAND) * width)
+    over = (top <= edge * height) & (bottom <= BAND * height)
+    over |= (bottom >= (1 - edge) * height) & (top >= (1 - BAND) * height)
+    hug = beside & (tall >= LONG * broad) | over & (broad >= LONG * tall)
+    return marks if drawing and hug.all() else marks.kept(~hug)
 
 
 def without_frame(marks: Marks) -> Marks:

@@ -61,10 +61,10 @@ class Evened:
     flat: bool
 
 
-def evened(grey: Grey) -> Evened:
-    """The contrast of the ink on `grey` `[H, W]` in [0, 1]."""
+def evened(grey: Grey, dark: bool | None = None) -> Evened:
+    """The contrast of the ink on `grey` `[H, W]` in [0, 1], which is `dark` or light, or what seems likelier."""
     grey = without_panels(grey)
-    dark = ink_is_dark(grey)
+    dark = ink_is_dark(grey) if dark is None else dark
     paper = grey if dark else 1 - grey
     ground = ground_of(paper)
     contrast = (ground - paper) / np.maximum(ground, DARKEST_PAPER)
