@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import types
 import warnings
 import zlib
 from io import BytesIO
@@ -17,11 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFile, ImageFont, ImageOps
 
 from sumnist.data.mnist import load_mnist
-from sumnist.errors import ImageError
-from sumnist.images import image_of, images_of, picture_of
+from sumnist.errors import ImageError, MissingExtraError
+from sumnist.images import Seen, image_of, images_of, picture_of, see, see_each
 
 TEST = load_mnist("test")
 SEVEN = TEST.images[0]
@@ -82,8 +83,17 @@ def test_many_pictures_at_once_give_what_each_gives_alone(tmp_path: Path) -> Non
             with pytest.raises(ImageError, match=re.escape(str(found))):
                 image_of(picture, name)
         else:
+            assert isinstance(found, np.ndarray)
             assert np.array_equal(image_of(picture, name), found)
     assert sum(isinstance(one, ImageError) for one in together) == 3
+
+
+def test_an_array_that_is_an_image_is_seen_as_it_is() -> None:
+    for seen in (see(SEVEN), *see_each([SEVEN, SEVEN])):
+        assert isinstance(seen, Seen)
+        assert (seen.problem, seen.marks, seen.dark, seen.box) == (None, 1, False, (0, 28, 0, 28))
+        assert np.array_equal(seen.image, AS_FLOAT)
+        assert 1.5 < seen.stroke < 3
 
 
 def test_every_inverted_test_image_comes_out_bit_equal() -> None:
@@ -255,6 +265,67 @@ def test_exif_orientation_is_followed() -> None:
     data = encoded(sideways, "JPEG", quality=95, exif=exif)
     assert close(image_of(data), image_of(drawing()))
     assert not close(image_of(sideways), image_of(drawing()))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_upright(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = drawing(size=120)
+    data = encoded(stored, "PNG", exif=exif)
+    with Image.open(BytesIO(data)) as picture:
+        upright = ImageOps.exif_transpose(picture)
+    assert np.array_equal(image_of(data), image_of(upright))
+
+
+def test_a_large_jpeg_is_decoded_small_and_looks_the_same() -> None:
+    picture = drawing(size=4000, width=200, mode="RGB", ink="navy", ground="ivory")
+    assert close(image_of(encoded(picture, "JPEG", quality=90)), image_of(picture), 0.01)
+    seen = see(encoded(picture, "JPEG", quality=90))
+    assert seen.box is not None
+    assert np.allclose(seen.box, see(picture).box or (), atol=25)
+
+
+def test_a_heic_file_without_its_library_is_an_error_with_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    data = (24).to_bytes(4, "big") + b"ftypheic" + bytes(200)
+    with pytest.raises(MissingExtraError) as caught:
+        see(data, "five.heic")
+    assert str(caught.value) == (
+        "five.heic is a HEIC picture; reading it needs pillow-heif, which is not installed; install it with: "
+        'pip install "sumnist[heic]"'
+    )
+    assert isinstance(images_of([data])[0], MissingExtraError)
+
+
+def test_a_heic_file_with_its_library_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    png = encoded(drawing())
+    library = types.ModuleType("pillow_heif")
+
+    class Heic(ImageFile.ImageFile):
+        format = "HEIF"
+
+        def _open(self) -> None:
+            with Image.open(BytesIO(png)) as picture:
+                self._size, self._mode = picture.size, picture.mode
+                self.im = picture.copy().im
+
+        def load(self) -> None:
+            self.tile = []
+
+    def register_heif_opener() -> None:
+        Image.register_open("HEIF", Heic, lambda start: start[4:12] == b"ftypheic")
+
+    monkeypatch.setattr(library, "register_heif_opener", register_heif_opener, raising=False)
+    monkeypatch.setitem(sys.modules, "pillow_heif", library)
+    monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
+    monkeypatch.setattr(Image, "ID", list(Image.ID))
+    assert close(image_of((24).to_bytes(4, "big") + b"ftypheic" + bytes(200)), image_of(drawing()), 0.001)
+
+
+def test_a_webp_that_takes_much_memory_is_refused() -> None:
+    data = encoded(Image.new("L", (4_100, 4_000)), "WEBP")
+    assert message(data) == "picture: too large, expected at most 16 million pixels: crop it or scale it down"
 
 
 def test_a_broken_exif_block_does_not_matter() -> None:

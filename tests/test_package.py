@@ -17,25 +17,13 @@ LAYERS = [
     {"errors", "config", "files", "record", "devices"},
     {"data.mnist", "data.draws", "data.pairs", "data.augment"},
     {"model.encoders", "model.fusion", "model.network", "model.losses", "model.checkpoint", "run"},
-    {"evaluation", "images", "dataflow", "inference"},
+    {"pictures", "light", "lines", "marks", "outlines", "ink", "images", "steps"}
+    | {"evaluation", "dataflow", "inference", "suites.archive", "suites.chance", "suites.filters"}
+    | {"suites.corruptions", "suites.digits", "suites.photographs", "suites.strangers"},
     {"training", "plots", "reader", "graph", "export"},
-    {"report", "demo", "sources", "engines", "score"}
-    | {
-        f"study.{name}"
-        for name in (
-            "recipe",
-            "encoders",
-            "targets",
-            "network",
-            "variants",
-            "runs",
-            "conduct",
-            "statistics",
-            "results",
-            "figures",
-            "report",
-        )
-    },
+    {"report", "demo", "sources", "engines", "score", "suites.answers", "suites.suite"}
+    | {"study.recipe", "study.encoders", "study.targets", "study.network", "study.variants", "study.runs"}
+    | {"study.conduct", "study.statistics", "study.results", "study.figures", "study.report"},
     {"cli", "__main__", "__init__"},
 ]
 """The table of docs/architecture.md: a module may import those of its own layer and of the layers above it here."""

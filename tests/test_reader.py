@@ -190,10 +190,42 @@ def test_as_many_numbers_as_pictures(exact: Reader) -> None:
 
 
 def test_a_picture_in_a_list_is_named_by_its_place_or_path(exact: Reader, tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"^picture 2: blank, expected a digit on it"):
-        exact.read([PIXELS[0], np.zeros((28, 28))], 1)
+    with pytest.raises(ImageError, match=r"^picture 2: array of bool, expected uint8"):
+        exact.read([PIXELS[0], np.zeros((28, 28), bool)], 1)
     with pytest.raises(ImageError, match=r"five\.png: does not exist, expected a picture: check the name$"):
         exact.read([PIXELS[0], tmp_path / "five.png"], 1)
+
+
+def test_a_blank_picture_is_not_accepted_and_every_digit_is_as_probable(exact: Reader, learned: Reader) -> None:
+    for reader in (exact, learned):
+        for reading in (reader.read(np.full((50, 60), 255, np.uint8), 4), reader.read([np.zeros((28, 28))], 4)[0]):
+            assert (reading.accepted, reading.reason) == (False, "blank")
+            assert reading.digit_probabilities == pytest.approx([0.1] * 10)
+            assert dict(zip(reading.sums, reading.sum_probabilities, strict=True)) == pytest.approx(
+                {s: 0.1 if 4 <= s <= 13 else 0.0 for s in reading.sums}
+            )
+            assert reading.image is not None
+            assert not reading.image.any()
+
+
+def test_what_is_in_the_way_of_reading_a_picture_is_the_reason(exact: Reader) -> None:
+    page = 255 - np.pad(np.kron(PIXELS[0], np.ones((6, 6), np.uint8)), 40)
+    both = np.concatenate([page, page], 1)
+    cut = page[: len(page) // 2]
+    readings = exact.read([page, both, cut], 1)
+    assert [reading.accepted for reading in readings] == [True, False, False]
+    assert [reading.reason for reading in readings] == [None, "several digits", "cut off at the border"]
+    assert sum(readings[1].digit_probabilities) == pytest.approx(1)
+
+
+def test_a_reading_carries_what_the_network_saw(exact: Reader) -> None:
+    reading = exact.read(PIXELS[0], 3)
+    assert reading.image is not None
+    assert np.array_equal(reading.image, PIXELS[0].astype(np.float32) / 255)
+    assert "image" not in reading.as_dict()
+    assert "image" not in repr(reading)
+    assert np.allclose(json.loads(json.dumps(reading.as_dict(image=True)))["image"], reading.image)
+    assert reading == exact.read(PIXELS[0], 3)
 
 
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:

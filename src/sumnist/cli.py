@@ -103,22 +103,27 @@ class Predict:
     """Read pictures of one digit each, light on dark or dark on light, and add a number."""
 
     pictures: Annotated[list[Path], tyro.conf.arg(metavar="PICTURE..."), tyro.conf.Positional]
-    """picture files, 28×28 or larger"""
+    """picture files: a photograph, a scan, a drawing, from 8×8 pixels on"""
     number: str
     """the number to add"""
     model: Path = PRETRAINED
     """ONNX file or run folder of the network to use (default: the one that comes with the package)"""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """print a line of JSON per picture"""
+    show: Path | None = None
+    """PNG file to write with what was done to each picture, up to what the network saw"""
 
     def run(self) -> int:
         from sumnist.reader import Reader, check_number
+        from sumnist.steps import as_png, steps
 
         reader = Reader(self.model)
-        number, failed = check_number(whole(self.number), reader.exact), 0
+        number, failed, strips = check_number(whole(self.number), reader.exact), 0, []
         for picture in self.pictures:
             try:
                 reading = reader.read(picture, number)
+                if self.show is not None:
+                    strips.append(steps(picture))
             except SumnistError as error:
                 if len(self.pictures) == 1:
                     raise
@@ -129,6 +134,8 @@ class Predict:
                 print(json.dumps({"picture": str(picture), **reading.as_dict()}))
             else:
                 print(described(str(picture), reading))
+        if self.show is not None and strips:
+            write_atomically(self.show, as_png(strips))
         return 1 if failed else 0
 
 
@@ -370,11 +377,12 @@ def whole(text: str) -> int | str:
 
 
 def described(name: str, reading: Reading) -> str:
-    """A reading for people: both answers, each with its probability and that of the next best ones."""
+    """A reading for people: both answers, each with its probability and that of the next best ones; if it was not
+    accepted, why."""
     digits = list(range(len(reading.digit_probabilities)))
     return "\n".join(
         [
-            name,
+            name if reading.accepted else f"{name}: not accepted, {reading.reason}",
             f"  digit {reading.digit:4}  {ranked(digits, reading.digit_probabilities)}",
             f"  sum   {reading.sum:4}  {ranked(list(reading.sums), reading.sum_probabilities)}"
             f"  ({reading.digit} + {reading.number})",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -40,7 +41,8 @@ def read_rows(reader: Reader, rows: list[Row]) -> list[Result]:
 
 
 def said(reading: Reading | Exception) -> Result:
-    return reading if isinstance(reading, Reading) else str(reading)
+    """A reading without its image, which no table holds and no process need send to another."""
+    return replace(reading, image=None) if isinstance(reading, Reading) else str(reading)
 
 
 @contextmanager

@@ -9,25 +9,34 @@ from __future__ import annotations
 import operator
 import reprlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.errors import ImageError, MissingExtraError, NumberError, RunError, SumnistError
+from sumnist.errors import MissingExtraError, NumberError, RunError, SumnistError
 from sumnist.files import ONNX, PRETRAINED
-from sumnist.images import Picture, image_of, images_of
+from sumnist.images import Picture, Problem, Seen, see, see_each
 from sumnist.inference import OnnxNetwork
 
-__all__ = ["Reader", "Reading", "check_number", "load", "model_file"]
+__all__ = ["REASONS", "Reader", "Reading", "check_number", "load", "model_file"]
 
 DIGITS = 10
 NUMBERS = 10
 SUMS = 19
 BATCH = 256
 """Pictures that go through the network at once."""
+
+REASONS: dict[Problem, str] = {
+    "blank": "blank",
+    "several": "several digits",
+    "cut off": "cut off at the border",
+    "too small": "too small",
+    "faint": "too little contrast",
+}
+"""What a reading says of each problem of a picture."""
 
 Number = SupportsIndex
 PENDING = SumnistError("not read yet")
@@ -39,7 +48,9 @@ class Reading:
 
     `digit`, `sum`: the most probable ones. `digit_probabilities`: of the digits 0..9. `sums`: the possible sums,
     number..number+9 where the sum is computed and 0..18 where it was learned; `sum_probabilities`: of each of them.
-    `confidence`: the probability of `digit`. `accepted`: whether the answer stands; if not, `reason` says why.
+    `confidence`: the probability of `digit`. `accepted`: whether the answer stands; if not, `reason` says why, and the
+    rest is what the network made of the picture all the same: of a blank one, that all digits are as probable.
+    `image`: what the network saw, float32 `[28, 28]` in [0, 1].
     """
 
     digit: int
@@ -51,16 +62,20 @@ class Reading:
     sum_probabilities: tuple[float, ...]
     accepted: bool = True
     reason: str | None = None
+    image: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
     @property
     def sum_confidence(self) -> float:
         """The probability of `sum`; under the exact fusion the same as `confidence`."""
         return max(self.sum_probabilities)
 
-    def as_dict(self) -> dict[str, Any]:
-        """All fields, as types that `json` writes."""
+    def as_dict(self, image: bool = False) -> dict[str, Any]:
+        """All fields, as types that `json` writes; with the `image`, as a list of 28 rows, only if asked for."""
         lists = {name: list(getattr(self, name)) for name in ("digit_probabilities", "sums", "sum_probabilities")}
-        return vars(self) | lists
+        values = {name: value for name, value in vars(self).items() if name != "image"} | lists
+        if image:
+            values["image"] = None if self.image is None else self.image.tolist()
+        return values
 
 
 class Reader:
@@ -96,7 +111,7 @@ class Reader:
         """
         if not isinstance(picture, list | tuple):
             number = check_number(number, self.exact)
-            return self._read_batch(image_of(picture)[None, None], [number])[0]
+            return self._read_batch([see(picture)], [number])[0]
         numbers = check_numbers(number, len(picture), self.exact)
         readings: list[Reading] = []
         for one in self.read_each(picture, numbers):
@@ -109,30 +124,35 @@ class Reader:
         """As `read` of a list, but a picture or number that is no good has its error in its place."""
         found: list[Reading | SumnistError] = []
         for start in range(0, len(pictures), BATCH):
-            found += self._read_part(images_of(pictures[start : start + BATCH], start), numbers[start : start + BATCH])
+            found += self._read_part(see_each(pictures[start : start + BATCH], start), numbers[start : start + BATCH])
         return found
 
     def _read_part(
-        self, images: Sequence[NDArray[np.float32] | ImageError], numbers: Sequence[Number]
+        self, pictures: Sequence[Seen | SumnistError], numbers: Sequence[Number]
     ) -> list[Reading | SumnistError]:
-        """The readings of those images that are some, with numbers that can be added."""
+        """The readings of those pictures that could be seen, with numbers that can be added."""
         found: list[Reading | SumnistError] = []
         good = []
-        for image, number in zip(images, numbers, strict=True):
+        for seen, number in zip(pictures, numbers, strict=True):
             try:
-                if isinstance(image, ImageError):
-                    raise image
-                good.append((image, check_number(number, self.exact)))
+                if isinstance(seen, SumnistError):
+                    raise seen
+                good.append((seen, check_number(number, self.exact)))
                 found.append(PENDING)
             except SumnistError as error:
                 found.append(error)
         if not good:
             return found
-        readings = iter(self._read_batch(np.stack([image for image, _ in good])[:, None], [n for _, n in good]))
+        readings = iter(self._read_batch([seen for seen, _ in good], [number for _, number in good]))
         return [next(readings) if one is PENDING else one for one in found]
 
-    def _read_batch(self, images: NDArray[np.float32], numbers: Sequence[int]) -> list[Reading]:
-        """Readings of images `[B, 1, 28, 28]` with as many checked numbers."""
+    def _read_batch(self, pictures: Sequence[Seen], numbers: Sequence[int]) -> list[Reading]:
+        """Readings of what was seen on pictures, with as many checked numbers."""
+        readings = self._answers(np.stack([seen.image for seen in pictures])[:, None], numbers)
+        return [judged(reading, seen) for reading, seen in zip(readings, pictures, strict=True)]
+
+    def _answers(self, images: NDArray[np.float32], numbers: Sequence[int]) -> list[Reading]:
+        """What the network says of images `[B, 1, 28, 28]` with as many checked numbers."""
         if self.exact:  # the network need not know the number, which may be one that it does not take
             digits = np.exp(self._network.digits(images).astype(np.float64))  # [B, 10]
             return [
@@ -145,6 +165,17 @@ class Reader:
             reading_of(digit, total, range(SUMS), number)
             for digit, total, number in zip(digits, sums, numbers, strict=True)
         ]
+
+
+def judged(reading: Reading, seen: Seen) -> Reading:
+    """The reading of the image in `seen`, not accepted if there is a problem with its picture."""
+    if seen.problem is None:
+        return replace(reading, image=seen.image)
+    if seen.problem == "blank":
+        even = np.full(DIGITS, 1 / DIGITS)
+        total = np.array([1 / DIGITS if 0 <= s - reading.number < DIGITS else 0.0 for s in reading.sums])
+        reading = reading_of(even, total, reading.sums, reading.number)
+    return replace(reading, accepted=False, reason=REASONS[seen.problem], image=seen.image)
 
 
 def load(model: str | Path = PRETRAINED, threads: int = 1) -> Reader:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sumnist.errors import ConfigError
 
-__all__ = ["NUMBERS", "SUMS", "draw_numbers", "epoch_seed", "folds", "hold_out"]
+__all__ = ["NUMBERS", "SUMS", "draw_numbers", "epoch_seed", "folds", "hold_out", "mix"]
 
 NUMBERS = 10
 """How many numbers the network knows: 0..9."""
@@ -22,13 +22,13 @@ SUMS = 19
 
 def draw_numbers(seed: int, epoch: int, index: ArrayLike, largest: int = NUMBERS - 1) -> NDArray[np.int64]:
     """The numbers of the pairs `index` (any shape) in `epoch`: int64 of the same shape, uniform over 0..largest."""
-    key = _mix(_mix(np.array([seed], np.uint64)) ^ np.uint64(epoch))  # [1]
-    bits = _mix(key + np.asarray(index).astype(np.uint64)).reshape(np.shape(index))
+    key = mix(mix(np.array([seed], np.uint64)) ^ np.uint64(epoch))  # [1]
+    bits = mix(key + np.asarray(index).astype(np.uint64)).reshape(np.shape(index))
     # The upper 32 bits times the count, shifted down: uniform to within count / 2^32.
     return (((bits >> np.uint64(32)) * np.uint64(largest + 1)) >> np.uint64(32)).astype(np.int64)
 
 
-def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """SplitMix64: every bit of the result depends on every bit of `value`, an array (arrays wrap without a warning)."""
     value = value + np.uint64(0x9E3779B97F4A7C15)
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -1,0 +1,82 @@
+"""What a reader says of many pictures, as arrays, and the figures that are made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.errors import SumnistError
+from sumnist.images import Picture
+from sumnist.reader import REASONS, Reader, Reading
+
+__all__ = ["Answers", "Score", "answers_of", "area_under_roc", "confidence", "network_digits"]
+
+Score = Callable[[Reading], float]
+"""How sure a reading is that the picture is a digit; the larger the surer."""
+NO_READING = -1
+BLANK = REASONS["blank"]
+SEVERAL = REASONS["several"]
+BATCH = 500
+
+
+def confidence(reading: Reading) -> float:
+    """The probability of the digit, the score that every reading has."""
+    return reading.confidence
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was said of `N` pictures: `digits` int64 (-1 where there was an error, or nothing), `accepted` and `several`
+    bool, `scores` float (-1 for an error), `reasons` the error's or the reading's own, "" if there is none."""
+
+    digits: NDArray[np.int64]
+    accepted: NDArray[np.bool_]
+    several: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+    reasons: tuple[str, ...]
+
+
+def answers_of(reader: Reader, pictures: Sequence[Picture], score: Score = confidence) -> Answers:
+    """What `reader` says of each picture; a picture that it cannot read is not accepted, and nothing else happens."""
+    found = reader.read_each(pictures, [0] * len(pictures))
+    reasons = tuple(str(one) if isinstance(one, SumnistError) else one.reason or "" for one in found)
+    readings = [None if isinstance(one, SumnistError) else one for one in found]
+    empty = [one is None or one.reason == BLANK for one in readings]
+    return Answers(
+        digits=np.array(
+            [NO_READING if one is None or blank else one.digit for one, blank in zip(readings, empty, strict=True)],
+            np.int64,
+        ),
+        accepted=np.array([one is not None and one.accepted for one in readings], bool),
+        several=np.array([reason == SEVERAL for reason in reasons], bool),
+        scores=np.array([-1.0 if one is None else score(one) for one in readings]),
+        reasons=reasons,
+    )
+
+
+def network_digits(reader: Reader, images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """The digits of `images` `[N, 28, 28]` as the network alone says, with nothing done to the images: int64 `[N]`.
+
+    A learned fusion is asked with the number 0.
+    """
+    network = reader._network  # the reader itself would first make an image of what is none
+    digits = []
+    for start in range(0, len(images), BATCH):
+        batch = (images[start : start + BATCH, None] / 255).astype(np.float32)
+        numbers = np.zeros(len(batch), np.int64)
+        logs = network.digits(batch) if reader.exact else network(batch, numbers)[0]
+        digits.append(logs.argmax(1))
+    return np.concatenate(digits)
+
+
+def area_under_roc(known: NDArray[np.float64], strange: NDArray[np.float64]) -> float:
+    """The probability that a known one has a higher score than a strange one, equal scores counted half: 0.5 is chance,
+    1 is perfect (Mann and Whitney's U over the number of pairs)."""
+    levels, place = np.unique(np.concatenate([known, strange]), return_inverse=True)
+    here = np.bincount(place[: len(known)], minlength=len(levels))
+    there = np.bincount(place[len(known) :], minlength=len(levels))
+    below = np.cumsum(there) - there
+    return float((here * (below + there / 2)).sum() / (len(known) * len(strange)))

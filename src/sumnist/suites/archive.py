@@ -1,0 +1,59 @@
+"""`suites.npz`: the digits, letters and clothes that lie beside this file, and which half each of them is in.
+
+`scripts/build_suites.py` made it; `NOTICE-SUITES.txt` says whose they are. Choices are made on the development half;
+the reported half is looked at when the choices are made. The halves were fixed before anything was measured: of
+scikit-learn's digits the first half in the order of the file is for development, of the hands every other one in the
+order of the alphabet, of Fashion-MNIST some of its training images.
+"""
+
+from __future__ import annotations
+
+import zlib
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.errors import ConfigError, DataError
+
+__all__ = ["HALVES", "HANDS", "LEVELS", "TARGET", "Half", "check_half", "hands_of", "stored"]
+
+Half = Literal["development", "reported"]
+HALVES: tuple[Half, ...] = get_args(Half)
+
+HANDS = (
+    "Because We Build", "Because We Connect", "Because We Create", "Because We Learn", "Because We Mentor",
+    "Because We Organize", "Breip", "Caveat", "Delphine", "dkg", "Femke Klaver", "Indie Flower", "Kalam", "Kristi",
+    "Patrick Hand", "Rufscript", "Steve Hand",
+)  # fmt: skip
+"""The handwriting fonts, in the order of the alphabet; the weights of a font are one hand."""
+LEVELS = 16
+"""Grey levels of the pictures of characters."""
+TARGET = Path(__file__).with_name("suites.npz")
+
+
+def hands_of(half: Half) -> tuple[str, ...]:
+    """The hands of one half: every other one, from the first on for development and from the second for the report."""
+    return HANDS[HALVES.index(check_half(half)) :: 2]
+
+
+def check_half(half: Half) -> Half:
+    """`half`, if it is one. Raises `ConfigError`."""
+    if half not in HALVES:
+        raise ConfigError(f"half {half!r}: unknown, expected development (to choose by) or reported (looked at once)")
+    return half
+
+
+@cache
+def stored(key: str) -> NDArray[np.uint8]:
+    """The array `key` of the archive; not to be changed. Raises `DataError` if the file is missing or damaged."""
+    try:
+        with files("sumnist.suites").joinpath("suites.npz").open("rb") as stream, np.load(stream) as archive:
+            array: NDArray[np.uint8] = archive[key]
+    except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
+        raise DataError(f"the packaged suites cannot be read ({error}): reinstall sumnist") from error
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,73 @@
+"""Digits of other people: none of these was written for MNIST, none is used in training.
+
+scikit-learn's digits: 1,797 of the 5,620 of Alpaydin and Kaynak (1998, UCI), by 43 writers, reduced to 8×8 pixels with
+levels 0..16. Digits of handwriting fonts: 17 hands, 8 pictures of each digit in each, with the natural variation that
+`scripts/build_suites.py` drew; a font is a person's writing made regular, so they are easier than people. Who made
+them and under which licence: `NOTICE-SUITES.txt`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.suites.archive import HALVES, HANDS, LEVELS, Half, check_half, hands_of, stored
+
+__all__ = ["DigitPictures", "characters", "font_digits", "ink_of", "small_digits"]
+
+DARKEST = 16
+"""The level of full ink in scikit-learn's digits."""
+
+
+@dataclass(frozen=True)
+class DigitPictures:
+    """Pictures of one digit each.
+
+    `pictures`: uint8 `[H, W]` each, of any size and polarity, or the bytes of picture files. `digits`: int64 `[N]`.
+    `writers`: who wrote each, where that is known.
+    """
+
+    name: str
+    pictures: tuple[NDArray[np.uint8] | bytes, ...]
+    digits: NDArray[np.int64]
+    writers: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+def small_digits(half: Half) -> DigitPictures:
+    """One half of scikit-learn's digits, 898 or 899: 8×8 pixels, light ink on black."""
+    images, digits = stored("digits"), stored("digit_labels").astype(np.int64)
+    middle = len(images) // 2
+    part = slice(0, middle) if check_half(half) == HALVES[0] else slice(middle, None)
+    levels = np.rint(images[part] * (255 / DARKEST)).astype(np.uint8)
+    return DigitPictures("scikit-learn's digits", tuple(levels), digits[part])
+
+
+def font_digits(half: Half) -> DigitPictures:
+    """The digits in the hands of one half: dark ink on light paper, 64 to 160 pixels a side, not centred."""
+    pictures, found, writers = characters(half, "0123456789")
+    return DigitPictures("handwriting fonts", pictures, np.array([int(digit) for digit in found]), writers)
+
+
+def characters(half: Half, wanted: str) -> tuple[tuple[NDArray[np.uint8], ...], str, tuple[str, ...]]:
+    """The pictures of the `wanted` characters in the hands of one half, the character on each, and its hand."""
+    sizes = stored("font_sizes").astype(int)  # [N, 2]: height and width
+    ends = sizes.prod(1).cumsum()
+    hands, found = stored("font_hands"), stored("font_characters")
+    names = hands_of(half)
+    kept = [i for i in range(len(sizes)) if HANDS[hands[i]] in names and chr(found[i]) in wanted]
+    levels = stored("font_pixels") * np.uint8(255 // (LEVELS - 1))
+    pictures = tuple(levels[ends[i] - sizes[i].prod() : ends[i]].reshape(sizes[i]) for i in kept)
+    return pictures, "".join(chr(found[i]) for i in kept), tuple(HANDS[hands[i]] for i in kept)
+
+
+def ink_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The ink of a picture of this module, light on 0: as `photographs` takes it."""
+    border = np.median(np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]]))
+    away = np.abs(picture.astype(float) - border)
+    ink: NDArray[np.uint8] = np.rint(away / max(away.max(), 1) * 255).astype(np.uint8)
+    return ink

@@ -1,0 +1,64 @@
+"""Printed lines: drawn on a page, found, taken out, and the digit on it left whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from sumnist.data.mnist import load_mnist
+from sumnist.lines import without_lines
+
+TEST = load_mnist("test").images[:20]
+SIDE = 300
+
+
+def digit(image: NDArray[np.uint8], depth: float = 0.7) -> NDArray[np.float32]:
+    whole = np.zeros((SIDE, SIDE), np.float32)
+    whole[60:228, 70:238] = depth * np.kron(image / 255, np.ones((6, 6)))
+    return whole
+
+
+def lines(slope: float, squared: bool, depth: float, width: int = 2, apart: int = 60) -> NDArray[np.float32]:
+    canvas = Image.new("L", (SIDE, SIDE))
+    pen = ImageDraw.Draw(canvas)
+    for place in range(-SIDE + 17, 2 * SIDE, apart):
+        pen.line([(-10, place), (SIDE + 10, place + slope * (SIDE + 20))], 255, width)
+        if squared:
+            pen.line([(place, -10), (place - slope * (SIDE + 20), SIDE + 10)], 255, width)
+    return (depth * np.asarray(canvas) / 255).astype(np.float32)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.07, -0.14])
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize("depth", [0.1, 0.3, 0.7])
+def test_an_empty_page_is_empty_again(slope: float, squared: bool, depth: float) -> None:
+    left, count = without_lines(lines(slope, squared, depth), 0.0)
+    assert count >= 4 * (1 + squared)
+    assert (left > depth / 2).mean() < 0.002
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.1])
+@pytest.mark.parametrize("depth", [0.25, 0.7])
+def test_a_digit_on_ruled_paper_is_left_whole(slope: float, depth: float) -> None:
+    for image in TEST:
+        ink = digit(image)
+        left, _ = without_lines(np.maximum(ink, lines(slope, False, depth)), 0.0)
+        lost, stayed = (ink > 0.4) & (left < 0.3), (ink < 0.05) & (left > 0.35)
+        assert lost.sum() < 0.02 * (ink > 0.4).sum()
+        assert stayed.sum() < 0.04 * (ink > 0.4).sum()
+
+
+def test_a_digit_on_plain_paper_is_not_touched() -> None:
+    random = np.random.default_rng(0)
+    for image in TEST:
+        ink = (digit(image) + 0.02 * random.standard_normal((SIDE, SIDE))).clip(0, 1).astype(np.float32)
+        left, count = without_lines(ink, 0.02)
+        assert count == 0
+        assert np.array_equal(left, ink)
+
+
+def test_small_pictures_have_no_lines() -> None:
+    values = np.random.default_rng(0).random((28, 28)).astype(np.float32)
+    assert without_lines(values, 0.0)[0] is values

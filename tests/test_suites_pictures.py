@@ -1,0 +1,187 @@
+"""The pictures of the suites: whose they are, which half they are in, and that they are the same every time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+from string import ascii_letters
+from typing import cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from sumnist.data.mnist import DigitSet
+from sumnist.errors import ConfigError
+from sumnist.suites.archive import HALVES, HANDS, TARGET, Half, hands_of, stored
+from sumnist.suites.digits import characters, font_digits, ink_of, small_digits
+from sumnist.suites.photographs import blank_photographs, photographs, strokes
+from sumnist.suites.strangers import LOOK_ALIKES, STRANGERS, blanks, letters, look_alikes, noise, scribbles
+
+
+def opened(picture: object) -> NDArray[np.uint8]:
+    """A picture as grey levels."""
+    if isinstance(picture, bytes):
+        return np.asarray(Image.open(BytesIO(picture)).convert("L"))
+    assert isinstance(picture, np.ndarray)
+    return picture
+
+
+def test_the_archive_is_small() -> None:
+    assert TARGET.stat().st_size < 1_500_000
+
+
+def test_the_notice_names_every_hand_and_lies_beside_the_archive() -> None:
+    notice = TARGET.with_name("NOTICE-SUITES.txt").read_text(encoding="utf-8")
+    for hand in HANDS:
+        assert hand.removeprefix("Because We ") in notice
+    assert "CC BY 4.0" in notice
+
+
+def test_the_halves_of_scikit_learns_digits_are_the_first_898_and_the_rest() -> None:
+    development, reported = (small_digits(half) for half in HALVES)
+    assert (len(development), len(reported)) == (898, 899)
+    assert development.digits[:12].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]  # as the file begins
+    levels = np.concatenate([opened(one) for one in (*development.pictures, *reported.pictures)])
+    assert len(np.unique(levels)) == 17
+    assert (levels.min(), levels.max()) == (0, 255)
+
+
+def test_no_hand_is_in_both_halves_and_each_is_in_one() -> None:
+    assert list(HANDS) == sorted(HANDS, key=str.lower)
+    development, reported = (set(hands_of(half)) for half in HALVES)
+    assert not development & reported
+    assert development | reported == set(HANDS)
+    for half in HALVES:
+        assert set(font_digits(half).writers) == set(hands_of(half))
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_every_hand_has_every_digit_as_often(half: Half) -> None:
+    fonts = font_digits(half)
+    pairs = list(zip(fonts.writers, fonts.digits.tolist(), strict=True))
+    assert {pairs.count(pair) for pair in pairs} == {8}
+    assert len(set(pairs)) == 10 * len(hands_of(half))
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_font_digits_are_dark_on_light_of_many_sizes_and_not_cut(half: Half) -> None:
+    pictures = [opened(one) for one in font_digits(half).pictures]
+    assert {side for one in pictures for side in one.shape} <= set(range(40, 161))
+    assert len({one.shape for one in pictures}) > 100
+    for one in pictures:
+        edge = np.concatenate([one[0], one[-1], one[:, 0], one[:, -1]])
+        assert edge.min() == edge.max() == one.max()
+        assert one.min() < 130
+
+
+def test_the_ink_of_a_picture_is_light_on_nothing() -> None:
+    picture = np.full((20, 30), 240, np.uint8)
+    picture[5:15, 10:12] = 40
+    ink = ink_of(picture)
+    assert (ink[5:15, 10:12] == 255).all()
+    assert ink.sum() == 255 * 20
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_letters_and_their_look_alikes_are_all_letters(half: Half) -> None:
+    assert set(LOOK_ALIKES) == set("OoIliSsZzBbgqDUTy")
+    written = [hand for hand in hands_of(half) if not hand.startswith("Because")]
+    capitals = [hand for hand in hands_of(half) if hand.startswith("Because")]
+    assert len(letters(half)) + len(look_alikes(half)) == 52 * len(written) + 26 * len(capitals)
+    assert set(characters(half, ascii_letters)[1]) == set(ascii_letters)
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_no_stranger_is_in_both_halves(name: str) -> None:
+    def seen(half: Half) -> set[bytes]:
+        make = {"scribbles": scribbles, "noise": noise, "blank": blanks}.get(name)
+        pictures = make(half, 30) if make else STRANGERS[name](half)
+        return {one if isinstance(one, bytes) else opened(one).tobytes() for one in pictures}
+
+    plain = {np.full((100, 80), level, np.uint8).tobytes() for level in range(256)}
+    development, reported = (seen(half) for half in HALVES)
+    assert len(development) > 20
+    assert not (development & reported) - plain
+
+
+def test_strangers_are_the_same_every_time_whatever_their_number() -> None:
+    for make in (scribbles, noise):
+        few, many = make("development", 5), make("development", 12)
+        for one, other in zip(few, many, strict=False):
+            np.testing.assert_array_equal(cast("NDArray[np.uint8]", one), cast("NDArray[np.uint8]", other))
+
+
+@pytest.mark.parametrize("name", sorted(set(STRANGERS) - {"blank"}))
+def test_every_stranger_but_the_blank_has_contrast(name: str) -> None:
+    for picture in STRANGERS[name]("development")[:100]:
+        levels = opened(picture)
+        assert int(levels.max()) - int(levels.min()) > 60
+        assert min(levels.shape) >= 28
+
+
+def test_clothes_are_not_all_of_one_kind() -> None:
+    assert stored("fashion_development").shape == (400, 28, 28)
+    assert stored("fashion_reported").shape == (800, 28, 28)
+    assert stored("fashion_development").mean((1, 2)).std() > 20
+
+
+def test_an_unknown_half_is_an_error() -> None:
+    message = r"^half 'test': unknown, expected development \(to choose by\) or reported \(looked at once\)$"
+    for function in (hands_of, small_digits, font_digits, letters, scribbles, noise):
+        with pytest.raises(ConfigError, match=message):
+            function(cast("Half", "test"))
+
+
+def test_photographs_are_jpeg_in_colour_of_200_to_600_pixels(mnist_train: DigitSet) -> None:
+    taken = [Image.open(BytesIO(one)) for one in photographs(list(mnist_train.images[:8]))]
+    assert {one.format for one in taken} == {"JPEG"}
+    assert {one.mode for one in taken} == {"RGB"}
+    assert all(200 <= side <= 600 for one in taken for side in one.size)
+    assert len({one.size for one in taken}) > 4
+
+
+def test_a_photograph_is_the_same_in_any_company(mnist_train: DigitSet) -> None:
+    inks = list(mnist_train.images[:4])
+    whole = photographs(inks, seed=1)
+    assert photographs(inks[2:3], seed=1, index=[2]) == whole[2:3]
+    assert photographs(inks, seed=2) != whole
+
+
+def test_a_photograph_has_the_digit_on_it_and_an_empty_one_has_not(mnist_train: DigitSet) -> None:
+    def contrast(data: bytes) -> float:
+        """Of a square of the picture to what surrounds it, at the most: light changes slowly, ink does not."""
+        small = Image.open(BytesIO(data)).convert("L").resize((40, 40), Image.Resampling.BOX)
+        levels = np.pad(np.asarray(small, float), 3, "edge")
+        around = (levels[:-6, 3:-3] + levels[6:, 3:-3] + levels[3:-3, :-6] + levels[3:-3, 6:]) / 4
+        return float((around / levels[3:-3, 3:-3]).max())
+
+    written = [contrast(one) for one in photographs(list(mnist_train.images[:20]))]
+    empty = [contrast(one) for one in blank_photographs(20)]
+    assert np.median(written) > 1.5
+    assert max(empty) < np.median(written)
+    assert np.median(empty) < 1.2
+
+
+def test_strokes_keep_the_shape_and_have_the_size_asked_for() -> None:
+    ink = np.zeros((28, 28), np.uint8)
+    ink[4:24, 10:14] = 255
+    drawn = strokes(ink, 220)
+    assert drawn.shape == (220, 60)
+    assert drawn.min() == 0
+    assert drawn.max() == 1
+    assert drawn.mean() == pytest.approx(20 * 4 / (22 * 6), rel=0.05)
+
+
+def test_the_suites_need_no_torch() -> None:
+    code = "import sys; sys.modules['torch'] = None; import sumnist.suites.suite"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_training_does_not_know_the_suites() -> None:
+    source = Path(sys.modules["sumnist"].__file__ or "").parent
+    for name in ("training.py", "data/augment.py", "data/pairs.py"):
+        assert "suites" not in (source / name).read_text(encoding="utf-8")
