@@ -277,7 +277,7 @@ def timed(rows: Rows) -> Rows:
 
 def errors_of(rows: Rows) -> float:
     """The mean share of wrong digits, in percent."""
-    return 100 - 100 * statistics.mean(row["evaluation"]["digit"]["value"] for row in rows)
+    return 100 - 100 * float(statistics.mean(row["evaluation"]["digit"]["value"] for row in rows))
 
 
 def labelled(axes: Any, x: float, y: float, label: str, colour: str, late: bool, below: bool = False) -> None:

@@ -136,7 +136,7 @@ def test_nonsense_is_answered_with_one_message_and_status_2(
         (["train", "--fusion", "exakt"], "invalid choice 'exakt' for argument '--fusion'"),
         (["train", "--betas", "0.9"], "Missing value for argument '--betas'. Expected 2 values."),
         (["predict", "five.png"], "--number STR"),
-        (["evaluate"], "Missing from sumnist evaluate"),
+        (["evaluate"], "evaluate: no RUN, expected a run folder"),
     ],
 )
 def test_flags_that_cannot_be_parsed_end_with_status_2_and_say_which(
@@ -269,3 +269,33 @@ def test_output_that_nobody_reads_to_the_end_is_no_error(small_run: Path) -> Non
     result = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
     assert "Traceback" not in result.stderr
     assert "Error" not in result.stderr
+
+
+def test_a_folder_of_ones_own_pictures_is_measured(
+    sumnist: Callable[..., Result], tmp_path: Path, mnist_train: DigitSet
+) -> None:
+    for place in range(4):
+        digit = int(mnist_train.digits[place])
+        (tmp_path / str(digit)).mkdir(exist_ok=True)
+        picture_of(mnist_train.images[place]).save(tmp_path / str(digit) / f"{place}.png")
+    (tmp_path / "7").mkdir()
+    picture_of(mnist_train.images[0]).save(tmp_path / "7" / "a-five.png")
+    result = sumnist("evaluate", "--folder", tmp_path)
+    assert result.status == 0
+    assert result.out.splitlines()[1].split()[-4:] == ["80.00", "100.00", "80.00", "0.00"]
+    assert result.out.splitlines()[2] == f"{tmp_path / '7' / 'a-five.png'}: 7 read as 5"
+    assert json.loads(sumnist("evaluate", "--folder", tmp_path, "--json").out)["errors"][0]["said"] == 5
+
+
+def test_evaluate_needs_something_to_evaluate(sumnist: Callable[..., Result], tmp_path: Path) -> None:
+    result = sumnist("evaluate")
+    assert (result.status, result.err) == (
+        2, "sumnist: evaluate: no RUN, expected a run folder, --suite or --folder\n"
+    )  # fmt: skip
+    result = sumnist("evaluate", "--folder", tmp_path, "--suite", "robustness")
+    assert (result.status, result.err) == (2, "sumnist: --suite --folder: two things to measure on; choose one\n")
+    result = sumnist("evaluate", "--folder", tmp_path)
+    assert result.err == (
+        f"sumnist: {tmp_path}: no pictures in sub-folders 0 to 9, expected those of each digit in a folder of its "
+        "name\n"
+    )

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -81,20 +81,39 @@ class Train:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure a run on the grid: every test image with every number. Writes evaluation.json and plots into the run."""
+    """Measure a run on the grid: every test image with every number. Writes evaluation.json and plots into the run.
+    With --suite or --folder: measure its reader on other pictures, by default that of the packaged network."""
 
-    run_folder: Annotated[Path, tyro.conf.arg(name="run", metavar="RUN"), tyro.conf.Positional]
-    """folder that `sumnist train` wrote"""
+    run_folder: Annotated[Path | None, tyro.conf.arg(name="run", metavar="RUN"), tyro.conf.Positional] = None
+    """folder that `sumnist train` wrote; with --suite or --folder also an ONNX file"""
     data_dir: Path | None = None
     """IDX folder to measure on (default: the data set that the run was trained on)"""
+    suite: Literal["robustness"] | None = None
+    """robustness: corrupted images, other people's digits, synthetic photographs, and what is no digit; minutes"""
+    half: Literal["development", "reported"] = "reported"
+    """half of the suite: choices are made on development, figures are reported of the other"""
+    folder: Path | None = None
+    """folder of pictures to measure on, in sub-folders 0 to 9 for what they show"""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """print JSON instead of a table"""
 
     def run(self) -> int:
-        from sumnist.report import evaluate_run, table
+        if self.suite is None and self.folder is None:
+            if self.run_folder is None:
+                raise ConfigError("evaluate: no RUN, expected a run folder, --suite or --folder")
+            from sumnist.report import evaluate_run, table
 
-        evaluation = evaluate_run(self.run_folder, self.data_dir)
-        print(json.dumps(evaluation.as_dict(), indent=2) if self.json else table(evaluation))
+            evaluation = evaluate_run(self.run_folder, self.data_dir)
+            print(json.dumps(evaluation.as_dict(), indent=2) if self.json else table(evaluation))
+            return 0
+        if self.suite is not None and self.folder is not None:
+            raise ConfigError("--suite --folder: two things to measure on; choose one")
+        from sumnist.reader import Reader
+        from sumnist.suites.suite import folder, robustness
+
+        reader = Reader(self.run_folder or PRETRAINED)
+        found = folder(reader, self.folder) if self.folder else robustness(reader, self.half)
+        print(json.dumps(found.as_dict(), indent=2) if self.json else found.table())
         return 0
 
 

@@ -33,6 +33,8 @@ __all__ = [
 
 HELD_OUT = 5_000
 """Training images that stand in for the test images in the development half; as `--validation 5000` holds out."""
+SEEN = ("shear", "scale", "rotate", "translate")
+"""Corruptions of which the package's augmentations are relatives."""
 PHOTOGRAPHS = 1_000
 """Photographs of each set, the first of it."""
 
@@ -126,7 +128,7 @@ def row(name: str, *values: float | str | None) -> list[str]:
 def robustness(
     reader: Reader,
     half: Half = HALVES[0],
-    seen: Collection[str] = (),
+    seen: Collection[str] = SEEN,
     images: int | None = None,
     score: Score = confidence,
 ) -> Robustness:
@@ -236,6 +238,16 @@ class FolderResult:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+    def table(self) -> str:
+        """All figures as text, in percent, and the pictures that were not read right."""
+        one = self.result
+        lines = row("digits", "right", "accepted", "right of these", "several")
+        lines += row(one.name[-44:], one.accuracy, one.accepted, one.accuracy_accepted, one.several)
+        for error in self.errors:
+            said = "nothing" if error.said is None else str(error.said)
+            lines.append(f"{error.path}: {error.digit} read as {said}" + (f" ({error.reason})" if error.reason else ""))
+        return "\n".join(lines)
 
 
 def folder(reader: Reader, path: str | Path) -> FolderResult:
