@@ -139,7 +139,7 @@ def test_an_answer_that_changed_is_an_error_and_nothing_is_written(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = exported_bytes(trained_looking(NETWORKS["concat"]))
-    monkeypatch.setattr("sumnist.export.to_onnx", lambda net: other)
+    monkeypatch.setattr("sumnist.export.to_onnx", lambda net, metadata: other)
     with pytest.raises(ExportError, match=r"test image \d+ with number \d: digit \d, expected \d, torch's answer"):
         export_run(exported, tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()

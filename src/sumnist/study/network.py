@@ -169,7 +169,7 @@ class NumberBits(nn.Module):
     """number `[B]` → its four binary digits, `[B, 4]`."""
 
     def forward(self, number: Tensor) -> Tensor:
-        return (number[:, None] >> torch.arange(4) & 1).float()
+        return (number[:, None] // 2 ** torch.arange(4) % 2).float()
 
 
 def build_encoding(name: Encoding) -> nn.Module:
