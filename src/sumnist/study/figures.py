@@ -25,7 +25,6 @@ ROW = 0.27
 """Height of a line of a table-like plot, in inches."""
 WIDEST = 1.4
 """Errors in percent beyond which a design of the main comparison is off the picture."""
-NOT_YET = "not measured yet"
 ERROR_TICKS = (0.5, 1, 2, 5, 10, 20, 50, 100)
 COMPARED = ("fusion", "number", "sum", "digit loss", "weights", "details", "original", "published")
 GROUP_TITLES = {
@@ -55,8 +54,7 @@ def main_comparison(results: Results) -> Figure:
     """Joint accuracy of the designs that are tested against each other: each seed, the mean, its interval."""
     found = [(v, m) for v in results.variants if v.name in MAIN and (m := results.mean(v.name, "test.joint"))]
     found.sort(key=lambda item: item[1].value)
-    best = f"{found[-1][0].title.split(':')[0]}, {found[-1][1].value:.2f} %" if found else NOT_YET
-    figure = new_figure(9.5, 1.5 + 0.5 * len(found), f"Most pairs right: {best}")
+    figure = new_figure(9.5, 1.5 + 0.5 * len(found), leaders(results, found))
     axes = figure.subplots()
     for y, (v, mean) in enumerate(found):
         errors = 100 - mean.value
@@ -73,6 +71,17 @@ def main_comparison(results: Results) -> Figure:
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("pairs with an error, % of the test grid; thin marks: seeds")
     return figure
+
+
+def leaders(results: Results, found: list[tuple[Variant, Mean]]) -> str:
+    """Who has most pairs right, as a title: all that are not clearly apart from the best."""
+    if not found:
+        return "Pairs right: not measured yet"
+    best, mean = found[-1]
+    effects = [results.effect(best.name, v.name, "test.joint") for v, _ in found[:-1]]
+    beside = sum(e is not None and (e.n < 2 or not e.clear) for e in effects)
+    name = best.title.split(":")[0]
+    return f"Most pairs right: {name}, {mean.value:.2f} %" + (f", and {beside} not clearly apart" if beside else "")
 
 
 def designs(results: Results) -> Figure:

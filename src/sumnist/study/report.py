@@ -27,6 +27,8 @@ __all__ = ["Report", "report"]
 
 Table = tuple[list[str], list[list[str]]]
 NONE = "–"
+SPACE = "\u00a0"
+"""One at which no line ends."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def percent(mean: Mean | None) -> str:
     """A mean with the half-width of its interval."""
     if mean is None:
         return NONE
-    half = f" ± {mean.high - mean.value:.2f}" if mean.n > 1 else ""
+    half = f"{SPACE}±{SPACE}{mean.high - mean.value:.2f}" if mean.n > 1 else ""
     return f"{mean.value:.2f}{half}"
 
 
@@ -91,7 +93,7 @@ def points(effect: Effect | None, spaces: int = 2) -> str:
     """A difference with its interval."""
     if effect is None:
         return NONE
-    interval = f" ({effect.low:+.{spaces}f} to {effect.high:+.{spaces}f})" if effect.n > 1 else ""
+    interval = f" ({effect.low:+.{spaces}f}{SPACE}to{SPACE}{effect.high:+.{spaces}f})" if effect.n > 1 else ""
     return f"{effect.difference:+.{spaces}f}{interval}"
 
 
@@ -246,7 +248,7 @@ class Tables:
 
 def probability(p: float) -> str:
     """A p-value."""
-    return "< 0.0001" if p < 1e-4 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
+    return f"<{SPACE}0.0001" if p < 1e-4 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
 
 
 class Words:
