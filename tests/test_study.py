@@ -391,6 +391,7 @@ def test_rows_of_recipes_that_have_changed_are_left_out(rows: list[Row]) -> None
 def test_a_report_of_few_rows_says_what_is_missing() -> None:
     page = report([fake_run(*job) for job in jobs_of(quick())], quick())
     assert "*Not enough seeds yet.*" in page.markdown
+    assert "nan" not in page.markdown
     assert "–" in page.markdown
 
 

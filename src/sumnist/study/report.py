@@ -176,7 +176,7 @@ class Tables:
                 mean = self.results.mean(name, "test.joint")
                 assert mean is not None
                 title = next(v.title for v in self.results.variants if v.name == name)
-                body.append([title, percent(mean), f"{mean.spread:.2f}", f"{min(values):.2f}", f"{max(values):.2f}",
+                body.append([title, percent(mean), f"{mean.spread:.2f}" if mean.n > 1 else NONE, f"{min(values):.2f}", f"{max(values):.2f}",
                              str(mean.n)])  # fmt: skip
         return markdown((["", "joint %", "standard deviation", "worst seed", "best seed", "seeds"], body))
 
