@@ -170,14 +170,13 @@ class Tables:
     def spread(self) -> str:
         """How far the seeds of the main designs lie apart."""
         body = []
-        for name in MAIN:
-            if name in self.results:
-                values = self.results.values(name, "test.joint")
-                mean = self.results.mean(name, "test.joint")
-                assert mean is not None
-                title = next(v.title for v in self.results.variants if v.name == name)
-                body.append([title, percent(mean), f"{mean.spread:.2f}" if mean.n > 1 else NONE, f"{min(values):.2f}", f"{max(values):.2f}",
-                             str(mean.n)])  # fmt: skip
+        for v in self.results.variants:
+            mean = self.results.mean(v.name, "test.joint")
+            if v.name in MAIN and mean is not None:
+                values = self.results.values(v.name, "test.joint")
+                spread = f"{mean.spread:.2f}" if mean.n > 1 else NONE
+                extremes = (f"{value:.2f}" for value in (min(values), max(values)))
+                body.append([v.title, percent(mean), spread, *extremes, str(mean.n)])
         return markdown((["", "joint %", "standard deviation", "worst seed", "best seed", "seeds"], body))
 
     def beyond(self) -> str:
