@@ -148,6 +148,11 @@ def test_the_pictures_of_the_docs_are_those_that_the_networks_draw(write_docs: M
         assert path.read_text(encoding="utf-8") == text, f"{path.name} is stale: run make docs"
 
 
+def test_the_report_of_the_study_is_the_one_that_its_rows_give(write_docs: ModuleType) -> None:
+    for path, text in write_docs.study_report(write_docs.all_rows()).items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name} is stale: run make docs"
+
+
 def test_links_between_the_pages_lead_somewhere() -> None:
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):

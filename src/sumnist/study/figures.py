@@ -231,8 +231,8 @@ def number_path(results: Results) -> Figure:
             remove_biases(path)
         with torch.inference_mode():
             encoded = path(torch.arange(NUMBERS))  # [10, 64]
-        share = encoded / encoded.abs().amax().clamp_min(1e-9)
-        axes.plot(range(NUMBERS), share[:, share[-1] > 0.02].numpy(), lw=1, color=COLOURS["sum"], alpha=0.75)
+        share = (encoded / encoded.abs().amax().clamp_min(1e-9)).numpy().round(3)  # the same on any processor
+        axes.plot(range(NUMBERS), share[:, share[-1] > 0.02], lw=1, color=COLOURS["sum"], alpha=0.75)
         values = torch.linalg.svdvals(encoded)
         count = int((values > 1e-3 * values[0]).sum())
         word = "direction" if count == 1 else "directions"
