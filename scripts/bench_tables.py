@@ -299,7 +299,10 @@ def throughput_plot(rows: Rows) -> str:
         axes.plot(batches, rates, "o-", color=colour, label=name)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
+    axes.set_yticks([3e3, 1e4, 3e4, 6e4], ["3,000", "10,000", "30,000", "60,000"])
+    axes.minorticks_off()
     if found:
+        axes.set_xticks(batches, [f"{batch:,}" for batch in batches])
         axes.legend(frameon=False, fontsize=9)
     return as_svg(drawn)
 
