@@ -46,7 +46,7 @@ def trained_looking(config: Config) -> TwoInputNet:
 
 
 def exported_bytes(net: TwoInputNet) -> bytes:
-    return to_onnx(net, metadata_of(net.config))
+    return to_onnx(net, metadata_of(net.config, net.calibration))
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ def test_there_is_a_line_of_metrics_an_epoch(small_run: Path) -> None:
 
 def test_the_last_line_of_metrics_is_what_the_saved_weights_give(small_run: Path, small_config: Config) -> None:
     net, _ = load_network(small_run)
-    _, held = split(load_mnist("train", small_config.data_dir), small_config.validation)
+    _, held = split(load_mnist("train", small_config.data_dir), small_config)
     assert held is not None
     answers = answer_grid(net, held)
     assert (answers.digit == answers.truth[:, None]).mean() == pytest.approx(rows(small_run)[-1]["validation_digit"])

@@ -21,7 +21,7 @@ Encoder = Literal["tiny", "fast", "default", "original"]
 Fusion = Literal["exact", "concat", "original"]
 NumberEncoding = Literal["one-hot", "scalar"]
 SumTarget = Literal["classes", "bits"]
-Augmentation = Literal["none", "shift", "affine", "elastic", "handwriting"]
+Augmentation = Literal["none", "shift", "affine", "elastic", "handwriting", "robust"]
 DigitLoss = Literal["cross-entropy", "softmax-then-cross-entropy"]
 Optimizer = Literal["adam", "adamw"]
 Schedule = Literal["one-cycle", "constant"]
@@ -49,15 +49,21 @@ class Config:
     """folder with the four IDX files to train on, instead of the packaged MNIST"""
     validation: int = 5000
     """training images held out for validation, stratified by digit; 0 trains on all of them"""
+    fold: int = 0
+    """hold out this fold of five (1 to 5) instead; all five together say something of every training image"""
     largest_number: int = 9
     """numbers are drawn uniformly from 0 to this one, both included"""
     numbers_per_image: int = 1
     """numbers that meet each image in a step: the one drawn for it, and those that follow it, around the end"""
     augment: Augmentation = "none"
     """random changes to the training images: none; shift (by whole pixels); affine (rotate, scale, shear, shift);
-    elastic (affine and warp); handwriting (elastic and thinner or thicker strokes)"""
+    elastic (affine and warp); handwriting (elastic and thinner or thicker strokes); robust (handwriting, and on some
+    images coarse pixels, uneven light, blur, noise, harder edges, a part covered)"""
     augment_strength: float = 1.0
     """size of those changes; 1 is up to 12 degrees of rotation, 12 % of scale and 2 pixels of shift"""
+    outliers: float = 0.0
+    """images of no digit (and drawn digits) that join each batch, as a share of it: they teach the network to tell how
+    sure it is that an image shows a digit at all; 0 to 1"""
 
     digit_loss: DigitLoss = "cross-entropy"
     """loss of the digit; softmax-then-cross-entropy is a widespread mistake, kept for comparison"""
@@ -114,6 +120,7 @@ class Config:
         for name, low in at_least.items():
             value = getattr(self, name)
             self._require(name, isinstance(value, int) and value >= low, f"a whole number of at least {low}")
+        self._require("fold", self.fold in range(6), "a whole number from 1 to 5, or 0 for none")
         self._require("seed", self.seed < 2**63, "less than 2^63")
         self._require("largest_number", self.largest_number in range(10), "a whole number from 0 to 9")
         count = self.numbers_per_image
@@ -130,6 +137,8 @@ class Config:
         self._require("smoothing_fades", isinstance(self.smoothing_fades, bool), "true or false")
         strength = self.augment_strength
         self._require("augment_strength", is_number(strength) and 0 <= strength <= 3, "a number from 0 to 3")
+        share = self.outliers
+        self._require("outliers", is_number(share) and 0 <= share <= 1, "a share from 0 to 1")
         self._require("warmup", is_number(self.warmup) and 0 <= self.warmup <= 1, "a share from 0 to 1")
         floor = self.lr_floor
         self._require("lr_floor", is_number(floor) and 0 <= floor <= 1, "a share from 0 to 1")
@@ -177,7 +186,7 @@ class Config:
 
 
 HINTS: Mapping[str, Any] = get_type_hints(Config)
-PRESET_NAMES = ("fast", "default", "tiny", "original", "original-as-written")
+PRESET_NAMES = ("fast", "default", "best", "tiny", "original", "original-as-written")
 
 
 def flag(name: str) -> str:
@@ -209,6 +218,10 @@ PRESETS: Mapping[str, Config] = {
         preset="default", augment="handwriting", epochs=48, lr=1e-2, weight_decay=0.1, warmup=0.15, ema=0.999,
         label_smoothing=0.1, smoothing_fades=True, lr_floor=0.08,
     ),
+    "best": Config(
+        preset="best", augment="robust", outliers=0.3, epochs=48, lr=1e-2, weight_decay=0.1, warmup=0.15, ema=0.999,
+        label_smoothing=0.1, smoothing_fades=True, lr_floor=0.08,
+    ),
     "tiny": Config(preset="tiny", encoder="tiny", epochs=1, lr=1e-2),
     "original": Config(
         preset="original", encoder="original", fusion="original", sum_target="bits", epochs=10, batch_size=64,
@@ -223,7 +236,9 @@ PRESETS: Mapping[str, Config] = {
 }  # fmt: skip
 """The named configurations.
 
-`fast` trains in seconds, `default` in minutes with augmentation. `tiny` is for tests and for looking around.
+`fast` trains in seconds, `default` in minutes with augmentation. `best` is how the network was trained that comes with
+the package: it also meets other people's ink, bad pictures, and what is no digit. `tiny` is for tests and for looking
+around.
 `original` is the task author's network and losses on logits, with numbers 0..9 and a schedule that make it work.
 `original-as-written` keeps its mistakes: a softmax before the cross-entropy, and numbers that stop at 8. Its author
 gives neither batch size nor optimizer nor loss weights: 128, Adam at 1e-3 and equal weights are assumed here.

@@ -36,6 +36,8 @@ __all__ = [
 
 NORMAL_95 = 1.959963984540054
 RESAMPLES = 10_000
+COVERAGES = (*(round(0.9 + i / 200, 3) for i in range(16)), *(round(0.98 + i / 1000, 3) for i in range(21)))
+"""Shares of the answers at which the risk is told: 0.9 to 0.975 and, more finely, 0.98 to 1."""
 MNIST_TEST_LABELS = 0xEE8604D9
 """CRC-32 of the labels of MNIST's test set, one byte each."""
 
@@ -144,7 +146,8 @@ class Evaluation:
     `errors`: images with any wrong answer. `errors_outside_disputed`: those whose label is not one of the disputed ones
     of MNIST's test set (None for other data). `sum_by_bits`: the sum counted by thresholding each bit (None for
     networks without bits). `sum_computed`: whether the sum is computed from the digit (exact fusion), so that digit,
-    sum and joint accuracy are one figure; otherwise it is learned.
+    sum and joint accuracy are one figure; otherwise it is learned. `digit_risk`: the risk–coverage curve of the digit,
+    (coverage, share of wrong answers) at each of `COVERAGES`; None in evaluations of before it was measured.
     """
 
     data: str
@@ -164,6 +167,12 @@ class Evaluation:
     errors_outside_disputed: int | None
     sum_by_bits: Accuracy | None
     sum_computed: bool
+    digit_risk: list[tuple[float, float]] | None = None
+
+    @property
+    def risk_at_99(self) -> float | None:
+        """The share of wrong digits among the 99 % that the network is most sure of."""
+        return dict(self.digit_risk or ()).get(0.99)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -172,7 +181,9 @@ class Evaluation:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Evaluation:
         """The evaluation that `as_dict` gave as `values`, which may hold more. Raises `KeyError` or `TypeError`."""
-        known = {field.name: values[field.name] for field in fields(cls)}
+        known = {field.name: values[field.name] for field in fields(cls) if field.name != "digit_risk"}
+        curve = values.get("digit_risk")
+        known["digit_risk"] = None if curve is None else [(coverage, risk) for coverage, risk in curve]
         for name in ("digit", "sum", "joint", "sum_by_bits"):
             known[name] = None if known[name] is None else Accuracy(**known[name])
         return cls(**known)
@@ -203,7 +214,18 @@ def evaluate(answers: GridAnswers, data: str) -> Evaluation:
         errors_outside_disputed=None if disputed is None else int((wrong & ~disputed).sum()),
         sum_by_bits=None if answers.sum_by_bits is None else Accuracy.of(answers.sum_by_bits == answers.true_sum),
         sum_computed=answers.sum_computed,
+        digit_risk=risk_curve(answers.digit_confidence.ravel(), digit_right.ravel()),
     )
+
+
+def risk_curve(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> list[tuple[float, float]]:
+    """Coverage and risk: of the answers `[N]` that the network is most sure of, the share that is wrong (El-Yaniv and
+    Wiener, 2010). Where it is equally sure of several, each counts as much as their mean."""
+    order = np.argsort(-confidence, kind="stable")
+    _, first, count = np.unique(-confidence[order], return_index=True, return_counts=True)
+    wrong = np.repeat(np.add.reduceat(~right[order], first, dtype=float) / count, count)  # shared among equals
+    summed = np.cumsum(wrong)
+    return [(c, float(summed[(k := max(1, round(c * len(right)))) - 1] / k)) for c in COVERAGES]
 
 
 def disputed_labels(truth: NDArray[np.int64]) -> NDArray[np.bool_] | None:

@@ -24,15 +24,17 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
+from torch import Tensor, nn
 
 from sumnist.config import Config
 from sumnist.data.draws import NUMBERS
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.errors import ExportError
 from sumnist.files import ONNX, write_atomically
-from sumnist.inference import FUSION, INPUTS, NO_SEAL, OUTPUTS, OnnxNetwork, sealed
+from sumnist.inference import ACCEPTANCE, FUSION, INPUTS, KNOWN, NO_SEAL, OUTPUTS, OnnxNetwork, sealed
+from sumnist.model.calibration import Calibration
 from sumnist.model.checkpoint import load_network
-from sumnist.model.network import Network
+from sumnist.model.network import Network, TwoInputNet
 
 __all__ = ["INT8", "Exported", "export_run", "quantized", "to_onnx"]
 
@@ -64,7 +66,7 @@ def export_run(folder: str | Path, out: str | Path | None = None, int8: bool = F
     beside that of fp32. Raises `RunError`, `DataError`, `OutputError`, `ExportError`: an answer changed.
     """
     net, config = load_network(folder)
-    model = to_onnx(net, metadata_of(config))
+    model = to_onnx(net, metadata_of(config, net.calibration))
     network, test = OnnxNetwork(model), load_mnist("test", config.data_dir)
     difference = check_parity(net, network, test)
     check_batches(network)
@@ -79,20 +81,35 @@ def export_run(folder: str | Path, out: str | Path | None = None, int8: bool = F
     return Exported(path, len(model), len(test), difference, accuracy)
 
 
-def metadata_of(config: Config) -> dict[str, str]:
+def metadata_of(config: Config, calibration: Calibration) -> dict[str, str]:
     """What an exported file says about the network in it."""
-    return {FUSION: config.fusion, "encoder": config.encoder}
+    accepted = {key: f"{getattr(calibration, key).item():.9g}" for key in ACCEPTANCE}
+    return {FUSION: config.fusion, "encoder": config.encoder, **accepted}
+
+
+class Telling(nn.Module):
+    """A network that also tells what is no digit: a third output, `known`, beside its two."""
+
+    def __init__(self, net: TwoInputNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor, number: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-probabilities: digit `[B, 10]`, sum `[B, 19]`, and that there is a digit, `[B]`."""
+        heads = self.net.heads(image, number)
+        return *self.net.outputs(heads, number), self.net.known(heads)
 
 
 def to_onnx(net: Network, metadata: Mapping[str, str]) -> bytes:
     """The network as the bytes of an ONNX file: names and shapes of `inference`, any batch size."""
-    net = net.eval()
+    tells = isinstance(net, TwoInputNet) and net.config.outliers > 0
+    whole: nn.Module = Telling(net) if tells else net  # type: ignore[arg-type]
     batch = torch.export.Dim("batch")
     example = (torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.int64))
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
-            net, example, dynamo=True, external_data=False, verbose=False, input_names=list(INPUTS),
-            output_names=list(OUTPUTS), dynamic_shapes=({0: batch}, {0: batch}),
+            whole.eval(), example, dynamo=True, external_data=False, verbose=False, input_names=list(INPUTS),
+            output_names=[*OUTPUTS, *([KNOWN] if tells else [])], dynamic_shapes=({0: batch}, {0: batch}),
         )  # fmt: skip
     assert program is not None
     model = program.model_proto

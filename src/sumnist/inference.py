@@ -1,7 +1,9 @@
 """A network on ONNX Runtime: what a reader answers with, no torch needed.
 
 The file says itself what it is: inputs `image` float32 `[batch, 1, 28, 28]` in [0, 1] and `number` int64 `[batch]`,
-outputs `digit` `[batch, 10]` and `sum` `[batch, 19]`, log-probabilities; its metadata name the fusion.
+outputs `digit` `[batch, 10]` and `sum` `[batch, 19]`, log-probabilities; of a network trained with outliers also
+`known` `[batch]`, the log-probability that there is a digit at all. Its metadata name the fusion and, of a calibrated
+network, from which probabilities on an answer is accepted.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -17,11 +19,15 @@ from numpy.typing import NDArray
 
 from sumnist.errors import RunError
 
-__all__ = ["INPUTS", "OUTPUTS", "OnnxNetwork", "sealed"]
+__all__ = ["ACCEPTANCE", "INPUTS", "KNOWN", "OUTPUTS", "Answer", "OnnxNetwork", "sealed"]
 
 INPUTS = {"image": ["tensor(float)", 1, 28, 28], "number": ["tensor(int64)"]}
 """Type and shape, the batch left out."""
 OUTPUTS = {"digit": ["tensor(float)", 10], "sum": ["tensor(float)", 19]}
+KNOWN = "known"
+"""The output that only networks have that were trained with outliers; a number for each image."""
+ACCEPTANCE = ("least_known", "least_confidence")
+"""Keys of the metadata: the probabilities, of a digit and of the most probable one, from which on it is accepted."""
 FUSION = "fusion"
 """The key of the metadata whose value is the name of the fusion."""
 SEAL = re.compile(rb"sha256\x12\x40([0-9a-f]{64})")
@@ -29,6 +35,15 @@ SEAL = re.compile(rb"sha256\x12\x40([0-9a-f]{64})")
 NO_SEAL = b"0" * 64
 FATAL = 4
 """ONNX Runtime's log level: it raises errors anyway, and would print them too."""
+
+
+class Answer(NamedTuple):
+    """Log-probabilities of `B` images: `digit` `[B, 10]`; `sum` `[B, 19]`, None unless it was asked for; `known` `[B]`,
+    that there is a digit, None of a network that cannot tell."""
+
+    digit: NDArray[np.float32]
+    sum: NDArray[np.float32] | None
+    known: NDArray[np.float32] | None
 
 
 class OnnxNetwork:
@@ -60,7 +75,10 @@ class OnnxNetwork:
                 f"{name}: not a whole ONNX file ({first_line(error)}): export the run again with `sumnist export`"
             ) from error
         found = described(self.session.get_inputs()), described(self.session.get_outputs())
-        if found != (INPUTS, OUTPUTS) or FUSION not in metadata:
+        self.knows = KNOWN in found[1]
+        """Whether it tells what is no digit."""
+        expected = OUTPUTS | {KNOWN: ["tensor(float)"]} if self.knows else OUTPUTS
+        if found != (INPUTS, expected) or FUSION not in metadata:
             raise RunError(
                 f"{name}: an ONNX file of another network: inputs {', '.join(found[0])}, outputs "
                 f"{', '.join(found[1])}, expected one that `sumnist export` wrote: export the run again"
@@ -68,6 +86,7 @@ class OnnxNetwork:
         self.fusion = metadata[FUSION]
         self.exact = self.fusion == "exact"
         """Whether the sum is computed from the digit instead of having been learned."""
+        self.least_known, self.least_confidence = (share_in(metadata, key) for key in ACCEPTANCE)
 
     def __call__(
         self, images: NDArray[np.float32], numbers: NDArray[np.int64]
@@ -80,6 +99,13 @@ class OnnxNetwork:
         """The digit alone, `[B, 10]`, where it does not depend on the number (exact fusion)."""
         (digit,) = self.run(["digit"], images, np.zeros(len(images), np.int64))
         return digit
+
+    def answer(self, images: NDArray[np.float32], numbers: NDArray[np.int64] | None = None) -> Answer:
+        """All there is to say of images `[B, 1, 28, 28]`; of their sums only with `numbers`, 0..9 `[B]`."""
+        names = ["digit", *(["sum"] if numbers is not None else []), *([KNOWN] if self.knows else [])]
+        numbers = np.zeros(len(images), np.int64) if numbers is None else numbers
+        found = dict(zip(names, self.run(names, images, numbers), strict=True))
+        return Answer(found["digit"], found.get("sum"), found.get(KNOWN))
 
     def run(
         self, outputs: list[str], images: NDArray[np.float32], numbers: NDArray[np.int64]
@@ -103,6 +129,11 @@ def is_sealed(content: bytes) -> bool:
 def described(values: list[Any]) -> dict[str, list[Any]]:
     """Inputs or outputs of a session by name: type, and shape without the batch."""
     return {value.name: [value.type, *value.shape[1:]] for value in values}
+
+
+def share_in(metadata: dict[str, str], key: str) -> float:
+    """The value of `key`, 0 if there is none."""
+    return float(metadata.get(key, 0))
 
 
 def first_line(error: Exception) -> str:

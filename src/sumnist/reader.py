@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from sumnist.errors import MissingExtraError, NumberError, RunError, SumnistError
 from sumnist.files import ONNX, PRETRAINED
 from sumnist.images import Picture, Problem, Seen, see, see_each
-from sumnist.inference import OnnxNetwork
+from sumnist.inference import Answer, OnnxNetwork
 
-__all__ = ["REASONS", "Reader", "Reading", "check_number", "load", "model_file"]
+__all__ = ["NOT_A_DIGIT", "REASONS", "UNSURE", "Reader", "Reading", "check_number", "load", "model_file"]
 
 DIGITS = 10
 NUMBERS = 10
@@ -37,6 +37,9 @@ REASONS: dict[Problem, str] = {
     "faint": "too little contrast",
 }
 """What a reading says of each problem of a picture."""
+NOT_A_DIGIT = "not a digit"
+UNSURE = "unsure"
+"""What it says where the picture is fine, and the network is not sure enough that it shows a digit, or of which."""
 
 Number = SupportsIndex
 PENDING = SumnistError("not read yet")
@@ -49,7 +52,9 @@ class Reading:
     `digit`, `sum`: the most probable ones. `digit_probabilities`: of the digits 0..9. `sums`: the possible sums,
     number..number+9 where the sum is computed and 0..18 where it was learned; `sum_probabilities`: of each of them.
     `confidence`: the probability of `digit`. `accepted`: whether the answer stands; if not, `reason` says why, and the
-    rest is what the network made of the picture all the same: of a blank one, that all digits are as probable.
+    rest is what the network made of the picture all the same: of a blank one, that all digits are as probable. `known`:
+    the probability that the picture shows a digit at all, None if the network was not trained to tell; all the other
+    probabilities are those if it does.
     `image`: what the network saw, float32 `[28, 28]` in [0, 1].
     """
 
@@ -62,6 +67,7 @@ class Reading:
     sum_probabilities: tuple[float, ...]
     accepted: bool = True
     reason: str | None = None
+    known: float | None = None
     image: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -149,33 +155,35 @@ class Reader:
     def _read_batch(self, pictures: Sequence[Seen], numbers: Sequence[int]) -> list[Reading]:
         """Readings of what was seen on pictures, with as many checked numbers."""
         readings = self._answers(np.stack([seen.image for seen in pictures])[:, None], numbers)
-        return [judged(reading, seen) for reading, seen in zip(readings, pictures, strict=True)]
+        return [self._judged(reading, seen) for reading, seen in zip(readings, pictures, strict=True)]
 
     def _answers(self, images: NDArray[np.float32], numbers: Sequence[int]) -> list[Reading]:
         """What the network says of images `[B, 1, 28, 28]` with as many checked numbers."""
-        if self.exact:  # the network need not know the number, which may be one that it does not take
-            digits = np.exp(self._network.digits(images).astype(np.float64))  # [B, 10]
-            return [
-                reading_of(digit, digit, range(number, number + DIGITS), number)
-                for digit, number in zip(digits, numbers, strict=True)
-            ]
-        digit_logs, sum_logs = self._network(images, np.array(numbers, np.int64))
-        digits, sums = np.exp(digit_logs.astype(np.float64)), np.exp(sum_logs.astype(np.float64))  # [B, 10], [B, 19]
+        # Under the exact fusion the network need not know the number, which may be one that it does not take.
+        answer = self._network.answer(images, None if self.exact else np.array(numbers, np.int64))
+        digits = np.exp(answer.digit.astype(np.float64))  # [B, 10]
+        sums = digits if answer.sum is None else np.exp(answer.sum.astype(np.float64))  # [B, 10] or [B, 19]
+        known = [None] * len(images) if answer.known is None else np.exp(answer.known.astype(np.float64)).tolist()
         return [
-            reading_of(digit, total, range(SUMS), number)
-            for digit, total, number in zip(digits, sums, numbers, strict=True)
+            reading_of(digit, total, range(number, number + DIGITS) if self.exact else range(SUMS), number, there)
+            for digit, total, number, there in zip(digits, sums, numbers, known, strict=True)
         ]
 
-
-def judged(reading: Reading, seen: Seen) -> Reading:
-    """The reading of the image in `seen`, not accepted if there is a problem with its picture."""
-    if seen.problem is None:
-        return replace(reading, image=seen.image)
-    if seen.problem == "blank":
-        even = np.full(DIGITS, 1 / DIGITS)
-        total = np.array([1 / DIGITS if 0 <= s - reading.number < DIGITS else 0.0 for s in reading.sums])
-        reading = reading_of(even, total, reading.sums, reading.number)
-    return replace(reading, accepted=False, reason=REASONS[seen.problem], image=seen.image)
+    def _judged(self, reading: Reading, seen: Seen) -> Reading:
+        """The reading of the image in `seen`, accepted or not: for a problem with its picture, because there is hardly
+        a digit on it, or because the network is not sure which."""
+        if seen.problem == "blank":
+            even = np.full(DIGITS, 1 / DIGITS)
+            total = np.array([1 / DIGITS if 0 <= s - reading.number < DIGITS else 0.0 for s in reading.sums])
+            known = None if reading.known is None else 0.0
+            reading = reading_of(even, total, reading.sums, reading.number, known)
+        if seen.problem is not None:
+            reason: str | None = REASONS[seen.problem]
+        elif reading.known is not None and reading.known < self._network.least_known:
+            reason = NOT_A_DIGIT
+        else:
+            reason = UNSURE if reading.confidence < self._network.least_confidence else None
+        return replace(reading, accepted=reason is None, reason=reason, image=seen.image)
 
 
 def load(model: str | Path = PRETRAINED, threads: int = 1) -> Reader:
@@ -199,25 +207,26 @@ class TorchNetwork:
         except ModuleNotFoundError as error:
             raise MissingExtraError(error.name or "torch", "train", f"{folder} has no {ONNX}; reading it") from error
         self.net, config = load_network(folder)
-        self.exact = config.fusion == "exact"
+        self.exact, self.knows = config.fusion == "exact", config.outliers > 0
+        self.least_known = self.net.calibration.least_known.item()
+        self.least_confidence = self.net.calibration.least_confidence.item()
 
-    def __call__(
-        self, images: NDArray[np.float32], numbers: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Images `[B, 1, 28, 28]`, numbers 0..9 `[B]` → log-probabilities of digit `[B, 10]` and sum `[B, 19]`."""
+    def answer(self, images: NDArray[np.float32], numbers: NDArray[np.int64] | None = None) -> Answer:
+        """All there is to say of images `[B, 1, 28, 28]`; of their sums only with `numbers`, 0..9 `[B]`."""
         import torch
 
+        number = torch.zeros(len(images), dtype=torch.int64) if numbers is None else torch.from_numpy(numbers)
         with torch.inference_mode():
-            digit, total = self.net(torch.from_numpy(images), torch.from_numpy(numbers))
-        return digit.numpy(), total.numpy()
-
-    def digits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The digit alone, `[B, 10]`, where it does not depend on the number (exact fusion)."""
-        return self(images, np.zeros(len(images), np.int64))[0]
+            heads = self.net.heads(torch.from_numpy(images), number)
+            digit, total = self.net.outputs(heads, number)
+            known = self.net.known(heads)
+        return Answer(digit.numpy(), None if numbers is None else total.numpy(), known.numpy() if self.knows else None)
 
 
-def reading_of(digit: NDArray[np.float64], total: NDArray[np.float64], sums: range, number: int) -> Reading:
-    """The reading with the probabilities `digit` `[10]` and `total`, one for each of `sums`."""
+def reading_of(
+    digit: NDArray[np.float64], total: NDArray[np.float64], sums: range, number: int, known: float | None = None
+) -> Reading:
+    """The reading with the probabilities `digit` `[10]`, `total`, one for each of `sums`, and `known`."""
     best = int(digit.argmax())
     return Reading(
         digit=best,
@@ -227,6 +236,7 @@ def reading_of(digit: NDArray[np.float64], total: NDArray[np.float64], sums: ran
         digit_probabilities=tuple(digit.tolist()),
         sums=sums,
         sum_probabilities=tuple(total.tolist()),
+        known=known,
     )
 
 

@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from sumnist.config import Config
 from sumnist.data.augment import augmentation
-from sumnist.data.draws import epoch_seed, hold_out
+from sumnist.data.draws import epoch_seed, folds, hold_out
 from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.data.outliers import Outliers
 from sumnist.data.pairs import PairBatches, Pairs
+from sumnist.data.shapes import NO_DIGIT
 from sumnist.devices import Team, choose_bf16, choose_device, keep_freed_memory, team
 from sumnist.errors import TrainingError
 from sumnist.evaluation import answer_grid
@@ -73,7 +76,7 @@ def train_together(
     bf16 = choose_bf16(config.precision, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     torch.set_num_threads(config.threads or torch.get_num_threads())
-    training, held = split(load_mnist("train", config.data_dir), config.validation)
+    training, held = split(load_mnist("train", config.data_dir), config)
 
     keep_freed_memory()
     torch.manual_seed(config.seed)
@@ -91,6 +94,7 @@ def train_together(
         training, config.batch_size, config.seed, device, config.largest_number,
         augmentation(config.augment, config.augment_strength), config.numbers_per_image,
         share=(processes.rank, processes.size),
+        outliers=Outliers(config.outliers, config.seed, device) if config.outliers else None,
     )  # fmt: skip
     steps, epoch, step, finished = config.epochs * len(batches), begun.epochs, begun.steps, False
     try:
@@ -99,7 +103,8 @@ def train_together(
             torch.manual_seed(epoch_seed(config.seed, epoch, processes.rank))  # for dropout
             tally = Tally(processes.size)
             title = f"epoch {epoch + 1}/{config.epochs}"
-            bar = tqdm(batches.epoch(epoch), title, len(batches), disable=None if progress else True)
+            intensity = learning_rate(epoch / config.epochs, config) / config.lr  # the last epochs: clean images
+            bar = tqdm(batches.epoch(epoch, intensity), title, len(batches), disable=None if progress else True)
             for pairs in bar:
                 rate = learning_rate(step / steps, config)
                 set_learning_rate(optimizer, rate)
@@ -221,24 +226,23 @@ class Tally:
 
     def __init__(self, processes: int = 1) -> None:
         self.processes, self.began = processes, time.perf_counter()
-        self.totals: Tensor | None = None  # [5]: losses total, digit, sum and right digits, sums, each times the count
-        self.count = self.images = 0
+        self.totals: Tensor | None = None  # [6]: losses total, digit, sum and right digits, sums, times the count; it
+        self.images = 0
 
     @torch.no_grad()
     def add(self, net: TwoInputNet, heads: Heads, losses: Losses, pairs: Pairs) -> None:
-        count = len(pairs.digit)
+        count = (pairs.digit != NO_DIGIT).sum()
         outputs = net.outputs(heads, pairs.number)
         right_digits = (outputs.digit.argmax(1) == pairs.digit).sum()
         right_sums = (outputs.sum.argmax(1) == pairs.sum).sum()
-        batch = torch.stack([*(loss.detach().float() * count for loss in losses), right_digits, right_sums])
+        batch = torch.stack([*(loss.detach().float() * count for loss in losses), right_digits, right_sums, count])
         self.totals = batch if self.totals is None else self.totals + batch
-        self.count += count
         self.images += len(pairs.image)
 
     def figures(self) -> dict[str, float]:
         """The means so far, by the names of `metrics.jsonl`."""
         assert self.totals is not None
-        total, digit, both, digits, sums = (self.totals / self.count).tolist()
+        total, digit, both, digits, sums, _ = (self.totals / self.totals[-1]).tolist()
         rate = self.processes * self.images / (time.perf_counter() - self.began)
         return {"loss": total, "digit_loss": digit, "sum_loss": both, "train_digit": digits, "train_sum": sums,
                 "images_per_second": rate}  # fmt: skip
@@ -271,9 +275,13 @@ def validation_figures(net: TwoInputNet, held: DigitSet) -> dict[str, float]:
     }
 
 
-def split(digits: DigitSet, count: int) -> tuple[DigitSet, DigitSet | None]:
-    """The set without and with `count` held-out images; the same ones for every training seed."""
-    if count == 0:
+def split(digits: DigitSet, config: Config) -> tuple[DigitSet, DigitSet | None]:
+    """The set without, and of, the images that are held out; the same ones for every training seed."""
+    if config.fold:
+        held = folds(digits.digits)[config.fold - 1]
+        rest = np.setdiff1d(np.arange(len(digits)), held)
+    elif config.validation:
+        rest, held = hold_out(digits.digits, config.validation)
+    else:
         return digits, None
-    rest, held = hold_out(digits.digits, count)
     return tuple(DigitSet(digits.images[i], digits.digits[i], digits.name) for i in (rest, held))  # type: ignore[return-value]

@@ -2,7 +2,7 @@
 
 Affine: rotation, scale, shear and shift. Elastic: the affine map plus a smooth random displacement (Simard, Steinkraus
 and Platt, 2003), here noise on a coarse mesh, interpolated. Handwriting: elastic, and strokes of another width, because
-other people hold other pens.
+other people hold other pens. Robust: handwriting, and `data/disturb`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sumnist.config import Augmentation
+from sumnist.data.disturb import disturbed
 
 __all__ = ["Augment", "augmentation"]
 
@@ -33,7 +34,11 @@ STROKE = 0.4
 MOST_STROKE = 0.8
 
 
-def augmentation(kind: Augmentation, strength: float = 1.0) -> Callable[[Tensor, torch.Generator], Tensor] | None:
+Change = Callable[[Tensor, torch.Generator, float], Tensor]
+"""Images `[B, 1, 28, 28]`, what they are drawn from, and an intensity from 0 to 1 → as many images."""
+
+
+def augmentation(kind: Augmentation, strength: float = 1.0) -> Change | None:
     """The function that `PairBatches` applies for `kind`, or None for "none"."""
     if kind == "none":
         return None
@@ -47,7 +52,7 @@ class Shift:
     def __init__(self, strength: float = 1.0) -> None:
         self.most = round(MOST_SHIFT * strength)
 
-    def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, image: Tensor, generator: torch.Generator, intensity: float = 1.0) -> Tensor:
         """Each image moved its own way, drawn from `generator`."""
         count, side, device = len(image), image.shape[-1], image.device
         moved = torch.randint(0, 2 * self.most + 1, (2, count, 1), generator=generator, device=device)
@@ -64,10 +69,11 @@ class Augment:
     """
 
     def __init__(self, kind: Augmentation, strength: float = 1.0) -> None:
-        self.elastic, self.strokes, self.strength = kind in ("elastic", "handwriting"), kind == "handwriting", strength
+        self.elastic, self.strokes = kind in ("elastic", "handwriting", "robust"), kind in ("handwriting", "robust")
+        self.disturbs, self.strength = kind == "robust", strength
 
-    def __call__(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """Each image mapped its own way, drawn from `generator`."""
+    def __call__(self, image: Tensor, generator: torch.Generator, intensity: float = 1.0) -> Tensor:
+        """Each image mapped its own way, drawn from `generator`; `intensity`: of what "robust" adds to that."""
         count, device = len(image), image.device
         grid = functional.affine_grid(self.maps(count, generator, device), list(image.shape), align_corners=False)
         if self.elastic:
@@ -78,7 +84,7 @@ class Augment:
         if self.strokes:
             width = torch.randn(count, 1, 1, 1, generator=generator, device=device).mul_(STROKE * self.strength)
             image = with_strokes(image, width.clamp_(-MOST_STROKE, MOST_STROKE))
-        return image
+        return disturbed(image, generator, self.strength * intensity) if self.disturbs else image
 
     def maps(self, count: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """`count` random affine maps from output to input coordinates, `[B, 2, 3]`."""

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from sumnist.data.draws import NUMBERS, draw_numbers, epoch_seed
 from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.data.shapes import NO_DIGIT
 from sumnist.errors import ConfigError
 
 __all__ = ["PairBatches", "PairDataset", "Pairs", "as_image"]
@@ -72,10 +73,12 @@ class PairBatches:
     """The training pairs in shuffled batches, made on `device` with nothing per sample in Python.
 
     Images stay there as uint8. Order, numbers and augmentation are functions of (seed, epoch) alone; `augment` takes
-    images `[B, 1, 28, 28]` and a generator. The numbers are those that `PairDataset` gives for the same indices; with
-    `numbers_per_image` K above 1 each is followed by the next K − 1, and number, digit and sum are `[B · K]`.
+    images `[B, 1, 28, 28]`, a generator and an intensity. The numbers are those that `PairDataset` gives for the same
+    indices; with `numbers_per_image` K above 1 each is followed by the next K − 1, and number, digit and sum are
+    `[B · K]`.
     `share` (rank, size): of every batch, only this one of so many parts. `draw`: epoch → the numbers of all images,
-    int64 `[N]`, instead.
+    int64 `[N]`, instead. `outliers` gives images to be added to a batch, and their digits, `NO_DIGIT` for those that
+    show none; the sum of such a pair is `NO_DIGIT` too.
     """
 
     def __init__(
@@ -85,24 +88,25 @@ class PairBatches:
         seed: int,
         device: torch.device,
         largest_number: int = NUMBERS - 1,
-        augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+        augment: Callable[[Tensor, torch.Generator, float], Tensor] | None = None,
         numbers_per_image: int = 1,
         share: tuple[int, int] = (0, 1),
         draw: Callable[[int], NDArray[np.int64]] | None = None,
+        outliers: Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         self.images = torch.tensor(digits.images, device=device)
         self.digits = torch.tensor(digits.digits, device=device)
         self.batch_size, self.seed, self.device = batch_size, seed, device
         self.largest_number, self.augment, self.numbers_per_image = largest_number, augment, numbers_per_image
-        self.rank, self.size = share
+        self.rank, self.size, self.outliers = *share, outliers
         self.draw = draw or (lambda epoch: draw_numbers(seed, epoch, np.arange(len(digits)), largest_number))
 
     def __len__(self) -> int:
         """Batches per epoch, all of one size or of two that differ by one."""
         return (len(self.images) + self.batch_size - 1) // self.batch_size
 
-    def epoch(self, epoch: int) -> Iterator[Pairs]:
-        """The batches of one epoch."""
+    def epoch(self, epoch: int, intensity: float = 1.0) -> Iterator[Pairs]:
+        """The batches of one epoch, augmented with `intensity`, 0 to 1."""
         count = len(self.images)
         generator = torch.Generator(self.device).manual_seed(epoch_seed(self.seed, epoch))
         order = torch.randperm(count, generator=generator, device=self.device)
@@ -111,10 +115,14 @@ class PairBatches:
         numbers = torch.from_numpy(self.draw(epoch)).to(self.device)
         for batch in order.tensor_split(len(self)):
             index = batch[self.rank :: self.size]
-            image = as_image(self.images[index])  # [B, 1, 28, 28]
+            image, digit, number = as_image(self.images[index]), self.digits[index], numbers[index]
+            if self.outliers is not None:
+                others, theirs = self.outliers(image, digit, generator)
+                image, digit = torch.cat([image, others]), torch.cat([digit, theirs])
+                number = torch.cat([number, number[: len(others)]])
             if self.augment is not None:
-                image = self.augment(image, generator)
-            following = numbers[index, None] + torch.arange(self.numbers_per_image, device=self.device)
+                image = self.augment(image, generator, intensity)
+            following = number[:, None] + torch.arange(self.numbers_per_image, device=self.device)
             number = following.flatten() % (self.largest_number + 1)
-            digit = self.digits[index].repeat_interleave(self.numbers_per_image)
-            yield Pairs(image, number, digit, digit + number)
+            digit = digit.repeat_interleave(self.numbers_per_image)
+            yield Pairs(image, number, digit, torch.where(digit == NO_DIGIT, NO_DIGIT, digit + number))

@@ -1,4 +1,4 @@
-"""The joint loss: a weighted mean of the digit's and the sum's, both on raw heads."""
+"""The joint loss: a weighted mean of the digit's and the sum's, both on raw heads, and what outliers teach."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from sumnist.config import Config
+from sumnist.data.shapes import NO_DIGIT
 from sumnist.model.fusion import Heads, sum_bits
 
 __all__ = ["Losses", "joint_loss"]
 
 
+KNOWN_WEIGHT = 0.5
+"""Weight of telling digits from outliers, beside the joint loss."""
+
+
 class Losses(NamedTuple):
-    """Scalars, in nats: `total` is what training minimises, the weighted mean of `digit` and `sum`."""
+    """Scalars, in nats: `total` is what training minimises, the weighted mean of `digit` and `sum`, plus the loss of
+    telling digits from outliers."""
 
     total: Tensor
     digit: Tensor
@@ -26,17 +32,26 @@ def joint_loss(heads: Heads, digit: Tensor, total: Tensor, config: Config, smoot
 
     Digit: cross-entropy on logits. Sum: cross-entropy over 0..18 where the heads hold 19 logits; mean binary
     cross-entropy of five bits where they hold five; and where the sum is computed from the digit, the digit's own loss:
-    −log P(sum) is −log P(digit) there, so it is computed once.
+    −log P(sum) is −log P(digit) there, so it is computed once. Pairs labelled `NO_DIGIT` count in neither: with
+    outliers in training, the logsumexp of the digit's logits is the logit of there being a digit (the negative of the
+    energy of Liu, Wang, Owens and Li, 2020), and has its own binary cross-entropy.
     """
     scores = heads.digit.float()  # [B, 10]
     if config.digit_loss == "softmax-then-cross-entropy":
         scores = scores.softmax(1)  # the mistake: cross_entropy takes a second softmax of these
-    digit_loss = functional.cross_entropy(scores, digit, label_smoothing=smoothing)
-    if heads.sum is None:
-        return Losses(digit_loss, digit_loss, digit_loss)
-    if config.sum_target == "bits":
-        sum_loss = functional.binary_cross_entropy_with_logits(heads.sum.float(), sum_bits(total))
-    else:
-        sum_loss = functional.cross_entropy(heads.sum.float(), total, label_smoothing=smoothing)
-    weight = config.digit_weight + config.sum_weight
-    return Losses((config.digit_weight * digit_loss + config.sum_weight * sum_loss) / weight, digit_loss, sum_loss)
+    digit_loss = functional.cross_entropy(scores, digit, label_smoothing=smoothing, ignore_index=NO_DIGIT)
+    joint, sum_loss = digit_loss, digit_loss
+    if heads.sum is not None:
+        if config.sum_target == "bits":
+            sums = total != NO_DIGIT
+            sum_loss = functional.binary_cross_entropy_with_logits(heads.sum[sums].float(), sum_bits(total[sums]))
+        else:
+            sum_loss = functional.cross_entropy(
+                heads.sum.float(), total, label_smoothing=smoothing, ignore_index=NO_DIGIT
+            )
+        weight = config.digit_weight + config.sum_weight
+        joint = (config.digit_weight * digit_loss + config.sum_weight * sum_loss) / weight
+    if config.outliers:
+        there = functional.binary_cross_entropy_with_logits(scores.logsumexp(1), (digit != NO_DIGIT).float())
+        joint = joint + KNOWN_WEIGHT * there
+    return Losses(joint, digit_loss, sum_loss)

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sumnist.config import Config, Encoder, Fusion, NumberEncoding, SumTarget
 from sumnist.data.draws import NUMBERS
 from sumnist.errors import ImageError, NumberError
 from sumnist.files import PRETRAINED
+from sumnist.model.calibration import Calibration
 from sumnist.model.encoders import FEATURES, build_encoder
 from sumnist.model.fusion import AnyFusion, Heads, Outputs, build_fusion
 
@@ -73,6 +75,16 @@ class TwoInputNet(Network):
         )  # fmt: skip
         self.encoder = build_encoder(encoder)
         self.fusion = build_fusion(fusion, FEATURES[encoder], number_encoding, sum_target, smoothing)
+        self.calibration = Calibration()
+
+    def outputs(self, heads: Heads, number: Tensor) -> Outputs:
+        """Log-probabilities from heads; the digit's are calibrated."""
+        return super().outputs(Heads(self.calibration(heads.digit.float()), heads.sum), number)
+
+    def known(self, heads: Heads) -> Tensor:
+        """The log-probability that the image shows a digit at all, `[B]`; it means something if the network was trained
+        with outliers."""
+        return functional.logsigmoid(heads.digit.float().logsumexp(1))
 
     @classmethod
     def from_config(cls, config: Config) -> TwoInputNet:

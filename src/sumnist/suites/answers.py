@@ -12,19 +12,23 @@ from sumnist.errors import SumnistError
 from sumnist.images import Picture
 from sumnist.reader import REASONS, Reader, Reading
 
-__all__ = ["Answers", "Score", "answers_of", "area_under_roc", "confidence", "network_digits"]
+__all__ = ["Answers", "Score", "answers_of", "area_under_roc", "network_digits", "surety"]
 
 Score = Callable[[Reading], float]
 """How sure a reading is that the picture is a digit; the larger the surer."""
 NO_READING = -1
 BLANK = REASONS["blank"]
 SEVERAL = REASONS["several"]
+PICTURE_REASONS = frozenset(REASONS.values())
 BATCH = 500
 
 
-def confidence(reading: Reading) -> float:
-    """The probability of the digit, the score that every reading has."""
-    return reading.confidence
+def surety(reading: Reading) -> float:
+    """How sure a reading is that there is a digit: below 0 if it was refused for its picture; else the probability that
+    there is one or, of a network that cannot tell, the probability of the most probable one."""
+    if reading.reason in PICTURE_REASONS:
+        return -1.0
+    return reading.confidence if reading.known is None else reading.known
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Answers:
     reasons: tuple[str, ...]
 
 
-def answers_of(reader: Reader, pictures: Sequence[Picture], score: Score = confidence) -> Answers:
+def answers_of(reader: Reader, pictures: Sequence[Picture], score: Score = surety) -> Answers:
     """What `reader` says of each picture; a picture that it cannot read is not accepted, and nothing else happens."""
     found = reader.read_each(pictures, [0] * len(pictures))
     reasons = tuple(str(one) if isinstance(one, SumnistError) else one.reason or "" for one in found)
@@ -66,9 +70,7 @@ def network_digits(reader: Reader, images: NDArray[np.uint8]) -> NDArray[np.int6
     digits = []
     for start in range(0, len(images), BATCH):
         batch = (images[start : start + BATCH, None] / 255).astype(np.float32)
-        numbers = np.zeros(len(batch), np.int64)
-        logs = network.digits(batch) if reader.exact else network(batch, numbers)[0]
-        digits.append(logs.argmax(1))
+        digits.append(network.answer(batch).digit.argmax(1))
     return np.concatenate(digits)
 
 

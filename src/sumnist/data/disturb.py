@@ -1,0 +1,116 @@
+"""What happens to an image on its way from the pen to the network: coarse pixels, light, blur, noise, things in front.
+
+Each of these happens to a share of the images of a batch, so most images meet one or two and many none. None of them
+is one of the corruptions by which robustness is measured (`suites/corruptions`), though some are relatives.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["disturbed"]
+
+SIDE = 28
+COARSE = (9, 11, 14, 18, 22)
+"""Pixels a side to which an image is reduced: 11 leave 8 for the digit's box, 22 leave 16."""
+COARSE_SHARE = 0.12
+LIGHT_SHARE = BLUR_SHARE = NOISE_SHARE = COVER_SHARE = EDGE_SHARE = 0.08
+DARKEST = 0.5
+"""The brightest ink is made at most this much darker."""
+SLOPE = 0.5
+"""The light on the ground rises at most to this, from one side to the other."""
+NOISE = 0.25
+"""Standard deviation of the noise, at most."""
+COVER = 3, 9
+"""Pixels of a side of what covers a part of the image: from, to but not including."""
+STEEP = 6.0
+"""How many times steeper an edge from ground to ink is made, at most."""
+
+
+def disturbed(image: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
+    """Images `[B, 1, 28, 28]` in [0, 1] → as many, some of them coarse, dim, blurred, noisy, covered in part or sharp.
+
+    `strength` multiplies the shares of the images to which each happens.
+    """
+    draw = Draw(len(image), generator, image.device, strength)
+    image = coarse(image, draw)
+    image = blurred(image, draw)
+    image = sharpened(image, draw)
+    image = lit(image, draw)
+    image = covered(image, draw)
+    return noisy(image, draw).clamp_(0, 1)
+
+
+class Draw:
+    """Random values for `count` images."""
+
+    def __init__(self, count: int, generator: torch.Generator, device: torch.device, strength: float) -> None:
+        self.count, self.generator, self.device, self.strength = count, generator, device, strength
+
+    def uniform(self) -> Tensor:
+        """`[B, 1, 1, 1]` in [0, 1)."""
+        return torch.rand(self.count, 1, 1, 1, generator=self.generator, device=self.device)
+
+    def chosen(self, share: float) -> Tensor:
+        """Which images, `[B, 1, 1, 1]`: 1 for the `share` to which something happens, 0 for the others."""
+        return (self.uniform() < share * self.strength).float()
+
+
+def coarse(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images by way of fewer pixels, as a small picture that is enlarged."""
+    order = torch.randperm(draw.count, generator=draw.generator, device=draw.device)
+    each = round(COARSE_SHARE * draw.strength * draw.count / len(COARSE))
+    result = image.clone()
+    for i, side in enumerate(COARSE):
+        some = order[i * each : (i + 1) * each]
+        if len(some):
+            small = functional.interpolate(image[some], size=(side, side), mode="area")
+            result[some] = functional.interpolate(small, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+    return result
+
+
+def blurred(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images less sharp: part of the way to the mean over 3×3 pixels, or over twice that."""
+    amount = draw.chosen(BLUR_SHARE) * draw.uniform() * 2
+    once = functional.avg_pool2d(image, 3, stride=1, padding=1)
+    twice = functional.avg_pool2d(once, 3, stride=1, padding=1)
+    return image.lerp(once, amount.clamp_max(1)).lerp(twice, (amount - 1).clamp_min(0))
+
+
+def sharpened(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images with harder edges, up to ink or none, and the strokes wider or narrower for it."""
+    steep = 1 + draw.chosen(EDGE_SHARE) * draw.uniform() * (STEEP - 1)
+    middle = 0.3 + 0.4 * draw.uniform()
+    return torch.where(steep > 1, ((image - middle) * steep + 0.5).clamp(0, 1), image)
+
+
+def lit(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images with fainter ink, and a ground that is not dark, nor the same everywhere."""
+    chosen = draw.chosen(LIGHT_SHARE)
+    ink = 1 - chosen * draw.uniform() * DARKEST
+    angle = draw.uniform() * (2 * torch.pi)
+    place = torch.linspace(-1, 1, SIDE, device=image.device)
+    across = angle.cos() * place + angle.sin() * place[:, None]  # [B, 1, 28, 28]
+    ground = chosen * draw.uniform() * SLOPE * (0.5 + across * 0.5 * draw.uniform()).clamp(0, 1)
+    return ground + image * (ink - ground).clamp_min(0.2)
+
+
+def covered(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images with a rectangle that is ground or, more rarely, ink."""
+    chosen = draw.chosen(COVER_SHARE) > 0
+    least, most = COVER
+    place = torch.arange(SIDE, device=image.device)
+    inside = chosen
+    for along in (place, place[:, None]):
+        first, length = 2 + draw.uniform() * 20, least + draw.uniform() * (most - least)
+        inside = inside & (along >= first) & (along < first + length)
+    return torch.where(inside, (draw.uniform() < 0.25).float(), image)
+
+
+def noisy(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images with noise in every pixel."""
+    amount = draw.chosen(NOISE_SHARE) * draw.uniform() * NOISE
+    noise = torch.randn(image.shape, generator=draw.generator, device=draw.device)
+    return image + noise * amount

@@ -1,0 +1,37 @@
+"""What a network says of itself after training: how far to trust its probabilities, and which answers stand."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Calibration"]
+
+
+class Calibration(nn.Module):
+    """Three numbers, saved with the weights; `sumnist.calibration` finds them.
+
+    `temperature`: what the digit's logits are divided by (Guo, Pleiss, Sun and Weinberger, 2017). An answer is accepted
+    if the probability of there being a digit is at least `least_known` and that of the digit `least_confidence`; of a
+    network that was not calibrated, every answer is.
+    """
+
+    temperature: Tensor
+    least_known: Tensor
+    least_confidence: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, value in (("temperature", 1.0), ("least_known", 0.0), ("least_confidence", 0.0)):
+            self.register_buffer(name, torch.tensor(value))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """The digit's logits `[B, 10]`, made as bold as they should be."""
+        return logits / self.temperature
+
+    @torch.no_grad()
+    def set(self, temperature: float = 1.0, least_known: float = 0.0, least_confidence: float = 0.0) -> None:
+        """Replace all three."""
+        self.temperature.fill_(temperature)
+        self.least_known.fill_(least_known)
+        self.least_confidence.fill_(least_confidence)
