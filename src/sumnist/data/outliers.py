@@ -49,9 +49,11 @@ class Outliers:
         """At most `count` images that are no digits, of some of the batch's that are."""
         kinds = (count + 3) // 4
         order = torch.randperm(len(image), generator=generator, device=image.device)
-        mirrored = order[torch.isin(digit[order], torch.tensor(MIRRORED, device=image.device))][:kinds]
-        turned = order[torch.isin(digit[order], torch.tensor(TURNED, device=image.device))][-kinds:]
-        two, other = order[:kinds], order[-kinds:]
+        mirrored, turned = (
+            some[torch.isin(digit[some], torch.tensor(fit, device=image.device))][:kinds]
+            for some, fit in ((order, MIRRORED), (order.flip(0), TURNED))
+        )
+        two, other = order[:kinds], order.flip(0)[:kinds]
         return torch.cat([
             image[mirrored].flip(3), image[turned].rot90(1, (2, 3)), quarters(image[other]),
             torch.cat([narrow(image[two]), narrow(image[other])], 3),

@@ -14,7 +14,7 @@ from sumnist.model.fusion import Heads, sum_bits
 __all__ = ["Losses", "joint_loss"]
 
 
-KNOWN_WEIGHT = 0.5
+KNOWN_WEIGHT = 1.0
 """Weight of telling digits from outliers, beside the joint loss."""
 
 

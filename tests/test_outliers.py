@@ -1,0 +1,100 @@
+"""Outliers: how many join a batch, what they show, and what they teach."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sumnist.config import preset
+from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.data.outliers import MADE, Outliers, quarters
+from sumnist.data.pairs import PairBatches, as_image
+from sumnist.data.shapes import NO_DIGIT
+from sumnist.model.fusion import Heads
+from sumnist.model.losses import KNOWN_WEIGHT, joint_loss
+
+TRAIN = load_mnist("train")
+IMAGE, DIGIT = as_image(torch.tensor(TRAIN.images[:200])), torch.tensor(TRAIN.digits[:200])
+
+
+@pytest.fixture(scope="module")
+def outliers() -> Outliers:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sumnist.data.outliers.DRAWN", 500)
+        return Outliers(0.3, 0, torch.device("cpu"))
+
+
+def test_as_many_images_join_as_the_share_says_and_most_show_no_digit(outliers: Outliers) -> None:
+    images, digits = outliers(IMAGE, DIGIT, torch.Generator().manual_seed(0))
+    assert images.shape == (60, 1, 28, 28)
+    assert digits.shape == (60,)
+    assert 0 <= float(images.min()) < float(images.max()) <= 1
+    assert (digits[-round(MADE * 60) :] == NO_DIGIT).all()  # what is made of the batch's own
+    assert 0.5 < float((digits == NO_DIGIT).float().mean()) < 0.95
+
+
+def test_the_same_generator_gives_the_same_outliers(outliers: Outliers) -> None:
+    first, again, other = (outliers(IMAGE, DIGIT, torch.Generator().manual_seed(seed))[0] for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_batch_of_one_image_has_no_outlier_to_spare(outliers: Outliers) -> None:
+    images, digits = outliers(IMAGE[:1], DIGIT[:1], torch.Generator().manual_seed(0))
+    assert (len(images), len(digits)) == (0, 0)
+
+
+def test_quarters_move_round_by_one_place() -> None:
+    image = torch.zeros(1, 1, 28, 28)
+    image[0, 0, :14, :14] = 1  # upper left
+    moved = quarters(image)[0, 0]
+    assert float(moved[:14, 14:].min()) == 1  # upper right
+    assert float(moved.sum()) == 14 * 14
+
+
+@pytest.mark.parametrize("numbers", [1, 10])
+def test_outliers_in_a_batch_have_no_sum_and_leave_the_pairs_as_they_are(outliers: Outliers, numbers: int) -> None:
+    digits = DigitSet(TRAIN.images[:100], TRAIN.digits[:100], "part")
+    given = (digits, 50, 0, torch.device("cpu"))
+    plain = next(PairBatches(*given, numbers_per_image=numbers).epoch(0))
+    more = next(PairBatches(*given, numbers_per_image=numbers, outliers=outliers).epoch(0))
+    assert (len(plain.image), len(more.image)) == (50, 65)
+    assert (len(plain.digit), len(more.digit)) == (50 * numbers, 65 * numbers)
+    for name in ("image", "number", "digit", "sum"):
+        before = getattr(plain, name)
+        assert torch.equal(getattr(more, name)[: len(before)], before)
+    none = more.digit == NO_DIGIT
+    assert none.any()
+    assert (more.sum[none] == NO_DIGIT).all()
+    assert torch.equal(more.sum[~none], (more.digit + more.number)[~none])
+
+
+def test_the_loss_of_outliers_is_the_cross_entropy_of_there_being_a_digit() -> None:
+    config = preset("tiny", outliers=0.5)
+    logits = np.random.default_rng(0).normal(size=(5, 10))
+    digit = np.array([3, NO_DIGIT, 7, NO_DIGIT, 0])
+    losses = joint_loss(Heads(torch.tensor(logits), None), torch.tensor(digit), torch.tensor(digit), config)
+    energy = np.log(np.exp(logits).sum(1))
+    there = 1 / (1 + np.exp(-energy))
+    known = -np.log(np.where(digit == NO_DIGIT, 1 - there, there)).mean()
+    shown = digit != NO_DIGIT
+    logs = logits[shown] - energy[shown, None]
+    right = -logs[np.arange(3), digit[shown]].mean()
+    assert losses.digit.item() == pytest.approx(right, rel=1e-5)
+    assert losses.total.item() == pytest.approx(right + KNOWN_WEIGHT * known, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["tiny", "original"])
+def test_outliers_count_in_no_sum(name: str) -> None:
+    config = preset(name, outliers=0.5, **({"fusion": "concat"} if name == "tiny" else {}))
+    generator = torch.Generator().manual_seed(0)
+    heads = Heads(torch.randn(4, 10, generator=generator), torch.randn(4, 19 if name == "tiny" else 5,
+                                                                       generator=generator))  # fmt: skip
+    digit = torch.tensor([1, 2, NO_DIGIT, NO_DIGIT])
+    total = torch.tensor([4, 9, NO_DIGIT, NO_DIGIT])
+    alone = joint_loss(Heads(heads.digit[:2], heads.sum[:2] if heads.sum is not None else None), digit[:2], total[:2],
+                       config)  # fmt: skip
+    both = joint_loss(heads, digit, total, config)
+    assert both.sum.item() == pytest.approx(alone.sum.item())
+    assert both.digit.item() == pytest.approx(alone.digit.item())
