@@ -76,7 +76,7 @@ def test_an_unknown_preset_suggests_the_nearest_one() -> None:
     with pytest.raises(ConfigError) as caught:
         preset("defualt")
     assert str(caught.value) == (
-        "--preset defualt: expected one of fast, default, tiny, original, original-as-written; did you mean default?"
+        "--preset defualt: expected one of fast, default, best, tiny, original, original-as-written; did you mean default?"
     )
 
 

@@ -6,9 +6,9 @@ import os
 import re
 import subprocess
 import sys
-import types
 import warnings
 import zlib
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFile, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ImageError, MissingExtraError
@@ -298,29 +298,20 @@ def test_a_heic_file_without_its_library_is_an_error_with_the_install_line(monke
     assert isinstance(images_of([data])[0], MissingExtraError)
 
 
-def test_a_heic_file_with_its_library_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    png = encoded(drawing())
-    library = types.ModuleType("pillow_heif")
-
-    class Heic(ImageFile.ImageFile):
-        format = "HEIF"
-
-        def _open(self) -> None:
-            with Image.open(BytesIO(png)) as picture:
-                self._size, self._mode = picture.size, picture.mode
-                self.im = picture.copy().im
-
-        def load(self) -> None:
-            self.tile = []
-
-    def register_heif_opener() -> None:
-        Image.register_open("HEIF", Heic, lambda start: start[4:12] == b"ftypheic")
-
-    monkeypatch.setattr(library, "register_heif_opener", register_heif_opener, raising=False)
-    monkeypatch.setitem(sys.modules, "pillow_heif", library)
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_heic_file_with_its_library_is_read_the_way_up_it_was_taken(
+    monkeypatch: pytest.MonkeyPatch, orientation: int
+) -> None:
     monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
     monkeypatch.setattr(Image, "ID", list(Image.ID))
-    assert close(image_of((24).to_bytes(4, "big") + b"ftypheic" + bytes(200)), image_of(drawing()), 0.001)
+    heif = import_module("pillow_heif")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    held = drawing(mode="RGB").transpose(Image.Transpose.ROTATE_90) if orientation == 6 else drawing(mode="RGB")
+    stream = BytesIO()
+    heif.from_pillow(held).save(stream, quality=95, exif=exif.tobytes())
+    assert stream.getvalue()[4:12] == b"ftypheic"
+    assert close(image_of(stream.getvalue()), image_of(drawing()), 0.02)
 
 
 def test_a_webp_that_takes_much_memory_is_refused() -> None:

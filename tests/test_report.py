@@ -254,3 +254,9 @@ def test_a_set_of_a_single_digit_can_be_evaluated_and_shown() -> None:
     nines = np.flatnonzero(digits.digits == 9)[:3]
     one_digit = DigitSet(digits.images[nines], digits.digits[nines], "nines")
     assert "–" in table(evaluate(answer_grid(TwoInputNet("tiny", "concat"), one_digit), one_digit.name))
+
+
+def test_the_risk_of_the_surest_answers_is_told_where_it_was_measured() -> None:
+    told = replace(made_up(), digit_risk=[(0.98, 0.0001), (0.99, 0.0004), (1.0, 0.003)])
+    assert "Of the 99 % of the digits it is surest of, 0.04 % are wrong." in table(told).splitlines()
+    assert "surest" not in table(replace(told, digit_risk=None))

@@ -103,6 +103,8 @@ def notes(evaluation: Evaluation) -> list[str]:
         lines = [f"{wrong}.", "The sum is learned: adding is what the network was taught, not a rule built in."]
     if e.sum_by_bits is not None:
         lines.append("Sum by bits: each bit set or not on its own, instead of the likeliest of 0 … 18.")
+    if e.risk_at_99 is not None:
+        lines.append(f"Of the 99 % of the digits it is surest of, {percent(e.risk_at_99)} % are wrong.")
     return lines
 
 

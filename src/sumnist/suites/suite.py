@@ -33,8 +33,11 @@ __all__ = [
 
 HELD_OUT = 5_000
 """Training images that stand in for the test images in the development half; as `--validation 5000` holds out."""
-SEEN = ("shear", "scale", "rotate", "translate")
-"""Corruptions of which the package's augmentations are relatives."""
+SEEN = (
+    "shot_noise", "impulse_noise", "glass_blur", "motion_blur", "shear", "scale", "rotate", "brightness", "translate",
+    "fog", "spatter",
+)  # fmt: skip
+"""Corruptions of which `best` meets a relative in training: noise, blur, affine maps, light, a part covered."""
 PHOTOGRAPHS = 1_000
 """Photographs of each set, the first of it."""
 
