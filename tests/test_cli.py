@@ -97,7 +97,8 @@ def test_every_setting_is_a_flag_and_shows_the_presets_value(sumnist: Callable[.
         ),
         (
             ["graph", "--preset=fats"],
-            "--preset fats: expected one of fast, default, best, tiny, original, original-as-written; did you mean fast?",
+            "--preset fats: expected one of fast, default, best, tiny, original, original-as-written; "
+            "did you mean fast?",
         ),
         (["train", "--epochs", "-1"], "--epochs -1: expected a whole number of at least 1"),
         (["train", "--batch-size", "0"], "--batch-size 0: expected a whole number of at least 1"),

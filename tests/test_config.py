@@ -58,7 +58,9 @@ def test_the_original_as_written_keeps_its_mistakes() -> None:
         ({"betas": (0.9, 1.0)}, "--betas 0.9 1.0: expected two numbers from 0 to 1"),
         ({"device": "gpu"}, "--device gpu: expected auto, cpu, cuda, cuda:N or mps"),
         ({"fusion": "exakt"}, "--fusion exakt: expected one of exact, concat, original; did you mean exact?"),
-        ({"augment": "zoom"}, "--augment zoom: expected one of none, shift, affine, elastic, handwriting"),
+        ({"outliers": 1.5}, "--outliers 1.5: expected a share from 0 to 1"),
+        ({"fold": 6}, "--fold 6: expected a whole number from 1 to 5, or 0 for none"),
+        ({"augment": "zoom"}, "--augment zoom: expected one of none, shift, affine, elastic, handwriting, robust"),
         (
             {"fusion": "original"},
             "--encoder default --fusion original: the original's encoder and fusion are one design; "
@@ -76,7 +78,8 @@ def test_an_unknown_preset_suggests_the_nearest_one() -> None:
     with pytest.raises(ConfigError) as caught:
         preset("defualt")
     assert str(caught.value) == (
-        "--preset defualt: expected one of fast, default, best, tiny, original, original-as-written; did you mean default?"
+        "--preset defualt: expected one of fast, default, best, tiny, original, original-as-written; "
+        "did you mean default?"
     )
 
 

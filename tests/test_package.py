@@ -15,10 +15,10 @@ SOURCE = Path(sumnist.__file__).parent
 
 LAYERS = [
     {"errors", "config", "files", "record", "devices"},
-    {"data.mnist", "data.draws", "data.pairs", "data.augment"},
-    {"model.encoders", "model.fusion", "model.network", "model.losses", "model.checkpoint", "run"},
+    {"data.mnist", "data.draws", "data.pairs", "data.augment", "data.shapes", "data.disturb", "data.outliers"},
+    {"model.encoders", "model.fusion", "model.network", "model.losses", "model.checkpoint", "model.calibration", "run"},
     {"pictures", "light", "lines", "marks", "outlines", "ink", "images", "steps"}
-    | {"evaluation", "dataflow", "inference", "suites.archive", "suites.chance", "suites.filters"}
+    | {"evaluation", "calibration", "dataflow", "inference", "suites.archive", "suites.chance", "suites.filters"}
     | {"suites.corruptions", "suites.digits", "suites.photographs", "suites.strangers"},
     {"training", "plots", "reader", "graph", "export"},
     {"report", "demo", "sources", "engines", "score", "suites.answers", "suites.suite"}
