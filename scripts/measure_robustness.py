@@ -1,0 +1,52 @@
+"""Measure the packaged network's reader outside MNIST, and append a row to docs/results/robustness.jsonl.
+
+    python scripts/measure_robustness.py development
+    python scripts/measure_robustness.py reported
+
+Choices are made on the development half. The reported half is looked at once for each network: what has a row already
+is not measured again. The package must be committed, and its commit is in the row. Takes some ten minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+from measure import RESULTS, read_rows
+from sumnist.files import ONNX, PRETRAINED
+from sumnist.reader import Reader
+from sumnist.record import commit, describe_machine, now
+from sumnist.suites.archive import HALVES
+from sumnist.suites.suite import PHOTOGRAPHS, robustness
+
+ROWS = RESULTS.with_name("robustness.jsonl")
+
+
+def main() -> None:
+    """Measure the half that the command line names."""
+    parser = argparse.ArgumentParser(description="Measure the packaged reader on the suites.")
+    parser.add_argument("half", choices=HALVES)
+    parser.add_argument("--rows", type=Path, default=ROWS)
+    given = parser.parse_args()
+    head = commit()
+    if head is None or head.endswith("+changes"):
+        raise SystemExit(f"measure_robustness: the package is at {head}, expected a clean commit: commit src/ first")
+    model = (PRETRAINED / ONNX).read_bytes()
+    digest = hashlib.sha256(model).hexdigest()
+    if any((row["model_sha256"], row["half"]) == (digest, given.half) for row in read_rows(given.rows)):
+        raise SystemExit(f"measure_robustness: this network's {given.half} half is measured already")
+    found = robustness(Reader(model), given.half)
+    machine = {key: value for key, value in describe_machine().items() if key != "commit"}
+    row = {
+        "part": "robustness", "date": now(), "commit": head, "machine": machine, "model": "shipped",
+        "model_sha256": digest, "mnist_images": found.mnist.pictures, "photographs": PHOTOGRAPHS, **found.as_dict(),
+    }  # fmt: skip
+    with given.rows.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(row) + "\n")
+    print(found.table())
+
+
+if __name__ == "__main__":
+    main()
