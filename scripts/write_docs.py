@@ -16,7 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench_tables import PLOTS, TABLES, table
+import bench_tables
+import picture_tables
+from bench_tables import table
 from measure import current, read_rows
 from sumnist.config import PRESETS, preset
 from sumnist.graph import draw
@@ -30,8 +32,9 @@ ROWS = ROOT / "docs/results/runs.jsonl"
 BENCH = ROOT / "docs/results/bench.jsonl"
 SURVIVAL = ROOT / "docs/results/survival.jsonl"
 STUDY = ROOT / "docs/results/study.jsonl"
+PICTURES = [ROOT / f"docs/results/{name}.jsonl" for name in ("robustness", "calibration")]
 PAGES = [ROOT / name for name in ("README.md", "docs/the-task.md", "docs/benchmarks.md", "docs/training.md",
-                                  "docs/scoring.md")]  # fmt: skip
+                                  "docs/scoring.md", "docs/your-own-pictures.md")]  # fmt: skip
 MARK = re.compile(r"(<!-- figure:([\w-]+) -->)(.*?)(<!-- /figure -->)", re.DOTALL)
 
 Rows = list[dict[str, Any]]
@@ -40,6 +43,7 @@ PLAN_TITLES = {
     "fast-exact": "`fast`, exact fusion",
     "fast-concat": "`fast`, concat fusion, 4 epochs",
     "default-exact": "`default`, exact fusion",
+    "best-exact": "`best`, exact fusion",
     "default-concat": "`default`, concat fusion, ten numbers an image",
     "original": "`original`, its learned fusion and bits",
     "original-as-written": "`original-as-written`",
@@ -286,7 +290,8 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     "fast-seconds": lambda rows: seconds(median_seconds(rows, "fast-exact")),
     "fast-concat-sum": mean_of("fast-concat", "sum"),
     "fast-concat-time": lambda rows: training_time(rows, "fast-concat"),
-    **TABLES,
+    **bench_tables.TABLES,
+    **picture_tables.TABLES,
     "survival": survival,
     "score-survival": score_survival,
     "original-epochs": lambda _: str(PRESETS["original"].epochs),
@@ -305,13 +310,15 @@ def pictures(rows: Rows) -> dict[Path, str]:
         "default-concat": preset("default", fusion="concat"),
         "original": preset("original"),
     }
-    drawn = {name: draw(config) for name, config in shown.items()} | {name: plot(rows) for name, plot in PLOTS.items()}
+    plots = bench_tables.PLOTS | picture_tables.PLOTS
+    drawn = {name: draw(config) for name, config in shown.items()} | {name: plot(rows) for name, plot in plots.items()}
     return {ROOT / f"docs/images/{name}.svg": text for name, text in drawn.items()}
 
 
 def all_rows() -> Rows:
     """Every row that a page can quote."""
-    return current(read_rows(ROWS)) + read_rows(BENCH) + read_rows(SURVIVAL) + read_study(STUDY)
+    pictured = [row for path in PICTURES for row in read_rows(path)]
+    return current(read_rows(ROWS)) + read_rows(BENCH) + read_rows(SURVIVAL) + pictured + read_study(STUDY)
 
 
 def study_report(rows: Rows) -> dict[Path, str]:

@@ -198,7 +198,8 @@ class Builder:
         step = self.steps[i]
         sources = list(dict.fromkeys(self.place[j] for j in step.inputs if j in self.place))
         parameters = step.parameters + tuple(p for j in step.inputs for p in self.loose.get(j, ()))
-        word = follower(step)
+        cold = step.part == "outputs" and step.op in ("div", "__truediv__") and self.net.calibration.temperature == 1
+        word = "" if cold else follower(step)  # a temperature of 1 changes nothing, and goes unmentioned
         follows = len(sources) == 1 and (word == "" or (word and sources[0] > 1 and self.users[step.inputs[-1]] == 1))
         if follows:
             self.place[i] = sources[0]
@@ -303,5 +304,7 @@ def computed_box(net: TwoInputNet, output: str) -> Box:
         return Box("Shift by the number", "outputs", (), ["P(sum = s) =", "P(digit = s − number)"], computed=True)
     if isinstance(net.fusion, LearnedFusion) and net.fusion.sum_target == "bits" and output == "sum":
         return Box("Bits → sum", "outputs", (), ["product of its bits,", "normalised over 0..18"], computed=True)
-    back = ["label smoothing", "taken back"] if net.fusion.smoothing else []
-    return Box(f"{output.capitalize()} probabilities", "outputs", (), back, computed=True)
+    details = ["label smoothing", "taken back"] if net.fusion.smoothing else []
+    if output == "digit" and net.calibration.temperature != 1:
+        details = ["calibrated, " + details[0], *details[1:]] if details else ["calibrated"]
+    return Box(f"{output.capitalize()} probabilities", "outputs", (), details, computed=True)
