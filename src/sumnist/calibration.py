@@ -21,9 +21,9 @@ from sumnist.model.network import TwoInputNet
 
 __all__ = ["ACCEPTED", "Calibrated", "calibrate", "digit_logits", "fitted_temperature", "thresholds"]
 
-ACCEPTED = 0.996
+ACCEPTED = 0.995
 """Share of the held-out digits that is to be accepted."""
-UNSURE = 0.0015
+UNSURE = 0.001
 """Share of them that is refused because the network is not sure which digit it is."""
 COLDEST, HOTTEST = 0.25, 4.0
 
