@@ -8,12 +8,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from sumnist.data.mnist import load_mnist
 from sumnist.export import export_run, grid_accuracy
@@ -21,6 +23,7 @@ from sumnist.files import ONNX, PRETRAINED
 from sumnist.inference import OnnxNetwork
 from sumnist.model.network import TwoInputNet
 from sumnist.reader import Reader
+from sumnist.suites.photographs import photograph
 
 ROUNDS = 5
 CALLS = 500
@@ -75,6 +78,35 @@ def latency() -> Iterator[dict[str, Any]]:
                 times.append(time.perf_counter() - began)
             yield {"name": name, "round": turn, "calls": CALLS, "p50": float(np.quantile(times, 0.5)),
                    "p99": float(np.quantile(times, 0.99))}  # fmt: skip
+
+
+def pictures() -> Iterator[dict[str, Any]]:
+    """A picture file in, an answer out, on one thread: from a drawing to what a telephone takes."""
+    ink = load_mnist("train").images[0]
+    drawing = Image.fromarray(255 - np.kron(np.pad(ink, 6), np.ones((7, 7), np.uint8)))
+    taken = Image.open(BytesIO(photograph(ink)))
+    files = {
+        "28×28 array": ink,
+        "PNG of 280×280": encoded(drawing, "PNG"),
+        f"JPEG of {taken.width}×{taken.height}": encoded(taken, "JPEG"),
+        "JPEG of 12 megapixels": encoded(taken.resize((4000, 3000), Image.Resampling.BICUBIC), "JPEG"),
+    }
+    reader = Reader()
+    for turn in range(ROUNDS):
+        for name, picture in files.items():
+            times = []
+            for _ in range(20):
+                began = time.perf_counter()
+                reader.read(picture, 7)
+                times.append(time.perf_counter() - began)
+            yield {"name": name, "round": turn, "p50": float(np.median(times))}
+
+
+def encoded(picture: Image.Image, kind: str) -> bytes:
+    """The picture as a file."""
+    stream = BytesIO()
+    picture.save(stream, kind)
+    return stream.getvalue()
 
 
 def throughput() -> Iterator[dict[str, Any]]:

@@ -24,6 +24,7 @@ RESULTS = Path(__file__).resolve().parent.parent / "docs/results/bench.jsonl"
 
 PARTS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "latency": inference.latency,
+    "pictures": inference.pictures,
     "throughput": inference.throughput,
     "readings": inference.readings,
     "size": inference.size,

@@ -106,6 +106,19 @@ def latency(rows: Rows) -> str:
     return table(["one array in, an answer out", "p50", "p99", "times Reader"], body)
 
 
+def picture_files(rows: Rows) -> str:
+    """One picture file at a time, on one thread."""
+    rows = part(rows, "pictures")
+    if not rows:
+        return NOT_MEASURED
+    body = [[name, milliseconds(median(rows, "p50", name=name))] for name in names(rows)]
+    return table(["one picture in, an answer out", "median"], body)
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{1e3 * seconds:.3g} ms"
+
+
 def throughput(rows: Rows) -> str:
     """Images a second, by batch size, on both threads."""
     rows = part(rows, "throughput")
@@ -210,6 +223,7 @@ TABLES: dict[str, Callable[[Rows], str]] = {
     "bench-processor": processor,
     "bench-goal": goal,
     "bench-latency": latency,
+    "bench-pictures": picture_files,
     "bench-throughput": throughput,
     "bench-readings": readings,
     "bench-size": size,
