@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from sumnist.data.mnist import load_mnist
-from sumnist.lines import without_lines
+from sumnist.lines import along_lines, most_of, reaches_frame, slopes_of, without_lines
 
 TEST = load_mnist("test").images[:20]
 SIDE = 300
@@ -62,3 +62,24 @@ def test_a_digit_on_plain_paper_is_not_touched() -> None:
 def test_small_pictures_have_no_lines() -> None:
     values = np.random.default_rng(0).random((28, 28)).astype(np.float32)
     assert without_lines(values, 0.0)[0] is values
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 70), (90, 33), (25, 25)])
+def test_sums_along_lines_are_those_of_walking_along_each(height: int, width: int) -> None:
+    hits = np.random.default_rng(height).random((height, width)) < 0.4
+    found, most = along_lines(hits), most_of(width)
+    for slope, sums in zip(slopes_of(width), found, strict=True):
+        shifts = np.rint(slope * (np.arange(width) - (width - 1) / 2)).astype(int)
+        for row in range(0, height + 2 * most, 7):
+            walked = [hits[y, x] for x in range(width) if 0 <= (y := row - most + shifts[x]) < height]
+            assert sums[row] == sum(walked)
+
+
+def test_a_picture_with_an_empty_frame_is_not_searched_and_has_no_lines() -> None:
+    picture = np.zeros((120, 120), np.float32)
+    picture[60, 15:-15] = 0.5  # long and straight, but with free ends
+    assert without_lines(picture, 0.0)[1] == 0
+    assert not reaches_frame(picture > 0)
+    picture[60] = 0.5
+    assert reaches_frame(picture > 0)
+    assert without_lines(picture, 0.0)[1] == 1

@@ -9,6 +9,7 @@ crosses it or lies along it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -64,6 +65,8 @@ def lines_on(small: Grey) -> Iterator[tuple[float, float]]:
     limit = max(FAINTEST, 2 * float(np.median(np.abs(ridge))))
     hits = ridge > limit
     hits[1:-1] |= hits[2:] | hits[:-2]
+    if not reaches_frame(hits):
+        return
     votes, slopes, most = sheared_sums(hits)
     votes = np.where(votes >= COVERED, votes, 0)
     rows, middle = np.arange(votes.shape[1]), (width - 1) / 2
@@ -82,25 +85,57 @@ def lines_on(small: Grey) -> Iterator[tuple[float, float]]:
         votes[near] = 0
 
 
-def sheared_sums(hits: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+def sheared_sums(hits: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float64], int]:
     """For every slope and every row at the middle column, the share of `hits` along the line; the slopes; and which
     of these rows is the first one of the picture. Lines with less than a fifth of the width in it have no share."""
     height, width = hits.shape
+    lengths = lengths_of(height, width)
+    votes = np.where(lengths >= width / 5, along_lines(hits) / np.maximum(lengths, 1), 0)
+    return votes, slopes_of(width), most_of(width)
+
+
+@lru_cache(maxsize=32)
+def lengths_of(height: int, width: int) -> NDArray[np.float32]:
+    """How many pixels of a picture each line has: `[slopes, rows]`."""
+    return along_lines(np.ones((height, width), bool))
+
+
+def slopes_of(width: int) -> NDArray[np.float64]:
+    """The slopes that are tried, rows per column: neighbours differ by two pixels from one end to the other."""
     steps = max(1, round(STEEPEST * width / 2))
-    slopes = np.linspace(-STEEPEST, STEEPEST, 2 * steps + 1)
-    off = np.arange(width) - (width - 1) / 2
-    most = int(np.ceil(STEEPEST * width / 2)) + 1
-    padded = np.zeros((height + 2 * most, width), np.float32)
-    padded[most : most + height] = hits
-    inside = np.zeros(height + 2 * most, np.float32)
-    inside[most : most + height] = 1
-    rows = np.arange(height + 2 * most)
-    votes = np.zeros((len(slopes), len(rows)))
+    return np.linspace(-STEEPEST, STEEPEST, 2 * steps + 1)
+
+
+def most_of(width: int) -> int:
+    """Rows by which the steepest line leaves its row at the middle column, and one."""
+    return int(np.ceil(STEEPEST * width / 2)) + 1
+
+
+def along_lines(hits: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The number of `hits` on each line: `[slopes, rows]`. Columns side by side in which a line has the same row are
+    summed once for all rows, as the difference of two running sums."""
+    height, width = hits.shape
+    most, slopes, off = most_of(width), slopes_of(width), np.arange(width) - (width - 1) / 2
+    rows = height + 2 * most
+    sums = np.zeros((width + 1, rows + 2 * most), np.float32)
+    sums[1:, 2 * most : 2 * most + height] = np.cumsum(hits.T, 0)
+    found = np.zeros((len(slopes), rows), np.float32)
     for i, slope in enumerate(slopes):
-        at = (rows[:, None] + np.rint(slope * off).astype(int)).clip(0, len(rows) - 1)
-        length = inside[at].sum(1)
-        votes[i] = np.where(length >= width / 5, padded[at, np.arange(width)].sum(1) / np.maximum(length, 1), 0)
-    return votes, slopes, most
+        shifts = np.rint(slope * off).astype(int)
+        ends = [0, *(np.flatnonzero(np.diff(shifts)) + 1).tolist(), width]
+        for begin, end in pairwise(ends):
+            part = slice(most + shifts[begin], most + shifts[begin] + rows)
+            found[i] += sums[end, part] - sums[begin, part]
+    return found
+
+
+def reaches_frame(hits: NDArray[np.bool_]) -> bool:
+    """Whether anything is near enough to the frame of the picture to be the end of a line: a tenth of a line's length,
+    and the rows that the steepest one crosses in it."""
+    width = hits.shape[1]
+    columns = width // 10 + 1
+    rows = int(np.ceil(STEEPEST * columns)) + 1
+    return bool(hits[:, :columns].any() or hits[:, -columns:].any() or hits[:rows].any() or hits[-rows:].any())
 
 
 def erased(contrast: Grey, slope: float, row: float, scale: float, noise: float) -> Grey:
