@@ -108,7 +108,7 @@ def calibration_row(runs: Path) -> dict[str, Any]:
     found = calibrate(logits, train_set.digits, config.last_smoothing, known=config.outliers > 0)
     machine = {key: value for key, value in describe_machine().items() if key != "commit"}
     return {
-        "date": now(), "commit": commit(), "machine": machine, "config": json.loads(preset("best").to_json()),
+        "date": now(), "commit": commit(), "machine": machine, "config": json.loads(plan()["final"].to_json()),
         **found.as_dict(), **figures(logits, train_set.digits, config.last_smoothing, found.temperature), "folds": told,
     }  # fmt: skip
 
