@@ -1,7 +1,7 @@
 """What happens to an image on its way from the pen to the network: coarse pixels, light, blur, noise, things in front.
 
-Each of these happens to a share of the images of a batch, so most images meet one or two and many none. None of them
-is one of the corruptions by which robustness is measured (`suites/corruptions`), though some are relatives.
+Each of these happens to a small share of the images of a batch: more than half meet none, few more than one. None of
+them is one of the corruptions by which robustness is measured (`suites/corruptions`), though some are relatives.
 """
 
 from __future__ import annotations
