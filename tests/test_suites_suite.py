@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -68,8 +69,13 @@ def test_answers_tell_readings_from_errors_and_refusals() -> None:
     assert answers.digits.tolist() == [3, 4, -1, 5]
     assert answers.accepted.tolist() == [True, False, False, False]
     assert answers.several.tolist() == [False, False, False, True]
-    assert answers.scores.tolist() == [0.9, 0.2, -1.0, 0.5]
+    assert answers.scores.tolist() == [0.9, 0.2, -1.0, -1.0]  # least of all where the picture itself was refused
     assert answers.reasons == ("", "unsure", "x: blank", "several digits")
+
+
+def test_the_score_of_a_network_that_tells_is_how_sure_it_is_that_there_is_a_digit() -> None:
+    given = scripted(replace(reading(3), known=0.25), replace(reading(4, 0.2, False, "not a digit"), known=0.01))
+    assert answers_of(given, [b""] * 2).scores.tolist() == [0.25, 0.01]
 
 
 def test_the_score_may_be_another_than_the_confidence() -> None:
@@ -104,8 +110,8 @@ def test_the_area_under_the_roc_curve_is_the_share_of_pairs_in_order() -> None:
 def test_the_network_alone_sees_the_image_as_it_is(reader: Reader, mnist_train: DigitSet) -> None:
     images = mnist_train.images[:40]
     assert (network_digits(reader, images) == mnist_train.digits[:40]).mean() > 0.9
-    moved = corrupted("brightness", images)
-    # A bright ground is taken away by the reader, and meets the network alone.
+    moved = corrupted("canny_edges", images)
+    # Outlines are filled by the reader, and meet the network alone.
     whole = answers_of(reader, list(moved)).digits
     assert (whole == mnist_train.digits[:40]).mean() > (network_digits(reader, moved) == mnist_train.digits[:40]).mean()
 
