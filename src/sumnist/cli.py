@@ -205,8 +205,9 @@ class Export:
         from sumnist.export import export_run
 
         done = export_run(self.run_folder, self.out, self.int8)
+        before = "before it is rounded to 8 bits, " if self.int8 else ""
         print(
-            f"{done.path}: {done.bytes:,} bytes; every answer to {done.pairs:,} test images is that of torch, "
+            f"{done.path}: {done.bytes:,} bytes; {before}every answer to {done.pairs:,} test images is that of torch, "
             f"log-probabilities differ by at most {done.difference:.1e}"
         )
         for kind, (digit, total) in (done.accuracy or {}).items():
