@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sumnist.errors import SumnistError
 from sumnist.reader import Reader
-from sumnist.serve import contract
+from sumnist.serve.contract import BATCH, HEALTH, METRICS, OPENAPI, READ, READY, document_of
 from sumnist.serve.files import File, files_in
 from sumnist.serve.metrics import MEDIA_TYPE as METRICS_TYPE
 from sumnist.serve.metrics import Metrics
@@ -55,7 +55,7 @@ def create_app(settings: Settings, reader: Reader, metrics: Metrics | None = Non
     add_readings(app, service)
     add_state(app, service)
     add_page(app, files_in())
-    document = contract.document_of(app, settings, reader.exact)
+    document = document_of(app, settings, reader.exact)
     app.openapi = lambda: document  # type: ignore[method-assign]
     for kind in (Problem, SumnistError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, answer_to_error)
@@ -69,11 +69,11 @@ def create_app(settings: Settings, reader: Reader, metrics: Metrics | None = Non
 def add_readings(app: FastAPI, service: Service) -> None:
     """The two that read."""
 
-    @app.post("/v1/read", **contract.READ)
+    @app.post("/v1/read", **READ)
     async def read(request: Request, image: Image = "false") -> Response:
         return Response(await service.read(request, image == "true"), media_type="application/json")
 
-    @app.post("/v1/read/batch", **contract.BATCH)
+    @app.post("/v1/read/batch", **BATCH)
     async def read_batch(request: Request, image: Image = "false") -> Response:
         return Response(await service.read_batch(request, image == "true"), media_type="application/json")
 
@@ -81,21 +81,21 @@ def add_readings(app: FastAPI, service: Service) -> None:
 def add_state(app: FastAPI, service: Service) -> None:
     """Those that tell how the server is."""
 
-    @app.get("/healthz", **contract.HEALTH)
+    @app.get("/healthz", **HEALTH)
     async def healthz() -> Response:
         return as_json({"status": "alive"})
 
-    @app.get("/readyz", **contract.READY)
+    @app.get("/readyz", **READY)
     async def readyz() -> Response:
         if not service.ready:
             raise KINDS["not-ready"]("this server ends as soon as it has answered: ask another one")
         return as_json({"status": "ready"})
 
-    @app.get("/metrics", **contract.METRICS)
+    @app.get("/metrics", **METRICS)
     async def metrics() -> Response:
         return Response(service.metrics.text(), media_type=METRICS_TYPE)
 
-    @app.get("/openapi.json", **contract.OPENAPI)
+    @app.get("/openapi.json", **OPENAPI)
     async def openapi() -> Response:
         return as_json(app.openapi())
 
@@ -137,7 +137,10 @@ async def answer_to_error(request: Request, error: Exception) -> Response:
             LOG.error("%s failed", request.url.path, exc_info=error)
     request.scope["problem"] = problem
     return Response(
-        problem.as_json(request.url.path), problem.kind.status, {**problem.headers, "cache-control": "no-store"}, MEDIA_TYPE
+        problem.as_json(request.url.path),
+        problem.kind.status,
+        {**problem.headers, "cache-control": "no-store"},
+        MEDIA_TYPE,
     )
 
 
@@ -145,7 +148,9 @@ def of_http(error: HTTPException, request: Request) -> Problem:
     """What the router refused: no such path, or not with this method."""
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
-        return KINDS["method-not-allowed"](f"{request.method:.20} {request.url.path:.100}: expected {allowed}", allow=allowed)
+        return KINDS["method-not-allowed"](
+            f"{request.method:.20} {request.url.path:.100}: expected {allowed}", allow=allowed
+        )
     return KINDS["not-found"](f"{request.url.path:.100}: expected one of the paths that /openapi.json lists")
 
 

@@ -28,7 +28,9 @@ MOST_NUMBER = 2**53 - 1
 MOST_HEADERS = 8192
 """Bytes of the headers of a part of a form."""
 BOUNDARY = re.compile(r';\s*boundary=(?:"([^"\\]{1,70})"|([^\s";,]{1,70}))', re.IGNORECASE)
-NAME = re.compile(rb'^content-disposition:[ \t]*form-data;(?:.*;)?[ \t]*name="?([^";\r\n]*)"?', re.IGNORECASE | re.MULTILINE)
+NAME = re.compile(
+    rb'^content-disposition:[ \t]*form-data;(?:.*;)?[ \t]*name="?([^";\r\n]*)"?', re.IGNORECASE | re.MULTILINE
+)
 WHOLE = re.compile(r"-?[0-9]{1,38}")
 
 
@@ -77,7 +79,7 @@ class Inbox:
             self.held -= size
             if isinstance(error, TimeoutError):
                 raise KINDS["request-timeout"](
-                    f"the body was not complete after {self._seconds:g} seconds, {size:,} bytes of it came: send it faster"
+                    f"the body was not complete after {self._seconds:g} seconds, {size:,} bytes came: send it faster"
                 ) from error
             raise
         return Body(request.headers.get("content-type", ""), chunks[0] if len(chunks) == 1 else b"".join(chunks))
@@ -92,14 +94,18 @@ class Inbox:
             raise self._too_large(f"{declared[:20]} bytes")
         encoding = request.headers.get("content-encoding", "identity")
         if encoding.lower() != "identity":
-            raise KINDS["unsupported-media-type"](f"content-encoding {encoding!r:.40}: expected none: send the body as it is")
+            raise KINDS["unsupported-media-type"](
+                f"content-encoding {encoding!r:.40}: expected none: send the body as it is"
+            )
         kind = request.headers.get("content-type", "")
         if media_type(kind) not in (FORM, JSON):
-            raise KINDS["unsupported-media-type"](f"content-type {kind!r:.80}: expected {FORM} or {JSON}: send one of these")
+            raise KINDS["unsupported-media-type"](
+                f"content-type {kind!r:.80}: expected {FORM} or {JSON}: send one of these"
+            )
 
     def _too_large(self, given: str) -> Problem:
         return KINDS["body-too-large"](
-            f"a body of {given}: expected at most {self._most // MIB} MiB: scale the picture down, or send fewer at once"
+            f"a body of {given}: expected at most {self._most // MIB} MiB: scale the picture down, or send fewer"
         )
 
 

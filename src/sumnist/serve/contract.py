@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 
 from sumnist.reader import NOT_A_DIGIT, REASONS, UNSURE
@@ -22,7 +24,6 @@ Reads a handwritten digit, adds a number to it, and says how sure it is of both.
 Every error is a problem by RFC 9457. A picture that can be decoded always gets a reading; whether it is to be trusted
 says `accepted`, and if not, `reason` says why."""
 
-Share = Field(ge=0, le=1)
 PERMITTED = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
 
 
@@ -197,15 +198,15 @@ OPENAPI = state(
 
 def document_of(app: FastAPI, settings: Settings, exact: bool) -> dict[str, Any]:
     """The document of `app`, with the limits of these settings and the numbers that the network adds."""
-    from fastapi.openapi.utils import get_openapi
-
     document = deepcopy(
-        get_openapi(title="Sumnist", version=version(), description=SUMMARY, routes=app.routes, openapi_version="3.1.0")
+        get_openapi(
+            title="Sumnist", version=version("sumnist"), description=SUMMARY, routes=app.routes, openapi_version="3.1.0"
+        )
     )
-    schemas = {}
+    schemas: dict[str, Any] = {}
     for model in (ReadingModel, ProblemModel, FailedModel, ReadingsModel, StatusModel):
         schema = model.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
-        schemas |= {name: found for name, found in schema.pop("$defs", {}).items()}
+        schemas |= schema.pop("$defs", {})
         schemas[schema["title"]] = schema
     document["components"] = {"schemas": renamed(schemas)}
     bounded(document["paths"], settings.batch, None if exact else 9)
@@ -241,9 +242,3 @@ def bounded(value: Any, batch: int, most_number: int | None) -> None:
     elif isinstance(value, list):
         for one in value:
             bounded(one, batch, most_number)
-
-
-def version() -> str:
-    from importlib.metadata import version as found
-
-    return found("sumnist")

@@ -28,7 +28,9 @@ __all__ = ["MEDIA_TYPE", "ROUTES", "Metrics", "table_bytes"]
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
-ROUTES = ("/v1/read", "/v1/read/batch", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/", "/static", OTHER)
+ROUTES = (
+    "/v1/read", "/v1/read/batch", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/", "/static", OTHER,
+)  # fmt: skip
 """The routes that are told apart; "other" is what there is none for."""
 STATUSES = (200, 304, *sorted({kind.status for kind in KINDS.values()}))
 BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, np.inf)
@@ -128,7 +130,9 @@ def lines(value: Callable[..., float]) -> Iterator[str]:
     for route, status in product(ROUTES, map(str, STATUSES)):
         if value("requests", route, status):
             yield line("sumnist_requests_total", value("requests", route, status), route=route, status=status)
-    yield from head("sumnist_request_seconds", "histogram", "Seconds from a request's headers to the end of its answer.")
+    yield from head(
+        "sumnist_request_seconds", "histogram", "Seconds from a request's headers to the end of its answer."
+    )
     for route in TIMED:
         total = 0.0
         for edge in BUCKETS:

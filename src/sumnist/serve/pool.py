@@ -34,8 +34,8 @@ class Pool:
     async def run(self, work: Callable[[float], Result]) -> Result:
         """What `work` gives, on a thread; it is told when its time is over, by the monotonic clock, and may stop then.
 
-        Raises `Problem` at once if there is no room, and when the time is over. A thread cannot be stopped: its place is
-        taken until it has ended by itself.
+        Raises `Problem` at once if there is no room, and when the time is over. A thread cannot be stopped: its place
+        is taken until it has ended by itself.
         """
         self.check_room()
         with self._lock:

@@ -30,6 +30,7 @@ class Kind:
         return f"urn:sumnist:problem:{self.slug}"
 
     def __call__(self, detail: str, **headers: str) -> Problem:
+        """A problem of this kind; a header `retry_after` is `retry-after`."""
         return Problem(self, detail, self.headers | {name.replace("_", "-"): value for name, value in headers.items()})
 
 
@@ -57,26 +58,24 @@ KINDS = {
 }
 """Every kind by its slug."""
 
+INTERNAL = (
+    errors.SumnistError, errors.ConfigError, errors.DataError, errors.RunError, errors.TrainingError,
+    errors.ExportError, errors.ScoreError, errors.StudyError, errors.OutputError,
+)  # fmt: skip
+"""Errors that no request can cause."""
 OF_ERRORS: dict[type[SumnistError], Kind] = {
     errors.NumberError: KINDS["number"],
     errors.ImageError: KINDS["damaged-picture"],
     errors.FormatError: KINDS["unknown-format"],
     errors.SizeError: KINDS["picture-too-large"],
     errors.MissingExtraError: KINDS["unknown-format"],  # the library that would read HEIC
-    **{
-        kind: KINDS["internal"]
-        for kind in (
-            errors.SumnistError, errors.ConfigError, errors.DataError, errors.RunError, errors.TrainingError,
-            errors.ExportError, errors.ScoreError, errors.StudyError, errors.OutputError,
-        )
-    },
-}  # fmt: skip
+} | dict.fromkeys(INTERNAL, KINDS["internal"])
 """The kind of problem that each class of error is; a test holds it to name all of them."""
 HIDDEN = "the fault is not the request's; the server's log says what happened"
 """What is told of errors that are none of the client's business."""
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818
     """An answer that is a problem; raised anywhere on the way of a request."""
 
     def __init__(self, kind: Kind, detail: str, headers: dict[str, str] | None = None) -> None:

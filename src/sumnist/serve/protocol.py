@@ -25,7 +25,7 @@ GRACE = 0.25
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, with limits. `seconds`: the longest time for a request to come in, and for a connection's first one."""
+    """uvicorn's, with limits. `seconds`: the longest time for a request to come in, and for the first to begin."""
 
     seconds: float
     metrics: Metrics
@@ -118,7 +118,9 @@ class Protocol(HttpToolsProtocol):
             self._deadline = self.loop.call_later(LATER, self.transport.abort)
         elif self._in_head and self._in_message:
             self._refuse(
-                KINDS["request-timeout"](f"the headers were not complete after {self.seconds:g} seconds: send them faster")
+                KINDS["request-timeout"](
+                    f"the headers were not complete after {self.seconds:g} seconds: send them faster"
+                )
             )
         else:  # nothing came at all, or the body of a request that was refused long ago still does
             self.transport.close()

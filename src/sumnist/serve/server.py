@@ -16,6 +16,7 @@ from collections.abc import Callable
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from uvicorn import Config, Server
 
@@ -59,22 +60,22 @@ def listening(settings: Settings) -> socket.socket:
     and go. Raises `ConfigError`."""
     try:
         family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-        found = bound_to(family, address[:2], share=False)
+        found = bound_to(family, address, share=False)
         if settings.workers > 1 and can_share():  # only now: sharing would also let in a port that another server has
             address = found.getsockname()
             found.close()
-            found = bound_to(family, address[:2], share=True)
+            found = bound_to(family, address, share=True)
         return found
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise ConfigError(
-            f"--host {settings.host} --port {settings.port}: cannot listen there ({reason}): expected an address of this "
-            "machine and a free port: choose another one, or --port 0 for any"
+            f"--host {settings.host} --port {settings.port}: cannot listen there ({reason}), expected an address of "
+            "this machine and a free port: choose another one, or --port 0 for any"
         ) from error
 
 
-def bound_to(family: int, address: tuple[str | int, ...], share: bool) -> socket.socket:
-    """A socket with this address; with `share`, one of several. Raises `OSError`."""
+def bound_to(family: int, address: Any, share: bool) -> socket.socket:
+    """A socket with this address, as `getaddrinfo` gives it; with `share`, one of several. Raises `OSError`."""
     found = socket.socket(family, socket.SOCK_STREAM)
     try:
         if os.name == "posix":
@@ -152,7 +153,7 @@ def work_apart(settings: Settings, bound: socket.socket, table: Path) -> None:
     """What the process of a worker does."""
     if can_share():
         with bound:
-            bound = bound_to(bound.family, bound.getsockname()[:2], share=True)
+            bound = bound_to(bound.family, bound.getsockname(), share=True)
     work(settings, bound, table, Reader(settings.model), lambda: None)
 
 

@@ -1,4 +1,4 @@
-"""What can be set about a server; every field is a flag of `sumnist serve`. Needs nothing beyond the standard library."""
+"""What can be set about a server; every field is a flag of `sumnist serve`."""
 
 from __future__ import annotations
 
