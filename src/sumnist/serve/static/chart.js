@@ -1,10 +1,10 @@
 // Two bar charts on one axis: the digit's bars above, the sum's below, displaced by the number.
 
-import { percent } from "./words.js";
+import { figure, percent } from "./words.js";
 
 const DIGITS = 10;
 const SHARED = 19; // columns of an axis that has the digits and all sums with the numbers 0 to 9
-const LONG = 4; // labels with more characters are written upright
+const LONG = 4; // with more characters, labels run downwards
 
 export class Chart {
   #chart;
@@ -24,18 +24,19 @@ export class Chart {
     const shared = number >= 0 && number < DIGITS;
     this.#chart.style.setProperty("--columns", shared ? SHARED : DIGITS);
     this.#chart.style.setProperty("--shift", shared ? number : 0);
-    this.#shift.textContent = number < 0 ? `−${-number}` : `+${number}`;
-    const labels = Array.from({ length: DIGITS }, (_, digit) => String(number + digit).replace("-", "−"));
-    this.#sums.classList.toggle("long", labels.some((label) => label.length > LONG));
+    this.#shift.textContent = number < 0 ? figure(number) : `+${number}`;
+    const labels = Array.from({ length: DIGITS }, (_, digit) => figure(number + digit));
+    const letters = Math.max(...labels.map((label) => label.length));
+    this.#sums.classList.toggle("long", letters > LONG);
+    this.#chart.style.setProperty("--letters", letters > LONG ? letters : 1);
     labels.forEach((label, digit) => (this.#sums.children[digit].querySelector(".label").textContent = label));
   }
 
   /** Draw the probabilities of a reading, or none. */
   draw(reading) {
-    const sums = reading ? reading.sums.slice(reading.sums.indexOf(reading.number)) : [];
-    const first = reading ? reading.sums.indexOf(reading.number) : 0;
+    const first = reading?.sums.indexOf(reading.number); // a network that learned its sums gives others too
     fill(this.#digits, reading?.digit_probabilities, reading?.digit);
-    fill(this.#sums, reading?.sum_probabilities.slice(first, first + DIGITS), reading && sums.indexOf(reading.sum));
+    fill(this.#sums, reading?.sum_probabilities.slice(first), reading && reading.sum - reading.number);
     this.#chart.style.setProperty("--best", reading?.digit ?? (DIGITS - 1) / 2);
     [...this.#links.children].forEach((link, digit) => link.classList.toggle("best", digit === reading?.digit));
     this.#chart.ariaLabel = reading ? spoken(reading) : "No probabilities yet";

@@ -7,8 +7,8 @@ const BLANK = { strokes: [], picture: null };
 const ARROWS = { ArrowUp: [0, -STEP], ArrowDown: [0, STEP], ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0] };
 
 /**
- * Draws with mouse, finger, pen and arrow keys. `changed({ settled, since })` is called when there is something else on
- * it: `settled` is false in the middle of a stroke, `since` the time of the event.
+ * Draws with mouse, finger, pen and arrow keys. `changed(settled, since)` is called when there is something else on it:
+ * `settled` is false in the middle of a stroke; `since` is the time of the event if it was a stroke.
  */
 export class Pad {
   #canvas;
@@ -57,11 +57,11 @@ export class Pad {
   /** Put a picture on it instead. */
   async show(file) {
     const bitmap = await createImageBitmap(file).catch(() => null); // the server reads formats that a browser may not
-    this.#put({ strokes: [], picture: { file, bitmap } }, { settled: true, since: performance.now() });
+    this.#put({ strokes: [], picture: { file, bitmap } });
   }
 
   clear() {
-    if (!this.blank) this.#put(BLANK, { settled: true, since: performance.now() });
+    if (!this.blank) this.#put(BLANK);
   }
 
   undo() {
@@ -69,33 +69,33 @@ export class Pad {
     this.#lift();
     this.#sheets.pop();
     this.#redraw();
-    this.#changed({ settled: true, since: performance.now() });
+    this.#changed(true);
   }
 
   // Strokes.
 
-  #put(sheet, change) {
+  #put(sheet, stroke = null, since = undefined) {
     this.#lift();
+    this.#stroke = stroke;
     this.#sheets.push(sheet);
     this.#redraw();
-    this.#changed(change);
+    this.#changed(!stroke, since);
   }
 
   #begin(point, since) {
     const stroke = [point];
-    this.#put({ strokes: [...this.#sheet.strokes, stroke], picture: null }, { settled: false, since });
-    this.#stroke = stroke;
+    this.#put({ strokes: [...this.#sheet.strokes, stroke], picture: null }, stroke, since);
   }
 
   #extend(points, since) {
     this.#stroke.push(...points);
     this.#redraw();
-    this.#changed({ settled: false, since });
+    this.#changed(false, since);
   }
 
   #end(since) {
     this.#lift();
-    this.#changed({ settled: true, since });
+    this.#changed(true, since);
   }
 
   #lift() {

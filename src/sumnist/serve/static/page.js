@@ -3,7 +3,7 @@
 import { Asker } from "./asker.js";
 import { Chart } from "./chart.js";
 import { Pad } from "./pad.js";
-import { percent, wordsOf } from "./words.js";
+import { figure, percent, wordsOf } from "./words.js";
 
 const PAUSE = 60; // milliseconds between questions in the middle of a stroke
 const QUIET = 600; // milliseconds without a new answer after which it is told to screen readers
@@ -18,7 +18,7 @@ let quiet = 0;
 
 // Asking.
 
-function changed({ settled, since }) {
+function changed(settled, since) {
   at.undo.disabled = !pad.undoable;
   at.clear.disabled = pad.blank;
   at.main.classList.toggle("inked", !pad.blank);
@@ -26,7 +26,8 @@ function changed({ settled, since }) {
   else pause ||= setTimeout(() => ask(false, since), PAUSE);
 }
 
-function ask(settled, since) {
+/** Ask about what is there now; `since` is when the stroke ended that made it so. */
+function ask(settled = true, since = null) {
   clearTimeout(pause);
   pause = 0;
   const number = numberGiven();
@@ -49,7 +50,7 @@ function numberChanged() {
   if (number !== null) chart.move(number);
   at.sum.textContent = UNKNOWN; // until there is an answer for this number
   fit();
-  ask(true, performance.now());
+  ask();
 }
 
 function setNumber(number) {
@@ -63,30 +64,33 @@ function show({ settled, since }, { reading, problem }) {
   if (problem) showNone([problem.title, problem.detail], "problem");
   else if (reading.accepted) showReading(reading, "answer", wordsOf(reading));
   else showReading(reading, "refused", settled ? wordsOf(reading) : ["Reading as you draw …", ""]);
-  if (settled) requestAnimationFrame(() => performance.measure("stroke-to-answer", { start: since, end: performance.now() }));
+  if (reading && settled && since !== null) {
+    requestAnimationFrame((end) => performance.measure("stroke-to-answer", { start: since, end }));
+  }
 }
 
 function showReading(reading, state, words) {
   const { digit, sum, image, known, accepted } = reading;
-  write(state, accepted ? digit : UNKNOWN, accepted ? sum : UNKNOWN, words);
+  write(state, words, accepted ? digit : UNKNOWN, accepted ? sum : UNKNOWN);
   chart.draw(reading);
   at.seen.getContext("2d").putImageData(pixels(image), 0, 0);
   at.gauge.hidden = known === null;
   at.known.textContent = `A digit: ${percent(known)}`;
-  at.meter.value = known;
+  at.meter.ariaValueNow = known;
+  at.meter.style.setProperty("--share", known);
 }
 
 function showNone(words, state = "idle") {
-  write(state, UNKNOWN, UNKNOWN, words);
+  write(state, words);
   chart.draw(null);
   at.seen.getContext("2d").clearRect(0, 0, at.seen.width, at.seen.height);
   at.gauge.hidden = true;
 }
 
-function write(state, digit, sum, [verdict, hint]) {
+function write(state, [verdict, hint], digit = UNKNOWN, sum = UNKNOWN) {
   at.main.dataset.state = state;
   at.digit.textContent = digit;
-  at.sum.textContent = sum;
+  at.sum.textContent = figure(sum);
   at.verdict.textContent = verdict;
   at.hint.textContent = hint;
   at.again.hidden = state !== "problem";
@@ -116,8 +120,8 @@ at.more.addEventListener("click", () => setNumber((numberGiven() ?? 0) + 1));
 at.less.addEventListener("click", () => setNumber((numberGiven() ?? 0) - 1));
 at.undo.addEventListener("click", () => pad.undo());
 at.clear.addEventListener("click", () => pad.clear());
-at.again.addEventListener("click", () => ask(true, performance.now()));
-addEventListener("online", () => ask(true, performance.now()));
+at.again.addEventListener("click", () => ask());
+addEventListener("online", () => ask());
 
 at.file.addEventListener("change", () => {
   take(at.file.files);
@@ -151,4 +155,4 @@ addEventListener("keydown", (event) => {
 });
 
 numberChanged();
-changed({ settled: true, since: performance.now() });
+changed(true);

@@ -11,16 +11,21 @@ const HINTS = {
 
 /** A share in words, which never says all or nothing: "99.8 %", "over 99.9 %". */
 export function percent(share) {
-  if (share >= 0.9995) return "over 99.9 %";
-  if (share < 0.0005) return "under 0.1 %";
-  return `${(100 * share).toFixed(1)} %`;
+  if (share >= 0.9995) return "over 99.9\u00a0%";
+  if (share < 0.0005) return "under 0.1\u00a0%";
+  return `${(100 * share).toFixed(1)}\u00a0%`;
+}
+
+/** A whole number with a proper minus. */
+export function figure(number) {
+  return String(number).replace("-", "−");
 }
 
 /** What is said of a reading: a verdict, and a hint. */
 export function wordsOf(reading) {
   const [best, next] = ranked(reading.digit_probabilities);
-  if (reading.accepted) return [sureness(reading), next.share >= 0.01 ? `If not, a ${told(next)}.` : ""];
-  if (reading.reason === "unsure") return [`A ${told(best)}, or a ${told(next)}?`, "Too close to say: draw it more clearly."];
+  if (reading.accepted) return [sureness(reading), next.share >= 0.01 ? `If not, ${told(next)}.` : ""];
+  if (reading.reason === "unsure") return [`${capital(told(best))}, or ${told(next)}?`, "Too close to say: draw it more clearly."];
   return HINTS[reading.reason] ?? [`No answer: ${reading.reason}.`, "Try another picture."];
 }
 
@@ -35,7 +40,7 @@ function ranked(shares) {
 }
 
 function told({ digit, share }) {
-  return `${digit} (${percent(share)})`;
+  return `${digit === 8 ? "an" : "a"} ${digit} (${percent(share)})`;
 }
 
 function capital(text) {
