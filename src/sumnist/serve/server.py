@@ -46,6 +46,7 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
         if settings.workers == 1:
             work(settings, bound, None, reader, lambda: told(url))
             return
+        del reader  # the workers have their own
         with tempfile.TemporaryDirectory(prefix="sumnist-") as folder:
             table = Path(folder) / "metrics"
             table.write_bytes(bytes(table_bytes(settings.workers)))
@@ -127,6 +128,9 @@ class Worker(Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: whether to end."""
+        parent = multiprocessing.parent_process()
+        if parent is not None and self._end is None and not parent.is_alive():  # killed, so that it cannot tell
+            self.handle_exit(signal.SIGTERM, None)
         if self._end is not None and time.monotonic() >= self._end:
             self.should_exit = True
         return await super().on_tick(counter)
