@@ -74,7 +74,7 @@ export class Pad {
 
   // Strokes.
 
-  #put(sheet, stroke = null, since = undefined) {
+  #put(sheet, stroke = null, since) {
     this.#lift();
     this.#stroke = stroke;
     this.#sheets.push(sheet);

@@ -23,7 +23,7 @@ function changed(settled, since) {
   at.clear.disabled = pad.blank;
   at.main.classList.toggle("inked", !pad.blank);
   if (settled) ask(true, since);
-  else pause ||= setTimeout(() => ask(false, since), PAUSE);
+  else pause ||= setTimeout(() => ask(false), PAUSE);
 }
 
 /** Ask about what is there now; `since` is when the stroke ended that made it so. */
@@ -65,7 +65,7 @@ function show({ settled, since }, { reading, problem }) {
   else if (reading.accepted) showReading(reading, "answer", wordsOf(reading));
   else showReading(reading, "refused", settled ? wordsOf(reading) : ["Reading as you draw …", ""]);
   if (reading && settled && since !== null) {
-    requestAnimationFrame((end) => performance.measure("stroke-to-answer", { start: since, end }));
+    requestAnimationFrame(() => performance.measure("stroke-to-answer", { start: since }));
   }
 }
 
