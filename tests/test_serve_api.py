@@ -107,7 +107,11 @@ def test_json_with_base64_is_answered_as_a_form_is(client: TestClient) -> None:
 
 
 def test_the_image_that_the_network_saw_comes_if_it_is_asked_for(client: TestClient, reader: Reader) -> None:
-    for given in ({"files": form(SEVEN), "data": {"number": "5"}}, {"json": {"picture": encoded(SEVEN), "number": 5}}):
+    kinds: list[dict[str, Any]] = [
+        {"files": form(SEVEN), "data": {"number": "5"}},
+        {"json": {"picture": encoded(SEVEN), "number": 5}},
+    ]
+    for given in kinds:
         image = client.post("/v1/read?image=true", **given).json()["image"]
         assert np.array_equal(np.array(image, np.float32), reader.read(SEVEN, 5).image)  # type: ignore[arg-type]
         assert "image" not in client.post("/v1/read?image=false", **given).json()
@@ -234,8 +238,8 @@ def test_json_that_is_no_whole_number_is_a_problem(client: TestClient, number: A
 @pytest.mark.parametrize("number", [2**53, -(2**53), 10**30])
 def test_a_number_that_json_does_not_keep_exact_is_a_problem(client: TestClient, number: int) -> None:
     detail = (
-        f"number of {len(str(abs(number)))} digits: expected one from -9007199254740991 to 9007199254740991: those that "
-        "every JSON library keeps exact"
+        f"number of {len(str(abs(number)))} digits: expected one from -9007199254740991 to 9007199254740991: those "
+        "that every JSON library keeps exact"
     )
     check_problem(client.post("/v1/read", files=form(SEVEN), data={"number": str(number)}), 422, "number", detail)
     check_problem(client.post("/v1/read", json={"picture": encoded(SEVEN), "number": number}), 422, "number", detail)
@@ -246,14 +250,18 @@ def test_a_number_that_json_does_not_keep_exact_is_a_problem(client: TestClient,
     [
         (b"{", 400, "malformed-body", "the body is not JSON (Expecting property name enclosed in double quotes: line 1 "
          "column 2 (char 1)): expected an object"),
-        (b"", 400, "malformed-body", "the body is not JSON (Expecting value: line 1 column 1 (char 0)): expected an object"),
+        (b"", 400, "malformed-body",
+         "the body is not JSON (Expecting value: line 1 column 1 (char 0)): expected an object"),
         (b"[" * 100_000, 400, "malformed-body", "the body is not JSON (nested too deeply): expected an object"),
-        (b'{"picture": "", "number": NaN}', 400, "malformed-body", "the body is not JSON (NaN is no JSON): expected an object"),
+        (b'{"picture": "", "number": NaN}', 400, "malformed-body",
+         "the body is not JSON (NaN is no JSON): expected an object"),
         (b'{"picture": "", "number": ' + b"9" * 5000 + b"}", 400, "malformed-body", None),
         (b"\xff\xfe\xfd", 400, "malformed-body", None),
         (b"[]", 422, "invalid-request", 'the body: list, expected {"picture": "<base64>", "number": 7}'),
-        (b'{"number": 7}', 422, "invalid-request", 'the body: no picture, expected {"picture": "<base64>", "number": 7}'),
-        (b'{"picture": ""}', 422, "invalid-request", 'the body: no number, expected {"picture": "<base64>", "number": 7}'),
+        (b'{"number": 7}', 422, "invalid-request",
+         'the body: no picture, expected {"picture": "<base64>", "number": 7}'),
+        (b'{"picture": ""}', 422, "invalid-request",
+         'the body: no number, expected {"picture": "<base64>", "number": 7}'),
         (b'{"picture": 5, "number": 7}', 422, "invalid-request",
          "the body: picture is int, expected the file's bytes in base64"),
         (b'{"picture": "a", "number": 7}', 400, "damaged-picture",
@@ -269,7 +277,8 @@ def test_json_that_does_not_say_what_to_read_is_a_problem(
 
 def test_a_batch_in_json_of_another_shape_is_a_problem(client: TestClient) -> None:
     expected = 'the body: expected {"readings": [{"picture": "<base64>", "number": 7}, ...]}'
-    for given in ([], {}, {"readings": 5}, "x"):
+    wrong: list[Any] = [[], {}, {"readings": 5}, "x"]
+    for given in wrong:
         answer = client.post("/v1/read/batch", json=given)
         check_problem(answer, 422, "invalid-request", expected, "/v1/read/batch")
     answer = client.post("/v1/read/batch", json={"readings": [{"picture": encoded(SEVEN), "number": 1}, None]})
@@ -289,8 +298,8 @@ def test_a_batch_in_json_of_another_shape_is_a_problem(client: TestClient) -> No
         ("multipart/form-data; boundary=b", b"--b\r\nno header\r\n\r\nx\r\n--b--", 400, "malformed-body",
          'a part of the form without a name: expected content-disposition: form-data; name="picture"'),
         ("multipart/form-data; boundary=b", b"--b--", 422, "invalid-request", "0 fields named picture: expected one"),
-        ("multipart/form-data; boundary=b", b'--b\r\ncontent-disposition: form-data; name="picture"\r\n\r\nx\r\n--b--', 422,
-         "invalid-request", "0 fields named number: expected one"),
+        ("multipart/form-data; boundary=b", b'--b\r\ncontent-disposition: form-data; name="picture"\r\n\r\nx\r\n--b--',
+         422, "invalid-request", "0 fields named number: expected one"),
     ],
 )  # fmt: skip
 def test_a_form_that_does_not_say_what_to_read_is_a_problem(
@@ -452,7 +461,10 @@ def test_what_finds_no_room_is_refused_at_once_and_what_waits_is_answered(
 ) -> None:
     slow = Slow()
     with with_settings(slow, concurrency=1, queue=2) as client, ThreadPoolExecutor(8) as threads:
-        ask = lambda: client.post("/v1/read", files=form(SEVEN), data={"number": "1"})  # noqa: E731
+
+        def ask() -> Any:
+            return client.post("/v1/read", files=form(SEVEN), data={"number": "1"})
+
         asked = [threads.submit(ask) for _ in range(3)]
         assert slow.begun.acquire(timeout=10)
         pool = client.app.state.service.pool  # type: ignore[attr-defined]

@@ -130,7 +130,7 @@ def ref(model: type[BaseModel]) -> str:
 NUMBER = {"type": "integer", "minimum": -MOST_NUMBER, "maximum": MOST_NUMBER, "description": "The number to add."}
 FILE = {"type": "string", "format": "binary", "description": "The file of a picture: PNG, JPEG, WebP and others."}
 BASE64 = {
-    "type": "string", "format": "byte", "contentEncoding": "base64", "minLength": 4,
+    "type": "string", "format": "byte", "contentEncoding": "base64",
     "description": "The bytes of the file of a picture, in base64 without line breaks.",
 }  # fmt: skip
 ITEM = {
@@ -142,6 +142,11 @@ def body(form: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
     """The two kinds of a request's body."""
     content = {FORM: {"schema": form}, JSON: {"schema": document}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def one_or_more(schema: dict[str, Any], description: str) -> dict[str, Any]:
+    """A field of a form that may be there several times."""
+    return {"anyOf": [schema, {"type": "array", "items": schema, "minItems": 1}], "description": description}
 
 
 READ: dict[str, Any] = {
@@ -158,11 +163,8 @@ BATCH: dict[str, Any] = {
         {
             "type": "object", "required": ["picture", "number"],
             "properties": {
-                "picture": {"type": "array", "items": FILE, "minItems": 1},
-                "number": {
-                    "type": "array", "items": NUMBER, "minItems": 1,
-                    "description": "One for all pictures, or as many as there are pictures, in their order.",
-                },
+                "picture": one_or_more(FILE, "The files, each in a field of its own."),
+                "number": one_or_more(NUMBER, "One for all pictures, or one for each, in their order."),
             },
         },
         {

@@ -126,7 +126,8 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
     def _close_if_idle(self) -> None:
-        if not self._in_message and not self._is_busy():
+        arriving = self._in_message and self._in_head
+        if not arriving and not self._is_busy():
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:

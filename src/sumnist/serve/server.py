@@ -143,7 +143,7 @@ def work(
     metrics = Metrics(table)
     app = create_app(settings, reader, metrics)
     config = Config(
-        app, http=protocol_with(settings.receive_seconds, metrics), ws="none", lifespan="on", log_level="warning",
+        app, http=protocol_with(settings.receive_seconds, metrics), ws="none", lifespan="on", log_level="error",
         access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=int(settings.receive_seconds + settings.reading_seconds) + 5,
     )  # fmt: skip
