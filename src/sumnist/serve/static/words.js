@@ -9,10 +9,10 @@ const HINTS = {
   "not a digit": ["This does not look like a digit.", "Draw one of 0 to 9."],
 };
 
-/** A share in words, which never says all or nothing: "99.8 %", "over 99.9 %". */
+/** A share in words, which never says all or nothing: "99.8 %", ">99.9 %". */
 export function percent(share) {
-  if (share >= 0.9995) return "over 99.9\u00a0%";
-  if (share < 0.0005) return "under 0.1\u00a0%";
+  if (share >= 0.9995) return ">99.9\u00a0%";
+  if (share < 0.0005) return "<0.1\u00a0%";
   return `${(100 * share).toFixed(1)}\u00a0%`;
 }
 
@@ -32,7 +32,7 @@ export function wordsOf(reading) {
 function sureness({ confidence, sum_confidence }) {
   const digit = percent(confidence);
   const sum = percent(sum_confidence);
-  return digit === sum ? `${capital(digit)} sure of both.` : `${capital(digit)} sure of the digit, ${sum} of the sum.`;
+  return digit === sum ? `${digit} sure of both.` : `${digit} sure of the digit, ${sum} of the sum.`;
 }
 
 function ranked(shares) {
