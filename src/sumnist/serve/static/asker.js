@@ -3,11 +3,11 @@
 const SLOW = 20_000; // milliseconds after which an answer is not waited for any longer
 
 /**
- * Asks one question at a time. Of those that are asked meanwhile only the latest counts; a settled one does not wait, and
- * stops the one before it. `told(question, outcome)` gets a reading, or a problem with a title and a detail.
+ * Asks one question at a time. Of those that are asked meanwhile only the latest counts; a settled one does not wait,
+ * and stops the one before it. `told(question, outcome)` gets a reading, or a problem with a title and a detail.
  *
- * A question has a `picture` (a function that gives a file, now or later), a `number`, and whether it is `settled`, that
- * is, not asked in the middle of a stroke.
+ * A question has a `picture` (a function that gives a file, now or later), a `number`, and whether it is `settled`,
+ * that is, not asked in the middle of a stroke.
  */
 export class Asker {
   #told;
@@ -57,10 +57,11 @@ async function answerTo({ picture, number }, signal) {
     const response = await fetch("v1/read?image=true", { method: "POST", body: form, signal: limit });
     return response.ok ? { reading: await response.json() } : { problem: await problemIn(response) };
   } catch (error) {
-    return { problem: error.name === "TimeoutError" ? { title: "The server takes too long.", detail: "" } : UNREACHABLE };
+    return { problem: error.name === "TimeoutError" ? SLOW_SERVER : UNREACHABLE };
   }
 }
 
+const SLOW_SERVER = { title: "The server takes too long.", detail: "" };
 const UNREACHABLE = {
   title: "The server cannot be reached.",
   detail: "Is it still running, and this device connected to it?",

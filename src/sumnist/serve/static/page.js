@@ -31,10 +31,12 @@ function ask(settled = true, since = null) {
   clearTimeout(pause);
   pause = 0;
   const number = numberGiven();
-  if (number === null || pad.blank) {
-    asker.forget();
-    showNone(number === null ? ["This is no whole number.", "Such as 7, 0 or -12."] : ["Draw a digit from 0 to 9.", ""]);
-  } else asker.ask({ picture: () => pad.file(), number, settled, since });
+  if (number !== null && !pad.blank) {
+    asker.ask({ picture: () => pad.file(), number, settled, since });
+    return;
+  }
+  asker.forget();
+  showNone(number === null ? ["This is no whole number.", "Such as 7, 0 or -12."] : ["Draw a digit from 0 to 9.", ""]);
 }
 
 /** The number in the field, or null if that is none whose sums are exact. */

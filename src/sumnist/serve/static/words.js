@@ -25,7 +25,7 @@ export function figure(number) {
 export function wordsOf(reading) {
   const [best, next] = ranked(reading.digit_probabilities);
   if (reading.accepted) return [sureness(reading), next.share >= 0.01 ? `If not, ${told(next)}.` : ""];
-  if (reading.reason === "unsure") return [`${capital(told(best))}, or ${told(next)}?`, "Too close to say: draw it more clearly."];
+  if (reading.reason === "unsure") return [`A${told(best).slice(1)}, or ${told(next)}?`, "Draw it more clearly."];
   return HINTS[reading.reason] ?? [`No answer: ${reading.reason}.`, "Try another picture."];
 }
 
@@ -41,8 +41,4 @@ function ranked(shares) {
 
 function told({ digit, share }) {
   return `${digit === 8 ? "an" : "a"} ${digit} (${percent(share)})`;
-}
-
-function capital(text) {
-  return text[0].toUpperCase() + text.slice(1);
 }
