@@ -11,10 +11,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -103,6 +105,14 @@ def answer_on(connection: socket.socket) -> tuple[int, dict[str, Any]]:
     head, _, body = data.partition(b"\r\n\r\n")
     assert head, "closed without an answer"
     return int(head.split()[1]), json.loads(body)
+
+
+def status_on(connection: socket.socket) -> int:
+    """The status of the next answer on a connection that may stay open; the answer is received whole."""
+    answer = HTTPResponse(connection)
+    answer.begin()
+    answer.read()
+    return answer.status
 
 
 @pytest.fixture
@@ -226,7 +236,7 @@ def test_a_request_on_its_way_when_the_server_ends_is_answered_on_an_idle_connec
     server = serving()
     connection = server.connect()
     connection.sendall(request(form(FIVE)))
-    assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    assert status_on(connection) == 200
     server.process.send_signal(signal.SIGTERM)
     time.sleep(0.1)
     connection.sendall(request(form(FIVE)))
@@ -270,15 +280,26 @@ def test_a_body_that_is_too_large_is_answered_although_it_is_still_being_sent(se
     server = serving("--body-mib", "1")
     connection = server.connect()
     connection.sendall(request(b"x" * 2**19, length=2**30))
-    assert connection.recv(65536).startswith(b"HTTP/1.1 413")
+    assert status_on(connection) == 413
     connection.close()
     chunked = server.connect()
     chunked.sendall(b"POST /v1/read HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
     chunked.sendall(b"Transfer-Encoding: chunked\r\n\r\n")
     for _ in range(20):
         chunked.sendall(b"10000\r\n" + b"x" * 2**16 + b"\r\n")
-    assert chunked.recv(65536).startswith(b"HTTP/1.1 413")
+    assert status_on(chunked) == 413
     assert server.read()[0] == 200
+
+
+def test_a_client_that_wants_to_close_sees_that_its_body_is_too_large(serving: Callable[..., Server]) -> None:
+    server = serving("--body-mib", "1")
+    for kind in ("multipart/form-data; boundary=edge", "text/plain"):
+        asked = Request(f"http://127.0.0.1:{server.port}/v1/read", bytes(8 * 2**20), {"Content-Type": kind})
+        with pytest.raises(HTTPError) as caught:  # urllib asks with connection: close
+            urlopen(asked, timeout=20)
+        assert caught.value.code == 413
+        assert json.load(caught.value)["type"] == "urn:sumnist:problem:body-too-large"
+        caught.value.close()
 
 
 @pytest.mark.parametrize(

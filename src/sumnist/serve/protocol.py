@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -20,8 +20,39 @@ MOST_CONNECTIONS = 1000
 """Connections of a worker; one more is answered 503 and closed."""
 LATER = 2.0
 """Seconds after which a request is cut by force that the application should have refused in time."""
+LINGER = 2.0
+"""Seconds for which what a client still sends after its answer is thrown away before the connection is closed."""
 GRACE = 0.25
 """Seconds for which a connection stays open at the end, for a request that was sent before its client could know."""
+
+
+class Lingering:
+    """A transport which, if it is closed while a request still comes in, stays open for a moment. To close it at once
+    would reset the connection, and the client would not see the answer that it has got."""
+
+    def __init__(self, transport: asyncio.Transport, protocol: Protocol) -> None:
+        self._transport = transport
+        self._protocol = protocol
+        self._lingers = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        """Whether it is closed for all that is not here."""
+        return self._lingers or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Send what is to be sent, and close."""
+        if self.is_closing():
+            return
+        if self._protocol.is_receiving() and self._transport.can_write_eof():
+            self._lingers = True
+            self._protocol.flow.resume_reading()
+            self._transport.write_eof()
+            self._protocol.loop.call_later(LINGER, self._transport.close)
+        else:
+            self._transport.close()
 
 
 class Protocol(HttpToolsProtocol):
@@ -42,7 +73,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, Lingering(transport, self)))
         if len(self.connections) > MOST_CONNECTIONS:
             self._refuse(KINDS["busy"](f"{MOST_CONNECTIONS:,} connections are open: try again in a second"))
         else:
@@ -98,6 +129,10 @@ class Protocol(HttpToolsProtocol):
 
     # Limits.
 
+    def is_receiving(self) -> bool:
+        """Whether a request has begun to come in, and has not ended."""
+        return self._in_message
+
     def _is_busy(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
@@ -136,11 +171,13 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Answer with a problem, without the application, and close."""
+        self._disarm()
+        if self.transport.is_closing():
+            return
         self.metrics.refused(problem)
-        if not self.transport.is_closing():
-            if not (self._is_busy() and self.cycle.response_started):
-                self.transport.write(response(problem))
-            self.transport.close()
+        if not (self._is_busy() and self.cycle.response_started):
+            self.transport.write(response(problem))
+        self.transport.close()
 
 
 def response(problem: Problem) -> bytes:
