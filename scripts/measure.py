@@ -99,14 +99,18 @@ def main() -> None:
                 if isinstance(plan, Config)
                 else plan(seed, arguments.threads)
             )
-            machine = {key: value for key, value in describe_machine().items() if key != "commit"}
-            row = {"plan": name, "seed": seed, "date": now(), **asdict(measured), "machine": machine}
+            row = {"plan": name, "seed": seed, "date": now(), **asdict(measured), "machine": machine()}
             with arguments.results.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(row) + "\n")
             shares = [
                 f"{o} {measured.evaluation[o]['value']:.2%}" for o in ("digit", "sum") if o in measured.evaluation
             ]
             print(f"{name}, seed {seed}: {measured.seconds:.2f} s, {', '.join(shares)}", flush=True)
+
+
+def machine() -> dict[str, Any]:
+    """What a row says of the machine; the commit has a place of its own in it."""
+    return {key: value for key, value in describe_machine().items() if key != "commit"}
 
 
 def current(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

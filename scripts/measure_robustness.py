@@ -14,10 +14,10 @@ import hashlib
 import json
 from pathlib import Path
 
-from measure import RESULTS, read_rows
+from measure import RESULTS, machine, read_rows
 from sumnist.files import ONNX, PRETRAINED
 from sumnist.reader import Reader
-from sumnist.record import commit, describe_machine, now
+from sumnist.record import commit, now
 from sumnist.suites.archive import HALVES
 from sumnist.suites.suite import PHOTOGRAPHS, robustness
 
@@ -38,9 +38,8 @@ def main() -> None:
     if any((row["model_sha256"], row["half"]) == (digest, given.half) for row in read_rows(given.rows)):
         raise SystemExit(f"measure_robustness: this network's {given.half} half is measured already")
     found = robustness(Reader(model), given.half)
-    machine = {key: value for key, value in describe_machine().items() if key != "commit"}
     row = {
-        "part": "robustness", "date": now(), "commit": head, "machine": machine, "model": "shipped",
+        "part": "robustness", "date": now(), "commit": head, "machine": machine(), "model": "shipped",
         "model_sha256": digest, "mnist_images": found.mnist.pictures, "photographs": PHOTOGRAPHS, **found.as_dict(),
     }  # fmt: skip
     with given.rows.open("a", encoding="utf-8") as stream:

@@ -96,12 +96,14 @@ def risk_at_99(figures: Row) -> float | None:
     return next(on_curve, None) if given is None else given
 
 
-def of_reported(make: Callable[[Row], str]) -> Callable[[Rows], str]:
-    """What `make` writes of the reported half; that it was not measured, where there is none."""
+def told_of(
+    which: Callable[[Rows], Row | None], make: Callable[[Row], str], untold: str = NOT_MEASURED
+) -> Callable[[Rows], str]:
+    """What `make` writes of the row that is `which`, or `untold` where there is none."""
 
     def written(rows: Rows) -> str:
-        row = reported(rows)
-        return NOT_MEASURED if row is None else make(row)
+        row = which(rows)
+        return untold if row is None else make(row)
 
     return written
 
@@ -200,11 +202,8 @@ def summary(row: Row) -> dict[str, str]:
     return found | {f"{one['name']}, AUROC": f"{one['auroc']:.4f}" for one in row["strangers"]}
 
 
-def measured(rows: Rows) -> str:
+def measured(row: Row) -> str:
     """What the figures of the reported half were measured with, and when, as a sentence."""
-    row = reported(rows)
-    if row is None:
-        return UNTOLD
     return (
         f"Measured on {row['date'][:10]} at commit {row['commit'][:9]}, with {row['mnist_images']:,} MNIST images and "
         f"at most {row['photographs']:,} photographs of each set, on {row['machine']['processor']}; the model's "
@@ -212,11 +211,8 @@ def measured(rows: Rows) -> str:
     )
 
 
-def calibration_table(rows: Rows) -> str:
+def calibration_table(row: Row) -> str:
     """The five networks, each on the images that it was trained without, and all of these together."""
-    row = calibration(rows)
-    if row is None:
-        return NOT_MEASURED
     body = [[f"fold {fold['fold']}", *out_of_fold(fold), f"{fold['seconds'] / 60:.1f} min"] for fold in row["folds"]]
     cells = out_of_fold(row)
     body.append(["all, before the temperature", *cells[:2], f"{row['nll_before']:.4f}", "–", "–", ""])
@@ -231,11 +227,8 @@ def out_of_fold(figures: Row) -> list[str]:
             percent(figures.get("ece")), percent(risk_at_99(figures), 3)]  # fmt: skip
 
 
-def thresholds(rows: Rows) -> str:
+def thresholds(row: Row) -> str:
     """The thresholds, and what share of the digits passes them, as a sentence."""
-    row = calibration(rows)
-    if row is None:
-        return UNTOLD
     return (
         f"An answer stands if `known` is at least {row['least_known']:.3f} and `confidence` at least "
         f"{row['least_confidence']:.3f}: {percent(row['accepted'])} % of the {row['images']:,} training images pass, "
@@ -245,14 +238,14 @@ def thresholds(rows: Rows) -> str:
 
 TABLES: dict[str, Callable[[Rows], str]] = {
     "pictures-test": test_figures,
-    "pictures-measured": measured,
-    "pictures-corruptions": of_reported(corruption_table),
-    "pictures-digits": of_reported(digit_table),
-    "pictures-writers": of_reported(writer_table),
-    "pictures-strangers": of_reported(stranger_table),
+    "pictures-measured": told_of(reported, measured, UNTOLD),
+    "pictures-corruptions": told_of(reported, corruption_table),
+    "pictures-digits": told_of(reported, digit_table),
+    "pictures-writers": told_of(reported, writer_table),
+    "pictures-strangers": told_of(reported, stranger_table),
     "pictures-halves": halves_table,
-    "pictures-calibration": calibration_table,
-    "pictures-thresholds": thresholds,
+    "pictures-calibration": told_of(calibration, calibration_table),
+    "pictures-thresholds": told_of(calibration, thresholds, UNTOLD),
 }
 
 

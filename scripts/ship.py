@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from measure import CALIBRATIONS, machine
 from sumnist.calibration import calibrate, digit_logits, log_probabilities, nll_of
 from sumnist.config import Config, preset
 from sumnist.data.draws import folds
@@ -32,14 +33,13 @@ from sumnist.export import export_run
 from sumnist.files import CONFIG, ONNX, PRETRAINED, WEIGHTS, make_folder, write_atomically
 from sumnist.model.checkpoint import load_network, save_network
 from sumnist.model.encoders import count_parameters
-from sumnist.record import commit, describe_machine, now
+from sumnist.record import commit, now
 from sumnist.report import evaluate_run
 from sumnist.run import RECORD
 from sumnist.training import train
 
 CARD = "README.md"
 FIGURES = "evaluation.json"
-ROWS = Path(__file__).resolve().parent.parent / "docs/results/calibration.jsonl"
 FOLDS = 5
 MAY_LOSE = 0.0003
 """How much less accurate than the packaged network a new one may be."""
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Install a trained network in the package.")
     parser.add_argument("--runs", type=Path, help="folder of the six runs (default: a temporary one)")
     parser.add_argument("--into", type=Path, default=PRETRAINED)
-    parser.add_argument("--rows", type=Path, default=ROWS)
+    parser.add_argument("--rows", type=Path, default=CALIBRATIONS)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         runs = given.runs or Path(place)
@@ -106,9 +106,8 @@ def calibration_row(runs: Path) -> dict[str, Any]:
         told.append({"fold": k, "images": len(held), "seconds": record["seconds"], "threads": record["threads"],
                      **figures(logits[held], part.digits, config.last_smoothing)})  # fmt: skip
     found = calibrate(logits, train_set.digits, config.last_smoothing, known=config.outliers > 0)
-    machine = {key: value for key, value in describe_machine().items() if key != "commit"}
     return {
-        "date": now(), "commit": commit(), "machine": machine, "config": json.loads(plan()["final"].to_json()),
+        "date": now(), "commit": commit(), "machine": machine(), "config": json.loads(plan()["final"].to_json()),
         **found.as_dict(), **figures(logits, train_set.digits, config.last_smoothing, found.temperature), "folds": told,
     }  # fmt: skip
 
@@ -182,7 +181,8 @@ Preset `{config.preset}` with `--fusion exact --validation 0`; {record["seconds"
 ## Files
 
 `model.onnx` (inputs `image` float32 [batch, 1, 28, 28] in [0, 1] and `number` int64 [batch]; outputs `digit` [batch, 10] and `sum`
-[batch, 19], log-probabilities, and `known` [batch], that of there being a digit) · `model.safetensors` and `config.json` for `TwoInputNet.from_pretrained()` · `evaluation.json`.
+[batch, 19], log-probabilities, and `known` [batch], that of there being a digit) · `model.safetensors` and `config.json` for
+`TwoInputNet.from_pretrained()` · `evaluation.json`.
 
 ## Limits
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from sumnist.calibration import (
-    ACCEPTED,
+    ACCEPTED_SHARE,
     calibrate,
     digit_logits,
     fitted_temperature,
@@ -26,7 +26,7 @@ from sumnist.evaluation import risk_curve
 from sumnist.export import export_run
 from sumnist.model.checkpoint import load_network, save_network
 from sumnist.reader import NOT_A_DIGIT, UNSURE, Reader
-from sumnist.training import train
+from sumnist.training import split, train
 
 RANDOM = np.random.default_rng(0)
 
@@ -69,7 +69,7 @@ def test_the_calibration_says_what_it_does() -> None:
     found = calibrate(logits, digits, 0.0)
     assert found.images == len(digits)
     assert found.nll < found.nll_before
-    assert found.accepted == pytest.approx(ACCEPTED, abs=1e-3)
+    assert found.accepted == pytest.approx(ACCEPTED_SHARE, abs=1e-3)
     assert found.nll == pytest.approx(nll_of(log_probabilities(logits, 0.0, found.temperature), digits))
 
 
@@ -90,6 +90,22 @@ def test_answers_of_one_confidence_share_their_errors() -> None:
     right = np.array([False] * 10 + [True] * 90)
     assert {round(risk, 9) for _, risk in risk_curve(np.ones(100), right)} == {0.1}
     assert {round(risk, 9) for _, risk in risk_curve(np.ones(100), right[::-1])} == {0.1}
+
+
+def test_a_run_with_outliers_is_calibrated_on_the_images_that_it_held_out(
+    small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sumnist.data.outliers.DRAWN", 500)
+    config = replace(small_config, outliers=0.3)
+    net, _ = load_network(train(config, tmp_path / "held", progress=False).folder)
+    _, held = split(load_mnist("train", config.data_dir), config)
+    assert held is not None
+    found = calibrate(digit_logits(net, held), held.digits, config.last_smoothing)
+    assert net.calibration.temperature.item() == pytest.approx(found.temperature, rel=1e-3)
+    assert net.calibration.least_known.item() == pytest.approx(found.least_known, rel=1e-5)
+    assert net.calibration.least_confidence.item() > 0
+    whole = train(replace(config, validation=0), tmp_path / "whole", progress=False).folder
+    assert load_network(whole)[0].calibration.least_known.item() == 0
 
 
 @pytest.fixture(scope="module")

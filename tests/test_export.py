@@ -221,6 +221,16 @@ def test_an_onnx_file_of_another_network_is_an_error(tmp_path: Path) -> None:
     )
 
 
+def test_thresholds_that_are_no_numbers_are_an_error() -> None:
+    net = trained_looking(NETWORKS["exact"])
+    model = to_onnx(net, metadata_of(net.config, net.calibration) | {"least_known": "much"})
+    with pytest.raises(RunError) as caught:
+        OnnxNetwork(model)
+    assert str(caught.value) == (
+        "model: its metadata have least_known 'much', expected a number from 0 to 1: export the run again"
+    )
+
+
 def test_what_is_sealed_but_no_onnx_is_an_error() -> None:
     with pytest.raises(RunError, match="model: not a whole ONNX file"):
         OnnxNetwork(sealed(b"nonsense sha256\x12\x40" + b"0" * 64))

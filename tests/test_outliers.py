@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from sumnist.config import preset
+from sumnist.data.draws import NO_DIGIT
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.outliers import MADE, Outliers, quarters
 from sumnist.data.pairs import PairBatches, as_image
-from sumnist.data.shapes import NO_DIGIT
 from sumnist.model.fusion import Heads
 from sumnist.model.losses import KNOWN_WEIGHT, joint_loss
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sumnist.data.shapes import KINDS, NO_DIGIT, SHARES, SIGNS, characters, curve, fitted
+from sumnist.data.draws import NO_DIGIT
+from sumnist.data.shapes import KINDS, SHARES, SIGNS, characters, curve, fitted
 from sumnist.suites.strangers import LOOK_ALIKES
 
 COUNT = 600

@@ -67,10 +67,14 @@ def test_the_last_line_of_metrics_is_what_the_saved_weights_give(small_run: Path
     assert (answers.digit == answers.truth[:, None]).mean() == pytest.approx(rows(small_run)[-1]["validation_digit"])
 
 
-@pytest.mark.parametrize("changes", [{}, {"augment": "elastic", "ema": 0.9}, {"fusion": "concat"}])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"augment": "elastic", "ema": 0.9}, {"fusion": "concat"}, {"augment": "robust", "outliers": 0.3}],
+)
 def test_the_same_seed_gives_the_same_weights_to_the_bit(
-    small_config: Config, tmp_path: Path, changes: dict[str, object]
+    small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]
 ) -> None:
+    monkeypatch.setattr("sumnist.data.outliers.DRAWN", 500)
     config = replace(small_config, epochs=1, **changes)  # type: ignore[arg-type]
     first = train(config, tmp_path / "first", progress=False).folder / "model.safetensors"
     again = train(config, tmp_path / "again", progress=False).folder / "model.safetensors"

@@ -19,12 +19,12 @@ from sumnist.data.pairs import as_image
 from sumnist.model.fusion import unsmoothed
 from sumnist.model.network import TwoInputNet
 
-__all__ = ["ACCEPTED", "Calibrated", "calibrate", "digit_logits", "fitted_temperature", "thresholds"]
+__all__ = ["ACCEPTED_SHARE", "Calibrated", "calibrate", "digit_logits", "fitted_temperature", "thresholds"]
 
-ACCEPTED = 0.995
-"""Share of the held-out digits that is to be accepted."""
-UNSURE = 0.001
-"""Share of them that is refused because the network is not sure which digit it is."""
+ACCEPTED_SHARE = 0.995
+"""Of the held-out digits."""
+UNSURE_SHARE = 0.001
+"""Of them: what is refused because the network is not sure which digit it is."""
 COLDEST, HOTTEST = 0.25, 4.0
 
 
@@ -51,9 +51,9 @@ def digit_logits(net: TwoInputNet, digits: DigitSet, batch_size: int = 500) -> N
     """The digit's raw logits `[N, 10]` of every image, with the number 0."""
     net.eval()
     parts = torch.tensor(digits.images).split(batch_size)
-    number = torch.zeros(batch_size, dtype=torch.int64)
-    logits = [net.heads(as_image(part), number[: len(part)]).digit.float() for part in parts]
-    return torch.cat(logits).numpy()
+    number = torch.zeros(batch_size, dtype=torch.int64, device=net.calibration.temperature.device)
+    logits = [net.heads(as_image(part.to(number.device)), number[: len(part)]).digit.float() for part in parts]
+    return torch.cat(logits).cpu().numpy()
 
 
 def calibrate(
@@ -116,7 +116,10 @@ def fitted_temperature(logits: NDArray[np.float32], truth: NDArray[np.int64], sm
 
 
 def thresholds(
-    known: NDArray[np.float64], confidence: NDArray[np.float64], accepted: float = ACCEPTED, unsure: float = UNSURE
+    known: NDArray[np.float64],
+    confidence: NDArray[np.float64],
+    accepted: float = ACCEPTED_SHARE,
+    unsure: float = UNSURE_SHARE,
 ) -> tuple[float, float]:
     """The least probability of there being a digit, and of the most probable one, by which the share `accepted` of the
     digits `[N]` is accepted: of the others, the share `unsure` is the least confident, the rest the least like a digit.

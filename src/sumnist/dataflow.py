@@ -155,6 +155,8 @@ QUIET = {
     "squeeze", "float", "to", "contiguous", "type_as", "detach", "__getitem__", "dropout",
 }  # fmt: skip
 """Operations that change a tensor's form and not what it says: they go unmentioned."""
+DIVISIONS = {"div", "__truediv__"}
+"""After the heads that is the temperature, which changes how bold an answer is and not which: unmentioned too."""
 
 FOLLOWERS = {
     "relu": "ReLU", "relu_": "ReLU", "gelu": "GELU", "silu": "SiLU", "sigmoid": "sigmoid", "tanh": "tanh",
@@ -198,8 +200,7 @@ class Builder:
         step = self.steps[i]
         sources = list(dict.fromkeys(self.place[j] for j in step.inputs if j in self.place))
         parameters = step.parameters + tuple(p for j in step.inputs for p in self.loose.get(j, ()))
-        cold = step.part == "outputs" and step.op in ("div", "__truediv__") and self.net.calibration.temperature == 1
-        word = "" if cold else follower(step)  # a temperature of 1 changes nothing, and goes unmentioned
+        word = follower(step)
         follows = len(sources) == 1 and (word == "" or (word and sources[0] > 1 and self.users[step.inputs[-1]] == 1))
         if follows:
             self.place[i] = sources[0]
@@ -250,7 +251,7 @@ def upstream(steps: list[Step], end: int) -> set[int]:
 
 def follower(step: Step) -> str | None:
     """The word for a step in the box that it follows, empty where it needs none; None for a step with its own box."""
-    if step.op in QUIET:
+    if step.op in QUIET or (step.part == "outputs" and step.op in DIVISIONS):
         return ""
     if step.module is None:
         return FOLLOWERS.get(step.op)
@@ -304,7 +305,5 @@ def computed_box(net: TwoInputNet, output: str) -> Box:
         return Box("Shift by the number", "outputs", (), ["P(sum = s) =", "P(digit = s − number)"], computed=True)
     if isinstance(net.fusion, LearnedFusion) and net.fusion.sum_target == "bits" and output == "sum":
         return Box("Bits → sum", "outputs", (), ["product of its bits,", "normalised over 0..18"], computed=True)
-    details = ["label smoothing", "taken back"] if net.fusion.smoothing else []
-    if output == "digit" and net.calibration.temperature != 1:
-        details = ["calibrated, " + details[0], *details[1:]] if details else ["calibrated"]
-    return Box(f"{output.capitalize()} probabilities", "outputs", (), details, computed=True)
+    back = ["label smoothing", "taken back"] if net.fusion.smoothing else []
+    return Box(f"{output.capitalize()} probabilities", "outputs", (), back, computed=True)

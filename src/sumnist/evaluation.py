@@ -224,8 +224,8 @@ def risk_curve(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) 
     order = np.argsort(-confidence, kind="stable")
     _, first, count = np.unique(-confidence[order], return_index=True, return_counts=True)
     wrong = np.repeat(np.add.reduceat(~right[order], first, dtype=float) / count, count)  # shared among equals
-    summed = np.cumsum(wrong)
-    return [(c, float(summed[(k := max(1, round(c * len(right)))) - 1] / k)) for c in COVERAGES]
+    risk = np.cumsum(wrong) / np.arange(1, len(wrong) + 1)
+    return [(coverage, float(risk[max(1, round(coverage * len(right))) - 1])) for coverage in COVERAGES]
 
 
 def disputed_labels(truth: NDArray[np.int64]) -> NDArray[np.bool_] | None:

@@ -102,14 +102,14 @@ class Telling(nn.Module):
 
 def to_onnx(net: Network, metadata: Mapping[str, str]) -> bytes:
     """The network as the bytes of an ONNX file: names and shapes of `inference`, any batch size."""
-    tells = isinstance(net, TwoInputNet) and net.config.outliers > 0
-    whole: nn.Module = Telling(net) if tells else net  # type: ignore[arg-type]
+    whole: nn.Module = Telling(net) if isinstance(net, TwoInputNet) and net.config.outliers else net
+    outputs = [*OUTPUTS, KNOWN] if isinstance(whole, Telling) else list(OUTPUTS)
     batch = torch.export.Dim("batch")
     example = (torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.int64))
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
             whole.eval(), example, dynamo=True, external_data=False, verbose=False, input_names=list(INPUTS),
-            output_names=[*OUTPUTS, *([KNOWN] if tells else [])], dynamic_shapes=({0: batch}, {0: batch}),
+            output_names=outputs, dynamic_shapes=({0: batch}, {0: batch}),
         )  # fmt: skip
     assert program is not None
     model = program.model_proto
@@ -187,7 +187,7 @@ def grid_accuracy(network: OnnxNetwork, test: DigitSet) -> tuple[float, float]:
     for start in range(0, len(test), BATCH):
         images, truth = as_images(test, start), test.digits[start : start + BATCH]
         if network.exact:  # digit and sum are one figure, whatever the number
-            right_digits += NUMBERS * int((network.digits(images).argmax(1) == truth).sum())
+            right_digits += NUMBERS * int((network.answer(images).digit.argmax(1) == truth).sum())
             right_sums = right_digits
             continue
         for number in range(NUMBERS):

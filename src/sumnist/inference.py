@@ -86,7 +86,7 @@ class OnnxNetwork:
         self.fusion = metadata[FUSION]
         self.exact = self.fusion == "exact"
         """Whether the sum is computed from the digit instead of having been learned."""
-        self.least_known, self.least_confidence = (share_in(metadata, key) for key in ACCEPTANCE)
+        self.least_known, self.least_confidence = (share_in(metadata, key, name) for key in ACCEPTANCE)
 
     def __call__(
         self, images: NDArray[np.float32], numbers: NDArray[np.int64]
@@ -94,11 +94,6 @@ class OnnxNetwork:
         """Images `[B, 1, 28, 28]`, numbers 0..9 `[B]` → log-probabilities of digit `[B, 10]` and sum `[B, 19]`."""
         digit, total = self.run(list(OUTPUTS), images, numbers)
         return digit, total
-
-    def digits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The digit alone, `[B, 10]`, where it does not depend on the number (exact fusion)."""
-        (digit,) = self.run(["digit"], images, np.zeros(len(images), np.int64))
-        return digit
 
     def answer(self, images: NDArray[np.float32], numbers: NDArray[np.int64] | None = None) -> Answer:
         """All there is to say of images `[B, 1, 28, 28]`; of their sums only with `numbers`, 0..9 `[B]`."""
@@ -131,9 +126,14 @@ def described(values: list[Any]) -> dict[str, list[Any]]:
     return {value.name: [value.type, *value.shape[1:]] for value in values}
 
 
-def share_in(metadata: dict[str, str], key: str) -> float:
-    """The value of `key`, 0 if there is none."""
-    return float(metadata.get(key, 0))
+def share_in(metadata: dict[str, str], key: str, name: str) -> float:
+    """The value of `key` in the metadata of the file `name`, 0 if there is none. Raises `RunError`."""
+    try:
+        return float(metadata.get(key, 0))
+    except ValueError as error:
+        raise RunError(
+            f"{name}: its metadata have {key} {metadata[key]!r}, expected a number from 0 to 1: export the run again"
+        ) from error
 
 
 def first_line(error: Exception) -> str:

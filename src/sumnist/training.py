@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from sumnist.calibration import calibrate, digit_logits
 from sumnist.config import Config
 from sumnist.data.augment import augmentation
-from sumnist.data.draws import epoch_seed, folds, hold_out
+from sumnist.data.draws import NO_DIGIT, epoch_seed, folds, hold_out
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.outliers import Outliers
 from sumnist.data.pairs import PairBatches, Pairs
-from sumnist.data.shapes import NO_DIGIT
 from sumnist.devices import Team, choose_bf16, choose_device, keep_freed_memory, team
 from sumnist.errors import TrainingError
 from sumnist.evaluation import answer_grid
@@ -128,6 +128,10 @@ def train_together(
             if progress and bar.disable:  # not a terminal: a line an epoch instead of a bar
                 tqdm.write(f"{title}: {tally.text()}", file=sys.stderr)
         finished = True
+        if held is not None and config.outliers and processes.leads:
+            with clock.paused():
+                calibrate_on(held, trained, config)
+                folder.add_epoch({}, trained)
     except KeyboardInterrupt:
         folder.add_epoch({}, trained)
     spent = clock.read()
@@ -226,7 +230,7 @@ class Tally:
 
     def __init__(self, processes: int = 1) -> None:
         self.processes, self.began = processes, time.perf_counter()
-        self.totals: Tensor | None = None  # [6]: losses total, digit, sum and right digits, sums, times the count; it
+        self.totals: Tensor | None = None  # [6]: sums of the losses total, digit, sum; right digits, sums; pairs
         self.images = 0
 
     @torch.no_grad()
@@ -273,6 +277,13 @@ def validation_figures(net: TwoInputNet, held: DigitSet) -> dict[str, float]:
         "validation_digit_nll": float(answers.digit_nll.mean(dtype=float)),
         "validation_sum_nll": float(answers.sum_nll.mean(dtype=float)),
     }
+
+
+def calibrate_on(held: DigitSet, net: TwoInputNet, config: Config) -> None:
+    """Set the temperature of `net`, and from when on its answers are accepted, by images that it was trained without:
+    what taught it to tell what is no digit would otherwise have no consequence."""
+    found = calibrate(digit_logits(net, held), held.digits, config.last_smoothing)
+    net.calibration.set(found.temperature, found.least_known, found.least_confidence)
 
 
 def split(digits: DigitSet, config: Config) -> tuple[DigitSet, DigitSet | None]:

@@ -12,12 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from sumnist.errors import ConfigError
 
-__all__ = ["NUMBERS", "SUMS", "draw_numbers", "epoch_seed", "folds", "hold_out", "mix"]
+__all__ = ["NO_DIGIT", "NUMBERS", "SUMS", "draw_numbers", "epoch_seed", "folds", "hold_out", "mix"]
 
 NUMBERS = 10
 """How many numbers the network knows: 0..9."""
 SUMS = 19
 """How many sums there are: 0..18."""
+NO_DIGIT = -1
+"""The label, for digit and sum, of an image that shows no digit."""
 
 
 def draw_numbers(seed: int, epoch: int, index: ArrayLike, largest: int = NUMBERS - 1) -> NDArray[np.int64]:

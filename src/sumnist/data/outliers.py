@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sumnist.data.draws import NO_DIGIT
 from sumnist.data.pairs import as_image
-from sumnist.data.shapes import NO_DIGIT, characters
+from sumnist.data.shapes import characters
 
 __all__ = ["Outliers"]
 

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-__all__ = ["NO_DIGIT", "SIGNS", "characters"]
+from sumnist.data.draws import NO_DIGIT
 
-NO_DIGIT = -1
-"""The label of an image that shows no digit."""
+__all__ = ["SIGNS", "characters"]
 
 SIDE, BOX, MIDDLE = 28, 20, 14
 NARROWEST_DIGIT = 0.45

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sumnist.config import Config
-from sumnist.data.shapes import NO_DIGIT
+from sumnist.data.draws import NO_DIGIT
 from sumnist.model.fusion import Heads, sum_bits
 
 __all__ = ["Losses", "joint_loss"]

@@ -12,7 +12,7 @@ from sumnist.errors import SumnistError
 from sumnist.images import Picture
 from sumnist.reader import REASONS, Reader, Reading
 
-__all__ = ["Answers", "Score", "answers_of", "area_under_roc", "network_digits", "surety"]
+__all__ = ["Answers", "Score", "answers_of", "area_under_roc", "known_score", "network_digits"]
 
 Score = Callable[[Reading], float]
 """How sure a reading is that the picture is a digit; the larger the surer."""
@@ -23,7 +23,7 @@ PICTURE_REASONS = frozenset(REASONS.values())
 BATCH = 500
 
 
-def surety(reading: Reading) -> float:
+def known_score(reading: Reading) -> float:
     """How sure a reading is that there is a digit: below 0 if it was refused for its picture; else the probability that
     there is one or, of a network that cannot tell, the probability of the most probable one."""
     if reading.reason in PICTURE_REASONS:
@@ -43,7 +43,7 @@ class Answers:
     reasons: tuple[str, ...]
 
 
-def answers_of(reader: Reader, pictures: Sequence[Picture], score: Score = surety) -> Answers:
+def answers_of(reader: Reader, pictures: Sequence[Picture], score: Score = known_score) -> Answers:
     """What `reader` says of each picture; a picture that it cannot read is not accepted, and nothing else happens."""
     found = reader.read_each(pictures, [0] * len(pictures))
     reasons = tuple(str(one) if isinstance(one, SumnistError) else one.reason or "" for one in found)

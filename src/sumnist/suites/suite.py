@@ -19,7 +19,7 @@ from sumnist.data.draws import hold_out
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.errors import ConfigError, DataError
 from sumnist.reader import Reader
-from sumnist.suites.answers import Answers, Score, answers_of, area_under_roc, network_digits, surety
+from sumnist.suites.answers import Answers, Score, answers_of, area_under_roc, known_score, network_digits
 from sumnist.suites.archive import HALVES, Half, check_half
 from sumnist.suites.corruptions import CORRUPTIONS, corrupted
 from sumnist.suites.digits import DigitPictures, font_digits, ink_of, small_digits
@@ -133,7 +133,7 @@ def robustness(
     half: Half = HALVES[0],
     seen: Collection[str] = SEEN,
     images: int | None = None,
-    score: Score = surety,
+    score: Score = known_score,
 ) -> Robustness:
     """The figures of `reader` on every suite.
 
