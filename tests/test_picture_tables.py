@@ -157,7 +157,7 @@ def test_the_reported_half_is_the_first_row_of_the_newest_model(tables: ModuleTy
     rows = [again, *old, first, robustness_row("development", "2027-01-01")]
     assert tables.reported(rows) is first
     assert cells(tables.TABLES["pictures-digits"](rows), "MNIST test images")[1] == "89.70"
-    assert "2026-12-01 at commit 012345678, with 10,000 MNIST" in tables.measured(rows)
+    assert "2026-12-01 at commit 012345678, with 10,000 MNIST" in tables.TABLES["pictures-measured"](rows)
 
 
 def test_a_new_model_that_has_no_reported_row_is_not_told_with_the_old_ones(tables: ModuleType) -> None:
@@ -194,14 +194,14 @@ def test_a_run_without_a_risk_curve_has_a_dash_there(tables: ModuleType) -> None
 
 
 def test_the_calibration_is_told_by_fold_and_all_together_from_the_last_row(tables: ModuleType) -> None:
-    text = tables.calibration_table([calibration_row(0.5), calibration_row()])
+    text = tables.TABLES["pictures-calibration"]([calibration_row(0.5), calibration_row()])
     assert cells(text, "fold 5") == ["12,000", "99.61", "0.0123", "0.17", "–", "15.5 min"]
     assert cells(text, "all, before the temperature") == ["60,000", "99.65", "0.0131", "–", "–", ""]
     assert cells(text, "**all, as calibrated**") == ["60,000", "99.65", "0.0129", "0.09", "0.077", ""]
 
 
 def test_the_thresholds_are_a_sentence(tables: ModuleType) -> None:
-    assert tables.thresholds([calibration_row()]) == (
+    assert tables.TABLES["pictures-thresholds"]([calibration_row()]) == (
         "An answer stands if `known` is at least 0.346 and `confidence` at least 0.568: 99.60 % of the 60,000 training "
         "images pass, each answered by a network that was trained without it. The temperature is 1.057."
     )
