@@ -24,6 +24,8 @@ LAYERS = [
     {"report", "demo", "sources", "engines", "score", "suites.answers", "suites.suite"}
     | {"study.recipe", "study.encoders", "study.targets", "study.network", "study.variants", "study.runs"}
     | {"study.conduct", "study.statistics", "study.results", "study.figures", "study.report"},
+    {"serve.settings", "serve.problems", "serve.bodies", "serve.pool", "serve.metrics", "serve.files", "serve.contract"}
+    | {"serve.service", "serve.app", "serve.protocol", "serve.server"},
     {"cli", "__main__", "__init__"},
 ]
 """The table of docs/architecture.md: a module may import those of its own layer and of the layers above it here."""
@@ -57,6 +59,17 @@ def test_imports_point_downwards_only(name: str) -> None:
     assert imports(modules()[name]) <= allowed
 
 
+SEEN_BY_SERVE = {"reader", "errors", "files"}
+
+
+def test_the_server_sees_the_reader_and_nothing_of_what_is_behind_it() -> None:
+    for name, path in modules().items():
+        if name.startswith("serve."):
+            assert {one for one in imports(path) if not one.startswith("serve.")} <= SEEN_BY_SERVE, name
+        elif name != "cli":
+            assert not {one for one in imports(path) if one.startswith("serve")}, name
+
+
 def test_no_module_is_longer_than_500_lines() -> None:
     for name, path in modules().items():
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 500, name
@@ -80,7 +93,7 @@ def loaded_by(code: str) -> set[str]:
     return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
-HEAVY = {"torch", "matplotlib", "safetensors", "tqdm"}
+HEAVY = {"torch", "matplotlib", "safetensors", "tqdm", "fastapi", "uvicorn"}
 
 
 def test_importing_sumnist_loads_no_torch() -> None:

@@ -15,6 +15,7 @@ import tyro
 from sumnist.config import PRESET_NAMES, Config, Engine, preset, unknown
 from sumnist.errors import ConfigError, MissingExtraError, SumnistError
 from sumnist.files import PRETRAINED, write_atomically
+from sumnist.serve.settings import Settings
 
 if TYPE_CHECKING:
     from sumnist.reader import Reading
@@ -31,6 +32,7 @@ commands:
   evaluate   measure a trained network on every test image with every number
   predict    read pictures: sumnist predict five.png --number 7
   score      read many pictures, from a folder or a table, into a table
+  serve      read over HTTP, with a page to draw on
   export     write a trained network as one ONNX file
   demo       random test images and random numbers, drawn in the terminal with both answers
   graph      draw a preset's network as an SVG picture
@@ -191,6 +193,20 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Serve:
+    """Read over HTTP, on this machine alone unless --host says otherwise; SIGTERM and Ctrl-C end it, once all that has
+    been asked is answered."""
+
+    settings: tyro.conf.OmitArgPrefixes[Settings] = field(default_factory=Settings)
+
+    def run(self) -> int:
+        from sumnist.serve.server import serve
+
+        serve(self.settings, lambda url: print(f"{url}: reading; its API: {url}/docs", flush=True))
+        return 0
+
+
+@dataclass(frozen=True)
 class Export:
     """Write a trained network as one ONNX file, checked against torch on every test image before it is written."""
 
@@ -313,16 +329,17 @@ class Study:
         return 0
 
 
-Command = Train | Evaluate | Predict | Score | Export | Demo | Graph | Compare | Study
+Command = Train | Evaluate | Predict | Score | Serve | Export | Demo | Graph | Compare | Study
 COMMANDS: dict[str, type[Command]] = {
-    "train": Train, "evaluate": Evaluate, "predict": Predict, "score": Score, "export": Export, "demo": Demo,
-    "graph": Graph, "compare": Compare, "study": Study,
+    "train": Train, "evaluate": Evaluate, "predict": Predict, "score": Score, "serve": Serve, "export": Export,
+    "demo": Demo, "graph": Graph, "compare": Compare, "study": Study,
 }  # fmt: skip
 
 
 EXTRAS = {
     "torch": "train", "safetensors": "train", "tqdm": "train", "matplotlib": "train", "onnx": "export",
     "onnxscript": "export", "scipy": "study", "jinja2": "study", "markdown_it": "study",
+    "fastapi": "serve", "starlette": "serve", "uvicorn": "serve", "httptools": "serve", "uvloop": "serve",
 }  # fmt: skip
 """Libraries that some commands need, and the extra that brings each."""
 

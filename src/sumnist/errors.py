@@ -4,6 +4,8 @@
     ├── ConfigError       a setting or flag that makes no sense
     ├── DataError         a data set that is missing, cut, or not what it says it is
     ├── ImageError        a picture that cannot be read
+    │   ├── FormatError   a file that is no picture, or of a format that is not known
+    │   └── SizeError     a picture of more pixels than are read
     ├── NumberError       a number that the network cannot add
     ├── RunError          a run folder or checkpoint that is not one, or does not fit
     ├── TrainingError     training that cannot go on (the loss is not a number)
@@ -23,12 +25,14 @@ __all__ = [
     "ConfigError",
     "DataError",
     "ExportError",
+    "FormatError",
     "ImageError",
     "MissingExtraError",
     "NumberError",
     "OutputError",
     "RunError",
     "ScoreError",
+    "SizeError",
     "StudyError",
     "SumnistError",
     "TrainingError",
@@ -53,6 +57,14 @@ class DataError(SumnistError):
 
 class ImageError(SumnistError):
     """A picture that cannot be read."""
+
+
+class FormatError(ImageError):
+    """A file that is no picture, or of a format that is not known."""
+
+
+class SizeError(ImageError):
+    """A picture of more pixels than are read."""
 
 
 class NumberError(SumnistError, ValueError):

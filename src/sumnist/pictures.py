@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from sumnist.errors import ImageError, MissingExtraError, SumnistError
+from sumnist.errors import FormatError, ImageError, MissingExtraError, SizeError, SumnistError
 
 __all__ = ["Grey", "Levels", "Picture", "levels_of", "name_of", "shrunk"]
 
@@ -316,13 +316,13 @@ def check_size(height: int, width: int, name: str, most: int = MOST_PIXELS) -> N
         raise too_large(name, most)
 
 
-def too_large(name: str, most: int = MOST_PIXELS) -> ImageError:
-    return ImageError(f"{name}: too large, expected at most {most // 10**6} million pixels: crop it or scale it down")
+def too_large(name: str, most: int = MOST_PIXELS) -> SizeError:
+    return SizeError(f"{name}: too large, expected at most {most // 10**6} million pixels: crop it or scale it down")
 
 
 def corrupt(name: str) -> ImageError:
     return ImageError(f"{name}: corrupt or cut short, expected a whole picture: copy or save it again")
 
 
-def not_a_picture(name: str) -> ImageError:
-    return ImageError(f"{name}: not a picture, expected PNG, JPEG or another format that Pillow opens: save it as PNG")
+def not_a_picture(name: str) -> FormatError:
+    return FormatError(f"{name}: not a picture, expected PNG, JPEG or another format that Pillow opens: save it as PNG")

@@ -1,0 +1,59 @@
+"""A few threads that read, a bounded queue before them, and a time for each request."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from sumnist.serve.problems import KINDS
+
+__all__ = ["Pool"]
+
+Result = TypeVar("Result")
+
+
+class Pool:
+    """`threads` that work and a queue of at most `queue` requests; each has `seconds` from the moment it joins."""
+
+    def __init__(self, threads: int, queue: int, seconds: float) -> None:
+        self._executor = ThreadPoolExecutor(threads, "reading")
+        self._room = threads + queue
+        self._seconds = seconds
+        self._taken = 0
+        self._lock = threading.Lock()
+
+    def check_room(self) -> None:
+        """Raises `Problem` if a request that came now would find no room."""
+        if self._taken >= self._room:
+            raise KINDS["busy"](f"{self._room} requests are being read or wait already: try again in a second")
+
+    async def run(self, work: Callable[[float], Result]) -> Result:
+        """What `work` gives, on a thread; it is told when its time is over, by the monotonic clock, and may stop then.
+
+        Raises `Problem` at once if there is no room, and when the time is over. A thread cannot be stopped: its place
+        is taken until it has ended by itself.
+        """
+        self.check_room()
+        with self._lock:
+            self._taken += 1
+        future = self._executor.submit(work, time.monotonic() + self._seconds)
+        future.add_done_callback(self._leave)
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await asyncio.wrap_future(future)
+        except TimeoutError as error:
+            raise KINDS["reading-timeout"](
+                f"no reading within {self._seconds:g} seconds: try again, or with smaller or fewer pictures"
+            ) from error
+
+    def _leave(self, _: Future[Any]) -> None:
+        with self._lock:
+            self._taken -= 1
+
+    def close(self) -> None:
+        """Let the threads end, without waiting for one that is still at work."""
+        self._executor.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,106 @@
+"""What is answered when a request cannot be: RFC 9457 problems, and which of them each error of the package is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from sumnist import errors
+from sumnist.errors import SumnistError
+
+__all__ = ["KINDS", "MEDIA_TYPE", "OF_ERRORS", "Kind", "Problem", "problem_of"]
+
+MEDIA_TYPE = "application/problem+json"
+RETRY = {"retry-after": "1"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of problem: the last part of its type, its status, its title, and the headers that go with it."""
+
+    slug: str
+    status: int
+    title: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def type(self) -> str:
+        """The URI that names it."""
+        return f"urn:sumnist:problem:{self.slug}"
+
+    def __call__(self, detail: str, **headers: str) -> Problem:
+        """A problem of this kind; a header `retry_after` is `retry-after`."""
+        return Problem(self, detail, self.headers | {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+KINDS = {
+    kind.slug: kind
+    for kind in (
+        Kind("malformed-request", 400, "Not an HTTP request", {"connection": "close"}),
+        Kind("malformed-body", 400, "The body cannot be parsed"),
+        Kind("damaged-picture", 400, "The picture cannot be read"),
+        Kind("not-found", 404, "There is nothing here"),
+        Kind("method-not-allowed", 405, "Not with this method"),
+        Kind("request-timeout", 408, "The request came too slowly", {"connection": "close"}),
+        Kind("body-too-large", 413, "The body is too large"),
+        Kind("picture-too-large", 413, "The picture has too many pixels"),
+        Kind("unsupported-media-type", 415, "Not a body of a kind that is read here"),
+        Kind("unknown-format", 415, "Not a picture of a format that is read here"),
+        Kind("invalid-request", 422, "The request lacks something, or has something wrong"),
+        Kind("number", 422, "The number cannot be added"),
+        Kind("headers-too-large", 431, "The headers are too large", {"connection": "close"}),
+        Kind("internal", 500, "Something is wrong with this server"),
+        Kind("busy", 503, "Too many requests at once", RETRY),
+        Kind("reading-timeout", 503, "The reading took too long", RETRY),
+        Kind("not-ready", 503, "This server is shutting down", RETRY),
+    )
+}
+"""Every kind by its slug."""
+
+INTERNAL = (
+    errors.SumnistError, errors.ConfigError, errors.DataError, errors.RunError, errors.TrainingError,
+    errors.ExportError, errors.ScoreError, errors.StudyError, errors.OutputError,
+)  # fmt: skip
+"""Errors that no request can cause."""
+OF_ERRORS: dict[type[SumnistError], Kind] = {
+    errors.NumberError: KINDS["number"],
+    errors.ImageError: KINDS["damaged-picture"],
+    errors.FormatError: KINDS["unknown-format"],
+    errors.SizeError: KINDS["picture-too-large"],
+    errors.MissingExtraError: KINDS["unknown-format"],  # the library that would read HEIC
+} | dict.fromkeys(INTERNAL, KINDS["internal"])
+"""The kind of problem that each class of error is; a test holds it to name all of them."""
+HIDDEN = "the fault is not the request's; the server's log says what happened"
+"""What is told of errors that are none of the client's business."""
+
+
+class Problem(Exception):  # noqa: N818
+    """An answer that is a problem; raised anywhere on the way of a request."""
+
+    def __init__(self, kind: Kind, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.headers = headers or {}
+
+    def as_dict(self, instance: str) -> dict[str, Any]:
+        """The members of RFC 9457; `instance` is the path that was asked."""
+        return {
+            "type": self.kind.type, "title": self.kind.title, "status": self.kind.status, "detail": self.detail,
+            "instance": instance,
+        }  # fmt: skip
+
+    def as_json(self, instance: str) -> bytes:
+        """The same as bytes of JSON."""
+        return json.dumps(self.as_dict(instance)).encode()
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that `error` is; of anything but the errors that a request can cause, nothing is told."""
+    if isinstance(error, Problem):
+        return error
+    if not isinstance(error, SumnistError):
+        return KINDS["internal"](HIDDEN)
+    kind = OF_ERRORS[next(known for known in type(error).__mro__ if known in OF_ERRORS)]
+    return kind(HIDDEN if kind.status == 500 else str(error))

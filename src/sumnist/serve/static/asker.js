@@ -1,0 +1,79 @@
+// Asks the server for readings.
+
+const SLOW = 20_000; // milliseconds after which an answer is not waited for any longer
+
+/**
+ * Asks one question at a time. Of those that are asked meanwhile only the latest counts; a settled one does not wait,
+ * and stops the one before it. `told(question, outcome)` gets a reading, or a problem with a title and a detail.
+ *
+ * A question has a `picture` (a function that gives a file, now or later), a `number`, and whether it is `settled`,
+ * that is, not asked in the middle of a stroke.
+ */
+export class Asker {
+  #told;
+  #next = null;
+  #flight = null;
+  #retry = 0;
+
+  constructor(told) {
+    this.#told = told;
+  }
+
+  ask(question) {
+    this.forget(question.settled);
+    this.#next = question;
+    if (!this.#flight) this.#go();
+  }
+
+  /** Nothing is to be told any more of what was asked; with `stop` false, but of what has been sent. */
+  forget(stop = true) {
+    clearTimeout(this.#retry);
+    this.#next = null;
+    if (stop) this.#flight?.abort();
+  }
+
+  async #go() {
+    while (this.#next) {
+      const question = this.#next;
+      const flight = new AbortController();
+      [this.#next, this.#flight] = [null, flight];
+      const outcome = await answerTo(question, flight.signal);
+      if (flight.signal.aborted) continue;
+      this.#told(question, outcome);
+      if (outcome.problem?.wait && !this.#next) {
+        this.#retry = setTimeout(() => this.ask(question), 1000 * outcome.problem.wait);
+      }
+    }
+    this.#flight = null;
+  }
+}
+
+async function answerTo({ picture, number }, signal) {
+  try {
+    const form = new FormData();
+    form.append("picture", await picture());
+    form.append("number", number);
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(SLOW)]);
+    const response = await fetch("v1/read?image=true", { method: "POST", body: form, signal: limit });
+    return response.ok ? { reading: await response.json() } : { problem: await problemIn(response) };
+  } catch (error) {
+    return { problem: error.name === "TimeoutError" ? SLOW_SERVER : UNREACHABLE };
+  }
+}
+
+const SLOW_SERVER = { title: "The server takes too long.", detail: "" };
+const UNREACHABLE = {
+  title: "The server cannot be reached.",
+  detail: "Is it still running, and this device connected to it?",
+};
+
+/** The problem that a response tells of, by RFC 9457 if it does, and after how many seconds to ask again, if at all. */
+async function problemIn(response) {
+  const { title = `The server answered ${response.status}`, detail = "" } = await response.json().catch(() => ({}));
+  const wait = response.status === 503 ? Number(response.headers.get("retry-after")) || 1 : 0;
+  return { title: `${title}.`, detail: wait ? `Trying again in ${wait} s.` : sentence(detail), wait };
+}
+
+function sentence(text) {
+  return text && `${text[0].toUpperCase()}${text.slice(1)}.`;
+}

@@ -1,0 +1,83 @@
+// Two bar charts on one axis: the digit's bars above, the sum's below, displaced by the number.
+
+import { figure, percent } from "./words.js";
+
+const DIGITS = 10;
+const SHARED = 19; // columns of an axis that has the digits and all sums with the numbers 0 to 9
+const LONG = 4; // with more characters, labels run downwards
+
+export class Chart {
+  #chart;
+  #shift = element("span", "shift");
+  #digits = columns("digits");
+  #sums = columns("sums");
+  #links = columns("links");
+
+  constructor(chart) {
+    this.#chart = chart;
+    this.#links.append(this.#shift);
+    chart.append(this.#digits, this.#links, this.#sums);
+  }
+
+  /** Put the sum's bars where `number` puts them: on the digits' axis if there is room, else under the digits. */
+  move(number) {
+    const shared = number >= 0 && number < DIGITS;
+    this.#chart.style.setProperty("--columns", shared ? SHARED : DIGITS);
+    this.#chart.style.setProperty("--shift", shared ? number : 0);
+    this.#shift.textContent = number < 0 ? figure(number) : `+${number}`;
+    const labels = Array.from({ length: DIGITS }, (_, digit) => figure(number + digit));
+    const letters = Math.max(...labels.map((label) => label.length));
+    this.#sums.classList.toggle("long", letters > LONG);
+    this.#chart.style.setProperty("--letters", letters > LONG ? letters : 1);
+    labels.forEach((label, digit) => (this.#sums.children[digit].querySelector(".label").textContent = label));
+  }
+
+  /** Draw the probabilities of a reading, or none. */
+  draw(reading) {
+    const first = reading?.sums.indexOf(reading.number); // a network that learned its sums gives others too
+    fill(this.#digits, reading?.digit_probabilities, reading?.digit);
+    fill(this.#sums, reading?.sum_probabilities.slice(first), reading && reading.sum - reading.number);
+    this.#chart.style.setProperty("--best", reading?.digit ?? (DIGITS - 1) / 2);
+    [...this.#links.children].forEach((link, digit) => link.classList.toggle("best", digit === reading?.digit));
+    this.#chart.ariaLabel = reading ? spoken(reading) : "No probabilities yet";
+  }
+}
+
+function columns(name) {
+  const row = element("div", name);
+  for (let digit = 0; digit < DIGITS; digit++) {
+    const column = element("div", "column");
+    column.style.setProperty("--place", digit);
+    if (name !== "links") {
+      const label = element("span", "label");
+      label.textContent = digit;
+      column.append(element("span", "share"), element("div", "bar"), label);
+    }
+    row.append(column);
+  }
+  return row;
+}
+
+function fill(row, shares, best) {
+  [...row.children].forEach((column, place) => {
+    const share = shares?.[place] ?? 0;
+    column.style.setProperty("--share", share);
+    column.classList.toggle("best", place === best);
+    column.querySelector(".share").textContent = place === best ? percent(share) : "";
+  });
+}
+
+function spoken({ digit_probabilities: shares, number }) {
+  const told = shares
+    .map((share, digit) => ({ digit, share }))
+    .filter(({ share }) => share >= 0.0005)
+    .sort((one, other) => other.share - one.share)
+    .map(({ digit, share }) => `${digit}, sum ${digit + number}: ${percent(share)}`);
+  return `Probabilities of the digit and of the sum: ${told.join("; ")}`;
+}
+
+function element(name, className) {
+  const made = document.createElement(name);
+  made.className = className;
+  return made;
+}

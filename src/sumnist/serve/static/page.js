@@ -1,0 +1,160 @@
+// The page: what is on the pad and the number are asked about, and what comes back is shown.
+
+import { Asker } from "./asker.js";
+import { Chart } from "./chart.js";
+import { Pad } from "./pad.js";
+import { figure, percent, wordsOf } from "./words.js";
+
+const PAUSE = 60; // milliseconds between questions in the middle of a stroke
+const QUIET = 600; // milliseconds without a new answer after which it is told to screen readers
+const UNKNOWN = "?";
+
+const at = Object.fromEntries([...document.querySelectorAll("[id]")].map((element) => [element.id, element]));
+const chart = new Chart(at.chart);
+const asker = new Asker(show);
+const pad = new Pad(at.pad, changed);
+let pause = 0;
+let quiet = 0;
+
+// Asking.
+
+function changed(settled, since) {
+  at.undo.disabled = !pad.undoable;
+  at.clear.disabled = pad.blank;
+  at.main.classList.toggle("inked", !pad.blank);
+  if (settled) ask(true, since);
+  else pause ||= setTimeout(() => ask(false), PAUSE);
+}
+
+/** Ask about what is there now; `since` is when the stroke ended that made it so. */
+function ask(settled = true, since = null) {
+  clearTimeout(pause);
+  pause = 0;
+  const number = numberGiven();
+  if (number !== null && !pad.blank) {
+    asker.ask({ picture: () => pad.file(), number, settled, since });
+    return;
+  }
+  asker.forget();
+  showNone(number === null ? ["This is no whole number.", "Such as 7, 0 or -12."] : ["Draw a digit from 0 to 9.", ""]);
+}
+
+/** The number in the field, or null if that is none whose sums are exact. */
+function numberGiven() {
+  const { value, validity, valueAsNumber } = at.number;
+  const good = value !== "" && validity.valid && Number.isSafeInteger(Math.abs(valueAsNumber) + 9);
+  return good ? valueAsNumber : null;
+}
+
+function numberChanged() {
+  const number = numberGiven();
+  at.number.ariaInvalid = number === null;
+  if (number !== null) chart.move(number);
+  at.sum.textContent = UNKNOWN; // until there is an answer for this number
+  fit();
+  ask();
+}
+
+function setNumber(number) {
+  at.number.value = number;
+  numberChanged();
+}
+
+// Showing.
+
+function show({ settled, since }, { reading, problem }) {
+  if (problem) showNone([problem.title, problem.detail], "problem");
+  else if (reading.accepted) showReading(reading, "answer", wordsOf(reading));
+  else showReading(reading, "refused", settled ? wordsOf(reading) : ["Reading as you draw …", ""]);
+  if (reading && settled && since !== null) {
+    requestAnimationFrame(() => performance.measure("stroke-to-answer", { start: since }));
+  }
+}
+
+function showReading(reading, state, words) {
+  const { digit, sum, image, known, accepted } = reading;
+  write(state, words, accepted ? digit : UNKNOWN, accepted ? sum : UNKNOWN);
+  chart.draw(reading);
+  at.seen.getContext("2d").putImageData(pixels(image), 0, 0);
+  at.gauge.hidden = known === null;
+  at.known.textContent = `A digit: ${percent(known)}`;
+  at.meter.ariaValueNow = known;
+  at.meter.style.setProperty("--share", known);
+}
+
+function showNone(words, state = "idle") {
+  write(state, words);
+  chart.draw(null);
+  at.seen.getContext("2d").clearRect(0, 0, at.seen.width, at.seen.height);
+  at.gauge.hidden = true;
+}
+
+function write(state, [verdict, hint], digit = UNKNOWN, sum = UNKNOWN) {
+  at.main.dataset.state = state;
+  at.digit.textContent = digit;
+  at.sum.textContent = figure(sum);
+  at.verdict.textContent = verdict;
+  at.hint.textContent = hint;
+  at.again.hidden = state !== "problem";
+  fit();
+  clearTimeout(quiet);
+  const answer = state === "answer" ? `${digit} + ${at.number.value} = ${sum}. ` : "";
+  quiet = setTimeout(() => (at.said.textContent = `${answer}${verdict} ${hint}`), QUIET);
+}
+
+/** Tell the style how long the equation is. */
+function fit() {
+  const length = Math.max(at.number.value.length, 1);
+  at.number.style.setProperty("--length", length);
+  at.main.style.setProperty("--length", 1 + length + at.sum.textContent.length);
+}
+
+function pixels(image) {
+  const data = new ImageData(image.length, image.length);
+  image.flat().forEach((level, i) => data.data.set([255 * level, 255 * level, 255 * level, 255], 4 * i));
+  return data;
+}
+
+// Hands.
+
+at.number.addEventListener("input", numberChanged);
+at.more.addEventListener("click", () => setNumber((numberGiven() ?? 0) + 1));
+at.less.addEventListener("click", () => setNumber((numberGiven() ?? 0) - 1));
+at.undo.addEventListener("click", () => pad.undo());
+at.clear.addEventListener("click", () => pad.clear());
+at.again.addEventListener("click", () => ask());
+addEventListener("online", () => ask());
+
+at.file.addEventListener("change", () => {
+  take(at.file.files);
+  at.file.value = ""; // so that the same one can be chosen again
+});
+addEventListener("paste", (event) => take(event.clipboardData.files));
+addEventListener("dragover", (event) => {
+  event.preventDefault();
+  document.body.classList.add("dropping");
+});
+addEventListener("dragleave", () => document.body.classList.remove("dropping"));
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dropping");
+  take(event.dataTransfer.files);
+});
+
+function take([file]) {
+  if (file) pad.show(file);
+}
+
+addEventListener("keydown", (event) => {
+  const typing = event.target === at.number;
+  if (event.key === "Escape") pad.clear();
+  else if (typing || event.altKey) return;
+  else if (event.ctrlKey || event.metaKey) {
+    if (event.key.toLowerCase() !== "z" || event.shiftKey) return;
+    event.preventDefault();
+    pad.undo();
+  } else if (/^[0-9]$/.test(event.key)) setNumber(Number(event.key));
+});
+
+numberChanged();
+changed(true);

@@ -1,0 +1,84 @@
+"""The lines of docs/serving.md run against a real server, and what the page says of it is so."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sumnist.serve.metrics import Metrics
+from sumnist.serve.problems import KINDS
+from sumnist.serve.settings import Settings
+from test_serve_process import Server
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = (ROOT / "docs/serving.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    found = Server()
+    yield found
+    assert found.end() == (0, "")
+
+
+def here(text: str, server: Server) -> str:
+    """The text with the address of the server in place of the usual one."""
+    return text.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+
+
+def commands() -> list[str]:
+    return [line.removeprefix("$ ") for line in PAGE.splitlines() if line.startswith("$ ")]
+
+
+def output(command: str, server: Server) -> str:
+    result = subprocess.run(here(command, server), shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, ""), command
+    return result.stdout
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_lines_with_curl_run(server: Server) -> None:
+    lines = [command for command in commands() if command.startswith("curl")]
+    assert len(lines) == 7
+    form, as_json, batch, problem, health, ready, metrics = (output(line, server) for line in lines)
+    assert (json.loads(form)["digit"], json.loads(form)["sum"]) == (5, 12)
+    image = json.loads(as_json).pop("image")
+    assert [len(row) for row in image] == [28] * 28
+    assert json.loads(as_json) == json.loads(form) | {"image": image}
+    first, second = json.loads(batch)["readings"]
+    assert (first["sum"], second["error"]["status"]) == (12, 415)
+    assert json.loads(problem)["type"] == "urn:sumnist:problem:unknown-format"
+    assert (json.loads(health), json.loads(ready)) == ({"status": "alive"}, {"status": "ready"})
+    assert metrics.startswith("# HELP sumnist_requests_total ")
+
+
+def test_the_python_runs(server: Server) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    command = [sys.executable, "-W", "error", "-c", here(code, server)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.stdout, result.stderr) == ("5 12 True\n", "")
+
+
+def test_what_the_server_prints_is_what_the_page_shows(server: Server) -> None:
+    assert here(PAGE, server).count(server.line) == 1
+
+
+def test_the_page_names_every_problem_with_its_status_and_every_metric() -> None:
+    rows = {row.split("|")[1].strip(): row for row in PAGE.splitlines() if row.startswith("| ")}
+    for kind in KINDS.values():
+        row = next(row for statuses, row in rows.items() if str(kind.status) in statuses.split(", "))
+        assert f"`{kind.slug}`" in row
+    for name in re.findall(r"# TYPE (\w+)", Metrics().text()):
+        assert f"`{name}`" in rows
+
+
+def test_every_flag_that_the_page_names_is_one() -> None:
+    flags = {f"--{name.replace('_', '-')}" for name in Settings.__dataclass_fields__} | {"--help"}
+    assert set(re.findall(r"--[a-z-]+", PAGE.replace(" --- ", ""))) <= flags

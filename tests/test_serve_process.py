@@ -1,0 +1,375 @@
+"""A real `sumnist serve` on a free port of this machine: how it starts and ends, slow and broken clients, no room."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection, HTTPResponse
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import numpy as np
+import pytest
+from PIL import Image
+
+FIVE = (Path(__file__).resolve().parent.parent / "examples/five.png").read_bytes()
+
+
+def form(picture: bytes, number: int = 7) -> bytes:
+    return (
+        b'--edge\r\nContent-Disposition: form-data; name="picture"; filename="a.png"\r\n\r\n' + picture
+        + b'\r\n--edge\r\nContent-Disposition: form-data; name="number"\r\n\r\n' + str(number).encode()
+        + b"\r\n--edge--\r\n"
+    )  # fmt: skip
+
+
+def request(content: bytes, length: int | None = None) -> bytes:
+    """The bytes of a whole request, which may promise another length."""
+    length = len(content) if length is None else length
+    head = "POST /v1/read HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=edge\r\n"
+    return f"{head}Content-Length: {length}\r\n\r\n".encode() + content
+
+
+class Server:
+    """A process of `sumnist serve`."""
+
+    def __init__(self, *flags: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "sumnist", "serve", "--port", "0", *flags],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        self.connections: list[socket.socket] = []
+        self.ended: tuple[int, str] | None = None
+        assert self.process.stdout is not None
+        self.line = self.process.stdout.readline()
+        self.port = int(self.line.partition(": ")[0].rpartition(":")[2] or 0)
+
+    def connect(self) -> socket.socket:
+        """A connection, closed at the latest when the server is."""
+        self.connections.append(socket.create_connection(("127.0.0.1", self.port), timeout=20))
+        return self.connections[-1]
+
+    def get(self, path: str) -> tuple[int, str]:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def read(self, picture: bytes = FIVE) -> tuple[int, Any]:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            headers = {"Content-Type": "multipart/form-data; boundary=edge"}
+            connection.request("POST", "/v1/read", form(picture), headers)
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    def end(self) -> tuple[int, str]:
+        """Its exit status after SIGTERM, and what it had to say."""
+        if self.ended is not None:
+            return self.ended
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            _, err = self.process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+            raise
+        finally:
+            for connection in self.connections:
+                connection.close()
+        self.ended = self.process.returncode, err
+        return self.ended
+
+
+def answer_on(connection: socket.socket) -> tuple[int, dict[str, Any]]:
+    """What comes on a connection until it is closed: status, and the JSON of the body."""
+    data = b""
+    while part := connection.recv(65536):
+        data += part
+    head, _, body = data.partition(b"\r\n\r\n")
+    assert head, "closed without an answer"
+    return int(head.split()[1]), json.loads(body)
+
+
+def status_on(connection: socket.socket) -> int:
+    """The status of the next answer on a connection that may stay open; the answer is received whole."""
+    answer = HTTPResponse(connection)
+    answer.begin()
+    answer.read()
+    return answer.status
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[..., Server]]:
+    """Starts servers, and ends those that a test leaves."""
+    servers: list[Server] = []
+
+    def start(*flags: str) -> Server:
+        servers.append(Server(*flags))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.end()
+
+
+def slow_picture() -> bytes:
+    """A picture that takes a while to read: many pixels of noise."""
+    levels = np.random.default_rng(0).integers(0, 256, (3000, 3000), np.uint8)
+    stream = BytesIO()
+    Image.fromarray(levels).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def metric(server: Server, name: str) -> float:
+    """The first value whose name begins so, 0 if there is none yet; those in flight without the one that asks."""
+    lines = server.get("/metrics")[1].splitlines()
+    value = next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)), 0.0)
+    return value - 1 if name == "sumnist_requests_in_flight" else value
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_it_tells_its_url_reads_and_ends_when_it_is_told_to(serving: Callable[..., Server]) -> None:
+    server = serving()
+    assert server.line == f"http://127.0.0.1:{server.port}: reading; its API: http://127.0.0.1:{server.port}/docs\n"
+    status, reading = server.read()
+    assert (status, reading["digit"], reading["sum"]) == (200, 5, 12)
+    assert server.end() == (0, "")
+
+
+def test_it_listens_on_this_machine_alone(serving: Callable[..., Server]) -> None:
+    server = serving()
+    wanted = f"{server.port:04X}"
+    listening = [
+        line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines() if line.split()[3] == "0A"
+    ]  # fmt: skip
+    assert [one for one in listening if one.endswith(f":{wanted}")] == [f"0100007F:{wanted}"]
+
+
+def test_a_port_that_is_taken_is_one_message(serving: Callable[..., Server]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for workers in ("1", "2"):
+            server = serving("--port", str(port), "--workers", workers)
+            assert server.end() == (
+                2,
+                f"sumnist: --host 127.0.0.1 --port {port}: cannot listen there (address already in use), expected an "
+                "address of this machine and a free port: choose another one, or --port 0 for any\n",
+            )
+
+
+def test_without_its_libraries_it_says_what_to_install(tmp_path: Path) -> None:
+    for name in ("uvicorn", "fastapi", "starlette"):
+        (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('none', name={name!r})")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    result = subprocess.run(
+        [sys.executable, "-m", "sumnist", "serve"], env=os.environ | {"PYTHONPATH": path},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (result.returncode, result.stdout, result.stderr) == (
+        1,
+        "",
+        'sumnist: sumnist serve needs uvicorn, which is not installed; install it with: pip install "sumnist[serve]"\n',
+    )
+
+
+def test_what_is_no_network_is_one_message(serving: Callable[..., Server], tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_text("no network")
+    status, message = serving("--model", str(tmp_path / "model.onnx")).end()
+    assert (status, message.count("\n")) == (1, 1)
+    assert message.startswith(f"sumnist: {tmp_path}/model.onnx: damaged, or no ONNX file of sumnist")
+
+
+def test_sigterm_answers_every_request_that_was_sent_before(serving: Callable[..., Server]) -> None:
+    server, picture = serving("--concurrency", "1"), slow_picture()
+    connections = [server.connect() for _ in range(6)]
+    for connection in connections:
+        connection.sendall(request(form(picture)))
+    half = server.connect()
+    half.sendall(request(form(FIVE))[:-20])
+    answered = 'sumnist_requests_total{route="/v1/read"'
+    wait_until(lambda: metric(server, "sumnist_requests_in_flight") + metric(server, answered) >= 7)
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    half.sendall(request(form(FIVE))[-20:])
+    answers = [answer_on(connection) for connection in [*connections, half]]
+    assert [status for status, _ in answers] == [200] * 7
+    assert answers[-1][1]["sum"] == 12
+    assert server.end() == (0, "")
+
+
+def test_before_it_ends_it_says_that_it_is_not_ready_and_goes_on_answering(serving: Callable[..., Server]) -> None:
+    server = serving("--drain-seconds", "1.5")
+    assert server.get("/readyz")[0] == 200
+    server.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: server.get("/readyz")[0] == 503, 1)
+    assert server.read()[1]["sum"] == 12
+    assert server.get("/healthz")[0] == 200
+    assert server.end() == (0, "")
+
+
+def test_a_request_on_its_way_when_the_server_ends_is_answered_on_an_idle_connection(
+    serving: Callable[..., Server],
+) -> None:
+    server = serving()
+    connection = server.connect()
+    connection.sendall(request(form(FIVE)))
+    assert status_on(connection) == 200
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(0.1)
+    connection.sendall(request(form(FIVE)))
+    assert answer_on(connection)[1]["sum"] == 12
+    assert server.end() == (0, "")
+
+
+def test_slow_clients_are_cut_while_others_are_served(serving: Callable[..., Server]) -> None:
+    server = serving("--receive-seconds", "1")
+    begun = time.monotonic()
+    slow_body, slow_head, silent = server.connect(), server.connect(), server.connect()
+    slow_body.sendall(request(form(FIVE))[:-10])
+    slow_head.sendall(b"POST /v1/read HTT")
+    for _ in range(4):
+        assert server.read()[1]["sum"] == 12
+    status, problem = answer_on(slow_body)
+    assert (status, problem["type"]) == (408, "urn:sumnist:problem:request-timeout")
+    assert problem["detail"].startswith("the body was not complete after 1 seconds, ")
+    status, problem = answer_on(slow_head)
+    assert (status, problem["detail"]) == (408, "the headers were not complete after 1 seconds: send them faster")
+    assert silent.recv(10) == b""
+    assert 0.8 < time.monotonic() - begun < 10
+    assert server.read()[0] == 200
+
+
+def test_a_client_that_goes_away_in_the_middle_leaves_nothing_behind(serving: Callable[..., Server]) -> None:
+    server = serving()
+    for _ in range(5):
+        connection = server.connect()
+        connection.sendall(request(form(FIVE))[:-100])
+        connection.close()
+    gone = server.connect()
+    gone.sendall(request(form(FIVE)))
+    gone.close()  # before its answer
+    wait_until(lambda: metric(server, "sumnist_requests_in_flight") == 0)
+    assert server.read()[0] == 200
+    assert server.end() == (0, "")
+
+
+def test_a_body_that_is_too_large_is_answered_although_it_is_still_being_sent(serving: Callable[..., Server]) -> None:
+    server = serving("--body-mib", "1")
+    connection = server.connect()
+    connection.sendall(request(b"x" * 2**19, length=2**30))
+    assert status_on(connection) == 413
+    connection.close()
+    chunked = server.connect()
+    chunked.sendall(b"POST /v1/read HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+    chunked.sendall(b"Transfer-Encoding: chunked\r\n\r\n")
+    for _ in range(20):
+        chunked.sendall(b"10000\r\n" + b"x" * 2**16 + b"\r\n")
+    assert status_on(chunked) == 413
+    assert server.read()[0] == 200
+
+
+def test_a_client_that_wants_to_close_sees_that_its_body_is_too_large(serving: Callable[..., Server]) -> None:
+    server = serving("--body-mib", "1")
+    for kind in ("multipart/form-data; boundary=edge", "text/plain"):
+        asked = Request(f"http://127.0.0.1:{server.port}/v1/read", bytes(8 * 2**20), {"Content-Type": kind})
+        with pytest.raises(HTTPError) as caught:  # urllib asks with connection: close
+            urlopen(asked, timeout=20)
+        assert caught.value.code == 413
+        assert json.load(caught.value)["type"] == "urn:sumnist:problem:body-too-large"
+        caught.value.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "slug"),
+    [
+        (b"hello\r\n\r\n", 400, "malformed-request"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 400, "malformed-request"),
+        (b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400, "malformed-request"),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000, 431, "headers-too-large"),
+    ],
+)
+def test_what_is_not_http_is_a_problem_like_all_others(shared: Server, sent: bytes, status: int, slug: str) -> None:
+    connection = shared.connect()
+    connection.sendall(sent)
+    given, problem = answer_on(connection)
+    assert (given, problem["type"], problem["status"]) == (status, f"urn:sumnist:problem:{slug}", status)
+    assert set(problem) == {"type", "title", "status", "detail", "instance"}
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Server]:
+    server = Server()
+    yield server
+    assert server.end() == (0, "")
+
+
+def test_what_finds_no_room_is_answered_503_at_once_and_the_rest_as_ever(serving: Callable[..., Server]) -> None:
+    server, picture = serving("--concurrency", "1", "--queue", "1"), slow_picture()
+    with ThreadPoolExecutor(12) as threads:
+        answers = list(threads.map(lambda _: server.read(picture), range(12)))
+    statuses = [status for status, _ in answers]
+    assert set(statuses) == {200, 503}
+    assert all(answer["type"] == "urn:sumnist:problem:busy" for status, answer in answers if status == 503)
+    assert metric(server, "sumnist_requests_shed_total") == statuses.count(503)
+    assert server.read()[0] == 200
+
+
+@pytest.mark.heavy
+def test_several_workers_share_the_port_and_their_counts_and_are_replaced(serving: Callable[..., Server]) -> None:
+    server = serving("--workers", "2")
+    for _ in range(10):
+        assert server.read()[1]["sum"] == 12
+    name = 'sumnist_requests_total{route="/v1/read",status="200"}'
+    assert {metric(server, name) for _ in range(10)} == {10}
+    children = children_of(server.process.pid)
+    assert len(children) == 2
+    os.kill(children[0], signal.SIGKILL)
+    wait_until(lambda: len(set(children_of(server.process.pid)) - {children[0]}) == 2)
+    wait_until(lambda: server.read()[0] == 200)
+    assert metric(server, name) >= 11
+    assert server.end() == (0, "")
+
+
+@pytest.mark.heavy
+def test_workers_do_not_outlive_a_parent_that_was_killed(serving: Callable[..., Server]) -> None:
+    server = serving("--workers", "2")
+    children = children_of(server.process.pid)
+    wait_until(lambda: server.read()[0] == 200)
+    server.process.kill()
+    wait_until(lambda: not any(is_running(child) for child in children))
+
+
+def children_of(pid: int) -> list[int]:
+    """The workers among the children of a process; not the tracker of its resources."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
