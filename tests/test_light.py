@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from sumnist.data.mnist import load_mnist
-from sumnist.light import evened, ink_is_dark, resized, spread
+from sumnist.light import evened, ink_is_dark, median, resized, running_max, spread
 from sumnist.suites.corruptions import corrupted
 
 TEST = load_mnist("test").images[:100]
@@ -77,6 +78,26 @@ def test_spread_is_the_largest_of_the_neighbours() -> None:
         for column in range(9):
             near = values[max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3]
             assert found[row, column] == near.max()
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("window", [1, 2, 3, 5, 8, 13, 20])
+def test_a_running_maximum_is_the_largest_in_each_window(window: int, axis: int) -> None:
+    random = np.random.default_rng(window)
+    for values in (random.random((23, 31), np.float32), random.random((20, 20)) < 0.05):
+        expected = sliding_window_view(values, window, axis).max(-1)
+        found = running_max(values, window, axis)
+        assert found.dtype == values.dtype
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.6, 1.0])
+@pytest.mark.parametrize("count", [1, 2, 100, 4_001, 10_000])
+def test_a_median_is_numpys_however_many_values_are_the_same(count: int, share: float) -> None:
+    random = np.random.default_rng(count)
+    values = random.random(count, np.float32)
+    values[random.permutation(count)[: round(share * count)]] = 0.7
+    assert median(values) == np.median(values)
 
 
 def test_resized_keeps_the_mean_and_never_grows_by_itself() -> None:

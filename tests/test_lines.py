@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from sumnist.data.mnist import load_mnist
-from sumnist.lines import along_lines, most_of, reaches_frame, slopes_of, without_lines
+from sumnist.light import resized
+from sumnist.lines import GRID, along_lines, has_ends, hits_on, most_of, reaches_frame, slopes_of, without_lines
 
 TEST = load_mnist("test").images[:20]
 SIDE = 300
@@ -83,3 +84,15 @@ def test_a_picture_with_an_empty_frame_is_not_searched_and_has_no_lines() -> Non
     picture[60] = 0.5
     assert reaches_frame(picture > 0)
     assert without_lines(picture, 0.0)[1] == 1
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_picture_that_is_not_searched_has_nothing_that_could_end_a_line(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    height, width = random.integers(64, 1_000, 2)
+    picture = np.zeros((height, width), np.float32)
+    edge = 1 + int(0.3 * random.random() * min(height, width))  # so much of the frame is empty, around noise
+    inside = picture[edge:-edge, edge:-edge]
+    inside[:] = random.random(inside.shape) < 0.1
+    if not has_ends(picture):
+        assert not reaches_frame(hits_on(resized(picture, GRID)))

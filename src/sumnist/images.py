@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image
 
 from sumnist.errors import ImageError, SumnistError
 from sumnist.ink import Problem, ink_of
-from sumnist.light import resized, spread
+from sumnist.light import resized, running_max, spread
 from sumnist.marks import Box, Marks, grown, union
 from sumnist.outlines import stroke_width
 from sumnist.pictures import Grey, Picture, levels_of, name_of
@@ -262,7 +261,7 @@ def thickened(ink: NDArray[np.float64], width: float) -> NDArray[np.float64]:
         return ink
     ink = np.pad(ink, 2 * radius)
     for axis in (0, 1):
-        ink = sliding_window_view(ink, 2 * radius + 1, axis).max(-1)
+        ink = running_max(ink, 2 * radius + 1, axis)
     return ink
 
 

@@ -139,7 +139,7 @@ def distinct(levels: Grey, digit: Marks, peak: float) -> bool:
 def ink_level(contrast: Grey, least: float) -> float | None:
     """The contrast of the ink: that of the darker of the two kinds of pixels which stand out (Otsu, 1979), since the
     lighter ones are edges, lines and shadows; None if too few stand out by `least`."""
-    counts, edges = np.histogram(contrast, 100, (0, 1))
+    counts, edges = np.histogram(contrast[contrast > least - 0.01], 100, (0, 1))
     counts[: int(np.ceil(least * 100))] = 0
     total = counts.sum()
     if total < 3:

@@ -83,7 +83,9 @@ def marks_of(mask: NDArray[np.bool_], ink: Grey) -> Marks:
     ends = change[1::2] - rows * (width + 2)
     roots, labels = np.unique(joined(rows, starts, ends, width), return_inverse=True)
     count = len(roots)
-    total = np.concatenate([[0.0], np.cumsum(ink, dtype=np.float64)])
+    first, last = (rows[0], rows[-1] + 1) if count else (0, 0)
+    total = np.concatenate([[0.0], np.cumsum(ink[first:last], dtype=np.float64)])
+    begun = (rows - first) * width
     boxes = np.empty((count, 4), np.int64)
     for side, values, lowest in ((0, rows, True), (1, rows + 1, False), (2, starts, True), (3, ends, False)):
         extreme = np.full(count, np.iinfo(np.int64).max if lowest else -1)
@@ -92,7 +94,7 @@ def marks_of(mask: NDArray[np.bool_], ink: Grey) -> Marks:
     return Marks(
         shape=(height, width), rows=rows, starts=starts, ends=ends, labels=labels, boxes=boxes,
         areas=np.bincount(labels, ends - starts, count).astype(np.int64),
-        masses=np.bincount(labels, total[rows * width + ends] - total[rows * width + starts], count).astype(np.float64),
+        masses=np.bincount(labels, total[begun + ends] - total[begun + starts], count).astype(np.float64),
     )  # fmt: skip
 
 

@@ -228,9 +228,7 @@ def unit_scale(levels: NDArray[Any]) -> Grey:
     """Levels of any type as floats in [0, 1]."""
     if levels.dtype.kind == "f":
         return levels.astype(np.float32)
-    steps = np.iinfo(levels.dtype).max
-    table: Grey = (np.arange(steps + 1) / steps).astype(np.float32)
-    grey: Grey = table[levels]
+    grey: Grey = np.divide(levels, np.iinfo(levels.dtype).max, dtype=np.float32)
     return grey
 
 
