@@ -6,7 +6,9 @@
 steady: 16 connections, each sending the next request when the last is answered; memory after warming up and at the end.
 shed: 256 connections, and how soon a single client is answered as fast as before once they are gone.
 end: SIGTERM under load, again and again, and whether a request that was sent got no answer.
-hostile: the damaged files and bombs of hostile_pictures.py, over HTTP.
+slow: clients that send a byte now and then, and such that go away in the middle of a body, while another asks.
+hostile: the damaged files and bombs of hostile_pictures.py, over HTTP, while another client asks.
+stroke: from the end of a stroke on the page until both answers are on the screen, in Chromium.
 
 The load generator runs on the cores of `--load-cores` alone, the server on those of `--server-cores`; where they share
 cores, the row says so. Rows go to `docs/results/serving.jsonl`.
@@ -50,12 +52,21 @@ local file = io.open(os.getenv("SERVING_BODY"), "rb")
 wrk.method = "POST"
 wrk.body = file:read("*a")
 wrk.headers["Content-Type"] = "TYPE"
+wrong = 0
+function response(status, headers, body)
+  local right = body:find('"digit": 7, "sum": 14,', 1, true) and body:find('"accepted": true', 1, true)
+  if status == 200 and not right then wrong = wrong + 1 end
+end
+threads = {}
+function setup(thread) table.insert(threads, thread) end
 function done(summary, latency, requests)
-  local errors = summary.errors
+  local errors, wrong = summary.errors, 0
+  for _, thread in ipairs(threads) do wrong = wrong + thread:get("wrong") end
   io.write(string.format(
     'ROW {"requests": %d, "seconds": %f, "not_200": %d, "connect": %d, "read": %d, "write": %d, "timeout": %d, '
-    .. '"p50_ms": %f, "p90_ms": %f, "p99_ms": %f, "p999_ms": %f, "max_ms": %f}\\n',
+    .. '"wrong": %d, "p50_ms": %f, "p90_ms": %f, "p99_ms": %f, "p999_ms": %f, "max_ms": %f}\\n',
     summary.requests, summary.duration / 1e6, errors.status, errors.connect, errors.read, errors.write, errors.timeout,
+    wrong,
     latency:percentile(50) / 1e3, latency:percentile(90) / 1e3, latency:percentile(99) / 1e3,
     latency:percentile(99.9) / 1e3, latency.max / 1e3))
 end
@@ -128,6 +139,12 @@ class Server:
             return answer.status, time.perf_counter() - begun
         finally:
             connection.close()
+
+    def connect(self, data: bytes) -> socket.socket:
+        """A connection on which `data` has been sent."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        connection.sendall(data)
+        return connection
 
     def end(self) -> int:
         """Its exit status after SIGTERM."""
@@ -250,11 +267,86 @@ def end(given: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
+class Bystander(threading.Thread):
+    """Another client, which asks all the while, a few times a second; what it gets, and how soon."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__()
+        self._server = server
+        self._over = threading.Event()
+        self.seconds: list[float] = []
+        self.not_200 = 0
+
+    def run(self) -> None:
+        """Until the end of the `with`."""
+        while not self._over.wait(0.1):
+            status, seconds = self._server.post(BODY)
+            self.seconds.append(seconds)
+            self.not_200 += status != 200
+
+    def __enter__(self) -> Bystander:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+
+    def told(self) -> dict[str, Any]:
+        """Figures for the row."""
+        found = sorted(self.seconds)
+        return {
+            "others": len(found), "others_not_200": self.not_200,
+            "others_median_ms": round(found[len(found) // 2] * 1e3, 2), "others_max_ms": round(found[-1] * 1e3, 2),
+        }  # fmt: skip
+
+
+def slow(given: argparse.Namespace) -> dict[str, Any]:
+    """Clients that dribble, fall silent or go away, and come again as soon as they are cut; while another one asks."""
+    tries = {"dribbling": 0, "silent in a body": 0, "gone in a body": 0}
+    dribbling: list[tuple[socket.socket, int]] = []
+    silent: list[socket.socket] = []
+    with serving(given) as server, Bystander(server) as other:
+        before, over = server.memory(), time.monotonic() + given.seconds
+        while time.monotonic() < over:
+            while len(dribbling) < 100:
+                dribbling.append((server.connect(REQUEST[:20]), 20))
+                tries["dribbling"] += 1
+            while len(silent) < 100:
+                silent.append(server.connect(REQUEST[:-50]))
+                tries["silent in a body"] += 1
+            for _ in range(10):
+                server.connect(REQUEST[:-50]).close()
+                tries["gone in a body"] += 1
+            dribbling = [(one, place + 1) for one, place in dribbling if goes_on(one, REQUEST[place : place + 1])]
+            silent = [one for one in silent if goes_on(one, b"")]
+            time.sleep(0.5)
+        for one in [*silent, *(one for one, _ in dribbling)]:
+            one.close()
+        end = server.memory()
+    return {"seconds": given.seconds, "tries": tries, "mb_warm": before, "mb_end": end, **other.told()}
+
+
+def goes_on(connection: socket.socket, data: bytes) -> bool:
+    """Whether the server still has this connection; sends `data` on it if so."""
+    try:
+        connection.sendall(data)
+        connection.setblocking(False)
+        cut = connection.recv(4096) != b"impossible"  # an answer, or the end
+    except BlockingIOError:
+        connection.setblocking(True)
+        return True
+    except OSError:
+        cut = True
+    connection.close()
+    return not cut
+
+
 def hostile(given: argparse.Namespace) -> dict[str, Any]:
     """Damaged files and bombs, one after the other; each must give a reading, or a problem that is the client's."""
     hostile_pictures.make_bombs(given.seed)
-    with serving(given) as server:
-        before = server.memory("VmHWM")
+    with serving(given) as server, Bystander(server) as other:
+        before, half = server.memory(), 0.0
         statuses: Counter[int] = Counter()
         slowest, strange = (0.0, ""), []
         for place, (what, data) in enumerate(hostile_pictures.hostile(given.count, given.seed)):
@@ -263,14 +355,43 @@ def hostile(given: argparse.Namespace) -> dict[str, Any]:
             slowest = max(slowest, (seconds, f"{place} {what}"))
             if status >= 500:
                 strange.append(f"{place} {what}: {status}")
+            if place == given.count // 2:
+                half = server.memory()
         return {
             "count": given.count, "seed": given.seed, "statuses": dict(sorted(statuses.items())), "strange": strange,
-            "slowest_seconds": round(slowest[0], 3), "slowest": slowest[1], "peak_mb": server.memory("VmHWM"),
-            "mb_before": before,
+            "slowest_seconds": round(slowest[0], 3), "slowest": slowest[1], "mb_warm": before, "mb_half": half,
+            "mb_end": server.memory(), "peak_mb": server.memory("VmHWM"), **other.told(),
         }  # fmt: skip
 
 
-MEASURES = {"steady": steady, "shed": shed, "end": end, "hostile": hostile}
+def stroke(given: argparse.Namespace) -> dict[str, Any]:
+    """Ten digits on the page, again and again: the milliseconds that it measures itself for each last stroke."""
+    from playwright.sync_api import sync_playwright
+
+    sys.path.append(str(RESULTS.parent.parent.parent / "tests"))
+    from test_serve_page import CHROMIUM, DIGITS, FLAGS, draw, until
+
+    answered = "performance.getEntriesByName('stroke-to-answer').find(one => one.startTime === last)?.duration"
+    times: list[float] = []
+    with serving(given) as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{server.port}")
+        page.evaluate("addEventListener('pointerup', (event) => { window.last = event.timeStamp; }, true)")
+        for strokes in DIGITS * given.strokes:
+            draw(page, strokes)
+            times.append(until(page, answered))
+            page.keyboard.press("Escape")
+        version = browser.version
+        browser.close()
+    times.sort()
+    return {
+        "strokes": len(times), "median_ms": round(times[len(times) // 2], 1),
+        "p90_ms": round(times[9 * len(times) // 10], 1), "max_ms": round(times[-1], 1), "chromium": version,
+    }  # fmt: skip
+
+
+MEASURES = {"steady": steady, "shed": shed, "end": end, "slow": slow, "hostile": hostile, "stroke": stroke}
 
 
 def cores(text: str) -> set[int]:
@@ -286,7 +407,8 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=len(every))
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--ends", type=int, default=10)
-    parser.add_argument("--count", type=int, default=2_000)
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--strokes", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--server-cores", type=cores, default=set(every))
     parser.add_argument("--load-cores", type=cores, default={every[-1]})

@@ -67,7 +67,8 @@ function show({ settled, since }, { reading, problem }) {
   else if (reading.accepted) showReading(reading, "answer", wordsOf(reading));
   else showReading(reading, "refused", settled ? wordsOf(reading) : ["Reading as you draw …", ""]);
   if (reading && settled && since !== null) {
-    requestAnimationFrame(() => performance.measure("stroke-to-answer", { start: since }));
+    const painted = () => performance.measure("stroke-to-answer", { start: since });
+    requestAnimationFrame(() => setTimeout(painted));
   }
 }
 
