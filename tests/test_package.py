@@ -25,6 +25,7 @@ LAYERS = [
     | {"study.recipe", "study.encoders", "study.targets", "study.network", "study.variants", "study.runs"}
     | {"study.conduct", "study.statistics", "study.results", "study.figures", "study.report"},
     {"serve.settings", "serve.problems", "serve.bodies", "serve.pool", "serve.metrics", "serve.files", "serve.contract"}
+    | {"serve.memory"}
     | {"serve.service", "serve.app", "serve.protocol", "serve.server"},
     {"cli", "__main__", "__init__"},
 ]

@@ -23,6 +23,7 @@ from uvicorn import Config, Server
 from sumnist.errors import ConfigError
 from sumnist.reader import Reader
 from sumnist.serve.app import create_app
+from sumnist.serve.memory import give_back_what_is_freed
 from sumnist.serve.metrics import Metrics, table_bytes
 from sumnist.serve.protocol import protocol_with
 from sumnist.serve.service import Service
@@ -140,6 +141,7 @@ def work(
     settings: Settings, bound: socket.socket, table: Path | None, reader: Reader, started: Callable[[], None]
 ) -> None:
     """Serve on a bound socket until told to end. `table`: where the counts of several workers are."""
+    give_back_what_is_freed()
     metrics = Metrics(table)
     app = create_app(settings, reader, metrics)
     config = Config(

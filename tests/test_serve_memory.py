@@ -1,0 +1,47 @@
+"""What a server's allocator does with memory that is freed."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from sumnist.serve import memory
+
+CHURN = """
+import ctypes, re, sys
+from pathlib import Path
+from sumnist.serve.memory import give_back_what_is_freed
+
+def used():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+
+if sys.argv[1] == "with":
+    assert give_back_what_is_freed()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+libc.malloc.argtypes, libc.memset.argtypes = [ctypes.c_size_t], [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+libc.free(libc.malloc(31 * 2**20))  # from now on glibc takes blocks of up to this size from its heap
+before, blocks = used(), []
+for _ in range(20):  # blocks, and between them something that stays
+    blocks.append(libc.malloc(8 * 2**20))
+    libc.memset(blocks[-1], 1, 8 * 2**20)
+    libc.malloc(100_000)
+for block in blocks:
+    libc.free(block)
+print(used() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+@pytest.mark.parametrize(("how", "least", "most"), [("with", -1, 10), ("without", 100, 200)])
+def test_blocks_between_others_are_given_back_when_they_are_freed(how: str, least: int, most: int) -> None:
+    done = subprocess.run([sys.executable, "-c", CHURN, how], capture_output=True, text=True, check=True)
+    assert least < float(done.stdout) < most
+
+
+def test_on_other_systems_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not memory.give_back_what_is_freed()
