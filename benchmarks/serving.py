@@ -8,6 +8,7 @@ shed: 256 connections, and how soon a single client is answered as fast as befor
 end: SIGTERM under load, again and again, and whether a request that was sent got no answer.
 slow: clients that send a byte now and then, and such that go away in the middle of a body, while another asks.
 hostile: the damaged files and bombs of hostile_pictures.py, over HTTP, while another client asks.
+contract: schemathesis asks for five minutes whatever the OpenAPI document allows, and much that it does not.
 stroke: from the end of a stroke on the page until both answers are on the screen, in Chromium.
 
 The load generator runs on the cores of `--load-cores` alone, the server on those of `--server-cores`; where they share
@@ -41,7 +42,8 @@ from PIL import Image, ImageDraw
 import hostile_pictures
 from sumnist.record import describe_machine, now
 
-RESULTS = Path(__file__).resolve().parent.parent / "docs/results/serving.jsonl"
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs/results/serving.jsonl"
 TYPE = "multipart/form-data; boundary=edge"
 SIDE = 280
 WARM = 5
@@ -364,11 +366,30 @@ def hostile(given: argparse.Namespace) -> dict[str, Any]:
         }  # fmt: skip
 
 
+def contract(given: argparse.Namespace) -> dict[str, Any]:
+    """Schemathesis, until its time is over."""
+    with serving(given) as server:
+        before = server.memory()
+        done = subprocess.run(
+            [Path(sys.executable).parent / "schemathesis", "run", f"http://127.0.0.1:{server.port}/openapi.json",
+             "--max-time", str(round(given.contract_seconds)), "--seed", str(given.seed), "--no-color"],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        found = re.search(r"([\d,]+) generated, ([\d,]+) passed", done.stdout)
+        if found is None:
+            raise SystemExit(f"serving: schemathesis failed: {done.stdout}{done.stderr}")
+        asked, passed = (int(one.replace(",", "")) for one in found.groups())
+        return {
+            "seconds": given.contract_seconds, "seed": given.seed, "asked": asked, "passed": passed,
+            "exit_status": done.returncode, "mb_warm": before, "mb_end": server.memory(),
+        }  # fmt: skip
+
+
 def stroke(given: argparse.Namespace) -> dict[str, Any]:
     """Ten digits on the page, again and again: the milliseconds that it measures itself for each last stroke."""
     from playwright.sync_api import sync_playwright
 
-    sys.path.append(str(RESULTS.parent.parent.parent / "tests"))
+    sys.path.append(str(ROOT / "tests"))
     from test_serve_page import CHROMIUM, DIGITS, FLAGS, draw, until
 
     answered = "performance.getEntriesByName('stroke-to-answer').find(one => one.startTime === last)?.duration"
@@ -391,7 +412,15 @@ def stroke(given: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
-MEASURES = {"steady": steady, "shed": shed, "end": end, "slow": slow, "hostile": hostile, "stroke": stroke}
+MEASURES = {
+    "steady": steady,
+    "shed": shed,
+    "end": end,
+    "slow": slow,
+    "hostile": hostile,
+    "contract": contract,
+    "stroke": stroke,
+}
 
 
 def cores(text: str) -> set[int]:
@@ -408,6 +437,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--ends", type=int, default=10)
     parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--contract-seconds", type=float, default=300)
     parser.add_argument("--strokes", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--server-cores", type=cores, default=set(every))

@@ -59,7 +59,7 @@ def median(rows: Rows, key: str, **where: Any) -> float:
 
 def processor(rows: Rows) -> str:
     """Where the rows of the benchmarks were measured, and with what."""
-    rows = [row for row in rows if "part" in row and row["part"] != "robustness"]
+    rows = [row for row in rows if "part" in row and not row["part"].startswith(("robustness", "serving-"))]
     found = sorted({f"{row['machine']['processor']}, {row['machine']['cores']} cores" for row in rows})
     versions = sorted({f"torch {row['machine']['versions']['torch']}" for row in rows})
     return f"{'; '.join(found)}; {', '.join(versions)}"

@@ -18,6 +18,7 @@ from typing import Any
 
 import bench_tables
 import picture_tables
+import serving_tables
 from bench_tables import table
 from measure import current, read_rows
 from sumnist.config import PRESETS, preset
@@ -32,9 +33,9 @@ ROWS = ROOT / "docs/results/runs.jsonl"
 BENCH = ROOT / "docs/results/bench.jsonl"
 SURVIVAL = ROOT / "docs/results/survival.jsonl"
 STUDY = ROOT / "docs/results/study.jsonl"
-PICTURES = [ROOT / f"docs/results/{name}.jsonl" for name in ("robustness", "calibration")]
+OTHERS = [ROOT / f"docs/results/{name}.jsonl" for name in ("robustness", "calibration", "serving")]
 PAGES = [ROOT / name for name in ("README.md", "docs/the-task.md", "docs/benchmarks.md", "docs/training.md",
-                                  "docs/scoring.md", "docs/your-own-pictures.md")]  # fmt: skip
+                                  "docs/scoring.md", "docs/your-own-pictures.md", "docs/serving.md")]  # fmt: skip
 MARK = re.compile(r"(<!-- figure:([\w-]+) -->)(.*?)(<!-- /figure -->)", re.DOTALL)
 
 Rows = list[dict[str, Any]]
@@ -292,6 +293,7 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     "fast-concat-time": lambda rows: training_time(rows, "fast-concat"),
     **bench_tables.TABLES,
     **picture_tables.TABLES,
+    **serving_tables.TABLES,
     "survival": survival,
     "score-survival": score_survival,
     "original-epochs": lambda _: str(PRESETS["original"].epochs),
@@ -317,8 +319,8 @@ def pictures(rows: Rows) -> dict[Path, str]:
 
 def all_rows() -> Rows:
     """Every row that a page can quote."""
-    pictured = [row for path in PICTURES for row in read_rows(path)]
-    return current(read_rows(ROWS)) + read_rows(BENCH) + read_rows(SURVIVAL) + pictured + read_study(STUDY)
+    others = [row for path in OTHERS for row in read_rows(path)]
+    return current(read_rows(ROWS)) + read_rows(BENCH) + read_rows(SURVIVAL) + others + read_study(STUDY)
 
 
 def study_report(rows: Rows) -> dict[Path, str]:
