@@ -68,12 +68,12 @@ PICTURES = {**dict.fromkeys(digits, 2), **dict.fromkeys(LETTERS, 1), **dict.from
 def build(sources: Path, target: Path) -> None:
     """Draw everything and write it to `target`, and the notice beside it."""
     arrays = written(sources)
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(target, "w") as archive:
         for key, array in arrays.items():
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, array)
             name = zipfile.ZipInfo(f"{key}.npy", (1998, 11, 1, 0, 0, 0))
-            archive.writestr(name, buffer.getvalue(), zipfile.ZIP_DEFLATED, 9)
+            archive.writestr(name, buffer.getvalue(), zipfile.ZIP_BZIP2, 9)
     target.with_name("NOTICE-HANDS.txt").write_text(notice(sources), encoding="utf-8")
     print(f"{target.name}: {len(arrays['images']):,} images, {target.stat().st_size:,} bytes")
 
