@@ -219,7 +219,7 @@ PRESETS: Mapping[str, Config] = {
         label_smoothing=0.1, smoothing_fades=True, lr_floor=0.08,
     ),
     "best": Config(
-        preset="best", augment="robust", outliers=0.6, epochs=48, lr=1e-2, weight_decay=0.1, warmup=0.15, ema=0.999,
+        preset="best", augment="robust", outliers=0.45, epochs=48, lr=1e-2, weight_decay=0.1, warmup=0.15, ema=0.999,
         label_smoothing=0.1, smoothing_fades=True, lr_floor=0.08,
     ),
     "tiny": Config(preset="tiny", encoder="tiny", epochs=1, lr=1e-2),

@@ -34,7 +34,7 @@ DRAWN = 20_000
 """Images that are drawn beforehand."""
 DRAWN_DIGITS = 0.35
 """Share of them that are digits."""
-MADE = 0.2
+MADE = 0.25
 """Share of the extra images that are made of the batch's own."""
 WRITTEN = 0.4
 """Share of them that are characters of fonts."""
