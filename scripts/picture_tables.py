@@ -9,7 +9,6 @@ import math
 import re
 import statistics
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from typing import Any
 
 from bench_tables import COLOURS, GREY, NOT_MEASURED, figure, part, table
@@ -237,14 +236,7 @@ def thresholds(row: Row) -> str:
     )
 
 
-def fonts(_: Rows) -> str:
-    """How many fonts' characters are in training, from the notice that names them."""
-    named = files("sumnist.data").joinpath("NOTICE-HANDS.txt").read_text(encoding="utf-8")
-    return str(named.count("@fontsource/"))
-
-
 TABLES: dict[str, Callable[[Rows], str]] = {
-    "pictures-fonts": fonts,
     "pictures-test": test_figures,
     "pictures-measured": told_of(reported, measured, UNTOLD),
     "pictures-corruptions": told_of(reported, corruption_table),

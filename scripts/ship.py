@@ -131,7 +131,7 @@ def card(run: Path, evaluation: Evaluation, record: dict[str, object], calibrati
         f"{config.epochs} epochs of {record['train_images']:,} images in batches of {config.batch_size}",
         f"{config.optimizer} at a peak rate of {config.lr:g}, weight decay {config.weight_decay:g}, one cycle",
         f"augmentation `{config.augment}` at strength {config.augment_strength:g}",
-        f"{config.outliers:.0%} more images in each batch: no digits, drawn ones, characters of handwriting fonts",
+        f"{config.outliers:.0%} more images in each batch that show no digit, or a drawn one",
         f"label smoothing {config.label_smoothing:g}" + (" that fades with the rate" if config.smoothing_fades else ""),
         f"averaged weights, decay {config.ema:g} a step; the last ones are these",
     ]
@@ -186,14 +186,14 @@ Preset `{config.preset}` with `--fusion exact --validation 0`; {record["seconds"
 
 ## Limits
 
-Trained on MNIST: single digits of American writers, scanned about 1990, centred and scaled; and on letters, signs and digits that are
-drawn or are of handwriting fonts. What is no digit is refused mostly, not always: letters that look like one pass. Digits written
-otherwise (crossed sevens, ones with a long upstroke) it knows from these alone. How it fares on other people's digits: `docs/your-own-pictures.md`.
+Trained on MNIST: single digits of American writers, scanned about 1990, centred and scaled; and on drawn letters, signs and digits.
+What is no digit is refused mostly, not always: letters that look like one pass. Digits written otherwise (crossed sevens, ones with
+a long upstroke) it knows from drawings alone. How it fares on other people's digits: `docs/your-own-pictures.md`.
 
 ## Licence and data
 
 The weights are under Apache-2.0. They were trained on MNIST by Yann LeCun and Corinna Cortes, made from NIST's Special Databases 1
-and 3, which is under CC BY-SA 3.0; the fonts are named in `NOTICE-HANDS.txt`.
+and 3, which is under CC BY-SA 3.0.
 """
 
 

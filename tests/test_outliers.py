@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 import numpy as np
 import pytest
 import torch
@@ -11,12 +9,10 @@ import torch
 from sumnist.config import preset
 from sumnist.data.draws import NO_DIGIT
 from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.data.outliers import MADE, Outliers, hands, quarters
+from sumnist.data.outliers import MADE, Outliers, quarters
 from sumnist.data.pairs import PairBatches, as_image
 from sumnist.model.fusion import Heads
 from sumnist.model.losses import KNOWN_WEIGHT, joint_loss
-from sumnist.reader import load as load_reader
-from sumnist.suites.archive import HANDS
 
 TRAIN = load_mnist("train")
 IMAGE, DIGIT = as_image(torch.tensor(TRAIN.images[:200])), torch.tensor(TRAIN.digits[:200])
@@ -36,34 +32,6 @@ def test_as_many_images_join_as_the_share_says_and_most_show_no_digit(outliers: 
     assert 0 <= float(images.min()) < float(images.max()) <= 1
     assert (digits[-round(MADE * 60) :] == NO_DIGIT).all()  # what is made of the batch's own
     assert 0.5 < float((digits == NO_DIGIT).float().mean()) < 0.95
-
-
-def test_characters_of_fonts_are_images_of_digits_and_of_what_is_none() -> None:
-    images, digits = hands()
-    assert images.shape == (len(digits), 28, 28)
-    assert images.dtype == np.uint8
-    assert images.max() == 255
-    assert set(digits.tolist()) == {NO_DIGIT, *range(10)}
-    assert 0.25 < (digits != NO_DIGIT).mean() < 0.45  # about as many as of those that are drawn
-    reader = load_reader()
-    for digit in range(10):  # they are what they are said to be
-        readings = reader.read(list(images[digits == digit]), 0)
-        assert np.mean([reading.digit == digit for reading in readings]) > 0.85
-
-
-def test_no_font_of_the_suites_is_one_of_those() -> None:
-    named = files("sumnist.data").joinpath("NOTICE-HANDS.txt").read_text(encoding="utf-8").lower()
-    assert named.count("@fontsource/") > 50
-    for hand in HANDS:
-        assert f"@fontsource/{hand.lower().replace(' ', '-')}" not in named  # nor one whose name begins like that
-
-
-def test_of_the_rest_two_in_five_are_characters_of_fonts(outliers: Outliers) -> None:
-    images, _ = outliers(IMAGE, DIGIT, torch.Generator().manual_seed(0))
-    known = {image.tobytes() for image in hands()[0]}
-    found = [np.rint(image[0].numpy() * 255).astype(np.uint8).tobytes() in known for image in images]
-    assert sum(found) == 24
-    assert not any(found[-15:])  # made of the batch's own
 
 
 def test_the_same_generator_gives_the_same_outliers(outliers: Outliers) -> None:

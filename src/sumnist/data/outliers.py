@@ -1,43 +1,28 @@
 """What a training batch has besides its pairs: images that show no digit, and drawn digits in the same hand.
 
-Some are made of the batch's own digits: mirrored, turned, with their quarters in another place, or two side by side;
-some are drawn beforehand (`data/shapes`), and some are characters of handwriting fonts, as the reader sees them
-(`hands.npz`; `NOTICE-HANDS.txt` says whose). There are digits among the last two, so that whether an image shows one is
-not told by the ink it is made of.
+A third of them are made of the batch's own digits: mirrored, turned, with their quarters in another place, or two side
+by side; the rest is drawn beforehand (`data/shapes`). So whether an image shows a digit is not told by the
+ink it is made of.
 """
 
 from __future__ import annotations
 
-import zlib
-from functools import cache
-from importlib.resources import files
-from pathlib import Path
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from sumnist.data.draws import NO_DIGIT
 from sumnist.data.pairs import as_image
 from sumnist.data.shapes import characters
-from sumnist.errors import DataError
 
-__all__ = ["HANDS", "Outliers", "hands"]
-
-HANDS = Path(__file__).with_name("hands.npz")
-LEVELS = 16
-"""Grey levels of its images."""
+__all__ = ["Outliers"]
 
 DRAWN = 20_000
 """Images that are drawn beforehand."""
 DRAWN_DIGITS = 0.35
 """Share of them that are digits."""
-MADE = 0.25
+MADE = 0.3
 """Share of the extra images that are made of the batch's own."""
-WRITTEN = 0.4
-"""Share of them that are characters of fonts."""
 MIRRORED = (3, 4, 7, 9)
 TURNED = (2, 3, 4, 5, 7)
 """Digits that are no digit any more, nor like one, when they are mirrored, or turned by a quarter."""
@@ -48,21 +33,16 @@ class Outliers:
 
     def __init__(self, share: float, seed: int, device: torch.device) -> None:
         self.share = share
-        drawn, written = characters(DRAWN, DRAWN_DIGITS, seed), hands()
-        self.drawn = len(drawn[0])
-        self.images = torch.tensor(np.concatenate([drawn[0], written[0]]), device=device)
-        self.digits = torch.tensor(np.concatenate([drawn[1], written[1]]), device=device)
+        images, digits = characters(DRAWN, DRAWN_DIGITS, seed)
+        self.images = torch.tensor(images, device=device)
+        self.digits = torch.tensor(digits, device=device)
 
     def __call__(self, image: Tensor, digit: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Images `[B, 1, 28, 28]` and digits `[B]` of a batch → those to be added to it, and what they show: a digit,
         or `NO_DIGIT`."""
         count = round(self.share * len(image))
         own = self.made(image, digit, round(MADE * count), generator)
-        written = round(WRITTEN * count)
-        ranges = (0, self.drawn, count - len(own) - written), (self.drawn, len(self.images), written)
-        place = torch.cat([
-            torch.randint(low, high, (share,), generator=generator, device=image.device) for low, high, share in ranges
-        ])  # fmt: skip
+        place = torch.randint(len(self.images), (count - len(own),), generator=generator, device=image.device)
         label = torch.cat([self.digits[place], torch.full((len(own),), NO_DIGIT, device=image.device)])
         return torch.cat([as_image(self.images[place]), own]), label
 
@@ -79,19 +59,6 @@ class Outliers:
             image[mirrored].flip(3), image[turned].rot90(1, (2, 3)), quarters(image[other]),
             torch.cat([narrow(image[two]), narrow(image[other])], 3),
         ])[:count]  # fmt: skip
-
-
-@cache
-def hands() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The characters of fonts, uint8 `[N, 28, 28]`, and what digit each shows, or `NO_DIGIT`, int64 `[N]`; not to be
-    changed. Raises `DataError` if the file is missing or damaged."""
-    try:
-        with files("sumnist.data").joinpath(HANDS.name).open("rb") as stream, np.load(stream) as archive:
-            images, codes = archive["images"] * np.uint8(255 // (LEVELS - 1)), archive["characters"].astype(np.int64)
-    except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
-        raise DataError(f"the packaged characters cannot be read ({error}): reinstall sumnist") from error
-    digits = codes - ord("0")
-    return images, np.where((digits >= 0) & (digits < 10), digits, NO_DIGIT)
 
 
 def narrow(image: Tensor) -> Tensor:
