@@ -104,7 +104,7 @@ def others(row: Row) -> str:
     """How another client fared meanwhile."""
     return (
         f"another client: {row['others']:,} requests, {row['others_not_200']} refused, half within "
-        f"{row['others_median_ms']:.0f} ms"
+        f"{row['others_median_ms']:.0f} ms, the slowest {row['others_max_ms']:.0f} ms"
     )
 
 
