@@ -84,7 +84,7 @@ function operation(path, method, given, document) {
 async function draw() {
   const place = document.getElementById("operations");
   try {
-    const answer = await fetch("/openapi.json");
+    const answer = await fetch("openapi.json");
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const api = await answer.json();
     document.getElementById("introduction").replaceChildren(...prose(api.info.description));
