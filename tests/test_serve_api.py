@@ -59,10 +59,10 @@ def client(reader: Reader) -> Iterator[TestClient]:
 
 @pytest.fixture
 def with_settings(reader: Reader) -> Callable[..., TestClient]:
-    """A client of a server with these settings, which may have another reader."""
+    """A client of a server with these settings, which may have another reader, and a second one."""
 
-    def make(reader: Reader = reader, **changed: Any) -> TestClient:
-        return TestClient(create_app(Settings(**changed), reader))
+    def make(reader: Reader = reader, second: Reader | None = None, **changed: Any) -> TestClient:
+        return TestClient(create_app(Settings(**changed), reader, second=second))
 
     return make
 
@@ -407,12 +407,38 @@ def test_what_is_not_the_clients_fault_is_not_told(
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_learned_network_says_which_numbers_it_adds(with_settings: Callable[..., TestClient]) -> None:
-    class Learned(Reader):
-        def __init__(self) -> None:
-            super().__init__()
-            self.exact = False
+class Learned(Reader):
+    """As if it had learned to add."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.exact = False
+
+
+def test_a_second_network_answers_beside_the_first_if_asked(
+    with_settings: Callable[..., TestClient],
+) -> None:
+    learned = Learned()
+    client = with_settings(second=learned)
+    given: dict[str, Any] = {"json": {"picture": encoded(SEVEN), "number": 5}}
+    plain = client.post("/v1/read", **given).json()
+    assert "beside" not in plain
+    both = client.post("/v1/read?beside=true", **given).json()
+    expected = learned.read(SEVEN, 5)
+    assert both == plain | {"beside": expected.as_dict() | {"sum_confidence": expected.sum_confidence}}
+    assert (both["beside"]["sums"], both["sums"]) == (list(range(19)), list(range(5, 15)))
+
+
+def test_a_number_that_the_second_network_has_not_learned_does_not_keep_the_first_from_adding_it(
+    with_settings: Callable[..., TestClient],
+) -> None:
+    given: dict[str, Any] = {"json": {"picture": encoded(SEVEN), "number": 50}}
+    answer = with_settings(second=Learned()).post("/v1/read?beside=true", **given).json()
+    assert (answer["sum"], answer["beside"]) == (57, None)
+    assert "beside" not in with_settings().post("/v1/read?beside=true", **given).json()
+
+
+def test_a_learned_network_says_which_numbers_it_adds(with_settings: Callable[..., TestClient]) -> None:
     client = with_settings(Learned())
     answer = client.post("/v1/read", files=form(SEVEN), data={"number": "10"})
     check_problem(answer, 422, "number")
@@ -634,6 +660,6 @@ def test_the_openapi_document_lists_every_path_and_refers_to_nothing_that_is_not
 
 def test_the_schema_of_a_reading_has_the_fields_of_a_reading(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()["components"]["schemas"]["Reading"]
-    fields = {"sum_confidence", *Reading.__dataclass_fields__}
+    fields = {"sum_confidence", "beside", *Reading.__dataclass_fields__}
     assert set(schema["properties"]) == fields
-    assert set(schema["required"]) == fields - {"image"}
+    assert set(schema["required"]) == fields - {"image", "beside"}

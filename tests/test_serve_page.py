@@ -31,7 +31,7 @@ FLAGS = [
 ]  # fmt: skip
 PHONE = ViewportSize(width=360, height=740)
 DESK = ViewportSize(width=1280, height=800)
-READ = "**/v1/read?image=true"
+READ = "**/v1/read?image=true&beside=true"
 
 DIGITS = [
     "50,20 38,28 33,50 38,72 50,80 62,72 67,50 62,28 50,20",
@@ -220,7 +220,9 @@ def centre(page: Page, selector: str, place: int) -> float:
 
 
 def widths(page: Page) -> set[int]:
-    found: list[float] = page.locator(".bar").evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().width)")
+    found: list[float] = page.locator(".digits .bar, .sums .bar").evaluate_all(
+        "bars => bars.map(bar => bar.getBoundingClientRect().width)"
+    )
     return {round(10 * width) for width in found}
 
 
@@ -306,6 +308,27 @@ def test_the_time_from_stroke_to_answer_is_measured(page: Page) -> None:
     draw(page, DIGITS[1])
     expect_answer(page, 1, 7)
     assert 0 < until(page, "performance.getEntriesByName('stroke-to-answer').at(-1)?.duration") < 10_000
+
+
+def test_the_sum_of_a_network_that_learned_to_add_stands_beside_on_the_same_axis(visit: Visit) -> None:
+    page = visit(reduced_motion="reduce")
+    expect(page.locator("#beside")).to_be_hidden()
+    shares = [0.0] * 13 + [0.9, 0.1] + [0.0] * 4
+    learned = {"sum": 13, "sums": list(range(19)), "sum_probabilities": shares, "sum_confidence": 0.9}
+    answering(page, refusal("unsure") | {"accepted": True, "reason": None, "beside": learned})
+    draw(page, DIGITS[4])
+    expect(page.locator("#learned-says")).to_have_text("A network that learned to add says 13 (90.0\u00a0%).")
+    assert page.locator(".learned .bar").count() == 19
+    for total in range(7, 17):  # the same sum is in the same place as above
+        place = centre(page, ".sums .bar", total - 7)
+        assert centre(page, ".learned .bar", total) == pytest.approx(place, abs=0.1)
+    expect(page.locator(".learned .best .label")).to_have_text("13")
+    answering(page, refusal("unsure") | {"beside": None})
+    page.fill("#number", "12")
+    expect(page.locator("#learned-says")).to_have_text("The network that learned to add knows the numbers 0 to 9 only.")
+    expect(page.locator("#learned")).to_be_hidden()
+    page.click("#clear")
+    expect(page.locator("#beside")).to_be_hidden()
 
 
 # Pictures.

@@ -22,6 +22,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sumnist.files import PRETRAINED
+
 FIVE = (Path(__file__).resolve().parent.parent / "examples/five.png").read_bytes()
 
 
@@ -200,6 +202,12 @@ def test_what_is_no_network_is_one_message(serving: Callable[..., Server], tmp_p
     status, message = serving("--model", str(tmp_path / "model.onnx")).end()
     assert (status, message.count("\n")) == (1, 1)
     assert message.startswith(f"sumnist: {tmp_path}/model.onnx: damaged, or no ONNX file of sumnist")
+
+
+def test_a_second_network_that_has_not_learned_to_add_is_one_message(serving: Callable[..., Server]) -> None:
+    status, message = serving("--beside", str(PRETRAINED)).end()
+    assert (status, message.count("\n")) == (2, 1)
+    assert message.startswith(f"sumnist: --beside {PRETRAINED}: its sum is computed as the first one's is, expected a ")
 
 
 def test_sigterm_answers_every_request_that_was_sent_before(serving: Callable[..., Server]) -> None:

@@ -39,10 +39,17 @@ Image = Annotated[
     Literal["true", "false"], Query(description="true: add what the network saw, 28 rows of 28 numbers from 0 to 1.")
 ]
 
+Beside = Annotated[
+    Literal["true", "false"], Query(description="true: add what the second network says, if the server has one.")
+]
 
-def create_app(settings: Settings, reader: Reader, metrics: Metrics | None = None) -> FastAPI:
-    """The application around `reader`, which any ASGI server serves; its `state.service` is the `Service`."""
-    service = Service(reader, settings, metrics or Metrics())
+
+def create_app(
+    settings: Settings, reader: Reader, metrics: Metrics | None = None, second: Reader | None = None
+) -> FastAPI:
+    """The application around `reader`, and a `second` one beside it, which any ASGI server serves; its `state.service`
+    is the `Service`."""
+    service = Service(reader, settings, metrics or Metrics(), second)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -70,8 +77,9 @@ def add_readings(app: FastAPI, service: Service) -> None:
     """The two that read."""
 
     @app.post("/v1/read", **READ)
-    async def read(request: Request, image: Image = "false") -> Response:
-        return Response(await service.read(request, image == "true"), media_type="application/json")
+    async def read(request: Request, image: Image = "false", beside: Beside = "false") -> Response:
+        content = await service.read(request, image == "true", beside == "true")
+        return Response(content, media_type="application/json")
 
     @app.post("/v1/read/batch", **BATCH)
     async def read_batch(request: Request, image: Image = "false") -> Response:

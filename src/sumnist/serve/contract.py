@@ -53,6 +53,10 @@ class ReadingModel(BaseModel):
     image: list[list[float]] | None = Field(
         default=None, min_length=28, max_length=28, description="What the network saw, row by row; only if asked for."
     )
+    beside: ReadingModel | None = Field(
+        default=None,
+        description="What the second network says, null if it cannot add this number; only if asked for and there.",
+    )
 
 
 class ProblemModel(BaseModel):
@@ -209,14 +213,15 @@ def document_of(app: FastAPI, settings: Settings, exact: bool) -> dict[str, Any]
     for model in (ReadingModel, ProblemModel, FailedModel, ReadingsModel, StatusModel):
         schema = model.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
         schemas |= schema.pop("$defs", {})
-        schemas[schema["title"]] = schema
+        if "title" in schema:  # one that holds another of its kind is among the $defs itself
+            schemas[schema["title"]] = schema
     document["components"] = {"schemas": renamed(schemas)}
     bounded(document["paths"], settings.batch, None if exact else 9)
     return document
 
 
 def renamed(schemas: dict[str, Any]) -> dict[str, Any]:
-    """Schemas under their titles, and so the references to them; an image only where it was asked for."""
+    """Schemas under their titles, and so the references to them; what is only told if it is asked for is optional."""
     titles = {name: schema["title"] for name, schema in schemas.items()}
 
     def named(value: Any) -> Any:
@@ -228,7 +233,8 @@ def renamed(schemas: dict[str, Any]) -> dict[str, Any]:
         return [named(one) for one in value] if isinstance(value, list) else value
 
     found = {titles[name]: named(schema) for name, schema in schemas.items()}
-    found["Reading"]["required"] = [name for name in found["Reading"]["properties"] if name != "image"]
+    optional = {"image", "beside"}
+    found["Reading"]["required"] = [name for name in found["Reading"]["properties"] if name not in optional]
     return found
 
 

@@ -36,22 +36,35 @@ KEEP_ALIVE = 30
 AGAIN = 1.0
 """Seconds between the starts of a worker that dies."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+Readers = tuple[Reader, Reader | None]
 
 
 def serve(settings: Settings, told: Callable[[str], None]) -> None:
     """Serve until SIGTERM or Ctrl-C; `told` gets the URL once it can be asked. Raises `ConfigError` for an address that
     cannot be had, `RunError` for what is no network."""
-    reader = Reader(settings.model)  # here too, so that what is wrong with it is said once, and before anything starts
+    readers = readers_of(settings)  # here too, so that what is wrong with them is said once, and before anything starts
     with listening(settings) as bound:
         url = url_of(bound)
         if settings.workers == 1:
-            work(settings, bound, None, reader, lambda: told(url))
+            work(settings, bound, None, readers, lambda: told(url))
             return
-        del reader  # the workers have their own
+        del readers  # the workers have their own
         with tempfile.TemporaryDirectory(prefix="sumnist-") as folder:
             table = Path(folder) / "metrics"
             table.write_bytes(bytes(table_bytes(settings.workers)))
             Workers(settings, bound, table).run(lambda: told(url))
+
+
+def readers_of(settings: Settings) -> Readers:
+    """The reader, and the second one if there is to be one. Raises `RunError` for what is no network, `ConfigError` for
+    a second one whose sum is computed."""
+    second = None if settings.beside is None else Reader(settings.beside)
+    if second is not None and second.exact:
+        raise ConfigError(
+            f"--beside {settings.beside}: its sum is computed as the first one's is, expected a network that "
+            "learned to add: train one with --fusion concat"
+        )
+    return Reader(settings.model), second
 
 
 # Where it listens.
@@ -138,12 +151,12 @@ class Worker(Server):
 
 
 def work(
-    settings: Settings, bound: socket.socket, table: Path | None, reader: Reader, started: Callable[[], None]
+    settings: Settings, bound: socket.socket, table: Path | None, readers: Readers, started: Callable[[], None]
 ) -> None:
     """Serve on a bound socket until told to end. `table`: where the counts of several workers are."""
     give_back_what_is_freed()
     metrics = Metrics(table)
-    app = create_app(settings, reader, metrics)
+    app = create_app(settings, readers[0], metrics, readers[1])
     config = Config(
         app, http=protocol_with(settings.receive_seconds, metrics), ws="none", lifespan="on", log_level="error",
         access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE,
@@ -160,7 +173,7 @@ def work_apart(settings: Settings, bound: socket.socket, table: Path) -> None:
     if can_share():
         with bound:
             bound = bound_to(bound.family, bound.getsockname(), share=True)
-    work(settings, bound, table, Reader(settings.model), lambda: None)
+    work(settings, bound, table, readers_of(settings), lambda: None)
 
 
 class Workers:

@@ -33,10 +33,12 @@ class Answer:
 
 
 class Service:
-    """A reader and what stands before it. `ready` until the server is told to end."""
+    """A reader and what stands before it; a second one, whose answers are told beside its own to whoever asks for
+    them. `ready` until the server is told to end."""
 
-    def __init__(self, reader: Reader, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, reader: Reader, settings: Settings, metrics: Metrics, second: Reader | None = None) -> None:
         self.reader = reader
+        self.second = second
         self.settings = settings
         self.metrics = metrics
         self.ready = True
@@ -44,9 +46,10 @@ class Service:
         self.inbox = Inbox(settings)
         self._check: Callable[[Any], int] = checker(check_number, reader.exact)
 
-    async def read(self, request: Request, image: bool) -> bytes:
-        """The reading of one picture, as JSON. Raises `Problem` and `SumnistError`."""
-        return await self._answered(request, lambda body, _: self._read_one(body, image))
+    async def read(self, request: Request, image: bool, beside: bool = False) -> bytes:
+        """The reading of one picture, as JSON, with that of the second reader `beside` it if there is one. Raises
+        `Problem` and `SumnistError`."""
+        return await self._answered(request, lambda body, _: self._read_one(body, image, beside))
 
     async def read_batch(self, request: Request, image: bool) -> bytes:
         """The readings of several pictures, or the problem with each, as JSON. Raises `Problem` and `SumnistError`."""
@@ -64,30 +67,35 @@ class Service:
             self.metrics.count(outcome)
         return answer.content
 
-    def _read_one(self, body: Body, image: bool) -> Answer:
-        found = self._outcome(one_of(body, self._check))
+    def _read_one(self, body: Body, image: bool, beside: bool) -> Answer:
+        asked = one_of(body, self._check)
+        found = self._outcome(asked, self.reader)
         if isinstance(found, Problem):
             raise found
-        return Answer(json.dumps(reading_as_dict(found, image)).encode(), [found])
+        told = reading_as_dict(found, image)
+        if beside and self.second is not None:
+            other = self._outcome(asked, self.second)  # a problem if it has not learned to add this number
+            told["beside"] = None if isinstance(other, Problem) else reading_as_dict(other, False)
+        return Answer(json.dumps(told).encode(), [found])
 
     def _read_all(self, body: Body, image: bool, end: float, instance: str) -> Answer:
         outcomes: list[Outcome] = []
         for asked in asked_of(body, self._check, self.settings.batch):
             if time.monotonic() > end:  # nobody waits for it any more
                 raise KINDS["reading-timeout"]("the batch was not read in time")
-            outcomes.append(self._outcome(asked))
+            outcomes.append(self._outcome(asked, self.reader))
         readings = [
             {"error": one.as_dict(instance)} if isinstance(one, Problem) else reading_as_dict(one, image)
             for one in outcomes
         ]
         return Answer(json.dumps({"readings": readings}).encode(), outcomes)
 
-    def _outcome(self, asked: Asked) -> Outcome:
+    def _outcome(self, asked: Asked, reader: Reader) -> Outcome:
         """The reading of what is asked, or the problem with it."""
         if isinstance(asked.picture, Problem):
             return asked.picture
         try:
-            return self.reader.read(asked.picture, asked.number)
+            return reader.read(asked.picture, asked.number)
         except SumnistError as error:
             problem = problem_of(error)
             if problem.kind.status == 500:

@@ -35,6 +35,8 @@ class Settings:
     """processes that serve, each with a network of its own"""
     model: Path = PRETRAINED
     """ONNX file or run folder of the network to use (default: the one that comes with the package)"""
+    beside: Path | None = None
+    """a second network, ONNX file or run folder, whose sum the page shows beside: one that learned to add, say"""
     concurrency: int = 2
     """requests that a worker reads at once, each on a thread"""
     queue: int = 32

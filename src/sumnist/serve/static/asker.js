@@ -54,7 +54,7 @@ async function answerTo({ picture, number }, signal) {
     form.append("picture", await picture());
     form.append("number", number);
     const limit = AbortSignal.any([signal, AbortSignal.timeout(SLOW)]);
-    const response = await fetch("v1/read?image=true", { method: "POST", body: form, signal: limit });
+    const response = await fetch("v1/read?image=true&beside=true", { method: "POST", body: form, signal: limit });
     return response.ok ? { reading: await response.json() } : { problem: await problemIn(response) };
   } catch (error) {
     return { problem: error.name === "TimeoutError" ? SLOW_SERVER : UNREACHABLE };

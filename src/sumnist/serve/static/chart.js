@@ -6,6 +6,22 @@ const DIGITS = 10;
 const SHARED = 19; // columns of an axis that has the digits and all sums with the numbers 0 to 9
 const LONG = 4; // with more characters, labels run downwards
 
+/** The bars of all sums that a network learned, in the places that they have on the common axis. */
+export class LearnedChart {
+  #chart;
+  #sums = columns("learned", SHARED);
+
+  constructor(chart) {
+    this.#chart = chart;
+    chart.append(this.#sums);
+  }
+
+  draw({ sum, sum_probabilities: shares }) {
+    fill(this.#sums, shares, sum);
+    this.#chart.ariaLabel = `Sums of the network that learned to add: ${listed(shares)}`;
+  }
+}
+
 export class Chart {
   #chart;
   #shift = element("span", "shift");
@@ -43,9 +59,9 @@ export class Chart {
   }
 }
 
-function columns(name) {
+function columns(name, count = DIGITS) {
   const row = element("div", name);
-  for (let digit = 0; digit < DIGITS; digit++) {
+  for (let digit = 0; digit < count; digit++) {
     const column = element("div", "column");
     column.style.setProperty("--place", digit);
     if (name !== "links") {
@@ -74,6 +90,15 @@ function spoken({ digit_probabilities: shares, number }) {
     .sort((one, other) => other.share - one.share)
     .map(({ digit, share }) => `${digit}, sum ${digit + number}: ${percent(share)}`);
   return `Probabilities of the digit and of the sum: ${told.join("; ")}`;
+}
+
+function listed(shares) {
+  return shares
+    .map((share, sum) => ({ sum, share }))
+    .filter(({ share }) => share >= 0.0005)
+    .sort((one, other) => other.share - one.share)
+    .map(({ sum, share }) => `${sum}: ${percent(share)}`)
+    .join("; ");
 }
 
 function element(name, className) {

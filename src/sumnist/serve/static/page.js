@@ -1,9 +1,9 @@
 // The page: what is on the pad and the number are asked about, and what comes back is shown.
 
 import { Asker } from "./asker.js";
-import { Chart } from "./chart.js";
+import { Chart, LearnedChart } from "./chart.js";
 import { Pad } from "./pad.js";
-import { figure, percent, wordsOf } from "./words.js";
+import { besideWords, figure, percent, wordsOf } from "./words.js";
 
 const PAUSE = 60; // milliseconds between questions in the middle of a stroke
 const QUIET = 600; // milliseconds without a new answer after which it is told to screen readers
@@ -11,6 +11,7 @@ const UNKNOWN = "?";
 
 const at = Object.fromEntries([...document.querySelectorAll("[id]")].map((element) => [element.id, element]));
 const chart = new Chart(at.chart);
+const learned = new LearnedChart(at.learned);
 const asker = new Asker(show);
 const pad = new Pad(at.pad, changed);
 let pause = 0;
@@ -76,6 +77,7 @@ function showReading(reading, state, words) {
   const { digit, sum, image, known, accepted } = reading;
   write(state, words, accepted ? digit : UNKNOWN, accepted ? sum : UNKNOWN);
   chart.draw(reading);
+  showBeside(reading);
   at.seen.getContext("2d").putImageData(pixels(image), 0, 0);
   at.gauge.hidden = known === null;
   at.known.textContent = `A digit: ${percent(known)}`;
@@ -83,9 +85,19 @@ function showReading(reading, state, words) {
   at.meter.style.setProperty("--share", known);
 }
 
+/** What a second network says, if the server has one. */
+function showBeside({ beside }) {
+  at.beside.hidden = beside === undefined;
+  if (at.beside.hidden) return;
+  at.learned.hidden = beside === null;
+  if (beside) learned.draw(beside);
+  at["learned-says"].textContent = besideWords(beside);
+}
+
 function showNone(words, state = "idle") {
   write(state, words);
   chart.draw(null);
+  at.beside.hidden = true;
   at.seen.getContext("2d").clearRect(0, 0, at.seen.width, at.seen.height);
   at.gauge.hidden = true;
 }

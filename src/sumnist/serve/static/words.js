@@ -29,6 +29,12 @@ export function wordsOf(reading) {
   return HINTS[reading.reason] ?? [`No answer: ${reading.reason}.`, "Try another picture."];
 }
 
+/** What is said of the second network's answer; null: it cannot add this number. */
+export function besideWords(beside) {
+  if (!beside) return "The network that learned to add knows the numbers 0 to 9 only.";
+  return `A network that learned to add says ${figure(beside.sum)} (${percent(beside.sum_confidence)}).`;
+}
+
 function sureness({ confidence, sum_confidence }) {
   const digit = percent(confidence);
   const sum = percent(sum_confidence);
