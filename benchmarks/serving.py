@@ -387,15 +387,12 @@ def contract(given: argparse.Namespace) -> dict[str, Any]:
 
 def stroke(given: argparse.Namespace) -> dict[str, Any]:
     """Ten digits on the page, again and again: the milliseconds that it measures itself for each last stroke."""
-    from playwright.sync_api import sync_playwright
-
-    sys.path.append(str(ROOT / "tests"))
-    from test_serve_page import CHROMIUM, DIGITS, FLAGS, draw, until
+    sys.path.append(str(ROOT / "scripts"))
+    from page_driver import DIGITS, chromium, draw, until
 
     answered = "performance.getEntriesByName('stroke-to-answer').find(one => one.startTime === last)?.duration"
     times: list[float] = []
-    with serving(given) as server, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with serving(given) as server, chromium() as browser:
         page = browser.new_page()
         page.goto(f"http://127.0.0.1:{server.port}")
         page.evaluate("addEventListener('pointerup', (event) => { window.last = event.timeStamp; }, true)")
@@ -404,7 +401,6 @@ def stroke(given: argparse.Namespace) -> dict[str, Any]:
             times.append(until(page, answered))
             page.keyboard.press("Escape")
         version = browser.version
-        browser.close()
     times.sort()
     return {
         "strokes": len(times), "median_ms": round(times[len(times) // 2], 1),

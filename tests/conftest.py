@@ -1,9 +1,11 @@
-"""What the tests share: small data sets in IDX folders, and a small run on disk."""
+"""What the tests share: small data sets in IDX folders, a small run on disk, the API in this process, the page."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,12 @@ from numpy.typing import NDArray
 
 from sumnist.config import Config, preset
 from sumnist.data.mnist import FILES, DigitSet, load_mnist
+from sumnist.reader import Reader
 from sumnist.training import train
+
+if TYPE_CHECKING:  # the tests of other things do without these
+    from fastapi.testclient import TestClient
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 torch.set_num_threads(1)
 
@@ -50,3 +57,94 @@ def small_run(tmp_path_factory: pytest.TempPathFactory, small_config: Config) ->
     folder = tmp_path_factory.mktemp("runs") / "small"
     train(small_config, folder, progress=False)
     return folder
+
+
+# The API.
+
+
+@pytest.fixture(scope="session")
+def reader() -> Reader:
+    return Reader()
+
+
+@pytest.fixture
+def with_settings(reader: Reader) -> Callable[..., TestClient]:
+    """A client of a server with these settings, which may have another reader, and a second one."""
+    from fastapi.testclient import TestClient
+
+    from sumnist.serve.app import create_app
+    from sumnist.serve.settings import Settings
+
+    def make(reader: Reader = reader, second: Reader | None = None, **changed: Any) -> TestClient:
+        return TestClient(create_app(Settings(**changed), reader, second=second))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def client(reader: Reader) -> Iterator[TestClient]:
+    from fastapi.testclient import TestClient
+
+    from sumnist.serve.app import create_app
+    from sumnist.serve.settings import Settings
+
+    with TestClient(create_app(Settings(), reader)) as found:
+        yield found
+
+
+# The page.
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The URL of a server."""
+    from page_driver import served
+
+    with served() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from page_checks import need
+    from page_driver import CHROMIUM, chromium
+
+    need(CHROMIUM, "apt-get install chromium")
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(browser: Browser, server: str) -> Iterator[Callable[..., Page]]:
+    """Opens the page, in a browser with these settings. In the end nothing was asked of any other host, no script had
+    failed, and nothing was refused by the content security policy."""
+    asked: list[str] = []
+    wrong: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            wrong.append(message.text)
+
+    contexts = []
+
+    def opened(**settings: Any) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **settings})
+        contexts.append(context)
+        context.on("request", lambda request: asked.append(request.url))
+        page = context.new_page()
+        page.on("console", note)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(server)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert bool(asked) == bool(contexts)  # a test may have been skipped before it opened any
+    assert [url for url in asked if not url.startswith(f"{server}/")] == []
+    assert wrong == []
+
+
+@pytest.fixture
+def page(visit: Callable[..., Page]) -> Page:
+    return visit()

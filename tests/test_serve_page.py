@@ -1,203 +1,34 @@
-"""The page, as its users meet it: a real server, a real browser, strokes, keys, pictures, and what can go wrong."""
+"""The page, as its users meet it: a real server, a real browser, strokes, pictures, and what can go wrong."""
 
 from __future__ import annotations
 
-import io
-import json
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from page_checks import (
+    PHONE,
+    READ,
+    Visit,
+    answering,
+    centre,
+    expect_answer,
+    expect_none,
+    give,
+    problem,
+    refusal,
+    white,
+)
+from page_driver import DIGITS, draw, until
 from sumnist.data.mnist import load_mnist
 from sumnist.suites.photographs import photograph
 
 pytestmark = pytest.mark.browser
 
-HERE = Path(__file__).parent
-FIVE = HERE.parent / "examples" / "five.png"
-CHROMIUM = Path("/usr/bin/chromium")
-AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync",
-]  # fmt: skip
-PHONE = ViewportSize(width=360, height=740)
-DESK = ViewportSize(width=1280, height=800)
-READ = "**/v1/read?image=true&beside=true"
-
-DIGITS = [
-    "50,20 38,28 33,50 38,72 50,80 62,72 67,50 62,28 50,20",
-    "52,18 49,82",
-    "33,32 40,21 55,20 65,30 62,45 33,78 70,78",
-    "36,22 60,22 66,33 60,45 48,49 63,54 68,68 58,79 35,77",
-    "42,20 32,55 70,55 / 60,35 58,82",
-    "68,22 40,22 37,46 50,42 63,48 67,60 62,74 48,80 34,76",
-    "60,18 43,38 36,62 44,79 58,79 65,66 58,55 45,56 37,66",
-    "32,23 68,23 58,45 46,82",
-    "62,28 50,20 39,29 43,42 60,57 64,70 50,80 37,70 42,56 60,42 63,29",
-    "64,33 53,21 40,27 38,42 50,50 63,42 64,33 62,60 58,82",
-]
-"""How each digit is drawn, in hundredths of the pad's side; a slash lifts the pen."""
+FIVE = Path(__file__).resolve().parent.parent / "examples" / "five.png"
 SCRIBBLE = " ".join(f"{20 + 60 * (i % 2)},{20 + 4 * i}" for i in range(16))
-
-
-def need(path: Path, mend: str) -> None:
-    """Skip where `path` is missing; in CI, where it must not be, fail."""
-    if not path.exists():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{path} is missing: {mend}")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The URL of a server of its own."""
-    command = [sys.executable, "-m", "sumnist", "serve", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().partition(": ")[0]
-        process.terminate()
-    assert process.returncode == 0
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    need(CHROMIUM, "apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-Visit = Callable[..., Page]
-
-
-@pytest.fixture
-def visit(browser: Browser, server: str) -> Iterator[Visit]:
-    """Opens the page, in a browser with these settings. In the end nothing was asked of any other host, no script had
-    failed, and nothing was refused by the content security policy."""
-    asked: list[str] = []
-    wrong: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type == "error" and "Failed to load resource" not in message.text:
-            wrong.append(message.text)
-
-    contexts = []
-
-    def opened(**settings: Any) -> Page:
-        context = browser.new_context(**{"viewport": DESK, **settings})
-        contexts.append(context)
-        context.on("request", lambda request: asked.append(request.url))
-        page = context.new_page()
-        page.on("console", note)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto(server)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert asked
-    assert [url for url in asked if not url.startswith(f"{server}/")] == []
-    assert wrong == []
-
-
-@pytest.fixture
-def page(visit: Visit) -> Page:
-    return visit()
-
-
-def draw(page: Page, strokes: str) -> None:
-    """Draw with the mouse."""
-    for stroke in strokes.split("/"):
-        for i, point in enumerate(points_of(page, stroke)):
-            page.mouse.move(*point, steps=4 if i else 1)
-            if i == 0:
-                page.mouse.down()
-        page.mouse.up()
-
-
-def until(page: Page, expression: str) -> Any:
-    """The first value that is not null; `wait_for_function` would have the page evaluate text, which it forbids."""
-    for _ in range(1_000):
-        if (value := page.evaluate(expression)) is not None:
-            return value
-        page.wait_for_timeout(10)
-    pytest.fail(f"{expression}: null for ten seconds")
-
-
-def points_of(page: Page, stroke: str) -> list[tuple[float, float]]:
-    """Where the points of a stroke are on the screen."""
-    box = page.locator("#pad").bounding_box()
-    assert box is not None
-    pairs = [point.split(",") for point in stroke.split()]
-    return [(box["x"] + int(x) / 100 * box["width"], box["y"] + int(y) / 100 * box["height"]) for x, y in pairs]
-
-
-def expect_answer(page: Page, digit: int, number: int) -> None:
-    """The page says `digit`, and the right sum, in its headline and in its charts."""
-    expect(page.locator("#sum")).to_have_text(str(digit + number).replace("-", "−"))
-    expect(page.locator("#digit")).to_have_text(str(digit))
-    expect(page.locator("#verdict")).to_have_text(re.compile(r"\d\u00a0% sure of both\.$"))
-    expect(page.locator(".digits .best .label")).to_have_text(str(digit))
-    expect(page.locator(".sums .best .label")).to_have_text(str(digit + number).replace("-", "−"))
-
-
-def expect_none(page: Page, verdict: str) -> None:
-    """The page says why there is no answer, and gives none."""
-    expect(page.locator("#verdict")).to_have_text(verdict)
-    expect(page.locator("#digit")).to_have_text("?")
-    expect(page.locator("#sum")).to_have_text("?")
-
-
-def refusal(reason: str) -> dict[str, Any]:
-    """A reading that was not accepted, as the server tells it."""
-    shares = [0.02] * 4 + [0.48] + [0.02] * 3 + [0.34, 0.04]
-    return {
-        "digit": 4, "sum": 11, "number": 7, "confidence": 0.48, "sum_confidence": 0.48, "digit_probabilities": shares,
-        "sums": list(range(7, 17)), "sum_probabilities": shares, "accepted": False, "reason": reason, "known": 0.031,
-        "image": [[0.5] * 28] * 28,
-    }  # fmt: skip
-
-
-def answering(page: Page, body: dict[str, Any], status: int = 200, **headers: str) -> None:
-    """Let the page be answered `body` instead of by the server."""
-    kind = "application/json" if status == 200 else "application/problem+json"
-    sent = {"content-type": kind, **{name.replace("_", "-"): value for name, value in headers.items()}}
-    page.route(READ, lambda route: route.fulfill(status=status, headers=sent, body=json.dumps(body)))
-
-
-def problem(title: str, detail: str, status: int) -> dict[str, Any]:
-    return {"type": "about:blank", "title": title, "detail": detail, "status": status}
-
-
-def give(page: Page, event: str, name: str, content: bytes) -> None:
-    """Drop or paste a file, as the system would."""
-    page.evaluate(
-        """([event, name, bytes]) => {
-            const data = new DataTransfer();
-            data.items.add(new File([Uint8Array.from(bytes)], name));
-            const made = event === "drop"
-                ? new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })
-                : new ClipboardEvent("paste", { clipboardData: data, bubbles: true });
-            document.body.dispatchEvent(made);
-        }""",
-        [event, name, list(content)],
-    )
-
-
-def white() -> bytes:
-    """A PNG without anything on it."""
-    file = io.BytesIO()
-    Image.new("L", (200, 200), 255).save(file, "PNG")
-    return file.getvalue()
 
 
 # Answers.
@@ -211,12 +42,6 @@ def test_a_drawn_digit_and_its_sum_are_read_off_the_page(page: Page, digit: int)
     levels = page.locator("#seen").evaluate("seen => [...seen.getContext('2d').getImageData(0, 0, 28, 28).data]")
     lit = sum(level > 99 for level in levels[::4])
     assert 20 < lit < 300  # what the network saw is drawn
-
-
-def centre(page: Page, selector: str, place: int) -> float:
-    box = page.locator(selector).nth(place).bounding_box()
-    assert box is not None
-    return box["x"] + box["width"] / 2
 
 
 def widths(page: Page) -> set[int]:
@@ -458,95 +283,3 @@ def test_a_server_that_cannot_be_reached_is_asked_again_by_hand(page: Page) -> N
     page.click("#again")
     expect_answer(page, 1, 7)
     expect(page.locator("#again")).to_be_hidden()
-
-
-# Hands, eyes and screens.
-
-
-def test_a_finger_draws_and_does_not_scroll(visit: Visit) -> None:
-    page = visit(viewport=PHONE, has_touch=True, is_mobile=True)
-    session = page.context.new_cdp_session(page)
-    for i, (x, y) in enumerate(points_of(page, DIGITS[7])):
-        touch = {"type": "touchMove" if i else "touchStart", "touchPoints": [{"x": x, "y": y}]}
-        session.send("Input.dispatchTouchEvent", touch)
-    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    expect_answer(page, 7, 7)
-    assert page.evaluate("scrollY") == 0
-
-
-def test_everything_can_be_done_by_keyboard(page: Page) -> None:
-    page.press("body", "Tab")
-    expect(page.locator("#number")).to_be_focused()
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("Tab")
-    expect(page.locator("#pad")).to_be_focused()
-    expect(page.locator("#keys")).to_have_css("opacity", "1")
-    for key, times in (("ArrowUp", 8), (" ", 1), ("ArrowDown", 16), (" ", 1)):
-        for _ in range(times):
-            page.keyboard.press(key)
-    expect_answer(page, 1, 6)
-    page.keyboard.press("2")
-    expect_answer(page, 1, 2)
-    reached = []
-    for _ in range(5):
-        page.keyboard.press("Tab")
-        reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
-    assert reached == ["undo", "clear", "file", "Documentation", "API"]
-    page.keyboard.press("Escape")
-    expect_none(page, "Draw a digit from 0 to 9.")
-
-
-@pytest.mark.parametrize("state", ["blank", "answer", "refused", "problem"])
-def test_on_a_phone_nothing_sticks_out(visit: Visit, state: str) -> None:
-    page = visit(viewport=PHONE)
-    if state == "refused":
-        answering(page, refusal("several digits"))
-    elif state == "problem":
-        answering(page, problem("Too many requests at once", "", 503), 503, retry_after="9")
-    if state != "blank":
-        draw(page, DIGITS[8])
-        expect(page.locator("#main")).to_have_attribute("data-state", state)
-    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
-
-
-def test_in_the_dark_the_paper_is_dark_and_the_ink_light(visit: Visit) -> None:
-    page = visit(color_scheme="dark")
-    draw(page, DIGITS[5])
-    expect_answer(page, 5, 7)
-    colours: list[str] = page.locator("#pad").evaluate(
-        "pad => [getComputedStyle(pad).color, getComputedStyle(pad).backgroundColor]"
-    )
-    ink, paper = (sum(int(part) for part in re.findall(r"\d+", colour)[:3]) for colour in colours)
-    assert ink > 600 > 150 > paper
-
-
-def test_who_wants_less_motion_has_none(visit: Visit) -> None:
-    page = visit(reduced_motion="reduce")
-    assert page.locator(".bar").first.evaluate("bar => getComputedStyle(bar).transitionDuration") == "0s"
-
-
-@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_in_the_way_of_anybody(visit: Visit, viewport: ViewportSize, scheme: str) -> None:
-    need(AXE, "npm install --prefix tests")
-    page = visit(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    expect_none(page, "Draw a digit from 0 to 9.")
-    assert violations(page) == []
-    draw(page, DIGITS[5])
-    expect_answer(page, 5, 7)
-    assert violations(page) == []
-    answering(page, refusal("not a digit"))
-    page.fill("#number", "1234567")
-    expect_none(page, "This does not look like a digit.")
-    assert violations(page) == []
-    page.route(READ, lambda route: route.abort())
-    page.press("#number", "ArrowUp")
-    expect_none(page, "The server cannot be reached.")
-    assert violations(page) == []
-
-
-def violations(page: Page) -> list[str]:
-    """What axe objects to, and where."""
-    found: list[dict[str, Any]] = page.evaluate("axe.run().then(({ violations }) => violations)")
-    return [f"{one['id']}: {[node['html'] for node in one['nodes']]}" for one in found]

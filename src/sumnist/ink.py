@@ -139,6 +139,7 @@ def distinct(levels: Grey, digit: Marks, peak: float) -> bool:
 def ink_level(contrast: Grey, least: float) -> float | None:
     """The contrast of the ink: that of the darker of the two kinds of pixels which stand out (Otsu, 1979), since the
     lighter ones are edges, lines and shadows; None if too few stand out by `least`."""
+    # What is below the first bin that counts is most of a picture; to sort it into bins would take most of the time.
     counts, edges = np.histogram(contrast[contrast > least - 0.01], 100, (0, 1))
     counts[: int(np.ceil(least * 100))] = 0
     total = counts.sum()

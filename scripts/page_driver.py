@@ -1,0 +1,87 @@
+"""A server, a browser, and a hand that draws on the page: for its tests, its benchmark and its photograph."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+__all__ = ["CHROMIUM", "DIGITS", "chromium", "draw", "points_of", "served", "until"]
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
+]  # fmt: skip
+
+DIGITS = [
+    "50,20 38,28 33,50 38,72 50,80 62,72 67,50 62,28 50,20",
+    "52,18 49,82",
+    "33,32 40,21 55,20 65,30 62,45 33,78 70,78",
+    "36,22 60,22 66,33 60,45 48,49 63,54 68,68 58,79 35,77",
+    "42,20 32,55 70,55 / 60,35 58,82",
+    "68,22 40,22 37,46 50,42 63,48 67,60 62,74 48,80 34,76",
+    "60,18 43,38 36,62 44,79 58,79 65,66 58,55 45,56 37,66",
+    "32,23 68,23 58,45 46,82",
+    "62,28 50,20 39,29 43,42 60,57 64,70 50,80 37,70 42,56 60,42 63,29",
+    "64,33 53,21 40,27 38,42 50,50 63,42 64,33 62,60 58,82",
+]
+"""How each digit is drawn, in hundredths of the pad's side; a slash lifts the pen."""
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The URL of a server of its own, which ends with the `with`. Raises `RuntimeError` if that was not in peace."""
+    command = [sys.executable, "-m", "sumnist", "serve", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().partition(": ")[0]
+        finally:
+            process.terminate()
+    if process.returncode:
+        raise RuntimeError(f"the server ended with {process.returncode}")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Debian's browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def draw(page: Page, strokes: str) -> None:
+    """Draw with the mouse."""
+    for stroke in strokes.split("/"):
+        for i, point in enumerate(points_of(page, stroke)):
+            page.mouse.move(*point, steps=4 if i else 1)
+            if i == 0:
+                page.mouse.down()
+        page.mouse.up()
+
+
+def until(page: Page, expression: str) -> Any:
+    """The first value that is not null; `wait_for_function` would have the page evaluate text, which it forbids. Raises
+    `TimeoutError`."""
+    over = time.monotonic() + 20
+    while (value := page.evaluate(expression)) is None:
+        if time.monotonic() > over:
+            raise TimeoutError(f"{expression}: null for 20 seconds")
+        page.wait_for_timeout(10)
+    return value
+
+
+def points_of(page: Page, stroke: str) -> list[tuple[float, float]]:
+    """Where the points of a stroke are on the screen."""
+    box = page.locator("#pad").bounding_box()
+    assert box is not None
+    pairs = [point.split(",") for point in stroke.split()]
+    return [(box["x"] + float(x) / 100 * box["width"], box["y"] + float(y) / 100 * box["height"]) for x, y in pairs]

@@ -1,0 +1,100 @@
+"""What the tests of the page look for on it, and what they put in the server's place."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, ViewportSize, expect
+
+PHONE = ViewportSize(width=360, height=740)
+DESK = ViewportSize(width=1280, height=800)
+READ = "**/v1/read?image=true&beside=true"
+AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
+
+Visit = Callable[..., Page]
+"""Opens the page, in a browser with these settings."""
+
+
+def need(path: Path, mend: str) -> None:
+    """Skip where `path` is missing; in CI, where it must not be, fail."""
+    if not path.exists():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{path} is missing: {mend}")
+
+
+def expect_answer(page: Page, digit: int, number: int) -> None:
+    """The page says `digit`, and the right sum, in its headline and in its charts."""
+    expect(page.locator("#sum")).to_have_text(str(digit + number).replace("-", "−"))
+    expect(page.locator("#digit")).to_have_text(str(digit))
+    expect(page.locator("#verdict")).to_have_text(re.compile(r"\d\u00a0% sure of both\.$"))
+    expect(page.locator(".digits .best .label")).to_have_text(str(digit))
+    expect(page.locator(".sums .best .label")).to_have_text(str(digit + number).replace("-", "−"))
+
+
+def expect_none(page: Page, verdict: str) -> None:
+    """The page says why there is no answer, and gives none."""
+    expect(page.locator("#verdict")).to_have_text(verdict)
+    expect(page.locator("#digit")).to_have_text("?")
+    expect(page.locator("#sum")).to_have_text("?")
+
+
+def refusal(reason: str) -> dict[str, Any]:
+    """A reading that was not accepted, as the server tells it."""
+    shares = [0.02] * 4 + [0.48] + [0.02] * 3 + [0.34, 0.04]
+    return {
+        "digit": 4, "sum": 11, "number": 7, "confidence": 0.48, "sum_confidence": 0.48, "digit_probabilities": shares,
+        "sums": list(range(7, 17)), "sum_probabilities": shares, "accepted": False, "reason": reason, "known": 0.031,
+        "image": [[0.5] * 28] * 28,
+    }  # fmt: skip
+
+
+def answering(page: Page, body: dict[str, Any], status: int = 200, **headers: str) -> None:
+    """Let the page be answered `body` instead of by the server."""
+    kind = "application/json" if status == 200 else "application/problem+json"
+    sent = {"content-type": kind, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    page.route(READ, lambda route: route.fulfill(status=status, headers=sent, body=json.dumps(body)))
+
+
+def problem(title: str, detail: str, status: int) -> dict[str, Any]:
+    return {"type": "about:blank", "title": title, "detail": detail, "status": status}
+
+
+def give(page: Page, event: str, name: str, content: bytes) -> None:
+    """Drop or paste a file, as the system would."""
+    page.evaluate(
+        """([event, name, bytes]) => {
+            const data = new DataTransfer();
+            data.items.add(new File([Uint8Array.from(bytes)], name));
+            const made = event === "drop"
+                ? new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })
+                : new ClipboardEvent("paste", { clipboardData: data, bubbles: true });
+            document.body.dispatchEvent(made);
+        }""",
+        [event, name, list(content)],
+    )
+
+
+def white() -> bytes:
+    """A PNG without anything on it."""
+    file = io.BytesIO()
+    Image.new("L", (200, 200), 255).save(file, "PNG")
+    return file.getvalue()
+
+
+def centre(page: Page, selector: str, place: int) -> float:
+    box = page.locator(selector).nth(place).bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2
+
+
+def violations(page: Page) -> list[str]:
+    """What axe objects to, and where."""
+    found: list[dict[str, Any]] = page.evaluate("axe.run().then(({ violations }) => violations)")
+    return [f"{one['id']}: {[node['html'] for node in one['nodes']]}" for one in found]

@@ -1,0 +1,112 @@
+"""The page in everybody's hands: finger and keyboard, phone and desk, light and dark, what axe finds."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, ViewportSize, expect
+
+from page_checks import (
+    AXE,
+    DESK,
+    PHONE,
+    READ,
+    Visit,
+    answering,
+    expect_answer,
+    expect_none,
+    need,
+    problem,
+    refusal,
+    violations,
+)
+from page_driver import DIGITS, draw, points_of
+
+pytestmark = pytest.mark.browser
+
+FIVE = Path(__file__).resolve().parent.parent / "examples" / "five.png"
+
+
+def test_a_finger_draws_and_does_not_scroll(visit: Visit) -> None:
+    page = visit(viewport=PHONE, has_touch=True, is_mobile=True)
+    session = page.context.new_cdp_session(page)
+    for i, (x, y) in enumerate(points_of(page, DIGITS[7])):
+        touch = {"type": "touchMove" if i else "touchStart", "touchPoints": [{"x": x, "y": y}]}
+        session.send("Input.dispatchTouchEvent", touch)
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect_answer(page, 7, 7)
+    assert page.evaluate("scrollY") == 0
+
+
+def test_everything_can_be_done_by_keyboard(page: Page) -> None:
+    page.press("body", "Tab")
+    expect(page.locator("#number")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    expect(page.locator("#pad")).to_be_focused()
+    expect(page.locator("#keys")).to_have_css("opacity", "1")
+    for key, times in (("ArrowUp", 8), (" ", 1), ("ArrowDown", 16), (" ", 1)):
+        for _ in range(times):
+            page.keyboard.press(key)
+    expect_answer(page, 1, 6)
+    page.keyboard.press("2")
+    expect_answer(page, 1, 2)
+    reached = []
+    for _ in range(5):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
+    assert reached == ["undo", "clear", "file", "Documentation", "API"]
+    page.keyboard.press("Escape")
+    expect_none(page, "Draw a digit from 0 to 9.")
+
+
+@pytest.mark.parametrize("state", ["blank", "answer", "refused", "problem"])
+def test_on_a_phone_nothing_sticks_out(visit: Visit, state: str) -> None:
+    page = visit(viewport=PHONE)
+    if state == "refused":
+        answering(page, refusal("several digits"))
+    elif state == "problem":
+        answering(page, problem("Too many requests at once", "", 503), 503, retry_after="9")
+    if state != "blank":
+        draw(page, DIGITS[8])
+        expect(page.locator("#main")).to_have_attribute("data-state", state)
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def test_in_the_dark_the_paper_is_dark_and_the_ink_light(visit: Visit) -> None:
+    page = visit(color_scheme="dark")
+    draw(page, DIGITS[5])
+    expect_answer(page, 5, 7)
+    colours: list[str] = page.locator("#pad").evaluate(
+        "pad => [getComputedStyle(pad).color, getComputedStyle(pad).backgroundColor]"
+    )
+    ink, paper = (sum(int(part) for part in re.findall(r"\d+", colour)[:3]) for colour in colours)
+    assert ink > 600 > 150 > paper
+
+
+def test_who_wants_less_motion_has_none(visit: Visit) -> None:
+    page = visit(reduced_motion="reduce")
+    assert page.locator(".bar").first.evaluate("bar => getComputedStyle(bar).transitionDuration") == "0s"
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_the_way_of_anybody(visit: Visit, viewport: ViewportSize, scheme: str) -> None:
+    need(AXE, "npm install --prefix tests")
+    page = visit(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    expect_none(page, "Draw a digit from 0 to 9.")
+    assert violations(page) == []
+    draw(page, DIGITS[5])
+    expect_answer(page, 5, 7)
+    assert violations(page) == []
+    answering(page, refusal("not a digit"))
+    page.fill("#number", "1234567")
+    expect_none(page, "This does not look like a digit.")
+    assert violations(page) == []
+    page.route(READ, lambda route: route.abort())
+    page.press("#number", "ArrowUp")
+    expect_none(page, "The server cannot be reached.")
+    assert violations(page) == []

@@ -1,0 +1,213 @@
+"""The API: its limits, its state, its metrics, and the files of its page."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from asked import BLANK, SEVEN, check_problem, form
+from sumnist.errors import ConfigError
+from sumnist.reader import Reader
+from sumnist.serve.app import create_app
+from sumnist.serve.metrics import Metrics, table_bytes
+from sumnist.serve.settings import Settings
+
+# Limits.
+
+
+def test_a_body_that_says_that_it_is_too_large_is_refused(with_settings: Callable[..., TestClient]) -> None:
+    answer = with_settings(body_mib=1).post("/v1/read", files=form(bytes(2**20)), data={"number": "1"})
+    check_problem(answer, 413, "body-too-large")
+    assert answer.json()["detail"].endswith("bytes: expected at most 1 MiB: scale the picture down, or send fewer")
+
+
+def test_a_body_that_does_not_say_how_large_it_is_is_refused_when_it_is_too_large(
+    with_settings: Callable[..., TestClient],
+) -> None:
+    client = with_settings(body_mib=1)
+    answer = client.post(
+        "/v1/read", content=iter([b"x" * 2**18] * 5), headers={"content-type": "application/json"}
+    )  # in chunks, without a content-length
+    detail = "a body of more than 1,048,576 bytes: expected at most 1 MiB: scale the picture down, or send fewer"
+    check_problem(answer, 413, "body-too-large", detail)
+    assert client.app.state.service.inbox.held == 0  # type: ignore[attr-defined]
+
+
+class Slow(Reader):
+    """A reader that waits until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Semaphore(0)
+        self.go = threading.Event()
+
+    def read(self, picture: Any, number: Any) -> Any:
+        self.begun.release()
+        assert self.go.wait(20)
+        return super().read(picture, number)
+
+
+def test_what_finds_no_room_is_refused_at_once_and_what_waits_is_answered(
+    with_settings: Callable[..., TestClient],
+) -> None:
+    slow = Slow()
+    with with_settings(slow, concurrency=1, queue=2) as client, ThreadPoolExecutor(8) as threads:
+
+        def ask() -> Any:
+            return client.post("/v1/read", files=form(SEVEN), data={"number": "1"})
+
+        asked = [threads.submit(ask) for _ in range(3)]
+        assert slow.begun.acquire(timeout=10)
+        pool = client.app.state.service.pool  # type: ignore[attr-defined]
+        wait_until(lambda: pool._taken == 3)
+        begun = time.monotonic()
+        refused = ask()
+        assert time.monotonic() - begun < 5
+        check_problem(refused, 503, "busy", "3 requests are being read or wait already: try again in a second")
+        assert refused.headers["retry-after"] == "1"
+        slow.go.set()
+        assert [one.result().json()["sum"] for one in asked] == [8, 8, 8]
+        assert ask().json()["sum"] == 8
+        assert "sumnist_requests_shed_total 1\n" in client.get("/metrics").text
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_reading_that_takes_too_long_is_given_up_and_its_place_stays_taken(
+    with_settings: Callable[..., TestClient],
+) -> None:
+    slow = Slow()
+    with with_settings(slow, concurrency=1, queue=0, reading_seconds=0.2) as client:
+        answer = client.post("/v1/read", files=form(SEVEN), data={"number": "1"})
+        detail = "no reading within 0.2 seconds: try again, or with smaller or fewer pictures"
+        check_problem(answer, 503, "reading-timeout", detail)
+        assert answer.headers["retry-after"] == "1"
+        check_problem(client.post("/v1/read", files=form(SEVEN), data={"number": "1"}), 503, "busy")
+        slow.go.set()
+        wait_until(lambda: client.app.state.service.pool._taken == 0)  # type: ignore[attr-defined]
+        assert client.app.state.service.inbox.held == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"port": 70_000}, "--port 70000: expected a whole number from 0 to 65,535"),
+        ({"workers": 0}, "--workers 0: expected a whole number from 1 to 256"),
+        ({"body_mib": 0}, "--body-mib 0: expected a whole number from 1 to 1,024"),
+        ({"receive_seconds": float("nan")}, "--receive-seconds nan: expected a number from 0.1 to 3,600"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Settings(**changed)
+    assert str(caught.value) == message
+
+
+# The state of the server.
+
+
+def test_it_is_alive_and_ready_until_it_ends(reader: Reader) -> None:
+    with TestClient(create_app(Settings(), reader)) as client:
+        assert (client.get("/healthz").status_code, client.get("/healthz").json()) == (200, {"status": "alive"})
+        assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (200, {"status": "ready"})
+        client.app.state.service.ready = False  # type: ignore[attr-defined]
+        assert client.get("/healthz").status_code == 200
+        detail = "this server ends as soon as it has answered: ask another one"
+        check_problem(client.get("/readyz"), 503, "not-ready", detail, "/readyz")
+
+
+def test_the_metrics_count_what_happened(reader: Reader) -> None:
+    with TestClient(create_app(Settings(), reader)) as client:
+        for picture in (SEVEN, SEVEN, BLANK, b"none"):
+            client.post("/v1/read", files=form(picture), data={"number": "1"})
+        client.post("/v1/read/batch", files=form(SEVEN, BLANK, b"none"), data={"number": "1"})
+        client.get("/nothing")
+        answer = client.get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    values = dict(line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
+    for name, value in {
+        'sumnist_requests_total{route="/v1/read",status="200"}': "3",
+        'sumnist_requests_total{route="/v1/read",status="415"}': "1",
+        'sumnist_requests_total{route="/v1/read/batch",status="200"}': "1",
+        'sumnist_requests_total{route="other",status="404"}': "1",
+        'sumnist_request_seconds_bucket{route="/v1/read",le="+Inf"}': "4",
+        'sumnist_request_seconds_count{route="/v1/read"}': "4",
+        "sumnist_requests_in_flight": "1",  # the one that asks
+        "sumnist_requests_shed_total": "0",
+        'sumnist_readings_total{outcome="accepted"}': "3",
+        'sumnist_readings_total{outcome="blank"}': "2",
+        'sumnist_problems_total{problem="unknown-format"}': "2",
+        'sumnist_problems_total{problem="not-found"}': "1",
+    }.items():
+        assert values[name] == value, name
+    buckets = [
+        float(values[name]) for name in values if name.startswith('sumnist_request_seconds_bucket{route="/v1/read",')
+    ]
+    assert buckets == sorted(buckets)
+    assert 0 < float(values['sumnist_request_seconds_sum{route="/v1/read"}']) < 60
+
+
+def test_several_workers_tell_the_sum_of_their_counts_and_none_is_lost_with_a_worker(tmp_path: Any) -> None:
+    table = tmp_path / "metrics"
+    table.write_bytes(bytes(table_bytes(2)))
+    first, second = Metrics(table), Metrics()
+    first.end("/healthz", 200, first.begin())
+    first.begin()
+    assert 'sumnist_requests_total{route="/healthz",status="200"} 1\n' in first.text()
+    assert 'sumnist_requests_total{route="/healthz"' not in second.text()
+    assert first._held is not None
+    first._held.close()  # as the system does when a process dies
+    third = Metrics(table)
+    third.end("/healthz", 200, third.begin())
+    assert 'sumnist_requests_total{route="/healthz",status="200"} 2\n' in third.text()
+    assert "sumnist_requests_in_flight 0\n" in third.text()
+    assert third._held is not None
+    third._held.close()
+
+
+# The page.
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "text/html; charset=utf-8"), ("/docs", "text/html; charset=utf-8"),
+        ("/static/docs.js", "text/javascript; charset=utf-8"), ("/static/docs.css", "text/css; charset=utf-8"),
+    ],
+)  # fmt: skip
+def test_the_files_of_the_page_come_with_their_type_and_are_sent_again_only_if_they_changed(
+    client: TestClient, path: str, kind: str
+) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.headers["content-type"], answer.headers["cache-control"]) == (
+        200,
+        kind,
+        "no-cache",
+    )
+    again = client.get(path, headers={"if-none-match": answer.headers["etag"]})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", answer.headers["etag"])
+    assert client.get(path, headers={"if-none-match": '"another"'}).content == answer.content
+    assert client.head(path).headers["content-length"] == str(len(answer.content))
+
+
+def test_every_answer_forbids_what_is_not_its_own(client: TestClient) -> None:
+    for path in ("/", "/docs", "/static/docs.js", "/healthz", "/nothing", "/v1/read", "/openapi.json"):
+        headers = client.get(path).headers
+        assert headers["content-security-policy"].startswith("default-src 'self';"), path
+        assert headers["x-content-type-options"] == "nosniff", path
+
+
+def test_the_page_of_the_api_needs_nothing_from_elsewhere(client: TestClient) -> None:
+    for path in ("/docs", "/static/docs.js", "/static/docs.css"):
+        assert "http" not in client.get(path).text.replace("http-equiv", ""), path
