@@ -13,7 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from sumnist.config import Config, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import PairBatches
-from sumnist.devices import choose_bf16, keep_freed_memory
+from sumnist.devices import choose_bf16
+from sumnist.memory import keep_freed_memory
 from sumnist.model.network import TwoInputNet
 from sumnist.training import build_optimizer, training_step
 

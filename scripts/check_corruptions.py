@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sumnist.data.mnist import load_mnist
-from sumnist.devices import keep_freed_memory
+from sumnist.memory import keep_freed_memory
 from sumnist.suites.corruptions import CORRUPTIONS, corrupted
 
 EPOCHS = 4

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.pairs import as_image
-from sumnist.devices import keep_freed_memory
+from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
 from sumnist.record import commit
 

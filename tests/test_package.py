@@ -14,7 +14,7 @@ import sumnist
 SOURCE = Path(sumnist.__file__).parent
 
 LAYERS = [
-    {"errors", "config", "files", "record", "devices"},
+    {"errors", "config", "files", "memory", "record", "devices"},
     {"data.mnist", "data.draws", "data.pairs", "data.augment", "data.shapes", "data.disturb", "data.outliers"},
     {"model.encoders", "model.fusion", "model.network", "model.losses", "model.checkpoint", "model.calibration", "run"},
     {"pictures", "light", "lines", "marks", "outlines", "ink", "images", "steps"}
@@ -25,7 +25,6 @@ LAYERS = [
     | {"study.recipe", "study.encoders", "study.targets", "study.network", "study.variants", "study.runs"}
     | {"study.conduct", "study.statistics", "study.results", "study.figures", "study.report"},
     {"serve.settings", "serve.problems", "serve.bodies", "serve.pool", "serve.metrics", "serve.files", "serve.contract"}
-    | {"serve.memory"}
     | {"serve.service", "serve.app", "serve.protocol", "serve.server"},
     {"cli", "__main__", "__init__"},
 ]
@@ -60,7 +59,7 @@ def test_imports_point_downwards_only(name: str) -> None:
     assert imports(modules()[name]) <= allowed
 
 
-SEEN_BY_SERVE = {"reader", "errors", "files"}
+SEEN_BY_SERVE = {"reader", "errors", "files", "memory"}
 
 
 def test_the_server_sees_the_reader_and_nothing_of_what_is_behind_it() -> None:

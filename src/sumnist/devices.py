@@ -1,4 +1,4 @@
-"""Where training runs: the device, its precision, its memory, and the other processes that share the work.
+"""Where training runs: the device, its precision, and the other processes that share the work.
 
 Started by `torchrun`, several processes train one network: each takes its share of every batch, and their gradients are
 averaged before every step, so that all of them take the same one.
@@ -6,7 +6,6 @@ averaged before every step, so that all of them take the same one.
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from torch import Tensor, distributed
 
 from sumnist.errors import ConfigError, TrainingError
 
-__all__ = ["Team", "choose_bf16", "choose_device", "keep_freed_memory", "team"]
+__all__ = ["Team", "choose_bf16", "choose_device", "team"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -46,21 +45,6 @@ def choose_bf16(precision: str, device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported())
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return device.type == "cpu" and bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
-
-
-def keep_freed_memory() -> None:
-    """Have the C library keep freed blocks for the next step, where it is glibc, rather than return each to the system.
-
-    Every step allocates the same tensors; fetching them as fresh pages each time costs up to half of a small network's
-    step.
-    """
-    map_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of mallopt(3)
-    try:
-        libc = ctypes.CDLL(None)
-        libc.mallopt(map_threshold, 2**30)
-        libc.mallopt(trim_threshold, 2**31 - 1)
-    except (OSError, AttributeError, TypeError):  # another C library, or another system
-        return
 
 
 @dataclass(frozen=True)

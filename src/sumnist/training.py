@@ -24,9 +24,10 @@ from sumnist.data.draws import NO_DIGIT, epoch_seed, folds, hold_out
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.outliers import Outliers
 from sumnist.data.pairs import PairBatches, Pairs
-from sumnist.devices import Team, choose_bf16, choose_device, keep_freed_memory, team
+from sumnist.devices import Team, choose_bf16, choose_device, team
 from sumnist.errors import TrainingError
 from sumnist.evaluation import answer_grid
+from sumnist.memory import keep_freed_memory
 from sumnist.model.checkpoint import load_network
 from sumnist.model.encoders import count_parameters
 from sumnist.model.fusion import Heads

@@ -21,9 +21,9 @@ from typing import Any
 from uvicorn import Config, Server
 
 from sumnist.errors import ConfigError
+from sumnist.memory import return_freed_memory
 from sumnist.reader import Reader
 from sumnist.serve.app import create_app
-from sumnist.serve.memory import give_back_what_is_freed
 from sumnist.serve.metrics import Metrics, table_bytes
 from sumnist.serve.protocol import protocol_with
 from sumnist.serve.service import Service
@@ -154,7 +154,7 @@ def work(
     settings: Settings, bound: socket.socket, table: Path | None, readers: Readers, started: Callable[[], None]
 ) -> None:
     """Serve on a bound socket until told to end. `table`: where the counts of several workers are."""
-    give_back_what_is_freed()
+    return_freed_memory()
     metrics = Metrics(table)
     app = create_app(settings, readers[0], metrics, readers[1])
     config = Config(

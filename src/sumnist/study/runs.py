@@ -19,8 +19,8 @@ from torch.nn import functional
 from sumnist.data.draws import NUMBERS, draw_numbers, epoch_seed, hold_out
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.pairs import PairBatches, Pairs, as_image
-from sumnist.devices import keep_freed_memory
 from sumnist.evaluation import GridAnswers, answer_grid
+from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
 from sumnist.model.fusion import sum_bits
 from sumnist.record import describe_machine, now
