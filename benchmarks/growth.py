@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.config import preset
-from sumnist.data.draws import hold_out
 from sumnist.data.mnist import FILES, DigitSet, load_mnist
-from sumnist.images import picture_of
-from sumnist.report import evaluate_run
-from sumnist.training import train
+from sumnist.data.sampling import hold_out
+from sumnist.pictures.normalize import picture_of
+from sumnist.training.evaluate import evaluate_run
+from sumnist.training.loop import train
 
 IMAGES = (1_000, 3_000, 10_000, 30_000, 55_000)
 ROWS = (1_000, 10_000, 100_000)

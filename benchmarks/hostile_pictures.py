@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from sumnist.environment import describe_machine, now
 from sumnist.errors import SumnistError
-from sumnist.reader import Reader
-from sumnist.record import describe_machine, now
+from sumnist.inference.reader import Reader
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs/results/hostile.jsonl"
 SLOWEST = 2.0

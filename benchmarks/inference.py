@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sumnist.data.mnist import load_mnist
-from sumnist.export import export_run, grid_accuracy
 from sumnist.files import ONNX, PRETRAINED
-from sumnist.inference import OnnxNetwork
+from sumnist.inference.onnx import OnnxNetwork
+from sumnist.inference.reader import Reader
 from sumnist.model.network import TwoInputNet
-from sumnist.reader import Reader
 from sumnist.suites.photographs import photograph
+from sumnist.training.export import export_run, grid_accuracy
 
 ROUNDS = 5
 CALLS = 500

@@ -13,10 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from sumnist.config import Config, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import PairBatches
-from sumnist.devices import choose_bf16
 from sumnist.memory import keep_freed_memory
 from sumnist.model.network import TwoInputNet
-from sumnist.training import build_optimizer, training_step
+from sumnist.training.devices import choose_bf16
+from sumnist.training.loop import build_optimizer, training_step
 
 SIDE = 2048
 """Of the square matrices whose product shows what the processor can do."""

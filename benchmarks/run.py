@@ -18,7 +18,7 @@ from typing import Any
 import growth
 import inference
 import roofline
-from sumnist.record import describe_machine, now
+from sumnist.environment import describe_machine, now
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs/results/bench.jsonl"
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from growth import watched_score
 from sumnist.data.mnist import load_mnist
-from sumnist.images import picture_of
-from sumnist.record import describe_machine, now
+from sumnist.environment import describe_machine, now
+from sumnist.pictures.normalize import picture_of
 from survival import RESULTS
 
 PICTURES = 10_000

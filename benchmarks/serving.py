@@ -40,7 +40,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 import hostile_pictures
-from sumnist.record import describe_machine, now
+from sumnist.environment import describe_machine, now
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs/results/serving.jsonl"

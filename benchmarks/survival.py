@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sumnist.record import describe_machine, now
+from sumnist.environment import describe_machine, now
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs/results/survival.jsonl"
 WEIGHTS = "model.safetensors"

@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from sumnist.plots import as_svg
+from sumnist.evaluation.plots import as_svg
 
 __all__ = ["PLOTS", "TABLES"]
 

@@ -25,13 +25,12 @@ import torch
 from recipes import Measured, example, reference
 from sumnist.config import Config, preset
 from sumnist.data.mnist import load_mnist
-from sumnist.evaluation import answer_grid, evaluate
-from sumnist.model.checkpoint import load_network
+from sumnist.environment import commit, describe_machine, now
+from sumnist.evaluation.metrics import answer_grid, evaluate
 from sumnist.model.encoders import count_parameters
-from sumnist.model.network import TwoInputNet
-from sumnist.record import commit, describe_machine, now
-from sumnist.run import RECORD
-from sumnist.training import train
+from sumnist.model.network import TwoInputNet, load_network
+from sumnist.training.folder import RECORD
+from sumnist.training.loop import train
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs/results/runs.jsonl"
 CALIBRATIONS = RESULTS.with_name("calibration.jsonl")
@@ -67,7 +66,7 @@ def measure(name: str, config: Config, seed: int, runs: Path, threads: int) -> M
     net, config = load_network(folder)
     if config.outliers:  # as the packaged network is calibrated, from predictions out of fold
         found = read_rows(CALIBRATIONS)[-1]
-        net.calibration.set(found["temperature"], found["least_known"], found["least_confidence"])
+        net.calibration.set(found["temperature"], found["least_is_digit"], found["least_confidence"])
     figures = evaluate(answer_grid(net, load_mnist("test")), "MNIST test").as_dict()
     figures["parameters"] = count_parameters(net)
     plain = json.loads(config.to_json())

@@ -15,11 +15,11 @@ import json
 from pathlib import Path
 
 from measure import RESULTS, machine, read_rows
+from sumnist.environment import commit, now
 from sumnist.files import ONNX, PRETRAINED
-from sumnist.reader import Reader
-from sumnist.record import commit, now
+from sumnist.inference.reader import Reader
 from sumnist.suites.archive import HALVES
-from sumnist.suites.suite import PHOTOGRAPHS, robustness
+from sumnist.suites.robustness import PHOTOGRAPHS, robustness
 
 ROWS = RESULTS.with_name("robustness.jsonl")
 

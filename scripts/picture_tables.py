@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench_tables import COLOURS, GREY, NOT_MEASURED, figure, part, table
-from sumnist.plots import as_svg
-from sumnist.suites.strangers import LOOK_ALIKES
+from sumnist.evaluation.plots import as_svg
+from sumnist.suites.out_of_distribution import LOOK_ALIKES
 
 __all__ = ["PLOTS", "TABLES"]
 
@@ -61,7 +61,7 @@ def development(rows: Rows) -> Row | None:
 
 def calibration(rows: Rows) -> Row | None:
     """The last calibration."""
-    return next((row for row in reversed(rows) if "least_known" in row), None)
+    return next((row for row in reversed(rows) if "least_is_digit" in row), None)
 
 
 def trained(rows: Rows) -> Rows:
@@ -165,15 +165,15 @@ def writer_table(row: Row) -> str:
     return table(["hand", *(f"{one['name']}, right, %" for one in sets)], body)
 
 
-def stranger_table(row: Row) -> str:
+def ood_table(row: Row) -> str:
     """What is no digit, by kind; the letters that look like one come last, as a list of their own."""
-    kinds = sorted(row["strangers"], key=lambda one: one["name"] == KEPT_APART)
-    body = [[stranger_name(one["name"]), f"{one['pictures']:,}", percent(one["accepted"]), f"{one['auroc']:.4f}"]
+    kinds = sorted(row["out_of_distribution"], key=lambda one: one["name"] == KEPT_APART)
+    body = [[ood_name(one["name"]), f"{one['pictures']:,}", percent(one["accepted"]), f"{one['auroc']:.4f}"]
             for one in kinds]  # fmt: skip
     return table(["no digit", "pictures", "accepted all the same, %", "AUROC"], body)
 
 
-def stranger_name(name: str) -> str:
+def ood_name(name: str) -> str:
     """The kind; of the look-alikes also which letters they are."""
     return f"*{name}, a list of their own*: {' '.join(LOOK_ALIKES)}" if name == KEPT_APART else name
 
@@ -199,7 +199,7 @@ def summary(row: Row) -> dict[str, str]:
         found[f"{re.sub('MNIST (training|test) images', 'MNIST images', one['name'])}, right %"] = percent(
             one["accuracy"]
         )
-    return found | {f"{one['name']}, AUROC": f"{one['auroc']:.4f}" for one in row["strangers"]}
+    return found | {f"{one['name']}, AUROC": f"{one['auroc']:.4f}" for one in row["out_of_distribution"]}
 
 
 def measured(row: Row) -> str:
@@ -230,7 +230,7 @@ def out_of_fold(figures: Row) -> list[str]:
 def thresholds(row: Row) -> str:
     """The thresholds, and what share of the digits passes them, as a sentence."""
     return (
-        f"An answer stands if `known` is at least {row['least_known']:.3f} and `confidence` at least "
+        f"An answer stands if `is_digit_probability` is at least {row['least_is_digit']:.3f} and `confidence` at least "
         f"{row['least_confidence']:.3f}: {percent(row['accepted'])} % of the {row['images']:,} training images pass, "
         f"each answered by a network that was trained without it. The temperature is {row['temperature']:.3f}."
     )
@@ -242,7 +242,7 @@ TABLES: dict[str, Callable[[Rows], str]] = {
     "pictures-corruptions": told_of(reported, corruption_table),
     "pictures-digits": told_of(reported, digit_table),
     "pictures-writers": told_of(reported, writer_table),
-    "pictures-strangers": told_of(reported, stranger_table),
+    "pictures-ood": told_of(reported, ood_table),
     "pictures-halves": halves_table,
     "pictures-calibration": told_of(calibration, calibration_table),
     "pictures-thresholds": told_of(calibration, thresholds, UNTOLD),

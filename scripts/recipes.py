@@ -12,9 +12,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.pairs import as_image
+from sumnist.environment import commit
 from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
-from sumnist.record import commit
 
 __all__ = ["Measured", "example", "reference"]
 

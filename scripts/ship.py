@@ -24,19 +24,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measure import CALIBRATIONS, machine
-from sumnist.calibration import calibrate, digit_logits, log_probabilities, nll_of
 from sumnist.config import Config, preset
-from sumnist.data.draws import folds
 from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.evaluation import Evaluation, calibration_error, risk_curve
-from sumnist.export import export_run
+from sumnist.data.sampling import folds
+from sumnist.environment import commit, now
+from sumnist.evaluation.metrics import Evaluation, calibration_error, risk_curve
 from sumnist.files import CONFIG, ONNX, PRETRAINED, WEIGHTS, make_folder, write_atomically
-from sumnist.model.checkpoint import load_network, save_network
 from sumnist.model.encoders import count_parameters
-from sumnist.record import commit, now
-from sumnist.report import evaluate_run
-from sumnist.run import RECORD
-from sumnist.training import train
+from sumnist.model.network import load_network, save_network
+from sumnist.training.calibrate import calibrate, digit_logits, log_probabilities, nll_of
+from sumnist.training.evaluate import evaluate_run
+from sumnist.training.export import export_run
+from sumnist.training.folder import RECORD
+from sumnist.training.loop import train
 
 CARD = "README.md"
 FIGURES = "evaluation.json"
@@ -73,7 +73,7 @@ def install(runs: Path, into: Path, rows: Path) -> None:
     if config.fusion != "exact" or config.validation or config.fold or config.data_dir or not record.get("finished"):
         raise SystemExit(f"{run}: expected a finished run with --fusion exact --validation 0, on MNIST")
     row = calibration_row(runs)
-    net.calibration.set(row["temperature"], row["least_known"], row["least_confidence"])
+    net.calibration.set(row["temperature"], row["least_is_digit"], row["least_confidence"])
     save_network(net, run)
     evaluation = evaluate_run(run, plots=False)
     if (into / FIGURES).exists():
@@ -105,7 +105,7 @@ def calibration_row(runs: Path) -> dict[str, Any]:
         record = json.loads((run / RECORD).read_text(encoding="utf-8"))
         told.append({"fold": k, "images": len(held), "seconds": record["seconds"], "threads": record["threads"],
                      **figures(logits[held], part.digits, config.last_smoothing)})  # fmt: skip
-    found = calibrate(logits, train_set.digits, config.last_smoothing, known=config.outliers > 0)
+    found = calibrate(logits, train_set.digits, config.last_smoothing, with_outliers=config.outliers > 0)
     return {
         "date": now(), "commit": commit(), "machine": machine(), "config": json.loads(plan()["final"].to_json()),
         **found.as_dict(), **figures(logits, train_set.digits, config.last_smoothing, found.temperature), "folds": told,
@@ -167,7 +167,7 @@ was seen:
 | expected calibration error, 15 bins | {e.digit_ece:.2%} |
 | wrong answers among the 99 % it is most sure of | {e.risk_at_99:.2%} |
 
-An answer is accepted if the probability that there is a digit is at least {c["least_known"]:.3f} and that of the most probable one
+An answer is accepted if the probability that there is a digit is at least {c["least_is_digit"]:.3f} and that of the most probable one
 at least {c["least_confidence"]:.3f}: {c["accepted"]:.1%} of the {c["images"]:,} training images are, each answered by a network
 that was trained without it. The temperature, {c["temperature"]:.3f}, comes from the same answers.
 
@@ -181,7 +181,7 @@ Preset `{config.preset}` with `--fusion exact --validation 0`; {record["seconds"
 ## Files
 
 `model.onnx` (inputs `image` float32 [batch, 1, 28, 28] in [0, 1] and `number` int64 [batch]; outputs `digit` [batch, 10] and `sum`
-[batch, 19], log-probabilities, and `known` [batch], that of there being a digit) · `model.safetensors` and `config.json` for
+[batch, 19], log-probabilities, and `is_digit` [batch], that of there being a digit) · `model.safetensors` and `config.json` for
 `TwoInputNet.from_pretrained()` · `evaluation.json`.
 
 ## Limits

@@ -22,7 +22,7 @@ import serving_tables
 from bench_tables import table
 from measure import current, read_rows
 from sumnist.config import PRESETS, preset
-from sumnist.graph import draw
+from sumnist.model.diagram import draw
 from sumnist.study.conduct import read_rows as read_study
 from sumnist.study.report import percent, points, report
 from sumnist.study.results import Results

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from sumnist.reader import Reader
+from sumnist.inference.reader import Reader
 
 PROBLEM = "application/problem+json"
 

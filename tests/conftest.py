@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from sumnist.config import Config, preset
 from sumnist.data.mnist import FILES, DigitSet, load_mnist
-from sumnist.reader import Reader
-from sumnist.training import train
+from sumnist.inference.reader import Reader
+from sumnist.training.loop import train
 
 if TYPE_CHECKING:  # the tests of other things do without these
     from fastapi.testclient import TestClient

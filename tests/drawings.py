@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ImageError
-from sumnist.images import image_of
+from sumnist.pictures.normalize import image_of
 
 TEST = load_mnist("test")
 SEVEN = TEST.images[0]

@@ -50,8 +50,8 @@ def refusal(reason: str) -> dict[str, Any]:
     shares = [0.02] * 4 + [0.48] + [0.02] * 3 + [0.34, 0.04]
     return {
         "digit": 4, "sum": 11, "number": 7, "confidence": 0.48, "sum_confidence": 0.48, "digit_probabilities": shares,
-        "sums": list(range(7, 17)), "sum_probabilities": shares, "accepted": False, "reason": reason, "known": 0.031,
-        "image": [[0.5] * 28] * 28,
+        "sums": list(range(7, 17)), "sum_probabilities": shares, "accepted": False, "reason": reason,
+        "is_digit_probability": 0.031, "image": [[0.5] * 28] * 28,
     }  # fmt: skip
 
 

@@ -16,8 +16,8 @@ import pytest
 from sumnist.cli import COMMANDS, main
 from sumnist.config import Config
 from sumnist.data.mnist import DigitSet
-from sumnist.images import picture_of
-from sumnist.training import train
+from sumnist.pictures.normalize import picture_of
+from sumnist.training.loop import train
 
 
 class Result(NamedTuple):

@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 
 from sumnist.config import preset
-from sumnist.data.draws import draw_numbers
 from sumnist.data.mnist import load_mnist
-from sumnist.demo import Look, demo, drawing
+from sumnist.data.sampling import draw_numbers
 from sumnist.errors import ConfigError
-from sumnist.model.checkpoint import save_network
-from sumnist.model.network import TwoInputNet
-from sumnist.reader import Reader
+from sumnist.inference.demo import Look, demo, drawing
+from sumnist.inference.reader import Reader
+from sumnist.model.network import TwoInputNet, save_network
 
 TEST = load_mnist("test")
 

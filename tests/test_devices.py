@@ -16,9 +16,8 @@ import torch
 from sumnist.config import Config
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import PairBatches
-from sumnist.model.checkpoint import load_network
-from sumnist.model.network import TwoInputNet
-from sumnist.training import training_step
+from sumnist.model.network import TwoInputNet, load_network
+from sumnist.training.loop import training_step
 
 ONE_STEP = """
 import sys, torch
@@ -27,9 +26,8 @@ from pathlib import Path
 from sumnist.config import Config
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import PairBatches
-from sumnist.devices import team
-from sumnist.model.network import TwoInputNet
-from sumnist.training import training_step
+from sumnist.training.devices import team
+from sumnist.training.loop import training_step
 from safetensors.torch import save_file
 
 config = Config.from_json(Path(sys.argv[1]).read_text(), "config")
@@ -142,7 +140,7 @@ def test_the_shares_of_the_processes_make_up_the_batch(mnist_train: object) -> N
 
 
 def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sumnist.devices import team
+    from sumnist.training.devices import team
 
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with team(torch.device("cpu")) as processes:

@@ -16,12 +16,11 @@ from sumnist.cli import main
 from sumnist.config import Config, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ExportError, RunError
-from sumnist.export import check_parity, export_run, grid_accuracy, metadata_of, quantized, to_onnx
-from sumnist.inference import OnnxNetwork, sealed
-from sumnist.model.checkpoint import load_network
-from sumnist.model.network import TwoInputNet
-from sumnist.reader import Reader
-from sumnist.training import train
+from sumnist.inference.onnx import OnnxNetwork, sealed
+from sumnist.inference.reader import Reader
+from sumnist.model.network import TwoInputNet, load_network
+from sumnist.training.export import check_parity, export_run, grid_accuracy, metadata_of, quantized, to_onnx
+from sumnist.training.loop import train
 
 NETWORKS = {
     "exact": preset("fast"),
@@ -127,7 +126,7 @@ def test_int8_is_small_and_nearly_as_accurate(exported: Path) -> None:
 
 
 def test_the_accuracy_of_an_onnx_file_is_that_of_the_evaluation(exported: Path) -> None:
-    from sumnist.report import evaluate_run
+    from sumnist.training.evaluate import evaluate_run
 
     evaluation = evaluate_run(exported, plots=False)
     _, config = load_network(exported)
@@ -139,7 +138,7 @@ def test_an_answer_that_changed_is_an_error_and_nothing_is_written(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = exported_bytes(trained_looking(NETWORKS["concat"]))
-    monkeypatch.setattr("sumnist.export.to_onnx", lambda net, metadata: other)
+    monkeypatch.setattr("sumnist.training.export.to_onnx", lambda net, metadata: other)
     with pytest.raises(ExportError, match=r"test image \d+ with number \d: digit \d, expected \d, torch's answer"):
         export_run(exported, tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
@@ -223,11 +222,11 @@ def test_an_onnx_file_of_another_network_is_an_error(tmp_path: Path) -> None:
 
 def test_thresholds_that_are_no_numbers_are_an_error() -> None:
     net = trained_looking(NETWORKS["exact"])
-    model = to_onnx(net, metadata_of(net.config, net.calibration) | {"least_known": "much"})
+    model = to_onnx(net, metadata_of(net.config, net.calibration) | {"least_is_digit": "much"})
     with pytest.raises(RunError) as caught:
         OnnxNetwork(model)
     assert str(caught.value) == (
-        "model: its metadata have least_known 'much', expected a number from 0 to 1: export the run again"
+        "model: its metadata have least_is_digit 'much', expected a number from 0 to 1: export the run again"
     )
 
 

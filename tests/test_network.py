@@ -18,11 +18,10 @@ from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import as_image
 from sumnist.errors import ImageError, NumberError, RunError
 from sumnist.files import CONFIG, PRETRAINED, WEIGHTS
-from sumnist.model.checkpoint import load_network, save_network
 from sumnist.model.encoders import count_parameters
 from sumnist.model.fusion import BITS, ExactFusion, Heads, OriginalFusion, unsmoothed
 from sumnist.model.losses import joint_loss
-from sumnist.model.network import TwoInputNet
+from sumnist.model.network import TwoInputNet, load_network, save_network
 
 VARIANTS = {
     f"{encoder}-{fusion}-{encoding}": preset("tiny", encoder=encoder, fusion=fusion, number_encoding=encoding)

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from sumnist.config import preset
-from sumnist.data.draws import NO_DIGIT
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.outliers import MADE, Outliers, quarters
 from sumnist.data.pairs import PairBatches, as_image
+from sumnist.data.sampling import NO_DIGIT
 from sumnist.model.fusion import Heads
-from sumnist.model.losses import KNOWN_WEIGHT, joint_loss
+from sumnist.model.losses import IS_DIGIT_WEIGHT, joint_loss
 
 TRAIN = load_mnist("train")
 IMAGE, DIGIT = as_image(torch.tensor(TRAIN.images[:200])), torch.tensor(TRAIN.digits[:200])
@@ -77,12 +77,12 @@ def test_the_loss_of_outliers_is_the_cross_entropy_of_there_being_a_digit() -> N
     losses = joint_loss(Heads(torch.tensor(logits), None), torch.tensor(digit), torch.tensor(digit), config)
     energy = np.log(np.exp(logits).sum(1))
     there = 1 / (1 + np.exp(-energy))
-    known = -np.log(np.where(digit == NO_DIGIT, 1 - there, there)).mean()
+    is_digit = -np.log(np.where(digit == NO_DIGIT, 1 - there, there)).mean()
     shown = digit != NO_DIGIT
     logs = logits[shown] - energy[shown, None]
     right = -logs[np.arange(3), digit[shown]].mean()
     assert losses.digit.item() == pytest.approx(right, rel=1e-5)
-    assert losses.total.item() == pytest.approx(right + KNOWN_WEIGHT * known, rel=1e-5)
+    assert losses.total.item() == pytest.approx(right + IS_DIGIT_WEIGHT * is_digit, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["tiny", "original"])

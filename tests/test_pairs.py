@@ -9,9 +9,9 @@ from torch.utils.data import DataLoader
 
 from sumnist.config import Augmentation
 from sumnist.data.augment import Augment, Shift, with_strokes
-from sumnist.data.draws import draw_numbers, folds, hold_out
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pairs import PairBatches, PairDataset
+from sumnist.data.sampling import draw_numbers, folds, hold_out
 from sumnist.errors import ConfigError
 
 CPU = torch.device("cpu")

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from sumnist.suites.corruptions import CORRUPTIONS
-from sumnist.suites.strangers import STRANGERS
-from sumnist.suites.suite import SEEN, CorruptionResult, DigitResult, Robustness, StrangerResult
+from sumnist.suites.out_of_distribution import OUT_OF_DISTRIBUTION
+from sumnist.suites.robustness import SEEN, CorruptionResult, DigitResult, OodResult, Robustness
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/your-own-pictures.md"
@@ -60,7 +60,7 @@ def robustness_row(half: str = "reported", date: str = "2026-12-01", model: str 
             DigitResult(f"photographs of {mnist}", 1000, 0.96 - low, 0.9, 0.985, 0.002, {}),
             DigitResult("photographs of handwriting fonts", 640, 0.9, 0.9, 0.9, 0.0, {"Breip": 0.85, "Kalam": 0.95}),
         ),
-        strangers=tuple(StrangerResult(name, 500, 0.01234, 0.99876) for name in STRANGERS),
+        out_of_distribution=tuple(OodResult(name, 500, 0.01234, 0.99876) for name in OUT_OF_DISTRIBUTION),
     )
     row = {"part": "robustness", "date": date, "commit": "0123456789abcdef", "machine": MACHINE, "model": "shipped",
            "model_sha256": model, "mnist_images": 10_000, "photographs": 1000, **figures.as_dict()}  # fmt: skip
@@ -71,7 +71,8 @@ def calibration_row(accuracy: float = 0.9965) -> Row:
     fold = {"images": 12_000, "accuracy": 0.9961, "nll": 0.01234, "ece": 0.0017, "seconds": 930.0}
     return {
         "date": "2026-12-01", "commit": "0123456789abcdef", "machine": MACHINE, "config": {}, "images": 60_000,
-        "temperature": 1.0567, "least_known": 0.3456, "least_confidence": 0.5678, "nll_before": 0.0131, "nll": 0.0129,
+        "temperature": 1.0567, "least_is_digit": 0.3456, "least_confidence": 0.5678, "nll_before": 0.0131,
+        "nll": 0.0129,
         "accepted": 0.996, "accuracy": accuracy, "ece": 0.0009,
         "folds": [{"fold": k, **fold} for k in range(1, 6)],
         "risk_coverage": [[0.9, 0.0001], [0.99, 0.00077], [1.0, 1 - accuracy]],
@@ -144,10 +145,10 @@ def test_each_hand_has_a_line_with_its_pictures_and_its_photographs(tables: Modu
 
 
 def test_what_is_no_digit_is_told_by_kind_and_the_look_alikes_come_last(tables: ModuleType) -> None:
-    text = tables.TABLES["pictures-strangers"]([robustness_row()])
+    text = tables.TABLES["pictures-ood"]([robustness_row()])
     assert cells(text, "clothes") == ["500", "1.23", "0.9988"]
     lines = text.strip().splitlines()
-    assert len(lines) == 2 + len(STRANGERS)
+    assert len(lines) == 2 + len(OUT_OF_DISTRIBUTION)
     assert lines[-1].startswith("| *look-alikes, a list of their own*: O o I l ")
 
 
@@ -163,7 +164,7 @@ def test_the_reported_half_is_the_first_row_of_the_newest_model(tables: ModuleTy
 def test_a_new_model_that_has_no_reported_row_is_not_told_with_the_old_ones(tables: ModuleType) -> None:
     rows = [robustness_row(), robustness_row("development", "2027-01-01", "c" * 64)]
     assert tables.reported(rows) is None
-    assert "Not measured yet" in tables.TABLES["pictures-strangers"](rows)
+    assert "Not measured yet" in tables.TABLES["pictures-ood"](rows)
 
 
 def test_the_halves_stand_beside_each_other_and_development_is_the_newest(tables: ModuleType) -> None:
@@ -202,8 +203,8 @@ def test_the_calibration_is_told_by_fold_and_all_together_from_the_last_row(tabl
 
 def test_the_thresholds_are_a_sentence(tables: ModuleType) -> None:
     assert tables.TABLES["pictures-thresholds"]([calibration_row()]) == (
-        "An answer stands if `known` is at least 0.346 and `confidence` at least 0.568: 99.60 % of the 60,000 training "
-        "images pass, each answered by a network that was trained without it. The temperature is 1.057."
+        "An answer stands if `is_digit_probability` is at least 0.346 and `confidence` at least 0.568: 99.60 % of the "
+        "60,000 training images pass, each answered by a network that was trained without it. The temperature is 1.057."
     )
 
 
@@ -228,11 +229,18 @@ def test_an_altered_row_changes_the_page(write_docs: ModuleType) -> None:
     rows = [robustness_row(), robustness_row("development"), calibration_row(), run_row(0, 0.997)]
     before = write_docs.filled(page, rows)
     assert "Not measured yet" not in before
-    for i, key in [(0, "reader_mean"), (0, "network_mean_unseen"), (1, "reader_mean"), (2, "least_known"), (2, "nll")]:
+    for i, key in [
+        (0, "reader_mean"),
+        (0, "network_mean_unseen"),
+        (1, "reader_mean"),
+        (2, "least_is_digit"),
+        (2, "nll"),
+    ]:
         changed = thawed({"rows": rows})["rows"]
         changed[i][key] += 0.1
         assert write_docs.filled(page, changed) != before, key
-    for i, path in [(0, ("corruptions", 3, "accepted")), (0, ("digits", 1, "several")), (0, ("strangers", 2, "auroc")),
+    for i, path in [(0, ("corruptions", 3, "accepted")), (0, ("digits", 1, "several")),
+                    (0, ("out_of_distribution", 2, "auroc")),
                     (0, ("digits", 1, "by_writer", "Breip")), (3, ("evaluation", "digit", "value"))]:  # fmt: skip
         changed = thawed({"rows": rows})["rows"]
         place = changed[i]
@@ -249,7 +257,7 @@ def test_the_page_has_a_mark_for_every_table_and_shows_the_plot(write_docs: Modu
 
 
 def test_the_page_names_every_reason_that_a_reading_can_give() -> None:
-    from sumnist.reader import NOT_A_DIGIT, REASONS, UNSURE
+    from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE
 
     page = PAGE.read_text(encoding="utf-8")
     for reason in (*REASONS.values(), NOT_A_DIGIT, UNSURE):

@@ -13,11 +13,19 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-import sumnist.plots
 from sumnist.data.mnist import DISPUTED_TEST_LABELS, DigitSet, load_mnist
 from sumnist.errors import MissingExtraError, OutputError
-from sumnist.evaluation import GridAnswers
-from sumnist.plots import confusion, draw_plots, mistakes, most_confident_mistakes, reliability, save, training_curves
+from sumnist.evaluation import plots
+from sumnist.evaluation.metrics import GridAnswers
+from sumnist.evaluation.plots import (
+    confusion,
+    draw_plots,
+    mistakes,
+    most_confident_mistakes,
+    reliability,
+    save,
+    training_curves,
+)
 
 
 def made_up(count: int = 30, wrong: int = 0, seed: int = 0) -> tuple[GridAnswers, DigitSet]:
@@ -74,14 +82,14 @@ def test_drawing_leaves_the_style_of_others_alone(tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
     save(reliability(made_up(count=3, wrong=1)[0]), tmp_path / "plot.png")
     assert dict(matplotlib.rcParams) == before
-    assert "pyplot" not in Path(sumnist.plots.__file__).read_text(encoding="utf-8"), "pyplot keeps figures alive"
+    assert "pyplot" not in Path(plots.__file__).read_text(encoding="utf-8"), "pyplot keeps figures alive"
 
 
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "sumnist.plots")
+    monkeypatch.delitem(sys.modules, "sumnist.evaluation.plots")
     with pytest.raises(MissingExtraError) as caught:
-        importlib.import_module("sumnist.plots")
+        importlib.import_module("sumnist.evaluation.plots")
     expected = 'drawing plots needs matplotlib, which is not installed; install it with: pip install "sumnist[train]"'
     assert str(caught.value) == expected
 

@@ -17,10 +17,9 @@ from PIL import Image
 from sumnist.config import Fusion, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ImageError, NumberError, RunError
-from sumnist.images import image_of
-from sumnist.model.checkpoint import load_network, save_network
-from sumnist.model.network import TwoInputNet
-from sumnist.reader import Reader, Reading, check_number
+from sumnist.inference.reader import Reader, Reading, check_number
+from sumnist.model.network import TwoInputNet, load_network, save_network
+from sumnist.pictures.normalize import image_of
 
 PIXELS = load_mnist("test").images[:300]
 
@@ -105,7 +104,7 @@ def test_a_reading_becomes_json(exact: Reader) -> None:
     again = json.loads(json.dumps(reading.as_dict()))
     assert list(again) == [
         "digit", "sum", "number", "confidence", "digit_probabilities", "sums", "sum_probabilities", "accepted",
-        "reason", "known",
+        "reason", "is_digit_probability",
     ]  # fmt: skip
     assert again["sums"] == list(range(1000, 1010))
     assert again["sum_probabilities"] == list(reading.sum_probabilities)
@@ -234,11 +233,11 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
 
 
 def test_the_import_is_light_and_without_torch_the_error_is_the_install_line(runs: dict[Fusion, Path]) -> None:
-    code = "import sys; from sumnist.reader import Reader; assert 'torch' not in sys.modules"
+    code = "import sys; from sumnist.inference.reader import Reader; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from sumnist.reader import Reader\n"
+        "from sumnist.inference.reader import Reader\n"
         f"try: Reader({str(runs['exact'])!r})\n"
         "except ImportError as error: print(type(error).__name__, error)"
     )

@@ -20,11 +20,11 @@ from sumnist.cli import main
 from sumnist.config import Config
 from sumnist.data.mnist import FILES, load_mnist
 from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError, ScoreError
-from sumnist.export import export_run
-from sumnist.images import picture_of
-from sumnist.reader import Reader
-from sumnist.score import CHUNK, score
-from sumnist.training import train
+from sumnist.inference.reader import Reader
+from sumnist.inference.score import CHUNK, score
+from sumnist.pictures.normalize import picture_of
+from sumnist.training.export import export_run
+from sumnist.training.loop import train
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +144,8 @@ def test_a_scoring_that_was_stopped_goes_on_to_the_same_table(
 ) -> None:
     alone, stopped = tmp_path / f"alone.{suffix}", tmp_path / f"stopped.{suffix}"
     whole = score(long_table, alone, None, model, workers=1, progress=False)
-    monkeypatch.setattr("sumnist.score.SAVE_EVERY", 0.0)
-    from sumnist.score import Output
+    monkeypatch.setattr("sumnist.inference.score.SAVE_EVERY", 0.0)
+    from sumnist.inference.score import Output
 
     add, left = Output.add, [4]
 
@@ -173,7 +173,9 @@ def test_a_scoring_killed_three_times_loses_and_doubles_nothing(model: Path, lon
         stream.writelines(f"{place % 30:02}.png,{place % 13}\n" for place in range(40_000))
     alone, killed = tmp_path / "alone.csv", tmp_path / "killed.csv"
     score(long_table, alone, None, model, workers=2, progress=False)
-    code = "import sumnist.score as s, sys; s.SAVE_EVERY = 0.1; from sumnist.cli import main; sys.exit(main())"
+    code = (
+        "import sumnist.inference.score as s, sys; s.SAVE_EVERY = 0.1; from sumnist.cli import main; sys.exit(main())"
+    )
     command = [sys.executable, "-c", code, "score", str(long_table), "--out", str(killed), "--model", str(model),
                "--workers", "2"]  # fmt: skip
     for size in (0.2, 0.4, 0.6):
@@ -190,7 +192,7 @@ def test_a_scoring_killed_three_times_loses_and_doubles_nothing(model: Path, lon
 
 def test_another_job_does_not_go_on_with_a_table(model: Path, long_table: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
-    from sumnist.score import Output, fingerprint
+    from sumnist.inference.score import Output, fingerprint
 
     output = Output(out, {"source": "other", "number": None, "model": fingerprint(model / "model.onnx")}, False)
     output.save()
@@ -214,7 +216,7 @@ def test_a_file_that_holds_something_is_not_written_over(model: Path, pictures: 
 
 
 def test_two_scorings_do_not_write_the_same_table(model: Path, pictures: Path, tmp_path: Path) -> None:
-    from sumnist.score import Output
+    from sumnist.inference.score import Output
 
     with Output(tmp_path / "out.csv", {}, False), pytest.raises(OutputError, match="another scoring writes it"):
         score(pictures, tmp_path / "out.csv", 7, model, progress=False)

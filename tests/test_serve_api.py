@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from asked import BLANK, SEVEN, Learned, check_problem, encoded, form
-from sumnist.reader import Reader, Reading
+from sumnist.inference.reader import Reader, Reading
 
 # Readings.
 

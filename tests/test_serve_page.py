@@ -222,7 +222,7 @@ def test_a_refusal_is_told_in_plain_words_without_an_answer(page: Page, reason: 
     draw(page, DIGITS[4])
     expect_none(page, verdict)
     expect(page.locator("#hint")).not_to_be_empty()
-    expect(page.locator("#known")).to_have_text("A digit: 3.1\u00a0%")
+    expect(page.locator("#is-digit")).to_have_text("A digit: 3.1\u00a0%")
     grey = page.locator(".digits .best .bar").evaluate("bar => getComputedStyle(bar).backgroundColor")
     assert grey == "rgb(170, 180, 192)"
 

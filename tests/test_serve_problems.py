@@ -13,7 +13,7 @@ from PIL import Image
 from asked import PROBLEM, SEVEN, check_problem, encoded, form, png
 from sumnist import errors
 from sumnist.errors import ExportError, SumnistError
-from sumnist.reader import Reader
+from sumnist.inference.reader import Reader
 from sumnist.serve.problems import OF_ERRORS, problem_of
 
 # What is wrong with a request.

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from asked import BLANK, SEVEN, check_problem, form
 from sumnist.errors import ConfigError
-from sumnist.reader import Reader
+from sumnist.inference.reader import Reader
 from sumnist.serve.app import create_app
 from sumnist.serve.metrics import Metrics, table_bytes
 from sumnist.serve.settings import Settings

@@ -11,8 +11,8 @@ import pytest
 
 import ship
 from sumnist.config import Config, preset
-from sumnist.reader import Reader
-from sumnist.training import train
+from sumnist.inference.reader import Reader
+from sumnist.training.loop import train
 
 
 def test_the_plan_is_one_configuration_with_each_fold_left_out_and_with_none() -> None:
@@ -45,7 +45,7 @@ def test_a_network_is_calibrated_on_what_others_say_of_images_they_have_not_seen
     assert row["nll"] <= row["nll_before"]
     assert 0.99 < row["accepted"] < 1
     reader = Reader(into)
-    assert reader.read(np.eye(28, dtype=np.uint8) * 255, 3).known is not None
+    assert reader.read(np.eye(28, dtype=np.uint8) * 255, 3).is_digit_probability is not None
     card = (into / "README.md").read_text()
     assert f"temperature, {row['temperature']:.3f}" in card
     assert json.loads((into / "evaluation.json").read_text())["images"] == 10_000

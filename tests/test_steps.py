@@ -12,8 +12,8 @@ from PIL import Image
 from sumnist.cli import main
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ImageError
-from sumnist.images import see
-from sumnist.steps import GAP, SIDE, as_png, steps
+from sumnist.pictures.normalize import see
+from sumnist.pictures.steps import GAP, SIDE, as_png, steps
 from sumnist.suites.photographs import photograph
 
 IMAGE = load_mnist("test").images[0]

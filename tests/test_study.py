@@ -20,7 +20,7 @@ import torch
 from sumnist.cli import main
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.errors import ConfigError, StudyError
-from sumnist.evaluation import answer_grid
+from sumnist.evaluation.metrics import answer_grid
 from sumnist.study import conduct as conducting
 from sumnist.study.conduct import Row, conduct, jobs_of, read_rows, repeat
 from sumnist.study.network import StudyNet

@@ -15,8 +15,7 @@ from safetensors.torch import save_file
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import Pairs, as_image
 from sumnist.errors import StudyError
-from sumnist.export import to_onnx
-from sumnist.inference import FUSION, OnnxNetwork
+from sumnist.inference.onnx import FUSION, OnnxNetwork
 from sumnist.model.encoders import count_parameters
 from sumnist.model.fusion import ExactFusion, OriginalFusion
 from sumnist.study.network import JoinFusion, StudyNet, build_encoding
@@ -24,6 +23,7 @@ from sumnist.study.recipe import Recipe
 from sumnist.study.runs import JointLoss
 from sumnist.study.targets import build_target
 from sumnist.study.variants import ORIGINAL, VARIANTS, Variant, variant
+from sumnist.training.export import to_onnx
 
 
 def design(recipe: Recipe) -> Recipe:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from io import BytesIO
-from pathlib import Path
 from string import ascii_letters
 from typing import cast
 
@@ -18,8 +17,16 @@ from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError
 from sumnist.suites.archive import HALVES, HANDS, TARGET, Half, hands_of, stored
 from sumnist.suites.digits import characters, font_digits, ink_of, small_digits
+from sumnist.suites.out_of_distribution import (
+    LOOK_ALIKES,
+    OUT_OF_DISTRIBUTION,
+    blanks,
+    letters,
+    look_alikes,
+    noise,
+    scribbles,
+)
 from sumnist.suites.photographs import blank_photographs, photographs, strokes
-from sumnist.suites.strangers import LOOK_ALIKES, STRANGERS, blanks, letters, look_alikes, noise, scribbles
 
 
 def opened(picture: object) -> NDArray[np.uint8]:
@@ -95,11 +102,11 @@ def test_letters_and_their_look_alikes_are_all_letters(half: Half) -> None:
     assert set(characters(half, ascii_letters)[1]) == set(ascii_letters)
 
 
-@pytest.mark.parametrize("name", STRANGERS)
-def test_no_stranger_is_in_both_halves(name: str) -> None:
+@pytest.mark.parametrize("name", OUT_OF_DISTRIBUTION)
+def test_no_out_of_distribution_picture_is_in_both_halves(name: str) -> None:
     def seen(half: Half) -> set[bytes]:
         make = {"scribbles": scribbles, "noise": noise, "blank": blanks}.get(name)
-        pictures = make(half, 30) if make else STRANGERS[name](half)
+        pictures = make(half, 30) if make else OUT_OF_DISTRIBUTION[name](half)
         return {one if isinstance(one, bytes) else opened(one).tobytes() for one in pictures}
 
     plain = {np.full((100, 80), level, np.uint8).tobytes() for level in range(256)}
@@ -108,16 +115,16 @@ def test_no_stranger_is_in_both_halves(name: str) -> None:
     assert not (development & reported) - plain
 
 
-def test_strangers_are_the_same_every_time_whatever_their_number() -> None:
+def test_out_of_distribution_pictures_are_the_same_every_time_whatever_their_number() -> None:
     for make in (scribbles, noise):
         few, many = make("development", 5), make("development", 12)
         for one, other in zip(few, many, strict=False):
             np.testing.assert_array_equal(cast("NDArray[np.uint8]", one), cast("NDArray[np.uint8]", other))
 
 
-@pytest.mark.parametrize("name", sorted(set(STRANGERS) - {"blank"}))
-def test_every_stranger_but_the_blank_has_contrast(name: str) -> None:
-    for picture in STRANGERS[name]("development")[:100]:
+@pytest.mark.parametrize("name", sorted(set(OUT_OF_DISTRIBUTION) - {"blank"}))
+def test_every_out_of_distribution_picture_but_the_blank_has_contrast(name: str) -> None:
+    for picture in OUT_OF_DISTRIBUTION[name]("development")[:100]:
         levels = opened(picture)
         assert int(levels.max()) - int(levels.min()) > 60
         assert min(levels.shape) >= 28
@@ -177,11 +184,5 @@ def test_strokes_keep_the_shape_and_have_the_size_asked_for() -> None:
 
 
 def test_the_suites_need_no_torch() -> None:
-    code = "import sys; sys.modules['torch'] = None; import sumnist.suites.suite"
+    code = "import sys; sys.modules['torch'] = None; import sumnist.suites.robustness"
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_training_does_not_know_the_suites() -> None:
-    source = Path(sys.modules["sumnist"].__file__ or "").parent
-    for name in ("training.py", "data/augment.py", "data/pairs.py"):
-        assert "suites" not in (source / name).read_text(encoding="utf-8")

@@ -11,19 +11,19 @@ from sumnist.errors import SumnistError
 
 if TYPE_CHECKING:
     from sumnist.data.pairs import PairDataset
+    from sumnist.inference.reader import Reader, Reading, load
     from sumnist.model.network import TwoInputNet
-    from sumnist.reader import Reader, Reading, load
-    from sumnist.training import train
+    from sumnist.training.loop import train
 
 __all__ = ["Config", "PairDataset", "Reader", "Reading", "SumnistError", "TwoInputNet", "load", "preset", "train"]
 
 _LAZY = {
     "PairDataset": "sumnist.data.pairs",
-    "Reader": "sumnist.reader",
-    "Reading": "sumnist.reader",
+    "Reader": "sumnist.inference.reader",
+    "Reading": "sumnist.inference.reader",
     "TwoInputNet": "sumnist.model.network",
-    "load": "sumnist.reader",
-    "train": "sumnist.training",
+    "load": "sumnist.inference.reader",
+    "train": "sumnist.training.loop",
 }
 
 

@@ -18,7 +18,7 @@ from sumnist.files import PRETRAINED, write_atomically
 from sumnist.serve.settings import Settings
 
 if TYPE_CHECKING:
-    from sumnist.reader import Reading
+    from sumnist.inference.reader import Reading
 
 __all__ = ["main"]
 
@@ -61,7 +61,7 @@ class Train:
         return self.out or Path("runs") / f"{self.config.preset}-{self.config.fusion}-seed{self.config.seed}"
 
     def run(self) -> int:
-        from sumnist.training import train
+        from sumnist.training.loop import train
 
         if self.resume and self.overwrite:
             raise ConfigError("--resume --overwrite: one goes on with the run, the other replaces it; choose one")
@@ -103,15 +103,16 @@ class Evaluate:
         if self.suite is None and self.folder is None:
             if self.run_folder is None:
                 raise ConfigError("evaluate: no RUN, expected a run folder, --suite or --folder")
-            from sumnist.report import evaluate_run, table
+            from sumnist.evaluation.text import table
+            from sumnist.training.evaluate import evaluate_run
 
             evaluation = evaluate_run(self.run_folder, self.data_dir)
             print(json.dumps(evaluation.as_dict(), indent=2) if self.json else table(evaluation))
             return 0
         if self.suite is not None and self.folder is not None:
             raise ConfigError("--suite --folder: two things to measure on; choose one")
-        from sumnist.reader import Reader
-        from sumnist.suites.suite import folder, robustness
+        from sumnist.inference.reader import Reader
+        from sumnist.suites.robustness import folder, robustness
 
         reader = Reader(self.run_folder or PRETRAINED)
         found = folder(reader, self.folder) if self.folder else robustness(reader, self.half)
@@ -135,8 +136,8 @@ class Predict:
     """PNG file to write with what was done to each picture, up to what the network saw"""
 
     def run(self) -> int:
-        from sumnist.reader import Reader, check_number
-        from sumnist.steps import as_png, steps
+        from sumnist.inference.reader import Reader, check_number
+        from sumnist.pictures.steps import as_png, steps
 
         reader = Reader(self.model)
         number, failed, strips = check_number(whole(self.number), reader.exact), 0, []
@@ -180,7 +181,7 @@ class Score:
     """replace what --out holds"""
 
     def run(self) -> int:
-        from sumnist.score import score
+        from sumnist.inference.score import score
 
         number = None if self.number is None else whole(self.number)
         done = score(
@@ -218,7 +219,7 @@ class Export:
     """weights and activations in 8 bits: a quarter of the bytes; its accuracy is shown beside that of fp32"""
 
     def run(self) -> int:
-        from sumnist.export import export_run
+        from sumnist.training.export import export_run
 
         done = export_run(self.run_folder, self.out, self.int8)
         before = "before it is rounded to 8 bits, " if self.int8 else ""
@@ -243,8 +244,8 @@ class Demo:
     """ONNX file or run folder of the network to use (default: the one that comes with the package)"""
 
     def run(self) -> int:
-        from sumnist.demo import Look, demo
-        from sumnist.reader import Reader
+        from sumnist.inference.demo import Look, demo
+        from sumnist.inference.reader import Reader
 
         seed = int.from_bytes(os.urandom(4)) if self.seed is None else self.seed
         print(demo(Reader(self.model), self.count, seed, Look.of(sys.stdout)))
@@ -260,7 +261,7 @@ class Graph:
     """file to write (default: print the SVG)"""
 
     def run(self) -> int:
-        from sumnist.graph import draw
+        from sumnist.model.diagram import draw
 
         picture = draw(self.config)
         if self.out is None:
@@ -279,7 +280,7 @@ class Compare:
     """run folders that `sumnist evaluate` has measured"""
 
     def run(self) -> int:
-        from sumnist.report import compare_runs
+        from sumnist.training.evaluate import compare_runs
 
         print(compare_runs(self.runs))
         return 0

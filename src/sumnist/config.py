@@ -15,9 +15,19 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from sumnist.errors import ConfigError, RunError
 
-__all__ = ["PRESETS", "Augmentation", "Config", "Encoder", "Engine", "Fusion", "NumberEncoding", "SumTarget", "preset"]
+__all__ = [
+    "PRESETS",
+    "Augmentation",
+    "Config",
+    "EncoderName",
+    "Engine",
+    "Fusion",
+    "NumberEncoding",
+    "SumTarget",
+    "preset",
+]
 
-Encoder = Literal["tiny", "fast", "default", "original"]
+EncoderName = Literal["tiny", "fast", "default", "original"]
 Fusion = Literal["exact", "concat", "original"]
 NumberEncoding = Literal["one-hot", "scalar"]
 SumTarget = Literal["classes", "bits"]
@@ -36,7 +46,7 @@ class Config:
     preset: str = "default"
     """the configuration to start from; every other flag changes one thing of it"""
 
-    encoder: Encoder = "default"
+    encoder: EncoderName = "default"
     """image → features"""
     fusion: Fusion = "exact"
     """how the number meets the image: computed (exact) or learned (concat, original)"""

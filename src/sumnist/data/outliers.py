@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sumnist.data.draws import NO_DIGIT
+from sumnist.data.glyphs import characters
 from sumnist.data.pairs import as_image
-from sumnist.data.shapes import characters
+from sumnist.data.sampling import NO_DIGIT
 
 __all__ = ["Outliers"]
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sumnist.data.draws import NO_DIGIT, NUMBERS, draw_numbers, epoch_seed
 from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.data.sampling import NO_DIGIT, NUMBERS, draw_numbers, epoch_seed
 from sumnist.errors import ConfigError
 
 __all__ = ["PairBatches", "PairDataset", "Pairs", "as_image"]

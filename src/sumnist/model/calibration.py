@@ -9,20 +9,20 @@ __all__ = ["Calibration"]
 
 
 class Calibration(nn.Module):
-    """Three numbers, saved with the weights; `sumnist.calibration` finds them.
+    """Three numbers, saved with the weights; `sumnist.training.calibrate` finds them.
 
     `temperature`: what the digit's logits are divided by (Guo, Pleiss, Sun and Weinberger, 2017). An answer is accepted
-    if the probability of there being a digit is at least `least_known` and that of the digit `least_confidence`; of a
-    network that was not calibrated, every answer is.
+    if the probability that there is a digit is at least `least_is_digit` and that of the digit `least_confidence`; of
+    a network that was not calibrated, every answer is.
     """
 
     temperature: Tensor
-    least_known: Tensor
+    least_is_digit: Tensor
     least_confidence: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        for name, value in (("temperature", 1.0), ("least_known", 0.0), ("least_confidence", 0.0)):
+        for name, value in (("temperature", 1.0), ("least_is_digit", 0.0), ("least_confidence", 0.0)):
             self.register_buffer(name, torch.tensor(value))
 
     def forward(self, logits: Tensor) -> Tensor:
@@ -30,8 +30,8 @@ class Calibration(nn.Module):
         return logits / self.temperature
 
     @torch.no_grad()
-    def set(self, temperature: float = 1.0, least_known: float = 0.0, least_confidence: float = 0.0) -> None:
+    def set(self, temperature: float = 1.0, least_is_digit: float = 0.0, least_confidence: float = 0.0) -> None:
         """Replace all three."""
         self.temperature.fill_(temperature)
-        self.least_known.fill_(least_known)
+        self.least_is_digit.fill_(least_is_digit)
         self.least_confidence.fill_(least_confidence)

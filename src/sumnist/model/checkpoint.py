@@ -13,10 +13,9 @@ from safetensors.torch import save
 
 from sumnist.config import Config
 from sumnist.errors import RunError
-from sumnist.files import CONFIG, WEIGHTS, make_folder, write_atomically
-from sumnist.model.network import TwoInputNet
+from sumnist.files import CONFIG, make_folder, write_atomically
 
-__all__ = ["load_config", "load_network", "load_tensors", "save_config", "save_network", "save_tensors"]
+__all__ = ["load_config", "load_tensors", "save_config", "save_tensors"]
 
 DIGEST = "sha256"
 
@@ -25,11 +24,6 @@ def save_config(config: Config, folder: Path) -> None:
     """Write `config` into `folder`, which is made if it is not there. Raises `OutputError`."""
     make_folder(folder)
     write_atomically(folder / CONFIG, config.to_json())
-
-
-def save_network(net: TwoInputNet, folder: Path) -> None:
-    """Write the weights of `net` into `folder`, whole or not at all. Raises `OutputError`."""
-    save_tensors(folder / WEIGHTS, net.state_dict())
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -60,7 +54,12 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     own = {name: value for name, value in metadata.items() if name not in ("format", DIGEST)}
     if DIGEST in metadata and metadata[DIGEST] != digest_of(tensors, own):
         raise ValueError("its content is not what was written")
-    return tensors, own
+    return {renamed(name): value for name, value in tensors.items()}, own
+
+
+def renamed(name: str) -> str:
+    """The name of a tensor today, from that of version 0.1."""
+    return name.replace("calibration.least_known", "calibration.least_is_digit")
 
 
 def digest_of(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:
@@ -83,36 +82,3 @@ def load_config(folder: str | Path) -> Config:
         return Config.from_json(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: cannot be read ({error}): train the run again") from error
-
-
-def load_network(folder: str | Path, device: torch.device | str = "cpu") -> tuple[TwoInputNet, Config]:
-    """The trained network of the run `folder`, ready to evaluate, and its configuration.
-
-    Raises `RunError` if the folder is no run, or its weights are cut short or belong to another network.
-    """
-    config = load_config(folder)
-    path = Path(folder) / WEIGHTS
-    if not path.is_file():
-        raise RunError(f"{path}: missing, expected the trained weights: train the run again")
-    try:
-        tensors, _ = load_tensors(path)
-    except ValueError as error:
-        raise RunError(
-            f"{path}: not a whole safetensors file ({error}): train the run again, or copy it again"
-        ) from error
-    net = TwoInputNet.from_config(config)
-    check_fit(tensors, net.state_dict(), path)
-    net.load_state_dict(tensors)
-    return net.to(device).eval(), config
-
-
-def check_fit(given: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], path: Path) -> None:
-    """Raise `RunError`, naming the first tensor that differs, unless `given` has the names and shapes of `expected`."""
-    for name in sorted(expected.keys() | given.keys()):
-        found = list(given[name].shape) if name in given else "none"
-        wanted = list(expected[name].shape) if name in expected else "none"
-        if found != wanted:
-            raise RunError(
-                f"{path}: weights of another network: {name} is {found}, expected {wanted} by {CONFIG}: "
-                "the two files are not of one run"
-            )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from torch import nn
 
-from sumnist.config import Encoder
+from sumnist.config import EncoderName
 
 __all__ = ["FEATURES", "build_encoder", "count_parameters"]
 
-FEATURES: dict[Encoder, int] = {"tiny": 32, "fast": 128, "default": 128, "original": 256}
+FEATURES: dict[EncoderName, int] = {"tiny": 32, "fast": 128, "default": 128, "original": 256}
 """Width of each encoder's features, F."""
 
 
-def build_encoder(name: Encoder) -> nn.Sequential:
+def build_encoder(name: EncoderName) -> nn.Sequential:
     """The encoder `name`, freshly initialised."""
     return {"tiny": tiny, "fast": fast, "default": default, "original": original}[name]()
 

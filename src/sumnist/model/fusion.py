@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sumnist.config import Fusion, NumberEncoding, SumTarget
-from sumnist.data.draws import NUMBERS, SUMS
+from sumnist.data.sampling import NUMBERS, SUMS
 
 __all__ = [
     "BITS",

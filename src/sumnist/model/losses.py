@@ -8,13 +8,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from sumnist.config import Config
-from sumnist.data.draws import NO_DIGIT
+from sumnist.data.sampling import NO_DIGIT
 from sumnist.model.fusion import Heads, sum_bits
 
 __all__ = ["Losses", "joint_loss"]
 
 
-KNOWN_WEIGHT = 1.0
+IS_DIGIT_WEIGHT = 1.0
 """Weight of telling digits from outliers, beside the joint loss."""
 
 
@@ -53,5 +53,5 @@ def joint_loss(heads: Heads, digit: Tensor, total: Tensor, config: Config, smoot
         joint = (config.digit_weight * digit_loss + config.sum_weight * sum_loss) / weight
     if config.outliers:
         there = functional.binary_cross_entropy_with_logits(scores.logsumexp(1), (digit != NO_DIGIT).float())
-        joint = joint + KNOWN_WEIGHT * there
+        joint = joint + IS_DIGIT_WEIGHT * there
     return Losses(joint, digit_loss, sum_loss)

@@ -8,15 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sumnist.config import Config, Encoder, Fusion, NumberEncoding, SumTarget
-from sumnist.data.draws import NUMBERS
-from sumnist.errors import ImageError, NumberError
-from sumnist.files import PRETRAINED
+from sumnist.config import Config, EncoderName, Fusion, NumberEncoding, SumTarget
+from sumnist.data.sampling import NUMBERS
+from sumnist.errors import ImageError, NumberError, RunError
+from sumnist.files import CONFIG, PRETRAINED, WEIGHTS
 from sumnist.model.calibration import Calibration
+from sumnist.model.checkpoint import load_config, load_tensors, save_config, save_tensors
 from sumnist.model.encoders import FEATURES, build_encoder
 from sumnist.model.fusion import AnyFusion, Heads, Outputs, build_fusion
 
-__all__ = ["Network", "TwoInputNet"]
+__all__ = ["Network", "TwoInputNet", "load_network", "save_network"]
 
 
 class Network(nn.Module):
@@ -62,7 +63,7 @@ class TwoInputNet(Network):
 
     def __init__(
         self,
-        encoder: Encoder = "default",
+        encoder: EncoderName = "default",
         fusion: Fusion = "exact",
         number_encoding: NumberEncoding = "one-hot",
         sum_target: SumTarget = "classes",
@@ -81,7 +82,7 @@ class TwoInputNet(Network):
         """Log-probabilities from heads; the digit's are calibrated."""
         return super().outputs(Heads(self.calibration(heads.digit.float()), heads.sum), number)
 
-    def known(self, heads: Heads) -> Tensor:
+    def is_digit(self, heads: Heads) -> Tensor:
         """The log-probability that the image shows a digit at all, `[B]`; it means something if the network was trained
         with outliers."""
         return functional.logsigmoid(heads.digit.float().logsumexp(1))
@@ -97,15 +98,11 @@ class TwoInputNet(Network):
     def from_pretrained(cls, folder: str | Path = PRETRAINED) -> TwoInputNet:
         """The trained network in `folder`, a run or what `save_pretrained` wrote; by default the one that comes with
         the package. Ready to evaluate. Raises `RunError`."""
-        from sumnist.model.checkpoint import load_network
-
         return load_network(folder)[0]
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors`, the layout of a model repository, into `folder`. Raises
         `OutputError`."""
-        from sumnist.model.checkpoint import save_config, save_network
-
         save_config(self.config, Path(folder))
         save_network(self, Path(folder))
 
@@ -124,3 +121,41 @@ def check_inputs(image: Tensor, number: Tensor) -> None:
     wrong = number[(number < 0) | (number >= NUMBERS)]
     if len(wrong):
         raise NumberError(f"number {int(wrong[0])}: expected a whole number from 0 to 9")
+
+
+def save_network(net: TwoInputNet, folder: Path) -> None:
+    """Write the weights of `net` into `folder`, whole or not at all. Raises `OutputError`."""
+    save_tensors(folder / WEIGHTS, net.state_dict())
+
+
+def load_network(folder: str | Path, device: torch.device | str = "cpu") -> tuple[TwoInputNet, Config]:
+    """The trained network of the run `folder`, ready to evaluate, and its configuration.
+
+    Raises `RunError` if the folder is no run, or its weights are cut short or belong to another network.
+    """
+    config = load_config(folder)
+    path = Path(folder) / WEIGHTS
+    if not path.is_file():
+        raise RunError(f"{path}: missing, expected the trained weights: train the run again")
+    try:
+        tensors, _ = load_tensors(path)
+    except ValueError as error:
+        raise RunError(
+            f"{path}: not a whole safetensors file ({error}): train the run again, or copy it again"
+        ) from error
+    net = TwoInputNet.from_config(config)
+    check_fit(tensors, net.state_dict(), path)
+    net.load_state_dict(tensors)
+    return net.to(device).eval(), config
+
+
+def check_fit(given: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], path: Path) -> None:
+    """Raise `RunError`, naming the first tensor that differs, unless `given` has the names and shapes of `expected`."""
+    for name in sorted(expected.keys() | given.keys()):
+        found = list(given[name].shape) if name in given else "none"
+        wanted = list(expected[name].shape) if name in expected else "none"
+        if found != wanted:
+            raise RunError(
+                f"{path}: weights of another network: {name} is {found}, expected {wanted} by {CONFIG}: "
+                "the two files are not of one run"
+            )

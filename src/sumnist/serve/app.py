@@ -15,11 +15,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sumnist.errors import SumnistError
-from sumnist.reader import Reader
-from sumnist.serve.contract import BATCH, HEALTH, METRICS, OPENAPI, READ, READY, document_of
-from sumnist.serve.files import File, files_in
+from sumnist.inference.reader import Reader
+from sumnist.serve.assets import File, files_in
 from sumnist.serve.metrics import MEDIA_TYPE as METRICS_TYPE
 from sumnist.serve.metrics import Metrics
+from sumnist.serve.openapi import BATCH, HEALTH, METRICS, OPENAPI, READ, READY, document_of
 from sumnist.serve.problems import KINDS, MEDIA_TYPE, Problem, problem_of
 from sumnist.serve.service import Service
 from sumnist.serve.settings import Settings

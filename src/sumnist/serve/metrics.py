@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.reader import NOT_A_DIGIT, REASONS, UNSURE, Reading
+from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE, Reading
 from sumnist.serve.problems import KINDS, Problem
 
 try:

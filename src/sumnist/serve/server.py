@@ -21,8 +21,8 @@ from typing import Any
 from uvicorn import Config, Server
 
 from sumnist.errors import ConfigError
+from sumnist.inference.reader import Reader
 from sumnist.memory import return_freed_memory
-from sumnist.reader import Reader
 from sumnist.serve.app import create_app
 from sumnist.serve.metrics import Metrics, table_bytes
 from sumnist.serve.protocol import protocol_with

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.requests import Request
 
 from sumnist.errors import SumnistError
-from sumnist.reader import Reader, Reading, check_number
+from sumnist.inference.reader import Reader, Reading, check_number
 from sumnist.serve.bodies import Asked, Body, Inbox, asked_of, checker, one_of
 from sumnist.serve.metrics import Metrics
 from sumnist.serve.pool import Pool

@@ -17,10 +17,10 @@ from typing import Any
 from tqdm import tqdm
 
 from sumnist.config import Engine
-from sumnist.engines import end_with_parent
+from sumnist.environment import core_count
 from sumnist.errors import MissingExtraError, StudyError
 from sumnist.files import cannot_write, make_folder
-from sumnist.record import core_count
+from sumnist.inference.engines import end_with_parent
 from sumnist.study.recipe import Recipe
 from sumnist.study.runs import run
 from sumnist.study.variants import Variant

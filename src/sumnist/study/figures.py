@@ -11,8 +11,8 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sumnist.data.draws import NUMBERS
-from sumnist.plots import COLOURS, GREY, STYLE, as_svg, new_figure
+from sumnist.data.sampling import NUMBERS
+from sumnist.evaluation.plots import COLOURS, GREY, STYLE, as_svg, new_figure
 from sumnist.study.network import build_encoding, remove_biases
 from sumnist.study.results import LEARNED, Results
 from sumnist.study.statistics import Mean

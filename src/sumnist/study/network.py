@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sumnist.data.draws import NUMBERS
+from sumnist.data.sampling import NUMBERS
 from sumnist.errors import StudyError
 from sumnist.model.checkpoint import load_tensors, save_tensors
 from sumnist.model.fusion import ExactFusion, Heads, Outputs

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sumnist.data.draws import NUMBERS, draw_numbers, epoch_seed, hold_out
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.pairs import PairBatches, Pairs, as_image
-from sumnist.evaluation import GridAnswers, answer_grid
+from sumnist.data.sampling import NUMBERS, draw_numbers, epoch_seed, hold_out
+from sumnist.environment import describe_machine, now
+from sumnist.evaluation.metrics import GridAnswers, answer_grid
 from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
 from sumnist.model.fusion import sum_bits
-from sumnist.record import describe_machine, now
 from sumnist.study.network import JoinFusion, StudyNet
 from sumnist.study.recipe import Recipe
 from sumnist.study.targets import SumTarget

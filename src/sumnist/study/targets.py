@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sumnist.data.draws import SUMS
+from sumnist.data.sampling import SUMS
 from sumnist.model.fusion import BITS, sum_bits
 from sumnist.study.recipe import Target
 

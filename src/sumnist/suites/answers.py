@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.errors import SumnistError
-from sumnist.images import Picture
-from sumnist.reader import REASONS, Reader, Reading
+from sumnist.inference.reader import REASONS, Reader, Reading
+from sumnist.pictures.normalize import Picture
 
-__all__ = ["Answers", "Score", "answers_of", "area_under_roc", "known_score", "network_digits"]
+__all__ = ["Answers", "Score", "answers_of", "area_under_roc", "is_digit_score", "network_digits"]
 
 Score = Callable[[Reading], float]
 """How sure a reading is that the picture is a digit; the larger the surer."""
@@ -23,12 +23,12 @@ PICTURE_REASONS = frozenset(REASONS.values())
 BATCH = 500
 
 
-def known_score(reading: Reading) -> float:
+def is_digit_score(reading: Reading) -> float:
     """How sure a reading is that there is a digit: below 0 if it was refused for its picture; else the probability that
     there is one or, of a network that cannot tell, the probability of the most probable one."""
     if reading.reason in PICTURE_REASONS:
         return -1.0
-    return reading.confidence if reading.known is None else reading.known
+    return reading.confidence if reading.is_digit_probability is None else reading.is_digit_probability
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Answers:
     reasons: tuple[str, ...]
 
 
-def answers_of(reader: Reader, pictures: Sequence[Picture], score: Score = known_score) -> Answers:
+def answers_of(reader: Reader, pictures: Sequence[Picture], score: Score = is_digit_score) -> Answers:
     """What `reader` says of each picture; a picture that it cannot read is not accepted, and nothing else happens."""
     found = reader.read_each(pictures, [0] * len(pictures))
     reasons = tuple(str(one) if isinstance(one, SumnistError) else one.reason or "" for one in found)
@@ -74,11 +74,11 @@ def network_digits(reader: Reader, images: NDArray[np.uint8]) -> NDArray[np.int6
     return np.concatenate(digits)
 
 
-def area_under_roc(known: NDArray[np.float64], strange: NDArray[np.float64]) -> float:
-    """The probability that a known one has a higher score than a strange one, equal scores counted half: 0.5 is chance,
-    1 is perfect (Mann and Whitney's U over the number of pairs)."""
-    levels, place = np.unique(np.concatenate([known, strange]), return_inverse=True)
-    here = np.bincount(place[: len(known)], minlength=len(levels))
-    there = np.bincount(place[len(known) :], minlength=len(levels))
+def area_under_roc(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
+    """The probability that an in-distribution picture has a higher score than an out-of-distribution one, equal scores
+    counted half: 0.5 is chance, 1 is perfect (Mann and Whitney's U over the number of pairs)."""
+    levels, place = np.unique(np.concatenate([inside, outside]), return_inverse=True)
+    here = np.bincount(place[: len(inside)], minlength=len(levels))
+    there = np.bincount(place[len(inside) :], minlength=len(levels))
     below = np.cumsum(there) - there
-    return float((here * (below + there / 2)).sum() / (len(known) * len(strange)))
+    return float((here * (below + there / 2)).sum() / (len(inside) * len(outside)))

@@ -12,7 +12,7 @@ import zlib
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sumnist.data.draws import mix
+from sumnist.data.sampling import mix
 
 __all__ = ["Chance", "generator"]
 

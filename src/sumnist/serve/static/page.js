@@ -74,15 +74,15 @@ function show({ settled, since }, { reading, problem }) {
 }
 
 function showReading(reading, state, words) {
-  const { digit, sum, image, known, accepted } = reading;
+  const { digit, sum, image, is_digit_probability: isDigit, accepted } = reading;
   write(state, words, accepted ? digit : UNKNOWN, accepted ? sum : UNKNOWN);
   chart.draw(reading);
   showBeside(reading);
   at.seen.getContext("2d").putImageData(pixels(image), 0, 0);
-  at.gauge.hidden = known === null;
-  at.known.textContent = `A digit: ${percent(known)}`;
-  at.meter.ariaValueNow = known;
-  at.meter.style.setProperty("--share", known);
+  at.gauge.hidden = isDigit === null;
+  at["is-digit"].textContent = `A digit: ${percent(isDigit)}`;
+  at.meter.ariaValueNow = isDigit;
+  at.meter.style.setProperty("--share", isDigit);
 }
 
 /** What a second network says, if the server has one. */

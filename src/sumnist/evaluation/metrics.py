@@ -1,0 +1,261 @@
+"""What a network gets right on the grid: every image with every number.
+
+The ten pairs of one image are not independent, so the image is the unit of every interval. Where every image is right
+with all ten numbers or with none, Wilson's interval for a proportion; otherwise a percentile bootstrap over images.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sumnist.data.mnist import DISPUTED_TEST_LABELS, DigitSet
+from sumnist.data.pairs import as_image
+from sumnist.data.sampling import NUMBERS
+from sumnist.model.fusion import ExactFusion, LearnedFusion
+from sumnist.model.network import Network
+
+__all__ = [
+    "Accuracy",
+    "CalibrationBin",
+    "Evaluation",
+    "GridAnswers",
+    "answer_grid",
+    "calibration_bins",
+    "calibration_error",
+    "disputed_labels",
+    "evaluate",
+]
+
+NORMAL_95 = 1.959963984540054
+RESAMPLES = 10_000
+COVERAGES = (*(round(0.9 + i / 200, 3) for i in range(16)), *(round(0.98 + i / 1000, 3) for i in range(21)))
+"""Shares of the answers at which the risk is told: 0.9 to 0.975 and, more finely, 0.98 to 1."""
+MNIST_TEST_LABELS = 0xEE8604D9
+"""CRC-32 of the labels of MNIST's test set, one byte each."""
+
+
+@dataclass(frozen=True)
+class GridAnswers:
+    """A network's answers to N images × 10 numbers.
+
+    `digit`, `sum`: the most probable, int64 `[N, 10]`. `digit_confidence`, `sum_confidence`: their probabilities.
+    `digit_nll`, `sum_nll`: −log probability of the truth, in nats. `sum_by_bits`: the number that the thresholded sum
+    bits spell, 0..31, or None for networks without bits. `sum_computed`: whether the sum follows from the digit by
+    arithmetic (exact fusion) instead of having been learned.
+    """
+
+    truth: NDArray[np.int64]  # [N]
+    digit: NDArray[np.int64]
+    sum: NDArray[np.int64]
+    digit_confidence: NDArray[np.float32]
+    sum_confidence: NDArray[np.float32]
+    digit_nll: NDArray[np.float32]
+    sum_nll: NDArray[np.float32]
+    sum_by_bits: NDArray[np.int64] | None
+    sum_computed: bool = False
+
+    @property
+    def true_sum(self) -> NDArray[np.int64]:
+        """`[N, 10]`"""
+        return self.truth[:, None] + np.arange(NUMBERS)
+
+    @property
+    def digit_right(self) -> NDArray[np.bool_]:
+        """`[N, 10]`"""
+        return np.equal(self.digit, self.truth[:, None])
+
+    @property
+    def sum_right(self) -> NDArray[np.bool_]:
+        """`[N, 10]`"""
+        return np.equal(self.sum, self.true_sum)
+
+
+@torch.inference_mode()
+def answer_grid(net: Network, digits: DigitSet, batch_size: int = 500) -> GridAnswers:
+    """Ask `net` about every image with every number. The encoder sees each image once, the fusion ten times."""
+    device = next(net.parameters()).device
+    number = torch.arange(NUMBERS, device=device)
+    columns: dict[str, list[torch.Tensor]] = {}
+    training = net.training
+    net.eval()
+    for start in range(0, len(digits), batch_size):
+        part = slice(start, start + batch_size)
+        features = net.encoder(as_image(torch.tensor(digits.images[part], device=device)))
+        truth = torch.tensor(digits.digits[part], device=device).repeat_interleave(NUMBERS)  # [B · 10]
+        numbers = number.repeat(len(features))
+        heads = net.fuse(features.repeat_interleave(NUMBERS, 0), numbers)
+        outputs = net.outputs(heads, numbers)
+        for name, scores, target in (("digit", outputs.digit, truth), ("sum", outputs.sum, truth + numbers)):
+            confidence, answer = scores.max(1)
+            columns.setdefault(name, []).append(answer)
+            columns.setdefault(f"{name}_confidence", []).append(confidence.exp())
+            columns.setdefault(f"{name}_nll", []).append(-scores.gather(1, target[:, None])[:, 0])
+        if isinstance(net.fusion, LearnedFusion) and net.fusion.sum_target == "bits":
+            assert heads.sum is not None
+            places = torch.tensor([1, 2, 4, 8, 16], device=device)
+            columns.setdefault("sum_by_bits", []).append(((heads.sum > 0) * places).sum(1))
+    net.train(training)
+    arrays: dict[str, Any] = {name: torch.cat(parts).view(-1, NUMBERS).cpu().numpy() for name, parts in columns.items()}
+    arrays.setdefault("sum_by_bits", None)
+    return GridAnswers(truth=digits.digits, sum_computed=isinstance(net.fusion, ExactFusion), **arrays)
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """A share of right answers with its 95 % interval, all from 0 to 1; `method` is "wilson" or "bootstrap"."""
+
+    value: float
+    low: float
+    high: float
+    method: str
+
+    @classmethod
+    def of(cls, right: NDArray[np.bool_]) -> Accuracy:
+        """The accuracy of `right` `[N, 10]`, with the image as the unit. The same answers give the same interval."""
+        per_image = right.mean(1)
+        if np.isin(per_image, (0.0, 1.0)).all():
+            return cls(float(per_image.mean()), *wilson(int(per_image.sum()), len(per_image)), "wilson")
+        # Only eleven values can occur, so resampling the images is drawing how often each value comes up.
+        values, counts = np.unique(per_image, return_counts=True)
+        drawn = np.random.default_rng(0).multinomial(len(per_image), counts / len(per_image), RESAMPLES)
+        low, high = np.quantile(drawn @ values / len(per_image), (0.025, 0.975))
+        return cls(float(per_image.mean()), float(low), float(high), "bootstrap")
+
+
+def wilson(right: int, count: int) -> tuple[float, float]:
+    """Wilson's 95 % interval (1927) for `right` successes out of `count`."""
+    share, z = right / count, NORMAL_95
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures of a network on a grid: accuracies and calibration errors 0..1, losses in nats, `by_*` lists in order
+    of the number or digit (None for a digit that does not occur).
+
+    `errors`: images with any wrong answer. `errors_outside_disputed`: those whose label is not one of the disputed ones
+    of MNIST's test set (None for other data). `sum_by_bits`: the sum counted by thresholding each bit (None for
+    networks without bits). `sum_computed`: whether the sum is computed from the digit (exact fusion), so that digit,
+    sum and joint accuracy are one figure; otherwise it is learned. `digit_risk`: the risk–coverage curve of the digit,
+    (coverage, share of wrong answers) at each of `COVERAGES`; None in evaluations of before it was measured.
+    """
+
+    data: str
+    images: int
+    digit: Accuracy
+    sum: Accuracy
+    joint: Accuracy
+    digit_nll: float
+    sum_nll: float
+    digit_ece: float
+    sum_ece: float
+    digit_by_digit: list[float | None]
+    sum_by_digit: list[float | None]
+    digit_by_number: list[float]
+    sum_by_number: list[float]
+    errors: int
+    errors_outside_disputed: int | None
+    sum_by_bits: Accuracy | None
+    sum_computed: bool
+    digit_risk: list[tuple[float, float]] | None = None
+
+    @property
+    def risk_at_99(self) -> float | None:
+        """The share of wrong digits among the 99 % that the network is most sure of."""
+        return dict(self.digit_risk or ()).get(0.99)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Evaluation:
+        """The evaluation that `as_dict` gave as `values`, which may hold more. Raises `KeyError` or `TypeError`."""
+        known = {field.name: values[field.name] for field in fields(cls) if field.name != "digit_risk"}
+        curve = values.get("digit_risk")
+        known["digit_risk"] = None if curve is None else [(coverage, risk) for coverage, risk in curve]
+        for name in ("digit", "sum", "joint", "sum_by_bits"):
+            known[name] = None if known[name] is None else Accuracy(**known[name])
+        return cls(**known)
+
+
+def evaluate(answers: GridAnswers, data: str) -> Evaluation:
+    """The figures of `answers`; `data` is the name of the `DigitSet` they are for."""
+    digit_right, sum_right = answers.digit_right, answers.sum_right
+    joint = digit_right & sum_right
+    wrong: NDArray[np.bool_] = np.logical_not(joint.all(1))
+    disputed = disputed_labels(answers.truth)
+    present = [answers.truth == digit for digit in range(10)]
+    return Evaluation(
+        data=data,
+        images=len(wrong),
+        digit=Accuracy.of(digit_right),
+        sum=Accuracy.of(sum_right),
+        joint=Accuracy.of(joint),
+        digit_nll=float(answers.digit_nll.mean(dtype=float)),
+        sum_nll=float(answers.sum_nll.mean(dtype=float)),
+        digit_ece=calibration_error(answers.digit_confidence, digit_right),
+        sum_ece=calibration_error(answers.sum_confidence, sum_right),
+        digit_by_digit=[float(digit_right[of].mean()) if of.any() else None for of in present],
+        sum_by_digit=[float(sum_right[of].mean()) if of.any() else None for of in present],
+        digit_by_number=digit_right.mean(0).tolist(),
+        sum_by_number=sum_right.mean(0).tolist(),
+        errors=int(wrong.sum()),
+        errors_outside_disputed=None if disputed is None else int((wrong & ~disputed).sum()),
+        sum_by_bits=None if answers.sum_by_bits is None else Accuracy.of(answers.sum_by_bits == answers.true_sum),
+        sum_computed=answers.sum_computed,
+        digit_risk=risk_curve(answers.digit_confidence.ravel(), digit_right.ravel()),
+    )
+
+
+def risk_curve(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> list[tuple[float, float]]:
+    """Coverage and risk: of the answers `[N]` that the network is most sure of, the share that is wrong (El-Yaniv and
+    Wiener, 2010). Where it is equally sure of several, each counts as much as their mean."""
+    order = np.argsort(-confidence, kind="stable")
+    _, first, count = np.unique(-confidence[order], return_index=True, return_counts=True)
+    wrong = np.repeat(np.add.reduceat(~right[order], first, dtype=float) / count, count)  # shared among equals
+    risk = np.cumsum(wrong) / np.arange(1, len(wrong) + 1)
+    return [(coverage, float(risk[max(1, round(coverage * len(right))) - 1])) for coverage in COVERAGES]
+
+
+def disputed_labels(truth: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+    """Which of the labels `truth` `[N]` are disputed, if they are those of MNIST's test set; else None.
+
+    The labels are known by their checksum: a name does not tell, and any folder may hold a copy of MNIST.
+    """
+    if zlib.crc32(truth.astype(np.uint8).tobytes()) != MNIST_TEST_LABELS:
+        return None
+    return np.isin(np.arange(len(truth)), DISPUTED_TEST_LABELS)
+
+
+def calibration_error(confidence: NDArray[np.float32], right: NDArray[np.bool_], bins: int = 15) -> float:
+    """Expected calibration error with equal-width bins: mean gap between confidence and accuracy, weighted by count."""
+    return float(sum(abs(b.confidence - b.accuracy) * b.share for b in calibration_bins(confidence, right, bins)))
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """The answers whose confidence lies in one bin: mean confidence, accuracy, and share of all answers."""
+
+    confidence: float
+    accuracy: float
+    share: float
+
+
+def calibration_bins(confidence: NDArray[np.float32], right: NDArray[np.bool_], bins: int = 15) -> list[CalibrationBin]:
+    """The bins (i/bins, (i+1)/bins] that hold any answer, lowest first."""
+    place = np.clip(np.ceil(confidence.ravel() * bins).astype(int) - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins).tolist()
+    mean = np.bincount(place, confidence.ravel(), bins).tolist()
+    hits = np.bincount(place, right.ravel(), bins).tolist()
+    return [CalibrationBin(m / n, h / n, n / len(place)) for m, h, n in zip(mean, hits, count, strict=True) if n]

@@ -1,0 +1,143 @@
+"""Figures as text for people: `table` shows one evaluation, `comparison` sets several networks side by side.
+
+Both fit 80 columns, and both say whether the sum was computed or learned.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
+
+import torch
+
+from sumnist.config import Config
+from sumnist.evaluation.metrics import Accuracy, Evaluation
+from sumnist.model.encoders import count_parameters
+from sumnist.model.network import TwoInputNet
+
+__all__ = ["ComparisonRow", "comparison", "table"]
+
+ComparisonRow = tuple[str, Config, Evaluation, float]
+"""A network's label, its configuration, its evaluation, and the seconds that its training took."""
+WIDTH = 80
+"""Columns of a terminal."""
+
+
+def table(evaluation: Evaluation) -> str:
+    """The figures of one network as text, at most 80 columns wide, without a newline at the end."""
+    e = evaluation
+    lines = [
+        f"{e.data}: {counted(e.images, 'image')} × 10 numbers = {10 * e.images:,} pairs",
+        "",
+        f"{'':<12}{'right':>8}    {'95 % interval':<18}{'loss (NLL)':>11}{'ECE-15':>10}",
+        accuracy_line("digit", e.digit, e.digit_nll, e.digit_ece),
+        accuracy_line("sum", e.sum, e.sum_nll, e.sum_ece),
+        accuracy_line("joint", e.joint),
+    ]
+    if e.sum_by_bits is not None:
+        lines.append(accuracy_line("sum by bits", e.sum_by_bits))
+    digit, total = ("  digit %", "  sum %") if not e.sum_computed else ("  % right", "")
+    for title, digits, sums in (
+        ("by number", e.digit_by_number, e.sum_by_number),
+        ("by digit", e.digit_by_digit, e.sum_by_digit),
+    ):
+        lines += ["", cells(title, range(10)), cells(digit, map(percent, digits))]
+        if total:
+            lines.append(cells(total, map(percent, sums)))
+    return "\n".join([*lines, "", *notes(e)])
+
+
+def notes(evaluation: Evaluation) -> list[str]:
+    """What a reader must know to read the figures right."""
+    e = evaluation
+    wrong = f"{counted(e.errors, 'image')} with a wrong answer"
+    if e.errors_outside_disputed is not None:
+        wrong += f", {e.errors_outside_disputed:,} outside the 15 disputed labels"
+    if e.sum_computed:
+        lines = [f"{wrong}.", "The sum is computed from the digit: digit, sum and joint are one figure."]
+    else:
+        lines = [f"{wrong}.", "The sum is learned: adding is what the network was taught, not a rule built in."]
+    if e.sum_by_bits is not None:
+        lines.append("Sum by bits: each bit set or not on its own, instead of the likeliest of 0 … 18.")
+    if e.risk_at_99 is not None:
+        lines.append(f"Of the 99 % of the digits it is surest of, {percent(e.risk_at_99)} % are wrong.")
+    return lines
+
+
+def accuracy_line(name: str, accuracy: Accuracy, nll: float | None = None, ece: float | None = None) -> str:
+    line = f"{name:<12}{percent(accuracy.value):>6} %    {interval(accuracy):<18}"
+    if nll is not None and ece is not None:
+        line += f"{nll:>6.4f} nats{percent(ece):>8} %"
+    return line.rstrip()
+
+
+def cells(name: str, values: Iterable[object]) -> str:
+    """A name and ten values, 80 columns."""
+    return f"{name:<10}" + "".join(f"{value:>7}" for value in values)
+
+
+def percent(share: float | None) -> str:
+    """A share in percent with two decimals; a dash for what does not occur."""
+    return "–" if share is None else f"{100 * share:.2f}"
+
+
+def interval(accuracy: Accuracy) -> str:
+    """The ends of the 95 % interval in percent."""
+    return f"{percent(accuracy.low)} – {percent(accuracy.high)}"
+
+
+def counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def comparison(rows: Sequence[ComparisonRow]) -> str:
+    """One table with a row for each network, and a closing line that says which computes the sum and which learned it.
+
+    At most 80 columns wide for labels of up to 15 characters; without a newline at the end.
+    """
+    width = max([len("network"), *(len(label) for label, *_ in rows)])
+    head = f"{'network':<{width}}  {'parameters':>10}  {'training':>11}  {'digit':>6}  {'sum':>6}  {'joint':>6}"
+    lines = [f"{head}  {'95 % interval':>14}"]
+    for label, config, e, seconds in rows:
+        shares = "  ".join(f"{percent(accuracy.value):>6}" for accuracy in (e.digit, e.sum, e.joint))
+        line = f"{label:<{width}}  {count_of(config):>10,}  {duration(seconds):>11}  {shares}  {interval(e.joint):>14}"
+        lines.append(line)
+    data = listing(list(dict.fromkeys(e.data for _, _, e, _ in rows)))
+    caption = f"Percent right of all pairs of {data}; the interval is of joint, with images as the unit."
+    return "\n".join([textwrap.fill(caption, WIDTH), "", *lines, "", textwrap.fill(closing(rows), WIDTH)])
+
+
+def closing(rows: Sequence[ComparisonRow]) -> str:
+    """Which of the networks compute the sum and which learned it."""
+    computed = [label for label, _, e, _ in rows if e.sum_computed]
+    learned = [label for label, _, e, _ in rows if not e.sum_computed]
+    parts = []
+    if computed:
+        parts.append(f"Sum computed from the digit: {listing(computed)}.")
+    if learned:
+        parts.append(f"Sum learned: {listing(learned)}.")
+    return " ".join(parts)
+
+
+def listing(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def count_of(config: Config) -> int:
+    """Trainable numbers of the network that `config` describes; torch's random numbers stay as they were."""
+    with torch.random.fork_rng(devices=[]):
+        return count_parameters(TwoInputNet.from_config(config))
+
+
+def duration(seconds: float) -> str:
+    """Seconds with one decimal below a minute, else minutes and seconds, or hours and minutes; a dash for NaN."""
+    if math.isnan(seconds):
+        return "–"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

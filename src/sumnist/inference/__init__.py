@@ -1,0 +1,1 @@
+"""A network that answers without torch, the `Reader` around it, and many pictures into a table."""

@@ -1,0 +1,115 @@
+"""The task itself, in the terminal: test images with numbers, what the network answers, and whether it is right."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.data.mnist import load_mnist
+from sumnist.data.sampling import draw_numbers
+from sumnist.errors import ConfigError
+from sumnist.inference.reader import Reader, Reading
+
+__all__ = ["Look", "demo"]
+
+SIDE = 20
+"""Pixels of an image that are shown: the longer side of every MNIST digit is 20 or less."""
+WIDTH = 24
+"""Columns of one pair."""
+GAP = "  "
+ACROSS = 3
+HALF_BLOCKS = " ▄▀█"
+"""By what is ink: nothing, the lower pixel, the upper one, both."""
+SHADES = " .:-=+*#%@"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How to draw: `unicode` for block characters and marks instead of ASCII; `colour` for green and red marks."""
+
+    unicode: bool = True
+    colour: bool = False
+
+    @classmethod
+    def of(cls, stream: TextIO) -> Look:
+        """What suits `stream`: Unicode if its encoding is UTF-8, colour if it is a terminal and NO_COLOR is not set."""
+        encoding = (stream.encoding or "").lower().replace("-", "").replace("_", "")
+        return cls(encoding.startswith("utf8"), stream.isatty() and not os.environ.get("NO_COLOR"))
+
+
+def demo(reader: Reader, count: int = 6, seed: int = 0, look: Look | None = None) -> str:
+    """`count` MNIST test images, each with a random number, drawn with the answers of `reader`.
+
+    The same text for the same arguments, at most 76 columns wide; the last line counts the right answers. Raises
+    `ConfigError`.
+    """
+    test = load_mnist("test")
+    if not 1 <= count <= len(test):
+        raise ConfigError(f"--count {count}: expected a whole number from 1 to {len(test):,}")
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"--seed {seed}: expected a whole number from 0 to 2^63 - 1")
+    look = look or Look()
+    index = np.random.default_rng(seed).choice(len(test), count, replace=False)
+    numbers, digits = draw_numbers(seed, 0, index), test.digits[index]
+    readings = reader.read(list(test.images[index]), numbers)
+    blocks = [
+        drawing(image, look) + caption(reading, int(digit), look)
+        for image, reading, digit in zip(test.images[index], readings, digits, strict=True)
+    ]
+    rows = [side_by_side(blocks[start : start + ACROSS]) for start in range(0, count, ACROSS)]
+    right_digits = sum(reading.digit == digit for reading, digit in zip(readings, digits, strict=True))
+    right_sums = sum(reading.sum == digit + reading.number for reading, digit in zip(readings, digits, strict=True))
+    tally = f"{count} {'pair' if count == 1 else 'pairs'}: {right_digits} digits right, {right_sums} sums right"
+    return "\n\n".join([*rows, tally])
+
+
+def side_by_side(blocks: list[list[str]]) -> str:
+    """Blocks of as many lines, each line `WIDTH` columns wide, in one row; without empty lines at its end."""
+    return "\n".join(GAP.join(line).rstrip() for line in zip(*blocks, strict=True)).rstrip("\n")
+
+
+def drawing(pixels: NDArray[np.uint8], look: Look) -> list[str]:
+    """A uint8 image `[28, 28]` as lines of text, one character for two pixels, one above the other."""
+    shown = around_ink(pixels)
+    upper, lower = shown[::2], shown[1::2]  # [10, 20]
+    if look.unicode:
+        characters, which = HALF_BLOCKS, 2 * (upper >= 128) + (lower >= 128)
+    else:
+        mean = (upper.astype(int) + lower) / 510
+        characters, which = SHADES, np.rint(mean * (len(SHADES) - 1)).astype(int)
+    return ["".join(characters[i] for i in line).ljust(WIDTH) for line in which]
+
+
+def around_ink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The 20×20 pixels around the middle of the ink's bounding box."""
+    rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
+    top, left = (
+        min(max((int(where[0]) + int(where[-1]) + 1 - SIDE) // 2, 0), len(pixels) - SIDE) for where in (rows, columns)
+    )
+    return pixels[top : top + SIDE, left : left + SIDE]
+
+
+def caption(reading: Reading, digit: int, look: Look) -> list[str]:
+    """The question, both answers, and the right ones if an answer is wrong."""
+    total = digit + reading.number
+    wrong = reading.digit != digit or reading.sum != total
+    return [
+        f"digit + {reading.number} = ?".ljust(WIDTH),
+        answer("digit", reading.digit, reading.confidence, reading.digit == digit, look),
+        answer("sum", reading.sum, reading.sum_confidence, reading.sum == total, look),
+        (f"truth: {digit} + {reading.number} = {total}" if wrong else "").ljust(WIDTH),
+    ]
+
+
+def answer(name: str, value: int, confidence: float, right: bool, look: Look) -> str:
+    """A line such as `sum   12  99.9% ✓ right`."""
+    said = f"{name:5} {value:2} {confidence:7.2%} "
+    mark = (("✓ " if right else "✗ ") if look.unicode else "") + ("right" if right else "wrong")
+    padding = " " * (WIDTH - len(said) - len(mark))
+    if look.colour:
+        mark = f"\x1b[{32 if right else 31}m{mark}\x1b[0m"
+    return said + mark + padding

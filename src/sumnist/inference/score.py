@@ -1,0 +1,224 @@
+"""Many pictures: a table of them in, a table of readings out, in bounded memory and on all cores.
+
+The source is cut into chunks; an engine reads the chunks side by side and gives them back in order. Now and then the
+output is flushed to the disk, and a small file beside it notes how far it goes, so that a scoring that was killed goes
+on from there: the output is, byte for byte, what it would have been.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from sumnist.config import Engine
+from sumnist.errors import ConfigError, OutputError, ScoreError
+from sumnist.files import PRETRAINED, cannot_write, make_folder, write_atomically
+from sumnist.inference.engines import Result, engine_of
+from sumnist.inference.reader import Reader, check_number, model_file
+from sumnist.inference.sources import Row, source_of
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Scored", "score"]
+
+CHUNK = 256
+"""Rows that a worker reads at once; always cut at the same places, so that a restart computes the same numbers."""
+SAVE_EVERY = 2.0
+"""Seconds between two notes of how far the output goes."""
+COLUMNS = ("row", "path", "number", "digit", "sum", "confidence", "accepted", "reason", "error")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What became of the rows: how many there are, how many of them failed, and how many this call read, in how many
+    seconds."""
+
+    rows: int
+    failed: int
+    read_now: int
+    seconds: float
+
+
+def score(
+    source: str | Path,
+    out: str | Path,
+    number: Any = None,
+    model: str | Path = PRETRAINED,
+    engine: Engine = "local",
+    workers: int = 0,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Scored:
+    """Read every picture of `source` and write a row for each to `out`, a `.csv` or `.jsonl`.
+
+    `source`: a folder of pictures, a CSV or JSONL with `path` and `number`, or a folder of IDX files; `number` is for
+    sources that have none. A row that fails is a row with an `error`. Called again after it was killed, it goes on
+    where it stopped. Raises `ConfigError`, `DataError`, `RunError`, `NumberError`, `OutputError`, `ScoreError`.
+    """
+    began = time.monotonic()
+    if Path(out).suffix not in (".csv", ".jsonl"):
+        raise ConfigError(f"--out {out}: expected a name that ends in .csv or .jsonl")
+    if workers < 0:
+        raise ConfigError(f"--workers {workers}: expected a whole number of at least 0, which is one for each core")
+    path = model_file(model)
+    reader = Reader(path)  # what is wrong with the model or the number is known before the work
+    if number is not None:
+        number = check_number(number, reader.exact)
+    rows = source_of(Path(source), number)
+    job = {"source": str(Path(source).resolve()), "number": number, "model": fingerprint(path)}
+    with Output(Path(out), job, overwrite) as output, engine_of(engine, path, workers) as read:
+        first = output.rows
+        bar = tqdm(total=rows.count, initial=first, unit=" rows", disable=not progress, smoothing=0.05)
+        for chunk, results in read(chunks(islice(rows, first, None))):
+            output.add(chunk, results)
+            bar.update(len(chunk))
+        bar.close()
+        output.finish()
+    return Scored(output.rows, output.failed, output.rows - first, time.monotonic() - began)
+
+
+def chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """The rows, `CHUNK` at a time."""
+    rows = iter(rows)
+    while chunk := list(islice(rows, CHUNK)):
+        yield chunk
+
+
+def fingerprint(path: Path) -> str:
+    """What tells one model from another."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class Output:
+    """The table that is written, and the note beside it, `.NAME.progress`, of how far it is on the disk."""
+
+    def __init__(self, path: Path, job: dict[str, Any], overwrite: bool) -> None:
+        self.path, self.job = path, job
+        self.note = path.with_name(f".{path.name}.progress")
+        self.rows = self.failed = self.bytes = 0
+        make_folder(path.parent)
+        try:
+            self.stream = path.open("ab")
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        try:
+            self.begin(overwrite)
+        except BaseException:
+            self.stream.close()
+            raise
+        self.saved = time.monotonic()
+
+    def begin(self, overwrite: bool) -> None:
+        """Bring the table to the point from which to go on. Raises `OutputError`, `ScoreError`."""
+        self.lock()
+        if overwrite:
+            self.note.unlink(missing_ok=True)
+        elif self.note.exists():
+            try:
+                self.go_on(json.loads(self.note.read_text(encoding="utf-8")))
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise ScoreError(f"{self.note}: not a note of how far a scoring is: add --overwrite") from error
+        elif self.path.stat().st_size:
+            raise OutputError(f"--out {self.path}: holds something already: name another file or add --overwrite")
+        self.stream.truncate(self.bytes)
+        if not self.rows and self.path.suffix == ".csv":
+            self.stream.truncate(0)
+            self.bytes = 0
+            self.write(csv_line(COLUMNS))
+
+    def lock(self) -> None:
+        """Raise `OutputError` if another process writes the same table."""
+        try:
+            if fcntl is not None:
+                fcntl.flock(self.stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(f"--out {self.path}: another scoring writes it: wait for it or name another") from error
+
+    def go_on(self, note: dict[str, Any]) -> None:
+        """Take up the scoring that `note` is of. Raises `ScoreError` if it is another one."""
+        for name, value in self.job.items():
+            if note["job"][name] != value:
+                raise ScoreError(
+                    f"--out {self.path}: holds part of a scoring with another {name}: give the same {name} to go on "
+                    "with it, name another file, or add --overwrite"
+                )
+        self.rows, self.failed, self.bytes = note["rows"], note["failed"], note["bytes"]
+
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stream.close()
+
+    def add(self, chunk: list[Row], results: list[Result]) -> None:
+        """Write a chunk, and now and then the note."""
+        line = csv_line if self.path.suffix == ".csv" else json_line
+        text = []
+        for place, (row, result) in enumerate(zip(chunk, results, strict=True), self.rows):
+            text.append(line(values_of(place, row, result)))
+            self.failed += isinstance(result, str)
+        self.write("".join(text))
+        self.rows += len(chunk)
+        if time.monotonic() - self.saved > SAVE_EVERY:
+            self.save()
+
+    def write(self, text: str) -> None:
+        try:
+            self.bytes += self.stream.write(text.encode("utf-8", "surrogateescape"))
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def save(self) -> None:
+        """Bring the table to the disk, then note how far it goes."""
+        try:
+            self.stream.flush()
+            os.fsync(self.stream.fileno())
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        note = {"job": self.job, "rows": self.rows, "failed": self.failed, "bytes": self.bytes}
+        write_atomically(self.note, json.dumps(note))
+        self.saved = time.monotonic()
+
+    def finish(self) -> None:
+        """The table is whole and needs no note."""
+        self.save()
+        self.note.unlink(missing_ok=True)
+
+
+def values_of(place: int, row: Row, result: Result) -> dict[str, Any]:
+    """A row of the output by the names of its columns."""
+    values: dict[str, Any] = dict.fromkeys(COLUMNS)
+    values |= {"row": place, "path": row.path, "number": row.number}
+    if isinstance(result, str):
+        return values | {"error": result}
+    read = {name: getattr(result, name) for name in ("number", "digit", "sum", "accepted", "reason")}
+    return values | read | {"confidence": round(result.confidence, 6)}
+
+
+def csv_line(values: Iterable[Any] | dict[str, Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(values.values() if isinstance(values, dict) else values)
+    return line.getvalue()
+
+
+def json_line(values: dict[str, Any]) -> str:
+    line = json.dumps(values, ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:  # the name of a file that is no text
+        line = json.dumps(values)
+    return line + "\n"

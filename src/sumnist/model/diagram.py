@@ -1,0 +1,402 @@
+"""A picture of the network, drawn from the network: both inputs, every layer with its shape and size, both outputs.
+
+What there is to draw comes from `dataflow`, which watches the network run; this module lays it out and writes the SVG:
+the encoder above, then a lane for what makes the digit, then a lane that the number enters and that makes the sum.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from html import escape
+
+from sumnist.config import Config
+from sumnist.data.mnist import load_mnist
+from sumnist.model.network import TwoInputNet
+from sumnist.model.trace import Box, boxes_of
+
+__all__ = ["draw", "draw_network"]
+
+MARGIN, PAD, GAP, LEAST_WIDTH = 28, 12, 14, 1000
+BAND_TOP, BAND_GAP = 84, 26  # of the first band; between two
+HEADROOM, LANE_HEIGHT, ROW_GAP = 26, 104, 30
+WORDS, LINE = 110, 16  # in a card of the encoder: where its words begin, and how far apart they are
+TILE, OUTPUT_WIDTH = 96, 222
+EXAMPLE_DIGIT, EXAMPLE_NUMBER = 5, 7
+EXAMPLE_DIGITS = (0.01, 0.01, 0.02, 0.16, 0.01, 0.72, 0.02, 0.01, 0.03, 0.01)
+"""What a network might say of the five in the picture; only for show."""
+
+STYLE = """
+text { font-family: -apple-system, BlinkMacSystemFont, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f2328 }
+.page { fill: #ffffff; stroke: #d1d9e0 } .band { fill: #f3f6f9 } .card { fill: #ffffff; stroke: #c3ccd5 }
+.muted { fill: #59636e } .edge { fill: none; stroke: #6e7781; stroke-width: 1.6 } .head { fill: #6e7781 }
+.learned { fill: #1f6feb } .fixed { fill: #818b98 } .computed { fill: #b35900 } .dashed { stroke: #b35900 }
+.bar { fill: #aab4c0 } .hit { fill: #1a7f37 } .ground { fill: #0d1117 } .ink, text.ink { fill: #ffffff }
+@media (prefers-color-scheme: dark) {
+text { fill: #e6edf3 }
+.page { fill: #0d1117; stroke: #30363d } .band { fill: #151b23 } .card { fill: #0d1117; stroke: #3d444d }
+.muted { fill: #9198a1 } .edge { stroke: #8b949e } .head { fill: #8b949e }
+.learned { fill: #4493f8 } .fixed { fill: #7d8590 } .computed { fill: #e09b3d } .dashed { stroke: #e09b3d }
+.bar { fill: #4b5563 } .hit { fill: #3fb950 } .ground { fill: #000000 }
+}
+"""
+
+
+def draw(config: Config) -> str:
+    """The network of `config`, freshly initialised, as the text of an SVG file."""
+    encoding = f" ({config.number_encoding} number)" if config.fusion == "concat" else ""
+    net = TwoInputNet.from_config(config)
+    return draw_network(net, f"encoder {config.encoder} · fusion {config.fusion}{encoding}")
+
+
+@dataclass
+class Spot:
+    """Where a box, or an output, lies. `row` counts from the top; the last two are the lanes of digit and sum."""
+
+    x: float = 0
+    y: float = 0
+    width: float = 0
+    height: float = 0
+    row: int = -1
+
+    @property
+    def middle(self) -> float:
+        """Halfway across."""
+        return self.x + self.width / 2
+
+    @property
+    def level(self) -> float:
+        """Where the arrows of its row run."""
+        return self.y + min(self.height / 2, 54)
+
+
+@dataclass
+class Layout:
+    """All spots: one a box, then the outputs digit and sum. `bands`: label, top and bottom of each group of rows."""
+
+    spots: list[Spot]
+    bands: list[tuple[str, float, float]]
+    width: float
+
+    def next_top(self) -> float:
+        """Where the next band begins."""
+        return self.bands[-1][2] + BAND_GAP if self.bands else BAND_TOP
+
+
+def draw_network(net: TwoInputNet, title: str) -> str:
+    """`net` as the text of an SVG file. `title` stands above it, beside its number of parameters."""
+    boxes, ends = boxes_of(net)
+    total = f"{sum(box.parameters for box in boxes):,} parameters"
+    layout = place(boxes)
+    spots, width, bottom = layout.spots, layout.width, layout.bands[-1][2]
+    height = bottom + 46
+    arrows = [(j, i) for i, box in enumerate(boxes) for j in box.inputs]
+    arrows += [(ends["digit"], len(boxes)), (ends["sum"], len(boxes) + 1)]
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {num(width)} {num(height)}" width="{num(width)}" '
+        f'height="{num(height)}" role="img" aria-labelledby="title desc">',
+        f'<title id="title">{escape(f"Sumnist: {title}")}</title>',
+        f'<desc id="desc">{escape(describe(boxes, ends, total))}</desc>',
+        f"<style>{STYLE}</style>",
+        f'<rect class="page" x="0.5" y="0.5" width="{num(width - 1)}" height="{num(height - 1)}" rx="14"/>',
+        text(MARGIN, 42, "Sumnist: an image and a number in, a digit and a sum out", 22, bold=True),
+        text(MARGIN, 67, f"{title} · {total}", 15, "muted"),
+        *(band(label, top, end, width) for label, top, end in layout.bands),
+        *(edge(spots[j], spots[i], spots) for j, i in arrows),
+        image_tile(spots[0]),
+        number_tile(spots[1]),
+        *(card(box, spot) for box, spot in zip(boxes[2:], spots[2:-2], strict=True)),
+        output_tile(spots[-2], "digit", boxes[ends["digit"]].shape[0], EXAMPLE_DIGIT),
+        output_tile(spots[-1], "sum", boxes[ends["sum"]].shape[0], EXAMPLE_DIGIT + EXAMPLE_NUMBER),
+        legend(bottom + 28, width, {kind(box) for box in boxes}),
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def place(boxes: list[Box]) -> Layout:
+    """A spot for everything: rows for the encoder; one for the number, if it has far to go; two lanes for the rest."""
+    chain = [i for i, box in enumerate(boxes) if box.part == "encoder"]
+    alone = [i for i, box in enumerate(boxes) if is_of_number_alone(boxes, i)]
+    alone = alone if len(alone) > 2 else []
+    columns = columns_of(boxes, [i for i in range(1, len(boxes)) if i not in chain and i not in alone])
+    widths = [max(card_width(boxes, i) for i in column) for column in columns]
+    width = max(LEAST_WIDTH, sum(widths) + GAP * (len(widths) - 1) + 2 * MARGIN)
+
+    layout = Layout([Spot()] * (len(boxes) + 2), [], width)
+    encoder_height = WORDS + LINE * max(3, *(len(lines(boxes[i])) for i in chain)) + PAD / 2
+    add_band(layout, boxes, "encoder", wrapped(boxes, chain, width - 2 * MARGIN), encoder_height)
+    if alone:
+        add_band(layout, boxes, "number", [alone], LANE_HEIGHT)
+    top, row = layout.next_top(), max(spot.row for spot in layout.spots) + 1
+    for column, x, wide in zip(columns, across(widths, width), widths, strict=True):
+        for i in column:
+            lane = int(is_in_sum_lane(boxes, i))
+            layout.spots[i] = Spot(x, top + HEADROOM + lane * (LANE_HEIGHT + ROW_GAP), wide, LANE_HEIGHT, row + lane)
+    layout.bands.append(("fusion", top, top + HEADROOM + 2 * LANE_HEIGHT + ROW_GAP + PAD))
+    return layout
+
+
+def add_band(layout: Layout, boxes: list[Box], label: str, rows: list[list[int]], height: float) -> None:
+    """Add a group of rows to `layout`, each row from the left edge, spread out if it is the encoder's."""
+    top, first = layout.next_top(), max(spot.row for spot in layout.spots) + 1
+    y = top + HEADROOM
+    for row, members in enumerate(rows, first):
+        widths = [card_width(boxes, i) for i in members]
+        for i, x, wide in zip(members, across(widths, layout.width * (label == "encoder")), widths, strict=True):
+            layout.spots[i] = Spot(x, y, wide, height, row)
+        y += height + ROW_GAP
+    layout.bands.append((label, top, y - ROW_GAP + PAD))
+
+
+def is_of_number_alone(boxes: list[Box], i: int) -> bool:
+    """Whether box `i` sees the number and not the image."""
+    return i == 1 or (i > 1 and bool(boxes[i].inputs) and all(is_of_number_alone(boxes, j) for j in boxes[i].inputs))
+
+
+def is_in_sum_lane(boxes: list[Box], i: int) -> bool:
+    """Whether box or output `i` lies on the number's way to the sum."""
+    if i >= len(boxes):
+        return i > len(boxes)
+    return i == 1 or (boxes[i].needs_number and boxes[i].makes_sum)
+
+
+def columns_of(boxes: list[Box], members: list[int]) -> list[list[int]]:
+    """The boxes `members` and the two outputs in columns from left to right, each as late as what needs it allows, so
+    that arrows seldom cross."""
+    steps_left = dict.fromkeys(members, 1)
+    for i in reversed(members):
+        for j in boxes[i].inputs:
+            if j in steps_left:
+                steps_left[j] = max(steps_left[j], steps_left[i] + 1)
+    last = max(steps_left.values())
+    columns = [[i for i in members if steps_left[i] == k] for k in range(last, 0, -1)]
+    return [*columns, [len(boxes), len(boxes) + 1]]
+
+
+def wrapped(boxes: list[Box], chain: list[int], width: float) -> list[list[int]]:
+    """`chain` in as few rows as fit into `width`, of about the same length."""
+    needed = sum(card_width(boxes, i) + GAP for i in chain)
+    size = math.ceil(len(chain) / max(1, math.ceil(needed / (width + GAP))))
+    return [chain[k : k + size] for k in range(0, len(chain), size)]
+
+
+def across(widths: list[float], total: float) -> list[float]:
+    """The left edge of each card of a row that is spread over a page `total` wide; close together where that is 0."""
+    gap = (total - 2 * MARGIN - sum(widths)) / max(1, len(widths) - 1) if total else 2.5 * GAP
+    return [MARGIN + sum(widths[:k]) + k * gap for k in range(len(widths))]
+
+
+def lines(box: Box) -> list[tuple[str, int, str, bool]]:
+    """The text of a box, line by line: what, size, class, bold."""
+    in_encoder = box.part == "encoder"
+    tag = [] if in_encoder or kind(box) == "fixed" else [(kind(box), 11, kind(box), True)]
+    details: list[str] = []
+    for word in box.details:
+        packed = f"{details[-1]} · {word}" if details else word
+        if details and not box.computed and text_width(packed, 12) < (90 if in_encoder else 160):
+            details[-1] = packed
+        else:
+            details.append(word)
+    count = [(f"{box.parameters:,} param{'s' * (box.parameters > 1)}", 12, "learned", False)] if box.parameters else []
+    plain = [(line, 12, "muted", False) for line in details]
+    return [*tag, (box.title, 13, "", True), *plain, (shape_text(box.shape), 12, "", False), *count]
+
+
+def kind(box: Box) -> str:
+    """`learned`, `computed`, or `fixed` for what only reshapes or pools."""
+    return "computed" if box.computed else "learned" if box.parameters else "fixed"
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """A shape with the batch in front: `[B, 10]`."""
+    return f"[{', '.join(['B', *map(str, shape)])}]"
+
+
+def card_width(boxes: list[Box], i: int) -> float:
+    """The width that box or output `i` needs for its text."""
+    if i >= len(boxes):
+        return OUTPUT_WIDTH
+    return max(TILE, *(text_width(line, size, bold) + 12 for line, size, _, bold in lines(boxes[i])))
+
+
+def card(box: Box, spot: Spot) -> str:
+    """A box: in the encoder, with a drawing of its result above the words."""
+    dashed = ' dashed" stroke-dasharray="5 3' if box.computed else ""
+    tip = "\n".join(str(module) for module in box.modules) or box.title
+    parts = [
+        f'<g><title>{escape(tip)}</title><rect class="card{dashed}" x="{num(spot.x)}" y="{num(spot.y)}" '
+        f'width="{num(spot.width)}" height="{num(spot.height)}" rx="8"/>'
+    ]
+    rows = lines(box)
+    y = spot.y + (spot.height - LINE * len(rows)) / 2 + 12
+    if box.part == "encoder":
+        parts.append(slab(box, spot.middle, spot.level))
+        y = spot.y + WORDS + 12
+    for k, (line, size, style, bold) in enumerate(rows):
+        parts.append(text(spot.middle, y + LINE * k, line, size, style, bold, "middle"))
+    return "".join([*parts, "</g>"])
+
+
+def slab(box: Box, x: float, y: float) -> str:
+    """The result of a box as a solid around (x, y): as high and wide as its maps, as deep as it has channels; a bar for
+    features without positions."""
+    if len(box.shape) == 3:
+        high, wide, deep = box.shape[1] * 2.4, box.shape[2] * 2.4, min(24, 4 + box.shape[0] / 6)
+    else:
+        high, wide, deep = min(76.0, 5 * math.sqrt(math.prod(box.shape))), 8, 4
+    left, top, rise = x - (wide + deep) / 2, y - (high - deep * 0.6) / 2, deep * 0.6
+    faces = (
+        (1.0, f"M{num(left)} {num(top)}h{num(wide)}v{num(high)}h{num(-wide)}z"),
+        (0.5, f"M{num(left)} {num(top)}l{num(deep)} {num(-rise)}h{num(wide)}l{num(-deep)} {num(rise)}z"),
+        (0.7, f"M{num(left + wide)} {num(top)}l{num(deep)} {num(-rise)}v{num(high)}l{num(-deep)} {num(rise)}z"),
+    )
+    return "".join(f'<path class="{kind(box)}" fill-opacity="{o:g}" d="{d}"/>' for o, d in faces)
+
+
+def edge(start: Spot, end: Spot, spots: list[Spot]) -> str:
+    """An arrow from `start` to `end`: straight in a row, or around what stands between; with corners between rows."""
+    x, to, below = start.middle, end.middle, start.y + start.height
+    sum_lane = spots[-1].row
+    if start.row == end.row:
+        if not any(spot.row == start.row and start.x < spot.x < end.x for spot in spots):
+            return arrow([(start.x + start.width, start.level), (end.x, end.level)])
+        side, rim = (below, below + 10) if start.row == sum_lane else (start.y, start.y - 10)
+        return arrow([(x, side), (x, rim), (to, rim), (to, side)])
+    if start.row > end.row:
+        return arrow([(x, start.y), (x, end.level), (end.x, end.level)])
+    if start.row == sum_lane - 1:
+        return arrow([(start.x + start.width, start.level), (to, start.level), (to, end.y)])
+    channel = spots[-2].y - HEADROOM - BAND_GAP / 2 if end.row >= sum_lane - 1 else end.y - ROW_GAP / 2
+    return arrow([(x, below), (x, channel), (to, channel), (to, end.y)])
+
+
+def arrow(points: list[tuple[float, float]]) -> str:
+    """A line through `points` with rounded corners and a head at its end."""
+    (x0, y0), (x1, y1) = points[-2:]
+    along, down = (x1 > x0) - (x1 < x0), (y1 > y0) - (y1 < y0)
+    path = f"M{num(points[0][0])} {num(points[0][1])}"
+    for (ax, ay), (bx, by), (cx, cy) in zip(points, points[1:], points[2:], strict=False):
+        near, far = max(1.0, math.dist((ax, ay), (bx, by))), max(1.0, math.dist((bx, by), (cx, cy)))
+        r = min(8.0, near / 2, far / 2)
+        path += f"L{num(bx + (ax - bx) / near * r)} {num(by + (ay - by) / near * r)}"
+        path += f"Q{num(bx)} {num(by)} {num(bx + (cx - bx) / far * r)} {num(by + (cy - by) / far * r)}"
+    path += f"L{num(x1 - 6 * along)} {num(y1 - 6 * down)}"
+    head = f"M{num(x1)} {num(y1)}l{num(-8 * along - 4 * down)} {num(-8 * down - 4 * along)}"
+    return f'<path class="edge" d="{path}"/><path class="head" d="{head}l{num(8 * down)} {num(8 * along)}z"/>'
+
+
+def tile(spot: Spot, *inside: str) -> str:
+    """A card with anything on it."""
+    at = f'x="{num(spot.x)}" y="{num(spot.y)}" width="{num(spot.width)}" height="{num(spot.height)}"'
+    return "".join([f'<g><rect class="card" {at} rx="8"/>', *inside, "</g>"])
+
+
+def image_tile(spot: Spot) -> str:
+    """The input image, with the first five of MNIST as the example."""
+    x, y = spot.middle - 42, spot.y + 12
+    pixels = "".join(f'<path class="ink" fill-opacity="{level / 8:g}" d="{path}"/>' for level, path in five())
+    return tile(
+        spot,
+        f'<rect class="ground" x="{num(x)}" y="{num(y)}" width="84" height="84" rx="4"/>',
+        f'<g transform="translate({num(x)} {num(y)}) scale(3)" shape-rendering="crispEdges">{pixels}</g>',
+        text(spot.middle, spot.y + WORDS + 12, "image", 13, "", True, "middle"),
+        text(spot.middle, spot.y + WORDS + 12 + LINE, "input", 12, "muted", False, "middle"),
+        text(spot.middle, spot.y + WORDS + 12 + 2 * LINE, shape_text((1, 28, 28)), 12, "", False, "middle"),
+    )
+
+
+@lru_cache(maxsize=1)
+def five() -> list[tuple[int, str]]:
+    """The first training image of MNIST, a five: for each of eight levels of grey, the path of its pixels."""
+    image = (load_mnist("train").images[0].astype(int) + 31) // 32  # [28, 28], 0..8
+    found: dict[int, str] = {}
+    for y, row in enumerate(image):
+        for x, level in enumerate(row):
+            if level:
+                found[int(level)] = found.get(int(level), "") + f"M{x} {y}h1v1h-1z"
+    return sorted(found.items())
+
+
+def number_tile(spot: Spot) -> str:
+    """The input number."""
+    return tile(
+        spot,
+        text(spot.middle, spot.y + 48, str(EXAMPLE_NUMBER), 40, "", True, "middle"),
+        text(spot.middle, spot.y + 72, "number", 13, "", True, "middle"),
+        text(spot.middle, spot.y + 88, "input [B]", 12, "muted", False, "middle"),
+    )
+
+
+def output_tile(spot: Spot, name: str, count: int, answer: int) -> str:
+    """An output: its shape, its most probable value for the example, and a bar for the probability of each value."""
+    x, step, floor = spot.x + 102, 108 / count, spot.y + 80
+    bars = []
+    for value in range(count):
+        source = value - answer + EXAMPLE_DIGIT
+        high = max(1.0, 84 * EXAMPLE_DIGITS[source]) if 0 <= source < len(EXAMPLE_DIGITS) else 1.0
+        style = "hit" if value == answer else "bar"
+        at = f'x="{num(x + step * value + 0.8)}" y="{num(floor - high)}" width="{num(step - 1.6)}" height="{num(high)}"'
+        bars.append(f'<rect class="{style}" {at}/>')
+    return tile(
+        spot,
+        text(spot.x + 50, spot.y + 48, str(answer), 40, "hit", True, "middle"),
+        text(spot.x + 50, spot.y + 72, name, 13, "", True, "middle"),
+        text(spot.x + 50, spot.y + 88, f"output {shape_text((count,))}", 11, "muted", False, "middle"),
+        *bars,
+        *(text(x + step * (value + 0.5), floor + 14, str(value), 11, "muted", False, "middle")
+          for value in (0, answer, count - 1)),
+    )  # fmt: skip
+
+
+def band(label: str, top: float, bottom: float, width: float) -> str:
+    """The ground under a group of rows."""
+    at = f'x="{MARGIN - PAD}" y="{num(top)}" width="{num(width - 2 * (MARGIN - PAD))}" height="{num(bottom - top)}"'
+    return f'<rect class="band" {at} rx="10"/>' + text(MARGIN, top + 18, label, 12, "muted", bold=True)
+
+
+def legend(y: float, width: float, kinds: set[str]) -> str:
+    """The colours in words; what B is; and that the example is one."""
+    labels = {"learned": "learned", "fixed": "no parameters", "computed": "computed, not learned"}
+    parts, x = [], float(MARGIN)
+    for style in (name for name in labels if name in kinds):
+        parts.append(f'<rect class="{style}" x="{num(x)}" y="{num(y - 10)}" width="11" height="11" rx="2"/>')
+        parts.append(text(x + 17, y, labels[style], 12, "muted"))
+        x += text_width(labels[style], 12) + 36
+    parts.append(
+        text(width - MARGIN, y, "B: pairs in a batch · bars: probabilities, an example", 12, "muted", False, "end")
+    )
+    return "".join(parts)
+
+
+def describe(boxes: list[Box], ends: dict[str, int], total: str) -> str:
+    """The picture in words, for those who do not see it."""
+    said = []
+    for box in boxes[2:]:
+        sources = " and ".join(boxes[j].title for j in box.inputs)
+        count = f"{box.parameters:,} parameters" if box.parameters else "no parameters"
+        said.append(f"{' '.join([box.title, *box.details])}, from {sources}, gives {shape_text(box.shape)}, {count}.")
+    tail = f"Output digit from {boxes[ends['digit']].title}, output sum from {boxes[ends['sum']].title}."
+    return " ".join([f"A network of {total}: two inputs, image and number.", *said, tail])
+
+
+def text(
+    x: float, y: float, words: str, size: int, style: str = "", bold: bool = False, anchor: str = "start"
+) -> str:  # fmt: skip
+    """A line of text, at an explicit size."""
+    extras = f' class="{style}"' * bool(style) + ' font-weight="600"' * bold
+    extras += f' text-anchor="{anchor}"' * (anchor != "start")
+    return f'<text x="{num(x)}" y="{num(y)}" font-size="{size}"{extras}>{escape(words)}</text>'
+
+
+def text_width(words: str, size: float, bold: bool = False) -> float:
+    """An upper bound for the width of a line: that of DejaVu Sans, the widest of the usual fonts."""
+    narrow, wide = set(" ,.:;()[]ijlftr|·"), set("mwMW@%÷×=−→")
+    em = sum(0.4 if c in narrow else 0.86 if c in wide else 0.72 if c.isupper() else 0.636 for c in words)
+    return em * size * (1.1 if bold else 1)
+
+
+def num(value: float) -> str:
+    """A coordinate, the same text on every machine."""
+    return f"{round(value, 1):g}"

@@ -1,0 +1,1 @@
+"""Any picture → image: `normalize.see` is the way in. NumPy and Pillow only."""

@@ -1,0 +1,298 @@
+"""Training, top to bottom: `train` is the whole of it, `training_step` the heart."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from sumnist.config import Config
+from sumnist.data.augment import augmentation
+from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.data.outliers import Outliers
+from sumnist.data.pairs import PairBatches, Pairs
+from sumnist.data.sampling import NO_DIGIT, epoch_seed, folds, hold_out
+from sumnist.errors import TrainingError
+from sumnist.evaluation.metrics import answer_grid
+from sumnist.memory import keep_freed_memory
+from sumnist.model.encoders import count_parameters
+from sumnist.model.fusion import Heads
+from sumnist.model.losses import Losses, joint_loss
+from sumnist.model.network import TwoInputNet, load_network
+from sumnist.training.calibrate import calibrate, digit_logits
+from sumnist.training.devices import Team, choose_bf16, choose_device, team
+from sumnist.training.folder import METRICS, STATE, Progress, RunFolder, read_metrics, restore
+
+__all__ = ["RunResult", "learning_rate", "train", "training_step"]
+
+LOOK_EVERY = 20
+"""Steps between two looks at the losses: a look waits for the device to catch up."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A trained network and where it lies. `seconds`: the training alone, from data in memory to final weights.
+    `metrics`: the rows of `metrics.jsonl`."""
+
+    net: TwoInputNet
+    folder: Path
+    seconds: float
+    metrics: list[dict[str, float]]
+    finished: bool
+
+
+def train(
+    config: Config, out: str | Path, overwrite: bool = False, progress: bool = True, resume: bool = False
+) -> RunResult:
+    """Train the network that `config` describes and leave the run in the folder `out`.
+
+    Ctrl-C ends the training early and still leaves a run that can be used. `resume` goes on with an unfinished run in
+    `out` to the result that it would have had; started by `torchrun`, all its processes train together. Raises
+    `TrainingError` when a loss is no longer a number, `OutputError` when the folder cannot be written or holds a run
+    already, `RunError` for one that cannot be resumed, `DataError`, `ConfigError`.
+    """
+    device = choose_device(config.device)
+    with team(device) as processes:
+        folder = RunFolder(Path(out), config, overwrite, resume, writes=processes.leads)
+        done = processes.from_leader(finished_run(folder) if resume and processes.leads and folder.finished else None)
+        return done or train_together(config, folder, device, processes, progress and processes.leads)
+
+
+def train_together(
+    config: Config, folder: RunFolder, device: torch.device, processes: Team, progress: bool
+) -> RunResult:
+    """What each of the processes does, one of them or many."""
+    bf16 = choose_bf16(config.precision, device)
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    training, held = split(load_mnist("train", config.data_dir), config)
+
+    keep_freed_memory()
+    torch.manual_seed(config.seed)
+    net = TwoInputNet.from_config(config).to(device)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    optimizer = build_optimizer(net, config)
+    average = AveragedWeights(net, config.ema) if config.ema else None
+    trained = average.net if average else net  # the weights that are measured and saved
+    begun, tensors = processes.from_leader(folder.load_state())
+    if tensors:
+        restore(tensors, net, optimizer, average.net if average else None, folder.path / STATE)
+
+    clock = Clock(begun)
+    batches = PairBatches(
+        training, config.batch_size, config.seed, device, config.largest_number,
+        augmentation(config.augment, config.augment_strength), config.numbers_per_image,
+        share=(processes.rank, processes.size),
+        outliers=Outliers(config.outliers, config.seed, device) if config.outliers else None,
+    )  # fmt: skip
+    steps, epoch, step, finished = config.epochs * len(batches), begun.epochs, begun.steps, False
+    try:
+        for epoch in range(begun.epochs, config.epochs):
+            net.train()
+            torch.manual_seed(epoch_seed(config.seed, epoch, processes.rank))  # for dropout
+            tally = Tally(processes.size)
+            title = f"epoch {epoch + 1}/{config.epochs}"
+            intensity = learning_rate(epoch / config.epochs, config) / config.lr  # the last epochs: clean images
+            bar = tqdm(batches.epoch(epoch, intensity), title, len(batches), disable=None if progress else True)
+            for pairs in bar:
+                rate = learning_rate(step / steps, config)
+                set_learning_rate(optimizer, rate)
+                smoothing = config.label_smoothing * (rate / config.lr if config.smoothing_fades else 1)
+                heads, losses = training_step(net, optimizer, pairs, config, autocast, smoothing, processes)
+                if average:
+                    average.update(net, step)
+                tally.add(net, heads, losses, pairs)
+                step += 1
+                if step % LOOK_EVERY == 0 or step % len(batches) == 0:  # so that no weights are saved unseen
+                    bar.set_postfix_str(tally.text())
+                    check_finite(losses, epoch, step, config)
+            row = {"epoch": epoch + 1, "step": step, **tally.figures(), **clock.read()}
+            with clock.paused():
+                processes.average([*net.buffers(), *(average.net.buffers() if average else ())])
+                if held is not None and processes.leads:
+                    row |= validation_figures(trained, held)
+                folder.add_epoch(row, trained)
+                folder.save_state(Progress(epoch + 1, step, **clock.read(), metrics=folder.metrics),
+                                  net, optimizer, average.net if average else None)  # fmt: skip
+            if progress and bar.disable:  # not a terminal: a line an epoch instead of a bar
+                tqdm.write(f"{title}: {tally.text()}", file=sys.stderr)
+        finished = True
+        if held is not None and config.outliers and processes.leads:
+            with clock.paused():
+                calibrate_on(held, trained, config)
+                folder.add_epoch({}, trained)
+    except KeyboardInterrupt:
+        folder.add_epoch({}, trained)
+    spent = clock.read()
+    folder.finish({"finished": finished, "epochs": epoch + finished, "steps": step, "train_images": len(training),
+                   **spent, "device": str(device), "threads": torch.get_num_threads(),
+                   "processes": processes.size, "precision": "bf16" if bf16 else "fp32",
+                   "parameters": count_parameters(net)})  # fmt: skip
+    return RunResult(trained.eval(), folder.path, spent["seconds"], folder.metrics, finished)
+
+
+def finished_run(folder: RunFolder) -> RunResult:
+    """The result of a run that is to be resumed and has nothing left to do."""
+    net, _ = load_network(folder.path)
+    return RunResult(net, folder.path, folder.read_record()["seconds"], read_metrics(folder.path / METRICS), True)
+
+
+def training_step(
+    net: TwoInputNet,
+    optimizer: torch.optim.Optimizer,
+    pairs: Pairs,
+    config: Config,
+    autocast: AbstractContextManager[Any],
+    smoothing: float = 0.0,
+    processes: Team | None = None,
+) -> tuple[Heads, Losses]:
+    """One batch: forward, loss, backward, step. The encoder sees an image once, however many numbers it meets."""
+    with autocast:
+        features = net.encoder(pairs.image)  # [B, F]
+        heads = net.fuse(features.repeat_interleave(config.numbers_per_image, 0), pairs.number)  # [B · K, …]
+        losses = joint_loss(heads, pairs.digit, pairs.sum, config, smoothing)
+    losses.total.backward()
+    if processes:
+        processes.average_gradients(net.parameters(), len(pairs.image))
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return heads, losses
+
+
+def learning_rate(progress: float, config: Config) -> float:
+    """The learning rate when the share `progress` of all steps is done: constant, or up a line and down a cosine."""
+    if config.schedule == "constant":
+        return config.lr
+    if progress < config.warmup:
+        return config.lr * (0.04 + 0.96 * progress / config.warmup)
+    fallen = 0.5 * (1 + math.cos(math.pi * (progress - config.warmup) / (1 - config.warmup or 1)))
+    return config.lr * max(fallen, config.lr_floor)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def build_optimizer(net: nn.Module, config: Config) -> torch.optim.Optimizer:
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(net.parameters(), config.lr, config.betas, weight_decay=config.weight_decay, fused=True)
+
+
+class AveragedWeights:
+    """The exponential moving average of a network's weights and batch statistics, kept as a second network, `net`."""
+
+    def __init__(self, net: TwoInputNet, decay: float) -> None:
+        self.decay = decay
+        self.net = deepcopy(net)
+        self.average = [value for value in self.net.state_dict().values() if value.is_floating_point()]
+
+    @torch.no_grad()
+    def update(self, net: TwoInputNet, step: int) -> None:
+        """Move towards `net`; faster in the first steps, when the average still remembers the random start."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        current = [value for value in net.state_dict().values() if value.is_floating_point()]
+        torch._foreach_lerp_(self.average, current, 1 - decay)
+
+
+class Clock:
+    """Seconds of training, on the wall and on the processor, leaving out what happens while it is paused."""
+
+    def __init__(self, begun: Progress) -> None:
+        self.wall, self.cpu = begun.seconds - time.perf_counter(), begun.cpu_seconds - time.process_time()
+
+    def read(self) -> dict[str, float]:
+        """`seconds` and `cpu_seconds` so far, by the names of `metrics.jsonl`."""
+        return {"seconds": self.wall + time.perf_counter(), "cpu_seconds": self.cpu + time.process_time()}
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Measuring and saving are not training."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        self.wall -= time.perf_counter() - wall
+        self.cpu -= time.process_time() - cpu
+
+
+class Tally:
+    """Running means over an epoch's batches, kept on the device; over those of this one of so many `processes`."""
+
+    def __init__(self, processes: int = 1) -> None:
+        self.processes, self.began = processes, time.perf_counter()
+        self.totals: Tensor | None = None  # [6]: sums of the losses total, digit, sum; right digits, sums; pairs
+        self.images = 0
+
+    @torch.no_grad()
+    def add(self, net: TwoInputNet, heads: Heads, losses: Losses, pairs: Pairs) -> None:
+        count = (pairs.digit != NO_DIGIT).sum()
+        outputs = net.outputs(heads, pairs.number)
+        right_digits = (outputs.digit.argmax(1) == pairs.digit).sum()
+        right_sums = (outputs.sum.argmax(1) == pairs.sum).sum()
+        batch = torch.stack([*(loss.detach().float() * count for loss in losses), right_digits, right_sums, count])
+        self.totals = batch if self.totals is None else self.totals + batch
+        self.images += len(pairs.image)
+
+    def figures(self) -> dict[str, float]:
+        """The means so far, by the names of `metrics.jsonl`."""
+        assert self.totals is not None
+        total, digit, both, digits, sums, _ = (self.totals / self.totals[-1]).tolist()
+        rate = self.processes * self.images / (time.perf_counter() - self.began)
+        return {"loss": total, "digit_loss": digit, "sum_loss": both, "train_digit": digits, "train_sum": sums,
+                "images_per_second": rate}  # fmt: skip
+
+    def text(self) -> str:
+        """The means so far, for the progress bar."""
+        now = self.figures()
+        return (f"digit loss {now['digit_loss']:.3f} {now['train_digit']:.2%}, "
+                f"sum loss {now['sum_loss']:.3f} {now['train_sum']:.2%}")  # fmt: skip
+
+
+def check_finite(losses: Losses, epoch: int, step: int, config: Config) -> None:
+    if not math.isfinite(losses.total.item()):
+        raise TrainingError(
+            f"the loss is {losses.total.item()} in epoch {epoch + 1}, by step {step} (digit {losses.digit.item():g}, "
+            f"sum {losses.sum.item():g}), expected a finite number: try a lower --lr (it is {config.lr:g})"
+            + (", or --precision fp32" if config.precision != "fp32" else "")
+        )
+
+
+def validation_figures(net: TwoInputNet, held: DigitSet) -> dict[str, float]:
+    answers = answer_grid(net, held)
+    digit, total = answers.digit == answers.truth[:, None], answers.sum == answers.true_sum
+    return {
+        "validation_digit": float(digit.mean()),
+        "validation_sum": float(total.mean()),
+        "validation_joint": float((digit & total).mean()),
+        "validation_digit_nll": float(answers.digit_nll.mean(dtype=float)),
+        "validation_sum_nll": float(answers.sum_nll.mean(dtype=float)),
+    }
+
+
+def calibrate_on(held: DigitSet, net: TwoInputNet, config: Config) -> None:
+    """Set the temperature of `net`, and from when on its answers are accepted, by images that it was trained without:
+    what taught it to tell what is no digit would otherwise have no consequence."""
+    found = calibrate(digit_logits(net, held), held.digits, config.last_smoothing)
+    net.calibration.set(found.temperature, found.least_is_digit, found.least_confidence)
+
+
+def split(digits: DigitSet, config: Config) -> tuple[DigitSet, DigitSet | None]:
+    """The set without, and of, the images that are held out; the same ones for every training seed."""
+    if config.fold:
+        held = folds(digits.digits)[config.fold - 1]
+        rest = np.setdiff1d(np.arange(len(digits)), held)
+    elif config.validation:
+        rest, held = hold_out(digits.digits, config.validation)
+    else:
+        return digits, None
+    return tuple(DigitSet(digits.images[i], digits.digits[i], digits.name) for i in (rest, held))  # type: ignore[return-value]

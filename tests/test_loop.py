@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sumnist.config import Config, preset
+from sumnist.data.mnist import load_mnist
+from sumnist.data.pairs import PairBatches
+from sumnist.errors import ConfigError, OutputError, TrainingError
+from sumnist.evaluation.metrics import answer_grid
+from sumnist.model.network import TwoInputNet, load_network
+from sumnist.training.devices import choose_bf16, choose_device
+from sumnist.training.loop import (
+    AveragedWeights,
+    Tally,
+    learning_rate,
+    split,
+    train,
+    training_step,
+)
+
+
+def rows(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_folder_holds_config_record_metrics_and_weights(small_run: Path, small_config: Config) -> None:
+    assert Config.from_json((small_run / "config.json").read_text(), "config.json") == small_config
+    record = json.loads((small_run / "record.json").read_text())
+    assert record["finished"] is True
+    assert record["seed"] == 0
+    assert record["epochs"] == 2
+    assert record["train_images"] == 800
+    assert record["versions"]["torch"] == torch.__version__
+    assert record["processor"]
+    assert set(record) >= {"commit", "started", "ended", "seconds", "device", "threads", "precision", "cores"}
+    load_network(small_run)
+
+
+def test_there_is_a_line_of_metrics_an_epoch(small_run: Path) -> None:
+    lines = rows(small_run)
+    assert [line["epoch"] for line in lines] == [1, 2]
+    expected = {"digit_loss", "sum_loss", "validation_digit", "validation_sum", "validation_joint",
+                "images_per_second", "seconds"}  # fmt: skip
+    assert all(expected <= set(line) for line in lines)
+    assert lines[1]["digit_loss"] < lines[0]["digit_loss"]
+
+
+def test_the_last_line_of_metrics_is_what_the_saved_weights_give(small_run: Path, small_config: Config) -> None:
+    net, _ = load_network(small_run)
+    _, held = split(load_mnist("train", small_config.data_dir), small_config)
+    assert held is not None
+    answers = answer_grid(net, held)
+    assert (answers.digit == answers.truth[:, None]).mean() == pytest.approx(rows(small_run)[-1]["validation_digit"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"augment": "elastic", "ema": 0.9}, {"fusion": "concat"}, {"augment": "robust", "outliers": 0.3}],
+)
+def test_the_same_seed_gives_the_same_weights_to_the_bit(
+    small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]
+) -> None:
+    monkeypatch.setattr("sumnist.data.outliers.DRAWN", 500)
+    config = replace(small_config, epochs=1, **changes)  # type: ignore[arg-type]
+    first = train(config, tmp_path / "first", progress=False).folder / "model.safetensors"
+    again = train(config, tmp_path / "again", progress=False).folder / "model.safetensors"
+    other = train(replace(config, seed=1), tmp_path / "other", progress=False).folder / "model.safetensors"
+    assert first.read_bytes() == again.read_bytes()
+    assert first.read_bytes() != other.read_bytes()
+
+
+def test_bf16_trains_too_and_says_so(small_config: Config, tmp_path: Path) -> None:
+    result = train(replace(small_config, epochs=1, precision="bf16"), tmp_path, progress=False)
+    assert json.loads((tmp_path / "record.json").read_text())["precision"] == "bf16"
+    assert result.metrics[0]["digit_loss"] < math.log(10)
+
+
+def test_training_is_in_fp32_where_the_processor_only_emulates_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    for capabilities, expected in (({"avx2": True}, False), ({"avx512_bf16": True}, True), ({"amx_bf16": True}, True)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda value=capabilities: value, raising=False)
+        assert choose_bf16("auto", torch.device("cpu")) is expected
+    assert choose_bf16("fp32", torch.device("cpu")) is False
+    assert choose_bf16("bf16", torch.device("cpu")) is True
+
+
+def test_the_learning_rate_climbs_to_its_peak_and_falls_to_zero() -> None:
+    config = preset("default", lr=0.5, warmup=0.25, lr_floor=0.0)
+    steps = [learning_rate(step / 1000, config) for step in range(1001)]
+    assert max(steps) == pytest.approx(0.5)
+    assert steps.index(max(steps)) == 250
+    assert steps[0] < 0.03
+    assert steps[-1] == pytest.approx(0, abs=1e-9)
+    assert all(a < b for a, b in pairwise(steps[:251]))
+    assert all(a > b for a, b in pairwise(steps[250:]))
+    assert learning_rate(0.7, preset("original-as-written")) == 1e-3
+    floored = preset("default", lr=0.5, warmup=0.25, lr_floor=0.1)
+    assert learning_rate(0.0, floored) < 0.05
+    assert learning_rate(0.5, floored) == steps[500]
+    assert learning_rate(0.99, floored) == 0.05
+
+
+def test_fading_label_smoothing_follows_the_learning_rate(
+    small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(small_config, epochs=1, label_smoothing=0.1)
+    for fades in (False, True):
+        seen: list[float] = []
+
+        def spy(*arguments: Any, seen: list[float] = seen) -> Any:
+            seen.append(arguments[5])
+            return training_step(*arguments)
+
+        monkeypatch.setattr("sumnist.training.loop.training_step", spy)
+        train(replace(config, smoothing_fades=fades), tmp_path / str(fades), progress=False)
+        share = [learning_rate(step / len(seen), config) / config.lr if fades else 1.0 for step in range(len(seen))]
+        assert seen == pytest.approx([0.1 * of_peak for of_peak in share])
+
+
+def test_averaged_weights_follow_the_recurrence_of_an_exponential_average() -> None:
+    torch.manual_seed(0)
+    net = TwoInputNet("default")
+    average = AveragedWeights(net, 0.9)
+    expected = net.encoder[0][0].weight.detach().clone()  # type: ignore[index]
+    for step in range(30):
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.add_(torch.randn_like(parameter))
+        average.update(net, step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * net.encoder[0][0].weight.detach()  # type: ignore[index]
+    assert torch.allclose(average.net.encoder[0][0].weight, expected, atol=1e-5)  # type: ignore[index]
+
+
+def test_the_tally_is_the_mean_over_all_pairs_whatever_the_batch_sizes(small_config: Config) -> None:
+    torch.manual_seed(0)
+    net = TwoInputNet.from_config(small_config)
+    digits = load_mnist("train", small_config.data_dir)
+    from sumnist.model.losses import joint_loss
+
+    figures = []
+    for size in (1000, 64):
+        tally = Tally()
+        for pairs in PairBatches(digits, size, 0, torch.device("cpu")).epoch(0):
+            heads = net.heads(pairs.image, pairs.number)
+            tally.add(net, heads, joint_loss(heads, pairs.digit, pairs.sum, small_config), pairs)
+        figures.append(tally.figures())
+    for name in ("digit_loss", "sum_loss", "train_digit", "train_sum"):
+        assert figures[0][name] == pytest.approx(figures[1][name], rel=1e-4)
+
+
+def test_a_loss_that_is_no_number_stops_with_when_and_what_to_try(small_config: Config, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError) as caught:
+        train(replace(small_config, lr=100.0, encoder="default", optimizer="adam", betas=(0.0, 0.0), batch_size=8,
+                      fusion="concat", number_encoding="scalar", precision="fp32", schedule="constant",
+                      digit_weight=1e38, sum_weight=1e38), tmp_path, progress=False)  # fmt: skip
+    assert "in epoch 1, by step 20" in str(caught.value)
+    assert str(caught.value).startswith("the loss is ")
+    assert str(caught.value).endswith("expected a finite number: try a lower --lr (it is 100)")
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten_unless_asked(
+    small_config: Config, small_run: Path, tmp_path: Path
+) -> None:
+    config = replace(small_config, epochs=1)
+    train(config, tmp_path, progress=False)
+    before = (tmp_path / "model.safetensors").read_bytes()
+    with pytest.raises(OutputError) as caught:
+        train(replace(config, seed=1), tmp_path, progress=False)
+    assert str(caught.value) == (
+        f"--out {tmp_path}: holds a run already, expected a new folder: name another, or add --resume to finish it "
+        "or --overwrite to replace it"
+    )
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+    train(replace(config, seed=1), tmp_path, overwrite=True, progress=False)
+    assert (tmp_path / "model.safetensors").read_bytes() != before
+
+
+def test_a_training_that_fails_at_once_leaves_the_run_that_it_was_to_replace(
+    small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(small_config, tmp_path, progress=False)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail(*_: object) -> None:
+        raise TrainingError("the loss is nan")
+
+    monkeypatch.setattr("sumnist.training.loop.check_finite", fail)
+    with pytest.raises(TrainingError):
+        train(replace(small_config, seed=1), tmp_path, overwrite=True, progress=False)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_an_unwritable_place_is_an_error(small_config: Config, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError) as caught:
+        train(small_config, tmp_path / "file" / "run", progress=False)
+    assert str(caught.value) == (
+        f"{tmp_path / 'file' / 'run'}: cannot be written (not a directory): free some space or choose another place"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_a_full_disk_is_an_error_and_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sumnist.files import write_atomically
+
+    target = tmp_path / "config.json"
+    target.write_text("old")
+    real_open = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, *a, **k: real_open(Path("/dev/full"), *a, **k))
+    with pytest.raises(OutputError) as caught:
+        write_atomically(target, "new")
+    monkeypatch.undo()
+    assert str(caught.value) == (
+        f"{target}: cannot be written (no space left on device): free some space or choose another place"
+    )
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_device_that_is_not_there_is_an_error() -> None:
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError) as caught:
+            choose_device("cuda")
+        assert str(caught.value) == ("--device cuda: this machine, or this build of torch, has none; use --device cpu")
+    assert choose_device("cpu").type == "cpu"
+
+
+@pytest.mark.heavy
+def test_one_epoch_of_fast_reads_more_than_98_5_percent_of_the_held_out_images(tmp_path: Path) -> None:
+    result = train(preset("fast"), tmp_path, progress=False)
+    assert result.metrics[-1]["validation_digit"] > 0.985
+
+
+@pytest.mark.heavy
+def test_two_epochs_of_a_learned_fusion_add_nearly_as_well_as_they_read(tmp_path: Path) -> None:
+    result = train(preset("fast", fusion="concat", epochs=2), tmp_path, progress=False)
+    assert result.metrics[-1]["validation_digit"] > 0.985
+    assert result.metrics[-1]["validation_sum"] > 0.975
+
+
+def test_ctrl_c_leaves_a_usable_run(idx_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "sumnist", "train", "--preset", "tiny", "--data-dir", str(idx_folder), "--epochs",
+               "100000", "--validation", "0", "--threads", "1", "--device", "cpu", "--out", str(out)]  # fmt: skip
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not ((out / "metrics.jsonl").exists() and len(rows(out)) > 2) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert f"the weights of this moment are in {out}" in errors
+    record = json.loads((out / "record.json").read_text())
+    assert record["finished"] is False
+    assert record["epochs"] >= 2
+    load_network(out)

@@ -1,0 +1,133 @@
+"""The wings of the package: imports go downwards only, as the table of docs/architecture.md has it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import sumnist
+
+SOURCE = Path(sumnist.__file__).parent
+ROOT = {"cli", "config", "environment", "errors", "files", "memory", "__init__", "__main__"}
+WORDS = {"config", "environment", "errors", "files", "memory"}
+"""What every wing may import of the root."""
+ALLOWED = {
+    "pictures": set[str](),
+    "data": set[str](),
+    "model": {"data"},
+    "inference": {"data", "model", "pictures"},
+    "evaluation": {"data", "model"},
+    "training": {"data", "model", "evaluation", "inference"},
+    "suites": {"data", "pictures", "inference"},
+    "study": {"data", "model", "evaluation", "inference"},
+    "serve": {"inference"},
+}
+"""Which wings each wing may import."""
+
+
+def module_of(path: Path, source: Path = SOURCE) -> str:
+    """`sumnist.model.network`, or `sumnist.model` for the `__init__` of a wing."""
+    parts = path.relative_to(source).with_suffix("").parts
+    return ".".join(["sumnist", *(parts[:-1] if parts[-1] == "__init__" else parts)])
+
+
+def modules(source: Path = SOURCE) -> dict[str, Path]:
+    return {module_of(path, source): path for path in source.rglob("*.py")}
+
+
+def imports(path: Path, known: set[str]) -> Iterator[str]:
+    """The modules among `known` that the file imports, in any of the ways there are; lazy imports too."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: a relative import"
+            # `from sumnist import errors` imports a module, `from sumnist.errors import ImageError` a name of one.
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if name in known else str(node.module) for name in whole]
+        else:
+            continue
+        yield from (name for name in names if name in known)
+
+
+def wing_of(module: str) -> str:
+    """The wing of a module; of one in the root its own name; `__init__` of the package."""
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def violations(source: Path) -> list[str]:
+    """Each import that the table does not allow, as `importer: imported`."""
+    found = modules(source)
+    wrong = []
+    for module, path in found.items():
+        wing = wing_of(module)
+        allowed = ALLOWED[wing] | {wing} | WORDS if wing in ALLOWED else WORDS
+        if wing in ("cli", "__init__", "__main__"):  # the doors open onto everything
+            allowed = set(ALLOWED) | ROOT
+        wrong += [f"{module}: {name}" for name in imports(path, set(found)) if wing_of(name) not in allowed]
+    return sorted(wrong)
+
+
+def test_the_root_holds_words_and_doors_and_every_wing_is_in_the_table() -> None:
+    assert {path.stem for path in SOURCE.glob("*.py")} == ROOT
+    assert {path.name for path in SOURCE.iterdir() if (path / "__init__.py").exists()} == set(ALLOWED)
+
+
+def test_imports_go_downwards_only() -> None:
+    assert violations(SOURCE) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from sumnist.inference.reader import Reader",
+        "from sumnist.inference import reader",
+        "from sumnist import inference",
+        "import sumnist.inference.reader",
+        "import sumnist.inference.reader as r",
+        "def late():\n    from sumnist.inference import reader",
+    ],
+)
+def test_the_test_of_the_imports_can_fail(line: str, tmp_path: Path) -> None:
+    for name in ("__init__.py", "data/__init__.py", "inference/__init__.py", "inference/reader.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "data/mnist.py").write_text(line + "\n")
+    assert [wrong.partition(":")[0] for wrong in violations(tmp_path)] == ["sumnist.data.mnist"]
+
+
+def test_a_word_of_the_root_imports_no_wing(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for name in ("__init__.py", "data/__init__.py", "data/mnist.py"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "config.py").write_text("from sumnist.data.mnist import load_mnist\n")
+    assert violations(tmp_path) == ["sumnist.config: sumnist.data.mnist"]
+
+
+def order_of(source: Path) -> list[str]:
+    """The modules, each after those it imports. Raises `CycleError`."""
+    found = modules(source)
+    graph = {module: set(imports(path, set(found))) - {module} for module, path in found.items()}
+    return list(TopologicalSorter(graph).static_order())
+
+
+def test_no_import_goes_in_a_circle_not_even_a_lazy_one() -> None:
+    assert len(order_of(SOURCE)) == len(modules())
+
+
+def test_the_test_of_circles_can_fail(tmp_path: Path) -> None:
+    (tmp_path / "__init__.py").write_text("")
+    (tmp_path / "errors.py").write_text("def late():\n    import sumnist.files\n")
+    (tmp_path / "files.py").write_text("from sumnist import errors\n")
+    with pytest.raises(CycleError):
+        order_of(tmp_path)
+
+
+def test_no_module_is_longer_than_500_lines() -> None:
+    for name, path in modules().items():
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 500, name
