@@ -104,7 +104,7 @@ def test_a_reading_becomes_json(exact: Reader) -> None:
     again = json.loads(json.dumps(reading.as_dict()))
     assert list(again) == [
         "digit", "sum", "number", "confidence", "digit_probabilities", "sums", "sum_probabilities", "accepted",
-        "reason", "is_digit_probability",
+        "reason", "is_digit_probability", "advice",
     ]  # fmt: skip
     assert again["sums"] == list(range(1000, 1010))
     assert again["sum_probabilities"] == list(reading.sum_probabilities)

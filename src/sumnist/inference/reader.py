@@ -21,7 +21,7 @@ from sumnist.files import ONNX, PRETRAINED
 from sumnist.inference.onnx import Answer, OnnxNetwork
 from sumnist.pictures.normalize import Picture, Problem, Seen, see, see_each
 
-__all__ = ["NOT_A_DIGIT", "REASONS", "UNSURE", "Reader", "Reading", "check_number", "load", "model_file"]
+__all__ = ["ADVICE", "NOT_A_DIGIT", "REASONS", "UNSURE", "Reader", "Reading", "check_number", "load", "model_file"]
 
 DIGITS = 10
 NUMBERS = 10
@@ -40,6 +40,16 @@ REASONS: dict[Problem, str] = {
 NOT_A_DIGIT = "not a digit"
 UNSURE = "unsure"
 """What it says where the picture is fine, and the network is not sure enough that it shows a digit, or of which."""
+ADVICE = {
+    "blank": "write something, or come nearer",
+    "several digits": "one digit a picture; cut a number into its digits",
+    "cut off at the border": "move the camera, so that there is paper all around the digit",
+    "too small": "come nearer, or crop the picture closer to the digit",
+    "too little contrast": "a darker pen, or more light",
+    NOT_A_DIGIT: "a digit from 0 to 9 was expected",
+    UNSURE: "write it more clearly, or ask a person",
+}
+"""What helps, for each reason why a reading of a photograph or scan is not accepted."""
 
 Number = SupportsIndex
 PENDING = SumnistError("not read yet")
@@ -75,10 +85,16 @@ class Reading:
         """The probability of `sum`; under the exact fusion the same as `confidence`."""
         return max(self.sum_probabilities)
 
+    @property
+    def advice(self) -> str | None:
+        """What helps if the reading is not accepted; None if it is."""
+        return None if self.reason is None else ADVICE[self.reason]
+
     def as_dict(self, image: bool = False) -> dict[str, Any]:
         """All fields, as types that `json` writes; with the `image`, as a list of 28 rows, only if asked for."""
         lists = {name: list(getattr(self, name)) for name in ("digit_probabilities", "sums", "sum_probabilities")}
         values = {name: value for name, value in vars(self).items() if name != "image"} | lists
+        values["advice"] = self.advice
         if image:
             values["image"] = None if self.image is None else self.image.tolist()
         return values

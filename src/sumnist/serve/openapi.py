@@ -47,8 +47,9 @@ class ReadingModel(BaseModel):
         description="Why it does not, or null.",
         json_schema_extra={"enum": [None, *REASONS.values(), NOT_A_DIGIT, UNSURE]},
     )
+    advice: str | None = Field(description="What helps if it does not stand, or null.")
     is_digit_probability: float | None = Field(
-        description="The probability that there is a digit at all; null of a network that cannot tell."
+        description="The probability that the picture shows a digit at all; null unless the network was trained with outliers."
     )
     image: list[list[float]] | None = Field(
         default=None, min_length=28, max_length=28, description="What the network saw, row by row; only if asked for."
