@@ -49,7 +49,8 @@ class ReadingModel(BaseModel):
     )
     advice: str | None = Field(description="What helps if it does not stand, or null.")
     is_digit_probability: float | None = Field(
-        description="The probability that the picture shows a digit at all; null unless the network was trained with outliers."
+        description="The probability that the picture shows a digit at all; null if the network was trained without "
+        "outliers."
     )
     image: list[list[float]] | None = Field(
         default=None, min_length=28, max_length=28, description="What the network saw, row by row; only if asked for."
