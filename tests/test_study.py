@@ -22,11 +22,12 @@ from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.errors import ConfigError, StudyError
 from sumnist.evaluation.metrics import answer_grid
 from sumnist.study import conduct as conducting
-from sumnist.study.conduct import Row, conduct, jobs_of, read_rows, repeat
+from sumnist.study.conduct import conduct, jobs_of, read_rows, repeat
 from sumnist.study.network import StudyNet
 from sumnist.study.recipe import Recipe
 from sumnist.study.report import report
 from sumnist.study.results import Results
+from sumnist.study.rows import Row
 from sumnist.study.runs import LEFT_OUT, draw_for, measure, one_cycle, train
 from sumnist.study.statistics import compare_all, effect, holm, mean_of, sign_flips
 from sumnist.study.variants import MAIN, STRUGGLING, VARIANTS, Variant, quick, variant
