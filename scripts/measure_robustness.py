@@ -35,13 +35,13 @@ def main() -> None:
     digest = hashlib.sha256(model).hexdigest()
     if any((row["model_sha256"], row["half"]) == (digest, given.half) for row in read_jsonl(given.rows)):
         raise SystemExit(f"measure_robustness: this network's {given.half} half is measured already")
-    found = robustness(Reader(model), given.half)
+    figures = robustness(Reader(model), given.half)
     row = {
         "part": "robustness", "date": now(), "commit": head, "machine": machine(), "model": "shipped",
-        "model_sha256": digest, "mnist_images": found.mnist.pictures, "photographs": PHOTOGRAPHS, **found.as_dict(),
+        "model_sha256": digest, "mnist_images": figures.mnist.pictures, "photographs": PHOTOGRAPHS, **figures.as_dict(),
     }  # fmt: skip
     append_jsonl(given.rows, row)
-    print(found.table())
+    print(figures.table())
 
 
 if __name__ == "__main__":

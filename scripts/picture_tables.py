@@ -13,7 +13,7 @@ from typing import Any
 
 import matplotlib
 
-from bench_tables import COLOURS, NOT_MEASURED, figure, part, spread, table
+from bench_tables import COLOURS, NOT_MEASURED, agreeing, figure, part, spread, table
 from sumnist.evaluation.plots import GREY, STYLE, as_svg
 from sumnist.evaluation.text import percent
 from sumnist.suites.out_of_distribution import LOOK_ALIKES
@@ -54,14 +54,14 @@ def newest_model(rows: Rows) -> str | None:
 def reported(rows: Rows) -> Row | None:
     """The reported half of the newest model, as it was first measured."""
     model = newest_model(rows)
-    found = [r for r in part(rows, "robustness") if r["half"] == "reported" and r["model_sha256"] == model]
-    return min(found, key=lambda row: row["date"]) if found else None
+    measured = agreeing(part(rows, "robustness"), half="reported", model_sha256=model)
+    return min(measured, key=lambda row: row["date"], default=None)
 
 
 def development(rows: Rows) -> Row | None:
     """The development half as it was last measured."""
-    found = [row for row in part(rows, "robustness") if row["half"] == "development"]
-    return max(found, key=lambda row: row["date"]) if found else None
+    measured = agreeing(part(rows, "robustness"), half="development")
+    return max(measured, key=lambda row: row["date"], default=None)
 
 
 def calibration(rows: Rows) -> Row | None:
@@ -79,8 +79,8 @@ def trained(rows: Rows) -> Rows:
 
 def curve(figures: Row) -> list[tuple[float, float]]:
     """The risk–coverage curve of an evaluation or a calibration, if it has one."""
-    found = figures.get("digit_risk") or figures.get("risk_coverage") or []
-    return [(coverage, risk) for coverage, risk in found]
+    points = figures.get("digit_risk") or figures.get("risk_coverage") or []
+    return [(coverage, risk) for coverage, risk in points]
 
 
 def risk_at(figures: Row, share: float) -> float | None:

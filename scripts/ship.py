@@ -107,10 +107,10 @@ def calibration_row(runs: Path) -> dict[str, Any]:
         record = json.loads((run / RECORD).read_text(encoding="utf-8"))
         rows.append({"fold": k, "images": len(held), "seconds": record["seconds"], "threads": record["threads"],
                      **figures(logits[held], part.digits, config.last_smoothing)})  # fmt: skip
-    found = calibrate(logits, train_set.digits, config.last_smoothing, with_outliers=config.outliers > 0)
+    calibration = calibrate(logits, train_set.digits, config.last_smoothing, with_outliers=config.outliers > 0)
     return {
         "date": now(), "commit": commit(), "machine": machine(), "config": json.loads(plan()["final"].to_json()),
-        **found.as_dict(), **figures(logits, train_set.digits, config.last_smoothing, found.temperature), "folds": rows,
+        **calibration.as_dict(), **figures(logits, train_set.digits, config.last_smoothing, calibration.temperature), "folds": rows,
     }  # fmt: skip
 
 
@@ -131,7 +131,10 @@ def card(run: Path, evaluation: Evaluation, record: dict[str, Any], calibration:
     template = Template(
         CARD_TEMPLATE.read_text(encoding="utf-8"), undefined=StrictUndefined, keep_trailing_newline=True
     )
-    return template.render(parameters=count_parameters(net), config=config, e=evaluation, record=record, c=calibration)
+    text: str = template.render(
+        parameters=count_parameters(net), config=config, e=evaluation, record=record, c=calibration
+    )
+    return text
 
 
 if __name__ == "__main__":

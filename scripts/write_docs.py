@@ -171,13 +171,13 @@ def race(rows: Rows) -> str:
     for processor, ratios in races(rows).items():
         here = [row for row in rows if "plan" in row and row["machine"]["processor"] == processor]
         for plan, title in (("fast-exact", "`fast`"), ("reference", "the reference recipe")):
-            found = [row for row in of(here, plan) if row["seed"] in ratios]
-            times = [row["seconds"] for row in found]
-            body.append([title, processor, f"{found[0]['evaluation']['parameters']:,}",
-                         spread([100 * row["evaluation"]["digit"]["value"] for row in found]),
+            runs = [row for row in of(here, plan) if row["seed"] in ratios]
+            times = [row["seconds"] for row in runs]
+            body.append([title, processor, f"{runs[0]['evaluation']['parameters']:,}",
+                         spread([100 * row["evaluation"]["digit"]["value"] for row in runs]),
                          f"{statistics.median(times):.2f} s", f"{min(times):.2f} – {max(times):.2f} s",
                          "" if plan == "fast-exact" else f"{statistics.median(ratios.values()):.2f}",
-                         str(len(found))])  # fmt: skip
+                         str(len(runs))])  # fmt: skip
     head = ["recipe, one epoch", "processor", "parameters", "digit %", "median training", "range", "times `fast`",
             "seeds"]  # fmt: skip
     return table(head, body)
@@ -185,13 +185,13 @@ def race(rows: Rows) -> str:
 
 def races(rows: Rows) -> dict[str, dict[int, float]]:
     """By processor and seed, how many times as long as `fast` the reference recipe took."""
-    found: dict[str, dict[int, float]] = {}
+    ratios: dict[str, dict[int, float]] = {}
     fast = {(row["machine"]["processor"], row["seed"]): row["seconds"] for row in of(rows, "fast-exact")}
     for row in of(rows, "reference"):
         key = row["machine"]["processor"], row["seed"]
         if key in fast:
-            found.setdefault(key[0], {})[key[1]] = row["seconds"] / fast[key]
-    return dict(sorted(found.items()))
+            ratios.setdefault(key[0], {})[key[1]] = row["seconds"] / fast[key]
+    return dict(sorted(ratios.items()))
 
 
 def ratio(rows: Rows) -> str:
@@ -275,7 +275,7 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
 
 def filled(page: str, rows: Rows) -> str:
     """`page` with every marked figure written anew from `rows`. Raises `KeyError` for a mark that names no figure."""
-    return MARK.sub(lambda found: found[1] + FIGURES[found[2]](rows) + found[4], page)
+    return MARK.sub(lambda mark: mark[1] + FIGURES[mark[2]](rows) + mark[4], page)
 
 
 def pictures(rows: Rows) -> dict[Path, str]:

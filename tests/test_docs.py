@@ -239,6 +239,17 @@ def test_times_on_the_wall_and_of_the_processor_have_a_column_each(write_docs: M
     assert "–: not measured" not in write_docs.headline(rows[:1])
 
 
+def test_the_benchmarks_begin_with_the_machine_and_what_was_chosen_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmarks = load(ROOT / "benchmarks/run.py")
+    machine = {"processor": "a (avx2)", "cores": 2, "versions": {"torch": "2"}}
+    monkeypatch.setattr(
+        benchmarks, "describe_machine", lambda: machine | {"chosen": {"precision": "bf16", "threads": 2}}
+    )
+    assert benchmarks.introduction() == "a (avx2), 2 cores; torch 2\nprecision: bf16\nthreads: 2"
+    monkeypatch.setattr(benchmarks, "describe_machine", lambda: machine)
+    assert benchmarks.introduction() == "a (avx2), 2 cores; torch 2"
+
+
 def test_links_between_the_pages_lead_somewhere() -> None:
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):

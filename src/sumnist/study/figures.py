@@ -105,17 +105,17 @@ def leaders(results: Results, measured: list[tuple[Variant, Mean]]) -> str:
 
 def designs(results: Results) -> Figure | None:
     """Errors of digit and sum of every design."""
-    groups = {group: found for group in GROUP_TITLES if (found := results.group(group))}
+    groups = {group: variants for group in GROUP_TITLES if (variants := results.group(group))}
     if not groups:
         return None
-    lines = sum(len(found) + 1.3 for found in groups.values())
+    lines = sum(len(variants) + 1.3 for variants in groups.values())
     figure = new_figure(10.5, 1.3 + ROW * lines, "The digit is easy for all designs; the sum is not")
     axes, y = figure.subplots(), 0.0
     titles, places = [], []
-    for group, found in groups.items():
+    for group, variants in groups.items():
         axes.annotate(GROUP_TITLES[group], (0, y), xycoords=("axes fraction", "data"), xytext=(-6, 0),
                       textcoords="offset points", ha="right", va="center", fontsize=10, fontweight="bold")  # fmt: skip
-        for v in found:
+        for v in variants:
             y += 1
             for output, aside in (("digit", -0.12), ("sum", 0.12)):
                 if mean := results.mean(v.name, output):

@@ -29,8 +29,8 @@ class Results:
                 self.rows[row["variant"]].append(row)
             else:
                 self.stale += 1
-        for found in self.rows.values():
-            found.sort(key=lambda row: row["seed"])
+        for of_variant in self.rows.values():
+            of_variant.sort(key=lambda row: row["seed"])
         self.variants = [v for v in variants if self.rows[v.name]]
         self.titles = {v.name: v.title for v in self.variants}
 

@@ -27,16 +27,8 @@ from sumnist.suites.out_of_distribution import out_of_distribution
 from sumnist.suites.photographs import photographs
 
 __all__ = [
-    "CorruptionResult",
-    "DigitResult",
-    "FolderResult",
-    "Misread",
-    "OodResult",
-    "Robustness",
-    "folder",
-    "mnist_half",
-    "pictured",
-    "robustness",
+    "CorruptionResult", "DigitResult", "FolderResult", "Misread", "OodResult", "Robustness", "folder", "mnist_half",
+    "pictured", "robustness",
 ]  # fmt: skip
 
 HELD_OUT = 5_000
@@ -209,13 +201,10 @@ def corruption_result(reader: Reader, name: str, mnist: DigitSet, seen: bool) ->
     """The figures of `reader` on the images of `mnist` after the corruption `name`."""
     images = corrupted(name, mnist.images)
     whole = answers_of(reader, list(images))
+    alone_right = network_digits(reader, images) == mnist.digits
+    right = whole.digits == mnist.digits
     return CorruptionResult(
-        name=name,
-        seen=seen,
-        images=len(images),
-        network=float((network_digits(reader, images) == mnist.digits).mean()),
-        reader=float((whole.digits == mnist.digits).mean()),
-        accepted=float(whole.accepted.mean()),
+        name, seen, len(images), float(alone_right.mean()), float(right.mean()), float(whole.accepted.mean())
     )
 
 
