@@ -291,7 +291,7 @@ def fastest(rows: Rows) -> str:
     ours, torchs = (
         median(rows, "images_per_second", name=name, batch=best["batch"]) for name in (best["name"], "torch")
     )
-    return f"{best['name']} answers {ours / torchs:.1f} times as many images as torch"
+    return f"{best['name']}: {ours / torchs:.1f} times torch's throughput in batches of {best['batch']}"
 
 
 PLOTS: dict[str, Callable[[Rows], str]] = {"bench-accuracy": accuracy_plot, "bench-throughput": throughput_plot}
