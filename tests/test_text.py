@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -18,7 +20,7 @@ from sumnist.config import Config, Fusion, preset
 from sumnist.data.mnist import FILES, DigitSet, load_mnist
 from sumnist.errors import DataError, OutputError, RunError
 from sumnist.evaluation.metrics import Accuracy, Evaluation, answer_grid, evaluate
-from sumnist.evaluation.text import comparison, duration, table
+from sumnist.evaluation.text import comparison, duration, markdown_table, percent, table
 from sumnist.model.encoders import count_parameters
 from sumnist.model.network import TwoInputNet, save_network
 from sumnist.training.evaluate import compare_runs, evaluate_run
@@ -260,3 +262,19 @@ def test_the_risk_of_the_surest_answers_is_told_where_it_was_measured() -> None:
     told = replace(made_up(), digit_risk=[(0.98, 0.0001), (0.99, 0.0004), (1.0, 0.003)])
     assert "Of the 99 % of the digits it is surest of, 0.04 % are wrong." in table(told).splitlines()
     assert "surest" not in table(replace(told, digit_risk=None))
+
+
+def test_a_share_in_percent_has_the_decimals_that_were_asked_for() -> None:
+    assert [percent(0.98765), percent(0.98765, 1), percent(1, 0), percent(None)] == ["98.77", "98.8", "100", "–"]
+
+
+def test_a_markdown_table_aligns_its_figures_to_the_right() -> None:
+    head, rows = ["network", "right"], [["fast", "99.26"], ["best", "99.60"]]
+    lines = ["| network | right |", "| --- | ---: |", "| fast | 99.26 |", "| best | 99.60 |"]
+    assert markdown_table(head, rows).split("\n") == lines
+    assert markdown_table(head, rows, figures=False).split("\n") == [lines[0], "| --- | --- |", *lines[2:]]
+
+
+def test_text_is_imported_without_torch() -> None:
+    code = "import sys; sys.modules['torch'] = None; import sumnist.evaluation.text"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,6 +1,6 @@
 """Figures as text for people: `table` shows one evaluation, `comparison` sets several networks side by side.
 
-Both fit 80 columns, and both say whether the sum was computed or learned.
+Both fit 80 columns, and both say whether the sum was computed or learned. Importing this module does not import torch.
 """
 
 from __future__ import annotations
@@ -8,17 +8,16 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
-
-import torch
+from typing import TYPE_CHECKING
 
 from sumnist.config import Config
-from sumnist.evaluation.metrics import Accuracy, Evaluation
-from sumnist.model.encoders import count_parameters
-from sumnist.model.network import TwoInputNet
 
-__all__ = ["ComparisonRow", "comparison", "table"]
+if TYPE_CHECKING:
+    from sumnist.evaluation.metrics import Accuracy, Evaluation
 
-ComparisonRow = tuple[str, Config, Evaluation, float]
+__all__ = ["ComparisonRow", "comparison", "markdown_table", "percent", "table"]
+
+ComparisonRow = tuple[str, Config, "Evaluation", float]
 """A network's label, its configuration, its evaluation, and the seconds that its training took."""
 WIDTH = 80
 """Columns of a terminal."""
@@ -77,9 +76,26 @@ def cells(name: str, values: Iterable[object]) -> str:
     return f"{name:<10}" + "".join(f"{value:>7}" for value in values)
 
 
-def percent(share: float | None) -> str:
-    """A share in percent with two decimals; a dash for what does not occur."""
-    return "–" if share is None else f"{100 * share:.2f}"
+def percent(share: float | None, digits: int = 2) -> str:
+    """The text of a share in percent, without the sign; a dash for None.
+
+    Args:
+        share: From 0 to 1, or None for what does not occur or was not measured.
+        digits: The number of decimals.
+    """
+    return "–" if share is None else f"{100 * share:.{digits}f}"
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], figures: bool = True) -> str:
+    """A Markdown table, without a newline at the end.
+
+    Args:
+        head: The titles of the columns.
+        rows: The cells of each row, as many as there are titles.
+        figures: Whether the columns after the first hold figures, which are aligned to the right.
+    """
+    rule = ["---"] + ["---:" if figures else "---"] * (len(head) - 1)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 
 
 def interval(accuracy: Accuracy) -> str:
@@ -127,6 +143,11 @@ def listing(names: Sequence[str]) -> str:
 
 def count_of(config: Config) -> int:
     """Trainable numbers of the network that `config` describes; torch's random numbers stay as they were."""
+    import torch
+
+    from sumnist.model.encoders import count_parameters
+    from sumnist.model.network import TwoInputNet
+
     with torch.random.fork_rng(devices=[]):
         return count_parameters(TwoInputNet.from_config(config))
 
