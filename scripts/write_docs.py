@@ -297,10 +297,8 @@ def all_rows() -> Rows:
 
 
 def study_report(rows: Rows) -> dict[Path, str]:
-    """The report of the study: its page, its pictures, and the one HTML file."""
-    written = report(studied(rows), VARIANTS)
-    pages = {ROOT / "docs/design-choices.md": written.markdown, ROOT / "docs/study.html": written.html}
-    return pages | {ROOT / f"docs/images/study-{name}.svg": picture for name, picture in written.pictures.items()}
+    """The report of the study: its two pages, its pictures, and the one HTML file."""
+    return {ROOT / "docs" / name: text for name, text in report(studied(rows), VARIANTS).files.items()}
 
 
 def stale(wanted: dict[Path, str]) -> list[Path]:

@@ -171,7 +171,7 @@ def test_a_changed_row_of_the_study_changes_its_text_and_its_pictures(write_docs
         if row.get("variant") == "scalar":
             row["test"]["sum"] -= 0.02  # two points of a mean: a small step on the logarithmic axis
     stale = {path.name for path in write_docs.stale(write_docs.study_report(rows))}
-    assert stale == {"design-choices.md", "study.html", "study-designs.svg"}
+    assert stale == {"appendix-designs.md", "study.html", "study-designs.svg"}
 
 
 DRAWING = ROOT / "docs/images/study-main.svg"

@@ -28,7 +28,7 @@ from sumnist.study.conduct import conduct, jobs_of, read_rows, repeat
 from sumnist.study.figures import FIGURES
 from sumnist.study.network import StudyNet
 from sumnist.study.recipe import Recipe
-from sumnist.study.report import report
+from sumnist.study.report import Report, report
 from sumnist.study.results import Results
 from sumnist.study.rows import Row
 from sumnist.study.runs import LEFT_OUT, draw_for, measure, one_cycle, train
@@ -365,6 +365,17 @@ def rows() -> list[Row]:
     return [fake_run(*job) for job in jobs_of(VARIANTS)]
 
 
+def markdown_of(page: Report) -> str:
+    """Both pages, the report and its appendix, one after the other."""
+    return page.files["design-choices.md"] + page.files["appendix-designs.md"]
+
+
+def pictures_of(page: Report) -> dict[str, str]:
+    """The pictures by their short names."""
+    files = page.files.items()
+    return {name[13:-4]: text for name, text in files if name.startswith("images/study-")}
+
+
 def test_the_report_is_the_same_for_the_same_rows_in_any_order(rows: list[Row]) -> None:
     one, other = report(rows, VARIANTS), report(rows[::-1], VARIANTS)
     assert one == other
@@ -377,16 +388,16 @@ def test_a_changed_row_changes_the_report(rows: list[Row], name: str) -> None:
     for figure in ("digit", "sum", "joint", "sum_unseen"):
         row["test"][figure] -= 0.4
     one, other = report(rows, VARIANTS), report(changed, VARIANTS)
-    assert one.html != other.html
-    assert one.markdown != other.markdown or one.pictures != other.pictures
+    assert one.files["study.html"] != other.files["study.html"]
+    assert markdown_of(one) != markdown_of(other) or pictures_of(one) != pictures_of(other)
 
 
 def test_every_picture_is_inside_the_html_page_and_nothing_is_loaded_from_elsewhere(rows: list[Row]) -> None:
     page = report(rows, VARIANTS)
-    assert page.html.count("data:image/svg+xml;base64,") == len(page.pictures)
-    assert "images/study-" not in page.html
-    assert "<script" not in page.html
-    assert "https://" not in page.html.replace("data:", "")
+    assert page.files["study.html"].count("data:image/svg+xml;base64,") == len(pictures_of(page))
+    assert "images/study-" not in page.files["study.html"]
+    assert "<script" not in page.files["study.html"]
+    assert "https://" not in page.files["study.html"].replace("data:", "")
 
 
 def test_rows_of_recipes_that_have_changed_are_left_out(rows: list[Row]) -> None:
@@ -430,7 +441,7 @@ def expected(values: list[float]) -> str:
 
 def test_the_figures_of_the_tables_are_worked_out_from_the_rows(rows: list[Row]) -> None:
     rows = apart(rows)
-    page = report(rows, VARIANTS).markdown
+    page = markdown_of(report(rows, VARIANTS))
     film, reference = ({f: of_seeds(rows, n, f) for f in ("digit", "sum", "joint")} for n in ("film", "reference"))
     differences = [a - b for a, b in zip(film["sum"], reference["sum"][:5], strict=True)]
     mean, spread = statistics.fmean(differences), statistics.stdev(differences)
@@ -447,12 +458,12 @@ def test_the_figures_of_the_tables_are_worked_out_from_the_rows(rows: list[Row])
     cut = cells(page, variant("value").title, 1)
     assert cut[1:] == ["the value cut, not rounded", expected(of_seeds(rows, "value", "sum_cut"))]
     main = sorted(of_seeds(rows, "exact", "joint"))
-    assert cells(page, variant("exact").title, 5)[2:4] == [f"{main[0]:.2f}", f"{main[-1]:.2f}"]
+    assert cells(page, variant("exact").title)[2:4] == [f"{main[0]:.2f}", f"{main[-1]:.2f}"]
 
 
 def test_every_percentage_in_the_text_is_the_mean_of_a_variant(rows: list[Row]) -> None:
     rows = apart(rows)
-    text = "\n".join(line for line in report(rows, VARIANTS).markdown.splitlines() if not line.startswith("|"))
+    text = "\n".join(line for line in markdown_of(report(rows, VARIANTS)).splitlines() if not line.startswith("|"))
     names = ("digit", "sum", "joint", "sum_seen", "sum_unseen")
     means = {f"{statistics.fmean(of_seeds(rows, v.name, name)):.2f}" for v in VARIANTS for name in names}
     nines = ([row["test"]["sum_by_number"][9] for row in rows if row["variant"] == v.name] for v in VARIANTS)
@@ -467,7 +478,7 @@ def test_where_a_variant_has_no_row_the_sentences_about_it_are_left_out(
     rows: list[Row], gone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sumnist.study.report.draw", lambda results: dict.fromkeys(FIGURES, ""))
-    page = report([row for row in rows if row["variant"] != gone and row["seed"] < 2], VARIANTS).markdown
+    page = markdown_of(report([row for row in rows if row["variant"] != gone and row["seed"] < 2], VARIANTS))
     text = [line for line in page.splitlines() if not line.startswith("|")]
     assert [line for line in text if "–" in line.replace('"–" means', "")] == []
     assert ("**This is part of the study**" in page) == bool(gone)
@@ -476,21 +487,21 @@ def test_where_a_variant_has_no_row_the_sentences_about_it_are_left_out(
 def test_a_quick_look_says_what_was_done_and_nothing_that_was_not() -> None:
     page = report([fake_run(*job) for job in jobs_of(quick())], quick())
     for lie in ("four", "4 epochs", "1 seeds", "1 epochs", "5 seeds", "two seeds", "– of pairs", "nan"):
-        assert lie not in page.markdown, lie
-    assert "trained on 55,000 images for 1 epoch with" in page.markdown
-    assert "3 designs, 1 seed, on" in page.markdown
-    assert "*Not enough seeds yet.*" in page.markdown
-    assert "Holm" not in page.markdown
-    assert set(page.pictures) == set(FIGURES) - {"digit-effect"}  # one seed tells nothing of an effect
-    assert "digit-effect" not in page.markdown
-    assert "(one seed)" in page.pictures["main"]
+        assert lie not in markdown_of(page), lie
+    assert "trained on 55,000 images for 1 epoch with" in markdown_of(page)
+    assert "3 designs, 1 seed, on" in markdown_of(page)
+    assert "*Not enough seeds yet.*" in markdown_of(page)
+    assert "Holm" not in markdown_of(page)
+    assert set(pictures_of(page)) == set(FIGURES) - {"digit-effect"}  # one seed tells nothing of an effect
+    assert "digit-effect" not in markdown_of(page)
+    assert "(one seed)" in pictures_of(page)["main"]
 
 
 def test_a_report_of_no_rows_has_no_figures() -> None:
     page = report([], VARIANTS)
-    assert "These are 0 runs of 0 designs." in page.markdown
-    assert list(page.pictures) == ["number-path"]
-    assert "nan" not in page.markdown
+    assert "These are 0 runs of 0 designs." in markdown_of(page)
+    assert list(pictures_of(page)) == ["number-path"]
+    assert "nan" not in markdown_of(page)
 
 
 def test_the_command_writes_the_report_of_the_rows_there_are(

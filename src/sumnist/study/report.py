@@ -40,21 +40,16 @@ COUNTED = {"sum_cut": "the value cut, not rounded", "sum_unrounded": "bits compa
 
 @dataclass(frozen=True)
 class Report:
-    """The finished report: Markdown that looks for its pictures in a folder `images`, the pictures as SVG by name, and
-    a self-contained HTML page."""
+    """The finished report, each file by its name: two pages in Markdown, `design-choices.md` and its appendix, the
+    pictures in `images/`, and `study.html`, which holds all of it."""
 
-    markdown: str
-    pictures: dict[str, str]
-    html: str
+    files: dict[str, str]
 
-    def write(self, markdown: Path, images: Path, html: Path) -> None:
-        """Write all of it. Raises `OutputError`."""
-        for folder in (markdown.parent, images, html.parent):
-            make_folder(folder)
-        write_atomically(markdown, self.markdown)
-        write_atomically(html, self.html)
-        for name, picture in self.pictures.items():
-            write_atomically(images / f"study-{name}.svg", picture)
+    def write(self, folder: Path) -> None:
+        """Write all of it into `folder`, which is made if it is not there. Raises `OutputError`."""
+        make_folder(folder / "images")
+        for name, text in self.files.items():
+            write_atomically(folder / name, text)
 
 
 def report(rows: Sequence[Row], variants: Sequence[Variant]) -> Report:
@@ -79,11 +74,14 @@ def report(rows: Sequence[Row], variants: Sequence[Variant]) -> Report:
         measured=lambda *names: all(name in results for name in names),
         any_of=lambda *groups: bool(results.group(*groups)),
     )  # fmt: skip
-    markdown = environment.get_template("design-choices.md.j2").render()
-    body = MarkdownIt("commonmark").enable("table").render(markdown)
+    files = {
+        name: environment.get_template(f"{name}.j2").render() for name in ("design-choices.md", "appendix-designs.md")
+    }
+    body = MarkdownIt("commonmark").enable("table").render("\n".join(files.values()))
     for name, picture in pictures.items():
+        files[f"images/study-{name}.svg"] = picture
         body = body.replace(f'src="images/study-{name}.svg"', f'src="{embedded(picture)}"')
-    return Report(markdown, pictures, environment.get_template("study.html.j2").render(body=body))
+    return Report(files | {"study.html": environment.get_template("study.html.j2").render(body=body)})
 
 
 def embedded(picture: str) -> str:
