@@ -95,12 +95,12 @@ def main_comparison(results: Results) -> Figure | None:
 def leaders(results: Results, measured: list[tuple[Variant, Mean]]) -> str:
     """Which design has most pairs right, as a title, and how many are not clearly apart from it, if seeds can tell."""
     best, mean = measured[-1]
-    finding = f"Most pairs right: {best.title.split(':')[0]}, {mean.value:.2f} %"
+    finding = f"{best.title.split(':')[0].capitalize()} leads: {mean.value:.2f} % of pairs right"
     effects = [effect for v, _ in measured[:-1] if (effect := results.effect(best.name, v.name, "joint"))]
     if any(effect.n < 2 for effect in effects):
         return f"{finding} (one seed)"
     beside = sum(not effect.clear for effect in effects)
-    return finding + (f", and {beside} not clearly apart" if beside else "")
+    return finding + (f"; {beside} of the others not clearly apart" if beside else "")
 
 
 def designs(results: Results) -> Figure | None:
