@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request, Response
@@ -21,6 +22,7 @@ from sumnist.serve.metrics import MEDIA_TYPE as METRICS_TYPE
 from sumnist.serve.metrics import Metrics
 from sumnist.serve.openapi import BATCH, HEALTH, METRICS, OPENAPI, READ, READY, document_of
 from sumnist.serve.problems import KINDS, MEDIA_TYPE, Problem, problem_of
+from sumnist.serve.protocol import LINGER
 from sumnist.serve.service import Service
 from sumnist.serve.settings import Settings
 
@@ -66,7 +68,7 @@ def create_app(
     app.openapi = lambda: document  # type: ignore[method-assign]
     for kind in (Problem, SumnistError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, answer_to_error)
-    app.add_middleware(Around, metrics=service.metrics)
+    app.add_middleware(Around, service=service)
     return app
 
 
@@ -165,36 +167,55 @@ def of_http(error: HTTPException, request: Request) -> Problem:
 class Around:
     """Around everything: counts and times each request, adds the headers, and turns what nobody expected into a 500."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
-        self._metrics = metrics
+        self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         status = 0
+        arrived = False  # the whole body
+        open_end = False  # of the answer
+
+        async def receiving() -> Message:
+            nonlocal arrived
+            message = await receive()
+            arrived = not message.get("more_body", False)
+            return message
 
         async def sending(message: Message) -> None:
-            nonlocal status
+            nonlocal status, open_end
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], *RAW_HEADERS]
+                if not self._service.ready:
+                    message["headers"].append((b"connection", b"close"))
+            elif status >= 400 and not arrived:
+                open_end = message["more_body"] = True
             await send(message)
 
-        begun = self._metrics.begin()
+        metrics = self._service.metrics
+        begun = metrics.begin()
         try:
-            await self._app(scope, receive, sending)
+            await self._app(scope, receiving, sending)
         except ClientDisconnect:
             pass  # there is nobody to answer
         except Exception as error:
             if status:
                 raise
-            await (await answer_to_error(Request(scope), error))(scope, receive, sending)
+            await (await answer_to_error(Request(scope), error))(scope, receiving, sending)
         finally:
             if "problem" in scope:
-                self._metrics.count(scope["problem"])
-            self._metrics.end(route_of(scope["path"]), status, begun)
+                metrics.count(scope["problem"])
+            metrics.end(route_of(scope["path"]), status, begun)
+        if open_end:  # a client may read its answer only when it has sent all
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LINGER):
+                    while not arrived:
+                        await receiving()
+            await send({"type": "http.response.body"})
 
 
 def route_of(path: str) -> str:

@@ -6,6 +6,7 @@ that they all share, the first to wake would take most of them.
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import signal
@@ -33,6 +34,8 @@ __all__ = ["serve"]
 
 KEEP_ALIVE = 30
 """Seconds for which a connection without a request is kept."""
+GRACE = 0.25
+"""Seconds at the end in which nobody can connect any more, for requests that were sent before their clients knew."""
 AGAIN = 1.0
 """Seconds between the starts of a worker that dies."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -148,6 +151,13 @@ class Worker(Server):
         if self._end is not None and time.monotonic() >= self._end:
             self.should_exit = True
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, answer what is about to arrive, then what is under way."""
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(GRACE)
+        await super().shutdown(sockets)
 
 
 def work(
