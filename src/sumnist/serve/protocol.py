@@ -14,7 +14,7 @@ from typing import Any, Literal
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sumnist.serve.metrics import Metrics
-from sumnist.serve.problems import KINDS, MEDIA_TYPE, Problem
+from sumnist.serve.problems import MEDIA_TYPE, Problem
 
 __all__ = ["LINGER", "protocol_with"]
 
@@ -49,7 +49,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._set_deadline(self.seconds)
         if len(self.connections) > MOST_CONNECTIONS:
-            self._refuse(KINDS["busy"](f"{MOST_CONNECTIONS:,} connections are open: try again in a second"))
+            self._refuse(Problem("busy", f"{MOST_CONNECTIONS:,} connections are open: try again in a second"))
 
     def data_received(self, data: bytes) -> None:
         """Some bytes have come."""
@@ -59,7 +59,7 @@ class Protocol(HttpToolsProtocol):
         super().data_received(data)
         if self._incoming == "head" and self._bytes > MOST_HEAD:
             self._refuse(
-                KINDS["headers-too-large"](f"more than {MOST_HEAD:,} bytes of headers: send fewer or shorter ones")
+                Problem("headers-too-large", f"more than {MOST_HEAD:,} bytes of headers: send fewer or shorter ones")
             )
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -88,7 +88,7 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What came is not HTTP."""
-        self._refuse(KINDS["malformed-request"](f"{msg.rstrip('.').lower()}: expected HTTP/1.1"))
+        self._refuse(Problem("malformed-request", f"{msg.rstrip('.').lower()}: expected HTTP/1.1"))
 
     # Limits.
 
@@ -103,8 +103,8 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
         elif self._incoming == "head":
             self._refuse(
-                KINDS["request-timeout"](
-                    f"the headers were not complete after {self.seconds:g} seconds: send them faster"
+                Problem(
+                    "request-timeout", f"the headers were not complete after {self.seconds:g} seconds: send them faster"
                 )
             )
         else:  # the application, which has the same limit, refuses the body if it reads it
