@@ -37,12 +37,9 @@ HEADERS = [
 NOT_KEPT = {"cache-control": "no-store"}
 PAGES = {"/": "index.html", "/docs": "docs.html"}
 
-Image = Annotated[
-    Literal["true", "false"], Query(description="true: add what the network saw, 28 rows of 28 numbers from 0 to 1.")
-]
-Beside = Annotated[
-    Literal["true", "false"], Query(description="true: add what the second network says, if the server has one.")
-]
+Flag = Literal["true", "false"]
+Image = Annotated[Flag, Query(description="true: add what the network saw, 28 rows of 28 numbers from 0 to 1.")]
+Beside = Annotated[Flag, Query(description="true: add what the second network says, if the server has one.")]
 
 
 def create_app(
@@ -226,14 +223,10 @@ class Around:
         finally:
             if "problem" in scope:
                 metrics.count(scope["problem"])
-            metrics.end(route_of(scope["path"]), status, begun)
+            metrics.end(scope["path"], status, begun)
         if open_end:  # a client may read its answer only when it has sent all
             with suppress(TimeoutError):
                 async with asyncio.timeout(LINGER):
                     while not arrived:
                         await receiving()
             await send({"type": "http.response.body"})
-
-
-def route_of(path: str) -> str:
-    return "/static" if path.startswith("/static/") else path

@@ -44,11 +44,6 @@ class Body:
     content_type: str
     content: bytes
 
-    @property
-    def media_type(self) -> str:
-        """The content-type without its parameters."""
-        return self.content_type.partition(";")[0].strip().lower()
-
 
 @dataclass(frozen=True)
 class Item:
@@ -85,10 +80,8 @@ class Inbox:
                             raise Problem("busy", "the bodies of other requests fill the memory: try again in a second")
                         chunks.append(chunk)
             except TimeoutError as error:
-                raise Problem(
-                    "request-timeout",
-                    f"the body was not complete after {seconds:g} seconds, {size:,} bytes came: send it faster",
-                ) from error
+                detail = f"the body was not complete after {seconds:g} seconds, {size:,} bytes came: send it faster"
+                raise Problem("request-timeout", detail) from error
             yield Body(request.headers.get("content-type", ""), b"".join(chunks))
         finally:
             self.held -= size
@@ -98,29 +91,29 @@ class Inbox:
         if length.isdecimal() and int(length) > self._settings.body_bytes:
             raise self._too_large(f"{length} bytes")
         encoding = request.headers.get("content-encoding", "identity")
-        if encoding.lower() != "identity":
-            raise Problem(
-                "unsupported-media-type", f"content-encoding {encoding!r:.40}: expected none: send the body as it is"
-            )
         content_type = request.headers.get("content-type", "")
-        if Body(content_type, b"").media_type not in (FORM, JSON):
-            raise Problem(
-                "unsupported-media-type",
-                f"content-type {content_type!r:.80}: expected {FORM} or {JSON}: send one of these",
-            )
+        if encoding.lower() != "identity":
+            detail = f"content-encoding {encoding!r:.40}: expected none: send the body as it is"
+        elif media_type(content_type) not in (FORM, JSON):
+            detail = f"content-type {content_type!r:.80}: expected {FORM} or {JSON}: send one of these"
+        else:
+            return
+        raise Problem("unsupported-media-type", detail)
 
     def _too_large(self, size: str) -> Problem:
-        most = self._settings.body_mib
-        return Problem(
-            "body-too-large",
-            f"a body of {size}: expected at most {most} MiB: scale the picture down, or send fewer",
-        )
+        most = f"at most {self._settings.body_mib} MiB"
+        return Problem("body-too-large", f"a body of {size}: expected {most}: scale the picture down, or send fewer")
+
+
+def media_type(content_type: str) -> str:
+    """The content-type without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 def item_of(body: Body, exact: bool) -> Item:
     """The picture and number of a single request, for a network that adds any number (`exact`) or 0 to 9. Raises
     `Problem` and `NumberError`."""
-    if body.media_type == JSON:
+    if media_type(body.content_type) == JSON:
         return json_item(json_of(body.content), "the body", exact)
     pictures, numbers = fields_of(body, 1)
     for name, values in (("picture", pictures), ("number", numbers)):
@@ -135,7 +128,7 @@ def items_of(body: Body, exact: bool, most: int) -> list[Item]:
     A picture that is not base64 has its problem in its place. Raises `Problem` for what is wrong with the body as a
     whole, and `NumberError`.
     """
-    if body.media_type == JSON:
+    if media_type(body.content_type) == JSON:
         return json_items(json_of(body.content), exact, most)
     pictures, numbers = fields_of(body, most)
     if not 1 <= len(pictures) <= most:
@@ -193,9 +186,8 @@ def decoded(text: str) -> bytes | Problem:
     try:
         return binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
     except ValueError:
-        return Problem(
-            "damaged-picture", "picture: not base64, expected the file's bytes in base64, without line breaks"
-        )
+        detail = "picture: not base64, expected the file's bytes in base64, without line breaks"
+        return Problem("damaged-picture", detail)
 
 
 # Forms.

@@ -105,11 +105,12 @@ class Metrics:
         self._add("sumnist_requests_in_flight")
         return time.perf_counter()
 
-    def end(self, route: str, status: int, begun: float) -> None:
+    def end(self, path: str, status: int, begun: float) -> None:
         """It has been answered, or given up by its client (then its `status` is 0, and only its end counts)."""
+        route = "/static" if path.startswith("/static/") else path if path in ROUTES else OTHER
         self._add("sumnist_requests_in_flight", value=-1)
         if str(status) in STATUSES:
-            self._add("sumnist_requests_total", route if route in ROUTES else OTHER, str(status))
+            self._add("sumnist_requests_total", route, str(status))
         if route in TIMED and status:
             seconds = time.perf_counter() - begun
             for edge, name in zip(EDGES, EDGE_NAMES, strict=True):

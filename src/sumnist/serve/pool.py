@@ -46,10 +46,8 @@ class Pool:
             async with asyncio.timeout(self._seconds):
                 return await asyncio.wrap_future(future)
         except TimeoutError as error:
-            raise Problem(
-                "reading-timeout",
-                f"no reading within {self._seconds:g} seconds: try again, or with smaller or fewer pictures",
-            ) from error
+            detail = f"no reading within {self._seconds:g} seconds: try again, or with smaller or fewer pictures"
+            raise Problem("reading-timeout", detail) from error
 
     def _leave(self, _: Future[Any]) -> None:
         with self._lock:

@@ -58,9 +58,8 @@ class Protocol(HttpToolsProtocol):
         self._bytes += len(data)
         super().data_received(data)
         if self._incoming == "head" and self._bytes > MOST_HEAD:
-            self._refuse(
-                Problem("headers-too-large", f"more than {MOST_HEAD:,} bytes of headers: send fewer or shorter ones")
-            )
+            detail = f"more than {MOST_HEAD:,} bytes of headers: send fewer or shorter ones"
+            self._refuse(Problem("headers-too-large", detail))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is closed."""
@@ -102,11 +101,8 @@ class Protocol(HttpToolsProtocol):
         if self._incoming == "nothing":
             self.transport.close()
         elif self._incoming == "head":
-            self._refuse(
-                Problem(
-                    "request-timeout", f"the headers were not complete after {self.seconds:g} seconds: send them faster"
-                )
-            )
+            detail = f"the headers were not complete after {self.seconds:g} seconds: send them faster"
+            self._refuse(Problem("request-timeout", detail))
         else:  # the application, which has the same limit, refuses the body if it reads it
             self._deadline = self.loop.call_later(LATER, self.transport.abort)
 

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -38,6 +39,8 @@ GRACE = 0.25
 """Seconds at the end in which nobody can connect any more, for requests that were sent before their clients knew."""
 PAUSE = 1.0
 """Seconds before a worker that died is replaced."""
+CAN_SHARE = sys.platform == "linux"
+"""Whether the kernel deals connections out among sockets with the same address."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 Readers = tuple[Reader, Reader | None]
 
@@ -87,7 +90,7 @@ def listening(settings: Settings) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
         listener = bound_to(family, address, share=False)
-        if settings.workers > 1 and can_share():  # only now: sharing would also let in a port that another server has
+        if settings.workers > 1 and CAN_SHARE:  # only now: sharing would also let in a port that another server has
             address = listener.getsockname()
             listener.close()
             listener = bound_to(family, address, share=True)
@@ -113,11 +116,6 @@ def bound_to(family: int, address: Any, share: bool) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-def can_share() -> bool:
-    """Whether the kernel deals connections out among sockets with the same address."""
-    return hasattr(socket, "SO_REUSEPORT") and os.uname().sysname == "Linux"
 
 
 def url_of(listener: socket.socket) -> str:
@@ -188,7 +186,7 @@ def work(
 
 def work_apart(settings: Settings, listener: socket.socket, table: Path) -> None:
     """What the process of a worker runs."""
-    if can_share():
+    if CAN_SHARE:
         with listener:
             listener = bound_to(listener.family, listener.getsockname(), share=True)
     work(settings, listener, table, readers_of(settings), lambda: None)
