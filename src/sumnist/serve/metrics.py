@@ -1,8 +1,8 @@
 """What a server counts, and its text as Prometheus reads it.
 
-Each worker counts in a row of its own, of one table in a file that all of them map: whichever worker is asked, it
-tells the sum of the rows. A worker holds its row by a lock on the file, which the system takes back from one that died;
-the next one goes on with its counts, so that none ever falls.
+Each worker counts in its own row of one table, in a file that all of them map, and answers with the sum of the rows. A
+worker holds its row by a lock on the file, which the system takes back when the worker dies; the next one goes on with
+its counts, so that none ever falls.
 """
 
 from __future__ import annotations
