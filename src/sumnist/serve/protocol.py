@@ -49,7 +49,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._set_deadline(self.seconds)
         if len(self.connections) > MOST_CONNECTIONS:
-            self._refuse(Problem("busy", f"{MOST_CONNECTIONS:,} connections are open: try again in a second"))
+            self._refuse(Problem("busy", f"{MOST_CONNECTIONS:,} connections are open: try again in a second"), linger=0)
 
     def data_received(self, data: bytes) -> None:
         """Some bytes have come."""
@@ -106,13 +106,13 @@ class Protocol(HttpToolsProtocol):
         else:  # the application, which has the same limit, refuses the body if it reads it
             self._deadline = self.loop.call_later(LATER, self.transport.abort)
 
-    def _refuse(self, problem: Problem) -> None:
-        """Answer with a problem, without the application, and close."""
+    def _refuse(self, problem: Problem, linger: float = LINGER) -> None:
+        """Answer with a problem, without the application, and close after `linger` seconds."""
         self._refused = True
         self._set_deadline(None)
         self.metrics.refused(problem)
         self.transport.write(response(problem))
-        self.loop.call_later(LINGER, self.transport.close)
+        self.loop.call_later(linger, self.transport.close)
 
 
 def response(problem: Problem) -> bytes:
