@@ -114,6 +114,7 @@ def test_without_a_number_to_add_the_digit_stays_and_there_is_no_sum(page: Page,
     expect(page.locator("#sum")).to_have_text("?")
     expect(page.locator(".digits .best .label")).to_have_text("5")
     expect(page.locator(".sums .best")).to_have_count(0)
+    expect(page.locator(".shift")).to_have_text("+?")
     expect(page.locator("#announcement")).to_have_text(re.compile(rf"^5\. {verdict}"))
     expect(page.locator("#number")).to_have_attribute("aria-invalid", "true")
     page.fill("#number", "1")

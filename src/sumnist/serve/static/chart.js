@@ -36,8 +36,14 @@ export class Chart {
     chart.append(this.#digits, this.#links, this.#sums);
   }
 
-  /** Put the sum's bars where `number` puts them: on the digits' axis if there is room, else under the digits. */
+  /** Put the sum's bars where `number` puts them: on the digits' axis if there is room, else under the digits. Without a
+   * number they stay where they are, and stand for no sum. */
   move(number) {
+    if (number === null) {
+      this.#shift.textContent = "+?";
+      this.#label(Array(DIGITS).fill("?"));
+      return;
+    }
     const shared = number >= 0 && number < DIGITS;
     this.#chart.style.setProperty("--columns", shared ? SHARED : DIGITS);
     this.#chart.style.setProperty("--shift", shared ? number : 0);
@@ -46,6 +52,10 @@ export class Chart {
     const letters = Math.max(...labels.map((label) => label.length));
     this.#sums.classList.toggle("long", letters > LONG);
     this.#chart.style.setProperty("--letters", letters > LONG ? letters : 1);
+    this.#label(labels);
+  }
+
+  #label(labels) {
     labels.forEach((label, digit) => (this.#sums.children[digit].querySelector(".label").textContent = label));
   }
 

@@ -57,7 +57,7 @@ function numberProblem() {
 function numberChanged() {
   const number = numberGiven();
   at.number.ariaInvalid = number === null;
-  if (number !== null) chart.move(number);
+  chart.move(number);
   at.sum.textContent = UNKNOWN; // until there is an answer for this number
   fit();
   ask();
