@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sumnist.errors import SumnistError
 from sumnist.inference.reader import Reader
 from sumnist.serve import openapi
 from sumnist.serve.assets import files_in
@@ -34,6 +35,8 @@ HEADERS = [
     (b"referrer-policy", b"no-referrer"),
 ]
 """The headers of every answer."""
+HANDLED = (Problem, SumnistError, HTTPException, RequestValidationError)
+"""Errors that are answered where they leave the routes; any other one comes to `Around`."""
 NOT_KEPT = {"cache-control": "no-store"}
 PAGES = {"/": "index.html", "/docs": "docs.html"}
 
@@ -68,7 +71,7 @@ def create_app(
     app = FastAPI(
         title="Sumnist", version=version("sumnist"), description=openapi.SUMMARY,
         openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan,
-        exception_handlers={HTTPException: answer_to_error, RequestValidationError: answer_to_error},
+        exception_handlers=dict.fromkeys(HANDLED, answer_to_error),
     )  # fmt: skip
     app.state.service = service
     add_readings(app, service)
@@ -191,7 +194,7 @@ class Around:
             return
         status = 0
         arrived = False  # the whole body
-        open_end = False  # of the answer
+        lingers = False  # the answer is not ended yet
 
         async def receiving() -> Message:
             nonlocal arrived
@@ -200,14 +203,15 @@ class Around:
             return message
 
         async def sending(message: Message) -> None:
-            nonlocal status, open_end
+            nonlocal status, lingers
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], *HEADERS]
                 if not self._service.ready:
                     message["headers"].append((b"connection", b"close"))
-            elif status >= 400 and not arrived:
-                open_end = message["more_body"] = True
+                lingers = status >= 400 and not arrived and closes(scope, message["headers"])
+            elif lingers:
+                message["more_body"] = True
             await send(message)
 
         metrics = self._service.metrics
@@ -224,9 +228,15 @@ class Around:
             if "problem" in scope:
                 metrics.count(scope["problem"])
             metrics.end(scope["path"], status, begun)
-        if open_end:  # a client may read its answer only when it has sent all
+        if lingers:  # the client may read its answer only when it has sent all
             with suppress(TimeoutError):
                 async with asyncio.timeout(LINGER):
                     while not arrived:
                         await receiving()
             await send({"type": "http.response.body"})
+
+
+def closes(scope: Scope, headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether the connection is closed after the answer with these headers."""
+    connection = [value.lower() for name, value in [*scope["headers"], *headers] if name == b"connection"]
+    return scope["http_version"] == "1.0" or b"close" in connection
