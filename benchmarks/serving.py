@@ -98,7 +98,7 @@ REQUEST = (
 
 
 def on(cores: set[int]) -> list[str]:
-    """What stands before a command that may use these cores alone."""
+    """The start of a command that may use these cores alone."""
     return ["taskset", "-c", ",".join(map(str, sorted(cores)))]
 
 
@@ -111,10 +111,10 @@ class Server:
             stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         assert self.process.stdout is not None
-        found = re.search(r":(\d+): reading", self.process.stdout.readline())
-        if found is None:
+        port = re.search(r":(\d+): reading", self.process.stdout.readline())
+        if port is None:
             raise SystemExit("serving: the server did not start")
-        self.port = int(found[1])
+        self.port = int(port[1])
 
     def pids(self) -> list[int]:
         """The process and its workers."""
@@ -126,8 +126,8 @@ class Server:
         """MB that the processes have in use together; with VmHWM, the most that each ever had."""
         total = 0
         for pid in self.pids():
-            found = re.search(rf"{key}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-            total += int(found[1]) if found else 0
+            size = re.search(rf"{key}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+            total += int(size[1]) if size else 0
         return round(total / 1024, 1)
 
     def post(self, body: bytes, timeout: float = 60) -> tuple[int, float]:
@@ -179,10 +179,10 @@ def load(given: argparse.Namespace, server: Server, connections: int, seconds: f
              "-s", str(script), f"http://127.0.0.1:{server.port}/v1/read"],
             env=os.environ | {"SERVING_BODY": str(body)}, capture_output=True, text=True, check=False,
         )  # fmt: skip
-    found = re.search(r"^ROW (.*)$", result.stdout, re.MULTILINE)
-    if found is None:
+    line = re.search(r"^ROW (.*)$", result.stdout, re.MULTILINE)
+    if line is None:
         raise SystemExit(f"serving: wrk failed: {result.stdout}{result.stderr}")
-    row: dict[str, Any] = json.loads(found[1])
+    row: dict[str, Any] = json.loads(line[1])
     row["readings_per_second"] = round((row["requests"] - row["not_200"]) / row["seconds"], 1)
     return row
 
@@ -255,14 +255,14 @@ def end(given: argparse.Namespace) -> dict[str, Any]:
         for client in clients:
             client.start()
         time.sleep(2)
-        told = time.monotonic()
+        terminated = time.monotonic()
         statuses.add(server.end())
-        slowest = max(slowest, time.monotonic() - told)
+        slowest = max(slowest, time.monotonic() - terminated)
         for client in clients:
             client.join()
         sent += sum(client.sent for client in clients)
         lost += sum(client.sent - client.answered for client in clients)
-        lost_before += sum(client.sent - client.answered for client in clients if client.last_sent < told)
+        lost_before += sum(client.sent - client.answered for client in clients if client.last_sent < terminated)
     return {
         "times": given.ends, "connections": 16, "sent": sent, "lost": lost, "lost_of_those_sent_before": lost_before,
         "slowest_end_seconds": round(slowest, 2), "exit_statuses": sorted(statuses),
@@ -270,7 +270,7 @@ def end(given: argparse.Namespace) -> dict[str, Any]:
 
 
 class Bystander(threading.Thread):
-    """Another client, which asks all the while, a few times a second; what it gets, and how soon."""
+    """Another client, which asks all the while, a few times a second; counts its answers and how soon they come."""
 
     def __init__(self, server: Server) -> None:
         super().__init__()
@@ -294,12 +294,13 @@ class Bystander(threading.Thread):
         self._over.set()
         self.join()
 
-    def told(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         """Figures for the row."""
-        found = sorted(self.seconds)
+        seconds = sorted(self.seconds)
         return {
-            "others": len(found), "others_not_200": self.not_200,
-            "others_median_ms": round(found[len(found) // 2] * 1e3, 2), "others_max_ms": round(found[-1] * 1e3, 2),
+            "others": len(seconds), "others_not_200": self.not_200,
+            "others_median_ms": round(seconds[len(seconds) // 2] * 1e3, 2),
+            "others_max_ms": round(seconds[-1] * 1e3, 2),
         }  # fmt: skip
 
 
@@ -320,13 +321,15 @@ def slow(given: argparse.Namespace) -> dict[str, Any]:
             for _ in range(10):
                 server.connect(REQUEST[:-50]).close()
                 tries["gone in a body"] += 1
-            dribbling = [(one, place + 1) for one, place in dribbling if goes_on(one, REQUEST[place : place + 1])]
-            silent = [one for one in silent if goes_on(one, b"")]
+            dribbling = [
+                (client, place + 1) for client, place in dribbling if goes_on(client, REQUEST[place : place + 1])
+            ]
+            silent = [client for client in silent if goes_on(client, b"")]
             time.sleep(0.5)
-        for one in [*silent, *(one for one, _ in dribbling)]:
-            one.close()
+        for client in [*silent, *(client for client, _ in dribbling)]:
+            client.close()
         end = server.memory()
-    return {"seconds": given.seconds, "tries": tries, "mb_warm": before, "mb_end": end, **other.told()}
+    return {"seconds": given.seconds, "tries": tries, "mb_warm": before, "mb_end": end, **other.figures()}
 
 
 def goes_on(connection: socket.socket, data: bytes) -> bool:
@@ -351,18 +354,18 @@ def hostile(given: argparse.Namespace) -> dict[str, Any]:
         before, half = server.memory(), 0.0
         statuses: Counter[int] = Counter()
         slowest, strange = (0.0, ""), []
-        for place, (what, data) in enumerate(hostile_pictures.hostile(given.count, given.seed)):
+        for place, (damage, data) in enumerate(hostile_pictures.hostile(given.count, given.seed)):
             status, seconds = server.post(form(data))
             statuses[status] += 1
-            slowest = max(slowest, (seconds, f"{place} {what}"))
+            slowest = max(slowest, (seconds, f"{place} {damage}"))
             if status >= 500:
-                strange.append(f"{place} {what}: {status}")
+                strange.append(f"{place} {damage}: {status}")
             if place == given.count // 2:
                 half = server.memory()
         return {
             "count": given.count, "seed": given.seed, "statuses": dict(sorted(statuses.items())), "strange": strange,
             "slowest_seconds": round(slowest[0], 3), "slowest": slowest[1], "mb_warm": before, "mb_half": half,
-            "mb_end": server.memory(), "peak_mb": server.memory("VmHWM"), **other.told(),
+            "mb_end": server.memory(), "peak_mb": server.memory("VmHWM"), **other.figures(),
         }  # fmt: skip
 
 
@@ -375,10 +378,10 @@ def contract(given: argparse.Namespace) -> dict[str, Any]:
              "--max-time", str(round(given.contract_seconds)), "--seed", str(given.seed), "--no-color"],
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
-        found = re.search(r"([\d,]+) generated, ([\d,]+) passed", done.stdout)
-        if found is None:
+        counts = re.search(r"([\d,]+) generated, ([\d,]+) passed", done.stdout)
+        if counts is None:
             raise SystemExit(f"serving: schemathesis failed: {done.stdout}{done.stderr}")
-        asked, passed = (int(one.replace(",", "")) for one in found.groups())
+        asked, passed = (int(count.replace(",", "")) for count in counts.groups())
         return {
             "seconds": given.contract_seconds, "seed": given.seed, "asked": asked, "passed": passed,
             "exit_status": done.returncode, "mb_warm": before, "mb_end": server.memory(),
@@ -390,7 +393,7 @@ def stroke(given: argparse.Namespace) -> dict[str, Any]:
     sys.path.append(str(ROOT / "scripts"))
     from page_driver import DIGITS, chromium, draw, until
 
-    answered = "performance.getEntriesByName('stroke-to-answer').find(one => one.startTime === last)?.duration"
+    answered = "performance.getEntriesByName('stroke-to-answer').find(entry => entry.startTime === last)?.duration"
     times: list[float] = []
     with serving(given) as server, chromium() as browser:
         page = browser.new_page()
@@ -421,7 +424,7 @@ MEASURES = {
 
 def cores(text: str) -> set[int]:
     """The cores that `0,1` names."""
-    return {int(one) for one in text.split(",")}
+    return {int(core) for core in text.split(",")}
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""A server, a browser, and a hand that draws on the page: for its tests, its benchmark and its photograph."""
+"""A server, a browser, and strokes drawn on its page: for the tests, the benchmark and the photograph of the page."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ DIGITS = [
 
 @contextmanager
 def served() -> Iterator[str]:
-    """The URL of a server of its own, which ends with the `with`. Raises `RuntimeError` if that was not in peace."""
+    """The URL of a server of its own, which ends with the `with`. Raises `RuntimeError` unless its exit status is 0."""
     command = [sys.executable, "-m", "sumnist", "serve", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

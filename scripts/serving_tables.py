@@ -21,13 +21,13 @@ def measured(rows: Rows) -> str:
 
 def where(rows: Rows) -> str:
     """Where and with what these were measured, as a sentence."""
-    found = [row for name in LINES if (row := last(rows, name)) is not None]
-    if not found:
+    latest = [row for name in LINES if (row := last(rows, name)) is not None]
+    if not latest:
         return NOT_MEASURED.strip()
-    machines = sorted({f"{row['machine']['processor']}, {row['machine']['cores']} cores" for row in found})
-    workers = sorted({str(row["workers"]) for row in found})
-    commits = sorted({row["machine"]["commit"][:9] for row in found})
-    shared = any(set(row["server_cores"]) & set(row["load_cores"]) for row in found)
+    machines = sorted({f"{row['machine']['processor']}, {row['machine']['cores']} cores" for row in latest})
+    workers = sorted({str(row["workers"]) for row in latest})
+    commits = sorted({row["machine"]["commit"][:9] for row in latest})
+    shared = any(set(row["server_cores"]) & set(row["load_cores"]) for row in latest)
     return (
         f"Measured with {' and '.join(workers)} workers on {'; '.join(machines)}, at {', '.join(commits)}; what asks "
         f"{'shares one of these cores' if shared else 'has a core of its own'}, and is counted in."

@@ -115,36 +115,24 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def visit(browser: Browser, server: str) -> Iterator[Callable[..., Page]]:
-    """Opens the page, in a browser with these settings. In the end nothing was asked of any other host, no script had
-    failed, and nothing was refused by the content security policy."""
-    asked: list[str] = []
+def page(request: pytest.FixtureRequest, browser: Browser, server: str) -> Iterator[Page]:
+    """The page, in a browser with the settings in the parameter, if there is one. In the end nothing was requested of
+    any other host, no script had failed, and nothing was refused by the content security policy."""
+    requested: list[str] = []
     wrong: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
         if message.type == "error" and "Failed to load resource" not in message.text:
             wrong.append(message.text)
 
-    contexts = []
-
-    def opened(**settings: Any) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **settings})
-        contexts.append(context)
-        context.on("request", lambda request: asked.append(request.url))
+    settings = {"viewport": {"width": 1280, "height": 800}} | getattr(request, "param", {})
+    with browser.new_context(**settings) as context:
+        context.on("request", lambda request: requested.append(request.url))
         page = context.new_page()
         page.on("console", note)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(server)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert bool(asked) == bool(contexts)  # a test may have been skipped before it opened any
-    assert [url for url in asked if not url.startswith(f"{server}/")] == []
+        yield page
+    assert requested
+    assert [url for url in requested if not url.startswith(f"{server}/")] == []
     assert wrong == []
-
-
-@pytest.fixture
-def page(visit: Callable[..., Page]) -> Page:
-    return visit()

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,15 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, ViewportSize, expect
 
+from sumnist.inference.reader import ADVICE
+
 PHONE = ViewportSize(width=360, height=740)
 DESK = ViewportSize(width=1280, height=800)
 READ = "**/v1/read?image=true&beside=true"
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 
-Visit = Callable[..., Page]
-"""Opens the page, in a browser with these settings."""
+STILL = {"reduced_motion": "reduce"}
+"""Settings of a browser in which nothing on the page moves by itself."""
 
 
 def need(path: Path, mend: str) -> None:
@@ -46,12 +47,12 @@ def expect_none(page: Page, verdict: str) -> None:
 
 
 def refusal(reason: str) -> dict[str, Any]:
-    """A reading that was not accepted, as the server tells it."""
+    """A reading that was not accepted, as the server answers it."""
     shares = [0.02] * 4 + [0.48] + [0.02] * 3 + [0.34, 0.04]
     return {
         "digit": 4, "sum": 11, "number": 7, "confidence": 0.48, "sum_confidence": 0.48, "digit_probabilities": shares,
         "sums": list(range(7, 17)), "sum_probabilities": shares, "accepted": False, "reason": reason,
-        "is_digit_probability": 0.031, "image": [[0.5] * 28] * 28,
+        "advice": ADVICE.get(reason), "is_digit_probability": 0.031, "image": [[0.5] * 28] * 28,
     }  # fmt: skip
 
 
@@ -96,5 +97,5 @@ def centre(page: Page, selector: str, place: int) -> float:
 
 def violations(page: Page) -> list[str]:
     """What axe objects to, and where."""
-    found: list[dict[str, Any]] = page.evaluate("axe.run().then(({ violations }) => violations)")
-    return [f"{one['id']}: {[node['html'] for node in one['nodes']]}" for one in found]
+    rules: list[dict[str, Any]] = page.evaluate("axe.run().then(({ violations }) => violations)")
+    return [f"{rule['id']}: {[node['html'] for node in rule['nodes']]}" for rule in rules]

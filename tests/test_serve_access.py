@@ -6,14 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, ViewportSize, expect
+from playwright.sync_api import Page, expect
 
 from page_checks import (
     AXE,
     DESK,
     PHONE,
     READ,
-    Visit,
+    STILL,
     answering,
     expect_answer,
     expect_none,
@@ -29,8 +29,8 @@ pytestmark = pytest.mark.browser
 FIVE = Path(__file__).resolve().parent.parent / "examples" / "five.png"
 
 
-def test_a_finger_draws_and_does_not_scroll(visit: Visit) -> None:
-    page = visit(viewport=PHONE, has_touch=True, is_mobile=True)
+@pytest.mark.parametrize("page", [{"viewport": PHONE, "has_touch": True, "is_mobile": True}], indirect=True)
+def test_a_finger_draws_and_does_not_scroll(page: Page) -> None:
     session = page.context.new_cdp_session(page)
     for i, (x, y) in enumerate(points_of(page, DIGITS[7])):
         touch = {"type": "touchMove" if i else "touchStart", "touchPoints": [{"x": x, "y": y}]}
@@ -57,14 +57,19 @@ def test_everything_can_be_done_by_keyboard(page: Page) -> None:
     for _ in range(5):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
-    assert reached == ["undo", "clear", "file", "Documentation", "API"]
+    assert reached == ["undo", "clear", "file", "API", "OpenAPI"]
     page.keyboard.press("Escape")
     expect_none(page, "Draw a digit from 0 to 9.")
 
 
+def test_the_link_called_api_leads_to_the_page_of_the_api(page: Page) -> None:
+    page.get_by_role("link", name="API", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sumnist: the API")
+
+
+@pytest.mark.parametrize("page", [{"viewport": PHONE}], indirect=True)
 @pytest.mark.parametrize("state", ["blank", "answer", "refused", "problem"])
-def test_on_a_phone_nothing_sticks_out(visit: Visit, state: str) -> None:
-    page = visit(viewport=PHONE)
+def test_on_a_phone_nothing_sticks_out(page: Page, state: str) -> None:
     if state == "refused":
         answering(page, refusal("several digits"))
     elif state == "problem":
@@ -75,8 +80,8 @@ def test_on_a_phone_nothing_sticks_out(visit: Visit, state: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
-def test_in_the_dark_the_paper_is_dark_and_the_ink_light(visit: Visit) -> None:
-    page = visit(color_scheme="dark")
+@pytest.mark.parametrize("page", [{"color_scheme": "dark"}], indirect=True)
+def test_in_the_dark_the_paper_is_dark_and_the_ink_light(page: Page) -> None:
     draw(page, DIGITS[5])
     expect_answer(page, 5, 7)
     colours: list[str] = page.locator("#pad").evaluate(
@@ -86,16 +91,19 @@ def test_in_the_dark_the_paper_is_dark_and_the_ink_light(visit: Visit) -> None:
     assert ink > 600 > 150 > paper
 
 
-def test_who_wants_less_motion_has_none(visit: Visit) -> None:
-    page = visit(reduced_motion="reduce")
+@pytest.mark.parametrize("page", [STILL], indirect=True)
+def test_who_wants_less_motion_has_none(page: Page) -> None:
     assert page.locator(".bar").first.evaluate("bar => getComputedStyle(bar).transitionDuration") == "0s"
 
 
-@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_in_the_way_of_anybody(visit: Visit, viewport: ViewportSize, scheme: str) -> None:
+@pytest.mark.parametrize(
+    "page",
+    [{"viewport": size, "color_scheme": scheme, **STILL} for size in (PHONE, DESK) for scheme in ("light", "dark")],
+    ids=["phone-light", "phone-dark", "desk-light", "desk-dark"],
+    indirect=True,
+)  # fmt: skip
+def test_axe_finds_nothing_in_the_way_of_anybody(page: Page) -> None:
     need(AXE, "npm install --prefix tests")
-    page = visit(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
     page.evaluate(AXE.read_text(encoding="utf-8"))
     expect_none(page, "Draw a digit from 0 to 9.")
     assert violations(page) == []

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from page_checks import (
     PHONE,
     READ,
-    Visit,
+    STILL,
     answering,
     centre,
     expect_answer,
@@ -38,24 +38,23 @@ SCRIBBLE = " ".join(f"{20 + 60 * (i % 2)},{20 + 4 * i}" for i in range(16))
 def test_a_drawn_digit_and_its_sum_are_read_off_the_page(page: Page, digit: int) -> None:
     draw(page, DIGITS[digit])
     expect_answer(page, digit, 7)
-    expect(page.locator("#said")).to_have_text(re.compile(rf"^{digit} \+ 7 = {digit + 7}\. .*% sure of both\."))
+    expect(page.locator("#announcement")).to_have_text(re.compile(rf"^{digit} \+ 7 = {digit + 7}\. .*% sure of both\."))
     levels = page.locator("#seen").evaluate("seen => [...seen.getContext('2d').getImageData(0, 0, 28, 28).data]")
     lit = sum(level > 99 for level in levels[::4])
     assert 20 < lit < 300  # what the network saw is drawn
 
 
 def widths(page: Page) -> set[int]:
-    found: list[float] = page.locator(".digits .bar, .sums .bar").evaluate_all(
-        "bars => bars.map(bar => bar.getBoundingClientRect().width)"
-    )
-    return {round(10 * width) for width in found}
+    bars = page.locator(".digits .bar, .sums .bar")
+    pixels: list[float] = bars.evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().width)")
+    return {round(10 * width) for width in pixels}
 
 
+@pytest.mark.parametrize("page", [STILL], indirect=True)
 @pytest.mark.parametrize("number", [0, 7, 9])
 def test_on_the_common_axis_the_bars_of_the_sum_are_those_of_the_digit_displaced_by_the_number(
-    visit: Visit, number: int
+    page: Page, number: int
 ) -> None:
-    page = visit(reduced_motion="reduce")
     page.fill("#number", str(number))
     draw(page, DIGITS[5])
     expect_answer(page, 5, number)
@@ -70,9 +69,9 @@ def test_on_the_common_axis_the_bars_of_the_sum_are_those_of_the_digit_displaced
     expect(page.locator(".shift")).to_have_text(f"+{number}")
 
 
+@pytest.mark.parametrize("page", [{"viewport": PHONE, **STILL}], indirect=True)
 @pytest.mark.parametrize("number", [-3, 12, 123456789, -9007199254740982])
-def test_for_other_numbers_each_sum_stands_under_its_digit(visit: Visit, number: int) -> None:
-    page = visit(reduced_motion="reduce", viewport=PHONE)
+def test_for_other_numbers_each_sum_stands_under_its_digit(page: Page, number: int) -> None:
     page.fill("#number", str(number))
     draw(page, DIGITS[5])
     expect_answer(page, 5, number)
@@ -98,15 +97,38 @@ def test_the_number_is_set_by_buttons_arrows_digits_and_typing(page: Page) -> No
     expect_answer(page, 5, -40)
 
 
-@pytest.mark.parametrize("text", ["", "1.5", "99999999999999999"])
-def test_what_is_no_number_is_said_to_be_none(page: Page, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("", "A number is missing."),
+        ("1.5", "This is no whole number."),
+        ("99999999999999999", "This number is too long."),
+    ],
+)
+def test_without_a_number_to_add_the_digit_stays_and_there_is_no_sum(page: Page, text: str, verdict: str) -> None:
     draw(page, DIGITS[5])
     expect_answer(page, 5, 7)
     page.fill("#number", text)
-    expect_none(page, "This is no whole number.")
+    expect(page.locator("#verdict")).to_have_text(verdict)
+    expect(page.locator("#digit")).to_have_text("5")
+    expect(page.locator("#sum")).to_have_text("?")
+    expect(page.locator(".digits .best .label")).to_have_text("5")
+    expect(page.locator(".sums .best")).to_have_count(0)
+    expect(page.locator(".shift")).to_have_text("+?")
+    expect(page.locator("#announcement")).to_have_text(re.compile(rf"^5\. {verdict}"))
     expect(page.locator("#number")).to_have_attribute("aria-invalid", "true")
     page.fill("#number", "1")
     expect_answer(page, 5, 1)
+
+
+def test_a_digit_is_read_while_the_number_is_missing(page: Page) -> None:
+    page.fill("#number", "")
+    expect_none(page, "A number is missing.")
+    draw(page, DIGITS[4])
+    expect(page.locator("#digit")).to_have_text("4")
+    expect(page.locator("#verdict")).to_have_text("A number is missing.")
+    page.fill("#number", "3")
+    expect_answer(page, 4, 3)
 
 
 def test_while_one_draws_at_most_one_request_is_under_way_and_the_last_counts(page: Page) -> None:
@@ -135,8 +157,8 @@ def test_the_time_from_stroke_to_answer_is_measured(page: Page) -> None:
     assert 0 < until(page, "performance.getEntriesByName('stroke-to-answer').at(-1)?.duration") < 10_000
 
 
-def test_the_sum_of_a_network_that_learned_to_add_stands_beside_on_the_same_axis(visit: Visit) -> None:
-    page = visit(reduced_motion="reduce")
+@pytest.mark.parametrize("page", [STILL], indirect=True)
+def test_the_sum_of_a_network_that_learned_to_add_stands_beside_on_the_same_axis(page: Page) -> None:
     expect(page.locator("#beside")).to_be_hidden()
     shares = [0.0] * 13 + [0.9, 0.1] + [0.0] * 4
     learned = {"sum": 13, "sums": list(range(19)), "sum_probabilities": shares, "sum_confidence": 0.9}
@@ -203,28 +225,45 @@ def test_undo_takes_back_a_picture_a_stroke_and_a_clearing(page: Page) -> None:
 def test_a_blank_picture_is_said_to_be_blank(page: Page) -> None:
     give(page, "drop", "white.png", white())
     expect_none(page, "There is nothing to read.")
+    expect(page.locator("#hint")).to_have_text("Write something, or come nearer.")
 
 
-@pytest.mark.parametrize(
-    ("reason", "verdict"),
-    [
-        ("not a digit", "This does not look like a digit."),
-        ("several digits", "There seems to be more than one digit."),
-        ("unsure", "A 4 (48.0\u00a0%), or an 8 (34.0\u00a0%)?"),
-        ("cut off at the border", "The digit runs off the edge."),
-        ("too small", "The digit is too small."),
-        ("too little contrast", "The ink hardly differs from the paper."),
-        ("anything else", "No answer: anything else."),
-    ],
-)
-def test_a_refusal_is_told_in_plain_words_without_an_answer(page: Page, reason: str, verdict: str) -> None:
+REFUSALS = [
+    ("not a digit", "This does not look like a digit.", "Draw one of 0 to 9.", "A digit from 0 to 9 was expected."),
+    ("several digits", "There seems to be more than one digit.", "One at a time: draw a single digit.",
+     "One digit a picture; cut a number into its digits."),
+    ("unsure", "A 4 (48.0\u00a0%), or an 8 (34.0\u00a0%)?", "Draw it more clearly.",
+     "Write it more clearly, or ask a person."),
+    ("cut off at the border", "The digit runs off the edge.", "Leave some room around it.",
+     "Move the camera, so that there is paper all around the digit."),
+    ("too small", "The digit is too small.", "Draw it larger.",
+     "Come nearer, or crop the picture closer to the digit."),
+    ("too little contrast", "The ink hardly differs from the paper.", "Draw it in a darker colour.",
+     "A darker pen, or more light."),
+    ("anything else", "No answer: anything else.", "Try another picture.", "Try another picture."),
+]  # fmt: skip
+"""Reasons, the verdict on the page, and what helps: for a drawing, and for an uploaded picture."""
+
+
+@pytest.mark.parametrize(("reason", "verdict", "hint"), [refused[:3] for refused in REFUSALS])
+def test_a_refused_drawing_has_no_answer_but_a_verdict_and_a_hint(
+    page: Page, reason: str, verdict: str, hint: str
+) -> None:
     answering(page, refusal(reason))
     draw(page, DIGITS[4])
     expect_none(page, verdict)
-    expect(page.locator("#hint")).not_to_be_empty()
+    expect(page.locator("#hint")).to_have_text(hint)
     expect(page.locator("#is-digit")).to_have_text("A digit: 3.1\u00a0%")
     grey = page.locator(".digits .best .bar").evaluate("bar => getComputedStyle(bar).backgroundColor")
     assert grey == "rgb(170, 180, 192)"
+
+
+def test_a_refused_upload_has_the_advice_on_photographs(page: Page) -> None:
+    for reason, verdict, _, advice in REFUSALS:
+        answering(page, refusal(reason))
+        page.set_input_files("#file", FIVE)
+        expect_none(page, verdict)
+        expect(page.locator("#hint")).to_have_text(advice)
 
 
 def test_a_letter_is_no_digit(page: Page) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -81,7 +82,7 @@ class Server:
             connection.close()
 
     def end(self) -> tuple[int, str]:
-        """Its exit status after SIGTERM, and what it had to say."""
+        """Its exit status after SIGTERM, and its standard error."""
         if self.ended is not None:
             return self.ended
         if self.process.poll() is None:
@@ -175,7 +176,7 @@ def test_it_listens_on_this_machine_alone(serving: Callable[..., Server]) -> Non
     listening = [
         line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines() if line.split()[3] == "0A"
     ]  # fmt: skip
-    assert [one for one in listening if one.endswith(f":{wanted}")] == [f"0100007F:{wanted}"]
+    assert [address for address in listening if address.endswith(f":{wanted}")] == [f"0100007F:{wanted}"]
 
 
 def test_a_port_that_is_taken_is_one_message(serving: Callable[..., Server]) -> None:
@@ -316,6 +317,49 @@ def test_a_client_that_wants_to_close_sees_that_its_body_is_too_large(serving: C
         assert caught.value.code == 413
         assert json.load(caught.value)["type"] == "urn:sumnist:problem:body-too-large"
         caught.value.close()
+
+
+def test_a_body_that_nobody_reads_is_cut_too(serving: Callable[..., Server]) -> None:
+    server = serving("--receive-seconds", "1")
+    connection = server.connect()
+    connection.sendall(b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+    assert status_on(connection) == 405
+    connection.setblocking(False)
+
+    def is_cut() -> bool:
+        try:
+            connection.send(b"x")
+            return connection.recv(10) == b""
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return True
+
+    wait_until(is_cut, 10)
+
+
+def test_a_body_that_stops_being_http_is_a_problem(shared: Server) -> None:
+    connection = shared.connect()
+    connection.sendall(b"POST /v1/read HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+    connection.sendall(b"Transfer-Encoding: chunked\r\n\r\n4\r\n{   \r\nno length\r\n")
+    status, problem = answer_on(connection)
+    assert (status, problem["type"]) == (400, "urn:sumnist:problem:malformed-request")
+
+
+def test_one_connection_too_many_is_answered_503(serving: Callable[..., Server]) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, before[1]))  # for the server too, which inherits it
+    try:
+        server = serving("--receive-seconds", "60")
+        others = [server.connect() for _ in range(1000)]
+        status, problem = answer_on(server.connect())
+        assert (status, problem["type"]) == (503, "urn:sumnist:problem:busy")
+        assert problem["detail"] == "1,000 connections are open: try again in a second"
+        others.pop().close()
+        wait_until(lambda: server.get("/healthz")[0] == 200)
+        assert server.end() == (0, "")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_what_finds_no_room_is_refused_at_once_and_what_waits_is_answered(
         check_problem(refused, 503, "busy", "3 requests are being read or wait already: try again in a second")
         assert refused.headers["retry-after"] == "1"
         slow.go.set()
-        assert [one.result().json()["sum"] for one in asked] == [8, 8, 8]
+        assert [answer.result().json()["sum"] for answer in asked] == [8, 8, 8]
         assert ask().json()["sum"] == 8
         assert "sumnist_requests_shed_total 1\n" in client.get("/metrics").text
 
@@ -123,6 +123,7 @@ def test_it_is_alive_and_ready_until_it_ends(reader: Reader) -> None:
         assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (200, {"status": "ready"})
         client.app.state.service.ready = False  # type: ignore[attr-defined]
         assert client.get("/healthz").status_code == 200
+        assert client.get("/healthz").headers["connection"] == "close"  # so that nobody asks again on this connection
         detail = "this server ends as soon as it has answered: ask another one"
         check_problem(client.get("/readyz"), 503, "not-ready", detail, "/readyz")
 

@@ -1,17 +1,17 @@
 """What a server counts, and its text as Prometheus reads it.
 
-Each worker counts in a row of its own, of one table in a file that all of them map: whichever worker is asked, it
-tells the sum of the rows. A worker holds its row by a lock on the file, which the system takes back from one that died;
-the next one goes on with its counts, so that none ever falls.
+Each worker counts in its own row of one table, in a file that all of them map, and answers with the sum of the rows. A
+worker holds its row by a lock on the file, which the system takes back when the worker dies; the next one goes on with
+its counts, so that none ever falls.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,36 +24,48 @@ try:
 except ModuleNotFoundError:  # Windows, where each worker counts for itself
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["MEDIA_TYPE", "ROUTES", "Metrics", "table_bytes"]
+__all__ = ["MEDIA_TYPE", "Metrics", "table_bytes"]
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
 ROUTES = (
     "/v1/read", "/v1/read/batch", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/", "/static", OTHER,
 )  # fmt: skip
-"""The routes that are told apart; "other" is what there is none for."""
-STATUSES = (200, 304, *sorted({kind.status for kind in KINDS.values()}))
-BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, np.inf)
-"""Upper edges of the histogram, in seconds."""
+"""The routes that are told apart; any other path counts as "other"."""
+STATUSES = tuple(map(str, (200, 304, *sorted({kind.status for kind in KINDS.values()}))))
 TIMED = ("/v1/read", "/v1/read/batch")
+EDGES = np.array([0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, np.inf])
+"""Upper edges of the histogram's buckets, in seconds."""
+EDGE_NAMES = (*(f"{edge:g}" for edge in EDGES[:-1]), "+Inf")
 OUTCOMES = ("accepted", *REASONS.values(), NOT_A_DIGIT, UNSURE)
 
-Slot = tuple[str, ...]
-SLOTS: dict[Slot, int] = {
+HEADS = {
+    "sumnist_requests_total": ("counter", "Requests answered, by route and status."),
+    "sumnist_request_seconds": ("histogram", "Seconds from a request's headers to the end of its answer."),
+    "sumnist_requests_in_flight": ("gauge", "Requests that are being received, read or answered."),
+    "sumnist_requests_shed_total": ("counter", "Requests answered 503 because there was no room."),
+    "sumnist_readings_total": ("counter", "Pictures read: accepted, or the reason why not."),
+    "sumnist_problems_total": ("counter", "Pictures and requests that came to a problem, by its type."),
+}
+"""The type of each metric, and its meaning."""
+SAMPLES: dict[str, dict[str, tuple[str, ...]]] = {
+    "sumnist_requests_total": {"route": ROUTES, "status": STATUSES},
+    "sumnist_request_seconds_bucket": {"route": TIMED, "le": EDGE_NAMES},
+    "sumnist_request_seconds_sum": {"route": TIMED},
+    "sumnist_request_seconds_count": {"route": TIMED},
+    "sumnist_requests_in_flight": {},
+    "sumnist_requests_shed_total": {},
+    "sumnist_readings_total": {"outcome": OUTCOMES},
+    "sumnist_problems_total": {"problem": tuple(KINDS)},
+}
+"""The samples of the metrics, each with the values of its labels."""
+SLOTS = {
     slot: place
     for place, slot in enumerate(
-        [
-            ("in flight",),
-            ("shed",),
-            *(("requests", route, str(status)) for route, status in product(ROUTES, STATUSES)),
-            *(("bucket", route, f"{edge:g}") for route, edge in product(TIMED, BUCKETS)),
-            *(("seconds", route) for route in TIMED),
-            *(("readings", outcome) for outcome in OUTCOMES),
-            *(("problems", slug) for slug in KINDS),
-        ]
+        (name, *values) for name, labels in SAMPLES.items() for values in product(*labels.values())
     )
 }
-"""Where each thing is counted in a row."""
+"""Where each sample is counted in a row."""
 
 
 def table_bytes(workers: int) -> int:
@@ -70,7 +82,7 @@ class Metrics:
         self._held: IO[bytes] | None = None
         if table is not None and fcntl is not None:
             self._share(table)
-        self._row[SLOTS["in flight",]] = 0  # those of one that died are no longer on their way
+        self._row[SLOTS["sumnist_requests_in_flight",]] = 0  # a worker that died leaves none in flight
 
     def _share(self, table: Path) -> None:
         """Take the first row that no other worker has."""
@@ -90,75 +102,49 @@ class Metrics:
 
     def begin(self) -> float:
         """A request has come; the moment, for `end`."""
-        self._add("in flight")
+        self._add("sumnist_requests_in_flight")
         return time.perf_counter()
 
-    def end(self, route: str, status: int, begun: float) -> None:
+    def end(self, path: str, status: int, begun: float) -> None:
         """It has been answered, or given up by its client (then its `status` is 0, and only its end counts)."""
-        self._add("in flight", value=-1)
-        if status in STATUSES:
-            self._add("requests", route if route in ROUTES else OTHER, str(status))
+        route = "/static" if path.startswith("/static/") else path if path in ROUTES else OTHER
+        self._add("sumnist_requests_in_flight", value=-1)
+        if str(status) in STATUSES:
+            self._add("sumnist_requests_total", route, str(status))
         if route in TIMED and status:
             seconds = time.perf_counter() - begun
-            edge = next(edge for edge in BUCKETS if seconds <= edge)
-            self._add("bucket", route, f"{edge:g}")
-            self._add("seconds", route, value=seconds)
+            first = SLOTS["sumnist_request_seconds_bucket", route, EDGE_NAMES[0]]
+            self._row[first : first + len(EDGES)] += seconds <= EDGES  # a bucket holds those below it too
+            self._add("sumnist_request_seconds_sum", route, value=seconds)
+            self._add("sumnist_request_seconds_count", route)
 
     def count(self, outcome: Reading | Problem) -> None:
         """A reading, or a picture or request that came to a problem instead."""
-        if isinstance(outcome, Problem):
-            self._add("problems", outcome.kind.slug)
-            if outcome.kind is KINDS["busy"]:
-                self._add("shed")
-        else:
-            self._add("readings", outcome.reason or OUTCOMES[0])
+        if isinstance(outcome, Reading):
+            self._add("sumnist_readings_total", outcome.reason or OUTCOMES[0])
+            return
+        self._add("sumnist_problems_total", outcome.kind.slug)
+        if outcome.kind.slug == "busy":
+            self._add("sumnist_requests_shed_total")
 
     def refused(self, problem: Problem) -> None:
         """A connection was closed with a problem before its request had a route."""
         self.count(problem)
-        self._add("requests", OTHER, str(problem.kind.status))
+        self._add("sumnist_requests_total", OTHER, str(problem.kind.status))
 
     def text(self) -> str:
         """All counts, those of the other workers too, in Prometheus' text format."""
-        values = self._rows.sum(0)
-        return "\n".join(lines(lambda *slot: float(values[SLOTS[slot]]))) + "\n"
+        return "\n".join(lines(self._rows.sum(0))) + "\n"
 
 
-def lines(value: Callable[..., float]) -> Iterator[str]:
-    """The lines of the text; `value` gives that of a slot."""
-    yield from head("sumnist_requests_total", "counter", "Requests answered, by route and status.")
-    for route, status in product(ROUTES, map(str, STATUSES)):
-        if value("requests", route, status):
-            yield line("sumnist_requests_total", value("requests", route, status), route=route, status=status)
-    yield from head(
-        "sumnist_request_seconds", "histogram", "Seconds from a request's headers to the end of its answer."
-    )
-    for route in TIMED:
-        total = 0.0
-        for edge in BUCKETS:
-            total += value("bucket", route, f"{edge:g}")
-            shown = "+Inf" if edge == np.inf else f"{edge:g}"
-            yield line("sumnist_request_seconds_bucket", total, route=route, le=shown)
-        yield line("sumnist_request_seconds_sum", value("seconds", route), route=route)
-        yield line("sumnist_request_seconds_count", total, route=route)
-    yield from head("sumnist_requests_in_flight", "gauge", "Requests that are being received, read or answered.")
-    yield line("sumnist_requests_in_flight", value("in flight"))
-    yield from head("sumnist_requests_shed_total", "counter", "Requests answered 503 because there was no room.")
-    yield line("sumnist_requests_shed_total", value("shed"))
-    yield from head("sumnist_readings_total", "counter", "Pictures read: accepted, or the reason why not.")
-    for outcome in OUTCOMES:
-        yield line("sumnist_readings_total", value("readings", outcome), outcome=outcome)
-    yield from head("sumnist_problems_total", "counter", "Pictures and requests that came to a problem, by its type.")
-    for slug in KINDS:
-        yield line("sumnist_problems_total", value("problems", slug), problem=slug)
-
-
-def head(name: str, kind: str, text: str) -> Iterator[str]:
-    yield f"# HELP {name} {text}"
-    yield f"# TYPE {name} {kind}"
-
-
-def line(name: str, value: float, **labels: Any) -> str:
-    inside = ",".join(f'{key}="{label}"' for key, label in labels.items())
-    shown = f"{value:.0f}" if value == int(value) else repr(value)
-    return f"{name}{{{inside}}} {shown}" if labels else f"{name} {shown}"
+def lines(totals: NDArray[np.float64]) -> Iterator[str]:
+    """The lines of the text; routes with statuses that never occurred are left out."""
+    for family, (kind, meaning) in HEADS.items():
+        yield f"# HELP {family} {meaning}"
+        yield f"# TYPE {family} {kind}"
+        for name, *values in SLOTS:
+            total = float(totals[SLOTS[name, *values]])
+            if name.startswith(family) and (total or name != "sumnist_requests_total"):
+                labels = ",".join(f'{label}="{value}"' for label, value in zip(SAMPLES[name], values, strict=True))
+                shown = f"{total:.0f}" if total.is_integer() else repr(total)
+                yield f"{name}{{{labels}}} {shown}" if labels else f"{name} {shown}"

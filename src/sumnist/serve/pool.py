@@ -1,4 +1,4 @@
-"""A few threads that read, a bounded queue before them, and a time for each request."""
+"""A few threads that read, with a bounded queue before them and a time limit for each request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from sumnist.serve.problems import KINDS
+from sumnist.serve.problems import Problem
 
 __all__ = ["Pool"]
 
@@ -29,13 +29,13 @@ class Pool:
     def check_room(self) -> None:
         """Raises `Problem` if a request that came now would find no room."""
         if self._taken >= self._room:
-            raise KINDS["busy"](f"{self._room} requests are being read or wait already: try again in a second")
+            raise Problem("busy", f"{self._room} requests are being read or wait already: try again in a second")
 
     async def run(self, work: Callable[[float], Result]) -> Result:
-        """What `work` gives, on a thread; it is told when its time is over, by the monotonic clock, and may stop then.
+        """What `work` returns, called on a thread with the moment of the monotonic clock at which its time is over.
 
         Raises `Problem` at once if there is no room, and when the time is over. A thread cannot be stopped: its place
-        is taken until it has ended by itself.
+        is taken until it ends by itself.
         """
         self.check_room()
         with self._lock:
@@ -46,9 +46,8 @@ class Pool:
             async with asyncio.timeout(self._seconds):
                 return await asyncio.wrap_future(future)
         except TimeoutError as error:
-            raise KINDS["reading-timeout"](
-                f"no reading within {self._seconds:g} seconds: try again, or with smaller or fewer pictures"
-            ) from error
+            detail = f"no reading within {self._seconds:g} seconds: try again, or with smaller or fewer pictures"
+            raise Problem("reading-timeout", detail) from error
 
     def _leave(self, _: Future[Any]) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""What is answered when a request cannot be: RFC 9457 problems, and which of them each error of the package is."""
+"""Errors as clients see them: the kinds of RFC 9457 problems, and which kind each error of the package is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RETRY = {"retry-after": "1"}
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of problem: the last part of its type, its status, its title, and the headers that go with it."""
+    """A kind of problem: the last part of its type, its status, its title, and the headers of its answers."""
 
     slug: str
     status: int
@@ -28,10 +28,6 @@ class Kind:
     def type(self) -> str:
         """The URI that names it."""
         return f"urn:sumnist:problem:{self.slug}"
-
-    def __call__(self, detail: str, **headers: str) -> Problem:
-        """A problem of this kind; a header `retry_after` is `retry-after`."""
-        return Problem(self, detail, self.headers | {name.replace("_", "-"): value for name, value in headers.items()})
 
 
 KINDS = {
@@ -63,32 +59,32 @@ INTERNAL = (
     errors.ExportError, errors.ScoreError, errors.StudyError, errors.OutputError,
 )  # fmt: skip
 """Errors that no request can cause."""
-OF_ERRORS: dict[type[SumnistError], Kind] = {
-    errors.NumberError: KINDS["number"],
-    errors.ImageError: KINDS["damaged-picture"],
-    errors.FormatError: KINDS["unknown-format"],
-    errors.SizeError: KINDS["picture-too-large"],
-    errors.MissingExtraError: KINDS["unknown-format"],  # the library that would read HEIC
-} | dict.fromkeys(INTERNAL, KINDS["internal"])
-"""The kind of problem that each class of error is; a test holds it to name all of them."""
+OF_ERRORS: dict[type[SumnistError], str] = {
+    errors.NumberError: "number",
+    errors.ImageError: "damaged-picture",
+    errors.FormatError: "unknown-format",
+    errors.SizeError: "picture-too-large",
+    errors.MissingExtraError: "unknown-format",  # the library that would read HEIC
+} | dict.fromkeys(INTERNAL, "internal")
+"""The kind of problem that each class of error is; a test makes sure that none is missing."""
 HIDDEN = "the fault is not the request's; the server's log says what happened"
-"""What is told of errors that are none of the client's business."""
+"""The detail of errors that are none of the client's business."""
 
 
 class Problem(Exception):  # noqa: N818
-    """An answer that is a problem; raised anywhere on the way of a request."""
+    """An answer that is a problem; raised anywhere on the way of a request. `slug` names its kind."""
 
-    def __init__(self, kind: Kind, detail: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, slug: str, detail: str, **headers: str) -> None:
         super().__init__(detail)
-        self.kind = kind
+        self.kind = KINDS[slug]
         self.detail = detail
-        self.headers = headers or {}
+        self.headers = self.kind.headers | headers
 
     def as_dict(self, instance: str) -> dict[str, Any]:
-        """The members of RFC 9457; `instance` is the path that was asked."""
+        """The members of RFC 9457; `instance` is the path of the request."""
+        kind = self.kind
         return {
-            "type": self.kind.type, "title": self.kind.title, "status": self.kind.status, "detail": self.detail,
-            "instance": instance,
+            "type": kind.type, "title": kind.title, "status": kind.status, "detail": self.detail, "instance": instance,
         }  # fmt: skip
 
     def as_json(self, instance: str) -> bytes:
@@ -97,10 +93,8 @@ class Problem(Exception):  # noqa: N818
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem that `error` is; of anything but the errors that a request can cause, nothing is told."""
+    """The problem that `error` is, without its message unless a request can cause such an error."""
     if isinstance(error, Problem):
         return error
-    if not isinstance(error, SumnistError):
-        return KINDS["internal"](HIDDEN)
-    kind = OF_ERRORS[next(known for known in type(error).__mro__ if known in OF_ERRORS)]
-    return kind(HIDDEN if kind.status == 500 else str(error))
+    slug = next((OF_ERRORS[kind] for kind in type(error).__mro__ if kind in OF_ERRORS), "internal")
+    return Problem(slug, HIDDEN if slug == "internal" else str(error))

@@ -1,22 +1,24 @@
 // Asks the server for readings.
 
+import { sentence } from "./words.js";
+
 const SLOW = 20_000; // milliseconds after which an answer is not waited for any longer
 
 /**
  * Asks one question at a time. Of those that are asked meanwhile only the latest counts; a settled one does not wait,
- * and stops the one before it. `told(question, outcome)` gets a reading, or a problem with a title and a detail.
+ * and stops the one before it. `show(question, outcome)` gets a reading, or a problem with a title and a detail.
  *
  * A question has a `picture` (a function that gives a file, now or later), a `number`, and whether it is `settled`,
- * that is, not asked in the middle of a stroke.
+ * that is, not asked in the middle of a stroke; anything else in it is for `show`.
  */
 export class Asker {
-  #told;
+  #show;
   #next = null;
   #flight = null;
   #retry = 0;
 
-  constructor(told) {
-    this.#told = told;
+  constructor(show) {
+    this.#show = show;
   }
 
   ask(question) {
@@ -25,7 +27,7 @@ export class Asker {
     if (!this.#flight) this.#go();
   }
 
-  /** Nothing is to be told any more of what was asked; with `stop` false, but of what has been sent. */
+  /** Drop the question that waits and, unless `stop` is false, the one that has been sent. */
   forget(stop = true) {
     clearTimeout(this.#retry);
     this.#next = null;
@@ -39,7 +41,7 @@ export class Asker {
       [this.#next, this.#flight] = [null, flight];
       const outcome = await answerTo(question, flight.signal);
       if (flight.signal.aborted) continue;
-      this.#told(question, outcome);
+      this.#show(question, outcome);
       if (outcome.problem?.wait && !this.#next) {
         this.#retry = setTimeout(() => this.ask(question), 1000 * outcome.problem.wait);
       }
@@ -67,13 +69,9 @@ const UNREACHABLE = {
   detail: "Is it still running, and this device connected to it?",
 };
 
-/** The problem that a response tells of, by RFC 9457 if it does, and after how many seconds to ask again, if at all. */
+/** The problem in a response, by RFC 9457 if it is one, and after how many seconds to ask again (0: not at all). */
 async function problemIn(response) {
   const { title = `The server answered ${response.status}`, detail = "" } = await response.json().catch(() => ({}));
   const wait = response.status === 503 ? Number(response.headers.get("retry-after")) || 1 : 0;
   return { title: `${title}.`, detail: wait ? `Trying again in ${wait} s.` : sentence(detail), wait };
-}
-
-function sentence(text) {
-  return text && `${text[0].toUpperCase()}${text.slice(1)}.`;
 }

@@ -1,6 +1,6 @@
 // Two bar charts on one axis: the digit's bars above, the sum's below, displaced by the number.
 
-import { figure, percent } from "./words.js";
+import { figure, percent, ranked } from "./words.js";
 
 const DIGITS = 10;
 const SHARED = 19; // columns of an axis that has the digits and all sums with the numbers 0 to 9
@@ -18,7 +18,8 @@ export class LearnedChart {
 
   draw({ sum, sum_probabilities: shares }) {
     fill(this.#sums, shares, sum);
-    this.#chart.ariaLabel = `Sums of the network that learned to add: ${listed(shares)}`;
+    const sums = ranked(shares).map(({ outcome, share }) => `${outcome}: ${percent(share)}`);
+    this.#chart.ariaLabel = `Sums of the network that learned to add: ${sums.join("; ")}`;
   }
 }
 
@@ -35,8 +36,14 @@ export class Chart {
     chart.append(this.#digits, this.#links, this.#sums);
   }
 
-  /** Put the sum's bars where `number` puts them: on the digits' axis if there is room, else under the digits. */
+  /** Put the sum's bars where `number` puts them: on the digits' axis if there is room, else under the digits. Without a
+   * number they stay where they are, and stand for no sum. */
   move(number) {
+    if (number === null) {
+      this.#shift.textContent = "+?";
+      this.#label(Array(DIGITS).fill("?"));
+      return;
+    }
     const shared = number >= 0 && number < DIGITS;
     this.#chart.style.setProperty("--columns", shared ? SHARED : DIGITS);
     this.#chart.style.setProperty("--shift", shared ? number : 0);
@@ -45,17 +52,22 @@ export class Chart {
     const letters = Math.max(...labels.map((label) => label.length));
     this.#sums.classList.toggle("long", letters > LONG);
     this.#chart.style.setProperty("--letters", letters > LONG ? letters : 1);
+    this.#label(labels);
+  }
+
+  #label(labels) {
     labels.forEach((label, digit) => (this.#sums.children[digit].querySelector(".label").textContent = label));
   }
 
-  /** Draw the probabilities of a reading, or none. */
-  draw(reading) {
-    const first = reading?.sums.indexOf(reading.number); // a network that learned its sums gives others too
+  /** Draw the probabilities of a reading, or none; those of the sums only if it has `sums`. */
+  draw(reading, sums = true) {
+    const summed = sums ? reading : null;
+    const first = summed?.sums.indexOf(summed.number); // a network that learned its sums gives others too
     fill(this.#digits, reading?.digit_probabilities, reading?.digit);
-    fill(this.#sums, reading?.sum_probabilities.slice(first), reading && reading.sum - reading.number);
+    fill(this.#sums, summed?.sum_probabilities.slice(first), summed ? summed.sum - summed.number : null);
     this.#chart.style.setProperty("--best", reading?.digit ?? (DIGITS - 1) / 2);
     [...this.#links.children].forEach((link, digit) => link.classList.toggle("best", digit === reading?.digit));
-    this.#chart.ariaLabel = reading ? spoken(reading) : "No probabilities yet";
+    this.#chart.ariaLabel = reading ? spoken(reading, sums) : "No probabilities yet";
   }
 }
 
@@ -83,22 +95,11 @@ function fill(row, shares, best) {
   });
 }
 
-function spoken({ digit_probabilities: shares, number }) {
-  const told = shares
-    .map((share, digit) => ({ digit, share }))
-    .filter(({ share }) => share >= 0.0005)
-    .sort((one, other) => other.share - one.share)
-    .map(({ digit, share }) => `${digit}, sum ${digit + number}: ${percent(share)}`);
-  return `Probabilities of the digit and of the sum: ${told.join("; ")}`;
-}
-
-function listed(shares) {
-  return shares
-    .map((share, sum) => ({ sum, share }))
-    .filter(({ share }) => share >= 0.0005)
-    .sort((one, other) => other.share - one.share)
-    .map(({ sum, share }) => `${sum}: ${percent(share)}`)
-    .join("; ");
+function spoken({ digit_probabilities: shares, number }, sums) {
+  const words = ranked(shares).map(
+    ({ outcome, share }) => `${outcome}${sums ? `, sum ${outcome + number}` : ""}: ${percent(share)}`,
+  );
+  return `Probabilities of the digit${sums ? " and of the sum" : ""}: ${words.join("; ")}`;
 }
 
 function element(name, className) {

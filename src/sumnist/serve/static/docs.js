@@ -9,7 +9,7 @@ function make(name, attributes, ...children) {
   return element;
 }
 
-/** Text in which `this` is code and blank lines end paragraphs. */
+/** Text as paragraphs, which blank lines part; what stands between backquotes is code. */
 function prose(text) {
   return text.split(/\n\n+/).map((paragraph) => {
     const parts = paragraph.split("`").map((part, place) => (place % 2 ? make("code", {}, part) : part));
@@ -27,8 +27,8 @@ function resolved(schema, document) {
 function words(given, document) {
   const schema = resolved(given, document);
   if (schema.name) return schema.name;
-  if (schema.anyOf) return schema.anyOf.map((one) => words(one, document)).join(" or ");
-  if (schema.enum) return schema.enum.map((one) => JSON.stringify(one)).join(" or ");
+  if (schema.anyOf) return schema.anyOf.map((kind) => words(kind, document)).join(" or ");
+  if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" or ");
   if (schema.type === "array") {
     const { minItems: least, maxItems: most } = schema;
     const count = least === undefined && most === undefined ? "" : least === most ? `${least} ` : `${least ?? 0} to ${most ?? "any"} `;
@@ -69,15 +69,15 @@ function response([status, answer], document) {
 function operation(path, method, given, document) {
   const bodies = Object.entries(given.requestBody?.content ?? {}).map(([type, media]) =>
     details(`Body: ${type}`, properties(media.schema, document)));
-  const parameters = (given.parameters ?? []).map((one) =>
-    make("tr", {}, make("td", {}, make("code", {}, `?${one.name}=`)), make("td", {}, words(one.schema, document)), make("td", {}, one.description ?? "")));
+  const parameters = (given.parameters ?? []).map((parameter) =>
+    make("tr", {}, make("td", {}, make("code", {}, `?${parameter.name}=`)), make("td", {}, words(parameter.schema, document)), make("td", {}, parameter.description ?? "")));
   return make(
     "section", { id: given.operationId },
     make("h2", {}, make("span", { class: "method" }, method.toUpperCase()), path),
     make("p", {}, given.summary ?? ""),
     ...(parameters.length ? [make("table", {}, ...parameters)] : []),
     ...bodies,
-    details("Answers", [make("table", {}, ...Object.entries(given.responses).map((one) => response(one, document)))]),
+    details("Answers", [make("table", {}, ...Object.entries(given.responses).map((entry) => response(entry, document)))]),
   );
 }
 
@@ -92,7 +92,7 @@ async function draw() {
       Object.entries(methods).map(([method, given]) => operation(path, method, given, api)));
     const schemas = Object.entries(api.components.schemas).map(([name, schema]) =>
       make("section", { id: name }, make("h2", {}, name), make("p", {}, schema.description ?? ""), ...properties(schema, api)));
-    place.replaceChildren(...operations, make("h3", {}, "What is answered"), ...schemas);
+    place.replaceChildren(...operations, make("h3", {}, "What the answers hold"), ...schemas);
   } catch (error) {
     place.textContent = `/openapi.json could not be read (${error.message}): reload the page.`;
   }

@@ -2,7 +2,7 @@
 
 const SENT = 280; // pixels of the side of a drawing that is sent
 const PEN = 0.07; // width of a stroke; lengths are shares of the side
-const STEP = 0.04; // the way of the pen with each arrow key
+const STEP = 0.04; // how far an arrow key moves the pen
 const BLANK = { strokes: [], picture: null };
 const ARROWS = { ArrowUp: [0, -STEP], ArrowDown: [0, STEP], ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0] };
 
@@ -15,8 +15,8 @@ export class Pad {
   #context;
   #changed;
   #sheets = [BLANK]; // what was on the pad, oldest first; the last is what is on it
-  #stroke = null; // the one that is being drawn
-  #pointer = null; // whose
+  #stroke = null; // the stroke that is being drawn
+  #pointer = null; // the pointer that draws it
   #cursor = null; // where the arrow keys have the pen
   #frame = 0;
 
@@ -40,11 +40,16 @@ export class Pad {
     return this.#sheet === BLANK;
   }
 
+  /** Whether a picture is on it instead of a drawing. */
+  get uploaded() {
+    return this.#sheet.picture !== null;
+  }
+
   get undoable() {
     return this.#sheets.length > 1;
   }
 
-  /** What is on it as a file: the picture as it came, or the drawing, black on white. */
+  /** Its content as a file: the picture as it came, or the drawing, black on white. */
   async file() {
     if (this.#sheet.picture) return this.#sheet.picture.file;
     const context = new OffscreenCanvas(SENT, SENT).getContext("2d");
@@ -115,7 +120,7 @@ export class Pad {
   #move(event) {
     if (event.pointerId !== this.#pointer) return;
     const events = event.getCoalescedEvents?.() ?? [];
-    this.#extend((events.length ? events : [event]).map((one) => this.#pointOf(one)), event.timeStamp);
+    this.#extend((events.length ? events : [event]).map((moved) => this.#pointOf(moved)), event.timeStamp);
   }
 
   #up(event) {

@@ -1,4 +1,4 @@
-// The page: what is on the pad and the number are asked about, and what comes back is shown.
+// The page: asks for a reading of the pad and the number, and shows it.
 
 import { Asker } from "./asker.js";
 import { Chart, LearnedChart } from "./chart.js";
@@ -6,7 +6,7 @@ import { Pad } from "./pad.js";
 import { besideWords, figure, percent, wordsOf } from "./words.js";
 
 const PAUSE = 60; // milliseconds between questions in the middle of a stroke
-const QUIET = 600; // milliseconds without a new answer after which it is told to screen readers
+const QUIET = 600; // milliseconds without a new answer after which screen readers announce it
 const UNKNOWN = "?";
 
 const at = Object.fromEntries([...document.querySelectorAll("[id]")].map((element) => [element.id, element]));
@@ -31,26 +31,33 @@ function changed(settled, since) {
 function ask(settled = true, since = null) {
   clearTimeout(pause);
   pause = 0;
-  const number = numberGiven();
-  if (number !== null && !pad.blank) {
-    asker.ask({ picture: () => pad.file(), number, settled, since });
+  if (pad.blank) {
+    asker.forget();
+    showNone(numberProblem() ?? ["Draw a digit from 0 to 9.", ""]);
     return;
   }
-  asker.forget();
-  showNone(number === null ? ["This is no whole number.", "Such as 7, 0 or -12."] : ["Draw a digit from 0 to 9.", ""]);
+  const number = numberGiven() ?? 0; // without a number, the digit is read all the same
+  asker.ask({ picture: () => pad.file(), uploaded: pad.uploaded, number, settled, since });
 }
 
 /** The number in the field, or null if that is none whose sums are exact. */
 function numberGiven() {
+  return numberProblem() ? null : at.number.valueAsNumber;
+}
+
+/** What is wrong with the number in the field, in words, or null. */
+function numberProblem() {
   const { value, validity, valueAsNumber } = at.number;
-  const good = value !== "" && validity.valid && Number.isSafeInteger(Math.abs(valueAsNumber) + 9);
-  return good ? valueAsNumber : null;
+  if (value === "" && !validity.badInput) return ["A number is missing.", "Such as 7, 0 or -12."];
+  if (!validity.valid) return ["This is no whole number.", "Such as 7, 0 or -12."];
+  const exact = Number.isSafeInteger(Math.abs(valueAsNumber) + 9);
+  return exact ? null : ["This number is too long.", "It may have 15 digits."];
 }
 
 function numberChanged() {
   const number = numberGiven();
   at.number.ariaInvalid = number === null;
-  if (number !== null) chart.move(number);
+  chart.move(number);
   at.sum.textContent = UNKNOWN; // until there is an answer for this number
   fit();
   ask();
@@ -63,10 +70,10 @@ function setNumber(number) {
 
 // Showing.
 
-function show({ settled, since }, { reading, problem }) {
+function show({ uploaded, settled, since }, { reading, problem }) {
   if (problem) showNone([problem.title, problem.detail], "problem");
-  else if (reading.accepted) showReading(reading, "answer", wordsOf(reading));
-  else showReading(reading, "refused", settled ? wordsOf(reading) : ["Reading as you draw …", ""]);
+  else if (reading.accepted) showReading(reading, "answer", numberProblem() ?? wordsOf(reading));
+  else showReading(reading, "refused", settled ? wordsOf(reading, uploaded) : ["Reading as you draw …", ""]);
   if (reading && settled && since !== null) {
     const painted = () => performance.measure("stroke-to-answer", { start: since });
     requestAnimationFrame(() => setTimeout(painted));
@@ -75,9 +82,10 @@ function show({ settled, since }, { reading, problem }) {
 
 function showReading(reading, state, words) {
   const { digit, sum, image, is_digit_probability: isDigit, accepted } = reading;
-  write(state, words, accepted ? digit : UNKNOWN, accepted ? sum : UNKNOWN);
-  chart.draw(reading);
-  showBeside(reading);
+  const summed = numberGiven() !== null;
+  write(state, words, accepted ? digit : UNKNOWN, accepted && summed ? sum : UNKNOWN);
+  chart.draw(reading, summed);
+  showBeside(summed ? reading : {});
   at.seen.getContext("2d").putImageData(pixels(image), 0, 0);
   at.gauge.hidden = isDigit === null;
   at["is-digit"].textContent = `A digit: ${percent(isDigit)}`;
@@ -111,8 +119,9 @@ function write(state, [verdict, hint], digit = UNKNOWN, sum = UNKNOWN) {
   at.again.hidden = state !== "problem";
   fit();
   clearTimeout(quiet);
-  const answer = state === "answer" ? `${digit} + ${at.number.value} = ${sum}. ` : "";
-  quiet = setTimeout(() => (at.said.textContent = `${answer}${verdict} ${hint}`), QUIET);
+  const equation = sum === UNKNOWN ? `${digit}. ` : `${digit} + ${at.number.value} = ${sum}. `;
+  const answer = state === "answer" ? equation : "";
+  quiet = setTimeout(() => (at.announcement.textContent = `${answer}${verdict} ${hint}`), QUIET);
 }
 
 /** Tell the style how long the equation is. */
@@ -124,7 +133,7 @@ function fit() {
 
 function pixels(image) {
   const data = new ImageData(image.length, image.length);
-  image.flat().forEach((level, i) => data.data.set([255 * level, 255 * level, 255 * level, 255], 4 * i));
+  image.flat().forEach((intensity, i) => data.data.set([...Array(3).fill(255 * intensity), 255], 4 * i));
   return data;
 }
 

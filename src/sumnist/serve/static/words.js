@@ -1,11 +1,11 @@
-// What the page says of an answer.
+// What the page says of a reading.
 
-const HINTS = {
-  blank: ["There is nothing to read.", "Draw a digit, dark on light or light on dark."],
+const WORDS = {
+  blank: ["There is nothing to read.", "Draw a digit."],
   "several digits": ["There seems to be more than one digit.", "One at a time: draw a single digit."],
   "cut off at the border": ["The digit runs off the edge.", "Leave some room around it."],
-  "too small": ["The digit is too small.", "Draw it larger, or crop the picture closer to it."],
-  "too little contrast": ["The ink hardly differs from the paper.", "Take a darker pen, or more light."],
+  "too small": ["The digit is too small.", "Draw it larger."],
+  "too little contrast": ["The ink hardly differs from the paper.", "Draw it in a darker colour."],
   "not a digit": ["This does not look like a digit.", "Draw one of 0 to 9."],
 };
 
@@ -21,12 +21,29 @@ export function figure(number) {
   return String(number).replace("-", "−");
 }
 
-/** What is said of a reading: a verdict, and a hint. */
-export function wordsOf(reading) {
+/** A message of the server as a sentence: with a capital and a full stop. */
+export function sentence(text) {
+  return text && `${text[0].toUpperCase()}${text.slice(1)}.`;
+}
+
+/** The outcomes that are not negligible, the most probable first. */
+export function ranked(shares) {
+  return shares
+    .map((share, outcome) => ({ outcome, share }))
+    .filter(({ share }) => share >= 0.0005)
+    .sort((a, b) => b.share - a.share);
+}
+
+/** A verdict on a reading, and a hint: the page's own for a drawing, the server's advice for an uploaded picture. */
+export function wordsOf(reading, uploaded) {
+  const { accepted, reason, advice } = reading;
   const [best, next] = ranked(reading.digit_probabilities);
-  if (reading.accepted) return [sureness(reading), next.share >= 0.01 ? `If not, ${told(next)}.` : ""];
-  if (reading.reason === "unsure") return [`A${told(best).slice(1)}, or ${told(next)}?`, "Draw it more clearly."];
-  return HINTS[reading.reason] ?? [`No answer: ${reading.reason}.`, "Try another picture."];
+  if (accepted) return [sureness(reading), next?.share >= 0.01 ? `If not, ${digitWords(next)}.` : ""];
+  const [verdict, hint] =
+    reason === "unsure"
+      ? [`A${digitWords(best).slice(1)}, or ${digitWords(next)}?`, "Draw it more clearly."]
+      : (WORDS[reason] ?? [`No answer: ${reason}.`, "Try another picture."]);
+  return [verdict, uploaded && advice ? sentence(advice) : hint];
 }
 
 /** What is said of the second network's answer; null: it cannot add this number. */
@@ -41,10 +58,6 @@ function sureness({ confidence, sum_confidence }) {
   return digit === sum ? `${digit} sure of both.` : `${digit} sure of the digit, ${sum} of the sum.`;
 }
 
-function ranked(shares) {
-  return shares.map((share, digit) => ({ digit, share })).sort((one, other) => other.share - one.share);
-}
-
-function told({ digit, share }) {
-  return `${digit === 8 ? "an" : "a"} ${digit} (${percent(share)})`;
+function digitWords({ outcome, share }) {
+  return `${outcome === 8 ? "an" : "a"} ${outcome} (${percent(share)})`;
 }
