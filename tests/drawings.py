@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ImageError
-from sumnist.pictures.normalize import image_of
+from sumnist.pictures.normalize import Picture, see
 
 TEST = load_mnist("test")
 SEVEN = TEST.images[0]
@@ -32,6 +32,10 @@ def encoded(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     stream = BytesIO()
     picture.save(stream, kind, **options)
     return stream.getvalue()
+
+
+def image_of(picture: Picture, name: str | None = None) -> NDArray[np.float32]:
+    return see(picture, name).image
 
 
 def message(picture: Any, name: str | None = None) -> str:

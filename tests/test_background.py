@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sumnist.data.mnist import load_mnist
 from sumnist.pictures.background import evened, ink_is_dark
-from sumnist.pictures.filters import median, resized, running_max, spread
+from sumnist.pictures.filters import closing, median, resampled, resized, running_max, spread
 from sumnist.suites.corruptions import corrupted
 
 TEST = load_mnist("test").images[:100]
@@ -106,4 +106,15 @@ def test_resized_keeps_the_mean_and_never_grows_by_itself() -> None:
     assert resized(values, 30).shape == (20, 30)
     assert resized(values, 30).mean() == pytest.approx(values.mean(), abs=1e-4)
     assert resized(values, 300) is values
-    assert resized(values, (120, 180)).shape == (120, 180)
+    assert resized(values, 180, grow=True).shape == resampled(values, (120, 180)).shape == (120, 180)
+
+
+def test_a_closing_fills_what_its_window_does_not_fit_into() -> None:
+    mask = np.zeros((40, 40), np.int8)
+    mask[10:30, 10:30] = 1
+    mask[12:15, 12:28] = 0  # 3 rows high
+    mask[18:25, 12:20] = 0  # 7 rows high
+    assert np.array_equal(closing(mask, 3), mask)
+    filled = mask.copy()
+    filled[12:15, 12:28] = 1
+    assert np.array_equal(closing(mask, 5), filled)

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from drawings import AS_FLOAT, SEVEN, close, drawing, encoded, image_or_message, message
+from drawings import AS_FLOAT, SEVEN, close, drawing, encoded, image_of, image_or_message, message
 from sumnist.errors import MissingExtraError
-from sumnist.pictures.normalize import image_of, images_of, picture_of, see
+from sumnist.pictures.normalize import picture_of, see, see_each
 
 # What Pillow opens
 
@@ -95,7 +95,7 @@ def test_a_heic_file_without_its_library_is_an_error_with_the_install_line(monke
         "five.heic is a HEIC picture; reading it needs pillow-heif, which is not installed; install it with: "
         'pip install "sumnist[heic]"'
     )
-    assert isinstance(images_of([data])[0], MissingExtraError)
+    assert isinstance(see_each([data])[0], MissingExtraError)
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
@@ -138,7 +138,7 @@ def test_a_picture_that_was_given_is_not_changed() -> None:
     assert np.array_equal(np.asarray(picture), before)
 
 
-def test_picture_of_enlarges_and_image_of_brings_it_back() -> None:
+def test_picture_of_enlarges_and_see_brings_it_back() -> None:
     picture = picture_of(AS_FLOAT, 4)
     assert picture.size == (112, 112)
     assert np.array_equal(np.asarray(picture)[::4, ::4], SEVEN)
@@ -200,7 +200,9 @@ def test_a_cut_picture(kind: str, tmp_path: Path) -> None:
 def test_a_blank_picture(brightness: int, tmp_path: Path) -> None:
     path = tmp_path / "five.png"
     Image.new("L", (100, 100), brightness).save(path)
-    assert message(path) == f"{path}: blank, expected a digit on it: draw one, dark on light or light on dark"
+    seen = see(path)
+    assert (seen.problem, seen.box) == ("blank", None)
+    assert np.array_equal(seen.image, np.zeros((28, 28), np.float32))
 
 
 def test_a_dot_or_the_grain_of_white_paper_is_blank() -> None:
@@ -208,7 +210,7 @@ def test_a_dot_or_the_grain_of_white_paper_is_blank() -> None:
     dot[50:52, 50:53] = 0
     paper = np.random.default_rng(0).integers(247, 253, (100, 100)).astype(np.uint8)
     for picture in (dot, paper, np.zeros((28, 28), np.uint8), np.ones((28, 28))):
-        assert message(picture) == "picture: blank, expected a digit on it: draw one, dark on light or light on dark"
+        assert see(picture).problem == "blank"
 
 
 def test_a_picture_that_is_too_small() -> None:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from drawings import AS_FLOAT, SEVEN, TEST, close, drawing, encoded, image_or_message, placed
+from drawings import AS_FLOAT, SEVEN, TEST, close, drawing, encoded, image_of, placed
 from sumnist.data.mnist import load_mnist
-from sumnist.errors import ImageError
-from sumnist.pictures.normalize import Seen, image_of, images_of, see, see_each
+from sumnist.errors import ImageError, SumnistError
+from sumnist.pictures.normalize import Seen, see, see_each
+from sumnist.pictures.outlines import stroke_width
 
 # MNIST's own convention
 
@@ -33,24 +34,29 @@ def test_many_pictures_at_once_give_what_each_gives_alone(tmp_path: Path) -> Non
     cropped = images[:, 4:24, 4:24]
     dim = images // 2
     pictures = [*images, *(255 - images), *shifted, *cropped, *dim, np.zeros((28, 28), np.uint8), b"none", "no.png"]
-    together = images_of(pictures, first=7)
-    for place, (picture, found) in enumerate(zip(pictures, together, strict=True)):
+    together = see_each(pictures, first=7)
+    for place, (picture, seen) in enumerate(zip(pictures, together, strict=True)):
         name = f"picture {7 + place + 1}"
-        if isinstance(found, ImageError):
-            with pytest.raises(ImageError, match=re.escape(str(found))):
-                image_of(picture, name)
+        if isinstance(seen, SumnistError):
+            with pytest.raises(ImageError, match=re.escape(str(seen))):
+                see(picture, name)
         else:
-            assert isinstance(found, np.ndarray)
-            assert np.array_equal(image_of(picture, name), found)
-    assert sum(isinstance(one, ImageError) for one in together) == 3
+            assert see(picture, name) == seen
+            assert np.array_equal(see(picture, name).image, seen.image)
+    assert [str(error) for error in together if isinstance(error, SumnistError)] == [
+        f"picture {7 + len(pictures) - 1}: not a picture, expected PNG, JPEG or another format that Pillow opens: "
+        "save it as PNG",
+        "no.png: does not exist, expected a picture: check the name",
+    ]
+    assert sum(isinstance(seen, Seen) and seen.problem == "blank" for seen in together) == 1
 
 
 def test_an_array_that_is_an_image_is_seen_as_it_is() -> None:
     for seen in (see(SEVEN), *see_each([SEVEN, SEVEN])):
         assert isinstance(seen, Seen)
-        assert (seen.problem, seen.marks, seen.dark, seen.box) == (None, 1, False, (0, 28, 0, 28))
+        assert (seen.problem, seen.digit_count, seen.dark, seen.box) == (None, 1, False, (0, 28, 0, 28))
         assert np.array_equal(seen.image, AS_FLOAT)
-        assert 1.5 < seen.stroke < 3
+        assert 1.5 < stroke_width(seen.image) < 3
 
 
 def test_every_inverted_test_image_comes_out_bit_equal() -> None:
@@ -179,16 +185,14 @@ def test_ten_font_digits_are_nearest_to_their_own_inverted_selves() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(8, 30), st.integers(8, 30), st.integers(0, 2**32 - 1), st.sampled_from([0.02, 0.5, 1.0]))
-def test_any_array_gives_an_image_or_an_image_error(height: int, width: int, seed: int, share: float) -> None:
+def test_any_array_gives_an_image_black_only_if_blank(height: int, width: int, seed: int, share: float) -> None:
     random = np.random.default_rng(seed)
     array = random.integers(0, 256, (height, width)).astype(np.uint8) * (random.random((height, width)) < share)
-    image = image_or_message(array)
-    if isinstance(image, str):
-        assert "blank" in image
-    else:
-        assert np.isfinite(image).all()
-        assert image.min() >= 0
-        assert image.max() <= 1
+    seen = see(array)
+    assert np.isfinite(seen.image).all()
+    assert seen.image.min() >= 0
+    assert seen.image.max() <= 1
+    assert (seen.problem == "blank") == (seen.box is None) == (not seen.image.any())
 
 
 def test_the_module_needs_no_torch() -> None:

@@ -19,7 +19,7 @@ from sumnist.data.mnist import load_mnist
 from sumnist.errors import ImageError, NumberError, RunError
 from sumnist.inference.reader import Reader, Reading, check_number
 from sumnist.model.network import TwoInputNet, load_network, save_network
-from sumnist.pictures.normalize import image_of
+from sumnist.pictures.normalize import see
 
 PIXELS = load_mnist("test").images[:300]
 
@@ -139,7 +139,7 @@ def test_a_path_is_read_as_its_image(exact: Reader, tmp_path: Path) -> None:
     path = tmp_path / "seven.png"
     large = Image.fromarray(255 - PIXELS[0]).resize((280, 280))
     large.save(path)
-    expected = exact.read(image_of(large), 7)
+    expected = exact.read(see(large).image, 7)
     for picture in (path, str(path), path.read_bytes(), large):
         assert exact.read(picture, 7) == expected
 

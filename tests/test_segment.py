@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from drawings import image_of
 from sumnist.data.mnist import load_mnist
-from sumnist.pictures.normalize import image_of, see
+from sumnist.pictures.normalize import see
 from sumnist.suites.corruptions import corrupted
 from sumnist.suites.photographs import blank_photographs, photographs
 
@@ -65,7 +66,7 @@ def test_one_digit_is_never_several() -> None:
 def test_a_loose_bar_and_an_open_four_are_one_digit() -> None:
     for strokes in (FIVE + BAR, FOUR):
         seen = see(drawn(strokes))
-        assert (seen.problem, seen.marks) == (None, 1)
+        assert (seen.problem, seen.digit_count) == (None, 1)
         assert seen.box is not None
         top, bottom, left, right = seen.box
         dark = np.asarray(drawn(strokes)) < 128
@@ -79,7 +80,7 @@ def test_two_digits_side_by_side_are_several(gap: int) -> None:
     pairs = [page(side_by_side(*pick(random), gap)) for _ in range(60)]
     found = [see(pair) for pair in pairs]
     assert np.mean([seen.problem == "several" for seen in found]) >= 0.9
-    assert all(seen.marks > 1 for seen in found if seen.problem == "several")
+    assert all(seen.digit_count > 1 for seen in found if seen.problem == "several")
 
 
 @pytest.mark.parametrize("side", range(4))
@@ -134,7 +135,7 @@ def test_what_is_too_small_or_too_faint_is_told() -> None:
 @pytest.mark.parametrize("brightness", [0, 90, 255])
 def test_a_picture_of_one_grey_is_blank(brightness: int) -> None:
     seen = see(np.full((40, 50), brightness, np.uint8))
-    assert (seen.problem, seen.marks, seen.box, seen.stroke) == ("blank", 0, None, 0)
+    assert (seen.problem, seen.digit_count, seen.box) == ("blank", 0, None)
     assert not seen.image.any()
 
 

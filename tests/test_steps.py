@@ -1,52 +1,189 @@
-"""The strip of what was done to a picture."""
+"""The steps from a picture to what the network sees: those really taken, recorded once, and drawn as a strip."""
 
 from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from sumnist.cli import main
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ImageError
-from sumnist.pictures.normalize import see
-from sumnist.pictures.steps import GAP, SIDE, as_png, steps
+from sumnist.pictures import decode, segment
+from sumnist.pictures.normalize import Picture, Seen, see
+from sumnist.pictures.steps import GAP, SIDE, Step, as_png, strip
 from sumnist.suites.photographs import photograph
 
 IMAGE = load_mnist("test").images[0]
+MOVED = np.roll(IMAGE, 3, 1)
+"""Not centred as MNIST has it, so that it must be put into its place."""
+PHOTOGRAPH = photograph(IMAGE, seed=3)
+EMPTY = photograph(None, seed=1)
 
 
-def test_the_last_panel_is_what_the_network_sees() -> None:
-    picture = photograph(IMAGE, seed=3)
-    strip = np.asarray(steps(picture))
-    left = GAP + 4 * (SIDE + GAP)
-    last = strip[GAP : GAP + SIDE, left : left + SIDE].reshape(28, SIDE // 28, 28, SIDE // 28)
-    assert np.abs(last.mean((1, 3)) - see(picture).image * 255).max() <= 1
+def ruled() -> NDArray[np.uint8]:
+    """A digit on a page with a printed line."""
+    page = np.full((300, 300), 255, np.uint8)
+    page[60:228, 70:238] -= np.kron(IMAGE // 2, np.ones((6, 6), np.uint8))
+    page[250:252] = np.minimum(page[250:252], 180)
+    return page
 
 
-@pytest.mark.parametrize("picture", [IMAGE, np.full((50, 80), 200, np.uint8), photograph(None, 1)])
-def test_every_picture_has_a_strip(picture: np.ndarray | bytes) -> None:
-    assert steps(picture).size == (GAP + 5 * (SIDE + GAP), SIDE + 2 * GAP + 16)
+def taken(picture: Picture) -> tuple[Seen, dict[str, NDArray[Any]]]:
+    steps: list[Step] = []
+    return see(picture, steps=steps), dict(steps)
+
+
+def panels(drawing: Image.Image) -> list[NDArray[np.uint8]]:
+    """The panels of a strip, `[SIDE, SIDE]` each."""
+    pixels = np.asarray(drawing)
+    return [pixels[GAP : GAP + SIDE, left : left + SIDE] for left in range(GAP, drawing.width, SIDE + GAP)]
+
+
+READ, EVENED, FOUND, DIGIT, SEEN = "as read", "light evened", "ink found", "the digit", "what the network sees"
+
+
+@pytest.mark.parametrize(
+    ("picture", "captions"),
+    [
+        (IMAGE, [READ, SEEN]),
+        (IMAGE / 255, [READ, SEEN]),
+        (255 - IMAGE, [READ, f"{SEEN}, inverted"]),
+        (IMAGE // 2, [READ, EVENED, FOUND, SEEN]),
+        (MOVED, [READ, EVENED, FOUND, DIGIT, SEEN]),
+        (PHOTOGRAPH, [READ, EVENED, FOUND, DIGIT, SEEN]),
+        (ruled(), [READ, EVENED, f"{FOUND}, lines erased", DIGIT, SEEN]),
+        (EMPTY, [READ, EVENED, FOUND, f"{SEEN}: blank"]),
+    ],
+    ids=["ready", "ready floats", "inverted", "kept in place", "moved", "photograph", "ruled", "blank"],
+)
+def test_the_steps_are_those_that_were_taken(picture: Picture, captions: list[str]) -> None:
+    seen, steps = taken(picture)
+    assert list(steps) == captions
+    assert np.array_equal(list(steps.values())[-1], seen.image)
+
+
+@pytest.mark.parametrize("picture", [IMAGE, 255 - IMAGE, MOVED, PHOTOGRAPH, EMPTY])
+def test_what_is_seen_is_the_same_whether_the_steps_are_recorded_or_not(picture: Picture) -> None:
+    assert taken(picture)[0] == see(picture)
+    assert np.array_equal(taken(picture)[0].image, see(picture).image)
+
+
+def test_each_step_shows_its_result() -> None:
+    page = np.full((200, 300), 255, np.uint8)
+    page[30:170, 100:240] -= np.kron(IMAGE, np.ones((5, 5), np.uint8))
+    shade = np.linspace(0.45, 0.95, 300)
+    page[180:184, 20:24] = 0  # a speck
+    seen, steps = taken((page * shade).astype(np.uint8))
+    assert seen.box is not None
+    ink, around = page < 100, page == 255
+    ink[180:184, 20:24] = around[176:188, 16:28] = False
+    assert np.array_equal(steps[READ], np.float32((page * shade).astype(np.uint8) / 255))
+    assert np.ptp(np.median(steps[READ], 0)) > 0.4  # the light falls off
+    assert steps[EVENED].max() == pytest.approx(1)
+    assert steps[EVENED][around].mean() < 0.02
+    assert steps[EVENED][ink].mean() > 0.7
+    assert steps[FOUND][ink].min() == 1
+    assert steps[FOUND][around].mean() < 0.02
+    assert 0.2 < steps[FOUND][181:183, 21:23].mean() < 0.4  # seen, but not the digit's
+    top, bottom, left, right = seen.box
+    assert np.abs(np.array(steps[DIGIT].shape) - (bottom - top, right - left)).max() <= 10
+    assert steps[DIGIT].mean() > steps[FOUND].mean()
+
+
+def test_a_strip_shows_each_step_enlarged_and_framed() -> None:
+    random = np.random.default_rng(0)
+    small, wide = random.random((28, 28)), random.random((112, 448))
+    drawing = strip([Step("small", small), Step("wide", wide)])
+    first, second = panels(drawing)
+    blocks = first.reshape(28, 8, 28, 8)
+    assert np.ptp(blocks, (1, 3)).max() == 0
+    assert np.array_equal(blocks[:, 0, :, 0], np.rint(small * 255))
+    means = np.rint(wide * 255).reshape(56, 2, 224, 2).mean((1, 3))
+    assert np.abs(second[84:140] - means).max() <= 1
+    assert np.unique(second[:84]).tolist() == np.unique(second[140:]).tolist() == [160]  # the mount
+    pixels = np.asarray(drawing)
+    assert pixels[GAP - 1, GAP : GAP + SIDE].max() == pixels[GAP : GAP + SIDE, GAP + SIDE].max() == 0  # the frame
+    assert pixels[: GAP - 1].min() == 255
+    captions = pixels[GAP + SIDE + 1 :]
+    assert captions[:, GAP : GAP + SIDE].min() == captions[:, SIDE + 2 * GAP :].min() == 0
+    assert not np.array_equal(captions[:, GAP : GAP + 60], captions[:, SIDE + 2 * GAP : SIDE + 2 * GAP + 60])
+
+
+@pytest.mark.parametrize("picture", [IMAGE, MOVED, PHOTOGRAPH, EMPTY])
+def test_the_last_panel_is_what_the_network_sees(picture: Picture) -> None:
+    steps: list[Step] = []
+    seen = see(picture, steps=steps)
+    last = panels(strip(steps))[-1].reshape(28, SIDE // 28, 28, SIDE // 28)
+    assert np.abs(last.mean((1, 3)) - seen.image * 255).max() <= 1
+
+
+def test_the_longest_caption_fits_below_its_panel() -> None:
+    for caption in (f"{SEEN}: too small", f"{SEEN}, inverted", f"{FOUND}, lines erased"):
+        pixels = np.asarray(strip([Step(caption, IMAGE / 255)]))[GAP + SIDE + 1 :]
+        assert np.flatnonzero((pixels < 255).any(0)).max() < GAP + SIDE
+        assert np.flatnonzero((pixels < 255).any(1)).max() < len(pixels) - 1
+
+
+def test_a_picture_that_cannot_be_read_leaves_no_step() -> None:
+    steps: list[Step] = []
     with pytest.raises(ImageError):
-        steps(b"none")
+        see(b"none", steps=steps)
+    assert steps == []
 
 
-def test_strips_go_below_each_other_into_a_png() -> None:
-    strip = steps(IMAGE)
-    sheet = Image.open(BytesIO(as_png([strip, strip])))
-    assert (sheet.format, sheet.size) == ("PNG", (strip.width, 2 * strip.height))
+def test_strips_of_any_width_go_below_each_other_into_a_png() -> None:
+    narrow, wide = strip([Step("", IMAGE / 255)]), strip([Step("", IMAGE / 255)] * 3)
+    with Image.open(BytesIO(as_png([narrow, wide]))) as sheet:
+        assert (sheet.format, sheet.size) == ("PNG", (wide.width, 2 * wide.height))
+        assert np.array_equal(np.asarray(sheet)[narrow.height :], np.asarray(wide))
+        assert np.array_equal(np.asarray(sheet)[: narrow.height, : narrow.width], np.asarray(narrow))
 
 
-def test_the_command_writes_the_strips(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "seven.jpg").write_bytes(photograph(IMAGE, seed=3))
+def test_the_command_writes_the_strips_and_reads_every_picture_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def watch(module: ModuleType, name: str) -> None:
+        function = getattr(module, name)
+
+        def counted(*given: Any) -> Any:
+            calls.append(name)
+            return function(*given)
+
+        monkeypatch.setattr(module, name, counted)
+
+    watch(decode, "decoded")
+    watch(segment, "without_lines")
+    (tmp_path / "seven.jpg").write_bytes(PHOTOGRAPH)
     Image.new("L", (60, 60), 255).save(tmp_path / "blank.png")
     out = tmp_path / "steps.png"
     words = [str(tmp_path / "seven.jpg"), str(tmp_path / "blank.png"), "--number", "7", "--show", str(out)]
     assert main(["predict", *words]) == 0
+    assert calls == ["decoded", "without_lines"] * 2
     printed = capsys.readouterr().out
     assert f"{tmp_path / 'blank.png'}: not accepted, blank" in printed
-    with Image.open(out) as sheet:
-        assert sheet.height == 2 * steps(IMAGE).height
+    expected = []
+    for name in ("seven.jpg", "blank.png"):
+        steps: list[Step] = []
+        see(tmp_path / name, steps=steps)
+        expected.append(strip(steps))
+    assert out.read_bytes() == as_png(expected)
+
+
+def test_the_command_prints_the_same_with_and_without_the_strips(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "seven.jpg").write_bytes(PHOTOGRAPH)
+    words = ["predict", str(tmp_path / "seven.jpg"), "--number", "7", "--json"]
+    assert main(words) == 0
+    plain = capsys.readouterr().out
+    assert main([*words, "--show", str(tmp_path / "steps.png")]) == 0
+    assert capsys.readouterr().out == plain

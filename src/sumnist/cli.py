@@ -137,15 +137,17 @@ class Predict:
 
     def run(self) -> int:
         from sumnist.inference.reader import Reader, check_number
-        from sumnist.pictures.steps import as_png, steps
+        from sumnist.pictures.normalize import see
+        from sumnist.pictures.steps import Step, as_png, strip
 
         reader = Reader(self.model)
         number, failed, strips = check_number(whole(self.number), reader.exact), 0, []
         for picture in self.pictures:
             try:
-                reading = reader.read(picture, number)
-                if self.show is not None:
-                    strips.append(steps(picture))
+                steps: list[Step] | None = None if self.show is None else []
+                reading = reader.read_seen(see(picture, steps=steps), number)
+                if steps is not None:
+                    strips.append(strip(steps))
             except SumnistError as error:
                 if len(self.pictures) == 1:
                     raise

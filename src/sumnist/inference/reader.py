@@ -142,6 +142,10 @@ class Reader:
             readings.append(one)
         return readings
 
+    def read_seen(self, seen: Seen, number: Number) -> Reading:
+        """The reading of what `see` made of a picture, and a number. Raises `NumberError`."""
+        return self._read_batch([seen], [check_number(number, self.exact)])[0]
+
     def read_each(self, pictures: Sequence[Picture], numbers: Sequence[Number]) -> list[Reading | SumnistError]:
         """As `read` of a list, but a picture or number that is no good has its error in its place."""
         found: list[Reading | SumnistError] = []

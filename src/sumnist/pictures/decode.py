@@ -1,7 +1,8 @@
-"""Any picture → its grey levels: a file that Pillow opens (HEIC with an extra), its bytes, a PIL image, an array.
+"""Any picture → its grey intensities: from a file that Pillow opens (HEIC with an extra), its bytes, a PIL image or an
+array.
 
-A large picture is reduced while it is read, a strip at a time, so that neither it nor a copy of it in another form is
-ever in memory twice; a JPEG file is decoded at the reduced size in the first place. Needs numpy and Pillow, no torch.
+A large picture is reduced strip by strip while it is read, so no second copy of it, in this form or another, is ever
+whole in memory. A JPEG file is decoded at the reduced size in the first place. Needs NumPy and Pillow, no torch.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import stat
 import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from io import BytesIO
@@ -23,21 +25,28 @@ from PIL import Image, UnidentifiedImageError
 
 from sumnist.errors import FormatError, ImageError, MissingExtraError, SizeError, SumnistError
 
-__all__ = ["Grey", "Levels", "Picture", "levels_of", "name_of", "shrunk"]
+__all__ = ["Grey", "Intensities", "Picture", "intensities_of"]
 
 Picture = str | os.PathLike[str] | bytes | bytearray | Image.Image | NDArray[Any]
 """A path, the bytes of a file, a PIL image, or an array of uint8 or of floats in [0, 1], any channels last."""
 Grey = NDArray[np.float32]
+"""Intensities `[H, W]` in [0, 1], black to white."""
 
 SMALLEST_SIDE = 8
+"""Pixels of the shorter side of a picture."""
 MOST_PIXELS = 64_000_000
+"""Pixels of a picture. What so many take in memory is measured by benchmarks/hostile_pictures.py."""
 COPYING = "WEBP", "AVIF", "HEIF", "JPEG2000"
 MOST_COPIED = 16_000_000
 """The most pixels of a file of these formats, whose decoders hold a picture several times over."""
 WORKING_SIDE = 1024
 """Larger pictures are reduced until their longer side has at most this many pixels."""
 STRIP = 1_000_000
-"""Pixels that are brought into another form at once."""
+"""Pixels that are converted at once."""
+USUAL_WHITES = 1, 255, 65535
+"""The values that may mean white in a picture of 32-bit values, which does not say."""
+LUMA = 0.299, 0.587, 0.114
+"""Weights of red, green and blue by ITU-R 601, as Pillow has them."""
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 """What the first bytes of a HEIC file may call it."""
 ORIENTATION = 0x0112
@@ -48,40 +57,47 @@ DECODING = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Levels:
-    """The brightness of a picture, upright: `grey` float32 `[H, W]` in [0, 1]; `reduction`: pixels of the picture that
-    went into the side of one of these, 1 for most."""
+class Intensities:
+    """The brightness of a picture, upright: `grey` float32 `[H, W]` in [0, 1]; `reduction`: how many pixels of the
+    picture, in a row, became one of these; 1 for most."""
 
     grey: Grey
     reduction: float = 1.0
 
 
-def levels_of(picture: Picture, name: str | None = None) -> Levels:
-    """The levels of `picture`; `name` is what messages call one that has no path. Raises `ImageError` for what cannot
-    be read, `MissingExtraError` for HEIC without its library."""
-    name = name_of(picture, name)
+def intensities_of(picture: Picture, name: str | None = None) -> Intensities:
+    """The intensities of a picture, upright, at most 1,024 on the longer side.
+
+    Args:
+        picture: A path, the bytes of a file, a PIL image, or an array `[H, W]` or `[H, W, 1 to 4]` of uint8 or of
+            floats in [0, 1].
+        name: What messages call a picture that has no path.
+
+    Returns:
+        Float32 `[H, W]` in [0, 1], black to white, and by how much the picture was reduced. Transparent parts are
+        white.
+
+    Raises:
+        ImageError: The picture cannot be read: `FormatError` if it is none, `SizeError` if it is too large.
+        MissingExtraError: It is a HEIC file, and the library for those is not installed.
+    """
     if isinstance(picture, str | os.PathLike):
-        return read_file(name)
+        return read_file(os.fsdecode(picture))
+    name = name or str(getattr(picture, "filename", "") or "picture")
     if isinstance(picture, bytes | bytearray):
         return read_stream(BytesIO(picture), name)
-    if isinstance(picture, Image.Image):
-        return read_picture(picture, name)
     if isinstance(picture, np.ndarray):
-        return read_array(picture, name)
+        picture = picture_of_array(picture, name)
+    if isinstance(picture, Image.Image):
+        with decoding(name):  # its file may be read only now
+            return decoded(picture, name)
     raise ImageError(f"{name}: {type(picture).__name__}, expected a path, bytes, a PIL image or a numpy array")
-
-
-def name_of(picture: Picture, name: str | None = None) -> str:
-    """What messages call `picture`: its path, else `name`, else "picture"."""
-    if isinstance(picture, str | os.PathLike):
-        return os.fsdecode(picture)
-    return name or str(getattr(picture, "filename", "") or "picture")
 
 
 # Files.
 
 
-def read_file(name: str) -> Levels:
+def read_file(name: str) -> Intensities:
     try:
         kind = os.stat(name).st_mode
         if stat.S_ISDIR(kind):
@@ -101,91 +117,84 @@ def read_file(name: str) -> Levels:
         raise ImageError(f"{name!r}: not a file name, expected the path of a picture: check the name") from error
 
 
-def read_stream(stream: BinaryIO, name: str) -> Levels:
+def read_stream(stream: BinaryIO, name: str) -> Intensities:
     start = stream.read(12)
     if not start:
         raise ImageError(f"{name}: empty, expected a picture: copy or save it again")
+    with decoding(name):
+        try:
+            return opened(stream, name)
+        except UnidentifiedImageError as error:
+            if start[4:8] != b"ftyp" or start[8:] not in HEIC_BRANDS:
+                raise FormatError(
+                    f"{name}: not a picture, expected PNG, JPEG or another format that Pillow opens: save it as PNG"
+                ) from error
+        learn_heic(name)
+        return opened(stream, name)
+
+
+def opened(stream: BinaryIO, name: str) -> Intensities:
+    """The intensities of the picture in `stream`, in any format that Pillow knows by now."""
     stream.seek(0)
+    with Image.open(stream) as picture:
+        if picture.format == "EPS":
+            raise UnidentifiedImageError("a program, which Pillow would have another program run")
+        return decoded(picture, name)
+
+
+@contextmanager
+def decoding(name: str) -> Iterator[None]:
+    """One thread at a time, without warnings, and with an `ImageError` for whatever a decoder raises."""
     with DECODING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return open_stream(stream, name)
-        except UnidentifiedImageError as error:
-            if start[4:8] == b"ftyp" and start[8:] in HEIC_BRANDS and learn_heic(name):
-                return open_again(stream, name)
-            raise not_a_picture(name) from error
+            yield
+        except SumnistError:
+            raise
+        except Image.DecompressionBombError as error:
+            raise too_large(name) from error
+        except Exception as error:  # decoders raise anything at all, from IndexError to struct.error
+            raise ImageError(
+                f"{name}: corrupt or cut short, expected a whole picture: copy or save it again"
+            ) from error
 
 
-def open_stream(stream: BinaryIO, name: str) -> Levels:
-    try:
-        with Image.open(stream) as picture:
-            if picture.format == "EPS":  # a program, which Pillow would have another program run
-                raise not_a_picture(name)
-            return decoded(picture, name)
-    except (UnidentifiedImageError, SumnistError):
-        raise
-    except Image.DecompressionBombError as error:
-        raise too_large(name) from error
-    except Exception as error:  # decoders raise anything at all, from IndexError to struct.error
-        raise corrupt(name) from error
-
-
-def open_again(stream: BinaryIO, name: str) -> Levels:
-    """What `open_stream` gives now that another format is known."""
-    stream.seek(0)
-    try:
-        return open_stream(stream, name)
-    except UnidentifiedImageError as error:
-        raise corrupt(name) from error
-
-
-def learn_heic(name: str) -> bool:
+def learn_heic(name: str) -> None:
     """Teach Pillow to open HEIC files. Raises `MissingExtraError` without the library that does."""
     try:
         import_module("pillow_heif").register_heif_opener()
     except ModuleNotFoundError as error:
         raise MissingExtraError("pillow-heif", "heic", f"{name} is a HEIC picture; reading it") from error
-    return True
-
-
-def read_picture(picture: Image.Image, name: str) -> Levels:
-    with DECODING, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return decoded(picture, name)
-        except ImageError:
-            raise
-        except Exception as error:  # its file may be read only now: see open_stream
-            raise corrupt(name) from error
 
 
 # Decoding.
 
 
-def decoded(picture: Image.Image, name: str) -> Levels:
-    """The levels of an opened picture, turned upright; transparent parts are white."""
+def decoded(picture: Image.Image, name: str) -> Intensities:
+    """The intensities of an opened picture, turned upright; transparent parts are white."""
     most = MOST_COPIED if picture.format in COPYING else MOST_PIXELS
     check_size(picture.height, picture.width, name, most)
     longer = max(picture.size)
-    factor = reduction(picture.height, picture.width)
+    factor = reduction(picture)
     if factor > 1 and picture.format == "JPEG":
         picture.draft("L" if picture.mode == "RGB" else None, (picture.width // factor, picture.height // factor))
     picture.load()
     check_size(picture.height, picture.width, name, most)  # some formats know their size only now
     drafted = max(picture.size) < longer
-    factor = reduction(picture.height, picture.width)
-    extremes: list[float] = []
-    parts = [shrunk(levels_in(strip, extremes), factor) for strip in strips(picture, factor)]
-    levels = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    factor = reduction(picture)
+    parts = [reduced(values_of(strip), factor) for strip in strips(picture, factor)]
+    values = parts[0] if len(parts) == 1 else np.concatenate(parts)
     if picture.mode in ("I", "F"):
-        levels = levels_without_scale(levels, min(extremes[::2]), max(extremes[1::2]), name)
-    grey = turned(unit_scale(levels), orientation(picture))
-    return Levels(grey, longer / max(grey.shape) if drafted else float(factor))
+        values = values / white_of(picture, factor, name)
+    if values.dtype == np.uint8:
+        values = np.divide(values, 255, dtype=np.float32)
+    grey = turned(values.astype(np.float32, copy=False), orientation(picture))
+    return Intensities(grey, longer / max(grey.shape) if drafted else float(factor))
 
 
-def reduction(height: int, width: int) -> int:
+def reduction(picture: Image.Image) -> int:
     """The whole number of pixels by which a side is divided."""
-    return max(1, min(-(-max(height, width) // WORKING_SIDE), height, width))
+    return max(1, min(-(-max(picture.size) // WORKING_SIDE), *picture.size))
 
 
 def strips(picture: Image.Image, factor: int) -> Iterator[Image.Image]:
@@ -198,15 +207,13 @@ def strips(picture: Image.Image, factor: int) -> Iterator[Image.Image]:
         yield picture.crop((0, top, picture.width, min(top + high, picture.height)))
 
 
-def levels_in(picture: Image.Image, extremes: list[float]) -> NDArray[Any]:
-    """uint8 or uint16 `[H, W]`; float32 for the modes whose white is unknown, of which `extremes` gets the lowest and
-    the highest value."""
+def values_of(picture: Image.Image) -> NDArray[Any]:
+    """The grey values of a picture `[H, W]`: uint8; floats in [0, 1] for 16-bit ones; float64 for 32-bit ones, whose
+    white is unknown."""
     if picture.mode.startswith("I;16"):
-        return np.asarray(picture).astype(np.uint16)
+        return np.divide(np.asarray(picture).astype(np.uint16), 65535, dtype=np.float32)
     if picture.mode in ("I", "F"):
-        values = np.asarray(picture, np.float64)
-        extremes += [float(values.min()), float(values.max())]
-        return values
+        return np.asarray(picture, np.float64)
     if picture.mode == "LAB":
         return np.asarray(picture.getchannel("L"))
     if picture.has_transparency_data:
@@ -215,21 +222,22 @@ def levels_in(picture: Image.Image, extremes: list[float]) -> NDArray[Any]:
     return np.asarray(picture.convert("L"))
 
 
-def shrunk(levels: NDArray[Any], factor: int) -> NDArray[Any]:
-    """`levels` averaged over squares of `factor` × `factor` pixels."""
+def white_of(picture: Image.Image, factor: int, name: str) -> float:
+    """The value that means white in a picture of 32-bit values: the nearest usual one that none exceeds."""
+    extremes = [(values.min(), values.max()) for values in map(values_of, strips(picture, factor))]
+    low, high = float(np.min(extremes)), float(np.max(extremes))
+    if not (low >= 0 and np.isfinite(high)):
+        raise ImageError(f"{name}: values from {low:g} to {high:g}, expected finite ones from 0: save it as 8-bit PNG")
+    return next((white for white in USUAL_WHITES if high <= white), high)
+
+
+def reduced(values: NDArray[Any], factor: int) -> NDArray[Any]:
+    """`values` averaged over squares of `factor` × `factor` pixels."""
     if factor == 1:
-        return levels
-    if levels.dtype != np.uint8:
-        levels = (unit_scale(levels) if levels.dtype.kind == "u" else levels).astype(np.float32)
-    return np.asarray(Image.fromarray(levels).reduce(factor))
-
-
-def unit_scale(levels: NDArray[Any]) -> Grey:
-    """Levels of any type as floats in [0, 1]."""
-    if levels.dtype.kind == "f":
-        return levels.astype(np.float32)
-    grey: Grey = np.divide(levels, np.iinfo(levels.dtype).max, dtype=np.float32)
-    return grey
+        return values
+    if values.dtype != np.uint8:
+        values = values.astype(np.float32)
+    return np.asarray(Image.fromarray(values).reduce(factor))
 
 
 def orientation(picture: Image.Image) -> int:
@@ -251,18 +259,11 @@ def turned(grey: Grey, orientation: int) -> Grey:
     return np.ascontiguousarray(grey)
 
 
-def levels_without_scale(values: NDArray[Any], low: float, high: float, name: str) -> NDArray[Any]:
-    """32-bit values do not say which of them is white: the nearest usual one that none exceeds."""
-    if not (low >= 0 and np.isfinite(high)):
-        raise ImageError(f"{name}: values from {low:g} to {high:g}, expected finite ones from 0: save it as 8-bit PNG")
-    white = next((white for white in (1, 255, 65535) if high <= white), high)
-    return values / white
-
-
 # Arrays.
 
 
-def read_array(array: NDArray[Any], name: str) -> Levels:
+def picture_of_array(array: NDArray[Any], name: str) -> Image.Image:
+    """`array` as a PIL image of its kind: uint8 with the same channels, floats in grey."""
     shape = "×".join(map(str, array.shape)) or "none"
     if array.ndim not in (2, 3) or (array.ndim == 3 and not 1 <= array.shape[2] <= 4):
         raise ImageError(
@@ -273,7 +274,7 @@ def read_array(array: NDArray[Any], name: str) -> Levels:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.dtype == np.uint8:
-        return read_picture(Image.fromarray(np.ascontiguousarray(array)), name)
+        return Image.fromarray(np.ascontiguousarray(array))
     if array.dtype.kind != "f":
         raise ImageError(
             f"{name}: array of {array.dtype}, expected uint8 (0 to 255) or floats (0 to 1): convert it, such as with "
@@ -287,8 +288,7 @@ def read_array(array: NDArray[Any], name: str) -> Levels:
             f"{name}: array of floats from {low:g} to {high:g}, expected 0 to 1: divide by the largest value there can "
             "be, or give uint8"
         )
-    factor = reduction(array.shape[0], array.shape[1])
-    return Levels(unit_scale(shrunk(grey_of_channels(array.astype(np.float64)), factor)), factor)
+    return Image.fromarray(grey_of_channels(array.astype(np.float64)).astype(np.float32))
 
 
 def grey_of_channels(array: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -297,8 +297,7 @@ def grey_of_channels(array: NDArray[np.float64]) -> NDArray[np.float64]:
         return array
     opaque = array.shape[2] == 3
     colours = array if opaque else array[:, :, :-1]
-    # Luma by ITU-R 601, as Pillow computes it.
-    grey: NDArray[np.float64] = colours[:, :, 0] if colours.shape[2] == 1 else colours @ np.array([0.299, 0.587, 0.114])
+    grey: NDArray[np.float64] = colours[:, :, 0] if colours.shape[2] == 1 else colours @ np.array(LUMA)
     return grey if opaque else 1 - array[:, :, -1] * (1 - grey)
 
 
@@ -316,11 +315,3 @@ def check_size(height: int, width: int, name: str, most: int = MOST_PIXELS) -> N
 
 def too_large(name: str, most: int = MOST_PIXELS) -> SizeError:
     return SizeError(f"{name}: too large, expected at most {most // 10**6} million pixels: crop it or scale it down")
-
-
-def corrupt(name: str) -> ImageError:
-    return ImageError(f"{name}: corrupt or cut short, expected a whole picture: copy or save it again")
-
-
-def not_a_picture(name: str) -> FormatError:
-    return FormatError(f"{name}: not a picture, expected PNG, JPEG or another format that Pillow opens: save it as PNG")

@@ -1,4 +1,4 @@
-"""Filters over a whole picture, on arrays `[H, W]`: medians, running maxima, means, other sizes."""
+"""Filters on arrays `[H, W]`: medians, means, running maxima, closings and other sizes."""
 
 from __future__ import annotations
 
@@ -11,32 +11,37 @@ from PIL import Image
 
 from sumnist.pictures.decode import Grey
 
-__all__ = ["box_mean", "median", "resized", "running_max", "spread", "widened"]
+__all__ = ["box_mean", "closing", "median", "resampled", "resized", "running_max", "spread", "widened"]
 
 
 def widened(values: NDArray[Any], axis: int, by: int, **reflected: Any) -> NDArray[Any]:
-    """`values` with `by` cells more at both ends of `axis`: as the last one is, or `reflected`."""
+    """`values` with `by` more at both ends of `axis`: copies of the last one, or the others `reflected` there."""
     width = [(by, by) if axis == i else (0, 0) for i in (0, 1)]
     return np.pad(values, width, "reflect" if reflected else "edge", **reflected)
 
 
 def median(values: NDArray[Any]) -> float:
-    """What `np.median` gives, at once if most of the values are the same, as the paper of a drawing is."""
+    """The median, at once if most values are the same, as those of the paper of a drawing are."""
     usual = np.median(values.ravel()[:: 1 + values.size // 100])
     most = 2 * np.count_nonzero(values == usual) > values.size
     return float(usual if most else np.median(values))
 
 
 def spread(values: NDArray[Any], window: int) -> NDArray[Any]:
-    """The largest of `values` in the square of `window` × `window` (odd) around each; cut off at the edge."""
+    """The largest value in the square of `window` × `window` (odd) around each, cut off at the edge (a dilation)."""
     for axis in (0, 1):
         values = running_max(widened(values, axis, window // 2), window, axis)
     return values
 
 
+def closing(values: NDArray[Any], window: int) -> NDArray[Any]:
+    """`values` with everything darker filled that a square of `window` × `window` (odd) does not fit into."""
+    return -spread(-spread(values, window), window)
+
+
 def running_max(values: NDArray[Any], window: int, axis: int) -> NDArray[Any]:
-    """The largest of every `window` values in a row along `axis`, of which there are `window − 1` fewer. Windows twice
-    as wide are made of two, so that it takes a few steps and not as many as a window has values."""
+    """The largest of every `window` values in a row along `axis`, of which there are `window − 1` fewer. Each step
+    joins two windows into one up to twice as wide, so it takes log2(`window`) steps."""
     values = np.moveaxis(values, axis, 0)
     wide = 1
     while wide < window:
@@ -47,20 +52,26 @@ def running_max(values: NDArray[Any], window: int, axis: int) -> NDArray[Any]:
 
 
 def box_mean(values: NDArray[Any], window: int = 3) -> NDArray[Any]:
-    """The mean over `window` × `window` around each of `values`."""
+    """The mean over the square of `window` × `window` (odd) around each value."""
     padded = np.pad(values, window // 2, "edge")
     for axis in (0, 1):
         padded = sliding_window_view(padded, window, axis).mean(-1)
     return padded
 
 
-def resized(values: Grey, size: int | tuple[int, ...]) -> Grey:
-    """`values` with at most `size` cells on the longer side, or of the shape `size`: means where it shrinks, linear in
-    between where it grows."""
-    if isinstance(size, int):
-        factor = min(1.0, size / max(values.shape))
-        size = tuple(max(1, round(side * factor)) for side in values.shape)
-    if size == values.shape:
+def resized(values: NDArray[Any], longer: int, grow: bool = False) -> Grey:
+    """`values` with a longer side of `longer`: means where it shrinks, linear in between where it grows. Smaller ones
+    stay as they are, unless they may `grow`."""
+    factor = longer / max(values.shape)
+    if factor >= 1 and not grow:
         return values
-    how = Image.Resampling.BOX if size[0] <= values.shape[0] else Image.Resampling.BILINEAR
-    return np.asarray(Image.fromarray(values).resize((size[1], size[0]), how))
+    height, width = (max(1, round(side * factor)) for side in values.shape)
+    return resampled(values, (height, width), Image.Resampling.BOX if factor < 1 else Image.Resampling.BILINEAR)
+
+
+def resampled(
+    values: NDArray[Any], shape: tuple[int, ...], method: Image.Resampling = Image.Resampling.BILINEAR
+) -> Grey:
+    """`values` `[H, W]`, with another `shape`."""
+    height, width = shape
+    return np.asarray(Image.fromarray(values.astype(np.float32, copy=False)).resize((width, height), method))

@@ -2,9 +2,9 @@
 
 Their recipe (LeCun and Cortes): scale the digit's bounding box to fit 20×20, keeping its proportions, and put its
 centre of mass in the middle of 28×28. Measured on the 70,000 images: the longer side is 20 pixels (19 in 16 of them),
-the centre of mass lies within half a pixel of row and column 14 (one is 0.52 away). On every sixth training image: the
-strokes are 2 pixels wide in the median. `pictures` reads the picture, `ink` finds the digit on it, this puts it into
-its place. Needs numpy and Pillow, no torch.
+and the centre of mass lies within half a pixel of row and column 14 (one is 0.52 away). On every sixth training image:
+the strokes are 2 pixels wide in the median. `decode` reads the picture, `segment` finds the digit on it, and this puts
+it into its place. Needs NumPy and Pillow, no torch.
 """
 
 from __future__ import annotations
@@ -17,43 +17,54 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sumnist.errors import ImageError, SumnistError
-from sumnist.pictures.components import Box, Marks, grown, union
-from sumnist.pictures.decode import Grey, Picture, levels_of, name_of
+from sumnist.errors import SumnistError
+from sumnist.pictures.components import Box, Components, extent, grown, part, union
+from sumnist.pictures.decode import Grey, Intensities, Picture, intensities_of
 from sumnist.pictures.filters import resized, running_max, spread
 from sumnist.pictures.outlines import stroke_width
-from sumnist.pictures.segment import Problem, ink_of
+from sumnist.pictures.segment import Problem, Step, ink_of
 
-__all__ = ["Picture", "Problem", "Seen", "image_of", "images_of", "picture_of", "see", "see_each"]
+__all__ = ["Picture", "Problem", "Seen", "Step", "picture_of", "see", "see_each"]
+
+SIDE = 28
+BOX = 20
+"""Pixels of the longer side of the digit."""
+MIDDLE = 14
+"""Row and column of the digit's centre of mass."""
+
+READY_BRIGHT = 0.9 * 255
+"""The brightest pixel of an image that follows the convention is this bright at least."""
+READY_OFF = 1
+"""Its centre of mass is nearer to the middle than this many pixels, across and down,"""
+READY_SHORTER = 2
+"""and its longer side is at most this many pixels shorter than `BOX`."""
+NEAR, FAR = 1.2, 4.5
+"""Pixels by which the centre of mass of an image that is kept in place may be off: usually, and if what has got into
+the image may have moved it."""
+TOO_LONG = 23
+"""No digit of MNIST that was turned or slanted has a longer side of more pixels."""
 
 INK_THRESHOLD = 0.2
 """Share of the ink's darkness from which a pixel counts for the bounding box."""
 HALO = 0.05
-"""Of the digit's longer side, a pixel of the image: ink so near to a piece of the digit belongs to it."""
+"""Of the digit's longer side, a pixel of the image: ink so near to a component of the digit belongs to it."""
 CROP = 160
 """A digit with a longer side than this many pixels is reduced before it is put into its place."""
-
-SIDE = 28
-BOX = 20
-MIDDLE = 14
-"""Row and column of the centre of mass."""
+BRIGHTEST = 0.9
+"""The quantile of the ink brighter than half the brightest that becomes 1, so that no single pixel decides."""
 FINE = 4
 """Strokes are thickened at this multiple of the final resolution."""
+LEAST_STROKE = 2
+"""Pixels, at that resolution, of the thinnest stroke that does not come out of the scaling as dots."""
 THIN_STROKE = 1.5
-"""Thinner strokes, in pixels of the final image, are thickened."""
+"""Strokes thinner than this many pixels of the image are thickened"""
 USUAL_STROKE = 2.0
-"""To this many pixels, the median of MNIST."""
-
-NEAR, FAR = 1.2, 4.5
-"""The centre of mass of an image that is kept as it is may be so far off, in pixels: usually, and if what has got into
-it may have moved it."""
-TOO_LONG = 23
-"""No digit of MNIST that was turned or slanted is longer."""
+"""to this many, the median of MNIST."""
 
 EXACT = 1e-3
-"""Levels of 255 by which rounding may have moved one of uint8."""
-UNIT_LEVELS = (np.arange(256) / 255).astype(np.float32)
-"""The 256 levels of uint8 in [0, 1]."""
+"""Steps of uint8 by which rounding may have moved an intensity."""
+UNIT_INTENSITIES = (np.arange(256) / 255).astype(np.float32)
+"""The 256 intensities of uint8 in [0, 1]."""
 EDGE = np.flatnonzero(np.pad(np.zeros((SIDE - 2, SIDE - 2)), 1, constant_values=1))
 """Flat indices of the outermost pixels of an image."""
 
@@ -64,72 +75,58 @@ class Seen:
 
     `image`: float32 `[28, 28]` in [0, 1], light ink on dark ground, all 0 if the picture is blank. `problem`: what is
     in the way of reading it, None if nothing is: "blank", "several" (digits), "cut off" (at the border), "too small",
-    "faint". `marks`: how many digits there seem to be. `dark`: whether the ink is darker than the ground. `box`: top,
-    bottom, left and right of the digit in pixels of the picture, bottom and right excluded; None if it is blank.
+    "faint". `digit_count`: how many digits there seem to be. `dark`: whether the ink is darker than the ground. `box`:
+    top, bottom, left and right of the digit in pixels of the picture, bottom and right excluded; None if it is blank.
     """
 
     image: Grey = field(repr=False, compare=False)
     problem: Problem | None = None
-    marks: int = 1
+    digit_count: int = 1
     dark: bool = False
     box: Box | None = (0, SIDE, 0, SIDE)
 
-    @property
-    def stroke(self) -> float:
-        """The mean width of the strokes in pixels of the image, 0 if it is blank."""
-        return stroke_width(self.image) if self.image.any() else 0.0
 
+def see(picture: Picture, name: str | None = None, steps: list[Step] | None = None) -> Seen:
+    """The one digit on a picture as an image, and what is in the way of reading it.
 
-def see(picture: Picture, name: str | None = None) -> Seen:
-    """The one digit on `picture` as an image, and what is in the way of reading it.
+    A picture that already is an image by MNIST's convention stays as it is, or is inverted if its ink is dark.
 
-    A picture that is an image by MNIST's convention already comes out unchanged, or inverted if its ink is dark.
-    `name` is what messages call a picture that has no path. Raises `ImageError` for what cannot be read.
+    Args:
+        picture: A path, the bytes of a file, a PIL image, or an array `[H, W]` or `[H, W, 1 to 4]` of uint8 or of
+            floats in [0, 1].
+        name: What messages call a picture that has no path.
+        steps: A list to which the steps are appended that were really taken, from the picture as it was read to the
+            image.
+
+    Returns:
+        The image, float32 `[28, 28]` in [0, 1], with its problem (None if there is none), and where the digit was.
+
+    Raises:
+        ImageError: The picture cannot be read.
+        MissingExtraError: It is a HEIC file, and the library for those is not installed.
 
     >>> drawing = np.full((100, 80), 255, np.uint8)  # white
     >>> drawing[20:70, 30:36] = 0  # a one
     >>> seen = see(drawing)
-    >>> seen.problem, seen.dark, seen.box, round(seen.stroke)
-    (None, True, (20, 70, 30, 36), 2)
+    >>> seen.problem, seen.dark, seen.box
+    (None, True, (20, 70, 30, 36))
     """
-    if isinstance(picture, np.ndarray) and is_small(picture) and are_images(picture[None])[0]:
-        return Seen(UNIT_LEVELS[picture])
-    levels = levels_of(picture, name)
-    return seen_of(levels.grey, levels.reduction)
-
-
-def image_of(picture: Picture, name: str | None = None) -> Grey:
-    """The image of the one digit on `picture`, as `see` gives it. Raises `ImageError` if it is blank too.
-
-    >>> drawing = np.full((100, 80), 255, np.uint8)  # white
-    >>> drawing[20:70, 30:36] = 0  # a one
-    >>> image = image_of(drawing)
-    >>> image.shape, np.flatnonzero(image.any(axis=1)).tolist() == list(range(4, 24))
-    ((28, 28), True)
-    """
-    return not_blank(see(picture, name), name_of(picture, name))
-
-
-def not_blank(seen: Seen, name: str) -> Grey:
-    if seen.problem == "blank":
-        raise ImageError(f"{name}: blank, expected a digit on it: draw one, dark on light or light on dark")
-    return seen.image
+    seen = ready_arrays([picture]).get(0) if steps is None else None
+    return seen or seen_of(intensities_of(picture, name), steps)
 
 
 def see_each(pictures: Sequence[Picture], first: int = 0) -> list[Seen | SumnistError]:
     """What `see` gives for each picture, or its error; much faster for many uint8 arrays that are images already.
 
-    Messages call a picture without a path by its place, counted on from `first`.
+    Args:
+        pictures: Pictures as `see` takes them.
+        first: The place of the first one: messages call a picture without a path by its place, "picture 1" for 0.
+
+    Returns:
+        As many: what was seen, or in its place the error that `see` would raise.
     """
-    found: list[Seen | SumnistError | None] = [None] * len(pictures)
-    small = [i for i, one in enumerate(pictures) if isinstance(one, np.ndarray) and is_small(one)]
-    if small:
-        stack = np.stack([pictures[i] for i in small])  # type: ignore[misc]
-        images = UNIT_LEVELS[stack]
-        for i, image, ready in zip(small, images, are_images(stack), strict=True):
-            if ready:
-                found[i] = Seen(image)
-    return [one or seen_or_error(pictures[i], f"picture {first + i + 1}") for i, one in enumerate(found)]
+    ready = ready_arrays(pictures)
+    return [ready.get(i) or seen_or_error(picture, f"picture {first + i + 1}") for i, picture in enumerate(pictures)]
 
 
 def seen_or_error(picture: Picture, name: str) -> Seen | SumnistError:
@@ -139,23 +136,16 @@ def seen_or_error(picture: Picture, name: str) -> Seen | SumnistError:
         return error
 
 
-def images_of(pictures: Sequence[Picture], first: int = 0) -> list[Grey | SumnistError]:
-    """What `image_of` gives for each picture, or its error, as fast as `see_each`."""
-    images: list[Grey | SumnistError] = []
-    for i, (picture, seen) in enumerate(zip(pictures, see_each(pictures, first), strict=True)):
-        try:
-            images.append(
-                seen
-                if isinstance(seen, SumnistError)
-                else not_blank(seen, name_of(picture, f"picture {first + i + 1}"))
-            )
-        except ImageError as error:
-            images.append(error)
-    return images
-
-
 def picture_of(image: NDArray[Any], scale: int = 10) -> Image.Image:
-    """An image `[28, 28]`, uint8 or floats in [0, 1], as a grey picture, each pixel `scale` pixels wide and high."""
+    """An image as a grey picture.
+
+    Args:
+        image: `[28, 28]`, uint8 or floats in [0, 1].
+        scale: Width and height of its pixels in pixels of the picture.
+
+    Returns:
+        A PIL image of mode "L", `28 * scale` wide and high.
+    """
     pixels = image if image.dtype == np.uint8 else np.rint(np.asarray(image, float) * 255).astype(np.uint8)
     return Image.fromarray(np.kron(pixels, np.ones((scale, scale), np.uint8)))
 
@@ -163,99 +153,122 @@ def picture_of(image: NDArray[Any], scale: int = 10) -> Image.Image:
 # Images that are there already.
 
 
-def is_small(array: NDArray[Any]) -> bool:
-    return array.dtype == np.uint8 and array.shape == (SIDE, SIDE)
+def ready_arrays(pictures: Sequence[Picture]) -> dict[int, Seen]:
+    """What is seen on those of `pictures` that are uint8 arrays by MNIST's convention, by their places."""
+    arrays = {i: picture for i, picture in enumerate(pictures) if isinstance(picture, np.ndarray)}
+    small = {i: array for i, array in arrays.items() if array.dtype == np.uint8 and array.shape == (SIDE, SIDE)}
+    if not small:
+        return {}
+    stack = np.stack(list(small.values()))
+    checked = zip(small, UNIT_INTENSITIES[stack], are_images(stack), strict=True)
+    return {i: Seen(image) for i, image, is_image in checked if is_image}
 
 
 def are_images(stack: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which of `[N, 28, 28]` levels, light on dark, follow MNIST's convention already."""
-    dark = (stack.reshape(len(stack), -1)[:, EDGE] == 0).sum(1) > len(EDGE) // 2
+    """Which of `[N, 28, 28]` pictures, light on dark, follow MNIST's convention already."""
+    good: NDArray[np.bool_] = (stack.reshape(len(stack), -1)[:, EDGE] == 0).sum(1) > len(EDGE) // 2
     inked = stack > 0
-    bright: NDArray[np.bool_] = stack.max((1, 2)) >= 0.9 * 255
-    bright &= (inked & (stack < 255)).any((1, 2))  # black and white are edges, or a drawing
-    good: NDArray[np.bool_] = dark & bright
-    places = np.arange(SIDE)
-    for mass in (stack.sum(2, dtype=np.int64), stack.sum(1, dtype=np.int64)):  # [N, 28]: by row, by column
-        middle = mass @ places / np.maximum(mass.sum(1), 1)
-        good &= abs(middle - MIDDLE) < 1
-    longer = np.maximum(extent(inked, 1), extent(inked, 2))
-    good &= (longer >= BOX - 2) & (longer <= BOX)
+    good &= stack.max((1, 2)) >= READY_BRIGHT
+    good &= (inked & (stack < 255)).any((1, 2))  # what is black and white alone are edges, or a drawing
+    longer = np.zeros(len(stack), np.intp)
+    for axis in (2, 1):  # along the rows, along the columns
+        mass = stack.sum(axis, dtype=np.int64)  # [N, 28]
+        middle = mass @ np.arange(SIDE) / np.maximum(mass.sum(1), 1)
+        good &= abs(middle - MIDDLE) < READY_OFF
+        lines = mass > 0
+        longer = np.maximum(longer, SIDE - lines.argmax(1) - lines[:, ::-1].argmax(1))
+    good &= (longer >= BOX - READY_SHORTER) & (longer <= BOX)
     return good
 
 
-def extent(inked: NDArray[np.bool_], axis: int) -> NDArray[np.intp]:
-    """For each of `[N, 28, 28]`, from the first line with ink to the last, both counted; the lines run along `axis`."""
-    lines: NDArray[np.bool_] = np.any(inked, axis)
-    behind: NDArray[np.intp] = lines.argmax(1) + lines[:, ::-1].argmax(1)
-    return SIDE - behind
+def ready_image(grey: Grey) -> Seen | None:
+    """`grey` `[28, 28]` as it is, or inverted, if it follows MNIST's convention already; else None."""
+    pixels = np.rint(grey * 255).astype(np.uint8)
+    dark = bool(2 * float(np.median(pixels.ravel()[EDGE])) > 255)
+    if not are_images((255 - pixels if dark else pixels)[None])[0]:
+        return None
+    if not dark:
+        return Seen(grey)
+    exact = np.abs(grey * 255 - pixels).max() < EXACT
+    return Seen(UNIT_INTENSITIES[255 - pixels] if exact else 1 - grey, dark=True)
 
 
-# Putting the digit into its place: levels → image.
+# Putting the digit into its place: intensities → image.
 
 
-def seen_of(grey: Grey, reduction: float = 1.0) -> Seen:
-    """What is seen on `grey` `[H, W]` in [0, 1], of which a pixel was `reduction` pixels of the picture."""
-    if grey.shape == (SIDE, SIDE):
-        pixels = np.rint(grey * 255).astype(np.uint8)
-        dark = bool(2 * float(np.median(pixels.ravel()[EDGE])) > 255)
-        if are_images((255 - pixels if dark else pixels)[None])[0]:
-            exact = bool(np.abs(grey * 255 - pixels).max() < EXACT)
-            return Seen(UNIT_LEVELS[255 - pixels] if dark and exact else 1 - grey if dark else grey, dark=dark)
+def seen_of(intensities: Intensities, steps: list[Step] | None = None) -> Seen:
+    """What is seen on a picture with these intensities; `steps` gets all that was done to them."""
+    grey = intensities.grey
+    if steps is not None:
+        steps.append(Step("as read", grey))
+    ready = ready_image(grey) if grey.shape == (SIDE, SIDE) else None
+    seen = ready or seen_by_ink(intensities, steps)
+    if steps is not None:
+        note = ", inverted" if ready and ready.dark else f": {seen.problem}" if seen.problem else ""
+        steps.append(Step(f"what the network sees{note}", seen.image))
+    return seen
+
+
+def seen_by_ink(intensities: Intensities, steps: list[Step] | None) -> Seen:
+    """What is seen on a picture whose digit must be found; `steps` gets how it was."""
+    grey, reduction = intensities.grey, intensities.reduction
     ink = ink_of(grey, reduction)
+    if steps is not None:
+        steps += ink.steps()
     if ink.digit is None:
         return Seen(np.zeros((SIDE, SIDE), np.float32), "blank", 0, ink.light.dark, None)
     top, bottom, left, right = (round(side * reduction) for side in union(ink.digit.boxes))
     box = top, bottom, left, right
-    image = kept_in_place(ink.levels, ink.digit) if grey.shape == (SIDE, SIDE) else None
+    image = kept_in_place(ink.intensities, ink.digit) if grey.shape == (SIDE, SIDE) else None
     if image is not None:
         return Seen(image, "faint" if ink.problem == "faint" else None, 1, ink.light.dark, box)
-    return Seen(placed(ink.levels, ink.digit), ink.problem, ink.marks, ink.light.dark, box)
+    digit = cropped(ink.intensities, ink.digit)
+    if steps is not None:
+        steps.append(Step("the digit", digit))
+    return Seen(centred(fitted(digit)), ink.problem, ink.digit_count, ink.light.dark, box)
 
 
-def kept_in_place(levels: Grey, digit: Marks) -> Grey | None:
+def kept_in_place(intensities: Grey, digit: Components) -> Grey | None:
     """The image as it is, without what is not the digit's, if its ink lies about where MNIST has it, or reaches too far
     for a digit, so that something else must have got into it."""
+    longer = max(extent(union(digit.boxes)))
     mask = digit.mask()
-    top, bottom, left, right = union(digit.boxes)
-    longer = max(bottom - top, right - left)
-    off = max(abs(middle - MIDDLE) for middle in centre_of_mass(np.where(mask, levels, 0)))
-    usual = BOX - 2 <= longer <= BOX and off < NEAR
+    off = max(abs(middle - MIDDLE) for middle in centre_of_mass(np.where(mask, intensities, 0)))
+    usual = BOX - READY_SHORTER <= longer <= BOX and off < NEAR
     if usual or (longer >= TOO_LONG and off < FAR):
-        return np.where(spread(mask, 3), levels, 0)
+        return np.where(spread(mask, 3), intensities, 0)
     return None
 
 
-def placed(levels: Grey, digit: Marks) -> Grey:
-    """The digit in its place on a `[28, 28]` image."""
+def cropped(intensities: Grey, digit: Components) -> NDArray[np.float64]:
+    """The ink of the digit, cropped to it."""
     box = union(digit.boxes)
-    box = grown(box, 1 + int(HALO * max(box[1] - box[0], box[3] - box[2])), digit.shape)
-    ink = resized(levels[box[0] : box[1], box[2] : box[3]], CROP)
-    mask = resized(digit.mask(box).astype(np.float32), CROP) > 0
+    box = grown(box, 1 + int(HALO * max(extent(box))), digit.shape)
+    ink, mask = resized(intensities[part(box)], CROP), resized(digit.mask(box), CROP) > 0
     reach = max(1, round(HALO * max(ink.shape)))
     whole = np.where(spread(mask, 2 * reach + 1), ink, 0).astype(np.float64)
     inked = whole >= INK_THRESHOLD
     rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
-    return centred(fitted(stretched(whole)[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]))
+    return stretched(whole)[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def stretched(ink: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ink with its darkest tenth at 1; a tenth of what is above half the maximum, so that no single pixel decides."""
-    peak = float(np.quantile(ink[ink > ink.max() / 2], 0.9))
-    return (ink / peak).clip(0, 1)
+def stretched(ink: NDArray[Any]) -> NDArray[np.float64]:
+    """Ink with its brightest tenth at 1."""
+    ink = ink.astype(np.float64)
+    return (ink / float(np.quantile(ink[ink > ink.max() / 2], BRIGHTEST))).clip(0, 1)
 
 
 def fitted(ink: NDArray[np.float64]) -> NDArray[np.float64]:
     """Cropped ink, scaled so that its longer side is 20 pixels, with strokes thick enough to see."""
-    fine = BOX * FINE
-    ink = thickened(ink, 2 * max(ink.shape) / fine)  # thinner lines would come out of the scaling as dots
-    ink = stretched(scaled(ink, fine))
+    ink = thickened(ink, LEAST_STROKE * max(ink.shape) / (BOX * FINE))
+    ink = stretched(resized(ink, BOX * FINE, grow=True))
     if stroke_width(ink) < THIN_STROKE * FINE:
         ink = thickened(ink, USUAL_STROKE * FINE)
-    return scaled(ink, BOX)
+    return resized(ink, BOX, grow=True).astype(np.float64)
 
 
 def thickened(ink: NDArray[np.float64], width: float) -> NDArray[np.float64]:
-    """`ink`, larger by what its strokes had to grow on every side to be about `width` pixels wide."""
+    """`ink` with strokes about `width` pixels wide, if they were thinner; larger on every side by what they grew."""
     radius = round((width - stroke_width(ink)) / 2)
     if radius < 1:
         return ink
@@ -263,15 +276,6 @@ def thickened(ink: NDArray[np.float64], width: float) -> NDArray[np.float64]:
     for axis in (0, 1):
         ink = running_max(ink, 2 * radius + 1, axis)
     return ink
-
-
-def scaled(ink: NDArray[np.float64], side: int) -> NDArray[np.float64]:
-    """Resampled so that the longer side has `side` pixels: by area where it shrinks, bilinearly where it grows."""
-    height, width = ink.shape
-    factor = side / max(height, width)
-    size = max(1, round(width * factor)), max(1, round(height * factor))
-    how = Image.Resampling.BOX if factor < 1 else Image.Resampling.BILINEAR
-    return np.asarray(Image.fromarray(ink.astype(np.float32)).resize(size, how), np.float64)
 
 
 def centred(ink: NDArray[np.float64]) -> Grey:

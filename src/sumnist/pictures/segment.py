@@ -1,95 +1,141 @@
-"""The ink of the one digit on a picture: grey levels → the pieces of ink that are the digit, and what is in the way.
+"""The ink of the one digit on a picture: grey intensities → the components of ink that are the digit, and the problem,
+if there is one.
 
-The light is evened, printed lines are taken out, what is dark enough is cut into pieces; specks, shadows at the border
-and a box drawn around the digit are dropped; pieces that lie together are one digit, as a 5 and its loose bar are. What
-cannot be mended is told: a blank picture, several digits, one that is cut off, too small or too faint.
+The light is evened, printed lines are erased, and what is dark enough becomes connected components. Specks, shadows at
+the border and a box drawn around the digit are dropped. Components that lie together are one digit, such as a 5 and its
+loose bar. What cannot be mended becomes the problem: a blank picture, several digits, or one that is cut off, too small
+or too faint.
 
-The limits below were chosen on MNIST's training images and on the development half of the suites.
+The limits were chosen on MNIST's training images and on the development half of the suites.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sumnist.pictures.background import Evened, evened
-from sumnist.pictures.components import Box, Marks, grown, marks_of, union
+from sumnist.pictures.components import Box, Components, components_of, extent, grown, part, union
 from sumnist.pictures.decode import Grey
 from sumnist.pictures.filters import resized, spread
 from sumnist.pictures.outlines import made_solid
 from sumnist.pictures.ruling import without_lines
 
-__all__ = ["Ink", "Problem", "ink_of"]
+__all__ = ["Ink", "Problem", "Step", "ink_of"]
 
 Problem = Literal["blank", "several", "cut off", "too small", "faint"]
 
 CLEAN_CONTRAST = 0.04
 """What differs less than this from the ground is no ink, even on a drawing without noise."""
 PAPER_CONTRAST = 0.12
-"""As much on a picture with noise, whose ground may have fibres and clouds."""
-FAINT = 0.08, 0.2
-"""Ink with less contrast than this can be seen but not be read for sure, without and with noise."""
+"""The same for a picture with noise, whose ground may have fibres and clouds."""
+FAINT, FAINT_ON_PAPER = 0.08, 0.2
+"""Ink with less contrast than this can be seen, but not be read for sure; on a picture with noise."""
 NOISE = 6
 """Ink stands out from the ground by this many standard deviations of its noise."""
+LIGHT_PAPER = 0.5
+"""On a picture with a brighter median, ink is dark."""
+BINS = 100
+"""Of the histogram of contrasts."""
+FEWEST = 3
+"""Pixels that must stand out for there to be ink."""
+DARKEST = 0.7
+"""The ink's contrast is that below which this share of its pixels lies."""
 SOLID = 0.4
-"""Of the ink's own contrast: a pixel with this much of it is ink."""
+"""A pixel is ink from this share of the ink's contrast on."""
+DROPPED = 0.35
+"""How bright the step that shows the ink has that which is not the digit's."""
+
 SMALLEST_DIGIT = 5
 """Pixels of the picture on the longer side of a digit that can be read."""
 DOT = 3
 """Pixels of the picture on the longer side of a speck that nobody would take for a digit."""
+SPECK = 0.02
+"""A component with less than this share of the largest one's ink is a speck."""
 EDGE, BAND = 0.03, 0.12
 """Of the picture's side: what comes so near to its border, and stays within so wide a band along it, is a shadow."""
 LONG = 1.5
-"""Times as long as it is wide, along the border, is such a shadow."""
-SPECK = 0.02
-"""A piece with less than this share of the largest one's ink is a speck."""
-
+"""Such a shadow is this many times as long, along the border, as it is wide."""
 
 SMALLEST_SHARE = 0.025
-"""Of the longer side: weak ink on paper that is smaller is a grain of it."""
+"""Of the longer side: weak ink on paper that is smaller is a grain of the paper."""
+STRONG = 2 * FAINT_ON_PAPER
+"""Ink with this much contrast is not weak."""
 RING_SIDE = 120
-"""A digit with its surroundings is reduced to this many pixels, to compare them."""
+"""A digit and its surroundings are reduced to this many pixels before they are compared."""
+RING = 5, 9
+"""The windows whose dilations the surroundings lie between, in these pixels."""
 BLURRED = 0.14
-"""Of the digit's own darkness: a surrounding that is darker on the average is that of a cloud."""
-
+"""Of the digit's own darkness: surroundings that are darker on average are those of a cloud."""
 
 FRAME, CORNER = 0.15, 0.1
-"""Of its longer side: a band along the sides so wide holds all of a box drawn around a digit, and corners so wide hold
-its own, even if it is drawn aslant."""
+"""Of its longer side: all of a box drawn around a digit lies within so wide a band along its sides, and some of it in
+each corner so wide, even if it is drawn aslant."""
+INSIDE = 0.02
+"""Share of such a box's ink that may lie further in."""
 FRAMED = 0.2
-"""Of the box's side: what is in it and has this size is not a speck."""
+"""Of the box's side: what lies in it and has this size is not a speck."""
+
+ACROSS, DOWN = 0.25, 0.35
+"""Of the larger one's longer side: two components with a wider gap than this between them, across or down, are not of
+one digit."""
+PART = 0.5
+"""Of the larger one's longer side: a smaller component so near is a part of the digit."""
+OVERLAP = 0.5
+"""Two components are beside each other if their rows overlap by this share of the lower one's height."""
+GAPS = (0.75, 0.0), (0.55, 0.12), (0.0, ACROSS)
+"""For components beside each other: if the lower one is taller than this share of the taller one, a gap wider than this
+share of the larger one's longer side is one between two digits."""
+DIGIT = 0.5
+"""Of the digit's longer side: a component that large which is not of the digit is another digit."""
 ROOM = 0.1
-"""Of the digit's longer side: with so much room on the other side a picture is not cropped to its digit."""
+"""Of the digit's longer side: a picture with more room opposite to a cut was not cropped to its digit."""
+SMALLEST_CUT = 32
+"""On a picture with a shorter side than this, no digit is said to be cut off."""
+
+
+class Step(NamedTuple):
+    """A step from a picture to what the network sees: what was done, and the picture after it, `[H, W]` in [0, 1]."""
+
+    caption: str
+    values: NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Ink:
-    """What was found on a picture.
+    """The ink on a picture.
 
-    `levels` `[H, W]` in [0, 1]: the ink under even light, 1 where it is as dark as ink is here. `digit`: the pieces
-    that are the digit, None on a blank picture. `marks`: how many digits there seem to be. `problem`: what is in the
-    way of reading it. `light`: the contrast before lines were taken out. `lines`: how many were.
+    `intensities` `[H, W]` in [0, 1]: the ink under even light, 1 where it is as dark as ink is here. `digit`: the
+    components of the digit, None on a blank picture. `digit_count`: how many digits there seem to be. `problem`: what
+    is in the way of reading it. `light`: the picture under even light, lines included. `line_count`: how many of them
+    were erased.
     """
 
-    levels: Grey
-    digit: Marks | None
-    marks: int
+    intensities: Grey
+    digit: Components | None
+    digit_count: int
     problem: Problem | None
     light: Evened
-    lines: int
+    line_count: int
 
-    @property
-    def box(self) -> Box | None:
-        """The smallest box around the digit, in pixels of the levels."""
-        return None if self.digit is None else union(self.digit.boxes)
+    def steps(self) -> list[Step]:
+        """How it was found, with what is not the digit's in grey."""
+        contrast = self.light.contrast
+        digit = np.zeros(contrast.shape, bool) if self.digit is None else self.digit.mask()
+        return [
+            Step("light evened", contrast / (float(contrast.max()) or 1.0)),
+            Step("ink found, lines erased" if self.line_count else "ink found",
+                 np.where(digit, 1, self.intensities * np.float32(DROPPED))),
+        ]  # fmt: skip
 
 
 def ink_of(grey: Grey, reduction: float = 1.0) -> Ink:
     """The ink on `grey` `[H, W]` in [0, 1], of which a pixel was `reduction` pixels of the picture."""
     ink = ink_under(evened(grey), reduction)
-    if ink.problem != "blank" or ink.light.flat or (ink.light.dark and np.median(grey) > 0.5):
+    if ink.problem != "blank" or ink.light.flat or (ink.light.dark and np.median(grey) > LIGHT_PAPER):
         return ink
     other = ink_under(evened(grey, not ink.light.dark), reduction)  # light and shadow may outweigh a small digit
     return other if other.problem is None else ink
@@ -97,158 +143,150 @@ def ink_of(grey: Grey, reduction: float = 1.0) -> Ink:
 
 def ink_under(light: Evened, reduction: float) -> Ink:
     """The ink of a picture under even light."""
-    contrast, lines = without_lines(light.contrast, light.noise)
-    peak = ink_level(contrast, max(CLEAN_CONTRAST if light.flat else PAPER_CONTRAST, NOISE * light.noise))
+    contrast, line_count = without_lines(light.contrast, light.noise)
+    blank = Ink(contrast, None, 0, "blank", light, line_count)
+    peak = ink_contrast(contrast, max(CLEAN_CONTRAST if light.flat else PAPER_CONTRAST, NOISE * light.noise))
     if peak is None:
-        return Ink(contrast, None, 0, "blank", light, lines)
-    levels, marks = pieces_of((contrast / np.float32(peak)).clip(0, 1), light.flat, reduction)
-    if not len(marks):
-        return Ink(levels, None, 0, "blank", light, lines)
-    digit, count = grouped(marks)
-    if not light.flat and not distinct(levels, digit, peak):
-        return Ink(levels, None, 0, "blank", light, lines)
-    problem = problem_of(digit, count, reduction)
-    if problem is None and peak < FAINT[not light.flat]:
+        return blank
+    intensities, components = components_on((contrast / np.float32(peak)).clip(0, 1), light.flat, reduction)
+    if not len(components):
+        return blank
+    digit, digit_count = grouped(components)
+    if not light.flat and not is_distinct(intensities, digit, peak):
+        return blank
+    problem = problem_of(digit, digit_count, reduction)
+    if problem is None and peak < (FAINT if light.flat else FAINT_ON_PAPER):
         problem = "faint"
-    return Ink(levels, digit, count, problem, light, lines)
+    return Ink(intensities, digit, digit_count, problem, light, line_count)
 
 
-def pieces_of(levels: Grey, drawing: bool, reduction: float) -> tuple[Grey, Marks]:
-    """The pieces of ink on `levels` that may be of a digit, and the levels with an outline made solid."""
-    marks = marks_of(levels >= SOLID, levels)
-    marks = marks.kept(marks.sizes * reduction > min(DOT, min(levels.shape) // 8))
-    marks = without_frame(without_shadows(without_specks(marks), drawing))
-    solid = made_solid(levels, marks)
-    if solid is None:
-        return levels, marks
-    return solid, without_specks(marks_of(solid >= SOLID, solid))
-
-
-def distinct(levels: Grey, digit: Marks, peak: float) -> bool:
-    """Whether the ink on paper has edges, unlike clouds and shadows, and is more than a grain of it."""
-    box = union(digit.boxes)
-    size = max(extent(box))
-    if size < SMALLEST_SHARE * max(levels.shape) and peak < 2 * FAINT[1]:
-        return False
-    box = grown(box, 3 + size // 10, digit.shape)
-    ink = resized(levels[box[0] : box[1], box[2] : box[3]], RING_SIDE)
-    mask = resized(digit.mask(box).astype(np.float32), RING_SIDE) > 0.5
-    around = spread(mask, 9) & ~spread(mask, 5)
-    return bool(mask.any()) and float(ink[around].mean()) < BLURRED * float(ink[mask].mean())
-
-
-def ink_level(contrast: Grey, least: float) -> float | None:
+def ink_contrast(contrast: Grey, least: float) -> float | None:
     """The contrast of the ink: that of the darker of the two kinds of pixels which stand out (Otsu, 1979), since the
     lighter ones are edges, lines and shadows; None if too few stand out by `least`."""
     # What is below the first bin that counts is most of a picture; to sort it into bins would take most of the time.
-    counts, edges = np.histogram(contrast[contrast > least - 0.01], 100, (0, 1))
-    counts[: int(np.ceil(least * 100))] = 0
+    counts, edges = np.histogram(contrast[contrast > least - 1 / BINS], BINS, (0, 1))
+    counts[: int(np.ceil(least * BINS))] = 0
     total = counts.sum()
-    if total < 3:
+    if total < FEWEST:
         return None
     middles = (edges[:-1] + edges[1:]) / 2
     below, sums = counts.cumsum(), (counts * middles).cumsum()
     with np.errstate(all="ignore"):
         between = (sums[-1] * below / total - sums) ** 2 / (below * (total - below))
     split = int(np.nan_to_num(between, posinf=0).argmax()) if np.count_nonzero(counts) > 1 else -1
-    upper = np.where(np.arange(100) > split, counts, 0).cumsum()
-    return float(edges[1 + int(np.searchsorted(upper, 0.7 * upper[-1]))])
+    upper = np.where(np.arange(BINS) > split, counts, 0).cumsum()
+    return float(edges[1 + int(np.searchsorted(upper, DARKEST * upper[-1]))])
 
 
-def without_specks(marks: Marks) -> Marks:
-    """The pieces that hold enough ink, compared with the largest."""
-    return marks.kept(marks.masses >= SPECK * marks.masses.max(initial=0))
+# What may be of a digit.
 
 
-def without_shadows(marks: Marks, drawing: bool) -> Marks:
-    """The pieces without those that hug the border; on a drawing, without those that touch it, if there are others."""
-    height, width = marks.shape
-    top, bottom, left, right = marks.boxes.T
-    tall, broad = bottom - top, right - left
+def components_on(intensities: Grey, drawing: bool, reduction: float) -> tuple[Grey, Components]:
+    """The components that may be of a digit, and before them `intensities` with an outline made solid."""
+    components = components_of(intensities >= SOLID, intensities)
+    components = components.kept(components.sizes * reduction > min(DOT, min(intensities.shape) // 8))
+    components = without_frame(without_shadows(without_specks(components), drawing))
+    solid = made_solid(intensities, components)
+    if solid is None:
+        return intensities, components
+    return solid, without_specks(components_of(solid >= SOLID, solid))
+
+
+def without_specks(components: Components) -> Components:
+    """The components that hold enough ink, compared with the largest."""
+    return components.kept(components.masses >= SPECK * components.masses.max(initial=0))
+
+
+def without_shadows(components: Components, drawing: bool) -> Components:
+    """The components without those that hug the border; on a drawing, without those that touch it, if there are
+    others."""
+    sides, starts, ends = np.array(components.shape), components.boxes[:, ::2], components.boxes[:, 1::2]
     edge = 0 if drawing else EDGE
-    beside = (left <= edge * width) & (right <= BAND * width)
-    beside |= (right >= (1 - edge) * width) & (left >= (1 - BAND) * width)
-    over = (top <= edge * height) & (bottom <= BAND * height)
-    over |= (bottom >= (1 - edge) * height) & (top >= (1 - BAND) * height)
-    hug = beside & (tall >= LONG * broad) | over & (broad >= LONG * tall)
-    return marks if drawing and hug.all() else marks.kept(~hug)
+    beside = (starts <= edge * sides) & (ends <= BAND * sides)  # [N, 2]: the upper border, the left one
+    beside |= (ends >= (1 - edge) * sides) & (starts >= (1 - BAND) * sides)  # the lower one, the right one
+    lengths = ends - starts
+    hug: NDArray[np.bool_] = np.any(beside & (lengths[:, ::-1] >= LONG * lengths), 1)
+    return components if drawing and hug.all() else components.kept(~hug)
 
 
-def without_frame(marks: Marks) -> Marks:
-    """The pieces without a box drawn around the others, and without what lies outside it."""
-    top, bottom, left, right = marks.boxes.T
-    for i in np.argsort(-marks.masses):
-        within = (top > top[i]) & (bottom < bottom[i]) & (left > left[i]) & (right < right[i])
-        within &= marks.sizes >= FRAMED * marks.sizes[i]
-        if within.any() and is_frame(marks, int(i)):
-            return marks.kept(within)
-    return marks
+def without_frame(components: Components) -> Components:
+    """The components without a box drawn around the others, and without what lies outside it."""
+    starts, ends = components.boxes[:, ::2], components.boxes[:, 1::2]
+    for i in np.argsort(-components.masses):
+        within = (starts > starts[i]).all(1) & (ends < ends[i]).all(1)
+        within &= components.sizes >= FRAMED * components.sizes[i]
+        if within.any() and is_frame(components.kept(np.arange(len(components)) == i)):
+            return components.kept(within)
+    return components
 
 
-def is_frame(marks: Marks, i: int) -> bool:
-    """Whether piece `i` runs along the sides of its box and into the four corners of it, unlike a 0."""
-    one = marks.kept(np.arange(len(marks)) == i)
-    mask = one.mask(union(one.boxes))
+def is_frame(component: Components) -> bool:
+    """Whether a single component runs along the sides of its box and into the four corners of it, unlike a 0."""
+    mask = component.mask(union(component.boxes))
     height, width = mask.shape
     band, corner = (int(share * max(height, width)) for share in (FRAME, CORNER))
-    if mask[band : height - band, band : width - band].sum() > 0.02 * one.areas[0]:
+    if mask[band : height - band, band : width - band].sum() > INSIDE * mask.sum():
         return False
     ends = slice(corner), slice(-corner, None)
     return all(mask[rows, columns].sum() > corner / 2 for rows in ends for columns in ends)
 
 
-def grouped(marks: Marks) -> tuple[Marks, int]:
-    """The pieces of the digit, and how many digits there are: pieces as large as digits that lie apart."""
-    order = np.argsort(-marks.masses)
-    boxes = marks.boxes
-    digit, others = [int(order[0])], list[int]()
-    for i in map(int, order[1:]):
-        box, other = union(boxes[digit]), boxes[i]
-        (others if apart(box, tuple(other.tolist())) else digit).append(i)
-    which = np.zeros(len(marks), bool)
-    which[digit] = True
-    size = max(extent(union(boxes[digit])))
-    large = [i for i in others if max(extent(tuple(boxes[i].tolist()))) >= 0.5 * size]
-    return marks.kept(which), 1 + len(large)
+# Which of it is the digit.
 
 
-def extent(box: Box) -> tuple[int, int]:
-    """Height and width."""
-    return box[1] - box[0], box[3] - box[2]
+def grouped(components: Components) -> tuple[Components, int]:
+    """The components of the digit, and how many digits there are: components as large as digits that lie apart."""
+    first, *rest = np.argsort(-components.masses).tolist()
+    digit, others = [first], list[int]()
+    for i in rest:
+        together = are_together(union(components.boxes[digit]), union(components.boxes[[i]]))
+        (digit if together else others).append(i)
+    large = components.sizes[others] >= DIGIT * max(extent(union(components.boxes[digit])))
+    return components.kept(np.isin(np.arange(len(components)), digit)), 1 + int(large.sum())
 
 
-def apart(box: Box, other: Box) -> bool:
-    """Whether two pieces with these boxes are no parts of one digit."""
-    (height, width), (high, wide) = extent(box), extent(other)
-    size, small = max(height, width, high, wide), min(max(height, width), max(high, wide))
+def are_together(box: Box, other: Box) -> bool:
+    """Whether components with these boxes are of one digit: near each other, and not two large ones side by side."""
+    smaller, larger = sorted((max(extent(box)), max(extent(other))))
+    lower, taller = sorted((extent(box)[0], extent(other)[0]))
     across = max(other[2] - box[3], box[2] - other[3])
     down = max(other[0] - box[1], box[0] - other[1])
-    if across > 0.25 * size or down > 0.35 * size:
+    if across > ACROSS * larger or down > DOWN * larger:
+        return False
+    if smaller < PART * larger or -down < OVERLAP * lower:  # −down: the rows that both have, or more
         return True
-    if small < 0.5 * size:
-        return False
-    lower, taller = sorted((height, high))
-    if min(box[1], other[1]) - max(box[0], other[0]) < 0.5 * lower:
-        return False
-    return across > (0 if lower > 0.75 * taller else 0.12 * size if lower > 0.55 * taller else 0.25 * size)
+    return across <= next(gap for height, gap in GAPS if lower > height * taller) * larger
 
 
-def problem_of(digit: Marks, count: int, reduction: float) -> Problem | None:
-    """What is in the way of reading the digit."""
+def is_distinct(intensities: Grey, digit: Components, peak: float) -> bool:
+    """Whether the ink on paper has edges, unlike clouds and shadows, and is more than a grain of the paper."""
     box = union(digit.boxes)
-    if max(extent(box)) * reduction < SMALLEST_DIGIT:
+    size = max(extent(box))
+    if size < SMALLEST_SHARE * max(intensities.shape) and peak < STRONG:
+        return False
+    box = grown(box, 3 + size // 10, digit.shape)  # room for the surroundings
+    ink = resized(intensities[part(box)], RING_SIDE)
+    mask = resized(digit.mask(box).astype(np.float32), RING_SIDE) > 0.5
+    inner, outer = (spread(mask, window) for window in RING)
+    around = outer & ~inner
+    return bool(mask.any() and around.any()) and float(ink[around].mean()) < BLURRED * float(ink[mask].mean())
+
+
+def problem_of(digit: Components, digit_count: int, reduction: float) -> Problem | None:
+    """What is in the way of reading the digit."""
+    if max(extent(union(digit.boxes))) * reduction < SMALLEST_DIGIT:
         return "too small"
-    if count > 1:
+    if digit_count > 1:
         return "several"
-    return "cut off" if cut_off(digit, box) else None
+    return "cut off" if is_cut_off(digit) else None
 
 
-def cut_off(digit: Marks, box: Box) -> bool:
+def is_cut_off(digit: Components) -> bool:
     """Whether ink runs out of the picture on one side while there is room on the other. A picture that was cropped to
     its digit has ink on opposite sides."""
     height, width = digit.shape
-    if min(height, width) < 32:
+    if min(height, width) < SMALLEST_CUT:
         return False
-    room = box[0], height - box[1], box[2], width - box[3]
-    much = ROOM * max(extent(box))
-    return any(one == 0 and other > much for one, other in zip(room, (room[1], room[0], room[3], room[2]), strict=True))
+    top, bottom, left, right = box = union(digit.boxes)
+    rooms = (top, height - bottom), (left, width - right)
+    return any(min(room) == 0 and max(room) > ROOM * max(extent(box)) for room in rooms)
