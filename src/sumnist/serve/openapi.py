@@ -32,6 +32,7 @@ class ReadingModel(BaseModel):
 
     model_config = PERMITTED | ConfigDict(title="Reading")
 
+    format: int = Field(ge=1, le=1, description="The version of this form.")
     digit: int = Field(ge=0, le=9, description="The most probable digit.")
     sum: int = Field(description="The most probable sum.")
     number: int = Field(description="The number that was to be added.")

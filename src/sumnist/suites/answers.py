@@ -66,7 +66,7 @@ def network_digits(reader: Reader, images: NDArray[np.uint8]) -> NDArray[np.int6
 
     A learned fusion is asked with the number 0.
     """
-    network = reader._network  # the reader itself would first make an image of what is none
+    network = reader.network  # the reader itself would first make an image of what is none
     digits = []
     for start in range(0, len(images), BATCH):
         batch = (images[start : start + BATCH, None] / 255).astype(np.float32)
