@@ -63,6 +63,17 @@ def test_the_logger_of_the_package_prints_nothing_unless_the_application_wants_i
     assert wanted.stderr == "WARNING:sumnist.training:heard\n"
 
 
+def test_what_a_server_logs_is_on_stderr_all_the_same() -> None:
+    code = (
+        "import logging, socket\nfrom sumnist.inference.reader import Reader\nfrom sumnist.serve import server\n"
+        "server.Worker.run = lambda *_, **__: None\n"
+        "with socket.socket() as bound: server.work(server.Settings(), bound, None, (Reader(), None), lambda: None)\n"
+        "logging.getLogger('sumnist.serve').error('heard')"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stderr == "ERROR sumnist.serve: heard\n"
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match=r"^module 'sumnist' has no attribute 'Network'$"):
         sumnist.Network  # noqa: B018

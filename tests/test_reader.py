@@ -216,7 +216,7 @@ def test_what_was_seen_is_read_as_the_picture_is(exact: Reader, learned: Reader)
 
 
 def test_the_network_of_a_reader_answers_by_itself(exact: Reader) -> None:
-    images = PIXELS[:3, None].astype(np.float32) / 255
+    images = (PIXELS[:3, None] / 255).astype(np.float32)
     digits = np.exp(exact.network.answer(images).digit)
     for image, digit in zip(PIXELS, digits, strict=False):
         assert exact.read(image, 0).digit_probabilities == pytest.approx(digit.tolist(), abs=1e-6)

@@ -396,7 +396,7 @@ def parse(name: str, words: list[str]) -> Command:
     parser = parser_of(name, config)
     parser.check_flags(words)
     values = vars(parser.parse_intermixed_args(words)).items()
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in values}
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values}
     own = {key: given.pop(key) for key in kind.__dataclass_fields__ if key in given}
     parts: dict[str, Any] = {"config": config, "settings": Settings()}
     command = kind(

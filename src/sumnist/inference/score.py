@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from sumnist.config import Engine
 from sumnist.errors import ConfigError, OutputError, ScoreError
-from sumnist.files import PRETRAINED, cannot_write, make_folder, write_atomically
+from sumnist.files import CONFIG, PRETRAINED, WEIGHTS, cannot_write, make_folder, write_atomically
 from sumnist.inference.engines import Result, engine_of
 from sumnist.inference.reader import Reader, check_number, model_file
 from sumnist.inference.sources import Row, source_of
@@ -71,7 +71,7 @@ def score(
         source: A folder of pictures, a CSV or JSONL with `path` and `number`, or a folder of IDX files.
         out: The table to write, a `.csv` or `.jsonl`.
         number: What to add to every picture; a CSV or JSONL may have numbers of its own.
-        model: An ONNX file or a run folder that has been exported.
+        model: An ONNX file or a run folder; a Ray cluster needs one that has been exported.
         engine: "local", the cores of this machine, or "ray", a Ray cluster.
         workers: Processes that read; 0 is one for each core.
         overwrite: Whether to replace what `out` holds.
@@ -94,6 +94,11 @@ def score(
     if workers < 0:
         raise ConfigError(f"--workers {workers}: expected a whole number of at least 0, which is one for each core")
     path = model_file(model)
+    if engine == "ray" and path.is_dir():
+        raise ConfigError(
+            f"--model {model}: a run that is not exported, expected an ONNX file for --engine ray: run `sumnist export "
+            f"{model}` first"
+        )
     reader = Reader(path)  # what is wrong with the model or the number is known before the work
     if number is not None:
         number = check_number(number, reader.exact)
@@ -117,8 +122,9 @@ def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 
 def fingerprint(path: Path) -> str:
-    """What tells one model from another."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """What tells one model from another, an ONNX file or a run folder without one."""
+    files = [path / CONFIG, path / WEIGHTS] if path.is_dir() else [path]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ that they all share, the first to wake would take most of them.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -154,6 +155,7 @@ def work(
     settings: Settings, bound: socket.socket, table: Path | None, readers: Readers, started: Callable[[], None]
 ) -> None:
     """Serve on a bound socket until told to end. `table`: where the counts of several workers are."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")  # the server's log is on stderr
     return_freed_memory()
     metrics = Metrics(table)
     app = create_app(settings, readers[0], metrics, readers[1])
