@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+from PIL import Image
 
-from sumnist.cli import COMMANDS, main
-from sumnist.config import Config
+from sumnist.cli import (
+    COMMANDS,
+    GROUPS,
+    POSITIONAL,
+    Compare,
+    Demo,
+    Evaluate,
+    Score,
+    Serve,
+    Study,
+    Train,
+    docs_of,
+    main,
+    parse,
+)
+from sumnist.config import Config, preset
 from sumnist.data.mnist import DigitSet
+from sumnist.inference.demo import described
+from sumnist.inference.reader import ADVICE, Reading
+from sumnist.model.checkpoint import load_config
 from sumnist.pictures.normalize import picture_of
+from sumnist.serve.settings import Settings
 from sumnist.training.loop import train
 
 
@@ -33,7 +53,7 @@ def sumnist(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
     def run(*words: object) -> Result:
         try:
             status = main([str(word) for word in words])
-        except SystemExit as end:  # how tyro ends, after --help or for flags that cannot be parsed
+        except SystemExit as end:  # how argparse ends after --help
             status = int(end.code or 0)
         captured = capsys.readouterr()
         return Result(status, captured.out, captured.err)
@@ -58,8 +78,8 @@ def learned_run(tmp_path_factory: pytest.TempPathFactory, small_config: Config) 
 def test_without_a_command_the_usage_lists_every_command(sumnist: Callable[..., Result]) -> None:
     result = sumnist()
     assert result.status == 2
-    for name in COMMANDS:
-        assert f"\n  {name} " in result.out
+    for name, kind in COMMANDS.items():
+        assert f"\n  {name:10} {(kind.__doc__ or '').splitlines()[0]}\n" in result.out
     assert sumnist("--help") == (0, result.out, "")
 
 
@@ -68,6 +88,43 @@ def test_every_command_has_help(sumnist: Callable[..., Result], name: str) -> No
     result = sumnist(name, "--help")
     assert result.status == 0
     assert f"sumnist {name}" in result.out
+    assert "None" not in result.out
+    assert "Raises" not in result.out
+    assert all(len(line) <= 80 for line in result.out.splitlines())
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_shows_every_field_with_its_line_and_at_most_one_default(
+    sumnist: Callable[..., Result], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "10000")  # words with hyphens are broken at line ends
+    text = " ".join(sumnist(name, "--help").out.split())
+    for owner in (COMMANDS[name], *([Config] if name in ("train", "graph") else [Settings] if name == "serve" else [])):
+        for field in set(owner.__dataclass_fields__) - {"config", "settings"}:
+            assert POSITIONAL.get(field, f"--{field.replace('_', '-')}") in text, field
+            doc = " ".join(docs_of(owner)[field].split())
+            assert doc in text, field
+            after = text.partition(doc)[2].partition(" --")[0]
+            assert (doc + after).count("(default:") <= 1, field
+
+
+def test_the_help_of_a_configuration_is_in_groups_and_each_setting_is_in_one_of_them(
+    sumnist: Callable[..., Result],
+) -> None:
+    grouped = [field for fields in GROUPS.values() for field in fields.split()]
+    assert sorted(grouped) == sorted({*Config.__dataclass_fields__, "out", "overwrite", "resume"})
+    lines = sumnist("train", "--help").out.splitlines()
+    titles = [line[:-1] for line in lines if line.endswith(":") and " " not in line]
+    assert titles == ["options", "run", "data", "network", "loss", "optimiser"]
+    place = ""
+    group_of = {}
+    for line in lines:
+        if line.rstrip(":") in titles:
+            place = line.rstrip(":")
+        elif line.startswith("  --"):
+            group_of[line.split()[0].rstrip(",")] = place
+    assert (group_of["--lr"], group_of["--fusion"], group_of["--outliers"]) == ("optimiser", "network", "data")
+    assert len(group_of) == len(grouped)
 
 
 def test_the_version_is_that_of_the_package(sumnist: Callable[..., Result]) -> None:
@@ -132,21 +189,45 @@ def test_nonsense_is_answered_with_one_message_and_status_2(
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (["train", "--epochs", "x"], "Error parsing --epochs: invalid literal for int() with base 10: 'x'"),
-        (["train", "--epoch", "3"], "Unrecognized options: --epoch"),
-        (["train", "--fusion", "exakt"], "invalid choice 'exakt' for argument '--fusion'"),
-        (["train", "--betas", "0.9"], "Missing value for argument '--betas'. Expected 2 values."),
-        (["predict", "five.png"], "--number STR"),
-        (["evaluate"], "evaluate: no RUN, expected a run folder"),
+        (["train", "--epochs", "x"], "train: --epochs: invalid int value: 'x'; see `sumnist train --help`\n"),
+        (["train", "--epoch", "3"], "train: --epoch: no such flag; did you mean --epochs?\n"),
+        (["train", "--batch_size=3"], "train: --batch_size: no such flag; did you mean --batch-size?\n"),
+        (["train", "--fusion", "exakt"], "train: --fusion: invalid choice: 'exakt' (choose from "),
+        (["train", "--betas", "0.9"], "train: --betas: expected 2 arguments; see `sumnist train --help`\n"),
+        (["graph", "--preset"], "graph: --preset: expected one argument; see `sumnist graph --help`\n"),
+        (["evaluate"], "evaluate: no RUN, expected a run folder, --suite or --folder\n"),
+        (["demo", "5"], "demo: unrecognized arguments: 5; see `sumnist demo --help`\n"),
+        (["demo", "--nonsense"], "demo: --nonsense: no such flag; see `sumnist demo --help`\n"),
+        (["serve", "--port", "-1"], "--port -1: expected a whole number from 0 to 65,535\n"),
+        (
+            ["score", "--number", "7"],
+            "score: the following arguments are required: --out; see `sumnist score --help`\n",
+        ),
+        (
+            ["predict", "--number", "7"],
+            "predict: the following arguments are required: PICTURE; see `sumnist predict --help`\n",
+        ),
+        (["compare"], "compare: the following arguments are required: RUN; see `sumnist compare --help`\n"),
+        (["predict", "five.png"], "predict: no --number, expected the whole number to add, such as --number 7\n"),
+        (
+            ["predict", "five.png", "7"],
+            "predict: no --number, expected the whole number to add; did you mean --number 7?\n",
+        ),
+        (
+            ["predict", "five.png", "--json", "-3"],
+            "predict: no --number, expected the whole number to add; did you mean --number -3?\n",
+        ),
+        (["predict", "five.png", "--num", "7"], "predict: --num: no such flag; did you mean --number?\n"),
+        (["predict", "five.png", "--nubmer=7"], "predict: --nubmer: no such flag; did you mean --number?\n"),
     ],
 )
 def test_flags_that_cannot_be_parsed_end_with_status_2_and_say_which(
     sumnist: Callable[..., Result], words: list[str], part: str
 ) -> None:
     result = sumnist(*words)
-    assert result.status == 2
-    assert part in result.err + result.out
-    assert "Traceback" not in result.err
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith(f"sumnist: {part}")
+    assert result.err.count("\n") == 1
 
 
 def test_predict_prints_both_answers_with_their_probabilities(
@@ -159,6 +240,85 @@ def test_predict_prints_both_answers_with_their_probabilities(
     digit, total = int(lines[1].split()[1]), int(lines[2].split()[1])
     assert total == digit + 7
     assert lines[2].endswith(f"({digit} + 7)")
+
+
+def test_a_name_that_is_a_number_is_a_picture_if_there_is_such_a_file(
+    sumnist: Callable[..., Result], five: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(five, tmp_path / "7")
+    assert sumnist("predict", "7", "-n", 1).out.startswith("7\n  digit    5 ")
+    assert sumnist("predict", "7").err.endswith("expected the whole number to add, such as --number 7\n")
+    assert sumnist("predict", "-n", 1, "--", "7").out == sumnist("predict", "7", "--number=1").out
+
+
+def test_flags_may_stand_between_pictures(sumnist: Callable[..., Result], five: Path) -> None:
+    result = sumnist("predict", five, "-n", 2, five, "--json", five)
+    assert [json.loads(line)["sum"] for line in result.out.splitlines()] == [7, 7, 7]
+
+
+def test_predict_leaves_out_what_would_be_shown_as_nothing_and_subtracts(
+    sumnist: Callable[..., Result], five: Path
+) -> None:
+    result = sumnist("predict", five, "-n", -3)
+    assert result.status == 0
+    assert " 0.00%" not in result.out
+    assert result.out.endswith("  (5 − 3)\n")
+
+
+def reading(probabilities: dict[int, float], number: int = 0, **changes: Any) -> Reading:
+    every = tuple(probabilities.get(digit, 0.0) for digit in range(10))
+    best = max(probabilities, key=lambda digit: probabilities[digit])
+    return Reading(best, best + number, number, every[best], every, range(number, number + 10), every, **changes)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "shown"),
+    [
+        ({5: 0.9, 3: 0.06, 8: 0.03, 1: 0.01}, "  90.00%  then 3 6.00%, 8 3.00%"),
+        ({5: 0.9999, 3: 0.00005, 8: 0.000049}, "  99.99%  then 3 0.01%"),
+        ({5: 0.99998, 3: 0.00002}, " 100.00%"),
+        ({5: 1.0}, " 100.00%"),
+    ],
+)
+def test_the_next_best_answers_are_shown_as_far_as_they_are_not_nothing(
+    probabilities: dict[int, float], shown: str
+) -> None:
+    lines = described("x.png", reading(probabilities)).split("\n")
+    assert lines[0] == "x.png"
+    assert lines[1] == f"  digit    5 {shown}"
+
+
+@pytest.mark.parametrize("reason", sorted(set(ADVICE) - {"blank"}))
+def test_a_reading_that_is_not_accepted_is_printed_with_the_reason_and_what_helps(reason: str) -> None:
+    text = described("x.png", reading({3: 0.6, 8: 0.4}, accepted=False, reason=reason))
+    assert text.splitlines()[0] == f"x.png: not accepted, {reason}: {ADVICE[reason]}"
+    assert text.splitlines()[1].startswith("  digit    3   60.00%  then 8 40.00%")
+
+
+@pytest.mark.parametrize("model", ["exact", "learned"])
+def test_of_a_blank_picture_no_digit_is_printed(
+    sumnist: Callable[..., Result], learned_run: Path, tmp_path: Path, model: str
+) -> None:
+    blank = tmp_path / "blank.png"
+    Image.new("L", (200, 200), 255).save(blank)
+    result = sumnist("predict", blank, "-n", 7, *(["--model", learned_run] if model == "learned" else []))
+    assert (result.status, result.out) == (0, f"{blank}: not accepted, blank: {ADVICE['blank']}\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_a_terminal_that_lacks_a_character_ends_no_command(five: Path, encoding: str) -> None:
+    strange = Path(os.fsdecode(bytes(five.parent) + b"/\xff.png"))
+    try:
+        shutil.copy(five, strange)
+    except OSError:
+        pytest.skip("a file system whose names are text")
+    for words in ([strange, "-n", "-3"], ["--help"]):
+        command = [sys.executable, "-m", "sumnist", "predict", *map(str, words)]
+        result = subprocess.run(
+            command, env=os.environ | {"PYTHONIOENCODING": encoding}, capture_output=True, check=False
+        )
+        assert (result.returncode, result.stderr) == (0, b"")
 
 
 def test_predict_prints_a_line_of_json_for_each_picture(
@@ -217,6 +377,45 @@ def test_train_reports_the_run_and_where_it_is(
     assert result.status == 0
     assert result.out.startswith(f"{tmp_path / 'run'}: ")
     assert "on the held-out images: digit " in result.out
+
+
+def test_a_flag_changes_the_preset_and_a_resumed_run_goes_on_with_its_own_flags(
+    sumnist: Callable[..., Result], small_run: Path, tmp_path: Path
+) -> None:
+    words = ["--preset", "tiny", "--betas", "0.5", "0.6", "--no-smoothing-fades", "--seed=3", "--sum-weight", "2.5"]
+    command = parse("train", words)
+    assert isinstance(command, Train)
+    assert command.config == preset("tiny", betas=(0.5, 0.6), smoothing_fades=False, seed=3, sum_weight=2.5)
+    assert (command.out, command.overwrite, command.resume) == (None, False, False)
+    smoothing = parse("train", ["--preset", "tiny", "--smoothing-fades"])
+    assert isinstance(smoothing, Train)
+    assert smoothing.config.smoothing_fades
+
+    begun = load_config(small_run)
+    resumed = parse("train", ["--resume", "--out", str(small_run), "--epochs", "7"])
+    assert isinstance(resumed, Train)
+    assert resumed == Train(config=replace(begun, epochs=7), out=small_run, resume=True)
+    new = parse("train", ["--resume", "--out", str(tmp_path / "none"), "--epochs", "7"])
+    assert isinstance(new, Train)
+    assert new.config == preset("default", epochs=7)
+
+
+def test_the_values_of_every_kind_of_flag_arrive() -> None:
+    assert parse("study", ["--only", "a", "b", "--quick", "--workers", "2"]) == Study(
+        only=("a", "b"), quick=True, workers=2
+    )
+    assert parse("study", []) == Study()
+    assert parse("evaluate", ["run", "--suite", "robustness", "--half=development"]) == Evaluate(
+        run_folder=Path("run"), suite="robustness", half="development"
+    )
+    assert parse("score", ["in", "--out", "o.csv", "-n", "-7"]) == Score(
+        source=Path("in"), out=Path("o.csv"), number="-7"
+    )
+    assert parse("serve", ["--port", "0", "--drain-seconds", "1.5"]) == Serve(
+        settings=Settings(port=0, drain_seconds=1.5)
+    )
+    assert parse("demo", ["--seed", "4"]) == Demo(seed=4)
+    assert parse("compare", ["a", "b"]) == Compare(runs=(Path("a"), Path("b")))
 
 
 def test_training_into_a_folder_that_holds_a_run_is_an_error_that_leaves_it(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +18,60 @@ def test_the_public_names_are_those_of_all() -> None:
         assert getattr(sumnist, name) is not None
     assert set(sumnist._LAZY) <= set(sumnist.__all__)
     assert dir(sumnist) == sorted(sumnist.__all__)
+    assert set(sumnist.__all__) == {
+        "Config", "PRESETS", "PairDataset", "Reader", "Reading", "SumnistError", "TwoInputNet", "__version__",
+        "errors", "evaluate", "export", "load", "preset", "train",
+    }  # fmt: skip
+
+
+def test_the_public_names_are_the_things_they_name() -> None:
+    from sumnist.config import PRESETS
+    from sumnist.training.evaluate import evaluate_run
+    from sumnist.training.export import export_run
+
+    assert (sumnist.evaluate, sumnist.export) == (evaluate_run, export_run)
+    assert sumnist.PRESETS is PRESETS
+    assert sumnist.errors is sys.modules["sumnist.errors"]
+
+
+def test_the_version_is_the_installed_one_and_of_a_bare_checkout_that_of_its_project(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert sumnist.__version__ == importlib.metadata.version("sumnist")
+
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    project = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'\nversion = "{sumnist.__version__}"\n' in project
+
+
+def test_the_version_of_the_citation_is_that_of_the_project() -> None:
+    root = Path(__file__).parents[1]
+    version = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"\nversion: {version}\n" in (root / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\n## {version} " in (root / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_logger_of_the_package_prints_nothing_unless_the_application_wants_it() -> None:
+    code = "import logging, sumnist; logging.getLogger('sumnist.training').warning('%s', 'heard')"
+    silent = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (silent.stdout, silent.stderr) == ("", "")
+    code = code.replace("sumnist;", "sumnist; logging.basicConfig();", 1)
+    wanted = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert wanted.stderr == "WARNING:sumnist.training:heard\n"
+
+
+def test_what_a_server_logs_is_on_stderr_all_the_same() -> None:
+    code = (
+        "import logging, socket\nfrom sumnist.inference.reader import Reader\nfrom sumnist.serve import server\n"
+        "server.Worker.run = lambda *_, **__: None\n"
+        "with socket.socket() as bound: server.work(server.Settings(), bound, None, (Reader(), None), lambda: None)\n"
+        "logging.getLogger('sumnist.serve').error('heard')"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stderr == "ERROR sumnist.serve: heard\n"
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -33,6 +90,11 @@ HEAVY = {"torch", "matplotlib", "safetensors", "tqdm", "fastapi", "uvicorn"}
 
 def test_importing_sumnist_loads_no_torch() -> None:
     assert not HEAVY & loaded_by("import sumnist")
+    assert not {"numpy", "tomllib"} & loaded_by("import sumnist")
+
+
+def test_looking_around_in_the_package_loads_no_torch() -> None:
+    assert not HEAVY & loaded_by("import sumnist; dir(sumnist), sumnist.__version__, sumnist.PRESETS, sumnist.errors")
 
 
 def test_the_command_line_loads_no_torch_before_a_command_needs_it() -> None:

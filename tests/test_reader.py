@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import subprocess
 import sys
@@ -17,7 +18,9 @@ from PIL import Image
 from sumnist.config import Fusion, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ImageError, NumberError, RunError
-from sumnist.inference.reader import Reader, Reading, check_number
+from sumnist.inference import reader as reader_module
+from sumnist.inference.onnx import OnnxNetwork
+from sumnist.inference.reader import Reader, Reading, TorchNetwork, check_number
 from sumnist.model.network import TwoInputNet, load_network, save_network
 from sumnist.pictures.normalize import see
 
@@ -103,9 +106,10 @@ def test_a_reading_becomes_json(exact: Reader) -> None:
     reading = exact.read(PIXELS[0], 1000)
     again = json.loads(json.dumps(reading.as_dict()))
     assert list(again) == [
-        "digit", "sum", "number", "confidence", "digit_probabilities", "sums", "sum_probabilities", "accepted",
-        "reason", "is_digit_probability", "advice",
+        "format", "digit", "sum", "number", "confidence", "digit_probabilities", "sums", "sum_probabilities",
+        "accepted", "reason", "is_digit_probability", "advice",
     ]  # fmt: skip
+    assert again["format"] == 1
     assert again["sums"] == list(range(1000, 1010))
     assert again["sum_probabilities"] == list(reading.sum_probabilities)
     assert (again["accepted"], again["reason"]) == (True, None)
@@ -186,6 +190,44 @@ def test_as_many_numbers_as_pictures(exact: Reader) -> None:
     with pytest.raises(NumberError) as caught:
         exact.read(list(PIXELS[:2]), [1, 2, 3])
     assert str(caught.value) == "3 numbers for 2 pictures: expected one for all of them, or one each"
+
+
+def test_a_list_with_a_bad_picture_has_no_readings_but_read_each_has_those_of_the_others(exact: Reader) -> None:
+    pictures, numbers = [PIXELS[0], np.zeros((28, 28), bool), PIXELS[1], PIXELS[2]], [1, 2, 3, "x"]
+    with pytest.raises(ImageError, match=r"^picture 2: "):
+        exact.read(pictures, 1)
+    results = exact.read_each(pictures, numbers)  # type: ignore[arg-type]  # x is the bad number
+    assert [type(result) for result in results] == [Reading, ImageError, Reading, NumberError]
+    assert [str(result).partition(":")[0] for result in results[1::2]] == ["picture 2", "number 'x'"]
+    for result, place in ((results[0], 0), (results[2], 2)):
+        assert isinstance(result, Reading)
+        single = exact.read(pictures[place], result.number)
+        assert (result.digit, result.sum, result.number) == (single.digit, single.sum, numbers[place])
+        assert result.digit_probabilities == pytest.approx(single.digit_probabilities, abs=1e-6)
+
+
+def test_what_was_seen_is_read_as_the_picture_is(exact: Reader, learned: Reader) -> None:
+    page = 255 - np.pad(np.kron(PIXELS[0], np.ones((6, 6), np.uint8)), 40)
+    for picture in (page, PIXELS[0], np.full((50, 60), 255, np.uint8), np.concatenate([page, page], 1)):
+        for reader in (exact, learned):
+            assert reader.read_seen(see(picture), np.int64(4)) == reader.read(picture, 4)
+    with pytest.raises(NumberError, match=r"^number 'x': expected a whole number, such as 7$"):
+        exact.read_seen(see(page), "x")  # type: ignore[arg-type]
+
+
+def test_the_network_of_a_reader_answers_by_itself(exact: Reader) -> None:
+    images = (PIXELS[:3, None] / 255).astype(np.float32)
+    digits = np.exp(exact.network.answer(images).digit)
+    for image, digit in zip(PIXELS, digits, strict=False):
+        assert exact.read(image, 0).digit_probabilities == pytest.approx(digit.tolist(), abs=1e-6)
+    assert isinstance(exact.network, TorchNetwork)
+    assert isinstance(Reader().network, OnnxNetwork)
+
+
+def test_the_examples_of_the_docstrings_are_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[1])
+    assert doctest.testmod(reader_module).attempted >= 5
+    assert doctest.testmod(reader_module).failed == 0
 
 
 def test_a_picture_in_a_list_is_named_by_its_place_or_path(exact: Reader, tmp_path: Path) -> None:

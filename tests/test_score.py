@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from sumnist.config import Config
 from sumnist.data.mnist import FILES, load_mnist
 from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError, ScoreError
 from sumnist.inference.reader import Reader
-from sumnist.inference.score import CHUNK, score
+from sumnist.inference.score import CHUNK, fingerprint, score
 from sumnist.pictures.normalize import picture_of
 from sumnist.training.export import export_run
 from sumnist.training.loop import train
@@ -100,6 +101,34 @@ def test_json_lines_are_read_and_what_is_none_is_an_error_of_that_row(
     assert (done.rows, done.failed) == (5, 4)
     assert rows[0]["sum"] == rows[0]["digit"] + 1
     assert all('expected {"path": "five.png", "number": 7}' in row["error"] for row in rows[1:])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_that_is_not_exported_scores_with_torch_and_a_scoring_knows_its_weights(
+    small_run: Path, pictures: Path, tmp_path: Path, workers: int
+) -> None:
+    out = tmp_path / "out.jsonl"
+    assert not (small_run / "model.onnx").exists()
+    assert score(pictures, out, 7, small_run, workers=workers, progress=False).failed == 0
+    reader = Reader(small_run)
+    for row in read_jsonl(out):
+        assert (row["digit"], row["sum"]) == (reader.read(pictures / row["path"], 7).digit, row["digit"] + 7)
+    changed = shutil.copytree(small_run, tmp_path / "changed")
+    assert fingerprint(changed) == fingerprint(small_run)
+    (changed / "config.json").write_text((changed / "config.json").read_text() + "\n")
+    assert fingerprint(changed) != fingerprint(small_run)
+    (changed / "config.json").write_bytes((small_run / "config.json").read_bytes())
+    (changed / "model.safetensors").write_bytes((changed / "model.safetensors").read_bytes() + b"0")
+    assert fingerprint(changed) != fingerprint(small_run)
+
+
+def test_a_ray_cluster_is_given_no_run_that_is_not_exported(small_run: Path, pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        score(pictures, tmp_path / "out.csv", 7, small_run, engine="ray", progress=False)
+    assert str(caught.value) == (
+        f"--model {small_run}: a run that is not exported, expected an ONNX file for --engine ray: run `sumnist export "
+        f"{small_run}` first"
+    )
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -192,7 +221,7 @@ def test_a_scoring_killed_three_times_loses_and_doubles_nothing(model: Path, lon
 
 def test_another_job_does_not_go_on_with_a_table(model: Path, long_table: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
-    from sumnist.inference.score import Output, fingerprint
+    from sumnist.inference.score import Output
 
     output = Output(out, {"source": "other", "number": None, "model": fingerprint(model / "model.onnx")}, False)
     output.save()

@@ -171,6 +171,6 @@ def test_the_openapi_document_lists_every_path_and_refers_to_nothing_that_is_not
 
 def test_the_schema_of_a_reading_has_the_fields_of_a_reading(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()["components"]["schemas"]["Reading"]
-    fields = {"sum_confidence", "advice", "beside", *Reading.__dataclass_fields__}
+    fields = {"format", "sum_confidence", "advice", "beside", *Reading.__dataclass_fields__}
     assert set(schema["properties"]) == fields
     assert set(schema["required"]) == fields - {"image", "beside"}

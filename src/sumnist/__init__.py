@@ -1,44 +1,70 @@
 """Sumnist reads a handwritten digit, adds a number to it, and says how sure it is of both.
 
-The names below are the package. Those that need torch import it when they are first touched, not before.
+The names in `__all__` are the package. Those that need torch import it when they are first touched, not before.
+What the package has to tell beside its results goes to the logger `sumnist`.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sumnist.config import Config, preset
-from sumnist.errors import SumnistError
+from sumnist import errors
+from sumnist.config import PRESETS, Config, preset
+from sumnist.errors import MissingExtraError, SumnistError
 
 if TYPE_CHECKING:
     from sumnist.data.pairs import PairDataset
     from sumnist.inference.reader import Reader, Reading, load
     from sumnist.model.network import TwoInputNet
+    from sumnist.training.evaluate import evaluate_run as evaluate
+    from sumnist.training.export import export_run as export
     from sumnist.training.loop import train
 
-__all__ = ["Config", "PairDataset", "Reader", "Reading", "SumnistError", "TwoInputNet", "load", "preset", "train"]
+    __version__: str
+
+__all__ = [
+    "PRESETS", "Config", "PairDataset", "Reader", "Reading", "SumnistError", "TwoInputNet", "__version__", "errors",
+    "evaluate", "export", "load", "preset", "train",
+]  # fmt: skip
 
 _LAZY = {
-    "PairDataset": "sumnist.data.pairs",
-    "Reader": "sumnist.inference.reader",
-    "Reading": "sumnist.inference.reader",
-    "TwoInputNet": "sumnist.model.network",
-    "load": "sumnist.inference.reader",
-    "train": "sumnist.training.loop",
+    "PairDataset": "sumnist.data.pairs.PairDataset",
+    "Reader": "sumnist.inference.reader.Reader",
+    "Reading": "sumnist.inference.reader.Reading",
+    "TwoInputNet": "sumnist.model.network.TwoInputNet",
+    "evaluate": "sumnist.training.evaluate.evaluate_run",
+    "export": "sumnist.training.export.export_run",
+    "load": "sumnist.inference.reader.load",
+    "train": "sumnist.training.loop.train",
 }
+
+logging.getLogger("sumnist").addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name not in _LAZY:
         raise AttributeError(f"module 'sumnist' has no attribute {name!r}")
+    module, _, attribute = _LAZY[name].rpartition(".")
     try:
-        return getattr(import_module(_LAZY[name]), name)
+        return getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "safetensors", "tqdm"):
-            raise
-        from sumnist.errors import MissingExtraError
-
-        raise MissingExtraError(error.name, "train", f"sumnist.{name}") from error
+        raise MissingExtraError.of(error, f"sumnist.{name}") from error
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _version() -> str:
+    """The version that is installed; of a checkout that is not installed, what its pyproject.toml says."""
+    import tomllib
+    from importlib.metadata import PackageNotFoundError, version
+    from pathlib import Path
+
+    try:
+        return version("sumnist")
+    except PackageNotFoundError:
+        project = Path(__file__).parents[2] / "pyproject.toml"
+        return str(tomllib.loads(project.read_text("utf-8"))["project"]["version"]) if project.exists() else "unknown"

@@ -2,57 +2,40 @@
 
 from __future__ import annotations
 
+import argparse
+import ast
+import difflib
+import inspect
 import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, is_dataclass, replace
+from io import TextIOWrapper
+from itertools import pairwise, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from types import NoneType
+from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
-import tyro
-
-from sumnist.config import PRESET_NAMES, Config, Engine, preset, unknown
+from sumnist.config import Config, Engine, flag, preset, shown, unknown
 from sumnist.errors import ConfigError, MissingExtraError, SumnistError
-from sumnist.files import PRETRAINED, write_atomically
+from sumnist.files import CONFIG, PRETRAINED, write_atomically
 from sumnist.serve.settings import Settings
-
-if TYPE_CHECKING:
-    from sumnist.inference.reader import Reading
 
 __all__ = ["main"]
 
-USAGE = """\
-usage: sumnist COMMAND [OPTIONS]
 
-Reads a handwritten digit, adds a number to it, and says how sure it is of both.
-
-commands:
-  train      train a network on MNIST, or on your own IDX files
-  evaluate   measure a trained network on every test image with every number
-  predict    read pictures: sumnist predict five.png --number 7
-  score      read many pictures, from a folder or a table, into a table
-  serve      read over HTTP, with a page to draw on
-  export     write a trained network as one ONNX file
-  demo       random test images and random numbers, drawn in the terminal with both answers
-  graph      draw a preset's network as an SVG picture
-  compare    put evaluated runs side by side in one table
-  study      train many designs of the network alike and write a report of what came of it
-
-`sumnist COMMAND --help` lists a command's options.
-"""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Train:
-    """Train a network and leave a run folder: config, record, metrics, weights."""
+    """Train a network on MNIST, or on your own IDX files.
+    Leaves a run folder: configuration, record, metrics, weights."""
 
-    config: tyro.conf.OmitArgPrefixes[Config] = field(default_factory=Config)
+    config: Config = field(default_factory=Config)
     out: Path | None = None
     """folder for the run (default: runs/PRESET-FUSION-seedN)"""
-    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
+    overwrite: bool = False
     """replace the run that --out holds"""
-    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    resume: bool = False
     """go on with the run in --out where it stopped, to the same result; start it if there is none"""
 
     @property
@@ -81,12 +64,13 @@ class Train:
         return 0 if result.finished else 130
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Measure a run on the grid: every test image with every number. Writes evaluation.json and plots into the run.
-    With --suite or --folder: measure its reader on other pictures, by default that of the packaged network."""
+    """Measure a trained network on every test image with every number.
+    Writes evaluation.json and plots into the run. With --suite or --folder: measures a reader on other pictures, by
+    default that of the packaged network."""
 
-    run_folder: Annotated[Path | None, tyro.conf.arg(name="run", metavar="RUN"), tyro.conf.Positional] = None
+    run_folder: Path | None = None
     """folder that `sumnist train` wrote; with --suite or --folder also an ONNX file"""
     data_dir: Path | None = None
     """IDX folder to measure on (default: the data set that the run was trained on)"""
@@ -96,50 +80,65 @@ class Evaluate:
     """half of the suite: choices are made on development, figures are reported of the other"""
     folder: Path | None = None
     """folder of pictures to measure on, in sub-folders 0 to 9 for what they show"""
-    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    json: bool = False
     """print JSON instead of a table"""
 
     def run(self) -> int:
-        if self.suite is None and self.folder is None:
-            if self.run_folder is None:
-                raise ConfigError("evaluate: no RUN, expected a run folder, --suite or --folder")
+        result: Any
+        if self.suite is not None or self.folder is not None:
+            if self.suite is not None and self.folder is not None:
+                raise ConfigError("--suite --folder: two things to measure on; choose one")
+            from sumnist.inference.reader import Reader
+            from sumnist.suites.robustness import folder, robustness
+
+            reader = Reader(self.run_folder or PRETRAINED)
+            result = folder(reader, self.folder) if self.folder else robustness(reader, self.half)
+            text = result.table()
+        elif self.run_folder is not None:
             from sumnist.evaluation.text import table
             from sumnist.training.evaluate import evaluate_run
 
-            evaluation = evaluate_run(self.run_folder, self.data_dir)
-            print(json.dumps(evaluation.as_dict(), indent=2) if self.json else table(evaluation))
-            return 0
-        if self.suite is not None and self.folder is not None:
-            raise ConfigError("--suite --folder: two things to measure on; choose one")
-        from sumnist.inference.reader import Reader
-        from sumnist.suites.robustness import folder, robustness
-
-        reader = Reader(self.run_folder or PRETRAINED)
-        found = folder(reader, self.folder) if self.folder else robustness(reader, self.half)
-        print(json.dumps(found.as_dict(), indent=2) if self.json else found.table())
+            result = evaluate_run(self.run_folder, self.data_dir)
+            text = table(result)
+        else:
+            raise ConfigError("evaluate: no RUN, expected a run folder, --suite or --folder")
+        print(json.dumps(result.as_dict(), indent=2) if self.json else text)
         return 0
 
 
-@dataclass(frozen=True)
-class Predict:
-    """Read pictures of one digit each, light on dark or dark on light, and add a number."""
+@dataclass(frozen=True, kw_only=True)
+class OfModel:
+    """What the commands share that read with a network."""
 
-    pictures: Annotated[list[Path], tyro.conf.arg(metavar="PICTURE..."), tyro.conf.Positional]
-    """picture files: a photograph, a scan, a drawing, from 8×8 pixels on"""
-    number: str
-    """the number to add"""
     model: Path = PRETRAINED
     """ONNX file or run folder of the network to use (default: the one that comes with the package)"""
-    json: tyro.conf.FlagCreatePairsOff[bool] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict(OfModel):
+    """Read pictures of one digit each, and add a number, as in `sumnist predict five.png --number 7`.
+    They may be light on dark or dark on light."""
+
+    pictures: tuple[Path, ...]
+    """picture files: a photograph, a scan, a drawing, from 8×8 pixels on"""
+    number: str | None = None
+    """the number to add (required)"""
+    json: bool = False
     """print a line of JSON per picture"""
     show: Path | None = None
     """PNG file to write with what was done to each picture, up to what the network saw"""
 
     def run(self) -> int:
+        from sumnist.inference.demo import described
         from sumnist.inference.reader import Reader, check_number
+        from sumnist.inference.sources import whole
         from sumnist.pictures.normalize import see
         from sumnist.pictures.steps import Step, as_png, strip
 
+        if self.number is None:
+            stray = [str(path) for path in self.pictures if isinstance(whole(str(path)), int) and not path.exists()]
+            hint = f"; did you mean --number {stray[-1]}?" if stray else ", such as --number 7"
+            raise ConfigError(f"predict: no --number, expected the whole number to add{hint}")
         reader = Reader(self.model)
         number, failed, strips = check_number(whole(self.number), reader.exact), 0, []
         for picture in self.pictures:
@@ -163,27 +162,27 @@ class Predict:
         return 1 if failed else 0
 
 
-@dataclass(frozen=True)
-class Score:
-    """Read many pictures into a table, a row for each. Killed and started again, it goes on where it stopped."""
+@dataclass(frozen=True, kw_only=True)
+class Score(OfModel):
+    """Read many pictures, from a folder or a table, into a table.
+    Killed and started again, it goes on where it stopped."""
 
-    source: Annotated[Path, tyro.conf.arg(metavar="SOURCE"), tyro.conf.Positional]
+    source: Path
     """folder of pictures, CSV or JSONL with path and number, or folder of IDX files"""
     out: Path
     """table to write, .csv or .jsonl"""
     number: str | None = None
     """number to add to every picture (a CSV or JSONL has its own)"""
-    model: Path = PRETRAINED
-    """ONNX file or run folder of the network to use (default: the one that comes with the package)"""
     engine: Engine = "local"
     """local (the cores of this machine) or ray (a Ray cluster: the one that RAY_ADDRESS names)"""
     workers: int = 0
     """processes that read; 0 is one for each core"""
-    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
+    overwrite: bool = False
     """replace what --out holds"""
 
     def run(self) -> int:
         from sumnist.inference.score import score
+        from sumnist.inference.sources import whole
 
         number = None if self.number is None else whole(self.number)
         done = score(
@@ -195,12 +194,13 @@ class Score:
         return 1 if done.failed else 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Serve:
-    """Read over HTTP, on this machine alone unless --host says otherwise; SIGTERM and Ctrl-C end it, once all that has
-    been asked is answered."""
+    """Read over HTTP, with a page to draw on.
+    It listens on this machine alone unless --host says otherwise. SIGTERM and Ctrl-C end it, once all that has been
+    asked is answered."""
 
-    settings: tyro.conf.OmitArgPrefixes[Settings] = field(default_factory=Settings)
+    settings: Settings = field(default_factory=Settings)
 
     def run(self) -> int:
         from sumnist.serve.server import serve
@@ -209,15 +209,16 @@ class Serve:
         return 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Export:
-    """Write a trained network as one ONNX file, checked against torch on every test image before it is written."""
+    """Write a trained network as one ONNX file.
+    It is checked against torch on every test image before it is written."""
 
-    run_folder: Annotated[Path, tyro.conf.arg(name="run", metavar="RUN"), tyro.conf.Positional]
+    run_folder: Path
     """folder that `sumnist train` wrote"""
     out: Path | None = None
     """file to write (default: model.onnx in the run folder, or model.int8.onnx)"""
-    int8: tyro.conf.FlagCreatePairsOff[bool] = False
+    int8: bool = False
     """weights and activations in 8 bits: a quarter of the bytes; its accuracy is shown beside that of fp32"""
 
     def run(self) -> int:
@@ -234,16 +235,14 @@ class Export:
         return 0
 
 
-@dataclass(frozen=True)
-class Demo:
-    """The task itself: random test images and random numbers, drawn with both answers, right and wrong marked."""
+@dataclass(frozen=True, kw_only=True)
+class Demo(OfModel):
+    """Draw random test images in the terminal, with random numbers and both answers, right or wrong."""
 
     count: int = 6
     """how many pairs"""
     seed: int | None = None
     """draw the same pairs again (default: new ones every time)"""
-    model: Path = PRETRAINED
-    """ONNX file or run folder of the network to use (default: the one that comes with the package)"""
 
     def run(self) -> int:
         from sumnist.inference.demo import Look, demo
@@ -254,11 +253,11 @@ class Demo:
         return 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Graph:
     """Draw a network, both inputs to both outputs, as an SVG picture."""
 
-    config: tyro.conf.OmitArgPrefixes[Config] = field(default_factory=Config)
+    config: Config = field(default_factory=Config)
     out: Path | None = None
     """file to write (default: print the SVG)"""
 
@@ -274,11 +273,11 @@ class Graph:
         return 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Compare:
     """Put evaluated runs side by side in one table."""
 
-    runs: Annotated[list[Path], tyro.conf.arg(metavar="RUN..."), tyro.conf.Positional]
+    runs: tuple[Path, ...]
     """run folders that `sumnist evaluate` has measured"""
 
     def run(self) -> int:
@@ -288,10 +287,11 @@ class Compare:
         return 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Study:
-    """Train many designs of the network alike, add a row for each, and write a report: design-choices.md, study.html,
-    images. Killed and started again, it goes on where the rows end."""
+    """Train many designs of the network alike, and write a report of what came of it.
+    Adds a row for each run, and writes design-choices.md, study.html and images. Killed and started again, it goes on
+    where the rows end."""
 
     rows: Path = Path("runs/study/rows.jsonl")
     """file of rows, one for each run"""
@@ -299,9 +299,9 @@ class Study:
     """folder for the report"""
     only: tuple[str, ...] = ()
     """variants to run (default: all)"""
-    quick: tyro.conf.FlagCreatePairsOff[bool] = False
+    quick: bool = False
     """a few variants, one epoch, one seed: minutes instead of hours"""
-    report: tyro.conf.FlagCreatePairsOff[bool] = False
+    report: bool = False
     """run nothing, write the report of the rows there are"""
     repeat: str | None = None
     """do the run of this variant with --seed again and compare it with its row"""
@@ -331,30 +331,18 @@ class Study:
 
 
 Command = Train | Evaluate | Predict | Score | Serve | Export | Demo | Graph | Compare | Study
-COMMANDS: dict[str, type[Command]] = {
-    "train": Train, "evaluate": Evaluate, "predict": Predict, "score": Score, "serve": Serve, "export": Export,
-    "demo": Demo, "graph": Graph, "compare": Compare, "study": Study,
-}  # fmt: skip
-
-
-EXTRAS = {
-    "torch": "train", "safetensors": "train", "tqdm": "train", "matplotlib": "train", "onnx": "export",
-    "onnxscript": "export", "scipy": "study", "jinja2": "study", "markdown_it": "study",
-    "fastapi": "serve", "starlette": "serve", "uvicorn": "serve", "httptools": "serve", "uvloop": "serve",
-}  # fmt: skip
-"""Libraries that some commands need, and the extra that brings each."""
+COMMANDS: dict[str, type[Command]] = {kind.__name__.lower(): kind for kind in get_args(Command)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status: 0, or 1 for what failed, 2 for what was asked wrongly, 130 after Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a minus on ASCII, a file name that is no text
     try:
         return run(given)
     except ModuleNotFoundError as error:
-        extra = EXTRAS.get(error.name or "")
-        if extra is None:
-            raise
-        return complain(MissingExtraError(error.name or "", extra, f"sumnist {given[0]}"))
+        return complain(MissingExtraError.of(error, f"sumnist {given[0]}"))
     except SumnistError as error:
         return complain(error)
     except KeyboardInterrupt:
@@ -367,71 +355,132 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(given: list[str]) -> int:
     if not given or given[0] in ("-h", "--help"):
-        print(USAGE, end="")
+        commands = "\n".join(
+            f"  {name:10} {inspect.getdoc(kind)}".partition("\n")[0] for name, kind in COMMANDS.items()
+        )
+        print(
+            "usage: sumnist COMMAND [OPTIONS]\n\n"
+            "Reads a handwritten digit, adds a number to it, and says how sure it is of both.\n\n"
+            f"commands:\n{commands}\n\n`sumnist COMMAND --help` lists a command's options."
+        )
         return 0 if given else 2
-    if given[0] == "--version":
-        from importlib.metadata import version
-
-        print(f"sumnist {version('sumnist')}")
-        return 0
     name, rest = given[0], given[1:]
+    if name == "--version":
+        from sumnist import __version__
+
+        print(f"sumnist {__version__}")
+        return 0
     if name not in COMMANDS:
         raise ConfigError(unknown("command", name, tuple(COMMANDS)))
     return parse(name, rest).run()
 
 
-def parse(name: str, rest: list[str]) -> Command:
+# From words to a command: argparse, whose flags are the fields of the dataclasses.
+
+POSITIONAL = {"pictures": "PICTURE", "source": "SOURCE", "run_folder": "RUN", "runs": "RUN"}
+"""Fields that are given without a flag, and what the help calls them."""
+GROUPS = {
+    "run": "preset out overwrite resume seed device precision threads",
+    "data": "data_dir validation fold largest_number numbers_per_image augment augment_strength outliers",
+    "network": "encoder fusion number_encoding sum_target",
+    "loss": "digit_loss digit_weight sum_weight label_smoothing smoothing_fades",
+    "optimiser": "epochs batch_size optimizer lr betas weight_decay schedule warmup lr_floor ema",
+}
+"""The parts of the help of a command that takes a configuration, with the fields in each."""
+
+
+def parse(name: str, words: list[str]) -> Command:
     """The command with its flags; those of a configuration start from the preset that `--preset` names."""
-    kind = COMMANDS[name]
-    if kind not in (Train, Graph):
-        return tyro.cli(kind, prog=f"sumnist {name}", args=rest)
-    command = tyro.cli(kind, prog=f"sumnist {name}", args=rest, default=kind(config=preset(preset_flag(rest))))
-    if isinstance(command, Train) and command.resume and (command.folder / "config.json").exists():
+    kind, flat = COMMANDS[name], [part for word in words for part in word.split("=", 1)]
+    config = preset(dict(pairwise(flat)).get("--preset", "default") if kind in (Train, Graph) else "default")
+    parser = parser_of(name, config)
+    parser.check_flags(words)
+    values = vars(parser.parse_intermixed_args(words)).items()
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values}
+    own = {key: given.pop(key) for key in kind.__dataclass_fields__ if key in given}
+    parts: dict[str, Any] = {"config": config, "settings": Settings()}
+    command = kind(
+        **own, **{part: replace(parts[part], **given) for part in parts if part in kind.__dataclass_fields__}
+    )
+    if isinstance(command, Train) and command.resume and (command.folder / CONFIG).exists():
         from sumnist.model.checkpoint import load_config
 
         begun = load_config(command.folder)  # so that a flag that was given then need not be given again
-        return tyro.cli(kind, prog=f"sumnist {name}", args=rest, default=Train(begun, command.folder))
+        command = replace(command, config=replace(begun, **given), out=command.folder)
     return command
 
 
-def preset_flag(rest: list[str]) -> str:
-    """The value of `--preset` among `rest`; "default" without one. Raises `ConfigError` for an unknown preset."""
-    for place, word in enumerate(rest):
-        flag, equals, value = word.partition("=")
-        if flag == "--preset":
-            name = value if equals else rest[place + 1] if place + 1 < len(rest) else ""
-            if name and name not in PRESET_NAMES:
-                raise ConfigError(unknown("--preset", name, PRESET_NAMES))
-            return name or "default"
-    return "default"
+class Parser(argparse.ArgumentParser):
+    """A parser that complains in one line, as everything here does."""
+
+    def error(self, message: str, mend: str = "") -> NoReturn:
+        command, mend = self.prog.removeprefix("sumnist "), mend or f"see `{self.prog} --help`"
+        raise ConfigError(f"{command}: {message.removeprefix('argument ')}; {mend}")
+
+    def check_flags(self, words: list[str]) -> None:
+        """Refuse a flag that does not exist, and name the nearest one that does."""
+        flags = [name for action in self._actions for name in action.option_strings]
+        for word in takewhile(lambda word: word != "--", words):
+            name = word.partition("=")[0]
+            if name.startswith("--") and name not in flags:
+                near = difflib.get_close_matches(name, flags, n=1, cutoff=0.7)
+                self.error(f"{name}: no such flag", f"did you mean {near[0]}?" if near else "")
 
 
-def whole(text: str) -> int | str:
-    """The whole number that `text` writes, or `text` itself, for `check_number` to complain about."""
-    try:
-        return int(text)
-    except ValueError:
-        return text
+def parser_of(name: str, config: Config) -> Parser:
+    """What reads and explains the flags of a command; those of a configuration show the values of `config`."""
+    kind = COMMANDS[name]
+    parts: list[Any] = [hint for hint in get_type_hints(kind).values() if is_dataclass(hint)]
+    usage = f"sumnist {name} [OPTIONS]" if parts else None
+    parser = Parser(f"sumnist {name}", usage, kind.__doc__, argument_default=argparse.SUPPRESS, allow_abbrev=False)
+    place_of: dict[str, Any] = {}
+    for title in GROUPS if Config in parts else ():
+        place_of |= dict.fromkeys(GROUPS[title].split(), parser.add_argument_group(title))
+    for owner in (kind, *parts):
+        hints = get_type_hints(owner)
+        for key, doc in docs_of(owner).items():
+            default = getattr(config if owner is Config else owner, key, MISSING)
+            names, options = [flag(key)], shape_of(hints[key])
+            if key == "number":
+                names, options["metavar"] = [flag(key), "-n"], "INT"
+            elif key in POSITIONAL:
+                names, options["metavar"] = [key], POSITIONAL[key]
+                if "nargs" in options:
+                    options["nargs"] = "+"
+                elif default is None:
+                    options |= {"nargs": "?", "default": None}
+            elif default is MISSING:
+                options["required"] = True
+            elif owner is Config and "action" in options:
+                options["action"] = argparse.BooleanOptionalAction
+            untold = default in (None, ()) or default is False or "(default:" in doc
+            hint = " (required)" if default is MISSING else "" if untold else f" (default: {shown(default)})"
+            place_of.get(key, parser).add_argument(*names, help=(doc + hint).replace("%", "%%"), **options)
+    return parser
 
 
-def described(name: str, reading: Reading) -> str:
-    """A reading for people: both answers, each with its probability and that of the next best ones; if it was not
-    accepted, why."""
-    digits = list(range(len(reading.digit_probabilities)))
-    return "\n".join(
-        [
-            name if reading.accepted else f"{name}: not accepted, {reading.reason}",
-            f"  digit {reading.digit:4}  {ranked(digits, reading.digit_probabilities)}",
-            f"  sum   {reading.sum:4}  {ranked(list(reading.sums), reading.sum_probabilities)}"
-            f"  ({reading.digit} + {reading.number})",
-        ]
-    )
+def shape_of(hint: Any) -> dict[str, Any]:
+    """How argparse is to read a value of this type."""
+    if hint is bool:
+        return {"action": "store_true"}
+    kinds = [kind for kind in get_args(hint) if kind not in (NoneType, ...)]
+    if get_origin(hint) is Literal:
+        return {"choices": kinds}
+    if get_origin(hint) is tuple:
+        return shape_of(kinds[0]) | {"nargs": "*" if ... in get_args(hint) else len(kinds)}
+    return shape_of(kinds[0]) if kinds else {"type": hint, "metavar": hint.__name__.upper()}
 
 
-def ranked(answers: list[int], probabilities: Sequence[float]) -> str:
-    """The probability of the best answer, and the two after it."""
-    best = sorted(zip(probabilities, answers, strict=True), reverse=True)
-    return f"{best[0][0]:7.2%}  then " + ", ".join(f"{answer} {chance:.2%}" for chance, answer in best[1:3])
+def docs_of(kind: type) -> dict[str, str]:
+    """The line under each field of a dataclass; those of fields that it inherits come last."""
+    docs: dict[str, str] = {}
+    for base in kind.__mro__[:-1]:
+        (tree,) = ast.parse(inspect.getsource(base)).body
+        for node, below in pairwise(tree.body if isinstance(tree, ast.ClassDef) else ()):
+            match node, below:
+                case ast.AnnAssign(ast.Name(key)), ast.Expr(ast.Constant(str(doc))):
+                    docs[key] = doc
+    return docs
 
 
 def complain(error: SumnistError) -> int:

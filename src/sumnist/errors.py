@@ -1,19 +1,19 @@
 """Every error that Sumnist raises on purpose.
 
     SumnistError
-    ├── ConfigError       a setting or flag that makes no sense
+    ├── ConfigError       a setting or flag that makes no sense (also a ValueError)
     ├── DataError         a data set that is missing, cut, or not what it says it is
     ├── ImageError        a picture that cannot be read
     │   ├── FormatError   a file that is no picture, or of a format that is not known
     │   └── SizeError     a picture of more pixels than are read
-    ├── NumberError       a number that the network cannot add
+    ├── NumberError       a number that the network cannot add (also a ValueError)
     ├── RunError          a run folder or checkpoint that is not one, or does not fit
     ├── TrainingError     training that cannot go on (the loss is not a number)
-    ├── ExportError       a network whose exported form would not answer as it does
+    ├── ExportError       a network whose exported form would give other answers
     ├── ScoreError        a scoring that cannot go on
     ├── StudyError        rows of a study that cannot be read, or a study that cannot go on
-    ├── OutputError       a file that cannot be written (no permission, disk full)
-    └── MissingExtraError a part of Sumnist whose libraries are not installed
+    ├── OutputError       a file that cannot be written: no permission, disk full (also an OSError)
+    └── MissingExtraError a part of Sumnist whose libraries are not installed (also an ImportError)
 
 Each message says what was given, what was expected, and how to mend it. The command line prints the message after
 `sumnist: ` and exits with the class's `exit_code`; it never shows a traceback for one of these.
@@ -45,7 +45,7 @@ class SumnistError(Exception):
     exit_code = 1
 
 
-class ConfigError(SumnistError):
+class ConfigError(SumnistError, ValueError):
     """A setting or flag that makes no sense."""
 
     exit_code = 2
@@ -82,7 +82,7 @@ class TrainingError(SumnistError):
 
 
 class ExportError(SumnistError):
-    """A network whose exported form would not answer as it does."""
+    """A network whose exported form would give other answers."""
 
 
 class ScoreError(SumnistError):
@@ -93,8 +93,16 @@ class StudyError(SumnistError):
     """Rows of a study that cannot be read, or a study that cannot go on."""
 
 
-class OutputError(SumnistError):
+class OutputError(SumnistError, OSError):
     """A file that cannot be written."""
+
+
+EXTRAS = {
+    "torch": "train", "safetensors": "train", "matplotlib": "train", "onnx": "export", "onnxscript": "export",
+    "scipy": "study", "jinja2": "study", "markdown_it": "study",
+    "fastapi": "serve", "starlette": "serve", "uvicorn": "serve", "httptools": "serve", "uvloop": "serve",
+}  # fmt: skip
+"""Libraries that some parts need, and the extra that brings each."""
 
 
 class MissingExtraError(SumnistError, ImportError):
@@ -104,3 +112,10 @@ class MissingExtraError(SumnistError, ImportError):
         super().__init__(
             f'{what} needs {library}, which is not installed; install it with: pip install "sumnist[{extra}]"'
         )
+
+    @classmethod
+    def of(cls, error: ModuleNotFoundError, what: str) -> MissingExtraError:
+        """The error to raise instead of `error`, by which `what` failed; `error` is raised if no extra is the mend."""
+        if error.name not in EXTRAS:
+            raise error
+        return cls(error.name, EXTRAS[error.name], what)

@@ -1,8 +1,9 @@
-"""The task itself, in the terminal: test images with numbers, what the network answers, and whether it is right."""
+"""Readings in the terminal: of a picture, and of test images with numbers, where one sees whether it is right."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -12,9 +13,9 @@ from numpy.typing import NDArray
 from sumnist.data.mnist import load_mnist
 from sumnist.data.sampling import draw_numbers
 from sumnist.errors import ConfigError
-from sumnist.inference.reader import Reader, Reading
+from sumnist.inference.reader import REASONS, Reader, Reading
 
-__all__ = ["Look", "demo"]
+__all__ = ["Look", "demo", "described"]
 
 SIDE = 20
 """Pixels of an image that are shown: the longer side of every MNIST digit is 20 or less."""
@@ -25,6 +26,30 @@ ACROSS = 3
 HALF_BLOCKS = " ▄▀█"
 """By what is ink: nothing, the lower pixel, the upper one, both."""
 SHADES = " .:-=+*#%@"
+LEAST_SHOWN = 5e-5
+"""A smaller probability would be shown as 0.00%."""
+
+
+def described(name: str, reading: Reading) -> str:
+    """The reading of the picture `name`: both answers, each with its probability and that of the next best ones. If it
+    is not accepted, why, and what helps; of a blank picture nothing else, since every digit is equally probable."""
+    heading = name if reading.accepted else f"{name}: not accepted, {reading.reason}: {reading.advice}"
+    if reading.reason == REASONS["blank"]:
+        return heading
+    sign = "−" if reading.number < 0 else "+"
+    digit = ranked(range(len(reading.digit_probabilities)), reading.digit_probabilities)
+    total = ranked(reading.sums, reading.sum_probabilities)
+    return (
+        f"{heading}\n  digit {reading.digit:4}  {digit}\n"
+        f"  sum   {reading.sum:4}  {total}  ({reading.digit} {sign} {abs(reading.number)})"
+    )
+
+
+def ranked(answers: Sequence[int], probabilities: Sequence[float]) -> str:
+    """The probability of the best answer, and the two after it as far as they are not 0.00%."""
+    best, *others = sorted(zip(probabilities, answers, strict=True), reverse=True)
+    shown = ", ".join(f"{answer} {chance:.2%}" for chance, answer in others[:2] if chance >= LEAST_SHOWN)
+    return f"{best[0]:7.2%}" + (f"  then {shown}" if shown else "")
 
 
 @dataclass(frozen=True)
@@ -42,23 +67,32 @@ class Look:
 
 
 def demo(reader: Reader, count: int = 6, seed: int = 0, look: Look | None = None) -> str:
-    """`count` MNIST test images, each with a random number, drawn with the answers of `reader`.
+    """MNIST test images, each with a random number, drawn with the answers of a reader.
 
-    The same text for the same arguments, at most 76 columns wide; the last line counts the right answers. Raises
-    `ConfigError`.
+    Args:
+        reader: What answers.
+        count: How many pairs, 1 to 10,000.
+        seed: Fixes the images and the numbers.
+        look: How to draw; by default with Unicode, without colour.
+
+    Returns:
+        Text at most 76 columns wide, the same for the same arguments; the last line counts the right answers.
+
+    Raises:
+        ConfigError: `count` or `seed` is out of range.
     """
     test = load_mnist("test")
     if not 1 <= count <= len(test):
         raise ConfigError(f"--count {count}: expected a whole number from 1 to {len(test):,}")
     if not 0 <= seed < 2**63:
         raise ConfigError(f"--seed {seed}: expected a whole number from 0 to 2^63 - 1")
-    look = look or Look()
     index = np.random.default_rng(seed).choice(len(test), count, replace=False)
-    numbers, digits = draw_numbers(seed, 0, index), test.digits[index]
-    readings = reader.read(list(test.images[index]), numbers)
+    images, digits = test.images[index], test.digits[index].tolist()
+    readings = reader.read(list(images), draw_numbers(seed, 0, index))
+    look = look or Look()
     blocks = [
-        drawing(image, look) + caption(reading, int(digit), look)
-        for image, reading, digit in zip(test.images[index], readings, digits, strict=True)
+        drawing(image, look) + caption(reading, digit, look)
+        for image, reading, digit in zip(images, readings, digits, strict=True)
     ]
     rows = [side_by_side(blocks[start : start + ACROSS]) for start in range(0, count, ACROSS)]
     right_digits = sum(reading.digit == digit for reading, digit in zip(readings, digits, strict=True))
@@ -77,18 +111,18 @@ def drawing(pixels: NDArray[np.uint8], look: Look) -> list[str]:
     shown = around_ink(pixels)
     upper, lower = shown[::2], shown[1::2]  # [10, 20]
     if look.unicode:
-        characters, which = HALF_BLOCKS, 2 * (upper >= 128) + (lower >= 128)
+        characters, places = HALF_BLOCKS, 2 * (upper >= 128) + (lower >= 128)
     else:
         mean = (upper.astype(int) + lower) / 510
-        characters, which = SHADES, np.rint(mean * (len(SHADES) - 1)).astype(int)
-    return ["".join(characters[i] for i in line).ljust(WIDTH) for line in which]
+        characters, places = SHADES, np.rint(mean * (len(SHADES) - 1)).astype(int)
+    return ["".join(characters[place] for place in line).ljust(WIDTH) for line in places]
 
 
 def around_ink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The 20×20 pixels around the middle of the ink's bounding box."""
     rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
     top, left = (
-        min(max((int(where[0]) + int(where[-1]) + 1 - SIDE) // 2, 0), len(pixels) - SIDE) for where in (rows, columns)
+        min(max((int(inked[0]) + int(inked[-1]) + 1 - SIDE) // 2, 0), len(pixels) - SIDE) for inked in (rows, columns)
     )
     return pixels[top : top + SIDE, left : left + SIDE]
 
@@ -107,9 +141,9 @@ def caption(reading: Reading, digit: int, look: Look) -> list[str]:
 
 def answer(name: str, value: int, confidence: float, right: bool, look: Look) -> str:
     """A line such as `sum   12  99.9% ✓ right`."""
-    said = f"{name:5} {value:2} {confidence:7.2%} "
+    text = f"{name:5} {value:2} {confidence:7.2%} "
     mark = (("✓ " if right else "✗ ") if look.unicode else "") + ("right" if right else "wrong")
-    padding = " " * (WIDTH - len(said) - len(mark))
+    padding = " " * (WIDTH - len(text) - len(mark))
     if look.colour:
         mark = f"\x1b[{32 if right else 31}m{mark}\x1b[0m"
-    return said + mark + padding
+    return text + mark + padding

@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import reprlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, SupportsIndex, overload
 
@@ -23,6 +23,8 @@ from sumnist.pictures.normalize import Picture, Problem, Seen, see, see_each
 
 __all__ = ["ADVICE", "NOT_A_DIGIT", "REASONS", "UNSURE", "Reader", "Reading", "check_number", "load", "model_file"]
 
+FORMAT = 1
+"""The version of what `Reading.as_dict` gives: it rises when a member changes its name or its meaning, or goes."""
 DIGITS = 10
 NUMBERS = 10
 SUMS = 19
@@ -52,20 +54,26 @@ ADVICE = {
 """What helps, for each reason why a reading of a photograph or scan is not accepted."""
 
 Number = SupportsIndex
-PENDING = SumnistError("not read yet")
 
 
 @dataclass(frozen=True)
 class Reading:
     """What a reader says of one picture and one number.
 
-    `digit`, `sum`: the most probable ones. `digit_probabilities`: of the digits 0..9. `sums`: the possible sums,
-    number..number+9 where the sum is computed and 0..18 where it was learned; `sum_probabilities`: of each of them.
-    `confidence`: the probability of `digit`. `accepted`: whether the answer stands; if not, `reason` says why, and the
-    rest is what the network made of the picture all the same: of a blank one, that all digits are as probable.
-    `is_digit_probability`: the probability that the picture shows a digit at all, None unless the network was trained
-    with outliers; all the other probabilities are those if it does.
-    `image`: what the network saw, float32 `[28, 28]` in [0, 1].
+    Attributes:
+        digit: The most probable digit, 0..9.
+        sum: The most probable sum.
+        number: The number that was to be added.
+        confidence: The probability of `digit`.
+        digit_probabilities: Of the digits 0..9, if the picture shows one.
+        sums: The possible sums: number..number+9 where the sum is computed, 0..18 where it was learned.
+        sum_probabilities: Of each of `sums`.
+        accepted: Whether the answer stands. If not, the rest is what the network made of the picture all the same; of
+            a blank picture, that all digits are equally probable.
+        reason: Why the answer does not stand, a key of `ADVICE`; None if it does.
+        is_digit_probability: The probability that the picture shows a digit at all; None unless the network was
+            trained with outliers.
+        image: What the network saw, float32 `[28, 28]` in [0, 1].
     """
 
     digit: int
@@ -91,35 +99,55 @@ class Reading:
         return None if self.reason is None else ADVICE[self.reason]
 
     def as_dict(self, image: bool = False) -> dict[str, Any]:
-        """All fields, as types that `json` writes; with the `image`, as a list of 28 rows, only if asked for."""
+        """The reading as types that `json` writes.
+
+        Args:
+            image: Whether `image` is among them, as a list of 28 rows.
+
+        Returns:
+            `format`, the version of this form, which is 1; every field by its name, and `advice`.
+        """
         lists = {name: list(getattr(self, name)) for name in ("digit_probabilities", "sums", "sum_probabilities")}
-        values = {name: value for name, value in vars(self).items() if name != "image"} | lists
-        values["advice"] = self.advice
-        if image:
-            values["image"] = None if self.image is None else self.image.tolist()
-        return values
+        values = {"format": FORMAT, **vars(self), **lists, "advice": self.advice}
+        seen = values.pop("image")
+        return values | ({"image": None if seen is None else seen.tolist()} if image else {})
 
 
 class Reader:
-    """A network, ready for pictures: the one that comes with the package, or that of an ONNX file or a run folder.
+    """A network, ready for pictures. Any number of threads may share one reader.
 
-    `threads`: how many processor threads a call may use. Any number of threads may share one reader. A run folder that
-    has not been exported (`sumnist export`) is read with torch. Raises `RunError` for what is no network of sumnist.
+    Attributes:
+        network: What answers: an `OnnxNetwork`, or a `TorchNetwork` for a run folder that has not been exported.
+        exact: Whether the sum is computed from the digit, for any number, instead of having been learned, for 0..9.
+
+    Example:
+        >>> reader = Reader()
+        >>> reading = reader.read("examples/five.png", 7)
+        >>> reading.digit, reading.sum, reading.accepted
+        (5, 12, True)
     """
 
     def __init__(self, model: str | Path | bytes = PRETRAINED, threads: int = 1) -> None:
-        found = model if isinstance(model, bytes) else model_file(model)
-        self.network: OnnxNetwork | TorchNetwork
-        if isinstance(found, Path) and not found.exists():
+        """Load a network.
+
+        Args:
+            model: An ONNX file or its bytes, or a run folder; by default the network that comes with the package. A
+                run folder that has not been exported (`sumnist export`) is read with torch.
+            threads: How many processor threads a call may use.
+
+        Raises:
+            RunError: It is no network of sumnist, or damaged.
+            MissingExtraError: It needs torch, which is not installed.
+        """
+        source = model if isinstance(model, bytes) else model_file(model)
+        if isinstance(source, Path) and not source.exists():
             raise RunError(
-                f"{found}: missing, expected an ONNX file, or a run folder as `sumnist train --out {found}` writes it"
+                f"{source}: missing, expected an ONNX file, or a run folder as `sumnist train --out {source}` writes it"
             )
-        if isinstance(found, bytes) or not found.is_dir():
-            self.network = OnnxNetwork(found, threads)
-        else:
-            self.network = TorchNetwork(found)
+        self.network: OnnxNetwork | TorchNetwork = (
+            TorchNetwork(source) if isinstance(source, Path) and source.is_dir() else OnnxNetwork(source, threads)
+        )
         self.exact = self.network.exact
-        """Whether the sum is computed from the digit (any number) instead of having been learned (0..9)."""
 
     # A str is a sequence of str too; the first signature is meant for it.
     @overload
@@ -127,87 +155,127 @@ class Reader:
     @overload
     def read(self, picture: Sequence[Picture], number: Number | Sequence[Number] | NDArray[Any]) -> list[Reading]: ...
     def read(self, picture: Any, number: Any) -> Reading | list[Reading]:
-        """The reading of a picture and a number; of a list of pictures, with one number or as many, a list.
+        """Read a picture, or a list of pictures.
 
-        Raises `ImageError`, which names the picture, and `NumberError`.
+        Args:
+            picture: A path, the bytes of a file, a PIL image or an array; or a list or tuple of those.
+            number: What to add: any whole number if the reader is `exact`, otherwise 0..9. With a list of pictures one
+                for all of them, or one for each.
+
+        Returns:
+            A reading, or a list of readings in the order of the pictures.
+
+        Raises:
+            ImageError: A picture cannot be read. The error names the first one, by its path or place in the list, and
+                there are no readings: `read_each` goes on instead.
+            NumberError: A number cannot be added, or there are not as many as pictures.
         """
         if not isinstance(picture, list | tuple):
             number = check_number(number, self.exact)
-            return self._read_batch([see(picture)], [number])[0]
-        numbers = check_numbers(number, len(picture), self.exact)
-        readings: list[Reading] = []
-        for one in self.read_each(picture, numbers):
-            if isinstance(one, SumnistError):
-                raise one
-            readings.append(one)
+            return self.read_seen(see(picture), number)
+        readings = []
+        for result in self.read_each(picture, check_numbers(number, len(picture), self.exact)):
+            if isinstance(result, SumnistError):
+                raise result
+            readings.append(result)
         return readings
 
-    def read_seen(self, seen: Seen, number: Number) -> Reading:
-        """The reading of what `see` made of a picture, and a number. Raises `NumberError`."""
-        return self._read_batch([seen], [check_number(number, self.exact)])[0]
-
     def read_each(self, pictures: Sequence[Picture], numbers: Sequence[Number]) -> list[Reading | SumnistError]:
-        """As `read` of a list, but a picture or number that is no good has its error in its place."""
-        found: list[Reading | SumnistError] = []
-        for start in range(0, len(pictures), BATCH):
-            found += self._read_part(see_each(pictures[start : start + BATCH], start), numbers[start : start + BATCH])
-        return found
+        """Read a list of pictures, whatever is wrong with some of them.
 
-    def _read_part(
+        Args:
+            pictures: As for `read`.
+            numbers: One for each picture.
+
+        Returns:
+            A reading for each picture; in its place the error, not raised, of a picture or number that is no good.
+
+        Example:
+            >>> five, missing = Reader().read_each(["examples/five.png", "missing.png"], [7, 7])
+            >>> five.sum
+            12
+            >>> missing
+            ImageError('missing.png: does not exist, expected a picture: check the name')
+        """
+        results: list[Reading | SumnistError] = []
+        for start in range(0, len(pictures), BATCH):
+            batch = slice(start, start + BATCH)
+            results += self._read_batch(see_each(pictures[batch], start), numbers[batch])
+        return results
+
+    def read_seen(self, seen: Seen, number: Number) -> Reading:
+        """The reading of what `sumnist.pictures.normalize.see` gave for a picture. Raises `NumberError`."""
+        return self._answered([(seen, check_number(number, self.exact))])[0]
+
+    def _read_batch(
         self, pictures: Sequence[Seen | SumnistError], numbers: Sequence[Number]
     ) -> list[Reading | SumnistError]:
-        """The readings of those pictures that could be seen, with numbers that can be added."""
-        found: list[Reading | SumnistError] = []
-        good = []
-        for seen, number in zip(pictures, numbers, strict=True):
+        """The readings of those pictures that could be seen, with numbers that can be added; the errors of the rest."""
+        good: dict[int, tuple[Seen, int]] = {}
+        results: dict[int, Reading | SumnistError] = {}
+        for place, (seen, number) in enumerate(zip(pictures, numbers, strict=True)):
             try:
                 if isinstance(seen, SumnistError):
                     raise seen
-                good.append((seen, check_number(number, self.exact)))
-                found.append(PENDING)
+                good[place] = seen, check_number(number, self.exact)
             except SumnistError as error:
-                found.append(error)
-        if not good:
-            return found
-        readings = iter(self._read_batch([seen for seen, _ in good], [number for _, number in good]))
-        return [next(readings) if one is PENDING else one for one in found]
+                results[place] = error
+        results.update(zip(good, self._answered(list(good.values())), strict=True))
+        return [results[place] for place in range(len(pictures))]
 
-    def _read_batch(self, pictures: Sequence[Seen], numbers: Sequence[int]) -> list[Reading]:
-        """Readings of what was seen on pictures, with as many checked numbers."""
-        readings = self._answers(np.stack([seen.image for seen in pictures])[:, None], numbers)
-        return [self._judged(reading, seen) for reading, seen in zip(readings, pictures, strict=True)]
-
-    def _answers(self, images: NDArray[np.float32], numbers: Sequence[int]) -> list[Reading]:
-        """What the network says of images `[B, 1, 28, 28]` with as many checked numbers."""
+    def _answered(self, pairs: Sequence[tuple[Seen, int]]) -> list[Reading]:
+        """The readings of what was seen, each with a number that was checked."""
+        if not pairs:
+            return []
+        images = np.stack([seen.image for seen, _ in pairs])[:, None]  # [B, 1, 28, 28]
         # Under the exact fusion the network need not know the number, which may be one that it does not take.
-        answer = self.network.answer(images, None if self.exact else np.array(numbers, np.int64))
+        numbers = None if self.exact else np.array([number for _, number in pairs], np.int64)
+        answer = self.network.answer(images, numbers)
         digits = np.exp(answer.digit.astype(np.float64))  # [B, 10]
         sums = digits if answer.sum is None else np.exp(answer.sum.astype(np.float64))  # [B, 10] or [B, 19]
-        there = [None] * len(images) if answer.is_digit is None else np.exp(answer.is_digit.astype(float)).tolist()
-        return [
-            reading_of(digit, total, range(number, number + DIGITS) if self.exact else range(SUMS), number, is_digit)
-            for digit, total, number, is_digit in zip(digits, sums, numbers, there, strict=True)
-        ]
+        is_digit = [None] * len(pairs) if answer.is_digit is None else np.exp(answer.is_digit.astype(float)).tolist()
+        return [self._reading(*pair, *rows) for pair, *rows in zip(pairs, digits, sums, is_digit, strict=True)]
 
-    def _judged(self, reading: Reading, seen: Seen) -> Reading:
-        """The reading of the image in `seen`, accepted or not: for a problem with its picture, because there is hardly
-        a digit on it, or because the network is not sure which."""
+    def _reading(
+        self, seen: Seen, number: int, digit: NDArray[np.float64], total: NDArray[np.float64], is_digit: float | None
+    ) -> Reading:
+        """The reading with the probabilities `digit` `[10]`, `total` `[10]` or `[19]`, and `is_digit`."""
+        sums = range(number, number + DIGITS) if self.exact else range(SUMS)
         if seen.problem == "blank":
-            even = np.full(DIGITS, 1 / DIGITS)
-            total = np.array([1 / DIGITS if 0 <= s - reading.number < DIGITS else 0.0 for s in reading.sums])
-            is_digit_probability = None if reading.is_digit_probability is None else 0.0
-            reading = reading_of(even, total, reading.sums, reading.number, is_digit_probability)
-        if seen.problem is not None:
-            reason: str | None = REASONS[seen.problem]
-        elif reading.is_digit_probability is not None and reading.is_digit_probability < self.network.least_is_digit:
-            reason = NOT_A_DIGIT
-        else:
-            reason = UNSURE if reading.confidence < self.network.least_confidence else None
-        return replace(reading, accepted=reason is None, reason=reason, image=seen.image)
+            digit = np.full(DIGITS, 1 / DIGITS)
+            total = np.array([1 / DIGITS if s - number in range(DIGITS) else 0.0 for s in sums])
+            is_digit = None if is_digit is None else 0.0
+        best = int(digit.argmax())
+        confidence = float(digit[best])
+        reason = self._reason(seen.problem, confidence, is_digit)
+        return Reading(
+            best, sums[int(total.argmax())], number, confidence, tuple(digit.tolist()), sums, tuple(total.tolist()),
+            reason is None, reason, is_digit, seen.image,
+        )  # fmt: skip
+
+    def _reason(self, problem: Problem | None, confidence: float, is_digit: float | None) -> str | None:
+        """Why a reading is not accepted: a problem with its picture, hardly a digit on it, or unsure which."""
+        if problem is not None:
+            return REASONS[problem]
+        if is_digit is not None and is_digit < self.network.least_is_digit:
+            return NOT_A_DIGIT
+        return UNSURE if confidence < self.network.least_confidence else None
 
 
 def load(model: str | Path = PRETRAINED, threads: int = 1) -> Reader:
-    """A reader: of the network that comes with the package, or of an ONNX file or run folder. Needs no torch."""
+    """A reader. It needs no torch, except for a run folder that has not been exported.
+
+    Args:
+        model: An ONNX file or a run folder; by default the network that comes with the package.
+        threads: How many processor threads a call may use.
+
+    Returns:
+        The reader, which any number of threads may share.
+
+    Raises:
+        RunError: It is no network of sumnist, or damaged.
+        MissingExtraError: It needs torch, which is not installed.
+    """
     return Reader(model, threads)
 
 
@@ -225,7 +293,7 @@ class TorchNetwork:
         try:
             from sumnist.model.network import load_network
         except ModuleNotFoundError as error:
-            raise MissingExtraError(error.name or "torch", "train", f"{folder} has no {ONNX}; reading it") from error
+            raise MissingExtraError.of(error, f"{folder} has no {ONNX}; reading it") from error
         self.net, config = load_network(folder)
         self.exact, self.has_is_digit = config.fusion == "exact", config.outliers > 0
         self.least_is_digit = self.net.calibration.least_is_digit.item()
@@ -243,23 +311,6 @@ class TorchNetwork:
         return Answer(
             digit.numpy(), None if numbers is None else total.numpy(), is_digit.numpy() if self.has_is_digit else None
         )
-
-
-def reading_of(
-    digit: NDArray[np.float64], total: NDArray[np.float64], sums: range, number: int, is_digit: float | None = None
-) -> Reading:
-    """The reading with the probabilities `digit` `[10]`, `total`, one for each of `sums`, and `is_digit`."""
-    best = int(digit.argmax())
-    return Reading(
-        digit=best,
-        sum=sums[int(total.argmax())],
-        number=number,
-        confidence=float(digit[best]),
-        digit_probabilities=tuple(digit.tolist()),
-        sums=sums,
-        sum_probabilities=tuple(total.tolist()),
-        is_digit_probability=is_digit,
-    )
 
 
 def check_numbers(numbers: Any, count: int, exact: bool) -> list[int]:

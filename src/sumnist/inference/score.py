@@ -13,7 +13,8 @@ import io
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -24,7 +25,7 @@ from tqdm import tqdm
 
 from sumnist.config import Engine
 from sumnist.errors import ConfigError, OutputError, ScoreError
-from sumnist.files import PRETRAINED, cannot_write, make_folder, write_atomically
+from sumnist.files import CONFIG, PRETRAINED, WEIGHTS, cannot_write, make_folder, write_atomically
 from sumnist.inference.engines import start_workers
 from sumnist.inference.reader import Reader, Reading, check_number, model_file
 from sumnist.inference.sources import Row, source_of
@@ -66,11 +67,29 @@ def score(
     overwrite: bool = False,
     progress: bool = True,
 ) -> Scored:
-    """Read every picture of `source` and write a row for each to `out`, a `.csv` or `.jsonl`.
+    """Read every picture of a source and write a row for each. Called again after it was killed, it goes on where it
+    stopped. A row that fails is a row with an `error`.
 
-    `source`: a folder of pictures, a CSV or JSONL with `path` and `number`, or a folder of IDX files; `number` is for
-    sources that have none. A row that fails is a row with an `error`. Called again after it was killed, it goes on
-    where it stopped. Raises `ConfigError`, `DataError`, `RunError`, `NumberError`, `OutputError`, `ScoreError`.
+    Args:
+        source: A folder of pictures, a CSV or JSONL with `path` and `number`, or a folder of IDX files.
+        out: The table to write, a `.csv` or `.jsonl`.
+        number: What to add to every picture; a CSV or JSONL may have numbers of its own.
+        model: An ONNX file or a run folder; a Ray cluster needs one that has been exported.
+        engine: "local", the cores of this machine, or "ray", a Ray cluster.
+        workers: Processes that read; 0 is one for each core.
+        overwrite: Whether to replace what `out` holds.
+        progress: Whether to draw a bar on stderr.
+
+    Returns:
+        How many rows there are, how many of them failed, and how many this call read.
+
+    Raises:
+        ConfigError: `out` or `workers` makes no sense.
+        DataError: The source is missing or none of those.
+        RunError: The model is no network of sumnist.
+        NumberError: `number` is none that the network can add.
+        OutputError: `out` cannot be written, or holds something else.
+        ScoreError: `out` holds part of another scoring, or a worker died.
     """
     began = time.monotonic()
     if Path(out).suffix not in (".csv", ".jsonl"):
@@ -78,15 +97,20 @@ def score(
     if workers < 0:
         raise ConfigError(f"--workers {workers}: expected a whole number of at least 0, which is one for each core")
     path = model_file(model)
+    if engine == "ray" and path.is_dir():
+        raise ConfigError(
+            f"--model {model}: a run that is not exported, expected an ONNX file for --engine ray: run `sumnist export "
+            f"{model}` first"
+        )
     reader = Reader(path)  # what is wrong with the model or the number is known before the work
     if number is not None:
         number = check_number(number, reader.exact)
-    rows = source_of(Path(source), number)
+    rows, count = source_of(Path(source), number)
     job = {"source": str(Path(source).resolve()), "number": number, "model": fingerprint(path)}
     prepare = partial(row_reader, path.read_bytes() if engine == "ray" else path)
     with Output(Path(out), job, overwrite) as output, start_workers(engine, workers, prepare, ScoreError) as readers:
         first = output.rows
-        bar = tqdm(total=rows.count, initial=first, unit=" rows", disable=not progress, smoothing=0.05)
+        bar = tqdm(total=count, initial=first, unit=" rows", disable=not progress, smoothing=0.05)
         for chunk, results in readers.in_order(chunks(islice(rows, first, None))):
             output.add(chunk, results)
             bar.update(len(chunk))
@@ -95,9 +119,8 @@ def score(
     return Scored(output.rows, output.failed, output.rows - first, time.monotonic() - began)
 
 
-def chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
     """The rows, `CHUNK` at a time."""
-    rows = iter(rows)
     while chunk := list(islice(rows, CHUNK)):
         yield chunk
 
@@ -120,8 +143,18 @@ def without_image(reading: Reading | Exception) -> Result:
 
 
 def fingerprint(path: Path) -> str:
-    """What tells one model from another."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """What tells one model from another, an ONNX file or a run folder without one."""
+    files = [path / CONFIG, path / WEIGHTS] if path.is_dir() else [path]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raises `OutputError` for what goes wrong in writing `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 class Output:
@@ -130,12 +163,11 @@ class Output:
     def __init__(self, path: Path, job: dict[str, Any], overwrite: bool) -> None:
         self.path, self.job = path, job
         self.note = path.with_name(f".{path.name}.progress")
+        self.line = csv_line if path.suffix == ".csv" else json_line
         self.rows = self.failed = self.bytes = 0
         make_folder(path.parent)
-        try:
+        with writing(path):
             self.stream = path.open("ab")
-        except OSError as error:
-            raise cannot_write(path, error) from error
         try:
             self.begin(overwrite)
         except BaseException:
@@ -155,11 +187,10 @@ class Output:
                 raise ScoreError(f"{self.note}: not a note of how far a scoring is: add --overwrite") from error
         elif self.path.stat().st_size:
             raise OutputError(f"--out {self.path}: holds something already: name another file or add --overwrite")
+        self.bytes = self.bytes if self.rows else 0
         self.stream.truncate(self.bytes)
-        if not self.rows and self.path.suffix == ".csv":
-            self.stream.truncate(0)
-            self.bytes = 0
-            self.write(csv_line(COLUMNS))
+        if not self.rows and self.line is csv_line:
+            self.write(csv_line(dict(zip(COLUMNS, COLUMNS, strict=True))))
 
     def lock(self) -> None:
         """Raise `OutputError` if another process writes the same table."""
@@ -187,29 +218,23 @@ class Output:
 
     def add(self, chunk: list[Row], results: list[Result]) -> None:
         """Write a chunk, and now and then the note."""
-        line = csv_line if self.path.suffix == ".csv" else json_line
-        text = []
-        for place, (row, result) in enumerate(zip(chunk, results, strict=True), self.rows):
-            text.append(line(values_of(place, row, result)))
-            self.failed += isinstance(result, str)
-        self.write("".join(text))
+        places = range(self.rows, self.rows + len(chunk))
+        values = [values_of(*of_row) for of_row in zip(places, chunk, results, strict=True)]
+        self.write("".join(map(self.line, values)))
         self.rows += len(chunk)
+        self.failed += sum(isinstance(result, str) for result in results)
         if time.monotonic() - self.saved > SAVE_EVERY:
             self.save()
 
     def write(self, text: str) -> None:
-        try:
+        with writing(self.path):
             self.bytes += self.stream.write(text.encode("utf-8", "surrogateescape"))
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
 
     def save(self) -> None:
         """Bring the table to the disk, then note how far it goes."""
-        try:
+        with writing(self.path):
             self.stream.flush()
             os.fsync(self.stream.fileno())
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
         note = {"job": self.job, "rows": self.rows, "failed": self.failed, "bytes": self.bytes}
         write_atomically(self.note, json.dumps(note))
         self.saved = time.monotonic()
@@ -222,17 +247,16 @@ class Output:
 
 def values_of(place: int, row: Row, result: Result) -> dict[str, Any]:
     """A row of the output by the names of its columns."""
-    values: dict[str, Any] = dict.fromkeys(COLUMNS)
-    values |= {"row": place, "path": row.path, "number": row.number}
+    values = dict.fromkeys(COLUMNS) | {"row": place, "path": row.path, "number": row.number}
     if isinstance(result, str):
         return values | {"error": result}
     read = {name: getattr(result, name) for name in ("number", "digit", "sum", "accepted", "reason")}
     return values | read | {"confidence": round(result.confidence, 6)}
 
 
-def csv_line(values: Iterable[Any] | dict[str, Any]) -> str:
+def csv_line(values: dict[str, Any]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(values.values() if isinstance(values, dict) else values)
+    csv.writer(line, lineterminator="\n").writerow(values.values())
     return line.getvalue()
 
 

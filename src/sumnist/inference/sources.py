@@ -9,10 +9,10 @@ import csv
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
@@ -25,6 +25,10 @@ __all__ = ["Row", "Source", "source_of"]
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".heic", ".heif"}
 """What counts as a picture in a folder."""
 SIDE = 28
+SIDES = 2 * SIDE.to_bytes(4)
+"""Height and width in the header of an IDX file of images."""
+UNREADABLE = (OSError, EOFError, zlib.error)
+"""What reading a file that may be gzipped raises, of one that is damaged."""
 
 
 class Row(NamedTuple):
@@ -33,35 +37,38 @@ class Row(NamedTuple):
 
     path: str
     number: Any
-    picture: Picture | None
+    picture: Picture | None = None
     error: str | None = None
 
 
-@dataclass(frozen=True)
-class Source:
-    """Rows in order, and how many there are, as far as that is known without reading them."""
-
-    rows: Callable[[], Iterator[Row]]
-    count: int | None
-
-    def __iter__(self) -> Iterator[Row]:
-        return self.rows()
+Source = tuple[Iterator[Row], int]
+"""Rows in order, and how many there are, as far as that is known without reading them."""
 
 
 def source_of(path: Path, number: Any = None) -> Source:
-    """The rows of `path`: a CSV or JSONL file, a folder of IDX files, or a folder of pictures.
+    """The rows of a source.
 
-    `number` goes with every picture that has none of its own. Raises `DataError`.
+    Args:
+        path: A CSV or JSONL file, a folder of IDX files, or a folder of pictures.
+        number: Goes with every picture that has none of its own.
+
+    Returns:
+        The rows in order, and how many there are.
+
+    Raises:
+        DataError: It is none of these, or lacks pictures, columns or the number.
     """
     if path.is_dir():
-        files = [found for key in ("x_train", "x_test") if (found := find_idx(path, FILES[key]))]
+        if number is None:
+            raise DataError(f"{path}: pictures without numbers, expected --number: give the one to add to each of them")
+        files = [file for key in ("x_train", "x_test") if (file := find_idx(path, FILES[key]))]
         return idx_source(files, number) if files else folder_source(path, number)
     if not path.is_file():
         raise DataError(f"{path}: does not exist, expected a folder, a .csv or a .jsonl: check the name")
     if path.suffix == ".csv":
         return csv_source(path, number)
     if path.suffix == ".jsonl":
-        return Source(lambda: jsonl_rows(path, number), count_lines(path))
+        return jsonl_rows(path, number), count_lines(path)
     raise DataError(
         f"{path}: expected a folder of pictures or of IDX files, a .csv or a .jsonl; `sumnist predict` reads single "
         "pictures"
@@ -69,15 +76,14 @@ def source_of(path: Path, number: Any = None) -> Source:
 
 
 def folder_source(folder: Path, number: Any) -> Source:
-    need_number(folder, number)
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not paths:
         raise DataError(f"{folder}: no pictures in it, expected files such as {', '.join(sorted(SUFFIXES)[:4])}")
-    return Source(lambda: (Row(str(path.relative_to(folder)), number, path) for path in paths), len(paths))
+    return (Row(str(path.relative_to(folder)), number, path) for path in paths), len(paths)
 
 
 def csv_source(path: Path, number: Any) -> Source:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+    with open_csv(path) as stream:
         header = next(csv.reader(stream), [])
     wanted = ["path"] if number is not None else ["path", "number"]
     missing = [name for name in wanted if name not in header]
@@ -86,11 +92,16 @@ def csv_source(path: Path, number: Any) -> Source:
             f"{path}: its first line has the columns {', '.join(header) or '(none)'}, expected path and number: "
             f"add {' and '.join(missing)}" + ("" if missing != ["number"] else ", or give --number")
         )
-    return Source(lambda: csv_rows(path, number), max(0, count_lines(path) - 1))
+    return csv_rows(path, number), max(0, count_lines(path) - 1)
+
+
+def open_csv(path: Path) -> TextIO:
+    """The text of a CSV file, with the names of files as the system has them."""
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 def csv_rows(path: Path, number: Any) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+    with open_csv(path) as stream:
         table = csv.DictReader(stream)
         while True:
             try:
@@ -98,10 +109,11 @@ def csv_rows(path: Path, number: Any) -> Iterator[Row]:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield Row("", None, None, f"line {table.line_num}: not CSV ({error}), expected a path and a number")
+                message = f"line {table.line_num}: not CSV ({error}), expected a path and a number"
+                yield Row("", None, error=message)
                 continue
-            given = number if number is not None else whole(values["number"])
-            yield row_of(path, values["path"], given, f"line {table.line_num}")
+            given = whole(values["number"]) if number is None else number
+            yield row_of(path, values["path"], given, table.line_num)
 
 
 def jsonl_rows(path: Path, number: Any) -> Iterator[Row]:
@@ -109,59 +121,57 @@ def jsonl_rows(path: Path, number: Any) -> Iterator[Row]:
         for place, line in enumerate(stream, 1):
             try:
                 values = json.loads(line)
-                name, given = values["path"], number if number is not None else values["number"]
+                name, given = values["path"], values["number"] if number is None else number
                 if not isinstance(name, str):
                     raise TypeError("path is no text")
             except (ValueError, KeyError, TypeError, RecursionError) as error:
-                yield Row("", None, None, f'line {place}: {error!r}, expected {{"path": "five.png", "number": 7}}')
+                message = f'line {place}: {error!r}, expected {{"path": "five.png", "number": 7}}'
+                yield Row("", None, error=message)
                 continue
-            yield row_of(path, name, given, f"line {place}")
+            yield row_of(path, name, given, place)
 
 
-def row_of(table: Path, name: str | None, number: Any, line: str) -> Row:
-    """A row whose path counts from the folder of its table."""
+def row_of(table: Path, name: str | None, number: Any, line: int) -> Row:
+    """The row of a table with these values; its path counts from the folder of the table."""
     if not name:
-        return Row("", number, None, f"{line}: no path, expected the name of a picture")
+        return Row("", number, error=f"line {line}: no path, expected the name of a picture")
     return Row(name, number, table.parent / name)
 
 
 def idx_source(files: list[Path], number: Any) -> Source:
-    need_number(files[0].parent, number)
     counts = {path: idx_count(path) for path in files}
-    return Source(lambda: (row for path in files for row in idx_rows(path, counts[path], number)), sum(counts.values()))
+    return (row for path in files for row in idx_rows(path, counts[path], number)), sum(counts.values())
+
+
+def open_idx(path: Path) -> BufferedIOBase:
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
 def idx_count(path: Path) -> int:
     """How many images the header of an IDX file promises. Raises `DataError`: no images of 28×28."""
     try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as stream:
+        with open_idx(path) as stream:
             header = stream.read(16)
-    except (OSError, EOFError, zlib.error) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path}: cannot be read ({error}): copy or download it again") from error
-    sizes = np.frombuffer(header[4:], ">u4") if len(header) == 16 else np.zeros(3, int)
-    if header[:4] != b"\0\0\x08\x03" or tuple(sizes[1:]) != (SIDE, SIDE):
+    if header[:4] != b"\0\0\x08\x03" or header[8:] != SIDES:
         raise DataError(f"{path}: starts with 0x{header.hex()}, expected an IDX file of 28×28 images")
-    return int(sizes[0])
+    return int.from_bytes(header[4:8])
 
 
 def idx_rows(path: Path, count: int, number: Any) -> Iterator[Row]:
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as stream:
+    with open_idx(path) as stream:
         stream.read(16)
         for place in range(count):
             name = f"{path.name}[{place}]"
             try:
                 pixels = stream.read(SIDE * SIDE)
-            except (OSError, EOFError, zlib.error):
+            except UNREADABLE:
                 pixels = b""
             if len(pixels) == SIDE * SIDE:
                 yield Row(name, number, np.frombuffer(pixels, np.uint8).reshape(SIDE, SIDE))
             else:
-                yield Row(name, number, None, f"{name}: the file is cut short: copy or download it again")
-
-
-def need_number(source: Path, number: Any) -> None:
-    if number is None:
-        raise DataError(f"{source}: pictures without numbers, expected --number: give the one to add to each of them")
+                yield Row(name, number, error=f"{name}: the file is cut short: copy or download it again")
 
 
 def whole(text: str | None) -> Any:
@@ -174,9 +184,5 @@ def whole(text: str | None) -> Any:
 
 def count_lines(path: Path) -> int:
     """The lines of a file; the last may lack its end."""
-    lines, last = 0, b"\n"
     with path.open("rb") as stream:
-        while part := stream.read(1 << 20):
-            lines += part.count(b"\n")
-            last = part[-1:]
-    return lines + (last != b"\n")
+        return sum(1 for _ in stream)

@@ -45,6 +45,7 @@ class Model(BaseModel):
 class Reading(Model):
     """The digit on a picture, its sum with a number, and how probable every answer is."""
 
+    format: int = Field(ge=1, le=1, description="The version of this form.")
     digit: int = Field(ge=0, le=9, description="The most probable digit.")
     sum: int = Field(description="The most probable sum.")
     number: int = Field(description="The number that was to be added.")

@@ -7,6 +7,7 @@ socket that they all share, the first to wake would take most of them.
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import signal
@@ -169,7 +170,8 @@ class Worker(Server):
 def work(
     settings: Settings, listener: socket.socket, table: Path | None, readers: Readers, started: Callable[[], None]
 ) -> None:
-    """Serve on a bound socket until the process is told to end. `table`: where several workers count."""
+    """Serve on a bound socket until told to end. `table`: where the counts of several workers are."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")  # the server's log is on stderr
     return_freed_memory()
     metrics = Metrics(table)
     app = create_app(settings, readers[0], metrics, readers[1])
