@@ -1,7 +1,7 @@
 """A picture of the network, drawn from the network: both inputs, every layer with its shape and size, both outputs.
 
-What there is to draw comes from `dataflow`, which watches the network run; this module lays it out and writes the SVG:
-the encoder above, then a lane for what makes the digit, then a lane that the number enters and that makes the sum.
+`trace` says which boxes there are; this module lays them out and writes the SVG: the encoder above, then a lane for
+what makes the digit, then a lane that the number enters and that makes the sum.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
+
+import numpy as np
 
 from sumnist.config import Config
 from sumnist.data.mnist import load_mnist
@@ -25,7 +27,7 @@ WORDS, LINE = 110, 16  # in a card of the encoder: where its words begin, and ho
 TILE, OUTPUT_WIDTH = 96, 222
 EXAMPLE_DIGIT, EXAMPLE_NUMBER = 5, 7
 EXAMPLE_DIGITS = (0.01, 0.01, 0.02, 0.16, 0.01, 0.72, 0.02, 0.01, 0.03, 0.01)
-"""What a network might say of the five in the picture; only for show."""
+"""The probabilities that a network might give the five in the picture: an example, not computed."""
 
 STYLE = """
 text { font-family: -apple-system, BlinkMacSystemFont, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f2328 }
@@ -44,7 +46,14 @@ text { fill: #e6edf3 }
 
 
 def draw(config: Config) -> str:
-    """The network of `config`, freshly initialised, as the text of an SVG file."""
+    """A picture of the network that a configuration describes.
+
+    Args:
+        config: Its encoder, fusion and number encoding are what is drawn; the weights are fresh ones.
+
+    Returns:
+        The text of an SVG file, for light and dark pages; the same text for the same configuration.
+    """
     encoding = f" ({config.number_encoding} number)" if config.fusion == "concat" else ""
     net = TwoInputNet.from_config(config)
     return draw_network(net, f"encoder {config.encoder} · fusion {config.fusion}{encoding}")
@@ -189,7 +198,7 @@ def across(widths: list[float], total: float) -> list[float]:
 
 
 def lines(box: Box) -> list[tuple[str, int, str, bool]]:
-    """The text of a box, line by line: what, size, class, bold."""
+    """The text of a box, line by line: words, size, class, bold."""
     in_encoder = box.part == "encoder"
     tag = [] if in_encoder or kind(box) == "fixed" else [(kind(box), 11, kind(box), True)]
     details: list[str] = []
@@ -296,7 +305,7 @@ def tile(spot: Spot, *inside: str) -> str:
 def image_tile(spot: Spot) -> str:
     """The input image, with the first five of MNIST as the example."""
     x, y = spot.middle - 42, spot.y + 12
-    pixels = "".join(f'<path class="ink" fill-opacity="{level / 8:g}" d="{path}"/>' for level, path in five())
+    pixels = "".join(f'<path class="ink" fill-opacity="{grey / 8:g}" d="{path}"/>' for grey, path in five())
     return tile(
         spot,
         f'<rect class="ground" x="{num(x)}" y="{num(y)}" width="84" height="84" rx="4"/>',
@@ -311,12 +320,7 @@ def image_tile(spot: Spot) -> str:
 def five() -> list[tuple[int, str]]:
     """The first training image of MNIST, a five: for each of eight levels of grey, the path of its pixels."""
     image = (load_mnist("train").images[0].astype(int) + 31) // 32  # [28, 28], 0..8
-    found: dict[int, str] = {}
-    for y, row in enumerate(image):
-        for x, level in enumerate(row):
-            if level:
-                found[int(level)] = found.get(int(level), "") + f"M{x} {y}h1v1h-1z"
-    return sorted(found.items())
+    return [(grey, "".join(f"M{x} {y}h1v1h-1z" for y, x in np.argwhere(image == grey))) for grey in range(1, 9)]
 
 
 def number_tile(spot: Spot) -> str:
@@ -357,7 +361,7 @@ def band(label: str, top: float, bottom: float, width: float) -> str:
 
 
 def legend(y: float, width: float, kinds: set[str]) -> str:
-    """The colours in words; what B is; and that the example is one."""
+    """The meaning of the colours, of B, and of the bars."""
     labels = {"learned": "learned", "fixed": "no parameters", "computed": "computed, not learned"}
     parts, x = [], float(MARGIN)
     for style in (name for name in labels if name in kinds):
@@ -372,13 +376,15 @@ def legend(y: float, width: float, kinds: set[str]) -> str:
 
 def describe(boxes: list[Box], ends: dict[str, int], total: str) -> str:
     """The picture in words, for those who do not see it."""
-    said = []
+    sentences = []
     for box in boxes[2:]:
         sources = " and ".join(boxes[j].title for j in box.inputs)
         count = f"{box.parameters:,} parameters" if box.parameters else "no parameters"
-        said.append(f"{' '.join([box.title, *box.details])}, from {sources}, gives {shape_text(box.shape)}, {count}.")
+        sentences.append(
+            f"{' '.join([box.title, *box.details])}, from {sources}, gives {shape_text(box.shape)}, {count}."
+        )
     tail = f"Output digit from {boxes[ends['digit']].title}, output sum from {boxes[ends['sum']].title}."
-    return " ".join([f"A network of {total}: two inputs, image and number.", *said, tail])
+    return " ".join([f"A network of {total}: two inputs, image and number.", *sentences, tail])
 
 
 def text(
