@@ -108,7 +108,7 @@ def draw_network(net: TwoInputNet, title: str) -> str:
         f'<title id="title">{escape(f"Sumnist: {title}")}</title>',
         f'<desc id="desc">{escape(describe(boxes, ends, total))}</desc>',
         f"<style>{STYLE}</style>",
-        f'<rect class="page" x="0.5" y="0.5" width="{num(width - 1)}" height="{num(height - 1)}" rx="14"/>',
+        rect("page", 0.5, 0.5, width - 1, height - 1, 14),
         text(MARGIN, 42, "Sumnist: an image and a number in, a digit and a sum out", 22, bold=True),
         text(MARGIN, 67, f"{title} · {total}", 15, "muted"),
         *(band(label, top, end, width) for label, top, end in layout.bands),
@@ -232,12 +232,9 @@ def card_width(boxes: list[Box], i: int) -> float:
 
 def card(box: Box, spot: Spot) -> str:
     """A box: in the encoder, with a drawing of its result above the words."""
-    dashed = ' dashed" stroke-dasharray="5 3' if box.computed else ""
+    style = 'card dashed" stroke-dasharray="5 3' if box.computed else "card"
     tip = "\n".join(str(module) for module in box.modules) or box.title
-    parts = [
-        f'<g><title>{escape(tip)}</title><rect class="card{dashed}" x="{num(spot.x)}" y="{num(spot.y)}" '
-        f'width="{num(spot.width)}" height="{num(spot.height)}" rx="8"/>'
-    ]
+    parts = [f"<g><title>{escape(tip)}</title>", rect(style, spot.x, spot.y, spot.width, spot.height, 8)]
     rows = lines(box)
     y = spot.y + (spot.height - LINE * len(rows)) / 2 + 12
     if box.part == "encoder":
@@ -298,8 +295,7 @@ def arrow(points: list[tuple[float, float]]) -> str:
 
 def tile(spot: Spot, *inside: str) -> str:
     """A card with anything on it."""
-    at = f'x="{num(spot.x)}" y="{num(spot.y)}" width="{num(spot.width)}" height="{num(spot.height)}"'
-    return "".join([f'<g><rect class="card" {at} rx="8"/>', *inside, "</g>"])
+    return "".join(["<g>", rect("card", spot.x, spot.y, spot.width, spot.height, 8), *inside, "</g>"])
 
 
 def image_tile(spot: Spot) -> str:
@@ -308,7 +304,7 @@ def image_tile(spot: Spot) -> str:
     pixels = "".join(f'<path class="ink" fill-opacity="{grey / 8:g}" d="{path}"/>' for grey, path in five())
     return tile(
         spot,
-        f'<rect class="ground" x="{num(x)}" y="{num(y)}" width="84" height="84" rx="4"/>',
+        rect("ground", x, y, 84, 84, 4),
         f'<g transform="translate({num(x)} {num(y)}) scale(3)" shape-rendering="crispEdges">{pixels}</g>',
         text(spot.middle, spot.y + WORDS + 12, "image", 13, "", True, "middle"),
         text(spot.middle, spot.y + WORDS + 12 + LINE, "input", 12, "muted", False, "middle"),
@@ -341,8 +337,7 @@ def output_tile(spot: Spot, name: str, count: int, answer: int) -> str:
         source = value - answer + EXAMPLE_DIGIT
         high = max(1.0, 84 * EXAMPLE_DIGITS[source]) if 0 <= source < len(EXAMPLE_DIGITS) else 1.0
         style = "hit" if value == answer else "bar"
-        at = f'x="{num(x + step * value + 0.8)}" y="{num(floor - high)}" width="{num(step - 1.6)}" height="{num(high)}"'
-        bars.append(f'<rect class="{style}" {at}/>')
+        bars.append(rect(style, x + step * value + 0.8, floor - high, step - 1.6, high))
     return tile(
         spot,
         text(spot.x + 50, spot.y + 48, str(answer), 40, "hit", True, "middle"),
@@ -356,8 +351,8 @@ def output_tile(spot: Spot, name: str, count: int, answer: int) -> str:
 
 def band(label: str, top: float, bottom: float, width: float) -> str:
     """The ground under a group of rows."""
-    at = f'x="{MARGIN - PAD}" y="{num(top)}" width="{num(width - 2 * (MARGIN - PAD))}" height="{num(bottom - top)}"'
-    return f'<rect class="band" {at} rx="10"/>' + text(MARGIN, top + 18, label, 12, "muted", bold=True)
+    ground = rect("band", MARGIN - PAD, top, width - 2 * (MARGIN - PAD), bottom - top, 10)
+    return ground + text(MARGIN, top + 18, label, 12, "muted", bold=True)
 
 
 def legend(y: float, width: float, kinds: set[str]) -> str:
@@ -365,7 +360,7 @@ def legend(y: float, width: float, kinds: set[str]) -> str:
     labels = {"learned": "learned", "fixed": "no parameters", "computed": "computed, not learned"}
     parts, x = [], float(MARGIN)
     for style in (name for name in labels if name in kinds):
-        parts.append(f'<rect class="{style}" x="{num(x)}" y="{num(y - 10)}" width="11" height="11" rx="2"/>')
+        parts.append(rect(style, x, y - 10, 11, 11, 2))
         parts.append(text(x + 17, y, labels[style], 12, "muted"))
         x += text_width(labels[style], 12) + 36
     parts.append(
@@ -385,6 +380,12 @@ def describe(boxes: list[Box], ends: dict[str, int], total: str) -> str:
         )
     tail = f"Output digit from {boxes[ends['digit']].title}, output sum from {boxes[ends['sum']].title}."
     return " ".join([f"A network of {total}: two inputs, image and number.", *sentences, tail])
+
+
+def rect(style: str, x: float, y: float, width: float, height: float, radius: int = 0) -> str:
+    """A rectangle with rounded corners."""
+    rounded = f' rx="{radius}"' * bool(radius)
+    return f'<rect class="{style}" x="{num(x)}" y="{num(y)}" width="{num(width)}" height="{num(height)}"{rounded}/>'
 
 
 def text(

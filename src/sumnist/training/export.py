@@ -15,13 +15,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
 
@@ -138,7 +132,7 @@ def to_onnx(net: Network, metadata: Mapping[str, str]) -> bytes:
 
 
 def quantized(model: bytes, training: DigitSet) -> bytes:
-    """The model with int8 weights and activations (static QDQ), its ranges from images of `training`.
+    """The model with int8 weights and activations (static QDQ), its ranges the extremes on images of `training`.
 
     Weights have 7 bits (`reduce_range`), because processors with AVX2 alone add two products of 8 bits in 16, and clip
     what does not fit: 2 · 255 · 64 does, 2 · 255 · 127 does not. So the answers are the same on every processor. On
@@ -150,9 +144,8 @@ def quantized(model: bytes, training: DigitSet) -> bytes:
         plain.write_bytes(model)
         quant_pre_process(str(plain), str(ready))
         quantize_static(
-            str(ready), str(small), TrainingImages(training), quant_format=QuantFormat.QDQ, per_channel=True,
-            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, reduce_range=True,
-            calibrate_method=CalibrationMethod.MinMax,
+            str(ready), str(small), TrainingImages(training), per_channel=True, reduce_range=True,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         )  # fmt: skip
         return finished(onnx.load(str(small)), metadata)
 
