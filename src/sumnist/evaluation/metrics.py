@@ -1,4 +1,4 @@
-"""What a network gets right on the grid: every image with every number.
+"""The figures of a network on the grid: every image with every number.
 
 The ten pairs of one image are not independent, so the image is the unit of every interval. Where every image is right
 with all ten numbers or with none, Wilson's interval for a proportion; otherwise a percentile bootstrap over images.

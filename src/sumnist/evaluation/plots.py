@@ -58,10 +58,19 @@ FEW_PAIRS = 300
 def draw_plots(
     folder: Path, answers: GridAnswers, digits: DigitSet, metrics: Sequence[dict[str, float]] = ()
 ) -> list[Path]:
-    """Write the plots into `folder`, which exists, and return their paths.
+    """Write the plots of an evaluation as PNG files.
 
-    `answers` are a network's to the images of `digits`; `metrics` are the rows of its training's `metrics.jsonl`; with
-    none, `training.png` is left out. Raises `OutputError`.
+    Args:
+        folder: An existing one.
+        answers: A network's answers to the images of `digits`.
+        digits: The images and their true digits.
+        metrics: The rows of the training's `metrics.jsonl`; with none, `training.png` is left out.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        OutputError: A file cannot be written.
     """
     figures = {
         "confusion-digit": confusion(answers, "digit"),

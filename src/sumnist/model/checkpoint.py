@@ -40,7 +40,7 @@ def in_order(content: bytes) -> bytes:
     header = json.loads(content[8:end])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)  # what the format asks for
+    text += b" " * (-len(text) % 8)  # the format aligns the header to 8 bytes
     return len(text).to_bytes(8, "little") + text + content[end:]
 
 

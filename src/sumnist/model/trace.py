@@ -101,7 +101,7 @@ def layer_of(net: TwoInputNet, node: Node, own: Iterable[str]) -> tuple[str | No
     return None, None
 
 
-# Boxes: what a reader should see of it.
+# Boxes: the steps that a reader should see.
 
 
 @dataclass
@@ -246,10 +246,10 @@ def words(step: Step) -> tuple[str, list[str]]:
     if isinstance(module, nn.Linear):
         return f"Linear {module.out_features}", []
     if module is not None and "Pool" in kind:
-        what = "max" if "Max" in kind else "mean"
+        pooling = "max" if "Max" in kind else "mean"
         if kind.startswith("Adaptive"):
-            return (f"Global {what}", []) if math.prod(step.shape[2:]) == 1 else (f"{what.capitalize()}-pool", [])
-        return f"{what.capitalize()}-pool", [times(module.kernel_size, always=True)]
+            return (f"Global {pooling}", []) if math.prod(step.shape[2:]) == 1 else (f"{pooling.capitalize()}-pool", [])
+        return f"{pooling.capitalize()}-pool", [times(module.kernel_size, always=True)]
     if module is not None:
         return kind, []
     op, operators = step.ops[0], {"div": "÷", "mul": "×"}
