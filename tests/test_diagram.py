@@ -212,6 +212,14 @@ def test_a_sum_of_two_branches_has_two_arrows() -> None:
     assert [len(box.inputs) for box in boxes if box.title == "Add"] == [2, 2]
 
 
+def test_a_network_with_many_branches_is_drawn_at_once() -> None:
+    net = TwoInputNet("tiny", "exact")
+    net.encoder = nn.Sequential(nn.Conv2d(1, 2, 15, padding=0), *(Residual(2) for _ in range(40)), nn.Flatten(),
+                                nn.Linear(392, 32))  # fmt: skip
+    boxes, _ = boxes_of(net)  # 2 ** 40 ways lead from its image to its digit
+    assert [box.title for box in boxes].count("Add") == 40
+
+
 def test_a_layer_used_twice_is_counted_once() -> None:
     net = TwoInputNet("tiny", "exact")
     shared = nn.Linear(32, 32)

@@ -14,11 +14,13 @@ import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 
 from sumnist.cli import main
 from sumnist.config import Config, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ExportError, RunError
+from sumnist.files import PRETRAINED
 from sumnist.inference.onnx import OnnxNetwork, with_checksum
 from sumnist.inference.reader import Reader
 from sumnist.model.network import TwoInputNet, load_network
@@ -290,6 +292,18 @@ def with_old_names(content: bytes) -> bytes:
         entry.value = "0" * 64 if entry.key == "sha256" else entry.value
     old: bytes = model.SerializeToString()
     return old.replace(b"0" * 64, hashlib.sha256(old).hexdigest().encode())
+
+
+def test_the_packaged_network_has_the_names_of_today() -> None:
+    model = onnx.load(PRETRAINED / "model.onnx")
+    assert [value.name for value in model.graph.output] == ["digit", "sum", "is_digit"]
+    assert [entry.key for entry in model.metadata_props] == [
+        "fusion", "encoder", "least_is_digit", "least_confidence", "sha256",
+    ]  # fmt: skip
+    with safe_open(PRETRAINED / "model.safetensors", "pt") as file:
+        names = set(file.keys())
+    assert "calibration.least_is_digit" in names
+    assert not any("known" in name for name in names)
 
 
 def test_an_export_of_version_0_1_answers_the_same(images: NDArray[np.float32]) -> None:

@@ -208,7 +208,10 @@ class Builder:
 
 def upstream(steps: list[Step], end: int) -> set[int]:
     """The steps that `end` depends on, itself included."""
-    return {end}.union(*(upstream(steps, i) for i in steps[end].inputs))
+    needed = {end}
+    for i in range(end, -1, -1):
+        needed.update(steps[i].inputs if i in needed else ())
+    return needed
 
 
 def follower(step: Step) -> str | None:
