@@ -26,6 +26,7 @@ from PIL import Image, ImageDraw
 from sumnist.environment import describe_machine, now
 from sumnist.errors import SumnistError
 from sumnist.inference.reader import Reader
+from sumnist.study.rows import append_jsonl
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs/results/hostile.jsonl"
 SLOWEST = 2.0
@@ -105,7 +106,7 @@ def overwritten(data: bytearray, random: Random) -> bytes:
 
 def doubled(data: bytearray, random: Random) -> bytes:
     """With a stretch of it put in again somewhere else."""
-    start, place = (int(one) for one in random.integers(len(data), size=2))
+    start, place = map(int, random.integers(len(data), size=2))
     return bytes(data[:place] + data[start : start + int(random.integers(1, 500))] + data[place:])
 
 
@@ -184,7 +185,7 @@ def measure(count: int, seed: int) -> dict[str, Any]:
     outcomes: Counter[str] = Counter()
     slowest, strange = (0.0, ""), []
     most = (before, "")
-    for place, (what, data) in enumerate(hostile(count, seed)):
+    for place, (damage, data) in enumerate(hostile(count, seed)):
         start = time.perf_counter()
         try:
             reading = reader.read(data, 7)
@@ -193,9 +194,9 @@ def measure(count: int, seed: int) -> dict[str, Any]:
             outcomes[str(error).partition(": ")[2].partition(",")[0].partition(" (")[0]] += 1
         except Exception as error:  # the very thing that is looked for
             outcomes["STRANGE"] += 1
-            strange.append(f"{place} {what}: {type(error).__name__}: {error}")
-        slowest = max(slowest, (time.perf_counter() - start, f"{place} {what}"))
-        most = max(most, (memory(), f"{place} {what}"))
+            strange.append(f"{place} {damage}: {type(error).__name__}: {error}")
+        slowest = max(slowest, (time.perf_counter() - start, f"{place} {damage}"))
+        most = max(most, (memory(), f"{place} {damage}"))
     return {
         "part": "hostile-pictures", "date": now(), "count": count, "seed": seed,
         "outcomes": dict(outcomes.most_common()), "strange": strange,
@@ -212,8 +213,7 @@ def main() -> int:
     given = parser.parse_args()
     row = measure(given.count, given.seed)
     print(json.dumps(row, indent=2, ensure_ascii=False))
-    with RESULTS.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+    append_jsonl(RESULTS, row)
     return int(bool(row["strange"]) or row["slowest_seconds"] > SLOWEST or row["peak_mb"] > MOST_MEMORY)
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -71,11 +71,7 @@ def latency() -> Iterator[dict[str, Any]]:
             answer(image, 7)
     for turn in range(ROUNDS):
         for name, answer in answers.items():
-            times = []
-            for image in images[turn * CALLS : (turn + 1) * CALLS]:
-                began = time.perf_counter()
-                answer(image, 7)
-                times.append(time.perf_counter() - began)
+            times = timed(answer, images[turn * CALLS : (turn + 1) * CALLS])
             yield {"name": name, "round": turn, "calls": CALLS, "p50": float(np.quantile(times, 0.5)),
                    "p99": float(np.quantile(times, 0.99))}  # fmt: skip
 
@@ -94,12 +90,17 @@ def pictures() -> Iterator[dict[str, Any]]:
     reader = Reader()
     for turn in range(ROUNDS):
         for name, picture in files.items():
-            times = []
-            for _ in range(20):
-                began = time.perf_counter()
-                reader.read(picture, 7)
-                times.append(time.perf_counter() - began)
-            yield {"name": name, "round": turn, "p50": float(np.median(times))}
+            yield {"name": name, "round": turn, "p50": float(np.median(timed(reader.read, 20 * [picture])))}
+
+
+def timed(answer: Callable[[Any, int], object], pictures: Iterable[Any]) -> list[float]:
+    """The seconds that each picture takes, one after the other."""
+    times = []
+    for picture in pictures:
+        began = time.perf_counter()
+        answer(picture, 7)
+        times.append(time.perf_counter() - began)
+    return times
 
 
 def encoded(picture: Image.Image, kind: str) -> bytes:

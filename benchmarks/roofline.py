@@ -52,12 +52,12 @@ def roofline() -> Iterator[dict[str, Any]]:
 
 def product_rate(kind: torch.dtype) -> float:
     """Floating-point operations a second in the product of two large matrices."""
-    one, two = (torch.randn(SIDE, SIDE).to(kind) for _ in range(2))
-    torch.mm(one, two)
+    left, right = (torch.randn(SIDE, SIDE).to(kind) for _ in range(2))
+    torch.mm(left, right)
     times = []
     for _ in range(10):
         began = time.perf_counter()
-        torch.mm(one, two)
+        torch.mm(left, right)
         times.append(time.perf_counter() - began)
     return 2 * SIDE**3 / min(times)
 

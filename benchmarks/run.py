@@ -19,6 +19,8 @@ import growth
 import inference
 import roofline
 from sumnist.environment import describe_machine, now
+from sumnist.files import write_atomically
+from sumnist.study.rows import read_jsonl
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs/results/bench.jsonl"
 
@@ -42,18 +44,21 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help=f"of {', '.join(PARTS)}; all by default")
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
+    print(introduction(), flush=True)
     for part in given.parts or PARTS:
         fresh = []
         for values in PARTS[part]():
             print(part, json.dumps(values), flush=True)
             fresh.append({"part": part, "date": now(), **values, "machine": describe_machine()})
-        kept = [row for row in read(given.results) if row["part"] != part]
-        given.results.write_text("".join(json.dumps(row) + "\n" for row in [*kept, *fresh]), encoding="utf-8")
+        kept = [row for row in read_jsonl(given.results) if row["part"] != part]
+        write_atomically(given.results, "".join(json.dumps(row) + "\n" for row in [*kept, *fresh]))
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The rows of a results file; none if there is no such file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+def introduction() -> str:
+    """The machine that measures, and what was chosen for it, a line each."""
+    machine = describe_machine()
+    head = f"{machine['processor']}, {machine['cores']} cores; torch {machine['versions']['torch']}"
+    return "\n".join([head, *(f"{name}: {value}" for name, value in machine.get("chosen", {}).items())])
 
 
 if __name__ == "__main__":

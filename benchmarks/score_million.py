@@ -20,6 +20,7 @@ from growth import watched_score
 from sumnist.data.mnist import load_mnist
 from sumnist.environment import describe_machine, now
 from sumnist.pictures.normalize import picture_of
+from sumnist.study.rows import append_jsonl
 from survival import RESULTS
 
 PICTURES = 10_000
@@ -49,8 +50,7 @@ def main() -> None:
         subprocess.run(command, check=True)
         row = {"part": "kill-scoring", "rows": given.rows, "date": now(), **figures, "kills": given.kills,
                "identical": killed.read_bytes() == alone.read_bytes(), "machine": describe_machine()}  # fmt: skip
-    with given.results.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(row) + "\n")
+    append_jsonl(given.results, row)
     print(json.dumps(row))
 
 

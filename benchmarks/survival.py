@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sumnist.environment import describe_machine, now
+from sumnist.files import WEIGHTS
+from sumnist.study.rows import append_jsonl
+from sumnist.training.folder import RECORD
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs/results/survival.jsonl"
-WEIGHTS = "model.safetensors"
-RECORD = "record.json"
 
 IN_A_WRITE = """
 import os, signal, sys
@@ -116,8 +117,7 @@ def main() -> None:
             "kills": [vars(kill) for kill in kills], "hits": hits, "identical": weights == alone,
             "machine": describe_machine(),
         }  # fmt: skip
-        with given.results.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row) + "\n")
+        append_jsonl(given.results, row)
         print(f"{given.preset}: {row['kills']}, {hits} hit, identical: {row['identical']}", flush=True)
     shutil.rmtree(place)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sumnist.evaluation.plots import as_svg
+from sumnist.evaluation.plots import GREY, STYLE, as_svg, new_figure
+from sumnist.evaluation.text import markdown_table
 
 __all__ = ["PLOTS", "TABLES"]
 
@@ -25,7 +28,6 @@ PLOTTED = {
 }  # fmt: skip
 NOT_MEASURED = "\n*Not measured yet.*\n"
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
-GREY = "#666666"
 TIMES = {1: "1 s", 3: "3 s", 10: "10 s", 30: "30 s", 60: "1 min", 300: "5 min", 900: "15 min"}
 SIZES = {3e5: "0.3 MB", 1e6: "1 MB", 3e6: "3 MB", 1e7: "10 MB", 3e7: "30 MB"}
 LATE, LARGE = 200, 4e6
@@ -34,10 +36,7 @@ LATE, LARGE = 200, 4e6
 
 def table(head: list[str], body: list[list[str]]) -> str:
     """A Markdown table between two line ends."""
-    if not body:
-        return NOT_MEASURED
-    lines = [head, ["---"] * len(head), *body]
-    return "\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return f"\n{markdown_table(head, body, figures=False)}\n" if body else NOT_MEASURED
 
 
 def part(rows: Rows, name: str) -> Rows:
@@ -50,19 +49,41 @@ def names(rows: Rows) -> list[Any]:
     return list(dict.fromkeys(row["name"] for row in rows))
 
 
-def median(rows: Rows, key: str, **where: Any) -> float:
+def agreeing(rows: Rows, /, **where: Any) -> Rows:
+    """The rows that agree with `where`."""
+    return [row for row in rows if all(row[name] == value for name, value in where.items())]
+
+
+def median(rows: Rows, key: str, /, **where: Any) -> float:
     """The median of a value over the rows that agree with `where`."""
-    return float(
-        statistics.median(row[key] for row in rows if all(row[name] == value for name, value in where.items()))
-    )
+    return float(statistics.median(row[key] for row in agreeing(rows, **where)))
+
+
+def spread(numbers: Sequence[float], digits: int = 2) -> str:
+    """Mean ± standard deviation."""
+    if not numbers:
+        return "–"
+    mean = f"{statistics.mean(numbers):.{digits}f}"
+    return f"{mean} ± {statistics.stdev(numbers):.{digits}f}" if len(numbers) > 1 else mean
+
+
+def newest(rows: Rows) -> Rows:
+    """The rows of the processor that measured last: times on different ones are not to be mixed."""
+    last = max(((row["date"], row["machine"]["processor"]) for row in rows), default=("", ""))[1]
+    return [row for row in rows if row["machine"]["processor"] == last]
+
+
+def machines(rows: Rows) -> tuple[str, str]:
+    """Processors and versions of torch, in words."""
+    processors = sorted({f"{row['machine']['processor']}, {row['machine']['cores']} cores" for row in rows})
+    return "; ".join(processors), ", ".join(sorted({row["machine"]["versions"]["torch"] for row in rows}))
 
 
 def processor(rows: Rows) -> str:
     """Where the rows of the benchmarks were measured, and with what."""
     rows = [row for row in rows if "part" in row and not row["part"].startswith(("robustness", "serving-"))]
-    found = sorted({f"{row['machine']['processor']}, {row['machine']['cores']} cores" for row in rows})
-    versions = sorted({f"torch {row['machine']['versions']['torch']}" for row in rows})
-    return f"{'; '.join(found)}; {', '.join(versions)}"
+    processors, torch = machines(rows)
+    return f"{processors}; torch {torch}"
 
 
 def goal(rows: Rows) -> str:
@@ -70,53 +91,57 @@ def goal(rows: Rows) -> str:
     runs = [row for row in rows if row.get("plan") in RECIPES and row["config"]["threads"] == 2]
     body = []
     for machine in sorted({row["machine"]["processor"] for row in runs}):
-        times = {
-            plan: [row["seconds"] for row in runs if row["plan"] == plan and row["machine"]["processor"] == machine]
-            for plan in RECIPES
-        }
+        here = [row for row in runs if row["machine"]["processor"] == machine]
+        fast = agreeing(here, plan="fast-exact")
         for plan, title in RECIPES.items():
-            found = [row for row in runs if row["plan"] == plan and row["machine"]["processor"] == machine]
-            if not found:
-                continue
-            ratio = (
-                statistics.median(times[plan]) / statistics.median(times["fast-exact"]) if times["fast-exact"] else 0
-            )
-            body.append([
-                title, machine, " or ".join(map(str, sorted({row["config"].get("epochs", 1) for row in found}))),
-                f"{found[0]['evaluation']['parameters']:,}",
-                f"{statistics.mean(100 * row['evaluation']['digit']['value'] for row in found):.2f}",
-                f"{statistics.median(times[plan]):.2f} s", f"{min(times[plan]):.2f} – {max(times[plan]):.2f} s",
-                f"{ratio:.1f}" if ratio else "–", str(len(found)),
-            ])  # fmt: skip
+            if measured := agreeing(here, plan=plan):
+                times = [row["seconds"] for row in measured]
+                epochs = sorted({row["config"].get("epochs", 1) for row in measured})
+                body.append([
+                    title, machine, " or ".join(map(str, epochs)), f"{measured[0]['evaluation']['parameters']:,}",
+                    f"{statistics.mean(100 * row['evaluation']['digit']['value'] for row in measured):.2f}",
+                    f"{statistics.median(times):.2f} s", f"{min(times):.2f} – {max(times):.2f} s",
+                    f"{statistics.median(times) / median(fast, 'seconds'):.1f}" if fast else "–", str(len(measured)),
+                ])  # fmt: skip
     head = ["recipe", "processor", "epochs", "parameters", "digit %", "median training", "range", "times `fast`", "n"]
     return table(head, body)
+
+
+Cell = Callable[[Rows], str]
+"""What a cell says of its rows."""
+
+
+def middle(key: str, text: str, factor: float = 1) -> Cell:
+    """A cell: the median of a value, times a factor, as `text` formats it."""
+    return lambda rows: text.format(factor * median(rows, key))
+
+
+def slowest(rows: Rows) -> str:
+    """A cell: the most seconds."""
+    return f"{max(row['seconds'] for row in rows):.2f} s"
+
+
+def grouped(name: str, by: str, head: str, cells: dict[str, Cell], label: str = "{}") -> Callable[[Rows], str]:
+    """A table of the part `name`, with a line for each value of the key `by`, as `label` formats it, and `cells` by
+    the titles of their columns."""
+
+    def written(rows: Rows) -> str:
+        rows = part(rows, name)
+        groups = {row[by]: agreeing(rows, **{by: row[by]}) for row in rows}
+        body = [[label.format(value), *(cell(group) for cell in cells.values())] for value, group in groups.items()]
+        return table([head, *cells], body)
+
+    return written
 
 
 def latency(rows: Rows) -> str:
     """One picture at a time, on one thread."""
     rows = part(rows, "latency")
-    if not rows:
-        return NOT_MEASURED
-    base = median(rows, "p50", name="Reader")
-    body = [
-        [name, f"{1e6 * median(rows, 'p50', name=name):.0f} µs", f"{1e6 * median(rows, 'p99', name=name):.0f} µs",
-         f"{median(rows, 'p50', name=name) / base:.2f}"]
-        for name in names(rows)
-    ]  # fmt: skip
-    return table(["one array in, an answer out", "p50", "p99", "times Reader"], body)
-
-
-def picture_files(rows: Rows) -> str:
-    """One picture file at a time, on one thread."""
-    rows = part(rows, "pictures")
-    if not rows:
-        return NOT_MEASURED
-    body = [[name, milliseconds(median(rows, "p50", name=name))] for name in names(rows)]
-    return table(["one picture in, an answer out", "median"], body)
-
-
-def milliseconds(seconds: float) -> str:
-    return f"{1e3 * seconds:.3g} ms"
+    cells = {
+        "p50": middle("p50", "{:.0f} µs", 1e6), "p99": middle("p99", "{:.0f} µs", 1e6),
+        "times Reader": lambda here: f"{median(here, 'p50') / median(rows, 'p50', name='Reader'):.2f}",
+    }  # fmt: skip
+    return grouped("latency", "name", "one array in, an answer out", cells)(rows)
 
 
 def throughput(rows: Rows) -> str:
@@ -132,80 +157,11 @@ def throughput(rows: Rows) -> str:
     return table(["images a second, by batch", "threads", *map(str, batches)], body)
 
 
-def readings(rows: Rows) -> str:
-    """Readings a second from arrays."""
-    rows = part(rows, "readings")
-    body = [[name, f"{median(rows, 'readings_per_second', name=name):,.0f}"] for name in names(rows)]
-    return table(["10,000 arrays, two threads", "readings a second"], body)
-
-
-def size(rows: Rows) -> str:
-    """Bytes and accuracy of both precisions."""
-    body = [
-        [row["name"], f"{row['bytes']:,}", f"{100 * row['digit']:.2f}", f"{100 * row['sum']:.2f}"]
-        for row in part(rows, "size")
-    ]
-    return table(["packaged network", "bytes", "digit %", "sum %"], body)
-
-
-def cold_start(rows: Rows) -> str:
-    """Commands from start to end."""
-    rows = part(rows, "cold-start")
-    body = [
-        [f"`{name}`", f"{median(rows, 'seconds', name=name):.2f} s",
-         f"{max(row['seconds'] for row in rows if row['name'] == name):.2f} s",
-         f"{median(rows, 'peak_bytes', name=name) / 1e6:.0f} MB"]
-        for name in names(rows)
-    ]  # fmt: skip
-    return table(["command", "median", "slowest of 10", "memory"], body)
-
-
-def growth_images(rows: Rows) -> str:
-    """`fast` on part of the training images."""
-    rows = part(rows, "training-images")
-    body = [
-        [f"{count:,}", f"{median(rows, 'seconds', images=count):.2f} s",
-         f"{100 * median(rows, 'accuracy', images=count):.2f}"]
-        for count in dict.fromkeys(row["images"] for row in rows)
-    ]  # fmt: skip
-    return table(["training images", "training", "digit % of held-out images"], body)
-
-
-def growth_rows(rows: Rows) -> str:
-    """`sumnist score` on longer and longer tables."""
-    body = [
-        [f"{row['rows']:,}", f"{row['seconds']:.1f} s", f"{row['rows_per_second']:,.0f}",
-         f"{row['middle_third_bytes'] / 1e6:.0f} MB", f"{row['last_third_bytes'] / 1e6:.0f} MB"]
-        for row in part(rows, "rows")
-    ]  # fmt: skip
-    head = ["rows scored", "time", "rows a second", "most memory in the middle third", "… in the last third"]
-    return table(head, body)
-
-
-def growth_processes(rows: Rows) -> str:
-    """One process with two threads, and two with one."""
-    rows = part(rows, "processes")
-    body = [
-        [str(count), f"{median(rows, 'seconds', processes=count):.2f} s",
-         f"{100 * median(rows, 'validation_digit', processes=count):.2f}"]
-        for count in dict.fromkeys(row["processes"] for row in rows)
-    ]  # fmt: skip
-    return table(["processes", "three epochs of `fast`", "digit % of held-out images"], body)
-
-
-def roofline(rows: Rows) -> str:
-    """What the processor multiplies, and what `fast` makes of it."""
-    rows = part(rows, "roofline")
-    body = [[name, f"{median(rows, 'flops_per_second', name=name) / 1e9:,.0f}"] for name in names(rows)]
-    return table(["", "10⁹ operations a second"], body)
-
-
 def roofline_shares(rows: Rows) -> str:
     """Where a step's time goes."""
-    rows = [row for row in part(rows, "roofline") if row["name"] == "fast"]
-    if not rows:
-        return NOT_MEASURED
-    shares = {name: statistics.median(row["shares"][name] for row in rows) for name in rows[0]["shares"]}
+    rows = agreeing(part(rows, "roofline"), name="fast")
+    groups = list(rows[0]["shares"]) if rows else []
+    shares = {group: statistics.median(row["shares"][group] for row in rows) for group in groups}
     ordered = sorted(shares.items(), key=lambda item: -item[1])
     return table(["of a step of `fast`", "share"], [[name, f"{100 * share:.0f} %"] for name, share in ordered])
 
@@ -219,60 +175,74 @@ def roofline_share(rows: Rows) -> str:
     return f"{100 * median(rows, 'flops_per_second', name='fast') / best:.0f} %"
 
 
+MEMORY = {
+    "most memory in the middle third": middle("middle_third_bytes", "{:.0f} MB", 1e-6),
+    "… in the last third": middle("last_third_bytes", "{:.0f} MB", 1e-6),
+}
+"""Cells: the memory that a scoring holds."""
 TABLES: dict[str, Callable[[Rows], str]] = {
     "bench-processor": processor,
     "bench-goal": goal,
     "bench-latency": latency,
-    "bench-pictures": picture_files,
+    "bench-pictures": grouped("pictures", "name", "one picture in, an answer out", {
+        "median": middle("p50", "{:.3g} ms", 1e3),
+    }),
     "bench-throughput": throughput,
-    "bench-readings": readings,
-    "bench-size": size,
-    "bench-cold-start": cold_start,
-    "bench-images": growth_images,
-    "bench-rows": growth_rows,
-    "bench-processes": growth_processes,
-    "bench-roofline": roofline,
+    "bench-readings": grouped("readings", "name", "10,000 arrays, two threads", {
+        "readings a second": middle("readings_per_second", "{:,.0f}"),
+    }),
+    "bench-size": grouped("size", "name", "packaged network", {
+        "bytes": middle("bytes", "{:,.0f}"), "digit %": middle("digit", "{:.2f}", 100),
+        "sum %": middle("sum", "{:.2f}", 100),
+    }),
+    "bench-cold-start": grouped("cold-start", "name", "command", {
+        "median": middle("seconds", "{:.2f} s"), "slowest of 10": slowest,
+        "memory": middle("peak_bytes", "{:.0f} MB", 1e-6),
+    }, label="`{}`"),
+    "bench-images": grouped("training-images", "images", "training images", {
+        "training": middle("seconds", "{:.2f} s"), "digit % of held-out images": middle("accuracy", "{:.2f}", 100),
+    }, label="{:,}"),
+    "bench-rows": grouped("rows", "rows", "rows scored", {
+        "time": middle("seconds", "{:.1f} s"), "rows a second": middle("rows_per_second", "{:,.0f}"), **MEMORY,
+    }, label="{:,}"),
+    "bench-processes": grouped("processes", "processes", "processes", {
+        "three epochs of `fast`": middle("seconds", "{:.2f} s"),
+        "digit % of held-out images": middle("validation_digit", "{:.2f}", 100),
+    }),
+    "bench-roofline": grouped("roofline", "name", "", {
+        "10⁹ operations a second": middle("flops_per_second", "{:,.0f}", 1e-9),
+    }),
     "bench-shares": roofline_shares,
     "bench-share": roofline_share,
-}
+}  # fmt: skip
 
 
-def figure(title: str, x: str, y: str) -> tuple[Figure, Any]:
-    """An empty plot in the style of the others."""
-    drawn = Figure(figsize=(7, 4), layout="constrained")
-    axes = drawn.add_subplot()
-    styled(axes, title, x, y)
+def figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    """An empty plot in the style of all others."""
+    drawn = new_figure(9, 4.6, title)
+    axes = drawn.subplots()
+    axes.set(xlabel=x, ylabel=y)
     return drawn, axes
 
 
-def styled(axes: Any, title: str, x: str, y: str) -> None:
-    """The style of all plots here."""
-    axes.set_title(title, loc="left", fontsize=12)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#E6E6E6")
-    axes.set_axisbelow(True)
-
-
+@matplotlib.rc_context(STYLE)
 def accuracy_plot(rows: Rows) -> str:
     """Errors of each measured network against the seconds of its training, and against the bytes of its weights."""
-    drawn = Figure(figsize=(11, 4.4), layout="constrained")
+    drawn = new_figure(11, 4.7, "Longer training makes fewer errors; a larger network does not")
     left, right = drawn.subplots(1, 2, sharey=True)
-    styled(left, "Errors fall with the time that training takes", "seconds of training (median)", "digit errors, %")
-    styled(right, "… and not with the size of the network", "bytes of weights", "")
+    left.set(xlabel="seconds of training (median)", ylabel="digit errors, %", xscale="log", yscale="log")
+    right.set(xlabel="bytes of weights (blue: this package's networks)", xscale="log")
     for plan, label in PLOTTED.items():
         colour = GREY if plan in ("reference", "example") else COLOURS[0]
         measured = [row for row in rows if row.get("plan") == plan]
-        if found := timed(measured):
-            seconds = statistics.median(row["seconds"] for row in found)
-            labelled(left, seconds, errors_of(found), label, colour, seconds > LATE)
+        if timed := newest([row for row in measured if row["config"].get("threads") == 2]):
+            seconds = statistics.median(row["seconds"] for row in timed)
+            labelled(left, seconds, errors_of(timed), label, colour, seconds > LATE)
         if measured:
             size = 4 * measured[0]["evaluation"]["parameters"]
             labelled(right, size, errors_of(measured), label, colour, size > LARGE, plan == "default-concat")
-    for row in part(rows, "size"):
-        if row["name"] == "int8":
-            labelled(right, row["bytes"], 100 - 100 * row["digit"], "packaged, int8", COLOURS[2], False)
+    for row in agreeing(part(rows, "size"), name="int8"):
+        labelled(right, row["bytes"], 100 - 100 * row["digit"], "packaged, int8", COLOURS[2], False)
     left.set_xticks(list(TIMES), list(TIMES.values()))
     right.set_xticks(list(SIZES), list(SIZES.values()))
     left.set_yticks([0.25, 0.5, 1], ["0.25", "0.5", "1"])
@@ -282,43 +252,46 @@ def accuracy_plot(rows: Rows) -> str:
     return as_svg(drawn)
 
 
-def timed(rows: Rows) -> Rows:
-    """Those on two threads, on the processor that measured last: other times are not to be mixed."""
-    found = [row for row in rows if row["config"].get("threads") == 2]
-    last = max((row["date"], row["machine"]["processor"]) for row in found)[1] if found else None
-    return [row for row in found if row["machine"]["processor"] == last]
-
-
 def errors_of(rows: Rows) -> float:
     """The mean share of wrong digits, in percent."""
     return 100 - 100 * float(statistics.mean(row["evaluation"]["digit"]["value"] for row in rows))
 
 
-def labelled(axes: Any, x: float, y: float, label: str, colour: str, late: bool, below: bool = False) -> None:
+def labelled(axes: Axes, x: float, y: float, label: str, colour: str, late: bool, below: bool = False) -> None:
     """A point with its name; `late`: to the left of it."""
-    axes.set_xscale("log")
-    axes.set_yscale("log")
     axes.plot(x, y, "o", ms=8, color=colour)
     axes.annotate(label, (x, y), xytext=(-7 if late else 7, -13 if late or below else 6), textcoords="offset points",
                   fontsize=8.5, color="#333333", ha="right" if late else "left")  # fmt: skip
 
 
+@matplotlib.rc_context(STYLE)
 def throughput_plot(rows: Rows) -> str:
     """Throughput against batch size, on both threads."""
-    found = part(rows, "throughput")
-    drawn, axes = figure("The network alone, two threads", "batch size", "images a second")
-    for name, colour in zip(names(found), COLOURS, strict=False):
-        batches = list(dict.fromkeys(row["batch"] for row in found))
-        rates = [median(found, "images_per_second", name=name, threads=2, batch=batch) for batch in batches]
+    measured = agreeing(part(rows, "throughput"), threads=2)
+    drawn, axes = figure(fastest(measured), "batch size (two threads, the network alone)", "images a second")
+    batches = list(dict.fromkeys(row["batch"] for row in measured))
+    for name, colour in zip(names(measured), COLOURS, strict=False):
+        rates = [median(measured, "images_per_second", name=name, batch=batch) for batch in batches]
         axes.plot(batches, rates, "o-", color=colour, label=name)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_yticks([3e3, 1e4, 3e4, 6e4], ["3,000", "10,000", "30,000", "60,000"])
     axes.minorticks_off()
-    if found:
+    if measured:
         axes.set_xticks(batches, [f"{batch:,}" for batch in batches])
-        axes.legend(frameon=False, fontsize=9)
+        axes.legend(fontsize=9)
     return as_svg(drawn)
+
+
+def fastest(rows: Rows) -> str:
+    """What answers most images a second, against torch at the same batch size, as a title."""
+    if not rows:
+        return "Throughput: not measured yet"
+    best = max(rows, key=lambda row: median(rows, "images_per_second", name=row["name"], batch=row["batch"]))
+    ours, torchs = (
+        median(rows, "images_per_second", name=name, batch=best["batch"]) for name in (best["name"], "torch")
+    )
+    return f"{best['name']}: {ours / torchs:.1f} times torch's throughput in batches of {best['batch']}"
 
 
 PLOTS: dict[str, Callable[[Rows], str]] = {"bench-accuracy": accuracy_plot, "bench-throughput": throughput_plot}

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sumnist.data.mnist import FILES, parse_idx, read_idx_bytes
 from sumnist.errors import SumnistError
@@ -39,16 +40,21 @@ def build(folder: Path, target: Path) -> None:
         if digest != MD5[key]:
             raise SystemExit(f"build_mnist: {path}: MD5 {digest}, expected {MD5[key]}: not the original file")
         arrays[key] = parse_idx(data, path)
+    write_npz(arrays, target)
+
+
+def write_npz(arrays: dict[str, NDArray[Any]], target: Path) -> None:
+    """Write arrays as one npz, the same bytes for the same arrays; `target` is the old file or the whole new one."""
     partial = target.with_suffix(".partial")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(partial, "w") as archive:
         for key, array in arrays.items():
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, array)
-            archive.writestr(
-                zipfile.ZipInfo(f"{key}.npy", (1998, 11, 1, 0, 0, 0)), buffer.getvalue(), zipfile.ZIP_DEFLATED, 9
-            )
-    os.replace(partial, target)
-    print(f"{target.name}: {target.stat().st_size:,} bytes, " + ", ".join(f"{k} {a.shape}" for k, a in arrays.items()))
+            name = zipfile.ZipInfo(f"{key}.npy", (1998, 11, 1, 0, 0, 0))
+            archive.writestr(name, buffer.getvalue(), zipfile.ZIP_DEFLATED, compresslevel=9)
+            print(f"{key} {array.shape}: {archive.getinfo(name.filename).compress_size:,} bytes")
+    partial.replace(target)
+    print(f"{target.name}: {target.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

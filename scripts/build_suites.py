@@ -12,9 +12,7 @@ result does not depend on the clock: the same sources and libraries give the sam
 
 from __future__ import annotations
 
-import io
 import sys
-import zipfile
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase, digits
 from typing import Any
@@ -23,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from build_mnist import write_npz
 from sumnist.data.mnist import load_idx_folder
 from sumnist.errors import SumnistError
-from sumnist.suites.archive import HANDS, LEVELS, TARGET
+from sumnist.suites.archive import INTENSITIES, TARGET, WRITERS
 from sumnist.suites.chance import generator
 
 FILES = {
@@ -47,11 +46,11 @@ FILES = {
     "Rufscript": ["Rufscript010.ttf"],
     "Steve Hand": ["SteveHand.ttf"],
 }
-"""The files of each hand, one for each weight."""
-CAPITALS = [name for name in HANDS if name.startswith("Because")]
-"""Hands with no small letters."""
+"""The files of each writer's font, one for each weight."""
+CAPITALS = [name for name in WRITERS if name.startswith("Because")]
+"""Fonts with no small letters."""
 DIGIT_PICTURES = 8
-"""Pictures of each digit in each hand."""
+"""Pictures of each digit by each writer."""
 LETTER_PICTURES = 1
 FASHION = 400, 800
 """Images of the development half, out of the training images, and of the reported half, out of the test images."""
@@ -62,24 +61,14 @@ SIDES = 64, 161
 
 def build(sources: Path, target: Path) -> None:
     """Draw and gather everything and write it to `target`."""
-    arrays = {**written(sources), **eight_by_eight(), **fashion(sources)}
-    partial = target.with_suffix(".partial")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for key, array in arrays.items():
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, array)
-            name = zipfile.ZipInfo(f"{key}.npy", (1998, 11, 1, 0, 0, 0))
-            archive.writestr(name, buffer.getvalue(), zipfile.ZIP_DEFLATED, 9)
-            print(f"{key} {array.shape}: {archive.getinfo(name.filename).compress_size:,} bytes")
-    partial.replace(target)
-    print(f"{target.name}: {target.stat().st_size:,} bytes")
+    write_npz({**written(sources), **eight_by_eight(), **fashion(sources)}, target)
 
 
 def written(sources: Path) -> dict[str, NDArray[Any]]:
-    """The pictures of all characters in all hands, end to end, and what each of them is."""
+    """The pictures of all characters by all writers, end to end, and what each of them is."""
     pictures: list[NDArray[np.uint8]] = []
-    characters, hands = [], []
-    for hand, name in enumerate(HANDS):
+    characters, writers = [], []
+    for writer, name in enumerate(WRITERS):
         faces = [ImageFont.truetype(found(sources, file), LARGE // 2) for file in FILES[name]]
         letters = ascii_uppercase + ("" if name in CAPITALS else ascii_lowercase)
         for character in digits + letters:
@@ -87,17 +76,17 @@ def written(sources: Path) -> dict[str, NDArray[Any]]:
                 place = len(pictures)
                 pictures.append(picture(character, faces[place % len(faces)], generator(0, "font", place)))
                 characters.append(ord(character))
-                hands.append(hand)
+                writers.append(writer)
     return {
-        "font_pixels": np.concatenate([levels.ravel() for levels in pictures]),
-        "font_sizes": np.array([levels.shape for levels in pictures], np.uint16),
+        "font_pixels": np.concatenate([image.ravel() for image in pictures]),
+        "font_sizes": np.array([image.shape for image in pictures], np.uint16),
         "font_characters": np.array(characters, np.uint8),
-        "font_hands": np.array(hands, np.uint8),
+        "font_hands": np.array(writers, np.uint8),
     }
 
 
 def picture(character: str, face: ImageFont.FreeTypeFont, random: np.random.Generator) -> NDArray[np.uint8]:
-    """`character` as dark ink on light paper, somewhere in a picture of 64 to 160 pixels a side: levels 0..15."""
+    """`character` as dark ink on light paper, somewhere in a picture of 64 to 160 pixels a side: intensities 0..15."""
     side = int(random.integers(*SIDES))
     ink = varied(drawn(character, face), random)
     tall = side * random.uniform(0.4, 0.8)
@@ -113,7 +102,7 @@ def picture(character: str, face: ImageFont.FreeTypeFont, random: np.random.Gene
     )
     whole[top : top + small.shape[0], left : left + small.shape[1]] = small
     paper, pen = random.uniform(0.85, 1.0), random.uniform(0.0, 0.35)
-    return np.rint((paper + (pen - paper) * whole) * (LEVELS - 1)).astype(np.uint8)
+    return np.rint((paper + (pen - paper) * whole) * (INTENSITIES - 1)).astype(np.uint8)
 
 
 def drawn(character: str, face: ImageFont.FreeTypeFont) -> NDArray[np.uint8]:
@@ -147,7 +136,7 @@ def varied(ink: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.ui
 
 
 def eight_by_eight() -> dict[str, NDArray[Any]]:
-    """scikit-learn's digits, 8×8 with levels 0..16, in the order of its file."""
+    """scikit-learn's digits, 8×8 with intensities 0..16, in the order of its file."""
     from sklearn.datasets import load_digits  # type: ignore[import-not-found]
 
     data = load_digits()

@@ -17,24 +17,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from recipes import MEAN, SPREAD, example_training
 from sumnist.data.mnist import load_mnist
 from sumnist.memory import keep_freed_memory
 from sumnist.suites.corruptions import CORRUPTIONS, corrupted
 
 EPOCHS = 4
-MEAN, SPREAD = 0.1307, 0.3081
-"""Of MNIST's pixels, as the example has them."""
 
 
 def trained(seed: int, mean: float, spread: float) -> nn.Module:
     """The network after `EPOCHS` over the training images; its convolutions in bfloat16."""
     torch.manual_seed(seed)
-    net: nn.Module = nn.Sequential(
-        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25),
-        nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10),
-    ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fmt: skip
-    optimizer = torch.optim.Adadelta(net.parameters(), lr=1.0)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.7)
+    net, optimizer, schedule = example_training()
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     data = load_mnist("train")
     images, digits = prepared(data.images, mean, spread), torch.tensor(data.digits)
     for _ in range(EPOCHS):
@@ -45,8 +40,7 @@ def trained(seed: int, mean: float, spread: float) -> nn.Module:
             loss.backward()
             optimizer.step()
         schedule.step()
-    net.eval()
-    return net
+    return net.eval()
 
 
 def prepared(images: NDArray[np.uint8], mean: float, spread: float) -> Tensor:

@@ -29,12 +29,12 @@ from sumnist.environment import commit, describe_machine, now
 from sumnist.evaluation.metrics import Evaluation, answer_grid
 from sumnist.model.encoders import count_parameters
 from sumnist.model.network import TwoInputNet, load_network
+from sumnist.study.rows import append_jsonl, read_jsonl
 from sumnist.training.folder import RECORD
 from sumnist.training.loop import train
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs/results/runs.jsonl"
 CALIBRATIONS = RESULTS.with_name("calibration.jsonl")
-
 
 Recipe = Callable[[int, int], Measured]
 """Seed and threads → the run of a recipe that is not of this package."""
@@ -65,8 +65,8 @@ def measure(name: str, config: Config, seed: int, runs: Path, threads: int) -> M
     torch.set_num_threads(2)
     net, config = load_network(folder)
     if config.outliers:  # as the packaged network is calibrated, from predictions out of fold
-        found = read_rows(CALIBRATIONS)[-1]
-        net.calibration.set(found["temperature"], found["least_is_digit"], found["least_confidence"])
+        last = read_jsonl(CALIBRATIONS)[-1]
+        net.calibration.set(last["temperature"], last["least_is_digit"], last["least_confidence"])
     figures = Evaluation.of(answer_grid(net, load_mnist("test")), "MNIST test").as_dict()
     figures["parameters"] = count_parameters(net)
     plain = json.loads(config.to_json())
@@ -82,11 +82,9 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/measured"))
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    head = commit()
-    if head is None or head.endswith("+changes"):
-        raise SystemExit(f"measure: the package is at {head}, expected a clean commit: commit src/ first")
+    clean_commit("measure")
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
-    done = {(row["plan"], row["seed"]) for row in current(read_rows(arguments.results))}
+    done = {(row["plan"], row["seed"]) for row in current(read_jsonl(arguments.results))}
     for seed in arguments.seeds:
         for name in arguments.plans:
             if (name, seed) in done:
@@ -99,12 +97,18 @@ def main() -> None:
                 else plan(seed, arguments.threads)
             )
             row = {"plan": name, "seed": seed, "date": now(), **asdict(measured), "machine": machine()}
-            with arguments.results.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(row) + "\n")
-            shares = [
-                f"{o} {measured.evaluation[o]['value']:.2%}" for o in ("digit", "sum") if o in measured.evaluation
-            ]
+            append_jsonl(arguments.results, row)
+            figures = measured.evaluation
+            shares = [f"{output} {figures[output]['value']:.2%}" for output in ("digit", "sum") if output in figures]
             print(f"{name}, seed {seed}: {measured.seconds:.2f} s, {', '.join(shares)}", flush=True)
+
+
+def clean_commit(program: str) -> str:
+    """The commit of the package. Raises `SystemExit` if it has changes that are not committed."""
+    head = commit()
+    if head is None or head.endswith("+changes"):
+        raise SystemExit(f"{program}: the package is at {head}, expected a clean commit: commit src/ first")
+    return head
 
 
 def machine() -> dict[str, Any]:
@@ -114,29 +118,22 @@ def machine() -> dict[str, Any]:
 
 def current(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows whose configuration and network are those of a plan as it is now, whatever seed and threads."""
-    found = []
-    for row in rows:
-        if row["plan"] not in PLANS:
-            continue
-        config = PLANS[row["plan"]]
-        if not isinstance(config, Config):
-            found.append(row)
-            continue
-        measured = replace(Config.from_json(json.dumps(row["config"]), row["plan"]), seed=0, threads=0)
-        if measured == replace(config, seed=0, threads=0) and row["evaluation"]["parameters"] == parameters_of(config):
-            found.append(row)
-    return found
+    return [row for row in rows if row["plan"] in PLANS and is_of(row, PLANS[row["plan"]])]
+
+
+def is_of(row: dict[str, Any], plan: Config | Recipe) -> bool:
+    """Whether a row is of a plan as it is now."""
+    if not isinstance(plan, Config):
+        return True
+    measured = Config.from_json(json.dumps(row["config"]), row["plan"])
+    same = replace(measured, seed=0, threads=0) == replace(plan, seed=0, threads=0)
+    return same and row["evaluation"]["parameters"] == parameters_of(plan)
 
 
 @cache
 def parameters_of(config: Config) -> int:
     """Trainable numbers of the network that `config` describes."""
     return count_parameters(TwoInputNet.from_config(config))
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a results file; none if there is no such file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 from pathlib import Path
 
-from measure import RESULTS, machine, read_rows
-from sumnist.environment import commit, now
+from measure import RESULTS, clean_commit, machine
+from sumnist.environment import now
 from sumnist.files import ONNX, PRETRAINED
 from sumnist.inference.reader import Reader
+from sumnist.study.rows import append_jsonl, read_jsonl
 from sumnist.suites.archive import HALVES
 from sumnist.suites.robustness import PHOTOGRAPHS, robustness
 
@@ -30,21 +30,18 @@ def main() -> None:
     parser.add_argument("half", choices=HALVES)
     parser.add_argument("--rows", type=Path, default=ROWS)
     given = parser.parse_args()
-    head = commit()
-    if head is None or head.endswith("+changes"):
-        raise SystemExit(f"measure_robustness: the package is at {head}, expected a clean commit: commit src/ first")
+    head = clean_commit("measure_robustness")
     model = (PRETRAINED / ONNX).read_bytes()
     digest = hashlib.sha256(model).hexdigest()
-    if any((row["model_sha256"], row["half"]) == (digest, given.half) for row in read_rows(given.rows)):
+    if any((row["model_sha256"], row["half"]) == (digest, given.half) for row in read_jsonl(given.rows)):
         raise SystemExit(f"measure_robustness: this network's {given.half} half is measured already")
-    found = robustness(Reader(model), given.half)
+    figures = robustness(Reader(model), given.half)
     row = {
         "part": "robustness", "date": now(), "commit": head, "machine": machine(), "model": "shipped",
-        "model_sha256": digest, "mnist_images": found.mnist.pictures, "photographs": PHOTOGRAPHS, **found.as_dict(),
+        "model_sha256": digest, "mnist_images": figures.mnist.pictures, "photographs": PHOTOGRAPHS, **figures.as_dict(),
     }  # fmt: skip
-    with given.rows.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(row) + "\n")
-    print(found.table())
+    append_jsonl(given.rows, row)
+    print(figures.table())
 
 
 if __name__ == "__main__":

@@ -11,8 +11,11 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench_tables import COLOURS, GREY, NOT_MEASURED, figure, part, table
-from sumnist.evaluation.plots import as_svg
+import matplotlib
+
+from bench_tables import COLOURS, NOT_MEASURED, agreeing, figure, part, spread, table
+from sumnist.evaluation.plots import GREY, STYLE, as_svg
+from sumnist.evaluation.text import percent
 from sumnist.suites.out_of_distribution import LOOK_ALIKES
 
 __all__ = ["PLOTS", "TABLES"]
@@ -22,14 +25,16 @@ Rows = list[Row]
 
 PLAN = "best-exact"
 SURE = 0.99
-"""The coverage at which the risk is told in the tables."""
+"""The coverage at which the tables tell the risk."""
+LEAST_COVERAGE = 0.9
+"""Where the plot of risk and coverage begins."""
 PUBLISHED = {
     "published: a plain CNN": 75.9,
     "published: the same CNN with a Hopfield network at test time": 89.8,
 }
 """Mean accuracy in percent over the fifteen corruptions of MNIST-C (Mu and Gilmer, 2019) on the published images, as
 Sargolzaei and Rueda (2024, arXiv 2408.11309) report it: 75.92 and 89.76 in the notebook of their repository."""
-UNTOLD = NOT_MEASURED.strip()
+NOT_MEASURED_HERE = NOT_MEASURED.strip()
 """What stands in a line of text where there is no row."""
 KEPT_APART = "look-alikes"
 
@@ -49,14 +54,14 @@ def newest_model(rows: Rows) -> str | None:
 def reported(rows: Rows) -> Row | None:
     """The reported half of the newest model, as it was first measured."""
     model = newest_model(rows)
-    found = [r for r in part(rows, "robustness") if r["half"] == "reported" and r["model_sha256"] == model]
-    return min(found, key=lambda row: row["date"]) if found else None
+    measured = agreeing(part(rows, "robustness"), half="reported", model_sha256=model)
+    return min(measured, key=lambda row: row["date"], default=None)
 
 
 def development(rows: Rows) -> Row | None:
     """The development half as it was last measured."""
-    found = [row for row in part(rows, "robustness") if row["half"] == "development"]
-    return max(found, key=lambda row: row["date"]) if found else None
+    measured = agreeing(part(rows, "robustness"), half="development")
+    return max(measured, key=lambda row: row["date"], default=None)
 
 
 def calibration(rows: Rows) -> Row | None:
@@ -72,38 +77,31 @@ def trained(rows: Rows) -> Rows:
 # Figures as text.
 
 
-def percent(share: float | None, digits: int = 2) -> str:
-    """A share in percent, without the sign."""
-    return "–" if share is None else f"{100 * share:.{digits}f}"
-
-
-def spread(numbers: Sequence[float], digits: int) -> str:
-    """Mean ± standard deviation."""
-    mean = f"{statistics.mean(numbers):.{digits}f}"
-    return f"{mean} ± {statistics.stdev(numbers):.{digits}f}" if len(numbers) > 1 else mean
-
-
 def curve(figures: Row) -> list[tuple[float, float]]:
     """The risk–coverage curve of an evaluation or a calibration, if it has one."""
-    found = figures.get("digit_risk") or figures.get("risk_coverage") or []
-    return [(coverage, risk) for coverage, risk in found]
+    points = figures.get("digit_risk") or figures.get("risk_coverage") or []
+    return [(coverage, risk) for coverage, risk in points]
+
+
+def risk_at(figures: Row, share: float) -> float | None:
+    """The share of wrong answers among the `share` that the network is surest of, if it is known."""
+    return next((risk for coverage, risk in curve(figures) if math.isclose(coverage, share)), None)
 
 
 def risk_at_99(figures: Row) -> float | None:
     """The share of wrong answers among the 99 % that the network is surest of, if it is known."""
     given: float | None = figures.get("risk_at_99")
-    on_curve = (risk for coverage, risk in curve(figures) if math.isclose(coverage, SURE))
-    return next(on_curve, None) if given is None else given
+    return risk_at(figures, SURE) if given is None else given
 
 
-def told_of(
-    which: Callable[[Rows], Row | None], make: Callable[[Row], str], untold: str = NOT_MEASURED
+def of_row(
+    which: Callable[[Rows], Row | None], make: Callable[[Row], str], otherwise: str = NOT_MEASURED
 ) -> Callable[[Rows], str]:
-    """What `make` writes of the row that is `which`, or `untold` where there is none."""
+    """What `make` writes of the row that is `which`, or `otherwise` where there is none."""
 
     def written(rows: Rows) -> str:
         row = which(rows)
-        return untold if row is None else make(row)
+        return otherwise if row is None else make(row)
 
     return written
 
@@ -113,18 +111,19 @@ def told_of(
 
 def test_figures(rows: Rows) -> str:
     """MNIST's test images, seed by seed, and the mean."""
-    found = [row["evaluation"] for row in trained(rows)]
+    runs = trained(rows)
+    evaluations = [row["evaluation"] for row in runs]
     body = [
         [str(row["seed"]), percent(e["digit"]["value"]), f"{e['digit_nll']:.4f}", percent(e["digit_ece"]),
          percent(risk_at_99(e), 3)]
-        for row, e in zip(trained(rows), found, strict=True)
+        for row, e in zip(runs, evaluations, strict=True)
     ]  # fmt: skip
-    if len(found) > 1:
-        risks = [100 * risk for e in found if (risk := risk_at_99(e)) is not None]
+    if len(runs) > 1:
+        risks = [100 * risk for e in evaluations if (risk := risk_at_99(e)) is not None]
         body.append([
-            f"mean of {len(found)} seeds", spread([100 * e["digit"]["value"] for e in found], 2),
-            spread([e["digit_nll"] for e in found], 4), spread([100 * e["digit_ece"] for e in found], 2),
-            spread(risks, 3) if len(risks) == len(found) else "–",
+            f"mean of {len(runs)} seeds", spread([100 * e["digit"]["value"] for e in evaluations], 2),
+            spread([e["digit_nll"] for e in evaluations], 4), spread([100 * e["digit_ece"] for e in evaluations], 2),
+            spread(risks, 3) if len(risks) == len(runs) else "–",
         ])  # fmt: skip
     return table(["seed", "digit %", "NLL, nats", "ECE-15, %", "wrong of the surest 99 %, %"], body)
 
@@ -132,15 +131,15 @@ def test_figures(rows: Rows) -> str:
 def corruption_table(row: Row) -> str:
     """The corruptions one by one, the means, and what others published."""
     every = row["corruptions"]
-    unseen = [one for one in every if not one["seen"]]
+    unseen = [result for result in every if not result["seen"]]
     body = [
-        [one["name"].replace("_", " "), "yes" if one["seen"] else "no", percent(one["network"]),
-         percent(one["reader"]), percent(one["accepted"])]
-        for one in every
+        [result["name"].replace("_", " "), "yes" if result["seen"] else "no",
+         *(percent(result[key]) for key in ("network", "reader", "accepted"))]
+        for result in every
     ]  # fmt: skip
-    for title, ones, key in ((f"**mean of {len(every)}**", every, "mean"),
-                             (f"**mean of the {len(unseen)} unseen**", unseen, "mean_unseen")):  # fmt: skip
-        accepted = statistics.mean(one["accepted"] for one in ones) if ones else None
+    for title, results, key in ((f"**mean of {len(every)}**", every, "mean"),
+                                (f"**mean of the {len(unseen)} unseen**", unseen, "mean_unseen")):  # fmt: skip
+        accepted = statistics.mean(result["accepted"] for result in results) if results else None
         body.append([title, "", percent(row[f"network_{key}"]), percent(row[f"reader_{key}"]), percent(accepted)])
     body += [[f"{title}, mean of 15", "no", f"{value:.1f}", "–", "–"] for title, value in PUBLISHED.items()]
     return table(["corruption", "a relative in training", "network alone, %", "reader, %", "accepted, %"], body)
@@ -148,28 +147,30 @@ def corruption_table(row: Row) -> str:
 
 def digit_table(row: Row) -> str:
     """Pictures of digits, MNIST's first."""
+    shares = "accuracy", "accepted", "accuracy_accepted", "several"
     body = [
-        [one["name"], f"{one['pictures']:,}", percent(one["accuracy"]), percent(one["accepted"]),
-         percent(one["accuracy_accepted"]), percent(one["several"])]
-        for one in (row["mnist"], *row["digits"])
-    ]  # fmt: skip
+        [digits["name"], f"{digits['pictures']:,}", *(percent(digits[share]) for share in shares)]
+        for digits in (row["mnist"], *row["digits"])
+    ]
     head = ["digits", "pictures", "right, %", "accepted, %", "right of the accepted, %", "called several, %"]
     return table(head, body)
 
 
 def writer_table(row: Row) -> str:
-    """The handwriting fonts hand by hand: as they are, and in synthetic photographs."""
-    sets = [one for one in row["digits"] if one["by_writer"]]
-    hands = list(dict.fromkeys(hand for one in sets for hand in one["by_writer"]))
-    body = [[hand, *(percent(one["by_writer"].get(hand)) for one in sets)] for hand in hands]
-    return table(["hand", *(f"{one['name']}, right, %" for one in sets)], body)
+    """The handwriting fonts writer by writer: as they are, and in synthetic photographs."""
+    sets = [digits for digits in row["digits"] if digits["by_writer"]]
+    writers = list(dict.fromkeys(writer for digits in sets for writer in digits["by_writer"]))
+    body = [[writer, *(percent(digits["by_writer"].get(writer)) for digits in sets)] for writer in writers]
+    return table(["writer", *(f"{digits['name']}, right, %" for digits in sets)], body)
 
 
 def ood_table(row: Row) -> str:
     """What is no digit, by kind; the letters that look like one come last, as a list of their own."""
-    kinds = sorted(row["out_of_distribution"], key=lambda one: one["name"] == KEPT_APART)
-    body = [[ood_name(one["name"]), f"{one['pictures']:,}", percent(one["accepted"]), f"{one['auroc']:.4f}"]
-            for one in kinds]  # fmt: skip
+    kinds = sorted(row["out_of_distribution"], key=lambda kind: kind["name"] == KEPT_APART)
+    body = [
+        [ood_name(kind["name"]), f"{kind['pictures']:,}", percent(kind["accepted"]), f"{kind['auroc']:.4f}"]
+        for kind in kinds
+    ]
     return table(["no digit", "pictures", "accepted all the same, %", "AUROC"], body)
 
 
@@ -180,26 +181,22 @@ def ood_name(name: str) -> str:
 
 def halves_table(rows: Rows) -> str:
     """The half that choices were made on, beside the one that was looked at once."""
-    both = [development(rows), reported(rows)]
-    if both == [None, None]:
-        return NOT_MEASURED
-    told = [{} if row is None else summary(row) for row in both]
-    lines = list(dict.fromkeys(line for one in told for line in one))
-    return table(["", "development", "reported"], [[line, *(one.get(line, "–") for one in told)] for line in lines])
+    halves = [{} if row is None else summary(row) for row in (development(rows), reported(rows))]
+    lines = dict.fromkeys(line for half in halves for line in half)
+    return table(["", "development", "reported"], [[line, *(half.get(line, "–") for half in halves)] for line in lines])
 
 
 def summary(row: Row) -> dict[str, str]:
     """The main figures of a half, by what they are of; under the same names in both."""
-    found = {
-        f"{title}, {what}, right %": percent(row[f"{what}_{key}"])
+    figures = {
+        f"{title}, {answering}, right %": percent(row[f"{answering}_{key}"])
         for title, key in (("corruptions", "mean"), ("unseen corruptions", "mean_unseen"))
-        for what in ("network", "reader")
+        for answering in ("network", "reader")
     }
-    for one in (row["mnist"], *row["digits"]):
-        found[f"{re.sub('MNIST (training|test) images', 'MNIST images', one['name'])}, right %"] = percent(
-            one["accuracy"]
-        )
-    return found | {f"{one['name']}, AUROC": f"{one['auroc']:.4f}" for one in row["out_of_distribution"]}
+    for digits in (row["mnist"], *row["digits"]):
+        name = re.sub("MNIST (training|test) images", "MNIST images", digits["name"])
+        figures[f"{name}, right %"] = percent(digits["accuracy"])
+    return figures | {f"{kind['name']}, AUROC": f"{kind['auroc']:.4f}" for kind in row["out_of_distribution"]}
 
 
 def measured(row: Row) -> str:
@@ -238,54 +235,60 @@ def thresholds(row: Row) -> str:
 
 TABLES: dict[str, Callable[[Rows], str]] = {
     "pictures-test": test_figures,
-    "pictures-measured": told_of(reported, measured, UNTOLD),
-    "pictures-corruptions": told_of(reported, corruption_table),
-    "pictures-digits": told_of(reported, digit_table),
-    "pictures-writers": told_of(reported, writer_table),
-    "pictures-ood": told_of(reported, ood_table),
+    "pictures-measured": of_row(reported, measured, NOT_MEASURED_HERE),
+    "pictures-corruptions": of_row(reported, corruption_table),
+    "pictures-digits": of_row(reported, digit_table),
+    "pictures-writers": of_row(reported, writer_table),
+    "pictures-ood": of_row(reported, ood_table),
     "pictures-halves": halves_table,
-    "pictures-calibration": told_of(calibration, calibration_table),
-    "pictures-thresholds": told_of(calibration, thresholds, UNTOLD),
+    "pictures-calibration": of_row(calibration, calibration_table),
+    "pictures-thresholds": of_row(calibration, thresholds, NOT_MEASURED_HERE),
 }
 
 
 # The plot.
 
 
+@matplotlib.rc_context(STYLE)
 def risk_plot(rows: Rows) -> str:
     """Risk against coverage: the training images, each out of fold, and the test images, the mean over seeds."""
-    drawn, axes = figure(
-        "What is refused first is what would be wrong",
-        "share of the images answered, the surest first",
-        "wrong answers among them, %",
-    )
     row = calibration(rows)
     tested = [row["evaluation"] for row in trained(rows) if curve(row["evaluation"])]
+    drawn, axes = figure(gain(row), "share of the images answered, the surest first", "wrong answers among them, %")
     lines = []
     if row is not None and curve(row):
         lines.append((f"{row['images']:,} training images, out of fold", curve(row)))
-        axes.axvline(
-            row["accepted"], color=GREY, linewidth=1, linestyle=(0, (4, 2)), label="share that the thresholds accept"
-        )
+        axes.axvline(row["accepted"], color=GREY, lw=1, ls=(0, (4, 2)), label="share that the thresholds accept")
     if tested:
         seeds = f"mean of {len(tested)} seeds" if len(tested) > 1 else "one seed"
-        lines.append((f"{tested[0]['images']:,} test images, {seeds}", mean_curve([curve(one) for one in tested])))
+        lines.append((f"{tested[0]['images']:,} test images, {seeds}", mean_curve([curve(e) for e in tested])))
     for (label, points), colour in zip(lines, COLOURS, strict=False):
-        x, y = zip(*points, strict=True)
-        axes.plot(x, [100 * risk for risk in y], "o-", ms=3, color=colour, label=label)
-    axes.set_xlim(0.9, 1.001)
+        x, y = zip(*(point for point in points if point[0] >= LEAST_COVERAGE), strict=True)
+        axes.plot(x, [100 * risk for risk in y], "o-", ms=3, color=colour, label=label, clip_on=False)
+    axes.set_xlim(LEAST_COVERAGE, 1.001)
     axes.set_ylim(bottom=0)
     if lines:
-        axes.legend(frameon=False, fontsize=9, loc="upper left")
+        axes.legend(fontsize=9, loc="upper left")
     else:
-        axes.text(0.5, 0.5, UNTOLD.strip("*"), transform=axes.transAxes, ha="center", color=GREY)
+        axes.text(0.5, 0.5, NOT_MEASURED_HERE.strip("*"), transform=axes.transAxes, ha="center", color=GREY)
     return as_svg(drawn)
+
+
+def gain(row: Row | None) -> str:
+    """How many answers are wrong with and without the least sure ones, as a title."""
+    every, surest = (risk_at(row, coverage) if row else None for coverage in (1.0, SURE))
+    if every is None or surest is None:
+        return "Risk and coverage"
+    return (
+        f"Without the least sure {percent(1 - SURE, 0)} %, {percent(surest)} % are wrong instead of {percent(every)} %"
+    )
 
 
 def mean_curve(curves: Sequence[list[tuple[float, float]]]) -> list[tuple[float, float]]:
     """The mean risk at each coverage that all of `curves` have."""
-    known = [dict(one) for one in curves]
-    return [(c, statistics.fmean(one[c] for one in known)) for c, _ in curves[0] if all(c in one for one in known)]
+    known = [dict(points) for points in curves]
+    common = [coverage for coverage, _ in curves[0] if all(coverage in risks for risks in known)]
+    return [(coverage, statistics.fmean(risks[coverage] for risks in known)) for coverage in common]
 
 
 PLOTS: dict[str, Callable[[Rows], str]] = {"risk-coverage": risk_plot}

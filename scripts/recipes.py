@@ -16,7 +16,7 @@ from sumnist.environment import commit
 from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
 
-__all__ = ["Measured", "example", "reference"]
+__all__ = ["MEAN", "SPREAD", "Measured", "example", "example_training", "reference"]
 
 GOAL = 0.99
 MOST_EPOCHS = 14
@@ -81,6 +81,16 @@ class OneByOne(Dataset[tuple[Tensor, Tensor]]):
         return (image - MEAN) / SPREAD, torch.tensor(self.digits.digits[index])
 
 
+def example_training() -> tuple[nn.Sequential, torch.optim.Optimizer, torch.optim.lr_scheduler.StepLR]:
+    """The example's network, its optimizer, and the schedule of its rate, which takes a step an epoch."""
+    net = nn.Sequential(
+        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25),
+        nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10),
+    )  # fmt: skip
+    optimizer = torch.optim.Adadelta(net.parameters(), lr=1.0)
+    return net, optimizer, torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.7)
+
+
 def example(seed: int, threads: int) -> Measured:
     """The example that most people start from, until an epoch ends at 99 % of the test images.
 
@@ -89,12 +99,7 @@ def example(seed: int, threads: int) -> Measured:
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    net = nn.Sequential(
-        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25),
-        nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10),
-    )  # fmt: skip
-    optimizer = torch.optim.Adadelta(net.parameters(), lr=1.0)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.7)
+    net, optimizer, schedule = example_training()
     loader = DataLoader(OneByOne(load_mnist("train")), batch_size=64, shuffle=True)
     test, seconds, cpu, figures = load_mnist("test"), 0.0, 0.0, {"digit": {"value": 0.0}}
     epoch = 0

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jinja2 import StrictUndefined, Template
 from numpy.typing import NDArray
 
 from measure import CALIBRATIONS, machine
@@ -32,6 +33,7 @@ from sumnist.evaluation.metrics import Evaluation, calibration_error, risk_curve
 from sumnist.files import CONFIG, ONNX, PRETRAINED, WEIGHTS, make_folder, write_atomically
 from sumnist.model.encoders import count_parameters
 from sumnist.model.network import load_network, save_network
+from sumnist.study.rows import append_jsonl
 from sumnist.training.calibrate import calibrate, digit_logits, log_probabilities, nll_of
 from sumnist.training.evaluate import evaluate_run
 from sumnist.training.export import export_run
@@ -39,6 +41,7 @@ from sumnist.training.folder import RECORD
 from sumnist.training.loop import train
 
 CARD = "README.md"
+CARD_TEMPLATE = Path(__file__).with_name("model-card.md.j2")
 FIGURES = "evaluation.json"
 FOLDS = 5
 MAY_LOSE = 0.0003
@@ -85,8 +88,7 @@ def install(runs: Path, into: Path, rows: Path) -> None:
     for name in (WEIGHTS, CONFIG, ONNX, FIGURES):
         shutil.copyfile(run / name, into / name)
     write_atomically(into / CARD, card(run, evaluation, record, row))
-    with rows.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(row) + "\n")
+    append_jsonl(rows, row)
     print(f"{into}: {evaluation.digit.value:.2%} on the grid, {exported.bytes:,} bytes of ONNX")
 
 
@@ -94,7 +96,7 @@ def calibration_row(runs: Path) -> dict[str, Any]:
     """The calibration from what each of the five networks says of the images that it was trained without."""
     train_set = load_mnist("train")
     logits = np.empty((len(train_set), 10), np.float32)
-    told = []
+    rows = []
     for k, held in enumerate(folds(train_set.digits, FOLDS), 1):
         run = runs / f"fold-{k}"
         net, config = load_network(run)
@@ -103,12 +105,12 @@ def calibration_row(runs: Path) -> dict[str, Any]:
         part = DigitSet(train_set.images[held], train_set.digits[held], f"fold {k}")
         logits[held] = digit_logits(net, part)
         record = json.loads((run / RECORD).read_text(encoding="utf-8"))
-        told.append({"fold": k, "images": len(held), "seconds": record["seconds"], "threads": record["threads"],
+        rows.append({"fold": k, "images": len(held), "seconds": record["seconds"], "threads": record["threads"],
                      **figures(logits[held], part.digits, config.last_smoothing)})  # fmt: skip
-    found = calibrate(logits, train_set.digits, config.last_smoothing, with_outliers=config.outliers > 0)
+    calibration = calibrate(logits, train_set.digits, config.last_smoothing, with_outliers=config.outliers > 0)
     return {
         "date": now(), "commit": commit(), "machine": machine(), "config": json.loads(plan()["final"].to_json()),
-        **found.as_dict(), **figures(logits, train_set.digits, config.last_smoothing, found.temperature), "folds": told,
+        **calibration.as_dict(), **figures(logits, train_set.digits, config.last_smoothing, calibration.temperature), "folds": rows,
     }  # fmt: skip
 
 
@@ -123,78 +125,16 @@ def figures(
             "risk_coverage": risk_curve(confidence, right)}  # fmt: skip
 
 
-def card(run: Path, evaluation: Evaluation, record: dict[str, object], calibration: dict[str, Any]) -> str:
-    """The model card, from the run and its evaluation."""
+def card(run: Path, evaluation: Evaluation, record: dict[str, Any], calibration: dict[str, Any]) -> str:
+    """The model card, from the run, its evaluation and its calibration."""
     net, config = load_network(run)
-    e, c = evaluation, calibration
-    changes = [
-        f"{config.epochs} epochs of {record['train_images']:,} images in batches of {config.batch_size}",
-        f"{config.optimizer} at a peak rate of {config.lr:g}, weight decay {config.weight_decay:g}, one cycle",
-        f"augmentation `{config.augment}` at strength {config.augment_strength:g}",
-        f"{config.outliers:.0%} more images in each batch that show no digit, or a drawn one",
-        f"label smoothing {config.label_smoothing:g}" + (" that fades with the rate" if config.smoothing_fades else ""),
-        f"averaged weights, decay {config.ema:g} a step; the last ones are these",
-    ]
-    recipe = "\n".join(f"- {change}" for change in changes)
-    return f"""---
-license: apache-2.0
-library_name: sumnist
-tags: [mnist, handwritten-digits, addition, calibration]
----
-
-# The digit reader of sumnist
-
-A convolutional network of {count_parameters(net):,} parameters that reads a handwritten digit; the sum with a given number
-follows from its probabilities exactly: P(sum = s) = P(digit = s − number).
-
-```python
-import sumnist
-
-reader = sumnist.load()
-reading = reader.read("five.png", 7)
-```
-
-## Figures
-
-On all {e.images:,} images of MNIST's test set with every number 0..9, last weights, seed {config.seed}, chosen before the test set
-was seen:
-
-| | |
-| --- | --- |
-| digit, sum and joint accuracy (one figure) | {e.digit.value:.2%}, 95 % interval {e.digit.low:.2%} to {e.digit.high:.2%} |
-| images with an error | {e.errors}, of which {e.errors_outside_disputed} have an undisputed label |
-| negative log-likelihood | {e.digit_nll:.4f} nats |
-| expected calibration error, 15 bins | {e.digit_ece:.2%} |
-| wrong answers among the 99 % it is most sure of | {e.risk_at_99:.2%} |
-
-An answer is accepted if the probability that there is a digit is at least {c["least_is_digit"]:.3f} and that of the most probable one
-at least {c["least_confidence"]:.3f}: {c["accepted"]:.1%} of the {c["images"]:,} training images are, each answered by a network
-that was trained without it. The temperature, {c["temperature"]:.3f}, comes from the same answers.
-
-## Recipe
-
-{recipe}
-
-Preset `{config.preset}` with `--fusion exact --validation 0`; {record["seconds"]:.0f} s of training on {record["processor"]}, precision
-{record["precision"]}, commit {str(record["commit"])[:9]}. Again: `python scripts/ship.py`.
-
-## Files
-
-`model.onnx` (inputs `image` float32 [batch, 1, 28, 28] in [0, 1] and `number` int64 [batch]; outputs `digit` [batch, 10] and `sum`
-[batch, 19], log-probabilities, and `is_digit` [batch], that of there being a digit) · `model.safetensors` and `config.json` for
-`TwoInputNet.from_pretrained()` · `evaluation.json`.
-
-## Limits
-
-Trained on MNIST: single digits of American writers, scanned about 1990, centred and scaled; and on drawn letters, signs and digits.
-What is no digit is refused mostly, not always: letters that look like one pass. Digits written otherwise (crossed sevens, ones with
-a long upstroke) it knows from drawings alone. How it fares on other people's digits: `docs/your-own-pictures.md`.
-
-## Licence and data
-
-The weights are under Apache-2.0. They were trained on MNIST by Yann LeCun and Corinna Cortes, made from NIST's Special Databases 1
-and 3, which is under CC BY-SA 3.0.
-"""
+    template = Template(
+        CARD_TEMPLATE.read_text(encoding="utf-8"), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    text: str = template.render(
+        parameters=count_parameters(net), config=config, e=evaluation, record=record, c=calibration
+    )
+    return text
 
 
 if __name__ == "__main__":

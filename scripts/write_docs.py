@@ -3,6 +3,8 @@
     python scripts/write_docs.py            rewrite the pages
     python scripts/write_docs.py --check    exit with 1 if a page does not say what the rows say
 
+A page or picture that says the same is left as it is: drawings differ in their last digits from build to build.
+
 A page marks where a figure goes: `<!-- figure:NAME -->…<!-- /figure -->`, in a line or around a table. NAME is a
 function below; what stands between the marks is replaced. Nothing between marks is ever typed by hand.
 """
@@ -19,13 +21,15 @@ from typing import Any
 import bench_tables
 import picture_tables
 import serving_tables
-from bench_tables import table
-from measure import current, read_rows
+from bench_tables import MEMORY, agreeing, machines, median, newest, part, spread, table
+from compare_pages import say_the_same
+from measure import current
 from sumnist.config import PRESETS, preset
+from sumnist.evaluation.text import percent
 from sumnist.model.diagram import draw
-from sumnist.study.conduct import read_rows as read_study
-from sumnist.study.report import percent, points, report
+from sumnist.study.report import points, report, with_interval
 from sumnist.study.results import Results
+from sumnist.study.rows import read_jsonl
 from sumnist.study.variants import VARIANTS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,24 +68,14 @@ def of(rows: Rows, plan: str) -> Rows:
     return sorted((row for row in rows if row.get("plan") == plan), key=lambda row: row["seed"])
 
 
-def newest(rows: Rows, plan: str) -> Rows:
-    """The rows of one plan on the processor that measured it last: times of different ones are not to be mixed."""
-    found = of(rows, plan)
-    last = max((row["date"], row["machine"]["processor"]) for row in found)[1] if found else None
-    return [row for row in found if row["machine"]["processor"] == last]
+def latest(rows: Rows, plan: str) -> Rows:
+    """The rows of one plan on the processor that measured it last."""
+    return newest(of(rows, plan))
 
 
 def values(rows: Rows, plan: str, output: str) -> list[float]:
     """The accuracies of one output, in percent."""
-    return [100 * row["evaluation"][output]["value"] for row in newest(rows, plan)]
-
-
-def spread(numbers: list[float], digits: int = 2) -> str:
-    """Mean ± standard deviation."""
-    if not numbers:
-        return "–"
-    mean = f"{statistics.mean(numbers):.{digits}f}"
-    return f"{mean} ± {statistics.stdev(numbers):.{digits}f}" if len(numbers) > 1 else mean
+    return [100 * row["evaluation"][output]["value"] for row in latest(rows, plan)]
 
 
 def seconds(number: float) -> str:
@@ -89,33 +83,37 @@ def seconds(number: float) -> str:
     return f"{number:.1f} s" if number < 60 else f"{number / 60:.1f} min"
 
 
-def median_seconds(rows: Rows, plan: str) -> float:
-    """The median training time of a plan."""
-    return float(statistics.median(row["seconds"] for row in newest(rows, plan)))
+def training_time(rows: Rows, plan: str) -> str:
+    """The median time of training with two threads and the machine to itself; a dash if it was measured otherwise."""
+    measured = latest(rows, plan)
+    alone = all(row["config"]["threads"] == 2 for row in measured)
+    return seconds(median(measured, "seconds")) if measured and alone else "–"
+
+
+def processor_time(rows: Rows, plan: str) -> str:
+    """The median processor time of training."""
+    times = [row["cpu_seconds"] for row in latest(rows, plan) if row.get("cpu_seconds") is not None]
+    return seconds(statistics.median(times)) if times else "–"
+
+
+NO_TIME = "–: not measured. Of a training on one thread beside another the time that passed tells nothing.\n"
 
 
 def headline(rows: Rows) -> str:
     """The table of the README: every plan measured on the test grid."""
     body = []
     for plan, title in PLAN_TITLES.items():
-        found = newest(rows, plan)
-        if not found:
-            continue
-        computed = found[0]["evaluation"]["sum_computed"]
-        body.append([
-            title, "computed" if computed else "learned", f"{found[0]['evaluation']['parameters']:,}",
-            *(spread(values(rows, plan, output)) for output in ("digit", "sum", "joint")),
-            str(len(found)), training_time(rows, plan),
-        ])  # fmt: skip
-    return table(["network", "the sum is", "parameters", "digit %", "sum %", "joint %", "seeds", "training"], body)
-
-
-def training_time(rows: Rows, plan: str) -> str:
-    """The median time of training, on the wall if the run had two threads, else in processor time."""
-    found = newest(rows, plan)
-    if all(row["config"]["threads"] == 2 for row in found):
-        return seconds(median_seconds(rows, plan))
-    return seconds(statistics.median(row["cpu_seconds"] for row in found)) + " of processor time"
+        if measured := latest(rows, plan):
+            evaluation = measured[0]["evaluation"]
+            body.append([
+                title, "computed" if evaluation["sum_computed"] else "learned", f"{evaluation['parameters']:,}",
+                *(spread(values(rows, plan, output)) for output in ("digit", "sum", "joint")),
+                str(len(measured)), training_time(rows, plan), processor_time(rows, plan),
+            ])  # fmt: skip
+    head = ["network", "the sum is", "parameters", "digit %", "sum %", "joint %", "seeds", "training, two threads",
+            "processor time"]  # fmt: skip
+    note = f"\n{NO_TIME}" if any("–" in cells[-2:] for cells in body) else ""
+    return table(head, body) + note
 
 
 def intervals(rows: Rows) -> str:
@@ -127,9 +125,9 @@ def intervals(rows: Rows) -> str:
             joint = e["joint"]
             outside = "–" if e["errors_outside_disputed"] is None else str(e["errors_outside_disputed"])
             body.append([
-                title, str(row["seed"]), *(f"{100 * e[o]['value']:.2f}" for o in ("digit", "sum", "joint")),
-                f"{100 * joint['low']:.2f} – {100 * joint['high']:.2f}", str(e["errors"]), outside,
-                f"{e['digit_nll']:.4f} / {e['sum_nll']:.4f}", f"{100 * e['digit_ece']:.2f} / {100 * e['sum_ece']:.2f}",
+                title, str(row["seed"]), *(percent(e[output]["value"]) for output in ("digit", "sum", "joint")),
+                f"{percent(joint['low'])} – {percent(joint['high'])}", str(e["errors"]), outside,
+                f"{e['digit_nll']:.4f} / {e['sum_nll']:.4f}", f"{percent(e['digit_ece'])} / {percent(e['sum_ece'])}",
                 row["commit"][:9],
             ])  # fmt: skip
     head = ["network", "seed", "digit %", "sum %", "joint %", "95 % interval of joint", "images with an error",
@@ -143,32 +141,28 @@ def as_written(rows: Rows) -> str:
     for plan in ("original-as-written", "original"):
         for row in of(rows, plan):
             e = row["evaluation"]
-            by_bits = 100 * e["sum_by_bits"]["value"]
-            body.append([f"`{plan}`", str(row["seed"]), f"{100 * e['digit']['value']:.2f}", f"{by_bits:.2f}",
-                         f"{100 * e['sum']['value']:.2f}", f"{100 * e['sum_by_number'][9]:.2f}"])  # fmt: skip
-    if not body:
-        return NOT_MEASURED
+            shares = (e["digit"]["value"], e["sum_by_bits"]["value"], e["sum"]["value"], e["sum_by_number"][9])
+            body.append([f"`{plan}`", str(row["seed"]), *map(percent, shares)])
     head = ["preset", "seed", "digit %", "sum %, each bit thresholded", "sum %, best of 0..18", "… with number 9"]
-    return table(head, body)
+    return table(head, body) if body else NOT_MEASURED
 
 
 def study(names: tuple[str, ...]) -> Callable[[Rows], str]:
     """A table of some variants of the study."""
 
     def compared(rows: Rows) -> str:
-        results = studied(rows)
-        titles = {v.name: v.title for v in VARIANTS}
-        body = [[titles[name], *(percent(results.mean(name, f"test.{o}")) for o in ("digit", "sum", "joint")),
-                 points(results.effect(name, "reference", "test.sum")) if name != "reference" else "",
-                 str(len(results.rows[name]))] for name in names if name in results]  # fmt: skip
+        results = Results(studied(rows), VARIANTS)
+        body = [[results.titles[name], *(with_interval(results.mean(name, o)) for o in ("digit", "sum", "joint")),
+                 points(results.effect(name, "reference", "sum")) if name != "reference" else "",
+                 str(results.count(name))] for name in names if name in results]  # fmt: skip
         return table(["design", "digit %", "sum %", "joint %", "sum, points against the reference", "seeds"], body)
 
     return compared
 
 
-def studied(rows: Rows) -> Results:
+def studied(rows: Rows) -> Rows:
     """The rows of the study."""
-    return Results([row for row in rows if "variant" in row], VARIANTS)
+    return [row for row in rows if "variant" in row]
 
 
 def race(rows: Rows) -> str:
@@ -177,35 +171,27 @@ def race(rows: Rows) -> str:
     for processor, ratios in races(rows).items():
         here = [row for row in rows if "plan" in row and row["machine"]["processor"] == processor]
         for plan, title in (("fast-exact", "`fast`"), ("reference", "the reference recipe")):
-            found = [row for row in of(here, plan) if row["seed"] in ratios]
-            times = [row["seconds"] for row in found]
-            body.append([title, processor, f"{found[0]['evaluation']['parameters']:,}",
-                         spread([100 * row["evaluation"]["digit"]["value"] for row in found]),
+            runs = [row for row in of(here, plan) if row["seed"] in ratios]
+            times = [row["seconds"] for row in runs]
+            body.append([title, processor, f"{runs[0]['evaluation']['parameters']:,}",
+                         spread([100 * row["evaluation"]["digit"]["value"] for row in runs]),
                          f"{statistics.median(times):.2f} s", f"{min(times):.2f} – {max(times):.2f} s",
                          "" if plan == "fast-exact" else f"{statistics.median(ratios.values()):.2f}",
-                         str(len(found))])  # fmt: skip
-    head = [
-        "recipe, one epoch",
-        "processor",
-        "parameters",
-        "digit %",
-        "median training",
-        "range",
-        "times `fast`",
-        "seeds",
-    ]
+                         str(len(runs))])  # fmt: skip
+    head = ["recipe, one epoch", "processor", "parameters", "digit %", "median training", "range", "times `fast`",
+            "seeds"]  # fmt: skip
     return table(head, body)
 
 
 def races(rows: Rows) -> dict[str, dict[int, float]]:
     """By processor and seed, how many times as long as `fast` the reference recipe took."""
-    found: dict[str, dict[int, float]] = {}
+    ratios: dict[str, dict[int, float]] = {}
     fast = {(row["machine"]["processor"], row["seed"]): row["seconds"] for row in of(rows, "fast-exact")}
     for row in of(rows, "reference"):
         key = row["machine"]["processor"], row["seed"]
         if key in fast:
-            found.setdefault(key[0], {})[key[1]] = row["seconds"] / fast[key]
-    return dict(sorted(found.items()))
+            ratios.setdefault(key[0], {})[key[1]] = row["seconds"] / fast[key]
+    return dict(sorted(ratios.items()))
 
 
 def ratio(rows: Rows) -> str:
@@ -216,10 +202,8 @@ def ratio(rows: Rows) -> str:
 
 def machine(rows: Rows) -> str:
     """Where the rows were measured."""
-    rows = [row for row in rows if "plan" in row]
-    found = sorted({f"{row['machine']['processor']}, {row['machine']['cores']} cores" for row in rows})
-    torch = sorted({row["machine"]["versions"]["torch"] for row in rows})
-    return f"{'; '.join(found)}; torch {', '.join(torch)}"
+    processors, torch = machines([row for row in rows if "plan" in row])
+    return f"{processors}; torch {torch}"
 
 
 def mean_of(plan: str, output: str) -> Callable[[Rows], str]:
@@ -239,40 +223,29 @@ def gap_of(plan: str) -> Callable[[Rows], str]:
 
 def survival(rows: Rows) -> str:
     """What came of killing trainings."""
-    found = [row for row in rows if row.get("part") == "kill-training"]
+    rows = part(rows, "kill-training")
     body = []
-    for preset_name in dict.fromkeys(row["preset"] for row in found):
-        of_it = [row for row in found if row["preset"] == preset_name]
-        kills = [kill for row in of_it for kill in row["kills"]]
-        body.append(
-            [
-                f"`{preset_name}`",
-                str(len(kills)),
-                str(sum(kill["write"] is not None for kill in kills)),
-                str(sum(row["hits"] for row in of_it)),
-                f"{sum(row['identical'] for row in of_it)} of {len(of_it)}",
-            ]
-        )
-    head = [
-        "training",
-        "kills planned",
-        "of them inside a write",
-        "that hit",
-        "trainings that ended with the same bits",
-    ]
+    for name in dict.fromkeys(row["preset"] for row in rows):
+        trainings = agreeing(rows, preset=name)
+        kills = [kill for row in trainings for kill in row["kills"]]
+        body.append([
+            f"`{name}`", str(len(kills)), str(sum(kill["write"] is not None for kill in kills)),
+            str(sum(row["hits"] for row in trainings)),
+            f"{sum(row['identical'] for row in trainings)} of {len(trainings)}",
+        ])  # fmt: skip
+    head = ["training", "kills planned", "of them inside a write", "that hit",
+            "trainings that ended with the same bits"]  # fmt: skip
     return table(head, body)
 
 
 def score_survival(rows: Rows) -> str:
-    """What came of killing a long scoring, and what memory it took."""
-    found = [row for row in rows if row.get("part") == "kill-scoring"]
+    """What came of killing long scorings, each in a line of its own, and what memory it took."""
     body = [
-        [f"{row['rows']:,}", f"{row['rows_per_second']:,.0f}", f"{row['middle_third_bytes'] / 1e6:.0f} MB",
-         f"{row['last_third_bytes'] / 1e6:.0f} MB", str(row["kills"]), "yes" if row["identical"] else "**no**"]
-        for row in found
+        [f"{row['rows']:,}", f"{row['rows_per_second']:,.0f}", *(cell([row]) for cell in MEMORY.values()),
+         str(row["kills"]), "yes" if row["identical"] else "**no**"]
+        for row in part(rows, "kill-scoring")
     ]  # fmt: skip
-    head = ["rows", "rows a second", "most memory in the middle third", "… in the last third", "kill −9 and restarts",
-            "table equal to that of an undisturbed run"]  # fmt: skip
+    head = ["rows", "rows a second", *MEMORY, "kill −9 and restarts", "table equal to that of an undisturbed run"]
     return table(head, body)
 
 
@@ -288,7 +261,7 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     "learned-gap": gap_of("fast-concat"),
     "default-concat-gap": gap_of("default-concat"),
     "default-concat-sum": mean_of("default-concat", "sum"),
-    "fast-seconds": lambda rows: seconds(median_seconds(rows, "fast-exact")),
+    "fast-seconds": lambda rows: training_time(rows, "fast-exact"),
     "fast-concat-sum": mean_of("fast-concat", "sum"),
     "fast-concat-time": lambda rows: training_time(rows, "fast-concat"),
     **bench_tables.TABLES,
@@ -302,7 +275,7 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
 
 def filled(page: str, rows: Rows) -> str:
     """`page` with every marked figure written anew from `rows`. Raises `KeyError` for a mark that names no figure."""
-    return MARK.sub(lambda found: found[1] + FIGURES[found[2]](rows) + found[4], page)
+    return MARK.sub(lambda mark: mark[1] + FIGURES[mark[2]](rows) + mark[4], page)
 
 
 def pictures(rows: Rows) -> dict[Path, str]:
@@ -319,15 +292,19 @@ def pictures(rows: Rows) -> dict[Path, str]:
 
 def all_rows() -> Rows:
     """Every row that a page can quote."""
-    others = [row for path in OTHERS for row in read_rows(path)]
-    return current(read_rows(ROWS)) + read_rows(BENCH) + read_rows(SURVIVAL) + others + read_study(STUDY)
+    others = [row for path in (BENCH, SURVIVAL, *OTHERS, STUDY) for row in read_jsonl(path)]
+    return current(read_jsonl(ROWS)) + others
 
 
 def study_report(rows: Rows) -> dict[Path, str]:
-    """The report of the study: its page, its pictures, and the one HTML file."""
-    written = report([row for row in rows if "variant" in row], VARIANTS)
-    pages = {ROOT / "docs/design-choices.md": written.markdown, ROOT / "docs/study.html": written.html}
-    return pages | {ROOT / f"docs/images/study-{name}.svg": picture for name, picture in written.pictures.items()}
+    """The report of the study: its two pages, its pictures, and the one HTML file."""
+    return {ROOT / "docs" / name: text for name, text in report(studied(rows), VARIANTS).files.items()}
+
+
+def stale(wanted: dict[Path, str]) -> list[Path]:
+    """The files that are not there, or say something else than they should."""
+    return [path for path, text in wanted.items()
+            if not path.exists() or not say_the_same(path.read_text(encoding="utf-8"), text)]  # fmt: skip
 
 
 def main() -> int:
@@ -336,13 +313,13 @@ def main() -> int:
     rows = all_rows()
     pages = {page: filled(page.read_text(encoding="utf-8"), rows) for page in PAGES}
     wanted = pages | pictures(rows) | study_report(rows)
-    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    for path in stale:
+    outdated = stale(wanted)
+    for path in outdated:
         if not check:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(wanted[path], encoding="utf-8")
         print(f"{path.relative_to(ROOT)}: {'stale: run make docs' if check else 'written'}")
-    return 1 if stale and check else 0
+    return 1 if outdated and check else 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 import os
@@ -9,11 +10,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from compare_pages import say_the_same
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -150,13 +154,100 @@ def test_a_changed_benchmark_or_survival_changes_the_pages(write_docs: ModuleTyp
 
 
 def test_the_pictures_of_the_docs_are_those_that_the_networks_draw(write_docs: ModuleType) -> None:
-    for path, text in write_docs.pictures(write_docs.all_rows()).items():
-        assert path.read_text(encoding="utf-8") == text, f"{path.name} is stale: run make docs"
+    stale = write_docs.stale(write_docs.pictures(write_docs.all_rows()))
+    assert [path.name for path in stale] == [], "run make docs"
 
 
 def test_the_report_of_the_study_is_the_one_that_its_rows_give(write_docs: ModuleType) -> None:
-    for path, text in write_docs.study_report(write_docs.all_rows()).items():
-        assert path.read_text(encoding="utf-8") == text, f"{path.name} is stale: run make docs"
+    written = write_docs.study_report(write_docs.all_rows())
+    assert [path.name for path in write_docs.stale(written)] == [], "run make docs"
+    committed = {path.name for path in (ROOT / "docs/images").glob("study-*.svg")}
+    assert committed == {path.name for path in written if path.suffix == ".svg"}
+
+
+def test_a_changed_row_of_the_study_changes_its_text_and_its_pictures(write_docs: ModuleType) -> None:
+    rows = json.loads(json.dumps(write_docs.all_rows()))
+    for row in rows:
+        if row.get("variant") == "scalar":
+            row["test"]["sum"] -= 0.02  # two points of a mean: a small step on the logarithmic axis
+    stale = {path.name for path in write_docs.stale(write_docs.study_report(rows))}
+    assert stale == {"appendix-designs.md", "study.html", "study-designs.svg"}
+
+
+DRAWING = ROOT / "docs/images/study-main.svg"
+
+
+def moved(drawing: str, by: float) -> str:
+    """The drawing with one mark somewhere else, by so many points."""
+    x = next(x for x in re.findall(r'<use [^>]*x="([\d.]+)"', drawing) if drawing.count(f'x="{x}"') == 1)
+    return drawing.replace(f'x="{x}"', f'x="{float(x) + by:.6f}"')
+
+
+def test_what_differs_from_build_to_build_is_no_difference() -> None:
+    drawing = DRAWING.read_text(encoding="utf-8")
+    name = re.findall(r'id="(m[0-9a-f]{10})"', drawing)[0]
+    other = moved(drawing, 0.05).replace(name, "m0123456789")
+    assert other != drawing
+    assert say_the_same(drawing, other)
+    page = (ROOT / "docs/study.html").read_text(encoding="utf-8")
+    inside = {kind: base64.b64encode(kind.encode()).decode() for kind in (drawing, other)}
+    assert inside[drawing] in page
+    assert say_the_same(page, page.replace(inside[drawing], inside[other]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda drawing: moved(drawing, 0.2),
+        lambda drawing: drawing.replace("99.31 %", "99.32 %", 1),
+        lambda drawing: drawing.replace("#0072b2", "#0e72b2", 1),
+        lambda drawing: re.sub(r"<use [^>]*/>", "", drawing, count=1),
+        lambda drawing: re.sub(r"(<use [^>]*/>)", r"\1\1", drawing, count=1),
+        lambda drawing: drawing.replace("fill: #0072b2", "fill: none", 1),
+        lambda drawing: re.sub(r'href="#m([0-9a-f]{10})"', 'href="#m0000000000"', drawing, count=1),
+    ],
+)
+def test_what_a_drawing_says_is_compared(change: Callable[[str], str]) -> None:
+    drawing = DRAWING.read_text(encoding="utf-8")
+    changed = change(drawing)
+    assert changed != drawing
+    assert not say_the_same(drawing, changed)
+    page = (ROOT / "docs/study.html").read_text(encoding="utf-8")
+    inside, other = (base64.b64encode(text.encode()).decode() for text in (drawing, changed))
+    assert not say_the_same(page, page.replace(inside, other))
+
+
+def test_the_text_of_a_page_is_compared_letter_by_letter() -> None:
+    page = (ROOT / "docs/study.html").read_text(encoding="utf-8")
+    assert not say_the_same(page, page.replace("99.31", "99.32", 1))
+
+
+def test_times_on_the_wall_and_of_the_processor_have_a_column_each(write_docs: ModuleType) -> None:
+    def run(plan: str, threads: int, **times: float) -> dict[str, Any]:
+        share = {"value": 0.99}
+        return {"plan": plan, "seed": 0, "date": "2027", "machine": {"processor": "p"}, "config": {"threads": threads},
+                "evaluation": {"sum_computed": True, "parameters": 1, "digit": share, "sum": share, "joint": share},
+                **times}  # fmt: skip
+
+    rows = [run("fast-exact", 2, seconds=7.0, cpu_seconds=14.0), run("best-exact", 1, seconds=90.0, cpu_seconds=60.0),
+            run("default-exact", 2, seconds=300.0)]  # fmt: skip
+    text = write_docs.headline(rows)
+    assert re.findall(r"^\| `(\w+)`.*\| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE) == [
+        ("fast", "7.0 s", "14.0 s"), ("default", "5.0 min", "–"), ("best", "–", "1.0 min")
+    ]  # fmt: skip
+    assert "\n–: not measured" in text
+    assert "–: not measured" not in write_docs.headline(rows[:1])
+
+
+def test_the_benchmarks_begin_with_the_machine_and_what_was_chosen_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmarks = load(ROOT / "benchmarks/run.py")
+    machine = {"processor": "a (avx2)", "cores": 2, "versions": {"torch": "2"}}
+    monkeypatch.setattr(
+        benchmarks, "describe_machine", lambda: machine | {"chosen": {"precision": "bf16", "threads": 2}}
+    )
+    assert benchmarks.introduction() == "a (avx2), 2 cores; torch 2\nprecision: bf16\nthreads: 2"
+    monkeypatch.setattr(benchmarks, "describe_machine", lambda: machine)
+    assert benchmarks.introduction() == "a (avx2), 2 cores; torch 2"
 
 
 def test_links_between_the_pages_lead_somewhere() -> None:
@@ -166,12 +257,26 @@ def test_links_between_the_pages_lead_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_the_layer_table_of_the_docs_names_every_module() -> None:
-    named = set(re.findall(r"`([\w/]+)`", (ROOT / "docs/architecture.md").read_text(encoding="utf-8")))
-    for path in (ROOT / "src/sumnist").rglob("*.py"):
-        name = path.relative_to(ROOT / "src/sumnist").with_suffix("").as_posix()
-        if not name.endswith("/__init__"):
-            assert name in named, name
+def rows_of_modules(page: str) -> list[str]:
+    """The modules in the tables of wings: lines such as "| `data/pairs` | what lives there |"."""
+    return re.findall(r"^\| `([\w/]+)` \| [^|]*\w[^|]* \|$", page, re.MULTILINE)
+
+
+def modules() -> list[str]:
+    paths = (path.relative_to(ROOT / "src/sumnist") for path in (ROOT / "src/sumnist").rglob("*.py"))
+    names = (path.with_suffix("").as_posix() for path in paths)
+    return sorted(name for name in names if not name.endswith("/__init__"))
+
+
+def test_the_tables_of_wings_have_a_row_for_every_module_and_for_nothing_else() -> None:
+    assert sorted(rows_of_modules((ROOT / "docs/architecture.md").read_text(encoding="utf-8"))) == modules()
+
+
+def test_a_module_that_is_named_elsewhere_on_the_page_is_not_in_the_table() -> None:
+    page = (
+        "see `data/pairs` · `memory`\n\n| root | what lives there |\n| --- | --- |\n| `cli` | commands |\n| `files` | |"
+    )
+    assert rows_of_modules(page) == ["cli"]
 
 
 def test_every_figure_that_can_be_written_is_on_a_page(write_docs: ModuleType) -> None:

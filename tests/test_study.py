@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -22,11 +24,13 @@ from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.errors import ConfigError, StudyError
 from sumnist.evaluation.metrics import answer_grid
 from sumnist.study import conduct as conducting
-from sumnist.study.conduct import Row, conduct, jobs_of, read_rows, repeat
+from sumnist.study.conduct import conduct, jobs_of, read_rows, repeat
+from sumnist.study.figures import FIGURES
 from sumnist.study.network import StudyNet
 from sumnist.study.recipe import Recipe
-from sumnist.study.report import report
+from sumnist.study.report import Report, report
 from sumnist.study.results import Results
+from sumnist.study.rows import Row
 from sumnist.study.runs import LEFT_OUT, draw_for, measure, one_cycle, train
 from sumnist.study.statistics import compare_all, effect, holm, mean_of, sign_flips
 from sumnist.study.variants import MAIN, STRUGGLING, VARIANTS, Variant, quick, variant
@@ -91,10 +95,10 @@ def test_a_curve_is_looked_at_where_it_says_and_at_the_end_of_every_epoch(few: t
 class Oracle(StudyNet):
     """A network that knows every answer to the images whose first pixel is their digit / 255."""
 
-    def __init__(self, recipe: Recipe, wrong: int | None = None) -> None:
+    def __init__(self, recipe: Recipe, wrong: int | None = None, off: float = 0.0) -> None:
         super().__init__(recipe)
         self.encoder = torch.nn.Flatten()
-        self.wrong = wrong
+        self.wrong, self.off = wrong, off
         self.fusion.forward = self.answers  # type: ignore[method-assign]
 
     def answers(self, features: torch.Tensor, number: torch.Tensor) -> Any:
@@ -102,7 +106,7 @@ class Oracle(StudyNet):
 
         digit = (features[:, 0] * 255).round().long()
         total = digit + number + (number == self.wrong) if self.wrong is not None else digit + number
-        raw = total[:, None] + 0.3 if self.recipe.target == "value" else 20 * torch.eye(19)[total.clamp(0, 18)]
+        raw = total[:, None] + self.off if self.recipe.target == "value" else 20 * torch.eye(19)[total.clamp(0, 18)]
         return Heads(20 * torch.eye(10)[digit], raw)
 
 
@@ -127,8 +131,9 @@ def test_a_number_that_is_always_added_wrongly_is_seen_in_its_place() -> None:
 
 
 def test_a_value_is_rounded_and_cutting_it_is_counted_apart() -> None:
-    figures = measure(Oracle(Recipe(target="value", encoding="scalar")), known())
-    assert figures["sum"] == figures["sum_cut"] == figures["sum_beyond"] == 1.0  # 7.3 is a 7 both ways
+    figures = measure(Oracle(Recipe(target="value", encoding="scalar"), off=-0.3), known())
+    assert figures["sum"] == figures["sum_beyond"] == 1.0  # 6.7 is a 7
+    assert figures["sum_cut"] == pytest.approx(2 / 200)  # cut, it is a 6; only -0.3 becomes the 0 that it means
     assert figures["sum_nll"] is None
 
 
@@ -324,6 +329,10 @@ def test_an_effect_is_paired_by_seed() -> None:
     assert effect([1.0, 2.0], [2.0, 1.0]).size == 0
 
 
+def test_one_seed_tells_no_effect_from_chance() -> None:
+    assert not effect([2.0], [1.0]).clear
+
+
 def test_holms_correction_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
@@ -356,6 +365,17 @@ def rows() -> list[Row]:
     return [fake_run(*job) for job in jobs_of(VARIANTS)]
 
 
+def markdown_of(page: Report) -> str:
+    """Both pages, the report and its appendix, one after the other."""
+    return page.files["design-choices.md"] + page.files["appendix-designs.md"]
+
+
+def pictures_of(page: Report) -> dict[str, str]:
+    """The pictures by their short names."""
+    files = page.files.items()
+    return {name[13:-4]: text for name, text in files if name.startswith("images/study-")}
+
+
 def test_the_report_is_the_same_for_the_same_rows_in_any_order(rows: list[Row]) -> None:
     one, other = report(rows, VARIANTS), report(rows[::-1], VARIANTS)
     assert one == other
@@ -368,16 +388,16 @@ def test_a_changed_row_changes_the_report(rows: list[Row], name: str) -> None:
     for figure in ("digit", "sum", "joint", "sum_unseen"):
         row["test"][figure] -= 0.4
     one, other = report(rows, VARIANTS), report(changed, VARIANTS)
-    assert one.html != other.html
-    assert one.markdown != other.markdown or one.pictures != other.pictures
+    assert one.files["study.html"] != other.files["study.html"]
+    assert markdown_of(one) != markdown_of(other) or pictures_of(one) != pictures_of(other)
 
 
 def test_every_picture_is_inside_the_html_page_and_nothing_is_loaded_from_elsewhere(rows: list[Row]) -> None:
     page = report(rows, VARIANTS)
-    assert page.html.count("data:image/svg+xml;base64,") == len(page.pictures)
-    assert "images/study-" not in page.html
-    assert "<script" not in page.html
-    assert "https://" not in page.html.replace("data:", "")
+    assert page.files["study.html"].count("data:image/svg+xml;base64,") == len(pictures_of(page))
+    assert "images/study-" not in page.files["study.html"]
+    assert "<script" not in page.files["study.html"]
+    assert "https://" not in page.files["study.html"].replace("data:", "")
 
 
 def test_rows_of_recipes_that_have_changed_are_left_out(rows: list[Row]) -> None:
@@ -388,11 +408,100 @@ def test_rows_of_recipes_that_have_changed_are_left_out(rows: list[Row]) -> None
     assert results.count() == len(rows)
 
 
-def test_a_report_of_few_rows_says_what_is_missing() -> None:
+def apart(rows: list[Row]) -> list[Row]:
+    """The rows with shares all over 0 to 1, so that a figure of a report is hardly that of another row by chance."""
+    rng, changed = np.random.default_rng(5), json.loads(json.dumps(rows))
+    for row in changed:
+        shares = rng.random(7).tolist()
+        names = ("digit", "sum", "joint", "sum_seen", "sum_unseen", "sum_cut", "sum_unrounded")
+        row["test"] |= dict(zip(names, shares, strict=True)) | {"sum_by_number": rng.random(10).tolist()}
+    return changed  # type: ignore[no-any-return]
+
+
+def cells(page: str, title: str, place: int = 0) -> list[str]:
+    """The cells of the lines that begin with `title`: of the one at `place`, after the title."""
+    lines = [line for line in page.splitlines() if line.startswith(f"| {title} |")]
+    return [cell.strip() for cell in lines[place].strip("|").split("|")[1:]]
+
+
+T_OF_4 = 2.7764
+"""Student's t, two-sided 95 %, four degrees of freedom, by table."""
+
+
+def of_seeds(rows: list[Row], name: str, figure: str) -> list[float]:
+    return [100 * row["test"][figure] for row in rows if row["variant"] == name]
+
+
+def expected(values: list[float]) -> str:
+    """Mean and half-width of the interval of five seeds, worked out here."""
+    assert len(values) == 5
+    half = T_OF_4 * statistics.stdev(values) / math.sqrt(5)
+    return f"{statistics.fmean(values):.2f}\u00a0±\u00a0{half:.2f}"
+
+
+def test_the_figures_of_the_tables_are_worked_out_from_the_rows(rows: list[Row]) -> None:
+    rows = apart(rows)
+    page = markdown_of(report(rows, VARIANTS))
+    film, reference = ({f: of_seeds(rows, n, f) for f in ("digit", "sum", "joint")} for n in ("film", "reference"))
+    differences = [a - b for a, b in zip(film["sum"], reference["sum"][:5], strict=True)]
+    mean, spread = statistics.fmean(differences), statistics.stdev(differences)
+    half = T_OF_4 * spread / math.sqrt(5)
+    found = cells(page, variant("film").title)
+    assert found[:3] == [expected(film[figure]) for figure in ("digit", "sum", "joint")]
+    assert found[6:] == [
+        f"{mean:+.2f} ({mean - half:+.2f}\u00a0to\u00a0{mean + half:+.2f})", f"{mean / spread:+.1f}", "5"
+    ]  # fmt: skip
+    table = cells(page, variant("twenty").title)
+    assert table[:3] == ["99.16", "99.12", expected(of_seeds(rows, "twenty", "digit"))]
+    unseen = cells(page, variant("film").title, 1)
+    assert unseen == [*(expected(of_seeds(rows, "left-out-film", f)) for f in ("sum_seen", "sum_unseen")), "5"]
+    cut = cells(page, variant("value").title, 1)
+    assert cut[1:] == ["the value cut, not rounded", expected(of_seeds(rows, "value", "sum_cut"))]
+    main = sorted(of_seeds(rows, "exact", "joint"))
+    assert cells(page, variant("exact").title)[2:4] == [f"{main[0]:.2f}", f"{main[-1]:.2f}"]
+
+
+def test_every_percentage_in_the_text_is_the_mean_of_a_variant(rows: list[Row]) -> None:
+    rows = apart(rows)
+    text = "\n".join(line for line in markdown_of(report(rows, VARIANTS)).splitlines() if not line.startswith("|"))
+    names = ("digit", "sum", "joint", "sum_seen", "sum_unseen")
+    means = {f"{statistics.fmean(of_seeds(rows, v.name, name)):.2f}" for v in VARIANTS for name in names}
+    nines = ([row["test"]["sum_by_number"][9] for row in rows if row["variant"] == v.name] for v in VARIANTS)
+    means |= {f"{100 * statistics.fmean(values):.2f}" for values in nines}
+    shares = re.findall(r"(?<![-+\d.])\d+\.\d\d(?= %)", text)
+    assert len(shares) == 35
+    assert [figure for figure in shares if figure not in means] == []
+
+
+@pytest.mark.parametrize("gone", ["", *(v.name for v in VARIANTS)])
+def test_where_a_variant_has_no_row_the_sentences_about_it_are_left_out(
+    rows: list[Row], gone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sumnist.study.report.draw", lambda results: dict.fromkeys(FIGURES, ""))
+    page = markdown_of(report([row for row in rows if row["variant"] != gone and row["seed"] < 2], VARIANTS))
+    text = [line for line in page.splitlines() if not line.startswith("|")]
+    assert [line for line in text if "–" in line.replace('"–" means', "")] == []
+    assert ("**This is part of the study**" in page) == bool(gone)
+
+
+def test_a_quick_look_says_what_was_done_and_nothing_that_was_not() -> None:
     page = report([fake_run(*job) for job in jobs_of(quick())], quick())
-    assert "*Not enough seeds yet.*" in page.markdown
-    assert "nan" not in page.markdown
-    assert "–" in page.markdown
+    for lie in ("four", "4 epochs", "1 seeds", "1 epochs", "5 seeds", "two seeds", "– of pairs", "nan"):
+        assert lie not in markdown_of(page), lie
+    assert "trained on 55,000 images for 1 epoch with" in markdown_of(page)
+    assert "3 designs, 1 seed, on" in markdown_of(page)
+    assert "*Not enough seeds yet.*" in markdown_of(page)
+    assert "Holm" not in markdown_of(page)
+    assert set(pictures_of(page)) == set(FIGURES) - {"digit-effect"}  # one seed tells nothing of an effect
+    assert "digit-effect" not in markdown_of(page)
+    assert "(one seed)" in pictures_of(page)["main"]
+
+
+def test_a_report_of_no_rows_has_no_figures() -> None:
+    page = report([], VARIANTS)
+    assert "These are 0 runs of 0 designs." in markdown_of(page)
+    assert list(pictures_of(page)) == ["number-path"]
+    assert "nan" not in markdown_of(page)
 
 
 def test_the_command_writes_the_report_of_the_rows_there_are(

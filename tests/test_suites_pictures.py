@@ -15,7 +15,7 @@ from PIL import Image
 
 from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError
-from sumnist.suites.archive import HALVES, HANDS, TARGET, Half, hands_of, stored
+from sumnist.suites.archive import HALVES, TARGET, WRITERS, Half, stored, writers_of
 from sumnist.suites.digits import characters, font_digits, ink_of, small_digits
 from sumnist.suites.out_of_distribution import (
     LOOK_ALIKES,
@@ -41,10 +41,10 @@ def test_the_archive_is_small() -> None:
     assert TARGET.stat().st_size < 1_500_000
 
 
-def test_the_notice_names_every_hand_and_lies_beside_the_archive() -> None:
+def test_the_notice_names_every_writer_and_lies_beside_the_archive() -> None:
     notice = TARGET.with_name("NOTICE-SUITES.txt").read_text(encoding="utf-8")
-    for hand in HANDS:
-        assert hand.removeprefix("Because We ") in notice
+    for writer in WRITERS:
+        assert writer.removeprefix("Because We ") in notice
     assert "CC BY 4.0" in notice
 
 
@@ -57,21 +57,21 @@ def test_the_halves_of_scikit_learns_digits_are_the_first_898_and_the_rest() -> 
     assert (levels.min(), levels.max()) == (0, 255)
 
 
-def test_no_hand_is_in_both_halves_and_each_is_in_one() -> None:
-    assert list(HANDS) == sorted(HANDS, key=str.lower)
-    development, reported = (set(hands_of(half)) for half in HALVES)
+def test_no_writer_is_in_both_halves_and_each_is_in_one() -> None:
+    assert list(WRITERS) == sorted(WRITERS, key=str.lower)
+    development, reported = (set(writers_of(half)) for half in HALVES)
     assert not development & reported
-    assert development | reported == set(HANDS)
+    assert development | reported == set(WRITERS)
     for half in HALVES:
-        assert set(font_digits(half).writers) == set(hands_of(half))
+        assert set(font_digits(half).writers) == set(writers_of(half))
 
 
 @pytest.mark.parametrize("half", HALVES)
-def test_every_hand_has_every_digit_as_often(half: Half) -> None:
+def test_every_writer_has_every_digit_as_often(half: Half) -> None:
     fonts = font_digits(half)
     pairs = list(zip(fonts.writers, fonts.digits.tolist(), strict=True))
     assert {pairs.count(pair) for pair in pairs} == {8}
-    assert len(set(pairs)) == 10 * len(hands_of(half))
+    assert len(set(pairs)) == 10 * len(writers_of(half))
 
 
 @pytest.mark.parametrize("half", HALVES)
@@ -96,8 +96,8 @@ def test_the_ink_of_a_picture_is_light_on_nothing() -> None:
 @pytest.mark.parametrize("half", HALVES)
 def test_letters_and_their_look_alikes_are_all_letters(half: Half) -> None:
     assert set(LOOK_ALIKES) == set("OoIliSsZzBbgqDUTy")
-    written = [hand for hand in hands_of(half) if not hand.startswith("Because")]
-    capitals = [hand for hand in hands_of(half) if hand.startswith("Because")]
+    written = [writer for writer in writers_of(half) if not writer.startswith("Because")]
+    capitals = [writer for writer in writers_of(half) if writer.startswith("Because")]
     assert len(letters(half)) + len(look_alikes(half)) == 52 * len(written) + 26 * len(capitals)
     assert set(characters(half, ascii_letters)[1]) == set(ascii_letters)
 
@@ -138,7 +138,7 @@ def test_clothes_are_not_all_of_one_kind() -> None:
 
 def test_an_unknown_half_is_an_error() -> None:
     message = r"^half 'test': unknown, expected development \(to choose by\) or reported \(looked at once\)$"
-    for function in (hands_of, small_digits, font_digits, letters, scribbles, noise):
+    for function in (writers_of, small_digits, font_digits, letters, scribbles, noise):
         with pytest.raises(ConfigError, match=message):
             function(cast("Half", "test"))
 

@@ -323,9 +323,7 @@ class Study:
         variants = quick() if self.quick else [variant(name) for name in self.only] or VARIANTS
         done = 0 if self.report else conduct(jobs_of(variants), self.rows, self.engine, self.workers)
         shown = variants if self.quick else VARIANTS
-        report(read_rows(self.rows), shown).write(
-            self.out / "design-choices.md", self.out / "images", self.out / "study.html"
-        )
+        report(read_rows(self.rows), shown).write(self.out)
         print(f"{self.rows}: {done:,} runs added\n{self.out / 'study.html'}: the report")
         return 0
 

@@ -1,4 +1,4 @@
-"""Who reads the chunks of a scoring: the cores of this machine, or those of a Ray cluster. Order in, order out."""
+"""Workers that do many jobs side by side: processes on the cores of this machine, or actors on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -7,62 +7,116 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from importlib import import_module
-from multiprocessing.connection import wait
-from pathlib import Path
-from typing import Any
+from multiprocessing import connection
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
 
 from sumnist.config import Engine
 from sumnist.environment import core_count
-from sumnist.errors import MissingExtraError, ScoreError
-from sumnist.inference.reader import Reader, Reading
-from sumnist.inference.sources import Row
+from sumnist.errors import MissingExtraError, SumnistError
 
-__all__ = ["Result", "engine_of", "read_rows"]
+__all__ = ["Workers", "start_workers"]
 
-Result = Reading | str
-"""What became of a row: its reading, or the message of what went wrong."""
-Results = Callable[[Iterator[list[Row]]], Iterator[tuple[list[Row], list[Result]]]]
-"""Chunks in, the same chunks with their results out, in order."""
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+Prepare = Callable[[], Callable[[Job], Result]]
 AHEAD = 3
-"""Chunks per worker that are on their way at once: enough to keep it busy, few enough to bound the memory."""
+"""Jobs of a worker that are under way at once: enough to keep it busy, few enough to bound the memory."""
+RETRIES = 3
+"""How often Ray starts a worker that died again, and its job with it: as often as it repeats a plain task."""
 
 
-def read_rows(reader: Reader, rows: list[Row]) -> list[Result]:
-    """The result of each row."""
-    sound = [(row.picture, row.number) for row in rows if row.picture is not None]
-    readings = iter(reader.read_each([picture for picture, _ in sound], [number for _, number in sound]))
-    return [row.error or "" if row.picture is None else said(next(readings)) for row in rows]
+@dataclass(frozen=True)
+class Workers(Generic[Job, Result]):
+    """Workers that are ready. `submit` starts a job; at most `limit` jobs are under way at once."""
 
+    submit: Callable[[Job], Future[Result]]
+    limit: int
 
-def said(reading: Reading | Exception) -> Result:
-    """A reading without its image, which no table holds and no process need send to another."""
-    return replace(reading, image=None) if isinstance(reading, Reading) else str(reading)
+    def in_order(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Result]]:
+        """Each job with its result, in the order of the jobs, which are taken only as far ahead as the limit allows."""
+        under_way: deque[tuple[Job, Future[Result]]] = deque()
+        for job in jobs:
+            under_way.append((job, self.submit(job)))
+            if len(under_way) == self.limit:
+                first, future = under_way.popleft()
+                yield first, future.result()
+        for first, future in under_way:
+            yield first, future.result()
+
+    def as_they_finish(self, jobs: Iterable[Job]) -> Iterator[Result]:
+        """The result of each job as soon as it is there."""
+        under_way: set[Future[Result]] = set()
+        for job in jobs:
+            if len(under_way) == self.limit:
+                finished, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in finished)
+            under_way.add(self.submit(job))
+        yield from (future.result() for future in as_completed(under_way))
 
 
 @contextmanager
-def engine_of(name: Engine, model: Path, workers: int = 0) -> Iterator[Results]:
-    """The engine `name` with the network of `model`; by default as many workers as there are cores."""
-    if name == "ray":
-        with ray_engine(model, workers) as results:
-            yield results
-        return
-    count = workers or core_count()
-    if count == 1:
-        reader = Reader(model)
-        yield lambda chunks: ((rows, read_rows(reader, rows)) for rows in chunks)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, context, start_worker, (model,)) as pool:
+def start_workers(
+    engine: Engine, count: int, prepare: Prepare[Job, Result], failure: type[SumnistError], ahead: int = AHEAD
+) -> Iterator[Workers[Job, Result]]:
+    """Start workers, and stop them at the end.
+
+    Args:
+        engine: `local`, the cores of this machine, or `ray`, a Ray cluster: the one that RAY_ADDRESS names, or else one
+            on this machine.
+        count: The number of workers; 0 is one for each core. One local worker is this process itself.
+        prepare: Called once in each worker, to make the function that does its jobs. It must be picklable, like the
+            jobs and the results; the function need not.
+        failure: The class of the error to raise when workers or cluster fail.
+        ahead: The jobs that each worker may have at once; with 1, none waits while another worker is free.
+
+    Raises:
+        SumnistError: As `failure`: a worker process died, or the cluster failed. An error of a job is raised as it is.
+        MissingExtraError: The engine is `ray`, and Ray is not installed.
+    """
+    if engine == "ray":
+        starting = ray_workers(count, prepare, failure, ahead)
+    elif (count or core_count()) == 1:
+        starting = this_process(prepare)
+    else:
+        starting = processes(count or core_count(), prepare, failure, ahead)
+    with starting as workers:
+        yield workers
+
+
+@contextmanager
+def this_process(prepare: Prepare[Job, Result]) -> Iterator[Workers[Job, Result]]:
+    """This process as the only worker, which does a job when it is submitted."""
+    work = prepare()
+
+    def submit(job: Job) -> Future[Result]:
+        future: Future[Result] = Future()
+        future.set_result(work(job))
+        return future
+
+    yield Workers(submit, limit=1)
+
+
+WORK: list[Callable[[Any], Any]] = []
+"""The function that does the jobs of this worker process."""
+
+
+@contextmanager
+def processes(
+    count: int, prepare: Prepare[Job, Result], failure: type[SumnistError], ahead: int
+) -> Iterator[Workers[Job, Result]]:
+    """Freshly started processes on this machine."""
+    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), start_process, (prepare,)) as pool:
         try:
-            yield lambda chunks: in_order(chunks, lambda rows: pool.submit(work, rows).result, count)
+            yield Workers(lambda job: pool.submit(work, job), ahead * count)
         except BrokenProcessPool as error:
-            raise ScoreError(
+            raise failure(
                 "a worker process died, out of memory perhaps: run the same command again to go on, with fewer "
                 "--workers"
             ) from error
@@ -70,65 +124,46 @@ def engine_of(name: Engine, model: Path, workers: int = 0) -> Iterator[Results]:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def in_order(
-    chunks: Iterator[list[Row]], start: Callable[[list[Row]], Callable[[], list[Result]]], workers: int
-) -> Iterator[tuple[list[Row], list[Result]]]:
-    """Each chunk with its results: `start` sets a chunk going and returns what waits for it."""
-    under_way: deque[tuple[list[Row], Callable[[], list[Result]]]] = deque()
-    for rows in chunks:
-        under_way.append((rows, start(rows)))
-        if len(under_way) >= AHEAD * workers:
-            done, result = under_way.popleft()
-            yield done, result()
-    for done, result in under_way:
-        yield done, result()
-
-
-READER: list[Reader] = []
-"""The reader of this worker process."""
-
-
-def start_worker(model: Path) -> None:
-    """Make this process a worker: load the network."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
-    READER.append(Reader(model))
-    end_with_parent()
-
-
-def end_with_parent() -> None:
-    """End this process when the one that started it does."""
+def start_process(prepare: Prepare[Any, Any]) -> None:
+    """Make this process a worker, which ends with the process that started it and leaves Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+    assert parent is not None
+    threading.Thread(target=lambda: (connection.wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+    WORK.append(prepare())
 
 
-def work(rows: list[Row]) -> list[Result]:
-    """What a worker process does with a chunk."""
-    return read_rows(READER[0], rows)
+def work(job: Any) -> Any:
+    """The result of a job, in a worker process."""
+    return WORK[0](job)
 
 
 @contextmanager
-def ray_engine(model: Path, workers: int) -> Iterator[Results]:
-    """Workers on a Ray cluster: the one that RAY_ADDRESS names, or one on this machine."""
+def ray_workers(
+    count: int, prepare: Prepare[Job, Result], failure: type[SumnistError], ahead: int
+) -> Iterator[Workers[Job, Result]]:
+    """Actors on a Ray cluster, each of which takes up one of its cores."""
     try:
         ray: Any = import_module("ray")
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "ray", "ray", "--engine ray") from error
     ray.init(ignore_reinit_error=True, log_to_driver=False, include_dashboard=False)
     try:
-        count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        kind: Any = ray.remote(num_cpus=1)(RayWorker)
-        content = model.read_bytes()
-        actors = deque(kind.remote(content) for _ in range(count))
+        count = count or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        start: Any = ray.remote(num_cpus=1, max_restarts=RETRIES, max_task_retries=RETRIES)(RayWorker).remote
+        free: SimpleQueue[Any] = SimpleQueue()  # each actor once for every job that it can still take
 
-        def start(rows: list[Row]) -> Callable[[], list[Result]]:
-            actors.rotate()
-            pending = actors[0].read.remote(rows)
-            return lambda: ray.get(pending)
+        def submit(job: Job) -> Future[Result]:
+            actor = free.get()
+            future: Future[Result] = actor.do.remote(job).future()
+            future.add_done_callback(lambda _: free.put(actor))
+            return future
 
-        yield lambda chunks: in_order(chunks, start, count)
+        for actor in ahead * [start(prepare) for _ in range(count)]:
+            free.put(actor)
+        yield Workers(submit, ahead * count)
     except ray.exceptions.RayError as error:
-        raise ScoreError(f"the Ray cluster failed ({error}): run the same command again to go on") from error
+        raise failure(f"the Ray cluster failed ({error}): run the same command again to go on") from error
     finally:
         ray.shutdown()
 
@@ -136,9 +171,9 @@ def ray_engine(model: Path, workers: int) -> Iterator[Results]:
 class RayWorker:
     """A worker on a Ray cluster."""
 
-    def __init__(self, model: bytes) -> None:
-        self.reader = Reader(model)
+    def __init__(self, prepare: Prepare[Any, Any]) -> None:
+        self.work = prepare()
 
-    def read(self, rows: list[Row]) -> list[Result]:
-        """The results of a chunk."""
-        return read_rows(self.reader, rows)
+    def do(self, job: Any) -> Any:
+        """The result of a job."""
+        return self.work(job)

@@ -109,16 +109,16 @@ class Reader:
 
     def __init__(self, model: str | Path | bytes = PRETRAINED, threads: int = 1) -> None:
         found = model if isinstance(model, bytes) else model_file(model)
-        self._network: OnnxNetwork | TorchNetwork
+        self.network: OnnxNetwork | TorchNetwork
         if isinstance(found, Path) and not found.exists():
             raise RunError(
                 f"{found}: missing, expected an ONNX file, or a run folder as `sumnist train --out {found}` writes it"
             )
         if isinstance(found, bytes) or not found.is_dir():
-            self._network = OnnxNetwork(found, threads)
+            self.network = OnnxNetwork(found, threads)
         else:
-            self._network = TorchNetwork(found)
-        self.exact = self._network.exact
+            self.network = TorchNetwork(found)
+        self.exact = self.network.exact
         """Whether the sum is computed from the digit (any number) instead of having been learned (0..9)."""
 
     # A str is a sequence of str too; the first signature is meant for it.
@@ -176,7 +176,7 @@ class Reader:
     def _answers(self, images: NDArray[np.float32], numbers: Sequence[int]) -> list[Reading]:
         """What the network says of images `[B, 1, 28, 28]` with as many checked numbers."""
         # Under the exact fusion the network need not know the number, which may be one that it does not take.
-        answer = self._network.answer(images, None if self.exact else np.array(numbers, np.int64))
+        answer = self.network.answer(images, None if self.exact else np.array(numbers, np.int64))
         digits = np.exp(answer.digit.astype(np.float64))  # [B, 10]
         sums = digits if answer.sum is None else np.exp(answer.sum.astype(np.float64))  # [B, 10] or [B, 19]
         there = [None] * len(images) if answer.is_digit is None else np.exp(answer.is_digit.astype(float)).tolist()
@@ -195,10 +195,10 @@ class Reader:
             reading = reading_of(even, total, reading.sums, reading.number, is_digit_probability)
         if seen.problem is not None:
             reason: str | None = REASONS[seen.problem]
-        elif reading.is_digit_probability is not None and reading.is_digit_probability < self._network.least_is_digit:
+        elif reading.is_digit_probability is not None and reading.is_digit_probability < self.network.least_is_digit:
             reason = NOT_A_DIGIT
         else:
-            reason = UNSURE if reading.confidence < self._network.least_confidence else None
+            reason = UNSURE if reading.confidence < self.network.least_confidence else None
         return replace(reading, accepted=reason is None, reason=reason, image=seen.image)
 
 

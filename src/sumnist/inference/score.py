@@ -13,8 +13,9 @@ import io
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ from tqdm import tqdm
 from sumnist.config import Engine
 from sumnist.errors import ConfigError, OutputError, ScoreError
 from sumnist.files import PRETRAINED, cannot_write, make_folder, write_atomically
-from sumnist.inference.engines import Result, engine_of
-from sumnist.inference.reader import Reader, check_number, model_file
+from sumnist.inference.engines import start_workers
+from sumnist.inference.reader import Reader, Reading, check_number, model_file
 from sumnist.inference.sources import Row, source_of
 
 try:
@@ -39,6 +40,8 @@ CHUNK = 256
 """Rows that a worker reads at once; always cut at the same places, so that a restart computes the same numbers."""
 SAVE_EVERY = 2.0
 """Seconds between two notes of how far the output goes."""
+Result = Reading | str
+"""What became of a row: its reading, or the message of what went wrong."""
 COLUMNS = ("row", "path", "number", "digit", "sum", "confidence", "accepted", "reason", "error")
 
 
@@ -80,10 +83,11 @@ def score(
         number = check_number(number, reader.exact)
     rows = source_of(Path(source), number)
     job = {"source": str(Path(source).resolve()), "number": number, "model": fingerprint(path)}
-    with Output(Path(out), job, overwrite) as output, engine_of(engine, path, workers) as read:
+    prepare = partial(row_reader, path.read_bytes() if engine == "ray" else path)
+    with Output(Path(out), job, overwrite) as output, start_workers(engine, workers, prepare, ScoreError) as readers:
         first = output.rows
         bar = tqdm(total=rows.count, initial=first, unit=" rows", disable=not progress, smoothing=0.05)
-        for chunk, results in read(chunks(islice(rows, first, None))):
+        for chunk, results in readers.in_order(chunks(islice(rows, first, None))):
             output.add(chunk, results)
             bar.update(len(chunk))
         bar.close()
@@ -96,6 +100,23 @@ def chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
     rows = iter(rows)
     while chunk := list(islice(rows, CHUNK)):
         yield chunk
+
+
+def row_reader(model: Path | bytes) -> Callable[[list[Row]], list[Result]]:
+    """Load the network of a worker: the function that reads a chunk of rows with it."""
+    return partial(read_rows, Reader(model))
+
+
+def read_rows(reader: Reader, rows: list[Row]) -> list[Result]:
+    """The result of each row; readings come without their images, which no table holds and no process need send."""
+    sound = [(row.picture, row.number) for row in rows if row.picture is not None]
+    readings = iter(reader.read_each([picture for picture, _ in sound], [number for _, number in sound]))
+    return [row.error or "" if row.picture is None else without_image(next(readings)) for row in rows]
+
+
+def without_image(reading: Reading | Exception) -> Result:
+    """A reading as its row needs it, or the message of an error."""
+    return replace(reading, image=None) if isinstance(reading, Reading) else str(reading)
 
 
 def fingerprint(path: Path) -> str:

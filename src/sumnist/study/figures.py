@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
-from typing import Any
+import math
+from collections.abc import Callable
 
 import matplotlib
 import torch
@@ -18,128 +17,163 @@ from sumnist.study.results import LEARNED, Results
 from sumnist.study.statistics import Mean
 from sumnist.study.variants import MAIN, Variant
 
-__all__ = ["FIGURES"]
+__all__ = ["FIGURES", "draw"]
 
-GREEN, PINK, SKY = "#009E73", "#CC79A7", "#56B4E9"
+GREEN, PINK, SKY, BROWN, RED = "#009E73", "#CC79A7", "#56B4E9", "#8C6D31", "#B2182B"
 ROW = 0.27
 """Height of a line of a table-like plot, in inches."""
-WIDEST = 1.4
-"""Errors in percent beyond which a design of the main comparison is off the picture."""
+SHOWN = 2
+"""Designs of the main comparison with more than so many times the errors of the best one are off the picture."""
+LEAST_ERROR = 1e-3
+"""The least error in percent that is drawn; an interval may go down to less, or below zero."""
 ERROR_TICKS = (0.5, 1, 2, 5, 10, 20, 50, 100)
-COMPARED = ("fusion", "number", "sum", "digit loss", "weights", "details", "original", "published")
+ERRORS = 0.45, 130
+"""The ends of a logarithmic axis of errors, in percent."""
+STEP_TICKS = (10, 20, 50, 100, 200, 400, 860)
+LABEL_HEIGHT = 4.6
+"""Points of accuracy that a label takes up at the end of a learning curve."""
 GROUP_TITLES = {
     "fusion": "How they meet", "number": "The number is", "sum": "The sum is", "digit loss": "The loss",
     "weights": "Loss weights", "details": "Details", "original": "The original", "published": "Published designs",
 }  # fmt: skip
+"""The groups whose designs are drawn together, in order."""
+CURVES = {
+    "exact": ("exact", COLOURS["digit"]), "reference": ("features + one-hot", COLOURS["sum"]),
+    "logits": ("logits + one-hot", SKY), "logits-normalised": ("logits, normalised layers", GREEN),
+    "linear-logits": ("logits, one linear layer", PINK), "value": ("a value (squared error)", BROWN),
+    "scalar-bits": ("scalar → five bits", GREY), "original": ("the original's design", RED),
+}  # fmt: skip
+"""The designs whose learning is drawn, with label and colour."""
+BESIDE_DIGITS_ALONE = (
+    "reference", "deep", "logits", "argmax", "outer", "film", "bits", "value", "ordinal", "weights-1-5", "weights-5-1",
+    "weights-learned", "ten-numbers", "original", "exact",
+)  # fmt: skip
+"""The designs whose digits are compared with those of a network that learns digits alone."""
+DRAWN_SELDOM = {
+    "reference": ("all numbers alike", COLOURS["digit"]), "to-8": ("never a 9", RED),
+    "skewed-reference": ("large numbers seldom", COLOURS["sum"]), "skewed-outer": ("… outer product", GREEN),
+    "skewed-scalar-value": ("… a scalar and a value", PINK),
+}  # fmt: skip
+"""The designs whose sums are drawn by number, with label and colour."""
+APART = 0.13
+"""Distance between the marks of two designs at the same number."""
 
 
-def errors_on_log_axis(axes: Axes) -> None:
-    """A logarithmic axis of errors in percent, few to the left."""
-    axes.set_xscale("log")
-    axes.set_xlim(0.45, 130)
-    axes.set_xticks(ERROR_TICKS, [f"{tick:g} %" for tick in ERROR_TICKS])
-    axes.minorticks_off()
-    axes.grid(axis="y", visible=False)
+def draw(results: Results) -> dict[str, str]:
+    """Every picture that the results suffice for, by name, as SVG text."""
+    with matplotlib.rc_context(STYLE):
+        figures = {name: figure(results) for name, figure in FIGURES.items()}
+        return {name: as_svg(figure) for name, figure in figures.items() if figure is not None}
 
 
-def bar(axes: Axes, mean: Mean, y: float, colour: str, flip: bool = False) -> None:
-    """A mean as a dot, its interval as a line; `flip`: 100 minus it."""
-    values = [100 - v if flip else v for v in (mean.value, mean.low, mean.high)]
-    if mean.n > 1:
-        axes.plot([max(1e-3, v) for v in values[1:]], [y, y], color=colour, lw=1.6, solid_capstyle="round")
-    axes.plot(max(1e-3, values[0]), y, "o", ms=5, color=colour)
-
-
-def main_comparison(results: Results) -> Figure:
+def main_comparison(results: Results) -> Figure | None:
     """Joint accuracy of the designs that are tested against each other: each seed, the mean, its interval."""
-    found = [(v, m) for v in results.variants if v.name in MAIN and (m := results.mean(v.name, "test.joint"))]
-    found.sort(key=lambda item: item[1].value)
-    figure = new_figure(9.5, 1.5 + 0.5 * len(found), leaders(results, found))
+    measured = [(v, mean) for v in results.variants if v.name in MAIN and (mean := results.mean(v.name, "joint"))]
+    if not measured:
+        return None
+    measured.sort(key=lambda item: item[1].value)
+    least = 100 - measured[-1][1].value
+    low, high = math.floor(7 * least) / 10, math.ceil(10 * SHOWN * least) / 10
+    figure = new_figure(9.5, 1.5 + 0.5 * len(measured), leaders(results, measured))
     axes = figure.subplots()
-    for y, (v, mean) in enumerate(found):
+    for y, (v, mean) in enumerate(measured):
         errors = 100 - mean.value
-        if errors > WIDEST:  # off the picture
-            axes.plot(WIDEST, y, ">", ms=9, color=COLOURS["digit"], clip_on=False)
+        if errors > high:
+            axes.plot(high, y, ">", ms=9, color=COLOURS["digit"], clip_on=False)
         else:
-            seeds = [100 - value for value in results.values(v.name, "test.joint")]
+            seeds = [100 - value for value in results.values(v.name, "joint")]
             axes.plot(seeds, [y] * len(seeds), "|", ms=11, mew=1, color=GREY, alpha=0.5)
-            bar(axes, mean, y, COLOURS["digit"], flip=True)
-        axes.annotate(f"{mean.value:.2f} %", (min(errors, WIDEST), y), xytext=(0, 9), textcoords="offset points",
-                      ha="right" if errors > WIDEST else "center", fontsize=9.5)  # fmt: skip
-    axes.set_yticks(range(len(found)), [v.title for v, _ in found])
-    axes.set(ylim=(-0.6, len(found) - 0.3), xlim=(0.5, WIDEST))
-    axes.grid(axis="y", visible=False)
+            bar(axes, errors_of(mean), y, COLOURS["digit"])
+        axes.annotate(f"{mean.value:.2f} %", (min(errors, high), y), xytext=(0, 9), textcoords="offset points",
+                      ha="right" if errors > high else "center", fontsize=9.5)  # fmt: skip
+    name_rows(axes, [v.title for v, _ in measured])
+    axes.set(ylim=(-0.6, len(measured) - 0.3), xlim=(low, high))
     axes.set_xlabel("pairs with an error, % of the test grid; thin marks: seeds")
     return figure
 
 
-def leaders(results: Results, found: list[tuple[Variant, Mean]]) -> str:
-    """Who has most pairs right, as a title: all that are not clearly apart from the best."""
-    if not found:
-        return "Pairs right: not measured yet"
-    best, mean = found[-1]
-    effects = [results.effect(best.name, v.name, "test.joint") for v, _ in found[:-1]]
-    beside = sum(e is not None and (e.n < 2 or not e.clear) for e in effects)
-    name = best.title.split(":")[0]
-    return f"Most pairs right: {name}, {mean.value:.2f} %" + (f", and {beside} not clearly apart" if beside else "")
+def leaders(results: Results, measured: list[tuple[Variant, Mean]]) -> str:
+    """Which design has most pairs right, as a title, and how many are not clearly apart from it, if seeds can tell."""
+    best, mean = measured[-1]
+    finding = f"Most pairs right: {best.title.split(':')[0]}, {mean.value:.2f} %"
+    effects = [effect for v, _ in measured[:-1] if (effect := results.effect(best.name, v.name, "joint"))]
+    if any(effect.n < 2 for effect in effects):
+        return f"{finding} (one seed)"
+    beside = sum(not effect.clear for effect in effects)
+    return finding + (f", and {beside} not clearly apart" if beside else "")
 
 
-def designs(results: Results) -> Figure:
+def designs(results: Results) -> Figure | None:
     """Errors of digit and sum of every design."""
-    groups = [(g, results.group(g)) for g in COMPARED if results.group(g)]
-    lines = sum(len(found) + 1.3 for _, found in groups)
+    groups = {group: variants for group in GROUP_TITLES if (variants := results.group(group))}
+    if not groups:
+        return None
+    lines = sum(len(variants) + 1.3 for variants in groups.values())
     figure = new_figure(10.5, 1.3 + ROW * lines, "The digit is easy for all designs; the sum is not")
-    axes, y, ticks, labels = figure.subplots(), 0.0, [], []
-    for group, found in groups:
+    axes, y = figure.subplots(), 0.0
+    titles, places = [], []
+    for group, variants in groups.items():
         axes.annotate(GROUP_TITLES[group], (0, y), xycoords=("axes fraction", "data"), xytext=(-6, 0),
                       textcoords="offset points", ha="right", va="center", fontsize=10, fontweight="bold")  # fmt: skip
-        y += 1
-        for v in found:
-            for output in ("digit", "sum"):
-                mean = results.mean(v.name, f"test.{output}")
-                if mean is not None:
-                    bar(axes, mean, y - 0.12 if output == "digit" else y + 0.12, COLOURS[output], flip=True)
-            ticks.append(y)
-            labels.append(v.title)
+        for v in variants:
             y += 1
-        y += 0.3
-    axes.set_yticks(ticks, labels, fontsize=9)
-    axes.set_ylim(y, -1.2)
-    errors_on_log_axis(axes)
-    axes.set_xlabel("wrong answers on the test grid, logarithmic")
+            for output, aside in (("digit", -0.12), ("sum", 0.12)):
+                if mean := results.mean(v.name, output):
+                    bar(axes, errors_of(mean), y + aside, COLOURS[output])
+            titles.append(v.title)
+            places.append(y)
+        y += 1.3
+    axes.set_yticks(places, titles, fontsize=9)
+    axes.set(ylim=(y, -1.2), xscale="log", xlim=ERRORS, xlabel="wrong answers on the test grid, logarithmic")
+    axes.set_xticks(ERROR_TICKS, [f"{tick:g} %" for tick in ERROR_TICKS])
+    axes.minorticks_off()
+    axes.grid(axis="y", visible=False)
     for output, x in (("digit", 0.62), ("sum", 0.75)):
         axes.plot(x, 1.012, "o", ms=6, color=COLOURS[output], transform=axes.transAxes, clip_on=False)
         axes.text(x + 0.015, 1.012, output, va="center", transform=axes.transAxes)
     return figure
 
 
-CURVES = {
-    "exact": ("exact", COLOURS["digit"]), "reference": ("features + one-hot", COLOURS["sum"]),
-    "logits": ("logits + one-hot", SKY), "logits-normalised": ("logits, normalised layers", GREEN),
-    "linear-logits": ("logits, one linear layer", PINK), "value": ("a value (squared error)", "#8C6D31"),
-    "scalar-bits": ("scalar → five bits", "#666666"), "original": ("the original's design", "#B2182B"),
-}  # fmt: skip
+def errors_of(mean: Mean) -> Mean:
+    """The errors in percent of a mean of right answers, as a logarithmic axis can show them."""
+    value, low, high = (max(LEAST_ERROR, 100 - right) for right in (mean.value, mean.high, mean.low))
+    return Mean(value, low, high, mean.spread, mean.n)
 
 
-def learning(results: Results) -> Figure:
+def bar(axes: Axes, mean: Mean, y: float, colour: str, size: float = 5) -> None:
+    """A mean as a dot, its interval as a line."""
+    if mean.n > 1:
+        axes.plot([mean.low, mean.high], [y, y], color=colour, lw=1.6, solid_capstyle="round")
+    axes.plot(mean.value, y, "o", ms=size, color=colour)
+
+
+def name_rows(axes: Axes, titles: list[str]) -> None:
+    """Write the titles of rows 0, 1, … beside them, from below."""
+    axes.set_yticks(range(len(titles)), titles)
+    axes.grid(axis="y", visible=False)
+
+
+def learning(results: Results) -> Figure | None:
     """How fast the sum is learned."""
+    curves = [(*results.curve(name), label, colour) for name, (label, colour) in CURVES.items() if name in results]
+    if not curves:
+        return None
     figure = new_figure(10, 5.2, "A sum can be computed at once, learned in a hundred steps, or hardly at all")
     axes = figure.subplots()
-    ends: list[Any] = []
-    for name, (label, colour) in CURVES.items():
-        if name in results:
-            steps, sums = results.curve(name)
-            axes.plot(steps, sums, color=colour, marker="o", ms=3)
-            ends.append([sums[-1], label, colour, steps[-1]])
-    spread_out(ends, 4.6)
-    for place, label, colour, step in ends:
+    for steps, sums, _, colour in curves:
+        axes.plot(steps, sums, color=colour, marker="o", ms=3)
+    ends = sorted(((sums[-1], steps[-1], label, colour) for steps, sums, label, colour in curves), reverse=True)
+    places = spread_out([end for end, *_ in ends], LABEL_HEIGHT)
+    for place, (_, step, label, colour) in zip(places, ends, strict=True):
         axes.annotate(label, (step, place), xytext=(8, 0), textcoords="offset points", va="center", fontsize=10,
                       color=colour, annotation_clip=False)  # fmt: skip
-    axes.axhline(100 * LEARNED, color=GREY, lw=1, ls=":")
-    axes.annotate(f"learned: {LEARNED:.0%}", (10, 100 * LEARNED), xytext=(0, 3), textcoords="offset points", fontsize=9,
-                  color=GREY)  # fmt: skip
+    last = max(steps[-1] for steps, *_ in curves)
+    axes.plot([STEP_TICKS[0], last], [100 * LEARNED] * 2, color=GREY, lw=1, ls=":")  # not as far as the labels
+    axes.annotate(f"learned: {100 * LEARNED:.0f} %", (10, 100 * LEARNED), xytext=(0, 3), textcoords="offset points",
+                  fontsize=9, color=GREY)  # fmt: skip
     axes.set_xscale("log")
-    axes.set_xticks([10, 20, 50, 100, 200, 400, 860], ["10", "20", "50", "100", "200", "400", "860"])
+    ticks = [tick for tick in STEP_TICKS if tick <= last]
+    axes.set_xticks(ticks, map(str, ticks))
     axes.minorticks_off()
     axes.set(xlabel="steps of 256 images, logarithmic (215 are an epoch)", ylabel="sums right, % (held-out images)",
              ylim=(0, 102))  # fmt: skip
@@ -147,76 +181,75 @@ def learning(results: Results) -> Figure:
     return figure
 
 
-def spread_out(ends: list[Any], least: float) -> None:
-    """Move labels, each with its place first, apart by at least `least`, from the top down."""
-    ends.sort(reverse=True, key=lambda end: end[0])
-    for above, below in pairwise(ends):
-        below[0] = min(below[0], above[0] - least)
+def spread_out(places: list[float], least: float) -> list[float]:
+    """Places from the top down, moved further down until each is at least `least` below the one before."""
+    moved = places[:1]
+    for place in places[1:]:
+        moved.append(min(place, moved[-1] - least))
+    return moved
 
 
-def digit_effect(results: Results) -> Figure:
+def digit_effect(results: Results) -> Figure | None:
     """What the sum's loss does to the digit: the difference to learning digits alone, paired by seed."""
-    names = ("reference", "deep", "logits", "argmax", "outer", "film", "bits", "value", "ordinal", "weights-1-5",
-             "weights-5-1", "weights-learned", "ten-numbers", "original", "exact")  # fmt: skip
-    titles = {v.name: v.title for v in results.variants}
-    found = [(n, e) for n in names if (e := results.effect(n, "digit-only", "test.digit"))]
-    found.sort(key=lambda item: item[1].difference)
-    clear = sum(e.clear for _, e in found if e.n > 1)
-    title = f"Learning the sum changes the digit clearly in {clear} of {len(found)} designs"
-    figure = new_figure(9.5, 1.4 + 0.3 * len(found), title)
+    effects = [(name, e) for name in BESIDE_DIGITS_ALONE if (e := results.effect(name, "digit-only", "digit"))]
+    if not any(e.n > 1 for _, e in effects):
+        return None
+    effects.sort(key=lambda item: item[1].difference)
+    clear = sum(e.clear for _, e in effects)
+    title = f"Learning the sum changes the digit clearly in {clear} of {len(effects)} designs"
+    figure = new_figure(9.5, 1.4 + 0.3 * len(effects), title)
     axes = figure.subplots()
-    for y, (_, e) in enumerate(found):
+    for y, (_, e) in enumerate(effects):
         colour = COLOURS["digit"] if e.clear else GREY
         if e.n > 1:
             axes.plot([e.low, e.high], [y, y], color=colour, lw=2)
         axes.plot(e.difference, y, "o", color=colour)
     axes.axvline(0, color=GREY, lw=1)
-    axes.set_yticks(range(len(found)), [titles[n] for n, _ in found])
+    name_rows(axes, [results.titles[name] for name, _ in effects])
     axes.set_xlabel("points of digit accuracy against digits alone; blue: clear of zero")
-    axes.grid(axis="y", visible=False)
     return figure
 
 
-def unseen(results: Results) -> Figure:
+def unseen(results: Results) -> Figure | None:
     """Sums of pairs whose combination training never showed, beside those it did."""
-    found = [v for v in results.group("left-out") if results.mean(v.name, "test.sum_unseen")]
-    found.sort(key=lambda v: results.mean(v.name, "test.sum_unseen").value)  # type: ignore[union-attr]
-    figure = new_figure(
-        9.5, 1.6 + 0.34 * len(found), "A pair that was never seen is not added, unless adding is built in"
-    )
+    measured = [
+        (v, seen, never)
+        for v in results.group("left-out")
+        if (seen := results.mean(v.name, "sum_seen")) and (never := results.mean(v.name, "sum_unseen"))
+    ]
+    if not measured:
+        return None
+    measured.sort(key=lambda item: item[2].value)
+    title = "A pair that was never seen is not added, unless adding is built in"
+    figure = new_figure(9.5, 1.6 + 0.34 * len(measured), title)
     axes = figure.subplots()
-    for y, v in enumerate(found):
-        ends: list[Any] = []
-        for name, colour in (("sum_seen", COLOURS["sum"]), ("sum_unseen", GREEN)):
-            mean = results.mean(v.name, f"test.{name}")
-            assert mean is not None
-            ends.append(mean.value)
-            bar(axes, mean, y, colour)
-        axes.plot(ends, [y, y], color="#D0D0D0", lw=1, zorder=0)
-    titles = {v.name: v.title for v in results.variants}
-    axes.set_yticks(range(len(found)), [titles.get(v.title, v.title) for v in found])
-    axes.set_xlim(-2, 102)
-    axes.grid(axis="y", visible=False)
+    for y, (_, seen, never) in enumerate(measured):
+        axes.plot([seen.value, never.value], [y, y], color="#D0D0D0", lw=1, zorder=0)
+        bar(axes, seen, y, COLOURS["sum"], size=9)  # larger, to be seen where both are the same
+        bar(axes, never, y, GREEN)
+    name_rows(axes, [results.titles.get(v.title, v.title) for v, *_ in measured])
+    axes.set(xlim=(-2, 102), ylim=(-0.5, len(measured) - 0.5))
     axes.set_xlabel("sums right, %: pairs seen (orange), never seen (green)")
     return figure
 
 
-def by_number(results: Results) -> Figure:
-    """Sums by number, where training drew some numbers seldom or never."""
-    shown = {
-        "reference": ("all numbers alike", COLOURS["digit"]), "to-8": ("never a 9", "#B2182B"),
-        "skewed-reference": ("large numbers seldom", COLOURS["sum"]),
-        "skewed-outer": ("… outer product", GREEN), "skewed-scalar-value": ("… a scalar and a value", PINK),
-    }  # fmt: skip
+def by_number(results: Results) -> Figure | None:
+    """Wrong sums by number, where training drew some numbers seldom or never; side by side, so that none is hidden."""
+    shown = [(name, label, colour) for name, (label, colour) in DRAWN_SELDOM.items() if name in results]
+    if "to-8" not in results:
+        return None
     figure = new_figure(9, 4.2, "A number that training leaves out is not learned")
     axes = figure.subplots()
-    for name, (label, colour) in shown.items():
-        if name in results:
-            axes.plot(range(NUMBERS), results.sum_by_number(name), "o-", color=colour, label=label)
+    for place, (name, label, colour) in enumerate(shown):
+        aside = APART * (place - (len(shown) - 1) / 2)
+        errors = [max(LEAST_ERROR, 100 - right) for right in results.sum_by_number(name)]
+        axes.plot([number + aside for number in range(NUMBERS)], errors, "o", color=colour, label=label)
+    axes.set(yscale="log", ylim=ERRORS, xlabel="number", ylabel="wrong sums, logarithmic")
+    axes.set_yticks(ERROR_TICKS, [f"{tick:g} %" for tick in ERROR_TICKS])
+    axes.minorticks_off()
     axes.set_xticks(range(NUMBERS))
-    axes.set(xlabel="number", ylabel="sums right, %", ylim=(-3, 102))
-    if axes.lines:
-        axes.legend(loc="center left")
+    axes.grid(axis="x", visible=False)
+    axes.legend(loc="upper left")
     return figure
 
 
@@ -243,19 +276,8 @@ def number_path(results: Results) -> Figure:
     return figure
 
 
-FIGURES: dict[str, Callable[[Results], Figure]] = {
+FIGURES: dict[str, Callable[[Results], Figure | None]] = {
     "main": main_comparison, "designs": designs, "learning": learning, "digit-effect": digit_effect,
     "unseen": unseen, "by-number": by_number, "number-path": number_path,
 }  # fmt: skip
-"""Name → picture."""
-
-
-def draw(results: Results) -> dict[str, str]:
-    """Every picture that the results suffice for, as SVG text."""
-    with matplotlib.rc_context(STYLE):
-        return {name: as_svg(figure(results)) for name, figure in FIGURES.items()}
-
-
-def titles_of(found: Sequence[Variant]) -> dict[str, str]:
-    """Name → title."""
-    return {v.name: v.title for v in found}
+"""Each picture by its name; None where the results do not suffice for it."""

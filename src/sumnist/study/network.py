@@ -98,12 +98,12 @@ class JoinFusion(nn.Module):
         features = self.reader(features)
         encoded = self.number(number)  # [B, E]
         if self.recipe.trunk:
-            joined = self.layers(torch.cat([features, encoded], 1))  # [B, last of hidden]
-            return self.activated(self.digit(joined), self.sum(joined))
+            features = self.layers(torch.cat([features, encoded], 1))  # [B, last of hidden]
         digit = self.digit(features)
         if self.recipe.activation in ("digit", "both"):
             digit = digit.relu()
-        return self.activated(digit, self.sum(self.layers(self.join(features, digit, encoded))))
+        total = self.sum(features if self.recipe.trunk else self.layers(self.join(features, digit, encoded)))
+        return Heads(digit, total.relu() if self.recipe.activation in ("sum", "both") else total)
 
     def join(self, features: Tensor, digit: Tensor, encoded: Tensor) -> Tensor:
         """Where the number meets the image: `[B, …]`."""
@@ -124,13 +124,6 @@ class JoinFusion(nn.Module):
             "answer": lambda: digit.argmax(1, keepdim=True).to(digit.dtype),  # nor here
         }
         return torch.cat([choices[self.recipe.join](), encoded], 1)
-
-    def activated(self, digit: Tensor, total: Tensor) -> Heads:
-        """The heads, through a ReLU if the recipe says so."""
-        kind = self.recipe.activation
-        return Heads(
-            digit.relu() if kind in ("digit", "both") else digit, total.relu() if kind in ("sum", "both") else total
-        )
 
     def outputs(self, heads: Heads, number: Tensor) -> Outputs:
         """Log-probabilities of digit and sum."""

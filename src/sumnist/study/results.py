@@ -17,8 +17,8 @@ EPOCH = 215
 
 
 class Results:
-    """Those of `rows` whose recipe is still that of their variant. A figure is named "test.sum", "validation.joint",
-    "seconds", …; shares are in percent, losses in nats."""
+    """Those of `rows` whose recipe is still that of their variant. A figure is a share of the test grid by its name in
+    a row: "digit", "sum", "joint", "sum_unseen", …; all are in percent."""
 
     def __init__(self, rows: Sequence[dict[str, Any]], variants: Sequence[Variant]) -> None:
         recipes = {v.name: v.recipe.as_dict() for v in variants}
@@ -29,9 +29,10 @@ class Results:
                 self.rows[row["variant"]].append(row)
             else:
                 self.stale += 1
-        for found in self.rows.values():
-            found.sort(key=lambda row: row["seed"])
+        for of_variant in self.rows.values():
+            of_variant.sort(key=lambda row: row["seed"])
         self.variants = [v for v in variants if self.rows[v.name]]
+        self.titles = {v.name: v.title for v in self.variants}
 
     def __contains__(self, name: str) -> bool:
         return bool(self.rows.get(name))
@@ -40,21 +41,14 @@ class Results:
         """The variants of some groups that have rows."""
         return [v for v in self.variants if v.group in names]
 
-    def count(self) -> int:
-        """All rows that are quoted."""
-        return sum(map(len, self.rows.values()))
+    def count(self, name: str | None = None) -> int:
+        """The rows of a variant that are quoted, or of all."""
+        return len(self.rows.get(name, [])) if name else sum(map(len, self.rows.values()))
 
     def by_seed(self, name: str, figure: str) -> dict[int, float]:
-        """Seed → the figure of the variant `name`; without those that have none."""
-        found = {}
-        for row in self.rows.get(name, []):
-            value = row
-            for part in figure.split("."):
-                value = value[part]
-            if value is not None:
-                loss = figure.endswith("nll") or figure in ("seconds", "parameters")
-                found[row["seed"]] = float(value) if loss else 100 * float(value)  # type: ignore[arg-type]
-        return found
+        """Seed → the figure of the variant `name`, in percent; without those that have none."""
+        shares = {row["seed"]: row["test"][figure] for row in self.rows.get(name, [])}
+        return {seed: 100 * share for seed, share in shares.items() if share is not None}
 
     def values(self, name: str, figure: str) -> list[float]:
         """One value per seed."""
@@ -74,8 +68,8 @@ class Results:
     def after_an_epoch(self, name: str, output: str) -> Mean | None:
         """The digits or sums right on held-out images after the first epoch, in percent."""
         place = {"digit": 1, "sum": 2}[output]
-        looks = [[look[place] for look in row["curve"] if look[0] == EPOCH] for row in self.rows.get(name, [])]
-        return mean_of([100 * look[0] for look in looks]) if looks and all(looks) else None
+        looks = [[100 * look[place] for look in row["curve"] if look[0] == EPOCH] for row in self.rows.get(name, [])]
+        return mean_of([look[0] for look in looks]) if looks and all(looks) else None
 
     def steps_to_learn(self, name: str) -> list[int | None]:
         """For each seed, the first look at which the sum was learned; None for never."""
@@ -85,12 +79,14 @@ class Results:
 
     def curve(self, name: str) -> tuple[list[int], list[float]]:
         """Steps, and the mean over seeds of the sums right at each, in percent."""
-        rows = self.rows[name]
-        steps = [step for step, _, _ in rows[0]["curve"]]
-        means = [100 * sum(row["curve"][i][2] for row in rows) / len(rows) for i in range(len(steps))]
-        return steps, means
+        curves = [row["curve"] for row in self.rows[name]]
+        return [step for step, _, _ in curves[0]], means([[look[2] for look in curve] for curve in curves])
 
     def sum_by_number(self, name: str) -> list[float]:
         """The mean over seeds of the sums right with each number, in percent."""
-        lists = [row["test"]["sum_by_number"] for row in self.rows[name]]
-        return [100 * sum(column) / len(lists) for column in zip(*lists, strict=True)]
+        return means([row["test"]["sum_by_number"] for row in self.rows[name]])
+
+
+def means(lists: Sequence[Sequence[float]]) -> list[float]:
+    """The mean of several lists of shares, place by place, in percent."""
+    return [100 * sum(column) / len(lists) for column in zip(*lists, strict=True)]

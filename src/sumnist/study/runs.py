@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -42,6 +42,12 @@ SKEW = 0.6
 """Under skewed numbers, each number comes up so many times as often as the one before it."""
 BEYOND = range(10, 16)
 """Numbers that training never draws and that four bits can still write."""
+
+BATCH = 500
+"""Images that are measured at once."""
+FIGURES_OF_DIGITS = {"digit", "digit_nll", "joint"}
+FIGURES_OF_SUMS = {"sum", "sum_nll", "joint", "sum_by_number", "sum_seen", "sum_unseen", "sum_beyond"}
+"""What says nothing of a network whose digit, or sum, is not trained."""
 
 LEFT_OUT: NDArray[np.int64] = (7 * np.arange(10) + 3) % NUMBERS
 """For each digit, the number that it is never trained with when combinations are left out: one pair in ten."""
@@ -138,8 +144,7 @@ class JointLoss(nn.Module):
         digit = functional.cross_entropy(scores, pairs.digit)
         if heads.sum is None:  # computed from the digit: its loss is the digit's
             return digit
-        assert isinstance(self.net.fusion, JoinFusion)
-        total = self.sum_loss(self.net.fusion.target, heads.sum, pairs.sum)
+        total = self.sum_loss(target_of(self.net), heads.sum, pairs.sum)
         if recipe.weighting == "uncertainty":  # Kendall, Gal and Cipolla, 2018
             both = torch.stack([digit, total])
             return ((-self.log_variance).exp() * both + self.log_variance).sum() / 2
@@ -171,46 +176,25 @@ def draw_for(recipe: Recipe, seed: int, digits: NDArray[np.int64]) -> Callable[[
 def measure(net: StudyNet, digits: DigitSet) -> dict[str, Any]:
     """The figures of a network on the grid of `digits`, for JSON; None for what its recipe does not train."""
     recipe, answers = net.recipe, answer_grid(net, digits)
-    spoken = recipe.join != "computed" and recipe.target != "classes"  # else the most probable sum is the one meant
-    said = spoken_sums(net, digits, range(NUMBERS)) if spoken else answers.sum
-    right = np.equal(said, answers.true_sum)
+    meant_is_likeliest = recipe.join == "computed" or recipe.target == "classes"
+    sums = answers.sum if meant_is_likeliest else meant_sums(net, digits, range(NUMBERS))
+    right = np.equal(sums, answers.true_sum)
     unseen = LEFT_OUT[answers.truth][:, None] == np.arange(NUMBERS)  # [N, 10]
-    row = {
+    figures = {
         "digit": float(answers.digit_right.mean()), "digit_nll": float(answers.digit_nll.mean(dtype=float)),
         "sum": float(right.mean()), "sum_nll": float(answers.sum_nll.mean(dtype=float)),
         "joint": float((answers.digit_right & right).mean()), "sum_by_number": right.mean(0).tolist(),
         "sum_seen": float(right[~unseen].mean()), "sum_unseen": float(right[unseen].mean()),
         "sum_beyond": beyond(net, digits, answers),
     }  # fmt: skip
-    silent = (() if recipe.learns_digit else ("digit", "digit_nll", "joint")) + (
-        ()
-        if recipe.learns_sum
-        else ("sum", "sum_nll", "joint", "sum_by_number", "sum_seen", "sum_unseen", "sum_beyond")
-    )
-    if recipe.target == "value":  # a value has no probability
-        silent += ("sum_nll",)
-    return row | other_counts(net, digits) | dict.fromkeys(silent)
-
-
-@torch.inference_mode()
-def other_counts(net: StudyNet, digits: DigitSet, batch_size: int = 500) -> dict[str, float | None]:
-    """What two widespread ways to count would say of the same answers: a value cut to a whole number instead of
-    rounded, and bits compared as they come, without a threshold. None where they do not apply."""
-    if net.recipe.target not in ("value", "bits"):
-        return {"sum_cut": None, "sum_unrounded": None}
-    right, number = 0, torch.arange(NUMBERS)
-    for start in range(0, len(digits), batch_size):
-        features = net.encoder(as_image(torch.tensor(digits.images[start : start + batch_size])))
-        truth = torch.tensor(digits.digits[start : start + batch_size]).repeat_interleave(NUMBERS)
-        numbers = number.repeat(len(features))
-        raw = net.fuse(features.repeat_interleave(NUMBERS, 0), numbers).sum
-        assert raw is not None
-        if net.recipe.target == "value":
-            right += int((raw[:, 0].long() == truth + numbers).sum())
-        else:
-            right += int((raw.sigmoid() == sum_bits(truth + numbers)).all(1).sum())
-    share, value = right / (NUMBERS * len(digits)), net.recipe.target == "value"
-    return {"sum_cut": share if value else None, "sum_unrounded": None if value else share}
+    untrained: set[str] = set()
+    if not recipe.learns_digit:
+        untrained |= FIGURES_OF_DIGITS
+    if not recipe.learns_sum:
+        untrained |= FIGURES_OF_SUMS
+    if recipe.target == "value":  # which has no probability
+        untrained.add("sum_nll")
+    return figures | other_counts(net, digits) | dict.fromkeys(name for name in figures if name in untrained)
 
 
 def beyond(net: StudyNet, digits: DigitSet, answers: GridAnswers) -> float | None:
@@ -220,24 +204,55 @@ def beyond(net: StudyNet, digits: DigitSet, answers: GridAnswers) -> float | Non
         return float(answers.digit_right[:, 0].mean())
     if net.recipe.encoding in ("one-hot", "layer", "embedding"):
         return None
-    assert isinstance(net.fusion, JoinFusion)
     truth = answers.truth[:, None] + np.array(BEYOND)
-    possible = truth <= net.fusion.target.largest
-    return float(np.equal(spoken_sums(net, digits, BEYOND), truth)[possible].mean())
+    possible = truth <= target_of(net).largest
+    return float(np.equal(meant_sums(net, digits, BEYOND), truth)[possible].mean())
+
+
+def other_counts(net: StudyNet, digits: DigitSet) -> dict[str, float | None]:
+    """What two widespread ways to count would say of the same answers: a value cut to a whole number instead of
+    rounded, and bits compared as they come, without a threshold. None where they do not apply."""
+    cut = unrounded = None
+    if net.recipe.target == "value":
+        cut = share_of(raw[:, 0].long() == total for raw, total in raw_sums(net, digits, range(NUMBERS)))
+    elif net.recipe.target == "bits":
+        every = raw_sums(net, digits, range(NUMBERS))
+        unrounded = share_of((raw.sigmoid() == sum_bits(total)).all(1) for raw, total in every)
+    return {"sum_cut": cut, "sum_unrounded": unrounded}
+
+
+def share_of(parts: Iterable[Tensor]) -> float:
+    """The share of what is true in several tensors of truth values."""
+    right = torch.cat(list(parts))
+    return int(right.sum()) / len(right)
+
+
+def meant_sums(net: StudyNet, digits: DigitSet, numbers: range) -> NDArray[np.int64]:
+    """The sum that the network's target means, for every image with every number: int64 `[N, len(numbers)]`."""
+    target = target_of(net)
+    values = torch.cat([target.value(raw) for raw, _ in raw_sums(net, digits, numbers)])
+    sums: NDArray[np.int64] = values.view(-1, len(numbers)).numpy()
+    return sums
 
 
 @torch.inference_mode()
-def spoken_sums(net: StudyNet, digits: DigitSet, numbers: range, batch_size: int = 500) -> NDArray[np.int64]:
-    """The sum that the network's target means, for every image with every number: int64 `[N, len(numbers)]`."""
-    assert isinstance(net.fusion, JoinFusion)
-    said, number = [], torch.tensor(numbers)
-    for start in range(0, len(digits), batch_size):
-        features = net.encoder(as_image(torch.tensor(digits.images[start : start + batch_size])))
+def raw_sums(net: StudyNet, digits: DigitSet, numbers: range) -> Iterator[tuple[Tensor, Tensor]]:
+    """In batches of B images, each with every number: the raw outputs of the sum's head `[B · len(numbers), width]`,
+    and the true sums, int64 `[B · len(numbers)]`."""
+    number = torch.tensor(numbers)
+    for start in range(0, len(digits), BATCH):
+        part = slice(start, start + BATCH)
+        features = net.encoder(as_image(torch.tensor(digits.images[part])))
+        total = torch.tensor(digits.digits[part])[:, None] + number
         heads = net.fuse(features.repeat_interleave(len(number), 0), number.repeat(len(features)))
         assert heads.sum is not None
-        said.append(net.fusion.target.value(heads.sum).view(-1, len(number)))
-    values: NDArray[np.int64] = torch.cat(said).numpy()
-    return values
+        yield heads.sum, total.flatten()
+
+
+def target_of(net: StudyNet) -> SumTarget:
+    """What the sum's head of a network with a learned sum says."""
+    assert isinstance(net.fusion, JoinFusion)
+    return net.fusion.target
 
 
 @torch.inference_mode()

@@ -44,8 +44,8 @@ class Effect:
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves out zero."""
-        return not self.low <= 0 <= self.high
+        """Whether there is an interval, which one seed does not give, and it leaves out zero."""
+        return self.n > 1 and not self.low <= 0 <= self.high
 
 
 @dataclass(frozen=True)

@@ -190,9 +190,9 @@ MAIN = ("exact", "reference", "table", "narrow", "logits-normalised", "original"
 """The designs of the main comparison."""
 
 
-def with_rates(found: list[Variant]) -> list[Variant]:
+def with_rates(designs: list[Variant]) -> list[Variant]:
     """Those that struggle, at other learning rates."""
-    by_name = {v.name: v for v in found}
+    by_name = {v.name: v for v in designs}
     rates = {"quarter": ("a quarter of the rate", 0.25), "double": ("twice the rate", 2.0),
              "tenfold": ("ten times the rate", 10.0)}  # fmt: skip
     return [
@@ -204,9 +204,9 @@ def with_rates(found: list[Variant]) -> list[Variant]:
 
 
 def all_variants() -> list[Variant]:
-    found = [*FUSIONS, *ENCODINGS, *TARGETS, *LOSSES, *WEIGHTS, *DETAILS, *DRAWS, *ORIGINALS, *PUBLISHED]
-    found = [replace(v, seeds=MAIN_SEEDS) if v.name in MAIN else v for v in found]
-    return [*found, *LEFT_OUT, *SKEWED, *with_rates(found), *FULL]
+    designs = [*FUSIONS, *ENCODINGS, *TARGETS, *LOSSES, *WEIGHTS, *DETAILS, *DRAWS, *ORIGINALS, *PUBLISHED]
+    designs = [replace(v, seeds=MAIN_SEEDS) if v.name in MAIN else v for v in designs]
+    return [*designs, *LEFT_OUT, *SKEWED, *with_rates(designs), *FULL]
 
 
 VARIANTS = all_variants()
@@ -215,9 +215,9 @@ VARIANTS = all_variants()
 
 def variant(name: str) -> Variant:
     """The variant `name`. Raises `ConfigError`."""
-    for found in VARIANTS:
-        if found.name == name:
-            return found
+    for v in VARIANTS:
+        if v.name == name:
+            return v
     raise ConfigError(unknown("variant", name, tuple(v.name for v in VARIANTS)))
 
 

@@ -25,7 +25,7 @@ BATCH = 500
 
 def is_digit_score(reading: Reading) -> float:
     """How sure a reading is that there is a digit: below 0 if it was refused for its picture; else the probability that
-    there is one or, of a network that cannot tell, the probability of the most probable one."""
+    there is one or, of a network trained without outliers, the probability of the most probable digit."""
     if reading.reason in PICTURE_REASONS:
         return -1.0
     return reading.confidence if reading.is_digit_probability is None else reading.is_digit_probability
@@ -33,8 +33,8 @@ def is_digit_score(reading: Reading) -> float:
 
 @dataclass(frozen=True)
 class Answers:
-    """What was said of `N` pictures: `digits` int64 (-1 where there was an error, or nothing), `accepted` and `several`
-    bool, `scores` float (-1 for an error), `reasons` the error's or the reading's own, "" if there is none."""
+    """The answers to `N` pictures: `digits` int64 (-1 for an error or a blank picture), `accepted` and `several` bool,
+    `scores` float (-1 for an error), `reasons` of the error or the reading, "" if there is none."""
 
     digits: NDArray[np.int64]
     accepted: NDArray[np.bool_]
@@ -44,21 +44,21 @@ class Answers:
 
 
 def answers_of(reader: Reader, pictures: Sequence[Picture], score: Score = is_digit_score) -> Answers:
-    """What `reader` says of each picture; a picture that it cannot read is not accepted, and nothing else happens."""
-    found = reader.read_each(pictures, [0] * len(pictures))
-    reasons = tuple(str(one) if isinstance(one, SumnistError) else one.reason or "" for one in found)
-    readings = [None if isinstance(one, SumnistError) else one for one in found]
-    empty = [one is None or one.reason == BLANK for one in readings]
+    """What `reader` says of each picture; one that it cannot read is not accepted."""
+    answers = [answer_of(result, score) for result in reader.read_each(pictures, [0] * len(pictures))]
+    digits, accepted, scores, reasons = zip(*answers, strict=True) if answers else ((), (), (), ())
+    several = [reason == SEVERAL for reason in reasons]
     return Answers(
-        digits=np.array(
-            [NO_READING if one is None or blank else one.digit for one, blank in zip(readings, empty, strict=True)],
-            np.int64,
-        ),
-        accepted=np.array([one is not None and one.accepted for one in readings], bool),
-        several=np.array([reason == SEVERAL for reason in reasons], bool),
-        scores=np.array([-1.0 if one is None else score(one) for one in readings]),
-        reasons=reasons,
+        np.array(digits, np.int64), np.array(accepted, bool), np.array(several, bool), np.array(scores, float), reasons
     )
+
+
+def answer_of(result: Reading | SumnistError, score: Score) -> tuple[int, bool, float, str]:
+    """Digit, whether it is accepted, score and reason of one result."""
+    if isinstance(result, SumnistError):
+        return NO_READING, False, -1.0, str(result)
+    digit = NO_READING if result.reason == BLANK else result.digit
+    return digit, result.accepted, score(result), result.reason or ""
 
 
 def network_digits(reader: Reader, images: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -66,19 +66,16 @@ def network_digits(reader: Reader, images: NDArray[np.uint8]) -> NDArray[np.int6
 
     A learned fusion is asked with the number 0.
     """
-    network = reader._network  # the reader itself would first make an image of what is none
-    digits = []
-    for start in range(0, len(images), BATCH):
-        batch = (images[start : start + BATCH, None] / 255).astype(np.float32)
-        digits.append(network.answer(batch).digit.argmax(1))
-    return np.concatenate(digits)
+    parts = (images[start : start + BATCH, None] for start in range(0, len(images), BATCH))
+    # The reader itself would first make an image of what is none.
+    return np.concatenate([reader.network.answer((part / 255).astype(np.float32)).digit.argmax(1) for part in parts])
 
 
 def area_under_roc(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
     """The probability that an in-distribution picture has a higher score than an out-of-distribution one, equal scores
     counted half: 0.5 is chance, 1 is perfect (Mann and Whitney's U over the number of pairs)."""
-    levels, place = np.unique(np.concatenate([inside, outside]), return_inverse=True)
-    here = np.bincount(place[: len(inside)], minlength=len(levels))
-    there = np.bincount(place[len(inside) :], minlength=len(levels))
+    scores, place = np.unique(np.concatenate([inside, outside]), return_inverse=True)
+    here = np.bincount(place[: len(inside)], minlength=len(scores))
+    there = np.bincount(place[len(inside) :], minlength=len(scores))
     below = np.cumsum(there) - there
     return float((here * (below + there / 2)).sum() / (len(inside) * len(outside)))

@@ -2,7 +2,7 @@
 
 `scripts/build_suites.py` made it; `NOTICE-SUITES.txt` says whose they are. Choices are made on the development half;
 the reported half is looked at when the choices are made. The halves were fixed before anything was measured: of
-scikit-learn's digits the first half in the order of the file is for development, of the hands every other one in the
+scikit-learn's digits the first half in the order of the file is for development, of the writers every other one in the
 order of the alphabet, of Fashion-MNIST some of its training images.
 """
 
@@ -19,25 +19,25 @@ from numpy.typing import NDArray
 
 from sumnist.errors import ConfigError, DataError
 
-__all__ = ["HALVES", "HANDS", "LEVELS", "TARGET", "Half", "check_half", "hands_of", "stored"]
+__all__ = ["HALVES", "INTENSITIES", "TARGET", "WRITERS", "Half", "check_half", "stored", "writers_of"]
 
 Half = Literal["development", "reported"]
 HALVES: tuple[Half, ...] = get_args(Half)
 
-HANDS = (
+WRITERS = (
     "Because We Build", "Because We Connect", "Because We Create", "Because We Learn", "Because We Mentor",
     "Because We Organize", "Breip", "Caveat", "Delphine", "dkg", "Femke Klaver", "Indie Flower", "Kalam", "Kristi",
     "Patrick Hand", "Rufscript", "Steve Hand",
 )  # fmt: skip
-"""The handwriting fonts, in the order of the alphabet; the weights of a font are one hand."""
-LEVELS = 16
-"""Grey levels of the pictures of characters."""
+"""Whose handwriting the fonts are, in the order of the alphabet; the weights of a font are one writer's."""
+INTENSITIES = 16
+"""Different intensities in the pictures of characters."""
 TARGET = Path(__file__).with_name("suites.npz")
 
 
-def hands_of(half: Half) -> tuple[str, ...]:
-    """The hands of one half: every other one, from the first on for development and from the second for the report."""
-    return HANDS[HALVES.index(check_half(half)) :: 2]
+def writers_of(half: Half) -> tuple[str, ...]:
+    """The writers of one half: every other one, from the first on for development, from the second for the report."""
+    return WRITERS[HALVES.index(check_half(half)) :: 2]
 
 
 def check_half(half: Half) -> Half:

@@ -3,7 +3,7 @@
 Source: Mu and Gilmer, "MNIST-C: A Robustness Benchmark for Computer Vision", 2019; the parameters are the defaults of
 their published script (google-research/mnist-c). What they got from libraries is written out here from what those
 libraries do: ImageMagick's motion blur, Canny's edges and the affine maps of scikit-image as of that year. Compared
-with those libraries on MNIST images: motion blur and the maps within one level of 255, the edges pixel for pixel.
+with those libraries on MNIST images: motion blur and the maps within one of 255 intensities, the edges pixel for pixel.
 The published images, as PNG files, are as large as these to within 1.5 %, for each of the fifteen (`tests/`). Nothing
 here is used in training. `scripts/check_corruptions.py` trains a plain network to tell how hard they are.
 """
@@ -68,8 +68,8 @@ def corrupted(name: str, images: NDArray[np.uint8], seed: int = 0, index: ArrayL
     result = np.empty_like(images)
     for start in range(0, len(images), CHUNK):
         part = slice(start, start + CHUNK)
-        levels = CORRUPTIONS[name](images[part] / 255, Chance(seed, name, places[part]))
-        result[part] = np.rint(levels.clip(0, 1) * 255)
+        changed = CORRUPTIONS[name](images[part] / 255, Chance(seed, name, places[part]))
+        result[part] = np.rint(changed.clip(0, 1) * 255)
     return result
 
 
@@ -96,8 +96,8 @@ def glass_blur(images: Images, chance: Chance) -> Images:
 
     Only along columns, as the published call does to a grey picture: it takes the columns for colour channels.
     """
-    levels = np.floor(blurred(images, GLASS_SPREAD, axes=(1,)) * 255)
-    one = np.arange(len(levels))
+    pixels = np.floor(blurred(images, GLASS_SPREAD, axes=(1,)) * 255)
+    each = np.arange(len(pixels))
     for _ in range(GLASS_ROUNDS):
         swap = chance.uniform(SIDE, SIDE) < 0.5
         up, left = chance.whole(0, 2, SIDE, SIDE), chance.whole(0, 2, SIDE, SIDE)
@@ -105,10 +105,10 @@ def glass_blur(images: Images, chance: Chance) -> Images:
             for column in range(SIDE - 1, 1, -1):
                 moved = swap[:, row, column]
                 rows, columns = row - up[:, row, column] * moved, column - left[:, row, column] * moved
-                here = levels[:, row, column].copy()
-                levels[:, row, column] = levels[one, rows, columns]
-                levels[one, rows, columns] = here
-    return blurred(levels / 255, GLASS_SPREAD, axes=(1,))
+                here = pixels[:, row, column].copy()
+                pixels[:, row, column] = pixels[each, rows, columns]
+                pixels[each, rows, columns] = here
+    return blurred(pixels / 255, GLASS_SPREAD, axes=(1,))
 
 
 def motion_blur(images: Images, chance: Chance) -> Images:
@@ -116,11 +116,11 @@ def motion_blur(images: Images, chance: Chance) -> Images:
     weights = np.exp(-0.5 * (np.arange(MOTION_LENGTH) / MOTION_SPREAD) ** 2)
     weights /= weights.sum()
     angle = np.radians(chance.between(-45, 45))[:, None, None]
-    one, (rows, columns) = np.arange(len(images))[:, None, None], np.mgrid[:SIDE, :SIDE]
+    each, (rows, columns) = np.arange(len(images))[:, None, None], np.mgrid[:SIDE, :SIDE]
     result = np.zeros_like(images)
     for step, weight in enumerate(weights):
         down, right = (np.ceil(step * part(angle) - 0.5).astype(int) for part in (np.sin, np.cos))
-        result += weight * images[one, (rows + down).clip(0, SIDE - 1), (columns + right).clip(0, SIDE - 1)]
+        result += weight * images[each, (rows + down).clip(0, SIDE - 1), (columns + right).clip(0, SIDE - 1)]
     return result
 
 

@@ -1,8 +1,8 @@
 """Digits of other people: none of these was written for MNIST, none is used in training.
 
 scikit-learn's digits: 1,797 of the 5,620 of Alpaydin and Kaynak (1998, UCI), by 43 writers, reduced to 8×8 pixels with
-levels 0..16. Digits of handwriting fonts: 17 hands, 8 pictures of each digit in each, with the natural variation that
-`scripts/build_suites.py` drew; a font is a person's writing made regular, so they are easier than people. Who made
+intensities 0..16. Digits of handwriting fonts: 17 writers, 8 pictures of each digit by each, with the natural variation
+that `scripts/build_suites.py` drew; a font is a person's writing made regular, so they are easier than people. Who made
 them and under which licence: `NOTICE-SUITES.txt`.
 """
 
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.suites.archive import HALVES, HANDS, LEVELS, Half, check_half, hands_of, stored
+from sumnist.suites.archive import HALVES, INTENSITIES, WRITERS, Half, check_half, stored, writers_of
 
 __all__ = ["DigitPictures", "characters", "font_digits", "ink_of", "small_digits"]
 
 DARKEST = 16
-"""The level of full ink in scikit-learn's digits."""
+"""The intensity of full ink in scikit-learn's digits."""
 
 
 @dataclass(frozen=True)
@@ -43,26 +43,27 @@ def small_digits(half: Half) -> DigitPictures:
     images, digits = stored("digits"), stored("digit_labels").astype(np.int64)
     middle = len(images) // 2
     part = slice(0, middle) if check_half(half) == HALVES[0] else slice(middle, None)
-    levels = np.rint(images[part] * (255 / DARKEST)).astype(np.uint8)
-    return DigitPictures("scikit-learn's digits", tuple(levels), digits[part])
+    pictures = np.rint(images[part] * (255 / DARKEST)).astype(np.uint8)
+    return DigitPictures("scikit-learn's digits", tuple(pictures), digits[part])
 
 
 def font_digits(half: Half) -> DigitPictures:
-    """The digits in the hands of one half: dark ink on light paper, 64 to 160 pixels a side, not centred."""
-    pictures, found, writers = characters(half, "0123456789")
-    return DigitPictures("handwriting fonts", pictures, np.array([int(digit) for digit in found]), writers)
+    """The digits by the writers of one half: dark ink on light paper, 64 to 160 pixels a side, not centred."""
+    pictures, digits, writers = characters(half, "0123456789")
+    return DigitPictures("handwriting fonts", pictures, np.array([int(digit) for digit in digits]), writers)
 
 
 def characters(half: Half, wanted: str) -> tuple[tuple[NDArray[np.uint8], ...], str, tuple[str, ...]]:
-    """The pictures of the `wanted` characters in the hands of one half, the character on each, and its hand."""
+    """The pictures of the `wanted` characters by the writers of one half, the character on each, and its writer."""
     sizes = stored("font_sizes").astype(int)  # [N, 2]: height and width
     ends = sizes.prod(1).cumsum()
-    hands, found = stored("font_hands"), stored("font_characters")
-    names = hands_of(half)
-    kept = [i for i in range(len(sizes)) if HANDS[hands[i]] in names and chr(found[i]) in wanted]
-    levels = stored("font_pixels") * np.uint8(255 // (LEVELS - 1))
-    pictures = tuple(levels[ends[i] - sizes[i].prod() : ends[i]].reshape(sizes[i]) for i in kept)
-    return pictures, "".join(chr(found[i]) for i in kept), tuple(HANDS[hands[i]] for i in kept)
+    writers = [WRITERS[place] for place in stored("font_hands")]
+    shown = [chr(code) for code in stored("font_characters")]
+    names = writers_of(half)
+    kept = [i for i in range(len(sizes)) if writers[i] in names and shown[i] in wanted]
+    pixels = stored("font_pixels") * np.uint8(255 // (INTENSITIES - 1))
+    pictures = tuple(pixels[ends[i] - sizes[i].prod() : ends[i]].reshape(sizes[i]) for i in kept)
+    return pictures, "".join(shown[i] for i in kept), tuple(writers[i] for i in kept)
 
 
 def ink_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

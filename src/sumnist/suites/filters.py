@@ -39,9 +39,9 @@ def sampled(images: Images, rows: Images, columns: Images) -> Images:
     rows, columns = rows.clip(-1, SIDE) + 1, columns.clip(-1, SIDE) + 1
     top, left = np.floor(rows).astype(np.intp), np.floor(columns).astype(np.intp)
     down, right = rows - top, columns - left
-    one = np.arange(len(images))[:, None, None]
-    above = padded[one, top, left] * (1 - right) + padded[one, top, left + 1] * right
-    below = padded[one, top + 1, left] * (1 - right) + padded[one, top + 1, left + 1] * right
+    each = np.arange(len(images))[:, None, None]
+    above = padded[each, top, left] * (1 - right) + padded[each, top, left + 1] * right
+    below = padded[each, top + 1, left] * (1 - right) + padded[each, top + 1, left + 1] * right
     return above * (1 - down) + below * down
 
 
@@ -87,11 +87,11 @@ def gradient(images: Images) -> tuple[Images, Images]:
 
 def connected(weak: NDArray[np.bool_], strong: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The pixels of `weak` that hang together, over corners too, with one of `strong`."""
-    found = strong
+    kept = strong
     while True:
-        padded = np.pad(found, ((0, 0), (1, 1), (1, 1)))
+        padded = np.pad(kept, ((0, 0), (1, 1), (1, 1)))
         tall = padded[:, 2:] | padded[:, 1:-1] | padded[:, :-2]
         grown = (tall[:, :, 2:] | tall[:, :, 1:-1] | tall[:, :, :-2]) & weak
-        if np.array_equal(grown, found):
-            return found
-        found = grown
+        if np.array_equal(grown, kept):
+            return kept
+        kept = grown

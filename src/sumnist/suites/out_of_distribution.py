@@ -1,8 +1,8 @@
 """What is no digit and should be refused: clothes, letters, scribbles, noise, empty paper.
 
 Clothes are Fashion-MNIST's (Xiao, Rasul and Vollgraf, 2017). The scribbles and the noise are drawn here for the test
-alone: training has generators of its own, which know nothing of these. Letters come from the hands of the half that is
-asked for. Those that look like a digit are kept apart, in a list that was fixed before anything was measured.
+alone: training has generators of its own, which know nothing of these. Letters come from the writers of the half that
+is asked for. Those that look like a digit are kept apart, in a list that was fixed before anything was measured.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ def clothes(half: Half) -> list[Picture]:
 
 
 def letters(half: Half) -> list[Picture]:
-    """Every letter, but those that look like a digit, in each hand of the half: dark on light, 64 to 160 pixels."""
+    """Every letter, but those that look like a digit, by each writer of the half: dark on light, 64 to 160 pixels."""
     return list(characters(half, "".join(sorted(set(ascii_letters) - set(LOOK_ALIKES))))[0])
 
 
 def look_alikes(half: Half) -> list[Picture]:
-    """The letters that look like a digit, in each hand of the half."""
+    """The letters that look like a digit, by each writer of the half."""
     return list(characters(half, LOOK_ALIKES)[0])
 
 
@@ -73,7 +73,7 @@ def noise(half: Half, count: int = COUNT) -> list[Picture]:
 def blanks(half: Half, count: int = COUNT) -> list[Picture]:
     """Photographs of empty paper, plain, ruled or squared (synthetic); every tenth picture all of one grey."""
     seed = HALVES.index(check_half(half))
-    plain = [np.full((100, 80), level, np.uint8) for level in np.linspace(0, 255, max(1, count // 10)).astype(int)]
+    plain = [np.full((100, 80), grey, np.uint8) for grey in np.linspace(0, 255, max(1, count // 10)).astype(int)]
     return [*plain, *blank_photographs(count - len(plain), 1000 + seed)]
 
 
@@ -93,8 +93,8 @@ def scribble(random: np.random.Generator) -> NDArray[np.uint8]:
             pen.ellipse([x - wide * fine / 2, y - wide * fine / 2, x + wide * fine / 2, y + wide * fine / 2], fill=255)
     ink = np.asarray(canvas.resize((side, side), Image.Resampling.BOX)) / 255
     paper, dark = random.uniform(200, 255), random.uniform(0, 90)
-    levels: NDArray[np.uint8] = np.rint(paper + (dark - paper) * ink).astype(np.uint8)
-    return levels
+    pixels: NDArray[np.uint8] = np.rint(paper + (dark - paper) * ink).astype(np.uint8)
+    return pixels
 
 
 Path = NDArray[np.float64]
@@ -167,8 +167,8 @@ def noisy(random: np.random.Generator, place: int) -> NDArray[np.uint8]:
     side = 28 if place % 3 == 0 else int(random.integers(*SIDES))
     field = FIELDS[place % len(FIELDS)](side, random)
     low, high = field.min(), field.max()
-    levels: NDArray[np.uint8] = np.rint((field - low) / (high - low) * 255).astype(np.uint8)
-    return levels
+    pixels: NDArray[np.uint8] = np.rint((field - low) / (high - low) * 255).astype(np.uint8)
+    return pixels
 
 
 def white(side: int, random: np.random.Generator) -> NDArray[Any]:

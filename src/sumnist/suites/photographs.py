@@ -2,7 +2,7 @@
 
 They are drawn: paper with its texture, ruled or squared or plain, ink of some pen, a sheet seen a little from the side,
 uneven light, a shadow, blur, the noise of a sensor, JPEG. What makes real photographs hard in other ways (crumpled
-sheets, flash, a table around the sheet, a second hand's writing) is not in them, so an accuracy on them is no accuracy
+sheets, flash, a table around the sheet, a second writer's digits) is not in them, so an accuracy on them is no accuracy
 on real photographs. Nothing here is used in training.
 """
 
@@ -128,10 +128,10 @@ def strokes(ink: NDArray[np.uint8], tall: int) -> Field:
     factor = tall / max(ink.shape)
     size = max(1, round(ink.shape[1] * factor)), max(1, round(ink.shape[0] * factor))
     large = Image.fromarray(ink).resize(size, Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(factor / 6))
-    level = np.asarray(large) / max(1, ink.max())
+    intensity = np.asarray(large) / max(1, ink.max())
     # Two pixels from paper to ink, but no sharper than a very small ink can tell.
     steep = min(max(1.5, factor / 2.5), max(ink.shape) / 6.5)
-    edge = np.clip((level - 0.5) * steep + 0.5, 0, 1)
+    edge = np.clip((intensity - 0.5) * steep + 0.5, 0, 1)
     return np.asarray(edge * edge * (3 - 2 * edge), np.float64)
 
 
@@ -184,10 +184,10 @@ def taken(scene: Scene, light: Field, random: np.random.Generator) -> bytes:
     """What the camera makes of it: blur, the noise of a sensor, JPEG."""
     spread, noise = random.uniform(0.3, 1.2) * scene.side / 300, random.uniform(0.003, 0.025)
     picture = Image.fromarray(np.rint(light.clip(0, 1) * 255).astype(np.uint8))
-    levels = np.asarray(picture.filter(ImageFilter.GaussianBlur(spread))) / 255
-    levels = levels + noise * np.sqrt(levels + 0.1) * random.standard_normal(levels.shape)
+    pixels = np.asarray(picture.filter(ImageFilter.GaussianBlur(spread))) / 255
+    pixels = pixels + noise * np.sqrt(pixels + 0.1) * random.standard_normal(pixels.shape)
     stream = BytesIO()
-    picture = Image.fromarray(np.rint(levels.clip(0, 1) * 255).astype(np.uint8))
+    picture = Image.fromarray(np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))
     picture.save(stream, "JPEG", quality=int(random.integers(45, 93)))
     return stream.getvalue()
 

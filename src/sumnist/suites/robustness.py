@@ -1,6 +1,6 @@
 """How a reader fares outside MNIST: `robustness` on the suites of this folder, `folder` on anyone's own pictures.
 
-Choices are made on the development half, and the figures that are told come from the reported half, looked at once. The
+Choices are made on the development half, and the figures on the pages come from the reported half, looked at once. The
 development half corrupts and photographs held-out training images of MNIST, the reported half its test images. A
 network trained on all 60,000 has seen the former, uncorrupted.
 """
@@ -8,7 +8,7 @@ network trained on all 60,000 has seen the former, uncorrupted.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +27,8 @@ from sumnist.suites.out_of_distribution import out_of_distribution
 from sumnist.suites.photographs import photographs
 
 __all__ = [
-    "CorruptionResult",
-    "DigitResult",
-    "FolderResult",
-    "Misread",
-    "OodResult",
-    "Robustness",
-    "folder",
-    "mnist_half",
-    "pictured",
-    "robustness",
+    "CorruptionResult", "DigitResult", "FolderResult", "Misread", "OodResult", "Robustness", "folder", "mnist_half",
+    "pictured", "robustness",
 ]  # fmt: skip
 
 HELD_OUT = 5_000
@@ -100,7 +92,7 @@ class Robustness:
 
     def mean(self, of: str, unseen: bool = False) -> float | None:
         """The mean accuracy over the corruptions, of "network" or "reader"; over the `unseen` ones, None if none is."""
-        values = [getattr(one, of) for one in self.corruptions if not (unseen and one.seen)]
+        values = [getattr(result, of) for result in self.corruptions if not (unseen and result.seen)]
         return float(np.mean(values)) if values else None
 
     def as_dict(self) -> dict[str, Any]:
@@ -115,18 +107,18 @@ class Robustness:
     def table(self) -> str:
         """All figures as text, in percent."""
         lines = [f"robustness, {self.half} half", "", *row("corruption of MNIST", "network", "reader", "accepted")]
-        for one in self.corruptions:
-            name = one.name.replace("_", " ") + (" (seen)" if one.seen else "")
-            lines += row(name, one.network, one.reader, one.accepted)
+        for corruption in self.corruptions:
+            name = corruption.name.replace("_", " ") + (" (seen)" if corruption.seen else "")
+            lines += row(name, corruption.network, corruption.reader, corruption.accepted)
         lines += row(f"mean of {len(self.corruptions)}", self.mean("network"), self.mean("reader"))
-        if any(one.seen for one in self.corruptions):
+        if any(corruption.seen for corruption in self.corruptions):
             lines += row("mean of the unseen", self.mean("network", True), self.mean("reader", True))
         lines += ["", *row("digits", "right", "accepted", "right of these", "several")]
-        for digit in (self.mnist, *self.digits):
-            lines += row(digit.name, digit.accuracy, digit.accepted, digit.accuracy_accepted, digit.several)
+        for digits in (self.mnist, *self.digits):
+            lines += row(digits.name, digits.accuracy, digits.accepted, digits.accuracy_accepted, digits.several)
         lines += ["", *row("no digit", "accepted", "AUROC")]
-        for result in self.out_of_distribution:
-            lines += row(result.name, result.accepted, result.auroc)
+        for kind in self.out_of_distribution:
+            lines += row(kind.name, kind.accepted, kind.auroc)
         return "\n".join([*lines, "", "The photographs are synthetic: drawn, not taken by a camera."])
 
 
@@ -143,11 +135,20 @@ def robustness(
     images: int | None = None,
     score: Score = is_digit_score,
 ) -> Robustness:
-    """The figures of `reader` on every suite.
+    """Measure a reader on every suite.
 
-    `seen`: names of the corruptions of which training knows a relative. `images`: how many MNIST images are used, and
-    at most how many photographs of each set; all, and 1,000, if None. `score`: what tells digits from what is none.
-    Raises `ConfigError` for a half or a corruption that there is not.
+    Args:
+        reader: The reader.
+        half: `development`, to choose by, or `reported`, to be looked at once.
+        seen: The names of the corruptions of which training knows a relative.
+        images: How many MNIST images are used, and at most how many photographs of each set; all, and 1,000, if None.
+        score: What tells digits from pictures of no digit: a function of a reading, larger for a digit.
+
+    Returns:
+        All figures, as shares from 0 to 1.
+
+    Raises:
+        ConfigError: There is no such half or corruption.
     """
     if unknown := sorted(set(seen) - set(CORRUPTIONS)):
         raise ConfigError(f"seen {', '.join(unknown)}: unknown, expected some of {', '.join(CORRUPTIONS)}")
@@ -159,12 +160,12 @@ def robustness(
         mnist=digit_result(mnist.name, clean, mnist.digits),
         corruptions=tuple(corruption_result(reader, name, mnist, name in seen) for name in CORRUPTIONS),
         digits=tuple(
-            digit_result(one.name, answers_of(reader, one.pictures), one.digits, one.writers)
-            for one in pictured(half, mnist, min(PHOTOGRAPHS, images or PHOTOGRAPHS))
+            digit_result(digits.name, answers_of(reader, digits.pictures), digits.digits, digits.writers)
+            for digits in pictured(half, mnist, min(PHOTOGRAPHS, images or PHOTOGRAPHS))
         ),
         out_of_distribution=tuple(
-            OodResult(name, len(found.digits), float(found.accepted.mean()), area_under_roc(clean.scores, found.scores))
-            for name, found in outside.items()
+            OodResult(name, len(a.digits), float(a.accepted.mean()), area_under_roc(clean.scores, a.scores))
+            for name, a in outside.items()
         ),
     )
 
@@ -182,31 +183,28 @@ def mnist_half(half: Half, images: int | None = None) -> DigitSet:
 def pictured(half: Half, mnist: DigitSet, count: int = PHOTOGRAPHS) -> list[DigitPictures]:
     """Other people's digits of a half, and synthetic photographs of up to `count` of these and of the MNIST images."""
     small, fonts = small_digits(half), font_digits(half)
-    place = HALVES.index(half)
-    result = [small, fonts]
-    for number, (name, inks, digits, writers) in enumerate(
-        (
-            (mnist.name, list(mnist.images[:count]), mnist.digits, ()),
-            (small.name, [np.asarray(one) for one in small.pictures[:count]], small.digits, ()),
-            (fonts.name, [ink_of(np.asarray(one)) for one in fonts.pictures[:count]], fonts.digits, fonts.writers),
-        )
-    ):
-        taken = tuple(photographs(inks, seed=10 * place + number))
-        result.append(DigitPictures(f"photographs of {name}", taken, digits[:count], writers[:count]))
-    return result
+    sets = (
+        DigitPictures(mnist.name, tuple(mnist.images[:count]), mnist.digits),
+        small,
+        replace(fonts, pictures=tuple(ink_of(np.asarray(picture)) for picture in fonts.pictures[:count])),
+    )
+    taken = []
+    for place, digits in enumerate(sets):
+        inks = [np.asarray(picture) for picture in digits.pictures[:count]]
+        pictures = tuple(photographs(inks, seed=10 * HALVES.index(half) + place))
+        name, writers = f"photographs of {digits.name}", digits.writers[:count]
+        taken.append(DigitPictures(name, pictures, digits.digits[:count], writers))
+    return [small, fonts, *taken]
 
 
 def corruption_result(reader: Reader, name: str, mnist: DigitSet, seen: bool) -> CorruptionResult:
     """The figures of `reader` on the images of `mnist` after the corruption `name`."""
     images = corrupted(name, mnist.images)
     whole = answers_of(reader, list(images))
+    alone_right = network_digits(reader, images) == mnist.digits
+    right = whole.digits == mnist.digits
     return CorruptionResult(
-        name=name,
-        seen=seen,
-        images=len(images),
-        network=float((network_digits(reader, images) == mnist.digits).mean()),
-        reader=float((whole.digits == mnist.digits).mean()),
-        accepted=float(whole.accepted.mean()),
+        name, seen, len(images), float(alone_right.mean()), float(right.mean()), float(whole.accepted.mean())
     )
 
 
@@ -214,7 +212,7 @@ def digit_result(name: str, answers: Answers, digits: NDArray[np.int64], writers
     """The figures of `answers` to pictures that show `digits`."""
     right = answers.digits == digits
     accepted = right[answers.accepted]
-    who = np.array(writers)
+    writer_of = np.array(writers)
     return DigitResult(
         name=name,
         pictures=len(digits),
@@ -222,13 +220,13 @@ def digit_result(name: str, answers: Answers, digits: NDArray[np.int64], writers
         accepted=float(answers.accepted.mean()),
         accuracy_accepted=float(accepted.mean()) if len(accepted) else None,
         several=float(answers.several.mean()),
-        by_writer={writer: float(right[who == writer].mean()) for writer in dict.fromkeys(writers)},
+        by_writer={writer: float(right[writer_of == writer].mean()) for writer in dict.fromkeys(writers)},
     )
 
 
 @dataclass(frozen=True)
 class Misread:
-    """A picture that was not read right: what it shows, and what was said (None if it could not be read), and why."""
+    """A picture that was not read right: the digit on it, what was `said` (None if it was not read), and the reason."""
 
     path: str
     digit: int
@@ -250,38 +248,49 @@ class FolderResult:
 
     def table(self) -> str:
         """All figures as text, in percent, and the pictures that were not read right."""
-        one = self.result
+        digits = self.result
         lines = row("digits", "right", "accepted", "right of these", "several")
-        lines += row(one.name[-44:], one.accuracy, one.accepted, one.accuracy_accepted, one.several)
+        lines += row(digits.name[-44:], digits.accuracy, digits.accepted, digits.accuracy_accepted, digits.several)
         for error in self.errors:
-            said = "nothing" if error.said is None else str(error.said)
-            lines.append(f"{error.path}: {error.digit} read as {said}" + (f" ({error.reason})" if error.reason else ""))
+            answer = "nothing" if error.said is None else str(error.said)
+            lines.append(
+                f"{error.path}: {error.digit} read as {answer}" + (f" ({error.reason})" if error.reason else "")
+            )
         return "\n".join(lines)
 
 
 def folder(reader: Reader, path: str | Path) -> FolderResult:
-    """The figures of `reader` on the pictures in the sub-folders 0..9 of `path`, each named for the digit they show.
+    """Measure a reader on a folder of pictures.
 
-    Raises `DataError` if there are none. Names that begin with a dot are left out, as elsewhere.
+    Args:
+        reader: The reader.
+        path: A folder with sub-folders 0 to 9, each named for the digit that its pictures show. Names that begin with a
+            dot are left out.
+
+    Returns:
+        The figures, as shares from 0 to 1, and the pictures that were not read right.
+
+    Raises:
+        DataError: There are no pictures in such sub-folders.
     """
     root = Path(path)
-    found = [
+    pictures = [
         (file, digit)
         for digit in range(10)
         for file in (sorted((root / str(digit)).iterdir()) if (root / str(digit)).is_dir() else [])
         if file.is_file() and not file.name.startswith(".")
     ]
-    if not found:
+    if not pictures:
         raise DataError(
             f"{path}: no pictures in sub-folders 0 to 9, expected those of each digit in a folder of its name"
         )
-    answers = answers_of(reader, [file for file, _ in found])
-    digits = np.array([digit for _, digit in found], np.int64)
+    answers = answers_of(reader, [file for file, _ in pictures])
+    digits = np.array([digit for _, digit in pictures], np.int64)
     errors = tuple(
-        Misread(
-            str(found[i][0]), int(digits[i]), int(answers.digits[i]) if answers.digits[i] >= 0 else None,
-            bool(answers.accepted[i]), answers.reasons[i],
+        Misread(str(file), digit, int(answer) if answer >= 0 else None, bool(accepted), reason)
+        for (file, digit), answer, accepted, reason in zip(
+            pictures, answers.digits, answers.accepted, answers.reasons, strict=True
         )
-        for i in np.flatnonzero(answers.digits != digits)
-    )  # fmt: skip
+        if answer != digit
+    )
     return FolderResult(digit_result(str(path), answers, digits), errors)
