@@ -26,7 +26,7 @@ from recipes import Measured, example, reference
 from sumnist.config import Config, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.environment import commit, describe_machine, now
-from sumnist.evaluation.metrics import answer_grid, evaluate
+from sumnist.evaluation.metrics import Evaluation, answer_grid
 from sumnist.model.encoders import count_parameters
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.study.rows import append_jsonl, read_jsonl
@@ -67,7 +67,7 @@ def measure(name: str, config: Config, seed: int, runs: Path, threads: int) -> M
     if config.outliers:  # as the packaged network is calibrated, from predictions out of fold
         last = read_jsonl(CALIBRATIONS)[-1]
         net.calibration.set(last["temperature"], last["least_is_digit"], last["least_confidence"])
-    figures = evaluate(answer_grid(net, load_mnist("test")), "MNIST test").as_dict()
+    figures = Evaluation.of(answer_grid(net, load_mnist("test")), "MNIST test").as_dict()
     figures["parameters"] = count_parameters(net)
     plain = json.loads(config.to_json())
     return Measured(plain, record["seconds"], record["cpu_seconds"], record["commit"], figures, record["precision"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from xml.etree import ElementTree
 
 import matplotlib.font_manager
@@ -31,6 +32,12 @@ CONFIGS = {
 def config(request: pytest.FixtureRequest) -> Config:
     assert isinstance(request.param, Config)
     return request.param
+
+
+@lru_cache
+def drawn(config: Config) -> str:
+    """What most tests look at; tracing a network takes a moment."""
+    return draw(config)
 
 
 def words_of(svg: str) -> list[str]:
@@ -71,7 +78,7 @@ def extent(text: ElementTree.Element) -> tuple[float, float, float, float]:
 
 
 def test_every_network_is_drawn_with_both_inputs_and_both_outputs(config: Config) -> None:
-    words = words_of(draw(config))
+    words = words_of(drawn(config))
     assert "number" in words
     for word in ("image", "[B, 1, 28, 28]", "input [B]", "digit", "output [B, 10]", "sum", "output [B, 19]"):
         assert words.count(word) == 1
@@ -79,17 +86,17 @@ def test_every_network_is_drawn_with_both_inputs_and_both_outputs(config: Config
 
 
 def test_the_parameters_on_the_boxes_add_up_to_those_of_the_network(config: Config) -> None:
-    svg, total = draw(config), size_of(TwoInputNet.from_config(config))
+    svg, total = drawn(config), size_of(TwoInputNet.from_config(config))
     assert parameters_on_boxes(svg) == total
     assert any(word.endswith(f" · {total:,} parameters") for word in words_of(svg))
 
 
 def test_the_original_has_6772272_parameters() -> None:
-    assert "encoder original · fusion original · 6,772,272 parameters" in words_of(draw(preset("original")))
+    assert "encoder original · fusion original · 6,772,272 parameters" in words_of(drawn(preset("original")))
 
 
 def test_every_shape_and_layer_of_the_fast_network_is_on_its_picture() -> None:
-    words = words_of(draw(preset("fast")))
+    words = words_of(drawn(preset("fast")))
     at = words.index("Conv 5×5")
     assert words[at : at + 5] == ["Conv 5×5", "stride 2", "ReLU", "[B, 8, 12, 12]", "208 params"]
     at = words.index("Max-pool")
@@ -99,7 +106,7 @@ def test_every_shape_and_layer_of_the_fast_network_is_on_its_picture() -> None:
 
 
 def test_the_exact_sum_is_marked_as_computed_and_the_concat_sum_as_learned() -> None:
-    exact, concat = words_of(draw(preset("fast"))), words_of(draw(preset("fast", fusion="concat")))
+    exact, concat = words_of(drawn(preset("fast"))), words_of(drawn(preset("fast", fusion="concat")))
     at = exact.index("Shift by the number")
     assert exact[at - 1 : at + 3] == ["computed", "Shift by the number", "P(sum = s) =", "P(digit = s − number)"]
     assert "Sum head" not in exact
@@ -124,7 +131,7 @@ def test_the_exact_digit_never_sees_the_number() -> None:
 
 
 def test_text_stays_within_its_box_and_the_page(config: Config) -> None:
-    assert_text_fits(draw(config))
+    assert_text_fits(drawn(config))
 
 
 def assert_text_fits(svg: str) -> None:
@@ -139,14 +146,14 @@ def assert_text_fits(svg: str) -> None:
 
 
 def test_lines_of_text_do_not_overlap(config: Config) -> None:
-    extents = [extent(text) for text in ElementTree.fromstring(draw(config)).iter(f"{SVG}text")]
+    extents = [extent(text) for text in ElementTree.fromstring(drawn(config)).iter(f"{SVG}text")]
     for i, (x0, y0, x1, y1) in enumerate(extents):
         for a0, b0, a1, b1 in extents[:i]:
             assert x1 <= a0 or a1 <= x0 or y1 <= b0 + 1 or b1 <= y0 + 1
 
 
 def test_the_view_box_is_the_page(config: Config) -> None:
-    root = ElementTree.fromstring(draw(config))
+    root = ElementTree.fromstring(drawn(config))
     assert root.get("viewBox") == f"0 0 {root.get('width')} {root.get('height')}"
     assert root.find(f"{SVG}title") is not None
     description = root.find(f"{SVG}desc")
@@ -203,6 +210,14 @@ def test_an_encoder_with_unknown_layers_branches_and_many_of_them_is_drawn_whole
 def test_a_sum_of_two_branches_has_two_arrows() -> None:
     boxes, _ = boxes_of(strange_network())
     assert [len(box.inputs) for box in boxes if box.title == "Add"] == [2, 2]
+
+
+def test_a_network_with_many_branches_is_drawn_at_once() -> None:
+    net = TwoInputNet("tiny", "exact")
+    net.encoder = nn.Sequential(nn.Conv2d(1, 2, 15, padding=0), *(Residual(2) for _ in range(40)), nn.Flatten(),
+                                nn.Linear(392, 32))  # fmt: skip
+    boxes, _ = boxes_of(net)  # 2 ** 40 ways lead from its image to its digit
+    assert [box.title for box in boxes].count("Add") == 40
 
 
 def test_a_layer_used_twice_is_counted_once() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +14,25 @@ import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 
 from sumnist.cli import main
 from sumnist.config import Config, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ExportError, RunError
-from sumnist.inference.onnx import OnnxNetwork, sealed
+from sumnist.files import PRETRAINED
+from sumnist.inference.onnx import OnnxNetwork, with_checksum
 from sumnist.inference.reader import Reader
 from sumnist.model.network import TwoInputNet, load_network
-from sumnist.training.export import check_parity, export_run, grid_accuracy, metadata_of, quantized, to_onnx
+from sumnist.training.export import (
+    check_parity,
+    export_run,
+    grid_accuracy,
+    metadata_of,
+    quantized,
+    quiet,
+    to_onnx,
+)
 from sumnist.training.loop import train
 
 NETWORKS = {
@@ -125,6 +138,17 @@ def test_int8_is_small_and_nearly_as_accurate(exported: Path) -> None:
         assert int8 == pytest.approx(fp32, abs=0.02)
 
 
+def test_no_two_products_of_int8_overflow_the_16_bits_that_some_processors_add_them_in(exported: Path) -> None:
+    model = onnx.load(export_run(exported, int8=True).path)
+    weights = [onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer]
+    weights = [array.astype(int) for array in weights if array.dtype == np.int8 and array.ndim > 1]
+    assert len(weights) == 6  # two convolutions, four linear layers
+    largest = max(int(np.abs(array).max()) for array in weights)
+    activation = 255  # uint8; vpmaddubsw clips the sum of two products to int16
+    assert largest >= 32
+    assert 2 * activation * largest <= np.iinfo(np.int16).max
+
+
 def test_the_accuracy_of_an_onnx_file_is_that_of_the_evaluation(exported: Path) -> None:
     from sumnist.training.evaluate import evaluate_run
 
@@ -164,6 +188,19 @@ def test_quantizing_keeps_what_the_file_says_of_itself(mnist_train: object) -> N
     assert OnnxNetwork(small).exact
 
 
+def test_only_what_the_exporter_says_of_itself_is_kept_quiet(caplog: pytest.LogCaptureFixture) -> None:
+    exporter, levels = logging.getLogger("torch.onnx"), (logging.root.level, logging.getLogger("torch.onnx").level)
+    with quiet():
+        logging.getLogger("torch.onnx._internal").warning("from the exporter")
+        logging.getLogger("elsewhere").warning("from elsewhere")
+        logging.warning("from the root")  # as the quantizer does
+        with pytest.warns(UserWarning, match="of others"):
+            warnings.warn("of others", stacklevel=1)
+    assert [record.message for record in caplog.records] == ["from elsewhere", "from the root"]
+    assert (logging.root.level, exporter.level) == levels
+    assert logging.root.filters == []
+
+
 def test_the_command_prints_the_size_and_the_difference(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(exported)]) == 0
     out = capsys.readouterr().out
@@ -172,21 +209,21 @@ def test_the_command_prints_the_size_and_the_difference(exported: Path, capsys: 
 
 
 def other_network() -> bytes:
-    """An ONNX file that is whole and sealed, but of another network."""
+    """An ONNX file that is whole and has its checksum, but is of another network."""
     node = onnx.helper.make_node("Identity", ["x"], ["y"])
     value = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy"]
     graph = onnx.helper.make_graph([node], "other", value[:1], value[1:])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9)
     onnx.helper.set_model_props(model, {"sha256": "0" * 64})
-    return sealed(model.SerializeToString())
+    return with_checksum(model.SerializeToString())
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "pickle", "text", "unsealed"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "pickle", "text", "no checksum"])
 def test_an_onnx_file_that_is_not_whole_is_an_error(exported: Path, tmp_path: Path, damage: str) -> None:
     good = (exported / "model.onnx").read_bytes()
     bad = {
         "empty": b"", "cut": good[: len(good) // 2], "pickle": b"\x80\x04cposix\nsystem\n(X\x04\x00\x00\x00exittR.",
-        "text": b"not a model", "unsealed": good.replace(b"sha256", b"sha265"),
+        "text": b"not a model", "no checksum": good[:-64],
     }  # fmt: skip
     path = tmp_path / "model.onnx"
     path.write_bytes(bad[damage])
@@ -230,9 +267,9 @@ def test_thresholds_that_are_no_numbers_are_an_error() -> None:
     )
 
 
-def test_what_is_sealed_but_no_onnx_is_an_error() -> None:
+def test_a_checksum_on_what_is_no_onnx_is_an_error() -> None:
     with pytest.raises(RunError, match="model: not a whole ONNX file"):
-        OnnxNetwork(sealed(b"nonsense sha256\x12\x40" + b"0" * 64))
+        OnnxNetwork(with_checksum(b"nonsense" + b"0" * 64))
 
 
 def test_a_model_that_is_not_there_is_an_error(tmp_path: Path) -> None:
@@ -241,3 +278,44 @@ def test_a_model_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{tmp_path / 'no.onnx'}: cannot be read (no such file or directory): expected an ONNX file of `sumnist export`"
     )
+
+
+def with_old_names(content: bytes) -> bytes:
+    """The ONNX file as version 0.1 wrote it: with its names, and a checksum of its own making."""
+    model = onnx.load_from_string(content)
+    for node in model.graph.node:
+        node.output[:] = ["known" if name == "is_digit" else name for name in node.output]
+    for value in model.graph.output:
+        value.name = "known" if value.name == "is_digit" else value.name
+    for entry in model.metadata_props:
+        entry.key = "least_known" if entry.key == "least_is_digit" else entry.key
+        entry.value = "0" * 64 if entry.key == "sha256" else entry.value
+    old: bytes = model.SerializeToString()
+    return old.replace(b"0" * 64, hashlib.sha256(old).hexdigest().encode())
+
+
+def test_the_packaged_network_has_the_names_of_today() -> None:
+    model = onnx.load(PRETRAINED / "model.onnx")
+    assert [value.name for value in model.graph.output] == ["digit", "sum", "is_digit"]
+    assert [entry.key for entry in model.metadata_props] == [
+        "fusion", "encoder", "least_is_digit", "least_confidence", "sha256",
+    ]  # fmt: skip
+    with safe_open(PRETRAINED / "model.safetensors", "pt") as file:
+        names = set(file.keys())
+    assert "calibration.least_is_digit" in names
+    assert not any("known" in name for name in names)
+
+
+def test_an_export_of_version_0_1_answers_the_same(images: NDArray[np.float32]) -> None:
+    net = trained_looking(preset("fast", outliers=0.1))
+    net.calibration.set(1.5, 0.75, 0.5)
+    content = exported_bytes(net)
+    new, old = OnnxNetwork(content), OnnxNetwork(with_old_names(content))
+    assert b"least_known" in with_old_names(content)
+    assert (old.least_is_digit, old.least_confidence, old.fusion) == (0.75, 0.5, "exact")
+    assert (new.least_is_digit, new.least_confidence, new.fusion) == (0.75, 0.5, "exact")
+    numbers = np.arange(50) % 10
+    for one, other in zip(new.answer(images, numbers), old.answer(images, numbers), strict=True):
+        assert one is not None
+        assert other is not None
+        assert np.array_equal(one, other)

@@ -25,7 +25,6 @@ from sumnist.evaluation.metrics import (
     calibration_bins,
     calibration_error,
     disputed_labels,
-    evaluate,
 )
 from sumnist.model.network import TwoInputNet
 
@@ -114,7 +113,7 @@ def test_confidence_at_the_ends_falls_into_one_bin(confidence: float) -> None:
 
 
 def test_all_right_answers_give_full_marks() -> None:
-    result = evaluate(answers_right_but([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]), "made up")
+    result = Evaluation.of(answers_right_but([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]), "made up")
     assert (result.digit.value, result.sum.value, result.joint.value, result.errors) == (1, 1, 1, 0)
     assert result.digit_nll == pytest.approx(-math.log(0.8))
     assert result.digit_ece == result.sum_ece == pytest.approx(0.2)
@@ -129,7 +128,7 @@ def test_every_wrong_answer_changes_the_figures_it_should_change() -> None:
     total[2, 7] = 0  # image 2: sum wrong with 7
     total[2, 1] = 0  # and with 1
     nll[2, 1] = 4.0
-    result = evaluate(replace(answers, digit=digit, sum=total, sum_nll=nll), "made up")
+    result = Evaluation.of(replace(answers, digit=digit, sum=total, sum_nll=nll), "made up")
     assert result.digit.value == pytest.approx(39 / 40)
     assert result.sum.value == pytest.approx(38 / 40)
     assert result.joint.value == pytest.approx(37 / 40)
@@ -148,7 +147,7 @@ def test_sums_by_bits_are_counted_beside_the_likeliest_sums() -> None:
     answers = answers_right_but([1, 2])
     spelled = answers.true_sum.copy()
     spelled[0, :5] = 31
-    result = evaluate(replace(answers, sum_by_bits=spelled), "made up")
+    result = Evaluation.of(replace(answers, sum_by_bits=spelled), "made up")
     assert result.sum.value == 1
     assert result.sum_by_bits is not None
     assert result.sum_by_bits.value == 0.75
@@ -160,15 +159,15 @@ def test_errors_on_disputed_labels_are_told_from_the_others_by_the_labels_not_by
     digit = answers.digit.copy()
     for image in (0, 1, DISPUTED_TEST_LABELS[0], DISPUTED_TEST_LABELS[14]):
         digit[image] = 9 - digit[image]
-    result = evaluate(replace(answers, digit=digit), "a copy of MNIST")
+    result = Evaluation.of(replace(answers, digit=digit), "a copy of MNIST")
     assert (result.errors, result.errors_outside_disputed) == (4, 2)
     assert disputed_labels(truth[::-1].copy()) is None
-    assert evaluate(answers_right_but([1, 2]), "MNIST test").errors_outside_disputed is None
+    assert Evaluation.of(answers_right_but([1, 2]), "MNIST test").errors_outside_disputed is None
 
 
 def test_an_evaluation_survives_json() -> None:
     answers = answers_right_but([1, 2, 2])
-    for result in (evaluate(answers, "x"), evaluate(replace(answers, sum_by_bits=answers.sum), "x")):
+    for result in (Evaluation.of(answers, "x"), Evaluation.of(replace(answers, sum_by_bits=answers.sum), "x")):
         assert Evaluation.from_dict(json.loads(json.dumps(result.as_dict())) | {"date": "today"}) == result
 
 
@@ -218,7 +217,7 @@ def check_answer(
 def test_a_computed_sum_is_right_exactly_where_the_digit_is() -> None:
     torch.manual_seed(1)
     digits = seven_images()
-    result = evaluate(answer_grid(TwoInputNet("tiny", "exact"), digits), digits.name)
+    result = Evaluation.of(answer_grid(TwoInputNet("tiny", "exact"), digits), digits.name)
     assert result.digit == result.sum == result.joint
     assert result.digit.method == "wilson"
     assert result.digit_nll == pytest.approx(result.sum_nll)

@@ -18,6 +18,7 @@ from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import as_image
 from sumnist.errors import ImageError, NumberError, RunError
 from sumnist.files import CONFIG, PRETRAINED, WEIGHTS
+from sumnist.model.checkpoint import save_tensors
 from sumnist.model.encoders import count_parameters
 from sumnist.model.fusion import BITS, ExactFusion, Heads, OriginalFusion, unsmoothed
 from sumnist.model.losses import joint_loss
@@ -298,11 +299,25 @@ def test_a_network_comes_back_from_what_save_pretrained_wrote(tmp_path: Path) ->
         assert torch.equal(one, two)
 
 
-def test_weights_without_a_seal_are_read_too(tmp_path: Path) -> None:
+def test_weights_without_a_checksum_are_read_too(tmp_path: Path) -> None:
     net = TwoInputNet("tiny")
     net.save_pretrained(tmp_path)
     save_file(net.state_dict(), tmp_path / WEIGHTS)
     assert torch.equal(TwoInputNet.from_pretrained(tmp_path).fusion.digit.weight, net.fusion.digit.weight)
+
+
+def test_a_run_of_version_0_1_answers_the_same(tmp_path: Path) -> None:
+    net = TwoInputNet("tiny", "concat").eval()
+    net.calibration.set(1.5, 0.75, 0.5)
+    net.save_pretrained(tmp_path)
+    old = {name.replace("least_is_digit", "least_known"): value for name, value in net.state_dict().items()}
+    assert "calibration.least_known" in old
+    save_tensors(tmp_path / WEIGHTS, old)  # its checksum is of the old names
+    again = TwoInputNet.from_pretrained(tmp_path)
+    assert again.calibration.least_is_digit.item() == 0.75
+    image, number = torch.rand(3, 1, 28, 28), torch.tensor([0, 5, 9])
+    for one, other in zip(net(image, number), again(image, number), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_the_packaged_network_reads_as_its_card_says() -> None:

@@ -144,7 +144,7 @@ def test_a_computed_sum_gets_no_reliability_diagram_of_its_own() -> None:
     assert len(reliability(answers).axes) == 4
     alone = reliability(replace(answers, sum_computed=True))
     assert len(alone.axes) == 2
-    assert "digit = sum" in texts(alone)
+    assert "Calibration error: digit and sum " in texts(alone)
 
 
 def test_the_most_confident_mistakes_come_first_one_for_each_image() -> None:
@@ -192,9 +192,13 @@ def test_training_curves_show_what_there_is(epochs: int, validation: bool, apart
     figure.canvas.draw()
     curves = (1 if apart == 0 else 2) * (2 if validation else 1)
     for axes in figure.axes:
-        assert [len(line.get_xdata()) for line in axes.lines] == [epochs] * curves  # type: ignore[arg-type]
-    assert ("held out" in texts(figure)) == validation
-    assert ("digit = sum" in texts(figure)) == (apart == 0)
+        lengths = [len(line.get_xdata()) for line in axes.lines]  # type: ignore[arg-type]
+        assert lengths == ([] if epochs == 1 else [epochs] * curves), "no curve of a single point"
+        assert len(axes.containers) == (1 if epochs == 1 else 0)
+        assert sum(len(bars) for bars in axes.containers) == (curves if epochs == 1 else 0)
+    labels = texts(figure) + "".join(tick.get_text() for axes in figure.axes for tick in axes.get_yticklabels())
+    assert ("held out" in labels) == validation
+    assert ("digit = sum" in labels) == (apart == 0)
     assert f"After {epochs} epoch" in texts(figure)
 
 
@@ -210,3 +214,25 @@ def test_training_curves_take_a_loss_of_zero() -> None:
 
 def test_training_curves_take_a_run_whose_validation_began_late() -> None:
     training_curves([epoch(1, validation=False), epoch(2)]).canvas.draw()
+
+
+@pytest.mark.parametrize("draw", ["curves", "reliability"])
+def test_no_legend_lies_on_what_is_drawn(draw: str) -> None:
+    figure = (
+        training_curves([epoch(i + 1, apart=0.2) for i in range(4)])
+        if draw == "curves"
+        else reliability(made_up(count=60, wrong=20)[0])
+    )
+    figure.canvas.draw()
+    legends = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+    assert len(legends) == 2
+    for legend in legends:
+        assert legend is not None
+        assert not any(legend.get_window_extent().overlaps(axes.get_window_extent()) for axes in figure.axes)
+
+
+def test_the_digits_curve_shows_beneath_that_of_the_sum() -> None:
+    left = training_curves([epoch(i + 1, apart=1e-9) for i in range(4)]).axes[0]
+    digit, total = (next(line for line in left.lines if str(line.get_label()).startswith(f"{name}, held out"))
+                    for name in ("digit", "sum"))  # fmt: skip
+    assert digit.get_linewidth() > 1.5 * total.get_linewidth()

@@ -19,7 +19,7 @@ import torch
 from sumnist.config import Config, Fusion, preset
 from sumnist.data.mnist import FILES, DigitSet, load_mnist
 from sumnist.errors import DataError, OutputError, RunError
-from sumnist.evaluation.metrics import Accuracy, Evaluation, answer_grid, evaluate
+from sumnist.evaluation.metrics import Accuracy, Evaluation, answer_grid
 from sumnist.evaluation.text import comparison, duration, markdown_table, percent, table
 from sumnist.model.encoders import count_parameters
 from sumnist.model.network import TwoInputNet, save_network
@@ -83,7 +83,7 @@ def test_evaluating_a_run_gives_the_figures_of_its_network_on_its_own_test_image
     folder = make_run("concat")
     torch.manual_seed(0)
     digits = load_mnist("test", data_dir)
-    expected = evaluate(answer_grid(TwoInputNet("tiny", "concat"), digits), digits.name)
+    expected = Evaluation.of(answer_grid(TwoInputNet("tiny", "concat"), digits), digits.name)
     assert evaluate_run(folder, device="cpu", plots=False) == expected
     written = json.loads((folder / "evaluation.json").read_text())
     assert Evaluation.from_dict(written) == expected
@@ -255,7 +255,7 @@ def test_a_set_of_a_single_digit_can_be_evaluated_and_shown() -> None:
     digits = load_mnist("train")
     nines = np.flatnonzero(digits.digits == 9)[:3]
     one_digit = DigitSet(digits.images[nines], digits.digits[nines], "nines")
-    assert "–" in table(evaluate(answer_grid(TwoInputNet("tiny", "concat"), one_digit), one_digit.name))
+    assert "–" in table(Evaluation.of(answer_grid(TwoInputNet("tiny", "concat"), one_digit), one_digit.name))
 
 
 def test_the_risk_of_the_surest_answers_is_told_where_it_was_measured() -> None:

@@ -1,4 +1,4 @@
-"""What a network gets right on the grid: every image with every number.
+"""The figures of a network on the grid: every image with every number.
 
 The ten pairs of one image are not independent, so the image is the unit of every interval. Where every image is right
 with all ten numbers or with none, Wilson's interval for a proportion; otherwise a percentile bootstrap over images.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -23,21 +23,14 @@ from sumnist.model.fusion import ExactFusion, LearnedFusion
 from sumnist.model.network import Network
 
 __all__ = [
-    "Accuracy",
-    "CalibrationBin",
-    "Evaluation",
-    "GridAnswers",
-    "answer_grid",
-    "calibration_bins",
-    "calibration_error",
+    "Accuracy", "CalibrationBin", "Evaluation", "GridAnswers", "answer_grid", "calibration_bins", "calibration_error",
     "disputed_labels",
-    "evaluate",
-]
+]  # fmt: skip
 
 NORMAL_95 = 1.959963984540054
 RESAMPLES = 10_000
 COVERAGES = (*(round(0.9 + i / 200, 3) for i in range(16)), *(round(0.98 + i / 1000, 3) for i in range(21)))
-"""Shares of the answers at which the risk is told: 0.9 to 0.975 and, more finely, 0.98 to 1."""
+"""Shares of the answers at which the risk is given: 0.9 to 0.975 and, more finely, 0.98 to 1."""
 MNIST_TEST_LABELS = 0xEE8604D9
 """CRC-32 of the labels of MNIST's test set, one byte each."""
 
@@ -80,32 +73,47 @@ class GridAnswers:
 
 @torch.inference_mode()
 def answer_grid(net: Network, digits: DigitSet, batch_size: int = 500) -> GridAnswers:
-    """Ask `net` about every image with every number. The encoder sees each image once, the fusion ten times."""
-    device = next(net.parameters()).device
-    number = torch.arange(NUMBERS, device=device)
-    columns: dict[str, list[torch.Tensor]] = {}
-    training = net.training
+    """A network's answers to every image with every number; the encoder sees each image once, the fusion ten times.
+
+    Args:
+        net: On any device; it answers in evaluation mode and is given back as it came.
+        digits: The images and their true digits.
+        batch_size: How many images are answered at once.
+    """
+    device, training = next(net.parameters()).device, net.training
+    digit_parts, sum_parts, bits_parts = [], [], []
     net.eval()
     for start in range(0, len(digits), batch_size):
         part = slice(start, start + batch_size)
         features = net.encoder(as_image(torch.tensor(digits.images[part], device=device)))
         truth = torch.tensor(digits.digits[part], device=device).repeat_interleave(NUMBERS)  # [B · 10]
-        numbers = number.repeat(len(features))
+        numbers = torch.arange(NUMBERS, device=device).repeat(len(features))
         heads = net.fuse(features.repeat_interleave(NUMBERS, 0), numbers)
         outputs = net.outputs(heads, numbers)
-        for name, scores, target in (("digit", outputs.digit, truth), ("sum", outputs.sum, truth + numbers)):
-            confidence, answer = scores.max(1)
-            columns.setdefault(name, []).append(answer)
-            columns.setdefault(f"{name}_confidence", []).append(confidence.exp())
-            columns.setdefault(f"{name}_nll", []).append(-scores.gather(1, target[:, None])[:, 0])
+        digit_parts.append(graded(outputs.digit, truth))
+        sum_parts.append(graded(outputs.sum, truth + numbers))
         if isinstance(net.fusion, LearnedFusion) and net.fusion.sum_target == "bits":
             assert heads.sum is not None
-            places = torch.tensor([1, 2, 4, 8, 16], device=device)
-            columns.setdefault("sum_by_bits", []).append(((heads.sum > 0) * places).sum(1))
+            bits_parts.append(((heads.sum > 0) * torch.tensor([1, 2, 4, 8, 16], device=device)).sum(1))
     net.train(training)
-    arrays: dict[str, Any] = {name: torch.cat(parts).view(-1, NUMBERS).cpu().numpy() for name, parts in columns.items()}
-    arrays.setdefault("sum_by_bits", None)
-    return GridAnswers(truth=digits.digits, sum_computed=isinstance(net.fusion, ExactFusion), **arrays)
+    digit, digit_confidence, digit_nll = map(on_grid, zip(*digit_parts, strict=True))
+    total, sum_confidence, sum_nll = map(on_grid, zip(*sum_parts, strict=True))
+    return GridAnswers(
+        digits.digits, digit, total, digit_confidence, sum_confidence, digit_nll, sum_nll,
+        sum_by_bits=on_grid(bits_parts) if bits_parts else None, sum_computed=isinstance(net.fusion, ExactFusion),
+    )  # fmt: skip
+
+
+def graded(scores: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Log-probabilities `[B, K]` and the right answers `[B]` → the most probable answers, their probabilities, and
+    −log probability of the right ones, `[B]` each."""
+    confidence, answer = scores.max(1)
+    return answer, confidence.exp(), -scores.gather(1, truth[:, None])[:, 0]
+
+
+def on_grid(parts: Sequence[torch.Tensor]) -> NDArray[Any]:
+    """Batches `[B · 10]` → one array `[N, 10]`."""
+    return torch.cat(list(parts)).view(-1, NUMBERS).cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -169,6 +177,29 @@ class Evaluation:
     sum_computed: bool
     digit_risk: list[tuple[float, float]] | None = None
 
+    @classmethod
+    def of(cls, answers: GridAnswers, data: str) -> Evaluation:
+        """The figures of `answers`; `data` is the name of the `DigitSet` they are for."""
+        digit_right, sum_right = answers.digit_right, answers.sum_right
+        joint = digit_right & sum_right
+        wrong: NDArray[np.bool_] = np.logical_not(joint.all(1))
+        disputed = disputed_labels(answers.truth)
+        by_digit = [answers.truth == digit for digit in range(10)]
+        return cls(
+            data, len(wrong), Accuracy.of(digit_right), Accuracy.of(sum_right), Accuracy.of(joint),
+            digit_nll=float(answers.digit_nll.mean(dtype=float)), sum_nll=float(answers.sum_nll.mean(dtype=float)),
+            digit_ece=calibration_error(answers.digit_confidence, digit_right),
+            sum_ece=calibration_error(answers.sum_confidence, sum_right),
+            digit_by_digit=[float(digit_right[of].mean()) if of.any() else None for of in by_digit],
+            sum_by_digit=[float(sum_right[of].mean()) if of.any() else None for of in by_digit],
+            digit_by_number=digit_right.mean(0).tolist(), sum_by_number=sum_right.mean(0).tolist(),
+            errors=int(wrong.sum()),
+            errors_outside_disputed=None if disputed is None else int((wrong & ~disputed).sum()),
+            sum_by_bits=None if answers.sum_by_bits is None else Accuracy.of(answers.sum_by_bits == answers.true_sum),
+            sum_computed=answers.sum_computed,
+            digit_risk=risk_curve(answers.digit_confidence.ravel(), digit_right.ravel()),
+        )  # fmt: skip
+
     @property
     def risk_at_99(self) -> float | None:
         """The share of wrong digits among the 99 % that the network is most sure of."""
@@ -187,35 +218,6 @@ class Evaluation:
         for name in ("digit", "sum", "joint", "sum_by_bits"):
             known[name] = None if known[name] is None else Accuracy(**known[name])
         return cls(**known)
-
-
-def evaluate(answers: GridAnswers, data: str) -> Evaluation:
-    """The figures of `answers`; `data` is the name of the `DigitSet` they are for."""
-    digit_right, sum_right = answers.digit_right, answers.sum_right
-    joint = digit_right & sum_right
-    wrong: NDArray[np.bool_] = np.logical_not(joint.all(1))
-    disputed = disputed_labels(answers.truth)
-    present = [answers.truth == digit for digit in range(10)]
-    return Evaluation(
-        data=data,
-        images=len(wrong),
-        digit=Accuracy.of(digit_right),
-        sum=Accuracy.of(sum_right),
-        joint=Accuracy.of(joint),
-        digit_nll=float(answers.digit_nll.mean(dtype=float)),
-        sum_nll=float(answers.sum_nll.mean(dtype=float)),
-        digit_ece=calibration_error(answers.digit_confidence, digit_right),
-        sum_ece=calibration_error(answers.sum_confidence, sum_right),
-        digit_by_digit=[float(digit_right[of].mean()) if of.any() else None for of in present],
-        sum_by_digit=[float(sum_right[of].mean()) if of.any() else None for of in present],
-        digit_by_number=digit_right.mean(0).tolist(),
-        sum_by_number=sum_right.mean(0).tolist(),
-        errors=int(wrong.sum()),
-        errors_outside_disputed=None if disputed is None else int((wrong & ~disputed).sum()),
-        sum_by_bits=None if answers.sum_by_bits is None else Accuracy.of(answers.sum_by_bits == answers.true_sum),
-        sum_computed=answers.sum_computed,
-        digit_risk=risk_curve(answers.digit_confidence.ravel(), digit_right.ravel()),
-    )
 
 
 def risk_curve(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> list[tuple[float, float]]:

@@ -19,6 +19,7 @@ from sumnist.data.mnist import DigitSet
 from sumnist.data.sampling import NUMBERS, SUMS
 from sumnist.errors import MissingExtraError
 from sumnist.evaluation.metrics import GridAnswers, calibration_bins, calibration_error, disputed_labels
+from sumnist.evaluation.text import percent
 from sumnist.files import write_atomically
 
 try:
@@ -28,63 +29,48 @@ try:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 except ImportError as error:
     raise MissingExtraError("matplotlib", "train", "drawing plots") from error
 
 __all__ = [
-    "COLOURS",
-    "GREY",
-    "STYLE",
-    "WRONG",
-    "as_svg",
-    "confusion",
-    "draw_plots",
-    "mistakes",
-    "most_confident_mistakes",
-    "new_figure",
-    "reliability",
-    "training_curves",
-]
+    "COLOURS", "GREY", "STYLE", "WRONG", "as_svg", "confusion", "draw_plots", "mistakes", "most_confident_mistakes",
+    "new_figure", "reliability", "training_curves",
+]  # fmt: skip
 
 COLOURS = {"digit": "#0072B2", "sum": "#E69F00"}
 GREY, PALE, WRONG = "#666666", "#EFEFEF", "#B2182B"
 STYLE: Any = {
-    "font.size": 11,
-    "axes.titlesize": 12,
-    "axes.titlelocation": "left",
-    "axes.edgecolor": GREY,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E6E6E6",
-    "legend.frameon": False,
-    "legend.fontsize": 10,
-    "figure.titlesize": 14,
-    "figure.titleweight": "bold",
-    "lines.linewidth": 2,
-    "lines.markersize": 5,
-    "savefig.dpi": 130,
-}
-LEAST_ERROR = 1e-4
-"""Where the axis of accuracies ends: at 99.99 %."""
-LOSS_TICKS = tuple(digit * 10.0**power for power in range(-6, 4) for digit in (1, 2, 5))
-ACCURACY_TICKS = (0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998)
+    "font.size": 11, "figure.titlesize": 14, "figure.titleweight": "bold", "axes.titlesize": 12,
+    "axes.titlelocation": "left", "axes.edgecolor": GREY, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True, "axes.axisbelow": True, "grid.color": "#E6E6E6", "legend.frameon": False,
+    "legend.fontsize": 10, "lines.linewidth": 2, "lines.markersize": 5, "savefig.dpi": 130,
+}  # fmt: skip
+SHOWN = (1e-6, 1e3)
+"""Where curves on a logarithmic axis are clipped: a loss may be 0, and a network that is lost may have any."""
 SHOWN_MISTAKES = 20
 TILE = 3.15
 """Height in inches of a mistake with its caption."""
 FEW_PAIRS = 300
-"""Those of 30 images."""
+"""A point of fewer, which are the pairs of 30 images, is drawn hollow: its share may be chance."""
 
 
 def draw_plots(
     folder: Path, answers: GridAnswers, digits: DigitSet, metrics: Sequence[dict[str, float]] = ()
 ) -> list[Path]:
-    """Write the plots into `folder`, which exists, and return their paths.
+    """Write the plots of an evaluation as PNG files.
 
-    `answers` are a network's to the images of `digits`; `metrics` are the rows of its training's `metrics.jsonl`; with
-    none, `training.png` is left out. Raises `OutputError`.
+    Args:
+        folder: An existing one.
+        answers: A network's answers to the images of `digits`.
+        digits: The images and their true digits.
+        metrics: The rows of the training's `metrics.jsonl`; with none, `training.png` is left out.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        OutputError: A file cannot be written.
     """
     figures = {
         "confusion-digit": confusion(answers, "digit"),
@@ -123,82 +109,90 @@ def as_svg(figure: Figure) -> str:
 
 @matplotlib.rc_context(STYLE)
 def training_curves(metrics: Sequence[dict[str, float]], bits: bool = False) -> Figure:
-    """Losses and accuracies by epoch, from the rows of a `metrics.jsonl`. `bits`: the sum was trained bit by bit.
+    """Losses and shares of wrong answers by epoch, from the rows of a `metrics.jsonl`; bars where there is one epoch.
 
-    Accuracies are drawn by their distance from 100 %, on a logarithmic axis: there the last epochs can be told apart.
+    `bits`: the sum was trained bit by bit.
     """
     last, count = metrics[-1], len(metrics)
     held_out = "validation_digit" in last
-    digit, total = (percent(last[f"{'validation' if held_out else 'train'}_{name}"]) for name in COLOURS)
+    digit, total = (signed(last[f"{'validation' if held_out else 'train'}_{name}"]) for name in COLOURS)
     finding = f"digit and sum {digit}" if digit == total else f"digit {digit}, sum {total}"
     where = "on images held out" if held_out else "in training"
     figure = new_figure(10, 4.8, f"After {count} {'epoch' if count == 1 else 'epochs'}: {finding} right {where}")
     left, right = figure.subplots(1, 2)
-    draw_curves(left, metrics, "{}_loss", "validation_{}_nll", "{:.3f}".format)
-    low, high = LOSS_TICKS[0], LOSS_TICKS[-1]
-    for curve in left.lines:
-        curve.set_ydata(np.clip(np.asarray(curve.get_ydata(), float), low, high))
-    left.relim()
-    left.set(title="Loss" + (" (sum, training: mean of five bits)" if bits else ""), ylabel="nats", yscale="log")
-    set_ticks(left, LOSS_TICKS, "{:g}".format)
-    draw_curves(right, metrics, "train_{}", "validation_{}", percent)
-    as_distance_from_one(right)
-    right.set(title="Accuracy", ylabel="right answers")
+    wrong = [{name: 1 - value for name, value in row.items()} for row in metrics]
+    for axes, curves, text in (
+        (left, curves_of(metrics, "validation_{}_nll", "{}_loss"), "{:.3g}".format),
+        (right, curves_of(wrong, "validation_{}", "train_{}"), lambda share: f"{100 * share:.3g} %"),
+    ):
+        if count == 1:
+            draw_bars(axes, curves, text)
+        else:
+            draw_curves(axes, [row["epoch"] for row in metrics], curves, text)
+    left.set_title("Loss in nats" + (" (sum, training: mean of five bits)" if bits else ""))
+    right.set_title("Wrong answers")
     return figure
 
 
-def draw_curves(
-    axes: Axes,
-    metrics: Sequence[dict[str, float]],
-    training_name: str,
-    validation_name: str,
-    text: Callable[[float], str],
-) -> None:
-    """Digit and sum, in training (dashed, hollow) and validation (solid); the legend has the last values."""
-    for template, kind in ((validation_name, "held out"), (training_name, "training")):
-        curves = {name: column(metrics, template.format(name)) for name in COLOURS}
-        if np.isnan(curves["digit"]).all():
-            continue
-        same = np.array_equal(curves["digit"], curves["sum"], equal_nan=True)
-        for name in ("digit",) if same else COLOURS:
-            label = f"{'digit = sum' if same else name}, {kind}: {text(curves[name][-1])}"
-            solid = kind == "held out"
-            axes.plot([row["epoch"] for row in metrics], curves[name], color=COLOURS[name], label=label, marker="o",
-                      linestyle="-" if solid else (0, (4, 2)), linewidth=2 if solid else 1.3, clip_on=False,
-                      markerfacecolor=COLOURS[name] if solid else "white", zorder=3 if solid else 2)  # fmt: skip
-    axes.set_xlabel("epoch")
+@dataclass(frozen=True)
+class Curve:
+    """A figure of the digit or of the sum, epoch by epoch; NaN for an epoch that lacks it."""
+
+    label: str
+    colour: str
+    held_out: bool
+    values: NDArray[np.float64]
+
+    @property
+    def fill(self) -> str:
+        """Solid for images held out, hollow for training."""
+        return self.colour if self.held_out else "white"
+
+
+def curves_of(metrics: Sequence[dict[str, float]], validation: str, training: str) -> list[Curve]:
+    """The curves of the metrics that these templates name; digit and sum as one where they are the same."""
+    curves = []
+    for template, held_out in ((validation, True), (training, False)):
+        digit, total = (np.array([row.get(template.format(key), np.nan) for row in metrics], float) for key in COLOURS)
+        same, kind = np.array_equal(digit, total, equal_nan=True), "held out" if held_out else "training"
+        if not np.isnan(digit).all():
+            curves.append(Curve(f"{'digit = sum' if same else 'digit'}, {kind}", COLOURS["digit"], held_out, digit))
+            curves += [] if same else [Curve(f"sum, {kind}", COLOURS["sum"], held_out, total)]
+    return curves
+
+
+def draw_curves(axes: Axes, epochs: Sequence[float], curves: Sequence[Curve], text: Callable[[float], str]) -> None:
+    """Curves on a logarithmic axis, where the last epochs can be told apart; dashed in training. The digit's are
+    broader, so that they show where the sum's lie upon them. The legend, below, has the last values."""
+    for curve in curves:
+        width = (2 if curve.held_out else 1.3) * (1.6 if curve.colour == COLOURS["digit"] else 1)
+        label = f"{curve.label}: {text(curve.values[-1])}"
+        axes.plot(epochs, curve.values.clip(*SHOWN), color=curve.colour, label=label, linewidth=width, marker="o",
+                  linestyle="-" if curve.held_out else (0, (4, 2)), clip_on=False,
+                  markerfacecolor=curve.fill, zorder=3 if curve.held_out else 2)  # fmt: skip
+    axes.set(xlabel="epoch", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if len(metrics) == 1:
-        axes.set(xticks=[metrics[0]["epoch"]], xlim=(metrics[0]["epoch"] - 1, metrics[0]["epoch"] + 1))
-    axes.legend(loc="best")
-
-
-def column(metrics: Sequence[dict[str, float]], name: str) -> NDArray[np.float64]:
-    """The figure `name` of every epoch, NaN where an epoch lacks it."""
-    return np.array([row.get(name, np.nan) for row in metrics], float)
-
-
-def as_distance_from_one(axes: Axes) -> None:
-    """Give `axes` a vertical axis for accuracies that is logarithmic in the errors: 90, 99 and 99.9 % at even steps."""
-    axes.set_yscale("function", functions=(
-        lambda accuracy: -np.log10(np.maximum(1 - np.asarray(accuracy), LEAST_ERROR)),
-        lambda height: 1 - 10 ** -np.asarray(height),
-    ))  # fmt: skip
-    set_ticks(axes, (*ACCURACY_TICKS, 1 - LEAST_ERROR), lambda share: f"{100 * share:.4g} %")
-
-
-def set_ticks(axes: Axes, ticks: Sequence[float], text: Callable[[float], str]) -> None:
-    """Limit the vertical axis to the ticks that enclose what is drawn, and one more at either end."""
-    low, high = axes.dataLim.intervaly
-    below = max(sum(tick <= low for tick in ticks) - 2, 0)
-    above = min(sum(tick < high for tick in ticks) + 1, len(ticks) - 1)
-    axes.set(ylim=(ticks[below], ticks[above]), yticks=ticks[below : above + 1])
-    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
 
 
-def percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
+def draw_bars(axes: Axes, curves: Sequence[Curve], text: Callable[[float], str]) -> None:
+    """A bar for the last value of each curve."""
+    values = [curve.values[-1] for curve in curves]
+    bars = axes.barh([curve.label for curve in curves], values, 0.6, color=[curve.fill for curve in curves],
+                     edgecolor=[curve.colour for curve in curves])  # fmt: skip
+    axes.bar_label(bars, [text(value) for value in values], padding=5)
+    axes.set(xlim=(0, 1.25 * max(*values, SHOWN[0])), xticks=[], ylim=(len(curves) - 0.4, -0.6))
+    axes.grid(False)
+    axes.tick_params(length=0)
+    axes.spines["bottom"].set_visible(False)
+
+
+def signed(share: float) -> str:
+    """A share in percent, with the sign."""
+    return f"{percent(share)} %"
 
 
 @matplotlib.rc_context(STYLE)
@@ -247,22 +241,24 @@ def reliability(answers: GridAnswers) -> Figure:
         ("digit", answers.digit_confidence, answers.digit_right),
         ("sum", answers.sum_confidence, answers.sum_right),
     ]
-    errors = {name: percent(calibration_error(confidence, right)) for name, confidence, right in panels}
-    title = "Calibration error: " + ", ".join(f"{name} {error}" for name, error in errors.items())
     if answers.sum_computed:
-        panels, title = panels[:1], f"Calibration error, digit = sum: {errors['digit']}"
-    figure = new_figure(0.4 + 5.2 * len(panels), 7, title)
+        panels = [("digit and sum", *panels[0][1:])]
+    errors = [f"{name} {signed(calibration_error(confidence, right))}" for name, confidence, right in panels]
+    figure = new_figure(0.6 + 5.2 * len(panels), 7.3, f"Calibration error: {', '.join(errors)}")
     grid = figure.subplots(2, len(panels), squeeze=False, sharex=True, height_ratios=(3.6, 1))
     for (above, below), (name, confidence, right) in zip(grid.T, panels, strict=True):
-        draw_reliability(above, confidence, right, COLOURS[name])
-        means = percent(float(confidence.mean(dtype=float))), percent(float(right.mean()))
+        colour = COLOURS["sum" if name == "sum" else "digit"]
+        draw_reliability(above, confidence, right, colour)
+        means = signed(float(confidence.mean(dtype=float))), signed(float(right.mean()))
         above.set_title(f"{name}: {means[0]} sure, {means[1]} right")
-        below.hist(confidence.ravel(), bins=np.linspace(0, 1, 16), color=COLOURS[name], rwidth=0.9)
-        below.set(yscale="log", xlabel=f"confidence in the {name}", ylabel="pairs")
+        below.hist(confidence.ravel(), bins=np.linspace(0, 1, 16), color=colour, rwidth=0.9)
+        below.set(yscale="log", xlabel="confidence", ylabel="pairs")
         below.set_ylim(bottom=0.7)
-        below.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+        below.xaxis.set_major_formatter(PercentFormatter(1, 0, " %"))
         below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         below.yaxis.set_minor_locator(NullLocator())
+        below.legend(*above.get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.5, -0.5), ncols=3,
+                     fontsize=9, columnspacing=1, handletextpad=0.2)  # fmt: skip
     return figure
 
 
@@ -270,20 +266,18 @@ def draw_reliability(axes: Axes, confidence: NDArray[np.float32], right: NDArray
     """A point a bin, with its distance from the diagonal; hollow where too few answers stand behind it to be sure."""
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 2)), label="perfectly calibrated")
     bins = calibration_bins(confidence, right)
-    many = [one for one in bins if one.share * right.size >= FEW_PAIRS]
-    few = [one for one in bins if one not in many]
-    for group, fill, width, label in (
-        (many, colour, 5, "answers of one bin"),
-        (few, "white", 1, f"fewer than {FEW_PAIRS} pairs"),
-    ):
-        if group:
-            x, y = [one.confidence for one in group], [one.accuracy for one in group]
+    few = [each.share * right.size < FEW_PAIRS for each in bins]
+    for are_few, fill, size, width, label in (
+        (False, colour, 8, 5, "answers of one bin"), (True, "white", 6, 1, f"fewer than {FEW_PAIRS} pairs"),
+    ):  # fmt: skip
+        points = [(each.confidence, each.accuracy) for each, is_few in zip(bins, few, strict=True) if is_few == are_few]
+        if points:
+            x, y = np.transpose(points)
             axes.vlines(x, x, y, color=colour, alpha=0.35, linewidth=width)
-            axes.plot(x, y, "o", color=colour, markerfacecolor=fill, markersize=8 if fill == colour else 6, label=label,
-                      clip_on=False, zorder=3)  # fmt: skip
+            axes.plot(x, y, "o", color=colour, markerfacecolor=fill, markersize=size, label=label, clip_on=False,
+                      zorder=3)  # fmt: skip
     axes.set(ylabel="share of them right", xlim=(0, 1), ylim=(0, 1))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
-    axes.legend(loc="best")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, 0, " %"))
 
 
 @dataclass(frozen=True)
@@ -346,18 +340,18 @@ def mistakes(answers: GridAnswers, digits: DigitSet) -> Figure:
 def caption(axes: Axes, answers: GridAnswers, mistake: Mistake) -> None:
     """Under a picture: truth, answer and confidence, for digit and sum; what is wrong stands out."""
     at = mistake.image, mistake.number
-    line(axes, 0, ("", "digit", "sum"), (GREY,) * 3)
-    line(axes, 1, ("truth", f"{answers.truth[at[0]]}", f"{answers.true_sum[at]}"), (GREY, "black", "black"))
-    inks = ["black" if right[at] else WRONG for right in (answers.digit_right, answers.sum_right)]
-    line(axes, 2, ("answer", f"{answers.digit[at]}", f"{answers.sum[at]}"), (GREY, *inks))
     sure = [certainty(float(share[at])) for share in (answers.digit_confidence, answers.sum_confidence)]
-    line(axes, 3, ("sure", *sure), (GREY, *inks))
-
-
-def line(axes: Axes, row: int, texts: Sequence[str], inks: Sequence[str]) -> None:
-    for x, text, ink in zip((0, 0.62, 1), texts, inks, strict=True):
-        axes.text(x, -0.05 - 0.12 * row, text, transform=axes.transAxes, ha="left" if x == 0 else "right", va="top",
-                  color=ink, fontsize=10, fontweight="bold" if ink == WRONG else "normal")  # fmt: skip
+    inks = ["black" if right[at] else WRONG for right in (answers.digit_right, answers.sum_right)]
+    lines = (
+        (("", "digit", "sum"), (GREY, GREY)),
+        (("truth", f"{answers.truth[at[0]]}", f"{answers.true_sum[at]}"), ("black", "black")),
+        (("answer", f"{answers.digit[at]}", f"{answers.sum[at]}"), inks),
+        (("sure", *sure), inks),
+    )
+    for row, (texts, colours) in enumerate(lines):
+        for x, text, ink in zip((0, 0.62, 1), texts, (GREY, *colours), strict=True):
+            axes.text(x, -0.05 - 0.12 * row, text, transform=axes.transAxes, ha="left" if x == 0 else "right", va="top",
+                      color=ink, fontsize=10, fontweight="bold" if ink == WRONG else "normal")  # fmt: skip
 
 
 def certainty(share: float) -> str:

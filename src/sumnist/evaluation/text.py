@@ -95,7 +95,7 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], figures: 
         figures: Whether the columns after the first hold figures, which are aligned to the right.
     """
     rule = ["---"] + ["---:" if figures else "---"] * (len(head) - 1)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
 
 
 def interval(accuracy: Accuracy) -> str:
@@ -128,12 +128,8 @@ def closing(rows: Sequence[ComparisonRow]) -> str:
     """Which of the networks compute the sum and which learned it."""
     computed = [label for label, _, e, _ in rows if e.sum_computed]
     learned = [label for label, _, e, _ in rows if not e.sum_computed]
-    parts = []
-    if computed:
-        parts.append(f"Sum computed from the digit: {listing(computed)}.")
-    if learned:
-        parts.append(f"Sum learned: {listing(learned)}.")
-    return " ".join(parts)
+    kinds = {"computed from the digit": computed, "learned": learned}
+    return " ".join(f"Sum {kind}: {listing(labels)}." for kind, labels in kinds.items() if labels)
 
 
 def listing(names: Sequence[str]) -> str:

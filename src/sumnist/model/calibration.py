@@ -1,4 +1,4 @@
-"""What a network says of itself after training: how far to trust its probabilities, and which answers stand."""
+"""The calibration of a trained network: the temperature of its probabilities, and which answers are accepted."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["Calibration"]
 
 
 class Calibration(nn.Module):
-    """Three numbers, saved with the weights; `sumnist.training.calibrate` finds them.
+    """Three numbers, saved with the weights; `sumnist.training.calibrate` determines them.
 
-    `temperature`: what the digit's logits are divided by (Guo, Pleiss, Sun and Weinberger, 2017). An answer is accepted
-    if the probability that there is a digit is at least `least_is_digit` and that of the digit `least_confidence`; of
-    a network that was not calibrated, every answer is.
+    The digit's logits are divided by `temperature` (Guo, Pleiss, Sun and Weinberger, 2017). An answer is accepted if
+    the probability that the image shows a digit is at least `least_is_digit`, and that of the most probable digit at
+    least `least_confidence`. A network that was not calibrated has temperature 1 and accepts every answer.
     """
 
     temperature: Tensor
@@ -26,7 +26,7 @@ class Calibration(nn.Module):
             self.register_buffer(name, torch.tensor(value))
 
     def forward(self, logits: Tensor) -> Tensor:
-        """The digit's logits `[B, 10]`, made as bold as they should be."""
+        """The digit's logits `[B, 10]`, temperature-scaled."""
         return logits / self.temperature
 
     @torch.no_grad()

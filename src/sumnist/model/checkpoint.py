@@ -17,7 +17,8 @@ from sumnist.files import CONFIG, make_folder, write_atomically
 
 __all__ = ["load_config", "load_tensors", "save_config", "save_tensors"]
 
-DIGEST = "sha256"
+CHECKSUM = "sha256"
+"""The key of the metadata whose value is the checksum."""
 
 
 def save_config(config: Config, folder: Path) -> None:
@@ -27,9 +28,9 @@ def save_config(config: Config, folder: Path) -> None:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file, sealed with the digest of what is in it. Raises `OutputError`."""
+    """Write a safetensors file, with a checksum of what is in it. Raises `OutputError`."""
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    written = save(plain, {**(metadata or {}), "format": "pt", DIGEST: digest_of(plain, metadata or {})})
+    written = save(plain, {**(metadata or {}), "format": "pt", CHECKSUM: checksum_of(plain, metadata or {})})
     write_atomically(path, in_order(written))
 
 
@@ -39,20 +40,21 @@ def in_order(content: bytes) -> bytes:
     header = json.loads(content[8:end])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)  # what the format asks for
+    text += b" " * (-len(text) % 8)  # the format aligns the header to 8 bytes
     return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """The tensors and the metadata of a safetensors file; if it is sealed, the seal is checked. Raises `ValueError`."""
+    """The tensors and the metadata of a safetensors file, whose checksum is compared if it has one. Raises
+    `ValueError`."""
     try:
         with safe_open(path, "pt") as file:
             metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     except (SafetensorError, OSError, KeyError) as error:
         raise ValueError(str(error)) from error
-    own = {name: value for name, value in metadata.items() if name not in ("format", DIGEST)}
-    if DIGEST in metadata and metadata[DIGEST] != digest_of(tensors, own):
+    own = {name: value for name, value in metadata.items() if name not in ("format", CHECKSUM)}
+    if CHECKSUM in metadata and metadata[CHECKSUM] != checksum_of(tensors, own):
         raise ValueError("its content is not what was written")
     return {renamed(name): value for name, value in tensors.items()}, own
 
@@ -62,8 +64,8 @@ def renamed(name: str) -> str:
     return name.replace("calibration.least_known", "calibration.least_is_digit")
 
 
-def digest_of(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:
-    """What changes with any bit of the tensors or the metadata."""
+def checksum_of(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:
+    """The SHA-256 of the names, types, shapes and bits of the tensors, and of the metadata."""
     digest = hashlib.sha256(repr(sorted(metadata.items())).encode())
     for name in sorted(tensors):
         value = tensors[name]

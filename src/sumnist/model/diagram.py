@@ -1,7 +1,7 @@
 """A picture of the network, drawn from the network: both inputs, every layer with its shape and size, both outputs.
 
-What there is to draw comes from `dataflow`, which watches the network run; this module lays it out and writes the SVG:
-the encoder above, then a lane for what makes the digit, then a lane that the number enters and that makes the sum.
+`trace` says which boxes there are; this module lays them out and writes the SVG: the encoder above, then a lane for
+what makes the digit, then a lane that the number enters and that makes the sum.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
+
+import numpy as np
 
 from sumnist.config import Config
 from sumnist.data.mnist import load_mnist
@@ -25,7 +27,7 @@ WORDS, LINE = 110, 16  # in a card of the encoder: where its words begin, and ho
 TILE, OUTPUT_WIDTH = 96, 222
 EXAMPLE_DIGIT, EXAMPLE_NUMBER = 5, 7
 EXAMPLE_DIGITS = (0.01, 0.01, 0.02, 0.16, 0.01, 0.72, 0.02, 0.01, 0.03, 0.01)
-"""What a network might say of the five in the picture; only for show."""
+"""The probabilities that a network might give the five in the picture: an example, not computed."""
 
 STYLE = """
 text { font-family: -apple-system, BlinkMacSystemFont, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f2328 }
@@ -44,7 +46,14 @@ text { fill: #e6edf3 }
 
 
 def draw(config: Config) -> str:
-    """The network of `config`, freshly initialised, as the text of an SVG file."""
+    """A picture of the network that a configuration describes.
+
+    Args:
+        config: Its encoder, fusion and number encoding are what is drawn; the weights are fresh ones.
+
+    Returns:
+        The text of an SVG file, for light and dark pages; the same text for the same configuration.
+    """
     encoding = f" ({config.number_encoding} number)" if config.fusion == "concat" else ""
     net = TwoInputNet.from_config(config)
     return draw_network(net, f"encoder {config.encoder} · fusion {config.fusion}{encoding}")
@@ -99,7 +108,7 @@ def draw_network(net: TwoInputNet, title: str) -> str:
         f'<title id="title">{escape(f"Sumnist: {title}")}</title>',
         f'<desc id="desc">{escape(describe(boxes, ends, total))}</desc>',
         f"<style>{STYLE}</style>",
-        f'<rect class="page" x="0.5" y="0.5" width="{num(width - 1)}" height="{num(height - 1)}" rx="14"/>',
+        rect("page", 0.5, 0.5, width - 1, height - 1, 14),
         text(MARGIN, 42, "Sumnist: an image and a number in, a digit and a sum out", 22, bold=True),
         text(MARGIN, 67, f"{title} · {total}", 15, "muted"),
         *(band(label, top, end, width) for label, top, end in layout.bands),
@@ -189,7 +198,7 @@ def across(widths: list[float], total: float) -> list[float]:
 
 
 def lines(box: Box) -> list[tuple[str, int, str, bool]]:
-    """The text of a box, line by line: what, size, class, bold."""
+    """The text of a box, line by line: words, size, class, bold."""
     in_encoder = box.part == "encoder"
     tag = [] if in_encoder or kind(box) == "fixed" else [(kind(box), 11, kind(box), True)]
     details: list[str] = []
@@ -223,12 +232,9 @@ def card_width(boxes: list[Box], i: int) -> float:
 
 def card(box: Box, spot: Spot) -> str:
     """A box: in the encoder, with a drawing of its result above the words."""
-    dashed = ' dashed" stroke-dasharray="5 3' if box.computed else ""
+    style = 'card dashed" stroke-dasharray="5 3' if box.computed else "card"
     tip = "\n".join(str(module) for module in box.modules) or box.title
-    parts = [
-        f'<g><title>{escape(tip)}</title><rect class="card{dashed}" x="{num(spot.x)}" y="{num(spot.y)}" '
-        f'width="{num(spot.width)}" height="{num(spot.height)}" rx="8"/>'
-    ]
+    parts = [f"<g><title>{escape(tip)}</title>", rect(style, spot.x, spot.y, spot.width, spot.height, 8)]
     rows = lines(box)
     y = spot.y + (spot.height - LINE * len(rows)) / 2 + 12
     if box.part == "encoder":
@@ -289,17 +295,16 @@ def arrow(points: list[tuple[float, float]]) -> str:
 
 def tile(spot: Spot, *inside: str) -> str:
     """A card with anything on it."""
-    at = f'x="{num(spot.x)}" y="{num(spot.y)}" width="{num(spot.width)}" height="{num(spot.height)}"'
-    return "".join([f'<g><rect class="card" {at} rx="8"/>', *inside, "</g>"])
+    return "".join(["<g>", rect("card", spot.x, spot.y, spot.width, spot.height, 8), *inside, "</g>"])
 
 
 def image_tile(spot: Spot) -> str:
     """The input image, with the first five of MNIST as the example."""
     x, y = spot.middle - 42, spot.y + 12
-    pixels = "".join(f'<path class="ink" fill-opacity="{level / 8:g}" d="{path}"/>' for level, path in five())
+    pixels = "".join(f'<path class="ink" fill-opacity="{grey / 8:g}" d="{path}"/>' for grey, path in five())
     return tile(
         spot,
-        f'<rect class="ground" x="{num(x)}" y="{num(y)}" width="84" height="84" rx="4"/>',
+        rect("ground", x, y, 84, 84, 4),
         f'<g transform="translate({num(x)} {num(y)}) scale(3)" shape-rendering="crispEdges">{pixels}</g>',
         text(spot.middle, spot.y + WORDS + 12, "image", 13, "", True, "middle"),
         text(spot.middle, spot.y + WORDS + 12 + LINE, "input", 12, "muted", False, "middle"),
@@ -311,12 +316,7 @@ def image_tile(spot: Spot) -> str:
 def five() -> list[tuple[int, str]]:
     """The first training image of MNIST, a five: for each of eight levels of grey, the path of its pixels."""
     image = (load_mnist("train").images[0].astype(int) + 31) // 32  # [28, 28], 0..8
-    found: dict[int, str] = {}
-    for y, row in enumerate(image):
-        for x, level in enumerate(row):
-            if level:
-                found[int(level)] = found.get(int(level), "") + f"M{x} {y}h1v1h-1z"
-    return sorted(found.items())
+    return [(grey, "".join(f"M{x} {y}h1v1h-1z" for y, x in np.argwhere(image == grey))) for grey in range(1, 9)]
 
 
 def number_tile(spot: Spot) -> str:
@@ -337,8 +337,7 @@ def output_tile(spot: Spot, name: str, count: int, answer: int) -> str:
         source = value - answer + EXAMPLE_DIGIT
         high = max(1.0, 84 * EXAMPLE_DIGITS[source]) if 0 <= source < len(EXAMPLE_DIGITS) else 1.0
         style = "hit" if value == answer else "bar"
-        at = f'x="{num(x + step * value + 0.8)}" y="{num(floor - high)}" width="{num(step - 1.6)}" height="{num(high)}"'
-        bars.append(f'<rect class="{style}" {at}/>')
+        bars.append(rect(style, x + step * value + 0.8, floor - high, step - 1.6, high))
     return tile(
         spot,
         text(spot.x + 50, spot.y + 48, str(answer), 40, "hit", True, "middle"),
@@ -352,16 +351,16 @@ def output_tile(spot: Spot, name: str, count: int, answer: int) -> str:
 
 def band(label: str, top: float, bottom: float, width: float) -> str:
     """The ground under a group of rows."""
-    at = f'x="{MARGIN - PAD}" y="{num(top)}" width="{num(width - 2 * (MARGIN - PAD))}" height="{num(bottom - top)}"'
-    return f'<rect class="band" {at} rx="10"/>' + text(MARGIN, top + 18, label, 12, "muted", bold=True)
+    ground = rect("band", MARGIN - PAD, top, width - 2 * (MARGIN - PAD), bottom - top, 10)
+    return ground + text(MARGIN, top + 18, label, 12, "muted", bold=True)
 
 
 def legend(y: float, width: float, kinds: set[str]) -> str:
-    """The colours in words; what B is; and that the example is one."""
+    """The meaning of the colours, of B, and of the bars."""
     labels = {"learned": "learned", "fixed": "no parameters", "computed": "computed, not learned"}
     parts, x = [], float(MARGIN)
     for style in (name for name in labels if name in kinds):
-        parts.append(f'<rect class="{style}" x="{num(x)}" y="{num(y - 10)}" width="11" height="11" rx="2"/>')
+        parts.append(rect(style, x, y - 10, 11, 11, 2))
         parts.append(text(x + 17, y, labels[style], 12, "muted"))
         x += text_width(labels[style], 12) + 36
     parts.append(
@@ -372,13 +371,21 @@ def legend(y: float, width: float, kinds: set[str]) -> str:
 
 def describe(boxes: list[Box], ends: dict[str, int], total: str) -> str:
     """The picture in words, for those who do not see it."""
-    said = []
+    sentences = []
     for box in boxes[2:]:
         sources = " and ".join(boxes[j].title for j in box.inputs)
         count = f"{box.parameters:,} parameters" if box.parameters else "no parameters"
-        said.append(f"{' '.join([box.title, *box.details])}, from {sources}, gives {shape_text(box.shape)}, {count}.")
+        sentences.append(
+            f"{' '.join([box.title, *box.details])}, from {sources}, gives {shape_text(box.shape)}, {count}."
+        )
     tail = f"Output digit from {boxes[ends['digit']].title}, output sum from {boxes[ends['sum']].title}."
-    return " ".join([f"A network of {total}: two inputs, image and number.", *said, tail])
+    return " ".join([f"A network of {total}: two inputs, image and number.", *sentences, tail])
+
+
+def rect(style: str, x: float, y: float, width: float, height: float, radius: int = 0) -> str:
+    """A rectangle with rounded corners."""
+    rounded = f' rx="{radius}"' * bool(radius)
+    return f'<rect class="{style}" x="{num(x)}" y="{num(y)}" width="{num(width)}" height="{num(height)}"{rounded}/>'
 
 
 def text(

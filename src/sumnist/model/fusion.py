@@ -30,7 +30,7 @@ __all__ = [
 BITS = 5
 """Binary digits that a sum up to 18 needs."""
 LEAST = 1e-5
-"""What is left, at the least, of the probability of an answer when the smoothing is taken from it."""
+"""The least probability that an answer keeps when the smoothing is taken from it."""
 
 
 class Heads(NamedTuple):
@@ -61,10 +61,10 @@ def build_fusion(
 
 
 def unsmoothed(scores: Tensor, smoothing: float) -> Tensor:
-    """Log-probabilities `[B, K]` of targets of which the share `smoothing` was spread over all K answers → those of
-    the answers themselves.
+    """Logits `[B, K]` of a network trained with label smoothing → log-probabilities without it.
 
-    A network taught q = (1 − s) p + s / K says q; p follows from it. What comes out below `LEAST` is noise.
+    A network trained on q = (1 − s) p + s / K answers q, where `smoothing` is s; p is solved for. Below `LEAST` p is
+    noise.
     """
     if not smoothing:
         return scores.log_softmax(1)
@@ -74,7 +74,7 @@ def unsmoothed(scores: Tensor, smoothing: float) -> Tensor:
 
 
 class ExactFusion(nn.Module):
-    """The sum computed: P(sum = s | image, number) = P(digit = s − number | image). Nothing about it is learned."""
+    """The sum, computed and not learned: P(sum = s | image, number) = P(digit = s − number | image)."""
 
     def __init__(self, features: int, smoothing: float = 0.0) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The joint loss: a weighted mean of the digit's and the sum's, both on raw heads, and what outliers teach."""
+"""The losses, on raw heads: the weighted mean of digit and sum, and that of telling digits from outliers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from sumnist.config import Config
 from sumnist.data.sampling import NO_DIGIT
 from sumnist.model.fusion import Heads, sum_bits
 
-__all__ = ["Losses", "joint_loss"]
-
+__all__ = ["IS_DIGIT_WEIGHT", "Losses", "joint_loss"]
 
 IS_DIGIT_WEIGHT = 1.0
 """Weight of telling digits from outliers, beside the joint loss."""

@@ -27,7 +27,7 @@ class Network(nn.Module):
     fusion: nn.Module
 
     def heads(self, image: Tensor, number: Tensor) -> Heads:
-        """What the network computes, raw: what its loss and nobody else should look at."""
+        """The raw heads, which only the loss and `outputs` understand."""
         check_inputs(image, number)
         return self.fuse(self.encoder(image), number)
 
@@ -48,9 +48,16 @@ class Network(nn.Module):
 
 
 class TwoInputNet(Network):
-    """image `[B, 1, 28, 28]` in [0, 1] and number int64 `[B]` in 0..9 → log-probabilities of digit and sum.
+    """The network: image `[B, 1, 28, 28]` in [0, 1] and number int64 `[B]` in 0..9 → log-probabilities.
 
-    `smoothing`: that of the targets it is trained on, which its outputs take back.
+    Calling it gives `digit` `[B, 10]` and `sum` `[B, 19]`, and raises `NumberError` or `ImageError` for other inputs.
+
+    Args:
+        encoder: How the image becomes features.
+        fusion: How the number meets them: `exact` computes the sum, the others learn it.
+        number_encoding: How a learned fusion is given the number.
+        sum_target: Whether a learned fusion's sum is one of 19 classes or five bits.
+        smoothing: The label smoothing of its training, which its outputs solve for.
 
     >>> net = TwoInputNet("tiny", fusion="exact").eval()
     >>> digit, total = net(torch.zeros(3, 1, 28, 28), torch.tensor([0, 5, 9]))
@@ -83,8 +90,7 @@ class TwoInputNet(Network):
         return super().outputs(Heads(self.calibration(heads.digit.float()), heads.sum), number)
 
     def is_digit(self, heads: Heads) -> Tensor:
-        """The log-probability that the image shows a digit at all, `[B]`; it means something if the network was trained
-        with outliers."""
+        """The log-probability that the image shows a digit at all, `[B]`, if it was trained with outliers."""
         return functional.logsigmoid(heads.digit.float().logsumexp(1))
 
     @classmethod
@@ -96,19 +102,31 @@ class TwoInputNet(Network):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path = PRETRAINED) -> TwoInputNet:
-        """The trained network in `folder`, a run or what `save_pretrained` wrote; by default the one that comes with
-        the package. Ready to evaluate. Raises `RunError`."""
+        """A trained network, ready to evaluate.
+
+        Args:
+            folder: A run, or a folder that `save_pretrained` wrote; by default that of the packaged network.
+
+        Raises:
+            RunError: The folder holds no trained network.
+        """
         return load_network(folder)[0]
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write `config.json` and `model.safetensors`, the layout of a model repository, into `folder`. Raises
-        `OutputError`."""
+        """Write `config.json` and `model.safetensors`, the layout of a model repository.
+
+        Args:
+            folder: Made if it is not there.
+
+        Raises:
+            OutputError: A file cannot be written.
+        """
         save_config(self.config, Path(folder))
         save_network(self, Path(folder))
 
 
 def check_inputs(image: Tensor, number: Tensor) -> None:
-    """Raise `NumberError` or `ImageError` for inputs that the network would answer with nonsense."""
+    """Raise `NumberError` or `ImageError` for inputs of another shape, type or range."""
     if torch.compiler.is_compiling():
         return
     if image.ndim != 4 or image.shape[1:] != (1, 28, 28):
@@ -124,14 +142,27 @@ def check_inputs(image: Tensor, number: Tensor) -> None:
 
 
 def save_network(net: TwoInputNet, folder: Path) -> None:
-    """Write the weights of `net` into `folder`, whole or not at all. Raises `OutputError`."""
+    """Write the weights of a network, whole or not at all.
+
+    Args:
+        net: On any device.
+        folder: That of a run; `model.safetensors` is written into it.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
     save_tensors(folder / WEIGHTS, net.state_dict())
 
 
 def load_network(folder: str | Path, device: torch.device | str = "cpu") -> tuple[TwoInputNet, Config]:
-    """The trained network of the run `folder`, ready to evaluate, and its configuration.
+    """The trained network of a run, in evaluation mode, and its configuration.
 
-    Raises `RunError` if the folder is no run, or its weights are cut short or belong to another network.
+    Args:
+        folder: The run, or a folder that `save_pretrained` wrote.
+        device: Where the network shall be.
+
+    Raises:
+        RunError: The folder is no run, or its weights are damaged or belong to another network.
     """
     config = load_config(folder)
     path = Path(folder) / WEIGHTS
@@ -152,10 +183,9 @@ def load_network(folder: str | Path, device: torch.device | str = "cpu") -> tupl
 def check_fit(given: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], path: Path) -> None:
     """Raise `RunError`, naming the first tensor that differs, unless `given` has the names and shapes of `expected`."""
     for name in sorted(expected.keys() | given.keys()):
-        found = list(given[name].shape) if name in given else "none"
-        wanted = list(expected[name].shape) if name in expected else "none"
-        if found != wanted:
+        shape, wanted = (list(tensors[name].shape) if name in tensors else "none" for tensors in (given, expected))
+        if shape != wanted:
             raise RunError(
-                f"{path}: weights of another network: {name} is {found}, expected {wanted} by {CONFIG}: "
+                f"{path}: weights of another network: {name} is {shape}, expected {wanted} by {CONFIG}: "
                 "the two files are not of one run"
             )

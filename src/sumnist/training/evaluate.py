@@ -12,7 +12,7 @@ import numpy as np
 from sumnist.data.mnist import load_mnist
 from sumnist.environment import commit, now
 from sumnist.errors import DataError, RunError
-from sumnist.evaluation.metrics import Evaluation, answer_grid, evaluate
+from sumnist.evaluation.metrics import Evaluation, answer_grid
 from sumnist.evaluation.text import comparison
 from sumnist.files import WEIGHTS, make_folder, write_atomically
 from sumnist.model.checkpoint import load_config
@@ -46,7 +46,7 @@ def evaluate_run(
     answers = answer_grid(net, digits)
     if not np.isfinite(answers.digit_nll + answers.sum_nll).all():
         raise RunError(f"{folder / WEIGHTS}: its answers are not numbers: train the run again, with a lower --lr")
-    evaluation = evaluate(answers, digits.name)
+    evaluation = Evaluation.of(answers, digits.name)
     facts = {"date": now(), "commit": commit(), **evaluation.as_dict()}
     write_atomically(folder / EVALUATION, json.dumps(facts, indent=2) + "\n")
     if plots:
