@@ -2,7 +2,7 @@
 
     python scripts/picture_steps.py
 
-The picture is a synthetic photograph of the suites: a 7 of the development half's fonts on squared paper, with a shadow.
+The picture is a synthetic photograph of the suites: a 7 of the development half's fonts, squared paper, a shadow.
 """
 
 from __future__ import annotations
