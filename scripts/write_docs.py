@@ -11,6 +11,7 @@ function below; what stands between the marks is replaced. Nothing between marks
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
 import sys
@@ -26,6 +27,7 @@ from compare_pages import say_the_same
 from measure import current
 from sumnist.config import PRESETS, preset
 from sumnist.evaluation.text import percent
+from sumnist.files import CONFIG, PRETRAINED
 from sumnist.model.diagram import draw
 from sumnist.study.report import points, report, with_interval
 from sumnist.study.results import Results
@@ -39,7 +41,8 @@ SURVIVAL = ROOT / "docs/results/survival.jsonl"
 STUDY = ROOT / "docs/results/study.jsonl"
 OTHERS = [ROOT / f"docs/results/{name}.jsonl" for name in ("robustness", "calibration", "serving")]
 PAGES = [ROOT / name for name in ("README.md", "docs/the-task.md", "docs/benchmarks.md", "docs/training.md",
-                                  "docs/scoring.md", "docs/your-own-pictures.md", "docs/serving.md")]  # fmt: skip
+                                  "docs/scoring.md", "docs/your-own-pictures.md", "docs/serving.md",
+                                  "docs/appendix-runs.md", "docs/appendix-benchmarks.md")]  # fmt: skip
 MARK = re.compile(r"(<!-- figure:([\w-]+) -->)(.*?)(<!-- /figure -->)", re.DOTALL)
 
 Rows = list[dict[str, Any]]
@@ -221,6 +224,13 @@ def gap_of(plan: str) -> Callable[[Rows], str]:
     return gap
 
 
+def packaged_per_mille(rows: Rows) -> str:
+    """Of 1,000 test digits, how many the network of the package reads and adds right: its own seed of `best`."""
+    seed = json.loads((PRETRAINED / CONFIG).read_text(encoding="utf-8"))["seed"]
+    shares = [row["evaluation"]["joint"]["value"] for row in of(rows, "best-exact") if row["seed"] == seed]
+    return f"{1000 * shares[-1]:.0f}" if shares else "–"
+
+
 def survival(rows: Rows) -> str:
     """What came of killing trainings."""
     rows = part(rows, "kill-training")
@@ -258,6 +268,7 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     "race": race,
     "ratio": ratio,
     "machine": machine,
+    "packaged-per-mille": packaged_per_mille,
     "learned-gap": gap_of("fast-concat"),
     "default-concat-gap": gap_of("default-concat"),
     "default-concat-sum": mean_of("default-concat", "sum"),

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,9 +19,13 @@ from typing import Any
 import pytest
 
 from compare_pages import say_the_same
+from sumnist.errors import MissingExtraError
+from sumnist.files import CONFIG, PRETRAINED
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMAND = ".venv/bin/sumnist"
+"""What the README calls the command line after `make`."""
 
 
 def load(path: Path) -> ModuleType:
@@ -40,24 +45,50 @@ def write_docs() -> ModuleType:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """An empty folder with the example picture where the README says it is."""
+    """A folder with what the README relies on after `make`: the example picture, and the folder of the runs."""
     (tmp_path / "examples").mkdir()
+    (tmp_path / "runs").mkdir()
     shutil.copy(ROOT / "examples/five.png", tmp_path / "examples")
     return tmp_path
 
 
+def commands_of(text: str) -> list[list[str]]:
+    """The words of each command in the console blocks of `text`, for the interpreter of the tests to run."""
+    blocks = "\n".join(re.findall(r"```console\n(.*?)```", text, re.DOTALL))
+    lines = [line.removeprefix("$ ") for line in blocks.splitlines() if line.startswith("$ ")]
+    assert all(line.startswith(f"{COMMAND} ") for line in lines), lines
+    return [[sys.executable, "-m", "sumnist", *shlex.split(line)[1:]] for line in lines]
+
+
 @pytest.mark.heavy
 def test_the_commands_of_the_readme_run(place: Path) -> None:
-    blocks = "\n".join(re.findall(r"```console\n(.*?)```", README, re.DOTALL))
-    commands = [line.removeprefix("$ ") for line in blocks.splitlines() if line.startswith("$ ")]
+    commands = commands_of(README)
     assert len(commands) == 8
-    for command in commands:
-        words = command.replace("sumnist", f"{sys.executable} -m sumnist", 1).split()
+    for words in commands:
         result = subprocess.run(words, cwd=place, capture_output=True, text=True, check=False)
-        assert result.returncode == 0, (command, result.stderr)
+        assert result.returncode == 0, (words, result.stderr)
         assert result.stdout
     assert (place / "runs/mine/plots/mistakes.png").exists()
-    assert (place / "original.svg").exists()
+    for written in ("steps.png", "readings.csv", "original.svg"):
+        assert (place / "runs" / written).stat().st_size > 0
+
+
+def test_the_readme_fits_120_lines_and_names_the_packaged_network() -> None:
+    assert len(README.splitlines()) <= 120
+    packaged = json.loads((PRETRAINED / CONFIG).read_text(encoding="utf-8"))
+    assert f"(preset `{packaged['preset']}`, {packaged['fusion']} fusion)" in " ".join(README.split())
+
+
+def test_no_page_installs_from_an_index_where_nothing_is_published() -> None:
+    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
+        if page.name != "design-choices.md":  # whose template is the study's
+            assert not re.search(r"pip install \"?sumnist", page.read_text(encoding="utf-8")), page.name
+
+
+def test_the_figure_of_the_packaged_network_is_that_of_its_own_evaluation(write_docs: ModuleType) -> None:
+    joint = json.loads((PRETRAINED / "evaluation.json").read_text(encoding="utf-8"))["joint"]["value"]
+    assert write_docs.packaged_per_mille(write_docs.all_rows()) == str(round(1000 * joint))
+    assert f"{round(1000 * joint)}<!-- /figure --> are read and added right" in README
 
 
 @pytest.fixture
@@ -72,35 +103,52 @@ def without_torch(tmp_path: Path) -> dict[str, str]:
 
 def test_what_the_readme_says_of_reading_works_without_torch(place: Path, without_torch: dict[str, str]) -> None:
     part = README[README.index("## Read and add") : README.index("## Train")]
-    commands = [line.removeprefix("$ ").split() for line in part.splitlines() if line.startswith("$ ")]
+    commands = commands_of(part)
     code = re.findall(r"```python\n(.*?)```", part, re.DOTALL)
     assert (len(commands), len(code)) == (3, 1)
-    for words in [["-c", code[0]], *(["-m", *words] for words in commands)]:
-        result = subprocess.run(
-            [sys.executable, *words], cwd=place, env=without_torch, capture_output=True, text=True, check=False
-        )
+    for words in [[sys.executable, "-c", code[0]], *commands]:
+        result = subprocess.run(words, cwd=place, env=without_torch, capture_output=True, text=True, check=False)
         assert result.returncode == 0, (words, result.stderr)
-    assert (place / "readings.csv").read_text().splitlines()[1].startswith("0,five.png,7,5,12,0.9")
+    assert (place / "runs/readings.csv").read_text().splitlines()[1].startswith("0,five.png,7,5,12,0.9")
     training = [sys.executable, "-m", "sumnist", "train", "--preset", "tiny"]
     result = subprocess.run(training, cwd=place, env=without_torch, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stderr) == (
-        1, 'sumnist: sumnist train needs torch, which is not installed; install it with: pip install "sumnist[train]"\n'
-    )  # fmt: skip
+    error = MissingExtraError("torch", "train", "sumnist train")
+    assert (result.returncode, result.stderr) == (1, f"sumnist: {error}\n")
+
+
+def python_of(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def run_python(code: str, place: Path) -> list[str]:
+    """The lines that a page's Python prints."""
+    words = [sys.executable, "-W", "error", "-c", code]
+    result = subprocess.run(words, cwd=place, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+def test_the_python_of_the_readme_reads_and_puts_an_error_in_the_place_of_a_missing_picture(place: Path) -> None:
+    (code,) = python_of("README.md")
+    first, second, third = run_python(code, place)
+    assert re.fullmatch(r"5 12 99\.\d%|5 12 100\.0%", first)
+    assert second == "12"
+    assert third == "missing.png: does not exist, expected a picture: check the name"
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("number", [0, 1, 2])
-def test_the_python_of_the_readme_runs(place: Path, number: int) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 3
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", blocks[number]], cwd=place, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    if number == 0:
-        assert re.search(r"^5 12 \d", result.stdout.splitlines()[-1])
-    elif number == 1:
-        assert (place / "my-network/model.safetensors").exists()
+def test_the_python_of_the_page_on_training_trains_and_saves(place: Path) -> None:
+    trains, _ = python_of("docs/training.md")
+    (line,) = run_python(trains, place)
+    share = re.search(r"([\d.]+)% of the held-out sums right$", line)
+    assert share is not None
+    assert float(share[1]) > 80
+    assert (place / "my-network/model.safetensors").exists()
+
+
+def test_the_python_of_the_page_on_training_for_ones_own_loop_runs(place: Path) -> None:
+    _, loop = python_of("docs/training.md")
+    assert run_python(loop, place) == []
 
 
 @pytest.mark.heavy
@@ -255,6 +303,21 @@ def test_links_between_the_pages_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def anchors_of(page: Path) -> set[str]:
+    """What a link to a heading of `page` ends in, as GitHub makes it of the heading's text."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_links_to_a_heading_lead_to_one() -> None:
+    links = 0
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
+            assert anchor in anchors_of(page.parent / target if target else page), f"{page.name}: {target}#{anchor}"
+            links += 1
+    assert links > 3
 
 
 def rows_of_modules(page: str) -> list[str]:
