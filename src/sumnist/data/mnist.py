@@ -40,8 +40,8 @@ FILES = {
 """The four files of an IDX folder, by their key in `mnist.npz`."""
 
 DISPUTED_TEST_LABELS = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729)
-"""Indices of MNIST test images whose label human raters did not confirm: most gave another label or none, or they did
-not agree. Source: the label-errors study of Northcutt, Athalye and Mueller, 2021, ratings by Mechanical Turk workers."""
+"""Indices of MNIST test images whose label human raters did not confirm: most gave another label or none, or they
+disagreed. Source: the label-errors study of Northcutt, Athalye and Mueller, 2021, rated on Mechanical Turk."""
 
 
 @dataclass(frozen=True)

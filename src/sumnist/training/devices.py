@@ -6,6 +6,7 @@ averaged before every step, so that all of them take the same one.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -107,6 +108,9 @@ def team(device: torch.device) -> Iterator[Team]:
     if size == 1:
         yield Team()
         return
+    # Torch loads this module with the first optimizer. Loaded in a group, its functions keep that group as their default
+    # for ever; the group's threads then meet the end of the interpreter, which can abort the process.
+    importlib.import_module("torch.distributed.nn")
     try:
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     except (RuntimeError, ValueError) as error:  # what it raises when the others do not come, or the address is wrong

@@ -97,9 +97,13 @@ def train_together(
     bf16 = choose_bf16(config.precision, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     training, held = split(load_mnist("train", config.data_dir), config)
-    learner, begun = set_up(config, folder, device, processes)
+    keep_freed_memory()
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    begun, saved = processes.from_leader(folder.load_state())
     clock = Clock(begun)
-    batches = batches_of(training, config, device, processes, progress)
+    batches = batches_of(training, config, device, processes, progress)  # first of all: it has something to show
+    with clock.paused():
+        learner = set_up(config, device, saved, folder.path / STATE)
     steps, epochs, step, finished = config.epochs * len(batches), begun.epochs, begun.steps, False
     try:
         for epoch in range(begun.epochs, config.epochs):
@@ -152,19 +156,15 @@ def finished_run(folder: RunFolder) -> RunResult:
     return RunResult(net, folder.path, record["seconds"], record["steps"], metrics, finished=True)
 
 
-def set_up(config: Config, folder: RunFolder, device: torch.device, processes: Team) -> tuple[Learner, Progress]:
-    """The network with its optimizer and its average, as new or as the run in the folder left them, and how far it
-    came."""
-    keep_freed_memory()
-    torch.set_num_threads(config.threads or torch.get_num_threads())
+def set_up(config: Config, device: torch.device, saved: dict[str, Tensor], state: Path) -> Learner:
+    """The network with its optimizer and its average: new, or with the tensors `saved` in a run's `state`."""
     torch.manual_seed(config.seed)
     net = TwoInputNet.from_config(config).to(device)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     learner = Learner(net, build_optimizer(net, config), deepcopy(net) if config.ema else None)
-    begun, saved = processes.from_leader(folder.load_state())
     if saved:
-        learner.restore(saved, folder.path / STATE)
-    return learner, begun
+        learner.restore(saved, state)
+    return learner
 
 
 def batches_of(
