@@ -18,18 +18,9 @@ from sumnist.errors import ConfigError, RunError
 from sumnist.files import check_format
 
 __all__ = [
-    "PRESETS",
-    "Augmentation",
-    "Config",
-    "EncoderName",
-    "Engine",
-    "Fusion",
-    "NumberEncoding",
-    "Range",
-    "SumTarget",
-    "check_fields",
-    "preset",
-]
+    "PRESETS", "Augmentation", "Config", "EncoderName", "Engine", "Fusion", "NumberEncoding", "Range", "SumTarget",
+    "check_fields", "preset",
+]  # fmt: skip
 
 EncoderName = Literal["tiny", "fast", "default", "original"]
 Fusion = Literal["exact", "concat", "original"]
@@ -43,7 +34,8 @@ Precision = Literal["auto", "fp32", "bf16"]
 Engine = Literal["local", "ray"]
 
 FORMAT = 1
-"""The format of `config.json`. It rises when an older version could no longer read the file; 1 is also without it."""
+"""The format of `config.json`: it rises when older versions could no longer read the file. A file without one is of
+format 1."""
 
 
 @dataclass(frozen=True)

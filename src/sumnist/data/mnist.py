@@ -19,15 +19,9 @@ from numpy.typing import NDArray
 from sumnist.errors import DataError
 
 __all__ = [
-    "DISPUTED_TEST_LABELS",
-    "FILES",
-    "DigitSet",
-    "find_idx",
-    "load_idx_folder",
-    "load_mnist",
-    "parse_idx",
+    "DISPUTED_TEST_LABELS", "FILES", "DigitSet", "find_idx", "load_idx_folder", "load_mnist", "parse_idx",
     "read_idx_bytes",
-]
+]  # fmt: skip
 
 Split = Literal["train", "test"]
 

@@ -108,8 +108,8 @@ def team(device: torch.device) -> Iterator[Team]:
     if size == 1:
         yield Team()
         return
-    # Torch loads this module with the first optimizer. Loaded in a group, its functions keep that group as their default
-    # for ever; the group's threads then meet the end of the interpreter, which can abort the process.
+    # Torch loads this module with the first optimizer. Loaded in a group, its functions keep the group as their default
+    # for ever; the group's threads then live until the interpreter ends, where they can abort the process.
     importlib.import_module("torch.distributed.nn")
     try:
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")

@@ -26,17 +26,9 @@ from sumnist.model.checkpoint import load_config, load_tensors, save_tensors
 from sumnist.model.network import TwoInputNet, save_network
 
 __all__ = [
-    "EVALUATION",
-    "METRICS",
-    "PLOTS",
-    "RECORD",
-    "STATE",
-    "Learner",
-    "Progress",
-    "RunFolder",
-    "read_metrics",
+    "EVALUATION", "METRICS", "PLOTS", "RECORD", "STATE", "Learner", "Progress", "RunFolder", "read_metrics",
     "read_record",
-]
+]  # fmt: skip
 
 METRICS = "metrics.jsonl"
 RECORD = "record.json"
