@@ -51,6 +51,22 @@ def test_the_temperature_is_where_a_fine_grid_has_its_least_loss() -> None:
     assert fitted_temperature(logits, digits, 0.05) == pytest.approx(grid[int(np.argmin(losses))], rel=0.01)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.05])
+def test_the_temperature_is_where_another_method_finds_the_least_loss(smoothing: float) -> None:
+    optimize = pytest.importorskip("scipy.optimize")
+    logits, digits = bold_logits(1.7, 2000)
+    best = optimize.minimize_scalar(
+        lambda place: nll_of(log_probabilities(logits, smoothing, float(np.exp(place))), digits),
+        bounds=(np.log(0.25), np.log(4)), method="bounded", options={"xatol": 1e-7},
+    )  # fmt: skip
+    assert fitted_temperature(logits, digits, smoothing) == pytest.approx(np.exp(best.x), rel=3e-5)
+
+
+@pytest.mark.parametrize(("temperature", "limit"), [(0.01, 0.25), (50.0, 4.0)])
+def test_a_temperature_beyond_the_limits_is_the_limit(temperature: float, limit: float) -> None:
+    assert fitted_temperature(*bold_logits(temperature, 2000), 0.0) == pytest.approx(limit, rel=1e-6)
+
+
 def test_thresholds_accept_the_share_that_is_asked_for() -> None:
     is_digit, confidence = RANDOM.random(10_000), RANDOM.random(10_000)
     least_is_digit, least_confidence = thresholds(is_digit, confidence, accepted=0.95, unsure=0.02)
@@ -139,11 +155,11 @@ def test_a_calibrated_run_answers_alike_with_torch_and_with_onnx(taught: Path, t
 def test_readings_are_refused_below_the_thresholds_and_only_there(taught: Path) -> None:
     pictures = [np.asarray(image) for image in load_mnist("test").images[:200]]
     readings = Reader(taught).read(pictures, 0)
-    assert {one.reason for one in readings} >= {None}
-    for one in readings:
-        assert one.is_digit_probability is not None
-        expected = NOT_A_DIGIT if one.is_digit_probability < 0.6 else UNSURE if one.confidence < 0.4 else None
-        assert (one.reason, one.accepted) == (expected, expected is None)
+    assert {reading.reason for reading in readings} > {None}  # accepted ones, and others
+    for reading in readings:
+        assert reading.is_digit_probability is not None
+        expected = NOT_A_DIGIT if reading.is_digit_probability < 0.6 else UNSURE if reading.confidence < 0.4 else None
+        assert (reading.reason, reading.accepted) == (expected, expected is None)
 
 
 def test_the_temperature_divides_the_logits_of_the_digit(taught: Path) -> None:

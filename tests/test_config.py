@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import ast
+import inspect
+import json
 import math
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
-from sumnist.config import PRESET_NAMES, PRESETS, Config, preset
+from sumnist.cli import main
+from sumnist.config import FORMAT, PRESET_NAMES, PRESETS, Config, Range, check_fields, preset
 from sumnist.errors import ConfigError, RunError
+from sumnist.files import check_format
+from sumnist.serve.settings import Settings
 
 
 def test_every_preset_is_listed_and_knows_its_name() -> None:
@@ -38,6 +44,10 @@ def test_the_original_as_written_keeps_its_mistakes() -> None:
         ({"validation": -1}, "--validation -1: expected a whole number of at least 0"),
         ({"threads": -2}, "--threads -2: expected a whole number of at least 0"),
         ({"seed": -1}, "--seed -1: expected a whole number of at least 0"),
+        ({"seed": 1.5}, "--seed 1.5: expected a whole number of at least 0"),
+        ({"smoothing_fades": "yes"}, "--smoothing-fades yes: expected true or false"),
+        ({"betas": (0.9,)}, "--betas 0.9: expected two numbers from 0 to 1"),
+        ({"weight_decay": "much"}, "--weight-decay much: expected a number of at least 0"),
         ({"seed": 2**63}, "--seed 9223372036854775808: expected less than 2^63"),
         ({"largest_number": 10}, "--largest-number 10: expected a whole number from 0 to 9"),
         (
@@ -106,10 +116,103 @@ def test_a_configuration_file_that_is_none_is_an_error_that_says_why(text: str, 
     assert str(caught.value) == f"run/config.json: not a configuration of sumnist ({why}): train the run again"
 
 
-def test_every_setting_has_a_line_of_help() -> None:
-    source = Path(__file__).parent.parent / "src/sumnist/config.py"
-    text = source.read_text(encoding="utf-8")
-    for field in fields(Config):
-        declaration = text.index(f"\n    {field.name}: ")
-        following = text[text.index("\n", declaration + 1) :].lstrip()
-        assert following.startswith('"""'), field.name
+def test_a_configuration_file_says_its_format_and_one_from_before_there_were_formats_is_read() -> None:
+    config = preset("fast", seed=4)
+    values = json.loads(config.to_json())
+    assert next(iter(values.items())) == ("format", 1)
+    del values["format"]
+    assert Config.from_json(json.dumps(values), "config.json") == config
+
+
+def test_a_file_of_a_newer_version_says_so_whatever_else_is_in_it() -> None:
+    with pytest.raises(RunError) as caught:
+        Config.from_json(json.dumps({"format": FORMAT + 2, "tokens": 7}), "run/config.json")
+    assert str(caught.value) == (
+        f"run/config.json: written by a newer sumnist: format {FORMAT + 2}, expected at most {FORMAT}: upgrade sumnist"
+    )
+
+
+@pytest.mark.parametrize(("given", "shown"), [(0, "0"), (-1, "-1"), ("1", "'1'"), (1.0, "1.0"), (True, "True")])
+def test_a_format_that_is_no_number_of_one_is_an_error(given: object, shown: str) -> None:
+    with pytest.raises(RunError) as caught:
+        check_format({"format": given}, "a.json", 3)
+    assert str(caught.value) == f"a.json: format {shown}, expected a whole number from 1 to 3: copy the file again"
+
+
+@pytest.mark.parametrize("given", [{}, {"format": 1}, {"format": 2}, {"format": 3}])
+def test_known_formats_pass(given: dict[str, int]) -> None:
+    check_format(given, "a.json", 3)
+
+
+@dataclass(frozen=True)
+class Limited:
+    """Fields with limits of every kind."""
+
+    count: Annotated[int, Range(1, 3)] = 2
+    """a whole number"""
+    share: Annotated[float, Range(0, 1, "a share from 0 to 1")] = 0.5
+    """a share"""
+    weight: Annotated[float, Range(0.5)] = 1.0
+    free: float = 0.0
+    """without limits"""
+
+
+@pytest.mark.parametrize("good", [{}, {"count": 1}, {"count": 3}, {"share": 0}, {"share": 1.0}, {"weight": 0.5},
+                                  {"weight": 1e300}, {"free": -math.inf}])  # fmt: skip
+def test_both_ends_of_a_range_are_in_it(good: dict[str, Any]) -> None:
+    check_fields(Limited(**good))
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"count": 0}, "--count 0: expected a whole number from 1 to 3"),
+        ({"count": 4}, "--count 4: expected a whole number from 1 to 3"),
+        ({"count": 2.0}, "--count 2.0: expected a whole number from 1 to 3"),
+        ({"share": math.nextafter(1, 2)}, "--share 1.0000000000000002: expected a share from 0 to 1"),
+        ({"share": math.nan}, "--share nan: expected a share from 0 to 1"),
+        ({"share": "half"}, "--share half: expected a share from 0 to 1"),
+        ({"weight": 0.4}, "--weight 0.4: expected a number of at least 0.5"),
+        ({"weight": math.inf}, "--weight inf: expected a number of at least 0.5"),
+        ({"weight": None}, "--weight None: expected a number of at least 0.5"),
+    ],
+)
+def test_what_is_outside_a_range_is_named_with_what_was_expected(bad: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_fields(Limited(**bad))
+    assert str(caught.value) == message
+
+
+def help_texts(kind: type) -> dict[str, str]:
+    """The text that follows each field of a dataclass in its source; empty where none does."""
+    (definition,) = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(definition, ast.ClassDef)
+    texts = {}
+    for statement, following in zip(definition.body, [*definition.body[1:], None], strict=True):
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            text = following.value if isinstance(following, ast.Expr) else None
+            texts[statement.target.id] = str(text.value) if isinstance(text, ast.Constant) else ""
+    return texts
+
+
+def test_every_setting_has_a_text_of_help() -> None:
+    assert [name for name, text in help_texts(Limited).items() if not text] == ["weight"]  # so that this test can fail
+    for kind in (Config, Settings):
+        texts = help_texts(kind)
+        assert list(texts) == [field.name for field in fields(kind)]
+        assert all(texts.values())
+
+
+@pytest.mark.parametrize(("command", "kind"), [("train", Config), ("serve", Settings)])
+def test_help_shows_every_flag_with_its_text_and_none_of_our_types(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, kind: type[Config | Settings]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for name, text in help_texts(kind).items():
+        assert f"--{name.replace('_', '-')}" in shown
+        assert text.splitlines()[0].strip() in shown
+    assert "Range" not in shown
+    assert "Annotated" not in shown

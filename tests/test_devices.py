@@ -16,7 +16,9 @@ import torch
 from sumnist.config import Config
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import PairBatches
+from sumnist.errors import TrainingError
 from sumnist.model.network import TwoInputNet, load_network
+from sumnist.training.devices import Team, team
 from sumnist.training.loop import training_step
 
 ONE_STEP = """
@@ -26,9 +28,13 @@ from pathlib import Path
 from sumnist.config import Config
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import PairBatches
+from sumnist.model.network import TwoInputNet
 from sumnist.training.devices import team
 from sumnist.training.loop import training_step
 from safetensors.torch import save_file
+
+def gloo_threads():
+    return [name for name in Path("/proc/self/task").glob("*/comm") if "gloo" in name.read_text()]
 
 config = Config.from_json(Path(sys.argv[1]).read_text(), "config")
 cpu = torch.device("cpu")
@@ -38,12 +44,37 @@ with team(cpu) as processes:
     digits = load_mnist("train", config.data_dir)
     batches = PairBatches(digits, config.batch_size, 0, cpu, share=(processes.rank, processes.size))
     optimizer = torch.optim.SGD(net.parameters(), 0.1)
-    training_step(net, optimizer, next(batches.epoch(0)), config, nullcontext(), 0.0, processes)
+    training_step(net, optimizer, next(batches.epoch(0)), config, nullcontext(), processes=processes)
     assert processes.from_leader(processes.rank) == 0
     buffer = torch.tensor([float(processes.rank)])
     processes.average([buffer])
     assert buffer == 0.5
+    assert gloo_threads()
+assert not gloo_threads()
 save_file(net.state_dict(), f"{sys.argv[2]}/{processes.rank}.safetensors")
+"""
+
+
+LOST = """
+import os, sys, torch
+from pathlib import Path
+from sumnist.errors import SumnistError
+from sumnist.training.devices import team
+
+def work():
+    with team(torch.device("cpu")) as processes:
+        processes.average([torch.ones(3)])
+        if processes.rank == 1:
+            os._exit(0)
+        for _ in range(1000):
+            processes.average([torch.ones(3)])
+
+try:
+    work()
+except SumnistError as error:
+    print(error)
+left = [name for name in Path("/proc/self/task").glob("*/comm") if "gloo" in name.read_text()]
+assert left == [], left
 """
 
 
@@ -56,14 +87,19 @@ def free_port() -> int:
 def torchrun(*words: str, processes: int = 2, agents: int = 1) -> list[subprocess.CompletedProcess[str]]:
     """Run a module or script under `agents` torchruns on loopback, as on so many machines, each with `processes`.
 
-    An agent can miss the others' leaving and wait for them for five minutes after all work is done; then all is done
-    again, at most twice.
+    Two faults of torch's own are met by doing all again, at most twice. An agent can miss the others' leaving and wait
+    for them for five minutes after all work is done. And a process can abort as it ends: if a thread of torch wants
+    Python's lock while the interpreter shuts down, Python before 3.14 ends that thread, which unwinds through C++ that
+    must not be unwound (pytorch issue 190489). Our processes leave no such thread behind, which two tests check; the
+    agents are torch's.
     """
     for _ in range(2):
         try:
-            return torchrun_once(words, processes, agents, timeout=90)
+            results = torchrun_once(words, processes, agents, timeout=90)
         except subprocess.TimeoutExpired:
             continue
+        if not any("terminate called without an active exception" in result.stderr for result in results):
+            return results
     return torchrun_once(words, processes, agents, timeout=330)
 
 
@@ -80,14 +116,14 @@ def torchrun_once(
     ]  # fmt: skip
     try:
         results = []
-        for one in started:
-            out, err = one.communicate(timeout=timeout)
-            results.append(subprocess.CompletedProcess(one.args, one.returncode, out, err))
+        for agent in started:
+            out, err = agent.communicate(timeout=timeout)
+            results.append(subprocess.CompletedProcess(agent.args, agent.returncode, out, err))
         return results
     finally:
-        for one in started:
-            one.kill()
-            one.communicate()
+        for agent in started:
+            agent.kill()
+            agent.communicate()
 
 
 @pytest.mark.heavy
@@ -128,6 +164,32 @@ def test_processes_train_together_and_one_of_them_writes(
     load_network(out)
 
 
+@pytest.mark.heavy
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux to tell of threads")
+def test_a_process_that_loses_another_says_so_and_leaves_no_thread_of_the_group(tmp_path: Path) -> None:
+    (tmp_path / "lost.py").write_text(LOST)
+    port = str(free_port())
+    started = [
+        subprocess.Popen([sys.executable, str(tmp_path / "lost.py")], text=True, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, env=os.environ | {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_PORT":
+                         port, "MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONWARNINGS": "ignore"})
+        for rank in range(2)
+    ]  # fmt: skip
+    (out, err), _ = (process.communicate(timeout=90) for process in started)
+    assert started[0].returncode == 0, err
+    assert out.startswith("process 0 of 2 has lost another one (")
+    assert out.endswith("): see why that one ended, and start all of them again, with --resume\n")
+
+
+def test_an_exchange_that_fails_is_an_error_of_one_line() -> None:
+    with pytest.raises(TrainingError) as caught, Team(1, 3).connected():
+        raise RuntimeError("Connection closed by peer\nframe #0")
+    assert str(caught.value) == (
+        "process 1 of 3 has lost another one (Connection closed by peer): "
+        "see why that one ended, and start all of them again, with --resume"
+    )
+
+
 def test_the_shares_of_the_processes_make_up_the_batch(mnist_train: object) -> None:
     digits = load_mnist("train")
     whole = PairBatches(digits, 250, 3, torch.device("cpu"))
@@ -140,8 +202,6 @@ def test_the_shares_of_the_processes_make_up_the_batch(mnist_train: object) -> N
 
 
 def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sumnist.training.devices import team
-
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with team(torch.device("cpu")) as processes:
         assert (processes.rank, processes.size, processes.leads) == (0, 1, True)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from sumnist.cli import main
 from sumnist.config import Config
 from sumnist.errors import ConfigError, RunError
-from sumnist.training.folder import METRICS, RECORD, STATE
+from sumnist.training.folder import METRICS, RECORD, STATE, Progress, RunFolder
 from sumnist.training.loop import train, training_step
 from survival import Kill, survive
 
@@ -22,6 +23,10 @@ WEIGHTS = "model.safetensors"
 
 class Killed(BaseException):
     """What no code of ours catches, like a kill."""
+
+
+def kill(*_: object) -> None:
+    raise Killed
 
 
 @pytest.fixture
@@ -37,21 +42,23 @@ def kill_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     def set_up(count: int) -> None:
         left = [count]
 
-        def step(*arguments: Any) -> Any:
+        def step(*arguments: Any, **named: Any) -> Any:
             left[0] -= 1
             if left[0] == 0:
                 raise Killed
-            return training_step(*arguments)
+            return training_step(*arguments, **named)
 
         monkeypatch.setattr("sumnist.training.loop.training_step", step)
 
     return set_up
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("step", [1, 14, 27, 40])
 def test_a_training_that_died_goes_on_to_the_same_weights_and_metrics(
-    config: Config, tmp_path: Path, kill_at: Callable[[int], None], step: int
+    config: Config, tmp_path: Path, kill_at: Callable[[int], None], step: int, precision: Literal["fp32", "bf16"]
 ) -> None:
+    config = replace(config, precision=precision)
     alone = train(config, tmp_path / "alone", progress=False)
     kill_at(step)
     with pytest.raises(Killed):
@@ -73,6 +80,37 @@ def test_resuming_a_finished_run_changes_nothing(config: Config, tmp_path: Path)
     again = train(config, tmp_path, progress=False, resume=True)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert (again.metrics, again.seconds, again.finished) == (first.metrics, first.seconds, True)
+
+
+def test_a_run_that_died_after_its_last_epoch_is_finished_as_it_would_have_been(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = train(config, tmp_path / "alone", progress=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "finish", kill)
+        with pytest.raises(Killed):
+            train(config, tmp_path / "killed", progress=False)
+    resumed = train(config, tmp_path / "killed", progress=False, resume=True)
+    assert (resumed.folder / WEIGHTS).read_bytes() == (alone.folder / WEIGHTS).read_bytes()
+    records = [json.loads((run.folder / RECORD).read_text()) for run in (alone, resumed)]
+    assert [record["epochs"] for record in records] == [4, 4]
+    assert (resumed.steps, alone.steps) == (52, 52)
+
+
+def test_measuring_counts_as_training_neither_in_the_metrics_nor_in_the_state(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[Progress] = []
+
+    def measure(*_: object) -> dict[str, float]:
+        time.sleep(0.3)
+        return {}
+
+    monkeypatch.setattr("sumnist.training.loop.validation_figures", measure)
+    monkeypatch.setattr(RunFolder, "save_state", lambda folder, progress, learner: saved.append(progress))
+    result = train(replace(config, epochs=2), tmp_path, progress=False)
+    assert [progress.seconds for progress in saved] == [row["seconds"] for row in result.metrics]
+    assert result.seconds < result.metrics[-1]["seconds"] + 0.25
 
 
 def test_resuming_where_nothing_is_begins_a_run(config: Config, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import inspect
+import io
 import json
 import math
 import os
@@ -7,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +19,9 @@ from typing import Any
 import pytest
 import torch
 
+from sumnist.cli import main
 from sumnist.config import Config, preset
+from sumnist.data import glyphs
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import PairBatches
 from sumnist.errors import ConfigError, OutputError, TrainingError
@@ -23,9 +29,9 @@ from sumnist.evaluation.metrics import answer_grid
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training.devices import choose_bf16, choose_device
 from sumnist.training.loop import (
-    AveragedWeights,
     Tally,
     learning_rate,
+    move_average,
     split,
     train,
     training_step,
@@ -40,6 +46,7 @@ def test_a_run_folder_holds_config_record_metrics_and_weights(small_run: Path, s
     assert Config.from_json((small_run / "config.json").read_text(), "config.json") == small_config
     record = json.loads((small_run / "record.json").read_text())
     assert record["finished"] is True
+    assert record["steps"] == 26
     assert record["seed"] == 0
     assert record["epochs"] == 2
     assert record["train_images"] == 800
@@ -66,6 +73,18 @@ def test_the_last_line_of_metrics_is_what_the_saved_weights_give(small_run: Path
     assert (answers.digit == answers.truth[:, None]).mean() == pytest.approx(rows(small_run)[-1]["validation_digit"])
 
 
+PROCESSORS = {"bf16": {"amx_bf16": True}, "fp32": {"avx2": True}}
+"""What torch tells of a processor that is fast at bf16, and of one that emulates it, by the precision that follows."""
+
+
+@pytest.fixture(params=sorted(PROCESSORS))
+def processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have torch tell that it runs on a processor of this kind; the precision that "auto" then chooses."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: PROCESSORS[request.param], raising=False)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("processor")
 @pytest.mark.parametrize(
     "changes",
     [{}, {"augment": "elastic", "ema": 0.9}, {"fusion": "concat"}, {"augment": "robust", "outliers": 0.3}],
@@ -82,9 +101,13 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit(
     assert first.read_bytes() != other.read_bytes()
 
 
-def test_bf16_trains_too_and_says_so(small_config: Config, tmp_path: Path) -> None:
-    result = train(replace(small_config, epochs=1, precision="bf16"), tmp_path, progress=False)
-    assert json.loads((tmp_path / "record.json").read_text())["precision"] == "bf16"
+@pytest.mark.parametrize("asked", ["auto", "same"])
+def test_either_precision_trains_and_says_so(small_config: Config, tmp_path: Path, processor: str, asked: str) -> None:
+    precision: Any = "auto" if asked == "auto" else processor
+    result = train(replace(small_config, epochs=1, precision=precision), tmp_path, progress=False)
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record["precision"] == processor
+    assert record["chosen"]["bf16"] is (processor == "bf16")
     assert result.metrics[0]["digit_loss"] < math.log(10)
 
 
@@ -119,12 +142,15 @@ def test_fading_label_smoothing_follows_the_learning_rate(
     for fades in (False, True):
         seen: list[float] = []
 
-        def spy(*arguments: Any, seen: list[float] = seen) -> Any:
-            seen.append(arguments[5])
-            return training_step(*arguments)
+        def spy(*arguments: Any, seen: list[float] = seen, **named: Any) -> Any:
+            given = inspect.signature(training_step).bind(*arguments, **named)
+            given.apply_defaults()
+            seen.append(given.arguments["smoothing"])
+            return training_step(*arguments, **named)
 
         monkeypatch.setattr("sumnist.training.loop.training_step", spy)
         train(replace(config, smoothing_fades=fades), tmp_path / str(fades), progress=False)
+        assert len(seen) == 13
         share = [learning_rate(step / len(seen), config) / config.lr if fades else 1.0 for step in range(len(seen))]
         assert seen == pytest.approx([0.1 * of_peak for of_peak in share])
 
@@ -132,16 +158,29 @@ def test_fading_label_smoothing_follows_the_learning_rate(
 def test_averaged_weights_follow_the_recurrence_of_an_exponential_average() -> None:
     torch.manual_seed(0)
     net = TwoInputNet("default")
-    average = AveragedWeights(net, 0.9)
+    average = deepcopy(net)
     expected = net.encoder[0][0].weight.detach().clone()  # type: ignore[index]
     for step in range(30):
         with torch.no_grad():
             for parameter in net.parameters():
                 parameter.add_(torch.randn_like(parameter))
-        average.update(net, step)
+        move_average(average, net, 0.9, step)
         decay = min(0.9, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * net.encoder[0][0].weight.detach()  # type: ignore[index]
-    assert torch.allclose(average.net.encoder[0][0].weight, expected, atol=1e-5)  # type: ignore[index]
+    assert torch.allclose(average.encoder[0][0].weight, expected, atol=1e-5)  # type: ignore[index]
+
+
+def test_the_average_holds_batch_statistics_too_and_what_is_whole_stays() -> None:
+    net = TwoInputNet("default")
+    average = deepcopy(net)
+    for name, value in net.named_buffers():
+        value.fill_(8) if value.is_floating_point() else value.fill_(5)
+        assert value.is_floating_point() or name.endswith("num_batches_tracked")
+    before = {name: value.clone() for name, value in average.named_buffers()}
+    move_average(average, net, 0.9, 10**6)
+    for name, value in average.named_buffers():
+        expected = 0.9 * before[name] + 0.8 if value.is_floating_point() else before[name]
+        assert torch.allclose(value, expected), name
 
 
 def test_the_tally_is_the_mean_over_all_pairs_whatever_the_batch_sizes(small_config: Config) -> None:
@@ -249,6 +288,101 @@ def test_two_epochs_of_a_learned_fusion_add_nearly_as_well_as_they_read(tmp_path
     result = train(preset("fast", fusion="concat", epochs=2), tmp_path, progress=False)
     assert result.metrics[-1]["validation_digit"] > 0.985
     assert result.metrics[-1]["validation_sum"] > 0.975
+
+
+@pytest.fixture
+def interrupted_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Have Ctrl-C come at the n-th step."""
+
+    def set_up(count: int) -> None:
+        steps = iter(range(1, count + 1))
+
+        def step(*arguments: Any, **named: Any) -> Any:
+            if next(steps) == count:
+                raise KeyboardInterrupt
+            return training_step(*arguments, **named)
+
+        monkeypatch.setattr("sumnist.training.loop.training_step", step)
+
+    return set_up
+
+
+@pytest.mark.parametrize("validation", [0, 200])
+@pytest.mark.parametrize("step", [1, 6, 20])
+def test_ctrl_c_says_what_was_measured_and_after_a_first_epoch_only(
+    idx_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], validation: int, step: int,
+    interrupted_at: Callable[[int], None],
+) -> None:  # fmt: skip
+    out = tmp_path / "run"
+    words = ["train", "--preset", "tiny", "--data-dir", str(idx_folder), "--validation", str(validation), "--epochs",
+             "9", "--batch-size", "64", "--threads", "1", "--device", "cpu", "--out", str(out)]  # fmt: skip
+    interrupted_at(step)
+    assert main(words) == 130
+    shown = capsys.readouterr()
+    record = json.loads((out / "record.json").read_text())
+    assert (record["finished"], record["steps"]) == (False, step - 1)
+    first = step < 14
+    assert record["epochs"] == (0 if first else 1)
+    assert f"sumnist: stopped in epoch {1 if first else 2}; the weights of this moment are in {out}" in shown.err
+    said = shown.out.partition(" s of training; ")[2]
+    if first:
+        assert said == f"stopped in its first epoch, at step {step - 1}: not evaluated\n"
+    else:
+        name = "validation" if validation else "train"
+        images = "held-out images" if validation else "training images as they came by"
+        last = rows(out)[0]
+        assert said == (
+            f"on the {images} after epoch 1: digit {last[f'{name}_digit']:.2%}, sum {last[f'{name}_sum']:.2%}\n"
+        )
+    load_network(out)
+
+
+def test_ctrl_c_while_it_is_calibrated_leaves_a_run_to_be_finished(
+    small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    config = replace(small_config, outliers=0.3)
+    monkeypatch.setattr("sumnist.data.outliers.DRAWN", 500)
+    alone = train(config, tmp_path / "alone", progress=False)
+    with monkeypatch.context() as patch:
+        patch.setattr("sumnist.training.loop.calibrate_on", interrupt)
+        assert not train(config, tmp_path / "run", progress=False).finished
+    result = train(config, tmp_path / "run", progress=False, resume=True)
+    assert (tmp_path / "run/model.safetensors").read_bytes() == (alone.folder / "model.safetensors").read_bytes()
+    record = json.loads((tmp_path / "run/record.json").read_text())
+    assert (result.finished, record["finished"], record["epochs"], result.steps) == (True, True, 2, 26)
+
+
+class DrawnError(Exception):
+    """Drawing was begun."""
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [(Terminal, "drawing outliers:   0%"), (io.StringIO, "drawing outliers\n")]
+)
+def test_progress_is_shown_before_the_first_outlier_is_drawn(
+    small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[io.StringIO], expected: str
+) -> None:
+    def draw(*_: object) -> None:
+        assert errors.getvalue().lstrip("\r").startswith(expected)
+        raise DrawnError
+
+    errors = kind()
+    monkeypatch.setattr(sys, "stderr", errors)
+    monkeypatch.setattr(glyphs, "image_of", draw)
+    with pytest.raises(DrawnError):
+        train(replace(small_config, outliers=0.3), tmp_path / "shown")
+    errors.truncate(0)
+    with pytest.raises(AssertionError):
+        train(replace(small_config, outliers=0.3), tmp_path / "silent", progress=False)
+    assert errors.getvalue() == ""
 
 
 def test_ctrl_c_leaves_a_usable_run(idx_folder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -38,6 +40,21 @@ def test_the_same_generator_gives_the_same_outliers(outliers: Outliers) -> None:
     first, again, other = (outliers(IMAGE, DIGIT, torch.Generator().manual_seed(seed))[0] for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_watching_the_drawing_changes_nothing_and_meets_every_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sumnist.data.outliers.DRAWN", 40)
+    met: list[int] = []
+
+    def watch(labels: Iterable[int]) -> Iterator[int]:
+        for label in labels:
+            met.append(label)
+            yield label
+
+    plain = Outliers(0.3, 0, torch.device("cpu"))
+    watched = Outliers(0.3, 0, torch.device("cpu"), watch)
+    assert torch.equal(plain.images, watched.images)
+    assert plain.digits.tolist() == watched.digits.tolist() == met
 
 
 def test_a_batch_of_one_image_has_no_outlier_to_spare(outliers: Outliers) -> None:

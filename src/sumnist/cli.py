@@ -15,12 +15,15 @@ from io import TextIOWrapper
 from itertools import pairwise, takewhile
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from sumnist.config import Config, Engine, flag, preset, shown, unknown
 from sumnist.errors import ConfigError, MissingExtraError, SumnistError
 from sumnist.files import CONFIG, PRETRAINED, write_atomically
 from sumnist.serve.settings import Settings
+
+if TYPE_CHECKING:
+    from sumnist.training.loop import RunResult
 
 __all__ = ["main"]
 
@@ -53,14 +56,9 @@ class Train:
         if os.environ.get("RANK", "0") != "0":  # torchrun's other processes leave the talking to the first
             return 0 if result.finished else 130
         if not result.finished:
-            epoch = len(result.metrics) + 1
+            epoch = min(len(result.metrics) + 1, self.config.epochs)
             print(f"sumnist: stopped in epoch {epoch}; the weights of this moment are in {out}", file=sys.stderr)
-        last = result.metrics[-1] if result.metrics else {}
-        measured = "on the training images as they came by"
-        digit, total = last.get("train_digit", 0.0), last.get("train_sum", 0.0)
-        if "validation_digit" in last:
-            measured, digit, total = "on the held-out images", last["validation_digit"], last["validation_sum"]
-        print(f"{out}: {result.seconds:.1f} s of training; {measured}: digit {digit:.2%}, sum {total:.2%}")
+        print(f"{out}: {result.seconds:.1f} s of training; {measured(result)}")
         return 0 if result.finished else 130
 
 
@@ -425,6 +423,18 @@ class Parser(argparse.ArgumentParser):
             if name.startswith("--") and name not in flags:
                 near = difflib.get_close_matches(name, flags, n=1, cutoff=0.7)
                 self.error(f"{name}: no such flag", f"did you mean {near[0]}?" if near else "")
+
+
+def measured(result: RunResult) -> str:
+    """What the last whole epoch of a training measured, if it came to one."""
+    if not result.metrics:
+        return f"stopped in its first epoch, at step {result.steps}: not evaluated"
+    last = result.metrics[-1]
+    kind, images = "train", "the training images as they came by"
+    if "validation_digit" in last:
+        kind, images = "validation", "the held-out images"
+    when = "" if result.finished else f" after epoch {len(result.metrics)}"
+    return f"on {images}{when}: digit {last[f'{kind}_digit']:.2%}, sum {last[f'{kind}_sum']:.2%}"
 
 
 def parser_of(name: str, config: Config) -> Parser:

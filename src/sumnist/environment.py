@@ -5,31 +5,66 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["commit", "core_count", "describe_machine", "now", "processor_name"]
+__all__ = ["bf16_choice", "chosen", "commit", "core_count", "describe_machine", "now", "processor_name"]
 
 LIBRARIES = ("sumnist", "torch", "numpy", "safetensors")
+NAMED = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+"""Vector instructions in a processor's name. Rows of results are compared by that name: a longer one splits them."""
+INSTRUCTIONS = (*NAMED, "avx512_vnni", "avx_vnni", "amx_int8")
+"""All those on which something's speed depends; the last three multiply 8-bit numbers."""
+CPUINFO = Path("/proc/cpuinfo")
 
 
 def describe_machine() -> dict[str, Any]:
-    """Versions, processor and commit, for JSON."""
-    versions = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "not installed"
+    """Versions, processor, what is chosen by it, and commit, for JSON."""
     return {
-        "versions": versions,
+        "versions": {"python": platform.python_version()} | {name: library_version(name) for name in LIBRARIES},
         "processor": processor_name(),
+        "chosen": chosen(),
         "cores": core_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "commit": commit(),
     }
+
+
+def library_version(name: str) -> str:
+    """The version that a loaded library gives itself, else that of its metadata: torch's may lack the build, +cu132."""
+    try:
+        return str(getattr(sys.modules.get(name), "__version__", None) or version(name))
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def chosen() -> dict[str, Any]:
+    """What this machine's processor is, and what is chosen by it where a setting says "auto", for JSON.
+
+    Returns:
+        `instructions`: those of `INSTRUCTIONS` that it has, where Linux tells; `bf16`: whether training is in bf16,
+        and `because`; `threads`: how many torch computes with, or would.
+    """
+    bf16, because = bf16_choice()
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch else core_count()
+    return {"instructions": instructions(), "bf16": bf16, "because": because, "threads": threads}
+
+
+def bf16_choice() -> tuple[bool, str]:
+    """Whether this processor has instructions for bf16, and why: without them bf16 is emulated, far slower than fp32.
+
+    What torch tells decides, once torch is loaded; before that, what Linux tells.
+    """
+    torch = sys.modules.get("torch")
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)() if torch else dict.fromkeys(instructions(), True)
+    if torch and not capabilities:
+        return False, "this version of torch does not tell the processor's instructions"
+    fast = [name for name in ("amx_bf16", "avx512_bf16") if capabilities.get(name)]
+    return bool(fast), f"the processor has {' and '.join(fast)}" if fast else "the processor has no instructions for it"
 
 
 def core_count() -> int:
@@ -39,37 +74,41 @@ def core_count() -> int:
 
 def processor_name() -> str:
     """The processor's name for itself, with the vector instructions that matter for speed where Linux tells them."""
-    name, flags = platform.processor() or platform.machine(), ""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                name = value.strip()
-            elif key.strip() == "flags":
-                flags = value
-    except OSError:
-        pass
-    known = [label for label in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if label in flags.split()]
+    name = cpuinfo().get("model name") or platform.processor() or platform.machine()
+    known = [instruction for instruction in instructions() if instruction in NAMED]
     return f"{name} ({', '.join(known)})" if known else name
+
+
+def instructions() -> list[str]:
+    """Those of `INSTRUCTIONS` that the processor has; none where there is no Linux to tell."""
+    flags = cpuinfo().get("flags", "").split()
+    return [instruction for instruction in INSTRUCTIONS if instruction in flags]
+
+
+def cpuinfo() -> dict[str, str]:
+    """What Linux tells of the last core; empty on another system."""
+    try:
+        lines = CPUINFO.read_text().splitlines()
+    except OSError:
+        return {}
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
 def commit() -> str | None:
     """The commit of the checkout that this package runs from, `+changes` if it has any; None outside a checkout."""
     package = Path(__file__).resolve().parent
-    root = package.parent.parent
-    if not (root / ".git").exists():
+    if not (package.parent.parent / ".git").exists():
         return None
     try:
-        head = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "-C", str(root), "status", "--porcelain", "--", str(package)],
-            capture_output=True, text=True, timeout=10, check=True,
-        ).stdout.strip()  # fmt: skip
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--", str(package)) else "")
     except (OSError, subprocess.SubprocessError):
         return None
-    return head + ("+changes" if changed else "")
+
+
+def git(*words: str) -> str:
+    """What git answers about the checkout that this package runs from."""
+    command = ["git", "-C", str(Path(__file__).resolve().parent), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
 
 
 def now() -> str:

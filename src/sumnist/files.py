@@ -1,13 +1,15 @@
-"""The names of files, and writing them so that one finds the old one or the new one whole, never half of either."""
+"""The names of files, their formats, and writing them whole: a reader finds the old file or the new one, never half."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from sumnist.errors import OutputError
+from sumnist.errors import OutputError, RunError
 
-__all__ = ["CONFIG", "ONNX", "PRETRAINED", "WEIGHTS", "make_folder", "write_atomically"]
+__all__ = ["CONFIG", "ONNX", "PRETRAINED", "WEIGHTS", "check_format", "make_folder", "write_atomically"]
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -36,6 +38,20 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def check_format(values: Mapping[str, Any], source: str | Path, newest: int) -> None:
+    """Raise `RunError` if the JSON object `values`, read from `source`, is of a format that is not known.
+
+    Its key "format" says which it has, from 1 to `newest`; without that key it is of format 1.
+    """
+    given = values.get("format", 1)
+    if type(given) is not int or given < 1:
+        raise RunError(f"{source}: format {given!r}, expected a whole number from 1 to {newest}: copy the file again")
+    if given > newest:
+        raise RunError(
+            f"{source}: written by a newer sumnist: format {given}, expected at most {newest}: upgrade sumnist"
+        )
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:

@@ -1,7 +1,7 @@
-"""What happens to an image on its way from the pen to the network: coarse pixels, light, blur, noise, things in front.
+"""Disturbances of training images: coarse pixels, uneven light, blur, noise, harder edges, a part covered.
 
-Each of these happens to a small share of the images of a batch: more than half meet none, few more than one. None of
-them is one of the corruptions by which robustness is measured (`suites/corruptions`), though some are relatives.
+Each happens to a small share of the images of a batch: more than half meet none, few more than one. None is one of the
+corruptions by which robustness is measured (`suites/corruptions`), though some are similar.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ SLOPE = 0.5
 NOISE = 0.25
 """Standard deviation of the noise, at most."""
 COVER = 3, 9
-"""Pixels of a side of what covers a part of the image: from, to but not including."""
+"""Sides of the rectangle that covers a part of the image, in pixels: from, to but not including."""
+COVER_INK_SHARE = 0.25
+"""Share of these rectangles that are ink; the others are ground."""
+LEAST_CONTRAST = 0.2
+"""Between ink and ground, of an image with another light."""
 STEEP = 6.0
 """How many times steeper an edge from ground to ink is made, at most."""
 
@@ -35,12 +39,9 @@ def disturbed(image: Tensor, generator: torch.Generator, strength: float = 1.0) 
     `strength` multiplies the shares of the images to which each happens.
     """
     draw = Draw(len(image), generator, image.device, strength)
-    image = coarse(image, draw)
-    image = blurred(image, draw)
-    image = sharpened(image, draw)
-    image = lit(image, draw)
-    image = covered(image, draw)
-    return noisy(image, draw).clamp_(0, 1)
+    for disturb in (coarse, blurred, sharpened, lit, covered, noisy):
+        image = disturb(image, draw)
+    return image.clamp_(0, 1)
 
 
 class Draw:
@@ -59,7 +60,7 @@ class Draw:
 
 
 def coarse(image: Tensor, draw: Draw) -> Tensor:
-    """Some of the images by way of fewer pixels, as a small picture that is enlarged."""
+    """Some of the images reduced to fewer pixels and enlarged again."""
     order = torch.randperm(draw.count, generator=draw.generator, device=draw.device)
     each = round(COARSE_SHARE * draw.strength * draw.count / len(COARSE))
     result = image.clone()
@@ -88,25 +89,25 @@ def smooth(image: Tensor) -> Tensor:
 
 
 def sharpened(image: Tensor, draw: Draw) -> Tensor:
-    """Some of the images with harder edges, up to ink or none, and the strokes wider or narrower for it."""
+    """Some of the images with harder edges, up to black and white, and with wider or narrower strokes."""
     steep = 1 + draw.chosen(EDGE_SHARE) * draw.uniform() * (STEEP - 1)
     middle = 0.3 + 0.4 * draw.uniform()
     return torch.where(steep > 1, ((image - middle) * steep + 0.5).clamp(0, 1), image)
 
 
 def lit(image: Tensor, draw: Draw) -> Tensor:
-    """Some of the images with fainter ink, and a ground that is not dark, nor the same everywhere."""
+    """Some of the images with fainter ink, on a ground that is lighter, and not everywhere the same."""
     chosen = draw.chosen(LIGHT_SHARE)
     ink = 1 - chosen * draw.uniform() * DARKEST
     angle = draw.uniform() * (2 * torch.pi)
     place = torch.linspace(-1, 1, SIDE, device=image.device)
     across = angle.cos() * place + angle.sin() * place[:, None]  # [B, 1, 28, 28]
     ground = chosen * draw.uniform() * SLOPE * (0.5 + across * 0.5 * draw.uniform()).clamp(0, 1)
-    return ground + image * (ink - ground).clamp_min(0.2)
+    return ground + image * (ink - ground).clamp_min(LEAST_CONTRAST)
 
 
 def covered(image: Tensor, draw: Draw) -> Tensor:
-    """Some of the images with a rectangle that is ground or, more rarely, ink."""
+    """Some of the images with a rectangle over them: ground or, more rarely, ink."""
     chosen = draw.chosen(COVER_SHARE) > 0
     least, most = COVER
     place = torch.arange(SIDE, device=image.device)
@@ -114,7 +115,7 @@ def covered(image: Tensor, draw: Draw) -> Tensor:
     for along in (place, place[:, None]):
         first, length = 2 + draw.uniform() * 20, least + draw.uniform() * (most - least)
         inside = inside & (along >= first) & (along < first + length)
-    return torch.where(inside, (draw.uniform() < 0.25).float(), image)
+    return torch.where(inside, (draw.uniform() < COVER_INK_SHARE).float(), image)
 
 
 def noisy(image: Tensor, draw: Draw) -> Tensor:

@@ -19,15 +19,9 @@ from numpy.typing import NDArray
 from sumnist.errors import DataError
 
 __all__ = [
-    "DISPUTED_TEST_LABELS",
-    "FILES",
-    "DigitSet",
-    "find_idx",
-    "load_idx_folder",
-    "load_mnist",
-    "parse_idx",
+    "DISPUTED_TEST_LABELS", "FILES", "DigitSet", "find_idx", "load_idx_folder", "load_mnist", "parse_idx",
     "read_idx_bytes",
-]
+]  # fmt: skip
 
 Split = Literal["train", "test"]
 
@@ -40,16 +34,16 @@ FILES = {
 """The four files of an IDX folder, by their key in `mnist.npz`."""
 
 DISPUTED_TEST_LABELS = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729)
-"""Indices of MNIST test images whose label human raters did not uphold: most gave another label, none, or they did not
-agree. Source: the label-errors study of Northcutt, Athalye and Mueller, 2021, ratings by Mechanical Turk workers."""
+"""Indices of MNIST test images whose label human raters did not confirm: most gave another label or none, or they
+disagreed. Source: the label-errors study of Northcutt, Athalye and Mueller, 2021, rated on Mechanical Turk."""
 
 
 @dataclass(frozen=True)
 class DigitSet:
     """Images with their digits.
 
-    `images`: uint8 `[N, 28, 28]`, light ink on dark ground, 0..255. `digits`: int64 `[N]`, 0..9. `name`: where they
-    came from, for messages and records.
+    `images`: uint8 `[N, 28, 28]`, light ink on dark ground, 0..255. `digits`: int64 `[N]`, 0..9. `name`: their source,
+    for messages and records.
     """
 
     images: NDArray[np.uint8]
@@ -79,9 +73,17 @@ class DigitSet:
 
 
 def load_mnist(split: Split, data_dir: str | Path | None = None) -> DigitSet:
-    """The training (60,000) or test (10,000) images; from the package, or from the IDX folder `data_dir`.
+    """Load the training or the test images with their digits.
 
-    Raises `DataError` if the folder or a file of it is missing, cut, or not what its header says.
+    Args:
+        split: "train" (60,000 images) or "test" (10,000 images).
+        data_dir: Folder of IDX files, instead of the packaged MNIST.
+
+    Returns:
+        The images, uint8 `[N, 28, 28]`, and their digits, int64 `[N]`.
+
+    Raises:
+        DataError: The folder or a file of it is missing, cut, or not what its header says.
     """
     if data_dir is not None:
         return load_idx_folder(data_dir, split)

@@ -28,9 +28,19 @@ class Pairs(NamedTuple):
 
 
 class PairDataset(Dataset[Pairs]):
-    """Pairs for one's own loop and `torch.utils.data.DataLoader`; item i is `(image [1, 28, 28], number, digit, sum)`.
+    """Pairs for a loop of your own and `torch.utils.data.DataLoader`.
 
-    Call `set_epoch(e)` before each epoch for fresh numbers. `digits` is a `DigitSet`, or "train" or "test" of MNIST.
+    Item i is `Pairs(image, number, digit, sum)`: `image` float32 `[1, 28, 28]` in [0, 1], the others int64 scalars.
+    Call `set_epoch(e)` before each epoch for fresh numbers.
+
+    Args:
+        digits: A `DigitSet`, or "train" or "test" of MNIST.
+        seed: Fixes the numbers of every epoch.
+        largest_number: Numbers are drawn uniformly from 0 to this one, both included.
+
+    Raises:
+        ConfigError: `digits` is another word.
+        IndexError: An item that is not there is asked for.
 
     >>> pairs = PairDataset("test", seed=1)
     >>> image, number, digit, total = pairs[0]
@@ -71,13 +81,21 @@ def as_image(pixels: Tensor) -> Tensor:
 class PairBatches:
     """The training pairs in shuffled batches, made on `device` with nothing per sample in Python.
 
-    Images stay there as uint8. Order, numbers and augmentation are functions of (seed, epoch) alone; `augment` takes
-    images `[B, 1, 28, 28]`, a generator and an intensity. The numbers are those that `PairDataset` gives for the same
-    indices; with `numbers_per_image` K above 1 each is followed by the next K − 1, and number, digit and sum are
-    `[B · K]`.
-    `share` (rank, size): of every batch, only this one of so many parts. `draw`: epoch → the numbers of all images,
-    int64 `[N]`, instead. `outliers` gives images to be added to a batch, and their digits, `NO_DIGIT` for those that
-    show none; the sum of such a pair is `NO_DIGIT` too.
+    Images stay there as uint8. Order, numbers and augmentation are functions of (seed, epoch) alone. The numbers are
+    those that `PairDataset` gives for the same indices.
+
+    Args:
+        digits: The images, and their digits.
+        batch_size: Images in a batch, before outliers are added.
+        seed: Fixes order, numbers and augmentation of every epoch.
+        device: Where the batches are made.
+        largest_number: Numbers are drawn uniformly from 0 to this one.
+        augment: Images `[B, 1, 28, 28]`, a generator and an intensity → images.
+        numbers_per_image: K; each number is followed by the next K − 1, and number, digit and sum are `[B · K]`.
+        share: (rank, size): of every batch, only part `rank` of `size`.
+        draw: epoch → the numbers of all images, int64 `[N]`, instead of those of `PairDataset`.
+        outliers: Images, digits and a generator → images to be added to the batch, and their digits, `NO_DIGIT` for
+            those that show none; the sum of such a pair is `NO_DIGIT` too.
     """
 
     def __init__(

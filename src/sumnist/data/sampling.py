@@ -1,8 +1,8 @@
-"""What is drawn, without torch: the numbers of the pairs, and which images are held out.
+"""Random choices, without torch: the numbers of the pairs, and which images are held out.
 
-The number of a pair is a pure function of (seed, epoch, index): a counter goes through the SplitMix64 mixer (Steele,
-Lea and Flood, 2014) instead of stepping a generator. So it is the same with any number of loader workers, in any order
-and after any restart, and differs from epoch to epoch. Both ends of 0..9 are drawn.
+The number of a pair is a pure function of (seed, epoch, index): the SplitMix64 mixer (Steele, Lea and Flood, 2014)
+applied to a counter. So it is the same with any number of loader workers, in any order and after any restart, and
+differs from epoch to epoch. Both ends of 0..9 are drawn.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def hold_out(digits: NDArray[np.int64], count: int, seed: int = 0) -> tuple[NDAr
         raise ConfigError(f"--validation {count}: expected fewer than the {len(digits):,} training images there are")
     random = np.random.default_rng(seed)
     place = np.empty(len(digits))
-    for digit in np.unique(digits):  # spread each digit evenly over 0..1, then take the first stretch of all together
+    for digit in np.unique(digits):  # spread each digit evenly over 0..1; the first of all together are held out
         where = np.flatnonzero(digits == digit)
         place[where] = (random.permutation(len(where)) + random.random()) / len(where)
     order = np.argsort(place, kind="stable")

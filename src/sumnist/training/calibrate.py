@@ -1,8 +1,8 @@
-"""How far to trust a trained network, from what it says of images that it was not trained on.
+"""How far to trust a trained network, from its answers to images that it was not trained on.
 
-The temperature makes its probabilities as bold as they should be (Guo, Pleiss, Sun and Weinberger, 2017). The
-thresholds decide which answers stand. Both want images that the network has not seen: a held-out part of the training
-images or, better, all of them, each answered by the one of five networks that was trained without it.
+Its logits are temperature-scaled (Guo, Pleiss, Sun and Weinberger, 2017). Two thresholds decide which answers are
+accepted. Both need images that the network has not seen: a held-out part of the training images or, better, all of
+them, each answered by that one of five networks that was trained without it.
 """
 
 from __future__ import annotations
@@ -22,16 +22,19 @@ from sumnist.model.network import TwoInputNet
 __all__ = ["ACCEPTED_SHARE", "Calibrated", "calibrate", "digit_logits", "fitted_temperature", "thresholds"]
 
 ACCEPTED_SHARE = 0.995
-"""Of the held-out digits."""
+"""Share of the held-out digits whose answers are to be accepted."""
 UNSURE_SHARE = 0.001
-"""Of them: what is refused because the network is not sure which digit it is."""
+"""Share of them that is refused because the network is not sure which digit it is."""
 COLDEST, HOTTEST = 0.25, 4.0
+"""Limits of the temperature."""
+ROUNDS, POINTS = 5, 21
+"""Grids in the search for the temperature, each over a tenth of the one before; the last has steps of 1.4e-5."""
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What was found on `images` held-out images: the three numbers of `model.calibration.Calibration`, the mean
-    negative log-likelihood in nats before and after, and the share of the digits that is `accepted`."""
+    """The three numbers of `model.calibration.Calibration`, fitted to `images` held-out images; the mean negative
+    log-likelihood of their digits in nats, before and after; and the share of them that is `accepted`."""
 
     images: int
     temperature: float
@@ -59,17 +62,22 @@ def digit_logits(net: TwoInputNet, digits: DigitSet, batch_size: int = 500) -> N
 def calibrate(
     logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: float, with_outliers: bool = True
 ) -> Calibrated:
-    """The calibration for a network that gave `logits` `[N, 10]` to images of the digits `truth` `[N]`.
+    """Fit a network's temperature and thresholds to its answers to images that it was not trained on.
 
-    `smoothing`: that of the last targets, which the network's outputs take back. `with_outliers`: whether it was
-    trained with outliers.
+    Args:
+        logits: The digit's raw logits, `[N, 10]`.
+        truth: The digits, `[N]`.
+        smoothing: The label smoothing of the last targets, which the network's outputs take back.
+        with_outliers: Whether it was trained with outliers; without, every answer is accepted.
+
+    Returns:
+        The temperature, the thresholds, and what they do.
     """
     temperature = fitted_temperature(logits, truth, smoothing)
     scores = log_probabilities(logits, smoothing, temperature)
-    there = is_digit_probability(logits) if with_outliers else np.ones(len(logits))
-    confidence = np.exp(scores.max(1))
-    least_is_digit, least_confidence = thresholds(there, confidence) if with_outliers else (0.0, 0.0)
-    accepted = (there >= least_is_digit) & (confidence >= least_confidence)
+    is_digit, confidence = is_digit_probability(logits), np.exp(scores.max(1))
+    least_is_digit, least_confidence = thresholds(is_digit, confidence) if with_outliers else (0.0, 0.0)
+    accepted = (is_digit >= least_is_digit) & (confidence >= least_confidence)
     return Calibrated(
         len(truth), temperature, least_is_digit, least_confidence,
         nll_of(log_probabilities(logits, smoothing), truth), nll_of(scores, truth), float(accepted.mean()),
@@ -84,7 +92,7 @@ def is_digit_probability(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def log_probabilities(logits: NDArray[np.float32], smoothing: float, temperature: float = 1.0) -> NDArray[np.float64]:
-    """What the outputs say of the digit, `[N, 10]`."""
+    """The outputs' log-probabilities of the digits, `[N, 10]`."""
     scores: NDArray[np.float64] = unsmoothed(torch.from_numpy(logits).double() / temperature, smoothing).numpy()
     return scores
 
@@ -94,25 +102,13 @@ def nll_of(scores: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
 
 
 def fitted_temperature(logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: float) -> float:
-    """The temperature with the least negative log-likelihood, by golden-section search over its logarithm."""
-    low, high = np.log(COLDEST), np.log(HOTTEST)
-    ratio = (5**0.5 - 1) / 2
-
-    def loss(place: float) -> float:
-        return nll_of(log_probabilities(logits, smoothing, float(np.exp(place))), truth)
-
-    left, right = high - ratio * (high - low), low + ratio * (high - low)
-    at_left, at_right = loss(left), loss(right)
-    while high - low > 1e-4:
-        if at_left < at_right:
-            high, right, at_right = right, left, at_left
-            left = high - ratio * (high - low)
-            at_left = loss(left)
-        else:
-            low, left, at_left = left, right, at_right
-            right = low + ratio * (high - low)
-            at_right = loss(right)
-    return float(np.exp((low + high) / 2))
+    """The temperature with the least negative log-likelihood: that of a grid, then of finer ones around it."""
+    low, high = COLDEST, HOTTEST
+    for _ in range(ROUNDS):
+        grid = np.geomspace(low, high, POINTS)
+        best = int(np.argmin([nll_of(log_probabilities(logits, smoothing, value), truth) for value in grid]))
+        low, high = grid[max(best - 1, 0)], grid[min(best + 1, POINTS - 1)]
+    return float(grid[best])
 
 
 def thresholds(
@@ -121,8 +117,9 @@ def thresholds(
     accepted: float = ACCEPTED_SHARE,
     unsure: float = UNSURE_SHARE,
 ) -> tuple[float, float]:
-    """The least probability of there being a digit, and of the most probable one, by which the share `accepted` of the
-    digits `[N]` is accepted: of the others, the share `unsure` is the least confident, the rest the least like a digit.
+    """The least `is_digit` and the least `confidence` `[N]` with which the share `accepted` of the digits is accepted.
+
+    Of those refused, the share `unsure` of all digits is the least confident, the rest the least like a digit.
     """
     least_confidence = float(np.quantile(confidence, unsure, method="lower"))
     left = is_digit[confidence >= least_confidence]

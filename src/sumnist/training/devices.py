@@ -6,6 +6,7 @@ averaged before every step, so that all of them take the same one.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
+from sumnist.environment import bf16_choice
 from sumnist.errors import ConfigError, TrainingError
 
 __all__ = ["Team", "choose_bf16", "choose_device", "team"]
@@ -35,22 +37,18 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_bf16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bf16: where asked to, or on "auto" where the processor has instructions for it.
-
-    Without AVX512-BF16 or AMX a processor emulates bf16, and is then far slower than in fp32.
-    """
+    """Whether to compute in bf16: where asked to, or on "auto" where the device has instructions for it."""
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return device.type == "cpu" and bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+    return device.type == "cpu" and bf16_choice()[0]
 
 
 @dataclass(frozen=True)
 class Team:
     """The processes that train one network together: this one is number `rank` of `size`. Alone, every method does
-    nothing."""
+    nothing; together, each raises `TrainingError` if another process is gone."""
 
     rank: int = 0
     size: int = 1
@@ -66,7 +64,8 @@ class Team:
             return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         together = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_ones(1)]) * count
-        distributed.all_reduce(together)
+        with self.connected():
+            distributed.all_reduce(together)
         together /= together[-1].clone()
         parts = together[:-1].split([gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
@@ -77,7 +76,8 @@ class Team:
         """Replace each of the floating-point `tensors` by its mean over the processes."""
         for tensor in tensors if self.size > 1 else ():
             if tensor.is_floating_point():
-                distributed.all_reduce(tensor)
+                with self.connected():
+                    distributed.all_reduce(tensor)
                 tensor.div_(self.size)
 
     def from_leader(self, value: Any) -> Any:
@@ -85,8 +85,20 @@ class Team:
         if self.size == 1:
             return value
         box = [value]
-        distributed.broadcast_object_list(box, src=0)
+        with self.connected():
+            distributed.broadcast_object_list(box, src=0)
         return box[0]
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Raise `TrainingError` if the exchange inside does not come about."""
+        try:
+            yield
+        except RuntimeError as error:
+            raise TrainingError(
+                f"process {self.rank} of {self.size} has lost another one ({str(error).splitlines()[0]}): "
+                "see why that one ended, and start all of them again, with --resume"
+            ) from error
 
 
 @contextmanager
@@ -96,14 +108,19 @@ def team(device: torch.device) -> Iterator[Team]:
     if size == 1:
         yield Team()
         return
+    # Torch loads this module with the first optimizer. Loaded in a group, its functions keep the group as their default
+    # for ever; the group's threads then live until the interpreter ends, where they can abort the process.
+    importlib.import_module("torch.distributed.nn")
     try:
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     except (RuntimeError, ValueError) as error:  # what it raises when the others do not come, or the address is wrong
         raise TrainingError(
             f"this process cannot reach the other {size - 1} ({error}): start all of them with torchrun"
         ) from error
+    processes = Team(distributed.get_rank(), size)
     try:
-        yield Team(distributed.get_rank(), size)
-        distributed.barrier()  # whoever leaves while others still talk can bring them down
+        yield processes
+        with processes.connected():
+            distributed.barrier()  # a process that leaves early can bring down those that still exchange something
     finally:
         distributed.destroy_process_group()

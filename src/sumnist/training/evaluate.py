@@ -18,20 +18,32 @@ from sumnist.files import WEIGHTS, make_folder, write_atomically
 from sumnist.model.checkpoint import load_config
 from sumnist.model.network import load_network
 from sumnist.training.devices import choose_device
-from sumnist.training.folder import EVALUATION, METRICS, PLOTS, RECORD, read_metrics
+from sumnist.training.folder import EVALUATION, METRICS, PLOTS, read_metrics, read_record
 
-__all__ = ["compare_runs", "evaluate_run", "training_seconds"]
+__all__ = ["compare_runs", "evaluate_run"]
 
 
 def evaluate_run(
     folder: str | Path, data_dir: str | Path | None = None, device: str = "auto", plots: bool = True
 ) -> Evaluation:
-    """The figures of the run `folder` on the grid of the test images of the data that it was trained on.
+    """Measure a run on the grid: every test image of the data that it was trained on, with every number.
 
-    Writes `evaluation.json` (the figures, with date and commit) and, unless `plots` is False, `plots/*.png` into the
-    folder. `data_dir` overrides the run's own `--data-dir`. Raises `RunError` for a folder that is no run or a network
-    whose answers are no numbers, `DataError` if the data are gone, `OutputError`, `MissingExtraError` (plots need
-    matplotlib).
+    Writes `evaluation.json` (the figures, with date and commit) and `plots/*.png` into the folder.
+
+    Args:
+        folder: The run.
+        data_dir: Folder of IDX files to measure on, instead of the run's own data.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        plots: Whether to draw the plots.
+
+    Returns:
+        The figures, with 95 % intervals over images.
+
+    Raises:
+        RunError: The folder holds no run, or a network whose answers are not numbers.
+        DataError: The data are gone, or damaged.
+        OutputError: The folder cannot be written.
+        MissingExtraError: Plots were asked for, and matplotlib is not installed.
     """
     folder = Path(folder)
     if plots:
@@ -56,7 +68,17 @@ def evaluate_run(
 
 
 def compare_runs(folders: Sequence[str | Path]) -> str:
-    """The `comparison` of runs that `evaluate_run` has measured. Raises `RunError` for one that it has not."""
+    """Put evaluated runs side by side.
+
+    Args:
+        folders: Runs that `evaluate_run` has measured.
+
+    Returns:
+        A table of their figures, as text.
+
+    Raises:
+        RunError: A folder holds no run, or one that was not evaluated.
+    """
     paths = [Path(folder) for folder in folders]
     names = [path.resolve().name for path in paths]
     labels = names if len(set(names)) == len(names) else [str(path) for path in paths]
@@ -72,13 +94,6 @@ def compare_runs(folders: Sequence[str | Path]) -> str:
                 f"{path / EVALUATION}: not an evaluation of this version of sumnist ({error}): "
                 f"run `sumnist evaluate {path}` again"
             ) from error
-        rows.append((label, config, evaluation, training_seconds(path / RECORD)))
+        seconds = read_record(path).get("seconds")
+        rows.append((label, config, evaluation, seconds if isinstance(seconds, int | float) else math.nan))
     return comparison(rows)
-
-
-def training_seconds(path: Path) -> float:
-    """The seconds of training in the record of a run; NaN if it does not say."""
-    try:
-        return float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return math.nan

@@ -2,8 +2,8 @@
 
 `config.json`, `record.json` (seed, versions, processor, commit, times), `metrics.jsonl` (a line an epoch),
 `model.safetensors`, written at the end of every epoch; until the run has finished also `state.safetensors`: weights,
-their average, the optimizer, and how far it came. All randomness is a function of seed and epoch, so that is enough to
-go on to the same result.
+their average, the optimizer, and the progress. All randomness is a function of seed and epoch, so a run resumed from
+these comes to the same result.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sumnist.config import Config, flag, shown
 from sumnist.environment import describe_machine, now
@@ -25,7 +25,10 @@ from sumnist.files import CONFIG, ONNX, WEIGHTS, cannot_write, make_folder, writ
 from sumnist.model.checkpoint import load_config, load_tensors, save_tensors
 from sumnist.model.network import TwoInputNet, save_network
 
-__all__ = ["EVALUATION", "METRICS", "PLOTS", "RECORD", "STATE", "Progress", "RunFolder", "read_metrics", "restore"]
+__all__ = [
+    "EVALUATION", "METRICS", "PLOTS", "RECORD", "STATE", "Learner", "Progress", "RunFolder", "read_metrics",
+    "read_record",
+]  # fmt: skip
 
 METRICS = "metrics.jsonl"
 RECORD = "record.json"
@@ -36,7 +39,7 @@ STATE = "state.safetensors"
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training has come: whole epochs, steps, seconds on the wall and on the processor, and the rows of
+    """How far a training has come: whole epochs, steps, seconds by the clock and of processor time, and the rows of
     `metrics.jsonl`."""
 
     epochs: int = 0
@@ -46,16 +49,54 @@ class Progress:
     metrics: list[dict[str, float]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Learner:
+    """What training changes: a network, its optimizer, and the moving average of its weights, if it keeps one."""
+
+    net: TwoInputNet
+    optimizer: torch.optim.Optimizer
+    average: TwoInputNet | None
+
+    @property
+    def trained(self) -> TwoInputNet:
+        """The network that is measured and saved."""
+        return self.net if self.average is None else self.average
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor that training goes on from, by name: the ones in use, not copies."""
+        tensors = {f"net.{name}": value for name, value in self.net.state_dict().items()}
+        if self.average is not None:
+            tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        for place, values in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{place}.{name}": value for name, value in values.items()}
+        return tensors
+
+    @torch.no_grad()
+    def restore(self, saved: dict[str, Tensor], path: Path) -> None:
+        """Take over the tensors `saved` in the state `path`. Raises `RunError` unless they fit."""
+        for group in self.optimizer.param_groups:
+            for parameter in group["params"]:  # as the parameters lie in memory, which the fused optimizer relies on
+                self.optimizer.state[parameter] = {
+                    "step": torch.zeros((), device=parameter.device),
+                    "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter),
+                }  # fmt: skip
+        tensors = self.tensors()
+        for key in sorted(tensors.keys() | saved.keys()):
+            given, expected = (list(of[key].shape) if key in of else "none" for of in (saved, tensors))
+            if given != expected:
+                raise unusable(path, f"{key} is {given}, expected {expected}")
+        for key, value in tensors.items():
+            value.copy_(saved[key])
+
+
 class RunFolder:
     """The files of a run; nothing else in the folder is touched.
 
-    With `overwrite` an earlier run there makes room when this one has weights; if it never has, nothing is lost. With
+    With `overwrite` an earlier run there is replaced, once this one has weights; if it never has, nothing is lost. With
     `resume` an unfinished run there goes on. Unless `writes`, nothing is written at all.
     """
 
-    def __init__(
-        self, path: Path, config: Config, overwrite: bool = False, resume: bool = False, writes: bool = True
-    ) -> None:
+    def __init__(self, path: Path, config: Config, *, overwrite: bool, resume: bool, writes: bool) -> None:
         self.path, self.config, self.writes = path, config, writes
         self.metrics: list[dict[str, float]] = []
         self.record: dict[str, Any] = {"started": now(), "seed": config.seed, **describe_machine()}
@@ -66,7 +107,7 @@ class RunFolder:
         exists = (path / CONFIG).exists()
         if resume and exists:
             self.check_same(load_config(path))
-            self.record |= {"started": self.read_record().get("started", now())}
+            self.record["started"] = read_record(path).get("started", now())
             for half_written in path.glob(".*.partial-*"):
                 half_written.unlink()
         elif exists and not overwrite:
@@ -85,16 +126,16 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         """Whether the folder holds a run that came to its end, and is not to be replaced."""
-        return not self.replaces and bool(self.read_record().get("finished"))
+        return not self.replaces and bool(read_record(self.path).get("finished"))
 
     def check_same(self, saved: Config) -> None:
         """Raise `ConfigError`, naming the flag, unless `saved` is the configuration of this run."""
-        for one in fields(Config):
-            was, given = getattr(saved, one.name), getattr(self.config, one.name)
+        for setting in fields(Config):
+            was, given = getattr(saved, setting.name), getattr(self.config, setting.name)
             if was != given:
                 raise ConfigError(
-                    f"--resume {flag(one.name)} {shown(given)}: the run in {self.path} was begun with {shown(was)}: "
-                    "leave the flag out, or train a new run in another --out"
+                    f"--resume {flag(setting.name)} {shown(given)}: the run in {self.path} was begun with "
+                    f"{shown(was)}: leave the flag out, or train a new run in another --out"
                 )
 
     def begin(self) -> None:
@@ -124,16 +165,14 @@ class RunFolder:
                     self.board.add_scalar(name, value, int(row["step"]))
         save_network(trained, self.path)
 
-    def save_state(
-        self, progress: Progress, net: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None
-    ) -> None:
+    def save_state(self, progress: Progress, learner: Learner) -> None:
         """Write what `load_state` needs, whole or not at all."""
         if self.writes:
-            tensors = dict(state_of(net, optimizer, average))
-            save_tensors(self.path / STATE, tensors, {"progress": json.dumps(asdict(progress))})
+            progress = replace(progress, metrics=self.metrics)
+            save_tensors(self.path / STATE, learner.tensors(), {"progress": json.dumps(asdict(progress))})
 
     def load_state(self) -> tuple[Progress, dict[str, Tensor]]:
-        """How far the run in the folder came, and the tensors for `restore`; none for a run that has no state yet.
+        """How far the run in the folder came, and its `Learner`'s tensors; none for a run that has no state yet.
 
         The metrics are cut back to that moment. Raises `RunError` for a state that is not whole.
         """
@@ -164,13 +203,14 @@ class RunFolder:
         """Write `record` into the folder."""
         write_atomically(self.path / RECORD, json.dumps(self.record, indent=2) + "\n")
 
-    def read_record(self) -> dict[str, Any]:
-        """The record in the folder; empty if there is none that can be read."""
-        try:
-            record = json.loads((self.path / RECORD).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return record if isinstance(record, dict) else {}
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of the run `folder`; empty if there is none that can be read."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
@@ -185,38 +225,6 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
         if isinstance(row, dict) and "epoch" in row:
             rows.append(row)
     return rows
-
-
-def state_of(net: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None) -> list[tuple[str, Tensor]]:
-    """Every tensor that training goes on from, by name. They are the ones in use, not copies."""
-    found = [(f"net.{name}", value) for name, value in net.state_dict().items()]
-    if average is not None:
-        found += [(f"average.{name}", value) for name, value in average.state_dict().items()]
-    for place, values in optimizer.state_dict()["state"].items():
-        found += [(f"optimizer.{place}.{name}", value) for name, value in values.items()]
-    return found
-
-
-def restore(
-    tensors: dict[str, Tensor], net: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None, path: Path
-) -> None:
-    """Put the `tensors` of a state, read from `path`, into a network, its optimizer and its average. Raises `RunError`
-    unless they fit."""
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for parameter in parameters:  # the same layout in memory as the parameter's, which the fused optimizer relies on
-        optimizer.state[parameter] = {
-            "step": torch.zeros((), device=parameter.device),
-            "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter),
-        }  # fmt: skip
-    wanted = dict(state_of(net, optimizer, average))
-    for key in sorted(wanted.keys() | tensors.keys()):
-        found = list(tensors[key].shape) if key in tensors else "none"
-        expected = list(wanted[key].shape) if key in wanted else "none"
-        if found != expected:
-            raise unusable(path, f"{key} is {found}, expected {expected}")
-    with torch.no_grad():
-        for key, value in wanted.items():
-            value.copy_(tensors[key])
 
 
 def unusable(path: Path, why: str) -> RunError:

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from sumnist.config import Config
@@ -32,7 +34,7 @@ from sumnist.model.losses import Losses, joint_loss
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training.calibrate import calibrate, digit_logits
 from sumnist.training.devices import Team, choose_bf16, choose_device, team
-from sumnist.training.folder import METRICS, STATE, Progress, RunFolder, read_metrics, restore
+from sumnist.training.folder import METRICS, STATE, Learner, Progress, RunFolder, read_metrics, read_record
 
 __all__ = ["RunResult", "learning_rate", "train", "training_step"]
 
@@ -42,29 +44,48 @@ LOOK_EVERY = 20
 
 @dataclass(frozen=True)
 class RunResult:
-    """A trained network and where it lies. `seconds`: the training alone, from data in memory to final weights.
-    `metrics`: the rows of `metrics.jsonl`."""
+    """A trained network and the folder of its run.
+
+    `seconds`: the training alone, from data in memory to final weights. `steps`: how many were taken. `metrics`: the
+    rows of `metrics.jsonl`, one for each whole epoch. `finished`: False after Ctrl-C.
+    """
 
     net: TwoInputNet
     folder: Path
     seconds: float
+    steps: int
     metrics: list[dict[str, float]]
     finished: bool
 
 
 def train(
-    config: Config, out: str | Path, overwrite: bool = False, progress: bool = True, resume: bool = False
+    config: Config, out: str | Path, *, overwrite: bool = False, progress: bool = True, resume: bool = False
 ) -> RunResult:
-    """Train the network that `config` describes and leave the run in the folder `out`.
+    """Train a network and leave its run in a folder.
 
-    Ctrl-C ends the training early and still leaves a run that can be used. `resume` goes on with an unfinished run in
-    `out` to the result that it would have had; started by `torchrun`, all its processes train together. Raises
-    `TrainingError` when a loss is no longer a number, `OutputError` when the folder cannot be written or holds a run
-    already, `RunError` for one that cannot be resumed, `DataError`, `ConfigError`.
+    Ctrl-C ends the training early and still leaves a run that can be used. Started by `torchrun`, all its processes
+    train one network together.
+
+    Args:
+        config: What to train, and how.
+        out: Folder for the run.
+        overwrite: Replace the run that the folder holds.
+        progress: Show on standard error how far the training is.
+        resume: Go on with an unfinished run in the folder, to the result that it would have had.
+
+    Returns:
+        The network with its weights of the end, and the figures of every epoch.
+
+    Raises:
+        ConfigError: This machine lacks the device, or a run to be resumed was begun with other settings.
+        DataError: The data set is missing or damaged.
+        OutputError: The folder cannot be written, or holds a run already.
+        RunError: The folder holds no run that can be resumed.
+        TrainingError: A loss is not a number any more, or another process is gone.
     """
     device = choose_device(config.device)
     with team(device) as processes:
-        folder = RunFolder(Path(out), config, overwrite, resume, writes=processes.leads)
+        folder = RunFolder(Path(out), config, overwrite=overwrite, resume=resume, writes=processes.leads)
         done = processes.from_leader(finished_run(folder) if resume and processes.leads and folder.finished else None)
         return done or train_together(config, folder, device, processes, progress and processes.leads)
 
@@ -75,31 +96,18 @@ def train_together(
     """What each of the processes does, one of them or many."""
     bf16 = choose_bf16(config.precision, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
-    torch.set_num_threads(config.threads or torch.get_num_threads())
     training, held = split(load_mnist("train", config.data_dir), config)
-
     keep_freed_memory()
-    torch.manual_seed(config.seed)
-    net = TwoInputNet.from_config(config).to(device)
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
-    optimizer = build_optimizer(net, config)
-    average = AveragedWeights(net, config.ema) if config.ema else None
-    trained = average.net if average else net  # the weights that are measured and saved
-    begun, tensors = processes.from_leader(folder.load_state())
-    if tensors:
-        restore(tensors, net, optimizer, average.net if average else None, folder.path / STATE)
-
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    begun, saved = processes.from_leader(folder.load_state())
     clock = Clock(begun)
-    batches = PairBatches(
-        training, config.batch_size, config.seed, device, config.largest_number,
-        augmentation(config.augment, config.augment_strength), config.numbers_per_image,
-        share=(processes.rank, processes.size),
-        outliers=Outliers(config.outliers, config.seed, device) if config.outliers else None,
-    )  # fmt: skip
-    steps, epoch, step, finished = config.epochs * len(batches), begun.epochs, begun.steps, False
+    batches = batches_of(training, config, device, processes, progress)  # first of all: it has something to show
+    with clock.paused():
+        learner = set_up(config, device, saved, folder.path / STATE)
+    steps, epochs, step, finished = config.epochs * len(batches), begun.epochs, begun.steps, False
     try:
         for epoch in range(begun.epochs, config.epochs):
-            net.train()
+            learner.net.train()
             torch.manual_seed(epoch_seed(config.seed, epoch, processes.rank))  # for dropout
             tally = Tally(processes.size)
             title = f"epoch {epoch + 1}/{config.epochs}"
@@ -107,45 +115,83 @@ def train_together(
             bar = tqdm(batches.epoch(epoch, intensity), title, len(batches), disable=None if progress else True)
             for pairs in bar:
                 rate = learning_rate(step / steps, config)
-                set_learning_rate(optimizer, rate)
+                set_learning_rate(learner.optimizer, rate)
                 smoothing = config.label_smoothing * (rate / config.lr if config.smoothing_fades else 1)
-                heads, losses = training_step(net, optimizer, pairs, config, autocast, smoothing, processes)
-                if average:
-                    average.update(net, step)
-                tally.add(net, heads, losses, pairs)
+                heads, losses = training_step(
+                    learner.net, learner.optimizer, pairs, config, autocast, smoothing=smoothing, processes=processes
+                )
+                if learner.average is not None:
+                    move_average(learner.average, learner.net, config.ema, step)
+                tally.add(learner.net, heads, losses, pairs)
                 step += 1
                 if step % LOOK_EVERY == 0 or step % len(batches) == 0:  # so that no weights are saved unseen
                     bar.set_postfix_str(tally.text())
                     check_finite(losses, epoch, step, config)
             row = {"epoch": epoch + 1, "step": step, **tally.figures(), **clock.read()}
             with clock.paused():
-                processes.average([*net.buffers(), *(average.net.buffers() if average else ())])
-                if held is not None and processes.leads:
-                    row |= validation_figures(trained, held)
-                folder.add_epoch(row, trained)
-                folder.save_state(Progress(epoch + 1, step, **clock.read(), metrics=folder.metrics),
-                                  net, optimizer, average.net if average else None)  # fmt: skip
+                end_epoch(row, learner, held, folder, processes)
+            epochs = epoch + 1
             if progress and bar.disable:  # not a terminal: a line an epoch instead of a bar
                 tqdm.write(f"{title}: {tally.text()}", file=sys.stderr)
-        finished = True
         if held is not None and config.outliers and processes.leads:
             with clock.paused():
-                calibrate_on(held, trained, config)
-                folder.add_epoch({}, trained)
+                calibrate_on(held, learner.trained, config)
+                folder.add_epoch({}, learner.trained)
+        finished = True
     except KeyboardInterrupt:
-        folder.add_epoch({}, trained)
+        folder.add_epoch({}, learner.trained)
     spent = clock.read()
-    folder.finish({"finished": finished, "epochs": epoch + finished, "steps": step, "train_images": len(training),
+    folder.finish({"finished": finished, "epochs": epochs, "steps": step, "train_images": len(training),
                    **spent, "device": str(device), "threads": torch.get_num_threads(),
                    "processes": processes.size, "precision": "bf16" if bf16 else "fp32",
-                   "parameters": count_parameters(net)})  # fmt: skip
-    return RunResult(trained.eval(), folder.path, spent["seconds"], folder.metrics, finished)
+                   "parameters": count_parameters(learner.net)})  # fmt: skip
+    return RunResult(learner.trained.eval(), folder.path, spent["seconds"], step, folder.metrics, finished)
 
 
 def finished_run(folder: RunFolder) -> RunResult:
     """The result of a run that is to be resumed and has nothing left to do."""
     net, _ = load_network(folder.path)
-    return RunResult(net, folder.path, folder.read_record()["seconds"], read_metrics(folder.path / METRICS), True)
+    record = read_record(folder.path)
+    metrics = read_metrics(folder.path / METRICS)
+    return RunResult(net, folder.path, record["seconds"], record["steps"], metrics, finished=True)
+
+
+def set_up(config: Config, device: torch.device, saved: dict[str, Tensor], state: Path) -> Learner:
+    """The network with its optimizer and its average: new, or with the tensors `saved` in a run's `state`."""
+    torch.manual_seed(config.seed)
+    net = TwoInputNet.from_config(config).to(device)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    learner = Learner(net, build_optimizer(net, config), deepcopy(net) if config.ema else None)
+    if saved:
+        learner.restore(saved, state)
+    return learner
+
+
+def batches_of(
+    training: DigitSet, config: Config, device: torch.device, processes: Team, progress: bool
+) -> PairBatches:
+    """This process's share of the batches. Outliers are drawn first, which takes most of a minute and is shown."""
+    if progress and config.outliers and not sys.stderr.isatty():
+        tqdm.write("drawing outliers", file=sys.stderr)
+    watch = partial(tqdm, desc="drawing outliers", disable=None if progress else True)
+    return PairBatches(
+        training, config.batch_size, config.seed, device, config.largest_number,
+        augmentation(config.augment, config.augment_strength), config.numbers_per_image,
+        share=(processes.rank, processes.size),
+        outliers=Outliers(config.outliers, config.seed, device, watch) if config.outliers else None,
+    )  # fmt: skip
+
+
+def end_epoch(
+    row: dict[str, float], learner: Learner, held: DigitSet | None, folder: RunFolder, processes: Team
+) -> None:
+    """Measure the network on the held-out images; write the `row`, the weights, and the state to go on from."""
+    progress = Progress(int(row["epoch"]), int(row["step"]), row["seconds"], row["cpu_seconds"])
+    processes.average([*learner.net.buffers(), *(learner.average.buffers() if learner.average is not None else ())])
+    if held is not None and processes.leads:
+        row |= validation_figures(learner.trained, held)
+    folder.add_epoch(row, learner.trained)
+    folder.save_state(progress, learner)
 
 
 def training_step(
@@ -154,6 +200,7 @@ def training_step(
     pairs: Pairs,
     config: Config,
     autocast: AbstractContextManager[Any],
+    *,
     smoothing: float = 0.0,
     processes: Team | None = None,
 ) -> tuple[Heads, Losses]:
@@ -190,20 +237,11 @@ def build_optimizer(net: nn.Module, config: Config) -> torch.optim.Optimizer:
     return kind(net.parameters(), config.lr, config.betas, weight_decay=config.weight_decay, fused=True)
 
 
-class AveragedWeights:
-    """The exponential moving average of a network's weights and batch statistics, kept as a second network, `net`."""
-
-    def __init__(self, net: TwoInputNet, decay: float) -> None:
-        self.decay = decay
-        self.net = deepcopy(net)
-        self.average = [value for value in self.net.state_dict().values() if value.is_floating_point()]
-
-    @torch.no_grad()
-    def update(self, net: TwoInputNet, step: int) -> None:
-        """Move towards `net`; faster in the first steps, when the average still remembers the random start."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        current = [value for value in net.state_dict().values() if value.is_floating_point()]
-        torch._foreach_lerp_(self.average, current, 1 - decay)
+def move_average(average: TwoInputNet, net: TwoInputNet, decay: float, step: int) -> None:
+    """Move an exponential moving average of weights and batch statistics towards `net`; faster in the first steps, when
+    it still remembers the random start."""
+    old, new = ([value for value in of.state_dict().values() if value.is_floating_point()] for of in (average, net))
+    get_ema_multi_avg_fn(min(decay, (1 + step) / (10 + step)))(old, new, step)
 
 
 class Clock:
@@ -226,7 +264,7 @@ class Clock:
 
 
 class Tally:
-    """Running means over an epoch's batches, kept on the device; over those of this one of so many `processes`."""
+    """Running means over this process's batches of an epoch, kept on the device."""
 
     def __init__(self, processes: int = 1) -> None:
         self.processes, self.began = processes, time.perf_counter()
@@ -246,10 +284,9 @@ class Tally:
     def figures(self) -> dict[str, float]:
         """The means so far, by the names of `metrics.jsonl`."""
         assert self.totals is not None
-        total, digit, both, digits, sums, _ = (self.totals / self.totals[-1]).tolist()
-        rate = self.processes * self.images / (time.perf_counter() - self.began)
-        return {"loss": total, "digit_loss": digit, "sum_loss": both, "train_digit": digits, "train_sum": sums,
-                "images_per_second": rate}  # fmt: skip
+        names = "loss", "digit_loss", "sum_loss", "train_digit", "train_sum"
+        means = dict(zip(names, (self.totals / self.totals[-1]).tolist(), strict=False))
+        return means | {"images_per_second": self.processes * self.images / (time.perf_counter() - self.began)}
 
     def text(self) -> str:
         """The means so far, for the progress bar."""
@@ -280,10 +317,10 @@ def validation_figures(net: TwoInputNet, held: DigitSet) -> dict[str, float]:
 
 
 def calibrate_on(held: DigitSet, net: TwoInputNet, config: Config) -> None:
-    """Set the temperature of `net`, and from when on its answers are accepted, by images that it was trained without:
-    what taught it to tell what is no digit would otherwise have no consequence."""
-    found = calibrate(digit_logits(net, held), held.digits, config.last_smoothing)
-    net.calibration.set(found.temperature, found.least_is_digit, found.least_confidence)
+    """Set the temperature and the thresholds of `net` by images that it was trained without: without thresholds it
+    would accept every answer, whatever it has learned from outliers."""
+    fitted = calibrate(digit_logits(net, held), held.digits, config.last_smoothing)
+    net.calibration.set(fitted.temperature, fitted.least_is_digit, fitted.least_confidence)
 
 
 def split(digits: DigitSet, config: Config) -> tuple[DigitSet, DigitSet | None]:
