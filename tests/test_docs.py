@@ -174,6 +174,11 @@ def test_every_figure_of_the_pages_is_the_one_that_the_rows_give(write_docs: Mod
         assert write_docs.filled(text, rows) == text, f"{page.name} is stale: run make docs"
 
 
+def test_no_figure_begins_a_line_of_text_where_markdown_would_end_the_paragraph(write_docs: ModuleType) -> None:
+    for page in write_docs.PAGES:
+        assert not re.search(r"^ *<!-- figure:[\w-]+ -->.", page.read_text(encoding="utf-8"), re.MULTILINE), page.name
+
+
 def test_a_changed_row_changes_the_pages(write_docs: ModuleType) -> None:
     rows = write_docs.all_rows()
     for plan in {row["plan"] for row in rows if "plan" in row}:
