@@ -166,10 +166,10 @@ def ready_arrays(pictures: Sequence[Picture]) -> dict[int, Seen]:
 
 def are_images(stack: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Which of `[N, 28, 28]` pictures, light on dark, follow MNIST's convention already."""
-    good: NDArray[np.bool_] = (stack.reshape(len(stack), -1)[:, EDGE] == 0).sum(1) > len(EDGE) // 2
-    inked = stack > 0
-    good &= stack.max((1, 2)) >= READY_BRIGHT
-    good &= (inked & (stack < 255)).any((1, 2))  # what is black and white alone are edges, or a drawing
+    pixels = stack.reshape(len(stack), -1)
+    good: NDArray[np.bool_] = (pixels[:, EDGE] == 0).sum(1) > len(EDGE) // 2
+    good &= pixels.max(1) >= READY_BRIGHT
+    good &= ((pixels > 0) & (pixels < 255)).any(1)  # what is black and white alone are edges, or a drawing
     longer = np.zeros(len(stack), np.intp)
     for axis in (2, 1):  # along the rows, along the columns
         mass = stack.sum(axis, dtype=np.int64)  # [N, 28]
