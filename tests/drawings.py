@@ -52,8 +52,8 @@ def placed(images: NDArray[np.uint8], scale: int, left: int, top: int) -> NDArra
     return page
 
 
-def close(one: NDArray[np.float32], other: NDArray[np.float32], within: float = 0.02) -> bool:
-    return float(np.abs(one - other).mean()) < within
+def close(image: NDArray[np.float32], other: NDArray[np.float32], within: float = 0.02) -> bool:
+    return float(np.abs(image - other).mean()) < within
 
 
 def image_or_message(picture: Any) -> NDArray[np.float32] | str:

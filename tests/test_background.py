@@ -36,19 +36,19 @@ def test_the_contrast_is_that_of_the_ink_whatever_the_light(name: str, noise: fl
     for image in TEST[:8]:
         ink = page(image)
         light = (SHADES[name] * ink + noise * random.standard_normal(ink.shape)).clip(0, 1).astype(np.float32)
-        found = evened(light)
-        assert found.dark
-        assert not found.flat
-        assert found.noise < noise / 0.4 + 0.01
-        assert np.abs(found.contrast - (1 - ink)).mean() < 0.01 + noise
-        assert np.quantile(found.contrast[ink > 0.99], 0.99) < 0.06 + 4 * noise
+        even = evened(light)
+        assert even.dark
+        assert not even.flat
+        assert even.noise < noise / 0.4 + 0.01
+        assert np.abs(even.contrast - (1 - ink)).mean() < 0.01 + noise
+        assert np.quantile(even.contrast[ink > 0.99], 0.99) < 0.06 + 4 * noise
 
 
 def test_on_one_brightness_the_contrast_is_exact() -> None:
     ink = page(TEST[0])
-    found = evened((0.8 * ink).astype(np.float32))
-    assert (found.flat, found.noise) == (True, 0)
-    assert np.allclose(found.contrast, 1 - ink, atol=1e-6)
+    even = evened((0.8 * ink).astype(np.float32))
+    assert (even.flat, even.noise) == (True, 0)
+    assert np.allclose(even.contrast, 1 - ink, atol=1e-6)
 
 
 def test_polarity_is_told_of_digits_on_any_ground() -> None:
@@ -68,17 +68,17 @@ def test_polarity_is_told_of_corrupted_images(name: str) -> None:
 
 def test_columns_on_a_white_ground_are_turned_over() -> None:
     for image, striped in zip(TEST[:30], corrupted("stripe", TEST[:30]), strict=True):
-        found = evened(striped.astype(np.float32) / 255)
-        assert np.abs(found.contrast - image / 255).mean() < 0.02 or image[[0, 1, 26, 27]].any()
+        even = evened(striped.astype(np.float32) / 255)
+        assert np.abs(even.contrast - image / 255).mean() < 0.02 or image[[0, 1, 26, 27]].any()
 
 
 def test_spread_is_the_largest_of_the_neighbours() -> None:
     values = np.random.default_rng(0).random((7, 9))
-    found = spread(values, 5)
+    largest = spread(values, 5)
     for row in range(7):
         for column in range(9):
             near = values[max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3]
-            assert found[row, column] == near.max()
+            assert largest[row, column] == near.max()
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -87,9 +87,9 @@ def test_a_running_maximum_is_the_largest_in_each_window(window: int, axis: int)
     random = np.random.default_rng(window)
     for values in (random.random((23, 31), np.float32), random.random((20, 20)) < 0.05):
         expected = sliding_window_view(values, window, axis).max(-1)
-        found = running_max(values, window, axis)
-        assert found.dtype == values.dtype
-        np.testing.assert_array_equal(found, expected)
+        largest = running_max(values, window, axis)
+        assert largest.dtype == values.dtype
+        np.testing.assert_array_equal(largest, expected)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.6, 1.0])

@@ -265,6 +265,9 @@ def test_32_bit_pictures_with_values_out_of_range() -> None:
         "picture: values from -1 to -1, expected finite ones from 0: save it as 8-bit PNG"
     )
     assert "values from nan to nan" in message(Image.fromarray(np.full((9, 9), np.nan, np.float32)))
+    large = np.zeros((1100, 1100), np.float32)
+    large[-1, -1] = np.nan
+    assert "values from nan to nan" in message(Image.fromarray(large))  # also where a later strip alone has it
 
 
 def test_objects_of_another_kind() -> None:

@@ -179,7 +179,7 @@ def test_ten_font_digits_are_nearest_to_their_own_inverted_selves() -> None:
 
     dark = [written(digit, 0, 255, (20, 10)) for digit in range(10)]
     light = [written(digit, 220, 20, (130, 70)) for digit in range(10)]
-    distance = np.array([[np.abs(one - other).mean() for other in dark] for one in light])
+    distance = np.array([[np.abs(inverted - image).mean() for image in dark] for inverted in light])
     assert distance.argmin(1).tolist() == list(range(10))
 
 

@@ -77,8 +77,8 @@ def test_small_pictures_have_no_lines() -> None:
 @pytest.mark.parametrize(("height", "width"), [(40, 70), (90, 33), (25, 25)])
 def test_sums_along_lines_are_those_of_walking_along_each(height: int, width: int) -> None:
     hits = np.random.default_rng(height).random((height, width)) < 0.4
-    found, most = along_lines(hits), most_of(width)
-    for slope, sums in zip(slopes_of(width), found, strict=True):
+    counted, most = along_lines(hits), most_of(width)
+    for slope, sums in zip(slopes_of(width), counted, strict=True):
         shifts = np.rint(slope * (np.arange(width) - (width - 1) / 2)).astype(int)
         for row in range(0, height + 2 * most, 7):
             walked = [hits[y, x] for x in range(width) if 0 <= (y := row - most + shifts[x]) < height]

@@ -104,9 +104,9 @@ def without_stripes(grey: Grey) -> Grey:
     the ground of a column is what it shows at both ends."""
     ends = np.concatenate([grey[:STRIPE_ENDS], grey[-STRIPE_ENDS:]])
     white, black = ends.min(0) > WHITE, ends.max(0) < BLACK
-    if not (white | black).all() or min(white.mean(), black.mean()) < LEAST_STRIPED:
-        return grey
-    return np.where(white, 1 - grey, grey) if np.count_nonzero(np.diff(white)) <= MOST_STRIPES else grey
+    few = np.count_nonzero(np.diff(white)) <= MOST_STRIPES
+    striped = few and (white | black).all() and min(white.mean(), black.mean()) >= LEAST_STRIPED
+    return np.where(white, 1 - grey, grey) if striped else grey
 
 
 def ink_is_dark(grey: Grey) -> bool:

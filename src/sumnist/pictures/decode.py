@@ -188,7 +188,7 @@ def decoded(picture: Image.Image, name: str) -> Intensities:
         values = values / white_of(picture, factor, name)
     if values.dtype == np.uint8:
         values = np.divide(values, 255, dtype=np.float32)
-    grey = turned(values.astype(np.float32, copy=False), orientation(picture))
+    grey = upright(values.astype(np.float32, copy=False), picture)
     return Intensities(grey, longer / max(grey.shape) if drafted else float(factor))
 
 
@@ -240,16 +240,12 @@ def reduced(values: NDArray[Any], factor: int) -> NDArray[Any]:
     return np.asarray(Image.fromarray(values).reduce(factor))
 
 
-def orientation(picture: Image.Image) -> int:
-    """How the camera was held, 1 (upright) to 8, as EXIF counts; 1 if nothing that can be read says so."""
+def upright(grey: Grey, picture: Image.Image) -> Grey:
+    """`grey`, turned upright from the orientation in which `picture` was stored: 1 (upright) to 8, as EXIF counts."""
     try:
-        return int(picture.getexif().get(ORIENTATION, 1))
+        orientation = int(picture.getexif().get(ORIENTATION, 1))
     except Exception:  # a broken note about the picture does not make the picture broken
-        return 1
-
-
-def turned(grey: Grey, orientation: int) -> Grey:
-    """`grey` upright, from the orientation in which it was stored."""
+        orientation = 1
     if orientation in (5, 6, 7, 8):
         grey = grey.T
     if orientation in (2, 3, 6, 7):

@@ -33,11 +33,11 @@ MIDDLE = 14
 """Row and column of the digit's centre of mass."""
 
 READY_BRIGHT = 0.9 * 255
-"""The brightest pixel of an image that follows the convention is this bright at least."""
+"""An image follows the convention only if its brightest pixel is at least this bright."""
 READY_OFF = 1
-"""Its centre of mass is nearer to the middle than this many pixels, across and down,"""
+"""The same if its centre of mass is nearer to the middle than this many pixels, across and down."""
 READY_SHORTER = 2
-"""and its longer side is at most this many pixels shorter than `BOX`."""
+"""The same if its longer side is at most this many pixels shorter than `BOX`."""
 NEAR, FAR = 1.2, 4.5
 """Pixels by which the centre of mass of an image that is kept in place may be off: usually, and if what has got into
 the image may have moved it."""
@@ -57,9 +57,9 @@ FINE = 4
 LEAST_STROKE = 2
 """Pixels, at that resolution, of the thinnest stroke that does not come out of the scaling as dots."""
 THIN_STROKE = 1.5
-"""Strokes thinner than this many pixels of the image are thickened"""
+"""Strokes thinner than this many pixels of the image are thickened."""
 USUAL_STROKE = 2.0
-"""to this many, the median of MNIST."""
+"""They are thickened to this many pixels, the median of MNIST."""
 
 EXACT = 1e-3
 """Steps of uint8 by which rounding may have moved an intensity."""
@@ -166,10 +166,10 @@ def ready_arrays(pictures: Sequence[Picture]) -> dict[int, Seen]:
 
 def are_images(stack: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Which of `[N, 28, 28]` pictures, light on dark, follow MNIST's convention already."""
-    good: NDArray[np.bool_] = (stack.reshape(len(stack), -1)[:, EDGE] == 0).sum(1) > len(EDGE) // 2
-    inked = stack > 0
-    good &= stack.max((1, 2)) >= READY_BRIGHT
-    good &= (inked & (stack < 255)).any((1, 2))  # what is black and white alone are edges, or a drawing
+    pixels = stack.reshape(len(stack), -1)
+    good: NDArray[np.bool_] = (pixels[:, EDGE] == 0).sum(1) > len(EDGE) // 2
+    good &= pixels.max(1) >= READY_BRIGHT
+    good &= ((pixels > 0) & (pixels < 255)).any(1)  # what is black and white alone are edges, or a drawing
     longer = np.zeros(len(stack), np.intp)
     for axis in (2, 1):  # along the rows, along the columns
         mass = stack.sum(axis, dtype=np.int64)  # [N, 28]

@@ -85,10 +85,10 @@ one digit."""
 PART = 0.5
 """Of the larger one's longer side: a smaller component so near is a part of the digit."""
 OVERLAP = 0.5
-"""Two components are beside each other if their rows overlap by this share of the lower one's height."""
+"""Two components are beside each other if their rows overlap by this share of the shorter one's height."""
 GAPS = (0.75, 0.0), (0.55, 0.12), (0.0, ACROSS)
-"""For components beside each other: if the lower one is taller than this share of the taller one, a gap wider than this
-share of the larger one's longer side is one between two digits."""
+"""For components beside each other: if the shorter one has more than this share of the taller one's height, a gap wider
+than this share of the larger one's longer side is one between two digits."""
 DIGIT = 0.5
 """Of the digit's longer side: a component that large which is not of the digit is another digit."""
 ROOM = 0.1
@@ -248,14 +248,14 @@ def grouped(components: Components) -> tuple[Components, int]:
 def are_together(box: Box, other: Box) -> bool:
     """Whether components with these boxes are of one digit: near each other, and not two large ones side by side."""
     smaller, larger = sorted((max(extent(box)), max(extent(other))))
-    lower, taller = sorted((extent(box)[0], extent(other)[0]))
+    shorter, taller = sorted((extent(box)[0], extent(other)[0]))
     across = max(other[2] - box[3], box[2] - other[3])
     down = max(other[0] - box[1], box[0] - other[1])
     if across > ACROSS * larger or down > DOWN * larger:
         return False
-    if smaller < PART * larger or -down < OVERLAP * lower:  # −down: the rows that both have, or more
+    if smaller < PART * larger or -down < OVERLAP * shorter:  # −down: the rows that both have, or more
         return True
-    return across <= next(gap for height, gap in GAPS if lower > height * taller) * larger
+    return across <= next(gap for height, gap in GAPS if shorter > height * taller) * larger
 
 
 def is_distinct(intensities: Grey, digit: Components, peak: float) -> bool:
