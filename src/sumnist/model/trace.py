@@ -1,15 +1,14 @@
 """What a network does, from the graph that `torch.export` makes of it: the boxes of its picture.
 
-`steps_of` lists every module and tensor operation that the outputs depend on; `boxes_of` merges what belongs together:
-a convolution with its normalisation and activation, the arithmetic between the heads and an output. No layer of ours is
-named here: one that has no words below gets the name of its class.
+The graph has every tensor operation that the outputs depend on, and the module that each belongs to; `boxes_of` merges
+what belongs together: a convolution with its normalisation and activation, the arithmetic between the heads and an
+output. No layer of ours is named here: one that has no words below gets the name of its class.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -27,21 +26,6 @@ __all__ = ["Box", "boxes_of"]
 Part = Literal["encoder", "fusion", "outputs"]
 
 
-@dataclass
-class Step:
-    """A call of a `module` of `torch.nn`, or one operation outside of any. `ops`: the names of its ATen operations;
-    `inputs`: indices of earlier steps; `parameters`: name → size; `shape`: of the result, with the batch in front;
-    `numbers`: the plain ones among its arguments."""
-
-    part: Part
-    module: nn.Module | None = None
-    ops: list[str] = field(default_factory=list)
-    inputs: list[int] = field(default_factory=list)
-    parameters: dict[str, int] = field(default_factory=dict)
-    shape: tuple[int, ...] = ()
-    numbers: list[float] = field(default_factory=list)
-
-
 def exported(net: TwoInputNet) -> ExportedProgram:
     """The graph of `net` in evaluation mode, without contexts such as autocast around parts of it."""
     device, training = next(net.parameters()).device, net.training
@@ -53,34 +37,6 @@ def exported(net: TwoInputNet) -> ExportedProgram:
             return program
     finally:
         net.train(training)
-
-
-def steps_of(net: TwoInputNet) -> tuple[list[Step], dict[str, int]]:
-    """The steps of `net`, image and number first, and which of them makes the `digit` and which the `sum`."""
-    program = exported(net)
-    parameters = program.graph_signature.inputs_to_parameters
-    steps = [Step("encoder"), Step("fusion")]
-    place: dict[Node, int] = {}  # node → step
-    latest: str | None = None
-    for node in program.graph.nodes:
-        if node.name in program.graph_signature.user_inputs:
-            place[node] = len(place)
-        if node.op != "call_function" or node.meta.get("val") is None:  # an input, or an assertion
-            continue
-        own = {parameters[source.name]: source for source in node.all_input_nodes if source.name in parameters}
-        call, module = layer_of(net, node, own)
-        if call is None or call != latest:
-            steps.append(Step(part_of(node), module))
-        latest, step, value = call, steps[-1], node.meta["val"]
-        place[node] = len(steps) - 1
-        inputs = dict.fromkeys(place[source] for source in node.all_input_nodes if source in place)
-        step.inputs += [i for i in inputs if i != place[node] and i not in step.inputs]
-        step.ops.append(node.target.__name__.split(".")[0])
-        step.parameters |= {name: source.meta["val"].numel() for name, source in own.items()}
-        step.shape = tuple((value[0] if isinstance(value, (tuple, list)) else value).shape)
-        step.numbers += [argument for argument in node.args if isinstance(argument, (int, float))]
-    digit, total = program.graph.output_node().args[0]
-    return steps, {"digit": place[digit], "sum": place[total]}
 
 
 def part_of(node: Node) -> Part:
@@ -99,9 +55,6 @@ def layer_of(net: TwoInputNet, node: Node, own: Iterable[str]) -> tuple[str | No
         if type(module).__module__.startswith("torch.nn.") and not isinstance(module, nn.Sequential):
             return call, module
     return None, None
-
-
-# Boxes: the steps that a reader should see.
 
 
 @dataclass
@@ -141,106 +94,138 @@ TITLES = {
 
 def boxes_of(net: TwoInputNet) -> tuple[list[Box], dict[str, int]]:
     """The boxes of the picture, each after its inputs, image and number first; and which of them give the outputs."""
-    steps, ends = steps_of(net)
-    builder = Builder(net, steps, ends)
-    for i in range(2, len(steps)):
-        builder.take(i)
-    return builder.boxes, {name: builder.place[end] for name, end in ends.items()}
+    builder = Builder(net, exported(net))
+    for node in builder.layers:
+        builder.take(node)
+    return builder.boxes, {name: builder.place[end] for name, end in builder.ends.items()}
 
 
 class Builder:
-    """Turns steps into boxes, one step at a time."""
+    """Turns the operations of a network into boxes, one at a time."""
 
-    def __init__(self, net: TwoInputNet, steps: list[Step], ends: dict[str, int]) -> None:
-        self.net, self.steps = net, steps
-        self.digit, self.sum = upstream(steps, ends["digit"]), upstream(steps, ends["sum"])
-        self.users = Counter(j for step in steps for j in step.inputs)
-        self.names = {module: name.rsplit(".", 1)[-1] for name, module in net.named_modules()}
+    def __init__(self, net: TwoInputNet, program: ExportedProgram) -> None:
+        self.net, self.parameters = net, program.graph_signature.inputs_to_parameters
+        self.heads = {child: name for name, child in net.fusion.named_children() if name in ("digit", "sum")}
         self.boxes = [Box("image", "encoder", (1, 28, 28)), Box("number", "fusion", (), needs_number=True)]
-        self.place = {0: 0, 1: 1}  # step → box
+        inputs = (node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs)
+        self.place = {node: i for i, node in enumerate(inputs)}  # operation → box
+        self.calls: dict[str, int] = {}  # call of a module of torch.nn → box
         self.collapsed: dict[str, int] = {}  # output → the box of what is computed for it
         self.counted: set[str] = set()
-        self.loose: dict[int, dict[str, int]] = {}  # parameters of steps that no input enters
+        self.loose: dict[Node, dict[str, int]] = {}  # parameters of operations that no input enters
+        operations = [
+            node for node in program.graph.nodes if node.op == "call_function" and node.meta.get("val") is not None
+        ]
+        self.layers = {node: layer_of(net, node, self.own(node)) for node in operations}
+        self.ends = dict(zip(("digit", "sum"), program.graph.output_node().args[0], strict=True))
+        self.digit, self.sum = (upstream(end) for end in self.ends.values())
 
-    def take(self, i: int) -> None:
-        """Put step `i` into a box of its own or one that is there."""
-        step = self.steps[i]
-        sources = list(dict.fromkeys(self.place[j] for j in step.inputs if j in self.place))
-        parameters = dict(step.parameters)
-        for j in step.inputs:
-            parameters |= self.loose.get(j, {})
+    def own(self, node: Node) -> dict[str, int]:
+        """The parameters that an operation takes: name → size."""
+        taken = [source for source in node.all_input_nodes if source.name in self.parameters]
+        return {self.parameters[source.name]: source.meta["val"].numel() for source in taken}
+
+    def take(self, node: Node) -> None:
+        """Put an operation into a box of its own or one that is there."""
+        parameters = self.own(node)
+        for source in node.all_input_nodes:
+            parameters |= self.loose.get(source, {})
+        inputs = [source for source in node.all_input_nodes if source in self.place]
+        sources = list(dict.fromkeys(self.place[source] for source in inputs))
         if not sources:
-            self.loose[i] = parameters
+            self.loose[node] = parameters
             return
-        word = follower(step)
-        if len(sources) == 1 and (word == "" or (word and sources[0] > 1 and self.users[step.inputs[-1]] == 1)):
-            self.place[i] = sources[0]
-            merge(self.boxes[sources[0]], step, word)
-        elif step.part == "outputs":
-            self.place[i] = self.collapse("digit" if i in self.digit else "sum", step)
+        (call, module), part, word = self.layers[node], part_of(node), None
+        if call in self.calls:
+            self.place[node] = self.calls[call]
+            self.boxes[self.calls[call]].shape = shape_of(node)
+        elif len(sources) == 1 and self.follows(inputs[-1], word := follower(node, module, part)):
+            self.place[node] = sources[0]
+            merge(self.boxes[sources[0]], node, module, word)
+        elif part == "outputs":
+            self.place[node] = self.collapse("digit" if node in self.digit else "sum", shape_of(node))
         else:
-            self.place[i] = self.open(step)
-        box = self.boxes[self.place[i]]
-        box.inputs += [j for j in sources if j != self.place[i] and j not in box.inputs]
+            self.place[node] = self.open(node, module, part)
+        if call and word != "":
+            self.calls[call] = self.place[node]
+        box = self.boxes[self.place[node]]
+        box.inputs += [j for j in sources if j != self.place[node] and j not in box.inputs]
         box.parameters += sum(size for name, size in parameters.items() if name not in self.counted)
         box.needs_number = box.needs_number or any(self.boxes[j].needs_number for j in sources)
-        box.makes_sum = box.makes_sum or i in self.sum
+        box.makes_sum = box.makes_sum or node in self.sum
         self.counted.update(parameters)
 
-    def collapse(self, output: str, step: Step) -> int:
-        """The one box for all that is computed between the heads and `output`, with `step` as the latest of it."""
+    def follows(self, source: Node, word: str | None) -> bool:
+        """Whether an operation with this `word` is drawn in the box of its `source`, which no other needs."""
+        users = {self.layers[user][0] or user.name for user in source.users if user in self.layers}
+        return word == "" or (word is not None and self.place[source] > 1 and len(users) == 1)
+
+    def collapse(self, output: str, shape: tuple[int, ...]) -> int:
+        """The one box for all that is computed between the heads and `output`, with `shape` as the latest of it."""
         if output not in self.collapsed:
             self.collapsed[output] = len(self.boxes)
             self.boxes.append(computed_box(self.net, output))
-        self.boxes[self.collapsed[output]].shape = step.shape[1:]
+        self.boxes[self.collapsed[output]].shape = shape
         return self.collapsed[output]
 
-    def open(self, step: Step) -> int:
-        """A new box for `step`."""
-        title, details = words(step)
-        name = self.names[step.module] if step.module and step.part == "fusion" else ""
-        if name in ("digit", "sum"):
-            title, details = f"{name.capitalize()} head", [title, *details]
-        modules = [step.module] if step.module else []
-        self.boxes.append(Box(title, step.part, step.shape[1:], details, modules=modules))
+    def open(self, node: Node, module: nn.Module | None, part: Part) -> int:
+        """A new box for an operation."""
+        title, details = words(node, module)
+        if module in self.heads:
+            title, details = f"{self.heads[module].capitalize()} head", [title, *details]
+        self.boxes.append(Box(title, part, shape_of(node), details, modules=[module] if module else []))
         return len(self.boxes) - 1
 
 
-def upstream(steps: list[Step], end: int) -> set[int]:
-    """The steps that `end` depends on, itself included."""
-    needed = {end}
-    for i in range(end, -1, -1):
-        needed.update(steps[i].inputs if i in needed else ())
+def upstream(end: Node) -> set[Node]:
+    """The operations that `end` depends on, itself included."""
+    needed, waiting = {end}, [end]
+    while waiting:
+        new = set(waiting.pop().all_input_nodes) - needed
+        needed |= new
+        waiting += new
     return needed
 
 
-def follower(step: Step) -> str | None:
-    """The word for a step in the box that it follows, empty where it needs none; None for a step with its own box."""
-    kind, is_temperature = type(step.module).__name__, step.part == "outputs" and step.ops == ["div"]
-    if is_temperature or QUIET.issuperset(step.ops):
+def op_of(node: Node) -> str:
+    """The name of an ATen operation."""
+    return str(node.target.__name__).split(".")[0]  # type: ignore[union-attr]
+
+
+def shape_of(node: Node) -> tuple[int, ...]:
+    """The shape of the result, or of the first one, without the batch."""
+    value = node.meta["val"]
+    return tuple((value[0] if isinstance(value, (tuple, list)) else value).shape[1:])
+
+
+def follower(node: Node, module: nn.Module | None, part: Part) -> str | None:
+    """The word for an operation in the box that it follows, empty where it needs none; None if it has its own box."""
+    op, kind = op_of(node), type(module).__name__
+    if op in QUIET or (part == "outputs" and op == "div"):  # the temperature
         return ""
-    if step.module is None:
-        return FOLLOWERS.get(step.ops[0])
+    if module is None:
+        return FOLLOWERS.get(op)
     if "Norm" in kind:
         return "norm"
-    is_activation = type(step.module).__module__ == "torch.nn.modules.activation" and not step.parameters
+    is_activation = type(module).__module__ == "torch.nn.modules.activation" and not list(module.parameters())
     return kind if is_activation or kind == "PReLU" else None
 
 
-def merge(box: Box, step: Step, word: str | None) -> None:
-    """Let `box` swallow `step`."""
+def merge(box: Box, node: Node, module: nn.Module | None, word: str | None) -> None:
+    """Let `box` swallow an operation."""
     if word and not box.computed:
         box.details.append(word)
-    if step.module and word:
-        box.modules.append(step.module)
-    ones_dropped = tuple(n for n in step.shape[1:] if n > 1) == tuple(n for n in box.shape if n > 1)
+    if module and word:
+        box.modules.append(module)
+    shape = shape_of(node)
+    ones_dropped = [n for n in shape if n > 1] == [n for n in box.shape if n > 1]
     if box.title != "number" and (word or ones_dropped):  # the shape before a flattening says more than the one after
-        box.shape = step.shape[1:]
+        box.shape = shape
 
 
-def words(step: Step) -> tuple[str, list[str]]:
-    """Title and details for the box of a step."""
-    module, kind = step.module, type(step.module).__name__
+def words(node: Node, module: nn.Module | None) -> tuple[str, list[str]]:
+    """Title and details for the box of an operation, or of the module that it begins."""
+    op, kind = op_of(node), type(module).__name__
     if isinstance(module, (nn.Conv1d, nn.Conv2d)):
         details = [f"stride {times(module.stride)}"] if set(module.stride) != {1} else []
         depthwise = module.groups == module.in_channels > 1
@@ -251,13 +236,17 @@ def words(step: Step) -> tuple[str, list[str]]:
     if module is not None and "Pool" in kind:
         pooling = "max" if "Max" in kind else "mean"
         if kind.startswith("Adaptive"):
-            return (f"Global {pooling}", []) if math.prod(step.shape[2:]) == 1 else (f"{pooling.capitalize()}-pool", [])
+            return (
+                (f"Global {pooling}", [])
+                if math.prod(shape_of(node)[1:]) == 1
+                else (f"{pooling.capitalize()}-pool", [])
+            )
         return f"{pooling.capitalize()}-pool", [times(module.kernel_size, always=True)]
     if module is not None:
         return kind, []
-    op, operators = step.ops[0], {"div": "÷", "mul": "×"}
-    if op in operators and len(step.numbers) == 1:
-        return f"{operators[op]} {step.numbers[0]:g}", []
+    operators, numbers = {"div": "÷", "mul": "×"}, [value for value in node.args if isinstance(value, (int, float))]
+    if op in operators and numbers:
+        return f"{operators[op]} {numbers[0]:g}", []
     return TITLES.get(op, op.strip("_")), []
 
 
