@@ -136,7 +136,8 @@ def ground_of(paper: Grey) -> Grey | np.float32:
     bare = missing <= max(LEAST_SHADE, middle + OUTLIER * float(np.median(np.abs(missing - middle))))
     share, light = box_mean(bare.astype(np.float32)), box_mean(np.where(bare, small, 0))
     ground = np.where(share > LEAST_BARE, light / np.maximum(share, LEAST_BARE), closed * (1 - middle))
-    return resampled(ground, paper.shape)
+    same_rows = len(ground) == len(paper)  # only a picture hardly wider than the grid: its columns are repeated
+    return resampled(ground, paper.shape, Image.Resampling.BOX if same_rows else Image.Resampling.BILINEAR)
 
 
 def extended(small: Grey, by: int) -> Grey:

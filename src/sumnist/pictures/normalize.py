@@ -159,7 +159,7 @@ def ready_arrays(pictures: Sequence[Picture]) -> dict[int, Seen]:
     small = {i: array for i, array in arrays.items() if array.dtype == np.uint8 and array.shape == (SIDE, SIDE)}
     if not small:
         return {}
-    stack = np.stack(list(small.values()))
+    stack = np.array(list(small.values()))
     checked = zip(small, UNIT_INTENSITIES[stack], are_images(stack), strict=True)
     return {i: Seen(image) for i, image, is_image in checked if is_image}
 
