@@ -15,21 +15,9 @@ from typing import Any, NamedTuple
 import pytest
 from PIL import Image
 
-from sumnist.cli import (
-    COMMANDS,
-    GROUPS,
-    POSITIONAL,
-    Compare,
-    Demo,
-    Evaluate,
-    Score,
-    Serve,
-    Study,
-    Train,
-    docs_of,
-    main,
-    parse,
-)
+from sumnist.cli import main
+from sumnist.cli.commands import COMMANDS, Compare, Demo, Evaluate, Score, Serve, Study, Train
+from sumnist.cli.flags import GROUPS, POSITIONAL, docs_of, parse
 from sumnist.config import Config, preset
 from sumnist.data.mnist import DigitSet
 from sumnist.inference.demo import described
