@@ -1,6 +1,6 @@
 """Benchmarks: raw rows into docs/results/bench.jsonl, from which `make docs` writes docs/benchmarks.md and its plots.
 
-    make bench                                    all of it, about ten minutes on a quiet machine
+    make bench                                    all of it, about twenty minutes on a quiet machine
     python benchmarks/run.py latency cold-start   some parts
 
 What is compared runs in turn, round after round, so that a noisy machine treats all alike. Rows of a part replace its
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import commands
 import growth
 import inference
 import roofline
@@ -35,6 +36,7 @@ PARTS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "rows": growth.rows_scored,
     "processes": growth.processes,
     "roofline": roofline.roofline,
+    "commands": commands.commands,
 }
 
 
