@@ -26,7 +26,7 @@ from bench_tables import MEMORY, agreeing, machines, median, newest, part, sprea
 from compare_pages import say_the_same
 from measure import current
 from sumnist.config import PRESETS, preset
-from sumnist.evaluation.text import percent
+from sumnist.evaluation.text import duration, percent
 from sumnist.files import CONFIG, PRETRAINED
 from sumnist.model.diagram import draw
 from sumnist.study.report import points, report, with_interval
@@ -231,6 +231,17 @@ def packaged_per_mille(rows: Rows) -> str:
     return f"{1000 * shares[-1]:.0f}" if shares else "–"
 
 
+def command(words: str) -> Callable[[Rows], str]:
+    """A figure: how long a command of the README takes in a fresh clone, and how many tests pass in it."""
+
+    def taken(rows: Rows) -> str:
+        row = agreeing(part(rows, "commands"), command=words)[-1]
+        tests = f", {row['passed']:,} tests" if row["passed"] else ""
+        return f"{duration(row['seconds'])} on {row['machine']['cores']} cores{tests}"
+
+    return taken
+
+
 def survival(rows: Rows) -> str:
     """What came of killing trainings."""
     rows = part(rows, "kill-training")
@@ -273,6 +284,8 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     "default-concat-gap": gap_of("default-concat"),
     "default-concat-sum": mean_of("default-concat", "sum"),
     "fast-seconds": lambda rows: training_time(rows, "fast-exact"),
+    "make": command("make"),
+    "make-test": command("make test"),
     "fast-concat-sum": mean_of("fast-concat", "sum"),
     "fast-concat-time": lambda rows: training_time(rows, "fast-concat"),
     **bench_tables.TABLES,
