@@ -48,7 +48,7 @@ def test_it_fits_eighty_columns_and_the_last_line_counts(reader: Reader, count: 
     digits = sum(r.digit == TEST.digits[i] for r, i in zip(readings, index, strict=True))
     sums = sum(r.sum == TEST.digits[i] + r.number for r, i in zip(readings, index, strict=True))
     pairs = "1 pair" if count == 1 else f"{count} pairs"
-    assert lines[-1] == f"{pairs}: {digits} digits right, {sums} sums right"
+    assert lines[-1] == f"{pairs}: digit right in {digits}, sum right in {sums}"
     text = "\n".join(lines[:-1])
     assert len(re.findall("✓ right", text)) == digits + sums
     assert len(re.findall("✗ wrong", text)) == 2 * count - digits - sums

@@ -97,7 +97,7 @@ def demo(reader: Reader, count: int = 6, seed: int = 0, look: Look | None = None
     rows = [side_by_side(blocks[start : start + ACROSS]) for start in range(0, count, ACROSS)]
     right_digits = sum(reading.digit == digit for reading, digit in zip(readings, digits, strict=True))
     right_sums = sum(reading.sum == digit + reading.number for reading, digit in zip(readings, digits, strict=True))
-    tally = f"{count} {'pair' if count == 1 else 'pairs'}: {right_digits} digits right, {right_sums} sums right"
+    tally = f"{count} {'pair' if count == 1 else 'pairs'}: digit right in {right_digits}, sum right in {right_sums}"
     return "\n\n".join([*rows, tally])
 
 

@@ -24,14 +24,14 @@ __all__ = ["compare_runs", "evaluate_run"]
 
 
 def evaluate_run(
-    folder: str | Path, data_dir: str | Path | None = None, device: str = "auto", plots: bool = True
+    run_folder: str | Path, data_dir: str | Path | None = None, device: str = "auto", plots: bool = True
 ) -> Evaluation:
     """Measure a run on the grid: every test image of the data that it was trained on, with every number.
 
     Writes `evaluation.json` (the figures, with date and commit) and `plots/*.png` into the folder.
 
     Args:
-        folder: The run.
+        run_folder: The run.
         data_dir: Folder of IDX files to measure on, instead of the run's own data.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         plots: Whether to draw the plots.
@@ -45,7 +45,7 @@ def evaluate_run(
         OutputError: The folder cannot be written.
         MissingExtraError: Plots were asked for, and matplotlib is not installed.
     """
-    folder = Path(folder)
+    folder = Path(run_folder)
     if plots:
         from sumnist.evaluation.plots import draw_plots  # so that matplotlib is missed before the work, not after it
     net, config = load_network(folder, choose_device(device))
