@@ -188,7 +188,7 @@ def test_nonsense_is_answered_with_one_message_and_status_2(
         (["demo", "--nonsense"], "demo: --nonsense: no such flag; see `sumnist demo --help`\n"),
         (["serve", "--port", "-1"], "--port -1: expected a whole number from 0 to 65,535\n"),
         (
-            ["score", "--number", "7"],
+            ["score", "examples", "--number", "7"],
             "score: the following arguments are required: --out; see `sumnist score --help`\n",
         ),
         (
