@@ -1,4 +1,4 @@
-"""The study: its draws, its runs, its rows, its statistics, its report."""
+"""The study: its draws, its runs, its rows, its report."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ from sumnist.study.report import Report, report
 from sumnist.study.results import Results
 from sumnist.study.rows import Row
 from sumnist.study.runs import LEFT_OUT, draw_for, measure, one_cycle, train
-from sumnist.study.statistics import compare_all, effect, holm, mean_of, sign_flips
 from sumnist.study.variants import MAIN, STRUGGLING, VARIANTS, Variant, quick, variant
 
 DIGITS = np.arange(10).repeat(200)
@@ -311,50 +310,6 @@ def test_a_ray_cluster_does_the_same_runs(tmp_path: Path) -> None:
         conduct(jobs_of([v]), tmp_path / engine, engine, workers=1, progress=False)
     digests = [sorted((row["seed"], row["weights"]) for row in read_rows(tmp_path / e)) for e in ("local", "ray")]
     assert digests[0] == digests[1]
-
-
-# ---- statistics
-
-
-def test_a_mean_has_students_interval() -> None:
-    mean = mean_of([1.0, 2.0, 3.0, 4.0, 5.0])
-    assert mean.value == 3
-    assert mean.high - 3 == pytest.approx(2.7764 * math.sqrt(2.5) / math.sqrt(5), rel=1e-4)  # t(0.975, 4), by table
-
-
-def test_an_effect_is_paired_by_seed() -> None:
-    found = effect([1.0, 2.0, 3.0], [0.9, 1.9, 2.9])
-    assert found.difference == pytest.approx(0.1)
-    assert found.clear
-    assert effect([1.0, 2.0], [2.0, 1.0]).size == 0
-
-
-def test_one_seed_tells_no_effect_from_chance() -> None:
-    assert not effect([2.0], [1.0]).clear
-
-
-def test_holms_correction_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-
-
-def test_sign_flips_count_all_ways_to_swap() -> None:
-    ours, theirs = [3.0, 1.0, 2.5, 0.5], [1.0, 2.0, 1.0, 0.0]
-    d = np.subtract(ours, theirs)
-    every = [abs(sum(s * x for s, x in zip(signs, d, strict=True))) for signs in product((-1, 1), repeat=4)]
-    assert sign_flips(ours, theirs) == np.mean(np.array(every) >= abs(d.sum()) - 1e-12)
-
-
-def test_two_equal_designs_differ_by_chance_and_two_far_ones_do_not() -> None:
-    rng = np.random.default_rng(0)
-    a = rng.normal(0, 1, 20)
-    b, c = a + rng.normal(0, 1, 20), a + 5 + rng.normal(0, 1, 20)
-    first, second, third = compare_all({"a": a.tolist(), "b": b.tolist(), "c": c.tolist()})
-    assert (first.first, first.second) == ("a", "b")
-    assert first.corrected > 0.05
-    assert second.corrected < 1e-6
-    assert third.corrected < 1e-6
-    assert second.signs == pytest.approx(2 / 2**20)
 
 
 # ---- the report
