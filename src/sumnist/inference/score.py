@@ -25,15 +25,10 @@ from tqdm import tqdm
 
 from sumnist.config import Engine
 from sumnist.errors import ConfigError, OutputError, ScoreError
-from sumnist.files import CONFIG, PRETRAINED, WEIGHTS, cannot_write, make_folder, write_atomically
+from sumnist.files import CONFIG, PRETRAINED, WEIGHTS, cannot_write, lock, make_folder, write_atomically
 from sumnist.inference.engines import start_workers
 from sumnist.inference.reader import Reader, Reading, check_number, model_file
 from sumnist.inference.sources import Row, source_of
-
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["Scored", "score"]
 
@@ -194,11 +189,8 @@ class Output:
 
     def lock(self) -> None:
         """Raise `OutputError` if another process writes the same table."""
-        try:
-            if fcntl is not None:
-                fcntl.flock(self.stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(f"--out {self.path}: another scoring writes it: wait for it or name another") from error
+        if not lock(self.stream):
+            raise OutputError(f"--out {self.path}: another scoring writes it: wait for it or name another")
 
     def go_on(self, note: dict[str, Any]) -> None:
         """Take up the scoring that `note` is of. Raises `ScoreError` if it is another one."""

@@ -1,0 +1,84 @@
+"""Writing files whole, and locking them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sumnist.errors import OutputError
+from sumnist.files import lock, write_atomically
+
+KILLED_IN_WRITING = """
+import os, signal, sys
+from pathlib import Path
+from sumnist import files
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+files.write_atomically(Path(sys.argv[1]), "half")
+"""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_a_killed_process_left_is_cleared_by_the_next_that_writes_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a[1].txt"
+    write_atomically(path, "old")
+    killed = subprocess.run([sys.executable, "-c", KILLED_IN_WRITING, str(path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(names(tmp_path)) == 2
+    assert path.read_text() == "old"
+    write_atomically(path, "new")
+    assert names(tmp_path) == ["a[1].txt"]
+    assert path.read_text() == "new"
+
+
+def test_what_another_process_is_writing_is_left_alone(tmp_path: Path) -> None:
+    partial = tmp_path / ".a.txt.partial-1"
+    with partial.open("wb") as stream:
+        assert lock(stream)
+        write_atomically(tmp_path / "a.txt", "new")
+        assert partial.exists()
+    write_atomically(tmp_path / "a.txt", "newer")
+    assert not partial.exists()
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "place").mkdir()
+    target, link = tmp_path / "place/file.txt", tmp_path / "link.txt"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_atomically(link, "new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+
+
+@pytest.mark.parametrize("name", ["/dev/null", "/", "."])
+def test_what_is_no_file_is_refused_and_stays(name: str) -> None:
+    mode = os.stat(name).st_mode
+    with pytest.raises(OutputError, match=r"expected the name of a file: give another name$"):
+        write_atomically(Path(name), "text")
+    assert os.stat(name).st_mode == mode
+
+
+def test_a_second_lock_is_refused_until_the_first_file_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with path.open("wb") as first, path.open("wb") as second:
+        assert lock(first)
+        assert not lock(second)
+        first.close()
+        assert lock(second)
+
+
+def test_a_file_system_without_locks_lets_everyone_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("sumnist.files.fcntl.flock", no_locks)
+    with (tmp_path / "file").open("wb") as stream:
+        assert lock(stream)
