@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from sumnist.training.loop import train
 if TYPE_CHECKING:  # the tests of other things do without these
     from fastapi.testclient import TestClient
     from playwright.sync_api import Browser, ConsoleMessage, Page
+
+    from sumnist.serve.reading import Load
 
 torch.set_num_threads(1)
 
@@ -68,27 +71,29 @@ def reader() -> Reader:
 
 
 @pytest.fixture
-def with_settings(reader: Reader) -> Callable[..., TestClient]:
-    """A client of a server with these settings, which may have another reader, and a second one."""
+def with_settings() -> Iterator[Callable[..., TestClient]]:
+    """A client of a server with these settings and one process that reads, with the readers that `load` gives."""
     from fastapi.testclient import TestClient
 
     from sumnist.serve.app import create_app
     from sumnist.serve.settings import Settings
 
-    def make(reader: Reader = reader, second: Reader | None = None, **changed: Any) -> TestClient:
-        return TestClient(create_app(Settings(**changed), reader, second=second))
+    with ExitStack() as clients:
 
-    return make
+        def make(load: Load | None = None, **changed: Any) -> TestClient:
+            return clients.enter_context(TestClient(create_app(Settings(**{"workers": 1} | changed), load)))
+
+        yield make
 
 
 @pytest.fixture(scope="module")
-def client(reader: Reader) -> Iterator[TestClient]:
+def client() -> Iterator[TestClient]:
     from fastapi.testclient import TestClient
 
     from sumnist.serve.app import create_app
     from sumnist.serve.settings import Settings
 
-    with TestClient(create_app(Settings(), reader)) as found:
+    with TestClient(create_app(Settings())) as found:
         yield found
 
 

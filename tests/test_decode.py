@@ -318,3 +318,15 @@ def check_outcome(data: bytes) -> None:
     else:
         assert image.shape == (28, 28)
         assert np.isfinite(image).all()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError("codec error -9: out of memory when reading image file")])
+def test_a_picture_that_needs_more_memory_than_there_is_says_so(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def none_left(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", none_left)
+    expected = "picture: needs more memory than there is, expected a smaller picture: crop it or scale it down"
+    assert message(encoded(drawing())) == expected

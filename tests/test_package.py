@@ -65,9 +65,8 @@ def test_the_logger_of_the_package_prints_nothing_unless_the_application_wants_i
 
 def test_what_a_server_logs_is_on_stderr_all_the_same() -> None:
     code = (
-        "import logging, socket\nfrom sumnist.inference.reader import Reader\nfrom sumnist.serve import server\n"
-        "server.Worker.run = lambda *_, **__: None\n"
-        "with socket.socket() as bound: server.work(server.Settings(), bound, None, (Reader(), None), lambda: None)\n"
+        "import logging\nfrom sumnist.serve import server\nserver.ReadingServer.run = lambda *_, **__: None\n"
+        "server.serve(server.Settings(port=0), print)\n"
         "logging.getLogger('sumnist.serve').error('heard')"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from asked import BLANK, SEVEN, Learned, check_problem, encoded, form
+from asked import BLANK, SEVEN, check_problem, encoded, form
+from readers import Learned, learned, learned_beside
 from sumnist.inference.reader import Reader, Reading
 
 # Readings.
@@ -124,13 +125,12 @@ def test_a_batch_with_another_count_of_numbers_is_refused(client: TestClient) ->
 def test_a_second_network_answers_beside_the_first_if_asked(
     with_settings: Callable[..., TestClient],
 ) -> None:
-    learned = Learned()
-    client = with_settings(second=learned)
+    client = with_settings(learned_beside)
     given: dict[str, Any] = {"json": {"picture": encoded(SEVEN), "number": 5}}
     plain = client.post("/v1/read", **given).json()
     assert "beside" not in plain
     both = client.post("/v1/read?beside=true", **given).json()
-    expected = learned.read(SEVEN, 5)
+    expected = Learned().read(SEVEN, 5)
     assert both == plain | {"beside": expected.as_dict() | {"sum_confidence": expected.sum_confidence}}
     assert (both["beside"]["sums"], both["sums"]) == (list(range(19)), list(range(5, 15)))
 
@@ -139,13 +139,13 @@ def test_a_number_that_the_second_network_has_not_learned_does_not_keep_the_firs
     with_settings: Callable[..., TestClient],
 ) -> None:
     given: dict[str, Any] = {"json": {"picture": encoded(SEVEN), "number": 50}}
-    answer = with_settings(second=Learned()).post("/v1/read?beside=true", **given).json()
+    answer = with_settings(learned_beside).post("/v1/read?beside=true", **given).json()
     assert (answer["sum"], answer["beside"]) == (57, None)
     assert "beside" not in with_settings().post("/v1/read?beside=true", **given).json()
 
 
 def test_a_learned_network_says_which_numbers_it_adds(with_settings: Callable[..., TestClient]) -> None:
-    client = with_settings(Learned())
+    client = with_settings(learned)
     answer = client.post("/v1/read", files=form(SEVEN), data={"number": "10"})
     check_problem(answer, 422, "number")
     assert "from 0 to 9" in answer.json()["detail"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,9 +12,9 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from asked import PROBLEM, SEVEN, check_problem, encoded, form, png
+from readers import broken
 from sumnist import errors
 from sumnist.errors import ExportError, SumnistError
-from sumnist.inference.reader import Reader
 from sumnist.serve.problems import OF_ERRORS, problem_of
 
 # What is wrong with a request.
@@ -204,22 +205,11 @@ def test_an_error_that_came_later_is_the_problem_of_its_parent() -> None:
     assert problem_of(Later("x: y")).kind.slug == "unknown-format"
 
 
-class Broken(Reader):
-    """A reader that fails as it is told to."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self.error = error
-
-    def read(self, picture: Any, number: Any) -> Any:
-        raise self.error
-
-
-@pytest.mark.parametrize("error", [ExportError("the password is 123"), RuntimeError("secret"), OSError("/etc/secret")])
+@pytest.mark.parametrize("error", [ExportError("a password"), RuntimeError("secret"), OSError("/etc/secret")])
 def test_what_is_not_the_clients_fault_is_not_told(
     with_settings: Callable[..., TestClient], caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
-    client = with_settings(Broken(error))
+    client = with_settings(partial(broken, error))
     answer = client.post("/v1/read", files=form(SEVEN), data={"number": "1"})
     detail = "the fault is not the request's; the server's log says what happened"
     check_problem(answer, 500, "internal", detail)

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPResponse
 from io import BytesIO
@@ -46,10 +46,10 @@ def request(content: bytes, length: int | None = None) -> bytes:
 class Server:
     """A process of `sumnist serve`."""
 
-    def __init__(self, *flags: str) -> None:
+    def __init__(self, *flags: str, environment: Mapping[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "sumnist", "serve", "--port", "0", *flags],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | (environment or {}),
         )  # fmt: skip
         self.connections: list[socket.socket] = []
         self.ended: tuple[int, str] | None = None
@@ -123,8 +123,8 @@ def serving() -> Iterator[Callable[..., Server]]:
     """Starts servers, and ends those that a test leaves."""
     servers: list[Server] = []
 
-    def start(*flags: str) -> Server:
-        servers.append(Server(*flags))
+    def start(*flags: str, **given: Any) -> Server:
+        servers.append(Server(*flags, **given))
         return servers[-1]
 
     yield start
@@ -182,13 +182,18 @@ def test_it_listens_on_this_machine_alone(serving: Callable[..., Server]) -> Non
 def test_a_port_that_is_taken_is_one_message(serving: Callable[..., Server]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        for workers in ("1", "2"):
-            server = serving("--port", str(port), "--workers", workers)
-            assert server.end() == (
-                2,
-                f"sumnist: --host 127.0.0.1 --port {port}: cannot listen there (address already in use), expected an "
-                "address of this machine and a free port: choose another one, or --port 0 for any\n",
-            )
+        assert serving("--port", str(port)).end() == (
+            2,
+            f"sumnist: --host 127.0.0.1 --port {port}: cannot listen there (address already in use), expected an "
+            "address of this machine and a free port: choose another one, or --port 0 for any\n",
+        )
+
+
+@pytest.mark.parametrize("host", ["..", "x" * 64 + ".example", "a..b", "ä" * 70, "no-such-host.invalid"])
+def test_a_host_that_is_none_is_one_message(serving: Callable[..., Server], host: str) -> None:
+    status, message = serving("--host", host).end()
+    assert (status, message.count("\n")) == (2, 1), message
+    assert message.startswith(f"sumnist: --host {host} --port 0: cannot listen there (")
 
 
 def test_without_its_libraries_it_says_what_to_install(tmp_path: Path) -> None:
@@ -220,7 +225,7 @@ def test_a_second_network_that_has_not_learned_to_add_is_one_message(serving: Ca
 
 
 def test_sigterm_answers_every_request_that_was_sent_before(serving: Callable[..., Server]) -> None:
-    server, picture = serving("--concurrency", "1"), slow_picture()
+    server, picture = serving("--workers", "1"), slow_picture()
     connections = [server.connect() for _ in range(6)]
     for connection in connections:
         connection.sendall(request(form(picture)))
@@ -387,7 +392,7 @@ def shared() -> Iterator[Server]:
 
 
 def test_what_finds_no_room_is_answered_503_at_once_and_the_rest_as_ever(serving: Callable[..., Server]) -> None:
-    server, picture = serving("--concurrency", "1", "--queue", "1"), slow_picture()
+    server, picture = serving("--workers", "1", "--queue", "1"), slow_picture()
     with ThreadPoolExecutor(12) as threads:
         answers = list(threads.map(lambda _: server.read(picture), range(12)))
     statuses = [status for status, _ in answers]
@@ -397,29 +402,74 @@ def test_what_finds_no_room_is_answered_503_at_once_and_the_rest_as_ever(serving
     assert server.read()[0] == 200
 
 
-@pytest.mark.heavy
-def test_several_workers_share_the_port_and_their_counts_and_are_replaced(serving: Callable[..., Server]) -> None:
+def test_a_process_that_was_killed_is_replaced_and_nothing_else_happens(serving: Callable[..., Server]) -> None:
     server = serving("--workers", "2")
     for _ in range(10):
         assert server.read()[1]["sum"] == 12
-    name = 'sumnist_requests_total{route="/v1/read",status="200"}'
-    assert {metric(server, name) for _ in range(10)} == {10}
+    wait_until(lambda: len(children_of(server.process.pid)) == 2)
     children = children_of(server.process.pid)
-    assert len(children) == 2
     os.kill(children[0], signal.SIGKILL)
     wait_until(lambda: len(set(children_of(server.process.pid)) - {children[0]}) == 2)
-    wait_until(lambda: serves(server))  # the other one may have been starting still
-    assert metric(server, name) >= 11
+    for _ in range(10):
+        assert server.read()[1]["sum"] == 12
+    assert metric(server, 'sumnist_requests_total{route="/v1/read",status="200"}') == 20
+    assert server.end() == (
+        0,
+        "ERROR sumnist.serve: a process that reads was ended by signal 9; another one takes its place\n",
+    )
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_all_processes_ends_the_server_as_one_to_it_alone(
+    serving: Callable[..., Server], sig: signal.Signals
+) -> None:
+    server, picture = serving("--workers", "1"), slow_picture()
+    connections = [server.connect() for _ in range(2)]
+    for connection in connections:
+        connection.sendall(request(form(picture)))
+    wait_until(lambda: metric(server, "sumnist_requests_in_flight") == 2)
+    for pid in [*children_of(server.process.pid), server.process.pid]:  # as a terminal and systemd do
+        os.kill(pid, sig)
+    assert [answer_on(connection)[0] for connection in connections] == [200, 200]
     assert server.end() == (0, "")
 
 
-@pytest.mark.heavy
-def test_workers_do_not_outlive_a_parent_that_was_killed(serving: Callable[..., Server]) -> None:
+def test_processes_do_not_outlive_a_server_that_was_killed(serving: Callable[..., Server]) -> None:
     server = serving("--workers", "2")
+    wait_until(lambda: len(children_of(server.process.pid)) == 2)
     children = children_of(server.process.pid)
-    wait_until(lambda: server.read()[0] == 200)
+    assert server.read()[0] == 200
     server.process.kill()
     wait_until(lambda: not any(is_running(child) for child in children))
+
+
+def test_no_address_is_told_while_nobody_can_read(serving: Callable[..., Server], tmp_path: Path) -> None:
+    """The networks are loaded once by the server itself, and then no more."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import multiprocessing, sys\n"
+        "if 'spawn_main' in ' '.join(sys.orig_argv) and 'resource_tracker' not in ' '.join(sys.orig_argv):\n"
+        "    sys.modules['onnxruntime'] = None\n"
+    )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    server = serving("--workers", "2", environment={"PYTHONPATH": path})
+    assert server.line == ""
+    status, message = server.end()
+    assert (status, message.count("\n")) == (1, 1), message
+    assert message.startswith("sumnist: no process that reads can start: ")
+
+
+@pytest.mark.heavy
+def test_where_memory_is_short_a_large_picture_fails_and_the_others_do_not(serving: Callable[..., Server]) -> None:
+    server = serving("--workers", "1")
+    child = children_of(server.process.pid)[0]
+    used = int(Path(f"/proc/{child}/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.prlimit(child, resource.RLIMIT_AS, (used + 40 * 2**20,) * 2)
+    stream = BytesIO()
+    Image.new("L", (7900, 7900), 255).save(stream, "PNG")
+    status, problem = server.read(stream.getvalue())
+    assert (status, problem["type"]) == (413, "urn:sumnist:problem:picture-too-large"), problem
+    assert server.read()[1]["sum"] == 12
+    assert server.end() == (0, "")
 
 
 def children_of(pid: int) -> list[int]:

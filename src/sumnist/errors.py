@@ -11,6 +11,7 @@
     ├── TrainingError     training that cannot go on (the loss is not a number)
     ├── ExportError       a network whose exported form would give other answers
     ├── ScoreError        a scoring that cannot go on
+    ├── ServeError        a server that cannot go on
     ├── StudyError        rows of a study that cannot be read, or a study that cannot go on
     ├── OutputError       a file that cannot be written: no permission, disk full (also an OSError)
     └── MissingExtraError a part of Sumnist whose libraries are not installed (also an ImportError)
@@ -32,6 +33,7 @@ __all__ = [
     "OutputError",
     "RunError",
     "ScoreError",
+    "ServeError",
     "SizeError",
     "StudyError",
     "SumnistError",
@@ -87,6 +89,10 @@ class ExportError(SumnistError):
 
 class ScoreError(SumnistError):
     """A scoring that cannot go on."""
+
+
+class ServeError(SumnistError):
+    """A server that cannot go on."""
 
 
 class StudyError(SumnistError):

@@ -78,12 +78,25 @@ def intensities_of(picture: Picture, name: str | None = None) -> Intensities:
         white.
 
     Raises:
-        ImageError: The picture cannot be read: `FormatError` if it is none, `SizeError` if it is too large.
+        ImageError: The picture cannot be read: `FormatError` if it is none, `SizeError` if it is too large, be it
+            for the memory that there is.
         MissingExtraError: It is a HEIC file, and the library for those is not installed.
     """
     if isinstance(picture, str | os.PathLike):
-        return read_file(os.fsdecode(picture))
+        name = os.fsdecode(picture)
     name = name or str(getattr(picture, "filename", "") or "picture")
+    try:
+        return read(picture, name)
+    except MemoryError as error:
+        raise SizeError(
+            f"{name}: needs more memory than there is, expected a smaller picture: crop it or scale it down"
+        ) from error
+
+
+def read(picture: Picture, name: str) -> Intensities:
+    """As `intensities_of`. Raises `MemoryError`."""
+    if isinstance(picture, str | os.PathLike):
+        return read_file(name)
     if isinstance(picture, bytes | bytearray):
         return read_stream(BytesIO(picture), name)
     if isinstance(picture, np.ndarray):
@@ -144,16 +157,19 @@ def opened(stream: BinaryIO, name: str) -> Intensities:
 
 @contextmanager
 def decoding(name: str) -> Iterator[None]:
-    """One thread at a time, without warnings, and with an `ImageError` for whatever a decoder raises."""
+    """One thread at a time, without warnings, and with an `ImageError` for whatever a decoder raises but a lack of
+    memory."""
     with DECODING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             yield
-        except SumnistError:
+        except (SumnistError, MemoryError):
             raise
         except Image.DecompressionBombError as error:
             raise too_large(name) from error
         except Exception as error:  # decoders raise anything at all, from IndexError to struct.error
+            if "out of memory" in str(error):  # as Pillow's own decoders say it
+                raise MemoryError from error
             raise ImageError(
                 f"{name}: corrupt or cut short, expected a whole picture: copy or save it again"
             ) from error

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
@@ -17,12 +18,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sumnist.errors import SumnistError
-from sumnist.inference.reader import Reader
 from sumnist.serve import openapi
 from sumnist.serve.assets import files_in
 from sumnist.serve.metrics import Metrics
 from sumnist.serve.problems import MEDIA_TYPE, Problem, problem_of
 from sumnist.serve.protocol import LINGER
+from sumnist.serve.reading import Load, load_readers
 from sumnist.serve.service import Service
 from sumnist.serve.settings import Settings
 
@@ -45,28 +46,33 @@ Image = Annotated[Flag, Query(description="true: add what the network saw, 28 ro
 Beside = Annotated[Flag, Query(description="true: add what the second network says, if the server has one.")]
 
 
-def create_app(
-    settings: Settings, reader: Reader, metrics: Metrics | None = None, second: Reader | None = None
-) -> FastAPI:
+def create_app(settings: Settings, load: Load | None = None, metrics: Metrics | None = None) -> FastAPI:
     """The application, which any ASGI server serves.
 
     Args:
-        settings: The limits. Those that concern sockets and processes (`host`, `port`, `workers`, and the time of a
-            request's head) are not the application's.
-        reader: The network that reads.
+        settings: The networks and the limits. Those that concern sockets (`host`, `port`, and the time of a request's
+            head) are not the application's.
+        load: Called in each process that reads, and once here, for its reader and its second reader, or None; it is
+            pickled. By default those that `settings` name.
         metrics: Where requests are counted; None: for this application alone.
-        second: A network whose readings stand beside the first one's for clients that ask for them.
 
     Returns:
         The application; its `state.service` is the `Service`.
+
+    Raises:
+        ConfigError: The second network computes its sum.
+        RunError: One of the networks is none of sumnist.
     """
-    service = Service(reader, settings, metrics or Metrics(), second)
+    load = load or partial(load_readers, settings)
+    exact = load()[0].exact  # before any process starts, so that what is wrong with a network is said once
+    service = Service(settings, load, metrics or Metrics())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.pool.start()
         yield
         service.ready = False
-        service.pool.close()
+        await service.pool.close()
 
     app = FastAPI(
         title="Sumnist", version=version("sumnist"), description=openapi.SUMMARY,
@@ -74,7 +80,7 @@ def create_app(
         exception_handlers=dict.fromkeys(HANDLED, answer_to_error),
     )  # fmt: skip
     app.state.service = service
-    add_readings(app, service)
+    add_readings(app, service, exact)
     add_state(app, service)
     add_page(app)
     app.add_middleware(Around, service=service)
@@ -84,9 +90,9 @@ def create_app(
 # Paths.
 
 
-def add_readings(app: FastAPI, service: Service) -> None:
+def add_readings(app: FastAPI, service: Service, exact: bool) -> None:
     """The two that read."""
-    exact, most = service.reader.exact, service.settings.batch
+    most = service.settings.batch
 
     @app.post(
         "/v1/read", operation_id="read", summary="Read one picture and add a number", tags=["readings"],

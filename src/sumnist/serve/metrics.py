@@ -1,30 +1,18 @@
-"""What a server counts, and its text as Prometheus reads it.
-
-Each worker counts in its own row of one table, in a file that all of them map, and answers with the sum of the rows. A
-worker holds its row by a lock on the file, which the system takes back when the worker dies; the next one goes on with
-its counts, so that none ever falls.
-"""
+"""What a server counts, and its text as Prometheus reads it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE, Reading
+from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE
 from sumnist.serve.problems import KINDS, Problem
 
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows, where each worker counts for itself
-    fcntl = None  # type: ignore[assignment]
-
-__all__ = ["MEDIA_TYPE", "Metrics", "table_bytes"]
+__all__ = ["ACCEPTED", "MEDIA_TYPE", "Metrics"]
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
@@ -37,7 +25,8 @@ TIMED = ("/v1/read", "/v1/read/batch")
 EDGES = np.array([0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, np.inf])
 """Upper edges of the histogram's buckets, in seconds."""
 EDGE_NAMES = (*(f"{edge:g}" for edge in EDGES[:-1]), "+Inf")
-OUTCOMES = ("accepted", *REASONS.values(), NOT_A_DIGIT, UNSURE)
+ACCEPTED = "accepted"
+OUTCOMES = (ACCEPTED, *REASONS.values(), NOT_A_DIGIT, UNSURE)
 
 HEADS = {
     "sumnist_requests_total": ("counter", "Requests answered, by route and status."),
@@ -68,34 +57,11 @@ SLOTS = {
 """Where each sample is counted in a row."""
 
 
-def table_bytes(workers: int) -> int:
-    """The size of the file for so many workers, with spare rows for those that take over."""
-    return 2 * workers * len(SLOTS) * 8
-
-
 class Metrics:
-    """The counts of one worker, and their sum over all. `table`: the file that the workers share, None if alone."""
+    """The counts of a server."""
 
-    def __init__(self, table: Path | None = None) -> None:
-        self._rows: NDArray[np.float64] = np.zeros((1, len(SLOTS)))
-        self._row = self._rows[0]
-        self._held: IO[bytes] | None = None
-        if table is not None and fcntl is not None:
-            self._share(table)
-        self._row[SLOTS["sumnist_requests_in_flight",]] = 0  # a worker that died leaves none in flight
-
-    def _share(self, table: Path) -> None:
-        """Take the first row that no other worker has."""
-        rows = np.memmap(table, np.float64, "r+").reshape(-1, len(SLOTS))
-        held = table.open("r+b")
-        for place in range(len(rows)):
-            try:
-                fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-            except OSError:
-                continue
-            self._rows, self._row, self._held = rows, rows[place], held
-            return
-        held.close()
+    def __init__(self) -> None:
+        self._row: NDArray[np.float64] = np.zeros(len(SLOTS))
 
     def _add(self, *slot: str, value: float = 1) -> None:
         self._row[SLOTS[slot]] += value
@@ -118,10 +84,10 @@ class Metrics:
             self._add("sumnist_request_seconds_sum", route, value=seconds)
             self._add("sumnist_request_seconds_count", route)
 
-    def count(self, outcome: Reading | Problem) -> None:
-        """A reading, or a picture or request that came to a problem instead."""
-        if isinstance(outcome, Reading):
-            self._add("sumnist_readings_total", outcome.reason or OUTCOMES[0])
+    def count(self, outcome: str | Problem) -> None:
+        """What came of a picture, one of `OUTCOMES`, or the problem that it or its request came to."""
+        if isinstance(outcome, str):
+            self._add("sumnist_readings_total", outcome)
             return
         self._add("sumnist_problems_total", outcome.kind.slug)
         if outcome.kind.slug == "busy":
@@ -133,8 +99,8 @@ class Metrics:
         self._add("sumnist_requests_total", OTHER, str(problem.kind.status))
 
     def text(self) -> str:
-        """All counts, those of the other workers too, in Prometheus' text format."""
-        return "\n".join(lines(self._rows.sum(0))) + "\n"
+        """All counts in Prometheus' text format."""
+        return "\n".join(lines(self._row)) + "\n"
 
 
 def lines(totals: NDArray[np.float64]) -> Iterator[str]:

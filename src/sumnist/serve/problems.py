@@ -9,7 +9,7 @@ from typing import Any
 from sumnist import errors
 from sumnist.errors import SumnistError
 
-__all__ = ["KINDS", "MEDIA_TYPE", "OF_ERRORS", "Kind", "Problem", "problem_of"]
+__all__ = ["HIDDEN", "KINDS", "MEDIA_TYPE", "OF_ERRORS", "Kind", "Problem", "problem_of"]
 
 MEDIA_TYPE = "application/problem+json"
 RETRY = {"retry-after": "1"}
@@ -56,7 +56,7 @@ KINDS = {
 
 INTERNAL = (
     errors.SumnistError, errors.ConfigError, errors.DataError, errors.RunError, errors.TrainingError,
-    errors.ExportError, errors.ScoreError, errors.StudyError, errors.OutputError,
+    errors.ExportError, errors.ScoreError, errors.ServeError, errors.StudyError, errors.OutputError,
 )  # fmt: skip
 """Errors that no request can cause."""
 OF_ERRORS: dict[type[SumnistError], str] = {
@@ -75,7 +75,7 @@ class Problem(Exception):  # noqa: N818
     """An answer that is a problem; raised anywhere on the way of a request. `slug` names its kind."""
 
     def __init__(self, slug: str, detail: str, **headers: str) -> None:
-        super().__init__(detail)
+        super().__init__(slug, detail)
         self.kind = KINDS[slug]
         self.detail = detail
         self.headers = self.kind.headers | headers

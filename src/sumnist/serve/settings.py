@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from sumnist.config import Range, check_fields
+from sumnist.environment import core_count
 from sumnist.files import PRETRAINED
 
 __all__ = ["MIB", "Settings"]
@@ -24,16 +25,14 @@ class Settings:
     """address to listen on; 0.0.0.0 is every address of this machine, so that others can ask"""
     port: Annotated[int, Range(0, 65_535)] = 8000
     """port to listen on; 0 takes a free one"""
-    workers: Annotated[int, Range(1, 256)] = 1
-    """processes that serve, each with a network of its own"""
+    workers: Annotated[int, Range(0, 256)] = 0
+    """processes that read, each with a network of its own and one request at a time; 0 is one for each core"""
     model: Path = PRETRAINED
     """ONNX file or run folder of the network to use (default: the one that comes with the package)"""
     beside: Path | None = None
     """a second network, ONNX file or run folder, whose sum the page shows beside: one that learned to add, say"""
-    concurrency: Annotated[int, Range(1, 256)] = 2
-    """requests that a worker reads at once, each on a thread"""
-    queue: Annotated[int, Range(0, 10_000)] = 32
-    """requests that may wait in a worker for those; the next one is answered 503 at once"""
+    queue: Annotated[int, Range(0, 10_000)] = 256
+    """requests that may wait for those; for the next one there is a moment's time, then it is answered 503"""
     body_mib: Annotated[int, Range(1, 1_024)] = 16
     """most MiB of a request's body"""
     batch: Annotated[int, Range(1, 10_000)] = 64
@@ -49,11 +48,16 @@ class Settings:
         check_fields(self)
 
     @property
+    def processes(self) -> int:
+        """How many processes read."""
+        return self.workers or core_count()
+
+    @property
     def body_bytes(self) -> int:
         """Most bytes of a request's body."""
         return self.body_mib * MIB
 
     @property
     def held_bytes(self) -> int:
-        """Most bytes of all bodies that a worker holds at once."""
+        """Most bytes of all bodies that are held at once."""
         return 8 * self.body_bytes

@@ -1,0 +1,124 @@
+"""What a process that reads does: from the body of a request to the bytes of its answer, one at a time.
+
+The server's own process moves bytes only; parsing, decoding, reading and writing JSON are done here, so that no picture
+holds up another request, and one that brings down its process costs no more than its own answer.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sumnist.errors import ConfigError, SumnistError
+from sumnist.inference.reader import Reader, Reading
+from sumnist.memory import return_freed_memory
+from sumnist.serve.bodies import Body, Item, item_of, items_of
+from sumnist.serve.messages import Fault
+from sumnist.serve.metrics import ACCEPTED
+from sumnist.serve.problems import Problem, problem_of
+from sumnist.serve.settings import Settings
+
+__all__ = ["Answer", "Job", "Load", "Readers", "answering", "load_readers"]
+
+Readers = tuple[Reader, Reader | None]
+Load = Callable[[], Readers]
+Outcome = str | Problem
+"""What came of a picture: "accepted", the reason why not, or a problem."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request to read: its body and its path; of a batch, how many pictures it may have at `most`; and what else the
+    answer shall have."""
+
+    body: Body
+    path: str
+    most: int | None = None
+    image: bool = False
+    beside: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The JSON to send, and what came of each picture, to be counted."""
+
+    content: bytes
+    outcomes: list[Outcome]
+
+
+def load_readers(settings: Settings) -> Readers:
+    """The reader, and the second one if there is to be one. Raises `RunError` for a file that is no network of sumnist,
+    `ConfigError` for a second one whose sum is computed."""
+    second = None if settings.beside is None else Reader(settings.beside)
+    if second is not None and second.exact:
+        raise ConfigError(
+            f"--beside {settings.beside}: its sum is computed as the first one's is, expected a network that "
+            "learned to add: train one with --fusion concat"
+        )
+    return Reader(settings.model), second
+
+
+def answering(load: Load) -> Callable[[Job], Answer | Problem | Fault]:
+    """Load the networks of a process: the function that answers its jobs with them."""
+    return_freed_memory()
+    reader, second = load()
+    return lambda job: answer_to(job, reader, second)
+
+
+def answer_to(job: Job, reader: Reader, second: Reader | None = None) -> Answer | Problem | Fault:
+    """What the server needs to answer a request."""
+    try:
+        return read_one(job, reader, second) if job.most is None else read_all(job, reader, job.most)
+    except MemoryError:
+        return Problem("body-too-large", "it needs more memory than there is: scale the pictures down, or send fewer")
+    except Exception as error:
+        problem = problem_of(error)
+        return Fault(traceback.format_exc()) if problem.kind.status == 500 else problem
+
+
+def read_one(job: Job, reader: Reader, second: Reader | None) -> Answer:
+    """The reading of one picture, with that of the second reader beside it if there is one and it is wanted."""
+    item = item_of(job.body, reader.exact)
+    read = read_item(item, reader)
+    if isinstance(read, Problem):
+        raise read
+    answer = reading_as_dict(read, job.image)
+    if job.beside and second is not None:
+        other = read_item(item, second)  # a problem if it has not learned to add this number
+        answer["beside"] = None if isinstance(other, Problem) else reading_as_dict(other, False)
+    return Answer(json.dumps(answer).encode(), [outcome_of(read)])
+
+
+def read_all(job: Job, reader: Reader, most: int) -> Answer:
+    """The readings of several pictures, or the problem with each."""
+    read = [read_item(item, reader) for item in items_of(job.body, reader.exact, most)]
+    readings = [
+        {"error": one.as_dict(job.path)} if isinstance(one, Problem) else reading_as_dict(one, job.image)
+        for one in read
+    ]
+    return Answer(json.dumps({"readings": readings}).encode(), list(map(outcome_of, read)))
+
+
+def read_item(item: Item, reader: Reader) -> Reading | Problem:
+    """The reading of a picture, or the problem with it. Raises errors that are not the request's."""
+    if isinstance(item.picture, Problem):
+        return item.picture
+    try:
+        return reader.read(item.picture, item.number)
+    except SumnistError as error:
+        problem = problem_of(error)
+        if problem.kind.status == 500:
+            raise
+        return problem
+
+
+def outcome_of(read: Reading | Problem) -> Outcome:
+    return read if isinstance(read, Problem) else read.reason or ACCEPTED
+
+
+def reading_as_dict(reading: Reading, image: bool) -> dict[str, Any]:
+    """The fields of a reading in an answer."""
+    return reading.as_dict(image) | {"sum_confidence": reading.sum_confidence}
