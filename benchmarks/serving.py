@@ -30,7 +30,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from io import BytesIO
@@ -105,10 +105,11 @@ def on(cores: set[int]) -> list[str]:
 class Server:
     """A process of `sumnist serve` on some of the cores."""
 
-    def __init__(self, cores: set[int], workers: int) -> None:
+    def __init__(self, cores: set[int], workers: int | None, environment: Mapping[str, str] = os.environ) -> None:
+        flags = [] if workers is None else ["--workers", str(workers)]
         self.process = subprocess.Popen(
-            [*on(cores), sys.executable, "-m", "sumnist", "serve", "--port", "0", "--workers", str(workers)],
-            stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+            [*on(cores), sys.executable, "-m", "sumnist", "serve", "--port", "0", *flags],
+            stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
         assert self.process.stdout is not None
         port = re.search(r":(\d+): reading", self.process.stdout.readline())
@@ -432,7 +433,7 @@ def main() -> int:
     every = sorted(os.sched_getaffinity(0))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(MEASURES)} (default: all)")
-    parser.add_argument("--workers", type=int, default=len(every))
+    parser.add_argument("--workers", type=int, help="(default: the server's own)")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--ends", type=int, default=10)
     parser.add_argument("--count", type=int, default=10_000)
@@ -449,7 +450,7 @@ def main() -> int:
         parser.error("wrk is not installed: apt install wrk, or leave out steady and shed")
     for part in wanted:
         row = {
-            "part": f"serving-{part}", "date": now(), "workers": given.workers,
+            "part": f"serving-{part}", "date": now(), "workers": given.workers or len(given.server_cores),
             "server_cores": sorted(given.server_cores), "load_cores": sorted(given.load_cores),
             **MEASURES[part](given),
             "machine": describe_machine(),
