@@ -58,13 +58,13 @@ class Served(serving.Server):
         for _ in range(20):
             self.post(serving.BODY)
 
-    def cpu_seconds(self) -> float:
-        """Processor time of all processes so far."""
-        ticks = 0
+    def cpu_seconds(self) -> tuple[float, float]:
+        """Processor time so far: of all processes, and of the one that receives."""
+        times = []
         for pid in self.pids():
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / TICKS
+            times.append((int(fields[11]) + int(fields[12])) / TICKS)
+        return sum(times), times[0]
 
 
 def load(given: argparse.Namespace, roots: list[Path]) -> Iterator[Row]:
@@ -75,9 +75,9 @@ def load(given: argparse.Namespace, roots: list[Path]) -> Iterator[Row]:
                 server = Served(root, given)
                 try:
                     serving.load(given, server, min(connections, 4), 1)  # warm
-                    begun = server.cpu_seconds()
+                    begun, _ = server.cpu_seconds()
                     row = serving.load(given, server, connections, given.seconds)
-                    cpu = server.cpu_seconds() - begun
+                    cpu = server.cpu_seconds()[0] - begun
                     answered = row["requests"] - row["not_200"]
                     yield {
                         "of": server.commit, "round": attempt, "connections": connections, **row,
@@ -97,7 +97,7 @@ def share(given: argparse.Namespace, roots: list[Path]) -> Iterator[Row]:
                 serving.load(given, server, 1, 1)
                 begun = server.cpu_seconds()
                 row = serving.load(given, server, 1, given.seconds)
-                cpu = server.cpu_seconds() - begun
+                cpu, front = (end - start for start, end in zip(begun, server.cpu_seconds(), strict=True))
             finally:
                 server.end()
             alone = subprocess.check_output(
@@ -106,7 +106,8 @@ def share(given: argparse.Namespace, roots: list[Path]) -> Iterator[Row]:
             )  # fmt: skip
             yield {
                 "of": server.commit, "round": attempt, "requests": row["requests"],
-                "cpu_ms": round(1e3 * cpu / row["requests"], 4), "reading_ms": round(float(alone), 4),
+                "cpu_ms": round(1e3 * cpu / row["requests"], 4), "front_ms": round(1e3 * front / row["requests"], 4),
+                "reading_ms": round(float(alone), 4),
             }  # fmt: skip
 
 
