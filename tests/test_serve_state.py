@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable
@@ -17,7 +18,9 @@ from asked import BLANK, SEVEN, check_problem, form
 from readers import broken, mortal, slow, stillborn
 from sumnist.errors import ConfigError, ServeError
 from sumnist.serve.app import create_app
+from sumnist.serve.bodies import Body
 from sumnist.serve.pool import HOLD
+from sumnist.serve.reading import Job
 from sumnist.serve.settings import Settings
 
 # Limits.
@@ -85,6 +88,21 @@ def test_a_reading_that_takes_too_long_is_stopped_and_the_next_one_has_its_place
     assert client.app.state.service.pool._taken == 0  # type: ignore[attr-defined]
     assert client.app.state.service.inbox.held == 0  # type: ignore[attr-defined]
     assert caplog.messages == ["a process that reads was ended by signal 9; another one takes its place"]
+
+
+def test_a_request_that_is_given_up_leaves_its_body_nowhere(
+    with_settings: Callable[..., TestClient], tmp_path: Path
+) -> None:
+    client = with_settings(partial(slow, tmp_path), reading_seconds=1)
+    picture = SEVEN + bytes(10**6)
+    with ThreadPoolExecutor(6) as threads:
+        answers = list(
+            threads.map(lambda _: client.post("/v1/read", files=form(picture), data={"number": "1"}), range(6))
+        )
+    assert {answer.status_code for answer in answers} == {503}
+    answers.clear()
+    assert [found for found in gc.get_objects() if type(found) in (Body, Job)] == []
+    assert client.app.state.service.inbox.held == 0  # type: ignore[attr-defined]
 
 
 def test_a_process_that_dies_costs_its_own_request_alone(

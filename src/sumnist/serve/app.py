@@ -183,7 +183,7 @@ async def answer_to_error(request: Request, error: Exception) -> Response:
         problem = problem_of(error)
         if problem.kind.status == 500:
             LOG.error("%s failed", path, exc_info=error)
-    request.scope["problem"] = problem
+    request.scope["problem"] = problem.kind.slug  # not the error, whose frames would keep the body
     return Response(problem.as_json(path), problem.kind.status, problem.headers | NOT_KEPT, MEDIA_TYPE)
 
 
@@ -232,7 +232,7 @@ class Around:
             await (await answer_to_error(Request(scope), error))(scope, receiving, sending)
         finally:
             if "problem" in scope:
-                metrics.count(scope["problem"])
+                metrics.count_problem(scope["problem"])
             metrics.end(scope["path"], status, begun)
         if lingers:  # the client may read its answer only when it has sent all
             with suppress(TimeoutError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -51,8 +52,11 @@ def begin(connection: socket.socket, pickled: bytes) -> None:
             connection.sendall(framed(Fault(str(error) or repr(error))))
             return
         connection.sendall(framed(None))
-        for message in messages_on(connection):
-            connection.sendall(framed(answer_to(message)))
+        try:
+            for message in messages_on(connection):
+                connection.sendall(framed(answer_to(message)))
+        except (MemoryError, ConnectionError):  # no room for a message, or nobody there; the server notices the end
+            sys.exit(1)
 
 
 def messages_on(connection: socket.socket) -> Iterator[Any]:

@@ -85,12 +85,16 @@ class Metrics:
             self._add("sumnist_request_seconds_count", route)
 
     def count(self, outcome: str | Problem) -> None:
-        """What came of a picture, one of `OUTCOMES`, or the problem that it or its request came to."""
-        if isinstance(outcome, str):
+        """What came of a picture, one of `OUTCOMES`, or the problem with it."""
+        if isinstance(outcome, Problem):
+            self.count_problem(outcome.kind.slug)
+        else:
             self._add("sumnist_readings_total", outcome)
-            return
-        self._add("sumnist_problems_total", outcome.kind.slug)
-        if outcome.kind.slug == "busy":
+
+    def count_problem(self, slug: str) -> None:
+        """A picture or a request came to the problem `slug`."""
+        self._add("sumnist_problems_total", slug)
+        if slug == "busy":
             self._add("sumnist_requests_shed_total")
 
     def refused(self, problem: Problem) -> None:
