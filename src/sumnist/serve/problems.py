@@ -80,6 +80,10 @@ class Problem(Exception):  # noqa: N818
         self.detail = detail
         self.headers = self.kind.headers | headers
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What makes it anew in another process, where its `args` alone would not."""
+        return Problem, (self.kind.slug, self.detail), {"headers": self.headers}
+
     def as_dict(self, instance: str) -> dict[str, Any]:
         """The members of RFC 9457; `instance` is the path of the request."""
         kind = self.kind
