@@ -172,7 +172,7 @@ def test_a_path_that_leads_nowhere_is_a_problem(client: TestClient, path: str) -
     [
         ("GET", "/v1/read", "POST"),
         ("DELETE", "/v1/read/batch", "POST"),
-        ("POST", "/healthz", "GET"),
+        ("POST", "/healthz", "GET, HEAD"),
         ("PUT", "/", "GET, HEAD"),
     ],
 )

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
@@ -272,6 +273,7 @@ def fields_of(body: Body, most: int) -> tuple[list[bytes], list[bytes]]:
     return values["picture"], values["number"]
 
 
+@lru_cache(64)  # clients repeat themselves
 def name_of(head: bytes) -> str | None:
     """The name that the header lines of a part give, after the rest of the boundary's line; None for none, for one that
     is given twice, and for one that can be read in two ways."""

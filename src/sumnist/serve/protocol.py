@@ -76,9 +76,13 @@ class Protocol(HttpToolsProtocol):
             cause = error.__context__  # what was raised in one of the methods below
             reason = error if cause is None else "the target is no path"
             self._refuse(cause if isinstance(cause, Problem) else malformed(f"not HTTP ({reason}): expected HTTP/1.1"))
-        else:
-            if self._incoming != "nothing" and self._bytes > MOST_HEAD:
-                self._refuse(too_large())
+            return
+        if self._incoming == "nothing":
+            return
+        if self._bytes > MOST_HEAD:
+            self._refuse(too_large())
+        elif self._deadline is None:
+            self._set_deadline(self.seconds)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client sends no more, but may still listen. Whether the connection stays open, for what it asked."""
@@ -108,7 +112,7 @@ class Protocol(HttpToolsProtocol):
             raise Problem("busy", f"{MOST_WAITING} requests wait on this connection: wait for their answers")
         super().on_message_begin()
         self._incoming = "head"
-        self._set_deadline(self.seconds)
+        self._set_deadline(None)  # of the connection
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or one after a body, which does not matter."""
@@ -121,8 +125,10 @@ class Protocol(HttpToolsProtocol):
             raise malformed("CONNECT: expected another method: this server is no proxy")
         if self.parser.should_upgrade():  # and comes again without it
             return
-        if self.parser.get_http_version() == "0.9":
+        version = self.parser.get_http_version()
+        if version == "0.9":
             raise malformed("a request without a version: expected HTTP/1.1")
+        self.expect_100_continue &= version == "1.1"
         if self._bytes > MOST_HEAD and sum(len(name) + len(value) + 4 for name, value in self.headers) > MOST_HEAD:
             raise too_large()
         super().on_headers_complete()
