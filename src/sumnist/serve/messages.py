@@ -44,19 +44,24 @@ def begin(connection: socket.socket, pickled: bytes) -> None:
     """
     for sig in (signal.SIGINT, signal.SIGTERM):  # they are the server's, which closes the connection at its end
         signal.signal(sig, signal.SIG_IGN)
-    with connection:
-        try:
-            prepare: Callable[[], Callable[[Any], Any]] = pickle.loads(pickled)
-            answer_to = prepare()
-        except Exception as error:
-            connection.sendall(framed(Fault(str(error) or repr(error))))
-            return
-        connection.sendall(framed(None))
-        try:
-            for message in messages_on(connection):
-                connection.sendall(framed(answer_to(message)))
-        except (MemoryError, ConnectionError):  # no room for a message, or nobody there; the server notices the end
-            sys.exit(1)
+    try:
+        with connection:
+            answer_each(connection, pickled)
+    except (MemoryError, ConnectionError):  # no room for a message, or nobody there; the server notices the end
+        sys.exit(1)
+
+
+def answer_each(connection: socket.socket, pickled: bytes) -> None:
+    """As `begin`. Raises `MemoryError` and `ConnectionError`."""
+    try:
+        prepare: Callable[[], Callable[[Any], Any]] = pickle.loads(pickled)
+        answer_to = prepare()
+    except Exception as error:
+        connection.sendall(framed(Fault(str(error) or repr(error))))
+        return
+    connection.sendall(framed(None))
+    for message in messages_on(connection):
+        connection.sendall(framed(answer_to(message)))
 
 
 def messages_on(connection: socket.socket) -> Iterator[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import product
 
@@ -22,7 +23,7 @@ ROUTES = (
 """The routes that are told apart; any other path counts as "other"."""
 STATUSES = tuple(map(str, (200, 304, *sorted({kind.status for kind in KINDS.values()}))))
 TIMED = ("/v1/read", "/v1/read/batch")
-EDGES = np.array([0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, np.inf])
+EDGES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, float("inf"))
 """Upper edges of the histogram's buckets, in seconds."""
 EDGE_NAMES = (*(f"{edge:g}" for edge in EDGES[:-1]), "+Inf")
 ACCEPTED = "accepted"
@@ -80,7 +81,7 @@ class Metrics:
         if route in TIMED and status:
             seconds = time.perf_counter() - begun
             first = SLOTS["sumnist_request_seconds_bucket", route, EDGE_NAMES[0]]
-            self._row[first : first + len(EDGES)] += seconds <= EDGES  # a bucket holds those below it too
+            self._row[first + bisect_left(EDGES, seconds) : first + len(EDGES)] += 1  # a bucket holds those below it
             self._add("sumnist_request_seconds_sum", route, value=seconds)
             self._add("sumnist_request_seconds_count", route)
 

@@ -12,7 +12,9 @@ import multiprocessing
 import pickle
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from functools import partial
+from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from sumnist.errors import ServeError
@@ -119,23 +121,26 @@ class Pool:
                     if not self._first.done():
                         self._first.set_result(None)
                     await process.lost.wait()
+            except OSError as error:  # no more processes, or no memory for one
+                fault = Fault(str(error))
             finally:
                 await process.end()
-            if fault is None:
-                LOG.error("%s; another one takes its place", process.fate)
+            if fault is not None:
+                await self._count_failure(self._first, fault)
             else:
-                await self._count_failure(fault)
+                LOG.error("%s; another one takes its place", process.fate)
 
-    async def _count_failure(self, fault: Fault) -> None:
+    async def _count_failure(self, first: asyncio.Future[None], fault: Fault) -> None:
         """Give up, or pause before the next start."""
-        assert self._first is not None
         self._failures += 1
-        if self._failures < MOST_FAILURES:
-            await asyncio.sleep(PAUSE)
+        if self._failures >= MOST_FAILURES:
+            self.failure = ServeError(f"no process that reads can start: {fault.text}")
+            if not first.done():
+                first.set_exception(self.failure)
             return
-        self.failure = ServeError(f"no process that reads can start: {fault.text}")
-        if not self._first.done():
-            self._first.set_exception(self.failure)
+        if first.done():
+            LOG.error("a process that reads could not start (%s); another one is tried", fault.text)
+        await asyncio.sleep(PAUSE)
 
 
 class Process(asyncio.Protocol):
@@ -149,22 +154,28 @@ class Process(asyncio.Protocol):
         self.lost = asyncio.Event()
         self._received = bytearray()
         self._answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._process: SpawnProcess | None = None
+        self._transport: asyncio.Transport | None = None
 
     async def start(self, load: Load) -> Fault | None:
-        """Start it; why it cannot read, None if it can."""
+        """Start it; why it cannot read, None if it can. Raises `OSError`."""
         prepare = pickle.dumps(partial(answering, load))
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, ExitStack() as unless_connected:
+            unless_connected.enter_context(ours)
             self._process = multiprocessing.get_context("spawn").Process(target=begin, args=(theirs, prepare))
             self._process.start()
-        loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.connect_accepted_socket(lambda: self, ours)
+            loop = asyncio.get_running_loop()
+            self._transport, _ = await loop.connect_accepted_socket(lambda: self, ours)
+            unless_connected.pop_all()
         fault: Fault | None = await self._answer
         return fault
 
     async def ask(self, job: Job) -> Answer | Problem | Fault:
         """What it answers. If nobody waits for that any more, the process is killed: what it would say later belongs to
         no other job."""
+        assert self._transport is not None
+        assert self._process is not None
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(framed(job))
         try:
@@ -176,7 +187,10 @@ class Process(asyncio.Protocol):
 
     async def end(self) -> None:
         """Close the connection, at which it ends by itself, and kill it if it does not."""
-        self._transport.close()
+        if self._transport is not None:
+            self._transport.close()
+        if self._process is None or self._process.pid is None:  # it never began
+            return
         await asyncio.to_thread(self._process.join, END)
         if self._process.is_alive():
             self._process.kill()
@@ -185,7 +199,7 @@ class Process(asyncio.Protocol):
     @property
     def fate(self) -> str:
         """How it ended, for the log."""
-        code = self._process.exitcode or 0
+        code = (self._process and self._process.exitcode) or 0
         return f"a process that reads {f'was ended by signal {-code}' if code < 0 else f'exited with {code}'}"
 
     def data_received(self, data: bytes) -> None:

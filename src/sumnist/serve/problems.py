@@ -80,6 +80,10 @@ class Problem(Exception):  # noqa: N818
         self.detail = detail
         self.headers = self.kind.headers | headers
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What makes it anew in another process, where its `args` alone would not."""
+        return Problem, (self.kind.slug, self.detail), {"headers": self.headers}
+
     def as_dict(self, instance: str) -> dict[str, Any]:
         """The members of RFC 9457; `instance` is the path of the request."""
         kind = self.kind
@@ -96,5 +100,7 @@ def problem_of(error: Exception) -> Problem:
     """The problem that `error` is, without its message unless a request can cause such an error."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, MemoryError):
+        return Problem("busy", "the memory is full: try again in a second")
     slug = next((OF_ERRORS[kind] for kind in type(error).__mro__ if kind in OF_ERRORS), "internal")
     return Problem(slug, HIDDEN if slug == "internal" else str(error))
