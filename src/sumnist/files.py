@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import glob
+import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,7 +18,9 @@ try:
 except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["CONFIG", "ONNX", "PRETRAINED", "WEIGHTS", "check_format", "lock", "make_folder", "write_atomically"]
+__all__ = [
+    "CONFIG", "ONNX", "PRETRAINED", "WEIGHTS", "check_format", "lock", "make_folder", "parse_json", "write_atomically",
+]  # fmt: skip
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -86,6 +89,14 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value that is written as `text`. Raises `ValueError`, also where it is nested too deeply to be read."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def check_format(values: Mapping[str, Any], source: str | Path, newest: int) -> None:

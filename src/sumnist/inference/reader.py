@@ -16,6 +16,7 @@ from typing import Any, SupportsIndex, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.config import THREADS, checked
 from sumnist.errors import MissingExtraError, NumberError, RunError, SumnistError
 from sumnist.files import ONNX, PRETRAINED
 from sumnist.inference.onnx import FORKABLE, Answer, OnnxNetwork
@@ -134,12 +135,14 @@ class Reader:
         Args:
             model: An ONNX file or its bytes, or a run folder; by default the network that comes with the package. A
                 run folder that has not been exported (`sumnist export`) is read with torch.
-            threads: How many processor threads a call may use.
+            threads: How many processor threads a call may use; 0 leaves the choice to ONNX Runtime.
 
         Raises:
+            ConfigError: `threads` is no whole number from 0 to 1,024.
             RunError: It is no network of sumnist, or damaged.
             MissingExtraError: It needs torch, which is not installed.
         """
+        threads = checked("threads", threads, THREADS)
         source = model if isinstance(model, bytes) else model_file(model)
         if isinstance(source, Path) and not source.exists():
             raise RunError(
@@ -268,12 +271,13 @@ def load(model: str | Path = PRETRAINED, threads: int = 1) -> Reader:
 
     Args:
         model: An ONNX file or a run folder; by default the network that comes with the package.
-        threads: How many processor threads a call may use.
+        threads: How many processor threads a call may use; 0 leaves the choice to ONNX Runtime.
 
     Returns:
         The reader, which any number of threads may share.
 
     Raises:
+        ConfigError: `threads` is no whole number from 0 to 1,024.
         RunError: It is no network of sumnist, or damaged.
         MissingExtraError: It needs torch, which is not installed.
     """
