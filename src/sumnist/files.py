@@ -7,6 +7,7 @@ import glob
 import json
 import math
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +22,7 @@ except ModuleNotFoundError:  # Windows
 
 __all__ = [
     "CONFIG", "ONNX", "PRETRAINED", "WEIGHTS", "check_format", "fits", "lock", "make_folder", "parse_json",
-    "write_atomically",
+    "read_whole", "write_atomically",
 ]  # fmt: skip
 
 CONFIG = "config.json"
@@ -91,6 +92,13 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def read_whole(path: Path) -> bytes:
+    """The content of a file. Raises `OSError`, also for a folder, and for a device or a pipe, which may have no end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return path.read_bytes()
 
 
 def parse_json(text: str | bytes) -> Any:

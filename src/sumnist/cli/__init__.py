@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from sumnist.cli.commands import COMMANDS
-from sumnist.cli.door import answer, flush, open_streams, say
+from sumnist.cli.door import answer, current_folder, open_streams, say
 from sumnist.cli.flags import parse
 from sumnist.config import unknown
 from sumnist.errors import ConfigError
@@ -39,10 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in given[:flags] if word != TRACEBACK] + given[flags:]
     open_streams()
     try:
-        try:
-            return run(words)
-        finally:
-            flush()  # the help that argparse printed
+        return run(words)
     except (Exception, KeyboardInterrupt) as error:
         return answer(error, words, shows=len(words) < len(given))
 
@@ -60,4 +57,6 @@ def run(given: list[str]) -> int:
         return 0
     if name not in COMMANDS:
         raise ConfigError(unknown("command", name, tuple(COMMANDS)))
-    return parse(name, rest).run()
+    command = parse(name, rest)
+    current_folder()
+    return command.run()

@@ -16,10 +16,10 @@ from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 
-from sumnist.errors import MissingExtraError, SumnistError
+from sumnist.errors import DataError, MissingExtraError, SumnistError
 from sumnist.files import cannot_write
 
-__all__ = ["answer", "complain", "flush", "open_streams", "say"]
+__all__ = ["answer", "complain", "current_folder", "open_streams", "say"]
 
 BROKEN_PIPE, INTERRUPTED, UNFORESEEN = 141, 130, 70
 """Exit codes: what a shell shows for SIGPIPE and SIGINT, and EX_SOFTWARE of sysexits.h."""
@@ -40,31 +40,19 @@ def open_streams() -> None:
             stream = Path(os.devnull).open("r" if name == "stdin" else "w", encoding="utf-8")  # noqa: SIM115
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
-        elif isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+        elif isinstance(stream, TextIOWrapper) and (stream.errors, stream.encoding) != ("surrogateescape", "utf-8"):
             stream.reconfigure(errors="backslashreplace")
 
 
 def say(text: str) -> None:
     """Print `text`. Raises `OutputError`, and `BrokenPipeError` if its reader has gone, as `head` does."""
     try:
-        print(text)
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise unwritable(error) from error
-    flush()
-
-
-def flush() -> None:
-    """See that all has gone out that was printed. Raises as `say` does."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        raise unwritable(error) from error
-
-
-def unwritable(error: OSError) -> OSError:
-    """The error to raise when the output could not be written; what is left of it is dropped."""
-    drop(sys.stdout)
-    return error if isinstance(error, BrokenPipeError) else cannot_write(Path("standard output"), error)
+        drop(sys.stdout)
+        raise cannot_write(Path("standard output"), error) from error
 
 
 def drop(stream: object) -> None:
@@ -115,7 +103,7 @@ def answer(error: BaseException, words: Sequence[str], shows: bool) -> int:
         return 1
     what = traceback.format_exception_only(error)[-1].strip()
     place = "its traceback is above" if shows else f"the report of it is {report(text, words)}"
-    complain(f"an error that was not foreseen ({what[:300]}): a fault of sumnist; {place}: send it to its makers")
+    complain(f"an error that was not foreseen ({what[:300]}): {place}: send it to the makers of sumnist")
     return UNFORESEEN
 
 
@@ -132,17 +120,15 @@ def known(error: BaseException) -> str:
     if error.filename is not None:
         name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else error.filename
         return f"{name}: cannot be used ({reason}): check its name and permissions"
-    if isinstance(error, FileNotFoundError) and not current_folder():
-        return "the current folder is gone: change to one that is there"
     return f"the system says: {reason}: mend that, and run the command again" if error.errno in MACHINE else ""
 
 
-def current_folder() -> str:
-    """The current folder; nothing if it was deleted."""
+def current_folder() -> Path:
+    """The current folder. Raises `DataError` if it was deleted: some libraries end the process over that."""
     try:
-        return os.getcwd()
-    except OSError:
-        return ""
+        return Path.cwd()
+    except OSError as error:
+        raise DataError("the current folder is gone: change to one that is there") from error
 
 
 def report(text: str, words: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from types import NoneType
 from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from sumnist.cli.commands import COMMANDS, Command, Graph, Train
+from sumnist.cli.door import say
 from sumnist.config import Config, check_fields, flag, preset, shown
 from sumnist.errors import ConfigError
 from sumnist.files import CONFIG
@@ -60,6 +61,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str, mend: str = "") -> NoReturn:
         command, mend = self.prog.removeprefix("sumnist "), mend or f"see `{self.prog} --help`"
         raise ConfigError(f"{command}: {message.removeprefix('argument ')}; {mend}")
+
+    def print_help(self, file: object = None) -> None:
+        """Print the help as everything is printed here: argparse's own way loses it without a word."""
+        say(self.format_help().rstrip("\n"))
 
     def check_flags(self, words: list[str]) -> None:
         """Refuse a flag that does not exist, and name the nearest one that does."""

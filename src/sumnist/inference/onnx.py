@@ -20,6 +20,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from sumnist.errors import RunError
+from sumnist.files import read_whole
 
 __all__ = [
     "ACCEPTANCE", "FORKABLE", "FUSION", "INPUTS", "IS_DIGIT", "OUTPUTS", "ZEROS", "Answer", "OnnxNetwork",
@@ -83,7 +84,7 @@ class OnnxNetwork:
         name = "model" if isinstance(model, bytes) else str(model)
         self.threads = threads
         try:
-            self.content = content = model if isinstance(model, bytes) else Path(model).read_bytes()
+            self.content = content = model if isinstance(model, bytes) else read_whole(Path(model))
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise RunError(f"{name}: cannot be read ({reason}): expected an ONNX file of `sumnist export`") from error

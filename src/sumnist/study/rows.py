@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sumnist.errors import StudyError
-from sumnist.files import cannot_write, fits, parse_json
+from sumnist.files import cannot_write, fits, parse_json, read_whole
 
 __all__ = ["Row", "append_jsonl", "read_jsonl"]
 
@@ -29,7 +29,7 @@ def read_jsonl(path: Path, shape: Any = dict, mend: bool = False) -> list[Row]:
         StudyError: The file cannot be read, or a line of it is not a row of that shape.
     """
     try:
-        content = path.read_bytes()
+        content = read_whole(path)
         whole = content[: content.rfind(b"\n") + 1]
         if mend and len(whole) < len(content):
             os.truncate(path, len(whole))
