@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Sequence
-from itertools import takewhile
 
 from sumnist.cli.commands import COMMANDS
 from sumnist.cli.door import answer, current_folder, open_streams, say
@@ -35,8 +34,7 @@ foreseen; 130 stopped by Ctrl-C; 141 nobody read the output to its end"""
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code, as `USAGE` lists them."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    flags = len(list(takewhile(lambda word: word != "--", given)))
-    words = [word for word in given[:flags] if word != TRACEBACK] + given[flags:]
+    words = [word for word in given if word != TRACEBACK]
     open_streams()
     try:
         return run(words)
