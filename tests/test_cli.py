@@ -145,8 +145,8 @@ def test_every_setting_is_a_flag_and_shows_the_presets_value(sumnist: Callable[.
             "--preset fats: expected one of fast, default, best, tiny, original, original-as-written; "
             "did you mean fast?",
         ),
-        (["train", "--epochs", "-1"], "--epochs -1: expected a whole number of at least 1"),
-        (["train", "--batch-size", "0"], "--batch-size 0: expected a whole number of at least 1"),
+        (["train", "--epochs", "-1"], "--epochs -1: expected a whole number from 1 to 1,000,000"),
+        (["train", "--batch-size", "0"], "--batch-size 0: expected a whole number from 1 to 1,000,000"),
         (["train", "--lr", "nan"], "--lr nan: expected a number above 0, at most 100, such as 0.003"),
         (["demo", "--count", "0", "--model", "RUN"], "--count 0: expected a whole number from 1 to 10,000"),
         (["predict", "FIVE", "--number", "3.5", "--model", "RUN"], "number '3.5': expected a whole number, such as 7"),

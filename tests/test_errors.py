@@ -27,7 +27,7 @@ def test_every_exception_belongs_to_the_family_and_makes_the_command_fail() -> N
 
 
 def test_a_bad_setting_is_also_a_value_error() -> None:
-    with pytest.raises(ValueError, match=r"^--epochs 0: expected a whole number of at least 1$") as caught:
+    with pytest.raises(ValueError, match=r"^--epochs 0: expected a whole number from 1 to 1,000,000$") as caught:
         Config(epochs=0)
     assert type(caught.value) is ConfigError
     assert caught.value.exit_code == 2

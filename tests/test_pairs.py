@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pickle
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -65,6 +68,51 @@ def test_each_epoch_draws_fresh_numbers(mnist_train: DigitSet) -> None:
     first = [int(pairs[i].number) for i in range(100)]
     pairs.set_epoch(1)
     assert first != [int(pairs[i].number) for i in range(100)]
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_persistent_workers_draw_the_numbers_of_the_epoch_that_is_set(mnist_train: DigitSet, start: str) -> None:
+    pairs = PairDataset(DigitSet(mnist_train.images[:60], mnist_train.digits[:60], "part"), seed=5)
+    loader = DataLoader(pairs, 16, num_workers=2, persistent_workers=True, multiprocessing_context=start)
+    for epoch in (0, 7, 2):
+        pairs.set_epoch(epoch)
+        drawn = torch.cat([number for _, number, _, _ in loader])
+        assert drawn.tolist() == draw_numbers(5, epoch, np.arange(60)).tolist()
+
+
+def test_a_copy_of_a_dataset_has_the_epoch_it_was_copied_in(mnist_train: DigitSet) -> None:
+    pairs = PairDataset(DigitSet(mnist_train.images[:5], mnist_train.digits[:5], "part"))
+    pairs.set_epoch(np.int64(3))
+    again = pickle.loads(pickle.dumps(pairs))
+    pairs.set_epoch(4)
+    assert (pairs.epoch, again.epoch) == (4, 3)
+    assert [int(again[i].number) for i in range(5)] == draw_numbers(0, 3, np.arange(5)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seed": -1}, "seed -1: expected a whole number from 0 to 2^63 - 1"),
+        ({"seed": 1.0}, "seed 1.0: expected a whole number from 0 to 2^63 - 1"),
+        ({"seed": 2**64}, f"seed {2**64}: expected a whole number from 0 to 2^63 - 1"),
+        ({"largest_number": 10}, "largest_number 10: expected a whole number from 0 to 9"),
+        ({"largest_number": True}, "largest_number True: expected a whole number from 0 to 9"),
+    ],
+)
+def test_a_dataset_refuses_numbers_that_are_none(mnist_train: DigitSet, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        PairDataset(mnist_train, **given)
+    assert str(caught.value) == message
+    with pytest.raises(ConfigError, match=r"^epoch 1\.5: expected a whole number from 0 to 2\^63 - 1$"):
+        PairDataset(mnist_train).set_epoch(1.5)  # type: ignore[arg-type]
+
+
+@given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 3))
+@settings(max_examples=60, deadline=None)
+def test_the_smallest_batch_of_any_process_is_known(count: int, size: int, processes: int) -> None:
+    digits = DigitSet(np.zeros((count, 28, 28), np.uint8), np.zeros(count, np.int64), "black")
+    shares = [PairBatches(digits, size, 0, CPU, share=(rank, processes)) for rank in range(processes)]
+    assert {share.least for share in shares} == {min(len(pairs.image) for share in shares for pairs in share.epoch(0))}
 
 
 def test_an_item_holds_the_image_and_both_answers(mnist_train: DigitSet) -> None:

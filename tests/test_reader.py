@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import doctest
 import json
+import os
+import pickle
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +23,7 @@ from PIL import Image
 from sumnist.config import Fusion, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ImageError, NumberError, RunError
+from sumnist.files import PRETRAINED
 from sumnist.inference import reader as reader_module
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.reader import Reader, Reading, TorchNetwork, check_number
@@ -295,3 +301,81 @@ def test_a_reading_is_made_of_plain_types(exact: Reader) -> None:
     assert isinstance(reading, Reading)
     assert {type(value) for value in (reading.digit, reading.sum, reading.number)} == {int}
     assert {type(value) for value in (*reading.digit_probabilities, reading.confidence)} == {float}
+
+
+FORKS = """
+import os, signal, sys, threading, time
+from sumnist.inference.reader import load
+
+reader, picture, reading = load(sys.argv[1], int(sys.argv[2])), sys.argv[3], threading.Event()
+expected = reader.read(picture, 7)
+
+def read():
+    while not reading.is_set():
+        reader.read(picture, 7)
+
+threads = [threading.Thread(target=read, daemon=True) for _ in range(2)]
+for thread in threads:
+    thread.start()
+children = []
+for _ in range(int(sys.argv[4])):
+    children.append(os.fork())
+    if children[-1] == 0:
+        signal.alarm(60)  # a child that hangs is ended by this, with a status that is not 0
+        sys.exit(0 if reader.read(picture, 7).digit == expected.digit else 3)
+    time.sleep(0.005)
+reading.set()
+print(*{os.waitpid(child, 0)[1] for child in children})
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+@pytest.mark.parametrize(("model", "threads", "forks"), [("packaged", 1, 40), ("packaged", 2, 10), ("run", 1, 10)])
+def test_children_forked_while_threads_read_can_read_and_end(
+    runs: dict[Fusion, Path], tmp_path: Path, model: str, threads: int, forks: int
+) -> None:
+    picture = tmp_path / "seven.png"
+    Image.fromarray(255 - np.pad(np.kron(PIXELS[0], np.ones((20, 20), np.uint8)), 100)).save(picture)
+    place = PRETRAINED if model == "packaged" else runs["exact"]
+    command = [sys.executable, "-c", FORKS, str(place), str(threads), str(picture), str(forks)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
+    assert done.stdout.split() == ["0"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="a system that does not tell its threads")
+def test_a_reader_has_no_thread_of_its_own_that_reports_to_anybody() -> None:
+    code = "import os, sumnist; sumnist.load(); print(len(os.listdir('/proc/self/task')))"
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout == "1\n"
+    code = "import os, sumnist; print(os.environ['ORT_DISABLE_TELEMETRY'])"  # who has chosen is not overruled
+    command, environment = [sys.executable, "-c", code], environment | {"ORT_DISABLE_TELEMETRY": "0"}
+    assert subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout == "0\n"
+
+
+COPIES: list[Callable[[Reader], Reader]] = [lambda reader: pickle.loads(pickle.dumps(reader)), copy.deepcopy]
+
+
+@pytest.mark.parametrize("copied", COPIES, ids=["pickled", "copied"])
+def test_a_copy_of_a_reader_answers_alike_when_the_file_of_the_original_is_gone(
+    copied: Callable[[Reader], Reader], runs: dict[Fusion, Path], tmp_path: Path
+) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes((PRETRAINED / "model.onnx").read_bytes())
+    packaged = Reader(model, threads=2)
+    model.unlink()
+    for reader in (packaged, Reader(runs["exact"]), Reader(runs["concat"])):
+        again = copied(reader)
+        assert again.network is not reader.network
+        assert again.read(list(PIXELS[:5]), 3) == reader.read(list(PIXELS[:5]), 3)
+        assert (again.exact, again.network.least_confidence) == (reader.exact, reader.network.least_confidence)
+    assert isinstance(packaged.network, OnnxNetwork)
+    assert copied(packaged).network.threads == 2  # type: ignore[union-attr]
+
+
+def test_a_reader_goes_into_a_pool_of_processes(learned: Reader) -> None:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        for reader in (Reader(), learned):
+            here = [reader.read(picture, 4) for picture in PIXELS[:3]]
+            assert list(pool.map(reader.read, PIXELS[:3], [4] * 3)) == here

@@ -5,6 +5,7 @@ What the package has to tell beside its results goes to the logger `sumnist`.
 """
 
 import logging
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,9 @@ _LAZY = {
 }
 
 logging.getLogger("sumnist").addHandler(logging.NullHandler())
+# ONNX Runtime from 1.29 on reports its use to its makers, by a thread without which a forked child cannot end. This is
+# read when it is imported, which only modules of this package do, after this one.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def __getattr__(name: str) -> Any:

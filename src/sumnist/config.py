@@ -9,17 +9,21 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Mapping
+import operator
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from numbers import Real
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from sumnist.errors import ConfigError, RunError
-from sumnist.files import check_format
+from sumnist.files import check_format, parse_json
 
 __all__ = [
-    "PRESETS", "Augmentation", "Config", "EncoderName", "Engine", "Fusion", "NumberEncoding", "Range", "SumTarget",
-    "check_fields", "preset",
+    "NORMALISED", "PRESETS", "SEEDS", "THREADS", "Augmentation", "Config", "EncoderName", "Engine", "Fusion",
+    "NumberEncoding", "Range", "SumTarget", "check_fields", "checked", "preset",
 ]  # fmt: skip
 
 EncoderName = Literal["tiny", "fast", "default", "original"]
@@ -49,21 +53,32 @@ class Range:
     most: float = math.inf
     expected: str = ""
 
-    def holds(self, value: Any, kind: type) -> bool:
-        """Whether `value` is a number in the range, whole if `kind` is `int`. Infinity is in none."""
-        number = isinstance(value, int) or (kind is float and isinstance(value, float))
-        return number and self.least <= value <= self.most and abs(value) < math.inf
+    def taken(self, value: Any, kind: type) -> Any:
+        """`value` as a Python number of the type `kind`, or None if it is no number of the range.
+
+        One rule for all settings: a number is whatever Python or NumPy has as one; of a whole one the type is whole,
+        too, so 1.0 is none. Neither True nor text is a number, and infinity is in no range.
+        """
+        try:
+            if isinstance(value, bool) or (kind is float and not isinstance(value, Real)):
+                return None
+            number = operator.index(value) if kind is int else float(value)
+        except (TypeError, OverflowError):
+            return None
+        return number if self.least <= number <= self.most and abs(number) < math.inf else None
 
     def named(self, kind: type) -> str:
         """The range in words: "a whole number from 0 to 9", "a number of at least 0"."""
-        limits = f"of at least {self.least}" if self.most == math.inf else f"from {self.least} to {self.most:,}"
+        limits = f"of at least {self.least}" if self.most == math.inf else f"from {self.least:,} to {self.most:,}"
         return f"a {'whole ' if kind is int else ''}number {limits}"
 
 
 ABOVE_0, BELOW_1 = math.nextafter(0, 1), math.nextafter(1, 0)
 """The limits of a range that leaves out 0, or 1."""
 Share = Annotated[float, Range(0, 1, "a share from 0 to 1")]
-Weight = Annotated[float, Range(0)]
+Weight = Annotated[float, Range(0, 1_000_000)]
+SEEDS = Range(0, 2**63 - 1, "a whole number from 0 to 2^63 - 1")
+THREADS = Range(0, 1_024)
 
 
 @dataclass(frozen=True)
@@ -88,13 +103,13 @@ class Config:
 
     data_dir: Path | None = None
     """folder with the four IDX files to train on, instead of the packaged MNIST"""
-    validation: Annotated[int, Range(0)] = 5000
+    validation: Annotated[int, Range(0, 1_000_000_000)] = 5000
     """training images held out for validation, stratified by digit; 0 trains on all of them"""
     fold: Annotated[int, Range(0, 5, "a whole number from 1 to 5, or 0 for none")] = 0
     """hold out this fold of five instead, 1 to 5; the five together cover every training image. 0 for none"""
     largest_number: Annotated[int, Range(0, 9)] = 9
     """numbers are drawn uniformly from 0 to this one, both included"""
-    numbers_per_image: int = 1
+    numbers_per_image: Annotated[int, Range(1, 10, "a whole number from 1 to 10, the numbers there are")] = 1
     """numbers that meet each image in a step: the one drawn for it and those after it, with 0 after the largest"""
     augment: Augmentation = "none"
     """random changes to the training images: none; shift (by whole pixels); affine (rotate, scale, shear, shift);
@@ -117,9 +132,9 @@ class Config:
     smoothing_fades: bool = False
     """let the label smoothing rise and fall with the learning rate, so that the last steps see the true targets"""
 
-    epochs: Annotated[int, Range(1)] = 15
+    epochs: Annotated[int, Range(1, 1_000_000)] = 15
     """passes over the training images"""
-    batch_size: Annotated[int, Range(1)] = 256
+    batch_size: Annotated[int, Range(1, 1_000_000)] = 256
     """images per step, over all processes that train together"""
     optimizer: Optimizer = "adamw"
     """adam, or adamw (decoupled weight decay)"""
@@ -138,13 +153,13 @@ class Config:
     ema: Annotated[float, Range(0, BELOW_1, "0 (off) or a decay below 1, such as 0.998")] = 0.0
     """decay per step of the exponential moving average of the weights, which is what gets saved; 0 turns it off"""
 
-    seed: Annotated[int, Range(0)] = 0
+    seed: Annotated[int, SEEDS] = 0
     """fixes the initial weights, the order of the images, the numbers and the augmentation"""
     device: str = "auto"
     """auto (cuda if there is one, else cpu), cpu, cuda, cuda:N, or mps (untested)"""
     precision: Precision = "auto"
     """auto (bf16 where the processor has instructions for it, else fp32), fp32 or bf16"""
-    threads: Annotated[int, Range(0)] = 0
+    threads: Annotated[int, THREADS] = 0
     """processor threads; 0 leaves the choice to torch"""
 
     def __post_init__(self) -> None:
@@ -156,15 +171,18 @@ class Config:
                 f"--encoder {self.encoder} --fusion {self.fusion}: the original's encoder and fusion are one design; "
                 "use both, or --preset original"
             )
-        require(self, "seed", self.seed < 2**63, "less than 2^63")
         most = self.largest_number + 1
-        good = Range(1, most).holds(self.numbers_per_image, int)
+        good = self.numbers_per_image <= most
         require(self, "numbers_per_image", good, f"a whole number from 1 to {most}, the numbers there are")
+        good = self.batch_size > 1 or self.encoder not in NORMALISED
+        require(self, "batch_size", good, f"at least 2, for the batch normalisation of --encoder {self.encoder}")
         require(self, "sum_weight", self.digit_weight + self.sum_weight > 0, "above 0 when --digit-weight is 0")
-        good = len(self.betas) == 2 and all(Range(0, BELOW_1).holds(beta, float) for beta in self.betas)
-        require(self, "betas", good, "two numbers from 0 to 1")
-        kind = str(self.device).split(":")[0]
-        require(self, "device", kind in ("auto", "cpu", "cuda", "mps"), "auto, cpu, cuda, cuda:N or mps")
+        betas = tuple(Range(0, BELOW_1).taken(beta, float) for beta in as_tuple(self.betas))
+        require(self, "betas", len(betas) == 2 and None not in betas, "two numbers from 0 to 1")
+        object.__setattr__(self, "betas", betas)
+        object.__setattr__(self, "device", str(self.device))
+        good = re.fullmatch(r"auto|cpu|cuda|cuda:\d{1,2}|mps", self.device, re.ASCII) is not None
+        require(self, "device", good, "auto, cpu, cuda, cuda:N or mps")
 
     @property
     def last_smoothing(self) -> float:
@@ -187,14 +205,13 @@ class Config:
             RunError: The text is no configuration, or that of a newer version.
         """
         try:
-            values = json.loads(text)
+            values = parse_json(text)
             if not isinstance(values, dict):
                 raise TypeError(f"a {type(values).__name__}, not an object")
             check_format(values, source, FORMAT)
             values.pop("format", None)
             if strange := sorted(set(values) - {field.name for field in fields(cls)}):
                 raise TypeError(f"unknown setting {strange[0]!r}")
-            values["betas"] = tuple(values.get("betas", cls.betas))
             if values.get("data_dir") is not None:
                 values["data_dir"] = Path(values["data_dir"])
             return cls(**values)
@@ -202,21 +219,45 @@ class Config:
             raise RunError(f"{source}: not a configuration of sumnist ({error}): train the run again") from error
 
 
+NORMALISED = "fast", "default"
+"""The encoders that normalise a layer over the images of a batch, which takes two of them."""
 PRESET_NAMES = ("fast", "default", "best", "tiny", "original", "original-as-written")
 
 
 def check_fields(settings: Any) -> None:
     """Raise `ConfigError`, naming the flag, unless every field of the dataclass `settings` has a value that its
-    annotation allows: a choice of a `Literal`, true or false, or a number in its `Range`."""
+    annotation allows: a choice of a `Literal`, true or false, or a number in its `Range`, which is then Python's own,
+    whatever it came as. None is allowed where the annotation says so."""
     for name, hint in get_type_hints(type(settings), include_extras=True).items():
         value = getattr(settings, name)
+        if isinstance(hint, UnionType) or get_origin(hint) is Union:
+            if value is None:
+                continue
+            hint = get_args(hint)[0]  # noqa: PLW2901  # the other one is None
         if get_origin(hint) is Literal and value not in get_args(hint):
             raise ConfigError(unknown(flag(name), value, get_args(hint)))
         if hint is bool:
+            if str(getattr(value, "dtype", "")) == "bool":  # NumPy's
+                value = bool(value)
             require(settings, name, isinstance(value, bool), "true or false")
         if get_origin(hint) is Annotated:
             kind, limits = get_args(hint)
-            require(settings, name, limits.holds(value, kind), limits.expected or limits.named(kind))
+            value = checked(flag(name), value, limits, kind)
+        if value is not getattr(settings, name):
+            object.__setattr__(settings, name, value)
+
+
+def checked(name: str, value: Any, limits: Range, kind: type = int) -> Any:
+    """`value` as a Python number of the type `kind`. Raises `ConfigError`, calling it `name`, unless it is one that
+    `limits` allows."""
+    number = limits.taken(value, kind)
+    if number is None:
+        raise ConfigError(f"{name} {shown(value)}: expected {limits.expected or limits.named(kind)}")
+    return number
+
+
+def as_tuple(values: Any) -> tuple[Any, ...]:
+    return tuple(values) if isinstance(values, Iterable) else ()
 
 
 def require(settings: Any, name: str, good: bool, expected: str) -> None:
@@ -230,6 +271,8 @@ def flag(name: str) -> str:
 
 
 def shown(value: object) -> str:
+    if isinstance(value, int) and abs(value) >= 10**100:  # Python refuses to write very long ones
+        return "of more than 100 digits"
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

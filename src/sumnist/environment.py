@@ -88,7 +88,7 @@ def instructions() -> list[str]:
 def cpuinfo() -> dict[str, str]:
     """What Linux tells of the last core; empty on another system."""
     try:
-        lines = CPUINFO.read_text().splitlines()
+        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return {}
     return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}

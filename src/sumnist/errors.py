@@ -17,7 +17,10 @@
     └── MissingExtraError a part of Sumnist whose libraries are not installed (also an ImportError)
 
 Each message says what was given, what was expected, and how to mend it. The command line prints the message after
-`sumnist: ` and exits with the class's `exit_code`; it never shows a traceback for one of these.
+`sumnist: ` and exits with the class's `exit_code`, 2 for what was asked wrongly and 1 for what failed; it never shows a
+traceback for one of these. It exits with 1, too, for what the machine lacks (memory, space, a file's permission), with
+70 for an error that nobody foresaw, whose traceback goes into a report, with 130 after Ctrl-C, and with 141 when nobody
+reads its output to the end.
 """
 
 from __future__ import annotations

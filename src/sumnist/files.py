@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import glob
+import json
+import math
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +20,10 @@ try:
 except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["CONFIG", "ONNX", "PRETRAINED", "WEIGHTS", "check_format", "lock", "make_folder", "write_atomically"]
+__all__ = [
+    "CONFIG", "ONNX", "PRETRAINED", "WEIGHTS", "check_format", "fits", "lock", "make_folder", "parse_json",
+    "read_whole", "write_atomically",
+]  # fmt: skip
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -86,6 +92,42 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def read_whole(path: Path) -> bytes:
+    """The content of a file. Raises `OSError`, also for a folder, and for a device or a pipe, which may have no end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return path.read_bytes()
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value that is written as `text`. Raises `ValueError`, also where it is nested too deeply to be read."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def fits(value: Any, shape: Any) -> bool:
+    """Whether a value from a JSON file is of a shape.
+
+    A shape is None, a type (of which `float` is any finite number), a dict of what must be there by its keys, a list of
+    one shape for a list of any length, a list of several for one of that length, or a tuple of alternatives.
+    """
+    match shape:
+        case None:
+            return value is None
+        case dict():
+            return isinstance(value, dict) and all(key in value and fits(value[key], of) for key, of in shape.items())
+        case list():
+            places = shape * len(value) if isinstance(value, list) and len(shape) == 1 else shape
+            return isinstance(value, list) and len(value) == len(places) and all(map(fits, value, places))
+        case tuple():
+            return any(fits(value, one) for one in shape)
+    if shape is float:
+        return type(value) in (int, float) and abs(value) < math.inf
+    return type(value) is shape
 
 
 def check_format(values: Mapping[str, Any], source: str | Path, newest: int) -> None:

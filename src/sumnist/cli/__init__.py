@@ -3,60 +3,58 @@
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
 
 from sumnist.cli.commands import COMMANDS
+from sumnist.cli.door import answer, current_folder, open_streams, say
 from sumnist.cli.flags import parse
 from sumnist.config import unknown
-from sumnist.errors import ConfigError, MissingExtraError, SumnistError
+from sumnist.errors import ConfigError
 
 __all__ = ["main"]
 
+TRACEBACK = "--traceback"
+USAGE = """\
+usage: sumnist COMMAND [OPTIONS]
+
+Reads a handwritten digit, adds a number to it, and says how sure it is of both.
+
+commands:
+{commands}
+
+`sumnist COMMAND --help` lists a command's options. With --traceback, before or
+after the command, an error that was not foreseen is shown instead of written
+into a report.
+
+exit codes: 0 done; 1 failed; 2 asked wrongly; 70 an error that was not
+foreseen; 130 stopped by Ctrl-C; 141 nobody read the output to its end"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status: 0, or 1 for what failed, 2 for what was asked wrongly, 130 after Ctrl-C."""
+    """Run one command; the exit code, as `USAGE` lists them."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # a minus on ASCII, a file name that is no text
+    words = [word for word in given if word != TRACEBACK]
+    open_streams()
     try:
-        return run(given)
-    except ModuleNotFoundError as error:
-        return complain(MissingExtraError.of(error, f"sumnist {given[0]}"))
-    except SumnistError as error:
-        return complain(error)
-    except KeyboardInterrupt:
-        print("sumnist: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does: nothing to complain about
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return run(words)
+    except (Exception, KeyboardInterrupt) as error:
+        return answer(error, words, shows=len(words) < len(given))
 
 
 def run(given: list[str]) -> int:
     if not given or given[0] in ("-h", "--help"):
-        commands = "\n".join(
-            f"  {name:10} {inspect.getdoc(kind)}".partition("\n")[0] for name, kind in COMMANDS.items()
-        )
-        print(
-            "usage: sumnist COMMAND [OPTIONS]\n\n"
-            "Reads a handwritten digit, adds a number to it, and says how sure it is of both.\n\n"
-            f"commands:\n{commands}\n\n`sumnist COMMAND --help` lists a command's options."
-        )
+        lines = (f"  {name:10} {inspect.getdoc(kind)}".partition("\n")[0] for name, kind in COMMANDS.items())
+        say(USAGE.format(commands="\n".join(lines)))
         return 0 if given else 2
     name, rest = given[0], given[1:]
     if name == "--version":
         from sumnist import __version__
 
-        print(f"sumnist {__version__}")
+        say(f"sumnist {__version__}")
         return 0
     if name not in COMMANDS:
         raise ConfigError(unknown("command", name, tuple(COMMANDS)))
-    return parse(name, rest).run()
-
-
-def complain(error: SumnistError) -> int:
-    print(f"sumnist: {error}", file=sys.stderr)
-    return error.exit_code
+    command = parse(name, rest)
+    current_folder()
+    return command.run()

@@ -7,9 +7,10 @@ import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from sumnist.config import Config, Engine
+from sumnist.cli.door import complain, say
+from sumnist.config import SEEDS, Config, Engine, Range
 from sumnist.errors import ConfigError, SumnistError
 from sumnist.files import PRETRAINED, write_atomically
 from sumnist.serve.settings import Settings
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from sumnist.training.loop import RunResult
 
 __all__ = ["COMMANDS", "Command"]
+
+WorkerCount = Annotated[int, Range(0, 1_024, "a whole number from 0, which is one for each core, to 1,024")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,18 +42,19 @@ class Train:
         return self.out or Path("runs") / f"{self.config.preset}-{self.config.fusion}-seed{self.config.seed}"
 
     def run(self) -> int:
+        from sumnist.training.devices import launched
         from sumnist.training.loop import train
 
         if self.resume and self.overwrite:
             raise ConfigError("--resume --overwrite: one goes on with the run, the other replaces it; choose one")
         out = self.folder
         result = train(self.config, out, overwrite=self.overwrite, resume=self.resume)
-        if os.environ.get("RANK", "0") != "0":  # torchrun's other processes leave the talking to the first
+        if launched()[0]:  # torchrun's other processes leave the talking to the first
             return 0 if result.finished else 130
         if not result.finished:
             epoch = min(len(result.metrics) + 1, self.config.epochs)
-            print(f"sumnist: stopped in epoch {epoch}; the weights of this moment are in {out}", file=sys.stderr)
-        print(f"{out}: {result.seconds:.1f} s of training; {measured(result)}")
+            complain(f"stopped in epoch {epoch}; the weights of this moment are in {out}")
+        say(f"{out}: {result.seconds:.1f} s of training; {measured(result)}")
         return 0 if result.finished else 130
 
 
@@ -92,7 +96,7 @@ class Evaluate:
             text = table(result)
         else:
             raise ConfigError("evaluate: no RUN, expected a run folder, --suite or --folder")
-        print(json.dumps(result.as_dict(), indent=2) if self.json else text)
+        say(json.dumps(result.as_dict(), indent=2) if self.json else text)
         return 0
 
 
@@ -141,12 +145,12 @@ class Predict(OfModel):
                 if len(self.pictures) == 1:
                     raise
                 failed += 1
-                print(f"sumnist: {error}", file=sys.stderr)
+                complain(str(error))
                 continue
             if self.json:
-                print(json.dumps({"picture": str(picture), **reading.as_dict()}))
+                say(json.dumps({"picture": str(picture), **reading.as_dict()}))
             else:
-                print(described(str(picture), reading))
+                say(described(str(picture), reading))
         if self.show is not None and strips:
             write_atomically(self.show, as_png(strips))
         return 1 if failed else 0
@@ -165,7 +169,7 @@ class Score(OfModel):
     """number to add to every picture (a CSV or JSONL has its own)"""
     engine: Engine = "local"
     """local (the cores of this machine) or ray (a Ray cluster: the one that RAY_ADDRESS names)"""
-    workers: int = 0
+    workers: WorkerCount = 0
     """processes that read; 0 is one for each core"""
     overwrite: bool = False
     """replace what --out holds"""
@@ -180,7 +184,7 @@ class Score(OfModel):
             progress=sys.stderr.isatty(),
         )  # fmt: skip
         rate = done.read_now / max(done.seconds, 1e-9)
-        print(f"{self.out}: {done.rows:,} rows, {done.failed:,} failed; {rate:,.0f} rows/s")
+        say(f"{self.out}: {done.rows:,} rows, {done.failed:,} failed; {rate:,.0f} rows/s")
         return 1 if done.failed else 0
 
 
@@ -195,7 +199,7 @@ class Serve:
     def run(self) -> int:
         from sumnist.serve.server import serve
 
-        serve(self.settings, lambda url: print(f"{url}: reading; its API: {url}/docs", flush=True))
+        serve(self.settings, lambda url: say(f"{url}: reading; its API: {url}/docs"))
         return 0
 
 
@@ -216,12 +220,12 @@ class Export:
 
         done = export_run(self.run_folder, self.out, self.int8)
         before = "before it is rounded to 8 bits, " if self.int8 else ""
-        print(
+        say(
             f"{done.path}: {done.bytes:,} bytes; {before}every answer to {done.pairs:,} test images is that of torch, "
             f"log-probabilities differ by at most {done.difference:.1e}"
         )
         for kind, (digit, total) in (done.accuracy or {}).items():
-            print(f"{kind:>5} on the grid: digit {digit:.2%}, sum {total:.2%}")
+            say(f"{kind:>5} on the grid: digit {digit:.2%}, sum {total:.2%}")
         return 0
 
 
@@ -229,9 +233,9 @@ class Export:
 class Demo(OfModel):
     """Draw random test images in the terminal, with random numbers and both answers, right or wrong."""
 
-    count: int = 6
+    count: Annotated[int, Range(1, 10_000)] = 6
     """how many pairs"""
-    seed: int | None = None
+    seed: Annotated[int, SEEDS] | None = None
     """draw the same pairs again (default: new ones every time)"""
 
     def run(self) -> int:
@@ -239,7 +243,7 @@ class Demo(OfModel):
         from sumnist.inference.reader import Reader
 
         seed = int.from_bytes(os.urandom(4)) if self.seed is None else self.seed
-        print(demo(Reader(self.model), self.count, seed, Look.of(sys.stdout)))
+        say(demo(Reader(self.model), self.count, seed, Look.of(sys.stdout)))
         return 0
 
 
@@ -256,10 +260,10 @@ class Graph:
 
         picture = draw(self.config)
         if self.out is None:
-            print(picture)
+            say(picture)
         else:
             write_atomically(self.out, picture)
-            print(f"{self.out}: written")
+            say(f"{self.out}: written")
         return 0
 
 
@@ -273,7 +277,7 @@ class Compare:
     def run(self) -> int:
         from sumnist.training.evaluate import compare_runs
 
-        print(compare_runs(self.runs))
+        say(compare_runs(self.runs))
         return 0
 
 
@@ -295,11 +299,11 @@ class Study:
     """run nothing, write the report of the rows there are"""
     repeat: str | None = None
     """do the run of this variant with --seed again and compare it with its row"""
-    seed: int = 0
+    seed: Annotated[int, SEEDS] = 0
     """seed of the run to repeat"""
     engine: Engine = "local"
     """local (the cores of this machine) or ray (a Ray cluster: the one that RAY_ADDRESS names)"""
-    workers: int = 0
+    workers: WorkerCount = 0
     """runs at once, each on one thread; 0 is one for each core"""
 
     def run(self) -> int:
@@ -309,14 +313,14 @@ class Study:
 
         if self.repeat is not None:
             different = repeat(self.rows, variant(self.repeat).name, self.seed)
-            print(f"{self.repeat}, seed {self.seed}: " + (f"differs in {', '.join(different)}" if different else
+            say(f"{self.repeat}, seed {self.seed}: " + (f"differs in {', '.join(different)}" if different else
                                                           "the same to the bit"))  # fmt: skip
             return 1 if different else 0
         variants = quick() if self.quick else [variant(name) for name in self.only] or VARIANTS
         done = 0 if self.report else conduct(jobs_of(variants), self.rows, self.engine, self.workers)
         shown = variants if self.quick else VARIANTS
         report(read_rows(self.rows), shown).write(self.out)
-        print(f"{self.rows}: {done:,} runs added\n{self.out / 'study.html'}: the report")
+        say(f"{self.rows}: {done:,} runs added\n{self.out / 'study.html'}: the report")
         return 0
 
 

@@ -8,11 +8,13 @@ import difflib
 import inspect
 from dataclasses import MISSING, is_dataclass, replace
 from itertools import pairwise, takewhile
+from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from sumnist.cli.commands import COMMANDS, Command, Graph, Train
-from sumnist.config import Config, flag, preset, shown
+from sumnist.cli.door import say
+from sumnist.config import Config, check_fields, flag, preset, shown
 from sumnist.errors import ConfigError
 from sumnist.files import CONFIG
 from sumnist.serve.settings import Settings
@@ -44,6 +46,7 @@ def parse(name: str, words: list[str]) -> Command:
     command = kind(
         **own, **{part: replace(parts[part], **given) for part in parts if part in kind.__dataclass_fields__}
     )
+    check_fields(command)
     if isinstance(command, Train) and command.resume and (command.folder / CONFIG).exists():
         from sumnist.model.checkpoint import load_config
 
@@ -58,6 +61,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str, mend: str = "") -> NoReturn:
         command, mend = self.prog.removeprefix("sumnist "), mend or f"see `{self.prog} --help`"
         raise ConfigError(f"{command}: {message.removeprefix('argument ')}; {mend}")
+
+    def print_help(self, file: object = None) -> None:
+        """Print the help as everything is printed here: argparse's own way loses it without a word."""
+        say(self.format_help().rstrip("\n"))
 
     def check_flags(self, words: list[str]) -> None:
         """Refuse a flag that does not exist, and name the nearest one that does."""
@@ -110,7 +117,14 @@ def shape_of(hint: Any) -> dict[str, Any]:
         return {"choices": kinds}
     if get_origin(hint) is tuple:
         return shape_of(kinds[0]) | {"nargs": "*" if ... in get_args(hint) else len(kinds)}
-    return shape_of(kinds[0]) if kinds else {"type": hint, "metavar": hint.__name__.upper()}
+    return shape_of(kinds[0]) if kinds else {"type": path if hint is Path else hint, "metavar": hint.__name__.upper()}
+
+
+def path(word: str) -> Path:
+    """The path that `word` names."""
+    if not word or "\0" in word:
+        raise argparse.ArgumentTypeError(f"{word!r} is no name, expected that of a file or a folder")
+    return Path(word)
 
 
 def docs_of(kind: type) -> dict[str, str]:

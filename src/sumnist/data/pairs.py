@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sumnist.config import SEEDS, Range, checked
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import NO_DIGIT, NUMBERS, draw_numbers, epoch_seed
 from sumnist.errors import ConfigError
@@ -31,7 +32,7 @@ class PairDataset(Dataset[Pairs]):
     """Pairs for a loop of your own and `torch.utils.data.DataLoader`.
 
     Item i is `Pairs(image, number, digit, sum)`: `image` float32 `[1, 28, 28]` in [0, 1], the others int64 scalars.
-    Call `set_epoch(e)` before each epoch for fresh numbers.
+    Call `set_epoch(e)` before each epoch for fresh numbers: the workers of a `DataLoader` follow, persistent ones too.
 
     Args:
         digits: A `DigitSet`, or "train" or "test" of MNIST.
@@ -39,7 +40,7 @@ class PairDataset(Dataset[Pairs]):
         largest_number: Numbers are drawn uniformly from 0 to this one, both included.
 
     Raises:
-        ConfigError: `digits` is another word.
+        ConfigError: `digits` is another word, or a number is out of its range.
         IndexError: An item that is not there is asked for.
 
     >>> pairs = PairDataset("test", seed=1)
@@ -48,18 +49,27 @@ class PairDataset(Dataset[Pairs]):
     True
     """
 
-    def __init__(self, digits: DigitSet | str = "train", seed: int = 0, largest_number: int = NUMBERS - 1) -> None:
+    def __init__(
+        self, digits: DigitSet | str = "train", seed: SupportsIndex = 0, largest_number: SupportsIndex = NUMBERS - 1
+    ) -> None:
         if isinstance(digits, str):
             if digits not in ("train", "test"):
                 raise ConfigError(f"PairDataset({digits!r}): expected 'train', 'test' or a DigitSet")
             digits = load_mnist("train" if digits == "train" else "test")
         self.images = torch.tensor(digits.images)  # [N, 28, 28] uint8
         self.digits = torch.tensor(digits.digits)  # [N] int64
-        self.seed, self.largest_number, self.epoch = seed, largest_number, 0
+        self.seed = checked("seed", seed, SEEDS)
+        self.largest_number = checked("largest_number", largest_number, Range(0, NUMBERS - 1))
+        self.shared_epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
-    def set_epoch(self, epoch: int) -> None:
-        """Draw the numbers of this epoch from now on."""
-        self.epoch = epoch
+    @property
+    def epoch(self) -> int:
+        """The epoch whose numbers are drawn, in this process and in all workers that have a copy of this dataset."""
+        return int(self.shared_epoch)
+
+    def set_epoch(self, epoch: SupportsIndex) -> None:
+        """Draw the numbers of this epoch from now on. Raises `ConfigError` unless it is a whole number from 0 on."""
+        self.shared_epoch.fill_(checked("epoch", epoch, SEEDS))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -121,6 +131,11 @@ class PairBatches:
     def __len__(self) -> int:
         """Batches per epoch, all of one size or of two that differ by one."""
         return (len(self.images) + self.batch_size - 1) // self.batch_size
+
+    @property
+    def least(self) -> int:
+        """Images of the smallest batch, of any of the processes, before outliers are added."""
+        return len(self.images) // len(self) // self.size
 
     def epoch(self, epoch: int, intensity: float = 1.0) -> Iterator[Pairs]:
         """The batches of one epoch, augmented with `intensity`, 0 to 1."""

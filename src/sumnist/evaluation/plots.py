@@ -7,6 +7,7 @@ apart), dark red a mistake; the title states the finding.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from sumnist.data.mnist import DigitSet
 from sumnist.data.sampling import NUMBERS, SUMS
-from sumnist.errors import MissingExtraError
+from sumnist.errors import ConfigError, MissingExtraError
 from sumnist.evaluation.metrics import GridAnswers, calibration_bins, calibration_error, disputed_labels
 from sumnist.evaluation.text import percent
 from sumnist.files import write_atomically
@@ -32,6 +33,9 @@ try:
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 except ImportError as error:
     raise MissingExtraError("matplotlib", "train", "drawing plots") from error
+except ValueError as error:
+    name = os.environ.get("MPLBACKEND", "")
+    raise ConfigError(f"MPLBACKEND {name} in the environment: expected what matplotlib has: unset it") from error
 
 __all__ = [
     "COLOURS", "GREY", "STYLE", "WRONG", "as_svg", "confusion", "draw_plots", "mistakes", "most_confident_mistakes",

@@ -149,8 +149,9 @@ def count_of(config: Config) -> int:
 
 
 def duration(seconds: float) -> str:
-    """Seconds with one decimal below a minute, else minutes and seconds, or hours and minutes; a dash for NaN."""
-    if math.isnan(seconds):
+    """Seconds with one decimal below a minute, else minutes and seconds, or hours and minutes; a dash for what is no
+    time."""
+    if not math.isfinite(seconds):
         return "–"
     if seconds < 59.95:
         return f"{seconds:.1f} s"

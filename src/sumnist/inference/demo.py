@@ -10,9 +10,9 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.config import SEEDS, Range, checked
 from sumnist.data.mnist import load_mnist
 from sumnist.data.sampling import draw_numbers
-from sumnist.errors import ConfigError
 from sumnist.inference.reader import REASONS, Reader, Reading
 
 __all__ = ["Look", "demo", "described"]
@@ -82,10 +82,7 @@ def demo(reader: Reader, count: int = 6, seed: int = 0, look: Look | None = None
         ConfigError: `count` or `seed` is out of range.
     """
     test = load_mnist("test")
-    if not 1 <= count <= len(test):
-        raise ConfigError(f"--count {count}: expected a whole number from 1 to {len(test):,}")
-    if not 0 <= seed < 2**63:
-        raise ConfigError(f"--seed {seed}: expected a whole number from 0 to 2^63 - 1")
+    count, seed = checked("--count", count, Range(1, len(test))), checked("--seed", seed, SEEDS)
     index = np.random.default_rng(seed).choice(len(test), count, replace=False)
     images, digits = test.images[index], test.digits[index].tolist()
     readings = reader.read(list(images), draw_numbers(seed, 0, index))

@@ -8,17 +8,24 @@ for a calibrated network, the probabilities from which on an answer is accepted;
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from sumnist.errors import RunError
+from sumnist.files import read_whole
 
-__all__ = ["ACCEPTANCE", "FUSION", "INPUTS", "IS_DIGIT", "OUTPUTS", "ZEROS", "Answer", "OnnxNetwork", "with_checksum"]
+__all__ = [
+    "ACCEPTANCE", "FORKABLE", "FUSION", "INPUTS", "IS_DIGIT", "OUTPUTS", "ZEROS", "Answer", "OnnxNetwork",
+    "with_checksum",
+]  # fmt: skip
 
 INPUTS = {"image": ["tensor(float)", 1, 28, 28], "number": ["tensor(int64)"]}
 """Type and shape, the batch left out."""
@@ -36,6 +43,11 @@ ZEROS = b"0" * 64
 FATAL = 4
 """ONNX Runtime's log level: it raises errors anyway, and would print them too."""
 
+FORKABLE: WeakSet[Any] = WeakSet()
+"""The networks of this process: what each has to do in a forked child is its `after_fork`."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: [network.after_fork() for network in FORKABLE])
+
 
 class Answer(NamedTuple):
     """Log-probabilities for `B` images.
@@ -52,7 +64,7 @@ class Answer(NamedTuple):
 
 
 class OnnxNetwork:
-    """The network in an ONNX file. Any number of threads may share it.
+    """The network in an ONNX file. Any number of threads may share it, and forked children; it can be pickled.
 
     Args:
         model: The path of the file, or its content.
@@ -70,11 +82,9 @@ class OnnxNetwork:
 
     def __init__(self, model: str | Path | bytes, threads: int = 1) -> None:
         name = "model" if isinstance(model, bytes) else str(model)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = FATAL
+        self.threads = threads
         try:
-            content = model if isinstance(model, bytes) else Path(model).read_bytes()
+            self.content = content = model if isinstance(model, bytes) else read_whole(Path(model))
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise RunError(f"{name}: cannot be read ({reason}): expected an ONNX file of `sumnist export`") from error
@@ -84,13 +94,13 @@ class OnnxNetwork:
                 "export the run again, or copy the file again"
             )
         try:
-            self.session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
-            metadata = self.session.get_modelmeta().custom_metadata_map
+            self.session = session = self.new_session()
+            metadata = session.get_modelmeta().custom_metadata_map
         except Exception as error:  # it has a family of its own for each way in which a file can be broken
             raise RunError(
                 f"{name}: not a whole ONNX file ({first_line(error)}): export the run again with `sumnist export`"
             ) from error
-        inputs, outputs = described(self.session.get_inputs()), described(self.session.get_outputs())
+        inputs, outputs = described(session.get_inputs()), described(session.get_outputs())
         self.is_digit_output = [output for output in (IS_DIGIT, OLD_IS_DIGIT) if output in outputs][:1]
         expected = OUTPUTS | {output: ["tensor(float)"] for output in self.is_digit_output}
         if (inputs, outputs) != (INPUTS, expected) or FUSION not in metadata:
@@ -102,12 +112,35 @@ class OnnxNetwork:
         self.fusion = metadata[FUSION]
         self.exact = self.fusion == "exact"
         self.least_is_digit, self.least_confidence = (share_in(metadata, key, name) for key in ACCEPTANCE)
+        FORKABLE.add(self)
+
+    def new_session(self) -> Any:
+        """ONNX Runtime with this network, ready to run."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
+        options.log_severity_level = FATAL
+        return onnxruntime.InferenceSession(self.content, options, ["CPUExecutionProvider"])
+
+    def after_fork(self) -> None:
+        """Leave the parent's session alone: its threads are not in this child, and its end would wait for them."""
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.session))
+        self.session = None
+
+    def run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """The `outputs` for `inputs`, by their names; in a forked child first of all with a session of its own."""
+        if self.session is None:
+            self.session = self.new_session()
+        values: list[NDArray[Any]] = self.session.run(outputs, inputs)
+        return values
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OnnxNetwork, (self.content, self.threads)
 
     def __call__(
         self, images: NDArray[np.float32], numbers: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Images `[B, 1, 28, 28]`, numbers 0..9 `[B]` → log-probabilities of digit `[B, 10]` and sum `[B, 19]`."""
-        digit, total = self.session.run(list(OUTPUTS), {"image": images, "number": numbers})
+        digit, total = self.run(list(OUTPUTS), {"image": images, "number": numbers})
         return digit, total
 
     def answer(self, images: NDArray[np.float32], numbers: NDArray[np.int64] | None = None) -> Answer:
@@ -119,7 +152,7 @@ class OnnxNetwork:
         """
         names = ["digit", *(["sum"] if numbers is not None else []), *self.is_digit_output]
         given = np.zeros(len(images), np.int64) if numbers is None else numbers
-        values = iter(self.session.run(names, {"image": images, "number": given}))
+        values = iter(self.run(names, {"image": images, "number": given}))
         return Answer(next(values), None if numbers is None else next(values), next(values, None))
 
 

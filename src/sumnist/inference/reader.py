@@ -16,9 +16,10 @@ from typing import Any, SupportsIndex, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.config import THREADS, checked
 from sumnist.errors import MissingExtraError, NumberError, RunError, SumnistError
 from sumnist.files import ONNX, PRETRAINED
-from sumnist.inference.onnx import Answer, OnnxNetwork
+from sumnist.inference.onnx import FORKABLE, Answer, OnnxNetwork
 from sumnist.pictures.normalize import Picture, Problem, Seen, see, see_each
 
 __all__ = ["ADVICE", "NOT_A_DIGIT", "REASONS", "UNSURE", "Reader", "Reading", "check_number", "load", "model_file"]
@@ -114,7 +115,8 @@ class Reading:
 
 
 class Reader:
-    """A network, ready for pictures. Any number of threads may share one reader.
+    """A network, ready for pictures. Any number of threads may share one reader, and so may forked children. It can be
+    copied and pickled, with its network, for pools of processes and clusters.
 
     Attributes:
         network: What answers: an `OnnxNetwork`, or a `TorchNetwork` for a run folder that has not been exported.
@@ -133,12 +135,14 @@ class Reader:
         Args:
             model: An ONNX file or its bytes, or a run folder; by default the network that comes with the package. A
                 run folder that has not been exported (`sumnist export`) is read with torch.
-            threads: How many processor threads a call may use.
+            threads: How many processor threads a call may use; 0 leaves the choice to ONNX Runtime.
 
         Raises:
+            ConfigError: `threads` is no whole number from 0 to 1,024.
             RunError: It is no network of sumnist, or damaged.
             MissingExtraError: It needs torch, which is not installed.
         """
+        threads = checked("threads", threads, THREADS)
         source = model if isinstance(model, bytes) else model_file(model)
         if isinstance(source, Path) and not source.exists():
             raise RunError(
@@ -267,12 +271,13 @@ def load(model: str | Path = PRETRAINED, threads: int = 1) -> Reader:
 
     Args:
         model: An ONNX file or a run folder; by default the network that comes with the package.
-        threads: How many processor threads a call may use.
+        threads: How many processor threads a call may use; 0 leaves the choice to ONNX Runtime.
 
     Returns:
         The reader, which any number of threads may share.
 
     Raises:
+        ConfigError: `threads` is no whole number from 0 to 1,024.
         RunError: It is no network of sumnist, or damaged.
         MissingExtraError: It needs torch, which is not installed.
     """
@@ -298,6 +303,17 @@ class TorchNetwork:
         self.exact, self.has_is_digit = config.fusion == "exact", config.outliers > 0
         self.least_is_digit = self.net.calibration.least_is_digit.item()
         self.least_confidence = self.net.calibration.least_confidence.item()
+        FORKABLE.add(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state
+        FORKABLE.add(self)
+
+    def after_fork(self) -> None:
+        """Compute on one thread: torch would wait for those of the parent, which are not in this child."""
+        import torch
+
+        torch.set_num_threads(1)
 
     def answer(self, images: NDArray[np.float32], numbers: NDArray[np.int64] | None = None) -> Answer:
         """All there is to say of images `[B, 1, 28, 28]`; of their sums only with `numbers`, 0..9 `[B]`."""

@@ -52,8 +52,10 @@ HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"
 ORIENTATION = 0x0112
 """The EXIF tag that says how the camera was held."""
 
-DECODING = threading.Lock()
+DECODING = threading.RLock()
 """Decoders warn, and silencing a warning changes state that all threads share, so one thread decodes at a time."""
+if hasattr(os, "register_at_fork"):  # a child is forked between two pictures: no thread of its own would let go
+    os.register_at_fork(before=DECODING.acquire, after_in_parent=DECODING.release, after_in_child=DECODING.release)
 
 
 @dataclass(frozen=True)

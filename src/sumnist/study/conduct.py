@@ -19,6 +19,16 @@ from sumnist.study.variants import Variant
 
 __all__ = ["Job", "conduct", "jobs_of", "read_rows", "repeat"]
 
+FIGURES = {
+    **dict.fromkeys(("digit", "sum", "joint", "sum_seen", "sum_unseen", "sum_beyond"), (float, None)),
+    "sum_by_number": ([float], None),
+}
+ROW = {
+    "variant": str, "recipe": {"hidden": [int]}, "seed": int, "seconds": float, "curve": [[int, float, float]],
+    "weights": str, "validation": FIGURES, "test": FIGURES, "number_singular_values": ([float], None),
+    "machine": {"processor": str, "versions": {"torch": str}},
+}  # fmt: skip
+"""The shape of a row, as far as it is read again."""
 Job = tuple[str, Recipe, int]
 """Variant, recipe, seed."""
 
@@ -68,7 +78,7 @@ def runner() -> Callable[[Job], Row]:
 
 def read_rows(path: Path, mend: bool = False) -> list[Row]:
     """The rows of a study; `mend`: take out a last one whose writing was cut short. Raises `StudyError`."""
-    return read_jsonl(path, ("variant", "recipe", "seed"), mend)
+    return read_jsonl(path, ROW, mend)
 
 
 def repeat(path: Path, name: str, seed: int) -> list[str]:

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from sumnist.data.sampling import NUMBERS
 from sumnist.errors import StudyError
+from sumnist.files import parse_json
 from sumnist.model.checkpoint import load_tensors, save_tensors
 from sumnist.model.fusion import ExactFusion, Heads, Outputs
 from sumnist.model.network import Network
@@ -61,7 +62,7 @@ class StudyNet(Network):
         """The network that `save` wrote. Raises `StudyError`."""
         try:
             tensors, metadata = load_tensors(path)
-            net = cls(Recipe.from_dict(json.loads(metadata["recipe"])))
+            net = cls(Recipe.from_dict(parse_json(metadata["recipe"])))
             net.load_state_dict(tensors)
         except (ValueError, KeyError, RuntimeError) as error:
             raise StudyError(f"{path}: not a network of a study ({error}): train it again") from error

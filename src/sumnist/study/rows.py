@@ -4,42 +4,45 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from sumnist.errors import StudyError
-from sumnist.files import cannot_write
+from sumnist.files import cannot_write, fits, parse_json, read_whole
 
 __all__ = ["Row", "append_jsonl", "read_jsonl"]
 
 Row = dict[str, Any]
 
 
-def read_jsonl(path: Path, keys: Collection[str] = (), mend: bool = False) -> list[Row]:
+def read_jsonl(path: Path, shape: Any = dict, mend: bool = False) -> list[Row]:
     """The rows of a file, none if there is no file.
 
     A last line without its end is a row whose writing was cut short, and is left out.
 
     Args:
         path: The file.
-        keys: What every row must have.
+        shape: That of every row, as `fits` takes it.
         mend: Whether to take a row that was cut short from the file, too.
 
     Raises:
-        StudyError: A line is not a row, or lacks one of `keys`.
+        StudyError: The file cannot be read, or a line of it is not a row of that shape.
     """
-    if not path.exists():
+    try:
+        content = read_whole(path)
+        whole = content[: content.rfind(b"\n") + 1]
+        if mend and len(whole) < len(content):
+            os.truncate(path, len(whole))
+    except FileNotFoundError:
         return []
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if mend and len(whole) < len(content):
-        os.truncate(path, len(whole))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StudyError(f"{path}: cannot be read ({reason}), expected a file of rows: choose another one") from error
     rows = []
     for number, line in enumerate(whole.splitlines(), 1):
         try:
-            row = json.loads(line)
-            if not isinstance(row, dict) or not row.keys() >= set(keys):
+            row = parse_json(line)
+            if not fits(row, shape):
                 raise ValueError
         except ValueError as error:
             raise StudyError(

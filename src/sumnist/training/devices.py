@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,10 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
+from sumnist.config import Range
 from sumnist.environment import bf16_choice
 from sumnist.errors import ConfigError, TrainingError
 
-__all__ = ["Team", "choose_bf16", "choose_device", "team"]
+__all__ = ["Team", "choose_bf16", "choose_device", "launched", "team"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -101,10 +103,33 @@ class Team:
             ) from error
 
 
+def launched() -> tuple[int, int]:
+    """The number of this process and how many there are, as `torchrun` tells them; 0 and 1 without it. Raises
+    `ConfigError`."""
+    size = told("WORLD_SIZE", Range(1, 1_000_000), 1)
+    if size == 1:
+        return 0, 1
+    told("MASTER_PORT", Range(0, 65_535), 0)
+    return told("RANK", Range(0, size - 1)), size
+
+
+def told(name: str, limits: Range, default: int | None = None) -> int:
+    """The number in the environment variable `name`. Raises `ConfigError` unless it is one that `limits` allows."""
+    text = os.environ.get(name) or "" if default is None else os.environ.get(name) or str(default)
+    number: int | None = limits.taken(int(text), int) if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) else None
+    if number is None:
+        given = text or "(not set)"
+        raise ConfigError(
+            f"{name} {given} in the environment: expected {limits.named(int)}: start the processes with torchrun, or "
+            "unset WORLD_SIZE"
+        )
+    return number
+
+
 @contextmanager
 def team(device: torch.device) -> Iterator[Team]:
     """The processes that `torchrun` started, connected for as long as the context lasts; a team of one without it."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    _, size = launched()
     if size == 1:
         yield Team()
         return

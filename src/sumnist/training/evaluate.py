@@ -14,7 +14,7 @@ from sumnist.environment import commit, now
 from sumnist.errors import DataError, RunError
 from sumnist.evaluation.metrics import Evaluation, answer_grid
 from sumnist.evaluation.text import comparison
-from sumnist.files import WEIGHTS, make_folder, write_atomically
+from sumnist.files import WEIGHTS, make_folder, parse_json, write_atomically
 from sumnist.model.checkpoint import load_config
 from sumnist.model.network import load_network
 from sumnist.training.devices import choose_device
@@ -88,7 +88,7 @@ def compare_runs(folders: Sequence[str | Path]) -> str:
         if not (path / EVALUATION).is_file():
             raise RunError(f"{path}: no {EVALUATION}, expected an evaluated run: run `sumnist evaluate {path}` first")
         try:
-            evaluation = Evaluation.from_dict(json.loads((path / EVALUATION).read_text(encoding="utf-8")))
+            evaluation = Evaluation.from_dict(parse_json((path / EVALUATION).read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(
                 f"{path / EVALUATION}: not an evaluation of this version of sumnist ({error}): "

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from sumnist.config import Config
+from sumnist.config import NORMALISED, Config
 from sumnist.data.augment import augmentation
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.outliers import Outliers
 from sumnist.data.pairs import PairBatches, Pairs
 from sumnist.data.sampling import NO_DIGIT, epoch_seed, folds, hold_out
-from sumnist.errors import TrainingError
+from sumnist.errors import ConfigError, TrainingError
 from sumnist.evaluation.metrics import answer_grid
 from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
@@ -102,6 +102,11 @@ def train_together(
     begun, saved = processes.from_leader(folder.load_state())
     clock = Clock(begun)
     batches = batches_of(training, config, device, processes, progress)  # first of all: it has something to show
+    if batches.least < (least := 2 if config.encoder in NORMALISED else 1):
+        raise ConfigError(
+            f"--batch-size {config.batch_size}: of the {len(training):,} training images a process would get "
+            f"{batches.least} at once, expected at least {least}: choose a larger one"
+        )
     with clock.paused():
         learner = set_up(config, device, saved, folder.path / STATE)
     steps, epochs, step, finished = config.epochs * len(batches), begun.epochs, begun.steps, False

@@ -1,0 +1,155 @@
+"""The door of the command line: what is printed goes out here, and an error becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import re
+import shlex
+import sys
+import tempfile
+import traceback
+import unicodedata
+from collections.abc import Sequence
+from contextlib import suppress
+from io import TextIOWrapper
+from pathlib import Path
+
+from sumnist.errors import DataError, MissingExtraError, SumnistError
+from sumnist.files import cannot_write
+
+__all__ = ["answer", "complain", "current_folder", "open_streams", "say"]
+
+BROKEN_PIPE, INTERRUPTED, UNFORESEEN = 141, 130, 70
+"""Exit codes: what a shell shows for SIGPIPE and SIGINT, and EX_SOFTWARE of sysexits.h."""
+MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""What a system says of itself, and not of a file that is at fault."""
+NO_MEMORY = r"out of memory|not enough memory|allocate memory|bad_alloc"
+"""What torch and ONNX Runtime say, in errors of their own, where others raise a `MemoryError`."""
+UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}
+"""Categories of characters that would end a line, change the terminal, or have no bytes."""
+
+
+def open_streams() -> None:
+    """Open those of the standard streams that are closed, so that no file takes their place and all that is written to
+    them is dropped; and let the output write every character, as an escape where its encoding lacks it."""
+    for name in ("stdin", "stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            stream = Path(os.devnull).open("r" if name == "stdin" else "w", encoding="utf-8")  # noqa: SIM115
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
+        elif isinstance(stream, TextIOWrapper) and (stream.errors, stream.encoding) != ("surrogateescape", "utf-8"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def say(text: str) -> None:
+    """Print `text`. Raises `OutputError`, and `BrokenPipeError` if its reader has gone, as `head` does."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop(sys.stdout)
+        raise cannot_write(Path("standard output"), error) from error
+
+
+def drop(stream: object) -> None:
+    """Send what a standard stream still holds nowhere: the interpreter would fail at it when it ends."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[attr-defined]
+
+
+def complain(message: str) -> None:
+    """Print `message` as one line of standard error, if that can be written."""
+    line = "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in UNPRINTED else char for char in message
+    )
+    try:
+        print(f"sumnist: {line}", file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        drop(sys.stderr)
+
+
+def answer(error: BaseException, words: Sequence[str], shows: bool) -> int:
+    """Say in one line what went wrong.
+
+    Args:
+        error: What ended the command.
+        words: The command line.
+        shows: Whether to show the traceback of an error that is not one of this package's own.
+
+    Returns:
+        The exit code.
+    """
+    if isinstance(error, ModuleNotFoundError) and not isinstance(error, SumnistError):
+        with suppress(ModuleNotFoundError):
+            error = MissingExtraError.of(error, f"sumnist {words[0]}")
+    if isinstance(error, SumnistError):
+        complain(str(error))
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        complain("stopped")
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError):  # nobody reads on: nothing to complain about
+        drop(sys.stdout)
+        return BROKEN_PIPE
+    text = "".join(traceback.format_exception(error))
+    if shows:
+        show(text)
+    if message := known(error):
+        complain(message)
+        return 1
+    what = traceback.format_exception_only(error)[-1].strip()
+    place = "its traceback is above" if shows else f"the report of it is {report(text, words)}"
+    complain(f"an error that was not foreseen ({what[:300]}): {place}: send it to the makers of sumnist")
+    return UNFORESEEN
+
+
+def known(error: BaseException) -> str:
+    """What to say of an error of the machine or of a file, no fault of this package; nothing of another one."""
+    if isinstance(error, MemoryError) or re.search(NO_MEMORY, str(error), re.IGNORECASE):
+        return (
+            "out of memory: end other programs, or ask for less at once: a smaller --batch-size, fewer --workers, "
+            "a smaller picture"
+        )
+    if not isinstance(error, OSError):
+        return ""
+    reason = (error.strerror or str(error)).lower()
+    if error.filename is not None:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else error.filename
+        return f"{name}: cannot be used ({reason}): check its name and permissions"
+    return f"the system says: {reason}: mend that, and run the command again" if error.errno in MACHINE else ""
+
+
+def current_folder() -> Path:
+    """The current folder. Raises `DataError` if it was deleted: some libraries end the process over that."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise DataError("the current folder is gone: change to one that is there") from error
+
+
+def report(text: str, words: Sequence[str]) -> str:
+    """Write a report with the traceback `text` into the folder for temporary files, or on standard error if it cannot
+    be written there; where it is."""
+    from sumnist import __version__
+
+    facts = {"sumnist": __version__, "command": shlex.join(["sumnist", *words]), "python": sys.version,
+             "system": platform.platform()}  # fmt: skip
+    text = "".join(f"{name}: {value}\n" for name, value in facts.items()) + f"\n{text}"
+    try:
+        handle, name = tempfile.mkstemp(".txt", "sumnist-report-")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(text)
+    except OSError:
+        show(text)
+        return "above"
+    return f"in {name}"
+
+
+def show(text: str) -> None:
+    """Print `text` on standard error, if that can be written."""
+    with suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
