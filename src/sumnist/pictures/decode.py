@@ -153,6 +153,8 @@ def decoding(name: str) -> Iterator[None]:
             raise
         except Image.DecompressionBombError as error:
             raise too_large(name) from error
+        except MemoryError as error:
+            raise ImageError(f"{name}: takes more memory than there is: scale it down, or give more memory") from error
         except Exception as error:  # decoders raise anything at all, from IndexError to struct.error
             raise ImageError(
                 f"{name}: corrupt or cut short, expected a whole picture: copy or save it again"
