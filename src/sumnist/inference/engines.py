@@ -172,7 +172,7 @@ class Pool(Generic[Job, Result]):
         if isinstance(error, SumnistError):
             return error
         return self.failure(
-            f"a worker process cannot start ({error or type(error).__name__}): run the same command again to go on, "
+            f"a worker process cannot start ({str(error) or type(error).__name__}): run the same command again to go on, "
             "with fewer --workers"
         )
 
