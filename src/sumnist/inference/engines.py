@@ -171,9 +171,9 @@ class Pool(Generic[Job, Result]):
         """What to raise for what has kept a worker from starting."""
         if isinstance(error, SumnistError):
             return error
+        why = str(error) or type(error).__name__
         return self.failure(
-            f"a worker process cannot start ({str(error) or type(error).__name__}): run the same command again to go on, "
-            "with fewer --workers"
+            f"a worker process cannot start ({why}): run the same command again to go on, with fewer --workers"
         )
 
     def tend(self, process: Popen[bytes]) -> None:
