@@ -55,9 +55,10 @@ def main() -> None:
 
 
 def kill_at(table: Path, out: Path, size: float) -> None:
-    """Score `table` until `out` has grown to `size` bytes, then kill the process."""
+    """Score `table` until the rows of `out` have grown to `size` bytes, then kill the process."""
+    rows = out.with_name(f".{out.name}.partial")
     process = subprocess.Popen([sys.executable, "-m", "sumnist", "score", str(table), "--out", str(out)])
-    while process.poll() is None and (not out.exists() or out.stat().st_size < size):
+    while process.poll() is None and (not rows.exists() or rows.stat().st_size < size):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     if process.wait() != -signal.SIGKILL:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import operator
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sumnist.errors import MissingExtraError, ScoreError, StudyError, SumnistError
+from sumnist.errors import MissingExtraError, RunError, ScoreError, StudyError, SumnistError
 from sumnist.inference.engines import Workers, start_workers
 
 
@@ -108,6 +112,110 @@ def test_a_worker_that_dies_is_the_error_of_who_asked_for_it(failure: type[Sumni
     assert str(caught.value) == (
         "a worker process died, out of memory perhaps: run the same command again to go on, with fewer --workers"
     )
+
+
+def killed() -> Callable[[int], None]:
+    return lambda job: os.kill(os.getpid(), signal.SIGKILL)
+
+
+def without_memory() -> Callable[[int], None]:
+    raise MemoryError
+
+
+def without_model() -> Callable[[int], None]:
+    raise RunError("model.onnx: damaged: copy it again")
+
+
+def without_extra() -> Callable[[int], None]:
+    raise MissingExtraError("torch", "train", "reading it")
+
+
+AGAIN = "run the same command again to go on, with fewer --workers"
+
+
+@pytest.mark.parametrize(
+    ("prepare", "kind", "message"),
+    [(killed, ScoreError, f"a worker process died, out of memory perhaps: {AGAIN}"),
+     (without_memory, ScoreError, f"a worker process cannot start (MemoryError): {AGAIN}"),
+     (without_model, RunError, "model.onnx: damaged: copy it again"),
+     (without_extra, SumnistError, str(MissingExtraError("torch", "train", "reading it")))],
+)  # fmt: skip
+def test_a_worker_that_ends_or_cannot_start_is_one_error_and_prints_nothing(
+    prepare: Callable[[], Callable[[int], None]], kind: type[SumnistError], message: str, capfd: Any
+) -> None:
+    with pytest.raises(kind) as caught, start_workers("local", 2, prepare, ScoreError) as workers:
+        list(workers.in_order(range(20)))
+    assert str(caught.value) == message
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_program_that_cannot_be_started_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with start_workers("local", 2, doubling, ScoreError) as workers, pytest.raises(ScoreError) as caught:
+        list(workers.in_order(range(3)))
+    assert str(caught.value).startswith("a worker process cannot start ([Errno 2] No such file")
+
+
+class OddError(Exception):
+    """An error that comes out of no pickle."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def failing() -> Callable[[int], int]:
+    def work(job: int) -> int:
+        if job == 3:
+            raise ValueError("three")
+        if job == 5:
+            raise OddError(2, 3)
+        return job
+
+    return work
+
+
+def test_the_error_of_a_job_is_raised_in_its_place_and_other_jobs_are_done() -> None:
+    with start_workers("local", 2, failing, ScoreError) as workers:
+        futures = [workers.submit(job) for job in range(8)]
+        with pytest.raises(ValueError, match=r"^three$"):
+            futures[3].result()
+        with pytest.raises(RuntimeError, match=r"^2 and 3$"):
+            futures[5].result()
+        assert [futures[job].result() for job in (0, 1, 2, 4, 6, 7)] == [0, 1, 2, 4, 6, 7]
+
+
+def talking() -> Callable[[Any], int]:
+    def work(job: Any) -> int:
+        sys.stdout.write("a library says something\n")
+        return len(job)
+
+    return work
+
+
+def test_what_a_worker_prints_is_no_result_and_jobs_and_results_may_be_large() -> None:
+    with start_workers("local", 2, talking, ScoreError) as workers:
+        assert [result for _, result in workers.in_order([bytes(3_000_000)] * 9)] == [3_000_000] * 9
+
+
+SCRIPT = """
+import sys
+from sumnist.inference.engines import start_workers
+from sumnist.errors import ScoreError
+from functools import partial
+import operator
+print("begins")
+with start_workers("local", 2, partial(partial, operator.mul, 2), ScoreError) as workers:
+    print([result for _, result in workers.in_order(range(5))])
+"""
+
+
+def test_a_program_need_not_guard_its_main_part(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script.py"], capture_output=True, text=True, check=False, env=environment
+    )
+    assert (done.stdout, done.stderr) == ("begins\n[0, 2, 4, 6, 8]\n", "")
 
 
 def test_ray_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sumnist.errors import OutputError
-from sumnist.files import lock, write_atomically
+from sumnist.files import Journal, lock, write_atomically
 
 KILLED_IN_WRITING = """
 import os, signal, sys
@@ -82,3 +83,50 @@ def test_a_file_system_without_locks_lets_everyone_in(tmp_path: Path, monkeypatc
     monkeypatch.setattr("sumnist.files.fcntl.flock", no_locks)
     with (tmp_path / "file").open("wb") as stream:
         assert lock(stream)
+
+
+def test_a_line_of_a_journal_that_was_cut_short_is_cut_off_and_one_without_its_end_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    for left, lines in ((b'{"a": 1}\n{"a": 2', [b'{"a": 1}']), (b'{"a": 1}\n{"a": 2}', [b'{"a": 1}', b'{"a": 2}'])):
+        path.write_bytes(left)
+        with Journal(path, "busy") as journal:
+            assert journal.lines == lines
+            journal.add('{"a": 3}')
+        assert path.read_bytes().split(b"\n") == [*lines, b'{"a": 3}', b""]
+
+
+def test_a_file_that_is_no_journal_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("a note without an end of its line")
+    with pytest.raises(OutputError, match="its last line is no JSON, expected a JSON object on each line"):
+        Journal(path, "busy")
+    assert path.read_text() == "a note without an end of its line"
+
+
+def test_a_journal_is_of_one_process_at_a_time_and_leaves_no_file_without_lines(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    with Journal(path, "busy"):
+        with pytest.raises(OutputError, match=r"^busy$"):
+            Journal(path, "busy")
+        with pytest.raises(OutputError, match=r"^busy$"):
+            Journal(path, "busy", patience=0.05)
+    assert not path.exists()
+
+
+def test_a_line_for_which_the_disk_has_no_room_leaves_a_journal_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    with Journal(path, "busy") as journal:
+        journal.add('{"a": 1}')
+        with monkeypatch.context() as patch:
+
+            def full(_: int) -> None:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            patch.setattr(os, "fsync", full)
+            with pytest.raises(OutputError, match="no space left on device"):
+                journal.add('{"a": 2}')
+        assert path.read_bytes() == b'{"a": 1}\n'
+        journal.add('{"a": 3}')
+    assert path.read_bytes() == b'{"a": 1}\n{"a": 3}\n'

@@ -10,6 +10,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from itertools import product
 from pathlib import Path
@@ -21,7 +22,7 @@ import torch
 
 from sumnist.cli import main
 from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.errors import ConfigError, StudyError
+from sumnist.errors import ConfigError, OutputError, StudyError
 from sumnist.evaluation.metrics import answer_grid
 from sumnist.study import conduct as conducting
 from sumnist.study.conduct import conduct, jobs_of, read_rows, repeat
@@ -30,7 +31,7 @@ from sumnist.study.network import StudyNet
 from sumnist.study.recipe import Recipe
 from sumnist.study.report import Report, report
 from sumnist.study.results import Results
-from sumnist.study.rows import Row
+from sumnist.study.rows import Row, append_jsonl, open_rows, read_jsonl
 from sumnist.study.runs import LEFT_OUT, draw_for, measure, one_cycle, train
 from sumnist.study.variants import MAIN, STRUGGLING, VARIANTS, Variant, quick, variant
 
@@ -241,6 +242,45 @@ def test_a_row_cut_short_is_taken_out_and_run_again(jobs: list[Any], tmp_path: P
     assert len(read_rows(path)) == 4
     assert conduct(jobs, path, workers=1, progress=False) == 1
     assert path.read_bytes() == whole
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_second_study_does_not_add_to_the_rows_of_one_that_runs(jobs: list[Any], tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    with open_rows(path):
+        with pytest.raises(OutputError) as caught:
+            conduct(jobs, path, workers=1, progress=False)
+        assert str(caught.value) == f"{path}: another process adds rows to it: wait for it, or name another file"
+    assert conduct(jobs, path, workers=1, progress=False) == len(jobs)
+
+
+def test_a_row_is_appended_as_soon_as_another_process_is_done_and_after_one_that_was_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'{"a": 1}\n{"a":')
+    other = open_rows(path)
+    threading.Timer(0.2, other.close).start()
+    append_jsonl(path, {"a": 2})
+    assert read_jsonl(path) == [{"a": 1}, {"a": 2}]
+
+
+def test_rows_that_are_a_folder_are_refused_in_a_line(
+    jobs: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["study", "--rows", str(tmp_path), "--report"]) == 1
+    said = capsys.readouterr().err
+    assert said == f"sumnist: {tmp_path}: cannot be read (is a directory), expected a file of rows: name another file\n"
+    with pytest.raises(OutputError, match="is a folder, expected the name of a file"):
+        conduct(jobs, tmp_path, workers=1, progress=False)
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_file_of_something_else_is_refused_and_stays(jobs: list[Any], tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    for text in ("one line", "two\nlines", '{"a": 1}\n', "[" * 100_000 + "\n"):
+        path.write_text(text)
+        with pytest.raises((OutputError, StudyError)):
+            conduct(jobs, path, workers=1, progress=False)
+        assert path.read_text() == text
 
 
 def test_a_line_that_is_no_row_is_refused(tmp_path: Path) -> None:

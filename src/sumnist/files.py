@@ -8,8 +8,10 @@ import json
 import math
 import os
 import stat
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,8 +23,8 @@ except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
-    "CONFIG", "ONNX", "PRETRAINED", "WEIGHTS", "check_format", "fits", "lock", "make_folder", "parse_json",
-    "read_whole", "write_atomically",
+    "CONFIG", "ONNX", "PRETRAINED", "WEIGHTS", "Journal", "check_format", "fits", "lock", "make_folder", "parse_json",
+    "read_whole", "write_all", "write_atomically", "writing",
 ]  # fmt: skip
 
 CONFIG = "config.json"
@@ -86,6 +88,114 @@ def lock(stream: IO[Any]) -> bool:
     return True
 
 
+class Journal:
+    """An open file of JSON objects, one a line, that only grows, by one process at a time. One that is closed without
+    lines is gone.
+
+    A line is on the disk when `add` returns. Who is killed or finds the disk full leaves whole lines, and perhaps a
+    part of one, which the next to open the file cuts off.
+
+    Attributes:
+        lines: The lines that the file had when it was opened, without their ends.
+    """
+
+    def __init__(self, path: Path, busy: str, patience: float = 0.0) -> None:
+        """Open the file, or make it.
+
+        Raises `OutputError`: it cannot be written, is no such file, or, with the message `busy`, another process has
+        had it open for `patience` seconds.
+        """
+        check_replaceable(path)
+        self.path, self.size = path, 0
+        with writing(path), ExitStack() as closing:
+            self.stream = closing.enter_context(self.opened(busy, time.monotonic() + patience))
+            self.read()
+            closing.pop_all()
+
+    def opened(self, busy: str, until: float) -> FileIO:
+        """The file, locked: the one that has the name, not one that the process before this one has just removed."""
+        while True:
+            stream = FileIO(self.path, "a+")
+            if lock(stream):
+                with suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(stream.fileno()), os.stat(self.path)):
+                        return stream
+            elif time.monotonic() >= until:
+                stream.close()
+                raise OutputError(busy)
+            else:
+                time.sleep(0.01)
+            stream.close()
+
+    def read(self) -> None:
+        """Find the lines, and mend the last one."""
+        self.stream.seek(0)
+        content = self.stream.read()
+        lines: list[bytes] = content.split(b"\n")
+        self.lines, half = lines[:-1], lines[-1]
+        self.size = len(content) - len(half)
+        if half:
+            self.mend(half)
+
+    def mend(self, half: bytes) -> None:
+        """End the last line if nothing but its end is missing, and otherwise cut it off, if it is one of these."""
+        try:
+            json.loads(half)
+        except (ValueError, RecursionError) as error:
+            if not half.startswith(b"{"):
+                raise OutputError(
+                    f"{self.path}: its last line is no JSON, expected a JSON object on each line: name another file"
+                ) from error
+            self.stream.truncate(self.size)
+        else:
+            write_all(self.stream, b"\n")
+            self.size += len(half) + 1
+            self.lines.append(half)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, line: str) -> None:
+        """Add a line. Raises `OutputError`, and the file is as it was."""
+        data = line.encode() + b"\n"
+        with writing(self.path):
+            try:
+                write_all(self.stream, data)
+                os.fsync(self.stream.fileno())
+            except OSError:
+                with suppress(OSError):
+                    self.stream.truncate(self.size)
+                raise
+        self.size += len(data)
+
+    def clear(self) -> None:
+        """Take all lines away."""
+        self.stream.truncate(0)
+        self.size = 0
+
+    def remove(self) -> None:
+        """Remove the file, with all its lines."""
+        self.path.unlink()
+        self.stream.close()
+
+    def close(self) -> None:
+        """Let others have the file."""
+        if not self.stream.closed and not self.size:
+            with suppress(OSError):
+                self.path.unlink()
+        self.stream.close()
+
+
+def write_all(stream: FileIO, data: bytes) -> None:
+    """Write all of `data`, of which the system may take a part at a time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[stream.write(rest) :]
+
+
 def make_folder(path: Path) -> None:
     """Create the folder `path` and its parents. Raises `OutputError`."""
     try:
@@ -142,6 +252,17 @@ def check_format(values: Mapping[str, Any], source: str | Path, newest: int) -> 
         raise RunError(
             f"{source}: written by a newer sumnist: format {given}, expected at most {newest}: upgrade sumnist"
         )
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raises `OutputError` for what goes wrong in writing `path`."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import pickle
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
-from multiprocessing import connection
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from subprocess import PIPE, Popen
 from typing import Any, Generic, TypeVar
 
 from sumnist.config import Engine
@@ -26,8 +26,24 @@ __all__ = ["Workers", "start_workers"]
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 Prepare = Callable[[], Callable[[Job], Result]]
+DIED = "a worker process died, out of memory perhaps: run the same command again to go on, with fewer --workers"
+BOOT = """
+import os, pickle, sys
+try:
+    sys.path[:] = pickle.load(sys.stdin.buffer)
+    from sumnist.inference.engines import be_worker
+except BaseException as error:
+    try:
+        os.write(1, pickle.dumps((None, ImportError(str(error)))))
+    finally:
+        os._exit(1)
+be_worker()
+"""
+"""What a worker process runs. It imports nothing of the program that started it, which need not guard its main part."""
 AHEAD = 3
 """Jobs of a worker that are under way at once: enough to keep it busy, few enough to bound the memory."""
+AT_ONCE = 2
+"""Jobs that a worker process holds at once: one that it does, and the next."""
 RETRIES = 3
 """How often Ray starts a worker that died again, and its job with it: as often as it repeats a plain task."""
 
@@ -103,39 +119,172 @@ def this_process(prepare: Prepare[Job, Result]) -> Iterator[Workers[Job, Result]
     yield Workers(submit, limit=1)
 
 
-WORK: list[Callable[[Any], Any]] = []
-"""The function that does the jobs of this worker process."""
-
-
 @contextmanager
 def processes(
     count: int, prepare: Prepare[Job, Result], failure: type[SumnistError], ahead: int
 ) -> Iterator[Workers[Job, Result]]:
     """Freshly started processes on this machine."""
-    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), start_process, (prepare,)) as pool:
+    pool = Pool(count, prepare, failure, min(ahead, AT_ONCE))
+    try:
+        yield Workers(pool.submit, ahead * count)
+    finally:
+        pool.close()
+
+
+class Pool(Generic[Job, Result]):
+    """Worker processes, each at the other end of two pipes and tended by a thread of its own.
+
+    They take jobs from one queue, and are started as jobs come, up to `count` of them. The first that dies or cannot
+    start ends the pool: what it had and what is in the queue get the error.
+    """
+
+    def __init__(self, count: int, prepare: Prepare[Job, Result], failure: type[SumnistError], at_once: int) -> None:
+        self.count, self.prepare, self.failure, self.at_once = count, prepare, failure, at_once
+        self.jobs: SimpleQueue[tuple[Job, Future[Result]] | None] = SimpleQueue()
+        self.processes: list[Popen[bytes]] = []
+        self.threads: list[threading.Thread] = []
+        self.error: Exception | None = None
+
+    def submit(self, job: Job) -> Future[Result]:
+        """Start a job as soon as a worker is free."""
+        future: Future[Result] = Future()
+        if len(self.processes) < self.count and self.error is None:
+            self.start()
+        self.jobs.put((job, future))
+        if self.error is not None:
+            self.fail(self.error)
+        return future
+
+    def start(self) -> None:
+        """Start a worker, in a session of its own: Ctrl-C is left to this process, with which the worker ends. Raises
+        `failure`."""
         try:
-            yield Workers(lambda job: pool.submit(work, job), ahead * count)
-        except BrokenProcessPool as error:
-            raise failure(
-                "a worker process died, out of memory perhaps: run the same command again to go on, with fewer "
-                "--workers"
-            ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            process = Popen([sys.executable, "-P", "-c", BOOT], stdin=PIPE, stdout=PIPE, start_new_session=True)
+            self.processes.append(process)
+            thread = threading.Thread(target=self.tend, args=(process,), daemon=True)
+            thread.start()
+            self.threads.append(thread)
+        except (OSError, RuntimeError) as error:
+            raise self.no_start(error) from error
+
+    def no_start(self, error: Exception) -> SumnistError:
+        """What to raise for what has kept a worker from starting."""
+        if isinstance(error, SumnistError):
+            return error
+        why = str(error) or type(error).__name__
+        return self.failure(
+            f"a worker process cannot start ({why}): run the same command again to go on, with fewer --workers"
+        )
+
+    def tend(self, process: Popen[bytes]) -> None:
+        """Give a worker its jobs and their futures what comes of them, until it or the pool ends."""
+        under_way: deque[Future[Result]] = deque()
+        try:
+            with suppress(BrokenPipeError):  # it may have said why
+                send(process.stdin, sys.path)
+                send(process.stdin, self.prepare)
+            _, error = receive(process.stdout)
+            if error is not None:
+                raise self.no_start(error)
+            while True:
+                while len(under_way) < self.at_once and (taken := self.take(wait=not under_way)) is not None:
+                    under_way.append(taken[1])
+                    send(process.stdin, taken[0])
+                if not under_way:
+                    return
+                result, error = receive(process.stdout)
+                future = under_way.popleft()
+                future.set_result(result) if error is None else future.set_exception(error)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            self.fail(self.failure(DIED), under_way)
+        except Exception as error:
+            self.fail(error, under_way)
+
+    def take(self, wait: bool) -> tuple[Job, Future[Result]] | None:
+        """The next job; None if there is none, after which, where it was waited for, there will never be one."""
+        try:
+            taken = self.jobs.get(wait)
+        except Empty:
+            return None
+        if taken is None:
+            self.jobs.put(None)  # for the next one who asks
+        return taken
+
+    def fail(self, error: Exception, under_way: Iterable[Future[Result]] = ()) -> None:
+        """Give this error to the futures of a worker, and to all that are in the queue or still to come."""
+        self.error = error
+        for future in under_way:
+            future.set_exception(error)
+        while (taken := self.take(wait=False)) is not None:
+            taken[1].set_exception(error)
+
+    def close(self) -> None:
+        """End the workers, whatever they are at."""
+        self.jobs.put(None)
+        for process in self.processes:
+            process.kill()
+        for thread in self.threads:
+            thread.join()
+        for process in self.processes:
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with suppress(OSError):  # what was still to be sent
+                    pipe.close()  # type: ignore[union-attr]
 
 
-def start_process(prepare: Prepare[Any, Any]) -> None:
-    """Make this process a worker, which ends with the process that started it and leaves Ctrl-C to it."""
+def send(pipe: Any, value: Any) -> None:
+    """Write a value whole. Raises `OSError` if nobody is at the other end."""
+    pipe.write(pickle.dumps(value))
+    pipe.flush()
+
+
+def receive(pipe: Any) -> Any:
+    """The next value. Raises `EOFError` or `UnpicklingError` if nobody is at the other end."""
+    return pickle.load(pipe)
+
+
+def be_worker() -> None:
+    """Do jobs for the process at the other end of the pipes, until that ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    threading.Thread(target=lambda: (connection.wait([parent.sentinel]), os._exit(1)), daemon=True).start()
-    WORK.append(prepare())
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no reply
+    jobs: SimpleQueue[Any] = SimpleQueue()
+
+    def reply(result: Any, error: Exception | None = None) -> None:
+        try:
+            send(replies, (result, error and picklable(error)))
+        except OSError:
+            os._exit(1)
+
+    def take_jobs() -> None:
+        try:
+            while True:
+                jobs.put(receive(sys.stdin.buffer))
+        finally:
+            os._exit(1)
+
+    try:
+        work = receive(sys.stdin.buffer)()
+    except Exception as error:
+        return reply(None, error)
+    reply(None)
+    threading.Thread(target=take_jobs, daemon=True).start()
+    while True:
+        try:
+            result = work(jobs.get())
+        except Exception as error:
+            reply(None, error)
+        else:
+            reply(result)
 
 
-def work(job: Any) -> Any:
-    """The result of a job, in a worker process."""
-    return WORK[0](job)
+def picklable(error: Exception) -> Exception:
+    """The error, or one of its message if it does not come through a pipe."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return (SumnistError if isinstance(error, SumnistError) else RuntimeError)(str(error))
+    return error
 
 
 @contextmanager

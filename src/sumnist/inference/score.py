@@ -1,8 +1,9 @@
 """Many pictures: a table of them in, a table of readings out, in bounded memory and on all cores.
 
-The source is cut into chunks; an engine reads the chunks side by side and gives them back in order. Now and then the
-output is flushed to the disk, and a small file beside it notes how far it goes, so that a scoring that was killed goes
-on from there: the output is, byte for byte, what it would have been.
+The source is cut into chunks; an engine reads the chunks side by side and gives them back in order. The rows go to a
+file beside the table, `.NAME.partial`, which takes the name of the table when it is whole. A note beside it,
+`.NAME.progress`, says from before the first row on what is scored, and now and then how far the rows are on the disk,
+so that a scoring that was killed goes on from there: the table is, byte for byte, what it would have been.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import io
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from io import FileIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,21 @@ from typing import Any
 from tqdm import tqdm
 
 from sumnist.config import Engine
-from sumnist.errors import ConfigError, OutputError, ScoreError
-from sumnist.files import CONFIG, PRETRAINED, WEIGHTS, cannot_write, lock, make_folder, write_atomically
+from sumnist.environment import library_version
+from sumnist.errors import ConfigError, OutputError, RunError, ScoreError
+from sumnist.files import (
+    CONFIG,
+    PRETRAINED,
+    WEIGHTS,
+    Journal,
+    check_replaceable,
+    make_folder,
+    write_all,
+    writing,
+)
 from sumnist.inference.engines import start_workers
 from sumnist.inference.reader import Reader, Reading, check_number, model_file
-from sumnist.inference.sources import Row, source_of
+from sumnist.inference.sources import Row, check_digits, source_of
 
 __all__ = ["Scored", "score"]
 
@@ -38,6 +50,15 @@ SAVE_EVERY = 2.0
 """Seconds between two notes of how far the output goes."""
 Result = Reading | str
 """What became of a row: its reading, or the message of what went wrong."""
+BLOCK = 2**20
+"""Bytes that are read at once where their checksum is taken."""
+WITH_ANOTHER = "with another {name}: give the same {name} to go on with it"
+CHANGES = {
+    "names": "that began before pictures were added, removed or renamed: bring the folder back to go on with it",
+    "sizes and times": "that began before pictures were changed: bring them back to go on with it",
+    "bytes": "that began before the source was changed: bring it back to go on with it",
+}
+"""What is said where a part of a scoring is of another source than this: by what is another."""
 COLUMNS = ("row", "path", "number", "digit", "sum", "confidence", "accepted", "reason", "error")
 
 
@@ -79,15 +100,16 @@ def score(
         How many rows there are, how many of them failed, and how many this call read.
 
     Raises:
-        ConfigError: `out` or `workers` makes no sense.
-        DataError: The source is missing or none of those.
+        ConfigError: `out` or `workers` makes no sense, or `out` is a file of the source.
+        DataError: The source is missing, none of those, or cannot be read.
         RunError: The model is no network of sumnist.
         NumberError: `number` is none that the network can add.
-        OutputError: `out` cannot be written, or holds something else.
-        ScoreError: `out` holds part of another scoring, or a worker died.
+        OutputError: `out` cannot be written, holds something else, or another scoring writes it.
+        ScoreError: `out` is begun by another scoring, the source changed meanwhile, or a worker died.
     """
     began = time.monotonic()
-    if Path(out).suffix not in (".csv", ".jsonl"):
+    out = Path(out)
+    if out.suffix not in (".csv", ".jsonl"):
         raise ConfigError(f"--out {out}: expected a name that ends in .csv or .jsonl")
     if workers < 0:
         raise ConfigError(f"--workers {workers}: expected a whole number of at least 0, which is one for each core")
@@ -100,18 +122,45 @@ def score(
     reader = Reader(path)  # what is wrong with the model or the number is known before the work
     if number is not None:
         number = check_number(number, reader.exact)
-    rows, count = source_of(Path(source), number)
-    job = {"source": str(Path(source).resolve()), "number": number, "model": fingerprint(path)}
-    prepare = partial(row_reader, path.read_bytes() if engine == "ray" else path)
-    with Output(Path(out), job, overwrite) as output, start_workers(engine, workers, prepare, ScoreError) as readers:
+        check_digits(number)
+    found = source_of(Path(source), number)
+    check_apart(out, found.files)
+    network = path if path.is_dir() else path.read_bytes()
+    job = {"source": str(Path(source).resolve()), "number": number, "model": fingerprint(network),
+           "version of sumnist": library_version("sumnist"), **found.content}  # fmt: skip
+    prepare = partial(row_reader, network, job["model"])
+    with Output(out, job, overwrite) as output:
         first = output.rows
-        bar = tqdm(total=count, initial=first, unit=" rows", disable=not progress, smoothing=0.05)
-        for chunk, results in readers.in_order(chunks(islice(rows, first, None))):
-            output.add(chunk, results)
-            bar.update(len(chunk))
-        bar.close()
+        if not output.whole:
+            with start_workers(engine, workers, prepare, ScoreError) as readers, tqdm(
+                total=found.count, initial=first, unit=" rows", disable=not progress, smoothing=0.05
+            ) as bar:  # fmt: skip
+                for chunk, results in readers.in_order(chunks(islice(found.rows, first, None))):
+                    check_apart(out, (row.picture for row in chunk if isinstance(row.picture, str)))
+                    output.add(chunk, results)
+                    bar.update(len(chunk))
+        if found.changed:
+            raise ScoreError(f"{source}: changed while it was read: run the same command again, with --overwrite")
         output.finish()
     return Scored(output.rows, output.failed, output.rows - first, time.monotonic() - began)
+
+
+def check_apart(out: Path, files: Iterable[str | Path]) -> None:
+    """Raise `ConfigError` if `out` is one of `files`, by whatever name."""
+    if (state := state_of(out)) is None:
+        return
+    for file in files:
+        found = state_of(file)
+        if found is not None and os.path.samestat(state, found):
+            raise ConfigError(f"--out {out}: is read from, as {file}, expected another file: name another")
+
+
+def state_of(file: str | Path) -> os.stat_result | None:
+    """What the system says of a file; None if there is none, or no file can have that name."""
+    try:
+        return os.stat(file)
+    except (OSError, ValueError):
+        return None
 
 
 def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
@@ -120,15 +169,26 @@ def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield chunk
 
 
-def row_reader(model: Path | bytes) -> Callable[[list[Row]], list[Result]]:
-    """Load the network of a worker: the function that reads a chunk of rows with it."""
-    return partial(read_rows, Reader(model))
+def row_reader(model: Path | bytes, known: str) -> Callable[[list[Row]], list[Result]]:
+    """Load the network of a worker: the function that reads a chunk of rows with it. Raises `RunError` if the model is
+    not the one with the fingerprint `known` any more."""
+    reader = Reader(model)
+    if fingerprint(model) != known:
+        raise RunError("the model changed while the scoring began: run the same command again, with --overwrite")
+    return partial(read_rows, reader)
 
 
 def read_rows(reader: Reader, rows: list[Row]) -> list[Result]:
     """The result of each row; readings come without their images, which no table holds and no process need send."""
-    sound = [(row.picture, row.number) for row in rows if row.picture is not None]
-    readings = iter(reader.read_each([picture for picture, _ in sound], [number for _, number in sound]))
+    sound = [(row.picture, row.number or 0) for row in rows if row.picture is not None]
+    readings: Iterator[Reading | Exception] | None = None
+    try:
+        readings = iter(reader.read_each([picture for picture, _ in sound], [number for _, number in sound]))
+    except Exception as error:  # memory that one picture takes, or what nobody thought of
+        if len(rows) == 1:
+            return [f"{rows[0].path}: cannot be read ({str(error) or type(error).__name__})"]
+    if readings is None:  # by now what the error held is free
+        return [result for row in rows for result in read_rows(reader, [row])]
     return [row.error or "" if row.picture is None else without_image(next(readings)) for row in rows]
 
 
@@ -137,104 +197,168 @@ def without_image(reading: Reading | Exception) -> Result:
     return replace(reading, image=None) if isinstance(reading, Reading) else str(reading)
 
 
-def fingerprint(path: Path) -> str:
-    """What tells one model from another, an ONNX file or a run folder without one."""
-    files = [path / CONFIG, path / WEIGHTS] if path.is_dir() else [path]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Raises `OutputError` for what goes wrong in writing `path`."""
-    try:
-        yield
-    except OSError as error:
-        raise cannot_write(path, error) from error
+def fingerprint(model: Path | bytes) -> str:
+    """What tells one model from another: an ONNX file or its bytes, or a run folder without one."""
+    if isinstance(model, Path):
+        files = [model / CONFIG, model / WEIGHTS] if model.is_dir() else [model]
+        model = b"".join(file.read_bytes() for file in files)
+    return hashlib.sha256(model).hexdigest()
 
 
 class Output:
-    """The table that is written, and the note beside it, `.NAME.progress`, of how far it is on the disk."""
+    """The rows of a table to be, `.NAME.partial`, and the note beside them, `.NAME.progress`, which is also the lock.
+
+    The first line of the note is the job. It is on the disk before the first row is. Each other line says how many
+    rows and bytes are on the disk for certain, with their checksum. The last one, before the rows become the table,
+    says that they are whole.
+
+    Attributes:
+        rows: How many rows there are, of which `failed` have an error.
+        whole: Whether all had been done when this was opened: the table is there, and only the note is to be removed.
+    """
 
     def __init__(self, path: Path, job: dict[str, Any], overwrite: bool) -> None:
-        self.path, self.job = path, job
-        self.note = path.with_name(f".{path.name}.progress")
+        self.out, self.job, self.overwrite = path, job, overwrite
+        check_replaceable(path)
+        self.path = Path(os.path.realpath(path))
+        self.partial = self.path.with_name(f".{self.path.name}.partial")
         self.line = csv_line if path.suffix == ".csv" else json_line
         self.rows = self.failed = self.bytes = 0
-        make_folder(path.parent)
-        with writing(path):
-            self.stream = path.open("ab")
+        self.sum, self.whole = hashlib.sha256(), False
+        self.stream: FileIO | None = None
+        make_folder(self.path.parent)
+        note = self.path.with_name(f".{self.path.name}.progress")
+        self.note = Journal(note, f"--out {path}: another scoring writes it: wait for it or name another")
         try:
-            self.begin(overwrite)
+            with writing(path):
+                self.begin()
         except BaseException:
-            self.stream.close()
+            self.close()
             raise
         self.saved = time.monotonic()
 
-    def begin(self, overwrite: bool) -> None:
-        """Bring the table to the point from which to go on. Raises `OutputError`, `ScoreError`."""
-        self.lock()
-        if overwrite:
-            self.note.unlink(missing_ok=True)
-        elif self.note.exists():
-            try:
-                self.go_on(json.loads(self.note.read_text(encoding="utf-8")))
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise ScoreError(f"{self.note}: not a note of how far a scoring is: add --overwrite") from error
-        elif self.path.stat().st_size:
-            raise OutputError(f"--out {self.path}: holds something already: name another file or add --overwrite")
-        self.bytes = self.bytes if self.rows else 0
-        self.stream.truncate(self.bytes)
-        if not self.rows and self.line is csv_line:
-            self.write(csv_line(dict(zip(COLUMNS, COLUMNS, strict=True))))
+    def begin(self) -> None:
+        """Bring the rows to the point from which to go on. Raises `OutputError`, `ScoreError`."""
+        last = self.last_note()
+        if last and last["whole"] and not self.partial.exists() and self.take_up(self.path, last):
+            self.whole = True
+            return
+        self.check_free()
+        if last and not self.take_up(self.partial, last) and not self.overwrite:
+            raise ScoreError(
+                f"--out {self.out}: {self.partial} is not what the note of it, {self.note.path.name}, says: add "
+                "--overwrite to begin anew"
+            )
+        self.stream = FileIO(self.partial, "a")
+        if self.rows:
+            self.stream.truncate(self.bytes)
+            return
+        self.note.clear()
+        self.stream.truncate(0)
+        self.note.add(json.dumps({"job": self.job}))
+        if self.line is csv_line:
+            self.write(csv_line(dict(zip(COLUMNS, COLUMNS, strict=True))).encode())
 
-    def lock(self) -> None:
-        """Raise `OutputError` if another process writes the same table."""
-        if not lock(self.stream):
-            raise OutputError(f"--out {self.path}: another scoring writes it: wait for it or name another")
+    def last_note(self) -> dict[str, Any] | None:
+        """What the note says last, if there are rows, and if they are of this job. Raises `ScoreError` if they are of
+        another, and are not to be overwritten."""
+        if len(self.note.lines) < 2:
+            return None
+        try:
+            job, last = dict(json.loads(self.note.lines[0])["job"]), json.loads(self.note.lines[-1])
+            last = {"rows": int(last["rows"]), "failed": int(last["failed"]), "bytes": int(last["bytes"]),
+                    "sha256": str(last["sha256"]), "whole": bool(last["whole"])}  # fmt: skip
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            if self.overwrite:
+                return None
+            raise ScoreError(f"{self.note.path}: not a note of how far a scoring is: add --overwrite") from error
+        if job == self.job:
+            return last
+        if self.overwrite:
+            return None
+        name = next(name for name in (*self.job, *job) if job.get(name) != self.job.get(name))
+        raise ScoreError(
+            f"--out {self.out}: holds part of a scoring {CHANGES.get(name, WITH_ANOTHER.format(name=name))}, name "
+            "another file, or add --overwrite"
+        )
 
-    def go_on(self, note: dict[str, Any]) -> None:
-        """Take up the scoring that `note` is of. Raises `ScoreError` if it is another one."""
-        for name, value in self.job.items():
-            if note["job"][name] != value:
-                raise ScoreError(
-                    f"--out {self.path}: holds part of a scoring with another {name}: give the same {name} to go on "
-                    "with it, name another file, or add --overwrite"
-                )
-        self.rows, self.failed, self.bytes = note["rows"], note["failed"], note["bytes"]
+    def check_free(self) -> None:
+        """Raise `OutputError` if there is a table already, which is not to be replaced."""
+        if not self.overwrite and self.path.exists() and self.path.stat().st_size:
+            raise OutputError(f"--out {self.out}: holds something already: name another file or add --overwrite")
+
+    def take_up(self, path: Path, note: dict[str, Any]) -> bool:
+        """Go on from `note`, if what it says of the first bytes of `path` is true."""
+        try:
+            found = sum_of(path, note["bytes"])
+        except FileNotFoundError:
+            return False
+        if found.hexdigest() != note["sha256"]:
+            return False
+        self.rows, self.failed, self.bytes, self.sum = note["rows"], note["failed"], note["bytes"], found
+        return True
 
     def __enter__(self) -> Output:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stream.close()
+        self.close()
 
     def add(self, chunk: list[Row], results: list[Result]) -> None:
         """Write a chunk, and now and then the note."""
         places = range(self.rows, self.rows + len(chunk))
         values = [values_of(*of_row) for of_row in zip(places, chunk, results, strict=True)]
-        self.write("".join(map(self.line, values)))
+        self.write(b"".join(encoded(self.line(of_row)) for of_row in values))
         self.rows += len(chunk)
         self.failed += sum(isinstance(result, str) for result in results)
         if time.monotonic() - self.saved > SAVE_EVERY:
             self.save()
 
-    def write(self, text: str) -> None:
-        with writing(self.path):
-            self.bytes += self.stream.write(text.encode("utf-8", "surrogateescape"))
+    def write(self, data: bytes) -> None:
+        assert self.stream is not None
+        with writing(self.out):
+            write_all(self.stream, data)
+        self.sum.update(data)
+        self.bytes += len(data)
 
-    def save(self) -> None:
-        """Bring the table to the disk, then note how far it goes."""
-        with writing(self.path):
-            self.stream.flush()
+    def save(self, whole: bool = False) -> None:
+        """Bring the rows to the disk, then note how far they go."""
+        assert self.stream is not None
+        with writing(self.out):
             os.fsync(self.stream.fileno())
-        note = {"job": self.job, "rows": self.rows, "failed": self.failed, "bytes": self.bytes}
-        write_atomically(self.note, json.dumps(note))
+        note = {"rows": self.rows, "failed": self.failed, "bytes": self.bytes, "sha256": self.sum.hexdigest()}
+        self.note.add(json.dumps(note | {"whole": whole}))
         self.saved = time.monotonic()
 
     def finish(self) -> None:
-        """The table is whole and needs no note."""
-        self.save()
-        self.note.unlink(missing_ok=True)
+        """Make the rows the table, which needs no note."""
+        with writing(self.out):
+            if self.stream is not None:
+                self.save(whole=True)
+                self.check_free()
+                self.stream.close()
+                os.replace(self.partial, self.path)
+            self.note.remove()
+
+    def close(self) -> None:
+        """Leave off; nothing stays of a scoring without rows."""
+        if self.stream is not None:
+            if not self.rows and not self.note.stream.closed:
+                with suppress(OSError):
+                    self.note.clear()
+                    self.partial.unlink(missing_ok=True)
+            self.stream.close()
+        self.note.close()
+
+
+def sum_of(path: Path, size: int) -> hashlib._Hash:
+    """The SHA-256 of the first `size` bytes of a file."""
+    found = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(min(size, BLOCK)):
+            found.update(block)
+            size -= len(block)
+    return found
 
 
 def values_of(place: int, row: Row, result: Result) -> dict[str, Any]:
@@ -248,8 +372,8 @@ def values_of(place: int, row: Row, result: Result) -> dict[str, Any]:
 
 def csv_line(values: dict[str, Any]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(values.values())
-    return line.getvalue()
+    csv.writer(line, lineterminator="\r\n").writerow(values.values())  # so that both characters are quoted in values
+    return line.getvalue()[:-2] + "\n"
 
 
 def json_line(values: dict[str, Any]) -> str:
@@ -259,3 +383,11 @@ def json_line(values: dict[str, Any]) -> str:
     except UnicodeEncodeError:  # the name of a file that is no text
         line = json.dumps(values)
     return line + "\n"
+
+
+def encoded(line: str) -> bytes:
+    """The bytes of a line: names of files as the system has them, and half a character from JSON as its escape."""
+    try:
+        return line.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return line.encode("utf-8", "backslashreplace")

@@ -1,26 +1,33 @@
 """Where the rows of a scoring come from: a folder of pictures, a table of paths and numbers, or IDX files.
 
-A source gives its rows in an order that is always the same, one at a time, and holds none of them.
+A source gives its rows in an order that is always the same, one at a time. Whatever a row holds, it is a row: one that
+cannot be read has an error, and those after it are read.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import json
+import os
 import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple, NoReturn, TextIO
 
 import numpy as np
 
 from sumnist.data.mnist import FILES, find_idx
-from sumnist.errors import DataError
+from sumnist.errors import DataError, NumberError
+from sumnist.inference.reader import check_number
 from sumnist.pictures.normalize import Picture
 
-__all__ = ["Row", "Source", "source_of"]
+__all__ = ["Row", "Source", "check_digits", "pictures_in", "source_of", "whole"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".heic", ".heif"}
 """What counts as a picture in a folder."""
@@ -29,20 +36,47 @@ SIDES = 2 * SIDE.to_bytes(4)
 """Height and width in the header of an IDX file of images."""
 UNREADABLE = (OSError, EOFError, zlib.error)
 """What reading a file that may be gzipped raises, of one that is damaged."""
+LONGEST = 2**20
+"""Characters of a row of a CSV or JSONL; a longer one is an error of that row."""
+LONGEST_PATH = 2**15
+"""Characters of a path: no system has longer ones, and not every program can read a table that has."""
+MOST_DIGITS = 600
+"""Digits of a number: Python writes and reads no whole numbers of more than a few thousand, and sums are written."""
+LIMIT = 10**MOST_DIGITS
+BLOCK = 2**20
+"""Bytes that are read at once where they are counted or their checksum is taken."""
 
 
 class Row(NamedTuple):
-    """One picture to read. `path`: what the output calls it. `picture`: what a reader takes, or None where the row
-    itself is broken; `error` says how."""
+    """One picture to read. `path`: what the output calls it. `number`: None where it is none. `picture`: what a reader
+    takes, or None where the row itself is broken; `error` says how."""
 
     path: str
-    number: Any
+    number: int | None
     picture: Picture | None = None
     error: str | None = None
 
 
-Source = tuple[Iterator[Row], int]
-"""Rows in order, and how many there are, as far as that is known without reading them."""
+@dataclass(frozen=True)
+class Source:
+    """Rows, and where they come from.
+
+    Attributes:
+        rows: The rows in order.
+        count: How many there are, as far as that is known without reading them.
+        files: The files that it is made of; of a table without the pictures that it names.
+        content: By a name for each part, the checksum of what the rows depend on.
+    """
+
+    rows: Iterator[Row]
+    count: int
+    files: Iterable[str | Path]
+    content: dict[str, str]
+
+    @property
+    def changed(self) -> bool:
+        """Whether its files are others than when the source was opened; of a folder, that never matters by then."""
+        return "bytes" in self.content and checksum(self.files) != self.content["bytes"]
 
 
 def source_of(path: Path, number: Any = None) -> Source:
@@ -52,11 +86,8 @@ def source_of(path: Path, number: Any = None) -> Source:
         path: A CSV or JSONL file, a folder of IDX files, or a folder of pictures.
         number: Goes with every picture that has none of its own.
 
-    Returns:
-        The rows in order, and how many there are.
-
     Raises:
-        DataError: It is none of these, or lacks pictures, columns or the number.
+        DataError: It is none of these, cannot be read, or lacks pictures, columns or the number.
     """
     if path.is_dir():
         if number is None:
@@ -64,83 +95,292 @@ def source_of(path: Path, number: Any = None) -> Source:
         files = [file for key in ("x_train", "x_test") if (file := find_idx(path, FILES[key]))]
         return idx_source(files, number) if files else folder_source(path, number)
     if not path.is_file():
-        raise DataError(f"{path}: does not exist, expected a folder, a .csv or a .jsonl: check the name")
-    if path.suffix == ".csv":
-        return csv_source(path, number)
-    if path.suffix == ".jsonl":
-        return jsonl_rows(path, number), count_lines(path)
-    raise DataError(
-        f"{path}: expected a folder of pictures or of IDX files, a .csv or a .jsonl; `sumnist predict` reads single "
-        "pictures"
-    )
+        state = "is a device or a pipe" if path.exists() else "does not exist"
+        raise DataError(f"{path}: {state}, expected a folder, a .csv or a .jsonl: check the name")
+    if path.suffix not in (".csv", ".jsonl"):
+        raise DataError(
+            f"{path}: expected a folder of pictures or of IDX files, a .csv or a .jsonl; `sumnist predict` reads "
+            "single pictures"
+        )
+    with reading(path):
+        count, content = count_lines(path), {"bytes": checksum([path])}
+        if path.suffix == ".csv":
+            return Source(csv_rows(path, csv_columns(path, number), number), max(0, count - 1), [path], content)
+        open_text(path).close()
+        return Source(jsonl_rows(path, number), count, [path], content)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raises `DataError` for what goes wrong in reading `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: str | Path, error: OSError) -> DataError:
+    reason = (error.strerror or str(error)).lower()
+    return DataError(f"{path}: cannot be read ({reason}): check its permissions, or copy it again")
+
+
+def checksum(files: Iterable[str | Path]) -> str:
+    """One SHA-256 of the names and bytes of files."""
+    found = hashlib.sha256()
+    for path in map(Path, files):
+        found.update(os.fsencode(path.name) + b"\0" + path.stat().st_size.to_bytes(8))
+        with path.open("rb") as stream:
+            while block := stream.read(BLOCK):
+                found.update(block)
+    return found.hexdigest()
+
+
+def count_lines(path: Path) -> int:
+    """The lines of a file; the last may lack its end."""
+    count, block = 0, b""
+    with path.open("rb") as stream:
+        while more := stream.read(BLOCK):
+            block = more
+            count += block.count(b"\n")
+    return count + (block[-1:] not in (b"\n", b""))
+
+
+# Folders of pictures.
+
+
+def pictures_in(folder: Path) -> list[str]:
+    """The pictures in a folder and below, as paths from it, in the order of their names.
+
+    A picture is what has the ending of one. Names that begin with a dot are left out, and what is in such folders:
+    systems put files of their own there. Links to folders are not followed. Raises `DataError`.
+    """
+
+    def refuse(error: OSError) -> NoReturn:
+        raise unreadable(error.filename, error)
+
+    found = []
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        within = os.path.relpath(place, folder)
+        found += [
+            name if within == os.curdir else os.path.join(within, name)
+            for name in names
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+        ]
+    return sorted(found, key=lambda path: path.split(os.sep))
 
 
 def folder_source(folder: Path, number: Any) -> Source:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not paths:
+    names = pictures_in(folder)
+    if not names:
         raise DataError(f"{folder}: no pictures in it, expected files such as {', '.join(sorted(SUFFIXES)[:4])}")
-    return (Row(str(path.relative_to(folder)), number, path) for path in paths), len(paths)
+    rows = (Row(name, number, os.path.join(folder, name)) for name in names)
+    return Source(rows, len(names), (os.path.join(folder, name) for name in names), listing(folder, names))
 
 
-def csv_source(path: Path, number: Any) -> Source:
-    with open_csv(path) as stream:
-        header = next(csv.reader(stream), [])
-    wanted = ["path"] if number is not None else ["path", "number"]
-    missing = [name for name in wanted if name not in header]
-    if missing:
-        raise DataError(
-            f"{path}: its first line has the columns {', '.join(header) or '(none)'}, expected path and number: "
-            f"add {' and '.join(missing)}" + ("" if missing != ["number"] else ", or give --number")
-        )
-    return csv_rows(path, number), max(0, count_lines(path) - 1)
+def listing(folder: Path, names: list[str]) -> dict[str, str]:
+    """The checksum of the names of pictures, and that of their sizes and times."""
+    called, states = hashlib.sha256(), hashlib.sha256()
+    for name in names:
+        try:
+            state = os.stat(os.path.join(folder, name))
+            states.update(f"{state.st_size} {state.st_mtime_ns}\n".encode())
+        except OSError:  # a link to nothing, for one
+            states.update(b"none\n")
+        called.update(os.fsencode(name) + b"\0")
+    return {"names": called.hexdigest(), "sizes and times": states.hexdigest()}
 
 
-def open_csv(path: Path) -> TextIO:
-    """The text of a CSV file, with the names of files as the system has them."""
+# Tables.
+
+
+def open_text(path: Path) -> TextIO:
+    """The text of a file, with the names of files as the system has them. Raises `DataError` for UTF-16."""
+    with path.open("rb") as stream:
+        start = stream.read(4)
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
+        raise DataError(f"{path}: starts with 0x{start.hex()}, as UTF-16 does, expected UTF-8: save it as UTF-8")
     return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-def csv_rows(path: Path, number: Any) -> Iterator[Row]:
-    with open_csv(path) as stream:
-        table = csv.DictReader(stream)
-        while True:
-            try:
-                values = next(table)
-            except StopIteration:
+class TooLong(csv.Error):
+    """A row of a table that is longer than any should be."""
+
+
+class Lines(Iterator[str]):
+    """The lines of a text, in records of one or several, whose lines but the first can be read again.
+
+    Attributes:
+        number: How many lines were read; the number of the last one.
+        record: The lines of the record so far; `TooLong` is raised where they grow out of bounds.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream, self.number, self.size = stream, 0, 0
+        self.record: list[str] = []
+        self.again: deque[str] = deque()
+
+    def __next__(self) -> str:
+        line = self.again.popleft() if self.again else self.read()
+        if not line:
+            raise StopIteration
+        self.number += 1
+        self.size += len(line)
+        self.record.append(line)
+        if self.size >= LONGEST:
+            raise TooLong(f"longer than {LONGEST:,} characters")
+        return line
+
+    def read(self) -> str:
+        """The next line of the text; of one that is too long only the first `LONGEST` characters."""
+        line = rest = self.stream.readline(LONGEST)
+        while len(rest) == LONGEST and not rest.endswith(("\n", "\r")):
+            rest = self.stream.readline(LONGEST)
+        return line
+
+    def begin(self) -> int:
+        """Begin a record: the number of its first line."""
+        self.record, self.size = [], 0
+        return self.number + 1
+
+    def back(self) -> None:
+        """Read the lines of this record again, but for the first."""
+        self.again.extendleft(reversed(self.record[1:]))
+        self.number -= len(self.record[1:])
+
+
+def csv_columns(path: Path, number: Any) -> list[int]:
+    """Where the columns `path` and, if there is no `number` for all, `number` are. Raises `DataError`."""
+    with open_text(path) as stream:
+        try:
+            header = next(csv.reader(Lines(stream), strict=True), [])
+        except csv.Error as error:
+            raise DataError(f"{path}: line 1: not CSV ({error}), expected the names of the columns") from error
+    wanted = ["path"] if number is not None else ["path", "number"]
+    missing = [name for name in wanted if name not in header]
+    if missing:
+        shown = ", ".join(header)[:200] or "(none)"
+        raise DataError(
+            f"{path}: its first line has the columns {shown}, expected path and number: "
+            f"add {' and '.join(missing)}" + ("" if missing != ["number"] else ", or give --number")
+        )
+    for name in wanted:
+        if header.count(name) > 1:
+            raise DataError(f"{path}: its first line has the column {name} twice, expected it once: rename the other")
+    return [header.index(name) for name in wanted]
+
+
+def csv_rows(path: Path, columns: list[int], number: Any) -> Iterator[Row]:
+    with reading(path), open_text(path) as stream:
+        records = csv_records(Lines(stream), columns)
+        next(records, None)  # the names of the columns
+        for line, values in records:
+            if isinstance(values, str):
+                yield Row("", None, error=values)
+            else:
+                yield row_of(path, values[0], whole(values[1]) if number is None else number, line)
+
+
+def csv_records(lines: Lines, columns: list[int]) -> Iterator[tuple[int, list[str | None] | str]]:
+    """The values of `columns` of each record, None where it is too short, or what is wrong with it; with its line.
+
+    Of a record over several lines that is none, or has a path or number over several lines, the first line is taken to
+    be the one that is wrong, by a quote that is not closed, and the others are read as records.
+    """
+    while True:
+        line = lines.begin()
+        values: list[str | None] | str
+        try:
+            fields = next(csv.reader(lines, strict=True), None)
+        except csv.Error as error:
+            values = f"line {line}: not CSV ({error}), expected a path and a number"
+        else:
+            if fields is None:
                 return
-            except csv.Error as error:
-                message = f"line {table.line_num}: not CSV ({error}), expected a path and a number"
-                yield Row("", None, error=message)
+            if not fields:  # a blank line
                 continue
-            given = whole(values["number"]) if number is None else number
-            yield row_of(path, values["path"], given, table.line_num)
+            values = [fields[column] if column < len(fields) else None for column in columns]
+        if len(lines.record) > 1 and (isinstance(values, str) or any(map(goes_on, values))):
+            values = f"line {line}: a quote opens that is not closed, expected a path and a number: close it"
+            lines.back()
+        yield line, values
+
+
+def goes_on(value: str | None) -> bool:
+    """Whether a value is of several lines."""
+    return value is not None and ("\n" in value or "\r" in value)
 
 
 def jsonl_rows(path: Path, number: Any) -> Iterator[Row]:
-    with path.open(encoding="utf-8", errors="surrogateescape") as stream:
-        for place, line in enumerate(stream, 1):
+    with reading(path), open_text(path) as stream:
+        lines = Lines(stream)
+        while True:
+            place = lines.begin()
             try:
-                values = json.loads(line)
+                line = next(lines, None)
+                if line is None:
+                    return
+                if not line.strip():
+                    continue
+                values = json.loads(line, object_pairs_hook=without_doubles)
                 name, given = values["path"], values["number"] if number is None else number
                 if not isinstance(name, str):
                     raise TypeError("path is no text")
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError, TooLong) as error:
                 message = f'line {place}: {error!r}, expected {{"path": "five.png", "number": 7}}'
                 yield Row("", None, error=message)
                 continue
             yield row_of(path, name, given, place)
 
 
+def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises `ValueError` if it has a key twice."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} twice")
+    return values
+
+
 def row_of(table: Path, name: str | None, number: Any, line: int) -> Row:
     """The row of a table with these values; its path counts from the folder of the table."""
     if not name:
-        return Row("", number, error=f"line {line}: no path, expected the name of a picture")
-    return Row(name, number, table.parent / name)
+        return Row("", None, error=f"line {line}: no path, expected the name of a picture")
+    if len(name) > LONGEST_PATH:
+        return Row(
+            "", None, error=f"line {line}: a path of {len(name):,} characters, expected at most {LONGEST_PATH:,}"
+        )
+    try:
+        check_digits(number)
+        return Row(name, check_number(number, exact=True), os.path.join(table.parent, name))
+    except NumberError as error:
+        return Row(name, None, error=str(error))
+
+
+def whole(text: str | None) -> Any:
+    """The whole number that `text` writes; otherwise `text` itself, which a reader refuses by name."""
+    try:
+        return int(text or "")
+    except ValueError:
+        return text
+
+
+def check_digits(number: Any) -> None:
+    """Raise `NumberError` for a number, or the text of one, that is too long to be written and read again."""
+    is_long = len(number) > MOST_DIGITS if isinstance(number, str) else isinstance(number, int) and abs(number) >= LIMIT
+    if is_long:
+        raise NumberError(f"a number of more than {MOST_DIGITS} digits, expected fewer: no sum of it can be written")
+
+
+# IDX files.
 
 
 def idx_source(files: list[Path], number: Any) -> Source:
-    counts = {path: idx_count(path) for path in files}
-    return (row for path in files for row in idx_rows(path, counts[path], number)), sum(counts.values())
+    with reading(files[0].parent):
+        counts = {path: idx_count(path) for path in files}
+        rows = (row for path in files for row in idx_rows(path, counts[path], number))
+        expected = sum(min(count, most_images(path, count)) for path, count in counts.items())
+        return Source(rows, expected, files, {"bytes": checksum(files)})
 
 
 def open_idx(path: Path) -> BufferedIOBase:
@@ -159,30 +399,25 @@ def idx_count(path: Path) -> int:
     return int.from_bytes(header[4:8])
 
 
+def most_images(path: Path, count: int) -> int:
+    """How many of `count` images the file can hold, by its size, unless it is packed."""
+    return count if path.suffix == ".gz" else path.stat().st_size // SIDE**2
+
+
 def idx_rows(path: Path, count: int, number: Any) -> Iterator[Row]:
-    with open_idx(path) as stream:
+    """The images of a file, and one row with an error if there are fewer, or more, than the `count` of its header."""
+    there, state = 0, "and there is more"
+    with reading(path), open_idx(path) as stream:
         stream.read(16)
-        for place in range(count):
-            name = f"{path.name}[{place}]"
-            try:
-                pixels = stream.read(SIDE * SIDE)
-            except UNREADABLE:
-                pixels = b""
-            if len(pixels) == SIDE * SIDE:
-                yield Row(name, number, np.frombuffer(pixels, np.uint8).reshape(SIDE, SIDE))
-            else:
-                yield Row(name, number, error=f"{name}: the file is cut short: copy or download it again")
-
-
-def whole(text: str | None) -> Any:
-    """The whole number that `text` writes; otherwise `text` itself, which a reader refuses by name."""
-    try:
-        return int(text or "")
-    except ValueError:
-        return text
-
-
-def count_lines(path: Path) -> int:
-    """The lines of a file; the last may lack its end."""
-    with path.open("rb") as stream:
-        return sum(1 for _ in stream)
+        try:
+            while there < count and len(pixels := stream.read(SIDE * SIDE)) == SIDE * SIDE:
+                yield Row(f"{path.name}[{there}]", number, np.frombuffer(pixels, np.uint8).reshape(SIDE, SIDE))
+                there += 1
+            if there == count and not stream.read(1):
+                return
+        except UNREADABLE as error:
+            state = f"and it is damaged ({error})"
+    if there < count:
+        state = f"{there:,} are there"
+    message = f"{path.name}: its header claims {count:,} images, {state}: copy or download it again"
+    yield Row(f"{path.name}[{there}]", number, error=message)

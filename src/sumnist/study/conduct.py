@@ -13,7 +13,7 @@ from sumnist.errors import StudyError
 from sumnist.files import make_folder
 from sumnist.inference.engines import start_workers
 from sumnist.study.recipe import Recipe
-from sumnist.study.rows import Row, append_jsonl, read_jsonl
+from sumnist.study.rows import Row, open_rows, read_jsonl
 from sumnist.study.runs import run
 from sumnist.study.variants import Variant
 
@@ -54,20 +54,21 @@ def conduct(jobs: Sequence[Job], path: Path, engine: Engine = "local", workers: 
 
     Raises:
         StudyError: A line of the file is not a row, a worker process died, or the cluster failed.
-        OutputError: The file cannot be written.
+        OutputError: The file cannot be written, or another process adds rows to it.
         MissingExtraError: The engine is `ray`, and Ray is not installed.
     """
-    done = {(row["variant"], Recipe.from_dict(row["recipe"]).key, row["seed"]) for row in read_rows(path, mend=True)}
-    left = [job for job in jobs if (job[0], job[1].key, job[2]) not in done]
     make_folder(path.parent)
-    with start_workers(engine, workers, runner, StudyError, ahead=1) as runners, tqdm(
-        total=len(jobs), initial=len(jobs) - len(left), desc="study", unit="run", smoothing=0.02,
-        disable=None if progress else True,
-    ) as bar:  # fmt: skip
-        for row in runners.as_they_finish(left):
-            append_jsonl(path, row)
-            bar.update()
-            bar.set_postfix_str(f"{row['variant']}, seed {row['seed']}: {row['seconds']:.0f} s")
+    with open_rows(path) as rows:
+        done = {(row["variant"], Recipe.from_dict(row["recipe"]).key, row["seed"]) for row in read_rows(path)}
+        left = [job for job in jobs if (job[0], job[1].key, job[2]) not in done]
+        with start_workers(engine, workers, runner, StudyError, ahead=1) as runners, tqdm(
+            total=len(jobs), initial=len(jobs) - len(left), desc="study", unit="run", smoothing=0.02,
+            disable=None if progress else True,
+        ) as bar:  # fmt: skip
+            for row in runners.as_they_finish(left):
+                rows.add(json.dumps(row))
+                bar.update()
+                bar.set_postfix_str(f"{row['variant']}, seed {row['seed']}: {row['seconds']:.0f} s")
     return len(left)
 
 
@@ -76,9 +77,9 @@ def runner() -> Callable[[Job], Row]:
     return lambda job: run(*job)
 
 
-def read_rows(path: Path, mend: bool = False) -> list[Row]:
-    """The rows of a study; `mend`: take out a last one whose writing was cut short. Raises `StudyError`."""
-    return read_jsonl(path, ROW, mend)
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a study. Raises `StudyError`."""
+    return read_jsonl(path, ROW)
 
 
 def repeat(path: Path, name: str, seed: int) -> list[str]:

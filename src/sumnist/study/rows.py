@@ -1,21 +1,23 @@
-"""Files of rows, one JSON object a line: a row is appended in one write, so that a kill loses no other."""
+"""Files of rows, one JSON object a line: a row that is there is whole, whatever happened while it was appended."""
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from sumnist.errors import StudyError
-from sumnist.files import cannot_write, fits, parse_json, read_whole
+from sumnist.files import Journal, fits, parse_json, read_whole
 
-__all__ = ["Row", "append_jsonl", "read_jsonl"]
+__all__ = ["Row", "append_jsonl", "open_rows", "read_jsonl"]
 
 Row = dict[str, Any]
 
+PATIENCE = 10.0
+"""Seconds that `append_jsonl` waits for another process to be done with a file."""
 
-def read_jsonl(path: Path, shape: Any = dict, mend: bool = False) -> list[Row]:
+
+def read_jsonl(path: Path, shape: Any = dict) -> list[Row]:
     """The rows of a file, none if there is no file.
 
     A last line without its end is a row whose writing was cut short, and is left out.
@@ -23,23 +25,19 @@ def read_jsonl(path: Path, shape: Any = dict, mend: bool = False) -> list[Row]:
     Args:
         path: The file.
         shape: That of every row, as `fits` takes it.
-        mend: Whether to take a row that was cut short from the file, too.
 
     Raises:
         StudyError: The file cannot be read, or a line of it is not a row of that shape.
     """
     try:
         content = read_whole(path)
-        whole = content[: content.rfind(b"\n") + 1]
-        if mend and len(whole) < len(content):
-            os.truncate(path, len(whole))
     except FileNotFoundError:
         return []
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise StudyError(f"{path}: cannot be read ({reason}), expected a file of rows: choose another one") from error
+        raise StudyError(f"{path}: cannot be read ({reason}), expected a file of rows: name another file") from error
     rows = []
-    for number, line in enumerate(whole.splitlines(), 1):
+    for number, line in enumerate(content.split(b"\n")[:-1], 1):
         try:
             row = parse_json(line)
             if not fits(row, shape):
@@ -52,12 +50,15 @@ def read_jsonl(path: Path, shape: Any = dict, mend: bool = False) -> list[Row]:
     return rows
 
 
+def open_rows(path: Path, patience: float = 0.0) -> Journal:
+    """A file of rows to append to, which no other process may do meanwhile.
+
+    Raises `OutputError`, also if another one has done so for `patience` seconds.
+    """
+    return Journal(path, f"{path}: another process adds rows to it: wait for it, or name another file", patience)
+
+
 def append_jsonl(path: Path, row: Row) -> None:
-    """Add a row to a file in one write; it is on the disk when this returns. Raises `OutputError`."""
-    try:
-        with path.open("ab") as stream:
-            stream.write(json.dumps(row).encode() + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError as error:
-        raise cannot_write(path, error) from error
+    """Add a row to a file; it is on the disk when this returns. Raises `OutputError`, and the file is as it was."""
+    with open_rows(path, PATIENCE) as rows:
+        rows.add(json.dumps(row))

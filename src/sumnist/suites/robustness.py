@@ -19,6 +19,7 @@ from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import hold_out
 from sumnist.errors import ConfigError, DataError
 from sumnist.inference.reader import Reader
+from sumnist.inference.sources import pictures_in
 from sumnist.suites.answers import Answers, Score, answers_of, area_under_roc, is_digit_score, network_digits
 from sumnist.suites.archive import HALVES, Half, check_half
 from sumnist.suites.corruptions import CORRUPTIONS, corrupted
@@ -264,8 +265,8 @@ def folder(reader: Reader, path: str | Path) -> FolderResult:
 
     Args:
         reader: The reader.
-        path: A folder with sub-folders 0 to 9, each named for the digit that its pictures show. Names that begin with a
-            dot are left out.
+        path: A folder with sub-folders 0 to 9, each named for the digit that its pictures show. What has the ending of
+            a picture is one, but for names that begin with a dot.
 
     Returns:
         The figures, as shares from 0 to 1, and the pictures that were not read right.
@@ -275,10 +276,10 @@ def folder(reader: Reader, path: str | Path) -> FolderResult:
     """
     root = Path(path)
     pictures = [
-        (file, digit)
+        (root / str(digit) / name, digit)
         for digit in range(10)
-        for file in (sorted((root / str(digit)).iterdir()) if (root / str(digit)).is_dir() else [])
-        if file.is_file() and not file.name.startswith(".")
+        if (root / str(digit)).is_dir()
+        for name in pictures_in(root / str(digit))
     ]
     if not pictures:
         raise DataError(

@@ -1,0 +1,222 @@
+"""Rows and where they come from: whatever a row holds is a row, and no row vanishes without a word."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sumnist.data.mnist import FILES
+from sumnist.errors import DataError, NumberError
+from sumnist.inference.score import score
+from sumnist.inference.sources import LONGEST, Row, pictures_in, source_of
+
+EXPECTED_JSON = 'expected {"path": "five.png", "number": 7}'
+LONG_NUMBER = "a number of more than 600 digits, expected fewer: no sum of it can be written"
+
+
+def rows_of(path: Path, text: str | bytes, number: Any = None) -> list[Row]:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"))
+    return list(source_of(path, number).rows)
+
+
+def outline(rows: list[Row]) -> list[tuple[str, Any] | str]:
+    """Path and number of each row, or its error."""
+    return [row.error or (row.path, row.number) for row in rows]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_in_any_way_and_blank_ones_are_no_rows(tmp_path: Path, end: str) -> None:
+    table = end.join(["path,number", "a.png,1", "", '"b, c.png",2', "", ""])
+    assert outline(rows_of(tmp_path / "t.csv", table)) == [("a.png", 1), ("b, c.png", 2)]
+    lines = end.join(['{"path": "a.png", "number": 1}', "", "  ", '{"path": "b.png", "number": 2}', ""])
+    assert outline(rows_of(tmp_path / "t.jsonl", lines)) == [("a.png", 1), ("b.png", 2)]
+
+
+def test_a_mark_of_utf_8_at_the_start_is_no_part_of_the_first_row(tmp_path: Path) -> None:
+    mark = "\ufeff"
+    assert outline(rows_of(tmp_path / "t.csv", f"{mark}path,number\na.png,1\n")) == [("a.png", 1)]
+    assert outline(rows_of(tmp_path / "t.jsonl", f'{mark}{{"path": "a.png", "number": 1}}\n')) == [("a.png", 1)]
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
+def test_utf_16_is_refused_in_a_line_that_names_it(tmp_path: Path, coding: str, name: str) -> None:
+    text = {"t.csv": "path,number\na.png,1\n", "t.jsonl": '{"path": "a.png", "number": 1}\n'}[name]
+    with pytest.raises(DataError, match=r"as UTF-16 does, expected UTF-8: save it as UTF-8$"):
+        rows_of(tmp_path / name, text.encode(coding))
+
+
+def test_the_line_is_named_where_a_quote_opens_that_is_not_closed_and_the_rows_after_it_are_there(
+    tmp_path: Path,
+) -> None:
+    table = 'path,number\na.png,1\n"b.png,2\nc.png,3\nd.png,4\n'
+    unclosed = "line 3: a quote opens that is not closed, expected a path and a number: close it"
+    assert outline(rows_of(tmp_path / "t.csv", table)) == [("a.png", 1), unclosed, ("c.png", 3), ("d.png", 4)]
+
+
+@pytest.mark.parametrize("later", ['"d.png",4', 'd.png,"4"', '"d.png, or so",4'])
+def test_a_quote_that_a_later_row_seems_to_close_swallows_nothing(tmp_path: Path, later: str) -> None:
+    table = f'path,number\n"b.png,2\nc.png,3\n{later}\ne.png,5\n'
+    found = outline(rows_of(tmp_path / "t.csv", table))
+    assert found[0] == "line 2: a quote opens that is not closed, expected a path and a number: close it"
+    assert [row[1] for row in found[1:]] == [3, 4, 5]
+
+
+def test_after_a_quote_that_is_never_closed_all_of_many_rows_are_there(tmp_path: Path) -> None:
+    rows = "".join(f"{place}.png,{place}\n" for place in range(200_000))
+    found = rows_of(tmp_path / "t.csv", f'path,number\n"a.png,1\n{rows}')
+    assert [row.number for row in found[1:]] == list(range(200_000))
+    assert found[0].error is not None
+
+
+def test_other_columns_may_be_of_several_lines(tmp_path: Path) -> None:
+    table = 'path,remark,number\na.png,"nice,\nbut ""old""",1\nb.png,,2\n'
+    assert outline(rows_of(tmp_path / "t.csv", table)) == [("a.png", 1), ("b.png", 2)]
+
+
+def test_what_is_behind_a_closing_quote_is_an_error_of_its_line(tmp_path: Path) -> None:
+    found = outline(rows_of(tmp_path / "t.csv", 'path,number\n"a"b.png,1\nc.png,2\n'))
+    assert found == ["line 2: not CSV (',' expected after '\"'), expected a path and a number", ("c.png", 2)]
+
+
+@pytest.mark.parametrize("size", [200_000, LONGEST - 1, LONGEST, LONGEST + 1, 3 * LONGEST])
+def test_a_row_of_any_length_is_an_error_or_a_row_and_the_next_is_read(tmp_path: Path, size: int) -> None:
+    found = rows_of(tmp_path / "t.csv", "path,number\n" + "x" * size + ",1\nb.png,2\n")
+    assert len(found) == 2
+    assert "line 2: not CSV (" in str(found[0].error)
+    assert found[1][:2] == ("b.png", 2)
+    lines = json.dumps({"path": "x" * size, "number": 1}) + "\n" + json.dumps({"path": "b.png", "number": 2})
+    found = rows_of(tmp_path / "t.jsonl", lines)
+    assert len(found) == 2
+    too_long = "a path of " if size < LONGEST - 100 else "TooLong("
+    assert str(found[0].error).startswith(f"line 1: {too_long}")
+    assert found[1][:2] == ("b.png", 2)
+
+
+def test_a_header_of_any_length_is_refused_in_one_line(tmp_path: Path) -> None:
+    for header in ("x" * 200_000, '"' + "x,\n" * 200_000, "x" * 2 * LONGEST):
+        with pytest.raises(DataError, match=r"t\.csv: line 1: not CSV \(.*\), expected the names of the columns$"):
+            rows_of(tmp_path / "t.csv", f"{header},path,number\na.png,1\n")
+    with pytest.raises(DataError) as caught:
+        rows_of(tmp_path / "t.csv", "abc," * 20_000)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_column_that_is_there_twice_is_refused_by_name_if_it_is_read(tmp_path: Path) -> None:
+    table = "path,number,remark,number,remark\na.png,1,x,2,y\n"
+    with pytest.raises(DataError) as caught:
+        rows_of(tmp_path / "t.csv", table)
+    assert str(caught.value) == (
+        f"{tmp_path / 't.csv'}: its first line has the column number twice, expected it once: rename the other"
+    )
+    assert outline(rows_of(tmp_path / "t.csv", table, 5)) == [("a.png", 5)]
+
+
+def test_a_key_that_is_there_twice_is_an_error_of_its_row(tmp_path: Path) -> None:
+    found = rows_of(tmp_path / "t.jsonl", '{"path": "a.png", "number": 1, "path": "b.png"}\n{"path": "c", "number": 2}')
+    assert [row.error for row in found] == [f"""line 1: ValueError("'path' twice"), {EXPECTED_JSON}""", None]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["null", "7", '"a.png"', "[1]", "{}", '{"path": ["a"], "number": 1}', '{"path": null, "number": 1}', "[" * 100_000,
+     '{"path": "a.png", "number": ' + "9" * 5000 + "}", '{"path": "a.png", "number": 1', "\0"],
+)  # fmt: skip
+def test_a_line_that_is_no_object_with_a_path_is_an_error_of_its_row(tmp_path: Path, line: str) -> None:
+    found = rows_of(tmp_path / "t.jsonl", '{"path": "b.png", "number": 2}\n' + line + "\n")
+    assert found[0].error is None
+    assert str(found[1].error).startswith("line 2: ")
+    assert str(found[1].error).endswith(EXPECTED_JSON)
+
+
+@pytest.mark.parametrize("digits", [601, 4299, 4300, 5000, 100_000])
+def test_a_number_too_long_to_be_written_is_an_error_of_its_row(tmp_path: Path, digits: int) -> None:
+    for number in ("9" * digits, "-" + "9" * digits):
+        found = rows_of(tmp_path / "t.csv", f"path,number\na.png,{number}\nb.png,{'9' * 600}\n")
+        assert outline(found) == [LONG_NUMBER, ("b.png", 10**600 - 1)]
+        found = rows_of(tmp_path / "t.jsonl", f'{{"path": "a.png", "number": {number}}}\n')
+        assert found[0].error is not None
+    with pytest.raises(NumberError, match=f"^{LONG_NUMBER}$"):
+        score(tmp_path / "t.csv", tmp_path / "out.csv", int("9" * min(digits, 4300)), progress=False)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_pictures_are_what_has_the_ending_of_one_and_no_dot_before_its_name(tmp_path: Path) -> None:
+    names = ["b.PNG", "a/z.jpeg", "a b/1.png", "a/.hidden/c.png", "._b.png", ".d.png", "e.txt", "f", "a/._g.gif"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
+    found = pictures_in(tmp_path)
+    assert found == [os.path.join("a", "z.jpeg"), os.path.join("a b", "1.png"), "b.PNG", "gone.png"]
+    assert [Path(name) for name in found] == sorted(map(Path, found))
+
+
+def test_a_folder_that_cannot_be_listed_is_said_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b.png").write_bytes(b"")
+
+    def scandir(path: str) -> Any:
+        if Path(path).name == "a":
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=r"/a: cannot be read \(permission denied\)"):
+        pictures_in(tmp_path)
+
+
+def idx(count: int, there: int, more: bytes = b"") -> bytes:
+    return b"\0\0\x08\x03" + struct.pack(">III", count, 28, 28) + bytes(784 * there) + more
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize(
+    ("content", "read", "state"),
+    [(idx(2**32 - 1, 3), 3, "4,294,967,295 images, 3 are there"), (idx(4, 3, b"half"), 3, "4 images, 3 are there"),
+     (idx(1, 0), 0, "1 images, 0 are there"), (idx(2, 3), 2, "2 images, and there is more"), (idx(3, 3), 3, None)],
+)  # fmt: skip
+def test_an_idx_file_with_fewer_or_more_images_than_it_claims_has_one_error(
+    tmp_path: Path, zipped: bool, content: bytes, read: int, state: str | None
+) -> None:
+    name = FILES["x_train"] + (".gz" if zipped else "")
+    (tmp_path / name).write_bytes(gzip.compress(content) if zipped else content)
+    source = source_of(tmp_path, 1)
+    rows = list(source.rows)
+    assert all(isinstance(row.picture, np.ndarray) for row in rows[:read])
+    errors = [] if state is None else [f"{name}: its header claims {state}: copy or download it again"]
+    assert [row.error for row in rows[read:]] == errors
+    assert source.count <= 4 or zipped
+
+
+def test_a_zipped_idx_file_that_is_damaged_at_its_end_is_not_taken_for_whole(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(idx(3, 3)))
+    packed[-8] ^= 1  # of the checksum
+    (tmp_path / f"{FILES['x_test']}.gz").write_bytes(packed)
+    rows = list(source_of(tmp_path, 1).rows)
+    assert [row.error is None for row in rows] == [True, True, True, False]
+    assert "and it is damaged (CRC check failed" in str(rows[3].error)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_a_source_that_is_a_pipe_or_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "t.csv")
+    with pytest.raises(DataError, match=r"t\.csv: is a device or a pipe, expected a folder"):
+        source_of(tmp_path / "t.csv", 1)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "u.csv").write_text("path\na.png\n")
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(DataError, match=r"u\.csv: cannot be read \(permission denied\): check its permissions"):
+        source_of(tmp_path / "u.csv", 1)
