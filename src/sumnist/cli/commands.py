@@ -29,7 +29,7 @@ class Train:
     out: Path | None = None
     """folder for the run (default: runs/PRESET-FUSION-seedN)"""
     overwrite: bool = False
-    """replace the run that --out holds"""
+    """replace the run that --out holds, once the new one has finished"""
     resume: bool = False
     """go on with the run in --out where it stopped, to the same result; start it if there is none"""
 
@@ -49,7 +49,9 @@ class Train:
             return 0 if result.finished else 130
         if not result.finished:
             epoch = min(len(result.metrics) + 1, self.config.epochs)
-            print(f"sumnist: stopped in epoch {epoch}; the weights of this moment are in {out}", file=sys.stderr)
+            beside = "" if result.folder == out else f"; {out} holds what it held, and --resume goes on"
+            where = f"the weights of this moment are in {result.folder}{beside}"
+            print(f"sumnist: stopped in epoch {epoch}; {where}", file=sys.stderr)
         print(f"{out}: {result.seconds:.1f} s of training; {measured(result)}")
         return 0 if result.finished else 130
 

@@ -15,6 +15,7 @@ from sumnist.cli.commands import COMMANDS, Command, Graph, Train
 from sumnist.config import Config, flag, preset, shown
 from sumnist.errors import ConfigError
 from sumnist.files import CONFIG
+from sumnist.model.folder import begun, placed
 from sumnist.serve.settings import Settings
 
 __all__ = ["parse"]
@@ -44,11 +45,11 @@ def parse(name: str, words: list[str]) -> Command:
     command = kind(
         **own, **{part: replace(parts[part], **given) for part in parts if part in kind.__dataclass_fields__}
     )
-    if isinstance(command, Train) and command.resume and (command.folder / CONFIG).exists():
+    if isinstance(command, Train) and command.resume and placed(begun(command.folder), CONFIG).exists():
         from sumnist.model.checkpoint import load_config
 
-        begun = load_config(command.folder)  # so that a flag that was given then need not be given again
-        command = replace(command, config=replace(begun, **given), out=command.folder)
+        config = load_config(begun(command.folder))  # so that a flag that was given then need not be given again
+        command = replace(command, config=replace(config, **given), out=command.folder)
     return command
 
 

@@ -56,7 +56,11 @@ FEW_PAIRS = 300
 
 
 def draw_plots(
-    folder: Path, answers: GridAnswers, digits: DigitSet, metrics: Sequence[dict[str, float]] = ()
+    folder: Path,
+    answers: GridAnswers,
+    digits: DigitSet,
+    metrics: Sequence[dict[str, float]] = (),
+    checksum: str = "",
 ) -> list[Path]:
     """Write the plots of an evaluation as PNG files.
 
@@ -65,6 +69,7 @@ def draw_plots(
         answers: A network's answers to the images of `digits`.
         digits: The images and their true digits.
         metrics: The rows of the training's `metrics.jsonl`; with none, `training.png` is left out.
+        checksum: That of the network's weights, which goes into the files.
 
     Returns:
         The paths of the files.
@@ -80,7 +85,7 @@ def draw_plots(
     }
     if metrics:
         figures["training"] = training_curves(metrics, bits=answers.sum_by_bits is not None)
-    return [save(figure, folder / f"{name}.png") for name, figure in figures.items()]
+    return [save(figure, folder / f"{name}.png", checksum) for name, figure in figures.items()]
 
 
 def new_figure(width: float, height: float, title: str, arranged: bool = True) -> Figure:
@@ -91,10 +96,10 @@ def new_figure(width: float, height: float, title: str, arranged: bool = True) -
     return figure
 
 
-def save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path, checksum: str = "") -> Path:
     buffer = io.BytesIO()
     with matplotlib.rc_context(STYLE):
-        figure.savefig(buffer, format="png")
+        figure.savefig(buffer, format="png", metadata={"Weights": checksum})
     write_atomically(path, buffer.getvalue())
     return path
 
@@ -115,7 +120,7 @@ def training_curves(metrics: Sequence[dict[str, float]], bits: bool = False) -> 
     """
     last, count = metrics[-1], len(metrics)
     held_out = "validation_digit" in last
-    digit, total = (signed(last[f"{'validation' if held_out else 'train'}_{name}"]) for name in COLOURS)
+    digit, total = (signed(last.get(f"{'validation' if held_out else 'train'}_{name}")) for name in COLOURS)
     finding = f"digit and sum {digit}" if digit == total else f"digit {digit}, sum {total}"
     where = "on images held out" if held_out else "in training"
     figure = new_figure(10, 4.8, f"After {count} {'epoch' if count == 1 else 'epochs'}: {finding} right {where}")
@@ -190,7 +195,7 @@ def draw_bars(axes: Axes, curves: Sequence[Curve], text: Callable[[float], str])
     axes.spines["bottom"].set_visible(False)
 
 
-def signed(share: float) -> str:
+def signed(share: float | None) -> str:
     """A share in percent, with the sign."""
     return f"{percent(share)} %"
 
