@@ -283,8 +283,8 @@ def load(model: str | Path = PRETRAINED, threads: int = 1) -> Reader:
 
 
 def model_file(model: str | Path) -> Path:
-    """The ONNX file that `model` names: itself, or that of a run folder; a folder without one as it is, or with one that
-    was made from other weights than it has. Raises `RunError` for such a file that is named itself."""
+    """The ONNX file that `model` names: itself, or that of a run folder; a folder without one, or with one of other
+    weights than it has, as it is. Raises `RunError` for a file of other weights than those beside it."""
     path = Path(model)
     if path.is_dir():
         exported = placed(path, ONNX)

@@ -122,7 +122,7 @@ def remove_stale(folder: Path, names: Iterable[str] = DERIVED) -> None:
     try:
         files = list(matching(folder, names))
         checksum = checksum_of_file(folder / WEIGHTS) if files else ""
-        remove_files(folder, [path for path in files if not carries(path, checksum)])
+        remove_files(path for path in files if not carries(path, checksum))
     except OSError as error:
         raise cannot_write(folder, error) from error
 
@@ -189,7 +189,7 @@ def settle(folder: Path) -> None:
         arrive(folder)
         if complete.is_dir():
             new = {path.relative_to(complete) for path in complete.rglob("*")}
-            remove_files(folder, [path for path in own_files(folder) if path.relative_to(folder) not in new])
+            remove_files(path for path in own_files(folder) if path.relative_to(folder) not in new)
             complete.rename(folder / ARRIVING)
             arrive(folder)
     except OSError as error:
@@ -227,15 +227,10 @@ def matching(folder: Path, names: Iterable[str]) -> Iterator[Path]:
         yield from (path for path in folder.glob(name) if path.is_file() or path.is_symlink())
 
 
-def remove_files(folder: Path, files: Iterable[Path]) -> None:
-    """Remove these files of `folder`, and the folders that they were in, if nothing else is in those."""
-    parents = set()
-    for path in files:
+def remove_files(files: Iterable[Path]) -> None:
+    """Remove files; the folders that they were in stay. Raises `OSError`."""
+    for path in list(files):
         path.unlink(missing_ok=True)
-        parents.add(path.parent)
-    for parent in parents - {folder}:
-        if not any(parent.iterdir()):
-            parent.rmdir()
 
 
 def remove(folder: Path) -> None:

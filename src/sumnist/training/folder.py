@@ -25,9 +25,11 @@ from sumnist.config import Config, flag, shown
 from sumnist.environment import describe_machine, now
 from sumnist.errors import ConfigError, OutputError, RunError, TrainingError
 from sumnist.files import CONFIG, ONNX, WEIGHTS, cannot_write, make_folder, write_atomically
-from sumnist.model.checkpoint import load_config, load_tensors, save_config, save_tensors
+from sumnist.model.checkpoint import load_config, load_tensors, save_tensors
 from sumnist.model.folder import (
+    EVALUATION,
     METRICS,
+    PLOTS,
     RECORD,
     STATE,
     UNFINISHED,
@@ -43,7 +45,10 @@ from sumnist.model.folder import (
 )
 from sumnist.model.network import TwoInputNet, flaw, save_network
 
-__all__ = ["METRICS", "RECORD", "STATE", "Learner", "Progress", "RunFolder", "lower_lr", "read_metrics", "read_record"]
+__all__ = [
+    "EVALUATION", "METRICS", "PLOTS", "RECORD", "STATE", "Learner", "Progress", "RunFolder", "lower_lr", "read_metrics",
+    "read_record",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -175,19 +180,17 @@ class RunFolder:
         self.record = {"started": now(), "seed": self.config.seed, **describe_machine(), **facts}
         progress, tensors = Progress(), dict[str, Tensor]()
         with reported(self.place):
-            if (self.place / STATE).exists():
+            if self.resumes and (self.place / STATE).exists():
                 progress, tensors = self.load_state()
             elif not self.resumes:
                 remove(self.path / UNFINISHED)
                 if self.place == self.path:
-                    remove_files(self.path, own_files(self.path))
+                    remove_files(own_files(self.path))
             self.metrics = list(progress.metrics)
-            if self.resumes:
-                write_atomically(self.place / METRICS, "".join(map(as_line, self.metrics)))
-            else:
+            if not self.resumes:
                 make_folder(self.place)
                 self.write_record()
-                save_config(self.config, self.place)
+                write_atomically(self.place / CONFIG, self.config.to_json())
             self.board = tensorboard(self.place)
         return progress, tensors
 
@@ -214,11 +217,10 @@ class RunFolder:
         return progress, tensors
 
     def add_epoch(self, row: dict[str, float], trained: TwoInputNet) -> None:
-        """Append `row` to the metrics and save the weights of `trained`."""
+        """Add `row` to the metrics and save the weights of `trained`."""
         check_numbers(trained, self.config)
         self.metrics.append(row)
-        with reported(self.place / METRICS), (self.place / METRICS).open("a") as stream:
-            stream.write(as_line(row))
+        write_atomically(self.place / METRICS, "".join(json.dumps(row) + "\n" for row in self.metrics))
         with reported(self.place):
             for name, value in row.items():
                 if self.board is not None and name not in ("epoch", "step"):
@@ -283,10 +285,6 @@ def check_numbers(trained: TwoInputNet, config: Config) -> None:
 def lower_lr(config: Config) -> str:
     """What helps against numbers that grow beyond all limits."""
     return f"try a lower --lr (it is {config.lr:g})" + (", or --precision fp32" if config.precision != "fp32" else "")
-
-
-def as_line(row: dict[str, float]) -> str:
-    return json.dumps(row) + "\n"
 
 
 def read_record(folder: Path) -> dict[str, Any]:
