@@ -314,7 +314,7 @@ class TorchNetwork:
         except ModuleNotFoundError as error:
             lacks = f"no {ONNX}"
             if placed(folder, ONNX).exists():
-                lacks = f"an {ONNX} of other weights, which `sumnist export {folder}` makes anew"
+                lacks = f"a {ONNX} of other weights, which `sumnist export {folder}` makes anew"
             raise MissingExtraError.of(error, f"{folder} has {lacks}; reading it") from error
         self.net, config = load_network(folder)
         self.exact, self.has_is_digit = config.fusion == "exact", config.outliers > 0
