@@ -120,7 +120,7 @@ def training_curves(metrics: Sequence[dict[str, float]], bits: bool = False) -> 
     """
     last, count = metrics[-1], len(metrics)
     held_out = "validation_digit" in last
-    digit, total = (signed(last.get(f"{'validation' if held_out else 'train'}_{name}")) for name in COLOURS)
+    digit, total = (signed(last[f"{'validation' if held_out else 'train'}_{name}"]) for name in COLOURS)
     finding = f"digit and sum {digit}" if digit == total else f"digit {digit}, sum {total}"
     where = "on images held out" if held_out else "in training"
     figure = new_figure(10, 4.8, f"After {count} {'epoch' if count == 1 else 'epochs'}: {finding} right {where}")
@@ -195,7 +195,7 @@ def draw_bars(axes: Axes, curves: Sequence[Curve], text: Callable[[float], str])
     axes.spines["bottom"].set_visible(False)
 
 
-def signed(share: float | None) -> str:
+def signed(share: float) -> str:
     """A share in percent, with the sign."""
     return f"{percent(share)} %"
 

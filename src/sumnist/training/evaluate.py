@@ -32,6 +32,9 @@ from sumnist.training.folder import read_metrics, read_record
 
 __all__ = ["compare_runs", "evaluate_run"]
 
+HELD_OUT = ("validation_digit", "validation_sum", "validation_digit_nll", "validation_sum_nll")
+"""What a row of metrics has of images that were held out."""
+
 
 def evaluate_run(
     run_folder: str | Path, data_dir: str | Path | None = None, device: str = "auto", plots: bool = True
@@ -75,9 +78,15 @@ def evaluate_run(
     write_atomically(folder / EVALUATION, json.dumps(facts, indent=2) + "\n")
     if plots:
         make_folder(folder / PLOTS)
-        draw_plots(folder / PLOTS, answers, digits, read_metrics(folder / METRICS), checksum)
+        draw_plots(folder / PLOTS, answers, digits, drawable(read_metrics(folder / METRICS)), checksum)
     remove_stale(folder, DRAWN)
     return evaluation
+
+
+def drawable(metrics: list[dict[str, float]]) -> list[dict[str, float]]:
+    """The rows that hold all figures to be drawn: those of training and either all of those held out or none."""
+    training, held_out = {"digit_loss", "sum_loss", "train_digit", "train_sum"}, set(HELD_OUT)
+    return [row for row in metrics if row.keys() >= training and row.keys() & held_out in (set(), held_out)]
 
 
 def compare_runs(folders: Sequence[str | Path]) -> str:

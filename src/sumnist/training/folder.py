@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -315,7 +316,7 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 
 
 def is_number(value: object) -> bool:
-    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    return isinstance(value, int | float) and (abs(value) <= sys.float_info.max or abs(value) == math.inf)
 
 
 def unusable(path: Path, why: str) -> RunError:
