@@ -30,8 +30,9 @@ from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import folds
 from sumnist.environment import commit, now
 from sumnist.evaluation.metrics import Evaluation, calibration_error, risk_curve
-from sumnist.files import CONFIG, ONNX, PRETRAINED, WEIGHTS, make_folder, write_atomically
+from sumnist.files import CONFIG, ONNX, PRETRAINED, WEIGHTS, write_atomically
 from sumnist.model.encoders import count_parameters
+from sumnist.model.folder import replaced
 from sumnist.model.network import load_network, save_network
 from sumnist.study.rows import append_jsonl
 from sumnist.training.calibrate import calibrate, digit_logits, log_probabilities, nll_of
@@ -84,9 +85,9 @@ def install(runs: Path, into: Path, rows: Path) -> None:
         if evaluation.digit.value < before - MAY_LOSE:
             raise SystemExit(f"{run}: {evaluation.digit.value:.2%} right, expected at least {before - MAY_LOSE:.2%}")
     exported = export_run(run)
-    make_folder(into)
-    for name in (WEIGHTS, CONFIG, ONNX, FIGURES):
-        shutil.copyfile(run / name, into / name)
+    with replaced(into) as build:
+        for name in (WEIGHTS, CONFIG, ONNX, FIGURES):
+            shutil.copyfile(run / name, build / name)
     write_atomically(into / CARD, card(run, evaluation, record, row))
     append_jsonl(rows, row)
     print(f"{into}: {evaluation.digit.value:.2%} on the grid, {exported.bytes:,} bytes of ONNX")

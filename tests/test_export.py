@@ -298,7 +298,7 @@ def test_the_packaged_network_has_the_names_of_today() -> None:
     model = onnx.load(PRETRAINED / "model.onnx")
     assert [value.name for value in model.graph.output] == ["digit", "sum", "is_digit"]
     assert [entry.key for entry in model.metadata_props] == [
-        "fusion", "encoder", "least_is_digit", "least_confidence", "sha256",
+        "fusion", "encoder", "least_is_digit", "least_confidence", "weights", "sha256",
     ]  # fmt: skip
     with safe_open(PRETRAINED / "model.safetensors", "pt") as file:
         names = set(file.keys())

@@ -126,7 +126,7 @@ def test_a_folder_that_is_no_run_is_a_run_error(tmp_path: Path) -> None:
 def test_a_network_without_numbers_for_answers_is_a_run_error(make_run: MakeRun, data_dir: Path) -> None:
     folder = make_run()
     net = TwoInputNet("tiny", "exact")
-    torch.nn.init.constant_(next(net.parameters()), math.nan)
+    torch.nn.init.constant_(next(net.parameters()), 3e38)  # finite itself, but not what comes of it
     save_network(net, folder)
     with pytest.raises(RunError) as caught:
         evaluate_run(folder, plots=False)

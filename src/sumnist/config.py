@@ -163,6 +163,8 @@ class Config:
     """processor threads; 0 leaves the choice to torch"""
 
     def __post_init__(self) -> None:
+        if isinstance(self.data_dir, str):
+            object.__setattr__(self, "data_dir", Path(self.data_dir))
         check_fields(self)
         if self.preset not in PRESET_NAMES:
             raise ConfigError(unknown("preset", self.preset, PRESET_NAMES))

@@ -73,8 +73,8 @@ def remove_abandoned(path: Path) -> None:
             continue
 
 
-def lock(stream: IO[Any]) -> bool:
-    """Lock an open file for this process until it is closed, which the system does for a process that is killed.
+def lock(stream: IO[Any] | int) -> bool:
+    """Lock an open file, or folder, for this process until it is closed, which the system does for one that is killed.
 
     Returns False if another process has it. Where there are no locks, on Windows and on some network file systems,
     everyone is let in.

@@ -32,7 +32,7 @@ class Train:
     out: Path | None = None
     """folder for the run (default: runs/PRESET-FUSION-seedN)"""
     overwrite: bool = False
-    """replace the run that --out holds"""
+    """replace the run that --out holds, once the new one has finished"""
     resume: bool = False
     """go on with the run in --out where it stopped, to the same result; start it if there is none"""
 
@@ -53,7 +53,8 @@ class Train:
             return 0 if result.finished else 130
         if not result.finished:
             epoch = min(len(result.metrics) + 1, self.config.epochs)
-            complain(f"stopped in epoch {epoch}; the weights of this moment are in {out}")
+            beside = "" if result.folder == out else f"; {out} holds what it held, and --resume goes on"
+            complain(f"stopped in epoch {epoch}; the weights of this moment are in {result.folder}{beside}")
         say(f"{out}: {result.seconds:.1f} s of training; {measured(result)}")
         return 0 if result.finished else 130
 

@@ -17,6 +17,7 @@ from sumnist.cli.door import say
 from sumnist.config import Config, check_fields, flag, preset, shown
 from sumnist.errors import ConfigError
 from sumnist.files import CONFIG
+from sumnist.model.folder import begun, placed
 from sumnist.serve.settings import Settings
 
 __all__ = ["parse"]
@@ -47,11 +48,11 @@ def parse(name: str, words: list[str]) -> Command:
         **own, **{part: replace(parts[part], **given) for part in parts if part in kind.__dataclass_fields__}
     )
     check_fields(command)
-    if isinstance(command, Train) and command.resume and (command.folder / CONFIG).exists():
+    if isinstance(command, Train) and command.resume and placed(begun(command.folder), CONFIG).exists():
         from sumnist.model.checkpoint import load_config
 
-        begun = load_config(command.folder)  # so that a flag that was given then need not be given again
-        command = replace(command, config=replace(begun, **given), out=command.folder)
+        config = load_config(begun(command.folder))  # so that a flag that was given then need not be given again
+        command = replace(command, config=replace(config, **given), out=command.folder)
     return command
 
 

@@ -16,7 +16,7 @@ from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import NO_DIGIT, NUMBERS, draw_numbers, epoch_seed
 from sumnist.errors import ConfigError
 
-__all__ = ["PairBatches", "PairDataset", "Pairs", "as_image"]
+__all__ = ["PairBatches", "PairDataset", "Pairs", "as_image", "smallest_batch"]
 
 
 class Pairs(NamedTuple):
@@ -132,11 +132,6 @@ class PairBatches:
         """Batches per epoch, all of one size or of two that differ by one."""
         return (len(self.images) + self.batch_size - 1) // self.batch_size
 
-    @property
-    def least(self) -> int:
-        """Images of the smallest batch, of any of the processes, before outliers are added."""
-        return len(self.images) // len(self) // self.size
-
     def epoch(self, epoch: int, intensity: float = 1.0) -> Iterator[Pairs]:
         """The batches of one epoch, augmented with `intensity`, 0 to 1."""
         count = len(self.images)
@@ -158,3 +153,9 @@ class PairBatches:
             number = following.flatten() % (self.largest_number + 1)
             digit = digit.repeat_interleave(self.numbers_per_image)
             yield Pairs(image, number, digit, torch.where(digit == NO_DIGIT, NO_DIGIT, digit + number))
+
+
+def smallest_batch(images: int, batch_size: int, processes: int = 1) -> int:
+    """Images of the smallest batch that `PairBatches` makes of so many `images`, for any of the processes, before
+    outliers are added."""
+    return images // -(-images // batch_size) // processes

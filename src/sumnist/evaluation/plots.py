@@ -60,7 +60,11 @@ FEW_PAIRS = 300
 
 
 def draw_plots(
-    folder: Path, answers: GridAnswers, digits: DigitSet, metrics: Sequence[dict[str, float]] = ()
+    folder: Path,
+    answers: GridAnswers,
+    digits: DigitSet,
+    metrics: Sequence[dict[str, float]] = (),
+    checksum: str = "",
 ) -> list[Path]:
     """Write the plots of an evaluation as PNG files.
 
@@ -69,6 +73,7 @@ def draw_plots(
         answers: A network's answers to the images of `digits`.
         digits: The images and their true digits.
         metrics: The rows of the training's `metrics.jsonl`; with none, `training.png` is left out.
+        checksum: That of the network's weights, which goes into the files.
 
     Returns:
         The paths of the files.
@@ -84,7 +89,7 @@ def draw_plots(
     }
     if metrics:
         figures["training"] = training_curves(metrics, bits=answers.sum_by_bits is not None)
-    return [save(figure, folder / f"{name}.png") for name, figure in figures.items()]
+    return [save(figure, folder / f"{name}.png", checksum) for name, figure in figures.items()]
 
 
 def new_figure(width: float, height: float, title: str, arranged: bool = True) -> Figure:
@@ -95,10 +100,10 @@ def new_figure(width: float, height: float, title: str, arranged: bool = True) -
     return figure
 
 
-def save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path, checksum: str = "") -> Path:
     buffer = io.BytesIO()
     with matplotlib.rc_context(STYLE):
-        figure.savefig(buffer, format="png")
+        figure.savefig(buffer, format="png", metadata={"Weights": checksum})
     write_atomically(path, buffer.getvalue())
     return path
 

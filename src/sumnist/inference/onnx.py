@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import math
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +24,8 @@ from sumnist.errors import RunError
 from sumnist.files import read_whole
 
 __all__ = [
-    "ACCEPTANCE", "FORKABLE", "FUSION", "INPUTS", "IS_DIGIT", "OUTPUTS", "ZEROS", "Answer", "OnnxNetwork",
+    "ACCEPTANCE", "FORKABLE", "FUSION", "INPUTS", "IS_DIGIT", "OUTPUTS", "WEIGHTS_CHECKSUM", "ZEROS", "Answer",
+    "OnnxNetwork",
     "with_checksum",
 ]  # fmt: skip
 
@@ -38,6 +40,8 @@ OLD_IS_DIGIT, OLD_KEYS = "known", {"least_known": "least_is_digit"}
 """The names that exports of version 0.1 have for that output and its threshold."""
 FUSION = "fusion"
 """The key of the metadata whose value is the name of the fusion."""
+WEIGHTS_CHECKSUM = "weights"
+"""The key of the metadata whose value is the checksum of the weights that the file was made from."""
 ZEROS = b"0" * 64
 """What stands in the place of the checksum while it is computed."""
 FATAL = 4
@@ -71,7 +75,8 @@ class OnnxNetwork:
         threads: How many threads a call may use.
 
     Raises:
-        RunError: The file cannot be read, is damaged, or is not one that `sumnist export` wrote.
+        RunError: The file cannot be read, is damaged, is not one that `sumnist export` wrote, or answers with what is
+            no number.
 
     Attributes:
         fusion: The name of its fusion.
@@ -112,6 +117,8 @@ class OnnxNetwork:
         self.fusion = metadata[FUSION]
         self.exact = self.fusion == "exact"
         self.least_is_digit, self.least_confidence = (share_in(metadata, key, name) for key in ACCEPTANCE)
+        if np.isnan(self.answer(np.zeros((1, 1, 28, 28), np.float32)).digit).any():
+            raise RunError(f"{name}: answers with what is no number: train its network again, and export that")
         FORKABLE.add(self)
 
     def new_session(self) -> Any:
@@ -173,11 +180,14 @@ def described(values: list[Any]) -> dict[str, list[Any]]:
 def share_in(metadata: dict[str, str], key: str, name: str) -> float:
     """The value of `key` in the metadata of the file `name`, 0 if there is none. Raises `RunError`."""
     try:
-        return float(metadata.get(key, 0))
-    except ValueError as error:
+        share = float(metadata.get(key, 0))
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
         raise RunError(
             f"{name}: its metadata have {key} {metadata[key]!r}, expected a number from 0 to 1: export the run again"
-        ) from error
+        )
+    return share
 
 
 def first_line(error: Exception) -> str:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from sumnist.config import THREADS, checked
 from sumnist.errors import MissingExtraError, NumberError, RunError, SumnistError
-from sumnist.files import ONNX, PRETRAINED
+from sumnist.files import ONNX, PRETRAINED, WEIGHTS
 from sumnist.inference.onnx import FORKABLE, Answer, OnnxNetwork
+from sumnist.model.folder import INT8, carries, checksum_of_file, placed
 from sumnist.pictures.normalize import Picture, Problem, Seen, see, see_each
 
 __all__ = ["ADVICE", "NOT_A_DIGIT", "REASONS", "UNSURE", "Reader", "Reading", "check_number", "load", "model_file"]
@@ -237,6 +238,8 @@ class Reader:
         answer = self.network.answer(images, numbers)
         digits = np.exp(answer.digit.astype(np.float64))  # [B, 10]
         sums = digits if answer.sum is None else np.exp(answer.sum.astype(np.float64))  # [B, 10] or [B, 19]
+        if np.isnan(digits).any() or np.isnan(sums).any():
+            raise RunError("the network answers with what is no number: train it again, with a lower --lr")
         is_digit = [None] * len(pairs) if answer.is_digit is None else np.exp(answer.is_digit.astype(float)).tolist()
         return [self._reading(*pair, *rows) for pair, *rows in zip(pairs, digits, sums, is_digit, strict=True)]
 
@@ -285,9 +288,25 @@ def load(model: str | Path = PRETRAINED, threads: int = 1) -> Reader:
 
 
 def model_file(model: str | Path) -> Path:
-    """The ONNX file that `model` names: itself, or that of a run folder; a folder without one as it is."""
+    """The ONNX file that `model` names: itself, or that of a run folder; a folder without one, or with one of other
+    weights than it has, as it is. Raises `RunError` for a file of other weights than those beside it."""
     path = Path(model)
-    return path / ONNX if path.is_dir() and (path / ONNX).exists() else path
+    if path.is_dir():
+        exported = placed(path, ONNX)
+        return exported if exported.exists() and not is_stale(exported, placed(path, WEIGHTS)) else path
+    if path.name in (ONNX, INT8) and path.exists() and is_stale(path, path.with_name(WEIGHTS)):
+        raise RunError(
+            f"{path}: not made from the weights beside it: run `sumnist export {path.parent}`, or take it elsewhere"
+        )
+    return path
+
+
+def is_stale(exported: Path, weights: Path) -> bool:
+    """Whether an ONNX file is not of the weights in its folder, if there are any."""
+    try:
+        return weights.exists() and not carries(exported, checksum_of_file(weights))
+    except OSError as error:
+        raise RunError(f"{exported}: cannot be compared with {weights.name} ({error.strerror})") from error
 
 
 class TorchNetwork:
@@ -298,7 +317,10 @@ class TorchNetwork:
         try:
             from sumnist.model.network import load_network
         except ModuleNotFoundError as error:
-            raise MissingExtraError.of(error, f"{folder} has no {ONNX}; reading it") from error
+            lacks = f"no {ONNX}"
+            if placed(folder, ONNX).exists():
+                lacks = f"a {ONNX} of other weights, which `sumnist export {folder}` makes anew"
+            raise MissingExtraError.of(error, f"{folder} has {lacks}; reading it") from error
         self.net, config = load_network(folder)
         self.exact, self.has_is_digit = config.fusion == "exact", config.outliers > 0
         self.least_is_digit = self.net.calibration.least_is_digit.item()

@@ -16,13 +16,15 @@ class Calibration(nn.Module):
     least `least_confidence`. A network that was not calibrated has temperature 1 and accepts every answer.
     """
 
+    NAMES = ("temperature", "least_is_digit", "least_confidence")
+
     temperature: Tensor
     least_is_digit: Tensor
     least_confidence: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        for name, value in (("temperature", 1.0), ("least_is_digit", 0.0), ("least_confidence", 0.0)):
+        for name, value in zip(self.NAMES, (1.0, 0.0, 0.0), strict=True):
             self.register_buffer(name, torch.tensor(value))
 
     def forward(self, logits: Tensor) -> Tensor:

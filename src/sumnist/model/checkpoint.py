@@ -14,11 +14,9 @@ from safetensors.torch import save
 from sumnist.config import Config
 from sumnist.errors import RunError
 from sumnist.files import CONFIG, make_folder, write_atomically
+from sumnist.model.folder import CHECKSUM, placed
 
 __all__ = ["load_config", "load_tensors", "save_config", "save_tensors"]
-
-CHECKSUM = "sha256"
-"""The key of the metadata whose value is the checksum."""
 
 
 def save_config(config: Config, folder: Path) -> None:
@@ -76,7 +74,7 @@ def checksum_of(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
 
 def load_config(folder: str | Path) -> Config:
     """The configuration of the run `folder`. Raises `RunError` if it is not one."""
-    path = Path(folder) / CONFIG
+    path = placed(Path(folder), CONFIG)
     if not path.is_file():
         kind = "a file" if Path(folder).is_file() else "no run" if Path(folder).is_dir() else "missing"
         raise RunError(f"{folder}: {kind}, expected a run folder, as `sumnist train --out {folder}` writes it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -10,14 +11,15 @@ from torch.nn import functional
 
 from sumnist.config import Config, EncoderName, Fusion, NumberEncoding, SumTarget
 from sumnist.data.sampling import NUMBERS
-from sumnist.errors import ImageError, NumberError, RunError
+from sumnist.errors import ImageError, NumberError, OutputError, RunError
 from sumnist.files import CONFIG, PRETRAINED, WEIGHTS
 from sumnist.model.calibration import Calibration
 from sumnist.model.checkpoint import load_config, load_tensors, save_config, save_tensors
 from sumnist.model.encoders import FEATURES, build_encoder
+from sumnist.model.folder import STATE, checksum_of_file, placed, remove_stale, replaced, steadily
 from sumnist.model.fusion import AnyFusion, Heads, Outputs, build_fusion
 
-__all__ = ["Network", "TwoInputNet", "load_network", "save_network"]
+__all__ = ["Network", "TwoInputNet", "flaw", "load_network", "load_with_checksum", "save_network"]
 
 
 class Network(nn.Module):
@@ -115,14 +117,25 @@ class TwoInputNet(Network):
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors`, the layout of a model repository.
 
+        They take the place of the network that the folder holds, in one step, and with it go the files of its run and
+        what was made from its weights. Other files stay.
+
         Args:
             folder: Made if it is not there.
 
         Raises:
-            OutputError: A file cannot be written.
+            OutputError: A file cannot be written, or the folder holds a training that is not finished.
+            RunError: The weights are not finite numbers.
         """
-        save_config(self.config, Path(folder))
-        save_network(self, Path(folder))
+        if wrong := flaw(self.state_dict()):
+            raise RunError(f"{folder}: not written: {wrong}")
+        with replaced(Path(folder)) as build:
+            if (Path(folder) / STATE).exists():
+                raise OutputError(
+                    f"{folder}: holds a training that is not finished: name another folder, or finish it with --resume"
+                )
+            save_config(self.config, build)
+            save_tensors(build / WEIGHTS, self.state_dict())
 
 
 def check_inputs(image: Tensor, number: Tensor) -> None:
@@ -142,7 +155,7 @@ def check_inputs(image: Tensor, number: Tensor) -> None:
 
 
 def save_network(net: TwoInputNet, folder: Path) -> None:
-    """Write the weights of a network, whole or not at all.
+    """Write the weights of a network, whole or not at all, and remove what was made from others.
 
     Args:
         net: On any device.
@@ -152,6 +165,7 @@ def save_network(net: TwoInputNet, folder: Path) -> None:
         OutputError: The file cannot be written.
     """
     save_tensors(folder / WEIGHTS, net.state_dict())
+    remove_stale(folder)
 
 
 def load_network(folder: str | Path, device: torch.device | str = "cpu") -> tuple[TwoInputNet, Config]:
@@ -162,22 +176,48 @@ def load_network(folder: str | Path, device: torch.device | str = "cpu") -> tupl
         device: Where the network shall be.
 
     Raises:
-        RunError: The folder is no run, or its weights are damaged or belong to another network.
+        RunError: The folder is no run, or its weights are damaged, no numbers, or belong to another network.
     """
+    return load_with_checksum(folder, device)[:2]
+
+
+def load_with_checksum(folder: str | Path, device: torch.device | str = "cpu") -> tuple[TwoInputNet, Config, str]:
+    """`load_network`, and the checksum of the weights, which what is made from them is to carry."""
+    net, config, checksum = steadily(Path(folder), lambda: read_network(Path(folder)))
+    return net.to(device).eval(), config, checksum
+
+
+def read_network(folder: Path) -> tuple[TwoInputNet, Config, str]:
     config = load_config(folder)
-    path = Path(folder) / WEIGHTS
+    path = placed(folder, WEIGHTS)
     if not path.is_file():
         raise RunError(f"{path}: missing, expected the trained weights: train the run again")
     try:
         tensors, _ = load_tensors(path)
-    except ValueError as error:
+        checksum = checksum_of_file(path)
+    except (ValueError, OSError) as error:
         raise RunError(
             f"{path}: not a whole safetensors file ({error}): train the run again, or copy it again"
         ) from error
     net = TwoInputNet.from_config(config)
     check_fit(tensors, net.state_dict(), path)
+    if wrong := flaw(tensors):
+        raise RunError(f"{path}: {wrong}: train the run again, with a lower --lr")
     net.load_state_dict(tensors)
-    return net.to(device).eval(), config
+    return net, config, checksum
+
+
+def flaw(weights: Mapping[str, Tensor]) -> str | None:
+    """What is wrong with the numbers of a network, by the names of its tensors; None if nothing is."""
+    for name, value in weights.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            return f"{name} is not finite, expected numbers"
+    temperature, *thresholds = (weights[f"calibration.{name}"].item() for name in Calibration.NAMES)
+    if temperature <= 0:
+        return f"calibration.temperature is {temperature:g}, expected a number above 0"
+    if not all(0 <= threshold <= 1 for threshold in thresholds):
+        return f"the thresholds of calibration are {thresholds[0]:g} and {thresholds[1]:g}, expected shares from 0 to 1"
+    return None
 
 
 def check_fit(given: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], path: Path) -> None:

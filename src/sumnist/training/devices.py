@@ -9,19 +9,21 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed
 
 from sumnist.config import Range
 from sumnist.environment import bf16_choice
-from sumnist.errors import ConfigError, TrainingError
+from sumnist.errors import ConfigError, SumnistError, TrainingError
 
-__all__ = ["Team", "choose_bf16", "choose_device", "launched", "team"]
+__all__ = ["Team", "choose_bf16", "choose_device", "launched", "team", "threads"]
+
+T = TypeVar("T")
 
 
 def choose_device(name: str) -> torch.device:
@@ -82,14 +84,23 @@ class Team:
                     distributed.all_reduce(tensor)
                 tensor.div_(self.size)
 
-    def from_leader(self, value: Any) -> Any:
-        """What the leading process has as `value`, in every process."""
+    def from_leader(self, work: Callable[[], T]) -> T:
+        """What `work` gives in the leading process, which alone does it, in every process; or the error that it raises
+        there, if it is one of this package."""
         if self.size == 1:
-            return value
-        box = [value]
+            return work()
+        box: list[Any] = [None, None]
+        if self.leads:
+            try:
+                box[0] = work()
+            except SumnistError as error:
+                box[1] = error
         with self.connected():
             distributed.broadcast_object_list(box, src=0)
-        return box[0]
+        if box[1] is not None:
+            raise box[1]
+        result: T = box[0]
+        return result
 
     @contextmanager
     def connected(self) -> Iterator[None]:
@@ -124,6 +135,17 @@ def told(name: str, limits: Range, default: int | None = None) -> int:
             "unset WORLD_SIZE"
         )
     return number
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Compute with `count` threads of the processor, 0 for as many as before; at the end again with as many."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -16,11 +16,24 @@ from sumnist.evaluation.metrics import Evaluation, answer_grid
 from sumnist.evaluation.text import comparison
 from sumnist.files import WEIGHTS, make_folder, parse_json, write_atomically
 from sumnist.model.checkpoint import load_config
-from sumnist.model.network import load_network
+from sumnist.model.folder import (
+    DRAWN,
+    EVALUATION,
+    METRICS,
+    PLOTS,
+    checksum_of_file,
+    placed,
+    remove_stale,
+    settle_if_free,
+)
+from sumnist.model.network import load_with_checksum
 from sumnist.training.devices import choose_device
-from sumnist.training.folder import EVALUATION, METRICS, PLOTS, read_metrics, read_record
+from sumnist.training.folder import read_metrics, read_record
 
 __all__ = ["compare_runs", "evaluate_run"]
+
+HELD_OUT = ("validation_digit", "validation_sum", "validation_digit_nll", "validation_sum_nll")
+"""What a row of metrics has of images that were held out."""
 
 
 def evaluate_run(
@@ -28,7 +41,8 @@ def evaluate_run(
 ) -> Evaluation:
     """Measure a run on the grid: every test image of the data that it was trained on, with every number.
 
-    Writes `evaluation.json` (the figures, with date and commit) and `plots/*.png` into the folder.
+    Writes `evaluation.json` (the figures, with date and commit) and `plots/*.png` into the folder. They carry the
+    checksum of the weights that they are of; plots of other weights are removed.
 
     Args:
         run_folder: The run.
@@ -48,7 +62,8 @@ def evaluate_run(
     folder = Path(run_folder)
     if plots:
         from sumnist.evaluation.plots import draw_plots  # so that matplotlib is missed before the work, not after it
-    net, config = load_network(folder, choose_device(device))
+    settle_if_free(folder)
+    net, config, checksum = load_with_checksum(folder, choose_device(device))
     try:
         digits = load_mnist("test", data_dir or config.data_dir)
     except DataError as error:
@@ -59,12 +74,19 @@ def evaluate_run(
     if not np.isfinite(answers.digit_nll + answers.sum_nll).all():
         raise RunError(f"{folder / WEIGHTS}: its answers are not numbers: train the run again, with a lower --lr")
     evaluation = Evaluation.of(answers, digits.name)
-    facts = {"date": now(), "commit": commit(), **evaluation.as_dict()}
+    facts = {"date": now(), "commit": commit(), "weights": checksum, **evaluation.as_dict()}
     write_atomically(folder / EVALUATION, json.dumps(facts, indent=2) + "\n")
     if plots:
         make_folder(folder / PLOTS)
-        draw_plots(folder / PLOTS, answers, digits, read_metrics(folder / METRICS))
+        draw_plots(folder / PLOTS, answers, digits, drawable(read_metrics(folder / METRICS)), checksum)
+    remove_stale(folder, DRAWN)
     return evaluation
+
+
+def drawable(metrics: list[dict[str, float]]) -> list[dict[str, float]]:
+    """The rows that hold all figures to be drawn: those of training and either all of those held out or none."""
+    training, held_out = {"digit_loss", "sum_loss", "train_digit", "train_sum"}, set(HELD_OUT)
+    return [row for row in metrics if row.keys() >= training and row.keys() & held_out in (set(), held_out)]
 
 
 def compare_runs(folders: Sequence[str | Path]) -> str:
@@ -77,7 +99,7 @@ def compare_runs(folders: Sequence[str | Path]) -> str:
         A table of their figures, as text.
 
     Raises:
-        RunError: A folder holds no run, or one that was not evaluated.
+        RunError: A folder holds no run, or one that was not evaluated, or not with the weights that it has now.
     """
     paths = [Path(folder) for folder in folders]
     names = [path.resolve().name for path in paths]
@@ -85,15 +107,19 @@ def compare_runs(folders: Sequence[str | Path]) -> str:
     rows = []
     for label, path in zip(labels, paths, strict=True):
         config = load_config(path)
-        if not (path / EVALUATION).is_file():
+        file, weights = placed(path, EVALUATION), placed(path, WEIGHTS)
+        if not file.is_file():
             raise RunError(f"{path}: no {EVALUATION}, expected an evaluated run: run `sumnist evaluate {path}` first")
         try:
-            evaluation = Evaluation.from_dict(parse_json((path / EVALUATION).read_text(encoding="utf-8")))
+            facts = parse_json(file.read_text(encoding="utf-8"))
+            evaluation = Evaluation.from_dict(facts)
+            other = weights.is_file() and facts.get("weights") != checksum_of_file(weights)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(
-                f"{path / EVALUATION}: not an evaluation of this version of sumnist ({error}): "
-                f"run `sumnist evaluate {path}` again"
+                f"{file}: not an evaluation of this version of sumnist ({error}): run `sumnist evaluate {path}` again"
             ) from error
+        if other:
+            raise RunError(f"{file}: not of the weights that the run has now: run `sumnist evaluate {path}` again")
         seconds = read_record(path).get("seconds")
         rows.append((label, config, evaluation, seconds if isinstance(seconds, int | float) else math.nan))
     return comparison(rows)

@@ -24,13 +24,23 @@ from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import NUMBERS
 from sumnist.errors import ExportError
 from sumnist.files import ONNX, write_atomically
-from sumnist.inference.onnx import ACCEPTANCE, FUSION, INPUTS, IS_DIGIT, OUTPUTS, ZEROS, OnnxNetwork, with_checksum
+from sumnist.inference.onnx import (
+    ACCEPTANCE,
+    FUSION,
+    INPUTS,
+    IS_DIGIT,
+    OUTPUTS,
+    WEIGHTS_CHECKSUM,
+    ZEROS,
+    OnnxNetwork,
+    with_checksum,
+)
 from sumnist.model.calibration import Calibration
-from sumnist.model.network import Network, TwoInputNet, load_network
+from sumnist.model.folder import INT8, settle_if_free
+from sumnist.model.network import Network, TwoInputNet, load_with_checksum
 
 __all__ = ["INT8", "Exported", "export_run", "quantized", "to_onnx"]
 
-INT8 = "model.int8.onnx"
 BATCH = 500
 LARGEST_DIFFERENCE = 1e-3
 """Between log-probabilities of ONNX Runtime and of torch; what float32 leaves is a hundred times smaller."""
@@ -62,7 +72,7 @@ def export_run(run_folder: str | Path, out: str | Path | None = None, int8: bool
     """Write the network of a run as one ONNX file, which answers without torch.
 
     fp32 must give torch's answers to every test image. int8 may change answers: its accuracy is measured on the grid,
-    beside that of fp32.
+    beside that of fp32. The file carries the checksum of the weights.
 
     Args:
         run_folder: The run, or a folder that `save_pretrained` wrote.
@@ -73,13 +83,15 @@ def export_run(run_folder: str | Path, out: str | Path | None = None, int8: bool
         The file's path and size, and what was measured.
 
     Raises:
-        RunError: The folder holds no trained network.
+        RunError: The folder holds no trained network, or one whose weights are no numbers.
         DataError: The images that the run was trained on are gone.
         ExportError: An answer differs from torch's; nothing was written.
         OutputError: The file cannot be written.
     """
-    net, config = load_network(run_folder)
-    model = to_onnx(net, metadata_of(config, net.calibration))
+    if out is None:
+        settle_if_free(Path(run_folder))
+    net, config, checksum = load_with_checksum(run_folder)
+    model = to_onnx(net, {**metadata_of(config, net.calibration), WEIGHTS_CHECKSUM: checksum})
     network, test = OnnxNetwork(model), load_mnist("test", config.data_dir)
     difference = check_parity(net, network, test)
     check_batches(network)
@@ -176,6 +188,8 @@ def check_parity(net: Network, network: OnnxNetwork, test: DigitSet) -> float:
         for name, want, got in zip(
             OUTPUTS, (value.numpy() for value in expected), network(images, numbers), strict=True
         ):
+            if np.isnan(want).any():
+                raise ExportError("the network answers with what is no number: train it again, with a lower --lr")
             possible = np.isfinite(want)
             changed = (want.argmax(1) != got.argmax(1)) | (possible != np.isfinite(got)).any(1)
             largest = max(largest, float(np.abs(want[possible] - got[possible]).max()))

@@ -2,15 +2,19 @@
 
 `config.json`, `record.json` (seed, versions, processor, commit, times), `metrics.jsonl` (a line an epoch),
 `model.safetensors`, written at the end of every epoch; until the run has finished also `state.safetensors`: weights,
-their average, the optimizer, and the progress. All randomness is a function of seed and epoch, so a run resumed from
-these comes to the same result.
+their average, the optimizer, the progress and the record. All randomness is a function of seed and epoch, so a run
+resumed from these comes to the same result. A run that replaces another is built in `.unfinished` inside the folder, by
+the same rules, and takes its place when it has finished.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import shutil
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,21 +24,32 @@ from torch import Tensor
 
 from sumnist.config import Config, flag, shown
 from sumnist.environment import describe_machine, now
-from sumnist.errors import ConfigError, OutputError, RunError
+from sumnist.errors import ConfigError, OutputError, RunError, TrainingError
 from sumnist.files import CONFIG, ONNX, WEIGHTS, cannot_write, make_folder, write_atomically
 from sumnist.model.checkpoint import load_config, load_tensors, save_tensors
-from sumnist.model.network import TwoInputNet, save_network
+from sumnist.model.folder import (
+    EVALUATION,
+    METRICS,
+    PLOTS,
+    RECORD,
+    STATE,
+    UNFINISHED,
+    begun,
+    busy,
+    held,
+    own_files,
+    placed,
+    remove,
+    remove_files,
+    settle,
+    take_place,
+)
+from sumnist.model.network import TwoInputNet, flaw, save_network
 
 __all__ = [
-    "EVALUATION", "METRICS", "PLOTS", "RECORD", "STATE", "Learner", "Progress", "RunFolder", "read_metrics",
+    "EVALUATION", "METRICS", "PLOTS", "RECORD", "STATE", "Learner", "Progress", "RunFolder", "lower_lr", "read_metrics",
     "read_record",
 ]  # fmt: skip
-
-METRICS = "metrics.jsonl"
-RECORD = "record.json"
-EVALUATION = "evaluation.json"
-PLOTS = "plots"
-STATE = "state.safetensors"
 
 
 @dataclass(frozen=True)
@@ -90,43 +105,62 @@ class Learner:
 
 
 class RunFolder:
-    """The files of a run; nothing else in the folder is touched.
+    """The files of a run, which one process at a time writes; nothing else in the folder is touched.
 
-    With `overwrite` an earlier run there is replaced, once this one has weights; if it never has, nothing is lost. With
-    `resume` an unfinished run there goes on. Unless `writes`, nothing is written at all.
+    A context: it lets the folder go at its end. `place` is where the run is: `path`, or `.unfinished` in it as long as
+    the run is to replace the one in `path`, which is whole until then.
     """
 
-    def __init__(self, path: Path, config: Config, *, overwrite: bool, resume: bool, writes: bool) -> None:
-        self.path, self.config, self.writes = path, config, writes
+    def __init__(self, path: Path, config: Config) -> None:
+        self.path = self.place = path
+        self.config, self.resumes = config, False
+        self.record: dict[str, Any] = {}
         self.metrics: list[dict[str, float]] = []
-        self.record: dict[str, Any] = {"started": now(), "seed": config.seed, **describe_machine()}
-        self.replaces, self.board = False, None
-        if not writes:
-            return
-        make_folder(path)
-        exists = (path / CONFIG).exists()
-        if resume and exists:
-            self.check_same(load_config(path))
-            self.record["started"] = read_record(path).get("started", now())
-            for half_written in path.glob(".*.partial-*"):
-                half_written.unlink()
-        elif exists and not overwrite:
+        self.board: Any = None
+        self.hold = ExitStack()
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self.hold, suppress(OSError):
+            if kind is not None and self.place != self.path and not self.resumes and not (self.place / STATE).exists():
+                remove(self.place)  # nothing to go on from
+            self.close_board()
+
+    def open(self, *, overwrite: bool, resume: bool) -> None:
+        """Hold the folder, and find out what is to be done in it; with neither flag, it must hold no network.
+
+        Raises `OutputError`, `ConfigError` and `RunError`.
+        """
+        make_folder(self.path)
+        if not self.hold.enter_context(held(self.path)):
+            raise busy(self.path)
+        settle(self.path)
+        if begun(self.path) == self.path:
+            remove(self.path / UNFINISHED)  # stopped before it began
+        holds = any((self.path / name).exists() for name in (CONFIG, WEIGHTS, ONNX))
+        if resume and (holds or begun(self.path) != self.path):
+            self.place, self.resumes = begun(self.path), True
+            self.check_same(load_config(self.place))
+            self.record = read_record(self.place)
+            if not self.record and not (self.place / STATE).exists():
+                raise RunError(
+                    f"--resume {self.path}: holds no training to go on with, neither {RECORD} nor {STATE}: name "
+                    "another --out, or give --overwrite instead to replace what is there"
+                )
+        elif holds and overwrite:
+            self.place = self.path / UNFINISHED
+        elif holds:
             raise OutputError(
-                f"--out {path}: holds a run already, expected a new folder: name another, or add --resume to finish it "
-                "or --overwrite to replace it"
+                f"--out {self.path}: holds a run already, expected a new folder: name another, or add --resume to "
+                "finish it or --overwrite to replace it"
             )
-        elif exists:  # a place that cannot be written is better known now than after an epoch
-            self.replaces = True
-            write_atomically(path / ".writable", "")
-            (path / ".writable").unlink()
-        else:
-            self.begin()
-        self.board = tensorboard(path)
 
     @property
     def finished(self) -> bool:
-        """Whether the folder holds a run that came to its end, and is not to be replaced."""
-        return not self.replaces and bool(read_record(self.path).get("finished"))
+        """Whether the run that is to be resumed has come to its end."""
+        return self.resumes and bool(self.record.get("finished"))
 
     def check_same(self, saved: Config) -> None:
         """Raise `ConfigError`, naming the flag, unless `saved` is the configuration of this run."""
@@ -134,97 +168,155 @@ class RunFolder:
             was, given = getattr(saved, setting.name), getattr(self.config, setting.name)
             if was != given:
                 raise ConfigError(
-                    f"--resume {flag(setting.name)} {shown(given)}: the run in {self.path} was begun with "
+                    f"--resume {flag(setting.name)} {shown(given)}: the run in {self.place} was begun with "
                     f"{shown(was)}: leave the flag out, or train a new run in another --out"
                 )
 
-    def begin(self) -> None:
-        """Clear away what an earlier run left, and say what this one is."""
-        for name in (STATE, WEIGHTS, ONNX, CONFIG, METRICS, RECORD, EVALUATION):
-            (self.path / name).unlink(missing_ok=True)
-        shutil.rmtree(self.path / PLOTS, ignore_errors=True)
-        self.write_record()
-        write_atomically(self.path / CONFIG, self.config.to_json())
-        self.replaces = False
+    def start(self, facts: dict[str, Any]) -> tuple[Progress, dict[str, Tensor]]:
+        """Begin the run, or take it up: how far it has come, and its `Learner`'s tensors, none for one without a state.
 
-    def add_epoch(self, row: dict[str, float], trained: TwoInputNet) -> None:
-        """Append `row` to the metrics, if it is not empty, and save the weights of `trained`."""
-        if not self.writes:
-            return
-        if self.replaces:
-            self.begin()
-        if row:
-            self.metrics.append(row)
-            try:
-                with (self.path / METRICS).open("a") as stream:
-                    stream.write(json.dumps(row) + "\n")
-            except OSError as error:
-                raise cannot_write(self.path / METRICS, error) from error
-            for name, value in row.items():
-                if self.board is not None and name not in ("epoch", "step"):
-                    self.board.add_scalar(name, value, int(row["step"]))
-        save_network(trained, self.path)
-
-    def save_state(self, progress: Progress, learner: Learner) -> None:
-        """Write what `load_state` needs, whole or not at all."""
-        if self.writes:
-            progress = replace(progress, metrics=self.metrics)
-            save_tensors(self.path / STATE, learner.tensors(), {"progress": json.dumps(asdict(progress))})
+        `facts` of this training are for the record; "data" and "precision" must be those that the run was begun with.
+        Raises `OutputError`, and `RunError` for a state that cannot be gone on from.
+        """
+        self.record = {"started": now(), "seed": self.config.seed, **describe_machine(), **facts}
+        progress, tensors = Progress(), dict[str, Tensor]()
+        with reported(self.place):
+            if self.resumes and (self.place / STATE).exists():
+                progress, tensors = self.load_state()
+            elif not self.resumes:
+                remove(self.path / UNFINISHED)
+                if self.place == self.path:
+                    remove_files(own_files(self.path))
+            self.metrics = list(progress.metrics)
+            if not self.resumes:
+                make_folder(self.place)
+                self.write_record()
+                write_atomically(self.place / CONFIG, self.config.to_json())
+            self.board = tensorboard(self.place)
+        return progress, tensors
 
     def load_state(self) -> tuple[Progress, dict[str, Tensor]]:
-        """How far the run in the folder came, and its `Learner`'s tensors; none for a run that has no state yet.
-
-        The metrics are cut back to that moment. Raises `RunError` for a state that is not whole.
-        """
-        path = self.path / STATE
-        if self.replaces or not self.writes or not path.exists():
-            return Progress(), {}
+        """What `start` gives of a run that was stopped. Its record goes on, with what is different by now."""
+        path, given = self.place / STATE, self.record
         try:
             tensors, metadata = load_tensors(path)
             progress = Progress(**json.loads(metadata["progress"]))
-        except (ValueError, KeyError, TypeError) as error:
+            record = dict(json.loads(metadata["record"])) if "record" in metadata else read_record(self.place)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise unusable(path, str(error)) from error
-        self.metrics = list(progress.metrics)
-        write_atomically(self.path / METRICS, "".join(json.dumps(row) + "\n" for row in self.metrics))
+        changed = {key: value for key, value in given.items() if key in record and record[key] != value}
+        changed.pop("started", None)
+        for key, what in (("data", "training images"), ("precision", "precision")):
+            if key in changed:
+                raise RunError(
+                    f"--resume {self.path}: begun with other {what} ({record[key]:.12}, now {given[key]:.12}): go on "
+                    "as it was begun, or train a new run in another --out"
+                )
+        if changed:
+            record["resumed"] = [*record.get("resumed", []), {"date": now(), **changed}]
+        self.record = given | record
         return progress, tensors
 
+    def add_epoch(self, row: dict[str, float], trained: TwoInputNet) -> None:
+        """Add `row` to the metrics and save the weights of `trained`."""
+        check_numbers(trained, self.config)
+        self.metrics.append(row)
+        write_atomically(self.place / METRICS, "".join(json.dumps(row) + "\n" for row in self.metrics))
+        with reported(self.place):
+            for name, value in row.items():
+                if self.board is not None and name not in ("epoch", "step"):
+                    self.board.add_scalar(name, value, int(row["step"]))
+        save_network(trained, self.place)
+
+    def save_weights(self, trained: TwoInputNet) -> None:
+        """Write the weights of `trained`. Raises `OutputError`, and `TrainingError` if they are no numbers."""
+        check_numbers(trained, self.config)
+        save_network(trained, self.place)
+
+    def save_state(self, progress: Progress, learner: Learner) -> None:
+        """Write what `start` takes up, whole or not at all."""
+        about = {"progress": asdict(replace(progress, metrics=self.metrics)), "record": self.record}
+        save_tensors(self.place / STATE, learner.tensors(), {key: json.dumps(value) for key, value in about.items()})
+
     def finish(self, facts: dict[str, Any]) -> None:
-        """Complete the record with `facts`; a run that finished needs its state no longer."""
-        if not self.writes:
-            return
-        self.record |= facts | {"ended": now()}
-        self.write_record()
+        """Complete the record with `facts`; a run that finished needs its state no longer, and takes its place."""
+        with reported(self.place):
+            self.close_board()
+            self.record |= facts | {"ended": now()}
+            self.write_record()
         if facts["finished"]:
-            (self.path / STATE).unlink(missing_ok=True)
-        if self.board is not None:
-            self.board.close()
+            self.settle()
+
+    def settle(self) -> None:
+        """Bring a finished run to where it belongs, without what it needs no longer."""
+        with reported(self.place):
+            (self.place / STATE).unlink(missing_ok=True)
+        if self.place != self.path:
+            take_place(self.place, self.path)
+            self.place = self.path
 
     def write_record(self) -> None:
         """Write `record` into the folder."""
-        write_atomically(self.path / RECORD, json.dumps(self.record, indent=2) + "\n")
+        write_atomically(self.place / RECORD, json.dumps(self.record, indent=2) + "\n")
+
+    def close_board(self) -> None:
+        """Have TensorBoard write all that it has."""
+        board, self.board = self.board, None
+        if board is not None:
+            board.close()
+
+
+@contextmanager
+def reported(path: Path) -> Iterator[None]:
+    """Raises `OutputError` for what goes wrong in writing `path`."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def check_numbers(trained: TwoInputNet, config: Config) -> None:
+    """Raise `TrainingError` unless the weights are numbers with which a network can answer."""
+    if wrong := flaw(trained.state_dict()):
+        raise TrainingError(f"the weights are of no use ({wrong}): {lower_lr(config)}")
+
+
+def lower_lr(config: Config) -> str:
+    """What helps against numbers that grow beyond all limits."""
+    return f"try a lower --lr (it is {config.lr:g})" + (", or --precision fp32" if config.precision != "fp32" else "")
 
 
 def read_record(folder: Path) -> dict[str, Any]:
     """The record of the run `folder`; empty if there is none that can be read."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = json.loads(placed(folder, RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a `metrics.jsonl`, one an epoch; none if there is no such file. A line that a crash cut short is left
-    out."""
+    """The rows of a `metrics.jsonl`, one an epoch; none if there is no such file. What a crash cut short, or somebody
+    broke, is left out: lines, and values that are no numbers."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return []
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+    for line in lines:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(row, dict) and "epoch" in row:
-            rows.append(row)
+        if isinstance(row, dict) and is_number(row.get("epoch")):
+            rows.append({key: value for key, value in row.items() if is_number(value)})
     return rows
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and (abs(value) <= sys.float_info.max or abs(value) == math.inf)
 
 
 def unusable(path: Path, why: str) -> RunError:

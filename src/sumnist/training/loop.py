@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import sys
 import time
@@ -23,9 +24,9 @@ from sumnist.config import NORMALISED, Config
 from sumnist.data.augment import augmentation
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.outliers import Outliers
-from sumnist.data.pairs import PairBatches, Pairs
+from sumnist.data.pairs import PairBatches, Pairs, smallest_batch
 from sumnist.data.sampling import NO_DIGIT, epoch_seed, folds, hold_out
-from sumnist.errors import ConfigError, TrainingError
+from sumnist.errors import ConfigError, RunError, TrainingError
 from sumnist.evaluation.metrics import answer_grid
 from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
@@ -33,8 +34,8 @@ from sumnist.model.fusion import Heads
 from sumnist.model.losses import Losses, joint_loss
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training.calibrate import calibrate, digit_logits
-from sumnist.training.devices import Team, choose_bf16, choose_device, team
-from sumnist.training.folder import METRICS, STATE, Learner, Progress, RunFolder, read_metrics, read_record
+from sumnist.training.devices import Team, choose_bf16, choose_device, team, threads
+from sumnist.training.folder import METRICS, STATE, Learner, Progress, RunFolder, lower_lr, read_metrics
 
 __all__ = ["RunResult", "learning_rate", "train", "training_step"]
 
@@ -44,7 +45,8 @@ LOOK_EVERY = 20
 
 @dataclass(frozen=True)
 class RunResult:
-    """A trained network and the folder of its run.
+    """A trained network and the folder of its run, which is `.unfinished` in the folder of another one as long as it is
+    to replace that.
 
     `seconds`: the training alone, from data in memory to final weights. `steps`: how many were taken. `metrics`: the
     rows of `metrics.jsonl`, one for each whole epoch. `finished`: False after Ctrl-C.
@@ -63,13 +65,14 @@ def train(
 ) -> RunResult:
     """Train a network and leave its run in a folder.
 
-    Ctrl-C ends the training early and still leaves a run that can be used. Started by `torchrun`, all its processes
-    train one network together.
+    Ctrl-C ends the training early and still leaves a run that can be used. One that was to replace another is then in
+    `.unfinished` inside the folder, for `resume` to go on with, and the other one stays. Started by `torchrun`, all its
+    processes train one network together.
 
     Args:
         config: What to train, and how.
         out: Folder for the run.
-        overwrite: Replace the run that the folder holds.
+        overwrite: Replace the run that the folder holds, in one step, once the new one has finished.
         progress: Show on standard error how far the training is.
         resume: Go on with an unfinished run in the folder, to the result that it would have had.
 
@@ -79,14 +82,13 @@ def train(
     Raises:
         ConfigError: This machine lacks the device, or a run to be resumed was begun with other settings.
         DataError: The data set is missing or damaged.
-        OutputError: The folder cannot be written, or holds a run already.
-        RunError: The folder holds no run that can be resumed.
-        TrainingError: A loss is not a number any more, or another process is gone.
+        OutputError: The folder cannot be written, holds a run already, or another process writes into it.
+        RunError: The folder holds no run that can be resumed, here and with these data.
+        TrainingError: A loss or a weight is not a number any more, or another process is gone.
     """
     device = choose_device(config.device)
-    with team(device) as processes:
-        folder = RunFolder(Path(out), config, overwrite=overwrite, resume=resume, writes=processes.leads)
-        done = processes.from_leader(finished_run(folder) if resume and processes.leads and folder.finished else None)
+    with team(device) as processes, threads(config.threads), RunFolder(Path(out), config) as folder:
+        done = processes.from_leader(lambda: opened(folder, overwrite, resume))
         return done or train_together(config, folder, device, processes, progress and processes.leads)
 
 
@@ -96,19 +98,17 @@ def train_together(
     """What each of the processes does, one of them or many."""
     bf16 = choose_bf16(config.precision, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
-    training, held = split(load_mnist("train", config.data_dir), config)
+    digits = load_mnist("train", config.data_dir)
+    training, held = split(digits, config)
+    check_batches(len(training), config, processes)
     keep_freed_memory()
-    torch.set_num_threads(config.threads or torch.get_num_threads())
-    begun, saved = processes.from_leader(folder.load_state())
+    facts = {"train_images": len(training), "device": str(device), "threads": torch.get_num_threads(),
+             "processes": processes.size, "precision": "bf16" if bf16 else "fp32"}  # fmt: skip
+    begun, saved = processes.from_leader(lambda: folder.start({**facts, "data": fingerprint(digits)}))
     clock = Clock(begun)
     batches = batches_of(training, config, device, processes, progress)  # first of all: it has something to show
-    if batches.least < (least := 2 if config.encoder in NORMALISED else 1):
-        raise ConfigError(
-            f"--batch-size {config.batch_size}: of the {len(training):,} training images a process would get "
-            f"{batches.least} at once, expected at least {least}: choose a larger one"
-        )
     with clock.paused():
-        learner = set_up(config, device, saved, folder.path / STATE)
+        learner = set_up(config, device, saved, folder.place / STATE)
     steps, epochs, step, finished = config.epochs * len(batches), begun.epochs, begun.steps, False
     try:
         for epoch in range(begun.epochs, config.epochs):
@@ -138,27 +138,41 @@ def train_together(
             epochs = epoch + 1
             if progress and bar.disable:  # not a terminal: a line an epoch instead of a bar
                 tqdm.write(f"{title}: {tally.text()}", file=sys.stderr)
-        if held is not None and config.outliers and processes.leads:
-            with clock.paused():
-                calibrate_on(held, learner.trained, config)
-                folder.add_epoch({}, learner.trained)
+        with clock.paused():
+            processes.from_leader(lambda: end_training(learner.trained, held, folder, config))
         finished = True
     except KeyboardInterrupt:
-        folder.add_epoch({}, learner.trained)
+        if processes.leads:
+            folder.save_weights(learner.trained)
     spent = clock.read()
-    folder.finish({"finished": finished, "epochs": epochs, "steps": step, "train_images": len(training),
-                   **spent, "device": str(device), "threads": torch.get_num_threads(),
-                   "processes": processes.size, "precision": "bf16" if bf16 else "fp32",
-                   "parameters": count_parameters(learner.net)})  # fmt: skip
-    return RunResult(learner.trained.eval(), folder.path, spent["seconds"], step, folder.metrics, finished)
+    outcome = {"finished": finished, "epochs": epochs, "steps": step, **spent,
+               "parameters": count_parameters(learner.net)}  # fmt: skip
+    if finished:
+        processes.from_leader(lambda: folder.finish(outcome))
+    elif processes.leads:  # the others may be anywhere
+        folder.finish(outcome)
+    return RunResult(learner.trained.eval(), folder.place, spent["seconds"], step, folder.metrics, finished)
 
 
-def finished_run(folder: RunFolder) -> RunResult:
-    """The result of a run that is to be resumed and has nothing left to do."""
+def opened(folder: RunFolder, overwrite: bool, resume: bool) -> RunResult | None:
+    """Hold the folder; the result of a run in it that is to be resumed and has nothing left to do."""
+    folder.open(overwrite=overwrite, resume=resume)
+    if not folder.finished:
+        return None
+    folder.settle()
     net, _ = load_network(folder.path)
-    record = read_record(folder.path)
-    metrics = read_metrics(folder.path / METRICS)
-    return RunResult(net, folder.path, record["seconds"], record["steps"], metrics, finished=True)
+    try:
+        seconds, steps = float(folder.record["seconds"]), int(folder.record["steps"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{folder.path}: the record of a finished run lacks {error}: train the run again") from error
+    return RunResult(net, folder.path, seconds, steps, read_metrics(folder.path / METRICS), finished=True)
+
+
+def fingerprint(digits: DigitSet) -> str:
+    """The SHA-256 of images and digits."""
+    digest = hashlib.sha256(np.ascontiguousarray(digits.images).data)
+    digest.update(np.ascontiguousarray(digits.digits).data)
+    return digest.hexdigest()
 
 
 def set_up(config: Config, device: torch.device, saved: dict[str, Tensor], state: Path) -> Learner:
@@ -193,10 +207,20 @@ def end_epoch(
     """Measure the network on the held-out images; write the `row`, the weights, and the state to go on from."""
     progress = Progress(int(row["epoch"]), int(row["step"]), row["seconds"], row["cpu_seconds"])
     processes.average([*learner.net.buffers(), *(learner.average.buffers() if learner.average is not None else ())])
-    if held is not None and processes.leads:
-        row |= validation_figures(learner.trained, held)
-    folder.add_epoch(row, learner.trained)
-    folder.save_state(progress, learner)
+
+    def measure_and_write() -> None:
+        figures = {} if held is None else validation_figures(learner.trained, held)
+        folder.add_epoch(row | figures, learner.trained)
+        folder.save_state(progress, learner)
+
+    processes.from_leader(measure_and_write)
+
+
+def end_training(trained: TwoInputNet, held: DigitSet | None, folder: RunFolder, config: Config) -> None:
+    """Calibrate the network, if there is something to do it by, and write the weights of the end."""
+    if held is not None and config.outliers:
+        calibrate_on(held, trained, config)
+    folder.save_weights(trained)
 
 
 def training_step(
@@ -300,12 +324,21 @@ class Tally:
                 f"sum loss {now['sum_loss']:.3f} {now['train_sum']:.2%}")  # fmt: skip
 
 
+def check_batches(images: int, config: Config, processes: Team) -> None:
+    """Raise `ConfigError` if a process would get too few images at once."""
+    smallest = smallest_batch(images, config.batch_size, processes.size) if images else 0
+    if smallest < (least := 2 if config.encoder in NORMALISED else 1):
+        raise ConfigError(
+            f"--batch-size {config.batch_size}: of the {images:,} training images a process would get {smallest} at "
+            f"once, expected at least {least}: choose a larger one"
+        )
+
+
 def check_finite(losses: Losses, epoch: int, step: int, config: Config) -> None:
     if not math.isfinite(losses.total.item()):
         raise TrainingError(
             f"the loss is {losses.total.item()} in epoch {epoch + 1}, by step {step} (digit {losses.digit.item():g}, "
-            f"sum {losses.sum.item():g}), expected a finite number: try a lower --lr (it is {config.lr:g})"
-            + (", or --precision fp32" if config.precision != "fp32" else "")
+            f"sum {losses.sum.item():g}), expected a finite number: {lower_lr(config)}"
         )
 
 
