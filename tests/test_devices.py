@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,10 @@ import torch
 from sumnist.config import Config
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import PairBatches
-from sumnist.errors import TrainingError
+from sumnist.errors import DataError, OutputError, TrainingError
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training.devices import Team, team
-from sumnist.training.loop import training_step
+from sumnist.training.loop import train, training_step
 
 ONE_STEP = """
 import sys, torch
@@ -179,6 +180,54 @@ def test_a_process_that_loses_another_says_so_and_leaves_no_thread_of_the_group(
     assert started[0].returncode == 0, err
     assert out.startswith("process 0 of 2 has lost another one (")
     assert out.endswith("): see why that one ended, and start all of them again, with --resume\n")
+
+
+@pytest.mark.heavy
+def test_what_the_leading_process_cannot_write_is_an_error_of_all(small_config: Config, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    words = ["-m", "sumnist", "train", "--preset", "tiny", "--data-dir", str(small_config.data_dir), "--epochs", "1",
+             "--threads", "1", "--device", "cpu", "--out", str(tmp_path / "file/run")]  # fmt: skip
+    (result,) = torchrun(*words)
+    assert result.returncode != 0
+    line = f"sumnist: {tmp_path / 'file/run'}: cannot be written (not a directory): free some space or choose another"
+    assert result.stderr.count(line) == 2
+    assert "lost another one" not in result.stderr
+
+
+def test_the_error_of_the_leading_process_is_raised_in_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[list[object]] = []
+
+    def broadcast(box: list[object], src: int) -> None:
+        assert src == 0
+        if sent:
+            box[:] = sent[0]
+        else:
+            sent.append(list(box))
+
+    def fail() -> None:
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr("torch.distributed.broadcast_object_list", broadcast)
+    for rank in range(2):
+        with pytest.raises(OutputError, match="the disk is full"):
+            Team(rank, 2).from_leader(fail if rank == 0 else lambda: pytest.fail("the leader alone does it"))
+
+
+def test_the_threads_of_one_training_are_not_those_of_the_next(small_config: Config, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        config = replace(small_config, epochs=1, threads=1)
+        train(config, tmp_path / "run", progress=False)
+        assert torch.get_num_threads() == 2
+        with pytest.raises(DataError):
+            train(replace(config, data_dir=tmp_path), tmp_path / "none", progress=False)
+        assert torch.get_num_threads() == 2
+        train(replace(config, threads=0), tmp_path / "other", progress=False)
+        records = [json.loads((tmp_path / name / "record.json").read_text()) for name in ("run", "other")]
+        assert [record["threads"] for record in records] == [1, 2]
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_an_exchange_that_fails_is_an_error_of_one_line() -> None:

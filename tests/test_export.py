@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -265,6 +266,31 @@ def test_thresholds_that_are_no_numbers_are_an_error() -> None:
     assert str(caught.value) == (
         "model: its metadata have least_is_digit 'much', expected a number from 0 to 1: export the run again"
     )
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-0.1", "1.5"])
+def test_thresholds_outside_0_to_1_are_an_error(value: str) -> None:
+    net = trained_looking(NETWORKS["exact"])
+    with pytest.raises(RunError, match=f"least_confidence '{value}', expected a number from 0 to 1"):
+        OnnxNetwork(to_onnx(net, metadata_of(net.config, net.calibration) | {"least_confidence": value}))
+
+
+@pytest.mark.parametrize("spoiled", ["fusion.digit.bias", "calibration.temperature"])
+def test_an_onnx_file_whose_answers_are_no_numbers_is_refused_when_loaded(spoiled: str) -> None:
+    net = trained_looking(NETWORKS["exact"])
+    net.state_dict()[spoiled].fill_(0.0 if "temperature" in spoiled else math.nan)
+    with pytest.raises(RunError) as caught:
+        OnnxNetwork(exported_bytes(net))
+    assert str(caught.value) == "model: answers with what is no number: train its network again, and export that"
+
+
+def test_a_network_whose_answers_are_no_numbers_is_not_exported(exported: Path) -> None:
+    net, config = load_network(exported)
+    network = OnnxNetwork(exported / "model.onnx")
+    torch.nn.init.constant_(next(net.parameters()), 3e38)  # finite itself, but not what comes of it
+    with pytest.raises(ExportError) as caught:
+        check_parity(net, network, load_mnist("test", config.data_dir))
+    assert str(caught.value) == "the network answers with what is no number: train it again, with a lower --lr"
 
 
 def test_a_checksum_on_what_is_no_onnx_is_an_error() -> None:

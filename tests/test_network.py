@@ -18,11 +18,14 @@ from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import as_image
 from sumnist.errors import ImageError, NumberError, RunError
 from sumnist.files import CONFIG, PRETRAINED, WEIGHTS
+from sumnist.inference.reader import Reader
 from sumnist.model.checkpoint import save_tensors
 from sumnist.model.encoders import count_parameters
 from sumnist.model.fusion import BITS, ExactFusion, Heads, OriginalFusion, unsmoothed
 from sumnist.model.losses import joint_loss
 from sumnist.model.network import TwoInputNet, load_network, save_network
+from sumnist.training.evaluate import evaluate_run
+from sumnist.training.export import export_run
 
 VARIANTS = {
     f"{encoder}-{fusion}-{encoding}": preset("tiny", encoder=encoder, fusion=fusion, number_encoding=encoding)
@@ -273,6 +276,38 @@ def test_weights_of_another_fusion_are_an_error_that_names_the_first_difference(
         f"{run / WEIGHTS}: weights of another network: fusion.hidden.bias is [128], expected none by config.json: "
         "the two files are not of one run"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wrong"),
+    [
+        ("encoder.0.weight", math.nan, "encoder.0.weight is not finite, expected numbers"),
+        ("fusion.digit.bias", math.inf, "fusion.digit.bias is not finite, expected numbers"),
+        ("calibration.least_confidence", math.nan, "calibration.least_confidence is not finite, expected numbers"),
+        ("calibration.temperature", 0.0, "calibration.temperature is 0, expected a number above 0"),
+        ("calibration.temperature", -1.0, "calibration.temperature is -1, expected a number above 0"),
+        ("calibration.least_is_digit", 1.5,
+         "the thresholds of calibration are 1.5 and 0, expected shares from 0 to 1"),
+    ],
+)  # fmt: skip
+def test_numbers_with_which_no_network_can_answer_are_refused_when_loaded_exported_and_saved(
+    run: Path, name: str, value: float, wrong: str
+) -> None:
+    net = TwoInputNet.from_config(preset("tiny"))
+    net.state_dict()[name].view(-1)[0] = value
+    save_network(net, run)
+    expected = f"{run / WEIGHTS}: {wrong}: train the run again, with a lower --lr"
+    assert message(run) == expected
+    for ask in (Reader, export_run, evaluate_run):
+        with pytest.raises(RunError) as caught:
+            ask(run)
+        assert str(caught.value) == expected
+    TwoInputNet("tiny").save_pretrained(run)
+    before = (run / WEIGHTS).read_bytes()
+    with pytest.raises(RunError) as caught:
+        net.save_pretrained(run)
+    assert str(caught.value) == f"{run}: not written: {wrong}"
+    assert (run / WEIGHTS).read_bytes() == before
 
 
 def test_any_flipped_bit_of_the_weights_is_noticed(tmp_path: Path) -> None:

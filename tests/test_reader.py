@@ -230,6 +230,26 @@ def test_the_network_of_a_reader_answers_by_itself(exact: Reader) -> None:
     assert isinstance(Reader().network, OnnxNetwork)
 
 
+@pytest.mark.parametrize("kind", ["exact", "learned"])
+def test_an_answer_that_is_no_number_is_an_error_and_never_accepted(
+    runs: dict[Fusion, Path], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    reader = Reader(runs["exact" if kind == "exact" else "concat"])
+    real = reader.network.answer
+
+    def spoiled(*given: Any) -> Any:
+        answer = real(*given)
+        part = answer.digit if answer.sum is None else answer.sum
+        part[:, 1] = np.nan
+        return answer
+
+    monkeypatch.setattr(reader.network, "answer", spoiled)
+    for ask in (lambda: reader.read(PIXELS[0], 3), lambda: reader.read_each([PIXELS[0]], [3])):
+        with pytest.raises(RunError) as caught:
+            ask()
+        assert str(caught.value) == "the network answers with what is no number: train it again, with a lower --lr"
+
+
 def test_the_examples_of_the_docstrings_are_true(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[1])
     assert doctest.testmod(reader_module).attempted >= 5
