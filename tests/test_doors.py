@@ -163,7 +163,7 @@ NUMBERS = [
 def test_every_number_that_is_a_flag_has_both_its_limits(
     sumnist: Callable[..., tuple[int, str]], name: str, key: str
 ) -> None:
-    for value in ("-1", "1e999", "nan", "9" * 31, "", "ä"):
+    for value in ("-1", "1e999", "nan", "9" * 50, "", "ä"):
         code, message = sumnist(*words_with(name, key, value))
         assert code == 2
         assert flag(key) in message

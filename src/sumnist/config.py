@@ -76,7 +76,7 @@ class Range:
 ABOVE_0, BELOW_1 = math.nextafter(0, 1), math.nextafter(1, 0)
 """The limits of a range that leaves out 0, or 1."""
 Share = Annotated[float, Range(0, 1, "a share from 0 to 1")]
-Weight = Annotated[float, Range(0, 1_000_000)]
+Weight = Annotated[float, Range(0, 1e38)]
 SEEDS = Range(0, 2**63 - 1, "a whole number from 0 to 2^63 - 1")
 THREADS = Range(0, 1_024)
 
