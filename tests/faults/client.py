@@ -50,6 +50,9 @@ class Server:
     Commands run with the package that the environment's PYTHONPATH leads to, else with the installed one.
     """
 
+    patience = 60.0
+    """Seconds that a command may take, with all that it has started."""
+
     def __init__(self, place: Path) -> None:
         self.place, self.root = place, place / "root"
         paths = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
@@ -91,7 +94,6 @@ class Server:
         fault: Fault | None = None,
         cold: bool = False,
         learn: bool = False,
-        seconds: float = 60,
     ) -> Outcome:
         """Run a command in `root`.
 
@@ -102,12 +104,11 @@ class Server:
             fault: What shall befall one of its calls.
             cold: Whether to start a new interpreter for it, instead of a fork; then without `before`.
             learn: Whether the server shall import what the command had loaded.
-            seconds: How long it may take.
         """
         names = {name: str(self.place / name) for name in ("stdout", "stderr", "modules")}
         job = {
             "root": str(self.root), "words": words, "code": code, "before": before, "fault": fault, "cold": cold,
-            "timeout": seconds, "environment": {"TMPDIR": str(self.root / "tmp")}, **names,
+            "timeout": self.patience, "environment": {"TMPDIR": str(self.root / "tmp")}, **names,
             "modules": names["modules"] if learn else "",
         }  # fmt: skip
         answer = self.ask(job)

@@ -128,7 +128,7 @@ COMMANDS = (
     Command("score, two workers", "score INPUTS/table.csv --out table.csv --workers 2", before=SMALL_CHUNKS, keeps=False),
     Command(
         "score, killed before", "score INPUTS/table.csv --out table.csv --workers 1", before=SMALL_CHUNKS, keeps=False,
-        steps=(Step("score INPUTS/table.csv --out table.csv --workers 1", stopped=("rename ..table.csv.progress", 2)),),
+        steps=(Step("score INPUTS/table.csv --out table.csv --workers 1", stopped=("", 20)),),
     ),
     Command(
         "score --overwrite", "score INPUTS/table.csv --out table.csv --workers 1 --overwrite", before=SMALL_CHUNKS,

@@ -1,4 +1,4 @@
-"""What a folder holds, as far as it can be the same twice: times and the numbers of processes are left out."""
+"""What a folder holds, as far as it can be the same twice: times, the commit and the numbers of processes are left out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Tree", "digest_of", "put", "tree_of"]
 Tree = dict[str, bytes]
 """The content of each file by its path; of a folder b"a folder", of a link where it leads."""
 TIMES = re.compile(
-    rb'(\\?"(?:started|ended|date|seconds|cpu_seconds|images_per_second)\\?": ?)(\\?"[^"]*"|[-+.\deE]+)'
+    rb'(\\?"(?:started|ended|date|commit|seconds|cpu_seconds|images_per_second)\\?": ?)(\\?"[^"]*"|[-+.\deE]+|null)'
 )
 CHECKSUM = re.compile(rb'("sha256": ?")[0-9a-f]{64}')
 NOT_OURS = "tmp"

@@ -41,16 +41,14 @@ class Workshop:
         self.made: dict[str, Path] = {}
         make_inputs(self.inputs)
         self.begin_with(())
-        other = "train --preset tiny --data-dir INPUTS/digits --validation 0 --epochs 1 --threads 1 --device cpu --seed 9"
+        other = (
+            "train --preset tiny --data-dir INPUTS/digits --validation 0 --epochs 1 --threads 1 --device cpu --seed 9"
+        )
         self.do(Step(f"{other} --out {self.inputs / 'other'}"), self.begin_with(()))
 
     def words(self, text: str) -> tuple[str, ...]:
         """The words of a command line, with the inputs in their place."""
         return tuple(text.replace("INPUTS", str(self.inputs)).split())
-
-    def code(self, text: str) -> str:
-        """Python, with the inputs in their place."""
-        return text.replace("INPUTS", str(self.inputs))
 
     def begin_with(self, steps: tuple[Step, ...], before: str = "") -> Path:
         """Bring the root to where it is after `steps`. What is there lies in the folder that this returns."""
@@ -81,10 +79,12 @@ class Workshop:
             outcome = self.run(step.words, step.code, before, fault)
             assert outcome.status == -9, (step, outcome)
 
-    def run(self, words: str, code: str = "", before: str = "", fault: Fault | None = None, learn: bool = True) -> Outcome:
-        """Run a command in the root."""
-        parts = (text.replace("INPUTS", str(self.inputs)) for text in (code, before))
-        return self.server.run(self.words(words), *parts, fault=fault, learn=learn and not fault)
+    def run(
+        self, words: str = "", code: str = "", before: str = "", fault: Fault | None = None, cold: bool = False
+    ) -> Outcome:
+        """Run a command in the root, or Python."""
+        code, before = (text.replace("INPUTS", str(self.inputs)) for text in (code, before))
+        return self.server.run(self.words(words), code, before, fault, cold, learn=not (fault or cold))
 
     def close(self) -> None:
         """End the server."""

@@ -80,7 +80,7 @@ def of_messages(outcome: Outcome, usual: int, killed: bool = False) -> list[str]
     elif not succeeded(outcome, usual) and not (killed and outcome.status == -signal.SIGKILL):
         if outcome.status != 1:
             wrong.append(f"its exit status is {outcome.status}: {outcome.errors[-300:]!r}")
-        elif lines != 1:
+        elif lines != 1 and not wrong:
             wrong.append(f"it fails with {lines} messages: {outcome.errors[-300:]!r}")
     return wrong
 
@@ -100,7 +100,7 @@ def of_files(found: Tree, before: Tree, wanted: Tree, keeps: bool) -> list[str]:
     wrong = []
     for name in sorted(name for name in found.keys() | before.keys() if not hidden(name)):
         is_now, was, to_be = (of.get(name) for of in (found, before, wanted))
-        if is_now not in (was, to_be) and (keeps or was == to_be):
+        if is_now not in (was, to_be) and (keeps or was == to_be is not None):
             state = "gone" if is_now is None else "neither as it was nor complete"
             wrong.append(f"{name} {'was there, and ' if was is not None else ''}is {state}")
     return wrong
@@ -139,7 +139,9 @@ def same(one: list[list[float]] | None, other: list[list[float]] | None) -> bool
     """Whether two networks give the same probabilities, as far as two libraries can."""
     if one is None or other is None:
         return one is other
-    return all(abs(a - b) < 1e-3 for left, right in zip(one, other, strict=True) for a, b in zip(left, right, strict=True))
+    return all(
+        abs(a - b) < 1e-3 for left, right in zip(one, other, strict=True) for a, b in zip(left, right, strict=True)
+    )
 
 
 def tells_another_way(outcome: Outcome, words: str) -> str | None:
