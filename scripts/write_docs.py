@@ -42,8 +42,9 @@ SURVIVAL = ROOT / "docs/results/survival.jsonl"
 STUDY = ROOT / "docs/results/study.jsonl"
 OTHERS = [ROOT / f"docs/results/{name}.jsonl" for name in ("robustness", "calibration", "serving", "faults")]
 PAGES = [ROOT / name for name in ("README.md", "docs/the-task.md", "docs/benchmarks.md", "docs/training.md",
-                                  "docs/scoring.md", "docs/reliability.md", "docs/your-own-pictures.md", "docs/serving.md",
-                                  "docs/appendix-runs.md", "docs/appendix-benchmarks.md")]  # fmt: skip
+                                  "docs/scoring.md", "docs/reliability.md", "docs/your-own-pictures.md",
+                                  "docs/serving.md", "docs/appendix-runs.md",
+                                  "docs/appendix-benchmarks.md")]  # fmt: skip
 MARK = re.compile(r"(<!-- figure:([\w-]+) -->)(.*?)(<!-- /figure -->)", re.DOTALL)
 
 Rows = list[dict[str, Any]]

@@ -20,8 +20,8 @@ __all__ = ["COMMANDS", "READ_ONLY", "Command", "Step", "make_inputs"]
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that happens before: a command, or Python. `stopped`: it is killed at a call whose text begins so, at the
-    first of them or a later one; at a write in the middle of it."""
+    """One thing that happens before: a command, or Python. `stopped`: it is killed at the so-manieth call whose text
+    begins so, and if that is a write, in the middle of it."""
 
     words: str = ""
     code: str = ""
@@ -104,6 +104,8 @@ chosen = [variants.variant(name) for name in ("reference", "exact")]
 variants.quick = lambda: [replace(v, recipe=v.recipe.with_(epochs=1), seeds=1) for v in chosen]
 """
 """Two designs, on some hundred images, in no time."""
+SCORE = "score INPUTS/table.csv --out table.csv --workers 1"
+SCORE_FOLDER = "score INPUTS/pictures --number 7 --out table.csv --workers 1"
 STUDY = "study --quick --workers 1 --rows rows.jsonl --out report"
 ONE_ROW = Step(STUDY, stopped=("write rows.jsonl", 2))
 
@@ -122,18 +124,12 @@ COMMANDS = (
     Command("evaluate, again", "evaluate run", steps=(OLD, EXPORTED, EVALUATED), before=BLANK_PLOTS, run="run"),
     Command("save_pretrained", code=SAVE, keeps=False, run="run"),
     Command("save_pretrained, over an older run", code=SAVE, steps=(OLD, EXPORTED, EVALUATED), run="run"),
-    Command("score, CSV", "score INPUTS/table.csv --out table.csv --workers 1", before=SMALL_CHUNKS, keeps=False),
-    Command("score, JSONL", "score INPUTS/table.jsonl --out table.jsonl --workers 1", before=SMALL_CHUNKS, keeps=False),
-    Command("score, folder", "score INPUTS/pictures --number 7 --out table.csv --workers 1", before=SMALL_CHUNKS, keeps=False),
-    Command("score, two workers", "score INPUTS/table.csv --out table.csv --workers 2", before=SMALL_CHUNKS, keeps=False),
-    Command(
-        "score, killed before", "score INPUTS/table.csv --out table.csv --workers 1", before=SMALL_CHUNKS, keeps=False,
-        steps=(Step("score INPUTS/table.csv --out table.csv --workers 1", stopped=("", 20)),),
-    ),
-    Command(
-        "score --overwrite", "score INPUTS/table.csv --out table.csv --workers 1 --overwrite", before=SMALL_CHUNKS,
-        steps=(Step("score INPUTS/pictures --number 7 --out table.csv --workers 1"),),
-    ),
+    Command("score, CSV", SCORE, before=SMALL_CHUNKS, keeps=False),
+    Command("score, JSONL", SCORE.replace("csv", "jsonl"), before=SMALL_CHUNKS, keeps=False),
+    Command("score, folder", SCORE_FOLDER, before=SMALL_CHUNKS, keeps=False),
+    Command("score, two workers", SCORE.replace("1", "2"), before=SMALL_CHUNKS, keeps=False),
+    Command("score, killed before", SCORE, steps=(Step(SCORE, stopped=("", 20)),), before=SMALL_CHUNKS, keeps=False),
+    Command("score --overwrite", f"{SCORE} --overwrite", steps=(Step(SCORE_FOLDER),), before=SMALL_CHUNKS),
     Command("study", STUDY, before=SMALL_STUDY, keeps=False),
     Command("study, killed before", STUDY, before=SMALL_STUDY, steps=(ONE_ROW,), keeps=False),
     Command("study --report, over an older one", f"{STUDY} --report", before=SMALL_STUDY, steps=(Step(STUDY),)),

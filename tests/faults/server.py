@@ -37,7 +37,7 @@ def serve() -> Job | None:
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
     for line in questions:
-        job = json.loads(line)
+        job: Job = json.loads(line)
         if "import" in job:
             answer: Any = import_all(job["import"])
         else:
@@ -136,6 +136,6 @@ if __name__ == "__main__":
             traceback.print_exc()
             status = 1
         if isinstance(status, str):
-            print(status, file=sys.stderr)
+            sys.stderr.write(f"{status}\n")
             status = 1
         leave(status or 0)

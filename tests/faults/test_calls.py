@@ -18,12 +18,13 @@ from faults.commands import COMMANDS, EVALUATED, EXPORTED, OLD, SAVE, TRAIN, Com
 from faults.trial import Trial, Workshop
 from faults.watch import Fault
 
-READ = set(
-    "read pread64 readv preadv preadv2 lseek close close_range stat fstat lstat newfstatat statx access faccessat "
-    "faccessat2 readlink readlinkat getdents64 getcwd chdir fchdir fcntl ioctl dup dup2 dup3 poll ppoll select pselect6 "
-    "execve execveat getxattr lgetxattr fgetxattr listxattr statfs fstatfs fadvise64 readahead epoll_ctl epoll_wait "
-    "inotify_add_watch name_to_handle_at".split()
-)
+READ = {
+    "read", "pread64", "readv", "preadv", "preadv2", "lseek", "close", "close_range", "stat", "fstat", "lstat",
+    "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getdents64", "getcwd",
+    "chdir", "fchdir", "fcntl", "ioctl", "dup", "dup2", "dup3", "poll", "ppoll", "select", "pselect6", "execve",
+    "execveat", "getxattr", "lgetxattr", "fgetxattr", "listxattr", "statfs", "fstatfs", "fadvise64", "readahead",
+    "epoll_ctl", "epoll_wait", "inotify_add_watch", "name_to_handle_at",
+}  # fmt: skip
 """System calls on files that change none; one that is in neither this set nor `SHAPES` fails the test."""
 OPENS = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC")
 SHARED = re.compile(r"PROT_WRITE.*MAP_SHARED")

@@ -10,8 +10,7 @@ import pytest
 
 from faults.commands import COMMANDS, READ_ONLY, Command
 from faults.trial import Trial, Workshop, sample
-from sumnist import cli
-from sumnist.cli.flags import shape_of
+from sumnist.cli import commands
 
 OUTPUTS = {"out", "show", "rows"}
 """The names of fields that name files to write."""
@@ -30,14 +29,14 @@ def words_of(name: str) -> list[list[str]]:
     return [command.words.split() for command in COMMANDS if command.words.split()[:1] == [name]]
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", commands.COMMANDS)
 def test_every_command_is_tried_unless_it_writes_nothing(name: str) -> None:
     assert bool(words_of(name)) != (name in READ_ONLY)
 
 
-@pytest.mark.parametrize("name", sorted(cli.COMMANDS.keys() - READ_ONLY.keys()))
+@pytest.mark.parametrize("name", sorted(commands.COMMANDS.keys() - READ_ONLY.keys()))
 def test_every_flag_that_names_an_output_is_tried_and_every_other_path_is_an_input(name: str) -> None:
-    kind, inputs = cli.COMMANDS[name], {"model", "source", "pictures", "run_folder", "data_dir", "folder"}
+    kind, inputs = commands.COMMANDS[name], {"model", "source", "pictures", "run_folder", "data_dir", "folder"}
     hints = get_type_hints(kind)
     paths = {field.name for field in fields(kind) if "Path" in str(hints[field.name])}
     assert paths <= OUTPUTS | inputs, f"is {paths - OUTPUTS - inputs} written or read?"

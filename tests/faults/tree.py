@@ -1,4 +1,4 @@
-"""What a folder holds, as far as it can be the same twice: times, the commit and the numbers of processes are left out."""
+"""What a folder holds, as far as it can be the same twice: without times, commits and numbers of processes."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ class Trial:
 
     def row(self) -> dict[str, object]:
         """What was tried, for a table."""
-        kinds = Counter(call.partition(" ")[0] for call in self.calls)
+        kinds = Counter(map(kind_of, self.calls))
         faults = list(every_fault(self.calls))
         return {"command": self.command.name, "calls": dict(kinds), "faults": len(faults), "tried": self.tried,
                 "states": len(self.judged), "violations": len(self.findings)}  # fmt: skip
@@ -215,9 +215,17 @@ def every_fault(calls: list[str]) -> Iterator[Fault]:
 
 
 def sample(calls: list[str], seed: int) -> list[Fault]:
-    """Of every kind of call and every fault one, by chance."""
-    strata: dict[tuple[str, str], list[Fault]] = {}
-    for fault in every_fault(calls):
-        strata.setdefault((calls[fault.at - 1].partition(" ")[0], fault.what), []).append(fault)
-    chance = random.Random(seed)
-    return sorted(chance.choice(faults) for faults in strata.values())
+    """A call of each kind, by chance, each with one of the faults in turn: with three seeds in a row, each kind meets
+    each fault. A write is also cut short."""
+    chance, faults = random.Random(seed), []
+    for place, kind in enumerate(dict.fromkeys(map(kind_of, calls))):
+        places = [at for at, call in enumerate(calls, 1) if kind_of(call) == kind]
+        faults.append(Fault(chance.choice(places), FAULTS[(seed + place) % 3]))
+        if kind == "write":
+            faults.append(Fault(chance.choice(places), FAULTS[3]))
+    return sorted(faults)
+
+
+def kind_of(call: str) -> str:
+    """The first word of a call."""
+    return call.partition(" ")[0]

@@ -1,4 +1,4 @@
-"""What must hold after a fault, each as a function that says what is wrong: the exit status, the messages, the files."""
+"""What must hold after a fault: functions that say what is wrong with exit status, messages, files and runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from faults.client import Outcome
 from faults.tree import Tree
 
-__all__ = ["LOOK", "of_files", "of_looks", "look_of", "of_messages", "succeeded", "tells_another_way"]
+__all__ = ["LOOK", "look_of", "of_files", "of_looks", "of_messages", "succeeded", "tells_another_way"]
 
 UNSEEMLY = ("Traceback", "Exception ignored", "Warning", "terminate called", "core dumped")
 """What no command may print on standard error, whatever happens."""
