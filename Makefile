@@ -7,7 +7,7 @@ CANDIDATES := python3.11 python3 python3.12 python3.13
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 
-.PHONY: main setup test check bench study study-quick ship docs serve clean
+.PHONY: main setup test check faults bench study study-quick ship docs serve clean
 
 main: setup  ## train on all of MNIST with the exact and with a learned fusion, measure both on the grid, read a picture
 	$(SUMNIST) train --preset fast --fusion exact --validation 0 --out runs/fast-exact --overwrite
@@ -32,6 +32,10 @@ check: setup  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+faults: setup  ## fail or kill every command at every call that changes files, and write docs/reliability.md from what came of it
+	PYTHONPATH=tests:scripts $(BIN)/python -m faults.everything docs/results/faults.jsonl
+	$(BIN)/python scripts/write_docs.py
 
 bench: setup  ## measure speed, size and growth, and rewrite docs/benchmarks.md from the rows
 	$(BIN)/python benchmarks/run.py

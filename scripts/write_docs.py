@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import bench_tables
+import fault_tables
 import picture_tables
 import serving_tables
 from bench_tables import MEMORY, agreeing, machines, median, newest, part, spread, table
@@ -39,10 +40,11 @@ ROWS = ROOT / "docs/results/runs.jsonl"
 BENCH = ROOT / "docs/results/bench.jsonl"
 SURVIVAL = ROOT / "docs/results/survival.jsonl"
 STUDY = ROOT / "docs/results/study.jsonl"
-OTHERS = [ROOT / f"docs/results/{name}.jsonl" for name in ("robustness", "calibration", "serving")]
+OTHERS = [ROOT / f"docs/results/{name}.jsonl" for name in ("robustness", "calibration", "serving", "faults")]
 PAGES = [ROOT / name for name in ("README.md", "docs/the-task.md", "docs/benchmarks.md", "docs/training.md",
-                                  "docs/scoring.md", "docs/your-own-pictures.md", "docs/serving.md",
-                                  "docs/appendix-runs.md", "docs/appendix-benchmarks.md")]  # fmt: skip
+                                  "docs/scoring.md", "docs/reliability.md", "docs/your-own-pictures.md",
+                                  "docs/serving.md", "docs/appendix-runs.md",
+                                  "docs/appendix-benchmarks.md")]  # fmt: skip
 MARK = re.compile(r"(<!-- figure:([\w-]+) -->)(.*?)(<!-- /figure -->)", re.DOTALL)
 
 Rows = list[dict[str, Any]]
@@ -291,6 +293,7 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     **bench_tables.TABLES,
     **picture_tables.TABLES,
     **serving_tables.TABLES,
+    **fault_tables.TABLES,
     "survival": survival,
     "score-survival": score_survival,
     "original-epochs": lambda _: str(PRESETS["original"].epochs),

@@ -1,0 +1,165 @@
+"""Every command that writes files, described in a few lines each: what was there before, its words, what counts.
+
+A new command needs a line in `COMMANDS`; `test_commands.py` fails for one that has none.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sumnist.data.mnist import FILES, load_mnist
+
+__all__ = ["COMMANDS", "READ_ONLY", "Command", "Step", "make_inputs"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that happens before: a command, or Python. `stopped`: it is killed at the so-manieth call whose text
+    begins so, and if that is a write, in the middle of it."""
+
+    words: str = ""
+    code: str = ""
+    stopped: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command under test.
+
+    Attributes:
+        name: What the tables call it.
+        words: Those of the command line. `INPUTS` stands for the folder of `make_inputs`.
+        code: Python to run, where it is no command.
+        steps: What happens before.
+        before: Python that the command's process runs first, to make it short.
+        keeps: Whether what is there before is complete, and may be replaced by something complete alone.
+        run: The run to look at as a user would, None for no run.
+        cold: Whether it does without `before`, so that the same can be tried in a new interpreter.
+    """
+
+    name: str
+    words: str = ""
+    code: str = ""
+    steps: tuple[Step, ...] = ()
+    before: str = ""
+    keeps: bool = True
+    run: str | None = None
+
+    @property
+    def cold(self) -> bool:
+        """Whether the same can be tried in a new interpreter."""
+        return not self.before and not self.code
+
+
+TRAIN = (
+    "train --preset tiny --data-dir INPUTS/digits --validation 100 --epochs 3 --batch-size 50 --device cpu --threads 1 "
+    "--out run"
+)
+OLD = Step(f"{TRAIN} --seed 5 --lr 0.02")
+"""An older run, in the place of the new one."""
+EXPORTED, EVALUATED = Step("export run"), Step("evaluate run")
+HALF_TRAINED = Step(TRAIN, stopped=("rename run/.model", 2))
+SAVE = """
+import sys
+from sumnist import TwoInputNet
+from sumnist.errors import SumnistError
+try:
+    TwoInputNet.from_pretrained("INPUTS/other").save_pretrained("run")
+except SumnistError as error:
+    sys.exit(f"sumnist: {error}")
+"""
+
+BLANK_PLOTS = """
+import io
+from matplotlib.figure import Figure
+from sumnist.evaluation import plots
+for name in ("confusion", "reliability", "mistakes", "training_curves"):
+    assert callable(getattr(plots, name)), name
+    setattr(plots, name, lambda *_, **__: Figure((1, 1), dpi=20))
+"""
+"""Drawing takes ten times as long as everything else that `evaluate` does."""
+SMALL_CHUNKS = """
+from sumnist.inference import score
+assert score.CHUNK > 0 and score.SAVE_EVERY > 0
+score.CHUNK, score.SAVE_EVERY = 4, 0.0
+"""
+"""A note of how far a scoring is after every four rows, as in one of a million rows."""
+SMALL_STUDY = """
+from dataclasses import replace
+from types import SimpleNamespace
+import numpy as np
+from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.study import figures, report, runs, variants
+digits = load_mnist("train", "INPUTS/digits")
+runs.load_mnist = lambda split: digits
+runs.HELD_OUT, runs.LOOKED_AT = 100, 50
+runs.time = SimpleNamespace(perf_counter=lambda: 0.0)
+report.draw = lambda results: dict.fromkeys(list(figures.FIGURES)[:2], "<svg/>")
+chosen = [variants.variant(name) for name in ("reference", "exact")]
+variants.quick = lambda: [replace(v, recipe=v.recipe.with_(epochs=1), seeds=1) for v in chosen]
+"""
+"""Two designs, on some hundred images, in no time, and two empty pictures."""
+SCORE = "score INPUTS/table.csv --out table.csv --workers 1"
+SCORE_FOLDER = "score INPUTS/pictures --number 7 --out table.csv --workers 1"
+STUDY = "study --quick --workers 1 --rows rows.jsonl --out report"
+ONE_ROW = Step(STUDY, stopped=("write rows.jsonl", 2))
+
+COMMANDS = (
+    Command("train", TRAIN, keeps=False, run="run"),
+    Command("train --resume", f"{TRAIN} --resume", steps=(HALF_TRAINED,), keeps=False, run="run"),
+    Command(
+        "train --resume, exported and evaluated in between", f"{TRAIN} --resume",
+        steps=(HALF_TRAINED, EXPORTED, EVALUATED), keeps=False, run="run",
+    ),
+    Command("train --overwrite", f"{TRAIN} --overwrite", steps=(OLD, EXPORTED, EVALUATED), run="run"),
+    Command("export", "export run", steps=(OLD, EVALUATED), run="run"),
+    Command("export, over an older file", "export run", steps=(OLD, EXPORTED), run="run"),
+    Command("export --int8", "export run --int8", steps=(OLD,), run="run"),
+    Command("evaluate", "evaluate run", steps=(OLD,), before=BLANK_PLOTS, run="run"),
+    Command("evaluate, again", "evaluate run", steps=(OLD, EXPORTED, EVALUATED), before=BLANK_PLOTS, run="run"),
+    Command("save_pretrained", code=SAVE, keeps=False, run="run"),
+    Command("save_pretrained, over an older run", code=SAVE, steps=(OLD, EXPORTED, EVALUATED), run="run"),
+    Command("score, CSV", SCORE, before=SMALL_CHUNKS, keeps=False),
+    Command("score, JSONL", SCORE.replace("csv", "jsonl"), before=SMALL_CHUNKS, keeps=False),
+    Command("score, folder", SCORE_FOLDER, before=SMALL_CHUNKS, keeps=False),
+    Command("score, two workers", SCORE.replace("1", "2"), before=SMALL_CHUNKS, keeps=False),
+    Command("score, killed before", SCORE, steps=(Step(SCORE, stopped=("", 20)),), before=SMALL_CHUNKS, keeps=False),
+    Command("score --overwrite", f"{SCORE} --overwrite", steps=(Step(SCORE_FOLDER),), before=SMALL_CHUNKS),
+    Command("study", STUDY, before=SMALL_STUDY, keeps=False),
+    Command("study, killed before", STUDY, before=SMALL_STUDY, steps=(ONE_ROW,), keeps=False),
+    Command("study --report, over an older one", f"{STUDY} --report", before=SMALL_STUDY, steps=(Step(STUDY),)),
+    Command("predict --show", "predict INPUTS/pictures/3.png --number 7 --show steps.png"),
+    Command("graph --out", "graph --preset tiny --out graph.svg", steps=(Step("graph --preset fast --out graph.svg"),)),
+)  # fmt: skip
+
+READ_ONLY = {"demo": "demo --count 1 --seed 1", "compare": "compare run", "serve": None}
+"""The commands that write no files, and how to see that; `serve` goes on for ever, and has tests of its own."""
+
+
+def make_inputs(folder: Path) -> None:
+    """Write what the commands read: a data set in IDX files, twelve pictures, and tables of them in which one is
+    missing."""
+    digits = load_mnist("train")
+    (folder / "digits").mkdir(parents=True)
+    for split, part in (("train", slice(0, 500)), ("test", slice(500, 600))):
+        write_idx(folder / "digits" / FILES[f"x_{split}"], digits.images[part])
+        write_idx(folder / "digits" / FILES[f"y_{split}"], digits.digits[part].astype(np.uint8))
+    (folder / "pictures").mkdir()
+    for place in range(12):
+        Image.fromarray(digits.images[place]).resize((56, 56)).save(folder / "pictures" / f"{place}.png")
+    rows = [(f"pictures/{place}.png", place % 10) for place in range(11)] + [("pictures/none.png", 3)]
+    (folder / "table.csv").write_text("path,number\n" + "".join(f"{path},{number}\n" for path, number in rows))
+    lines = (f'{{"path": "{path}", "number": {number}}}\n' for path, number in rows)
+    (folder / "table.jsonl").write_text("".join(lines))
+
+
+def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
+    """Write an array of bytes as the IDX format has it."""
+    header = b"\0\0\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    path.write_bytes(header + array.tobytes())
