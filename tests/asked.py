@@ -33,6 +33,12 @@ def form(*pictures: bytes) -> list[tuple[str, tuple[str, bytes, str]]]:
     return [("picture", (f"{place}.png", picture, "image/png")) for place, picture in enumerate(pictures)]
 
 
+def form_of(*parts: tuple[bytes, bytes], boundary: bytes = b"b") -> bytes:
+    """A form of parts, each with its header lines and its content."""
+    delimiter = b"--" + boundary
+    return b"".join(b"%b\r\n%b\r\n\r\n%b\r\n" % (delimiter, *part) for part in parts) + delimiter + b"--\r\n"
+
+
 def encoded(picture: bytes) -> str:
     return base64.b64encode(picture).decode()
 

@@ -1,5 +1,5 @@
-"""What a fuzzer for HTTP sends, made from a seed: whole requests, each with the answer that it must have, and after them,
-perhaps, what is none. `Case.check` looks at what came back."""
+"""What a fuzzer for HTTP sends, made from a seed: whole requests, each with the answer that it must have, and after
+them, perhaps, what is none. `Case.check` looks at what came back."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import json
 import random
 import socket
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 FIVE = (Path(__file__).resolve().parent.parent / "examples/five.png").read_bytes()
+FORM = b"Content-Type: multipart/form-data; boundary=b\r\n"
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 UPGRADES = (
     b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
@@ -21,9 +21,9 @@ UPGRADES = (
     b"Upgrade: h2c\r\nUpgrade: foo/2\r\nConnection: Upgrade\r\n",
 )
 NOISE = (
-    b"Accept: */*\r\n", b"X-Long: " + b"x" * 5000 + b"\r\n", b"Cookie: a=b; c=d\r\n", b"X-Empty:\r\n", b"Te: trailers\r\n",
-    b"Referer: http://x/%00%zz\r\n", b"Host: evil.example\r\n", b"X-Forwarded-Host: evil.example\r\n", b"X:\tx \r\n",
-    b"If-None-Match: *\r\n", b"Range: bytes=0-0\r\n", b"X-High: \xe9\xff\r\n",
+    b"Accept: */*\r\n", b"X-Long: " + b"x" * 5000 + b"\r\n", b"Cookie: a=b; c=d\r\n", b"X-Empty:\r\n", b"X:\tx \r\n",
+    b"Te: trailers\r\n", b"Referer: http://x/%00%zz\r\n", b"Host: evil.example\r\n", b"Range: bytes=0-0\r\n",
+    b"X-Forwarded-Host: evil.example\r\n", b"If-None-Match: *\r\n", b"X-High: \xe9\xff\r\n",
 )  # fmt: skip
 QUERIES = (b"", b"", b"", b"?", b"?a=%zz&&=;", b"?image=true", b"?%ff%00%0d%0aX:y", b"?" + b"q=1&" * 500)
 
@@ -68,7 +68,7 @@ class Case:
 
 def answers_in(received: bytes, without_body: list[bool]) -> list[tuple[int, bytes]]:
     """Status and body of each answer, the interim ones left out. `without_body`: which of them answer a HEAD."""
-    answers = []
+    answers: list[tuple[int, bytes]] = []
     while received:
         head, blank, rest = received.partition(b"\r\n\r\n")
         assert blank, f"an answer that is cut: {received[:200]!r}"
@@ -99,7 +99,8 @@ def chunked(chance: random.Random, content: bytes) -> bytes:
         extension = chance.choice([b"", b"", b";a=b", b';a="x"'])
         parts.append(b"%x%b\r\n%b\r\n" % (size, extension, content[:size]))
         content = content[size:]
-    trailer = chance.choice([b"", b"", b"X-Trailer: 1\r\n", b"Content-Type: text/plain\r\n"])
+    trailers = [b"", b"X: 1\r\n", b"Content-Type: text/plain\r\n", UPGRADES[0]]
+    trailer = chance.choice(trailers)
     return b"".join(parts) + b"0\r\n" + trailer + b"\r\n"
 
 
@@ -146,7 +147,7 @@ def whole(chance: random.Random, place: int) -> Asked:
             b'--b\r\nContent-Disposition: form-data; name="picture"; filename="a; name=number"\r\n\r\n' + FIVE
             + b'\r\n--b\r\nContent-Disposition: form-data; name="number"\r\n\r\n%d\r\n--b--\r\n' % place
         )  # fmt: skip
-        headers += upgrade + b"Content-Type: multipart/form-data; boundary=b\r\n"
+        headers += upgrade + FORM
         content = with_body(chance, b"POST /v1/read HTTP/1.1\r\n", headers, content)
         return Asked(content, (200, 503), {"number": place, "digit": 5})
     return Asked(b"GET /healthz" + query + b" HTTP/1.1\r\n" + headers + upgrade + b"\r\n", (200,), {"status": "alive"})
@@ -155,37 +156,54 @@ def whole(chance: random.Random, place: int) -> Asked:
 # What is no request, or only half of one.
 
 POST = b"POST /healthz HTTP/1.1\r\nHost: x\r\n"
-BROKEN: dict[str, Callable[[random.Random], bytes]] = {
-    "garbage": lambda chance: bytes([0, *chance.randbytes(chance.randint(1, 300))]),
-    "TLS": lambda chance: b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + chance.randbytes(40),
-    "HTTP/2": lambda _: b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
-    "HTTP/0.9": lambda chance: b"GET /smuggled" + chance.choice([b"\r\n\r\n", b"\r\n", b"\n"]),
-    "version": lambda chance: b"GET / " + chance.choice([b"HTTP/3.0", b"HTTP/1.10", b"ICE/1.0", b"http/1.1"]) + b"\r\n\r\n",
-    "connect": lambda chance: b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n" + chance.choice([b"", SMUGGLED]),
-    "bare LF": lambda _: b"GET / HTTP/1.1\nHost: x\n\n" + SMUGGLED,
-    "bare CR": lambda _: b"GET / HTTP/1.1\r\nHost: x\rX: y\r\n\r\n" + SMUGGLED,
-    "fold": lambda _: b"GET / HTTP/1.1\r\nX: y\r\n z: w\r\n\r\n" + SMUGGLED,
-    "NUL": lambda _: b"GET / HTTP/1.1\r\nX: \0\r\n\r\n" + SMUGGLED,
-    "space": lambda _: POST + b"Content-Length : 5\r\n\r\nhello" + SMUGGLED,
-    "two lengths": lambda chance: POST + b"Content-Length: %d\r\n" % chance.randint(0, 9) + b"Content-Length: 7\r\n\r\n" + SMUGGLED,
-    "a list of lengths": lambda _: POST + b"Content-Length: 5, 5\r\n\r\nhello" + SMUGGLED,
-    "length": lambda chance: POST + b"Content-Length: " + chance.choice([b"-1", b"+1", b"0x5", b"9" * 30, b"", b"1 1"]) + b"\r\n\r\n" + SMUGGLED,
-    "length and chunks": lambda _: POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
-    "chunks and length": lambda _: POST + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" + SMUGGLED,
-    "encoding": lambda chance: POST + b"Transfer-Encoding: " + chance.choice(
-        [b"xchunked", b"chunked, gzip", b"gzip", b"chunked\r\nTransfer-Encoding: x", b"\x0bchunked", b'"chunked"', b"identity"]
-    ) + b"\r\n\r\n" + b"0\r\n\r\n" + SMUGGLED,
-    "chunk": lambda chance: POST + b"Transfer-Encoding: chunked\r\n\r\n" + chance.choice(
-        [b"x\r\n", b"-1\r\n", b"5\nhello\n0\n\n", b"f" * 20 + b"\r\n", b"0x5\r\nhello\r\n", b"5\r\nhelloX\r\n0\r\n\r\n", b"\r\n"]
-    ) + SMUGGLED,
-    "trailer": lambda _: POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"x" * 400_000,
-    "head": lambda chance: b"GET / HTTP/1.1\r\n" + chance.choice([b"X: " + b"x" * 400_000, b"X: y\r\n" * 60_000]),
-    "target": lambda chance: b"GET " + chance.choice([b"/\xc3\xa9", b"x", b"*", b"//", b"http://", b"/\x7f", b"/" + b"x" * 400_000]) + b" HTTP/1.1\r\n",
-    "method": lambda chance: chance.choice([b"get", b"GETT", b"FOO", b"G\xc9T", b" GET", b"GET\t"]) + b" / HTTP/1.1\r\n\r\n",
-    "header": lambda chance: b"GET / HTTP/1.1\r\n" + chance.choice([b": x", b"X", b"X Y: z", b"X\xe9: y", b"(x): y", b" X: y"]) + b"\r\n\r\n",
-    "cut": lambda chance: (lambda one: one[: chance.randint(1, len(one) - 1)])(POST + b"Content-Length: 9\r\n\r\nsmuggle"),
-    "cut form": lambda chance: b"POST /v1/read HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 99999\r\n\r\n--b" + chance.randbytes(3000),
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+END = b"\r\n\r\n"
+LONG = b"x" * 400_000
+BROKEN: dict[str, tuple[bytes, list[bytes], bytes]] = {
+    "nothing": (b"\0", [b"", b"\r\n", b"GET / HTTP/1.1"], END + SMUGGLED),
+    "TLS": (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03", [b"", b"\xff" * 99], b""),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [b"", b"\0\0\0\x04\0\0\0\0\0"], b""),
+    "HTTP/0.9": (b"GET /smuggled", [END, b"\r\n", b"\n"], b""),
+    "version": (b"GET / ", [b"HTTP/3.0", b"HTTP/1.10", b"ICE/1.0", b"http/1.1", b"HTTP/1"], END + SMUGGLED),
+    "connect": (b"CONNECT x:443 HTTP/1.1\r\n", [b"", b"Content-Length: 5\r\n", CHUNKED], b"\r\n" + SMUGGLED),
+    "bare LF": (b"GET / HTTP/1.1\nHost: x", [b"\n\n", b"\r\n\n", b"\n\r\n"], SMUGGLED),
+    "bare CR": (b"GET / HTTP/1.1\r\nHost: x\r", [b"X: y", b"\r", b"\t", b"\0"], END + SMUGGLED),
+    "fold": (b"GET / HTTP/1.1\r\nX: y\r\n", [b" z: w", b"\tz", b" "], END + SMUGGLED),
+    "control": (b"GET / HTTP/1.1\r\nX: ", [b"\0", b"\x7f", b"\x1b[0m"], END + SMUGGLED),
+    "space": (POST, [b"Content-Length : 5", b"Transfer-Encoding\t: chunked"], END + b"hello" + SMUGGLED),
+    "two lengths": (POST + b"Content-Length: 7\r\nContent-Length: ", [b"7", b"0", b"9"], END + SMUGGLED),
+    "length": (POST + b"Content-Length: ", [b"-1", b"+1", b"0x5", b"9" * 30, b"1 1", b"5, 5", b"\xb2"], END + SMUGGLED),
+    "length and chunks": (POST + b"Content-Length: 5\r\n" + CHUNKED, [b"", b"X: y\r\n"], b"\r\n0" + END + SMUGGLED),
+    "chunks and length": (POST + CHUNKED + b"Content-Length: ", [b"5", b"0", b"99"], END + b"0" + END + SMUGGLED),
+    "encoding": (
+        POST + b"Transfer-Encoding: ",
+        [b"xchunked", b"chunked, gzip", b"gzip", b"chunked\r\nTransfer-Encoding: x", b"\x0bchunked", b'"chunked"'],
+        END + b"0" + END + SMUGGLED,
+    ),
+    "chunk": (
+        POST + CHUNKED + b"\r\n",
+        [b"x", b"-1", b"5\nhello\n0\n", b"f" * 20, b"0x5\r\nhello", b"5\r\nhelloX\r\n0", b"", b"1 \r\nx"],
+        END + SMUGGLED,
+    ),
+    "trailer": (POST + CHUNKED + b"\r\n0\r\n", [b"X: " + LONG, b"X: y\r\n" * 60_000], b""),
+    "head": (b"GET / HTTP/1.1\r\n", [b"X: " + LONG, b"X: y\r\n" * 60_000, LONG], b""),
+    "target": (b"GET ", [b"/\xc3\xa9", b"x", b"http://", b"/\x7f", b"/" + LONG, b""], b" HTTP/1.1" + END + SMUGGLED),
+    "method": (b"", [b"get", b"GETT", b"FOO", b"G\xc9T", b" GET", b"GET\t", b"PRI"], b" / HTTP/1.1" + END + SMUGGLED),
+    "header": (b"GET / HTTP/1.1\r\n", [b": x", b"X", b"X Y: z", b"X\xe9: y", b"(x): y", b" X: y"], END + SMUGGLED),
+    "cut form": (b"POST /v1/read HTTP/1.1\r\n", [FORM + b"Content-Length: 99999" + END + b"--b\r\n"], b"x" * 3000),
 }  # fmt: skip
+
+
+def broken(chance: random.Random) -> tuple[str, bytes]:
+    """What makes a connection useless, with its name."""
+    name = chance.choice([*BROKEN, "cut", "noise"])
+    if name == "cut":
+        content = POST + b"Content-Length: 9\r\n\r\nsmuggle"
+        return name, content[: chance.randint(1, len(content) - 1)]
+    if name == "noise":
+        return name, b"\0" + chance.randbytes(chance.randint(1, 300))
+    start, variants, end = BROKEN[name]
+    return name, start + chance.choice(variants) + end
 
 
 def case(seed: int) -> Case:
@@ -194,8 +212,8 @@ def case(seed: int) -> Case:
     asked = tuple(whole(chance, place) for place in range(chance.choice([0, 1, 1, 1, 2, 3, 8])))
     content, end, more, name = b"".join(one.content for one in asked), "half", 0, "whole"
     if not asked or chance.random() < 0.45:
-        name = chance.choice(list(BROKEN))
-        content, more = content + BROKEN[name](chance), 1
+        name, last = broken(chance)
+        content, more = content + last, 1
     elif chance.random() < 0.5:  # the last one says that it is
         version, closing = chance.choice([(b"HTTP/1.1", b"Connection: close\r\n"), (b"HTTP/1.0", b"")])
         content += b"GET /fuzz/last " + version + b"\r\nHost: x\r\n" + closing + b"\r\n"

@@ -41,14 +41,14 @@ def wrong_in(server: Server, seeds: range) -> list[str]:
     return wrong
 
 
-def check(seeds: range) -> None:
+def check(count: int, warm: int) -> None:
     server = Server("--receive-seconds", "4", "--queue", "100")
     try:
-        assert wrong_in(server, range(-300, -100)) == []  # so that all is warm
+        assert wrong_in(server, range(count, count + warm)) == []
         before = resident(server)
-        assert wrong_in(server, seeds) == []
+        assert wrong_in(server, range(count)) == []
         wait_until(lambda: metric(server, "sumnist_requests_in_flight") == 0)
-        wait_until(lambda: resident(server) < 1.1 * before + 10)
+        wait_until(lambda: resident(server) < 1.1 * before + 20)
         assert server.read()[1]["sum"] == 12
     finally:
         status = server.end()
@@ -56,9 +56,9 @@ def check(seeds: range) -> None:
 
 
 def test_a_few_hundred_fuzzed_connections_have_the_answers_that_are_due_and_leave_nothing_behind() -> None:
-    check(range(300))
+    check(300, warm=200)
 
 
 @pytest.mark.heavy
 def test_ten_thousand_fuzzed_connections_have_the_answers_that_are_due_and_leave_nothing_behind() -> None:
-    check(range(10_000))
+    check(10_000, warm=2_000)

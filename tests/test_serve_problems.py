@@ -160,10 +160,12 @@ def test_a_query_that_is_neither_true_nor_false_is_a_problem(client: TestClient,
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/v1", "/static/nothing.js", "/static/../app.py", "/static/%2e%2e/app.py"]
-)
+    "path",
+    ["/nothing", "/v1", "/static/nothing.js", "/static/../app.py", "/static/%2e%2e/app.py", "/docs/", "/healthz/",
+     "/v1/read/", "/static", "/static/", "/docs%2f"],
+)  # fmt: skip
 def test_a_path_that_leads_nowhere_is_a_problem(client: TestClient, path: str) -> None:
-    answer = client.get(path)
+    answer = client.get(path, follow_redirects=False)
     assert (answer.status_code, answer.headers["content-type"]) == (404, PROBLEM)
     assert answer.json()["type"] == "urn:sumnist:problem:not-found"
 
@@ -175,6 +177,8 @@ def test_a_path_that_leads_nowhere_is_a_problem(client: TestClient, path: str) -
         ("DELETE", "/v1/read/batch", "POST"),
         ("POST", "/healthz", "GET, HEAD"),
         ("PUT", "/", "GET, HEAD"),
+        ("OPTIONS", "/v1/read", "POST"),
+        ("OPTIONS", "/static/docs.js", "GET, HEAD"),
     ],
 )
 def test_another_method_is_a_problem_that_names_the_right_one(

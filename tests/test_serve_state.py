@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.requests import ClientDisconnect, Request
 
 from asked import BLANK, SEVEN, check_problem, form
 from readers import broken, mortal, slow, stillborn
 from sumnist.errors import ConfigError, ServeError
 from sumnist.serve.app import create_app
-from sumnist.serve.bodies import Body
+from sumnist.serve.bodies import Body, Inbox
 from sumnist.serve.pool import HOLD
+from sumnist.serve.problems import Problem
 from sumnist.serve.settings import Settings
 
 # Limits.
@@ -42,6 +46,51 @@ def test_a_body_that_does_not_say_how_large_it_is_is_refused_when_it_is_too_larg
     detail = "a body of more than 1,048,576 bytes: expected at most 1 MiB: scale the picture down, or send fewer"
     check_problem(answer, 413, "body-too-large", detail)
     assert client.app.state.service.inbox.held == 0  # type: ignore[attr-defined]
+
+
+class Gone(Exception):  # noqa: N818
+    """What a test ends the receiving of a body with."""
+
+
+@pytest.mark.parametrize("way", ["disconnected", "cancelled", "timed out", "failed", "answered"])
+def test_bytes_of_a_body_are_held_until_its_request_ends_in_whatever_way(way: str) -> None:
+    inbox = Inbox(Settings(receive_seconds=0.1))
+    held = []
+
+    async def receive() -> dict[str, Any]:
+        held.append(inbox.held)
+        if len(held) < 4:
+            return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
+        if way == "disconnected":
+            return {"type": "http.disconnect"}
+        if way in ("cancelled", "timed out"):
+            await asyncio.sleep(20)
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def ask() -> None:
+        request = Request({"type": "http", "headers": [(b"content-type", b"application/json")]}, receive)
+        async with inbox.receiving(request) as body:
+            assert (inbox.held, len(body.content)) == (3000, 3000)
+            if way == "failed":
+                raise Gone
+
+    async def go() -> None:
+        task = asyncio.ensure_future(ask())
+        while len(held) < 4:
+            await asyncio.sleep(0)
+        if way == "cancelled":
+            task.cancel()
+        await task
+
+    expected = {
+        "disconnected": ClientDisconnect,
+        "cancelled": asyncio.CancelledError,
+        "timed out": Problem,
+        "failed": Gone,
+    }
+    with pytest.raises(expected[way]) if way in expected else nullcontext():
+        asyncio.run(go())
+    assert (held, inbox.held) == ([0, 1000, 2000, 3000], 0)
 
 
 def test_what_finds_no_room_is_refused_after_a_moment_and_what_waits_is_answered(
@@ -185,6 +234,7 @@ def test_the_metrics_count_what_happened() -> None:
             client.post("/v1/read", files=form(picture), data={"number": "1"})
         client.post("/v1/read/batch", files=form(SEVEN, BLANK, b"none"), data={"number": "1"})
         client.get("/nothing")
+        client.get("/docs/", follow_redirects=False)
         answer = client.get("/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     values = dict(line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
@@ -192,7 +242,7 @@ def test_the_metrics_count_what_happened() -> None:
         'sumnist_requests_total{route="/v1/read",status="200"}': "3",
         'sumnist_requests_total{route="/v1/read",status="415"}': "1",
         'sumnist_requests_total{route="/v1/read/batch",status="200"}': "1",
-        'sumnist_requests_total{route="other",status="404"}': "1",
+        'sumnist_requests_total{route="other",status="404"}': "2",
         'sumnist_request_seconds_bucket{route="/v1/read",le="+Inf"}': "4",
         'sumnist_request_seconds_count{route="/v1/read"}': "4",
         "sumnist_requests_in_flight": "1",  # the one that asks
@@ -200,7 +250,7 @@ def test_the_metrics_count_what_happened() -> None:
         'sumnist_readings_total{outcome="accepted"}': "3",
         'sumnist_readings_total{outcome="blank"}': "2",
         'sumnist_problems_total{problem="unknown-format"}': "2",
-        'sumnist_problems_total{problem="not-found"}': "1",
+        'sumnist_problems_total{problem="not-found"}': "2",
     }.items():
         assert values[name] == value, name
     buckets = [

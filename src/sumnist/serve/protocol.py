@@ -86,7 +86,9 @@ class Protocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client sends no more, but may still listen. Whether the connection stays open, for what it asked."""
-        if self._incoming != "nothing" and not self._refused:
+        if self._refused:
+            pass
+        elif self._incoming != "nothing":
             detail = "the connection was closed in the middle of a request: expected all of it: send it again"
             self._refuse(malformed(detail), linger=0)
         elif self._waiting:
@@ -147,6 +149,10 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
         self._incoming, self._bytes = "nothing", 0
         self._set_deadline(None)
+        if not self.parser.should_keep_alive():  # as a header after the body may say: the parser has ended
+            self.cycle.keep_alive = False
+            if self.cycle.response_complete:
+                self.transport.close()
 
     def _parse(self, data: memoryview) -> None:
         """Parse what has come. An upgrade is never taken: where the parser stops for one, the head is parsed again

@@ -1,0 +1,261 @@
+"""Bodies of requests: which field is which, whatever their headers say, and what a body can become."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import pickle
+import tracemalloc
+from collections.abc import Callable
+from email.message import Message
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asked import SEVEN, form_of
+from sumnist.errors import NumberError
+from sumnist.serve.bodies import FORM, JSON, Body, Item, item_of, items_of
+from sumnist.serve.problems import KINDS, Problem
+
+MIB = 2**20
+WHOLE = 16 * MIB
+"""The largest body under the default settings."""
+NUMBER = b'Content-Disposition: form-data; name="number"'
+
+
+def form(*parts: tuple[bytes, bytes], boundary: str = "b") -> Body:
+    """A form of parts, each with its header lines and its content."""
+    return Body(f"{FORM}; boundary={boundary}", form_of(*parts))
+
+
+def named(disposition: bytes) -> Item:
+    """What is read of a form whose picture has this content-disposition."""
+    return item_of(form((b"Content-Disposition: " + disposition, b"image"), (NUMBER, b"7")), True)
+
+
+def problem_of(call: Callable[[], Any]) -> Problem:
+    with pytest.raises(Problem) as caught:
+        call()
+    return caught.value
+
+
+# Forms.
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        b'form-data; name="picture"; filename="a; name=number"',
+        b'form-data; filename="a; name=number"; name="picture"',
+        b'form-data; filename="\\"; name=number; \\""; name="picture"',
+        b'form-data; filename="a\\\\"; name="picture"',
+        b'form-data; filename="a\\\\"; x="; name=number; y="; name="picture"',
+        b'form-data; name="picture"; filename="a=b;c,d.png"; filename*=UTF-8\'\'a%3B%20name%3Dnumber',
+        b'form-data; filename="\xc3\xa9; name=\xff.png"; name="picture"',
+        b"FORM-DATA;NAME=picture;FileName=a.png",
+        b'form-data ;\tName="picture" ; filename=""',
+        b'form-data; name="pic\\ture";',
+        b'form-data;\r\n name="picture";\r\n\tfilename="a.png"',
+        b'form-data; name="picture"; filename="name=\\"number\\""',
+    ],
+)
+def test_a_field_has_the_name_that_it_is_given_whatever_the_other_parameters_hold(disposition: bytes) -> None:
+    assert named(disposition) == Item(b"image", 7)
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        b'form-data; name="picture"; name="number"', b'form-data; name="picture"; NAME="picture"',
+        b'form-data; name="picture"; filename="a"; filename="b"', b'form-data; name="picture',
+        b"form-data; name=pic ture",
+        b'form-data; name="picture"x', b'form-data name="picture"', b'attachment; name="picture"', b"form-data",
+        b'form-data; name="picture"; filename="a\\"', b"form-data; name*=UTF-8''picture", b'form-data; "name"=picture',
+        b'form-data; name="picture"\r\nContent-Disposition: form-data; name="number"',
+        b'form-data; x="\0"; name="picture"',
+        b'form-data; name="picture"\nX: y', b'form-data, name="picture"', b'form-data; name=="picture"',
+    ],
+)  # fmt: skip
+def test_a_field_whose_name_can_be_read_in_two_ways_or_none_is_refused(disposition: bytes) -> None:
+    problem = problem_of(lambda: named(disposition))
+    expected = 'expected content-disposition: form-data; name="picture"'
+    assert (problem.kind.slug, problem.detail) == ("malformed-body", f"a part of the form without a name: {expected}")
+
+
+@given(
+    name=st.sampled_from(["picture", "number", "other"]),
+    filename=st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f\\"), max_size=30),
+    first=st.booleans(),
+)
+def test_the_standard_library_reads_the_names_of_fields_in_the_same_way(name: str, filename: str, first: bool) -> None:
+    quoted = filename.replace('"', '\\"')
+    parameters = [f'name="{name}"', f'filename="{quoted}"']
+    disposition = "form-data; " + "; ".join(parameters if first else parameters[::-1])
+    message = Message()
+    message["content-disposition"] = disposition
+    read = message.get_params(header="content-disposition")
+    assert read is not None
+    assert dict(read)["name"] == name
+    fields = {"picture": (b"Content-Disposition: form-data; name=picture", b"image"), "number": (NUMBER, b"7")}
+    fields[name] = (f"Content-Disposition: {disposition}".encode("latin-1"), b"image" if name != "number" else b"7")
+    assert item_of(form(*fields.values()), True) == Item(b"image", 7)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "right"),
+    [
+        ("multipart/form-data; boundary=b", True),
+        ('Multipart/Form-Data ; charset="a;boundary=x" ; BOUNDARY="b"', True),
+        ("multipart/form-data; boundary=b;", True),
+        ("multipart/form-data; boundary=b; boundary=c", False),
+        ('multipart/form-data; x="; boundary=b', False),
+        ("multipart/form-data; boundary=", False),
+        ("multipart/form-data; boundary=" + 71 * "b", False),
+        ('multipart/form-data; boundary="b', False),
+        ('multipart/form-data; x="boundary=b"', False),
+    ],
+)
+def test_the_boundary_is_the_parameter_of_that_name(content_type: str, right: bool) -> None:
+    content = form_of((b"Content-Disposition: form-data; name=picture", b"image"), (NUMBER, b"7"))
+    if right:
+        assert item_of(Body(content_type, content), True) == Item(b"image", 7)
+    else:
+        problem = problem_of(lambda: item_of(Body(content_type, content), True))
+        assert problem.detail.startswith(f"content-type {content_type!r}"[:80])
+        assert problem.detail.endswith("expected a boundary in it, as HTTP libraries put it there")
+
+
+def test_what_comes_after_the_last_boundary_is_no_part_of_the_form() -> None:
+    first = form_of((b"Content-Disposition: form-data; name=picture", b"image"), (NUMBER, b"7"))
+    second = form_of((b"Content-Disposition: form-data; name=picture", b"other"), (NUMBER, b"8"))
+    assert item_of(Body(f"{FORM}; boundary=b", b"before\r\n" + first + b"\r\n" + second), True) == Item(b"image", 7)
+
+
+def test_a_line_that_only_begins_as_the_boundary_is_refused() -> None:
+    content = form_of((b"Content-Disposition: form-data; name=picture", b"image"), (NUMBER, b"7"))
+    longer = content.replace(b"--b\r\n", b"--bc\r\n", 1)
+    assert problem_of(lambda: item_of(Body(f"{FORM}; boundary=b", longer), True)).kind.slug == "malformed-body"
+    assert item_of(Body(f"{FORM}; boundary=b", content.replace(b"--b\r\n", b"--b \t\r\n")), True).number == 7
+
+
+# JSON.
+
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "lists": lambda: b'{"readings":[' + b"[]," * (WHOLE // 3 - 10) + b"[]]}",
+    "objects": lambda: b'{"readings":[' + b'{"":{}},' * (WHOLE // 8 - 10) + b"{}]}",
+    "deep lists": lambda: b"[" * WHOLE,
+    "deep objects": lambda: b'{"":' * (WHOLE // 4),
+    "numbers": lambda: b"[" + b"0," * (WHOLE // 2 - 10) + b"0]",
+    "members": lambda: b"{" + b'"":0,' * (WHOLE // 5 - 10) + b'"":0}',
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_json_of_more_values_than_pictures_need_is_refused_before_it_is_parsed(bomb: str) -> None:
+    content = BOMBS[bomb]()
+    tracemalloc.start()
+    try:
+        problem = problem_of(lambda: items_of(Body(JSON, content), True, 64))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    expected = '{"readings": [{"picture": "<base64>", "number": 7}, ...]}'
+    assert problem.kind.slug == "invalid-request"
+    assert problem.detail == f"the body: more than 2,024 objects, lists, members and items: expected {expected}"
+    assert peak < MIB
+
+
+@pytest.mark.parametrize("depth", [300, 900, 999, 1016])
+@pytest.mark.parametrize("start", ['{"picture": "", "number": ', ""])
+def test_json_that_is_nested_as_deeply_as_the_limit_allows_is_a_problem(depth: int, start: str) -> None:
+    content = (start + "[" * (depth - 5) + "]" * (depth - 5) + ("}" if start else "")).encode()
+    with pytest.raises((NumberError, Problem)):
+        item_of(Body(JSON, content), True)
+
+
+def test_a_member_that_is_there_twice_is_a_problem() -> None:
+    content = json.dumps({"picture": base64.b64encode(SEVEN).decode(), "number": 1})
+    twice = (content[:-1] + ', "number": 2}').encode()
+    problem = problem_of(lambda: item_of(Body(JSON, twice), True))
+    assert (problem.kind.slug, problem.detail) == (
+        "invalid-request",
+        "'number' 2 times in one object: expected it once",
+    )
+
+
+def test_other_members_of_a_body_do_not_matter_nor_do_a_byte_order_mark_and_escapes() -> None:
+    text = base64.b64encode(SEVEN).decode()
+    content = {"note": "é, \u20ac [x]: {y}", "list": [1, [2.5, None]], "picture": text, "number": 7}
+    for ascii_only in (True, False):
+        body = Body(JSON, b"\xef\xbb\xbf" + json.dumps(content, ensure_ascii=ascii_only).encode())
+        assert item_of(body, True) == Item(SEVEN, 7)
+    escaped = json.dumps(content).replace(text, text.replace("/", r"\/").replace("+", r"\u002b"))
+    assert item_of(Body(JSON, escaped.encode()), True) == Item(SEVEN, 7)
+
+
+@pytest.mark.parametrize("number", [b"9" * 1001, b"-" + b"9" * 5000, b"9" * MIB])
+def test_a_number_of_very_many_digits_is_refused_before_it_is_one(number: bytes) -> None:
+    problem = problem_of(lambda: item_of(Body(JSON, b'{"picture": "", "number": ' + number + b"}"), True))
+    assert problem.detail == f"the body is not JSON (a number of {len(number):,} digits): expected an object"
+
+
+TEXT = b"A" * (WHOLE // 64 // 4 * 4 - 80)
+READING = b'{"picture":"' + TEXT + b'","number":1}'
+PICTURE = b"Content-Disposition: form-data; name=picture"
+LONG = b'Content-Disposition: form-data; name=other; filename="' + b"\\a" * 4050 + b'"'
+
+
+def beside(value: bytes) -> Body:
+    """JSON with one reading, and another member."""
+    return Body(JSON, b'{"readings":[' + READING + b'],"":' + value + b"}")
+
+
+WORST: dict[str, Callable[[], Body]] = {
+    "64 pictures in JSON": lambda: Body(JSON, b'{"readings":[' + b",".join([READING] * 64) + b"]}"),
+    "a long string of wide characters": lambda: beside(b'"\\ud83d\\ude00' + b"A" * (15 * MIB) + b'"'),
+    "as many objects as may be": lambda: beside(b"[" + b",".join([b'{"":[]}'] * 500) + b"]" + b" " * 15 * MIB),
+    "as many long numbers as may be": lambda: beside(b"[" + b",".join([b"9" * 1000] * 1900) + b"]"),
+    "as deep as may be": lambda: beside(b"[" * 900 + b"]" * 900),
+    "64 pictures in a form": lambda: form(*[(PICTURE, TEXT)] * 64, (NUMBER, b"1")),
+    "long headers": lambda: form(*[(LONG, b"")] * 78, (PICTURE, b"A" * 15 * MIB), (NUMBER, b"1")),
+    "almost boundaries": lambda: form((PICTURE, b"\r\n--" * (4 * MIB - 100)), (NUMBER, b"1")),
+}
+"""The largest bodies, of those that are accepted, that take most to parse."""
+
+
+@pytest.mark.parametrize("worst", WORST)
+def test_a_body_that_is_accepted_becomes_at_most_eight_times_as_much(worst: str) -> None:
+    body = WORST[worst]()
+    assert len(body.content) <= WHOLE
+    tracemalloc.start()
+    try:
+        items = items_of(body, True, 64)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 1 <= len(items) <= 64
+    assert peak <= 8 * WHOLE
+
+
+# Between processes.
+
+
+@pytest.mark.parametrize("slug", KINDS)
+def test_a_problem_comes_whole_from_another_process(slug: str) -> None:
+    problem = Problem(slug, "given: expected", allow="GET, HEAD")
+    for again in (pickle.loads(pickle.dumps(problem)), copy.deepcopy(problem)):
+        assert type(again) is Problem
+        assert (again.kind, again.detail, str(again), again.headers) == (
+            KINDS[slug], "given: expected", "given: expected", problem.headers,
+        )  # fmt: skip
+        assert again.as_json("/x") == problem.as_json("/x")
+
+
+def test_bodies_and_items_come_whole_from_another_process() -> None:
+    for one in (Body(JSON, b"{}"), Item(b"image", 7), Item(SEVEN, -(2**53 - 1))):
+        assert pickle.loads(pickle.dumps(one)) == one
+    item = pickle.loads(pickle.dumps(Item(Problem("damaged-picture", "x"), 1)))
+    assert (item.picture.kind.slug, item.picture.detail, item.number) == ("damaged-picture", "x", 1)
