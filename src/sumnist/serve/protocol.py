@@ -87,7 +87,7 @@ class Protocol(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client sends no more, but may still listen. Whether the connection stays open, for what it asked."""
         if self._refused:
-            pass
+            self._linger = 0
         elif self._incoming != "nothing":
             detail = "the connection was closed in the middle of a request: expected all of it: send it again"
             self._refuse(malformed(detail), linger=0)
