@@ -298,6 +298,19 @@ def test_a_client_that_goes_away_in_the_middle_leaves_nothing_behind(serving: Ca
     assert server.end() == (0, "")
 
 
+def test_a_client_that_goes_away_while_its_picture_is_read_ends_no_process(serving: Callable[..., Server]) -> None:
+    server, picture = serving("--workers", "1"), slow_picture()
+    children = children_of(server.process.pid)
+    for _ in range(3):
+        gone = server.connect()
+        gone.sendall(request(form(picture)))
+        wait_until(lambda: metric(server, "sumnist_requests_in_flight") == 1)
+        gone.close()
+        assert server.read()[0] == 200
+    assert children_of(server.process.pid) == children
+    assert server.end() == (0, "")
+
+
 def test_a_body_that_is_too_large_is_answered_although_it_is_still_being_sent(serving: Callable[..., Server]) -> None:
     server = serving("--body-mib", "1")
     connection = server.connect()

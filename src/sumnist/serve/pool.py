@@ -13,6 +13,7 @@ import pickle
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from copy import copy
 from functools import partial
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -49,6 +50,7 @@ class Pool:
         self._taken = 0
         self._free: asyncio.LifoQueue[Process] = asyncio.LifoQueue()  # the last one to read has the warmest caches
         self._keepers: set[asyncio.Task[None]] = set()
+        self._asking: set[asyncio.Task[Answer | Problem | Fault]] = set()
         self._failures = 0
         self._first: asyncio.Future[None] | None = None
         self.failure: ServeError | None = None
@@ -75,26 +77,43 @@ class Pool:
         """
         await self.room()
         self._taken += 1
+        end = asyncio.get_running_loop().time() + self._seconds
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout_at(end):
                 waits = self._free.empty()
                 process = await self._free_process()
                 if waits and await gone():
                     self._free.put_nowait(process)
                     return None
-                answer = await process.ask(job)
-                self._free.put_nowait(process)
-        except TimeoutError as error:
-            detail = f"no reading within {self._seconds:g} seconds: try again, or with smaller or fewer pictures"
-            raise Problem("reading-timeout", detail) from error
+            asking = asyncio.create_task(self._ask(process, job, end))
+            self._asking.add(asking)
+            asking.add_done_callback(self._asking.discard)
+            answer = await asyncio.shield(asking)  # a client that goes away now does not stop it
+        except TimeoutError:
+            answer = self._too_late()
         finally:
             self._taken -= 1
         if isinstance(answer, Fault):
             LOG.error("%s failed: %s", job.path, answer.text)
             raise Problem("internal", HIDDEN)
         if isinstance(answer, Problem):
-            raise answer
+            raise copy(answer)  # this frame would hold the error, whose traceback holds the frame, and so the body
         return answer
+
+    async def _ask(self, process: Process, job: Job, end: float) -> Answer | Problem | Fault:
+        """What a free process answers, which is free again then, or replaced if it takes too long."""
+        try:
+            async with asyncio.timeout_at(end):
+                answer = await process.ask(job)
+        except TimeoutError:
+            process.kill()
+            return self._too_late()
+        self._free.put_nowait(process)
+        return answer
+
+    def _too_late(self) -> Problem:
+        detail = f"no reading within {self._seconds:g} seconds: try again, or with smaller or fewer pictures"
+        return Problem("reading-timeout", detail)
 
     async def close(self) -> None:
         """End all processes."""
@@ -172,18 +191,17 @@ class Process(asyncio.Protocol):
         return fault
 
     async def ask(self, job: Job) -> Answer | Problem | Fault:
-        """What it answers. If nobody waits for that any more, the process is killed: what it would say later belongs to
-        no other job."""
+        """What it answers. It must have answered before the next job."""
         assert self._transport is not None
-        assert self._process is not None
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(framed(job))
-        try:
-            answer: Answer | Problem | Fault = await self._answer
-        except asyncio.CancelledError:
-            self._process.kill()
-            raise
+        answer: Answer | Problem | Fault = await self._answer
         return answer
+
+    def kill(self) -> None:
+        """End it at once, whatever it does."""
+        if self._process is not None:
+            self._process.kill()
 
     async def end(self) -> None:
         """Close the connection, at which it ends by itself, and kill it if it does not."""
