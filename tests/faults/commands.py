@@ -40,6 +40,7 @@ class Command:
         before: Python that the command's process runs first, to make it short.
         keeps: Whether what is there before is complete, and may be replaced by something complete alone.
         run: The run to look at as a user would, None for no run.
+        like: The words of a command that leaves the same where nothing was before.
         cold: Whether it does without `before`, so that the same can be tried in a new interpreter.
     """
 
@@ -50,6 +51,7 @@ class Command:
     before: str = ""
     keeps: bool = True
     run: str | None = None
+    like: str = ""
 
     @property
     def cold(self) -> bool:
@@ -106,18 +108,19 @@ variants.quick = lambda: [replace(v, recipe=v.recipe.with_(epochs=1), seeds=1) f
 """
 """Two designs, on some hundred images, in no time, and two empty pictures."""
 SCORE = "score INPUTS/table.csv --out table.csv --workers 1"
+HALF_SCORED = Step(SCORE, stopped=("", 20))
 SCORE_FOLDER = "score INPUTS/pictures --number 7 --out table.csv --workers 1"
 STUDY = "study --quick --workers 1 --rows rows.jsonl --out report"
 ONE_ROW = Step(STUDY, stopped=("write rows.jsonl", 2))
 
 COMMANDS = (
     Command("train", TRAIN, keeps=False, run="run"),
-    Command("train --resume", f"{TRAIN} --resume", steps=(HALF_TRAINED,), keeps=False, run="run"),
+    Command("train --resume", f"{TRAIN} --resume", steps=(HALF_TRAINED,), keeps=False, run="run", like=TRAIN),
     Command(
         "train --resume, exported and evaluated in between", f"{TRAIN} --resume",
-        steps=(HALF_TRAINED, EXPORTED, EVALUATED), keeps=False, run="run",
+        steps=(HALF_TRAINED, EXPORTED, EVALUATED), keeps=False, run="run", like=TRAIN,
     ),
-    Command("train --overwrite", f"{TRAIN} --overwrite", steps=(OLD, EXPORTED, EVALUATED), run="run"),
+    Command("train --overwrite", f"{TRAIN} --overwrite", steps=(OLD, EXPORTED, EVALUATED), run="run", like=TRAIN),
     Command("export", "export run", steps=(OLD, EVALUATED), run="run"),
     Command("export, over an older file", "export run", steps=(OLD, EXPORTED), run="run"),
     Command("export --int8", "export run --int8", steps=(OLD,), run="run"),
@@ -129,10 +132,10 @@ COMMANDS = (
     Command("score, JSONL", SCORE.replace("csv", "jsonl"), before=SMALL_CHUNKS, keeps=False),
     Command("score, folder", SCORE_FOLDER, before=SMALL_CHUNKS, keeps=False),
     Command("score, two workers", SCORE.replace("1", "2"), before=SMALL_CHUNKS, keeps=False),
-    Command("score, killed before", SCORE, steps=(Step(SCORE, stopped=("", 20)),), before=SMALL_CHUNKS, keeps=False),
-    Command("score --overwrite", f"{SCORE} --overwrite", steps=(Step(SCORE_FOLDER),), before=SMALL_CHUNKS),
+    Command("score, killed before", SCORE, steps=(HALF_SCORED,), before=SMALL_CHUNKS, keeps=False, like=SCORE),
+    Command("score --overwrite", f"{SCORE} --overwrite", steps=(Step(SCORE_FOLDER),), before=SMALL_CHUNKS, like=SCORE),
     Command("study", STUDY, before=SMALL_STUDY, keeps=False),
-    Command("study, killed before", STUDY, before=SMALL_STUDY, steps=(ONE_ROW,), keeps=False),
+    Command("study, killed before", STUDY, before=SMALL_STUDY, steps=(ONE_ROW,), keeps=False, like=STUDY),
     Command("study --report, over an older one", f"{STUDY} --report", before=SMALL_STUDY, steps=(Step(STUDY),)),
     Command("predict --show", "predict INPUTS/pictures/3.png --number 7 --show steps.png"),
     Command("graph --out", "graph --preset tiny --out graph.svg", steps=(Step("graph --preset fast --out graph.svg"),)),

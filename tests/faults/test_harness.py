@@ -97,3 +97,11 @@ def test_it_finds_a_run_of_two_runs_and_derived_files_of_an_older_one(workshop: 
     assert {finding.wrong for finding in trial.findings if finding.fault and finding.fault.at > 5} >= {
         "it is neither the run that was there nor the new one"
     }
+
+
+def test_it_finds_a_command_that_leaves_something_else_when_begun_anew(workshop: Workshop) -> None:
+    steps = (Step("graph --preset fast --out graph.svg"),)
+    words = "graph --preset tiny --out graph.svg"
+    trial = Trial(workshop, Command("graph", words, steps=steps, like="graph --preset fast --out graph.svg"))
+    assert [finding.wrong for finding in trial.findings] == ["graph.svg: other than undisturbed"]
+    assert Trial(workshop, Command("graph", words, steps=steps, like=words)).findings == []

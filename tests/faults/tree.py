@@ -8,10 +8,11 @@ import re
 import shutil
 from pathlib import Path
 
-__all__ = ["Tree", "digest_of", "put", "tree_of"]
+__all__ = ["FOLDER", "Tree", "digest_of", "put", "tree_of"]
 
 Tree = dict[str, bytes]
-"""The content of each file by its path; of a folder b"a folder", of a link where it leads."""
+"""The content of each file by its path; of a folder `FOLDER`, of a link where it leads."""
+FOLDER = b"a folder"
 TIMES = re.compile(
     rb'(\\?"(?:started|ended|date|commit|seconds|cpu_seconds|images_per_second)\\?": ?)(\\?"[^"]*"|[-+.\deE]+|null)'
 )
@@ -38,7 +39,7 @@ def content_of(path: Path) -> bytes:
     if path.is_symlink():
         return b"a link to " + os.fsencode(path.readlink())
     if path.is_dir():
-        return b"a folder"
+        return FOLDER
     content = TIMES.sub(rb"\1_", path.read_bytes())
     if b"cpu_seconds" in content and b"__metadata__" in content:  # a state: its header, its length and its checksum
         content = re.sub(rb" +", b" ", CHECKSUM.sub(rb"\1", content[8:]))

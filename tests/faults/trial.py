@@ -10,7 +10,7 @@ from pathlib import Path
 
 from faults.client import Outcome, Server
 from faults.commands import Command, Step, make_inputs
-from faults.tree import Tree, digest_of, put, tree_of
+from faults.tree import FOLDER, Tree, digest_of, put, tree_of
 from faults.verdicts import LOOK, Look, look_of, of_files, of_looks, of_messages, succeeded, tells_another_way
 from faults.watch import FAULTS, Fault
 
@@ -123,7 +123,20 @@ class Trial:
         wrong = of_messages(undisturbed, self.status)
         wrong += of_files(self.wanted, self.before, self.wanted, command.keeps)
         wrong += of_looks(self.new, self.old, self.new, command.keeps) if command.run else []
-        self.note(None, "", wrong)
+        self.note(None, "", wrong + self.unlike())
+
+    def unlike(self) -> list[str]:
+        """Which files are other than after the command of which this one should leave the same."""
+        if not self.command.like:
+            return []
+        self.workshop.begin_with(())
+        outcome = self.run(self.command.like)
+        assert succeeded(outcome, self.status), outcome
+        found, wanted = (
+            {name: content for name, content in tree.items() if content != FOLDER}
+            for tree in (self.wanted, self.tree())
+        )
+        return [difference(found, wanted)] if found != wanted else []
 
     def begin(self) -> None:
         """Bring the root to where the command begins."""
