@@ -24,7 +24,7 @@ from sumnist.errors import RunError
 from sumnist.files import read_whole
 
 __all__ = [
-    "ACCEPTANCE", "FORKABLE", "FUSION", "INPUTS", "IS_DIGIT", "OUTPUTS", "WEIGHTS_CHECKSUM", "ZEROS", "Answer",
+    "ACCEPTANCE", "FATAL", "FORKABLE", "FUSION", "INPUTS", "IS_DIGIT", "OUTPUTS", "WEIGHTS_CHECKSUM", "ZEROS", "Answer",
     "OnnxNetwork",
     "with_checksum",
 ]  # fmt: skip

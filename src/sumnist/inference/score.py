@@ -41,6 +41,7 @@ from sumnist.files import (
 from sumnist.inference.engines import start_workers
 from sumnist.inference.reader import Reader, Reading, check_number, model_file
 from sumnist.inference.sources import Row, check_digits, source_of
+from sumnist.model.folder import placed
 
 __all__ = ["Scored", "score"]
 
@@ -200,7 +201,7 @@ def without_image(reading: Reading | Exception) -> Result:
 def fingerprint(model: Path | bytes) -> str:
     """What tells one model from another: an ONNX file or its bytes, or a run folder without one."""
     if isinstance(model, Path):
-        files = [model / CONFIG, model / WEIGHTS] if model.is_dir() else [model]
+        files = [placed(model, name) for name in (CONFIG, WEIGHTS)] if model.is_dir() else [model]
         model = b"".join(file.read_bytes() for file in files)
     return hashlib.sha256(model).hexdigest()
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
@@ -22,10 +23,11 @@ from torch import Tensor, nn
 from sumnist.config import Config
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import NUMBERS
-from sumnist.errors import ExportError
+from sumnist.errors import ExportError, SumnistError
 from sumnist.files import ONNX, write_atomically
 from sumnist.inference.onnx import (
     ACCEPTANCE,
+    FATAL,
     FUSION,
     INPUTS,
     IS_DIGIT,
@@ -151,15 +153,33 @@ def quantized(model: bytes, training: DigitSet) -> bytes:
     10,000 training images it is as accurate as 8 bits; unsigned weights are too, at 0.4 of the speed with VNNI.
     """
     metadata = {entry.key: entry.value for entry in onnx.load_from_string(model).metadata_props}
-    with tempfile.TemporaryDirectory() as place, quiet():
-        plain, ready, small = (Path(place) / name for name in ("plain.onnx", "ready.onnx", "small.onnx"))
-        plain.write_bytes(model)
-        quant_pre_process(str(plain), str(ready))
-        quantize_static(
-            str(ready), str(small), TrainingImages(training), per_channel=True, reduce_range=True,
-            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-        )  # fmt: skip
-        return finished(onnx.load(str(small)), metadata)
+    try:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place, quiet():
+            plain, ready, small = (str(Path(place) / name) for name in ("plain.onnx", "ready.onnx", "small.onnx"))
+            optimize(model, plain)
+            quant_pre_process(plain, ready, skip_optimization=True)
+            quantize_static(
+                ready, small, TrainingImages(training), per_channel=True, reduce_range=True,
+                activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            )  # fmt: skip
+            return finished(onnx.load(small), metadata)
+    except SumnistError:
+        raise
+    except Exception as error:  # its files may be cut short, of which each library says something else
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ExportError(
+            f"--int8: the files that it takes for a while could not be written or read ({reason:.200}): free some "
+            "space, or set TMPDIR to another folder"
+        ) from error
+
+
+def optimize(model: bytes, path: str) -> None:
+    """Write the model as ONNX Runtime simplifies it. The quantizer does so, too, but goes on without if that fails."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = path
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = FATAL
+    onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
 
 
 def finished(model: onnx.ModelProto, metadata: Mapping[str, str]) -> bytes:
