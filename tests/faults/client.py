@@ -112,7 +112,7 @@ class Server:
             "modules": names["modules"] if learn else "",
         }  # fmt: skip
         answer = self.ask(job)
-        if learn and answer["status"] == 0:
+        if learn and answer["status"] in (0, 1):
             self.import_all(json.loads(Path(names["modules"]).read_text()))
         output, errors = (Path(names[name]).read_text(errors="replace") for name in ("stdout", "stderr"))
         return Outcome(**answer, output=output, errors=errors)
