@@ -15,7 +15,7 @@ from PIL import Image
 
 from sumnist.data.mnist import FILES, load_mnist
 
-__all__ = ["COMMANDS", "READ_ONLY", "Command", "Step", "make_inputs"]
+__all__ = ["COMMANDS", "READ_ONLY", "SHORTER", "Command", "Step", "make_inputs"]
 
 
 @dataclass(frozen=True)
@@ -37,26 +37,18 @@ class Command:
         words: Those of the command line. `INPUTS` stands for the folder of `make_inputs`.
         code: Python to run, where it is no command.
         steps: What happens before.
-        before: Python that the command's process runs first, to make it short.
         keeps: Whether what is there before is complete, and may be replaced by something complete alone.
         run: The run to look at as a user would, None for no run.
         like: The words of a command that leaves the same where nothing was before.
-        cold: Whether it does without `before`, so that the same can be tried in a new interpreter.
     """
 
     name: str
     words: str = ""
     code: str = ""
     steps: tuple[Step, ...] = ()
-    before: str = ""
     keeps: bool = True
     run: str | None = None
     like: str = ""
-
-    @property
-    def cold(self) -> bool:
-        """Whether the same can be tried in a new interpreter."""
-        return not self.before and not self.code
 
 
 TRAIN = (
@@ -86,6 +78,21 @@ for name in ("confusion", "reliability", "mistakes", "training_curves"):
     setattr(plots, name, lambda *_, **__: Figure((1, 1), dpi=20))
 """
 """Drawing takes ten times as long as everything else that `evaluate` does."""
+REMEMBERED = """
+import hashlib
+from pathlib import Path
+from sumnist.training import export
+make = export.to_onnx
+def remembered(net, metadata):
+    told = repr(sorted(metadata.items())).encode() + b"".join(v.numpy().tobytes() for v in net.state_dict().values())
+    path = Path("INPUTS", hashlib.sha256(told).hexdigest())
+    if not path.exists():
+        path.write_bytes(make(net, metadata))
+    return path.read_bytes()
+export.to_onnx = remembered
+"""
+"""Each network is translated once: that takes ten times as long as everything else that `export` does, and writes no
+file."""
 SMALL_CHUNKS = """
 from sumnist.inference import score
 assert score.CHUNK > 0 and score.SAVE_EVERY > 0
@@ -107,6 +114,9 @@ chosen = [variants.variant(name) for name in ("reference", "exact")]
 variants.quick = lambda: [replace(v, recipe=v.recipe.with_(epochs=1), seeds=1) for v in chosen]
 """
 """Two designs, on some hundred images, in no time, and two empty pictures."""
+SHORTER = {"evaluate": BLANK_PLOTS, "export": REMEMBERED, "score": SMALL_CHUNKS, "study": SMALL_STUDY}
+"""What the process of a command runs first, to make it short."""
+
 SCORE = "score INPUTS/table.csv --out table.csv --workers 1"
 HALF_SCORED = Step(SCORE, stopped=("", 20))
 SCORE_FOLDER = "score INPUTS/pictures --number 7 --out table.csv --workers 1"
@@ -124,19 +134,19 @@ COMMANDS = (
     Command("export", "export run", steps=(OLD, EVALUATED), run="run"),
     Command("export, over an older file", "export run", steps=(OLD, EXPORTED), run="run"),
     Command("export --int8", "export run --int8", steps=(OLD,), run="run"),
-    Command("evaluate", "evaluate run", steps=(OLD,), before=BLANK_PLOTS, run="run"),
-    Command("evaluate, again", "evaluate run", steps=(OLD, EXPORTED, EVALUATED), before=BLANK_PLOTS, run="run"),
+    Command("evaluate", "evaluate run", steps=(OLD,), run="run"),
+    Command("evaluate, again", "evaluate run", steps=(OLD, EXPORTED, EVALUATED), run="run"),
     Command("save_pretrained", code=SAVE, keeps=False, run="run"),
     Command("save_pretrained, over an older run", code=SAVE, steps=(OLD, EXPORTED, EVALUATED), run="run"),
-    Command("score, CSV", SCORE, before=SMALL_CHUNKS, keeps=False),
-    Command("score, JSONL", SCORE.replace("csv", "jsonl"), before=SMALL_CHUNKS, keeps=False),
-    Command("score, folder", SCORE_FOLDER, before=SMALL_CHUNKS, keeps=False),
-    Command("score, two workers", SCORE.replace("1", "2"), before=SMALL_CHUNKS, keeps=False),
-    Command("score, killed before", SCORE, steps=(HALF_SCORED,), before=SMALL_CHUNKS, keeps=False, like=SCORE),
-    Command("score --overwrite", f"{SCORE} --overwrite", steps=(Step(SCORE_FOLDER),), before=SMALL_CHUNKS, like=SCORE),
-    Command("study", STUDY, before=SMALL_STUDY, keeps=False),
-    Command("study, killed before", STUDY, before=SMALL_STUDY, steps=(ONE_ROW,), keeps=False, like=STUDY),
-    Command("study --report, over an older one", f"{STUDY} --report", before=SMALL_STUDY, steps=(Step(STUDY),)),
+    Command("score, CSV", SCORE, keeps=False),
+    Command("score, JSONL", SCORE.replace("csv", "jsonl"), keeps=False),
+    Command("score, folder", SCORE_FOLDER, keeps=False),
+    Command("score, two workers", SCORE.replace("1", "2"), keeps=False),
+    Command("score, killed before", SCORE, steps=(HALF_SCORED,), keeps=False, like=SCORE),
+    Command("score --overwrite", f"{SCORE} --overwrite", steps=(Step(SCORE_FOLDER),), like=SCORE),
+    Command("study", STUDY, keeps=False),
+    Command("study, killed before", STUDY, steps=(ONE_ROW,), keeps=False, like=STUDY),
+    Command("study --report, over an older one", f"{STUDY} --report", steps=(Step(STUDY),)),
     Command("predict --show", "predict INPUTS/pictures/3.png --number 7 --show steps.png"),
     Command("graph --out", "graph --preset tiny --out graph.svg", steps=(Step("graph --preset fast --out graph.svg"),)),
 )  # fmt: skip

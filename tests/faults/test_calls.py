@@ -53,7 +53,7 @@ def test_strace_sees_the_same_calls(name: str, workshop: Workshop) -> None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("strace is missing: apt-get install strace")
     steps, words, code = CASES[name]
     workshop.begin_with(steps)
-    ours = Counter(call for call in workshop.run(words, code).calls if " tmp/" not in call)
+    ours = Counter(call for call in workshop.run(words, code, shorter=False).calls if " tmp/" not in call)
     workshop.begin_with(steps)
     arguments = (
         ["-c", code.replace("INPUTS", str(workshop.inputs))] if code else ["-m", "sumnist", *workshop.words(words)]
@@ -126,7 +126,7 @@ def test_a_scoring_with_workers_in_a_new_interpreter_ends_as_in_a_fork(workshop:
     for cold in (False, True):
         trial = Trial(workshop, Command("score", words, keeps=False, steps=()))
         trial.begin()
-        outcome = workshop.run(words, cold=cold)
+        outcome = workshop.run(words, cold=cold, shorter=False)
         assert (outcome.status, outcome.ended, outcome.errors) == (1, True, "")
         trees.append(trial.tree())
     assert trees[0] == trees[1]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from faults.client import Outcome, Server
-from faults.commands import Command, Step, make_inputs
+from faults.commands import SHORTER, Command, Step, make_inputs
 from faults.tree import FOLDER, Tree, digest_of, put, tree_of
 from faults.verdicts import LOOK, Look, look_of, of_files, of_looks, of_messages, succeeded, tells_another_way
 from faults.watch import FAULTS, Fault
@@ -50,14 +50,14 @@ class Workshop:
         """The words of a command line, with the inputs in their place."""
         return tuple(text.replace("INPUTS", str(self.inputs)).split())
 
-    def begin_with(self, steps: tuple[Step, ...], before: str = "") -> Path:
+    def begin_with(self, steps: tuple[Step, ...]) -> Path:
         """Bring the root to where it is after `steps`. What is there lies in the folder that this returns."""
-        key = repr((steps, before if steps else ""))
+        key = repr(steps)
         if key in self.made:
             put(self.made[key], self.server.root)
             return self.made[key]
         if steps:
-            self.do(steps[-1], self.begin_with(steps[:-1], before), before)
+            self.do(steps[-1], self.begin_with(steps[:-1]))
         else:
             for name in ("tmp", "run"):
                 (self.server.root / name).mkdir(parents=True, exist_ok=True)
@@ -67,22 +67,23 @@ class Workshop:
         put(self.server.root, self.made[key])
         return self.made[key]
 
-    def do(self, step: Step, start: Path, before: str = "") -> None:
+    def do(self, step: Step, start: Path) -> None:
         """Do one step, where the root is as `start`."""
-        outcome = self.run(step.words, step.code, before)
+        outcome = self.run(step.words, step.code)
         assert outcome.status in (0, 1 if "score" in step.words else 0), (step, outcome)
         if step.stopped:
             text, times = step.stopped
             places = [place for place, call in enumerate(outcome.calls, 1) if call.startswith(text)]
             put(start, self.server.root)
             fault = Fault(places[times - 1], "SIGKILL in it" if text.startswith("write") else "SIGKILL")
-            outcome = self.run(step.words, step.code, before, fault)
+            outcome = self.run(step.words, step.code, fault)
             assert outcome.status == -9, (step, outcome)
 
     def run(
-        self, words: str = "", code: str = "", before: str = "", fault: Fault | None = None, cold: bool = False
+        self, words: str = "", code: str = "", fault: Fault | None = None, *, cold: bool = False, shorter: bool = True
     ) -> Outcome:
-        """Run a command in the root, or Python."""
+        """Run a command in the root, or Python; `shorter`: after what makes it short."""
+        before = SHORTER.get(words.partition(" ")[0], "") if shorter else ""
         code, before = (text.replace("INPUTS", str(self.inputs)) for text in (code, before))
         return self.server.run(self.words(words), code, before, fault, cold, learn=not (fault or cold))
 
@@ -112,7 +113,7 @@ class Trial:
 
     def __post_init__(self) -> None:
         command = self.command
-        self.start = self.workshop.begin_with(command.steps, command.before)
+        self.start = self.workshop.begin_with(command.steps)
         self.before, self.old = self.tree(), self.look()
         self.run()  # the first time it imports
         self.begin()
@@ -145,7 +146,7 @@ class Trial:
     def run(self, words: str | None = None, fault: Fault | None = None) -> Outcome:
         """Run the command, or with other words."""
         command = self.command
-        return self.workshop.run(command.words if words is None else words, command.code, command.before, fault)
+        return self.workshop.run(command.words if words is None else words, command.code, fault)
 
     def tree(self) -> Tree:
         """What is in the root now."""
