@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from faults.calls import SHAPES
-from faults.commands import COMMANDS, EVALUATED, EXPORTED, OLD, SAVE, TRAIN, Command, Step
+from faults.commands import COMMANDS, OLD, SAVE, TRAIN, Command, Step
 from faults.trial import Trial, Workshop
 from faults.watch import Fault
+
+pytestmark = pytest.mark.heavy
 
 READ = {
     "read", "pread64", "readv", "preadv", "preadv2", "lseek", "close", "close_range", "stat", "fstat", "lstat",
@@ -35,17 +37,14 @@ score.SAVE_EVERY = 1e9  # seconds: under strace the time of a note would come so
 main("score INPUTS/table.csv --out table.csv --workers 2".split())
 """
 CASES = {
-    "train": ((), TRAIN, ""),
-    "train --overwrite": ((OLD, EXPORTED, EVALUATED), f"{TRAIN} --overwrite", ""),
+    "train --overwrite": ((OLD,), f"{TRAIN} --overwrite", ""),
     "export --int8": ((OLD,), "export run --int8", ""),
-    "evaluate": ((OLD,), "evaluate run", ""),
     "save_pretrained": ((), "", SAVE),
     "score": ((), "", SCORING),
     "predict": ((), "predict INPUTS/pictures/3.png --number 7 --show steps.png", ""),
 }  # fmt: skip
 
 
-@pytest.mark.heavy
 @pytest.mark.parametrize("name", CASES)
 def test_strace_sees_the_same_calls(name: str, workshop: Workshop) -> None:
     strace = shutil.which("strace")
@@ -104,7 +103,6 @@ def paths_in(arguments: str, parts: str, root: Path) -> list[str]:
     return paths
 
 
-@pytest.mark.heavy
 @pytest.mark.parametrize(("at", "what"), [(5, "EIO"), (12, "SIGKILL in it"), (20, "ENOSPC"), (28, "SIGKILL"), (0, "")])
 def test_a_fork_of_the_server_behaves_as_a_new_interpreter_does(at: int, what: str, workshop: Workshop) -> None:
     trial = Trial(workshop, next(command for command in COMMANDS if command.name == "train"))
@@ -119,7 +117,6 @@ def test_a_fork_of_the_server_behaves_as_a_new_interpreter_does(at: int, what: s
     assert seen[0] == seen[1]
 
 
-@pytest.mark.heavy
 def test_a_scoring_with_workers_in_a_new_interpreter_ends_as_in_a_fork(workshop: Workshop) -> None:
     words = "score INPUTS/table.csv --out table.csv --workers 2"
     trees = []

@@ -45,6 +45,7 @@ def test_every_flag_that_names_an_output_is_tried_and_every_other_path_is_an_inp
     assert "--out" in given or "out" not in paths or name == "export"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", [name for name, words in READ_ONLY.items() if words])
 def test_what_only_reads_changes_no_file(name: str, workshop: Workshop) -> None:
     command = next(command for command in COMMANDS if command.name == "train --overwrite")

@@ -7,6 +7,8 @@ import pytest
 from faults.commands import Command, Step
 from faults.trial import Finding, Trial, Workshop, every_fault
 
+pytestmark = pytest.mark.heavy
+
 BEGIN = """
 import os, subprocess, sys, time
 from pathlib import Path

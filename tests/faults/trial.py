@@ -203,11 +203,11 @@ class Trial:
             yield f"done again, {difference(at_last, self.wanted)}"
 
     def row(self) -> dict[str, object]:
-        """What was tried, for a table."""
+        """What was tried, for a table; `violations`: after how many faults a promise was not kept."""
         kinds = Counter(map(kind_of, self.calls))
         faults = list(every_fault(self.calls))
         return {"command": self.command.name, "calls": dict(kinds), "faults": len(faults), "tried": self.tried,
-                "states": len(self.judged), "violations": len(self.findings)}  # fmt: skip
+                "states": len(self.judged), "violations": len({finding.fault for finding in self.findings})}  # fmt: skip
 
 
 def difference(found: Tree, wanted: Tree) -> str:
