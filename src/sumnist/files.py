@@ -206,7 +206,10 @@ def make_folder(path: Path) -> None:
 
 def read_whole(path: Path) -> bytes:
     """The content of a file. Raises `OSError`, also for a folder, and for a device or a pipe, which may have no end."""
-    if not stat.S_ISREG(path.stat().st_mode):
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "not a plain file", str(path))
     return path.read_bytes()
 

@@ -75,7 +75,7 @@ class Problem(Exception):  # noqa: N818
     """An answer that is a problem; raised anywhere on the way of a request. `slug` names its kind."""
 
     def __init__(self, slug: str, detail: str, **headers: str) -> None:
-        super().__init__(slug, detail)
+        super().__init__(detail)
         self.kind = KINDS[slug]
         self.detail = detail
         self.headers = self.kind.headers | headers
