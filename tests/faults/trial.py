@@ -205,9 +205,9 @@ class Trial:
     def row(self) -> dict[str, object]:
         """What was tried, for a table; `violations`: after how many faults a promise was not kept."""
         kinds = Counter(map(kind_of, self.calls))
-        faults = list(every_fault(self.calls))
+        faults, broken = list(every_fault(self.calls)), {finding.fault for finding in self.findings}
         return {"command": self.command.name, "calls": dict(kinds), "faults": len(faults), "tried": self.tried,
-                "states": len(self.judged), "violations": len({finding.fault for finding in self.findings})}  # fmt: skip
+                "states": len(self.judged), "violations": len(broken)}  # fmt: skip
 
 
 def difference(found: Tree, wanted: Tree) -> str:
