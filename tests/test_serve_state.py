@@ -7,6 +7,7 @@ import errno
 import gc
 import os
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -21,10 +22,12 @@ from starlette.requests import ClientDisconnect, Request
 from asked import BLANK, SEVEN, check_problem, form
 from readers import broken, mortal, slow, stillborn
 from sumnist.errors import ConfigError, ServeError
+from sumnist.inference.reader import Reader
 from sumnist.serve.app import create_app
 from sumnist.serve.bodies import Body, Inbox
 from sumnist.serve.pool import HOLD
 from sumnist.serve.problems import Problem
+from sumnist.serve.reading import Job, answer_to
 from sumnist.serve.settings import Settings
 
 # Limits.
@@ -156,6 +159,19 @@ def test_a_request_that_is_given_up_leaves_its_body_nowhere(
     assert {answer.status_code for answer in answers} == {503}
     assert [body for body in bodies if len(body.content) > 10**6] == []
     assert client.app.state.service.inbox.held == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("content", [b'{"picture": "", "number": 1, "x": [' + b"[]," * 10**6, b"{" * 10**6, b"no json"])
+def test_a_body_that_was_refused_is_held_nowhere_in_the_process_that_read_it(reader: Reader, content: bytes) -> None:
+    gc.disable()
+    try:
+        job = Job(Body("application/json", content), "/v1/read")
+        answer, body = answer_to(job, reader), weakref.ref(job.body)
+        del job
+        assert isinstance(answer, Problem)
+        assert body() is None
+    finally:
+        gc.enable()
 
 
 def test_a_process_that_dies_costs_its_own_request_alone(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,8 +76,7 @@ def answer_to(job: Job, reader: Reader, second: Reader | None = None) -> Answer 
     except MemoryError:
         return Problem("body-too-large", "it needs more memory than there is: scale the pictures down, or send fewer")
     except Exception as error:
-        problem = problem_of(error)
-        return Fault(traceback.format_exc()) if problem.kind.status == 500 else problem
+        return Fault(traceback.format_exc()) if is_internal(error) else bare(error)
 
 
 def read_one(job: Job, reader: Reader, second: Reader | None) -> Answer:
@@ -109,10 +109,19 @@ def read_item(item: Item, reader: Reader) -> Reading | Problem:
     try:
         return reader.read(item.picture, item.number)
     except SumnistError as error:
-        problem = problem_of(error)
-        if problem.kind.status == 500:
+        if is_internal(error):
             raise
-        return problem
+        return bare(error)
+
+
+def is_internal(error: Exception) -> bool:
+    """Whether no request should cause the error."""
+    return problem_of(error).kind.status == 500
+
+
+def bare(error: Exception) -> Problem:
+    """The problem that the error is, without the traceback and the causes, whose frames hold the body."""
+    return copy(problem_of(error).with_traceback(None))
 
 
 def outcome_of(read: Reading | Problem) -> Outcome:
