@@ -19,12 +19,14 @@ import argparse
 import base64
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -33,19 +35,21 @@ import serving
 from sumnist.environment import describe_machine, now
 
 CONNECTIONS = (1, 2, 4, 16, 64, 256)
+PAUSE = 1.0
+"""Seconds after a load, in which requests are read whose client has gone."""
 TICKS = os.sysconf("SC_CLK_TCK")
 """Parts of a second in which the system counts processor time."""
 READ = """
 import sys, time
 from sumnist.inference.reader import Reader
 reader, picture, times = Reader(), sys.stdin.buffer.read(), []
-for place in range(1100):
+for place in range(500):
     begun = time.process_time()
     reader.read(picture, 7)
     times.append(time.process_time() - begun)
-print(1e3 * sum(times[100:]) / 1000)
+print(1e3 * sum(times[100:]) / 400)
 """
-"""Prints the mean milliseconds of processor time of a reading, of a thousand."""
+"""Prints the mean milliseconds of processor time of a reading, of four hundred."""
 Row = dict[str, Any]
 
 
@@ -67,14 +71,26 @@ class Served(serving.Server):
         return sum(times), times[0]
 
 
+@contextmanager
+def serving_all(given: argparse.Namespace, roots: list[Path]) -> Iterator[list[Served]]:
+    """A server of each checkout, warm; only one at a time is asked."""
+    servers = [Served(root, given) for root in roots]
+    try:
+        for server in servers:
+            serving.load(given, server, 2, 1)
+        yield servers
+    finally:
+        for server in servers:
+            server.end()
+
+
 def load(given: argparse.Namespace, roots: list[Path]) -> Iterator[Row]:
-    """A row for each round, number of connections and checkout."""
+    """A row for each round, number of connections and checkout; the numbers in another order each time, since what else
+    the machine does changes slowly."""
     for attempt in range(given.rounds):
-        for connections in CONNECTIONS:
-            for root in roots:
-                server = Served(root, given)
-                try:
-                    serving.load(given, server, min(connections, 4), 1)  # warm
+        with serving_all(given, roots) as servers:
+            for connections in random.Random(attempt).sample(CONNECTIONS, len(CONNECTIONS)):
+                for server in servers:
                     begun, _ = server.cpu_seconds()
                     row = serving.load(given, server, connections, given.seconds)
                     cpu = server.cpu_seconds()[0] - begun
@@ -84,31 +100,26 @@ def load(given: argparse.Namespace, roots: list[Path]) -> Iterator[Row]:
                         "cpu_ms_per_reading": round(1e3 * cpu / answered, 3) if answered else None,
                         "mb": server.memory(),
                     }  # fmt: skip
-                finally:
-                    server.end()
+                    time.sleep(PAUSE)
 
 
 def share(given: argparse.Namespace, roots: list[Path]) -> Iterator[Row]:
     """A row for each round and checkout."""
     for attempt in range(given.rounds):
-        for root in roots:
-            server = Served(root, given)
-            try:
-                serving.load(given, server, 1, 1)
+        with serving_all(given, roots) as servers:
+            for root, server in zip(roots, servers, strict=True):
                 begun = server.cpu_seconds()
                 row = serving.load(given, server, 1, given.seconds)
                 cpu, front = (end - start for start, end in zip(begun, server.cpu_seconds(), strict=True))
-            finally:
-                server.end()
-            alone = subprocess.check_output(
-                [*serving.on(given.server_cores), sys.executable, "-c", READ], input=serving.drawing(),
-                env=os.environ | {"PYTHONPATH": str(root / "src")},
-            )  # fmt: skip
-            yield {
-                "of": server.commit, "round": attempt, "requests": row["requests"],
-                "cpu_ms": round(1e3 * cpu / row["requests"], 4), "front_ms": round(1e3 * front / row["requests"], 4),
-                "reading_ms": round(float(alone), 4),
-            }  # fmt: skip
+                alone = subprocess.check_output(
+                    [*serving.on(given.server_cores), sys.executable, "-c", READ], input=serving.drawing(),
+                    env=os.environ | {"PYTHONPATH": str(root / "src")},
+                )  # fmt: skip
+                yield {
+                    "of": server.commit, "round": attempt, "requests": row["requests"],
+                    "cpu_ms": round(1e3 * cpu / row["requests"], 4),
+                    "front_ms": round(1e3 * front / row["requests"], 4), "reading_ms": round(float(alone), 4),
+                }  # fmt: skip
 
 
 def worst_bodies() -> dict[str, tuple[str, bytes]]:
@@ -214,8 +225,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(MEASURES)} (default: all)")
     parser.add_argument("--beside", type=Path, help="another checkout")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--server-cores", type=serving.cores, default=set(every))
     parser.add_argument("--load-cores", type=serving.cores, default={every[-1]})
     given = parser.parse_args()
