@@ -204,6 +204,7 @@ def test_the_work_of_a_client_that_went_away_is_given_up_where_it_has_not_begun(
         assert status_on(connection) == 200
     wait_until(lambda: metric(server, "sumnist_requests_in_flight") == 0)
     assert metric(server, name) - before <= 1  # one may have begun
+    assert server.read()[0] == 200  # and no process is lost with them
 
 
 # What else HTTP has.

@@ -11,7 +11,6 @@ import logging
 import multiprocessing
 import pickle
 import socket
-from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from copy import copy
 from functools import partial
@@ -70,8 +69,8 @@ class Pool:
             if self._taken >= self._room:
                 raise Problem("busy", f"{self._room} requests are being read or wait already: try again in a second")
 
-    async def run(self, job: Job, gone: Callable[[], Awaitable[bool]]) -> Answer | None:
-        """The answer to a job; None if it had to wait and `gone` says then that nobody wants it any more.
+    async def run(self, job: Job) -> Answer:
+        """The answer to a job. One that is cancelled while it waits is given up.
 
         Raises `Problem`: the request's own, or that there is no room, or that its time is over.
         """
@@ -80,11 +79,7 @@ class Pool:
         end = asyncio.get_running_loop().time() + self._seconds
         try:
             async with asyncio.timeout_at(end):
-                waits = self._free.empty()
-                process = await self._free_process()
-                if waits and await gone():
-                    self._free.put_nowait(process)
-                    return None
+                process = await self._free_process()  # no other wait before it has its job: it would be lost
             asking = asyncio.create_task(self._ask(process, job, end))
             self._asking.add(asking)
             asking.add_done_callback(self._asking.discard)

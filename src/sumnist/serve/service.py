@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from sumnist.serve.bodies import Inbox
 from sumnist.serve.metrics import Metrics
@@ -37,9 +37,7 @@ class Service:
     async def _answered(self, request: Request, job_with: partial[Job]) -> bytes:
         await self.pool.room()  # before the body, so that a server that is full spends nothing on it
         async with self.inbox.receiving(request) as body:
-            answer = await self.pool.run(job_with(body, request.url.path), request.is_disconnected)
-        if answer is None:
-            raise ClientDisconnect
+            answer = await self.pool.run(job_with(body, request.url.path))
         for outcome in answer.outcomes:
             self.metrics.count(outcome)
         return answer.content
