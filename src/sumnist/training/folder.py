@@ -13,8 +13,7 @@ import importlib.util
 import json
 import math
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from torch import Tensor
 from sumnist.config import Config, flag, shown
 from sumnist.environment import describe_machine, now
 from sumnist.errors import ConfigError, OutputError, RunError, TrainingError
-from sumnist.files import CONFIG, ONNX, WEIGHTS, cannot_write, make_folder, write_atomically
+from sumnist.files import CONFIG, ONNX, WEIGHTS, make_folder, write_atomically, writing
 from sumnist.model.checkpoint import load_config, load_tensors, save_tensors
 from sumnist.model.folder import (
     EVALUATION,
@@ -180,7 +179,7 @@ class RunFolder:
         """
         self.record = {"started": now(), "seed": self.config.seed, **describe_machine(), **facts}
         progress, tensors = Progress(), dict[str, Tensor]()
-        with reported(self.place):
+        with writing(self.place):
             if self.resumes and (self.place / STATE).exists():
                 progress, tensors = self.load_state()
             elif not self.resumes:
@@ -222,7 +221,7 @@ class RunFolder:
         check_numbers(trained, self.config)
         self.metrics.append(row)
         write_atomically(self.place / METRICS, "".join(json.dumps(row) + "\n" for row in self.metrics))
-        with reported(self.place):
+        with writing(self.place):
             for name, value in row.items():
                 if self.board is not None and name not in ("epoch", "step"):
                     self.board.add_scalar(name, value, int(row["step"]))
@@ -240,7 +239,7 @@ class RunFolder:
 
     def finish(self, facts: dict[str, Any]) -> None:
         """Complete the record with `facts`; a run that finished needs its state no longer, and takes its place."""
-        with reported(self.place):
+        with writing(self.place):
             self.close_board()
             self.record |= facts | {"ended": now()}
             self.write_record()
@@ -249,7 +248,7 @@ class RunFolder:
 
     def settle(self) -> None:
         """Bring a finished run to where it belongs, without what it needs no longer."""
-        with reported(self.place):
+        with writing(self.place):
             (self.place / STATE).unlink(missing_ok=True)
         if self.place != self.path:
             take_place(self.place, self.path)
@@ -264,17 +263,6 @@ class RunFolder:
         board, self.board = self.board, None
         if board is not None:
             board.close()
-
-
-@contextmanager
-def reported(path: Path) -> Iterator[None]:
-    """Raises `OutputError` for what goes wrong in writing `path`."""
-    try:
-        yield
-    except OutputError:
-        raise
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
 def check_numbers(trained: TwoInputNet, config: Config) -> None:
