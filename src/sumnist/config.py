@@ -121,6 +121,9 @@ class Config:
     """images of no digit, and drawn digits, added to each batch, as a share of it, 0 to 1;
     they teach the network how probable it is that an image shows a digit at all"""
 
+    soft_labels: bool = False
+    """learn the digits of MNIST from soft labels, the mean of each label and of what networks trained without that image
+    say of it"""
     digit_loss: DigitLoss = "cross-entropy"
     """loss of the digit; softmax-then-cross-entropy is a widespread mistake, kept for comparison"""
     digit_weight: Weight = 1.0
@@ -178,6 +181,7 @@ class Config:
         require(self, "numbers_per_image", good, f"a whole number from 1 to {most}, the numbers there are")
         good = self.batch_size > 1 or self.encoder not in NORMALISED
         require(self, "batch_size", good, f"at least 2, for the batch normalisation of --encoder {self.encoder}")
+        require(self, "soft_labels", not (self.soft_labels and self.data_dir), "none with --data-dir: they are MNIST's")
         require(self, "sum_weight", self.digit_weight + self.sum_weight > 0, "above 0 when --digit-weight is 0")
         betas = tuple(Range(0, BELOW_1).taken(beta, float) for beta in as_tuple(self.betas))
         require(self, "betas", len(betas) == 2 and None not in betas, "two numbers from 0 to 1")
@@ -295,8 +299,8 @@ PRESETS: Mapping[str, Config] = {
         label_smoothing=0.1, smoothing_fades=True, lr_floor=0.08,
     ),
     "best": Config(
-        preset="best", augment="robust", outliers=0.45, epochs=48, lr=1e-2, weight_decay=0.1, warmup=0.15, ema=0.999,
-        label_smoothing=0.1, smoothing_fades=True, lr_floor=0.08,
+        preset="best", augment="robust", outliers=0.45, soft_labels=True, epochs=48, lr=1e-2, weight_decay=0.1,
+        warmup=0.15, ema=0.999, lr_floor=0.08,
     ),
     "tiny": Config(preset="tiny", encoder="tiny", epochs=1, lr=1e-2),
     "original": Config(

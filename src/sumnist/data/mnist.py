@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -43,12 +43,14 @@ class DigitSet:
     """Images with their digits.
 
     `images`: uint8 `[N, 28, 28]`, light ink on dark ground, 0..255. `digits`: int64 `[N]`, 0..9. `name`: their source,
-    for messages and records.
+    for messages and records. `soft`: float32 `[N, 10]`, the probabilities of the digits to learn from, if not just
+    `digits` (`data/soft_labels`).
     """
 
     images: NDArray[np.uint8]
     digits: NDArray[np.int64]
     name: str
+    soft: NDArray[np.float32] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.images.ndim != 3 or self.images.shape[1:] != (28, 28):
@@ -70,6 +72,11 @@ class DigitSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def part(self, places: NDArray[np.int64]) -> DigitSet:
+        """The images at these `places`, with all that is known of them."""
+        soft = None if self.soft is None else self.soft[places]
+        return DigitSet(self.images[places], self.digits[places], self.name, soft)
 
 
 def load_mnist(split: Split, data_dir: str | Path | None = None) -> DigitSet:

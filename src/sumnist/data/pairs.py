@@ -16,7 +16,7 @@ from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import NO_DIGIT, NUMBERS, draw_numbers, epoch_seed
 from sumnist.errors import ConfigError
 
-__all__ = ["PairBatches", "PairDataset", "Pairs", "as_image", "smallest_batch"]
+__all__ = ["Batch", "PairBatches", "PairDataset", "Pairs", "as_image", "smallest_batch"]
 
 
 class Pairs(NamedTuple):
@@ -26,6 +26,17 @@ class Pairs(NamedTuple):
     number: Tensor
     digit: Tensor
     sum: Tensor
+
+
+class Batch(NamedTuple):
+    """A batch of pairs for training: as `Pairs`, and `soft` float32 `[B, 10]`, what the probabilities of the digits
+    should be; None if they are to be sure of `digit`."""
+
+    image: Tensor
+    number: Tensor
+    digit: Tensor
+    sum: Tensor
+    soft: Tensor | None
 
 
 class PairDataset(Dataset[Pairs]):
@@ -123,6 +134,7 @@ class PairBatches:
     ) -> None:
         self.images = torch.tensor(digits.images, device=device)
         self.digits = torch.tensor(digits.digits, device=device)
+        self.soft = None if digits.soft is None else torch.tensor(digits.soft, device=device)
         self.batch_size, self.seed, self.device = batch_size, seed, device
         self.largest_number, self.augment, self.numbers_per_image = largest_number, augment, numbers_per_image
         self.rank, self.size, self.outliers = *share, outliers
@@ -132,7 +144,7 @@ class PairBatches:
         """Batches per epoch, all of one size or of two that differ by one."""
         return (len(self.images) + self.batch_size - 1) // self.batch_size
 
-    def epoch(self, epoch: int, intensity: float = 1.0) -> Iterator[Pairs]:
+    def epoch(self, epoch: int, intensity: float = 1.0) -> Iterator[Batch]:
         """The batches of one epoch, augmented with `intensity`, 0 to 1."""
         count = len(self.images)
         generator = torch.Generator(self.device).manual_seed(epoch_seed(self.seed, epoch))
@@ -143,16 +155,24 @@ class PairBatches:
         for batch in order.tensor_split(len(self)):
             index = batch[self.rank :: self.size]
             image, digit, number = as_image(self.images[index]), self.digits[index], numbers[index]
+            soft = None if self.soft is None else self.soft[index]
             if self.outliers is not None:
                 others, theirs = self.outliers(image, digit, generator)
                 image, digit = torch.cat([image, others]), torch.cat([digit, theirs])
                 number = torch.cat([number, number[: len(others)]])
+                soft = None if soft is None else torch.cat([soft, as_soft(theirs)])
             if self.augment is not None:
                 image = self.augment(image, generator, intensity)
             following = number[:, None] + torch.arange(self.numbers_per_image, device=self.device)
             number = following.flatten() % (self.largest_number + 1)
             digit = digit.repeat_interleave(self.numbers_per_image)
-            yield Pairs(image, number, digit, torch.where(digit == NO_DIGIT, NO_DIGIT, digit + number))
+            soft = None if soft is None else soft.repeat_interleave(self.numbers_per_image, 0)
+            yield Batch(image, number, digit, torch.where(digit == NO_DIGIT, NO_DIGIT, digit + number), soft)
+
+
+def as_soft(digit: Tensor) -> Tensor:
+    """Digits `[B]` as soft labels `[B, 10]`: 1 for the digit, all 0 for `NO_DIGIT`."""
+    return (digit[:, None] == torch.arange(10, device=digit.device)).float()
 
 
 def smallest_batch(images: int, batch_size: int, processes: int = 1) -> int:

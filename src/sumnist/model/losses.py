@@ -26,8 +26,12 @@ class Losses(NamedTuple):
     sum: Tensor
 
 
-def joint_loss(heads: Heads, digit: Tensor, total: Tensor, config: Config, smoothing: float = 0.0) -> Losses:
+def joint_loss(
+    heads: Heads, digit: Tensor, total: Tensor, config: Config, smoothing: float = 0.0, soft: Tensor | None = None
+) -> Losses:
     """The losses of a batch with targets `digit` and `total`, int64 `[B]`, of which `smoothing` is spread evenly.
+
+    With `soft` `[B, 10]` the target of the digit's output is this distribution instead.
 
     Digit: cross-entropy on logits. Sum: cross-entropy over 0..18 where the heads hold 19 logits; mean binary
     cross-entropy of five bits where they hold five; and where the sum is computed from the digit, the digit's own loss:
@@ -38,7 +42,11 @@ def joint_loss(heads: Heads, digit: Tensor, total: Tensor, config: Config, smoot
     scores = heads.digit.float()  # [B, 10]
     if config.digit_loss == "softmax-then-cross-entropy":
         scores = scores.softmax(1)  # the mistake: cross_entropy takes a second softmax of these
-    digit_loss = functional.cross_entropy(scores, digit, label_smoothing=smoothing, ignore_index=NO_DIGIT)
+    if soft is None:
+        digit_loss = functional.cross_entropy(scores, digit, label_smoothing=smoothing, ignore_index=NO_DIGIT)
+    else:
+        shown = digit != NO_DIGIT
+        digit_loss = functional.cross_entropy(scores[shown], soft[shown], label_smoothing=smoothing)
     joint, sum_loss = digit_loss, digit_loss
     if heads.sum is not None:
         if config.sum_target == "bits":

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.data.pairs import PairBatches, Pairs, as_image
+from sumnist.data.pairs import Batch, PairBatches, Pairs, as_image
 from sumnist.data.sampling import NUMBERS, draw_numbers, epoch_seed, hold_out
 from sumnist.environment import describe_machine, now
 from sumnist.evaluation.metrics import GridAnswers, answer_grid
@@ -82,9 +82,8 @@ def run(name: str, recipe: Recipe, seed: int) -> dict[str, Any]:
 def held_out() -> tuple[DigitSet, DigitSet]:
     """The training images to learn from, and those to choose by."""
     digits = load_mnist("train")
-    return tuple(  # type: ignore[return-value]
-        DigitSet(digits.images[i], digits.digits[i], digits.name) for i in hold_out(digits.digits, HELD_OUT)
-    )
+    rest, held = hold_out(digits.digits, HELD_OUT)
+    return digits.part(rest), digits.part(held)
 
 
 def train(recipe: Recipe, seed: int, training: DigitSet, held: DigitSet) -> Trained:
@@ -98,7 +97,7 @@ def train(recipe: Recipe, seed: int, training: DigitSet, held: DigitSet) -> Trai
         training, recipe.batch_size, seed, torch.device("cpu"), recipe.largest_number,
         numbers_per_image=recipe.numbers_per_image, draw=draw_for(recipe, seed, training.digits),
     )  # fmt: skip
-    look = DigitSet(held.images[:LOOKED_AT], held.digits[:LOOKED_AT], held.name)
+    look = held.part(np.arange(min(LOOKED_AT, len(held))))
     steps, step, seconds, curve = recipe.epochs * len(batches), 0, 0.0, []
     for epoch in range(recipe.epochs):
         net.train()
@@ -136,7 +135,7 @@ class JointLoss(nn.Module):
         if recipe.weighting == "uncertainty":
             self.log_variance = nn.Parameter(torch.zeros(2))
 
-    def forward(self, pairs: Pairs) -> Tensor:
+    def forward(self, pairs: Pairs | Batch) -> Tensor:
         recipe = self.recipe
         features = self.net.encoder(pairs.image).repeat_interleave(recipe.numbers_per_image, 0)
         heads = self.net.fuse(features, pairs.number)

@@ -24,8 +24,9 @@ from sumnist.config import NORMALISED, Config
 from sumnist.data.augment import augmentation
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.outliers import Outliers
-from sumnist.data.pairs import PairBatches, Pairs, smallest_batch
+from sumnist.data.pairs import Batch, PairBatches, smallest_batch
 from sumnist.data.sampling import NO_DIGIT, epoch_seed, folds, hold_out
+from sumnist.data.soft_labels import with_soft_labels
 from sumnist.errors import ConfigError, RunError, TrainingError
 from sumnist.evaluation.metrics import answer_grid
 from sumnist.memory import keep_freed_memory
@@ -99,6 +100,8 @@ def train_together(
     bf16 = choose_bf16(config.precision, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     digits = load_mnist("train", config.data_dir)
+    if config.soft_labels:
+        digits = with_soft_labels(digits)
     training, held = split(digits, config)
     check_batches(len(training), config, processes)
     keep_freed_memory()
@@ -169,9 +172,11 @@ def opened(folder: RunFolder, overwrite: bool, resume: bool) -> RunResult | None
 
 
 def fingerprint(digits: DigitSet) -> str:
-    """The SHA-256 of images and digits."""
+    """The SHA-256 of images, digits and soft labels."""
     digest = hashlib.sha256(np.ascontiguousarray(digits.images).data)
     digest.update(np.ascontiguousarray(digits.digits).data)
+    if digits.soft is not None:
+        digest.update(digits.soft.data)
     return digest.hexdigest()
 
 
@@ -226,7 +231,7 @@ def end_training(trained: TwoInputNet, held: DigitSet | None, folder: RunFolder,
 def training_step(
     net: TwoInputNet,
     optimizer: torch.optim.Optimizer,
-    pairs: Pairs,
+    pairs: Batch,
     config: Config,
     autocast: AbstractContextManager[Any],
     *,
@@ -237,7 +242,7 @@ def training_step(
     with autocast:
         features = net.encoder(pairs.image)  # [B, F]
         heads = net.fuse(features.repeat_interleave(config.numbers_per_image, 0), pairs.number)  # [B · K, …]
-        losses = joint_loss(heads, pairs.digit, pairs.sum, config, smoothing)
+        losses = joint_loss(heads, pairs.digit, pairs.sum, config, smoothing, pairs.soft)
     losses.total.backward()
     if processes:
         processes.average_gradients(net.parameters(), len(pairs.image))
@@ -301,7 +306,7 @@ class Tally:
         self.images = 0
 
     @torch.no_grad()
-    def add(self, net: TwoInputNet, heads: Heads, losses: Losses, pairs: Pairs) -> None:
+    def add(self, net: TwoInputNet, heads: Heads, losses: Losses, pairs: Batch) -> None:
         count = (pairs.digit != NO_DIGIT).sum()
         outputs = net.outputs(heads, pairs.number)
         right_digits = (outputs.digit.argmax(1) == pairs.digit).sum()
@@ -370,4 +375,4 @@ def split(digits: DigitSet, config: Config) -> tuple[DigitSet, DigitSet | None]:
         rest, held = hold_out(digits.digits, config.validation)
     else:
         return digits, None
-    return tuple(DigitSet(digits.images[i], digits.digits[i], digits.name) for i in (rest, held))  # type: ignore[return-value]
+    return digits.part(rest), digits.part(held)

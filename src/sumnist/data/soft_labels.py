@@ -1,0 +1,63 @@
+"""Soft labels of MNIST's training images: what a digit may be, by its label and by networks that have not seen it.
+
+Five networks, each trained without a fifth of the images, answer that fifth, augmented many ways; the mean of their
+answers lies packaged in `soft-labels.npz`, which `scripts/teach.py` makes. A soft label is the mean of two: what these
+teachers say (distillation: Hinton, Vinyals and Dean, 2015), and what must be true if the label is wrong now and then.
+So a network learns which digits resemble each other, and is not made to repeat a wrong label.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.data.mnist import DigitSet
+from sumnist.errors import DataError
+
+__all__ = ["FILE", "STEP", "decoded", "encoded", "posterior", "with_soft_labels"]
+
+FILE = "soft-labels.npz"
+STEP = 1 / 16
+"""Nats: the file holds negative log-probabilities as multiples of this, up to 255 of them."""
+WRONG = 0.002
+"""The probability that a label of MNIST is wrong, any of the nine others then being as likely."""
+
+
+def with_soft_labels(digits: DigitSet) -> DigitSet:
+    """MNIST's training images with their soft labels. Raises `DataError` if these cannot be read, or are of others."""
+    try:
+        with files("sumnist.data").joinpath(FILE).open("rb") as stream, np.load(stream) as archive:
+            answers = decoded(archive["answers"])
+    except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
+        raise DataError(f"the packaged soft labels cannot be read ({error}): reinstall sumnist") from error
+    if answers.shape != (len(digits), 10):
+        raise DataError(f"{digits.name}: {len(digits):,} images, expected the {len(answers):,} that have soft labels")
+    soft = (answers + posterior(answers, digits.digits)) / 2
+    return replace(digits, soft=soft.astype(np.float32))
+
+
+def posterior(answers: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The probabilities of the digits `[N, 10]` given the teachers' `answers` `[N, 10]` and the labels `[N]`, which are
+    wrong with the probability `WRONG` (Bayes)."""
+    likelihood = np.full(answers.shape, WRONG / 9, np.float32)
+    likelihood[np.arange(len(labels)), labels] = 1 - WRONG
+    joint = answers * likelihood
+    probabilities: NDArray[np.float32] = joint / joint.sum(1, keepdims=True)
+    return probabilities
+
+
+def encoded(answers: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Probabilities `[N, 10]` as the file holds them."""
+    steps: NDArray[np.float64] = np.rint(-np.log(answers.clip(np.exp(-255 * STEP))) / STEP)
+    return steps.astype(np.uint8)
+
+
+def decoded(steps: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The probabilities `[N, 10]` in the file."""
+    answers = np.exp(-STEP * steps.astype(np.float32))
+    probabilities: NDArray[np.float32] = answers / answers.sum(1, keepdims=True)
+    return probabilities
