@@ -28,7 +28,7 @@ def test_some_images_are_disturbed_and_the_others_are_as_they_were() -> None:
     result = disturbed(IMAGES, seeded())
     assert result.shape == IMAGES.shape
     assert 0 <= float(result.min()) <= float(result.max()) <= 1
-    untouched = (1 - disturb.COARSE_SHARE) * (1 - disturb.BLUR_SHARE) ** 5
+    untouched = (1 - disturb.COARSE_SHARE) * (1 - disturb.BLUR_SHARE) ** 5 * (1 - disturb.LINE_SHARE) ** 3
     assert changed(result) == pytest.approx(1 - untouched, abs=0.05)
 
 
@@ -42,9 +42,12 @@ def test_the_same_generator_disturbs_alike() -> None:
     assert not torch.equal(disturbed(IMAGES, seeded(1)), disturbed(IMAGES, seeded(2)))
 
 
-@pytest.mark.parametrize("kind", ["coarse", "blurred", "sharpened", "lit", "covered", "noisy"])
+@pytest.mark.parametrize(
+    "kind", ["coarse", "blurred", "sharpened", "lit", "covered", "noisy", "outlined", "crossed", "striped"]
+)
 def test_every_kind_happens_to_its_share_alone(kind: str) -> None:
-    share = disturb.COARSE_SHARE if kind == "coarse" else disturb.BLUR_SHARE
+    rarer = ("outlined", "crossed", "striped")
+    share = disturb.COARSE_SHARE if kind == "coarse" else disturb.LINE_SHARE if kind in rarer else disturb.BLUR_SHARE
     result = getattr(disturb, kind)(IMAGES, Draw(len(IMAGES), seeded(), IMAGES.device, 1.0))
     assert share - 0.03 < changed(result) < share + 0.03
 
@@ -74,3 +77,34 @@ def test_robust_augmentation_is_handwriting_and_disturbance_and_fades_with_its_i
         return float((robust(part, seeded(), intensity) - plain).abs().mean())
 
     assert 0 < difference(0.2) < difference(1.0)
+
+
+def test_an_outline_has_two_lines_where_the_stroke_had_two_edges() -> None:
+    bar = torch.zeros(200, 1, 28, 28)
+    bar[:, :, 4:24, 11:17] = 1
+    result = disturb.outlined(bar, Draw(200, seeded(), bar.device, 1.0))
+    outlines = result[(result != bar).flatten(1).any(1), 0]
+    assert len(outlines) == 12
+    for outline in outlines:
+        row = outline[14]
+        assert row.tolist().count(1) == 2
+        assert int(row.argmax()) in (10, 11)
+        assert row[13:15].sum() == 0
+
+
+def test_lines_across_add_ink_and_take_none_away() -> None:
+    result = disturb.crossed(IMAGES, Draw(len(IMAGES), seeded(), IMAGES.device, 1.0))
+    assert (result >= IMAGES).all()
+    assert float(result.max()) <= 1
+
+
+def test_a_stripe_of_the_other_polarity_is_as_wide_as_it_may_be_and_reaches_from_side_to_side() -> None:
+    black = torch.zeros(500, 1, 28, 28)
+    result = disturb.striped(black, Draw(500, seeded(), black.device, 1.0))
+    stripes = result[result.flatten(1).any(1), 0]
+    assert len(stripes) == 30
+    for stripe in stripes:
+        rows, columns = stripe.any(1).sum(), stripe.any(0).sum()
+        assert 28 in (rows, columns)
+        assert stripe.sum() == rows * columns
+        assert min(rows, columns) <= 0.6 * 28 + 1

@@ -74,7 +74,9 @@ def test_a_batch_holds_the_soft_label_of_each_image_and_that_of_drawn_digits() -
     batch = next(batches.epoch(0))
     assert batch.soft is not None
     pixels = [np.rint(image.numpy() * 255).tobytes() for image in batch.image[:20, 0]]
-    places = [[np.rint(one.astype(float)).astype(np.float32).tobytes() for one in digits.images].index(p) for p in pixels]
+    places = [
+        [np.rint(one.astype(float)).astype(np.float32).tobytes() for one in digits.images].index(p) for p in pixels
+    ]
     assert np.array_equal(batch.soft[:20].numpy(), soft[places])
     assert batch.soft[20:].tolist() == [[float(digit == 3) for digit in range(10)], [0.0] * 10]
 

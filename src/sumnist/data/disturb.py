@@ -1,10 +1,13 @@
-"""Disturbances of training images: coarse pixels, uneven light, blur, noise, harder edges, a part covered.
+"""Disturbances of training images: coarse pixels, uneven light, blur, noise, harder edges, a part covered, lines across,
+strokes drawn as outlines, a stripe of the other polarity.
 
-Each happens to a small share of the images of a batch: more than half meet none, few more than one. None is one of the
+Each happens to a small share of the images of a batch: half of them meet none, few more than one. None is one of the
 corruptions by which robustness is measured (`suites/corruptions`), though some are similar.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -31,6 +34,13 @@ LEAST_CONTRAST = 0.2
 """Between ink and ground, of an image with another light."""
 STEEP = 6.0
 """How many times steeper an edge from ground to ink is made, at most."""
+LINE_SHARE = OUTLINE_SHARE = STRIPE_SHARE = 0.06
+MOST_LINES = 3
+"""Lines across an image, at most."""
+LINE = 0.4, 1.2
+"""Half the width of such a line, in pixels: from, to."""
+STRIPE = 0.2, 0.6
+"""Width of the stripe by the image's side: from, to."""
 
 
 def disturbed(image: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
@@ -39,7 +49,7 @@ def disturbed(image: Tensor, generator: torch.Generator, strength: float = 1.0) 
     `strength` multiplies the shares of the images to which each happens.
     """
     draw = Draw(len(image), generator, image.device, strength)
-    for disturb in (coarse, blurred, sharpened, lit, covered, noisy):
+    for disturb in (outlined, crossed, striped, coarse, blurred, sharpened, lit, covered, noisy):
         image = disturb(image, draw)
     return image.clamp_(0, 1)
 
@@ -57,6 +67,15 @@ class Draw:
     def chosen(self, share: float) -> Tensor:
         """Which images, `[B, 1, 1, 1]`: 1 for the `share` to which something happens, 0 for the others."""
         return (self.uniform() < share * self.strength).float()
+
+    def some(self, share: float) -> Tensor:
+        """The places of the `share` of the images to which something costly happens."""
+        order = torch.randperm(self.count, generator=self.generator, device=self.device)
+        return order[: round(share * self.strength * self.count)]
+
+    def between(self, low: float, high: float, count: int) -> Tensor:
+        """`[count, 1, 1]` from `low` to `high`."""
+        return low + (high - low) * torch.rand(count, 1, 1, generator=self.generator, device=self.device)
 
 
 def coarse(image: Tensor, draw: Draw) -> Tensor:
@@ -123,3 +142,39 @@ def noisy(image: Tensor, draw: Draw) -> Tensor:
     amount = draw.chosen(NOISE_SHARE) * draw.uniform() * NOISE
     noise = torch.randn(image.shape, generator=draw.generator, device=draw.device)
     return image + noise * amount
+
+
+def outlined(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images with the edges of their strokes instead of the strokes, as an outline font has them."""
+    some = draw.some(OUTLINE_SHARE)
+    solid = (image[some] > draw.between(0.3, 0.7, len(some))[:, None]).float()
+    wider = functional.max_pool2d(solid, 3, 1, 1)
+    inner, outer = solid + functional.max_pool2d(-solid, 3, 1, 1), wider - solid
+    return image.index_copy(0, some, torch.where(draw.between(0, 1, len(some))[:, None] < 0.5, inner, outer))
+
+
+def crossed(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images with straight lines across them, some of these dotted."""
+    some = draw.some(LINE_SHARE)
+    lined, place = image[some, 0], torch.linspace(-1, 1, SIDE, device=image.device) * (SIDE / 2)
+    for i in range(MOST_LINES):
+        angle = draw.between(0, math.pi, len(some))
+        across = angle.cos() * place + angle.sin() * place[:, None] - draw.between(-10, 10, len(some))
+        along = angle.cos() * place[:, None] - angle.sin() * place
+        ink = (draw.between(*LINE, len(some)) - across.abs() + 0.5).clamp(0, 1) * draw.between(0.5, 1, len(some))
+        dotted = draw.between(0, 1, len(some)) < 0.4
+        gaps = (along * draw.between(0.8, 2.5, len(some))).sin() < 0
+        there = (draw.between(0, 1, len(some)) < 1 / (i + 1)) & ~(dotted & gaps)
+        lined = torch.maximum(lined, ink * there)
+    return image.index_copy(0, some, lined[:, None])
+
+
+def striped(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images with ink and ground exchanged in a stripe, upright or level."""
+    some = draw.some(STRIPE_SHARE)
+    place = torch.linspace(0, 1, SIDE, device=image.device)
+    first, wide = draw.between(0, 1 - STRIPE[0], len(some)), draw.between(*STRIPE, len(some))
+    upright = draw.between(0, 1, len(some)) < 0.5
+    along = torch.where(upright, place, place[:, None])
+    inside = ((along >= first) & (along < first + wide))[:, None]
+    return image.index_copy(0, some, torch.where(inside, 1 - image[some], image[some]))
