@@ -26,7 +26,7 @@ FINE = 4
 """The resolution at which strokes are drawn, as a multiple of the image's."""
 THINNEST, THICKEST, THICKEST_DIGIT = 1.0, 4.8, 6.0
 """Width of a pen in pixels of the image, from hairline to marker; thin ones are likelier."""
-ROOM, LEAST_MARKER = 0.6, 2.2
+ROOM, LEAST_MARKER = 0.5, 2.2
 """Share of the room beside its strokes that the widest pen of a character may take, and a width that it always may."""
 NIBS, LIGHTEST = 0.3, 0.65
 """Share of the pens that press less in one direction, most often upwards, and how much of the width that may take."""
