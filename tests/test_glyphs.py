@@ -8,7 +8,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sumnist.data.glyphs import KINDS, SHARES, SIGNS, characters, curve, fitted
+from sumnist.data.glyphs import (
+    BOX,
+    KINDS,
+    SHARES,
+    SIGNS,
+    THICKEST_DIGIT,
+    characters,
+    curve,
+    drawn,
+    fitted,
+    hooked,
+    image_of,
+    legible,
+    written,
+)
 from sumnist.data.sampling import NO_DIGIT
 from sumnist.suites.out_of_distribution import LOOK_ALIKES
 
@@ -77,6 +91,109 @@ def test_every_sign_is_written_as_points_of_the_grid() -> None:
                 points = stroke.lstrip("~").split()
                 assert len(points) >= 2
                 assert all(len(point) == 2 and set(point) <= set("0123456789") for point in points)
+
+
+def plain(way: str) -> list[NDArray[np.float64]]:
+    """The points of each stroke of a way, x and y in 0..8."""
+    strokes = [stroke.lstrip("~").split() for stroke in way.split(", ")]
+    return [np.array([[float(point[0]), float(point[1])] for point in stroke]) for stroke in strokes]
+
+
+def test_every_listed_way_of_a_digit_or_sign_can_be_drawn_and_none_is_listed_twice() -> None:
+    random = np.random.default_rng(0)
+    for ways in SIGNS.values():
+        assert len(set(ways)) == len(ways)
+        for way in ways:
+            image = drawn(written(way, random), random)
+            assert image.shape == (28, 28)
+            assert (image > 0.5).sum() >= 10
+
+
+def test_every_digit_is_written_in_at_least_ten_ways_and_every_letter_in_seven() -> None:
+    assert min(len(SIGNS[digit]) for digit in "0123456789") >= 10
+    assert min(len(ways) for name, ways in SIGNS.items() if name in ascii_letters) >= 7
+
+
+def test_some_ones_have_an_upstroke_as_long_as_their_stem_and_some_have_a_foot() -> None:
+    # The first stroke goes up from the left and then down; a foot is a second one, level, at the bottom.
+    ones = [plain(way) for way in SIGNS["1"]]
+    first = [one[0] for one in ones if len(one[0]) == 3]
+    assert any(path[0, 1] - path[1, 1] >= 0.85 * (path[2, 1] - path[1, 1]) for path in first)
+    assert sum(len(one) == 2 and (one[1][:, 1] == 8).all() for one in ones) >= 3
+
+
+def test_some_sevens_are_crossed_some_have_a_serif_and_some_both() -> None:
+    sevens = [plain(way) for way in SIGNS["7"]]
+    crossed = [len(seven) > 1 and 2 < seven[-1][:, 1].mean() < 6 for seven in sevens]
+    serif = [seven[0][0, 1] > seven[0][1, 1] for seven in sevens]
+    assert {(True, False), (False, True), (True, True), (False, False)} <= set(zip(crossed, serif, strict=True))
+
+
+def test_a_five_may_have_a_bar_that_touches_nothing() -> None:
+    floating = [
+        len(five) == 3 and min(np.hypot(*(five[2] - point).T).min() for point in np.concatenate(five[:2])) >= 2
+        for five in map(plain, SIGNS["5"])
+    ]
+    assert sum(floating) >= 3
+
+
+def test_a_zero_may_be_slashed_right_through_or_inside_only() -> None:
+    through, inside = False, False
+    for zero in map(plain, SIGNS["0"]):
+        if len(zero) == 2:
+            ring, (start, end) = zero
+            out = bool(start[0] > ring[:, 0].max() or start[1] <= ring[:, 1].min()) and end[1] == 8
+            through, inside = through or out, inside or (not out and start[1] > 1 and end[1] < 7)
+    assert through
+    assert inside
+
+
+def test_the_first_way_of_a_digit_is_drawn_more_often_than_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two ways that cannot be mistaken: a level line and an upright one.
+    monkeypatch.setitem(SIGNS, "1", ["00 80", "00 08"])
+    random = np.random.default_rng(0)
+    images = [image_of(1, random) for _ in range(300)]
+    level = np.mean([(image > 0.5).any(0).sum() > (image > 0.5).any(1).sum() for image in images])
+    assert level == pytest.approx(2.5 / 3.5, abs=0.09)
+
+
+def test_pens_go_from_a_hairline_to_a_marker() -> None:
+    random = np.random.default_rng(0)
+    upright = np.array([[0.0, 0.0], [0.0, 1.0]])
+    widths = [drawn([upright], random, THICKEST_DIGIT)[13].sum() for _ in range(300)]
+    assert min(widths) < 1.5
+    assert max(widths) > 5
+
+
+def test_a_pen_that_presses_less_upwards_leaves_a_thinner_line_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"NIBS": 1.0, "COARSE_SHARE": 0.0, "THINNEST": 1.0}.items():
+        monkeypatch.setattr(f"sumnist.data.glyphs.{name}", value)
+    random = np.random.default_rng(0)
+    up, down = 0.0, 0.0
+    for _ in range(60):
+        image = drawn([np.array([[0.0, 1.0], [0.0, 0.0]]), np.array([[0.9, 0.0], [0.9, 1.0]])], random)
+        middle = image[14]
+        up, down = up + middle[:14].sum(), down + middle[14:].sum()
+    assert up < 0.85 * down
+
+
+def test_the_pen_is_thin_where_strokes_lie_close_and_any_where_there_is_one_straight_stroke() -> None:
+    one = np.array([[0.0, 0.0], [0.0, 1.0]])
+    sharp, blunt = (np.array([[0.0, 1.0], [wide, 0.0], [2 * wide, 1.0]]) for wide in (0.1, 0.5))
+    assert legible([one]) >= THICKEST_DIGIT
+    assert 2 < legible([sharp]) < legible([blunt])
+    assert legible([sharp]) < 0.2 * BOX  # the tips at the bottom are so far apart
+
+
+def test_a_hook_is_short_and_leaves_the_stroke_before_it_as_it_is() -> None:
+    random = np.random.default_rng(0)
+    path = np.array([[0.0, 0.0], [0.2, 0.5], [0.2, 1.0]])
+    found = [hooked(path, random) for _ in range(100)]
+    assert all(np.array_equal(one[:3], path) for one in found)
+    hooks = [np.hypot(*(one[3] - one[2])) for one in found if len(one) == 4]
+    assert 30 < len(hooks) < 70
+    assert 0.05 <= min(hooks) < max(hooks) <= 0.14
+    assert hooked(np.zeros((2, 2)), random).tolist() == [[0, 0], [0, 0]]  # has no direction
 
 
 def test_a_curve_goes_through_its_points() -> None:

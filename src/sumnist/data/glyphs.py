@@ -24,8 +24,14 @@ __all__ = ["SIGNS", "characters"]
 SIDE, BOX, MIDDLE = 28, 20, 14
 FINE = 4
 """The resolution at which strokes are drawn, as a multiple of the image's."""
-THINNEST, THICKEST, THICKEST_DIGIT = 1.3, 4.8, 5.8
-"""Width of a pen in pixels of the image; thin ones are likelier."""
+THINNEST, THICKEST, THICKEST_DIGIT = 1.0, 4.8, 6.0
+"""Width of a pen in pixels of the image, from hairline to marker; thin ones are likelier."""
+ROOM, LEAST_MARKER = 0.5, 2.2
+"""Share of the room beside its strokes that the widest pen of a character may take, and a width that it always may."""
+NIBS, LIGHTEST = 0.3, 0.65
+"""Share of the pens that press less in one direction, most often upwards, and how much of the width that may take."""
+HOOKED, HOOK = 0.15, (0.05, 0.14)
+"""Share of the writers whose strokes end in small hooks, and how long those are, by the height of a character."""
 NARROWEST, NARROWEST_DIGIT, WIDER = 0.6, 0.45, 0.7
 """Least width of a character by its height, and how much more it may be."""
 CARELESS = 0.01, 0.07
@@ -57,8 +63,10 @@ SIGNS: dict[str, list[str]] = json.loads(files("sumnist.data").joinpath("glyphs.
 """The ways of writing each character: letters that look like no digit, signs, Greek, Cyrillic, Chinese, and the digits.
 
 Each way is a list of strokes, each stroke a list of points xy on a grid of 0..8, (0, 0) at the upper left. A stroke
-that begins with ~ is a curve through its points, the others have corners.
+that begins with ~ is a curve through its points, the others have corners. A digit's ways stand in the order of how
+common they are: the first is `COMMONER` times as likely as the last.
 """
+COMMONER = 2.5
 LETTERS = [way for name, ways in SIGNS.items() if name in ascii_letters for way in ways]
 OTHERS = [way for name, ways in SIGNS.items() if name not in digits + ascii_letters for way in ways]
 
@@ -80,7 +88,11 @@ def characters(count: int, share: float, seed: int, watch: Watch = iter) -> tupl
 def image_of(label: int, random: Random) -> Drawing:
     """One image of the digit `label`, or of no digit."""
     if label != NO_DIGIT:
-        return drawn(written(SIGNS[str(label)], random, NARROWEST_DIGIT), random, THICKEST_DIGIT)
+        ways = SIGNS[str(label)]
+        likely = np.linspace(COMMONER, 1, len(ways))
+        way = ways[random.choice(len(ways), p=likely / likely.sum())]
+        paths = written(way, random, NARROWEST_DIGIT)
+        return drawn(paths, random, min(THICKEST_DIGIT, legible(paths)))
     return KINDS[random.choice(len(KINDS), p=SHARES)](random)
 
 
@@ -88,8 +100,9 @@ def sign(random: Random) -> Drawing:
     """A letter, or a sign."""
     letter = random.random() < LETTER_SHARE
     ways = LETTERS if letter else OTHERS
-    paths = written([ways[random.integers(len(ways))]], random)
-    return drawn(with_serifs(paths, random) if letter and random.random() < SERIFS else paths, random)
+    paths = written(ways[random.integers(len(ways))], random)
+    paths = with_serifs(paths, random) if letter and random.random() < SERIFS else paths
+    return drawn(paths, random, min(THICKEST, legible(paths)))
 
 
 def with_serifs(paths: list[Points], random: Random) -> list[Points]:
@@ -99,20 +112,44 @@ def with_serifs(paths: list[Points], random: Random) -> list[Points]:
     return [*paths, *(np.stack([end - half, end + half]) for end in ends)]
 
 
-def written(ways: list[str], random: Random, narrowest: float = NARROWEST) -> list[Points]:
-    """The strokes of one of the `ways`, as no two writings are the same: bent, wide or narrow, slanted and turned."""
+def written(way: str, random: Random, narrowest: float = NARROWEST) -> list[Points]:
+    """The strokes of a `way`, as no two writings are the same: bent, hooked, wide or narrow, slanted and turned."""
     paths = []
     careless = random.uniform(*CARELESS)
-    for stroke in ways[random.integers(len(ways))].split(", "):
+    for stroke in way.split(", "):
         path = np.array([[int(xy[0]), int(xy[1])] for xy in stroke.lstrip("~").split()]) / 8
         path = path + random.normal(0, careless, path.shape)
         rounded = len(path) > 2 and stroke[:2] != stroke[-2:] and random.random() < ROUNDED
         paths.append(curve(path) if stroke[0] == "~" or rounded else path)
+    if random.random() < HOOKED:
+        paths = [hooked(path, random) for path in paths]
     wide = random.uniform(narrowest, narrowest + WIDER)
     angle, slant = random.normal(0, TURN), random.normal(SLANT_MEAN, SLANT)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     matrix = np.array([[wide, 0], [-slant, 1]]) @ turn
     return [path @ matrix for path in paths]
+
+
+def legible(paths: list[Points]) -> float:
+    """The widest pen, in pixels, with which the strokes still show as what they are: they need room beside each other.
+
+    Room is the area of their box, shared by the length of what is more than one straight stroke across it.
+    """
+    paths = fitted(paths, BOX)
+    everything = np.concatenate(paths)
+    wide, high = everything.max(0) - everything.min(0)
+    length = sum(float(np.hypot(*np.diff(path, axis=0).T).sum()) for path in paths)
+    return max(LEAST_MARKER, float(ROOM * (wide * high + 1) / max(length - np.hypot(wide, high), 1e-6)))
+
+
+def hooked(path: Points, random: Random) -> Points:
+    """A stroke that, as often as not, ends in a small hook to one side."""
+    ahead = path[-1] - path[-2]
+    if random.random() < 0.5 or not ahead.any():
+        return path
+    angle = random.choice((-1, 1)) * random.uniform(0.8, 2.4)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return np.concatenate([path, path[-1:] + random.uniform(*HOOK) * (ahead / np.hypot(*ahead)) @ turn])
 
 
 def curve(points: Points) -> Points:
@@ -178,13 +215,20 @@ def corners(random: Random) -> Drawing:
 def drawn(paths: list[Points], random: Random, thickest: float = THICKEST) -> Drawing:
     """Strokes of one pen in a 20×20 box, with their centre of mass in the middle."""
     width = THINNEST + (thickest - THINNEST) * random.beta(1, 2)
+    lighter = random.uniform(0, LIGHTEST) if random.random() < NIBS else 0.0
+    light = random.normal((0.4, -1), 0.5)
     ink, pen = canvas()
     for path in fitted(paths, BOX - width):
-        points = [(float(x), float(y)) for x, y in (path + SIDE / 2) * FINE]
-        pen.line(points, fill=255, width=max(1, round(width * FINE)), joint="curve")
-        for x, y in (points[0], points[-1]):
-            r = width * FINE / 2
-            pen.ellipse([x - r, y - r, x + r, y + r], fill=255)
+        points = (path + SIDE / 2) * FINE
+        steps = np.diff(points, axis=0)
+        along = (steps @ light) / np.maximum(np.hypot(*steps.T) * np.hypot(*light), 1e-6)
+        thick = np.maximum(THINNEST, width * (1 - lighter * np.maximum(along, 0))) * FINE
+        for (x, y), (to_x, to_y), wide in zip(points.tolist(), points[1:].tolist(), thick.tolist(), strict=False):
+            r = wide / 2
+            pen.line([x, y, to_x, to_y], fill=255, width=round(wide))
+            pen.ellipse([to_x - r, to_y - r, to_x + r, to_y + r], fill=255)
+        (x, y), r = points[0].tolist(), thick[0] / 2
+        pen.ellipse([x - r, y - r, x + r, y + r], fill=255)
     if random.random() > COARSE_SHARE:
         return centred(bright(reduced(ink)))
     coarse = bright(reduced(ink, int(random.integers(*COARSE))))

@@ -1,8 +1,9 @@
 """Images added to a training batch: some that show no digit, and some drawn digits with the same pen.
 
-Of the images, 30 % are made of the batch's own digits: mirrored, turned, with their quarters in another place, or two
-side by side. The rest is drawn beforehand (`data/glyphs`). So neither MNIST's ink nor the drawing pen tells whether an
-image shows a digit.
+Of the images, 40 % are made of the batch's own digits: mirrored, turned, with their quarters in another place, two side
+by side, with ink and ground exchanged, or small beside the printed lines of a cell. The last two are what is seen when
+it is not understood what the ink is and where. The rest is drawn beforehand (`data/glyphs`). So neither MNIST's ink nor
+the drawing pen tells whether an image shows a digit.
 """
 
 from __future__ import annotations
@@ -17,15 +18,20 @@ from sumnist.data.sampling import NO_DIGIT
 
 __all__ = ["Outliers"]
 
-DRAWN = 20_000
+DRAWN = 30_000
 """Images that are drawn beforehand."""
-DRAWN_DIGITS = 0.35
+DRAWN_DIGITS = 0.45
 """Share of them that are digits."""
-MADE = 0.3
+MADE = 0.4
 """Share of the added images that are made of the batch's own."""
 MIRRORED = (3, 4, 7, 9)
 TURNED = (2, 3, 4, 5, 7)
-"""Digits that no longer look like any digit when they are mirrored, or turned by a quarter."""
+INVERTED = (0, 2, 3, 4, 5, 6, 7, 8, 9)
+"""Digits that no longer look like any digit when they are mirrored, turned by a quarter, or seen as their ground."""
+INKED = 0.25
+"""Intensity from which a pixel counts for the box around a digit's ink."""
+SIDE, BOX = 28, (4, 24)
+"""Pixels of an image's side, and where those begin and end that a fitted picture takes."""
 
 
 class Outliers:
@@ -47,17 +53,20 @@ class Outliers:
         return torch.cat([as_image(self.images[place]), own]), label
 
     def made(self, image: Tensor, digit: Tensor, count: int, generator: torch.Generator) -> Tensor:
-        """At most `count` images of no digit, made of some of the batch's digits, as many of each of four kinds."""
-        each = (count + 3) // 4
+        """At most `count` images of no digit, made of some of the batch's digits, as many of each of six kinds."""
+        if not count:
+            return image[:0]
+        each = (count + 5) // 6
         order = torch.randperm(len(image), generator=generator, device=image.device)
-        mirrored, turned = (
+        mirrored, turned, ground = (
             place[torch.isin(digit[place], torch.tensor(fit, device=image.device))][:each]
-            for place, fit in ((order, MIRRORED), (order.flip(0), TURNED))
+            for place, fit in ((order, MIRRORED), (order.flip(0), TURNED), (order.roll(each), INVERTED))
         )
         two, other = order[:each], order.flip(0)[:each]
         return torch.cat([
             image[mirrored].flip(3), image[turned].rot90(1, (2, 3)), quarters(image[other]),
-            torch.cat([narrow(image[two]), narrow(image[other])], 3),
+            torch.cat([narrow(image[two]), narrow(image[other])], 3), inverted(image[ground]),
+            centred(bordered(image[order.roll(-each)[:each]], generator)),
         ])[:count]  # fmt: skip
 
 
@@ -71,3 +80,68 @@ def quarters(image: Tensor) -> Tensor:
     top, bottom = image.chunk(2, 2)
     (a, b), (c, d) = top.chunk(2, 3), bottom.chunk(2, 3)
     return torch.cat([torch.cat([c, a], 3), torch.cat([d, b], 3)], 2)
+
+
+def inverted(image: Tensor) -> Tensor:
+    """Images `[B, 1, 28, 28]` with ink and ground exchanged inside the box around the ink, and nothing outside it."""
+    inside = [within(image, axis) for axis in (3, 2)]
+    return (1 - image) * (inside[0].unsqueeze(3) & inside[1].unsqueeze(2))
+
+
+def bordered(image: Tensor, generator: torch.Generator) -> Tensor:
+    """Images `[B, 1, 28, 28]` at 60 to 80 % of their size, or as large as there is room, beside straight lines.
+
+    The lines run along one to three sides of the box that a fitted picture takes, as a printed cell's border does: an
+    L, a ⊓, or two side by side.
+    """
+    count, device = len(image), image.device
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(count, *shape, generator=generator, device=device)
+
+    rank = uniform(0, 1, 2, 2).flatten(1).argsort(1).argsort(1)
+    chosen = (rank < uniform(1, 4, 1).long()).view(count, 2, 2)  # by axis, down and across, and by end
+    thick = torch.randint(1, 4, (count,), generator=generator, device=device)
+    place = torch.arange(SIDE, device=device)
+    in_box = (place >= BOX[0]) & (place < BOX[1])
+    first = in_box & (place < BOX[0] + thick[:, None])
+    ends = torch.stack([first, first.flip(1)], 1)[:, None] & chosen[..., None]  # count, axis, end, place
+    down, across = ends.any(2).unbind(1)
+    lines = down[:, :, None] & in_box | across[:, None, :] & in_box[:, None]
+
+    # The box of the digit's ink goes into what the lines leave, a little apart from them.
+    apart = chosen * (thick[:, None] + uniform(1, 2.5, 1))[..., None]
+    free = torch.stack([BOX[0] + apart[..., 0], BOX[1] - apart[..., 1]], 2)  # count, axis, low and high
+    inside = torch.stack([within(image, axis, 0)[:, 0] for axis in (3, 2)], 1)
+    low = (inside * 1.0).argmax(2)
+    high = low + inside.sum(2)
+    room = ((free[..., 1] - free[..., 0]) / (high - low).clamp(min=1)).amin(1)
+    scale = torch.minimum(uniform(0.6, 0.8), room)[:, None]
+    half = scale * (high - low) / 2
+    middle = free[..., 0] + half + uniform(0, 1, 2) * (free[..., 1] - free[..., 0] - 2 * half)
+    from_middle, to_middle = (2 * where / SIDE - 1 for where in ((low + high) / 2, middle))
+    shift = (from_middle - to_middle / scale).flip(1)
+    zoom = torch.eye(2, device=device) / scale[:, None]
+    grid = functional.affine_grid(torch.cat([zoom, shift[..., None]], 2), [count, 1, SIDE, SIDE], align_corners=False)
+    small = functional.grid_sample(image, grid, align_corners=False)
+    return torch.maximum(small, (lines * uniform(0.4, 1)[:, None, None])[:, None])
+
+
+def within(image: Tensor, axis: int, least: float = INKED) -> Tensor:
+    """Which rows (`axis` 3, summed over) or columns (2) of images lie between the first and the last with ink above
+    `least`: `[B, 1, 28]`."""
+    inked = (image > least).any(axis)
+    return (inked.cumsum(2) > 0) & (inked.flip(2).cumsum(2) > 0).flip(2)
+
+
+def centred(image: Tensor) -> Tensor:
+    """Images `[B, 1, 28, 28]` moved by whole pixels, at most four, until their mass is about in the middle."""
+    place = torch.arange(SIDE, device=image.device)
+    mass = image.sum((1, 2, 3)).clamp(min=1e-6)
+    for axis in (2, 3):
+        middle = (image.sum(5 - axis)[:, 0] * place).sum(1) / mass
+        moved = (SIDE / 2 - middle).round().clamp(-BOX[0], BOX[0])
+        source = (place - moved[:, None].long()) % SIDE
+        source = source[:, None, :, None] if axis == 2 else source[:, None, None]
+        image = image.gather(axis, source.expand_as(image))
+    return image
