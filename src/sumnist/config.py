@@ -22,7 +22,7 @@ from sumnist.errors import ConfigError, RunError
 from sumnist.files import check_format, parse_json
 
 __all__ = [
-    "NORMALISED", "PRESETS", "SEEDS", "THREADS", "Augmentation", "Config", "EncoderName", "Engine", "Fusion",
+    "NORMALISED", "PRESETS", "SEEDS", "THREADS", "Augmentation", "Config", "EncoderName", "Engine", "Fusion", "InkColour",
     "NumberEncoding", "Range", "SumTarget", "check_fields", "checked", "preset",
 ]  # fmt: skip
 
@@ -36,6 +36,8 @@ Optimizer = Literal["adam", "adamw"]
 Schedule = Literal["one-cycle", "constant"]
 Precision = Literal["auto", "fp32", "bf16"]
 Engine = Literal["local", "ray"]
+InkColour = Literal["auto", "dark", "light"]
+"""Whether the ink of a picture is darker than its ground, or lighter; "auto": to be found out."""
 
 FORMAT = 1
 """The format of `config.json`: it rises when older versions could no longer read the file. A file without one is of

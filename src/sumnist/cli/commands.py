@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from sumnist.cli.door import complain, say
-from sumnist.config import SEEDS, Config, Engine, Range
+from sumnist.config import SEEDS, Config, Engine, InkColour, Range
 from sumnist.errors import ConfigError, SumnistError
 from sumnist.files import PRETRAINED, write_atomically
 from sumnist.serve.settings import Settings
@@ -118,6 +118,8 @@ class Predict(OfModel):
     """picture files: a photograph, a scan, a drawing, from 8×8 pixels on"""
     number: str | None = None
     """the number to add (required)"""
+    ink: InkColour = "auto"
+    """whether the ink is darker than its ground (dark) or lighter (light), if that is known"""
     json: bool = False
     """print a line of JSON per picture"""
     show: Path | None = None
@@ -127,8 +129,7 @@ class Predict(OfModel):
         from sumnist.inference.demo import described
         from sumnist.inference.reader import Reader, check_number
         from sumnist.inference.sources import whole
-        from sumnist.pictures.normalize import see
-        from sumnist.pictures.steps import Step, as_png, strip
+        from sumnist.pictures.steps import as_png, strip
 
         if self.number is None:
             stray = [str(path) for path in self.pictures if isinstance(whole(str(path)), int) and not path.exists()]
@@ -138,9 +139,8 @@ class Predict(OfModel):
         number, failed, strips = check_number(whole(self.number), reader.exact), 0, []
         for picture in self.pictures:
             try:
-                steps: list[Step] | None = None if self.show is None else []
-                reading = reader.read_seen(see(picture, steps=steps), number)
-                if steps is not None:
+                reading, steps = reader.read_shown(picture, number, self.ink, steps=self.show is not None)
+                if self.show is not None:
                     strips.append(strip(steps))
             except SumnistError as error:
                 if len(self.pictures) == 1:

@@ -107,6 +107,7 @@ class OnnxNetwork:
             ) from error
         inputs, outputs = described(session.get_inputs()), described(session.get_outputs())
         self.is_digit_output = [output for output in (IS_DIGIT, OLD_IS_DIGIT) if output in outputs][:1]
+        self.has_is_digit = bool(self.is_digit_output)
         expected = OUTPUTS | {output: ["tensor(float)"] for output in self.is_digit_output}
         if (inputs, outputs) != (INPUTS, expected) or FUSION not in metadata:
             raise RunError(

@@ -11,17 +11,20 @@ import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, SupportsIndex, overload
+from typing import Any, SupportsIndex, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.config import THREADS, checked
-from sumnist.errors import MissingExtraError, NumberError, RunError, SumnistError
+from sumnist.config import THREADS, InkColour, checked
+from sumnist.errors import ConfigError, MissingExtraError, NumberError, RunError, SumnistError
 from sumnist.files import ONNX, PRETRAINED, WEIGHTS
+from sumnist.inference.judge import Judge, Problem, Verdict
 from sumnist.inference.onnx import FORKABLE, Answer, OnnxNetwork
 from sumnist.model.folder import INT8, carries, checksum_of_file, placed
-from sumnist.pictures.normalize import Picture, Problem, Seen, see, see_each
+from sumnist.pictures.decode import Picture, intensities_of
+from sumnist.pictures.normalize import ready_arrays
+from sumnist.pictures.proposals import Proposal, Step
 
 __all__ = ["ADVICE", "NOT_A_DIGIT", "REASONS", "UNSURE", "Reader", "Reading", "check_number", "load", "model_file"]
 
@@ -30,6 +33,7 @@ FORMAT = 1
 DIGITS = 10
 NUMBERS = 10
 SUMS = 19
+SIDE = 28
 BATCH = 256
 """Pictures that go through the network at once."""
 
@@ -55,6 +59,9 @@ ADVICE = {
 }
 """What helps, for each reason why a reading of a photograph or scan is not accepted."""
 
+AS_IT_IS = "as it is"
+"""How an image was found that was one already."""
+
 Number = SupportsIndex
 
 
@@ -73,8 +80,9 @@ class Reading:
         accepted: Whether the answer stands. If not, the rest is what the network made of the picture all the same; of
             a blank picture, that all digits are equally probable.
         reason: Why the answer does not stand, a key of `ADVICE`; None if it does.
-        is_digit_probability: The probability that the picture shows a digit at all; None unless the network was
-            trained with outliers.
+        is_digit_probability: The probability that the picture shows a digit, and just where it was looked for; None
+            unless the network was trained with outliers.
+        how: What was taken for the digit on the picture, in words; None on a blank one.
         image: What the network saw, float32 `[28, 28]` in [0, 1].
     """
 
@@ -88,6 +96,7 @@ class Reading:
     accepted: bool = True
     reason: str | None = None
     is_digit_probability: float | None = None
+    how: str | None = None
     image: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -153,44 +162,51 @@ class Reader:
             TorchNetwork(source) if isinstance(source, Path) and source.is_dir() else OnnxNetwork(source, threads)
         )
         self.exact = self.network.exact
+        self._judge = Judge(self.network, learned=not self.exact)
 
     # A str is a sequence of str too; the first signature is meant for it.
     @overload
-    def read(self, picture: Picture, number: Number) -> Reading: ...  # type: ignore[overload-overlap]
+    def read(self, picture: Picture, number: Number, ink: InkColour = "auto") -> Reading: ...  # type: ignore[overload-overlap]
     @overload
-    def read(self, picture: Sequence[Picture], number: Number | Sequence[Number] | NDArray[Any]) -> list[Reading]: ...
-    def read(self, picture: Any, number: Any) -> Reading | list[Reading]:
+    def read(
+        self, picture: Sequence[Picture], number: Number | Sequence[Number] | NDArray[Any], ink: InkColour = "auto"
+    ) -> list[Reading]: ...
+    def read(self, picture: Any, number: Any, ink: InkColour = "auto") -> Reading | list[Reading]:
         """Read a picture, or a list of pictures.
 
         Args:
             picture: A path, the bytes of a file, a PIL image or an array; or a list or tuple of those.
             number: What to add: any whole number if the reader is `exact`, otherwise 0..9. With a list of pictures one
                 for all of them, or one for each.
+            ink: "dark" or "light", if it is known that the ink is darker or lighter than its ground; else "auto".
 
         Returns:
             A reading, or a list of readings in the order of the pictures.
 
         Raises:
+            ConfigError: `ink` is another word.
             ImageError: A picture cannot be read. The error names the first one, by its path or place in the list, and
                 there are no readings: `read_each` goes on instead.
             NumberError: A number cannot be added, or there are not as many as pictures.
         """
         if not isinstance(picture, list | tuple):
-            number = check_number(number, self.exact)
-            return self.read_seen(see(picture), number)
+            return self.read_shown(picture, number, ink, steps=False)[0]
         readings = []
-        for result in self.read_each(picture, check_numbers(number, len(picture), self.exact)):
+        for result in self.read_each(picture, check_numbers(number, len(picture), self.exact), ink):
             if isinstance(result, SumnistError):
                 raise result
             readings.append(result)
         return readings
 
-    def read_each(self, pictures: Sequence[Picture], numbers: Sequence[Number]) -> list[Reading | SumnistError]:
+    def read_each(
+        self, pictures: Sequence[Picture], numbers: Sequence[Number], ink: InkColour = "auto"
+    ) -> list[Reading | SumnistError]:
         """Read a list of pictures, whatever is wrong with some of them.
 
         Args:
             pictures: As for `read`.
             numbers: One for each picture.
+            ink: As for `read`.
 
         Returns:
             A reading for each picture; in its place the error, not raised, of a picture or number that is no good.
@@ -205,59 +221,75 @@ class Reader:
         results: list[Reading | SumnistError] = []
         for start in range(0, len(pictures), BATCH):
             batch = slice(start, start + BATCH)
-            results += self._read_batch(see_each(pictures[batch], start), numbers[batch])
+            results += self._read_batch(pictures[batch], numbers[batch], check_ink(ink), start)
         return results
 
-    def read_seen(self, seen: Seen, number: Number) -> Reading:
-        """The reading of what `sumnist.pictures.normalize.see` gave for a picture. Raises `NumberError`."""
-        return self._answered([(seen, check_number(number, self.exact))])[0]
+    def read_shown(
+        self, picture: Picture, number: Number, ink: InkColour = "auto", steps: bool = True
+    ) -> tuple[Reading, tuple[Step, ...]]:
+        """Read a picture, as `read` does, and say how.
+
+        Returns:
+            The reading, and the steps from the picture to what the network saw, for `sumnist.pictures.steps.strip`.
+        """
+        number, ink = check_number(number, self.exact), check_ink(ink)
+        ready = {} if steps else ready_arrays([picture])
+        if ready and ink != "dark":
+            return self._read_ready([ready[0]], [number])[0], ()
+        verdict = self._judge(intensities_of(picture), number, ink, steps)
+        return self._reading(verdict, number), verdict.proposal.steps if verdict.proposal else ()
 
     def _read_batch(
-        self, pictures: Sequence[Seen | SumnistError], numbers: Sequence[Number]
+        self, pictures: Sequence[Picture], numbers: Sequence[Number], ink: InkColour, first: int
     ) -> list[Reading | SumnistError]:
-        """The readings of those pictures that could be seen, with numbers that can be added; the errors of the rest."""
-        good: dict[int, tuple[Seen, int]] = {}
+        """The readings or errors of pictures of which the first is the one at the place `first`. Those that are images
+        already are read together."""
+        ready = ready_arrays(pictures) if ink != "dark" else {}
         results: dict[int, Reading | SumnistError] = {}
-        for place, (seen, number) in enumerate(zip(pictures, numbers, strict=True)):
+        good: dict[int, int] = {}
+        for place, (picture, given) in enumerate(zip(pictures, numbers, strict=True)):
             try:
-                if isinstance(seen, SumnistError):
-                    raise seen
-                good[place] = seen, check_number(number, self.exact)
+                number = check_number(given, self.exact)
+                if place in ready:
+                    good[place] = number
+                else:
+                    grey = intensities_of(picture, f"picture {first + place + 1}")
+                    results[place] = self._reading(self._judge(grey, number, ink), number)
             except SumnistError as error:
                 results[place] = error
-        results.update(zip(good, self._answered(list(good.values())), strict=True))
+        results.update(zip(good, self._read_ready([ready[place] for place in good], list(good.values())), strict=True))
         return [results[place] for place in range(len(pictures))]
 
-    def _answered(self, pairs: Sequence[tuple[Seen, int]]) -> list[Reading]:
-        """The readings of what was seen, each with a number that was checked."""
-        if not pairs:
+    def _read_ready(self, images: list[NDArray[np.float32]], numbers: list[int]) -> list[Reading]:
+        """The readings of images that need no judging."""
+        if not images:
             return []
-        images = np.stack([seen.image for seen, _ in pairs])[:, None]  # [B, 1, 28, 28]
-        # Under the exact fusion the network need not know the number, which may be one that it does not take.
-        numbers = None if self.exact else np.array([number for _, number in pairs], np.int64)
-        answer = self.network.answer(images, numbers)
+        answer = self.network.answer(np.stack(images)[:, None], None if self.exact else np.array(numbers, np.int64))
         digits = np.exp(answer.digit.astype(np.float64))  # [B, 10]
-        sums = digits if answer.sum is None else np.exp(answer.sum.astype(np.float64))  # [B, 10] or [B, 19]
-        if np.isnan(digits).any() or np.isnan(sums).any():
-            raise RunError("the network answers with what is no number: train it again, with a lower --lr")
-        is_digit = [None] * len(pairs) if answer.is_digit is None else np.exp(answer.is_digit.astype(float)).tolist()
-        return [self._reading(*pair, *rows) for pair, *rows in zip(pairs, digits, sums, is_digit, strict=True)]
+        sums = [None] * len(images) if answer.sum is None else np.exp(answer.sum.astype(np.float64))
+        is_digit = [None] * len(images) if answer.is_digit is None else np.exp(answer.is_digit.astype(float)).tolist()
+        return [
+            self._reading(Verdict(Proposal(image, AS_IT_IS), digit, total, there, None), number)
+            for image, digit, total, there, number in zip(images, digits, sums, is_digit, numbers, strict=True)
+        ]
 
-    def _reading(
-        self, seen: Seen, number: int, digit: NDArray[np.float64], total: NDArray[np.float64], is_digit: float | None
-    ) -> Reading:
-        """The reading with the probabilities `digit` `[10]`, `total` `[10]` or `[19]`, and `is_digit`."""
+    def _reading(self, verdict: Verdict, number: int) -> Reading:
+        """The reading of what was judged, with a number that was checked."""
+        digit, total = verdict.digit, verdict.digit if verdict.sum is None else verdict.sum
+        if np.isnan(digit).any() or np.isnan(total).any():
+            raise RunError("the network answers with what is no number: train it again, with a lower --lr")
         sums = range(number, number + DIGITS) if self.exact else range(SUMS)
-        if seen.problem == "blank":
-            digit = np.full(DIGITS, 1 / DIGITS)
+        if len(total) != len(sums):  # of a blank picture, by a network that would have said
             total = np.array([1 / DIGITS if s - number in range(DIGITS) else 0.0 for s in sums])
-            is_digit = None if is_digit is None else 0.0
         best = int(digit.argmax())
         confidence = float(digit[best])
-        reason = self._reason(seen.problem, confidence, is_digit)
+        is_digit = verdict.is_digit if self.network.has_is_digit else None
+        reason = self._reason(verdict.problem, confidence, is_digit)
+        proposal = verdict.proposal
         return Reading(
             best, sums[int(total.argmax())], number, confidence, tuple(digit.tolist()), sums, tuple(total.tolist()),
-            reason is None, reason, is_digit, seen.image,
+            reason is None, reason, is_digit, proposal.how if proposal else None,
+            proposal.image if proposal else np.zeros((SIDE, SIDE), np.float32),
         )  # fmt: skip
 
     def _reason(self, problem: Problem | None, confidence: float, is_digit: float | None) -> str | None:
@@ -376,3 +408,11 @@ def check_number(number: Any, exact: bool) -> int:
             "only; a model trained with --fusion exact adds any whole number"
         )
     return whole
+
+
+def check_ink(ink: Any) -> InkColour:
+    """`ink`, if it is "auto", "dark" or "light". Raises `ConfigError`."""
+    if ink not in get_args(InkColour):
+        raise ConfigError(f"ink {reprlib.repr(ink)}: expected auto, dark or light")
+    colour: InkColour = ink
+    return colour

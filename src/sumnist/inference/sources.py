@@ -25,7 +25,7 @@ import numpy as np
 from sumnist.data.mnist import FILES, find_idx
 from sumnist.errors import DataError, NumberError
 from sumnist.inference.reader import check_number
-from sumnist.pictures.normalize import Picture
+from sumnist.pictures.decode import Picture
 
 __all__ = ["Row", "Source", "check_digits", "pictures_in", "source_of", "whole"]
 

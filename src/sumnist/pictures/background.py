@@ -19,7 +19,7 @@ from PIL import Image
 from sumnist.pictures.decode import Grey
 from sumnist.pictures.filters import box_mean, closing, median, resampled, resized, spread, widened
 
-__all__ = ["Evened", "evened"]
+__all__ = ["Evened", "evened", "flat_ground", "ink_is_dark"]
 
 CELLS = 96
 """The light is computed on a grid with at most this many cells on the longer side."""
@@ -27,15 +27,6 @@ COARSE = 24
 """The polarity likewise."""
 SAMPLES = 50_000
 """The noise of a larger picture is that of a sample of its pixels, of about this size or up to twice it."""
-
-STRIPE_ENDS = 2
-"""Rows at the top and at the bottom that show the ground of a column."""
-BLACK, WHITE = 0.1, 0.9
-"""Such a ground is black below, white above these intensities."""
-MOST_STRIPES = 4
-"""Edges between black and white columns; more are a grating."""
-LEAST_STRIPED = 0.1
-"""Share of the columns that are black at least, and that are white."""
 
 CENTRAL = 0.8
 """For the polarity, the edge of the picture counts so much less than its middle."""
@@ -73,20 +64,17 @@ class Evened:
     """A picture under even light.
 
     `contrast` float32 `[H, W]`: 0 for the paper; for dark ink the share of the light that is missing, for light ink
-    that of the darkness. `noise`: the standard deviation of the paper's contrast. `dark`: whether the ink is darker
-    than the paper. `flat`: whether the paper is equally bright all over, as in a drawing or a scan.
+    that of the darkness. `noise`: the standard deviation of the paper's contrast. `flat`: whether the paper is equally
+    bright all over, as in a drawing or a scan.
     """
 
     contrast: Grey
     noise: float
-    dark: bool
     flat: bool
 
 
-def evened(grey: Grey, dark: bool | None = None) -> Evened:
-    """`grey` `[H, W]` in [0, 1] under even light; its ink is `dark` or light, or whichever is likelier."""
-    grey = without_stripes(grey)
-    dark = ink_is_dark(grey) if dark is None else dark
+def evened(grey: Grey, dark: bool) -> Evened:
+    """`grey` `[H, W]` in [0, 1] under even light, its ink `dark` or light."""
     paper = grey if dark else 1 - grey
     ground = ground_of(paper)
     contrast = (ground - paper) / np.maximum(ground, DARKEST_PAPER)
@@ -96,17 +84,7 @@ def evened(grey: Grey, dark: bool | None = None) -> Evened:
         sample = sample[np.abs(sample) < BAND / 255 / max(ground, DARKEST_PAPER)]
     middle = median(sample)
     noise = MAD_TO_DEVIATION * median(np.abs(sample - middle))
-    return Evened((contrast - middle).clip(0, 1).astype(np.float32), noise, dark, flat)
-
-
-def without_stripes(grey: Grey) -> Grey:
-    """`grey` with its white columns inverted if every column has a black or a white ground, as MNIST-C's "stripe" has:
-    the ground of a column is what it shows at both ends."""
-    ends = np.concatenate([grey[:STRIPE_ENDS], grey[-STRIPE_ENDS:]])
-    white, black = ends.min(0) > WHITE, ends.max(0) < BLACK
-    few = np.count_nonzero(np.diff(white)) <= MOST_STRIPES
-    striped = few and (white | black).all() and min(white.mean(), black.mean()) >= LEAST_STRIPED
-    return np.where(white, 1 - grey, grey) if striped else grey
+    return Evened((contrast - middle).clip(0, 1).astype(np.float32), noise, flat)
 
 
 def ink_is_dark(grey: Grey) -> bool:

@@ -33,7 +33,7 @@ Grey = NDArray[np.float32]
 """Intensities `[H, W]` in [0, 1], black to white."""
 
 SMALLEST_SIDE = 8
-"""Pixels of the shorter side of a picture."""
+"""Pixels of the longer side of a picture."""
 MOST_PIXELS = 64_000_000
 """Pixels of a picture. What so many take in memory is measured by benchmarks/hostile_pictures.py."""
 COPYING = "WEBP", "AVIF", "HEIF", "JPEG2000"
@@ -319,9 +319,9 @@ def grey_of_channels(array: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def check_size(height: int, width: int, name: str, most: int = MOST_PIXELS) -> None:
-    if min(height, width) < SMALLEST_SIDE:
+    if max(height, width) < SMALLEST_SIDE or min(height, width) == 0:
         raise ImageError(
-            f"{name}: {width}×{height} pixels, expected at least {SMALLEST_SIDE} on each side: use a larger picture"
+            f"{name}: {width}×{height} pixels, expected at least {SMALLEST_SIDE} on the longer side: use a larger picture"
         )
     if height * width > most:
         raise too_large(name, most)

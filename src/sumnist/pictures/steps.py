@@ -8,7 +8,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sumnist.pictures.segment import Step
+from sumnist.pictures.proposals import Step
 
 __all__ = ["Step", "as_png", "strip"]
 
@@ -23,10 +23,10 @@ PAPER, PEN, MOUNT = 255, 0, 160
 
 
 def strip(steps: Sequence[Step]) -> Image.Image:
-    """The steps that `see` recorded, side by side.
+    """Steps side by side.
 
     Args:
-        steps: Captions and pictures, as `see(picture, steps=steps)` appends them.
+        steps: Captions and pictures, as a `Proposal` has them.
 
     Returns:
         A PIL image of mode "L" with a square, framed panel for each step, its caption below it.

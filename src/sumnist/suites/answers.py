@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sumnist.errors import SumnistError
 from sumnist.inference.reader import REASONS, Reader, Reading
-from sumnist.pictures.normalize import Picture
+from sumnist.pictures.decode import Picture
 
 __all__ = ["Answers", "Score", "answers_of", "area_under_roc", "is_digit_score", "network_digits"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from sumnist.pictures.normalize import Picture
+from sumnist.pictures.decode import Picture
 from sumnist.suites.archive import HALVES, Half, check_half, stored
 from sumnist.suites.chance import generator
 from sumnist.suites.digits import characters

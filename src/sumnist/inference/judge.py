@@ -1,0 +1,114 @@
+"""The judge: of all that may be the digit on a picture, what explains it best, by the network that is to read it.
+
+How well a proposal explains a picture is the probability that its image shows a digit at all, times that of the most
+probable digit, times the proposal's weight. The first proposals come first: when one of them is beyond doubt no others
+are made, so that plain pictures cost no more than one look.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.config import InkColour
+from sumnist.inference.onnx import Answer
+from sumnist.pictures.decode import Intensities
+from sumnist.pictures.proposals import Proposal, rounds
+
+__all__ = ["Judge", "Problem", "Verdict"]
+
+Problem = Literal["blank", "several", "cut off", "too small", "faint"]
+"""What is in the way of reading a picture."""
+
+BEYOND_DOUBT = 0.97
+"""A proposal that explains the picture so well is taken at once."""
+RIVAL = 0.5
+"""Another part of the same view that is a digit with this probability or more is a second digit."""
+RIVAL_SIZE = 0.5
+"""If it is at least so large, beside the first."""
+
+
+class Network(Protocol):
+    """What answers: images `[B, 1, 28, 28]` and numbers `[B]` → log-probabilities."""
+
+    def answer(self, images: NDArray[np.float32], numbers: NDArray[np.int64] | None = None) -> Answer: ...
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a picture shows.
+
+    `proposal`: the one that explains it best; None if there is no ink at all. `digit` `[10]` and `sum` `[10]` or `[19]`:
+    the probabilities of its digit and, of a network that learned to add, of the sum, else None. `is_digit`: how
+    probable it is that there is a digit, and just there; None of a network that cannot tell. `problem`: what is in the
+    way of reading it.
+    """
+
+    proposal: Proposal | None
+    digit: NDArray[np.float64]
+    sum: NDArray[np.float64] | None
+    is_digit: float | None
+    problem: Problem | None
+
+    @property
+    def score(self) -> float:
+        """How well the proposal explains the picture, 0 to 1."""
+        return float(self.digit.max()) * (1.0 if self.is_digit is None else self.is_digit)
+
+
+NOTHING = Verdict(None, np.full(10, 0.1), None, 0.0, "blank")
+
+
+class Judge:
+    """Judges proposals by what a network says of them."""
+
+    def __init__(self, network: Network, learned: bool) -> None:
+        """`learned`: whether the network's sums are learned, so that it must be told the number."""
+        self.network, self.learned = network, learned
+
+    def __call__(
+        self, picture: Intensities, number: int = 0, ink: InkColour = "auto", steps: bool = False
+    ) -> Verdict:
+        """What a picture shows, whose ink may be known to be dark or light; `steps`: whether the proposal keeps the
+        steps that led to it."""
+        verdicts: list[Verdict] = []
+        for proposals in rounds(picture, ink, steps):
+            verdicts += self.verdicts(proposals, number)
+            best = max(verdicts, key=lambda verdict: verdict.score, default=NOTHING)
+            if best.score >= BEYOND_DOUBT:
+                break
+        return best if best.proposal is None else with_rivals(best, verdicts)
+
+    def verdicts(self, proposals: list[Proposal], number: int) -> list[Verdict]:
+        """What each proposal would mean."""
+        if not proposals:
+            return []
+        images = np.stack([proposal.image for proposal in proposals])[:, None]
+        numbers = np.full(len(proposals), number) if self.learned else None
+        digit, total, is_digit = (
+            None if values is None else np.exp(values.astype(np.float64))
+            for values in self.network.answer(images, numbers)
+        )
+        assert digit is not None
+        weights = np.array([proposal.weight for proposal in proposals])
+        there = weights if is_digit is None else is_digit * weights
+        return [
+            Verdict(proposal, digit[i], None if total is None else total[i], float(there[i]), proposal.problem)
+            for i, proposal in enumerate(proposals)
+        ]
+
+
+def with_rivals(best: Verdict, verdicts: list[Verdict]) -> Verdict:
+    """The verdict, with the problem that there is another digit beside this one, if so."""
+    chosen = best.proposal
+    assert chosen is not None
+    for other in verdicts:
+        rival = other.proposal
+        if rival is None or rival is chosen or rival.view != chosen.view or rival.size < RIVAL_SIZE * chosen.size:
+            continue
+        if other.score / rival.weight >= RIVAL:
+            return Verdict(chosen, best.digit, best.sum, best.is_digit, "several")
+    return best

@@ -1,0 +1,209 @@
+"""The ink on a picture: grey intensities → the groups of connected components that may each be its digit.
+
+Under even light, what is dark enough becomes connected components. Specks are dropped, and what hugs the border, such
+as a shadow or the line of a form. Components that lie together are one group, such as a 5 and its loose bar. Which of
+the groups is the digit, if any, the network is to say.
+
+The limits were chosen on MNIST's training images and on the development half of the suites.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sumnist.pictures.background import Evened, evened
+from sumnist.pictures.components import Box, Components, components_of, extent, grown, part, union
+from sumnist.pictures.decode import Grey
+from sumnist.pictures.filters import resized, spread
+
+__all__ = ["Ink", "ink_of", "looked_closer"]
+
+CLEAN_CONTRAST = 0.04
+"""What differs less than this from the ground is no ink, even on a drawing without noise."""
+PAPER_CONTRAST = 0.12
+"""The same for a picture with noise, whose ground may have fibres and clouds."""
+NOISE = 6
+"""Ink stands out from the ground by this many standard deviations of its noise."""
+BINS = 100
+"""Of the histogram of contrasts."""
+FEWEST = 3
+"""Pixels that must stand out for there to be ink."""
+DARKEST = 0.7
+"""The ink's contrast is that below which this share of its pixels lies."""
+SOLID = 0.4
+"""A pixel is ink from this share of the ink's contrast on."""
+
+DOT = 3
+"""Pixels of the picture on the longer side of a speck that nobody would take for a digit."""
+SPECK = 0.02
+"""A component with less than this share of the largest one's ink is a speck."""
+EDGE, BAND = 0.03, 0.15
+"""Of the picture's side: what comes so near to its border, and stays within so wide a band along it, hugs it."""
+LONG = 1.5
+"""What hugs the border is this many times as long, along it, as it is wide."""
+
+SMALLEST_SHARE = 0.025
+"""Of the longer side: weak ink on paper that is smaller is a grain of the paper."""
+STRONG = 0.4
+"""Ink with this much contrast is not weak."""
+RING_SIDE = 120
+"""A digit and its surroundings are reduced to this many pixels before they are compared."""
+RING = 5, 9
+"""The windows whose dilations the surroundings lie between, in these pixels."""
+BLURRED = 0.14
+"""Of the digit's own darkness: surroundings that are darker on average are those of a cloud."""
+
+ACROSS, DOWN = 0.25, 0.35
+"""Of the larger one's longer side: two components with a wider gap than this between them, across or down, are not of
+one digit."""
+PART = 0.5
+"""Of the larger one's longer side: a smaller component so near is a part of the digit."""
+OVERLAP = 0.5
+"""Two components are beside each other if their rows overlap by this share of the shorter one's height."""
+GAPS = (0.75, 0.0), (0.55, 0.12), (0.0, ACROSS)
+"""For components beside each other: if the shorter one has more than this share of the taller one's height, a gap wider
+than this share of the larger one's longer side is one between two digits."""
+GROUPS = 3
+"""The most groups that are proposed."""
+RIVAL = 0.35
+"""Of the first group's longer side: a component that large may be the first of another group."""
+
+NEARBY = 0.5
+"""Of the digit's longer side: so much around it is looked at again."""
+CLOSE = 200
+"""Pixels of the longer side of what is looked at again."""
+SLACK = 0.08
+"""Of the digit's longer side: by so much its components may then reach out of where it was."""
+
+
+@dataclass(frozen=True)
+class Ink:
+    """The ink on a picture.
+
+    `intensities` `[H, W]` in [0, 1]: 1 where it is as dark as ink is here. `groups`: the components of what may be the
+    digit, the largest first; at least one. `shares`: how much of the ink each holds. `light`: the picture under even
+    light. `peak`: the contrast of the ink.
+    """
+
+    intensities: Grey
+    groups: tuple[Components, ...]
+    shares: tuple[float, ...]
+    light: Evened
+    peak: float
+
+
+def ink_of(grey: Grey, dark: bool, reduction: float = 1.0) -> Ink | None:
+    """The ink on `grey` `[H, W]` in [0, 1], darker than the ground or lighter, of which a pixel was `reduction` pixels
+    of the picture; None if there is none."""
+    light = evened(grey, dark)
+    peak = ink_contrast(light.contrast, max(CLEAN_CONTRAST if light.flat else PAPER_CONTRAST, NOISE * light.noise))
+    if peak is None:
+        return None
+    intensities = (light.contrast / np.float32(peak)).clip(0, 1)
+    components = components_of(intensities >= SOLID, intensities)
+    components = components.kept(components.sizes * reduction > min(DOT, min(grey.shape) // 8))
+    components = without_debris(without_specks(components))
+    groups = [group for group in grouped(components) if light.flat or is_distinct(intensities, group, peak)]
+    total = components.masses.sum()
+    shares = tuple(float(group.masses.sum() / total) for group in groups)
+    return Ink(intensities, tuple(groups), shares, light, peak) if groups else None
+
+
+def looked_closer(grey: Grey, digit: Components, dark: bool) -> tuple[Grey, Components] | None:
+    """The ink around a `digit` that was found on a reduced copy of `grey` `[H, W]`, in full detail: the intensities
+    there and the components of the digit; None if they cannot be told from others."""
+    scale = max(grey.shape) / max(digit.shape)
+    top, bottom, left, right = inner = tuple(round(side * scale) for side in union(digit.boxes))
+    size = max(extent(inner))
+    around = grown(inner, 2 + int(NEARBY * size), grey.shape)
+    ink = ink_of(resized(grey[part(around)], CLOSE), dark)
+    if ink is None:
+        return None
+    again, slack = max(extent(around)) / max(ink.intensities.shape), SLACK * size
+    for group in ink.groups:
+        box = union(group.boxes)
+        reach = [side * again + around[i] for i, side in ((0, box[0]), (0, box[1]), (2, box[2]), (2, box[3]))]
+        if all(abs(now - then) <= slack + 1 for now, then in zip(reach, (top, bottom, left, right), strict=True)):
+            return ink.intensities, group
+    return None
+
+
+def ink_contrast(contrast: Grey, least: float) -> float | None:
+    """The contrast of the ink: that of the darker of the two kinds of pixels which stand out (Otsu, 1979), since the
+    lighter ones are edges, lines and shadows; None if too few stand out by `least`."""
+    # What is below the first bin that counts is most of a picture; to sort it into bins would take most of the time.
+    counts, edges = np.histogram(contrast[contrast > least - 1 / BINS], BINS, (0, 1))
+    counts[: int(np.ceil(least * BINS))] = 0
+    total = counts.sum()
+    if total < FEWEST:
+        return None
+    middles = (edges[:-1] + edges[1:]) / 2
+    below, sums = counts.cumsum(), (counts * middles).cumsum()
+    with np.errstate(all="ignore"):
+        between = (sums[-1] * below / total - sums) ** 2 / (below * (total - below))
+    split = int(np.nan_to_num(between, posinf=0).argmax()) if np.count_nonzero(counts) > 1 else -1
+    upper = np.where(np.arange(BINS) > split, counts, 0).cumsum()
+    return float(edges[1 + int(np.searchsorted(upper, DARKEST * upper[-1]))])
+
+
+def without_specks(components: Components) -> Components:
+    """The components that hold enough ink, compared with the largest."""
+    return components.kept(components.masses >= SPECK * components.masses.max(initial=0))
+
+
+def without_debris(components: Components) -> Components:
+    """The components without those that hug the border, if there are others."""
+    sides, starts, ends = np.array(components.shape), components.boxes[:, ::2], components.boxes[:, 1::2]
+    beside = (starts <= EDGE * sides) & (ends <= BAND * sides)  # [N, 2]: the upper border, the left one
+    beside |= (ends >= (1 - EDGE) * sides) & (starts >= (1 - BAND) * sides)  # the lower one, the right one
+    lengths = ends - starts
+    hug = np.any(beside & (lengths[:, ::-1] >= LONG * lengths), 1)
+    return components if hug.all() else components.kept(~hug)
+
+
+# What belongs together.
+
+
+def grouped(components: Components) -> list[Components]:
+    """The components that lie together, around the largest one, and around the largest of the others if these are large
+    enough to be digits too."""
+    left, groups = np.argsort(-components.masses).tolist(), list[list[int]]()
+    while left and len(groups) < GROUPS:
+        first, *others = left
+        group, left = [first], []
+        for i in others:
+            together = are_together(union(components.boxes[group]), union(components.boxes[[i]]))
+            (group if together else left).append(i)
+        groups.append(group)
+        least = RIVAL * max(extent(union(components.boxes[groups[0]])))
+        left = [i for i in left if components.sizes[i] >= least]
+    return [components.kept(np.isin(np.arange(len(components)), group)) for group in groups]
+
+
+def are_together(box: Box, other: Box) -> bool:
+    """Whether components with these boxes are of one digit: near each other, and not two large ones side by side."""
+    smaller, larger = sorted((max(extent(box)), max(extent(other))))
+    shorter, taller = sorted((extent(box)[0], extent(other)[0]))
+    across = max(other[2] - box[3], box[2] - other[3])
+    down = max(other[0] - box[1], box[0] - other[1])
+    if across > ACROSS * larger or down > DOWN * larger:
+        return False
+    if smaller < PART * larger or -down < OVERLAP * shorter:  # −down: the rows that both have, or more
+        return True
+    return across <= next(gap for height, gap in GAPS if shorter > height * taller) * larger
+
+
+def is_distinct(intensities: Grey, digit: Components, peak: float) -> bool:
+    """Whether the ink on paper has edges, unlike clouds and shadows, and is more than a grain of the paper."""
+    box = union(digit.boxes)
+    size = max(extent(box))
+    if size < SMALLEST_SHARE * max(intensities.shape) and peak < STRONG:
+        return False
+    box = grown(box, 3 + size // 10, digit.shape)  # room for the surroundings
+    ink = resized(intensities[part(box)], RING_SIDE)
+    mask = resized(digit.mask(box).astype(np.float32), RING_SIDE) > 0.5
+    inner, outer = (spread(mask, window) for window in RING)
+    around = outer & ~inner
+    return bool(mask.any() and around.any()) and float(ink[around].mean()) < BLURRED * float(ink[mask].mean())

@@ -1,0 +1,245 @@
+"""What the digit on a picture may look like: proposals, in rounds, the likeliest first, for a network to judge.
+
+No rule decides alone where and what the ink is. The first round takes the picture whole, with its likelier polarity;
+the later ones try the other polarity, the picture without its borders, where lines of a form may be, the picture with
+more ground around it, which a tight crop lacks, and the sheet of paper that lies on it. Each proposal is an image by
+MNIST's convention, with a weight: how much less likely such a proposal is right than the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.config import InkColour
+from sumnist.pictures.background import flat_ground, ink_is_dark
+from sumnist.pictures.components import Box, Components, extent, union
+from sumnist.pictures.decode import Grey, Intensities
+from sumnist.pictures.filters import resized
+from sumnist.pictures.ink import Ink, ink_of, looked_closer
+from sumnist.pictures.normalize import EDGE, SIDE, cropped, placed, ready_image
+from sumnist.pictures.paper import papers_on
+
+__all__ = ["Problem", "Proposal", "Step", "rounds"]
+
+Problem = Literal["too small", "faint", "cut off"]
+
+FIND = 256
+"""Pixels of the longer side of the copy on which a digit is looked for."""
+CLEAR = 80
+"""Pixels of a digit's longer side on that copy: one with fewer is looked at again in the picture itself."""
+TRIMS = 0.07, 0.13, 0.2
+"""Shares of each side that may be a border."""
+MARGIN, LEAST_MARGIN = 0.3, 4
+"""Ground that is put around a tight crop: of its longer side, and in pixels at least."""
+GROUND = 0.05
+"""A quantile of the intensities, counted from the lightest for dark ink, that is the ground of a tight crop."""
+SMALLEST_VIEW = 8
+"""Pixels of the shorter side of a part that is looked at."""
+
+OTHER_POLARITY, OTHER_GROUP, OTHER_VIEW = 0.25, 0.3, 0.9
+"""Weights of ink of the less likely polarity, of each group after the largest, and of a part instead of the whole."""
+
+SMALLEST_DIGIT = 5
+"""Pixels of the picture on the longer side of a digit that can be read."""
+FAINT, FAINT_ON_PAPER = 0.08, 0.2
+"""Ink with less contrast than this can be seen, but not be read for sure; on a picture with noise."""
+ROOM = 0.1
+"""Of the digit's longer side: a picture with more room opposite to a cut was not cropped to its digit."""
+SMALLEST_CUT = 32
+"""On a picture with a shorter side than this, no digit is said to be cut off."""
+DROPPED = 0.35
+"""How bright the step that shows the ink has that which is not the digit's."""
+
+
+class Step(NamedTuple):
+    """A step from a picture to what the network sees: what was done, and the picture after it, `[H, W]` in [0, 1]."""
+
+    caption: str
+    values: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What the digit on a picture may look like.
+
+    `image`: float32 `[28, 28]` in [0, 1], light ink on dark ground. `how`: what was taken for the digit, in words.
+    `weight`: how likely such a proposal is right, beside the first. `dark`: whether the ink is darker than the ground.
+    `box`: top, bottom, left and right of the digit in pixels of the picture, bottom and right excluded. `problem`: what
+    is in the way of reading it. `view`: the part of the picture and the polarity that it shares with its rivals, and
+    `size` its longer side in pixels of the picture. `steps`: how the image came about.
+    """
+
+    image: Grey = field(repr=False, compare=False)
+    how: str
+    weight: float = 1.0
+    dark: bool = False
+    box: Box = (0, SIDE, 0, SIDE)
+    problem: Problem | None = None
+    view: str = ""
+    steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def size(self) -> int:
+        """The longer side of the digit in pixels of the picture."""
+        return max(extent(self.box))
+
+
+class View(NamedTuple):
+    """A part of a picture: `grey` `[h, w]`, where in the picture its first pixel lies, and what it is, in words."""
+
+    grey: Grey
+    top: int = 0
+    left: int = 0
+    how: str = ""
+    trimmed: bool = False
+
+
+def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -> Iterator[list[Proposal]]:
+    """The proposals for a picture, in rounds: whoever finds one beyond doubt need not ask for the next round.
+
+    Args:
+        picture: Its intensities.
+        ink: Whether the ink is darker or lighter than its ground, if that is known.
+        steps: Whether each proposal shall have the steps that led to it.
+    """
+    grey = picture.grey
+    if grey.shape == (SIDE, SIDE):
+        yield as_they_are(grey, ink, steps)
+        if ready_image(grey) is not None:
+            return
+    dark = ink == "dark" if ink != "auto" else ink_is_dark(resized(grey, FIND))
+    look = Look(picture, dark, steps)
+    yield look.at(View(grey), dark)
+    both = (dark, not dark) if ink == "auto" else (dark,)
+    others = [look.at(View(grey), not dark)] if ink == "auto" else []
+    others += [look.at(view, polarity) for polarity in both for view in (*trimmed(grey), padded(grey, polarity))]
+    yield [proposal for found in others for proposal in found]
+    if flat_ground(grey if dark else 1 - grey) is None:
+        yield [proposal for view in papers_seen(grey) for polarity in both for proposal in look.at(view, polarity)]
+
+
+def as_they_are(grey: Grey, ink: InkColour, steps: bool) -> list[Proposal]:
+    """The picture `[28, 28]` itself, and inverted."""
+    ready = ready_image(grey)
+    ground_is_bright = float(np.median(grey.ravel()[EDGE])) > 0.5
+    found = []
+    for dark in (False, True):
+        if ink == ("light" if dark else "dark") or (ready is not None and ready.dark != dark):
+            continue
+        image = ready.image if ready is not None else 1 - grey if dark else grey
+        how = "as it is" + (", inverted" if dark else "")
+        shown = (Step("as read", grey), Step(f"what the network sees: {how}", image)) if steps else ()
+        weight = 1.0 if ink != "auto" or dark == ground_is_bright else OTHER_POLARITY
+        found.append(Proposal(image, how, weight, dark, view=how, steps=shown))
+    return found
+
+
+def trimmed(grey: Grey) -> Iterator[View]:
+    """The picture without its borders."""
+    height, width = grey.shape
+    for share in TRIMS:
+        down, right = round(share * height), round(share * width)
+        part = grey[down : height - down, right : width - right]
+        if min(part.shape) >= SMALLEST_VIEW:
+            yield View(part, down, right, f"{share:.0%} of each side cut off", trimmed=True)
+
+
+def padded(grey: Grey, dark: bool) -> View:
+    """The picture with ground around it."""
+    by = max(LEAST_MARGIN, int(MARGIN * max(grey.shape)))
+    ground = np.quantile(grey, 1 - GROUND if dark else GROUND)
+    return View(np.pad(grey, by, constant_values=ground), -by, -by, "more ground around it")
+
+
+def papers_seen(grey: Grey) -> Iterator[View]:
+    """The sheets of paper on the picture, with nothing but their own ground around them."""
+    for paper in papers_on(grey):
+        yield View(paper.grey, paper.top, paper.left, "the paper found")
+
+
+@dataclass(frozen=True)
+class Look:
+    """Looks for the digit in parts of a picture, whose ink is probably `dark` or light."""
+
+    picture: Intensities
+    dark: bool
+    steps: bool
+
+    def at(self, view: View, dark: bool) -> list[Proposal]:
+        """What may be the digit in a part of the picture."""
+        small = resized(view.grey, FIND)
+        scale = max(view.grey.shape) / max(small.shape)
+        ink = ink_of(small, dark, self.picture.reduction * scale)
+        if ink is None:
+            return []
+        how = ", ".join(filter(None, ["dark ink" if dark else "light ink", view.how]))
+        weight = (1 if dark == self.dark else OTHER_POLARITY) * (OTHER_VIEW if view.how else 1)
+        proposals = []
+        for place, (group, share) in enumerate(zip(ink.groups, ink.shares, strict=True)):
+            if view.trimmed and touches(group):  # not the digit's end, but the cut's
+                continue
+            closer = None
+            if scale > 1 and max(extent(union(group.boxes))) < CLEAR:
+                closer = looked_closer(view.grey, group, dark)
+            digit = cropped(*(closer or (ink.intensities, group)))
+            image = placed(digit)
+            box = self.box_of(group, view, scale)
+            proposals.append(
+                Proposal(
+                    image, how + (f", part {place + 1}" if place else ""), weight * share * OTHER_GROUP**place, dark,
+                    box, self.problem_of(ink, box), how, self.taken(view, ink, group, digit, image),
+                )
+            )  # fmt: skip
+        return proposals
+
+    def box_of(self, group: Components, view: View, scale: float) -> Box:
+        """Where a group of components lies on the picture, in its pixels."""
+        height, width = self.picture.grey.shape
+        top, bottom, left, right = (side * scale for side in union(group.boxes))
+        down, across = ((max(0, a + first), min(b + first, most)) for a, b, first, most in
+                        ((top, bottom, view.top, height), (left, right, view.left, width)))  # fmt: skip
+        box = (round(side * self.picture.reduction) for side in (*down, *across))
+        return next(box), next(box), next(box), next(box)
+
+    def problem_of(self, ink: Ink, box: Box) -> Problem | None:
+        """What is in the way of reading the digit in `box`."""
+        if max(extent(box)) < SMALLEST_DIGIT:
+            return "too small"
+        if ink.peak < (FAINT if ink.light.flat else FAINT_ON_PAPER):
+            return "faint"
+        return "cut off" if self.is_cut_off(box) else None
+
+    def is_cut_off(self, box: Box) -> bool:
+        """Whether ink runs out of the picture on one side while there is room on the other. A picture that was cropped
+        to its digit has ink on opposite sides."""
+        height, width = (round(side * self.picture.reduction) for side in self.picture.grey.shape)
+        if min(height, width) < SMALLEST_CUT:
+            return False
+        rooms = (box[0], height - box[1]), (box[2], width - box[3])
+        return any(min(room) <= 0 and max(room) > ROOM * max(extent(box)) for room in rooms)
+
+    def taken(
+        self, view: View, ink: Ink, group: Components, digit: NDArray[np.float64], image: Grey
+    ) -> tuple[Step, ...]:
+        """The steps to an image, if they are wanted, with what is not the digit's in grey."""
+        if not self.steps:
+            return ()
+        contrast = ink.light.contrast
+        part = [Step(view.how, view.grey)] if view.how else []
+        return (
+            Step("as read", self.picture.grey), *part,
+            Step("light evened", contrast / (float(contrast.max()) or 1.0)),
+            Step("ink found", np.where(group.mask(), 1, ink.intensities * np.float32(DROPPED))),
+            Step("the digit", digit), Step("what the network sees", image),
+        )  # fmt: skip
+
+
+def touches(group: Components) -> bool:
+    """Whether any of the components reaches the border of its picture."""
+    top, bottom, left, right = union(group.boxes)
+    return top == 0 or left == 0 or bottom == group.shape[0] or right == group.shape[1]
