@@ -15,15 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.data.sampling import hold_out
+from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError, DataError
 from sumnist.inference.reader import Reader
 from sumnist.inference.sources import pictures_in
 from sumnist.suites.answers import Answers, Score, answers_of, area_under_roc, is_digit_score, network_digits
 from sumnist.suites.archive import HALVES, Half, check_half
 from sumnist.suites.corruptions import CORRUPTIONS, corrupted
-from sumnist.suites.digits import DigitPictures, font_digits, ink_of, small_digits
+from sumnist.suites.digits import DigitPictures, font_digits, ink_of, mnist_half, small_digits
 from sumnist.suites.out_of_distribution import out_of_distribution
 from sumnist.suites.photographs import photographs
 
@@ -32,8 +31,6 @@ __all__ = [
     "pictured", "robustness",
 ]  # fmt: skip
 
-HELD_OUT = 5_000
-"""Training images that stand in for the test images in the development half; as `--validation 5000` holds out."""
 SEEN = (
     "shot_noise", "impulse_noise", "glass_blur", "motion_blur", "shear", "scale", "rotate", "brightness", "translate",
     "fog", "spatter",
@@ -169,16 +166,6 @@ def robustness(
             for name, a in outside.items()
         ),
     )
-
-
-def mnist_half(half: Half, images: int | None = None) -> DigitSet:
-    """The MNIST images of a half, the first `images` of them: held-out training images, or the test images."""
-    if check_half(half) == HALVES[1]:
-        test = load_mnist("test")
-        return DigitSet(test.images[:images], test.digits[:images], "MNIST test images")
-    train = load_mnist("train")
-    held_out = hold_out(train.digits, HELD_OUT)[1][:images]
-    return DigitSet(train.images[held_out], train.digits[held_out], "MNIST training images")
 
 
 def pictured(half: Half, mnist: DigitSet, count: int = PHOTOGRAPHS) -> list[DigitPictures]:
