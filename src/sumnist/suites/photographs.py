@@ -109,7 +109,8 @@ def ruled(scene: Scene, sheet: Field, random: np.random.Generator) -> Field:
 def repeated_line(place: Colours, spacing: float, width: float) -> Colours:
     """How much of each `place`, in pixels, is covered by lines that are `width` wide and `spacing` apart: 0 to 1."""
     apart = np.abs((place + spacing / 2) % spacing - spacing / 2)
-    return np.clip(width / 2 + 0.5 - apart, 0, 1)
+    line: Colours = np.clip(width / 2 + 0.5 - apart, 0, 1)
+    return line
 
 
 def written(scene: Scene, sheet: Field, ink: NDArray[np.uint8], random: np.random.Generator) -> Field:
@@ -193,7 +194,7 @@ def lit(colours: Colours, random: np.random.Generator) -> Colours:
         light = light * (1 - depth / (1 + np.exp((bent - random.uniform(-0.3, 0.3)) / softness)))
     warmth = random.uniform(-0.06, 0.06)
     cast = np.array([1 + warmth, 1, 1 - warmth], colours.dtype)
-    result = colours * (light * random.uniform(0.68, 1.0))[:, :, None]
+    result: Colours = colours * (light * random.uniform(0.68, 1.0))[:, :, None]
     result *= cast
     return result
 
@@ -218,4 +219,4 @@ def as_image(light: Colours) -> Image.Image:
 def smooth_noise(shape: tuple[int, ...], points: int, random: np.random.Generator) -> Field:
     """Normal noise on a mesh of `points`² made smooth in between: `[H, W]` of `shape`."""
     mesh = Image.fromarray(random.standard_normal((points, points)).astype(np.float32))
-    return np.asarray(mesh.resize(shape[::-1], Image.Resampling.BICUBIC), np.float64)
+    return np.asarray(mesh.resize((shape[1], shape[0]), Image.Resampling.BICUBIC), np.float64)

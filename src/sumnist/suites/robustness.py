@@ -25,6 +25,7 @@ from sumnist.suites.corruptions import CORRUPTIONS, corrupted
 from sumnist.suites.digits import DigitPictures, font_digits, ink_of, mnist_half, small_digits
 from sumnist.suites.out_of_distribution import out_of_distribution
 from sumnist.suites.photographs import photographs
+from sumnist.suites.scenes import KINDS, SCENES, scenes
 
 __all__ = [
     "CorruptionResult", "DigitResult", "FolderResult", "Misread", "OodResult", "Robustness", "folder", "mnist_half",
@@ -117,7 +118,7 @@ class Robustness:
         lines += ["", *row("no digit", "accepted", "AUROC")]
         for kind in self.out_of_distribution:
             lines += row(kind.name, kind.accepted, kind.auroc)
-        return "\n".join([*lines, "", "The photographs are synthetic: drawn, not taken by a camera."])
+        return "\n".join([*lines, "", "The photographs and scenes are synthetic: drawn, not taken by a camera."])
 
 
 def row(name: str, *values: float | str | None) -> list[str]:
@@ -139,7 +140,8 @@ def robustness(
         reader: The reader.
         half: `development`, to choose by, or `reported`, to be looked at once.
         seen: The names of the corruptions of which training knows a relative.
-        images: How many MNIST images are used, and at most how many photographs of each set; all, and 1,000, if None.
+        images: How many MNIST images are used, and at most how many photographs of each set and scenes of each
+            kind; all, 1,000 and 60 if None.
         score: What tells digits from pictures of no digit: a function of a reading, larger for a digit.
 
     Returns:
@@ -159,7 +161,10 @@ def robustness(
         corruptions=tuple(corruption_result(reader, name, mnist, name in seen) for name in CORRUPTIONS),
         digits=tuple(
             digit_result(digits.name, answers_of(reader, digits.pictures), digits.digits, digits.writers)
-            for digits in pictured(half, mnist, min(PHOTOGRAPHS, images or PHOTOGRAPHS))
+            for digits in (
+                *pictured(half, mnist, min(PHOTOGRAPHS, images or PHOTOGRAPHS)),
+                *(scenes(half, kind, min(SCENES, images or SCENES)) for kind in KINDS),
+            )
         ),
         out_of_distribution=tuple(
             OodResult(name, len(a.digits), float(a.accepted.mean()), area_under_roc(clean.scores, a.scores))

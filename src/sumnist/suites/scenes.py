@@ -3,8 +3,8 @@
 Unlike `photographs` they show where the paper ends: along one side, at a corner, or all round. They are drawn in the
 plane of the desk and seen aslant by a pinhole camera: the desk with its grain, boards, threads or specks, the sheet
 with its contact shadow and an edge that curls, ink of some pen, a hand's or a telephone's shadow, the desk's gloss,
-uneven light, blur, the noise of a sensor, JPEG. Things that lie about on a desk (pens, cups, keys), hands themselves and
-crumpled sheets are not in them, so an accuracy on them is no accuracy on real photographs.
+uneven light, blur, the noise of a sensor, JPEG. Things that lie about on a desk (pens, cups, keys), hands and crumpled
+sheets are not in them, so an accuracy on them is no accuracy on real photographs.
 
 A scene depends on its half, its kind and its place alone. The halves differ in the inks, which are those of the other
 suites' halves, and in the desks: about half of those of the reported half are in no scene for development.
@@ -25,28 +25,17 @@ from sumnist.errors import ConfigError
 from sumnist.suites.archive import HALVES, Half, check_half
 from sumnist.suites.chance import generator
 from sumnist.suites.digits import DigitPictures, font_digits, ink_of, mnist_half, small_digits
+from sumnist.suites.layout import KINDS, UNIT, Laid, Plane, Points, arranged, resampled
 from sumnist.suites.photographs import LINES, PAPERS, inked, lit, perspective, repeated_line, strokes, taken
 
 __all__ = ["KINDS", "SCENES", "Scene", "scene", "scenes"]
 
-Plane = NDArray[np.float32]
-"""One value per pixel of the picture, `[H, W]`; RGB from 0 to 1 if `[H, W, 3]`."""
-Points = NDArray[np.float64]
-"""Points (x, y), `[N, 2]`."""
-
-KINDS = ("desk along an edge", "corner", "all round", "note", "card")
 SCENES = 60
 """Scenes of each kind in each half."""
-LONGER = 600, 1601
-"""Pixels of a picture's longer side: from, and to but not including."""
-SHAPES = (3 / 4, 3 / 4, 9 / 16, 2 / 3, 1.0)
-"""A picture's shorter side by its longer one."""
 SOURCES = (0, 0, 0, 0, 1, 1, 1, 2, 2, 2)
 """Of ten scenes so many show the ink of each of `inks_of`."""
-DIGIT = 0.08, 0.45
-"""The longer side of the digit by the shorter one of its sheet: the least and the most."""
-LEAST_PIXELS = 34
-"""But no digit is smaller than this."""
+OUTLINED = "Femke Klaver"
+"""Whose font has hollow digits, thinner at their edge than a pen writes: left out."""
 NOTES = ((252, 233, 106), (255, 214, 84), (250, 160, 186), (166, 222, 148), (150, 206, 238), (252, 178, 98))
 """Yellow, warm yellow, pink, green, blue, orange: RGB of what sticky notes reflect."""
 CARDS = ((252, 251, 248), (250, 249, 240), (246, 240, 222), (240, 241, 243))
@@ -64,21 +53,21 @@ LAMINATES = {
     "white laminate": (238, 238, 235),
     "green board": (58, 104, 86),
 }
+COMMON = ("light wood", "dark wood", "grey laminate", "white laminate") * 2 + ("print",)
 DESKS = {
-    HALVES[0]: ("light wood", "dark wood", "grey laminate", "dark laminate", "white laminate", "light wood", "print"),
-    HALVES[1]: ("light wood", "dark wood", "grey laminate", "white laminate", "pale wood", "reddish wood",
-                "black laminate", "green board", "cloth", "cloth", "cork", "stone", "print"),
-}  # fmt: skip
-"""What the desks of each half are made of, one as often as another."""
+    HALVES[0]: (*COMMON, "light wood", "dark laminate", "dark laminate"),
+    HALVES[1]: (*COMMON, *("pale wood", "reddish wood", "cloth", "cork") * 2, "black laminate", "green board", "stone"),
+}
+"""What the desks of each half are made of; what stands there twice is so twice as often."""
 
 
 @dataclass(frozen=True)
 class Scene:
     """A scene: `picture`, a JPEG; `digit`, what is written on the sheet; where the sheet and the digit are in it.
 
-    `sheet`: the sheet's four corners (x, y) in pixels, `[4, 2]`, clockwise from its upper left one; some may lie outside
-    of the picture, and a curled edge is up to a hundredth of the sheet away from them. `box`: left, top, right and bottom
-    of the ink, in pixels.
+    `sheet`: the sheet's four corners (x, y) in pixels, `[4, 2]`, clockwise from its upper left one; some may lie
+    outside of the picture, and the sheet is bent, by up to a hundredth of its shorter side.
+    `box`: left, top, right and bottom of the ink, in pixels. `desk`: what the sheet lies on.
     """
 
     picture: bytes
@@ -129,187 +118,9 @@ def inks_of(half: Half) -> tuple[tuple[tuple[NDArray[np.uint8], ...], NDArray[np
     """The inks of a half, light on 0, and their digits: MNIST's, scikit-learn's, those of the fonts."""
     mnist, small, fonts = mnist_half(half), small_digits(half), font_digits(half)
     small_inks = tuple(np.asarray(picture) for picture in small.pictures)
-    font_inks = tuple(ink_of(np.asarray(picture)) for picture in fonts.pictures)
-    return (tuple(mnist.images), mnist.digits), (small_inks, small.digits), (font_inks, fonts.digits)
-
-
-# Where things lie.
-
-
-@dataclass(frozen=True)
-class Laid:
-    """Where the sheet lies and how the camera sees it: a picture of `width` × `height` pixels.
-
-    `camera` `[3, 3]` maps the plane of the desk to the picture. In the plane the sheet lies straight, its middle at the
-    origin, `sheet` units wide and high (about as many pixels); the digit's middle is at `middle`, its longer side is
-    `tall`, and the whole `extent` (x, y).
-    """
-
-    width: int
-    height: int
-    camera: Points
-    sheet: tuple[float, float]
-    middle: Points
-    tall: float
-    extent: Points
-    turn: float
-
-    @property
-    def corners(self) -> Points:
-        """The sheet's corners in the plane."""
-        return UNIT * self.sheet
-
-    @property
-    def digit(self) -> Points:
-        """The corners of the digit's box in the plane."""
-        return self.middle + UNIT * self.extent
-
-    @property
-    def short(self) -> float:
-        """The sheet's shorter side."""
-        return min(self.sheet)
-
-    @property
-    def frame(self) -> Points:
-        """The picture's corners in the picture."""
-        return (UNIT + 0.5) * (self.width, self.height)
-
-    def seen(self, points: Points) -> Points:
-        """`points` of the plane in the picture."""
-        return mapped(self.camera, points)
-
-    def inside(self, points: Points, margin: float) -> NDArray[np.bool_]:
-        """Which `points` of the plane the picture shows, at least `margin` pixels from its border: `[N]`."""
-        seen = self.seen(points)
-        return ((seen > margin) & (seen < (self.width - margin, self.height - margin))).all(1)
-
-    def plane(self, turn: float = 0.0) -> tuple[Plane, Plane]:
-        """The place of each pixel in the plane, its axes turned by `turn` radians: x and y, `[H, W]` each."""
-        back = turned(turn) @ np.linalg.inv(self.camera)
-        x = np.arange(self.width, dtype=np.float32) + np.float32(0.5)
-        y = np.arange(self.height, dtype=np.float32)[:, None] + np.float32(0.5)
-        right, down, depth = (np.float32(a) * x + np.float32(b) * y + np.float32(c) for a, b, c in back)
-        return right / depth, down / depth
-
-    def clouds(
-        self, along: float, across: float, random: np.random.Generator, turn: float = 0.0
-    ) -> Plane:
-        """Smooth normal noise that lies in the plane: in directions turned by `turn`, one value each `along` units of
-        the one and `across` units of the other axis."""
-        back = turned(turn) @ np.linalg.inv(self.camera)
-        border = mapped(back, self.frame)
-        cells = np.array([along, across])
-        low = border.min(0) - 2 * cells
-        points = np.ceil((border.max(0) - low) / cells + 2).astype(int)
-        scale = np.diag([*(1 / cells), 1.0])
-        scale[:2, 2] = -low / cells
-        return resampled(random.standard_normal(points[::-1], np.float32), scale @ back, (self.width, self.height))
-
-
-UNIT = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
-"""The corners of a square, clockwise from the upper left one."""
-
-
-def turned(angle: float) -> Points:
-    """The matrix `[3, 3]` that gives points in axes turned by `angle`."""
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
-
-
-def mapped(matrix: Points, points: Points) -> Points:
-    """`points` after the perspective map `matrix` `[3, 3]`."""
-    moved = np.column_stack([points, np.ones(len(points))]) @ matrix.T
-    result: Points = moved[:, :2] / moved[:, 2:]
-    return result
-
-
-def resampled(values: Plane, matrix: Points, size: tuple[int, int]) -> Plane:
-    """The field that at each pixel has the value that `values` has where `matrix` maps the pixel to; 0 outside."""
-    numbers = (matrix / matrix[2, 2]).ravel()[:8].tolist()
-    image = Image.fromarray(values)
-    return np.array(image.transform(size, Image.Transform.PERSPECTIVE, numbers, Image.Resampling.BILINEAR))
-
-
-def arranged(kind: str, ink: tuple[int, ...], random: np.random.Generator) -> Laid:
-    """A sheet of some size somewhere under some camera, with a place for the ink on it; drawn until all is in view that
-    `kind` wants in view."""
-    longer = int(random.integers(*LONGER))
-    shorter = round(longer * SHAPES[random.integers(len(SHAPES))])
-    width, height = (longer, shorter) if random.random() < 0.4 else (shorter, longer)
-    while True:
-        laid = proposed(kind, ink, width, height, random)
-        digit_kept = (np.abs(laid.digit) < np.array(laid.sheet) / 2 - 0.05 * laid.short).all()
-        if digit_kept and laid.inside(laid.digit, 0.04 * shorter).all() and fits(kind, laid):
-            return laid
-
-
-def fits(kind: str, laid: Laid) -> bool:
-    """Whether as much of the sheet is in view, and as much of the desk, as `kind` wants."""
-    seen = laid.inside(laid.corners, 0.02 * laid.width)
-    desk = np.abs(mapped(np.linalg.inv(laid.camera), laid.frame)) > np.array(laid.sheet) / 2
-    if kind == "desk along an edge":
-        return not laid.inside(laid.corners, -0.01 * laid.width).any() and bool(desk.any(1).sum() in (1, 2))
-    if kind == "corner":
-        return bool(seen.sum() == 1 and laid.inside(laid.corners, -0.01 * laid.width).sum() == 1)
-    return bool(seen.all())
-
-
-def proposed(kind: str, ink: tuple[int, ...], width: int, height: int, random: np.random.Generator) -> Laid:
-    """A sheet under a camera, whatever is in view."""
-    longer, shorter = max(width, height), min(width, height)
-    low, high, by = {
-        "desk along an edge": (1.1, 1.7, longer), "corner": (0.8, 1.5, longer), "all round": (0.5, 0.85, shorter),
-        "note": (0.2, 0.55, shorter), "card": (0.25, 0.6, shorter),
-    }[kind]  # fmt: skip
-    short = by * random.uniform(low, high)
-    stretch = {"note": random.uniform(1, 1.03), "card": random.choice([3 / 2, 5 / 3, 1.4])}
-    long = float(short * stretch.get(kind, random.choice([math.sqrt(2), math.sqrt(2), 11 / 8.5, 1.6])))
-    upright = random.random() < (0.25 if kind == "card" else 0.7)
-    sheet = (short, long) if upright else (long, short)
-    anchor, place = anchored(kind, np.array(sheet), np.array([width, height]), random)
-    turn = math.radians(random.uniform(-20, 20))
-    camera = seen_by_camera(width, height, anchor, place, turn, random)
-    least = max(DIGIT[0], min(LEAST_PIXELS / short, DIGIT[1]))
-    tall = short * math.exp(random.uniform(math.log(least), math.log(DIGIT[1])))
-    if kind in ("desk along an edge", "corner"):
-        spot = np.array([[random.uniform(0.1, 0.9) * width, random.uniform(0.1, 0.9) * height]])
-        middle = mapped(np.linalg.inv(camera), spot)[0]
-    else:
-        middle = np.array(sheet) * random.normal(0, 0.13, 2)
-    extent = tall * np.array([ink[1], ink[0]]) / max(ink)
-    return Laid(width, height, camera, sheet, middle, tall, extent, turn)
-
-
-def anchored(kind: str, sheet: Points, size: Points, random: np.random.Generator) -> tuple[Points, Points]:
-    """A point of the sheet and where the picture shows it: the middle, a corner, or somewhere along an edge."""
-    side = random.choice([-0.5, 0.5], 2)  # left or right, above or below
-    if kind == "corner":
-        return side * sheet, (0.5 + side * random.uniform(0.3, 0.8, 2)) * size
-    if kind == "desk along an edge":
-        axis = int(random.integers(2))
-        side[1 - axis] = random.uniform(-0.25, 0.25)
-        share = side.copy()
-        share[axis] *= random.uniform(0.2, 0.8)
-        return side * sheet, (0.5 + share) * size
-    return np.zeros(2), (0.5 + random.uniform(-0.2, 0.2, 2)) * size
-
-
-def seen_by_camera(
-    width: int, height: int, anchor: Points, place: Points, turn: float, random: np.random.Generator
-) -> Points:
-    """How a pinhole camera, tilted by up to 30°, sees the plane turned by `turn`: the `anchor` at `place`, where a unit
-    is about a pixel: `[3, 3]`."""
-    focus = max(width, height) * random.uniform(1.1, 1.7)
-    tilt, axis = math.radians(min(abs(random.normal(0, 13)), 30)), random.uniform(0, 2 * np.pi)
-    x, y = np.cos(axis), np.sin(axis)
-    cross = np.array([[0, 0, y], [0, 0, -x], [-y, x, 0]])
-    rotation = np.eye(3) + np.sin(tilt) * cross + (1 - np.cos(tilt)) * cross @ cross  # Rodrigues
-    outer = np.column_stack([rotation[:, :2] @ turned(-turn)[:2, :2], [*(place - (width / 2, height / 2)), focus]])
-    lens = np.array([[focus, 0, width / 2], [0, focus, height / 2], [0, 0, 1]])
-    shift = np.eye(3)
-    shift[:2, 2] = -anchor
-    camera: Points = lens @ outer @ shift
-    return camera / camera[2, 2]
+    penned = [place for place, writer in enumerate(fonts.writers) if writer != OUTLINED]
+    font_inks = tuple(ink_of(np.asarray(fonts.pictures[place])) for place in penned)
+    return (tuple(mnist.images), mnist.digits), (small_inks, small.digits), (font_inks, fonts.digits[penned])
 
 
 # What lies there.
@@ -320,7 +131,7 @@ def ground(half: Half, kind: str, laid: Laid, random: np.random.Generator) -> tu
     names = DESKS[half]
     name = "paper" if kind == "note" and random.random() < 0.33 else names[random.integers(len(names))]
     unit = max(laid.width, laid.height) / 1000 * random.uniform(0.7, 1.5)
-    turn = laid.turn + math.radians(random.normal(0, 4)) + math.pi / 2 * int(random.integers(2))
+    turn = -laid.turn + math.radians(random.normal(0, 10)) + math.pi / 2 * int(random.integers(2))
     if name in WOODS:
         return name, wood(laid, WOODS[name], unit, turn, random)
     if name in LAMINATES:
@@ -328,14 +139,16 @@ def ground(half: Half, kind: str, laid: Laid, random: np.random.Generator) -> tu
     return name, OTHERS[name](laid, unit, turn, random)
 
 
-def wood(laid: Laid, colours: tuple[tuple[int, ...], ...], unit: float, turn: float, random: np.random.Generator) -> Plane:
+def wood(
+    laid: Laid, colours: tuple[tuple[int, ...], ...], unit: float, turn: float, random: np.random.Generator
+) -> Plane:
     """Boards with rings, streaks and pores along them."""
     _, across = laid.plane(turn)
     wide, offset = unit * random.uniform(110, 420), random.uniform(0, 1e4)
     boards = np.floor((across + np.float32(offset)) / np.float32(wide)).astype(np.int32)
     boards -= boards.min()
     shift = random.uniform(-1, 1, boards.max() + 1).astype(np.float32)
-    bent = across + unit * 26 * laid.clouds(unit * 420, unit * 90, random, turn) + unit * 300 * shift[boards]
+    bent = across + unit * 18 * laid.clouds(unit * 480, unit * 90, random, turn) + unit * 300 * shift[boards]
     rings = np.sin(bent / np.float32(unit * random.uniform(3, 9)))
     streaks = laid.clouds(unit * 240, unit * 3, random, turn)
     pores = np.clip(laid.clouds(unit * 40, unit * 1.6, random, turn) - np.float32(1.2), 0, 1)
@@ -352,7 +165,7 @@ def wood(laid: Laid, colours: tuple[tuple[int, ...], ...], unit: float, turn: fl
 def laminate(laid: Laid, colour: tuple[int, ...], unit: float, random: np.random.Generator) -> Plane:
     """A plain surface, worn a little."""
     worn = 1 + 0.02 * laid.clouds(unit * 200, unit * 200, random) + 0.012 * laid.clouds(unit * 3, unit * 3, random)
-    return worn[:, :, None] * np.array(colour, np.float32) / 255
+    return tinted(colour, worn)
 
 
 def cloth(laid: Laid, unit: float, turn: float, random: np.random.Generator) -> Plane:
@@ -362,7 +175,9 @@ def cloth(laid: Laid, unit: float, turn: float, random: np.random.Generator) -> 
     warp, weft = np.sin(along * np.float32(np.pi / thread)), np.sin(across * np.float32(np.pi / thread))
     over = warp * weft > 0
     relief = np.where(over, np.abs(weft), np.abs(warp))
-    uneven = np.where(over, laid.clouds(thread * 30, thread, random, turn), laid.clouds(thread, thread * 30, random, turn))
+    uneven = np.where(
+        over, laid.clouds(thread * 30, thread, random, turn), laid.clouds(thread, thread * 30, random, turn)
+    )
     tone = 0.72 + 0.28 * relief + 0.07 * uneven
     first = np.array(CLOTHS[random.integers(len(CLOTHS))], np.float32) / 255
     second = np.clip(first * np.float32(random.uniform(0.8, 1.2)), 0, 1)
@@ -390,18 +205,18 @@ def stone(laid: Laid, unit: float, turn: float, random: np.random.Generator) -> 
 def printed(laid: Laid, unit: float, turn: float, random: np.random.Generator) -> Plane:
     """A newspaper: columns of grey lines, broken into words."""
     along, across = laid.plane(turn)
-    line, column = unit * random.uniform(13, 24), unit * random.uniform(200, 380)
+    line, column = unit * random.uniform(8, 14), unit * random.uniform(130, 260)
     height = np.abs((across / np.float32(line)) % 1 - np.float32(0.5))
     words = laid.clouds(line * 0.35, line * 0.3, random, turn) + laid.clouds(line * 2.2, line, random, turn)
     text = np.clip(2 * (words + np.float32(0.9)), 0, 1) * np.clip((np.float32(0.27) - height) * 12, 0, 1)
     between = np.clip((np.abs((along / np.float32(column)) % 1 - np.float32(0.5)) - np.float32(0.03)) * 40, 0, 1)
-    return tinted((216, 212, 202), 1 - random.uniform(0.15, 0.5) * text * between)
+    return tinted((216, 212, 202), 1 - random.uniform(0.12, 0.42) * text * between)
 
 
 def paper(laid: Laid, unit: float, turn: float, random: np.random.Generator) -> Plane:
     """Another sheet, larger than the picture; some are ruled or squared."""
     colour = PAPERS[random.choice(len(PAPERS), p=(0.5, 0.2, 0.2, 0.0, 0.0, 0.1))]
-    return lined(laid, tinted(colour, 1 + 0.012 * laid.clouds(2, 2, random)), unit * 40, turn, random)
+    return lined(laid, tinted(colour, 1 + 0.012 * laid.clouds(unit * 2, unit * 2, random)), unit * 40, turn, random)
 
 
 OTHERS: dict[str, Callable[[Laid, float, float, np.random.Generator], Plane]] = {
@@ -442,7 +257,9 @@ def on_desk(surface: Plane, kind: str, laid: Laid, random: np.random.Generator) 
     thick = min(short, 600) * random.uniform(0.004, 0.02) * (1.8 if kind == "note" else 1)
     from_x, from_y = thick * random.uniform(-1, 1), thick * random.uniform(0.2, 1)
     away = distance(laid.sheet, round_by, x - np.float32(from_x), y - np.float32(from_y))
-    shadow = random.uniform(0.25, 0.6) / (1 + np.exp(np.clip(away / np.float32(thick * random.uniform(0.5, 1.2)), -30, 30)))
+    shadow = random.uniform(0.25, 0.6) / (
+        1 + np.exp(np.clip(away / np.float32(thick * random.uniform(0.5, 1.2)), -30, 30))
+    )
     surface *= (1 - shadow)[:, :, None]
     if random.random() < 0.3:
         surface += gloss(laid, random)[:, :, None]
@@ -464,12 +281,14 @@ def distance(sheet: tuple[float, float], round_by: float, x: Plane, y: Plane) ->
 
 
 def sheet_of(kind: str, laid: Laid, x: Plane, y: Plane, random: np.random.Generator) -> Plane:
-    """The sheet's colours, as if it went on over the whole picture; one edge curls towards the light or away from it."""
-    colours, odds = {"note": (NOTES, None), "card": (CARDS, None)}.get(kind, (PAPERS, (0.45, 0.2, 0.15, 0.08, 0.08, 0.04)))
+    """The sheet's colours, as if it went on for ever; one edge curls towards the light or away from it."""
+    colours, odds = {"note": (NOTES, None), "card": (CARDS, None)}.get(
+        kind, (PAPERS, (0.45, 0.2, 0.15, 0.08, 0.08, 0.04))
+    )
     colour = colours[random.choice(len(colours), p=odds)]
-    tone = 1 + 0.012 * random.uniform(0.3, 1.5) * laid.clouds(2, 2, random)
+    tone = 1 + 0.015 * random.uniform(0.3, 1.5) * random.standard_normal(x.shape, np.float32)
     across, size = ((x, laid.sheet[0]), (y, laid.sheet[1]))[1 if kind == "note" else random.integers(2)]
-    side = 1 if kind == "note" else random.choice([-1, 1])
+    side = 1 if kind == "note" else int(random.choice([-1, 1]))
     inwards = np.clip(size / 2 - side * across, 0, None) / np.float32(laid.short * random.uniform(0.06, 0.3))
     tone += random.uniform(-0.14, 0.08) * np.exp(-inwards)
     sheet = tinted(colour, np.asarray(tone, np.float32))
@@ -479,18 +298,20 @@ def sheet_of(kind: str, laid: Laid, x: Plane, y: Plane, random: np.random.Genera
     return lined(laid, sheet, max(spacing, 12), 0.0, random)
 
 
-def write(colours: Plane, ink: NDArray[np.uint8], laid: Laid, random: np.random.Generator) -> tuple[float, float, float, float]:
+def write(
+    colours: Plane, ink: NDArray[np.uint8], laid: Laid, random: np.random.Generator
+) -> tuple[float, float, float, float]:
     """Write `ink` on the sheet, in place. Returns left, top, right and bottom of its box."""
-    corners = laid.seen(laid.digit)
-    (left, top), (right, bottom) = corners.min(0), corners.max(0)
-    start, end = np.floor([left - 3, top - 3]).astype(int), np.ceil([right + 3, bottom + 3]).astype(int)
-    cover = strokes(ink, round(laid.tall)).astype(np.float32)
-    source = (UNIT + 0.5) * cover.shape[::-1]
-    numbers = perspective(corners - start, source)
-    width, height = end - start
-    part = colours[start[1] : end[1], start[0] : end[0]]
-    covered = resampled(cover, np.append(numbers, 1).reshape(3, 3), (int(width), int(height)))
+    shape = np.array(ink.shape[::-1])
+    cover = strokes(ink, round(laid.tall * (1 + 2 / shape.max()))).astype(np.float32)  # with a pixel of `ink` around it
+    corners = laid.seen(laid.middle + UNIT * laid.extent * (1 + 2 / shape))
+    start = np.floor(corners.min(0) - 2).clip(0).astype(int)
+    width, height = np.ceil(corners.max(0) + 2).astype(int) - start
+    part = colours[start[1] : start[1] + height, start[0] : start[0] + width]
+    numbers = perspective(corners - start, (UNIT + 0.5) * cover.shape[::-1])
+    covered = resampled(cover, np.append(numbers, 1).reshape(3, 3), (part.shape[1], part.shape[0]))
     part[:] = inked(part.astype(np.float64), covered.astype(np.float64), random)
+    (left, top), (right, bottom) = laid.seen(laid.digit).min(0), laid.seen(laid.digit).max(0)
     return float(left), float(top), float(right), float(bottom)
 
 
@@ -500,8 +321,8 @@ def write(colours: Plane, ink: NDArray[np.uint8], laid: Laid, random: np.random.
 def gloss(laid: Laid, random: np.random.Generator) -> Plane:
     """A window or a lamp that the desk reflects: a bright place with a soft border."""
     x = (np.arange(laid.width, dtype=np.float32) / laid.width - random.uniform(0, 1)) / random.uniform(0.1, 0.4)
-    y = (np.arange(laid.height, dtype=np.float32) / laid.height - random.uniform(0, 1))[:, None] / random.uniform(0.1, 0.4)
-    return np.asarray(random.uniform(0.05, 0.3) * np.exp(-(x * x + y * y)), np.float32)
+    y = (np.arange(laid.height, dtype=np.float32) / laid.height - random.uniform(0, 1)) / random.uniform(0.1, 0.4)
+    return np.asarray(random.uniform(0.05, 0.3) * np.exp(-(y * y))[:, None] * np.exp(-(x * x)), np.float32)
 
 
 def hand_shadow(laid: Laid, random: np.random.Generator) -> Plane:
@@ -514,9 +335,8 @@ def hand_shadow(laid: Laid, random: np.random.Generator) -> Plane:
     aside = np.array([-towards[1], towards[0]])
     tip = side * (0.5 + random.uniform(-0.3, 0.3, 2))
     if random.random() < 0.4:  # a telephone, or the hand's owner
-        half = side * random.uniform(0.15, 0.3)
-        shape = [tip + half * aside, tip - half * aside, tip - half * aside + 2 * side * towards, tip + half * aside + 2 * side * towards]
-        pen.polygon([tuple(point) for point in shape], fill=255)
+        wide = side * random.uniform(0.3, 0.6)
+        pen.line([tuple(tip), tuple(tip + 2 * side * towards)], fill=255, width=round(wide))
     else:
         wide = side * random.uniform(0.07, 0.12)
         palm = tip + side * 0.3 * towards
