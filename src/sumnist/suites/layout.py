@@ -129,7 +129,7 @@ def arranged(kind: str, ink: tuple[int, ...], random: np.random.Generator) -> La
     width, height = (longer, shorter) if random.random() < 0.4 else (shorter, longer)
     while True:
         laid = proposed(kind, ink, width, height, random)
-        digit_kept = (np.abs(laid.digit) < np.array(laid.sheet) / 2 - 0.05 * laid.short).all()
+        digit_kept = (np.abs(laid.digit) < np.array(laid.sheet) / 2 - 0.08 * laid.short).all()
         if digit_kept and laid.inside(laid.digit, 0.04 * shorter).all() and fits(kind, laid):
             return laid
 
