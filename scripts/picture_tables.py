@@ -37,6 +37,8 @@ Sargolzaei and Rueda (2024, arXiv 2408.11309) report it: 75.92 and 89.76 in the 
 NOT_MEASURED_HERE = NOT_MEASURED.strip()
 """What stands in a line of text where there is no row."""
 KEPT_APART = "look-alikes"
+SCENES = "scenes: "
+"""How the names of the sets begin that show paper on a desk."""
 
 
 # Which rows are quoted.
@@ -146,13 +148,20 @@ def corruption_table(row: Row) -> str:
 
 
 def digit_table(row: Row) -> str:
-    """Pictures of digits, MNIST's first."""
+    """Pictures of digits, MNIST's first; the scenes, where the row has them, in a table after the others."""
+    every = [row["mnist"], *row["digits"]]
+    others = [digits for digits in every if not digits["name"].startswith(SCENES)]
+    scenes = [digits | {"name": digits["name"].removeprefix(SCENES)} for digits in every if digits not in others]
+    return digit_lines("digits", others) + (digit_lines("paper on a desk, drawn", scenes) if scenes else "")
+
+
+def digit_lines(title: str, sets: Rows) -> str:
+    """Sets of pictures of digits, one a line."""
     shares = "accuracy", "accepted", "accuracy_accepted", "several"
     body = [
-        [digits["name"], f"{digits['pictures']:,}", *(percent(digits[share]) for share in shares)]
-        for digits in (row["mnist"], *row["digits"])
+        [digits["name"], f"{digits['pictures']:,}", *(percent(digits[share]) for share in shares)] for digits in sets
     ]
-    head = ["digits", "pictures", "right, %", "accepted, %", "right of the accepted, %", "called several, %"]
+    head = [title, "pictures", "right, %", "accepted, %", "right of the accepted, %", "called several, %"]
     return table(head, body)
 
 

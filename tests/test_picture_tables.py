@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sumnist.suites.corruptions import CORRUPTIONS
+from sumnist.suites.layout import KINDS
 from sumnist.suites.out_of_distribution import OUT_OF_DISTRIBUTION
 from sumnist.suites.robustness import SEEN, CorruptionResult, DigitResult, OodResult, Robustness
 
@@ -135,6 +136,18 @@ def test_digits_are_told_with_mnist_first_and_what_is_not_known_as_a_dash(tables
     assert text.splitlines()[3].startswith("| MNIST test images | 10,000 |")
     assert cells(text, "scikit-learn's digits") == ["899", "98.00", "97.00", "99.12", "0.11"]
     assert cells(text, "handwriting fonts") == ["640", "98.75", "95.00", "–", "0.00"]
+
+
+def test_scenes_have_a_table_of_their_own_where_a_row_has_them(tables: ModuleType) -> None:
+    row, older = robustness_row(), robustness_row()
+    row["digits"] += [vars(DigitResult(f"scenes: {kind}", 60, 0.95, 0.9, 0.98, 0.05, {})) for kind in KINDS]
+    text = tables.TABLES["pictures-digits"]([row])
+    first, second = text.strip().split("\n\n")
+    assert first == tables.TABLES["pictures-digits"]([older]).strip()
+    assert second.splitlines()[0].startswith("| paper on a desk, drawn | pictures | right, % |")
+    assert [line.split("|")[1].strip() for line in second.splitlines()[2:]] == list(KINDS)
+    assert cells(second, "note") == ["60", "95.00", "90.00", "98.00", "5.00"]
+    assert cells(tables.halves_table([row]), "scenes: note, right %") == ["–", "95.00"]
 
 
 def test_each_hand_has_a_line_with_its_pictures_and_its_photographs(tables: ModuleType) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 from io import BytesIO
 from string import ascii_letters
 from typing import cast
@@ -11,11 +12,12 @@ from typing import cast
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError
 from sumnist.suites.archive import HALVES, TARGET, WRITERS, Half, stored, writers_of
+from sumnist.suites.chance import generator
 from sumnist.suites.digits import characters, font_digits, ink_of, small_digits
 from sumnist.suites.out_of_distribution import (
     LOOK_ALIKES,
@@ -27,6 +29,7 @@ from sumnist.suites.out_of_distribution import (
     scribbles,
 )
 from sumnist.suites.photographs import blank_photographs, photographs, strokes
+from sumnist.suites.scenes import DESKS, KINDS, Scene, scene, scenes, written_at
 
 
 def opened(picture: object) -> NDArray[np.uint8]:
@@ -186,3 +189,105 @@ def test_strokes_keep_the_shape_and_have_the_size_asked_for() -> None:
 def test_the_suites_need_no_torch() -> None:
     code = "import sys; sys.modules['torch'] = None; import sumnist.suites.robustness"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@cache
+def some_scenes(half: Half, kind: str) -> list[Scene]:
+    return [scene(half, kind, place) for place in range(4)]
+
+
+def inside(quadrilateral: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The pixels `[H, W]` of a picture of this `size` that lie in the quadrilateral."""
+    mask = Image.new("1", size)
+    ImageDraw.Draw(mask).polygon([(float(x), float(y)) for x, y in quadrilateral], fill=1)
+    return np.asarray(mask)
+
+
+def around(quadrilateral: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+    """The quadrilateral, larger by `factor`."""
+    middle = quadrilateral.mean(0)
+    return np.asarray(middle + factor * (quadrilateral - middle))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("half", HALVES)
+def test_scenes_are_jpeg_in_colour_of_600_to_1600_pixels_with_as_much_of_the_sheet_as_their_kind_says(
+    half: Half, kind: str
+) -> None:
+    corners_seen = {"desk along an edge": 0, "corner": 1}.get(kind, 4)
+    for one in some_scenes(half, kind):
+        picture = Image.open(BytesIO(one.picture))
+        assert (picture.format, picture.mode) == ("JPEG", "RGB")
+        assert 600 <= max(picture.size) <= 1600
+        assert min(picture.size) >= 9 / 16 * max(picture.size) - 1
+        assert ((one.sheet > 0) & (one.sheet < picture.size)).all(1).sum() == corners_seen
+        on_sheet = inside(one.sheet, picture.size)
+        assert on_sheet.any()
+        assert not on_sheet.all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("half", HALVES)
+def test_the_digit_of_a_scene_is_in_its_box_and_on_its_sheet(half: Half, kind: str) -> None:
+    for one in some_scenes(half, kind):
+        levels = Image.open(BytesIO(one.picture)).convert("L")
+        left, top, right, bottom = one.box
+        assert 0 < left < right < levels.width
+        assert 0 < top < bottom < levels.height
+        shorter = min(np.hypot(*(one.sheet[i] - one.sheet[i - 1])) for i in range(4))
+        assert max(right - left, bottom - top) < 0.6 * shorter  # 0.45 of it, turned and seen aslant
+        assert max(right - left, bottom - top) > 25
+        middle = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+        assert inside(one.sheet, levels.size)[inside(around(middle, 0.5), levels.size)].all()
+        # The ink is darker than the paper at the top and at the bottom of the box.
+        box = np.asarray(levels.crop((round(left), round(top), round(right), round(bottom))), float)
+        assert np.percentile(box, 2) < 0.85 * np.median(box[[0, -1]])
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_a_note_has_another_colour_than_what_is_around_it(half: Half) -> None:
+    for one in some_scenes(half, "note"):
+        pixels = np.asarray(Image.open(BytesIO(one.picture)), float)
+        size = pixels.shape[1], pixels.shape[0]
+        rings = [
+            inside(around(one.sheet, more), size) & ~inside(around(one.sheet, less), size)
+            for less, more in ((0.86, 0.96), (1.1, 1.2))
+        ]
+        here, there = (np.median(pixels[ring], 0) for ring in rings)
+        assert np.abs(here - there).max() > 20
+
+
+def test_a_scene_is_the_same_every_time_in_any_company() -> None:
+    whole = scenes("development", "card", 3)
+    assert whole.name == "scenes: card"
+    assert scene("development", "card", 2).picture == whole.pictures[2]
+    assert scenes("development", "card", 1).pictures == whole.pictures[:1]
+    assert whole.digits.tolist() == [scene("development", "card", place).digit for place in range(3)]
+
+
+def test_ten_scenes_in_a_row_show_ten_digits_in_the_ink_of_four_three_and_three() -> None:
+    for half in HALVES:
+        for start in (0, 10, 50):
+            written = [written_at(half, place, generator(1, "ink", place)) for place in range(start, start + 10)]
+            assert sorted(digit for digit, _ in written) == list(range(10))
+            longer = [max(ink.shape) for _, ink in written]  # 8 pixels at most, 20 in MNIST's images, many in a font's
+            assert sum(side <= 8 for side in longer) == 3
+            assert sum(8 < side <= 20 for side in longer) == 4
+
+
+def test_the_halves_of_the_scenes_share_no_picture_and_the_reported_one_has_desks_of_its_own() -> None:
+    for kind in KINDS:
+        pictures = [{one.picture for one in some_scenes(half, kind)} for half in HALVES]
+        assert all(len(some) == 4 for some in pictures)
+        assert not pictures[0] & pictures[1]
+    development, reported = (set(DESKS[half]) for half in HALVES)
+    assert {"cloth", "cork", "stone"} <= reported - development
+    assert {one.desk for kind in KINDS for one in some_scenes("development", kind)} <= development | {"paper"}
+
+
+def test_an_unknown_half_or_kind_of_scene_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"^half 'test': unknown, expected development"):
+        scene(cast("Half", "test"), "note", 0)
+    message = r"^kind 'table': unknown, expected one of desk along an edge, corner, all round, note, card$"
+    with pytest.raises(ConfigError, match=message):
+        scenes("development", "table", 1)

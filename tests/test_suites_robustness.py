@@ -57,6 +57,7 @@ def result(reader: Reader) -> Robustness:
             whole = getattr(suite, name)("development")
             few = type(whole)(whole.name, whole.pictures[:30], whole.digits[:30], whole.writers[:30])
             patch.setattr(suite, name, lambda half, few=few: few)
+        patch.setattr(suite, "SCENES", 2)
         patch.setattr(suite, "out_of_distribution", lambda half: {"grey": [np.full((30, 30), 99, np.uint8)] * 3})
         return robustness(reader, seen=["rotate", "scale"], images=20)
 
@@ -138,8 +139,13 @@ def test_robustness_has_a_figure_for_everything(result: Robustness) -> None:
         "photographs of MNIST training images",
         "photographs of scikit-learn's digits",
         "photographs of handwriting fonts",
+        "scenes: desk along an edge",
+        "scenes: corner",
+        "scenes: all round",
+        "scenes: note",
+        "scenes: card",
     ]
-    assert [one.pictures for one in result.digits] == [30, 30, 20, 20, 20]
+    assert [one.pictures for one in result.digits] == [30, 30, 20, 20, 20, 2, 2, 2, 2, 2]
     assert [(one.name, one.pictures, one.accepted, one.auroc) for one in result.out_of_distribution] == [
         ("grey", 3, 0.0, 1.0)
     ]
@@ -159,6 +165,9 @@ def test_the_table_and_the_json_hold_the_same_figures(result: Robustness) -> Non
         assert f"{100 * one['network']:.2f}" in line
         assert ("(seen)" in line) == one["seen"]
     assert f"{100 * values['network_mean']:.2f}" in table
+    for one in values["digits"]:
+        line = next(line for line in table.splitlines() if line.startswith(f"{one['name']}  "))
+        assert line.split()[-4:-2] == [f"{100 * one['accuracy']:.2f}", f"{100 * one['accepted']:.2f}"]
     assert "synthetic" in table
     assert max(map(len, table.splitlines())) <= 120
 

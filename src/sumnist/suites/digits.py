@@ -1,4 +1,4 @@
-"""Digits of other people: none of these was written for MNIST, none is used in training.
+"""The digits of a half: MNIST's, and those of other people, which were not written for it and train no network.
 
 scikit-learn's digits: 1,797 of the 5,620 of Alpaydin and Kaynak (1998, UCI), by 43 writers, reduced to 8×8 pixels with
 intensities 0..16. Digits of handwriting fonts: 17 writers, 8 pictures of each digit by each, with the natural variation
@@ -13,10 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.data.sampling import hold_out
 from sumnist.suites.archive import HALVES, INTENSITIES, WRITERS, Half, check_half, stored, writers_of
 
-__all__ = ["DigitPictures", "characters", "font_digits", "ink_of", "small_digits"]
+__all__ = ["DigitPictures", "characters", "font_digits", "ink_of", "mnist_half", "small_digits"]
 
+HELD_OUT = 5_000
+"""Training images that stand in for the test images in the development half; as `--validation 5000` holds out."""
 DARKEST = 16
 """The intensity of full ink in scikit-learn's digits."""
 
@@ -36,6 +40,16 @@ class DigitPictures:
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+
+def mnist_half(half: Half, images: int | None = None) -> DigitSet:
+    """The MNIST images of a half, the first `images` of them: held-out training images, or the test images."""
+    if check_half(half) == HALVES[1]:
+        test = load_mnist("test")
+        return DigitSet(test.images[:images], test.digits[:images], "MNIST test images")
+    train = load_mnist("train")
+    held_out = hold_out(train.digits, HELD_OUT)[1][:images]
+    return DigitSet(train.images[held_out], train.digits[held_out], "MNIST training images")
 
 
 def small_digits(half: Half) -> DigitPictures:

@@ -2,15 +2,17 @@
 
 They are drawn: paper with its texture, ruled or squared or plain, ink of some pen, a sheet seen a little from the side,
 uneven light, a shadow, blur, the noise of a sensor, JPEG. What makes real photographs hard in other ways (crumpled
-sheets, flash, a table around the sheet, a second writer's digits) is not in them, so an accuracy on them is no accuracy
-on real photographs. Nothing here is used in training.
+sheets, flash, a second writer's digits) is not in them, so an accuracy on them is no accuracy on real photographs. The
+table around the sheet is in those of `scenes`. Nothing here is used in training.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +23,8 @@ from sumnist.suites.chance import generator
 __all__ = ["blank_photographs", "photograph", "photographs"]
 
 Field = NDArray[np.float64]
+Colours = NDArray[np.floating[Any]]
+"""RGB from 0 to 1, `[H, W, 3]`, of 32 or 64 bits."""
 
 PAPERS = ((252, 251, 248), (246, 243, 233), (238, 239, 241), (250, 240, 205), (226, 236, 244), (205, 184, 152))
 """White, cream, grey, yellow, blue, packing paper: RGB of what they reflect."""
@@ -74,15 +78,15 @@ def photograph(ink: NDArray[np.uint8] | None, seed: int = 0, index: int = 0) -> 
     sheet = np.minimum(sheet, ruled(scene, sheet, random))
     if ink is not None:
         sheet = written(scene, sheet, ink, random)
-    light = lit(scene, seen_aslant(scene, sheet, random), random)
-    return taken(scene, light, random)
+    light = lit(seen_aslant(scene, sheet, random), random)
+    return taken(light, scene.side / 300, random)
 
 
 def paper(scene: Scene, random: np.random.Generator) -> Field:
     """Plain paper `[S, S, 3]` in [0, 1]: a colour, with fibres and clouds."""
     colour = np.array(PAPERS[random.choice(len(PAPERS), p=(0.4, 0.2, 0.15, 0.1, 0.1, 0.05))]) / 255
     fibres = 0.012 * random.uniform(0.3, 1.5) * random.standard_normal((scene.sheet, scene.sheet))
-    clouds = 0.015 * smooth_noise(scene.sheet, 12, random)
+    clouds = 0.015 * smooth_noise(fibres.shape, 12, random)
     return np.clip(colour * (1 + fibres + clouds)[:, :, None], 0, 1)
 
 
@@ -96,16 +100,21 @@ def ruled(scene: Scene, sheet: Field, random: np.random.Generator) -> Field:
     strength = random.uniform(0.35, 0.95)
     covered = np.zeros((scene.sheet, scene.sheet))
     for axis in (0, 1) if kind == "squared" else (0,):
-        place = np.arange(scene.sheet) - random.uniform(0, spacing)
-        apart = np.abs((place + spacing / 2) % spacing - spacing / 2)
-        line = np.clip(width / 2 + 0.5 - apart, 0, 1)
+        line = repeated_line(np.arange(scene.sheet) - random.uniform(0, spacing), spacing, width)
         covered = np.maximum(covered, line[:, None] if axis == 0 else line[None])
     colour = np.array(LINES[random.integers(len(LINES))]) / 255
     return sheet * (1 - strength * covered[:, :, None]) + sheet * colour * strength * covered[:, :, None]
 
 
+def repeated_line(place: Colours, spacing: float, width: float) -> Colours:
+    """How much of each `place`, in pixels, is covered by lines that are `width` wide and `spacing` apart: 0 to 1."""
+    apart = np.abs((place + spacing / 2) % spacing - spacing / 2)
+    line: Colours = np.clip(width / 2 + 0.5 - apart, 0, 1)
+    return line
+
+
 def written(scene: Scene, sheet: Field, ink: NDArray[np.uint8], random: np.random.Generator) -> Field:
-    """The sheet with `ink` on it, in the colour of some pen and with its unevenness."""
+    """The sheet with `ink` on it."""
     cover = strokes(ink, round(scene.tall * scene.side))
     height, width = cover.shape
     middle = scene.sheet / 2
@@ -113,9 +122,14 @@ def written(scene: Scene, sheet: Field, ink: NDArray[np.uint8], random: np.rando
     left = round(middle + scene.right * scene.side - width / 2)
     whole = np.zeros((scene.sheet, scene.sheet))
     whole[top : top + height, left : left + width] = cover
+    return inked(sheet, whole, random)
+
+
+def inked(sheet: Field, whole: Field, random: np.random.Generator) -> Field:
+    """`sheet` `[H, W, 3]` with ink where `whole` `[H, W]` is 1, in the colour of some pen and with its unevenness."""
     pencil = (choice := int(random.choice(len(INKS), p=(0.4, 0.3, 0.15, 0.1, 0.05)))) == 2
     grain = random.standard_normal(whole.shape) * (0.22 if pencil else 0.05)
-    pressure = 0.1 * smooth_noise(scene.sheet, 6, random)
+    pressure = 0.1 * smooth_noise(whole.shape, 6, random)
     opacity = random.uniform(0.65, 0.9) if pencil else random.uniform(0.85, 1.0)
     cover = np.clip(whole * (opacity + grain + pressure), 0, 1)[:, :, None]
     return sheet * (1 - cover) + np.array(INKS[choice]) / 255 * cover
@@ -161,38 +175,48 @@ def perspective(target: Field, source: Field) -> list[float]:
     return values
 
 
-def lit(scene: Scene, colours: Field, random: np.random.Generator) -> Field:
+def lit(colours: Colours, random: np.random.Generator) -> Colours:
     """Under uneven light: brighter on one side, darker in the corners, every other time with a shadow across."""
-    y, x = np.mgrid[: scene.side, : scene.side] / scene.side - 0.5
+    height, width = colours.shape[:2]
+    longer = max(height, width)
+    y = (np.arange(height)[:, None] / longer - height / longer / 2).astype(colours.dtype)
+    x = (np.arange(width) / longer - width / longer / 2).astype(colours.dtype)
     angle = random.uniform(0, 2 * np.pi)
-    along = np.cos(angle) * x + np.sin(angle) * y
+    along = math.cos(angle) * x + math.sin(angle) * y
     light = 1 + random.uniform(0, 0.35) * along - random.uniform(0, 0.35) * (x * x + y * y)
     if random.random() < 0.5:
         turn = random.uniform(0, 2 * np.pi)
-        across, on = np.cos(turn) * x + np.sin(turn) * y, np.sin(turn) * x - np.cos(turn) * y
+        cos, sin = math.cos(turn), math.sin(turn)  # no numbers of NumPy, which would make 64 bits of 32
+        across, on = cos * x + sin * y, sin * x - cos * y
         bent = across + random.uniform(-0.3, 0.3) * on**2
         depth = random.uniform(0.15, 0.45)
         softness = random.uniform(0.03, 0.2)
         light = light * (1 - depth / (1 + np.exp((bent - random.uniform(-0.3, 0.3)) / softness)))
     warmth = random.uniform(-0.06, 0.06)
-    cast = np.array([1 + warmth, 1, 1 - warmth])
-    result: Field = colours * (light * random.uniform(0.68, 1.0))[:, :, None] * cast
+    cast = np.array([1 + warmth, 1, 1 - warmth], colours.dtype)
+    result: Colours = colours * (light * random.uniform(0.68, 1.0))[:, :, None]
+    result *= cast
     return result
 
 
-def taken(scene: Scene, light: Field, random: np.random.Generator) -> bytes:
-    """What the camera makes of it: blur, the noise of a sensor, JPEG."""
-    spread, noise = random.uniform(0.3, 1.2) * scene.side / 300, random.uniform(0.003, 0.025)
-    picture = Image.fromarray(np.rint(light.clip(0, 1) * 255).astype(np.uint8))
-    pixels = np.asarray(picture.filter(ImageFilter.GaussianBlur(spread))) / 255
-    pixels = pixels + noise * np.sqrt(pixels + 0.1) * random.standard_normal(pixels.shape)
+def taken(light: Colours, scale: float, random: np.random.Generator) -> bytes:
+    """What the camera makes of `light`: blur of 0.3 to 1.2 times `scale` pixels, the noise of a sensor, JPEG."""
+    spread, noise = random.uniform(0.3, 1.2) * scale, random.uniform(0.003, 0.025)
+    picture = as_image(light)
+    pixels = np.asarray(picture.filter(ImageFilter.GaussianBlur(spread))) / light.dtype.type(255)
+    grain = random.standard_normal(pixels.shape, light.dtype)
+    pixels = pixels + noise * np.sqrt(pixels + 0.1) * grain
     stream = BytesIO()
-    picture = Image.fromarray(np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))
-    picture.save(stream, "JPEG", quality=int(random.integers(45, 93)))
+    as_image(pixels).save(stream, "JPEG", quality=int(random.integers(45, 93)))
     return stream.getvalue()
 
 
-def smooth_noise(side: int, points: int, random: np.random.Generator) -> Field:
-    """Normal noise on a mesh of `points`² made smooth in between: `[side, side]`."""
+def as_image(light: Colours) -> Image.Image:
+    """RGB of 8 bits, for values from 0 to 1."""
+    return Image.fromarray(np.rint(light.clip(0, 1) * 255).astype(np.uint8))
+
+
+def smooth_noise(shape: tuple[int, ...], points: int, random: np.random.Generator) -> Field:
+    """Normal noise on a mesh of `points`² made smooth in between: `[H, W]` of `shape`."""
     mesh = Image.fromarray(random.standard_normal((points, points)).astype(np.float32))
-    return np.asarray(mesh.resize((side, side), Image.Resampling.BICUBIC), np.float64)
+    return np.asarray(mesh.resize((shape[1], shape[0]), Image.Resampling.BICUBIC), np.float64)

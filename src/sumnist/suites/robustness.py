@@ -15,25 +15,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.data.sampling import hold_out
+from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError, DataError
 from sumnist.inference.reader import Reader
 from sumnist.inference.sources import pictures_in
 from sumnist.suites.answers import Answers, Score, answers_of, area_under_roc, is_digit_score, network_digits
 from sumnist.suites.archive import HALVES, Half, check_half
 from sumnist.suites.corruptions import CORRUPTIONS, corrupted
-from sumnist.suites.digits import DigitPictures, font_digits, ink_of, small_digits
+from sumnist.suites.digits import DigitPictures, font_digits, ink_of, mnist_half, small_digits
 from sumnist.suites.out_of_distribution import out_of_distribution
 from sumnist.suites.photographs import photographs
+from sumnist.suites.scenes import KINDS, SCENES, scenes
 
 __all__ = [
     "CorruptionResult", "DigitResult", "FolderResult", "Misread", "OodResult", "Robustness", "folder", "mnist_half",
     "pictured", "robustness",
 ]  # fmt: skip
 
-HELD_OUT = 5_000
-"""Training images that stand in for the test images in the development half; as `--validation 5000` holds out."""
 SEEN = (
     "shot_noise", "impulse_noise", "glass_blur", "motion_blur", "shear", "scale", "rotate", "brightness", "translate",
     "fog", "spatter",
@@ -120,7 +118,7 @@ class Robustness:
         lines += ["", *row("no digit", "accepted", "AUROC")]
         for kind in self.out_of_distribution:
             lines += row(kind.name, kind.accepted, kind.auroc)
-        return "\n".join([*lines, "", "The photographs are synthetic: drawn, not taken by a camera."])
+        return "\n".join([*lines, "", "The photographs and scenes are synthetic: drawn, not taken by a camera."])
 
 
 def row(name: str, *values: float | str | None) -> list[str]:
@@ -142,7 +140,8 @@ def robustness(
         reader: The reader.
         half: `development`, to choose by, or `reported`, to be looked at once.
         seen: The names of the corruptions of which training knows a relative.
-        images: How many MNIST images are used, and at most how many photographs of each set; all, and 1,000, if None.
+        images: How many MNIST images are used, and at most how many photographs of each set and scenes of each
+            kind; all, 1,000 and 60 if None.
         score: What tells digits from pictures of no digit: a function of a reading, larger for a digit.
 
     Returns:
@@ -162,23 +161,16 @@ def robustness(
         corruptions=tuple(corruption_result(reader, name, mnist, name in seen) for name in CORRUPTIONS),
         digits=tuple(
             digit_result(digits.name, answers_of(reader, digits.pictures), digits.digits, digits.writers)
-            for digits in pictured(half, mnist, min(PHOTOGRAPHS, images or PHOTOGRAPHS))
+            for digits in (
+                *pictured(half, mnist, min(PHOTOGRAPHS, images or PHOTOGRAPHS)),
+                *(scenes(half, kind, min(SCENES, images or SCENES)) for kind in KINDS),
+            )
         ),
         out_of_distribution=tuple(
             OodResult(name, len(a.digits), float(a.accepted.mean()), area_under_roc(clean.scores, a.scores))
             for name, a in outside.items()
         ),
     )
-
-
-def mnist_half(half: Half, images: int | None = None) -> DigitSet:
-    """The MNIST images of a half, the first `images` of them: held-out training images, or the test images."""
-    if check_half(half) == HALVES[1]:
-        test = load_mnist("test")
-        return DigitSet(test.images[:images], test.digits[:images], "MNIST test images")
-    train = load_mnist("train")
-    held_out = hold_out(train.digits, HELD_OUT)[1][:images]
-    return DigitSet(train.images[held_out], train.digits[held_out], "MNIST training images")
 
 
 def pictured(half: Half, mnist: DigitSet, count: int = PHOTOGRAPHS) -> list[DigitPictures]:
