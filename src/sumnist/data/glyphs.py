@@ -47,6 +47,8 @@ LETTER_SHARE = 0.75
 """Share of the signs that are letters."""
 SERIFS = 0.2
 """Share of the letters that have serifs."""
+EVEN = 0.4
+"""Share of the filled forms that are the same on both sides."""
 CURVE = 6
 """Straight pieces between two points of a curved stroke."""
 
@@ -266,7 +268,8 @@ def centred(image: NDArray[Any]) -> Drawing:
 
 
 def form(random: Random) -> Drawing:
-    """One to four filled forms, plain, shaded or patterned."""
+    """One to four filled forms, plain, shaded or patterned, some the same on both sides; of any size up to the image's,
+    since what is no digit was not put into the box of one."""
     ink, pen = canvas()
     outlines = []
     for _ in range(random.integers(1, 5)):
@@ -277,7 +280,9 @@ def form(random: Random) -> Drawing:
             angle, least = np.linspace(0, 2 * np.pi, 24), 0.97
         outline = random.uniform(least, 1, (len(angle), 1)) * np.stack([np.cos(angle), np.sin(angle)], 1)
         outlines.append(outline * random.uniform(0.4, 1, 2) + random.uniform(-0.6, 0.6, 2))
-    for outline in fitted(outlines, BOX):
+    if random.random() < EVEN:
+        outlines += [outline * (-1, 1) for outline in outlines]
+    for outline in fitted(outlines, random.uniform(BOX - 2, SIDE)):
         points = [(float(x), float(y)) for x, y in (outline + SIDE / 2) * FINE]
         pen.polygon(points, fill=int(random.integers(100, 256)))
     shade = 1 - random.uniform(0, 0.8) * waves(random) if random.random() < 0.7 else 1.0
@@ -315,5 +320,5 @@ def bright(image: NDArray[Any]) -> Drawing:
 
 
 KINDS = (sign, strokes, wandering, swinging, corners, form, texture)
-SHARES = (0.70, 0.07, 0.05, 0.02, 0.02, 0.08, 0.06)
+SHARES = (0.64, 0.07, 0.05, 0.02, 0.02, 0.14, 0.06)
 """Shares of the kinds among what is no digit."""
