@@ -7,7 +7,7 @@ are made, so that plain pictures cost no more than one look.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -25,6 +25,9 @@ Problem = Literal["blank", "several", "cut off", "too small", "faint"]
 
 BEYOND_DOUBT = 0.97
 """A proposal that explains the picture so well is taken at once."""
+DISCOUNT = 0.3
+"""The power of a proposal's weight that lowers the probability of a digit being there: an unlikely place must look more
+like a digit to be accepted, since among many places one looks like it by chance."""
 RIVAL = 0.5
 """Another part of the same view that is a digit with this probability or more is a second digit."""
 RIVAL_SIZE = 0.5
@@ -44,7 +47,7 @@ class Verdict:
     `proposal`: the one that explains it best; None if there is no ink at all. `digit` `[10]` and `sum` `[10]` or `[19]`:
     the probabilities of its digit and, of a network that learned to add, of the sum, else None. `is_digit`: how
     probable it is that there is a digit, and just there; None of a network that cannot tell. `problem`: what is in the
-    way of reading it.
+    way of reading it. `score`: how well the proposal explains the picture, 0 to 1.
     """
 
     proposal: Proposal | None
@@ -52,14 +55,10 @@ class Verdict:
     sum: NDArray[np.float64] | None
     is_digit: float | None
     problem: Problem | None
-
-    @property
-    def score(self) -> float:
-        """How well the proposal explains the picture, 0 to 1."""
-        return float(self.digit.max()) * (1.0 if self.is_digit is None else self.is_digit)
+    score: float = 1.0
 
 
-NOTHING = Verdict(None, np.full(10, 0.1), None, 0.0, "blank")
+NOTHING = Verdict(None, np.full(10, 0.1), None, 0.0, "blank", 0.0)
 
 
 class Judge:
@@ -69,9 +68,7 @@ class Judge:
         """`learned`: whether the network's sums are learned, so that it must be told the number."""
         self.network, self.learned = network, learned
 
-    def __call__(
-        self, picture: Intensities, number: int = 0, ink: InkColour = "auto", steps: bool = False
-    ) -> Verdict:
+    def __call__(self, picture: Intensities, number: int = 0, ink: InkColour = "auto", steps: bool = False) -> Verdict:
         """What a picture shows, whose ink may be known to be dark or light; `steps`: whether the proposal keeps the
         steps that led to it."""
         verdicts: list[Verdict] = []
@@ -94,11 +91,13 @@ class Judge:
         )
         assert digit is not None
         weights = np.array([proposal.weight for proposal in proposals])
-        there = weights if is_digit is None else is_digit * weights
+        there = np.ones(len(proposals)) if is_digit is None else is_digit
+        scores = weights * there * digit.max(1)
         return [
-            Verdict(proposal, digit[i], None if total is None else total[i], float(there[i]), proposal.problem)
+            Verdict(proposal, digit[i], None if total is None else total[i],
+                    float(there[i] * weights[i] ** DISCOUNT), proposal.problem, float(scores[i]))
             for i, proposal in enumerate(proposals)
-        ]
+        ]  # fmt: skip
 
 
 def with_rivals(best: Verdict, verdicts: list[Verdict]) -> Verdict:
@@ -110,5 +109,5 @@ def with_rivals(best: Verdict, verdicts: list[Verdict]) -> Verdict:
         if rival is None or rival is chosen or rival.view != chosen.view or rival.size < RIVAL_SIZE * chosen.size:
             continue
         if other.score / rival.weight >= RIVAL:
-            return Verdict(chosen, best.digit, best.sum, best.is_digit, "several")
+            return replace(best, problem="several")
     return best

@@ -97,12 +97,10 @@ class Ink:
 def ink_of(grey: Grey, dark: bool, reduction: float = 1.0) -> Ink | None:
     """The ink on `grey` `[H, W]` in [0, 1], darker than the ground or lighter, of which a pixel was `reduction` pixels
     of the picture; None if there is none."""
-    light = evened(grey, dark)
-    peak = ink_contrast(light.contrast, max(CLEAN_CONTRAST if light.flat else PAPER_CONTRAST, NOISE * light.noise))
-    if peak is None:
+    found = found_on(grey, dark)
+    if found is None:
         return None
-    intensities = (light.contrast / np.float32(peak)).clip(0, 1)
-    components = components_of(intensities >= SOLID, intensities)
+    intensities, components, light, peak = found
     components = components.kept(components.sizes * reduction > min(DOT, min(grey.shape) // 8))
     components = without_debris(without_specks(components))
     groups = [group for group in grouped(components) if light.flat or is_distinct(intensities, group, peak)]
@@ -113,21 +111,32 @@ def ink_of(grey: Grey, dark: bool, reduction: float = 1.0) -> Ink | None:
 
 def looked_closer(grey: Grey, digit: Components, dark: bool) -> tuple[Grey, Components] | None:
     """The ink around a `digit` that was found on a reduced copy of `grey` `[H, W]`, in full detail: the intensities
-    there and the components of the digit; None if they cannot be told from others."""
+    there, and the components that lie where it was; None if there are none."""
     scale = max(grey.shape) / max(digit.shape)
-    top, bottom, left, right = inner = tuple(round(side * scale) for side in union(digit.boxes))
-    size = max(extent(inner))
-    around = grown(inner, 2 + int(NEARBY * size), grey.shape)
-    ink = ink_of(resized(grey[part(around)], CLOSE), dark)
-    if ink is None:
+    top, bottom, left, right = (round(side * scale) for side in union(digit.boxes))
+    size = max(bottom - top, right - left)
+    around = grown((top, bottom, left, right), 2 + int(NEARBY * size), grey.shape)
+    found = found_on(resized(grey[part(around)], CLOSE), dark)
+    if found is None:
         return None
-    again, slack = max(extent(around)) / max(ink.intensities.shape), SLACK * size
-    for group in ink.groups:
-        box = union(group.boxes)
-        reach = [side * again + around[i] for i, side in ((0, box[0]), (0, box[1]), (2, box[2]), (2, box[3]))]
-        if all(abs(now - then) <= slack + 1 for now, then in zip(reach, (top, bottom, left, right), strict=True)):
-            return ink.intensities, group
-    return None
+    intensities, components, *_ = found
+    finer = max(extent(around)) / max(intensities.shape)
+    slack = SLACK * size + 1
+    starts = components.boxes[:, ::2] * finer + (around[0], around[2])
+    ends = components.boxes[:, 1::2] * finer + (around[0], around[2])
+    there = ((starts >= (top - slack, left - slack)) & (ends <= (bottom + slack, right + slack))).all(1)
+    components = without_specks(components.kept(there))
+    return (intensities, components) if len(components) else None
+
+
+def found_on(grey: Grey, dark: bool) -> tuple[Grey, Components, Evened, float] | None:
+    """The ink on `grey` in [0, 1], all components of it, the picture under even light, and the contrast of the ink."""
+    light = evened(grey, dark)
+    peak = ink_contrast(light.contrast, max(CLEAN_CONTRAST if light.flat else PAPER_CONTRAST, NOISE * light.noise))
+    if peak is None:
+        return None
+    intensities = (light.contrast / np.float32(peak)).clip(0, 1)
+    return intensities, components_of(intensities >= SOLID, intensities), light, peak
 
 
 def ink_contrast(contrast: Grey, least: float) -> float | None:
@@ -177,8 +186,7 @@ def grouped(components: Components) -> list[Components]:
             together = are_together(union(components.boxes[group]), union(components.boxes[[i]]))
             (group if together else left).append(i)
         groups.append(group)
-        least = RIVAL * max(extent(union(components.boxes[groups[0]])))
-        left = [i for i in left if components.sizes[i] >= least]
+        left = [i for i in left if components.sizes[i] >= RIVAL * max(extent(union(components.boxes[groups[0]])))]
     return [components.kept(np.isin(np.arange(len(components)), group)) for group in groups]
 
 

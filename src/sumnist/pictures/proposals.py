@@ -9,7 +9,7 @@ MNIST's convention, with a weight: how much less likely such a proposal is right
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ from sumnist.pictures.decode import Grey, Intensities
 from sumnist.pictures.filters import resized
 from sumnist.pictures.ink import Ink, ink_of, looked_closer
 from sumnist.pictures.normalize import EDGE, SIDE, cropped, placed, ready_image
-from sumnist.pictures.paper import papers_on
+from sumnist.pictures.paper import Paper, papers_on
 
 __all__ = ["Problem", "Proposal", "Step", "rounds"]
 
@@ -41,7 +41,7 @@ GROUND = 0.05
 SMALLEST_VIEW = 8
 """Pixels of the shorter side of a part that is looked at."""
 
-OTHER_POLARITY, OTHER_GROUP, OTHER_VIEW = 0.25, 0.3, 0.9
+OTHER_POLARITY, OTHER_GROUP, OTHER_VIEW = 0.85, 0.3, 0.95
 """Weights of ink of the less likely polarity, of each group after the largest, and of a part instead of the whole."""
 
 SMALLEST_DIGIT = 5
@@ -68,7 +68,8 @@ class Proposal:
     """What the digit on a picture may look like.
 
     `image`: float32 `[28, 28]` in [0, 1], light ink on dark ground. `how`: what was taken for the digit, in words.
-    `weight`: how likely such a proposal is right, beside the first. `dark`: whether the ink is darker than the ground.
+    `weight`: how much such a proposal counts beside the others, up to 1: less for what is seldom right, and by the
+    square root of the share of the ink that it explains. `dark`: whether the ink is darker than the ground.
     `box`: top, bottom, left and right of the digit in pixels of the picture, bottom and right excluded. `problem`: what
     is in the way of reading it. `view`: the part of the picture and the polarity that it shares with its rivals, and
     `size` its longer side in pixels of the picture. `steps`: how the image came about.
@@ -112,15 +113,21 @@ def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
         yield as_they_are(grey, ink, steps)
         if ready_image(grey) is not None:
             return
-    dark = ink == "dark" if ink != "auto" else ink_is_dark(resized(grey, FIND))
+    dark = polarity(grey, ink)
     look = Look(picture, dark, steps)
     yield look.at(View(grey), dark)
-    both = (dark, not dark) if ink == "auto" else (dark,)
-    others = [look.at(View(grey), not dark)] if ink == "auto" else []
-    others += [look.at(view, polarity) for polarity in both for view in (*trimmed(grey), padded(grey, polarity))]
-    yield [proposal for found in others for proposal in found]
     if flat_ground(grey if dark else 1 - grey) is None:
-        yield [proposal for view in papers_seen(grey) for polarity in both for proposal in look.at(view, polarity)]
+        yield [proposal for paper in papers_on(grey) for proposal in look.on(paper, polarity(paper.grey, ink))]
+    others = [] if ink != "auto" else look.at(View(grey), not dark)
+    for seen_dark in (dark, not dark)[: 2 if ink == "auto" else 1]:
+        for view in (*trimmed(grey), padded(grey, seen_dark)):
+            others += look.at(view, seen_dark)
+    yield others
+
+
+def polarity(grey: Grey, ink: InkColour) -> bool:
+    """Whether the ink is dark: known, or likely."""
+    return ink == "dark" if ink != "auto" else ink_is_dark(resized(grey, FIND))
 
 
 def as_they_are(grey: Grey, ink: InkColour, steps: bool) -> list[Proposal]:
@@ -156,12 +163,6 @@ def padded(grey: Grey, dark: bool) -> View:
     return View(np.pad(grey, by, constant_values=ground), -by, -by, "more ground around it")
 
 
-def papers_seen(grey: Grey) -> Iterator[View]:
-    """The sheets of paper on the picture, with nothing but their own ground around them."""
-    for paper in papers_on(grey):
-        yield View(paper.grey, paper.top, paper.left, "the paper found")
-
-
 @dataclass(frozen=True)
 class Look:
     """Looks for the digit in parts of a picture, whose ink is probably `dark` or light."""
@@ -169,6 +170,10 @@ class Look:
     picture: Intensities
     dark: bool
     steps: bool
+
+    def on(self, paper: Paper, dark: bool) -> list[Proposal]:
+        """What may be the digit on a sheet of paper."""
+        return replace(self, dark=dark).at(View(paper.grey, paper.top, paper.left, "the paper found"), dark)
 
     def at(self, view: View, dark: bool) -> list[Proposal]:
         """What may be the digit in a part of the picture."""
@@ -191,7 +196,7 @@ class Look:
             box = self.box_of(group, view, scale)
             proposals.append(
                 Proposal(
-                    image, how + (f", part {place + 1}" if place else ""), weight * share * OTHER_GROUP**place, dark,
+                    image, how + (f", part {place + 1}" if place else ""), weight * share**0.5 * OTHER_GROUP**place, dark,
                     box, self.problem_of(ink, box), how, self.taken(view, ink, group, digit, image),
                 )
             )  # fmt: skip
