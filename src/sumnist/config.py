@@ -22,8 +22,8 @@ from sumnist.errors import ConfigError, RunError
 from sumnist.files import check_format, parse_json
 
 __all__ = [
-    "NORMALISED", "PRESETS", "SEEDS", "THREADS", "Augmentation", "Config", "EncoderName", "Engine", "Fusion", "InkColour",
-    "NumberEncoding", "Range", "SumTarget", "check_fields", "checked", "preset",
+    "NORMALISED", "PRESETS", "SEEDS", "THREADS", "Augmentation", "Config", "EncoderName", "Engine", "Fusion",
+    "InkColour", "NumberEncoding", "Range", "SumTarget", "check_fields", "checked", "preset",
 ]  # fmt: skip
 
 EncoderName = Literal["tiny", "fast", "default", "original"]
@@ -124,8 +124,8 @@ class Config:
     they teach the network how probable it is that an image shows a digit at all"""
 
     soft_labels: bool = False
-    """learn the digits of MNIST from soft labels, the mean of each label and of what networks trained without that image
-    say of it"""
+    """learn the digits of MNIST from soft labels: the mean of each label and of what networks say that were trained
+    without that image"""
     digit_loss: DigitLoss = "cross-entropy"
     """loss of the digit; softmax-then-cross-entropy is a widespread mistake, kept for comparison"""
     digit_weight: Weight = 1.0

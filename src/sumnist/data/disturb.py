@@ -1,5 +1,5 @@
-"""Disturbances of training images: coarse pixels, uneven light, blur, noise, harder edges, a part covered, lines across,
-strokes drawn as outlines, a stripe of the other polarity.
+"""Disturbances of training images: coarse pixels, uneven light, blur, noise, harder edges, a part covered, lines
+across, strokes drawn as outlines, a stripe of the other polarity.
 
 Each happens to a small share of the images of a batch: half of them meet none, few more than one. None is one of the
 corruptions by which robustness is measured (`suites/corruptions`), though some are similar.

@@ -44,10 +44,10 @@ class Network(Protocol):
 class Verdict:
     """What a picture shows.
 
-    `proposal`: the one that explains it best; None if there is no ink at all. `digit` `[10]` and `sum` `[10]` or `[19]`:
-    the probabilities of its digit and, of a network that learned to add, of the sum, else None. `is_digit`: how
-    probable it is that there is a digit, and just there; None of a network that cannot tell. `problem`: what is in the
-    way of reading it. `score`: how well the proposal explains the picture, 0 to 1.
+    `proposal`: the one that explains it best; None if there is no ink at all. `digit` `[10]` and `sum` `[19]`: the
+    probabilities of its digit and, of a network that learned to add, of the sum, else None. `is_digit`: how probable it
+    is that there is a digit, and just there. `problem`: what is in the way of reading it. `score`: how well the
+    proposal explains the picture, 0 to 1.
     """
 
     proposal: Proposal | None

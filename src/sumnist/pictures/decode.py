@@ -321,7 +321,8 @@ def grey_of_channels(array: NDArray[np.float64]) -> NDArray[np.float64]:
 def check_size(height: int, width: int, name: str, most: int = MOST_PIXELS) -> None:
     if max(height, width) < SMALLEST_SIDE or min(height, width) == 0:
         raise ImageError(
-            f"{name}: {width}×{height} pixels, expected at least {SMALLEST_SIDE} on the longer side: use a larger picture"
+            f"{name}: {width}×{height} pixels, expected at least {SMALLEST_SIDE} on the longer side: use a larger "
+            "picture"
         )
     if height * width > most:
         raise too_large(name, most)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from sumnist.pictures.components import components_of, extent, grown, part, union
+from sumnist.pictures.components import components_of, part
 from sumnist.pictures.decode import Grey
 from sumnist.pictures.filters import closing, resampled, resized, spread
 

@@ -183,7 +183,7 @@ class Look:
         if ink is None:
             return []
         how = ", ".join(filter(None, ["dark ink" if dark else "light ink", view.how]))
-        weight = (1 if dark == self.dark else OTHER_POLARITY) * (OTHER_VIEW if view.how else 1)
+        view_weight = (1 if dark == self.dark else OTHER_POLARITY) * (OTHER_VIEW if view.how else 1)
         proposals = []
         for place, (group, share) in enumerate(zip(ink.groups, ink.shares, strict=True)):
             if view.trimmed and touches(group):  # not the digit's end, but the cut's
@@ -192,12 +192,12 @@ class Look:
             if scale > 1 and max(extent(union(group.boxes))) < CLEAR:
                 closer = looked_closer(view.grey, group, dark)
             digit = cropped(*(closer or (ink.intensities, group)))
-            image = placed(digit)
+            image, weight = placed(digit), view_weight * share**0.5 * OTHER_GROUP**place
             box = self.box_of(group, view, scale)
             proposals.append(
                 Proposal(
-                    image, how + (f", part {place + 1}" if place else ""), weight * share**0.5 * OTHER_GROUP**place, dark,
-                    box, self.problem_of(ink, box), how, self.taken(view, ink, group, digit, image),
+                    image, how + (f", part {place + 1}" if place else ""), weight, dark, box, self.problem_of(ink, box),
+                    how, self.taken(view, ink, group, digit, image),
                 )
             )  # fmt: skip
         return proposals
