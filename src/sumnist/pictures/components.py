@@ -25,7 +25,8 @@ class Components:
     """`N` connected components of the ink on a picture of `shape`.
 
     `rows`, `starts`, `ends`, `labels` `[R]`: the runs, each from column `start` to before `end`, and the component that
-    it belongs to. `boxes` `[N, 4]`: top, bottom, left, right. `masses` `[N]`: sums of the ink.
+    it belongs to. `boxes` `[N, 4]`: top, bottom, left, right. `masses` `[N]`: sums of the ink. `dropped`: whether the
+    picture has others too.
     """
 
     shape: tuple[int, int]
@@ -35,6 +36,7 @@ class Components:
     labels: Ints
     boxes: Ints
     masses: NDArray[np.float64]
+    dropped: bool = False
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -47,9 +49,11 @@ class Components:
 
     def kept(self, which: NDArray[np.bool_]) -> Components:
         """The components for which `which` `[N]` holds."""
+        if which.all():
+            return self
         new_labels, runs = np.cumsum(which) - 1, which[self.labels]
         return replace(
-            self, rows=self.rows[runs], starts=self.starts[runs], ends=self.ends[runs],
+            self, dropped=True, rows=self.rows[runs], starts=self.starts[runs], ends=self.ends[runs],
             labels=new_labels[self.labels[runs]], boxes=self.boxes[which], masses=self.masses[which],
         )  # fmt: skip
 
@@ -74,7 +78,9 @@ class Components:
 def components_of(mask: NDArray[np.bool_], ink: Grey) -> Components:
     """The components of `mask` `[H, W]`, in the order of their first pixels; `ink` `[H, W]` is what has the masses."""
     height, width = mask.shape
-    change = np.flatnonzero(np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8).ravel()))
+    apart = np.zeros((height, width + 2), bool)
+    apart[:, 1:-1] = mask
+    change = np.flatnonzero(apart.ravel()[1:] != apart.ravel()[:-1])
     rows, starts = np.divmod(change[::2], width + 2)
     ends = change[1::2] - rows * (width + 2)
     roots, labels = np.unique(joined(rows, starts, ends, width), return_inverse=True)

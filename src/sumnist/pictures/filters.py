@@ -16,8 +16,10 @@ __all__ = ["box_mean", "closing", "median", "resampled", "resized", "running_max
 
 def widened(values: NDArray[Any], axis: int, by: int, **reflected: Any) -> NDArray[Any]:
     """`values` with `by` more at both ends of `axis`: copies of the last one, or the others `reflected` there."""
-    width = [(by, by) if axis == i else (0, 0) for i in (0, 1)]
-    return np.pad(values, width, "reflect" if reflected else "edge", **reflected)
+    if reflected:
+        return np.pad(values, [(by, by) if axis == i else (0, 0) for i in (0, 1)], "reflect", **reflected)
+    first, last = (values.take([end], axis).repeat(by, axis) for end in (0, -1))  # much faster than numpy's pad
+    return np.concatenate([first, values, last], axis)
 
 
 def median(values: NDArray[Any]) -> float:

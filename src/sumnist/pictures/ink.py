@@ -143,18 +143,19 @@ def ink_contrast(contrast: Grey, least: float) -> float | None:
     """The contrast of the ink: that of the darker of the two kinds of pixels which stand out (Otsu, 1979), since the
     lighter ones are edges, lines and shadows; None if too few stand out by `least`."""
     # What is below the first bin that counts is most of a picture; to sort it into bins would take most of the time.
-    counts, edges = np.histogram(contrast[contrast > least - 1 / BINS], BINS, (0, 1))
+    bins = (contrast[contrast > least - 1 / BINS] * BINS).astype(np.int64)
+    counts = np.bincount(bins.clip(0, BINS - 1), minlength=BINS)
     counts[: int(np.ceil(least * BINS))] = 0
     total = counts.sum()
     if total < FEWEST:
         return None
-    middles = (edges[:-1] + edges[1:]) / 2
+    middles = (np.arange(BINS) + 0.5) / BINS
     below, sums = counts.cumsum(), (counts * middles).cumsum()
     with np.errstate(all="ignore"):
         between = (sums[-1] * below / total - sums) ** 2 / (below * (total - below))
     split = int(np.nan_to_num(between, posinf=0).argmax()) if np.count_nonzero(counts) > 1 else -1
     upper = np.where(np.arange(BINS) > split, counts, 0).cumsum()
-    return float(edges[1 + int(np.searchsorted(upper, DARKEST * upper[-1]))])
+    return (1 + int(np.searchsorted(upper, DARKEST * upper[-1]))) / BINS
 
 
 def without_specks(components: Components) -> Components:

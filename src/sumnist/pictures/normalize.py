@@ -132,9 +132,10 @@ def cropped(intensities: Grey, digit: Components) -> NDArray[np.float64]:
     """The ink of the digit, cropped to it."""
     box = union(digit.boxes)
     box = grown(box, 1 + int(HALO * max(extent(box))), digit.shape)
-    ink, mask = resized(intensities[part(box)], CROP), resized(digit.mask(box), CROP) > 0
-    reach = max(1, round(HALO * max(ink.shape)))
-    whole = np.where(spread(mask, 2 * reach + 1), ink, 0).astype(np.float64)
+    whole = resized(intensities[part(box)], CROP)
+    if digit.dropped:  # there may be other ink around it
+        mask = resized(digit.mask(box), CROP) > 0
+        whole = np.where(spread(mask, 2 * max(1, round(HALO * max(whole.shape))) + 1), whole, 0)
     inked = whole >= INK_THRESHOLD
     rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
     return stretched(whole)[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -143,7 +144,10 @@ def cropped(intensities: Grey, digit: Components) -> NDArray[np.float64]:
 def stretched(ink: NDArray[Any]) -> NDArray[np.float64]:
     """Ink with its brightest tenth at 1."""
     ink = ink.astype(np.float64)
-    return (ink / float(np.quantile(ink[ink > ink.max() / 2], BRIGHTEST))).clip(0, 1)
+    bright = ink[ink > ink.max() / 2]
+    place = int(BRIGHTEST * (len(bright) - 1))
+    result: NDArray[np.float64] = (ink / np.partition(bright, place)[place]).clip(0, 1)
+    return result
 
 
 def placed(digit: NDArray[np.float64]) -> Grey:
@@ -173,10 +177,10 @@ def thickened(ink: NDArray[np.float64], width: float) -> NDArray[np.float64]:
 
 def stroke_width(ink: NDArray[np.float64]) -> float:
     """The mean width of the strokes in pixels: a stroke has two edges, so twice its area over the pixels on them."""
-    solid = np.pad(ink >= STROKE_INK, 1)
+    solid = ink >= STROKE_INK
     inner = solid[1:-1, 1:-1] & solid[:-2, 1:-1] & solid[2:, 1:-1] & solid[1:-1, :-2] & solid[1:-1, 2:]
-    area = int(solid.sum())
-    return 2 * area / max(1, area - int(inner.sum()))
+    area = int(np.count_nonzero(solid))
+    return 2 * area / max(1, area - int(np.count_nonzero(inner)))
 
 
 def centred(ink: NDArray[np.float64]) -> Grey:

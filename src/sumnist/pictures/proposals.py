@@ -14,12 +14,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sumnist.config import InkColour
 from sumnist.pictures.background import flat_ground, ink_is_dark
 from sumnist.pictures.components import Box, Components, extent, union
 from sumnist.pictures.decode import Grey, Intensities
-from sumnist.pictures.filters import resized
 from sumnist.pictures.ink import Ink, ink_of, looked_closer
 from sumnist.pictures.normalize import EDGE, SIDE, cropped, placed, ready_image
 from sumnist.pictures.paper import Paper, papers_on
@@ -28,9 +28,9 @@ __all__ = ["Problem", "Proposal", "Step", "rounds"]
 
 Problem = Literal["too small", "faint", "cut off"]
 
-FIND = 256
-"""Pixels of the longer side of the copy on which a digit is looked for."""
-CLEAR = 80
+FIND = 160
+"""Pixels of the longer side of the copy on which a digit is looked for, give or take a quarter."""
+CLEAR = 56
 """Pixels of a digit's longer side on that copy: one with fewer is looked at again in the picture itself."""
 TRIMS = 0.07, 0.13, 0.2
 """Shares of each side that may be a border."""
@@ -113,11 +113,12 @@ def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
         yield as_they_are(grey, ink, steps)
         if ready_image(grey) is not None:
             return
-    dark = polarity(grey, ink)
+    small = reduced(grey)
+    dark = ink == "dark" if ink != "auto" else ink_is_dark(small)
     look = Look(picture, dark, steps)
-    yield look.at(View(grey), dark)
-    if flat_ground(grey if dark else 1 - grey) is None:
-        yield [proposal for paper in papers_on(grey) for proposal in look.on(paper, polarity(paper.grey, ink))]
+    yield look.at(View(grey), dark, small)
+    if flat_ground(small if dark else 1 - small) is None:
+        yield [proposal for paper in papers_on(grey) for proposal in look.on(paper, ink)]
     others = [] if ink != "auto" else look.at(View(grey), not dark)
     for seen_dark in (dark, not dark)[: 2 if ink == "auto" else 1]:
         for view in (*trimmed(grey), padded(grey, seen_dark)):
@@ -125,9 +126,10 @@ def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
     yield others
 
 
-def polarity(grey: Grey, ink: InkColour) -> bool:
-    """Whether the ink is dark: known, or likely."""
-    return ink == "dark" if ink != "auto" else ink_is_dark(resized(grey, FIND))
+def reduced(grey: Grey) -> Grey:
+    """`grey` divided by the whole number that brings its longer side nearest to `FIND` pixels."""
+    factor = min(max(1, round(max(grey.shape) / FIND)), *grey.shape)
+    return grey if factor == 1 else np.asarray(Image.fromarray(grey).reduce(factor))
 
 
 def as_they_are(grey: Grey, ink: InkColour, steps: bool) -> list[Proposal]:
@@ -171,13 +173,14 @@ class Look:
     dark: bool
     steps: bool
 
-    def on(self, paper: Paper, dark: bool) -> list[Proposal]:
+    def on(self, paper: Paper, ink: InkColour) -> list[Proposal]:
         """What may be the digit on a sheet of paper."""
+        dark = ink == "dark" if ink != "auto" else ink_is_dark(reduced(paper.grey))
         return replace(self, dark=dark).at(View(paper.grey, paper.top, paper.left, "the paper found"), dark)
 
-    def at(self, view: View, dark: bool) -> list[Proposal]:
-        """What may be the digit in a part of the picture."""
-        small = resized(view.grey, FIND)
+    def at(self, view: View, dark: bool, small: Grey | None = None) -> list[Proposal]:
+        """What may be the digit in a part of the picture, of which there may be a reduced copy."""
+        small = reduced(view.grey) if small is None else small
         scale = max(view.grey.shape) / max(small.shape)
         ink = ink_of(small, dark, self.picture.reduction * scale)
         if ink is None:
