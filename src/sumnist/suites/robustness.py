@@ -22,6 +22,7 @@ from sumnist.inference.sources import pictures_in
 from sumnist.suites.answers import Answers, Score, answers_of, area_under_roc, is_digit_score, network_digits
 from sumnist.suites.archive import HALVES, Half, check_half
 from sumnist.suites.corruptions import CORRUPTIONS, corrupted
+from sumnist.suites.crops import drawn_cells, tight_crops
 from sumnist.suites.digits import DigitPictures, font_digits, ink_of, mnist_half, small_digits
 from sumnist.suites.out_of_distribution import out_of_distribution
 from sumnist.suites.photographs import photographs
@@ -34,9 +35,10 @@ __all__ = [
 
 SEEN = (
     "shot_noise", "impulse_noise", "glass_blur", "motion_blur", "shear", "scale", "rotate", "brightness", "translate",
-    "fog", "spatter",
+    "fog", "spatter", "stripe", "dotted_line", "zigzag", "canny_edges",
 )  # fmt: skip
-"""Corruptions of which `best` meets a relative in training: noise, blur, affine maps, light, a part covered."""
+"""Corruptions of which `best` meets a relative in training: noise, blur, affine maps, light, a part covered, a stripe
+of the other polarity, lines across, outlines. These are all of them."""
 PHOTOGRAPHS = 1_000
 """Photographs of each set, the first of it."""
 
@@ -174,7 +176,8 @@ def robustness(
 
 
 def pictured(half: Half, mnist: DigitSet, count: int = PHOTOGRAPHS) -> list[DigitPictures]:
-    """Other people's digits of a half, and synthetic photographs of up to `count` of these and of the MNIST images."""
+    """Other people's digits of a half; up to `count` of the MNIST images as tight crops and in drawn cells; synthetic
+    photographs of up to `count` of each."""
     small, fonts = small_digits(half), font_digits(half)
     sets = (
         DigitPictures(mnist.name, tuple(mnist.images[:count]), mnist.digits),
@@ -187,7 +190,18 @@ def pictured(half: Half, mnist: DigitSet, count: int = PHOTOGRAPHS) -> list[Digi
         pictures = tuple(photographs(inks, seed=10 * HALVES.index(half) + place))
         name, writers = f"photographs of {digits.name}", digits.writers[:count]
         taken.append(DigitPictures(name, pictures, digits.digits[:count], writers))
-    return [small, fonts, *taken]
+    return [small, fonts, *handed_over(half, mnist, count), *taken]
+
+
+def handed_over(half: Half, mnist: DigitSet, count: int) -> list[DigitPictures]:
+    """Up to `count` of the MNIST images cropped to their ink, plain and six times as large, and in drawn cells."""
+    images, digits = mnist.images[:count], mnist.digits[:count]
+    crops = [
+        DigitPictures(f"tight crops, {scale}×, {'dark' if dark else 'light'} ink",
+                      tuple(tight_crops(images, scale, dark)), digits)
+        for scale in (1, 6) for dark in (False, True)
+    ]  # fmt: skip
+    return [*crops, DigitPictures("drawn cells", tuple(drawn_cells(images, HALVES.index(half))), digits)]
 
 
 def corruption_result(reader: Reader, name: str, mnist: DigitSet, seen: bool) -> CorruptionResult:

@@ -60,7 +60,11 @@ def digit_logits(net: TwoInputNet, digits: DigitSet, batch_size: int = 500) -> N
 
 
 def calibrate(
-    logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: float, with_outliers: bool = True
+    logits: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    smoothing: float,
+    with_outliers: bool = True,
+    temperature: float | None = None,
 ) -> Calibrated:
     """Fit a network's temperature and thresholds to its answers to images that it was not trained on.
 
@@ -69,11 +73,12 @@ def calibrate(
         truth: The digits, `[N]`.
         smoothing: The label smoothing of the last targets, which the network's outputs take back.
         with_outliers: Whether it was trained with outliers; without, every answer is accepted.
+        temperature: The temperature, if it comes from elsewhere.
 
     Returns:
         The temperature, the thresholds, and what they do.
     """
-    temperature = fitted_temperature(logits, truth, smoothing)
+    temperature = temperature or fitted_temperature(logits, truth, smoothing)
     scores = log_probabilities(logits, smoothing, temperature)
     is_digit, confidence = is_digit_probability(logits), np.exp(scores.max(1))
     least_is_digit, least_confidence = thresholds(is_digit, confidence) if with_outliers else (0.0, 0.0)
