@@ -1,8 +1,9 @@
 """The judge: of all that may be the digit on a picture, what explains it best, by the network that is to read it.
 
-How well a proposal explains a picture is the probability that its image shows a digit at all, times that of the most
-probable digit, times the proposal's weight. The first proposals come first: when one of them is beyond doubt no others
-are made, so that plain pictures cost no more than one look.
+How well a proposal explains a picture, its score, is the probability that its image shows a digit at all, times that of
+the most probable digit, times the proposal's weight. The first proposals come first: when one of them is beyond doubt no
+others are made, so that plain pictures cost no more than one look. Otherwise the digit's probabilities are the mean of
+those of all proposals, each counting by a power of its score: the best one alone would be too sure of itself.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ BEYOND_DOUBT = 0.97
 DISCOUNT = 0.3
 """The power of a proposal's weight that lowers the probability of a digit being there: an unlikely place must look more
 like a digit to be accepted, since among many places one looks like it by chance."""
+POWER = 4
+"""Of the scores, in the mean over the proposals."""
 RIVAL = 0.5
 """Another part of the same view that is a digit with this probability or more is a second digit."""
 RIVAL_SIZE = 0.5
@@ -77,7 +80,7 @@ class Judge:
             best = max(verdicts, key=lambda verdict: verdict.score, default=NOTHING)
             if best.score >= BEYOND_DOUBT:
                 break
-        return best if best.proposal is None else with_rivals(best, verdicts)
+        return best if best.proposal is None else with_rivals(mixed(best, verdicts), verdicts)
 
     def verdicts(self, proposals: list[Proposal], number: int) -> list[Verdict]:
         """What each proposal would mean."""
@@ -98,6 +101,16 @@ class Judge:
                     float(there[i] * weights[i] ** DISCOUNT), proposal.problem, float(scores[i]))
             for i, proposal in enumerate(proposals)
         ]  # fmt: skip
+
+
+def mixed(best: Verdict, verdicts: list[Verdict]) -> Verdict:
+    """The best verdict, with the mean probabilities of all."""
+    counts = np.array([verdict.score for verdict in verdicts]) ** POWER
+    if len(verdicts) == 1 or counts.sum() == 0:
+        return best
+    shares = counts / counts.sum()
+    total = None if best.sum is None else shares @ np.array([verdict.sum for verdict in verdicts])
+    return replace(best, digit=shares @ np.array([verdict.digit for verdict in verdicts]), sum=total)
 
 
 def with_rivals(best: Verdict, verdicts: list[Verdict]) -> Verdict:
