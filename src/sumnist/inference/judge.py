@@ -1,9 +1,9 @@
 """The judge: of all that may be the digit on a picture, what explains it best, by the network that is to read it.
 
 How well a proposal explains a picture, its score, is the probability that its image shows a digit at all, times that of
-the most probable digit, times the proposal's weight. The first proposals come first: when one of them is beyond doubt no
-others are made, so that plain pictures cost no more than one look. Otherwise the digit's probabilities are the mean of
-those of all proposals, each counting by a power of its score: the best one alone would be too sure of itself.
+the most probable digit, times the proposal's weight. The first proposals come first: when one of them is beyond doubt
+no others are made, so that plain pictures cost no more than one look. Otherwise the digit's probabilities are the mean
+of those of all proposals, each counting by a power of its score: the best one alone would be too sure of itself.
 """
 
 from __future__ import annotations
