@@ -52,7 +52,7 @@ def refusal(reason: str) -> dict[str, Any]:
     return {
         "digit": 4, "sum": 11, "number": 7, "confidence": 0.48, "sum_confidence": 0.48, "digit_probabilities": shares,
         "sums": list(range(7, 17)), "sum_probabilities": shares, "accepted": False, "reason": reason,
-        "advice": ADVICE.get(reason), "is_digit_probability": 0.031, "image": [[0.5] * 28] * 28,
+        "advice": ADVICE.get(reason), "is_digit_probability": 0.031, "how": "dark ink", "image": [[0.5] * 28] * 28,
     }  # fmt: skip
 
 

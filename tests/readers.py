@@ -35,7 +35,7 @@ class Broken(Reader):
         super().__init__()
         self.error = error
 
-    def read(self, picture: Any, number: Any) -> Any:
+    def read(self, picture: Any, number: Any, ink: Any = "auto") -> Any:
         raise self.error
 
 
@@ -50,13 +50,13 @@ class Slow(Reader):
         super().__init__()
         self.folder = folder
 
-    def read(self, picture: Any, number: Any) -> Any:
+    def read(self, picture: Any, number: Any, ink: Any = "auto") -> Any:
         (self.folder / "begun").touch()
         end = time.monotonic() + 20
         while not (self.folder / "go").exists():
             assert time.monotonic() < end
             time.sleep(0.01)
-        return super().read(picture, number)
+        return super().read(picture, number, ink)
 
 
 def slow(folder: Path) -> Readers:
@@ -66,10 +66,10 @@ def slow(folder: Path) -> Readers:
 class Mortal(Reader):
     """A reader whose process is killed by the number 9."""
 
-    def read(self, picture: Any, number: Any) -> Any:
+    def read(self, picture: Any, number: Any, ink: Any = "auto") -> Any:
         if number == 9:
             os.kill(os.getpid(), signal.SIGKILL)
-        reading: Reading = super().read(picture, number)
+        reading: Reading = super().read(picture, number, ink)
         return reading
 
 

@@ -21,7 +21,7 @@ from sumnist.cli.flags import GROUPS, POSITIONAL, docs_of, parse
 from sumnist.config import Config, preset
 from sumnist.data.mnist import DigitSet
 from sumnist.inference.demo import described
-from sumnist.inference.reader import ADVICE, Reading
+from sumnist.inference.reader import ADVICE, Reader, Reading
 from sumnist.model.checkpoint import load_config
 from sumnist.pictures.normalize import picture_of
 from sumnist.serve.settings import Settings
@@ -224,7 +224,7 @@ def test_predict_prints_both_answers_with_their_probabilities(
     result = sumnist("predict", five, "--number", 7, "--model", small_run)
     assert result.status == 0
     lines = result.out.splitlines()
-    assert lines[0] == str(five)
+    assert lines[0].startswith(f"{five} (")
     digit, total = int(lines[1].split()[1]), int(lines[2].split()[1])
     assert total == digit + 7
     assert lines[2].endswith(f"({digit} + 7)")
@@ -235,7 +235,7 @@ def test_a_name_that_is_a_number_is_a_picture_if_there_is_such_a_file(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copy(five, tmp_path / "7")
-    assert sumnist("predict", "7", "-n", 1).out.startswith("7\n  digit    5 ")
+    assert sumnist("predict", "7", "-n", 1).out.startswith("7 (light ink)\n  digit    5 ")
     assert sumnist("predict", "7").err.endswith("expected the whole number to add, such as --number 7\n")
     assert sumnist("predict", "-n", 1, "--", "7").out == sumnist("predict", "7", "--number=1").out
 
@@ -282,6 +282,27 @@ def test_a_reading_that_is_not_accepted_is_printed_with_the_reason_and_what_help
     text = described("x.png", reading({3: 0.6, 8: 0.4}, accepted=False, reason=reason))
     assert text.splitlines()[0] == f"x.png: not accepted, {reason}: {ADVICE[reason]}"
     assert text.splitlines()[1].startswith("  digit    3   60.00%  then 8 40.00%")
+
+
+@pytest.mark.parametrize("how", [None, "as it is", "dark ink"])
+def test_what_is_usually_taken_for_the_digit_is_not_said(how: str | None) -> None:
+    assert described("x.png", reading({5: 1.0}, how=how)).splitlines()[0] == "x.png"
+
+
+@pytest.mark.parametrize("how", ["light ink", "as it is, inverted", "dark ink, 13% of each side cut off, part 2"])
+def test_what_is_not_usually_taken_for_the_digit_stands_after_the_name(how: str) -> None:
+    assert described("x.png", reading({5: 1.0}, how=how)).splitlines()[0] == f"x.png ({how})"
+    text = described("x.png", reading({3: 0.6, 8: 0.4}, accepted=False, reason="unsure", how=how))
+    assert text.splitlines()[0] == f"x.png ({how}): not accepted, unsure: {ADVICE['unsure']}"
+
+
+def test_predict_takes_the_ink_that_it_is_given(sumnist: Callable[..., Result], five: Path) -> None:
+    assert sumnist("predict", five, "-n", 7, "--ink", "light") == sumnist("predict", five, "-n", 7)
+    how = json.loads(sumnist("predict", five, "-n", 7, "--ink=dark", "--json").out)["how"]
+    assert how == Reader().read(five, 7, "dark").how
+    assert how.startswith("dark ink")
+    result = sumnist("predict", five, "-n", 7, "--ink", "red")
+    assert (result.status, result.out) == (2, "")
 
 
 @pytest.mark.parametrize("model", ["exact", "learned"])
@@ -473,6 +494,9 @@ def test_a_folder_of_ones_own_pictures_is_measured(
     assert result.out.splitlines()[1].split()[-4:] == ["80.00", "100.00", "80.00", "0.00"]
     assert result.out.splitlines()[2] == f"{tmp_path / '7' / 'a-five.png'}: 7 read as 5"
     assert json.loads(sumnist("evaluate", "--folder", tmp_path, "--json").out)["errors"][0]["said"] == 5
+    assert sumnist("evaluate", "--folder", tmp_path, "--ink", "light").out == result.out
+    wrong = json.loads(sumnist("evaluate", "--folder", tmp_path, "--ink", "dark", "--json").out)
+    assert wrong["result"]["accuracy"] < 0.8
 
 
 def test_evaluate_needs_something_to_evaluate(sumnist: Callable[..., Result], tmp_path: Path) -> None:
@@ -482,6 +506,10 @@ def test_evaluate_needs_something_to_evaluate(sumnist: Callable[..., Result], tm
     )  # fmt: skip
     result = sumnist("evaluate", "--folder", tmp_path, "--suite", "robustness")
     assert (result.status, result.err) == (2, "sumnist: --suite --folder: two things to measure on; choose one\n")
+    result = sumnist("evaluate", tmp_path, "--ink", "dark")
+    assert (result.status, result.err) == (
+        2, "sumnist: --ink dark: is of the pictures of --folder; add that flag, or leave --ink out\n"
+    )  # fmt: skip
     result = sumnist("evaluate", "--folder", tmp_path)
     assert result.err == (
         f"sumnist: {tmp_path}: no pictures in sub-folders 0 to 9, expected those of each digit in a folder of its "

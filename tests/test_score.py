@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from sumnist.cli import main
-from sumnist.config import Config
+from sumnist.config import Config, InkColour
 from sumnist.data.mnist import FILES, load_mnist
 from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError, ScoreError
 from sumnist.files import PRETRAINED
@@ -100,6 +100,19 @@ def test_a_folder_of_pictures_becomes_a_row_each_in_the_order_of_their_names(
         assert (row["digit"], row["sum"], row["number"]) == (reading.digit, reading.sum, 7)
         assert row["confidence"] == pytest.approx(reading.confidence, abs=1e-5)
         assert row["error"] is None
+
+
+@pytest.mark.parametrize("ink", ["dark", "light"])
+def test_every_row_is_read_with_the_ink_that_is_given(
+    model: Path, pictures: Path, tmp_path: Path, ink: InkColour
+) -> None:
+    assert main(["score", str(pictures), "-n", "7", "--ink", ink, "--model", str(model), "--workers", "2", "--out",
+                 str(tmp_path / "out.jsonl")]) == 0  # fmt: skip
+    rows = read_jsonl(tmp_path / "out.jsonl")
+    files, reader = [pictures / row["path"] for row in rows], Reader(model)
+    said = {known: [(one.digit, one.reason) for one in reader.read(files, 7, known)] for known in ("dark", "light")}
+    assert said["dark"] != said["light"]
+    assert [(row["digit"], row["reason"]) for row in rows] == said[ink]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -532,10 +545,10 @@ def test_hidden_files_are_no_pictures_for_any_command(reader: Reader, pictures: 
 class Hungry(Reader):
     """A reader without the memory for one picture."""
 
-    def read_each(self, pictures: Any, numbers: Any) -> Any:
+    def read_each(self, pictures: Any, numbers: Any, ink: Any = "auto") -> Any:
         if any("03.png" in str(picture) for picture in pictures):
             raise MemoryError
-        return super().read_each(pictures, numbers)
+        return super().read_each(pictures, numbers, ink)
 
 
 def test_memory_that_one_picture_takes_is_missing_to_none_of_the_others(
@@ -665,6 +678,8 @@ def test_another_job_does_not_go_on_with_a_table(
     )
     with pytest.raises(ScoreError, match="with another number: give the same number to go on with it"):
         score(pictures, out, 8, model, progress=False)
+    with pytest.raises(ScoreError, match="with another ink: give the same ink to go on with it"):
+        score(pictures, out, 7, model, progress=False, ink="dark")
     assert score(long_table, out, None, model, workers=1, overwrite=True, progress=False).rows == 10 * CHUNK + 17
 
 
@@ -691,6 +706,7 @@ def test_what_cannot_be_scored_is_an_error(model: Path, pictures: Path, tmp_path
         (ConfigError, "--out x.txt: expected a name that ends in .csv or .jsonl", {"out": "x.txt"}),
         (ConfigError, "--workers -1: expected a whole number of at least 0, which is one for each core",
          {"workers": -1}),
+        (ConfigError, "ink 'red': expected auto, dark or light", {"ink": "red"}),
         (NumberError, "number 'x': expected a whole number, such as 7", {"number": "x"}),
         (DataError, f"{tmp_path / 'no'}: does not exist, expected a folder, a .csv or a .jsonl: check the name",
          {"source": tmp_path / "no"}),

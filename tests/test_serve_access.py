@@ -62,19 +62,39 @@ def test_everything_can_be_done_by_keyboard(page: Page) -> None:
     expect_none(page, "Draw a digit from 0 to 9.")
 
 
+def test_the_ink_of_a_picture_is_chosen_by_keyboard_and_escape_there_leaves_the_picture(page: Page) -> None:
+    page.set_input_files("#file", FIVE)
+    expect_answer(page, 5, 7)
+    page.focus("#file")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("combobox", name="Ink")).to_be_focused()
+    page.keyboard.press("l")
+    expect(page.locator("#how")).to_have_text(re.compile("^Light ink"))
+    page.keyboard.press("Escape")
+    expect(page.locator("#ink")).to_be_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Escape")
+    expect_none(page, "Draw a digit from 0 to 9.")
+    expect(page.locator("#ink")).to_be_hidden()
+
+
 def test_the_link_called_api_leads_to_the_page_of_the_api(page: Page) -> None:
     page.get_by_role("link", name="API", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Sumnist: the API")
 
 
 @pytest.mark.parametrize("page", [{"viewport": PHONE}], indirect=True)
-@pytest.mark.parametrize("state", ["blank", "answer", "refused", "problem"])
+@pytest.mark.parametrize("state", ["blank", "answer", "refused", "problem", "picture"])
 def test_on_a_phone_nothing_sticks_out(page: Page, state: str) -> None:
     if state == "refused":
         answering(page, refusal("several digits"))
     elif state == "problem":
         answering(page, problem("Too many requests at once", "", 503), 503, retry_after="9")
-    if state != "blank":
+    if state == "picture":
+        answering(page, refusal("unsure") | {"how": "light ink, 13% of each side cut off, part 2"})
+        page.set_input_files("#file", FIVE)
+        expect(page.locator("#how")).to_be_visible()
+    elif state != "blank":
         draw(page, DIGITS[8])
         expect(page.locator("#main")).to_have_attribute("data-state", state)
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
@@ -109,6 +129,9 @@ def test_axe_finds_nothing_in_the_way_of_anybody(page: Page) -> None:
     assert violations(page) == []
     draw(page, DIGITS[5])
     expect_answer(page, 5, 7)
+    assert violations(page) == []
+    page.set_input_files("#file", FIVE)
+    expect(page.locator("#how")).to_be_visible()
     assert violations(page) == []
     answering(page, refusal("not a digit"))
     page.fill("#number", "1234567")

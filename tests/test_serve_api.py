@@ -69,6 +69,15 @@ def test_the_fields_of_a_form_may_come_in_any_order_with_others_and_without_file
     assert answer.json()["sum"] == 12
 
 
+@pytest.mark.parametrize("ink", ["auto", "dark", "light"])
+def test_the_ink_that_is_asked_for_is_what_is_read(client: TestClient, reader: Reader, ink: str) -> None:
+    answer = client.post("/v1/read", files=form(SEVEN), data={"number": "5", "ink": ink})
+    expected = reader.read(SEVEN, 5, ink)  # type: ignore[call-overload]
+    assert answer.json() == expected.as_dict() | {"sum_confidence": expected.sum_confidence}
+    assert answer.json()["how"].startswith("light ink" if ink == "light" else "dark ink")
+    assert client.post("/v1/read", json={"picture": encoded(SEVEN), "number": 5, "ink": ink}).json() == answer.json()
+
+
 # Batches.
 
 
@@ -91,6 +100,29 @@ def test_one_number_serves_all_pictures_of_a_batch(client: TestClient) -> None:
     assert np.shape(answer.json()["readings"][1]["image"]) == (28, 28)
 
 
+def test_each_picture_of_a_batch_may_have_an_ink_of_its_own(client: TestClient, reader: Reader) -> None:
+    inks = ["light", "dark", "auto"]
+    hows = [reader.read(SEVEN, 1, ink).how for ink in inks]  # type: ignore[call-overload]
+    assert hows[0] != hows[1]
+    items = [{"picture": encoded(SEVEN), "number": 1, "ink": ink} for ink in inks]
+    del items[2]["ink"]
+    bodies: list[tuple[dict[str, Any], list[str]]] = [
+        ({"json": {"readings": items}}, hows),
+        ({"files": form(*[SEVEN] * 3), "data": {"number": "1", "ink": inks}}, hows),
+        ({"files": form(*[SEVEN] * 3), "data": {"number": ["1", "2", "3"], "ink": "light"}}, hows[:1] * 3),
+        ({"files": form(*[SEVEN] * 3), "data": {"number": "1"}}, hows[2:] * 3),
+    ]
+    for given, expected in bodies:
+        answer = client.post("/v1/read/batch", **given)
+        assert [one["how"] for one in answer.json()["readings"]] == expected
+
+
+def test_a_batch_may_have_a_number_and_an_ink_for_every_picture(with_settings: Callable[..., TestClient]) -> None:
+    data = {"number": ["1"] * 64, "ink": ["dark"] * 64}
+    answer = with_settings(batch=64).post("/v1/read/batch", files=form(*[BLANK] * 64), data=data)
+    assert [one["reason"] for one in answer.json()["readings"]] == ["blank"] * 64
+
+
 def test_base64_that_is_none_spoils_only_its_own_place_in_a_batch(client: TestClient) -> None:
     items = [{"picture": "é", "number": 1}, {"picture": encoded(SEVEN), "number": 1}]
     first, second = client.post("/v1/read/batch", json={"readings": items}).json()["readings"]
@@ -109,13 +141,16 @@ def test_a_batch_of_the_wrong_size_is_refused(with_settings: Callable[..., TestC
     detail = "3 pictures: expected 1 to 2: send the others in another request"
     check_problem(answer, 422, "invalid-request", detail, "/v1/read/batch")
     answer = client.post("/v1/read/batch", files=form(*[BLANK] * 30), data={"number": "1"})
-    detail = "a form of more than 20 parts: expected at most 2 pictures with their numbers"
+    detail = "a form of more than 22 parts: expected at most 2 pictures with their numbers"
     check_problem(answer, 400, "malformed-body", detail, "/v1/read/batch")
 
 
-def test_a_batch_with_another_count_of_numbers_is_refused(client: TestClient) -> None:
+def test_a_batch_with_another_count_of_numbers_or_inks_is_refused(client: TestClient) -> None:
     answer = client.post("/v1/read/batch", files=form(BLANK, BLANK, BLANK), data={"number": ["1", "2"]})
     detail = "2 numbers for 3 pictures: expected one for all of them, or one each"
+    check_problem(answer, 422, "invalid-request", detail, "/v1/read/batch")
+    answer = client.post("/v1/read/batch", files=form(*[BLANK] * 3), data={"number": "1", "ink": ["dark", "light"]})
+    detail = "2 inks for 3 pictures: expected one for all of them, or one each"
     check_problem(answer, 422, "invalid-request", detail, "/v1/read/batch")
 
 
@@ -153,6 +188,12 @@ def test_a_learned_network_says_which_numbers_it_adds(with_settings: Callable[..
     assert [one["schema"]["properties"]["number"]["maximum"] for one in schema.values()] == [9, 9]
 
 
+def test_the_second_network_is_told_the_ink_too(with_settings: Callable[..., TestClient]) -> None:
+    given = {"picture": encoded(SEVEN), "number": 5, "ink": "light"}
+    answer = with_settings(learned_beside).post("/v1/read?beside=true", json=given).json()
+    assert answer["beside"]["how"] == Learned().read(SEVEN, 5, "light").how
+
+
 # The contract.
 
 
@@ -174,3 +215,18 @@ def test_the_schema_of_a_reading_has_the_fields_of_a_reading(client: TestClient)
     fields = {"format", "sum_confidence", "advice", "beside", *Reading.__dataclass_fields__}
     assert set(schema["properties"]) == fields
     assert set(schema["required"]) == fields - {"image", "beside"}
+
+
+def test_the_document_says_that_the_ink_may_be_given_and_what_it_may_be(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    one, batch = (paths[path]["post"]["requestBody"]["content"] for path in ("/v1/read", "/v1/read/batch"))
+    single = [content["schema"] for content in one.values()]
+    item = batch["application/json"]["schema"]["properties"]["readings"]["items"]
+    for schema in (*single, item):
+        assert schema["required"] == ["picture", "number"]
+        assert schema["properties"]["ink"]["enum"] == ["auto", "dark", "light"]
+        assert schema["properties"]["ink"]["default"] == "auto"
+    form_schema = batch["multipart/form-data"]["schema"]
+    assert form_schema["required"] == ["picture", "number"]
+    alone, several = form_schema["properties"]["ink"]["anyOf"]
+    assert several["items"] == alone == item["properties"]["ink"]

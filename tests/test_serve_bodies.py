@@ -255,7 +255,7 @@ def test_a_problem_comes_whole_from_another_process(slug: str) -> None:
 
 
 def test_bodies_and_items_come_whole_from_another_process() -> None:
-    for one in (Body(JSON, b"{}"), Item(b"image", 7), Item(SEVEN, -(2**53 - 1))):
+    for one in (Body(JSON, b"{}"), Item(b"image", 7), Item(SEVEN, -(2**53 - 1)), Item(SEVEN, 7, "light")):
         assert pickle.loads(pickle.dumps(one)) == one
     item = pickle.loads(pickle.dumps(Item(Problem("damaged-picture", "x"), 1)))
     assert (item.picture.kind.slug, item.picture.detail, item.number) == ("damaged-picture", "x", 1)

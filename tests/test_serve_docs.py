@@ -79,6 +79,14 @@ def test_the_page_names_every_problem_with_its_status_and_every_metric() -> None
         assert f"`{name}`" in rows
 
 
+def test_the_page_names_every_field_of_a_request_and_every_member_of_a_reading(server: Server) -> None:
+    document = json.loads(output(f"curl -s http://127.0.0.1:{server.port}/openapi.json", server))
+    fields = document["paths"]["/v1/read"]["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    assert re.findall(r"^\| `(\w+)` \|.*\| (?:optional; .*)?\|$", PAGE, re.MULTILINE)[:3] == list(fields)
+    for member in document["components"]["schemas"]["Reading"]["properties"]:
+        assert f"`{member}`" in PAGE
+
+
 def test_every_flag_that_the_page_names_is_one() -> None:
     flags = {f"--{name.replace('_', '-')}" for name in Settings.__dataclass_fields__} | {"--help"}
     assert set(re.findall(r"--[a-z-]+", PAGE.replace(" --- ", ""))) <= flags

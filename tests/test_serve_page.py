@@ -219,6 +219,66 @@ def test_undo_takes_back_a_picture_a_stroke_and_a_clearing(page: Page) -> None:
     expect(page.locator("#undo")).to_be_disabled()
 
 
+def note_inks(page: Page) -> None:
+    """Let the page note in `inks` what it says of the ink in each request."""
+    page.evaluate(
+        """() => {
+            const asked = fetch;
+            window.inks = [];
+            window.fetch = (path, given) => {
+                inks.push(given.body.get("ink"));
+                return asked(path, given);
+            };
+        }"""
+    )
+
+
+def test_of_a_picture_the_ink_can_be_said_and_it_is_read_again(page: Page) -> None:
+    note_inks(page)
+    expect(page.locator("#ink")).to_be_hidden()
+    page.set_input_files("#file", FIVE)
+    expect_answer(page, 5, 7)
+    expect(page.locator("#how")).to_have_text("Dark ink.")
+    ink = page.get_by_label("Ink", exact=True)
+    assert ink.locator("option").all_inner_texts() == ["found out", "dark", "light"]
+    ink.select_option("light")
+    expect(page.locator("#how")).to_have_text(re.compile(r"^Light ink.*\.$"))
+    ink.select_option("dark")
+    expect(page.locator("#how")).to_have_text("Dark ink.")
+    expect_answer(page, 5, 7)
+    assert page.evaluate("inks") == ["auto", "light", "dark"]
+    page.fill("#number", "8")
+    expect_answer(page, 5, 8)
+    give(page, "drop", "five.png", FIVE.read_bytes())
+    page.fill("#number", "9")
+    expect_answer(page, 5, 9)
+    assert set(page.evaluate("inks")[3:]) == {"dark"}  # until it is changed
+
+
+def test_of_a_drawing_the_ink_is_known_and_nothing_is_said_of_it(page: Page) -> None:
+    note_inks(page)
+    draw(page, DIGITS[5])
+    expect_answer(page, 5, 7)
+    assert set(page.evaluate("inks")) == {"dark"}
+    expect(page.locator("#how")).to_be_hidden()
+    expect(page.locator("#ink")).to_be_hidden()
+    page.set_input_files("#file", FIVE)
+    expect(page.locator("#how")).to_be_visible()
+    page.click("#undo")
+    expect(page.locator("#how")).to_be_hidden()
+    expect(page.locator("#ink")).to_be_hidden()
+
+
+def test_what_was_taken_for_the_digit_is_said_of_a_refused_picture_too_and_of_a_blank_one_nothing(page: Page) -> None:
+    answering(page, refusal("unsure") | {"how": "light ink, the paper found"})
+    page.set_input_files("#file", FIVE)
+    expect(page.locator("#how")).to_have_text("Light ink, the paper found.")
+    page.unroute(READ)
+    give(page, "drop", "white.png", white())
+    expect_none(page, "There is nothing to read.")
+    expect(page.locator("#how")).to_be_hidden()
+
+
 # No answer.
 
 

@@ -28,8 +28,8 @@ from sumnist.serve.problems import OF_ERRORS, problem_of
         (b"", 400, "damaged-picture", "picture: empty, expected a picture: copy or save it again"),
         (SEVEN[:400], 400, "damaged-picture",
          "picture: corrupt or cut short, expected a whole picture: copy or save it again"),
-        (png(Image.new("L", (7, 90))), 400, "damaged-picture",
-         "picture: 7×90 pixels, expected at least 8 on each side: use a larger picture"),
+        (png(Image.new("L", (7, 6))), 400, "damaged-picture",
+         "picture: 7×6 pixels, expected at least 8 on the longer side: use a larger picture"),
         (png(Image.new("1", (8001, 8000))), 413, "picture-too-large",
          "picture: too large, expected at most 64 million pixels: crop it or scale it down"),
     ],
@@ -66,6 +66,36 @@ def test_a_number_that_json_does_not_keep_exact_is_a_problem(client: TestClient,
     )
     check_problem(client.post("/v1/read", files=form(SEVEN), data={"number": str(number)}), 422, "number", detail)
     check_problem(client.post("/v1/read", json={"picture": encoded(SEVEN), "number": number}), 422, "number", detail)
+
+
+INK = "expected auto, dark or light: leave it out to have it found out"
+
+
+@pytest.mark.parametrize(
+    ("ink", "shown"),
+    [("red", "'red'"), ("Dark", "'Dark'"), ("", "''"), ("dark ", "'dark '"), ("dark\0", r"'dark\x00'"),
+     ("dark" * 20, "'darkdarkdark...kdarkdarkdark'")],
+)  # fmt: skip
+def test_a_field_that_names_no_ink_is_a_problem(client: TestClient, ink: str, shown: str) -> None:
+    answer = client.post("/v1/read", files=form(SEVEN), data={"number": "1", "ink": ink})
+    check_problem(answer, 422, "invalid-request", f"ink {shown}: {INK}")
+    answer = client.post("/v1/read/batch", files=form(SEVEN, SEVEN), data={"number": "1", "ink": ["dark", ink]})
+    check_problem(answer, 422, "invalid-request", f"ink {shown}: {INK}", "/v1/read/batch")
+
+
+@pytest.mark.parametrize(
+    ("ink", "shown"), [("red", "'red'"), (None, "None"), (True, "True"), (0, "0"), (["dark"], "['dark']"), ({}, "{}")]
+)
+def test_json_that_names_no_ink_is_a_problem(client: TestClient, ink: Any, shown: str) -> None:
+    item = {"picture": encoded(SEVEN), "number": 1, "ink": ink}
+    check_problem(client.post("/v1/read", json=item), 422, "invalid-request", f"ink {shown}: {INK}")
+    answer = client.post("/v1/read/batch", json={"readings": [item | {"ink": "dark"}, item]})
+    check_problem(answer, 422, "invalid-request", f"ink {shown}: {INK}", "/v1/read/batch")
+
+
+def test_two_inks_of_one_picture_are_a_problem(client: TestClient) -> None:
+    answer = client.post("/v1/read", files=form(SEVEN), data={"number": "1", "ink": ["dark", "light"]})
+    check_problem(answer, 422, "invalid-request", "2 fields named ink: expected one")
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class Scripted:
     def __init__(self, answers: Sequence[Reading | SumnistError]) -> None:
         self.answers = list(answers)
 
-    def read_each(self, pictures: Sequence[Picture], numbers: Sequence[int]) -> list[Reading | SumnistError]:
+    def read_each(self, pictures: Sequence[Picture], numbers: Sequence[int], ink: str) -> list[Reading | SumnistError]:
         assert len(pictures) == len(numbers)
         given, self.answers = self.answers[: len(pictures)], self.answers[len(pictures) :]
         return given

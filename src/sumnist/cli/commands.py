@@ -75,11 +75,15 @@ class Evaluate:
     """half of the suite: choices are made on development, figures are reported of the other"""
     folder: Path | None = None
     """folder of pictures to measure on, in sub-folders 0 to 9 for what they show"""
+    ink: InkColour = "auto"
+    """whether the ink of all pictures of --folder is darker than its ground (dark) or lighter (light), if known"""
     json: bool = False
     """print JSON instead of a table"""
 
     def run(self) -> int:
         result: Any
+        if self.ink != "auto" and self.folder is None:
+            raise ConfigError(f"--ink {self.ink}: is of the pictures of --folder; add that flag, or leave --ink out")
         if self.suite is not None or self.folder is not None:
             if self.suite is not None and self.folder is not None:
                 raise ConfigError("--suite --folder: two things to measure on; choose one")
@@ -87,7 +91,7 @@ class Evaluate:
             from sumnist.suites.robustness import folder, robustness
 
             reader = Reader(self.run_folder or PRETRAINED)
-            result = folder(reader, self.folder) if self.folder else robustness(reader, self.half)
+            result = folder(reader, self.folder, self.ink) if self.folder else robustness(reader, self.half)
             text = result.table()
         elif self.run_folder is not None:
             from sumnist.evaluation.text import table
@@ -168,6 +172,8 @@ class Score(OfModel):
     """table to write, .csv or .jsonl"""
     number: str | None = None
     """number to add to every picture (a CSV or JSONL has its own)"""
+    ink: InkColour = "auto"
+    """whether the ink of all pictures is darker than its ground (dark) or lighter (light), if that is known"""
     engine: Engine = "local"
     """local (the cores of this machine) or ray (a Ray cluster: the one that RAY_ADDRESS names)"""
     workers: WorkerCount = 0
@@ -182,7 +188,7 @@ class Score(OfModel):
         number = None if self.number is None else whole(self.number)
         done = score(
             self.source, self.out, number, self.model, self.engine, self.workers, self.overwrite,
-            progress=sys.stderr.isatty(),
+            progress=sys.stderr.isatty(), ink=self.ink,
         )  # fmt: skip
         rate = done.read_now / max(done.seconds, 1e-9)
         say(f"{self.out}: {done.rows:,} rows, {done.failed:,} failed; {rate:,.0f} rows/s")

@@ -26,13 +26,18 @@ ACROSS = 3
 HALF_BLOCKS = " ▄▀█"
 """By what is ink: nothing, the lower pixel, the upper one, both."""
 SHADES = " .:-=+*#%@"
+USUAL = None, "as it is", "dark ink"
+"""What is taken for the digit of most pictures."""
 LEAST_SHOWN = 5e-5
 """A smaller probability would be shown as 0.00%."""
 
 
 def described(name: str, reading: Reading) -> str:
     """The reading of the picture `name`: both answers, each with its probability and that of the next best ones. If it
-    is not accepted, why, and what helps; of a blank picture nothing else, since every digit is equally probable."""
+    is not accepted, why, and what helps; of a blank picture nothing else, since every digit is equally probable. What
+    was taken for the digit is said unless it was what is usual."""
+    if reading.how not in USUAL:
+        name = f"{name} ({reading.how})"
     heading = name if reading.accepted else f"{name}: not accepted, {reading.reason}: {reading.advice}"
     if reading.reason == REASONS["blank"]:
         return heading

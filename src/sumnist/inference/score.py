@@ -25,7 +25,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from sumnist.config import Engine
+from sumnist.config import Engine, InkColour
 from sumnist.environment import library_version
 from sumnist.errors import ConfigError, OutputError, RunError, ScoreError
 from sumnist.files import (
@@ -39,7 +39,7 @@ from sumnist.files import (
     writing,
 )
 from sumnist.inference.engines import start_workers
-from sumnist.inference.reader import Reader, Reading, check_number, model_file
+from sumnist.inference.reader import Reader, Reading, check_ink, check_number, model_file
 from sumnist.inference.sources import Row, check_digits, source_of
 from sumnist.model.folder import placed
 
@@ -83,6 +83,7 @@ def score(
     workers: int = 0,
     overwrite: bool = False,
     progress: bool = True,
+    ink: InkColour = "auto",
 ) -> Scored:
     """Read every picture of a source and write a row for each. Called again after it was killed, it goes on where it
     stopped. A row that fails is a row with an `error`.
@@ -96,12 +97,13 @@ def score(
         workers: Processes that read; 0 is one for each core.
         overwrite: Whether to replace what `out` holds.
         progress: Whether to draw a bar on stderr.
+        ink: "dark" or "light", if it is known that all ink is darker or lighter than its ground; else "auto".
 
     Returns:
         How many rows there are, how many of them failed, and how many this call read.
 
     Raises:
-        ConfigError: `out` or `workers` makes no sense, or `out` is a file of the source.
+        ConfigError: `out`, `workers` or `ink` makes no sense, or `out` is a file of the source.
         DataError: The source is missing, none of those, or cannot be read.
         RunError: The model is no network of sumnist.
         NumberError: `number` is none that the network can add.
@@ -114,6 +116,7 @@ def score(
         raise ConfigError(f"--out {out}: expected a name that ends in .csv or .jsonl")
     if workers < 0:
         raise ConfigError(f"--workers {workers}: expected a whole number of at least 0, which is one for each core")
+    ink = check_ink(ink)
     path = model_file(model)
     if engine == "ray" and path.is_dir():
         raise ConfigError(
@@ -127,9 +130,9 @@ def score(
     found = source_of(Path(source), number)
     check_apart(out, found.files)
     network = path if path.is_dir() else path.read_bytes()
-    job = {"source": str(Path(source).resolve()), "number": number, "model": fingerprint(network),
+    job = {"source": str(Path(source).resolve()), "number": number, "ink": ink, "model": fingerprint(network),
            "version of sumnist": library_version("sumnist"), **found.content}  # fmt: skip
-    prepare = partial(row_reader, network, job["model"])
+    prepare = partial(row_reader, network, job["model"], ink)
     with Output(out, job, overwrite) as output:
         first = output.rows
         if not output.whole:
@@ -170,26 +173,26 @@ def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield chunk
 
 
-def row_reader(model: Path | bytes, known: str) -> Callable[[list[Row]], list[Result]]:
+def row_reader(model: Path | bytes, known: str, ink: InkColour) -> Callable[[list[Row]], list[Result]]:
     """Load the network of a worker: the function that reads a chunk of rows with it. Raises `RunError` if the model is
     not the one with the fingerprint `known` any more."""
     reader = Reader(model)
     if fingerprint(model) != known:
         raise RunError("the model changed while the scoring began: run the same command again, with --overwrite")
-    return partial(read_rows, reader)
+    return partial(read_rows, reader, ink)
 
 
-def read_rows(reader: Reader, rows: list[Row]) -> list[Result]:
+def read_rows(reader: Reader, ink: InkColour, rows: list[Row]) -> list[Result]:
     """The result of each row; readings come without their images, which no table holds and no process need send."""
     sound = [(row.picture, row.number or 0) for row in rows if row.picture is not None]
     readings: Iterator[Reading | Exception] | None = None
     try:
-        readings = iter(reader.read_each([picture for picture, _ in sound], [number for _, number in sound]))
+        readings = iter(reader.read_each([picture for picture, _ in sound], [number for _, number in sound], ink))
     except Exception as error:  # memory that one picture takes, or what nobody thought of
         if len(rows) == 1:
             return [f"{rows[0].path}: cannot be read ({str(error) or type(error).__name__})"]
     if readings is None:  # by now what the error held is free
-        return [result for row in rows for result in read_rows(reader, [row])]
+        return [result for row in rows for result in read_rows(reader, ink, [row])]
     return [row.error or "" if row.picture is None else without_image(next(readings)) for row in rows]
 
 

@@ -19,8 +19,9 @@ from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 
-from sumnist.errors import NumberError
-from sumnist.inference.reader import check_number
+from sumnist.config import InkColour
+from sumnist.errors import ConfigError, NumberError
+from sumnist.inference.reader import check_ink, check_number
 from sumnist.serve.problems import Problem
 from sumnist.serve.settings import MIB, Settings
 
@@ -35,7 +36,7 @@ MOST_DIGITS = 1000
 """Digits of a whole number in JSON: longer ones take time that grows with their square."""
 MOST_SIGNS, MOST_SIGNS_EACH = 1000, 16
 """Objects, lists, members and items that a body in JSON may have, and for each picture that it may have. A picture with
-its number has five; base64 holds none of the signs that are counted."""
+its number and its ink has seven; base64 holds none of the signs that are counted."""
 CONTROL = r"\x00-\x08\n-\x1f\x7f"
 TOKEN, PLAIN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", rf'[^\s"\\;,{CONTROL}]*'
 QUOTED = rf'"([^"\\{CONTROL}]*(?:\\[^{CONTROL}][^"\\{CONTROL}]*)*)"'
@@ -47,6 +48,7 @@ FOLD = re.compile(r"\r\n[ \t]+")
 BOUNDARY = re.compile(r"[^\x00-\x1f\x7f]{0,69}[^\x00-\x20\x7f]")
 BOM = b"\xef\xbb\xbf"
 WHOLE = re.compile(r"-?[0-9]{1,38}")
+AUTO: InkColour = "auto"
 ITEM = '{"picture": "<base64>", "number": 7}'
 ITEMS = f'{{"readings": [{ITEM}, ...]}}'
 
@@ -61,10 +63,11 @@ class Body:
 
 @dataclass(frozen=True)
 class Item:
-    """A picture to read, or the problem with it, and the number to add."""
+    """A picture to read, or the problem with it, the number to add, and whether the ink is dark or light, if known."""
 
     picture: bytes | Problem
     number: int
+    ink: InkColour = AUTO
 
 
 class Inbox:
@@ -133,33 +136,35 @@ def media_type(content_type: str) -> str:
 
 
 def item_of(body: Body, exact: bool) -> Item:
-    """The picture and number of a single request, for a network that adds any number (`exact`) or 0 to 9. Raises
+    """What a single request asks to be read, for a network that adds any number (`exact`) or 0 to 9. Raises
     `Problem` and `NumberError`."""
     if media_type(body.content_type) == JSON:
         return json_item(json_of(body.content, 1), "the body", exact)
-    pictures, numbers = fields_of(body, 1)
-    for name, values in (("picture", pictures), ("number", numbers)):
+    fields = fields_of(body, 1)
+    for name, values in fields.items():
         if len(values) != 1:
             invalid(f"{len(values)} fields named {name}: expected one")
-    return Item(pictures[0], checked(written(numbers[0]), exact))
+    (picture,), (number,), (ink,) = fields.values()
+    return Item(picture, checked(written(number), exact), known(text_of(ink)))
 
 
 def items_of(body: Body, exact: bool, most: int) -> list[Item]:
-    """The pictures and numbers of a batch, in order, 1 to `most`.
+    """What a batch asks to be read, in order, 1 to `most`.
 
     A picture that is not base64 has its problem in its place. Raises `Problem` for what is wrong with the body as a
     whole, and `NumberError`.
     """
     if media_type(body.content_type) == JSON:
         return json_items(json_of(body.content, most), exact, most)
-    pictures, numbers = fields_of(body, most)
-    if not 1 <= len(pictures) <= most:
-        invalid(f"{len(pictures)} pictures: expected 1 to {most}: send the others in another request")
-    if len(numbers) not in (1, len(pictures)):
-        invalid(f"{len(numbers)} numbers for {len(pictures)} pictures: expected one for all of them, or one each")
-    if len(numbers) == 1:
-        numbers *= len(pictures)
-    return [Item(picture, checked(written(number), exact)) for picture, number in zip(pictures, numbers, strict=True)]
+    fields = fields_of(body, most)
+    count = len(fields["picture"])
+    if not 1 <= count <= most:
+        invalid(f"{count} pictures: expected 1 to {most}: send the others in another request")
+    for name, values in fields.items():
+        if len(values) not in (1, count):
+            invalid(f"{len(values)} {name}s for {count} pictures: expected one for all of them, or one each")
+    of_all = zip(*(values * count if len(values) == 1 else values for values in fields.values()), strict=True)
+    return [Item(picture, checked(written(number), exact), known(text_of(ink))) for picture, number, ink in of_all]
 
 
 # JSON.
@@ -218,7 +223,7 @@ def json_items(value: Any, exact: bool, most: int) -> list[Item]:
 
 
 def json_item(value: Any, name: str, exact: bool) -> Item:
-    """The picture and number in one object; `name` stands for it in messages."""
+    """What one object asks to be read; `name` stands for it in messages."""
     if not isinstance(value, dict):
         invalid(f"{name}: {type(value).__name__}, expected {ITEM}")
     for key in ("picture", "number"):
@@ -229,7 +234,7 @@ def json_item(value: Any, name: str, exact: bool) -> Item:
         invalid(f"{name}: picture is {type(picture).__name__}, expected the file's bytes in base64")
     if isinstance(number, float) and number.is_integer():  # JSON has one kind of number: 7.0 is 7
         number = int(number)
-    return Item(decoded(picture), checked(number, exact))
+    return Item(decoded(picture), checked(number, exact), known(value.get("ink", AUTO)))
 
 
 def decoded(text: str) -> bytes | Problem:
@@ -244,16 +249,16 @@ def decoded(text: str) -> bytes | Problem:
 # Forms.
 
 
-def fields_of(body: Body, most: int) -> tuple[list[bytes], list[bytes]]:
-    """The values of the fields `picture` and `number` of a form, in order; other fields do not matter, nor do the bytes
-    before the first boundary and after the last one."""
+def fields_of(body: Body, most: int) -> dict[str, list[bytes]]:
+    """The values of the fields `picture`, `number` and `ink` of a form, in order; a form without ink has "auto". Other
+    fields do not matter, nor do the bytes before the first boundary and after the last one."""
     _, parameters = parameters_of(body.content_type) or ("", {})
     boundary = parameters.get("boundary", "")
     if not BOUNDARY.fullmatch(boundary):
         malformed(f"content-type {body.content_type!r:.80}: expected a boundary in it, as HTTP libraries put it there")
     content, delimiter = body.content, b"\r\n--" + boundary.encode("latin-1")
-    values: dict[str, list[bytes]] = {"picture": [], "number": []}
-    limit = left = 2 * most + 16
+    values: dict[str, list[bytes]] = {"picture": [], "number": [], "ink": []}
+    limit = left = len(values) * most + 16
     first = -2 if content.startswith(delimiter[2:]) else content.find(delimiter)  # it needs no line before it
     start = first + len(delimiter)
     while first == -1 or not content.startswith(b"--", start):
@@ -270,7 +275,8 @@ def fields_of(body: Body, most: int) -> tuple[list[bytes], list[bytes]]:
         if name in values:
             values[name].append(content[blank + 4 : end])
         start = end + len(delimiter)
-    return values["picture"], values["number"]
+    values["ink"] = values["ink"] or [AUTO.encode()]
+    return values
 
 
 @lru_cache(64)  # clients repeat themselves
@@ -307,8 +313,13 @@ def parameters_of(header: str) -> tuple[str, dict[str, str]] | None:
 
 def written(value: bytes) -> int | str:
     """The whole number that a field writes, or its text, to be quoted in an error."""
-    text = value[:40].decode("utf-8", "replace")
+    text = text_of(value)
     return int(text) if len(value) < 40 and WHOLE.fullmatch(text) else text
+
+
+def text_of(value: bytes) -> str:
+    """The text of a field, as much of it as an error quotes."""
+    return value[:40].decode("utf-8", "replace")
 
 
 # Both.
@@ -323,6 +334,14 @@ def checked(number: Any, exact: bool) -> int:
             f"-{MOST_NUMBER} to {MOST_NUMBER}: those that every JSON library keeps exact"
         )
     return whole
+
+
+def known(ink: Any) -> InkColour:
+    """Whether the ink is dark or light, as the reader takes it. Raises `Problem`."""
+    try:
+        return check_ink(ink)
+    except ConfigError as error:
+        raise Problem("invalid-request", f"{error}: leave it out to have it found out") from error
 
 
 def invalid(detail: str) -> NoReturn:

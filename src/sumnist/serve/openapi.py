@@ -6,11 +6,12 @@ JSON, and is parsed outside the event loop (`bodies`).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from sumnist.config import InkColour
 from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE
 from sumnist.serve.bodies import FORM, JSON, MOST_NUMBER
 from sumnist.serve.metrics import MEDIA_TYPE as METRICS_TYPE
@@ -65,6 +66,9 @@ class Reading(Model):
     is_digit_probability: float | None = Field(
         description="The probability that the picture shows a digit at all; null if the network was trained without "
         "outliers."
+    )
+    how: str | None = Field(
+        description="What was taken for the digit, in words such as `light ink, the paper found`; null if blank."
     )
     image: list[list[float]] | None = Field(
         default=None, min_length=28, max_length=28, description="What the network saw, row by row; only if asked for."
@@ -130,12 +134,16 @@ BASE64 = {
     "type": "string", "format": "byte", "contentEncoding": "base64",
     "description": "The bytes of the file of a picture, in base64 without line breaks.",
 }  # fmt: skip
+INK = {
+    "type": "string", "enum": list(get_args(InkColour)), "default": "auto",
+    "description": "Whether the ink is darker (dark) or lighter (light) than its ground; auto: to be found out.",
+}  # fmt: skip
 
 
 def body_of_read(exact: bool) -> dict[str, Any]:
     """The body of a request for one reading, for a network that adds any number (`exact`) or 0 to 9."""
     number = number_schema(exact)
-    return body(an_object(picture=FILE, number=number), an_object(picture=BASE64, number=number))
+    return body(an_object(INK, picture=FILE, number=number), an_object(INK, picture=BASE64, number=number))
 
 
 def body_of_batch(exact: bool, most: int) -> dict[str, Any]:
@@ -149,10 +157,11 @@ def body_of_batch(exact: bool, most: int) -> dict[str, Any]:
         return {"anyOf": [schema, several(schema)], "description": description}
 
     form = an_object(
+        one_or_several(INK, "One for all pictures, or one for each; none: all are to be found out."),
         picture=one_or_several(FILE, "The files, each in a field of its own."),
         number=one_or_several(number, "One for all pictures, or one for each, in their order."),
     )
-    return body(form, an_object(readings=several(an_object(picture=BASE64, number=number))))
+    return body(form, an_object(readings=several(an_object(INK, picture=BASE64, number=number))))
 
 
 def number_schema(exact: bool) -> dict[str, Any]:
@@ -160,8 +169,10 @@ def number_schema(exact: bool) -> dict[str, Any]:
     return {"type": "integer", "minimum": least, "maximum": most, "description": "The number to add."}
 
 
-def an_object(**properties: Any) -> dict[str, Any]:
-    return {"type": "object", "required": list(properties), "properties": properties}
+def an_object(ink: dict[str, Any] | None = None, **required: Any) -> dict[str, Any]:
+    """An object that has these properties, and may have `ink`, if that is given."""
+    properties = required | ({} if ink is None else {"ink": ink})
+    return {"type": "object", "required": list(required), "properties": properties}
 
 
 def body(form: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def read_item(item: Item, reader: Reader) -> Reading | Problem:
     if isinstance(item.picture, Problem):
         return item.picture
     try:
-        return reader.read(item.picture, item.number)
+        return reader.read(item.picture, item.number, item.ink)
     except SumnistError as error:
         if is_internal(error):
             raise

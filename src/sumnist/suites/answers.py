@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.config import InkColour
 from sumnist.errors import SumnistError
 from sumnist.inference.reader import REASONS, Reader, Reading
 from sumnist.pictures.decode import Picture
@@ -43,9 +44,11 @@ class Answers:
     reasons: tuple[str, ...]
 
 
-def answers_of(reader: Reader, pictures: Sequence[Picture], score: Score = is_digit_score) -> Answers:
-    """What `reader` says of each picture; one that it cannot read is not accepted."""
-    answers = [answer_of(result, score) for result in reader.read_each(pictures, [0] * len(pictures))]
+def answers_of(
+    reader: Reader, pictures: Sequence[Picture], score: Score = is_digit_score, ink: InkColour = "auto"
+) -> Answers:
+    """What `reader` says of each picture, of which the ink may be known; one that it cannot read is not accepted."""
+    answers = [answer_of(result, score) for result in reader.read_each(pictures, [0] * len(pictures), ink)]
     digits, accepted, scores, reasons = zip(*answers, strict=True) if answers else ((), (), (), ())
     several = [reason == SEVERAL for reason in reasons]
     return Answers(

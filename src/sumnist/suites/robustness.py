@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.config import InkColour
 from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError, DataError
 from sumnist.inference.reader import Reader
@@ -266,18 +267,20 @@ class FolderResult:
         return "\n".join(lines)
 
 
-def folder(reader: Reader, path: str | Path) -> FolderResult:
+def folder(reader: Reader, path: str | Path, ink: InkColour = "auto") -> FolderResult:
     """Measure a reader on a folder of pictures.
 
     Args:
         reader: The reader.
         path: A folder with sub-folders 0 to 9, each named for the digit that its pictures show. What has the ending of
             a picture is one, but for names that begin with a dot.
+        ink: "dark" or "light", if it is known that all ink is darker or lighter than its ground; else "auto".
 
     Returns:
         The figures, as shares from 0 to 1, and the pictures that were not read right.
 
     Raises:
+        ConfigError: `ink` is another word.
         DataError: There are no pictures in such sub-folders.
     """
     root = Path(path)
@@ -291,7 +294,7 @@ def folder(reader: Reader, path: str | Path) -> FolderResult:
         raise DataError(
             f"{path}: no pictures in sub-folders 0 to 9, expected those of each digit in a folder of its name"
         )
-    answers = answers_of(reader, [file for file, _ in pictures])
+    answers = answers_of(reader, [file for file, _ in pictures], ink=ink)
     digits = np.array([digit for _, digit in pictures], np.int64)
     errors = tuple(
         Misread(str(file), digit, int(answer) if answer >= 0 else None, bool(accepted), reason)

@@ -3,7 +3,7 @@
 import { Asker } from "./asker.js";
 import { Chart, LearnedChart } from "./chart.js";
 import { Pad } from "./pad.js";
-import { besideWords, figure, percent, wordsOf } from "./words.js";
+import { besideWords, figure, percent, sentence, wordsOf } from "./words.js";
 
 const PAUSE = 60; // milliseconds between questions in the middle of a stroke
 const QUIET = 600; // milliseconds without a new answer after which screen readers announce it
@@ -23,6 +23,7 @@ function changed(settled, since) {
   at.undo.disabled = !pad.undoable;
   at.clear.disabled = pad.blank;
   at.main.classList.toggle("inked", !pad.blank);
+  at["ink-of"].hidden = !pad.uploaded;
   if (settled) ask(true, since);
   else pause ||= setTimeout(() => ask(false), PAUSE);
 }
@@ -37,7 +38,9 @@ function ask(settled = true, since = null) {
     return;
   }
   const number = numberGiven() ?? 0; // without a number, the digit is read all the same
-  asker.ask({ picture: () => pad.file(), uploaded: pad.uploaded, number, settled, since });
+  const { uploaded } = pad;
+  const ink = uploaded ? at.ink.value : "dark";
+  asker.ask({ picture: () => pad.file(), uploaded, ink, number, settled, since });
 }
 
 /** The number in the field, or null if that is none whose sums are exact. */
@@ -74,6 +77,7 @@ function show({ uploaded, settled, since }, { reading, problem }) {
   if (problem) showNone([problem.title, problem.detail], "problem");
   else if (reading.accepted) showReading(reading, "answer", numberProblem() ?? wordsOf(reading));
   else showReading(reading, "refused", settled ? wordsOf(reading, uploaded) : ["Reading as you draw …", ""]);
+  showHow(uploaded && reading?.how);
   if (reading && settled && since !== null) {
     const painted = () => performance.measure("stroke-to-answer", { start: since });
     requestAnimationFrame(() => setTimeout(painted));
@@ -93,6 +97,12 @@ function showReading(reading, state, words) {
   at.meter.style.setProperty("--share", isDigit);
 }
 
+/** What was taken for the digit of a picture; of a drawing there is nothing to say. */
+function showHow(how) {
+  at.how.hidden = !how;
+  at.how.textContent = how ? sentence(how) : "";
+}
+
 /** What a second network says, if the server has one. */
 function showBeside({ beside }) {
   at.beside.hidden = beside === undefined;
@@ -104,6 +114,7 @@ function showBeside({ beside }) {
 
 function showNone(words, state = "idle") {
   write(state, words);
+  showHow(null);
   chart.draw(null);
   at.beside.hidden = true;
   at.seen.getContext("2d").clearRect(0, 0, at.seen.width, at.seen.height);
@@ -145,6 +156,7 @@ at.less.addEventListener("click", () => setNumber((numberGiven() ?? 0) - 1));
 at.undo.addEventListener("click", () => pad.undo());
 at.clear.addEventListener("click", () => pad.clear());
 at.again.addEventListener("click", () => ask());
+at.ink.addEventListener("change", () => ask());
 addEventListener("online", () => ask());
 
 at.file.addEventListener("change", () => {
@@ -169,7 +181,7 @@ function take([file]) {
 
 addEventListener("keydown", (event) => {
   const typing = event.target === at.number;
-  if (event.key === "Escape") pad.clear();
+  if (event.key === "Escape" && event.target !== at.ink) pad.clear(); // there it closes the list
   else if (typing || event.altKey) return;
   else if (event.ctrlKey || event.metaKey) {
     if (event.key.toLowerCase() !== "z" || event.shiftKey) return;
