@@ -37,6 +37,8 @@ Sargolzaei and Rueda (2024, arXiv 2408.11309) report it: 75.92 and 89.76 in the 
 NOT_MEASURED_HERE = NOT_MEASURED.strip()
 """What stands in a line of text where there is no row."""
 KEPT_APART = "look-alikes"
+STRANGERS = "no digit"
+"""The set of `scripts/rules.py` of which none should be accepted."""
 SCENES = "scenes: "
 """How the names of the sets begin that show paper on a desk."""
 
@@ -218,7 +220,7 @@ def measured(row: Row) -> str:
 
 
 def calibration_table(row: Row) -> str:
-    """The five networks, each on the images that it was trained without, and all of these together."""
+    """Each network on the images that it was trained without, and all of these together."""
     body = [[f"fold {fold['fold']}", *out_of_fold(fold), f"{fold['seconds'] / 60:.1f} min"] for fold in row["folds"]]
     cells = out_of_fold(row)
     body.append(["all, before the temperature", *cells[:2], f"{row['nll_before']:.4f}", "–", "–", ""])
@@ -231,6 +233,72 @@ def out_of_fold(figures: Row) -> list[str]:
     """Cells: images, accuracy, loss, calibration error, risk."""
     return [f"{figures['images']:,}", percent(figures["accuracy"]), f"{figures['nll']:.4f}",
             percent(figures.get("ece")), percent(risk_at_99(figures), 3)]  # fmt: skip
+
+
+def whole_path(row: Row) -> str:
+    """What the calibration is worth on pictures, by the whole path, as a sentence."""
+    whole = row.get("whole_path")
+    if whole is None:
+        return NOT_MEASURED_HERE
+    return (
+        f"On {row['pictures']:,} pictures made of images that the network was trained without (tight crops, drawn cells, "
+        f"synthetic photographs), after judging and with this temperature: {percent(whole['accuracy'])} % right, "
+        f"{whole['nll']:.4f} nats of negative log-likelihood, {percent(whole['ece'])} % of calibration error."
+    )
+
+
+def runners_up(row: Row) -> str:
+    """What small probabilities are worth, as a sentence."""
+    told = row.get("runners_up")
+    if told is None:
+        return NOT_MEASURED_HERE
+    return (
+        f"Of the {told['misread']:,} training images that are misread, each by a network that was trained without it, "
+        f"the truth comes second for {percent(told['second'], 1)} %, and its mean log-probability is "
+        f"{told['log_probability']:.2f}. Two digits have the same probability in {told['ties']:,} of "
+        f"{row['images']:,} answers."
+    )
+
+
+def teachers(rows: Rows) -> str:
+    """How good the answers are that the soft labels come from, as a sentence."""
+    row = next((row for row in reversed(rows) if "changed" in row), None)
+    if row is None:
+        return NOT_MEASURED_HERE
+    return (
+        f"Their answers agree with {percent(row['accuracy'])} % of the {row['images']:,} labels, at "
+        f"{row['nll']:.4f} nats; where they do not, the label comes second in {percent(row['second_of_misread'], 1)} %. "
+        f"Each is the mean of {row['changed'] + 1} answers, and the five trainings took "
+        f"{sum(row['seconds']) / 60:.0f} minutes of one core."
+    )
+
+
+def real_table(rows: Rows) -> str:
+    """Real pictures that the project does not hold: both halves, as the newest network reads them."""
+    found = part(rows, "real")
+    if not found:
+        return NOT_MEASURED
+    body = [
+        [row["name"], row["half"], f"{row['pictures']:,}",
+         *(percent(row[share]) for share in ("accuracy", "accepted", "accuracy_accepted"))]
+        for row in found if row["model_sha256"] == found[-1]["model_sha256"]
+    ]  # fmt: skip
+    return table(["real pictures", "half", "pictures", "right, %", "accepted, %", "right of the accepted, %"], body)
+
+
+def rules_table(rows: Rows) -> str:
+    """What each rule earns: the shares without it, beside those with all."""
+    found = part(rows, "rules")
+    if not found:
+        return NOT_MEASURED
+    newest = agreeing(found, commit=found[-1]["commit"])
+    names = list(newest[0]["figures"])
+    body = [
+        ["*all rules*" if row["without"] is None else f"without: {row['without']}",
+         *(percent(row["figures"][name][1 if name == STRANGERS else 0], 1) for name in names)]
+        for row in newest
+    ]  # fmt: skip
+    return table(["", *(f"{name}, {'accepted' if name == STRANGERS else 'right'}, %" for name in names)], body)
 
 
 def thresholds(row: Row) -> str:
@@ -251,6 +319,11 @@ TABLES: dict[str, Callable[[Rows], str]] = {
     "pictures-ood": of_row(reported, ood_table),
     "pictures-halves": halves_table,
     "pictures-calibration": of_row(calibration, calibration_table),
+    "pictures-whole-path": of_row(calibration, whole_path, NOT_MEASURED_HERE),
+    "pictures-runners-up": of_row(calibration, runners_up, NOT_MEASURED_HERE),
+    "pictures-teachers": teachers,
+    "pictures-real": real_table,
+    "pictures-rules": rules_table,
     "pictures-thresholds": of_row(calibration, thresholds, NOT_MEASURED_HERE),
 }
 

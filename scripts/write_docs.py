@@ -40,7 +40,10 @@ ROWS = ROOT / "docs/results/runs.jsonl"
 BENCH = ROOT / "docs/results/bench.jsonl"
 SURVIVAL = ROOT / "docs/results/survival.jsonl"
 STUDY = ROOT / "docs/results/study.jsonl"
-OTHERS = [ROOT / f"docs/results/{name}.jsonl" for name in ("robustness", "calibration", "serving", "faults")]
+OTHERS = [
+    ROOT / f"docs/results/{name}.jsonl"
+    for name in ("robustness", "calibration", "serving", "faults", "teachers", "real", "rules")
+]
 PAGES = [ROOT / name for name in ("README.md", "docs/the-task.md", "docs/benchmarks.md", "docs/training.md",
                                   "docs/scoring.md", "docs/reliability.md", "docs/your-own-pictures.md",
                                   "docs/serving.md", "docs/appendix-runs.md",

@@ -110,8 +110,9 @@ def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
     """
     grey = picture.grey
     if grey.shape == (SIDE, SIDE):
-        yield as_they_are(grey, ink, steps)
-        if ready_image(grey) is not None:
+        found = as_they_are(grey, ink, steps)
+        yield found
+        if found and ready_image(grey) is not None:
             return
     small = reduced(grey)
     dark = ink == "dark" if ink != "auto" else ink_is_dark(small)
