@@ -241,8 +241,8 @@ def whole_path(row: Row) -> str:
     if whole is None:
         return NOT_MEASURED_HERE
     return (
-        f"On {row['pictures']:,} pictures made of images that the network was trained without (tight crops, drawn cells, "
-        f"synthetic photographs), after judging and with this temperature: {percent(whole['accuracy'])} % right, "
+        f"On {row['pictures']:,} pictures made of images that the network was trained without (tight crops, drawn "
+        f"cells, synthetic photographs), after judging and with this temperature: {percent(whole['accuracy'])} % right, "
         f"{whole['nll']:.4f} nats of negative log-likelihood, {percent(whole['ece'])} % of calibration error."
     )
 
@@ -267,8 +267,8 @@ def teachers(rows: Rows) -> str:
         return NOT_MEASURED_HERE
     return (
         f"Their answers agree with {percent(row['accuracy'])} % of the {row['images']:,} labels, at "
-        f"{row['nll']:.4f} nats; where they do not, the label comes second in {percent(row['second_of_misread'], 1)} %. "
-        f"Each is the mean of {row['changed'] + 1} answers, and the five trainings took "
+        f"{row['nll']:.4f} nats; where they do not, the label comes second in "
+        f"{percent(row['second_of_misread'], 1)} %. Each is the mean of {row['changed'] + 1} answers, and the five trainings took "
         f"{sum(row['seconds']) / 60:.0f} minutes of one core."
     )
 
