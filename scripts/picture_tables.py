@@ -143,7 +143,9 @@ def corruption_table(row: Row) -> str:
     ]  # fmt: skip
     for title, results, key in ((f"**mean of {len(every)}**", every, "mean"),
                                 (f"**mean of the {len(unseen)} unseen**", unseen, "mean_unseen")):  # fmt: skip
-        accepted = statistics.mean(result["accepted"] for result in results) if results else None
+        if not results:
+            continue
+        accepted = statistics.mean(result["accepted"] for result in results)
         body.append([title, "", percent(row[f"network_{key}"]), percent(row[f"reader_{key}"]), percent(accepted)])
     body += [[f"{title}, mean of 15", "no", f"{value:.1f}", "–", "–"] for title, value in PUBLISHED.items()]
     return table(["corruption", "a relative in training", "network alone, %", "reader, %", "accepted, %"], body)
@@ -242,7 +244,8 @@ def whole_path(row: Row) -> str:
         return NOT_MEASURED_HERE
     return (
         f"On {row['pictures']:,} pictures made of images that the network was trained without (tight crops, drawn "
-        f"cells, synthetic photographs), after judging and with this temperature: {percent(whole['accuracy'])} % right, "
+        f"cells, synthetic photographs), after judging and with this temperature: {percent(whole['accuracy'])} % "
+        "right, "
         f"{whole['nll']:.4f} nats of negative log-likelihood, {percent(whole['ece'])} % of calibration error."
     )
 
@@ -268,8 +271,8 @@ def teachers(rows: Rows) -> str:
     return (
         f"Their answers agree with {percent(row['accuracy'])} % of the {row['images']:,} labels, at "
         f"{row['nll']:.4f} nats; where they do not, the label comes second in "
-        f"{percent(row['second_of_misread'], 1)} %. Each is the mean of {row['changed'] + 1} answers, and the five trainings took "
-        f"{sum(row['seconds']) / 60:.0f} minutes of one core."
+        f"{percent(row['second_of_misread'], 1)} %. Each is the mean of {row['changed'] + 1} answers, and the five "
+        f"trainings took {sum(row['seconds']) / 60:.0f} minutes of one core."
     )
 
 
