@@ -1,1 +1,1 @@
-"""Any picture → image: `normalize.see` is the way in. NumPy and Pillow only."""
+"""Any picture → images that may be its digit: `proposals.rounds` is the way in. NumPy and Pillow only."""
