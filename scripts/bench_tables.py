@@ -144,6 +144,17 @@ def latency(rows: Rows) -> str:
     return grouped("latency", "name", "one array in, an answer out", cells)(rows)
 
 
+def beside(rows: Rows) -> str:
+    """Pictures read now and by an earlier version, in turn: medians over the rounds, and the ratio."""
+    rows = part(rows, "beside")
+    body = []
+    for name in names(rows):
+        before, now = (1e3 * median(rows, "p50", name=name, which=which) for which in ("before", "now"))
+        rounds = len(agreeing(rows, name=name, which="now"))
+        body.append([name, f"{before:.3g} ms", f"{now:.3g} ms", f"{now / before:.2f}", str(rounds)])
+    return table(["one picture", "before", "now", "now / before", "rounds"], body)
+
+
 def throughput(rows: Rows) -> str:
     """Images a second, by batch size, on both threads."""
     rows = part(rows, "throughput")
@@ -187,6 +198,7 @@ TABLES: dict[str, Callable[[Rows], str]] = {
     "bench-pictures": grouped("pictures", "name", "one picture in, an answer out", {
         "median": middle("p50", "{:.3g} ms", 1e3),
     }),
+    "bench-beside": beside,
     "bench-throughput": throughput,
     "bench-readings": grouped("readings", "name", "10,000 arrays, two threads", {
         "readings a second": middle("readings_per_second", "{:,.0f}"),
