@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sumnist.config import InkColour
 from sumnist.inference.onnx import Answer
+from sumnist.pictures.components import Box
 from sumnist.pictures.decode import Intensities
 from sumnist.pictures.proposals import Proposal, rounds
 
@@ -32,9 +33,10 @@ like a digit to be accepted, since among many places one looks like it by chance
 POWER = 4
 """Of the scores, in the mean over the proposals."""
 RIVAL = 0.5
-"""Another part of the same view that is a digit with this probability or more is a second digit."""
-RIVAL_SIZE = 0.5
-"""If it is at least so large, beside the first."""
+"""Another part of the picture that is a digit with this probability or more is a second digit."""
+RIVAL_SIZE, LINE = 0.5, 1.2
+"""If it is at least so large, beside the first; but if it runs across the picture, and is larger by so much, it is the
+line of a form."""
 
 
 class Network(Protocol):
@@ -114,13 +116,20 @@ def mixed(best: Verdict, verdicts: list[Verdict]) -> Verdict:
 
 
 def with_rivals(best: Verdict, verdicts: list[Verdict]) -> Verdict:
-    """The verdict, with the problem that there is another digit beside this one, if so."""
+    """The verdict, with the problem that there is another digit beside this one, if so: in the same view of the picture,
+    or in the whole of it."""
     chosen = best.proposal
     assert chosen is not None
     for other in verdicts:
         rival = other.proposal
-        if rival is None or rival is chosen or rival.view != chosen.view or rival.size < RIVAL_SIZE * chosen.size:
-            continue
-        if other.score / rival.weight >= RIVAL:
+        assert rival is not None
+        near = rival.view in (chosen.view, chosen.view.partition(",")[0]) and rival.size >= RIVAL_SIZE * chosen.size
+        line = rival.across and rival.size > LINE * chosen.size
+        if near and not line and apart(rival.box, chosen.box) and other.score >= RIVAL * rival.weight:
             return replace(best, problem="several")
     return best
+
+
+def apart(box: Box, other: Box) -> bool:
+    """Whether two boxes have no pixel in common."""
+    return box[1] <= other[0] or other[1] <= box[0] or box[3] <= other[2] or other[3] <= box[2]

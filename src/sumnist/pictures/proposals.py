@@ -50,6 +50,8 @@ FAINT, FAINT_ON_PAPER = 0.08, 0.2
 """Ink with less contrast than this can be seen, but not be read for sure; on a picture with noise."""
 ROOM = 0.1
 """Of the digit's longer side: a picture with more room opposite to a cut was not cropped to its digit."""
+ACROSS = 0.85
+"""Of the picture's side: what is so long runs across it."""
 SMALLEST_CUT = 32
 """On a picture with a shorter side than this, no digit is said to be cut off."""
 DROPPED = 0.35
@@ -71,8 +73,9 @@ class Proposal:
     `weight`: how much such a proposal counts beside the others, up to 1: less for what is seldom right, and by the
     square root of the share of the ink that it explains. `dark`: whether the ink is darker than the ground.
     `box`: top, bottom, left and right of the digit in pixels of the picture, bottom and right excluded. `problem`: what
-    is in the way of reading it. `view`: the part of the picture and the polarity that it shares with its rivals, and
-    `size` its longer side in pixels of the picture. `steps`: how the image came about.
+    is in the way of reading it. `view`: the part of the picture and the polarity that it shares with its rivals.
+    `across`: whether it runs from side to side of the picture, as the line of a form does. `steps`: how the image came
+    about.
     """
 
     image: Grey = field(repr=False, compare=False)
@@ -82,6 +85,7 @@ class Proposal:
     box: Box = (0, SIDE, 0, SIDE)
     problem: Problem | None = None
     view: str = ""
+    across: bool = False
     steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
 
     @property
@@ -117,13 +121,15 @@ def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
     small = reduced(grey)
     dark = ink == "dark" if ink != "auto" else ink_is_dark(small)
     look = Look(picture, dark, steps)
-    yield look.at(View(grey), dark, small)
+    whole = look.at(View(grey), dark, small)
+    yield whole
     if flat_ground(small if dark else 1 - small) is None:
         yield [proposal for paper in papers_on(grey) for proposal in look.on(paper, ink)]
-    others = [] if ink != "auto" else look.at(View(grey), not dark)
-    for seen_dark in (dark, not dark)[: 2 if ink == "auto" else 1]:
-        for view in (*trimmed(grey), padded(grey, seen_dark)):
-            others += look.at(view, seen_dark)
+    others = [] if ink != "auto" else look.at(View(grey), not dark, small)
+    if whole or others:  # where there is no ink at all, none is to be found at its borders
+        for seen_dark in (dark, not dark)[: 2 if ink == "auto" else 1]:
+            for view in (*trimmed(grey), padded(grey, seen_dark)):
+                others += look.at(view, seen_dark)
     yield others
 
 
@@ -201,7 +207,7 @@ class Look:
             proposals.append(
                 Proposal(
                     image, how + (f", part {place + 1}" if place else ""), weight, dark, box, self.problem_of(ink, box),
-                    how, self.taken(view, ink, group, digit, image),
+                    how, self.runs_across(box), self.taken(view, ink, group, digit, image),
                 )
             )  # fmt: skip
         return proposals
@@ -222,6 +228,11 @@ class Look:
         if ink.peak < (FAINT if ink.light.flat else FAINT_ON_PAPER):
             return "faint"
         return "cut off" if self.is_cut_off(box) else None
+
+    def runs_across(self, box: Box) -> bool:
+        """Whether `box` reaches from side to side of the picture, or nearly so."""
+        sides = (side * self.picture.reduction for side in self.picture.grey.shape)
+        return any(length >= ACROSS * side for length, side in zip(extent(box), sides, strict=True))
 
     def is_cut_off(self, box: Box) -> bool:
         """Whether ink runs out of the picture on one side while there is room on the other. A picture that was cropped
