@@ -116,8 +116,8 @@ def mixed(best: Verdict, verdicts: list[Verdict]) -> Verdict:
 
 
 def with_rivals(best: Verdict, verdicts: list[Verdict]) -> Verdict:
-    """The verdict, with the problem that there is another digit beside this one, if so: in the same view of the picture,
-    or in the whole of it."""
+    """The verdict, with the problem that there is another digit beside this one, in the same view of the picture or in
+    the whole of it, if so."""
     chosen = best.proposal
     assert chosen is not None
     for other in verdicts:
