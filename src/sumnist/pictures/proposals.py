@@ -20,7 +20,7 @@ from sumnist.config import InkColour
 from sumnist.pictures.background import flat_ground, ink_is_dark
 from sumnist.pictures.components import Box, Components, extent, union
 from sumnist.pictures.decode import Grey, Intensities
-from sumnist.pictures.ink import Ink, ink_of, looked_closer
+from sumnist.pictures.ink import CLEAN_CONTRAST, Ink, ink_of, looked_closer
 from sumnist.pictures.normalize import EDGE, SIDE, cropped, placed, ready_image
 from sumnist.pictures.paper import Paper, papers_on
 
@@ -109,9 +109,10 @@ def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
         steps: Whether each proposal shall have the steps that led to it.
     """
     grey = picture.grey
-    if grey.shape == (SIDE, SIDE):
-        yield as_they_are(grey, ink, steps)
-        if ready_image(grey) is not None:
+    if grey.shape == (SIDE, SIDE) and np.ptp(grey) >= CLEAN_CONTRAST:
+        whole = as_they_are(grey, ink, steps)
+        yield whole
+        if whole and ready_image(grey) is not None:
             return
     small = reduced(grey)
     dark = ink == "dark" if ink != "auto" else ink_is_dark(small)
@@ -207,12 +208,12 @@ class Look:
 
     def box_of(self, group: Components, view: View, scale: float) -> Box:
         """Where a group of components lies on the picture, in its pixels."""
-        height, width = self.picture.grey.shape
+        finer, (height, width) = self.picture.reduction, self.picture.grey.shape
         top, bottom, left, right = (side * scale for side in union(group.boxes))
-        down, across = ((max(0, a + first), min(b + first, most)) for a, b, first, most in
-                        ((top, bottom, view.top, height), (left, right, view.left, width)))  # fmt: skip
-        box = (round(side * self.picture.reduction) for side in (*down, *across))
-        return next(box), next(box), next(box), next(box)
+        return (
+            *within(finer * (top + view.top), finer * (bottom + view.top), round(finer * height)),
+            *within(finer * (left + view.left), finer * (right + view.left), round(finer * width)),
+        )
 
     def problem_of(self, ink: Ink, box: Box) -> Problem | None:
         """What is in the way of reading the digit in `box`."""
@@ -245,6 +246,12 @@ class Look:
             Step("ink found", np.where(group.mask(), 1, ink.intensities * np.float32(DROPPED))),
             Step("the digit", digit), Step("what the network sees", image),
         )  # fmt: skip
+
+
+def within(start: float, end: float, most: int) -> tuple[int, int]:
+    """A stretch of whole pixels, one at least, from 0 to `most`."""
+    first = min(max(0, round(start)), most - 1)
+    return first, min(max(first + 1, round(end)), most)
 
 
 def touches(group: Components) -> bool:
