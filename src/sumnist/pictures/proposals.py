@@ -20,7 +20,7 @@ from sumnist.config import InkColour
 from sumnist.pictures.background import flat_ground, ink_is_dark
 from sumnist.pictures.components import Box, Components, extent, union
 from sumnist.pictures.decode import Grey, Intensities
-from sumnist.pictures.ink import CLEAN_CONTRAST, Ink, ink_of, looked_closer
+from sumnist.pictures.ink import CLEAN_CONTRAST, PAPER_CONTRAST, Ink, ink_of, looked_closer
 from sumnist.pictures.normalize import EDGE, SIDE, cropped, placed, ready_image
 from sumnist.pictures.paper import Paper, papers_on
 
@@ -122,7 +122,7 @@ def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
         yield [proposal for paper in papers_on(grey) for proposal in look.on(paper, ink)]
     others = [] if ink != "auto" else look.at(View(grey), not dark)
     for seen_dark in (dark, not dark)[: 2 if ink == "auto" else 1]:
-        for view in (*trimmed(grey), padded(grey, seen_dark)):
+        for view in (*trimmed(grey), *padded(grey, seen_dark)):
             others += look.at(view, seen_dark)
     yield others
 
@@ -159,11 +159,13 @@ def trimmed(grey: Grey) -> Iterator[View]:
             yield View(part, down, right, f"{share:.0%} of each side cut off", trimmed=True)
 
 
-def padded(grey: Grey, dark: bool) -> View:
-    """The picture with ground around it."""
+def padded(grey: Grey, dark: bool) -> Iterator[View]:
+    """The picture with ground around it, unless it has hardly more than grain: beside even ground that would be ink."""
+    if np.ptp(grey) < PAPER_CONTRAST:
+        return
     by = max(LEAST_MARGIN, int(MARGIN * max(grey.shape)))
     ground = np.quantile(grey, 1 - GROUND if dark else GROUND)
-    return View(np.pad(grey, by, constant_values=ground), -by, -by, "more ground around it")
+    yield View(np.pad(grey, by, constant_values=ground), -by, -by, "more ground around it")
 
 
 @dataclass(frozen=True)
