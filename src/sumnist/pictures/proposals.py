@@ -142,8 +142,9 @@ def as_they_are(grey: Grey, ink: InkColour, steps: bool) -> list[Proposal]:
         if ink == ("light" if dark else "dark") or (ready is not None and ready.dark != dark):
             continue
         image = ready.image if ready is not None else 1 - grey if dark else grey
-        how = "as it is" + (", inverted" if dark else "")
-        shown = (Step("as read", grey), Step(f"what the network sees: {how}", image)) if steps else ()
+        inverted = ", inverted" if dark else ""
+        how = f"as it is{inverted}"
+        shown = (Step("as read", grey), Step(f"what the network sees{inverted}", image)) if steps else ()
         weight = 1.0 if ink != "auto" or dark == ground_is_bright else OTHER_POLARITY
         found.append(Proposal(image, how, weight, dark, view=how, steps=shown))
     return found
