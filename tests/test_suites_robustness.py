@@ -17,7 +17,8 @@ from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import hold_out
 from sumnist.errors import ConfigError, DataError, ImageError, SumnistError
 from sumnist.inference.reader import Reader, Reading
-from sumnist.pictures.normalize import Picture, picture_of
+from sumnist.pictures.decode import Picture
+from sumnist.pictures.normalize import picture_of
 from sumnist.suites import robustness as suite
 from sumnist.suites.answers import answers_of, area_under_roc, network_digits
 from sumnist.suites.corruptions import CORRUPTIONS, corrupted
