@@ -14,11 +14,13 @@ import pytest
 from sumnist.suites.corruptions import CORRUPTIONS
 from sumnist.suites.layout import KINDS
 from sumnist.suites.out_of_distribution import OUT_OF_DISTRIBUTION
-from sumnist.suites.robustness import SEEN, CorruptionResult, DigitResult, OodResult, Robustness
+from sumnist.suites.robustness import CorruptionResult, DigitResult, OodResult, Robustness
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/your-own-pictures.md"
 MACHINE = {"processor": "made up", "cores": 2, "versions": {"torch": "0"}}
+KNOWN = [name for name in CORRUPTIONS if name not in ("zigzag", "canny_edges")]
+"""The corruptions of which the training of the rows here knows a relative."""
 WRITERS = {"Breip": 0.975, "Kalam": 1.0}
 
 Row = dict[str, Any]
@@ -52,7 +54,7 @@ def robustness_row(half: str = "reported", date: str = "2026-12-01", model: str 
         half="reported" if reported else "development",
         mnist=DigitResult(mnist, 10_000, 0.997 - low, 0.99, 0.9991, 0.0, {}),
         corruptions=tuple(
-            CorruptionResult(name, name in SEEN, 10_000, 0.9 - i / 100 - low, 0.95 - i / 100 - low, 0.8)
+            CorruptionResult(name, name in KNOWN, 10_000, 0.9 - i / 100 - low, 0.95 - i / 100 - low, 0.8)
             for i, name in enumerate(CORRUPTIONS)
         ),
         digits=(
@@ -115,12 +117,12 @@ def test_each_corruption_has_its_line_and_the_means_are_those_of_the_row(tables:
     assert cells(text, "shot noise") == ["yes", "90.00", "95.00", "80.00"]
     assert cells(text, "canny edges") == ["no", "76.00", "81.00", "80.00"]
     assert cells(text, "**mean of 15**") == ["", "83.00", "88.00", "80.00"]
-    unseen = [i for i, name in enumerate(CORRUPTIONS) if name not in SEEN]
+    unseen = [i for i, name in enumerate(CORRUPTIONS) if name not in KNOWN]
     mean = 90 - sum(unseen) / len(unseen)
     expected = ["", f"{mean:.2f}", f"{mean + 5:.2f}", "80.00"]
     assert cells(text, f"**mean of the {len(unseen)} unseen**") == expected
     assert cells(text, "published: a plain CNN, mean of 15")[1] == "75.9"
-    assert sum("| yes |" in line for line in text.splitlines()) == len(SEEN)
+    assert sum("| yes |" in line for line in text.splitlines()) == len(KNOWN)
 
 
 def test_where_every_corruption_was_seen_there_is_no_mean_of_the_unseen(tables: ModuleType) -> None:

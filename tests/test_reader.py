@@ -112,7 +112,7 @@ def test_a_reading_becomes_json(exact: Reader) -> None:
     again = json.loads(json.dumps(reading.as_dict()))
     assert list(again) == [
         "format", "digit", "sum", "number", "confidence", "digit_probabilities", "sums", "sum_probabilities",
-        "accepted", "reason", "is_digit_probability", "advice",
+        "accepted", "reason", "is_digit_probability", "how", "advice",
     ]  # fmt: skip
     assert again["format"] == 1
     assert again["sums"] == list(range(1000, 1010))
@@ -242,9 +242,10 @@ def test_known_ink_is_looked_for_in_every_picture_be_it_an_image_already(exact: 
 
 
 def test_ink_of_another_colour_is_refused(exact: Reader) -> None:
-    for ask in (lambda: exact.read(PIXELS[0], 3, "blue"), lambda: exact.read_each([PIXELS[0]], [3], "blue")):  # type: ignore[arg-type]
+    blue: Any = "blue"
+    for ask in (exact.read, exact.read_shown, lambda picture, *more: exact.read_each([picture], [3], more[-1])):
         with pytest.raises(ConfigError, match=r"^ink 'blue': expected auto, dark or light$"):
-            ask()
+            ask(PIXELS[0], 3, blue)
 
 
 def test_the_network_of_a_reader_answers_by_itself(exact: Reader) -> None:
@@ -301,11 +302,11 @@ def test_a_blank_picture_is_not_accepted_and_every_digit_is_as_probable(exact: R
             assert not reading.image.any()
 
 
-def test_what_is_in_the_way_of_reading_a_picture_is_the_reason(exact: Reader) -> None:
+def test_what_is_in_the_way_of_reading_a_picture_is_the_reason(reader: Reader) -> None:
     page = 255 - np.pad(np.kron(PIXELS[0], np.ones((6, 6), np.uint8)), 40)
     both = np.concatenate([page, page], 1)
     cut = page[: len(page) // 2]
-    readings = exact.read([page, both, cut], 1)
+    readings = reader.read([page, both, cut], 1)
     assert [reading.accepted for reading in readings] == [True, False, False]
     assert [reading.reason for reading in readings] == [None, "several digits", "cut off at the border"]
     assert sum(readings[1].digit_probabilities) == pytest.approx(1)
