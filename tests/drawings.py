@@ -10,9 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from sumnist.config import InkColour
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ImageError
-from sumnist.pictures.normalize import Picture, see
+from sumnist.pictures.decode import Picture, intensities_of
+from sumnist.pictures.proposals import Proposal, rounds
 
 TEST = load_mnist("test")
 SEVEN = TEST.images[0]
@@ -34,20 +36,37 @@ def encoded(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     return stream.getvalue()
 
 
+def proposed(picture: Picture, ink: InkColour = "auto", steps: bool = False) -> list[list[Proposal]]:
+    """The rounds of proposals for a picture."""
+    return list(rounds(intensities_of(picture), ink, steps))
+
+
+def every(picture: Picture, ink: InkColour = "auto", steps: bool = False) -> list[Proposal]:
+    """The proposals of all rounds."""
+    return [proposal for proposals in rounds(intensities_of(picture), ink, steps) for proposal in proposals]
+
+
+def first(picture: Picture, name: str | None = None) -> Proposal:
+    """What comes first to mind of a picture that is not blank."""
+    return next(proposal for proposals in rounds(intensities_of(picture, name)) for proposal in proposals)
+
+
 def image_of(picture: Picture, name: str | None = None) -> NDArray[np.float32]:
-    return see(picture, name).image
+    return first(picture, name).image
 
 
 def message(picture: Any, name: str | None = None) -> str:
     with pytest.raises(ImageError) as caught:
-        image_of(picture, name)
+        intensities_of(picture, name)
     return str(caught.value)
 
 
-def placed(images: NDArray[np.uint8], scale: int, left: int, top: int) -> NDArray[np.uint8]:
+def placed(
+    image: NDArray[np.uint8], scale: int, left: int, top: int, shape: tuple[int, int] = (420, 500)
+) -> NDArray[np.uint8]:
     """An image enlarged by repeating pixels, in dark ink somewhere on a white page."""
-    page = np.full((420, 500), 255, np.uint8)
-    large = np.repeat(np.repeat(images, scale, 0), scale, 1)
+    page = np.full(shape, 255, np.uint8)
+    large = np.repeat(np.repeat(image, scale, 0), scale, 1)
     page[top : top + large.shape[0], left : left + large.shape[1]] = 255 - large
     return page
 
@@ -56,8 +75,14 @@ def close(image: NDArray[np.float32], other: NDArray[np.float32], within: float 
     return float(np.abs(image - other).mean()) < within
 
 
-def image_or_message(picture: Any) -> NDArray[np.float32] | str:
+def images_or_message(picture: Any) -> list[NDArray[np.float32]] | str:
     try:
-        return image_of(picture)
+        return [proposal.image for proposal in every(picture)]
     except ImageError as error:
         return str(error)
+
+
+def ink_box(dark: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of what is true; bottom and right excluded."""
+    rows, columns = np.flatnonzero(dark.any(1)), np.flatnonzero(dark.any(0))
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1

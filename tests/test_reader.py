@@ -22,13 +22,12 @@ from PIL import Image
 
 from sumnist.config import Fusion, preset
 from sumnist.data.mnist import load_mnist
-from sumnist.errors import ImageError, NumberError, RunError
+from sumnist.errors import ConfigError, ImageError, NumberError, RunError
 from sumnist.files import PRETRAINED
 from sumnist.inference import reader as reader_module
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.reader import Reader, Reading, TorchNetwork, check_number
 from sumnist.model.network import TwoInputNet, load_network, save_network
-from sumnist.pictures.normalize import see
 
 PIXELS = load_mnist("test").images[:300]
 
@@ -113,7 +112,7 @@ def test_a_reading_becomes_json(exact: Reader) -> None:
     again = json.loads(json.dumps(reading.as_dict()))
     assert list(again) == [
         "format", "digit", "sum", "number", "confidence", "digit_probabilities", "sums", "sum_probabilities",
-        "accepted", "reason", "is_digit_probability", "advice",
+        "accepted", "reason", "is_digit_probability", "how", "advice",
     ]  # fmt: skip
     assert again["format"] == 1
     assert again["sums"] == list(range(1000, 1010))
@@ -149,7 +148,9 @@ def test_a_path_is_read_as_its_image(exact: Reader, tmp_path: Path) -> None:
     path = tmp_path / "seven.png"
     large = Image.fromarray(255 - PIXELS[0]).resize((280, 280))
     large.save(path)
-    expected = exact.read(see(large).image, 7)
+    expected = exact.read(np.asarray(large), 7)
+    assert expected.image is not None
+    assert np.abs(expected.image - PIXELS[0] / 255).mean() < 0.02
     for picture in (path, str(path), path.read_bytes(), large):
         assert exact.read(picture, 7) == expected
 
@@ -212,13 +213,39 @@ def test_a_list_with_a_bad_picture_has_no_readings_but_read_each_has_those_of_th
         assert result.digit_probabilities == pytest.approx(single.digit_probabilities, abs=1e-6)
 
 
-def test_what_was_seen_is_read_as_the_picture_is(exact: Reader, learned: Reader) -> None:
+def test_a_reading_that_is_shown_is_the_same_and_its_last_step_is_what_the_network_saw(
+    exact: Reader, learned: Reader
+) -> None:
     page = 255 - np.pad(np.kron(PIXELS[0], np.ones((6, 6), np.uint8)), 40)
     for picture in (page, PIXELS[0], np.full((50, 60), 255, np.uint8), np.concatenate([page, page], 1)):
         for reader in (exact, learned):
-            assert reader.read_seen(see(picture), np.int64(4)) == reader.read(picture, 4)
+            reading, steps = reader.read_shown(picture, np.int64(4))
+            plain = reader.read(picture, 4)
+            assert reading == plain
+            assert np.array_equal(steps[-1].values, plain.image)  # type: ignore[arg-type]  # there is an image
+            assert reader.read_shown(picture, 4, steps=False) == (plain, ())
     with pytest.raises(NumberError, match=r"^number 'x': expected a whole number, such as 7$"):
-        exact.read_seen(see(page), "x")  # type: ignore[arg-type]
+        exact.read_shown(page, "x")  # type: ignore[arg-type]
+
+
+def test_known_ink_is_looked_for_in_every_picture_be_it_an_image_already(exact: Reader) -> None:
+    for pixels in PIXELS[:5]:
+        light = exact.read(pixels, 3)
+        assert exact.read(pixels, 3, "light") == light
+        assert exact.read(255 - pixels, 3, "dark").digit_probabilities == pytest.approx(light.digit_probabilities)
+        for reading in (exact.read(pixels, 3, "dark"), *exact.read([pixels], 3, "dark")):
+            assert reading.how is not None
+            assert reading.how.startswith("dark ink")
+        reading = exact.read(255 - pixels, 3, "light")
+        assert reading.how is not None
+        assert reading.how.startswith("light ink")
+
+
+def test_ink_of_another_colour_is_refused(exact: Reader) -> None:
+    blue: Any = "blue"
+    for ask in (exact.read, exact.read_shown, lambda picture, *more: exact.read_each([picture], [3], more[-1])):
+        with pytest.raises(ConfigError, match=r"^ink 'blue': expected auto, dark or light$"):
+            ask(PIXELS[0], 3, blue)
 
 
 def test_the_network_of_a_reader_answers_by_itself(exact: Reader) -> None:
@@ -275,11 +302,11 @@ def test_a_blank_picture_is_not_accepted_and_every_digit_is_as_probable(exact: R
             assert not reading.image.any()
 
 
-def test_what_is_in_the_way_of_reading_a_picture_is_the_reason(exact: Reader) -> None:
+def test_what_is_in_the_way_of_reading_a_picture_is_the_reason(reader: Reader) -> None:
     page = 255 - np.pad(np.kron(PIXELS[0], np.ones((6, 6), np.uint8)), 40)
     both = np.concatenate([page, page], 1)
     cut = page[: len(page) // 2]
-    readings = exact.read([page, both, cut], 1)
+    readings = reader.read([page, both, cut], 1)
     assert [reading.accepted for reading in readings] == [True, False, False]
     assert [reading.reason for reading in readings] == [None, "several digits", "cut off at the border"]
     assert sum(readings[1].digit_probabilities) == pytest.approx(1)

@@ -236,8 +236,12 @@ class Reader:
         ready = {} if steps else ready_arrays([picture])
         if ready and ink != "dark":
             return self._read_ready([ready[0]], [number])[0], ()
-        verdict = self._judge(intensities_of(picture), number, ink, steps)
-        return self._reading(verdict, number), verdict.proposal.steps if verdict.proposal else ()
+        found = intensities_of(picture)
+        verdict = self._judge(found, number, ink, steps)
+        reading = self._reading(verdict, number)
+        if steps and verdict.proposal is None:
+            return reading, (Step("as read", found.grey), Step("what the network sees: blank", np.zeros((SIDE, SIDE))))
+        return reading, verdict.proposal.steps if verdict.proposal else ()
 
     def _read_batch(
         self, pictures: Sequence[Picture], numbers: Sequence[Number], ink: InkColour, first: int

@@ -18,7 +18,7 @@ from sumnist.pictures.components import Box, Components, components_of, extent, 
 from sumnist.pictures.decode import Grey
 from sumnist.pictures.filters import resized, spread
 
-__all__ = ["Ink", "ink_of", "looked_closer"]
+__all__ = ["CLEAN_CONTRAST", "PAPER_CONTRAST", "Ink", "ink_of", "looked_closer"]
 
 CLEAN_CONTRAST = 0.04
 """What differs less than this from the ground is no ink, even on a drawing without noise."""

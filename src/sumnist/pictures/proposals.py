@@ -20,7 +20,7 @@ from sumnist.config import InkColour
 from sumnist.pictures.background import flat_ground, ink_is_dark
 from sumnist.pictures.components import Box, Components, extent, union
 from sumnist.pictures.decode import Grey, Intensities
-from sumnist.pictures.ink import Ink, ink_of, looked_closer
+from sumnist.pictures.ink import CLEAN_CONTRAST, PAPER_CONTRAST, Ink, ink_of, looked_closer
 from sumnist.pictures.normalize import EDGE, SIDE, cropped, placed, ready_image
 from sumnist.pictures.paper import Paper, papers_on
 
@@ -113,7 +113,7 @@ def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
         steps: Whether each proposal shall have the steps that led to it.
     """
     grey = picture.grey
-    if grey.shape == (SIDE, SIDE):
+    if grey.shape == (SIDE, SIDE) and np.ptp(grey) >= CLEAN_CONTRAST:
         found = as_they_are(grey, ink, steps)
         yield found
         if found and ready_image(grey) is not None:
@@ -128,7 +128,7 @@ def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
     others = [] if ink != "auto" else look.at(View(grey), not dark, small)
     if whole or others:  # where there is no ink at all, none is to be found at its borders
         for seen_dark in (dark, not dark)[: 2 if ink == "auto" else 1]:
-            for view in (*trimmed(grey), padded(grey, seen_dark)):
+            for view in (*trimmed(grey), *padded(grey, seen_dark)):
                 others += look.at(view, seen_dark)
     yield others
 
@@ -148,8 +148,9 @@ def as_they_are(grey: Grey, ink: InkColour, steps: bool) -> list[Proposal]:
         if ink == ("light" if dark else "dark") or (ready is not None and ready.dark != dark):
             continue
         image = ready.image if ready is not None else 1 - grey if dark else grey
-        how = "as it is" + (", inverted" if dark else "")
-        shown = (Step("as read", grey), Step(f"what the network sees: {how}", image)) if steps else ()
+        inverted = ", inverted" if dark else ""
+        how = f"as it is{inverted}"
+        shown = (Step("as read", grey), Step(f"what the network sees{inverted}", image)) if steps else ()
         weight = 1.0 if ink != "auto" or dark == ground_is_bright else OTHER_POLARITY
         found.append(Proposal(image, how, weight, dark, view=how, steps=shown))
     return found
@@ -165,11 +166,13 @@ def trimmed(grey: Grey) -> Iterator[View]:
             yield View(part, down, right, f"{share:.0%} of each side cut off", trimmed=True)
 
 
-def padded(grey: Grey, dark: bool) -> View:
-    """The picture with ground around it."""
+def padded(grey: Grey, dark: bool) -> Iterator[View]:
+    """The picture with ground around it, unless it has hardly more than grain: beside even ground that would be ink."""
+    if np.ptp(grey) < PAPER_CONTRAST:
+        return
     by = max(LEAST_MARGIN, int(MARGIN * max(grey.shape)))
     ground = np.quantile(grey, 1 - GROUND if dark else GROUND)
-    return View(np.pad(grey, by, constant_values=ground), -by, -by, "more ground around it")
+    yield View(np.pad(grey, by, constant_values=ground), -by, -by, "more ground around it")
 
 
 @dataclass(frozen=True)
@@ -214,12 +217,12 @@ class Look:
 
     def box_of(self, group: Components, view: View, scale: float) -> Box:
         """Where a group of components lies on the picture, in its pixels."""
-        height, width = self.picture.grey.shape
+        finer, (height, width) = self.picture.reduction, self.picture.grey.shape
         top, bottom, left, right = (side * scale for side in union(group.boxes))
-        down, across = ((max(0, a + first), min(b + first, most)) for a, b, first, most in
-                        ((top, bottom, view.top, height), (left, right, view.left, width)))  # fmt: skip
-        box = (round(side * self.picture.reduction) for side in (*down, *across))
-        return next(box), next(box), next(box), next(box)
+        return (
+            *within(finer * (top + view.top), finer * (bottom + view.top), round(finer * height)),
+            *within(finer * (left + view.left), finer * (right + view.left), round(finer * width)),
+        )
 
     def problem_of(self, ink: Ink, box: Box) -> Problem | None:
         """What is in the way of reading the digit in `box`."""
@@ -257,6 +260,12 @@ class Look:
             Step("ink found", np.where(group.mask(), 1, ink.intensities * np.float32(DROPPED))),
             Step("the digit", digit), Step("what the network sees", image),
         )  # fmt: skip
+
+
+def within(start: float, end: float, most: int) -> tuple[int, int]:
+    """A stretch of whole pixels, one at least, from 0 to `most`."""
+    first = min(max(0, round(start)), most - 1)
+    return first, min(max(first + 1, round(end)), most)
 
 
 def touches(group: Components) -> bool:

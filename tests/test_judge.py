@@ -1,0 +1,287 @@
+"""The judge: with a network whose answers are known, and the whole path from a picture to a reading with the packaged
+one, whose bounds are coarse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from drawings import TEST
+from sumnist.errors import SumnistError
+from sumnist.inference import judge as module
+from sumnist.inference.judge import DISCOUNT, NOTHING, Judge, Verdict
+from sumnist.inference.onnx import Answer
+from sumnist.inference.reader import Reader, Reading
+from sumnist.pictures.decode import Intensities, intensities_of
+from sumnist.pictures.proposals import Proposal
+from sumnist.suites.crops import drawn_cells, tight_crops
+from sumnist.suites.photographs import blank_photographs
+
+BLANK = Intensities(np.ones((30, 40), np.float32))
+IMAGES, DIGITS = TEST.images[:60], TEST.digits[:60]
+
+
+@dataclass
+class Known:
+    """A network that says of an image, whose first pixel is the place of its saying divided by 100, what is known:
+    (digit, confidence, is_digit)."""
+
+    sayings: Sequence[tuple[int, float, float]]
+    has_is_digit: bool = True
+    calls: list[int] = field(default_factory=list)
+    told: list[Any] = field(default_factory=list)
+
+    def answer(self, images: NDArray[np.float32], numbers: NDArray[np.int64] | None = None) -> Answer:
+        assert images.shape[1:] == (1, 28, 28)
+        self.calls.append(len(images))
+        self.told.append(None if numbers is None else numbers.tolist())
+        said = [self.sayings[round(100 * float(image[0, 0, 0]))] for image in images]
+        digit = np.array([[confidence if k == best else (1 - confidence) / 9 for k in range(10)]
+                          for best, confidence, _ in said])  # fmt: skip
+        total = None if numbers is None else np.log(np.full((len(said), 19), 1 / 19, np.float32))
+        is_digit = np.array([there for *_, there in said])
+        return Answer(np.log(digit.clip(1e-9).astype(np.float32)), total,
+                      np.log(is_digit.astype(np.float32)) if self.has_is_digit else None)  # fmt: skip
+
+
+def proposal(place: int, **more: Any) -> Proposal:
+    image = np.zeros((28, 28), np.float32)
+    image[0, 0] = place / 100
+    return Proposal(image, f"proposal {place}", **{"view": f"view {place}", **more})
+
+
+def judged(
+    monkeypatch: pytest.MonkeyPatch, network: Known, *rounds: list[Proposal], learned: bool = False, number: int = 0
+) -> Verdict:
+    """The verdict on these rounds of proposals."""
+
+    def made(*_: Any) -> Iterator[list[Proposal]]:
+        yield from rounds
+
+    monkeypatch.setattr(module, "rounds", made)
+    return Judge(network, learned)(BLANK, number)
+
+
+def how(verdict: Verdict) -> str | None:
+    return verdict.proposal.how if verdict.proposal else None
+
+
+# Which proposal is taken.
+
+
+def test_after_a_proposal_beyond_doubt_no_others_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    sure, better = (3, 0.99, 0.99), (4, 1.0, 1.0)
+    network = Known([sure, better])
+    verdict = judged(monkeypatch, network, [proposal(0)], [proposal(1)])
+    assert network.calls == [1]
+    assert (how(verdict), int(verdict.digit.argmax())) == ("proposal 0", 3)
+
+
+@pytest.mark.parametrize("doubtful", [(3, 0.9, 1.0), (3, 1.0, 0.9)])
+def test_in_doubt_the_next_round_is_asked_for_and_the_best_of_all_rounds_is_taken(
+    monkeypatch: pytest.MonkeyPatch, doubtful: tuple[int, float, float]
+) -> None:
+    network = Known([doubtful, (4, 0.5, 0.5), (5, 0.5, 0.6), (6, 1.0, 1.0)])
+    verdict = judged(monkeypatch, network, [proposal(0)], [], [proposal(1), proposal(2)], [proposal(0), proposal(3)])
+    assert network.calls == [1, 2, 2]  # one call for each round with proposals
+    assert how(verdict) == "proposal 3"
+    verdict = judged(monkeypatch, network, [proposal(0)], [proposal(1), proposal(2)])
+    assert how(verdict) == "proposal 0"
+
+
+def test_a_proposal_of_little_weight_is_never_beyond_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Known([(3, 1.0, 1.0), (4, 1.0, 0.95)])
+    verdict = judged(monkeypatch, network, [proposal(0, weight=0.9)], [proposal(1)])
+    assert network.calls == [1, 1]
+    assert how(verdict) == "proposal 1"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_best_by_weight_times_is_digit_times_confidence_is_taken(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    sayings = [(int(random.integers(10)), float(random.uniform(0.3, 0.95)), float(random.random())) for _ in range(9)]
+    weights = random.uniform(0.1, 1, 9).tolist()
+    scores = [weight * confidence * there for weight, (_, confidence, there) in zip(weights, sayings, strict=True)]
+    best = int(np.argmax(scores))
+    made = [proposal(k, weight=weights[k]) for k in range(9)]
+    verdict = judged(monkeypatch, Known(sayings), made[:4], made[4:])
+    assert how(verdict) == f"proposal {best}"
+    assert verdict.score == pytest.approx(scores[best], rel=1e-5)
+    assert (int(verdict.digit.argmax()), verdict.digit.max()) == (sayings[best][0], pytest.approx(sayings[best][1]))
+
+
+def test_an_unlikely_place_must_look_more_like_a_digit(monkeypatch: pytest.MonkeyPatch) -> None:
+    for weight in (1.0, 0.85, 0.3):
+        verdict = judged(monkeypatch, Known([(3, 1.0, 0.9)]), [proposal(0, weight=weight)])
+        assert verdict.is_digit == pytest.approx(0.9 * weight**DISCOUNT)
+    assert 0 < DISCOUNT < 1
+
+
+def test_without_is_digit_the_confidence_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Known([(3, 0.6, 0.9), (4, 0.8, 0.1)], has_is_digit=False)
+    verdict = judged(monkeypatch, network, [proposal(0), proposal(1)])
+    assert (how(verdict), int(verdict.digit.argmax())) == ("proposal 1", 4)
+    assert verdict.score == pytest.approx(0.8)
+
+
+def test_a_learned_network_is_told_the_number_and_another_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    for learned, told in ((True, [[7, 7], [7]]), (False, [None, None])):
+        network = Known([(3, 0.9, 0.9)] * 3)
+        rounds = [proposal(0), proposal(1)], [proposal(2)]
+        verdict = judged(monkeypatch, network, *rounds, learned=learned, number=7)
+        assert network.told == told
+        assert (verdict.sum is not None) == learned
+        assert verdict.sum is None or verdict.sum.shape == (19,)
+
+
+# What is in the way.
+
+
+def test_a_blank_picture_is_nothing_and_the_network_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Known([])
+    assert judged(monkeypatch, network, [], []) is NOTHING
+    monkeypatch.undo()
+    assert Judge(network, learned=False)(BLANK) is NOTHING
+    assert network.calls == []
+    assert (NOTHING.proposal, NOTHING.problem, NOTHING.is_digit, NOTHING.score) == (None, "blank", 0, 0)
+    assert NOTHING.digit.tolist() == [0.1] * 10
+
+
+@pytest.mark.parametrize(
+    ("other", "more", "several"),
+    [
+        ((4, 1.0, 0.9), {}, True),
+        ((4, 1.0, 0.3), {}, False),  # no digit
+        ((4, 0.4, 1.0), {}, False),  # no digit in particular
+        ((4, 1.0, 0.9), {"view": "another part of the picture"}, False),
+        ((4, 1.0, 0.9), {"box": (0, 9, 30, 35)}, False),  # too small beside the first
+        ((4, 1.0, 0.9), {"weight": 0.05}, True),  # of which the weight says nothing
+    ],
+)
+def test_a_second_digit_of_the_same_view_makes_several(
+    monkeypatch: pytest.MonkeyPatch, other: tuple[int, float, float], more: dict[str, Any], several: bool
+) -> None:
+    one = proposal(0, view="dark ink", box=(0, 20, 0, 15))
+    two = proposal(1, **{"view": "dark ink", "box": (0, 20, 30, 45), "weight": 0.3} | more)
+    for first in ((3, 1.0, 1.0), (3, 1.0, 0.95)):
+        verdict = judged(monkeypatch, Known([first, other]), [one, two])
+        assert (how(verdict), verdict.problem) == ("proposal 0", "several" if several else None)
+
+
+def test_a_problem_of_the_proposal_is_one_of_the_verdict_unless_there_are_several(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cut = proposal(0, problem="cut off", view="dark ink")
+    network = Known([(3, 1.0, 1.0), (4, 1.0, 1.0)])
+    assert judged(monkeypatch, network, [cut]).problem == "cut off"
+    assert judged(monkeypatch, network, [cut, proposal(1, view="dark ink", weight=0.3)]).problem == "several"
+
+
+def test_the_ink_that_is_known_and_the_steps_that_are_wanted_are_handed_on() -> None:
+    picture = intensities_of(255 - np.pad(np.kron(TEST.images[0], np.ones((4, 4), np.uint8)), 20))
+    network = Known([(7, 1.0, 1.0)] * 101)
+    dark, light = (Judge(network, learned=False)(picture, ink=ink) for ink in ("dark", "light"))
+    assert dark.proposal is not None
+    assert light.proposal is not None
+    assert (dark.proposal.dark, light.proposal.dark) == (True, False)
+    assert dark.proposal.steps == ()
+    shown = Judge(network, learned=False)(picture, steps=True)
+    assert shown.proposal is not None
+    assert shown.proposal.steps[0].caption == "as read"
+
+
+# The whole path, with the packaged network.
+
+
+def page(image: NDArray[np.uint8], scale: int = 5, margin: int = 30) -> NDArray[np.uint8]:
+    """An image in dark ink on a white page."""
+    return 255 - np.pad(np.kron(image, np.ones((scale, scale), np.uint8)), margin)
+
+
+def check(reader: Reader, pictures: Sequence[NDArray[np.uint8]]) -> None:
+    """Pictures of the digits are read without an error, nearly all of them right, and nearly all readings accepted."""
+    readings = reader.read_each(list(pictures), [0] * len(pictures))
+    assert [error for error in readings if isinstance(error, SumnistError)] == []
+    found = [reading for reading in readings if isinstance(reading, Reading)]
+    assert np.mean([reading.digit == digit for reading, digit in zip(found, DIGITS, strict=True)]) >= 0.95
+    assert np.mean([reading.accepted for reading in found]) >= 0.93
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("scale", [1, 6])
+def test_tight_crops_are_read(reader: Reader, scale: int, dark: bool) -> None:
+    check(reader, tight_crops(IMAGES, scale, dark))
+
+
+def test_digits_in_drawn_cells_are_read(reader: Reader) -> None:
+    check(reader, drawn_cells(IMAGES, seed=5))
+
+
+@pytest.mark.parametrize("tilt", [0, 4])
+@pytest.mark.parametrize("width", [2, 7])
+def test_a_digit_inside_a_drawn_box_is_read(reader: Reader, tilt: int, width: int) -> None:
+    pictures = []
+    for image in IMAGES:
+        boxed = Image.fromarray(page(image, 5, 50))
+        ImageDraw.Draw(boxed).rectangle([25, 25, boxed.width - 25, boxed.height - 25], outline=0, width=width)
+        pictures.append(np.asarray(boxed.rotate(tilt, Image.Resampling.BICUBIC, expand=True, fillcolor=255)))
+    check(reader, pictures)
+
+
+@pytest.mark.parametrize("squared", [False, True], ids=["ruled", "squared"])
+@pytest.mark.parametrize("grey", [200, 150])
+def test_a_digit_on_ruled_or_squared_paper_is_read(reader: Reader, squared: bool, grey: int) -> None:
+    pictures = []
+    for image in IMAGES:
+        picture = page(image, 6, 70)
+        lines = np.zeros(picture.shape, bool)
+        for place in (17, 18, 137, 138, 257, 258):
+            lines[place] = True
+            if squared:
+                lines[:, place] = True
+        pictures.append(np.where(lines, np.minimum(picture, grey), picture).astype(np.uint8))
+    check(reader, pictures)
+
+
+def test_a_thick_zero_and_an_eight_that_fill_a_small_picture_are_read(reader: Reader) -> None:
+    for digit in (0, 8):
+        for dark in (False, True):
+            picture = Image.new("L", (16, 16), 0)
+            pen = ImageDraw.Draw(picture)
+            for box in {0: [(1, 0, 14, 15)], 8: [(3, 0, 12, 8), (2, 7, 13, 15)]}[digit]:
+                pen.ellipse(box, outline=255, width=4 if digit == 0 else 3)
+            values = np.asarray(picture)
+            reading = reader.read(255 - values if dark else values, 1)
+            assert (reading.digit, reading.accepted) == (digit, True)
+
+
+@pytest.mark.parametrize("gap", [10, 40])
+def test_two_digits_are_several_digits(reader: Reader, gap: int) -> None:
+    reasons = []
+    for left, right in zip(IMAGES[:30], IMAGES[30:60], strict=True):
+        inks = [np.kron(crop, np.ones((5, 5), np.uint8)) for crop in tight_crops(np.stack([left, right]))]
+        row = np.zeros((150, sum(ink.shape[1] for ink in inks) + gap), np.uint8)
+        row[: inks[0].shape[0], : inks[0].shape[1]] = inks[0]
+        row[: inks[1].shape[0], -inks[1].shape[1] :] = inks[1]
+        reasons.append(reader.read(255 - np.pad(row, 40), 0).reason)
+    assert np.mean([reason == "several digits" for reason in reasons]) >= 0.95
+
+
+def test_a_blank_page_is_blank_and_empty_photographs_are_seldom_accepted(reader: Reader) -> None:
+    for shape in ((28, 28), (8, 1), (60, 90), (700, 900)):
+        for brightness in (0, 128, 255):
+            for reading in (
+                reader.read(np.full(shape, brightness, np.uint8), 3),
+                *reader.read([np.full(shape, brightness / 255)], 3),
+            ):
+                assert (reading.accepted, reading.reason, reading.how) == (False, "blank", None)
+    readings = reader.read(blank_photographs(40, seed=77), 0)
+    assert np.mean([reading.accepted for reading in readings]) <= 0.175
