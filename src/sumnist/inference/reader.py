@@ -54,7 +54,7 @@ ADVICE = {
     "cut off at the border": "move the camera, so that there is paper all around the digit",
     "too small": "come nearer, or crop the picture closer to the digit",
     "too little contrast": "a darker pen, or more light",
-    NOT_A_DIGIT: "a digit from 0 to 9 was expected",
+    NOT_A_DIGIT: "a digit from 0 to 9 was expected; of a photograph, come nearer, so that the paper fills it",
     UNSURE: "write it more clearly, or ask a person",
 }
 """What helps, for each reason why a reading of a photograph or scan is not accepted."""
