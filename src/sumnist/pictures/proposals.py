@@ -72,7 +72,8 @@ class Proposal:
     square root of the share of the ink that it explains. `dark`: whether the ink is darker than the ground.
     `box`: top, bottom, left and right of the digit in pixels of the picture, bottom and right excluded. `problem`: what
     is in the way of reading it. `view`: the part of the picture and the polarity that it shares with its rivals, and
-    `size` its longer side in pixels of the picture. `steps`: how the image came about.
+    `size` its longer side in pixels of the picture. `whole`: whether it is ink of the picture whole, not of a part or
+    with more around it. `steps`: how the image came about.
     """
 
     image: Grey = field(repr=False, compare=False)
@@ -82,6 +83,7 @@ class Proposal:
     box: Box = (0, SIDE, 0, SIDE)
     problem: Problem | None = None
     view: str = ""
+    whole: bool = True
     steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
 
     @property
@@ -204,7 +206,7 @@ class Look:
             proposals.append(
                 Proposal(
                     image, how + (f", part {place + 1}" if place else ""), weight, dark, box, self.problem_of(ink, box),
-                    how, self.taken(view, ink, group, digit, image),
+                    how, not view.how, self.taken(view, ink, group, digit, image),
                 )
             )  # fmt: skip
         return proposals
