@@ -212,6 +212,13 @@ def test_a_part_weighs_less_than_the_whole_and_a_second_group_less_than_the_firs
     assert found[f"dark ink, {CUT[0]}"] == pytest.approx(0.95 * found["dark ink"])
 
 
+def test_ink_of_a_part_or_with_more_ground_around_it_is_not_that_of_the_whole() -> None:
+    wholes = {"dark ink", "light ink", "as it is", "as it is, inverted"}
+    for picture in (PAGE, on_desk(), SEVEN, np.roll(SEVEN, 3, 1)):
+        found = every(picture)
+        assert [proposal.whole for proposal in found] == [proposal.view in wholes for proposal in found]
+
+
 def test_steps_come_only_if_they_are_wanted() -> None:
     for picture in (PAGE, on_desk(), SEVEN):
         assert all(proposal.steps == () for proposal in every(picture))
