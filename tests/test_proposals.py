@@ -288,6 +288,14 @@ def test_pictures_of_any_content_are_looked_at(kind: str, shape: tuple[int, int]
         check(strange(kind, *shape, np.random.default_rng(seed)))
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_box_on_a_picture_of_one_row_holds_that_row(seed: int) -> None:
+    values = np.random.default_rng(seed).random((1, 598)).astype(np.float32)
+    found = [p for proposals in rounds(Intensities(values)) for p in proposals]
+    assert found
+    assert {proposal.box[:2] for proposal in found} == {(0, 1)}
+
+
 def test_the_smallest_picture_with_something_on_it_is_looked_at() -> None:
     column = np.full((8, 1), 255, np.uint8)
     column[3:6] = 0
