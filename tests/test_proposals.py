@@ -212,6 +212,13 @@ def test_a_part_weighs_less_than_the_whole_and_a_second_group_less_than_the_firs
     assert found[f"dark ink, {CUT[0]}"] == pytest.approx(0.95 * found["dark ink"])
 
 
+def test_ink_of_a_part_or_with_more_ground_around_it_is_not_that_of_the_whole() -> None:
+    wholes = {"dark ink", "light ink", "as it is", "as it is, inverted"}
+    for picture in (PAGE, on_desk(), SEVEN, np.roll(SEVEN, 3, 1)):
+        found = every(picture)
+        assert [proposal.whole for proposal in found] == [proposal.view in wholes for proposal in found]
+
+
 def test_steps_come_only_if_they_are_wanted() -> None:
     for picture in (PAGE, on_desk(), SEVEN):
         assert all(proposal.steps == () for proposal in every(picture))
@@ -279,6 +286,14 @@ def test_any_thin_picture_is_looked_at(kind: str, narrow: int, long: int, seed: 
 def test_pictures_of_any_content_are_looked_at(kind: str, shape: tuple[int, int]) -> None:
     for seed in range(2):
         check(strange(kind, *shape, np.random.default_rng(seed)))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_box_on_a_picture_of_one_row_holds_that_row(seed: int) -> None:
+    values = np.random.default_rng(seed).random((1, 598)).astype(np.float32)
+    found = [p for proposals in rounds(Intensities(values)) for p in proposals]
+    assert found
+    assert {proposal.box[:2] for proposal in found} == {(0, 1)}
 
 
 def test_the_smallest_picture_with_something_on_it_is_looked_at() -> None:

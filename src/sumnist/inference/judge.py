@@ -27,6 +27,8 @@ Problem = Literal["blank", "several", "cut off", "too small", "faint"]
 
 BEYOND_DOUBT = 0.97
 """A proposal that explains the picture so well is taken at once."""
+LIKELY = 0.5
+"""Of a picture on which there is no ink, if it is seen whole, a part must explain it so well, or it is blank."""
 DISCOUNT = 0.3
 """The power of a proposal's weight that lowers the probability of a digit being there: an unlikely place must look more
 like a digit to be accepted, since among many places one looks like it by chance."""
@@ -82,7 +84,9 @@ class Judge:
             best = max(verdicts, key=lambda verdict: verdict.score, default=NOTHING)
             if best.score >= BEYOND_DOUBT:
                 break
-        return best if best.proposal is None else with_rivals(mixed(best, verdicts), verdicts)
+        if best.score < LIKELY and not any(one.proposal is not None and one.proposal.whole for one in verdicts):
+            return NOTHING
+        return with_rivals(mixed(best, verdicts), verdicts)
 
     def verdicts(self, proposals: list[Proposal], number: int) -> list[Verdict]:
         """What each proposal would mean."""

@@ -31,8 +31,8 @@ INK = 9
 BINS = 64
 SHRUNK = 0.03
 """Of its longer side: the paper's edge with its shadow is left out by so much."""
-SMALLEST = 24
-"""Pixels of the shorter side of a picture on which paper is looked for."""
+SMALLEST = 200
+"""Pixels of the shorter side of a picture on which paper is looked for: smaller ones are crops."""
 
 Mask = NDArray[np.bool_]
 

@@ -74,8 +74,8 @@ class Proposal:
     square root of the share of the ink that it explains. `dark`: whether the ink is darker than the ground.
     `box`: top, bottom, left and right of the digit in pixels of the picture, bottom and right excluded. `problem`: what
     is in the way of reading it. `view`: the part of the picture and the polarity that it shares with its rivals.
-    `across`: whether it runs from side to side of the picture, as the line of a form does. `steps`: how the image came
-    about.
+    `whole`: whether it is ink of the picture whole, not of a part or with more around it. `across`: whether it runs
+    from side to side of the picture, as the line of a form does. `steps`: how the image came about.
     """
 
     image: Grey = field(repr=False, compare=False)
@@ -85,6 +85,7 @@ class Proposal:
     box: Box = (0, SIDE, 0, SIDE)
     problem: Problem | None = None
     view: str = ""
+    whole: bool = True
     across: bool = False
     steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
 
@@ -121,15 +122,13 @@ def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
     small = reduced(grey)
     dark = ink == "dark" if ink != "auto" else ink_is_dark(small)
     look = Look(picture, dark, steps)
-    whole = look.at(View(grey), dark, small)
-    yield whole
+    yield look.at(View(grey), dark, small)
     if flat_ground(small if dark else 1 - small) is None:
         yield [proposal for paper in papers_on(grey) for proposal in look.on(paper, ink)]
     others = [] if ink != "auto" else look.at(View(grey), not dark, small)
-    if whole or others:  # where there is no ink at all, none is to be found at its borders
-        for seen_dark in (dark, not dark)[: 2 if ink == "auto" else 1]:
-            for view in (*trimmed(grey), *padded(grey, seen_dark)):
-                others += look.at(view, seen_dark)
+    for seen_dark in (dark, not dark)[: 2 if ink == "auto" else 1]:
+        for view in (*trimmed(grey), *padded(grey, seen_dark)):
+            others += look.at(view, seen_dark)
     yield others
 
 
@@ -210,7 +209,7 @@ class Look:
             proposals.append(
                 Proposal(
                     image, how + (f", part {place + 1}" if place else ""), weight, dark, box, self.problem_of(ink, box),
-                    how, self.runs_across(box), self.taken(view, ink, group, digit, image),
+                    how, not view.how, self.runs_across(box), self.taken(view, ink, group, digit, image),
                 )
             )  # fmt: skip
         return proposals
