@@ -115,7 +115,27 @@ def test_the_best_by_weight_times_is_digit_times_confidence_is_taken(
     verdict = judged(monkeypatch, Known(sayings), made[:4], made[4:])
     assert how(verdict) == f"proposal {best}"
     assert verdict.score == pytest.approx(scores[best], rel=1e-5)
-    assert (int(verdict.digit.argmax()), verdict.digit.max()) == (sayings[best][0], pytest.approx(sayings[best][1]))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_probabilities_are_a_mean_in_which_each_proposal_counts_by_the_fourth_power_of_its_score(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    sayings = [(int(random.integers(10)), float(random.uniform(0.3, 0.9)), float(random.random())) for _ in range(6)]
+    expected, total = np.zeros(10), 0.0
+    for digit, confidence, there in sayings:
+        share = (confidence * there) ** 4
+        expected += share * np.array([confidence if k == digit else (1 - confidence) / 9 for k in range(10)])
+        total += share
+    verdict = judged(monkeypatch, Known(sayings), [proposal(k) for k in range(6)])
+    assert verdict.digit == pytest.approx(expected / total, rel=1e-4)
+    assert verdict.digit.sum() == pytest.approx(1)
+
+
+def test_a_proposal_beyond_doubt_in_the_first_round_speaks_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = judged(monkeypatch, Known([(3, 0.99, 0.99)]), [proposal(0)])
+    assert verdict.digit.max() == pytest.approx(0.99)
 
 
 def test_an_unlikely_place_must_look_more_like_a_digit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +213,27 @@ def test_a_problem_of_the_proposal_is_one_of_the_verdict_unless_there_are_severa
     cut = proposal(0, problem="cut off", view="dark ink")
     network = Known([(3, 1.0, 1.0), (4, 1.0, 1.0)])
     assert judged(monkeypatch, network, [cut]).problem == "cut off"
-    assert judged(monkeypatch, network, [cut, proposal(1, view="dark ink", weight=0.3)]).problem == "several"
+    beside = proposal(1, view="dark ink", weight=0.3, box=(0, 28, 30, 58))
+    assert judged(monkeypatch, network, [cut, beside]).problem == "several"
+
+
+def test_a_line_across_the_picture_is_no_second_digit_nor_is_what_overlaps_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = Known([(3, 1.0, 1.0), (1, 1.0, 1.0)])
+    digit = proposal(0, view="dark ink", box=(10, 30, 20, 35))
+    for box, across, problem in [((0, 40, 2, 5), True, None), ((0, 22, 2, 5), True, "several"),
+                                 ((0, 40, 2, 5), False, "several"), ((5, 40, 18, 40), False, None)]:  # fmt: skip
+        rival = proposal(1, view="dark ink", weight=0.3, box=box, across=across)
+        assert judged(monkeypatch, network, [digit, rival]).problem == problem, box
+
+
+def test_a_digit_in_the_whole_picture_is_a_rival_of_one_in_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Known([(3, 1.0, 1.0), (1, 1.0, 1.0)])
+    part = proposal(0, view="dark ink, 20% of each side cut off", box=(10, 30, 30, 45))
+    for view, problem in (("dark ink", "several"), ("light ink", None), ("dark ink, the paper found", None)):
+        rival = proposal(1, view=view, weight=0.3, box=(10, 30, 5, 20))
+        assert judged(monkeypatch, network, [part, rival]).problem == problem, view
 
 
 def test_the_ink_that_is_known_and_the_steps_that_are_wanted_are_handed_on() -> None:
