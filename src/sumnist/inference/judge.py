@@ -34,6 +34,9 @@ DISCOUNT = 0.3
 like a digit to be accepted, since among many places one looks like it by chance."""
 POWER = 4
 """Of the scores, in the mean over the proposals."""
+WHOLE = 0.97, 0.99
+"""A digit that touches the border is whole if it is one with the first probability, and the most probable digit has the
+second: what was cut off is then hardly any of it."""
 RIVAL = 0.5
 """Another part of the picture that is a digit with this probability or more is a second digit."""
 RIVAL_SIZE, LINE = 0.5, 1.2
@@ -86,7 +89,7 @@ class Judge:
                 break
         if best.score < LIKELY and not any(one.proposal is not None and one.proposal.whole for one in verdicts):
             return NOTHING
-        return with_rivals(mixed(best, verdicts), verdicts)
+        return with_rivals(without_doubts(mixed(best, verdicts)), verdicts)
 
     def verdicts(self, proposals: list[Proposal], number: int) -> list[Verdict]:
         """What each proposal would mean."""
@@ -117,6 +120,13 @@ def mixed(best: Verdict, verdicts: list[Verdict]) -> Verdict:
     shares = counts / counts.sum()
     total = None if best.sum is None else shares @ np.array([verdict.sum for verdict in verdicts])
     return replace(best, digit=shares @ np.array([verdict.digit for verdict in verdicts]), sum=total)
+
+
+def without_doubts(verdict: Verdict) -> Verdict:
+    """The verdict, without the problem that the digit is cut off if hardly any of it can be."""
+    there, sure = WHOLE
+    whole = verdict.is_digit is not None and verdict.is_digit >= there and verdict.digit.max() >= sure
+    return replace(verdict, problem=None) if verdict.problem == "cut off" and whole else verdict
 
 
 def with_rivals(best: Verdict, verdicts: list[Verdict]) -> Verdict:

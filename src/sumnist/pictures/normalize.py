@@ -20,7 +20,7 @@ from sumnist.pictures.components import Components, extent, grown, part, union
 from sumnist.pictures.decode import Grey, Picture
 from sumnist.pictures.filters import resized, running_max, spread
 
-__all__ = ["EDGE", "SIDE", "Ready", "cropped", "picture_of", "placed", "ready_arrays", "ready_image"]
+__all__ = ["SIDE", "Ready", "cropped", "picture_of", "placed", "ready_arrays", "ready_image"]
 
 SIDE = 28
 BOX = 20

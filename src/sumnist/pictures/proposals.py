@@ -21,7 +21,7 @@ from sumnist.pictures.background import flat_ground, ink_is_dark
 from sumnist.pictures.components import Box, Components, extent, union
 from sumnist.pictures.decode import Grey, Intensities
 from sumnist.pictures.ink import CLEAN_CONTRAST, PAPER_CONTRAST, Ink, ink_of, looked_closer
-from sumnist.pictures.normalize import EDGE, SIDE, cropped, placed, ready_image
+from sumnist.pictures.normalize import SIDE, cropped, placed, ready_image
 from sumnist.pictures.paper import Paper, papers_on
 
 __all__ = ["Problem", "Proposal", "Step", "rounds"]
@@ -41,8 +41,11 @@ GROUND = 0.05
 SMALLEST_VIEW = 8
 """Pixels of the shorter side of a part that is looked at."""
 
-OTHER_POLARITY, OTHER_GROUP, OTHER_VIEW = 0.85, 0.3, 0.95
-"""Weights of ink of the less likely polarity, of each group after the largest, and of a part instead of the whole."""
+OTHER_POLARITY, DOUBTFUL_POLARITY = 0.4, 0.85
+"""Weights of ink of the less likely polarity: where the border of the picture agrees that the other one is likelier,
+and where it does not."""
+OTHER_GROUP, OTHER_VIEW = 0.3, 0.95
+"""Weights of each group after the largest, and of a part instead of the whole."""
 
 SMALLEST_DIGIT = 5
 """Pixels of the picture on the longer side of a digit that can be read."""
@@ -120,8 +123,9 @@ def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
         if found and ready_image(grey) is not None:
             return
     small = reduced(grey)
-    dark = ink == "dark" if ink != "auto" else ink_is_dark(small)
-    look = Look(picture, dark, steps)
+    likelier, other = polarity(grey, small)
+    dark = likelier if ink == "auto" else ink == "dark"
+    look = Look(picture, dark, other, steps)
     yield look.at(View(grey), dark, small)
     if flat_ground(small if dark else 1 - small) is None:
         yield [proposal for paper in papers_on(grey) for proposal in look.on(paper, ink)]
@@ -130,6 +134,14 @@ def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
         for view in (*trimmed(grey), *padded(grey, seen_dark)):
             others += look.at(view, seen_dark)
     yield others
+
+
+def polarity(grey: Grey, small: Grey) -> tuple[bool, float]:
+    """Whether the ink on a picture is likelier dark, by a reduced copy of it, and what the other polarity weighs."""
+    dark = ink_is_dark(small)
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    border_is_bright = bool(2 * np.median(border) > small.min() + small.max())
+    return dark, OTHER_POLARITY if dark == border_is_bright else DOUBTFUL_POLARITY
 
 
 def reduced(grey: Grey) -> Grey:
@@ -141,7 +153,7 @@ def reduced(grey: Grey) -> Grey:
 def as_they_are(grey: Grey, ink: InkColour, steps: bool) -> list[Proposal]:
     """The picture `[28, 28]` itself, and inverted."""
     ready = ready_image(grey)
-    ground_is_bright = float(np.median(grey.ravel()[EDGE])) > 0.5
+    dark_is_likelier, other = polarity(grey, grey)
     found = []
     for dark in (False, True):
         if ink == ("light" if dark else "dark") or (ready is not None and ready.dark != dark):
@@ -150,7 +162,7 @@ def as_they_are(grey: Grey, ink: InkColour, steps: bool) -> list[Proposal]:
         inverted = ", inverted" if dark else ""
         how = f"as it is{inverted}"
         shown = (Step("as read", grey), Step(f"what the network sees{inverted}", image)) if steps else ()
-        weight = 1.0 if ink != "auto" or dark == ground_is_bright else OTHER_POLARITY
+        weight = 1.0 if ink != "auto" or dark == dark_is_likelier else other
         found.append(Proposal(image, how, weight, dark, view=how, steps=shown))
     return found
 
@@ -176,10 +188,12 @@ def padded(grey: Grey, dark: bool) -> Iterator[View]:
 
 @dataclass(frozen=True)
 class Look:
-    """Looks for the digit in parts of a picture, whose ink is probably `dark` or light."""
+    """Looks for the digit in parts of a picture, whose ink is probably `dark` or light; `other`: the weight of ink of
+    the other polarity."""
 
     picture: Intensities
     dark: bool
+    other: float
     steps: bool
 
     def on(self, paper: Paper, ink: InkColour) -> list[Proposal]:
@@ -195,7 +209,7 @@ class Look:
         if ink is None:
             return []
         how = ", ".join(filter(None, ["dark ink" if dark else "light ink", view.how]))
-        view_weight = (1 if dark == self.dark else OTHER_POLARITY) * (OTHER_VIEW if view.how else 1)
+        view_weight = (1 if dark == self.dark else self.other) * (OTHER_VIEW if view.how else 1)
         proposals = []
         for place, (group, share) in enumerate(zip(ink.groups, ink.shares, strict=True)):
             if view.trimmed and touches(group):  # not the digit's end, but the cut's
