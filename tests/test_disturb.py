@@ -84,7 +84,7 @@ def test_an_outline_has_two_lines_where_the_stroke_had_two_edges() -> None:
     bar[:, :, 4:24, 11:17] = 1
     result = disturb.outlined(bar, Draw(200, seeded(), bar.device, 1.0))
     outlines = result[(result != bar).flatten(1).any(1), 0]
-    assert len(outlines) == 12
+    assert len(outlines) == round(200 * disturb.OUTLINE_SHARE)
     for outline in outlines:
         row = outline[14]
         assert row.tolist().count(1) == 2
@@ -102,7 +102,7 @@ def test_a_stripe_of_the_other_polarity_is_as_wide_as_it_may_be_and_reaches_from
     black = torch.zeros(500, 1, 28, 28)
     result = disturb.striped(black, Draw(500, seeded(), black.device, 1.0))
     stripes = result[result.flatten(1).any(1), 0]
-    assert len(stripes) == 30
+    assert len(stripes) == round(500 * disturb.STRIPE_SHARE)
     for stripe in stripes:
         rows, columns = stripe.any(1).sum(), stripe.any(0).sum()
         assert 28 in (rows, columns)

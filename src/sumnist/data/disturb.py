@@ -34,7 +34,7 @@ LEAST_CONTRAST = 0.2
 """Between ink and ground, of an image with another light."""
 STEEP = 6.0
 """How many times steeper an edge from ground to ink is made, at most."""
-LINE_SHARE = OUTLINE_SHARE = STRIPE_SHARE = 0.06
+LINE_SHARE = OUTLINE_SHARE = STRIPE_SHARE = 0.04
 MOST_LINES = 3
 """Lines across an image, at most."""
 LINE = 0.4, 1.2

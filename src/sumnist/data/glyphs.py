@@ -47,8 +47,10 @@ LETTER_SHARE = 0.75
 """Share of the signs that are letters."""
 SERIFS = 0.2
 """Share of the letters that have serifs."""
-EVEN = 0.4
-"""Share of the filled forms that are the same on both sides."""
+EVEN, UPRIGHT = 0.4, 0.4
+"""Shares of the filled forms that are the same on both sides, and that are narrow."""
+UPRIGHT_WIDTH = 0.3, 0.6
+"""How much narrower those are made, which still leaves them wider than the stroke of a 1."""
 CURVE = 6
 """Straight pieces between two points of a curved stroke."""
 
@@ -268,8 +270,8 @@ def centred(image: NDArray[Any]) -> Drawing:
 
 
 def form(random: Random) -> Drawing:
-    """One to four filled forms, plain, shaded or patterned, some the same on both sides; of any size up to the image's,
-    since what is no digit was not put into the box of one."""
+    """One to four filled forms, plain, shaded or patterned, some the same on both sides, some narrow; of any size up to
+    the image's, since what is no digit was not put into the box of one."""
     ink, pen = canvas()
     outlines = []
     for _ in range(random.integers(1, 5)):
@@ -282,6 +284,8 @@ def form(random: Random) -> Drawing:
         outlines.append(outline * random.uniform(0.4, 1, 2) + random.uniform(-0.6, 0.6, 2))
     if random.random() < EVEN:
         outlines += [outline * (-1, 1) for outline in outlines]
+    if random.random() < UPRIGHT:
+        outlines = [outline * (random.uniform(*UPRIGHT_WIDTH), 1) for outline in outlines]
     for outline in fitted(outlines, random.uniform(BOX - 2, SIDE)):
         points = [(float(x), float(y)) for x, y in (outline + SIDE / 2) * FINE]
         pen.polygon(points, fill=int(random.integers(100, 256)))
@@ -320,5 +324,5 @@ def bright(image: NDArray[Any]) -> Drawing:
 
 
 KINDS = (sign, strokes, wandering, swinging, corners, form, texture)
-SHARES = (0.64, 0.07, 0.05, 0.02, 0.02, 0.14, 0.06)
+SHARES = (0.62, 0.06, 0.05, 0.02, 0.02, 0.18, 0.05)
 """Shares of the kinds among what is no digit."""

@@ -20,7 +20,7 @@ __all__ = ["Outliers"]
 
 DRAWN = 30_000
 """Images that are drawn beforehand."""
-DRAWN_DIGITS = 0.45
+DRAWN_DIGITS = 0.38
 """Share of them that are digits."""
 MADE = 0.4
 """Share of the added images that are made of the batch's own."""
