@@ -211,10 +211,17 @@ def test_a_problem_of_the_proposal_is_one_of_the_verdict_unless_there_are_severa
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cut = proposal(0, problem="cut off", view="dark ink")
-    network = Known([(3, 1.0, 1.0), (4, 1.0, 1.0)])
+    network = Known([(3, 0.98, 1.0), (4, 1.0, 1.0)])
     assert judged(monkeypatch, network, [cut]).problem == "cut off"
     beside = proposal(1, view="dark ink", weight=0.3, box=(0, 28, 30, 58))
     assert judged(monkeypatch, network, [cut, beside]).problem == "several"
+
+
+def test_a_digit_at_the_border_is_whole_if_it_is_beyond_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    for confidence, there, problem in ((0.995, 0.98, None), (0.985, 0.98, "cut off"), (0.995, 0.96, "cut off")):
+        verdict = judged(monkeypatch, Known([(3, confidence, there)]), [proposal(0, problem="cut off")])
+        assert verdict.problem == problem, (confidence, there)
+    assert judged(monkeypatch, Known([(3, 0.999, 0.999)]), [proposal(0, problem="faint")]).problem == "faint"
 
 
 def test_a_line_across_the_picture_is_no_second_digit_nor_is_what_overlaps_the_first(

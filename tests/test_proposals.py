@@ -15,7 +15,7 @@ from PIL import Image
 from drawings import SEVEN, encoded, every, ink_box, proposed
 from sumnist.config import InkColour
 from sumnist.pictures.decode import Intensities, intensities_of
-from sumnist.pictures.proposals import TRIMS, Proposal, rounds
+from sumnist.pictures.proposals import DOUBTFUL_POLARITY, OTHER_POLARITY, TRIMS, Proposal, polarity, rounds
 
 PAPER, GROUND = "the paper found", "more ground around it"
 CUT = tuple(f"{share:.0%} of each side cut off" for share in TRIMS)
@@ -111,7 +111,17 @@ def test_ink_that_is_known_to_be_unlikely_weighs_as_much_as_likely_ink() -> None
     known = proposed(PAGE, "light")[0][0]
     (unlikely,) = (proposal for proposal in every(PAGE) if proposal.how == "light ink")
     assert known.box == unlikely.box
-    assert unlikely.weight == pytest.approx(0.85 * known.weight)
+    assert unlikely.weight == pytest.approx(OTHER_POLARITY * known.weight)
+
+
+def test_the_less_likely_polarity_weighs_less_where_the_border_agrees_that_it_is() -> None:
+    page = intensities_of(PAGE).grey
+    assert polarity(page, page) == (True, OTHER_POLARITY)
+    assert polarity(1 - page, 1 - page) == (False, OTHER_POLARITY)
+    framed = page.copy()
+    framed[[0, -1]] = framed[:, [0, -1]] = 0  # the border says that the ground is dark
+    assert polarity(framed, page) == (True, DOUBTFUL_POLARITY)
+    assert 0 < OTHER_POLARITY < DOUBTFUL_POLARITY < 1
 
 
 def test_what_touches_a_cut_is_not_proposed() -> None:
