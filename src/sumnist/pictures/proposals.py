@@ -44,8 +44,9 @@ SMALLEST_VIEW = 8
 OTHER_POLARITY, DOUBTFUL_POLARITY = 0.4, 0.85
 """Weights of ink of the less likely polarity: where the border of the picture agrees that the other one is likelier,
 and where it does not."""
-OTHER_GROUP, OTHER_VIEW = 0.3, 0.95
-"""Weights of each group after the largest, and of a part instead of the whole."""
+OTHER_GROUP, OTHER_VIEW, OTHER_IMAGE = 0.3, 0.95, 0.7
+"""Weights of each group after the largest, of a part instead of the whole, and of what is found on a picture of 28×28
+pixels, which is likelier an image as it is."""
 
 SMALLEST_DIGIT = 5
 """Pixels of the picture on the longer side of a digit that can be read."""
@@ -126,8 +127,11 @@ def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
     likelier, other = polarity(grey, small)
     dark = likelier if ink == "auto" else ink == "dark"
     look = Look(picture, dark, other, steps)
+    flat = flat_ground(small if dark else 1 - small) is not None
+    if grey.shape == (SIDE, SIDE) and not flat:  # so few pixels are an image, or hold no ground to tell ink from
+        return
     yield look.at(View(grey), dark, small)
-    if flat_ground(small if dark else 1 - small) is None:
+    if not flat:
         yield [proposal for paper in papers_on(grey) for proposal in look.on(paper, ink)]
     others = [] if ink != "auto" else look.at(View(grey), not dark, small)
     for seen_dark in (dark, not dark)[: 2 if ink == "auto" else 1]:
@@ -210,6 +214,7 @@ class Look:
             return []
         how = ", ".join(filter(None, ["dark ink" if dark else "light ink", view.how]))
         view_weight = (1 if dark == self.dark else self.other) * (OTHER_VIEW if view.how else 1)
+        view_weight *= OTHER_IMAGE if self.picture.grey.shape == (SIDE, SIDE) else 1
         proposals = []
         for place, (group, share) in enumerate(zip(ink.groups, ink.shares, strict=True)):
             if view.trimmed and touches(group):  # not the digit's end, but the cut's
