@@ -46,19 +46,24 @@ SCENES = "scenes: "
 # Which rows are quoted.
 
 
-def newest_model(rows: Rows) -> str | None:
-    """The digest of the model that was first measured last."""
-    first: dict[str, str] = {}
+def newest_reader(rows: Rows) -> tuple[str, int] | None:
+    """The digest of the model, and the generation of the picture path, that were first measured last."""
+    first: dict[tuple[str, int], str] = {}
     for row in part(rows, "robustness"):
-        digest = row["model_sha256"]
-        first[digest] = min(row["date"], first.get(digest, row["date"]))
-    return max(first, key=lambda digest: first[digest]) if first else None
+        reader = reader_of(row)
+        first[reader] = min(row["date"], first.get(reader, row["date"]))
+    return max(first, key=lambda reader: first[reader]) if first else None
+
+
+def reader_of(row: Row) -> tuple[str, int]:
+    """The digest of the model and the generation of the picture path of a row."""
+    return row["model_sha256"], row.get("path", 1)
 
 
 def reported(rows: Rows) -> Row | None:
-    """The reported half of the newest model, as it was first measured."""
-    model = newest_model(rows)
-    measured = agreeing(part(rows, "robustness"), half="reported", model_sha256=model)
+    """The reported half of the newest reader, as it was first measured."""
+    reader = newest_reader(rows)
+    measured = [row for row in agreeing(part(rows, "robustness"), half="reported") if reader_of(row) == reader]
     return min(measured, key=lambda row: row["date"], default=None)
 
 

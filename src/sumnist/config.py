@@ -318,9 +318,9 @@ PRESETS: Mapping[str, Config] = {
 }  # fmt: skip
 """The named configurations.
 
-`fast` trains in seconds, `default` in minutes with augmentation. `best` is how the network was trained that comes with
-the package: it also meets other people's ink, bad pictures, and what is no digit. `tiny` is for tests and for looking
-around.
+`fast` trains in seconds, `default` in minutes with augmentation. `best` is for the network that comes with the package:
+it also learns from soft labels, and meets other people's ink, bad pictures, and what is no digit. `tiny` is for tests
+and for looking around.
 `original` is the task author's network and losses on logits, with numbers 0..9 and a schedule that make it work.
 `original-as-written` keeps its mistakes: a softmax before the cross-entropy, and numbers that stop at 8. Its author
 gives neither batch size nor optimizer nor loss weights: 128, Adam at 1e-3 and equal weights are assumed here.

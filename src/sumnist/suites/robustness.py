@@ -36,10 +36,10 @@ __all__ = [
 
 SEEN = (
     "shot_noise", "impulse_noise", "glass_blur", "motion_blur", "shear", "scale", "rotate", "brightness", "translate",
-    "fog", "spatter", "stripe", "dotted_line", "zigzag", "canny_edges",
+    "fog", "spatter",
 )  # fmt: skip
-"""Corruptions of which `best` meets a relative in training: noise, blur, affine maps, light, a part covered, a stripe
-of the other polarity, lines across, outlines. These are all of them."""
+"""Corruptions of which the packaged network met a relative in training: noise, blur, affine maps, light, a part
+covered."""
 PHOTOGRAPHS = 1_000
 """Photographs of each set, the first of it."""
 
