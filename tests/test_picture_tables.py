@@ -98,7 +98,7 @@ def rule_row(without: str | None, right: float, commit: str = "c") -> Row:
 
 def run_row(seed: int, accuracy: float, **more: Any) -> Row:
     evaluation = {"images": 10_000, "digit": {"value": accuracy}, "digit_nll": 0.0101, "digit_ece": 0.0021, **more}
-    return {"plan": "best-exact", "seed": seed, "evaluation": evaluation}
+    return {"plan": "packaged", "seed": seed, "evaluation": evaluation}
 
 
 def thawed(row: Row) -> Row:

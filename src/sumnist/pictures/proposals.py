@@ -118,17 +118,18 @@ def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
         steps: Whether each proposal shall have the steps that led to it.
     """
     grey = picture.grey
+    images: list[Proposal] = []
     if grey.shape == (SIDE, SIDE) and np.ptp(grey) >= CLEAN_CONTRAST:
-        found = as_they_are(grey, ink, steps)
-        yield found
-        if found and ready_image(grey) is not None:
+        images = as_they_are(grey, ink, steps)
+        yield images
+        if images and ready_image(grey) is not None:
             return
     small = reduced(grey)
     likelier, other = polarity(grey, small)
     dark = likelier if ink == "auto" else ink == "dark"
     look = Look(picture, dark, other, steps)
     flat = flat_ground(small if dark else 1 - small) is not None
-    if grey.shape == (SIDE, SIDE) and not flat:  # so few pixels are an image, or hold no ground to tell ink from
+    if images and not flat:  # so few pixels hold no ground to tell ink from
         return
     yield look.at(View(grey), dark, small)
     if not flat:
