@@ -289,7 +289,8 @@ def test_a_blank_picture_is_said_to_be_blank(page: Page) -> None:
 
 
 REFUSALS = [
-    ("not a digit", "This does not look like a digit.", "Draw one of 0 to 9.", "A digit from 0 to 9 was expected."),
+    ("not a digit", "This does not look like a digit.", "Draw one of 0 to 9.",
+     "A digit from 0 to 9 was expected; of a photograph, come nearer, so that the paper fills it."),
     ("several digits", "There seems to be more than one digit.", "One at a time: draw a single digit.",
      "One digit a picture; cut a number into its digits."),
     ("unsure", "A 4 (48.0\u00a0%), or an 8 (34.0\u00a0%)?", "Draw it more clearly.",
