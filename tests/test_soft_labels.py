@@ -9,7 +9,7 @@ import torch
 
 from sumnist.config import Config, preset
 from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.data.pairs import PairBatches
+from sumnist.data.pairs import Batch, PairBatches
 from sumnist.data.sampling import NO_DIGIT
 from sumnist.data.soft_labels import STEP, decoded, encoded, posterior, with_soft_labels
 from sumnist.errors import ConfigError, DataError
@@ -72,7 +72,7 @@ def test_a_batch_holds_the_soft_label_of_each_image_and_that_of_drawn_digits() -
     added = torch.zeros(2, 1, 28, 28), torch.tensor([3, NO_DIGIT])
     batches = PairBatches(digits, 20, 0, CPU, outliers=lambda image, digit, generator: added)
     batch = next(batches.epoch(0))
-    assert batch.soft is not None
+    assert isinstance(batch, Batch)
     pixels = [np.rint(image.numpy() * 255).tobytes() for image in batch.image[:20, 0]]
     places = [
         [np.rint(one.astype(float)).astype(np.float32).tobytes() for one in digits.images].index(p) for p in pixels

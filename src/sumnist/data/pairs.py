@@ -29,14 +29,14 @@ class Pairs(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A batch of pairs for training: as `Pairs`, and `soft` float32 `[B, 10]`, what the probabilities of the digits
-    should be; None if they are to be sure of `digit`."""
+    """A batch of pairs with soft labels: as `Pairs`, and `soft` float32 `[B, 10]`, what the probabilities of the digits
+    should be."""
 
     image: Tensor
     number: Tensor
     digit: Tensor
     sum: Tensor
-    soft: Tensor | None
+    soft: Tensor
 
 
 class PairDataset(Dataset[Pairs]):
@@ -144,7 +144,7 @@ class PairBatches:
         """Batches per epoch, all of one size or of two that differ by one."""
         return (len(self.images) + self.batch_size - 1) // self.batch_size
 
-    def epoch(self, epoch: int, intensity: float = 1.0) -> Iterator[Batch]:
+    def epoch(self, epoch: int, intensity: float = 1.0) -> Iterator[Pairs | Batch]:
         """The batches of one epoch, augmented with `intensity`, 0 to 1."""
         count = len(self.images)
         generator = torch.Generator(self.device).manual_seed(epoch_seed(self.seed, epoch))
@@ -167,7 +167,8 @@ class PairBatches:
             number = following.flatten() % (self.largest_number + 1)
             digit = digit.repeat_interleave(self.numbers_per_image)
             soft = None if soft is None else soft.repeat_interleave(self.numbers_per_image, 0)
-            yield Batch(image, number, digit, torch.where(digit == NO_DIGIT, NO_DIGIT, digit + number), soft)
+            pairs = Pairs(image, number, digit, torch.where(digit == NO_DIGIT, NO_DIGIT, digit + number))
+            yield pairs if soft is None else Batch(*pairs, soft)
 
 
 def as_soft(digit: Tensor) -> Tensor:

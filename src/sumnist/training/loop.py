@@ -24,7 +24,7 @@ from sumnist.config import NORMALISED, Config
 from sumnist.data.augment import augmentation
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.outliers import Outliers
-from sumnist.data.pairs import Batch, PairBatches, smallest_batch
+from sumnist.data.pairs import Batch, PairBatches, Pairs, smallest_batch
 from sumnist.data.sampling import NO_DIGIT, epoch_seed, folds, hold_out
 from sumnist.data.soft_labels import with_soft_labels
 from sumnist.errors import ConfigError, RunError, TrainingError
@@ -231,7 +231,7 @@ def end_training(trained: TwoInputNet, held: DigitSet | None, folder: RunFolder,
 def training_step(
     net: TwoInputNet,
     optimizer: torch.optim.Optimizer,
-    pairs: Batch,
+    pairs: Pairs | Batch,
     config: Config,
     autocast: AbstractContextManager[Any],
     *,
@@ -242,7 +242,8 @@ def training_step(
     with autocast:
         features = net.encoder(pairs.image)  # [B, F]
         heads = net.fuse(features.repeat_interleave(config.numbers_per_image, 0), pairs.number)  # [B · K, …]
-        losses = joint_loss(heads, pairs.digit, pairs.sum, config, smoothing, pairs.soft)
+        soft = pairs.soft if isinstance(pairs, Batch) else None
+        losses = joint_loss(heads, pairs.digit, pairs.sum, config, smoothing, soft)
     losses.total.backward()
     if processes:
         processes.average_gradients(net.parameters(), len(pairs.image))
@@ -306,7 +307,7 @@ class Tally:
         self.images = 0
 
     @torch.no_grad()
-    def add(self, net: TwoInputNet, heads: Heads, losses: Losses, pairs: Batch) -> None:
+    def add(self, net: TwoInputNet, heads: Heads, losses: Losses, pairs: Pairs | Batch) -> None:
         count = (pairs.digit != NO_DIGIT).sum()
         outputs = net.outputs(heads, pairs.number)
         right_digits = (outputs.digit.argmax(1) == pairs.digit).sum()
