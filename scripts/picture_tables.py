@@ -77,6 +77,16 @@ def calibration(rows: Rows) -> Row | None:
     return next((row for row in reversed(rows) if "least_is_digit" in row), None)
 
 
+def calibration_with(part: str) -> Callable[[Rows], Row | None]:
+    """The last calibration, if it has this `part`, which earlier ones lack."""
+
+    def found(rows: Rows) -> Row | None:
+        row = calibration(rows)
+        return row if row and part in row else None
+
+    return found
+
+
 def trained(rows: Rows) -> Rows:
     """The runs with the packaged network's settings, by seed."""
     return sorted((row for row in rows if row.get("plan") == "packaged"), key=lambda row: row["seed"])
@@ -243,9 +253,7 @@ def out_of_fold(figures: Row) -> list[str]:
 
 def whole_path(row: Row) -> str:
     """What the calibration is worth on pictures, by the whole path, as a sentence."""
-    whole = row.get("whole_path")
-    if whole is None:
-        return NOT_MEASURED_HERE
+    whole = row["whole_path"]
     return (
         f"On {row['pictures']:,} pictures made of images that the network was trained without (tight crops, drawn "
         f"cells, synthetic photographs), after judging and with this temperature: {percent(whole['accuracy'])} % "
@@ -256,9 +264,7 @@ def whole_path(row: Row) -> str:
 
 def runners_up(row: Row) -> str:
     """What small probabilities are worth, as a sentence."""
-    told = row.get("runners_up")
-    if told is None:
-        return NOT_MEASURED_HERE
+    told = row["runners_up"]
     return (
         f"Of the {told['misread']:,} training images that are misread, each by a network that was trained without it, "
         f"the truth comes second for {percent(told['second'], 1)} %, and its mean log-probability is "
@@ -326,8 +332,8 @@ TABLES: dict[str, Callable[[Rows], str]] = {
     "pictures-ood": of_row(reported, ood_table),
     "pictures-halves": halves_table,
     "pictures-calibration": of_row(calibration, calibration_table),
-    "pictures-whole-path": of_row(calibration, whole_path, NOT_MEASURED_HERE),
-    "pictures-runners-up": of_row(calibration, runners_up, NOT_MEASURED_HERE),
+    "pictures-whole-path": of_row(calibration_with("whole_path"), whole_path, NOT_MEASURED_HERE),
+    "pictures-runners-up": of_row(calibration_with("runners_up"), runners_up, NOT_MEASURED_HERE),
     "pictures-teachers": teachers,
     "pictures-real": real_table,
     "pictures-rules": rules_table,

@@ -333,7 +333,7 @@ def test_two_digits_are_several_digits(reader: Reader, gap: int) -> None:
     assert np.mean([reason == "several digits" for reason in reasons]) >= 0.95
 
 
-def test_a_blank_page_is_blank_and_so_are_most_empty_photographs_of_which_few_are_accepted(reader: Reader) -> None:
+def test_a_blank_page_is_blank_and_so_are_most_empty_photographs_of_which_none_is_accepted(reader: Reader) -> None:
     for shape in ((28, 28), (8, 1), (60, 90), (700, 900)):
         for brightness in (0, 128, 255):
             for reading in (
@@ -342,5 +342,5 @@ def test_a_blank_page_is_blank_and_so_are_most_empty_photographs_of_which_few_ar
             ):
                 assert (reading.accepted, reading.reason, reading.how) == (False, "blank", None)
     readings = reader.read(blank_photographs(40, seed=77), 0)
-    assert np.mean([reading.accepted for reading in readings]) <= 0.175
+    assert not any(reading.accepted for reading in readings)
     assert np.mean([reading.reason == "blank" for reading in readings]) >= 0.5

@@ -92,6 +92,13 @@ def test_a_digit_on_a_white_page_has_no_paper_around_its_strokes() -> None:
     assert list(papers_on(page)) == []
 
 
+@pytest.mark.parametrize("fall", [0.2, 0.4, 0.6])
+def test_light_that_falls_off_across_a_page_is_no_edge_of_paper_but_a_desk_as_dark_is(fall: float) -> None:
+    across = np.tile(np.linspace(0, 1, 400, dtype=np.float32), (300, 1))
+    assert not list(papers_on(1 - fall * across))
+    assert list(papers_on(np.where(across > 0.6, 1 - fall, 1).astype(np.float32)))
+
+
 def test_the_ground_around_the_sheet_is_its_own() -> None:
     grey, on_sheet, _ = drawn(SHEETS["turned by 15°"], "a darker desk")
     (paper,) = papers_on(grey)

@@ -124,6 +124,15 @@ def test_the_less_likely_polarity_weighs_less_where_the_border_agrees_that_it_is
     assert 0 < OTHER_POLARITY < DOUBTFUL_POLARITY < 1
 
 
+def test_ground_is_put_around_crops_and_drawings_but_not_around_large_pictures_with_uneven_light() -> None:
+    uneven = np.linspace(0.5, 1, 240, dtype=np.float32) * np.ones((240, 1), np.float32)
+    drawing = np.ones((240, 240), np.float32)
+    for page, padded in ((uneven, False), (uneven[:, :150], True), (drawing, True)):
+        page = page.copy()
+        page[60:180, 70:80] = 0
+        assert any(GROUND in one.how for found in rounds(Intensities(page)) for one in found) == padded
+
+
 def test_what_touches_a_cut_is_not_proposed() -> None:
     picture = np.full((100, 100), 255, np.uint8)
     picture[30:60, 30:50] = 0  # within every cut

@@ -244,7 +244,9 @@ def test_known_ink_is_looked_for_in_every_picture_be_it_an_image_already(exact: 
 def test_ink_of_another_colour_is_refused(exact: Reader) -> None:
     blue: Any = "blue"
     for ask in (exact.read, exact.read_shown, lambda picture, *more: exact.read_each([picture], [3], more[-1])):
-        with pytest.raises(ConfigError, match=r"^ink 'blue': expected auto, dark or light$"):
+        with pytest.raises(
+            ConfigError, match=r"^ink 'blue': expected auto, dark or light: leave it out to have it found out$"
+        ):
             ask(PIXELS[0], 3, blue)
 
 

@@ -706,7 +706,7 @@ def test_what_cannot_be_scored_is_an_error(model: Path, pictures: Path, tmp_path
         (ConfigError, "--out x.txt: expected a name that ends in .csv or .jsonl", {"out": "x.txt"}),
         (ConfigError, "--workers -1: expected a whole number of at least 0, which is one for each core",
          {"workers": -1}),
-        (ConfigError, "ink 'red': expected auto, dark or light", {"ink": "red"}),
+        (ConfigError, "ink 'red': expected auto, dark or light: leave it out to have it found out", {"ink": "red"}),
         (NumberError, "number 'x': expected a whole number, such as 7", {"number": "x"}),
         (DataError, f"{tmp_path / 'no'}: does not exist, expected a folder, a .csv or a .jsonl: check the name",
          {"source": tmp_path / "no"}),

@@ -183,12 +183,8 @@ class Config:
         require(self, "numbers_per_image", good, f"a whole number from 1 to {most}, the numbers there are")
         good = self.batch_size > 1 or self.encoder not in NORMALISED
         require(self, "batch_size", good, f"at least 2, for the batch normalisation of --encoder {self.encoder}")
-        require(
-            self,
-            "soft_labels",
-            not (self.soft_labels and self.data_dir),
-            "none with --data-dir, since they are MNIST's: add --no-soft-labels",
-        )
+        good = not (self.soft_labels and self.data_dir)
+        require(self, "soft_labels", good, "none with --data-dir, since they are MNIST's: add --no-soft-labels")
         require(self, "sum_weight", self.digit_weight + self.sum_weight > 0, "above 0 when --digit-weight is 0")
         betas = tuple(Range(0, BELOW_1).taken(beta, float) for beta in as_tuple(self.betas))
         require(self, "betas", len(betas) == 2 and None not in betas, "two numbers from 0 to 1")

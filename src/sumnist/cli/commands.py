@@ -119,7 +119,7 @@ class Predict(OfModel):
     They may be light on dark or dark on light."""
 
     pictures: tuple[Path, ...]
-    """picture files: a photograph, a scan, a drawing, from 8×8 pixels on"""
+    """picture files: a photograph, a scan, a drawing, from 8 pixels on the longer side on"""
     number: str | None = None
     """the number to add (required)"""
     ink: InkColour = "auto"

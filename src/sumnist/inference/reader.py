@@ -26,7 +26,10 @@ from sumnist.pictures.decode import Picture, intensities_of
 from sumnist.pictures.normalize import ready_arrays
 from sumnist.pictures.proposals import Proposal, Step
 
-__all__ = ["ADVICE", "NOT_A_DIGIT", "REASONS", "UNSURE", "Reader", "Reading", "check_number", "load", "model_file"]
+__all__ = [
+    "ADVICE", "NOT_A_DIGIT", "REASONS", "UNSURE", "Reader", "Reading", "check_ink", "check_number", "load",
+    "model_file",
+]  # fmt: skip
 
 FORMAT = 1
 """The version of what `Reading.as_dict` gives: it rises when a member changes its name or its meaning, or goes."""
@@ -417,6 +420,6 @@ def check_number(number: Any, exact: bool) -> int:
 def check_ink(ink: Any) -> InkColour:
     """`ink`, if it is "auto", "dark" or "light". Raises `ConfigError`."""
     if ink not in get_args(InkColour):
-        raise ConfigError(f"ink {reprlib.repr(ink)}: expected auto, dark or light")
+        raise ConfigError(f"ink {reprlib.repr(ink)}: expected auto, dark or light: leave it out to have it found out")
     colour: InkColour = ink
     return colour

@@ -28,6 +28,8 @@ CONVEX = 0.8
 """Share of its convex outline that the paper fills, ink included."""
 INK = 9
 """The window of the closing, in cells, that fills the ink on the paper."""
+EDGE, LEAST_STEP = 5, 0.03
+"""The window, in cells, of what is just within and just outside of an outline; between them is at least such a step."""
 BINS = 64
 SHRUNK = 0.03
 """Of its longer side: the paper's edge with its shadow is left out by so much."""
@@ -53,7 +55,7 @@ def papers_on(grey: Grey) -> Iterator[Paper]:
     threshold = otsu(small)
     for bright in (True, False):
         outline = outline_of(small > threshold if bright else small <= threshold)
-        if outline is not None:
+        if outline is not None and step_at(small, outline) >= LEAST_STEP:
             yield cut_out(grey, outline)
 
 
@@ -77,6 +79,14 @@ def outline_of(mask: Mask) -> Mask | None:
     outline = filled(hull(np.argwhere(piece)), piece.shape)
     share = outline.mean()
     return outline if LEAST < share < MOST and piece.sum() >= CONVEX * outline.sum() else None
+
+
+def step_at(small: Grey, outline: Mask) -> float:
+    """How much brighter or darker `small` is just within the `outline` than just outside of it: light that falls off
+    across a sheet has no edge there, as paper has."""
+    within = outline & spread(~outline, EDGE)
+    beyond = ~outline & spread(outline, EDGE)
+    return abs(float(small[within].mean()) - float(small[beyond].mean()))
 
 
 def hull(points: NDArray[np.int64]) -> list[tuple[int, int]]:

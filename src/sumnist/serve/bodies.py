@@ -341,7 +341,7 @@ def known(ink: Any) -> InkColour:
     try:
         return check_ink(ink)
     except ConfigError as error:
-        raise Problem("invalid-request", f"{error}: leave it out to have it found out") from error
+        raise Problem("invalid-request", str(error)) from error
 
 
 def invalid(detail: str) -> NoReturn:
