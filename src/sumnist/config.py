@@ -26,7 +26,7 @@ __all__ = [
     "InkColour", "NumberEncoding", "Range", "SumTarget", "check_fields", "checked", "preset",
 ]  # fmt: skip
 
-EncoderName = Literal["tiny", "fast", "default", "original"]
+EncoderName = Literal["tiny", "fast", "default", "wide", "original"]
 Fusion = Literal["exact", "concat", "original"]
 NumberEncoding = Literal["one-hot", "scalar"]
 SumTarget = Literal["classes", "bits"]
@@ -228,7 +228,7 @@ class Config:
             raise RunError(f"{source}: not a configuration of sumnist ({error}): train the run again") from error
 
 
-NORMALISED = "fast", "default"
+NORMALISED = "fast", "default", "wide"
 """The encoders that normalise a layer over the images of a batch, which takes two of them."""
 PRESET_NAMES = ("fast", "default", "best", "tiny", "original", "original-as-written")
 
@@ -302,8 +302,8 @@ PRESETS: Mapping[str, Config] = {
         label_smoothing=0.1, smoothing_fades=True, lr_floor=0.08,
     ),
     "best": Config(
-        preset="best", augment="robust", outliers=0.45, soft_labels=True, epochs=48, lr=1e-2, weight_decay=0.1,
-        warmup=0.15, ema=0.999, lr_floor=0.08,
+        preset="best", encoder="wide", augment="robust", outliers=0.45, soft_labels=True, epochs=72, lr=1e-2,
+        weight_decay=0.1, warmup=0.15, ema=0.999, lr_floor=0.08,
     ),
     "tiny": Config(preset="tiny", encoder="tiny", epochs=1, lr=1e-2),
     "original": Config(

@@ -47,8 +47,9 @@ LETTER_SHARE = 0.75
 """Share of the signs that are letters."""
 SERIFS = 0.2
 """Share of the letters that have serifs."""
-EVEN, UPRIGHT = 0.4, 0.4
-"""Shares of the filled forms that are the same on both sides, and that are narrow."""
+EVEN, UPRIGHT, HOLLOW = 0.4, 0.4, 0.3
+"""Shares of the forms that are the same on both sides, that are narrow, and that have bright edges around dim ink, as a
+filled form has when uneven light is taken out of a picture."""
 UPRIGHT_WIDTH = 0.3, 0.6
 """How much narrower those are made, which still leaves them wider than the stroke of a 1."""
 CURVE = 6
@@ -270,11 +271,12 @@ def centred(image: NDArray[Any]) -> Drawing:
 
 
 def form(random: Random) -> Drawing:
-    """One to four filled forms, plain, shaded or patterned, some the same on both sides, some narrow; of any size up to
-    the image's, since what is no digit was not put into the box of one."""
+    """One to four forms, filled or hollow, plain, shaded or patterned, some the same on both sides, some narrow; of any
+    size up to the image's, since what is no digit was not put into the box of one."""
     ink, pen = canvas()
-    outlines = []
-    for _ in range(random.integers(1, 5)):
+    hollow = random.random() < HOLLOW
+    outlines: list[Points] = []
+    for _ in range(random.integers(2 if hollow else 1, 5)):  # a single hollow one may be a 0
         count = int(random.integers(3, 10))
         angle = np.sort(random.uniform(0, 2 * np.pi, count))
         least = random.uniform(0.4, 1)
@@ -288,7 +290,9 @@ def form(random: Random) -> Drawing:
         outlines = [outline * (random.uniform(*UPRIGHT_WIDTH), 1) for outline in outlines]
     for outline in fitted(outlines, random.uniform(BOX - 2, SIDE)):
         points = [(float(x), float(y)) for x, y in (outline + SIDE / 2) * FINE]
-        pen.polygon(points, fill=int(random.integers(100, 256)))
+        edge, inside = int(random.integers(100, 256)), int(random.integers(50, 120))
+        width = int(random.uniform(1, 2.5) * FINE)
+        pen.polygon(points, inside if hollow else edge, edge, width if hollow else 1)
     shade = 1 - random.uniform(0, 0.8) * waves(random) if random.random() < 0.7 else 1.0
     return centred(bright(reduced(ink) * shade))
 

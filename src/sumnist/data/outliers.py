@@ -18,7 +18,7 @@ from sumnist.data.sampling import NO_DIGIT
 
 __all__ = ["Outliers"]
 
-DRAWN = 30_000
+DRAWN = 60_000
 """Images that are drawn beforehand."""
 DRAWN_DIGITS = 0.38
 """Share of them that are digits."""

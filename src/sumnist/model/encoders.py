@@ -8,13 +8,13 @@ from sumnist.config import EncoderName
 
 __all__ = ["FEATURES", "build_encoder", "count_parameters"]
 
-FEATURES: dict[EncoderName, int] = {"tiny": 32, "fast": 128, "default": 128, "original": 256}
+FEATURES: dict[EncoderName, int] = {"tiny": 32, "fast": 128, "default": 128, "wide": 128, "original": 256}
 """Width of each encoder's features, F."""
 
 
 def build_encoder(name: EncoderName) -> nn.Sequential:
     """The encoder `name`, freshly initialised."""
-    return {"tiny": tiny, "fast": fast, "default": default, "original": original}[name]()
+    return {"tiny": tiny, "fast": fast, "default": default, "wide": wide, "original": original}[name]()
 
 
 def tiny() -> nn.Sequential:
@@ -53,13 +53,25 @@ def fast() -> nn.Sequential:
 
 def default() -> nn.Sequential:
     """A strided stem, 3×3 convolutions that widen as the picture shrinks, a linear layer over what is left of it."""
+    return widening(64, 96, 96)
+
+
+def wide() -> nn.Sequential:
+    """`default` with more channels where the picture is small: for a network that also knows other pens, printed lines,
+    and what is no digit."""
+    return widening(96, 128, 128)
+
+
+def widening(third: int, fourth: int, fifth: int) -> nn.Sequential:
+    """`default` or `wide`, by the channels of the last three of five convolutions."""
     return nn.Sequential(
         ConvNorm(1, 32, 5, stride=2, padding=2),  # [B, 32, 14, 14]
         ConvNorm(32, 48, pool=True),  # [B, 48, 7, 7]
-        ConvNorm(48, 64),  # [B, 64, 7, 7]
-        ConvNorm(64, 96, padding=0),  # [B, 96, 5, 5]
-        ConvNorm(96, 96, padding=0),  # [B, 96, 3, 3]
-        nn.Flatten(), nn.Linear(864, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU(inplace=True), nn.Dropout(0.3),
+        ConvNorm(48, third),  # [B, third, 7, 7]
+        ConvNorm(third, fourth, padding=0),  # [B, fourth, 5, 5]
+        ConvNorm(fourth, fifth, padding=0),  # [B, fifth, 3, 3]
+        nn.Flatten(),
+        nn.Linear(9 * fifth, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU(inplace=True), nn.Dropout(0.3),
     )  # fmt: skip
 
 
