@@ -1,5 +1,5 @@
 """Disturbances of training images: coarse pixels, uneven light, blur, noise, harder edges, a part covered, lines
-across, strokes drawn as outlines, a stripe of the other polarity.
+across, strokes drawn as outlines or with gaps, a stripe of the other polarity.
 
 Each happens to a small share of the images of a batch: half of them meet none, few more than one. None is one of the
 corruptions by which robustness is measured (`suites/corruptions`), though some are similar.
@@ -34,13 +34,15 @@ LEAST_CONTRAST = 0.2
 """Between ink and ground, of an image with another light."""
 STEEP = 6.0
 """How many times steeper an edge from ground to ink is made, at most."""
-LINE_SHARE = OUTLINE_SHARE = STRIPE_SHARE = 0.04
+LINE_SHARE = OUTLINE_SHARE = STRIPE_SHARE = WORN_SHARE = 0.04
 MOST_LINES = 3
 """Lines across an image, at most."""
 LINE = 0.4, 1.2
 """Half the width of such a line, in pixels: from, to."""
 STRIPE = 0.2, 0.6
 """Width of the stripe by the image's side: from, to."""
+GAPS = 9
+"""Cells a side of the noise by which ink comes and goes."""
 
 
 def disturbed(image: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
@@ -49,7 +51,7 @@ def disturbed(image: Tensor, generator: torch.Generator, strength: float = 1.0) 
     `strength` multiplies the shares of the images to which each happens.
     """
     draw = Draw(len(image), generator, image.device, strength)
-    for disturb in (outlined, crossed, striped, coarse, blurred, sharpened, lit, covered, noisy):
+    for disturb in (outlined, worn, crossed, striped, coarse, blurred, sharpened, lit, covered, noisy):
         image = disturb(image, draw)
     return image.clamp_(0, 1)
 
@@ -151,6 +153,15 @@ def outlined(image: Tensor, draw: Draw) -> Tensor:
     wider = functional.max_pool2d(solid, 3, 1, 1)
     inner, outer = solid + functional.max_pool2d(-solid, 3, 1, 1), wider - solid
     return image.index_copy(0, some, torch.where(draw.between(0, 1, len(some))[:, None] < 0.5, inner, outer))
+
+
+def worn(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images with ink that fades here and there, as a dry pen's."""
+    some = draw.some(WORN_SHARE)
+    noise = torch.rand(len(some), 1, GAPS, GAPS, generator=draw.generator, device=draw.device)
+    noise = functional.interpolate(noise, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+    gaps = ((noise - draw.between(0.45, 0.7, len(some))[:, None]) * 8).clamp(0, 1)
+    return image.index_copy(0, some, image[some] * (1 - gaps * draw.between(0.4, 1, len(some))[:, None]))
 
 
 def crossed(image: Tensor, draw: Draw) -> Tensor:

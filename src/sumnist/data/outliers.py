@@ -18,9 +18,9 @@ from sumnist.data.sampling import NO_DIGIT
 
 __all__ = ["Outliers"]
 
-DRAWN = 60_000
+DRAWN = 80_000
 """Images that are drawn beforehand."""
-DRAWN_DIGITS = 0.38
+DRAWN_DIGITS = 0.5
 """Share of them that are digits."""
 MADE = 0.4
 """Share of the added images that are made of the batch's own."""
