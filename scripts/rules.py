@@ -56,7 +56,9 @@ def same(components: Any) -> Any:
 
 
 RULES: dict[str, Callable[[], Any]] = {
-    "uneven light removed": lambda: patch.object(background, "ground_of", lambda paper: np.float32(np.median(paper))),
+    "uneven light removed": lambda: patch.object(
+        background, "ground_of", lambda paper, widest: np.float32(np.median(paper))
+    ),
     "specks dropped": lambda: patch.object(ink, "without_specks", same),
     "what hugs the border dropped": lambda: patch.object(ink, "without_debris", same),
     "parts that lie together are one digit": lambda: patch.object(ink, "are_together", lambda box, other: False),
@@ -67,7 +69,9 @@ RULES: dict[str, Callable[[], Any]] = {
     "the other polarity tried": lambda: patch.object(proposals, "OTHER_POLARITY", 0.0),
     "borders cut off": lambda: without_view("of each side cut off"),
     "more ground around": lambda: without_view("more ground"),
-    "paper on a desk found": lambda: without_view("the paper found"),
+    "narrow strokes first": lambda: patch.object(proposals, "SMALLEST_SCENE", np.inf),
+    "narrow strokes have even ground around": lambda: patch.object(ink, "on_even_ground", lambda *given: True),
+    "sheets' edges are no strokes": lambda: patch.object(ink, "without_outlines", same),
     "a mean over the proposals": lambda: patch.object(judge, "mixed", lambda best, verdicts: best),
     "a second digit looked for": lambda: patch.object(judge, "with_rivals", lambda best, verdicts: best),
 }

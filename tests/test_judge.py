@@ -235,10 +235,10 @@ def test_a_line_across_the_picture_is_no_second_digit_nor_is_what_overlaps_the_f
         assert judged(monkeypatch, network, [digit, rival]).problem == problem, box
 
 
-def test_a_digit_in_the_whole_picture_is_a_rival_of_one_in_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_digit_in_the_wider_view_is_a_rival_of_one_in_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     network = Known([(3, 1.0, 1.0), (1, 1.0, 1.0)])
-    part = proposal(0, view="dark ink, 20% of each side cut off", box=(10, 30, 30, 45))
-    for view, problem in (("dark ink", "several"), ("light ink", None), ("dark ink, the paper found", None)):
+    part = proposal(0, view="dark ink, 20% of each side cut off", wider="dark ink", box=(10, 30, 30, 45))
+    for view, problem in (("dark ink", "several"), ("light ink", None), ("dark ink, narrow strokes", None)):
         rival = proposal(1, view=view, weight=0.3, box=(10, 30, 5, 20))
         assert judged(monkeypatch, network, [part, rival]).problem == problem, view
 

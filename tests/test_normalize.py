@@ -211,7 +211,7 @@ def test_the_width_of_a_stroke_is_measured(width: int) -> None:
 
 def test_an_array_of_28_by_28_that_is_no_image_is_proposed_as_it_is_and_put_into_its_place() -> None:
     moved = np.roll(SEVEN, 3, 1)
-    (as_it_is, inverted), (placed_anew, *_), *_ = proposed(moved)
+    (as_it_is,), (inverted,), (placed_anew, *_), *_ = proposed(moved)
     assert np.array_equal(as_it_is.image, moved / np.float32(255))
     assert np.allclose(inverted.image, 1 - moved / 255)
     assert (as_it_is.how, inverted.how) == ("as it is", "as it is, inverted")

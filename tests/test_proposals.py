@@ -17,7 +17,7 @@ from sumnist.config import InkColour
 from sumnist.pictures.decode import Intensities, intensities_of
 from sumnist.pictures.proposals import DOUBTFUL_POLARITY, OTHER_POLARITY, TRIMS, Proposal, polarity, rounds
 
-PAPER, GROUND = "the paper found", "more ground around it"
+FINE, GROUND = "narrow strokes", "more ground around it"
 CUT = tuple(f"{share:.0%} of each side cut off" for share in TRIMS)
 LARGE = np.kron(SEVEN, np.ones((4, 4), np.uint8))
 PAGE = 255 - np.pad(LARGE, 20)
@@ -30,10 +30,10 @@ def desk(ground: int = 60, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def on_desk(ground: int = 60, sheet: int = 220, pen: int = 30) -> NDArray[np.uint8]:
-    """A square of ink on a sheet on a desk."""
+    """A stroke of ink on a sheet on a desk."""
     picture = desk(ground)
     picture[20:170, 40:210] = desk(sheet, seed=1)[20:170, 40:210]
-    picture[75:115, 100:150] = pen
+    picture[75:115, 100:112] = pen
     return picture
 
 
@@ -58,26 +58,36 @@ def test_the_picture_whole_comes_first_then_the_other_polarity_the_trims_and_mor
     assert {"light ink", f"dark ink, {CUT[0]}", f"dark ink, {GROUND}", f"light ink, {GROUND}"} <= set(found)
 
 
-def test_a_sheet_on_a_desk_comes_before_the_other_polarity() -> None:
-    first, papers, later = proposed(on_desk())
-    assert all(PAPER not in how for how in hows(first) + hows(later))
-    assert hows(papers)[0] == f"dark ink, {PAPER}"
+def test_on_a_photograph_narrow_strokes_come_first() -> None:
+    first, *later = proposed(on_desk())
+    assert hows(first) == [f"dark ink, {FINE}"]  # not the sheet's edge
+    assert all(FINE not in how for found in later for how in hows(found))
+    assert all(FINE not in proposal.how for proposal in every(on_desk()[:, 50:210]))  # too small for a photograph
+    assert all(FINE not in proposal.how for proposal in every(np.pad(PAGE, 100, constant_values=255)))
+
+
+def test_the_edge_of_a_sheet_is_no_narrow_stroke_even_with_a_dark_line_along_it() -> None:
+    for edge in (60, 40, 10):
+        picture = on_desk()
+        picture[20:170, 40:44] = picture[20:24, 40:120] = edge  # not all the way round
+        (stroke,) = (proposal for proposal in every(picture) if FINE in proposal.how)
+        assert near(stroke.box, (75, 115, 100, 112), 2)
 
 
 def test_a_picture_of_28_by_28_is_proposed_as_it_is_before_it_is_looked_at() -> None:
     moved = np.roll(SEVEN, 3, 1)
-    as_it_is, whole, *_ = proposed(moved)
-    assert hows(as_it_is) == ["as it is", "as it is, inverted"]
+    as_it_is, inverted, whole, *_ = proposed(moved)
+    assert (hows(as_it_is), hows(inverted)) == (["as it is"], ["as it is, inverted"])
     assert hows(whole) == ["light ink"]
-    assert hows(proposed(255 - moved)[1]) == ["dark ink"]
+    assert hows(proposed(255 - moved)[2]) == ["dark ink"]
 
 
-def test_the_likelier_polarity_of_a_picture_of_28_by_28_weighs_more() -> None:
+def test_the_likelier_polarity_of_a_picture_of_28_by_28_comes_first_and_weighs_more() -> None:
     moved = np.roll(SEVEN, 3, 1)
-    light, dark = proposed(moved)[0]
-    assert light.weight > dark.weight
-    light, dark = proposed(255 - moved)[0]
-    assert light.weight < dark.weight
+    for picture, dark in ((moved, False), (255 - moved, True)):
+        (first,), (second,), *_ = proposed(picture)
+        assert (first.dark, second.dark) == (dark, not dark)
+        assert first.weight > second.weight
 
 
 @pytest.mark.parametrize("inverted", [False, True])
@@ -104,7 +114,8 @@ def test_if_the_ink_is_known_nothing_of_the_other_polarity_is_proposed(ink: InkC
     known = every(picture, ink)
     assert known
     assert {proposal.dark for proposal in known} == {ink == "dark"}
-    assert any(PAPER in proposal.how for proposal in known) == (name in ("desk", "bright desk"))
+    on_sheet = (name, ink) in (("desk", "dark"), ("bright desk", "light"))
+    assert any(FINE in proposal.how for proposal in known) == on_sheet
 
 
 def test_ink_that_is_known_to_be_unlikely_weighs_as_much_as_likely_ink() -> None:
@@ -197,8 +208,8 @@ def test_boxes_on_a_large_picture_are_in_its_pixels(shape: tuple[int, int]) -> N
 @pytest.mark.parametrize(("ground", "sheet", "pen"), [(60, 220, 30), (230, 120, 30), (60, 160, 250)])
 def test_the_box_of_ink_on_a_sheet_is_in_pixels_of_the_picture(ground: int, sheet: int, pen: int) -> None:
     picture = on_desk(ground, sheet, pen)
-    on_paper = [proposal for proposal in every(picture) if PAPER in proposal.how]
-    assert any(near(proposal.box, (75, 115, 100, 150), 2) for proposal in on_paper)
+    (stroke,) = (proposal for proposal in every(picture, "dark" if pen < sheet else "light") if FINE in proposal.how)
+    assert near(stroke.box, (75, 115, 100, 112), 2)
 
 
 def test_a_tight_crop_gets_ground_around_it_and_its_box_is_the_picture() -> None:

@@ -270,9 +270,9 @@ def test_of_a_drawing_the_ink_is_known_and_nothing_is_said_of_it(page: Page) -> 
 
 
 def test_what_was_taken_for_the_digit_is_said_of_a_refused_picture_too_and_of_a_blank_one_nothing(page: Page) -> None:
-    answering(page, refusal("unsure") | {"how": "light ink, the paper found"})
+    answering(page, refusal("unsure") | {"how": "light ink, narrow strokes"})
     page.set_input_files("#file", FIVE)
-    expect(page.locator("#how")).to_have_text("Light ink, the paper found.")
+    expect(page.locator("#how")).to_have_text("Light ink, narrow strokes.")
     page.unroute(READ)
     give(page, "drop", "white.png", white())
     expect_none(page, "There is nothing to read.")

@@ -137,7 +137,7 @@ def with_rivals(best: Verdict, verdicts: list[Verdict]) -> Verdict:
     for other in verdicts:
         rival = other.proposal
         assert rival is not None
-        near = rival.view in (chosen.view, chosen.view.partition(",")[0]) and rival.size >= RIVAL_SIZE * chosen.size
+        near = rival.view in (chosen.view, chosen.wider) and rival.size >= RIVAL_SIZE * chosen.size
         line = rival.across and rival.size > LINE * chosen.size
         if near and not line and apart(rival.box, chosen.box) and other.score >= RIVAL * rival.weight:
             return replace(best, problem="several")

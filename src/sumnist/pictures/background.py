@@ -73,10 +73,11 @@ class Evened:
     flat: bool
 
 
-def evened(grey: Grey, dark: bool) -> Evened:
-    """`grey` `[H, W]` in [0, 1] under even light, its ink `dark` or light."""
+def evened(grey: Grey, dark: bool, widest: float = WIDEST_STROKE) -> Evened:
+    """`grey` `[H, W]` in [0, 1] under even light, its ink `dark` or light, with strokes no wider than `widest` of the
+    shorter side."""
     paper = grey if dark else 1 - grey
-    ground = ground_of(paper)
+    ground = ground_of(paper, widest)
     contrast = (ground - paper) / np.maximum(ground, DARKEST_PAPER)
     sample = contrast.ravel()[:: max(1, contrast.size // SAMPLES)]
     flat = ground.ndim == 0
@@ -101,13 +102,13 @@ def ink_is_dark(grey: Grey) -> bool:
     return float(rows @ deviation**3 @ columns) < 0
 
 
-def ground_of(paper: Grey) -> Grey | np.float32:
+def ground_of(paper: Grey, widest: float) -> Grey | np.float32:
     """The brightness that `paper` would have without its dark ink: `[H, W]`, or one value if it is flat."""
     flat = flat_ground(paper)
     if flat is not None:
         return flat
     small = resized(paper, CELLS)
-    window = max(3, round(WIDEST_STROKE * min(small.shape)) | 1)
+    window = max(3, round(widest * min(small.shape)) | 1)
     closed = closing(extended(small, window), window)[window:-window, window:-window]
     missing = 1 - small / np.maximum(closed, DARKEST_PAPER)
     middle = float(np.median(missing))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sumnist.pictures.background import Evened, evened
+from sumnist.pictures.background import WIDEST_STROKE, Evened, evened
 from sumnist.pictures.components import Box, Components, components_of, extent, grown, part, union
 from sumnist.pictures.decode import Grey
 from sumnist.pictures.filters import resized, spread
@@ -52,6 +52,9 @@ RING_SIDE = 120
 """A digit and its surroundings are reduced to this many pixels before they are compared."""
 RING = 5, 9
 """The windows whose dilations the surroundings lie between, in these pixels."""
+UNEVEN, EVEN = 0.2, 0.5
+"""Around narrow strokes on even ground the quantile from below differs from their ink by more than this share of what
+the same quantile from above does."""
 BLURRED = 0.14
 """Of the digit's own darkness: surroundings that are darker on average are those of a cloud."""
 
@@ -65,10 +68,14 @@ OVERLAP = 0.5
 GAPS = (0.75, 0.0), (0.55, 0.12), (0.0, ACROSS)
 """For components beside each other: if the shorter one has more than this share of the taller one's height, a gap wider
 than this share of the larger one's longer side is one between two digits."""
-GROUPS = 3
-"""The most groups that are proposed."""
-RIVAL = 0.35
-"""Of the first group's longer side: a component that large may be the first of another group."""
+GROUPS, FINE_GROUPS = (3, 0.35), (8, 0.1)
+"""The most groups that are proposed, and the size, by the group before, of the first component of another; of all ink,
+and of narrow strokes."""
+FINE_STROKE = 0.15
+"""Of the shorter side: strokes no wider than this are narrow."""
+LARGE, SMALL, HOLLOW = 0.4, 0.08, 0.16
+"""Of the picture's longer side: among narrow strokes a component that large is no digit; nor is one larger than the
+second, whose ink fills less than the third of its box."""
 
 NEARBY = 0.5
 """Of the digit's longer side: so much around it is looked at again."""
@@ -94,16 +101,20 @@ class Ink:
     peak: float
 
 
-def ink_of(grey: Grey, dark: bool, reduction: float = 1.0) -> Ink | None:
+def ink_of(grey: Grey, dark: bool, reduction: float = 1.0, fine: bool = False) -> Ink | None:
     """The ink on `grey` `[H, W]` in [0, 1], darker than the ground or lighter, of which a pixel was `reduction` pixels
-    of the picture; None if there is none."""
-    found = found_on(grey, dark)
+    of the picture; None if there is none. `fine`: narrow strokes alone, without outlines of what is large."""
+    found = found_on(grey, dark, FINE_STROKE if fine else WIDEST_STROKE)
     if found is None:
         return None
     intensities, components, light, peak = found
     components = components.kept(components.sizes * reduction > min(DOT, min(grey.shape) // 8))
-    components = without_debris(without_specks(components))
-    groups = [group for group in grouped(components) if light.flat or is_distinct(intensities, group, peak)]
+    components = without_specks(without_outlines(components)) if fine else without_debris(without_specks(components))
+    groups = grouped(components, *(FINE_GROUPS if fine else GROUPS))
+    if fine:
+        groups = [group for group in groups if on_even_ground(grey if dark else 1 - grey, group)]
+    elif not light.flat:
+        groups = [group for group in groups if is_distinct(intensities, group, peak)]
     total = components.masses.sum()
     shares = tuple(float(group.masses.sum() / total) for group in groups)
     return Ink(intensities, tuple(groups), shares, light, peak) if groups else None
@@ -129,9 +140,10 @@ def looked_closer(grey: Grey, digit: Components, dark: bool) -> tuple[Grey, Comp
     return (intensities, components) if len(components) else None
 
 
-def found_on(grey: Grey, dark: bool) -> tuple[Grey, Components, Evened, float] | None:
-    """The ink on `grey` in [0, 1], all components of it, the picture under even light, and the contrast of the ink."""
-    light = evened(grey, dark)
+def found_on(grey: Grey, dark: bool, widest: float = WIDEST_STROKE) -> tuple[Grey, Components, Evened, float] | None:
+    """The ink on `grey` in [0, 1], its strokes no wider than `widest` of the shorter side, all components of it, the
+    picture under even light, and the contrast of the ink."""
+    light = evened(grey, dark, widest)
     peak = ink_contrast(light.contrast, max(CLEAN_CONTRAST if light.flat else PAPER_CONTRAST, NOISE * light.noise))
     if peak is None:
         return None
@@ -163,6 +175,13 @@ def without_specks(components: Components) -> Components:
     return components.kept(components.masses >= SPECK * components.masses.max(initial=0))
 
 
+def without_outlines(components: Components) -> Components:
+    """The components that are neither large nor, for their size, hollow, as the edge of a sheet of paper is."""
+    lengths, longer = components.boxes[:, 1::2] - components.boxes[:, ::2], max(components.shape)
+    solid = components.masses >= HOLLOW * lengths.prod(1)
+    return components.kept((components.sizes < LARGE * longer) & (solid | (components.sizes < SMALL * longer)))
+
+
 def without_debris(components: Components) -> Components:
     """The components without those that hug the border, if there are others."""
     sides, starts, ends = np.array(components.shape), components.boxes[:, ::2], components.boxes[:, 1::2]
@@ -176,18 +195,18 @@ def without_debris(components: Components) -> Components:
 # What belongs together.
 
 
-def grouped(components: Components) -> list[Components]:
-    """The components that lie together, around the largest one, and around the largest of the others if these are large
-    enough to be digits too."""
+def grouped(components: Components, most: int, rival: float) -> list[Components]:
+    """The components that lie together, around the largest one, and around the largest of the others: at most so many
+    groups, none that begins with one smaller than `rival` of the group before."""
     left, groups = np.argsort(-components.masses).tolist(), list[list[int]]()
-    while left and len(groups) < GROUPS:
+    while left and len(groups) < most:
         first, *others = left
         group, left = [first], []
         for i in others:
             together = are_together(union(components.boxes[group]), union(components.boxes[[i]]))
             (group if together else left).append(i)
         groups.append(group)
-        left = [i for i in left if components.sizes[i] >= RIVAL * max(extent(union(components.boxes[groups[0]])))]
+        left = [i for i in left if components.sizes[i] >= rival * max(extent(union(components.boxes[groups[0]])))]
     return [components.kept(np.isin(np.arange(len(components)), group)) for group in groups]
 
 
@@ -210,9 +229,24 @@ def is_distinct(intensities: Grey, digit: Components, peak: float) -> bool:
     size = max(extent(box))
     if size < SMALLEST_SHARE * max(intensities.shape) and peak < STRONG:
         return False
-    box = grown(box, 3 + size // 10, digit.shape)  # room for the surroundings
-    ink = resized(intensities[part(box)], RING_SIDE)
+    ink, around = parted(intensities, digit)
+    return bool(len(ink) and len(around)) and float(around.mean()) < BLURRED * float(ink.mean())
+
+
+def on_even_ground(paper: Grey, digit: Components) -> bool:
+    """Whether the ground around the ink is much the same on all sides, unlike at the edge of a sheet."""
+    ink, around = parted(paper, digit)
+    if not len(ink) or not len(around):
+        return False
+    darker, lighter = np.quantile(around, (UNEVEN, 1 - UNEVEN))
+    return bool(darker - ink.mean() > EVEN * (lighter - ink.mean()))
+
+
+def parted(values: Grey, digit: Components) -> tuple[Grey, Grey]:
+    """Of a picture's `values` those of the digit, and those in a ring around it."""
+    box = union(digit.boxes)
+    box = grown(box, 3 + max(extent(box)) // 10, digit.shape)  # room for the surroundings
+    inside = resized(values[part(box)], RING_SIDE)
     mask = resized(digit.mask(box).astype(np.float32), RING_SIDE) > 0.5
     inner, outer = (spread(mask, window) for window in RING)
-    around = outer & ~inner
-    return bool(mask.any() and around.any()) and float(ink[around].mean()) < BLURRED * float(ink[mask].mean())
+    return inside[mask], inside[outer & ~inner]

@@ -1,15 +1,16 @@
 """What the digit on a picture may look like: proposals, in rounds, the likeliest first, for a network to judge.
 
 No rule decides alone where and what the ink is. The first round takes the picture whole, with its likelier polarity;
-the later ones try the other polarity, the picture without its borders, where lines of a form may be, the picture with
-more ground around it, which a tight crop lacks, and the sheet of paper that lies on it. Each proposal is an image by
-MNIST's convention, with a weight: how much less likely such a proposal is right than the first.
+the later ones try the other polarity, the picture without its borders, where lines of a form may be, and the picture
+with more ground around it, which a tight crop lacks. On a photograph narrow strokes come before all that: they are ink,
+and the sheet, the desk below it, and shadows are not. Each proposal is an image by MNIST's convention, with a weight:
+how much less likely such a proposal is right than the first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -22,7 +23,6 @@ from sumnist.pictures.components import Box, Components, extent, union
 from sumnist.pictures.decode import Grey, Intensities
 from sumnist.pictures.ink import CLEAN_CONTRAST, PAPER_CONTRAST, Ink, ink_of, looked_closer
 from sumnist.pictures.normalize import SIDE, cropped, placed, ready_image
-from sumnist.pictures.paper import Paper, papers_on
 
 __all__ = ["Problem", "Proposal", "Step", "rounds"]
 
@@ -40,15 +40,17 @@ LARGEST_CROP = 200
 """Pixels of the shorter side: a larger picture with uneven light shows more than a tight crop."""
 GROUND = 0.05
 """A quantile of the intensities, counted from the lightest for dark ink, that is the ground of a tight crop."""
+SMALLEST_SCENE = 200
+"""Pixels of the shorter side of a picture on which there may be more than a sheet: smaller ones are crops."""
 SMALLEST_VIEW = 8
 """Pixels of the shorter side of a part that is looked at."""
 
 OTHER_POLARITY, DOUBTFUL_POLARITY = 0.4, 0.85
 """Weights of ink of the less likely polarity: where the border of the picture agrees that the other one is likelier,
 and where it does not."""
-OTHER_GROUP, OTHER_VIEW, OTHER_IMAGE = 0.3, 0.95, 0.7
-"""Weights of each group after the largest, of a part instead of the whole, and of what is found on a picture of 28×28
-pixels, which is likelier an image as it is."""
+OTHER_GROUP, FINE_GROUP, OTHER_VIEW, OTHER_IMAGE = 0.3, 0.95, 0.95, 0.7
+"""Weights of each group after the largest, the same of narrow strokes, of a part instead of the whole, and of what is
+found on a picture of 28×28 pixels, which is likelier an image as it is."""
 
 SMALLEST_DIGIT = 5
 """Pixels of the picture on the longer side of a digit that can be read."""
@@ -79,7 +81,8 @@ class Proposal:
     `weight`: how much such a proposal counts beside the others, up to 1: less for what is seldom right, and by the
     square root of the share of the ink that it explains. `dark`: whether the ink is darker than the ground.
     `box`: top, bottom, left and right of the digit in pixels of the picture, bottom and right excluded. `problem`: what
-    is in the way of reading it. `view`: the part of the picture and the polarity that it shares with its rivals.
+    is in the way of reading it. `view`: the part of the picture and the polarity that it shares with its rivals;
+    `wider`: the view in which there may be others.
     `whole`: whether it is ink of the picture whole, not of a part or with more around it. `across`: whether it runs
     from side to side of the picture, as the line of a form does. `steps`: how the image came about.
     """
@@ -91,6 +94,7 @@ class Proposal:
     box: Box = (0, SIDE, 0, SIDE)
     problem: Problem | None = None
     view: str = ""
+    wider: str = ""
     whole: bool = True
     across: bool = False
     steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
@@ -102,13 +106,15 @@ class Proposal:
 
 
 class View(NamedTuple):
-    """A part of a picture: `grey` `[h, w]`, where in the picture its first pixel lies, and what it is, in words."""
+    """A part of a picture: `grey` `[h, w]`, where in the picture its first pixel lies, what it is, in words, whether it
+    was cut out of more, and whether only its narrow strokes count."""
 
     grey: Grey
     top: int = 0
     left: int = 0
     how: str = ""
     trimmed: bool = False
+    fine: bool = False
 
 
 def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -> Iterator[list[Proposal]]:
@@ -123,7 +129,7 @@ def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
     images: list[Proposal] = []
     if grey.shape == (SIDE, SIDE) and np.ptp(grey) >= CLEAN_CONTRAST:
         images = as_they_are(grey, ink, steps)
-        yield images
+        yield from ([image] for image in images)
         if images and ready_image(grey) is not None:
             return
     small = reduced(grey)
@@ -133,9 +139,9 @@ def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
     flat = flat_ground(small if dark else 1 - small) is not None
     if images and not flat:  # so few pixels hold no ground to tell ink from
         return
+    if not flat and min(grey.shape) >= SMALLEST_SCENE:
+        yield look.at(View(grey, how="narrow strokes", fine=True), ink != "light", small)
     yield look.at(View(grey), dark, small)
-    if not flat:
-        yield [proposal for paper in papers_on(grey) for proposal in look.on(paper, ink)]
     others = [] if ink != "auto" else look.at(View(grey), not dark, small)
     for seen_dark in (dark, not dark)[: 2 if ink == "auto" else 1]:
         for view in (*trimmed(grey), *padded(grey, seen_dark)):
@@ -158,7 +164,7 @@ def reduced(grey: Grey) -> Grey:
 
 
 def as_they_are(grey: Grey, ink: InkColour, steps: bool) -> list[Proposal]:
-    """The picture `[28, 28]` itself, and inverted."""
+    """The picture `[28, 28]` itself, and inverted; the likelier one first."""
     ready = ready_image(grey)
     dark_is_likelier, other = polarity(grey, grey)
     found = []
@@ -171,7 +177,7 @@ def as_they_are(grey: Grey, ink: InkColour, steps: bool) -> list[Proposal]:
         shown = (Step("as read", grey), Step(f"what the network sees{inverted}", image)) if steps else ()
         weight = 1.0 if ink != "auto" or dark == dark_is_likelier else other
         found.append(Proposal(image, how, weight, dark, view=how, steps=shown))
-    return found
+    return sorted(found, key=lambda proposal: -proposal.weight)
 
 
 def trimmed(grey: Grey) -> Iterator[View]:
@@ -206,35 +212,35 @@ class Look:
     other: float
     steps: bool
 
-    def on(self, paper: Paper, ink: InkColour) -> list[Proposal]:
-        """What may be the digit on a sheet of paper."""
-        dark = ink == "dark" if ink != "auto" else ink_is_dark(reduced(paper.grey))
-        return replace(self, dark=dark).at(View(paper.grey, paper.top, paper.left, "the paper found"), dark)
-
     def at(self, view: View, dark: bool, small: Grey | None = None) -> list[Proposal]:
         """What may be the digit in a part of the picture, of which there may be a reduced copy."""
         small = reduced(view.grey) if small is None else small
         scale = max(view.grey.shape) / max(small.shape)
-        ink = ink_of(small, dark, self.picture.reduction * scale)
+        ink = ink_of(small, dark, self.picture.reduction * scale, view.fine)
         if ink is None:
             return []
-        how = ", ".join(filter(None, ["dark ink" if dark else "light ink", view.how]))
-        view_weight = (1 if dark == self.dark else self.other) * (OTHER_VIEW if view.how else 1)
-        view_weight *= OTHER_IMAGE if self.picture.grey.shape == (SIDE, SIDE) else 1
+        whole = "dark ink" if dark else "light ink"
+        how = f"{whole}, {view.how}" if view.how else whole
+        likely = 1.0 if view.fine else (1 if dark == self.dark else self.other) * (OTHER_VIEW if view.how else 1)
+        likely *= OTHER_IMAGE if self.picture.grey.shape == (SIDE, SIDE) else 1
         proposals = []
         for place, (group, share) in enumerate(zip(ink.groups, ink.shares, strict=True)):
             if view.trimmed and touches(group):  # not the digit's end, but the cut's
                 continue
             closer = None
-            if scale > 1 and max(extent(union(group.boxes))) < CLEAR:
+            if view.fine or (scale > 1 and max(extent(union(group.boxes))) < CLEAR):
                 closer = looked_closer(view.grey, group, dark)
             digit = cropped(*(closer or (ink.intensities, group)))
-            image, weight = placed(digit), view_weight * share**0.5 * OTHER_GROUP**place
+            image, weight = (
+                placed(digit),
+                likely * (FINE_GROUP**place if view.fine else share**0.5 * OTHER_GROUP**place),
+            )
             box = self.box_of(group, view, scale)
             proposals.append(
                 Proposal(
                     image, how + (f", part {place + 1}" if place else ""), weight, dark, box, self.problem_of(ink, box),
-                    how, not view.how, self.runs_across(box), self.taken(view, ink, group, digit, image),
+                    how, how if view.fine else whole, not view.how, self.runs_across(box),
+                    self.taken(view, ink, group, digit, image),
                 )
             )  # fmt: skip
         return proposals

@@ -68,7 +68,7 @@ class Reading(Model):
         "outliers."
     )
     how: str | None = Field(
-        description="What was taken for the digit, in words such as `light ink, the paper found`; null if blank."
+        description="What was taken for the digit, in words such as `dark ink, narrow strokes`; null if blank."
     )
     image: list[list[float]] | None = Field(
         default=None, min_length=28, max_length=28, description="What the network saw, row by row; only if asked for."
