@@ -62,7 +62,6 @@ RULES: dict[str, Callable[[], Any]] = {
     "specks dropped": lambda: patch.object(ink, "without_specks", same),
     "what hugs the border dropped": lambda: patch.object(ink, "without_debris", same),
     "parts that lie together are one digit": lambda: patch.object(ink, "are_together", lambda box, other: False),
-    "ink on paper has edges": lambda: patch.object(ink, "is_distinct", lambda *given: True),
     "small digits looked at closer": lambda: patch.object(proposals, "CLEAR", 0),
     "thin strokes thickened": lambda: patch.object(normalize, "THIN_STROKE", 0.0),
     "28×28 pictures also as they are": lambda: patch.object(proposals, "as_they_are", lambda *given: []),

@@ -44,10 +44,6 @@ EDGE, BAND = 0.03, 0.15
 LONG = 1.5
 """What hugs the border is this many times as long, along it, as it is wide."""
 
-SMALLEST_SHARE = 0.025
-"""Of the longer side: weak ink on paper that is smaller is a grain of the paper."""
-STRONG = 0.4
-"""Ink with this much contrast is not weak."""
 RING_SIDE = 120
 """A digit and its surroundings are reduced to this many pixels before they are compared."""
 RING = 5, 9
@@ -55,8 +51,6 @@ RING = 5, 9
 UNEVEN, EVEN = 0.2, 0.5
 """Around narrow strokes on even ground the quantile from below differs from their ink by more than this share of what
 the same quantile from above does."""
-BLURRED = 0.14
-"""Of the digit's own darkness: surroundings that are darker on average are those of a cloud."""
 
 ACROSS, DOWN = 0.25, 0.35
 """Of the larger one's longer side: two components with a wider gap than this between them, across or down, are not of
@@ -113,8 +107,6 @@ def ink_of(grey: Grey, dark: bool, reduction: float = 1.0, fine: bool = False) -
     groups = grouped(components, *(FINE_GROUPS if fine else GROUPS))
     if fine:
         groups = [group for group in groups if on_even_ground(grey if dark else 1 - grey, group)]
-    elif not light.flat:
-        groups = [group for group in groups if is_distinct(intensities, group, peak)]
     total = components.masses.sum()
     shares = tuple(float(group.masses.sum() / total) for group in groups)
     return Ink(intensities, tuple(groups), shares, light, peak) if groups else None
@@ -223,30 +215,15 @@ def are_together(box: Box, other: Box) -> bool:
     return across <= next(gap for height, gap in GAPS if shorter > height * taller) * larger
 
 
-def is_distinct(intensities: Grey, digit: Components, peak: float) -> bool:
-    """Whether the ink on paper has edges, unlike clouds and shadows, and is more than a grain of the paper."""
-    box = union(digit.boxes)
-    size = max(extent(box))
-    if size < SMALLEST_SHARE * max(intensities.shape) and peak < STRONG:
-        return False
-    ink, around = parted(intensities, digit)
-    return bool(len(ink) and len(around)) and float(around.mean()) < BLURRED * float(ink.mean())
-
-
 def on_even_ground(paper: Grey, digit: Components) -> bool:
-    """Whether the ground around the ink is much the same on all sides, unlike at the edge of a sheet."""
-    ink, around = parted(paper, digit)
+    """Whether the ground in a ring around the ink is much the same on all sides, unlike at the edge of a sheet."""
+    box = union(digit.boxes)
+    box = grown(box, 3 + max(extent(box)) // 10, digit.shape)  # room for the ring
+    inside = resized(paper[part(box)], RING_SIDE)
+    mask = resized(digit.mask(box).astype(np.float32), RING_SIDE) > 0.5
+    inner, outer = (spread(mask, window) for window in RING)
+    ink, around = inside[mask], inside[outer & ~inner]
     if not len(ink) or not len(around):
         return False
     darker, lighter = np.quantile(around, (UNEVEN, 1 - UNEVEN))
     return bool(darker - ink.mean() > EVEN * (lighter - ink.mean()))
-
-
-def parted(values: Grey, digit: Components) -> tuple[Grey, Grey]:
-    """Of a picture's `values` those of the digit, and those in a ring around it."""
-    box = union(digit.boxes)
-    box = grown(box, 3 + max(extent(box)) // 10, digit.shape)  # room for the surroundings
-    inside = resized(values[part(box)], RING_SIDE)
-    mask = resized(digit.mask(box).astype(np.float32), RING_SIDE) > 0.5
-    inner, outer = (spread(mask, window) for window in RING)
-    return inside[mask], inside[outer & ~inner]
