@@ -124,7 +124,7 @@ class Config:
     they teach the network how probable it is that an image shows a digit at all"""
 
     soft_labels: bool = False
-    """learn the digits of MNIST from soft labels: the mean of each label and of what networks say that were trained
+    """learn the digits of MNIST from soft labels: a mixture of each label and of what networks say that were trained
     without that image"""
     digit_loss: DigitLoss = "cross-entropy"
     """loss of the digit; softmax-then-cross-entropy is a widespread mistake, kept for comparison"""
@@ -302,8 +302,8 @@ PRESETS: Mapping[str, Config] = {
         label_smoothing=0.1, smoothing_fades=True, lr_floor=0.08,
     ),
     "best": Config(
-        preset="best", encoder="wide", augment="robust", outliers=0.55, soft_labels=True, epochs=72, lr=1e-2,
-        weight_decay=0.1, warmup=0.15, ema=0.999, lr_floor=0.08,
+        preset="best", encoder="wide", augment="robust", outliers=0.45, soft_labels=True, epochs=60, lr=1e-2,
+        weight_decay=0.1, warmup=0.15, ema=0.999, label_smoothing=0.1, smoothing_fades=True,
     ),
     "tiny": Config(preset="tiny", encoder="tiny", epochs=1, lr=1e-2),
     "original": Config(

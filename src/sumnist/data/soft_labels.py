@@ -1,9 +1,10 @@
 """Soft labels of MNIST's training images: what a digit may be, by its label and by networks that have not seen it.
 
 Five networks, each trained without a fifth of the images, answer that fifth, augmented many ways; the mean of their
-answers lies packaged in `soft-labels.npz`, which `scripts/teach.py` makes. A soft label is the mean of two: what these
+answers lies packaged in `soft-labels.npz`, which `scripts/teach.py` makes. A soft label is a mixture of two: what these
 teachers say (distillation: Hinton, Vinyals and Dean, 2015), and what must be true if the label is wrong now and then.
-So a network learns which digits resemble each other, and is not made to repeat a wrong label.
+So a network learns which digits resemble each other, and is not made to repeat a wrong label. The second counts for
+more, since a teacher errs just where there is most to learn.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ __all__ = ["FILE", "STEP", "decoded", "encoded", "posterior", "with_soft_labels"
 FILE = "soft-labels.npz"
 STEP = 1 / 16
 """Nats: the file holds negative log-probabilities as multiples of this, up to 255 of them."""
+TEACHERS = 0.25
+"""The share of a soft label that the teachers' answer is."""
 WRONG = 0.002
 """The probability that a label of MNIST is wrong, any of the nine others then being as likely."""
 
@@ -36,7 +39,7 @@ def with_soft_labels(digits: DigitSet) -> DigitSet:
         raise DataError(f"the packaged soft labels cannot be read ({error}): reinstall sumnist") from error
     if answers.shape != (len(digits), 10):
         raise DataError(f"{digits.name}: {len(digits):,} images, expected the {len(answers):,} that have soft labels")
-    soft = (answers + posterior(answers, digits.digits)) / 2
+    soft = TEACHERS * answers + (1 - TEACHERS) * posterior(answers, digits.digits)
     return replace(digits, soft=soft.astype(np.float32))
 
 
