@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from drawings import first, ink_box, proposed
 from sumnist.data.mnist import load_mnist
+from sumnist.inference.reader import Reader
 from sumnist.pictures.components import union
 from sumnist.pictures.decode import intensities_of
 from sumnist.pictures.ink import Ink, ink_of
@@ -169,14 +170,45 @@ def test_a_fine_grid_that_fills_a_picture_is_looked_at_without_a_warning(width: 
         assert all(np.isfinite(proposal.image).all() for proposal in proposals)
 
 
-def test_a_cloud_on_noisy_paper_is_no_ink() -> None:
+def noisy_paper() -> NDArray[np.float64]:
+    return 0.8 + 0.01 * np.random.default_rng(0).standard_normal((200, 200))
+
+
+def test_a_cloud_on_noisy_paper_is_not_accepted() -> None:
     rows, columns = np.mgrid[:200, :200]
-    random = np.random.default_rng(0)
-    paper = 0.8 + 0.01 * random.standard_normal((200, 200))
-    cloud = 0.3 * np.exp(-((rows - 100) ** 2 + (columns - 90) ** 2) / 800)
-    assert ink_of((paper - cloud).astype(np.float32), dark=True) is None
-    disc = 0.3 * ((rows - 100) ** 2 + (columns - 90) ** 2 < 800)
-    assert ink_of((paper - disc).astype(np.float32), dark=True) is not None
+    for wide in (200, 800, 2000):
+        cloud = 0.3 * np.exp(-((rows - 100) ** 2 + (columns - 90) ** 2) / wide)
+        assert not Reader().read(noisy_paper() - cloud, 0).accepted
+
+
+def test_a_disc_is_ink_but_no_narrow_stroke_and_a_line_is_both() -> None:
+    rows, columns = np.mgrid[:200, :200]
+    disc = (rows - 100) ** 2 + (columns - 90) ** 2 < 800
+    line = (abs(rows - 100) < 30) & (abs(columns - 90) < 4)
+    for form, narrow in ((disc, False), (line, True)):
+        picture = (noisy_paper() - 0.3 * form).astype(np.float32)
+        assert ink_of(picture, dark=True) is not None
+        assert (ink_of(picture, dark=True, fine=True) is not None) == narrow
+
+
+def test_the_outline_of_a_sheet_is_dropped_from_the_narrow_strokes_and_what_is_on_it_is_not() -> None:
+    picture = noisy_paper()
+    outline = np.zeros((200, 200), bool)
+    outline[30:170, 40:160] = True
+    outline[33:167, 43:157] = False
+    picture[90:110, 80:84] -= 0.4
+    ink = ink_of((picture - 0.5 * outline).astype(np.float32), dark=True, fine=True)
+    assert ink is not None
+    assert [union(group.boxes) for group in ink.groups] == [(90, 110, 80, 84)]
+
+
+def test_a_stroke_between_light_and_dark_ground_is_an_edge() -> None:
+    for darker in (0.0, 0.05, 0.3, 0.5):
+        picture = noisy_paper()
+        picture[:, :100] -= darker
+        picture[90:110, 98:102] = 0.3
+        ink = ink_of(picture.astype(np.float32), dark=True, fine=True)
+        assert (ink is not None) == (darker < 0.3)
 
 
 def test_a_photograph_shows_the_digit_that_was_written() -> None:
