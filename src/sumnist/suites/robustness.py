@@ -34,12 +34,9 @@ __all__ = [
     "pictured", "robustness",
 ]  # fmt: skip
 
-SEEN = (
-    "shot_noise", "impulse_noise", "glass_blur", "motion_blur", "shear", "scale", "rotate", "brightness", "translate",
-    "fog", "spatter",
-)  # fmt: skip
+SEEN = tuple(CORRUPTIONS)
 """Corruptions of which the packaged network met a relative in training: noise, blur, affine maps, light, a part
-covered."""
+covered, and, since no step of the reader is made for them any more, lines, outlines and stripes."""
 PHOTOGRAPHS = 1_000
 """Photographs of each set, the first of it."""
 
