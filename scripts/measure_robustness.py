@@ -23,7 +23,7 @@ from sumnist.suites.archive import HALVES
 from sumnist.suites.robustness import PHOTOGRAPHS, robustness
 
 ROWS = RESULTS.with_name("robustness.jsonl")
-PATH = 2
+PATH = 3
 """The generation of the picture path: it rises when that is designed anew, and then the reported half may be looked at
 once more for a network."""
 

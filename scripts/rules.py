@@ -23,7 +23,7 @@ from measure_real import of_half
 from sumnist.environment import now
 from sumnist.inference import judge
 from sumnist.inference.reader import Reader
-from sumnist.pictures import background, ink, normalize, proposals
+from sumnist.pictures import background, ink, proposals
 from sumnist.pictures.decode import Picture
 from sumnist.study.rows import append_jsonl
 from sumnist.suites.answers import answers_of
@@ -63,7 +63,6 @@ RULES: dict[str, Callable[[], Any]] = {
     "what hugs the border dropped": lambda: patch.object(ink, "without_debris", same),
     "parts that lie together are one digit": lambda: patch.object(ink, "are_together", lambda box, other: False),
     "small digits looked at closer": lambda: patch.object(proposals, "CLEAR", 0),
-    "thin strokes thickened": lambda: patch.object(normalize, "THIN_STROKE", 0.0),
     "28×28 pictures also as they are": lambda: patch.object(proposals, "as_they_are", lambda *given: []),
     "the other polarity tried": lambda: patch.object(proposals, "OTHER_POLARITY", 0.0),
     "borders cut off": lambda: without_view("of each side cut off"),

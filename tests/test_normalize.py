@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from drawings import AS_FLOAT, SEVEN, TEST, close, drawing, encoded, image_of, placed, proposed
 from sumnist.pictures.decode import intensities_of
-from sumnist.pictures.normalize import ready_arrays, ready_image, stroke_width
+from sumnist.pictures.normalize import ready_arrays, ready_image
 
 # MNIST's own convention
 
@@ -65,7 +65,6 @@ def test_an_array_that_is_an_image_has_one_proposal() -> None:
     ((proposal,),) = proposed(SEVEN)
     assert (proposal.problem, proposal.weight, proposal.dark, proposal.box) == (None, 1, False, (0, 28, 0, 28))
     assert np.array_equal(proposal.image, AS_FLOAT)
-    assert 1.5 < stroke_width(proposal.image.astype(float)) < 3
 
 
 def test_every_inverted_test_image_comes_out_bit_equal() -> None:
@@ -139,17 +138,14 @@ def test_on_a_picture_that_is_looked_at_smaller_little_is_lost(scale: int, left:
 
 @pytest.mark.parametrize("width", [1, 2, 5, 14, 30])
 @pytest.mark.parametrize("size", [60, 280, 900])
-def test_a_drawing_gets_mnists_size_place_and_strokes(width: int, size: int) -> None:
+def test_a_drawing_gets_mnists_size_place_and_brightness(width: int, size: int) -> None:
     image = image_of(drawing(width, size=size))
     rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
     assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
     mass = image.sum()
     assert abs((image.sum(1) @ np.arange(28)) / mass - 14) <= 0.5
     assert abs((image.sum(0) @ np.arange(28)) / mass - 14) <= 0.5
-    inks = TEST.images[TEST.digits == 7].mean((1, 2)) / 255
-    if width < size / 10:
-        assert inks.min() < image.mean() < inks.max()
-    assert image.max() > 0.9
+    assert image.max() == 1
 
 
 def test_a_lone_stroke_stays_narrow() -> None:
@@ -200,13 +196,6 @@ def test_ten_font_digits_are_nearest_to_their_own_inverted_selves() -> None:
     light = [written(digit, 220, 20, (130, 70)) for digit in range(10)]
     distance = np.array([[np.abs(inverted - image).mean() for image in dark] for inverted in light])
     assert distance.argmin(1).tolist() == list(range(10))
-
-
-@pytest.mark.parametrize("width", [2, 3, 5, 7])
-def test_the_width_of_a_stroke_is_measured(width: int) -> None:
-    strokes = np.zeros((200, 120))
-    strokes[10:190, 20 : 20 + width] = strokes[10:190, 80 : 80 + width] = 1
-    assert stroke_width(strokes) == pytest.approx(width, rel=0.1)
 
 
 def test_an_array_of_28_by_28_that_is_no_image_is_proposed_as_it_is_and_put_into_its_place() -> None:

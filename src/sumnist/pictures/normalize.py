@@ -18,7 +18,7 @@ from PIL import Image
 
 from sumnist.pictures.components import Components, extent, grown, part, union
 from sumnist.pictures.decode import Grey, Picture
-from sumnist.pictures.filters import resized, running_max, spread
+from sumnist.pictures.filters import resized, spread
 
 __all__ = ["SIDE", "Ready", "cropped", "picture_of", "placed", "ready_arrays", "ready_image"]
 
@@ -43,16 +43,6 @@ CROP = 160
 """A digit with a longer side than this many pixels is reduced before it is put into its place."""
 BRIGHTEST = 0.9
 """The quantile of the ink brighter than half the brightest that becomes 1, so that no single pixel decides."""
-FINE = 4
-"""Strokes are thickened at this multiple of the final resolution."""
-LEAST_STROKE = 2
-"""Pixels, at that resolution, of the thinnest stroke that does not come out of the scaling as dots."""
-THIN_STROKE = 1.5
-"""Strokes thinner than this many pixels of the image are thickened."""
-USUAL_STROKE = 2.0
-"""They are thickened to this many pixels, the median of MNIST."""
-STROKE_INK = 0.5
-"""A pixel belongs to a stroke from this much ink on."""
 
 EXACT = 1e-3
 """Steps of uint8 by which rounding may have moved an intensity."""
@@ -151,41 +141,8 @@ def stretched(ink: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def placed(digit: NDArray[np.float64]) -> Grey:
-    """The image of a digit that was cropped."""
-    return centred(fitted(digit))
-
-
-def fitted(ink: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cropped ink, scaled so that its longer side is 20 pixels, with strokes thick enough to see."""
-    ink = thickened(ink, LEAST_STROKE * max(ink.shape) / (BOX * FINE))
-    ink = stretched(resized(ink, BOX * FINE, grow=True))
-    if stroke_width(ink) < THIN_STROKE * FINE:
-        ink = thickened(ink, USUAL_STROKE * FINE)
-    return resized(ink, BOX, grow=True).astype(np.float64)
-
-
-def thickened(ink: NDArray[np.float64], width: float) -> NDArray[np.float64]:
-    """`ink` with strokes about `width` pixels wide, if they were thinner; larger on every side by what they grew."""
-    radius = round((width - stroke_width(ink)) / 2)
-    if radius < 1:
-        return ink
-    ink = np.pad(ink, 2 * radius)
-    for axis in (0, 1):
-        ink = running_max(ink, 2 * radius + 1, axis)
-    return ink
-
-
-def stroke_width(ink: NDArray[np.float64]) -> float:
-    """The mean width of the strokes in pixels: a stroke has two edges, so twice its area over the pixels on them."""
-    solid = ink >= STROKE_INK
-    inner = solid[1:-1, 1:-1] & solid[:-2, 1:-1] & solid[2:, 1:-1] & solid[1:-1, :-2] & solid[1:-1, 2:]
-    area = int(np.count_nonzero(solid))
-    return 2 * area / max(1, area - int(np.count_nonzero(inner)))
-
-
-def centred(ink: NDArray[np.float64]) -> Grey:
-    """Ink of at most 20×20 in the 28×28 image, its centre of mass at row and column 14."""
-    image = np.zeros((SIDE, SIDE), np.float32)
+    """The image of a digit that was cropped: its longer side 20 pixels, its centre of mass at row and column 14."""
+    ink, image = stretched(resized(digit, BOX, grow=True)), np.zeros((SIDE, SIDE), np.float32)
     height, width = ink.shape
     down, right = (round(MIDDLE - middle) for middle in centre_of_mass(ink))
     down, right = min(max(down, 0), SIDE - height), min(max(right, 0), SIDE - width)
