@@ -84,8 +84,9 @@ SLANT, OWN_SLANT, KEPT_SLANT = 0.25, 0.05, (0.3, 0.9)
 slant of their images, of one writer and of several."""
 TURN, BEND = 0.05, 0.35
 """Standard deviations of a character's angle, in radians, and of how far it bends, in pixels of its image."""
-PEN, PENS = (0.045, 0.18), (1.6, 5.5)
-"""Width of a line's pen, thin ones likelier, and its limits in pixels."""
+PEN, PEN_SPREAD, PENS = (0.045, 0.18), (2.0, 2.8), (1.6, 5.5)
+"""Width of a line's pen, the parameters of its beta distribution between these, by which thin ones are likelier, and
+its limits in pixels."""
 WIDEST_PEN = 0.22, 0.12
 """The widest pen by a character's height, of digits and of signs, whose strokes lie close."""
 LIGHT, STEEP = (0.65, 1.0), (1.2, 2.5)
@@ -116,8 +117,8 @@ RAISED_STOP_SHARE = 0.15
 
 # Where it stands in its strip.
 
-HEIGHTS = 0.4, 1.0
-"""Height of the ink by the strip's, most often three quarters."""
+HEIGHTS, HEIGHT_SPREAD = (0.4, 1.0), (3.0, 1.5)
+"""Height of the ink by the strip's, and the parameters of its beta distribution, which is highest at nine tenths."""
 CUT_SHARE, CUT = 0.08, 0.08
 """Share of the lines that touch the strip's upper or lower edge, and how much of the strip's height is cut at most."""
 MARGIN, WIDE_MARGIN_SHARE, WIDE_MARGIN = (0.0, 0.5), 0.2, (0.5, 2.5)
@@ -222,7 +223,7 @@ def placed(bank: Bank, text: Texts, random: Random) -> Lines:
     bottom -= (raised[:, None] & text.fraction) * (1 - tall)
     highest = np.where(text.there, bottom - tall, np.inf).min(1, initial=-1)
     lowest = np.where(text.there, bottom, -np.inf).max(1, initial=0)
-    share = HEIGHTS[0] + (HEIGHTS[1] - HEIGHTS[0]) * random.beta(3, 1.5, len(place))
+    share = HEIGHTS[0] + (HEIGHTS[1] - HEIGHTS[0]) * random.beta(*HEIGHT_SPREAD, len(place))
     em = HEIGHT * share / (lowest - highest)
     free = HEIGHT - em * (lowest - highest)
     cut = chance.between((0, CUT)) * HEIGHT
@@ -233,7 +234,7 @@ def placed(bank: Bank, text: Texts, random: Random) -> Lines:
     down = (first - em * highest)[:, None]
     slant = chance.normal(SLANT)
     left, around, width = across(text, broad * scale, em, abs(slant) * (lowest - highest) * em / 2, chance)
-    pen = np.clip(em * (PEN[0] + (PEN[1] - PEN[0]) * random.beta(2, 2.8, len(em))), *PENS)
+    pen = np.clip(em * (PEN[0] + (PEN[1] - PEN[0]) * random.beta(*PEN_SPREAD, len(em))), *PENS)
     return Lines(
         text, place, one_writer, wide * scale, high * scale, left, left + broad * scale, down + (bottom - tall) * scale,
         down + bottom * scale, around, down + line * scale, em, raised, width, slant, pen, chance.between(LIGHT),

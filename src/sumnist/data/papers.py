@@ -22,7 +22,7 @@ __all__ = ["on_paper", "pictured"]
 
 GUILLOCHE_SHARE, WOVEN_SHARE, CLOUDED_SHARE, RULED_SHARE, BORDERED_SHARE = 0.35, 0.1, 0.12, 0.2, 0.2
 """Shares of the strips with printed curves, a fabric's pattern, blotches, rulings, and a border."""
-PATTERN = 0.06, 0.35
+PATTERN = 0.05, 0.28
 """Intensity of what is printed as a ground."""
 FAMILIES, ONE_FAMILY_SHARE = 2, 0.5
 """Families of printed curves, and the share of such grounds with only one."""
@@ -72,6 +72,7 @@ def on_paper(ink: Tensor, width: Tensor, free: Tensor, draw: Draw) -> Tensor:
     for printed in (guilloche, woven, clouded, ruled, specked):
         printed(paper, draw)
     bordered(paper, width, free, draw)
+    paper.clamp_(max=1)
     return paper + worn(ink, draw) * (1 - paper)
 
 

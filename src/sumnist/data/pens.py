@@ -30,10 +30,9 @@ DEEPEST = 4
 """Pixels inside the ink that are told apart; a stroke of 8 pixels is deeper nowhere."""
 UNIT = 63
 """How one pixel of depth is kept in a byte."""
-HAIR = 1.3
-"""Width of the middle line of a stroke as `middle_lines` leaves it, in pixels."""
 FATTEST = 6.0
-"""Pixels of a pen beyond which an image is left out: its loops are filled, and no thinner pen opens them again."""
+"""Pixels of a pen beyond which an image is left out: its loops are filled, and no thinner pen opens them again. One
+without any line, all blot or blank, is left out too."""
 MOST_SLANT = 0.7
 """The most slant that is taken for one: beyond it, ink lies flat and has none."""
 PATCHES = (20, 28, 40, 64)
@@ -114,11 +113,10 @@ class Bank:
     """
 
     def __init__(self, images: Bytes, kinds: Places, count: int) -> None:
-        middle = middle_lines(images)
-        line = middle.sum((1, 2), dtype=np.int64)
-        pen = HAIR * images.sum((1, 2), dtype=np.int64) / np.maximum(line, 1)
-        good = pen <= FATTEST
-        images, kinds, middle, pen = images[good], kinds[good], middle[good], pen[good]
+        depth, middle = depths(images), middle_lines(images)
+        pen = widths(depth, middle)
+        good = (pen > 0) & (pen <= FATTEST)
+        images, kinds, depth, middle, pen = images[good], kinds[good], depth[good], middle[good], pen[good]
         self.counts = np.bincount(kinds, minlength=count)
         if (self.counts == 0).any():
             raise DataError(
@@ -128,8 +126,7 @@ class Bank:
         order = np.argsort(kinds, kind="stable")
         images, kinds = images[order], kinds[order]
         self.firsts = np.cumsum(self.counts) - self.counts
-        self.depth, self.middle = depths(images), middle[order]
-        self.pen: Floats = pen[order].astype(np.float32)
+        self.depth, self.middle, self.pen = depth[order], middle[order], pen[order]
         """Width of the strokes of each image, in its pixels `[N]`."""
         slant = slants(images)
         mean = np.bincount(kinds, slant, count) / self.counts
@@ -280,8 +277,8 @@ def depths(images: Bytes) -> Bytes:
 
 
 def middle_lines(images: Bytes) -> Bytes:
-    """The middle lines of the strokes, about `HAIR` wide: what an opening takes away from the images, eroded again and
-    again (the soft skeleton of Shit and others, 2021), here of softened images, so that lines stay whole."""
+    """The middle lines of the strokes, a little wider than a pixel: what an opening takes away from the images, eroded
+    again and again (the soft skeleton of Shit and others, 2021), here of softened images, so that lines stay whole."""
     image = softened(images)
     line = np.zeros_like(image)
     for _ in range(DEEPEST + 1):
@@ -289,6 +286,13 @@ def middle_lines(images: Bytes) -> Bytes:
         np.maximum(line, image - np.minimum(image, widest(smaller)), out=line)
         image = smaller
     return np.minimum(line, 85) * np.uint8(3)
+
+
+def widths(depth: Bytes, middle: Bytes) -> Floats:
+    """Widths of the strokes in pixels, `[N]`: about twice the mean depth of their middle lines."""
+    deep = np.einsum("nyx,nyx->n", depth.astype(np.float32), middle.astype(np.float32))
+    pen: Floats = 2 * deep / (UNIT * np.maximum(middle.sum((1, 2), dtype=np.float32), 1)) - np.float32(0.5)
+    return pen
 
 
 def softened(images: Bytes) -> Bytes:

@@ -24,6 +24,8 @@ NUMBER, BLANK, WORD, SCRIBBLE, CROSSED = range(5)
 KINDS = (0.88, 0.03, 0.04, 0.02, 0.03)
 """Shares of the lines that are a number, nothing, a word of letters, a scribble, and a number that is crossed out: all
 but the first have an empty target."""
+MOST_SCRIBBLES = 3
+"""Scribbles side by side, at most."""
 STYLES = {
     "plain": (NONE, NONE, 0.48), "grouped": (NONE, NONE, 0.05), "dashed": (NONE, NONE, 0.04),
     "1.000": (STOP, NONE, 0.19), "1,000": (COMMA, NONE, 0.05), "0,00": (NONE, COMMA, 0.06), "0.00": (NONE, STOP, 0.06),
@@ -113,8 +115,9 @@ def texts(count: int, random: Random) -> Texts:
     no_cents = (random.random(count) < NO_CENTS_SHARE)[:, None]
     shares = np.array(list(AROUND.values()))
     around = np.stack([random.choice(len(AROUND), count, p=shares[:, side]) for side in (BEFORE, AFTER)], 1)
+    length = np.where(kind == SCRIBBLE, np.minimum(length, MOST_SCRIBBLES), np.where(kind == BLANK, 0, length))
     return Texts(
-        kind, np.where(kind == BLANK, 0, length), np.where(fraction & no_cents, 0, digit), sign * written[:, None],
+        kind, length, np.where(fraction & no_cents, 0, digit), sign * written[:, None],
         style, fraction, group, around,
     )  # fmt: skip
 
