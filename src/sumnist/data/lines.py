@@ -133,7 +133,7 @@ ENTERING, ENTERING_SIDE = (0.04, 0.2), (1, 4)
 """How far these enter from above and below, by the strip's height, and from the sides, in pixels."""
 BESIDE = 9
 """Pixels of margin from which a neighbour may enter it."""
-ZIGZAG_SHARE, CROSSINGS, BARS = 0.5, 8, (3, 6)
+ZIGZAG_SHARE, CROSSINGS, BARS = 0.5, 10, (3, 6)
 """Share of the numbers crossed out by a zigzag, its strokes, and those of the others: from, to but not including."""
 
 Floats = NDArray[np.float64]
@@ -450,19 +450,17 @@ def underlines(lines: Lines, random: Random) -> Strokes:
 def crossings(lines: Lines, random: Random) -> Strokes:
     """A zigzag, or some lines, through numbers that are crossed out."""
     rows = np.flatnonzero(lines.text.kind == CROSSED)
-    count = len(rows)
-    start, end = lines.left[rows, 0], np.where(lines.text.there[rows], lines.right[rows], 0).max(1, initial=0)
-    low, high = lines.base[rows, 0], lines.base[rows, 0] - lines.em[rows]
-    zigzag = random.random(count) < ZIGZAG_SHARE
-    along = np.linspace(0, 1, CROSSINGS + 1)
-    x = start[:, None] + (end - start)[:, None] * along
-    up = np.where(np.arange(CROSSINGS + 1) % 2, 0.9, 0.1) + random.normal(0, 0.1, (count, CROSSINGS + 1))
-    level = random.uniform(0.15, 0.85, (count, CROSSINGS, 2))
-    begins = np.where(zigzag[:, None], up[:, :-1], level[..., 0])
-    ends = np.where(zigzag[:, None], up[:, 1:], level[..., 1])
-    there = zigzag[:, None] | (np.arange(CROSSINGS) < random.integers(*BARS, count)[:, None])
-    row, part = np.nonzero(there)
-    bar = ~zigzag[row]
-    y, to_y = (low[row] + (high - low)[row] * edge[row, part] for edge in (begins, ends))
-    from_x, to_x = np.where(bar, start[row], x[row, part]), np.where(bar, end[row], x[row, part + 1])
-    return strokes_at(lines, rows[row], from_x, y, to_x, to_y, random, 1.2)
+    zigzag = (random.random(len(rows)) < ZIGZAG_SHARE)[:, None]
+    corner = np.arange(CROSSINGS + 1)
+    heights = np.where(corner % 2, 0.9, 0.1) + random.normal(0, 0.1, (len(rows), CROSSINGS + 1))
+    bars = random.uniform(0.15, 0.85, (2, len(rows), CROSSINGS))
+    there = zigzag | (corner[:-1] < random.integers(*BARS, len(rows))[:, None])
+    # Where each stroke begins and ends: how far along the number, and how far up in ems.
+    along = [np.where(zigzag, corner[:-1] / CROSSINGS, 0)[there], np.where(zigzag, corner[1:] / CROSSINGS, 1)[there]]
+    up = [np.where(zigzag, heights[:, :-1], bars[0])[there], np.where(zigzag, heights[:, 1:], bars[1])[there]]
+    strip = rows[np.nonzero(there)[0]]
+    first, end = lines.left[strip, 0], np.where(lines.text.there, lines.right, 0).max(1)[strip]
+    base, last = level(lines)[strip].T
+    x, to_x = (first + (end - first) * place for place in along)
+    y, to_y = (base + (last - base) * place - lines.em[strip] * high for place, high in zip(along, up, strict=True))
+    return strokes_at(lines, strip, x, y, to_x, to_y, random, 1.2)

@@ -7,9 +7,9 @@ batch are mapped by one `grid_sample` for each width of patch; only their pastin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ SIDE, HEIGHT = 28, 32
 """Pixels of an image's side, and of a strip's height."""
 INKED = 64
 """Intensity, of 255, from which a pixel counts for the box around the ink."""
+PART = 4096
+"""Images that are measured at a time."""
 DEEPEST = 4
 """Pixels inside the ink that are told apart; a stroke of 8 pixels is deeper nowhere."""
 UNIT = 63
@@ -113,8 +115,8 @@ class Bank:
     """
 
     def __init__(self, images: Bytes, kinds: Places, count: int) -> None:
-        depth, middle = depths(images), middle_lines(images)
-        pen = widths(depth, middle)
+        depth, middle = in_parts(depths, images), in_parts(middle_lines, images)
+        pen = in_parts(widths, depth, middle)
         good = (pen > 0) & (pen <= FATTEST)
         images, kinds, depth, middle, pen = images[good], kinds[good], depth[good], middle[good], pen[good]
         self.counts = np.bincount(kinds, minlength=count)
@@ -128,7 +130,7 @@ class Bank:
         self.firsts = np.cumsum(self.counts) - self.counts
         self.depth, self.middle, self.pen = depth[order], middle[order], pen[order]
         """Width of the strokes of each image, in its pixels `[N]`."""
-        slant = slants(images)
+        slant = in_parts(slants, images)
         mean = np.bincount(kinds, slant, count) / self.counts
         self.slant: Floats = (slant - mean[kinds]).astype(np.float32)
         """How much more each image slants to the right than its kind does, `[N]`."""
@@ -246,6 +248,12 @@ def signs(random: Random) -> tuple[Bytes, Places]:
 
 
 # What a bank knows of its images.
+
+
+def in_parts(measure: Callable[..., NDArray[Scalar]], *arrays: NDArray[Any]) -> NDArray[Scalar]:
+    """What `measure` finds, for some images at a time: for all at once it would need a gigabyte."""
+    starts = range(0, len(arrays[0]), PART)
+    return np.concatenate([measure(*(array[start : start + PART] for array in arrays)) for start in starts])
 
 
 def eroded(image: Bytes) -> Bytes:

@@ -3,7 +3,8 @@
 A number is read in one look by connectionist temporal classification (CTC: Graves and others, 2006), so the target of a
 strip is only what is written on it, not where. Everything is made of MNIST's training images and of drawn characters:
 `data/texts` says what is written, `data/lines` where, `data/pens` writes it, `data/papers` adds the paper and the
-camera. There is no font in it, and nothing of the strips on which a network is measured.
+camera. There is no font in it, and nothing of the strips on which a network is measured. One core composes about 5,000
+strips a second, in batches of 64 (measured over 6,144 strips).
 """
 
 from __future__ import annotations
