@@ -1,0 +1,283 @@
+"""What a line of writing lies on, and what becomes of its picture: printed patterns, rulings and borders, light, blur,
+coarse pixels, noise.
+
+Each is drawn for a share of the strips of a batch, all of these at once. Strips are `[B, 32, W]`, light ink on dark
+ground; `draw` gives the random values, and its strength multiplies all shares. None of it hides what is written.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from sumnist.data.disturb import Draw
+
+__all__ = ["on_paper", "pictured"]
+
+GUILLOCHE_SHARE, WOVEN_SHARE, CLOUDED_SHARE, RULED_SHARE, BORDERED_SHARE = 0.35, 0.1, 0.12, 0.2, 0.2
+"""Shares of the strips with printed curves, a fabric's pattern, blotches, rulings, and a border."""
+PATTERN = 0.05, 0.28
+"""Intensity of what is printed as a ground."""
+FAMILIES, ONE_FAMILY_SHARE = 2, 0.5
+"""Families of printed curves, and the share of such grounds with only one."""
+PITCH, WEAVE = (1.8, 6.0), (2.0, 6.0)
+"""Pixels from a printed curve to the next, and from a thread to the next."""
+SWING, SWING_LENGTH = 3.0, (15.0, 120.0)
+"""How far a printed curve swings up and down, in pixels, at most, and over which length."""
+STEEP_SHARE, STEEP_SLOPE, ARCH = 0.3, (0.4, 1.2), 0.004
+"""Share of the families that rise steeply, how steeply, and the deviation of how much they arch, per pixel squared."""
+BLOTCH = 8
+"""Pixels from a value of the noise in blotches to the next."""
+MOST_RULINGS, DOTTED_SHARE, OUTER_SHARE = 2, 0.3, 0.7
+"""Rulings of a strip, at most, and the shares of them that are dotted and that lie in the strip's outer fifths."""
+LINE, LINE_LIGHT, TILT = (0.3, 1.1), (0.2, 0.9), 0.015
+"""Half the width of a printed line in pixels, its intensity, and the deviation of its slope."""
+SIDE_SHARE, INSET = 0.5, 4.0
+"""Probability of each side of a border, and its distance from the strip's upper or lower edge, in pixels, at most."""
+CLEAR = 3.0
+"""Pixels, at least, between an upright border and what is written."""
+SPECKED_SHARE, SPECKS = 0.06, 0.003
+"""Share of the strips with specks, and of their pixels that are one."""
+WORN_SHARE, WORN, WORN_CELL = 0.08, (0.3, 0.7), 6
+"""Share of the strips whose ink comes and goes, how much of it goes, and pixels from one value of it to the next."""
+LIT_SHARE, GROUND, INK, LEAST_CONTRAST = 0.6, 0.4, 0.5, 0.35
+"""Share of the strips with another light, the lightest ground, the most that the ink is darkened, and the least
+difference between the two."""
+SHADED_SHARE, SHADE, SOFT = 0.1, (0.1, 0.3), (1.0, 12.0)
+"""Share of those with the edge of a shadow in view, how much lighter the ground is there, and the width of the edge in
+pixels."""
+BLUR_SHARE, SHARPEN_SHARE, SHARPEN, NOISE_SHARE, NOISE = 0.5, 0.12, (0.3, 1.2), 0.4, 0.12
+"""Shares of the strips that are blurred, sharpened and noisy; how much of the difference to a blurred picture is added,
+and the noise's standard deviation, at most."""
+BLURRED_EM = 24.0
+"""Height of a digit, in pixels, from which the blur is as wide as drawn."""
+COARSE_SHARE, COARSE, LEAST_COARSE = 0.15, (10, 12, 14, 17, 20), 8.5
+"""Share of the strips that are reduced, the heights to which they are, and pixels that a digit keeps, at least."""
+JPEG_SHARE, QUALITY = 0.1, (12, 50)
+"""Share of the strips that are compressed, and the quality of that: from, to but not including."""
+
+
+def on_paper(ink: Tensor, width: Tensor, free: Tensor, draw: Draw) -> Tensor:
+    """Ink `[B, 32, W]` with what the strips have on them beside it.
+
+    `width`: of each strip, `[B]`; `free`: columns without writing at its left and right, `[B, 2]`, in pixels.
+    """
+    paper = torch.zeros_like(ink)
+    for printed in (guilloche, woven, clouded, ruled, specked):
+        printed(paper, draw)
+    bordered(paper, width, free, draw)
+    paper.clamp_(max=1)
+    return paper + worn(ink, draw) * (1 - paper)
+
+
+def pictured(image: Tensor, width: Tensor, em: Tensor, draw: Draw) -> Tensor:
+    """Strips `[B, 32, W]` as pictures of them: `[B, 32, W]` in [0, 1], with nothing behind each strip's `width`.
+
+    `em`: height of a digit in pixels, `[B]`.
+    """
+    blurred(image, em, draw)
+    sharpened(image, draw)
+    coarse(image, em, draw)
+    noisy(image, draw)
+    lit(image, draw)
+    image.clamp_(0, 1)
+    compressed(image, width, draw)
+    return image * (torch.arange(image.shape[2]) < width[:, None])[:, None]
+
+
+def some(draw: Draw, share: float) -> Tensor:
+    """The places of the strips to which something happens, each with the same probability."""
+    return draw.chosen(share).flatten().nonzero()[:, 0]
+
+
+def places(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Columns `[W]` and rows `[32, 1]`, in pixels."""
+    return torch.arange(image.shape[2]) + 0.5, (torch.arange(image.shape[1]) + 0.5)[:, None]
+
+
+def noise(count: int, image: Tensor, cell: int, draw: Draw) -> Tensor:
+    """Smooth noise `[count, 32, W]` in [0, 1]: a value for every `cell` pixels, interpolated."""
+    high, wide = image.shape[1:]
+    values = torch.rand(count, 1, high // cell + 2, wide // cell + 2, generator=draw.generator)
+    return functional.interpolate(values, size=(high, wide), mode="bilinear", align_corners=True)[:, 0]
+
+
+# What is printed; each is added to the paper `[B, 32, W]`.
+
+
+def guilloche(paper: Tensor, draw: Draw) -> None:
+    """Families of fine curves, as on security paper."""
+    chosen = some(draw, GUILLOCHE_SHARE)
+    count = len(chosen)
+    x, y = places(paper)
+    pattern, turn = torch.zeros(count, *paper.shape[1:]), 2 * math.pi
+    for number in range(FAMILIES):
+        slope = draw.between(-0.2, 0.2, count)
+        steep = draw.between(*STEEP_SLOPE, count) * (draw.between(-1, 1, count)).sign()
+        slope = torch.where(draw.between(0, 1, count) < STEEP_SHARE, steep, slope)
+        arch = ARCH * torch.randn(count, 1, 1, generator=draw.generator)
+        swing = (x / draw.between(*SWING_LENGTH, count) + draw.between(0, 1, count)).mul_(turn).sin_()
+        rise = swing * draw.between(0, SWING, count) + slope * x + arch * (x - draw.between(0, 1, count) * len(x)) ** 2
+        curves = ((y + rise) * (turn / draw.between(*PITCH, count))).sin_()  # count, 32, W
+        curves = curves.sub_(draw.between(-0.5, 0.5, count)).clamp_(0, 1)
+        light = draw.between(*PATTERN, count)
+        if number:
+            light = light * (draw.between(0, 1, count) > ONE_FAMILY_SHARE)
+        pattern += curves.mul_(light)
+    paper[chosen] += pattern
+
+
+def woven(paper: Tensor, draw: Draw) -> None:
+    """Threads across and down."""
+    chosen = some(draw, WOVEN_SHARE)
+    count = len(chosen)
+    waves = [
+        ((place / draw.between(*WEAVE, count) + draw.between(0, 1, count)) * (2 * math.pi)).sin()
+        for place in places(paper)
+    ]
+    paper[chosen] += (waves[0] * waves[1]).clamp_min_(-0.3).add_(0.3) * draw.between(*PATTERN, count)
+
+
+def clouded(paper: Tensor, draw: Draw) -> None:
+    """Blotches."""
+    chosen = some(draw, CLOUDED_SHARE)
+    paper[chosen] += noise(len(chosen), paper, BLOTCH, draw) * draw.between(*PATTERN, len(chosen))
+
+
+def specked(paper: Tensor, draw: Draw) -> None:
+    """Specks of dirt."""
+    chosen = some(draw, SPECKED_SHARE)
+    chance = torch.rand(len(chosen), *paper.shape[1:], generator=draw.generator)
+    paper[chosen] += (chance < SPECKS) * draw.between(0.3, 0.9, len(chosen))
+
+
+def ruled(paper: Tensor, draw: Draw) -> None:
+    """Printed lines to write on, full or dotted, some through the writing."""
+    chosen = some(draw, RULED_SHARE)
+    count = len(chosen)
+    x, y = places(paper)
+    for number in range(MOST_RULINGS):
+        outer = draw.between(0, 0.2, count) + 0.8 * (draw.between(0, 1, count) < 0.5)
+        where = torch.where(draw.between(0, 1, count) < OUTER_SHARE, outer, draw.between(0, 1, count))
+        gaps = (x / draw.between(0.4, 2.0, count)).sin_() < 0
+        dotted = draw.between(0, 1, count) < DOTTED_SHARE
+        light = draw.between(*LINE_LIGHT, count) * ~(dotted & gaps)
+        if number:
+            light = light * (draw.between(0, 1, count) < 0.4)
+        line(paper, chosen, y - where * len(y), x, light, draw)
+
+
+def line(paper: Tensor, chosen: Tensor, across: Tensor, along: Tensor, light: Tensor, draw: Draw) -> None:
+    """A printed line where `across`, the distance to it in pixels, is little: the lighter ink counts."""
+    count = len(chosen)
+    tilt = TILT * torch.randn(count, 1, 1, generator=draw.generator)
+    ink = (draw.between(*LINE, count) + 0.5 - (across + tilt * along).abs_()).clamp_(0, 1) * light
+    paper[chosen] = torch.maximum(paper[chosen], ink)
+
+
+def bordered(paper: Tensor, width: Tensor, free: Tensor, draw: Draw) -> None:
+    """One to four sides of a printed box; the upright ones keep clear of what is written."""
+    chosen = some(draw, BORDERED_SHARE)
+    count = len(chosen)
+    x, y = places(paper)
+    light = draw.between(*LINE_LIGHT, count)
+    sides = torch.rand(count, 4, 1, generator=draw.generator) < SIDE_SHARE
+    sides[torch.arange(count), torch.randint(0, 4, (count,), generator=draw.generator)] = True
+    room = (free[chosen] - CLEAR).clamp_min(0)[:, :, None, None] * draw.between(0, 1, count)[:, None]
+    last = width[chosen][:, None, None]
+    across = (
+        x - room[:, 0], last - x - room[:, 1], y - draw.between(0, INSET, count),
+        len(y) - y - draw.between(0, INSET, count),
+    )  # fmt: skip
+    for number, (distance, along) in enumerate(zip(across, (y, y, x, x), strict=True)):
+        line(paper, chosen, distance, along, light * sides[:, number, None], draw)
+
+
+def worn(ink: Tensor, draw: Draw) -> Tensor:
+    """Ink `[B, 32, W]`, some of which fades here and there."""
+    chosen = some(draw, WORN_SHARE)
+    gone = draw.between(*WORN, len(chosen)) * noise(len(chosen), ink, WORN_CELL, draw)
+    return ink.index_copy(0, chosen, ink[chosen] * (1 - gone))
+
+
+# What becomes of the picture; each changes the strips `[B, 32, W]` that it is given.
+
+
+def lit(image: Tensor, draw: Draw) -> None:
+    """Fainter ink on a lighter ground, not everywhere the same, some with the edge of a shadow."""
+    chosen = some(draw, LIT_SHARE)
+    count = len(chosen)
+    x, y = places(image)
+    x, y = 2 * x / len(x) - 1, 2 * y / len(y) - 1
+    angle = draw.between(0, 2 * math.pi, count)
+    across = angle.cos() * x + angle.sin() * y * 0.5  # count, 32, W
+    ground = draw.between(0, 1, count) ** 2 * GROUND * (1 + 0.5 * across * draw.between(0, 1, count))
+    shaded = (draw.between(0, 1, count) < SHADED_SHARE).flatten().nonzero()[:, 0]
+    if len(shaded):
+        edge = draw.between(-0.6, 0.6, len(shaded))
+        soft = 16 / draw.between(*SOFT, len(shaded))
+        ground[shaded] += draw.between(*SHADE, len(shaded)) * ((across[shaded] - edge) * soft).sigmoid()
+    ink = 1 - draw.between(0, 1, count) * INK
+    image[chosen] = ground + image[chosen] * (ink - ground).clamp_min_(LEAST_CONTRAST)
+
+
+def smooth(image: Tensor) -> Tensor:
+    """Strips `[B, 32, W]`, each pixel as the weighted mean of its 3×3 neighbourhood, weights 1 2 1 along each axis."""
+    wide = functional.pad(image[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    down = (wide[:, :-2] + wide[:, 2:]).add_(wide[:, 1:-1], alpha=2)
+    return (down[:, :, :-2] + down[:, :, 2:]).add_(down[:, :, 1:-1], alpha=2).div_(16)
+
+
+def blurred(image: Tensor, em: Tensor, draw: Draw) -> None:
+    """Less sharp: up to the mean of the neighbourhood, and of that one's again; small digits less."""
+    chosen = some(draw, BLUR_SHARE)
+    once = smooth(image[chosen])
+    amount = draw.between(0, 2, len(chosen)) * (em[chosen] / BLURRED_EM).clamp_(max=1)[:, None, None]
+    image[chosen] = image[chosen].lerp_(once, amount.clamp(max=1)).lerp_(smooth(once), (amount - 1).clamp_(0, 1))
+
+
+def sharpened(image: Tensor, draw: Draw) -> None:
+    """Edges with the overshoot of a scanner's sharpening."""
+    chosen = some(draw, SHARPEN_SHARE)
+    part = image[chosen]
+    image[chosen] = part + (part - smooth(smooth(part))) * draw.between(*SHARPEN, len(chosen))
+
+
+def coarse(image: Tensor, em: Tensor, draw: Draw) -> None:
+    """Reduced to fewer pixels and enlarged again, as long as a digit keeps enough of them."""
+    chosen = some(draw, COARSE_SHARE)
+    high, wide = image.shape[1:]
+    sides = torch.tensor(COARSE, dtype=torch.float32)
+    least = torch.searchsorted(sides, LEAST_COARSE * high / em[chosen])
+    drawn = torch.randint(0, len(COARSE), (len(chosen),), generator=draw.generator)
+    level = torch.maximum(least, drawn)
+    for number, side in enumerate(COARSE):
+        part = chosen[level == number]
+        if len(part):
+            size = (side, max(1, round(wide * side / high)))
+            small = functional.interpolate(image[part][:, None], size=size, mode="area")
+            image[part] = functional.interpolate(small, size=(high, wide), mode="bilinear", align_corners=False)[:, 0]
+
+
+def noisy(image: Tensor, draw: Draw) -> None:
+    """Noise in every pixel."""
+    chosen = some(draw, NOISE_SHARE)
+    values = torch.randn(len(chosen), *image.shape[1:], generator=draw.generator)
+    image[chosen] += values.mul_(draw.between(0, 1, len(chosen)) ** 2 * NOISE)
+
+
+def compressed(image: Tensor, width: Tensor, draw: Draw) -> None:
+    """Through JPEG, at a low quality."""
+    chosen = some(draw, JPEG_SHARE)
+    quality = torch.randint(*QUALITY, (len(chosen),), generator=draw.generator)
+    for place, level in zip(chosen.tolist(), quality.tolist(), strict=True):
+        strip = image[place, :, : int(width[place])]
+        stream = io.BytesIO()
+        Image.fromarray((strip.numpy() * 255).astype(np.uint8)).save(stream, "JPEG", quality=level)
+        strip.copy_(torch.from_numpy(np.array(Image.open(stream), np.float32) / 255))

@@ -1,0 +1,341 @@
+"""Characters written into strips: each image of a bank under a map of its own, by a pen of a width of its own.
+
+A bank keeps, of every image, how deep inside the ink each pixel lies and the middle line of its strokes. So any pen can
+write it: MNIST's is about 3 pixels wide, far wider beside its digits than a ball pen on a cheque. All characters of a
+batch are mapped by one `grid_sample` for each width of patch; only their pasting goes one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from sumnist.data import glyphs
+from sumnist.errors import DataError
+
+__all__ = ["HEIGHT", "Bank", "Pieces", "Strokes", "signs", "stroked", "written"]
+
+SIDE, HEIGHT = 28, 32
+"""Pixels of an image's side, and of a strip's height."""
+INKED = 64
+"""Intensity, of 255, from which a pixel counts for the box around the ink."""
+PART = 4096
+"""Images that are measured at a time."""
+DEEPEST = 4
+"""Pixels inside the ink that are told apart; a stroke of 8 pixels is deeper nowhere."""
+UNIT = 63
+"""How one pixel of depth is kept in a byte."""
+FATTEST = 6.0
+"""Pixels of a pen beyond which an image is left out: its loops are filled, and no thinner pen opens them again. One
+without any line, all blot or blank, is left out too."""
+MOST_SLANT = 0.7
+"""The most slant that is taken for one: beyond it, ink lies flat and has none."""
+PATCHES = (20, 28, 40, 64)
+"""Widths, in pixels, of the patches in which characters are mapped; the narrowest that holds one is taken."""
+EDGE = 64
+"""Columns beside a canvas on either side, so that a patch may begin outside."""
+BENDING = 5.0
+"""Pixels of the strip for one radian of the wave in which a character bends."""
+TURNING = 0.2
+"""Intensity that a steeper edge between ink and ground leaves as it is: below the middle, so that fine lines stay."""
+
+DRAWN, LETTER, CURRENCY, HASH, STAR, SCRAWL, BANK_KINDS = 10, 20, 21, 22, 23, 24, 25
+"""Kinds of images in a bank: from 0 MNIST's digits, from `DRAWN` drawn ones, then signs; and how many there are."""
+SIGN_COUNTS = {LETTER: 2000, CURRENCY: 400, HASH: 100, STAR: 100, SCRAWL: 400}
+"""How many images of each are drawn."""
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Places = NDArray[np.int64]
+Random = np.random.Generator
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Characters to be written; an array `[N]` for each property, and `place` says which image of the bank."""
+
+    strip: Places
+    place: Places
+    x: Floats
+    """Middle of the ink's box, in pixels from the strip's left edge, its own slant taken away."""
+    y: Floats
+    """Middle of the ink's box, in pixels from the strip's top edge."""
+    wide: Floats
+    """Pixels of the strip for one of the image, across."""
+    high: Floats
+    """Pixels of the strip for one of the image, down."""
+    slant: Floats
+    """Pixels to the right for one pixel upwards."""
+    angle: Floats
+    """Radians, clockwise."""
+    pen: Floats
+    """Width of a stroke, in pixels of the strip."""
+    steep: Floats
+    """How many times steeper the edges of strokes are than resampling leaves them, at least 1."""
+    light: Floats
+    """Intensity of the ink, 0 to 1."""
+    bend: Floats
+    """`[N, 2, 2]`: by how much the character bends across and down, in pixels of the image, and where (radians)."""
+
+    def __getitem__(self, some: NDArray[np.bool_] | Places) -> Pieces:
+        return Pieces(**{name: values[some] for name, values in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Strokes:
+    """Straight strokes with round ends, from (x, y) to (to_x, to_y); an array `[N]` for each property, in pixels."""
+
+    strip: Places
+    x: Floats
+    y: Floats
+    to_x: Floats
+    to_y: Floats
+    radius: Floats
+    light: Floats
+
+
+class Bank:
+    """Images of characters by kind, made ready for any pen.
+
+    Args:
+        images: uint8 `[N, 28, 28]`, by MNIST's convention.
+        kinds: int64 `[N]`: what each image shows, as any small number from 0.
+        count: How many kinds there are; each must have an image.
+
+    Raises:
+        DataError: A kind has no image.
+    """
+
+    def __init__(self, images: Bytes, kinds: Places, count: int) -> None:
+        depth, middle = in_parts(depths, images), in_parts(middle_lines, images)
+        pen = in_parts(widths, depth, middle)
+        good = (pen > 0) & (pen <= FATTEST)
+        images, kinds, depth, middle, pen = images[good], kinds[good], depth[good], middle[good], pen[good]
+        self.counts = np.bincount(kinds, minlength=count)
+        if (self.counts == 0).any():
+            raise DataError(
+                f"no image of kind {int(self.counts.argmin())} among {len(images):,}, expected one of each of {count}: "
+                "give a set of digits in which every digit occurs"
+            )
+        order = np.argsort(kinds, kind="stable")
+        images, kinds = images[order], kinds[order]
+        self.firsts = np.cumsum(self.counts) - self.counts
+        self.depth, self.middle, self.pen = depth[order], middle[order], pen[order]
+        """Width of the strokes of each image, in its pixels `[N]`."""
+        slant = in_parts(slants, images)
+        mean = np.bincount(kinds, slant, count) / self.counts
+        self.slant: Floats = (slant - mean[kinds]).astype(np.float32)
+        """How much more each image slants to the right than its kind does, `[N]`."""
+        self.left, self.right, self.top, self.bottom = boxes(images, self.slant)
+
+    def choose(self, kinds: Places, chance: NDArray[np.float64]) -> Places:
+        """One image of each kind, by a `chance` in [0, 1) of the same shape."""
+        return self.firsts[kinds] + (chance * self.counts[kinds]).astype(np.int64)
+
+    def penned(self, place: Places, pen: Floats) -> Tensor:
+        """The images at `place` with strokes of width `pen`, in their pixels: `[N, 1, 28, 28]`."""
+        depth = torch.from_numpy(self.depth[place]).float().div_(UNIT)
+        off = torch.from_numpy((self.pen[place] - pen) / 2)[:, None, None]
+        image = (depth - off.clamp_min(0)).clamp_(0, 1)
+        image = torch.maximum(image, torch.from_numpy(self.middle[place]).float().div_(255))
+        wider = (off < -0.1)[:, 0, 0].nonzero()[:, 0]
+        if len(wider):
+            spread = functional.avg_pool2d(torch.from_numpy(widest(image[wider].numpy())), 3, 1, 1).mul_(1.5)
+            image[wider] = image[wider].lerp(spread.clamp_max_(1), (-off[wider]).clamp_max(1))
+        return image[:, None]
+
+
+def written(bank: Bank, pieces: Pieces, canvas: Floats) -> None:
+    """Write the pieces into `canvas` `[B, 32, W + 2·EDGE]`, whose strips begin `EDGE` columns from its left: where
+    strokes meet, the lighter ink counts."""
+    across, upright = abs(pieces.wide), abs(pieces.high)
+    tall = upright * (bank.bottom - bank.top)[pieces.place]
+    lean = abs(pieces.slant) + abs(pieces.angle)
+    need = across * (bank.right - bank.left)[pieces.place] + lean * tall + 2 * pieces.pen + 3
+    group = np.searchsorted(PATCHES[:-1], need)
+    for number, wide in enumerate(PATCHES):
+        some = np.flatnonzero(group == number)
+        if len(some):
+            part = pieces[some]
+            first = np.floor(part.x - wide / 2).astype(np.int64)
+            patches = mapped(bank, part, first, wide)
+            inside = (first > -EDGE) & (first < canvas.shape[2] - EDGE - wide)
+            for i in np.flatnonzero(inside).tolist():
+                start = EDGE + int(first[i])
+                target = canvas[part.strip[i], :, start : start + wide]
+                np.maximum(target, patches[i], out=target)
+
+
+def mapped(bank: Bank, part: Pieces, first: Places, wide: int) -> Floats:
+    """Patches `[N, 32, wide]` of the pieces, the first column of each at column `first` of its strip."""
+    source = bank.penned(part.place, part.pen / np.sqrt(part.wide * part.high))
+    grid = torch.from_numpy(grids(bank, part, first, wide))
+    image = functional.grid_sample(source, grid, align_corners=False)[:, 0]
+    steep, light = (torch.from_numpy(values)[:, None, None] for values in (part.steep, part.light))
+    image = image.sub_(TURNING).mul_(steep).add_(TURNING).clamp_(0, 1).mul_(light)
+    patches: Floats = image.numpy()
+    return patches
+
+
+def grids(bank: Bank, part: Pieces, first: Places, wide: int) -> Floats:
+    """Where each pixel of a patch lies in its image, `[N, 32, wide, 2]`, x and y in -1..1, as `grid_sample` asks."""
+    cosine, sine = np.cos(part.angle), np.sin(part.angle)
+    # From the image: its own slant away, its size, the strip's slant, the turn. y points down, so slants are negative.
+    a, d = part.wide, part.high
+    b = part.wide * bank.slant[part.place] - part.slant * part.high
+    forth = np.array([[cosine * a, cosine * b - sine * d], [sine * a, sine * b + cosine * d]])
+    back = np.array([[forth[1, 1], -forth[0, 1]], [-forth[1, 0], forth[0, 0]]]) / (a * d)  # 2, 2, N
+    x = np.arange(wide, dtype=np.float32) + 0.5 - (part.x - first)[:, None]  # N, wide
+    y = np.arange(HEIGHT, dtype=np.float32) + 0.5 - part.y[:, None]  # N, 32
+    middles = [(low + high)[part.place, None] / 2 for low, high in ((bank.left, bank.right), (bank.top, bank.bottom))]
+    size, phase = part.bend[..., 0, None], part.bend[..., 1, None]  # N, axis, 1
+    bends = [size[:, i] * np.sin(place / BENDING + phase[:, i]) for i, place in enumerate((y, x))]
+    grid = np.empty((len(x), HEIGHT, wide, 2), np.float32)
+    for axis, (by_column, by_row) in enumerate(back * (2 / SIDE)):
+        along, down = by_column[:, None] * x, by_row[:, None] * y + (middles[axis] - SIDE / 2) * (2 / SIDE)
+        bend = bends[axis] * (2 / SIDE)
+        along, down = (along, down + bend) if axis == 0 else (along + bend, down)
+        np.add(down[:, :, None], along[:, None, :], out=grid[..., axis])
+    return grid
+
+
+def stroked(strokes: Strokes, canvas: Floats) -> None:
+    """Draw the strokes into `canvas` `[B, 32, W + 2·EDGE]`: where they meet other ink, the lighter counts."""
+    reach = strokes.radius + 1
+    columns = canvas.shape[2]
+    left = np.clip(np.floor(np.minimum(strokes.x, strokes.to_x) - reach) + EDGE, 0, columns).astype(np.int64)
+    right = np.clip(np.ceil(np.maximum(strokes.x, strokes.to_x) + reach) + EDGE, 0, columns).astype(np.int64)
+    top = np.clip(np.floor(np.minimum(strokes.y, strokes.to_y) - reach), 0, HEIGHT).astype(np.int64)
+    bottom = np.clip(np.ceil(np.maximum(strokes.y, strokes.to_y) + reach), 0, HEIGHT).astype(np.int64)
+    across, down = np.arange(columns, dtype=np.float32) + np.float32(0.5 - EDGE), np.arange(HEIGHT)[:, None] + 0.5
+    along_x, along_y = strokes.to_x - strokes.x, strokes.to_y - strokes.y
+    unit = 1 / np.maximum(along_x**2 + along_y**2, 1e-6)
+    for i in np.flatnonzero((left < right) & (top < bottom)).tolist():
+        x, y = across[left[i] : right[i]] - strokes.x[i], down[top[i] : bottom[i]] - strokes.y[i]
+        along = np.clip((x * along_x[i] + y * along_y[i]) * unit[i], 0, 1)
+        apart = np.hypot(x - along * along_x[i], y - along * along_y[i])
+        ink = np.clip(strokes.radius[i] + 0.5 - apart, 0, 1) * strokes.light[i]
+        target = canvas[strokes.strip[i], top[i] : bottom[i], left[i] : right[i]]
+        np.maximum(target, ink, out=target)
+
+
+def drawn_ways(ways: Sequence[str], count: int, random: Random) -> Bytes:
+    """`count` images, uint8 `[N, 28, 28]`, of characters that are written in one of these `ways` of `data/glyphs`."""
+    images = np.empty((count, SIDE, SIDE))
+    for i, chosen in enumerate(random.integers(0, len(ways), count).tolist()):
+        paths = glyphs.written(ways[chosen], random)
+        images[i] = glyphs.drawn(paths, random, min(glyphs.THICKEST, glyphs.legible(paths)))
+    return np.rint(images * 255).astype(np.uint8)
+
+
+def signs(random: Random) -> tuple[Bytes, Places]:
+    """Drawn images of letters, signs and scribbles, uint8 `[N, 28, 28]`, and the kind of each, int64 `[N]`."""
+    currency = [way for name in ("$", "euro", "pound", "yen") for way in glyphs.SIGNS[name]]
+    ways = {LETTER: glyphs.LETTERS, CURRENCY: currency, HASH: glyphs.SIGNS["#"], STAR: glyphs.SIGNS["*"]}
+    images = [drawn_ways(ways[kind], SIGN_COUNTS[kind], random) for kind in ways]
+    # One alone may look like a digit.
+    scrawls = [np.maximum(glyphs.wandering(random), glyphs.strokes(random)) for _ in range(SIGN_COUNTS[SCRAWL])]
+    images.append(np.rint(np.stack(scrawls) * 255).astype(np.uint8))
+    return np.concatenate(images), np.repeat([*ways, SCRAWL], list(SIGN_COUNTS.values()))
+
+
+# What a bank knows of its images.
+
+
+def in_parts(measure: Callable[..., NDArray[Scalar]], *arrays: NDArray[Any]) -> NDArray[Scalar]:
+    """What `measure` finds, for some images at a time: for all at once it would need a gigabyte."""
+    starts = range(0, len(arrays[0]), PART)
+    return np.concatenate([measure(*(array[start : start + PART] for array in arrays)) for start in starts])
+
+
+def eroded(image: Bytes) -> Bytes:
+    """Each pixel as dark as the darkest of itself and its four neighbours; outside all is dark."""
+    result = np.zeros_like(image)
+    inner = np.minimum(np.minimum(image[:, :-2, 1:-1], image[:, 2:, 1:-1]), image[:, 1:-1, 1:-1])
+    result[:, 1:-1, 1:-1] = np.minimum(inner, np.minimum(image[:, 1:-1, :-2], image[:, 1:-1, 2:]))
+    return result
+
+
+def widest(image: NDArray[Scalar]) -> NDArray[Scalar]:
+    """The largest value of each pixel's 3×3 neighbourhood, in images `[N, H, W]`."""
+    down = image.copy()
+    np.maximum(down[:, 1:], image[:, :-1], out=down[:, 1:])
+    np.maximum(down[:, :-1], image[:, 1:], out=down[:, :-1])
+    result = down.copy()
+    np.maximum(result[:, :, 1:], down[:, :, :-1], out=result[:, :, 1:])
+    np.maximum(result[:, :, :-1], down[:, :, 1:], out=result[:, :, :-1])
+    return result
+
+
+def depths(images: Bytes) -> Bytes:
+    """How deep inside the ink each pixel lies, in pixels by `UNIT`: the sum of the images eroded again and again."""
+    deep = np.zeros(images.shape, np.uint16)
+    for _ in range(DEEPEST):
+        deep += images
+        images = eroded(images)
+    return (deep * np.float32(UNIT / 255)).astype(np.uint8)
+
+
+def middle_lines(images: Bytes) -> Bytes:
+    """The middle lines of the strokes, a little wider than a pixel: what an opening takes away from the images, eroded
+    again and again (the soft skeleton of Shit and others, 2021), here of softened images, so that lines stay whole."""
+    image = softened(images)
+    line = np.zeros_like(image)
+    for _ in range(DEEPEST + 1):
+        smaller = eroded(image)
+        np.maximum(line, image - np.minimum(image, widest(smaller)), out=line)
+        image = smaller
+    return np.minimum(line, 85) * np.uint8(3)
+
+
+def widths(depth: Bytes, middle: Bytes) -> Floats:
+    """Widths of the strokes in pixels, `[N]`: about twice the mean depth of their middle lines."""
+    deep = np.einsum("nyx,nyx->n", depth.astype(np.float32), middle.astype(np.float32))
+    pen: Floats = 2 * deep / (UNIT * np.maximum(middle.sum((1, 2), dtype=np.float32), 1)) - np.float32(0.5)
+    return pen
+
+
+def softened(images: Bytes) -> Bytes:
+    """Each pixel as the weighted mean of its 3×3 neighbourhood, weights 1 2 1 along each axis."""
+    wide = np.pad(images, ((0, 0), (1, 1), (1, 1))).astype(np.uint16)
+    down = wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]
+    mean: Bytes = ((down[:, :, :-2] + 2 * down[:, :, 1:-1] + down[:, :, 2:]) // 16).astype(np.uint8)
+    return mean
+
+
+def slants(images: Bytes) -> NDArray[np.float64]:
+    """How far the ink leans to the right for one pixel upwards, `[N]`: its covariance across and down by its variance
+    down."""
+    place = np.arange(SIDE) + 0.5
+    rows, columns = images.sum(2, dtype=np.float64), images.sum(1, dtype=np.float64)
+    mass = np.maximum(rows.sum(1), 1)
+    y, x = rows @ place / mass, columns @ place / mass
+    both = np.einsum("nyx,y,x->n", images, place, place, optimize=True) / mass - x * y
+    lean: NDArray[np.float64] = np.clip(-both / np.maximum(rows @ place**2 / mass - y**2, 1), -MOST_SLANT, MOST_SLANT)
+    return lean
+
+
+def boxes(images: Bytes, slant: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Where the ink begins and ends, left, right, top and bottom, in pixels `[N]`, once the images slant by `slant`
+    less around the middle between top and bottom."""
+    inked: NDArray[np.bool_] = images > INKED
+    place = np.arange(SIDE)
+    rows = np.logical_or.reduce(inked, 2)
+    top = np.argmax(rows, 1).astype(np.float32)
+    bottom = (SIDE - np.argmax(rows[:, ::-1], 1)).astype(np.float32)
+    # In each row the ink begins and ends somewhere; a row without ink has neither.
+    begin, end = np.argmax(inked, 2), SIDE - np.argmax(inked[:, :, ::-1], 2)
+    moved = slant[:, None] * (place + 0.5 - (top + bottom)[:, None] / 2)
+    left = np.where(rows, begin + moved, np.inf).min(1)
+    right = np.where(rows, end + moved, -np.inf).max(1)
+    empty = ~rows.any(1)
+    left[empty], right[empty] = 0, SIDE
+    return left.astype(np.float32), right.astype(np.float32), top, bottom

@@ -1,0 +1,138 @@
+"""What is written on a line: numbers as people write amounts and marks, words, scribbles, and what stands around them.
+
+Everything is drawn for many lines at once. Shares are those of the lines, or of the numbers, to which it happens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ALPHABET", "Texts", "string_of", "texts"]
+
+ALPHABET = "0123456789.,-"
+"""What may be a target, in the order of its classes, from 1: class 0 is the blank of CTC."""
+NONE, STOP, COMMA, DASH = 0, 11, 12, 13
+"""Classes of the signs between digits, and of no sign there."""
+MOST = 12
+"""Digits of a line, at most."""
+LENGTHS = (0.09, 0.16, 0.15, 0.16, 0.15, 0.10, 0.06, 0.04, 0.03, 0.025, 0.02, 0.015)
+"""Shares of the lines with 1, 2, ... 12 digits, by their sum."""
+NUMBER, BLANK, WORD, SCRIBBLE, CROSSED = range(5)
+KINDS = (0.88, 0.03, 0.04, 0.02, 0.03)
+"""Shares of the lines that are a number, nothing, a word of letters, a scribble, and a number that is crossed out: all
+but the first have an empty target."""
+MOST_SCRIBBLES = 3
+"""Scribbles side by side, at most."""
+STYLES = {
+    "plain": (NONE, NONE, 0.48), "grouped": (NONE, NONE, 0.05), "dashed": (NONE, NONE, 0.04),
+    "1.000": (STOP, NONE, 0.19), "1,000": (COMMA, NONE, 0.05), "0,00": (NONE, COMMA, 0.06), "0.00": (NONE, STOP, 0.06),
+    "1.000,00": (STOP, COMMA, 0.04), "1,000.00": (COMMA, STOP, 0.03),
+}  # fmt: skip
+"""The sign between thousands, the one before decimals, and the share of the numbers written so, as far as they are long
+enough: a grouped one has wider gaps between its thousands, a dashed one a dash between two of its digits."""
+ONE_DECIMAL_SHARE, NO_CENTS_SHARE = 0.2, 0.4
+"""Shares of the decimal numbers with one decimal, not two, and of those whose decimals are zeros."""
+ROUND_SHARE = 0.2
+"""Share of the numbers whose last digits, from the last to all but one, are zeros."""
+REPEATED_SHARE, REPEAT = 0.15, 0.6
+"""Share of the numbers with repeated digits: each is, with this probability, the one before once more."""
+AROUND = {
+    "nothing": (0.73, 0.48), "dash": (0.06, 0.10), "line": (0.02, 0.06), "equals": (0.03, 0.06), "stop": (0.0, 0.13),
+    "stop and dash": (0.0, 0.06), "colon": (0.0, 0.02), "currency": (0.08, 0.03), "hash": (0.03, 0.01),
+    "stars": (0.05, 0.05),
+}  # fmt: skip
+"""Shares of the lines with each of these before and after what is written. None of it is part of the target, not even a
+stop or a dash: signs are targets only between digits."""
+BEFORE, AFTER = 0, 1
+
+Flags = NDArray[np.bool_]
+Whole = NDArray[np.int64]
+Random = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What is written on `N` lines; an array `[N]`, or `[N, 12]` of its digits or letters, for each property."""
+
+    kind: Whole
+    length: Whole
+    """Digits or letters or scribbles; 0 of a blank line."""
+    digit: Whole
+    """`[N, 12]`, 0..9; those behind `length`, and those of words, are not written."""
+    sign: Whole
+    """`[N, 12]`: the class of the sign after each digit, or `NONE`."""
+    style: Whole
+    """The place in `STYLES`."""
+    fraction: Flags
+    """`[N, 12]`: which digits are decimals."""
+    group: Flags
+    """`[N, 12]`: after which digits of a grouped number the gap is wider."""
+    around: Whole
+    """`[N, 2]`: the places in `AROUND` of what stands before and after."""
+
+    @property
+    def there(self) -> Flags:
+        """`[N, 12]`: which characters are written."""
+        return np.arange(MOST) < self.length[:, None]
+
+    @property
+    def targets(self) -> Whole:
+        """The classes of each line, `[N, 24]`, digits and signs as they follow each other, 0 where there is none."""
+        counted = self.there & (self.kind == NUMBER)[:, None]
+        return np.stack([(self.digit + 1) * counted, self.sign * counted], 2).reshape(len(self.kind), -1)
+
+
+def string_of(classes: Whole) -> str:
+    """The characters of these classes, `[L]`, without blanks: of [2, 0, 11, 6] "1.5"."""
+    return "".join(ALPHABET[one - 1] for one in classes.tolist() if one)
+
+
+def texts(count: int, random: Random) -> Texts:
+    """What is written on `count` lines, and around it."""
+    kind = random.choice(len(KINDS), count, p=KINDS)
+    length = random.choice(MOST, count, p=np.array(LENGTHS) / sum(LENGTHS)) + 1
+    style = random.choice(len(STYLES), count, p=[share for *_, share in STYLES.values()])
+    thousands, decimal = (np.array([entry[i] for entry in STYLES.values()])[style] for i in (0, 1))
+    decimals = np.where(random.random(count) < ONE_DECIMAL_SHARE, 1, 2)
+    decimals[(decimal == NONE) | (length <= decimals)] = 0
+    whole = length - decimals
+
+    place = np.arange(MOST)
+    following = whole[:, None] - 1 - place  # digits of the whole part that follow
+    group = (following > 0) & (following % 3 == 0)
+    sign = np.where(group, thousands[:, None], NONE)
+    sign = np.where((following == 0) & (decimals > 0)[:, None], decimal[:, None], sign)
+    dashed = np.flatnonzero((style == named(STYLES, "dashed")) & (length > 1))
+    sign[dashed, random.integers(0, length[dashed] - 1)] = DASH
+
+    written = np.isin(kind, (NUMBER, CROSSED))
+    fraction = (place >= whole[:, None]) & (place < length[:, None]) & written[:, None]
+    group &= ((style == named(STYLES, "grouped")) & written)[:, None]
+    digit = drawn_digits(length, random)
+    no_cents = (random.random(count) < NO_CENTS_SHARE)[:, None]
+    shares = np.array(list(AROUND.values()))
+    around = np.stack([random.choice(len(AROUND), count, p=shares[:, side]) for side in (BEFORE, AFTER)], 1)
+    length = np.where(kind == SCRIBBLE, np.minimum(length, MOST_SCRIBBLES), np.where(kind == BLANK, 0, length))
+    return Texts(
+        kind, length, np.where(fraction & no_cents, 0, digit), sign * written[:, None],
+        style, fraction, group, around,
+    )  # fmt: skip
+
+
+def drawn_digits(length: Whole, random: Random) -> Whole:
+    """Digits of numbers of these lengths, `[N, 12]`: any, but some repeat and some numbers end in zeros."""
+    count = len(length)
+    digit = random.integers(0, 10, (count, MOST))
+    repeats = (random.random(count) < REPEATED_SHARE)[:, None] & (random.random((count, MOST)) < REPEAT)
+    for i in range(1, MOST):
+        digit[:, i] = np.where(repeats[:, i], digit[:, i - 1], digit[:, i])
+    zeros = np.ceil(random.random(count) * (length - 1)) * (random.random(count) < ROUND_SHARE)
+    return np.where(np.arange(MOST) >= (length - zeros)[:, None], 0, digit)
+
+
+def named(table: dict[str, tuple[float, ...]] | dict[str, tuple[int, int, float]], name: str) -> int:
+    """The place of `name` in `STYLES` or `AROUND`."""
+    return list(table).index(name)
