@@ -365,7 +365,7 @@ def test_the_packaged_network_reads_as_its_card_says() -> None:
     right = int((answers == torch.tensor(test.digits)).sum())
     assert right == pytest.approx(figures["digit"]["value"] * 10_000, abs=2)  # another processor rounds otherwise
     assert f"{figures['digit']['value']:.2%}" in (PRETRAINED / "README.md").read_text()
-    assert (PRETRAINED / "model.onnx").stat().st_size <= 1_200_000
+    assert (PRETRAINED / "model.onnx").stat().st_size <= 2_000_000
 
 
 def test_smoothed_targets_are_taken_back_exactly() -> None:
