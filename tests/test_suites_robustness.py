@@ -117,9 +117,7 @@ def test_the_network_alone_sees_the_image_as_it_is(reader: Reader, mnist_train: 
     assert (network_digits(reader, images) == mnist_train.digits[:40]).mean() > 0.9
     aside = np.zeros((40, 28, 40), np.uint8)
     aside[:, :, :28] = images
-    aside = aside[
-        :, :, 8:36
-    ]  # cut at their box: the reader puts them into their place again, and the network alone not
+    aside = aside[:, :, 8:36]  # the reader puts them into their place again, the network alone does not
     whole, alone = answers_of(reader, list(aside)).digits, network_digits(reader, aside)
     assert (whole == mnist_train.digits[:40]).mean() > (alone == mnist_train.digits[:40]).mean()
 
