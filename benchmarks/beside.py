@@ -1,6 +1,6 @@
 """How fast pictures are read, beside another checkout: both in turn, round after round, rows into bench.jsonl.
 
-    python benchmarks/beside.py OTHER          OTHER: the root of another checkout, of any version since 0.1
+    python benchmarks/beside.py OTHER          OTHER: the root of another checkout, of any version since 0.1, set up
 
 A child process for each checkout reads what it is told to, so that both answer on the same machine at nearly the same
 moment. Then both score a folder of drawings with two workers, in turn.
@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from io import BytesIO
@@ -31,7 +30,9 @@ from sumnist.suites.crops import drawn_cells
 from sumnist.suites.photographs import photograph
 
 ROOT = Path(__file__).resolve().parent.parent
-ROUNDS, CALLS = 9, 40
+ROUNDS, DIGITS = 9, 40
+LARGE = 5
+"""Of the digits so many are photographed."""
 DRAWINGS, WORKERS, SCORINGS = 3_000, 2, 5
 CHILD = """
 import json, sys, time
@@ -40,13 +41,12 @@ import sumnist
 reader = sumnist.load()
 files = [np.load(path) if path.endswith("npy") else open(path, "rb").read() for path in json.loads(sys.argv[1])]
 for line in sys.stdin:
-    place, calls = json.loads(line)
     times = []
-    for _ in range(calls):
+    for place in json.loads(line):
         began = time.perf_counter()
         reader.read(files[place], 7)
         times.append(time.perf_counter() - began)
-    print(sorted(times)[calls // 2], flush=True)
+    print(json.dumps([sorted(times)[len(times) // 2], sum(times) / len(times)]), flush=True)
 """
 
 
@@ -68,39 +68,50 @@ def main() -> None:
     write_atomically(given.results, "".join(json.dumps(row) + "\n" for row in [*kept, *fresh]))
 
 
+def python_of(checkout: Path) -> str:
+    """The Python that has what the package of `checkout` needs."""
+    return str(checkout / ".venv/bin/python")
+
+
 def environment(checkout: Path) -> dict[str, str]:
     """That of a child which is to use the package of `checkout`."""
     return {**os.environ, "PYTHONPATH": str(checkout / "src"), "OMP_NUM_THREADS": "1"}
 
 
 def read_pictures(checkouts: dict[str, Path], folder: Path) -> list[dict[str, Any]]:
-    """The median time of each picture in each round, of both checkouts."""
-    ink = load_mnist("train").images[0]
-    np.save(folder / "array.npy", ink)
-    drawing = Image.fromarray(255 - np.kron(np.pad(ink, 6), np.ones((7, 7), np.uint8)))
-    drawing.save(folder / "drawing.png")
-    taken = Image.open(BytesIO(photograph(ink)))
-    taken.resize((4000, 3000), Image.Resampling.BICUBIC).save(folder / "photograph.jpg")
-    Image.fromarray(drawn_cells(ink[None], 1)[0]).save(folder / "cell.png")
-    files = {"28×28 array": "array.npy", "PNG of 280×280": "drawing.png", "JPEG of 12 megapixels": "photograph.jpg",
-             "a drawn cell": "cell.png"}  # fmt: skip
-    paths = json.dumps([str(folder / name) for name in files.values()])
+    """The median and the mean time of pictures of each kind, of the first test digits, in each round, of both
+    checkouts."""
+    names: dict[str, list[str]] = {}
+    for place, ink in enumerate(load_mnist("test").images[:DIGITS]):
+        np.save(folder / f"array-{place}.npy", ink)
+        drawing = Image.fromarray(255 - np.kron(np.pad(ink, 6), np.ones((7, 7), np.uint8)))
+        drawing.save(folder / f"drawing-{place}.png")
+        Image.fromarray(drawn_cells(ink[None], place)[0]).save(folder / f"cell-{place}.png")
+        kinds = {"28×28 array": f"array-{place}.npy", "PNG of 280×280": f"drawing-{place}.png",
+                 "a drawn cell": f"cell-{place}.png"}  # fmt: skip
+        if place < LARGE:
+            taken = Image.open(BytesIO(photograph(ink)))
+            taken.resize((4000, 3000), Image.Resampling.BICUBIC).save(folder / f"photograph-{place}.jpg")
+            kinds["JPEG of 12 megapixels"] = f"photograph-{place}.jpg"
+        for kind, name in kinds.items():
+            names.setdefault(kind, []).append(str(folder / name))
+    every = [name for group in names.values() for name in group]
     children = {
-        which: subprocess.Popen([sys.executable, "-c", CHILD, paths], env=environment(checkout), text=True,
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder)
+        which: subprocess.Popen([python_of(checkout), "-c", CHILD, json.dumps(every)], env=environment(checkout),
+                                text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder)
         for which, checkout in checkouts.items()
     }  # fmt: skip
     rows = []
     for turn in range(-1, ROUNDS):  # the first one warms up
-        for place, name in enumerate(files):
+        for name, group in names.items():
             for which, child in children.items():
                 assert child.stdin is not None
                 assert child.stdout is not None
-                child.stdin.write(json.dumps([place, CALLS]) + "\n")
+                child.stdin.write(json.dumps([every.index(one) for one in group]) + "\n")
                 child.stdin.flush()
-                seconds = float(child.stdout.readline())
+                median, mean = json.loads(child.stdout.readline())
                 if turn >= 0:
-                    rows.append({"name": name, "which": which, "round": turn, "p50": seconds})
+                    rows.append({"name": name, "which": which, "round": turn, "p50": median, "mean": mean})
                     print(rows[-1], flush=True)
     for child in children.values():
         child.communicate()
@@ -119,7 +130,7 @@ def scored(checkouts: dict[str, Path], folder: Path) -> list[dict[str, Any]]:
             table = folder / f"{which}-{turn}.csv"
             began = time.perf_counter()
             subprocess.run(
-                [sys.executable, "-m", "sumnist", "score", str(drawings), "--number", "7", "--out", str(table),
+                [python_of(checkout), "-m", "sumnist", "score", str(drawings), "--number", "7", "--out", str(table),
                  "--workers", str(WORKERS)],
                 env=environment(checkout), check=True, capture_output=True, cwd=folder,
             )  # fmt: skip
