@@ -25,12 +25,12 @@ WorkerCount = Annotated[int, Range(0, 1_024, "a whole number from 0, which is on
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Train a network on MNIST, or on your own IDX files.
+    """Train a network on MNIST, or on your own IDX files: to read a digit and add a number, or to read numbers.
     Leaves a run folder: configuration, record, metrics, weights."""
 
     config: Config = field(default_factory=Config)
     out: Path | None = None
-    """folder for the run (default: runs/PRESET-FUSION-seedN)"""
+    """folder for the run (default: runs/PRESET-FUSION-seedN, or runs/PRESET-seedN for the task numbers)"""
     overwrite: bool = False
     """replace the run that --out holds, once the new one has finished"""
     resume: bool = False
@@ -39,7 +39,8 @@ class Train:
     @property
     def folder(self) -> Path:
         """Where the run goes."""
-        return self.out or Path("runs") / f"{self.config.preset}-{self.config.fusion}-seed{self.config.seed}"
+        design = f"{self.config.fusion}-" if self.config.task == "digits" else ""
+        return self.out or Path("runs") / f"{self.config.preset}-{design}seed{self.config.seed}"
 
     def run(self) -> int:
         from sumnist.training.devices import launched
@@ -340,8 +341,13 @@ def measured(result: RunResult) -> str:
     if not result.metrics:
         return f"stopped in its first epoch, at step {result.steps}: not evaluated"
     last = result.metrics[-1]
+    when = "" if result.finished else f" after epoch {len(result.metrics)}"
+    if "train_number" in last:
+        kind, strips = "train", "the training strips as they came by"
+        if "validation_number" in last:
+            kind, strips = "validation", "strips of held-out images"
+        return f"on {strips}{when}: numbers {last[f'{kind}_number']:.2%}"
     kind, images = "train", "the training images as they came by"
     if "validation_digit" in last:
         kind, images = "validation", "the held-out images"
-    when = "" if result.finished else f" after epoch {len(result.metrics)}"
     return f"on {images}{when}: digit {last[f'{kind}_digit']:.2%}, sum {last[f'{kind}_sum']:.2%}"
