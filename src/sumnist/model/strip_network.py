@@ -74,7 +74,8 @@ class StripNet(nn.Module):
         """Log-probabilities `[B, T, 14]`, in float32 whatever the rest is computed in."""
         if not torch.compiler.is_compiling() and (strip.ndim != 4 or strip.shape[1:3] != (1, HEIGHT)):
             raise ImageError(f"strip of shape {list(strip.shape)}: expected [B, 1, {HEIGHT}, W]")
-        features = cleared(functional.pad(strip, (0, -strip.shape[3] % STEP)), width, 1)
+        whole = (strip.shape[3] + STEP - 1) // STEP * STEP
+        features = cleared(functional.pad(strip, (0, STEP - 1))[:, :, :, :whole], width, 1)
         width = None if width is None else -(-width // STEP) * STEP
         for layer, pixels in zip(self.picture, (2, *(STEP,) * (len(self.picture) - 1)), strict=True):
             features = cleared(layer(features), width, pixels)
