@@ -173,12 +173,14 @@ def test_more_processes_than_strips_in_a_batch_are_an_error(config: Config) -> N
 
 
 @pytest.mark.heavy
-def test_sixty_steps_on_single_digits_teach_something(
+def test_a_hundred_steps_on_single_digits_teach_something(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(texts, "LENGTHS", (1.0,) + (0.0,) * 11)
     monkeypatch.setattr(numbers, "HELD_STRIPS", 128)
-    small = replace(config, epochs=1, strips=64 * 60, batch_size=64, ema=0.9, data_dir=None, validation=5000)
-    result = train(small, tmp_path, progress=False)
-    assert result.metrics[-1]["validation_nll"] < 2.3  # less than a guess at the digit alone costs
-    assert result.metrics[-1]["validation_number"] > 0.25
+    small = replace(
+        config, epochs=1, strips=6400, batch_size=64, lr=1e-2, warmup=0.3, ema=0.9, data_dir=None, validation=5000
+    )
+    row = train(small, tmp_path, progress=False).metrics[-1]
+    assert row["validation_number"] > 0.25  # who reads nothing is right where there is no number: on one of eight
+    assert row["validation_nll"] < 2.4  # what guessing costs

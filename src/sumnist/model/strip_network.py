@@ -29,6 +29,10 @@ CHANNELS = 128
 DILATIONS = (1, 2, 4)
 """Steps between the five that a convolution along the width joins."""
 
+BLANK_BIAS = 5.0
+"""Of a new network, in nats: as in a trained one, most steps are blank. Without it a training spends its first hundred
+steps on that: after 100 of 64 single digits the NLL was 3.1, with it 2.1."""
+
 
 class Layer(nn.Sequential):
     """Convolution without bias → max-pooling over `pool` → batch normalisation → ReLU.
@@ -69,6 +73,9 @@ class StripNet(nn.Module):
         ))  # fmt: skip
         self.line = nn.ModuleList(Layer(CHANNELS, CHANNELS, (1, 5), dilation=dilation) for dilation in DILATIONS)
         self.character = nn.Conv2d(CHANNELS, CLASSES, 1)
+        assert self.character.bias is not None
+        with torch.no_grad():
+            self.character.bias[0] = BLANK_BIAS
 
     def forward(self, strip: Tensor, width: Tensor | None = None) -> Tensor:
         """Log-probabilities `[B, T, 14]`, in float32 whatever the rest is computed in."""
