@@ -25,8 +25,9 @@ from sumnist.training.calibrate import (
     nll_of,
     thresholds,
 )  # fmt: skip
+from sumnist.training.digits import split
 from sumnist.training.export import export_run
-from sumnist.training.loop import split, train
+from sumnist.training.loop import train
 
 RANDOM = np.random.default_rng(0)
 

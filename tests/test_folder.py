@@ -110,7 +110,7 @@ def test_measuring_counts_as_training_neither_in_the_metrics_nor_in_the_state(
         time.sleep(0.3)
         return {}
 
-    monkeypatch.setattr("sumnist.training.loop.validation_figures", measure)
+    monkeypatch.setattr("sumnist.training.digits.validation_figures", measure)
     monkeypatch.setattr(RunFolder, "save_state", lambda folder, progress, learner: saved.append(progress))
     result = train(replace(config, epochs=2), tmp_path, progress=False)
     assert [progress.seconds for progress in saved] == [row["seconds"] for row in result.metrics]
@@ -320,7 +320,7 @@ def fire_after(count: int, real: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.mark.parametrize(
     ("place", "call"),
-    [("sumnist.training.loop.calibrate", 1), ("sumnist.training.loop.calibrate_on", 1),
+    [("sumnist.training.digits.calibrate", 1), ("sumnist.training.digits.calibrate_on", 1),
      ("sumnist.model.calibration.Calibration.set", 1), ("sumnist.training.folder.save_network", 3),
      ("sumnist.training.folder.RunFolder.finish", 1), ("sumnist.training.folder.RunFolder.write_record", 2)],
 )  # fmt: skip

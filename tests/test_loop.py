@@ -28,14 +28,8 @@ from sumnist.errors import ConfigError, OutputError, TrainingError
 from sumnist.evaluation.metrics import answer_grid
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training.devices import choose_bf16, choose_device
-from sumnist.training.loop import (
-    Tally,
-    learning_rate,
-    move_average,
-    split,
-    train,
-    training_step,
-)
+from sumnist.training.digits import Tally, split
+from sumnist.training.loop import learning_rate, move_average, train, training_step
 
 
 def rows(run: Path) -> list[dict[str, float]]:
@@ -347,7 +341,7 @@ def test_ctrl_c_while_it_is_calibrated_leaves_a_run_to_be_finished(
     monkeypatch.setattr("sumnist.data.outliers.DRAWN", 500)
     alone = train(config, tmp_path / "alone", progress=False)
     with monkeypatch.context() as patch:
-        patch.setattr("sumnist.training.loop.calibrate_on", interrupt)
+        patch.setattr("sumnist.training.digits.calibrate_on", interrupt)
         assert not train(config, tmp_path / "run", progress=False).finished
     result = train(config, tmp_path / "run", progress=False, resume=True)
     assert (tmp_path / "run/model.safetensors").read_bytes() == (alone.folder / "model.safetensors").read_bytes()

@@ -23,9 +23,10 @@ from sumnist.files import check_format, parse_json
 
 __all__ = [
     "NORMALISED", "PRESETS", "SEEDS", "THREADS", "Augmentation", "Config", "EncoderName", "Engine", "Fusion",
-    "InkColour", "NumberEncoding", "Range", "SumTarget", "check_fields", "checked", "preset",
+    "InkColour", "NumberEncoding", "Range", "SumTarget", "Task", "check_fields", "checked", "preset",
 ]  # fmt: skip
 
+Task = Literal["digits", "numbers"]
 EncoderName = Literal["tiny", "fast", "default", "wide", "original"]
 Fusion = Literal["exact", "concat", "original"]
 NumberEncoding = Literal["one-hot", "scalar"]
@@ -94,6 +95,10 @@ class Config:
     preset: str = "default"
     """the configuration to start from; every other flag changes one thing of it"""
 
+    task: Task = "digits"
+    """what the network reads: one digit, to which it adds a number (digits), or numbers of any length on a strip, for
+    which only the settings of the run, of the optimiser, of the data set and of its held-out images count (numbers)"""
+
     encoder: EncoderName = "default"
     """the part of the network that turns an image into features"""
     fusion: Fusion = "exact"
@@ -139,6 +144,8 @@ class Config:
 
     epochs: Annotated[int, Range(1, 1_000_000)] = 15
     """passes over the training images"""
+    strips: Annotated[int, Range(1, 1_000_000_000)] = 24_000
+    """strips that are an epoch of the task numbers, composed anew in each"""
     batch_size: Annotated[int, Range(1, 1_000_000)] = 256
     """images per step, over all processes that train together"""
     optimizer: Optimizer = "adamw"
@@ -230,7 +237,7 @@ class Config:
 
 NORMALISED = "fast", "default", "wide"
 """The encoders that normalise a layer over the images of a batch, which takes two of them."""
-PRESET_NAMES = ("fast", "default", "best", "tiny", "original", "original-as-written")
+PRESET_NAMES = ("fast", "default", "best", "tiny", "original", "original-as-written", "numbers")
 
 
 def check_fields(settings: Any) -> None:
@@ -316,6 +323,9 @@ PRESETS: Mapping[str, Config] = {
         batch_size=128, optimizer="adam", lr=1e-3, betas=(0.9, 0.999), schedule="constant", largest_number=8,
         digit_loss="softmax-then-cross-entropy",
     ),
+    "numbers": Config(
+        preset="numbers", task="numbers", epochs=40, batch_size=64, lr=3e-3, weight_decay=0.05, warmup=0.1, ema=0.999,
+    ),
 }  # fmt: skip
 """The named configurations.
 
@@ -325,6 +335,7 @@ and for looking around.
 `original` is the task author's network and losses on logits, with numbers 0..9 and a schedule that make it work.
 `original-as-written` keeps its mistakes: a softmax before the cross-entropy, and numbers that stop at 8. Its author
 gives neither batch size nor optimizer nor loss weights: 128, Adam at 1e-3 and equal weights are assumed here.
+`numbers` is for the network that reads numbers of any length.
 """
 
 

@@ -25,12 +25,12 @@ WorkerCount = Annotated[int, Range(0, 1_024, "a whole number from 0, which is on
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Train a network on MNIST, or on your own IDX files.
+    """Train a network on MNIST, or on your own IDX files: to read a digit and add a number, or to read numbers.
     Leaves a run folder: configuration, record, metrics, weights."""
 
     config: Config = field(default_factory=Config)
     out: Path | None = None
-    """folder for the run (default: runs/PRESET-FUSION-seedN)"""
+    """folder for the run (default: runs/PRESET-FUSION-seedN, or runs/PRESET-seedN for the task numbers)"""
     overwrite: bool = False
     """replace the run that --out holds, once the new one has finished"""
     resume: bool = False
@@ -39,7 +39,8 @@ class Train:
     @property
     def folder(self) -> Path:
         """Where the run goes."""
-        return self.out or Path("runs") / f"{self.config.preset}-{self.config.fusion}-seed{self.config.seed}"
+        design = f"{self.config.fusion}-" if self.config.task == "digits" else ""
+        return self.out or Path("runs") / f"{self.config.preset}-{design}seed{self.config.seed}"
 
     def run(self) -> int:
         from sumnist.training.devices import launched
@@ -213,7 +214,7 @@ class Serve:
 @dataclass(frozen=True, kw_only=True)
 class Export:
     """Write a trained network as one ONNX file.
-    It is checked against torch on every test image before it is written."""
+    It is checked against torch on every test image, or on strips, before it is written."""
 
     run_folder: Path
     """folder that `sumnist train` wrote"""
@@ -223,8 +224,19 @@ class Export:
     """weights and activations in 8 bits: a quarter of the bytes; its accuracy is shown beside that of fp32"""
 
     def run(self) -> int:
+        from sumnist.model.checkpoint import load_config
         from sumnist.training.export import export_run
+        from sumnist.training.export_strips import export_strips
 
+        if load_config(self.run_folder).task == "numbers":
+            if self.int8:
+                raise ConfigError("--int8: of networks of --task digits only; leave the flag out")
+            done = export_strips(self.run_folder, self.out)
+            say(
+                f"{done.path}: {done.bytes:,} bytes; on {done.pairs:,} strips log-probabilities differ from those of "
+                f"torch by at most {done.difference:.1e}"
+            )
+            return 0
         done = export_run(self.run_folder, self.out, self.int8)
         before = "before it is rounded to 8 bits, " if self.int8 else ""
         say(
@@ -340,8 +352,13 @@ def measured(result: RunResult) -> str:
     if not result.metrics:
         return f"stopped in its first epoch, at step {result.steps}: not evaluated"
     last = result.metrics[-1]
+    when = "" if result.finished else f" after epoch {len(result.metrics)}"
+    if "train_number" in last:
+        kind, strips = "train", "the training strips as they came by"
+        if "validation_number" in last:
+            kind, strips = "validation", "strips of held-out images"
+        return f"on {strips}{when}: numbers {last[f'{kind}_number']:.2%}"
     kind, images = "train", "the training images as they came by"
     if "validation_digit" in last:
         kind, images = "validation", "the held-out images"
-    when = "" if result.finished else f" after epoch {len(result.metrics)}"
     return f"on {images}{when}: digit {last[f'{kind}_digit']:.2%}, sum {last[f'{kind}_sum']:.2%}"

@@ -25,11 +25,11 @@ __all__ = ["parse"]
 POSITIONAL = {"pictures": "PICTURE", "source": "SOURCE", "run_folder": "RUN", "runs": "RUN"}
 """Fields that are given without a flag, and what the help calls them."""
 GROUPS = {
-    "run": "preset out overwrite resume seed device precision threads",
+    "run": "preset task out overwrite resume seed device precision threads",
     "data": "data_dir validation fold largest_number numbers_per_image augment augment_strength outliers soft_labels",
     "network": "encoder fusion number_encoding sum_target",
     "loss": "digit_loss digit_weight sum_weight label_smoothing smoothing_fades",
-    "optimiser": "epochs batch_size optimizer lr betas weight_decay schedule warmup lr_floor ema",
+    "optimiser": "epochs strips batch_size optimizer lr betas weight_decay schedule warmup lr_floor ema",
 }
 """The parts of the help of a command that takes a configuration, with the fields in each."""
 

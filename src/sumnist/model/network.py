@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from sumnist.config import Config, EncoderName, Fusion, NumberEncoding, SumTarget
 from sumnist.data.sampling import NUMBERS
-from sumnist.errors import ImageError, NumberError, OutputError, RunError
+from sumnist.errors import ConfigError, ImageError, NumberError, OutputError, RunError
 from sumnist.files import CONFIG, PRETRAINED, WEIGHTS
 from sumnist.model.calibration import Calibration
 from sumnist.model.checkpoint import load_config, load_tensors, save_config, save_tensors
@@ -19,7 +19,7 @@ from sumnist.model.encoders import FEATURES, build_encoder
 from sumnist.model.folder import STATE, checksum_of_file, placed, remove_stale, replaced, steadily
 from sumnist.model.fusion import AnyFusion, Heads, Outputs, build_fusion
 
-__all__ = ["Network", "TwoInputNet", "flaw", "load_network", "load_with_checksum", "save_network"]
+__all__ = ["Network", "TwoInputNet", "flaw", "load_fitting", "load_network", "load_with_checksum", "save_network"]
 
 
 class Network(nn.Module):
@@ -97,7 +97,9 @@ class TwoInputNet(Network):
 
     @classmethod
     def from_config(cls, config: Config) -> TwoInputNet:
-        """The network that `config` describes, freshly initialised."""
+        """The network that `config` describes, freshly initialised. Raises `ConfigError` for one of another task."""
+        if config.task != "digits":
+            raise ConfigError(f"--task {config.task}: expected digits, for a network of one digit and a number")
         net = cls(config.encoder, config.fusion, config.number_encoding, config.sum_target, config.last_smoothing)
         net.config = config
         return net
@@ -154,7 +156,7 @@ def check_inputs(image: Tensor, number: Tensor) -> None:
         raise NumberError(f"number {int(wrong[0])}: expected a whole number from 0 to 9")
 
 
-def save_network(net: TwoInputNet, folder: Path) -> None:
+def save_network(net: nn.Module, folder: Path) -> None:
     """Write the weights of a network, whole or not at all, and remove what was made from others.
 
     Args:
@@ -189,6 +191,14 @@ def load_with_checksum(folder: str | Path, device: torch.device | str = "cpu") -
 
 def read_network(folder: Path) -> tuple[TwoInputNet, Config, str]:
     config = load_config(folder)
+    if config.task != "digits":
+        raise RunError(f"{folder}: a network of --task {config.task}: expected one of --task digits")
+    net = TwoInputNet.from_config(config)
+    return net, config, load_fitting(net, folder)
+
+
+def load_fitting(net: nn.Module, folder: Path) -> str:
+    """Load the weights in `folder` into `net`: their checksum. Raises `RunError` unless they are whole, and fit."""
     path = placed(folder, WEIGHTS)
     if not path.is_file():
         raise RunError(f"{path}: missing, expected the trained weights: train the run again")
@@ -199,12 +209,11 @@ def read_network(folder: Path) -> tuple[TwoInputNet, Config, str]:
         raise RunError(
             f"{path}: not a whole safetensors file ({error}): train the run again, or copy it again"
         ) from error
-    net = TwoInputNet.from_config(config)
     check_fit(tensors, net.state_dict(), path)
     if wrong := flaw(tensors):
         raise RunError(f"{path}: {wrong}: train the run again, with a lower --lr")
     net.load_state_dict(tensors)
-    return net, config, checksum
+    return checksum
 
 
 def flaw(weights: Mapping[str, Tensor]) -> str | None:
@@ -212,6 +221,8 @@ def flaw(weights: Mapping[str, Tensor]) -> str | None:
     for name, value in weights.items():
         if value.is_floating_point() and not value.isfinite().all():
             return f"{name} is not finite, expected numbers"
+    if "calibration.temperature" not in weights:  # a network of strips has no calibration
+        return None
     temperature, *thresholds = (weights[f"calibration.{name}"].item() for name in Calibration.NAMES)
     if temperature <= 0:
         return f"calibration.temperature is {temperature:g}, expected a number above 0"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sumnist.config import Config, flag, shown
 from sumnist.environment import describe_machine, now
@@ -43,7 +43,7 @@ from sumnist.model.folder import (
     settle,
     take_place,
 )
-from sumnist.model.network import TwoInputNet, flaw, save_network
+from sumnist.model.network import flaw, save_network
 
 __all__ = [
     "EVALUATION", "METRICS", "PLOTS", "RECORD", "STATE", "Learner", "Progress", "RunFolder", "lower_lr", "read_metrics",
@@ -67,12 +67,12 @@ class Progress:
 class Learner:
     """What training changes: a network, its optimizer, and the moving average of its weights, if it keeps one."""
 
-    net: TwoInputNet
+    net: nn.Module
     optimizer: torch.optim.Optimizer
-    average: TwoInputNet | None
+    average: nn.Module | None
 
     @property
-    def trained(self) -> TwoInputNet:
+    def trained(self) -> nn.Module:
         """The network that is measured and saved."""
         return self.net if self.average is None else self.average
 
@@ -216,7 +216,7 @@ class RunFolder:
         self.record = given | record
         return progress, tensors
 
-    def add_epoch(self, row: dict[str, float], trained: TwoInputNet) -> None:
+    def add_epoch(self, row: dict[str, float], trained: nn.Module) -> None:
         """Add `row` to the metrics and save the weights of `trained`."""
         check_numbers(trained, self.config)
         self.metrics.append(row)
@@ -227,7 +227,7 @@ class RunFolder:
                     self.board.add_scalar(name, value, int(row["step"]))
         save_network(trained, self.place)
 
-    def save_weights(self, trained: TwoInputNet) -> None:
+    def save_weights(self, trained: nn.Module) -> None:
         """Write the weights of `trained`. Raises `OutputError`, and `TrainingError` if they are no numbers."""
         check_numbers(trained, self.config)
         save_network(trained, self.place)
@@ -265,7 +265,7 @@ class RunFolder:
             board.close()
 
 
-def check_numbers(trained: TwoInputNet, config: Config) -> None:
+def check_numbers(trained: nn.Module, config: Config) -> None:
     """Raise `TrainingError` unless the weights are numbers with which a network can answer."""
     if wrong := flaw(trained.state_dict()):
         raise TrainingError(f"the weights are of no use ({wrong}): {lower_lr(config)}")

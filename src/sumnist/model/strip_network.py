@@ -1,0 +1,131 @@
+"""The network that reads numbers of any length: a strip → log-probabilities of the characters at each step along it.
+
+Fully convolutional: the picture is halved early, where pixels are many; its height collapses step by step, and
+convolutions along the width then let each step see about 20 others on each side. What is said step by step becomes a
+number by CTC (`inference/ctc`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sumnist.config import Config
+from sumnist.data.strips import ALPHABET, HEIGHT, STEP
+from sumnist.errors import ImageError, RunError
+from sumnist.model.checkpoint import load_config
+from sumnist.model.folder import steadily
+from sumnist.model.network import load_fitting
+
+__all__ = ["CLASSES", "StripNet", "load_strip_network"]
+
+CLASSES = 1 + len(ALPHABET)
+"""The blank and the characters."""
+CHANNELS = 128
+"""Of a step, once the height has collapsed."""
+DILATIONS = (1, 2, 4)
+"""Steps between the five that a convolution along the width joins."""
+
+BLANK_BIAS = 5.0
+"""Of a new network, in nats: as in a trained one, most steps are blank. Without it a training spends its first hundred
+steps on that: after 100 of 64 single digits the NLL was 3.1, with it 2.1."""
+
+
+class Layer(nn.Sequential):
+    """Convolution without bias → max-pooling over `pool` → batch normalisation → ReLU.
+
+    `padding` keeps the width, and the height unless `collapse` says that the kernel covers all of it.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: tuple[int, int], *, stride: int = 1, dilation: int = 1,
+        pool: tuple[int, int] = (1, 1), collapse: bool = False,
+    ) -> None:  # fmt: skip
+        padding = 0 if collapse else kernel[0] // 2, dilation * (kernel[1] // 2)
+        convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, (1, dilation), bias=False)
+        pooling = [nn.MaxPool2d(pool)] if pool != (1, 1) else []
+        super().__init__(convolution, *pooling, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+class StripNet(nn.Module):
+    """The network: strips `[B, 1, 32, W]` in [0, 1] → log-probabilities `[B, ⌈W / 4⌉, 14]` of blank and characters.
+
+    Strips of several widths lie in one batch if it is told their `width` int64 `[B]`, in pixels: what lies behind a
+    strip then changes nothing in its steps, ⌈width / 4⌉ of them, and steps behind these mean nothing. Raises
+    `ImageError` for pictures of another shape.
+
+    >>> StripNet().eval()(torch.zeros(2, 1, 32, 150)).shape
+    torch.Size([2, 38, 14])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = Config(task="numbers")
+        self.picture = nn.ModuleList((
+            Layer(1, 24, (5, 5), stride=2),  # [B, 24, 16, W/2]
+            Layer(24, 48, (3, 3), pool=(2, 2)),  # [B, 48, 8, W/4]
+            Layer(48, 64, (3, 3)),  # [B, 64, 8, W/4]
+            Layer(64, 96, (3, 3), pool=(2, 1)),  # [B, 96, 4, W/4]
+            Layer(96, CHANNELS, (4, 3), collapse=True),  # [B, 128, 1, W/4]
+        ))  # fmt: skip
+        self.line = nn.ModuleList(Layer(CHANNELS, CHANNELS, (1, 5), dilation=dilation) for dilation in DILATIONS)
+        self.character = nn.Conv2d(CHANNELS, CLASSES, 1)
+        assert self.character.bias is not None
+        with torch.no_grad():
+            self.character.bias[0] = BLANK_BIAS
+
+    def forward(self, strip: Tensor, width: Tensor | None = None) -> Tensor:
+        """Log-probabilities `[B, T, 14]`, in float32 whatever the rest is computed in."""
+        if not torch.compiler.is_compiling() and (strip.ndim != 4 or strip.shape[1:3] != (1, HEIGHT)):
+            raise ImageError(f"strip of shape {list(strip.shape)}: expected [B, 1, {HEIGHT}, W]")
+        whole = (strip.shape[3] + STEP - 1) // STEP * STEP
+        features = cleared(functional.pad(strip, (0, STEP - 1))[:, :, :, :whole], width, 1)
+        width = None if width is None else -(-width // STEP) * STEP
+        for layer, pixels in zip(self.picture, (2, *(STEP,) * (len(self.picture) - 1)), strict=True):
+            features = cleared(layer(features), width, pixels)
+        for layer in self.line:
+            features = cleared(features + layer(features), width, STEP)
+        logits: Tensor = self.character(features)  # [B, 14, 1, T]
+        return logits[:, :, 0].transpose(1, 2).float().log_softmax(2)
+
+    @classmethod
+    def from_config(cls, config: Config) -> StripNet:
+        """The network that `config` describes, freshly initialised."""
+        net = cls()
+        net.config = config
+        return net
+
+
+def cleared(features: Tensor, width: Tensor | None, pixels: int) -> Tensor:
+    """`features` `[B, F, H, W / pixels]` with 0, as a convolution's own padding has it, behind the `width` of each
+    strip."""
+    if width is None:
+        return features
+    column = torch.arange(features.shape[3], device=features.device)
+    return features * (column * pixels < width[:, None]).to(features.dtype)[:, None, None]
+
+
+def load_strip_network(folder: str | Path, device: torch.device | str = "cpu") -> tuple[StripNet, Config, str]:
+    """The trained network of a run of the task `numbers`, in evaluation mode, its configuration, and the checksum of
+    its weights.
+
+    Args:
+        folder: The run.
+        device: Where the network shall be.
+
+    Raises:
+        RunError: The folder is no such run, or its weights are damaged, no numbers, or belong to another network.
+    """
+
+    def read() -> tuple[StripNet, Config, str]:
+        config = load_config(folder)
+        if config.task != "numbers":
+            raise RunError(f"{folder}: a network of --task {config.task}: expected one of --task numbers")
+        net = StripNet.from_config(config)
+        return net, config, load_fitting(net, Path(folder))
+
+    net, config, checksum = steadily(Path(folder), read)
+    return net.to(device).eval(), config, checksum
