@@ -602,9 +602,9 @@ def children_of(process: subprocess.Popen[str]) -> list[int]:
 
 @pytest.fixture
 def slow_table(pictures: Path) -> Iterator[Path]:
-    """A table whose scoring takes seconds."""
+    """A table whose scoring takes half a minute, longer than the slowest start of its workers."""
     table = pictures / "slow.csv"
-    table.write_text("path,number\n" + "".join(f"{place % 30:02}.png,1\n" for place in range(29)) * 600)
+    table.write_text("path,number\n" + "".join(f"{place % 30:02}.png,1\n" for place in range(29)) * 3000)
     yield table
     table.unlink()
 
