@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from itertools import product
 
@@ -142,6 +143,17 @@ def test_ground_is_put_around_crops_and_drawings_but_not_around_large_pictures_w
         page = page.copy()
         page[60:180, 70:80] = 0
         assert any(GROUND in one.how for found in rounds(Intensities(page)) for one in found) == padded
+
+
+@pytest.mark.parametrize("shape", [(26_000, 1), (1, 65_000), (3, 4_000), (30_000, 40)])
+def test_a_sliver_takes_no_more_memory_than_it_has_pixels(shape: tuple[int, int]) -> None:
+    picture = Intensities(np.random.default_rng(0).random(shape, dtype=np.float32))
+    tracemalloc.start()
+    found = [proposal for found in rounds(picture) for proposal in found]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert all(GROUND not in proposal.how for proposal in found)
+    assert peak < 60e6 + 60 * np.prod(shape)
 
 
 def test_what_touches_a_cut_is_not_proposed() -> None:

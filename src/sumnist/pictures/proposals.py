@@ -36,6 +36,8 @@ TRIMS = 0.07, 0.13, 0.2
 """Shares of each side that may be a border."""
 MARGIN, LEAST_MARGIN = 0.3, 4
 """Ground that is put around a tight crop: of its longer side, and in pixels at least."""
+SLIMMEST = 25
+"""How many times as long as wide the crop of a 1 may be; ground around longer ones would be mostly memory."""
 LARGEST_CROP = 200
 """Pixels of the shorter side: a larger picture with uneven light shows more than a tight crop."""
 GROUND = 0.05
@@ -191,11 +193,12 @@ def trimmed(grey: Grey) -> Iterator[View]:
 
 
 def padded(grey: Grey, dark: bool) -> Iterator[View]:
-    """The picture with ground around it, unless it has hardly more than grain or is a photograph of some size: beside
-    even ground its light would be ink."""
-    if np.ptp(grey) < PAPER_CONTRAST or (
-        min(grey.shape) >= LARGEST_CROP and flat_ground(grey if dark else 1 - grey) is None
-    ):
+    """The picture with ground around it, unless it has hardly more than grain, is a sliver, or is a photograph of some
+    size: beside even ground its light would be ink."""
+    shorter, longer = sorted(grey.shape)
+    if np.ptp(grey) < PAPER_CONTRAST or longer > SLIMMEST * shorter:
+        return
+    if shorter >= LARGEST_CROP and flat_ground(grey if dark else 1 - grey) is None:
         return
     by = max(LEAST_MARGIN, int(MARGIN * max(grey.shape)))
     ground = np.quantile(grey, 1 - GROUND if dark else GROUND)
