@@ -16,6 +16,7 @@ import re
 import statistics
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ import serving_tables
 from bench_tables import MEMORY, agreeing, machines, median, newest, part, spread, table
 from compare_pages import say_the_same
 from measure import current
-from sumnist.config import PRESETS, preset
+from sumnist.config import PRESETS, Config, preset
 from sumnist.evaluation.text import duration, percent
 from sumnist.files import CONFIG, PRETRAINED
 from sumnist.model.diagram import draw
@@ -334,11 +335,14 @@ def all_rows() -> Rows:
 
 def packaged(runs: Rows) -> Rows:
     """The runs with the settings of the packaged network, whatever its preset may have become since."""
-    shipped = json.loads((PRETRAINED / CONFIG).read_text(encoding="utf-8"))
-    alike = [row for row in runs if row["plan"] == "best-exact" and all(
-        shipped.get(name) == value for name, value in row["config"].items() if name not in ("seed", "threads")
-    )]  # fmt: skip
+    shipped = settings((PRETRAINED / CONFIG).read_text(encoding="utf-8"))
+    alike = [row for row in runs if row["plan"] == "best-exact" and settings(json.dumps(row["config"])) == shipped]
     return [{**row, "plan": "packaged"} for row in alike]
+
+
+def settings(text: str) -> Config:
+    """A configuration from its JSON, whatever seed and threads; what an older one lacks is as it is by default."""
+    return replace(Config.from_json(text, "a row"), seed=0, threads=0)
 
 
 def study_report(rows: Rows) -> dict[Path, str]:
