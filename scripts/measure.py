@@ -52,6 +52,8 @@ PLANS: dict[str, Config | Recipe] = {
     "example": example,
 }
 """What can be measured."""
+TRIED = "best-exact, tried"
+"""The plan of rows about trainings of `best` that were measured on the test set and not installed."""
 
 
 def measure(name: str, config: Config, seed: int, runs: Path, threads: int) -> Measured:

@@ -26,7 +26,7 @@ import numpy as np
 from jinja2 import StrictUndefined, Template
 from numpy.typing import NDArray
 
-from measure import CALIBRATIONS, machine
+from measure import CALIBRATIONS, RESULTS, TRIED, machine
 from sumnist.config import Config, preset
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import folds
@@ -38,7 +38,7 @@ from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import replaced
 from sumnist.model.network import load_network, save_network
 from sumnist.pictures.decode import Picture
-from sumnist.study.rows import append_jsonl
+from sumnist.study.rows import append_jsonl, read_jsonl
 from sumnist.suites.crops import drawn_cells, tight_crops
 from sumnist.suites.photographs import photographs
 from sumnist.training.calibrate import calibrate, digit_logits, fitted_temperature, log_probabilities, nll_of
@@ -179,13 +179,14 @@ def figures(
 
 
 def card(run: Path, evaluation: Evaluation, record: dict[str, Any], calibration: dict[str, Any]) -> str:
-    """The model card, from the run, its evaluation and its calibration."""
+    """The model card, from the run, its evaluation and its calibration, and what was measured before it."""
     net, config = load_network(run)
+    tried = [f"{row['evaluation']['digit']['value']:.2%}" for row in read_jsonl(RESULTS) if row["plan"] == TRIED]
     template = Template(
         CARD_TEMPLATE.read_text(encoding="utf-8"), undefined=StrictUndefined, keep_trailing_newline=True
     )
     text: str = template.render(
-        parameters=count_parameters(net), config=config, e=evaluation, record=record, c=calibration
+        parameters=count_parameters(net), config=config, e=evaluation, record=record, c=calibration, tried=tried
     )
     return text
 

@@ -301,6 +301,7 @@ def test_predict_takes_the_ink_that_it_is_given(sumnist: Callable[..., Result], 
         json.loads(sumnist("predict", five, "-n", 7, "--json", *ink).out) for ink in ([], ["--ink", "light"])
     )
     assert (light["digit"], light["how"]) == (told["digit"], told["how"]) == (5, "light ink")
+    assert told["digit_probabilities"] == list(Reader().read(five, 7, "light").digit_probabilities)
     how = json.loads(sumnist("predict", five, "-n", 7, "--ink=dark", "--json").out)["how"]
     assert how == Reader().read(five, 7, "dark").how
     assert how.startswith("dark ink")

@@ -207,6 +207,14 @@ def test_a_changed_benchmark_or_survival_changes_the_pages(write_docs: ModuleTyp
         assert any(write_docs.filled(page, changed) != page for page in pages), part
 
 
+def test_trainings_that_were_measured_and_not_installed_are_told(write_docs: ModuleType) -> None:
+    rows = json.loads(json.dumps(write_docs.all_rows()))
+    page = (ROOT / "docs/the-task.md").read_text(encoding="utf-8")
+    assert write_docs.filled(page, rows) == page
+    next(row for row in rows if row.get("plan") == "best-exact, tried")["evaluation"]["digit"]["value"] = 0.5
+    assert "50.00" in write_docs.filled(page, rows)
+
+
 def test_the_pictures_of_the_docs_are_those_that_the_networks_draw(write_docs: ModuleType) -> None:
     stale = write_docs.stale(write_docs.pictures(write_docs.all_rows()))
     assert [path.name for path in stale] == [], "run make docs"

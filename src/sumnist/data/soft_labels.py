@@ -4,7 +4,7 @@ Five networks, each trained without a fifth of the images, answer that fifth, au
 answers lies packaged in `soft-labels.npz`, which `scripts/teach.py` makes. A soft label is a mixture of two: what these
 teachers say (distillation: Hinton, Vinyals and Dean, 2015), and what must be true if the label is wrong now and then.
 So a network learns which digits resemble each other, and is not made to repeat a wrong label. The second counts for
-more, since a teacher errs just where there is most to learn.
+more: a teacher may err just where there is most to learn.
 """
 
 from __future__ import annotations
