@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 
 from sumnist.data.sampling import NO_DIGIT
 
-__all__ = ["SIGNS", "characters"]
+__all__ = ["NUMERALS", "SIGNS", "characters"]
 
 SIDE, BOX, MIDDLE = 28, 20, 14
 FINE = 4
@@ -71,29 +71,37 @@ Each way is a list of strokes, each stroke a list of points xy on a grid of 0..8
 that begins with ~ is a curve through its points, the others have corners. A digit's ways stand in the order of how
 common they are: the first is `COMMONER` times as likely as the last.
 """
+NUMERALS: dict[str, list[str]] = {
+    digit: SIGNS[digit] + ways
+    for digit, ways in json.loads(files("sumnist.data").joinpath("numerals.json").read_text(encoding="utf-8")).items()
+}
+"""The ways of writing each digit in a number, where its neighbours say that it is one: hasty forms too, which alone may
+pass for letters."""
 COMMONER = 2.5
 LETTERS = [way for name, ways in SIGNS.items() if name in ascii_letters for way in ways]
 OTHERS = [way for name, ways in SIGNS.items() if name not in digits + ascii_letters for way in ways]
 
 
-def characters(count: int, share: float, seed: int, watch: Watch = iter) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def characters(
+    count: int, share: float, seed: int, watch: Watch = iter, numerals: dict[str, list[str]] = SIGNS
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """`count` drawn images, uint8 `[N, 28, 28]`, by MNIST's convention, and the digit that each shows, int64 `[N]`.
 
     The share `share` of them are digits; the others, labelled `NO_DIGIT`, are letters and signs (more than half),
-    strokes without meaning, filled forms and textures.
+    strokes without meaning, filled forms and textures. The digits are written in the ways of `numerals`.
     """
     random = np.random.default_rng([seed, 0x5167])
     labels = np.where(random.random(count) < share, random.integers(0, 10, count), NO_DIGIT)
     images = np.empty((count, SIDE, SIDE))
     for place, label in enumerate(watch(labels.tolist())):
-        images[place] = image_of(label, random)
+        images[place] = image_of(label, random, numerals)
     return np.rint(images * 255).astype(np.uint8), labels
 
 
-def image_of(label: int, random: Random) -> Drawing:
+def image_of(label: int, random: Random, numerals: dict[str, list[str]]) -> Drawing:
     """One image of the digit `label`, or of no digit."""
     if label != NO_DIGIT:
-        ways = SIGNS[str(label)]
+        ways = numerals[str(label)]
         likely = np.linspace(COMMONER, 1, len(ways))
         way = ways[random.choice(len(ways), p=likely / likely.sum())]
         paths = written(way, random, NARROWEST_DIGIT)

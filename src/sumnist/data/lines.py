@@ -36,7 +36,7 @@ __all__ = ["Lines", "compose"]
 
 # Whose characters they are.
 
-DRAWN_SHARE = 0.3
+DRAWN_SHARE = 0.4
 """Share of the digits that are drawn (`data/glyphs`), not MNIST's."""
 ONE_WRITER_SHARE, SAME_FORM = 0.6, 0.7
 """Share of the lines of one writer, whose digits come from one source and slant alike, and the probability that such a

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sumnist.data.disturb import Draw
-from sumnist.data.glyphs import Watch, characters
+from sumnist.data.glyphs import NUMERALS, Watch, characters
 from sumnist.data.lines import STEP, Lines, Part, compose
 from sumnist.data.mnist import DigitSet
 from sumnist.data.papers import on_paper, pictured
@@ -77,7 +77,7 @@ class Strips:
 
     def __init__(self, digits: DigitSet, seed: int, watch: Watch = iter) -> None:
         self.seed = seed
-        drawn, shown = characters(DRAWN_DIGITS, 1.0, seed, watch)
+        drawn, shown = characters(DRAWN_DIGITS, 1.0, seed, watch, NUMERALS)
         others, kinds = signs(np.random.default_rng([seed, 0x516]))
         images = np.concatenate([digits.images, drawn, others])
         self.bank = Bank(images, np.concatenate([digits.digits, shown + DRAWN, kinds]), BANK_KINDS)

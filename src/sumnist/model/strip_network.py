@@ -24,7 +24,7 @@ __all__ = ["CLASSES", "StripNet", "load_strip_network"]
 
 CLASSES = 1 + len(ALPHABET)
 """The blank and the characters."""
-CHANNELS = 128
+CHANNELS = 144
 """Of a step, once the height has collapsed."""
 DILATIONS = (1, 2, 4)
 """Steps between the five that a convolution along the width joins."""
@@ -65,11 +65,11 @@ class StripNet(nn.Module):
         super().__init__()
         self.config = Config(task="numbers")
         self.picture = nn.ModuleList((
-            Layer(1, 24, (5, 5), stride=2),  # [B, 24, 16, W/2]
-            Layer(24, 48, (3, 3), pool=(2, 2)),  # [B, 48, 8, W/4]
-            Layer(48, 64, (3, 3)),  # [B, 64, 8, W/4]
-            Layer(64, 96, (3, 3), pool=(2, 1)),  # [B, 96, 4, W/4]
-            Layer(96, CHANNELS, (4, 3), collapse=True),  # [B, 128, 1, W/4]
+            Layer(1, 32, (5, 5), stride=2),  # [B, 32, 16, W/2]
+            Layer(32, 64, (3, 3), pool=(2, 2)),  # [B, 64, 8, W/4]
+            Layer(64, 80, (3, 3)),  # [B, 80, 8, W/4]
+            Layer(80, 112, (3, 3), pool=(2, 1)),  # [B, 112, 4, W/4]
+            Layer(112, CHANNELS, (4, 3), collapse=True),  # [B, 144, 1, W/4]
         ))  # fmt: skip
         self.line = nn.ModuleList(Layer(CHANNELS, CHANNELS, (1, 5), dilation=dilation) for dilation in DILATIONS)
         self.character = nn.Conv2d(CHANNELS, CLASSES, 1)

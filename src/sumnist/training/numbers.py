@@ -27,6 +27,8 @@ __all__ = ["NumberTask", "StripLosses", "digits_read", "text_nll"]
 
 HELD_STRIPS, HELD_BATCH, HELD_SEED = 1024, 64, 0x4E1D
 """Strips that each epoch is measured on, how many at once, and their seed, whatever that of the training."""
+LEAST_INTENSITY = 0.7
+"""Strips are disturbed so much at least: on real paper, unlike in a data set, a plain ground is the exception."""
 DIGITS = sum(character.isdigit() for character in ALPHABET)
 """The classes of digits are 1 to this one; those behind are separators."""
 
@@ -61,10 +63,10 @@ class NumberTask:
         return -(-self.config.strips // self.config.batch_size)
 
     def epoch(self, epoch: int, intensity: float) -> Iterator[StripBatch]:
-        """This process's share of the batches of an epoch, disturbed with `intensity`, 0 to 1."""
+        """This process's share of the batches of an epoch, disturbed with `intensity`, 0 to 1, or with a least one."""
         for step in range(epoch * self.steps(), (epoch + 1) * self.steps()):
             number = step * self.processes.size + self.processes.rank
-            yield self.strips.batch(number, self.size, intensity)
+            yield self.strips.batch(number, self.size, max(intensity, LEAST_INTENSITY))
 
     @staticmethod
     def network(config: Config) -> StripNet:
