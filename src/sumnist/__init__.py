@@ -15,6 +15,7 @@ from sumnist.errors import MissingExtraError, SumnistError
 
 if TYPE_CHECKING:
     from sumnist.data.pairs import PairDataset
+    from sumnist.inference.numbers import NumberReading
     from sumnist.inference.reader import Reader, Reading, load
     from sumnist.model.network import TwoInputNet
     from sumnist.training.evaluate import evaluate_run as evaluate
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "PRESETS", "Config", "PairDataset", "Reader", "Reading", "SumnistError", "TwoInputNet", "__version__", "errors",
-    "evaluate", "export", "load", "preset", "train",
+    "PRESETS", "Config", "NumberReading", "PairDataset", "Reader", "Reading", "SumnistError", "TwoInputNet",
+    "__version__", "errors", "evaluate", "export", "load", "preset", "train",
 ]  # fmt: skip
 
 _LAZY = {
+    "NumberReading": "sumnist.inference.numbers.NumberReading",
     "PairDataset": "sumnist.data.pairs.PairDataset",
     "Reader": "sumnist.inference.reader.Reader",
     "Reading": "sumnist.inference.reader.Reading",

@@ -23,7 +23,7 @@ from sumnist.files import check_format, parse_json
 
 __all__ = [
     "NORMALISED", "PRESETS", "SEEDS", "THREADS", "Augmentation", "Config", "EncoderName", "Engine", "Fusion",
-    "InkColour", "NumberEncoding", "Range", "SumTarget", "Task", "check_fields", "checked", "preset",
+    "InkColour", "NumberEncoding", "Range", "ReadingEngine", "SumTarget", "Task", "check_fields", "checked", "preset",
 ]  # fmt: skip
 
 Task = Literal["digits", "numbers"]
@@ -39,6 +39,8 @@ Precision = Literal["auto", "fp32", "bf16"]
 Engine = Literal["local", "ray"]
 InkColour = Literal["auto", "dark", "light"]
 """Whether the ink of a picture is darker than its ground, or lighter; "auto": to be found out."""
+ReadingEngine = Literal["ours", "ocr", "both"]
+"""What reads numbers: the package's own network, a general reader of text, or both together."""
 
 FORMAT = 1
 """The format of `config.json`: it rises when older versions could no longer read the file. A file without one is of

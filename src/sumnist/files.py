@@ -23,8 +23,8 @@ except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
-    "CONFIG", "ONNX", "PRETRAINED", "WEIGHTS", "Journal", "check_format", "fits", "lock", "make_folder", "parse_json",
-    "read_whole", "write_all", "write_atomically", "writing",
+    "CONFIG", "NUMBERS", "ONNX", "PRETRAINED", "WEIGHTS", "Journal", "check_format", "fits", "lock", "make_folder",
+    "parse_json", "read_whole", "write_all", "write_atomically", "writing",
 ]  # fmt: skip
 
 CONFIG = "config.json"
@@ -32,6 +32,8 @@ WEIGHTS = "model.safetensors"
 ONNX = "model.onnx"
 PRETRAINED = Path(__file__).parent / "pretrained"
 """The folder of the network that comes with the package."""
+NUMBERS = PRETRAINED / "numbers.onnx"
+"""The file of the network that reads numbers of any length."""
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:

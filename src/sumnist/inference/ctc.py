@@ -19,9 +19,11 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sumnist.errors import ConfigError
 from sumnist.inference.paths import (
@@ -46,8 +48,8 @@ from sumnist.inference.paths import (
 from sumnist.inference.prefixes import FLOOR, found_texts
 
 __all__ = [
-    "CHARACTERS", "Candidate", "Candidates", "aligned", "best_texts", "candidates_of", "is_number_probability",
-    "length_log_probs", "log_prob",
+    "CHARACTERS", "Candidate", "Candidates", "Evidence", "aligned", "best_texts", "candidates_by", "candidates_of",
+    "is_number_probability", "length_log_probs", "log_prob",
 ]  # fmt: skip
 
 CHARACTERS = "0123456789.,-"
@@ -66,12 +68,14 @@ class Candidate:
     Attributes:
         text: How it is written: its digits, of leading zeros those of the most probable string, with the separators
             that most probably stand between them.
+        value: The digits as a number, with the decimals that were asked for.
         probability: Of the value, given that the number of digits is an allowed one: with separators anywhere, and
             with those leading zeros that the search has found.
         positions: The first and the last step of each character of the text, on the best path.
     """
 
     text: str
+    value: int | Decimal
     probability: float
     positions: Positions
 
@@ -79,11 +83,6 @@ class Candidate:
     def digits(self) -> str:
         """The text without its separators."""
         return without_separators(self.text)
-
-    @property
-    def value(self) -> int:
-        """The digits as a number."""
-        return int(self.digits)
 
 
 @dataclass(frozen=True)
@@ -101,6 +100,71 @@ class Candidates:
     other: float
     allowed: float
     is_number_probability: float
+
+
+class Evidence:
+    """What the emissions of one line say of what stands there, given that its number of digits is an allowed one.
+
+    Strings are of digits, and of the decimal sign if one is given; other separators may stand anywhere in them.
+
+    Attributes:
+        allowed: The log-probability that the number of digits is an allowed one; less than `POSSIBLE` if it cannot be.
+        is_number: The log-probability that there is a digit at all.
+        decimal: The decimal sign.
+    """
+
+    def __init__(
+        self, emissions: Emissions, digits: Digits = (1, None), decimal: str | None = None,
+        characters: str = CHARACTERS,
+    ) -> None:  # fmt: skip
+        self.alphabet, self.decimal = alphabet_of(characters), decimal
+        check_decimal(decimal, self.alphabet)
+        self.steps = normalised(emissions, self.alphabet)
+        joined = folded(self.steps, self.alphabet.is_digit)
+        self.ahead = allowed_continuations(joined, digits)
+        self.allowed, self.is_number = float(self.ahead[0, -1, 0]), digit_to_come(joined)[0]
+        self.kept = "".join(one for one in characters if one in self.alphabet.digits or one == decimal)
+        self.joined = joined if decimal is None else folded(self.steps, kept_classes(self.kept, self.alphabet))
+
+    def strings(self, count: int) -> dict[str, float]:
+        """The strings that the search for the `count` most probable ones meets, and their probabilities, the best
+        first."""
+        if self.allowed < POSSIBLE:
+            return {}
+        found = found_texts(self.joined, self.ahead, alphabet_of(self.kept), count)
+        return {string: math.exp(logarithm - self.allowed) for string, logarithm in found}
+
+    def probabilities(self, strings: Sequence[str]) -> Floats:
+        """The probability of each string of an allowed number of digits, `[N]`."""
+        if self.allowed < POSSIBLE:
+            return np.zeros(len(strings))
+        codes = encoded(strings, alphabet_of(self.kept))
+        probabilities: Floats = np.exp(texts_log_prob(self.joined, codes) - self.allowed)
+        return probabilities
+
+    def written(self, strings: list[str]) -> list[tuple[str, Positions]]:
+        """Each string as a text with all its separators, and the steps of each of its characters."""
+        texts = {string: (string, ()) for string in strings}  # one that has no path here stands nowhere
+        possible = [string for string, share in zip(strings, self.probabilities(strings), strict=True) if share > 0]
+        written = with_separators(possible, self.steps, self.joined, self.alphabet, self.kept)
+        return list((texts | dict(zip(possible, written, strict=True))).values())
+
+
+def candidates_by(evidence: Evidence, count: int, strings: dict[str, float] | None = None) -> Candidates:
+    """The most probable values by the probabilities of `strings`, which are the evidence's own if none are given."""
+    strings = evidence.strings(count) if strings is None else strings
+    ways: dict[int | Decimal, list[tuple[str, float]]] = {}
+    for string, probability_of in sorted(strings.items(), key=lambda one: -one[1]):
+        ways.setdefault(value_of(string, evidence.decimal), []).append((string, probability_of))
+    values = [(value, found[0][0], sum(share for _, share in found)) for value, found in ways.items()]
+    best = sorted((one for one in values if one[2] > 0), key=lambda one: -one[2])[:count]
+    written = evidence.written([string for _, string, _ in best])
+    candidates = tuple(
+        Candidate(text, value, share, positions)
+        for (text, positions), (value, _, share) in zip(written, best, strict=True)
+    )
+    other = max(0.0, 1 - sum(candidate.probability for candidate in candidates))
+    return Candidates(candidates, other, probability(evidence.allowed), probability(evidence.is_number))
 
 
 # What is asked for.
@@ -143,7 +207,7 @@ def length_log_probs(emissions: Emissions, most: int, characters: str = CHARACTE
     check_digits((0, most), 0)
     alphabet = alphabet_of(characters)
     none_left = np.where(np.arange(most + 1) == 0, 0.0, IMPOSSIBLE)
-    ahead = continuations(folded(normalised(emissions, alphabet), alphabet), none_left, IMPOSSIBLE)
+    ahead = continuations(folded(normalised(emissions, alphabet), alphabet.is_digit), none_left, IMPOSSIBLE)
     return np.where(ahead[0, 1:, 0] < POSSIBLE, -np.inf, ahead[0, 1:, 0])
 
 
@@ -159,7 +223,7 @@ def is_number_probability(emissions: Emissions, characters: str = CHARACTERS) ->
         RunError: The emissions have another shape, or a step without a distribution.
     """
     alphabet = alphabet_of(characters)
-    return probability(digit_to_come(folded(normalised(emissions, alphabet), alphabet))[0])
+    return probability(digit_to_come(folded(normalised(emissions, alphabet), alphabet.is_digit))[0])
 
 
 def best_texts(
@@ -187,11 +251,15 @@ def best_texts(
     check_digits(digits, 0)
     alphabet = alphabet_of(characters)
     steps = normalised(emissions, alphabet)
-    return found_texts(steps, allowed_continuations(folded(steps, alphabet), digits), alphabet, count)[:count]
+    return found_texts(steps, allowed_continuations(folded(steps, alphabet.is_digit), digits), alphabet, count)[:count]
 
 
 def candidates_of(
-    emissions: Emissions, count: int, digits: Digits = (1, None), characters: str = CHARACTERS
+    emissions: Emissions,
+    count: int,
+    digits: Digits = (1, None),
+    characters: str = CHARACTERS,
+    decimal: str | None = None,
 ) -> Candidates:
     """The most probable values, given that the number of digits is an allowed one.
 
@@ -203,32 +271,16 @@ def candidates_of(
         count: How many values, at least 1; there are fewer if no others have a probability above 0.
         digits: The least, at least 1, and the most number of digits; None is as many as there are steps.
         characters: Of the classes 1, 2, …
+        decimal: The separator that stands before decimals; without one, values are whole.
 
     Raises:
-        ConfigError: `count` or `digits` makes no sense, or `characters` has a character twice.
+        ConfigError: `count`, `digits` or `decimal` makes no sense, or `characters` has a character twice.
         RunError: The emissions have another shape, or a step without a distribution.
     """
     check_count(count)
     check_digits(digits, 1)
-    alphabet = alphabet_of(characters)
-    steps = normalised(emissions, alphabet)
-    joined = folded(steps, alphabet)
-    ahead = allowed_continuations(joined, digits)
-    allowed, is_number = float(ahead[0, -1, 0]), probability(digit_to_come(joined)[0])
-    if allowed < POSSIBLE:
-        return Candidates((), 1.0, 0.0, is_number)
-    ways: dict[str, list[tuple[str, float]]] = {}
-    for string, logarithm in found_texts(joined, ahead, alphabet_of(alphabet.digits), count):
-        ways.setdefault(string.lstrip("0"), []).append((string, math.exp(logarithm - allowed)))
-    values = [(found[0][0], sum(probability for _, probability in found)) for found in ways.values()]
-    best = sorted((value for value in values if value[1] > 0), key=lambda value: -value[1])[:count]
-    written = with_separators([string for string, _ in best], steps, joined, alphabet)
-    candidates = tuple(
-        Candidate(text, probability, positions)
-        for (text, positions), (_, probability) in zip(written, best, strict=True)
-    )
-    other = max(0.0, 1 - sum(probability for _, probability in best))
-    return Candidates(candidates, other, probability(allowed), is_number)
+    evidence = Evidence(emissions, digits, decimal, characters)
+    return candidates_by(evidence, count)
 
 
 def aligned(emissions: Emissions, text: str, characters: str = CHARACTERS) -> Positions:
@@ -268,6 +320,15 @@ def check_count(count: int) -> None:
         raise ConfigError(f"count {count}: expected at least 1: ask for one or more")
 
 
+def check_decimal(decimal: str | None, alphabet: Alphabet) -> None:
+    """Raise `ConfigError` unless the decimal sign is a separator that may be read."""
+    if decimal is not None and (decimal not in alphabet.classes or decimal in alphabet.digits):
+        signs = [one for one in alphabet.classes if one not in alphabet.digits]
+        raise ConfigError(
+            f"decimal {decimal!r}: expected one of {' '.join(signs)}: leave it out if the numbers are whole"
+        )
+
+
 def check_digits(digits: Digits, least: int) -> None:
     """Raise `ConfigError` unless the bounds are in order, the lower one at least `least`."""
     low, high = digits
@@ -278,13 +339,25 @@ def check_digits(digits: Digits, least: int) -> None:
         )
 
 
+def kept_classes(kept: str, alphabet: Alphabet) -> NDArray[np.bool_]:
+    """Which classes are of these characters, `[C]`."""
+    return np.array([False, *(character in kept for character in alphabet.classes)])
+
+
+def value_of(string: str, decimal: str | None) -> int | Decimal:
+    """The value of a string of digits, and perhaps the `decimal` sign. Signs that come twice part thousands."""
+    if decimal is None:
+        return int(string)
+    return Decimal(string.replace(decimal, "." if string.count(decimal) == 1 else ""))
+
+
 def with_separators(
-    strings: list[str], steps: Floats, joined: Floats, alphabet: Alphabet
+    strings: list[str], steps: Floats, joined: Floats, alphabet: Alphabet, kept: str
 ) -> list[tuple[str, Positions]]:
-    """Each string of digits with the separators that most probably stand where its best path leaves steps for them, and
-    the first and the last step of each character."""
-    separators = alphabet_of("".join(character for character in alphabet.classes if character not in alphabet.digits))
-    steps = steps[:, ~alphabet.is_digit]
+    """Each string of `kept` characters with the separators that most probably stand where its best path leaves steps
+    for them, and the first and the last step of each character."""
+    separators = alphabet_of("".join(character for character in alphabet.classes if character not in kept))
+    steps = steps[:, ~kept_classes(kept, alphabet)]
     only_blank = np.maximum(steps[:, 0], FLOOR) - np.maximum(joined[:, 0], FLOOR)
     blanks, likely = [0.0, *np.cumsum(only_blank).tolist()], np.flatnonzero(only_blank < LIKELY).tolist()
 
@@ -303,7 +376,7 @@ def with_separators(
         return read(within[0], within[-1] + 1)
 
     written = []
-    places = positions_of(joined, encoded(strings, alphabet_of(alphabet.digits)))
+    places = positions_of(joined, encoded(strings, alphabet_of(kept)))
     for string, digits in zip(strings, places, strict=True):
         text, positions = between(0, digits[0][0])
         ends = [*(first for first, _ in digits[1:]), len(steps)]

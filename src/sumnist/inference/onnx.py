@@ -25,8 +25,7 @@ from sumnist.files import read_whole
 
 __all__ = [
     "ACCEPTANCE", "FATAL", "FORKABLE", "FUSION", "INPUTS", "IS_DIGIT", "OUTPUTS", "WEIGHTS_CHECKSUM", "ZEROS", "Answer",
-    "OnnxNetwork",
-    "with_checksum",
+    "OnnxFile", "OnnxNetwork", "share_in", "with_checksum",
 ]  # fmt: skip
 
 INPUTS = {"image": ["tensor(float)", 1, 28, 28], "number": ["tensor(int64)"]}
@@ -67,26 +66,25 @@ class Answer(NamedTuple):
     is_digit: NDArray[np.float32] | None
 
 
-class OnnxNetwork:
-    """The network in an ONNX file. Any number of threads may share it, and forked children; it can be pickled.
+class OnnxFile:
+    """An ONNX file that `sumnist export` wrote, ready to run. Any number of threads may share it, and forked children;
+    it can be pickled.
 
     Args:
         model: The path of the file, or its content.
         threads: How many threads a call may use.
 
     Raises:
-        RunError: The file cannot be read, is damaged, is not one that `sumnist export` wrote, or answers with what is
-            no number.
+        RunError: The file cannot be read, is damaged, or is not one that `sumnist export` wrote.
 
     Attributes:
-        fusion: The name of its fusion.
-        exact: Whether the sum is computed from the digit instead of having been learned.
-        least_is_digit: The probability of a digit from which on an answer is accepted; 0 accepts every one.
-        least_confidence: The probability of the most probable digit from which on an answer is accepted.
+        name: What messages call it.
+        metadata: What it says of itself.
+        inputs, outputs: Type and shape of each, by name, the batch left out.
     """
 
     def __init__(self, model: str | Path | bytes, threads: int = 1) -> None:
-        name = "model" if isinstance(model, bytes) else str(model)
+        self.name = name = "model" if isinstance(model, bytes) else str(model)
         self.threads = threads
         try:
             self.content = content = model if isinstance(model, bytes) else read_whole(Path(model))
@@ -100,27 +98,24 @@ class OnnxNetwork:
             )
         try:
             self.session = session = self.new_session()
-            metadata = session.get_modelmeta().custom_metadata_map
+            self.metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
         except Exception as error:  # it has a family of its own for each way in which a file can be broken
             raise RunError(
                 f"{name}: not a whole ONNX file ({first_line(error)}): export the run again with `sumnist export`"
             ) from error
-        inputs, outputs = described(session.get_inputs()), described(session.get_outputs())
-        self.is_digit_output = [output for output in (IS_DIGIT, OLD_IS_DIGIT) if output in outputs][:1]
-        self.has_is_digit = bool(self.is_digit_output)
-        expected = OUTPUTS | {output: ["tensor(float)"] for output in self.is_digit_output}
-        if (inputs, outputs) != (INPUTS, expected) or FUSION not in metadata:
-            raise RunError(
-                f"{name}: an ONNX file of another network: inputs {', '.join(inputs)}, outputs "
-                f"{', '.join(outputs)}, expected one that `sumnist export` wrote: export the run again"
-            )
-        metadata = {OLD_KEYS.get(key, key): value for key, value in metadata.items()}
-        self.fusion = metadata[FUSION]
-        self.exact = self.fusion == "exact"
-        self.least_is_digit, self.least_confidence = (share_in(metadata, key, name) for key in ACCEPTANCE)
-        if np.isnan(self.answer(np.zeros((1, 1, 28, 28), np.float32)).digit).any():
-            raise RunError(f"{name}: answers with what is no number: train its network again, and export that")
+        self.inputs, self.outputs = described(session.get_inputs()), described(session.get_outputs())
         FORKABLE.add(self)
+
+    def another(self) -> RunError:
+        """What to raise for a file of another network."""
+        return RunError(
+            f"{self.name}: an ONNX file of another network: inputs {', '.join(self.inputs)}, outputs "
+            f"{', '.join(self.outputs)}, expected one that `sumnist export` wrote: export the run again"
+        )
+
+    def no_number(self) -> RunError:
+        """What to raise for a network whose answers are no numbers."""
+        return RunError(f"{self.name}: answers with what is no number: train its network again, and export that")
 
     def new_session(self) -> Any:
         """ONNX Runtime with this network, ready to run."""
@@ -142,7 +137,39 @@ class OnnxNetwork:
         return values
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return OnnxNetwork, (self.content, self.threads)
+        return type(self), (self.content, self.threads)
+
+
+class OnnxNetwork(OnnxFile):
+    """The network that reads digits, in an ONNX file.
+
+    Args:
+        model: The path of the file, or its content.
+        threads: How many threads a call may use.
+
+    Raises:
+        RunError: It is no file of such a network, or answers with what is no number.
+
+    Attributes:
+        fusion: The name of its fusion.
+        exact: Whether the sum is computed from the digit instead of having been learned.
+        least_is_digit: The probability of a digit from which on an answer is accepted; 0 accepts every one.
+        least_confidence: The probability of the most probable digit from which on an answer is accepted.
+    """
+
+    def __init__(self, model: str | Path | bytes, threads: int = 1) -> None:
+        super().__init__(model, threads)
+        self.is_digit_output = [output for output in (IS_DIGIT, OLD_IS_DIGIT) if output in self.outputs][:1]
+        self.has_is_digit = bool(self.is_digit_output)
+        expected = OUTPUTS | {output: ["tensor(float)"] for output in self.is_digit_output}
+        if (self.inputs, self.outputs) != (INPUTS, expected) or FUSION not in self.metadata:
+            raise self.another()
+        metadata = {OLD_KEYS.get(key, key): value for key, value in self.metadata.items()}
+        self.fusion = metadata[FUSION]
+        self.exact = self.fusion == "exact"
+        self.least_is_digit, self.least_confidence = (share_in(metadata, key, self.name) for key in ACCEPTANCE)
+        if np.isnan(self.answer(np.zeros((1, 1, 28, 28), np.float32)).digit).any():
+            raise self.no_number()
 
     def __call__(
         self, images: NDArray[np.float32], numbers: NDArray[np.int64]

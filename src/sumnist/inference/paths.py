@@ -99,10 +99,10 @@ def normalised(emissions: Emissions, alphabet: Alphabet) -> Floats:
     return normal
 
 
-def folded(steps: Floats, alphabet: Alphabet) -> Floats:
-    """Steps `[T, C]` with the separators joined to the blank: `[T, 1 + digits]`."""
-    blank = np.logaddexp.reduce(steps[:, ~alphabet.is_digit], axis=1)
-    return np.concatenate([blank[:, None], steps[:, alphabet.is_digit]], axis=1)
+def folded(steps: Floats, kept: NDArray[np.bool_]) -> Floats:
+    """Steps `[T, C]` in which the classes that are not `kept` `[C]` count as the blank: `[T, 1 + kept]`."""
+    blank = np.logaddexp.reduce(steps[:, ~kept], axis=1)
+    return np.concatenate([blank[:, None], steps[:, kept]], axis=1)
 
 
 # Given texts.

@@ -16,10 +16,11 @@ from typing import Any, SupportsIndex, get_args, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.config import THREADS, InkColour, checked
+from sumnist.config import THREADS, InkColour, ReadingEngine, checked
 from sumnist.errors import ConfigError, MissingExtraError, NumberError, RunError, SumnistError
 from sumnist.files import ONNX, PRETRAINED, WEIGHTS
 from sumnist.inference.judge import Judge, Problem, Verdict
+from sumnist.inference.numbers import NumberReading, Numbers
 from sumnist.inference.onnx import FORKABLE, Answer, OnnxNetwork
 from sumnist.model.folder import INT8, carries, checksum_of_file, placed
 from sumnist.pictures.decode import Picture, intensities_of
@@ -166,6 +167,7 @@ class Reader:
         )
         self.exact = self.network.exact
         self._judge = Judge(self.network, learned=not self.exact)
+        self.numbers = Numbers(threads=threads)
 
     # A str is a sequence of str too; the first signature is meant for it.
     @overload
@@ -245,6 +247,55 @@ class Reader:
         if steps and verdict.proposal is None:
             return reading, (Step("as read", found.grey), Step("what the network sees: blank", np.zeros((SIDE, SIDE))))
         return reading, verdict.proposal.steps if verdict.proposal else ()
+
+    @overload
+    def read_number(  # type: ignore[overload-overlap]
+        self, picture: Picture, engine: ReadingEngine = "ours", digits: Any = (1, None), decimal: str | None = None,
+        ink: InkColour = "auto", count: int = 10,
+    ) -> NumberReading: ...  # fmt: skip
+    @overload
+    def read_number(
+        self, picture: Sequence[Picture], engine: ReadingEngine = "ours", digits: Any = (1, None),
+        decimal: str | None = None, ink: InkColour = "auto", count: int = 10,
+    ) -> list[NumberReading]: ...  # fmt: skip
+    def read_number(
+        self, picture: Any, engine: ReadingEngine = "ours", digits: Any = (1, None), decimal: str | None = None,
+        ink: InkColour = "auto", count: int = 10,
+    ) -> Any:  # fmt: skip
+        """Read a number of any length on one line, of one picture, or of each of a list.
+
+        Args:
+            picture: A path, the bytes of a file, a PIL image or an array; or a list or tuple of those.
+            engine: "ours", the network of strips that comes with the package; "ocr", a general reader of text, which
+                the extra `ocr` installs; or "both" together.
+            digits: How many digits there are, or the least and the most of them; None is any number. What has another
+                number of digits is impossible, and the probabilities are those of the rest.
+            decimal: "." or ",", the sign before decimals; without one the value is a whole number, whatever stands
+                between its digits.
+            ink: "dark" or "light", if it is known that the ink is darker or lighter than its ground; else "auto".
+            count: How many candidates are wanted.
+
+        Returns:
+            A reading, or a list of readings in the order of the pictures.
+
+        Raises:
+            ConfigError: An argument makes no sense.
+            ImageError: A picture cannot be read; the first one is named. `numbers.read_each` goes on instead.
+            MissingExtraError: The engine's library is not installed.
+            RunError: Its network is missing, or damaged.
+
+        Example:
+            >>> reading = Reader().read_number("examples/1480.png")
+            >>> reading.text, reading.value, reading.accepted
+            ('1,480', 1480, True)
+        """
+        several = isinstance(picture, list | tuple)
+        pictures = picture if several else [picture]
+        readings = self.numbers.read_each(pictures, engine, digits, decimal, check_ink(ink), count)
+        for result in readings:
+            if isinstance(result, SumnistError):
+                raise result
+        return readings if several else readings[0]
 
     def _read_batch(
         self, pictures: Sequence[Picture], numbers: Sequence[Number], ink: InkColour, first: int

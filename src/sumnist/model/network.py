@@ -221,8 +221,6 @@ def flaw(weights: Mapping[str, Tensor]) -> str | None:
     for name, value in weights.items():
         if value.is_floating_point() and not value.isfinite().all():
             return f"{name} is not finite, expected numbers"
-    if "calibration.temperature" not in weights:  # a network of strips has no calibration
-        return None
     temperature, *thresholds = (weights[f"calibration.{name}"].item() for name in Calibration.NAMES)
     if temperature <= 0:
         return f"calibration.temperature is {temperature:g}, expected a number above 0"

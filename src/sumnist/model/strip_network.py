@@ -16,14 +16,19 @@ from torch.nn import functional
 from sumnist.config import Config
 from sumnist.data.strips import ALPHABET, HEIGHT, STEP
 from sumnist.errors import ImageError, RunError
+from sumnist.model.calibration import Calibration
 from sumnist.model.checkpoint import load_config
 from sumnist.model.folder import steadily
 from sumnist.model.network import load_fitting
 
-__all__ = ["CLASSES", "StripNet", "load_strip_network"]
+__all__ = ["CLASSES", "StripNet", "is_number", "load_strip_network"]
 
 CLASSES = 1 + len(ALPHABET)
 """The blank and the characters."""
+NO_DIGIT = [0, *(place for place, character in enumerate(ALPHABET, 1) if not character.isdigit())]
+"""The classes that are no digits."""
+LEAST = 1e-9
+"""What a probability counts as that is less."""
 CHANNELS = 144
 """Of a step, once the height has collapsed."""
 DILATIONS = (1, 2, 4)
@@ -73,6 +78,7 @@ class StripNet(nn.Module):
         ))  # fmt: skip
         self.line = nn.ModuleList(Layer(CHANNELS, CHANNELS, (1, 5), dilation=dilation) for dilation in DILATIONS)
         self.character = nn.Conv2d(CHANNELS, CLASSES, 1)
+        self.calibration = Calibration()
         assert self.character.bias is not None
         with torch.no_grad():
             self.character.bias[0] = BLANK_BIAS
@@ -89,7 +95,8 @@ class StripNet(nn.Module):
         for layer in self.line:
             features = cleared(features + layer(features), width, STEP)
         logits: Tensor = self.character(features)  # [B, 14, 1, T]
-        return logits[:, :, 0].transpose(1, 2).float().log_softmax(2)
+        scaled: Tensor = self.calibration(logits[:, :, 0].transpose(1, 2).float())
+        return scaled.log_softmax(2)
 
     @classmethod
     def from_config(cls, config: Config) -> StripNet:
@@ -97,6 +104,13 @@ class StripNet(nn.Module):
         net = cls()
         net.config = config
         return net
+
+
+def is_number(emissions: Tensor) -> Tensor:
+    """The log-probability that there is a digit at all, `[B]`, by the emissions `[B, T, 14]` of strips of one width:
+    there is none if each step says blank or a separator."""
+    none = emissions[:, :, NO_DIGIT].logsumexp(2).sum(1)
+    return (1 - none.exp()).clamp_min(LEAST).log()
 
 
 def cleared(features: Tensor, width: Tensor | None, pixels: int) -> Tensor:

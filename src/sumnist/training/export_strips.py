@@ -8,22 +8,20 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
+from torch import Tensor, nn
 
 from sumnist.data.mnist import load_mnist
 from sumnist.data.strips import ALPHABET, HEIGHT, STEP, Strips
 from sumnist.errors import ExportError
 from sumnist.files import ONNX, write_atomically
-from sumnist.inference.onnx import FATAL, WEIGHTS_CHECKSUM
+from sumnist.inference.onnx import ACCEPTANCE, FATAL, WEIGHTS_CHECKSUM
+from sumnist.inference.recognizers import CHARACTERS_KEY, EMISSIONS, IS_NUMBER, STRIP
 from sumnist.model.folder import settle_if_free
-from sumnist.model.strip_network import CLASSES, StripNet, load_strip_network
+from sumnist.model.strip_network import CLASSES, StripNet, is_number, load_strip_network
 from sumnist.training.export import LARGEST_DIFFERENCE, Exported, finished, quiet
 
-__all__ = ["CHARACTERS_KEY", "EMISSIONS", "STRIP", "export_strips", "strips_to_onnx"]
+__all__ = ["export_strips", "strips_to_onnx"]
 
-STRIP, EMISSIONS = "strip", "emissions"
-"""The input, float32 `[batch, 1, 32, width]` in [0, 1], and the output, `[batch, ⌈width / 4⌉, 14]` in nats."""
-CHARACTERS_KEY = "characters"
-"""The key of the metadata whose value is the characters of the classes from 1."""
 COMPARED = 16
 """Batches of strips on which the file is compared with torch, each of another width."""
 COMPARED_SIZE = 8
@@ -54,7 +52,8 @@ def export_strips(run_folder: str | Path, out: str | Path | None = None) -> Expo
     if out is None:
         settle_if_free(Path(run_folder))
     net, config, checksum = load_strip_network(run_folder)
-    model = strips_to_onnx(net, {CHARACTERS_KEY: ALPHABET, WEIGHTS_CHECKSUM: checksum})
+    accepted = {key: f"{getattr(net.calibration, key).item():.9g}" for key in ACCEPTANCE}
+    model = strips_to_onnx(net, {CHARACTERS_KEY: ALPHABET, **accepted, WEIGHTS_CHECKSUM: checksum})
     strips = Strips(load_mnist("test", config.data_dir), config.seed)
     images = [strips.batch(step, COMPARED_SIZE).image for step in range(COMPARED)]
     images += [torch.zeros(1, 1, HEIGHT, width) for width in WIDTHS]
@@ -64,18 +63,32 @@ def export_strips(run_folder: str | Path, out: str | Path | None = None) -> Expo
     return Exported(path, len(model), sum(map(len, images)), difference)
 
 
+class WithIsNumber(nn.Module):
+    """A network with a second output, `is_number`."""
+
+    def __init__(self, net: StripNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, strip: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities: emissions `[B, T, 14]`, and that there is a digit, `[B]`."""
+        emissions = self.net(strip)
+        return emissions, is_number(emissions)
+
+
 def strips_to_onnx(net: StripNet, metadata: Mapping[str, str]) -> bytes:
     """The network as the bytes of an ONNX file, for strips of any width, any number of them."""
     dynamic = {0: torch.export.Dim("batch"), 3: torch.export.Dim("width")}
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
-            net.eval(), (torch.zeros(2, 1, HEIGHT, 150),), dynamo=True, external_data=False, verbose=False,
-            input_names=[STRIP], output_names=[EMISSIONS], dynamic_shapes=(dynamic,),
+            WithIsNumber(net).eval(), (torch.zeros(2, 1, HEIGHT, 150),), dynamo=True, external_data=False,
+            verbose=False, input_names=[STRIP], output_names=[EMISSIONS, IS_NUMBER], dynamic_shapes=(dynamic,),
         )  # fmt: skip
     assert program is not None
     model = program.model_proto
-    shape = model.graph.output[0].type.tensor_type.shape.dim
-    shape[0].dim_param, shape[1].dim_param = "batch", "step"
+    for output in model.graph.output:
+        for dimension, meaning in zip(output.type.tensor_type.shape.dim, ("batch", "step"), strict=False):
+            dimension.dim_param = meaning
     return finished(model, metadata)
 
 

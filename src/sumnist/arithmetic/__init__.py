@@ -1,0 +1,1 @@
+"""Distributions over numbers, and sums of them."""

@@ -1,0 +1,351 @@
+"""Numbers of any length: the picture of a line → a reading, the values that may stand there with their probabilities.
+
+What may be the line on a picture is proposed in rounds (`pictures/lines`). A recognizer looks at each, and how probable
+it makes its best string of digits says how well a proposal explains the picture. When one is beyond doubt no others are
+made. Otherwise a string's probability is the mean of those that the looks give it, each counting by a power of its
+score. Two recognizers are asked separately, and their probabilities multiplied.
+"""
+
+from __future__ import annotations
+
+import operator
+import reprlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.arithmetic.values import Value, Values
+from sumnist.config import InkColour, Range, ReadingEngine, checked
+from sumnist.errors import ConfigError, SumnistError
+from sumnist.files import NUMBERS
+from sumnist.inference.ctc import Candidate, Candidates, Evidence, candidates_by
+from sumnist.inference.paths import Digits, Floats, Positions
+from sumnist.inference.recognizers import Line, Recognizer, StripRecognizer
+from sumnist.pictures.decode import Intensities, Picture, intensities_of
+from sumnist.pictures.lines import LineProposal, lines
+
+__all__ = ["NUMBER_ADVICE", "NumberReader", "NumberReading", "Numbers"]
+
+FORMAT = 1
+"""The version of what `NumberReading.as_dict` gives."""
+BEYOND_DOUBT = 0.97
+"""A look that gives its best string this probability, times its weight, is taken at once."""
+POWER = 2
+"""Of the scores, in the mean over the looks."""
+SEARCHED = 16
+"""Values that are looked for in each look, if no more are asked for."""
+LIKELY = 0.5
+"""A number is there if it is with this probability; or else the picture is blank, or shows something else."""
+ALLOWED = 0.05
+"""Least probability of an allowed number of digits."""
+COUNT = Range(1, 1_000, "a whole number from 1 to 1,000")
+"""Candidates that may be asked for."""
+
+BLANK, NOT_A_NUMBER, UNSURE, LENGTH = "blank", "not a number", "unsure", "another number of digits"
+NUMBER_ADVICE = {
+    BLANK: "write something, or come nearer",
+    NOT_A_NUMBER: "a number in digits was expected, on one line; crop the picture closer to it",
+    UNSURE: "write it more clearly, or ask a person",
+    LENGTH: "ask for another number of digits, or for any",
+}
+"""What helps, for each reason why the reading of a number is not accepted."""
+
+
+@dataclass(frozen=True)
+class NumberReading:
+    """What a reader says of the picture of a number.
+
+    Attributes:
+        text: The most probable number as it is written, with separators; empty if there is none.
+        value: The number; None if there is none.
+        confidence: The probability of `value`, if there is a number.
+        candidates: The most probable values, the best one first.
+        other: The probability of all other values; with those of `candidates` it sums to one.
+        accepted: Whether the answer stands.
+        reason: Why it does not stand, a key of `NUMBER_ADVICE`; None if it does.
+        is_number_probability: The probability that there is a number at all.
+        places: For each character of `text` where it stands, its left and right end in pixels of the picture.
+        box: Top, bottom, left and right of what was taken for the line, in pixels of the picture.
+        how: What was taken for the line, in words; None on a blank picture.
+        image: The line as it was looked at, float32 `[h, w]` in [0, 1], light ink on dark ground.
+    """
+
+    text: str
+    value: Value | None
+    confidence: float
+    candidates: tuple[Candidate, ...]
+    other: float
+    accepted: bool
+    reason: str | None
+    is_number_probability: float
+    places: tuple[tuple[float, float], ...] = ()
+    box: tuple[int, int, int, int] | None = None
+    how: str | None = None
+    image: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def digits(self) -> str:
+        """The digits of `text`, leading zeros among them."""
+        return "".join(character for character in self.text if character.isdigit())
+
+    @property
+    def advice(self) -> str | None:
+        """What helps if the reading is not accepted; None if it is."""
+        return None if self.reason is None else NUMBER_ADVICE[self.reason]
+
+    @property
+    def values(self) -> Values:
+        """The distribution of the value, which can be added to numbers and other readings, as the reading itself."""
+        return Values({candidate.value: candidate.probability for candidate in self.candidates}, self.other)
+
+    def __add__(self, other: Any) -> Values:
+        total: Values = self.values + other
+        return total
+
+    __radd__ = __add__
+
+    def as_dict(self) -> dict[str, Any]:
+        """The reading as types that `json` writes; a value with decimals is a string."""
+        candidates = [
+            {"text": one.text, "value": plain(one.value), "probability": one.probability} for one in self.candidates
+        ]
+        return {
+            "format": FORMAT, "text": self.text, "digits": self.digits, "value": plain(self.value),
+            "confidence": self.confidence, "accepted": self.accepted, "reason": self.reason, "advice": self.advice,
+            "is_number_probability": self.is_number_probability, "candidates": candidates, "other": self.other,
+            "places": [list(place) for place in self.places], "box": None if self.box is None else list(self.box),
+            "how": self.how,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a recognizer says of a proposal; `strings`: the most probable ones; `score`: how well the proposal explains
+    the picture, 0 to 1."""
+
+    proposal: LineProposal
+    line: Line
+    evidence: Evidence
+    strings: dict[str, float]
+    score: float
+
+    @property
+    def is_number(self) -> float:
+        """The probability that there is a number."""
+        return float(np.exp(self.evidence.is_number)) * (1 - self.line.foreign)
+
+    @property
+    def allowed(self) -> float:
+        """The probability of an allowed number of digits."""
+        return float(np.exp(self.evidence.allowed))
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """The looks of one recognizer, of which the best comes first, and how much each counts."""
+
+    recognizer: Recognizer
+    looks: list[Look]
+    shares: Floats
+
+    def probabilities(self, strings: list[str]) -> Floats:
+        """The probability of each string, `[N]`."""
+        mean: Floats = self.shares @ np.array([look.evidence.probabilities(strings) for look in self.looks])
+        return mean
+
+    def mean(self, values: Sequence[float]) -> float:
+        """The mean of a value for each look."""
+        return float(self.shares @ np.array(values))
+
+
+class NumberReader:
+    """Reads numbers by one recognizer, or by several together."""
+
+    def __init__(self, recognizers: Sequence[Recognizer]) -> None:
+        self.recognizers = recognizers
+
+    def __call__(
+        self, picture: Intensities, digits: Digits = (1, None), decimal: str | None = None, ink: InkColour = "auto",
+        count: int = 10,
+    ) -> NumberReading:  # fmt: skip
+        """The reading of a picture, with `count` candidates; `digits`: the least and the most number of digits;
+        `decimal`: the sign before decimals; `ink`: whether it is known to be dark or light."""
+        opinions = [opinion_of(one, picture, digits, decimal, ink, max(count, SEARCHED)) for one in self.recognizers]
+        there = [opinion for opinion in opinions if opinion is not None]
+        if not there:
+            return NumberReading("", None, 0.0, (), 1.0, False, BLANK, 0.0)
+        strings = combined(there)
+        best = max((look for opinion in there for look in opinion.looks), key=lambda look: preference(look, strings))
+        return reading(best, candidates_by(best.evidence, count, strings), there)
+
+
+class Numbers:
+    """What reads numbers by the name of an engine; each is loaded when it is first asked for. It can be copied and
+    pickled, and any number of threads may share it.
+
+    Args:
+        model: The ONNX file of the network of strips, by default the one that comes with the package.
+        threads: How many processor threads a call may use.
+    """
+
+    def __init__(self, model: str | Path = NUMBERS, threads: int = 1) -> None:
+        self.model, self.threads = model, threads
+        self.recognizers: dict[str, Recognizer] = {}
+
+    def read_each(
+        self, pictures: Sequence[Picture], engine: ReadingEngine = "ours", digits: Any = (1, None),
+        decimal: str | None = None, ink: InkColour = "auto", count: int = 10,
+    ) -> list[NumberReading | SumnistError]:  # fmt: skip
+        """A reading for each picture; in its place the error, not raised, of one that is no good. The arguments are
+        those of `Reader.read_number`, which raises."""
+        read = NumberReader(self.of(engine))
+        digits, decimal, count = check_bounds(digits), check_sign(decimal), checked("count", count, COUNT)
+        readings: list[NumberReading | SumnistError] = []
+        for place, picture in enumerate(pictures, 1):
+            try:
+                found = intensities_of(picture, f"picture {place}" if len(pictures) > 1 else None)
+                readings.append(read(found, digits, decimal, ink, count))
+            except SumnistError as error:
+                readings.append(error)
+        return readings
+
+    def of(self, engine: ReadingEngine) -> list[Recognizer]:
+        """The recognizers of an engine. Raises `ConfigError`, `RunError`, `MissingExtraError`."""
+        if engine not in get_args(ReadingEngine):
+            raise ConfigError(f"engine {reprlib.repr(engine)}: expected ours, ocr or both: leave it out for ours")
+        return [self.recognizer(name) for name in (("ours", "ocr") if engine == "both" else (engine,))]
+
+    def recognizer(self, name: str) -> Recognizer:
+        """The recognizer `name`, loaded if it is not yet."""
+        if name not in self.recognizers:
+            if name == "ours":
+                self.recognizers[name] = StripRecognizer(self.model, self.threads)
+            else:
+                from sumnist.inference.ocr import OcrRecognizer
+
+                self.recognizers[name] = OcrRecognizer(self.threads)
+        return self.recognizers[name]
+
+
+def check_bounds(digits: Any) -> Digits:
+    """The least and the most number of digits, given as a pair, or as one number for both. Raises `ConfigError`."""
+    low, high = digits if isinstance(digits, tuple | list) and len(digits) == 2 else (digits, digits)
+    try:
+        bounds = int_of(low), None if high is None else int_of(high)
+    except TypeError:
+        bounds = 0, None
+    if bounds[0] < 1 or (bounds[1] is not None and bounds[1] < bounds[0]):
+        raise ConfigError(
+            f"digits {reprlib.repr(digits)}: expected how many there are, such as 4, or the least and the most, such "
+            "as (1, 6) or (3, None)"
+        )
+    return bounds
+
+
+def int_of(number: Any) -> int:
+    """A whole number that is no truth value. Raises `TypeError`."""
+    if isinstance(number, bool):
+        raise TypeError
+    return operator.index(number)
+
+
+def check_sign(decimal: Any) -> str | None:
+    """The decimal sign, if it is one that can be read. Raises `ConfigError`."""
+    if decimal not in (None, ".", ","):
+        raise ConfigError(
+            f"decimal {reprlib.repr(decimal)}: expected the sign before decimals, '.' or ',': leave it out for whole "
+            "numbers"
+        )
+    sign: str | None = decimal
+    return sign
+
+
+def opinion_of(
+    recognizer: Recognizer, picture: Intensities, digits: Digits, decimal: str | None, ink: InkColour, count: int
+) -> Opinion | None:
+    """What a recognizer makes of a picture; None if there is nothing on it."""
+    looks: list[Look] = []
+    for proposals in lines(picture, ink):
+        said = recognizer.lines([proposal.image for proposal in proposals])
+        for proposal, line in zip(proposals, said, strict=True):
+            evidence = Evidence(line.emissions, digits, decimal)
+            strings = evidence.strings(count)
+            looks.append(Look(proposal, line, evidence, strings, proposal.weight * max(strings.values(), default=0.0)))
+        looks.sort(key=lambda look: -look.score * look.is_number)
+        if looks and looks[0].score * looks[0].is_number >= BEYOND_DOUBT:
+            return Opinion(recognizer, looks[:1], np.ones(1))
+    if not looks:
+        return None
+    counts = np.array([look.score * look.is_number for look in looks]) ** POWER
+    shares = counts / counts.sum() if counts.sum() > 0 else np.eye(len(looks))[0]
+    return Opinion(recognizer, looks, shares)
+
+
+def combined(opinions: list[Opinion]) -> dict[str, float]:
+    """The strings that any look has found, with their probabilities."""
+    looks = [look for opinion in opinions for look in opinion.looks]
+    if len(looks) == 1:
+        return looks[0].strings
+    strings = list(dict.fromkeys(string for look in looks for string in look.strings))
+    if not strings:
+        return {}
+    said = np.array([opinion.probabilities(strings) for opinion in opinions])
+    if len(said) == 1:
+        return dict(zip(strings, said[0].tolist(), strict=True))
+    other = (1 - said.sum(1)).clip(0)
+    product = (said ** (1 / len(said))).prod(0)
+    total = product.sum() + (other ** (1 / len(said))).prod()
+    return dict(zip(strings, (product / total).tolist(), strict=True))
+
+
+def preference(look: Look, strings: dict[str, float]) -> float:
+    """How well a look serves to say where the best of `strings` stands."""
+    best = max(strings, key=strings.__getitem__, default="")
+    return look.score * look.strings.get(best, 0.0)
+
+
+def reading(best: Look, found: Candidates, opinions: list[Opinion]) -> NumberReading:
+    """The reading of candidates, with where and why."""
+    is_number = min(opinion.mean([look.is_number for look in opinion.looks]) for opinion in opinions)
+    allowed = max(look.allowed for opinion in opinions for look in opinion.looks)
+    first = found.candidates[0] if found.candidates else None
+    confidence = first.probability if first else 0.0
+    reason = None
+    if is_number < min(LIKELY, *(opinion.recognizer.least_is_digit for opinion in opinions)):
+        reason = BLANK if not best.proposal.inked else NOT_A_NUMBER
+    elif is_number < max(opinion.recognizer.least_is_digit for opinion in opinions):
+        reason = NOT_A_NUMBER
+    elif first is None or allowed < ALLOWED:
+        reason = LENGTH
+    elif confidence < max(opinion.recognizer.least_confidence for opinion in opinions):
+        reason = UNSURE
+    return NumberReading(
+        first.text if first else "", first.value if first else None, confidence, found.candidates, found.other,
+        reason is None, reason, is_number, places_of(first.positions if first else (), best), best.proposal.box,
+        best.proposal.how, best.proposal.image,
+    )  # fmt: skip
+
+
+def places_of(positions: Positions, look: Look) -> tuple[tuple[float, float], ...]:
+    """Where characters stand, in pixels of the picture: each as far as halfway to its neighbours, since a network says
+    a character at any of the steps on which it stands."""
+    if not positions:
+        return ()
+    _, _, left, right = look.proposal.box
+    scale = look.line.step * (right - left) / look.proposal.image.shape[1]
+    middles = left + scale * (np.array(positions).mean(1) + 0.5)
+    between = (middles[1:] + middles[:-1]) / 2
+    reach = float(np.diff(middles).mean()) / 2 if len(middles) > 1 else (right - left) / 2
+    ends = np.concatenate([[middles[0] - reach], between, [middles[-1] + reach]]).clip(left, right)
+    return tuple((start, end) for start, end in pairwise(ends.tolist()))
+
+
+def plain(value: Value | None) -> int | str | None:
+    """A value as `json` writes it."""
+    return str(value) if isinstance(value, Decimal) else value
