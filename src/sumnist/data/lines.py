@@ -36,7 +36,7 @@ __all__ = ["Lines", "compose"]
 
 # Whose characters they are.
 
-DRAWN_SHARE = 0.4
+DRAWN_SHARE = 0.5
 """Share of the digits that are drawn (`data/glyphs`), not MNIST's."""
 ONE_WRITER_SHARE, SAME_FORM = 0.6, 0.7
 """Share of the lines of one writer, whose digits come from one source and slant alike, and the probability that such a
@@ -44,7 +44,7 @@ writer's digit is the very image that stands for this digit elsewhere in the lin
 
 # How it is written, in ems.
 
-OVERLAPPING_SHARE, OVERLAP = 0.12, (-0.15, 0.0)
+OVERLAPPING_SHARE, OVERLAP = 0.15, (-0.15, 0.0)
 WIDE_SHARE, WIDE_GAP = 0.15, (0.35, 0.9)
 GAP, UNEVEN_GAP = (0.02, 0.3), 0.3
 """Shares of the lines whose digits overlap, by up to a quarter of a digit's width, and that stand far apart, those gaps
@@ -79,9 +79,9 @@ DESCENDING_SHARE, DESCENT, DESCENDERS = 0.2, (0.1, 0.3), (4, 7, 9)
 """Share of the lines in which these digits reach below the others, and how far."""
 CLIMB, WOBBLE = 0.03, (0.01, 0.07)
 """Standard deviations of how much each digit stands above the one before, and of its place off that line."""
-SLANT, OWN_SLANT, KEPT_SLANT = 0.25, 0.05, (0.3, 0.9)
-"""Standard deviations of the slant that a line's characters share and of each one's own, and how much they keep of the
-slant of their images, of one writer and of several."""
+SLANT, OWN_SLANT, KEPT_SLANT = (0.08, 0.25), 0.05, (0.3, 0.9)
+"""Mean and standard deviation of the slant to the right that a line's characters share, the deviation of each one's own,
+and how much they keep of the slant of their images, of one writer and of several."""
 TURN, BEND = 0.05, 0.35
 """Standard deviations of a character's angle, in radians, and of how far it bends, in pixels of its image."""
 PEN, PEN_SPREAD, PENS = (0.045, 0.18), (2.0, 2.8), (1.6, 5.5)
@@ -232,7 +232,7 @@ def placed(bank: Bank, text: Texts, random: Random) -> Lines:
 
     scale = em[:, None]
     down = (first - em * highest)[:, None]
-    slant = chance.normal(SLANT)
+    slant = SLANT[0] + chance.normal(SLANT[1])
     left, around, width = across(text, broad * scale, em, abs(slant) * (lowest - highest) * em / 2, chance)
     pen = np.clip(em * (PEN[0] + (PEN[1] - PEN[0]) * random.beta(*PEN_SPREAD, len(em))), *PENS)
     return Lines(

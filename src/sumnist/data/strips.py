@@ -26,7 +26,7 @@ from sumnist.data.texts import ALPHABET, string_of, texts
 
 __all__ = ["ALPHABET", "HEIGHT", "STEP", "StripBatch", "Strips", "string_of"]
 
-DRAWN_DIGITS = 20_000
+DRAWN_DIGITS = 30_000
 """Digits that are drawn beforehand."""
 ROUND = 16
 """Batches that are composed together and share out their strips by width, so that little of a batch is padding."""
