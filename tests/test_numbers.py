@@ -18,11 +18,12 @@ from sumnist.config import Config, preset
 from sumnist.data import pens, strips, texts
 from sumnist.data.strips import StripBatch, Strips
 from sumnist.inference.ctc import log_prob
+from sumnist.model.losses import text_nll
 from sumnist.model.strip_network import StripNet, load_strip_network
 from sumnist.training import numbers
 from sumnist.training.devices import Team
 from sumnist.training.loop import train, training_step
-from sumnist.training.numbers import NumberTask, digits_read, text_nll
+from sumnist.training.numbers import LEAST_INTENSITY, NumberTask, digits_read
 
 CPU = torch.device("cpu")
 
@@ -110,7 +111,9 @@ def test_the_strips_of_an_epoch_are_new_ones_and_processes_share_them(config: Co
     assert not any(torch.equal(a, b) for a, b in zip(*shares, strict=True))
 
 
-def test_disturbances_fade_with_the_learning_rate(config: Config, tmp_path: Path, monkeypatch: Any) -> None:
+def test_disturbances_fade_with_the_learning_rate_but_stay_strong(
+    config: Config, tmp_path: Path, monkeypatch: Any
+) -> None:
     seen: list[float] = []
     made = Strips.batch
 
@@ -120,7 +123,7 @@ def test_disturbances_fade_with_the_learning_rate(config: Config, tmp_path: Path
 
     monkeypatch.setattr(Strips, "batch", batch)
     train(replace(config, epochs=3, validation=0, warmup=0.0), tmp_path, progress=False)
-    assert seen == pytest.approx([1.0] * 3 + [0.75] * 3 + [0.25] * 3)
+    assert seen == pytest.approx([1.0] * 3 + [0.75] * 3 + [LEAST_INTENSITY] * 3)
 
 
 def test_a_run_on_strips_says_how_many_numbers_it_reads(config: Config, tmp_path: Path, capsys: Any) -> None:
@@ -173,13 +176,13 @@ def test_more_processes_than_strips_in_a_batch_are_an_error(config: Config) -> N
 
 
 @pytest.mark.heavy
-def test_a_hundred_steps_on_single_digits_teach_something(
+def test_two_hundred_steps_on_single_digits_teach_something(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(texts, "LENGTHS", (1.0,) + (0.0,) * 11)
     monkeypatch.setattr(numbers, "HELD_STRIPS", 128)
     small = replace(
-        config, epochs=1, strips=6400, batch_size=64, lr=1e-2, warmup=0.3, ema=0.9, data_dir=None, validation=5000
+        config, epochs=1, strips=12_800, batch_size=64, lr=1e-2, warmup=0.3, ema=0.9, data_dir=None, validation=5000
     )
     row = train(small, tmp_path, progress=False).metrics[-1]
     assert row["validation_number"] > 0.25  # who reads nothing is right where there is no number: on one of eight

@@ -80,8 +80,8 @@ DESCENDING_SHARE, DESCENT, DESCENDERS = 0.2, (0.1, 0.3), (4, 7, 9)
 CLIMB, WOBBLE = 0.03, (0.01, 0.07)
 """Standard deviations of how much each digit stands above the one before, and of its place off that line."""
 SLANT, OWN_SLANT, KEPT_SLANT = (0.08, 0.25), 0.05, (0.3, 0.9)
-"""Mean and standard deviation of the slant to the right that a line's characters share, the deviation of each one's own,
-and how much they keep of the slant of their images, of one writer and of several."""
+"""Mean and standard deviation of the slant to the right that a line's characters share, the deviation of each one's
+own, and how much they keep of the slant of their images, of one writer and of several."""
 TURN, BEND = 0.05, 0.35
 """Standard deviations of a character's angle, in radians, and of how far it bends, in pixels of its image."""
 PEN, PEN_SPREAD, PENS = (0.045, 0.18), (2.0, 2.8), (1.6, 5.5)

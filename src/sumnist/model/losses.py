@@ -1,4 +1,5 @@
-"""The losses, on raw heads: the weighted mean of digit and sum, and that of telling digits from outliers."""
+"""The losses, on raw heads: the weighted mean of digit and sum, that of telling digits from outliers, and that of what
+is written on a strip."""
 
 from __future__ import annotations
 
@@ -9,9 +10,10 @@ from torch.nn import functional
 
 from sumnist.config import Config
 from sumnist.data.sampling import NO_DIGIT
+from sumnist.data.strips import STEP, StripBatch
 from sumnist.model.fusion import Heads, sum_bits
 
-__all__ = ["IS_DIGIT_WEIGHT", "Losses", "joint_loss"]
+__all__ = ["IS_DIGIT_WEIGHT", "Losses", "joint_loss", "text_nll"]
 
 IS_DIGIT_WEIGHT = 1.0
 """Weight of telling digits from outliers, beside the joint loss."""
@@ -62,3 +64,12 @@ def joint_loss(
         there = functional.binary_cross_entropy_with_logits(scores.logsumexp(1), (digit != NO_DIGIT).float())
         joint = joint + IS_DIGIT_WEIGHT * there
     return Losses(joint, digit_loss, sum_loss)
+
+
+def text_nll(emissions: Tensor, strips: StripBatch) -> Tensor:
+    """−log of the probability of what is written on each strip, `[B]`, in nats; 0, without a gradient, where no path
+    is short enough."""
+    return functional.ctc_loss(
+        emissions.transpose(0, 1), strips.target, strips.widths // STEP, strips.lengths, reduction="none",
+        zero_infinity=True,
+    )  # fmt: skip

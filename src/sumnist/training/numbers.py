@@ -12,18 +12,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 from tqdm import tqdm
 
 from sumnist.config import Config
 from sumnist.data.mnist import load_mnist
 from sumnist.data.strips import ALPHABET, STEP, StripBatch, Strips
 from sumnist.errors import ConfigError
+from sumnist.model.losses import text_nll
 from sumnist.model.strip_network import StripNet, load_strip_network
+from sumnist.training.calibrate_strips import CalibratedStrips, calibrate_strips
 from sumnist.training.devices import Team
 from sumnist.training.digits import split
 
-__all__ = ["NumberTask", "StripLosses", "digits_read", "text_nll"]
+__all__ = ["NumberTask", "StripLosses", "calibrate_on", "digits_read"]
 
 HELD_STRIPS, HELD_BATCH, HELD_SEED = 1024, 64, 0x4E1D
 """Strips that each epoch is measured on, how many at once, and their seed, whatever that of the training."""
@@ -102,7 +103,19 @@ class NumberTask:
         return [held.batch(step, HELD_BATCH) for step in range(HELD_STRIPS // HELD_BATCH)]
 
     def end(self, net: StripNet) -> None:
-        """Nothing is left to do."""
+        """Calibrate the network, if there are held-out images to do it by."""
+        if self.held is not None:
+            calibrate_on(self.held_strips, net)
+
+
+@torch.no_grad()
+def calibrate_on(batches: list[StripBatch], net: StripNet) -> CalibratedStrips:
+    """Calibrate a network on strips of images that it was not trained on."""
+    net.eval()
+    net.calibration.set()
+    fitted = calibrate_strips([emissions_of(net, strips) for strips in batches], batches)
+    net.calibration.set(fitted.temperature, fitted.least_is_digit, fitted.least_confidence)
+    return fitted
 
 
 def emissions_of(net: StripNet, strips: StripBatch) -> Tensor:
@@ -111,15 +124,6 @@ def emissions_of(net: StripNet, strips: StripBatch) -> Tensor:
     image = strips.image.to(device, memory_format=torch.channels_last)
     emissions: Tensor = net(image, strips.widths.to(device)).cpu()
     return emissions
-
-
-def text_nll(emissions: Tensor, strips: StripBatch) -> Tensor:
-    """−log of the probability of what is written on each strip, `[B]`, in nats; 0, without a gradient, where no path
-    is short enough."""
-    return functional.ctc_loss(
-        emissions.transpose(0, 1), strips.target, strips.widths // STEP, strips.lengths, reduction="none",
-        zero_infinity=True,
-    )  # fmt: skip
 
 
 def digits_read(emissions: Tensor, steps: Tensor) -> list[NDArray[np.int64]]:
