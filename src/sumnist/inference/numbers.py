@@ -318,7 +318,7 @@ def reading(best: Look, found: Candidates, opinions: list[Opinion]) -> NumberRea
     confidence = first.probability if first else 0.0
     reason = None
     if is_number < min(LIKELY, *(opinion.recognizer.least_is_digit for opinion in opinions)):
-        reason = BLANK if not best.proposal.inked else NOT_A_NUMBER
+        reason = NOT_A_NUMBER if any(look.proposal.found for one in opinions for look in one.looks) else BLANK
     elif is_number < max(opinion.recognizer.least_is_digit for opinion in opinions):
         reason = NOT_A_NUMBER
     elif first is None or allowed < ALLOWED:

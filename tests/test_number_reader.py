@@ -1,0 +1,283 @@
+"""Numbers of any length: what recognizers say becomes one reading, with honest probabilities."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sumnist.arithmetic.values import Values
+from sumnist.errors import ConfigError, ImageError, NumberError
+from sumnist.inference.ctc import CHARACTERS
+from sumnist.inference.numbers import NUMBER_ADVICE, NumberReader, NumberReading, Numbers
+from sumnist.inference.reader import Reader
+from sumnist.inference.recognizers import Line, StripRecognizer
+from sumnist.pictures.decode import Intensities
+
+Emissions = NDArray[np.float32]
+
+
+def saying(*texts: tuple[str, float], blank: float = 0.0) -> Emissions:
+    """Emissions by which texts of one length have, each alone, these probabilities: at each step one character of each,
+    then a blank. `blank`: the probability that the first character is none."""
+    steps = []
+    for place in range(len(texts[0][0])):
+        row = np.full(1 + len(CHARACTERS), 1e-9)
+        for text, probability in texts:
+            row[1 + CHARACTERS.index(text[place])] += probability if place == 0 else 1 / len(texts)
+        if place == 0:
+            row *= 1 - blank
+            row[0] += blank
+        quiet = np.full(1 + len(CHARACTERS), 1e-9)
+        quiet[0] = 1
+        steps += [row / row.sum(), quiet / quiet.sum()]
+    return np.log(np.array(steps)).astype(np.float32)
+
+
+class Saying:
+    """A recognizer that says the same of every picture, but nothing of one whose ground is brighter than its ink."""
+
+    def __init__(self, emissions: Emissions, foreign: float = 0.0, least: tuple[float, float] = (0.5, 0.6)) -> None:
+        self.emissions, self.foreign = emissions, foreign
+        self.least_is_digit, self.least_confidence = least
+
+    def lines(self, pictures: Sequence[NDArray[np.float32]]) -> list[Line]:
+        nothing = np.log(np.full(self.emissions.shape, 1 / 14, np.float32))
+        return [
+            Line(
+                self.emissions if picture.mean() < 0.5 else nothing,
+                picture.shape[1] / len(self.emissions),
+                self.foreign,
+            )
+            for picture in pictures
+        ]
+
+
+def inked(width: int = 120) -> Intensities:
+    """A picture with some dark strokes on white."""
+    grey = np.ones((40, width), np.float32)
+    for left in range(10, width - 10, 15):
+        grey[8:32, left : left + 3] = 0
+    return Intensities(grey)
+
+
+def read(*recognizers: Any, **given: Any) -> NumberReading:
+    return NumberReader(recognizers)(inked(), **given)
+
+
+def test_a_number_has_a_text_its_digits_and_a_value() -> None:
+    reading = read(Saying(saying(("1,480", 1.0))))
+    assert (reading.text, reading.digits, reading.value) == ("1,480", "1480", 1480)
+    assert reading.accepted
+    assert (reading.reason, reading.advice) == (None, None)
+    assert reading.confidence > 0.99
+
+
+def test_leading_zeros_are_digits_but_not_of_the_value() -> None:
+    reading = read(Saying(saying(("0070", 1.0))))
+    assert (reading.digits, reading.value) == ("0070", 70)
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal", "value"),
+    [
+        ("3.975,00", ",", Decimal("3975.00")), ("3,975.50", ".", Decimal("3975.50")), ("3.975,00", None, 397500),
+        ("3.975", ",", Decimal(3975)), ("3.975", ".", Decimal("3.975")), ("1.480.000", ".", Decimal(1480000)),
+        ("12-5", ",", Decimal(125)),
+    ],
+)  # fmt: skip
+def test_a_decimal_sign_makes_decimals_and_all_others_only_part(text: str, decimal: str, value: Any) -> None:
+    reading = read(Saying(saying((text, 1.0))), decimal=decimal)
+    assert reading.value == value
+    assert reading.text == text
+    assert isinstance(reading.value, type(value))
+
+
+def test_candidates_and_other_sum_to_one_and_the_best_comes_first() -> None:
+    random = np.random.default_rng(3)
+    for _ in range(20):
+        emissions = random.normal(0, 2, (12, 14)).astype(np.float32)
+        reading = read(Saying(emissions), count=int(random.integers(1, 12)))
+        shares = [candidate.probability for candidate in reading.candidates]
+        assert sum(shares) + reading.other == pytest.approx(1)
+        assert shares == sorted(shares, reverse=True)
+        assert reading.confidence == shares[0]
+
+
+def test_a_doubtful_digit_gives_two_candidates_with_their_probabilities() -> None:
+    reading = read(Saying(saying(("14", 0.7), ("74", 0.3))))
+    assert [(one.text, round(one.probability, 3)) for one in reading.candidates[:2]] == [("14", 0.7), ("74", 0.3)]
+    assert reading.accepted
+    assert read(Saying(saying(("14", 0.55), ("74", 0.45)))).reason == "unsure"
+
+
+def test_a_number_of_digits_that_is_asked_for_is_the_only_possible_one() -> None:
+    emissions = saying(("148", 1.0), blank=0.3)  # 148, or 48
+    assert read(Saying(emissions)).digits == "148"
+    reading = read(Saying(emissions), digits=(2, 2))
+    assert (reading.digits, round(reading.confidence, 4)) == ("48", 1.0)
+    assert {len(one.digits) for one in reading.candidates} == {2}
+
+
+def test_where_no_allowed_number_of_digits_is_probable_there_is_a_reason() -> None:
+    reading = read(Saying(saying(("148", 1.0))), digits=(9, None))
+    assert (reading.accepted, reading.reason) == (False, "another number of digits")
+    assert reading.advice == NUMBER_ADVICE["another number of digits"]
+
+
+def test_a_blank_picture_is_blank() -> None:
+    for grey in (np.ones((40, 120), np.float32), np.zeros((9, 9), np.float32)):
+        reading = NumberReader([Saying(saying(("1", 1.0)))])(Intensities(grey))
+        assert (reading.text, reading.value, reading.confidence, reading.reason) == ("", None, 0.0, "blank")
+        assert (reading.candidates, reading.other, reading.places) == ((), 1.0, ())
+
+
+def test_ink_without_a_number_is_no_number() -> None:
+    nothing = np.full((10, 14), np.log(1e-4), np.float32)
+    nothing[:, 0] = np.log(1 - 13e-4)
+    reading = read(Saying(nothing))
+    assert (reading.accepted, reading.reason) == (False, "not a number")
+    assert reading.is_number_probability < 0.05
+
+
+def test_what_is_written_in_other_characters_is_no_number() -> None:
+    assert read(Saying(saying(("148", 1.0)), foreign=0.8)).reason == "not a number"
+
+
+def test_two_recognizers_that_agree_are_surer_than_each_and_the_surer_one_counts_for_more() -> None:
+    sure, doubtful = Saying(saying(("14", 0.9), ("74", 0.1))), Saying(saying(("14", 0.6), ("74", 0.4)))
+    for pair in ((sure, doubtful), (doubtful, sure)):
+        both = read(*pair)
+        assert both.digits == "14"
+        by_hand = (0.9 * 0.6) ** 0.5 / ((0.9 * 0.6) ** 0.5 + (0.1 * 0.4) ** 0.5)
+        assert both.confidence == pytest.approx(by_hand, abs=1e-3)
+    against = read(sure, Saying(saying(("74", 0.6), ("14", 0.4))))
+    assert against.digits == "14"
+    assert against.confidence < read(sure).confidence
+
+
+def test_a_number_that_one_of_two_excludes_is_not_accepted() -> None:
+    assert not read(Saying(saying(("14", 1.0))), Saying(saying(("77", 1.0)))).accepted
+
+
+def test_each_digit_stands_where_it_was_said_from_left_to_right() -> None:
+    reading = read(Saying(saying(("1,480", 1.0))))
+    assert len(reading.places) == 5
+    assert all(start < end for start, end in reading.places)
+    assert [end for _, end in reading.places[:-1]] == [start for start, _ in reading.places[1:]]
+    for place, (start, end) in enumerate(reading.places):  # said at every other of ten steps along 120 pixels
+        assert start <= 24 * place + 6 <= end
+
+
+def test_readings_and_numbers_add_up_to_distributions() -> None:
+    reading = read(Saying(saying(("14", 0.7), ("74", 0.3))))
+    for total in (reading + 7, 7 + reading):
+        assert isinstance(total, Values)
+        assert total.mode == 21
+        assert total.probabilities[81] == pytest.approx(0.3, abs=1e-3)
+    both = reading + reading
+    assert both.probabilities[88] == pytest.approx(2 * 0.7 * 0.3, abs=1e-3)
+    assert sum(both.probabilities.values()) + both.other == pytest.approx(1)
+    with pytest.raises(NumberError, match="'7' cannot be added: expected a whole number"):
+        reading + "7"
+
+
+def test_a_reading_is_json() -> None:
+    reading = read(Saying(saying(("3,50", 1.0))), decimal=",")
+    said = reading.as_dict()
+    assert (said["format"], said["text"], said["digits"], said["value"]) == (1, "3,50", "350", "3.50")
+    assert said["candidates"][0] == {"text": "3,50", "value": "3.50", "probability": reading.confidence}
+    assert said["box"] == [0, 40, 0, 120]
+
+
+# The network that ships.
+
+
+@pytest.fixture(scope="module")
+def numbers() -> Numbers:
+    return Numbers()
+
+
+def pasted(digits: str, ground: float = 0.0) -> NDArray[np.uint8]:
+    """MNIST's test images beside each other, light on dark."""
+    from sumnist.data.mnist import load_mnist
+
+    test = load_mnist("test")
+    images = [test.images[np.flatnonzero(test.digits == int(digit))[3]] for digit in digits]
+    return np.concatenate([image[:, 3:25] for image in images], 1)
+
+
+def test_a_string_of_test_digits_is_read_in_either_polarity(numbers: Numbers) -> None:
+    for picture in (pasted("40962"), 255 - pasted("40962")):
+        (reading,) = numbers.read_each([picture])
+        assert isinstance(reading, NumberReading)
+        assert (reading.digits, reading.accepted) == ("40962", True)
+
+
+@pytest.mark.parametrize("digits", ["1111", "0000", "77777777"])
+def test_repeated_digits_are_all_read(numbers: Numbers, digits: str) -> None:
+    (reading,) = numbers.read_each([pasted(digits)])
+    assert isinstance(reading, NumberReading)
+    assert reading.digits == digits
+
+
+def test_the_ink_may_be_known(numbers: Numbers) -> None:
+    (light,) = numbers.read_each([pasted("38")], ink="light")
+    (dark,) = numbers.read_each([pasted("38")], ink="dark")
+    assert isinstance(light, NumberReading)
+    assert isinstance(dark, NumberReading)
+    assert (light.digits, light.accepted) == ("38", True)
+    assert not dark.accepted
+
+
+def test_a_reader_reads_one_picture_or_several() -> None:
+    reader = Reader()
+    one, several = reader.read_number(pasted("38")), reader.read_number([pasted("38"), pasted("512")])
+    assert one.digits == "38"
+    assert [reading.digits for reading in several] == ["38", "512"]
+    assert reader.read_number([]) == []
+
+
+def test_a_reader_that_has_read_numbers_can_be_copied_and_pickled() -> None:
+    reader = Reader()
+    expected = reader.read_number(pasted("38")).as_dict()
+    for other in (copy.deepcopy(reader), pickle.loads(pickle.dumps(reader))):
+        assert other.read_number(pasted("38")).as_dict() == expected
+
+
+def test_a_picture_that_cannot_be_read_is_an_error_in_its_place(numbers: Numbers) -> None:
+    good, bad = numbers.read_each([pasted("38"), "missing.png"])
+    assert isinstance(good, NumberReading)
+    assert isinstance(bad, ImageError)
+    with pytest.raises(ImageError, match=r"missing\.png: does not exist"):
+        Reader().read_number("missing.png")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"engine": "tesseract"}, "engine 'tesseract': expected ours, ocr or both"),
+        ({"digits": 0}, "digits 0: expected how many there are"), ({"digits": (4, 2)}, r"digits \(4, 2\)"),
+        ({"digits": "4"}, "digits '4'"), ({"digits": True}, "digits True"), ({"digits": (1, 2, 3)}, "digits"),
+        ({"digits": None}, "digits None"), ({"decimal": ";"}, "decimal ';': expected the sign before decimals"),
+        ({"decimal": "-"}, "decimal '-'"), ({"count": 0}, "count 0: expected a whole number from 1"),
+        ({"ink": "red"}, "ink 'red': expected auto, dark or light"),
+    ],
+)  # fmt: skip
+def test_an_argument_that_makes_no_sense_is_named(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Reader().read_number(pasted("3"), **given)
+
+
+def test_a_file_of_another_network_is_refused() -> None:
+    from sumnist.errors import RunError
+    from sumnist.files import ONNX, PRETRAINED
+
+    with pytest.raises(RunError, match=r"model\.onnx: an ONNX file of another network: inputs image, number"):
+        StripRecognizer(PRETRAINED / ONNX)
