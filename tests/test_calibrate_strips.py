@@ -16,7 +16,7 @@ def batch(random: np.random.Generator, count: int, heat: float) -> tuple[Tensor,
     should be."""
     scores = np.zeros((count, 3, 14))
     scores[:, ::2, 0] = 12.0  # blank before and after
-    scores[:, 1] = random.normal(0, 2.0, (count, 14))
+    scores[:, 1] = random.normal(0, 4.0, (count, 14))
     scores[:, 1, 11:] = -12.0  # no signs
     odds = np.exp(scores[:, 1])
     drawn = (np.cumsum(odds / odds.sum(1, keepdims=True), 1) > random.random((count, 1))).argmax(1)
