@@ -13,7 +13,7 @@ import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -275,7 +275,7 @@ def opinion_of(
         said = recognizer.lines([proposal.image for proposal in proposals])
         for proposal, line in zip(proposals, said, strict=True):
             evidence = Evidence(line.emissions, digits, decimal)
-            strings = evidence.strings(count)
+            strings = dict(islice(evidence.strings(count).items(), count))
             looks.append(Look(proposal, line, evidence, strings, proposal.weight * max(strings.values(), default=0.0)))
         looks.sort(key=lambda look: -look.score * look.is_number)
         if looks and looks[0].score * looks[0].is_number >= BEYOND_DOUBT:

@@ -38,7 +38,7 @@ CHARACTERS_KEY = "characters"
 """The key of the metadata whose value is the characters of the classes from 1."""
 HEIGHT, STEP = 32, 4
 """Pixels of a strip's height, and of a step along it."""
-WIDEST = 2048
+WIDEST = 1024
 """Pixels of the widest strip that is read: a wider one is made narrower."""
 
 
