@@ -18,6 +18,7 @@ from typing import Any
 import commands
 import growth
 import inference
+import number_engines
 import roofline
 from sumnist.environment import describe_machine, now
 from sumnist.files import write_atomically
@@ -32,6 +33,10 @@ PARTS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "readings": inference.readings,
     "size": inference.size,
     "cold-start": inference.cold_start,
+    "numbers-accuracy": number_engines.accuracy,
+    "numbers-latency": number_engines.latency,
+    "numbers-rate": number_engines.rate,
+    "numbers-size": number_engines.size,
     "training-images": growth.training_images,
     "rows": growth.rows_scored,
     "processes": growth.processes,

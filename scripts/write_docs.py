@@ -22,6 +22,7 @@ from typing import Any
 
 import bench_tables
 import fault_tables
+import number_tables
 import picture_tables
 import serving_tables
 from bench_tables import MEMORY, agreeing, machines, median, newest, part, spread, table
@@ -43,11 +44,11 @@ SURVIVAL = ROOT / "docs/results/survival.jsonl"
 STUDY = ROOT / "docs/results/study.jsonl"
 OTHERS = [
     ROOT / f"docs/results/{name}.jsonl"
-    for name in ("robustness", "calibration", "serving", "faults", "teachers", "real", "rules")
+    for name in ("robustness", "calibration", "serving", "faults", "teachers", "real", "rules", "numbers")
 ]
 PAGES = [ROOT / name for name in ("README.md", "docs/the-task.md", "docs/benchmarks.md", "docs/training.md",
                                   "docs/scoring.md", "docs/reliability.md", "docs/your-own-pictures.md",
-                                  "docs/serving.md", "docs/appendix-runs.md",
+                                  "docs/numbers.md", "docs/serving.md", "docs/appendix-runs.md",
                                   "docs/appendix-benchmarks.md")]  # fmt: skip
 MARK = re.compile(r"(<!-- figure:([\w-]+) -->)(.*?)(<!-- /figure -->)", re.DOTALL)
 
@@ -305,6 +306,7 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     "fast-concat-time": lambda rows: training_time(rows, "fast-concat"),
     **bench_tables.TABLES,
     **picture_tables.TABLES,
+    **number_tables.TABLES,
     **serving_tables.TABLES,
     **fault_tables.TABLES,
     "survival": survival,

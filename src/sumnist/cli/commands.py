@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from sumnist.cli.door import complain, say
-from sumnist.config import SEEDS, Config, Engine, InkColour, Range
+from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine
 from sumnist.errors import ConfigError, SumnistError
-from sumnist.files import PRETRAINED, write_atomically
+from sumnist.files import NUMBERS, PRETRAINED, write_atomically
 from sumnist.serve.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,24 +70,32 @@ class Evaluate:
     """folder that `sumnist train` wrote; with --suite or --folder also an ONNX file"""
     data_dir: Path | None = None
     """IDX folder to measure on (default: the data set that the run was trained on)"""
-    suite: Literal["robustness"] | None = None
-    """robustness: corrupted images, other people's digits, synthetic photographs, and what is no digit; minutes"""
+    suite: Literal["robustness", "numbers"] | None = None
+    """robustness: corrupted images, other people's digits, synthetic photographs, and what is no digit; numbers:
+    strings of 1 to 12 test digits, and what is no number; minutes"""
     half: Literal["development", "reported"] = "reported"
     """half of the suite: choices are made on development, figures are reported of the other"""
     folder: Path | None = None
-    """folder of pictures to measure on, in sub-folders 0 to 9 for what they show"""
+    """folder of pictures to measure on, in sub-folders 0 to 9 for what they show, or named in --labels"""
+    labels: Path | None = None
+    """CSV with the columns path, of a picture in --folder, and text, the number of any length on it"""
+    read_with: ReadingEngine | None = None
+    """what reads numbers: ours (the network of the package), ocr (a general reader of text, of the extra ocr) or both
+    (default: ours)"""
+    decimal: Literal[".", ","] | None = None
+    """sign before the decimals in --labels (default: whole numbers, whatever separates their digits)"""
     ink: InkColour = "auto"
     """whether the ink of all pictures of --folder is darker than its ground (dark) or lighter (light), if known"""
     json: bool = False
     """print JSON instead of a table"""
 
     def run(self) -> int:
+        self.check()
         result: Any
-        if self.ink != "auto" and self.folder is None:
-            raise ConfigError(f"--ink {self.ink}: is of the pictures of --folder; add that flag, or leave --ink out")
-        if self.suite is not None or self.folder is not None:
-            if self.suite is not None and self.folder is not None:
-                raise ConfigError("--suite --folder: two things to measure on; choose one")
+        if self.labels is not None or self.suite == "numbers":
+            result = self.of_numbers()
+            text = result.table()
+        elif self.suite is not None or self.folder is not None:
             from sumnist.inference.reader import Reader
             from sumnist.suites.robustness import folder, robustness
 
@@ -103,7 +111,34 @@ class Evaluate:
         else:
             raise ConfigError("evaluate: no RUN, expected a run folder, --suite or --folder")
         say(json.dumps(result.as_dict(), indent=2) if self.json else text)
-        return 0
+        return 1 if getattr(result, "bad_rows", ()) else 0
+
+    def check(self) -> None:
+        """Raise `ConfigError` for flags that do not go together."""
+        if self.ink != "auto" and self.folder is None:
+            raise ConfigError(f"--ink {self.ink}: is of the pictures of --folder; add that flag, or leave --ink out")
+        if self.suite is not None and self.folder is not None:
+            raise ConfigError("--suite --folder: two things to measure on; choose one")
+        if self.labels is not None and self.folder is None:
+            raise ConfigError(f"--labels {self.labels}: is of the pictures of --folder; add that flag")
+        if self.decimal is not None and self.labels is None:
+            raise ConfigError(f"--decimal {self.decimal}: is of the texts in --labels; add that flag, or leave it out")
+        if self.read_with is not None and self.labels is None and self.suite != "numbers":
+            raise ConfigError(
+                f"--read-with {self.read_with}: is of numbers; add --suite numbers or --labels, or leave it out"
+            )
+
+    def of_numbers(self) -> Any:
+        """The figures of a reader of numbers."""
+        from sumnist.inference.numbers import Numbers
+        from sumnist.inference.reader import model_file
+        from sumnist.suites.numbers import labelled, numbers
+
+        reader = Numbers(model_file(self.run_folder) if self.run_folder else NUMBERS)
+        engine = self.read_with or "ours"
+        if self.folder is None or self.labels is None:
+            return numbers(reader, self.half, engine)
+        return labelled(reader, self.folder, self.labels, engine, self.decimal, self.ink)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,8 @@
 the reported half is looked at when the choices are made. The halves were fixed before anything was measured: of
 scikit-learn's digits the first half in the order of the file is for development, of the writers every other one in the
 order of the alphabet, of Fashion-MNIST some of its training images.
+
+`words.npz` has printed letters; `scripts/build_words.py` made it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 
 from sumnist.errors import ConfigError, DataError
 
-__all__ = ["HALVES", "INTENSITIES", "TARGET", "WRITERS", "Half", "check_half", "stored", "writers_of"]
+__all__ = ["HALVES", "INTENSITIES", "TARGET", "WORDS", "WRITERS", "Half", "check_half", "stored", "writers_of"]
 
 Half = Literal["development", "reported"]
 HALVES: tuple[Half, ...] = get_args(Half)
@@ -33,6 +35,7 @@ WRITERS = (
 INTENSITIES = 16
 """Different intensities in the pictures of characters."""
 TARGET = Path(__file__).with_name("suites.npz")
+WORDS = TARGET.with_name("words.npz")
 
 
 def writers_of(half: Half) -> tuple[str, ...]:
@@ -48,10 +51,10 @@ def check_half(half: Half) -> Half:
 
 
 @cache
-def stored(key: str) -> NDArray[np.uint8]:
-    """The array `key` of the archive; not to be changed. Raises `DataError` if the file is missing or damaged."""
+def stored(key: str, name: str = TARGET.name) -> NDArray[np.uint8]:
+    """The array `key` of an archive; not to be changed. Raises `DataError` if the file is missing or damaged."""
     try:
-        with files("sumnist.suites").joinpath("suites.npz").open("rb") as stream, np.load(stream) as archive:
+        with files("sumnist.suites").joinpath(name).open("rb") as stream, np.load(stream) as archive:
             array: NDArray[np.uint8] = archive[key]
     except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
         raise DataError(f"the packaged suites cannot be read ({error}): reinstall sumnist") from error

@@ -1,0 +1,131 @@
+"""Measure how well numbers of any length are read, and append rows to docs/results/numbers.jsonl.
+
+    python scripts/measure_numbers.py --suite --engines ours ocr both
+    python scripts/measure_numbers.py --folder "cheque amounts=FOLDER" --folder cells=OTHER --engines ours
+
+FOLDER holds real strips, which the project does not hold, with a `labels.csv` as `sumnist evaluate --labels` takes it.
+The last number in the name of a picture's file says which half it is in: even, development, by which choices may be
+made; odd, reported. Of each set and engine there is one row. A reported set is looked at once for each network and
+design of the path from the picture to the line. The package must be committed, and its commit is in the row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_args
+
+from measure import RESULTS, clean_commit, machine
+from sumnist.config import ReadingEngine
+from sumnist.environment import now
+from sumnist.errors import SumnistError
+from sumnist.inference.numbers import Numbers
+from sumnist.study.rows import Row, append_jsonl, read_jsonl
+from sumnist.suites.archive import HALVES, Half
+from sumnist.suites.labels import Label, labels_of
+from sumnist.suites.numbers import labelled_answers, number_result, numbers
+
+ROWS = RESULTS.with_name("numbers.jsonl")
+PATH = 1
+"""The generation of the path from the picture to the line: it rises when that is designed anew, and then the reported
+half may be looked at once more for a network."""
+PARITIES = "even", "odd"
+"""Of the numbers of the pictures in each half."""
+ENGINES: tuple[ReadingEngine, ...] = get_args(ReadingEngine)
+SUITE = "suite"
+"""The name of the suite among the sets."""
+LABELS = "labels.csv"
+
+
+def main() -> None:
+    """Measure what the command line names, one engine after the other."""
+    parser = argparse.ArgumentParser(description="Measure how well numbers of any length are read.")
+    parser.add_argument("--suite", action="store_true", help="measure on the suite of numbers")
+    parser.add_argument("--folder", action="append", default=[], type=named, metavar="NAME=PATH",
+                        help="measure on real strips; NAME is what the pages call them")  # fmt: skip
+    parser.add_argument("--half", choices=HALVES, default=HALVES[1], help="of the suite")
+    parser.add_argument("--parity", choices=PARITIES, help="of the pictures of folders; by default that of --half")
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=["ours"])
+    parser.add_argument("--count", type=int, help="strings of each set of the suite, at most")
+    parser.add_argument("--rows", type=Path, default=ROWS)
+    given = parser.parse_args()
+    head = clean_commit("measure_numbers")
+    parity = given.parity or PARITIES[HALVES.index(given.half)]
+    wanted = [(name, HALVES[PARITIES.index(parity)]) for name, _ in given.folder] + [(SUITE, given.half)] * given.suite
+    if not wanted:
+        raise SystemExit("measure_numbers: nothing to measure on, expected --suite or --folder")
+    reader = Numbers()
+    try:
+        networks = {engine: checksum(reader, engine) for engine in given.engines}
+        labels = {name: of_parity(labels_of(folder / LABELS), parity) for name, folder in given.folder}
+    except SumnistError as error:
+        raise SystemExit(f"measure_numbers: {error}") from None
+    check_unseen(read_jsonl(given.rows), networks, wanted)
+    for engine, network in networks.items():
+        about = {"part": "strips", "date": now(), "commit": head, "machine": machine(), "engine": engine,
+                 "model_sha256": network, "path": PATH}  # fmt: skip
+        for name, folder in given.folder:
+            answers = [answer for _, answer in labelled_answers(reader, folder, labels[name], engine)]
+            result = asdict(number_result(name, answers))
+            append(given.rows, about | {"set": name, "kind": "real", "half": HALVES[PARITIES.index(parity)], **result})
+        for row in suite_rows(reader, given.half, engine, given.count) if given.suite else ():
+            append(given.rows, about | row)
+
+
+def named(text: str) -> tuple[str, Path]:
+    """A name and a folder. Raises `ArgumentTypeError`."""
+    name, equals, path = text.partition("=")
+    if not (name and equals and path) or name == SUITE:
+        raise argparse.ArgumentTypeError(f"{text}: expected NAME=PATH, such as cells=../cells")
+    return name, Path(path)
+
+
+def checksum(reader: Numbers, engine: ReadingEngine) -> str:
+    """The SHA-256 of the networks that an engine reads with, end to end."""
+    return hashlib.sha256(b"".join(getattr(one, "content", b"") for one in reader.of(engine))).hexdigest()
+
+
+def of_parity(labels: list[Label], parity: str) -> list[Label]:
+    """The labels of the pictures whose number is even, or odd. Raises `SystemExit` if there are none, or one of them
+    has a row that is no good."""
+    found = []
+    for label in labels:
+        numbers_of = re.findall(r"\d+", Path(label.path).stem)
+        if label.error is not None or not numbers_of:
+            raise SystemExit(f"measure_numbers: {label.error or f'{label.path}: no number in its name'}: mend {LABELS}")
+        if int(numbers_of[-1]) % 2 == PARITIES.index(parity):
+            found.append(label)
+    if not found:
+        raise SystemExit(f"measure_numbers: no pictures with {parity} numbers in {LABELS}")
+    return found
+
+
+def check_unseen(rows: list[Row], networks: dict[ReadingEngine, str], wanted: list[tuple[str, Half]]) -> None:
+    """Raise `SystemExit` if a reported set has been looked at with one of the networks."""
+    seen = {(row["engine"], row["model_sha256"], row["path"], row["set"], row["half"]) for row in rows}
+    for engine, network in networks.items():
+        for name, half in wanted:
+            if half == HALVES[1] and (engine, network, PATH, name, half) in seen:
+                raise SystemExit(f"measure_numbers: the reported half of {name} is measured already with {engine}")
+
+
+def suite_rows(reader: Numbers, half: Half, engine: ReadingEngine, count: int | None) -> Iterator[dict[str, Any]]:
+    """What the rows of the suite say, one for each set of strings and each kind of what is no number."""
+    found = numbers(reader, half, engine, count)
+    for kind, results in (("strings", found.strings), ("no number", found.no_numbers)):
+        yield from ({"set": SUITE, "kind": kind, "half": half, **asdict(result)} for result in results)
+
+
+def append(path: Path, row: Row) -> None:
+    """Add a row to the file, and print its figures."""
+    append_jsonl(path, row)
+    figures = {key: value for key, value in row.items() if key not in ("machine", "commit", "model_sha256", "date")}
+    print(figures, flush=True)
+
+
+if __name__ == "__main__":
+    main()

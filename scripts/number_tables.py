@@ -1,0 +1,153 @@
+"""The tables of docs/numbers.md, from numbers.jsonl and bench.jsonl.
+
+The reported half is looked at once: of the rows of an engine's newest network the first ones are quoted, whatever came
+after.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+from bench_tables import NOT_MEASURED, agreeing, median, names, part, table
+from picture_tables import reader_of
+from sumnist.evaluation.text import percent
+
+__all__ = ["TABLES"]
+
+Row = dict[str, Any]
+Rows = list[Row]
+
+SPACINGS = "spaced", "close", "touching"
+SHARES = {"right, %": "accuracy", "accepted, %": "accepted", "right of the accepted, %": "accuracy_accepted",
+          "truth among the candidates, %": "in_candidates"}  # fmt: skip
+"""Columns that are shares."""
+BESIDE = "numbers-accuracy", "numbers-latency", "numbers-rate", "numbers-size"
+"""The parts of the benchmarks."""
+
+
+# Which rows are quoted.
+
+
+def quoted(rows: Rows, /, **where: Any) -> Rows:
+    """The rows that agree with `where`, of the newest network of each engine: of the reported half as first measured,
+    of development as last measured."""
+    found: dict[tuple[Any, ...], Row] = {}
+    for row in sorted(part(rows, "strips"), key=lambda row: row["date"]):
+        if reader_of(row) == newest_reader(rows, row["engine"]):
+            key = tuple(row.get(name) for name in ("engine", "kind", "set", "half", "name"))
+            if row["half"] == "development" or key not in found:
+                found[key] = row
+    return agreeing(list(found.values()), **where)
+
+
+def newest_reader(rows: Rows, engine: str) -> tuple[str, int]:
+    """The digest of the networks of an engine, and the generation of the path to the line, first measured last."""
+    first: dict[tuple[str, int], str] = {}
+    for row in agreeing(part(rows, "strips"), engine=engine):
+        first[reader_of(row)] = min(row["date"], first.get(reader_of(row), row["date"]))
+    return max(first, key=lambda reader: first[reader])
+
+
+# Figures as text.
+
+
+def by_length(rows: Rows) -> str:
+    """How many strings are read right, by the number of digits and how far they are apart."""
+    found = quoted(rows, kind="strings", half="reported", engine="ours")
+    body = []
+    for digits in dict.fromkeys(row["digits"] for row in found if row["digits"]):
+        here = {row["spacing"]: row for row in agreeing(found, digits=digits)}
+        shares = [percent(here[name]["accuracy"]) if name in here else "–" for name in SPACINGS]
+        body.append([str(digits), f"{max(row['pictures'] for row in here.values()):,}", *shares])
+    return table(["digits", "strings of each", *(f"{name}, right, %" for name in SPACINGS)], body)
+
+
+def by_spacing(rows: Rows) -> str:
+    """Strings of two digits and more, by how far these are apart and by engine."""
+    found = [row for row in quoted(rows, kind="strings", half="reported") if row["digits"] is None]
+    found.sort(key=lambda row: SPACINGS.index(row["spacing"]))
+    body = [[row["spacing"], row["engine"], *figures(row)] for row in found]
+    return table(["2 to 12 digits", "read with", *HEAD], body)
+
+
+def real(rows: Rows) -> str:
+    """Real strips, by engine: both halves."""
+    found = sorted(quoted(rows, kind="real"), key=lambda row: (row["name"], row["half"]))
+    body = [[row["name"], row["half"], row["engine"], *figures(row)] for row in found]
+    return table(["real strips", "half", "read with", *HEAD], body)
+
+
+HEAD = ["pictures", *SHARES, "NLL, nats", "ECE-15, %"]
+
+
+def figures(row: Row) -> list[str]:
+    """The cells of `HEAD`."""
+    shares = (percent(row[key]) for key in SHARES.values())
+    return [f"{row['pictures']:,}", *shares, f"{row['nll']:.3f}", percent(row["ece"])]
+
+
+def refused(rows: Rows) -> str:
+    """What is no number, by kind: the share that each engine accepts all the same."""
+    found = quoted(rows, kind="no number", half="reported")
+    engines = list(dict.fromkeys(row["engine"] for row in found))
+    body = []
+    for name in names(found):
+        here = {row["engine"]: row for row in agreeing(found, name=name)}
+        shares = [percent(here[engine]["accepted"]) if engine in here else "–" for engine in engines]
+        body.append([name, f"{next(iter(here.values()))['pictures']:,}", *shares])
+    return table(["no number", "pictures", *(f"accepted by {engine}, %" for engine in engines)], body)
+
+
+def measured(rows: Rows) -> str:
+    """What the figures of the reported half were measured with, and when, as a sentence."""
+    told = []
+    for engine in dict.fromkeys(row["engine"] for row in quoted(rows, half="reported")):
+        row = quoted(rows, half="reported", engine=engine)[0]
+        told.append(f"{engine} on {row['date'][:10]} at commit {row['commit'][:9]} on {row['machine']['processor']} "
+                    f"(SHA-256 of its networks: {row['model_sha256'][:12]}…)")  # fmt: skip
+    return f"Measured: {'; '.join(told)}." if told else NOT_MEASURED.strip()
+
+
+def beside(rows: Rows) -> str:
+    """The same strings, read with everything there is."""
+    found = part(rows, "numbers-accuracy")
+    body = []
+    for name in names(found):
+        shares = [agreeing(found, name=name, spacing=spacing) for spacing in SPACINGS]
+        cells = [percent(statistics.fmean(row["right"] for row in here)) if here else "–" for here in shares]
+        body.append([name, f"{sum(row['strings'] for row in agreeing(found, name=name)):,}", *cells])
+    return table(["the same strings, read with", "strings", *(f"{name}, right, %" for name in SPACINGS)], body)
+
+
+def speed(rows: Rows) -> str:
+    """Time, throughput and size of each engine."""
+    latency, rate, size = (part(rows, name) for name in BESIDE[1:])
+    kinds = list(dict.fromkeys(row["kind"] for row in latency))
+    body = []
+    for name in names(latency):
+        times = [f"{1e3 * median(latency, 'p50', name=name, kind=kind):.3g} ms" for kind in kinds]
+        rates = agreeing(rate, name=name)
+        per_second = f"{median(rates, 'strips_per_second'):,.0f}" if rates else "–"
+        sizes = agreeing(size, name=name)
+        body.append([name, *times, per_second, *(megabytes(sizes, key) for key in ("network_bytes", "peak_bytes"))])
+    head = ["read with", *kinds, "strips a second, two threads", "networks", "memory"]
+    return table(head, body)
+
+
+def megabytes(rows: Rows, key: str) -> str:
+    """Bytes in MB, where they are known."""
+    known = [row[key] for row in rows if row[key]]
+    return f"{statistics.median(known) / 1e6:.1f} MB" if known else "–"
+
+
+TABLES: dict[str, Callable[[Rows], str]] = {
+    "numbers-length": by_length,
+    "numbers-spacing": by_spacing,
+    "numbers-real": real,
+    "numbers-refused": refused,
+    "numbers-beside": beside,
+    "numbers-speed": speed,
+    "numbers-measured": measured,
+}

@@ -1,0 +1,278 @@
+"""Pictures of one line each, for the suite of numbers: MNIST's test digits side by side, and lines that are no number.
+
+A string of digits is images put beside each other, at their size: by how far the boxes of their ink are apart, it is
+spaced, close or touching. The same images in the same order are there in all three ways. Of MNIST's test images every
+other hundred is for development and the rest for the report, since the first five thousand are cleaner than the last.
+No number begins with a zero but zero itself.
+
+No number are words, printed by fonts that come with matplotlib and Pillow or in capitals of the handwriting fonts;
+scribbles side by side; strings that are struck out; and empty paper. Training draws its own of these, by other programs
+and without fonts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+from string import ascii_letters, ascii_uppercase
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.suites.archive import HALVES, INTENSITIES, WORDS, Half, check_half, stored, writers_of
+from sumnist.suites.chance import generator
+from sumnist.suites.crops import cropped
+from sumnist.suites.digits import characters, ink_of
+from sumnist.suites.out_of_distribution import scribble
+from sumnist.suites.photographs import blank_photographs
+
+__all__ = [
+    "COUNTS", "FONTS", "NO_NUMBERS", "SPACINGS", "STRINGS", "Spacing", "Strings", "half_of_test", "strings",
+]  # fmt: skip
+
+Strip = NDArray[np.uint8]
+Spacing = Literal["spaced", "close", "touching"]
+SPACINGS: tuple[Spacing, ...] = get_args(Spacing)
+STRINGS = {
+    1: 1000, 2: 1000, 3: 1000, 4: 300, 5: 1000, 6: 300, 7: 300, 8: 1000, 9: 300, 10: 300, 11: 300, 12: 300,
+}  # fmt: skip
+"""By the number of digits, how many strings there are in each half."""
+BLOCK = 100
+"""Test images in a row that are of the same half."""
+SIDE = 28
+"""Pixels of an image's side."""
+INK = 64
+"""A pixel of an image counts for the box of its ink from this intensity on."""
+GAPS: dict[Spacing, tuple[int, int]] = {"spaced": (2, 6), "close": (0, 1)}
+"""Pixels between the boxes of two neighbours' ink; those that touch overlap instead."""
+OVERLAP = 4
+"""Of the narrower of two that touch, one part in so many lies over the other, at most."""
+MARGIN = 3, 12
+"""Pixels of ground at each side beyond the ink's box, above and below beyond the images."""
+WOBBLE = 2
+"""Pixels by which a digit stands above or below the others, at most."""
+
+FONTS = (
+    "Aileron", "DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono", "DejaVu Sans Bold", "DejaVu Serif Bold", "STIX",
+    "STIX Italic",
+)  # fmt: skip
+"""Whose letters are in `words.npz`, in its order; every other one, from the first on, is for development."""
+VOCABULARY: dict[Half, str] = {
+    "development": "amount march april receipt number hundred eleven please account branch payment name teammate "
+    "approved cheque chapter answer theme paper market ranch carpet hammer winter river forest Anna Carmen Ahmed Maria "
+    "Henrik Marta Mehmet Frank Karen Peter Werner Heather Fatima Armand Keanu Chang Amara Ravi Vera",
+    "reported": "fourteen hand cream percent parcel january february november return teacher meter where reference "
+    "remark kitchen machine farmer pepper feather career current recent thanks warehouse camera anchor harvest Emma "
+    "Hannah Erich Catherine Marcel Ramona Chen Farah Arthur Haruka Meera Kwame Nathan Renate Carla Martha Andrew "
+    "Helena Maren",
+}
+"""Words and names. Of each at least half of the letters look like no digit (`out_of_distribution.LOOK_ALIKES`)."""
+CAPITAL = 30, 44
+"""Pixels of the height of handwritten capitals: from, and to but not including."""
+BETWEEN = 1, 5
+"""Pixels between them, likewise."""
+SCRIBBLES, SCRIBBLE_HEIGHT = 4, 48
+"""Scribbles side by side, at most, and the pixels of their height."""
+STRUCK = 3, 8
+"""Digits of a string that is struck out, at least and at most."""
+LINES, TEETH = (2, 3), (5, 9)
+"""Lines through such a string, at least and at most, or strokes of a zigzag over it."""
+FINE = 4
+"""Strokes are drawn so many times as large, and then reduced."""
+PLAIN = 10
+"""Every so many blank pictures there is one of one grey, 40×160 pixels; the others are cut from photographs."""
+LONG = 3, 6
+"""Width of those by their height: from, and up to."""
+
+
+@dataclass(frozen=True)
+class Strings:
+    """Pictures `[H, W]` of strings with the same number of `digits`, light ink on dark ground, and the `texts` on
+    them."""
+
+    digits: int
+    spacing: Spacing
+    pictures: tuple[Strip, ...]
+    texts: tuple[str, ...]
+
+
+def strings(half: Half, digits: int, spacing: Spacing, count: int | None = None) -> Strings:
+    """Strings of a half. A string depends on its place, not on their number.
+
+    Args:
+        half: "development" or "reported", of other test images each.
+        digits: How many digits each has, 1 to 12.
+        spacing: How far these are apart.
+        count: How many strings; by default as many as `STRINGS` says.
+    """
+    test, seed = half_of_test(half), HALVES.index(half)
+    pictures, texts = [], []
+    for place in range(STRINGS[digits] if count is None else count):
+        chosen = drawn(test.digits, digits, generator(seed, f"{digits} digits", place))
+        pictures.append(composed(test.images[chosen], spacing, generator(seed, f"{digits} {spacing}", place)))
+        texts.append("".join(map(str, test.digits[chosen])))
+    return Strings(digits, spacing, tuple(pictures), tuple(texts))
+
+
+@cache
+def half_of_test(half: Half) -> DigitSet:
+    """The test images of a half, 5,000."""
+    test = load_mnist("test")
+    return test.part(np.flatnonzero(np.arange(len(test)) // BLOCK % 2 == HALVES.index(check_half(half))))
+
+
+def drawn(digits: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Places of `count` of the `digits`, of which the first is no zero if others follow."""
+    first = random.choice(np.flatnonzero(digits) if count > 1 else len(digits))
+    return np.array([first, *random.integers(0, len(digits), count - 1)])
+
+
+def composed(images: Strip, spacing: Spacing, random: np.random.Generator) -> Strip:
+    """Images `[N, 28, 28]` side by side on one picture."""
+    boxes = [np.flatnonzero((image >= INK).any(0))[[0, -1]] + (0, 1) for image in images]
+    starts, end = [0], boxes[0][1] - boxes[0][0]
+    for (left, right), (before, after) in zip(boxes[1:], boxes, strict=False):
+        starts.append(end + gap(spacing, min(right - left, after - before), random))
+        end = max(end, starts[-1] + right - left)
+    top, bottom, left, right = random.integers(MARGIN[0], MARGIN[1] + 1, 4)
+    canvas = np.zeros((SIDE + top + bottom, end + 2 * SIDE), np.uint8)
+    for image, box, start in zip(images, boxes, starts, strict=True):
+        row, column = top + random.integers(-WOBBLE, WOBBLE + 1), SIDE + start - box[0]
+        place = canvas[row : row + SIDE, column : column + SIDE]
+        np.maximum(place, image, out=place)
+    return canvas[:, SIDE - left : SIDE + end + right]
+
+
+def gap(spacing: Spacing, narrower: int, random: np.random.Generator) -> int:
+    """Pixels from the box of one digit's ink to that of the next, of which the `narrower` one is so wide."""
+    if spacing != "touching":
+        least, most = GAPS[spacing]
+        return int(random.integers(least, most + 1))
+    most = narrower // OVERLAP
+    return -int(random.integers(min(1, most), most + 1))
+
+
+def words(half: Half, count: int) -> list[Strip]:
+    """Words and names, dark on light: every other one printed in a font of the half, small, with a capital or in
+    capitals; the others in capitals by its writers."""
+    made, seed = [], HALVES.index(check_half(half))
+    for place in range(count):
+        random = generator(seed, "word", place)
+        word = str(random.choice(VOCABULARY[half].split()))
+        made.append(printed(half, word, random) if place % 2 == 0 else handwritten(half, word.upper(), random))
+    return made
+
+
+def printed(half: Half, word: str, random: np.random.Generator) -> Strip:
+    """A word in one of the fonts of a half."""
+    word = (word.lower, word.capitalize, word.upper)[random.integers(3)]()
+    font = int(random.choice(np.arange(len(FONTS))[HALVES.index(half) :: 2]))
+    return on_paper(np.concatenate([letters()[font, letter] for letter in word], 1), random)
+
+
+@cache
+def letters() -> dict[tuple[int, str], Strip]:
+    """Printed letters `[H, advance]`, light on 0, by the place of their font and by character."""
+    sizes = stored("sizes", WORDS.name).astype(int)
+    pixels = stored("pixels", WORDS.name) * np.uint8(255 // (INTENSITIES - 1))
+    parts = np.split(pixels, sizes.prod(1).cumsum()[:-1])
+    keys = [(font, letter) for font in range(len(FONTS)) for letter in ascii_letters]
+    return {key: part.reshape(size) for key, part, size in zip(keys, parts, sizes, strict=True)}
+
+
+def handwritten(half: Half, word: str, random: np.random.Generator) -> Strip:
+    """A word of capitals of one of the writers of a half."""
+    writer, high = str(random.choice(writers_of(half))), int(random.integers(*CAPITAL))
+    capitals = [scaled(cropped(capitals_of(half)[writer, letter]), high) for letter in word]
+    parts = [np.pad(letter, ((0, 0), (0, int(random.integers(*BETWEEN))))) for letter in capitals]
+    return on_paper(np.concatenate(parts, 1), random)
+
+
+@cache
+def capitals_of(half: Half) -> dict[tuple[str, str], Strip]:
+    """The ink of each capital, light on 0, by writer and character."""
+    pictures, shown, writers = characters(half, ascii_uppercase)
+    return dict(zip(zip(writers, shown, strict=True), map(ink_of, pictures), strict=True))
+
+
+def scaled(ink: Strip, height: int) -> Strip:
+    """Ink with this height, in its proportions."""
+    width = max(1, round(ink.shape[1] * height / ink.shape[0]))
+    return np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BOX))
+
+
+def on_paper(ink: Strip, random: np.random.Generator) -> Strip:
+    """`ink`, light on 0, as dark ink on lighter paper with a margin."""
+    margins = random.integers(MARGIN[0], MARGIN[1] + 1, 4).reshape(2, 2)
+    paper, dark = random.uniform(180, 255), random.uniform(0, 100)
+    return np.rint(paper + (dark - paper) * np.pad(ink, margins) / 255).astype(np.uint8)
+
+
+def scribbled(half: Half, count: int) -> list[Strip]:
+    """One to four scribbles side by side, dark on light."""
+    made, seed = [], HALVES.index(check_half(half))
+    for place in range(count):
+        random = generator(seed, "scribbles on a strip", place)
+        inks = [ink_of(scribble(random)) for _ in range(random.integers(1, SCRIBBLES + 1))]
+        made.append(on_paper(np.concatenate([scaled(ink, SCRIBBLE_HEIGHT) for ink in inks], 1), random))
+    return made
+
+
+def struck_out(half: Half, count: int) -> list[Strip]:
+    """Strings of three to eight digits under two or three lines, or under a zigzag, light on dark."""
+    made, seed, test = [], HALVES.index(check_half(half)), half_of_test(half)
+    for place in range(count):
+        random = generator(seed, "struck out", place)
+        chosen = drawn(test.digits, int(random.integers(STRUCK[0], STRUCK[1] + 1)), random)
+        strip = composed(test.images[chosen], "spaced", random)
+        made.append(np.maximum(strip, strokes(strip.shape[1], strip.shape[0], random)))
+    return made
+
+
+def strokes(width: int, height: int, random: np.random.Generator) -> Strip:
+    """Lines from one end to the other, or a zigzag."""
+    canvas = Image.new("L", (width * FINE, height * FINE))
+    pen, wide = ImageDraw.Draw(canvas), round(random.uniform(1.5, 3) * FINE)
+    if random.random() < 0.5:
+        for _ in range(random.integers(LINES[0], LINES[1] + 1)):
+            ends = [(x * width * FINE, random.uniform(0.3, 0.7) * height * FINE) for x in (0.03, 0.97)]
+            pen.line(ends, fill=255, width=wide)
+    else:
+        teeth = int(random.integers(TEETH[0], TEETH[1] + 1))
+        sides = [random.uniform(0.15, 0.3) if k % 2 else random.uniform(0.7, 0.85) for k in range(teeth + 1)]
+        across = np.linspace(0.03, 0.97, teeth + 1) * width * FINE
+        pen.line([(x, y * height * FINE) for x, y in zip(across, sides, strict=True)], fill=255, width=wide)
+    return np.asarray(canvas.resize((width, height), Image.Resampling.BOX))
+
+
+def blanks(half: Half, count: int) -> list[Strip]:
+    """Wide cuts of synthetic photographs of empty paper, plain, ruled or squared; every tenth picture of one grey."""
+    seed = HALVES.index(check_half(half))
+    plain = [np.full((40, 160), grey, np.uint8) for grey in np.linspace(0, 255, count // PLAIN).astype(int)]
+    photographs = blank_photographs(count - len(plain), 2000 + seed)
+    return plain + [cut(picture, generator(seed, "blank strip", place)) for place, picture in enumerate(photographs)]
+
+
+def cut(picture: bytes, random: np.random.Generator) -> Strip:
+    """A wide part of a photograph, grey."""
+    grey = np.asarray(Image.open(BytesIO(picture)).convert("L"))
+    width = grey.shape[1]
+    height = min(len(grey), round(width / random.uniform(*LONG)))
+    top = int(random.integers(0, len(grey) - height + 1))
+    return grey[top : top + height]
+
+
+NO_NUMBERS: dict[str, Callable[[Half, int], list[Strip]]] = {
+    "words": words,
+    "scribbles": scribbled,
+    "struck-out numbers": struck_out,
+    "blank": blanks,
+}
+"""What is no number, by name: half and how many → pictures."""
+COUNTS = {"words": 500, "scribbles": 250, "struck-out numbers": 250, "blank": 500}
+"""How many of them there are in each half."""
