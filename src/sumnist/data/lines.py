@@ -36,7 +36,7 @@ __all__ = ["Lines", "compose"]
 
 # Whose characters they are.
 
-DRAWN_SHARE = 0.5
+DRAWN_SHARE = 0.4
 """Share of the digits that are drawn (`data/glyphs`), not MNIST's."""
 ONE_WRITER_SHARE, SAME_FORM = 0.6, 0.7
 """Share of the lines of one writer, whose digits come from one source and slant alike, and the probability that such a
@@ -44,7 +44,7 @@ writer's digit is the very image that stands for this digit elsewhere in the lin
 
 # How it is written, in ems.
 
-OVERLAPPING_SHARE, OVERLAP = 0.15, (-0.15, 0.0)
+OVERLAPPING_SHARE, OVERLAP = 0.25, (-0.18, 0.02)
 WIDE_SHARE, WIDE_GAP = 0.15, (0.35, 0.9)
 GAP, UNEVEN_GAP = (0.02, 0.3), 0.3
 """Shares of the lines whose digits overlap, by up to a quarter of a digit's width, and that stand far apart, those gaps

@@ -18,7 +18,16 @@ from sumnist.config import InkColour
 from sumnist.pictures.background import WIDEST_STROKE, flat_ground
 from sumnist.pictures.components import Box, Components, extent, part, union
 from sumnist.pictures.decode import Grey, Intensities
-from sumnist.pictures.ink import CLEAN_CONTRAST, FINE_STROKE, found_on, without_debris, without_outlines, without_specks
+from sumnist.pictures.ink import (
+    BAND,
+    CLEAN_CONTRAST,
+    EDGE,
+    FINE_STROKE,
+    LONG,
+    found_on,
+    without_outlines,
+    without_specks,
+)
 from sumnist.pictures.proposals import SMALLEST_SCENE, polarity, reduced, within
 
 __all__ = ["LineProposal", "lines"]
@@ -30,6 +39,8 @@ MARGIN = 0.12, 0.35
 """Ground above and below a line and beside it, by its height."""
 SAME_ROWS = 0.5
 """What stands in a line has so much of its height, or of the line's if that is less, in the line's rows."""
+SLIM = 5.0
+"""An upright ruling is so many times as high as wide, at least."""
 OTHER_VIEW = 0.95
 """Weight of a part of the picture instead of the whole."""
 
@@ -78,7 +89,7 @@ def inked(picture: Intensities, small: Grey, dark: bool, weight: float, fine: bo
     found = found_on(small, dark, FINE_STROKE if fine else WIDEST_STROKE)
     if found is None:
         return []
-    components = without_specks(without_outlines(found[1]) if fine else without_debris(found[1]))
+    components = without_specks(without_outlines(found[1]) if fine else without_rulings(found[1]))
     if not len(components):
         return []
     box = around(union(components.boxes[in_line(components)]), small.shape)
@@ -87,6 +98,19 @@ def inked(picture: Intensities, small: Grey, dark: bool, weight: float, fine: bo
     left, right = within(scale * box[2], scale * box[3], picture.grey.shape[1])
     what = "a line of narrow strokes" if fine else "the line with most of it"
     return [proposal(picture, (top, bottom, left, right), dark, weight, what)]
+
+
+def without_rulings(components: Components) -> Components:
+    """The components without those that run along the upper or lower border, or from one to the other at a side, if
+    there are others. Unlike a single digit's picture, one of a line has digits near its sides."""
+    (height, width), boxes = components.shape, components.boxes
+    high, wide = boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2]
+    along = (boxes[:, 1] <= BAND * height) | (boxes[:, 0] >= (1 - BAND) * height)
+    along &= ((boxes[:, 0] <= EDGE * height) | (boxes[:, 1] >= (1 - EDGE) * height)) & (wide >= LONG * high)
+    upright = (high >= (1 - EDGE) * height) & (high >= SLIM * wide)
+    upright &= (boxes[:, 2] <= BAND * width) | (boxes[:, 3] >= (1 - BAND) * width)
+    rulings = along | upright
+    return components if rulings.all() else components.kept(~rulings)
 
 
 def in_line(components: Components) -> NDArray[np.bool_]:

@@ -28,7 +28,7 @@ __all__ = ["NumberTask", "StripLosses", "calibrate_on", "digits_read"]
 
 HELD_STRIPS, HELD_BATCH, HELD_SEED = 1024, 64, 0x4E1D
 """Strips that each epoch is measured on, how many at once, and their seed, whatever that of the training."""
-LEAST_INTENSITY = 0.7
+LEAST_INTENSITY = 0.5
 """Strips are disturbed so much at least: on real paper, unlike in a data set, a plain ground is the exception."""
 DIGITS = sum(character.isdigit() for character in ALPHABET)
 """The classes of digits are 1 to this one; those behind are separators."""
