@@ -25,7 +25,7 @@ from sumnist.files import read_whole
 
 __all__ = [
     "ACCEPTANCE", "FATAL", "FORKABLE", "FUSION", "INPUTS", "IS_DIGIT", "OUTPUTS", "WEIGHTS_CHECKSUM", "ZEROS", "Answer",
-    "OnnxFile", "OnnxNetwork", "share_in", "with_checksum",
+    "OnnxFile", "OnnxNetwork", "OnnxSession", "first_line", "share_in", "with_checksum",
 ]  # fmt: skip
 
 INPUTS = {"image": ["tensor(float)", 1, 28, 28], "number": ["tensor(int64)"]}
@@ -66,56 +66,27 @@ class Answer(NamedTuple):
     is_digit: NDArray[np.float32] | None
 
 
-class OnnxFile:
-    """An ONNX file that `sumnist export` wrote, ready to run. Any number of threads may share it, and forked children;
-    it can be pickled.
+class OnnxSession:
+    """An ONNX file on ONNX Runtime. Any number of threads may share it, and forked children; it can be pickled.
 
     Args:
-        model: The path of the file, or its content.
+        content: The file's content, or its path.
         threads: How many threads a call may use.
 
     Raises:
-        RunError: The file cannot be read, is damaged, or is not one that `sumnist export` wrote.
+        Exception: ONNX Runtime can make nothing of it: it has a family of errors of its own.
 
     Attributes:
-        name: What messages call it.
         metadata: What it says of itself.
         inputs, outputs: Type and shape of each, by name, the batch left out.
     """
 
-    def __init__(self, model: str | Path | bytes, threads: int = 1) -> None:
-        self.name = name = "model" if isinstance(model, bytes) else str(model)
-        self.threads = threads
-        try:
-            self.content = content = model if isinstance(model, bytes) else read_whole(Path(model))
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise RunError(f"{name}: cannot be read ({reason}): expected an ONNX file of `sumnist export`") from error
-        if content != with_checksum(content):
-            raise RunError(
-                f"{name}: damaged, or no ONNX file of sumnist: what is in it is not what `sumnist export` wrote: "
-                "export the run again, or copy the file again"
-            )
-        try:
-            self.session = session = self.new_session()
-            self.metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
-        except Exception as error:  # it has a family of its own for each way in which a file can be broken
-            raise RunError(
-                f"{name}: not a whole ONNX file ({first_line(error)}): export the run again with `sumnist export`"
-            ) from error
+    def __init__(self, content: bytes | str, threads: int) -> None:
+        self.content, self.threads = content, threads
+        self.session = session = self.new_session()
+        self.metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
         self.inputs, self.outputs = described(session.get_inputs()), described(session.get_outputs())
         FORKABLE.add(self)
-
-    def another(self) -> RunError:
-        """What to raise for a file of another network."""
-        return RunError(
-            f"{self.name}: an ONNX file of another network: inputs {', '.join(self.inputs)}, outputs "
-            f"{', '.join(self.outputs)}, expected one that `sumnist export` wrote: export the run again"
-        )
-
-    def no_number(self) -> RunError:
-        """What to raise for a network whose answers are no numbers."""
-        return RunError(f"{self.name}: answers with what is no number: train its network again, and export that")
 
     def new_session(self) -> Any:
         """ONNX Runtime with this network, ready to run."""
@@ -138,6 +109,51 @@ class OnnxFile:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.content, self.threads)
+
+
+class OnnxFile(OnnxSession):
+    """An ONNX file that `sumnist export` wrote.
+
+    Args:
+        model: The path of the file, or its content.
+        threads: How many threads a call may use.
+
+    Raises:
+        RunError: The file cannot be read, is damaged, or is not one that `sumnist export` wrote.
+
+    Attributes:
+        name: What messages call it.
+    """
+
+    def __init__(self, model: str | Path | bytes, threads: int = 1) -> None:
+        self.name = name = "model" if isinstance(model, bytes) else str(model)
+        try:
+            content = model if isinstance(model, bytes) else read_whole(Path(model))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise RunError(f"{name}: cannot be read ({reason}): expected an ONNX file of `sumnist export`") from error
+        if content != with_checksum(content):
+            raise RunError(
+                f"{name}: damaged, or no ONNX file of sumnist: what is in it is not what `sumnist export` wrote: "
+                "export the run again, or copy the file again"
+            )
+        try:
+            super().__init__(content, threads)
+        except Exception as error:
+            raise RunError(
+                f"{name}: not a whole ONNX file ({first_line(error)}): export the run again with `sumnist export`"
+            ) from error
+
+    def another(self) -> RunError:
+        """What to raise for a file of another network."""
+        return RunError(
+            f"{self.name}: an ONNX file of another network: inputs {', '.join(self.inputs)}, outputs "
+            f"{', '.join(self.outputs)}, expected one that `sumnist export` wrote: export the run again"
+        )
+
+    def no_number(self) -> RunError:
+        """What to raise for a network whose answers are no numbers."""
+        return RunError(f"{self.name}: answers with what is no number: train its network again, and export that")
 
 
 class OnnxNetwork(OnnxFile):
@@ -219,4 +235,5 @@ def share_in(metadata: dict[str, str], key: str, name: str) -> float:
 
 
 def first_line(error: Exception) -> str:
+    """What a message quotes of an error of ONNX Runtime."""
     return str(error).strip().partition("\n")[0][:200]

@@ -1,0 +1,235 @@
+"""PP-OCRv6 as a recognizer: against the package that brings its network, and on pictures whose text is known."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib import get_data_path
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from sumnist.data.mnist import DigitSet
+from sumnist.errors import MissingExtraError, RunError
+from sumnist.inference.ctc import CHARACTERS, aligned, best_texts, candidates_of
+from sumnist.inference.numbers import NumberReader, Numbers
+from sumnist.inference.ocr import OcrRecognizer
+from sumnist.inference.recognizers import Line
+from sumnist.pictures.decode import intensities_of
+
+Grey = NDArray[np.float32]
+
+HIGH = 48
+"""Pixels of the pictures' height, that which the network takes."""
+
+
+@pytest.fixture(scope="session")
+def recognizer() -> OcrRecognizer:
+    if find_spec("rapidocr") is None:
+        pytest.skip("rapidocr is not installed")
+    return OcrRecognizer()
+
+
+def printed(text: str, scale: int = 1) -> Grey:
+    """Light print on black, `scale` times as high as the network takes it."""
+    font = ImageFont.truetype(Path(get_data_path(), "fonts/ttf/DejaVuSans.ttf"), 34 * scale)
+    canvas = Image.new("L", (round(font.getlength(text)) + 16 * scale, HIGH * scale))
+    ImageDraw.Draw(canvas).text((8 * scale, 3 * scale), text, 255, font)
+    return (np.asarray(canvas) / 255).astype(np.float32)
+
+
+def pasted(digits: DigitSet, places: list[int], gap: int) -> Grey:
+    """Digits of MNIST in a row, with `gap` columns of ground between their images."""
+    row = np.concatenate([np.pad(digits.images[place], ((0, 0), (0, gap))) for place in places], 1)
+    return (row / 255).astype(np.float32)
+
+
+def text_of(line: Line) -> str:
+    """The most probable text."""
+    return best_texts(line.emissions, 1, (0, None))[0][0]
+
+
+def alike(one: Line, other: Line) -> bool:
+    return np.array_equal(one.emissions, other.emissions) and one[1:] == other[1:]
+
+
+AS_THE_PACKAGE_READS = """
+import json, sys
+import numpy as np
+from rapidocr import RapidOCR
+
+engine = RapidOCR(params={"Global.log_level": "critical", "EngineConfig.onnxruntime.intra_op_num_threads": 1})
+read = [engine(np.load(path), use_det=False, use_cls=False, use_rec=True) for path in sys.argv[1:]]
+print(json.dumps([(one.txts[0], one.scores[0]) for one in read]))
+"""
+
+
+def test_clean_print_is_read_as_the_package_itself_reads_it_and_as_surely(
+    recognizer: OcrRecognizer, tmp_path: Path
+) -> None:
+    texts = ["4,096.50", "1-2-3", "70", "31415926535897932384"]
+    for text in texts:
+        dark_on_light = np.rint(255 * (1 - printed(text))).astype(np.uint8)
+        np.save(tmp_path / f"{text}.npy", np.repeat(dark_on_light[:, :, None], 3, 2))
+    command = [sys.executable, "-c", AS_THE_PACKAGE_READS, *(str(tmp_path / f"{text}.npy") for text in texts)]
+    expected = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    for text, line, (said, score) in zip(
+        texts, recognizer.lines([printed(text) for text in texts]), expected, strict=True
+    ):
+        most = line.emissions.argmax(1)
+        assert text_of(line) == said == text
+        assert np.exp(line.emissions.max(1))[most > 0].mean() == pytest.approx(score, abs=1e-3)
+
+
+def test_most_rows_of_written_digits_are_read(recognizer: OcrRecognizer, mnist_train: DigitSet) -> None:
+    rows = np.random.default_rng(0).integers(0, len(mnist_train.images), (20, 4)).tolist()
+    lines = recognizer.lines([pasted(mnist_train, row, 4) for row in rows])
+    read = [candidates_of(line.emissions, 1).candidates[0].digits for line in lines]
+    assert sum(text == "".join(map(str, mnist_train.digits[row])) for text, row in zip(read, rows, strict=True)) >= 17
+
+
+def test_steps_tell_where_the_digits_stand(recognizer: OcrRecognizer) -> None:
+    picture = printed("2 0 4 6 8")
+    ink = np.flatnonzero(np.diff((picture.max(0) > 0.5).astype(int))).reshape(-1, 2).mean(1)  # the middle of each digit
+    line = recognizer.line(picture)
+    middles = line.step * (np.array(aligned(line.emissions, "20468")).mean(1) + 0.5)
+    assert np.abs(middles - ink).max() < 12  # half the distance to the next one is 16
+
+
+def test_a_picture_of_any_size_is_read_alike(recognizer: OcrRecognizer) -> None:
+    small, large = recognizer.lines([printed("1,907"), printed("1,907", 6)])
+    assert text_of(small) == text_of(large) == "1,907"
+    assert large.step == pytest.approx(6 * small.step, rel=0.02)
+
+
+HOSTILE = [(1, 1), (1, 5000), (5000, 1), (3, 20_000), (48, 319), (48, 320), (48, 321), (1000, 1000)]
+
+
+@pytest.mark.parametrize("shape", HOSTILE)
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0, None])
+def test_a_picture_of_nothing_has_emissions_that_sum_to_one_at_steps_that_cover_it(
+    recognizer: OcrRecognizer, shape: tuple[int, int], value: float | None
+) -> None:
+    noise = np.random.default_rng(1).random(shape, np.float32)
+    line = recognizer.line(noise if value is None else np.full(shape, value, np.float32))
+    assert line.emissions.shape[1] == 1 + len(CHARACTERS)
+    assert np.isfinite(line.emissions).all()
+    assert np.exp(line.emissions).sum(1) == pytest.approx(1, abs=1e-5)
+    assert len(line.emissions) * line.step >= shape[1] * (1 - 1e-9)
+    assert 0 <= line.foreign <= 1
+
+
+def test_a_blank_picture_is_blank(recognizer: OcrRecognizer) -> None:
+    line = recognizer.line(np.zeros((HIGH, 200), np.float32))
+    assert text_of(line) == ""
+    assert line.foreign < 0.01
+
+
+@pytest.mark.parametrize("word", ["November", "paid", "WITHOUT", "Gruß", "sum total"])
+def test_a_word_is_foreign(recognizer: OcrRecognizer, word: str) -> None:
+    assert recognizer.line(printed(word)).foreign > 0.95
+
+
+@pytest.mark.parametrize("text", ["7", "1860", "12.50", "3,000-", "O", "I", "lO"])
+def test_numbers_and_what_looks_like_one_are_not_foreign(recognizer: OcrRecognizer, text: str) -> None:
+    assert recognizer.line(printed(text)).foreign < 0.05
+
+
+def test_a_number_with_a_letter_in_it_is_foreign_in_part(recognizer: OcrRecognizer) -> None:
+    assert 0.05 < recognizer.line(printed("18600 M")).foreign < 0.5
+
+
+@pytest.mark.parametrize(("text", "expected"), [("15366=", "15366-"), ("4720—", "4720-"), ("1·265", "1.265")])
+def test_what_closes_or_parts_an_amount_is_a_separator(recognizer: OcrRecognizer, text: str, expected: str) -> None:
+    assert text_of(recognizer.line(printed(text))) == expected
+
+
+def test_a_reader_with_it_accepts_a_number_and_refuses_a_word(recognizer: OcrRecognizer) -> None:
+    read = NumberReader([recognizer])
+    number, word = (read(intensities_of(1 - printed(text))) for text in ("2,750", "WATER"))
+    assert (number.text, number.accepted) == ("2,750", True)
+    assert (word.accepted, word.reason) == (False, "not a number")
+
+
+def test_it_is_the_recognizer_of_the_engine_ocr(recognizer: OcrRecognizer) -> None:
+    assert [type(one) for one in Numbers().of("ocr")] == [type(recognizer)]
+
+
+def test_threads_share_it_and_a_copy_answers_alike(recognizer: OcrRecognizer) -> None:
+    pictures = [printed(str(number)) for number in range(90, 98)]
+    expected = recognizer.lines(pictures)
+    with ThreadPoolExecutor(4) as threads:
+        assert all(map(alike, threads.map(recognizer.line, pictures), expected))
+    assert all(map(alike, pickle.loads(pickle.dumps(recognizer)).lines(pictures), expected))
+
+
+FORKS = """
+import os, signal, sys, threading
+import numpy as np
+from sumnist.inference.ocr import OcrRecognizer
+
+recognizer, picture, done = OcrRecognizer(), np.load(sys.argv[1]), threading.Event()
+expected = recognizer.line(picture).emissions
+
+def read():
+    while not done.is_set():
+        recognizer.line(picture)
+
+threading.Thread(target=read, daemon=True).start()
+children = []
+for _ in range(5):
+    children.append(os.fork())
+    if children[-1] == 0:
+        signal.alarm(60)  # a child that hangs is ended by this, with a status that is not 0
+        sys.exit(0 if np.array_equal(recognizer.line(picture).emissions, expected) else 3)
+done.set()
+print(*{os.waitpid(child, 0)[1] for child in children}, *{"rapidocr", "cv2"} & set(sys.modules))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+@pytest.mark.usefixtures("recognizer")
+def test_children_forked_while_a_thread_reads_can_read_and_the_package_is_not_imported(tmp_path: Path) -> None:
+    np.save(tmp_path / "picture.npy", printed("58"))
+    command = [sys.executable, "-c", FORKS, str(tmp_path / "picture.npy")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=100).stdout.split() == ["0"]
+
+
+def test_without_the_package_the_error_has_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rapidocr", None)
+    with pytest.raises(MissingExtraError) as caught:
+        OcrRecognizer()
+    assert str(caught.value) == (
+        "reading numbers by PP-OCRv6 needs rapidocr, which is not installed; install it with: "
+        'pip install "sumnist[ocr]"'
+    )
+
+
+def test_another_version_of_the_package_and_a_damaged_file_are_errors_with_the_mend(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "rapidocr", raising=False)
+    (tmp_path / "rapidocr/models").mkdir(parents=True)
+    (tmp_path / "rapidocr/__init__.py").write_text("raise AssertionError('imported')")
+    file = tmp_path / "rapidocr/models/PP-OCRv6_rec_small.onnx"
+    with pytest.raises(RunError) as caught:
+        OcrRecognizer()
+    assert str(caught.value) == (
+        f"{file}: no such file: the installed rapidocr has another network, expected PP-OCRv6: "
+        'pip install "rapidocr>=3.9,<4"'
+    )
+    file.write_bytes(b"no network")
+    with pytest.raises(RunError) as caught:
+        OcrRecognizer()
+    said = str(caught.value)
+    assert said.startswith(f"{file}: not a whole ONNX file (")
+    assert said.endswith("): install rapidocr again, with --force-reinstall")
