@@ -19,7 +19,8 @@ def test_the_public_names_are_those_of_all() -> None:
     assert set(sumnist._LAZY) <= set(sumnist.__all__)
     assert dir(sumnist) == sorted(sumnist.__all__)
     assert set(sumnist.__all__) == {
-        "Config", "PRESETS", "PairDataset", "Reader", "Reading", "SumnistError", "TwoInputNet", "__version__",
+        "Config", "NumberReading", "PRESETS", "PairDataset", "Reader", "Reading", "SumnistError", "TwoInputNet",
+        "__version__",
         "errors", "evaluate", "export", "load", "preset", "train",
     }  # fmt: skip
 
