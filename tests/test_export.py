@@ -253,8 +253,8 @@ def test_an_onnx_file_of_another_network_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RunError) as caught:
         Reader(path)
     assert str(caught.value) == (
-        f"{path}: an ONNX file of another network: inputs x, outputs y, expected one that `sumnist export` wrote: "
-        "export the run again"
+        f"{path}: an ONNX file of another network: inputs x, outputs y, expected one that `sumnist export` wrote of a "
+        "run of --task digits: name that, or export the run again"
     )
 
 

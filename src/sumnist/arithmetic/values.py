@@ -8,14 +8,16 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Any
 
 from sumnist.errors import NumberError
 
-__all__ = ["Value", "Values"]
+__all__ = ["Value", "Values", "plus"]
 
 Value = int | Decimal
+EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""Decimals are added to their last digit; Python alone rounds to 28."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,17 @@ class Values:
         sums: dict[Value, float] = {}
         for one, its in self.probabilities.items():
             for two, others in added.probabilities.items():
-                sums[one + two] = sums.get(one + two, 0.0) + its * others
+                total = plus(one, two)
+                sums[total] = sums.get(total, 0.0) + its * others
         known = dict(sorted(sums.items(), key=lambda pair: -pair[1]))
         return Values(known, self.other + added.other - self.other * added.other)
 
     __radd__ = __add__
+
+
+def plus(one: Value, two: Value) -> Value:
+    """The sum, exactly."""
+    return one + two if isinstance(one, int) and isinstance(two, int) else EXACT.add(one, two)
 
 
 def values_of(number: Any) -> Values:

@@ -190,11 +190,11 @@ class Numbers:
     pickled, and any number of threads may share it.
 
     Args:
-        model: The ONNX file of the network of strips, by default the one that comes with the package.
+        model: The ONNX file of the network of strips, or its content, by default the one that comes with the package.
         threads: How many processor threads a call may use.
     """
 
-    def __init__(self, model: str | Path = NUMBERS, threads: int = 1) -> None:
+    def __init__(self, model: str | Path | bytes = NUMBERS, threads: int = 1) -> None:
         self.model, self.threads = model, threads
         self.recognizers: dict[str, Recognizer] = {}
 
@@ -348,4 +348,4 @@ def places_of(positions: Positions, look: Look) -> tuple[tuple[float, float], ..
 
 def plain(value: Value | None) -> int | str | None:
     """A value as `json` writes it."""
-    return str(value) if isinstance(value, Decimal) else value
+    return f"{value:f}" if isinstance(value, Decimal) else value

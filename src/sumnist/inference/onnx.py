@@ -20,6 +20,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from sumnist.config import Task
 from sumnist.errors import RunError
 from sumnist.files import read_whole
 
@@ -144,11 +145,12 @@ class OnnxFile(OnnxSession):
                 f"{name}: not a whole ONNX file ({first_line(error)}): export the run again with `sumnist export`"
             ) from error
 
-    def another(self) -> RunError:
-        """What to raise for a file of another network."""
+    def another(self, task: Task) -> RunError:
+        """What to raise for a file of another network than one of `task`."""
         return RunError(
             f"{self.name}: an ONNX file of another network: inputs {', '.join(self.inputs)}, outputs "
-            f"{', '.join(self.outputs)}, expected one that `sumnist export` wrote: export the run again"
+            f"{', '.join(self.outputs)}, expected one that `sumnist export` wrote of a run of --task {task}: name "
+            "that, or export the run again"
         )
 
     def no_number(self) -> RunError:
@@ -179,7 +181,7 @@ class OnnxNetwork(OnnxFile):
         self.has_is_digit = bool(self.is_digit_output)
         expected = OUTPUTS | {output: ["tensor(float)"] for output in self.is_digit_output}
         if (self.inputs, self.outputs) != (INPUTS, expected) or FUSION not in self.metadata:
-            raise self.another()
+            raise self.another("digits")
         metadata = {OLD_KEYS.get(key, key): value for key, value in self.metadata.items()}
         self.fusion = metadata[FUSION]
         self.exact = self.fusion == "exact"

@@ -85,9 +85,9 @@ class StripRecognizer(OnnxFile):
     def __init__(self, model: str | Path | bytes, threads: int = 1) -> None:
         super().__init__(model, threads)
         if set(self.inputs) != {STRIP} or not {EMISSIONS, IS_NUMBER} <= set(self.outputs):
-            raise self.another()
+            raise self.another("numbers")
         if self.metadata.get(CHARACTERS_KEY) != CHARACTERS:
-            raise self.another()
+            raise self.another("numbers")
         self.least_is_digit, self.least_confidence = (share_in(self.metadata, key, self.name) for key in ACCEPTANCE)
         if not np.isfinite(self.emissions(np.zeros((1, 1, HEIGHT, HEIGHT), np.float32))).all():
             raise self.no_number()
