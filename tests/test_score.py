@@ -23,7 +23,8 @@ from sumnist.data.mnist import FILES, load_mnist
 from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError, ScoreError
 from sumnist.files import PRETRAINED
 from sumnist.inference.reader import Reader
-from sumnist.inference.score import CHUNK, Output, fingerprint, score
+from sumnist.inference.score import Output, score
+from sumnist.inference.tasks import DigitTask, fingerprint
 from sumnist.pictures.normalize import picture_of
 from sumnist.training.export import export_run
 from sumnist.training.loop import train
@@ -207,7 +208,7 @@ def long_table(pictures: Path) -> Iterator[Path]:
     table = pictures / "long.csv"
     with table.open("w") as stream:
         stream.write("path,number\n")
-        stream.writelines(f"{place % 31:02}.png,{place % 13}\n" for place in range(10 * CHUNK + 17))
+        stream.writelines(f"{place % 31:02}.png,{place % 13}\n" for place in range(10 * DigitTask.chunk + 17))
     yield table
     table.unlink()
 
@@ -236,7 +237,7 @@ def test_a_scoring_that_was_stopped_goes_on_to_the_same_table(
     with note_of(stopped).open("ab") as stream:
         stream.write(b'{"rows": 99')
     done = score(long_table, stopped, None, model, workers=1, progress=False)
-    assert done.read_now == whole.rows - 4 * CHUNK
+    assert done.read_now == whole.rows - 4 * DigitTask.chunk
     assert (done.rows, done.failed) == (whole.rows, whole.failed)
     assert stopped.read_bytes() == alone.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == [alone.name, stopped.name]
@@ -554,7 +555,7 @@ class Hungry(Reader):
 def test_memory_that_one_picture_takes_is_missing_to_none_of_the_others(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sumnist.inference.score.Reader", Hungry)
+    monkeypatch.setattr("sumnist.inference.tasks.Reader", Hungry)
     done = score(pictures, tmp_path / "out.jsonl", 7, workers=1, progress=False)
     assert (done.rows, done.failed) == (30, 1)
     assert read_jsonl(tmp_path / "out.jsonl")[3]["error"] == "03.png: cannot be read (MemoryError)"
@@ -572,7 +573,7 @@ def test_where_memory_is_short_a_huge_picture_fails_and_the_others_are_read(
     shutil.copytree(pictures, folder)
     Image.new("RGBA", (8000, 8000), "white").save(folder / "10.png")
     code = (
-        "import resource, sys; from sumnist.cli import main; import sumnist.inference.score as s; s.Reader(); "
+        "import resource, sys; from sumnist.cli import main; import sumnist.inference.tasks as t; t.Reader(); "
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize(); "
         "resource.setrlimit(resource.RLIMIT_AS, 2 * (used + 200 * 2**20,)); sys.exit(main())"
     )
@@ -680,7 +681,8 @@ def test_another_job_does_not_go_on_with_a_table(
         score(pictures, out, 8, model, progress=False)
     with pytest.raises(ScoreError, match="with another ink: give the same ink to go on with it"):
         score(pictures, out, 7, model, progress=False, ink="dark")
-    assert score(long_table, out, None, model, workers=1, overwrite=True, progress=False).rows == 10 * CHUNK + 17
+    done = score(long_table, out, None, model, workers=1, overwrite=True, progress=False)
+    assert done.rows == 10 * DigitTask.chunk + 17
 
 
 def test_a_file_that_holds_something_is_not_written_over(model: Path, pictures: Path, tmp_path: Path) -> None:
@@ -693,7 +695,7 @@ def test_a_file_that_holds_something_is_not_written_over(model: Path, pictures: 
 
 
 def test_two_scorings_do_not_write_the_same_table(model: Path, pictures: Path, tmp_path: Path) -> None:
-    with Output(tmp_path / "out.csv", {}, False), pytest.raises(OutputError, match="another scoring writes it"):
+    with Output(tmp_path / "out.csv", {}, False, ()), pytest.raises(OutputError, match="another scoring writes it"):
         score(pictures, tmp_path / "out.csv", 7, model, progress=False)
 
 

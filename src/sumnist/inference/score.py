@@ -16,10 +16,11 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from io import FileIO
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -28,29 +29,17 @@ from tqdm import tqdm
 from sumnist.config import Engine, InkColour
 from sumnist.environment import library_version
 from sumnist.errors import ConfigError, OutputError, RunError, ScoreError
-from sumnist.files import (
-    CONFIG,
-    PRETRAINED,
-    WEIGHTS,
-    Journal,
-    check_replaceable,
-    make_folder,
-    write_all,
-    writing,
-)
+from sumnist.files import PRETRAINED, Journal, check_replaceable, make_folder, write_all, writing
 from sumnist.inference.engines import start_workers
-from sumnist.inference.reader import Reader, Reading, check_ink, check_number, model_file
+from sumnist.inference.numbers import plain
+from sumnist.inference.reader import check_ink, check_number
 from sumnist.inference.sources import Row, check_digits, source_of
-from sumnist.model.folder import placed
+from sumnist.inference.tasks import NEXT, DigitTask, NumberOptions, NumberTask, Read, Result, Task
 
 __all__ = ["Scored", "score"]
 
-CHUNK = 256
-"""Rows that a worker reads at once; always cut at the same places, so that a restart computes the same numbers."""
 SAVE_EVERY = 2.0
 """Seconds between two notes of how far the output goes."""
-Result = Reading | str
-"""What became of a row: its reading, or the message of what went wrong."""
 BLOCK = 2**20
 """Bytes that are read at once where their checksum is taken."""
 WITH_ANOTHER = "with another {name}: give the same {name} to go on with it"
@@ -60,7 +49,8 @@ CHANGES = {
     "bytes": "that began before the source was changed: bring it back to go on with it",
 }
 """What is said where a part of a scoring is of another source than this: by what is another."""
-COLUMNS = ("row", "path", "number", "digit", "sum", "confidence", "accepted", "reason", "error")
+FORMULA = frozenset("=+-@\t\r")
+"""What a text begins with that spreadsheets take for a formula."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +74,7 @@ def score(
     overwrite: bool = False,
     progress: bool = True,
     ink: InkColour = "auto",
+    numbers: NumberOptions | None = None,
 ) -> Scored:
     """Read every picture of a source and write a row for each. Called again after it was killed, it goes on where it
     stopped. A row that fails is a row with an `error`.
@@ -92,23 +83,27 @@ def score(
         source: A folder of pictures, a CSV or JSONL with `path` and `number`, or a folder of IDX files.
         out: The table to write, a `.csv` or `.jsonl`.
         number: What to add to every picture; a CSV or JSONL may have numbers of its own.
-        model: An ONNX file or a run folder; a Ray cluster needs one that has been exported.
+        model: An ONNX file or a run folder; a Ray cluster, and numbers of any length, need one that has been exported.
+            By default the packaged network.
         engine: "local", the cores of this machine, or "ray", a Ray cluster.
         workers: Processes that read; 0 is one for each core.
         overwrite: Whether to replace what `out` holds.
         progress: Whether to draw a bar on stderr.
         ink: "dark" or "light", if it is known that all ink is darker or lighter than its ground; else "auto".
+        numbers: How to read a number of any length of each picture, to which a number is added where there is one;
+            None reads a digit.
 
     Returns:
         How many rows there are, how many of them failed, and how many this call read.
 
     Raises:
-        ConfigError: `out`, `workers` or `ink` makes no sense, or `out` is a file of the source.
+        ConfigError: `out`, `workers`, `ink` or `numbers` makes no sense, or `out` is a file of the source.
         DataError: The source is missing, none of those, or cannot be read.
         RunError: The model is no network of sumnist.
         NumberError: `number` is none that the network can add.
         OutputError: `out` cannot be written, holds something else, or another scoring writes it.
         ScoreError: `out` is begun by another scoring, the source changed meanwhile, or a worker died.
+        MissingExtraError: The engine, or what reads the numbers, is not installed.
     """
     began = time.monotonic()
     out = Path(out)
@@ -117,29 +112,23 @@ def score(
     if workers < 0:
         raise ConfigError(f"--workers {workers}: expected a whole number of at least 0, which is one for each core")
     ink = check_ink(ink)
-    path = model_file(model)
-    if engine == "ray" and path.is_dir():
-        raise ConfigError(
-            f"--model {model}: a run that is not exported, expected an ONNX file for --engine ray: run `sumnist export "
-            f"{model}` first"
-        )
-    reader = Reader(path)  # what is wrong with the model or the number is known before the work
-    if number is not None:
-        number = check_number(number, reader.exact)
+    task: Task = NumberTask.of(model, ink, numbers) if numbers else DigitTask.of(model, ink, engine == "ray")
+    if number is not None:  # what is wrong with it or the model is known before the work
+        number = check_number(number, task.exact)
         check_digits(number)
-    found = source_of(Path(source), number)
+    found = source_of(Path(source), number, task.sums)
     check_apart(out, found.files)
-    network = path if path.is_dir() else path.read_bytes()
-    job = {"source": str(Path(source).resolve()), "number": number, "ink": ink, "model": fingerprint(network),
+    settings = task.settings()
+    job = {"source": str(Path(source).resolve()), "number": number, **settings,
            "version of sumnist": library_version("sumnist"), **found.content}  # fmt: skip
-    prepare = partial(row_reader, network, job["model"], ink)
-    with Output(out, job, overwrite) as output:
+    prepare = partial(row_reader, task, settings)
+    with Output(out, job, overwrite, task.columns) as output:
         first = output.rows
         if not output.whole:
             with start_workers(engine, workers, prepare, ScoreError) as readers, tqdm(
                 total=found.count, initial=first, unit=" rows", disable=not progress, smoothing=0.05
             ) as bar:  # fmt: skip
-                for chunk, results in readers.in_order(chunks(islice(found.rows, first, None))):
+                for chunk, results in readers.in_order(chunks(islice(found.rows, first, None), task.chunk)):
                     check_apart(out, (row.picture for row in chunk if isinstance(row.picture, str)))
                     output.add(chunk, results)
                     bar.update(len(chunk))
@@ -167,46 +156,33 @@ def state_of(file: str | Path) -> os.stat_result | None:
         return None
 
 
-def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    """The rows, `CHUNK` at a time."""
-    while chunk := list(islice(rows, CHUNK)):
+def chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    """The rows, `size` at a time."""
+    while chunk := list(islice(rows, size)):
         yield chunk
 
 
-def row_reader(model: Path | bytes, known: str, ink: InkColour) -> Callable[[list[Row]], list[Result]]:
-    """Load the network of a worker: the function that reads a chunk of rows with it. Raises `RunError` if the model is
-    not the one with the fingerprint `known` any more."""
-    reader = Reader(model)
-    if fingerprint(model) != known:
+def row_reader(task: Task, known: dict[str, Any]) -> Callable[[list[Row]], list[Result]]:
+    """Start the task in a worker: the function that reads a chunk of rows. Raises `RunError` if its settings are not
+    the `known` ones any more, which happens to a model in a folder."""
+    read = task.start()
+    if task.settings() != known:
         raise RunError("the model changed while the scoring began: run the same command again, with --overwrite")
-    return partial(read_rows, reader, ink)
+    return partial(read_rows, read)
 
 
-def read_rows(reader: Reader, ink: InkColour, rows: list[Row]) -> list[Result]:
-    """The result of each row; readings come without their images, which no table holds and no process need send."""
-    sound = [(row.picture, row.number or 0) for row in rows if row.picture is not None]
-    readings: Iterator[Reading | Exception] | None = None
+def read_rows(read: Read, rows: list[Row]) -> list[Result]:
+    """What became of each row."""
+    sound = [(row.picture, row.number) for row in rows if row.picture is not None]
+    results: Iterator[Result] | None = None
     try:
-        readings = iter(reader.read_each([picture for picture, _ in sound], [number for _, number in sound], ink))
+        results = iter(read([picture for picture, _ in sound], [number for _, number in sound]))
     except Exception as error:  # memory that one picture takes, or what nobody thought of
         if len(rows) == 1:
             return [f"{rows[0].path}: cannot be read ({str(error) or type(error).__name__})"]
-    if readings is None:  # by now what the error held is free
-        return [result for row in rows for result in read_rows(reader, ink, [row])]
-    return [row.error or "" if row.picture is None else without_image(next(readings)) for row in rows]
-
-
-def without_image(reading: Reading | Exception) -> Result:
-    """A reading as its row needs it, or the message of an error."""
-    return replace(reading, image=None) if isinstance(reading, Reading) else str(reading)
-
-
-def fingerprint(model: Path | bytes) -> str:
-    """What tells one model from another: an ONNX file or its bytes, or a run folder without one."""
-    if isinstance(model, Path):
-        files = [placed(model, name) for name in (CONFIG, WEIGHTS)] if model.is_dir() else [model]
-        model = b"".join(file.read_bytes() for file in files)
-    return hashlib.sha256(model).hexdigest()
+    if results is None:  # by now what the error held is free
+        return [result for row in rows for result in read_rows(read, [row])]
+    return [row.error or "" if row.picture is None else next(results) for row in rows]
 
 
 class Output:
@@ -221,8 +197,9 @@ class Output:
         whole: Whether all had been done when this was opened: the table is there, and only the note is to be removed.
     """
 
-    def __init__(self, path: Path, job: dict[str, Any], overwrite: bool) -> None:
+    def __init__(self, path: Path, job: dict[str, Any], overwrite: bool, columns: Iterable[str]) -> None:
         self.out, self.job, self.overwrite = path, job, overwrite
+        self.columns = ("row", "path", "number", *columns, "error")
         check_replaceable(path)
         self.path = Path(os.path.realpath(path))
         self.partial = self.path.with_name(f".{self.path.name}.partial")
@@ -261,7 +238,7 @@ class Output:
         self.stream.truncate(0)
         self.note.add(json.dumps({"job": self.job}))
         if self.line is csv_line:
-            self.write(csv_line(dict(zip(COLUMNS, COLUMNS, strict=True))).encode())
+            self.write(csv_line({name: name for name in flat(dict.fromkeys(self.columns))}).encode())
 
     def last_note(self) -> dict[str, Any] | None:
         """What the note says last, if there are rows, and if they are of this job. Raises `ScoreError` if they are of
@@ -310,8 +287,12 @@ class Output:
 
     def add(self, chunk: list[Row], results: list[Result]) -> None:
         """Write a chunk, and now and then the note."""
-        places = range(self.rows, self.rows + len(chunk))
-        values = [values_of(*of_row) for of_row in zip(places, chunk, results, strict=True)]
+        empty = dict.fromkeys(self.columns)
+        values = [
+            empty | {"row": place, "path": row.path, "number": row.number}
+            | ({"error": result} if isinstance(result, str) else result)
+            for place, (row, result) in enumerate(zip(chunk, results, strict=True), self.rows)
+        ]  # fmt: skip
         self.write(b"".join(encoded(self.line(of_row)) for of_row in values))
         self.rows += len(chunk)
         self.failed += sum(isinstance(result, str) for result in results)
@@ -365,27 +346,40 @@ def sum_of(path: Path, size: int) -> hashlib._Hash:
     return found
 
 
-def values_of(place: int, row: Row, result: Result) -> dict[str, Any]:
-    """A row of the output by the names of its columns."""
-    values = dict.fromkeys(COLUMNS) | {"row": place, "path": row.path, "number": row.number}
-    if isinstance(result, str):
-        return values | {"error": result}
-    read = {name: getattr(result, name) for name in ("number", "digit", "sum", "accepted", "reason")}
-    return values | read | {"confidence": round(result.confidence, 6)}
-
-
 def csv_line(values: dict[str, Any]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\r\n").writerow(values.values())  # so that both characters are quoted in values
+    line, cells = io.StringIO(), [cell(name, value) for name, value in flat(values).items()]
+    csv.writer(line, lineterminator="\r\n").writerow(cells)  # so that both characters are quoted in values
     return line.getvalue()[:-2] + "\n"
 
 
+def flat(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with columns of their own for each of the next ones, counted from the second."""
+    if "next" not in values:
+        return values
+    cells: dict[str, Any] = {}
+    for name, value in values.items():
+        if name != "next":
+            cells[name] = value
+            continue
+        for place, one in zip_longest(range(2, 2 + NEXT), value or ()):
+            cells |= {f"{key}_{place}": one and one[key] for key in ("value", "probability")}
+    return cells
+
+
+def cell(name: str, value: Any) -> Any:
+    """A value as a spreadsheet may open it: a text that it would take for a formula, as the name of a file may be, gets
+    something before it. A path still leads to its picture."""
+    if isinstance(value, str) and value[:1] in FORMULA:
+        return ("./" if name == "path" else "'") + value
+    return plain(value) if isinstance(value, Decimal) else value
+
+
 def json_line(values: dict[str, Any]) -> str:
-    line = json.dumps(values, ensure_ascii=False)
+    line = json.dumps(values, ensure_ascii=False, default=plain)
     try:
         line.encode()
     except UnicodeEncodeError:  # the name of a file that is no text
-        line = json.dumps(values)
+        line = json.dumps(values, default=plain)
     return line + "\n"
 
 

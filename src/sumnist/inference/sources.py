@@ -27,7 +27,7 @@ from sumnist.errors import DataError, NumberError
 from sumnist.inference.reader import check_number
 from sumnist.pictures.decode import Picture
 
-__all__ = ["Row", "Source", "check_digits", "pictures_in", "source_of", "whole"]
+__all__ = ["Row", "Source", "addend", "check_digits", "pictures_in", "source_of", "whole"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".heic", ".heif"}
 """What counts as a picture in a folder."""
@@ -48,8 +48,8 @@ BLOCK = 2**20
 
 
 class Row(NamedTuple):
-    """One picture to read. `path`: what the output calls it. `number`: None where it is none. `picture`: what a reader
-    takes, or None where the row itself is broken; `error` says how."""
+    """One picture to read. `path`: what the output calls it. `number`: None where there is none. `picture`: what a
+    reader takes, or None where the row itself is broken; `error` says how."""
 
     path: str
     number: int | None
@@ -79,18 +79,19 @@ class Source:
         return "bytes" in self.content and checksum(self.files) != self.content["bytes"]
 
 
-def source_of(path: Path, number: Any = None) -> Source:
+def source_of(path: Path, number: Any = None, sums: bool = True) -> Source:
     """The rows of a source.
 
     Args:
         path: A CSV or JSONL file, a folder of IDX files, or a folder of pictures.
-        number: Goes with every picture that has none of its own.
+        number: Goes with every picture, whatever a table says.
+        sums: Whether each picture needs a number, this one or its own.
 
     Raises:
         DataError: It is none of these, cannot be read, or lacks pictures, columns or the number.
     """
     if path.is_dir():
-        if number is None:
+        if number is None and sums:
             raise DataError(f"{path}: pictures without numbers, expected --number: give the one to add to each of them")
         files = [file for key in ("x_train", "x_test") if (file := find_idx(path, FILES[key]))]
         return idx_source(files, number) if files else folder_source(path, number)
@@ -105,9 +106,10 @@ def source_of(path: Path, number: Any = None) -> Source:
     with reading(path):
         count, content = count_lines(path), {"bytes": checksum([path])}
         if path.suffix == ".csv":
-            return Source(csv_rows(path, csv_columns(path, number), number), max(0, count - 1), [path], content)
+            rows = csv_rows(path, csv_columns(path, number, sums), number, sums)
+            return Source(rows, max(0, count - 1), [path], content)
         open_text(path).close()
-        return Source(jsonl_rows(path, number), count, [path], content)
+        return Source(jsonl_rows(path, number, sums), count, [path], content)
 
 
 @contextmanager
@@ -249,19 +251,20 @@ class Lines(Iterator[str]):
         self.number -= len(self.record[1:])
 
 
-def csv_columns(path: Path, number: Any) -> list[int]:
-    """Where the columns `path` and, if there is no `number` for all, `number` are. Raises `DataError`."""
+def csv_columns(path: Path, number: Any, sums: bool) -> list[int]:
+    """Where the columns `path` and, if there is no `number` for all, `number` are; without `sums` the second may be
+    missing. Raises `DataError`."""
     with open_text(path) as stream:
         try:
             header = next(csv.reader(Lines(stream), strict=True), [])
         except csv.Error as error:
             raise DataError(f"{path}: line 1: not CSV ({error}), expected the names of the columns") from error
-    wanted = ["path"] if number is not None else ["path", "number"]
+    wanted = ["path"] if number is not None or not (sums or "number" in header) else ["path", "number"]
     missing = [name for name in wanted if name not in header]
     if missing:
         shown = ", ".join(header)[:200] or "(none)"
         raise DataError(
-            f"{path}: its first line has the columns {shown}, expected path and number: "
+            f"{path}: its first line has the columns {shown}, expected path{' and number' if sums else ''}: "
             f"add {' and '.join(missing)}" + ("" if missing != ["number"] else ", or give --number")
         )
     for name in wanted:
@@ -270,7 +273,7 @@ def csv_columns(path: Path, number: Any) -> list[int]:
     return [header.index(name) for name in wanted]
 
 
-def csv_rows(path: Path, columns: list[int], number: Any) -> Iterator[Row]:
+def csv_rows(path: Path, columns: list[int], number: Any, sums: bool) -> Iterator[Row]:
     with reading(path), open_text(path) as stream:
         records = csv_records(Lines(stream), columns)
         next(records, None)  # the names of the columns
@@ -278,7 +281,8 @@ def csv_rows(path: Path, columns: list[int], number: Any) -> Iterator[Row]:
             if isinstance(values, str):
                 yield Row("", None, error=values)
             else:
-                yield row_of(path, values[0], whole(values[1]) if number is None else number, line)
+                given = whole(values[1]) if len(columns) > 1 else number
+                yield row_of(path, values[0], given, line, sums)
 
 
 def csv_records(lines: Lines, columns: list[int]) -> Iterator[tuple[int, list[str | None] | str]]:
@@ -311,7 +315,7 @@ def goes_on(value: str | None) -> bool:
     return value is not None and ("\n" in value or "\r" in value)
 
 
-def jsonl_rows(path: Path, number: Any) -> Iterator[Row]:
+def jsonl_rows(path: Path, number: Any, sums: bool) -> Iterator[Row]:
     with reading(path), open_text(path) as stream:
         lines = Lines(stream)
         while True:
@@ -323,14 +327,14 @@ def jsonl_rows(path: Path, number: Any) -> Iterator[Row]:
                 if not line.strip():
                     continue
                 values = json.loads(line, object_pairs_hook=without_doubles)
-                name, given = values["path"], values["number"] if number is None else number
+                name, own = values["path"], values["number"] if sums and number is None else values.get("number")
                 if not isinstance(name, str):
                     raise TypeError("path is no text")
             except (ValueError, KeyError, TypeError, RecursionError, TooLong) as error:
                 message = f'line {place}: {error!r}, expected {{"path": "five.png", "number": 7}}'
                 yield Row("", None, error=message)
                 continue
-            yield row_of(path, name, given, place)
+            yield row_of(path, name, own if number is None else number, place, sums)
 
 
 def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -342,8 +346,9 @@ def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def row_of(table: Path, name: str | None, number: Any, line: int) -> Row:
-    """The row of a table with these values; its path counts from the folder of the table."""
+def row_of(table: Path, name: str | None, number: Any, line: int, sums: bool) -> Row:
+    """The row of a table with these values; its path counts from the folder of the table. Without `sums` there need be
+    no number."""
     if not name:
         return Row("", None, error=f"line {line}: no path, expected the name of a picture")
     if len(name) > LONGEST_PATH:
@@ -352,7 +357,8 @@ def row_of(table: Path, name: str | None, number: Any, line: int) -> Row:
         )
     try:
         check_digits(number)
-        return Row(name, check_number(number, exact=True), os.path.join(table.parent, name))
+        given = check_number(number, exact=True) if sums or number not in (None, "") else None
+        return Row(name, given, os.path.join(table.parent, name))
     except NumberError as error:
         return Row(name, None, error=str(error))
 
@@ -363,6 +369,13 @@ def whole(text: str | None) -> Any:
         return int(text or "")
     except ValueError:
         return text
+
+
+def addend(text: str, exact: bool) -> int:
+    """The number to add that `text` writes, any whole one if the sum is `exact`. Raises `NumberError`."""
+    number = check_number(whole(text), exact)
+    check_digits(number)
+    return number
 
 
 def check_digits(number: Any) -> None:
