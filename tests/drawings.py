@@ -86,3 +86,15 @@ def ink_box(dark: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     """Top, bottom, left and right of what is true; bottom and right excluded."""
     rows, columns = np.flatnonzero(dark.any(1)), np.flatnonzero(dark.any(0))
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+def line_of(text: str, gap: int = 20, margin: int = 12) -> NDArray[np.uint8]:
+    """Digits of the test images beside each other, dark on light, the middles `gap` pixels apart: uint8 `[H, W]`. The
+    same digit is another image each time."""
+    line = np.zeros((28 + 2 * margin, 28 + gap * (len(text) - 1) + 2 * margin), np.uint8)
+    for place, digit in enumerate(text):
+        image = TEST.images[np.flatnonzero(TEST.digits == int(digit))[place]]
+        left = margin + gap * place
+        part = line[margin : margin + 28, left : left + 28]
+        np.maximum(part, image, out=part)
+    return 255 - line

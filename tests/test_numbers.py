@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 
 from sumnist.cli import main
 from sumnist.config import Config, preset
@@ -133,12 +134,19 @@ def test_a_run_on_strips_says_how_many_numbers_it_reads(config: Config, tmp_path
     assert {"loss", "train_number", "validation_number", "validation_nll", "strips_per_second"} <= set(row)
     assert f"on strips of held-out images: numbers {row['validation_number']:.2%}\n" in capsys.readouterr().out
     assert json.loads((tmp_path / "run/record.json").read_text())["train_images"] == 800
+    picture = str(tmp_path / "picture.png")
+    Image.new("L", (64, 32), 255).save(picture)
+    assert main(["predict", "--numbers", picture, "--model", str(tmp_path / "run")]) != 0
+    assert "a run that is not exported, expected an ONNX file for --numbers" in capsys.readouterr().err
     assert main(["export", str(tmp_path / "run")]) == 0
     assert "on 134 strips log-probabilities differ" in capsys.readouterr().out
     session = onnxruntime.InferenceSession(tmp_path / "run/model.onnx", providers=["CPUExecutionProvider"])
     metadata = session.get_modelmeta().custom_metadata_map
     net, _, checksum = load_strip_network(tmp_path / "run")
     assert (metadata["characters"], metadata["weights"]) == ("0123456789.,-", checksum)
+    assert main(["predict", "--numbers", picture, "--model", str(tmp_path / "run")]) == 0
+    assert main(["predict", "-n", "1", picture, "--model", str(tmp_path / "run")]) != 0
+    assert "expected one that `sumnist export` wrote of a run of --task digits" in capsys.readouterr().err
     strip = torch.rand(1, 1, 32, 77)
     with torch.no_grad():
         assert np.allclose(session.run(None, {"strip": strip.numpy()})[0], net(strip), atol=1e-5)

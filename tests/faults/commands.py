@@ -95,8 +95,10 @@ export.to_onnx = remembered
 file."""
 SMALL_CHUNKS = """
 from sumnist.inference import score
-assert score.CHUNK > 0 and score.SAVE_EVERY > 0
-score.CHUNK, score.SAVE_EVERY = 4, 0.0
+from sumnist.inference.tasks import DigitTask, NumberTask
+assert DigitTask.chunk > 0 and NumberTask.chunk > 0 and score.SAVE_EVERY > 0
+DigitTask.chunk = NumberTask.chunk = 4
+score.SAVE_EVERY = 0.0
 """
 """A note of how far a scoring is after every four rows, as in one of a million rows."""
 SMALL_STUDY = """
@@ -119,6 +121,7 @@ SHORTER = {"evaluate": BLANK_PLOTS, "export": REMEMBERED, "score": SMALL_CHUNKS,
 
 SCORE = "score INPUTS/table.csv --out table.csv --workers 1"
 HALF_SCORED = Step(SCORE, stopped=("", 20))
+SCORE_NUMBERS = SCORE.replace("score", "score --numbers --digits 1-6")
 SCORE_FOLDER = "score INPUTS/pictures --number 7 --out table.csv --workers 1"
 STUDY = "study --quick --workers 1 --rows rows.jsonl --out report"
 ONE_ROW = Step(STUDY, stopped=("write rows.jsonl", 2))
@@ -143,11 +146,17 @@ COMMANDS = (
     Command("score, folder", SCORE_FOLDER, keeps=False),
     Command("score, two workers", SCORE.replace("1", "2"), keeps=False),
     Command("score, killed before", SCORE, steps=(HALF_SCORED,), keeps=False, like=SCORE),
+    Command("score --numbers", SCORE_NUMBERS, keeps=False),
+    Command(
+        "score --numbers, killed before", SCORE_NUMBERS, steps=(Step(SCORE_NUMBERS, stopped=("", 20)),), keeps=False,
+        like=SCORE_NUMBERS,
+    ),
     Command("score --overwrite", f"{SCORE} --overwrite", steps=(Step(SCORE_FOLDER),), like=SCORE),
     Command("study", STUDY, keeps=False),
     Command("study, killed before", STUDY, steps=(ONE_ROW,), keeps=False, like=STUDY),
     Command("study --report, over an older one", f"{STUDY} --report", steps=(Step(STUDY),)),
     Command("predict --show", "predict INPUTS/pictures/3.png --number 7 --show steps.png"),
+    Command("predict --numbers --show", "predict --numbers INPUTS/pictures/3.png --show line.png"),
     Command("graph --out", "graph --preset tiny --out graph.svg", steps=(Step("graph --preset fast --out graph.svg"),)),
 )  # fmt: skip
 

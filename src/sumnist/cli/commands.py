@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
 from sumnist.cli.door import complain, say
-from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine
+from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine, flag
 from sumnist.errors import ConfigError, SumnistError
 from sumnist.files import NUMBERS, PRETRAINED, write_atomically
 from sumnist.serve.settings import Settings
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from sumnist.inference.tasks import NumberOptions
     from sumnist.training.loop import RunResult
 
 __all__ = ["COMMANDS", "Command"]
@@ -150,55 +155,139 @@ class OfModel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predict(OfModel):
+class OfNumbers(OfModel):
+    """What the commands share that also read numbers of any length."""
+
+    numbers: bool = False
+    """read a number of any length on each picture, on one line, instead of one digit"""
+    read_with: ReadingEngine = "ours"
+    """what reads the numbers: ours (a network of strips), ocr (a general reader of text, of the extra [ocr]) or both"""
+    digits: str | None = None
+    """how many digits the numbers have: 4, or 1-6, or 3- for 3 or more (default: any number)"""
+    decimal: Literal[".", ","] | None = None
+    """the sign before the decimals of the numbers (default: they are whole)"""
+
+    def options(self) -> NumberOptions | None:
+        """How to read numbers; None if digits are to be read. Raises `ConfigError`."""
+        from sumnist.inference.tasks import NumberOptions
+
+        for name in ("read_with", "digits", "decimal") if not self.numbers else ():
+            given = getattr(self, name)
+            if given != getattr(OfNumbers, name):
+                raise ConfigError(f"{flag(name)} {given}: is of numbers; add --numbers, or leave {flag(name)} out")
+        digits = (1, None) if self.digits is None else bounds_of(self.digits)
+        return NumberOptions(self.read_with, digits, self.decimal) if self.numbers else None
+
+
+def bounds_of(word: str) -> tuple[int, int | None]:
+    """The least and the most number of digits that `word` names. Raises `ConfigError`."""
+    found = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6})?)?", word)
+    if found:
+        least, most = int(found[1]), int(found[2]) if found[2] else None if "-" in word else int(found[1])
+        if least >= 1 and (most is None or least <= most):
+            return least, most
+    raise ConfigError(
+        f"--digits {word}: expected how many there are, such as 4, the least and the most, such as 1-6, or 3- for 3 or "
+        "more"
+    )
+
+
+class Shown(NamedTuple):
+    """What is shown of a reading: as JSON, as text, and how it came about."""
+
+    values: dict[str, Any]
+    text: str
+    drawing: Image.Image | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict(OfNumbers):
     """Read pictures of one digit each, and add a number, as in `sumnist predict five.png --number 7`.
-    They may be light on dark or dark on light."""
+    They may be light on dark or dark on light. With --numbers: of one number each."""
 
     pictures: tuple[Path, ...]
     """picture files: a photograph, a scan, a drawing, from 8 pixels on the longer side on"""
     number: str | None = None
-    """the number to add (required)"""
+    """the number to add (required, unless --numbers)"""
     ink: InkColour = "auto"
     """whether the ink is darker than its ground (dark) or lighter (light), if that is known"""
     json: bool = False
     """print a line of JSON per picture"""
     show: Path | None = None
-    """PNG file to write with what was done to each picture, up to what the network saw"""
+    """PNG file to write with what was done to each picture, up to what the network saw; of numbers, with where each
+    digit stands"""
 
     def run(self) -> int:
-        from sumnist.inference.demo import described
-        from sumnist.inference.reader import Reader, check_number
-        from sumnist.inference.sources import whole
-        from sumnist.pictures.steps import as_png, strip
+        from sumnist.pictures.steps import as_png
 
-        if self.number is None:
-            stray = [str(path) for path in self.pictures if isinstance(whole(str(path)), int) and not path.exists()]
-            hint = f"; did you mean --number {stray[-1]}?" if stray else ", such as --number 7"
-            raise ConfigError(f"predict: no --number, expected the whole number to add{hint}")
-        reader = Reader(self.model)
-        number, failed, strips = check_number(whole(self.number), reader.exact), 0, []
+        options = self.options()
+        read = self.digits_read() if options is None else self.numbers_read(options)
+        failed, drawings = 0, []
         for picture in self.pictures:
             try:
-                reading, steps = reader.read_shown(picture, number, self.ink, steps=self.show is not None)
-                if self.show is not None:
-                    strips.append(strip(steps))
+                shown = read(picture)
             except SumnistError as error:
                 if len(self.pictures) == 1:
                     raise
                 failed += 1
                 complain(str(error))
                 continue
-            if self.json:
-                say(json.dumps({"picture": str(picture), **reading.as_dict()}))
-            else:
-                say(described(str(picture), reading))
-        if self.show is not None and strips:
-            write_atomically(self.show, as_png(strips))
+            say(json.dumps({"picture": str(picture), **shown.values}) if self.json else shown.text)
+            drawings += [shown.drawing] if shown.drawing else []
+        if self.show is not None and drawings:
+            write_atomically(self.show, as_png(drawings))
         return 1 if failed else 0
+
+    def digits_read(self) -> Callable[[Path], Shown]:
+        """What reads a digit."""
+        from sumnist.inference.demo import described
+        from sumnist.inference.reader import Reader
+        from sumnist.inference.sources import addend, whole
+        from sumnist.pictures.steps import strip
+
+        if self.number is None:
+            stray = [str(path) for path in self.pictures if isinstance(whole(str(path)), int) and not path.exists()]
+            hint = f"; did you mean --number {stray[-1]}?" if stray else ", such as --number 7"
+            raise ConfigError(f"predict: no --number, expected the whole number to add{hint}")
+        reader = Reader(self.model)
+        number = addend(self.number, reader.exact)
+
+        def read(picture: Path) -> Shown:
+            reading, steps = reader.read_shown(picture, number, self.ink, steps=self.show is not None)
+            drawing = None if self.show is None else strip(steps)
+            return Shown(reading.as_dict(), described(str(picture), reading), drawing)
+
+        return read
+
+    def numbers_read(self, options: NumberOptions) -> Callable[[Path], Shown]:
+        """What reads a number of any length."""
+        from sumnist.inference.demo import number_described
+        from sumnist.inference.numbers import NumberReader, Numbers, plain
+        from sumnist.inference.sources import addend
+        from sumnist.inference.tasks import strips_file
+        from sumnist.pictures.decode import intensities_of
+        from sumnist.pictures.marks import marked
+
+        reader = NumberReader(Numbers(strips_file(self.model, options.engine)).of(options.engine))
+        number = None if self.number is None else addend(self.number, exact=True)
+
+        def read(picture: Path) -> Shown:
+            found = intensities_of(picture)
+            reading = reader(found, options.digits, options.decimal, self.ink)
+            text, values, drawing = number_described(str(picture), reading, number), reading.as_dict(), None
+            if number is not None:
+                values |= {"number": number, "sum": plain((reading + number).mode)}
+            if self.show is not None:
+                said = [f"not accepted, {reading.reason}"] if reading.reason else []
+                marks = list(zip(reading.text, reading.places, strict=True))
+                drawing = marked(found, reading.box, reading.image, marks, [*said, *text.splitlines()[1:]])
+            return Shown(values, text, drawing)
+
+        return read
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score(OfModel):
+class Score(OfNumbers):
     """Read many pictures, from a folder or a table, into a table.
     Killed and started again, it goes on where it stopped."""
 
@@ -207,7 +296,7 @@ class Score(OfModel):
     out: Path
     """table to write, .csv or .jsonl"""
     number: str | None = None
-    """number to add to every picture (a CSV or JSONL has its own)"""
+    """number to add to every picture (a CSV or JSONL has its own; --numbers needs none)"""
     ink: InkColour = "auto"
     """whether the ink of all pictures is darker than its ground (dark) or lighter (light), if that is known"""
     engine: Engine = "local"
@@ -224,7 +313,7 @@ class Score(OfModel):
         number = None if self.number is None else whole(self.number)
         done = score(
             self.source, self.out, number, self.model, self.engine, self.workers, self.overwrite,
-            progress=sys.stderr.isatty(), ink=self.ink,
+            progress=sys.stderr.isatty(), ink=self.ink, numbers=self.options(),
         )  # fmt: skip
         rate = done.read_now / max(done.seconds, 1e-9)
         say(f"{self.out}: {done.rows:,} rows, {done.failed:,} failed; {rate:,.0f} rows/s")

@@ -10,12 +10,14 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.arithmetic.values import Value, Values
 from sumnist.config import SEEDS, Range, checked
 from sumnist.data.mnist import load_mnist
 from sumnist.data.sampling import draw_numbers
+from sumnist.inference.numbers import NumberReading, plain
 from sumnist.inference.reader import REASONS, Reader, Reading
 
-__all__ = ["Look", "demo", "described"]
+__all__ = ["Look", "demo", "described", "number_described"]
 
 SIDE = 20
 """Pixels of an image that are shown: the longer side of every MNIST digit is 20 or less."""
@@ -28,6 +30,8 @@ HALF_BLOCKS = " ▄▀█"
 SHADES = " .:-=+*#%@"
 USUAL = None, "as it is", "dark ink"
 """What is taken for the digit of most pictures."""
+USUAL_LINES = None, "dark ink, whole", "dark ink, the line of ink"
+"""What is taken for the line of most pictures."""
 LEAST_SHOWN = 5e-5
 """A smaller probability would be shown as 0.00%."""
 
@@ -36,25 +40,61 @@ def described(name: str, reading: Reading) -> str:
     """The reading of the picture `name`: both answers, each with its probability and that of the next best ones. If it
     is not accepted, why, and what helps; of a blank picture nothing else, since every digit is equally probable. What
     was taken for the digit is said unless it was what is usual."""
-    if reading.how not in USUAL:
-        name = f"{name} ({reading.how})"
-    heading = name if reading.accepted else f"{name}: not accepted, {reading.reason}: {reading.advice}"
+    heading = headed(name, reading, USUAL)
     if reading.reason == REASONS["blank"]:
         return heading
-    sign = "−" if reading.number < 0 else "+"
     digit = ranked(range(len(reading.digit_probabilities)), reading.digit_probabilities)
     total = ranked(reading.sums, reading.sum_probabilities)
     return (
         f"{heading}\n  digit {reading.digit:4}  {digit}\n"
-        f"  sum   {reading.sum:4}  {total}  ({reading.digit} {sign} {abs(reading.number)})"
+        f"  sum   {reading.sum:4}  {total}  ({added(reading.digit, reading.number)})"
     )
 
 
-def ranked(answers: Sequence[int], probabilities: Sequence[float]) -> str:
+def number_described(name: str, reading: NumberReading, number: int | None = None) -> str:
+    """The same of a number of any length: its value, how it is written if that differs, and the sum with `number`, if
+    there is one."""
+    heading = headed(name, reading, USUAL_LINES)
+    if reading.value is None:
+        return heading
+    value, total = shown(reading.value), ""
+    written = f"  (written {reading.text})" if reading.text != value else ""
+    if number is not None:
+        sums = reading + number
+        total = shown(sums.mode)
+        width = max(len(value), len(total))
+        total = f"\n  sum    {total:>{width}}  {ranked_values(sums)}  ({added(value, number)})"
+        value = f"{value:>{width}}"
+    return f"{heading}\n  number {value}  {ranked_values(reading.values)}{written}{total}"
+
+
+def headed(name: str, reading: Reading | NumberReading, usual: tuple[str | None, ...]) -> str:
+    """The name with what was taken for the ink, unless it was what is usual, and why the reading is not accepted."""
+    if reading.how not in usual:
+        name = f"{name} ({reading.how})"
+    return name if reading.accepted else f"{name}: not accepted, {reading.reason}: {reading.advice}"
+
+
+def added(value: int | str, number: int) -> str:
+    """The addition as it is written."""
+    return f"{value} {'−' if number < 0 else '+'} {abs(number)}"
+
+
+def ranked_values(values: Values) -> str:
+    """As `ranked`, of values."""
+    return ranked([shown(value) for value in values.probabilities], list(values.probabilities.values()))
+
+
+def shown(value: Value | None) -> str:
+    """A value as it is printed."""
+    return str(plain(value))
+
+
+def ranked(answers: Sequence[int | str], probabilities: Sequence[float]) -> str:
     """The probability of the best answer, and the two after it as far as they are not 0.00%."""
     best, *others = sorted(zip(probabilities, answers, strict=True), reverse=True)
-    shown = ", ".join(f"{answer} {chance:.2%}" for chance, answer in others[:2] if chance >= LEAST_SHOWN)
-    return f"{best[0]:7.2%}" + (f"  then {shown}" if shown else "")
+    following = ", ".join(f"{answer} {chance:.2%}" for chance, answer in others[:2] if chance >= LEAST_SHOWN)
+    return f"{best[0]:7.2%}" + (f"  then {following}" if following else "")
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,8 @@ def strip(steps: Sequence[Step]) -> Image.Image:
 
 def as_png(strips: Sequence[Image.Image]) -> bytes:
     """The strips below each other, as a PNG file."""
-    sheet = Image.new("L", (max(strip.width for strip in strips), sum(strip.height for strip in strips)), PAPER)
+    size = max(strip.width for strip in strips), sum(strip.height for strip in strips)
+    sheet = Image.new(strips[0].mode, size, "white")
     top = 0
     for strip in strips:
         sheet.paste(strip, (0, top))
