@@ -29,9 +29,7 @@ HALF_BLOCKS = " ▄▀█"
 """By what is ink: nothing, the lower pixel, the upper one, both."""
 SHADES = " .:-=+*#%@"
 USUAL = None, "as it is", "dark ink"
-"""What is taken for the digit of most pictures."""
-USUAL_LINES = None, "dark ink, whole", "dark ink, the line of ink"
-"""What is taken for the line of most pictures."""
+"""What is taken for the digit, or the line of digits, of most pictures."""
 LEAST_SHOWN = 5e-5
 """A smaller probability would be shown as 0.00%."""
 
@@ -40,7 +38,7 @@ def described(name: str, reading: Reading) -> str:
     """The reading of the picture `name`: both answers, each with its probability and that of the next best ones. If it
     is not accepted, why, and what helps; of a blank picture nothing else, since every digit is equally probable. What
     was taken for the digit is said unless it was what is usual."""
-    heading = headed(name, reading, USUAL)
+    heading = headed(name, reading)
     if reading.reason == REASONS["blank"]:
         return heading
     digit = ranked(range(len(reading.digit_probabilities)), reading.digit_probabilities)
@@ -54,7 +52,7 @@ def described(name: str, reading: Reading) -> str:
 def number_described(name: str, reading: NumberReading, number: int | None = None) -> str:
     """The same of a number of any length: its value, how it is written if that differs, and the sum with `number`, if
     there is one."""
-    heading = headed(name, reading, USUAL_LINES)
+    heading = headed(name, reading)
     if reading.value is None:
         return heading
     value, total = shown(reading.value), ""
@@ -68,9 +66,9 @@ def number_described(name: str, reading: NumberReading, number: int | None = Non
     return f"{heading}\n  number {value}  {ranked_values(reading.values)}{written}{total}"
 
 
-def headed(name: str, reading: Reading | NumberReading, usual: tuple[str | None, ...]) -> str:
+def headed(name: str, reading: Reading | NumberReading) -> str:
     """The name with what was taken for the ink, unless it was what is usual, and why the reading is not accepted."""
-    if reading.how not in usual:
+    if reading.how not in USUAL:
         name = f"{name} ({reading.how})"
     return name if reading.accepted else f"{name}: not accepted, {reading.reason}: {reading.advice}"
 
