@@ -140,7 +140,7 @@ def test_a_set_without_a_digit_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_digits_of_a_target_are_those_that_stand_there(made: Strips, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each piece between empty columns is compared with all images that there are: the likest has its digit."""
     plain = {
-        "DRAWN_SHARE": 0.0, "OVERLAPPING_SHARE": 0.0, "WIDE_SHARE": 1.0, "WIDE_GAP": (0.6, 0.7), "UNEVEN_GAP": 0.0,
+        "DRAWN_SHARES": (0.0,) * 10, "OVERLAPPING_SHARE": 0.0, "WIDE_SHARE": 1.0, "WIDE_GAP": (0.6, 0.7), "UNEVEN_GAP": 0.0,
         "SLANT": (0.0, 0.0), "OWN_SLANT": 0.0, "KEPT_SLANT": (1.0, 1.0), "TURN": 0.0, "BEND": 0.0, "ASPECT": (1.0, 1.0),
         "PEN": (0.12, 0.13), "NEIGHBOUR_SHARE": 0.0, "CUT_SHARE": 0.0, "NARROWEST": 0.0, "ROOMY": 12,
         "JOINED_SHARE": 0.0,
@@ -304,7 +304,8 @@ def test_digits_are_drawn_in_their_share_and_words_are_of_letters(made: Strips, 
     first, text = made.bank.firsts, lines.text
     there = text.there & of_numbers(lines)[:, None]
     drawn = (lines.place >= first[DRAWN]) & (lines.place < first[LETTER])
-    assert drawn[there].mean() == pytest.approx(lines_module.DRAWN_SHARE, abs=0.03)
+    for digit, share in enumerate(lines_module.DRAWN_SHARES):
+        assert drawn[there & (text.digit == digit)].mean() == pytest.approx(share, abs=0.06), digit
     letters = lines.place[text.there & (text.kind == WORD)[:, None]]
     assert ((letters >= first[LETTER]) & (letters < first[LETTER + 1])).all()
     ends = first + made.bank.counts

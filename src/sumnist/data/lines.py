@@ -36,8 +36,8 @@ __all__ = ["Lines", "compose"]
 
 # Whose characters they are.
 
-DRAWN_SHARE = 0.4
-"""Share of the digits that are drawn (`data/glyphs`), not MNIST's."""
+DRAWN_SHARES = 0.3, 0.65, 0.4, 0.3, 0.45, 0.4, 0.3, 0.6, 0.35, 0.5
+"""Share of each digit that is drawn (`data/glyphs`), not MNIST's: more of those that other countries write otherwise."""
 ONE_WRITER_SHARE, SAME_FORM = 0.6, 0.7
 """Share of the lines of one writer, whose digits come from one source and slant alike, and the probability that such a
 writer's digit is the very image that stands for this digit elsewhere in the line."""
@@ -91,7 +91,7 @@ WIDEST_PEN = 0.22, 0.12
 """The widest pen by a character's height, of digits and of signs, whose strokes lie close."""
 LIGHT, STEEP = (0.65, 1.0), (1.2, 2.5)
 """Intensity of a line's ink, and how much steeper its edges are than resampling leaves them."""
-JOINED_SHARE, JOINED_GAP = 0.3, 0.25
+JOINED_SHARE, JOINED_GAP = 0.4, 0.25
 """Share of the lines in which zeros that follow each other closely are joined by a stroke, and the widest such gap: the
 stroke over a wider one is a dash."""
 AROUND_WIDTH = {
@@ -245,8 +245,8 @@ def placed(bank: Bank, text: Texts, random: Random) -> Lines:
 def chosen(bank: Bank, text: Texts, chance: Chance) -> tuple[Whole, Flags]:
     """Images of the bank for the characters, `[N, 12]`, and which lines are by one writer, `[N]`."""
     one_writer = chance.some(ONE_WRITER_SHARE)
-    drawn = np.where(one_writer[:, None], chance.some(DRAWN_SHARE, 1), chance.some(DRAWN_SHARE, MOST))
-    kinds = text.digit + DRAWN * drawn
+    source = np.where(one_writer[:, None], chance.between((0, 1), 1), chance.between((0, 1), MOST))
+    kinds = text.digit + DRAWN * (source < np.array(DRAWN_SHARES)[text.digit])
     kinds[text.kind == WORD], kinds[text.kind == SCRIBBLE] = LETTER, SCRAWL
     form = np.take_along_axis(chance.between((0, 1), 10), text.digit, 1)
     same = one_writer[:, None] & chance.some(SAME_FORM, MOST) & (kinds < LETTER)
