@@ -1,11 +1,11 @@
 """Put a trained network of strips into the package: calibrated, verified, exported, with its model card.
 
     python scripts/ship_numbers.py               train the preset `numbers`, calibrate, verify, install
-    python scripts/ship_numbers.py --run FOLDER  the same with the run that is there already; goes on with an unfinished one
+    python scripts/ship_numbers.py --run FOLDER  the same with the run there; goes on with an unfinished one
 
-The run leaves out 5,000 images of the training set. Strips composed of these calibrate it, as every training of the task
-does at its end. It must be no worse on them than the one that it replaces, give or take what two seeds differ by, its
-file must keep within its size, and must give torch's answers. Otherwise nothing is installed.
+The run leaves out 5,000 images of the training set. Strips composed of these calibrate it, as every training of the
+task does at its end. It must be no worse on them than the one that it replaces, give or take what two seeds differ by,
+its file must keep within its size, and must give torch's answers. Otherwise nothing is installed.
 """
 
 from __future__ import annotations

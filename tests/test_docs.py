@@ -63,7 +63,7 @@ def commands_of(text: str) -> list[list[str]]:
 @pytest.mark.heavy
 def test_the_commands_of_the_readme_run(place: Path) -> None:
     commands = commands_of(README)
-    assert len(commands) == 8
+    assert len(commands) == 9
     for words in commands:
         result = subprocess.run(words, cwd=place, capture_output=True, text=True, check=False)
         assert result.returncode == 0, (words, result.stderr)
@@ -105,7 +105,7 @@ def test_what_the_readme_says_of_reading_works_without_torch(place: Path, withou
     part = README[README.index("## Read and add") : README.index("## Train")]
     commands = commands_of(part)
     code = re.findall(r"```python\n(.*?)```", part, re.DOTALL)
-    assert (len(commands), len(code)) == (3, 1)
+    assert (len(commands), len(code)) == (4, 1)
     for words in [[sys.executable, "-c", code[0]], *commands]:
         result = subprocess.run(words, cwd=place, env=without_torch, capture_output=True, text=True, check=False)
         assert result.returncode == 0, (words, result.stderr)
@@ -130,10 +130,21 @@ def run_python(code: str, place: Path) -> list[str]:
 
 def test_the_python_of_the_readme_reads_and_puts_an_error_in_the_place_of_a_missing_picture(place: Path) -> None:
     (code,) = python_of("README.md")
-    first, second, third = run_python(code, place)
+    first, second, third, number = run_python(code, place)
     assert re.fullmatch(r"5 12 99\.\d%|5 12 100\.0%", first)
     assert second == "12"
     assert third == "missing.png: does not exist, expected a picture: check the name"
+    assert re.fullmatch(r"1,480 1480 9\d\.\d%", number)
+
+
+def test_the_python_of_the_page_on_numbers_reads_the_example(place: Path) -> None:
+    (code,) = python_of("docs/numbers.md")
+    read, *candidates, other, sums, known = run_python(code, place)
+    assert read == "1,480 1480 1480 True"
+    assert len(candidates) == 3
+    assert candidates[0].startswith("1480 9")
+    assert re.fullmatch(r"anything else: \d\.\d\d%", other)
+    assert (sums, known) == ("1487 2960", "1480")
 
 
 @pytest.mark.heavy

@@ -140,7 +140,8 @@ def test_a_set_without_a_digit_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_digits_of_a_target_are_those_that_stand_there(made: Strips, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each piece between empty columns is compared with all images that there are: the likest has its digit."""
     plain = {
-        "DRAWN_SHARES": (0.0,) * 10, "OVERLAPPING_SHARE": 0.0, "WIDE_SHARE": 1.0, "WIDE_GAP": (0.6, 0.7), "UNEVEN_GAP": 0.0,
+        "DRAWN_SHARES": (0.0,) * 10, "OVERLAPPING_SHARE": 0.0, "WIDE_SHARE": 1.0, "WIDE_GAP": (0.6, 0.7),
+        "UNEVEN_GAP": 0.0,
         "SLANT": (0.0, 0.0), "OWN_SLANT": 0.0, "KEPT_SLANT": (1.0, 1.0), "TURN": 0.0, "BEND": 0.0, "ASPECT": (1.0, 1.0),
         "PEN": (0.12, 0.13), "NEIGHBOUR_SHARE": 0.0, "CUT_SHARE": 0.0, "NARROWEST": 0.0, "ROOMY": 12,
         "JOINED_SHARE": 0.0,

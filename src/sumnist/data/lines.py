@@ -37,7 +37,7 @@ __all__ = ["Lines", "compose"]
 # Whose characters they are.
 
 DRAWN_SHARES = 0.3, 0.65, 0.4, 0.3, 0.45, 0.4, 0.3, 0.6, 0.35, 0.5
-"""Share of each digit that is drawn (`data/glyphs`), not MNIST's: more of those that other countries write otherwise."""
+"""Share of each digit that is drawn (`data/glyphs`), not MNIST's: more where other countries write it otherwise."""
 ONE_WRITER_SHARE, SAME_FORM = 0.6, 0.7
 """Share of the lines of one writer, whose digits come from one source and slant alike, and the probability that such a
 writer's digit is the very image that stands for this digit elsewhere in the line."""

@@ -37,13 +37,15 @@ FORMAT = 1
 BEYOND_DOUBT = 0.97
 """A look that gives its best string this probability, times its weight, is taken at once."""
 POWER = 2
-"""Of the scores, in the mean over the looks."""
+"""Of what a look counts, in means over the looks."""
 SEARCHED = 16
 """Values that are looked for in each look, if no more are asked for."""
-LIKELY = 0.5
-"""A number is there if it is with this probability; or else the picture is blank, or shows something else."""
-ALLOWED = 0.05
-"""Least probability of an allowed number of digits."""
+SURE = 0.9
+"""Where no ink is found, a look that sees a number must give it this probability."""
+FITTING = 0.05
+"""Least probability of an allowed number of digits, if there is a number."""
+TOGETHER = 0.8
+"""The probability of the most probable value from which on a reading of two recognizers is accepted."""
 COUNT = Range(1, 1_000, "a whole number from 1 to 1,000")
 """Candidates that may be asked for."""
 
@@ -141,27 +143,45 @@ class Look:
         return float(np.exp(self.evidence.is_number)) * (1 - self.line.foreign)
 
     @property
-    def allowed(self) -> float:
-        """The probability of an allowed number of digits."""
-        return float(np.exp(self.evidence.allowed))
+    def value(self) -> float:
+        """The probability of its best string, times the proposal's weight: how much the look counts."""
+        return self.score * self.is_number
+
+    @property
+    def fits(self) -> float:
+        """The probability of an allowed number of digits, if there is a number."""
+        return float(np.exp(min(0.0, self.evidence.allowed - self.evidence.is_number)))
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """The looks of one recognizer, of which the best comes first, and how much each counts."""
+    """The looks of one recognizer, of which the best comes first."""
 
     recognizer: Recognizer
     looks: list[Look]
-    shares: Floats
+
+    @property
+    def is_number(self) -> float:
+        """The probability that there is a number. Looks that see none count as much as those that do."""
+        return float(mean([look.score for look in self.looks]) @ [look.is_number for look in self.looks])
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether ink was found, or what stands there is sure without: of noise on paper some looks like a digit."""
+        return any(look.proposal.found for look in self.looks) or self.looks[0].value >= SURE
 
     def probabilities(self, strings: list[str]) -> Floats:
         """The probability of each string, `[N]`."""
-        mean: Floats = self.shares @ np.array([look.evidence.probabilities(strings) for look in self.looks])
-        return mean
+        shares = mean([look.value for look in self.looks])
+        found: Floats = shares @ np.array([look.evidence.probabilities(strings) for look in self.looks])
+        return found
 
-    def mean(self, values: Sequence[float]) -> float:
-        """The mean of a value for each look."""
-        return float(self.shares @ np.array(values))
+
+def mean(values: list[float]) -> Floats:
+    """How much each look counts in a mean: by a power of these values."""
+    counts = np.array(values) ** POWER
+    shares: Floats = counts / counts.sum() if counts.sum() > 0 else np.eye(len(counts))[0]
+    return shares
 
 
 class NumberReader:
@@ -277,14 +297,10 @@ def opinion_of(
             evidence = Evidence(line.emissions, digits, decimal)
             strings = dict(islice(evidence.strings(count).items(), count))
             looks.append(Look(proposal, line, evidence, strings, proposal.weight * max(strings.values(), default=0.0)))
-        looks.sort(key=lambda look: -look.score * look.is_number)
-        if looks and looks[0].score * looks[0].is_number >= BEYOND_DOUBT:
-            return Opinion(recognizer, looks[:1], np.ones(1))
-    if not looks:
-        return None
-    counts = np.array([look.score * look.is_number for look in looks]) ** POWER
-    shares = counts / counts.sum() if counts.sum() > 0 else np.eye(len(looks))[0]
-    return Opinion(recognizer, looks, shares)
+        looks.sort(key=lambda look: -look.value)
+        if looks and looks[0].value >= BEYOND_DOUBT:
+            return Opinion(recognizer, looks[:1])
+    return Opinion(recognizer, looks) if looks else None
 
 
 def combined(opinions: list[Opinion]) -> dict[str, float]:
@@ -312,24 +328,27 @@ def preference(look: Look, strings: dict[str, float]) -> float:
 
 def reading(best: Look, found: Candidates, opinions: list[Opinion]) -> NumberReading:
     """The reading of candidates, with where and why."""
-    is_number = min(opinion.mean([look.is_number for look in opinion.looks]) for opinion in opinions)
-    allowed = max(look.allowed for opinion in opinions for look in opinion.looks)
+    is_number = min(opinion.is_number for opinion in opinions)
+    is_seen = any(opinion.is_seen for opinion in opinions)
     first = found.candidates[0] if found.candidates else None
     confidence = first.probability if first else 0.0
     reason = None
-    if is_number < min(LIKELY, *(opinion.recognizer.least_is_digit for opinion in opinions)):
-        reason = NOT_A_NUMBER if any(look.proposal.found for one in opinions for look in one.looks) else BLANK
-    elif is_number < max(opinion.recognizer.least_is_digit for opinion in opinions):
-        reason = NOT_A_NUMBER
-    elif first is None or allowed < ALLOWED:
+    if is_number < max(opinion.recognizer.least_is_digit for opinion in opinions):
+        reason = NOT_A_NUMBER if is_seen else BLANK
+    elif first is None or max(look.fits for opinion in opinions for look in opinion.looks) < FITTING:
         reason = LENGTH
-    elif confidence < max(opinion.recognizer.least_confidence for opinion in opinions):
+    elif not is_seen or confidence < least_confidence(opinions):
         reason = UNSURE
     return NumberReading(
         first.text if first else "", first.value if first else None, confidence, found.candidates, found.other,
         reason is None, reason, is_number, places_of(first.positions if first else (), best), best.proposal.box,
         best.proposal.how, best.proposal.image,
     )  # fmt: skip
+
+
+def least_confidence(opinions: list[Opinion]) -> float:
+    """The probability of the most probable value from which on a reading is accepted."""
+    return TOGETHER if len(opinions) > 1 else opinions[0].recognizer.least_confidence
 
 
 def places_of(positions: Positions, look: Look) -> tuple[tuple[float, float], ...]:
