@@ -40,6 +40,8 @@ POWER = 2
 """Of the scores, in the mean over the looks."""
 SEARCHED = 16
 """Values that are looked for in each look, if no more are asked for."""
+NEGLIGIBLE = 1e-6
+"""Strings that no look finds more probable than this are not mixed: a search meets thousands of prefixes of them."""
 LIKELY = 0.5
 """A number is there if it is with this probability; or else the picture is blank, or shows something else."""
 ALLOWED = 0.05
@@ -292,7 +294,8 @@ def combined(opinions: list[Opinion]) -> dict[str, float]:
     looks = [look for opinion in opinions for look in opinion.looks]
     if len(looks) == 1:
         return looks[0].strings
-    strings = list(dict.fromkeys(string for look in looks for string in look.strings))
+    strings = [string for look in looks for string, share in look.strings.items() if share > NEGLIGIBLE]
+    strings = list(dict.fromkeys(strings))
     if not strings:
         return {}
     said = np.array([opinion.probabilities(strings) for opinion in opinions])
