@@ -12,7 +12,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-__all__ = ["CHROMIUM", "DIGITS", "chromium", "draw", "points_of", "served", "until"]
+__all__ = ["CHROMIUM", "DIGITS", "chromium", "draw", "points_of", "served", "until", "write"]
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -33,6 +33,8 @@ DIGITS = [
     "64,33 53,21 40,27 38,42 50,50 63,42 64,33 62,60 58,82",
 ]
 """How each digit is drawn, in hundredths of the pad's side; a slash lifts the pen."""
+WIDE, HIGH = 0.62, 0.75
+"""Of a cell's width and the pad's height: how large the digits of a number are written."""
 
 
 @contextmanager
@@ -58,10 +60,18 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def draw(page: Page, strokes: str) -> None:
-    """Draw with the mouse."""
+def write(page: Page, digits: str) -> list[float]:
+    """Write a number with the mouse, all over the pad; where the middle of each digit is, in shares of its width."""
+    middles = [(place + 1) / (len(digits) + 1) for place in range(len(digits))]
+    for digit, middle in zip(digits, middles, strict=True):
+        draw(page, DIGITS[int(digit)], middle, WIDE / len(digits), HIGH)
+    return middles
+
+
+def draw(page: Page, strokes: str, middle: float = 0.5, wide: float = 1.0, high: float = 1.0) -> None:
+    """Draw with the mouse: on the whole pad, or on a part of its width around `middle` and of its height."""
     for stroke in strokes.split("/"):
-        for i, point in enumerate(points_of(page, stroke)):
+        for i, point in enumerate(points_of(page, stroke, middle, wide, high)):
             page.mouse.move(*point, steps=4 if i else 1)
             if i == 0:
                 page.mouse.down()
@@ -79,9 +89,13 @@ def until(page: Page, expression: str) -> Any:
     return value
 
 
-def points_of(page: Page, stroke: str) -> list[tuple[float, float]]:
+def points_of(
+    page: Page, stroke: str, middle: float = 0.5, wide: float = 1.0, high: float = 1.0
+) -> list[tuple[float, float]]:
     """Where the points of a stroke are on the screen."""
     box = page.locator("#pad").bounding_box()
     assert box is not None
-    pairs = [point.split(",") for point in stroke.split()]
-    return [(box["x"] + float(x) / 100 * box["width"], box["y"] + float(y) / 100 * box["height"]) for x, y in pairs]
+    pairs = [[float(share) / 100 - 0.5 for share in point.split(",")] for point in stroke.split()]
+    return [
+        (box["x"] + (middle + wide * x) * box["width"], box["y"] + (0.5 + high * y) * box["height"]) for x, y in pairs
+    ]

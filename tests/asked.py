@@ -6,7 +6,10 @@ import base64
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageDraw
+
+from sumnist.data.mnist import load_mnist
 
 PROBLEM = "application/problem+json"
 
@@ -23,6 +26,12 @@ def seven(side: int = 280) -> bytes:
     strokes = [(0.3 * side, 0.2 * side), (0.7 * side, 0.2 * side), (0.45 * side, 0.8 * side)]
     ImageDraw.Draw(picture).line(strokes, fill=20, width=side // 15)
     return png(picture)
+
+
+def strip(*places: int) -> bytes:
+    """The MNIST test images at these places beside each other, as a PNG file: dark ink on white."""
+    images = load_mnist("test").images
+    return png(Image.fromarray(255 - np.concatenate([images[place] for place in places], 1)))
 
 
 SEVEN = seven()

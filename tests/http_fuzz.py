@@ -141,15 +141,21 @@ def whole(chance: random.Random, place: int) -> Asked:
         expect = chance.choice([b"", b"Expect: 100-continue\r\n"])
         content = chance.choice([b"{}", b"[]", b'{"readings": []}', b'{"picture": 1, "number": 1}'])
         headers += upgrade + expect + b"Content-Type: application/json\r\n"
-        return Asked(with_body(chance, b"POST /v1/read HTTP/1.1\r\n", headers, content), (422,), {"status": 422})
+        start = chance.choice([b"POST /v1/read HTTP/1.1\r\n", b"POST /v1/read-number HTTP/1.1\r\n"])
+        return Asked(with_body(chance, start, headers, content), (422,), {"status": 422})
     if kind == 8 and chance.random() < 0.3:
         content = (
             b'--b\r\nContent-Disposition: form-data; name="picture"; filename="a; name=number"\r\n\r\n' + FIVE
             + b'\r\n--b\r\nContent-Disposition: form-data; name="number"\r\n\r\n%d\r\n--b--\r\n' % place
         )  # fmt: skip
         headers += upgrade + FORM
-        content = with_body(chance, b"POST /v1/read HTTP/1.1\r\n", headers, content)
-        return Asked(content, (200, 503), {"number": place, "digit": 5})
+        says: dict[bytes, dict[str, object]] = {
+            b"/v1/read": {"number": place, "digit": 5},
+            b"/v1/read-number": {"digits": "5"},
+        }
+        path = chance.choice([*says])
+        content = with_body(chance, b"POST " + path + b" HTTP/1.1\r\n", headers, content)
+        return Asked(content, (200, 503), says[path])
     return Asked(b"GET /healthz" + query + b" HTTP/1.1\r\n" + headers + upgrade + b"\r\n", (200,), {"status": "alive"})
 
 

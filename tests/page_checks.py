@@ -17,7 +17,7 @@ from sumnist.inference.reader import ADVICE
 
 PHONE = ViewportSize(width=360, height=740)
 DESK = ViewportSize(width=1280, height=800)
-READ = "**/v1/read?image=true&beside=true"
+READ, READ_NUMBER = "**/v1/read?image=true&beside=true", "**/v1/read-number"
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 
 STILL = {"reduced_motion": "reduce"}
@@ -60,7 +60,8 @@ def answering(page: Page, body: dict[str, Any], status: int = 200, **headers: st
     """Let the page be answered `body` instead of by the server."""
     kind = "application/json" if status == 200 else "application/problem+json"
     sent = {"content-type": kind, **{name.replace("_", "-"): value for name, value in headers.items()}}
-    page.route(READ, lambda route: route.fulfill(status=status, headers=sent, body=json.dumps(body)))
+    for path in (READ, READ_NUMBER):
+        page.route(path, lambda route: route.fulfill(status=status, headers=sent, body=json.dumps(body)))
 
 
 def problem(title: str, detail: str, status: int) -> dict[str, Any]:

@@ -8,7 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from sumnist.errors import MissingExtraError
+from sumnist.inference.numbers import Numbers
 from sumnist.inference.reader import Reader, Reading
+from sumnist.inference.recognizers import Recognizer
 from sumnist.serve.reading import Readers
 
 
@@ -82,3 +85,25 @@ def stillborn(parent: int) -> Readers:
     if os.getpid() != parent:
         raise OSError("no memory for the network")
     return Reader(), None
+
+
+class WithoutOcr(Numbers):
+    """As where the extra `ocr` is not installed."""
+
+    def recognizer(self, name: str) -> Recognizer:
+        if name == "ocr":
+            raise MissingExtraError("rapidocr", "ocr", "--read-with ocr")
+        return super().recognizer(name)
+
+
+def without_ocr() -> Readers:
+    reader = Reader()
+    reader.numbers = WithoutOcr()
+    return reader, None
+
+
+def without_numbers() -> Readers:
+    """A reader whose network of strips is missing."""
+    reader = Reader()
+    reader.numbers = Numbers("missing.onnx")
+    return reader, None

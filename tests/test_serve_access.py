@@ -42,6 +42,8 @@ def test_a_finger_draws_and_does_not_scroll(page: Page) -> None:
 
 def test_everything_can_be_done_by_keyboard(page: Page) -> None:
     page.press("body", "Tab")
+    expect(page.get_by_role("radio", name="One digit")).to_be_focused()
+    page.keyboard.press("Tab")
     expect(page.locator("#number")).to_be_focused()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Tab")

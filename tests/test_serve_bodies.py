@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from asked import SEVEN, form_of
 from sumnist.errors import NumberError
-from sumnist.serve.bodies import FORM, JSON, Body, Item, item_of, items_of
+from sumnist.serve.bodies import FORM, JSON, Body
+from sumnist.serve.items import Item, item_of, items_of
 from sumnist.serve.problems import KINDS, Problem
 
 MIB = 2**20

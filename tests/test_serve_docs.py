@@ -46,14 +46,15 @@ def output(command: str, server: Server) -> str:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_lines_with_curl_run(server: Server) -> None:
     lines = [command for command in commands() if command.startswith("curl")]
-    assert len(lines) == 7
-    form, as_json, batch, problem, health, ready, metrics = (output(line, server) for line in lines)
+    assert len(lines) == 8
+    form, as_json, batch, number, problem, health, ready, metrics = (output(line, server) for line in lines)
     assert (json.loads(form)["digit"], json.loads(form)["sum"]) == (5, 12)
     image = json.loads(as_json).pop("image")
     assert [len(row) for row in image] == [28] * 28
     assert json.loads(as_json) == json.loads(form) | {"image": image}
     first, second = json.loads(batch)["readings"]
     assert (first["sum"], second["error"]["status"]) == (12, 415)
+    assert (json.loads(number)["value"], json.loads(number)["accepted"]) == (5, True)
     assert json.loads(problem)["type"] == "urn:sumnist:problem:unknown-format"
     assert (json.loads(health), json.loads(ready)) == ({"status": "alive"}, {"status": "ready"})
     assert metrics.startswith("# HELP sumnist_requests_total ")
@@ -85,6 +86,17 @@ def test_the_page_names_every_field_of_a_request_and_every_member_of_a_reading(s
     assert re.findall(r"^\| `(\w+)` \|.*\| (?:optional; .*)?\|$", PAGE, re.MULTILINE)[:3] == list(fields)
     for member in document["components"]["schemas"]["Reading"]["properties"]:
         assert f"`{member}`" in PAGE
+
+
+def test_the_page_names_every_field_and_every_member_of_the_reading_of_a_number(server: Server) -> None:
+    document = json.loads(output(f"curl -s http://127.0.0.1:{server.port}/openapi.json", server))
+    content = document["paths"]["/v1/read-number"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    _, part = PAGE.split("### Numbers of any length")
+    part, _ = part.split("###", 1)
+    assert set(re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)) == set(content["properties"])
+    schemas = document["components"]["schemas"]
+    for member in {**schemas["NumberReading"]["properties"], **schemas["Candidate"]["properties"]}:
+        assert f"`{member}`" in part
 
 
 def test_every_flag_that_the_page_names_is_one() -> None:

@@ -24,8 +24,8 @@ def test_schemathesis_finds_no_answer_that_the_document_does_not_promise() -> No
             cwd=ROOT, capture_output=True, text=True, check=False, timeout=240,
         )  # fmt: skip
         assert result.returncode == 0, result.stdout
-        assert re.search(r"Selected: 5/5\s+Tested: 5", result.stdout), result.stdout
-        for route in ("/v1/read", "/v1/read/batch"):  # both what is right and what is wrong was asked
+        assert re.search(r"Selected: 6/6\s+Tested: 6", result.stdout), result.stdout
+        for route in ("/v1/read", "/v1/read/batch", "/v1/read-number"):  # both what is right and what is wrong
             assert metric(server, f'sumnist_requests_total{{route="{route}",status="200"}}') > 0
             assert metric(server, f'sumnist_requests_total{{route="{route}",status="422"}}') > 0
     finally:

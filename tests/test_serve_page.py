@@ -291,7 +291,7 @@ def test_a_blank_picture_is_said_to_be_blank(page: Page) -> None:
 REFUSALS = [
     ("not a digit", "This does not look like a digit.", "Draw one of 0 to 9.",
      "A digit from 0 to 9 was expected; of a photograph, come nearer, so that the paper fills it."),
-    ("several digits", "There seems to be more than one digit.", "One at a time: draw a single digit.",
+    ("several digits", "There seems to be more than one digit.", "Draw one, or choose “A number”.",
      "One digit a picture; cut a number into its digits."),
     ("unsure", "A 4 (48.0\u00a0%), or an 8 (34.0\u00a0%)?", "Draw it more clearly.",
      "Write it more clearly, or ask a person."),
@@ -314,7 +314,7 @@ def test_a_refused_drawing_has_no_answer_but_a_verdict_and_a_hint(
     draw(page, DIGITS[4])
     expect_none(page, verdict)
     expect(page.locator("#hint")).to_have_text(hint)
-    expect(page.locator("#is-digit")).to_have_text("A digit: 3.1\u00a0%")
+    expect(page.locator("#is-there")).to_have_text("A digit: 3.1\u00a0%")
     grey = page.locator(".digits .best .bar").evaluate("bar => getComputedStyle(bar).backgroundColor")
     assert grey == "rgb(170, 180, 192)"
 

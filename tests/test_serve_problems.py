@@ -34,11 +34,15 @@ from sumnist.serve.problems import OF_ERRORS, problem_of
          "picture: too large, expected at most 64 million pixels: crop it or scale it down"),
     ],
 )  # fmt: skip
+@pytest.mark.parametrize("path", ["/v1/read", "/v1/read-number"])
 def test_a_picture_that_cannot_be_read_is_a_problem(
-    client: TestClient, picture: bytes, status: int, slug: str, detail: str
+    client: TestClient, path: str, picture: bytes, status: int, slug: str, detail: str
 ) -> None:
-    check_problem(client.post("/v1/read", files=form(picture), data={"number": "1"}), status, slug, detail)
-    check_problem(client.post("/v1/read", json={"picture": encoded(picture), "number": 1}), status, slug, detail)
+    for given in (
+        {"files": form(picture), "data": {"number": "1"}},
+        {"json": {"picture": encoded(picture), "number": 1}},
+    ):
+        check_problem(client.post(path, **given), status, slug, detail, path)
 
 
 @pytest.mark.parametrize(

@@ -356,11 +356,11 @@ def places_of(positions: Positions, look: Look) -> tuple[tuple[float, float], ..
     a character at any of the steps on which it stands."""
     if not positions:
         return ()
-    _, _, left, right = look.proposal.box
+    top, bottom, left, right = look.proposal.box
     scale = look.line.step * (right - left) / look.proposal.image.shape[1]
     middles = left + scale * (np.array(positions).mean(1) + 0.5)
     between = (middles[1:] + middles[:-1]) / 2
-    reach = float(np.diff(middles).mean()) / 2 if len(middles) > 1 else (right - left) / 2
+    reach = float(np.diff(middles).mean()) / 2 if len(middles) > 1 else (bottom - top) / 2
     ends = np.concatenate([[middles[0] - reach], between, [middles[-1] + reach]]).clip(left, right)
     return tuple((start, end) for start, end in pairwise(ends.tolist()))
 

@@ -202,7 +202,7 @@ def closes(scope: Scope, headers: list[tuple[bytes, bytes]]) -> bool:
 
 
 def add_readings(app: Application, service: Service, exact: bool) -> None:
-    """The two that read."""
+    """Those that read."""
     most = service.settings.batch
 
     @app.route(
@@ -221,6 +221,14 @@ def add_readings(app: Application, service: Service, exact: bool) -> None:
     )  # fmt: skip
     async def read_batch(request: Request, image: Image = "false") -> Response:
         return Response(await service.read_batch(request, image == "true"), media_type="application/json")
+
+    @app.route(
+        "POST", "/v1/read-number", operation_id="readNumber", summary="Read a number of any length", tags=["readings"],
+        response_model=openapi.NumberReading, response_description="The reading, accepted or not.",
+        responses=openapi.problems(*openapi.OF_NUMBER), openapi_extra=openapi.body_of_number(),
+    )  # fmt: skip
+    async def read_number(request: Request) -> Response:
+        return Response(await service.read_number(request), media_type="application/json")
 
 
 def add_state(app: Application, service: Service) -> None:

@@ -1,7 +1,8 @@
-"""The body of a request: received within its limits, then parsed into pictures and numbers.
+"""The body of a request: received within its limits, then parsed into the values of its fields.
 
 It is a form (`multipart/form-data`, as browsers and `curl -F` send it) or JSON with the pictures in base64. No body is
-larger than the limit, so it is parsed whole, in memory, on the thread that reads the pictures.
+larger than the limit, so it is parsed whole, in memory, in the process that reads the pictures. What the values mean is
+for `serve/items`.
 """
 
 from __future__ import annotations
@@ -19,24 +20,20 @@ from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 
-from sumnist.config import InkColour
-from sumnist.errors import ConfigError, NumberError
-from sumnist.inference.reader import check_ink, check_number
 from sumnist.serve.problems import Problem
 from sumnist.serve.settings import MIB, Settings
 
-__all__ = ["FORM", "JSON", "MOST_NUMBER", "Body", "Inbox", "Item", "item_of", "items_of"]
+__all__ = ["FORM", "JSON", "Body", "Fields", "Inbox", "Values", "invalid", "values_of"]
 
 FORM, JSON = "multipart/form-data", "application/json"
-MOST_NUMBER = 2**53 - 1
-"""Larger numbers are not exact in the JSON of many languages; nor are the negative ones."""
+PICTURE = "picture"
 MOST_HEADERS = 8192
 """Bytes of the headers of a part of a form."""
 MOST_DIGITS = 1000
 """Digits of a whole number in JSON: longer ones take time that grows with their square."""
 MOST_SIGNS, MOST_SIGNS_EACH = 1000, 16
 """Objects, lists, members and items that a body in JSON may have, and for each picture that it may have. A picture with
-its number and its ink has seven; base64 holds none of the signs that are counted."""
+five other fields has twelve; base64 holds none of the signs that are counted."""
 CONTROL = r"\x00-\x08\n-\x1f\x7f"
 TOKEN, PLAIN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", rf'[^\s"\\;,{CONTROL}]*'
 QUOTED = rf'"([^"\\{CONTROL}]*(?:\\[^{CONTROL}][^"\\{CONTROL}]*)*)"'
@@ -48,9 +45,8 @@ FOLD = re.compile(r"\r\n[ \t]+")
 BOUNDARY = re.compile(r"[^\x00-\x1f\x7f]{0,69}[^\x00-\x20\x7f]")
 BOM = b"\xef\xbb\xbf"
 WHOLE = re.compile(r"-?[0-9]{1,38}")
-AUTO: InkColour = "auto"
-ITEM = '{"picture": "<base64>", "number": 7}'
-ITEMS = f'{{"readings": [{ITEM}, ...]}}'
+QUOTED_BYTES = 40
+"""Bytes of a field's value that are looked at: no value that is right has so many, and an error quotes no more."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +58,18 @@ class Body:
 
 
 @dataclass(frozen=True)
-class Item:
-    """A picture to read, or the problem with it, the number to add, and whether the ink is dark or light, if known."""
+class Fields:
+    """What may be said of a picture: the fields that it must have, itself among them, those that may be left out, and
+    an `example` in JSON."""
 
-    picture: bytes | Problem
-    number: int
-    ink: InkColour = AUTO
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    example: str
+
+
+Values = dict[str, Any]
+"""What is said of one picture, by the names of fields, without those that are left out: of the picture its bytes, or
+the problem with them; of others what JSON has, or the whole number or text in a form."""
 
 
 class Inbox:
@@ -135,42 +137,35 @@ def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def item_of(body: Body, exact: bool) -> Item:
-    """What a single request asks to be read, for a network that adds any number (`exact`) or 0 to 9. Raises
-    `Problem` and `NumberError`."""
-    if media_type(body.content_type) == JSON:
-        return json_item(json_of(body.content, 1), "the body", exact)
-    fields = fields_of(body, 1)
-    for name, values in fields.items():
-        if len(values) != 1:
-            invalid(f"{len(values)} fields named {name}: expected one")
-    (picture,), (number,), (ink,) = fields.values()
-    return Item(picture, checked(written(number), exact), known(text_of(ink)))
-
-
-def items_of(body: Body, exact: bool, most: int) -> list[Item]:
-    """What a batch asks to be read, in order, 1 to `most`.
+def values_of(body: Body, fields: Fields, most: int | None = None) -> list[Values]:
+    """What is said of each of 1 to `most` pictures, in order; without `most`, of the one that there must be.
 
     A picture that is not base64 has its problem in its place. Raises `Problem` for what is wrong with the body as a
-    whole, and `NumberError`.
+    whole.
     """
     if media_type(body.content_type) == JSON:
-        return json_items(json_of(body.content, most), exact, most)
-    fields = fields_of(body, most)
-    count = len(fields["picture"])
-    if not 1 <= count <= most:
-        invalid(f"{count} pictures: expected 1 to {most}: send the others in another request")
-    for name, values in fields.items():
-        if len(values) not in (1, count):
-            invalid(f"{len(values)} {name}s for {count} pictures: expected one for all of them, or one each")
-    of_all = zip(*(values * count if len(values) == 1 else values for values in fields.values()), strict=True)
-    return [Item(picture, checked(written(number), exact), known(text_of(ink))) for picture, number, ink in of_all]
+        return json_values(body.content, fields, most)
+    return form_values(body, fields, most)
 
 
 # JSON.
 
 
-def json_of(content: bytes, most: int) -> Any:
+def json_values(content: bytes, fields: Fields, most: int | None) -> list[Values]:
+    """As `values_of`: of one object, or of those in `{"readings": [...]}`."""
+    expected = fields.example if most is None else f'{{"readings": [{fields.example}, ...]}}'
+    value = json_of(content, most or 1, expected)
+    if most is None:
+        return [members(value, "the body", fields)]
+    items = value.get("readings") if isinstance(value, dict) else None
+    if not isinstance(items, list):
+        invalid(f"the body: expected {expected}")
+    if not 1 <= len(items) <= most:
+        invalid(f"{len(items)} readings: expected 1 to {most}: send the others in another request")
+    return [members(item, f"reading {place}", fields) for place, item in enumerate(items, 1)]
+
+
+def json_of(content: bytes, most: int, expected: str) -> Any:
     """The value that is written in `content`, with up to `most` pictures.
 
     What it can become is bounded before it is parsed. It is read as Latin-1, in which a character takes one byte: all
@@ -181,7 +176,6 @@ def json_of(content: bytes, most: int) -> Any:
     for start in range(0, len(content), MIB):
         signs += sum(content.count(sign, start, start + MIB) for sign in b"{[,:")
         if signs > limit:
-            expected = ITEM if most == 1 else ITEMS
             invalid(f"the body: more than {limit:,} objects, lists, members and items: expected {expected}")
     try:
         return json.loads(
@@ -212,29 +206,22 @@ def refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-def json_items(value: Any, exact: bool, most: int) -> list[Item]:
-    """The items of `{"readings": [...]}`."""
-    items = value.get("readings") if isinstance(value, dict) else None
-    if not isinstance(items, list):
-        invalid(f"the body: expected {ITEMS}")
-    if not 1 <= len(items) <= most:
-        invalid(f"{len(items)} readings: expected 1 to {most}: send the others in another request")
-    return [json_item(item, f"reading {place}", exact) for place, item in enumerate(items, 1)]
-
-
-def json_item(value: Any, name: str, exact: bool) -> Item:
-    """What one object asks to be read; `name` stands for it in messages."""
+def members(value: Any, name: str, fields: Fields) -> Values:
+    """What one object says of a picture; `name` stands for it in messages."""
     if not isinstance(value, dict):
-        invalid(f"{name}: {type(value).__name__}, expected {ITEM}")
-    for key in ("picture", "number"):
+        invalid(f"{name}: {type(value).__name__}, expected {fields.example}")
+    for key in fields.required:
         if key not in value:
-            invalid(f"{name}: no {key}, expected {ITEM}")
-    picture, number = value["picture"], value["number"]
-    if not isinstance(picture, str):
-        invalid(f"{name}: picture is {type(picture).__name__}, expected the file's bytes in base64")
-    if isinstance(number, float) and number.is_integer():  # JSON has one kind of number: 7.0 is 7
-        number = int(number)
-    return Item(decoded(picture), checked(number, exact), known(value.get("ink", AUTO)))
+            invalid(f"{name}: no {key}, expected {fields.example}")
+    if not isinstance(value[PICTURE], str):
+        invalid(f"{name}: picture is {type(value[PICTURE]).__name__}, expected the file's bytes in base64")
+    said = {key: whole_if_it_is(value[key]) for key in (*fields.required, *fields.optional) if key in value}
+    return said | {PICTURE: decoded(value[PICTURE])}
+
+
+def whole_if_it_is(value: Any) -> Any:
+    """The value; as an int if it is whole, since JSON has one kind of number: 7.0 is 7."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def decoded(text: str) -> bytes | Problem:
@@ -249,15 +236,34 @@ def decoded(text: str) -> bytes | Problem:
 # Forms.
 
 
-def fields_of(body: Body, most: int) -> dict[str, list[bytes]]:
-    """The values of the fields `picture`, `number` and `ink` of a form, in order; a form without ink has "auto". Other
-    fields do not matter, nor do the bytes before the first boundary and after the last one."""
+def form_values(body: Body, fields: Fields, most: int | None) -> list[Values]:
+    """As `values_of`: a field that is there once is said of all pictures."""
+    found = fields_of(body, (*fields.required, *fields.optional), most or 1)
+    found = {name: values for name, values in found.items() if values or name in fields.required}
+    count = len(found[PICTURE])
+    if most is not None and not 1 <= count <= most:
+        invalid(f"{count} pictures: expected 1 to {most}: send the others in another request")
+    for name, values in found.items():
+        if most is None and len(values) != 1:
+            invalid(f"{len(values)} fields named {name}: expected one")
+        if len(values) not in (1, count):
+            invalid(f"{len(values)} {name}s for {count} pictures: expected one for all of them, or one each")
+    of_all = zip(*(values * count if len(values) == 1 else values for values in found.values()), strict=True)
+    return [
+        {name: value if name == PICTURE else written(value) for name, value in zip(found, values, strict=True)}
+        for values in of_all
+    ]
+
+
+def fields_of(body: Body, names: tuple[str, ...], most: int) -> dict[str, list[bytes]]:
+    """The values of the fields of a form that have these names, in order. Other fields do not matter, nor do the bytes
+    before the first boundary and after the last one."""
     _, parameters = parameters_of(body.content_type) or ("", {})
     boundary = parameters.get("boundary", "")
     if not BOUNDARY.fullmatch(boundary):
         malformed(f"content-type {body.content_type!r:.80}: expected a boundary in it, as HTTP libraries put it there")
     content, delimiter = body.content, b"\r\n--" + boundary.encode("latin-1")
-    values: dict[str, list[bytes]] = {"picture": [], "number": [], "ink": []}
+    values: dict[str, list[bytes]] = {name: [] for name in names}
     limit = left = len(values) * most + 16
     first = -2 if content.startswith(delimiter[2:]) else content.find(delimiter)  # it needs no line before it
     start = first + len(delimiter)
@@ -266,7 +272,7 @@ def fields_of(body: Body, most: int) -> dict[str, list[bytes]]:
         if first == -1 or end < 0:
             malformed("the form is cut short, or its boundary is not the one in content-type: send it whole")
         if not left:
-            malformed(f"a form of more than {limit} parts: expected at most {most} pictures with their numbers")
+            malformed(f"a form of more than {limit} parts: expected at most {most} pictures and what is said of them")
         left -= 1
         blank = content.find(b"\r\n\r\n", start, min(end, start + MOST_HEADERS))
         name = None if blank < 0 else name_of(content[start:blank])
@@ -275,7 +281,6 @@ def fields_of(body: Body, most: int) -> dict[str, list[bytes]]:
         if name in values:
             values[name].append(content[blank + 4 : end])
         start = end + len(delimiter)
-    values["ink"] = values["ink"] or [AUTO.encode()]
     return values
 
 
@@ -312,39 +317,16 @@ def parameters_of(header: str) -> tuple[str, dict[str, str]] | None:
 
 
 def written(value: bytes) -> int | str:
-    """The whole number that a field writes, or its text, to be quoted in an error."""
-    text = text_of(value)
-    return int(text) if len(value) < 40 and WHOLE.fullmatch(text) else text
-
-
-def text_of(value: bytes) -> str:
-    """The text of a field, as much of it as an error quotes."""
-    return value[:40].decode("utf-8", "replace")
+    """The whole number that a field writes, or its text, as much of it as an error quotes."""
+    text = value[:QUOTED_BYTES].decode("utf-8", "replace")
+    return int(text) if WHOLE.fullmatch(text) else text
 
 
 # Both.
 
 
-def checked(number: Any, exact: bool) -> int:
-    """The number as the reader takes it, if JSON writes it and its sums exactly. Raises `NumberError`."""
-    whole = check_number(number, exact)
-    if abs(whole) > MOST_NUMBER:
-        raise NumberError(
-            f"number of {len(str(abs(whole))) if abs(whole) < 10**100 else 'very many'} digits: expected one from "
-            f"-{MOST_NUMBER} to {MOST_NUMBER}: those that every JSON library keeps exact"
-        )
-    return whole
-
-
-def known(ink: Any) -> InkColour:
-    """Whether the ink is dark or light, as the reader takes it. Raises `Problem`."""
-    try:
-        return check_ink(ink)
-    except ConfigError as error:
-        raise Problem("invalid-request", str(error)) from error
-
-
 def invalid(detail: str) -> NoReturn:
+    """Raise the `Problem` that a request lacks something, or has something wrong."""
     raise Problem("invalid-request", detail)
 
 

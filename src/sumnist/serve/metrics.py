@@ -10,6 +10,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.inference.numbers import NUMBER_ADVICE
 from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE
 from sumnist.serve.problems import KINDS, Problem
 
@@ -18,16 +19,17 @@ __all__ = ["ACCEPTED", "MEDIA_TYPE", "Metrics"]
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
 ROUTES = (
-    "/v1/read", "/v1/read/batch", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/", "/static", OTHER,
+    "/v1/read", "/v1/read/batch", "/v1/read-number", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/",
+    "/static", OTHER,
 )  # fmt: skip
 """The routes that are told apart; any other path counts as "other"."""
 STATUSES = tuple(map(str, (200, 304, *sorted({kind.status for kind in KINDS.values()}))))
-TIMED = ("/v1/read", "/v1/read/batch")
+TIMED = ("/v1/read", "/v1/read/batch", "/v1/read-number")
 EDGES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, float("inf"))
 """Upper edges of the histogram's buckets, in seconds."""
 EDGE_NAMES = (*(f"{edge:g}" for edge in EDGES[:-1]), "+Inf")
 ACCEPTED = "accepted"
-OUTCOMES = (ACCEPTED, *REASONS.values(), NOT_A_DIGIT, UNSURE)
+OUTCOMES = tuple(dict.fromkeys((ACCEPTED, *REASONS.values(), NOT_A_DIGIT, UNSURE, *NUMBER_ADVICE)))
 
 HEADS = {
     "sumnist_requests_total": ("counter", "Requests answered, by route and status."),

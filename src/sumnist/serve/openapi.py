@@ -6,34 +6,39 @@ JSON, and is parsed outside the event loop (`bodies`).
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from sumnist.config import InkColour
+from sumnist.config import InkColour, ReadingEngine
+from sumnist.inference.numbers import NUMBER_ADVICE
 from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE
-from sumnist.serve.bodies import FORM, JSON, MOST_NUMBER
+from sumnist.serve.bodies import FORM, JSON
+from sumnist.serve.items import COUNT, DIGITS, MOST_NUMBER, NumberItem
 from sumnist.serve.metrics import MEDIA_TYPE as METRICS_TYPE
 from sumnist.serve.problems import KINDS, MEDIA_TYPE
 
 __all__ = [
-    "OF_BATCH", "OF_READING", "OF_STATE", "SUMMARY", "MetricsText", "Reading", "Readings", "Status", "body_of_batch",
-    "body_of_read", "problems",
+    "OF_BATCH", "OF_NUMBER", "OF_READING", "OF_STATE", "SUMMARY", "MetricsText", "NumberReading", "Reading", "Readings",
+    "Status", "body_of_batch", "body_of_number", "body_of_read", "problems",
 ]  # fmt: skip
 
 SUMMARY = """\
-Reads a handwritten digit, adds a number to it, and says how sure it is of both.
+Reads a handwritten digit, adds a number to it, and says how sure it is of both; and reads numbers of any length.
 
 Every error is a problem by RFC 9457. A picture that can be decoded always gets a reading; `accepted` says whether
 to trust it, and if not, `reason` says why and `advice` what helps."""
 
 OF_STATE = ("malformed-request", "headers-too-large", "internal", "busy")
-OF_BATCH = (
+OF_BODIES = (
     *OF_STATE, "malformed-body", "request-timeout", "body-too-large", "unsupported-media-type", "invalid-request",
-    "number", "reading-timeout",
+    "reading-timeout",
 )  # fmt: skip
-OF_READING = (*OF_BATCH, "damaged-picture", "picture-too-large", "unknown-format")
+OF_PICTURES = ("damaged-picture", "picture-too-large", "unknown-format")
+OF_BATCH = (*OF_BODIES, "number")
+OF_READING = (*OF_BATCH, *OF_PICTURES)
+OF_NUMBER = (*OF_BODIES, *OF_PICTURES, "not-installed")
 """The problems that a request may come to."""
 
 
@@ -77,6 +82,47 @@ class Reading(Model):
         default=None,
         description="What the second network says, null if it cannot add this number; only if asked for and there.",
     )
+
+
+class Candidate(Model):
+    """A value that the number may have."""
+
+    text: str = Field(description="The number as it is written, with separators.")
+    value: int | str = Field(description="The number; a string if decimals were asked for.")
+    probability: float = Field(ge=0, le=1.000001, description="Of the value, if there is a number.")
+
+
+class NumberReading(Model):
+    """The number on a picture, and how probable other values are. Values are written in full; where a JSON library
+    rounds those of more than 15 digits, `text` is exact."""
+
+    format: int = Field(ge=1, le=1, description="The version of this form.")
+    text: str = Field(description="The most probable number as it is written, with separators; empty if there is none.")
+    digits: str = Field(description="The digits of `text`, leading zeros among them.")
+    value: int | str | None = Field(
+        description="The number; a string if decimals were asked for, null if there is none."
+    )
+    confidence: float = Field(ge=0, le=1.000001, description="The probability of `value`, if there is a number.")
+    accepted: bool = Field(description="Whether the answer stands.")
+    reason: str | None = Field(
+        description="Why it does not, or null.", json_schema_extra={"enum": [None, *NUMBER_ADVICE]}
+    )
+    advice: str | None = Field(description="What helps if it does not stand, or null.")
+    is_number_probability: float = Field(
+        ge=0, le=1.000001, description="The probability that the picture shows a number at all."
+    )
+    candidates: list[Candidate] = Field(max_length=int(COUNT.most), description="The most probable values first.")
+    other: float = Field(
+        ge=0, le=1.000001, description="The probability of all other values; with those of `candidates` it sums to one."
+    )
+    places: list[Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
+        description="For each character of `text` where it stands: its left and right end in pixels of the picture."
+    )
+    box: list[int] | None = Field(
+        min_length=4, max_length=4,
+        description="What was taken for the line: top, bottom, left and right in pixels of the picture; null if blank.",
+    )  # fmt: skip
+    how: str | None = Field(description="The same in words such as `dark ink, the line of ink`; null if blank.")
 
 
 class Problem(Model):
@@ -140,6 +186,29 @@ INK = {
 }  # fmt: skip
 
 
+OF_NUMBERS = {
+    "digits": {
+        "anyOf": [{"type": "string", "pattern": f"^{DIGITS}$"}, {"type": "integer", "minimum": 1, "maximum": 999}],
+        "description": "How many digits there are, such as 4, or the least and the most, such as 1-6 or 3-.",
+    },
+    "decimal": {
+        "type": "string", "enum": [".", ","],
+        "description": "The sign before decimals. Without one the value is a whole number, whatever stands between its "
+        "digits.",
+    },
+    "engine": {
+        "type": "string", "enum": list(get_args(ReadingEngine)), "default": NumberItem.engine,
+        "description": "What reads: ours, the network that comes with the package; ocr, a general reader of text, if "
+        "it is installed; or both together.",
+    },
+    "count": {
+        "type": "integer", "minimum": COUNT.least, "maximum": COUNT.most, "default": NumberItem.count,
+        "description": "How many candidates are wanted.",
+    },
+}  # fmt: skip
+"""What may be said of a number."""
+
+
 def body_of_read(exact: bool) -> dict[str, Any]:
     """The body of a request for one reading, for a network that adds any number (`exact`) or 0 to 9."""
     number = number_schema(exact)
@@ -162,6 +231,17 @@ def body_of_batch(exact: bool, most: int) -> dict[str, Any]:
         number=one_or_several(number, "One for all pictures, or one for each, in their order."),
     )
     return body(form, an_object(readings=several(an_object(INK, picture=BASE64, number=number))))
+
+
+def body_of_number() -> dict[str, Any]:
+    """The body of a request for the reading of a number."""
+
+    def with_picture(picture: dict[str, Any]) -> dict[str, Any]:
+        schema = an_object(INK, picture=picture)
+        schema["properties"] |= OF_NUMBERS
+        return schema
+
+    return body(with_picture(FILE), with_picture(BASE64))
 
 
 def number_schema(exact: bool) -> dict[str, Any]:

@@ -45,6 +45,7 @@ KINDS = {
         Kind("unknown-format", 415, "Not a picture of a format that is read here"),
         Kind("invalid-request", 422, "The request lacks something, or has something wrong"),
         Kind("number", 422, "The number cannot be added"),
+        Kind("not-installed", 422, "This server lacks what it would need for that"),
         Kind("headers-too-large", 431, "The headers are too large", {"connection": "close"}),
         Kind("internal", 500, "Something is wrong with this server"),
         Kind("busy", 503, "Too many requests at once", RETRY),

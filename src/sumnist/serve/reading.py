@@ -13,10 +13,12 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
-from sumnist.errors import ConfigError, SumnistError
+from sumnist.errors import ConfigError, MissingExtraError, SumnistError
+from sumnist.inference.numbers import NumberReading
 from sumnist.inference.reader import Reader, Reading
 from sumnist.memory import return_freed_memory
-from sumnist.serve.bodies import Body, Item, item_of, items_of
+from sumnist.serve.bodies import Body
+from sumnist.serve.items import Item, item_of, items_of, number_item_of
 from sumnist.serve.messages import Fault
 from sumnist.serve.metrics import ACCEPTED
 from sumnist.serve.problems import Problem, problem_of
@@ -32,11 +34,12 @@ Outcome = str | Problem
 
 @dataclass(frozen=True)
 class Job:
-    """A request to read: its body and its path; of a batch, how many pictures it may have at `most`; and what else the
-    answer shall have."""
+    """A request to read: its body and its path; whether it is for a number of any length; of a batch, how many pictures
+    it may have at `most`; and what else the answer shall have."""
 
     body: Body
     path: str
+    of_a_number: bool = False
     most: int | None = None
     image: bool = False
     beside: bool = False
@@ -72,6 +75,8 @@ def answering(load: Load) -> Callable[[Job], Answer | Problem | Fault]:
 def answer_to(job: Job, reader: Reader, second: Reader | None = None) -> Answer | Problem | Fault:
     """What the server needs to answer a request."""
     try:
+        if job.of_a_number:
+            return read_number(job, reader)
         return read_one(job, reader, second) if job.most is None else read_all(job, reader, job.most)
     except MemoryError:
         return Problem("body-too-large", "it needs more memory than there is: scale the pictures down, or send fewer")
@@ -102,6 +107,19 @@ def read_all(job: Job, reader: Reader, most: int) -> Answer:
     return Answer(json.dumps({"readings": readings}).encode(), list(map(outcome_of, read)))
 
 
+def read_number(job: Job, reader: Reader) -> Answer:
+    """The reading of a number of any length."""
+    item = number_item_of(job.body)
+    if isinstance(item.picture, Problem):
+        raise item.picture
+    try:
+        reader.numbers.of(item.engine)
+    except MissingExtraError as error:  # the server's, not the picture's, as that of HEIC is
+        raise Problem("not-installed", str(error)) from error
+    read = reader.read_number(item.picture, item.engine, item.digits, item.decimal, item.ink, item.count)
+    return Answer(json.dumps(read.as_dict()).encode(), [outcome_of(read)])
+
+
 def read_item(item: Item, reader: Reader) -> Reading | Problem:
     """The reading of a picture, or the problem with it. Raises errors that are not the request's."""
     if isinstance(item.picture, Problem):
@@ -124,7 +142,7 @@ def bare(error: Exception) -> Problem:
     return copy(problem_of(error).with_traceback(None))
 
 
-def outcome_of(read: Reading | Problem) -> Outcome:
+def outcome_of(read: Reading | NumberReading | Problem) -> Outcome:
     return read if isinstance(read, Problem) else read.reason or ACCEPTED
 
 

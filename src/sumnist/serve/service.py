@@ -30,6 +30,10 @@ class Service:
         `Problem`."""
         return await self._answered(request, partial(Job, image=image, beside=beside))
 
+    async def read_number(self, request: Request) -> bytes:
+        """The reading of a number of any length, as JSON. Raises `Problem`."""
+        return await self._answered(request, partial(Job, of_a_number=True))
+
     async def read_batch(self, request: Request, image: bool) -> bytes:
         """The readings of several pictures, or the problem with each, as JSON. Raises `Problem`."""
         return await self._answered(request, partial(Job, image=image, most=self.settings.batch))

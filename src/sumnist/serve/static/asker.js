@@ -8,8 +8,8 @@ const SLOW = 20_000; // milliseconds after which an answer is not waited for any
  * Asks one question at a time. Of those that are asked meanwhile only the latest counts; a settled one does not wait,
  * and stops the one before it. `show(question, outcome)` gets a reading, or a problem with a title and a detail.
  *
- * A question has a `picture` (a function that gives a file, now or later), a `number`, its `ink` ("auto", "dark" or
- * "light"), and whether it is `settled`, that is, not asked in the middle of a stroke; anything else in it is for `show`.
+ * A question has a `path` of the API, a `picture` (a function that gives a file, now or later), the other `fields` of the
+ * form, and whether it is `settled`, that is, not asked in the middle of a stroke; anything else in it is for `show`.
  */
 export class Asker {
   #show;
@@ -50,14 +50,13 @@ export class Asker {
   }
 }
 
-async function answerTo({ picture, number, ink }, signal) {
+async function answerTo({ path, picture, fields }, signal) {
   try {
     const form = new FormData();
     form.append("picture", await picture());
-    form.append("number", number);
-    form.append("ink", ink);
+    for (const [name, value] of Object.entries(fields)) form.append(name, value);
     const limit = AbortSignal.any([signal, AbortSignal.timeout(SLOW)]);
-    const response = await fetch("v1/read?image=true&beside=true", { method: "POST", body: form, signal: limit });
+    const response = await fetch(path, { method: "POST", body: form, signal: limit });
     return response.ok ? { reading: await response.json() } : { problem: await problemIn(response) };
   } catch (error) {
     return { problem: error.name === "TimeoutError" ? SLOW_SERVER : UNREACHABLE };

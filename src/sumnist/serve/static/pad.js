@@ -1,7 +1,8 @@
 // The pad: what is on it (strokes, or a picture), how it got there, and how it looks.
 
-const SENT = 280; // pixels of the side of a drawing that is sent
-const PEN = 0.07; // width of a stroke; lengths are shares of the side
+const SENT = 280; // pixels of the height of a drawing that is sent,
+const WIDEST = 1000; // and the most of its width
+const PEN = 0.07; // width of a stroke; lengths are shares of the pad's height
 const STEP = 0.04; // how far an arrow key moves the pen
 const BLANK = { strokes: [], picture: null };
 const ARROWS = { ArrowUp: [0, -STEP], ArrowDown: [0, STEP], ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0] };
@@ -9,6 +10,9 @@ const ARROWS = { ArrowUp: [0, -STEP], ArrowDown: [0, STEP], ArrowLeft: [-STEP, 0
 /**
  * Draws with mouse, finger, pen and arrow keys. `changed(settled, since)` is called when there is something else on it:
  * `settled` is false in the middle of a stroke; `since` is the time of the event if it was a stroke.
+ *
+ * The pad may be of any width, and may change it: what was begun on a narrower or a wider one lies in the middle of it, as
+ * large as it fits. A drawing's own unit of length is the height of the pad on which it was begun.
  */
 export class Pad {
   #canvas;
@@ -19,6 +23,7 @@ export class Pad {
   #pointer = null; // the pointer that draws it
   #cursor = null; // where the arrow keys have the pen
   #frame = 0;
+  #aspect = 1; // the pad's width, in heights
 
   constructor(canvas, changed) {
     this.#canvas = canvas;
@@ -30,6 +35,19 @@ export class Pad {
     canvas.addEventListener("keydown", (event) => this.#key(event));
     canvas.addEventListener("blur", (event) => this.#leave(event));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#redraw());
+    new ResizeObserver(() => this.fit() && !this.blank && changed(true)).observe(canvas);
+    this.fit();
+  }
+
+  /** Take over the size that the style gives the pad; whether its proportions are others than before. */
+  fit() {
+    const { width, height } = this.#canvas.getBoundingClientRect();
+    const before = this.#aspect;
+    this.#aspect = width / height;
+    this.#canvas.width = Math.round(width * devicePixelRatio);
+    this.#canvas.height = Math.round(height * devicePixelRatio);
+    this.#paint();
+    return Math.abs(this.#aspect - before) > 0.01;
   }
 
   get #sheet() {
@@ -52,11 +70,26 @@ export class Pad {
   /** Its content as a file: the picture as it came, or the drawing, black on white. */
   async file() {
     if (this.#sheet.picture) return this.#sheet.picture.file;
-    const context = new OffscreenCanvas(SENT, SENT).getContext("2d");
+    const context = new OffscreenCanvas(...this.#sent).getContext("2d");
     context.fillStyle = "white";
-    context.fillRect(0, 0, SENT, SENT);
-    trace(context, this.#sheet.strokes, "black");
+    context.fillRect(0, 0, ...this.#sent);
+    this.#trace(context, "black");
     return context.canvas.convertToBlob();
+  }
+
+  /** Where a point of that file is on the pad, in shares of its width and height; null if the browser cannot tell. */
+  place(x, y) {
+    const { picture } = this.#sheet;
+    if (picture && !picture.bitmap) return null;
+    const [width, height] = picture ? [picture.bitmap.width, picture.bitmap.height] : this.#sent;
+    const scale = Math.min(this.#aspect / width, 1 / height);
+    return { x: (x - width / 2) * (scale / this.#aspect) + 0.5, y: (y - height / 2) * scale + 0.5 };
+  }
+
+  /** Pixels of the width and height of a drawing that is sent. */
+  get #sent() {
+    const height = Math.round(Math.min(SENT, WIDEST / this.#aspect));
+    return [Math.round(height * this.#aspect), height];
   }
 
   /** Put a picture on it instead. */
@@ -88,12 +121,13 @@ export class Pad {
   }
 
   #begin(point, since) {
-    const stroke = [point];
-    this.#put({ strokes: [...this.#sheet.strokes, stroke], picture: null }, stroke, since);
+    const stroke = [this.#onSheet(point)];
+    const { strokes, width = this.#aspect } = this.#sheet;
+    this.#put({ strokes: [...strokes, stroke], picture: null, width }, stroke, since);
   }
 
   #extend(points, since) {
-    this.#stroke.push(...points);
+    this.#stroke.push(...points.map((point) => this.#onSheet(point)));
     this.#redraw();
     this.#changed(false, since);
   }
@@ -130,7 +164,7 @@ export class Pad {
   #pointOf({ clientX, clientY, pointerType, pressure }) {
     const { left, top, width, height } = this.#canvas.getBoundingClientRect();
     const pen = pointerType === "pen" ? 0.5 + pressure : 1;
-    return { x: (clientX - left) / width, y: (clientY - top) / height, width: PEN * pen };
+    return { x: (this.#aspect * (clientX - left)) / width, y: (clientY - top) / height, width: PEN * pen };
   }
 
   // Arrow keys.
@@ -138,10 +172,11 @@ export class Pad {
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in ARROWS || event.key === " ")) return;
     event.preventDefault();
-    this.#cursor ??= { x: 0.5, y: 0.5, width: PEN };
+    this.#cursor ??= { x: this.#aspect / 2, y: 0.5, width: PEN };
     if (event.key !== " ") {
       const [right, down] = ARROWS[event.key];
-      this.#cursor = { ...this.#cursor, x: within(this.#cursor.x + right), y: within(this.#cursor.y + down) };
+      const { x, y } = this.#cursor;
+      this.#cursor = { x: within(x + right, this.#aspect), y: within(y + down, 1), width: PEN };
       if (this.#stroke) this.#extend([this.#cursor], event.timeStamp);
     } else if (this.#stroke) this.#end(event.timeStamp);
     else this.#begin(this.#cursor, event.timeStamp);
@@ -158,25 +193,47 @@ export class Pad {
 
   #redraw() {
     cancelAnimationFrame(this.#frame);
-    this.#frame = requestAnimationFrame(() => {
-      const { width, height } = this.#canvas;
-      this.#context.clearRect(0, 0, width, height);
-      const { strokes, picture } = this.#sheet;
-      const ink = getComputedStyle(this.#canvas).color;
-      if (picture) hang(this.#context, picture, ink);
-      trace(this.#context, strokes, ink);
-      if (this.#cursor) ring(this.#context, this.#cursor, Boolean(this.#stroke));
-    });
+    this.#frame = requestAnimationFrame(() => this.#paint());
+  }
+
+  #paint() {
+    const { width, height } = this.#canvas;
+    this.#context.clearRect(0, 0, width, height);
+    const ink = getComputedStyle(this.#canvas).color;
+    if (this.#sheet.picture) hang(this.#context, this.#sheet.picture, ink);
+    this.#trace(this.#context, ink);
+    if (this.#cursor) ring(this.#context, this.#cursor, Boolean(this.#stroke));
+  }
+
+  /** Draw the strokes on a canvas of the pad's proportions. */
+  #trace(context, ink) {
+    const { unit, left, top } = this.#view();
+    const { height } = context.canvas;
+    context.setTransform(height * unit, 0, 0, height * unit, height * left, height * top);
+    trace(context, this.#sheet.strokes, ink);
+    context.resetTransform();
+  }
+
+  /** How a drawing lies on the pad: its unit, and where its corner is. */
+  #view() {
+    const { width = this.#aspect } = this.#sheet;
+    const unit = Math.min(1, this.#aspect / width);
+    return { unit, left: (this.#aspect - unit * width) / 2, top: (1 - unit) / 2 };
+  }
+
+  /** A point of the pad as one of the drawing. */
+  #onSheet({ x, y, width }) {
+    const { unit, left, top } = this.#view();
+    return { x: (x - left) / unit, y: (y - top) / unit, width: width / unit };
   }
 }
 
-function within(place) {
-  return Math.min(Math.max(place, PEN), 1 - PEN);
+function within(place, end) {
+  return Math.min(Math.max(place, PEN), end - PEN);
 }
 
 /** Draw strokes as smooth curves: through the middles between points, bent towards the points. */
 function trace(context, strokes, ink) {
-  const side = context.canvas.width;
   context.strokeStyle = ink;
   context.lineCap = "round";
   for (const stroke of strokes) {
@@ -185,9 +242,9 @@ function trace(context, strokes, ink) {
       const next = stroke[i + 1];
       const to = next ? { x: (point.x + next.x) / 2, y: (point.y + next.y) / 2 } : point;
       context.beginPath();
-      context.lineWidth = side * point.width;
-      context.moveTo(side * from.x, side * from.y);
-      context.quadraticCurveTo(side * point.x, side * point.y, side * to.x, side * to.y);
+      context.lineWidth = point.width;
+      context.moveTo(from.x, from.y);
+      context.quadraticCurveTo(point.x, point.y, to.x, to.y);
       context.stroke();
       from = to;
     });
@@ -196,26 +253,26 @@ function trace(context, strokes, ink) {
 
 /** Draw a picture as large as it fits, or its name if the browser cannot read it. */
 function hang(context, { file, bitmap }, ink) {
-  const side = context.canvas.width;
+  const canvas = context.canvas;
   if (bitmap) {
-    const scale = side / Math.max(bitmap.width, bitmap.height);
+    const scale = Math.min(canvas.width / bitmap.width, canvas.height / bitmap.height);
     const [width, height] = [scale * bitmap.width, scale * bitmap.height];
-    context.drawImage(bitmap, (side - width) / 2, (side - height) / 2, width, height);
+    context.drawImage(bitmap, (canvas.width - width) / 2, (canvas.height - height) / 2, width, height);
   } else {
     context.fillStyle = ink;
-    context.font = `${side / 20}px sans-serif`;
+    context.font = `${canvas.height / 20}px sans-serif`;
     context.textAlign = "center";
-    context.fillText(file.name, side / 2, side / 2, 0.9 * side);
+    context.fillText(file.name, canvas.width / 2, canvas.height / 2, 0.9 * canvas.width);
   }
 }
 
 /** Draw where the arrow keys have the pen: filled if it is down. */
 function ring(context, { x, y, width }, down) {
-  const side = context.canvas.width;
+  const { height } = context.canvas;
   context.beginPath();
-  context.arc(side * x, side * y, side * width * 0.7, 0, 2 * Math.PI);
+  context.arc(height * x, height * y, height * width * 0.7, 0, 2 * Math.PI);
   context.strokeStyle = context.fillStyle = getComputedStyle(context.canvas).getPropertyValue("--digit");
-  context.lineWidth = side / 120;
+  context.lineWidth = height / 120;
   context.stroke();
   if (down) context.fill();
 }

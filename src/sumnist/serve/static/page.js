@@ -1,19 +1,20 @@
-// The page: asks for a reading of the pad and the number, and shows it.
+// The page: asks for a reading of the pad and the number to add, and shows it.
 
 import { Asker } from "./asker.js";
-import { Chart, LearnedChart } from "./chart.js";
+import { Digit } from "./digit.js";
+import { NumberOfDigits } from "./number.js";
 import { Pad } from "./pad.js";
-import { besideWords, figure, percent, sentence, wordsOf } from "./words.js";
+import { figure, percent, sentence } from "./words.js";
 
 const PAUSE = 60; // milliseconds between questions in the middle of a stroke
 const QUIET = 600; // milliseconds without a new answer after which screen readers announce it
 const UNKNOWN = "?";
 
 const at = Object.fromEntries([...document.querySelectorAll("[id]")].map((element) => [element.id, element]));
-const chart = new Chart(at.chart);
-const learned = new LearnedChart(at.learned);
 const asker = new Asker(show);
 const pad = new Pad(at.pad, changed);
+const tasks = { digit: new Digit(at), number: new NumberOfDigits(at, pad) };
+let task = tasks.digit;
 let pause = 0;
 let quiet = 0;
 
@@ -34,13 +35,12 @@ function ask(settled = true, since = null) {
   pause = 0;
   if (pad.blank) {
     asker.forget();
-    showNone(numberProblem() ?? ["Draw a digit from 0 to 9.", ""]);
+    showNone(numberProblem() ?? [task.idle, ""]);
     return;
   }
-  const number = numberGiven() ?? 0; // without a number, the digit is read all the same
   const { uploaded } = pad;
-  const ink = uploaded ? at.ink.value : "dark";
-  asker.ask({ picture: () => pad.file(), uploaded, ink, number, settled, since });
+  const fields = { ...task.fields(numberGiven()), ink: uploaded ? at.ink.value : "dark" };
+  asker.ask({ path: task.path, picture: () => pad.file(), fields, uploaded, settled, since });
 }
 
 /** The number in the field, or null if that is none whose sums are exact. */
@@ -60,7 +60,7 @@ function numberProblem() {
 function numberChanged() {
   const number = numberGiven();
   at.number.ariaInvalid = number === null;
-  chart.move(number);
+  task.move(number);
   at.sum.textContent = UNKNOWN; // until there is an answer for this number
   fit();
   ask();
@@ -71,12 +71,24 @@ function setNumber(number) {
   numberChanged();
 }
 
+/** Go over to another task, with what is on the pad. */
+function choose(name) {
+  task = tasks[name];
+  at.main.dataset.task = name;
+  for (const part of document.querySelectorAll("[data-for]")) part.hidden = part.dataset.for !== name;
+  at.invitation.textContent = task.invitation;
+  at.digit.ariaLabel = task.label;
+  showNone(["", ""]); // until there is an answer
+  pad.fit();
+  numberChanged();
+}
+
 // Showing.
 
 function show({ uploaded, settled, since }, { reading, problem }) {
   if (problem) showNone([problem.title, problem.detail], "problem");
-  else if (reading.accepted) showReading(reading, "answer", numberProblem() ?? wordsOf(reading));
-  else showReading(reading, "refused", settled ? wordsOf(reading, uploaded) : ["Reading as you draw …", ""]);
+  else if (reading.accepted) showReading(reading, "answer", numberProblem() ?? task.words(reading));
+  else showReading(reading, "refused", settled ? task.words(reading, uploaded) : ["Reading as you draw …", ""]);
   showHow(uploaded && reading?.how);
   if (reading && settled && since !== null) {
     const painted = () => performance.measure("stroke-to-answer", { start: since });
@@ -85,39 +97,27 @@ function show({ uploaded, settled, since }, { reading, problem }) {
 }
 
 function showReading(reading, state, words) {
-  const { digit, sum, image, is_digit_probability: isDigit, accepted } = reading;
-  const summed = numberGiven() !== null;
-  write(state, words, accepted ? digit : UNKNOWN, accepted && summed ? sum : UNKNOWN);
-  chart.draw(reading, summed);
-  showBeside(summed ? reading : {});
-  at.seen.getContext("2d").putImageData(pixels(image), 0, 0);
-  at.gauge.hidden = isDigit === null;
-  at["is-digit"].textContent = `A digit: ${percent(isDigit)}`;
-  at.meter.ariaValueNow = isDigit;
-  at.meter.style.setProperty("--share", isDigit);
+  const number = numberGiven();
+  const [read, sum] = reading.accepted ? task.answer(reading, number) : [UNKNOWN, UNKNOWN];
+  write(state, words, read, number === null ? UNKNOWN : sum);
+  task.draw(reading, number);
+  const { what, share } = task.there(reading);
+  at.gauge.hidden = share === null;
+  at["is-there"].textContent = `${what}: ${percent(share)}`;
+  at.meter.ariaValueNow = share;
+  at.meter.style.setProperty("--share", share);
 }
 
-/** What was taken for the digit of a picture; of a drawing there is nothing to say. */
+/** What was taken for the digit or the line of a picture; of a drawing there is nothing to say. */
 function showHow(how) {
   at.how.hidden = !how;
   at.how.textContent = how ? sentence(how) : "";
 }
 
-/** What a second network says, if the server has one. */
-function showBeside({ beside }) {
-  at.beside.hidden = beside === undefined;
-  if (at.beside.hidden) return;
-  at.learned.hidden = beside === null;
-  if (beside) learned.draw(beside);
-  at["learned-says"].textContent = besideWords(beside);
-}
-
 function showNone(words, state = "idle") {
   write(state, words);
   showHow(null);
-  chart.draw(null);
-  at.beside.hidden = true;
-  at.seen.getContext("2d").clearRect(0, 0, at.seen.width, at.seen.height);
+  task.draw(null);
   at.gauge.hidden = true;
 }
 
@@ -139,13 +139,7 @@ function write(state, [verdict, hint], digit = UNKNOWN, sum = UNKNOWN) {
 function fit() {
   const length = Math.max(at.number.value.length, 1);
   at.number.style.setProperty("--length", length);
-  at.main.style.setProperty("--length", 1 + length + at.sum.textContent.length);
-}
-
-function pixels(image) {
-  const data = new ImageData(image.length, image.length);
-  image.flat().forEach((intensity, i) => data.data.set([...Array(3).fill(255 * intensity), 255], 4 * i));
-  return data;
+  at.main.style.setProperty("--length", at.digit.textContent.length + length + at.sum.textContent.length);
 }
 
 // Hands.
@@ -156,7 +150,8 @@ at.less.addEventListener("click", () => setNumber((numberGiven() ?? 0) - 1));
 at.undo.addEventListener("click", () => pad.undo());
 at.clear.addEventListener("click", () => pad.clear());
 at.again.addEventListener("click", () => ask());
-at.ink.addEventListener("change", () => ask());
+for (const list of [at.ink, at.decimal]) list.addEventListener("change", () => ask());
+for (const name of document.getElementsByName("task")) name.addEventListener("change", () => choose(name.value));
 addEventListener("online", () => ask());
 
 at.file.addEventListener("change", () => {
@@ -181,7 +176,7 @@ function take([file]) {
 
 addEventListener("keydown", (event) => {
   const typing = event.target === at.number;
-  if (event.key === "Escape" && event.target !== at.ink) pad.clear(); // there it closes the list
+  if (event.key === "Escape" && event.target.tagName !== "SELECT") pad.clear(); // there it closes the list
   else if (typing || event.altKey) return;
   else if (event.ctrlKey || event.metaKey) {
     if (event.key.toLowerCase() !== "z" || event.shiftKey) return;
@@ -190,5 +185,5 @@ addEventListener("keydown", (event) => {
   } else if (/^[0-9]$/.test(event.key)) setNumber(Number(event.key));
 });
 
-numberChanged();
+choose("digit");
 changed(true);

@@ -1,12 +1,17 @@
 // What the page says of a reading.
 
-const WORDS = {
+const OF_DIGITS = {
   blank: ["There is nothing to read.", "Draw a digit."],
-  "several digits": ["There seems to be more than one digit.", "One at a time: draw a single digit."],
+  "several digits": ["There seems to be more than one digit.", "Draw one, or choose “A number”."],
   "cut off at the border": ["The digit runs off the edge.", "Leave some room around it."],
   "too small": ["The digit is too small.", "Draw it larger."],
   "too little contrast": ["The ink hardly differs from the paper.", "Draw it in a darker colour."],
   "not a digit": ["This does not look like a digit.", "Draw one of 0 to 9."],
+};
+const OF_NUMBERS = {
+  blank: ["There is nothing to read.", "Write a number."],
+  "not a number": ["This does not look like a number.", "Write digits, on one line."],
+  "another number of digits": ["There seem to be no digits.", "Write some, on one line."],
 };
 
 /** A share in words, which never says all or nothing: "99.8 %", ">99.9 %". */
@@ -16,14 +21,14 @@ export function percent(share) {
   return `${(100 * share).toFixed(1)}\u00a0%`;
 }
 
-/** A whole number with a proper minus. */
+/** A number with a proper minus. */
 export function figure(number) {
   return String(number).replace("-", "−");
 }
 
 /** A message of the server as a sentence: with a capital and a full stop. */
 export function sentence(text) {
-  return text && `${text[0].toUpperCase()}${text.slice(1)}.`;
+  return text && `${capital(text)}.`;
 }
 
 /** The outcomes that are not negligible, the most probable first. */
@@ -34,15 +39,27 @@ export function ranked(shares) {
     .sort((a, b) => b.share - a.share);
 }
 
-/** A verdict on a reading, and a hint: the page's own for a drawing, the server's advice for an uploaded picture. */
-export function wordsOf(reading, uploaded) {
+/** A verdict on the reading of a digit, and a hint. */
+export function digitWords(reading, uploaded) {
+  const [best, next] = ranked(reading.digit_probabilities).map(({ outcome, share }) => {
+    return { name: `${outcome === 8 ? "an" : "a"} ${outcome}`, share };
+  });
+  return words(reading, best, next, uploaded, OF_DIGITS, "Draw it more clearly.");
+}
+
+/** A verdict on the reading of a number whose best candidates are these, and a hint. */
+export function numberWords(reading, best, next, uploaded) {
+  return words(reading, best, next, uploaded, OF_NUMBERS, "Write it more clearly.");
+}
+
+/** The page's own hint for a drawing, the server's advice for an uploaded picture. */
+function words(reading, best, next, uploaded, refusals, more) {
   const { accepted, reason, advice } = reading;
-  const [best, next] = ranked(reading.digit_probabilities);
-  if (accepted) return [sureness(reading), next?.share >= 0.01 ? `If not, ${digitWords(next)}.` : ""];
+  if (accepted) return [sureness(reading), next?.share >= 0.01 ? `If not, ${named(next)}.` : ""];
   const [verdict, hint] =
-    reason === "unsure"
-      ? [`A${digitWords(best).slice(1)}, or ${digitWords(next)}?`, "Draw it more clearly."]
-      : (WORDS[reason] ?? [`No answer: ${reason}.`, "Try another picture."]);
+    reason === "unsure" && best
+      ? [`${capital(named(best))}${next ? `, or ${named(next)}` : ""}?`, more]
+      : (refusals[reason] ?? [`No answer: ${reason}.`, "Try another picture."]);
   return [verdict, uploaded && advice ? sentence(advice) : hint];
 }
 
@@ -54,10 +71,14 @@ export function besideWords(beside) {
 
 function sureness({ confidence, sum_confidence }) {
   const digit = percent(confidence);
-  const sum = percent(sum_confidence);
+  const sum = percent(sum_confidence ?? confidence);
   return digit === sum ? `${digit} sure of both.` : `${digit} sure of the digit, ${sum} of the sum.`;
 }
 
-function digitWords({ outcome, share }) {
-  return `${outcome === 8 ? "an" : "a"} ${outcome} (${percent(share)})`;
+function named({ name, share }) {
+  return `${name} (${percent(share)})`;
+}
+
+function capital(text) {
+  return `${text[0].toUpperCase()}${text.slice(1)}`;
 }

@@ -1,0 +1,69 @@
+// One digit: how it is asked for, and how its reading looks.
+
+import { Chart, LearnedChart } from "./chart.js";
+import { besideWords, digitWords } from "./words.js";
+
+export class Digit {
+  path = "v1/read?image=true&beside=true";
+  idle = "Draw a digit from 0 to 9.";
+  invitation = "Draw a digit here";
+  label = "Digit";
+  #at;
+  #chart;
+  #learned;
+
+  constructor(at) {
+    this.#at = at;
+    this.#chart = new Chart(at.chart);
+    this.#learned = new LearnedChart(at.learned);
+  }
+
+  /** What is asked beside the picture; without a number to add, the digit is read all the same. */
+  fields(number) {
+    return { number: number ?? 0 };
+  }
+
+  /** There is another number to add, or null. */
+  move(number) {
+    this.#chart.move(number);
+  }
+
+  /** The headline: the digit and the sum. */
+  answer({ digit, sum }) {
+    return [digit, sum];
+  }
+
+  /** The probability that there is one, null if nobody knows, in words and as a number. */
+  there({ is_digit_probability: share }) {
+    return { what: "A digit", share };
+  }
+
+  words(reading, uploaded) {
+    return digitWords(reading, uploaded);
+  }
+
+  /** Show a reading, or none; its sums if there is a number to add. */
+  draw(reading, number = null) {
+    const summed = number !== null;
+    this.#chart.draw(reading, summed);
+    this.#showBeside((summed && reading) || {});
+    const seen = this.#at.seen.getContext("2d");
+    if (reading) seen.putImageData(pixels(reading.image), 0, 0);
+    else seen.clearRect(0, 0, this.#at.seen.width, this.#at.seen.height);
+  }
+
+  /** What a second network says, if the server has one. */
+  #showBeside({ beside }) {
+    this.#at.beside.hidden = beside === undefined;
+    if (beside === undefined) return;
+    this.#at.learned.hidden = beside === null;
+    if (beside) this.#learned.draw(beside);
+    this.#at["learned-says"].textContent = besideWords(beside);
+  }
+}
+
+function pixels(image) {
+  const data = new ImageData(image.length, image.length);
+  image.flat().forEach((intensity, i) => data.data.set([...Array(3).fill(255 * intensity), 255], 4 * i));
+  return data;
+}

@@ -1,0 +1,339 @@
+"""The page reads numbers: a wide pad, what stands on it, candidates and their sums, and what can go wrong."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from asked import strip
+from page_checks import (
+    AXE,
+    DESK,
+    PHONE,
+    READ_NUMBER,
+    STILL,
+    answering,
+    expect_answer,
+    expect_none,
+    give,
+    need,
+    problem,
+    violations,
+    white,
+)
+from page_driver import DIGITS, draw, write
+from sumnist.data.mnist import load_mnist
+from sumnist.inference.ctc import Candidate
+from sumnist.inference.numbers import NUMBER_ADVICE, NumberReading
+
+pytestmark = pytest.mark.browser
+
+PLACES = (0, 2, 4, 6)
+"""Of MNIST's test images on the strip that is uploaded: clear digits."""
+LONG = "12345678901234567890123"
+"""A number of more digits than JavaScript's numbers keep."""
+
+
+def choose(page: Page, task: str) -> None:
+    page.get_by_role("radio", name=task).check()
+
+
+def reading(text: str, value: Any, reason: str | None = None) -> dict[str, Any]:
+    """A reading as the server answers it: probably `text`, or else another one."""
+    digits = re.sub(r"\D", "", text)
+    candidates = (
+        Candidate(text, value, 0.75, tuple((place, place) for place in range(len(text)))),
+        Candidate("8" + digits[1:], int("8" + digits[1:]), 0.2, ()),
+    )
+    wide = 500 / len(text)
+    places = tuple((wide * place, wide * (place + 1)) for place in range(len(text)))
+    return NumberReading(
+        text, value, 0.75, candidates, 0.05, reason is None, reason, 0.9, places, (20, 200, 0, 500), "dark ink, whole"
+    ).as_dict()
+
+
+def expect_number(page: Page, text: str, total: str) -> None:
+    """The page says the number and its sum, in the headline and in the first row of its candidates."""
+    expect(page.locator("#sum")).to_have_text(total)
+    expect(page.locator("#digit")).to_have_text(text)
+    expect(page.locator("#verdict")).to_have_text(re.compile(r"\d\u00a0% sure of both\.$"))
+    first = page.locator("#candidates tr").first
+    expect(first.locator("th")).to_have_text(text)
+    expect(first.locator("td").last).to_have_text(total)
+
+
+def middles(page: Page, selector: str) -> list[float]:
+    """Where the middles of elements are, in shares of the pad's width."""
+    pad, boxes = page.locator("#pad").bounding_box(), [one.bounding_box() for one in page.locator(selector).all()]
+    assert pad is not None
+    return [(box["x"] + box["width"] / 2 - pad["x"]) / pad["width"] for box in boxes if box is not None]
+
+
+# Answers.
+
+
+@pytest.mark.parametrize("page", [{"viewport": PHONE}, {"viewport": DESK}], indirect=True)
+@pytest.mark.parametrize("number", ["38", "1480"])
+def test_a_number_that_is_written_is_read_and_added_and_marks_stand_under_its_digits(page: Page, number: str) -> None:
+    choose(page, "A number")
+    written = write(page, number)
+    expect_number(page, number, str(int(number) + 7))
+    assert page.locator("#marks span").all_inner_texts() == list(number)
+    assert middles(page, "#marks span") == pytest.approx(written, abs=0.35 / len(number))
+    expect(page.locator("#announcement")).to_have_text(re.compile(rf"^{number} \+ 7 = {int(number) + 7}\. "))
+
+
+def test_one_digit_is_the_default_and_what_is_drawn_stays_when_another_task_is_chosen(page: Page) -> None:
+    expect(page.get_by_role("radio", name="One digit")).to_be_checked()
+    draw(page, DIGITS[5])
+    expect_answer(page, 5, 7)
+    choose(page, "A number")
+    expect_number(page, "5", "12")
+    assert middles(page, "#marks span") == pytest.approx([0.5], abs=0.1)
+    choose(page, "One digit")
+    expect_answer(page, 5, 7)
+    page.press("body", "Control+z")
+    expect_none(page, "Draw a digit from 0 to 9.")
+
+
+def test_more_digits_are_written_beside_one_that_was_drawn_on_the_narrow_pad(page: Page) -> None:
+    draw(page, DIGITS[5])
+    expect_answer(page, 5, 7)
+    choose(page, "A number")
+    draw(page, DIGITS[1], middle=0.75, wide=0.25)
+    expect_number(page, "51", "58")
+    page.click("#undo")
+    expect_number(page, "5", "12")
+
+
+def test_a_number_is_still_there_when_the_pad_becomes_narrower(page: Page) -> None:
+    choose(page, "A number")
+    write(page, "38")
+    expect_number(page, "38", "45")
+    wide = middles(page, "#marks span")
+    page.set_viewport_size(PHONE)
+    page.fill("#number", "8")
+    expect_number(page, "38", "46")
+    assert middles(page, "#marks span") == pytest.approx(wide, abs=0.05)  # the whole sheet is on it, in the middle
+
+
+@pytest.mark.parametrize("page", [STILL], indirect=True)
+def test_the_bars_of_numbers_and_sums_are_as_long_as_their_probabilities(page: Page) -> None:
+    choose(page, "A number")
+    answering(page, reading("1,480", 1480))
+    write(page, "1")
+    expect_number(page, "1480", "1487")
+    rows = page.locator("#candidates tr:visible").all_inner_texts()
+    assert [re.split(r"\s*\t\s*", row.strip()) for row in rows] == [
+        ["1480", "75.0\u00a0%", "1487"], ["8480", "20.0\u00a0%", "8487"], ["others", "5.0\u00a0%", "others"],
+    ]  # fmt: skip
+    bars: list[float] = page.locator(".beam").evaluate_all("bars => bars.map(bar => bar.offsetWidth)")[:6]
+    assert bars[::2] == bars[1::2]
+    assert np.array(bars[::2]) / sum(bars[::2]) == pytest.approx([0.75, 0.2, 0.05], abs=0.01)
+    assert page.locator("#marks span").all_inner_texts() == list("1,480")  # as it is written
+    expect(page.locator("#hint")).to_have_text("If not, 8480 (20.0\u00a0%).")
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "number", "shown", "total"),
+    [
+        (LONG, int(LONG), "7", LONG, str(int(LONG) + 7)),
+        ("3", 3, "-12", "3", "−9"),
+        ("12.50", Decimal("12.50"), "7", "12.50", "19.50"),
+        ("0.05", Decimal("0.05"), "-1", "0.05", "−0.95"),
+        ("00,000.0000001", Decimal("0.0000001"), "0", "0.0000001", "0.0000001"),
+    ],
+)
+def test_the_sum_is_exact_whatever_the_number(
+    page: Page, text: str, value: Any, number: str, shown: str, total: str
+) -> None:
+    choose(page, "A number")
+    page.fill("#number", number)
+    answering(page, reading(text, value))
+    write(page, "1")
+    expect_number(page, shown, total)
+
+
+def test_the_sign_before_decimals_is_asked_for(page: Page) -> None:
+    page.evaluate(
+        """() => {
+            const asked = fetch;
+            window.signs = [];
+            window.fetch = (path, given) => {
+                signs.push(given.body.get("decimal"));
+                return asked(path, given);
+            };
+        }"""
+    )
+    choose(page, "A number")
+    write(page, "38")
+    expect_number(page, "38", "45")
+    assert set(page.evaluate("signs")) == {None}
+    page.get_by_label("Decimals").select_option(",")
+    expect_number(page, "38", "45")
+    assert page.evaluate("signs.at(-1)") == ","
+
+
+def test_without_a_number_to_add_the_number_that_was_read_stays_and_there_is_no_sum(page: Page) -> None:
+    choose(page, "A number")
+    write(page, "38")
+    expect_number(page, "38", "45")
+    page.fill("#number", "")
+    expect(page.locator("#verdict")).to_have_text("A number is missing.")
+    expect(page.locator("#digit")).to_have_text("38")
+    expect(page.locator("#sum")).to_have_text("?")
+    expect(page.locator("#candidates tr").first.locator("td").last).to_have_text("?")
+    page.fill("#number", "1")
+    expect_number(page, "38", "39")
+
+
+# Pictures.
+
+
+def uploaded(margin: int) -> bytes:
+    """A strip of MNIST's digits, with paper around it."""
+    grey = np.pad(np.array(Image.open(BytesIO(strip(*PLACES)))), margin, constant_values=255)
+    stream = BytesIO()
+    Image.fromarray(grey).resize((4 * grey.shape[1], 4 * grey.shape[0])).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_the_picture_of_a_number_is_read_and_its_line_is_framed(page: Page) -> None:
+    choose(page, "A number")
+    give(page, "drop", "strip.png", uploaded(20))
+    text = "".join(str(load_mnist("test").digits[place]) for place in PLACES)
+    expect_number(page, text, str(int(text) + 7))
+    expect(page.locator("#how")).to_have_text(re.compile(r"^Dark ink, .*\.$"))
+    expect(page.locator("#line")).to_be_visible()
+    pad, line = page.locator("#pad").bounding_box(), page.locator("#line").bounding_box()
+    assert pad is not None
+    assert line is not None
+    side = pad["height"] / (28 + 2 * 20)  # of a pixel of the strip, as it lies on the pad
+    assert line["width"] >= 3.5 * 28 * side
+    expected = [0.5 + (place - 1.5) * 28 * side / pad["width"] for place in range(4)]
+    assert middles(page, "#marks span") == pytest.approx(expected, abs=14 * side / pad["width"])
+    page.get_by_label("Ink", exact=True).select_option("light")
+    expect(page.locator("#how")).to_have_text(re.compile("^Light ink"))
+    page.click("#clear")
+    expect(page.locator("#line")).to_be_hidden()
+    expect_none(page, "Write a number, digit beside digit.")
+
+
+def test_a_picture_that_shows_several_digits_is_read_when_the_other_task_is_chosen(page: Page) -> None:
+    give(page, "drop", "strip.png", uploaded(10))
+    expect_none(page, "There seems to be more than one digit.")
+    choose(page, "A number")
+    text = "".join(str(load_mnist("test").digits[place]) for place in PLACES)
+    expect_number(page, text, str(int(text) + 7))
+
+
+# No answer.
+
+
+def test_a_blank_picture_is_said_to_be_blank(page: Page) -> None:
+    choose(page, "A number")
+    give(page, "drop", "white.png", white())
+    expect_none(page, "There is nothing to read.")
+    expect(page.locator("#candidates tr:visible")).to_have_count(1)  # that of all others
+    expect(page.locator("#marks span")).to_have_count(0)
+
+
+VERDICTS = {
+    "blank": "There is nothing to read.",
+    "not a number": "This does not look like a number.",
+    "another number of digits": "There seem to be no digits.",
+    "unsure": "1480 (75.0\u00a0%), or 8480 (20.0\u00a0%)?",
+}
+
+
+@pytest.mark.parametrize("reason", NUMBER_ADVICE)
+def test_a_number_that_is_refused_has_no_answer_but_a_verdict_a_hint_and_its_candidates(
+    page: Page, reason: str
+) -> None:
+    choose(page, "A number")
+    answering(page, reading("1480", 1480, reason))
+    write(page, "1")
+    expect_none(page, VERDICTS[reason])
+    expect(page.locator("#hint")).not_to_have_text("")
+    expect(page.locator("#candidates th").first).to_have_text("1480")
+    grey = page.locator("#candidates .beam").first.evaluate("bar => getComputedStyle(bar).backgroundColor")
+    assert grey == "rgb(170, 180, 192)"
+    page.set_input_files("#file", Path(__file__).resolve().parent.parent / "examples/five.png")
+    advice = NUMBER_ADVICE[reason]
+    expect(page.locator("#hint")).to_have_text(f"{advice[0].upper()}{advice[1:]}.")
+
+
+def test_a_problem_is_told_in_the_words_of_the_server_and_leaves_nothing_of_the_answer(page: Page) -> None:
+    choose(page, "A number")
+    write(page, "38")
+    expect_number(page, "38", "45")
+    answering(page, problem("Something is wrong", "what was given: the mend", 500), 500)
+    page.fill("#number", "8")
+    expect_none(page, "Something is wrong.")
+    expect(page.locator("#marks span")).to_have_count(0)
+    expect(page.locator("#candidates tr:visible")).to_have_count(0)
+    page.unroute(READ_NUMBER)
+    page.click("#again")
+    expect_number(page, "38", "46")
+
+
+# In everybody's hands.
+
+
+def test_the_task_is_chosen_by_keyboard_and_a_number_drawn_with_the_arrow_keys(page: Page) -> None:
+    page.press("body", "Tab")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("radio", name="A number")).to_be_checked()
+    expect(page.locator("#verdict")).to_have_text("Write a number, digit beside digit.")
+    page.focus("#pad")
+    for _ in range(2):  # two strokes beside each other
+        for key, times in (("ArrowUp", 8), (" ", 1), ("ArrowDown", 16), (" ", 1), ("ArrowUp", 8), ("ArrowRight", 12)):
+            for _ in range(times):
+                page.keyboard.press(key)
+    expect_number(page, "11", "18")
+
+
+@pytest.mark.parametrize("page", [{"viewport": PHONE}, {"viewport": DESK}], indirect=True)
+def test_the_pad_stays_where_it_is_whatever_the_answer(page: Page) -> None:
+    choose(page, "A number")
+    places = [page.locator("#pad").bounding_box()]
+    for text, value in (("38", 38), (LONG, int(LONG))):
+        answering(page, reading(text, value))
+        page.press("body", "Escape")
+        draw(page, DIGITS[1])
+        expect(page.locator("#digit")).to_have_text(text)
+        places.append(page.locator("#pad").bounding_box())
+        assert page.evaluate("document.documentElement.scrollWidth") == page.viewport_size["width"]  # type: ignore[index]
+    assert places[0] == places[1] == places[2]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [{"viewport": size, "color_scheme": scheme, **STILL} for size in (PHONE, DESK) for scheme in ("light", "dark")],
+    ids=["phone-light", "phone-dark", "desk-light", "desk-dark"],
+    indirect=True,
+)  # fmt: skip
+def test_axe_finds_nothing_in_the_way_of_anybody(page: Page) -> None:
+    need(AXE, "npm install --prefix tests")
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    choose(page, "A number")
+    expect_none(page, "Write a number, digit beside digit.")
+    assert violations(page) == []
+    write(page, "38")
+    expect_number(page, "38", "45")
+    assert violations(page) == []
+    give(page, "drop", "strip.png", uploaded(20))
+    expect(page.locator("#line")).to_be_visible()
+    assert violations(page) == []
+    answering(page, reading("1,480", 1480, "unsure"))
+    page.fill("#number", "1234567")
+    expect_none(page, VERDICTS["unsure"])
+    assert violations(page) == []
