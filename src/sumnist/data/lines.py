@@ -44,7 +44,7 @@ writer's digit is the very image that stands for this digit elsewhere in the lin
 
 # How it is written, in ems.
 
-OVERLAPPING_SHARE, OVERLAP = 0.25, (-0.18, 0.02)
+OVERLAPPING_SHARE, OVERLAP = 0.2, (-0.16, 0.02)
 WIDE_SHARE, WIDE_GAP = 0.15, (0.35, 0.9)
 GAP, UNEVEN_GAP = (0.02, 0.3), 0.3
 """Shares of the lines whose digits overlap, by up to a quarter of a digit's width, and that stand far apart, those gaps
@@ -68,7 +68,7 @@ ASPECT, SCRAWL_ASPECT = (0.75, 1.35), 1.8
 """How much wider than their images the characters of a line are, and how much wider than that scribbles are."""
 NARROWEST = 0.4
 """Width of a character by its height, at least, but for a 1."""
-UNEVEN = 0.02, 0.15
+UNEVEN = 0.02, 0.1
 """Standard deviation of the sizes of a line's characters."""
 SMALL_ZEROS_SHARE, SMALL_ZERO = 0.15, (0.5, 0.85)
 """Share of the lines whose zeros, but for the first digit, are smaller, and their size."""
@@ -84,10 +84,10 @@ SLANT, OWN_SLANT, KEPT_SLANT = (0.08, 0.25), 0.05, (0.3, 0.9)
 own, and how much they keep of the slant of their images, of one writer and of several."""
 TURN, BEND = 0.05, 0.35
 """Standard deviations of a character's angle, in radians, and of how far it bends, in pixels of its image."""
-PEN, PEN_SPREAD, PENS = (0.045, 0.18), (2.0, 2.8), (1.6, 5.5)
+PEN, PEN_SPREAD, PENS = (0.045, 0.15), (2.0, 2.8), (1.6, 5.5)
 """Width of a line's pen, the parameters of its beta distribution between these, by which thin ones are likelier, and
 its limits in pixels."""
-WIDEST_PEN = 0.22, 0.12
+WIDEST_PEN = 0.18, 0.12
 """The widest pen by a character's height, of digits and of signs, whose strokes lie close."""
 LIGHT, STEEP = (0.65, 1.0), (1.2, 2.5)
 """Intensity of a line's ink, and how much steeper its edges are than resampling leaves them."""
@@ -119,7 +119,7 @@ RAISED_STOP_SHARE = 0.15
 
 HEIGHTS, HEIGHT_SPREAD = (0.4, 1.0), (3.0, 1.5)
 """Height of the ink by the strip's, and the parameters of its beta distribution, which is highest at nine tenths."""
-CUT_SHARE, CUT = 0.08, 0.08
+CUT_SHARE, CUT = 0.06, 0.08
 """Share of the lines that touch the strip's upper or lower edge, and how much of the strip's height is cut at most."""
 MARGIN, WIDE_MARGIN_SHARE, WIDE_MARGIN = (0.0, 0.5), 0.2, (0.5, 2.5)
 """Room beside what is written, by the strip's height, and the share of the sides with much more of it."""
@@ -127,7 +127,7 @@ STEP = 4
 """Pixels of a strip for one step of the network; widths are multiples of it."""
 BLANK_WIDTH = 0.3, 5.0
 """Ems of a blank line."""
-NEIGHBOUR_SHARE, NEIGHBOURS = 0.12, 3
+NEIGHBOUR_SHARE, NEIGHBOURS = 0.08, 3
 """Share of the lines with ink of others at the edges, and how many characters of it at most."""
 ENTERING, ENTERING_SIDE = (0.04, 0.2), (1, 4)
 """How far these enter from above and below, by the strip's height, and from the sides, in pixels."""

@@ -44,20 +44,22 @@ CLEAR = 3.0
 """Pixels, at least, between an upright border and what is written."""
 SPECKED_SHARE, SPECKS = 0.06, 0.003
 """Share of the strips with specks, and of their pixels that are one."""
-WORN_SHARE, WORN, WORN_CELL = 0.08, (0.3, 0.7), 6
+WORN_SHARE, WORN, WORN_CELL = 0.06, (0.3, 0.6), 6
 """Share of the strips whose ink comes and goes, how much of it goes, and pixels from one value of it to the next."""
-LIT_SHARE, GROUND, INK, LEAST_CONTRAST = 0.6, 0.4, 0.5, 0.35
+LIT_SHARE, GROUND, INK, LEAST_CONTRAST = 0.6, 0.3, 0.35, 0.45
 """Share of the strips with another light, the lightest ground, the most that the ink is darkened, and the least
 difference between the two."""
 SHADED_SHARE, SHADE, SOFT = 0.1, (0.1, 0.3), (1.0, 12.0)
 """Share of those with the edge of a shadow in view, how much lighter the ground is there, and the width of the edge in
 pixels."""
-BLUR_SHARE, SHARPEN_SHARE, SHARPEN, NOISE_SHARE, NOISE = 0.5, 0.12, (0.3, 1.2), 0.4, 0.12
+BLUR_SHARE, SHARPEN_SHARE, SHARPEN, NOISE_SHARE, NOISE = 0.4, 0.12, (0.3, 1.2), 0.3, 0.09
 """Shares of the strips that are blurred, sharpened and noisy; how much of the difference to a blurred picture is added,
 and the noise's standard deviation, at most."""
+MOST_BLUR = 1.6
+"""Times that a strip is averaged over its neighbourhood, at most."""
 BLURRED_EM = 24.0
 """Height of a digit, in pixels, from which the blur is as wide as drawn."""
-COARSE_SHARE, COARSE, LEAST_COARSE = 0.15, (10, 12, 14, 17, 20), 8.5
+COARSE_SHARE, COARSE, LEAST_COARSE = 0.12, (10, 12, 14, 17, 20), 10.0
 """Share of the strips that are reduced, the heights to which they are, and pixels that a digit keeps, at least."""
 JPEG_SHARE, QUALITY = 0.1, (12, 50)
 """Share of the strips that are compressed, and the quality of that: from, to but not including."""
@@ -238,7 +240,7 @@ def blurred(image: Tensor, em: Tensor, draw: Draw) -> None:
     """Less sharp: up to the mean of the neighbourhood, and of that one's again; small digits less."""
     chosen = some(draw, BLUR_SHARE)
     once = smooth(image[chosen])
-    amount = draw.between(0, 2, len(chosen)) * (em[chosen] / BLURRED_EM).clamp_(max=1)[:, None, None]
+    amount = draw.between(0, MOST_BLUR, len(chosen)) * (em[chosen] / BLURRED_EM).clamp_(max=1)[:, None, None]
     image[chosen] = image[chosen].lerp_(once, amount.clamp(max=1)).lerp_(smooth(once), (amount - 1).clamp_(0, 1))
 
 
