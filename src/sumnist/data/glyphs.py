@@ -98,7 +98,7 @@ def characters(
     return np.rint(images * 255).astype(np.uint8), labels
 
 
-def image_of(label: int, random: Random, numerals: dict[str, list[str]]) -> Drawing:
+def image_of(label: int, random: Random, numerals: dict[str, list[str]] = SIGNS) -> Drawing:
     """One image of the digit `label`, or of no digit."""
     if label != NO_DIGIT:
         ways = numerals[str(label)]

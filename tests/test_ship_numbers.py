@@ -1,0 +1,66 @@
+"""What ships of the reader of numbers: a calibrated network within its size, and none that is worse."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ship_numbers
+from sumnist.config import preset
+from sumnist.data import strips
+from sumnist.files import NUMBERS
+from sumnist.inference.numbers import NumberReading, Numbers
+from sumnist.training import numbers
+from sumnist.training.loop import train
+
+ABOUT = json.loads(NUMBERS.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.heavy
+def test_a_run_is_calibrated_and_installed_and_a_worse_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strips, "DRAWN_DIGITS", 500)
+    monkeypatch.setattr(numbers, "HELD_STRIPS", 128)
+    run, into = tmp_path / "run", tmp_path / "numbers.onnx"
+    train(preset("numbers", epochs=1, strips=128, threads=1), run, progress=False)
+    ship_numbers.install(run, into)
+    about = json.loads(into.with_suffix(".json").read_text())
+    assert about["bytes"] == into.stat().st_size <= ship_numbers.LARGEST
+    assert about["calibration"]["strips"] == 128
+    assert f"{about['parameters']:,} parameters" in into.with_suffix(".md").read_text()
+    (reading,) = Numbers(into).read_each([np.eye(28, dtype=np.uint8) * 255])
+    assert isinstance(reading, NumberReading)
+
+    about["calibration"]["right"] = 0.9
+    into.with_suffix(".json").write_text(json.dumps(about))
+    before = into.read_bytes()
+    with pytest.raises(SystemExit, match=r"right, expected at least 89\.50%"):
+        ship_numbers.install(run, into)
+    assert into.read_bytes() == before
+
+
+def test_a_run_of_digits_is_not_installed(tmp_path: Path) -> None:
+    train(preset("tiny", validation=0), tmp_path / "run", progress=False)
+    with pytest.raises(SystemExit, match="expected a finished run with --task numbers"):
+        ship_numbers.install(tmp_path / "run", tmp_path / "numbers.onnx")
+
+
+def test_the_packaged_network_keeps_its_size_and_its_card_is_what_the_script_writes() -> None:
+    assert ABOUT["bytes"] == NUMBERS.stat().st_size <= ship_numbers.LARGEST
+    assert NUMBERS.with_suffix(".md").read_text(encoding="utf-8") == ship_numbers.card(ABOUT)
+
+
+def test_the_packaged_network_accepts_by_the_thresholds_of_its_calibration() -> None:
+    recognizer = Numbers().recognizer("ours")
+    for name in ("least_is_digit", "least_confidence"):
+        assert getattr(recognizer, name) == pytest.approx(ABOUT["calibration"][name], abs=1e-7)
+
+
+def test_the_packaged_network_is_of_the_preset() -> None:
+    config = preset("numbers", threads=1)
+    assert ABOUT["config"] == json.loads(replace(config, seed=ABOUT["config"]["seed"]).to_json())
