@@ -100,6 +100,16 @@ def refused(rows: Rows) -> str:
     return table(["no number", "pictures", *(f"accepted by {engine}, %" for engine in engines)], body)
 
 
+def causes(rows: Rows) -> str:
+    """Why numbers of the development half of real strips were misread, as a person sorted them: how many, by set."""
+    found = part(rows, "misses")
+    sets = list(dict.fromkeys(row["set"] for row in found))
+    kinds = dict.fromkeys(row["cause"] for row in found)
+    body = [[kind, *(str(len(agreeing(found, cause=kind, set=name))) for name in sets)] for kind in kinds]
+    body.sort(key=lambda row: -sum(map(int, row[1:])))
+    return table(["why ours misread it", *sets], body)
+
+
 def measured(rows: Rows) -> str:
     """What the figures of the reported half were measured with, and when, as a sentence."""
     told = []
@@ -146,6 +156,7 @@ TABLES: dict[str, Callable[[Rows], str]] = {
     "numbers-length": by_length,
     "numbers-spacing": by_spacing,
     "numbers-real": real,
+    "numbers-causes": causes,
     "numbers-refused": refused,
     "numbers-beside": beside,
     "numbers-speed": speed,

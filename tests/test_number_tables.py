@@ -58,6 +58,7 @@ def page_rows() -> list[Row]:
     return [
         string_row(1, "spaced"), string_row(2, "spaced"), string_row(2, "touching"), string_row(None, "close"),
         strips_row("real", "cells", set="cells"), strips_row("no number", "words"), *bench_rows(),
+        *({"part": "misses", "set": "cells", "picture": place, "cause": "form"} for place in ("0", "2")),
     ]  # fmt: skip
 
 
@@ -101,6 +102,16 @@ def test_real_strips_are_told_by_set_half_and_engine() -> None:
     assert cells(text, "cells", "reported", "ocr")[1] == "60.00"
     assert cells(text, "cells", "development", "ours")[1] == "80.00"
     assert cells(TABLES["numbers-real"]([strips_row("real", "x", accuracy_accepted=None)]), "x")[5] == "–"
+
+
+def test_what_was_misread_is_counted_by_cause_and_set_the_commonest_first() -> None:
+    rows = [{"part": "misses", "set": name, "picture": str(place), "cause": cause}
+            for place, (name, cause) in enumerate([("cells", "form"), ("amounts", "label"), ("amounts", "form")])]  # fmt: skip
+    text = TABLES["numbers-causes"](rows)
+    assert cells(text, "why ours misread it") == ["cells", "amounts"]
+    assert cells(text, "form") == ["1", "1"]
+    assert cells(text, "label") == ["0", "1"]
+    assert text.index("form") < text.index("label")
 
 
 def test_what_is_no_number_has_a_share_for_each_engine() -> None:
