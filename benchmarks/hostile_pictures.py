@@ -1,6 +1,7 @@
 """Read picture files that were damaged on purpose, and count what comes of them.
 
     python benchmarks/hostile_pictures.py --count 10000 --seed 0
+    python benchmarks/hostile_pictures.py --count 10000 --numbers
 
 Sound files of many formats are cut, have bits flipped, bytes overwritten, parts doubled, or a header that promises
 another size; some files are bombs: small, and huge when decoded. Each must give a reading or one of the project's
@@ -25,7 +26,8 @@ from PIL import Image, ImageDraw
 
 from sumnist.environment import describe_machine, now
 from sumnist.errors import SumnistError
-from sumnist.inference.reader import Reader
+from sumnist.inference.numbers import NumberReading
+from sumnist.inference.reader import Reader, Reading
 from sumnist.study.rows import append_jsonl
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs/results/hostile.jsonl"
@@ -176,11 +178,15 @@ def make_bombs(seed: int, count: int = 12) -> None:
         BOMBS.extend(pool.map(bomb, [np.random.default_rng([seed, 1, place]) for place in range(count)]))
 
 
-def measure(count: int, seed: int) -> dict[str, Any]:
-    """Read `count` hostile files; the row."""
+def measure(count: int, seed: int, numbers: bool = False) -> dict[str, Any]:
+    """Read `count` hostile files, as digits or as numbers; the row."""
     make_bombs(seed)
     reader = Reader()
-    reader.read(np.zeros((28, 28), np.uint8), 1)
+
+    def read(picture: Any) -> Reading | NumberReading:
+        return reader.read_number(picture) if numbers else reader.read(picture, 7)
+
+    read(np.zeros((28, 28), np.uint8))
     before = memory()
     outcomes: Counter[str] = Counter()
     slowest, strange = (0.0, ""), []
@@ -188,7 +194,7 @@ def measure(count: int, seed: int) -> dict[str, Any]:
     for place, (damage, data) in enumerate(hostile(count, seed)):
         start = time.perf_counter()
         try:
-            reading = reader.read(data, 7)
+            reading = read(data)
             outcomes["read" if reading.accepted else f"refused: {reading.reason}"] += 1
         except SumnistError as error:
             outcomes[str(error).partition(": ")[2].partition(",")[0].partition(" (")[0]] += 1
@@ -198,7 +204,7 @@ def measure(count: int, seed: int) -> dict[str, Any]:
         slowest = max(slowest, (time.perf_counter() - start, f"{place} {damage}"))
         most = max(most, (memory(), f"{place} {damage}"))
     return {
-        "part": "hostile-pictures", "date": now(), "count": count, "seed": seed,
+        "part": "hostile-numbers" if numbers else "hostile-pictures", "date": now(), "count": count, "seed": seed,
         "outcomes": dict(outcomes.most_common()), "strange": strange,
         "slowest_seconds": round(slowest[0], 3), "slowest": slowest[1],
         "peak_mb": round(most[0]), "peak": most[1], "mb_before": round(before), "machine": describe_machine(),
@@ -210,8 +216,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--numbers", action="store_true", help="read numbers of any length")
     given = parser.parse_args()
-    row = measure(given.count, given.seed)
+    row = measure(given.count, given.seed, given.numbers)
     print(json.dumps(row, indent=2, ensure_ascii=False))
     append_jsonl(RESULTS, row)
     return int(bool(row["strange"]) or row["slowest_seconds"] > SLOWEST or row["peak_mb"] > MOST_MEMORY)
