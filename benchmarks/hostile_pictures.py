@@ -184,7 +184,8 @@ def measure(count: int, seed: int, numbers: bool = False) -> dict[str, Any]:
     reader = Reader()
 
     def read(picture: Any) -> Reading | NumberReading:
-        return reader.read_number(picture) if numbers else reader.read(picture, 7)
+        reading: Reading | NumberReading = reader.read_number(picture) if numbers else reader.read(picture, 7)
+        return reading
 
     read(np.zeros((28, 28), np.uint8))
     before = memory()
