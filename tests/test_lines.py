@@ -62,8 +62,18 @@ def test_light_ink_gives_the_same_image_as_dark_ink(dark: bool) -> None:
 
 def test_other_polarity_comes_last_and_weighs_less() -> None:
     found = proposed(picture(70, 200, LINE))
-    assert [one.dark for one in found] == [True, True, False, *[False] * (len(found) - 3)]
+    assert [one.dark for one in found] == [True] * 6 + [False] * (len(found) - 6)
     assert all(one.weight < 1 for one in found if not one.dark)
+
+
+def test_what_is_doubtful_is_looked_at_narrower_and_with_more_ground_too() -> None:
+    found = proposed(picture(70, 200, LINE))
+    whole, line, *varied = found[:6]
+    assert not whole.varied
+    assert not line.varied
+    assert all(one.varied for one in varied)
+    assert [one.image.shape for one in varied[:2]] == [(70, 180), (70 + 2 * 4, 200 + 2 * 14)]
+    assert {one.how for one in varied[:2]} == {"dark ink, narrower", "dark ink, more ground"}
 
 
 @pytest.mark.parametrize("ink", ["dark", "light"])

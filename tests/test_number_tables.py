@@ -105,8 +105,10 @@ def test_real_strips_are_told_by_set_half_and_engine() -> None:
 
 
 def test_what_was_misread_is_counted_by_cause_and_set_the_commonest_first() -> None:
-    rows = [{"part": "misses", "set": name, "picture": str(place), "cause": cause}
-            for place, (name, cause) in enumerate([("cells", "form"), ("amounts", "label"), ("amounts", "form")])]
+    rows = [
+        {"part": "misses", "set": name, "picture": str(place), "cause": cause}
+        for place, (name, cause) in enumerate([("cells", "form"), ("amounts", "label"), ("amounts", "form")])
+    ]
     text = TABLES["numbers-causes"](rows)
     assert cells(text, "why ours misread it") == ["cells", "amounts"]
     assert cells(text, "form") == ["1", "1"]

@@ -299,7 +299,7 @@ def opinion_of(
             looks.append(Look(proposal, line, evidence, strings, proposal.weight * max(strings.values(), default=0.0)))
         looks.sort(key=lambda look: -look.value)
         if looks and looks[0].value >= BEYOND_DOUBT:
-            return Opinion(recognizer, looks[:1])
+            return Opinion(recognizer, looks if looks[0].proposal.varied else looks[:1])
     return Opinion(recognizer, looks) if looks else None
 
 
@@ -320,10 +320,10 @@ def combined(opinions: list[Opinion]) -> dict[str, float]:
     return dict(zip(strings, (product / total).tolist(), strict=True))
 
 
-def preference(look: Look, strings: dict[str, float]) -> float:
+def preference(look: Look, strings: dict[str, float]) -> tuple[bool, float]:
     """How well a look serves to say where the best of `strings` stands."""
     best = max(strings, key=strings.__getitem__, default="")
-    return look.score * look.strings.get(best, 0.0)
+    return (not look.proposal.varied, look.score * look.strings.get(best, 0.0))
 
 
 def reading(best: Look, found: Candidates, opinions: list[Opinion]) -> NumberReading:

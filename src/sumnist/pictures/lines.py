@@ -1,15 +1,15 @@
 """Where on a picture a line of digits may stand: proposals, in rounds, the likeliest first, for a network to judge.
 
-The first round takes the picture whole, the next one the line of ink that is found on it, and the last one ink of the
-other polarity. On a photograph narrow strokes come before that: they are ink, and the desk and its shadows are not. No
-line is cut into digits, and nothing of what is on it is taken away: rulings, patterns and curls are left to the
-network, which has seen such.
+The first round takes the picture whole, the next one the line of ink that is found on it, then come both narrower and
+with more ground around them, and in the last round ink of the other polarity. On a photograph narrow strokes come
+before that: they are ink, and the desk and its shadows are not. No line is cut into digits, and nothing of what is on
+it is taken away: rulings, patterns and curls are left to the network, which has seen such.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from sumnist.config import InkColour
 from sumnist.pictures.background import WIDEST_STROKE, flat_ground
 from sumnist.pictures.components import Box, Components, extent, part, union
 from sumnist.pictures.decode import Grey, Intensities
+from sumnist.pictures.filters import resampled
 from sumnist.pictures.ink import (
     BAND,
     CLEAN_CONTRAST,
@@ -41,6 +42,8 @@ SAME_ROWS = 0.5
 """What stands in a line has so much of its height, or of the line's if that is less, in the line's rows."""
 SLIM = 5.0
 """An upright ruling is so many times as high as wide, at least."""
+NARROW, WIDER = 0.9, (0.05, 0.2)
+"""How wide a line is made, and the ground that is put above and below it and beside it, by its height."""
 OTHER_VIEW = 0.95
 """Weight of a part of the picture instead of the whole."""
 
@@ -52,6 +55,7 @@ class LineProposal:
     `image`: float32 `[h, w]` in [0, 1], light ink on dark ground. `how`: what was taken for the line, in words.
     `weight`: how much such a proposal counts beside the others, up to 1. `dark`: whether the ink is darker than the
     ground. `box`: top, bottom, left and right of `image` in pixels of the picture. `found`: whether ink was found.
+    `varied`: whether the image is another form of what is there, which tells nothing of where.
     """
 
     image: Grey = field(repr=False, compare=False)
@@ -60,6 +64,7 @@ class LineProposal:
     dark: bool
     box: Box
     found: bool
+    varied: bool = False
 
 
 def lines(picture: Intensities, ink: InkColour = "auto") -> Iterator[list[LineProposal]]:
@@ -77,10 +82,13 @@ def lines(picture: Intensities, ink: InkColour = "auto") -> Iterator[list[LinePr
     dark = likelier if ink == "auto" else ink == "dark"
     if min(grey.shape) >= SMALLEST_SCENE and ink != "light" and flat_ground(small if dark else 1 - small) is None:
         yield inked(picture, small, True, 1.0, fine=True)
-    yield [proposal(picture, (0, grey.shape[0], 0, grey.shape[1]), dark, 1.0)]
-    yield inked(picture, small, dark, OTHER_VIEW)
+    whole = proposal(picture, (0, grey.shape[0], 0, grey.shape[1]), dark, 1.0)
+    yield [whole]
+    line = inked(picture, small, dark, OTHER_VIEW)
+    yield line
+    yield [other for one in (whole, *line) for other in (narrower(one), with_ground(one))]
     if ink == "auto":
-        unlikely = proposal(picture, (0, grey.shape[0], 0, grey.shape[1]), not dark, other)
+        unlikely = proposal(picture, whole.box, not dark, other)
         yield [unlikely, *inked(picture, small, not dark, other * OTHER_VIEW)]
 
 
@@ -111,6 +119,20 @@ def without_rulings(components: Components) -> Components:
     upright &= (boxes[:, 2] <= BAND * width) | (boxes[:, 3] >= (1 - BAND) * width)
     rulings = along | upright
     return components if rulings.all() else components.kept(~rulings)
+
+
+def narrower(one: LineProposal) -> LineProposal:
+    """The same, less wide: hands differ in that, and two looks are surer than one."""
+    height, width = one.image.shape
+    image = resampled(one.image, (height, max(1, round(NARROW * width)))).clip(0, 1)
+    return replace(one, image=image, how=f"{one.how}, narrower", varied=True)
+
+
+def with_ground(one: LineProposal) -> LineProposal:
+    """The same with more ground around it, which a crop need not have."""
+    down, right = (max(1, round(share * len(one.image))) for share in WIDER)
+    image = np.pad(one.image, ((down, down), (right, right)))
+    return replace(one, image=image, how=f"{one.how}, more ground", varied=True)
 
 
 def in_line(components: Components) -> NDArray[np.bool_]:
