@@ -46,6 +46,7 @@ class Saying:
     def __init__(self, emissions: Emissions, foreign: float = 0.0, least: tuple[float, float] = (0.5, 0.6)) -> None:
         self.emissions, self.foreign = emissions, foreign
         self.least_is_digit, self.least_confidence = least
+        self.trust = 0.5
 
     def lines(self, pictures: Sequence[NDArray[np.float32]]) -> list[Line]:
         nothing = np.log(np.full(self.emissions.shape, 1 / 14, np.float32))

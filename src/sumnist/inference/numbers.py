@@ -315,8 +315,9 @@ def combined(opinions: list[Opinion]) -> dict[str, float]:
     if len(said) == 1:
         return dict(zip(strings, said[0].tolist(), strict=True))
     other = (1 - said.sum(1)).clip(0)
-    product = (said ** (1 / len(said))).prod(0)
-    total = product.sum() + (other ** (1 / len(said))).prod()
+    powers = np.array([opinion.recognizer.trust for opinion in opinions])
+    product = (said ** powers[:, None]).prod(0)
+    total = product.sum() + (other**powers).prod()
     return dict(zip(strings, (product / total).tolist(), strict=True))
 
 

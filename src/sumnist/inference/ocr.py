@@ -65,7 +65,7 @@ class OcrRecognizer(OnnxSession):
         RunError: It is installed, but in a version with another network, or its file is damaged.
     """
 
-    least_is_digit, least_confidence = LEAST_IS_DIGIT, LEAST_CONFIDENCE
+    least_is_digit, least_confidence, trust = LEAST_IS_DIGIT, LEAST_CONFIDENCE, 0.8
 
     def __init__(self, threads: int = 1) -> None:
         path = model_path()

@@ -62,10 +62,12 @@ class Recognizer(Protocol):
     Attributes:
         least_is_digit: The probability of there being a digit from which on a reading is accepted.
         least_confidence: The probability of the most probable value from which on a reading is accepted.
+        trust: The power of its probabilities where those of several recognizers are multiplied.
     """
 
     least_is_digit: float
     least_confidence: float
+    trust: float
 
     def lines(self, pictures: Sequence[Grey]) -> list[Line]:
         """What it says of pictures `[h, w]` of one line each, in [0, 1], light ink on dark ground, of any size."""
@@ -81,6 +83,8 @@ class StripRecognizer(OnnxFile):
     Raises:
         RunError: It is no file of such a network, or answers with what is no number.
     """
+
+    trust = 0.5
 
     def __init__(self, model: str | Path | bytes, threads: int = 1) -> None:
         super().__init__(model, threads)
