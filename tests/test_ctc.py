@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from functools import cache
 from itertools import pairwise, product
 
@@ -80,14 +81,25 @@ def within(text: str, digits: Digits) -> bool:
     return digits[0] <= len(digits_of(text)) <= (digits[1] if digits[1] is not None else math.inf)
 
 
-def values_of(emissions: Array, characters: str, digits: Digits) -> dict[int, float]:
+def valued(text: str, decimal: str | None) -> int | Decimal:
+    """The value of a text, whose `decimal` sign counts if it is there once."""
+    whole = int(digits_of(text))
+    if decimal is None:
+        return whole
+    decimals = len(digits_of(text.partition(decimal)[2])) if text.count(decimal) == 1 else 0
+    return Decimal(whole).scaleb(-decimals)
+
+
+def values_of(
+    emissions: Array, characters: str, digits: Digits, decimal: str | None = None
+) -> dict[int | Decimal, float]:
     """The probability of every value, given that the number of digits is an allowed one."""
     texts = {text: score for text, score in enumerated(emissions, characters).items() if within(text, digits)}
     total = np.logaddexp.reduce(list(texts.values()))
-    values: dict[int, float] = {}
+    values: dict[int | Decimal, float] = {}
     for text, score in texts.items():
         if score > -np.inf:
-            value = int(digits_of(text))
+            value = valued(text, decimal)
             values[value] = values.get(value, 0) + math.exp(score - total)
     return values
 
@@ -282,6 +294,22 @@ def test_the_probability_of_a_value_is_that_of_all_its_texts(made: tuple[Array, 
     texts = [score for text, score in enumerated(emissions, characters).items() if within(text, digits)]
     assert found.allowed == pytest.approx(math.exp(min(0, np.logaddexp.reduce(texts))), rel=1e-9)
     assert found.is_number_probability == is_number_probability(emissions, characters)
+
+
+@settings(max_examples=150, deadline=None)
+@given(any_strips, ranges, st.sampled_from(".,"))
+def test_the_probability_of_a_value_with_decimals_is_that_of_all_its_texts(
+    made: tuple[Array, str], digits: Digits, decimal: str
+) -> None:
+    emissions, characters = made
+    if decimal not in characters:
+        with pytest.raises(ConfigError, match="expected one of"):
+            candidates_of(emissions, ALL, digits, characters, decimal)
+        return
+    expected = {value: share for value, share in values_of(emissions, characters, digits, decimal).items() if share > 0}
+    found = candidates_of(emissions, ALL, digits, characters, decimal)
+    assert {one.value: one.probability for one in found.candidates} == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert all(one.text.count(decimal) == 1 for one in found.candidates if one.value != int(one.value))
 
 
 @settings(max_examples=100, deadline=None)

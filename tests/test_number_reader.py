@@ -37,7 +37,8 @@ def saying(*texts: tuple[str, float], blank: float = 0.0) -> Emissions:
         quiet = np.full(1 + len(CHARACTERS), 1e-9)
         quiet[0] = 1
         steps += [row / row.sum(), quiet / quiet.sum()]
-    return np.log(np.array(steps)).astype(np.float32)
+    emissions: Emissions = np.log(np.array(steps)).astype(np.float32)
+    return emissions
 
 
 class Saying:
