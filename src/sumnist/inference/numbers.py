@@ -40,11 +40,11 @@ POWER = 2
 """Of what a look counts, in means over the looks."""
 SEARCHED = 16
 """Values that are looked for in each look, if no more are asked for."""
-SURE = 0.9
-"""Where no ink is found, a look that sees a number must give it this probability."""
+SURE = 0.95
+"""Where no ink is found, as on a patterned ground, there must be a number with this probability."""
 FITTING = 0.05
 """Least probability of an allowed number of digits, if there is a number."""
-TOGETHER = 0.8
+TOGETHER = 0.95
 """The probability of the most probable value from which on a reading of two recognizers is accepted."""
 COUNT = Range(1, 1_000, "a whole number from 1 to 1,000")
 """Candidates that may be asked for."""
@@ -167,8 +167,8 @@ class Opinion:
 
     @property
     def is_seen(self) -> bool:
-        """Whether ink was found, or what stands there is sure without: of noise on paper some looks like a digit."""
-        return any(look.proposal.found for look in self.looks) or self.looks[0].value >= SURE
+        """Whether ink was found, or a number is there surely: the shade at a blank picture's edge looks like a 1."""
+        return any(look.proposal.found for look in self.looks) or self.is_number >= SURE
 
     def probabilities(self, strings: list[str]) -> Floats:
         """The probability of each string, `[N]`."""
