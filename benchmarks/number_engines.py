@@ -25,6 +25,7 @@ from PIL import Image
 from sumnist.config import ReadingEngine
 from sumnist.inference.numbers import Numbers
 from sumnist.inference.reader import Reader
+from sumnist.inference.recognizers import file_of
 from sumnist.pictures.components import components_of
 from sumnist.pictures.decode import intensities_of
 from sumnist.suites.strips import SPACINGS, strings
@@ -186,7 +187,7 @@ def size() -> Iterator[dict[str, Any]]:
         picture = large_files(Path(folder))[0]
         for name in engines():
             networks = numbers.of(name) if name in get_args(ReadingEngine) else [Reader().network]  # type: ignore[arg-type]
-            known = [len(getattr(network, "content", b"")) for network in networks]
+            known = [len(file_of(network)) for network in networks]
             child = subprocess.run([sys.executable, "-c", CHILD, name, str(picture)], capture_output=True, text=True,
                                    check=True, cwd=here)  # fmt: skip
             own = name != "tesseract"

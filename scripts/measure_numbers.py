@@ -24,6 +24,7 @@ from sumnist.config import ReadingEngine
 from sumnist.environment import now
 from sumnist.errors import SumnistError
 from sumnist.inference.numbers import Numbers
+from sumnist.inference.recognizers import file_of
 from sumnist.study.rows import Row, append_jsonl, read_jsonl
 from sumnist.suites.archive import HALVES, Half
 from sumnist.suites.labels import Label, labels_of
@@ -86,7 +87,7 @@ def named(text: str) -> tuple[str, Path]:
 
 def checksum(reader: Numbers, engine: ReadingEngine) -> str:
     """The SHA-256 of the networks that an engine reads with, end to end."""
-    return hashlib.sha256(b"".join(getattr(one, "content", b"") for one in reader.of(engine))).hexdigest()
+    return hashlib.sha256(b"".join(file_of(one) for one in reader.of(engine))).hexdigest()
 
 
 def of_parity(labels: list[Label], parity: str) -> list[Label]:
