@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ __all__ = [
     "Line",
     "Recognizer",
     "StripRecognizer",
+    "file_of",
 ]
 
 STRIP, EMISSIONS, IS_NUMBER = "strip", "emissions", "is_number"
@@ -109,6 +110,12 @@ class StripRecognizer(OnnxFile):
         """Strips `[B, 1, 32, W]` → `[B, ⌈W / 4⌉, 14]`."""
         (values,) = self.run([EMISSIONS], {STRIP: strips})
         return values
+
+
+def file_of(recognizer: Any) -> bytes:
+    """What is in the file of a network; nothing if it has none."""
+    content = getattr(recognizer, "content", b"")
+    return content if isinstance(content, bytes) else Path(content).read_bytes()
 
 
 def strip_of(picture: Grey) -> Grey:
