@@ -76,6 +76,12 @@ def test_what_is_doubtful_is_looked_at_narrower_and_with_more_ground_too() -> No
     assert {one.how for one in varied[:2]} == {"dark ink, narrower", "dark ink, more ground"}
 
 
+@pytest.mark.parametrize("shape", [(20_000, 1), (1, 20_000), (20_000, 3)])
+def test_more_ground_around_a_sliver_is_no_more_than_a_few_times_the_sliver(shape: tuple[int, int]) -> None:
+    grey = np.random.default_rng(0).random(shape, dtype=np.float32)
+    assert max(one.image.size for one in proposed(grey)) < 4 * grey.size
+
+
 @pytest.mark.parametrize("ink", ["dark", "light"])
 def test_who_says_what_the_ink_is_gets_no_other(ink: str) -> None:
     for grey in (picture(70, 200, LINE), picture(70, 200, LINE, 0.0, 1.0)):

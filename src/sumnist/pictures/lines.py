@@ -130,7 +130,8 @@ def narrower(one: LineProposal) -> LineProposal:
 
 def with_ground(one: LineProposal) -> LineProposal:
     """The same with more ground around it, which a crop need not have."""
-    down, right = (max(1, round(share * len(one.image))) for share in WIDER)
+    height, width = one.image.shape
+    down, right = (max(1, round(share * min(height, SLIM * width))) for share in WIDER)  # a sliver would become a wall
     image = np.pad(one.image, ((down, down), (right, right)))
     return replace(one, image=image, how=f"{one.how}, more ground", varied=True)
 
