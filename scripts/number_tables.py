@@ -102,7 +102,7 @@ def refused(rows: Rows) -> str:
 
 def causes(rows: Rows) -> str:
     """Why numbers of the development half of real strips were misread, as a person sorted them: how many, by set."""
-    found = part(rows, "misses")
+    found = part(rows, "strips-misses")
     sets = list(dict.fromkeys(row["set"] for row in found))
     kinds = dict.fromkeys(row["cause"] for row in found)
     body = [[kind, *(str(len(agreeing(found, cause=kind, set=name))) for name in sets)] for kind in kinds]

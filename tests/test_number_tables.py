@@ -58,7 +58,7 @@ def page_rows() -> list[Row]:
     return [
         string_row(1, "spaced"), string_row(2, "spaced"), string_row(2, "touching"), string_row(None, "close"),
         strips_row("real", "cells", set="cells"), strips_row("no number", "words"), *bench_rows(),
-        *({"part": "misses", "set": "cells", "picture": place, "cause": "form"} for place in ("0", "2")),
+        *({"part": "strips-misses", "set": "cells", "picture": place, "cause": "form"} for place in ("0", "2")),
     ]  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def test_real_strips_are_told_by_set_half_and_engine() -> None:
 
 def test_what_was_misread_is_counted_by_cause_and_set_the_commonest_first() -> None:
     rows = [
-        {"part": "misses", "set": name, "picture": str(place), "cause": cause}
+        {"part": "strips-misses", "set": name, "picture": str(place), "cause": cause}
         for place, (name, cause) in enumerate([("cells", "form"), ("amounts", "label"), ("amounts", "form")])
     ]
     text = TABLES["numbers-causes"](rows)
