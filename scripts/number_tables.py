@@ -95,9 +95,10 @@ def refused(rows: Rows) -> str:
     body = []
     for name in names(found):
         here = {row["engine"]: row for row in agreeing(found, name=name)}
-        shares = [percent(here[engine]["accepted"]) if engine in here else "–" for engine in engines]
-        body.append([name, f"{next(iter(here.values()))['pictures']:,}", *shares])
-    return table(["no number", "pictures", *(f"accepted by {engine}, %" for engine in engines)], body)
+        shares = [f"{percent(here[one]['accepted'])} of {here[one]['pictures']:,}" if one in here else "–"
+                  for one in engines]  # fmt: skip
+        body.append([name, *shares])
+    return table(["no number", *(f"accepted by {engine}, %" for engine in engines)], body)
 
 
 def causes(rows: Rows) -> str:
