@@ -205,7 +205,7 @@ def test_a_changed_row_changes_the_pages(write_docs: ModuleType) -> None:
 
 def counts(key: str, row: dict[str, Any]) -> bool:
     """Whether this is a count, of which some rows have no other figures."""
-    return row["part"].startswith("serving-") and type(row[key]) is int
+    return row["part"].startswith(("serving-", "numbers-size")) and type(row[key]) is int
 
 
 def test_a_changed_benchmark_or_survival_changes_the_pages(write_docs: ModuleType) -> None:
