@@ -292,7 +292,7 @@ REFUSALS = [
     ("not a digit", "This does not look like a digit.", "Draw one of 0 to 9.",
      "A digit from 0 to 9 was expected; of a photograph, come nearer, so that the paper fills it."),
     ("several digits", "There seems to be more than one digit.", "Draw one, or choose “A number”.",
-     "One digit a picture; cut a number into its digits."),
+     "One digit a picture; several are read as a number."),
     ("unsure", "A 4 (48.0\u00a0%), or an 8 (34.0\u00a0%)?", "Draw it more clearly.",
      "Write it more clearly, or ask a person."),
     ("cut off at the border", "The digit runs off the edge.", "Leave some room around it.",

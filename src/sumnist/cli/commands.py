@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -181,11 +180,10 @@ class OfNumbers(OfModel):
 
 def bounds_of(word: str) -> tuple[int, int | None]:
     """The least and the most number of digits that `word` names. Raises `ConfigError`."""
-    found = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6})?)?", word)
-    if found:
-        least, most = int(found[1]), int(found[2]) if found[2] else None if "-" in word else int(found[1])
-        if least >= 1 and (most is None or least <= most):
-            return least, most
+    from sumnist.inference.numbers import bounds_written
+
+    if bounds := bounds_written(word):
+        return bounds
     raise ConfigError(
         f"--digits {word}: expected how many there are, such as 4, the least and the most, such as 1-6, or 3- for 3 or "
         "more"

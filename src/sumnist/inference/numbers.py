@@ -9,6 +9,7 @@ score. Two recognizers are asked separately, and their probabilities multiplied.
 from __future__ import annotations
 
 import operator
+import re
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from sumnist.inference.recognizers import Line, Recognizer, StripRecognizer
 from sumnist.pictures.decode import Intensities, Picture, intensities_of
 from sumnist.pictures.lines import LineProposal, lines
 
-__all__ = ["NUMBER_ADVICE", "NumberReader", "NumberReading", "Numbers"]
+__all__ = ["NUMBER_ADVICE", "NumberReader", "NumberReading", "Numbers", "bounds_written"]
 
 FORMAT = 1
 """The version of what `NumberReading.as_dict` gives."""
@@ -266,6 +267,16 @@ def check_bounds(digits: Any) -> Digits:
             "as (1, 6) or (3, None)"
         )
     return bounds
+
+
+def bounds_written(word: str) -> Digits | None:
+    """The least and the most number of digits, written as 4, 1-6 or 3-; None if `word` is no such thing."""
+    found = re.fullmatch(r"([0-9]{1,6})(-([0-9]{1,6})?)?", word)
+    if found is None:
+        return None
+    least, several, most = int(found[1]), found[2], found[3]
+    bounds = least, int(most) if most else None if several else least
+    return bounds if least >= 1 and (bounds[1] is None or bounds[1] >= least) else None
 
 
 def int_of(number: Any) -> int:

@@ -54,7 +54,7 @@ UNSURE = "unsure"
 """What it says where the picture is fine, and the network is not sure enough that it shows a digit, or of which."""
 ADVICE = {
     "blank": "write something, or come nearer",
-    "several digits": "one digit a picture; cut a number into its digits",
+    "several digits": "one digit a picture; several are read as a number",
     "cut off at the border": "move the camera, so that there is paper all around the digit",
     "too small": "come nearer, or crop the picture closer to the digit",
     "too little contrast": "a darker pen, or more light",

@@ -20,17 +20,9 @@ from sumnist.pictures.decode import Grey
 from sumnist.pictures.filters import resampled
 
 __all__ = [
-    "CHARACTERS_KEY",
-    "EMISSIONS",
-    "HEIGHT",
-    "IS_NUMBER",
-    "STEP",
-    "STRIP",
-    "Line",
-    "Recognizer",
-    "StripRecognizer",
+    "CHARACTERS_KEY", "EMISSIONS", "HEIGHT", "IS_NUMBER", "STEP", "STRIP", "Line", "Recognizer", "StripRecognizer",
     "file_of",
-]
+]  # fmt: skip
 
 STRIP, EMISSIONS, IS_NUMBER = "strip", "emissions", "is_number"
 """The input of the file, float32 `[batch, 1, 32, width]` in [0, 1], light ink on dark ground, and its outputs, in nats:

@@ -251,14 +251,19 @@ class Lines(Iterator[str]):
         self.number -= len(self.record[1:])
 
 
+def csv_header(path: Path, name: str, expected: str) -> list[str]:
+    """The first line of a CSV, which messages call `name`. Raises `DataError`."""
+    with open_text(path) as stream:
+        try:
+            return next(csv.reader(Lines(stream), strict=True), [])
+        except csv.Error as error:
+            raise DataError(f"{name}: line 1: not CSV ({error}), expected {expected}") from error
+
+
 def csv_columns(path: Path, number: Any, sums: bool) -> list[int]:
     """Where the columns `path` and, if there is no `number` for all, `number` are; without `sums` the second may be
     missing. Raises `DataError`."""
-    with open_text(path) as stream:
-        try:
-            header = next(csv.reader(Lines(stream), strict=True), [])
-        except csv.Error as error:
-            raise DataError(f"{path}: line 1: not CSV ({error}), expected the names of the columns") from error
+    header = csv_header(path, str(path), "the names of the columns")
     wanted = ["path"] if number is not None or not (sums or "number" in header) else ["path", "number"]
     missing = [name for name in wanted if name not in header]
     if missing:

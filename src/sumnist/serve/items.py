@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from sumnist.config import InkColour, Range, ReadingEngine
 from sumnist.errors import ConfigError, NumberError
-from sumnist.inference.numbers import check_sign
+from sumnist.inference.numbers import bounds_written, check_sign
 from sumnist.inference.paths import Digits
 from sumnist.inference.reader import check_ink, check_number
 from sumnist.serve.bodies import Body, Fields, Values, invalid, values_of
@@ -96,12 +96,8 @@ def checked(number: Any, exact: bool) -> int:
 
 def bounds_of(digits: Any) -> Digits:
     """The least and the most number of digits, written as 4, 1-6 or 3-. Raises `Problem`."""
-    found = re.fullmatch(DIGITS, str(digits)) if type(digits) in (int, str) else None
-    if found:
-        least, several, most = int(found[1]), found[2], found[3]
-        bounds = least, int(most) if most else None if several else least
-        if bounds[1] is None or bounds[1] >= least:
-            return bounds
+    if type(digits) in (int, str) and re.fullmatch(DIGITS, str(digits)) and (bounds := bounds_written(str(digits))):
+        return bounds
     invalid(
         f"digits {reprlib.repr(digits)}: expected how many there are, such as 4, or the least and the most, such as "
         "1-6 or 3-: leave it out for any number"

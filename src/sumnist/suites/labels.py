@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import reprlib
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import NamedTuple
 
 from sumnist.errors import DataError
 from sumnist.inference.ctc import value_of
-from sumnist.inference.sources import LONGEST_PATH, Lines, csv_records, open_text, reading
+from sumnist.inference.sources import LONGEST_PATH, Lines, csv_header, csv_records, open_text, reading
 
 __all__ = ["Label", "labels_of", "value_written"]
 
@@ -56,11 +55,7 @@ def labels_of(file: Path, decimal: str | None = None) -> list[Label]:
 
 def columns_of(file: Path) -> list[int]:
     """Where the columns are. Raises `DataError`."""
-    with open_text(file) as stream:
-        try:
-            header = next(csv.reader(Lines(stream), strict=True), [])
-        except csv.Error as error:
-            raise DataError(f"--labels {file}: line 1: not CSV ({error}), expected path,text") from error
+    header = csv_header(file, f"--labels {file}", "path,text")
     if any(header.count(name) != 1 for name in COLUMNS):
         shown = ", ".join(header)[:200] or "(none)"
         raise DataError(
