@@ -49,7 +49,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         run = given.run or Path(place) / "run"
-        train(preset("numbers", threads=1), run, resume=True)
+        train(preset("numbers", threads=2), run, resume=True)
         install(run, given.into)
 
 

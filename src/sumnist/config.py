@@ -326,7 +326,7 @@ PRESETS: Mapping[str, Config] = {
         digit_loss="softmax-then-cross-entropy",
     ),
     "numbers": Config(
-        preset="numbers", task="numbers", epochs=40, batch_size=64, lr=3e-3, weight_decay=0.05, warmup=0.1, ema=0.999,
+        preset="numbers", task="numbers", epochs=64, batch_size=64, lr=3e-3, weight_decay=0.05, warmup=0.1, ema=0.999,
     ),
 }  # fmt: skip
 """The named configurations.

@@ -44,7 +44,7 @@ writer's digit is the very image that stands for this digit elsewhere in the lin
 
 # How it is written, in ems.
 
-OVERLAPPING_SHARE, OVERLAP = 0.2, (-0.16, 0.02)
+OVERLAPPING_SHARE, OVERLAP = 0.3, (-0.16, 0.02)
 WIDE_SHARE, WIDE_GAP = 0.15, (0.35, 0.9)
 GAP, UNEVEN_GAP = (0.02, 0.3), 0.3
 """Shares of the lines whose digits overlap, by up to a quarter of a digit's width, and that stand far apart, those gaps

@@ -21,7 +21,7 @@ MOST = 12
 LENGTHS = (0.09, 0.16, 0.15, 0.16, 0.15, 0.10, 0.06, 0.04, 0.03, 0.025, 0.02, 0.015)
 """Shares of the lines with 1, 2, ... 12 digits, by their sum."""
 NUMBER, BLANK, WORD, SCRIBBLE, CROSSED = range(5)
-KINDS = (0.88, 0.03, 0.04, 0.02, 0.03)
+KINDS = (0.86, 0.04, 0.04, 0.03, 0.03)
 """Shares of the lines that are a number, nothing, a word of letters, a scribble, and a number that is crossed out: all
 but the first have an empty target."""
 MOST_SCRIBBLES = 3
