@@ -1,14 +1,22 @@
-"""A trained network of strips as one ONNX file, checked against torch on strips of several widths."""
+"""A trained network of strips as one ONNX file, checked against torch on strips of several widths.
+
+Its weights are stored in half precision, which halves the file, and made single again when it is loaded: it computes in
+single precision.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sumnist.data.mnist import load_mnist
 from sumnist.data.strips import ALPHABET, HEIGHT, STEP, Strips
@@ -28,39 +36,60 @@ COMPARED_SIZE = 8
 """Strips in each of them."""
 WIDTHS = (1, 3, 4, 31, 150, 2001)
 """Pixels of blank strips on which it is compared, too."""
+ROUNDED = 0.02
+"""How much a probability may differ, at most, because weights are stored in half precision."""
+FEW = 1024
+"""Values of a tensor up to which it is stored in single precision."""
 
 
 def export_strips(run_folder: str | Path, out: str | Path | None = None) -> Exported:
     """Write the network of a run of the task `numbers` as one ONNX file, which answers without torch.
 
     It takes strips of one width at once: a narrower one in a batch ends with the same ground as the others, which is
-    read along with it. The file carries the checksum of the weights.
+    read along with it. The file carries the checksum of the run's weights.
 
     Args:
         run_folder: The run.
         out: The file to write; by default `model.onnx` in the run's folder.
 
     Returns:
-        The file's path and size, the number of strips compared, and the largest difference between log-probabilities.
+        The file's path and size, the number of strips compared, and the largest difference between log-probabilities of
+        the file and of torch, both with weights of half precision.
 
     Raises:
         RunError: The folder holds no such network, or one whose weights are no numbers.
         DataError: The images that the run was trained on are gone.
-        ExportError: The log-probabilities differ from torch's; nothing was written.
+        ExportError: The log-probabilities differ from torch's, or the probabilities from those before the weights were
+            rounded; nothing was written.
         OutputError: The file cannot be written.
     """
     if out is None:
         settle_if_free(Path(run_folder))
     net, config, checksum = load_strip_network(run_folder)
+    rounded = in_half(net)
     accepted = {key: f"{getattr(net.calibration, key).item():.9g}" for key in ACCEPTANCE}
-    model = strips_to_onnx(net, {CHARACTERS_KEY: ALPHABET, **accepted, WEIGHTS_CHECKSUM: checksum})
+    model = strips_to_onnx(rounded, {CHARACTERS_KEY: ALPHABET, **accepted, WEIGHTS_CHECKSUM: checksum})
     strips = Strips(load_mnist("test", config.data_dir), config.seed)
     images = [strips.batch(step, COMPARED_SIZE).image for step in range(COMPARED)]
     images += [torch.zeros(1, 1, HEIGHT, width) for width in WIDTHS]
-    difference = largest_difference(net, model, images)
+    difference = largest_difference(net, rounded, model, images)
     path = Path(out) if out else Path(run_folder) / ONNX
     write_atomically(path, model)
     return Exported(path, len(model), sum(map(len, images)), difference)
+
+
+def in_half(net: StripNet) -> StripNet:
+    """A copy for answering only: each convolution has its normalisation in it, if nothing stands between the two, and
+    weights that half precision can express."""
+    copy = deepcopy(net).eval()
+    for layer in (*copy.picture, *copy.line):
+        if isinstance(layer[1], nn.BatchNorm2d):
+            layer[0], layer[1] = fuse_conv_bn_eval(layer[0], layer[1]), nn.Identity()
+    with torch.no_grad():
+        for part in copy.modules():
+            if isinstance(part, nn.Conv2d):
+                part.weight.copy_(part.weight.half())
+    return copy
 
 
 class WithIsNumber(nn.Module):
@@ -77,7 +106,8 @@ class WithIsNumber(nn.Module):
 
 
 def strips_to_onnx(net: StripNet, metadata: Mapping[str, str]) -> bytes:
-    """The network as the bytes of an ONNX file, for strips of any width, any number of them."""
+    """The network as the bytes of an ONNX file, for strips of any width, any number of them. Tensors whose every value
+    half precision can express are stored so."""
     dynamic = {0: torch.export.Dim("batch"), 3: torch.export.Dim("width")}
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
@@ -89,17 +119,36 @@ def strips_to_onnx(net: StripNet, metadata: Mapping[str, str]) -> bytes:
     for output in model.graph.output:
         for dimension, meaning in zip(output.type.tensor_type.shape.dim, ("batch", "step"), strict=False):
             dimension.dim_param = meaning
+    store_in_half(model.graph)
     return finished(model, metadata)
 
 
-def largest_difference(net: StripNet, model: bytes, images: list[torch.Tensor]) -> float:
-    """The largest difference to torch over all strips. Raises `ExportError` if it is no rounding."""
+def store_in_half(graph: onnx.GraphProto) -> None:
+    """Replace each large tensor that loses nothing by it with one of half precision and a cast, which ONNX Runtime does
+    once, when it loads the file."""
+    casts = []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size <= FEW or not (values == values.astype(np.float16)).all():
+            continue
+        name, half = tensor.name, f"{tensor.name}.half"
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))
+        casts.append(onnx.helper.make_node("Cast", [half], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    graph.ClearField("node")
+    graph.node.extend(nodes)
+
+
+def largest_difference(net: StripNet, rounded: StripNet, model: bytes, images: list[torch.Tensor]) -> float:
+    """The largest difference over all strips between log-probabilities of the file and of torch, by the `rounded`
+    weights that are in the file. Raises `ExportError` if it is more than float32 leaves, or if rounding the weights of
+    `net` changed a probability."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = FATAL, 1
     session, largest = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"]), 0.0
     for image in images:
         with torch.inference_mode():
-            expected = net(image).numpy()
+            expected, exact = rounded(image).numpy(), net(image)
         (given,) = session.run([EMISSIONS], {STRIP: image.numpy()})
         steps = -(-image.shape[3] // STEP)
         if given.shape != (len(image), steps, CLASSES):
@@ -109,6 +158,12 @@ def largest_difference(net: StripNet, model: bytes, images: list[torch.Tensor]) 
             raise ExportError(
                 f"log-probabilities of strips of {image.shape[3]} pixels differ from torch's by {difference:.2g}, "
                 "expected rounding: nothing written"
+            )
+        lost = float(np.abs(np.exp(expected) - exact.exp().numpy()).max())
+        if not lost <= ROUNDED:
+            raise ExportError(
+                f"with weights of half precision, probabilities differ by {lost:.2g}, expected at most {ROUNDED}: "
+                "nothing written"
             )
         largest = max(largest, difference)
     return largest
