@@ -144,10 +144,7 @@ class Evidence:
 
     def written(self, strings: list[str]) -> list[tuple[str, Positions]]:
         """Each string as a text with all its separators, and the steps of each of its characters."""
-        texts = {string: (string, ()) for string in strings}  # one that has no path here stands nowhere
-        possible = [string for string, share in zip(strings, self.probabilities(strings), strict=True) if share > 0]
-        written = with_separators(possible, self.steps, self.joined, self.alphabet, self.kept)
-        return list((texts | dict(zip(possible, written, strict=True))).values())
+        return with_separators(strings, self.steps, self.joined, self.alphabet, self.kept)
 
 
 def candidates_by(evidence: Evidence, count: int, strings: dict[str, float] | None = None) -> Candidates:
@@ -355,7 +352,7 @@ def with_separators(
     strings: list[str], steps: Floats, joined: Floats, alphabet: Alphabet, kept: str
 ) -> list[tuple[str, Positions]]:
     """Each string of `kept` characters with the separators that most probably stand where its best path leaves steps
-    for them, and the first and the last step of each character."""
+    for them, and the first and the last step of each character; one without a path stands nowhere."""
     separators = alphabet_of("".join(character for character in alphabet.classes if character not in kept))
     steps = steps[:, ~kept_classes(kept, alphabet)]
     only_blank = np.maximum(steps[:, 0], FLOOR) - np.maximum(joined[:, 0], FLOOR)
@@ -378,6 +375,9 @@ def with_separators(
     written = []
     places = positions_of(joined, encoded(strings, alphabet_of(kept)))
     for string, digits in zip(strings, places, strict=True):
+        if not digits:
+            written.append((string, ()))
+            continue
         text, positions = between(0, digits[0][0])
         ends = [*(first for first, _ in digits[1:]), len(steps)]
         for digit, place, end in zip(string, digits, ends, strict=True):

@@ -35,7 +35,7 @@ __all__ = ["NUMBER_ADVICE", "NumberReader", "NumberReading", "Numbers", "bounds_
 
 FORMAT = 1
 """The version of what `NumberReading.as_dict` gives."""
-BEYOND_DOUBT = 0.97
+BEYOND_DOUBT = 0.9
 """A look that gives its best string this probability, times its weight, is taken at once."""
 POWER = 2
 """Of what a look counts, in means over the looks."""

@@ -153,7 +153,7 @@ def texts_log_prob(steps: Floats, codes: list[list[int]]) -> Floats:
 
 
 def positions_of(steps: Floats, codes: list[list[int]]) -> list[Positions]:
-    """The first and the last step of each character of each text, which has a path, on the best one (Viterbi)."""
+    """The first and the last step of each character of each text on its best path (Viterbi); none if it has no path."""
     if not codes:
         return []
     states, passing = recursion(steps, codes, np.maximum)
@@ -163,6 +163,7 @@ def positions_of(steps: Floats, codes: list[list[int]]) -> list[Positions]:
     lengths, texts = np.array([len(code) for code in codes]), np.arange(len(codes))
     state = 2 * lengths
     state -= states[-1, state + 1, texts] > states[-1, state + 2, texts]
+    lengths[states[-1, state + 2, texts] == -np.inf] = 0
     path = np.empty((len(steps), len(codes)), np.int64)
     for now, moves in zip(path[::-1], back[::-1], strict=True):
         now[:] = state

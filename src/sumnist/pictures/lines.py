@@ -156,7 +156,7 @@ def proposal(picture: Intensities, box: Box, dark: bool, weight: float, what: st
     """What `box` of a picture shows, `what` that is, its ground at 0 and its ink at 1."""
     grey, finer = picture.grey[part(box)], picture.reduction
     light = 1 - grey if dark else grey
-    ground, ink = np.quantile(light, (1 - GROUND, INK))
+    ground, ink = np.quantile(light, (1 - GROUND, INK), method="nearest")
     image = ((light - ground) / max(ink - ground, CLEAN_CONTRAST)).clip(0, 1).astype(np.float32)
     height, width = (round(finer * side) for side in picture.grey.shape)
     place = (*within(finer * box[0], finer * box[1], height), *within(finer * box[2], finer * box[3], width))
