@@ -372,7 +372,7 @@ def with_separators(
             return "", ()
         return read(within[0], within[-1] + 1)
 
-    written = []
+    written: list[tuple[str, Positions]] = []
     places = positions_of(joined, encoded(strings, alphabet_of(kept)))
     for string, digits in zip(strings, places, strict=True):
         if not digits:
