@@ -11,42 +11,52 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from itertools import product
-from typing import ClassVar, TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sumnist.errors import NumberError
 
-__all__ = ["STATES", "Anything", "Domain", "Listed", "Meeting", "Pattern", "log_sum"]
+__all__ = ["STATES", "Anything", "Domain", "Listed", "Meeting", "Pattern"]
 
-STATES = 2**20
-"""The most partial sums that are looked at in a step: a second of work."""
-Weights = dict[int, float]
-"""Log-weights by value; what is impossible is not in there."""
-Add = Callable[[float, float], float]
+STATES = 2**21
+"""The most partial sums that are looked at in a step: about a second of work."""
+SAFE = 2**62
+"""Sums up to here are int64; larger ones are Python's own integers, in arrays of objects."""
+
 T = TypeVar("T")
+Whole = NDArray[Any]
+"""Whole numbers, int64 or Python's own."""
+Weights = NDArray[np.float64]
+"""Their log-weights."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A few values with their log-probabilities."""
+    """A few values with their log-weights."""
 
-    weights: Weights
+    weights: Mapping[int, float]
 
     @property
     def size(self) -> float:
         """How many there are."""
         return len(self.weights)
 
+    @property
+    def reach(self) -> int:
+        """None is further from zero."""
+        return max(map(abs, self.weights))
+
     def weight(self, value: int) -> float:
-        """The log-weight of a value."""
+        """The log-weight of a value, −∞ if it is none of them."""
         return self.weights.get(value, -math.inf)
 
-    def items(self) -> Iterable[tuple[int, float]]:
-        """All values with their log-weights."""
-        return self.weights.items()
+    def listed(self, dtype: Any) -> tuple[Whole, Weights]:
+        """All values, and their log-weights."""
+        return np.array(list(self.weights), dtype), np.array(list(self.weights.values()), float)
 
 
 @dataclass(frozen=True)
@@ -56,39 +66,48 @@ class Pattern:
     text: str
 
     @property
-    def size(self) -> int:
+    def size(self) -> float:
         """How many there are."""
         return int(10 ** self.text.count("_"))
 
+    @property
+    def reach(self) -> int:
+        """None is further from zero."""
+        return int(10 ** len(self.text))
+
     def weight(self, value: int) -> float:
-        """The log-weight of a value."""
+        """The log-weight of a value, −∞ if it is none of them."""
         fits = re.fullmatch(self.text.replace("_", "[0-9]"), f"{value:0{len(self.text)}}")
         return 0.0 if fits else -math.inf
 
-    def items(self) -> Iterable[tuple[int, float]]:
-        """All values with their log-weights."""
-        form = self.text.replace("_", "{}")
-        return ((int(form.format(*digits)), 0.0) for digits in product("0123456789", repeat=self.text.count("_")))
+    def listed(self, dtype: Any) -> tuple[Whole, Weights]:
+        """All values, and their log-weights."""
+        values = np.array([int(self.text.replace("_", "0"))], dtype)
+        for place, character in enumerate(reversed(self.text)):
+            if character == "_":
+                values = np.add.outer(np.array([digit * 10**place for digit in range(10)], dtype), values).ravel()
+        return values, np.zeros(len(values))
 
 
 @dataclass(frozen=True)
 class Anything:
     """Every whole number; each weighs one."""
 
-    size: ClassVar[float] = math.inf
+    size = math.inf
+    reach = 0
 
     def weight(self, value: int) -> float:
         """The log-weight of a value."""
         return 0.0
 
-    def items(self) -> Iterable[tuple[int, float]]:
+    def listed(self, dtype: Any) -> tuple[Whole, Weights]:
         """There is no list of them. Raises `NumberError`."""
         raise NumberError("two numbers that may be anything: expected at most one in an equation: give the other one")
 
 
 Domain = Listed | Pattern | Anything
 Term = tuple[int, Domain]
-"""What a number is multiplied with, not zero, and which numbers it may be."""
+"""What a number is multiplied with, perhaps zero, and which numbers it may be."""
 
 
 class Meeting:
@@ -97,36 +116,37 @@ class Meeting:
     Args:
         terms: Numbers that are independent of each other, each times a step.
         total: Their sum.
-        add: How alternatives are put together: `log_sum` for `posterior`, `max` for `most_probable`.
+        add: How alternatives are put together: `np.logaddexp` for `posterior`, `np.maximum` for `most_probable`.
+
+    Attributes:
+        log_weight: Of all that makes the total; −∞ if nothing does.
 
     Raises:
         NumberError: There are more than `STATES` partial sums.
     """
 
-    def __init__(self, terms: Sequence[Term], total: int, add: Add) -> None:
-        self.total, self.add = total, add
+    def __init__(self, terms: Sequence[Term], total: int, add: np.ufunc) -> None:
+        reach = abs(total) + sum(abs(step) * domain.reach for step, domain in terms)
+        dtype = np.int64 if reach < SAFE else object
         self.places = dealt([domain.size for _, domain in terms])
         left, right = ([terms[place] for place in side] for side in self.places)
-        self.left = Chain(left, add)
-        self.right = Lookup(*right[0]) if len(right) == 1 else Chain(right, add)
-        meets = ((sum_, mine, self.right.weight(total - sum_)) for sum_, mine in self.left.sums.items())
-        self.both = {sum_: (mine, other) for sum_, mine, other in meets if other > -math.inf}
+        self.left = Chain(left, add, dtype)
+        alone = len(right) == 1 and right[0][0] != 0
+        self.right = Lookup(*right[0]) if alone else Chain(right, add, dtype)
+        self.rests = total - self.left.sums
+        self.others = self.right.weights_of(self.rests)
+        self.both = self.left.weights + self.others
+        self.log_weight = float(add.reduce(self.both))
 
-    @property
-    def log_weight(self) -> float:
-        """Of all that makes the total; −∞ if nothing does."""
-        return reduce(self.add, (mine + other for mine, other in self.both.values()), -math.inf)
-
-    def posterior(self) -> list[Weights]:
-        """Of each term, the log-weight of all that makes the total with each of its values."""
-        left = self.left.within({sum_: other for sum_, (_, other) in self.both.items()})
-        right = self.right.within({self.total - sum_: mine for sum_, (mine, _) in self.both.items()})
-        return self.in_order(left, right)
+    def posterior(self) -> list[dict[int, float]]:
+        """Of each term, the log-weight of all that makes the total with each of its values that can make it."""
+        left = self.left.within(self.left.sums, self.others)
+        return self.in_order(left, self.right.within(self.rests, self.left.weights))
 
     def most_probable(self) -> list[int]:
         """Of each term a value, which together make the total most probably, if anything does."""
-        best = max(self.both, key=lambda sum_: sum(self.both[sum_]))
-        return self.in_order(self.left.split(best), self.right.split(self.total - best))
+        best = int(self.both.argmax())
+        return self.in_order(self.left.split(int(self.left.sums[best])), self.right.split(int(self.rests[best])))
 
     def in_order(self, left: list[T], right: list[T]) -> list[T]:
         """What was found on each side, in the order of the terms."""
@@ -138,57 +158,59 @@ class Chain:
     """The sums of terms that are listed.
 
     Attributes:
-        layers: The weights of the sums of the first 0, 1, 2, … terms.
+        layers: The sums of the first 0, 1, 2, … terms, ascending, and their weights.
     """
 
-    def __init__(self, terms: list[Term], add: Add) -> None:
-        self.terms, self.add = terms, add
-        self.layers: list[Weights] = [{0: 0.0}]
+    def __init__(self, terms: list[Term], add: np.ufunc, dtype: Any) -> None:
+        self.add = add
+        self.layers: list[tuple[Whole, Weights]] = [(np.zeros(1, dtype), np.zeros(1))]
+        self.moves: list[tuple[Whole, int, Weights]] = []
         for step, domain in terms:
-            before, sums = self.layers[-1], Weights()
-            if len(before) * domain.size > STATES:
+            sums, weights = self.layers[-1]
+            if len(sums) * domain.size > STATES:
                 raise NumberError(
                     f"more than {STATES:,} sums would have to be looked at, expected fewer unknown digits and numbers: "
                     "write more of the digits that are known, or leave numbers out"
                 )
-            for value, weight in domain.items():
-                for sum_, mine in before.items():
-                    put(sums, sum_ + step * value, mine + weight, add)
-            self.layers.append(sums)
+            values, own = domain.listed(dtype)
+            self.moves.append((values, step, own))
+            self.layers.append(merged(np.add.outer(sums, step * values), np.add.outer(weights, own), add))
 
     @property
-    def sums(self) -> Weights:
-        """The weights of the sums of all terms."""
-        return self.layers[-1]
+    def sums(self) -> Whole:
+        """The sums of all terms."""
+        return self.layers[-1][0]
 
-    def weight(self, total: int) -> float:
-        """The weight of a sum."""
-        return self.sums.get(total, -math.inf)
+    @property
+    def weights(self) -> Weights:
+        """Their weights."""
+        return self.layers[-1][1]
 
-    def within(self, outside: Weights) -> list[Weights]:
-        """Of each term the weight of each of its values, given what else there is to each sum of all."""
-        found = []
-        for (step, domain), before in zip(reversed(self.terms), reversed(self.layers[:-1]), strict=True):
-            mine, earlier = Weights(), Weights()
-            for value, weight in domain.items():
-                for sum_, others in before.items():
-                    if (beyond := outside.get(sum_ + step * value)) is not None:
-                        put(mine, value, others + weight + beyond, self.add)
-                        put(earlier, sum_, weight + beyond, self.add)
-            outside = earlier
-            found.append(mine)
-        return found[::-1]
+    def weights_of(self, totals: Whole) -> Weights:
+        """The weights of some sums."""
+        return taken(self.weights, found(self.sums, totals))
+
+    def within(self, totals: Whole, others: Weights) -> list[dict[int, float]]:
+        """Of each term the weights of its values, given what else there is to each of these sums."""
+        order = np.argsort(totals)
+        outside = taken(others[order], found(totals[order], self.sums))
+        answers = []
+        layers = zip(self.layers[-2::-1], self.layers[:0:-1], self.moves[::-1], strict=True)
+        for (sums, weights), (after, _), (values, step, own) in layers:
+            beyond = outside[np.searchsorted(after, np.add.outer(sums, step * values))]
+            mine = self.add.reduce(beyond + weights[:, None], axis=0) + own
+            outside = self.add.reduce(beyond + own, axis=1)
+            answers.append(possible(values, mine))
+        return answers[::-1]
 
     def split(self, total: int) -> list[int]:
-        """Of each term a value, which together make a sum; by `max`, most probably."""
-        found = []
-        for (step, domain), before in zip(reversed(self.terms), reversed(self.layers[:-1]), strict=True):
-            makes = ((weight + before[rest], value) for value, weight in domain.items()
-                     if (rest := total - step * value) in before)  # fmt: skip
-            value = max(makes, key=lambda one: one[0])[1]
+        """Of each term a value, which together make one of the sums; by `np.maximum`, most probably."""
+        chosen = []
+        for (sums, weights), (values, step, own) in zip(self.layers[-2::-1], self.moves[::-1], strict=True):
+            value = int(values[(taken(weights, found(sums, total - step * values)) + own).argmax()])
             total -= step * value
-            found.append(value)
-        return found[::-1]
+            chosen.append(value)
+        return chosen[::-1]
 
 
 class Lookup:
@@ -197,28 +219,43 @@ class Lookup:
     def __init__(self, step: int, domain: Domain) -> None:
         self.step, self.domain = step, domain
 
-    def weight(self, total: int) -> float:
-        """The weight of a sum."""
-        value, rest = divmod(total, self.step)
-        return -math.inf if rest else self.domain.weight(value)
+    def weights_of(self, totals: Whole) -> Weights:
+        """The weights of some sums."""
+        weight, pairs = self.domain.weight, (divmod(total, self.step) for total in totals.tolist())
+        return np.array([-math.inf if rest else weight(value) for value, rest in pairs])
 
-    def within(self, outside: Weights) -> list[Weights]:
-        """The weights of its values, given what else there is to each sum."""
-        return [{total // self.step: others + self.weight(total) for total, others in outside.items()}]
+    def within(self, totals: Whole, others: Weights) -> list[dict[int, float]]:
+        """The weights of its values, given what else there is to each of these sums."""
+        return [possible(totals // self.step, others + self.weights_of(totals))]
 
     def split(self, total: int) -> list[int]:
         """Its value that makes a sum."""
         return [total // self.step]
 
 
-def log_sum(one: float, two: float) -> float:
-    """The logarithm of the sum of two exponentials, one of which is not zero."""
-    return max(one, two) + math.log1p(math.exp(-abs(one - two)))
+def merged(sums: Whole, weights: Weights, add: np.ufunc) -> tuple[Whole, Weights]:
+    """Sums, ascending, equal ones once, with their weights put together."""
+    order = np.argsort(sums, axis=None, kind="stable")
+    sums, weights = sums.ravel()[order], weights.ravel()[order]
+    starts = np.flatnonzero(np.append(True, sums[1:] != sums[:-1]))
+    return sums[starts], add.reduceat(weights, starts)
 
 
-def put(weights: Weights, value: int, weight: float, add: Add) -> None:
-    """Add an alternative to those of a value."""
-    weights[value] = add(weights[value], weight) if value in weights else weight
+def found(among: Whole, values: Whole) -> NDArray[np.int64]:
+    """Where values are among others, which ascend; −1 where they are not."""
+    index = np.minimum(np.searchsorted(among, values), len(among) - 1)
+    return np.where(among[index] == values, index, -1)
+
+
+def taken(weights: Weights, index: NDArray[np.int64]) -> Weights:
+    """The weights at an index, −∞ where it is −1."""
+    return np.append(weights, -math.inf)[index]
+
+
+def possible(values: Whole, weights: Weights) -> dict[int, float]:
+    """The values that have a weight."""
+    pairs = zip(values.tolist(), weights.tolist(), strict=True)
+    return {value: weight for value, weight in pairs if weight > -math.inf}
 
 
 def dealt(sizes: Sequence[float]) -> tuple[list[int], list[int]]:

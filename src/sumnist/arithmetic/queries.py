@@ -141,6 +141,9 @@ class Query:
         if expects:
             raise self.wrong(len(self.shown), f"{TERM} after it", "write what is equal")
         if side > 0:
+            glued = [place for place, word in enumerate(self.shown, 1) if "=" in word]
+            if glued:
+                raise self.wrong(glued[0], "a space on each side of the =", "write them")
             raise self.wrong(None, "one = in it", f"write what is equal, such as {EXAMPLE}")
         return terms
 
@@ -154,6 +157,8 @@ class Query:
 
     def content(self, place: int, word: Any) -> Any:
         """What a term is."""
+        if "\0" in self.shown[place - 1]:
+            raise self.wrong(place, TERM, "leave the character NUL out")
         if isinstance(word, str):
             return self.written(place, word)
         if isinstance(values := getattr(word, "values", word), Values):

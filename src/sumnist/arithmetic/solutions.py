@@ -15,21 +15,22 @@ and what else may be there has at most the weight
 
 o_k is `other` of picture k, R_k the probability that all others show candidates, N how many ways there are to fill the
 patterns, M how many of these make the same sum at most, and S_k the weight of the others where a candidate of k makes
-the equation true, so that k can show nothing else. Given the equation, each picture shows one of its candidates with a
-probability of at least L / (L + X).
+the equation true, so that k can show nothing else. (Of a picture with the step zero it is o_k times the weight of the
+others.) Given the equation, each picture shows one of its candidates with a probability of at least L / (L + X).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from functools import reduce
 from typing import Any
 
-from sumnist.arithmetic.matching import Anything, Domain, Listed, Meeting, Pattern, log_sum
+import numpy as np
+
+from sumnist.arithmetic.matching import Anything, Domain, Listed, Meeting, Pattern
 from sumnist.arithmetic.queries import Blanks, Query, Term
 from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.errors import EquationError, NumberError
@@ -38,6 +39,8 @@ __all__ = ["Answer", "Solution", "solution_of"]
 
 FORMAT = 1
 """The version of what `Solution.as_dict` gives."""
+ROUNDING = 1e-6
+"""By so much the sum of probabilities may differ from one."""
 MANY = 1e300
 """Where counts of possibilities end."""
 
@@ -72,7 +75,8 @@ class Answer:
     def impossible(self) -> tuple[Value, ...]:
         """The candidates that cannot be, the one first that was the most probable."""
         read = self.before.probabilities if self.before else {}
-        return tuple(value for value in read if value not in self.after.probabilities)
+        none = [value for value in read if value not in self.after.probabilities]
+        return tuple(sorted(none, key=lambda value: -read[value]))
 
     def as_dict(self, count: int = 3) -> dict[str, Any]:
         """The answer as types that `json` writes, with up to `count` values, and as many that are impossible."""
@@ -139,6 +143,7 @@ class Quantity:
         term: Where it stands first.
         content: `Blanks`, `Anything`, or what has `values`.
         places: The decimals of the equation, in whose last one everything is counted.
+        usual: How many of them most of its numbers have.
 
     Attributes:
         step: How often it counts, all on the left side.
@@ -146,19 +151,24 @@ class Quantity:
         before: Its distribution, if it was read.
     """
 
-    def __init__(self, term: Term, content: Any, places: int) -> None:
-        self.term, self.step, self.places = term, 0, places
-        self.own_places, self.before, self.reason = places, None, None
+    def __init__(self, term: Term, content: Any, places: int, usual: int) -> None:
+        self.term, self.step, self.places, self.usual = term, 0, places, usual
+        self.before: Values | None = None
+        self.reason: str | None = None
         self.listed: dict[int, Value] = {}
         self.domain: Domain = Anything()
         if isinstance(content, Blanks):
-            self.own_places = content.places
+            self.usual = content.places
             self.domain = Pattern(content.text + "0" * (places - content.places))
         elif not isinstance(content, Anything):
             self.before, self.reason = distribution(content), getattr(content, "reason", None)
             shares = {value: share for value, share in self.before.probabilities.items() if share > 0}
-            if not shares:
-                raise NumberError(f"{term.text}: has no candidate, expected at least one: read it anew")
+            known, other = sum(shares.values()), self.before.other
+            if not shares or not 0 <= other <= 1 or abs(known + other - 1) > ROUNDING:
+                raise NumberError(
+                    f"{term.text}: {len(shares)} candidates with {known:.6g} and all others with {other:.6g}, expected "
+                    "one at least, and probabilities that sum to one: give them all"
+                )
             self.listed = {scaled(value, places): value for value in shares}
             self.domain = Listed({scaled(value, places): math.log(share) for value, share in shares.items()})
 
@@ -166,12 +176,14 @@ class Quantity:
         """What so many of the last decimal place are."""
         if units in self.listed:
             return self.listed[units]
-        number = units // 10 ** (self.places - self.own_places)
-        return Decimal(f"{number}E-{self.own_places}") if self.own_places else number
+        number, rest = divmod(units, 10 ** (self.places - self.usual))
+        if rest:
+            return Decimal(f"{units}E-{self.places}")
+        return Decimal(f"{number}E-{self.usual}") if self.usual else number
 
     def answer(self, weights: Mapping[int, float]) -> Answer:
         """What log-weights of its values say, of which not all are −∞."""
-        total = log_total(weights.values())
+        total = float(np.logaddexp.reduce(list(weights.values())))
         ranked = sorted(weights.items(), key=lambda one: (-one[1], one[0]))
         shares = {self.value(units): math.exp(min(0.0, weight - total)) for units, weight in ranked}
         return Answer(self.term.text, self.before, Values(shares, 0.0), self.reason)
@@ -189,43 +201,42 @@ def solution_of(query: Query, readings: Mapping[Hashable, Any]) -> Solution:
         NumberError: There are more possibilities than are looked at, or a number has no candidate.
     """
     contents = [readings.get(term.key, term.content) for term in query.terms]
-    places, total = max(map(places_of, contents)), 0
+    places, usual = (max(places_of(content, best) for content in contents) for best in (False, True))
+    total = 0
     quantities: dict[Hashable, Quantity] = {}
     for term, content in zip(query.terms, contents, strict=True):
         if isinstance(content, Value):
             total -= term.step * scaled(content, places)
             continue
         if term.key not in quantities:
-            quantities[term.key] = Quantity(term, content, places)
+            quantities[term.key] = Quantity(term, content, places, usual)
         quantities[term.key].step += term.step
-    moving = {key: one for key, one in quantities.items() if one.step}
-    summands = [(one.step, one.domain) for one in moving.values()]
-    meeting, best = Meeting(summands, total, log_sum), Meeting(summands, total, max)
-    if meeting.log_weight == -math.inf:
-        raise impossible(query, list(moving.values()), total)
-    after = dict(zip(moving, meeting.posterior(), strict=True))
-    chosen = dict(zip(moving, best.most_probable(), strict=True))
-    together = best.log_weight - meeting.log_weight
-    for key in quantities.keys() - moving.keys():  # what is added and subtracted as often
-        after[key] = dict(quantities[key].domain.items())
-        chosen[key] = max(after[key], key=after[key].__getitem__)
-        together += after[key][chosen[key]] - log_total(after[key].values())
-    answers = {key: one.answer(after[key]) for key, one in quantities.items()}
-    unknowns = tuple(answer for answer in answers.values() if answer.before is None)
-    doubt = foreign(list(moving.values()), list(map(after.__getitem__, moving)))
+    sought = list(quantities.values())
+    summands = [(one.step, one.domain) for one in sought]
+    try:
+        meeting, best = Meeting(summands, total, np.logaddexp), Meeting(summands, total, np.maximum)
+    except NumberError as error:
+        raise NumberError(f"{query.near()}: {error}") from error
     weight = meeting.log_weight
+    if weight == -math.inf:
+        raise impossible(query, sought, total)
+    after = meeting.posterior()
+    answers = [one.answer(weights) for one, weights in zip(sought, after, strict=True)]
+    unknowns = tuple(answer for answer in answers if answer.before is None)
+    most_probable = zip(quantities.items(), best.most_probable(), strict=True)
+    doubt = foreign(sought, after)
     return Solution(
         query.text,
-        query.filled({key: plain(quantities[key].value(units)) for key, units in chosen.items()}),
-        math.exp(min(0.0, together)),
+        query.filled({key: plain(one.value(units)) for (key, one), units in most_probable}),
+        math.exp(min(0.0, best.log_weight - weight)),
         unknowns,
-        tuple(answer for answer in answers.values() if answer.before is not None),
-        math.exp(-log_sum(0.0, math.log(doubt) - weight)) if doubt else 1.0,
+        tuple(answer for answer in answers if answer.before is not None),
+        math.exp(-np.logaddexp(0.0, math.log(doubt) - weight)) if doubt else 1.0,
         None if unknowns else (min(1.0, math.exp(weight)), min(1.0, math.exp(weight) + doubt)),
     )
 
 
-def foreign(quantities: list[Quantity], after: list[Mapping[int, float]]) -> float:
+def foreign(quantities: list[Quantity], after: Sequence[Mapping[int, float]]) -> float:
     """The greatest weight, X, of what makes the equation true though a picture shows none of its candidates."""
     sizes = [min(one.domain.size, MANY) for one in quantities if one.before is None]
     ways, same = (float(min(math.prod(some), MANY)) for some in (sizes, sorted(sizes)[:-1]))
@@ -239,23 +250,27 @@ def foreign(quantities: list[Quantity], after: list[Mapping[int, float]]) -> flo
     for quantity, before, weights in read:
         rest = math.prod(1 - other.other for one, other, _ in read if one is not quantity)
         fits = sum(math.exp(weight - quantity.domain.weight(value)) for value, weight in weights.items())
-        found += before.other * max(0.0, min(same * rest, ways * rest - fits))
+        others = fits / len(weights) if quantity.step == 0 else max(0.0, min(same * rest, ways * rest - fits))
+        found += before.other * others
     return found
 
 
 def impossible(query: Query, quantities: list[Quantity], total: int) -> EquationError:
     """The error that nothing makes the equation true."""
-    read = [one for one in quantities if one.before is not None]
-    named = " and ".join(one.term.text for one in read)
-    tried = [f"no reading of {named}"] if len(read) == 1 else [f"no readings of {named} together"] if read else []
-    tried += ["no digits in the place of _"] if len(read) < len(quantities) else []
-    what = f"{' with '.join(tried)} makes it true"
-    if len(quantities) == len(read) == 1:
-        needed = Fraction(total, read[0].step * 10 ** read[0].places)
-        what += f", which would have to be {needed}"
-    other = 1 - math.prod(1 - one.before.other for one in read if one.before is not None)
-    what += f"; that a picture shows none of its candidates has a probability of {other:.2g}" if other else ""
-    return EquationError(f"{query.near()}: {what}: check the equation and the pictures")
+    read = [(one, one.before) for one in quantities if one.before is not None]
+    named = " and ".join(one.term.text for one, _ in read)
+    what = f"no reading of {named} makes" if len(read) == 1 else f"no readings of {named} make"
+    if not read:
+        what = "no digits make"
+    what += " it true"
+    if len(quantities) == len(read) == 1 and quantities[0].step:
+        needed = Fraction(total, read[0][0].step * 10 ** read[0][0].places)
+        what += f", it would have to be {needed}"
+    elif 0 < len(read) < len(quantities):
+        what += ", whatever the digits are"
+    other = 1 - math.prod(1 - before.other for _, before in read)
+    what += f"; what else may be there has a probability of {other:.2g}" if other else ""
+    return EquationError(f"{query.near()}: {what}: check the equation{' and the pictures' if read else ''}")
 
 
 def distribution(reading: Any) -> Values:
@@ -264,22 +279,18 @@ def distribution(reading: Any) -> Values:
     return values
 
 
-def places_of(content: Any) -> int:
-    """How many decimals a content has, at most."""
+def places_of(content: Any, best: bool = False) -> int:
+    """How many decimals a content has at most; or only its most probable value, if it has several."""
     if isinstance(content, Blanks):
         return content.places
     if isinstance(content, Decimal):
         return max(0, -int(content.as_tuple().exponent))
     if isinstance(content, int | Anything):
         return 0
-    return max(map(places_of, distribution(content).probabilities), default=0)
+    values = distribution(content)
+    return max(map(places_of, [values.mode or 0] if best else values.probabilities), default=0)
 
 
 def scaled(value: Value, places: int) -> int:
     """A value in units of a decimal place."""
     return int(Fraction(value) * 10**places)
-
-
-def log_total(weights: Iterable[float]) -> float:
-    """The logarithm of the sum of exponentials."""
-    return reduce(log_sum, weights)

@@ -78,9 +78,10 @@ def solution_described(solution: Solution, count: int = 3) -> str:
         lines.append("  ".join(["", *(text.ljust(width) for text, width in known)]).rstrip())
     if solution.is_true:
         least, most = map(percent, solution.is_true)
-        lines.append(f"  by the pictures alone it is true with {least if least == most else f'{least} to {most}'}")
+        chance = least if least == most else f"from {least} to {most}"
+        lines.append(f"  by the pictures alone, the probability that it is true is {chance}")
     if 1 - solution.at_least >= LEAST_SHOWN:
-        lines.append(f"  all this if each picture shows one of its candidates: at least {percent(solution.at_least)}")
+        lines.append(f"  that each picture shows one of its candidates has one of at least {solution.at_least:.2%}")
     return "\n".join(lines)
 
 

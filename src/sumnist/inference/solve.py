@@ -9,7 +9,6 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from sumnist.arithmetic.matching import STATES
 from sumnist.arithmetic.queries import SIGNS, Query, Term, words_of
 from sumnist.arithmetic.solutions import Solution, solution_of
 from sumnist.config import InkColour, ReadingEngine
@@ -21,6 +20,8 @@ __all__ = ["solve"]
 
 CANDIDATES = 100
 """Of a picture, if the equation has only a few of them; the probability of all others is then mostly below 1e-6."""
+COMBINATIONS = 2**18
+"""Of the candidates of half the pictures: with many pictures each has fewer, so that there are no more than these."""
 TERMS = "a picture's path, a whole number such as 47, a pattern such as 1_3, or _ for an unknown number"
 
 
@@ -71,7 +72,7 @@ def words_in(*given: str) -> list[Any]:
     for text in given:
         parts = words_of(text)
         is_name = not any(part in SIGNS for part in parts) or os.path.isfile(text)
-        words += [Path(text)] if len(given) > 1 and len(parts) != 1 and is_name else parts
+        words += [Path(text)] if len(given) > 1 and len(parts) > 1 and is_name else parts
     return words
 
 
@@ -82,8 +83,7 @@ def read(
     terms = query.pictures
     for term in terms.values():
         check_there(query, term)
-    # So many that half of the pictures have few enough combinations, whatever the values are.
-    count = max(2, min(CANDIDATES, int(STATES ** (1 / max(1, ceil(len(terms) / 2))))))
+    count = max(2, min(CANDIDATES, int(COMBINATIONS ** (1 / max(1, ceil(len(terms) / 2))))))
     pictures = [term.content.picture for term in terms.values()]
     readings: dict[Hashable, NumberReading] = {}
     for (key, term), result in zip(
@@ -108,7 +108,7 @@ def check_there(query: Query, term: Term) -> None:
         return
     name = str(picture)
     if re.fullmatch(r"[+-]?[\d_.,]*[\d_][\d_.,]*", name):
-        mend = "leave separators out; numbers with decimals need the sign before these, as in --decimal ."
+        mend = "leave separators out; for decimals, say which sign is before them, as in --decimal ."
         raise query.wrong(term.place, TERMS, mend)
     if re.search(r"[+=]|^[\d_]+[-−*/x]", name):
         raise query.wrong(term.place, TERMS, "put spaces around +, - and =, which are all the signs there are")
