@@ -73,7 +73,7 @@ def test_a_list_has_readings_numbers_and_pictures_of_any_kind() -> None:
 def test_the_same_picture_twice_is_one_number_and_every_unknown_is_one_of_its_own() -> None:
     names = Query(["a.png", "+", "./a.png", "+", Path("b/../a.png"), "=", "b.png"])
     assert len({term.key for term in names.terms}) == 2
-    assert [term.place for term in names.pictures.values()] == [7, 1]
+    assert [term.place for term in names.pictures.values()] == [1, 7]
     readings = Query([LIKELY, "+", LIKELY, "=", Values({5: 1.0}, 0.0)])
     assert len({term.key for term in readings.terms}) == 2
     assert len({term.key for term in Query(["__", "+", "__", "=", "_"]).terms}) == 3

@@ -119,7 +119,10 @@ def equations(draw: st.DrawFn) -> list[Any]:
     for place, term in enumerate(terms):
         words += ["="] if place == equals else [draw(st.sampled_from("+-"))] if place else []
         words.append(term)
-    return words if "=" in words else [*words, "=", draw(st.integers(-50, 300))]
+    words += ["+" if "=" in words else "="]
+    left = {term.key: draw(st.sampled_from(choices_of(term.content)))[0] for term in Query([*words, "_"]).terms[:-1]}
+    rest = sum(term.step * left[term.key] for term in Query([*words, "_"]).terms[:-1]) // units(1)
+    return [*words, rest + draw(st.sampled_from([0, 0, 0, 1]))]
 
 
 @given(equations())

@@ -114,7 +114,11 @@ class Query:
     @property
     def pictures(self) -> dict[Hashable, Term]:
         """The terms that have to be read, each picture once, by their keys."""
-        return {term.key: term for term in reversed(self.terms) if isinstance(term.content, Unread)}
+        found: dict[Hashable, Term] = {}
+        for term in self.terms:
+            if isinstance(term.content, Unread):
+                found.setdefault(term.key, term)
+        return found
 
     def parsed(self, words: Iterable[Any]) -> list[Term]:
         """The terms of an equation."""

@@ -81,7 +81,9 @@ def solution_described(solution: Solution, count: int = 3) -> str:
         chance = least if least == most else f"from {least} to {most}"
         lines.append(f"  by the pictures alone, the probability that it is true is {chance}")
     if 1 - solution.at_least >= LEAST_SHOWN:
-        lines.append(f"  that each picture shows one of its candidates has one of at least {solution.at_least:.2%}")
+        lines.append(
+            f"  with at least {solution.at_least:.2%} each picture shows one of its candidates, as is assumed here"
+        )
     return "\n".join(lines)
 
 

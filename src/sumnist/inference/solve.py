@@ -84,11 +84,9 @@ def read(
     for term in terms.values():
         check_there(query, term)
     count = max(2, min(CANDIDATES, int(COMBINATIONS ** (1 / max(1, ceil(len(terms) / 2))))))
-    pictures = [term.content.picture for term in terms.values()]
     readings: dict[Hashable, NumberReading] = {}
-    for (key, term), result in zip(
-        terms.items(), numbers.read_each(pictures, engine, digits, query.decimal, ink, count), strict=True
-    ):
+    for key, term in terms.items():
+        (result,) = numbers.read_each([term.content.picture], engine, digits, query.decimal, ink, count)
         if isinstance(result, ImageError):
             raise type(result)(f"{query.near(term.place)}: word {term.place}, {result}")
         if isinstance(result, SumnistError):
