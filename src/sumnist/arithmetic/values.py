@@ -13,7 +13,7 @@ from typing import Any
 
 from sumnist.errors import NumberError
 
-__all__ = ["Value", "Values", "plus"]
+__all__ = ["Value", "Values", "plain", "plus"]
 
 Value = int | Decimal
 EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
@@ -73,3 +73,8 @@ def values_of(number: Any) -> Values:
     if isinstance(number, int | Decimal) and not isinstance(number, bool):
         return Values({number: 1.0}, 0.0)
     raise NumberError(f"{reprlib.repr(number)} cannot be added: expected a whole number, a Decimal or another reading")
+
+
+def plain(value: Value | None) -> int | str | None:
+    """A value as `json` writes it."""
+    return f"{value:f}" if isinstance(value, Decimal) else value
