@@ -1,10 +1,9 @@
-"""Numbers of which the sum is known: their probabilities then, by partial sums from two sides that meet.
+"""Numbers of which the sum is known, each with a few values, with those of a pattern, or with any at all.
 
-The terms are dealt to two sides. A side's sums are a chain: those of its first 0, 1, 2, … terms, equal ones merged.
-Where the sums of both sides together make the total, each side's are weighed by the other's, and the way back along the
-chain gives every term its share. This is the forward–backward algorithm, exact, with about the square root of as many
-states as there are combinations. A term that is alone on its side is not listed, only looked up: so a pattern may have
-hundreds of unknown digits.
+The terms are dealt to two sides. Where the partial sums of both sides together make the total, each side's are weighed
+by the other's, and the way back gives every term its share (`points`). So there are about as many states as the square
+root of all combinations. A term that is alone on its side is not listed, only looked up: a pattern may have hundreds of
+unknown digits.
 """
 
 from __future__ import annotations
@@ -18,20 +17,19 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.arithmetic.known import found, narrow
+from sumnist.arithmetic.points import PartialSums
+from sumnist.arithmetic.semiring import IMPOSSIBLE, Add, Array, best, picked
 from sumnist.errors import NumberError
 
-__all__ = ["STATES", "Anything", "Domain", "Listed", "Meeting", "Pattern"]
+__all__ = ["FILLINGS", "Anything", "Domain", "Listed", "Meeting", "Pattern"]
 
-STATES = 2**21
-"""The most partial sums that are looked at in a step: about a second of work."""
-SAFE = 2**62
-"""Sums up to here are int64; larger ones are Python's own integers, in arrays of objects."""
+FILLINGS = 10**5
+"""The most numbers of a pattern that are listed: less than a second of work."""
 
 T = TypeVar("T")
 Whole = NDArray[Any]
 """Whole numbers, int64 or Python's own."""
-Weights = NDArray[np.float64]
-"""Their log-weights."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +43,13 @@ class Listed:
         """How many there are."""
         return len(self.weights)
 
-    @property
-    def reach(self) -> int:
-        """None is further from zero."""
-        return max(map(abs, self.weights))
-
     def weight(self, value: int) -> float:
         """The log-weight of a value, −∞ if it is none of them."""
-        return self.weights.get(value, -math.inf)
+        return self.weights.get(value, IMPOSSIBLE)
 
-    def listed(self, dtype: Any) -> tuple[Whole, Weights]:
-        """All values, and their log-weights."""
-        return np.array(list(self.weights), dtype), np.array(list(self.weights.values()), float)
+    def values(self) -> Whole:
+        """All of them, ascending."""
+        return narrow(np.array(sorted(self.weights), object))
 
 
 @dataclass(frozen=True)
@@ -70,23 +63,23 @@ class Pattern:
         """How many there are."""
         return int(10 ** self.text.count("_"))
 
-    @property
-    def reach(self) -> int:
-        """None is further from zero."""
-        return int(10 ** len(self.text))
-
     def weight(self, value: int) -> float:
         """The log-weight of a value, −∞ if it is none of them."""
         fits = re.fullmatch(self.text.replace("_", "[0-9]"), f"{value:0{len(self.text)}}")
-        return 0.0 if fits else -math.inf
+        return 0.0 if fits else IMPOSSIBLE
 
-    def listed(self, dtype: Any) -> tuple[Whole, Weights]:
-        """All values, and their log-weights."""
-        values = np.array([int(self.text.replace("_", "0"))], dtype)
+    def values(self) -> Whole:
+        """All of them, ascending."""
+        if self.size > FILLINGS:
+            raise NumberError(
+                f"a pattern would be filled in more than {FILLINGS:,} ways, expected fewer unknown digits beside other "
+                "unknowns: write more of the digits that are known"
+            )
+        values = np.array([int(self.text.replace("_", "0"))], object)
         for place, character in enumerate(reversed(self.text)):
             if character == "_":
-                values = np.add.outer(np.array([digit * 10**place for digit in range(10)], dtype), values).ravel()
-        return values, np.zeros(len(values))
+                values = np.add.outer(np.array([digit * 10**place for digit in range(10)], object), values).ravel()
+        return narrow(values)
 
 
 @dataclass(frozen=True)
@@ -94,15 +87,14 @@ class Anything:
     """Every whole number; each weighs one."""
 
     size = math.inf
-    reach = 0
 
     def weight(self, value: int) -> float:
         """The log-weight of a value."""
         return 0.0
 
-    def listed(self, dtype: Any) -> tuple[Whole, Weights]:
+    def values(self) -> Whole:
         """There is no list of them. Raises `NumberError`."""
-        raise NumberError("two numbers that may be anything: expected at most one in an equation: give the other one")
+        raise NumberError("two numbers that may be anything, expected at most one in an equation: give the other one")
 
 
 Domain = Listed | Pattern | Anything
@@ -116,101 +108,72 @@ class Meeting:
     Args:
         terms: Numbers that are independent of each other, each times a step.
         total: Their sum.
-        add: How alternatives are put together: `np.logaddexp` for `posterior`, `np.maximum` for `most_probable`.
+        add: How alternatives are put together: `log_sum` for `posterior`, `log_max` for `most_probable`.
 
     Attributes:
         log_weight: Of all that makes the total; −∞ if nothing does.
 
     Raises:
-        NumberError: There are more than `STATES` partial sums.
+        NumberError: There are too many partial sums.
     """
 
-    def __init__(self, terms: Sequence[Term], total: int, add: np.ufunc) -> None:
-        reach = abs(total) + sum(abs(step) * domain.reach for step, domain in terms)
-        dtype = np.int64 if reach < SAFE else object
+    def __init__(self, terms: Sequence[Term], total: int, add: Add) -> None:
         self.places = dealt([domain.size for _, domain in terms])
         left, right = ([terms[place] for place in side] for side in self.places)
-        self.left = Chain(left, add, dtype)
         alone = len(right) == 1 and right[0][0] != 0
-        self.right = Lookup(*right[0]) if alone else Chain(right, add, dtype)
-        self.rests = total - self.left.sums
+        self.left = Side(left, add)
+        self.right = Lookup(*right[0]) if alone else Side(right, add)
+        self.rests = narrow(np.asarray(total - self.left.sums.astype(object)))
         self.others = self.right.weights_of(self.rests)
-        self.both = self.left.weights + self.others
-        self.log_weight = float(add.reduce(self.both))
+        self.both = self.left.weights_of(self.left.sums) + self.others
+        self.log_weight = float(add(self.both, 0))
 
     def posterior(self) -> list[dict[int, float]]:
         """Of each term, the log-weight of all that makes the total with each of its values that can make it."""
         left = self.left.within(self.left.sums, self.others)
-        return self.in_order(left, self.right.within(self.rests, self.left.weights))
+        return self.in_order(left, self.right.within(self.rests, self.left.weights_of(self.left.sums)))
 
     def most_probable(self) -> list[int]:
         """Of each term a value, which together make the total most probably, if anything does."""
-        best = int(self.both.argmax())
-        return self.in_order(self.left.split(int(self.left.sums[best])), self.right.split(int(self.rests[best])))
+        index = int(best(self.both))
+        return self.in_order(self.left.split(self.left.sums[index]), self.right.split(self.rests[index]))
 
     def in_order(self, left: list[T], right: list[T]) -> list[T]:
         """What was found on each side, in the order of the terms."""
-        found = dict(zip(self.places[0] + self.places[1], left + right, strict=True))
-        return [found[place] for place in range(len(found))]
+        answers = dict(zip(self.places[0] + self.places[1], left + right, strict=True))
+        return [answers[place] for place in range(len(answers))]
 
 
-class Chain:
-    """The sums of terms that are listed.
+class Side:
+    """Terms that are listed, and their partial sums.
 
     Attributes:
-        layers: The sums of the first 0, 1, 2, … terms, ascending, and their weights.
+        sums: The sums of all terms, ascending.
     """
 
-    def __init__(self, terms: list[Term], add: np.ufunc, dtype: Any) -> None:
-        self.add = add
-        self.layers: list[tuple[Whole, Weights]] = [(np.zeros(1, dtype), np.zeros(1))]
-        self.moves: list[tuple[Whole, int, Weights]] = []
-        for step, domain in terms:
-            sums, weights = self.layers[-1]
-            if len(sums) * domain.size > STATES:
-                raise NumberError(
-                    f"more than {STATES:,} sums would have to be looked at, expected fewer unknown digits and numbers: "
-                    "write more of the digits that are known, or leave numbers out"
-                )
-            values, own = domain.listed(dtype)
-            self.moves.append((values, step, own))
-            self.layers.append(merged(np.add.outer(sums, step * values), np.add.outer(weights, own), add))
+    def __init__(self, terms: list[Term], add: Add) -> None:
+        self.values = [domain.values() for _, domain in terms]
+        self.own = [np.array([domain.weight(value) for value in values.tolist()])
+                    for (_, domain), values in zip(terms, self.values, strict=True)]  # fmt: skip
+        moves = [narrow(step * values.astype(object)) for (step, _), values in zip(terms, self.values, strict=True)]
+        self.partial = PartialSums(list(zip(moves, self.own, strict=True)), add, np.zeros(1))
+        self.sums = self.partial.points[-1]
 
-    @property
-    def sums(self) -> Whole:
-        """The sums of all terms."""
-        return self.layers[-1][0]
+    def weights_of(self, totals: Whole) -> Array:
+        """The log-weights of some sums."""
+        return picked(self.partial.running[-1], found(self.sums, totals))
 
-    @property
-    def weights(self) -> Weights:
-        """Their weights."""
-        return self.layers[-1][1]
-
-    def weights_of(self, totals: Whole) -> Weights:
-        """The weights of some sums."""
-        return taken(self.weights, found(self.sums, totals))
-
-    def within(self, totals: Whole, others: Weights) -> list[dict[int, float]]:
-        """Of each term the weights of its values, given what else there is to each of these sums."""
+    def within(self, totals: Whole, others: Array) -> list[dict[int, float]]:
+        """Of each term the log-weights of its values, given what else there is to each of these sums."""
         order = np.argsort(totals)
-        outside = taken(others[order], found(totals[order], self.sums))
-        answers = []
-        layers = zip(self.layers[-2::-1], self.layers[:0:-1], self.moves[::-1], strict=True)
-        for (sums, weights), (after, _), (values, step, own) in layers:
-            beyond = outside[np.searchsorted(after, np.add.outer(sums, step * values))]
-            mine = self.add.reduce(beyond + weights[:, None], axis=0) + own
-            outside = self.add.reduce(beyond + own, axis=1)
-            answers.append(possible(values, mine))
-        return answers[::-1]
+        outside = picked(others[order], found(totals[order], self.sums))
+        left = self.partial.outward(outside)
+        return [possible(*one) for one in zip(self.values, map(np.add, self.own, left), strict=True)]
 
-    def split(self, total: int) -> list[int]:
-        """Of each term a value, which together make one of the sums; by `np.maximum`, most probably."""
-        chosen = []
-        for (sums, weights), (values, step, own) in zip(self.layers[-2::-1], self.moves[::-1], strict=True):
-            value = int(values[(taken(weights, found(sums, total - step * values)) + own).argmax()])
-            total -= step * value
-            chosen.append(value)
-        return chosen[::-1]
+    def split(self, total: Any) -> list[int]:
+        """Of each term a value, which together make one of the sums, by `log_max` most probably."""
+        chosen = self.partial.split(found(self.sums, np.asarray(total)), best)
+        return [int(values[index]) for values, index in zip(self.values, chosen, strict=True)]
 
 
 class Lookup:
@@ -219,43 +182,24 @@ class Lookup:
     def __init__(self, step: int, domain: Domain) -> None:
         self.step, self.domain = step, domain
 
-    def weights_of(self, totals: Whole) -> Weights:
-        """The weights of some sums."""
+    def weights_of(self, totals: Whole) -> Array:
+        """The log-weights of some sums."""
         weight, pairs = self.domain.weight, (divmod(total, self.step) for total in totals.tolist())
-        return np.array([-math.inf if rest else weight(value) for value, rest in pairs])
+        return np.array([IMPOSSIBLE if rest else weight(value) for value, rest in pairs])
 
-    def within(self, totals: Whole, others: Weights) -> list[dict[int, float]]:
-        """The weights of its values, given what else there is to each of these sums."""
+    def within(self, totals: Whole, others: Array) -> list[dict[int, float]]:
+        """The log-weights of its values, given what else there is to each of these sums."""
         return [possible(totals // self.step, others + self.weights_of(totals))]
 
-    def split(self, total: int) -> list[int]:
+    def split(self, total: Any) -> list[int]:
         """Its value that makes a sum."""
-        return [total // self.step]
+        return [int(total) // self.step]
 
 
-def merged(sums: Whole, weights: Weights, add: np.ufunc) -> tuple[Whole, Weights]:
-    """Sums, ascending, equal ones once, with their weights put together."""
-    order = np.argsort(sums, axis=None, kind="stable")
-    sums, weights = sums.ravel()[order], weights.ravel()[order]
-    starts = np.flatnonzero(np.append(True, sums[1:] != sums[:-1]))
-    return sums[starts], add.reduceat(weights, starts)
-
-
-def found(among: Whole, values: Whole) -> NDArray[np.int64]:
-    """Where values are among others, which ascend; −1 where they are not."""
-    index = np.minimum(np.searchsorted(among, values), len(among) - 1)
-    return np.where(among[index] == values, index, -1)
-
-
-def taken(weights: Weights, index: NDArray[np.int64]) -> Weights:
-    """The weights at an index, −∞ where it is −1."""
-    return np.append(weights, -math.inf)[index]
-
-
-def possible(values: Whole, weights: Weights) -> dict[int, float]:
+def possible(values: Whole, weights: Array) -> dict[int, float]:
     """The values that have a weight."""
     pairs = zip(values.tolist(), weights.tolist(), strict=True)
-    return {value: weight for value, weight in pairs if weight > -math.inf}
+    return {value: weight for value, weight in pairs if weight > IMPOSSIBLE}
 
 
 def dealt(sizes: Sequence[float]) -> tuple[list[int], list[int]]:

@@ -32,6 +32,7 @@ import numpy as np
 
 from sumnist.arithmetic.matching import Anything, Domain, Listed, Meeting, Pattern
 from sumnist.arithmetic.queries import Blanks, Query, Term
+from sumnist.arithmetic.semiring import log_max, log_sum
 from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.errors import EquationError, NumberError
 
@@ -214,7 +215,7 @@ def solution_of(query: Query, readings: Mapping[Hashable, Any]) -> Solution:
     sought = list(quantities.values())
     summands = [(one.step, one.domain) for one in sought]
     try:
-        meeting, best = Meeting(summands, total, np.logaddexp), Meeting(summands, total, np.maximum)
+        meeting, best = Meeting(summands, total, log_sum), Meeting(summands, total, log_max)
     except NumberError as error:
         raise NumberError(f"{query.near()}: {error}") from error
     weight = meeting.log_weight
