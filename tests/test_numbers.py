@@ -23,6 +23,7 @@ from sumnist.model.losses import text_nll
 from sumnist.model.strip_network import StripNet, load_strip_network
 from sumnist.training import numbers
 from sumnist.training.devices import Team
+from sumnist.training.export_strips import in_half
 from sumnist.training.loop import train, training_step
 from sumnist.training.numbers import LEAST_INTENSITY, NumberTask, digits_read
 
@@ -149,7 +150,7 @@ def test_a_run_on_strips_says_how_many_numbers_it_reads(config: Config, tmp_path
     assert "expected one that `sumnist export` wrote of a run of --task digits" in capsys.readouterr().err
     strip = torch.rand(1, 1, 32, 77)
     with torch.no_grad():
-        assert np.allclose(session.run(None, {"strip": strip.numpy()})[0], net(strip), atol=1e-5)
+        assert np.allclose(session.run(None, {"strip": strip.numpy()})[0], in_half(net)(strip), atol=1e-5)
     assert main(["export", str(tmp_path / "run"), "--int8"]) != 0
     assert main(["evaluate", str(tmp_path / "run")]) != 0
     assert "a network of --task numbers: expected one of --task digits" in capsys.readouterr().err

@@ -40,7 +40,7 @@ POWER = 2
 """Of what a look counts, in means over the looks."""
 SEARCHED = 16
 """Values that are looked for in each look, if no more are asked for."""
-SURE = 0.95
+SURE = 0.995
 """Where no ink is found, as on a patterned ground, there must be a number with this probability."""
 FITTING = 0.05
 """Least probability of an allowed number of digits, if there is a number."""
