@@ -21,7 +21,7 @@ ALLOWED = {
     "arithmetic": set[str](),
     "pictures": set[str](),
     "data": set[str](),
-    "model": {"data"},
+    "model": {"arithmetic", "data"},
     "inference": {"arithmetic", "data", "model", "pictures"},
     "evaluation": {"data", "model"},
     "training": {"data", "model", "evaluation", "inference"},
