@@ -53,3 +53,33 @@ def test_the_mode_is_the_most_probable_value_and_of_nothing_none() -> None:
 def test_what_is_no_number_cannot_be_added(wrong: object) -> None:
     with pytest.raises(NumberError, match="cannot be added: expected a whole number"):
         Values({3: 1.0}, 0.0) + wrong
+
+
+@given(distributions(), distributions(), st.integers(-3, 3))
+def test_differences_and_products_are_those_of_all_pairs(one: Values, two: Values, factor: int) -> None:
+    assert dict((one - two).probabilities) == pytest.approx(dict((one + -1 * two).probabilities))
+    assert dict((factor - one).probabilities) == pytest.approx({factor - a: p for a, p in one.probabilities.items()})
+    product_of = one * factor
+    if factor:
+        assert product_of == Values({a * factor: p for a, p in one.probabilities.items()}, one.other)
+    else:
+        assert product_of == Values({0: 1.0}, 0.0)
+
+
+def test_decimals_are_multiplied_exactly() -> None:
+    assert set((3 * Values({Decimal("1e-40"): 1.0}, 0.0) + 1).probabilities) == {Decimal(f"1.{0:039}3")}
+
+
+@given(distributions(), st.integers(-60, 40), st.integers(0, 80))
+def test_what_is_spread_is_spread_evenly_over_all_that_are_no_candidates(one: Values, first: int, count: int) -> None:
+    free = set(range(first, first + count + 1)) - set(one.probabilities)
+    if not free:
+        with pytest.raises(NumberError, match=r"^No value is left in "):
+            one.spread(first, first + count)
+        return
+    spread = one.spread(first, first + count)
+    assert spread.other == 0
+    assert sum(spread.probabilities.values()) == pytest.approx(1)
+    assert {value: spread.probabilities[value] for value in one.probabilities} == one.probabilities
+    assert {spread.probabilities[value] for value in free} == {one.other / len(free)}
+    assert spread.spread(0, 9) is spread

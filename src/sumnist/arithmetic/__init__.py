@@ -1,1 +1,9 @@
-"""Distributions over numbers, and sums of them."""
+"""Distributions over numbers, and sums of them: exact, batched, differentiable."""
+
+from sumnist.arithmetic.digits import Digits
+from sumnist.arithmetic.integers import Integers
+from sumnist.arithmetic.known import numeral
+from sumnist.arithmetic.sums import Sum
+from sumnist.arithmetic.values import Values
+
+__all__ = ["Digits", "Integers", "Sum", "Values", "numeral"]

@@ -16,40 +16,61 @@ as there are few carries. Either way the messages before and behind each positio
 from __future__ import annotations
 
 import numpy as np
-from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
-from sumnist.arithmetic.semiring import IMPOSSIBLE, Add, Array, levelled, like, picked
+from sumnist.arithmetic.convolution import Convolution
+from sumnist.arithmetic.semiring import (
+    IMPOSSIBLE,
+    Array,
+    Choose,
+    host,
+    levelled,
+    library,
+    lifted,
+    like,
+    log_sum,
+    picked,
+)
 
-__all__ = ["Chain"]
+__all__ = ["Chain", "carries"]
 
-PAIRED_CARRIES = 4
+PAIRED_CARRIES = 6
 """With up to as many carries, matrices are multiplied in pairs: chosen by measuring."""
+
+
+def carries(first: int, last: int, base: int, least_digit: int, greatest_digit: int) -> NDArray[np.int64]:
+    """The carries that can occur if columns have sums of first..last, and the total such digits."""
+    least = most = 0
+    while (lower := -((greatest_digit - first - least) // base)) < least:
+        least = lower
+    while (higher := (last + most - least_digit) // base) > most:
+        most = higher
+    return np.arange(least, most + 1)
 
 
 class Chain:
     """The carries of a sum whose total is known.
 
     Args:
-        columns: The distribution of each column's sum `[W, M, *batch]`, the least significant position first.
-        first: The least sum of a column.
+        column: The sum of the digits in each column, of digits `[base, M, *batch]`.
         digits: The total's digits `[M, *batch]`.
         above: What the total has above them `[*batch]`.
         base: Of the digits.
-        add: `log_sum` or `log_max`.
     """
 
-    def __init__(
-        self, columns: Array, first: int, digits: NDArray[np.int64], above: NDArray[np.int64], base: int, add: Add
-    ) -> None:
-        self.columns, self.first, self.digits, self.base, self.add = columns, first, digits, base, add
-        least, most = carries(first, first + len(columns) - 1, digits, base)
-        carry = np.arange(least, most + 1)
-        ahead = (slice(None), *(None for _ in digits.shape))
-        self.carry = carry[ahead]  # [C, 1, ...]
-        self.steps = picked(columns, digits + base * self.carry - self.carry[:, None] - first)  # [C, C', M, *batch]
-        self.start = like(columns, np.where(self.carry[:, 0] == 0, 0.0, IMPOSSIBLE))
-        self.end = like(columns, np.where(self.carry[:, 0] == above, 0.0, IMPOSSIBLE))
+    def __init__(self, column: Convolution, digits: NDArray[np.int64], above: NDArray[np.int64], base: int) -> None:
+        self.column, self.digits, self.above, self.base, self.add = column, digits, above, base, column.add
+        extremes = (int(digits.min()), int(digits.max())) if digits.size else (0, 0)
+        self.carry = carries(column.first, column.last, base, *extremes)
+        carry = self.carry.reshape(-1, *(1 for _ in digits.shape))  # [C, 1, ...]
+        self.steps = column.at(digits + base * carry - carry[:, None])  # [C, C', M, *batch]
+        self.start = like(self.steps, np.where(carry[:, 0] == 0, 0.0, IMPOSSIBLE))
+        self.end = like(self.steps, np.where(carry[:, 0] == above, 0.0, IMPOSSIBLE))
+
+    @property
+    def paired(self) -> bool:
+        """Whether matrices are multiplied in pairs."""
+        return len(self.carry) <= PAIRED_CARRIES
 
     def log_prob(self) -> Array:
         """The log-probability of the total `[*batch]`."""
@@ -61,65 +82,66 @@ class Chain:
             carried = self.add(carried[:, None] + steps[:, :, position], 0)
         return self.add(carried + self.end, 0)
 
-    @property
-    def paired(self) -> bool:
-        """Whether matrices are multiplied in pairs."""
-        return len(self.carry) <= PAIRED_CARRIES
-
     def pairs(self, steps: Array) -> Array:
         """The products of two and two neighbours; a last one without neighbour stays."""
         one, two = steps[:, :, :-1:2], steps[:, :, 1::2]
         product = self.add(one[:, :, None] + two[None], 1)
         if steps.shape[2] % 2 == 0:
             return product
-        return array_namespace(steps).concat([product, steps[:, :, -1:]], axis=2)
+        return library(steps).concat([product, steps[:, :, -1:]], axis=2)
 
     def outward(self) -> Array:
-        """What is left to each column's sum `[W, M, *batch]`: the log-weight of all else given that sum, up to a
-        constant for each column."""
+        """What is left to each column's sum `[W, M, *batch]`: the log-weight of all else given that sum, such that the
+        weights of all sums together are one; −inf if the total is impossible."""
         before, behind = self.messages(self.steps)
-        sums = np.arange(len(self.columns)).reshape(-1, *(1 for _ in self.carry.shape))
-        carried, left = np.divmod(sums + self.first + self.carry - self.digits, self.base)
-        to = np.where(left == 0, carried - self.carry.min(), -1)  # [W, C, M, *batch], the carry from the column
-        return self.add(before + picked(behind, to), 1)
+        sums = np.arange(self.column.first, self.column.last + 1).reshape(-1, 1, *(1 for _ in self.digits.shape))
+        carry = self.carry.reshape(-1, *(1 for _ in self.digits.shape))
+        carried, left = np.divmod(sums + carry - self.digits, self.base)
+        to = np.where(left == 0, carried - self.carry[0], -1)  # [W, C, M, *batch], the carry from the column
+        outside = self.add(before + picked(behind, to), 1)
+        return lifted(outside, log_sum(self.column.sums + outside)[None])
 
     def messages(self, steps: Array) -> tuple[Array, Array]:
         """The log-weights, up to a constant, of what is before and behind each position, given the carry there:
         `[C, M, *batch]` twice."""
-        xp, count = array_namespace(steps), steps.shape[2]
+        xp, count = library(steps), steps.shape[2]
         if not self.paired or count == 1:
             return self.messages_in_turn(steps)
-        before, behind = self.messages(levelled(self.pairs(steps), (0, 1)))
-        first, second, half = steps[:, :, :-1:2], steps[:, :, 1::2], count // 2
-        within = (
-            levelled(self.add(before[:, None, :half] + first, 0), (0,)),
-            levelled(self.add(second + behind[None, :, :half], 1), (0,)),
-        )
+        before, behind = self.messages(levelled(self.pairs(steps), (0, 1)))  # of the pairs
+        half = count // 2
+        between = self.add(before[:, None, :half] + steps[:, :, :-1:2], 0)
+        after = self.add(steps[:, :, 1::2] + behind[None, :, :half], 1)
 
-        def interleaved(one: Array, two: Array, last: Array) -> Array:
+        def alternating(one: Array, two: Array, last: Array) -> Array:
             both = xp.stack([one, two], axis=2)
-            both = xp.reshape(both, (both.shape[0], 2 * half, *both.shape[3:]))
-            return xp.concat([both, last[:, half:]], axis=1) if count % 2 else both
+            both = xp.reshape(both, (len(both), 2 * half, *both.shape[3:]))
+            return both if count % 2 == 0 else xp.concat([both, last], axis=1)
 
-        return interleaved(before[:, :half], within[0], before), interleaved(within[1], behind[:, :half], behind)
+        return (
+            alternating(before[:, :half], between, before[:, half:]),
+            alternating(after, behind[:, :half], behind[:, half:]),
+        )
 
     def messages_in_turn(self, steps: Array) -> tuple[Array, Array]:
         """The same, position by position."""
-        xp, shape = array_namespace(steps), (steps.shape[0], *steps.shape[3:])
+        xp, shape = library(steps), (steps.shape[0], *steps.shape[3:])
         before, behind = [xp.broadcast_to(self.start, shape)], [xp.broadcast_to(self.end, shape)]
         for position in range(steps.shape[2] - 1):
             before.append(levelled(self.add(before[-1][:, None] + steps[:, :, position], 0), (0,)))
             behind.append(levelled(self.add(steps[:, :, -1 - position] + behind[-1], 1), (0,)))
         return xp.stack(before, axis=1), xp.stack(behind[::-1], axis=1)
 
+    def split(self, choose: Choose, batch: tuple[int, ...]) -> NDArray[np.int64]:
+        """Sums of the columns that make up a possible total, as indices from the least on, `[M, *batch]`.
 
-def carries(first: int, last: int, digits: NDArray[np.int64], base: int) -> tuple[int, int]:
-    """The least and the greatest carry, if columns have sums of first..last."""
-    if not digits.size:
-        return 0, 0
-    least = most = 0
-    while (lower := -((int(digits.max()) - first - least) // base)) < least:
-        least = lower
-    while (higher := (last + most - int(digits.min())) // base) > most:
-        most = higher
-    return least, most
+        The most significant position comes first, and there the smallest sum, that is the largest carry to it.
+        """
+        before, steps = host(self.messages(self.steps)[0])[::-1], host(self.steps)[::-1]
+        to = np.broadcast_to(self.above - self.carry[0], batch)
+        sums = np.empty((len(self.digits), *batch), np.int64)
+        for i in reversed(range(len(sums))):
+            weights = before[:, i] + np.take_along_axis(steps[:, :, i], to[None, None], 1)[:, 0]
+            fro = len(self.carry) - 1 - choose(weights)
+            sums[i] = self.digits[i] + self.base * self.carry[to] - self.carry[fro] - self.column.first
+            to = fro
+        return sums

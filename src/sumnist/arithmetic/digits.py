@@ -1,34 +1,77 @@
-"""Positional numbers."""
+"""A number by its digits, each with a distribution of its own."""
 
 from __future__ import annotations
 
 import numpy as np
-from array_api_compat import array_namespace
+from numpy.typing import NDArray
 
-from sumnist.arithmetic.semiring import IMPOSSIBLE, Array, like, take
-from sumnist.arithmetic.sums import Operand
+from sumnist.arithmetic.known import NOTHING
+from sumnist.arithmetic.operand import Kind, Operand, checked
+from sumnist.arithmetic.semiring import IMPOSSIBLE, Array, library, like, take
+from sumnist.arithmetic.sums import Added
+from sumnist.errors import NumberError
 
 __all__ = ["Digits"]
 
 
-class Digits(Operand):
-    """A number by its digits, which are independent of each other.
+class Digits(Added, Operand):
+    """A positional number of N digits, which are independent of each other.
+
+    `+`, `-` and `*` with anything make a `Sum`. Its operands are independent draws: `a + a` adds two numbers that look
+    alike, and is not `2 * a`.
 
     Args:
-        log_probs: `[..., N, base]`.
+        log_probs: `[..., N, base]`, of NumPy or torch, the most significant digit first; any base from 2 on.
+
+    Raises:
+        NumberError: These are no log-probabilities.
+
+    Example:
+        >>> import numpy as np
+        >>> any_digit = Digits(np.log(np.full((1, 10), 0.1)))
+        >>> float(np.exp((any_digit + any_digit).log_prob(1)).round(6)), float(np.exp((2 * any_digit).log_prob(1)))
+        (0.02, 0.0)
     """
 
-    def __init__(self, log_probs: Array) -> None:
-        self.log_probs = log_probs
+    kind: Kind = "digits"
+    support = NOTHING
+    other = 0.0
 
-    def positions(self, count: int, rank: int) -> Array:
-        """For sums: `[base, count, *batch]`, the least significant position first."""
-        xp, x = array_namespace(self.log_probs), self.log_probs
-        *batch, length, base = x.shape
-        x = xp.reshape(x, (*(1 for _ in range(rank - len(batch))), *batch, length, base))
-        x = xp.permute_dims(x, (x.ndim - 2, x.ndim - 1, *range(x.ndim - 2)))
-        if count > length:
-            zero = np.where(np.arange(base) == 0, 0.0, IMPOSSIBLE).reshape(1, base, *(1 for _ in range(rank)))
+    def __init__(self, log_probs: Array) -> None:
+        self.log_probs = checked(log_probs, ("N", "base"))
+        if self.base < 2:
+            raise NumberError(
+                f"Log-probabilities {list(log_probs.shape)}: expected [..., N, base] and a base from 2 on"
+            )
+
+    @property
+    def base(self) -> int:
+        """How many digits there are to choose from."""
+        return int(self.log_probs.shape[-1])
+
+    @property
+    def length(self) -> int:
+        """The number of digits, N."""
+        return int(self.log_probs.shape[-2])
+
+    def laid(self, reference: Array, rank: int, positions: int) -> Array:
+        """As an operand: `[base, positions, *batch]`, the least significant position first, zeros above the number."""
+        xp, x = library(self.log_probs), self.log_probs
+        x = xp.reshape(x, (*(1 for _ in range(rank - len(self.batch))), *x.shape))
+        x = xp.permute_dims(x, (rank, rank + 1, *range(rank)))
+        if positions > self.length:
+            zero = np.where(np.arange(self.base) == 0, 0.0, IMPOSSIBLE).reshape(1, -1, *(1 for _ in range(rank)))
             x = xp.concat([x, xp.broadcast_to(like(x, zero), (1, *x.shape[1:]))], axis=0)
-        x = take(x, np.r_[np.arange(length)[::-1], np.full(count - length, length, np.int64)])
-        return xp.permute_dims(x, (1, 0, *range(2, x.ndim)))
+        place = np.arange(self.length - 1, self.length - 1 - positions, -1)
+        x = take(x, np.where(place < 0, self.length, place))
+        return xp.permute_dims(x, (1, 0, *range(2, rank + 2)))
+
+    def given(self, log_probs: Array, other: Array | float) -> Array:
+        """As an operand: `[..., N, base]`, each digit by itself; they are no longer independent."""
+        xp = library(log_probs)
+        x = xp.flip(log_probs[:, : self.length], axis=1)
+        return xp.permute_dims(x, (*range(2, x.ndim), 1, 0))
+
+    def chosen(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """As an operand: digits `[..., N]`, the most significant first."""
+        return np.moveaxis(index[: self.length][::-1], 0, -1)

@@ -1,8 +1,15 @@
-"""Known whole numbers of any size, as arrays: from what a caller gives, and to digits."""
+"""Known numbers of any size, exactly, as arrays of whole numbers: from what a caller gives, and to digits.
+
+Numbers are int64, or Python's own in arrays of objects if one is too large. Decimals are counted in units of their last
+place.
+"""
 
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Any
 
 import numpy as np
@@ -10,44 +17,106 @@ from numpy.typing import NDArray
 
 from sumnist.errors import NumberError
 
-__all__ = ["columns", "minus", "numeral", "whole"]
+__all__ = ["EXACT", "NOTHING", "Known", "bare", "columns", "found", "narrow", "numeral", "together"]
 
+EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""Decimals are added to their last digit; Python alone rounds to 28."""
 SAFE = 2**62
-"""Numbers up to here are int64, and the sum of two still is; larger ones are Python's own, in arrays of objects."""
-
-
-def whole(given: Any) -> NDArray[Any]:
-    """Whole numbers as an array of int64, or of Python's own if one is too large.
-
-    Args:
-        given: An integer, or integers in an array of NumPy or torch or in nested lists.
-
-    Raises:
-        NumberError: It is not whole numbers.
-    """
-    if hasattr(given, "detach"):
-        given = given.detach().cpu()
-    try:
-        numbers = np.asarray(given)
-    except ValueError:
-        numbers = np.asarray(None)
-    if numbers.dtype == object and all(isinstance(one, int) for one in numbers.ravel().tolist()):
-        return numbers
-    if numbers.dtype.kind not in "iu":
-        raise NumberError(f"{reprlib.repr(given)} is not a whole number: expected an integer, or an array of integers")
-    return narrow(numbers.astype(object)) if numbers.dtype == np.uint64 else numbers.astype(np.int64)
+"""Numbers below it are int64, and so is the sum of two."""
 
 
 def narrow(numbers: NDArray[Any]) -> NDArray[Any]:
-    """As int64, if all of them are small enough."""
+    """Whole numbers as int64 if all are small enough, and as Python's own if not."""
     small = numbers.size == 0 or (numbers.min() > -SAFE and numbers.max() < SAFE)
     return numbers.astype(np.int64 if small else object)
 
 
-def minus(one: NDArray[Any], two: NDArray[Any]) -> NDArray[Any]:
-    """The difference, exactly."""
-    one, two = narrow(one), narrow(two)
-    return narrow(np.asarray(np.subtract(one, two)))
+def is_number(one: Any) -> bool:
+    """Whether it is a whole number or a finite Decimal."""
+    if isinstance(one, Decimal):
+        return one.is_finite()
+    return isinstance(one, int | np.integer) and not isinstance(one, bool)
+
+
+@dataclass(frozen=True)
+class Known:
+    """Known numbers: `units` `[...]` times 10^−`places`."""
+
+    units: NDArray[Any]
+    places: int = 0
+
+    @classmethod
+    def of(cls, given: Any) -> Known:
+        """From an integer, a Decimal, or integers or Decimals in an array of NumPy or torch or in nested lists.
+
+        Raises:
+            NumberError: It is something else.
+        """
+        if hasattr(given, "detach"):
+            given = np.asarray(given.detach().cpu())
+        numbers = np.asarray(given) if isinstance(given, np.ndarray | np.generic) else np.array(given, dtype=object)
+        if numbers.dtype.kind in "iu":
+            return cls(narrow(numbers))
+        flat = numbers.ravel().tolist()
+        if not all(is_number(one) for one in flat):
+            wrong = next(one for one in flat if not is_number(one))
+            raise NumberError(
+                f"{reprlib.repr(wrong)} cannot be added: expected a whole number, a Decimal or another reading"
+            )
+        if not any(isinstance(one, Decimal) for one in flat):
+            return cls(narrow(np.array([int(one) for one in flat], object).reshape(numbers.shape)))
+        decimals = [one if isinstance(one, Decimal) else Decimal(int(one)) for one in flat]
+        places = max([0, *(-int(one.as_tuple().exponent) for one in decimals)])
+        units = np.array([int(EXACT.scaleb(one, places)) for one in decimals], object)
+        return cls(narrow(units.reshape(numbers.shape)), places)
+
+    @property
+    def numbers(self) -> Any:
+        """As integers, or as Decimals if there are places: one, or an array of them."""
+        if self.places:
+            units = np.frompyfunc(lambda one: EXACT.scaleb(Decimal(one), -self.places), 1, 1)(self.units.astype(object))
+            return bare(np.asarray(units))
+        return bare(self.units)
+
+    def at(self, places: int) -> NDArray[Any]:
+        """In units of 10^−`places`, of at least as many places as these have."""
+        if places == self.places:
+            return self.units
+        return narrow(np.asarray(self.units.astype(object) * 10 ** (places - self.places)))
+
+    def plus(self, other: Known, factor: int = 1) -> Known:
+        """These and `factor` times others."""
+        if other is NOTHING:
+            return self
+        together((self.units.shape, other.units.shape))
+        places = max(self.places, other.places)
+        more = other.at(places) if factor == 1 else np.asarray(other.at(places).astype(object) * factor)
+        return Known(narrow(np.asarray(self.at(places) + narrow(more))), places)
+
+
+def together(shapes: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape of a batch of all that have such shapes. Raises `NumberError` if they do not fit together."""
+    shapes = list(shapes)
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        given = " and ".join(str(list(shape)) for shape in dict.fromkeys(shapes) if shape)
+        raise NumberError(f"Batches of {given} do not fit together: expected equal shapes, or lengths of one") from None
+
+
+def bare(numbers: NDArray[Any]) -> Any:
+    """An array, or the only number of one without axes."""
+    return numbers if numbers.ndim else numbers.item()
+
+
+NOTHING = Known(np.zeros((), np.int64))
+"""Zero."""
+
+
+def found(points: NDArray[Any], values: NDArray[Any]) -> NDArray[np.int64]:
+    """Where values are among points, which ascend; −1 where they are not."""
+    index = np.minimum(np.searchsorted(points, values), len(points) - 1)
+    return np.where(points[index] == values, index, -1).astype(np.int64)
 
 
 def fitting(base: int) -> int:
@@ -72,7 +141,14 @@ def columns(numbers: NDArray[Any], base: int, count: int) -> tuple[NDArray[np.in
 
 
 def numeral(digits: Any, base: int = 10) -> NDArray[Any]:
-    """Numbers by their digits, of any length: `[..., L]`, the most significant first → `[...]`, for totals past int64.
+    """Numbers by their digits, of any length: for totals that no int64 holds.
+
+    Args:
+        digits: `[..., L]`, the most significant first.
+        base: Of the digits.
+
+    Returns:
+        `[...]`, int64, or Python's integers if one is too large.
 
     Raises:
         NumberError: A digit is not in 0..base − 1.
@@ -80,13 +156,22 @@ def numeral(digits: Any, base: int = 10) -> NDArray[Any]:
     Example:
         >>> numeral([[0, 4, 2], [1, 0, 0]])
         array([ 42, 100])
+        >>> int(numeral([9] * 25))
+        9999999999999999999999999
     """
-    digits = whole(digits)
-    if not digits.ndim or (digits.size and not (digits.min() >= 0 and digits.max() < base)):
+    given = Known.of(digits)
+    units = given.units
+    if (
+        given.places
+        or not units.ndim
+        or not units.shape[-1]
+        or (units.size and not (units.min() >= 0 and units.max() < base))
+    ):
         raise NumberError(f"{reprlib.repr(digits)} are not digits: expected 0..{base - 1} in an array [..., L]")
-    numbers = np.zeros(digits.shape[:-1], object)
     length = fitting(base)
-    for start in range(digits.shape[-1] % length - length, digits.shape[-1], length):
-        part = digits[..., max(0, start) : start + length]
-        numbers = numbers * base ** part.shape[-1] + part @ base ** np.arange(part.shape[-1])[::-1]
-    return narrow(np.asarray(numbers))
+    rows = units.reshape(-1, units.shape[-1])
+    numbers = np.zeros(len(rows), object)
+    for start in range(rows.shape[1] % length - length, rows.shape[1], length):
+        part = rows[:, max(0, start) : start + length]
+        numbers = numbers * base ** part.shape[1] + part @ base ** np.arange(part.shape[1])[::-1]
+    return narrow(numbers.reshape(units.shape[:-1]))

@@ -16,38 +16,81 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
-__all__ = ["IMPOSSIBLE", "Add", "Array", "levelled", "like", "log_max", "log_sum", "normalised", "picked", "take"]
+__all__ = [
+    "IMPOSSIBLE", "ROUNDING", "Add", "Array", "Choose", "batch_first", "best", "device_of", "draws", "host", "levelled",
+    "library", "lifted", "like", "log_max", "log_sum", "normalised", "picked", "take", "values_first",
+]  # fmt: skip
 
 Array = Any
 """An array of NumPy, PyTorch or another library of the array API."""
 Add = Callable[[Array, int], Array]
 """Alternatives along an axis → one log-probability for all of them."""
+Choose = Callable[[NDArray[Any]], NDArray[np.int64]]
+"""Log-weights of alternatives `[n, ...]` → which one is chosen, `[...]`."""
 IMPOSSIBLE = -np.inf
+ROUNDING = 16
+"""Log-probabilities that differ by less than so many roundings are equally probable."""
+
+
+LIBRARIES: dict[type, Any] = {}
+"""By the type of an array; finding out takes longer than most of what is done then."""
+
+
+def library(x: Array) -> Any:
+    """The functions of the array API for an array. Raises `TypeError` if it is none."""
+    if type(x) not in LIBRARIES:
+        LIBRARIES[type(x)] = array_namespace(x)
+    return LIBRARIES[type(x)]
+
+
+def device_of(x: Array) -> Any:
+    """Where an array lies."""
+    return getattr(x, "device", None)  # NumPy has it from version 2 on
 
 
 def like(x: Array, values: NDArray[Any]) -> Array:
     """An array of NumPy as one of the library and the device of `x`, and of its type unless it holds whole numbers."""
     dtype = x.dtype if values.dtype.kind == "f" else None
-    return array_namespace(x).asarray(values, dtype=dtype, device=device(x))
+    return library(x).asarray(values, dtype=dtype, device=device_of(x))
+
+
+def host(x: Array) -> NDArray[Any]:
+    """An array as one of NumPy."""
+    return np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
+
+
+def values_first(x: Array, rank: int) -> Array:
+    """`[*batch, n]` as `[n, *batch]`, with a batch of `rank` axes."""
+    xp = library(x)
+    x = xp.reshape(x, (*(1 for _ in range(rank + 1 - x.ndim)), *x.shape))
+    return xp.permute_dims(x, (rank, *range(rank)))
+
+
+def batch_first(x: Array) -> Array:
+    """`[n, *batch]` as `[*batch, n]`."""
+    return library(x).permute_dims(x, (*range(1, x.ndim), 0))
+
+
+# Sums.
 
 
 def top(x: Array, axis: int | tuple[int, ...]) -> Array:
     """The maximum along axes, which stay with length one; for gradients it is a constant."""
-    return array_namespace(x).max(x.detach() if hasattr(x, "detach") else x, axis=axis, keepdims=True)
+    return library(x).max(x.detach() if hasattr(x, "detach") else x, axis=axis, keepdims=True)
 
 
 def lifted(x: Array, most: Array) -> Array:
     """`x` minus its maximum, or unchanged where the maximum is −inf."""
-    xp = array_namespace(x)
+    xp = library(x)
     return x - xp.clip(most, min=float(xp.finfo(x.dtype).min))
 
 
 def log_sum(x: Array, axis: int = 0) -> Array:
     """The logarithm of the sum of the exponentials."""
-    xp = array_namespace(x)
+    xp = library(x)
     most = top(x, axis)
     total = xp.sum(xp.exp(lifted(x, most)), axis=axis)
     # The largest term is exp(0), so that a sum is at least one, or there was nothing to add.
@@ -56,7 +99,7 @@ def log_sum(x: Array, axis: int = 0) -> Array:
 
 def log_max(x: Array, axis: int = 0) -> Array:
     """The largest."""
-    return array_namespace(x).max(x, axis=axis)
+    return library(x).max(x, axis=axis)
 
 
 def levelled(x: Array, axes: tuple[int, ...]) -> Array:
@@ -66,20 +109,22 @@ def levelled(x: Array, axes: tuple[int, ...]) -> Array:
 
 def normalised(x: Array) -> Array:
     """Log-weights `[n, ...]` as log-probabilities; −inf stays where all are."""
-    xp = array_namespace(x)
-    total = log_sum(x)
-    return x - xp.where(total == IMPOSSIBLE, xp.zeros_like(total), total)
+    x = levelled(x, (0,))  # the sum of large ones would be rounded
+    return lifted(x, log_sum(x)[None])
+
+
+# Elements.
 
 
 def with_impossible(x: Array) -> Array:
     """`x` with one more row, for what is outside of it: `[n, ...]` → `[n + 1, ...]`."""
     none = np.full((1, *x.shape[1:]), IMPOSSIBLE)
-    return array_namespace(x).concat([x, like(x, none)], axis=0)
+    return library(x).concat([x, like(x, none)], axis=0)
 
 
 def take(x: Array, index: NDArray[np.int64]) -> Array:
     """The rows of `x` `[n, ...]` at an index, −inf where it is not in 0..n − 1: `[*index.shape, ...]`."""
-    xp = array_namespace(x)
+    xp = library(x)
     outside = (index < 0) | (index >= len(x))
     if outside.any():
         index, x = np.where(outside, len(x), index), with_impossible(x)
@@ -92,8 +137,24 @@ def picked(x: Array, index: NDArray[np.int64]) -> Array:
 
     The axes behind the first of `x` are the last ones of `index`; lengths of one are repeated in both.
     """
-    xp = array_namespace(x)
+    xp = library(x)
     ahead = index.ndim - x.ndim + 1
-    flat = np.where((index < 0) | (index >= len(x)), len(x), index).reshape(-1, *index.shape[ahead:])
+    flat = np.where((index < 0) | (index >= len(x)), len(x), index)
+    flat = flat.reshape(int(np.prod(index.shape[:ahead])), *index.shape[ahead:])
     found = xp.take_along_axis(with_impossible(x), like(x, flat), axis=0)
     return xp.reshape(found, (*index.shape[:ahead], *found.shape[1:]))
+
+
+# Choices.
+
+
+def best(weights: NDArray[Any]) -> NDArray[np.int64]:
+    """The first of the most probable alternatives; those that differ by roundings only are equally probable."""
+    most = weights.max(0)
+    margin = ROUNDING * np.finfo(weights.dtype).eps * np.maximum(1, np.abs(most))
+    return np.asarray((weights >= most - np.where(np.isfinite(most), margin, 0)).argmax(0))
+
+
+def draws(random: np.random.Generator) -> Choose:
+    """Chooses at random, by the weights: the greatest after noise with a Gumbel distribution."""
+    return lambda weights: np.asarray((weights + random.gumbel(size=weights.shape)).argmax(0))

@@ -1,97 +1,365 @@
-"""Sums."""
+"""Sums of independent numbers: how probable a total is, and what a total says of each number.
+
+    Σ sₖ · Xₖ + constant = total
+
+with Xₖ given by digits, as dense integers or as a list of candidates, and whole numbers sₖ. All is exact, batched, and
+differentiable where the arrays are. A total may be known, be one of several, or be perceived itself: then it is one
+more operand, on the other side.
+"""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
+from numpy.typing import NDArray
 
-from sumnist.arithmetic.chain import Chain
-from sumnist.arithmetic.convolution import Convolution
-from sumnist.arithmetic.known import columns, minus, whole
-from sumnist.arithmetic.semiring import IMPOSSIBLE, Array, log_sum, normalised
+from sumnist.arithmetic.equation import Equation, Terms
+from sumnist.arithmetic.integers import Integers
+from sumnist.arithmetic.known import NOTHING, Known, narrow, together
+from sumnist.arithmetic.operand import Kind, Operand, possible, whole_factor
+from sumnist.arithmetic.semiring import (
+    Add,
+    Array,
+    Choose,
+    best,
+    device_of,
+    draws,
+    host,
+    library,
+    like,
+    log_max,
+    log_sum,
+    normalised,
+    picked,
+)
+from sumnist.arithmetic.totals import MostProbable, dense_totals, most_probable
 from sumnist.errors import NumberError
 
-__all__ = ["Operand", "Sum"]
+__all__ = ["Added", "Assignment", "Sum"]
 
 
-class Operand:
-    """What may stand in a sum."""
+class Added:
+    """What `+`, `-` and `*` make sums of."""
 
     __array_ufunc__ = None
+    """NumPy leaves `array + digits` to us."""
 
-    def __add__(self, other: Any) -> Sum:
+    def __add__(self, other: Any) -> Any:
         return Sum([(1, self), (1, other)])
 
-    def __radd__(self, other: Any) -> Sum:
+    def __radd__(self, other: Any) -> Any:
         return Sum([(1, other), (1, self)])
 
-    def __sub__(self, other: Any) -> Sum:
+    def __sub__(self, other: Any) -> Any:
         return Sum([(1, self), (-1, other)])
 
-    def __rsub__(self, other: Any) -> Sum:
+    def __rsub__(self, other: Any) -> Any:
         return Sum([(1, other), (-1, self)])
 
-    def __mul__(self, factor: int) -> Sum:
+    def __mul__(self, factor: int) -> Any:
         return Sum([(factor, self)])
 
     __rmul__ = __mul__
 
-    def __neg__(self) -> Sum:
+    def __neg__(self) -> Any:
         return Sum([(-1, self)])
 
 
-class Sum(Operand):
-    """A sum of independent operands, each times a whole number, and of known numbers."""
+@dataclass(frozen=True)
+class Assignment:
+    """A value for each operand of a sum.
+
+    Attributes:
+        values: For each operand its values `[...]`, or its digits `[..., N]`; of a perceived total, too, as the last.
+        log_prob: The log-probability of all of them together, `[...]`.
+    """
+
+    values: tuple[Any, ...]
+    log_prob: NDArray[np.float64]
+
+
+class Sum(Added):
+    """A sum of independent operands, each times a whole number, and of known numbers.
+
+    `a + b - 3 * c + 47` makes one of digits, dense integers, candidate lists and known numbers. Two ranges, or two
+    candidate lists, are added at once; `Sum.of` keeps them apart, so that a total says something of each.
+
+    Args:
+        terms: Factors and operands, other sums, or known numbers: integers, Decimals or arrays of them. The batches of
+            all must fit together.
+
+    Attributes:
+        operands: Its operands in their order.
+        steps: The factor of each.
+        constant: The known numbers, added up.
+
+    Raises:
+        NumberError: An operand is not one, or they do not fit together.
+
+    Example:
+        >>> import numpy as np
+        >>> from sumnist.arithmetic.digits import Digits
+        >>> any_digit = Digits(np.log(np.full((1, 10), 0.1)))
+        >>> float(np.exp((any_digit + any_digit + 5).log_prob(23)).round(6))  # both are nine
+        0.01
+    """
 
     def __init__(self, terms: list[tuple[int, Any]]) -> None:
-        self.terms: list[tuple[int, Any]] = []
-        self.constant = np.asarray(0)
-        for step, operand in terms:
-            if isinstance(operand, Sum):
-                self.terms += [(step * inner, one) for inner, one in operand.terms]
-                self.constant = minus(self.constant, -step * operand.constant)
-            elif isinstance(operand, Operand):
-                self.terms.append((step, operand))
+        self.steps: list[int] = []
+        self.operands: list[Operand] = []
+        self.constant = NOTHING
+        for factor, given in terms:
+            step = whole_factor(factor)
+            one = getattr(given, "values", given) if not isinstance(given, Operand) else given
+            if isinstance(given, Sum):
+                self.steps += [step * inner for inner in given.steps]
+                self.operands += given.operands
+                self.constant = self.constant.plus(given.constant, step)
+            elif isinstance(one, Operand):
+                self.steps.append(step)
+                self.operands.append(one)
             else:
-                self.constant = minus(self.constant, -step * whole(operand))
+                self.constant = self.constant.plus(Known.of(given), step)
+        if 0 in self.steps:
+            raise NumberError("An operand is multiplied by 0: expected another whole number; leave the operand out")
 
     @classmethod
     def of(cls, *operands: Any) -> Sum:
-        """The sum of these."""
+        """The sum of operands, other sums and known numbers, each kept apart. Raises `NumberError`."""
         return cls([(1, one) for one in operands])
 
-    def _chain(self, total: Any) -> tuple[Convolution, Chain]:
-        terms = self.terms
-        if isinstance(total, Operand):
-            terms, total = [*terms, (-1, total)], 0
-        target = minus(whole(total), self.constant)
-        rank = max(target.ndim, *(one.log_probs.ndim - 2 for _, one in terms))
-        count = max(one.log_probs.shape[-2] for _, one in terms)
-        target = target.reshape((1,) * (rank - target.ndim) + target.shape)
-        column = Convolution([(step, one.positions(count, rank)) for step, one in terms], log_sum)
-        base = terms[0][1].log_probs.shape[-1]
-        return column, Chain(column.sums, column.first, *columns(target, base, count), base, log_sum)
+    # Questions.
 
     def log_prob(self, total: Any) -> Array:
-        """The log-probability of a total, `[...]`; −inf if it is impossible."""
-        return self._chain(total)[1].log_prob()
+        """The log-probability of a total.
 
-    def posterior(self, total: Any) -> list[Array]:
-        """Of each operand, the log-probabilities of its digits given the total, `[..., N, base]`. Raises `NumberError`."""
-        column, chain = self._chain(total)
-        xp = array_namespace(column.sums)
-        log_prob = chain.log_prob()
-        if bool(xp.any(log_prob == IMPOSSIBLE)):
-            where = np.argwhere(np.asarray(log_prob == IMPOSSIBLE))[0].tolist()
-            raise NumberError(f"impossible total at {where}")
-        found = []
-        for (_, term), left, (_, operand) in zip(
-            column.terms, column.outward(chain.outward()), self.terms, strict=False
-        ):
-            marginal = normalised(term + left)
-            count = operand.log_probs.shape[-2]
-            marginal = xp.flip(marginal[:, :count], axis=1)
-            found.append(xp.permute_dims(marginal, (*range(2, marginal.ndim), 1, 0)))
-        return found
+        Args:
+            total: An integer or Decimal; an array of integers of any size that fits the batch (`known.numeral` makes
+                them of digits); a set or range that has it; or another operand or sum, if it is perceived itself.
+
+        Returns:
+            `[...]`, −inf where the total is impossible.
+
+        Raises:
+            NumberError: The total makes no sense, or an operand has values that nobody knows (`Values.other`), so that
+                only bounds are known, or there would be too many partial sums of candidates.
+        """
+        question = Question(self, total)
+        question.exact()
+        return question.equation(log_sum).log_prob()
+
+    def log_bounds(self, total: Any) -> tuple[Array, Array]:
+        """The least and the greatest log-probability that a total may have, whatever the values that nobody knows.
+
+        Both are the same if there are none. Arguments and errors are those of `log_prob`.
+        """
+        question = Question(self, total)
+        least = question.equation(log_sum).log_prob()
+        return least, question.with_unknown(least)
+
+    def posterior(self, total: Any) -> tuple[Any, ...]:
+        """The distribution of each operand, given the total.
+
+        If an operand has values that nobody knows, all probabilities are lower bounds, and what they, together, are
+        less than one is how much greater each may be: the `other` of `Values`.
+
+        Args:
+            total: As in `log_prob`.
+
+        Returns:
+            For each operand: of digits their log-probabilities `[..., N, base]`, each digit by itself; of dense
+            integers `Integers`; of candidates `Values`, in an array if there is a batch. A perceived total's is last.
+
+        Raises:
+            NumberError: The total is impossible, or as in `log_prob`.
+        """
+        question = Question(self, total)
+        equation = question.equation(log_sum)
+        least = equation.log_prob()
+        most = question.with_unknown(least)
+        possible(most, "The total")
+        left = equation.outward()
+
+        def of(operand: Operand, kind: Kind, index: int) -> Any:
+            share = normalised(getattr(question.terms, kind)[index][1] + left[kind][index])
+            if not question.unknown:
+                return operand.given(share, 0.0)
+            return operand.given(share + (least - most), 1 - library(most).exp(least - most))
+
+        return tuple(of(*place) for place in question.places)
+
+    def explanation(self, total: Any) -> Assignment:
+        """The most probable values of all operands together, given the total.
+
+        Of several that are equally probable, digits whose sum is least in the most significant column are taken, then
+        in the next one, and within a column those of the first operand are least; lists before digits have the least
+        sum. Values that nobody knows are not looked at.
+
+        Args:
+            total: As in `log_prob`.
+
+        Raises:
+            NumberError: The total is impossible, or as in `log_prob`.
+        """
+        question = Question(self, total)
+        equation = question.equation(log_max)
+        possible(equation.log_prob(), "The total")
+        return question.assignment(equation, best, question.batch)
+
+    def sample(self, count: int, total: Any = None, random: Any = None) -> Assignment:
+        """Independent draws of all operands together.
+
+        Args:
+            count: How many.
+            total: As in `log_prob`, if it is known: all draws have it.
+            random: A seed, or a generator of NumPy.
+
+        Returns:
+            Values `[count, ...]`.
+
+        Raises:
+            NumberError: The total is impossible, or as in `log_prob`.
+        """
+        choose = draws(np.random.default_rng(random))
+        question = Question(self, total, more=1)
+        question.exact()
+        batch = (count, *question.batch[1:])
+        if total is None:
+            return question.assignment(None, choose, batch)
+        equation = question.equation(log_sum)
+        possible(equation.log_prob()[0], "The total")
+        return question.assignment(equation, choose, batch)
+
+    def totals(self) -> Integers:
+        """The distribution of all totals, if they are whole numbers and not too many.
+
+        Raises:
+            NumberError: There are more than `points.STATES` totals, or decimals among them, or a known number for each
+                entry of the batch, or values that nobody knows.
+        """
+        question = Question(self, None)
+        question.exact()
+        if question.decimals or question.target.size != 1:
+            raise NumberError("All totals are asked for, of decimals or with an array added: expected whole numbers")
+        first, x = dense_totals(question.terms)
+        return Integers.made(x, first - int(question.target.item()))
+
+    def most_probable_total(self) -> MostProbable:
+        """The most probable total, that is not in general the sum of the most probable numbers.
+
+        Returns:
+            The total with its log-probability, and a bound: if it is no greater, the total is `certain`.
+
+        Raises:
+            NumberError: There are decimals beside digits, or as in `log_prob`.
+        """
+        question = Question(self, None)
+        if question.decimals and question.terms.digits:
+            raise NumberError("The most probable total of digits and decimals is asked for: expected whole numbers")
+        found = most_probable(question.terms)
+        total = Known(narrow(np.asarray(found.total - question.target)), question.decimals)
+        return MostProbable(total.numbers, found.log_prob, question.with_unknown(found.bound))
+
+
+class Question:
+    """A sum, and what is said of its total: terms on one side, known numbers on the other.
+
+    Args:
+        asked: The sum.
+        total: As in `Sum.log_prob`; None if nothing is said.
+        more: Axes that are put before the batch.
+
+    Attributes:
+        terms: All of them.
+        places: For each operand its kind, and which of the terms of that kind it is.
+        target: What the terms add up to, `[*batch]`, in units of 10^−`decimals`.
+        batch: The shape of the batch.
+        unknown: The probability that an operand has a value that nobody knows.
+    """
+
+    def __init__(self, asked: Sum, total: Any, more: int = 0) -> None:
+        allowed = Known.of(sorted(total)) if isinstance(total, set | frozenset | range) else None
+        if allowed and not allowed.units.size:
+            raise NumberError("No total is allowed: expected one at least")
+        perceived = isinstance(total, Added | Operand) or isinstance(getattr(total, "values", None), Operand)
+        both = Sum([(1, asked), (-1, total)]) if perceived else asked
+        known = NOTHING if perceived or allowed or total is None else Known.of(total)
+        target = known.plus(both.constant, -1)
+        for step, one in zip(both.steps, both.operands, strict=True):
+            target = target.plus(one.support, -step) if one.kind == "ranges" else target
+        supports = [one.support for one in both.operands if one.kind == "points"] + ([allowed] if allowed else [])
+        self.decimals = max([target.places, *(support.places for support in supports)])
+        self.target = target.at(self.decimals)
+        self.batch = (1,) * more + together([self.target.shape, *(one.batch for one in both.operands)])
+        rank = len(self.batch)
+        self.target = self.target.reshape((1,) * (rank - self.target.ndim) + self.target.shape)
+        self.terms, self.places = Terms(unit=10**self.decimals), []
+        reference, positions = common(both.operands, rank)
+        for step, one in zip(both.steps, both.operands, strict=True):
+            x = library(reference).astype(one.laid(reference, rank, positions), reference.dtype, copy=False)
+            terms: list[Any] = getattr(self.terms, one.kind)
+            self.places.append((one, one.kind, len(terms)))
+            terms.append((narrow(step * one.support.at(self.decimals)) if one.kind == "points" else step, x))
+            self.terms.lengths += [one.log_probs.shape[-2]] if one.kind == "digits" else []
+        if allowed:
+            x = like(reference, np.zeros((len(allowed.units), *(1 for _ in self.batch))))
+            self.terms.points.append((narrow(-allowed.at(self.decimals)), x))
+        self.unknown = 1 - math.prod(1 - one.other for one in both.operands)
+
+    def exact(self) -> None:
+        """Raises `NumberError` if an operand has values that nobody knows."""
+        if self.unknown:
+            raise NumberError(
+                f"With a probability of {self.unknown:.3g} a number is none of its candidates: expected lists of all "
+                "values; spread what is left over a range (`Values.spread`), or ask for bounds (`log_bounds`)"
+            )
+
+    def with_unknown(self, log_prob: Array) -> Array:
+        """A log-probability, raised by that of all values that nobody knows."""
+        if not self.unknown:
+            return log_prob
+        return library(log_prob).logaddexp(log_prob, like(log_prob, np.log(np.asarray(self.unknown))))
+
+    def equation(self, add: Add) -> Equation:
+        """The sum as it is solved."""
+        return Equation(self.terms, self.target, add)
+
+    def assignment(self, equation: Equation | None, choose: Choose, batch: tuple[int, ...]) -> Assignment:
+        """Values that are chosen for all operands: such that the equation holds, if there is one."""
+        chosen = equation.split(choose, batch) if equation else None
+        values, log_prob = [], np.zeros(batch)
+        for operand, kind, place in self.places:
+            x = host(getattr(self.terms, kind)[place][1])
+            if chosen:
+                index = chosen[kind][place]
+            else:
+                index = choose(np.broadcast_to(x, (*x.shape[: x.ndim - len(batch)], *batch)))
+            found = picked(x, index[None])[0]
+            log_prob = log_prob + (found.sum(0) if kind == "digits" else found)
+            values.append(operand.chosen(index))
+        return Assignment(tuple(values), log_prob)
+
+
+def common(operands: list[Operand], rank: int) -> tuple[Array, int]:
+    """An array of the library, device and type of all operands, `[1, *batch]`, and how many positions digits have.
+
+    Raises:
+        NumberError: They have not all the same, or not all the same base, or there are none.
+    """
+    arrays = [one.log_probs for one in operands if one.log_probs is not None]
+    bases = sorted({one.log_probs.shape[-1] for one in operands if one.kind == "digits"})
+    if not operands:
+        raise NumberError("A sum of known numbers only was asked about: expected a number that is not known")
+    if len(bases) > 1:
+        raise NumberError(f"Digits of bases {bases} are added: expected one base")
+    if not arrays:
+        return np.zeros((1,) * (rank + 1)), 0
+    libraries = sorted({f"{library(one).__name__.rpartition('.')[2]} on {device_of(one)}" for one in arrays})
+    if len(libraries) > 1:
+        raise NumberError(f"Arrays of {' and '.join(libraries)} are added: expected all of one library on one device")
+    xp = library(arrays[0])
+    reference = xp.zeros((1,) * (rank + 1), dtype=xp.result_type(*arrays), device=device_of(arrays[0]))
+    return reference, max([one.log_probs.shape[-2] for one in operands if one.kind == "digits"], default=0)

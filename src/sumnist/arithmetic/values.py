@@ -1,28 +1,40 @@
-"""A few values with their probabilities, and the probability of all others: what reading a number gives.
-
-Two such numbers are independent of each other, so `a + a` is the sum of two that are written alike, not twice one.
-"""
+"""A few values with their probabilities, and the probability of all others: what reading a number gives."""
 
 from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.arithmetic.known import EXACT, Known, bare
+from sumnist.arithmetic.operand import TOLERANCE, Kind, Operand, whole_factor
+from sumnist.arithmetic.points import limited
+from sumnist.arithmetic.semiring import IMPOSSIBLE, Array, host, like
+from sumnist.arithmetic.sums import Added
 from sumnist.errors import NumberError
 
 __all__ = ["Value", "Values", "plus"]
 
 Value = int | Decimal
-EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
-"""Decimals are added to their last digit; Python alone rounds to 28."""
+DENSE = 0.5
+"""A list with so many of the whole numbers between its least and its greatest is added as a range."""
+FEW = 32
+"""Values of the shortest list that may be."""
 
 
 @dataclass(frozen=True)
-class Values:
+class Values(Added, Operand):
     """A distribution over numbers. The probabilities of its values and `other` sum to one.
+
+    `+` and `-` of two, or with a number, give the distribution of what comes out at once; with digits or dense integers
+    they make a `Sum`. The two are independent of each other, so `a + a` is the sum of two that are written alike, and
+    not `2 * a`. `Sum.of(a, b)` keeps the two apart, so that a total says something of each.
 
     Attributes:
         probabilities: Of each value that is known, the most probable one first.
@@ -35,6 +47,8 @@ class Values:
         {11: 0.75, 16: 0.25}
         >>> (one + one).probabilities
         {8: 0.5625, 13: 0.375, 18: 0.0625}
+        >>> (2 * one).probabilities
+        {8: 0.75, 18: 0.25}
     """
 
     probabilities: Mapping[Value, float]
@@ -45,18 +59,114 @@ class Values:
         """The most probable value that is known; None if none is."""
         return max(self.probabilities, key=self.probabilities.__getitem__, default=None)
 
-    def __add__(self, other: Any) -> Values:
-        """The distribution of the sum with a number, or with another, independent distribution."""
-        added = values_of(other)
+    def spread(self, first: int, last: int) -> Values:
+        """The same with `other` spread evenly over the whole numbers `first`..`last` that are no candidates.
+
+        Raises:
+            NumberError: There is no such number, or there are more than `points.STATES`.
+        """
+        if not self.other:
+            return self
+        limited(last - first + 1, "Values", "spread over fewer")
+        new = [value for value in range(first, last + 1) if value not in self.probabilities]
+        if not new:
+            raise NumberError(f"No value is left in {first}..{last}: expected a range of more than the candidates")
+        return ordered({**self.probabilities, **dict.fromkeys(new, self.other / len(new))}, 0.0)
+
+    # As an operand.
+
+    @cached_property
+    def ascending(self) -> list[Value]:
+        """The values that are known; a zero, which is then impossible, if none is."""
+        return sorted(self.probabilities) or [0]
+
+    @cached_property
+    def index(self) -> NDArray[np.int64] | None:
+        """For each value how far it is from the least, if they are added as a range."""
+        first, last, count = self.ascending[0], self.ascending[-1], len(self.ascending)
+        if count < FEW or last - first > count / DENSE or not all(isinstance(one, int) for one in self.ascending):
+            return None
+        return np.array([one - first for one in self.ascending], np.int64)
+
+    @property
+    def kind(self) -> Kind:
+        """A range if most of its numbers have a probability, else points."""
+        return "points" if self.index is None else "ranges"
+
+    @property
+    def support(self) -> Known:
+        """All values, or the least of a range."""
+        return Known.of(self.ascending if self.index is None else self.ascending[0])
+
+    def laid(self, reference: Array, rank: int, positions: int) -> Array:
+        """Log-probabilities `[n, 1, …]`. Raises `NumberError` if the probabilities are none."""
+        shares = np.array([self.probabilities.get(value, 0.0) for value in self.ascending])
+        total = shares.sum() + self.other
+        if not (shares.min() >= 0 and self.other >= 0 and abs(total - 1) < TOLERANCE):
+            given = reprlib.repr(dict(self.probabilities))
+            raise NumberError(f"{given}, and {self.other} for all others: expected probabilities that sum to one")
+        with np.errstate(divide="ignore"):
+            x = np.log(shares)
+        if self.index is not None:
+            x, known = np.full(int(self.index[-1]) + 1, IMPOSSIBLE), x
+            x[self.index] = known
+        return like(reference, x.reshape(-1, *(1 for _ in range(rank))))
+
+    def given(self, log_probs: Array, other: Array | float) -> Any:
+        """The same values with log-probabilities `[n, *batch]`: one distribution, or an array of them."""
+        shares = np.exp(host(log_probs))
+        shares = shares if self.index is None else shares[self.index]
+        found = np.empty(shares.shape[1:], object)
+        others = np.broadcast_to(host(other), found.shape)
+        for entry in np.ndindex(found.shape):
+            known = zip(self.ascending, shares[:, *entry].tolist(), strict=True) if self.probabilities else ()
+            found[entry] = ordered(dict(known), float(others[entry]))
+        return bare(found)
+
+    def chosen(self, index: NDArray[np.int64]) -> Any:
+        """The values at indices: one, or an array of Python's numbers."""
+        index = index if self.index is None else np.searchsorted(self.index, index)
+        return bare(np.asarray(np.array(self.ascending, object)[index], object))
+
+    # Sums.
+
+    def __add__(self, other: Any) -> Any:
+        return self._plus(other, 1) if at_once(other) else super().__add__(other)
+
+    def __radd__(self, other: Any) -> Any:
+        return self._plus(other, 1) if at_once(other) else super().__radd__(other)
+
+    def __sub__(self, other: Any) -> Any:
+        return self._plus(other, -1) if at_once(other) else super().__sub__(other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return (-self)._plus(other, 1) if at_once(other) else super().__rsub__(other)
+
+    def __neg__(self) -> Values:
+        return self * -1
+
+    def __mul__(self, factor: int) -> Values:
+        factor = whole_factor(factor)
+        if not factor:
+            return Values({0: 1.0}, 0.0)
+        return Values({times(value, factor): share for value, share in self.probabilities.items()}, self.other)
+
+    __rmul__ = __mul__
+
+    def _plus(self, other: Any, step: int) -> Values:
+        added = values_of(other) * step
+        limited(len(self.probabilities) * len(added.probabilities), "Sums of two values", "give fewer candidates")
         sums: dict[Value, float] = {}
         for one, its in self.probabilities.items():
             for two, others in added.probabilities.items():
                 total = plus(one, two)
                 sums[total] = sums.get(total, 0.0) + its * others
-        known = dict(sorted(sums.items(), key=lambda pair: -pair[1]))
-        return Values(known, self.other + added.other - self.other * added.other)
+        return ordered(sums, self.other + added.other - self.other * added.other)
 
-    __radd__ = __add__
+
+def ordered(probabilities: Mapping[Value, float], other: float) -> Values:
+    """A distribution, the most probable value first."""
+    return Values(dict(sorted(probabilities.items(), key=lambda pair: -pair[1])), other)
 
 
 def plus(one: Value, two: Value) -> Value:
@@ -64,12 +174,22 @@ def plus(one: Value, two: Value) -> Value:
     return one + two if isinstance(one, int) and isinstance(two, int) else EXACT.add(one, two)
 
 
+def times(value: Value, factor: int) -> Value:
+    """The product, exactly."""
+    return value * factor if isinstance(value, int) else EXACT.multiply(value, factor)
+
+
+def at_once(other: Any) -> bool:
+    """Whether it is neither an operand of another kind nor an array."""
+    one = not isinstance(other, Operand | Added | list | tuple) and not getattr(other, "ndim", 0)
+    return one or isinstance(other, Values)
+
+
 def values_of(number: Any) -> Values:
     """A number, or what has a distribution of its own, as one. Raises `NumberError`."""
     if isinstance(number, Values):
         return number
-    if hasattr(number, "values") and isinstance(number.values, Values):
-        return number.values
-    if isinstance(number, int | Decimal) and not isinstance(number, bool):
-        return Values({number: 1.0}, 0.0)
-    raise NumberError(f"{reprlib.repr(number)} cannot be added: expected a whole number, a Decimal or another reading")
+    if isinstance(getattr(number, "values", None), Values):
+        return number.values  # type: ignore[no-any-return]
+    known = Known.of(number)
+    return Values({number if isinstance(number, Decimal) else known.units.item(): 1.0}, 0.0)

@@ -1,0 +1,183 @@
+"""A distribution over a range of whole numbers, each with its log-probability."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.arithmetic.convolution import Convolution
+from sumnist.arithmetic.known import Known, bare, narrow
+from sumnist.arithmetic.operand import Kind, Operand, checked, possible, whole_factor
+from sumnist.arithmetic.semiring import (
+    IMPOSSIBLE,
+    Array,
+    batch_first,
+    best,
+    draws,
+    host,
+    library,
+    like,
+    log_sum,
+    normalised,
+    picked,
+    values_first,
+)
+from sumnist.errors import NumberError
+
+__all__ = ["Integers"]
+
+
+class Integers(Operand):
+    """A distribution over `first`, `first` + 1, …, `last`.
+
+    `+`, `-` and `*` with whole numbers, and the sum and difference of two, give the distribution of what comes out, at
+    once. The two are independent of each other, so `a + a` is the sum of two draws, and not `2 * a`. With digits or
+    candidates they make a `Sum`; `Sum.of(a, b)` makes one of two ranges, too, that can be asked about each of them.
+
+    Args:
+        log_probs: `[..., n]`, of NumPy or torch.
+        first: The least number.
+
+    Raises:
+        NumberError: These are no log-probabilities.
+
+    Example:
+        >>> import numpy as np
+        >>> die = Integers(np.log([1 / 6] * 6), first=1)
+        >>> (die + die).mode, (2 * die).mode
+        (7, 2)
+        >>> float(np.exp((die + die).log_prob(3)).round(4)), float(np.exp((2 * die).log_prob(3)))
+        (0.0556, 0.0)
+    """
+
+    kind: Kind = "ranges"
+    other = 0.0
+
+    def __init__(self, log_probs: Array, first: int = 0) -> None:
+        self.log_probs, self.first = checked(log_probs, ("n",)), whole_factor(first)
+
+    @classmethod
+    def made(cls, laid: Array, first: int) -> Integers:
+        """Of log-probabilities `[n, *batch]` that are known to be some, or are lower bounds."""
+        new = cls.__new__(cls)
+        new.log_probs, new.first = batch_first(laid), first
+        return new
+
+    @property
+    def last(self) -> int:
+        """The greatest number."""
+        return self.first + int(self.log_probs.shape[-1]) - 1
+
+    # As an operand.
+
+    @property
+    def support(self) -> Known:
+        """The least number."""
+        return Known.of(self.first)
+
+    def laid(self, reference: Array = None, rank: int | None = None, positions: int = 0) -> Array:
+        """Log-probabilities `[n, *batch]`."""
+        return values_first(self.log_probs, len(self.batch) if rank is None else rank)
+
+    def given(self, log_probs: Array, other: Array | float = 0.0) -> Integers:
+        """The same numbers with log-probabilities `[n, *batch]`."""
+        return Integers.made(log_probs, self.first)
+
+    def chosen(self, index: NDArray[np.int64]) -> Any:
+        """The numbers at indices."""
+        return bare(narrow(np.asarray(index.astype(object) + self.first)))
+
+    # What is known of it.
+
+    def log_prob(self, value: Any) -> Array:
+        """The log-probability of an integer, or of an array of them that fits the batch; −inf out of the range."""
+        known = Known.of(value)
+        if known.places:
+            raise NumberError(f"{value} was asked for: expected whole numbers")
+        index = narrow(np.asarray(known.units - self.first))
+        rank = max(index.ndim, len(self.batch))
+        index = index.reshape((1,) * (rank - index.ndim + 1) + index.shape)
+        return picked(self.laid(rank=rank), index)[0]
+
+    @property
+    def mode(self) -> Any:
+        """The most probable number `[...]`, the least of them if there are several."""
+        return self.chosen(np.asarray(best(host(self.laid()))))
+
+    @property
+    def mean(self) -> Array:
+        """The mean `[...]`."""
+        return library(self.log_probs).sum(self.probabilities * self.steps, axis=-1) + self.first
+
+    @property
+    def variance(self) -> Array:
+        """The variance `[...]`."""
+        away = self.steps - (self.mean - self.first)[..., None]
+        return library(self.log_probs).sum(self.probabilities * away * away, axis=-1)
+
+    @property
+    def entropy(self) -> Array:
+        """The entropy `[...]`, in nats."""
+        xp, x = library(self.log_probs), self.log_probs
+        return -xp.sum(xp.exp(x) * xp.where(x == IMPOSSIBLE, xp.zeros_like(x), x), axis=-1)
+
+    @property
+    def probabilities(self) -> Array:
+        """The probabilities `[..., n]`."""
+        return library(self.log_probs).exp(self.log_probs)
+
+    @property
+    def steps(self) -> Array:
+        """How far each number is from the first: `[n]`."""
+        return like(self.log_probs, np.arange(self.log_probs.shape[-1], dtype=np.float64))
+
+    def sample(self, count: int, random: Any = None) -> NDArray[Any]:
+        """Independent draws `[count, ...]`; `random` is a seed or a generator of NumPy."""
+        weights = host(self.laid())
+        weights = np.broadcast_to(weights[:, None], (len(weights), count, *self.batch))
+        return np.asarray(self.chosen(draws(np.random.default_rng(random))(weights)))
+
+    def condition(self, allowed: Iterable[int]) -> Integers:
+        """The distribution if the number is one of those allowed. Raises `NumberError` if it cannot be."""
+        numbers = set(allowed)
+        mask = [0.0 if number in numbers else IMPOSSIBLE for number in range(self.first, self.last + 1)]
+        x = self.laid() + like(self.log_probs, np.reshape(mask, (-1, *(1 for _ in self.batch))))
+        possible(log_sum(x), "Each of the numbers allowed")
+        return self.given(normalised(x))
+
+    # Sums.
+
+    def __add__(self, other: Any) -> Any:
+        return self._plus(other, 1)
+
+    def __sub__(self, other: Any) -> Any:
+        return self._plus(other, -1)
+
+    __radd__ = __add__
+
+    def __rsub__(self, other: Any) -> Any:
+        return -self + other
+
+    def __neg__(self) -> Integers:
+        return self * -1
+
+    def __mul__(self, factor: int) -> Integers:
+        factor = whole_factor(factor)
+        if not factor:
+            return Integers.made(log_sum(self.laid())[None], 0)
+        stretched = Convolution([(factor, self.laid())], log_sum)
+        return Integers.made(stretched.sums, stretched.first + factor * self.first)
+
+    __rmul__ = __mul__
+
+    def _plus(self, other: Any, step: int) -> Any:
+        if isinstance(other, int | np.integer) and not isinstance(other, bool):
+            return Integers.made(self.laid(), self.first + step * int(other))
+        if not isinstance(other, Integers):
+            return NotImplemented
+        rank = max(len(self.batch), len(other.batch))
+        both = Convolution([(1, self.laid(rank=rank)), (step, other.laid(rank=rank))], log_sum)
+        return Integers.made(both.sums, both.first + self.first + step * other.first)
