@@ -23,8 +23,8 @@ from sumnist.files import check_format, parse_json
 
 __all__ = [
     "NORMALISED", "PRESETS", "SEEDS", "THREADS", "Augmentation", "Config", "EncoderName", "Engine", "Fusion",
-    "InkColour", "NumberEncoding", "Operation", "Range", "ReadingEngine", "SumTarget", "Task", "check_fields", "checked",
-    "preset",
+    "InkColour", "NumberEncoding", "Operation", "Range", "ReadingEngine", "SumTarget", "Supervision", "Task",
+    "check_fields", "checked", "preset",
 ]  # fmt: skip
 
 Task = Literal["digits", "numbers", "addition"]
@@ -101,10 +101,9 @@ class Config:
     """the configuration to start from; every other flag changes one thing of it"""
 
     task: Task = "digits"
-    """what the network learns: to read one digit, to which it adds a number (digits); to read numbers of any length on a
-    strip, for which only the settings of the run, of the optimiser, of the data set and of its held-out images count
-    (numbers); or to read one digit, from nothing but the totals of sums of several numbers, each digit of which is an
-    image (addition)"""
+    """what the network learns: to read one digit, to which it adds a number (digits); to read numbers of any length on
+    a strip, for which only the settings of the run, of the optimiser, of the data set and of its held-out images count
+    (numbers); or to read one digit, of nothing but the totals of numbers whose digits are images (addition)"""
 
     encoder: EncoderName = "default"
     """the part of the network that turns an image into features"""
@@ -163,8 +162,8 @@ class Config:
     strips: Annotated[int, Range(1, 1_000_000_000)] = 24_000
     """strips that are an epoch of the task numbers, composed anew in each"""
     batch_size: Annotated[int, Range(1, 1_000_000)] = 256
-    """images per step, over all processes that train together; of the task addition as many whole sums as they make, at
-    least one"""
+    """images per step, over all processes that train together; of the task addition as many sums as they make, at least
+    one"""
     optimizer: Optimizer = "adamw"
     """adam, or adamw (decoupled weight decay)"""
     lr: Annotated[float, Range(ABOVE_0, 100, "a number above 0, at most 100, such as 0.003")] = 4e-3
@@ -213,7 +212,8 @@ class Config:
         require(self, "addends", self.operation == "add" or self.addends == 2, "2 with --operation sub")
         for name in EXACT if self.task == "addition" else ():
             good = getattr(self, name) == getattr(type(self), name)
-            require(self, name, good, f"{shown(getattr(type(self), name))} with --task addition")
+            expected = f"{shown(getattr(type(self), name))} with --task addition, as --preset addition has it"
+            require(self, name, good, expected)
         betas = tuple(Range(0, BELOW_1).taken(beta, float) for beta in as_tuple(self.betas))
         require(self, "betas", len(betas) == 2 and None not in betas, "two numbers from 0 to 1")
         object.__setattr__(self, "betas", betas)
@@ -367,8 +367,8 @@ and for looking around.
 `original-as-written` keeps its mistakes: a softmax before the cross-entropy, and numbers that stop at 8. Its author
 gives neither batch size nor optimizer nor loss weights: 128, Adam at 1e-3 and equal weights are assumed here.
 `numbers` is for the network that reads numbers of any length.
-`addition` learns digits from the totals of sums alone, with the encoder and the data of the published systems that do so;
-`addition-best` does it with an encoder and an augmentation of this package.
+`addition` learns digits from totals alone, with the encoder and the data of the published systems that do so, and
+`addition-best` with an encoder and an augmentation of this package.
 """
 
 

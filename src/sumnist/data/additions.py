@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sumnist.arithmetic.known import numeral
+from sumnist.arithmetic import numeral
 from sumnist.config import Config, Operation
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pairs import as_image
@@ -54,7 +54,7 @@ def totals(digits: NDArray[np.int64], operation: Operation) -> NDArray[Any]:
     numbers = numeral(digits)
     if digits.shape[-1] > SAFE_DIGITS:
         numbers = numbers.astype(object)
-    return numbers.sum(-1) if operation == "add" else numbers[..., 0] - numbers[..., 1]
+    return np.asarray(numbers.sum(-1) if operation == "add" else numbers[..., 0] - numbers[..., 1])
 
 
 class SumBatches:
@@ -88,7 +88,7 @@ class SumBatches:
 
     def __len__(self) -> int:
         """Batches per epoch, all of one size or of two that differ by one sum."""
-        return -(-len(self.place) // self.at_once)
+        return (len(self.place) + self.at_once - 1) // self.at_once
 
     @property
     def least(self) -> int:

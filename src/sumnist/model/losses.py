@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from sumnist.arithmetic.digits import Digits
-from sumnist.arithmetic.sums import Sum
+from sumnist.arithmetic import Digits, Sum
 from sumnist.config import Config, Operation
 from sumnist.data.sampling import NO_DIGIT
 from sumnist.data.strips import STEP, StripBatch
 from sumnist.model.fusion import Heads, sum_bits
 
-__all__ = ["IS_DIGIT_WEIGHT", "Losses", "joint_loss", "text_nll", "total_nll"]
+__all__ = ["IS_DIGIT_WEIGHT", "Losses", "joint_loss", "sum_of", "text_nll", "total_nll"]
 
 IS_DIGIT_WEIGHT = 1.0
 """Weight of telling digits from outliers, beside the joint loss."""
@@ -78,15 +77,20 @@ def text_nll(emissions: Tensor, strips: StripBatch) -> Tensor:
     )  # fmt: skip
 
 
-def total_nll(scores: Tensor, total: NDArray[Any], operation: Operation) -> Tensor:
-    """−log of the probability of each total, `[S]`, in nats, summed exactly over all digits that make it.
+def sum_of(scores: Tensor, operation: Operation) -> Sum:
+    """What becomes of the numbers with these digits, as a distribution.
 
     Args:
         scores: Log-probabilities of the digits, `[S, K, N, 10]`, the most significant first.
-        total: Those of the K numbers, `[S]`.
         operation: "add", or "sub" for the first of two numbers less the second.
     """
     numbers = [Digits(one) for one in scores.unbind(1)]
-    made = Sum.of(*numbers) if operation == "add" else numbers[0] - numbers[1]
-    nll: Tensor = -made.log_prob(total)
+    made: Sum = Sum.of(*numbers) if operation == "add" else numbers[0] - numbers[1]
+    return made
+
+
+def total_nll(scores: Tensor, total: NDArray[Any], operation: Operation) -> Tensor:
+    """−log of the probability of each `total` `[S]`, `[S]`, in nats: exactly that of all digits that make it. The other
+    arguments are those of `sum_of`."""
+    nll: Tensor = -sum_of(scores, operation).log_prob(total)
     return nll

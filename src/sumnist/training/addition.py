@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,17 +22,16 @@ from tqdm import tqdm
 from sumnist.config import Config
 from sumnist.data.additions import SumBatch, SumBatches, per_sum, totals
 from sumnist.data.augment import augmentation
-from sumnist.data.mnist import load_mnist
-from sumnist.errors import ConfigError
-from sumnist.evaluation.additions import SumAnswers, answer_sums
+from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.errors import ConfigError, TrainingError
+from sumnist.evaluation.additions import answer_sums
 from sumnist.model.losses import total_nll
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training.devices import Team
 from sumnist.training.digits import split
-from sumnist.training.folder import Learner
+from sumnist.training.folder import Learner, lower_lr
 
-__all__ = ["AdditionTask", "SumLosses"]
-
+__all__ = ["AdditionTask", "SumLosses", "split_unseen"]
 
 LOOKED_AT = 3000
 """Training images at most in the sums by which names are judged, but at least one sum."""
@@ -40,8 +39,8 @@ CLEARLY = 0.9
 """A naming is better if it leaves less than this share of the loss: a network that has learned nothing gains less by
 chance."""
 LOST = 1 / 3
-"""The share of the loss of guessing above which a network is lost: it says one digit for all, or wrong ones that explain
-some of the totals. One that learns had a fifth or less in every training that was tried."""
+"""The share of the loss of guessing above which a network is lost: it says one digit for all, or wrong ones that fit
+some totals. One that learns had a fifth or less in every training that was tried."""
 PATIENCE = 1 / 3
 """The share of the epochs after which this is asked: numbers of 1,000 digits take most of that to be learned at all."""
 
@@ -62,12 +61,12 @@ class AdditionTask:
     def __init__(self, config: Config, device: torch.device, processes: Team) -> None:
         self.config, self.processes = config, processes
         self.digits = load_mnist("train", config.data_dir)
-        self.training, self.held = split(self.digits, config, np.zeros_like(self.digits.digits))
+        self.training, self.held = split_unseen(self.digits, config)
         for name, images in (("training", self.training), ("held-out", self.held)):
             if images is not None and len(images) < per_sum(config):
                 raise ConfigError(
-                    f"--digits {config.digits} --addends {config.addends}: a sum takes {per_sum(config):,} images, and there are "
-                    f"{len(images):,} {name} ones: choose smaller numbers"
+                    f"--digits {config.digits} --addends {config.addends}: a sum takes {per_sum(config):,} images, and "
+                    f"there are {len(images):,} {name} ones: choose fewer digits or numbers, or another --validation"
                 )
         self.batches = SumBatches(
             self.training, config, device, augmentation(config.augment, config.augment_strength),
@@ -104,12 +103,12 @@ class AdditionTask:
         return load_network(folder)[0]
 
     @staticmethod
-    def forward(
-        net: TwoInputNet, sums: SumBatch, config: Config, smoothing: float = 0.0
-    ) -> tuple[Tensor, SumLosses]:
-        """Log-probabilities of the digits, `[S, K, N, 10]`, in float32 whatever the rest is computed in, and the loss."""
+    def forward(net: TwoInputNet, sums: SumBatch, config: Config, smoothing: float = 0.0) -> tuple[Tensor, SumLosses]:
+        """Log-probabilities of the digits, `[S, K, N, 10]`, and the loss, in float32 whatever comes before."""
         number = torch.zeros(len(sums.image), dtype=torch.int64, device=sums.image.device)
         logits = net.heads(sums.image, number).digit
+        if not logits.isfinite().all():
+            raise TrainingError(f"the network's answers are no numbers any more: {lower_lr(config)}")
         with torch.autocast(logits.device.type, enabled=False):
             scores = logits.float().log_softmax(1).view(*sums.digit.shape, 10)
             if config.supervision == "digits":
@@ -136,7 +135,7 @@ class AdditionTask:
         return ""
 
     @torch.no_grad()
-    def losses_by_shift(self, net: TwoInputNet) -> list[float]:
+    def losses_by_shift(self, net: Any) -> list[float]:
         """The loss on some of the training sums if each digit were called by the name of the one so many behind it."""
         net.eval()
         scores, _ = self.forward(net, self.looked_at, self.config)
@@ -155,21 +154,25 @@ class AdditionTask:
         if self.held is None:
             return {}
         answers = answer_sums(net, self.held, self.config)
-        return {
-            "validation_digit": answers.digit_right, "validation_sum": float(answers.sums_right().mean()),
-            "validation_nll": float(answers.nll().mean()),
-        }  # fmt: skip
+        figures = {"digit": answers.digits_right, "sum": answers.sums_right(), "nll": answers.nll()}
+        return {f"validation_{name}": float(values.mean()) for name, values in figures.items()}
 
     def end(self, net: TwoInputNet) -> None:
         """Nothing is done last."""
 
 
+def split_unseen(digits: DigitSet, config: Config) -> tuple[DigitSet, DigitSet | None]:
+    """The set without, and of, the images that are held out, chosen without a look at their digits."""
+    return split(digits, config, np.zeros_like(digits.digits))
+
+
+@torch.no_grad()
 def rename(learner: Learner, shift: int) -> None:
-    """Add `shift` to every digit that a network says, modulo 10; what its training goes on from follows."""
-    for net in (learner.net, learner.average) if learner.average is not None else (learner.net,):
-        for weight in net.fusion.digit.parameters():
-            moments = [value for value in learner.optimizer.state[weight].values() if value.shape == weight.shape] if net is learner.net else []
-            for value in (weight.data, *moments):
+    """Add `shift` to every digit that a network says, modulo 10; its average and its optimizer follow."""
+    for net in (learner.net, learner.average):
+        for weight in net.fusion.digit.parameters() if isinstance(net, TwoInputNet) else ():
+            moments = learner.optimizer.state.get(weight, {}).values()
+            for value in (weight, *(moment for moment in moments if moment.ndim)):
                 value.copy_(value.roll(shift, 0))
 
 

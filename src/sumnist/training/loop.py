@@ -150,7 +150,8 @@ def train_together(
     task.prepare(progress)  # first of all: it has something to show
     with clock.paused():
         learner = set_up(config, device, saved, folder.place / STATE)
-    steps, epoch, step, restarts, finished = config.epochs * task.steps(), begun.epochs, begun.steps, begun.restarts, False
+    steps, finished = config.epochs * task.steps(), False
+    epoch, step, restarts = begun.epochs, begun.steps, begun.restarts
     try:
         while epoch < config.epochs:
             learner.net.train()
