@@ -351,7 +351,8 @@ PRESETS: Mapping[str, Config] = {
         preset="numbers", task="numbers", epochs=64, batch_size=64, lr=3e-3, weight_decay=0.05, warmup=0.1, ema=0.999,
     ),
     "addition": Config(
-        preset="addition", task="addition", encoder="lenet", epochs=30, batch_size=128, lr=2e-3, warmup=0.1, ema=0.999,
+        preset="addition", task="addition", encoder="lenet", epochs=30, batch_size=128, lr=5e-3, weight_decay=0.1,
+        warmup=0.1, ema=0.999,
     ),
     "addition-best": Config(
         preset="addition-best", task="addition", augment="handwriting", epochs=48, batch_size=256, lr=5e-3,

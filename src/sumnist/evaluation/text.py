@@ -51,8 +51,8 @@ def table(evaluation: Evaluation) -> str:
 def sum_table(evaluation: SumEvaluation) -> str:
     """The figures of one network on sums as text, at most 80 columns wide, without a newline at the end."""
     e = evaluation
-    made = f"of {e.addends} numbers" if e.operation == "add" else "of one number less another"
-    title = f"{e.data}: {counted(e.images, 'image')} in {counted(e.sums, 'sum')} {made} of {counted(e.digits, 'digit')}"
+    sums = counted(e.sums, "sum" if e.operation == "add" else "difference")
+    title = f"{e.data}: {counted(e.images, 'image')}, {sums} of {e.addends} numbers of {counted(e.digits, 'digit')}"
     note = (
         "Sum: the most probable digits add up to it, with the images in their order. Total: the most probable total, "
         f"found for certain for {percent(e.total_certain)} % of them. Regrouped: as sum, mean and standard deviation "

@@ -68,6 +68,11 @@ def evaluate_run(
         from sumnist.evaluation.plots import draw_plots  # so that matplotlib is missed before the work, not after it
     settle_if_free(folder)
     net, config, checksum = load_with_checksum(folder, choose_device(device))
+    if config.task != "digits":
+        raise RunError(
+            f"{folder}: a network of --task {config.task}: expected one of --task digits; `sumnist evaluate` measures "
+            "it on sums"
+        )
     digits = images_of(folder, config, data_dir)
     answers = answer_grid(net, digits)
     if not np.isfinite(answers.digit_nll + answers.sum_nll).all():

@@ -176,7 +176,8 @@ def train_together(
                     check_finite(losses, epoch, step, config)
             row = {"epoch": epoch + 1, "step": step, **tally.figures(), **clock.read()}
             with clock.paused():
-                trouble, anew = task.trouble(learner, row), restarts < MOST_RESTARTS
+                trouble = task.trouble(learner, row)
+                anew = restarts < MOST_RESTARTS and epoch + 1 < config.epochs
                 if trouble and progress:
                     mend = "begun anew with other weights, at half the rate" if anew else lower_lr(config)
                     tqdm.write(f"{title}: {trouble}: {mend}", file=sys.stderr)
