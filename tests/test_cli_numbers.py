@@ -15,7 +15,7 @@ from PIL import Image, ImageColor
 
 from drawings import line_of
 from sumnist.cli import main
-from sumnist.cli.commands import bounds_of
+from sumnist.cli.options import bounds_of
 from sumnist.errors import ConfigError
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.demo import number_described

@@ -46,6 +46,7 @@ WORDS = {
     "train": ["--data-dir", "none", "--preset", "tiny"],
     "evaluate": ["none"],
     "predict": [str(FIVE), "--number", "7"],
+    "solve": [str(FIVE), "=", "_"],
     "score": ["none.csv", "--number", "7", "--out", "scored.csv"],
     "serve": ["--model", "none.onnx"],
     "export": ["none"],
@@ -170,7 +171,7 @@ def test_every_number_that_is_a_flag_has_both_its_limits(
 
 
 def test_there_are_numbers_among_the_flags_of_most_commands() -> None:
-    assert {name for name, _ in NUMBERS} == {"demo", "graph", "score", "serve", "study", "train"}
+    assert {name for name, _ in NUMBERS} == {"demo", "graph", "score", "serve", "solve", "study", "train"}
     assert len(NUMBERS) > 50
 
 

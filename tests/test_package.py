@@ -21,7 +21,7 @@ def test_the_public_names_are_those_of_all() -> None:
     assert set(sumnist.__all__) == {
         "Config", "NumberReading", "PRESETS", "PairDataset", "Reader", "Reading", "SumnistError", "TwoInputNet",
         "__version__",
-        "errors", "evaluate", "export", "load", "preset", "train",
+        "errors", "evaluate", "export", "load", "preset", "solve", "train",
     }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sumnist.data.pairs import PairDataset
     from sumnist.inference.numbers import NumberReading
     from sumnist.inference.reader import Reader, Reading, load
+    from sumnist.inference.solve import solve
     from sumnist.model.network import TwoInputNet
     from sumnist.training.evaluate import evaluate_run as evaluate
     from sumnist.training.export import export_run as export
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PRESETS", "Config", "NumberReading", "PairDataset", "Reader", "Reading", "SumnistError", "TwoInputNet",
-    "__version__", "errors", "evaluate", "export", "load", "preset", "train",
+    "__version__", "errors", "evaluate", "export", "load", "preset", "solve", "train",
 ]  # fmt: skip
 
 _LAZY = {
@@ -38,6 +39,7 @@ _LAZY = {
     "evaluate": "sumnist.training.evaluate.evaluate_run",
     "export": "sumnist.training.export.export_run",
     "load": "sumnist.inference.reader.load",
+    "solve": "sumnist.inference.solve.solve",
     "train": "sumnist.training.loop.train",
 }
 

@@ -7,6 +7,7 @@
     │   ├── FormatError   a file that is no picture, or of a format that is not known
     │   └── SizeError     a picture of more pixels than are read
     ├── NumberError       a number that the network cannot add (also a ValueError)
+    ├── EquationError     an equation that nothing makes true
     ├── RunError          a run folder or checkpoint that is not one, or does not fit
     ├── TrainingError     training that cannot go on (the loss is not a number)
     ├── ExportError       a network whose exported form would give other answers
@@ -28,6 +29,7 @@ from __future__ import annotations
 __all__ = [
     "ConfigError",
     "DataError",
+    "EquationError",
     "ExportError",
     "FormatError",
     "ImageError",
@@ -76,6 +78,10 @@ class NumberError(SumnistError, ValueError):
     """A number that the network cannot add."""
 
     exit_code = 2
+
+
+class EquationError(SumnistError):
+    """An equation that nothing makes true."""
 
 
 class RunError(SumnistError):

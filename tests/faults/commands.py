@@ -160,7 +160,8 @@ COMMANDS = (
     Command("graph --out", "graph --preset tiny --out graph.svg", steps=(Step("graph --preset fast --out graph.svg"),)),
 )  # fmt: skip
 
-READ_ONLY = {"demo": "demo --count 1 --seed 1", "compare": "compare run", "serve": None}
+READ_ONLY = {"demo": "demo --count 1 --seed 1", "compare": "compare run", "serve": None,
+             "solve": "solve INPUTS/pictures/3.png + _ = 12"}  # fmt: skip
 """The commands that write no files, and how to see that; `serve` goes on for ever, and has tests of its own."""
 
 

@@ -19,7 +19,7 @@ from sumnist.arithmetic.semiring import IMPOSSIBLE, Array, host, like
 from sumnist.arithmetic.sums import Added
 from sumnist.errors import NumberError
 
-__all__ = ["Value", "Values", "plus"]
+__all__ = ["Value", "Values", "plain", "plus"]
 
 Value = int | Decimal
 DENSE = 0.5
@@ -193,3 +193,8 @@ def values_of(number: Any) -> Values:
         return number.values  # type: ignore[no-any-return]
     known = Known.of(number)
     return Values({number if isinstance(number, Decimal) else known.units.item(): 1.0}, 0.0)
+
+
+def plain(value: Value | None) -> int | str | None:
+    """A value as `json` writes it."""
+    return f"{value:f}" if isinstance(value, Decimal) else value

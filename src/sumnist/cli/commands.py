@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
 from sumnist.cli.door import complain, say
-from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine, flag
+from sumnist.cli.options import OfModel, OfNumbers, OfStrips
+from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine
 from sumnist.errors import ConfigError, SumnistError
 from sumnist.files import NUMBERS, PRETRAINED, write_atomically
 from sumnist.serve.settings import Settings
@@ -156,51 +157,6 @@ class Evaluate:
         return labelled(reader, self.folder, self.labels, engine, self.decimal, self.ink)
 
 
-@dataclass(frozen=True, kw_only=True)
-class OfModel:
-    """What the commands share that read with a network."""
-
-    model: Path = PRETRAINED
-    """ONNX file or run folder of the network to use (default: the one that comes with the package)"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class OfNumbers(OfModel):
-    """What the commands share that also read numbers of any length."""
-
-    numbers: bool = False
-    """read a number of any length on each picture, on one line, instead of one digit"""
-    read_with: ReadingEngine = "ours"
-    """what reads the numbers: ours (a network of strips), ocr (a general reader of text, of the extra [ocr]) or both"""
-    digits: str | None = None
-    """how many digits the numbers have: 4, or 1-6, or 3- for 3 or more (default: any number)"""
-    decimal: Literal[".", ","] | None = None
-    """the sign before the decimals of the numbers (default: they are whole)"""
-
-    def options(self) -> NumberOptions | None:
-        """How to read numbers; None if digits are to be read. Raises `ConfigError`."""
-        from sumnist.inference.tasks import NumberOptions
-
-        for name in ("read_with", "digits", "decimal") if not self.numbers else ():
-            given = getattr(self, name)
-            if given != getattr(OfNumbers, name):
-                raise ConfigError(f"{flag(name)} {given}: is of numbers; add --numbers, or leave {flag(name)} out")
-        digits = (1, None) if self.digits is None else bounds_of(self.digits)
-        return NumberOptions(self.read_with, digits, self.decimal) if self.numbers else None
-
-
-def bounds_of(word: str) -> tuple[int, int | None]:
-    """The least and the most number of digits that `word` names. Raises `ConfigError`."""
-    from sumnist.inference.numbers import bounds_written
-
-    if bounds := bounds_written(word):
-        return bounds
-    raise ConfigError(
-        f"--digits {word}: expected how many there are, such as 4, the least and the most, such as 1-6, or 3- for 3 or "
-        "more"
-    )
-
-
 class Shown(NamedTuple):
     """What is shown of a reading: as JSON, as text, and how it came about."""
 
@@ -270,8 +226,9 @@ class Predict(OfNumbers):
 
     def numbers_read(self, options: NumberOptions) -> Callable[[Path], Shown]:
         """What reads a number of any length."""
+        from sumnist.arithmetic.values import plain
         from sumnist.inference.demo import number_described
-        from sumnist.inference.numbers import NumberReader, Numbers, plain
+        from sumnist.inference.numbers import NumberReader, Numbers
         from sumnist.inference.sources import addend
         from sumnist.inference.tasks import strips_file
         from sumnist.pictures.decode import intensities_of
@@ -293,6 +250,35 @@ class Predict(OfNumbers):
             return Shown(values, text, drawing)
 
         return read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solve(OfStrips):
+    """Solve an equation of pictures of numbers, as in `sumnist solve five.png + _ = 12`.
+    The terms have + and - between them and = once, with spaces around each: a picture, in quotes if its path has
+    spaces; a whole number; a pattern such as 1_3, in which each _ is an unknown digit; or _, one unknown number, at
+    most once. The same picture twice is the same number. To name a file 12, write ./12."""
+
+    equation: tuple[str, ...]
+    """the words of the equation, or all of it in quotes"""
+    ink: InkColour = "auto"
+    """whether the ink of all pictures is darker than its ground (dark) or lighter (light), if that is known"""
+    count: Annotated[int, Range(1, 1_000)] = 3
+    """how many values to show of each number, the most probable ones"""
+    json: bool = False
+    """print a line of JSON"""
+
+    def run(self) -> int:
+        from sumnist.inference.demo import solution_described
+        from sumnist.inference.numbers import Numbers
+        from sumnist.inference.solve import solve, words_in
+        from sumnist.inference.tasks import strips_file
+
+        how = self.number_options()
+        numbers = Numbers(strips_file(self.model, how.engine, "solve"))
+        found = solve(words_in(*self.equation), numbers, how.engine, how.digits, how.decimal, self.ink)
+        say(json.dumps(found.as_dict(self.count)) if self.json else solution_described(found, self.count))
+        return 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -476,7 +462,7 @@ class Study:
         return 0
 
 
-Command = Train | Evaluate | Predict | Score | Serve | Export | Demo | Graph | Compare | Study
+Command = Train | Evaluate | Predict | Solve | Score | Serve | Export | Demo | Graph | Compare | Study
 COMMANDS: dict[str, type[Command]] = {kind.__name__.lower(): kind for kind in get_args(Command)}
 
 

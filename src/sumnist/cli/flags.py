@@ -22,7 +22,7 @@ from sumnist.serve.settings import Settings
 
 __all__ = ["parse"]
 
-POSITIONAL = {"pictures": "PICTURE", "source": "SOURCE", "run_folder": "RUN", "runs": "RUN"}
+POSITIONAL = {"pictures": "PICTURE", "source": "SOURCE", "run_folder": "RUN", "runs": "RUN", "equation": "WORD"}
 """Fields that are given without a flag, and what the help calls them."""
 GROUPS = {
     "run": "preset task out overwrite resume seed device precision threads",

@@ -10,14 +10,15 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.arithmetic.values import Value, Values
+from sumnist.arithmetic.solutions import Answer, Solution
+from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.config import SEEDS, Range, checked
 from sumnist.data.mnist import load_mnist
 from sumnist.data.sampling import draw_numbers
-from sumnist.inference.numbers import NumberReading, plain
+from sumnist.inference.numbers import NumberReading
 from sumnist.inference.reader import REASONS, Reader, Reading
 
-__all__ = ["Look", "demo", "described", "number_described"]
+__all__ = ["Look", "demo", "described", "number_described", "solution_described"]
 
 SIDE = 20
 """Pixels of an image that are shown: the longer side of every MNIST digit is 20 or less."""
@@ -64,6 +65,45 @@ def number_described(name: str, reading: NumberReading, number: int | None = Non
         total = f"\n  sum    {total:>{width}}  {ranked_values(sums)}  ({added(value, number)})"
         value = f"{value:>{width}}"
     return f"{heading}\n  number {value}  {ranked_values(reading.values)}{written}{total}"
+
+
+def solution_described(solution: Solution, count: int = 3) -> str:
+    """The equation, what makes it true most probably, and each number in it with up to `count` values: how probable
+    they are given the equation, what the picture alone says of the first one, and what is impossible."""
+    rows = [answer_described(answer, count) for answer in (*solution.unknowns, *solution.pictures)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [solution.query, f"{solution.solved}  {percent(solution.probability)}"]
+    for name, value, *others in rows:
+        known = zip([f"{name:{widths[0]}}", f"{value:>{widths[1]}}", *others], widths, strict=True)
+        lines.append("  ".join(["", *(text.ljust(width) for text, width in known)]).rstrip())
+    if solution.is_true:
+        least, most = map(percent, solution.is_true)
+        chance = least if least == most else f"from {least} to {most}"
+        lines.append(f"  by the pictures alone, the probability that it is true is {chance}")
+    if 1 - solution.at_least >= LEAST_SHOWN:
+        lines.append(
+            f"  with at least {solution.at_least:.2%} each picture shows one of its candidates, as is assumed here"
+        )
+    return "\n".join(lines)
+
+
+def answer_described(answer: Answer, count: int) -> tuple[str, ...]:
+    """The columns of a row: the term, its value, the probability after and before, and other values."""
+    before = answer.before.probabilities if answer.before else {}
+    after = list(answer.after.probabilities.items())[1:count]
+    then = [f"{shown(value)} {share:.2%}" for value, share in after if share >= LEAST_SHOWN]
+    never = [f"{shown(value)} ({percent(before[value])})" for value in answer.impossible[: count - 1]
+             if before[value] >= LEAST_SHOWN]  # fmt: skip
+    rest = [f"then {', '.join(then)}"] if then else []
+    rest += [f"not {', '.join(never)}"] if never else []
+    rest += [f"alone not accepted, {answer.reason}"] if answer.reason else []
+    was = f"before {percent(before[answer.value]):>7}" if before else ""
+    return answer.term, shown(answer.value), f"{percent(answer.probability):>7}", was, "; ".join(rest)
+
+
+def percent(probability: float) -> str:
+    """A probability as it is printed."""
+    return f"{probability:.2%}" if probability >= LEAST_SHOWN or not probability else "<0.01%"
 
 
 def headed(name: str, reading: Reading | NumberReading) -> str:

@@ -13,7 +13,6 @@ import re
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, get_args
@@ -21,7 +20,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.arithmetic.values import Value, Values
+from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.config import InkColour, Range, ReadingEngine, checked
 from sumnist.errors import ConfigError, SumnistError
 from sumnist.files import NUMBERS
@@ -375,8 +374,3 @@ def places_of(positions: Positions, look: Look) -> tuple[tuple[float, float], ..
     reach = float(np.diff(middles).mean()) / 2 if len(middles) > 1 else (bottom - top) / 2
     ends = np.concatenate([[middles[0] - reach], between, [middles[-1] + reach]]).clip(left, right)
     return tuple((start, end) for start, end in pairwise(ends.tolist()))
-
-
-def plain(value: Value | None) -> int | str | None:
-    """A value as `json` writes it."""
-    return f"{value:f}" if isinstance(value, Decimal) else value

@@ -16,6 +16,7 @@ from typing import Any, SupportsIndex, get_args, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.arithmetic.values import Values
 from sumnist.config import THREADS, InkColour, ReadingEngine, checked
 from sumnist.errors import ConfigError, MissingExtraError, NumberError, RunError, SumnistError
 from sumnist.files import ONNX, PRETRAINED, WEIGHTS
@@ -107,6 +108,11 @@ class Reading:
     def sum_confidence(self) -> float:
         """The probability of `sum`; under the exact fusion the same as `confidence`."""
         return max(self.sum_probabilities)
+
+    @property
+    def values(self) -> Values:
+        """The distribution of the digit, as a number that can be added to others."""
+        return Values(dict(enumerate(self.digit_probabilities)), 0.0)
 
     @property
     def advice(self) -> str | None:

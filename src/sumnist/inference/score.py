@@ -26,12 +26,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from sumnist.arithmetic.values import plain
 from sumnist.config import Engine, InkColour
 from sumnist.environment import library_version
 from sumnist.errors import ConfigError, OutputError, RunError, ScoreError
 from sumnist.files import PRETRAINED, Journal, check_replaceable, make_folder, write_all, writing
 from sumnist.inference.engines import start_workers
-from sumnist.inference.numbers import plain
 from sumnist.inference.reader import check_ink, check_number
 from sumnist.inference.sources import Row, check_digits, source_of
 from sumnist.inference.tasks import NEXT, DigitTask, NumberOptions, NumberTask, Read, Result, Task

@@ -175,7 +175,7 @@ def rounded(probability: float) -> float:
     return round(probability, 6)
 
 
-def strips_file(model: str | Path, engine: ReadingEngine) -> Path:
+def strips_file(model: str | Path, engine: ReadingEngine, what: str = "--numbers") -> Path:
     """The ONNX file of the network of strips that `model` names, by default the packaged one. Raises `ConfigError` and
     `RunError`."""
     if Path(model) == PRETRAINED:
@@ -185,7 +185,7 @@ def strips_file(model: str | Path, engine: ReadingEngine) -> Path:
             f"--model {model} --read-with ocr: the general reader has a network of its own: leave --model out, or give "
             "--read-with ours or both"
         )
-    return exported(model, "--numbers")
+    return exported(model, what)
 
 
 def exported(model: str | Path, what: str) -> Path:

@@ -1,0 +1,297 @@
+"""Equations with unknowns: which numbers make them true, with exact probabilities.
+
+Before, each digit is as probable as any other in the place of a `_`, and each number in that of a `_` alone. What
+pictures show are independent draws from the distributions that were read, and the same picture twice is one number. How
+often a number counts, with all on the left side, is its step s_k. P(x | Σ s_k x_k = 0) is then exact, given that each
+picture shows one of its candidates.
+
+In the equation these have the weight
+
+    L = Σ P(x), over all x of candidates, and of fillings of the patterns, with Σ s_k x_k = 0,
+
+and what else may be there has at most the weight
+
+    X = Σ_k o_k min(M R_k, N R_k − S_k) + M P(two or more show no candidate).
+
+o_k is `other` of picture k, R_k the probability that all others show candidates, N how many ways there are to fill the
+patterns, M how many of these make the same sum at most, and S_k the weight of the others where a candidate of k makes
+the equation true, so that k can show nothing else. (Of a picture with the step zero it is o_k times the weight of the
+others.) Given the equation, each picture shows one of its candidates with a probability of at least L / (L + X).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from sumnist.arithmetic.matching import Anything, Domain, Listed, Meeting, Pattern
+from sumnist.arithmetic.queries import Blanks, Query, Term
+from sumnist.arithmetic.semiring import log_max, log_sum
+from sumnist.arithmetic.values import Value, Values, plain
+from sumnist.errors import EquationError, NumberError
+
+__all__ = ["Answer", "Solution", "solution_of"]
+
+FORMAT = 1
+"""The version of what `Solution.as_dict` gives."""
+ROUNDING = 1e-6
+"""By so much the sum of probabilities may differ from one."""
+MANY = 1e300
+"""Where counts of possibilities end."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the equation says of one number in it.
+
+    Attributes:
+        term: The number as the query has it.
+        before: The probabilities that were read on the picture alone; None of an unknown.
+        after: Those given the equation, and given that each picture shows one of its candidates.
+        reason: Why the reading of the picture alone is not accepted; None if it is, and of an unknown.
+    """
+
+    term: str
+    before: Values | None
+    after: Values
+    reason: str | None = None
+
+    @property
+    def value(self) -> Value:
+        """The most probable value."""
+        return next(iter(self.after.probabilities))
+
+    @property
+    def probability(self) -> float:
+        """That of `value`, given the equation."""
+        return self.after.probabilities[self.value]
+
+    @property
+    def impossible(self) -> tuple[Value, ...]:
+        """The candidates that cannot be, the one first that was the most probable."""
+        read = self.before.probabilities if self.before else {}
+        none = [value for value in read if value not in self.after.probabilities]
+        return tuple(sorted(none, key=lambda value: -read[value]))
+
+    def as_dict(self, count: int = 3) -> dict[str, Any]:
+        """The answer as types that `json` writes, with up to `count` values, and as many that are impossible."""
+        before = self.before.probabilities if self.before else {}
+        after = list(self.after.probabilities.items())[:count]
+        values = [{"value": plain(value), "before": before.get(value), "after": share} for value, share in after]
+        return {
+            "term": self.term, "value": plain(self.value), "probability": self.probability, "values": values,
+            "impossible": [plain(value) for value in self.impossible[:count]],
+            "other": self.before.other if self.before else None, "reason": self.reason,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What makes an equation true. Probabilities are given the equation, and given that each picture shows one of its
+    candidates, if nothing else is said.
+
+    Attributes:
+        query: The equation as it is written.
+        solved: The same with the numbers that together make it true most probably.
+        probability: That of all these numbers together.
+        unknowns: The patterns, and `_`, in the order of the query.
+        pictures: What was read, each picture once, likewise.
+        at_least: The least probability, given the equation, that each picture shows one of its candidates. What has a
+            probability p has, without this condition, at least p · `at_least` and at most 1 − (1 − p) · `at_least`.
+        is_true: The least and the greatest probability that the equation is true, by the pictures alone; None if there
+            is an unknown in it.
+    """
+
+    query: str
+    solved: str
+    probability: float
+    unknowns: tuple[Answer, ...]
+    pictures: tuple[Answer, ...]
+    at_least: float
+    is_true: tuple[float, float] | None
+
+    def as_dict(self, count: int = 3) -> dict[str, Any]:
+        """The solution as types that `json` writes; a value with decimals is a string.
+
+        Args:
+            count: How many values of each number there are at most.
+
+        Returns:
+            `format`, the version of this form, which is 1, and every field by its name. Each of `unknowns` and
+            `pictures` has `term`; `value`, the most probable one, and its `probability`; `values`, the most probable
+            ones, each with its probability `before`, null if it was not read, and `after`; `impossible`, candidates
+            that cannot be; `other`, the probability before of all that are no candidates; and `reason`, why the reading
+            alone is not accepted.
+        """
+        return {
+            "format": FORMAT, "query": self.query, "solved": self.solved, "probability": self.probability,
+            "unknowns": [answer.as_dict(count) for answer in self.unknowns],
+            "pictures": [answer.as_dict(count) for answer in self.pictures],
+            "at_least": self.at_least, "is_true": None if self.is_true is None else list(self.is_true),
+        }  # fmt: skip
+
+
+class Quantity:
+    """A number of an equation whose value is not known.
+
+    Args:
+        term: Where it stands first.
+        content: `Blanks`, `Anything`, or what has `values`.
+        places: The decimals of the equation, in whose last one everything is counted.
+        usual: How many of them most of its numbers have.
+
+    Attributes:
+        step: How often it counts, all on the left side.
+        domain: What it may be.
+        before: Its distribution, if it was read.
+    """
+
+    def __init__(self, term: Term, content: Any, places: int, usual: int) -> None:
+        self.term, self.step, self.places, self.usual = term, 0, places, usual
+        self.before: Values | None = None
+        self.reason: str | None = None
+        self.listed: dict[int, Value] = {}
+        self.domain: Domain = Anything()
+        if isinstance(content, Blanks):
+            self.usual = content.places
+            self.domain = Pattern(content.text + "0" * (places - content.places))
+        elif not isinstance(content, Anything):
+            self.before, self.reason = distribution(content), getattr(content, "reason", None)
+            shares = {value: share for value, share in self.before.probabilities.items() if share > 0}
+            known, other = sum(shares.values()), self.before.other
+            if not shares or not 0 <= other <= 1 or abs(known + other - 1) > ROUNDING:
+                raise NumberError(
+                    f"{term.text}: {len(shares)} candidates with {known:.6g} and all others with {other:.6g}, expected "
+                    "one at least, and probabilities that sum to one: give them all"
+                )
+            self.listed = {scaled(value, places): value for value in shares}
+            self.domain = Listed({scaled(value, places): math.log(share) for value, share in shares.items()})
+
+    def value(self, units: int) -> Value:
+        """What so many of the last decimal place are."""
+        if units in self.listed:
+            return self.listed[units]
+        number, rest = divmod(units, 10 ** (self.places - self.usual))
+        if rest:
+            return Decimal(f"{units}E-{self.places}")
+        return Decimal(f"{number}E-{self.usual}") if self.usual else number
+
+    def answer(self, weights: Mapping[int, float]) -> Answer:
+        """What log-weights of its values say, of which not all are −∞."""
+        total = float(np.logaddexp.reduce(list(weights.values())))
+        ranked = sorted(weights.items(), key=lambda one: (-one[1], one[0]))
+        shares = {self.value(units): math.exp(min(0.0, weight - total)) for units, weight in ranked}
+        return Answer(self.term.text, self.before, Values(shares, 0.0), self.reason)
+
+
+def solution_of(query: Query, readings: Mapping[Hashable, Any]) -> Solution:
+    """What makes the equation of a query true.
+
+    Args:
+        query: The equation.
+        readings: By the keys of `query.pictures`, what has `values`.
+
+    Raises:
+        EquationError: No candidates make it true.
+        NumberError: There are more possibilities than are looked at, or a number has no candidate.
+    """
+    contents = [readings.get(term.key, term.content) for term in query.terms]
+    places, usual = (max(places_of(content, best) for content in contents) for best in (False, True))
+    total = 0
+    quantities: dict[Hashable, Quantity] = {}
+    for term, content in zip(query.terms, contents, strict=True):
+        if isinstance(content, Value):
+            total -= term.step * scaled(content, places)
+            continue
+        if term.key not in quantities:
+            quantities[term.key] = Quantity(term, content, places, usual)
+        quantities[term.key].step += term.step
+    sought = list(quantities.values())
+    summands = [(one.step, one.domain) for one in sought]
+    try:
+        meeting, best = Meeting(summands, total, log_sum), Meeting(summands, total, log_max)
+    except NumberError as error:
+        raise NumberError(f"{query.near()}: {error}") from error
+    weight = meeting.log_weight
+    if weight == -math.inf:
+        raise impossible(query, sought, total)
+    after = meeting.posterior()
+    answers = [one.answer(weights) for one, weights in zip(sought, after, strict=True)]
+    unknowns = tuple(answer for answer in answers if answer.before is None)
+    most_probable = zip(quantities.items(), best.most_probable(), strict=True)
+    doubt = foreign(sought, after)
+    return Solution(
+        query.text,
+        query.filled({key: plain(one.value(units)) for (key, one), units in most_probable}),
+        math.exp(min(0.0, best.log_weight - weight)),
+        unknowns,
+        tuple(answer for answer in answers if answer.before is not None),
+        math.exp(-np.logaddexp(0.0, math.log(doubt) - weight)) if doubt else 1.0,
+        None if unknowns else (min(1.0, math.exp(weight)), min(1.0, math.exp(weight) + doubt)),
+    )
+
+
+def foreign(quantities: list[Quantity], after: Sequence[Mapping[int, float]]) -> float:
+    """The greatest weight, X, of what makes the equation true though a picture shows none of its candidates."""
+    sizes = [min(one.domain.size, MANY) for one in quantities if one.before is None]
+    ways, same = (float(min(math.prod(some), MANY)) for some in (sizes, sorted(sizes)[:-1]))
+    read = [(one, one.before, mine) for one, mine in zip(quantities, after, strict=True) if one.before is not None]
+    none, one_alone, more = 1.0, 0.0, 0.0  # how probable it is that so many show none
+    for _, before, _ in read:
+        more += one_alone * before.other
+        one_alone = one_alone * (1 - before.other) + none * before.other
+        none *= 1 - before.other
+    found = more * same
+    for quantity, before, weights in read:
+        rest = math.prod(1 - other.other for one, other, _ in read if one is not quantity)
+        fits = sum(math.exp(weight - quantity.domain.weight(value)) for value, weight in weights.items())
+        others = fits / len(weights) if quantity.step == 0 else max(0.0, min(same * rest, ways * rest - fits))
+        found += before.other * others
+    return found
+
+
+def impossible(query: Query, quantities: list[Quantity], total: int) -> EquationError:
+    """The error that nothing makes the equation true."""
+    read = [(one, one.before) for one in quantities if one.before is not None]
+    named = " and ".join(one.term.text for one, _ in read)
+    what = f"no reading of {named} makes" if len(read) == 1 else f"no readings of {named} make"
+    if not read:
+        what = "no digits make"
+    what += " it true"
+    if len(quantities) == len(read) == 1 and quantities[0].step:
+        needed = Fraction(total, read[0][0].step * 10 ** read[0][0].places)
+        what += f", it would have to be {needed}"
+    elif 0 < len(read) < len(quantities):
+        what += ", whatever the digits are"
+    other = 1 - math.prod(1 - before.other for _, before in read)
+    what += f"; what else may be there has a probability of {other:.2g}" if other else ""
+    return EquationError(f"{query.near()}: {what}: check the equation{' and the pictures' if read else ''}")
+
+
+def distribution(reading: Any) -> Values:
+    """The values of a reading."""
+    values: Values = reading if isinstance(reading, Values) else reading.values
+    return values
+
+
+def places_of(content: Any, best: bool = False) -> int:
+    """How many decimals a content has at most; or only its most probable value, if it has several."""
+    if isinstance(content, Blanks):
+        return content.places
+    if isinstance(content, Decimal):
+        return max(0, -int(content.as_tuple().exponent))
+    if isinstance(content, int | Anything):
+        return 0
+    values = distribution(content)
+    return max(map(places_of, [values.mode or 0] if best else values.probabilities), default=0)
+
+
+def scaled(value: Value, places: int) -> int:
+    """A value in units of a decimal place."""
+    return int(Fraction(value) * 10**places)

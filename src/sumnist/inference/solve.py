@@ -1,0 +1,114 @@
+"""Equations of pictures: each picture is read as a number, and the equation says which of its candidates it shows."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Hashable, Sequence
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from sumnist.arithmetic.queries import SIGNS, Query, Term, words_of
+from sumnist.arithmetic.solutions import Solution, solution_of
+from sumnist.config import InkColour, ReadingEngine
+from sumnist.errors import ImageError, SumnistError
+from sumnist.inference.numbers import NumberReading, Numbers, check_sign
+from sumnist.inference.reader import Reader, check_ink
+
+__all__ = ["solve"]
+
+CANDIDATES = 100
+"""Of a picture, if the equation has only a few of them; the probability of all others is then mostly below 1e-6."""
+COMBINATIONS = 2**18
+"""Of the candidates of half the pictures: with many pictures each has fewer, so that there are no more than these."""
+TERMS = "a picture's path, a whole number such as 47, a pattern such as 1_3, or _ for an unknown number"
+
+
+def solve(
+    query: str | Sequence[Any], reader: Reader | Numbers | None = None, engine: ReadingEngine = "ours",
+    digits: Any = (1, None), decimal: str | None = None, ink: InkColour = "auto",
+) -> Solution:  # fmt: skip
+    """Solve an equation of pictures of numbers, known numbers and unknowns, exactly.
+
+    Args:
+        query: Terms with `+` and `-` between them, and one `=`, separated by spaces, or a list of these words. A term
+            is a path, in quotes if it has spaces; a whole number; a pattern such as `1_3`, in which each `_` is one
+            unknown digit; or `_`, one unknown number, at most once. In a list it may also be an int, a `Decimal`, a
+            reading, `Values`, or a picture of any kind that `Reader.read_number` takes. The same path, reading or
+            picture twice is the same number, which counts twice, and not two numbers that look alike.
+        reader: What reads the pictures; by default the networks that come with the package.
+        engine: As for `Reader.read_number`, as are the following.
+        digits: How many digits the numbers on pictures have, or the least and the most.
+        decimal: The sign before the decimals of all numbers that are read or written.
+        ink: "dark" or "light", if that is known.
+
+    Returns:
+        The most probable value of each unknown and of each picture, with probabilities before and after.
+
+    Raises:
+        ConfigError: The query is no equation, or an argument makes no sense.
+        EquationError: No reading of the pictures makes it true.
+        ImageError: A picture cannot be read, or there is no number on it.
+        MissingExtraError: The engine's library is not installed.
+        NumberError: A number is too long or of no kind that is added, or there are too many possibilities.
+        RunError: A network is missing, or damaged.
+
+    Example:
+        >>> solution = solve("examples/five.png + _ = 12")
+        >>> solution.solved, solution.unknowns[0].value
+        ('5 + 7 = 12', 7)
+        >>> solve(["examples/1480.png", "-", 480, "=", "_000"]).pictures[0].value
+        1480
+    """
+    asked = Query(words_in(query) if isinstance(query, str) else query, check_sign(decimal))
+    numbers = reader.numbers if isinstance(reader, Reader) else reader or Numbers()
+    return solution_of(asked, read(asked, numbers, engine, digits, check_ink(ink)))
+
+
+def words_in(*given: str) -> list[Any]:
+    """The words of a query that is one text, or several, each of which is a word, or has some with signs between."""
+    words: list[Any] = []
+    for text in given:
+        parts = words_of(text)
+        is_name = not any(part in SIGNS for part in parts) or os.path.isfile(text)
+        words += [Path(text)] if len(given) > 1 and len(parts) > 1 and is_name else parts
+    return words
+
+
+def read(
+    query: Query, numbers: Numbers, engine: ReadingEngine, digits: Any, ink: InkColour
+) -> dict[Hashable, NumberReading]:
+    """The readings of the pictures in a query, by their keys. Raises `ImageError`."""
+    terms = query.pictures
+    for term in terms.values():
+        check_there(query, term)
+    count = max(2, min(CANDIDATES, int(COMBINATIONS ** (1 / max(1, ceil(len(terms) / 2))))))
+    readings: dict[Hashable, NumberReading] = {}
+    for key, term in terms.items():
+        (result,) = numbers.read_each([term.content.picture], engine, digits, query.decimal, ink, count)
+        if isinstance(result, ImageError):
+            raise type(result)(f"{query.near(term.place)}: word {term.place}, {result}")
+        if isinstance(result, SumnistError):
+            raise result
+        if not result.candidates:
+            raise query.wrong(
+                term.place, f"a number on it, not accepted: {result.reason}", str(result.advice), ImageError
+            )
+        readings[key] = result
+    return readings
+
+
+def check_there(query: Query, term: Term) -> None:
+    """Raises an error with what may have been meant if a term names a file that does not exist."""
+    picture = term.content.picture
+    if not isinstance(picture, str | Path) or os.path.exists(picture):
+        return
+    name = str(picture)
+    if re.fullmatch(r"[+-]?[\d_.,]*[\d_][\d_.,]*", name):
+        mend = "leave separators out; for decimals, say which sign is before them, as in --decimal ."
+        raise query.wrong(term.place, TERMS, mend)
+    if re.search(r"[+=]|^[\d_]+[-−*/x]", name):
+        raise query.wrong(term.place, TERMS, "put spaces around +, - and =, which are all the signs there are")
+    mend = "check its name, there is no such file; what is unknown is written _"
+    raise query.wrong(term.place, TERMS, mend, ImageError)
