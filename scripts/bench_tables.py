@@ -81,7 +81,8 @@ def machines(rows: Rows) -> tuple[str, str]:
 
 def processor(rows: Rows) -> str:
     """Where the rows of the benchmarks were measured, and with what."""
-    rows = [row for row in rows if "part" in row and not row["part"].startswith(("robustness", "serving-", "strips"))]
+    others = "robustness", "serving-", "strips", "addition"
+    rows = [row for row in rows if "part" in row and not row["part"].startswith(others)]
     processors, torch = machines(rows)
     return f"{processors}; torch {torch}"
 

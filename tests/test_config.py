@@ -113,7 +113,8 @@ def test_an_unknown_preset_suggests_the_nearest_one() -> None:
     with pytest.raises(ConfigError) as caught:
         preset("defualt")
     assert str(caught.value) == (
-        "--preset defualt: expected one of fast, default, best, tiny, original, original-as-written, numbers; "
+        "--preset defualt: expected one of fast, default, best, tiny, original, original-as-written, numbers, "
+        "addition, addition-best; "
         "did you mean default?"
     )
 

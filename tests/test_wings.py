@@ -20,7 +20,7 @@ WORDS = {"config", "environment", "errors", "files", "memory"}
 ALLOWED = {
     "arithmetic": set[str](),
     "pictures": set[str](),
-    "data": set[str](),
+    "data": {"arithmetic"},
     "model": {"arithmetic", "data"},
     "inference": {"arithmetic", "data", "model", "pictures"},
     "evaluation": {"data", "model"},

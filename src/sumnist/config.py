@@ -23,11 +23,12 @@ from sumnist.files import check_format, parse_json
 
 __all__ = [
     "NORMALISED", "PRESETS", "SEEDS", "THREADS", "Augmentation", "Config", "EncoderName", "Engine", "Fusion",
-    "InkColour", "NumberEncoding", "Range", "ReadingEngine", "SumTarget", "Task", "check_fields", "checked", "preset",
+    "InkColour", "NumberEncoding", "Operation", "Range", "ReadingEngine", "SumTarget", "Supervision", "Task",
+    "check_fields", "checked", "preset",
 ]  # fmt: skip
 
-Task = Literal["digits", "numbers"]
-EncoderName = Literal["tiny", "fast", "default", "wide", "original"]
+Task = Literal["digits", "numbers", "addition"]
+EncoderName = Literal["tiny", "fast", "default", "wide", "original", "lenet"]
 Fusion = Literal["exact", "concat", "original"]
 NumberEncoding = Literal["one-hot", "scalar"]
 SumTarget = Literal["classes", "bits"]
@@ -36,6 +37,8 @@ DigitLoss = Literal["cross-entropy", "softmax-then-cross-entropy"]
 Optimizer = Literal["adam", "adamw"]
 Schedule = Literal["one-cycle", "constant"]
 Precision = Literal["auto", "fp32", "bf16"]
+Operation = Literal["add", "sub"]
+Supervision = Literal["sums", "digits"]
 Engine = Literal["local", "ray"]
 InkColour = Literal["auto", "dark", "light"]
 """Whether the ink of a picture is darker than its ground, or lighter; "auto": to be found out."""
@@ -98,8 +101,9 @@ class Config:
     """the configuration to start from; every other flag changes one thing of it"""
 
     task: Task = "digits"
-    """what the network reads: one digit, to which it adds a number (digits), or numbers of any length on a strip, for
-    which only the settings of the run, of the optimiser, of the data set and of its held-out images count (numbers)"""
+    """what the network learns: to read one digit, to which it adds a number (digits); to read numbers of any length on
+    a strip, for which only the settings of the run, of the optimiser, of the data set and of its held-out images count
+    (numbers); or to read one digit, of nothing but the totals of numbers whose digits are images (addition)"""
 
     encoder: EncoderName = "default"
     """the part of the network that turns an image into features"""
@@ -130,6 +134,15 @@ class Config:
     """images of no digit, and drawn digits, added to each batch, as a share of it, 0 to 1;
     they teach the network how probable it is that an image shows a digit at all"""
 
+    digits: Annotated[int, Range(1, 1000)] = 1
+    """digits of each number of the task addition"""
+    addends: Annotated[int, Range(2, 100)] = 2
+    """numbers in each of its sums"""
+    operation: Operation = "add"
+    """what becomes of them: their sum (add), or the first less the second (sub)"""
+    supervision: Supervision = "sums"
+    """what is told of them: their total alone (sums) or, for comparison, every digit (digits)"""
+
     soft_labels: bool = False
     """learn the digits of MNIST from soft labels: a mixture of each label and of what networks say that were trained
     without that image"""
@@ -149,7 +162,8 @@ class Config:
     strips: Annotated[int, Range(1, 1_000_000_000)] = 24_000
     """strips that are an epoch of the task numbers, composed anew in each"""
     batch_size: Annotated[int, Range(1, 1_000_000)] = 256
-    """images per step, over all processes that train together"""
+    """images per step, over all processes that train together; of the task addition as many sums as they make, at least
+    one"""
     optimizer: Optimizer = "adamw"
     """adam, or adamw (decoupled weight decay)"""
     lr: Annotated[float, Range(ABOVE_0, 100, "a number above 0, at most 100, such as 0.003")] = 4e-3
@@ -195,6 +209,11 @@ class Config:
         good = not (self.soft_labels and self.data_dir)
         require(self, "soft_labels", good, "none with --data-dir, since they are MNIST's: add --no-soft-labels")
         require(self, "sum_weight", self.digit_weight + self.sum_weight > 0, "above 0 when --digit-weight is 0")
+        require(self, "addends", self.operation == "add" or self.addends == 2, "2 with --operation sub")
+        for name in EXACT if self.task == "addition" else ():
+            good = getattr(self, name) == getattr(type(self), name)
+            expected = f"{shown(getattr(type(self), name))} with --task addition, as --preset addition has it"
+            require(self, name, good, expected)
         betas = tuple(Range(0, BELOW_1).taken(beta, float) for beta in as_tuple(self.betas))
         require(self, "betas", len(betas) == 2 and None not in betas, "two numbers from 0 to 1")
         object.__setattr__(self, "betas", betas)
@@ -237,9 +256,12 @@ class Config:
             raise RunError(f"{source}: not a configuration of sumnist ({error}): train the run again") from error
 
 
+EXACT = "fusion", "outliers", "soft_labels", "label_smoothing"
+"""What the task addition leaves as it is by default: it tells the network nothing of single images."""
 NORMALISED = "fast", "default", "wide"
 """The encoders that normalise a layer over the images of a batch, which takes two of them."""
-PRESET_NAMES = ("fast", "default", "best", "tiny", "original", "original-as-written", "numbers")
+PRESET_NAMES = ("fast", "default", "best", "tiny", "original", "original-as-written", "numbers", "addition",
+                "addition-best")  # fmt: skip
 
 
 def check_fields(settings: Any) -> None:
@@ -328,6 +350,14 @@ PRESETS: Mapping[str, Config] = {
     "numbers": Config(
         preset="numbers", task="numbers", epochs=64, batch_size=64, lr=3e-3, weight_decay=0.05, warmup=0.1, ema=0.999,
     ),
+    "addition": Config(
+        preset="addition", task="addition", encoder="lenet", epochs=30, batch_size=128, lr=5e-3, weight_decay=0.1,
+        warmup=0.1, ema=0.999,
+    ),
+    "addition-best": Config(
+        preset="addition-best", task="addition", augment="handwriting", epochs=48, batch_size=256, lr=5e-3,
+        weight_decay=0.1, warmup=0.15, ema=0.999,
+    ),
 }  # fmt: skip
 """The named configurations.
 
@@ -338,6 +368,8 @@ and for looking around.
 `original-as-written` keeps its mistakes: a softmax before the cross-entropy, and numbers that stop at 8. Its author
 gives neither batch size nor optimizer nor loss weights: 128, Adam at 1e-3 and equal weights are assumed here.
 `numbers` is for the network that reads numbers of any length.
+`addition` learns digits from totals alone, with the encoder and the data of the published systems that do so, and
+`addition-best` with an encoder and an augmentation of this package.
 """
 
 

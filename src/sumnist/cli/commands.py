@@ -30,12 +30,14 @@ WorkerCount = Annotated[int, Range(0, 1_024, "a whole number from 0, which is on
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Train a network on MNIST, or on your own IDX files: to read a digit and add a number, or to read numbers.
+    """Train a network on MNIST, or on your own IDX files: to read a digit and add a number, to read numbers, or to read
+    digits of which only sums are known.
     Leaves a run folder: configuration, record, metrics, weights."""
 
     config: Config = field(default_factory=Config)
     out: Path | None = None
-    """folder for the run (default: runs/PRESET-FUSION-seedN, or runs/PRESET-seedN for the task numbers)"""
+    """folder for the run (default: runs/PRESET-FUSION-seedN, or runs/PRESET-seedN for the task
+    numbers, and runs/PRESET-DIGITS-seedN for the task addition)"""
     overwrite: bool = False
     """replace the run that --out holds, once the new one has finished"""
     resume: bool = False
@@ -44,8 +46,9 @@ class Train:
     @property
     def folder(self) -> Path:
         """Where the run goes."""
-        design = f"{self.config.fusion}-" if self.config.task == "digits" else ""
-        return self.out or Path("runs") / f"{self.config.preset}-{design}seed{self.config.seed}"
+        c = self.config
+        design = {"digits": f"{c.fusion}-", "numbers": "", "addition": f"{c.digits}-"}[c.task]
+        return self.out or Path("runs") / f"{c.preset}-{design}seed{c.seed}"
 
     def run(self) -> int:
         from sumnist.training.devices import launched
@@ -67,7 +70,7 @@ class Train:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Measure a trained network on every test image with every number.
+    """Measure a trained network: on every test image with every number, or on sums, if that is what it learned from.
     Writes evaluation.json and plots into the run. With --suite or --folder: measures a reader on other pictures, by
     default that of the packaged network."""
 
@@ -108,11 +111,7 @@ class Evaluate:
             result = folder(reader, self.folder, self.ink) if self.folder else robustness(reader, self.half)
             text = result.table()
         elif self.run_folder is not None:
-            from sumnist.evaluation.text import table
-            from sumnist.training.evaluate import evaluate_run
-
-            result = evaluate_run(self.run_folder, self.data_dir)
-            text = table(result)
+            result, text = self.of_run(self.run_folder)
         else:
             raise ConfigError("evaluate: no RUN, expected a run folder, --suite or --folder")
         say(json.dumps(result.as_dict(), indent=2) if self.json else text)
@@ -132,6 +131,18 @@ class Evaluate:
             raise ConfigError(
                 f"--read-with {self.read_with}: is of numbers; add --suite numbers or --labels, or leave it out"
             )
+
+    def of_run(self, run_folder: Path) -> tuple[Any, str]:
+        """The figures of a run, and their table."""
+        from sumnist.evaluation.text import sum_table, table
+        from sumnist.model.checkpoint import load_config
+        from sumnist.training.evaluate import evaluate_run, evaluate_sums
+
+        if load_config(run_folder).task == "addition":
+            sums = evaluate_sums(run_folder, self.data_dir)
+            return sums, sum_table(sums)
+        grid = evaluate_run(run_folder, self.data_dir)
+        return grid, table(grid)
 
     def of_numbers(self) -> Any:
         """The figures of a reader of numbers."""

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from sumnist.config import Config
 
 if TYPE_CHECKING:
+    from sumnist.evaluation.additions import SumEvaluation
     from sumnist.evaluation.metrics import Accuracy, Evaluation
 
-__all__ = ["ComparisonRow", "comparison", "markdown_table", "percent", "table"]
+__all__ = ["ComparisonRow", "comparison", "markdown_table", "percent", "sum_table", "table"]
 
 ComparisonRow = tuple[str, Config, "Evaluation", float]
 """A network's label, its configuration, its evaluation, and the seconds that its training took."""
@@ -47,6 +48,26 @@ def table(evaluation: Evaluation) -> str:
     return "\n".join([*lines, "", *notes(e)])
 
 
+def sum_table(evaluation: SumEvaluation) -> str:
+    """The figures of one network on sums as text, at most 80 columns wide, without a newline at the end."""
+    e = evaluation
+    sums = counted(e.sums, "sum" if e.operation == "add" else "difference")
+    title = f"{e.data}: {counted(e.images, 'image')}, {sums} of {e.addends} numbers of {counted(e.digits, 'digit')}"
+    note = (
+        "Sum: the most probable digits add up to it, with the images in their order. Total: the most probable total, "
+        f"found for certain for {percent(e.total_certain)} % of them. Regrouped: as sum, mean and standard deviation "
+        f"of {e.regroupings} random orders of the images."
+    )
+    lines = [
+        f"{'':<12}{'right':>8}    {'95 % interval':<18}{'loss (NLL)':>11}",
+        accuracy_line("sum", e.sum, e.sum_nll),
+        f"{'total':<12}{percent(e.total):>6} %",
+        f"{'regrouped':<12}{percent(e.regrouped):>6} %    ± {percent(e.regrouped_sd)}",
+        accuracy_line("digit", e.digit, e.digit_nll),
+    ]
+    return "\n".join([textwrap.fill(title, WIDTH), "", *lines, "", textwrap.fill(note, WIDTH)])
+
+
 def notes(evaluation: Evaluation) -> list[str]:
     """What a reader must know to read the figures right."""
     e = evaluation
@@ -66,8 +87,10 @@ def notes(evaluation: Evaluation) -> list[str]:
 
 def accuracy_line(name: str, accuracy: Accuracy, nll: float | None = None, ece: float | None = None) -> str:
     line = f"{name:<12}{percent(accuracy.value):>6} %    {interval(accuracy):<18}"
-    if nll is not None and ece is not None:
-        line += f"{nll:>6.4f} nats{percent(ece):>8} %"
+    if nll is not None:
+        line += f"{nll:>6.4f} nats"
+    if ece is not None:
+        line += f"{percent(ece):>8} %"
     return line.rstrip()
 
 

@@ -8,13 +8,16 @@ from sumnist.config import EncoderName
 
 __all__ = ["FEATURES", "build_encoder", "count_parameters"]
 
-FEATURES: dict[EncoderName, int] = {"tiny": 32, "fast": 128, "default": 128, "wide": 128, "original": 256}
+FEATURES: dict[EncoderName, int] = {
+    "tiny": 32, "fast": 128, "default": 128, "wide": 128, "original": 256, "lenet": 84,
+}  # fmt: skip
 """Width of each encoder's features, F."""
 
 
 def build_encoder(name: EncoderName) -> nn.Sequential:
     """The encoder `name`, freshly initialised."""
-    return {"tiny": tiny, "fast": fast, "default": default, "wide": wide, "original": original}[name]()
+    makers = {"tiny": tiny, "fast": fast, "default": default, "wide": wide, "original": original, "lenet": lenet}
+    return makers[name]()
 
 
 def tiny() -> nn.Sequential:
@@ -83,6 +86,16 @@ def original() -> nn.Sequential:
         nn.Conv2d(32, 64, 3, bias=False), nn.ReLU(),  # [B, 64, 22, 22]
         nn.Conv2d(64, 64, 3, bias=False), nn.ReLU(),  # [B, 64, 20, 20]
         nn.Flatten(), nn.Linear(64 * 20 * 20, 256, bias=False),
+    )  # fmt: skip
+
+
+def lenet() -> nn.Sequential:
+    """That of DeepProbLog (Manhaeve and others, 2018) and of those that are compared with it on sums: the two
+    convolutions and the three linear layers of LeNet-5, of which the last is the fusion's, with ReLU after pooling."""
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5), nn.MaxPool2d(2), nn.ReLU(),  # [B, 6, 12, 12]
+        nn.Conv2d(6, 16, 5), nn.MaxPool2d(2), nn.ReLU(),  # [B, 16, 4, 4]
+        nn.Flatten(), nn.Linear(256, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(),
     )  # fmt: skip
 
 

@@ -1,19 +1,21 @@
-"""The losses, on raw heads: the weighted mean of digit and sum, that of telling digits from outliers, and that of what
-is written on a strip."""
+"""The losses, on raw heads: the weighted mean of digit and sum, that of telling digits from outliers, that of what is
+written on a strip, and that of a total."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from sumnist.config import Config
+from sumnist.arithmetic import Digits, Sum
+from sumnist.config import Config, Operation
 from sumnist.data.sampling import NO_DIGIT
 from sumnist.data.strips import STEP, StripBatch
 from sumnist.model.fusion import Heads, sum_bits
 
-__all__ = ["IS_DIGIT_WEIGHT", "Losses", "joint_loss", "text_nll"]
+__all__ = ["IS_DIGIT_WEIGHT", "Losses", "joint_loss", "sum_of", "text_nll", "total_nll"]
 
 IS_DIGIT_WEIGHT = 1.0
 """Weight of telling digits from outliers, beside the joint loss."""
@@ -73,3 +75,22 @@ def text_nll(emissions: Tensor, strips: StripBatch) -> Tensor:
         emissions.transpose(0, 1), strips.target, strips.widths // STEP, strips.lengths, reduction="none",
         zero_infinity=True,
     )  # fmt: skip
+
+
+def sum_of(scores: Tensor, operation: Operation) -> Sum:
+    """What becomes of the numbers with these digits, as a distribution.
+
+    Args:
+        scores: Log-probabilities of the digits, `[S, K, N, 10]`, the most significant first.
+        operation: "add", or "sub" for the first of two numbers less the second.
+    """
+    numbers = [Digits(one) for one in scores.unbind(1)]
+    made: Sum = Sum.of(*numbers) if operation == "add" else numbers[0] - numbers[1]
+    return made
+
+
+def total_nll(scores: Tensor, total: NDArray[Any], operation: Operation) -> Tensor:
+    """−log of the probability of each `total` `[S]`, `[S]`, in nats: exactly that of all digits that make it. The other
+    arguments are those of `sum_of`."""
+    nll: Tensor = -sum_of(scores, operation).log_prob(total)
+    return nll

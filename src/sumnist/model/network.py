@@ -98,8 +98,8 @@ class TwoInputNet(Network):
     @classmethod
     def from_config(cls, config: Config) -> TwoInputNet:
         """The network that `config` describes, freshly initialised. Raises `ConfigError` for one of another task."""
-        if config.task != "digits":
-            raise ConfigError(f"--task {config.task}: expected digits, for a network of one digit and a number")
+        if config.task == "numbers":
+            raise ConfigError("--task numbers: expected digits or addition, for a network of one digit and a number")
         net = cls(config.encoder, config.fusion, config.number_encoding, config.sum_target, config.last_smoothing)
         net.config = config
         return net
@@ -191,8 +191,8 @@ def load_with_checksum(folder: str | Path, device: torch.device | str = "cpu") -
 
 def read_network(folder: Path) -> tuple[TwoInputNet, Config, str]:
     config = load_config(folder)
-    if config.task != "digits":
-        raise RunError(f"{folder}: a network of --task {config.task}: expected one of --task digits")
+    if config.task == "numbers":
+        raise RunError(f"{folder}: a network of --task numbers: expected one of --task digits or addition")
     net = TwoInputNet.from_config(config)
     return net, config, load_fitting(net, folder)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
@@ -28,6 +29,7 @@ from sumnist.model.losses import Losses, joint_loss
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training.calibrate import calibrate, digit_logits
 from sumnist.training.devices import Team
+from sumnist.training.folder import Learner
 
 __all__ = ["DigitTask", "Tally", "fingerprint", "split"]
 
@@ -79,6 +81,10 @@ class DigitTask:
     def tally(self) -> Tally:
         """The running means of an epoch that begins."""
         return Tally(self.processes.size)
+
+    def trouble(self, learner: Learner, row: dict[str, float]) -> str:
+        """Nothing is known that would need a new beginning."""
+        return ""
 
     def validation_figures(self, net: TwoInputNet) -> dict[str, float]:
         """What `metrics.jsonl` says of the held-out images; nothing without any."""
@@ -176,13 +182,17 @@ def calibrate_on(held: DigitSet, net: TwoInputNet, config: Config) -> None:
     net.calibration.set(fitted.temperature, fitted.least_is_digit, fitted.least_confidence)
 
 
-def split(digits: DigitSet, config: Config) -> tuple[DigitSet, DigitSet | None]:
-    """The set without, and of, the images that are held out; the same ones for every training seed."""
+def split(
+    digits: DigitSet, config: Config, labels: NDArray[np.int64] | None = None
+) -> tuple[DigitSet, DigitSet | None]:
+    """The set without, and of, the images that are held out: the same ones for every training seed, with every one of
+    the `labels` `[N]`, by default the digits, in proportion."""
+    labels = digits.digits if labels is None else labels
     if config.fold:
-        held = folds(digits.digits)[config.fold - 1]
+        held = folds(labels)[config.fold - 1]
         rest = np.setdiff1d(np.arange(len(digits)), held)
     elif config.validation:
-        rest, held = hold_out(digits.digits, config.validation)
+        rest, held = hold_out(labels, config.validation)
     else:
         return digits, None
     return digits.part(rest), digits.part(held)

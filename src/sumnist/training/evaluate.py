@@ -1,17 +1,21 @@
-"""A run, evaluated: `evaluation.json` and `plots/` in its folder, and several runs side by side."""
+"""A run, evaluated: `evaluation.json` and `plots/` in its folder, on the grid or on sums; several runs side by side."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from sumnist.data.mnist import load_mnist
+from sumnist.config import Config
+from sumnist.data.additions import per_sum
+from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.environment import commit, now
 from sumnist.errors import DataError, RunError
+from sumnist.evaluation.additions import SumEvaluation, answer_sums
 from sumnist.evaluation.metrics import Evaluation, answer_grid
 from sumnist.evaluation.text import comparison
 from sumnist.files import WEIGHTS, make_folder, parse_json, write_atomically
@@ -30,7 +34,7 @@ from sumnist.model.network import load_with_checksum
 from sumnist.training.devices import choose_device
 from sumnist.training.folder import read_metrics, read_record
 
-__all__ = ["compare_runs", "evaluate_run"]
+__all__ = ["compare_runs", "evaluate_run", "evaluate_sums"]
 
 HELD_OUT = ("validation_digit", "validation_sum", "validation_digit_nll", "validation_sum_nll")
 """What a row of metrics has of images that were held out."""
@@ -64,23 +68,81 @@ def evaluate_run(
         from sumnist.evaluation.plots import draw_plots  # so that matplotlib is missed before the work, not after it
     settle_if_free(folder)
     net, config, checksum = load_with_checksum(folder, choose_device(device))
-    try:
-        digits = load_mnist("test", data_dir or config.data_dir)
-    except DataError as error:
-        if data_dir or not config.data_dir:
-            raise
-        raise DataError(f"{folder} was trained on data of its own, which cannot be loaded: {error}") from error
+    if config.task != "digits":
+        raise RunError(
+            f"{folder}: a network of --task {config.task}: expected one of --task digits; `sumnist evaluate` measures "
+            "it on sums"
+        )
+    digits = images_of(folder, config, data_dir)
     answers = answer_grid(net, digits)
     if not np.isfinite(answers.digit_nll + answers.sum_nll).all():
-        raise RunError(f"{folder / WEIGHTS}: its answers are not numbers: train the run again, with a lower --lr")
+        raise no_numbers(folder)
     evaluation = Evaluation.of(answers, digits.name)
-    facts = {"date": now(), "commit": commit(), "weights": checksum, **evaluation.as_dict()}
-    write_atomically(folder / EVALUATION, json.dumps(facts, indent=2) + "\n")
+    write_evaluation(folder, checksum, evaluation.as_dict())
     if plots:
         make_folder(folder / PLOTS)
         draw_plots(folder / PLOTS, answers, digits, drawable(read_metrics(folder / METRICS)), checksum)
     remove_stale(folder, DRAWN)
     return evaluation
+
+
+def evaluate_sums(run_folder: str | Path, data_dir: str | Path | None = None, device: str = "auto") -> SumEvaluation:
+    """Measure a run of the task `addition` on sums of test images, and on their digits.
+
+    Writes `evaluation.json`, as `evaluate_run` does, without plots.
+
+    Args:
+        run_folder: The run.
+        data_dir: Folder of IDX files to measure on, instead of the run's own data.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+
+    Returns:
+        The figures.
+
+    Raises:
+        RunError: The folder holds no such run, or a network whose answers are not numbers.
+        DataError: The data are gone, damaged, or too few for a sum.
+        OutputError: The folder cannot be written.
+    """
+    folder = Path(run_folder)
+    settle_if_free(folder)
+    net, config, checksum = load_with_checksum(folder, choose_device(device))
+    if config.task != "addition":
+        raise RunError(f"{folder}: a network of --task {config.task}: expected one of --task addition")
+    digits = images_of(folder, config, data_dir)
+    if len(digits) < per_sum(config):
+        raise DataError(
+            f"{digits.name}: {len(digits):,} images, expected at least {per_sum(config):,}, of which a sum is made: "
+            "name another --data-dir"
+        )
+    answers = answer_sums(net, digits, config)
+    if not np.isfinite(answers.scores).all():
+        raise no_numbers(folder)
+    evaluation = SumEvaluation.of(answers, digits.name)
+    write_evaluation(folder, checksum, evaluation.as_dict())
+    remove_stale(folder, DRAWN)
+    return evaluation
+
+
+def images_of(folder: Path, config: Config, data_dir: str | Path | None) -> DigitSet:
+    """The test images in `data_dir`, or else of the data of the run in `folder`. Raises `DataError`."""
+    try:
+        return load_mnist("test", data_dir or config.data_dir)
+    except DataError as error:
+        if data_dir or not config.data_dir:
+            raise
+        raise DataError(f"{folder} was trained on data of its own, which cannot be loaded: {error}") from error
+
+
+def no_numbers(folder: Path) -> RunError:
+    """The error to raise if the answers of a run's network are no numbers."""
+    return RunError(f"{folder / WEIGHTS}: its answers are not numbers: train the run again, with a lower --lr")
+
+
+def write_evaluation(folder: Path, checksum: str, figures: Mapping[str, Any]) -> None:
+    """Write `evaluation.json`. Raises `OutputError`."""
+    facts = {"date": now(), "commit": commit(), "weights": checksum, **figures}
+    write_atomically(folder / EVALUATION, json.dumps(facts, indent=2) + "\n")
 
 
 def drawable(metrics: list[dict[str, float]]) -> list[dict[str, float]]:
@@ -107,6 +169,8 @@ def compare_runs(folders: Sequence[str | Path]) -> str:
     rows = []
     for label, path in zip(labels, paths, strict=True):
         config = load_config(path)
+        if config.task != "digits":
+            raise RunError(f"{path}: a network of --task {config.task}: expected runs of --task digits, to be compared")
         file, weights = placed(path, EVALUATION), placed(path, WEIGHTS)
         if not file.is_file():
             raise RunError(f"{path}: no {EVALUATION}, expected an evaluated run: run `sumnist evaluate {path}` first")

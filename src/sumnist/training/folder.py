@@ -53,13 +53,15 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training has come: whole epochs, steps, seconds by the clock and of processor time, and the rows of
-    `metrics.jsonl`."""
+    """How far a training has come: whole epochs, steps, seconds by the clock and of processor time, how often it has
+    begun anew with other weights, and the rows of `metrics.jsonl`. What came before it began anew counts in the seconds
+    only."""
 
     epochs: int = 0
     steps: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    restarts: int = 0
     metrics: list[dict[str, float]] = field(default_factory=list)
 
 

@@ -23,6 +23,7 @@ from sumnist.data.sampling import epoch_seed
 from sumnist.errors import RunError, TrainingError
 from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
+from sumnist.training.addition import AdditionTask
 from sumnist.training.devices import Team, choose_bf16, choose_device, team, threads
 from sumnist.training.digits import DigitTask, fingerprint
 from sumnist.training.folder import METRICS, STATE, Learner, Progress, RunFolder, lower_lr, read_metrics
@@ -30,6 +31,10 @@ from sumnist.training.numbers import NumberTask
 
 __all__ = ["RunResult", "learning_rate", "train", "training_step"]
 
+MOST_RESTARTS = 2
+"""How often a training begins anew, at most."""
+RESTARTED = 0.5
+"""The learning rate after each time, as a share of that before: too high a rate is the common cause."""
 LOOK_EVERY = 20
 """Steps between two looks at the losses: a look waits for the device to catch up."""
 
@@ -68,6 +73,9 @@ class Task(Protocol):
     def tally(self) -> Any:
         """The running means of an epoch that begins."""
 
+    def trouble(self, learner: Learner, row: dict[str, float]) -> str:
+        """Why the training shall begin anew with other weights after the epoch that `row` tells of; mostly nothing."""
+
     def validation_figures(self, net: Any) -> dict[str, float]:
         """What `metrics.jsonl` says of what is held out; nothing without any."""
 
@@ -75,7 +83,7 @@ class Task(Protocol):
         """What is done last, before the weights are written."""
 
 
-TASKS: Mapping[str, type[Task]] = {"digits": DigitTask, "numbers": NumberTask}
+TASKS: Mapping[str, type[Task]] = {"digits": DigitTask, "numbers": NumberTask, "addition": AdditionTask}
 
 
 @dataclass(frozen=True)
@@ -142,9 +150,10 @@ def train_together(
     task.prepare(progress)  # first of all: it has something to show
     with clock.paused():
         learner = set_up(config, device, saved, folder.place / STATE)
-    steps, epochs, step, finished = config.epochs * task.steps(), begun.epochs, begun.steps, False
+    steps, finished = config.epochs * task.steps(), False
+    epoch, step, restarts = begun.epochs, begun.steps, begun.restarts
     try:
-        for epoch in range(begun.epochs, config.epochs):
+        while epoch < config.epochs:
             learner.net.train()
             torch.manual_seed(epoch_seed(config.seed, epoch, processes.rank))  # for dropout
             tally = task.tally()
@@ -152,7 +161,7 @@ def train_together(
             intensity = learning_rate(epoch / config.epochs, config) / config.lr  # the last epochs: clean images
             bar = tqdm(task.epoch(epoch, intensity), title, task.steps(), disable=None if progress else True)
             for batch in bar:
-                rate = learning_rate(step / steps, config)
+                rate = learning_rate(step / steps, config) * RESTARTED**restarts
                 set_learning_rate(learner.optimizer, rate)
                 smoothing = config.label_smoothing * (rate / config.lr if config.smoothing_fades else 1)
                 outputs, losses = training_step(
@@ -167,8 +176,18 @@ def train_together(
                     check_finite(losses, epoch, step, config)
             row = {"epoch": epoch + 1, "step": step, **tally.figures(), **clock.read()}
             with clock.paused():
-                end_epoch(row, learner, task, folder, processes)
-            epochs = epoch + 1
+                trouble = task.trouble(learner, row)
+                anew = restarts < MOST_RESTARTS and epoch + 1 < config.epochs
+                if trouble and progress:
+                    mend = "begun anew with other weights, at half the rate" if anew else lower_lr(config)
+                    tqdm.write(f"{title}: {trouble}: {mend}", file=sys.stderr)
+                if trouble and anew:
+                    epoch, step, restarts = 0, 0, restarts + 1
+                    learner = set_up(config, device, {}, folder.place / STATE, restarts)
+                    folder.metrics.clear()
+                    continue
+                end_epoch(row, learner, task, folder, processes, restarts)
+            epoch += 1
             if progress and bar.disable:  # not a terminal: a line an epoch instead of a bar
                 tqdm.write(f"{title}: {tally.text()}", file=sys.stderr)
         with clock.paused():
@@ -178,7 +197,7 @@ def train_together(
         if processes.leads:
             folder.save_weights(learner.trained)
     spent = clock.read()
-    outcome = {"finished": finished, "epochs": epochs, "steps": step, **spent,
+    outcome = {"finished": finished, "epochs": epoch, "steps": step, **spent, "restarts": restarts,
                "parameters": count_parameters(learner.net)}  # fmt: skip
     if finished:
         processes.from_leader(lambda: folder.finish(outcome))
@@ -201,9 +220,10 @@ def opened(folder: RunFolder, overwrite: bool, resume: bool) -> RunResult | None
     return RunResult(net, folder.path, seconds, steps, read_metrics(folder.path / METRICS), finished=True)
 
 
-def set_up(config: Config, device: torch.device, saved: dict[str, Tensor], state: Path) -> Learner:
-    """The network with its optimizer and its average: new, or with the tensors `saved` in a run's `state`."""
-    torch.manual_seed(config.seed)
+def set_up(config: Config, device: torch.device, saved: dict[str, Tensor], state: Path, restarts: int = 0) -> Learner:
+    """The network with its optimizer and its average: new, other ones after each of `restarts`, or with the tensors
+    `saved` in a run's `state`."""
+    torch.manual_seed(epoch_seed(config.seed, 0, restarts) if restarts else config.seed)
     net = TASKS[config.task].network(config).to(device)
     net.to(memory_format=torch.channels_last)
     learner = Learner(net, build_optimizer(net, config), deepcopy(net) if config.ema else None)
@@ -212,9 +232,11 @@ def set_up(config: Config, device: torch.device, saved: dict[str, Tensor], state
     return learner
 
 
-def end_epoch(row: dict[str, float], learner: Learner, task: Task, folder: RunFolder, processes: Team) -> None:
+def end_epoch(
+    row: dict[str, float], learner: Learner, task: Task, folder: RunFolder, processes: Team, restarts: int
+) -> None:
     """Measure the network on what is held out; write the `row`, the weights, and the state to go on from."""
-    progress = Progress(int(row["epoch"]), int(row["step"]), row["seconds"], row["cpu_seconds"])
+    progress = Progress(int(row["epoch"]), int(row["step"]), row["seconds"], row["cpu_seconds"], restarts)
     processes.average([*learner.net.buffers(), *(learner.average.buffers() if learner.average is not None else ())])
 
     def measure_and_write() -> None:

@@ -23,6 +23,7 @@ from sumnist.model.strip_network import StripNet, load_strip_network
 from sumnist.training.calibrate_strips import CalibratedStrips, calibrate_strips
 from sumnist.training.devices import Team
 from sumnist.training.digits import split
+from sumnist.training.folder import Learner
 
 __all__ = ["NumberTask", "StripLosses", "calibrate_on", "digits_read"]
 
@@ -90,6 +91,10 @@ class NumberTask:
     def tally(self) -> Tally:
         """The running means of an epoch that begins."""
         return Tally(self.processes.size)
+
+    def trouble(self, learner: Learner, row: dict[str, float]) -> str:
+        """Nothing is known that would need a new beginning."""
+        return ""
 
     def validation_figures(self, net: StripNet) -> dict[str, float]:
         """What `metrics.jsonl` says of strips composed of held-out images, fully disturbed; nothing without any."""
