@@ -113,6 +113,7 @@ class OutputError(SumnistError, OSError):
 
 
 EXTRAS = {
+    "array_api_compat": "train",
     "torch": "train", "safetensors": "train", "matplotlib": "train", "onnx": "export", "onnxscript": "export",
     "scipy": "study", "jinja2": "study", "markdown_it": "study",
     "fastapi": "serve", "starlette": "serve", "uvicorn": "serve", "httptools": "serve", "uvloop": "serve",

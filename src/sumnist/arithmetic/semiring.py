@@ -1,8 +1,8 @@
 """Sums over log-probabilities that lose nothing.
 
-Arrays are NumPy's or PyTorch's, whatever `array_api_compat` knows; torch itself is never imported. The values of a
-distribution are on the first axis, and what is independent (positions, batch) on the others, so that every step works
-on long rows. How alternatives are put together, `Add`, is one of
+Arrays are NumPy's, which has the array API, or PyTorch's and whatever else `array_api_compat` knows; torch itself is
+never imported. The values of a distribution are on the first axis, and what is independent (positions, batch) on the
+others, so that every step works on long rows. How alternatives are put together, `Add`, is one of
 
 - `log_sum`: their probabilities are added, for probabilities;
 - `log_max`: the most probable one counts, for the most probable explanation.
@@ -16,8 +16,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 from numpy.typing import NDArray
+
+from sumnist.errors import MissingExtraError
 
 __all__ = [
     "IMPOSSIBLE", "ROUNDING", "Add", "Array", "Choose", "batch_first", "best", "device_of", "draws", "host", "levelled",
@@ -42,8 +43,19 @@ LIBRARIES: dict[type, Any] = {}
 def library(x: Array) -> Any:
     """The functions of the array API for an array. Raises `TypeError` if it is none."""
     if type(x) not in LIBRARIES:
-        LIBRARIES[type(x)] = array_namespace(x)
+        LIBRARIES[type(x)] = np if isinstance(x, np.ndarray | np.generic) else another_library(x)
     return LIBRARIES[type(x)]
+
+
+def another_library(x: Array) -> Any:
+    """The functions of the array API for an array that is not NumPy's. Raises `TypeError`, `MissingExtraError`."""
+    if not hasattr(x, "dtype"):
+        raise TypeError(type(x))
+    try:
+        from array_api_compat import array_namespace
+    except ModuleNotFoundError as error:
+        raise MissingExtraError.of(error, "arithmetic on arrays that are not NumPy's") from error
+    return array_namespace(x)
 
 
 def device_of(x: Array) -> Any:
