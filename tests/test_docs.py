@@ -151,6 +151,15 @@ def test_the_python_of_the_page_on_numbers_reads_the_example(place: Path) -> Non
 
 
 @pytest.mark.heavy
+def test_the_python_of_the_page_on_arithmetic_adds_numbers_exactly(place: Path) -> None:
+    (code,) = python_of("docs/arithmetic.md")
+    total, digit, most_probable, candidates = run_python(code, place)
+    assert float(total) == pytest.approx(2 * 0.9**2 * 0.7 * 0.3)  # 14 + 19 + 7
+    assert [float(share) for share in digit.strip("[]").split()] == [0, 0, 0, 0, 0.5, 0, 0, 0, 0, 0.5]
+    assert most_probable == "35 True"  # 14 + 14 + 7
+    assert candidates == "{1: 1.0, 7: 0.0}"  # 1 + 9
+
+
 def test_the_python_of_the_page_on_training_trains_and_saves(place: Path) -> None:
     trains, _ = python_of("docs/training.md")
     (line,) = run_python(trains, place)
