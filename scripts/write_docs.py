@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import addition_tables
 import bench_tables
 import fault_tables
 import number_tables
@@ -44,11 +45,22 @@ SURVIVAL = ROOT / "docs/results/survival.jsonl"
 STUDY = ROOT / "docs/results/study.jsonl"
 OTHERS = [
     ROOT / f"docs/results/{name}.jsonl"
-    for name in ("robustness", "calibration", "serving", "faults", "teachers", "real", "rules", "numbers")
+    for name in (
+        "robustness",
+        "calibration",
+        "serving",
+        "faults",
+        "teachers",
+        "real",
+        "rules",
+        "numbers",
+        "addition",
+        "queries",
+    )
 ]
 PAGES = [ROOT / name for name in ("README.md", "docs/the-task.md", "docs/benchmarks.md", "docs/training.md",
                                   "docs/scoring.md", "docs/reliability.md", "docs/your-own-pictures.md",
-                                  "docs/numbers.md", "docs/serving.md", "docs/appendix-runs.md",
+                                  "docs/numbers.md", "docs/arithmetic.md", "docs/serving.md", "docs/appendix-runs.md",
                                   "docs/appendix-benchmarks.md")]  # fmt: skip
 MARK = re.compile(r"(<!-- figure:([\w-]+) -->)(.*?)(<!-- /figure -->)", re.DOTALL)
 
@@ -285,6 +297,12 @@ def score_survival(rows: Rows) -> str:
     return table(head, body)
 
 
+def queries(rows: Rows) -> str:
+    """Queries with their answers, as a terminal shows them."""
+    answers = "\n\n".join(row["answer"] for row in rows if row.get("part") == "queries")
+    return f"\n```\n{answers}\n```\n"
+
+
 FIGURES: dict[str, Callable[[Rows], str]] = {
     "headline": headline,
     "intervals": intervals,
@@ -307,6 +325,8 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     **bench_tables.TABLES,
     **picture_tables.TABLES,
     **number_tables.TABLES,
+    **addition_tables.TABLES,
+    "queries": queries,
     **serving_tables.TABLES,
     **fault_tables.TABLES,
     "survival": survival,
