@@ -217,6 +217,13 @@ def counts(key: str, row: dict[str, Any]) -> bool:
     return row["part"].startswith(("serving-", "numbers-size")) and type(row[key]) is int
 
 
+def tripled(value: Any) -> Any:
+    """The same with every fraction in it three times as large."""
+    if isinstance(value, dict):
+        return {key: tripled(inner) for key, inner in value.items()}
+    return value * 3 if isinstance(value, float) else value
+
+
 def test_a_changed_benchmark_or_survival_changes_the_pages(write_docs: ModuleType) -> None:
     rows = write_docs.all_rows()
     pages = [page.read_text(encoding="utf-8") for page in write_docs.PAGES]
@@ -225,6 +232,7 @@ def test_a_changed_benchmark_or_survival_changes_the_pages(write_docs: ModuleTyp
         for row in changed:
             if row.get("part") == part:
                 row |= {key: value * 3 for key, value in row.items() if isinstance(value, float) or counts(key, row)}
+                row |= {"evaluation": tripled(row["evaluation"])} if part == "addition" else {}
                 row |= {"identical": False} if "identical" in row else {}
                 row |= {key: "another one" for key in ("cause", "answer") if key in row}
                 row |= {"figures": dict.fromkeys(row["figures"], [0.123] * 3)} if part == "rules" else {}
