@@ -3,7 +3,7 @@
     python scripts/ask_queries.py
 
 Beside the pictures of `examples`, they are of strings of MNIST's test digits that touch, from the development half of
-the suite `numbers`: the first ones of which the reader is unsure.
+the suite `numbers`: the first ones of which the reader is unsure. docs/images/queries.png shows them side by side.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 import sumnist
 from measure import RESULTS, clean_commit
@@ -29,6 +29,8 @@ UNSURE = 0.5, 0.9
 """Confidence of the readings of those strings, from and to."""
 STRINGS = {"a.png": 3, "b.png": 3, "c.png": 2}
 """Those pictures, and how many digits each has."""
+SHOWN, ENLARGED, APART = RESULTS.parent.parent / "images/queries.png", 3, 24
+"""Where they are shown, how many times as large, and pixels between them."""
 SEARCHED = 300
 """Strings that are looked through for an unsure one."""
 
@@ -42,6 +44,7 @@ def main() -> None:
             shutil.copy(EXAMPLES / name, name)
         reader = sumnist.load()
         truth = {name: unsure(reader, name, digits, place) for place, (name, digits) in enumerate(STRINGS.items())}
+        show([*STRINGS])
         ROWS.unlink(missing_ok=True)
         for query in queries(truth):
             append_jsonl(ROWS, asked(reader, query) | {"part": "queries", "date": now(), "commit": head})
@@ -54,6 +57,17 @@ def unsure(reader: sumnist.Reader, name: str, digits: int, place: int) -> int:
     found = [i for i, one in enumerate(readings) if UNSURE[0] < one.confidence < UNSURE[1]]
     Image.fromarray(255 - made.pictures[found[place]]).save(name)
     return int(made.texts[found[place]])
+
+
+def show(names: list[str]) -> None:
+    """Draw pictures beside each other."""
+    large = [ImageOps.scale(Image.open(name), ENLARGED) for name in names]
+    sheet = Image.new("L", (sum(one.width + APART for one in large) - APART, max(one.height for one in large)), 255)
+    left = 0
+    for one in large:
+        sheet.paste(one, (left, 0))
+        left += one.width + APART
+    sheet.save(SHOWN, optimize=True)
 
 
 def queries(truth: dict[str, int]) -> list[str]:
@@ -78,7 +92,7 @@ def asked(reader: sumnist.Reader, query: str) -> Row:
     try:
         answer = solution_described(sumnist.solve(query, reader=reader))
     except EquationError as error:
-        answer = f"{query}\n{error}"
+        answer = str(error)
     return {"query": query, "answer": answer}
 
 

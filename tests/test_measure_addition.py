@@ -18,6 +18,7 @@ from addition_tables import PUBLISHED, TABLES, TITLES
 from sumnist.config import PRESETS, Config, preset
 from sumnist.evaluation.additions import SumEvaluation
 from sumnist.evaluation.metrics import Accuracy
+from tables import cells
 
 HEAD = "c" * 40
 
@@ -126,13 +127,6 @@ def page_rows() -> list[Row]:
         row_of("lenet", 15, 0, 0.5, set="held out", validation=10_000),
         row_of("lenet", 15, 0, 0.6, set="held out", validation=10_000, lr=1e-2),
     ]  # fmt: skip
-
-
-def cells(text: str, *first: str) -> list[str]:
-    """The cells of the only line of a table that begins with these, after them."""
-    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
-    (found,) = (line for line in lines if line[: len(first)] == list(first))
-    return found[len(first) :]
 
 
 def test_without_rows_everything_says_that_it_was_not_measured() -> None:

@@ -18,6 +18,7 @@ from number_engines import encoded, one_by_one
 from number_tables import TABLES, quoted
 from sumnist.inference.reader import Reader
 from sumnist.suites.strips import strings
+from tables import cells
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/numbers.md"
 
@@ -60,13 +61,6 @@ def page_rows() -> list[Row]:
         strips_row("real", "cells", set="cells"), strips_row("no number", "words"), *bench_rows(),
         *({"part": "strips-misses", "set": "cells", "picture": place, "cause": "form"} for place in ("0", "2")),
     ]  # fmt: skip
-
-
-def cells(text: str, *first: str) -> list[str]:
-    """The cells of the only line of a table that begins with these, after them."""
-    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
-    (found,) = (line for line in lines if line[: len(first)] == list(first))
-    return found[len(first) :]
 
 
 def test_without_rows_everything_says_that_it_was_not_measured() -> None:

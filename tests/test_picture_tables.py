@@ -15,6 +15,7 @@ from sumnist.suites.corruptions import CORRUPTIONS
 from sumnist.suites.layout import KINDS
 from sumnist.suites.out_of_distribution import OUT_OF_DISTRIBUTION
 from sumnist.suites.robustness import SEEN, CorruptionResult, DigitResult, OodResult, Robustness
+from tables import cells
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/your-own-pictures.md"
@@ -105,13 +106,6 @@ def thawed(row: Row) -> Row:
     """The row as it comes out of its file."""
     result: Row = json.loads(json.dumps(row))
     return result
-
-
-def cells(text: str, first: str) -> list[str]:
-    """The cells of the only line of a table whose first one is `first`, after that one."""
-    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
-    (found,) = (line for line in lines if line[0] == first)
-    return found[1:]
 
 
 def test_without_rows_everything_says_that_it_was_not_measured(tables: ModuleType) -> None:
