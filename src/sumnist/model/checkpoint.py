@@ -6,10 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
 from sumnist.config import Config
 from sumnist.errors import RunError
@@ -34,21 +35,26 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapp
 
 def in_order(content: bytes) -> bytes:
     """A safetensors file with its metadata in alphabetical order: the library's own differs from run to run."""
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:end])
+    header, end = header_of(content)
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # the format aligns the header to 8 bytes
     return len(text).to_bytes(8, "little") + text + content[end:]
 
 
+def header_of(content: bytes) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, and where it ends."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    return json.loads(content[8:end]), end
+
+
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """The tensors and the metadata of a safetensors file, whose checksum is compared if it has one. Raises
     `ValueError`."""
     try:
-        with safe_open(path, "pt") as file:
-            metadata = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+        content = path.read_bytes()  # at once: another file may take its place meanwhile
+        tensors = load(content)
+        metadata = header_of(content)[0].get("__metadata__") or {}
     except (SafetensorError, OSError, KeyError) as error:
         raise ValueError(str(error)) from error
     own = {name: value for name, value in metadata.items() if name not in ("format", CHECKSUM)}
