@@ -11,10 +11,8 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import math
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
-from weakref import WeakSet
 
 import numpy as np
 import onnxruntime
@@ -23,9 +21,10 @@ from numpy.typing import NDArray
 from sumnist.config import Task
 from sumnist.errors import RunError
 from sumnist.files import read_whole
+from sumnist.inference.forks import COMPUTING, FORKABLE
 
 __all__ = [
-    "ACCEPTANCE", "FATAL", "FORKABLE", "FUSION", "INPUTS", "IS_DIGIT", "OUTPUTS", "WEIGHTS_CHECKSUM", "ZEROS", "Answer",
+    "ACCEPTANCE", "FATAL", "FUSION", "INPUTS", "IS_DIGIT", "OUTPUTS", "WEIGHTS_CHECKSUM", "ZEROS", "Answer",
     "OnnxFile", "OnnxNetwork", "OnnxSession", "first_line", "share_in", "with_checksum",
 ]  # fmt: skip
 
@@ -46,11 +45,6 @@ ZEROS = b"0" * 64
 """What stands in the place of the checksum while it is computed."""
 FATAL = 4
 """ONNX Runtime's log level: it raises errors anyway, and would print them too."""
-
-FORKABLE: WeakSet[Any] = WeakSet()
-"""The networks of this process: what each has to do in a forked child is its `after_fork`."""
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: [network.after_fork() for network in FORKABLE])
 
 
 class Answer(NamedTuple):
@@ -103,10 +97,11 @@ class OnnxSession:
 
     def run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """The `outputs` for `inputs`, by their names; in a forked child first of all with a session of its own."""
-        if self.session is None:
-            self.session = self.new_session()
-        values: list[NDArray[Any]] = self.session.run(outputs, inputs)
-        return values
+        with COMPUTING:
+            if self.session is None:
+                self.session = self.new_session()
+            values: list[NDArray[Any]] = self.session.run(outputs, inputs)
+            return values
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.content, self.threads)

@@ -20,9 +20,10 @@ from sumnist.arithmetic.values import Values
 from sumnist.config import THREADS, InkColour, ReadingEngine, checked
 from sumnist.errors import ConfigError, MissingExtraError, NumberError, RunError, SumnistError
 from sumnist.files import ONNX, PRETRAINED, WEIGHTS
+from sumnist.inference.forks import COMPUTING, FORKABLE
 from sumnist.inference.judge import Judge, Problem, Verdict
 from sumnist.inference.numbers import NumberReading, Numbers
-from sumnist.inference.onnx import FORKABLE, Answer, OnnxNetwork
+from sumnist.inference.onnx import Answer, OnnxNetwork
 from sumnist.model.folder import INT8, carries, checksum_of_file, placed
 from sumnist.pictures.decode import Picture, intensities_of
 from sumnist.pictures.normalize import ready_arrays
@@ -438,7 +439,7 @@ class TorchNetwork:
         import torch
 
         number = torch.zeros(len(images), dtype=torch.int64) if numbers is None else torch.from_numpy(numbers)
-        with torch.inference_mode():
+        with COMPUTING, torch.inference_mode():
             heads = self.net.heads(torch.from_numpy(images), number)
             digit, total = self.net.outputs(heads, number)
             is_digit = self.net.is_digit(heads)

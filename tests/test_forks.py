@@ -1,0 +1,115 @@
+"""Forks wait for the threads that compute, and those for the fork."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from sumnist.inference.forks import COMPUTING, Gate
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+
+
+def child(run: Callable[[], None]) -> int:
+    """The status with which a forked child ends that calls `run`; it is ended after ten seconds."""
+    process = os.fork()
+    if process == 0:
+        ending = threading.Timer(10, lambda: os._exit(9))
+        ending.daemon = True
+        ending.start()
+        try:
+            run()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def compute() -> None:
+    with COMPUTING:
+        pass
+
+
+def test_a_fork_waits_until_the_thread_that_computes_has_done() -> None:
+    inside, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with COMPUTING:
+            inside.set()
+            time.sleep(0.3)
+            done.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait()
+    assert child(compute) == 0
+    assert done.is_set()
+    thread.join()
+
+
+def test_a_thread_that_computes_may_fork_and_its_child_may_compute() -> None:
+    with COMPUTING:
+        assert child(compute) == 0
+    assert child(compute) == 0
+
+
+def test_two_threads_compute_at_once() -> None:
+    both = threading.Barrier(2, timeout=10)
+
+    def work() -> None:
+        with COMPUTING:
+            both.wait()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not both.broken
+
+
+def test_forks_of_many_threads_that_compute_all_end() -> None:
+    statuses: list[int] = []
+
+    def work() -> None:
+        for _ in range(20):
+            compute()
+            statuses.append(child(compute))
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [0] * 60
+
+
+def test_whoever_comes_while_a_fork_waits_enters_after_it() -> None:
+    gate, order = Gate(), list[str]()
+    gate.__enter__()
+
+    def fork() -> None:
+        gate.before_fork()
+        order.append("fork")
+        gate.after_in_parent()
+
+    forking = threading.Thread(target=fork)
+    forking.start()
+    while not gate.forks:
+        time.sleep(0.001)
+
+    def enter() -> None:
+        with gate:
+            order.append("late")
+
+    late = threading.Thread(target=enter)
+    late.start()
+    time.sleep(0.05)
+    assert order == []
+    gate.__exit__()
+    forking.join()
+    late.join()
+    assert order == ["fork", "late"]
