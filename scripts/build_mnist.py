@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.data.mnist import FILES, parse_idx, read_idx_bytes
+from sumnist.data.mnist import FILES, packed, parse_idx, read_idx_bytes
 from sumnist.errors import SumnistError
 
 MD5 = {
@@ -39,7 +39,11 @@ def build(folder: Path, target: Path) -> None:
         digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
         if digest != MD5[key]:
             raise SystemExit(f"build_mnist: {path}: MD5 {digest}, expected {MD5[key]}: not the original file")
-        arrays[key] = parse_idx(data, path)
+        array, split = parse_idx(data, path), key.removeprefix("x_")
+        if split == key:
+            arrays[key] = array
+        else:
+            arrays[f"written_{split}"], arrays[f"ink_{split}"] = packed(array)
     write_npz(arrays, target)
 
 
