@@ -103,8 +103,8 @@ def load_mnist(split: Split, data_dir: str | Path | None = None) -> DigitSet:
 
 
 def packed(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """What images `[N, 28, 28]` are stored as: which pixels have ink, eight in a byte `[N, 98]`, and the values of these,
-    one after the other. Four in five pixels are empty, and compressed the two are a tenth smaller than the images."""
+    """How images `[N, 28, 28]` are stored: which pixels have ink, eight to a byte `[N, 98]`, and the values of these,
+    one after another. Four in five pixels are empty, and compressed the two are a tenth smaller than the images."""
     written = images > 0
     return np.packbits(written.reshape(len(images), -1), axis=1), images[written]
 
