@@ -114,7 +114,7 @@ def test_digits_that_were_learned_by_other_names_are_renamed(
     task = AdditionTask(config, CPU, Team())
     task.prepare(progress=True)
     learner, row = learner_of(reading, config), {"epoch": 1.0}
-    assert not task.trouble(learner, row)
+    assert not task.trouble(learner, row, [])
     assert "renamed_by" not in row
     before = {name: value.clone() for name, value in learner.tensors().items()}
     addition.rename(learner, -shift)
@@ -122,7 +122,7 @@ def test_digits_that_were_learned_by_other_names_are_renamed(
         follows = ".fusion.digit." in name or (name.startswith("optimizer.") and value.ndim and len(value) == 10)
         assert torch.equal(value, before[name].roll(-shift, 0) if follows else before[name]), name
     assert sum(len(value) == 10 for name, value in before.items() if value.ndim) == 8  # two, their average and moments
-    assert not task.trouble(learner, row)
+    assert not task.trouble(learner, row, [])
     assert row["renamed_by"] == shift
     assert all(torch.equal(value, before[name]) for name, value in learner.tensors().items())
     assert f"each digit was named for another one: {shift} is added to all of them" in capsys.readouterr().err
@@ -135,15 +135,36 @@ def test_a_network_that_says_one_digit_for_all_is_lost_once_it_had_its_time(
     task = AdditionTask(config, CPU, Team())
     task.prepare(progress=False)
     learner = learner_of(reading, config)
-    assert not task.trouble(learner, {"epoch": 3.0})
+    assert not task.trouble(learner, {"epoch": 3.0}, [])
     with torch.no_grad():
         reading.fusion.digit.weight.zero_()
         reading.fusion.digit.bias.zero_()
-    assert not task.trouble(learner, {"epoch": 2.0})
-    assert task.trouble(learner, {"epoch": 3.0}).startswith("too little was learned, the loss is 2.")
+    assert not task.trouble(learner, {"epoch": 2.0}, [])
+    assert task.trouble(learner, {"epoch": 3.0}, []).startswith("too little was learned, the loss is 2.")
     told = AdditionTask(replace(config, supervision="digits"), CPU, Team())
     told.prepare(progress=False)
-    assert not told.trouble(learner, {"epoch": 3.0})
+    assert not told.trouble(learner, {"epoch": 3.0}, [])
+
+
+def test_a_network_that_has_settled_on_wrong_names_is_lost_at_once(reading: TwoInputNet, config: Config) -> None:
+    config = replace(config, epochs=90, digits=15)
+    task = AdditionTask(config, CPU, Team())
+    task.prepare(progress=False)
+    learner = learner_of(reading, config)
+    twos_are_threes = [0, 1, 3, 2, 4, 5, 6, 7, 8, 9]
+    heads = reading.heads
+
+    def misnamed(image: torch.Tensor, number: torch.Tensor) -> Any:
+        said = heads(image, number)
+        return said._replace(digit=(said.digit.softmax(1)[:, twos_are_threes] * 0.9 + 0.01).log())
+
+    reading.heads = misnamed  # type: ignore[method-assign]
+    lost = task.trouble(learner, {"epoch": 4.0, "loss": 14.6}, [{"loss": 14.9}])
+    assert lost.startswith("too little was learned, the loss is ")
+    assert not task.trouble(learner, {"epoch": 4.0, "loss": 13.0}, [{"loss": 14.9}])  # it still learns
+    assert not task.trouble(learner, {"epoch": 1.0, "loss": 14.6}, [])
+    reading.heads = heads  # type: ignore[method-assign]
+    assert not task.trouble(learner, {"epoch": 4.0, "loss": 0.1}, [{"loss": 0.1}])  # it has learned all there is
 
 
 def test_guessing_costs_what_all_sums_of_two_equally_probable_digits_cost(config: Config) -> None:

@@ -2,14 +2,15 @@
 
 Totals say little of which digit is which. In a long sum, modulo 10, all digits may be shifted by 5, and in a difference
 by anything: only carries and ends tell it, so that a network may learn every digit by the name of another one. A shift
-that explains totals clearly better is then a better naming, and the network is given it (`AdditionTask.trouble`).
+that explains totals clearly better is then a better naming, and the network is given it (`AdditionTask.trouble`). Other
+wrong names are no better than each other, and no way leads from them: the training begins anew.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +44,9 @@ LOST = 1 / 3
 some totals. One that learns had a fifth or less in every training that was tried."""
 PATIENCE = 1 / 3
 """The share of the epochs after which this is asked: numbers of 1,000 digits take most of that to be learned at all."""
+BEGUN, STILL = 0.8, 0.95
+"""It is asked before that of a network that has less than this share of the loss of guessing, and of its own of the
+epoch before more than that one: it has settled on names of which many are one off, and will not leave them."""
 
 
 class SumLosses(NamedTuple):
@@ -119,19 +123,24 @@ class AdditionTask:
         """The running means of an epoch that begins."""
         return Tally(self.config, self.processes.size)
 
-    def trouble(self, learner: Learner, row: dict[str, float]) -> str:
+    def trouble(self, learner: Learner, row: dict[str, float], earlier: Sequence[Mapping[str, float]]) -> str:
         """Why the training shall begin anew with other weights, mostly nothing; digits of wrong names are renamed."""
         if self.config.supervision == "digits":
             return ""
-        losses = self.processes.from_leader(lambda: self.losses_by_shift(learner.net))
+        losses, still = self.processes.from_leader(
+            lambda: (self.losses_by_shift(learner.net), bool(earlier) and row["loss"] > STILL * earlier[-1]["loss"])
+        )
+        guessing = self.guessing()
         shift = int(np.argmin(losses))
         if losses[shift] < CLEARLY * losses[0]:
             rename(learner, shift)
             row["renamed_by"] = shift
             if self.progress:
                 tqdm.write(f"each digit was named for another one: {shift} is added to all of them", file=sys.stderr)
-        elif row["epoch"] >= PATIENCE * self.config.epochs and losses[0] > LOST * self.guessing():
-            return f"too little was learned, the loss is {losses[0]:.2f} and that of guessing {self.guessing():.2f}"
+        elif losses[0] > LOST * guessing:
+            settled = still and losses[0] < BEGUN * guessing
+            if settled or row["epoch"] >= PATIENCE * self.config.epochs:
+                return f"too little was learned, the loss is {losses[0]:.2f} and that of guessing {guessing:.2f}"
         return ""
 
     @torch.no_grad()

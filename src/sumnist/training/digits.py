@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -82,7 +82,7 @@ class DigitTask:
         """The running means of an epoch that begins."""
         return Tally(self.processes.size)
 
-    def trouble(self, learner: Learner, row: dict[str, float]) -> str:
+    def trouble(self, learner: Learner, row: dict[str, float], earlier: Sequence[Mapping[str, float]]) -> str:
         """Nothing is known that would need a new beginning."""
         return ""
 

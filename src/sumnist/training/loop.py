@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -73,8 +73,9 @@ class Task(Protocol):
     def tally(self) -> Any:
         """The running means of an epoch that begins."""
 
-    def trouble(self, learner: Learner, row: dict[str, float]) -> str:
-        """Why the training shall begin anew with other weights after the epoch that `row` tells of; mostly nothing."""
+    def trouble(self, learner: Learner, row: dict[str, float], earlier: Sequence[Mapping[str, float]]) -> str:
+        """Why the training shall begin anew with other weights after the epoch that `row` tells of, and `earlier` of
+        those before it; mostly nothing."""
 
     def validation_figures(self, net: Any) -> dict[str, float]:
         """What `metrics.jsonl` says of what is held out; nothing without any."""
@@ -176,7 +177,7 @@ def train_together(
                     check_finite(losses, epoch, step, config)
             row = {"epoch": epoch + 1, "step": step, **tally.figures(), **clock.read()}
             with clock.paused():
-                trouble = task.trouble(learner, row)
+                trouble = task.trouble(learner, row, folder.metrics)
                 anew = restarts < MOST_RESTARTS and epoch + 1 < config.epochs
                 if trouble and progress:
                     mend = "begun anew with other weights, at half the rate" if anew else lower_lr(config)

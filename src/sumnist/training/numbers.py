@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -92,7 +92,7 @@ class NumberTask:
         """The running means of an epoch that begins."""
         return Tally(self.processes.size)
 
-    def trouble(self, learner: Learner, row: dict[str, float]) -> str:
+    def trouble(self, learner: Learner, row: dict[str, float], earlier: Sequence[Mapping[str, float]]) -> str:
         """Nothing is known that would need a new beginning."""
         return ""
 
