@@ -80,7 +80,8 @@ def main() -> None:
                         "model_sha256": checksum(reader, engine), "path": PATH}  # fmt: skip
                 check_unseen(read_jsonl(given.rows), what)
                 counts = {"pictures": len(labels), "left_out": parted}
-                for row in sums(read(reader, folder, labels, engine), np.random.default_rng(given.seed)):
+                pictures = read(reader, folder, labels, engine)
+                for row in sums(pictures, np.random.default_rng(given.seed), SUMS):
                     append(given.rows, about | what | counts | row)
     except SumnistError as error:
         raise SystemExit(f"measure_checksums: {error}") from None
@@ -194,7 +195,7 @@ def read(reader: Numbers, folder: Path, labels: Iterable[Label], engine: Reading
     return found
 
 
-def sums(pictures: Sequence[Read], random: np.random.Generator, count: int = SUMS) -> Iterator[Row]:
+def sums(pictures: Sequence[Read], random: np.random.Generator, count: int) -> Iterator[Row]:
     """What the rows of a set say: of all sums that are drawn, of those that are settled, and of those accepted."""
     if len(pictures) < ADDENDS:
         raise DataError(f"{len(pictures)} pictures of whole numbers in a half, expected {ADDENDS} at least: add some")
