@@ -22,7 +22,7 @@ from typing import Any, get_args
 from measure import RESULTS, clean_commit, machine
 from sumnist.config import ReadingEngine
 from sumnist.environment import now
-from sumnist.errors import SumnistError
+from sumnist.errors import DataError, SumnistError
 from sumnist.inference.numbers import Numbers
 from sumnist.inference.recognizers import file_of
 from sumnist.study.rows import Row, append_jsonl, read_jsonl
@@ -91,17 +91,17 @@ def checksum(reader: Numbers, engine: ReadingEngine) -> str:
 
 
 def of_parity(labels: list[Label], parity: str) -> list[Label]:
-    """The labels of the pictures whose number is even, or odd. Raises `SystemExit` if there are none, or one of them
+    """The labels of the pictures whose number is even, or odd. Raises `DataError` if there are none, or one of them
     has a row that is no good."""
     found = []
     for label in labels:
         numbers_of = re.findall(r"\d+", Path(label.path).stem)
         if label.error is not None or not numbers_of:
-            raise SystemExit(f"measure_numbers: {label.error or f'{label.path}: no number in its name'}: mend {LABELS}")
+            raise DataError(f"{label.error or f'{label.path}: no number in its name'}: mend {LABELS}")
         if int(numbers_of[-1]) % 2 == PARITIES.index(parity):
             found.append(label)
     if not found:
-        raise SystemExit(f"measure_numbers: no pictures with {parity} numbers in {LABELS}")
+        raise DataError(f"no pictures with {parity} numbers in {LABELS}")
     return found
 
 

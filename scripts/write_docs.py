@@ -22,6 +22,7 @@ from typing import Any
 
 import addition_tables
 import bench_tables
+import checksum_tables
 import fault_tables
 import number_tables
 import picture_tables
@@ -55,6 +56,7 @@ OTHERS = [
         "rules",
         "numbers",
         "addition",
+        "checksums",
         "queries",
     )
 ]
@@ -326,6 +328,7 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     **picture_tables.TABLES,
     **number_tables.TABLES,
     **addition_tables.TABLES,
+    **checksum_tables.TABLES,
     "queries": queries,
     **serving_tables.TABLES,
     **fault_tables.TABLES,
