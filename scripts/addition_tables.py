@@ -155,16 +155,22 @@ def chosen(rows: Rows) -> str:
     found = agreeing(part(rows, "addition"), set="held out")
     body = []
     for name, digits, here in by_plan(found):
-        groups: dict[Config, Rows] = {}
+        groups: dict[tuple[Config, str], Rows] = {}
         for row in here:
-            groups.setdefault(replace(config_of(row), seed=0, threads=0), []).append(row)
-        for config, group in sorted(groups.items(), key=lambda pair: -statistics.fmean(numbers(pair[1], "digit"))):
-            settings = ", ".join(f"{key} {getattr(config, key)}" for key in CHANGED)
+            groups.setdefault((replace(config_of(row), seed=0, threads=0), dropout(row)), []).append(row)
+        best_first = sorted(groups.items(), key=lambda pair: -statistics.fmean(numbers(pair[1], "digit")))
+        for (config, dropped), group in best_first:
+            settings = ", ".join([*(f"{key} {getattr(config, key)}" for key in CHANGED), dropped])
             body.append([TITLES[name], str(digits), settings, config.supervision, spread(numbers(group, "digit")),
                          spread(numbers(group, "sum")), mean_of(group, "sum_nll"), str(len(group))])  # fmt: skip
     head = ["network", "digits of a number", "settings", "told", "digits right, %", "sums right, %",
             "NLL of a total, nats", "seeds"]  # fmt: skip
     return table(head, body)
+
+
+def dropout(row: Row) -> str:
+    """What the encoder drops, and where."""
+    return ", ".join(f"dropout {share:g} {where}" for where, share in row.get("dropout", {}).items()) or "no dropout"
 
 
 def measured(rows: Rows) -> str:

@@ -17,8 +17,11 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
+
+from torch import nn
 
 from measure import RESULTS, clean_commit, machine
 from sumnist.cli.commands import Train
@@ -29,6 +32,7 @@ from sumnist.environment import now
 from sumnist.errors import SumnistError
 from sumnist.evaluation.additions import SumEvaluation, answer_sums
 from sumnist.model.encoders import count_parameters
+from sumnist.model.network import TwoInputNet
 from sumnist.study.rows import Row, append_jsonl, read_jsonl
 from sumnist.training.addition import split_unseen
 from sumnist.training.folder import METRICS, RECORD, read_metrics
@@ -96,12 +100,25 @@ def measure(config: Config, runs: Path) -> Row:
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     return {
         "date": now(), "set": "test" if held is None else "held out", "seed": config.seed,
-        "config": json.loads(config.to_json()), "parameters": count_parameters(result.net),
+        "config": json.loads(config.to_json()), "dropout": dropout_of(result.net),
+        "parameters": count_parameters(result.net),
         **{key: record[key] for key in ("seconds", "cpu_seconds", "precision", "restarts")},
         "renamed": sum("renamed_by" in row for row in read_metrics(folder / METRICS)),
         "evaluation": SumEvaluation.of(answer_sums(result.net, images, config), images.name).as_dict(),
         "machine": machine(),
     }  # fmt: skip
+
+
+def dropout_of(net: TwoInputNet) -> dict[str, float]:
+    """The shares that an encoder drops, and where."""
+    pairs = pairwise([*net.encoder, nn.Identity()])
+    dropping = [(layer, following) for layer, following in pairs if isinstance(layer, nn.Dropout)]
+    return {f"before {widths(following)}": layer.p for layer, following in dropping}
+
+
+def widths(layer: nn.Module) -> str:
+    """The features that a linear layer takes and gives; of the fusion, which follows the encoder, its name."""
+    return f"{layer.in_features}→{layer.out_features}" if isinstance(layer, nn.Linear) else "the fusion"
 
 
 def told(figures: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from addition_tables import PUBLISHED, TABLES, TITLES
 from sumnist.config import PRESETS, Config, preset
 from sumnist.evaluation.additions import SumEvaluation
 from sumnist.evaluation.metrics import Accuracy
+from sumnist.model.network import TwoInputNet
 from tables import cells
 
 HEAD = "c" * 40
@@ -73,6 +74,11 @@ def test_the_same_is_not_measured_twice_whatever_the_threads(run: Run, capsys: A
     assert [len(run(*words, *other)) for other in others] == [2, 3, 4, 5]
 
 
+def test_a_row_tells_what_its_encoder_drops_and_where() -> None:
+    for encoder, dropped in (("lenet", {"before 256→120": 0.3}), ("default", {"before the fusion": 0.3}), ("tiny", {})):
+        assert measure_addition.dropout_of(TwoInputNet.from_config(preset("addition", encoder=encoder))) == dropped
+
+
 def test_settings_are_chosen_by_images_that_are_held_out(run: Run, idx_folder: Path) -> None:
     words = "lenet", "--digits", "1", "--seeds", "0"
     with pytest.raises(SystemExit, match=r"^measure_addition: --lr 0.01: settings are changed to choose by; add --cho"):
@@ -82,6 +88,7 @@ def test_settings_are_chosen_by_images_that_are_held_out(run: Run, idx_folder: P
     assert [row["config"]["lr"] for row in rows] == [0.01, 0.02]
     assert {row["set"] for row in rows} == {"held out"}
     assert rows[0]["evaluation"]["images"] == 200
+    assert rows[0]["dropout"] == {}
     assert rows[0]["evaluation"]["data"] == f"{idx_folder} train"
     with pytest.raises(SystemExit, match=r"^measure_addition: .*--learning: no such flag"):
         run(*words, "--choose", "--learning", "1")
@@ -126,6 +133,7 @@ def page_rows() -> list[Row]:
         row_of("lenet", 2, 0, 0.7, operation="sub"), row_of("lenet", 1, 0, 0.6, addends=10),
         row_of("lenet", 15, 0, 0.5, set="held out", validation=10_000),
         row_of("lenet", 15, 0, 0.6, set="held out", validation=10_000, lr=1e-2),
+        row_of("lenet", 15, 0, 0.4, set="held out", validation=10_000, dropout={"before 256→120": 0.3}),
     ]  # fmt: skip
 
 
@@ -173,7 +181,11 @@ def test_differences_and_longer_sums_have_a_table_of_their_own() -> None:
 
 def test_what_was_tried_is_listed_best_first() -> None:
     lines = [line for line in TABLES["addition-chosen"](page_rows()).splitlines() if TITLES["lenet"] in line]
-    assert [re.findall(r"lr ([\d.]+)", line)[0] for line in lines] == ["0.01", str(preset("addition").lr)]
+    usual = str(preset("addition").lr)
+    assert [re.findall(r"lr ([\d.]+)", line)[0] for line in lines] == ["0.01", usual, usual]
+    assert [re.findall(r"[^,]*dropout[^|]*", line)[0].strip() for line in lines] == [
+        "no dropout", "no dropout", "dropout 0.3 before 256→120",
+    ]  # fmt: skip
 
 
 def test_rows_of_other_settings_are_not_quoted() -> None:
