@@ -20,6 +20,8 @@ import growth
 import inference
 import number_engines
 import roofline
+import sum_growth
+import sums
 from sumnist.environment import describe_machine, now
 from sumnist.files import write_atomically
 from sumnist.study.rows import read_jsonl
@@ -41,6 +43,10 @@ PARTS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "rows": growth.rows_scored,
     "processes": growth.processes,
     "roofline": roofline.roofline,
+    "addition-queries": sums.queries,
+    "addition-step": sums.step,
+    "addition-agree": sums.agree,
+    "addition-growth": sum_growth.growth,
     "commands": commands.commands,
 }
 

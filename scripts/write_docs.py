@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import addition_tables
+import arithmetic_tables
 import bench_tables
 import fault_tables
 import number_tables
@@ -326,6 +327,7 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     **picture_tables.TABLES,
     **number_tables.TABLES,
     **addition_tables.TABLES,
+    **arithmetic_tables.TABLES,
     "queries": queries,
     **serving_tables.TABLES,
     **fault_tables.TABLES,
