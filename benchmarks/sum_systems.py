@@ -62,7 +62,7 @@ class Sumnist(System):
 class KLay(System):
     """KLay with the circuit of its own experiment: all pairs of numbers, compiled by PySDD, with a root for each total.
 
-    `torch.compile`, its default, is left out: on a processor it made it no faster.
+    `torch.compile`, its default, is left out: on a processor it takes long and gains next to nothing.
     """
 
     def __init__(self, digits: int) -> None:
