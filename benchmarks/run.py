@@ -5,7 +5,8 @@
 
 What is compared runs in turn, round after round, so that a noisy machine treats all alike. Rows of a part replace its
 earlier ones. The parts `addition-…` ask other packages too, which are no dependencies and are left out where they are
-not installed: `pip install klaycircuits PySDD deepproblog LTNtorch`. With these they take another hour. Times to 99 % come from docs/results/runs.jsonl (`scripts/measure.py fast-exact reference example`).
+not installed: `pip install klaycircuits PySDD deepproblog LTNtorch`. With these they take another hour. Times to 99 %
+come from docs/results/runs.jsonl (`scripts/measure.py fast-exact reference example`).
 """
 
 from __future__ import annotations
