@@ -4,7 +4,9 @@
     python benchmarks/run.py latency cold-start   some parts
 
 What is compared runs in turn, round after round, so that a noisy machine treats all alike. Rows of a part replace its
-earlier ones. Times to 99 % come from docs/results/runs.jsonl (`scripts/measure.py fast-exact reference example`).
+earlier ones. The parts `addition-…` ask other packages too, which are no dependencies and are left out where they are
+not installed: `pip install klaycircuits PySDD deepproblog LTNtorch`. With these they take another hour. Times to 99 %
+come from docs/results/runs.jsonl (`scripts/measure.py fast-exact reference example`).
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ import growth
 import inference
 import number_engines
 import roofline
+import sum_growth
+import sums
 from sumnist.environment import describe_machine, now
 from sumnist.files import write_atomically
 from sumnist.study.rows import read_jsonl
@@ -41,6 +45,10 @@ PARTS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "rows": growth.rows_scored,
     "processes": growth.processes,
     "roofline": roofline.roofline,
+    "addition-queries": sums.queries,
+    "addition-step": sums.step,
+    "addition-agree": sums.agree,
+    "addition-growth": sum_growth.growth,
     "commands": commands.commands,
 }
 

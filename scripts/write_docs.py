@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import addition_tables
+import arithmetic_tables
 import bench_tables
 import checksum_tables
 import fault_tables
@@ -329,6 +330,7 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     **number_tables.TABLES,
     **addition_tables.TABLES,
     **checksum_tables.TABLES,
+    **arithmetic_tables.TABLES,
     "queries": queries,
     **serving_tables.TABLES,
     **fault_tables.TABLES,
