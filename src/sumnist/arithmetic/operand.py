@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.arithmetic.known import Known
-from sumnist.arithmetic.semiring import IMPOSSIBLE, Array, host, library, log_sum
+from sumnist.arithmetic.semiring import IMPOSSIBLE, Array, host, library, log_sum, plain
 from sumnist.errors import NumberError
 
 __all__ = ["TOLERANCE", "Kind", "Operand", "checked", "possible", "whole_factor"]
@@ -76,8 +76,9 @@ def checked(log_probs: Array, axes: tuple[str, ...]) -> Array:
     if len(sizes) < len(axes) or 0 in sizes or not xp.isdtype(log_probs.dtype, "real floating"):
         given = f"{log_probs.dtype} {list(log_probs.shape)}"
         raise NumberError(f"{given} are no log-probabilities: expected floating-point numbers {shape}")
-    sums = xp.exp(log_sum(log_probs.detach() if hasattr(log_probs, "detach") else log_probs, -1))
-    if not bool(xp.all(xp.abs(sums - 1) < TOLERANCE)):
+    total = log_sum(plain(log_probs.detach() if hasattr(log_probs, "detach") else log_probs), -1)
+    sums = library(total).exp(total)
+    if not bool((abs(sums - 1) < TOLERANCE).all()):
         wrong = host(sums)[~(np.abs(host(sums) - 1) < TOLERANCE)][0]
         raise NumberError(
             f"Log-probabilities {shape} of probabilities that sum to {wrong:.6g}: expected a sum of one along the last "

@@ -22,7 +22,7 @@ from sumnist.errors import MissingExtraError
 
 __all__ = [
     "IMPOSSIBLE", "ROUNDING", "Add", "Array", "Choose", "batch_first", "best", "device_of", "draws", "host", "levelled",
-    "library", "lifted", "like", "log_max", "log_sum", "normalised", "picked", "take", "values_first",
+    "library", "lifted", "like", "log_max", "log_sum", "normalised", "picked", "plain", "take", "values_first",
 ]  # fmt: skip
 
 Array = Any
@@ -72,6 +72,16 @@ def like(x: Array, values: NDArray[Any]) -> Array:
 def host(x: Array) -> NDArray[Any]:
     """An array as one of NumPy."""
     return np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
+
+
+def plain(x: Array) -> Array:
+    """The same numbers as an array of NumPy, if that takes no copy and nobody asks for a gradient; else `x` itself."""
+    if isinstance(x, np.ndarray) or getattr(x, "requires_grad", True):
+        return x
+    try:
+        return x.numpy()
+    except (TypeError, RuntimeError):  # on another device, of a type that NumPy lacks, or only traced
+        return x
 
 
 def values_first(x: Array, rank: int) -> Array:

@@ -10,6 +10,7 @@ more operand, on the other side.
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,11 +35,15 @@ from sumnist.arithmetic.semiring import (
     log_sum,
     normalised,
     picked,
+    plain,
 )
 from sumnist.arithmetic.totals import MostProbable, dense_totals, most_probable
 from sumnist.errors import NumberError
 
 __all__ = ["Added", "Assignment", "Sum"]
+
+SMALL = 100_000
+"""Log-probabilities from which on torch computes with its own arrays: chosen by measuring."""
 
 
 class Added:
@@ -149,7 +154,7 @@ class Sum(Added):
         """
         question = Question(self, total)
         question.exact()
-        return question.equation(log_sum).log_prob()
+        return question.answer(question.equation(log_sum).log_prob())
 
     def log_bounds(self, total: Any) -> tuple[Array, Array]:
         """The least and the greatest log-probability that a total may have, whatever the values that nobody knows.
@@ -158,7 +163,7 @@ class Sum(Added):
         """
         question = Question(self, total)
         least = question.equation(log_sum).log_prob()
-        return least, question.with_unknown(least)
+        return question.answer(least), question.answer(question.with_unknown(least))
 
     def posterior(self, total: Any) -> tuple[Any, ...]:
         """The distribution of each operand, given the total.
@@ -186,8 +191,9 @@ class Sum(Added):
         def of(operand: Operand, kind: Kind, index: int) -> Any:
             share = normalised(getattr(question.terms, kind)[index][1] + left[kind][index])
             if not question.unknown:
-                return operand.given(share, 0.0)
-            return operand.given(share + (least - most), 1 - library(most).exp(least - most))
+                return operand.given(question.answer(share), 0.0)
+            unknown = 1 - library(most).exp(least - most)
+            return operand.given(question.answer(share + (least - most)), question.answer(unknown))
 
         return tuple(of(*place) for place in question.places)
 
@@ -245,7 +251,7 @@ class Sum(Added):
         if question.decimals or question.target.size != 1:
             raise NumberError("All totals are asked for, of decimals or with an array added: expected whole numbers")
         first, x = dense_totals(question.terms)
-        return Integers.made(x, first - int(question.target.item()))
+        return Integers.made(question.answer(x), first - int(question.target.item()))
 
     def most_probable_total(self) -> MostProbable:
         """The most probable total, that is not in general the sum of the most probable numbers.
@@ -297,8 +303,10 @@ class Question:
         rank = len(self.batch)
         self.target = self.target.reshape((1,) * (rank - self.target.ndim) + self.target.shape)
         self.terms, self.places = Terms(unit=10**self.decimals), []
-        reference, positions = common(both.operands, rank)
-        for step, one in zip(both.steps, both.operands, strict=True):
+        self.asked_in, _ = common(both.operands, rank)
+        operands = simplest(both.operands)
+        reference, positions = common(operands, rank)
+        for step, one in zip(both.steps, operands, strict=True):
             x = library(reference).astype(one.laid(reference, rank, positions), reference.dtype, copy=False)
             terms: list[Any] = getattr(self.terms, one.kind)
             self.places.append((one, one.kind, len(terms)))
@@ -308,6 +316,10 @@ class Question:
             x = like(reference, np.zeros((len(allowed.units), *(1 for _ in self.batch))))
             self.terms.points.append((narrow(-allowed.at(self.decimals)), x))
         self.unknown = 1 - math.prod(1 - one.other for one in both.operands)
+
+    def answer(self, x: Array) -> Array:
+        """An array as one of the library in which the question was asked."""
+        return x if type(x) is type(self.asked_in) else library(self.asked_in).asarray(x)
 
     def exact(self) -> None:
         """Raises `NumberError` if an operand has values that nobody knows."""
@@ -341,6 +353,19 @@ class Question:
             log_prob = log_prob + (found.sum(0) if kind == "digits" else found)
             values.append(operand.chosen(index))
         return Assignment(tuple(values), log_prob)
+
+
+def simplest(operands: list[Operand]) -> list[Operand]:
+    """Operands with arrays of NumPy, if all can be had so and are small: its calls cost a fraction of torch's."""
+    arrays = [None if one.log_probs is None else plain(one.log_probs) for one in operands]
+    given = [array for array in arrays if array is not None]
+    if sum(array.size if isinstance(array, np.ndarray) else SMALL for array in given) >= SMALL:
+        return operands
+    twins = [copy(one) if one.log_probs is not None else one for one in operands]
+    for twin, array in zip(twins, arrays, strict=True):
+        if array is not None:
+            twin.log_probs = array
+    return twins
 
 
 def common(operands: list[Operand], rank: int) -> tuple[Array, int]:
