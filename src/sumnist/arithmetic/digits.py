@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sumnist.arithmetic.known import NOTHING
 from sumnist.arithmetic.operand import Kind, Operand, checked
-from sumnist.arithmetic.semiring import IMPOSSIBLE, Array, library, like, take
+from sumnist.arithmetic.semiring import IMPOSSIBLE, Array, library, like
 from sumnist.arithmetic.sums import Added
 from sumnist.errors import NumberError
 
@@ -58,13 +58,12 @@ class Digits(Added, Operand):
         """As an operand: `[base, positions, *batch]`, the least significant position first, zeros above the number."""
         xp, x = library(self.log_probs), self.log_probs
         x = xp.reshape(x, (*(1 for _ in range(rank - len(self.batch))), *x.shape))
-        x = xp.permute_dims(x, (rank, rank + 1, *range(rank)))
+        x = xp.permute_dims(xp.flip(x, axis=rank), (rank + 1, rank, *range(rank)))
         if positions > self.length:
-            zero = np.where(np.arange(self.base) == 0, 0.0, IMPOSSIBLE).reshape(1, -1, *(1 for _ in range(rank)))
-            x = xp.concat([x, xp.broadcast_to(like(x, zero), (1, *x.shape[1:]))], axis=0)
-        place = np.arange(self.length - 1, self.length - 1 - positions, -1)
-        x = take(x, np.where(place < 0, self.length, place))
-        return xp.permute_dims(x, (1, 0, *range(2, rank + 2)))
+            zero = np.where(np.arange(self.base) == 0, 0.0, IMPOSSIBLE).reshape(-1, *(1 for _ in range(rank + 1)))
+            above = (self.base, positions - self.length, *x.shape[2:])
+            x = xp.concat([x, xp.broadcast_to(like(x, zero), above)], axis=1)
+        return x
 
     def given(self, log_probs: Array, other: Array | float) -> Array:
         """As an operand: `[..., N, base]`, each digit by itself; they are no longer independent."""

@@ -303,9 +303,9 @@ class Question:
         rank = len(self.batch)
         self.target = self.target.reshape((1,) * (rank - self.target.ndim) + self.target.shape)
         self.terms, self.places = Terms(unit=10**self.decimals), []
-        self.asked_in, _ = common(both.operands, rank)
+        self.asked_in, positions = common(both.operands, rank)
         operands = simplest(both.operands)
-        reference, positions = common(operands, rank)
+        reference = self.asked_in if operands is both.operands else plain(self.asked_in)
         for step, one in zip(both.steps, operands, strict=True):
             x = library(reference).astype(one.laid(reference, rank, positions), reference.dtype, copy=False)
             terms: list[Any] = getattr(self.terms, one.kind)
