@@ -63,11 +63,15 @@ def sums(rows: Rows) -> str:
 def measured(rows: Rows) -> str:
     """When, where and with what the rows were measured, as a sentence."""
     found = [("triples", row) for row in last(rows, "checksum-triples", "seed")]
-    found += [(f"{row['set']}, {row['half']}, {row['engine']}", row)
+    found += [(f"{row['set']} read with {row['engine']}", row)
               for row in last(rows, "checksum-sums", "set", "half", "engine")]  # fmt: skip
-    told = [f"{name} on {row['date'][:10]} at commit {row['commit'][:9]} on {row['machine']['processor']} (SHA-256 of "
-            f"its networks: {row['model_sha256'][:12]}…)" for name, row in found]  # fmt: skip
-    return f"Measured: {'; '.join(told)}." if told else NOT_MEASURED.strip()
+    networks: dict[str, list[str]] = {}
+    for name, row in found:
+        known = f"{name} (SHA-256 of its networks: {row['model_sha256'][:12]}…)"
+        where = f"on {row['date'][:10]} at commit {row['commit'][:9]} on {row['machine']['processor']}"
+        networks.setdefault(where, []).append(known)
+    told = [f"{where}: {', '.join(dict.fromkeys(names))}" for where, names in networks.items()]
+    return f"Measured {'; '.join(told)}." if told else NOT_MEASURED.strip()
 
 
 TABLES: dict[str, Callable[[Rows], str]] = {

@@ -314,6 +314,6 @@ def test_a_changed_row_changes_the_page() -> None:
 
 def test_it_is_said_where_and_with_what_it_was_measured() -> None:
     assert checksum_tables.measured(page_rows()) == (
-        "Measured: triples on 2026-12-01 at commit 012345678 on made up (SHA-256 of its networks: aaaaaaaaaaaa…); "
-        "cells, reported, ours on 2026-12-01 at commit 012345678 on made up (SHA-256 of its networks: aaaaaaaaaaaa…)."
+        "Measured on 2026-12-01 at commit 012345678 on made up: triples (SHA-256 of its networks: aaaaaaaaaaaa…), "
+        "cells read with ours (SHA-256 of its networks: aaaaaaaaaaaa…)."
     )
