@@ -1,13 +1,12 @@
 """The whole idea in one file, without the package: an image and a number in, the digit and their sum out.
 
-    python examples/train_in_one_file.py [path/to/mnist.npz]
+    python examples/train_in_one_file.py
 
 The number meets the image as ten one-hot values beside the image's features; from there on the network must learn to
 add. The sum could be had for free, P(sum = s) = P(digit = s - number); here it is learned, and measured for what it is:
 on every test image with every number.
 """
 
-import sys
 import time
 from pathlib import Path
 
@@ -80,11 +79,18 @@ def measure(net: TwoInputNet, images: Tensor, digits: Tensor) -> tuple[float, fl
     return right_digits / (10 * len(images)), right_sums / (10 * len(images))
 
 
-def main(path: Path = MNIST) -> tuple[float, float]:
+def load(split: str) -> tuple[Tensor, Tensor]:
+    """The images of MNIST, uint8 [N, 28, 28], and their digits [N]. Stored are which pixels have ink, and its values."""
+    with np.load(MNIST) as data:
+        has_ink = np.unpackbits(data[f"written_{split}"], axis=1).astype(bool)  # [N, 784]
+        images = np.zeros(has_ink.shape, np.uint8)
+        images[has_ink] = data[f"ink_{split}"]
+        return torch.tensor(images).view(-1, 28, 28), torch.tensor(data[f"y_{split}"].astype(np.int64))
+
+
+def main() -> tuple[float, float]:
     """Train on the training images, measure on the test images."""
-    with np.load(path) as data:
-        x_train, x_test = torch.tensor(data["x_train"]), torch.tensor(data["x_test"])
-        y_train, y_test = torch.tensor(data["y_train"].astype(np.int64)), torch.tensor(data["y_test"].astype(np.int64))
+    (x_train, y_train), (x_test, y_test) = load("train"), load("test")
     began = time.perf_counter()
     net = train(x_train, y_train)
     print(f"trained in {time.perf_counter() - began:.1f} s")
@@ -94,4 +100,4 @@ def main(path: Path = MNIST) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else MNIST)
+    main()
