@@ -124,8 +124,8 @@ EXTRAS = {
     "array_api_compat": "train",
     "torch": "train", "safetensors": "train", "matplotlib": "train", "onnx": "export", "onnxscript": "export",
     "scipy": "study", "jinja2": "study", "markdown_it": "study",
-    "reportlab": "sheets", "segno": "sheets", "pypdfium2": "sheets", "xlsxwriter": "sheets", "pupil_apriltags": "sheets",
-    "zxingcpp": "sheets",
+    "reportlab": "sheets", "segno": "sheets", "pypdfium2": "sheets", "xlsxwriter": "sheets",
+    "pupil_apriltags": "sheets", "zxingcpp": "sheets",
     "fastapi": "serve", "starlette": "serve", "uvicorn": "serve", "httptools": "serve", "uvloop": "serve",
 }  # fmt: skip
 """Libraries that some parts need, and the extra that brings each."""

@@ -37,12 +37,15 @@ class SheetNew:
     """TrueType file of the font, for letters that are neither Latin, Greek, Cyrillic, Armenian nor Georgian"""
 
     def run(self) -> int:
+        """Write the PDF, and a new layout beside it; the exit code."""
         from sumnist.sheets.layout import Layout
         from sumnist.sheets.people import read_people
         from sumnist.sheets.printing import pdf
 
         if (self.marks is None) == (self.from_ is None):
-            raise ConfigError("sheet new: expected either MARKS, such as 9,7,13,12, or --from layout.toml: give one of them")
+            raise ConfigError(
+                "sheet new: expected either MARKS, such as 9,7,13,12, or --from layout.toml: give one of them"
+            )
         check_replaceable(self.out)
         if self.from_ is not None:
             for name in ("title", "paper"):

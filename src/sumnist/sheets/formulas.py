@@ -62,7 +62,9 @@ class Formula:
                 terms.append((sign, name))
         for name in (total.strip(), *(name for _, name in terms)) if terms else ("",):
             if not NAME.fullmatch(name):
-                raise LayoutError(f"{shown}: {name[:40]!r} where a field is named, expected {NAME_EXPECTED}: correct it")
+                raise LayoutError(
+                    f"{shown}: {name[:40]!r} where a field is named, expected {NAME_EXPECTED}: correct it"
+                )
         return cls(total.strip(), tuple(terms))
 
     @property
@@ -76,13 +78,15 @@ def between(shown: str, triple: list[tuple[int, str]]) -> Iterator[str]:
     """The names that dots stand for, in the middle of three terms. Raises `LayoutError`."""
     ends = [NUMBERED.fullmatch(name) for _, name in (triple[0], triple[-1])] if len(triple) == 3 else []
     match ends:
-        case [re.Match() as first, re.Match() as last] if first[1] == last[1] and len({sign for sign, _ in triple}) == 1:
+        case [re.Match() as first, re.Match() as last] if (
+            first[1] == last[1] and len({sign for sign, _ in triple}) == 1
+        ):
             low, high, width = int(first[2]), int(last[2]), len(first[2]) if first[2].startswith("0") else 0
             if low < high <= low + WIDEST:
                 return (f"{first[1]}{number:0{width}}" for number in range(low + 1, high))
     raise LayoutError(
-        f"{shown}: its dots stand between no two names that count up, with one sign, expected as in 'q1 + … + q12', over "
-        f"at most {WIDEST} fields: write the terms out"
+        f"{shown}: its dots do not stand between two names that count up, with one sign, expected as in "
+        f"'q1 + … + q12', over at most {WIDEST} fields: write the terms out"
     )
 
 
@@ -97,7 +101,9 @@ def in_order(formulas: Iterable[Formula], names: Iterable[str]) -> list[Formula]
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
                 mend = f"did you mean {near[0]}?" if near else "add the field, or correct the name"
-                raise LayoutError(f"formula {formula.text[:80]!r}: no field is named {name}, expected those there are: {mend}")
+                raise LayoutError(
+                    f"formula {formula.text[:80]!r}: no field is named {name}, expected those there are: {mend}"
+                )
         if formula.total in by_total:
             raise LayoutError(f"field {formula.total}: has two formulas, expected one: leave one of them out")
         by_total[formula.total] = formula
@@ -107,7 +113,9 @@ def in_order(formulas: Iterable[Formula], names: Iterable[str]) -> list[Formula]
                     f"twice in the formula of {formula.total}" if parent[name] == formula.total else
                     f"in the formulas of {parent[name]} and of {formula.total}"
                 )  # fmt: skip
-                raise LayoutError(f"field {name}: is {where}, expected it once: make a total of others a part of the second")
+                raise LayoutError(
+                    f"field {name}: is {where}, expected it once: make a total of others a part of the second"
+                )
             parent[name] = formula.total
     return sorted(by_total.values(), key=lambda formula: -len(above(formula.total, parent)))
 
@@ -118,9 +126,9 @@ def above(name: str, parent: dict[str, str]) -> list[str]:
     while name in parent:
         name = parent[name]
         if name in chain:
+            circle = " of ".join([*chain[chain.index(name) :], name])
             raise LayoutError(
-                f"field {name}: is a part of itself, by {' of '.join([*chain[chain.index(name):], name])}, expected no "
-                "circle: take it out of one of these formulas"
+                f"field {name}: is a part of itself, by {circle}, expected no circle: take it out of one of them"
             )
         chain.append(name)
     return chain

@@ -1,22 +1,22 @@
 """The layout of a form: its fields, their formulas, and who fills it in; a short TOML file.
 
-    title = "Mathematics"
+title = "Mathematics"
 
-    [[field]]
-    name = "q1"
-    label = "Question 1"
-    largest = 9
+[[field]]
+name = "q1"
+label = "Question 1"
+largest = 9
 
-    [[field]]
-    name = "q2"
-    label = "Question 2"
-    largest = 7.5
-    halves = true
+[[field]]
+name = "q2"
+label = "Question 2"
+largest = 7.5
+halves = true
 
-    [[total]]
-    name = "total"
-    label = "Total"
-    formula = "total = q1 + q2"
+[[total]]
+name = "total"
+label = "Total"
+formula = "total = q1 + q2"
 """
 
 from __future__ import annotations
@@ -49,8 +49,9 @@ MOST_DIGITS = 12
 """Digits of a number: more boxes than these are wider than a page."""
 MOST_FIELDS = 100
 """Fields of a layout: twice as many as fit on a page."""
-LONGEST = 100_000
-"""Bytes of a TOML file: twenty times one of as many fields as fit on a page."""
+LONGEST, LONGEST_LINE = 50_000, 2_500
+"""Bytes of a TOML file, ten times one of as many fields as fit on a page, and of a line of it, as the longest formula:
+what reads TOML takes quadratic time for names with many dots."""
 LONGEST_TITLE, LONGEST_LABEL = 100, 80
 """Characters: more than these do not fit beside the corner tags, or beside the boxes."""
 MARK = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}(\.[05])?")
@@ -95,13 +96,13 @@ class Field:
             raise LayoutError(f"field {self.name}: {unknown('kind', self.kind, get_args(Kind))}")
         if not 1 <= self.digits <= MOST_DIGITS:
             raise LayoutError(
-                f"field {self.name}: digits {shown(self.digits)}, expected 1 to {MOST_DIGITS}: write a longer number in two fields"
+                f"field {self.name}: digits {shown(self.digits)}, expected 1 to {MOST_DIGITS}: make two fields of it"
             )
-        if not 1 <= self.largest <= full(self.digits, self.halves):
+        most = full(self.digits, self.halves)
+        if not 1 <= self.largest <= most:
             raise LayoutError(
                 f"field {self.name}: largest {self.shown(self.largest)}, expected at least {self.shown(1)} and at most "
-                f"{self.shown(full(self.digits, self.halves))}, what can be written with digits = {self.digits}: change the "
-                "one or the other"
+                f"{self.shown(most)}, what can be written with digits = {self.digits}: change the one or the other"
             )
 
     @property
@@ -117,7 +118,8 @@ class Field:
 
 def full(digits: int, halves: bool) -> int:
     """The largest value that so many digits can write."""
-    return 10 ** max(0, min(digits, MOST_DIGITS)) * (2 if halves else 1) - 1
+    power: int = 10 ** max(0, min(digits, MOST_DIGITS))
+    return power * (2 if halves else 1) - 1
 
 
 @dataclass(frozen=True)
@@ -166,10 +168,14 @@ class Layout:
         if not 1 <= self.version <= 9_999:
             raise LayoutError(f"version {shown(self.version)}, expected 1 to 9,999: begin again at 1")
         if not 1 <= len(self.fields) <= MOST_FIELDS:
-            raise LayoutError(f"{len(self.fields)} fields, expected 1 to {MOST_FIELDS}: make two layouts of it, or add one")
+            raise LayoutError(
+                f"{len(self.fields):,} fields, expected 1 to {MOST_FIELDS}: make two layouts of it, or add one"
+            )
         names = [field.name for field in self.fields]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise LayoutError(f"field {twice}: is there twice, expected a name for each field: give one of them another")
+            raise LayoutError(
+                f"field {twice}: is there twice, expected a name for each field: give one of them another"
+            )
         for formula in in_order(self.formulas, names):
             self.check_range(formula)
         totals = {formula.total: formula for formula in self.formulas}
@@ -182,7 +188,8 @@ class Layout:
         halved = next((part.name for part in parts if part.halves), None)
         if halved and not total.halves:
             raise LayoutError(
-                f"field {total.name}: is whole, and {halved} in its formula has halves, expected halves = true: add that"
+                f"field {total.name}: is whole, and {halved} in its formula has halves, expected halves in both: add "
+                "halves = true"
             )
         most = most_of(formula, {part.name: part for part in parts}, total.halves)
         if total.largest < most:
@@ -207,7 +214,7 @@ class Layout:
 
     @property
     def id(self) -> str:
-        """Eight letters and digits that differ where anything does that reading needs: all but title, labels, version."""
+        """Eight letters and digits that differ where anything does that reading needs: not title, labels, version."""
         told = [
             self.paper, self.identity.kind, self.identity.digits if self.identity.kind == "digits" else 0,
             [[f.name, f.kind, f.digits, f.largest, f.halves] for f in self.fields],
@@ -228,7 +235,7 @@ class Layout:
         marks = [word.strip() for word in line.split(",")]
         questions = [
             field_of({"name": f"q{place}", "label": f"Question {place}", **mark_of(place, mark)})
-            for place, mark in enumerate(marks[: MOST_FIELDS + 1], 1)
+            for place, mark in enumerate(marks, 1)
         ]
         formula = Formula("total", tuple((1, question.name) for question in questions))
         total = total_of({"name": "total", "label": "Total"}, formula, {field.name: field for field in questions})
@@ -250,8 +257,12 @@ class Layout:
     @classmethod
     def of_toml(cls, data: bytes) -> Layout:
         """The layout that the content of a TOML file describes. Raises `LayoutError`."""
-        if len(data) > LONGEST:
-            raise LayoutError(f"{len(data):,} bytes, expected a layout of at most {LONGEST:,}: give another file")
+        if len(data) > LONGEST or (longest := max(map(len, data.split(b"\n")))) > LONGEST_LINE:
+            what = f"{len(data):,} bytes" if len(data) > LONGEST else f"a line of {longest:,} bytes"
+            raise LayoutError(
+                f"{what}, expected a layout of at most {LONGEST:,} in lines of at most {LONGEST_LINE:,}: give another "
+                "file"
+            )
         try:
             values = tomllib.loads(data.decode("utf-8-sig"))
         except (ValueError, RecursionError) as error:
@@ -278,7 +289,12 @@ class Layout:
     def to_toml(self) -> str:
         """The TOML file that `load` reads as this layout."""
         formulas = {formula.total: formula.text for formula in self.formulas}
-        lines = [*written(self, "title", "version", "paper"), "", "[identity]", *written(self.identity, "kind", "digits")]
+        lines = [
+            *written(self, "title", "version", "paper"),
+            "",
+            "[identity]",
+            *written(self.identity, "kind", "digits"),
+        ]
         for field in self.fields:
             lines += ["", "[[total]]" if field.name in formulas else "[[field]]"]
             lines += written(field, "name", "label", "kind", "digits", *["halves"] * field.halves)
@@ -353,17 +369,13 @@ def total_of(entry: Mapping[str, Any], formula: Formula, known: Mapping[str, Fie
     return field_of({"halves": halves, "largest": given, **{key: entry[key] for key in entry if key != "formula"}})
 
 
-def with_totals(
-    ordinary: Sequence[Field], totals: Sequence[Mapping[str, Any]]
-) -> tuple[list[Field], list[Formula]]:
+def with_totals(ordinary: Sequence[Field], totals: Sequence[Mapping[str, Any]]) -> tuple[list[Field], list[Formula]]:
     """All fields, and the formulas, of fields and totals as TOML has them. Raises `LayoutError`."""
     formulas = []
     for entry in totals:
         formula = Formula.of(entry["formula"])
-        if formula.total != entry["name"]:
-            raise LayoutError(
-                f"field {entry['name'][:40]}: its formula is of {formula.total}, expected {entry['name'][:40]} = …: change it"
-            )
+        if formula.total != (name := entry["name"][:40]):
+            raise LayoutError(f"field {name}: its formula is of {formula.total}, expected {name} = …: change it")
         formulas.append(formula)
     entries = {entry["name"]: entry for entry in totals}
     known = {field.name: field for field in ordinary}
@@ -378,7 +390,8 @@ def mark_of(place: int, mark: str) -> dict[str, Any]:
     """The largest mark of a question as TOML would have it. Raises `LayoutError`."""
     if not (found := MARK.fullmatch(mark)):
         raise LayoutError(
-            f"question {place}: largest mark {mark[:40]!r}, expected a number such as 9 or 7.5: write them as in 9,7.5,13"
+            f"question {place}: largest mark {mark[:40]!r}, expected a number such as 9 or 7.5: write them as in "
+            "9,7.5,13"
         )
     return {"largest": float(mark) if found[1] else int(mark), "halves": bool(found[1])}
 

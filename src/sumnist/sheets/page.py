@@ -137,7 +137,8 @@ class Page:
         beside = code.x - QUIET - left
         line = Rectangle(MARGIN + FRAME, y, width - 2 * (MARGIN + FRAME), HEADING)
         body = Rectangle(line.x, line.bottom + HEADING, line.width, low - QUIET - line.bottom - HEADING)
-        identity, headings = None, ()
+        identity: Place | None = None
+        headings: tuple[Rectangle, ...] = ()
         if layout.identity.kind == "digits":
             number = Field("identity", "Number", "boxes", layout.identity.digits, 1)
             column = Column.of([number], body, [number])
@@ -275,10 +276,10 @@ def arranged(layout: Layout, body: Rectangle) -> tuple[tuple[Place, ...], tuple[
                 tuple(heading for column, spacing in placed for heading in column.headings(spacing)),
             )
     width, height = SIZES[layout.paper]
+    digits = max(field.digits for field in layout.fields)
     raise LayoutError(
-        f"{len(ordinary)} fields and {len(totals)} totals of up to {max(field.digits for field in layout.fields)} digits: do "
-        f"not fit on {layout.paper}, {width:g}×{height:g} mm, expected up to about 40 fields of two digits: make two layouts "
-        "of it"
+        f"{len(layout.fields)} fields, totals among them, of up to {digits} digits do not fit on {layout.paper}, "
+        f"{width:g}×{height:g} mm, expected at most about 40 fields of two digits: make two layouts of it"
     )
 
 
@@ -289,6 +290,8 @@ def columns(
     width = (area.width - (count - 1) * GUTTER) / count
     rows = max(1, ceil(len(fields) / count))
     return [
-        Column.of(fields[start : start + rows], replace(area, x=area.x + place * (width + GUTTER), width=width), peers, framed)
+        Column.of(
+            fields[start : start + rows], replace(area, x=area.x + place * (width + GUTTER), width=width), peers, framed
+        )
         for place, start in enumerate(range(0, len(fields), rows))
     ]

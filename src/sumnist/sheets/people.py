@@ -50,7 +50,9 @@ def read_people(path: Path) -> list[Person]:
         reason = (error.strerror or str(error)).lower()
         raise DataError(f"{path}: cannot be read ({reason}), expected a CSV file of people: check the name") from error
     if len(data) > LONGEST:
-        raise DataError(f"{path}: {len(data):,} bytes, expected at most {LONGEST:,}: print a part of these people at a time")
+        raise DataError(
+            f"{path}: {len(data):,} bytes, expected at most {LONGEST:,}: print a part of these people at a time"
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -65,12 +67,13 @@ def read_people(path: Path) -> list[Person]:
                 continue
             person = person_of(values, f"{path}: line {rows.line_num}")
             if person.identity in people:
-                raise DataError(
-                    f"{path}: line {rows.line_num}: {person.identity!r} is there twice, expected each once: tell them apart"
-                )
+                where = f"{path}: line {rows.line_num}"
+                raise DataError(f"{where}: {person.identity!r} is there twice, expected each once: tell them apart")
             people[person.identity] = person
     except csv.Error as error:
-        raise DataError(f"{path}: line {rows.line_num}: is not CSV ({error}), expected an identity and a name") from error
+        raise DataError(
+            f"{path}: line {rows.line_num}: is not CSV ({error}), expected an identity and a name"
+        ) from error
     if not people:
         raise DataError(f"{path}: nobody is in it, expected a line for each person: add some")
     return list(people.values())
@@ -79,12 +82,14 @@ def read_people(path: Path) -> list[Person]:
 def person_of(values: list[str], where: str) -> Person:
     """The person on a line. Raises `DataError`."""
     if len(values) > 2:
-        raise DataError(f"{where}: {len(values)} columns, expected an identity, and perhaps a name: leave the others out")
-    identity, name = (*values, "")[:2]
-    if len(identity.encode()) > MOST_BYTES:
         raise DataError(
-            f"{where}: {identity[:30]!r}… has {len(identity.encode())} bytes, expected at most {MOST_BYTES}, for its QR "
-            "code: put a short number first, and the name behind it"
+            f"{where}: {len(values)} columns, expected an identity, and perhaps a name: leave the others out"
+        )
+    identity, name = (*values, "")[:2]
+    if (size := len(identity.encode())) > MOST_BYTES:
+        raise DataError(
+            f"{where}: {identity[:30]!r}… has {size:,} bytes, expected at most {MOST_BYTES}, for its QR code: put a "
+            "short number first, and the name behind it"
         )
     try:
         check_text("identity", identity, MOST_BYTES)

@@ -30,9 +30,9 @@ TAGS = (0xD5D628584, 0xD97F18B49, 0xDD280910E, 0xE479E9C98)
 """The first four codes of the family tag36h11 (E. Olson, AprilTag, ICRA 2011; tag36h11.c of AprilTag 2, BSD licence):
 6×6 cells, row by row, a white one for each bit that is set. A border of black cells is around them."""
 PALE, PALER = HexColor("#B4CBE2"), HexColor("#DEE3E8")
-"""Of the lines of boxes, and of those between rows: their grey is 0.78 and 0.89 of white. Ink is darker than 0.5, so that
-a threshold between drops them and keeps the digit, and whoever writes still sees them."""
-GREY, BLACK, WHITE = HexColor("#666666"), HexColor("#000000"), HexColor("#FFFFFF")
+"""Of the lines of boxes, and of those between rows: their grey is 0.78 and 0.89 of white. Ink is darker than 0.5, so
+that a threshold between drops them and keeps the digit, and whoever writes still sees them."""
+GREY, BLACK = HexColor("#666666"), HexColor("#000000")
 LINE = 0.25 * mm
 """Width of the lines of boxes; a thinner one breaks up in a photocopy."""
 TITLE, PERSON, TOTAL, INSTRUCT, SMALL = 17.0, 11.0, 13.0, 8.5, 7.5
@@ -47,10 +47,13 @@ BOLD = 0.035
 """Width of the outline of bold letters, by the size: the font has one weight."""
 CAP = 0.73
 """Height of a capital letter, by the size."""
-INSTRUCTION = "Write one digit in each box. Cross out a mistake, and write the number again under \"correction\"."
+INSTRUCTION = 'Write one digit in each box. Cross out a mistake, and write the number again under "correction".'
 HALVES = " A half is a 5 behind the point."
-FREE = "Write each number inside its frame. Cross out a mistake, and write the number again under \"correction\"."
+FREE = 'Write each number inside its frame. Cross out a mistake, and write the number again under "correction".'
+OTHERS = "Name, Number, version · 0123456789½…"
+"""All else that is printed."""
 RIGHT_TO_LEFT = {"R", "AL"}
+"""Directions of letters, as Unicode has them."""
 
 
 def pdf(layout: Layout, people: Sequence[Person] = (), font: Path | None = None) -> bytes:
@@ -66,12 +69,12 @@ def pdf(layout: Layout, people: Sequence[Person] = (), font: Path | None = None)
     """
     if people and layout.identity.kind != "printed":
         raise LayoutError(
-            f'identity {layout.identity.kind!r}, and there are people to print: expected kind = "printed": change it, or '
-            "leave --people out"
+            f"identity of kind {layout.identity.kind!r}, and people to print, expected the kind 'printed': change it, "
+            "or leave --people out"
         )
     page = Page.of(layout)
     texts = [layout.title, *(field.label for field in layout.fields), *(person.text for person in people)]
-    check_font(font or FONT, texts)
+    check_font(font or FONT, [*texts, INSTRUCTION + FREE + HALVES + OTHERS])
     canvas = Canvas(data := BytesIO(), (page.width * mm, page.height * mm), invariant=True)
     canvas.setTitle(layout.title)
     canvas.setCreator("sumnist")
@@ -93,7 +96,7 @@ def composed(text: str) -> str:
 
 
 def check_font(path: Path, texts: Iterable[str]) -> None:
-    """Make the font in a file the one of all text. Raises `LayoutError`: it is none, or lacks a character of `texts`."""
+    """Make a font the one of all text. Raises `LayoutError`: it is none, or lacks a character of `texts`."""
     try:
         font = TTFont("text", BytesIO(read_whole(path)))
     except Exception as error:  # whatever damaged tables lead to
@@ -103,11 +106,13 @@ def check_font(path: Path, texts: Iterable[str]) -> None:
         known = f"{char} (U+{ord(char):04X}, {unicodedata.name(char, 'without a name').lower()}) in {text[:60]!r}"
         if unicodedata.bidirectional(char) in RIGHT_TO_LEFT or unicodedata.category(char) in ("Mn", "Mc"):
             raise LayoutError(
-                f"{known}: is of a script whose letters are joined or go from right to left, which is not printed here: "
+                f"{known}: is of a script whose letters are joined or go from right to left, expected one that is not: "
                 "write it in another script"
             )
         if ord(char) not in font.face.charToGlyph:
-            raise LayoutError(f"{known}: is not in the font {font.face.name.decode()}: name a font that has it, --font file.ttf")
+            raise LayoutError(
+                f"{known}: is not in the font {font.face.name.decode()}: name a font that has it, --font file.ttf"
+            )
     try:
         font.face.makeSubset([*map(ord, used)])
     except Exception as error:
@@ -160,7 +165,9 @@ class Sheet:
 
     def labels(self, layout: Layout) -> None:
         """Draw all labels, those that need no small print in one size."""
-        told = [(place, field.label, limit(field)) for field, place in zip(layout.fields, self.page.places, strict=True)]
+        told = [
+            (place, field.label, limit(field)) for field, place in zip(layout.fields, self.page.places, strict=True)
+        ]
         told += [(self.page.identity, "Number", "")] if self.page.identity else []
         sizes = [TOTAL if place.frame else size_of(place.label, label, most) for place, label, most in told]
         common = max(min(sizes), COMMON)
@@ -186,7 +193,7 @@ class Sheet:
 
     def up(self, y: float) -> float:
         """A height in points from the lower edge, where PDF counts from."""
-        return (self.page.height - y) * mm
+        return float((self.page.height - y) * mm)
 
     def line(self, x: float, y: float, right: float, colour: Color) -> None:
         """Draw a level line."""
@@ -214,15 +221,22 @@ class Sheet:
         self.canvas.drawPath(path, stroke=0, fill=1)
 
     def text(
-        self, box: Rectangle, text: str, size: float, colour: Color = BLACK, bold: bool = False, at: float = 0.0, cut: bool = False
+        self,
+        box: Rectangle,
+        text: str,
+        size: float,
+        colour: Color = BLACK,
+        bold: bool = False,
+        at: float = 0.0,
+        cut: bool = False,
     ) -> float:
-        """Draw a line of text in the middle of a rectangle's height, `at` 0.0 from its left, 1.0 to its right; its width.
+        """Draw a line of text in the middle of a rectangle's height, `at` 0.0 from its left, 1.0 to its right.
 
-        It shrinks until it fits; then it is `cut`. Raises `LayoutError` if it may not be.
+        It shrinks until it fits; then it is `cut`. Raises `LayoutError` if it may not be. Returns its width in points.
         """
         text = composed(text)
-        size = max(LEAST, min(size, size * box.width * mm / max(1.0, pdfmetrics.stringWidth(text, "text", size))))
-        while (width := pdfmetrics.stringWidth(text, "text", size)) > box.width * mm + 0.01:
+        size = max(LEAST, min(size, size * box.width * mm / max(1.0, width_of(text, size))))
+        while (width := width_of(text, size)) > box.width * mm + 0.01:
             if not cut:
                 raise LayoutError(f"{text[:60]!r}: is wider than the {box.width:.0f} mm for it: make it shorter")
             text = text.rstrip("…")[:-1] + "…"
@@ -235,10 +249,15 @@ class Sheet:
         return width
 
 
+def width_of(text: str, size: float) -> float:
+    """The width of a text, in points."""
+    return float(pdfmetrics.stringWidth(text, "text", size))
+
+
 def lines_of(box: Rectangle, label: str, most: str, size: float) -> list[str]:
     """A label, and what it says of the largest value, in one line if that fits into the width of a rectangle."""
     whole = composed(" · ".join(filter(None, (label, most))))
-    if pdfmetrics.stringWidth(whole, "text", size) <= box.width * mm:
+    if width_of(whole, size) <= box.width * mm:
         return [whole]
     return [*simpleSplit(composed(label), "text", size, box.width * mm), *[most] * bool(most)]
 
@@ -247,9 +266,11 @@ def size_of(box: Rectangle, label: str, most: str) -> float:
     """The size at which a label fits. Raises `LayoutError` if it fits at none."""
     for size, lines in LABELS:
         parts = lines_of(box, label, most, size)
-        if len(parts) <= lines and all(pdfmetrics.stringWidth(part, "text", size) <= box.width * mm for part in parts):
+        if len(parts) <= lines and all(width_of(part, size) <= box.width * mm for part in parts):
             return size
-    raise LayoutError(f"label {label[:60]!r}: does not fit into the {box.width:.0f} mm beside its boxes: make it shorter")
+    raise LayoutError(
+        f"label {label[:60]!r}: does not fit into the {box.width:.0f} mm beside its boxes: make it shorter"
+    )
 
 
 def limit(field: Field) -> str:
@@ -266,5 +287,9 @@ def tag_cells(code: int) -> list[list[bool]]:
 
 def runs(cells: Sequence[bool]) -> Iterator[tuple[int, int]]:
     """Where stretches of True begin and end."""
-    edges = [place for place in range(len(cells) + 1) if (place > 0 and cells[place - 1]) != (place < len(cells) and cells[place])]
+    edges = [
+        place
+        for place in range(len(cells) + 1)
+        if (place > 0 and cells[place - 1]) != (place < len(cells) and cells[place])
+    ]
     return zip(edges[::2], edges[1::2], strict=True)
