@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from sumnist.errors import LayoutError
 from sumnist.sheets.formulas import Formula
-from sumnist.sheets.layout import Field, Identity, Layout, Paper
+from sumnist.sheets.layout import Field, Identity, Kind, Layout, Paper
 from sumnist.sheets.page import BOX, QUIET, Page, Place, Rectangle
 
 PAPERS: dict[Paper, tuple[float, float]] = {"A4": (210, 297), "Letter": (215.9, 279.4)}
+
+KINDS: tuple[Kind, ...] = ("boxes", "strip")
 
 
 def overlap(one: Rectangle, other: Rectangle) -> bool:
@@ -45,7 +47,7 @@ def layouts(draw: st.DrawFn) -> Layout:
     fields, formulas, free = [], [], []
     for place in range(draw(st.integers(1, 44))):
         digits, halves = draw(st.integers(1, draw(st.sampled_from((2, 4, 8))))), draw(st.booleans())
-        kind = draw(st.sampled_from(("boxes", "strip")))
+        kind = draw(st.sampled_from(KINDS))
         fields.append(Field(f"q{place}", f"Question {place}", kind, digits, 10**digits - 1, halves))
         free.append(fields[-1])
         if len(free) > 1 and draw(st.integers(0, 4)) == 0:
@@ -54,7 +56,7 @@ def layouts(draw: st.DrawFn) -> Layout:
             formulas.append(Formula(total.name, tuple((1, part.name) for part in free)))
             fields.append(total)
             free = [total] if draw(st.booleans()) else []
-    paper = draw(st.sampled_from(("A4", "Letter")))
+    paper = draw(st.sampled_from(sorted(PAPERS)))
     identity = draw(st.sampled_from((Identity(), Identity("digits", 8), Identity("none"))))
     return Layout("Any", tuple(fields), tuple(formulas), paper=paper, identity=identity)
 

@@ -37,7 +37,7 @@ from sumnist.errors import LayoutError
 from sumnist.files import read_whole
 from sumnist.sheets.formulas import NAME, NAME_EXPECTED, Formula, in_order
 
-__all__ = ["Field", "Identity", "Layout", "Paper", "check_text"]
+__all__ = ["Field", "Identity", "Kind", "Layout", "Paper", "check_text"]
 
 Kind = Literal["boxes", "strip"]
 Paper = Literal["A4", "Letter"]

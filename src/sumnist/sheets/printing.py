@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -50,6 +51,8 @@ CAP = 0.73
 INSTRUCTION = 'Write one digit in each box. Cross out a mistake, and write the number again under "correction".'
 HALVES = " A half is a 5 behind the point."
 FREE = 'Write each number inside its frame. Cross out a mistake, and write the number again under "correction".'
+JOINED = {"Mn", "Mc"}
+"""Categories of signs that stand on a letter, left when letters and accents that are one character are composed."""
 OTHERS = "Name, Number, version · 0123456789½…"
 """All else that is printed."""
 RIGHT_TO_LEFT = {"R", "AL"}
@@ -74,11 +77,11 @@ def pdf(layout: Layout, people: Sequence[Person] = (), font: Path | None = None)
         )
     page = Page.of(layout)
     texts = [layout.title, *(field.label for field in layout.fields), *(person.text for person in people)]
-    check_font(font or FONT, [*texts, INSTRUCTION + FREE + HALVES + OTHERS])
+    name = registered(font or FONT, [*texts, INSTRUCTION + FREE + HALVES + OTHERS])
     canvas = Canvas(data := BytesIO(), (page.width * mm, page.height * mm), invariant=True)
     canvas.setTitle(layout.title)
     canvas.setCreator("sumnist")
-    sheet = Sheet(canvas, page)
+    sheet = Sheet(canvas, page, name)
     canvas.beginForm("layout")
     sheet.draw(layout)
     canvas.endForm()
@@ -95,36 +98,45 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def check_font(path: Path, texts: Iterable[str]) -> None:
-    """Make a font the one of all text. Raises `LayoutError`: it is none, or lacks a character of `texts`."""
+def told(char: str, text: str) -> str:
+    """What messages call a character of a text."""
+    return f"{char} (U+{ord(char):04X}, {unicodedata.name(char, 'without a name').lower()}) in {text[:60]!r}"
+
+
+def registered(path: Path, texts: Iterable[str]) -> str:
+    """The name by which reportlab knows a font. Raises `LayoutError`: it is none, or lacks a character of `texts`."""
     try:
-        font = TTFont("text", BytesIO(read_whole(path)))
+        data = read_whole(path)
+        name = f"text-{sha256(data).hexdigest()[:8]}"
+        font = TTFont(name, BytesIO(data))
     except Exception as error:  # whatever damaged tables lead to
         raise LayoutError(f"--font {path}: {error}, expected a font in a TrueType file: choose another one") from error
     used = {char: text for text in texts for char in composed(text)}
     for char, text in used.items():
-        known = f"{char} (U+{ord(char):04X}, {unicodedata.name(char, 'without a name').lower()}) in {text[:60]!r}"
-        if unicodedata.bidirectional(char) in RIGHT_TO_LEFT or unicodedata.category(char) in ("Mn", "Mc"):
+        if unicodedata.bidirectional(char) in RIGHT_TO_LEFT or unicodedata.category(char) in JOINED:
             raise LayoutError(
-                f"{known}: is of a script whose letters are joined or go from right to left, expected one that is not: "
-                "write it in another script"
+                f"{told(char, text)}: is of a script whose letters are joined or go from right to left, expected one "
+                "that is not: write it in another script"
             )
-        if ord(char) not in font.face.charToGlyph:
-            raise LayoutError(
-                f"{known}: is not in the font {font.face.name.decode()}: name a font that has it, --font file.ttf"
-            )
+    if missing := next((char for char in used if ord(char) not in font.face.charToGlyph), None):
+        raise LayoutError(
+            f"{told(missing, used[missing])}: is not in the font {font.face.name.decode()}: name a font that has it, "
+            "--font file.ttf"
+        )
     try:
         font.face.makeSubset([*map(ord, used)])
     except Exception as error:
         raise LayoutError(f"--font {path}: is damaged ({error}), expected a whole one: copy it again") from error
+    font.face.name = name.encode()  # of two fonts with one name reportlab takes the first for both
     pdfmetrics.registerFont(font)
+    return name
 
 
 class Sheet:
     """Draws on a canvas what a page has, in millimetres from its top left corner."""
 
-    def __init__(self, canvas: Canvas, page: Page) -> None:
-        self.canvas, self.page = canvas, page
+    def __init__(self, canvas: Canvas, page: Page, font: str) -> None:
+        self.canvas, self.page, self.font = canvas, page, font
 
     def draw(self, layout: Layout) -> None:
         """Draw what is on every page."""
@@ -169,11 +181,11 @@ class Sheet:
             (place, field.label, limit(field)) for field, place in zip(layout.fields, self.page.places, strict=True)
         ]
         told += [(self.page.identity, "Number", "")] if self.page.identity else []
-        sizes = [TOTAL if place.frame else size_of(place.label, label, most) for place, label, most in told]
+        sizes = [TOTAL if place.frame else self.size(place.label, label, most) for place, label, most in told]
         common = max(min(sizes), COMMON)
         for (place, label, most), own in zip(told, sizes, strict=True):
             size = own if place.frame else min(own, common)
-            parts = lines_of(place.label, label, most, size)
+            parts = self.lines(place.label, label, most, size)
             pitch = min(place.label.height / len(parts), 1.25 * size / mm)
             top = place.label.y + (place.label.height - pitch * len(parts)) / 2
             for row, part in enumerate(parts):
@@ -235,42 +247,39 @@ class Sheet:
         It shrinks until it fits; then it is `cut`. Raises `LayoutError` if it may not be. Returns its width in points.
         """
         text = composed(text)
-        size = max(LEAST, min(size, size * box.width * mm / max(1.0, width_of(text, size))))
-        while (width := width_of(text, size)) > box.width * mm + 0.01:
+        size = max(LEAST, min(size, size * box.width * mm / max(1.0, self.width(text, size))))
+        while (width := self.width(text, size)) > box.width * mm + 0.01:
             if not cut:
                 raise LayoutError(f"{text[:60]!r}: is wider than the {box.width:.0f} mm for it: make it shorter")
             text = text.rstrip("…")[:-1] + "…"
         x, y = box.x * mm + at * (box.width * mm - width), self.up(box.y + box.height / 2) - CAP * size / 2
-        self.canvas.setFont("text", size)
+        self.canvas.setFont(self.font, size)
         self.canvas.setFillColor(colour)
         self.canvas.setStrokeColor(colour)
         self.canvas.setLineWidth(BOLD * size)
         self.canvas.drawString(x, y, text, mode=2 if bold else 0)
         return width
 
+    def width(self, text: str, size: float) -> float:
+        """The width of a text, in points."""
+        return float(pdfmetrics.stringWidth(text, self.font, size))
 
-def width_of(text: str, size: float) -> float:
-    """The width of a text, in points."""
-    return float(pdfmetrics.stringWidth(text, "text", size))
+    def lines(self, box: Rectangle, label: str, most: str, size: float) -> list[str]:
+        """A label, and what it says of the largest value, in one line if that fits into the width of a rectangle."""
+        whole = composed(" · ".join(filter(None, (label, most))))
+        if self.width(whole, size) <= box.width * mm:
+            return [whole]
+        return [*simpleSplit(composed(label), self.font, size, box.width * mm), *[most] * bool(most)]
 
-
-def lines_of(box: Rectangle, label: str, most: str, size: float) -> list[str]:
-    """A label, and what it says of the largest value, in one line if that fits into the width of a rectangle."""
-    whole = composed(" · ".join(filter(None, (label, most))))
-    if width_of(whole, size) <= box.width * mm:
-        return [whole]
-    return [*simpleSplit(composed(label), "text", size, box.width * mm), *[most] * bool(most)]
-
-
-def size_of(box: Rectangle, label: str, most: str) -> float:
-    """The size at which a label fits. Raises `LayoutError` if it fits at none."""
-    for size, lines in LABELS:
-        parts = lines_of(box, label, most, size)
-        if len(parts) <= lines and all(width_of(part, size) <= box.width * mm for part in parts):
-            return size
-    raise LayoutError(
-        f"label {label[:60]!r}: does not fit into the {box.width:.0f} mm beside its boxes: make it shorter"
-    )
+    def size(self, box: Rectangle, label: str, most: str) -> float:
+        """The size at which a label fits. Raises `LayoutError` if it fits at none."""
+        for size, lines in LABELS:
+            parts = self.lines(box, label, most, size)
+            if len(parts) <= lines and all(self.width(part, size) <= box.width * mm for part in parts):
+                return size
+        raise LayoutError(
+            f"label {label[:60]!r}: does not fit into the {box.width:.0f} mm beside its boxes: make it shorter"
+        )
 
 
 def limit(field: Field) -> str:
