@@ -80,7 +80,7 @@ def measure(net: TwoInputNet, images: Tensor, digits: Tensor) -> tuple[float, fl
 
 
 def load(split: str) -> tuple[Tensor, Tensor]:
-    """The images of MNIST, uint8 [N, 28, 28], and their digits [N]. Stored are which pixels have ink, and its values."""
+    """Images of MNIST, uint8 [N, 28, 28], and their digits [N]. The file has which pixels have ink, and its values."""
     with np.load(MNIST) as data:
         has_ink = np.unpackbits(data[f"written_{split}"], axis=1).astype(bool)  # [N, 784]
         images = np.zeros(has_ink.shape, np.uint8)

@@ -18,7 +18,7 @@ from PIL import Image
 from sumnist.cli import main
 from sumnist.cli.commands import COMMANDS, Compare, Demo, Evaluate, Score, Serve, Study, Train
 from sumnist.cli.flags import GROUPS, POSITIONAL, docs_of, parse
-from sumnist.config import Config, preset
+from sumnist.config import Config, flag, preset
 from sumnist.data.mnist import DigitSet
 from sumnist.inference.demo import described
 from sumnist.inference.reader import ADVICE, Reader, Reading
@@ -89,7 +89,7 @@ def test_help_shows_every_field_with_its_line_and_at_most_one_default(
     text = " ".join(sumnist(name, "--help").out.split())
     for owner in (COMMANDS[name], *([Config] if name in ("train", "graph") else [Settings] if name == "serve" else [])):
         for field in set(owner.__dataclass_fields__) - {"config", "settings"}:
-            assert POSITIONAL.get(field, f"--{field.replace('_', '-')}") in text, field
+            assert POSITIONAL.get(field, flag(field)) in text, field
             doc = " ".join(docs_of(owner)[field].split())
             assert doc in text, field
             after = text.partition(doc)[2].partition(" --")[0]

@@ -48,6 +48,7 @@ WORDS = {
     "predict": [str(FIVE), "--number", "7"],
     "solve": [str(FIVE), "=", "_"],
     "score": ["none.csv", "--number", "7", "--out", "scored.csv"],
+    "sheet new": ["9,7", "--out", "cover.pdf"],
     "serve": ["--model", "none.onnx"],
     "export": ["none"],
     "demo": ["--count", "1"],
@@ -107,7 +108,7 @@ def hints_of(name: str) -> dict[str, Any]:
 def words_with(name: str, key: str, value: str) -> list[str]:
     """A command with a value for one of its flags."""
     if key in POSITIONAL:
-        return [name, value, *(word for word in WORDS[name] if word not in ("none", "none.csv", str(FIVE)))]
+        return [name, value, *(word for word in WORDS[name] if word not in ("none", "none.csv", "9,7", str(FIVE)))]
     return [name, *WORDS[name], flag(key), *[value] * (2 if key == "betas" else 1)]
 
 
@@ -202,7 +203,10 @@ def test_a_batch_of_one_image_is_refused_where_it_cannot_be_normalised(
 
 
 @pytest.mark.parametrize("place", [".", "/", "folder", "/dev/full", "/dev/null", "none/x", "five.png/x", "x" * 300])
-@pytest.mark.parametrize("words", [["graph", "--preset", "tiny", "--out"], ["predict", FIVE, "-n", 7, "--show"]])
+@pytest.mark.parametrize(
+    "words",
+    [["graph", "--preset", "tiny", "--out"], ["predict", FIVE, "-n", 7, "--show"], ["sheet", "new", "9,7", "--out"]],
+)
 def test_a_place_that_is_no_file_is_refused_and_stays(
     sumnist: Callable[..., tuple[int, str]], words: list[object], place: str
 ) -> None:

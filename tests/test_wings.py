@@ -26,6 +26,7 @@ ALLOWED = {
     "evaluation": {"data", "model"},
     "training": {"data", "model", "evaluation", "inference"},
     "suites": {"data", "pictures", "inference"},
+    "sheets": {"arithmetic", "inference", "pictures"},
     "study": {"data", "model", "evaluation", "inference"},
     "serve": {"inference"},
 }

@@ -306,8 +306,8 @@ def require(settings: Any, name: str, good: bool, expected: str) -> None:
 
 
 def flag(name: str) -> str:
-    """The command-line flag of a field: `batch_size` → `--batch-size`."""
-    return "--" + name.replace("_", "-")
+    """The command-line flag of a field: `batch_size` → `--batch-size`, `from_` → `--from`."""
+    return "--" + name.rstrip("_").replace("_", "-")
 
 
 def shown(value: object) -> str:

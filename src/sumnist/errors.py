@@ -8,6 +8,7 @@
     │   └── SizeError     a picture of more pixels than are read
     ├── NumberError       a number that the network cannot add (also a ValueError)
     ├── EquationError     an equation that nothing makes true
+    ├── LayoutError       a form that contradicts itself, or cannot be printed (also a ValueError)
     ├── RunError          a run folder or checkpoint that is not one, or does not fit
     ├── TrainingError     training that cannot go on (the loss is not a number)
     ├── ExportError       a network whose exported form would give other answers
@@ -33,6 +34,7 @@ __all__ = [
     "ExportError",
     "FormatError",
     "ImageError",
+    "LayoutError",
     "MissingExtraError",
     "NumberError",
     "OutputError",
@@ -84,6 +86,12 @@ class EquationError(SumnistError):
     """An equation that nothing makes true."""
 
 
+class LayoutError(SumnistError, ValueError):
+    """A form that contradicts itself, or cannot be printed."""
+
+    exit_code = 2
+
+
 class RunError(SumnistError):
     """A run folder or checkpoint that is not one, or does not fit."""
 
@@ -116,6 +124,8 @@ EXTRAS = {
     "array_api_compat": "train",
     "torch": "train", "safetensors": "train", "matplotlib": "train", "onnx": "export", "onnxscript": "export",
     "scipy": "study", "jinja2": "study", "markdown_it": "study",
+    "reportlab": "sheets", "segno": "sheets", "pypdfium2": "sheets", "xlsxwriter": "sheets",
+    "pupil_apriltags": "sheets", "zxingcpp": "sheets",
     "fastapi": "serve", "starlette": "serve", "uvicorn": "serve", "httptools": "serve", "uvloop": "serve",
 }  # fmt: skip
 """Libraries that some parts need, and the extra that brings each."""

@@ -23,8 +23,8 @@ except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
-    "CONFIG", "NUMBERS", "ONNX", "PRETRAINED", "WEIGHTS", "Journal", "check_format", "fits", "lock", "make_folder",
-    "parse_json", "read_whole", "write_all", "write_atomically", "writing",
+    "CONFIG", "NUMBERS", "ONNX", "PRETRAINED", "WEIGHTS", "Journal", "check_format", "check_replaceable", "fits",
+    "lock", "make_folder", "parse_json", "read_whole", "write_all", "write_atomically", "writing",
 ]  # fmt: skip
 
 CONFIG = "config.json"

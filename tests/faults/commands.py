@@ -124,6 +124,7 @@ HALF_SCORED = Step(SCORE, stopped=("", 20))
 SCORE_NUMBERS = SCORE.replace("score", "score --numbers --digits 1-6")
 SCORE_FOLDER = "score INPUTS/pictures --number 7 --out table.csv --workers 1"
 STUDY = "study --quick --workers 1 --rows rows.jsonl --out report"
+SHEET = "sheet new 9,7 --out cover.pdf"
 ONE_ROW = Step(STUDY, stopped=("write rows.jsonl", 2))
 
 COMMANDS = (
@@ -157,6 +158,8 @@ COMMANDS = (
     Command("study --report, over an older one", f"{STUDY} --report", steps=(Step(STUDY),)),
     Command("predict --show", "predict INPUTS/pictures/3.png --number 7 --show steps.png"),
     Command("predict --numbers --show", "predict --numbers INPUTS/pictures/3.png --show line.png"),
+    Command("sheet new", SHEET, keeps=False),
+    Command("sheet new, again", SHEET, steps=(Step(SHEET),)),
     Command("graph --out", "graph --preset tiny --out graph.svg", steps=(Step("graph --preset fast --out graph.svg"),)),
 )  # fmt: skip
 

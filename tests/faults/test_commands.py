@@ -26,7 +26,7 @@ def test_whatever_fails_nothing_is_lost_and_nothing_is_silently_wrong(command: C
 
 
 def words_of(name: str) -> list[list[str]]:
-    return [command.words.split() for command in COMMANDS if command.words.split()[:1] == [name]]
+    return [command.words.split() for command in COMMANDS if f"{command.words} ".startswith(f"{name} ")]
 
 
 @pytest.mark.parametrize("name", commands.COMMANDS)
@@ -36,7 +36,7 @@ def test_every_command_is_tried_unless_it_writes_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(commands.COMMANDS.keys() - READ_ONLY.keys()))
 def test_every_flag_that_names_an_output_is_tried_and_every_other_path_is_an_input(name: str) -> None:
-    inputs = {"model", "source", "pictures", "run_folder", "data_dir", "folder", "labels"}
+    inputs = {"model", "source", "pictures", "run_folder", "data_dir", "folder", "labels", "from_", "people", "font"}
     kind = commands.COMMANDS[name]
     hints = get_type_hints(kind)
     paths = {field.name for field in fields(kind) if "Path" in str(hints[field.name])}

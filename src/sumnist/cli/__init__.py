@@ -44,10 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(given: list[str]) -> int:
     if not given or given[0] in ("-h", "--help"):
-        lines = (f"  {name:10} {inspect.getdoc(kind)}".partition("\n")[0] for name, kind in COMMANDS.items())
-        say(USAGE.format(commands="\n".join(lines)))
+        say(USAGE.format(commands=listed("")))
         return 0 if given else 2
     name, rest = given[0], given[1:]
+    if inner := listed(f"{name} "):
+        if not rest or rest[0] in ("-h", "--help"):
+            say(f"usage: sumnist {name} COMMAND [OPTIONS]\n\ncommands:\n{inner}")
+            return 0 if rest else 2
+        name, rest = f"{name} {rest[0]}", rest[1:]
     if name == "--version":
         from sumnist import __version__
 
@@ -58,3 +62,9 @@ def run(given: list[str]) -> int:
     command = parse(name, rest)
     current_folder()
     return command.run()
+
+
+def listed(start: str) -> str:
+    """The commands whose names begin so, each with what it does."""
+    kinds = {name: kind for name, kind in COMMANDS.items() if name.startswith(start)}
+    return "\n".join(f"  {name:10} {inspect.getdoc(kind)}".partition("\n")[0] for name, kind in kinds.items())

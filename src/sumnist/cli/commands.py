@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
 from sumnist.cli.door import complain, say
 from sumnist.cli.options import OfModel, OfNumbers, OfStrips
+from sumnist.cli.sheets import SheetNew
 from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine
 from sumnist.errors import ConfigError, SumnistError
 from sumnist.files import NUMBERS, PRETRAINED, write_atomically
@@ -462,8 +464,11 @@ class Study:
         return 0
 
 
-Command = Train | Evaluate | Predict | Solve | Score | Serve | Export | Demo | Graph | Compare | Study
-COMMANDS: dict[str, type[Command]] = {kind.__name__.lower(): kind for kind in get_args(Command)}
+Command = Train | Evaluate | Predict | Solve | Score | SheetNew | Serve | Export | Demo | Graph | Compare | Study
+COMMANDS: dict[str, type[Command]] = {
+    re.sub("(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower(): kind for kind in get_args(Command)
+}
+"""The commands by what they are called: `SheetNew` is `sheet new`."""
 
 
 def measured(result: RunResult) -> str:

@@ -22,7 +22,8 @@ from sumnist.serve.settings import Settings
 
 __all__ = ["parse"]
 
-POSITIONAL = {"pictures": "PICTURE", "source": "SOURCE", "run_folder": "RUN", "runs": "RUN", "equation": "WORD"}
+POSITIONAL = {"pictures": "PICTURE", "source": "SOURCE", "run_folder": "RUN", "runs": "RUN", "equation": "WORD",
+              "marks": "MARKS"}  # fmt: skip
 """Fields that are given without a flag, and what the help calls them."""
 GROUPS = {
     "run": "preset task out overwrite resume seed device precision threads",
@@ -91,11 +92,11 @@ def parser_of(name: str, config: Config) -> Parser:
         hints = get_type_hints(owner)
         for key, doc in docs_of(owner).items():
             default = getattr(config if owner is Config else owner, key, MISSING)
-            names, options = [flag(key)], shape_of(hints[key])
+            names, options = [flag(key)], shape_of(hints[key]) | {"dest": key}
             if key == "number":
                 names, options["metavar"] = [flag(key), "-n"], "INT"
             elif key in POSITIONAL:
-                names, options["metavar"] = [key], POSITIONAL[key]
+                names, options["metavar"] = [options.pop("dest")], POSITIONAL[key]
                 if "nargs" in options:
                     options["nargs"] = "+"
                 elif default is None:

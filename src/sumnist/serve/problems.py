@@ -56,8 +56,8 @@ KINDS = {
 """Every kind by its slug."""
 
 INTERNAL = (
-    errors.SumnistError, errors.ConfigError, errors.DataError, errors.EquationError, errors.RunError,
-    errors.TrainingError, errors.ExportError, errors.ScoreError, errors.ServeError, errors.StudyError,
+    errors.SumnistError, errors.ConfigError, errors.DataError, errors.EquationError, errors.LayoutError,
+    errors.RunError, errors.TrainingError, errors.ExportError, errors.ScoreError, errors.ServeError, errors.StudyError,
     errors.OutputError,
 )  # fmt: skip
 """Errors that no request can cause."""

@@ -1,0 +1,83 @@
+"""The commands of paper forms: `sumnist sheet new`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sumnist.cli.door import say
+from sumnist.config import flag
+from sumnist.errors import ConfigError, OutputError
+from sumnist.files import check_replaceable, read_whole, write_atomically
+
+__all__ = ["SheetNew"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SheetNew:
+    """Print a form for handwritten numbers, whose total checks them.
+    As in `sumnist sheet new 9,7,13,12 --out cover.pdf`: questions with these largest marks, and their total. It also
+    writes cover.toml, the layout: change it and print it with --from. Needs the extra [sheets]."""
+
+    marks: str | None = None
+    """the largest mark of each question, such as 9,7.5,13 (required, unless --from)"""
+    out: Path
+    """PDF file to write; a new layout goes beside it, into a file whose name ends in .toml"""
+    from_: Path | None = None
+    """TOML file of the layout to print, instead of MARKS"""
+    people: Path | None = None
+    """CSV file with a line for each person: an identity or a name, and perhaps a name behind it (default: one blank
+    page)"""
+    title: str | None = None
+    """what is printed above a new layout (default: Exam)"""
+    paper: Literal["A4", "Letter"] | None = None
+    """paper of a new layout (default: A4)"""
+    font: Path | None = None
+    """TrueType file of the font, for letters that are neither Latin, Greek, Cyrillic, Armenian nor Georgian"""
+
+    def run(self) -> int:
+        """Write the PDF, and a new layout beside it; the exit code."""
+        from sumnist.sheets.layout import Layout
+        from sumnist.sheets.people import read_people
+        from sumnist.sheets.printing import pdf
+
+        if (self.marks is None) == (self.from_ is None):
+            raise ConfigError(
+                "sheet new: expected either MARKS, such as 9,7,13,12, or --from layout.toml: give one of them"
+            )
+        check_replaceable(self.out)
+        if self.from_ is not None:
+            for name in ("title", "paper"):
+                if getattr(self, name) is not None:
+                    raise ConfigError(f"{flag(name)} {getattr(self, name)}: is in {self.from_}: change it there")
+            layout = Layout.load(self.from_)
+        else:
+            layout = Layout.of_line(self.marks or "", self.title or "Exam", self.paper or "A4")
+            self.check_beside(layout.to_toml())
+        people = [] if self.people is None else read_people(self.people)
+        write_atomically(self.out, pdf(layout, people, self.font))
+        pages = f"{max(1, len(people)):,} page{'s' * (len(people) > 1)}"
+        if self.from_ is not None:
+            say(f"{self.out}: {pages}")
+            return 0
+        write_atomically(self.beside, layout.to_toml())
+        say(f"{self.out}: {pages}; {self.beside}: the layout, which reading them needs")
+        return 0
+
+    @property
+    def beside(self) -> Path:
+        """Where a new layout goes."""
+        return self.out.with_suffix(".toml")
+
+    def check_beside(self, text: str) -> None:
+        """Raise `OutputError` if there is another layout, or something else, where the new one goes."""
+        if self.out.suffix == ".toml":
+            raise OutputError(f"{self.out}: is the name of a layout, expected that of a PDF: choose another --out")
+        if self.beside.exists():
+            check_replaceable(self.beside)
+            if read_whole(self.beside) != text.encode():
+                raise OutputError(
+                    f"{self.beside}: is another layout than the new one: print it with --from {self.beside}, or choose "
+                    "another --out"
+                )

@@ -1,0 +1,304 @@
+"""A form as a PDF: the page of its layout, for each person one."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+
+import segno
+from reportlab.lib.colors import Color, HexColor
+from reportlab.lib.units import mm
+from reportlab.lib.utils import simpleSplit
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfgen.canvas import Canvas
+
+from sumnist.errors import LayoutError
+from sumnist.files import read_whole
+from sumnist.sheets.layout import Field, Layout
+from sumnist.sheets.page import Page, Place, Rectangle
+from sumnist.sheets.people import Person
+
+__all__ = ["FONT", "pdf"]
+
+FONT = Path(__file__).parent / "DejaVuSans.ttf"
+"""The font of all text: Latin, Greek, Cyrillic, Armenian and Georgian letters (scripts/build_font.py)."""
+TAGS = (0xD5D628584, 0xD97F18B49, 0xDD280910E, 0xE479E9C98)
+"""The first four codes of the family tag36h11 (E. Olson, AprilTag, ICRA 2011; tag36h11.c of AprilTag 2, BSD licence):
+6×6 cells, row by row, a white one for each bit that is set. A border of black cells is around them."""
+PALE, PALER = HexColor("#B4CBE2"), HexColor("#DEE3E8")
+"""Of the lines of boxes, and of those between rows: their grey is 0.78 and 0.89 of white. Ink is darker than 0.5, so
+that a threshold between drops them and keeps the digit, and whoever writes still sees them."""
+GREY, BLACK = HexColor("#666666"), HexColor("#000000")
+LINE = 0.25 * mm
+"""Width of the lines of boxes; a thinner one breaks up in a photocopy."""
+TITLE, PERSON, TOTAL, INSTRUCT, SMALL = 17.0, 11.0, 13.0, 8.5, 7.5
+"""Sizes of text, in points."""
+LABELS = ((10.5, 1), (9.0, 1), (9.0, 2), (8.5, 3), (7.0, 4))
+"""Sizes of labels, and how many lines of each there may be beside a box: the first at which a label fits."""
+COMMON = 8.5
+"""The smallest size that one long label makes all others take."""
+LEAST = 7.0
+"""The smallest size that text shrinks to."""
+BOLD = 0.035
+"""Width of the outline of bold letters, by the size: the font has one weight."""
+CAP = 0.73
+"""Height of a capital letter, by the size."""
+INSTRUCTION = 'Write one digit in each box. Cross out a mistake, and write the number again under "correction".'
+HALVES = " A half is a 5 behind the point."
+FREE = 'Write each number inside its frame. Cross out a mistake, and write the number again under "correction".'
+JOINED = {"Mn", "Mc"}
+"""Categories of signs that stand on a letter, left when letters and accents that are one character are composed."""
+OTHERS = "Name, Number, version · 0123456789½…"
+"""All else that is printed."""
+RIGHT_TO_LEFT = {"R", "AL"}
+"""Directions of letters, as Unicode has them."""
+
+
+def pdf(layout: Layout, people: Sequence[Person] = (), font: Path | None = None) -> bytes:
+    """The form as a PDF, a page for each person, or one blank page. The same every time.
+
+    Args:
+        layout: What is on it.
+        people: Who gets one. Needs a layout whose identity is printed.
+        font: A TrueType file, for letters that the packaged font lacks.
+
+    Raises:
+        LayoutError: It does not fit on a page, or a character cannot be printed.
+    """
+    if people and layout.identity.kind != "printed":
+        raise LayoutError(
+            f"identity of kind {layout.identity.kind!r}, and people to print, expected the kind 'printed': change it, "
+            "or leave --people out"
+        )
+    page = Page.of(layout)
+    texts = [layout.title, *(field.label for field in layout.fields), *(person.text for person in people)]
+    name = registered(font or FONT, [*texts, INSTRUCTION + FREE + HALVES + OTHERS])
+    canvas = Canvas(data := BytesIO(), (page.width * mm, page.height * mm), invariant=True)
+    canvas.setTitle(layout.title)
+    canvas.setCreator("sumnist")
+    sheet = Sheet(canvas, page, name)
+    canvas.beginForm("layout")
+    sheet.draw(layout)
+    canvas.endForm()
+    for person in people or (None,):
+        canvas.doForm("layout")
+        sheet.draw_person(layout, person)
+        canvas.showPage()
+    canvas.save()
+    return data.getvalue()
+
+
+def composed(text: str) -> str:
+    """The text with letters and their accents in one character, where there is one."""
+    return unicodedata.normalize("NFC", text)
+
+
+def told(char: str, text: str) -> str:
+    """What messages call a character of a text."""
+    return f"{char} (U+{ord(char):04X}, {unicodedata.name(char, 'without a name').lower()}) in {text[:60]!r}"
+
+
+def registered(path: Path, texts: Iterable[str]) -> str:
+    """The name by which reportlab knows a font. Raises `LayoutError`: it is none, or lacks a character of `texts`."""
+    try:
+        data = read_whole(path)
+        name = f"text-{sha256(data).hexdigest()[:8]}"
+        font = TTFont(name, BytesIO(data))
+    except Exception as error:  # whatever damaged tables lead to
+        raise LayoutError(f"--font {path}: {error}, expected a font in a TrueType file: choose another one") from error
+    used = {char: text for text in texts for char in composed(text)}
+    for char, text in used.items():
+        if unicodedata.bidirectional(char) in RIGHT_TO_LEFT or unicodedata.category(char) in JOINED:
+            raise LayoutError(
+                f"{told(char, text)}: is of a script whose letters are joined or go from right to left, expected one "
+                "that is not: write it in another script"
+            )
+    if missing := next((char for char in used if ord(char) not in font.face.charToGlyph), None):
+        raise LayoutError(
+            f"{told(missing, used[missing])}: is not in the font {font.face.name.decode()}: name a font that has it, "
+            "--font file.ttf"
+        )
+    try:
+        font.face.makeSubset([*map(ord, used)])
+    except Exception as error:
+        raise LayoutError(f"--font {path}: is damaged ({error}), expected a whole one: copy it again") from error
+    font.face.name = name.encode()  # of two fonts with one name reportlab takes the first for both
+    pdfmetrics.registerFont(font)
+    return name
+
+
+class Sheet:
+    """Draws on a canvas what a page has, in millimetres from its top left corner."""
+
+    def __init__(self, canvas: Canvas, page: Page, font: str) -> None:
+        self.canvas, self.page, self.font = canvas, page, font
+
+    def draw(self, layout: Layout) -> None:
+        """Draw what is on every page."""
+        page, fields = self.page, layout.fields
+        for tag, code in zip(page.tags, TAGS, strict=True):
+            self.cells(tag, tag_cells(code))
+        self.text(page.title, layout.title, TITLE, bold=True)
+        kinds = {field.kind for field in fields}
+        instruction = (INSTRUCTION if "boxes" in kinds else FREE) + HALVES * any(field.halves for field in fields)
+        self.text(page.instruction, instruction, INSTRUCT, GREY)
+        self.text(page.footer, f"{layout.id} · version {layout.version}", SMALL, GREY, at=0.5)
+        for heading in page.headings:
+            self.text(heading, "correction", SMALL, GREY, at=1.0)
+        ends: dict[float, float] = {}
+        for place in page.places:
+            ends[place.label.x] = max(place.boxes[-1].right, place.correction[-1].right, ends.get(place.label.x, 0.0))
+        for above, place in pairwise(page.places):
+            if above.label.x == place.label.x and not place.frame:
+                y = (above.correction[-1].bottom + place.label.y) / 2
+                self.line(place.label.x, y, ends[place.label.x], PALER)
+        for field, place in zip(fields, page.places, strict=True):
+            self.boxes(place, field.halves and field.kind == "boxes")
+        if page.identity:
+            self.boxes(page.identity, pointed=False)
+        self.labels(layout)
+
+    def boxes(self, place: Place, pointed: bool) -> None:
+        """Draw the boxes of a field, `pointed` with a point before the last one."""
+        if place.frame:
+            self.outline(place.frame, BLACK, 0.5 * mm)
+        for boxes in (place.boxes, place.correction):
+            for box in boxes:
+                self.outline(box, PALE, LINE, dashed=boxes is place.correction)
+            if pointed:
+                x = (boxes[-2].right + boxes[-1].x) / 2
+                self.canvas.setFillColor(BLACK)
+                self.canvas.circle(x * mm, self.up(boxes[-1].bottom - 1), 0.5 * mm, stroke=0, fill=1)
+
+    def labels(self, layout: Layout) -> None:
+        """Draw all labels, those that need no small print in one size."""
+        told = [
+            (place, field.label, limit(field)) for field, place in zip(layout.fields, self.page.places, strict=True)
+        ]
+        told += [(self.page.identity, "Number", "")] if self.page.identity else []
+        sizes = [TOTAL if place.frame else self.size(place.label, label, most) for place, label, most in told]
+        common = max(min(sizes), COMMON)
+        for (place, label, most), own in zip(told, sizes, strict=True):
+            size = own if place.frame else min(own, common)
+            parts = self.lines(place.label, label, most, size)
+            pitch = min(place.label.height / len(parts), 1.25 * size / mm)
+            top = place.label.y + (place.label.height - pitch * len(parts)) / 2
+            for row, part in enumerate(parts):
+                line = Rectangle(place.label.x, top + row * pitch, place.label.width, pitch)
+                self.text(line, part, size, bold=place.frame is not None)
+
+    def draw_person(self, layout: Layout, person: Person | None) -> None:
+        """Draw what is on the page of one person, or of nobody in particular."""
+        code = segno.make(layout.code(person.identity if person else ""), error="m", micro=False, encoding="utf-8")
+        self.cells(self.page.code, [[cell > 0 for cell in row] for row in code.matrix])
+        place = self.page.person
+        if person:
+            self.text(place, person.text, PERSON, cut=True)
+        elif layout.identity.kind != "none":
+            width = self.text(place, "Name", PERSON, GREY)
+            self.line(place.x + width / mm + 3, place.bottom - 1.5, place.right, GREY)
+
+    def up(self, y: float) -> float:
+        """A height in points from the lower edge, where PDF counts from."""
+        return float((self.page.height - y) * mm)
+
+    def line(self, x: float, y: float, right: float, colour: Color) -> None:
+        """Draw a level line."""
+        self.canvas.setStrokeColor(colour)
+        self.canvas.setLineWidth(LINE)
+        self.canvas.line(x * mm, self.up(y), right * mm, self.up(y))
+
+    def outline(self, box: Rectangle, colour: Color, width: float, dashed: bool = False) -> None:
+        """Draw the lines around a rectangle."""
+        self.canvas.setStrokeColor(colour)
+        self.canvas.setLineWidth(width)
+        self.canvas.setDash([1.5, 1.5] if dashed else [])
+        self.canvas.rect(box.x * mm, self.up(box.bottom), box.width * mm, box.height * mm)
+        self.canvas.setDash([])
+
+    def cells(self, box: Rectangle, rows: Sequence[Sequence[bool]]) -> None:
+        """Fill a square with cells, black where they are true, as one path, between whose cells no seam shows."""
+        side, path = box.width / len(rows), self.canvas.beginPath()
+        for row, cells in enumerate(rows):
+            for start, end in runs(cells):
+                path.rect(
+                    (box.x + start * side) * mm, self.up(box.y + (row + 1) * side), (end - start) * side * mm, side * mm
+                )
+        self.canvas.setFillColor(BLACK)
+        self.canvas.drawPath(path, stroke=0, fill=1)
+
+    def text(
+        self,
+        box: Rectangle,
+        text: str,
+        size: float,
+        colour: Color = BLACK,
+        bold: bool = False,
+        at: float = 0.0,
+        cut: bool = False,
+    ) -> float:
+        """Draw a line of text in the middle of a rectangle's height, `at` 0.0 from its left, 1.0 to its right.
+
+        It shrinks until it fits; then it is `cut`. Raises `LayoutError` if it may not be. Returns its width in points.
+        """
+        text = composed(text)
+        size = max(LEAST, min(size, size * box.width * mm / max(1.0, self.width(text, size))))
+        while (width := self.width(text, size)) > box.width * mm + 0.01:
+            if not cut:
+                raise LayoutError(f"{text[:60]!r}: is wider than the {box.width:.0f} mm for it: make it shorter")
+            text = text.rstrip("…")[:-1] + "…"
+        x, y = box.x * mm + at * (box.width * mm - width), self.up(box.y + box.height / 2) - CAP * size / 2
+        self.canvas.setFont(self.font, size)
+        self.canvas.setFillColor(colour)
+        self.canvas.setStrokeColor(colour)
+        self.canvas.setLineWidth(BOLD * size)
+        self.canvas.drawString(x, y, text, mode=2 if bold else 0)
+        return width
+
+    def width(self, text: str, size: float) -> float:
+        """The width of a text, in points."""
+        return float(pdfmetrics.stringWidth(text, self.font, size))
+
+    def lines(self, box: Rectangle, label: str, most: str, size: float) -> list[str]:
+        """A label, and what it says of the largest value, in one line if that fits into the width of a rectangle."""
+        whole = composed(" · ".join(filter(None, (label, most))))
+        if self.width(whole, size) <= box.width * mm:
+            return [whole]
+        return [*simpleSplit(composed(label), self.font, size, box.width * mm), *[most] * bool(most)]
+
+    def size(self, box: Rectangle, label: str, most: str) -> float:
+        """The size at which a label fits. Raises `LayoutError` if it fits at none."""
+        for size, lines in LABELS:
+            parts = self.lines(box, label, most, size)
+            if len(parts) <= lines and all(self.width(part, size) <= box.width * mm for part in parts):
+                return size
+        raise LayoutError(
+            f"label {label[:60]!r}: does not fit into the {box.width:.0f} mm beside its boxes: make it shorter"
+        )
+
+
+def limit(field: Field) -> str:
+    """What is printed of the largest value: nothing where it only says how many boxes there are."""
+    is_told = field.digits < 3 or set(str(field.largest)) != {"9"}
+    return f"of {field.shown(field.largest)}" if is_told else ""
+
+
+def tag_cells(code: int) -> list[list[bool]]:
+    """The 8×8 cells of a tag, True for black, its border among them."""
+    inner = [[not code >> (35 - 6 * row - column) & 1 for column in range(6)] for row in range(6)]
+    return [[True] * 8, *([True, *row, True] for row in inner), [True] * 8]
+
+
+def runs(cells: Sequence[bool]) -> Iterator[tuple[int, int]]:
+    """Where stretches of True begin and end."""
+    edges = [
+        place
+        for place in range(len(cells) + 1)
+        if (place > 0 and cells[place - 1]) != (place < len(cells) and cells[place])
+    ]
+    return zip(edges[::2], edges[1::2], strict=True)

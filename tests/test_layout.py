@@ -1,0 +1,550 @@
+"""Layouts of forms: what a TOML file says is what is read, and what contradicts itself is refused by name."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sumnist.errors import LayoutError
+from sumnist.sheets.formulas import Formula, in_order
+from sumnist.sheets.layout import Field, Identity, Layout
+
+TOML = """
+title = "Mathematics"
+version = 3
+paper = "Letter"
+
+[identity]
+kind = "digits"
+digits = 8
+
+[[field]]
+name = "q1"
+label = "Question 1"
+largest = 9
+
+[[field]]
+name = "q2"
+digits = 2
+kind = "strip"
+
+[[field]]
+name = "q3"
+largest = 7.5
+halves = true
+
+[[total]]
+name = "part"
+formula = "part = q1 + q2"
+
+[[total]]
+name = "total"
+label = "Total"
+formula = "total = part + q3"
+"""
+
+
+def of(text: str) -> Layout:
+    return Layout.of_toml(text.encode())
+
+
+def one(name: str = "q1", digits: int = 1, largest: int = 9, halves: bool = False) -> Field:
+    return Field(name, name, "boxes", digits, largest, halves)
+
+
+# What a layout is.
+
+
+def test_a_file_says_what_is_on_the_form_and_the_totals_follow_from_their_formulas() -> None:
+    layout = of(TOML)
+    assert (layout.title, layout.version, layout.paper) == ("Mathematics", 3, "Letter")
+    assert layout.identity == Identity("digits", 8)
+    assert layout.fields == (
+        Field("q1", "Question 1", "boxes", 1, 9),
+        Field("q2", "q2", "strip", 2, 99),
+        Field("q3", "q3", "boxes", 1, 15, halves=True),
+        Field("part", "part", "boxes", 3, 108),
+        Field("total", "Total", "boxes", 3, 231, halves=True),
+    )
+    assert layout.formulas == (
+        Formula("part", ((1, "q1"), (1, "q2"))),
+        Formula("total", ((1, "part"), (1, "q3"))),
+    )
+
+
+def test_a_layout_that_is_written_is_read_as_the_same() -> None:
+    for layout in (of(TOML), Layout.of_line("9,7.5,13"), replace(of(TOML), title='A "quote" \\ Ω')):
+        assert of(layout.to_toml()) == layout
+        assert of(layout.to_toml()).to_toml() == layout.to_toml()
+        tomllib.loads(layout.to_toml())
+
+
+def test_a_line_of_largest_marks_is_an_exam_with_a_total() -> None:
+    layout = Layout.of_line("9, 7,13,12", "Physics", "Letter")
+    assert [field.largest for field in layout.fields] == [9, 7, 13, 12, 41]
+    assert [field.digits for field in layout.fields] == [1, 1, 2, 2, 2]
+    assert [field.label for field in layout.fields] == [*(f"Question {place}" for place in range(1, 5)), "Total"]
+    assert [formula.text for formula in layout.formulas] == ["total = q1 + q2 + q3 + q4"]
+    assert (layout.title, layout.paper) == ("Physics", "Letter")
+
+
+def test_a_line_with_a_half_has_a_total_in_halves() -> None:
+    layout = Layout.of_line("9,7.5")
+    assert [(field.largest, field.halves) for field in layout.fields] == [(9, False), (15, True), (33, True)]
+    assert [field.shown(field.largest) for field in layout.fields] == ["9", "7½", "16½"]
+    assert layout.fields[1].shown(1) == "½"
+
+
+def test_totals_may_come_before_their_parts_in_the_file() -> None:
+    layout = of(
+        'title = "t"\n[[total]]\nname = "all"\nformula = "all = part + c"\n[[total]]\nname = "part"\n'
+        'formula = "part = a + b"\n' + "".join(f'[[field]]\nname = "{name}"\ndigits = 1\n' for name in "abc")
+    )
+    assert [(field.name, field.largest) for field in layout.fields[3:]] == [("all", 27), ("part", 18)]
+
+
+def test_a_difference_may_be_as_large_as_what_it_is_taken_from() -> None:
+    layout = of(
+        'title = "t"\n[[field]]\nname = "paid"\ndigits = 3\n[[field]]\nname = "price"\ndigits = 4\n[[total]]\n'
+        'name = "change"\nformula = "change = paid − price"\n'
+    )
+    assert layout.field("change").largest == 999
+    assert layout.formulas[0].terms == ((1, "paid"), (-1, "price"))
+
+
+def test_the_fields_of_a_layout_have_its_totals_last_however_they_are_given() -> None:
+    fields = (one("sum", 2, 18), one("a"), one("b"))
+    layout = Layout("t", fields, (Formula("sum", ((1, "a"), (1, "b"))),))
+    assert layout.names == ("a", "b", "sum")
+    assert [field.name for field in layout.totals] == ["sum"]
+
+
+def test_the_id_changes_with_what_reading_needs_and_with_nothing_else() -> None:
+    layout = Layout.of_line("9,7,13")
+    q1, *others = layout.fields
+    same = [
+        replace(layout, title="Other"),
+        replace(layout, version=2),
+        replace(layout, fields=(replace(q1, label="First"), *others)),
+        replace(layout, identity=Identity("printed", 9)),
+    ]
+    different = [
+        replace(layout, paper="Letter"),
+        replace(layout, fields=(replace(q1, largest=8), *others)),
+        replace(layout, fields=(replace(q1, kind="strip"), *others)),
+        replace(layout, fields=(replace(q1, digits=2), *others)),
+        replace(layout, fields=(others[0], q1, *others[1:])),
+        replace(layout, formulas=(Formula("total", ((1, "q1"), (1, "q2"))),)),
+        replace(layout, identity=Identity("digits", 6)),
+        replace(layout, identity=Identity("digits", 7)),
+        replace(layout, identity=Identity("none")),
+        Layout.of_line("9,7,13.0"),
+    ]
+    assert {other.id for other in same} == {layout.id}
+    assert len({other.id for other in (*different, layout)}) == len(different) + 1
+    assert re.fullmatch("[a-z2-7]{8}", layout.id)
+
+
+def test_the_id_of_a_layout_stays_what_it_is_since_it_is_on_paper() -> None:
+    assert Layout.of_line("9,7,13,12").code("17") == "sumnist:1:sqgdhtcx:1:17"
+
+
+# Formulas.
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("t = a", "+a"),
+        ("t=a+b", "+a+b"),
+        ("t = a − b - c", "+a-b-c"),
+        ("t = - a + b", "-a+b"),
+        ("t = q1 + … + q4", "+q1+q2+q3+q4"),
+        ("t = q1 + ... + q4 - x", "+q1+q2+q3+q4-x"),
+        ("t = x - q08 - … - q11", "+x-q08-q09-q10-q11"),
+        ("t = q1 + … + q2", "+q1+q2"),
+        ("t = a1b2 + … + a1b4", "+a1b2+a1b3+a1b4"),
+    ],
+)
+def test_a_formula_is_read_as_its_terms(text: str, terms: str) -> None:
+    formula = Formula.of(text)
+    assert formula.total == "t"
+    assert "".join("+-"[sign < 0] + name for sign, name in formula.terms) == terms
+
+
+NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,31}", fullmatch=True)
+
+
+@given(NAMES, st.lists(st.tuples(st.sampled_from((1, -1)), NAMES), min_size=1, max_size=20))
+def test_every_formula_that_is_written_is_read_as_the_same(total: str, terms: list[tuple[int, str]]) -> None:
+    formula = Formula(total, tuple(terms))
+    assert Formula.of(formula.text) == formula
+
+
+@given(st.text(max_size=60) | st.text("q12 =+-−….ab", max_size=40))
+def test_whatever_is_written_as_a_formula_is_one_or_is_refused(text: str) -> None:
+    try:
+        formula = Formula.of(text)
+    except LayoutError:
+        return
+    assert Formula.of(formula.text) == formula
+
+
+DOTS = (
+    ": its dots do not stand between two names that count up, with one sign, expected as in 'q1 + … + q12', over at "
+    "most 200 fields: write the terms out"
+)
+NAME = "expected a name of up to 32 letters from a to z, digits and _, a letter first: correct it"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("total", ": expected one = in at most 2,000 characters: write it as in 'total = q1 + q2'"),
+        ("t = " + "a + " * 600 + "a", ": expected one = in at most 2,000 characters: write it as in 'total = q1 + q2'"),
+        ("t =", f": '' where a field is named, {NAME}"),
+        ("= a", f": '' where a field is named, {NAME}"),
+        ("t = a b", f": 'a b' where a field is named, {NAME}"),
+        ("t = a + + b", f": '' where a field is named, {NAME}"),
+        ("t = a +", f": '' where a field is named, {NAME}"),
+        ("t = 2 * a", f": '2 * a' where a field is named, {NAME}"),
+        ("a = b = c", f": 'b = c' where a field is named, {NAME}"),
+        ("t = Ω", f": 'Ω' where a field is named, {NAME}"),
+        ("t = " + "a" * 33, f": '{'a' * 33}' where a field is named, {NAME}"),
+        ("t = q1 + …", DOTS),
+        ("t = … + q3", DOTS),
+        ("t = …", DOTS),
+        ("t = a + … + q3", DOTS),
+        ("t = p1 + … + q3", DOTS),
+        ("t = q3 + … + q1", DOTS),
+        ("t = q1 + … - q4", DOTS),
+        ("t = q1 - … + q4", DOTS),
+        ("t = q1 + … + q202", DOTS),
+        ("t = q1 + … + q" + "9" * 30, DOTS),
+    ],
+)
+def test_what_is_no_formula_is_refused(text: str, message: str) -> None:
+    with pytest.raises(LayoutError) as error:
+        Formula.of(text)
+    assert str(error.value) == f"formula {text[:80]!r}{message}"
+
+
+@st.composite
+def forests(draw: st.DrawFn) -> list[Formula]:
+    """Formulas over n0, n1, …: each name but the last may be given to one total with a larger number."""
+    count = draw(st.integers(2, 12))
+    parents = {place: draw(st.integers(place + 1, count) | st.none()) for place in range(count)}
+    parts = {total: [place for place, above in parents.items() if above == total] for total in range(count + 1)}
+    formulas = [
+        Formula(f"n{total}", tuple((1, f"n{part}") for part in below)) for total, below in parts.items() if below
+    ]
+    return draw(st.permutations(formulas))
+
+
+@given(forests())
+def test_formulas_that_are_trees_come_with_parts_before_totals(formulas: list[Formula]) -> None:
+    ordered = in_order(formulas, [f"n{place}" for place in range(20)])
+    assert sorted(formula.total for formula in ordered) == sorted(formula.total for formula in formulas)
+    totals = {formula.total for formula in formulas}
+    seen: set[str] = set()
+    for formula in ordered:
+        assert {name for _, name in formula.terms} & totals <= seen
+        seen.add(formula.total)
+
+
+@given(forests(), st.data())
+def test_one_more_term_that_makes_no_tree_is_refused(formulas: list[Formula], data: st.DataObject) -> None:
+    if not formulas:
+        return
+    where = data.draw(st.integers(0, len(formulas) - 1))
+    used = [name for formula in formulas for _, name in formula.terms]
+    extra = data.draw(st.sampled_from([*used, formulas[where].total, "elsewhere"]))
+    worse = replace(formulas[where], terms=(*formulas[where].terms, (-1, extra)))
+    with pytest.raises(LayoutError):
+        in_order([*formulas[:where], worse, *formulas[where + 1 :]], [f"n{place}" for place in range(20)])
+
+
+# What is refused.
+
+SMALL = "expected a layout of at most 50,000 in lines of at most 2,500: give another file"
+TWICE = "is there twice, expected a name for each field: give one of them another"
+CHANGE = "change the one or the other"
+
+
+def fields(*lines: str) -> str:
+    return 'title = "t"\n' + "".join(f"[[field]]\n{line}\n" for line in lines)
+
+
+A, B = 'name = "a"\ndigits = 1', 'name = "b"\ndigits = 1'
+
+
+def total(formula: str, *lines: str) -> str:
+    return "\n".join(["[[total]]", f'name = "{formula.partition(" ")[0]}"', f'formula = "{formula}"', *lines]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (fields(A, A), f"field a: {TWICE}"),
+        (fields(A) + total("a = a"), f"field a: {TWICE}"),
+        (
+            fields(A, B) + total("t = a + c"),
+            "formula 't = a + c': no field is named c, expected those there are: add the field, or correct the name",
+        ),
+        (
+            fields('name = "part1"\ndigits = 1') + total("t = part"),
+            "formula 't = part': no field is named part, expected those there are: did you mean part1?",
+        ),
+        (
+            fields(A, B) + total("t = a") + total("t = b"),
+            "field t: has two formulas, expected one: leave one of them out",
+        ),
+        (
+            fields(A, B) + total("t = a + b + a"),
+            "field a: is twice in the formula of t, expected it once: make a total of others a part of the second",
+        ),
+        (
+            fields(A, B) + total("t = a") + total("s = a + b"),
+            "field a: is in the formulas of t and of s, expected it once: make a total of others a part of the second",
+        ),
+        (
+            fields(A) + total("t = t + a"),
+            "field t: is a part of itself, by t of t, expected no circle: take it out of one of them",
+        ),
+        (
+            fields(A) + total("t = s + a") + total("s = t"),
+            "field s: is a part of itself, by s of t of s, expected no circle: take it out of one of them",
+        ),
+        (
+            fields(A, 'name = "b"\ndigits = 1\nhalves = true') + total("t = a + b", "halves = false", "digits = 2"),
+            "field t: is whole, and b in its formula has halves, expected halves in both: add halves = true",
+        ),
+        (
+            fields(A, B) + total("t = a + b", "largest = 17"),
+            "field t: largest 17, expected at least 18, the largest that its formula comes to: leave largest and "
+            "digits out, which finds them",
+        ),
+        (
+            fields(A, B) + total("t = a + b", "digits = 1"),
+            f"field t: largest 18, expected at least 1 and at most 9, what can be written with digits = 1: {CHANGE}",
+        ),
+        (
+            fields(A, B) + '[[total]]\nname = "t"\nformula = "s = a + b"',
+            "field t: its formula is of s, expected t = …: change it",
+        ),
+        (fields('name = "a"'), "field a: neither digits nor largest, expected one of them: add digits = 2, say"),
+        (
+            fields('name = "a"\ndigits = 13'),
+            "field a: digits 13, expected 1 to 12: make two fields of it",
+        ),
+        (fields('name = "a"\ndigits = -1'), "field a: digits -1, expected 1 to 12: make two fields of it"),
+        (
+            fields("name = 'a'\ndigits = 1" + "0" * 200),
+            "field a: digits of more than 100 digits, expected 1 to 12: make two fields of it",
+        ),
+        (
+            fields('name = "a"\ndigits = 1\nlargest = 10'),
+            f"field a: largest 10, expected at least 1 and at most 9, what can be written with digits = 1: {CHANGE}",
+        ),
+        (
+            fields('name = "a"\ndigits = 1\nhalves = true\nlargest = 10.0'),
+            f"field a: largest 10, expected at least ½ and at most 9½, what can be written with digits = 1: {CHANGE}",
+        ),
+        (
+            fields('name = "a"\nlargest = 0'),
+            f"field a: largest 0, expected at least 1 and at most 9, what can be written with digits = 1: {CHANGE}",
+        ),
+        *(
+            (
+                fields(f'name = "a"\nlargest = {value}'),
+                f"field a: largest {told}, expected a whole number, or one of halves with halves = true: change it",
+            )
+            for value, told in [
+                ("7.5", "7.5"), ("nan", "nan"), ("-inf", "-inf"), ("1e300", "1e+300"),
+                ("9" * 2000, "of more than 100 digits"),
+            ]
+        ),
+        (
+            fields('name = "a"\nhalves = true\nlargest = 7.25'),
+            "field a: largest 7.25, expected a whole number of halves: change it",
+        ),
+        (fields('name = "a b"\ndigits = 1'), f"field 'a b': {NAME.replace('correct it', 'give it another one')}"),
+        (
+            fields('name = "a"\ndigits = 1\nlabel = "x\\ny"'),
+            "field a: label 'x\\ny': expected one line of 1 to 80 characters: give it another one",
+        ),
+        (
+            fields('name = "a"\ndigits = 1\nlabel = "  "'),
+            "field a: label '  ': expected one line of 1 to 80 characters: give it another one",
+        ),
+        (
+            fields('name = "a"\ndigits = 1\nkind = "box"'),
+            "field a: kind box: expected one of boxes, strip; did you mean boxes?",
+        ),
+        (fields('name = "a"\ndigits = 1.0'), "field a: digits = '1.0', expected a whole number: write it so"),
+        (fields('name = "a"\ndigits = true'), "field a: digits = 'True', expected a whole number: write it so"),
+        (fields('name = "a"\nlargest = "9"'), "field a: largest = '9', expected a number: write it so"),
+        (fields("name = 5\ndigits = 1"), "field 1: name = '5', expected a text in quotes: write it so"),
+        (fields("digits = 1"), "field 1: no name, expected one: add name = …"),
+        (
+            fields('name = "a"\ndigit = 1'),
+            "field a: key digit: expected one of name, label, kind, digits, largest, halves; did you mean digits?",
+        ),
+        (
+            fields('name = "a"\ndigits = 1\nformula = "a = b"'),
+            "field a: key formula: expected one of name, label, kind, digits, largest, halves",
+        ),
+        (fields(A) + '[[total]]\nname = "t"', "field t: no formula, expected one: add formula = …"),
+        ('title = "t"\nfield = [5]', "field 1: '5', expected a table, [[field]] or [[total]]: write it so"),
+        ('title = "t"\nfield = 5', "the layout: field = '5', expected tables: write it so"),
+        ('title = "t"\nfield = []', "0 fields, expected 1 to 100: make two layouts of it, or add one"),
+        ('title = "t"', "the layout: no field, expected one: add field = …"),
+        ("", "the layout: no title, expected one: add title = …"),
+        ("titel = 't'", "the layout: key titel: expected one of title, version, paper, identity, field, total; did you "
+         "mean title?"),
+        ('paper = "A5"\n' + fields(A), "paper A5: expected one of A4, Letter"),
+        ("version = 0\n" + fields(A), "version 0, expected 1 to 9,999: begin again at 1"),
+        (fields(A).replace('"t"', '""'), "title '': expected one line of 1 to 100 characters: give it another one"),
+        (
+            fields(A) + '[identity]\nkind = "print"',
+            "identity: kind print: expected one of printed, digits, none; did you mean printed?",
+        ),
+        (
+            fields(A) + '[identity]\nkind = "digits"\ndigits = 11',
+            "identity: digits 11, expected 1 to 10: ask for a shorter number",
+        ),
+        (fields(A) + "[identity]\nname = 1", "identity: key name: expected one of kind, digits"),
+        (
+            fields(*(f'name = "q{place}"\ndigits = 1' for place in range(101))),
+            "101 fields, expected 1 to 100: make two layouts of it, or add one",
+        ),
+        ("x" * 50_001, f"50,001 bytes, {SMALL}"),
+        ("x" * 2_501, f"a line of 2,501 bytes, {SMALL}"),
+    ],
+)  # fmt: skip
+def test_a_layout_that_contradicts_itself_is_refused_by_name(text: str, message: str) -> None:
+    with pytest.raises(LayoutError) as error:
+        of(text)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "question 1: largest mark ''"),
+        ("9,,7", "question 2: largest mark ''"),
+        ("9;7", "question 1: largest mark '9;7'"),
+        ("9,7.3", "question 2: largest mark '7.3'"),
+        ("-1", "question 1: largest mark '-1'"),
+        ("1e9", "question 1: largest mark '1e9'"),
+        ("٣", "question 1: largest mark '٣'"),
+        ("9" * 13, f"question 1: largest mark '{'9' * 13}'"),
+    ],
+)
+def test_a_line_that_is_none_of_marks_is_refused_by_the_question(line: str, message: str) -> None:
+    with pytest.raises(LayoutError) as error:
+        Layout.of_line(line)
+    assert str(error.value) == f"{message}, expected a number such as 9 or 7.5: write them as in 9,7.5,13"
+
+
+def test_a_line_of_a_mark_of_nothing_or_of_too_many_questions_is_refused() -> None:
+    with pytest.raises(LayoutError, match=r"^field q2: largest 0, expected at least 1"):
+        Layout.of_line("9,0")
+    with pytest.raises(LayoutError, match=r"^1,001 fields, expected 1 to 100"):
+        Layout.of_line(",".join(["9"] * 1_000))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff\xfe",
+        b"\0",
+        b"title = ",
+        b"title = 1\ntitle = 2",
+        b"a=" + b"[" * 2_400,
+        b"a=" + b"{a=" * 800,
+        b"a=" + b"[\n" * 20_000,
+        b"a=" + b"9" * 2_400,
+        b"a=0x" + b"9" * 2_400,
+        (b"a." * 1_200 + b"a=1\n") * 20,
+        b"[[a]]\n" * 8_000,
+        b"[[field]]\n" * 4_900,
+        b"[identity]\nkind = [[[]]]\n",
+        b"identity = 1979-05-27",
+        b'title="t"\nfield=[{name="a",digits=1},{name={}}]',
+        b'title="t"\ntotal={}\nfield=[{name="a",digits=1}]',
+    ],
+)
+def test_a_hostile_file_is_refused_in_one_line(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "layout.toml"
+    path.write_bytes(data)
+    with pytest.raises(LayoutError) as error:
+        Layout.load(path)
+    message = str(error.value)
+    assert message.startswith(f"{path}: ")
+    assert len(message) < len(str(path)) + 500
+
+
+@given(st.binary(max_size=80) | st.text('ab1="[]{}.\n#', max_size=60).map(str.encode))
+def test_whatever_a_file_holds_it_is_a_layout_or_is_refused(data: bytes) -> None:
+    with pytest.raises(LayoutError):
+        Layout.of_toml(data)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@given(st.sampled_from(["title", "version", "paper", "identity", "field", "total"]), VALUES)
+def test_no_value_of_any_key_leads_to_another_error(key: str, value: object) -> None:
+    text = (TOML if key not in TOML else re.sub(rf"^{key} = .*$", "", TOML, flags=re.MULTILINE)).replace(
+        f"[[{key}]]", "[[x]]"
+    )
+    with suppress(LayoutError):
+        of(f"{key} = {toml(value)}\n{text.replace(f'[{key}]', '[x]')}")
+
+
+def toml(value: object) -> str:
+    """A value as TOML has it, None as an empty table."""
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{toml(key)} = {toml(inner)}" for key, inner in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(toml, value)) + "]"
+        case str():
+            return '"' + "".join(f"\\U{ord(char):08X}" for char in value) + '"'
+        case bool():
+            return str(value).lower()
+        case None:
+            return "{}"
+    return str(value)
+
+
+def test_a_file_that_is_not_there_or_is_no_file_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "none.toml"
+    with pytest.raises(LayoutError) as error:
+        Layout.load(missing)
+    assert str(error.value) == (
+        f"{missing}: cannot be read (no such file or directory), expected a layout: check the name"
+    )
+    with pytest.raises(LayoutError, match=r"cannot be read \(is a directory\)"):
+        Layout.load(tmp_path)
+
+
+def test_an_error_in_a_file_begins_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "layout.toml"
+    path.write_text(fields(A, A))
+    with pytest.raises(LayoutError, match=f"^{re.escape(str(path))}: field a: is there twice, "):
+        Layout.load(path)
+    path.write_text(TOML, encoding="utf-8-sig")
+    assert Layout.load(path) == of(TOML)
