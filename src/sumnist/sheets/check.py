@@ -1,0 +1,484 @@
+"""The exact posterior of all numbers on a sheet, from what a reader says of each and from its sums.
+
+A sheet has fields x₁ … x_m and formulas: a total is the sum of some other fields, with signs. Each field is a term of
+at most one formula and the total of at most one, so formulas and fields make a forest. With
+
+- λ(x), the reader's likelihood of a number: its probability, divided by the prior that the reader had learned;
+- no preference among the numbers of a field that is no total;
+- P(t | terms), the writer's channel (`sheets/mistakes`), for each total,
+
+the joint posterior is ∝ Π λ(x) · Π P(t | terms). In a forest sums over all but one field are done exactly, formula by
+formula. From the leaves to the roots, what the terms say of a total is the convolution of their messages, put through
+the channel; back from the roots, what a total says of a term is the correlation with the messages of the others. A
+skipped term needs the convolution without each term, which is made of running sums from both ends (`leave_one_out`).
+
+The most probable numbers of all fields together are found by a bound: numbers that are together as probable as some
+that are known have each a marginal as probable. If that leaves more than `LISTED` combinations, the same messages with
+the best alternative instead of the sum of all give a better start; if there are still more, what they gave is taken.
+
+Sheets of small numbers are worked out over all numbers of each range. Where there are too many, each field has a list
+of candidates, equal partial sums are merged, and one more value stands for all other numbers, equally probable. A total
+has the sums of its terms' candidates among its own. With a term that is none of its candidates every total is equally
+probable: the term may be what is lacking. Such a term is solved from the total when all else is known (`implied`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.arithmetic.integers import Integers
+from sumnist.arithmetic.semiring import IMPOSSIBLE, ROUNDING, log_sum
+from sumnist.arithmetic.values import Values, ordered
+from sumnist.errors import ConfigError, EquationError, NumberError
+from sumnist.sheets.leave_one_out import Support, places, points
+from sumnist.sheets.messages import Down, Messages, Up, chain_of
+from sumnist.sheets.mistakes import KINDS, MISTAKE, MOST, UNKNOWN, Kind, Writer
+from sumnist.sheets.rings import LOG_MAX, LOG_SUM, PROBABILITIES, Ring, Underflow, Weights
+
+__all__ = ["Check", "Evidence", "Explanation", "Formula", "Posterior", "divided", "shortened"]
+
+Evidence = NDArray[Any] | Values
+"""Of a field: log-probabilities of 0..largest `[largest + 1]`, −∞ allowed, or candidates; not necessarily normalised."""
+DENSE = 2**13
+"""Numbers of a range, at most, of which all are looked at: with more, lists of candidates are faster."""
+LISTED = 2**14
+"""Combinations of numbers that are looked at one by one: milliseconds."""
+
+
+class Formula(NamedTuple):
+    """A total and its terms, each with its sign, ±1."""
+
+    total: str
+    terms: tuple[tuple[int, str], ...]
+
+
+class Explanation(NamedTuple):
+    """The most probable values of all fields together.
+
+    Attributes:
+        values: None for a number that is none of the candidates.
+        kinds: By the total of each formula, how the writer most probably came to it if these are the values.
+        probability: Of these values, whatever the writer did.
+    """
+
+    values: Mapping[str, int | None]
+    kinds: Mapping[str, Kind]
+    probability: float
+
+
+class Reading(NamedTuple):
+    """What a reader says of a field: numbers, the logarithm of λ of each, and how many numbers each stands for."""
+
+    support: Support
+    log_likelihoods: Weights
+    counts: NDArray[np.float64]
+
+
+def divided(log_probs: NDArray[Any], log_prior: NDArray[Any]) -> NDArray[np.float64]:
+    """A reader's log-probabilities without the prior that it had learned, normalised: `[n]`.
+
+    Raises:
+        NumberError: A number is possible that was not so before.
+    """
+    log_probs, log_prior = np.broadcast_arrays(np.asarray(log_probs, np.float64), np.asarray(log_prior, np.float64))
+    possible = log_probs > IMPOSSIBLE
+    if (log_prior[possible] == IMPOSSIBLE).any():
+        number = int(np.flatnonzero(possible & (log_prior == IMPOSSIBLE))[0])
+        raise NumberError(f"{number} is read, but its prior is 0: expected a prior above 0 for all that may be read")
+    found = np.full(log_probs.shape, IMPOSSIBLE)
+    found[possible] = log_probs[possible] - log_prior[possible]
+    return np.asarray(found - log_sum(found)) if possible.any() else found
+
+
+def shortened(values: Values, count: int) -> Values:
+    """The most probable candidates, `count` of them at most; the others become `other`."""
+    kept = dict(list(ordered(values.probabilities, 0.0).probabilities.items())[:count])
+    left = sum(share for value, share in values.probabilities.items() if value not in kept)
+    return ordered(kept, values.other + left)
+
+
+class Check:
+    """The sums of a form; made once, and asked for each sheet.
+
+    Args:
+        largest: Of each field the largest number; the least is 0.
+        formulas: Each field is a term of at most one of them, and the total of at most one.
+        halves: The totals in units of ½.
+        mistake: The probability that the writer adds up wrongly, for each formula.
+
+    Raises:
+        ConfigError: The formulas make no forest, or name a field that there is not.
+        NumberError: A number makes no sense.
+
+    Example:
+        >>> check = Check({"a": 9, "b": 9, "sum": 18}, [Formula("sum", ((1, "a"), (1, "b")))])
+        >>> sure = {"a": Values({4: 0.6, 9: 0.4}, 0.0), "b": Values({5: 1.0}, 0.0), "sum": Values({14: 1.0}, 0.0)}
+        >>> check.posterior(sure).explanation.values
+        {'a': 9, 'b': 5, 'sum': 14}
+    """
+
+    def __init__(
+        self, largest: Mapping[str, int], formulas: Sequence[Formula], halves: Collection[str] = (),
+        mistake: float = MISTAKE,
+    ) -> None:  # fmt: skip
+        self.largest, self.formulas = dict(largest), {formula.total: formula for formula in formulas}
+        self.order = ordered_fields(self.largest, formulas)
+        for name, most in self.largest.items():
+            if not 0 <= most <= MOST:
+                raise NumberError(f"Field {name} has numbers of 0..{most}: expected a largest one of 0 to {MOST}")
+        self.writers = {
+            total: Writer(self.largest[total], len(formula.terms), total in halves, mistake)
+            for total, formula in self.formulas.items()
+        }
+        self.parents = {name: formula.total for formula in formulas for _, name in formula.terms}
+        self.dense = self.dense_fields()
+        self.ranges = {name: range(self.largest[name] + 1) for name in self.dense}
+        self._messages = {
+            total: Messages(
+                self.writers[total],
+                [(sign, self.ranges[name]) for sign, name in formula.terms],
+                self.ranges[total],
+                np.ones(self.largest[total] + 1),
+            )
+            for total, formula in self.formulas.items()
+            if total in self.dense
+        }
+
+    def dense_fields(self) -> set[str]:
+        """The fields of which all numbers are looked at: of trees whose ranges are all small."""
+        small: dict[str, bool] = {}
+        for name in self.order:
+            terms = self.formulas[name].terms if name in self.formulas else ()
+            spans = [self.largest[name], sum(self.largest[term] for _, term in terms)]
+            small[name] = max(spans) < DENSE and all(small[term] for _, term in terms)
+        for name in reversed(self.order):
+            small[name] = small[self.parents.get(name, name)]
+        return {name for name in self.order if small[name]}
+
+    def posterior(self, evidence: Mapping[str, Evidence]) -> Posterior:
+        """What is known of all fields, by what is read in each.
+
+        Args:
+            evidence: For each field.
+
+        Returns:
+            The posterior.
+
+        Raises:
+            EquationError: No numbers explain what is read.
+            NumberError: Log-probabilities do not fit a field, or candidates have too many sums.
+        """
+        if evidence.keys() != self.largest.keys():
+            wrong = ", ".join(sorted(evidence.keys() ^ self.largest.keys()))
+            raise NumberError(f"What is read is lacking, or is of no field of the form: {wrong}; expected all fields")
+        readings, messages = self.prepared(evidence)
+        try:
+            passed = Passed(self, PROBABILITIES, readings, messages)
+        except Underflow:
+            try:
+                passed = Passed(self, LOG_SUM, readings, messages)
+            except Underflow:
+                raise EquationError(
+                    "No numbers explain what is read: expected evidence under which some are possible; give every "
+                    "number a probability above 0, or the writer a probability of a mistake"
+                ) from None
+        return Posterior(self, readings, messages, passed)
+
+    def prepared(self, evidence: Mapping[str, Evidence]) -> tuple[dict[str, Reading], dict[str, Messages]]:
+        """The reading of each field, and the messages of each formula."""
+        readings: dict[str, Reading] = {}
+        messages = dict(self._messages)
+        for name in self.order:
+            if name in self.dense:
+                readings[name] = dense_reading(name, evidence[name], self.largest[name])
+                continue
+            listed, other = candidates(name, evidence[name], self.largest[name])
+            formula = self.formulas.get(name)
+            if formula is None:
+                readings[name] = listed_reading(listed, other, self.largest[name])
+                continue
+            terms = [(sign, readings[term].support) for sign, term in formula.terms]
+            chain, writer = chain_of(terms), self.writers[name]
+            if other:  # the sums of its terms are candidates too
+                sums, rest = points(chain.support), self.largest[name] + 1 - len(listed)
+                new = set(sums[writer.has_room(sums)].tolist()) - set(listed)
+                listed |= dict.fromkeys(new, other / rest)
+                other *= 1 - len(new) / rest
+            reading = readings[name] = listed_reading(listed, other, self.largest[name])
+            messages[name] = Messages(writer, terms, reading.support, reading.counts, chain)
+        return readings, messages
+
+
+def ordered_fields(largest: Mapping[str, int], formulas: Sequence[Formula]) -> list[str]:
+    """The fields, each after its terms. Raises `ConfigError` if the formulas make no forest."""
+    names = [name for formula in formulas for name in (formula.total, *(term for _, term in formula.terms))]
+    missing = sorted(set(names) - set(largest))
+    if missing:
+        raise ConfigError(f"A formula names {', '.join(missing)}: expected fields of the form")
+    for what, used in (
+        ("the total", [formula.total for formula in formulas]),
+        ("a term", [name for formula in formulas for _, name in formula.terms]),
+    ):
+        twice = sorted({name for name in used if used.count(name) > 1})
+        if twice:
+            raise ConfigError(f"{', '.join(twice)} is {what} more than once: expected at most one formula for each")
+    signs = {sign for formula in formulas for sign, _ in formula.terms} - {1, -1}
+    if signs:
+        raise ConfigError(f"A term has the sign {signs.pop()}: expected 1 or -1")
+    graph = {name: list[str]() for name in largest}
+    graph |= {formula.total: [name for _, name in formula.terms] for formula in formulas}
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        around = " ← ".join(error.args[1])
+        raise ConfigError(f"Totals go in a circle, {around}: expected totals of other fields") from error
+
+
+def dense_reading(name: str, evidence: Evidence, largest: int) -> Reading:
+    """A reading of all numbers of a field. Raises `NumberError`."""
+    if isinstance(evidence, Values):
+        listed, other = candidates(name, evidence, largest)
+        likelihoods = np.full(largest + 1, other / max(1, largest + 1 - len(listed)))
+        likelihoods[list(listed)] = list(listed.values())
+        with np.errstate(divide="ignore"):
+            found = np.log(likelihoods)
+    else:
+        found = checked(name, evidence, largest)
+    return Reading(range(largest + 1), found, np.ones(largest + 1))
+
+
+def checked(name: str, evidence: NDArray[Any], largest: int) -> NDArray[np.float64]:
+    """Log-probabilities, if they fit a field. Raises `NumberError`."""
+    found = np.asarray(evidence, np.float64)
+    if found.shape != (largest + 1,) or np.isnan(found).any() or not IMPOSSIBLE < found.max() < np.inf:
+        raise NumberError(
+            f"Field {name} has log-probabilities {list(found.shape)} from {found.min(initial=0)} to "
+            f"{found.max(initial=IMPOSSIBLE)}: expected [{largest + 1}], for 0..{largest}, some above −inf, no NaN"
+        )
+    return found
+
+
+def candidates(name: str, evidence: Evidence, largest: int) -> tuple[dict[int, float], float]:
+    """The candidates of a field with their likelihoods, and that of all other numbers. Raises `NumberError`."""
+    if not isinstance(evidence, Values):
+        found = checked(name, evidence, largest)
+        listed = np.flatnonzero(found > IMPOSSIBLE)
+        return dict(zip(listed.tolist(), np.exp(found[listed] - found.max()).tolist(), strict=True)), 0.0
+    kept = {
+        int(value): share for value, share in evidence.probabilities.items()
+        if value == int(value) and 0 <= value <= largest
+    }  # fmt: skip
+    other = evidence.other if len(kept) <= largest else 0.0
+    if not (min([other, *kept.values()]) >= 0 and 0 < other + sum(kept.values()) < np.inf):
+        raise NumberError(
+            f"Field {name} has candidates {list(evidence.probabilities)[:5]} and {evidence.other} for all others: "
+            f"expected probabilities, some of them of numbers 0..{largest}"
+        )
+    return kept, other
+
+
+def listed_reading(listed: Mapping[int, float], other: float, largest: int) -> Reading:
+    """A reading of candidates, and of all other numbers as one."""
+    support, shares = sorted(listed), [listed[value] for value in sorted(listed)]
+    counts, rest = [1.0] * len(support), largest + 1 - len(listed)
+    if other > 0 and rest > 0:
+        support, shares, counts = [*support, UNKNOWN], [*shares, other / rest], [*counts, float(rest)]
+    with np.errstate(divide="ignore"):
+        return Reading(np.array(support, np.int64), np.log(shares), np.array(counts))
+
+
+class Passed:
+    """Messages through the forest, up and down, in a ring.
+
+    Attributes:
+        logs: For each field the log-weights of its numbers `[G]`, normalised by the best or by all.
+        kinds: By total, the probability of each kind; with sums only.
+        log_evidence: The logarithm of the weight of all that may be, or of the best of it.
+
+    Raises:
+        Underflow: Nothing is possible, or all is too improbable for the ring.
+    """
+
+    def __init__(
+        self, check: Check, ring: Ring, readings: Mapping[str, Reading], messages: Mapping[str, Messages]
+    ) -> None:
+        likelihoods: dict[str, Weights] = {}
+        up: dict[str, Up] = {}
+        ups: dict[str, Weights] = {}
+        self.log_evidence = 0.0
+        for name in check.order:
+            reading = readings[name]
+            level = float(reading.log_likelihoods.max())
+            likelihoods[name] = ring.weights(reading.log_likelihoods - level)
+            if name in messages:
+                terms = [ups[term] for _, term in check.formulas[name].terms]
+                up[name] = messages[name].upward(ring, terms)
+                message, more = ring.levelled(up[name].message)
+            else:
+                message, more = ring.levelled(ring.weights(np.log(reading.counts)))
+            ups[name], most = ring.together(likelihoods[name], message)
+            self.log_evidence += level + more + most
+        left: dict[str, Weights] = {}
+        self.logs: dict[str, Weights] = {}
+        self.kinds: dict[str, Weights] = {}
+        for name in reversed(check.order):
+            if name in left:
+                found, _ = ring.together(ups[name], left[name])
+                total, _ = ring.together(likelihoods[name], left[name])
+            else:
+                found, total = ups[name], likelihoods[name]
+                self.log_evidence += float(ring.logs(np.asarray(ring.total(found))))
+            self.logs[name] = ring.logs(found) - float(ring.logs(np.asarray(ring.total(found))))
+            if name in messages:
+                down: Down = messages[name].downward(ring, up[name], total)
+                self.kinds[name] = np.exp(ring.logs(ring.levelled(down.kinds)[0]))
+                self.kinds[name] /= self.kinds[name].sum()
+                for (_, term), message in zip(check.formulas[name].terms, down.messages, strict=True):
+                    left[term], _ = ring.levelled(message)
+
+
+@dataclass
+class Posterior:
+    """What is known of all fields of a sheet.
+
+    Attributes:
+        check: The form.
+        log_evidence: log Σ Π λ · Π P(total | terms), over all numbers of all fields.
+        fields: Of each field the distribution of its number: `Integers` over its range, or `Values`.
+        kinds: By the total of each formula, the probability that the writer came to it in each way.
+    """
+
+    check: Check
+    _readings: Mapping[str, Reading] = field(repr=False)
+    _messages: Mapping[str, Messages] = field(repr=False)
+    _passed: Passed = field(repr=False)
+
+    def __post_init__(self) -> None:
+        self.log_evidence = self._passed.log_evidence
+        self.kinds: dict[str, dict[Kind, float]] = {
+            total: dict(zip(KINDS, shares.tolist(), strict=True)) for total, shares in self._passed.kinds.items()
+        }
+        self._numbers = {name: self.numbers(name) for name in self.check.largest}
+        self.fields = {name: self._field(name) for name in self.check.largest}
+        self.explanation = self._explanation()
+
+    def _field(self, name: str) -> Integers | Values:
+        """The distribution of a field's number."""
+        support, logs = self._readings[name].support, self._passed.logs[name]
+        if isinstance(support, range):
+            return Integers.made(logs, 0)
+        shares = dict(zip(support.tolist(), np.exp(logs).tolist(), strict=True))
+        return ordered(shares, shares.pop(UNKNOWN, 0.0))
+
+    def numbers(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The numbers that a field may have, the last of them `UNKNOWN` if it may be another, and their probabilities."""
+        return points(self._readings[name].support), np.exp(self._passed.logs[name])
+
+    def as_read(self, name: str) -> int | None:
+        """The most probable number of a field by itself; None if it is none of the candidates."""
+        reading = self._readings[name]
+        index = int(np.argmax(reading.log_likelihoods + np.log(reading.counts)))
+        return plain(int(points(reading.support)[index]))
+
+    def right(self, total: str) -> float:
+        """The probability that the writer added up rightly."""
+        return self.kinds[total]["right"]
+
+    def implied(self, name: str) -> int | None:
+        """The number of a field that makes its formula right, with all others as in the explanation.
+
+        None if the field is no term, another number of the formula is not known either, or there is no room for it.
+        """
+        total = self.check.parents.get(name)
+        if total is None:
+            return None
+        values, terms = self.explanation.values, self.check.formulas[total].terms
+        known = [(sign, values[other]) for sign, other in terms if other != name]
+        written = values[total]
+        if written is None or any(value is None for _, value in known):
+            return None
+        (own,) = [sign for sign, other in terms if other == name]
+        found = own * (written - sum(sign * (value or 0) for sign, value in known))
+        return found if 0 <= found <= self.check.largest[name] else None
+
+    def ways(self, total: str, values: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float64]:
+        """The probability that the writer comes to a total in each way, given numbers `[N]`: `[N, kinds]`."""
+        terms = [sign * np.where(values[name] == UNKNOWN, 0, values[name]) for sign, name in self.check.formulas[total].terms]
+        terms = [
+            np.where(values[name] == UNKNOWN, UNKNOWN, term)
+            for term, (_, name) in zip(terms, self.check.formulas[total].terms, strict=True)
+        ]
+        listed = points(self._readings[total].support)
+        return self.check.writers[total].kinds(values[total], np.stack(terms, 1), listed[listed != UNKNOWN])
+
+    def log_joint(self, values: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float64]:
+        """The log-probability that all fields have certain numbers, `[N]` for each; `UNKNOWN` is any other one."""
+        found = np.asarray(-self.log_evidence)
+        for name, reading in self._readings.items():
+            index = places(reading.support, values[name])
+            found = found + np.append(reading.log_likelihoods, IMPOSSIBLE)[index]
+            with np.errstate(divide="ignore"):
+                if name in self.check.formulas:
+                    found = found + np.log(self.ways(name, values).sum(1))
+                else:
+                    found = found + np.log(reading.counts[index])
+        return found
+
+    def listed(self, least: float) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.float64]] | None:
+        """All numbers of all fields, together, that are each at least so probable; with their probability together.
+
+        Returns:
+            For each field its numbers `[N]`, and the probabilities `[N]`; None if there are more than `LISTED`.
+        """
+        plausible = {name: numbers[shares >= least] for name, (numbers, shares) in self._numbers.items()}
+        if math.prod(len(numbers) for numbers in plausible.values()) > LISTED:
+            return None
+        grid = np.meshgrid(*plausible.values(), indexing="ij")
+        values = {name: one.reshape(-1) for name, one in zip(plausible, grid, strict=True)}
+        return values, np.exp(self.log_joint(values))
+
+    def _explanation(self) -> Explanation:
+        """The most probable numbers of all fields together: none are that have one of a lower probability by itself."""
+        best = {name: int(numbers[shares.argmax()]) for name, (numbers, shares) in self._numbers.items()}
+        listed = self.listed(self._probability(best) * (1 - 1e-9))
+        if listed is None:
+            best = self._best_alternatives()
+            listed = self.listed(self._probability(best) * (1 - 1e-9))
+        if listed is not None:
+            place = int(listed[1].argmax())
+            best = {name: int(numbers[place]) for name, numbers in listed[0].items()}
+        one = {name: np.array([value]) for name, value in best.items()}
+        kinds = {total: KINDS[int(self.ways(total, one)[0].argmax())] for total in self.check.formulas}
+        return Explanation({name: plain(value) for name, value in best.items()}, kinds, self._probability(best))
+
+    def _probability(self, values: Mapping[str, int]) -> float:
+        """Of numbers of all fields together."""
+        return float(np.exp(self.log_joint({name: np.array([value]) for name, value in values.items()})[0]))
+
+    def _best_alternatives(self) -> dict[str, int]:
+        """The numbers of the most probable alternative; of equally probable ones the least number of each field."""
+        readings, values = dict(self._readings), dict[str, int]()
+        margin = ROUNDING * np.finfo(np.float64).eps * max(1, abs(self.log_evidence))
+        while True:
+            tied = None
+            for name, logs in Passed(self.check, LOG_MAX, readings, self._messages).logs.items():
+                best = np.flatnonzero(logs >= -margin)
+                values[name] = int(points(readings[name].support)[best[0]])
+                tied = name if len(best) > 1 and tied is None else tied
+            if tied is None:
+                return values
+            chosen = points(readings[tied].support) == values[tied]
+            kept = np.where(chosen, readings[tied].log_likelihoods, IMPOSSIBLE)
+            readings[tied] = readings[tied]._replace(log_likelihoods=kept)
+
+
+def plain(value: int) -> int | None:
+    """A number; None if it is not known."""
+    return None if value == UNKNOWN else value
