@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
@@ -39,7 +39,7 @@ def alternatives(f: int, terms: Sequence[int], largest: int, halves: bool) -> di
 def channel(terms: tuple[int, ...], largest: int, mistake: float, halves: bool = False) -> dict[tuple[int, str], float]:
     """The probability of each total 0..largest, and of each way to come to it."""
     f = sum(terms)
-    found: Counter[tuple[int, str]] = Counter()
+    found: defaultdict[tuple[int, str], float] = defaultdict(float)
     fits = 0 <= f <= largest
     anything = mistake * WEIGHTS["anything"]
     if fits:
@@ -109,7 +109,7 @@ def ways(form: Form) -> Iterator[Way]:
 
 def by_values(counted: Sequence[Way]) -> dict[tuple[int, ...], float]:
     """The probability of all numbers together, whatever the writer did."""
-    found: Counter[tuple[int, ...]] = Counter()
+    found: defaultdict[tuple[int, ...], float] = defaultdict(float)
     for way in counted:
         found[tuple(way.values.values())] += way.weight
     whole = sum(found.values())

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from sheet_enumeration import Form, Way, by_values, forms, read, ways
 from sumnist.arithmetic.integers import Integers
-from sumnist.arithmetic.values import Values
+from sumnist.arithmetic.values import Value, Values
 from sumnist.errors import ConfigError, EquationError, NumberError
 from sumnist.sheets import check as module
-from sumnist.sheets.check import Check, Formula, Posterior, divided, shortened
+from sumnist.sheets.check import Check, Formula, Posterior
 from sumnist.sheets.mistakes import KINDS
+from sumnist.sheets.readings import divided, shortened
+from sumnist.sheets.rings import LOG_SUM
 
 quick = settings(deadline=None, max_examples=60)
 SUM = Formula("t", ((1, "a"), (1, "b"), (1, "c")))
@@ -75,7 +77,7 @@ def test_all_that_is_known_of_a_sheet_is_as_counted_over_all_numbers(form: Form)
     assert_is(found, form, counted)
     for values, share in list(by_values(counted).items())[:20]:
         one = {name: np.array([value]) for name, value in zip(form.largest, values, strict=True)}
-        assert np.exp(found.log_joint(one)) == pytest.approx(share, rel=1e-9)
+        assert found.joint(one).probabilities == pytest.approx(share, rel=1e-9)
 
 
 @quick
@@ -100,7 +102,7 @@ def test_logarithms_give_the_same_as_probabilities(form: Form) -> None:
         return
     fast = posterior_of(form)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "PROBABILITIES", module.LOG_SUM)
+        patch.setattr(module, "PROBABILITIES", LOG_SUM)
         slow = posterior_of(form)
     assert slow.log_evidence == pytest.approx(fast.log_evidence, abs=1e-9)
     for name in form.largest:
@@ -164,8 +166,8 @@ def test_numbers_that_contradict_each_other_are_an_error_if_nobody_errs() -> Non
     assert found.explanation.probability == pytest.approx(1)
 
 
-def strips(values: Mapping[str, dict[int, float]], other: float = 0.0) -> dict[str, Values]:
-    return {name: Values(shares, other) for name, shares in values.items()}
+def strips(values: Mapping[str, Mapping[Value, float]]) -> dict[str, Values]:
+    return {name: Values(shares, 0.0) for name, shares in values.items()}
 
 
 WIDE = {"a": 10**12, "b": 10**12, "t": 2 * 10**12}
@@ -214,6 +216,36 @@ def test_other_numbers_than_the_candidates_are_about_as_probable_as_by_all_numbe
     for number in (11, 17):
         assert listed.fields["a"].probabilities[number] == pytest.approx(exact.numbers("a")[1][number], rel=0.02)
     assert listed.fields["t"].probabilities[311] == pytest.approx(exact.numbers("t")[1][311], rel=0.4)
+
+
+@quick
+@given(forms(), st.floats(0.001, 0.9), st.data())
+def test_numbers_that_are_no_candidates_count_as_one_more_value(form: Form, other: float, data: st.DataObject) -> None:
+    """By all combinations of values, each of which `joint` looks at by itself."""
+    if form.mistake == 1:
+        return
+    evidence = {}
+    for name, shares in form.likelihoods.items():
+        count = data.draw(st.integers(0, min(3, int(np.count_nonzero(shares)))))
+        kept = np.argsort(-shares, kind="stable")[:count]
+        left = 1 - other if count else 0.0
+        values: dict[Value, float] = {int(number): left * shares[number] / shares[kept].sum() for number in kept}
+        evidence[name] = Values(values, 1 - left)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "DENSE", 0)
+        found = Check(form.largest, form.formulas, form.halves, form.mistake).posterior(evidence)
+    names = list(form.largest)
+    grid = np.meshgrid(*(found.numbers(name)[0] for name in names), indexing="ij")
+    joint = found.joint({name: one.reshape(-1) for name, one in zip(names, grid, strict=True)})
+    assert joint.probabilities.sum() == pytest.approx(1, abs=1e-9)
+    for axis, name in enumerate(names):
+        others = tuple(place for place in range(len(names)) if place != axis)
+        expected = joint.probabilities.reshape(grid[0].shape).sum(others)
+        np.testing.assert_allclose(found.numbers(name)[1], expected, rtol=1e-9, atol=1e-14)
+    for total, ways_ in joint.ways.items():
+        shares = ways_ / np.maximum(ways_.sum(1, keepdims=True), 1e-300)
+        expected = (shares * joint.probabilities[:, None]).sum(0)
+        np.testing.assert_allclose(list(found.kinds[total].values()), expected, rtol=1e-9, atol=1e-14)
 
 
 def test_too_many_candidates_are_an_error_with_its_mend() -> None:
@@ -275,7 +307,10 @@ def formula(total: str, *terms: str) -> Formula:
     [
         ([formula("t", "a", "z")], "A formula names z: expected fields of the form"),
         ([formula("t", "a"), formula("c", "a")], "a is a term more than once: expected at most one formula for each"),
-        ([formula("t", "a"), formula("t", "b")], "t is the total more than once: expected at most one formula for each"),
+        (
+            [formula("t", "a"), formula("t", "b")],
+            "t is the total more than once: expected at most one formula for each",
+        ),
         ([formula("t", "a", "t")], "Totals go in a circle, t ← t: expected totals of other fields"),
         ([Formula("t", ((2, "a"),))], "A term has the sign 2: expected 1 or -1"),
     ],

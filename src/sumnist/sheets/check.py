@@ -28,24 +28,23 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.arithmetic.integers import Integers
-from sumnist.arithmetic.semiring import IMPOSSIBLE, ROUNDING, log_sum
+from sumnist.arithmetic.semiring import IMPOSSIBLE, ROUNDING
 from sumnist.arithmetic.values import Values, ordered
 from sumnist.errors import ConfigError, EquationError, NumberError
-from sumnist.sheets.leave_one_out import Support, places, points
+from sumnist.sheets.leave_one_out import places, points
 from sumnist.sheets.messages import Down, Messages, Up, chain_of
 from sumnist.sheets.mistakes import KINDS, MISTAKE, MOST, UNKNOWN, Kind, Writer
+from sumnist.sheets.readings import Evidence, Reading, candidates, dense_reading, listed_reading
 from sumnist.sheets.rings import LOG_MAX, LOG_SUM, PROBABILITIES, Ring, Underflow, Weights
 
-__all__ = ["Check", "Evidence", "Explanation", "Formula", "Posterior", "divided", "shortened"]
+__all__ = ["Check", "Explanation", "Formula", "Joint", "Posterior"]
 
-Evidence = NDArray[Any] | Values
-"""Of a field: log-probabilities of 0..largest `[largest + 1]`, −∞ allowed, or candidates; not necessarily normalised."""
 DENSE = 2**13
 """Numbers of a range, at most, of which all are looked at: with more, lists of candidates are faster."""
 LISTED = 2**14
@@ -73,35 +72,11 @@ class Explanation(NamedTuple):
     probability: float
 
 
-class Reading(NamedTuple):
-    """What a reader says of a field: numbers, the logarithm of λ of each, and how many numbers each stands for."""
+class Joint(NamedTuple):
+    """The probabilities of some numbers of all fields, `[N]`, and by total of the ways to it, `[N, kinds]`."""
 
-    support: Support
-    log_likelihoods: Weights
-    counts: NDArray[np.float64]
-
-
-def divided(log_probs: NDArray[Any], log_prior: NDArray[Any]) -> NDArray[np.float64]:
-    """A reader's log-probabilities without the prior that it had learned, normalised: `[n]`.
-
-    Raises:
-        NumberError: A number is possible that was not so before.
-    """
-    log_probs, log_prior = np.broadcast_arrays(np.asarray(log_probs, np.float64), np.asarray(log_prior, np.float64))
-    possible = log_probs > IMPOSSIBLE
-    if (log_prior[possible] == IMPOSSIBLE).any():
-        number = int(np.flatnonzero(possible & (log_prior == IMPOSSIBLE))[0])
-        raise NumberError(f"{number} is read, but its prior is 0: expected a prior above 0 for all that may be read")
-    found = np.full(log_probs.shape, IMPOSSIBLE)
-    found[possible] = log_probs[possible] - log_prior[possible]
-    return np.asarray(found - log_sum(found)) if possible.any() else found
-
-
-def shortened(values: Values, count: int) -> Values:
-    """The most probable candidates, `count` of them at most; the others become `other`."""
-    kept = dict(list(ordered(values.probabilities, 0.0).probabilities.items())[:count])
-    left = sum(share for value, share in values.probabilities.items() if value not in kept)
-    return ordered(kept, values.other + left)
+    probabilities: NDArray[np.float64]
+    ways: Mapping[str, NDArray[np.float64]]
 
 
 class Check:
@@ -241,59 +216,6 @@ def ordered_fields(largest: Mapping[str, int], formulas: Sequence[Formula]) -> l
         raise ConfigError(f"Totals go in a circle, {around}: expected totals of other fields") from error
 
 
-def dense_reading(name: str, evidence: Evidence, largest: int) -> Reading:
-    """A reading of all numbers of a field. Raises `NumberError`."""
-    if isinstance(evidence, Values):
-        listed, other = candidates(name, evidence, largest)
-        likelihoods = np.full(largest + 1, other / max(1, largest + 1 - len(listed)))
-        likelihoods[list(listed)] = list(listed.values())
-        with np.errstate(divide="ignore"):
-            found = np.log(likelihoods)
-    else:
-        found = checked(name, evidence, largest)
-    return Reading(range(largest + 1), found, np.ones(largest + 1))
-
-
-def checked(name: str, evidence: NDArray[Any], largest: int) -> NDArray[np.float64]:
-    """Log-probabilities, if they fit a field. Raises `NumberError`."""
-    found = np.asarray(evidence, np.float64)
-    if found.shape != (largest + 1,) or np.isnan(found).any() or not IMPOSSIBLE < found.max() < np.inf:
-        raise NumberError(
-            f"Field {name} has log-probabilities {list(found.shape)} from {found.min(initial=0)} to "
-            f"{found.max(initial=IMPOSSIBLE)}: expected [{largest + 1}], for 0..{largest}, some above −inf, no NaN"
-        )
-    return found
-
-
-def candidates(name: str, evidence: Evidence, largest: int) -> tuple[dict[int, float], float]:
-    """The candidates of a field with their likelihoods, and that of all other numbers. Raises `NumberError`."""
-    if not isinstance(evidence, Values):
-        found = checked(name, evidence, largest)
-        listed = np.flatnonzero(found > IMPOSSIBLE)
-        return dict(zip(listed.tolist(), np.exp(found[listed] - found.max()).tolist(), strict=True)), 0.0
-    kept = {
-        int(value): share for value, share in evidence.probabilities.items()
-        if value == int(value) and 0 <= value <= largest
-    }  # fmt: skip
-    other = evidence.other if len(kept) <= largest else 0.0
-    if not (min([other, *kept.values()]) >= 0 and 0 < other + sum(kept.values()) < np.inf):
-        raise NumberError(
-            f"Field {name} has candidates {list(evidence.probabilities)[:5]} and {evidence.other} for all others: "
-            f"expected probabilities, some of them of numbers 0..{largest}"
-        )
-    return kept, other
-
-
-def listed_reading(listed: Mapping[int, float], other: float, largest: int) -> Reading:
-    """A reading of candidates, and of all other numbers as one."""
-    support, shares = sorted(listed), [listed[value] for value in sorted(listed)]
-    counts, rest = [1.0] * len(support), largest + 1 - len(listed)
-    if other > 0 and rest > 0:
-        support, shares, counts = [*support, UNKNOWN], [*shares, other / rest], [*counts, float(rest)]
-    with np.errstate(divide="ignore"):
-        return Reading(np.array(support, np.int64), np.log(shares), np.array(counts))
-
-
 class Passed:
     """Messages through the forest, up and down, in a ring.
 
@@ -378,7 +300,7 @@ class Posterior:
         return ordered(shares, shares.pop(UNKNOWN, 0.0))
 
     def numbers(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The numbers that a field may have, the last of them `UNKNOWN` if it may be another, and their probabilities."""
+        """The numbers that a field may have, and their probabilities; `UNKNOWN`, the last one, is any other."""
         return points(self._readings[name].support), np.exp(self._passed.logs[name])
 
     def as_read(self, name: str) -> int | None:
@@ -410,26 +332,26 @@ class Posterior:
 
     def ways(self, total: str, values: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float64]:
         """The probability that the writer comes to a total in each way, given numbers `[N]`: `[N, kinds]`."""
-        terms = [sign * np.where(values[name] == UNKNOWN, 0, values[name]) for sign, name in self.check.formulas[total].terms]
         terms = [
-            np.where(values[name] == UNKNOWN, UNKNOWN, term)
-            for term, (_, name) in zip(terms, self.check.formulas[total].terms, strict=True)
+            np.where(values[name] == UNKNOWN, UNKNOWN, sign * values[name])
+            for sign, name in self.check.formulas[total].terms
         ]
         listed = points(self._readings[total].support)
         return self.check.writers[total].kinds(values[total], np.stack(terms, 1), listed[listed != UNKNOWN])
 
-    def log_joint(self, values: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float64]:
-        """The log-probability that all fields have certain numbers, `[N]` for each; `UNKNOWN` is any other one."""
-        found = np.asarray(-self.log_evidence)
+    def joint(self, values: Mapping[str, NDArray[np.int64]]) -> Joint:
+        """The probability that all fields together have certain numbers, `[N]` for each; `UNKNOWN` is any other one."""
+        found, ways = np.full(len(next(iter(values.values()))), -self.log_evidence), {}
         for name, reading in self._readings.items():
             index = places(reading.support, values[name])
-            found = found + np.append(reading.log_likelihoods, IMPOSSIBLE)[index]
-            with np.errstate(divide="ignore"):
-                if name in self.check.formulas:
-                    found = found + np.log(self.ways(name, values).sum(1))
-                else:
-                    found = found + np.log(reading.counts[index])
-        return found
+            found += np.append(reading.log_likelihoods, IMPOSSIBLE)[index]
+            if name in self.check.formulas:
+                ways[name] = self.ways(name, values)
+                with np.errstate(divide="ignore"):
+                    found += np.log(ways[name].sum(1))
+            else:
+                found += np.log(reading.counts[index])
+        return Joint(np.exp(found), ways)
 
     def listed(self, least: float) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.float64]] | None:
         """All numbers of all fields, together, that are each at least so probable; with their probability together.
@@ -437,40 +359,43 @@ class Posterior:
         Returns:
             For each field its numbers `[N]`, and the probabilities `[N]`; None if there are more than `LISTED`.
         """
-        plausible = {name: numbers[shares >= least] for name, (numbers, shares) in self._numbers.items()}
+        least *= 1 - ROUNDING * np.sqrt(np.finfo(np.float64).eps)
+        plausible = {
+            name: numbers[shares >= min(least, shares.max())] for name, (numbers, shares) in self._numbers.items()
+        }
         if math.prod(len(numbers) for numbers in plausible.values()) > LISTED:
             return None
         grid = np.meshgrid(*plausible.values(), indexing="ij")
         values = {name: one.reshape(-1) for name, one in zip(plausible, grid, strict=True)}
-        return values, np.exp(self.log_joint(values))
+        return values, self.joint(values).probabilities
 
     def _explanation(self) -> Explanation:
         """The most probable numbers of all fields together: none are that have one of a lower probability by itself."""
-        best = {name: int(numbers[shares.argmax()]) for name, (numbers, shares) in self._numbers.items()}
-        listed = self.listed(self._probability(best) * (1 - 1e-9))
-        if listed is None:
-            best = self._best_alternatives()
-            listed = self.listed(self._probability(best) * (1 - 1e-9))
-        if listed is not None:
-            place = int(listed[1].argmax())
-            best = {name: int(numbers[place]) for name, numbers in listed[0].items()}
-        one = {name: np.array([value]) for name, value in best.items()}
-        kinds = {total: KINDS[int(self.ways(total, one)[0].argmax())] for total in self.check.formulas}
-        return Explanation({name: plain(value) for name, value in best.items()}, kinds, self._probability(best))
+        best = {name: numbers[[shares.argmax()]] for name, (numbers, shares) in self._numbers.items()}
+        joint = self.joint(best)
+        if joint.probabilities[0] < 0.5:  # else no other number is as probable, even by itself
+            listed = self.listed(joint.probabilities[0])
+            if listed is None:
+                best = self._best_alternatives()
+                joint = self.joint(best)
+                listed = self.listed(joint.probabilities[0])
+            if listed is not None:
+                place = int(listed[1].argmax())
+                best = {name: numbers[place : place + 1] for name, numbers in listed[0].items()}
+                joint = self.joint(best)
+        values = {name: plain(int(number[0])) for name, number in best.items()}
+        kinds = {total: KINDS[int(ways[0].argmax())] for total, ways in joint.ways.items()}
+        return Explanation(values, kinds, float(joint.probabilities[0]))
 
-    def _probability(self, values: Mapping[str, int]) -> float:
-        """Of numbers of all fields together."""
-        return float(np.exp(self.log_joint({name: np.array([value]) for name, value in values.items()})[0]))
-
-    def _best_alternatives(self) -> dict[str, int]:
+    def _best_alternatives(self) -> dict[str, NDArray[np.int64]]:
         """The numbers of the most probable alternative; of equally probable ones the least number of each field."""
-        readings, values = dict(self._readings), dict[str, int]()
+        readings, values = dict(self._readings), dict[str, NDArray[np.int64]]()
         margin = ROUNDING * np.finfo(np.float64).eps * max(1, abs(self.log_evidence))
         while True:
             tied = None
             for name, logs in Passed(self.check, LOG_MAX, readings, self._messages).logs.items():
                 best = np.flatnonzero(logs >= -margin)
-                values[name] = int(points(readings[name].support)[best[0]])
+                values[name] = points(readings[name].support)[best[:1]]
                 tied = name if len(best) > 1 and tied is None else tied
             if tied is None:
                 return values

@@ -112,16 +112,14 @@ class Writer:
         """What may be written instead of sums `[F]`, but for skipped terms."""
         unit = 2 if self.halves else 1
         near = [1, 2] if self.halves else [1]
-        carries = []
-        while (carry := unit * 10 ** (len(carries) + 1)) <= self.largest:
-            carries.append(carry)
+        carries = [unit * 10**place for place in range(1, len(str(self.largest))) if unit * 10**place <= self.largest]
         parts = [(RIGHT, sums[:, None], np.full((len(sums), 1), 1 - self.mistake))]
         for kind, steps in (OFF_BY_ONE, near), (CARRY, carries):
             away = np.array([sign * step for step in steps for sign in (1, -1)], np.int64)
             share = self.mistake * WEIGHTS[kind] / max(1, len(away))
             parts.append((kind, sums[:, None] + away, np.full((len(sums), len(away)), share)))
-        swapped, share = swaps(sums, unit)
-        parts.append((SWAPPED, swapped, self.mistake * WEIGHTS[SWAPPED] * share))
+        swapped, among = swaps(sums, unit)
+        parts.append((SWAPPED, swapped, self.mistake * WEIGHTS[SWAPPED] * among))
         written = np.concatenate([part for _, part, _ in parts], 1)
         shares = np.concatenate([share for *_, share in parts], 1)
         written = np.where(self.has_room(written), written, -1)
@@ -146,18 +144,22 @@ class Writer:
         Returns:
             `[N, kinds]`, in the order of `KINDS`.
         """
-        known = (terms < UNKNOWN // 2).all(1)
+        known = np.asarray((terms < UNKNOWN // 2).all(1))
         terms = np.where(known[:, None], terms, 0)
         sums = terms.sum(1)
         slips = self.slips(sums)
-        rest = written == UNKNOWN
-        listed = np.arange(0) if listed is None else listed
-        counts = np.where(rest, self.largest + 1 - len(listed), 1)
+        rest, counts = written == UNKNOWN, np.ones(len(written))
+        if rest.any():
+            if listed is None:
+                raise NumberError("A total that is not known was given: expected the candidates beside it")
+            counts[rest] = self.largest + 1 - len(listed)
 
         def hits(made: NDArray[np.int64]) -> NDArray[np.bool_]:
             """Whether totals `[N, m]` that can be are what is written."""
-            unlisted = rest[:, None] & self.has_room(made)
-            return np.where(unlisted, ~np.isin(made, listed), made == written[:, None]) & self.has_room(made)
+            same = made == written[:, None]
+            if listed is not None and rest.any():
+                same |= rest[:, None] & ~np.isin(made, listed)
+            return np.asarray(same & self.has_room(made))
 
         found = np.zeros((len(written), len(KINDS)))
         shares = slips.shares * hits(slips.written)
@@ -183,4 +185,4 @@ def swaps(sums: NDArray[np.int64], unit: int) -> tuple[NDArray[np.int64], NDArra
     leading = there & (whole[:, None] < 100 * place)
     possible = there & (high != low) & ~(leading & (low == 0))
     swapped = np.where(possible, sums[:, None] + unit * 9 * place * (low - high), -1)
-    return swapped, there / np.maximum(1, there.sum(1, keepdims=True))
+    return swapped, np.asarray(there / np.maximum(1, there.sum(1, keepdims=True)))

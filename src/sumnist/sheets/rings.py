@@ -66,7 +66,7 @@ class Ring:
     def gathered(self, index: NDArray[np.int64], x: Weights, size: int) -> Weights:
         """The alternatives with each index 0..`size` − 1 together; those with −1 are left out."""
         if self is PROBABILITIES:
-            return np.bincount(index + 1, x, size + 1)[1:]
+            return np.asarray(np.bincount(index + 1, x, size + 1)[1:], np.float64)
         found = np.full(size + 1, self.zero)
         self.plus.at(found, index, x)
         return found[:-1]
