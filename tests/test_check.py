@@ -111,6 +111,24 @@ def test_logarithms_give_the_same_as_probabilities(form: Form) -> None:
         assert kinds == pytest.approx(fast.kinds[total], rel=1e-9, abs=1e-14)
 
 
+@quick
+@given(forms())
+def test_of_too_many_combinations_the_best_alternative_is_taken(form: Form) -> None:
+    counted = list(ways(form))
+    if sum(way.weight for way in counted) == 0:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "LISTED", 0)
+        found = posterior_of(form).explanation
+    joint = by_values(counted)
+    share = joint[tuple(found.values[name] or 0 for name in form.largest)]
+    assert found.probability == pytest.approx(share, rel=1e-9)
+    # A total that is wrong comes about in a few alternatives, of which the best one counts here; a right one in one.
+    assert share >= max(joint.values()) / 4 ** len(form.formulas)
+    if set(found.kinds.values()) == {"right"}:
+        assert share == pytest.approx(max(joint.values()), rel=0.5)
+
+
 def test_a_misread_number_is_corrected_by_the_total() -> None:
     evidence = read(LARGEST, {"a": 7, "b": 12, "c": 3, "t": 28})
     evidence["a"] = np.log(np.where(np.arange(21) == 7, 0.9, np.where(np.arange(21) == 13, 0.09, 0.01 / 19)))
@@ -254,7 +272,7 @@ def test_too_many_candidates_are_an_error_with_its_mend() -> None:
     with pytest.raises(NumberError) as caught:
         check.posterior({"a": many, "b": many, "t": many})
     assert str(caught.value) == (
-        "Partial sums of candidates would be 360,000: expected at most 262,144; give fewer candidates for each number "
+        "Partial sums of candidates would be 360,000: expected at most 131,072; give fewer candidates for each number "
         "(`shortened`)"
     )
     few = shortened(many, 100)
@@ -319,6 +337,11 @@ def test_formulas_that_make_no_forest_are_refused(formulas: list[Formula], messa
     with pytest.raises(ConfigError) as caught:
         Check(LARGEST, formulas)
     assert str(caught.value) == message
+
+
+def test_a_form_without_fields_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^A form without fields was given: expected one field at least$"):
+        Check({}, [])
 
 
 def test_evidence_that_fits_no_field_is_refused() -> None:

@@ -12,9 +12,10 @@ formula. From the leaves to the roots, what the terms say of a total is the conv
 the channel; back from the roots, what a total says of a term is the correlation with the messages of the others. A
 skipped term needs the convolution without each term, which is made of running sums from both ends (`leave_one_out`).
 
-The most probable numbers of all fields together are found by a bound: numbers that are together as probable as some
-that are known have each a marginal as probable. If that leaves more than `LISTED` combinations, the same messages with
-the best alternative instead of the sum of all give a better start; if there are still more, what they gave is taken.
+The most probable numbers of all fields together are found by bounds: numbers that are together as probable as some that
+are known have each a marginal as probable, and likelihoods that are as probable. If that leaves more than `LISTED`
+combinations, the same messages with the best alternative instead of the sum of all give a better start; if there are
+still more, what they gave is taken.
 
 Sheets of small numbers are worked out over all numbers of each range. Where there are too many, each field has a list
 of candidates, equal partial sums are merged, and one more value stands for all other numbers, equally probable. A total
@@ -24,9 +25,7 @@ probable: the term may be what is lacking. Such a term is solved from the total 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
@@ -47,8 +46,10 @@ __all__ = ["Check", "Explanation", "Formula", "Joint", "Posterior"]
 
 DENSE = 2**13
 """Numbers of a range, at most, of which all are looked at: with more, lists of candidates are faster."""
-LISTED = 2**14
-"""Combinations of numbers that are looked at one by one: milliseconds."""
+LISTED = 2**15
+"""Combinations of numbers that are looked at one by one: some ten milliseconds."""
+PAIRS = 2**21
+"""Combinations, times numbers of the next field, that are looked at on the way."""
 
 
 class Formula(NamedTuple):
@@ -193,6 +194,8 @@ class Check:
 
 def ordered_fields(largest: Mapping[str, int], formulas: Sequence[Formula]) -> list[str]:
     """The fields, each after its terms. Raises `ConfigError` if the formulas make no forest."""
+    if not largest:
+        raise ConfigError("A form without fields was given: expected one field at least")
     names = [name for formula in formulas for name in (formula.total, *(term for _, term in formula.terms))]
     missing = sorted(set(names) - set(largest))
     if missing:
@@ -266,7 +269,6 @@ class Passed:
                     left[term], _ = ring.levelled(message)
 
 
-@dataclass
 class Posterior:
     """What is known of all fields of a sheet.
 
@@ -275,33 +277,33 @@ class Posterior:
         log_evidence: log Σ Π λ · Π P(total | terms), over all numbers of all fields.
         fields: Of each field the distribution of its number: `Integers` over its range, or `Values`.
         kinds: By the total of each formula, the probability that the writer came to it in each way.
+        explanation: The most probable numbers of all fields together.
     """
 
-    check: Check
-    _readings: Mapping[str, Reading] = field(repr=False)
-    _messages: Mapping[str, Messages] = field(repr=False)
-    _passed: Passed = field(repr=False)
-
-    def __post_init__(self) -> None:
-        self.log_evidence = self._passed.log_evidence
+    def __init__(
+        self, check: Check, readings: Mapping[str, Reading], messages: Mapping[str, Messages], passed: Passed
+    ) -> None:
+        self.check, self.log_evidence = check, passed.log_evidence
+        self._readings, self._messages = readings, messages
+        self._numbers = {name: (points(readings[name].support), np.exp(passed.logs[name])) for name in check.largest}
+        self.fields = {name: self._field(name, passed.logs[name]) for name in check.largest}
         self.kinds: dict[str, dict[Kind, float]] = {
-            total: dict(zip(KINDS, shares.tolist(), strict=True)) for total, shares in self._passed.kinds.items()
+            total: dict(zip(KINDS, shares.tolist(), strict=True)) for total, shares in passed.kinds.items()
         }
-        self._numbers = {name: self.numbers(name) for name in self.check.largest}
-        self.fields = {name: self._field(name) for name in self.check.largest}
         self.explanation = self._explanation()
 
-    def _field(self, name: str) -> Integers | Values:
+    def _field(self, name: str, logs: Weights) -> Integers | Values:
         """The distribution of a field's number."""
-        support, logs = self._readings[name].support, self._passed.logs[name]
-        if isinstance(support, range):
+        numbers, shares = self._numbers[name]
+        if isinstance(self._readings[name].support, range):
             return Integers.made(logs, 0)
-        shares = dict(zip(support.tolist(), np.exp(logs).tolist(), strict=True))
-        return ordered(shares, shares.pop(UNKNOWN, 0.0))
+        listed = dict(zip(numbers.tolist(), shares.tolist(), strict=True))
+        other = listed.pop(UNKNOWN, 0.0)
+        return ordered(listed, other)
 
     def numbers(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The numbers that a field may have, and their probabilities; `UNKNOWN`, the last one, is any other."""
-        return points(self._readings[name].support), np.exp(self._passed.logs[name])
+        return self._numbers[name]
 
     def as_read(self, name: str) -> int | None:
         """The most probable number of a field by itself; None if it is none of the candidates."""
@@ -354,19 +356,34 @@ class Posterior:
         return Joint(np.exp(found), ways)
 
     def listed(self, least: float) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.float64]] | None:
-        """All numbers of all fields, together, that are each at least so probable; with their probability together.
+        """Numbers of all fields together: all that are at least so probable, and some more.
+
+        They have a bound as probable: what is read of them, as if the writer could not but come to these totals; and
+        each of them is as probable by itself.
 
         Returns:
             For each field its numbers `[N]`, and the probabilities `[N]`; None if there are more than `LISTED`.
         """
         least *= 1 - ROUNDING * np.sqrt(np.finfo(np.float64).eps)
-        plausible = {
-            name: numbers[shares >= min(least, shares.max())] for name, (numbers, shares) in self._numbers.items()
-        }
-        if math.prod(len(numbers) for numbers in plausible.values()) > LISTED:
-            return None
-        grid = np.meshgrid(*plausible.values(), indexing="ij")
-        values = {name: one.reshape(-1) for name, one in zip(plausible, grid, strict=True)}
+        fields = []
+        for name, reading in self._readings.items():
+            _, shares = self._numbers[name]
+            likely = np.flatnonzero(shares >= min(least, shares.max()))
+            fields.append((len(likely), name, likely, (reading.log_likelihoods + np.log(reading.counts))[likely]))
+        bound = np.full(1, sum(logs.max() for *_, logs in fields) - self.log_evidence)
+        values: dict[str, NDArray[np.int64]] = {}
+        with np.errstate(divide="ignore"):
+            log_least = np.log(least)
+        for _, name, likely, logs in sorted(fields, key=lambda one: one[:2]):
+            if len(bound) * len(logs) > PAIRS:
+                return None
+            both = bound[:, None] + (logs - logs.max())
+            before, chosen = np.nonzero(both >= log_least)
+            if len(before) > LISTED:
+                return None
+            bound = both[before, chosen]
+            values = {other: numbers[before] for other, numbers in values.items()}
+            values[name] = self._numbers[name][0][likely[chosen]]
         return values, self.joint(values).probabilities
 
     def _explanation(self) -> Explanation:

@@ -22,8 +22,8 @@ __all__ = ["STATES", "Added", "Chain", "Sums", "Support", "places", "points"]
 
 Support = range | NDArray[np.int64]
 """Numbers: all of a range, or some points, all different."""
-STATES = 2**18
-"""The most partial sums of candidates, and pairs of them, that are looked at: below a second for each."""
+STATES = 2**17
+"""The most pairs of partial sums and candidates that are looked at: tens of milliseconds and some 100 MB."""
 
 
 def points(support: Support) -> NDArray[np.int64]:

@@ -4,13 +4,13 @@ If the most probable numbers of all fields have the probability `SURE` together,
 is read, or with cells corrected, or the writer's sums are wrong. Otherwise it is doubtful, and a person should look at
 the fewest cells that settle it: the smallest set C of fields with
 
-    Σ_c  max { P(x) : x has the numbers c in C }  ≥  SURE,
+    Σ_c  max { P(x) : x has the numbers c in C }  ≥  SETTLED,
 
 where the sum is over what may be seen in C. It is the probability that the most probable numbers, once those in C are
 known, are right. All sets are tried, the smallest first, on all combinations of plausible numbers; of those that are as
 small the one that settles most is taken. The combinations that are left out only make the sum smaller. If there are too
-many combinations or sets, the most doubtful cells are taken, so many that the doubts of all others add up to 1 − `SURE`
-at most: then the others' most probable numbers are right with at least that probability.
+many combinations or sets, the most doubtful cells are taken, so many that the doubts of all others add up to
+1 − `SETTLED` at most: then the others' most probable numbers are right with at least that probability.
 """
 
 from __future__ import annotations
@@ -26,15 +26,22 @@ from numpy.typing import NDArray
 
 from sumnist.errors import ConfigError
 from sumnist.sheets.check import Posterior, plain
-from sumnist.sheets.mistakes import UNKNOWN, Kind
+from sumnist.sheets.mistakes import KINDS, UNKNOWN, Kind
 
-__all__ = ["SURE", "Cell", "Correction", "Outcome", "Verdict", "WrongTotal", "verdict"]
+__all__ = ["SETTLED", "SURE", "Cell", "Correction", "Outcome", "Verdict", "WrongTotal", "verdict"]
 
 Outcome = Literal["adds up", "corrected", "does not add up", "doubtful"]
 SURE = 0.995
 """The probability of all numbers together from which on they are taken: one sheet in two hundred may be wrong."""
+SETTLED = 0.995
+"""The probability that cells settle a sheet. It may be lower: a sheet that was looked at is judged again."""
 TRIED = 2**24
 """Combinations of numbers, times sets of cells, that are tried: about a second."""
+RARE = 1e-4
+"""Combinations that are less probable than so much of the doubt that is allowed are not looked for, if there are many
+likelier ones not even some that are more probable."""
+LEFT = 0.1
+"""The share of the doubt that is allowed which the least probable combinations that were found may have: left out."""
 SHOWN = 0.01
 """The probability from which on a candidate of a doubtful cell is shown; the two best ones always are."""
 
@@ -89,21 +96,23 @@ class Verdict:
     look: tuple[Cell, ...] = ()
 
 
-def verdict(posterior: Posterior, sure: float = SURE) -> Verdict:
+def verdict(posterior: Posterior, sure: float = SURE, settled: float = SETTLED) -> Verdict:
     """What to say of a sheet.
 
     Args:
         posterior: Of its numbers.
         sure: The probability of all numbers together from which on they are taken, above ½ and below 1.
+        settled: The least probability that the cells to look at settle a doubtful sheet, the same.
 
     Raises:
-        ConfigError: `sure` makes no sense.
+        ConfigError: A probability makes no sense.
     """
-    if not 0.5 < sure < 1:
-        raise ConfigError(f"sure is {sure}: expected a probability above 0.5 and below 1")
+    for name, value in ("sure", sure), ("settled", settled):
+        if not 0.5 < value < 1:
+            raise ConfigError(f"{name} is {value}: expected a probability above 0.5 and below 1")
     values, probability = solved(posterior)
     if probability < sure or None in values.values():
-        return Verdict("doubtful", probability, values, look=cells(posterior, sure))
+        return Verdict("doubtful", probability, values, look=cells(posterior, settled))
     known = {name: value for name, value in values.items() if value is not None}
     corrections = tuple(
         Correction(name, posterior.as_read(name), value, marginal(posterior, name, value, probability))
@@ -139,20 +148,19 @@ def wrong_totals(posterior: Posterior, values: Mapping[str, int]) -> tuple[Wrong
         terms = [sign * values[name] for sign, name in formula.terms]
         if sum(terms) != values[total]:
             (ways,) = posterior.check.writers[total].kinds(np.array([values[total]]), np.array([terms]))
-            kind = posterior.explanation.kinds[total]
-            share = float(ways.max() / ways.sum())
+            kind, share = KINDS[int(ways.argmax())], float(ways.max() / ways.sum())
             found.append(WrongTotal(total, values[total], sum(terms), kind, share))
     return tuple(found)
 
 
-def cells(posterior: Posterior, sure: float) -> tuple[Cell, ...]:
+def cells(posterior: Posterior, settled: float) -> tuple[Cell, ...]:
     """The fewest cells that settle a sheet."""
-    names = fewest(posterior, sure)
+    names = fewest(posterior, settled)
     if names is None:
         doubts = {name: 1 - float(known(posterior, name).max()) for name in posterior.check.largest}
         ordered = sorted(doubts, key=lambda name: -doubts[name])
         left = np.cumsum([doubts[name] for name in reversed(ordered)])
-        names = ordered[: len(ordered) - int((left <= 1 - sure).sum())]
+        names = ordered[: max(1, len(ordered) - int((left <= 1 - settled).sum()))]
     return tuple(Cell(name, shown(posterior, name)) for name in posterior.check.largest if name in names)
 
 
@@ -170,22 +178,28 @@ def shown(posterior: Posterior, name: str) -> tuple[tuple[int | None, float], ..
     return tuple((plain(int(numbers[place])), float(shares[place])) for place in best[:count])
 
 
-def fewest(posterior: Posterior, sure: float) -> Sequence[str] | None:
+def fewest(posterior: Posterior, settled: float) -> Sequence[str] | None:
     """The smallest set of fields that settles a sheet; None if there are too many combinations or sets."""
-    least = (1 - sure) / (10 * len(posterior.check.largest))  # what is left out then matters little
-    while (listed := posterior.listed(least)) is None:
+    least, listed = RARE * (1 - settled), None
+    while listed is None and least < 1:
+        listed = posterior.listed(least)
         least *= 10
+    if listed is None:
+        return None
     values, shares = listed
+    order = np.argsort(-shares)
+    count = 1 + int((np.cumsum(shares[order]) < shares.sum() - LEFT * (1 - settled)).sum())
+    values, shares = {name: numbers[order[:count]] for name, numbers in values.items()}, shares[order[:count]]
     codes = {name: np.unique(numbers, return_inverse=True)[1] for name, numbers in values.items()}
     unknown = {name: numbers == UNKNOWN for name, numbers in values.items()}
-    doubtful = [name for name in values if codes[name].any() or unknown[name].any()]
+    doubtful = [name for name in posterior.check.largest if codes[name].any() or unknown[name].any()]
     for size in range(1, len(doubtful) + 1):
         if comb(len(doubtful), size) * len(shares) > TRIED:
             return None
         sets = list(combinations(doubtful, size))
-        settled = [right(codes, unknown, shares, chosen) for chosen in sets]
-        best = int(np.argmax(settled))
-        if settled[best] >= sure:
+        found = [right(codes, unknown, shares, chosen) for chosen in sets]
+        best = int(np.argmax(found))
+        if found[best] >= settled:
             return sets[best]
     return None
 
