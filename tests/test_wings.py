@@ -25,6 +25,7 @@ ALLOWED = {
     "inference": {"arithmetic", "data", "model", "pictures"},
     "evaluation": {"data", "model"},
     "training": {"data", "model", "evaluation", "inference"},
+    "sheets": {"arithmetic", "inference", "pictures"},
     "suites": {"data", "pictures", "inference"},
     "sheets": {"arithmetic", "inference", "pictures"},
     "study": {"data", "model", "evaluation", "inference"},

@@ -1,0 +1,220 @@
+"""What to say of a sheet, by the posterior of all its numbers together.
+
+If the most probable numbers of all fields have the probability `SURE` together, they are taken: the sheet adds up as it
+is read, or with cells corrected, or the writer's sums are wrong. Otherwise it is doubtful, and a person should look at
+the fewest cells that settle it: the smallest set C of fields with
+
+    Σ_c  max { P(x) : x has the numbers c in C }  ≥  SETTLED,
+
+where the sum is over what may be seen in C. It is the probability that the most probable numbers, once those in C are
+known, are right. All sets are tried, the smallest first, on all combinations of plausible numbers; of those that are as
+small the one that settles most is taken. The combinations that are left out only make the sum smaller. If there are too
+many combinations or sets, the most doubtful cells are taken, so many that the doubts of all others add up to
+1 − `SETTLED` at most: then the others' most probable numbers are right with at least that probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import comb
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.errors import ConfigError
+from sumnist.sheets.check import Posterior, plain
+from sumnist.sheets.mistakes import KINDS, UNKNOWN, Kind
+
+__all__ = ["SETTLED", "SURE", "Cell", "Correction", "Outcome", "Verdict", "WrongTotal", "verdict"]
+
+Outcome = Literal["adds up", "corrected", "does not add up", "doubtful"]
+SURE = 0.995
+"""The probability of all numbers together from which on they are taken: one sheet in two hundred may be wrong."""
+SETTLED = 0.995
+"""The probability that cells settle a sheet. It may be lower: a sheet that was looked at is judged again."""
+TRIED = 2**24
+"""Combinations of numbers, times sets of cells, that are tried: about a second."""
+RARE = 1e-4
+"""Combinations that are less probable than so much of the doubt that is allowed are not looked for, if there are many
+likelier ones not even some that are more probable."""
+LEFT = 0.1
+"""The share of the doubt that is allowed which the least probable combinations that were found may have: left out."""
+SHOWN = 0.01
+"""The probability from which on a candidate of a doubtful cell is shown; the two best ones always are."""
+
+
+class Correction(NamedTuple):
+    """A cell whose number, by the sums, is not what was read."""
+
+    field: str
+    read: int | None
+    value: int
+    probability: float
+    """Of the value, whatever all others are."""
+
+
+class WrongTotal(NamedTuple):
+    """A total that is not the sum of its terms, and how the writer most probably came to it."""
+
+    field: str
+    written: int
+    sum: int
+    kind: Kind
+    probability: float
+    """Of the kind, if these are the numbers."""
+
+
+class Cell(NamedTuple):
+    """A cell to look at, and what it may be, the most probable first; None is any other number."""
+
+    field: str
+    candidates: tuple[tuple[int | None, float], ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to say of a sheet.
+
+    Attributes:
+        outcome: "adds up" as it is read; "corrected" to add up; "does not add up", though all cells are sure; or
+            "doubtful".
+        probability: Of all values together.
+        values: The most probable numbers of all fields together; None for one that is not known.
+        corrections: The cells that are read otherwise, if the sheet is not doubtful.
+        wrong: The totals that are wrong, if the sheet does not add up.
+        look: The fewest cells that settle it, if it is doubtful.
+    """
+
+    outcome: Outcome
+    probability: float
+    values: Mapping[str, int | None]
+    corrections: tuple[Correction, ...] = ()
+    wrong: tuple[WrongTotal, ...] = ()
+    look: tuple[Cell, ...] = ()
+
+
+def verdict(posterior: Posterior, sure: float = SURE, settled: float = SETTLED) -> Verdict:
+    """What to say of a sheet.
+
+    Args:
+        posterior: Of its numbers.
+        sure: The probability of all numbers together from which on they are taken, above ½ and below 1.
+        settled: The least probability that the cells to look at settle a doubtful sheet, the same.
+
+    Raises:
+        ConfigError: A probability makes no sense.
+    """
+    for name, value in ("sure", sure), ("settled", settled):
+        if not 0.5 < value < 1:
+            raise ConfigError(f"{name} is {value}: expected a probability above 0.5 and below 1")
+    values, probability = solved(posterior)
+    if probability < sure or None in values.values():
+        return Verdict("doubtful", probability, values, look=cells(posterior, settled))
+    known = {name: value for name, value in values.items() if value is not None}
+    corrections = tuple(
+        Correction(name, posterior.as_read(name), value, marginal(posterior, name, value, probability))
+        for name, value in known.items()
+        if posterior.as_read(name) != value
+    )
+    wrong = wrong_totals(posterior, known)
+    outcome: Outcome = "does not add up" if wrong else "corrected" if corrections else "adds up"
+    return Verdict(outcome, probability, values, corrections, wrong)
+
+
+def solved(posterior: Posterior) -> tuple[dict[str, int | None], float]:
+    """The most probable numbers of all fields, with those that others imply, and their probability together."""
+    values, probability = dict(posterior.explanation.values), posterior.explanation.probability
+    for name, value in posterior.explanation.values.items():
+        implied = posterior.implied(name) if value is None else None
+        if implied is not None and implied not in posterior.numbers(name)[0]:
+            values[name] = implied
+            probability *= 1 - posterior.check.writers[posterior.check.parents[name]].mistake
+    return values, probability
+
+
+def marginal(posterior: Posterior, name: str, value: int, least: float) -> float:
+    """The probability of a field's number; of one that is implied, that of all numbers together."""
+    numbers, shares = posterior.numbers(name)
+    return float(max(shares[numbers == value].sum(), least))
+
+
+def wrong_totals(posterior: Posterior, values: Mapping[str, int]) -> tuple[WrongTotal, ...]:
+    """The totals that are not the sums of their terms."""
+    found = []
+    for total, formula in posterior.check.formulas.items():
+        terms = [sign * values[name] for sign, name in formula.terms]
+        if sum(terms) != values[total]:
+            (ways,) = posterior.check.writers[total].kinds(np.array([values[total]]), np.array([terms]))
+            kind, share = KINDS[int(ways.argmax())], float(ways.max() / ways.sum())
+            found.append(WrongTotal(total, values[total], sum(terms), kind, share))
+    return tuple(found)
+
+
+def cells(posterior: Posterior, settled: float) -> tuple[Cell, ...]:
+    """The fewest cells that settle a sheet."""
+    names = fewest(posterior, settled)
+    if names is None:
+        doubts = {name: 1 - float(known(posterior, name).max()) for name in posterior.check.largest}
+        ordered = sorted(doubts, key=lambda name: -doubts[name])
+        left = np.cumsum([doubts[name] for name in reversed(ordered)])
+        names = ordered[: max(1, len(ordered) - int((left <= 1 - settled).sum()))]
+    return tuple(Cell(name, shown(posterior, name)) for name in posterior.check.largest if name in names)
+
+
+def known(posterior: Posterior, name: str) -> NDArray[np.float64]:
+    """The probabilities of a field's numbers, but for that of any other one."""
+    numbers, shares = posterior.numbers(name)
+    return np.append(shares[numbers != UNKNOWN], 0.0)
+
+
+def shown(posterior: Posterior, name: str) -> tuple[tuple[int | None, float], ...]:
+    """What a cell may be."""
+    numbers, shares = posterior.numbers(name)
+    best = np.argsort(-shares, kind="stable")
+    count = max(2, int((shares >= SHOWN).sum()))
+    return tuple((plain(int(numbers[place])), float(shares[place])) for place in best[:count])
+
+
+def fewest(posterior: Posterior, settled: float) -> Sequence[str] | None:
+    """The smallest set of fields that settles a sheet; None if there are too many combinations or sets."""
+    least, listed = RARE * (1 - settled), None
+    while listed is None and least < 1:
+        listed = posterior.listed(least)
+        least *= 10
+    if listed is None:
+        return None
+    values, shares = listed
+    order = np.argsort(-shares)
+    count = 1 + int((np.cumsum(shares[order]) < shares.sum() - LEFT * (1 - settled)).sum())
+    values, shares = {name: numbers[order[:count]] for name, numbers in values.items()}, shares[order[:count]]
+    codes = {name: np.unique(numbers, return_inverse=True)[1] for name, numbers in values.items()}
+    unknown = {name: numbers == UNKNOWN for name, numbers in values.items()}
+    doubtful = [name for name in posterior.check.largest if codes[name].any() or unknown[name].any()]
+    for size in range(1, len(doubtful) + 1):
+        if comb(len(doubtful), size) * len(shares) > TRIED:
+            return None
+        sets = list(combinations(doubtful, size))
+        found = [right(codes, unknown, shares, chosen) for chosen in sets]
+        best = int(np.argmax(found))
+        if found[best] >= settled:
+            return sets[best]
+    return None
+
+
+def right(
+    codes: Mapping[str, NDArray[np.int64]], unknown: Mapping[str, NDArray[np.bool_]], shares: NDArray[np.float64],
+    chosen: Sequence[str],
+) -> float:  # fmt: skip
+    """How probably the most probable numbers are right, once those of the chosen fields are known."""
+    group = np.zeros(len(shares), np.int64)
+    for name in chosen:
+        group = group * (codes[name].max() + 1) + codes[name]
+    free = [name for name in unknown if name not in chosen and unknown[name].any()]
+    shares = np.where(np.any([unknown[name] for name in free], axis=0), 0.0, shares) if free else shares
+    _, group = np.unique(group, return_inverse=True)
+    best = np.zeros(group.max() + 1)
+    np.maximum.at(best, group, shares)
+    return float(best.sum())

@@ -1,0 +1,159 @@
+"""Sheets by counting out all numbers of all fields, and the writer's channel by strings: the oracle of the check."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from sumnist.sheets.check import Formula
+
+WEIGHTS = {"off by one": 0.25, "carry": 0.25, "swapped": 0.05, "skipped": 0.2, "anything": 0.25}
+
+
+def alternatives(f: int, terms: Sequence[int], largest: int, halves: bool) -> dict[str, list[int | None]]:
+    """Of each kind of mistake all totals that may be written, each as probable; None if it cannot be."""
+    unit = 2 if halves else 1
+    carries = [unit * 10**place for place in range(1, 20) if unit * 10**place <= largest]
+    swapped: list[int | None] = []
+    if f >= 0:
+        digits = str(f // unit)
+        for place in range(len(digits) - 1):
+            other = digits[:place] + digits[place + 1] + digits[place] + digits[place + 2 :]
+            swapped.append(None if other == digits or other[0] == "0" else unit * int(other) + f % unit)
+    return {
+        "off by one": [f + sign * step for step in ([1, 2] if halves else [1]) for sign in (1, -1)],
+        "carry": [f + sign * step for step in carries for sign in (1, -1)],
+        "swapped": swapped,
+        "skipped": [f - term if term else None for term in terms],
+    }
+
+
+@lru_cache(2**16)
+def channel(terms: tuple[int, ...], largest: int, mistake: float, halves: bool = False) -> dict[tuple[int, str], float]:
+    """The probability of each total 0..largest, and of each way to come to it."""
+    f = sum(terms)
+    found: defaultdict[tuple[int, str], float] = defaultdict(float)
+    fits = 0 <= f <= largest
+    anything = mistake * WEIGHTS["anything"]
+    if fits:
+        found[f, "right"] += 1 - mistake
+    else:
+        anything += 1 - mistake
+    for kind, others in alternatives(f, terms, largest, halves).items():
+        if not others:
+            anything += mistake * WEIGHTS[kind]
+        for other in others:
+            share = mistake * WEIGHTS[kind] / len(others)
+            if other is not None and 0 <= other <= largest:
+                found[other, kind] += share
+            else:
+                anything += share
+    totals = [total for total in range(largest + 1) if total != f]
+    for total in totals:
+        found[total, "anything"] += anything / len(totals)
+    return dict(found)
+
+
+class Form(NamedTuple):
+    """A form, and what is read on it: likelihoods `[largest + 1]` of each field."""
+
+    likelihoods: dict[str, NDArray[np.float64]]
+    formulas: list[Formula]
+    mistake: float
+    halves: frozenset[str] = frozenset()
+
+    @property
+    def largest(self) -> dict[str, int]:
+        return {name: len(shares) - 1 for name, shares in self.likelihoods.items()}
+
+    @property
+    def evidence(self) -> dict[str, NDArray[np.float64]]:
+        with np.errstate(divide="ignore"):
+            return {name: np.log(shares) for name, shares in self.likelihoods.items()}
+
+
+class Way(NamedTuple):
+    """Numbers of all fields, how the writer came to each total, and how probable that is."""
+
+    values: dict[str, int]
+    kinds: dict[str, str]
+    weight: float
+
+
+def ways(form: Form) -> Iterator[Way]:
+    """All that may be on a sheet, with weights that are not normalised."""
+    names = list(form.likelihoods)
+    for numbers in product(*(range(len(shares)) for shares in form.likelihoods.values())):
+        values = dict(zip(names, numbers, strict=True))
+        weight = float(np.prod([form.likelihoods[name][value] for name, value in values.items()]))
+        if not weight:
+            continue
+        written: list[dict[str, float]] = []
+        for formula in form.formulas:
+            terms = tuple(sign * values[name] for sign, name in formula.terms)
+            made = channel(terms, form.largest[formula.total], form.mistake, formula.total in form.halves)
+            written.append({kind: share for (total, kind), share in made.items() if total == values[formula.total]})
+        for kinds in product(*written):
+            share = float(np.prod([one[kind] for one, kind in zip(written, kinds, strict=True)]))
+            if share:
+                totals = [formula.total for formula in form.formulas]
+                yield Way(values, dict(zip(totals, kinds, strict=True)), weight * share)
+
+
+def by_values(counted: Sequence[Way]) -> dict[tuple[int, ...], float]:
+    """The probability of all numbers together, whatever the writer did."""
+    found: defaultdict[tuple[int, ...], float] = defaultdict(float)
+    for way in counted:
+        found[tuple(way.values.values())] += way.weight
+    whole = sum(found.values())
+    return {values: weight / whole for values, weight in found.items()}
+
+
+SHAPES: list[tuple[dict[str, int], list[Formula]]] = [
+    ({"a": 3, "b": 4, "t": 8}, [Formula("t", ((1, "a"), (1, "b")))]),
+    ({"a": 3, "b": 4, "t": 5}, [Formula("t", ((1, "a"), (1, "b")))]),
+    ({"a": 5, "b": 4, "t": 6}, [Formula("t", ((1, "a"), (-1, "b")))]),
+    ({"a": 12, "t": 21}, [Formula("t", ((1, "a"),))]),
+    ({"a": 2, "b": 3, "c": 2, "t": 6}, [Formula("t", ((1, "a"), (-1, "b"), (1, "c")))]),
+    (
+        {"a": 2, "b": 2, "s": 3, "c": 2, "t": 4},
+        [Formula("s", ((1, "a"), (1, "b"))), Formula("t", ((1, "s"), (1, "c")))],
+    ),
+    ({"a": 2, "b": 2, "s": 3, "t": 2}, [Formula("s", ((1, "a"), (1, "b"))), Formula("t", ((-1, "s"),))]),
+    (
+        {"a": 2, "s": 3, "b": 2, "t": 3, "free": 1},
+        [Formula("s", ((1, "a"),)), Formula("t", ((1, "b"),))],
+    ),
+]
+"""Sums, a total too small for them, differences, subtotals, two formulas, and a field in none."""
+
+
+@st.composite
+def forms(draw: st.DrawFn) -> Form:
+    """A form with likelihoods that are mostly one number, or some, or anything."""
+    largest, formulas = draw(st.sampled_from(SHAPES))
+    share = st.one_of(st.just(0.0), st.just(1.0), st.floats(1e-12, 1.0))
+    likelihoods = {}
+    for name, most in largest.items():
+        shares = draw(st.lists(share, min_size=most + 1, max_size=most + 1).filter(any))
+        likelihoods[name] = np.array(shares)
+    mistake = draw(st.sampled_from([0.02, 0.3, 0.999, 1.0, 1e-9]))
+    halves = draw(st.sets(st.sampled_from([formula.total for formula in formulas])))
+    return Form(likelihoods, formulas, mistake, frozenset(halves))
+
+
+def read(form: Mapping[str, int], values: Mapping[str, int], other: float = 1e-6) -> dict[str, NDArray[np.float64]]:
+    """Log-probabilities of a sure reading of each field."""
+    found = {}
+    for name, largest in form.items():
+        shares = np.full(largest + 1, other / largest)
+        shares[values[name]] = 1 - other
+        found[name] = np.log(shares)
+    return found

@@ -1,0 +1,178 @@
+"""What is said of a sheet, and the fewest cells that settle it, against counting out all numbers and all sets."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+
+from sheet_enumeration import Form, by_values, forms, read, ways
+from sumnist.arithmetic.values import Values
+from sumnist.errors import ConfigError
+from sumnist.sheets import verdict as module
+from sumnist.sheets.check import Check, Formula
+from sumnist.sheets.verdict import SURE, Verdict, verdict
+
+quick = settings(deadline=None, max_examples=60)
+FORM = {"a": 20, "b": 20, "s": 40, "c": 20, "d": 20, "t": 40}
+TWO = [Formula("s", ((1, "a"), (1, "b"))), Formula("t", ((1, "c"), (1, "d")))]
+VALUES = {"a": 3, "b": 8, "s": 11, "c": 14, "d": 9, "t": 23}
+
+
+def on(numbers: dict[int, float], largest: int = 20) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Log-probabilities of a few numbers, and a little for all others."""
+    shares = np.full(largest + 1, 1e-9)
+    shares[list(numbers)] = list(numbers.values())
+    return np.log(shares)  # type: ignore[no-any-return]
+
+
+def verdict_of(changed: dict[str, dict[int, float]], mistake: float = 0.02, sure: float = SURE) -> Verdict:
+    evidence = read(FORM, VALUES, 1e-9)
+    evidence |= {name: on(numbers, FORM[name]) for name, numbers in changed.items()}
+    return verdict(Check(FORM, TWO, mistake=mistake).posterior(evidence), sure)
+
+
+def names(found: Verdict) -> set[str]:
+    return {cell.field for cell in found.look}
+
+
+def test_a_sheet_that_is_right_adds_up() -> None:
+    found = verdict_of({})
+    assert found.outcome == "adds up"
+    assert found.values == VALUES
+    assert found.probability > 0.999
+    assert (found.corrections, found.wrong, found.look) == ((), (), ())
+
+
+def test_a_misread_cell_is_corrected() -> None:
+    found = verdict_of({"a": {8: 0.55, 3: 0.45}})
+    assert found.outcome == "corrected"
+    assert found.values == VALUES
+    assert [correction[:3] for correction in found.corrections] == [("a", 8, 3)]
+    assert found.corrections[0].probability == pytest.approx(found.probability)
+
+
+def test_a_forgotten_carry_among_sure_cells_does_not_add_up() -> None:
+    found = verdict_of({"t": {13: 1.0}})
+    assert found.outcome == "does not add up"
+    (wrong,) = found.wrong
+    assert wrong[:4] == ("t", 13, 23, "carry")
+    assert wrong.probability > 0.9
+    assert found.values == {**VALUES, "t": 13}
+
+
+def test_a_sheet_may_be_corrected_in_one_sum_and_wrong_in_another() -> None:
+    found = verdict_of({"a": {8: 0.55, 3: 0.45}, "t": {24: 1.0}})
+    assert found.outcome == "does not add up"
+    assert [one.field for one in found.corrections] == ["a"]
+    assert [(one.field, one.kind) for one in found.wrong] == [("t", "off by one")]
+
+
+def test_one_of_two_cells_that_may_be_swapped_settles_both() -> None:
+    found = verdict_of({"a": {3: 0.5, 8: 0.5}, "b": {3: 0.5, 8: 0.5}})
+    assert found.outcome == "doubtful"
+    assert names(found) < {"a", "b"}
+    assert len(found.look) == 1
+    assert {number for number, _ in found.look[0].candidates} == {3, 8}
+    assert [share for _, share in found.look[0].candidates] == pytest.approx([0.5, 0.5], abs=1e-3)
+
+
+def test_two_sums_in_doubt_need_exactly_two_cells() -> None:
+    tie = {3: 0.5, 8: 0.5}
+    found = verdict_of({"a": tie, "b": tie, "c": {14: 0.5, 9: 0.5}, "d": {9: 0.5, 14: 0.5}})
+    assert found.outcome == "doubtful"
+    assert len(found.look) == 2
+    assert len(names(found) & {"a", "b"}) == len(names(found) & {"c", "d"}) == 1
+
+
+def test_three_numbers_that_may_be_anything_need_two_cells_if_the_writer_never_errs() -> None:
+    anything = dict.fromkeys(range(21), 1 / 21)
+    largest = {"a": 20, "b": 20, "c": 20, "t": 60}
+    evidence = {**{name: on(anything) for name in "abc"}, "t": on({31: 1.0}, 60)}
+    found = verdict(Check(largest, [Formula("t", ((1, "a"), (1, "b"), (1, "c")))], mistake=1e-6).posterior(evidence))
+    assert found.outcome == "doubtful"
+    assert len(found.look) == 2
+
+
+def test_the_joint_probability_decides_not_that_of_each_number() -> None:
+    largest = {f"x{place}": 9 for place in range(20)}
+    evidence = read(largest, dict.fromkeys(largest, 4), 0.001)
+    found = verdict(Check(largest, []).posterior(evidence))
+    assert found.outcome == "doubtful"
+    assert found.probability == pytest.approx(0.999**20)
+    assert len(found.look) == 15  # five times 0.001 may be left
+
+
+@quick
+@given(forms())
+def test_the_cells_to_look_at_are_the_smallest_set_of_all(form: Form) -> None:
+    counted = list(ways(form))
+    assume(sum(way.weight for way in counted) > 0)
+    joint = by_values(counted)
+    found = verdict(Check(form.largest, form.formulas, form.halves, form.mistake).posterior(form.evidence))
+    assert found.probability == pytest.approx(max(joint.values()), rel=1e-9)
+    assert (found.outcome == "doubtful") == (found.probability < SURE)
+
+    def right(chosen: tuple[int, ...]) -> float:
+        best: defaultdict[tuple[int, ...], float] = defaultdict(float)
+        for values, share in joint.items():
+            seen = tuple(values[place] for place in chosen)
+            best[seen] = max(best[seen], share)
+        return sum(best.values())
+
+    order = list(form.largest)
+    if found.outcome == "doubtful":
+        assert right(tuple(order.index(cell.field) for cell in found.look)) >= SURE
+        for size in range(len(found.look)):
+            assert max(right(chosen) for chosen in itertools.combinations(range(len(order)), size)) < SURE + 1e-3
+
+
+def test_with_too_much_in_doubt_the_most_doubtful_cells_are_to_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TRIED", 0)
+    found = verdict_of({"a": {3: 0.5, 8: 0.5}, "b": {3: 0.5, 8: 0.5}})
+    assert found.outcome == "doubtful"
+    assert names(found) == {"a", "b"}
+
+
+def test_a_sheet_nobody_could_read_is_to_be_looked_at_in_all_cells_of_which_none_follows() -> None:
+    largest = {f"x{place}": 20 for place in range(10)} | {"t": 200}
+    formula = Formula("t", tuple((1, name) for name in largest if name != "t"))
+    evidence = {name: np.zeros(most + 1) for name, most in largest.items()}
+    found = verdict(Check(largest, [formula]).posterior(evidence))
+    assert found.outcome == "doubtful"
+    assert names(found) == set(largest)
+
+
+def test_a_number_of_which_no_candidate_fits_is_what_the_total_implies() -> None:
+    largest = {"a": 10**9, "b": 10**9, "t": 2 * 10**9}
+    evidence = {
+        "a": Values({}, 1.0),
+        "b": Values({123_456_789: 1.0}, 0.0),
+        "t": Values({987_654_321: 1.0}, 0.0),
+    }
+    formula = [Formula("t", ((1, "a"), (1, "b")))]
+    found = verdict(Check(largest, formula, mistake=1e-3).posterior(evidence))
+    assert found.outcome == "corrected"
+    assert found.values["a"] == 987_654_321 - 123_456_789
+    assert [correction[:3] for correction in found.corrections] == [("a", None, 864_197_532)]
+    assert found.corrections[0].probability == pytest.approx(0.999)
+    found = verdict(Check(largest, formula, mistake=0.02).posterior(evidence))
+    assert found.outcome == "doubtful"
+    assert found.probability == pytest.approx(0.98)
+    assert names(found) == {"a"}
+
+
+def test_fewer_cells_are_to_be_looked_at_if_they_need_not_settle_it_so_surely() -> None:
+    largest = {f"x{place}": 9 for place in range(20)}
+    posterior = Check(largest, []).posterior(read(largest, dict.fromkeys(largest, 4), 0.001))
+    counts = [len(verdict(posterior, settled=settled).look) for settled in (0.995, 0.99, 0.985)]
+    assert counts == [15, 10, 5]
+
+
+@pytest.mark.parametrize("sure", [0.5, 1.0, -1.0])
+def test_a_threshold_that_makes_no_sense_is_refused(sure: float) -> None:
+    with pytest.raises(ConfigError, match=rf"^sure is {sure}: expected a probability above 0.5 and below 1$"):
+        verdict_of({}, sure=sure)
