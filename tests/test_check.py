@@ -15,7 +15,8 @@ from sumnist.arithmetic.integers import Integers
 from sumnist.arithmetic.values import Value, Values
 from sumnist.errors import ConfigError, EquationError, NumberError
 from sumnist.sheets import check as module
-from sumnist.sheets.check import Check, Formula, Posterior
+from sumnist.sheets.check import Check, Posterior
+from sumnist.sheets.formulas import Formula
 from sumnist.sheets.mistakes import KINDS
 from sumnist.sheets.readings import divided, shortened
 from sumnist.sheets.rings import LOG_SUM

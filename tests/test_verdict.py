@@ -13,7 +13,8 @@ from sheet_enumeration import Form, by_values, forms, read, ways
 from sumnist.arithmetic.values import Values
 from sumnist.errors import ConfigError
 from sumnist.sheets import verdict as module
-from sumnist.sheets.check import Check, Formula
+from sumnist.sheets.check import Check
+from sumnist.sheets.formulas import Formula
 from sumnist.sheets.verdict import SURE, Verdict, verdict
 
 quick = settings(deadline=None, max_examples=60)

@@ -27,7 +27,6 @@ ALLOWED = {
     "training": {"data", "model", "evaluation", "inference"},
     "sheets": {"arithmetic", "inference", "pictures"},
     "suites": {"data", "pictures", "inference"},
-    "sheets": {"arithmetic", "inference", "pictures"},
     "study": {"data", "model", "evaluation", "inference"},
     "serve": {"inference"},
 }

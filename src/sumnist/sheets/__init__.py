@@ -1,1 +1,1 @@
-"""Paper forms for handwritten numbers, whose totals check them. Printing needs the extra `sheets`; the rest does not."""
+"""Paper forms for handwritten numbers, whose totals check them. Printing needs the extra `sheets`, layouts do not."""

@@ -36,13 +36,14 @@ from sumnist.arithmetic.integers import Integers
 from sumnist.arithmetic.semiring import IMPOSSIBLE, ROUNDING
 from sumnist.arithmetic.values import Values, ordered
 from sumnist.errors import ConfigError, EquationError, NumberError
+from sumnist.sheets.formulas import Formula
 from sumnist.sheets.leave_one_out import places, points
 from sumnist.sheets.messages import Down, Messages, Up, chain_of
 from sumnist.sheets.mistakes import KINDS, MISTAKE, MOST, UNKNOWN, Kind, Writer
 from sumnist.sheets.readings import Evidence, Reading, candidates, dense_reading, listed_reading
 from sumnist.sheets.rings import LOG_MAX, LOG_SUM, PROBABILITIES, Ring, Underflow, Weights
 
-__all__ = ["Check", "Explanation", "Formula", "Joint", "Posterior"]
+__all__ = ["Check", "Explanation", "Joint", "Posterior"]
 
 DENSE = 2**13
 """Numbers of a range, at most, of which all are looked at: with more, lists of candidates are faster."""
@@ -50,13 +51,6 @@ LISTED = 2**15
 """Combinations of numbers that are looked at one by one: some ten milliseconds."""
 PAIRS = 2**21
 """Combinations, times numbers of the next field, that are looked at on the way."""
-
-
-class Formula(NamedTuple):
-    """A total and its terms, each with its sign, ±1."""
-
-    total: str
-    terms: tuple[tuple[int, str], ...]
 
 
 class Explanation(NamedTuple):
@@ -94,7 +88,7 @@ class Check:
         NumberError: A number makes no sense.
 
     Example:
-        >>> check = Check({"a": 9, "b": 9, "sum": 18}, [Formula("sum", ((1, "a"), (1, "b")))])
+        >>> check = Check({"a": 9, "b": 9, "sum": 18}, [Formula.of("sum = a + b")])
         >>> sure = {"a": Values({4: 0.6, 9: 0.4}, 0.0), "b": Values({5: 1.0}, 0.0), "sum": Values({14: 1.0}, 0.0)}
         >>> check.posterior(sure).explanation.values
         {'a': 9, 'b': 5, 'sum': 14}
