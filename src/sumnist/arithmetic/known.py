@@ -97,6 +97,9 @@ class Known:
 def together(shapes: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
     """The shape of a batch of all that have such shapes. Raises `NumberError` if they do not fit together."""
     shapes = list(shapes)
+    distinct = {shape for shape in shapes if shape}
+    if len(distinct) < 2:  # NumPy asks arrays of these shapes, which takes a while
+        return next(iter(distinct), ())
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:
