@@ -133,10 +133,10 @@ class Process:
 
     def ask(self, command: str, task: Task) -> Any:
         """What `Served` answers; None if it took too long or too much memory, and it begins anew."""
-        self.pipe.send((command, task))
         try:
+            self.pipe.send((command, task))
             answer = self.pipe.recv() if self.pipe.poll(LIMIT) else None
-        except EOFError:  # PySDD ends the process itself where there is no memory
+        except (EOFError, OSError):  # PySDD ends the process itself where there is no memory
             answer = None
         if answer is None:
             self.end()

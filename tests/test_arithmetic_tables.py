@@ -188,7 +188,7 @@ def test_answers_of_others_are_compared_with_ours() -> None:
 
 
 @pytest.mark.heavy
-def test_a_system_in_its_process_answers_and_one_that_takes_too_long_begins_anew(
+def test_a_system_in_its_process_answers_and_one_that_takes_too_long_or_dies_begins_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     system = Process("Sumnist")
@@ -202,6 +202,10 @@ def test_a_system_in_its_process_answers_and_one_that_takes_too_long_begins_anew
         monkeypatch.undo()
         assert system.process.pid != before
         assert set(system.ask("ready", task)) == {"made_seconds", "first_seconds"}
+        system.process.kill()
+        system.process.join()
+        assert system.ask("answer", task) is None
+        assert system.ask("answer", task).shape == (2,)
     finally:
         system.end()
 
