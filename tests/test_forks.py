@@ -11,7 +11,11 @@ import pytest
 
 from sumnist.inference.forks import COMPUTING, Gate
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork"),
+    # From Python 3.12 on; that such children do end is what is tested here.
+    pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
+]
 
 
 def child(run: Callable[[], None]) -> int:
