@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from sumnist.errors import OutputError, SumnistError
+from sumnist.errors import OutputError, RunError, SumnistError
 from sumnist.files import CONFIG, ONNX, WEIGHTS, cannot_write, lock, make_folder
 
 __all__ = [
@@ -48,6 +48,9 @@ SAVING, COMPLETE, ARRIVING = ".saving", ".complete", ".arriving"
 CHECKSUM = "sha256"
 """The key, in the metadata of a safetensors file, of the checksum of its tensors."""
 
+TRIES = 1000
+"""How often a network is read anew that is replaced meanwhile: nobody who trains is as quick as that."""
+
 T = TypeVar("T")
 
 
@@ -66,8 +69,9 @@ def begun(folder: Path) -> Path:
 
 
 def steadily(folder: Path, read: Callable[[], T]) -> T:
-    """What `read` gives of the network in `folder`: read again if another one took its place meanwhile."""
-    for _ in range(10):
+    """What `read` gives of the network in `folder`: read again if another one took its place meanwhile. Raises
+    `RunError` if that happens every time."""
+    for _ in range(TRIES):
         before = version(folder)
         try:
             value = read()
@@ -77,7 +81,7 @@ def steadily(folder: Path, read: Callable[[], T]) -> T:
             continue
         if version(folder) == before:
             return value
-    return read()
+    raise RunError(f"{folder}: another network took its place {TRIES} times while it was read: wait, and try again")
 
 
 def version(folder: Path) -> list[tuple[object, ...]]:
