@@ -39,11 +39,12 @@ def build(folder: Path, target: Path) -> None:
         digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
         if digest != MD5[key]:
             raise SystemExit(f"build_mnist: {path}: MD5 {digest}, expected {MD5[key]}: not the original file")
-        array, split = parse_idx(data, path), key.removeprefix("x_")
-        if split == key:
-            arrays[key] = array
-        else:
+        array = parse_idx(data, path)
+        if key.startswith("x_"):
+            split = key.removeprefix("x_")
             arrays[f"written_{split}"], arrays[f"ink_{split}"] = packed(array)
+        else:
+            arrays[key] = array
     write_npz(arrays, target)
 
 

@@ -47,20 +47,9 @@ SURVIVAL = ROOT / "docs/results/survival.jsonl"
 STUDY = ROOT / "docs/results/study.jsonl"
 OTHERS = [
     ROOT / f"docs/results/{name}.jsonl"
-    for name in (
-        "robustness",
-        "calibration",
-        "serving",
-        "faults",
-        "teachers",
-        "real",
-        "rules",
-        "numbers",
-        "addition",
-        "checksums",
-        "queries",
-    )
-]
+    for name in ("robustness", "calibration", "serving", "faults", "teachers", "real", "rules", "numbers", "addition",
+                 "checksums", "queries")
+]  # fmt: skip
 PAGES = [ROOT / name for name in ("README.md", "docs/the-task.md", "docs/benchmarks.md", "docs/training.md",
                                   "docs/scoring.md", "docs/reliability.md", "docs/your-own-pictures.md",
                                   "docs/numbers.md", "docs/arithmetic.md", "docs/serving.md", "docs/appendix-runs.md",

@@ -591,8 +591,10 @@ def scoring(table: Path, out: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-m", "sumnist", *words], stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    while process.poll() is None and size_of(partial_of(out)) < 1000:
-        time.sleep(0.01)
+    for _ in range(2):  # a chunk counts once the next one is written: of a scoring without rows nothing stays
+        before = size_of(partial_of(out))
+        while process.poll() is None and size_of(partial_of(out)) < before + 1000:
+            time.sleep(0.01)
     assert process.poll() is None, process.communicate()[1]
     return process
 

@@ -234,6 +234,21 @@ def test_numpy_and_torch_and_half_the_bits_agree(random: np.random.Generator) ->
         assert theirs.most_probable_total().total.tolist() == ours.most_probable_total().total.tolist()
 
 
+def test_what_is_turned_round_is_the_same_in_torch(random: np.random.Generator) -> None:
+    one, two = some(random, 3, 2, 10), some(random, 3, 10)
+    ours, theirs = (
+        Sum([(-1, Digits(x)), (-2, Integers(y, -4))]) for x, y in ((one, two), map(torch.tensor, (one, two)))
+    )
+    pairs = [
+        (made.totals().log_probs, made.log_prob(-31), *(part for part in made.posterior(-31)))
+        for made in (ours, theirs)
+    ]
+    for expected, found in zip(*pairs, strict=True):
+        found, expected = (getattr(x, "log_probs", x) for x in (found, expected))
+        assert isinstance(found, torch.Tensor)
+        assert found.numpy() == pytest.approx(expected, rel=1e-12)
+
+
 # Gradients.
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -123,6 +124,18 @@ def test_who_reads_while_networks_replace_each_other_finds_one_whole_at_every_mo
     writer.join()
     assert found <= {1, 2}
     assert found
+
+
+def test_a_network_that_is_replaced_each_time_it_is_read_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network(1).save_pretrained(tmp_path)
+    versions = itertools.count()
+    monkeypatch.setattr("sumnist.model.folder.version", lambda folder: next(versions))
+    monkeypatch.setattr("sumnist.model.folder.TRIES", 3)
+    with pytest.raises(RunError, match="another network took its place 3 times while it was read: wait, and try again"):
+        load_network(tmp_path)
+    assert next(versions) == 6
 
 
 def test_a_network_that_was_stopped_on_its_way_is_found_by_every_reader_and_settled_by_the_next_writer(

@@ -31,7 +31,7 @@ FILES = {
     "x_test": "t10k-images-idx3-ubyte",
     "y_test": "t10k-labels-idx1-ubyte",
 }
-"""The four files of an IDX folder, by the keys of the data set."""
+"""The four files of an IDX folder: images (x) and labels (y) of both splits."""
 
 DISPUTED_TEST_LABELS = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729)
 """Indices of MNIST test images whose label human raters did not confirm: most gave another label or none, or they

@@ -26,7 +26,6 @@ probable: the term may be what is lacking. Such a term is solved from the total 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
 import numpy as np
@@ -35,8 +34,8 @@ from numpy.typing import NDArray
 from sumnist.arithmetic.integers import Integers
 from sumnist.arithmetic.semiring import IMPOSSIBLE, ROUNDING
 from sumnist.arithmetic.values import Values, ordered
-from sumnist.errors import ConfigError, EquationError, NumberError
-from sumnist.sheets.formulas import Formula
+from sumnist.errors import EquationError, LayoutError, NumberError
+from sumnist.sheets.formulas import Formula, in_order
 from sumnist.sheets.leave_one_out import places, points
 from sumnist.sheets.messages import Down, Messages, Up, chain_of
 from sumnist.sheets.mistakes import KINDS, MISTAKE, MOST, UNKNOWN, Kind, Writer
@@ -84,7 +83,7 @@ class Check:
         mistake: The probability that the writer adds up wrongly, for each formula.
 
     Raises:
-        ConfigError: The formulas make no forest, or name a field that there is not.
+        LayoutError: The formulas make no forest, or name a field that there is not.
         NumberError: A number makes no sense.
 
     Example:
@@ -98,8 +97,10 @@ class Check:
         self, largest: Mapping[str, int], formulas: Sequence[Formula], halves: Collection[str] = (),
         mistake: float = MISTAKE,
     ) -> None:  # fmt: skip
-        self.largest, self.formulas = dict(largest), {formula.total: formula for formula in formulas}
-        self.order = ordered_fields(self.largest, formulas)
+        if not largest:
+            raise LayoutError("A form without fields: expected one field at least: add some")
+        self.largest, self.formulas = dict(largest), {one.total: one for one in in_order(formulas, largest)}
+        self.order = [*(name for name in largest if name not in self.formulas), *self.formulas]
         for name, most in self.largest.items():
             if not 0 <= most <= MOST:
                 raise NumberError(f"Field {name} has numbers of 0..{most}: expected a largest one of 0 to {MOST}")
@@ -184,33 +185,6 @@ class Check:
             reading = readings[name] = listed_reading(listed, other, self.largest[name])
             messages[name] = Messages(writer, terms, reading.support, reading.counts, chain)
         return readings, messages
-
-
-def ordered_fields(largest: Mapping[str, int], formulas: Sequence[Formula]) -> list[str]:
-    """The fields, each after its terms. Raises `ConfigError` if the formulas make no forest."""
-    if not largest:
-        raise ConfigError("A form without fields was given: expected one field at least")
-    names = [name for formula in formulas for name in (formula.total, *(term for _, term in formula.terms))]
-    missing = sorted(set(names) - set(largest))
-    if missing:
-        raise ConfigError(f"A formula names {', '.join(missing)}: expected fields of the form")
-    for what, used in (
-        ("the total", [formula.total for formula in formulas]),
-        ("a term", [name for formula in formulas for _, name in formula.terms]),
-    ):
-        twice = sorted({name for name in used if used.count(name) > 1})
-        if twice:
-            raise ConfigError(f"{', '.join(twice)} is {what} more than once: expected at most one formula for each")
-    signs = {sign for formula in formulas for sign, _ in formula.terms} - {1, -1}
-    if signs:
-        raise ConfigError(f"A term has the sign {signs.pop()}: expected 1 or -1")
-    graph = {name: list[str]() for name in largest}
-    graph |= {formula.total: [name for _, name in formula.terms] for formula in formulas}
-    try:
-        return list(TopologicalSorter(graph).static_order())
-    except CycleError as error:
-        around = " ← ".join(error.args[1])
-        raise ConfigError(f"Totals go in a circle, {around}: expected totals of other fields") from error
 
 
 class Passed:
