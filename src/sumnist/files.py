@@ -23,8 +23,8 @@ except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
-    "CONFIG", "NUMBERS", "ONNX", "PRETRAINED", "WEIGHTS", "Journal", "check_format", "check_replaceable", "fits",
-    "lock", "make_folder", "parse_json", "read_whole", "replacing", "write_all", "write_atomically", "writing",
+    "CELLS", "CONFIG", "NUMBERS", "ONNX", "PRETRAINED", "WEIGHTS", "Journal", "check_format", "check_replaceable",
+    "fits", "lock", "make_folder", "parse_json", "read_whole", "replacing", "write_all", "write_atomically", "writing",
 ]  # fmt: skip
 
 CONFIG = "config.json"
@@ -34,6 +34,8 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 """The folder of the network that comes with the package."""
 NUMBERS = PRETRAINED / "numbers.onnx"
 """The file of the network that reads numbers of any length."""
+CELLS = PRETRAINED / "cells.onnx"
+"""The file of the network that reads the cells of forms."""
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
