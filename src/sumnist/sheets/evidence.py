@@ -10,7 +10,7 @@ relative to that of any picture: its probability divided by the prior that it wa
 a field has the number x with the likelihood
 
     number      ORDINARY · s(x) · w(x) · b′      s: how often a zero is written as one; 1 for all others
-    empty       (ORDINARY · [x = 0] · s + LACKING) · b · b′
+    empty       (ORDINARY · [x = 0] · s + l) · b · b′       l: how often it was forgotten, or a total left out
     filler      ORDINARY · [x = 0] · s · f · b′
     correction  (CORRECTED · c + WRITTEN_ANEW · mean w) · w′(x)
     unclear     VOID · c · b′ + OTHERWISE
@@ -46,8 +46,8 @@ assert CELL_CLASSES[SEVERAL:] == ("number", "empty", "filler", "crossed")
 ORDINARY, CORRECTED, WRITTEN_ANEW, VOID, OTHERWISE = 0.946, 0.04, 0.005, 0.002, 0.002
 """How often a field is filled in as asked; crossed out and corrected; corrected without being crossed out; crossed out
 and left so; or shows what no class describes. By judgement, not estimated: orders of magnitude are what counts."""
-LACKING = {"term": 0.003, "total": 0.03}
-"""How often nothing is written though there is a number: of the numbers that are added, and of totals."""
+FORGOTTEN, LEFT_OUT = 0.004, 0.03
+"""The share of the empty fields whose number was forgotten, for those that mean zero; how often a total is left out."""
 ZERO = {"number": 0.6, "empty": 0.25, "filler": 0.15}
 """How a zero is shown. Nobody leaves a total of zero out, or fills it."""
 LAST, SHIFTED, LED = 0.93, 0.05, 0.02
@@ -115,7 +115,7 @@ def seen(field: Field, main: Shown, correction: Shown, is_total: bool) -> Seen:
     """What is seen of a field in its cells, and in those of its correction."""
     values = np.union1d(np.union1d(main.values, correction.values), [0])
     anew, zero = CORRECTED * main.crossed + WRITTEN_ANEW * main.mean, values == 0
-    lacking = LACKING["total" if is_total else "term"]
+    lacking = LEFT_OUT if is_total else ORDINARY * ZERO["empty"] * FORGOTTEN / field.largest
     shares = {"number": 1.0, "empty": 0.0, "filler": 0.0} if is_total else ZERO
     unclear = VOID * main.crossed * correction.blank + OTHERWISE
     ways = np.zeros((len(values), len(HOW)))
@@ -148,13 +148,11 @@ def in_boxes(field: Field, logs: NDArray[Any]) -> Shown:
     halves = (digits[-1, 0] * (1 - NO_HALF) + empty[-1] * NO_HALF, digits[-1, 5]) if field.halves else (1.0, 0.0)
     wholes, boxes = 1 + field.halves, slice(0, field.digits)
     most = field.largest // wholes
-    whole = np.arange(most + 1) if field.largest < DENSE else likely(digits[boxes], empty[boxes], most)
+    whole = np.arange(most + 1, dtype=np.int64) if field.largest < DENSE else likely(digits[boxes], empty[boxes], most)
     found = written_in(whole, digits[boxes], empty[boxes])
-    values, written = whole, found
-    if field.halves:
-        values = (2 * whole[:, None] + [0, 1]).reshape(-1)
-        written = (found[:, None] * halves).reshape(-1)
-        values, written = values[values <= field.largest], written[values <= field.largest]
+    values: Numbers = (wholes * whole[:, None] + np.arange(wholes)).reshape(-1)
+    written = (found[:, None] * halves[:wholes]).reshape(-1)
+    values, written = values[values <= field.largest], written[values <= field.largest]
     left = field.largest + 1 - len(values)
     all_written = max(sum_written(digits[boxes], empty[boxes]) * sum(halves), float(written.sum()))
     rest = (all_written - float(written.sum())) / left if left else 0.0
@@ -267,5 +265,5 @@ def learned_prior(values: Numbers, field: Field) -> Floats:
     whole = values // (1 + field.halves)
     lengths = np.array([len(str(number)) for number in whole.tolist()], np.int64)
     shares = np.array(LENGTHS[: field.digits]) / sum(LENGTHS[: field.digits])
-    each = shares[np.minimum(lengths, field.digits) - 1] / (10.0**lengths - 10.0 ** (lengths - 1) + (lengths == 1))
-    return each / (1 + field.halves)
+    numbers = np.where(lengths == 1, 10.0, 9 * 10.0 ** (lengths - 1))
+    return np.asarray(shares[lengths - 1] / numbers / (1 + field.halves))

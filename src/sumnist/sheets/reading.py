@@ -38,6 +38,8 @@ FEWER = (48, 16, 8, 5, 3, 2, 1)
 """Candidates of a field: as many as leave its sums few enough."""
 BLANK = 0.999
 """A strip that is empty with so high a probability is not read."""
+BOX, STRIP = 0, 1
+"""The places of the priors of the network of cells."""
 KNOWN = 0.95
 """The probability of a digit of an identity from which on it is taken; below there is a question mark."""
 
@@ -204,8 +206,9 @@ class SheetReader:
         """What the boxes of a number show, or its strip."""
         if one.kind == "boxes":
             return in_boxes(one, logs)
-        prior = self.cells.prior("strip")
-        candidates, other = [], 1.0
+        prior = np.exp(self.cells.log_priors[STRIP])
+        candidates: list[tuple[int, float]] = []
+        other = 1.0
         if prior[EMPTY] * np.exp(logs[0, EMPTY]) < BLANK and self.strips is not None:
             candidates, other = self.numbers_in(one, images[0])
         return in_strip(one, logs[0], prior, candidates, other)
@@ -263,7 +266,7 @@ class SheetReader:
 
     def identity_of(self, cells: Cells) -> str | None:
         """The number by which a sheet says whose it is; None if nothing is written."""
-        main, anew = (np.exp(self.cells(group)) * self.cells.prior("box") for group in cells)
+        main, anew = (np.exp(self.cells(group) + self.cells.log_priors[BOX]) for group in cells)
         shares = anew if (anew.argmax(1) != EMPTY).any() else main
         digits = shares[:, DIGITS]
         told = [
