@@ -42,15 +42,17 @@ def arrangements(number: int, boxes: int) -> Iterator[tuple[float, tuple[str, ..
     if free == 0:
         yield 1.0, tuple(text)
         return
-    yield 0.93, ("empty",) * free + tuple(text)
+    yield 0.92, ("empty",) * free + tuple(text)
     yield 0.02, ("0",) * free + tuple(text)
+    yield 0.01, ("filler",) * free + tuple(text)
     for before in range(free):
         yield 0.05 / free, ("empty",) * before + tuple(text) + ("empty",) * (free - before)
 
 
 def best(found: Seen) -> int:
-    assert isinstance(found.evidence, np.ndarray)
-    return int(found.evidence.argmax())
+    if isinstance(found.evidence, np.ndarray):
+        return int(found.evidence.argmax())
+    return int(max(found.evidence.probabilities, key=found.evidence.probabilities.__getitem__))
 
 
 def likelihood(shown: tuple[str, ...], ratios: Floats) -> float:
@@ -65,7 +67,13 @@ def test_numbers_in_boxes_are_as_probable_as_all_ways_to_write_them_together(n: 
     shown = in_boxes(one, np.log(ratios))
     for value, found in zip(shown.values.tolist(), shown.written.tolist(), strict=True):
         whole, half = divmod(value, 2) if halves else (value, 0)
-        ends = [(1.0, ("5",))] if half else [(0.5, ("0",)), (0.5, ("empty",))] if halves else [(1.0, ())]
+        ends = (
+            [(1.0, ("5",))]
+            if half
+            else [(0.47, ("0",)), (0.5, ("empty",)), (0.03, ("filler",))]
+            if halves
+            else [(1.0, ())]
+        )
         expected = sum(
             share * other * likelihood((*text, *end), ratios)
             for share, text in arrangements(whole, n)
@@ -118,6 +126,7 @@ NOTHING = in_boxes(field(2), logs("empty", "empty", sure=1 - 1e-7))
         (("empty", "7"), ("empty", "empty"), 7, "number"),
         (("7", "empty"), ("empty", "empty"), 7, "number"),
         (("0", "7"), ("empty", "empty"), 7, "number"),
+        (("filler", "7"), ("empty", "empty"), 7, "number"),
         (("empty", "0"), ("empty", "empty"), 0, "number"),
         (("empty", "empty"), ("empty", "empty"), 0, "empty"),
         (("empty", "filler"), ("empty", "empty"), 0, "filler"),

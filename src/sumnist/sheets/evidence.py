@@ -20,7 +20,7 @@ of which the last says the same of all numbers: there is always a chance that th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -50,11 +50,12 @@ FORGOTTEN, LEFT_OUT = 0.004, 0.03
 """The share of the empty fields whose number was forgotten, for those that mean zero; how often a total is left out."""
 ZERO = {"number": 0.6, "empty": 0.25, "filler": 0.15}
 """How a zero is shown. Nobody leaves a total of zero out, or fills it."""
-LAST, SHIFTED, LED = 0.93, 0.05, 0.02
-"""Where the digits of a number stand that has fewer than there are boxes: in the last ones, in others, or in the last
-ones behind zeros."""
-NO_HALF = 0.5
-"""Share of the whole numbers with nothing behind the point, where there is a box for halves, not with a 0."""
+LAST, SHIFTED = 0.92, 0.05
+"""How often the digits of a number that has fewer than there are boxes stand in the last ones, or in others."""
+LED = {0: 0.02, FILLER: 0.01}
+"""How often they stand in the last ones behind zeros, or behind signs that mean nothing."""
+TAILS = {0: 0.47, EMPTY: 0.5, FILLER: 0.03}
+"""What stands behind the point of a whole number, where there is a box for halves."""
 PARTLY = {CROSSED: 0.8, EMPTY: 0.15}
 """What the boxes of a number show that is crossed out; any digit for the rest."""
 KEPT = 48
@@ -144,81 +145,78 @@ def seen(field: Field, main: Shown, correction: Shown, is_total: bool) -> Seen:
 def in_boxes(field: Field, logs: NDArray[Any]) -> Shown:
     """What the boxes of a number show, by log-likelihoods of the classes in each, `[boxes, 14]`."""
     ratios = np.exp(np.asarray(logs, np.float64))
-    digits, empty = ratios[:, DIGITS], ratios[:, EMPTY]
-    halves = (digits[-1, 0] * (1 - NO_HALF) + empty[-1] * NO_HALF, digits[-1, 5]) if field.halves else (1.0, 0.0)
-    wholes, boxes = 1 + field.halves, slice(0, field.digits)
+    boxes, wholes = ratios[: field.digits], 1 + field.halves
+    halves = sum(share * ratios[-1, kind] for kind, share in TAILS.items()), ratios[-1, 5]
+    tails = np.array(halves if field.halves else [1.0])
     most = field.largest // wholes
-    whole = np.arange(most + 1, dtype=np.int64) if field.largest < DENSE else likely(digits[boxes], empty[boxes], most)
-    found = written_in(whole, digits[boxes], empty[boxes])
+    whole = np.arange(most + 1, dtype=np.int64) if field.largest < DENSE else likely(boxes, most)
+    found = written_in(whole, boxes)
     values: Numbers = (wholes * whole[:, None] + np.arange(wholes)).reshape(-1)
-    written = (found[:, None] * halves[:wholes]).reshape(-1)
+    written = (found[:, None] * tails).reshape(-1)
     values, written = values[values <= field.largest], written[values <= field.largest]
     left = field.largest + 1 - len(values)
-    all_written = max(sum_written(digits[boxes], empty[boxes]) * sum(halves), float(written.sum()))
-    rest = (all_written - float(written.sum())) / left if left else 0.0
+    listed = float(written.sum())
+    rest = max(0.0, sum_written(boxes) * float(tails.sum()) - listed) / left if left else 0.0
     return Shown(
-        values, written, rest, (float(written.sum()) + rest * left) / (field.largest + 1), float(empty.prod()),
-        some(ratios[:, FILLER], empty), crossed_out(ratios),
+        values, written, rest, (listed + rest * left) / (field.largest + 1), float(ratios[:, EMPTY].prod()),
+        filled(ratios), crossed_out(ratios),
     )  # fmt: skip
 
 
-def alignments(count: int, length: int) -> list[tuple[int, float]]:
-    """Where a number of so many digits may begin in so many boxes, and how often it does; −1 is behind zeros."""
-    free = count - length
-    if not free:
-        return [(0, 1.0)]
-    return [(free, LAST), (-1, LED), *((start, SHIFTED / free) for start in range(free))]
+def around(boxes: Floats, length: int) -> Iterator[tuple[int, float]]:
+    """Where a number of so many digits may begin in boxes `[n, 14]`, and the likelihood of all the others, times how
+    often it begins there."""
+    empty, free = boxes[:, EMPTY], len(boxes) - length
+    for start in range(free + 1):
+        others = float(empty[:start].prod() * empty[start + length :].prod())
+        yield start, others * (1.0 if not free else LAST if start == free else SHIFTED / free)
+    if free:
+        yield free, sum(share * float(boxes[:free, kind].prod()) for kind, share in LED.items())
 
 
-def written_in(numbers: Numbers, digits: Floats, empty: Floats) -> Floats:
-    """The likelihood that each number `[k]` is written in boxes, by those of the digits `[n, 10]` and of none `[n]`."""
-    count, found = len(empty), np.zeros(len(numbers))
-    for length in range(1, count + 1):
+def written_in(numbers: Numbers, boxes: Floats) -> Floats:
+    """The likelihood that each number `[k]` is written in boxes `[n, 14]`."""
+    found = np.zeros(len(numbers))
+    for length in range(1, len(boxes) + 1):
         chosen = np.flatnonzero((numbers < 10**length) & (numbers >= (10 ** (length - 1) if length > 1 else 0)))
-        places = 10 ** np.arange(length)[::-1]
-        own = numbers[chosen, None] // places % 10  # [c, length]
-        for start, share in alignments(count, length):
-            first = count - length if start < 0 else start
-            before = digits[:first, 0] if start < 0 else empty[:first]
-            around = share * before.prod() * empty[first + length :].prod()
-            found[chosen] += around * digits[np.arange(first, first + length), own].prod(1)
+        own = numbers[chosen, None] // 10 ** np.arange(length)[::-1] % 10  # [c, length]
+        for start, others in around(boxes, length):
+            found[chosen] += others * boxes[np.arange(start, start + length), own].prod(1)
     return found
 
 
-def sum_written(digits: Floats, empty: Floats) -> float:
+def sum_written(boxes: Floats) -> float:
     """The sum of these likelihoods over all numbers that the boxes have room for."""
-    count, total = len(empty), 0.0
-    for length in range(1, count + 1):
-        for start, share in alignments(count, length):
-            first = count - length if start < 0 else start
-            before = digits[:first, 0] if start < 0 else empty[:first]
-            leading = digits[first, 1 if length > 1 else 0 :].sum()
-            inner = digits[first + 1 : first + length].sum(1).prod()
-            total += share * before.prod() * leading * inner * empty[first + length :].prod()
-    return float(total)
+    total, digits = 0.0, boxes[:, DIGITS]
+    for length in range(1, len(boxes) + 1):
+        for start, others in around(boxes, length):
+            leading = float(digits[start, 1 if length > 1 else 0 :].sum())
+            total += others * leading * float(digits[start + 1 : start + length].sum(1).prod())
+    return total
 
 
-def likely(digits: Floats, empty: Floats, most: int) -> Numbers:
+def likely(boxes: Floats, most: int) -> Numbers:
     """The numbers up to `most` that are most probably written, ascending."""
-    count, found = len(empty), np.zeros(1, np.int64)
+    count, found = len(boxes), np.zeros(1, np.int64)
     for length in range(1, count + 1):
         for start in range(count - length + 1):
             numbers, weights = np.zeros(1, np.int64), np.ones(1)
             for place in range(start, start + length):
                 numbers = (10 * numbers[:, None] + np.arange(10)).reshape(-1)
-                weights = (weights[:, None] * digits[place]).reshape(-1)
+                weights = (weights[:, None] * boxes[place, DIGITS]).reshape(-1)
                 best = np.argsort(-weights, kind="stable")[:KEPT]
                 numbers, weights = numbers[best], weights[best] / max(weights.max(), np.finfo(float).tiny)
             found = np.union1d(found, numbers)
     found = found[found <= most]
-    weights = written_in(found, digits, empty)
+    weights = written_in(found, boxes)
     return np.sort(found[np.argsort(-weights, kind="stable")[:KEPT]])
 
 
-def some(filler: Floats, empty: Floats) -> float:
-    """The likelihood that boxes show filler, or nothing, but filler at least once."""
-    both, none = ((filler + empty) / 2).prod(), (empty / 2).prod()
-    return float((both - none) / (1 - 0.5 ** len(empty)))
+def filled(ratios: Floats) -> float:
+    """The likelihood that boxes show signs that mean nothing, or nothing, but a sign at least once."""
+    both = ((ratios[:, FILLER] + ratios[:, EMPTY]) / 2).prod()
+    none = (ratios[:, EMPTY] / 2).prod()
+    return float((both - none) / (1 - 0.5 ** len(ratios)))
 
 
 def crossed_out(ratios: Floats) -> float:

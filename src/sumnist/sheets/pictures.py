@@ -76,9 +76,7 @@ def page_of(page: PdfPage) -> NDArray[np.uint8]:
     """A page as grey pixels. Raises `ImageError`."""
     with opened(page.path) as document:
         if not 1 <= page.page <= len(document):
-            raise ImageError(
-                f"{page}: there is no such page, expected 1 to {len(document)}: name one of these"
-            )
+            raise ImageError(f"{page}: there is no such page, expected 1 to {len(document)}: name one of these")
         sheet = document[page.page - 1]
         try:
             check_inside(sheet, page)

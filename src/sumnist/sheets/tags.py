@@ -97,9 +97,7 @@ def tags_of(grey: NDArray[np.uint8], name: str, side: float) -> Edges:
         if (twice := len(every) - len(dict(every))) or len(found) == len(CORNERS) or factor == 1:
             break
     if twice:
-        raise SheetError(
-            f"{name}: corner tags of two sheets are in it, expected one sheet: photograph each by itself"
-        )
+        raise SheetError(f"{name}: corner tags of two sheets are in it, expected one sheet: photograph each by itself")
     if len(found) < len(CORNERS):
         raise SheetError(f"{name}: {complaint(picture, found)}")
     corners = np.array([found[number] for number in range(len(CORNERS))])
