@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
 from sumnist.cli.door import complain, say
-from sumnist.cli.options import OfModel, OfNumbers, OfStrips
-from sumnist.cli.sheets import SheetNew
+from sumnist.cli.options import OfModel, OfNumbers, OfStrips, WorkerCount
+from sumnist.cli.sheets import SheetNew, SheetRead
 from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine
 from sumnist.errors import ConfigError, SumnistError
 from sumnist.files import NUMBERS, PRETRAINED, write_atomically
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from sumnist.training.loop import RunResult
 
 __all__ = ["COMMANDS", "Command"]
-
-WorkerCount = Annotated[int, Range(0, 1_024, "a whole number from 0, which is one for each core, to 1,024")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -467,7 +465,9 @@ class Study:
         return 0
 
 
-Command = Train | Evaluate | Predict | Solve | Score | SheetNew | Serve | Export | Demo | Graph | Compare | Study
+Command = (
+    Train | Evaluate | Predict | Solve | Score | SheetNew | SheetRead | Serve | Export | Demo | Graph | Compare | Study
+)
 COMMANDS: dict[str, type[Command]] = {
     re.sub("(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower(): kind for kind in get_args(Command)
 }

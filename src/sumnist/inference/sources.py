@@ -27,7 +27,7 @@ from sumnist.errors import DataError, NumberError
 from sumnist.inference.reader import check_number
 from sumnist.pictures.decode import Picture
 
-__all__ = ["Row", "Source", "addend", "check_digits", "pictures_in", "source_of", "whole"]
+__all__ = ["Row", "Source", "addend", "check_digits", "listing", "pictures_in", "source_of", "whole"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".heic", ".heif"}
 """What counts as a picture in a folder."""
@@ -150,8 +150,9 @@ def count_lines(path: Path) -> int:
 # Folders of pictures.
 
 
-def pictures_in(folder: Path) -> list[str]:
-    """The pictures in a folder and below, as paths from it, in the order of their names.
+def pictures_in(folder: Path, *others: str) -> list[str]:
+    """The pictures in a folder and below, as paths from it, in the order of their names; and files with `others` of
+    endings.
 
     A picture is what has the ending of one. Names that begin with a dot are left out, and what is in such folders:
     systems put files of their own there. Links to folders are not followed. Raises `DataError`.
@@ -167,7 +168,7 @@ def pictures_in(folder: Path) -> list[str]:
         found += [
             name if within == os.curdir else os.path.join(within, name)
             for name in names
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in {*SUFFIXES, *others}
         ]
     return sorted(found, key=lambda path: path.split(os.sep))
 
@@ -180,7 +181,7 @@ def folder_source(folder: Path, number: Any) -> Source:
     return Source(rows, len(names), (os.path.join(folder, name) for name in names), listing(folder, names))
 
 
-def listing(folder: Path, names: list[str]) -> dict[str, str]:
+def listing(folder: Path | str, names: list[str]) -> dict[str, str]:
     """The checksum of the names of pictures, and that of their sizes and times."""
     called, states = hashlib.sha256(), hashlib.sha256()
     for name in names:

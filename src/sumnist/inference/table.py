@@ -157,6 +157,7 @@ class Output:
             self.save()
 
     def write(self, data: bytes) -> None:
+        """Write bytes, and count them in."""
         assert self.stream is not None
         with writing(self.out):
             write_all(self.stream, data)

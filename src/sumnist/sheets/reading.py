@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ from sumnist.sheets.mistakes import MISTAKE
 from sumnist.sheets.page import Page, Place, Rectangle
 from sumnist.sheets.readings import Evidence, shortened
 from sumnist.sheets.verdict import Cell, Correction, Outcome, Verdict, WrongTotal, verdict
+
+if TYPE_CHECKING:
+    from sumnist.sheets.pictures import PdfPage
 
 __all__ = ["Cells", "SheetReader", "SheetReading", "read"]
 
@@ -168,10 +171,10 @@ class SheetReader:
         strips = any(one.kind == "strip" for one in layout.fields)
         self.strips = NumberReader(Numbers(numbers, threads).of(engine)) if strips else None
 
-    def read(self, picture: Picture) -> SheetReading:
-        """What is on a picture. Raises `SheetError`, `ImageError`."""
+    def read(self, picture: Picture | PdfPage) -> SheetReading:
+        """What is on a picture, or on a page of a PDF file. Raises `SheetError`, `ImageError`."""
         try:
-            from sumnist.sheets.registration import registered
+            from sumnist.sheets.codes import registered
         except ModuleNotFoundError as error:
             raise MissingExtraError.of(error, "reading sheets") from error
         found, code = registered(picture, self.layout, self.page)
