@@ -25,7 +25,6 @@ import numpy as np
 from sumnist.data.mnist import FILES, find_idx
 from sumnist.errors import DataError, NumberError
 from sumnist.inference.reader import check_number
-from sumnist.pictures.decode import Picture
 
 __all__ = ["Row", "Source", "addend", "check_digits", "listing", "pictures_in", "source_of", "whole"]
 
@@ -48,12 +47,12 @@ BLOCK = 2**20
 
 
 class Row(NamedTuple):
-    """One picture to read. `path`: what the output calls it. `number`: None where there is none. `picture`: what a
-    reader takes, or None where the row itself is broken; `error` says how."""
+    """One picture to read. `path`: what the output calls it. `number`: None where there is none. `picture`: what the
+    task reads, or None where the row itself is broken; `error` says how."""
 
     path: str
     number: int | None
-    picture: Picture | None = None
+    picture: Any = None
     error: str | None = None
 
 

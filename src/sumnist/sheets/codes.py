@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import zxingcpp
 from numpy.typing import NDArray
-from PIL import Image
 
 from sumnist.errors import SheetError
 from sumnist.sheets.layout import FORMAT, Layout

@@ -107,7 +107,7 @@ def pile_of(paths: Sequence[Path]) -> Source:
             state = "is a device or a pipe" if path.exists() else "does not exist"
             raise DataError(f"{path}: {state}, expected a picture, a PDF file or a folder of them: check the name")
     counts = {file: pages(file) for file in files if is_pdf(file)}
-    count = sum(found if isinstance(found := counts.get(file, 1), int) else 1 for file in files)
+    count = sum(one if isinstance(one := counts.get(file, 1), int) else 1 for file in files)
     return Source(rows_of(files, counts), count, files, listing("", files))
 
 
