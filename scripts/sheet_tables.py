@@ -33,7 +33,7 @@ BANDS = {
     "seen from aside, degrees": ("tilt", (0, 10, 20, 31)),
     "blur, mm": ("blur", (0, 0.1, 0.16, 1)),
     "shaken, mm": ("motion", (0, 0.01, 0.3, 1)),
-    "bent, mm": ("bend", (0, 0.01, 4, 10)),
+    "bent, mm": ("bend", (0, 0.01, 1, 2, 4.1)),
 }
 """By what photographs are told apart, and the edges of the groups."""
 
