@@ -230,7 +230,7 @@ def in_boxes(
     """Draw a character into each box."""
     for (x, y, width, height), text in zip(frames, written, strict=True):
         middle = x + width / 2 + random.normal(0, 0.06) * width, y + height / 2 + random.normal(0, 0.05) * height
-        if text in FILLERS:
+        if not text.isdecimal():
             signs(cover, [(x, y, width, height)], [text], pen, random)
         else:
             put(cover, digit(text, ink, pen, hand, random, WIDEST * SCALE), middle)
@@ -343,7 +343,7 @@ def signs(cover: Cover, frames: Sequence[Frame], written: Sequence[str], pen: Pe
         (x, y, _, height), (last, _, wide, _) = frames[0], frames[-1]
         frames, texts = [(x, y, last + wide - x, height)], written[:1]
     for (x, y, width, height), text in zip(frames, texts, strict=True):
-        share, tall = random.uniform(0.35, 0.85), random.uniform(0.35, 0.85)
+        share, tall = random.uniform(0.35, 0.85), random.uniform(0.65 if text == "/" else 0.35, 0.85)
         left, top = x + (width - share * width) * random.uniform(0.3, 0.7), y + (1 - tall) / 2 * height
         for start, end in lines(text, (left, top, share * width, tall * height)) if text else ():
             jitter = random.normal(0, 0.04 * height, 4)

@@ -39,7 +39,7 @@ TURN = 4.0
 QUARTERS = 0.12
 FILLS = 0.78, 0.97
 """What the page takes of the picture's width or height."""
-BENT, BEND = 0.25, (1.0, 8.0)
+BENT, BEND = 0.25, (0.5, 4.0)
 """Share of pages that are bent, and by how many millimetres in the middle, a part of it up and a part down."""
 MESH = 48
 """Pixels between the points at which the picture of a bent page is exact; between them it is bilinear."""
@@ -155,7 +155,7 @@ def photographed(
     tilt = TILT * random.beta(1.2, 2.2)
     view = view_of((page.shape[1] / SCALE, page.shape[0] / SCALE), (wide, high), quarter, tilt, random)
     if random.random() < bent:
-        axis, bend = int(random.integers(2)), random.uniform(*BEND) * random.choice([-1, 1])
+        axis, bend = int(random.integers(2)), random.uniform(*BEND) * float(random.choice([-1, 1]))
         view = View(view.matrix, view.lift, axis, page.shape[1 - axis] / SCALE, bend)
     outline = view.seen(edge_of(page))
     scale = float(np.sqrt(area(outline) / page.size)) * SCALE  # pixels a millimetre

@@ -39,8 +39,8 @@ NAMED = EXPECTED[:-1]
 """Kinds that it knows more of than that they are wrong."""
 Manner = Literal["number", "empty", "filler", "corrected"]
 
-FILLERS = "X–/"
-"""Signs that nothing is meant."""
+FILLERS = {"–": 0.5, "X": 0.3, "/": 0.2}
+"""Signs that nothing is meant, and how often each is written. A slash looks much like a one."""
 UNANSWERED, PERFECT = 0.08, 0.12
 """Shares of questions with no mark and with all marks."""
 MARKS = 4.0, 2.5
@@ -267,9 +267,14 @@ def entry(field: Field, value: int, layout: Layout, random: np.random.Generator)
     return Entry(value, "number", written(field, value, random), nothing)
 
 
+def filler(random: np.random.Generator) -> str:
+    """A sign that nothing is meant."""
+    return str(random.choice(list(FILLERS), p=list(FILLERS.values())))
+
+
 def filled(field: Field, random: np.random.Generator) -> tuple[str, ...]:
     """A sign in each box, or in the last one; or on the strip."""
-    sign = str(random.choice(list(FILLERS)))
+    sign = filler(random)
     if field.kind == "strip":
         return (sign,)
     boxes = field.digits + field.halves
@@ -285,6 +290,6 @@ def written(field: Field, value: int, random: np.random.Generator) -> tuple[str,
     if field.kind == "strip":
         tail = "5" if half else "0" if field.halves and random.random() < POINT_ZERO else ""
         return (digits + (str(random.choice([",", "."])) + tail if tail else ""),)
-    sign = str(random.choice(list(FILLERS))) if leading > 1 - LEADING_FILLERS else ""
+    sign = filler(random) if leading > 1 - LEADING_FILLERS else ""
     tail = "5" if half else str(random.choice(list(WHOLE_TAILS), p=list(WHOLE_TAILS.values())))
     return (*[sign] * (field.digits - len(digits)), *digits, *[tail] * field.halves)
