@@ -364,7 +364,8 @@ def cross_out(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
     elif chance < SCRAWL_SHARE + BLACK_SHARE:
         blacken(sketch, cell, area, by)
     elif chance < SCRAWL_SHARE + BLACK_SHARE + THROUGH_SHARE:
-        sketch.paths(cell, through((*inside[:2], *area[2:]), random), by)
+        middle, half = (area[0] + area[1]) / 2, (inside[1] - inside[0]) / 2
+        sketch.paths(cell, through((middle - half, middle + half, *area[2:]), random), by)
     else:
         sketch.paths(cell, crossing(area, random), by)
 

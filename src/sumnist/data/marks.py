@@ -168,7 +168,7 @@ def one_line(area: Area, random: Random) -> list[Path]:
     else:
         angle = random.uniform(0, np.pi)
     across, up = max(abs(np.cos(angle)), 1e-3), max(abs(np.sin(angle)), 1e-3)
-    half = max(min(wide / across, high / up) * random.uniform(1.1, 1.9), random.uniform(0.75, 1.1) * high)
+    half = max(min(wide / across, high / up) * random.uniform(1.1, 1.9), random.uniform(0.8, 1.15) * high)
     x, y = x + random.normal(0, 0.12) * wide, y + random.normal(0, 0.14) * high
     return [at_angle(x, y, angle, half, random)]
 
