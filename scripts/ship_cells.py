@@ -34,7 +34,7 @@ from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import METRICS
 from sumnist.model.network import save_network
 from sumnist.study.rows import Row, append_jsonl, read_jsonl
-from sumnist.training.cells import CalibratedCells, CellTask, calibrate_cells, figures_of
+from sumnist.training.cells import HELD_DRAWN, CalibratedCells, CellTask, calibrate_cells, figures_of
 from sumnist.training.devices import Team
 from sumnist.training.export_cells import export_cells
 from sumnist.training.folder import RECORD
@@ -112,7 +112,7 @@ def test_row(content: bytes, rows: Path) -> Row:
 
 def test_figures(reader: CellReader) -> dict[str, float]:
     """The figures of cells composed of test images, and of plain boxes with one of them each."""
-    cells = Cells(load_mnist("test"), TEST_SEED)
+    cells = Cells(load_mnist("test"), TEST_SEED, count=HELD_DRAWN)
     batches = [cells.batch(step, TEST_BATCH) for step in range(TEST_BATCHES)]
     said = np.concatenate(
         [reader.posteriors(part.numpy()) for batch in batches for part in (batch.boxes, batch.strips)]

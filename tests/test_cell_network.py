@@ -41,6 +41,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cells of few characters, and few of them to measure on."""
     monkeypatch.setattr(cells_module, "DRAWN_DIGITS", 100)
     monkeypatch.setattr(pens, "SIGN_COUNTS", dict.fromkeys(pens.SIGN_COUNTS, 5))
+    monkeypatch.setattr(cells, "HELD_DRAWN", 100)
     monkeypatch.setattr(cells, "HELD_CELLS", 32)
     monkeypatch.setattr(cells, "HELD_BATCH", 16)
 
