@@ -20,7 +20,6 @@ from sumnist.data.cell_classes import CELL_CLASSES, CELL_HEIGHT, CELL_MARGIN, CE
 from sumnist.data.disturb import Draw
 from sumnist.data.forms import on_form, photographed
 from sumnist.data.glyphs import NUMERALS, Watch, characters
-from sumnist.data.lines import DRAWN_SHARES
 from sumnist.data.marks import Area, crossing, filler, through
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pens import BANK_KINDS, DRAWN, EDGE, SCRAWL, Bank, Pieces, Strokes, signs, stroked, written
@@ -48,6 +47,8 @@ STRIP_DIGITS, HALVES_SHARE = (0.4, 0.25, 0.15, 0.1, 0.1), 0.25
 """Shares of the strips for 2 to 6 digits, and of those with room for a half."""
 DRAWN_DIGITS = 20_000
 """Digits that are drawn beforehand."""
+DRAWN_SHARES = 0.35, 0.65, 0.45, 0.4, 0.5, 0.45, 0.4, 0.6, 0.45, 0.55
+"""Share of each digit that is drawn (`data/glyphs`), not MNIST's: more where other countries write it otherwise."""
 
 # Writers, in pixels.
 
