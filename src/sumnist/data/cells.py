@@ -138,6 +138,10 @@ class Writer:
         )  # fmt: skip
 
 
+PROPERTIES = "x", "y", "wide", "high", "slant", "angle", "pen", "steep", "light"
+"""Of a piece, in the order in which a sketch has them."""
+
+
 class Sketch:
     """The ink of some cells while they are composed: characters and strokes, cell by cell."""
 
@@ -211,8 +215,9 @@ class Sketch:
         if self.pieces:
             cell, place, *values = np.array(self.pieces).T
             bends = np.array(self.bends, np.float32).reshape(-1, 2, 2).swapaxes(1, 2)
-            floats = [value.astype(np.float32) for value in values]
-            written(self.bank, Pieces(cell.astype(np.int64), place.astype(np.int64), *floats, bend=bends), canvas)
+            floats = dict(zip(PROPERTIES, (value.astype(np.float32) for value in values), strict=True))
+            pieces = Pieces(cell.astype(np.int64), place.astype(np.int64), bend=bends, **floats)
+            written(self.bank, pieces, canvas)
         if self.strokes:
             cell, *values = np.array(self.strokes).T
             stroked(Strokes(cell.astype(np.int64), *(value.astype(np.float32) for value in values)), canvas)
