@@ -33,7 +33,7 @@ def test_a_run_is_calibrated_measured_once_and_installed_and_one_below_the_bar_i
     monkeypatch.setattr(pens, "SIGN_COUNTS", dict.fromkeys(pens.SIGN_COUNTS, 5))
     monkeypatch.setattr(cells, "HELD_DRAWN", 100)
     monkeypatch.setattr(cells, "HELD_CELLS", 128)
-    for name, value in {"HELD_DRAWN": 100, "TEST_BATCHES": 1, "CLEAN": 1, "LEAST": {"box": 0.0}}.items():
+    for name, value in {"HELD_DRAWN": 100, "TEST_BATCHES": 1, "LEAST": {"box": 0.0}}.items():
         monkeypatch.setattr(ship_cells, name, value)
     run, into, rows = tmp_path / "run", tmp_path / "cells.onnx", tmp_path / "rows.jsonl"
     train(preset("cells", epochs=1, strips=32, batch_size=16, threads=1), run, progress=False)
