@@ -24,7 +24,7 @@ from sumnist.inference.cells import CELL_CLASSES, CELL_HEIGHT, CELL_SCALE, LEAST
 from sumnist.pictures.components import components_of
 
 HALVES = "even", "odd"
-INKED = 0.25
+INKED = 0.15
 """Ink from which a pixel counts for the box around the digit."""
 SMALLEST, STEPS = 5.0, 13
 """Millimetres of height of the smallest digit, and how many heights there are, a quarter of a millimetre apart."""
@@ -80,16 +80,19 @@ def box_of(path: Path) -> NDArray[np.float32]:
 
 
 def digit_box(ink: NDArray[np.float32]) -> tuple[int, int, int, int]:
-    """Top, bottom, left and right of the digit in a scan: of its components but for specks and for what is left of the
-    lines of a form, thin and straight or at the scan's edge."""
-    found = components_of(ink > INKED, ink)
+    """Top, bottom, left and right of the digit in a scan: of its components with ink in the middle, but for specks and
+    for what is left of the lines of a form, long and thin or thin and at the scan's edge."""
+    high, wide = ink.shape
+    central = np.zeros_like(ink)
+    inner = slice(high // 5, high - high // 5), slice(wide // 5, wide - wide // 5)
+    central[inner] = ink[inner]
+    found = components_of(ink > INKED, central)
     top, bottom, left, right = found.boxes.T
-    longer, shape = np.maximum(right - left, bottom - top), ink.shape
-    at_edge = (np.minimum(left, top) < AT_EDGE) | (right > shape[1] - AT_EDGE) | (bottom > shape[0] - AT_EDGE)
-    thin = (np.minimum(right - left, bottom - top) <= THIN) & (at_edge | (longer > shape[1] * LONG))
-    good = ~thin
-    good &= found.masses >= SPECK * found.masses[good].max(initial=0)
-    boxes = found.boxes[good] if good.any() else found.boxes
+    longer, shorter = np.maximum(right - left, bottom - top), np.minimum(right - left, bottom - top)
+    at_edge = (np.minimum(left, top) < AT_EDGE) | (right > wide - AT_EDGE) | (bottom > high - AT_EDGE)
+    line = (shorter <= THIN) & (at_edge | (longer > LONG * wide))
+    masses = np.where(line, 0, found.masses) if not line.all() else found.masses
+    boxes = found.boxes[masses >= SPECK * masses.max()]
     return int(boxes[:, 0].min()), int(boxes[:, 1].max()), int(boxes[:, 2].min()), int(boxes[:, 3].max())
 
 

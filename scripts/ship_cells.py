@@ -23,7 +23,7 @@ from jinja2 import StrictUndefined, Template
 
 from measure import RESULTS
 from sumnist.config import Config, preset
-from sumnist.data.cells import BOX_WIDTH, Cells
+from sumnist.data.cells import Cells
 from sumnist.data.mnist import load_mnist
 from sumnist.environment import commit, now
 from sumnist.files import CELLS, write_atomically
@@ -34,7 +34,7 @@ from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import METRICS
 from sumnist.model.network import save_network
 from sumnist.study.rows import Row, append_jsonl, read_jsonl
-from sumnist.training.cells import CalibratedCells, CellTask, calibrate_cells, figures_of
+from sumnist.training.cells import HELD_DRAWN, CalibratedCells, CellTask, calibrate_cells, figures_of
 from sumnist.training.devices import Team
 from sumnist.training.export_cells import export_cells
 from sumnist.training.folder import RECORD
@@ -44,12 +44,12 @@ CARD_TEMPLATE = Path(__file__).with_name("cell-card.md.j2")
 ROWS = RESULTS.with_name("cells.jsonl")
 LARGEST = 450_000
 """Bytes of the file that ships, at most."""
-LEAST = {"box": 0.9, "digit": 0.9, "strip": 0.85}
+LEAST = {"box": 0.93, "digit": 0.93, "strip": 0.93}
 """Shares of the held-out cells that must be read rightly: a little less than the first network that shipped did."""
 TEST_SEED, TEST_BATCHES, TEST_BATCH = 0x7E57, 64, 128
 """Of the cells of test images: another seed than any training's."""
-CLEAN = 100
-"""Plain boxes of each digit."""
+DARK = 0.8
+"""Ink of the test images that stand in blank boxes."""
 
 
 def main() -> None:
@@ -111,18 +111,17 @@ def test_row(content: bytes, rows: Path) -> Row:
 
 
 def test_figures(reader: CellReader) -> dict[str, float]:
-    """The figures of cells composed of test images, and of plain boxes with one of them each."""
-    cells = Cells(load_mnist("test"), TEST_SEED)
+    """The figures of cells composed of test images, and of blank boxes with one of them each, as it is."""
+    test = load_mnist("test")
+    cells = Cells(test, TEST_SEED, count=HELD_DRAWN)
     batches = [cells.batch(step, TEST_BATCH) for step in range(TEST_BATCHES)]
     said = np.concatenate(
         [reader.posteriors(part.numpy()) for batch in batches for part in (batch.boxes, batch.strips)]
     )
     target = torch.cat([batch.target for batch in batches])
     boxes = torch.cat([torch.arange(len(batch.target)) < len(batch.boxes) for batch in batches])
-    digits = np.repeat(np.arange(10), CLEAN)
-    generator = torch.Generator().manual_seed(TEST_SEED)
-    plain = cells.cells(digits, BOX_WIDTH, np.random.default_rng(TEST_SEED), generator, 0.0)
-    right = reader.posteriors(plain.numpy()).argmax(1) == digits
+    clean = np.pad(test.images * np.float32(DARK / 255), ((0, 0), (4, 4), (1, 1)))  # N, 36, 30
+    right = reader([*clean]).argmax(1) == test.digits
     figures = figures_of(torch.from_numpy(said), target, boxes)
     return {"cells": len(target), **figures, "clean": float(right.mean())}
 

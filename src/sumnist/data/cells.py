@@ -20,7 +20,6 @@ from sumnist.data.cell_classes import CELL_CLASSES, CELL_HEIGHT, CELL_MARGIN, CE
 from sumnist.data.disturb import Draw
 from sumnist.data.forms import on_form, photographed
 from sumnist.data.glyphs import NUMERALS, Watch, characters
-from sumnist.data.lines import DRAWN_SHARES
 from sumnist.data.marks import Area, crossing, filler, through
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pens import BANK_KINDS, DRAWN, EDGE, SCRAWL, Bank, Pieces, Strokes, signs, stroked, written
@@ -48,6 +47,8 @@ STRIP_DIGITS, HALVES_SHARE = (0.4, 0.25, 0.15, 0.1, 0.1), 0.25
 """Shares of the strips for 2 to 6 digits, and of those with room for a half."""
 DRAWN_DIGITS = 20_000
 """Digits that are drawn beforehand."""
+DRAWN_SHARES = 0.35, 0.65, 0.45, 0.4, 0.5, 0.45, 0.4, 0.6, 0.45, 0.55
+"""Share of each digit that is drawn (`data/glyphs`), not MNIST's: more where other countries write it otherwise."""
 
 # Writers, in pixels.
 
@@ -137,6 +138,10 @@ class Writer:
         )  # fmt: skip
 
 
+PROPERTIES = "x", "y", "wide", "high", "slant", "angle", "pen", "steep", "light"
+"""Of a piece, in the order in which a sketch has them."""
+
+
 class Sketch:
     """The ink of some cells while they are composed: characters and strokes, cell by cell."""
 
@@ -210,8 +215,9 @@ class Sketch:
         if self.pieces:
             cell, place, *values = np.array(self.pieces).T
             bends = np.array(self.bends, np.float32).reshape(-1, 2, 2).swapaxes(1, 2)
-            floats = [value.astype(np.float32) for value in values]
-            written(self.bank, Pieces(cell.astype(np.int64), place.astype(np.int64), *floats, bend=bends), canvas)
+            floats = dict(zip(PROPERTIES, (value.astype(np.float32) for value in values), strict=True))
+            pieces = Pieces(cell.astype(np.int64), place.astype(np.int64), bend=bends, **floats)
+            written(self.bank, pieces, canvas)
         if self.strokes:
             cell, *values = np.array(self.strokes).T
             stroked(Strokes(cell.astype(np.int64), *(value.astype(np.float32) for value in values)), canvas)
@@ -225,14 +231,15 @@ class Cells:
         digits: Training images with their digits; every digit must occur.
         seed: Another seed, other cells.
         watch: May show how the drawing of digits goes on, before the first batch.
+        count: Digits that are drawn beforehand; fewer will do for fewer cells.
 
     Raises:
         DataError: `digits` lacks a digit.
     """
 
-    def __init__(self, digits: DigitSet, seed: int, watch: Watch = iter) -> None:
+    def __init__(self, digits: DigitSet, seed: int, watch: Watch = iter, count: int | None = None) -> None:
         self.seed = seed
-        drawn, shown = characters(DRAWN_DIGITS, 1.0, seed, watch, NUMERALS)
+        drawn, shown = characters(DRAWN_DIGITS if count is None else count, 1.0, seed, watch, NUMERALS)
         others, kinds = signs(np.random.default_rng([seed, 0x516]))
         images = np.concatenate([digits.images, drawn, others])
         self.bank = Bank(images, np.concatenate([digits.digits, shown + DRAWN, kinds]), BANK_KINDS)
@@ -364,7 +371,8 @@ def cross_out(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
     elif chance < SCRAWL_SHARE + BLACK_SHARE:
         blacken(sketch, cell, area, by)
     elif chance < SCRAWL_SHARE + BLACK_SHARE + THROUGH_SHARE:
-        sketch.paths(cell, through((*inside[:2], *area[2:]), random), by)
+        middle, half = (area[0] + area[1]) / 2, (inside[1] - inside[0]) / 2
+        sketch.paths(cell, through((middle - half, middle + half, *area[2:]), random), by)
     else:
         sketch.paths(cell, crossing(area, random), by)
 

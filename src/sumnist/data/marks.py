@@ -118,11 +118,11 @@ def dot(area: Area, random: Random) -> list[Path]:
     """A dot of the pen."""
     x, y, wide, high = middle(area)
     place = np.array([x + random.normal(0, 0.2) * wide, y + random.normal(0.1, 0.25) * high])
-    return [place + random.normal(0, 0.35, (3, 2))]
+    return [place + random.normal(0, 0.6, (4, 2))]
 
 
 FILLERS: dict[Mark, float] = {
-    cross: 0.34, dash: 0.26, double_dash: 0.04, slash: 0.16, backslash: 0.07, wave: 0.09, dot: 0.04,
+    cross: 0.34, dash: 0.26, double_dash: 0.04, slash: 0.16, backslash: 0.07, wave: 0.09, dot: 0.03,
 }  # fmt: skip
 """Shares of the fillers of one cell; the others are lines through all cells of a field (`through`)."""
 
@@ -168,7 +168,7 @@ def one_line(area: Area, random: Random) -> list[Path]:
     else:
         angle = random.uniform(0, np.pi)
     across, up = max(abs(np.cos(angle)), 1e-3), max(abs(np.sin(angle)), 1e-3)
-    half = max(min(wide / across, high / up) * random.uniform(1.1, 1.9), random.uniform(0.75, 1.1) * high)
+    half = max(min(wide / across, high / up) * random.uniform(1.1, 1.9), random.uniform(0.8, 1.15) * high)
     x, y = x + random.normal(0, 0.12) * wide, y + random.normal(0, 0.14) * high
     return [at_angle(x, y, angle, half, random)]
 

@@ -24,10 +24,11 @@ from sumnist.training.devices import Team
 from sumnist.training.digits import split
 from sumnist.training.folder import Learner
 
-__all__ = ["CalibratedCells", "CellLosses", "CellTask", "calibrate_cells", "cell_figures"]
+__all__ = ["HELD_DRAWN", "CalibratedCells", "CellLosses", "CellTask", "calibrate_cells", "cell_figures"]
 
-HELD_CELLS, HELD_BATCH, HELD_SEED = 4096, 128, 0xCE11
-"""Cells that each epoch is measured on, how many at once, and their seed, whatever that of the training."""
+HELD_CELLS, HELD_BATCH, HELD_SEED, HELD_DRAWN = 4096, 128, 0xCE11, 2000
+"""Cells that each epoch is measured on, how many at once, their seed, whatever that of the training, and the digits
+that are drawn for them."""
 
 
 class CellLosses(NamedTuple):
@@ -116,7 +117,7 @@ class CellTask:
     def held_cells(self) -> list[CellBatch]:
         """Cells of the held-out images, the same ones for every training."""
         assert self.held is not None
-        held = Cells(self.held, HELD_SEED)
+        held = Cells(self.held, HELD_SEED, count=HELD_DRAWN)
         return [held.batch(step, HELD_BATCH) for step in range(HELD_CELLS // HELD_BATCH)]
 
     def end(self, net: CellNet) -> None:

@@ -31,6 +31,8 @@ __all__ = ["cells_to_onnx", "export_cells", "in_half"]
 
 COMPARED, COMPARED_SIZE = 8, 16
 """Batches of cells on which the file is compared with torch, and how many cells are in each."""
+DRAWN = 200
+"""Digits that are drawn for them."""
 WIDTHS = (30, 31, 54, 1001)
 """Pixels of blank cells on which it is compared, too."""
 LARGEST_DIFFERENCE = 1e-4
@@ -60,7 +62,7 @@ def export_cells(run_folder: str | Path, out: str | Path | None = None) -> Expor
     net, config, checksum = load_cell_network(run_folder)
     rounded = in_half(net)
     model = cells_to_onnx(rounded, {WEIGHTS_CHECKSUM: checksum})
-    cells = Cells(load_mnist("train", config.data_dir), config.seed)
+    cells = Cells(load_mnist("test", config.data_dir), config.seed, count=DRAWN)
     batches = [cells.batch(step, COMPARED_SIZE) for step in range(COMPARED)]
     images = [part for batch in batches for part in (batch.boxes, batch.strips)]
     images += [torch.zeros(1, 1, CELL_HEIGHT, width) for width in WIDTHS]

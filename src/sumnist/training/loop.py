@@ -92,8 +92,8 @@ TASKS: Mapping[str, type[Task]] = {
 
 @dataclass(frozen=True)
 class RunResult:
-    """A trained network, a `TwoInputNet`, a `StripNet` or a `CellNet`, and the folder of its run, which is `.unfinished`
-    in the folder of another one as long as it is to replace that.
+    """A trained network, a `TwoInputNet`, a `StripNet` or a `CellNet`, and the folder of its run, which is
+    `.unfinished` in the folder of another one as long as it is to replace that.
 
     `seconds`: the training alone, from data in memory to final weights. `steps`: how many were taken. `metrics`: the
     rows of `metrics.jsonl`, one for each whole epoch. `finished`: False after Ctrl-C.
