@@ -76,9 +76,7 @@ def page_of(page: PdfPage) -> NDArray[np.uint8]:
     """A page as grey pixels. Raises `ImageError`."""
     with opened(page.path) as document:
         if not 1 <= page.page <= len(document):
-            raise ImageError(
-                f"{page}: there is no such page, expected 1 to {len(document)}: name one of these"
-            )
+            raise ImageError(f"{page}: there is no such page, expected 1 to {len(document)}: name one of these")
         sheet = document[page.page - 1]
         try:
             check_inside(sheet, page)
@@ -112,8 +110,8 @@ def scale_of(sheet: pypdfium2.PdfPage, page: PdfPage) -> float:
     width, height = (side * POINT for side in sides)
     if not SIDES[0] <= min(width, height) <= max(width, height) <= SIDES[1]:
         raise SizeError(
-            f"{page}: {width:,.0f}×{height:,.0f} mm, expected sides of {SIDES[0]:.0f} to {SIDES[1]:,.0f} mm: save it in "
-            "the size of its paper"
+            f"{page}: {width:,.0f}×{height:,.0f} mm, expected sides of {SIDES[0]:.0f} to {SIDES[1]:,.0f} mm: save it "
+            "in the size of its paper"
         )
     least, most = LONGER_SIDE
     return float(min(max(least, DPI / 72 * max(sides)), most) / max(sides))
