@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -10,14 +11,18 @@ import zxingcpp
 from numpy.typing import NDArray
 
 from sumnist.errors import SheetError
+from sumnist.pictures.decode import Picture
 from sumnist.sheets.layout import FORMAT, Layout
-from sumnist.sheets.page import QUIET
-from sumnist.sheets.registration import Registered
+from sumnist.sheets.page import QUIET, Page
+from sumnist.sheets.pictures import PdfPage, grey_of
+from sumnist.sheets.registration import Registered, register
+from sumnist.sheets.settling import settled
 
-__all__ = ["Code", "code_of"]
+__all__ = ["Code", "code_of", "registered"]
 
 SCALES = 8.0, 5.0, 12.0
 """Pixels of a millimetre at which the code is looked for, the first that mostly does first: a cell of it has 0.6 mm."""
+QR = zxingcpp.barcode_formats_from_str("QRCode")
 BINARIZERS = zxingcpp.Binarizer.LocalAverage, zxingcpp.Binarizer.GlobalHistogram
 """What makes grey black and white: with the light around it, and with that of all."""
 
@@ -36,6 +41,27 @@ class Code(NamedTuple):
     layout: str
     version: int
     identity: str
+
+
+def registered(
+    picture: Picture | PdfPage, layout: Layout, page: Page, name: str | None = None
+) -> tuple[Registered, Code]:
+    """The sheet in a picture, or on a page of a PDF file, and what its code says.
+
+    Args:
+        picture: What `intensities_of` takes, or a page of a PDF file.
+        layout: That of the sheet.
+        page: The page of the layout.
+        name: What messages call a picture that has no path.
+
+    Raises:
+        ImageError: The picture cannot be read: `SheetError` if no sheet of that layout can be in it.
+        MissingExtraError: It is a HEIC file, and the library for those is not installed.
+    """
+    name = name or (str(picture) if isinstance(picture, PdfPage | str | os.PathLike) else "picture")
+    sheet = register(grey_of(picture, name), page, name)
+    code = code_of(sheet, layout, name)
+    return settled(sheet), code
 
 
 def code_of(sheet: Registered, layout: Layout, name: str) -> Code:
@@ -64,7 +90,7 @@ def pictures(sheet: Registered) -> Iterator[NDArray[np.uint8]]:
 
 def texts(picture: NDArray[np.uint8], binarizer: zxingcpp.Binarizer) -> list[bytes]:
     """What the QR codes in a picture say."""
-    found = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode, binarizer=binarizer)
+    found = zxingcpp.read_barcodes(picture, formats=QR, binarizer=binarizer)
     return [bytes(code.bytes) for code in found]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["fitted", "scale_at", "taken"]
+__all__ = ["fitted", "inverse", "scale_at", "taken"]
 
 Floats = NDArray[np.float64]
 
@@ -14,6 +14,11 @@ def taken(matrix: Floats, points: Floats) -> Floats:
     """Points `[..., 2]` where a matrix takes them."""
     moved = points @ matrix[:, :2].T + matrix[:, 2]
     return np.asarray(moved[..., :2] / moved[..., 2:])
+
+
+def inverse(matrix: Floats) -> Floats:
+    """The matrix that takes points back."""
+    return np.asarray(np.linalg.inv(matrix), np.float64)
 
 
 def scale_at(matrix: Floats, point: Floats) -> float:
@@ -51,7 +56,7 @@ def fitted(points: Floats, images: Floats) -> Floats:
         )
         step = np.linalg.lstsq(slopes, np.concatenate([u - p, v - q]), rcond=None)[0]
         matrix = matrix + np.append(step, 0.0).reshape(3, 3)
-    matrix = np.linalg.inv(after) @ matrix @ before
+    matrix = inverse(after) @ matrix @ before
     return np.asarray(matrix / matrix[2, 2])
 
 

@@ -110,8 +110,8 @@ def scale_of(sheet: pypdfium2.PdfPage, page: PdfPage) -> float:
     width, height = (side * POINT for side in sides)
     if not SIDES[0] <= min(width, height) <= max(width, height) <= SIDES[1]:
         raise SizeError(
-            f"{page}: {width:,.0f}×{height:,.0f} mm, expected sides of {SIDES[0]:.0f} to {SIDES[1]:,.0f} mm: save it in "
-            "the size of its paper"
+            f"{page}: {width:,.0f}×{height:,.0f} mm, expected sides of {SIDES[0]:.0f} to {SIDES[1]:,.0f} mm: save it "
+            "in the size of its paper"
         )
     least, most = LONGER_SIDE
     return float(min(max(least, DPI / 72 * max(sides)), most) / max(sides))

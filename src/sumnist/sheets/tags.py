@@ -19,7 +19,7 @@ from PIL import Image
 
 from sumnist.errors import SheetError
 
-__all__ = ["Edges", "Tags", "tags_of"]
+__all__ = ["Tags", "tags_of"]
 
 Floats = NDArray[np.float64]
 
@@ -41,9 +41,6 @@ SAMPLES, ACROSS = 32, 25
 """Places along an edge, and pixels at each across it."""
 OUTLYING = 3.0
 """Median deviations from an edge, with more of which a place is no part of it: a hair, a stroke, a crease."""
-SHARP = 0.3
-"""Millimetres on both sides of an edge between which its sharpness is measured, half a stroke of a pen."""
-
 LOCK = threading.Lock()
 """The detector is one for all threads, and made for one at a time."""
 if hasattr(os, "register_at_fork"):  # a child is forked between two pictures: no thread of its own would let go
@@ -63,27 +60,24 @@ def detector() -> Detector:
 
 
 @dataclass(frozen=True)
-class Edges:
-    """What the edges of tags look like.
+class Tags:
+    """Tags, by their edges.
 
     Attributes:
         corners: Where the lines along them meet, `[N, 4, 2]` in pixels.
         contrast: From black to white, in steps of uint8, `[N, 4]`.
-        sharpness: How much of that lies within 0.3 mm of the edge: 1 if it is sharp, `[N, 4]`.
     """
 
     corners: Floats
     contrast: Floats
-    sharpness: Floats
 
 
-def tags_of(grey: NDArray[np.uint8], name: str, side: float) -> Edges:
-    """The four corner tags of a sheet, clockwise from its upper left, and so their corners.
+def tags_of(grey: NDArray[np.uint8], name: str) -> Tags:
+    """The four corner tags of a sheet, clockwise from its upper left, with their corners.
 
     Args:
         grey: uint8 `[H, W]`.
         name: What messages call the picture.
-        side: Millimetres of a tag's side.
 
     Raises:
         SheetError: Not each of the four is there once.
@@ -102,8 +96,8 @@ def tags_of(grey: NDArray[np.uint8], name: str, side: float) -> Edges:
         raise SheetError(f"{name}: {complaint(picture, found)}")
     corners = np.array([found[number] for number in range(len(CORNERS))])
     for _ in range(PASSES - 1):
-        corners = refined(grey, corners, side).corners
-    return refined(grey, corners, side)
+        corners = refined(grey, corners).corners
+    return refined(grey, corners)
 
 
 def detected(picture: Image.Image, factor: int) -> list[tuple[int, Floats]]:
@@ -138,7 +132,7 @@ def listed(words: list[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def refined(grey: NDArray[np.uint8], corners: Floats, side: float) -> Edges:
+def refined(grey: NDArray[np.uint8], corners: Floats) -> Tags:
     """Tags whose corners `[N, 4, 2]` are known to some pixels, exactly.
 
     Each edge is sampled across at some places, in pixels interpolated linearly. With b and w the means of its dark and
@@ -163,9 +157,10 @@ def refined(grey: NDArray[np.uint8], corners: Floats, side: float) -> Edges:
     inside = (1 - share)[..., 1:-1].sum(-1) + (1 - share)[..., [0, -1]].sum(-1) / 2
     shift = (inside / (ACROSS - 1) * 2 - 1) * reach[..., None]  # [N, 4, SAMPLES]
     line = lines(along, shift)
-    start, end = (corners + line[..., :1] * normal, ends + line.sum(-1, keepdims=True) * normal)
-    width = SHARP * height / side / reach * (ACROSS - 1) / 2
-    return Edges(meeting(start, end), np.median(contrast, -1), sharpness(share, shift / reach[..., None], width))
+    start, end = corners + line[..., :1] * normal, ends + line.sum(-1, keepdims=True) * normal
+    exact = meeting(start, end)
+    near = np.linalg.norm(exact - corners, axis=-1, keepdims=True) <= reach.max()  # not so where no edge is seen
+    return Tags(np.where(near, exact, corners), np.median(contrast, -1))
 
 
 def sampled(grey: NDArray[np.uint8], points: Floats) -> Floats:
@@ -201,18 +196,5 @@ def meeting(start: Floats, end: Floats) -> Floats:
     before, way = np.roll(start, 1, 1), np.roll(ways, 1, 1)
     gap = start - before
     cross = way[..., 0] * ways[..., 1] - way[..., 1] * ways[..., 0]
-    part = (gap[..., 0] * ways[..., 1] - gap[..., 1] * ways[..., 0]) / cross
+    part = (gap[..., 0] * ways[..., 1] - gap[..., 1] * ways[..., 0]) / np.where(cross, cross, np.nan)
     return np.asarray(before + part[..., None] * way)
-
-
-def sharpness(share: Floats, edge: Floats, width: Floats) -> Floats:
-    """How much of the step from black to white lies within `width` samples of the edge, on average along it."""
-    middle = (edge + 1) / 2 * (ACROSS - 1)
-
-    def at(place: Floats) -> Floats:
-        place = np.clip(place, 0, ACROSS - 1.001)
-        low = place.astype(int)
-        value = np.take_along_axis(share, low[..., None], -1), np.take_along_axis(share, low[..., None] + 1, -1)
-        return np.asarray(value[0][..., 0] * (1 - place + low) + value[1][..., 0] * (place - low))
-
-    return np.asarray(np.median(at(middle + width[..., None]) - at(middle - width[..., None]), -1))
