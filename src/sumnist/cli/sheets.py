@@ -1,17 +1,17 @@
-"""The commands of paper forms: `sumnist sheet new`."""
+"""The commands of paper forms: `sumnist sheet new` and `sumnist sheet review`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from sumnist.cli.door import say
-from sumnist.config import flag
+from sumnist.config import Range, flag
 from sumnist.errors import ConfigError, OutputError
 from sumnist.files import check_replaceable, read_whole, write_atomically
 
-__all__ = ["SheetNew"]
+__all__ = ["SheetNew", "SheetReview"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,3 +81,37 @@ class SheetNew:
                     f"{self.beside}: is another layout than the new one: print it with --from {self.beside}, or choose "
                     "another --out"
                 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SheetReview:
+    """Look at the sheets that need a person, on a page in the browser.
+    As in `sumnist sheet review marks.jsonl`, with what `sumnist sheet read` wrote. Corrections are kept as they are
+    made, in marks.corrections.jsonl; Ctrl-C ends it, and next time it goes on where it was. Needs the extra [serve]."""
+
+    marks: Path
+    """JSONL file of the sheets that were read"""
+    layout: Path | None = None
+    """TOML file of their layout (default: the one beside MARKS with its name)"""
+    port: Annotated[int, Range(0, 65_535)] = 0
+    """port of this machine for the page; 0 takes a free one"""
+    no_browser: bool = False
+    """only print the address of the page"""
+
+    def run(self) -> int:
+        """Serve the page until Ctrl-C; the exit code."""
+        from sumnist.serve.review import review
+        from sumnist.sheets.layout import Layout
+
+        if not review(self.marks, Layout.load(self.layout or self.marks.with_suffix(".toml")), self.port, self.open):
+            say(f"{self.marks}: no sheet in it needs a person: nothing to do")
+        return 0
+
+    def open(self, url: str, left: int) -> None:
+        """Say where the page is, and open it."""
+        from threading import Thread
+        from webbrowser import open as show
+
+        say(f"{url}: {left:,} sheet{'s' * (left != 1)} to look at; Ctrl-C ends this")
+        if not self.no_browser:  # a browser in the terminal would hold up the server
+            Thread(target=show, args=(url,), daemon=True).start()
