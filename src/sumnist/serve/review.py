@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn import Config, Server
@@ -127,30 +127,39 @@ class Review:
         self.views.crop(row, name).save(stream, "PNG")
         return stream.getvalue()
 
+    def shown(self, row: Row, name: str) -> bytes | None:
+        """The same, or None where there is no picture."""
+        try:
+            return self.crop(row, name)
+        except (SumnistError, Problem):
+            return None
+
     # What is recorded.
 
     def correct(self, said: dict[str, Any]) -> dict[str, Any]:
         """A person says what is written in a field: {"row", "field", "value"}. Raises `Problem` and `OutputError`."""
-        row, name, after = self.row_of(said.get("row")), said.get("field"), said.get("value")
-        corrected = self.recorder.corrections.values.get(row["row"], {})
-        read = row.get("identity") if name == "" else (row.get("values") or {}).get(name)
-        self.check(name, after)
-        value = after if after is None or name == "" else number_of(self.layout.field(str(name)), after)
-        self.recorder.correct(row["row"], str(name), corrected.get(str(name), read), value)
+        row, name = self.row_of(said.get("row")), said.get("field")
+        if not isinstance(name, str) or name not in ("", *self.layout.names):
+            raise invalid(f"field: {name!r:.40}, expected the name of a field of the layout")
+        value = self.taken(name, said.get("value"))
+        read = {"": row.get("identity"), **(row.get("values") or {})}
+        before = (read | self.recorder.corrections.values.get(row["row"], {})).get(name)
+        self.recorder.correct(row["row"], name, before, value)
         return {"value": value}
 
-    def check(self, name: object, value: Value) -> None:
-        """Raise `Problem` unless a field of that name may have the value."""
+    def taken(self, name: str, value: Any) -> Value:
+        """A value that a field may have. Raises `Problem`."""
+        if value is None:
+            return None
         if name == "":
-            if value is not None and not (isinstance(value, str) and 0 < len(value.strip()) <= LONGEST_IDENTITY):
-                raise invalid(f"value: expected at most {LONGEST_IDENTITY} characters, or null")
-            return
-        if not isinstance(name, str) or name not in self.layout.names:
-            raise invalid(f"field: {name!r:.40}, expected the name of a field of the layout")
+            if isinstance(value, str) and value.strip() and len(value) <= LONGEST_IDENTITY:
+                return value.strip()
+            raise invalid(f"value: expected at most {LONGEST_IDENTITY} characters, or null")
         field = self.layout.field(name)
-        if value is not None and number_of(field, value) is None:
+        if (number := number_of(field, value)) is None:
             kind = "number or a half" if field.halves else "whole number"
             raise invalid(f"value: {value!r:.40}, expected a {kind} from 0 to {field.shown(field.largest)}, or null")
+        return number
 
     def mark(self, said: dict[str, Any]) -> dict[str, Any]:
         """A person is done with a sheet: {"row", "mark"}. Raises `Problem` and `OutputError`."""
@@ -169,7 +178,7 @@ class Review:
     def export(self, said: dict[str, Any]) -> dict[str, Any]:
         """Write the table anew: its name. Raises `OutputError` and `DataError`."""
         del said
-        path = export(self.doubts.path, self.layout, self.recorder.corrections)
+        path = export(self.doubts.path, self.layout, self.recorder.corrections, self.shown)
         return {"path": str(path)}
 
     def row_of(self, number: object) -> Row:
@@ -295,12 +304,14 @@ class Guard:
 
         _, token, path = [*scope["path"].split("/", 2), "", ""][:3]
         detail = self.refusal(scope, token)
-        if detail is None:
-            path = f"/{path}"
-            await self.app({**scope, "path": path, "raw_path": path.encode()}, receive, sent)
-        else:
+        if detail is not None:
             problem = Problem("not-found", detail)
             await Response(problem.as_json(""), problem.kind.status, media_type=MEDIA_TYPE)(scope, receive, sent)
+        elif scope["path"] == f"/{token}":  # what the page names is below it
+            await RedirectResponse(f"/{token}/")(scope, receive, sent)
+        else:
+            path = f"/{path}"
+            await self.app({**scope, "path": path, "raw_path": path.encode()}, receive, sent)
 
     def refusal(self, scope: Scope, token: str) -> str | None:
         """Why a request is refused, if it is."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
+from importlib import import_module
 from io import StringIO
 from pathlib import Path
 
@@ -15,14 +17,34 @@ from sumnist.sheets.layout import Layout
 __all__ = ["export"]
 
 
-def export(marks: Path, layout: Layout, corrections: Corrections) -> Path:
-    """Write the table beside `marks`; its path. Raises `DataError` and `OutputError`."""
-    path, text = marks.with_suffix(".csv"), StringIO()
+def export(marks: Path, layout: Layout, corrections: Corrections, crops: Callable[[Row, str], bytes | None]) -> Path:
+    """Write the table beside `marks`; its path. Raises `DataError` and `OutputError`.
+
+    Args:
+        marks: The file of what was read.
+        layout: That of its sheets.
+        corrections: What people say of them.
+        crops: Makes a PNG of a field, if there is a picture.
+    """
+    rows = read_rows(marks, layout)
+    try:
+        workbook = import_module("sumnist.sheets.workbook")
+    except ModuleNotFoundError:  # or what it needs
+        path = marks.with_suffix(".csv")
+        write_atomically(path, encoded(csv_of(rows, layout, corrections)))
+        return path
+    path = marks.with_suffix(".xlsx")
+    workbook.write_workbook(rows, layout, path, (), crops, corrections.values)
+    return path
+
+
+def csv_of(rows: list[Row], layout: Layout, corrections: Corrections) -> str:
+    """The same as CSV."""
+    text = StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["row", "path", "identity", "state", "review", *layout.names])
-    table.writerows(cells(row, layout, corrections) for row in read_rows(marks, layout))
-    write_atomically(path, encoded(text.getvalue()))
-    return path
+    table.writerows(cells(row, layout, corrections) for row in rows)
+    return text.getvalue()
 
 
 def cells(row: Row, layout: Layout, corrections: Corrections) -> list[object]:

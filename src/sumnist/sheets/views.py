@@ -24,8 +24,8 @@ PAGE_SCALE, CROP_SCALE = 6.0, 12.0
 """Pixels of a millimetre: 150 and 300 an inch."""
 LONGEST = 1800
 """Pixels of the longer side of a picture that is shown as it is."""
-PDF_DPI = 200
-"""Pixels of an inch, at which pages of PDFs were rendered when they were read."""
+PDF_DPI, PDF_SIDE = 200, (2_000, 4_096)
+"""Pixels of an inch of a page of a PDF, and the least and the most of its longer side, when it was read."""
 MARGIN = 2.0
 """Millimetres of paper that are shown around a field: what a digit that leaves its box needs."""
 PAGE_OF_PDF = re.compile(r"(.+)#page=([0-9]{1,6})", re.DOTALL)
@@ -116,7 +116,10 @@ def rendered(path: Path, page: int) -> Image.Image:
     with decoding(str(path)):  # and one thread at a time, as PDFium needs it
         document = pypdfium2.PdfDocument(path)
         try:
-            picture: Image.Image = document[page - 1].render(scale=PDF_DPI / 72).to_pil()
+            sheet = document[page - 1]
+            longer = max(sheet.get_size())
+            scale = min(max(PDF_SIDE[0], PDF_DPI / 72 * longer), PDF_SIDE[1]) / longer
+            picture: Image.Image = sheet.render(scale=scale).to_pil()
             return picture.convert("RGB")
         finally:
             document.close()

@@ -90,7 +90,10 @@ class Entry {
   crop(alt) {
     if (!this.size) return [];
     const [width, height] = this.size;
-    return [make("img", { alt, width, height, loading: "lazy", className: "crop", src: this.source })];
+    const loading = this.must ? "eager" : "lazy";
+    const picture = make("img", { alt, width, height, loading, className: "crop", src: this.source });
+    picture.style.setProperty("--ratio", width / height);
+    return [picture];
   }
 
   card() {

@@ -81,7 +81,7 @@ function start() {
 async function open(row, name = null) {
   sheet = await ask(`sheet?row=${row}`);
   const { questions, error } = sheet;
-  $("who").textContent = sheet.corrected[""] ?? sheet.values[""] ?? "Nobody’s name was read";
+  $("who").textContent = sheet.corrected[""] ?? sheet.values[""] ?? "No name was read";
   const [one, several] = WHY[sheet.state] ?? [`It could not be read: ${error}`];
   $("why").textContent = questions.length > 1 && several ? `${questions.length} ${several}` : one;
   fields = new Fields(state, sheet, { save, done: () => $("next").focus(), changed });
