@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def photograph(path: Path, values: dict[str, str], layout: Layout = EXAM) -> lis
     return [float(number) for number in matrix.ravel()]
 
 
-def row_of(path: Path, number: int, state: str, values: dict[str, float | None], **more: Any) -> dict[str, Any]:
+def row_of(path: Path, number: int, state: str, values: Mapping[str, float | None], **more: Any) -> dict[str, Any]:
     """A row of `marks.jsonl`."""
     return {
         "row": number, "path": path.name, "file": str(path), "state": state, "identity": f"Person {number}",

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -496,6 +497,19 @@ def test_files_that_are_not_there_are_named(tmp_path: Path, capsys: pytest.Captu
         f"sumnist: {marks}: cannot be read (no such file or directory), expected the marks.jsonl of sheets that were "
         "read: check the name\n"
     )
+
+
+def test_a_port_that_is_taken_is_said_to_be_and_leaves_nothing_behind(
+    marks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert run(marks, "--port", port) == 2
+    assert capsys.readouterr().err == (
+        f"sumnist: --port {port}: cannot listen there (address already in use), expected a free port: choose another "
+        "one, or 0 for any\n"
+    )
+    assert not beside(marks).exists()
 
 
 def test_of_ten_thousand_sheets_the_page_is_told_only_which_need_somebody(opened: Opened, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from sumnist.config import Range, flag
 from sumnist.errors import ConfigError, OutputError
 from sumnist.files import check_replaceable, read_whole, write_atomically
 
-__all__ = ["SheetNew", "SheetReview"]
+__all__ = ["SheetCommand", "SheetNew", "SheetReview"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,8 @@ class SheetReview:
         from sumnist.serve.review import review
         from sumnist.sheets.layout import Layout
 
-        if not review(self.marks, Layout.load(self.layout or self.marks.with_suffix(".toml")), self.port, self.open):
+        layout = Layout.load(self.layout or self.marks.parent / f"{self.marks.stem}.toml")
+        if not review(self.marks, layout, self.port, self.open):
             say(f"{self.marks}: no sheet in it needs a person: nothing to do")
         return 0
 
@@ -115,3 +116,6 @@ class SheetReview:
         say(f"{url}: {left:,} sheet{'s' * (left != 1)} to look at; Ctrl-C ends this")
         if not self.no_browser:  # a browser in the terminal would hold up the server
             Thread(target=show, args=(url,), daemon=True).start()
+
+
+SheetCommand = SheetNew | SheetReview
