@@ -139,5 +139,5 @@ def page(request: pytest.FixtureRequest, browser: Browser, server: str) -> Itera
         page.goto(server)
         yield page
     assert requested
-    assert [url for url in requested if not url.startswith(f"{server}/")] == []
+    assert [url for url in requested if not url.startswith(f"{server.removesuffix('/')}/")] == []
     assert wrong == []

@@ -66,8 +66,9 @@ def learned_run(tmp_path_factory: pytest.TempPathFactory, small_config: Config) 
 def test_without_a_command_the_usage_lists_every_command(sumnist: Callable[..., Result]) -> None:
     result = sumnist()
     assert result.status == 2
+    width = max(map(len, COMMANDS))
     for name, kind in COMMANDS.items():
-        assert f"\n  {name:10} {(kind.__doc__ or '').splitlines()[0]}\n" in result.out
+        assert f"\n  {name:{width}} {(kind.__doc__ or '').splitlines()[0]}\n" in result.out
     assert sumnist("--help") == (0, result.out, "")
 
 

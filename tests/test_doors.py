@@ -49,6 +49,7 @@ WORDS = {
     "solve": [str(FIVE), "=", "_"],
     "score": ["none.csv", "--number", "7", "--out", "scored.csv"],
     "sheet new": ["9,7", "--out", "cover.pdf"],
+    "sheet review": ["none", "--no-browser"],
     "serve": ["--model", "none.onnx"],
     "export": ["none"],
     "demo": ["--count", "1"],
@@ -172,7 +173,16 @@ def test_every_number_that_is_a_flag_has_both_its_limits(
 
 
 def test_there_are_numbers_among_the_flags_of_most_commands() -> None:
-    assert {name for name, _ in NUMBERS} == {"demo", "graph", "score", "serve", "solve", "study", "train"}
+    assert {name for name, _ in NUMBERS} == {
+        "demo",
+        "graph",
+        "score",
+        "serve",
+        "sheet review",
+        "solve",
+        "study",
+        "train",
+    }
     assert len(NUMBERS) > 50
 
 

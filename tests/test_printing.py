@@ -399,7 +399,8 @@ def test_sheet_alone_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> N
     listed = capsys.readouterr().out
     assert listed == (
         "usage: sumnist sheet COMMAND [OPTIONS]\n\ncommands:\n"
-        "  sheet new  Print a form for handwritten numbers, whose total checks them.\n"
+        "  sheet new    Print a form for handwritten numbers, whose total checks them.\n"
+        "  sheet review Look at the sheets that need a person, on a page in the browser.\n"
     )
     assert run("--help") == 0
     assert capsys.readouterr().out == listed

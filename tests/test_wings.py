@@ -28,7 +28,7 @@ ALLOWED = {
     "sheets": {"arithmetic", "inference", "pictures"},
     "suites": {"data", "pictures", "inference", "sheets"},
     "study": {"data", "model", "evaluation", "inference"},
-    "serve": {"inference"},
+    "serve": {"inference", "sheets"},
 }
 """Which wings each wing may import."""
 

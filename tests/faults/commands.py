@@ -163,9 +163,9 @@ COMMANDS = (
     Command("graph --out", "graph --preset tiny --out graph.svg", steps=(Step("graph --preset fast --out graph.svg"),)),
 )  # fmt: skip
 
-READ_ONLY = {"demo": "demo --count 1 --seed 1", "compare": "compare run", "serve": None,
+READ_ONLY = {"demo": "demo --count 1 --seed 1", "compare": "compare run", "serve": None, "sheet review": None,
              "solve": "solve INPUTS/pictures/3.png + _ = 12"}  # fmt: skip
-"""The commands that write no files, and how to see that; `serve` goes on for ever, and has tests of its own."""
+"""The commands that write no files, and how to see that; the servers go on for ever, and have tests of their own."""
 
 
 def make_inputs(folder: Path) -> None:

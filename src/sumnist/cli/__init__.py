@@ -67,4 +67,5 @@ def run(given: list[str]) -> int:
 def listed(start: str) -> str:
     """The commands whose names begin so, each with what it does."""
     kinds = {name: kind for name, kind in COMMANDS.items() if name.startswith(start)}
-    return "\n".join(f"  {name:10} {inspect.getdoc(kind)}".partition("\n")[0] for name, kind in kinds.items())
+    width = max(map(len, kinds), default=0)
+    return "\n".join(f"  {name:{width}} {inspect.getdoc(kind)}".partition("\n")[0] for name, kind in kinds.items())

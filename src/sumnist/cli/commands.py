@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
 from sumnist.cli.door import complain, say
 from sumnist.cli.options import OfModel, OfNumbers, OfStrips, WorkerCount
-from sumnist.cli.sheets import SheetNew, SheetRead
+from sumnist.cli.sheets import SheetCommand
 from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine
 from sumnist.errors import ConfigError, SumnistError
 from sumnist.files import NUMBERS, PRETRAINED, write_atomically
@@ -465,9 +465,7 @@ class Study:
         return 0
 
 
-Command = (
-    Train | Evaluate | Predict | Solve | Score | SheetNew | SheetRead | Serve | Export | Demo | Graph | Compare | Study
-)
+Command = Train | Evaluate | Predict | Solve | Score | SheetCommand | Serve | Export | Demo | Graph | Compare | Study
 COMMANDS: dict[str, type[Command]] = {
     re.sub("(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower(): kind for kind in get_args(Command)
 }

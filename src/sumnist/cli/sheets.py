@@ -13,7 +13,7 @@ from sumnist.config import Engine, Range, ReadingEngine, flag
 from sumnist.errors import ConfigError, OutputError
 from sumnist.files import check_replaceable, read_whole, write_atomically
 
-__all__ = ["SheetNew", "SheetRead"]
+__all__ = ["SheetCommand", "SheetNew", "SheetRead", "SheetReview"]
 
 MISTAKE = 0.02
 """As `sheets/mistakes` has it, which needs NumPy."""
@@ -145,3 +145,41 @@ class SheetRead:
             say(export(rows, layout, self.out, people).text())
         say(f"{self.out}: {rate}")
         return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SheetReview:
+    """Look at the sheets that need a person, on a page in the browser.
+    As in `sumnist sheet review marks.jsonl`, with what `sumnist sheet read` wrote. Corrections are kept as they are
+    made, in marks.corrections.jsonl; Ctrl-C ends it, and next time it goes on where it was. Needs the extra [serve]."""
+
+    marks: Path
+    """JSONL file of the sheets that were read"""
+    layout: Path | None = None
+    """TOML file of their layout (default: the one beside MARKS with its name)"""
+    port: Annotated[int, Range(0, 65_535)] = 0
+    """port of this machine for the page; 0 takes a free one"""
+    no_browser: bool = False
+    """only print the address of the page"""
+
+    def run(self) -> int:
+        """Serve the page until Ctrl-C; the exit code."""
+        from sumnist.serve.review import review
+        from sumnist.sheets.layout import Layout
+
+        layout = Layout.load(self.layout or self.marks.parent / f"{self.marks.stem}.toml")
+        if not review(self.marks, layout, self.port, self.open):
+            say(f"{self.marks}: no sheet in it needs a person: nothing to do")
+        return 0
+
+    def open(self, url: str, left: int) -> None:
+        """Say where the page is, and open it."""
+        from threading import Thread
+        from webbrowser import open as show
+
+        say(f"{url}: {left:,} sheet{'s' * (left != 1)} to look at; Ctrl-C ends this")
+        if not self.no_browser:  # a browser in the terminal would hold up the server
+            Thread(target=show, args=(url,), daemon=True).start()
+
+
+SheetCommand = SheetNew | SheetRead | SheetReview

@@ -1,0 +1,408 @@
+"""Sheets looked at by a person: a page for this machine alone, which asks only of what is doubtful.
+
+The server listens on the loopback address. Whoever asks must know the random token in its address, call the server by
+a name of this machine (so that no foreign name that leads here will do), and come from no other page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import socket
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
+from io import BytesIO
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn import Config, Server
+
+from sumnist.errors import ConfigError, ImageError, SumnistError
+from sumnist.serve.app import HEADERS, NOT_KEPT, sending
+from sumnist.serve.assets import files_in
+from sumnist.serve.metrics import Metrics
+from sumnist.serve.problems import MEDIA_TYPE, Problem, problem_of
+from sumnist.serve.protocol import protocol_with
+from sumnist.serve.server import bound_to, url_of
+from sumnist.sheets.corrections import Recorder, Value, beside
+from sumnist.sheets.doubts import Doubts, Question, Row, number_of
+from sumnist.sheets.export import export
+from sumnist.sheets.layout import Layout
+from sumnist.sheets.page import Rectangle
+from sumnist.sheets.views import Views, around
+
+__all__ = ["Review", "app_of", "review"]
+
+NAMES = {"127.0.0.1", "localhost"}
+"""What this machine calls itself."""
+SECONDS = 10.0
+"""Longest time for a request to come in."""
+END_SECONDS = 5
+"""Longest time for what is still asked when the server ends."""
+MOST_BYTES = 4096
+"""Of the body of a request."""
+LONGEST_IDENTITY = 100
+"""Characters of whose a sheet is."""
+STATIC = ("page.css", "review.css", "review.js", "review-fields.js", "words.js", "icon.svg")
+FILES = {"": "review.html", **{f"static/{name}": name for name in STATIC}}
+"""The files that are sent, by their paths behind the token; no other is."""
+OWN = [*HEADERS, (b"cross-origin-resource-policy", b"same-origin"), (b"cross-origin-opener-policy", b"same-origin")]
+"""The headers of every answer."""
+
+
+class Review:
+    """What the page asks for, and what it says. Methods may be called by several threads, those that record by one."""
+
+    def __init__(self, doubts: Doubts, recorder: Recorder) -> None:
+        self.doubts, self.recorder, self.layout = doubts, recorder, doubts.layout
+        self.views = Views(doubts.layout, doubts.path.parent)
+        self.whole = lru_cache(maxsize=4)(self._whole)
+
+    @property
+    def left(self) -> int:
+        """How many sheets wait for a person."""
+        return sum(row not in self.recorder.corrections.marks for row in self.doubts)
+
+    def state(self) -> dict[str, Any]:
+        """What does not change, and how far one is: the marks of all sheets, null for those that wait."""
+        marks = self.recorder.corrections.marks
+        identity = {"name": "", "label": "Name or number", "text": True}
+        fields: list[dict[str, Any]] = [identity] * (self.layout.identity.kind != "none")
+        for field in self.layout.fields:
+            most = field.largest / 2 if field.halves else field.largest
+            fields.append({"name": field.name, "label": field.label, "halves": field.halves, "largest": most})
+        return {
+            "title": self.layout.title, "file": self.doubts.path.name, "fields": fields,
+            "formulas": [{"total": formula.total, "terms": formula.terms} for formula in self.layout.formulas],
+            "sheets": [[row, marks.get(row)] for row in self.doubts],
+            "count": self.doubts.count,
+        }  # fmt: skip
+
+    def sheet(self, row: Row) -> dict[str, Any]:
+        """All that is said of a sheet; lengths are shares of the page."""
+        number, page = row["row"], self.views.page
+        corrected = self.recorder.corrections.values.get(number, {})
+        path = row["path"].encode(errors="replace").decode()  # it may be no text
+        try:
+            width, height = self.whole(number)[1]
+            missing = None
+        except SumnistError as error:
+            width = height = 0
+            missing = str(error)
+        read = row.get("state") is not None
+        places = {name: around(place) for name, place in self.views.places.items()} if read else {}
+        return {
+            "row": number, "path": path, "state": row.get("state"), "error": row.get("error"),
+            "probability": row.get("probability"),
+            "values": {"": row.get("identity"), **(row.get("values") or {})}, "read": row.get("read") or {},
+            "corrected": corrected, "mark": self.recorder.corrections.marks.get(number),
+            "questions": [question_of(question) for question in self.doubts.questions(row)],
+            "width": width, "height": height, "missing": missing,
+            "places": {name: share_of(place, page.width, page.height) for name, place in places.items()},
+            "crops": {name: self.views.size(name) for name in places},
+        }  # fmt: skip
+
+    def _whole(self, number: int) -> tuple[bytes, tuple[int, int]]:
+        """A sheet as JPEG, and its size. Raises `ImageError`."""
+        picture = self.views.whole(self.doubts.row(number))
+        stream = BytesIO()
+        picture.save(stream, "JPEG", quality=85)
+        return stream.getvalue(), picture.size
+
+    def crop(self, row: Row, name: str) -> bytes:
+        """A field as PNG. Raises `ImageError`, and `Problem` if there is none."""
+        if name not in self.views.places or not row.get("matrix"):
+            raise Problem("not-found", f"{name:.40}: expected a field of a sheet that was read")
+        stream = BytesIO()
+        self.views.crop(row, name).save(stream, "PNG")
+        return stream.getvalue()
+
+    def shown(self, row: Row, name: str) -> bytes | None:
+        """The same, or None where there is no picture."""
+        try:
+            return self.crop(row, name)
+        except (SumnistError, Problem):
+            return None
+
+    # What is recorded.
+
+    def correct(self, said: dict[str, Any]) -> dict[str, Any]:
+        """A person says what is written in a field: {"row", "field", "value"}. Raises `Problem` and `OutputError`."""
+        row, name = self.row_of(said.get("row")), said.get("field")
+        if not isinstance(name, str) or name not in ("", *self.layout.names):
+            raise invalid(f"field: {name!r:.40}, expected the name of a field of the layout")
+        value = self.taken(name, said.get("value"))
+        read = {"": row.get("identity"), **(row.get("values") or {})}
+        before = (read | self.recorder.corrections.values.get(row["row"], {})).get(name)
+        self.recorder.correct(row["row"], name, before, value)
+        return {"value": value}
+
+    def taken(self, name: str, value: Any) -> Value:
+        """A value that a field may have. Raises `Problem`."""
+        if value is None:
+            return None
+        if name == "":
+            if isinstance(value, str) and value.strip() and len(value) <= LONGEST_IDENTITY:
+                return value.strip()
+            raise invalid(f"value: expected at most {LONGEST_IDENTITY} characters, or null")
+        field = self.layout.field(name)
+        if (number := number_of(field, value)) is None:
+            kind = "number or a half" if field.halves else "whole number"
+            raise invalid(f"value: {value!r:.40}, expected a {kind} from 0 to {field.shown(field.largest)}, or null")
+        return number
+
+    def mark(self, said: dict[str, Any]) -> dict[str, Any]:
+        """A person is done with a sheet: {"row", "mark"}. Raises `Problem` and `OutputError`."""
+        row, mark = self.row_of(said.get("row")), said.get("mark")
+        if mark != "accepted" and mark != "skipped":
+            raise invalid(f"mark: {mark!r:.40}, expected 'accepted' or 'skipped'")
+        self.recorder.mark(row["row"], mark)
+        return {"left": self.left}
+
+    def undo(self, said: dict[str, Any]) -> dict[str, Any]:
+        """Take the last change back: the row and field that it was of, or nulls. Raises `OutputError`."""
+        del said
+        last = self.recorder.undo()
+        return {"row": last and last.row, "field": last and last.field}
+
+    def export(self, said: dict[str, Any]) -> dict[str, Any]:
+        """Write the table anew: its name. Raises `OutputError` and `DataError`."""
+        del said
+        path = export(self.doubts.path, self.layout, self.recorder.corrections, self.shown)
+        return {"path": str(path)}
+
+    def row_of(self, number: object) -> Row:
+        """A row that needs a person. Raises `Problem`."""
+        if type(number) is not int or number not in self.doubts:
+            raise Problem("not-found", f"row {number!r:.40}: expected that of a sheet that needs a person")
+        return self.doubts.row(number)
+
+
+def invalid(detail: str) -> Problem:
+    return Problem("invalid-request", detail)
+
+
+def question_of(question: Question) -> dict[str, Any]:
+    """A question as the page has it."""
+    return {"field": question.field, "candidates": [candidate._asdict() for candidate in question.candidates]}
+
+
+def share_of(place: Rectangle, width: float, height: float) -> list[float]:
+    """Left, top, width and height as shares of the page, in percent, of a place with a bit of paper around it."""
+    grown = place.grown(1.0)
+    return [
+        100 * grown.x / width, 100 * grown.y / height, 100 * grown.width / width, 100 * grown.height / height,
+    ]  # fmt: skip
+
+
+# HTTP.
+
+
+def app_of(review: Review, token: str) -> Guard:
+    """The application: every path begins with the token.
+
+    Args:
+        review: Answers.
+        token: What whoever asks must know.
+    """
+    files = files_in()
+
+    async def of_state(_: Request) -> Response:
+        return JSONResponse(review.state())
+
+    def of_row(request: Request) -> Row:
+        word = request.query_params.get("row", "")
+        return review.row_of(int(word) if word.isascii() and word.isdigit() and len(word) < 10 else word)
+
+    def of_sheet(request: Request) -> Response:
+        return JSONResponse(review.sheet(of_row(request)))
+
+    def of_picture(request: Request) -> Response:
+        return Response(review.whole(of_row(request)["row"])[0], media_type="image/jpeg")
+
+    def of_crop(request: Request) -> Response:
+        return Response(review.crop(of_row(request), request.query_params.get("field", "")), media_type="image/png")
+
+    recording = asyncio.Lock()
+
+    def posted(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Request], Any]:
+        async def endpoint(request: Request) -> Response:
+            said = await body_of(request)
+            async with recording:  # one at a time, in the order in which they came
+                return JSONResponse(await run_in_threadpool(answer, said))
+
+        return endpoint
+
+    says = {"correct": review.correct, "mark": review.mark, "undo": review.undo, "export": review.export}
+    routes = [
+        *(Route(f"/{path}", sending(files[name])) for path, name in FILES.items()),
+        Route("/state", of_state), Route("/sheet", of_sheet), Route("/picture", of_picture), Route("/crop", of_crop),
+        *(Route(f"/{name}", posted(answer), methods=["POST"]) for name, answer in says.items()),
+    ]  # fmt: skip
+    kinds: tuple[type[Exception], ...] = (Problem, SumnistError, HTTPException, Exception)
+    app = Starlette(routes=routes, exception_handlers=dict.fromkeys(kinds, answer_to_error))
+    app.router.redirect_slashes = False
+    return Guard(app, token)
+
+
+async def body_of(request: Request) -> dict[str, Any]:
+    """The JSON object that a request says. Raises `Problem`."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Problem("unsupported-media-type", "expected a body of application/json: send one")
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise Problem("body-too-large", f"expected a body of at most {MOST_BYTES:,} bytes: send less")
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Problem("malformed-body", "no JSON, expected an object: send one") from error
+    if not isinstance(said, dict):
+        raise invalid("expected a JSON object: send one")
+    return said
+
+
+async def answer_to_error(request: Request, error: Exception) -> Response:
+    """The answer to a request that failed. What the machine lacks is told: whoever asks sits before it."""
+    if isinstance(error, HTTPException):
+        error = Problem("not-found" if error.status_code == 404 else "method-not-allowed", "ask for what the page does")
+    elif isinstance(error, SumnistError) and not isinstance(error, ImageError):
+        error = Problem("internal", str(error))
+    problem = problem_of(error)
+    return Response(problem.as_json(request.url.path), problem.kind.status, problem.headers, MEDIA_TYPE)
+
+
+class Guard:
+    """Lets those requests to the application that may ask, and adds the headers to all answers."""
+
+    def __init__(self, app: Starlette, token: str) -> None:
+        self.app, self.token = app, token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as ASGI has it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *OWN]
+                if not any(name == b"cache-control" for name, _ in message["headers"]):
+                    message["headers"] += [(name.encode(), value.encode()) for name, value in NOT_KEPT.items()]
+            await send(message)
+
+        _, token, path = [*scope["path"].split("/", 2), "", ""][:3]
+        detail = self.refusal(scope, token)
+        if detail is not None:
+            problem = Problem("not-found", detail)
+            await Response(problem.as_json(""), problem.kind.status, media_type=MEDIA_TYPE)(scope, receive, sent)
+        elif scope["path"] == f"/{token}":  # what the page names is below it
+            await RedirectResponse(f"/{token}/")(scope, receive, sent)
+        else:
+            path = f"/{path}"
+            await self.app({**scope, "path": path, "raw_path": path.encode()}, receive, sent)
+
+    def refusal(self, scope: Scope, token: str) -> str | None:
+        """Why a request is refused, if it is."""
+        headers = list(scope["headers"])
+        host = only(value for name, value in headers if name == b"host")
+        origin = only((value for name, value in headers if name == b"origin"), f"http://{host}")
+        site = only((value for name, value in headers if name == b"sec-fetch-site"), "none")
+        if host.partition(":")[0] not in NAMES:
+            return "this server is for the machine that it runs on: open the address that the command printed"
+        if not secrets.compare_digest(token.encode(), self.token.encode()):
+            return "a page without its token: open the address that the command printed"
+        if origin != f"http://{host}" or site not in ("none", "same-origin"):
+            return "a request of another page: open the address that the command printed"
+        return None
+
+
+def only(values: Iterable[bytes], default: str = "") -> str:
+    """The one value of a header, `default` if there is none, and nothing that is right if there are several."""
+    found = [value.decode("latin-1") for value in values]
+    return found[0] if len(found) == 1 else default if not found else "\0"
+
+
+# The server.
+
+
+def review(
+    marks: Path, layout: Layout, port: int, started: Callable[[str, int], None], token: str | None = None
+) -> bool:
+    """Serve until SIGTERM or Ctrl-C, if there is a sheet that needs a person.
+
+    Args:
+        marks: The file of what was read.
+        layout: That of its sheets.
+        port: Where to listen; 0 takes a free one.
+        started: Called with the address of the page and the number of sheets that wait, once it can be opened.
+        token: What is in the address; None: a random one.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        ConfigError: The port cannot be listened on.
+        DataError: `marks` or its corrections are none.
+        OutputError: The corrections cannot be written, or another review writes them.
+    """
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    doubts = Doubts(marks, layout)
+    if not len(doubts):
+        return False
+    token = token or secrets.token_urlsafe(24)
+    recorder = Recorder(beside(marks))
+    try:
+        answers = Review(doubts, recorder)
+        with listening(port) as listener:
+            config = Config(
+                app_of(answers, token), http=protocol_with(SECONDS, Metrics()), ws="none", lifespan="off",
+                log_level="error", access_log=False, server_header=False, proxy_headers=False,
+                timeout_graceful_shutdown=END_SECONDS,
+            )  # fmt: skip
+            url = f"{url_of(listener)}/{token}/"
+            LocalServer(config, partial(started, url, answers.left)).run(sockets=[listener])
+    finally:
+        recorder.close()
+    return True
+
+
+def listening(port: int) -> socket.socket:
+    """A socket of this machine alone. Raises `ConfigError`."""
+    try:
+        return bound_to(socket.AF_INET, ("127.0.0.1", port))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigError(
+            f"--port {port}: cannot listen there ({reason}), expected a free port: choose another one, or 0 for any"
+        ) from error
+
+
+class LocalServer(Server):
+    """uvicorn's server, which says when it can be asked, and ends without complaint."""
+
+    def __init__(self, config: Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self._started()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM or Ctrl-C: end; a second one: at once."""
+        del sig, frame
+        self.force_exit = self.should_exit
+        self.should_exit = True

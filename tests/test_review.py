@@ -1,0 +1,522 @@
+"""The review of sheets behind its page: who may ask, what is recorded and when, and what is asked of which sheet."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from review_sheets import EXAM, certain, doubtful, unreadable, write_marks, wrong
+from sumnist.cli import main
+from sumnist.errors import DataError, OutputError
+from sumnist.serve.review import Review, app_of
+from sumnist.sheets.corrections import Recorder, beside, read_corrections, read_marks
+from sumnist.sheets.doubts import Doubts, number_of
+from sumnist.sheets.layout import Field
+
+TOKEN = "a-token"
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sheets 0 to 3: certain, doubtful, wrong and unreadable."""
+    folder = tmp_path_factory.mktemp("sheets")
+    write_marks(folder, [certain(folder, 0), doubtful(folder, 1), wrong(folder, 2), unreadable(folder, 3)])
+    return folder
+
+
+@pytest.fixture
+def marks(photographs: Path, tmp_path: Path) -> Path:
+    """Their rows, in a folder of its own."""
+    rows = [json.loads(line) for line in (photographs / "marks.jsonl").read_text().splitlines()]
+    return write_marks(tmp_path, rows)
+
+
+Opened = Callable[[Path], TestClient]
+
+
+@pytest.fixture
+def opened() -> Iterator[Opened]:
+    """A client of a review of some marks, which begins every path with the token."""
+    recorders: list[Recorder] = []
+
+    def make(marks: Path) -> TestClient:
+        recorders.append(Recorder(beside(marks)))
+        app = app_of(Review(Doubts(marks, EXAM), recorders[-1]), TOKEN)
+        return TestClient(app, f"http://127.0.0.1:8000/{TOKEN}", raise_server_exceptions=False)
+
+    yield make
+    for recorder in recorders:
+        recorder.close()
+
+
+@pytest.fixture
+def client(opened: Opened, marks: Path) -> TestClient:
+    return opened(marks)
+
+
+def lines(marks: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in beside(marks).read_text().splitlines()]
+
+
+# Who may ask.
+
+PATHS = ("/", "/state", "/sheet?row=1", "/picture?row=1", "/crop?row=1&field=q2", "/static/review.js")
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "evil.example:8000"}, {"host": "127.0.0.1.evil.example"}, {"host": ""},
+        {"origin": "http://evil.example"}, {"origin": "null"}, {"origin": "http://127.0.0.1:9000"},
+        {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"},
+    ],
+)  # fmt: skip
+def test_whoever_is_not_of_this_page_learns_nothing(client: TestClient, path: str, headers: dict[str, str]) -> None:
+    assert client.get(path).status_code == 200
+    answer = client.get(path, headers=headers)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "Person" not in answer.text
+
+
+@pytest.mark.parametrize("token", ["", "a-toke", "a-token2", "A-TOKEN", "ä", "%00", "static", ".."])
+def test_without_the_token_there_is_nothing(client: TestClient, token: str) -> None:
+    for path in PATHS:
+        assert client.get(f"http://127.0.0.1:8000/{token}{path}").status_code == 404
+        assert client.get(f"http://127.0.0.1:8000{path}").status_code == 404
+
+
+def test_what_another_page_posts_changes_nothing(client: TestClient, marks: Path) -> None:
+    body = {"row": 1, "field": "q2", "value": 7}
+    for headers in ({"origin": "http://evil.example"}, {"host": "evil.example"}, {"sec-fetch-site": "cross-site"}):
+        assert client.post("/correct", json=body, headers=headers).status_code == 404
+    form = {"content-type": "application/x-www-form-urlencoded"}  # what a form of any page may send
+    assert client.post("/correct", content=json.dumps(body), headers=form).status_code == 415
+    assert lines(marks) == []
+
+
+def test_every_answer_forbids_what_is_not_its_own_and_none_that_says_something_is_kept(client: TestClient) -> None:
+    for path in (*PATHS, "/nothing"):
+        headers = client.get(path).headers
+        assert headers["content-security-policy"].startswith("default-src 'self';")
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert "access-control-allow-origin" not in headers
+        assert headers["cache-control"] == ("no-cache" if path in ("/", "/static/review.js") else "no-store")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../review.py", "/static/%2e%2e/review.py", "/static/%2e%2e%2f%2e%2e%2freview.py", "/../marks.jsonl",
+        "/marks.jsonl", "/static/index.html", "//etc/passwd", "/picture?row=../../etc/passwd", "/picture?row=0",
+        "/picture?row=-1", "/picture?row=1e0", "/picture?row=", "/picture", "/picture?row=99999999999999999999",
+        "/crop?row=1&field=../../marks", "/crop?row=1&field=", "/crop?row=3&field=q1", "/sheet?row=4", "/correct/",
+    ],
+)  # fmt: skip
+def test_no_path_leads_to_anything_else(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "status"),
+    [
+        ("/correct", "{", 400), ("/correct", "[]", 422), ("/correct", "[" * 4000, 400), ("/correct", "x" * 5000, 413),
+        ("/correct", '{"row": "1"}', 404), ("/correct", '{"row": true}', 404), ("/correct", '{"row": 0}', 404),
+        ("/correct", '{"row": 1}', 422), ("/correct", '{"row": 1, "field": "q9", "value": 1}', 422),
+        ("/correct", '{"row": 1, "field": null, "value": 1}', 422),
+        ("/correct", '{"row": 1, "field": "q1", "value": 10}', 422),
+        ("/correct", '{"row": 1, "field": "q1", "value": -1}', 422),
+        ("/correct", '{"row": 1, "field": "q1", "value": 7.5}', 422),
+        ("/correct", '{"row": 1, "field": "q1", "value": NaN}', 422),
+        ("/correct", '{"row": 1, "field": "q1", "value": 1e999}', 422),
+        ("/correct", '{"row": 1, "field": "q1", "value": "7"}', 422),
+        ("/correct", '{"row": 1, "field": "q1", "value": true}', 422),
+        ("/correct", '{"row": 1, "field": "", "value": 7}', 422),
+        ("/correct", '{"row": 1, "field": "", "value": " "}', 422),
+        ("/correct", '{"row": 1, "field": [], "value": 1}', 422),
+        ("/mark", '{"row": 1, "mark": "done"}', 422), ("/mark", '{"row": 0, "mark": "accepted"}', 404),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_and_not_recorded(
+    client: TestClient, marks: Path, path: str, content: str, status: int
+) -> None:
+    answer = client.post(path, content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == status
+    assert answer.json()["detail"]
+    assert lines(marks) == []
+
+
+def test_an_address_that_lost_its_last_sign_leads_to_the_page(client: TestClient) -> None:
+    answer = client.get(f"http://127.0.0.1:8000/{TOKEN}", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, f"/{TOKEN}/")
+
+
+def test_the_wrong_method_is_refused(client: TestClient) -> None:
+    assert client.get("/correct").status_code == 405
+    assert client.post("/state", json={}).status_code == 405
+
+
+# What is asked.
+
+
+def test_only_sheets_that_need_somebody_are_there(client: TestClient) -> None:
+    state = client.get("/state").json()
+    assert (state["sheets"], state["count"]) == ([[1, None], [2, None], [3, None]], 4)
+    assert [field["name"] for field in state["fields"]] == ["", "q1", "q2", "q3", "total"]
+    assert [field.get("largest") for field in state["fields"]] == [None, 9, 7.5, 13, 29.5]
+
+
+def test_of_a_doubtful_sheet_its_cells_are_asked_of_a_wrong_one_its_total_of_an_unreadable_one_all(
+    client: TestClient,
+) -> None:
+    asked = {row: client.get(f"/sheet?row={row}").json()["questions"] for row in (1, 2, 3)}
+    assert [question["field"] for question in asked[1]] == ["q2"]
+    assert [(one["value"], one["probability"]) for one in asked[1][0]["candidates"]] == [
+        (1, 0.62), (7, 0.375), (None, 0.005)
+    ]  # fmt: skip
+    assert [question["field"] for question in asked[2]] == ["total"]
+    assert [(one["value"], one["note"]) for one in asked[2][0]["candidates"]] == [
+        (20.5, "the sum"), (21.5, "as written")
+    ]  # fmt: skip
+    assert [question["field"] for question in asked[3]] == ["", "q1", "q2", "q3", "total"]
+
+
+def picture(content: bytes) -> Image.Image:
+    found = Image.open(BytesIO(content))
+    found.load()
+    return found
+
+
+def test_the_page_is_straightened_and_a_field_is_where_it_is_said_to_be(client: TestClient) -> None:
+    sheet = client.get("/sheet?row=1").json()
+    whole = picture(client.get("/picture?row=1").content).convert("L")
+    assert whole.size == (sheet["width"], sheet["height"])
+    levels = np.asarray(whole)
+    size = 6 * 13  # of a corner tag, whose border is black
+    assert levels[62:66, 70 : 60 + size - 10].max() < 110
+    left, top, width, height = (share / 100 for share in sheet["places"]["q2"])
+    field = levels[
+        int(top * whole.height) : int((top + height) * whole.height),
+        int(left * whole.width) : int((left + width) * whole.width),
+    ]
+    assert (field < 120).sum() > 100  # a 7 in ink
+    above = levels[: int(top * whole.height) - 30, : int(left * whole.width)]
+    assert above.shape[0] > 100
+
+
+def test_the_crop_of_a_field_has_its_ink_and_its_size(client: TestClient) -> None:
+    sheet = client.get("/sheet?row=1").json()
+    seven = picture(client.get("/crop?row=1&field=q2").content)
+    assert seven.format == "PNG"
+    assert list(seven.size) == sheet["crops"]["q2"]
+    grey = np.asarray(seven.convert("L"))
+    first = grey[24 + 12 : 24 + 108, 24 + 10 : 24 + 86]  # inside the first box, at 12 pixels a millimetre
+    second = grey[24 + 12 : 24 + 108, 24 + 11 * 12 + 10 : 24 + 11 * 12 + 86]
+    assert (first < 120).sum() > 500
+    assert (second < 120).sum() == 0
+
+
+def test_a_picture_that_moved_to_the_marks_is_found_and_one_that_is_gone_is_said_to_be(
+    opened: Opened, photographs: Path, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in (photographs / "marks.jsonl").read_text().splitlines()]
+    moved, gone = rows[1] | {"file": "/moved/IMG_1.jpg"}, rows[2] | {"file": "/gone/IMG_2.jpg", "path": "IMG_2.jpg"}
+    (tmp_path / "IMG_1.jpg").write_bytes((photographs / "IMG_1.jpg").read_bytes())
+    client = opened(write_marks(tmp_path, [moved, gone]))
+    assert client.get("/sheet?row=1").json()["missing"] is None
+    sheet = client.get("/sheet?row=2").json()
+    assert sheet["missing"] == (
+        f"IMG_2.jpg: is not there any more, expected the picture that was read: put it back, or into {tmp_path}"
+    )
+    answer = client.get("/picture?row=2")
+    assert (answer.status_code, answer.json()["detail"]) == (400, sheet["missing"])
+    assert client.post("/correct", json={"row": 2, "field": "total", "value": 20.5}).status_code == 200
+
+
+def test_a_page_of_a_pdf_is_seen(opened: Opened, tmp_path: Path) -> None:
+    from sumnist.sheets.printing import pdf
+
+    (tmp_path / "scan.pdf").write_bytes(pdf(EXAM))
+    row = {"row": 0, "path": "scan.pdf#page=1", "file": str(tmp_path / "scan.pdf"), "error": "no code", "state": None}
+    client = opened(write_marks(tmp_path, [row, row | {"row": 1, "path": "scan.pdf#page=2"}]))
+    sheet = client.get("/sheet?row=0").json()
+    assert sheet["missing"] is None
+    assert sheet["width"] / sheet["height"] == pytest.approx(210 / 297, abs=0.01)
+    assert "scan.pdf" in client.get("/sheet?row=1").json()["missing"]
+
+
+# What is recorded.
+
+
+def test_a_correction_is_on_the_disk_before_it_is_answered(
+    client: TestClient, marks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[bytes] = []
+
+    def fsync(file: int) -> None:
+        synced.append(beside(marks).read_bytes())
+
+    monkeypatch.setattr("sumnist.files.os.fsync", fsync)
+    answer = client.post("/correct", json={"row": 1, "field": "q2", "value": 7})
+    assert answer.json() == {"value": 7}
+    assert synced == [beside(marks).read_bytes()]
+    (line,) = lines(marks)
+    assert {key: line[key] for key in ("row", "field", "before", "after", "who")} == {
+        "row": 1, "field": "q2", "before": 1, "after": 7, "who": "review"
+    }  # fmt: skip
+    assert client.get("/sheet?row=1").json()["corrected"] == {"q2": 7}
+
+
+def test_a_full_disk_is_told_and_nothing_has_changed(
+    client: TestClient, marks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fsync(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sumnist.files.os.fsync", fsync)
+        answer = client.post("/correct", json={"row": 1, "field": "q2", "value": 7})
+    assert answer.status_code == 500
+    assert "no space left on device" in answer.json()["detail"]
+    assert client.get("/sheet?row=1").json()["corrected"] == {}
+    assert client.post("/correct", json={"row": 1, "field": "q2", "value": 7.5}).json() == {"value": 7.5}
+    assert [line["after"] for line in lines(marks)] == [7.5]
+
+
+def test_what_was_said_is_read_by_row_and_field_and_the_last_word_counts(client: TestClient, marks: Path) -> None:
+    said = [(1, "q2", 1), (1, "q2", 7), (2, "total", 20.5), (3, "", "Ada"), (3, "q1", None)]
+    for row, field, value in said:
+        assert client.post("/correct", json={"row": row, "field": field, "value": value}).status_code == 200
+    assert client.post("/mark", json={"row": 1, "mark": "accepted"}).json() == {"left": 2}
+    assert client.post("/mark", json={"row": 2, "mark": "skipped"}).json() == {"left": 1}
+    assert read_corrections(beside(marks)) == {1: {"q2": 7}, 2: {"total": 20.5}, 3: {"": "Ada", "q1": None}}
+    assert read_marks(beside(marks)) == {1: "accepted", 2: "skipped"}
+    assert [line["before"] for line in lines(marks)][:3] == [1, 1, 21.5]
+
+
+def test_each_undo_takes_the_last_change_back_by_another_line(client: TestClient, marks: Path) -> None:
+    for value in (1, 7):
+        client.post("/correct", json={"row": 1, "field": "q2", "value": value})
+    client.post("/mark", json={"row": 1, "mark": "accepted"})
+    undone = []
+    for _ in range(4):
+        undone.append(client.post("/undo", json={}).json())
+        undone[-1]["left"] = read_corrections(beside(marks)), read_marks(beside(marks))
+    assert undone == [
+        {"row": 1, "field": None, "left": ({1: {"q2": 7}}, {})},
+        {"row": 1, "field": "q2", "left": ({1: {"q2": 1}}, {})},
+        {"row": 1, "field": "q2", "left": ({}, {})},
+        {"row": None, "field": None, "left": ({}, {})},
+    ]
+    assert len(lines(marks)) == 6
+
+
+def test_a_line_that_was_cut_short_is_left_out(client: TestClient, marks: Path) -> None:
+    client.post("/correct", json={"row": 1, "field": "q2", "value": 7})
+    whole = beside(marks).read_bytes()
+    for length in range(1, len(whole)):
+        beside(marks).write_bytes(whole + whole[:length])
+        assert read_corrections(beside(marks)) == {1: {"q2": 7}}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[]", "{}", "7", '{"time": "t", "row": 1, "field": "q2", "after": [], "who": "review"}',
+        '{"time": "t", "row": 1, "field": null, "after": "maybe", "who": "review"}',
+        '{"time": "t", "row": 1, "field": "q2", "after": 1, "who": "review", "undo": true}',
+        '{"time": "t", "row": "1", "field": "q2", "after": 1, "who": "review"}',
+    ],
+)  # fmt: skip
+def test_what_is_no_correction_is_named(marks: Path, line: str) -> None:
+    beside(marks).write_text(f"{line}\n")
+    message = f"{beside(marks)}, line 1: no correction of a sheet: take the line out, or name another file"
+    with pytest.raises(DataError) as error:
+        read_corrections(beside(marks))
+    assert str(error.value) == message
+    with pytest.raises(DataError):
+        Recorder(beside(marks))
+    assert beside(marks).read_text() == f"{line}\n"
+
+
+def test_two_reviews_of_the_same_marks_do_not_mix(client: TestClient, marks: Path) -> None:
+    client.post("/correct", json={"row": 1, "field": "q2", "value": 7})
+    with pytest.raises(OutputError, match="another review adds corrections to it"):
+        Recorder(beside(marks))
+
+
+def test_the_values_of_a_field_are_those_that_can_be_written_in_it() -> None:
+    whole, halves = Field("a", "A", "boxes", 2, 13), Field("b", "B", "boxes", 2, 27, True)
+    for value in np.arange(-1, 30, 0.25).tolist():
+        in_range = 0 <= value <= 13
+        assert (number_of(whole, value) == value) == (in_range and value % 1 == 0)
+        assert (number_of(halves, value) == value) == (0 <= value <= 13.5 and value % 0.5 == 0)
+    assert type(number_of(halves, 7.0)) is int
+
+
+# The table.
+
+
+def test_the_table_is_written_again_with_what_was_said(
+    client: TestClient, marks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sumnist.sheets.workbook", None)  # as without the extra
+    client.post("/correct", json={"row": 1, "field": "q2", "value": 7})
+    client.post("/correct", json={"row": 3, "field": "", "value": "=Ada"})
+    client.post("/mark", json={"row": 1, "mark": "accepted"})
+    path = Path(client.post("/export", json={}).json()["path"])
+    assert path == marks.with_suffix(".csv")
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert [(row["identity"], row["state"], row["review"], row["q2"]) for row in rows] == [
+        ("Person 0", "adds up", "", "2"), ("Person 1", "doubtful", "accepted", "7"),
+        ("Person 2", "does not add up", "", "7.5"), ("'=Ada", "unreadable", "", ""),
+    ]  # fmt: skip
+
+
+def test_the_workbook_is_given_the_rows_the_crops_and_what_was_said(
+    client: TestClient, marks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Any] = []
+    workbook = ModuleType("sumnist.sheets.workbook")
+    workbook.write_workbook = lambda *given: written.append(given)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "sumnist.sheets.workbook", workbook)
+    client.post("/correct", json={"row": 1, "field": "q2", "value": 7})
+    assert client.post("/export", json={}).json() == {"path": str(marks.with_suffix(".xlsx"))}
+    ((rows, layout, out, people, crops, corrections),) = written
+    assert [row["row"] for row in rows] == [0, 1, 2, 3]
+    assert (layout, out, tuple(people), corrections) == (EXAM, marks.with_suffix(".xlsx"), (), {1: {"q2": 7}})
+    assert picture(crops(rows[1], "q2")).format == "PNG"
+    assert crops(rows[3], "q2") is None
+
+
+# The command.
+
+
+class Command:
+    """A process of `sumnist sheet review`."""
+
+    def __init__(self, marks: Path) -> None:
+        words = ["sheet", "review", str(marks), "--no-browser"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "sumnist", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        self.url, _, self.says = self.process.stdout.readline().partition(": ")
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        from urllib.request import Request, urlopen
+
+        request = Request(self.url + path, json.dumps(body).encode(), {"content-type": "application/json"})
+        with urlopen(request, timeout=20) as answer:
+            found: dict[str, Any] = json.loads(answer.read())
+            return found
+
+    def end(self, sign: int) -> tuple[int, str]:
+        os.kill(self.process.pid, sign)
+        _, errors = self.process.communicate(timeout=20)
+        return self.process.returncode, errors
+
+
+def test_who_is_killed_loses_nothing_and_goes_on_where_it_was(marks: Path) -> None:
+    first = Command(marks)
+    assert first.says == "3 sheets to look at; Ctrl-C ends this\n"
+    assert first.url.startswith("http://127.0.0.1:")
+    first.post("correct", {"row": 1, "field": "q2", "value": 7})
+    first.post("mark", {"row": 1, "mark": "accepted"})
+    first.post("correct", {"row": 2, "field": "total", "value": 20.5})
+    assert first.end(signal.SIGKILL)[0] == -signal.SIGKILL
+    with beside(marks).open("a") as stream:
+        stream.write('{"time": "20')  # as if it had been killed in the middle of a line
+    second = Command(marks)
+    assert second.url != first.url
+    assert second.says == "2 sheets to look at; Ctrl-C ends this\n"
+    second.post("mark", {"row": 2, "mark": "accepted"})
+    assert second.end(signal.SIGINT) == (0, "")
+    assert read_corrections(beside(marks)) == {1: {"q2": 7}, 2: {"total": 20.5}}
+    assert read_marks(beside(marks)) == {1: "accepted", 2: "accepted"}
+
+
+def run(*words: object) -> int:
+    return main(["sheet", "review", *map(str, words), "--no-browser"])
+
+
+def test_where_nobody_is_needed_there_is_nothing_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    marks = write_marks(tmp_path, [certain(tmp_path, 0)])
+    assert run(marks) == 0
+    assert capsys.readouterr().out == f"{marks}: no sheet in it needs a person: nothing to do\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["marks.jsonl", "marks.toml"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "line 2: not a sheet that was read, expected a JSON object: take it out, or read them again"),
+        ("{}", "line 2: not a sheet that was read, expected a JSON object: take it out, or read them again"),
+        ("[]", "line 2: not a sheet that was read, expected a JSON object: take it out, or read them again"),
+        ('{"row": 0, "path": "a.jpg", "error": "torn"}',
+         "line 2: row 0 is there twice, expected each once: take one out"),
+        ('{"row": 1, "path": "a.jpg", "error": "torn", "layout": "another"}',
+         f"line 2: a sheet of the layout another, expected {EXAM.id}: name its layout with --layout"),
+    ],
+)  # fmt: skip
+def test_a_line_that_is_no_sheet_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, message: str
+) -> None:
+    marks = write_marks(tmp_path, [certain(tmp_path, 0)])
+    with marks.open("a") as stream:
+        stream.write(f"{line}\n")
+    assert run(marks) == 1
+    assert capsys.readouterr().err == f"sumnist: {marks}, {message}\n"
+
+
+def test_files_that_are_not_there_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    marks = tmp_path / "marks.jsonl"
+    assert run(marks) == 2
+    assert "marks.toml: cannot be read" in capsys.readouterr().err
+    (tmp_path / "other.toml").write_text(EXAM.to_toml())
+    assert run(marks, "--layout", tmp_path / "other.toml") == 1
+    assert capsys.readouterr().err == (
+        f"sumnist: {marks}: cannot be read (no such file or directory), expected the marks.jsonl of sheets that were "
+        "read: check the name\n"
+    )
+
+
+def test_a_port_that_is_taken_is_said_to_be_and_leaves_nothing_behind(
+    marks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert run(marks, "--port", port) == 2
+    assert capsys.readouterr().err == (
+        f"sumnist: --port {port}: cannot listen there (address already in use), expected a free port: choose another "
+        "one, or 0 for any\n"
+    )
+    assert not beside(marks).exists()
+
+
+def test_of_ten_thousand_sheets_the_page_is_told_only_which_need_somebody(opened: Opened, tmp_path: Path) -> None:
+    sheet, done = unreadable(tmp_path, 0), certain(tmp_path, 0)
+    rows = [(sheet if number % 10 == 0 else done) | {"row": number} for number in range(10_000)]
+    client = opened(write_marks(tmp_path, rows))
+    answer = client.get("/state")
+    assert len(answer.json()["sheets"]) == 1000
+    assert len(answer.content) < 20_000
+    assert client.get("/sheet?row=9990").json()["row"] == 9990

@@ -1,0 +1,260 @@
+"""The page for the review of sheets, as a teacher meets it: a real server, a real browser, and mostly the keyboard."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from page_checks import AXE, need, violations
+from review_sheets import certain, doubtful, unreadable, write_marks, wrong
+from sumnist.sheets.corrections import beside, read_corrections, read_marks
+
+pytestmark = pytest.mark.browser
+
+PHONE = {"viewport": {"width": 390, "height": 844}}
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The rows of the sheets 0 to 3: certain, doubtful, wrong and unreadable."""
+    folder = tmp_path_factory.mktemp("sheets")
+    return [certain(folder, 0), doubtful(folder, 1), wrong(folder, 2), unreadable(folder, 3)]
+
+
+@pytest.fixture
+def marks(photographs: list[dict[str, Any]], tmp_path: Path) -> Path:
+    """Their rows, in a folder of its own; the picture of sheet 2 lies beside."""
+    shutil.copy(photographs[2]["file"], tmp_path)
+    rows = [row | {"file": None} if row["row"] == 2 else row for row in photographs]
+    return write_marks(tmp_path, rows)
+
+
+@pytest.fixture
+def server(marks: Path) -> Iterator[str]:
+    """The address of a review of them."""
+    command = [sys.executable, "-m", "sumnist", "sheet", "review", str(marks), "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().partition(": ")[0]
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+
+
+def field(name: str) -> str:
+    """The selector of the input of a field."""
+    return f"#field-{name}"
+
+
+def begin(page: Page) -> None:
+    """Wait until the page asks of the first sheet."""
+    expect(page.locator(field("q2"))).to_be_focused()
+
+
+def expect_sheet(page: Page, progress: str, who: str) -> None:
+    expect(page.locator("#progress")).to_have_text(progress)
+    expect(page.locator("#who")).to_have_text(who)
+
+
+def test_every_sheet_is_done_by_the_keyboard_alone(page: Page, marks: Path) -> None:
+    keyboard = page.keyboard
+    expect_sheet(page, "Sheet 1 of 3", "Person 1")
+    expect(page.locator(field("q2"))).to_be_focused()
+    expect(page.locator(".sum")).to_have_text("Total 9 + ? + 4 = 20")
+    keyboard.press("7")
+    expect(page.locator(".sum")).to_have_text("Total 9 + 7 + 4 = 20 ✓")
+    keyboard.press("Enter")
+    expect(page.locator("#next")).to_be_focused()
+    keyboard.press("Enter")
+    expect_sheet(page, "Sheet 2 of 3", "Person 2")
+    expect(page.locator(field("total"))).to_be_focused()
+    keyboard.press("ArrowDown")
+    expect(page.locator(field("total"))).to_have_value("20½")
+    expect(page.locator(".sum")).to_have_text("Total 9 + 7½ + 4 = 20½ ✓")
+    keyboard.press("Enter")
+    keyboard.press("Enter")
+    expect_sheet(page, "Sheet 3 of 3", "No name was read")
+    for word in ("Grace", "3", "2", "11", "16"):
+        keyboard.type(word)
+        keyboard.press("Enter")
+    expect(page.locator(".sum")).to_have_text("Total 3 + 2 + 11 = 16 ✓")
+    expect(page.locator("#next")).to_be_focused()
+    keyboard.press("Enter")
+    expect(page.locator("#done-title")).to_be_focused()
+    expect(page.locator("#done-text")).to_have_text("3 of 4 sheets needed you: 3 accepted, 0 skipped.")
+    expect(page.locator("#done-where")).to_contain_text(str(marks.with_suffix("")))
+    assert read_corrections(beside(marks)) == {
+        1: {"q2": 7}, 2: {"total": 20.5}, 3: {"": "Grace", "q1": 3, "q2": 2, "q3": 11, "total": 16}
+    }  # fmt: skip
+    assert read_marks(beside(marks)) == dict.fromkeys((1, 2, 3), "accepted")
+
+
+HALF, WHOLE = "A number, or one and a half, such as 7.5.", "A whole number."
+TYPED = [
+    ("q2", "7.5", "9 + 7½ + 4 = 20½ ≠ 20", "of 7½"), ("q2", "7,5", "9 + 7½ + 4 = 20½ ≠ 20", "of 7½"),
+    ("q2", "7½", "9 + 7½ + 4 = 20½ ≠ 20", "of 7½"), ("q2", "½", "9 + ½ + 4 = 13½ ≠ 20", "of 7½"),
+    ("q2", ".5", "9 + ½ + 4 = 13½ ≠ 20", "of 7½"), ("q2", "7.50", "9 + 7½ + 4 = 20½ ≠ 20", "of 7½"),
+    ("q2", "–", "9 + – + 4 = 13 ≠ 20", "of 7½"), ("q2", " 7 ", "9 + 7 + 4 = 20 ✓", "of 7½"),
+    ("q2", "8", "9 + ? + 4 = 20", "At most 7½."), ("q2", "7.2", "9 + ? + 4 = 20", HALF),
+    ("q2", "seven", "9 + ? + 4 = 20", HALF), ("q2", "-1", "9 + ? + 4 = 20", HALF),
+    ("q1", "10", "? + ? + 4 = 20", "At most 9."), ("q1", "7.5", "? + ? + 4 = 20", WHOLE),
+    ("total", "29.5", "9 + ? + 4 = 29½", "of 29½"), ("total", "30", "9 + ? + 4 = ?", "At most 29½."),
+]  # fmt: skip
+"""A field, what is typed into it, the sum that is shown then, and what is said of the field."""
+
+
+def test_what_is_typed_is_added_up_at_every_key(page: Page) -> None:
+    begin(page)
+    for name, typed, total, says in TYPED:
+        page.focus(field(name))
+        page.keyboard.type(typed)
+        expect(page.locator(".sum")).to_have_text(f"Total {total}")
+        expect(page.locator(f"#hint-{name}")).to_contain_text(says)
+        wrong = str(says in (HALF, WHOLE) or says.startswith("At")).lower()
+        expect(page.locator(field(name))).to_have_attribute("aria-invalid", wrong)
+        expect(page.locator("#next")).to_have_text("Accept as it is, next sheet" if "≠" in total else "Next sheet")
+        page.keyboard.press("Escape")
+        expect(page.locator(".sum")).to_have_text("Total 9 + ? + 4 = 20")
+
+
+def test_what_makes_no_sense_is_not_accepted(page: Page, marks: Path) -> None:
+    begin(page)
+    for typed, says in (("8", "At most 7½."), ("", "Type what you see, or – if nothing is written there.")):
+        page.fill(field("q2"), typed)
+        page.press(field("q2"), "Enter")
+        expect(page.locator("#hint-q2")).to_have_text(says)
+        page.click("#next")
+        expect(page.locator(field("q2"))).to_be_focused()
+        expect(page.locator("#hint-q2")).to_have_text(says)
+    assert read_corrections(beside(marks)) == {}
+
+
+def test_a_suggestion_is_taken_by_the_mouse_and_another_field_is_corrected(page: Page, marks: Path) -> None:
+    page.click(".candidate:has-text('7')")
+    expect(page.locator("#next")).to_be_focused()
+    page.fill(field("q1"), "8")
+    expect(page.locator(".sum")).to_have_text("Total 8 + 7 + 4 = 19 ≠ 20")
+    page.click("#next")
+    expect_sheet(page, "Sheet 2 of 3", "Person 2")
+    assert read_corrections(beside(marks)) == {1: {"q2": 7, "q1": 8}}
+
+
+def test_a_review_that_is_opened_again_goes_on_where_it_was(page: Page, marks: Path) -> None:
+    begin(page)
+    page.keyboard.type("7")
+    page.keyboard.press("Enter")
+    expect(page.locator("#hint-q2")).to_contain_text("✓ saved")
+    page.reload()
+    expect_sheet(page, "Sheet 1 of 3", "Person 1")
+    expect(page.locator(field("q2"))).to_have_value("7")
+    expect(page.locator("#next")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect_sheet(page, "Sheet 2 of 3", "Person 2")
+    page.reload()
+    expect_sheet(page, "Sheet 2 of 3", "Person 2")
+
+
+def test_what_was_done_is_taken_back_step_by_step(page: Page, marks: Path) -> None:
+    begin(page)
+    page.keyboard.type("7")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect_sheet(page, "Sheet 2 of 3", "Person 2")
+    page.keyboard.press("Control+z")
+    expect_sheet(page, "Sheet 1 of 3", "Person 1")
+    expect(page.locator("#next")).to_be_focused()
+    page.keyboard.press("Control+z")
+    expect(page.locator(field("q2"))).to_be_focused()
+    expect(page.locator(field("q2"))).to_have_value("")
+    assert (read_corrections(beside(marks)), read_marks(beside(marks))) == ({}, {})
+    page.click("#undo")
+    expect(page.locator("#announcement")).to_have_text("There is nothing to take back.")
+
+
+def test_skipped_sheets_can_be_looked_at_again(page: Page, marks: Path) -> None:
+    for progress in ("Sheet 1 of 3", "Sheet 2 of 3", "Sheet 3 of 3"):
+        expect(page.locator("#progress")).to_have_text(progress)
+        page.click("#skip")
+    expect(page.locator("#done-text")).to_have_text("3 of 4 sheets needed you: 0 accepted, 3 skipped.")
+    page.click("text=Look at the 3 skipped again")
+    expect_sheet(page, "Skipped before", "Person 1")
+    page.keyboard.type("7")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect_sheet(page, "Skipped before", "Person 2")
+    assert read_marks(beside(marks)) == {1: "accepted", 2: "skipped", 3: "skipped"}
+
+
+def test_what_is_not_saved_is_said_not_to_be_and_is_saved_by_the_next_enter(page: Page, marks: Path) -> None:
+    def fail(route: Route) -> None:
+        route.fulfill(status=500, content_type="application/problem+json", body='{"detail": "the disk is full"}')
+
+    begin(page)
+    page.route("**/correct", fail)
+    page.keyboard.type("7")
+    page.keyboard.press("Enter")
+    expect(page.locator("#problem-text")).to_have_text("The disk is full")
+    expect(page.locator("#hint-q2")).to_have_text("Not saved: press Enter to try again.")
+    expect(page.locator(field("q2"))).to_be_focused()
+    page.click("#next")
+    expect_sheet(page, "Sheet 1 of 3", "Person 1")
+    page.unroute("**/correct")
+    page.focus(field("q2"))
+    page.keyboard.press("Enter")
+    expect(page.locator("#hint-q2")).to_contain_text("✓ saved")
+    expect(page.locator("#problem")).to_be_hidden()
+    assert read_corrections(beside(marks)) == {1: {"q2": 7}}
+
+
+def test_of_a_sheet_without_its_picture_the_page_says_where_it_should_be(page: Page, marks: Path) -> None:
+    (marks.parent / "IMG_2.jpg").unlink()
+    page.click("#skip")
+    expect(page.locator("#missing")).to_contain_text("IMG_2.jpg: is not there any more")
+    expect(page.locator("#figure")).to_be_hidden()
+    page.keyboard.type("20.5")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect_sheet(page, "Sheet 3 of 3", "No name was read")
+    expect(page.locator("#missing")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    "page", [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"color_scheme": "dark", **PHONE}], indirect=True
+)
+def test_axe_finds_nothing_and_all_targets_are_large_enough(page: Page) -> None:
+    need(AXE, "npm install --prefix tests")
+    page.evaluate(AXE.read_text())
+    for progress in ("Sheet 1 of 3", "Sheet 2 of 3", "Sheet 3 of 3", "3 of 3 done"):
+        expect(page.locator("#progress")).to_have_text(progress)
+        assert violations(page) == []
+        sizes = page.locator("button:visible, input:visible, a:visible").evaluate_all(
+            "all => all.map((one) => one.getBoundingClientRect()).map(({ width, height }) => Math.min(width, height))"
+        )
+        assert min(sizes) >= 44
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        if "done" not in progress:
+            page.keyboard.type("99")
+            page.keyboard.press("Enter")
+            assert violations(page) == []
+            page.click("#skip")
+
+
+def test_who_tabs_sees_where_the_focus_is_and_reaches_everything(page: Page) -> None:
+    begin(page)
+    reached = []
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
+        width = page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
+        assert width == "3px"
+    assert reached == [
+        "162.0\u00a0%", "737.5\u00a0%", "next", "skip", "field-", "field-q1", "field-q3", "field-total", "open"
+    ]  # fmt: skip
