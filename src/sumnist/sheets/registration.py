@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sumnist.errors import SheetError
 from sumnist.pictures.decode import Grey
 from sumnist.pictures.filters import box_mean, closing
 from sumnist.sheets.homography import Floats, fitted, inverse, scale_at, taken
