@@ -86,6 +86,12 @@ class Registered:
         right, down = averaged(self.shifts, middle)
         return replace(rectangle, x=rectangle.x + float(right), y=rectangle.y + float(down))
 
+    def shifted(self, shifts: Floats) -> Registered:
+        """The same sheet with other shifts, whose picture and light need not be computed again."""
+        sheet = replace(self, shifts=shifts)
+        vars(sheet).update(copies=self.copies, ground=self.ground)
+        return sheet
+
     def pixels(self, rectangle: Rectangle, scale: float) -> Image.Image:
         """As `crop`, in grey of 0 to 255."""
         size = round(rectangle.width * scale), round(rectangle.height * scale)
