@@ -28,6 +28,7 @@ import fault_tables
 import number_tables
 import picture_tables
 import serving_tables
+import sheet_tables
 from bench_tables import MEMORY, agreeing, machines, median, newest, part, spread, table
 from compare_pages import say_the_same
 from measure import TRIED, current
@@ -48,12 +49,12 @@ STUDY = ROOT / "docs/results/study.jsonl"
 OTHERS = [
     ROOT / f"docs/results/{name}.jsonl"
     for name in ("robustness", "calibration", "serving", "faults", "teachers", "real", "rules", "numbers", "addition",
-                 "checksums", "queries")
+                 "checksums", "queries", "sheets")
 ]  # fmt: skip
 PAGES = [ROOT / name for name in ("README.md", "docs/the-task.md", "docs/benchmarks.md", "docs/training.md",
                                   "docs/scoring.md", "docs/reliability.md", "docs/your-own-pictures.md",
-                                  "docs/numbers.md", "docs/arithmetic.md", "docs/serving.md", "docs/appendix-runs.md",
-                                  "docs/appendix-benchmarks.md")]  # fmt: skip
+                                  "docs/numbers.md", "docs/arithmetic.md", "docs/sheets.md", "docs/serving.md",
+                                  "docs/appendix-runs.md", "docs/appendix-benchmarks.md")]  # fmt: skip
 MARK = re.compile(r"(<!-- figure:([\w-]+) -->)(.*?)(<!-- /figure -->)", re.DOTALL)
 
 Rows = list[dict[str, Any]]
@@ -321,6 +322,7 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     **checksum_tables.TABLES,
     **arithmetic_tables.TABLES,
     "queries": queries,
+    **sheet_tables.TABLES,
     **serving_tables.TABLES,
     **fault_tables.TABLES,
     "survival": survival,

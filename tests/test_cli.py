@@ -139,13 +139,13 @@ def test_every_setting_is_a_flag_and_shows_the_presets_value(sumnist: Callable[.
         (
             ["train", "--preset", "defualt"],
             "--preset defualt: expected one of fast, default, best, tiny, original, original-as-written, numbers, "
-            "addition, addition-best; "
+            "cells, addition, addition-best; "
             "did you mean default?",
         ),
         (
             ["graph", "--preset=fats"],
             "--preset fats: expected one of fast, default, best, tiny, original, original-as-written, numbers, "
-            "addition, addition-best; "
+            "cells, addition, addition-best; "
             "did you mean fast?",
         ),
         (["train", "--epochs", "-1"], "--epochs -1: expected a whole number from 1 to 1,000,000"),

@@ -114,7 +114,7 @@ def test_an_unknown_preset_suggests_the_nearest_one() -> None:
         preset("defualt")
     assert str(caught.value) == (
         "--preset defualt: expected one of fast, default, best, tiny, original, original-as-written, numbers, "
-        "addition, addition-best; "
+        "cells, addition, addition-best; "
         "did you mean default?"
     )
 

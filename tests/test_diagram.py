@@ -20,7 +20,7 @@ from sumnist.model.trace import boxes_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 CONFIGS = {
-    **{name: config for name, config in PRESETS.items() if config.task != "numbers"},
+    **{name: config for name, config in PRESETS.items() if config.task not in ("numbers", "cells")},
     "default, concat": preset("default", fusion="concat"),
     "fast, concat": preset("fast", fusion="concat"),
     "fast, concat, scalar": preset("fast", fusion="concat", number_encoding="scalar"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sumnist.errors import OutputError
-from sumnist.files import Journal, lock, write_atomically
+from sumnist.files import Journal, lock, replacing, write_atomically
 
 KILLED_IN_WRITING = """
 import os, signal, sys
@@ -57,6 +57,27 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
     write_atomically(link, "new")
     assert link.is_symlink()
     assert target.read_text() == "new"
+
+
+def break_off(path: Path, error: type[BaseException]) -> None:
+    with replacing(path) as stream:
+        stream.write(b"half")
+        raise error
+
+
+def test_a_stream_that_is_broken_off_leaves_the_old_file_and_no_part_of_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_atomically(path, "old")
+    for error in (KeyboardInterrupt, ValueError, OSError):
+        with pytest.raises(OutputError if error is OSError else error):
+            break_off(path, error)
+    assert names(tmp_path) == ["a.txt"]
+    assert path.read_text() == "old"
+    with replacing(path) as stream:
+        stream.write(b"n")
+        assert path.read_text() == "old"
+        stream.write(b"ew")
+    assert path.read_text() == "new"
 
 
 @pytest.mark.parametrize("name", ["/dev/null", "/", "."])

@@ -23,7 +23,8 @@ from sumnist.data.mnist import FILES, load_mnist
 from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError, ScoreError
 from sumnist.files import PRETRAINED
 from sumnist.inference.reader import Reader
-from sumnist.inference.score import Output, score
+from sumnist.inference.score import score
+from sumnist.inference.table import Output
 from sumnist.inference.tasks import DigitTask, fingerprint
 from sumnist.pictures.normalize import picture_of
 from sumnist.training.export import export_run
@@ -219,7 +220,7 @@ def test_a_scoring_that_was_stopped_goes_on_to_the_same_table(
 ) -> None:
     alone, stopped = tmp_path / f"alone.{suffix}", tmp_path / f"stopped.{suffix}"
     whole = score(long_table, alone, None, model, workers=1, progress=False)
-    monkeypatch.setattr("sumnist.inference.score.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("sumnist.inference.table.SAVE_EVERY", 0.0)
     add, left = Output.add, [4]
 
     def die(self: Output, *arguments: Any) -> None:
@@ -245,7 +246,7 @@ def test_a_scoring_that_was_stopped_goes_on_to_the_same_table(
 
 KILLED_AT = """
 import os, signal, sys
-import sumnist.inference.score as scoring
+import sumnist.inference.table as scoring
 scoring.SAVE_EVERY = 0.0
 call, left = sys.argv.pop(1), int(sys.argv.pop(1))
 real = getattr(os, call)
@@ -652,7 +653,7 @@ def test_a_scoring_killed_three_times_loses_and_doubles_nothing(model: Path, lon
     alone, killed = tmp_path / "alone.csv", tmp_path / "killed.csv"
     score(long_table, alone, None, model, workers=2, progress=False)
     code = (
-        "import sumnist.inference.score as s, sys; s.SAVE_EVERY = 0.1; from sumnist.cli import main; sys.exit(main())"
+        "import sumnist.inference.table as s, sys; s.SAVE_EVERY = 0.1; from sumnist.cli import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", code, "score", str(long_table), "--out", str(killed), "--model", str(model),
                "--workers", "2"]  # fmt: skip
@@ -697,7 +698,10 @@ def test_a_file_that_holds_something_is_not_written_over(model: Path, pictures: 
 
 
 def test_two_scorings_do_not_write_the_same_table(model: Path, pictures: Path, tmp_path: Path) -> None:
-    with Output(tmp_path / "out.csv", {}, False, ()), pytest.raises(OutputError, match="another scoring writes it"):
+    with (
+        Output(tmp_path / "out.csv", {}, False, (), dict),
+        pytest.raises(OutputError, match="another scoring writes it"),
+    ):
         score(pictures, tmp_path / "out.csv", 7, model, progress=False)
 
 

@@ -21,7 +21,8 @@ from sumnist.errors import ConfigError, DataError, NumberError, RunError, ScoreE
 from sumnist.files import NUMBERS, PRETRAINED
 from sumnist.inference.numbers import NumberReading, Numbers
 from sumnist.inference.recognizers import StripRecognizer
-from sumnist.inference.score import Output, Scored, cell, csv_line, json_line, score
+from sumnist.inference.score import Scored, score
+from sumnist.inference.table import Output, cell, csv_line, json_line
 from sumnist.inference.tasks import NEXT, NumberOptions, NumberTask, number_values
 
 TEXTS = ["1480", "37", "5", "66157", "2024", "123456", "88", "90210"]

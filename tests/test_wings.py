@@ -26,7 +26,7 @@ ALLOWED = {
     "evaluation": {"data", "model"},
     "training": {"data", "model", "evaluation", "inference"},
     "sheets": {"arithmetic", "inference", "pictures"},
-    "suites": {"data", "pictures", "inference"},
+    "suites": {"data", "pictures", "inference", "sheets"},
     "study": {"data", "model", "evaluation", "inference"},
     "serve": {"inference", "sheets"},
 }

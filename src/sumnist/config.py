@@ -27,7 +27,7 @@ __all__ = [
     "check_fields", "checked", "preset",
 ]  # fmt: skip
 
-Task = Literal["digits", "numbers", "addition"]
+Task = Literal["digits", "numbers", "cells", "addition"]
 EncoderName = Literal["tiny", "fast", "default", "wide", "original", "lenet"]
 Fusion = Literal["exact", "concat", "original"]
 NumberEncoding = Literal["one-hot", "scalar"]
@@ -102,8 +102,9 @@ class Config:
 
     task: Task = "digits"
     """what the network learns: to read one digit, to which it adds a number (digits); to read numbers of any length on
-    a strip, for which only the settings of the run, of the optimiser, of the data set and of its held-out images count
-    (numbers); or to read one digit, of nothing but the totals of numbers whose digits are images (addition)"""
+    a strip (numbers), or what stands in a cell of a form (cells), for which only the settings of the run, of the
+    optimiser, of the data set and of its held-out images count; or to read one digit, of nothing but the totals of
+    numbers whose digits are images (addition)"""
 
     encoder: EncoderName = "default"
     """the part of the network that turns an image into features"""
@@ -160,7 +161,7 @@ class Config:
     epochs: Annotated[int, Range(1, 1_000_000)] = 15
     """passes over the training images"""
     strips: Annotated[int, Range(1, 1_000_000_000)] = 24_000
-    """strips that are an epoch of the task numbers, composed anew in each"""
+    """strips that are an epoch of the task numbers, or cells of the task cells, composed anew in each"""
     batch_size: Annotated[int, Range(1, 1_000_000)] = 256
     """images per step, over all processes that train together; of the task addition as many sums as they make, at least
     one"""
@@ -260,7 +261,7 @@ EXACT = "fusion", "outliers", "soft_labels", "label_smoothing"
 """What the task addition leaves as it is by default: it tells the network nothing of single images."""
 NORMALISED = "fast", "default", "wide"
 """The encoders that normalise a layer over the images of a batch, which takes two of them."""
-PRESET_NAMES = ("fast", "default", "best", "tiny", "original", "original-as-written", "numbers", "addition",
+PRESET_NAMES = ("fast", "default", "best", "tiny", "original", "original-as-written", "numbers", "cells", "addition",
                 "addition-best")  # fmt: skip
 
 
@@ -350,6 +351,9 @@ PRESETS: Mapping[str, Config] = {
     "numbers": Config(
         preset="numbers", task="numbers", epochs=64, batch_size=64, lr=3e-3, weight_decay=0.05, warmup=0.1, ema=0.999,
     ),
+    "cells": Config(
+        preset="cells", task="cells", epochs=20, strips=20_000, batch_size=128, lr=4e-3, weight_decay=0.05, warmup=0.1, ema=0.999,
+    ),
     "addition": Config(
         preset="addition", task="addition", encoder="lenet", epochs=30, batch_size=128, lr=5e-3, weight_decay=0.1,
         warmup=0.1, ema=0.999,
@@ -367,7 +371,7 @@ and for looking around.
 `original` is the task author's network and losses on logits, with numbers 0..9 and a schedule that make it work.
 `original-as-written` keeps its mistakes: a softmax before the cross-entropy, and numbers that stop at 8. Its author
 gives neither batch size nor optimizer nor loss weights: 128, Adam at 1e-3 and equal weights are assumed here.
-`numbers` is for the network that reads numbers of any length.
+`numbers` is for the network that reads numbers of any length, `cells` for the one that reads the cells of forms.
 `addition` learns digits from totals alone, with the encoder and the data of the published systems that do so, and
 `addition-best` with an encoder and an augmentation of this package.
 """

@@ -5,7 +5,8 @@
     ├── DataError         a data set that is missing, cut, or not what it says it is
     ├── ImageError        a picture that cannot be read
     │   ├── FormatError   a file that is no picture, or of a format that is not known
-    │   └── SizeError     a picture of more pixels than are read
+    │   ├── SizeError     a picture of more pixels than are read
+    │   └── SheetError    a picture without a sheet that can be read
     ├── NumberError       a number that the network cannot add (also a ValueError)
     ├── EquationError     an equation that nothing makes true
     ├── LayoutError       a form that contradicts itself, or cannot be printed (also a ValueError)
@@ -41,6 +42,7 @@ __all__ = [
     "RunError",
     "ScoreError",
     "ServeError",
+    "SheetError",
     "SizeError",
     "StudyError",
     "SumnistError",
@@ -74,6 +76,10 @@ class FormatError(ImageError):
 
 class SizeError(ImageError):
     """A picture of more pixels than are read."""
+
+
+class SheetError(ImageError):
+    """A picture without a sheet that can be read."""
 
 
 class NumberError(SumnistError, ValueError):

@@ -23,8 +23,8 @@ except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
-    "CONFIG", "NUMBERS", "ONNX", "PRETRAINED", "WEIGHTS", "Journal", "check_format", "check_replaceable", "fits",
-    "lock", "make_folder", "parse_json", "read_whole", "write_all", "write_atomically", "writing",
+    "CELLS", "CONFIG", "NUMBERS", "ONNX", "PRETRAINED", "WEIGHTS", "Journal", "check_format", "check_replaceable",
+    "fits", "lock", "make_folder", "parse_json", "read_whole", "replacing", "write_all", "write_atomically", "writing",
 ]  # fmt: skip
 
 CONFIG = "config.json"
@@ -34,25 +34,38 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 """The folder of the network that comes with the package."""
 NUMBERS = PRETRAINED / "numbers.onnx"
 """The file of the network that reads numbers of any length."""
+CELLS = PRETRAINED / "cells.onnx"
+"""The file of the network that reads the cells of forms."""
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write `data` to `path` by way of a neighbour that then takes its name; a link stays, and what it leads to is
-    replaced. Raises `OutputError`, also for what is there and is no file: a folder, a device."""
+    """Write `data` to `path` as `replacing` does. Raises `OutputError`."""
+    with replacing(path) as stream:
+        stream.write(data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A stream to a neighbour of `path` that at the end takes its name; a link stays, and what it leads to is replaced.
+
+    Raises `OutputError`, also for what is there and is no file: a folder, a device. After an error, of any kind, `path`
+    is as it was.
+    """
     check_replaceable(path)
     path = Path(os.path.realpath(path))
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        with partial.open("wb") as stream:
-            lock(stream)
-            stream.write(data.encode() if isinstance(data, str) else data)
-            stream.flush()
-            os.fsync(stream.fileno())
-            os.replace(partial, path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise cannot_write(path, error) from error
+    with writing(path):
+        try:
+            with partial.open("wb") as stream:
+                lock(stream)
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+                os.replace(partial, path)
+        except BaseException:
+            with suppress(OSError):
+                partial.unlink()
+            raise
     remove_abandoned(path)
 
 

@@ -94,11 +94,11 @@ export.to_onnx = remembered
 """Each network is translated once: that takes ten times as long as everything else that `export` does, and writes no
 file."""
 SMALL_CHUNKS = """
-from sumnist.inference import score
+from sumnist.inference import table
 from sumnist.inference.tasks import DigitTask, NumberTask
-assert DigitTask.chunk > 0 and NumberTask.chunk > 0 and score.SAVE_EVERY > 0
+assert DigitTask.chunk > 0 and NumberTask.chunk > 0 and table.SAVE_EVERY > 0
 DigitTask.chunk = NumberTask.chunk = 4
-score.SAVE_EVERY = 0.0
+table.SAVE_EVERY = 0.0
 """
 """A note of how far a scoring is after every four rows, as in one of a million rows."""
 SMALL_STUDY = """

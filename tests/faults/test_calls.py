@@ -32,8 +32,8 @@ OPENS = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC")
 SHARED = re.compile(r"PROT_WRITE.*MAP_SHARED")
 SCORING = """
 from sumnist.cli import main
-from sumnist.inference import score
-score.SAVE_EVERY = 1e9  # seconds: under strace the time of a note would come sooner
+from sumnist.inference import table
+table.SAVE_EVERY = 1e9  # seconds: under strace the time of a note would come sooner
 main("score INPUTS/table.csv --out table.csv --workers 2".split())
 """
 CASES = {

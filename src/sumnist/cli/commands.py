@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
 from sumnist.cli.door import complain, say
-from sumnist.cli.options import OfModel, OfNumbers, OfStrips
+from sumnist.cli.options import OfModel, OfNumbers, OfStrips, WorkerCount
 from sumnist.cli.sheets import SheetCommand
 from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine
 from sumnist.errors import ConfigError, SumnistError
@@ -27,19 +27,17 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "Command"]
 
-WorkerCount = Annotated[int, Range(0, 1_024, "a whole number from 0, which is one for each core, to 1,024")]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Train a network on MNIST, or on your own IDX files: to read a digit and add a number, to read numbers, or to read
-    digits of which only sums are known.
+    """Train a network on MNIST, or on your own IDX files: to read a digit and add a number, to read numbers, to read
+    the cells of forms, or to read digits of which only sums are known.
     Leaves a run folder: configuration, record, metrics, weights."""
 
     config: Config = field(default_factory=Config)
     out: Path | None = None
-    """folder for the run (default: runs/PRESET-FUSION-seedN, or runs/PRESET-seedN for the task
-    numbers, and runs/PRESET-DIGITS-seedN for the task addition)"""
+    """folder for the run (default: runs/PRESET-FUSION-seedN, or runs/PRESET-seedN for the tasks
+    numbers and cells, and runs/PRESET-DIGITS-seedN for the task addition)"""
     overwrite: bool = False
     """replace the run that --out holds, once the new one has finished"""
     resume: bool = False
@@ -49,7 +47,7 @@ class Train:
     def folder(self) -> Path:
         """Where the run goes."""
         c = self.config
-        design = {"digits": f"{c.fusion}-", "numbers": "", "addition": f"{c.digits}-"}[c.task]
+        design = {"digits": f"{c.fusion}-", "numbers": "", "cells": "", "addition": f"{c.digits}-"}[c.task]
         return self.out or Path("runs") / f"{c.preset}-{design}seed{c.seed}"
 
     def run(self) -> int:
@@ -335,7 +333,7 @@ class Serve:
 @dataclass(frozen=True, kw_only=True)
 class Export:
     """Write a trained network as one ONNX file.
-    It is checked against torch on every test image, or on strips, before it is written."""
+    It is checked against torch on every test image, or on strips or cells, before it is written."""
 
     run_folder: Path
     """folder that `sumnist train` wrote"""
@@ -347,14 +345,17 @@ class Export:
     def run(self) -> int:
         from sumnist.model.checkpoint import load_config
         from sumnist.training.export import export_run
+        from sumnist.training.export_cells import export_cells
         from sumnist.training.export_strips import export_strips
 
-        if load_config(self.run_folder).task == "numbers":
+        task = load_config(self.run_folder).task
+        if task in ("numbers", "cells"):
             if self.int8:
                 raise ConfigError("--int8: of networks of --task digits only; leave the flag out")
-            done = export_strips(self.run_folder, self.out)
+            export, what = (export_strips, "strips") if task == "numbers" else (export_cells, "cells")
+            done = export(self.run_folder, self.out)
             say(
-                f"{done.path}: {done.bytes:,} bytes; on {done.pairs:,} strips log-probabilities differ from those of "
+                f"{done.path}: {done.bytes:,} bytes; on {done.pairs:,} {what} log-probabilities differ from those of "
                 f"torch by at most {done.difference:.1e}"
             )
             return 0
@@ -482,6 +483,11 @@ def measured(result: RunResult) -> str:
         if "validation_number" in last:
             kind, strips = "validation", "strips of held-out images"
         return f"on {strips}{when}: numbers {last[f'{kind}_number']:.2%}"
+    if "train_cell" in last:
+        if "validation_box" in last:
+            box, strip = last["validation_box"], last["validation_strip"]
+            return f"on cells of held-out images{when}: boxes {box:.2%}, strips {strip:.2%}"
+        return f"on the training cells as they came by{when}: {last['train_cell']:.2%}"
     kind, images = "train", "the training images as they came by"
     if "validation_digit" in last:
         kind, images = "validation", "the held-out images"

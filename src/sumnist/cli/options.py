@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from sumnist.config import ReadingEngine, flag
+from sumnist.config import Range, ReadingEngine, flag
 from sumnist.errors import ConfigError
 from sumnist.files import PRETRAINED
 
 if TYPE_CHECKING:
     from sumnist.inference.tasks import NumberOptions
 
-__all__ = ["OfModel", "OfNumbers", "OfStrips", "bounds_of"]
+__all__ = ["OfModel", "OfNumbers", "OfStrips", "WorkerCount", "bounds_of"]
+
+WorkerCount = Annotated[int, Range(0, 1_024, "a whole number from 0, which is one for each core, to 1,024")]
+"""Processes that share the work."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,17 +1,22 @@
-"""The commands of paper forms: `sumnist sheet new` and `sumnist sheet review`."""
+"""The commands of paper forms: `sumnist sheet new`, `sheet read` and `sheet review`."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from sumnist.cli.door import say
-from sumnist.config import Range, flag
+from sumnist.cli.options import WorkerCount
+from sumnist.config import Engine, Range, ReadingEngine, flag
 from sumnist.errors import ConfigError, OutputError
 from sumnist.files import check_replaceable, read_whole, write_atomically
 
-__all__ = ["SheetCommand", "SheetNew", "SheetReview"]
+__all__ = ["SheetCommand", "SheetNew", "SheetRead", "SheetReview"]
+
+MISTAKE = 0.02
+"""As `sheets/mistakes` has it, which needs NumPy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +89,65 @@ class SheetNew:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SheetRead:
+    """Read photographed or scanned forms, checked by their totals.
+    As in `sumnist sheet read photos/ scans.pdf --layout cover.toml --out marks.xlsx`, which also writes marks.jsonl and
+    marks.toml, for `sumnist sheet review`. Killed and started again, it goes on where it stopped. Needs the extra
+    [sheets]."""
+
+    pictures: tuple[Path, ...]
+    """photographs, PDF files, or folders of both"""
+    layout: Path
+    """TOML file of the layout, which `sumnist sheet new` wrote"""
+    out: Path
+    """table to write: .xlsx, .csv or .jsonl"""
+    people: Path | None = None
+    """CSV file of those whose sheets are expected, for their names and for who is missing; for .xlsx"""
+    mistakes: Annotated[float, Range(0, 0.5, "a probability from 0 to 0.5, such as 0.02")] = MISTAKE
+    """how often a total is expected to be added up wrongly"""
+    read_with: ReadingEngine = "ours"
+    """what reads numbers in strips: this package's network (ours), a general reader of text (ocr), or both"""
+    engine: Engine = "local"
+    """local (the cores of this machine) or ray (a Ray cluster: the one that RAY_ADDRESS names)"""
+    workers: WorkerCount = 0
+    """processes that read; 0 is one for each core"""
+    overwrite: bool = False
+    """replace what --out holds"""
+
+    def run(self) -> int:
+        """Read all sheets, say what became of them; the exit code."""
+        from sumnist.sheets.layout import Layout
+        from sumnist.sheets.people import read_people
+        from sumnist.sheets.piles import read_pile
+
+        if self.out.suffix not in (".xlsx", ".csv", ".jsonl"):
+            raise ConfigError(f"--out {self.out}: expected a name that ends in .xlsx, .csv or .jsonl")
+        layout = Layout.load(self.layout)
+        people = [] if self.people is None else read_people(self.people)
+        is_book = self.out.suffix == ".xlsx"
+        rows = self.out.with_suffix(".jsonl") if is_book else self.out
+        if is_book:
+            check_replaceable(self.out)
+            if self.out.exists() and not self.overwrite and not rows.exists():
+                raise OutputError(f"--out {self.out}: is there already: name another file or add --overwrite")
+        done = read_pile(
+            self.pictures, layout, rows, self.mistakes, self.read_with, self.engine, self.workers, self.overwrite,
+            progress=sys.stderr.isatty(),
+        )  # fmt: skip
+        rate = (
+            f"{done.rows:,} sheets, {done.failed:,} unreadable; {done.read_now / max(done.seconds, 1e-9):,.1f} a second"
+        )
+        if self.out.suffix != ".csv":
+            write_atomically(rows.with_suffix(".toml"), layout.to_toml())
+        if is_book:
+            from sumnist.sheets.export import export
+
+            say(export(rows, layout, self.out, people).text())
+        say(f"{self.out}: {rate}")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class SheetReview:
     """Look at the sheets that need a person, on a page in the browser.
     As in `sumnist sheet review marks.jsonl`, with what `sumnist sheet read` wrote. Corrections are kept as they are
@@ -118,4 +182,4 @@ class SheetReview:
             Thread(target=show, args=(url,), daemon=True).start()
 
 
-SheetCommand = SheetNew | SheetReview
+SheetCommand = SheetNew | SheetRead | SheetReview

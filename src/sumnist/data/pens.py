@@ -154,7 +154,7 @@ class Bank:
 
 
 def written(bank: Bank, pieces: Pieces, canvas: Floats) -> None:
-    """Write the pieces into `canvas` `[B, 32, W + 2·EDGE]`, whose strips begin `EDGE` columns from its left: where
+    """Write the pieces into `canvas` `[B, H, W + 2·EDGE]`, whose strips begin `EDGE` columns from its left: where
     strokes meet, the lighter ink counts."""
     across, upright = abs(pieces.wide), abs(pieces.high)
     tall = upright * (bank.bottom - bank.top)[pieces.place]
@@ -166,7 +166,7 @@ def written(bank: Bank, pieces: Pieces, canvas: Floats) -> None:
         if len(some):
             part = pieces[some]
             first = np.floor(part.x - wide / 2).astype(np.int64)
-            patches = mapped(bank, part, first, wide)
+            patches = mapped(bank, part, first, (canvas.shape[1], wide))
             inside = (first > -EDGE) & (first < canvas.shape[2] - EDGE - wide)
             for i in np.flatnonzero(inside).tolist():
                 start = EDGE + int(first[i])
@@ -174,10 +174,10 @@ def written(bank: Bank, pieces: Pieces, canvas: Floats) -> None:
                 np.maximum(target, patches[i], out=target)
 
 
-def mapped(bank: Bank, part: Pieces, first: Places, wide: int) -> Floats:
-    """Patches `[N, 32, wide]` of the pieces, the first column of each at column `first` of its strip."""
+def mapped(bank: Bank, part: Pieces, first: Places, size: tuple[int, int]) -> Floats:
+    """Patches of the pieces, `[N, *size]`, the first column of each at column `first` of its strip."""
     source = bank.penned(part.place, part.pen / np.sqrt(part.wide * part.high))
-    grid = torch.from_numpy(grids(bank, part, first, wide))
+    grid = torch.from_numpy(grids(bank, part, first, size))
     image = functional.grid_sample(source, grid, align_corners=False)[:, 0]
     steep, light = (torch.from_numpy(values)[:, None, None] for values in (part.steep, part.light))
     image = image.sub_(TURNING).mul_(steep).add_(TURNING).clamp_(0, 1).mul_(light)
@@ -185,8 +185,9 @@ def mapped(bank: Bank, part: Pieces, first: Places, wide: int) -> Floats:
     return patches
 
 
-def grids(bank: Bank, part: Pieces, first: Places, wide: int) -> Floats:
-    """Where each pixel of a patch lies in its image, `[N, 32, wide, 2]`, x and y in -1..1, as `grid_sample` asks."""
+def grids(bank: Bank, part: Pieces, first: Places, shape: tuple[int, int]) -> Floats:
+    """Where each pixel of a patch lies in its image, `[N, *shape, 2]`, x and y in -1..1, as `grid_sample` asks."""
+    tall, wide = shape
     cosine, sine = np.cos(part.angle), np.sin(part.angle)
     # From the image: its own slant away, its size, the strip's slant, the turn. y points down, so slants are negative.
     a, d = part.wide, part.high
@@ -194,11 +195,11 @@ def grids(bank: Bank, part: Pieces, first: Places, wide: int) -> Floats:
     forth = np.array([[cosine * a, cosine * b - sine * d], [sine * a, sine * b + cosine * d]])
     back = np.array([[forth[1, 1], -forth[0, 1]], [-forth[1, 0], forth[0, 0]]]) / (a * d)  # 2, 2, N
     x = np.arange(wide, dtype=np.float32) + 0.5 - (part.x - first)[:, None]  # N, wide
-    y = np.arange(HEIGHT, dtype=np.float32) + 0.5 - part.y[:, None]  # N, 32
+    y = np.arange(tall, dtype=np.float32) + 0.5 - part.y[:, None]  # N, tall
     middles = [(low + high)[part.place, None] / 2 for low, high in ((bank.left, bank.right), (bank.top, bank.bottom))]
     size, phase = part.bend[..., 0, None], part.bend[..., 1, None]  # N, axis, 1
     bends = [size[:, i] * np.sin(place / BENDING + phase[:, i]) for i, place in enumerate((y, x))]
-    grid = np.empty((len(x), HEIGHT, wide, 2), np.float32)
+    grid = np.empty((len(x), *shape, 2), np.float32)
     for axis, (by_column, by_row) in enumerate(back * (2 / SIDE)):
         along, down = by_column[:, None] * x, by_row[:, None] * y + (middles[axis] - SIDE / 2) * (2 / SIDE)
         bend = bends[axis] * (2 / SIDE)
@@ -208,14 +209,14 @@ def grids(bank: Bank, part: Pieces, first: Places, wide: int) -> Floats:
 
 
 def stroked(strokes: Strokes, canvas: Floats) -> None:
-    """Draw the strokes into `canvas` `[B, 32, W + 2·EDGE]`: where they meet other ink, the lighter counts."""
+    """Draw the strokes into `canvas` `[B, H, W + 2·EDGE]`: where they meet other ink, the lighter counts."""
     reach = strokes.radius + 1
-    columns = canvas.shape[2]
+    rows, columns = canvas.shape[1:]
     left = np.clip(np.floor(np.minimum(strokes.x, strokes.to_x) - reach) + EDGE, 0, columns).astype(np.int64)
     right = np.clip(np.ceil(np.maximum(strokes.x, strokes.to_x) + reach) + EDGE, 0, columns).astype(np.int64)
-    top = np.clip(np.floor(np.minimum(strokes.y, strokes.to_y) - reach), 0, HEIGHT).astype(np.int64)
-    bottom = np.clip(np.ceil(np.maximum(strokes.y, strokes.to_y) + reach), 0, HEIGHT).astype(np.int64)
-    across, down = np.arange(columns, dtype=np.float32) + np.float32(0.5 - EDGE), np.arange(HEIGHT)[:, None] + 0.5
+    top = np.clip(np.floor(np.minimum(strokes.y, strokes.to_y) - reach), 0, rows).astype(np.int64)
+    bottom = np.clip(np.ceil(np.maximum(strokes.y, strokes.to_y) + reach), 0, rows).astype(np.int64)
+    across, down = np.arange(columns, dtype=np.float32) + np.float32(0.5 - EDGE), np.arange(rows)[:, None] + 0.5
     along_x, along_y = strokes.to_x - strokes.x, strokes.to_y - strokes.y
     unit = 1 / np.maximum(along_x**2 + along_y**2, 1e-6)
     for i in np.flatnonzero((left < right) & (top < bottom)).tolist():

@@ -25,9 +25,8 @@ import numpy as np
 from sumnist.data.mnist import FILES, find_idx
 from sumnist.errors import DataError, NumberError
 from sumnist.inference.reader import check_number
-from sumnist.pictures.decode import Picture
 
-__all__ = ["Row", "Source", "addend", "check_digits", "pictures_in", "source_of", "whole"]
+__all__ = ["Row", "Source", "addend", "check_digits", "listing", "pictures_in", "source_of", "whole"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".heic", ".heif"}
 """What counts as a picture in a folder."""
@@ -48,12 +47,12 @@ BLOCK = 2**20
 
 
 class Row(NamedTuple):
-    """One picture to read. `path`: what the output calls it. `number`: None where there is none. `picture`: what a
-    reader takes, or None where the row itself is broken; `error` says how."""
+    """One picture to read. `path`: what the output calls it. `number`: None where there is none. `picture`: what the
+    task reads, or None where the row itself is broken; `error` says how."""
 
     path: str
     number: int | None
-    picture: Picture | None = None
+    picture: Any = None
     error: str | None = None
 
 
@@ -150,8 +149,9 @@ def count_lines(path: Path) -> int:
 # Folders of pictures.
 
 
-def pictures_in(folder: Path) -> list[str]:
-    """The pictures in a folder and below, as paths from it, in the order of their names.
+def pictures_in(folder: Path, *others: str) -> list[str]:
+    """The pictures in a folder and below, as paths from it, in the order of their names; and files with `others` of
+    endings.
 
     A picture is what has the ending of one. Names that begin with a dot are left out, and what is in such folders:
     systems put files of their own there. Links to folders are not followed. Raises `DataError`.
@@ -167,7 +167,7 @@ def pictures_in(folder: Path) -> list[str]:
         found += [
             name if within == os.curdir else os.path.join(within, name)
             for name in names
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in {*SUFFIXES, *others}
         ]
     return sorted(found, key=lambda path: path.split(os.sep))
 
@@ -180,7 +180,7 @@ def folder_source(folder: Path, number: Any) -> Source:
     return Source(rows, len(names), (os.path.join(folder, name) for name in names), listing(folder, names))
 
 
-def listing(folder: Path, names: list[str]) -> dict[str, str]:
+def listing(folder: Path | str, names: list[str]) -> dict[str, str]:
     """The checksum of the names of pictures, and that of their sizes and times."""
     called, states = hashlib.sha256(), hashlib.sha256()
     for name in names:

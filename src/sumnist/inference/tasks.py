@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -21,38 +22,54 @@ from sumnist.inference.reader import Reader, Reading, model_file
 from sumnist.model.folder import placed
 from sumnist.pictures.decode import Picture
 
-__all__ = ["NEXT", "DigitTask", "NumberOptions", "NumberTask", "Read", "Result", "Task", "fingerprint", "strips_file"]
+__all__ = [
+    "NEXT", "DigitTask", "Flat", "NumberOptions", "NumberTask", "PictureTask", "Read", "Result", "Task", "fingerprint",
+    "strips_file",
+]  # fmt: skip
 
 NEXT = 3
 """Values of a number that a table has beside the most probable one."""
 Result = dict[str, Any] | str
 """What became of a row: the values of its columns, or the message of what went wrong."""
-Read = Callable[[list[Picture], list[int | None]], list[Result]]
+Read = Callable[[list[Any], list[int | None]], list[Result]]
 """What reads pictures, each with its number."""
+Flat = Callable[[dict[str, Any]], dict[str, Any]]
+"""What makes the columns of a CSV of the values of a row."""
 
 
 class Task(Protocol):
     """What is read of each picture.
 
     Attributes:
-        columns: What a reading says, by the names of its columns.
+        columns: What the table has of a row, by the names of its columns, the first of them `path`.
         chunk: Rows that a worker reads at once; always the same, so that a restart computes the same numbers.
-        sums: Whether each picture needs a number, for there to be a sum.
     """
 
     columns: ClassVar[tuple[str, ...]]
     chunk: ClassVar[int]
-    sums: ClassVar[bool]
 
-    @property
-    def exact(self) -> bool:
-        """Whether the number may be any whole one."""
+    def flat(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values of a row, with a column of their own for each part of those that are lists; any may be None."""
 
     def settings(self) -> dict[str, Any]:
         """All that the readings depend on, by what messages call it, as types that `json` writes."""
 
     def start(self) -> Read:
         """Load the network: what reads pictures with it."""
+
+
+class PictureTask(Task, Protocol):
+    """What is read of each picture of a scoring.
+
+    Attributes:
+        sums: Whether each picture needs a number, for there to be a sum.
+    """
+
+    sums: ClassVar[bool]
+
+    @property
+    def exact(self) -> bool:
+        """Whether the number may be any whole one."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +80,7 @@ class DigitTask:
     network: bytes | Path
     exact: bool
     ink: InkColour
-    columns: ClassVar[tuple[str, ...]] = ("digit", "sum", "confidence", "accepted", "reason")
+    columns: ClassVar[tuple[str, ...]] = ("path", "number", "digit", "sum", "confidence", "accepted", "reason")
     chunk: ClassVar[int] = 256
     sums: ClassVar[bool] = True
 
@@ -74,6 +91,10 @@ class DigitTask:
         path = exported(model, "--engine ray") if travels else model_file(model)
         reader = Reader(path)
         return cls(path if path.is_dir() else path.read_bytes(), reader.exact, ink)
+
+    def flat(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values themselves."""
+        return values
 
     def settings(self) -> dict[str, Any]:
         """The ink and the network."""
@@ -114,7 +135,8 @@ class NumberTask:
     options: NumberOptions
     ink: InkColour
     columns: ClassVar[tuple[str, ...]] = (
-        "text", "value", "sum", "confidence", "accepted", "reason", "is_number_probability", "other", "next",
+        "path", "number", "text", "value", "sum", "confidence", "accepted", "reason", "is_number_probability", "other",
+        "next",
     )  # fmt: skip
     chunk: ClassVar[int] = 32
     sums: ClassVar[bool] = False
@@ -128,6 +150,13 @@ class NumberTask:
         path = strips_file(model, options.engine)
         Numbers(path).of(options.engine)
         return cls(None if options.engine == "ocr" else path.read_bytes(), options, ink)
+
+    def flat(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values, with columns for each of the next ones, counted from the second."""
+        cells: dict[str, Any] = {name: value for name, value in values.items() if name not in ("next", "error")}
+        for place, one in zip_longest(range(2, 2 + NEXT), values["next"] or ()):
+            cells |= {f"{key}_{place}": one and one[key] for key in ("value", "probability")}
+        return cells | {"error": values["error"]}
 
     def settings(self) -> dict[str, Any]:
         """The options, the ink and the networks."""

@@ -21,6 +21,9 @@ from sumnist.model.fusion import AnyFusion, Heads, Outputs, build_fusion
 
 __all__ = ["Network", "TwoInputNet", "flaw", "load_fitting", "load_network", "load_with_checksum", "save_network"]
 
+OTHER_TASKS = "numbers", "cells"
+"""The tasks of other networks."""
+
 
 class Network(nn.Module):
     """Any encoder with any fusion: image `[B, 1, 28, 28]` and number `[B]` → log-probabilities of digit and sum."""
@@ -98,8 +101,10 @@ class TwoInputNet(Network):
     @classmethod
     def from_config(cls, config: Config) -> TwoInputNet:
         """The network that `config` describes, freshly initialised. Raises `ConfigError` for one of another task."""
-        if config.task == "numbers":
-            raise ConfigError("--task numbers: expected digits or addition, for a network of one digit and a number")
+        if config.task in OTHER_TASKS:
+            raise ConfigError(
+                f"--task {config.task}: expected digits or addition, for a network of one digit and a number"
+            )
         net = cls(config.encoder, config.fusion, config.number_encoding, config.sum_target, config.last_smoothing)
         net.config = config
         return net
@@ -191,8 +196,8 @@ def load_with_checksum(folder: str | Path, device: torch.device | str = "cpu") -
 
 def read_network(folder: Path) -> tuple[TwoInputNet, Config, str]:
     config = load_config(folder)
-    if config.task == "numbers":
-        raise RunError(f"{folder}: a network of --task numbers: expected one of --task digits or addition")
+    if config.task in OTHER_TASKS:
+        raise RunError(f"{folder}: a network of --task {config.task}: expected one of --task digits or addition")
     net = TwoInputNet.from_config(config)
     return net, config, load_fitting(net, folder)
 

@@ -11,13 +11,13 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,11 @@ from PIL import Image, UnidentifiedImageError
 
 from sumnist.errors import FormatError, ImageError, MissingExtraError, SizeError, SumnistError
 
-__all__ = ["Grey", "Intensities", "Picture", "intensities_of"]
+__all__ = ["Grey", "Intensities", "Picture", "decoding", "intensities_of", "pixels_of", "plain_file"]
+
+Decoded = TypeVar("Decoded")
+Decoder = Callable[[Image.Image, str], Decoded]
+"""What makes something of an opened picture, given its name."""
 
 Picture = str | os.PathLike[str] | bytes | bytearray | Image.Image | NDArray[Any]
 """A path, the bytes of a file, a PIL image, or an array of uint8 or of floats in [0, 1], any channels last."""
@@ -41,8 +45,8 @@ MOST_COPIED = 16_000_000
 """The most pixels of a file of these formats, whose decoders hold a picture several times over."""
 WORKING_SIDE = 1024
 """Larger pictures are reduced until their longer side has at most this many pixels."""
-STRIP = 1_000_000
-"""Pixels that are converted at once."""
+STRIP = 1 << 20
+"""Pixels that are converted at once: all of a picture that is not reduced."""
 USUAL_WHITES = 1, 255, 65535
 """The values that may mean white in a picture of 32-bit values, which does not say."""
 LUMA = 0.299, 0.587, 0.114
@@ -51,6 +55,12 @@ HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"
 """What the first bytes of a HEIC file may call it."""
 ORIENTATION = 0x0112
 """The EXIF tag that says how the camera was held."""
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+"""What turns a picture upright, by the value of that tag."""
 
 DECODING = threading.RLock()
 """Decoders warn, and silencing a warning changes state that all threads share, so one thread decodes at a time."""
@@ -84,35 +94,48 @@ def intensities_of(picture: Picture, name: str | None = None) -> Intensities:
             for the memory that there is.
         MissingExtraError: It is a HEIC file, and the library for those is not installed.
     """
+    return read(picture, name, decoded)
+
+
+def pixels_of(picture: Picture, name: str | None = None) -> NDArray[np.uint8]:
+    """As `intensities_of`, but all pixels of a picture, upright: uint8 `[H, W]`, black to white."""
+    return read(picture, name, pixels)
+
+
+def read(picture: Picture, name: str | None, decode: Decoder[Decoded]) -> Decoded:
+    """What `decode` makes of a picture. Raises `ImageError`."""
     if isinstance(picture, str | os.PathLike):
         name = os.fsdecode(picture)
     name = name or str(getattr(picture, "filename", "") or "picture")
     try:
-        return read(picture, name)
+        return read_any(picture, name, decode)
     except MemoryError as error:
         raise SizeError(
             f"{name}: needs more memory than there is, expected a smaller picture: crop it or scale it down"
         ) from error
 
 
-def read(picture: Picture, name: str) -> Intensities:
-    """As `intensities_of`. Raises `MemoryError`."""
+def read_any(picture: Picture, name: str, decode: Decoder[Decoded]) -> Decoded:
+    """As `read`. Raises `MemoryError`."""
     if isinstance(picture, str | os.PathLike):
-        return read_file(name)
+        with plain_file(name) as stream:
+            return read_stream(stream, name, decode)
     if isinstance(picture, bytes | bytearray):
-        return read_stream(BytesIO(picture), name)
+        return read_stream(BytesIO(picture), name, decode)
     if isinstance(picture, np.ndarray):
         picture = picture_of_array(picture, name)
     if isinstance(picture, Image.Image):
         with decoding(name):  # its file may be read only now
-            return decoded(picture, name)
+            return decode(picture, name)
     raise ImageError(f"{name}: {type(picture).__name__}, expected a path, bytes, a PIL image or a numpy array")
 
 
 # Files.
 
 
-def read_file(name: str) -> Intensities:
+@contextmanager
+def plain_file(name: str) -> Iterator[BinaryIO]:
+    """The file of a picture, open for reading. Raises `ImageError` if there is none, or no plain one."""
     try:
         kind = os.stat(name).st_mode
         if stat.S_ISDIR(kind):
@@ -120,7 +143,7 @@ def read_file(name: str) -> Intensities:
         if not stat.S_ISREG(kind):
             raise ImageError(f"{name}: not a plain file, expected a picture: copy it to a file first")
         with Path(name).open("rb") as stream:
-            return read_stream(stream, name)
+            yield stream
     except FileNotFoundError as error:
         raise ImageError(f"{name}: does not exist, expected a picture: check the name") from error
     except OSError as error:
@@ -132,29 +155,29 @@ def read_file(name: str) -> Intensities:
         raise ImageError(f"{name!r}: not a file name, expected the path of a picture: check the name") from error
 
 
-def read_stream(stream: BinaryIO, name: str) -> Intensities:
+def read_stream(stream: BinaryIO, name: str, decode: Decoder[Decoded]) -> Decoded:
     start = stream.read(12)
     if not start:
         raise ImageError(f"{name}: empty, expected a picture: copy or save it again")
     with decoding(name):
         try:
-            return opened(stream, name)
+            return opened(stream, name, decode)
         except UnidentifiedImageError as error:
             if start[4:8] != b"ftyp" or start[8:] not in HEIC_BRANDS:
                 raise FormatError(
                     f"{name}: not a picture, expected PNG, JPEG or another format that Pillow opens: save it as PNG"
                 ) from error
         learn_heic(name)
-        return opened(stream, name)
+        return opened(stream, name, decode)
 
 
-def opened(stream: BinaryIO, name: str) -> Intensities:
-    """The intensities of the picture in `stream`, in any format that Pillow knows by now."""
+def opened(stream: BinaryIO, name: str, decode: Decoder[Decoded]) -> Decoded:
+    """What `decode` makes of the picture in `stream`, in any format that Pillow knows by now."""
     stream.seek(0)
     with Image.open(stream) as picture:
         if picture.format == "EPS":
             raise UnidentifiedImageError("a program, which Pillow would have another program run")
-        return decoded(picture, name)
+        return decode(picture, name)
 
 
 @contextmanager
@@ -190,14 +213,8 @@ def learn_heic(name: str) -> None:
 
 def decoded(picture: Image.Image, name: str) -> Intensities:
     """The intensities of an opened picture, turned upright; transparent parts are white."""
-    most = MOST_COPIED if picture.format in COPYING else MOST_PIXELS
-    check_size(picture.height, picture.width, name, most)
     longer = max(picture.size)
-    factor = reduction(picture)
-    if factor > 1 and picture.format == "JPEG":
-        picture.draft("L" if picture.mode == "RGB" else None, (picture.width // factor, picture.height // factor))
-    picture.load()
-    check_size(picture.height, picture.width, name, most)  # some formats know their size only now
+    load(picture, name, reduction(picture))
     drafted = max(picture.size) < longer
     factor = reduction(picture)
     parts = [reduced(values_of(strip), factor) for strip in strips(picture, factor)]
@@ -206,8 +223,34 @@ def decoded(picture: Image.Image, name: str) -> Intensities:
         values = values / white_of(picture, factor, name)
     if values.dtype == np.uint8:
         values = np.divide(values, 255, dtype=np.float32)
-    grey = upright(values.astype(np.float32, copy=False), picture)
-    return Intensities(grey, longer / max(grey.shape) if drafted else float(factor))
+    upright = turned(Image.fromarray(values.astype(np.float32, copy=False)), picture)
+    return Intensities(np.asarray(upright), longer / max(upright.size) if drafted else float(factor))
+
+
+def pixels(picture: Image.Image, name: str) -> NDArray[np.uint8]:
+    """All pixels of an opened picture, uint8 `[H, W]`, turned upright; transparent parts are white."""
+    load(picture, name, 1)
+    if picture.mode == "L" and not picture.has_transparency_data:
+        return np.asarray(turned(picture, picture))
+    white = white_of(picture, 1, name) if picture.mode in ("I", "F") else 1.0
+    grey, top = Image.new("L", picture.size), 0
+    for strip in strips(picture, 1):
+        values = values_of(strip)
+        if values.dtype != np.uint8:
+            values = (values * (255 / white) + 0.5).astype(np.uint8)
+        grey.paste(Image.fromarray(values), (0, top))
+        top += strip.height
+    return np.asarray(turned(grey, picture))
+
+
+def load(picture: Image.Image, name: str, factor: int) -> None:
+    """Decode an opened picture, a JPEG file in grey and reduced by up to `factor`. Raises `ImageError`."""
+    most = MOST_COPIED if picture.format in COPYING else MOST_PIXELS
+    check_size(picture.height, picture.width, name, most)
+    if picture.format == "JPEG":
+        picture.draft("L" if picture.mode == "RGB" else None, (picture.width // factor, picture.height // factor))
+    picture.load()
+    check_size(picture.height, picture.width, name, most)  # some formats know their size only now
 
 
 def reduction(picture: Image.Image) -> int:
@@ -217,10 +260,10 @@ def reduction(picture: Image.Image) -> int:
 
 def strips(picture: Image.Image, factor: int) -> Iterator[Image.Image]:
     """`picture` in strips from the top down, each a multiple of `factor` high but the last."""
-    if factor == 1:
+    high = max(1, STRIP // (picture.width * factor)) * factor
+    if high >= picture.height:
         yield picture
         return
-    high = max(1, STRIP // (picture.width * factor)) * factor
     for top in range(0, picture.height, high):
         yield picture.crop((0, top, picture.width, min(top + high, picture.height)))
 
@@ -258,19 +301,13 @@ def reduced(values: NDArray[Any], factor: int) -> NDArray[Any]:
     return np.asarray(Image.fromarray(values).reduce(factor))
 
 
-def upright(grey: Grey, picture: Image.Image) -> Grey:
-    """`grey`, turned upright from the orientation in which `picture` was stored: 1 (upright) to 8, as EXIF counts."""
+def turned(grey: Image.Image, picture: Image.Image) -> Image.Image:
+    """`grey`, turned upright from the orientation in which `picture` was stored."""
     try:
         orientation = int(picture.getexif().get(ORIENTATION, 1))
     except Exception:  # a broken note about the picture does not make the picture broken
         orientation = 1
-    if orientation in (5, 6, 7, 8):
-        grey = grey.T
-    if orientation in (2, 3, 6, 7):
-        grey = grey[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        grey = grey[::-1]
-    return np.ascontiguousarray(grey)
+    return grey.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else grey
 
 
 # Arrays.

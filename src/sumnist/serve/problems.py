@@ -57,8 +57,8 @@ KINDS = {
 
 INTERNAL = (
     errors.SumnistError, errors.ConfigError, errors.DataError, errors.EquationError, errors.LayoutError,
-    errors.RunError, errors.TrainingError, errors.ExportError, errors.ScoreError, errors.ServeError, errors.StudyError,
-    errors.OutputError,
+    errors.RunError, errors.TrainingError, errors.ExportError, errors.ScoreError, errors.ServeError, errors.SheetError,
+    errors.StudyError, errors.OutputError,
 )  # fmt: skip
 """Errors that no request can cause."""
 OF_ERRORS: dict[type[SumnistError], str] = {

@@ -9,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 from sumnist.files import write_atomically
-from sumnist.inference.score import cell, encoded
+from sumnist.inference.table import cell, encoded
 from sumnist.sheets.corrections import Corrections
 from sumnist.sheets.doubts import Row, read_rows
 from sumnist.sheets.layout import Layout

@@ -24,6 +24,7 @@ from sumnist.errors import RunError, TrainingError
 from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
 from sumnist.training.addition import AdditionTask
+from sumnist.training.cells import CellTask
 from sumnist.training.devices import Team, choose_bf16, choose_device, team, threads
 from sumnist.training.digits import DigitTask, fingerprint
 from sumnist.training.folder import METRICS, STATE, Learner, Progress, RunFolder, lower_lr, read_metrics
@@ -84,13 +85,15 @@ class Task(Protocol):
         """What is done last, before the weights are written."""
 
 
-TASKS: Mapping[str, type[Task]] = {"digits": DigitTask, "numbers": NumberTask, "addition": AdditionTask}
+TASKS: Mapping[str, type[Task]] = {
+    "digits": DigitTask, "numbers": NumberTask, "cells": CellTask, "addition": AdditionTask,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """A trained network, a `TwoInputNet` or a `StripNet`, and the folder of its run, which is `.unfinished` in the
-    folder of another one as long as it is to replace that.
+    """A trained network, a `TwoInputNet`, a `StripNet` or a `CellNet`, and the folder of its run, which is
+    `.unfinished` in the folder of another one as long as it is to replace that.
 
     `seconds`: the training alone, from data in memory to final weights. `steps`: how many were taken. `metrics`: the
     rows of `metrics.jsonl`, one for each whole epoch. `finished`: False after Ctrl-C.

@@ -1,0 +1,433 @@
+"""Training cells: pictures of the boxes and strips of forms, composed while a network learns to read them.
+
+What stands in a cell is one of `CELL_CLASSES`. Digits are MNIST's training images and drawn ones, by any pen
+(`data/pens`); fillers and crossings are paths (`data/marks`); printed lines and the camera are those of `data/forms`.
+Beside a box there are others, from which strokes reach in, as from the rows above and below. Sizes are those of
+paper: 3 pixels are a millimetre.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sumnist.data.cell_classes import CELL_CLASSES, CELL_HEIGHT, CELL_MARGIN, CELL_SCALE
+from sumnist.data.disturb import Draw
+from sumnist.data.forms import on_form, photographed
+from sumnist.data.glyphs import NUMERALS, Watch, characters
+from sumnist.data.marks import Area, crossing, filler, through
+from sumnist.data.mnist import DigitSet
+from sumnist.data.pens import BANK_KINDS, DRAWN, EDGE, SCRAWL, Bank, Pieces, Strokes, signs, stroked, written
+from sumnist.data.strips import mixed
+
+__all__ = ["BOX_WIDTH", "PRIORS", "CellBatch", "Cells", "strip_width"]
+
+BOX = 24
+"""Pixels of a box's width, 8 mm."""
+MARGIN = int(CELL_MARGIN * CELL_SCALE)
+BOX_WIDTH = BOX + 2 * MARGIN
+"""Pixels of the picture of a box."""
+TAIL = 33
+"""Pixels that a strip is wider for a half, 11 mm."""
+NUMBER, EMPTY, FILLER, CROSSED = range(10, 14)
+"""Classes that are no digits."""
+PRIORS = (
+    np.array([0.061] * 10 + [0.05, 0.13, 0.09, 0.12]),
+    np.array([0.03] * 10 + [0.36, 0.12, 0.10, 0.12]),
+)
+"""Shares of the classes among boxes, and among strips: none is rare, since what is read is divided by them."""
+STRIP_SHARE = 1 / 8
+"""Share of the cells of a batch that are strips; they are wider, and their digits are those of boxes."""
+STRIP_DIGITS, HALVES_SHARE = (0.4, 0.25, 0.15, 0.1, 0.1), 0.25
+"""Shares of the strips for 2 to 6 digits, and of those with room for a half."""
+DRAWN_DIGITS = 20_000
+"""Digits that are drawn beforehand."""
+DRAWN_SHARES = 0.35, 0.65, 0.45, 0.4, 0.5, 0.45, 0.4, 0.6, 0.45, 0.55
+"""Share of each digit that is drawn (`data/glyphs`), not MNIST's: more where other countries write it otherwise."""
+
+# Writers, in pixels.
+
+USUAL_SHARE, USUAL, TALL = 0.75, (20.0, 3.2), (10.5, 30.0)
+"""Share of the digits of usual height, its mean and deviation, and the limits of all: 3.5 to 10 mm."""
+PEN, PEN_SPREAD = (0.6, 4.2), (1.6, 3.4)
+"""Width of a pen, 0.2 to 1.4 mm, and the parameters of its beta distribution: thin ones are likelier."""
+WIDEST = 0.19
+"""The widest pen, by the height of a digit."""
+PENCIL_SHARE, PENCIL, INK = 0.22, (0.16, 0.42), (0.4, 1.0)
+"""Share of the pencils, and how dark these and other pens are."""
+OTHER_PEN_SHARE = 0.15
+"""Share of the crossings by another pen."""
+SLANT, TURN, BEND, ASPECT, STEEP = (0.08, 0.2), 0.06, 0.4, (0.72, 1.35), (1.0, 2.6)
+"""Mean and deviation of the slant; deviations of the angle and of how far a character bends; by how much it is wider
+than its image; how much steeper its edges are than resampling leaves them."""
+NARROWEST = 0.36
+"""Width of a digit by its height, at least, but for a 1."""
+OFF = (2.2, 2.0)
+"""Deviations of the place of a digit in its box, across and down."""
+BAR_SHARE, BAR, BAR_HEIGHT = 0.25, (0.3, 0.75), (0.38, 0.68)
+"""Share of MNIST's 7s that are given a bar, its length by their height, and how far down it is."""
+
+# What is around.
+
+BESIDE_SHARE, REACHING_SHARE, REACH = 0.5, 0.3, (-3.0, 4.0)
+"""Share of the boxes with ink in the one beside, of those whose ink reaches in, and how far beyond the line."""
+ABOVE_SHARE, TAILS = 0.12, (0.5, 5.0)
+"""Share of the cells into which a tail reaches from above or below, and how far."""
+GHOST_SHARE, GHOST = 0.05, (0.02, 0.07)
+"""Share of the cells on which a digit was erased or shines through, and how dark that is."""
+FLECK_SHARE = 0.12
+"""Share of the empty cells with an accidental short stroke or touch of the pen."""
+SCRAWL_SHARE, BLACK_SHARE, THROUGH_SHARE = 0.08, 0.05, 0.12
+"""Shares of the crossings that are scribbles, that black out all, and that go through all boxes of a field."""
+THROUGH_FILLER_SHARE = 0.14
+"""Share of the fillers that go through all boxes."""
+
+Random = np.random.Generator
+
+
+def strip_width(digits: int, halves: bool) -> int:
+    """Pixels of the picture of a strip for so many digits."""
+    return BOX * digits + TAIL * halves + 2 * MARGIN
+
+
+@dataclass(frozen=True)
+class CellBatch:
+    """Cells with their classes: boxes, and strips of one width."""
+
+    boxes: Tensor
+    """float32 `[B, 1, 36, 30]` in [0, 1], light ink on dark ground."""
+    strips: Tensor
+    """float32 `[S, 1, 36, W]`."""
+    target: Tensor
+    """int64 `[B + S]`: places in `CELL_CLASSES`, of the boxes first."""
+
+    @property
+    def image(self) -> Tensor:
+        """The boxes, which are as many in every batch of one size."""
+        return self.boxes
+
+
+@dataclass(frozen=True)
+class Writer:
+    """By what pen, and how, someone writes; in pixels."""
+
+    tall: float
+    pen: float
+    light: float
+    steep: float
+    slant: float
+    aspect: float
+    drawn: float
+    """From 0 to 1: below a digit's share in `DRAWN_SHARES`, it is a drawn one."""
+
+    @classmethod
+    def any(cls, random: Random) -> Writer:
+        """Someone."""
+        usual = random.random() < USUAL_SHARE
+        tall = min(max(random.normal(*USUAL) if usual else random.uniform(*TALL), TALL[0]), TALL[1])
+        pen = PEN[0] + (PEN[1] - PEN[0]) * random.beta(*PEN_SPREAD)
+        light = random.uniform(*(PENCIL if random.random() < PENCIL_SHARE else INK))
+        return cls(
+            tall, min(pen, WIDEST * tall), light, random.uniform(*STEEP), random.normal(*SLANT),
+            random.uniform(*ASPECT), random.random(),
+        )  # fmt: skip
+
+
+PROPERTIES = "x", "y", "wide", "high", "slant", "angle", "pen", "steep", "light"
+"""Of a piece, in the order in which a sketch has them."""
+
+
+class Sketch:
+    """The ink of some cells while they are composed: characters and strokes, cell by cell."""
+
+    def __init__(self, bank: Bank, random: Random) -> None:
+        self.bank, self.random = bank, random
+        self.pieces: list[tuple[float, ...]] = []
+        self.bends: list[tuple[float, ...]] = []
+        self.strokes: list[tuple[float, ...]] = []
+
+    def character(
+        self, cell: int, kind: int, x: float, y: float, tall: float, writer: Writer, broad: float = np.inf,
+        light: float = 1.0,
+    ) -> Area:  # fmt: skip
+        """Write a character of a kind around (x, y), no broader than `broad`; where its ink is."""
+        bank, random = self.bank, self.random
+        place = int(bank.firsts[kind] + int(random.random() * bank.counts[kind]))
+        rows, columns = float(bank.bottom[place] - bank.top[place]), float(bank.right[place] - bank.left[place])
+        high = tall / max(rows, 12.0)  # a scribble may be flat
+        wide = high * writer.aspect * random.uniform(0.92, 1.08)
+        if kind % DRAWN != 1:
+            wide = max(wide, NARROWEST * tall / columns)
+        wide = min(wide, broad / columns)
+        slant = writer.slant + random.normal(0, 0.05) + random.uniform(0.3, 0.9) * float(bank.slant[place])
+        angle, pen = random.normal(0, TURN), min(writer.pen * random.uniform(0.9, 1.1), WIDEST * tall)
+        light *= writer.light * random.uniform(0.9, 1.05) * min(1.0, pen) ** 0.5
+        self.pieces.append((cell, place, x, y, wide, high, slant, angle, pen, writer.steep, min(light, 1.0)))
+        self.bends.append((*random.normal(0, BEND, 2), *random.uniform(0, 2 * np.pi, 2)))
+        if kind == 7 and random.random() < BAR_SHARE:
+            self.bar(cell, place, (x, y), (wide, high), slant, tall, writer)
+        half = wide * columns / 2 + abs(slant) * tall / 2
+        return x - half, x + half, y - high * rows / 2, y + high * rows / 2
+
+    def bar(
+        self, cell: int, place: int, at: tuple[float, float], size: tuple[float, float], slant: float, tall: float,
+        writer: Writer,
+    ) -> None:  # fmt: skip
+        """The bar of a 7, across the middle line of its stem."""
+        bank, random = self.bank, self.random
+        down = random.uniform(*BAR_HEIGHT) - 0.5
+        rows = bank.bottom[place] - bank.top[place]
+        row = int((bank.top[place] + bank.bottom[place]) / 2 + down * rows)
+        ink = bank.middle[place, row].astype(np.float64)
+        column = float(ink @ (np.arange(len(ink)) + 0.5) / max(ink.sum(), 1))
+        across, low = column - (bank.left[place] + bank.right[place]) / 2, down * rows
+        x = at[0] + size[0] * (across + bank.slant[place] * low) - slant * size[1] * low
+        y = at[1] + size[1] * low
+        half = tall * random.uniform(*BAR) / 2
+        rise = half * random.normal(0.1, 0.25)
+        self.path(cell, np.array([[x - half, y + rise], [x + half, y - rise]]), writer.pen, writer)
+
+    def path(self, cell: int, points: NDArray[np.float64], pen: float, writer: Writer) -> None:
+        """A stroke through these points."""
+        light = min(1.0, writer.light * self.random.uniform(0.88, 1.05) * min(1.0, pen) ** 0.5)
+        radius = max(pen, 0.7) / 2
+        for (x, y), (to_x, to_y) in zip(points.tolist(), points[1:].tolist(), strict=False):
+            self.strokes.append((cell, x, y, to_x, to_y, radius, light))
+
+    def paths(self, cell: int, paths: Sequence[NDArray[np.float64]], writer: Writer, thick: float = 1.0) -> None:
+        """Strokes of one pen, about `thick` times as wide as usual."""
+        pen = writer.pen * self.random.uniform(0.85, 1.2) * thick
+        for points in paths:
+            self.path(cell, points, pen, writer)
+
+    def digit(self, digit: int, writer: Writer) -> int:
+        """The kind of image by which a writer writes a digit."""
+        return digit + DRAWN * (writer.drawn < DRAWN_SHARES[digit])
+
+    def finished(self, count: int, width: int) -> NDArray[np.float32]:
+        """The ink of `count` cells, `[count, 36, width]`."""
+        canvas = np.zeros((count, CELL_HEIGHT, width + 2 * EDGE), np.float32)
+        if self.pieces:
+            cell, place, *values = np.array(self.pieces).T
+            bends = np.array(self.bends, np.float32).reshape(-1, 2, 2).swapaxes(1, 2)
+            floats = dict(zip(PROPERTIES, (value.astype(np.float32) for value in values), strict=True))
+            pieces = Pieces(cell.astype(np.int64), place.astype(np.int64), bend=bends, **floats)
+            written(self.bank, pieces, canvas)
+        if self.strokes:
+            cell, *values = np.array(self.strokes).T
+            stroked(Strokes(cell.astype(np.int64), *(value.astype(np.float32) for value in values)), canvas)
+        return canvas[:, :, EDGE:-EDGE]
+
+
+class Cells:
+    """Batches of cells, each a function of the seed, the step and the size, whatever was asked for before.
+
+    Args:
+        digits: Training images with their digits; every digit must occur.
+        seed: Another seed, other cells.
+        watch: May show how the drawing of digits goes on, before the first batch.
+        count: Digits that are drawn beforehand; fewer will do for fewer cells.
+
+    Raises:
+        DataError: `digits` lacks a digit.
+    """
+
+    def __init__(self, digits: DigitSet, seed: int, watch: Watch = iter, count: int | None = None) -> None:
+        self.seed = seed
+        drawn, shown = characters(DRAWN_DIGITS if count is None else count, 1.0, seed, watch, NUMERALS)
+        others, kinds = signs(np.random.default_rng([seed, 0x516]))
+        images = np.concatenate([digits.images, drawn, others])
+        self.bank = Bank(images, np.concatenate([digits.digits, shown + DRAWN, kinds]), BANK_KINDS)
+
+    def batch(self, step: int, size: int, strength: float = 1.0) -> CellBatch:
+        """`size` cells, most of them boxes. `strength` multiplies the shares of what is on a form beside the ink and of
+        what becomes of its picture: without it, cells are plain ink on plain ground."""
+        random = np.random.default_rng([self.seed, step, size])
+        generator = torch.Generator().manual_seed(mixed(self.seed, step, size))
+        strips = max(1, round(STRIP_SHARE * size))
+        digits = 2 + int(random.choice(len(STRIP_DIGITS), p=STRIP_DIGITS))
+        parts = []
+        wider = strip_width(digits, random.random() < HALVES_SHARE)
+        for count, wide, prior in ((size - strips, BOX_WIDTH, PRIORS[0]), (strips, wider, PRIORS[1])):
+            classes = random.choice(len(CELL_CLASSES), count, p=prior)
+            parts.append((self.cells(classes, wide, random, generator, strength), classes))
+        (boxes, of_boxes), (long, of_strips) = parts
+        return CellBatch(boxes, long, torch.from_numpy(np.concatenate([of_boxes, of_strips])))
+
+    def cells(
+        self, classes: NDArray[np.int64], width: int, random: Random, generator: torch.Generator, strength: float = 1.0
+    ) -> Tensor:
+        """Cells of these classes and of one width, float32 `[N, 1, 36, W]`."""
+        sketch = Sketch(self.bank, random)
+        em = [compose(sketch, cell, one, width, strength) for cell, one in enumerate(classes.tolist())]
+        ink = torch.from_numpy(sketch.finished(len(classes), width))
+        draw = Draw(len(classes), generator, torch.device("cpu"), strength)
+        return photographed(on_form(ink, draw), torch.tensor(em), draw)[:, None]
+
+
+def compose(sketch: Sketch, cell: int, kind: int, width: int, strength: float) -> float:
+    """Write what makes a cell one of a class, and what is around it; the height of its digits."""
+    random = sketch.random
+    writer = Writer.any(random)
+    inside = (float(MARGIN), float(width - MARGIN), float(MARGIN), float(CELL_HEIGHT - MARGIN))
+    if random.random() < strength:
+        around(sketch, cell, inside, writer)
+    if kind < NUMBER:
+        single(sketch, cell, kind, inside, writer)
+    elif kind == NUMBER:
+        number(sketch, cell, inside, writer)
+    elif kind == FILLER:
+        fill(sketch, cell, inside, writer)
+    elif kind == CROSSED:
+        cross_out(sketch, cell, inside, writer)
+    elif random.random() < FLECK_SHARE * strength:
+        fleck(sketch, cell, inside, writer)
+    return writer.tall
+
+
+def spot(inside: Area, random: Random) -> tuple[float, float]:
+    """Where one digit may stand in a box, or a strip."""
+    left, right, top, bottom = inside
+    first, last = left + BOX / 2, right - BOX / 2
+    along = (0.0, 0.5, 1.0, random.random())[int(4 * random.random())]
+    x, y = random.normal(0, OFF)
+    return float(first + along * (last - first) + x), float((top + bottom) / 2 + y)
+
+
+def single(sketch: Sketch, cell: int, digit: int, inside: Area, writer: Writer) -> Area:
+    """One digit."""
+    x, y = spot(inside, sketch.random)
+    return sketch.character(cell, sketch.digit(digit, writer), x, y, writer.tall, writer, 1.15 * BOX)
+
+
+def number(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> Area:
+    """A number of several digits: squeezed into a box, or along a strip."""
+    random = sketch.random
+    left, right, top, bottom = inside
+    wide, room = right - left, round((right - left) / BOX)
+    if room == 1:
+        count = 2 if random.random() < 0.85 else 3
+        tall = random.uniform(9, 22) if count == 2 else random.uniform(9, 17)
+        pitch = random.uniform(0.75, 1.02) * wide / count
+    else:
+        count = int(random.integers(2, room + 1)) + (random.random() < 0.06)
+        tall = writer.tall
+        pitch = BOX if random.random() < 0.3 else tall * random.uniform(0.5, 1.0)
+        pitch = min(pitch, wide / count)
+    spare = max(wide - pitch * count, 0)
+    free = random.random()
+    start = left + spare * (0.5, free, free**3, 1 - free**3)[int(4 * random.random())]
+    y = (top + bottom) / 2 + random.normal(0, OFF[1])
+    climb = random.normal(0, 0.03)
+    areas = []
+    for place in range(count):
+        x = start + (place + 0.5) * pitch + random.normal(0, 0.05) * pitch
+        high = tall * random.uniform(0.9, 1.08)
+        kind = sketch.digit(int(random.integers(0, 10)), writer)
+        areas.append(sketch.character(cell, kind, x, y - climb * (x - left), high, writer, pitch * 1.05))
+    if room > 1 and random.random() < 0.3:
+        x, low = start + (count - 1) * pitch, areas[-1][3]
+        tail = random.uniform(0, 3)
+        sketch.path(cell, np.array([[x, low - 1], [x - 0.4 * tail, low - 1 + tail]]), writer.pen * 1.3, writer)
+    lefts, rights, tops, bottoms = zip(*areas, strict=True)
+    return min(lefts), max(rights), min(tops), max(bottoms)
+
+
+def fill(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
+    """A filler."""
+    random = sketch.random
+    left, right, top, bottom = inside
+    if random.random() < THROUGH_FILLER_SHARE:
+        sketch.paths(cell, through(inside, random), writer)
+        return
+    if right - left > BOX + 1 and random.random() < 0.6:  # of the size of a box, somewhere on a strip, or of all of it
+        x, _ = spot(inside, random)
+        left, right = x - BOX / 2, x + BOX / 2
+    x, y = random.normal(0, 1.8, 2)
+    sketch.paths(cell, filler((left + x, right + x, top + y, bottom + y), random), writer)
+
+
+def cross_out(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
+    """A digit, or a number, that was crossed out."""
+    random = sketch.random
+    strip = inside[1] - inside[0] > BOX + 1
+    if random.random() < (0.75 if strip else 0.1):
+        area = number(sketch, cell, inside, writer)
+    else:
+        area = single(sketch, cell, int(random.integers(0, 10)), inside, writer)
+    by = Writer.any(random) if random.random() < OTHER_PEN_SHARE else writer
+    if by.light < 0.5 * writer.light:
+        by = writer
+    chance = random.random()
+    if chance < SCRAWL_SHARE:
+        tall = max(area[3] - area[2], 8.0)
+        x, y = (area[0] + area[1]) / 2, (area[2] + area[3]) / 2
+        sketch.character(cell, SCRAWL, x, y, tall * random.uniform(0.8, 1.3), by)
+    elif chance < SCRAWL_SHARE + BLACK_SHARE:
+        blacken(sketch, cell, area, by)
+    elif chance < SCRAWL_SHARE + BLACK_SHARE + THROUGH_SHARE:
+        middle, half = (area[0] + area[1]) / 2, (inside[1] - inside[0]) / 2
+        sketch.paths(cell, through((middle - half, middle + half, *area[2:]), random), by)
+    else:
+        sketch.paths(cell, crossing(area, random), by)
+
+
+def blacken(sketch: Sketch, cell: int, area: Area, writer: Writer) -> None:
+    """Cover an area with ink."""
+    random = sketch.random
+    left, right, top, bottom = area
+    rows = np.arange(top + 1, bottom, random.uniform(1.5, 2.5))
+    points = np.stack([np.where(np.arange(len(rows)) % 2, left, right), rows], 1)
+    sketch.path(cell, points + random.normal(0, 1, points.shape), random.uniform(2.2, 3.5), writer)
+
+
+def fleck(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
+    """A touch of the pen, shorter than any sign, mostly at the edge."""
+    random = sketch.random
+    place = np.array([random.uniform(*inside[:2]), random.uniform(*inside[2:])])
+    sketch.path(cell, np.stack([place, place + random.normal(0, 1.2, 2)]), min(writer.pen, 1.2), writer)
+
+
+def around(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
+    """What reaches in from other cells, and what was there before."""
+    random = sketch.random
+    left, right = inside[:2]
+    if random.random() < GHOST_SHARE:
+        x, y = spot(inside, random)
+        light = random.uniform(*GHOST) / writer.light
+        sketch.character(cell, int(random.integers(0, 2 * DRAWN)), x, y, writer.tall, writer, light=light)
+    if right - left < BOX + 1:
+        for side in (-1, 1):
+            if random.random() < BESIDE_SHARE:
+                beside(sketch, cell, inside, side, writer)
+    for above in (True, False):
+        if random.random() < ABOVE_SHARE:
+            tall = writer.tall * random.uniform(0.9, 1.2)
+            reach = random.uniform(*TAILS) if random.random() < 0.4 else random.uniform(-1, 2)
+            y = reach - tall / 2 if above else CELL_HEIGHT - reach + tall / 2
+            kind = sketch.digit(int(random.integers(0, 10)), writer)
+            sketch.character(cell, kind, random.uniform(left - 4, right + 4), y, tall, writer)
+
+
+def beside(sketch: Sketch, cell: int, inside: Area, side: int, writer: Writer) -> None:
+    """The ink of the box at the left (-1) or the right (1)."""
+    random = sketch.random
+    left, right, top, bottom = inside
+    next_to = left + side * BOX, right + side * BOX, top, bottom
+    chance = random.random()
+    if chance < 0.1:
+        sketch.paths(cell, filler(next_to, random), writer)
+        return
+    x, y = spot(next_to, random)
+    tall = writer.tall * random.uniform(0.9, 1.1)
+    if random.random() < REACHING_SHARE:
+        edge = left if side < 0 else right
+        x = edge - side * random.uniform(*REACH) + side * tall * random.uniform(0.25, 0.4)
+    area = sketch.character(cell, sketch.digit(int(random.integers(0, 10)), writer), x, y, tall, writer, 1.1 * BOX)
+    if chance < 0.2:
+        sketch.paths(cell, crossing(area, random), writer)

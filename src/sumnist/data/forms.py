@@ -1,0 +1,190 @@
+"""What a cell of a form has on it beside its ink, and what becomes of its picture: printed lines, dirt, the rest of a
+shadow, a camera's tone curve, blur, coarse pixels, noise, JPEG.
+
+Cells are `[B, 36, W]`, light ink on dark ground; each effect is drawn for a share of the cells of a batch, as in
+`data/papers`, of which some come from. Ink lets through light as a filter does: where there is ink over ink, what both
+let through is multiplied.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sumnist.data.cell_classes import CELL_MARGIN, CELL_SCALE
+from sumnist.data.disturb import Draw
+from sumnist.data.papers import blurred, coarse, compressed, noise, places, sharpened, smooth, some
+
+__all__ = ["on_form", "photographed"]
+
+EDGE = CELL_MARGIN * CELL_SCALE
+"""Pixels from the edge of the picture to the printed line."""
+SHIFT, STRETCH, SKEW = 0.75, 0.012, 0.01
+"""Standard deviations of how far the lines are off, in pixels, of how much larger the cell is, and of its slopes: the
+registration of a page is not perfect."""
+MOST_SHIFT = 2.0
+LINE_LIGHT, LINE_WIDTH = (0.04, 0.34), (0.55, 1.3)
+"""Ink of the printed lines, pale as they are meant, paler or darker as cameras see them, and their width in pixels."""
+UNLINED_SHARE, DASHED_SHARE, BESIDE_SHARE = 0.06, 0.3, 0.65
+"""Shares of the cells without lines, with dashed ones, and with another cell on a side."""
+DASH = 9.0
+"""Pixels of a printed dash and the gap behind it."""
+POINT_SHARE, POINT = 0.08, 1.5
+"""Share of the cells beside a printed point, and its radius in pixels."""
+TEXTURE_SHARE, TEXTURE, FIBRE_SHARE, FIBRE = 0.5, 0.07, 0.4, 0.05
+"""Shares of the cells with a cloudy ground and with fibres, and the ink that these count as, at most."""
+RULED_SHARE, RULING, PITCH = 0.05, (0.05, 0.3), (12.0, 30.0)
+"""Share of the cells on ruled paper, the ink of the rulings, and the pixels between them."""
+DIRTY_SHARE, DIRT, DIRT_RADIUS, MOST_DIRT = 0.14, (0.1, 0.8), (0.3, 1.4), 3
+"""Share of the cells with specks, their ink, their radius in pixels, and how many there are at most."""
+GROUND_SHARE, GROUND, SLOPE = 0.6, (-0.03, 0.1), 0.06
+"""Share of the cells whose ground is not quite what it was taken for: ink that it counts as, and how much more that is
+at one edge than in the middle."""
+SHADOW_SHARE, SHADOW, SOFT = 0.08, (0.05, 0.25), (2.0, 20.0)
+"""Share of the cells with the edge of a shadow, the ink that it counts as, and the pixels over which it rises."""
+TONE_SHARE, TONE, GAIN = 0.6, 0.22, 0.12
+"""Share of the pictures with another tone curve, and the deviations of the logarithms of its exponent and gain."""
+NOISE_SHARE, NOISE = 0.5, 0.06
+"""Share of the noisy pictures, and the noise's standard deviation, at most."""
+
+
+def on_form(ink: Tensor, draw: Draw) -> Tensor:
+    """Ink `[B, 36, W]` with what cells have on them beside it."""
+    clear = 1 - ink
+    for printed in (lined, pointed, textured, fibrous, ruled, dirty):
+        printed(clear, draw)
+    return 1 - clear
+
+
+def photographed(image: Tensor, em: Tensor, draw: Draw) -> Tensor:
+    """Pictures `[B, 36, W]` in [0, 1] of cells; `em`: height of their digits in pixels, `[B]`."""
+    blurred(image, em, draw)
+    coarse(image, em, draw)
+    toned(image, draw)
+    shaded(image, draw)
+    sharpened(image, draw)
+    noisy(image, draw)
+    image.clamp_(0, 1)
+    compressed(image, torch.full((len(image),), image.shape[2]), draw)
+    return image
+
+
+def normal(deviation: float, count: int, draw: Draw) -> Tensor:
+    """`[count, 1, 1]`."""
+    return deviation * torch.randn(count, 1, 1, generator=draw.generator)
+
+
+# What lies on the paper; each changes the light `[B, 36, W]` that it lets through.
+
+
+def lined(clear: Tensor, draw: Draw) -> None:
+    """The lines of the cell, and those of the ones beside it, which go on to the picture's edge."""
+    count, high, wide = clear.shape
+    x, y = places(clear)
+    skew = normal(SKEW, count, draw)
+    x, y = x - wide / 2, y - high / 2
+    x, y = x + skew * y, y - (skew + normal(SKEW / 3, count, draw)) * x  # count, 36, W
+    shift = [normal(SHIFT, count, draw).clamp_(-MOST_SHIFT, MOST_SHIFT) for _ in "xy"]
+    x, y = (place * (1 + normal(STRETCH, count, draw)) + off for place, off in zip((x, y), shift, strict=True))
+    half_wide, half_high = wide / 2 - EDGE, high / 2 - EDGE
+    dashed = draw.between(0, 1, count) < DASHED_SHARE
+    phase, light = draw.between(0, DASH, count), draw.between(*LINE_LIGHT, count)
+    half = draw.between(*LINE_WIDTH, count) / 2
+    beside = [draw.between(0, 1, count) < BESIDE_SHARE for _ in "lr"]
+    within = (x.abs() < half_wide + 0.5) | torch.where(x < 0, beside[0], beside[1])
+    ink = torch.zeros_like(clear)
+    for distance, along, there in (
+        ((y.abs() - half_high).abs(), x, within), ((x.abs() - half_wide).abs(), y, y.abs() < half_high + 0.5)
+    ):  # fmt: skip
+        line = (half + 0.5 - distance).clamp_(0, 1) * there
+        gap = dashed & ((along + phase) % DASH > DASH / 2)
+        torch.maximum(ink, line * ~gap, out=ink)
+    clear *= 1 - ink * light * (draw.between(0, 1, count) < (1 - UNLINED_SHARE) * draw.strength)
+
+
+def pointed(clear: Tensor, draw: Draw) -> None:
+    """A printed point beside the cell, of which little is in view."""
+    chosen = some(draw, POINT_SHARE)
+    count = len(chosen)
+    x, y = places(clear)
+    right = draw.between(0, 1, count) < 0.5
+    where = torch.where(right, clear.shape[2] + POINT, torch.full_like(right, -POINT, dtype=torch.float32))
+    across, down = x - where - normal(0.9, count, draw), y - clear.shape[1] + 2 * EDGE - normal(0.9, count, draw)
+    clear[chosen] *= 1 - (POINT + 0.5 - torch.hypot(across, down)).clamp_(0, 1) * draw.between(0.6, 1, count)
+
+
+def textured(clear: Tensor, draw: Draw) -> None:
+    """A cloudy ground."""
+    chosen = some(draw, TEXTURE_SHARE)
+    for cell in (4, 10):
+        amount = draw.between(0, 1, len(chosen)) ** 2 * TEXTURE
+        clear[chosen] *= 1 - noise(len(chosen), clear, cell, draw) * amount
+
+
+def fibrous(clear: Tensor, draw: Draw) -> None:
+    """The grain of the paper, two pixels wide."""
+    chosen = some(draw, FIBRE_SHARE)
+    grain = torch.randn(len(chosen), *clear.shape[1:], generator=draw.generator)
+    clear[chosen] *= 1 - smooth(grain) * draw.between(0, 1, len(chosen)) * FIBRE
+
+
+def ruled(clear: Tensor, draw: Draw) -> None:
+    """Rulings of the paper, level and, on squared paper, upright."""
+    chosen = some(draw, RULED_SHARE)
+    count = len(chosen)
+    x, y = places(clear)
+    pitch, light = draw.between(*PITCH, count), draw.between(*RULING, count)
+    for number, place in enumerate((y, x)):
+        across = (place + normal(0.02, count, draw) * (x if number == 0 else y) + draw.between(0, 30, count)) % pitch
+        there = 1.0 if number == 0 else draw.between(0, 1, count) < 0.5
+        clear[chosen] *= 1 - (1 - (across - 1).abs()).clamp_(0, 1) * light * there
+
+
+def dirty(clear: Tensor, draw: Draw) -> None:
+    """Specks."""
+    chosen = some(draw, DIRTY_SHARE)
+    count = len(chosen)
+    x, y = places(clear)
+    for number in range(MOST_DIRT):
+        apart = torch.hypot(x - draw.between(0, len(x), count), y - draw.between(0, len(y), count))
+        light = draw.between(*DIRT, count) * (draw.between(0, 1, count) < 1 / (number + 1))
+        clear[chosen] *= 1 - (draw.between(*DIRT_RADIUS, count) + 0.5 - apart).clamp_(0, 1) * light
+
+
+# What becomes of the picture; each changes the cells `[B, 36, W]` that it is given.
+
+
+def shaded(image: Tensor, draw: Draw) -> None:
+    """A ground that was taken for darker or lighter than it is, and what is left of shadows."""
+    x, y = places(image)
+    x, y = 2 * x / len(x) - 1, 2 * y / len(y) - 1
+    for share, rising in ((GROUND_SHARE, False), (SHADOW_SHARE, True)):
+        chosen = some(draw, share)
+        count = len(chosen)
+        angle = draw.between(0, 2 * math.pi, count)
+        across = angle.cos() * x + angle.sin() * y
+        if rising:
+            ground = (
+                draw.between(*SHADOW, count)
+                * ((across - draw.between(-1, 1, count)) * 30 / draw.between(*SOFT, count)).sigmoid()
+            )
+        else:
+            ground = draw.between(*GROUND, count) + across * draw.between(0, SLOPE, count)
+        image[chosen] = 1 - (1 - image[chosen]) * (1 - ground)
+
+
+def toned(image: Tensor, draw: Draw) -> None:
+    """Another tone curve."""
+    chosen = some(draw, TONE_SHARE)
+    count = len(chosen)
+    image[chosen] = image[chosen].clamp_(0, 1) ** normal(TONE, count, draw).exp() * normal(GAIN, count, draw).exp()
+
+
+def noisy(image: Tensor, draw: Draw) -> None:
+    """Noise in every pixel, of some pictures coarser."""
+    chosen = some(draw, NOISE_SHARE)
+    values = torch.randn(len(chosen), *image.shape[1:], generator=draw.generator)
+    values = torch.where(draw.between(0, 1, len(chosen)) < 0.4, 2 * smooth(values), values)
+    image[chosen] += values * (draw.between(0, 1, len(chosen)) ** 2 * NOISE)

@@ -1,0 +1,98 @@
+"""Cells of forms: the pictures of boxes and strips → how well each thing that may stand there explains them.
+
+The network says how probable each class is, given the shares of the classes in its training. Divided by these, that is
+a likelihood, to be multiplied with whatever is expected of a form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.data.cell_classes import CELL_CLASSES, CELL_HEIGHT, CELL_MARGIN, CELL_SCALE
+from sumnist.errors import ImageError
+from sumnist.files import CELLS
+from sumnist.inference.onnx import OnnxFile
+
+__all__ = [
+    "CELL", "CELL_CLASSES", "CELL_HEIGHT", "CELL_MARGIN", "CELL_SCALE", "CLASSES_KEY", "KIND", "LEAST_WIDTH",
+    "PRIOR_KEYS", "CellReader",
+]  # fmt: skip
+
+CELL, KIND = "cell", "kind"
+"""The input of the file, float32 `[batch, 1, 36, width]` in [0, 1], light ink on dark ground, and its output, the
+log-probabilities of `CELL_CLASSES`, `[batch, 14]`."""
+CLASSES_KEY, PRIOR_KEYS = "classes", ("box_prior", "strip_prior")
+"""Keys of the metadata, whose values are separated by spaces: the names of the classes, and their shares among the
+boxes, and among the strips, that the network was trained on."""
+LEAST_WIDTH = round((8 + 2 * CELL_MARGIN) * CELL_SCALE)
+"""Pixels of a box's width; a wider cell is a strip, and a narrower one none."""
+TOGETHER = 64
+"""Cells that are read at once."""
+
+
+class CellReader(OnnxFile):
+    """Reads cells by the network in an ONNX file. Any number of threads may share it, and it can be pickled.
+
+    Args:
+        model: The path of the file, or its content, by default the one that comes with the package.
+        threads: How many processor threads a call may use.
+
+    Raises:
+        RunError: It is no file of such a network, or answers with what is no number.
+    """
+
+    def __init__(self, model: str | Path | bytes = CELLS, threads: int = 1) -> None:
+        super().__init__(model, threads)
+        kinds = len(CELL_CLASSES)
+        good = set(self.inputs) == {CELL} and KIND in self.outputs
+        if not good or self.metadata.get(CLASSES_KEY, "").split() != [*CELL_CLASSES]:
+            raise self.another("cells")
+        try:
+            priors = [np.array(self.metadata[key].split(), np.float64) for key in PRIOR_KEYS]
+        except (KeyError, ValueError):
+            raise self.another("cells") from None
+        if not all(prior.shape == (kinds,) and (prior > 0).all() for prior in priors):
+            raise self.another("cells")
+        self.log_priors = [np.log(prior) for prior in priors]
+        if not np.isfinite(self.posteriors(np.zeros((1, 1, CELL_HEIGHT, LEAST_WIDTH), np.float32))).all():
+            raise self.no_number()
+
+    def __call__(self, images: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+        """The log-likelihoods of the classes, up to a constant for each image.
+
+        Args:
+            images: Pictures of cells, float32 `[36, W]` in [0, 1], W at least 30: the ink, light on dark ground, at 3
+                pixels a millimetre, with 1 mm of margin.
+
+        Returns:
+            float64 `[N, 14]`, in the order of `CELL_CLASSES`.
+
+        Raises:
+            ImageError: A picture is of another height, or narrower.
+        """
+        for place, image in enumerate(images, 1):
+            if image.ndim != 2 or image.shape[0] != CELL_HEIGHT or image.shape[1] < LEAST_WIDTH:
+                raise ImageError(
+                    f"cell {place} of {'×'.join(map(str, image.shape[::-1]))} pixels: expected a height of "
+                    f"{CELL_HEIGHT} and a width of at least {LEAST_WIDTH}: crop it with its margin, at "
+                    f"{CELL_SCALE:g} pixels a millimetre"
+                )
+        widths = np.array([image.shape[1] for image in images], np.int64)
+        found = np.empty((len(images), len(CELL_CLASSES)))
+        for width in np.unique(widths).tolist():
+            same = np.flatnonzero(widths == width)
+            prior = self.log_priors[width > LEAST_WIDTH]
+            for start in range(0, len(same), TOGETHER):
+                some = same[start : start + TOGETHER]
+                batch = np.stack([images[place] for place in some.tolist()])[:, None]
+                found[some] = self.posteriors(batch.astype(np.float32, copy=False)) - prior
+        return found
+
+    def posteriors(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Cells `[B, 1, 36, W]` → log-probabilities of the classes, `[B, 14]`, under the prior of the training."""
+        (values,) = self.run([KIND], {CELL: cells})
+        return values

@@ -1,0 +1,128 @@
+"""Any picture of a sheet, or page of a PDF → all its pixels in grey.
+
+PDFium, which opens the PDFs, is not made for threads: one page is rendered at a time, under the lock of all decoders.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+import pypdfium2
+from numpy.typing import NDArray
+
+from sumnist.errors import ImageError, SizeError
+from sumnist.pictures.decode import MOST_PIXELS, Picture, decoding, pixels_of, plain_file
+
+__all__ = ["DPI", "PdfPage", "grey_of", "is_pdf", "pages_of"]
+
+DPI = 200
+"""Pixels of an inch of a page: 8 of a millimetre, at which handwriting is sharp."""
+POINT = 25.4 / 72
+"""Millimetres of a point."""
+LONGER_SIDE = 2_000, 4_096
+"""The least and the most pixels of the longer side of a page: many a program makes a page of a photograph that is not
+as large as the paper."""
+SIDES = 5.0, 5_080.0
+"""The least and the most millimetres of the sides of a page, the most as the standard has it."""
+MOST_INSIDE = 2 * MOST_PIXELS
+"""Pixels of a picture in a page, which PDFium decodes as a whole: more than A3 at 600 to an inch."""
+PASSWORD = 4
+"""PDFium's error for a document that is locked."""
+
+
+class PdfPage(NamedTuple):
+    """A page of a PDF file, counted from 1."""
+
+    path: str
+    page: int
+
+    def __str__(self) -> str:
+        return f"{self.path}#page={self.page}"
+
+
+def is_pdf(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is called a PDF."""
+    return os.fsdecode(path).lower().endswith(".pdf")
+
+
+def pages_of(path: str | os.PathLike[str]) -> int:
+    """How many pages a PDF file has. Raises `ImageError`."""
+    with opened(os.fsdecode(path)) as document:
+        return len(document)
+
+
+def grey_of(picture: Picture | PdfPage, name: str | None = None) -> NDArray[np.uint8]:
+    """All pixels of a picture, upright, or of a page of a PDF file, at 200 to an inch if that is the size of paper.
+
+    Args:
+        picture: What `intensities_of` takes, or a page of a PDF file.
+        name: What messages call a picture that has no path.
+
+    Returns:
+        uint8 `[H, W]`, black to white; transparent parts are white.
+
+    Raises:
+        ImageError: It cannot be read: `FormatError` if it is no picture, `SizeError` if it is too large.
+        MissingExtraError: It is a HEIC file, and the library for those is not installed.
+    """
+    return page_of(picture) if isinstance(picture, PdfPage) else pixels_of(picture, name)
+
+
+def page_of(page: PdfPage) -> NDArray[np.uint8]:
+    """A page as grey pixels. Raises `ImageError`."""
+    with opened(page.path) as document:
+        if not 1 <= page.page <= len(document):
+            raise ImageError(f"{page}: there is no such page, expected 1 to {len(document)}: name one of these")
+        sheet = document[page.page - 1]
+        try:
+            check_inside(sheet, page)
+            bitmap = sheet.render(scale=scale_of(sheet, page), grayscale=True)
+            return np.array(bitmap.to_pil().convert("L"))  # a copy: the bitmap ends with the document
+        finally:
+            sheet.close()
+
+
+@contextmanager
+def opened(path: str) -> Iterator[pypdfium2.PdfDocument]:
+    """A PDF file, while no other thread decodes. Raises `ImageError` for whatever is wrong with it."""
+    with plain_file(path) as stream, decoding(path):
+        try:
+            document = pypdfium2.PdfDocument(stream)
+        except pypdfium2.PdfiumError as error:
+            if getattr(error, "err_code", None) == PASSWORD or "password" in str(error).lower():
+                raise ImageError(
+                    f"{path}: is locked with a password, expected an open PDF: save it again without one"
+                ) from error
+            raise ImageError(f"{path}: is no PDF, or damaged, expected a whole one: copy or save it again") from error
+        try:
+            yield document
+        finally:
+            document.close()
+
+
+def scale_of(sheet: pypdfium2.PdfPage, page: PdfPage) -> float:
+    """Pixels of a point at which a page is rendered. Raises `SizeError` for one of no use."""
+    sides = sheet.get_size()
+    width, height = (side * POINT for side in sides)
+    if not SIDES[0] <= min(width, height) <= max(width, height) <= SIDES[1]:
+        raise SizeError(
+            f"{page}: {width:,.0f}×{height:,.0f} mm, expected sides of {SIDES[0]:.0f} to {SIDES[1]:,.0f} mm: save it "
+            "in the size of its paper"
+        )
+    least, most = LONGER_SIDE
+    return float(min(max(least, DPI / 72 * max(sides)), most) / max(sides))
+
+
+def check_inside(sheet: pypdfium2.PdfPage, page: PdfPage) -> None:
+    """Raise `SizeError` for a page with a picture that would take too much memory."""
+    for item in sheet.get_objects([pypdfium2.raw.FPDF_PAGEOBJ_IMAGE]):
+        told = item.get_metadata()
+        if told.width * told.height > MOST_INSIDE:
+            raise SizeError(
+                f"{page}: has a picture of {told.width:,}×{told.height:,} pixels in it, expected at most "
+                f"{MOST_INSIDE // 10**6} million: scan it at 300 for each inch"
+            )

@@ -1,0 +1,300 @@
+"""A sheet: its picture → what is written on it, and what its sums say of that.
+
+The sheet is found by its corner tags and laid flat, its code says which layout it has and whose it is, a network looks
+at every cell, and the posterior of all numbers together, by all sums, says what to take and what to look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.arithmetic.semiring import IMPOSSIBLE
+from sumnist.arithmetic.values import Values
+from sumnist.config import ReadingEngine
+from sumnist.errors import MissingExtraError, NumberError
+from sumnist.files import CELLS, NUMBERS
+from sumnist.inference.cells import CELL_CLASSES, CELL_MARGIN, CELL_SCALE, CellReader
+from sumnist.inference.numbers import NumberReader, Numbers
+from sumnist.pictures.decode import Grey, Intensities, Picture
+from sumnist.sheets.check import Check, Posterior
+from sumnist.sheets.evidence import DIGITS, EMPTY, How, Seen, Shown, in_boxes, in_strip, seen
+from sumnist.sheets.layout import Field, Layout
+from sumnist.sheets.mistakes import MISTAKE
+from sumnist.sheets.page import Page, Place, Rectangle
+from sumnist.sheets.readings import Evidence, shortened
+from sumnist.sheets.verdict import Cell, Correction, Outcome, Verdict, WrongTotal, verdict
+
+if TYPE_CHECKING:
+    from sumnist.sheets.pictures import PdfPage
+
+__all__ = ["Cells", "SheetReader", "SheetReading", "read"]
+
+CANDIDATES = 10
+"""Numbers that are asked for of each strip."""
+FEWER = (48, 16, 8, 5, 3, 2, 1)
+"""Candidates of a field: as many as leave its sums few enough."""
+BLANK = 0.999
+"""A strip that is empty with so high a probability is not read."""
+BOX, STRIP = 0, 1
+"""The places of the priors of the network of cells."""
+KNOWN = 0.95
+"""The probability of a digit of an identity from which on it is taken; below there is a question mark."""
+
+
+class Cells(NamedTuple):
+    """The ink of a field's cells: pictures `[36, w]` in [0, 1], light on dark, of its boxes, or of its strip; and those
+    of its correction."""
+
+    main: Sequence[Grey]
+    correction: Sequence[Grey]
+
+
+@dataclass(frozen=True)
+class SheetReading:
+    """What is read on a sheet.
+
+    Numbers are in units of their fields: with halves, 15 is 7½. None is one that is not known.
+
+    Attributes:
+        layout: What is on the form.
+        state: "adds up" as it is read; "corrected" to add up; "does not add up", though all cells are sure; "doubtful".
+        probability: Of all values together.
+        values: The most probable numbers of all fields together.
+        read: The most probable number of each field by itself.
+        how: How each field shows its number: "number", "empty", "filler", "correction" or "unclear".
+        corrections: The fields that are read otherwise than they look, if the sheet is not doubtful.
+        wrong: The totals that are wrong, if the sheet does not add up.
+        look: The fewest fields to look at, if it is doubtful.
+        identity: Whose it is; a digit that was written by hand and is not sure is "?".
+        version: Of the layout, as the sheet has it.
+        matrix: From millimetres on the page to pixels of the picture, `[3, 3]`; None without a picture.
+        offset: The largest distance of a corner of a tag from where the matrix puts it, in pixels at 200 dots per inch.
+    """
+
+    layout: Layout = field(repr=False)
+    state: Outcome
+    probability: float
+    values: Mapping[str, int | None]
+    read: Mapping[str, int | None]
+    how: Mapping[str, How]
+    corrections: tuple[Correction, ...] = ()
+    wrong: tuple[WrongTotal, ...] = ()
+    look: tuple[Cell, ...] = ()
+    identity: str | None = None
+    version: int | None = None
+    matrix: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+    offset: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The reading as types that `json` writes, its numbers as people write them: 7.5, not 15."""
+
+        def plain(name: str, value: int | None) -> int | float | None:
+            return value if value is None or not self.layout.field(name).halves else value / 2
+
+        return {
+            "state": self.state, "identity": self.identity, "layout": self.layout.id, "version": self.version,
+            "probability": rounded(self.probability),
+            "values": {name: plain(name, value) for name, value in self.values.items()},
+            "read": {name: plain(name, value) for name, value in self.read.items()},
+            "how": dict(self.how),
+            "corrections": [
+                {"field": one.field, "read": plain(one.field, one.read), "value": plain(one.field, one.value),
+                 "probability": rounded(one.probability)} for one in self.corrections
+            ],
+            "wrong": [
+                {"field": one.field, "written": plain(one.field, one.written), "sum": plain(one.field, one.sum),
+                 "kind": one.kind, "probability": rounded(one.probability)} for one in self.wrong
+            ],
+            "look": [
+                {"field": cell.field, "candidates": [
+                    {"value": plain(cell.field, value), "probability": rounded(share)}
+                    for value, share in cell.candidates
+                ]} for cell in self.look
+            ],
+            "matrix": None if self.matrix is None else [float(f"{x:.9g}") for x in self.matrix.reshape(-1)],
+            "offset": None if self.offset is None else round(self.offset, 3),
+        }  # fmt: skip
+
+
+def rounded(probability: float) -> float:
+    return round(probability, 6)
+
+
+def read(picture: Picture, layout: Layout | str | Path, mistake: float = MISTAKE) -> SheetReading:
+    """What is on a photographed or scanned sheet.
+
+    Args:
+        picture: A path, the bytes of a file, a PIL image or an array.
+        layout: What is on the form, or the path of its TOML file.
+        mistake: The probability that the writer adds up wrongly.
+
+    Raises:
+        SheetError: The picture shows no sheet of this layout, or not well enough.
+        ImageError: It cannot be read.
+        LayoutError: The layout makes no sense.
+        MissingExtraError: The extra `sheets` is not installed.
+    """
+    return SheetReader(layout if isinstance(layout, Layout) else Layout.load(layout), mistake).read(picture)
+
+
+class SheetReader:
+    """Reads sheets of one layout.
+
+    Args:
+        layout: What is on the form.
+        mistake: The probability that the writer adds up wrongly, for each total.
+        engine: What reads numbers in strips: "ours", "ocr" or "both".
+        threads: How many processor threads a network may use.
+
+    Raises:
+        LayoutError, NumberError, ConfigError, RunError: One of these makes no sense.
+        MissingExtraError: The engine is not installed.
+    """
+
+    def __init__(
+        self, layout: Layout, mistake: float = MISTAKE, engine: ReadingEngine = "ours",
+        cells: str | Path | bytes = CELLS, numbers: str | Path | bytes = NUMBERS, threads: int = 1,
+    ) -> None:  # fmt: skip
+        self.layout, self.page = layout, Page.of(layout)
+        self.units = units_of(layout)
+        self.check = Check(
+            {one.name: one.largest * self.units[one.name] for one in layout.fields}, layout.formulas,
+            [one.name for one in layout.totals if one.step == self.units[one.name]], mistake,
+        )  # fmt: skip
+        self.cells = CellReader(cells, threads)
+        strips = any(one.kind == "strip" for one in layout.fields)
+        self.strips = NumberReader(Numbers(numbers, threads).of(engine)) if strips else None
+
+    def read(self, picture: Picture | PdfPage) -> SheetReading:
+        """What is on a picture, or on a page of a PDF file. Raises `SheetError`, `ImageError`."""
+        try:
+            from sumnist.sheets.codes import registered
+        except ModuleNotFoundError as error:
+            raise MissingExtraError.of(error, "reading sheets") from error
+        found, code = registered(picture, self.layout, self.page)
+
+        def inks(boxes: Sequence[Rectangle]) -> list[Grey]:
+            return [found.ink(box.grown(CELL_MARGIN), CELL_SCALE) for box in boxes]
+
+        def cells(place: Place) -> Cells:
+            return Cells(inks(place.boxes), inks(place.correction))
+
+        reading = self.of_cells({place.name: cells(place) for place in self.page.places})
+        identity = code.identity or None
+        if self.page.identity is not None:
+            identity = self.identity_of(cells(self.page.identity))
+        return replace(reading, identity=identity, version=code.version, matrix=found.matrix, offset=found.error)
+
+    def of_cells(self, cells: Mapping[str, Cells]) -> SheetReading:
+        """What cells show, and what the sums say of it, by the name of each field."""
+        looked = self.looked_at(cells)
+        found = {one.name: seen(one, *looked[one.name], one.name in self.check.formulas) for one in self.layout.fields}
+        posterior = self.posterior(found)
+        return self.reading(verdict(posterior), posterior, found)
+
+    def looked_at(self, cells: Mapping[str, Cells]) -> dict[str, tuple[Shown, Shown]]:
+        """What is shown by the cells of each field, and by those of its correction."""
+        groups = [(one, group) for one in self.layout.fields for group in cells[one.name]]
+        logs = iter(self.cells([image for _, group in groups for image in group]))
+        shown = iter([self.shown(one, group, np.stack([next(logs) for _ in group])) for one, group in groups])
+        return {one.name: (next(shown), next(shown)) for one in self.layout.fields}
+
+    def shown(self, one: Field, images: Sequence[Grey], logs: NDArray[np.float64]) -> Shown:
+        """What the boxes of a number show, or its strip."""
+        if one.kind == "boxes":
+            return in_boxes(one, logs)
+        prior = np.exp(self.cells.log_priors[STRIP])
+        candidates: list[tuple[int, float]] = []
+        other = 1.0
+        if prior[EMPTY] * np.exp(logs[0, EMPTY]) < BLANK and self.strips is not None:
+            candidates, other = self.numbers_in(one, images[0])
+        return in_strip(one, logs[0], prior, candidates, other)
+
+    def numbers_in(self, one: Field, image: Grey) -> tuple[list[tuple[int, float]], float]:
+        """The numbers that a strip may show, in units of its field, with their probabilities; that of all others."""
+        assert self.strips is not None
+        shares: dict[int, float] = {}
+        for decimal in (".", ",") if one.halves else (None,):
+            reading = self.strips(Intensities(1 - image), (1, one.digits + one.halves), decimal, "dark", CANDIDATES)
+            for candidate in reading.candidates:
+                units = candidate.value * (2 if one.halves else 1)
+                if units == int(units):
+                    value = int(units)
+                    shares[value] = max(shares.get(value, 0.0), candidate.probability)
+        total = max(1.0, sum(shares.values()))
+        return [(value, share / total) for value, share in shares.items()], max(0.0, 1 - sum(shares.values()))
+
+    def posterior(self, found: Mapping[str, Seen]) -> Posterior:
+        """The posterior of all numbers, by as many candidates of each field as leave its sums few enough."""
+        for count in FEWER:
+            try:
+                return self.check.posterior(
+                    {name: in_units(one.evidence, self.units[name], count) for name, one in found.items()}
+                )
+            except NumberError:
+                if count == FEWER[-1]:
+                    raise
+        raise AssertionError
+
+    def reading(self, said: Verdict, posterior: Posterior, found: Mapping[str, Seen]) -> SheetReading:
+        """The reading, with numbers in units of their fields."""
+
+        def own(name: str, value: int | None) -> int | None:
+            return None if value is None else value // self.units[name]
+
+        values = {name: own(name, value) for name, value in said.values.items()}
+        return SheetReading(
+            self.layout, said.outcome, said.probability, values,
+            {name: own(name, posterior.as_read(name)) for name in values},
+            {name: one.how(values[name]) for name, one in found.items()},
+            tuple(
+                one._replace(read=own(one.field, one.read), value=one.value // self.units[one.field])
+                for one in said.corrections
+            ),
+            tuple(
+                one._replace(written=one.written // self.units[one.field], sum=one.sum // self.units[one.field])
+                for one in said.wrong
+            ),
+            tuple(
+                Cell(cell.field, tuple((own(cell.field, value), share) for value, share in cell.candidates))
+                for cell in said.look
+            ),
+        )  # fmt: skip
+
+    def identity_of(self, cells: Cells) -> str | None:
+        """The number by which a sheet says whose it is; None if nothing is written."""
+        main, anew = (np.exp(self.cells(group) + self.cells.log_priors[BOX]) for group in cells)
+        shares = anew if (anew.argmax(1) != EMPTY).any() else main
+        digits = shares[:, DIGITS]
+        told = [
+            "" if one.argmax() == EMPTY else CELL_CLASSES[ten.argmax()] if ten.max() >= KNOWN else "?"
+            for one, ten in zip(shares, digits, strict=True)
+        ]
+        return "".join(told) or None
+
+
+def units_of(layout: Layout) -> dict[str, int]:
+    """By how much a field's numbers are multiplied, so that all that are added up have one unit: ½ where a total has
+    halves."""
+    parents = {name: formula.total for formula in layout.formulas for _, name in formula.terms}
+
+    def top(name: str) -> str:
+        return top(parents[name]) if name in parents else name
+
+    return {one.name: 2 if layout.field(top(one.name)).halves and not one.halves else 1 for one in layout.fields}
+
+
+def in_units(evidence: Evidence, unit: int, count: int) -> Evidence:
+    """Evidence of numbers that are multiplied by a unit, with `count` candidates at most."""
+    if isinstance(evidence, Values):
+        few = shortened(evidence, count)
+        return Values({unit * value: share for value, share in few.probabilities.items()}, few.other)
+    found = np.full(unit * (len(evidence) - 1) + 1, IMPOSSIBLE)
+    found[::unit] = evidence
+    return found

@@ -1,0 +1,356 @@
+"""Sheets in pictures: where their parts are, compared with a perspective that is known; and what is no sheet."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageOps
+
+from sheet_photographs import as_jpeg, camera, printed, taken_by_hand, warped
+from sumnist.errors import SheetError
+from sumnist.sheets.homography import fitted, inverse, scale_at, taken
+from sumnist.sheets.layout import Layout
+from sumnist.sheets.page import Page, Rectangle
+from sumnist.sheets.pictures import grey_of
+from sumnist.sheets.printing import pdf
+from sumnist.sheets.registration import UNIT, Registered, register
+from sumnist.sheets.settling import settled
+from sumnist.sheets.tags import refined
+
+EXAM = Layout.of_line("9,7.5,13,12")
+PAGE = Page.of(EXAM)
+SHEET = printed(pdf(EXAM))
+MANY = Layout.of_line(",".join(["13"] * 44), paper="Letter")
+
+Floats = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
+
+
+def offsets(found: Floats, true: Floats, page: Page = PAGE) -> Floats:
+    """How far the points of a grid over a page are from where a matrix says, in pixels at 200 to an inch."""
+    across, down = np.meshgrid(np.linspace(0, page.width, 22), np.linspace(0, page.height, 31))
+    grid = np.stack([across.ravel(), down.ravel()], -1)
+    return np.asarray(np.linalg.norm(taken(inverse(true), taken(found, grid)) - grid, axis=1) * UNIT)
+
+
+def photograph(true: Floats, size: tuple[int, int], sheet: Image.Image = SHEET, page: Page = PAGE) -> Bytes:
+    """A photograph of a sheet, a little out of focus and noisy."""
+    soft = taken_by_hand(warped(sheet, page, true, size), blur=max(size) / 3_000, noise=4)
+    return grey_of(as_jpeg(soft))
+
+
+@pytest.fixture(scope="module")
+def flat() -> Bytes:
+    """A sheet from above, 1,600 pixels high."""
+    return photograph(camera(PAGE, (1200, 1600)), (1200, 1600))
+
+
+# Where it is.
+
+
+@pytest.mark.parametrize(
+    ("size", "tilt", "turn"),
+    [
+        ((3024, 4032), (30, 0), 4), ((1512, 2016), (0, 0), 0), ((1512, 2016), (0, 30), 90), ((960, 1280), (15, -10), 8),
+        ((960, 1280), (30, 0), 0), ((960, 1280), (0, 30), 90),
+    ],
+)  # fmt: skip
+def test_every_point_of_a_page_is_found_within_half_a_pixel(
+    size: tuple[int, int], tilt: tuple[float, float], turn: float
+) -> None:
+    true = camera(PAGE, size, tilt, turn)
+    by_hand = taken_by_hand(warped(SHEET, PAGE, true, size), blur=max(size) / 2_000, smear=3, noise=6)
+    sheet = register(grey_of(as_jpeg(by_hand)), PAGE, "photo")
+    assert np.percentile(offsets(sheet.matrix, true), 95) <= 0.5
+    assert sheet.error <= 3
+    assert sheet.dpi == pytest.approx(min(scale_at(true, point) for point in tag_corners()) * 25.4, rel=0.01)
+
+
+def tag_corners() -> Floats:
+    return np.array([corner for tag in PAGE.tags for corner in outline(tag)])
+
+
+def outline(box: Rectangle) -> list[tuple[float, float]]:
+    return [(box.x, box.y), (box.right, box.y), (box.right, box.bottom), (box.x, box.bottom)]
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_sheet_on_its_side_or_upside_down_is_read_upright(turn: int, flat: Bytes) -> None:
+    upright = register(flat, PAGE, "photo")
+    turned = register(np.ascontiguousarray(np.rot90(flat, turn // 90)), PAGE, "photo")
+    for box in (PAGE.code, PAGE.places[-1].label):
+        assert np.abs(upright.crop(box, 3) - turned.crop(box, 3)).mean() < 0.01
+
+
+def test_a_letter_page_of_45_fields_is_found_as_well() -> None:
+    page = Page.of(MANY)
+    true = camera(page, (1500, 2000), (-10, 12), 3)
+    sheet = register(photograph(true, (1500, 2000), printed(pdf(MANY)), page), page, "photo")
+    assert np.percentile(offsets(sheet.matrix, true, page), 95) <= 0.5
+
+
+def test_a_scan_needs_no_camera() -> None:
+    sheet = register(np.asarray(printed(pdf(EXAM), 200)), PAGE, "scan")
+    scale = np.array(printed(pdf(EXAM), 200).size) / (PAGE.width, PAGE.height)
+    assert np.percentile(offsets(sheet.matrix, np.diag([*scale, 1])), 95) <= 0.05
+    assert sheet.corners(PAGE.tags[0]) == pytest.approx(np.array(outline(PAGE.tags[0])) * scale, abs=0.05)
+
+
+def test_a_small_sheet_in_a_large_picture_is_found() -> None:
+    true = camera(PAGE, (2250, 3000), fill=0.4)
+    sheet = register(photograph(true, (2250, 3000)), PAGE, "photo")
+    assert np.percentile(offsets(sheet.matrix, true), 95) <= 0.5
+
+
+def test_a_stroke_across_the_edge_of_a_tag_hardly_moves_its_corners() -> None:
+    sheet, tag, mm = SHEET.copy(), PAGE.tags[2], SHEET.width / PAGE.width
+    draw = ImageDraw.Draw(sheet)
+    draw.line([(tag.x - 3) * mm, (tag.y + 4) * mm, (tag.x + 3) * mm, (tag.y + 6) * mm], 0, round(mm))
+    true = camera(PAGE, (1200, 1600), (5, 5))
+    assert offsets(register(photograph(true, (1200, 1600), sheet), PAGE, "photo").matrix, true).max() <= 0.5
+
+
+def test_a_homography_is_found_exactly_and_scales_areas() -> None:
+    rng = np.random.default_rng(3)
+    true = np.array([[3, 0.2, 50], [-0.4, 2.5, 20], [4e-4, -3e-4, 1]])
+    points = rng.uniform(0, 300, (16, 2))
+    moved = np.array([(true @ [*point, 1])[:2] / (true @ [*point, 1])[2] for point in points])
+    assert taken(true, points) == pytest.approx(moved)
+    assert fitted(points, moved) == pytest.approx(true, abs=1e-9)
+    square = taken(true, points[0] + np.array([[0, 0], [1e-3, 0], [1e-3, 1e-3], [0, 1e-3]]))
+    (x, y), (u, v) = square.T, np.roll(square, -1, 0).T
+    assert scale_at(true, points[0]) == pytest.approx(np.sqrt(abs((x * v - y * u).sum()) / 2) * 1e3, rel=1e-4)
+
+
+def test_a_homography_of_noisy_points_is_no_worse_than_any_near_it() -> None:
+    rng = np.random.default_rng(4)
+    points = rng.uniform(0, 300, (16, 2))
+    images = points * 3 + rng.normal(0, 2, (16, 2))
+    best = fitted(points, images)
+    least = ((taken(best, points) - images) ** 2).sum()
+    for place in range(8):
+        for by in (-1e-4, 1e-4):
+            near = best.copy()
+            near.ravel()[place] *= 1 + by
+            assert ((taken(near, points) - images) ** 2).sum() >= least
+
+
+# Its parts.
+
+
+def test_a_crop_is_what_is_printed_there(flat: Bytes) -> None:
+    sheet = register(flat, PAGE, "photo")
+    scale, mm = 4.0, SHEET.width / PAGE.width
+    for box in (PAGE.code.grown(4), PAGE.title, PAGE.places[4].label):
+        expected = SHEET.resize(
+            (round(box.width * scale), round(box.height * scale)), Image.Resampling.BOX,
+            (box.x * mm, box.y * mm, box.right * mm, box.bottom * mm),
+        )  # fmt: skip
+        crop = sheet.crop(box, scale)
+        assert crop.dtype == np.float32
+        assert crop.shape == (expected.height, expected.width)
+        assert np.corrcoef(crop.ravel(), np.asarray(expected).ravel())[0, 1] > 0.97
+
+
+@pytest.mark.parametrize("size", [(1800, 2400), (960, 1280)])
+def test_cells_have_the_size_that_the_network_reads_and_pale_lines(size: tuple[int, int]) -> None:
+    sheet = register(photograph(camera(PAGE, size, (10, 5)), size), PAGE, "photo")
+    for place in PAGE.places:
+        for box in place.boxes:
+            ink = sheet.ink(box.grown(1), 3)
+            assert ink.dtype == np.float32
+            assert ink.shape == (36, 30)
+            assert 0.02 < ink.max() < 0.3
+            assert ink[8:-8, 8:-8].max() < 0.06
+
+
+def test_ink_is_the_same_in_shadow_and_in_light() -> None:
+    true = camera(PAGE, (1200, 1600))
+    light = photograph(true, (1200, 1600))
+    across, down = np.meshgrid(np.linspace(0, 1, 1200), np.linspace(0, 1, 1600))
+    edge = np.clip((across + 0.3 * down - 0.7) * 12, 0, 1)  # of a shadow, soft over 2 cm
+    shade = (1 - 0.5 * edge) * (1 - 0.4 * down)
+    dark = np.rint(light * shade).astype(np.uint8)
+    label = PAGE.places[4].label
+    boxes = [label, *(box.grown(1) for place in PAGE.places for box in place.boxes)]
+    lit, shaded = (register(picture, PAGE, "photo") for picture in (light, dark))
+    for box in boxes:
+        assert np.abs(lit.ink(box, 3) - shaded.ink(box, 3)).mean() < 0.02
+    assert lit.ink(label, 3).max() > 0.8
+    assert np.abs(lit.crop(label, 3) - shaded.crop(label, 3)).mean() > 0.1
+
+
+def test_a_number_crossed_out_until_it_is_black_stays_black() -> None:
+    sheet, mm = SHEET.copy(), SHEET.width / PAGE.width
+    boxes = PAGE.places[2].boxes
+    edges = [boxes[0].x, boxes[0].y, boxes[-1].right, boxes[0].bottom]
+    ImageDraw.Draw(sheet).rectangle([edge * mm for edge in edges], 30)
+    found = register(photograph(camera(PAGE, (1200, 1600)), (1200, 1600), sheet), PAGE, "photo")
+    assert found.ink(boxes[0].grown(-1), 3).min() > 0.8
+
+
+# A sheet that is not flat.
+
+
+def curled(sheet: Image.Image, page: Page, height: float, away: float = 350.0) -> tuple[Image.Image, Floats]:
+    """A sheet whose middle, half way down, is so many millimetres above the table, seen from `away` above that; and
+    where its rows of 1 mm are seen, in millimetres of a flat sheet, with how much larger each is."""
+    down = np.arange(page.height + 1)
+    lift = height * np.sin(np.pi * down / page.height)
+    slope = height * np.pi / page.height * np.cos(np.pi * down / page.height)
+    along = np.concatenate([[0], np.cumsum(np.sqrt(1 - slope**2))[:-1]])
+    larger = away / (away - lift)
+    seen = page.height / 2 + (along - along[-1] / 2) * larger
+    mm = sheet.width / page.width
+    bands = []
+    for row, (top, bottom) in enumerate(pairwise(np.round(seen * mm).astype(int))):
+        sides = [[(page.width / 2 * (1 + end / larger[at])) * mm for end in (-1, 1)] for at in (row, row + 1)]
+        exact = [np.interp(edge / mm, seen, down) * mm for edge in (top, bottom)]
+        quad = (sides[0][0], exact[0], sides[1][0], exact[1], sides[1][1], exact[1], sides[0][1], exact[0])
+        bands.append(((0, int(top), sheet.width, int(bottom)), quad))
+    picture = sheet.transform(sheet.size, Image.Transform.MESH, bands, Image.Resampling.BICUBIC, fillcolor=255)
+    return picture, np.stack([seen, larger], -1)
+
+
+def off(sheet: Registered, true: Floats, rows: Floats) -> Floats:
+    """How many millimetres boxes are from where they are seen."""
+    found = []
+    for place in PAGE.places:
+        for box in (*place.boxes, *place.correction):
+            middle = sheet.corners(box).mean(0)
+            x, y = box.x + box.width / 2, box.y + box.height / 2
+            seen, larger = (np.interp(y, np.arange(len(rows)), rows[:, column]) for column in (0, 1))
+            at = np.array([PAGE.width / 2 + (x - PAGE.width / 2) * larger, seen])
+            found.append(np.linalg.norm(taken(inverse(true), middle) - at))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("height", [0.0, 3.0, 6.0])
+def test_the_boxes_of_a_curled_sheet_are_found_by_their_lines(height: float) -> None:
+    picture, rows = curled(written_on(SHEET), PAGE, height)
+    true = camera(PAGE, (1200, 1600))
+    sheet = register(photograph(true, (1200, 1600), picture), PAGE, "photo")
+    better = settled(sheet)
+    assert off(better, true, rows).max() < 0.4
+    assert np.median(off(better, true, rows)) < 0.1
+    if height:
+        assert np.median(off(sheet, true, rows)) > 0.3
+
+
+def written_on(sheet: Image.Image) -> Image.Image:
+    """A sheet with crosses, bars and strokes in its boxes."""
+    sheet, mm = sheet.copy(), sheet.width / PAGE.width
+    draw = ImageDraw.Draw(sheet)
+    for number, place in enumerate(PAGE.places):
+        for box in place.boxes:
+            left, top, right, low = ((box.x + 1) * mm, (box.y + 1) * mm, (box.right - 1) * mm, (box.bottom - 1) * mm)
+            strokes = [[left, top, right, low], [right, top, left, low], [left, top + mm, right, top + mm]]
+            for stroke in strokes[: number + 1]:
+                draw.line(stroke, 40, round(0.6 * mm))
+    return sheet
+
+
+def test_a_sheet_without_lines_stays_where_its_tags_say() -> None:
+    other = Page.of(Layout.of_line("9"))
+    blank = SHEET.copy()
+    ImageDraw.Draw(blank).rectangle([0, 400, SHEET.width, SHEET.height - 400], 255)
+    sheet = register(photograph(camera(PAGE, (1200, 1600)), (1200, 1600), blank), other, "photo")
+    assert len(settled(sheet).shifts) == 0
+
+
+# What is no sheet.
+
+
+def refused(grey: Bytes, page: Page = PAGE) -> str:
+    with pytest.raises(SheetError) as error:
+        register(grey, page, "photo")
+    return str(error.value)
+
+
+def without(picture: Bytes, *numbers: int) -> Bytes:
+    """A picture from above with tags covered."""
+    picture, matrix = picture.copy(), camera(PAGE, (1200, 1600))
+    for number in numbers:
+        (left, top), (right, low) = taken(matrix, np.array(outline(PAGE.tags[number])))[[0, 2]].astype(int)
+        picture[top : low + 1, left : right + 1] = 200
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ([0], "tag at the upper left is"),
+        ([1], "tag at the upper right is"),
+        ([2], "tag at the lower right is"),
+        ([3], "tag at the lower left is"),
+        ([0, 3], "tags at the upper left and lower left are"),
+        ([1, 2, 3], "tags at the upper right, lower right and lower left are"),
+    ],
+)
+def test_a_tag_that_is_covered_is_named(numbers: list[int], told: str, flat: Bytes) -> None:
+    assert refused(without(flat, *numbers)) == (
+        f"photo: the {told} not found, expected one in each corner of the sheet: photograph the whole page, uncovered "
+        "and sharp"
+    )
+
+
+@pytest.mark.parametrize("kind", ["covered", "white", "noise"])
+def test_a_picture_without_tags_is_no_sheet(kind: str, flat: Bytes) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (500, 400), np.uint8)
+    picture = {"covered": without(flat, 0, 1, 2, 3), "white": np.full((9, 8), 255, np.uint8), "noise": noise}[kind]
+    assert refused(picture) == (
+        "photo: no corner tag is found, expected a sheet of `sumnist sheet new` with four of them: photograph the "
+        "whole page, sharp and in even light"
+    )
+
+
+def test_two_sheets_in_one_picture_are_refused(flat: Bytes) -> None:
+    told = "photo: corner tags of two sheets are in it, expected one sheet: photograph each by itself"
+    assert refused(np.concatenate([flat, flat], 1)) == told
+    assert refused(np.concatenate([flat, without(flat, 0, 2, 3)], 1)) == told
+
+
+def test_a_mirrored_sheet_is_told(flat: Bytes) -> None:
+    assert refused(np.ascontiguousarray(flat[:, ::-1])) == (
+        "photo: the sheet is mirrored, expected it as it is printed: turn mirroring off in the camera or the scanner"
+    )
+
+
+def test_a_sheet_of_too_few_pixels_is_refused() -> None:
+    small = printed(pdf(EXAM), 300).resize((463, 655), Image.Resampling.BOX)  # 56 to an inch
+    assert refused(np.asarray(small)) == (
+        "photo: the sheet has 56 pixels to an inch, expected at least 60: photograph it from nearer, or send the "
+        "picture in its full size"
+    )
+
+
+def test_a_sheet_in_the_dark_is_refused(flat: Bytes) -> None:
+    assert refused((flat // 16 + 3).astype(np.uint8)) == (
+        "photo: black is 15 steps of 255 darker than white in it, expected at least 25: photograph it in more light"
+    )
+
+
+def test_a_crumpled_sheet_or_one_of_another_paper_is_refused(flat: Bytes) -> None:
+    picture, _ = curled(SHEET, PAGE, 25)
+    told = refused(photograph(camera(PAGE, (1200, 1600)), (1200, 1600), picture))
+    assert told.startswith("photo: its corner tags are up to ")
+    assert told.endswith(
+        " mm from where those of a flat sheet of this layout would be, expected at most 0.4 mm: lay it flat, alone, "
+        "and photograph it from above"
+    )
+    assert "corner tags" in refused(flat, Page.of(MANY))
+
+
+def test_where_no_edge_is_seen_a_corner_stays_where_it_was() -> None:
+    corners = np.array([[[50.0, 50], [130, 50], [130, 130], [50, 130]]])
+    blank = refined(np.full((200, 200), 77, np.uint8), corners)
+    assert (blank.corners == corners).all()
+    noise = refined(np.random.default_rng(1).integers(0, 256, (200, 200), np.uint8), corners)
+    assert np.abs(noise.corners - corners).max() <= 6
+
+
+def test_inverted_colours_are_no_sheet(flat: Bytes) -> None:
+    assert "no corner tag is found" in refused(np.asarray(ImageOps.invert(Image.fromarray(flat))))

@@ -1,0 +1,456 @@
+"""Workbooks of marks: read back from their XML, their formulas worked out, and nothing in them but what was read."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import tempfile
+import weakref
+from collections.abc import Iterator
+from dataclasses import replace
+from io import BytesIO
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xlsxwriter.workbook
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from sumnist.errors import OutputError
+from sumnist.sheets import tables
+from sumnist.sheets.by_hand import IDENTITY, by_hand
+from sumnist.sheets.layout import Identity, Layout
+from sumnist.sheets.people import Person
+from sumnist.sheets.workbook import COLOURS, write_workbook
+from workbooks import Sheet, opened, worked_out
+
+EXAM = Layout.of_line("9,7.5,13", "Mathematics")
+NESTED = Layout.of_toml(b"""
+title = "Stock & more"
+paper = "Letter"
+[identity]
+kind = "digits"
+digits = 6
+[[field]]
+name = "a"
+largest = 9.5
+halves = true
+[[field]]
+name = "b"
+digits = 2
+[[field]]
+name = "paid"
+digits = 11
+[[field]]
+name = "price"
+digits = 2
+[[total]]
+name = "part"
+label = "Subtotal"
+formula = "part = a + b"
+[[total]]
+name = "change"
+formula = "change = paid - price"
+[[total]]
+name = "all"
+formula = "all = part + change"
+""")
+
+
+def row(number: int = 0, layout: Layout = EXAM, **changes: Any) -> dict[str, Any]:
+    """A row of a sheet that adds up, or of what the changes say."""
+    values = {"q1": 9, "q2": 7.5, "q3": 4, "total": 20.5} if layout is EXAM else dict.fromkeys(layout.names, 0)
+    return {
+        "row": number, "path": f"IMG_{number}.jpg", "state": "adds up", "identity": "Ada", "layout": layout.id,
+        "version": layout.version, "probability": 0.9993, "values": values, "read": values, "kinds": {},
+        "corrections": [], "wrong": [], "look": [], "matrix": [1.0] * 9, "offset": 0.2, "error": None, **changes,
+    }  # fmt: skip
+
+
+def unreadable(number: int, error: str) -> dict[str, Any]:
+    return dict.fromkeys(row()) | {"row": number, "path": f"IMG_{number}.jpg", "error": error}
+
+
+def png(width: int = 60, height: int = 36, shade: int = 0) -> bytes:
+    data = BytesIO()
+    Image.new("L", (width, height), shade).save(data, "PNG", dpi=(300, 300))
+    return data.getvalue()
+
+
+def written(folder: Path, *rows: dict[str, Any], layout: Layout = EXAM, **options: Any) -> dict[str, Sheet]:
+    write_workbook(iter(rows), layout, folder / "marks.xlsx", **options)
+    return opened(folder / "marks.xlsx")
+
+
+# The marks.
+
+
+def test_a_line_has_whose_it_is_its_state_its_numbers_and_its_file(tmp_path: Path) -> None:
+    marks = written(tmp_path, row(), people=[Person("Ada", "Ada Lovelace")])["Marks"]
+    assert marks.lines() == [
+        ["No.", "Identity", "Name", "State", "Question 1", "Question 2", "Question 3", "Total", "Total, added up",
+         "Total agrees?", "Notes", "Probability", "File"],
+        [1, "Ada", "Ada Lovelace", "adds up", 9, 7.5, 4, 20.5, 20.5, "yes", 0.9993, "IMG_0.jpg"],
+    ]  # fmt: skip
+    assert marks.formats["F2"] == marks.formats["I2"] == "0.0"
+    assert set(marks.colours.values()) == {"#EDEDED"}
+    assert marks.comments == {}
+
+
+def test_without_people_and_identities_there_are_no_columns_for_them(tmp_path: Path) -> None:
+    layout = replace(EXAM, identity=Identity("none"))
+    marks = written(tmp_path, row(identity=None), layout=layout)["Marks"]
+    assert marks.lines()[0][:3] == ["No.", "State", "Question 1"]
+    assert marks.at("Total agrees?", 2) == "yes"
+
+
+def test_a_formula_adds_what_is_written_and_follows_what_is_typed(tmp_path: Path) -> None:
+    marks = written(tmp_path, row(0), row(1))["Marks"]
+    added, agrees = (f"{marks.column(title)}3" for title in ("Total, added up", "Total agrees?"))
+    assert marks.formulas[added] == 'IF(COUNT(D3,E3,F3)=3,D3+E3+F3,"")'
+    assert marks.formulas[agrees] == 'IF(COUNT(G3,H3)=2,IF(G3=H3,"yes","no"),"")'
+    assert worked_out(marks, marks.formulas[added], {"E3": 1.5}) == 14.5
+    assert worked_out(marks, marks.formulas[agrees], {"E3": 1.5}) == "no"
+    assert worked_out(marks, marks.formulas[agrees], {"E3": 1.5, "G3": 14.5}) == "yes"
+    assert worked_out(marks, marks.formulas[agrees], {"E3": None}) == ""
+
+
+NUMBER = st.none() | st.integers(0, 200).map(lambda halves: halves / 2)
+
+
+@settings(max_examples=25, deadline=None)
+@given(values=st.fixed_dictionaries(dict.fromkeys(NESTED.names, NUMBER)))
+def test_what_a_formula_comes_to_is_written_beside_it(values: dict[str, float | None]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        marks = written(Path(folder), row(layout=NESTED, values=values), layout=NESTED)["Marks"]
+    terms = {"part": (("a", "b"), ()), "change": (("paid",), ("price",)), "all": (("part", "change"), ())}
+    for total, (plus, minus) in terms.items():
+        label = NESTED.field(total).label
+        parts = [values[name] for name in (*plus, *minus)]
+        known = [part for part in parts if part is not None]
+        right = sum(known[: len(plus)]) - sum(known[len(plus) :]) if len(known) == len(parts) else ""
+        agrees = "" if right == "" or values[total] is None else "yes" if right == values[total] else "no"
+        for title, expected in ((f"{label}, added up", right), (f"{label} agrees?", agrees)):
+            place = f"{marks.column(title)}2"
+            assert marks.values[place] == expected
+            assert worked_out(marks, marks.formulas[place]) == expected
+
+
+def test_an_identity_of_digits_keeps_its_zeros_and_finds_who_was_listed_without(tmp_path: Path) -> None:
+    people = [Person("42", "Ada"), Person("7", "Bo"), Person("07", "Cy")]
+    rows = [row(place, NESTED, identity=identity) for place, identity in enumerate(("000042", "07", "000007"))]
+    sheets = written(tmp_path, *rows, layout=NESTED, people=people)
+    assert [line[1] for line in sheets["Marks"].lines()[1:]] == ["000042", "07", "000007"]
+    assert [sheets["Marks"].at("Name", line) for line in (2, 3, 4)] == ["Ada", "Cy", None]
+
+
+def test_a_number_of_eleven_digits_is_shown_in_full(tmp_path: Path) -> None:
+    values = dict.fromkeys(NESTED.names, 0) | {"paid": 10**11 - 1}
+    marks = written(tmp_path, row(layout=NESTED, values=values), layout=NESTED)["Marks"]
+    place = f"{marks.column('paid')}2"
+    assert (marks.values[place], marks.formats[place]) == (10**11 - 1, "0")
+
+
+# What is to be said of cells.
+
+
+def test_a_corrected_cell_is_coloured_and_says_what_was_read(tmp_path: Path) -> None:
+    told = [
+        {"field": "q1", "read": 7, "value": 9, "probability": 0.9981},
+        {"field": "q3", "read": None, "value": 4, "probability": 0.99999},
+    ]
+    marks = written(tmp_path, row(state="corrected", corrections=told))["Marks"]
+    assert marks.comments == {
+        "D2": "read as 7, by the sum 9, p = 0.998", "F2": "not read, by the sum 4, p > 0.999",
+    }  # fmt: skip
+    assert [place for place, colour in marks.colours.items() if colour == COLOURS["corrected"]] == ["C2", "D2", "F2"]
+    assert marks.at("Notes", 2) == (
+        "Question 1: read as 7, by the sum 9, p = 0.998; Question 3: not read, by the sum 4, p > 0.999"
+    )
+
+
+def test_a_wrong_total_says_what_its_terms_come_to(tmp_path: Path) -> None:
+    told = {"field": "total", "written": 19.5, "sum": 20.5, "kind": "off by one", "probability": 0.9}
+    values = row()["values"] | {"total": 19.5}
+    marks = written(tmp_path, row(state="does not add up", values=values, wrong=[told]))["Marks"]
+    assert marks.at("Notes", 2) == "Total: 19.5 is written, its terms come to 20.5 (off by one)"
+    assert marks.colours["G2"] == marks.colours["C2"] == COLOURS["does not add up"]
+    assert (marks.at("Total, added up", 2), marks.at("Total agrees?", 2)) == (20.5, "no")
+    told |= {"kind": "anything"}
+    marks = written(tmp_path, row(state="does not add up", values=values, wrong=[told]))["Marks"]
+    assert marks.at("Notes", 2) == "Total: 19.5 is written, its terms come to 20.5"
+
+
+DOUBT = [
+    {"field": "q2", "candidates": [{"value": 7.5, "probability": 0.61}, {"value": 2.0, "probability": 0.386}]},
+    {"field": "q3", "candidates": [{"value": 4, "probability": 0.9961}, {"value": None, "probability": 0.0039}]},
+]
+
+
+def test_doubtful_cells_are_listed_with_pictures_and_what_they_may_be(tmp_path: Path) -> None:
+    pictures = {"q2": png(60, 36), "q3": png(3000, 30, 200)}
+    asked = []
+
+    def crops(of: Any, field: str) -> bytes | None:
+        asked.append((of["row"], field))
+        return pictures[field] if of["row"] == 1 else None
+
+    doubtful = [row(place, state="doubtful", probability=0.6, look=DOUBT) for place in (1, 4)]
+    sheets = written(tmp_path, row(0), *doubtful, crops=crops)
+    assert asked == [(1, "q2"), (1, "q3"), (4, "q2"), (4, "q3")]
+    look = sheets["To look at"]
+    assert look.lines() == [
+        ["No.", "Identity", "Cell", "Picture", "Taken for", "May be", "File"],
+        [2, "Ada", "Question 2", 7.5, "7.5 (61%), 2 (39%)", "IMG_1.jpg"],
+        [2, "Ada", "Question 3", 4, "4 (>99%), another number (<1%)", "IMG_1.jpg"],
+        [5, "Ada", "Question 2", 7.5, "7.5 (61%), 2 (39%)", "IMG_4.jpg"],
+        [5, "Ada", "Question 3", 4, "4 (>99%), another number (<1%)", "IMG_4.jpg"],
+    ]
+    assert look.pictures == {
+        "D2": (pictures["q2"], "Question 2 on IMG_1.jpg"), "D3": (pictures["q3"], "Question 3 on IMG_1.jpg"),
+    }  # fmt: skip
+    marks = sheets["Marks"]
+    assert marks.comments["E3"] == "may be 7.5 (61%), 2 (39%)"
+    assert marks.colours["C3"] == marks.colours["E3"] == marks.colours["F3"] == COLOURS["doubtful"]
+    assert "E2" not in marks.colours
+
+
+def test_with_too_many_pictures_and_comments_the_texts_are_still_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "PICTURES", 1)
+    monkeypatch.setattr(tables, "COMMENTS", 1)
+    sheets = written(tmp_path, row(state="doubtful", look=DOUBT), crops=lambda of, field: png())
+    assert list(sheets["To look at"].pictures) == ["D2"]
+    assert sheets["To look at"].at("Picture", 3) == "see the file"
+    assert list(sheets["Marks"].comments) == ["E2"]
+    assert sheets["Marks"].at("Notes", 2).count("may be") == 2
+
+
+def test_who_sees_fewer_hues_tells_the_colours_apart() -> None:
+    sight = {
+        "all": np.eye(3),
+        "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+                       [-0.003882, -0.048116, 1.051998]],
+        "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+                         [-0.011820, 0.042940, 0.968881]],
+        "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
+                       [0.004733, 0.691367, 0.303900]],
+    }  # fmt: skip
+    """Machado, Oliveira and Fernandes 2009, for linear RGB."""
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+    def lab(colour: str, matrix: Any) -> Any:
+        rgb = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)]) / 255
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        x, y, z = np.cbrt(np.clip(to_xyz @ np.asarray(matrix) @ linear, 0.009, None) / to_xyz.sum(1))
+        return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+    for name, matrix in sight.items():
+        for one, other in combinations([*COLOURS.values(), "#FFFFFF"], 2):
+            assert np.linalg.norm(lab(one, matrix) - lab(other, matrix)) > 9, (name, one, other)
+
+
+# What people typed.
+
+
+def test_what_was_typed_replaces_what_was_read_and_says_so(tmp_path: Path) -> None:
+    doubtful = row(3, state="doubtful", probability=0.6, look=DOUBT)
+    sheets = written(tmp_path, doubtful, corrections={3: {"q2": 2, "q3": 4}})
+    marks = sheets["Marks"]
+    assert (marks.at("State", 2), marks.at("Question 2", 2), marks.at("Total, added up", 2)) == ("by hand", 2, 15)
+    assert marks.comments == {"E2": "by hand instead of 7.5", "F2": "by hand"}
+    assert marks.colours["E2"] == COLOURS["by hand"]
+    assert marks.at("Probability", 2) is None
+    assert len(sheets["To look at"].lines()) == 1
+
+
+def test_a_sheet_stays_doubtful_until_all_its_cells_are_typed(tmp_path: Path) -> None:
+    sheets = written(tmp_path, row(state="doubtful", look=DOUBT), corrections={0: {"q2": 2}})
+    assert sheets["Marks"].at("State", 2) == "doubtful"
+    assert [line[2] for line in sheets["To look at"].lines()] == ["Cell", "Question 3"]
+
+
+def test_an_unreadable_sheet_that_was_typed_whole_is_a_sheet_like_others(tmp_path: Path) -> None:
+    typed = {"q1": 1, "q2": None, "q3": 3, "total": 4, IDENTITY: "Bo"}
+    sheets = written(tmp_path, unreadable(0, "no tags"), people=[Person("Bo", "Bob")], corrections={0: typed})
+    marks = sheets["Marks"]
+    assert marks.lines()[1][:4] == [1, "Bo", "Bob", "by hand"]
+    assert marks.at("Question 2", 2) is None
+    assert marks.at("Total agrees?", 2) == ""
+    assert marks.comments["B2"] == "by hand"
+    assert "no tags" not in str(marks.lines())
+    assert by_hand(unreadable(0, "no tags"), {"q1": 1, "total": 4}, EXAM)["state"] is None
+
+
+def test_what_was_said_of_a_total_is_gone_when_one_of_its_terms_is_typed() -> None:
+    told = {"field": "total", "written": 19.5, "sum": 20.5, "kind": "off by one", "probability": 0.9}
+    wrong = row(state="does not add up", wrong=[told])
+    assert by_hand(wrong, {"q1": 8}, EXAM)["wrong"] == []
+    assert by_hand(wrong, {IDENTITY: "Bo"}, EXAM)["wrong"] == [told]
+    assert by_hand(wrong, {IDENTITY: "Bo"}, EXAM)["state"] == "does not add up"
+    assert by_hand(wrong, {}, EXAM) is wrong
+
+
+# The summary.
+
+
+def test_the_summary_counts_states_and_lists_what_is_odd(tmp_path: Path) -> None:
+    rows = [row(0), row(1), row(2, identity="Zoë", version=2), unreadable(3, "=too dark")]
+    sheets = written(tmp_path, *rows, people=[Person("Ada", "Ada Lovelace"), Person("Bo")])
+    lines = sheets["Summary"].lines()
+    assert lines[0] == ["Mathematics"]
+    assert [line[:2] for line in lines[3:10]] == [
+        ["adds up", 3], ["corrected", 0], ["does not add up", 0], ["doubtful", 0], ["by hand", 0], ["unreadable", 1],
+        ["all", 4],
+    ]  # fmt: skip
+    assert lines[10:] == [
+        ["Unreadable: 1"], ["File", "Why"], ["IMG_3.jpg", "=too dark"],
+        ["People without a readable sheet: 1"], ["Identity", "Name"], ["Bo"],
+        ["On several sheets: 1"], ["Identity", "Name", "Files"], ["Ada", "Ada Lovelace", "IMG_0.jpg, IMG_1.jpg"],
+        ["Not among the people: 1"], ["Identity", "File"], ["Zoë", "IMG_2.jpg"],
+        ["Of another layout or version: 1"], ["Layout", "Version", "Sheets"], [EXAM.id, "version 2", "1 sheet"],
+    ]  # fmt: skip
+    assert sheets["Marks"].at("Notes", 4) == "version 2 of the layout"
+    assert sheets["Marks"].at("Notes", 5) == "=too dark"
+
+
+# How it looks on a screen and on paper.
+
+
+def test_the_header_stays_and_filters_and_prints_on_each_page(tmp_path: Path) -> None:
+    sheets = written(tmp_path, row(layout=NESTED), layout=NESTED)
+    for name, first in (("Marks", "C2"), ("To look at", "D2")):
+        root, main = sheets[name].root, "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+        pane = root.find(f"{main}sheetViews/{main}sheetView/{main}pane")
+        assert pane is not None
+        assert (pane.get("topLeftCell"), pane.get("state")) == (first, "frozen")
+        filtered = root.find(f"{main}autoFilter")
+        assert filtered is not None
+        assert str(filtered.get("ref")).startswith("A1:")
+        setup = root.find(f"{main}pageSetup")
+        assert setup is not None
+        assert (setup.get("orientation"), setup.get("fitToHeight"), setup.get("paperSize")) == ("landscape", "0", "1")
+        widths = [float(column.get("width", "")) for column in root.iter(f"{main}col")]
+        assert min(widths) > 8
+        assert max(widths) < 50
+
+
+def test_without_sheets_there_is_a_workbook_that_says_so(tmp_path: Path) -> None:
+    sheets = written(tmp_path, people=[Person("Ada")])
+    assert list(sheets) == ["Marks", "To look at", "Summary"]
+    assert ["all", 0] in [line[:2] for line in sheets["Summary"].lines()]
+    assert ["Ada"] in sheets["Summary"].lines()
+
+
+# Texts of others.
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"],
+                             exclude_characters="\ufffe\uffff"), min_size=1, max_size=40)  # fmt: skip
+ODD = st.sampled_from(
+    ["=1+1", "+1", "-1", "@SUM(A1)", "{=1}", "http://example.org", "mailto:a@b.org", "internal:Marks!A1", "<r>1</r>",
+     "<r><t>x</t></r>", "_x0041_", "007", "1e5", " lead and trail ", "&amp;", "]]>", "TRUE", "#N/A"]
+)  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(identity=TEXT | ODD, name=TEXT | ODD, path=TEXT | ODD, error=TEXT | ODD)
+def test_any_text_stays_the_same_text(identity: str, name: str, path: str, error: str) -> None:
+    rows = [row(0, identity=identity, path=path, state="doubtful", look=DOUBT), unreadable(1, error)]
+    with tempfile.TemporaryDirectory() as folder:
+        sheets = written(Path(folder), *rows, people=[Person(identity, name)], crops=lambda of, field: png())
+    marks, look = sheets["Marks"], sheets["To look at"]
+    for found, expected in (
+        (marks.at("Identity", 2), identity), (marks.at("Name", 2), name), (marks.at("File", 2), path),
+        (marks.at("Notes", 3), error), (look.at("Identity", 2), identity), (look.at("File", 3), path),
+    ):  # fmt: skip
+        assert found.removesuffix(" ") == expected.removesuffix(" ")
+    assert set(marks.formulas) == {f"{column}{line}" for column in "IJ" for line in (2, 3)}
+    for sheet in sheets.values():
+        assert not list(sheet.root.iter("{http://schemas.openxmlformats.org/spreadsheetml/2006/main}hyperlink"))
+    assert not look.formulas
+    assert not sheets["Summary"].formulas
+
+
+def test_characters_that_xml_does_not_have_are_escaped(tmp_path: Path) -> None:
+    marks = written(tmp_path, row(path="a\udcff\x1b[1m\n\ufffe\x85.jpg"))["Marks"]
+    assert marks.at("File", 2) == r"a\udcff\x1b[1m\n\ufffe\x85.jpg"
+
+
+@pytest.mark.parametrize("char", ["a", "😀", "\x1b", "\udcff"])
+def test_a_text_is_cut_where_a_cell_ends(char: str, tmp_path: Path) -> None:
+    text = written(tmp_path, unreadable(0, char * 40_000))["Marks"].at("Notes", 2)
+    assert text.endswith("…")
+    assert 16_000 < len(text.encode("utf-16-le")) // 2 <= 32_767
+    assert set(text[:-20]) == set(char.encode("unicode_escape").decode() if char in "\x1b\udcff" else char)
+
+
+# What goes wrong.
+
+
+def test_more_lines_than_excel_takes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "LINES", 30)
+    written(tmp_path, *map(row, range(29)))
+    message = (
+        '^more than 30 lines in the table "Marks", expected at most as many as Excel takes: read fewer pictures at a '
+        "time$"
+    )
+    with pytest.raises(OutputError, match=message):
+        written(tmp_path, *map(row, range(30)))
+
+
+def test_what_fails_on_the_way_leaves_the_old_file_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    out = tmp_path / "out/marks.xlsx"
+    out.write_text("old")
+
+    def rows() -> Iterator[dict[str, Any]]:
+        yield row()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_workbook(rows(), EXAM, out)
+    gc.collect()
+    assert [path.name for path in out.parent.iterdir()] == ["marks.xlsx"]
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert out.read_text() == "old"
+
+
+def test_a_full_disk_is_an_error_that_names_the_workbook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(xlsxwriter.workbook, "ZipFile", full)
+    with pytest.raises(OutputError, match=r"marks.xlsx: cannot be written \(no space left on device\)"):
+        written(tmp_path, row())
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OutputError, match=r"missing/marks.xlsx: cannot be written \(no such file or directory\)"):
+        written(tmp_path / "missing", row())
+
+
+class Watched(dict[str, Any]):
+    """A row that can be watched."""
+
+
+def test_rows_are_let_go_when_they_are_written(tmp_path: Path) -> None:
+    seen: weakref.WeakSet[Watched] = weakref.WeakSet()
+    Watched.__hash__ = object.__hash__  # type: ignore[assignment]
+    most = 0
+
+    def rows() -> Iterator[Watched]:
+        nonlocal most
+        for number in range(200):
+            seen.add(one := Watched(row(number, state="doubtful", look=DOUBT)))
+            yield one
+            most = max(most, len(seen))
+
+    write_workbook(rows(), EXAM, tmp_path / "marks.xlsx", crops=lambda of, field: png())
+    assert 1 <= most <= 3
