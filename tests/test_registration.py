@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -354,3 +355,10 @@ def test_where_no_edge_is_seen_a_corner_stays_where_it_was() -> None:
 
 def test_inverted_colours_are_no_sheet(flat: Bytes) -> None:
     assert "no corner tag is found" in refused(np.asarray(ImageOps.invert(Image.fromarray(flat))))
+
+
+def test_threads_find_the_same_sheet(flat: Bytes) -> None:
+    alone = register(flat, PAGE, "photo")
+    with ThreadPoolExecutor(4) as pool:
+        for sheet in pool.map(lambda _: register(flat, PAGE, "photo"), range(12)):
+            assert (sheet.matrix == alone.matrix).all()

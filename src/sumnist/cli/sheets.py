@@ -140,9 +140,10 @@ class SheetRead:
         if self.out.suffix != ".csv":
             write_atomically(rows.with_suffix(".toml"), layout.to_toml())
         if is_book:
+            from sumnist.sheets.corrections import beside, read
             from sumnist.sheets.export import export
 
-            say(export(rows, layout, self.out, people).text())
+            say(export(rows, layout, self.out, people, read(beside(rows))).text())
         say(f"{self.out}: {rate}")
         return 0
 
@@ -157,6 +158,8 @@ class SheetReview:
     """JSONL file of the sheets that were read"""
     layout: Path | None = None
     """TOML file of their layout (default: the one beside MARKS with its name)"""
+    people: Path | None = None
+    """CSV file of those whose sheets are expected, for the workbook"""
     port: Annotated[int, Range(0, 65_535)] = 0
     """port of this machine for the page; 0 takes a free one"""
     no_browser: bool = False
@@ -166,9 +169,11 @@ class SheetReview:
         """Serve the page until Ctrl-C; the exit code."""
         from sumnist.serve.review import review
         from sumnist.sheets.layout import Layout
+        from sumnist.sheets.people import read_people
 
         layout = Layout.load(self.layout or self.marks.parent / f"{self.marks.stem}.toml")
-        if not review(self.marks, layout, self.port, self.open):
+        people = [] if self.people is None else read_people(self.people)
+        if not review(self.marks, layout, self.port, self.open, people=people):
             say(f"{self.marks}: no sheet in it needs a person: nothing to do")
         return 0
 

@@ -11,7 +11,7 @@ import json
 import logging
 import secrets
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
@@ -39,6 +39,7 @@ from sumnist.sheets.doubts import Doubts, Question, Row, number_of
 from sumnist.sheets.export import export
 from sumnist.sheets.layout import Layout
 from sumnist.sheets.page import Rectangle
+from sumnist.sheets.people import Person
 from sumnist.sheets.views import Views, around
 
 __all__ = ["Review", "app_of", "review"]
@@ -63,8 +64,8 @@ OWN = [*HEADERS, (b"cross-origin-resource-policy", b"same-origin"), (b"cross-ori
 class Review:
     """What the page asks for, and what it says. Methods may be called by several threads, those that record by one."""
 
-    def __init__(self, doubts: Doubts, recorder: Recorder) -> None:
-        self.doubts, self.recorder, self.layout = doubts, recorder, doubts.layout
+    def __init__(self, doubts: Doubts, recorder: Recorder, people: Sequence[Person] = ()) -> None:
+        self.doubts, self.recorder, self.layout, self.people = doubts, recorder, doubts.layout, people
         self.views = Views(doubts.layout, doubts.path.parent)
         self.whole = lru_cache(maxsize=4)(self._whole)
 
@@ -127,13 +128,6 @@ class Review:
         self.views.crop(row, name).save(stream, "PNG")
         return stream.getvalue()
 
-    def shown(self, row: Row, name: str) -> bytes | None:
-        """The same, or None where there is no picture."""
-        try:
-            return self.crop(row, name)
-        except (SumnistError, Problem):
-            return None
-
     # What is recorded.
 
     def correct(self, said: dict[str, Any]) -> dict[str, Any]:
@@ -178,8 +172,9 @@ class Review:
     def export(self, said: dict[str, Any]) -> dict[str, Any]:
         """Write the table anew: its name. Raises `OutputError` and `DataError`."""
         del said
-        path = export(self.doubts.path, self.layout, self.recorder.corrections, self.shown)
-        return {"path": str(path)}
+        out = self.doubts.path.with_suffix(".xlsx")
+        export(self.doubts.path, self.layout, out, self.people, self.recorder.corrections)
+        return {"path": str(out)}
 
     def row_of(self, number: object) -> Row:
         """A row that needs a person. Raises `Problem`."""
@@ -338,8 +333,9 @@ def only(values: Iterable[bytes], default: str = "") -> str:
 
 
 def review(
-    marks: Path, layout: Layout, port: int, started: Callable[[str, int], None], token: str | None = None
-) -> bool:
+    marks: Path, layout: Layout, port: int, started: Callable[[str, int], None], token: str | None = None,
+    people: Sequence[Person] = (),
+) -> bool:  # fmt: skip
     """Serve until SIGTERM or Ctrl-C, if there is a sheet that needs a person.
 
     Args:
@@ -348,6 +344,7 @@ def review(
         port: Where to listen; 0 takes a free one.
         started: Called with the address of the page and the number of sheets that wait, once it can be opened.
         token: What is in the address; None: a random one.
+        people: Who should have a sheet, for the workbook.
 
     Returns:
         Whether there was one.
@@ -364,7 +361,7 @@ def review(
     token = token or secrets.token_urlsafe(24)
     recorder = Recorder(beside(marks))
     try:
-        answers = Review(doubts, recorder)
+        answers = Review(doubts, recorder, people)
         with listening(port) as listener:
             config = Config(
                 app_of(answers, token), http=protocol_with(SECONDS, Metrics()), ws="none", lifespan="off",

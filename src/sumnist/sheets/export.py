@@ -1,57 +1,55 @@
-"""The table of a reading, written anew with what people say of its sheets."""
+"""The workbook of what was read, with what people say of it since."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable
-from importlib import import_module
-from io import StringIO
+from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
-from sumnist.files import write_atomically
-from sumnist.inference.table import cell, encoded
+from sumnist.errors import ImageError, MissingExtraError
 from sumnist.sheets.corrections import Corrections
-from sumnist.sheets.doubts import Row, read_rows
+from sumnist.sheets.doubts import read_rows
 from sumnist.sheets.layout import Layout
+from sumnist.sheets.people import Person
+from sumnist.sheets.summary import Summary
+from sumnist.sheets.views import Views
 
 __all__ = ["export"]
 
+SCALE = 6.0
+"""Pixels of a millimetre of the pictures in a workbook: 150 an inch."""
 
-def export(marks: Path, layout: Layout, corrections: Corrections, crops: Callable[[Row, str], bytes | None]) -> Path:
-    """Write the table beside `marks`; its path. Raises `DataError` and `OutputError`.
+
+def export(
+    marks: Path, layout: Layout, out: Path, people: Sequence[Person] = (), said: Corrections | None = None
+) -> Summary:
+    """Write the workbook of a file of marks, whole or not at all.
 
     Args:
         marks: The file of what was read.
         layout: That of its sheets.
-        corrections: What people say of them.
-        crops: Makes a PNG of a field, if there is a picture.
+        out: The workbook.
+        people: Who should have a sheet.
+        said: What people say of the sheets.
+
+    Raises:
+        DataError: `marks` is no such file.
+        OutputError: The workbook cannot be written.
+        MissingExtraError: The extra `sheets` is not installed.
     """
-    rows = read_rows(marks, layout)
     try:
-        workbook = import_module("sumnist.sheets.workbook")
-    except ModuleNotFoundError:  # or what it needs
-        path = marks.with_suffix(".csv")
-        write_atomically(path, encoded(csv_of(rows, layout, corrections)))
-        return path
-    path = marks.with_suffix(".xlsx")
-    workbook.write_workbook(rows, layout, path, (), crops, corrections.values)
-    return path
+        from sumnist.sheets.workbook import Row, write_workbook
+    except ModuleNotFoundError as error:
+        raise MissingExtraError.of(error, "writing a workbook") from error
+    views = Views(layout, marks.parent)
 
+    def crop(row: Row, name: str) -> bytes | None:
+        """A field as PNG; None if its picture is there no more."""
+        stream = BytesIO()
+        try:
+            views.crop(row, name, SCALE).save(stream, "PNG")
+        except (ImageError, MissingExtraError):
+            return None
+        return stream.getvalue()
 
-def csv_of(rows: list[Row], layout: Layout, corrections: Corrections) -> str:
-    """The same as CSV."""
-    text = StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["row", "path", "identity", "state", "review", *layout.names])
-    table.writerows(cells(row, layout, corrections) for row in rows)
-    return text.getvalue()
-
-
-def cells(row: Row, layout: Layout, corrections: Corrections) -> list[object]:
-    """The cells of a sheet: what a person says, else what was read."""
-    said, read = corrections.values.get(row["row"], {}), row.get("values") or {}
-    return [
-        row["row"], cell("path", row["path"]), cell("identity", said.get("", row.get("identity"))),
-        row.get("state") or "unreadable", corrections.marks.get(row["row"]),
-        *(said.get(name, read.get(name)) for name in layout.names),
-    ]  # fmt: skip
+    return write_workbook(read_rows(marks, layout), layout, out, people, crop, None if said is None else said.values)

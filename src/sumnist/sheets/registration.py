@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sumnist.errors import SheetError
 from sumnist.pictures.decode import Grey
 from sumnist.pictures.filters import box_mean, closing
 from sumnist.sheets.homography import Floats, fitted, inverse, scale_at, taken
@@ -84,6 +85,12 @@ class Registered:
         middle = np.array([rectangle.x + rectangle.width / 2, rectangle.y + rectangle.height / 2])
         right, down = averaged(self.shifts, middle)
         return replace(rectangle, x=rectangle.x + float(right), y=rectangle.y + float(down))
+
+    def shifted(self, shifts: Floats) -> Registered:
+        """The same sheet with other shifts, whose picture and light need not be computed again."""
+        sheet = replace(self, shifts=shifts)
+        vars(sheet).update(copies=self.copies, ground=self.ground)
+        return sheet
 
     def pixels(self, rectangle: Rectangle, scale: float) -> Image.Image:
         """As `crop`, in grey of 0 to 255."""

@@ -7,7 +7,6 @@ the ink counts, so that what is written across them does not. Between groups, th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -55,7 +54,7 @@ def nearer(sheet: Registered) -> Registered:
     shifts = np.array(found)
     others = [averaged(np.delete(shifts, place, 0), shifts[place, :2]) for place in range(len(shifts))]
     agreeing = np.linalg.norm(shifts[:, 2:] - np.array(others), axis=1) <= APART
-    return replace(sheet, shifts=shifts[agreeing])
+    return sheet.shifted(shifts[agreeing])
 
 
 def groups(page: Page) -> Iterator[tuple[Sequence[Rectangle], int]]:

@@ -51,9 +51,9 @@ class Views:
             return ImageOps.contain(picture, (LONGEST, LONGEST)) if max(picture.size) > LONGEST else picture
         return seen(picture, row["matrix"], Rectangle(0, 0, self.page.width, self.page.height), PAGE_SCALE)
 
-    def crop(self, row: Mapping[str, Any], name: str) -> Image.Image:
-        """A field and its correction. Raises `ImageError`."""
-        return seen(self.picture(row), row["matrix"], around(self.places[name]).grown(MARGIN), CROP_SCALE)
+    def crop(self, row: Mapping[str, Any], name: str, scale: float = CROP_SCALE) -> Image.Image:
+        """A field and its correction, with so many pixels for a millimetre. Raises `ImageError`."""
+        return seen(self.picture(row), row["matrix"], around(self.places[name]).grown(MARGIN), scale)
 
     def size(self, name: str) -> tuple[int, int]:
         """Width and height of the crop of a field."""
