@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from sumnist.errors import ImageError, MissingExtraError
-from sumnist.pictures.decode import check_size, decoding, learn_heic
+from sumnist.pictures.decode import check_size, read, turned
 from sumnist.sheets.layout import Layout
 from sumnist.sheets.page import Page, Place, Rectangle
 
@@ -24,8 +23,6 @@ PAGE_SCALE, CROP_SCALE = 6.0, 12.0
 """Pixels of a millimetre: 150 and 300 an inch."""
 LONGEST = 1800
 """Pixels of the longer side of a picture that is shown as it is."""
-PDF_DPI, PDF_SIDE = 200, (2_000, 4_096)
-"""Pixels of an inch of a page of a PDF, and the least and the most of its longer side, when it was read."""
 MARGIN = 2.0
 """Millimetres of paper that are shown around a field: what a digit that leaves its box needs."""
 PAGE_OF_PDF = re.compile(r"(.+)#page=([0-9]{1,6})", re.DOTALL)
@@ -88,41 +85,33 @@ def size_of(rectangle: Rectangle, scale: float) -> tuple[int, int]:
 
 
 def opened(path: Path, page: int | None) -> Image.Image:
-    """A picture, or a page of a PDF, in RGB and upright. Raises `ImageError`."""
-    if page is not None:
-        return rendered(path, page)
-    data = BytesIO(path.read_bytes())
-    with decoding(str(path)):
-        try:
-            return upright(data, str(path))
-        except UnidentifiedImageError:
-            learn_heic(str(path))
-            return upright(data, str(path))
+    """A picture, or a page of a PDF, in RGB and upright, with as many pixels as were read. Raises `ImageError`."""
+    return read(path, None, coloured) if page is None else rendered(path, page)
 
 
-def upright(data: BytesIO, name: str) -> Image.Image:
-    data.seek(0)
-    with Image.open(data) as picture:
-        check_size(picture.height, picture.width, name)
-        return (ImageOps.exif_transpose(picture) or picture).convert("RGB")
+def coloured(picture: Image.Image, name: str) -> Image.Image:
+    """All pixels of an opened picture. Raises `ImageError`."""
+    check_size(picture.height, picture.width, name)
+    return turned(picture.convert("RGB"), picture)
 
 
 def rendered(path: Path, page: int) -> Image.Image:
     """A page of a PDF. Raises `ImageError`."""
     try:
-        import pypdfium2
+        from sumnist.sheets import pictures
     except ModuleNotFoundError as error:
         raise MissingExtraError.of(error, f"{path} is a PDF; looking at it") from error
-    with decoding(str(path)):  # and one thread at a time, as PDFium needs it
-        document = pypdfium2.PdfDocument(path)
+    named = pictures.PdfPage(str(path), page)
+    with pictures.opened(named.path) as document:
+        if not 1 <= page <= len(document):
+            raise ImageError(f"{named}: there is no such page, expected 1 to {len(document)}: read the sheets again")
+        sheet = document[page - 1]
         try:
-            sheet = document[page - 1]
-            longer = max(sheet.get_size())
-            scale = min(max(PDF_SIDE[0], PDF_DPI / 72 * longer), PDF_SIDE[1]) / longer
-            picture: Image.Image = sheet.render(scale=scale).to_pil()
-            return picture.convert("RGB")
+            pictures.check_inside(sheet, named)
+            bitmap = sheet.render(scale=pictures.scale_of(sheet, named))
+            return Image.fromarray(np.array(bitmap.to_pil().convert("RGB")))  # the bitmap ends with the document
         finally:
-            document.close()
+            sheet.close()
 
 
 def seen(picture: Image.Image, matrix: list[float], rectangle: Rectangle, scale: float) -> Image.Image:
