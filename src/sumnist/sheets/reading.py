@@ -106,7 +106,8 @@ class SheetReading:
         """The reading as types that `json` writes, its numbers as people write them: 7.5, not 15."""
 
         def plain(name: str, value: int | None) -> int | float | None:
-            return value if value is None or not self.layout.field(name).halves else value / 2
+            halved = value is not None and self.layout.field(name).halves
+            return value if value is None or not halved else value / 2 if value % 2 else value // 2
 
         return {
             "state": self.state, "identity": self.identity, "layout": self.layout.id, "version": self.version,
