@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,12 +58,9 @@ KNOWN = 0.95
 """The probability of a digit of an identity from which on it is taken; below there is a question mark."""
 
 
-class Cells(NamedTuple):
-    """The ink of a field's cells: pictures `[36, w]` in [0, 1], light on dark, of its boxes, or of its strip; and those
-    of its correction."""
-
-    main: Sequence[Grey]
-    correction: Sequence[Grey]
+Cells = tuple[Sequence[Grey], Sequence[Grey]]
+"""The ink of a field's cells: pictures `[36, w]` in [0, 1], light on dark, of its boxes, or of its strip; and those of
+its correction."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +194,7 @@ class SheetReader:
             return [found.ink(box.grown(CELL_MARGIN), CELL_SCALE) for box in boxes]
 
         def cells(place: Place) -> Cells:
-            return Cells(inks(place.boxes), inks(place.correction))
+            return inks(place.boxes), inks(place.correction)
 
         reading = self.of_cells({place.name: cells(place) for place in self.page.places})
         identity = code.identity or None

@@ -1,8 +1,9 @@
 """What to say of a sheet, by the posterior of all its numbers together.
 
-If the most probable numbers of all fields have the probability `SURE` together, they are taken: the sheet adds up as it
-is read, or with cells corrected. If by these the writer's sums are wrong, `WRONG` is enough to say so: a person looks at
-such a sheet in any case. Otherwise it is doubtful, and a person should look at the fewest cells that settle it: the smallest set C of fields with
+If the most probable numbers of all fields have the probability `SURE` together, they are taken: the sheet adds up as
+it is read, or with cells corrected. If by these the writer's sums are wrong, `WRONG` is enough to say so: a person
+looks at such a sheet in any case. Otherwise it is doubtful, and a person should look at the fewest cells that settle
+it: the smallest set C of fields with
 
     Σ_c  max { P(x) : x has the numbers c in C }  ≥  SETTLED,
 
