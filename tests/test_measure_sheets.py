@@ -115,7 +115,8 @@ class Fake:
 @pytest.mark.parametrize("source", ["cells", "photographed", "scanned"])
 def test_outcomes_are_counted_whatever_the_sheets_are_read_from(source: Any) -> None:
     made = Sheets(LAYOUTS["cover"], BLOCKS, "development")
-    row = read(Fake(made), made, range(4), source)
+    fake: Any = Fake(made)
+    row = read(fake, made, range(4), source)
     told = {"mistake": None}
     assert row["outcomes"] == [
         {"state": "adds up", "before": False, "after": False, **told, "told": True, "sheets": 1},
