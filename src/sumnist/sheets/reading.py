@@ -41,8 +41,8 @@ CANDIDATES = 10
 """Numbers that are asked for of each strip."""
 FEWER = (48, 16, 8, 5, 3, 2, 1)
 """Candidates of a field: as many as leave its sums few enough."""
-BLANK = 0.999
-"""A strip that is empty with so high a probability is not read."""
+BLANK = 0.9
+"""A strip that is empty with so high a probability is not read: if it is not, it may be any number."""
 BOX, STRIP = 0, 1
 """The places of the priors of the network of cells."""
 SURE_DIGIT = 0.98
