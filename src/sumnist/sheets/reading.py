@@ -6,7 +6,7 @@ at every cell, and the posterior of all numbers together, by all sums, says what
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,13 +29,15 @@ from sumnist.sheets.evidence import DIGITS, EMPTY, How, Seen, Shown, in_boxes, i
 from sumnist.sheets.layout import Field, Layout
 from sumnist.sheets.mistakes import MISTAKE
 from sumnist.sheets.page import Page, Place, Rectangle
+from sumnist.sheets.pictures import PdfPage
 from sumnist.sheets.readings import Evidence, shortened
 from sumnist.sheets.verdict import Cell, Correction, Outcome, Verdict, WrongTotal, verdict
 
 if TYPE_CHECKING:
-    from sumnist.sheets.pictures import PdfPage
+    from sumnist.sheets.codes import Code
+    from sumnist.sheets.registration import Registered
 
-__all__ = ["Cells", "SheetReader", "SheetReading", "read"]
+__all__ = ["Cells", "SheetReader", "SheetReading", "finder", "read"]
 
 CANDIDATES = 10
 """Numbers that are asked for of each strip."""
@@ -106,7 +108,9 @@ class SheetReading:
         """The reading as types that `json` writes, its numbers as people write them: 7.5, not 15."""
 
         def plain(name: str, value: int | None) -> int | float | None:
-            return value if value is None or not self.layout.field(name).halves else value / 2
+            if value is None or not self.layout.field(name).halves:
+                return value
+            return value / 2 if value % 2 else value // 2
 
         return {
             "state": self.state, "identity": self.identity, "layout": self.layout.id, "version": self.version,
@@ -186,11 +190,7 @@ class SheetReader:
 
     def read(self, picture: Picture | PdfPage) -> SheetReading:
         """What is on a picture, or on a page of a PDF file. Raises `SheetError`, `ImageError`."""
-        try:
-            from sumnist.sheets.codes import registered
-        except ModuleNotFoundError as error:
-            raise MissingExtraError.of(error, "reading sheets") from error
-        found, code = registered(picture, self.layout, self.page)
+        found, code = finder()(picture, self.layout, self.page)
 
         def inks(boxes: Sequence[Rectangle]) -> list[Grey]:
             return [found.ink(box.grown(CELL_MARGIN), CELL_SCALE) for box in boxes]
@@ -306,6 +306,15 @@ class SheetReader:
             for one, ten in zip(shares, digits, strict=True)
         ]
         return "".join(told) or None
+
+
+def finder() -> Callable[[Picture | PdfPage, Layout, Page], tuple[Registered, Code]]:
+    """What finds a sheet in a picture. Raises `MissingExtraError`."""
+    try:
+        from sumnist.sheets.codes import registered
+    except ModuleNotFoundError as error:
+        raise MissingExtraError.of(error, "reading sheets") from error
+    return registered
 
 
 def units_of(layout: Layout) -> dict[str, int]:
