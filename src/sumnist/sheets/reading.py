@@ -233,11 +233,14 @@ class SheetReader:
             found[DIGITS] = np.log(both * digits.sum() / both.sum()) - self.cells.log_priors[BOX][DIGITS]
         return found
 
+    def twice(self, images: Sequence[Grey], logs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The log-likelihoods of boxes `[n, 14]`, with the second look."""
+        return np.stack([self.with_second_look(image, found) for image, found in zip(images, logs, strict=True)])
+
     def shown(self, one: Field, images: Sequence[Grey], logs: NDArray[np.float64]) -> Shown:
         """What the boxes of a number show, or its strip."""
         if one.kind == "boxes":
-            looked = [self.with_second_look(image, found) for image, found in zip(images, logs, strict=True)]
-            return in_boxes(one, np.stack(looked))
+            return in_boxes(one, self.twice(images, logs))
         prior = np.exp(self.cells.log_priors[STRIP])
         candidates: list[tuple[int, float]] = []
         other = 1.0
@@ -298,7 +301,7 @@ class SheetReader:
 
     def identity_of(self, cells: Cells) -> str | None:
         """The number by which a sheet says whose it is; None if nothing is written."""
-        main, anew = (np.exp(self.cells(group) + self.cells.log_priors[BOX]) for group in cells)
+        main, anew = (np.exp(self.twice(group, self.cells(group)) + self.cells.log_priors[BOX]) for group in cells)
         shares = anew if (anew.argmax(1) != EMPTY).any() else main
         digits = shares[:, DIGITS]
         told = [
