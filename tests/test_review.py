@@ -375,19 +375,44 @@ def test_the_values_of_a_field_are_those_that_can_be_written_in_it() -> None:
 
 
 def test_the_workbook_is_written_again_with_what_was_said(client: TestClient, marks: Path) -> None:
-    for field, value in (("", "Grace"), ("q1", 3), ("q2", 2), ("q3", 11), ("total", 16)):
-        client.post("/correct", json={"row": 3, "field": field, "value": value})
-    client.post("/mark", json={"row": 3, "mark": "accepted"})
+    client.post("/correct", json={"row": 1, "field": "q2", "value": 7})
+    client.post("/correct", json={"row": 3, "field": "", "value": "=Ada"})
+    client.post("/mark", json={"row": 1, "mark": "accepted"})
     assert client.post("/export", json={}).json() == {"path": str(marks.with_suffix(".xlsx"))}
-    book = workbooks.opened(marks.with_suffix(".xlsx"))
-    table = book["Marks"]
-    found = [[table.at(title, line) for title in ("Identity", "State", "Question 2", "Total")] for line in range(2, 6)]
-    assert found == [
-        ["Person 0", "adds up", 2, 6], ["Person 1", "doubtful", 1, 20], ["Person 2", "does not add up", 7.5, 21.5],
-        ["Grace", "by hand", 2, 16],
-    ]  # fmt: skip
-    (png,) = (png for png, _ in book["To look at"].pictures.values())
-    assert (np.asarray(picture(png).convert("L")) < 120).sum() > 100  # the 7 that may be a 1
+    found = workbooks.opened(marks.with_suffix(".xlsx"))["Marks"]
+    titles = ("Identity", "State", "Question 2", "Total", "Notes")
+    assert [[found.at(title, line) for title in titles] for line in range(2, 6)] == [
+        ["Person 0", "adds up", 2, 6, None],
+        ["Person 1", "by hand", 7, 20, "Question 2: by hand instead of 1"],
+        ["Person 2", "does not add up", 7.5, 21.5, "Total: 21.5 is written, its terms come to 20.5 (off by one)"],
+        ["=Ada", "unreadable", None, None, "no corner tag was found; Identity: by hand"],
+    ]
+
+
+def test_the_workbook_has_pictures_of_the_cells_that_are_still_to_be_looked_at(client: TestClient, marks: Path) -> None:
+    for value, count in ((None, 1), (7, 0)):
+        if value is not None:
+            client.post("/correct", json={"row": 1, "field": "q2", "value": value})
+        client.post("/export", json={})
+        found = workbooks.opened(marks.with_suffix(".xlsx"))["To look at"]
+        assert len(found.lines()) == 1 + count
+        assert [(picture(png).format, told) for png, told in found.pictures.values()] == [
+            ("PNG", "Question 2 on IMG_1.jpg")
+        ] * count
+
+
+def test_without_the_extra_what_was_said_is_kept_and_the_mend_is_told(
+    client: TestClient, marks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "xlsxwriter", None)
+    for name in ("tables", "workbook"):
+        monkeypatch.delitem(sys.modules, f"sumnist.sheets.{name}", raising=False)
+    client.post("/correct", json={"row": 1, "field": "q2", "value": 7})
+    answer = client.post("/export", json={})
+    assert answer.status_code >= 500
+    assert answer.json()["detail"].endswith('install it with: pip install "sumnist[sheets]"')
+    assert not marks.with_suffix(".xlsx").exists()
+    assert read_corrections(beside(marks)) == {1: {"q2": 7}}
 
 
 # The command.

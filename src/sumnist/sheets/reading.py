@@ -6,7 +6,7 @@ at every cell, and the posterior of all numbers together, by all sums, says what
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,13 +29,15 @@ from sumnist.sheets.evidence import DIGITS, EMPTY, How, Seen, Shown, in_boxes, i
 from sumnist.sheets.layout import Field, Layout
 from sumnist.sheets.mistakes import MISTAKE
 from sumnist.sheets.page import Page, Place, Rectangle
+from sumnist.sheets.pictures import PdfPage
 from sumnist.sheets.readings import Evidence, shortened
 from sumnist.sheets.verdict import Cell, Correction, Outcome, Verdict, WrongTotal, verdict
 
 if TYPE_CHECKING:
-    from sumnist.sheets.pictures import PdfPage
+    from sumnist.sheets.codes import Code
+    from sumnist.sheets.registration import Registered
 
-__all__ = ["Cells", "SheetReader", "SheetReading", "read"]
+__all__ = ["Cells", "SheetReader", "SheetReading", "finder", "read"]
 
 CANDIDATES = 10
 """Numbers that are asked for of each strip."""
@@ -45,7 +47,7 @@ BLANK = 0.9
 """A strip that is empty with so high a probability is not read: if it is not, it may be any number."""
 BOX, STRIP = 0, 1
 """The places of the priors of the network of cells."""
-SURE_DIGIT = 0.98
+SURE_DIGIT = 0.99
 """The probability of the likeliest class of a box below which the reader of digits looks at it, too."""
 SOME_DIGIT = 0.02
 """It does not if there is no digit with a higher probability than this."""
@@ -103,8 +105,9 @@ class SheetReading:
         """The reading as types that `json` writes, its numbers as people write them: 7.5, not 15."""
 
         def plain(name: str, value: int | None) -> int | float | None:
-            halved = value is not None and self.layout.field(name).halves
-            return value if value is None or not halved else value / 2 if value % 2 else value // 2
+            if value is None or not self.layout.field(name).halves:
+                return value
+            return value / 2 if value % 2 else value // 2
 
         return {
             "state": self.state, "identity": self.identity, "layout": self.layout.id, "version": self.version,
@@ -184,11 +187,7 @@ class SheetReader:
 
     def read(self, picture: Picture | PdfPage) -> SheetReading:
         """What is on a picture, or on a page of a PDF file. Raises `SheetError`, `ImageError`."""
-        try:
-            from sumnist.sheets.codes import registered
-        except ModuleNotFoundError as error:
-            raise MissingExtraError.of(error, "reading sheets") from error
-        found, code = registered(picture, self.layout, self.page)
+        found, code = finder()(picture, self.layout, self.page)
 
         def inks(boxes: Sequence[Rectangle]) -> list[Grey]:
             return [found.ink(box.grown(CELL_MARGIN), CELL_SCALE) for box in boxes]
@@ -231,11 +230,14 @@ class SheetReader:
             found[DIGITS] = np.log(both * digits.sum() / both.sum()) - self.cells.log_priors[BOX][DIGITS]
         return found
 
+    def twice(self, images: Sequence[Grey], logs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The log-likelihoods of boxes `[n, 14]`, with the second look."""
+        return np.stack([self.with_second_look(image, found) for image, found in zip(images, logs, strict=True)])
+
     def shown(self, one: Field, images: Sequence[Grey], logs: NDArray[np.float64]) -> Shown:
         """What the boxes of a number show, or its strip."""
         if one.kind == "boxes":
-            looked = [self.with_second_look(image, found) for image, found in zip(images, logs, strict=True)]
-            return in_boxes(one, np.stack(looked))
+            return in_boxes(one, self.twice(images, logs))
         prior = np.exp(self.cells.log_priors[STRIP])
         candidates: list[tuple[int, float]] = []
         other = 1.0
@@ -296,7 +298,7 @@ class SheetReader:
 
     def identity_of(self, cells: Cells) -> str | None:
         """The number by which a sheet says whose it is; None if nothing is written."""
-        main, anew = (np.exp(self.cells(group) + self.cells.log_priors[BOX]) for group in cells)
+        main, anew = (np.exp(self.twice(group, self.cells(group)) + self.cells.log_priors[BOX]) for group in cells)
         shares = anew if (anew.argmax(1) != EMPTY).any() else main
         digits = shares[:, DIGITS]
         told = [
@@ -304,6 +306,15 @@ class SheetReader:
             for one, ten in zip(shares, digits, strict=True)
         ]
         return "".join(told) or None
+
+
+def finder() -> Callable[[Picture | PdfPage, Layout, Page], tuple[Registered, Code]]:
+    """What finds a sheet in a picture. Raises `MissingExtraError`."""
+    try:
+        from sumnist.sheets.codes import registered
+    except ModuleNotFoundError as error:
+        raise MissingExtraError.of(error, "reading sheets") from error
+    return registered
 
 
 def units_of(layout: Layout) -> dict[str, int]:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from sumnist.errors import ImageError, MissingExtraError
-from sumnist.pictures.decode import check_size, read, turned
+from sumnist.errors import ImageError
 from sumnist.sheets.layout import Layout
 from sumnist.sheets.page import Page, Place, Rectangle
+from sumnist.sheets.pictures import PdfPage, colours_of
 
 __all__ = ["Views", "around"]
 
@@ -42,7 +42,7 @@ class Views:
         self.places = {place.name: place for place in self.page.places}
         if self.page.identity is not None:
             self.places[""] = self.page.identity
-        self._opened = lru_cache(maxsize=2)(opened)
+        self._opened = lru_cache(maxsize=2)(colours_of)
 
     def whole(self, row: Mapping[str, Any]) -> Image.Image:
         """The page, straightened, or the picture of a sheet that could not be read. Raises `ImageError`."""
@@ -62,14 +62,14 @@ class Views:
     def picture(self, row: Mapping[str, Any]) -> Image.Image:
         """The whole picture in RGB, upright. Raises `ImageError`."""
         match = PAGE_OF_PDF.fullmatch(row["path"])
-        name, page = (match[1], int(match[2])) if match else (row["path"], None)
+        name = match[1] if match else row["path"]
         there = (row.get("file") or name, name, self.folder / name, self.folder / Path(name).name)
         path = next((path for path in map(Path, there) if path.is_file()), None)
         if path is None:
             raise ImageError(
                 f"{name}: is not there any more, expected the picture that was read: put it back, or into {self.folder}"
             )
-        return self._opened(path, page)
+        return self._opened(PdfPage(str(path), int(match[2])) if match else path)
 
 
 def around(place: Place) -> Rectangle:
@@ -82,36 +82,6 @@ def around(place: Place) -> Rectangle:
 def size_of(rectangle: Rectangle, scale: float) -> tuple[int, int]:
     """The pixels of a rectangle."""
     return round(rectangle.width * scale), round(rectangle.height * scale)
-
-
-def opened(path: Path, page: int | None) -> Image.Image:
-    """A picture, or a page of a PDF, in RGB and upright, with as many pixels as were read. Raises `ImageError`."""
-    return read(path, None, coloured) if page is None else rendered(path, page)
-
-
-def coloured(picture: Image.Image, name: str) -> Image.Image:
-    """All pixels of an opened picture. Raises `ImageError`."""
-    check_size(picture.height, picture.width, name)
-    return turned(picture.convert("RGB"), picture)
-
-
-def rendered(path: Path, page: int) -> Image.Image:
-    """A page of a PDF. Raises `ImageError`."""
-    try:
-        from sumnist.sheets import pictures
-    except ModuleNotFoundError as error:
-        raise MissingExtraError.of(error, f"{path} is a PDF; looking at it") from error
-    named = pictures.PdfPage(str(path), page)
-    with pictures.opened(named.path) as document:
-        if not 1 <= page <= len(document):
-            raise ImageError(f"{named}: there is no such page, expected 1 to {len(document)}: read the sheets again")
-        sheet = document[page - 1]
-        try:
-            pictures.check_inside(sheet, named)
-            bitmap = sheet.render(scale=pictures.scale_of(sheet, named))
-            return Image.fromarray(np.array(bitmap.to_pil().convert("RGB")))  # the bitmap ends with the document
-        finally:
-            sheet.close()
 
 
 def seen(picture: Image.Image, matrix: list[float], rectangle: Rectangle, scale: float) -> Image.Image:
