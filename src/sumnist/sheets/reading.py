@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,9 +60,12 @@ KNOWN = 0.95
 """The probability of a digit of an identity from which on it is taken; below there is a question mark."""
 
 
-Cells = tuple[Sequence[Grey], Sequence[Grey]]
-"""The ink of a field's cells: pictures `[36, w]` in [0, 1], light on dark, of its boxes, or of its strip; and those of
-its correction."""
+class Cells(NamedTuple):
+    """The ink of a field's cells: pictures `[36, w]` in [0, 1], light on dark, of its boxes, or of its strip; and those
+    of its correction."""
+
+    main: Sequence[Grey]
+    correction: Sequence[Grey]
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,7 @@ class SheetReader:
             return [found.ink(box.grown(CELL_MARGIN), CELL_SCALE) for box in boxes]
 
         def cells(place: Place) -> Cells:
-            return inks(place.boxes), inks(place.correction)
+            return Cells(inks(place.boxes), inks(place.correction))
 
         reading = self.of_cells({place.name: cells(place) for place in self.page.places})
         identity = code.identity or None
@@ -201,14 +204,14 @@ class SheetReader:
             identity = self.identity_of(cells(self.page.identity))
         return replace(reading, identity=identity, version=code.version, matrix=found.matrix, offset=found.error)
 
-    def of_cells(self, cells: Mapping[str, Cells]) -> SheetReading:
+    def of_cells(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> SheetReading:
         """What cells show, and what the sums say of it, by the name of each field."""
         looked = self.looked_at(cells)
         found = {one.name: seen(one, *looked[one.name], one.name in self.check.formulas) for one in self.layout.fields}
         posterior = self.posterior(found)
         return self.reading(verdict(posterior), posterior, found)
 
-    def looked_at(self, cells: Mapping[str, Cells]) -> dict[str, tuple[Shown, Shown]]:
+    def looked_at(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> dict[str, tuple[Shown, Shown]]:
         """What is shown by the cells of each field, and by those of its correction."""
         groups = [(one, group) for one in self.layout.fields for group in cells[one.name]]
         logs = iter(self.cells([image for _, group in groups for image in group]))
