@@ -33,7 +33,7 @@ TARGET = Path(__file__).resolve().parent.parent / "src/sumnist/data/mnist.npz"
 
 def build(folder: Path, target: Path) -> None:
     """Check the four IDX files of `folder` against their MD5 and write them as one npz at `target`."""
-    arrays = {}
+    arrays: dict[str, NDArray[np.uint8]] = {}
     for key, name in FILES.items():
         path, data = read_idx_bytes(folder, name)
         digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
@@ -42,7 +42,7 @@ def build(folder: Path, target: Path) -> None:
         array = parse_idx(data, path)
         if key.startswith("x_"):
             split = key.removeprefix("x_")
-            arrays[f"written_{split}"], arrays[f"ink_{split}"] = packed(array)
+            arrays |= {f"{part}_{split}": values for part, values in packed(array).items()}
         else:
             arrays[key] = array
     write_npz(arrays, target)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conftest import write_idx
-from sumnist.data.mnist import FILES, load_idx_folder, load_mnist, parse_idx
+from sumnist.data.mnist import FILES, load_idx_folder, load_mnist, packed, parse_idx, unpacked
 from sumnist.errors import DataError
 
 ORIGINAL_MD5 = {
@@ -28,6 +30,23 @@ def test_the_packaged_mnist_is_the_original_to_the_byte(split: str) -> None:
     labels = struct.pack(">II", 0x801, len(digits)) + digits.digits.astype(np.uint8).tobytes()
     assert hashlib.md5(images).hexdigest() == ORIGINAL_MD5[f"x_{split}"]
     assert hashlib.md5(labels).hexdigest() == ORIGINAL_MD5[f"y_{split}"]
+
+
+@given(
+    st.integers(1, 3), st.lists(st.tuples(st.integers(0, 2351), st.integers(1, 2000), st.integers(0, 255)), max_size=8)
+)
+def test_images_are_stored_without_loss_whatever_is_on_them(count: int, stretches: list[tuple[int, int, int]]) -> None:
+    flat = np.zeros(count * 784, np.uint8)
+    for start, length, intensity in stretches:
+        flat[start : start + length] = intensity
+    images = flat.reshape(-1, 28, 28)
+    assert (unpacked(**packed(images)) == images).all()
+
+
+def test_stored_images_that_are_cut_are_no_images() -> None:
+    parts = packed(np.full((1, 28, 28), 7, np.uint8))
+    with pytest.raises(ValueError, match="cannot assign"):
+        unpacked(**parts | {"runs": parts["runs"][:-2]})
 
 
 def test_the_first_training_image_is_a_five_and_the_first_test_image_a_seven() -> None:

@@ -11,7 +11,7 @@ import zlib
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,24 +96,51 @@ def load_mnist(split: Split, data_dir: str | Path | None = None) -> DigitSet:
         return load_idx_folder(data_dir, split)
     try:
         with files("sumnist.data").joinpath("mnist.npz").open("rb") as stream, np.load(stream) as archive:
-            images, digits = unpacked(archive[f"written_{split}"], archive[f"ink_{split}"]), archive[f"y_{split}"]
+            images = unpacked(*(archive[f"{part}_{split}"] for part in PARTS))
+            digits = archive[f"y_{split}"]
     except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
         raise DataError(f"the packaged MNIST cannot be read ({error}): reinstall sumnist") from error
     return DigitSet(images, digits.astype(np.int64), f"MNIST {split}")
 
 
-def packed(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """How images `[N, 28, 28]` are stored: which pixels have ink, eight to a byte `[N, 98]`, and the values of these,
-    one after another. Four in five pixels are empty, and compressed the two are a tenth smaller than the images."""
-    written = images > 0
-    return np.packbits(written.reshape(len(images), -1), axis=1), images[written]
+PARTS = "runs", "bright", "high", "low"
+"""What the packaged MNIST has of the images of a split."""
+BRIGHT = 251
+"""Intensities from this one on are stored apart, since most strokes are as bright inside."""
+LONGEST_RUN = 255
 
 
-def unpacked(written: NDArray[np.uint8], ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def packed(images: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
+    """How images `[N, 28, 28]` are stored, so that they are small once compressed: how many pixels in turn are empty
+    and inked (`runs`; one too long is in parts, with nothing between them), which of the inked ones are bright, eight
+    to a byte (`bright`), and the intensities of these (`high`) and of the others (`low`), one after another."""
+    flat = images.reshape(-1)
+    ink = flat[flat > 0]
+    edges = np.flatnonzero(np.diff(flat > 0, prepend=False, append=False))
+    lengths = np.diff(edges, prepend=0, append=len(flat))
+    full, rest = np.divmod(lengths, LONGEST_RUN)
+    full -= (rest == 0) & (full > 0)
+    rest = lengths - LONGEST_RUN * full
+    runs = np.zeros(len(lengths) + 2 * int(full.sum()), np.uint8)
+    ends = np.arange(len(lengths)) + 2 * np.cumsum(full)
+    runs[ends] = rest
+    for start, count in zip((ends - 2 * full)[full > 0].tolist(), full[full > 0].tolist(), strict=True):
+        runs[start : start + 2 * count : 2] = LONGEST_RUN
+    bright = ink >= BRIGHT
+    return {"runs": runs, "bright": np.packbits(bright), "high": ink[bright], "low": ink[~bright]}
+
+
+def unpacked(runs: NDArray[Any], bright: NDArray[Any], high: NDArray[Any], low: NDArray[Any]) -> NDArray[np.uint8]:
     """The images that `packed` stored. Raises `ValueError`."""
-    images = np.zeros((len(written), 28, 28), np.uint8)
-    images[np.unpackbits(written, axis=1).view(np.bool_).reshape(images.shape)] = ink
-    return images
+    turns = np.zeros(len(runs), np.bool_)
+    turns[1::2] = True
+    inked = np.repeat(turns, runs)
+    images = np.zeros(inked.shape, np.uint8)
+    ink = np.zeros(len(high) + len(low), np.uint8)
+    is_high = np.unpackbits(bright, count=len(ink)).view(np.bool_)
+    ink[is_high], ink[~is_high] = high, low
+    images[inked] = ink
+    return images.reshape(-1, 28, 28)
 
 
 def load_idx_folder(folder: str | Path, split: Split) -> DigitSet:
