@@ -87,8 +87,8 @@ def test_a_workbook_comes_with_its_rows_and_its_layout(place: Path, capsys: pyte
     assert errors == ""
     assert lines == [
         "5 sheets: adds up 4, unreadable 1",
-        "Unreadable, 1: photos/IMG_4.jpg · not a picture, expected PNG, JPEG or another format that Pillow opens: save it "
-        "as PNG",
+        "Unreadable, 1: photos/IMG_4.jpg · not a picture, expected PNG, JPEG or another format that Pillow opens: save "
+        "it as PNG",
         "People without a readable sheet, 1: 000007 · Emmy",
         "On several sheets, 1: 000002 · photos/IMG_2.jpg, photos/IMG_3.jpg",
         "Not among the people, 2: 000002 · photos/IMG_2.jpg; 000002 · photos/IMG_3.jpg",
