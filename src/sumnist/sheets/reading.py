@@ -43,11 +43,11 @@ CANDIDATES = 10
 """Numbers that are asked for of each strip."""
 FEWER = (48, 16, 8, 5, 3, 2, 1)
 """Candidates of a field: as many as leave its sums few enough."""
-BLANK = 0.999
-"""A strip that is empty with so high a probability is not read."""
+BLANK = 0.9
+"""A strip that is empty with so high a probability is not read: if it is not, it may be any number."""
 BOX, STRIP = 0, 1
 """The places of the priors of the network of cells."""
-SURE_DIGIT = 0.98
+SURE_DIGIT = 0.99
 """The probability of the likeliest class of a box below which the reader of digits looks at it, too."""
 SOME_DIGIT = 0.02
 """It does not if there is no digit with a higher probability than this."""
@@ -204,14 +204,14 @@ class SheetReader:
             identity = self.identity_of(cells(self.page.identity))
         return replace(reading, identity=identity, version=code.version, matrix=found.matrix, offset=found.error)
 
-    def of_cells(self, cells: Mapping[str, Cells]) -> SheetReading:
+    def of_cells(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> SheetReading:
         """What cells show, and what the sums say of it, by the name of each field."""
         looked = self.looked_at(cells)
         found = {one.name: seen(one, *looked[one.name], one.name in self.check.formulas) for one in self.layout.fields}
         posterior = self.posterior(found)
         return self.reading(verdict(posterior), posterior, found)
 
-    def looked_at(self, cells: Mapping[str, Cells]) -> dict[str, tuple[Shown, Shown]]:
+    def looked_at(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> dict[str, tuple[Shown, Shown]]:
         """What is shown by the cells of each field, and by those of its correction."""
         groups = [(one, group) for one in self.layout.fields for group in cells[one.name]]
         logs = iter(self.cells([image for _, group in groups for image in group]))
