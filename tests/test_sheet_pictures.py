@@ -1,8 +1,9 @@
-"""All pixels of pictures and of pages of PDF files, in grey; and those that are refused, with what to do."""
+"""All pixels of pictures and of pages of PDF files, in grey and in colours; and those that are refused, with what to do."""
 
 from __future__ import annotations
 
 import pickle
+import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
-from sumnist.errors import FormatError, ImageError, SizeError
+from sumnist.errors import FormatError, ImageError, MissingExtraError, SizeError
 from sumnist.pictures.decode import intensities_of
-from sumnist.sheets.pictures import PdfPage, grey_of, is_pdf, pages_of
+from sumnist.sheets.pictures import PdfPage, colours_of, grey_of, is_pdf, pages_of
 
 
 def scene(height: int = 300, width: int = 200) -> NDArray[np.uint8]:
@@ -94,6 +95,34 @@ def test_arrays_and_bytes_are_pictures_too(tmp_path: Path) -> None:
     assert (grey_of(data.getvalue()) == grey).all()
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "LA", "P", "CMYK", "I;16", "I", "F"])
+def test_colours_are_those_of_the_picture_and_as_bright_as_its_grey(mode: str) -> None:
+    picture = Image.fromarray(scene()).convert({"I;16": "I"}.get(mode, mode))
+    if mode in ("I", "F", "I;16"):
+        picture = Image.fromarray(np.asarray(picture) * (257 if mode != "F" else 1)).convert(mode)
+    found = colours_of(picture)
+    assert (found.mode, found.size) == ("RGB", (200, 300))
+    assert np.abs(np.asarray(found.convert("L")).astype(int) - grey_of(picture)).max() <= 2
+    if mode in ("RGB", "RGBA"):
+        assert (np.asarray(found) == scene()).all()
+
+
+def test_transparent_parts_are_white_in_colours_too() -> None:
+    picture = Image.new("RGBA", (20, 10), (0, 0, 0, 0))
+    picture.putpixel((3, 2), (200, 10, 30, 255))
+    found = colours_of(picture)
+    assert sorted(found.getcolors() or ()) == [(1, (200, 10, 30)), (199, (255, 255, 255))]
+
+
+@pytest.mark.parametrize("orientation", range(1, 10))
+def test_colours_are_upright_however_the_camera_was_held(orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path / "picture.jpg", Image.fromarray(scene()), quality=95, exif=exif)
+    with Image.open(path) as picture:
+        assert colours_of(path).tobytes() == ImageOps.exif_transpose(picture).convert("RGB").tobytes()
+
+
 def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("nothing")
     with pytest.raises(FormatError, match=r"a\.png: not a picture"):
@@ -136,6 +165,29 @@ def test_a_page_has_200_pixels_to_an_inch(tmp_path: Path) -> None:
     assert (pixels[: square - 2, : square - 2] == 0).all()
     assert (pixels[: square - 2, square + 3 :] == 255).all()
     assert pixels[-5, -5] == pytest.approx(0.78 * 255, abs=2)
+
+
+def test_a_page_has_its_colours_at_the_same_pixels(tmp_path: Path) -> None:
+    page = PdfPage(document(tmp_path / "a.pdf"), 1)
+    found = colours_of(page)
+    assert (found.mode, found.size) == ("RGB", (1654, 2339))
+    assert np.abs(np.array(found.getpixel((1650, 2335))) - (180, 203, 226)).max() <= 1
+    assert np.abs(np.asarray(found.convert("L")).astype(int) - grey_of(page)).max() <= 3
+
+
+def test_without_the_extra_pictures_are_opened_and_pdf_files_ask_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = document(tmp_path / "a.pdf")
+    monkeypatch.setitem(sys.modules, "pypdfium2", None)
+    assert colours_of(scene()).size == (200, 300)
+    for call in (pages_of, lambda _: colours_of(PdfPage(path, 1))):
+        with pytest.raises(MissingExtraError) as caught:
+            call(path)
+        assert str(caught.value) == (
+            f"{path} is a PDF; reading it needs pypdfium2, which is not installed; install it with: pip install "
+            '"sumnist[sheets]"'
+        )
 
 
 @pytest.mark.parametrize(

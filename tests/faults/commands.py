@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sumnist.data.mnist import FILES, load_mnist
+from sumnist.sheets.layout import Layout
 
 __all__ = ["COMMANDS", "READ_ONLY", "SHORTER", "Command", "Step", "make_inputs"]
 
@@ -116,7 +117,22 @@ chosen = [variants.variant(name) for name in ("reference", "exact")]
 variants.quick = lambda: [replace(v, recipe=v.recipe.with_(epochs=1), seeds=1) for v in chosen]
 """
 """Two designs, on some hundred images, in no time, and two empty pictures."""
-SHORTER = {"evaluate": BLANK_PLOTS, "export": REMEMBERED, "score": SMALL_CHUNKS, "study": SMALL_STUDY}
+SMALL_PILE = """
+from sumnist.inference import table
+from sumnist.sheets import piles
+assert piles.SheetTask.chunk > 0 and table.SAVE_EVERY > 0 and callable(piles.read_one)
+piles.SheetTask.chunk, table.SAVE_EVERY = 1, 0.0
+LOOK = {"field": "q1", "candidates": [{"value": 1, "probability": 0.6}, {"value": 7, "probability": 0.4}]}
+READ = {"state": "doubtful", "identity": "Ada", "version": 1, "probability": 0.6, "wrong": [], "corrections": [],
+        "values": {"q1": 1, "q2": 2, "total": 3}, "look": [LOOK], "matrix": [0.25, 0, 0, 0, 0.2, 0, 0, 0, 1]}
+def read_one(reader, picture):
+    return READ | {"file": picture, "layout": reader.layout.id, "identity": picture[-6:-4]}
+piles.read_one = read_one
+"""
+"""A note after each sheet, and the same numbers on all: reading takes ten times as long as everything else that `sheet
+read` does, and writes no file."""
+SHORTER = {"evaluate": BLANK_PLOTS, "export": REMEMBERED, "score": SMALL_CHUNKS, "sheet read": SMALL_PILE,
+           "study": SMALL_STUDY}  # fmt: skip
 """What the process of a command runs first, to make it short."""
 
 SCORE = "score INPUTS/table.csv --out table.csv --workers 1"
@@ -125,6 +141,11 @@ SCORE_NUMBERS = SCORE.replace("score", "score --numbers --digits 1-6")
 SCORE_FOLDER = "score INPUTS/pictures --number 7 --out table.csv --workers 1"
 STUDY = "study --quick --workers 1 --rows rows.jsonl --out report"
 SHEET = "sheet new 9,7 --out cover.pdf"
+READ = (
+    "sheet read INPUTS/pictures/1.png INPUTS/pictures/2.png INPUTS/pictures/3.png --layout INPUTS/cover.toml "
+    "--out marks.xlsx --workers 1"
+)
+HALF_READ = Step(READ, stopped=("", 12))
 ONE_ROW = Step(STUDY, stopped=("write rows.jsonl", 2))
 
 COMMANDS = (
@@ -160,6 +181,10 @@ COMMANDS = (
     Command("predict --numbers --show", "predict --numbers INPUTS/pictures/3.png --show line.png"),
     Command("sheet new", SHEET, keeps=False),
     Command("sheet new, again", SHEET, steps=(Step(SHEET),)),
+    Command("sheet read", READ, keeps=False),
+    Command("sheet read, CSV", READ.replace("xlsx", "csv"), keeps=False),
+    Command("sheet read, killed before", READ, steps=(HALF_READ,), keeps=False, like=READ),
+    Command("sheet read --overwrite", f"{READ} --overwrite", steps=(Step(f"{READ} --mistakes 0.1"),), like=READ),
     Command("graph --out", "graph --preset tiny --out graph.svg", steps=(Step("graph --preset fast --out graph.svg"),)),
 )  # fmt: skip
 
@@ -183,6 +208,7 @@ def make_inputs(folder: Path) -> None:
     (folder / "table.csv").write_text("path,number\n" + "".join(f"{path},{number}\n" for path, number in rows))
     lines = (f'{{"path": "{path}", "number": {number}}}\n' for path, number in rows)
     (folder / "table.jsonl").write_text("".join(lines))
+    (folder / "cover.toml").write_text(Layout.of_line("9,7").to_toml())
 
 
 def write_idx(path: Path, array: NDArray[np.uint8]) -> None:

@@ -83,7 +83,7 @@ class Workshop:
         self, words: str = "", code: str = "", fault: Fault | None = None, *, cold: bool = False, shorter: bool = True
     ) -> Outcome:
         """Run a command in the root, or Python; `shorter`: after what makes it short."""
-        before = SHORTER.get(words.partition(" ")[0], "") if shorter else ""
+        before = "".join(code for name, code in SHORTER.items() if shorter and f"{words} ".startswith(f"{name} "))
         code, before = (text.replace("INPUTS", str(self.inputs)) for text in (code, before))
         return self.server.run(self.words(words), code, before, fault, cold, learn=not (fault or cold))
 
