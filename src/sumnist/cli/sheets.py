@@ -116,6 +116,7 @@ class SheetRead:
 
     def run(self) -> int:
         """Read all sheets, say what became of them; the exit code."""
+        from sumnist.sheets.corrections import beside
         from sumnist.sheets.layout import Layout
         from sumnist.sheets.people import read_people
         from sumnist.sheets.piles import read_pile
@@ -126,6 +127,11 @@ class SheetRead:
         people = [] if self.people is None else read_people(self.people)
         is_book = self.out.suffix == ".xlsx"
         rows = self.out.with_suffix(".jsonl") if is_book else self.out
+        if self.out.suffix != ".csv" and (corrections := beside(rows)).exists():
+            raise OutputError(
+                f"{corrections}: has corrections of the sheets as they were read before, whose rows may be others now: "
+                "choose another --out, or move it away"
+            )
         if is_book:
             check_replaceable(self.out)
             if self.out.exists() and not self.overwrite and not rows.exists():
@@ -140,10 +146,9 @@ class SheetRead:
         if self.out.suffix != ".csv":
             write_atomically(rows.with_suffix(".toml"), layout.to_toml())
         if is_book:
-            from sumnist.sheets.corrections import beside, read
             from sumnist.sheets.export import export
 
-            say(export(rows, layout, self.out, people, read(beside(rows))).text())
+            say(export(rows, layout, self.out, people).text())
         say(f"{self.out}: {rate}")
         return 0
 
@@ -171,6 +176,11 @@ class SheetReview:
         from sumnist.sheets.layout import Layout
         from sumnist.sheets.people import read_people
 
+        if self.marks.suffix in (".xlsx", ".csv"):
+            raise ConfigError(
+                f"{self.marks}: is a table for people, expected the rows that were read: name the .jsonl file beside "
+                "it, or read the sheets with --out marks.xlsx"
+            )
         layout = Layout.load(self.layout or self.marks.parent / f"{self.marks.stem}.toml")
         people = [] if self.people is None else read_people(self.people)
         if not review(self.marks, layout, self.port, self.open, people=people):

@@ -72,7 +72,7 @@ class Summary:
         path, now = row["path"], state(row)
         self.states[now] += 1
         if now == UNREADABLE:
-            self.unreadable.append((path, row.get("error") or ""))
+            self.unreadable.append((path, (row.get("error") or "").removeprefix(f"{path}: ")))
             return
         if row.get("layout"):
             self.versions[row["layout"], row["version"]] += 1
