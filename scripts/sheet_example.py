@@ -23,7 +23,7 @@ LARGEST = {"q1": 9, "q2": 9, "q3": 9, "total": 27}
 FORMULA = Formula.of("total = q1 + q2 + q3")
 FIRST, LAST = 4, 8
 """What is read in the first and in the last cell, beyond doubt."""
-MIDDLE = {1: 0.55, 7: 0.45}
+MIDDLE: dict[int | Decimal, float] = {1: 0.55, 7: 0.45}
 """What the reader says of the middle cell."""
 TOTALS = 19, 13, 18, 16
 """Totals that may be written: right if the cell is a 7, right if it is a 1, nearly right for one, and for neither."""
@@ -47,9 +47,8 @@ def sure(value: int) -> Values:
 
 def posterior(total: int) -> Posterior:
     """What is known of the small sheet if this total is written."""
-    middle: dict[int | Decimal, float] = {**MIDDLE}
     return Check(LARGEST, [FORMULA]).posterior(
-        {"q1": sure(FIRST), "q2": Values(middle, 0.0), "q3": sure(LAST), "total": sure(total)}
+        {"q1": sure(FIRST), "q2": Values(MIDDLE, 0.0), "q3": sure(LAST), "total": sure(total)}
     )
 
 
