@@ -140,7 +140,8 @@ class SheetRead:
             self.pictures, layout, rows, self.mistakes, self.read_with, self.engine, self.workers, self.overwrite,
             progress=sys.stderr.isatty(),
         )  # fmt: skip
-        rate = f"{done.rows:,} sheet{'s' * (done.rows != 1)}, {done.failed:,} unreadable; {done.read_now / max(done.seconds, 1e-9):,.1f} a second"
+        count = f"{done.rows:,} sheet{'s' * (done.rows != 1)}"
+        rate = f"{count}, {done.failed:,} unreadable; {done.read_now / max(done.seconds, 1e-9):,.1f} a second"
         if self.out.suffix != ".csv":
             write_atomically(rows.with_suffix(".toml"), layout.to_toml())
         if is_book:
