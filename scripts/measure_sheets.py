@@ -15,14 +15,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from PIL import Image
@@ -35,6 +34,9 @@ from sumnist.errors import ImageError, SumnistError
 from sumnist.sheets.layout import Layout
 from sumnist.sheets.mistakes import MISTAKE
 from sumnist.sheets.page import Page
+from sumnist.sheets.reading import SheetReader, SheetReading
+from sumnist.sheets.registration import corners_of, register
+from sumnist.sheets.settling import settled
 from sumnist.study.rows import Row, append_jsonl, read_jsonl
 from sumnist.suites.archive import HALVES
 from sumnist.suites.sheet_ink import Ink
@@ -50,7 +52,7 @@ FACTORS = 0.2, 1.0, 5.0
 """By how much the reader may be wrong about the probability of a mistake."""
 UNIT = 200 / 25.4
 """Pixels of a millimetre in which errors of registration are told: those of a page at 200 to an inch."""
-WRONG = 0.02
+WRONG = 0.05
 """The share of sheets with a wrong total, where nothing else is said."""
 
 Source = Literal["cells", "photographed", "scanned"]
@@ -80,31 +82,6 @@ PARTS: dict[str, tuple[Job, ...]] = {
     "registration": (Job("cover", "photographed", 100),),
 }  # fmt: skip
 """The parts. With five seeds and both inks there are 10,000 covers in cells, and 2,000 photographs of covers."""
-
-
-class WrongTotal(Protocol):
-    """A total that is said to be wrong."""
-
-    field: str
-
-
-class Reading(Protocol):
-    """What is said of a sheet; numbers are in units of their fields."""
-
-    state: str
-    values: Mapping[str, int | None]
-    read: Mapping[str, int | None]
-    wrong: Sequence[WrongTotal]
-
-
-class Reader(Protocol):
-    """What reads sheets."""
-
-    def read(self, picture: bytes) -> Reading:
-        """What is said of a photograph. Raises `ImageError`."""
-
-    def of_cells(self, cells: Mapping[str, Any]) -> Reading:
-        """What is said of cells."""
 
 
 class Outcome(NamedTuple):
@@ -183,16 +160,15 @@ def is_measured(rows: Iterable[Row], what: Row) -> bool:
     return any(all(row.get(key) == what[key] for key in keys) for row in rows)
 
 
-def reader_of(layout: Layout, mistake: float, engine: ReadingEngine) -> Reader:
+def reader_of(layout: Layout, mistake: float, engine: ReadingEngine) -> SheetReader:
     """The reader of a form."""
-    reader: Reader = import_module("sumnist.sheets.reading").SheetReader(layout, mistake=mistake, engine=engine)
-    return reader
+    return SheetReader(layout, mistake=mistake, engine=engine)
 
 
 # Sheets.
 
 
-def read(reader: Reader, sheets: Sheets, places: Sequence[int], source: Source) -> Row:
+def read(reader: SheetReader, sheets: Sheets, places: Sequence[int], source: Source) -> Row:
     """What came of sheets: how many had each outcome; of fields, by how they are written, how many are read wrong,
     alone and with all others; and the seconds that reading took."""
     outcomes, seconds = Counter[Outcome](), 0.0
@@ -201,7 +177,7 @@ def read(reader: Reader, sheets: Sheets, places: Sequence[int], source: Source) 
         truth, look = sheets.truth(place), look_of(reader, sheets, place, source)
         start = perf_counter()
         try:
-            reading: Reading | None = look()
+            reading: SheetReading | None = look()
         except ImageError:
             reading = None
         seconds += perf_counter() - start
@@ -219,7 +195,7 @@ def read(reader: Reader, sheets: Sheets, places: Sequence[int], source: Source) 
     }  # fmt: skip
 
 
-def look_of(reader: Reader, sheets: Sheets, place: int, source: Source) -> Callable[[], Reading]:
+def look_of(reader: SheetReader, sheets: Sheets, place: int, source: Source) -> Callable[[], SheetReading]:
     """What reads a sheet, which is drawn before."""
     if source == "cells":
         return partial(reader.of_cells, sheets.cells(place))
@@ -227,7 +203,7 @@ def look_of(reader: Reader, sheets: Sheets, place: int, source: Source) -> Calla
     return partial(reader.read, photograph.data)
 
 
-def outcome_of(truth: Truth, reading: Reading | None) -> Outcome:
+def outcome_of(truth: Truth, reading: SheetReading | None) -> Outcome:
     """What came of a sheet."""
     mistake = truth.mistake.kind if truth.mistake else None
     if reading is None:
@@ -245,10 +221,9 @@ def outcome_of(truth: Truth, reading: Reading | None) -> Outcome:
 def registrations(sheets: Sheets, places: Sequence[int]) -> Row:
     """Of each photograph what is known of it, and by how many pixels at 200 to an inch the worst corner of a box is
     off, None if the photograph is refused."""
-    register = import_module("sumnist.sheets.registration").register
     page = Page.of(sheets.layout)
     boxes = [box for place in page.places for box in (*place.boxes, *place.correction)]
-    corners = np.array([(x, y) for box in boxes for x in (box.x, box.right) for y in (box.y, box.bottom)])
+    corners = np.concatenate([corners_of(box) for box in boxes])
     found = []
     for place in places:
         photograph = sheets.photographed(place)
@@ -256,12 +231,12 @@ def registrations(sheets: Sheets, places: Sequence[int]) -> Row:
         known = {"longer": max(photograph.size), "tilt": photograph.tilt, "quarter": photograph.quarter,
                  "blur": photograph.blur, "motion": photograph.motion, "bend": abs(view.bend)}  # fmt: skip
         try:
-            matrix = register(np.asarray(Image.open(BytesIO(photograph.data))), page, str(place)).matrix
+            sheet = settled(register(np.asarray(Image.open(BytesIO(photograph.data))), page, str(place)))
         except ImageError as error:
             found.append(known | {"error": None, "reason": str(error).partition(":")[2].strip()[:80]})
             continue
-        seen = np.column_stack([corners, np.ones(len(corners))]) @ np.asarray(matrix).T
-        off = np.linalg.norm(view.unseen(seen[:, :2] / seen[:, 2:]) - corners, axis=1).max() * UNIT
+        seen = np.concatenate([sheet.corners(box) for box in boxes])
+        off = np.linalg.norm(view.unseen(seen) - corners, axis=1).max() * UNIT
         found.append({key: round(value, 3) for key, value in (known | {"error": float(off)}).items()})
     return {"photographs": found}
 

@@ -90,9 +90,12 @@ def write_class(folder: Path, pupils: Iterable[int] = PUPILS) -> None:
 
 
 def sumnist(folder: Path, *words: str) -> str:
-    """What a command prints. Raises `CalledProcessError`."""
+    """What a command prints. Raises `RuntimeError` if it says anything else."""
     command = [sys.executable, "-m", "sumnist", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if result.stderr:  # its status is 1 if there are unreadable sheets
+        raise RuntimeError(result.stderr)
+    return result.stdout
 
 
 @contextmanager

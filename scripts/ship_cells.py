@@ -44,7 +44,7 @@ CARD_TEMPLATE = Path(__file__).with_name("cell-card.md.j2")
 ROWS = RESULTS.with_name("cells.jsonl")
 LARGEST = 450_000
 """Bytes of the file that ships, at most."""
-LEAST = {"box": 0.93, "digit": 0.93, "strip": 0.93}
+LEAST = {"box": 0.95, "digit": 0.95, "strip": 0.95}
 """Shares of the held-out cells that must be read rightly: a little less than the first network that shipped did."""
 TEST_SEED, TEST_BATCHES, TEST_BATCH = 0x7E57, 64, 128
 """Of the cells of test images: another seed than any training's."""

@@ -71,7 +71,7 @@ def row_of(path: Path, number: int, state: str, values: Mapping[str, float | Non
     return {
         "row": number, "path": path.name, "file": str(path), "state": state, "identity": f"Person {number}",
         "layout": EXAM.id, "version": 1, "probability": 0.7, "values": values, "read": values,
-        "kinds": dict.fromkeys(values, "number"), "corrections": [], "wrong": [], "look": [], "offset": 0.2,
+        "how": dict.fromkeys(values, "number"), "corrections": [], "wrong": [], "look": [], "offset": 0.2,
         "error": None, **more,
     }  # fmt: skip
 

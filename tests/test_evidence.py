@@ -157,7 +157,8 @@ def test_what_is_crossed_out_without_a_correction_says_nothing() -> None:
 def test_a_total_that_is_not_written_says_nothing_and_an_empty_term_is_mostly_a_zero() -> None:
     one = field(2)
     total, term = (seen(one, NOTHING, NOTHING, is_total).evidence for is_total in (True, False))
-    assert isinstance(total, np.ndarray) and isinstance(term, np.ndarray)
+    assert isinstance(total, np.ndarray)
+    assert isinstance(term, np.ndarray)
     assert np.ptp(total) < 0.1
     probabilities = np.exp(term) / np.exp(term).sum()
     assert 0.98 < probabilities[0] < 0.998

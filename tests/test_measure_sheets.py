@@ -17,7 +17,9 @@ import measure_sheets
 from measure_sheets import PARTS, Outcome, is_measured, outcome_of, read, registrations
 from sheet_tables import FIGURES, STATES, TABLES
 from sumnist.errors import ImageError
+from sumnist.sheets.homography import taken
 from sumnist.sheets.page import Page
+from sumnist.sheets.registration import corners_of
 from sumnist.suites.photographs import perspective
 from sumnist.suites.sheet_ink import Ink
 from sumnist.suites.sheet_truth import LAYOUTS, Entry, Mistake, Truth
@@ -113,7 +115,8 @@ class Fake:
 @pytest.mark.parametrize("source", ["cells", "photographed", "scanned"])
 def test_outcomes_are_counted_whatever_the_sheets_are_read_from(source: Any) -> None:
     made = Sheets(LAYOUTS["cover"], BLOCKS, "development")
-    row = read(Fake(made), made, range(4), source)
+    fake: Any = Fake(made)
+    row = read(fake, made, range(4), source)
     told = {"mistake": None}
     assert row["outcomes"] == [
         {"state": "adds up", "before": False, "after": False, **told, "told": True, "sheets": 1},
@@ -143,11 +146,13 @@ def by_tags(grey: NDArray[np.uint8], page: Page, name: str) -> Any:
     middles = np.array([found[place].mean(0) for place in range(4)])
     seen = [max(found[place], key=lambda one: np.linalg.norm(one - middles.mean(0))) for place in range(4)]
     values = perspective(outer, np.array(seen))
-    return SimpleNamespace(matrix=np.reshape([*values, 1.0], (3, 3)))
+    matrix = np.reshape([*values, 1.0], (3, 3))
+    return SimpleNamespace(corners=lambda box: taken(matrix, np.array(corners_of(box))))
 
 
 def test_registration_is_measured_where_boxes_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure_sheets, "import_module", lambda name: SimpleNamespace(register=by_tags))
+    monkeypatch.setattr(measure_sheets, "register", by_tags)
+    monkeypatch.setattr(measure_sheets, "settled", lambda sheet: sheet)
     rows = registrations(Sheets(LAYOUTS["cover"], BLOCKS, "development"), range(8, 12))["photographs"]
     assert [row.get("reason") for row in rows] == [None, "no tags, expected four: take it again", None, None]
     flat, _, *bent = rows

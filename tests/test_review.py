@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
@@ -12,7 +11,6 @@ import sys
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+import workbooks
 from review_sheets import EXAM, certain, doubtful, unreadable, write_marks, wrong
 from sumnist.cli import main
 from sumnist.errors import DataError, OutputError
@@ -375,36 +374,45 @@ def test_the_values_of_a_field_are_those_that_can_be_written_in_it() -> None:
 # The table.
 
 
-def test_the_table_is_written_again_with_what_was_said(
-    client: TestClient, marks: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "sumnist.sheets.workbook", None)  # as without the extra
+def test_the_workbook_is_written_again_with_what_was_said(client: TestClient, marks: Path) -> None:
     client.post("/correct", json={"row": 1, "field": "q2", "value": 7})
     client.post("/correct", json={"row": 3, "field": "", "value": "=Ada"})
     client.post("/mark", json={"row": 1, "mark": "accepted"})
-    path = Path(client.post("/export", json={}).json()["path"])
-    assert path == marks.with_suffix(".csv")
-    rows = list(csv.DictReader(path.read_text().splitlines()))
-    assert [(row["identity"], row["state"], row["review"], row["q2"]) for row in rows] == [
-        ("Person 0", "adds up", "", "2"), ("Person 1", "doubtful", "accepted", "7"),
-        ("Person 2", "does not add up", "", "7.5"), ("'=Ada", "unreadable", "", ""),
-    ]  # fmt: skip
+    assert client.post("/export", json={}).json() == {"path": str(marks.with_suffix(".xlsx"))}
+    found = workbooks.opened(marks.with_suffix(".xlsx"))["Marks"]
+    titles = ("Identity", "State", "Question 2", "Total", "Notes")
+    assert [[found.at(title, line) for title in titles] for line in range(2, 6)] == [
+        ["Person 0", "adds up", 2, 6, None],
+        ["Person 1", "by hand", 7, 20, "Question 2: by hand instead of 1"],
+        ["Person 2", "does not add up", 7.5, 21.5, "Total: 21.5 is written, its terms come to 20.5 (off by one)"],
+        ["=Ada", "unreadable", None, None, "no corner tag was found; Identity: by hand"],
+    ]
 
 
-def test_the_workbook_is_given_the_rows_the_crops_and_what_was_said(
+def test_the_workbook_has_pictures_of_the_cells_that_are_still_to_be_looked_at(client: TestClient, marks: Path) -> None:
+    for value, count in ((None, 1), (7, 0)):
+        if value is not None:
+            client.post("/correct", json={"row": 1, "field": "q2", "value": value})
+        client.post("/export", json={})
+        found = workbooks.opened(marks.with_suffix(".xlsx"))["To look at"]
+        assert len(found.lines()) == 1 + count
+        assert [(picture(png).format, told) for png, told in found.pictures.values()] == [
+            ("PNG", "Question 2 on IMG_1.jpg")
+        ] * count
+
+
+def test_without_the_extra_what_was_said_is_kept_and_the_mend_is_told(
     client: TestClient, marks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written: list[Any] = []
-    workbook = ModuleType("sumnist.sheets.workbook")
-    workbook.write_workbook = lambda *given: written.append(given)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "sumnist.sheets.workbook", workbook)
+    monkeypatch.setitem(sys.modules, "xlsxwriter", None)
+    for name in ("tables", "workbook"):
+        monkeypatch.delitem(sys.modules, f"sumnist.sheets.{name}", raising=False)
     client.post("/correct", json={"row": 1, "field": "q2", "value": 7})
-    assert client.post("/export", json={}).json() == {"path": str(marks.with_suffix(".xlsx"))}
-    ((rows, layout, out, people, crops, corrections),) = written
-    assert [row["row"] for row in rows] == [0, 1, 2, 3]
-    assert (layout, out, tuple(people), corrections) == (EXAM, marks.with_suffix(".xlsx"), (), {1: {"q2": 7}})
-    assert picture(crops(rows[1], "q2")).format == "PNG"
-    assert crops(rows[3], "q2") is None
+    answer = client.post("/export", json={})
+    assert answer.status_code >= 500
+    assert answer.json()["detail"].endswith('install it with: pip install "sumnist[sheets]"')
+    assert not marks.with_suffix(".xlsx").exists()
+    assert read_corrections(beside(marks)) == {1: {"q2": 7}}
 
 
 # The command.

@@ -352,7 +352,7 @@ PRESETS: Mapping[str, Config] = {
         preset="numbers", task="numbers", epochs=64, batch_size=64, lr=3e-3, weight_decay=0.05, warmup=0.1, ema=0.999,
     ),
     "cells": Config(
-        preset="cells", task="cells", epochs=20, strips=20_000, batch_size=128, lr=4e-3, weight_decay=0.05, warmup=0.1, ema=0.999,
+        preset="cells", task="cells", epochs=40, batch_size=128, lr=4e-3, weight_decay=0.05, warmup=0.1, ema=0.999,
     ),
     "addition": Config(
         preset="addition", task="addition", encoder="lenet", epochs=30, batch_size=128, lr=5e-3, weight_decay=0.1,

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from sumnist.cli.door import say
 from sumnist.cli.options import WorkerCount
 from sumnist.config import Engine, Range, ReadingEngine, flag
-from sumnist.errors import ConfigError, OutputError
+from sumnist.errors import ConfigError, LayoutError, OutputError
 from sumnist.files import check_replaceable, read_whole, write_atomically
+
+if TYPE_CHECKING:
+    from sumnist.sheets.layout import Layout
+    from sumnist.sheets.people import Person
 
 __all__ = ["SheetCommand", "SheetNew", "SheetRead", "SheetReview"]
 
@@ -102,7 +107,8 @@ class SheetRead:
     out: Path
     """table to write: .xlsx, .csv or .jsonl"""
     people: Path | None = None
-    """CSV file of those whose sheets are expected, for their names and for who is missing; for .xlsx"""
+    """CSV file of those whose sheets are expected, for their names and for who is missing; for .xlsx and
+    .jsonl"""
     mistakes: Annotated[float, Range(0, 0.5, "a probability from 0 to 0.5, such as 0.02")] = MISTAKE
     """how often a total is expected to be added up wrongly"""
     read_with: ReadingEngine = "ours"
@@ -116,40 +122,75 @@ class SheetRead:
 
     def run(self) -> int:
         """Read all sheets, say what became of them; the exit code."""
-        from sumnist.sheets.corrections import beside
         from sumnist.sheets.layout import Layout
         from sumnist.sheets.people import read_people
         from sumnist.sheets.piles import read_pile
 
         if self.out.suffix not in (".xlsx", ".csv", ".jsonl"):
             raise ConfigError(f"--out {self.out}: expected a name that ends in .xlsx, .csv or .jsonl")
+        if self.people is not None and self.out.suffix == ".csv":
+            raise ConfigError(f"--people {self.people}: is for .xlsx and .jsonl: leave it out, or change --out")
         layout = Layout.load(self.layout)
         people = [] if self.people is None else read_people(self.people)
-        is_book = self.out.suffix == ".xlsx"
-        rows = self.out.with_suffix(".jsonl") if is_book else self.out
-        if self.out.suffix != ".csv" and (corrections := beside(rows)).exists():
-            raise OutputError(
-                f"{corrections}: has corrections of the sheets as they were read before, whose rows may be others now: "
-                "choose another --out, or move it away"
-            )
-        if is_book:
-            check_replaceable(self.out)
-            if self.out.exists() and not self.overwrite and not rows.exists():
-                raise OutputError(f"--out {self.out}: is there already: name another file or add --overwrite")
-        done = read_pile(
-            self.pictures, layout, rows, self.mistakes, self.read_with, self.engine, self.workers, self.overwrite,
-            progress=sys.stderr.isatty(),
-        )  # fmt: skip
-        count = f"{done.rows:,} sheet{'s' * (done.rows != 1)}"
-        rate = f"{count}, {done.failed:,} unreadable; {done.read_now / max(done.seconds, 1e-9):,.1f} a second"
         if self.out.suffix != ".csv":
-            write_atomically(rows.with_suffix(".toml"), layout.to_toml())
-        if is_book:
-            from sumnist.sheets.export import export
+            self.check_beside(layout)
+        done = read_pile(
+            self.pictures, layout, self.rows, self.mistakes, self.read_with, self.engine, self.workers, self.overwrite,
+            progress=sys.stderr.isatty(), then=lambda: self.finish(layout, people),
+        )  # fmt: skip
+        counts = f"{done.rows:,} sheet{'s' * (done.rows != 1)}, {done.failed:,} unreadable"
+        say(f"{self.out}: {counts}; {done.read_now / max(done.seconds, 1e-9):,.1f} a second")
+        return 1 if done.failed else 0
 
-            say(export(rows, layout, self.out, people).text())
-        say(f"{self.out}: {rate}")
-        return 0
+    @property
+    def rows(self) -> Path:
+        """Where a row for each sheet goes."""
+        return self.out.with_suffix(".jsonl") if self.out.suffix == ".xlsx" else self.out
+
+    def check_beside(self, layout: Layout) -> None:
+        """Raise `OutputError` if what is to be written, or would belong to it, is there and another's."""
+        from sumnist.sheets.corrections import beside
+
+        if self.out != self.rows:
+            check_replaceable(self.out)
+            if self.out.exists() and not self.overwrite and not self.rows.exists():
+                raise OutputError(f"--out {self.out}: is there already: name another file or add --overwrite")
+        toml = self.rows.with_suffix(".toml")
+        if toml.exists() and not holds(toml, layout):
+            raise OutputError(
+                f"{toml}: is not the layout {self.layout}, and reading writes that there: move it away, or choose "
+                "another --out"
+            )
+        if (said := beside(self.rows)).exists():
+            raise OutputError(
+                f"{said}: has what people said of the sheets that were read before: go on with `sumnist sheet review "
+                f"{self.rows}`, or choose another --out"
+            )
+
+    def finish(self, layout: Layout, people: Sequence[Person]) -> None:
+        """Write what goes with the rows of all sheets, and say what became of these."""
+        from sumnist.sheets.doubts import read_rows
+        from sumnist.sheets.export import export
+        from sumnist.sheets.summary import summary
+
+        if self.out.suffix == ".csv":
+            return
+        if not (toml := self.rows.with_suffix(".toml")).exists():
+            write_atomically(toml, layout.to_toml())
+        if self.out == self.rows:
+            found = summary(read_rows(self.rows, layout), layout, people)
+        else:
+            found = export(self.rows, layout, self.out, people)
+        say(found.text())
+
+
+def holds(path: Path, layout: Layout) -> bool:
+    """Whether a file has this layout, in whatever words. Raises `OutputError` if it is no file."""
+    check_replaceable(path)
+    try:
+        return type(layout).load(path) == layout
+    except LayoutError:
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,8 +60,6 @@ WIDEST = 0.19
 """The widest pen, by the height of a digit."""
 PENCIL_SHARE, PENCIL, INK = 0.22, (0.16, 0.42), (0.4, 1.0)
 """Share of the pencils, and how dark these and other pens are."""
-OTHER_PEN_SHARE = 0.15
-"""Share of the crossings by another pen."""
 SLANT, TURN, BEND, ASPECT, STEEP = (0.08, 0.2), 0.06, 0.4, (0.72, 1.35), (1.0, 2.6)
 """Mean and deviation of the slant; deviations of the angle and of how far a character bends; by how much it is wider
 than its image; how much steeper its edges are than resampling leaves them."""
@@ -72,21 +70,49 @@ OFF = (2.2, 2.0)
 BAR_SHARE, BAR, BAR_HEIGHT = 0.25, (0.3, 0.75), (0.38, 0.68)
 """Share of MNIST's 7s that are given a bar, its length by their height, and how far down it is."""
 
+# Numbers.
+
+THREE_SHARE, SQUEEZED, SQUEEZED_PITCH = 0.15, {2: (9.0, 22.0), 3: (9.0, 17.0)}, (0.75, 1.02)
+"""Share of the numbers in a box with three digits, the others have two; the heights of these; and from each to the
+next, by what it would be if they filled the box."""
+MORE_SHARE, BY_BOX_SHARE, PITCH = 0.06, 0.3, (0.5, 1.0)
+"""Shares of the strips with one digit more than there is room for, and of those written as if they had boxes; from a
+digit to the next on the others, by their height."""
+CLIMB, UNEVEN, STRAY, BROAD = 0.03, (0.9, 1.08), 0.05, 1.05
+"""Deviation of a line's slope; sizes of its digits by the usual one; deviation of their places, and how broad they are
+at most, both by what is from one to the next."""
+SIGN_SHARE, SIGN_TAIL = 0.3, 3.0
+"""Share of the strips with a stop or comma before the last digit, and its length, at most."""
+
+# What is no number.
+
+LOCAL_SHARE, FILLER_OFF = 0.6, 1.8
+"""Share of the fillers of strips that are of the size of a box, and the deviation of the place of any."""
+THROUGH_FILLER_SHARE = 0.14
+"""Share of the fillers that go through all boxes of a field."""
+CROSSED_NUMBERS = {False: 0.1, True: 0.75}
+"""Shares of the numbers of several digits among what is crossed out, in boxes and on strips."""
+OTHER_PEN_SHARE, PALEST = 0.15, 0.5
+"""Share of the crossings by another pen, and how much paler than the digits' it may be."""
+SCRAWL_SHARE, BLACK_SHARE, THROUGH_SHARE = 0.08, 0.05, 0.12
+"""Shares of the crossings that are scribbles, that black out all, and that go through all boxes of a field."""
+SCRAWL_SIZE, LEAST_SCRAWL, BLACK_PEN, BLACK_ROWS = (0.8, 1.3), 8.0, (2.2, 3.5), (1.5, 2.5)
+"""Height of a scribble by that of what is under it, of which so much counts at least; the pen that blacks out, and from
+each of its strokes to the next."""
+FLECK_SHARE, FLECK = 0.12, 1.2
+"""Share of the empty cells with a touch of the pen, the deviation of its length, and its width at most."""
+
 # What is around.
 
 BESIDE_SHARE, REACHING_SHARE, REACH = 0.5, 0.3, (-3.0, 4.0)
 """Share of the boxes with ink in the one beside, of those whose ink reaches in, and how far beyond the line."""
-ABOVE_SHARE, TAILS = 0.12, (0.5, 5.0)
-"""Share of the cells into which a tail reaches from above or below, and how far."""
+FILLED_SHARE, CROSSED_SHARE = 0.1, 0.1
+"""Shares of these with a filler, and with a digit that is crossed out."""
+ABOVE_SHARE, LONG_SHARE, LONG, SHORT = 0.12, 0.4, (0.5, 5.0), (-1.0, 2.0)
+"""Share of the cells with something above, and with something below, the share of these that reaches in far, and how
+far those and the others do."""
 GHOST_SHARE, GHOST = 0.05, (0.02, 0.07)
 """Share of the cells on which a digit was erased or shines through, and how dark that is."""
-FLECK_SHARE = 0.12
-"""Share of the empty cells with an accidental short stroke or touch of the pen."""
-SCRAWL_SHARE, BLACK_SHARE, THROUGH_SHARE = 0.08, 0.05, 0.12
-"""Shares of the crossings that are scribbles, that black out all, and that go through all boxes of a field."""
-THROUGH_FILLER_SHARE = 0.14
-"""Share of the fillers that go through all boxes."""
-
 Random = np.random.Generator
 
 
@@ -311,28 +337,28 @@ def number(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> Area:
     left, right, top, bottom = inside
     wide, room = right - left, round((right - left) / BOX)
     if room == 1:
-        count = 2 if random.random() < 0.85 else 3
-        tall = random.uniform(9, 22) if count == 2 else random.uniform(9, 17)
-        pitch = random.uniform(0.75, 1.02) * wide / count
+        count = 2 if random.random() < 1 - THREE_SHARE else 3
+        tall = random.uniform(*SQUEEZED[count])
+        pitch = random.uniform(*SQUEEZED_PITCH) * wide / count
     else:
-        count = int(random.integers(2, room + 1)) + (random.random() < 0.06)
+        count = int(random.integers(2, room + 1)) + (random.random() < MORE_SHARE)
         tall = writer.tall
-        pitch = BOX if random.random() < 0.3 else tall * random.uniform(0.5, 1.0)
+        pitch = BOX if random.random() < BY_BOX_SHARE else tall * random.uniform(*PITCH)
         pitch = min(pitch, wide / count)
     spare = max(wide - pitch * count, 0)
     free = random.random()
     start = left + spare * (0.5, free, free**3, 1 - free**3)[int(4 * random.random())]
     y = (top + bottom) / 2 + random.normal(0, OFF[1])
-    climb = random.normal(0, 0.03)
+    climb = random.normal(0, CLIMB)
     areas = []
     for place in range(count):
-        x = start + (place + 0.5) * pitch + random.normal(0, 0.05) * pitch
-        high = tall * random.uniform(0.9, 1.08)
+        x = start + (place + 0.5) * pitch + random.normal(0, STRAY) * pitch
+        high = tall * random.uniform(*UNEVEN)
         kind = sketch.digit(int(random.integers(0, 10)), writer)
-        areas.append(sketch.character(cell, kind, x, y - climb * (x - left), high, writer, pitch * 1.05))
-    if room > 1 and random.random() < 0.3:
+        areas.append(sketch.character(cell, kind, x, y - climb * (x - left), high, writer, pitch * BROAD))
+    if room > 1 and random.random() < SIGN_SHARE:
         x, low = start + (count - 1) * pitch, areas[-1][3]
-        tail = random.uniform(0, 3)
+        tail = random.uniform(0, SIGN_TAIL)
         sketch.path(cell, np.array([[x, low - 1], [x - 0.4 * tail, low - 1 + tail]]), writer.pen * 1.3, writer)
     lefts, rights, tops, bottoms = zip(*areas, strict=True)
     return min(lefts), max(rights), min(tops), max(bottoms)
@@ -345,10 +371,10 @@ def fill(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
     if random.random() < THROUGH_FILLER_SHARE:
         sketch.paths(cell, through(inside, random), writer)
         return
-    if right - left > BOX + 1 and random.random() < 0.6:  # of the size of a box, somewhere on a strip, or of all of it
+    if right - left > BOX + 1 and random.random() < LOCAL_SHARE:
         x, _ = spot(inside, random)
         left, right = x - BOX / 2, x + BOX / 2
-    x, y = random.normal(0, 1.8, 2)
+    x, y = random.normal(0, FILLER_OFF, 2)
     sketch.paths(cell, filler((left + x, right + x, top + y, bottom + y), random), writer)
 
 
@@ -356,18 +382,18 @@ def cross_out(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
     """A digit, or a number, that was crossed out."""
     random = sketch.random
     strip = inside[1] - inside[0] > BOX + 1
-    if random.random() < (0.75 if strip else 0.1):
+    if random.random() < CROSSED_NUMBERS[strip]:
         area = number(sketch, cell, inside, writer)
     else:
         area = single(sketch, cell, int(random.integers(0, 10)), inside, writer)
     by = Writer.any(random) if random.random() < OTHER_PEN_SHARE else writer
-    if by.light < 0.5 * writer.light:
+    if by.light < PALEST * writer.light:
         by = writer
     chance = random.random()
     if chance < SCRAWL_SHARE:
-        tall = max(area[3] - area[2], 8.0)
+        tall = max(area[3] - area[2], LEAST_SCRAWL)
         x, y = (area[0] + area[1]) / 2, (area[2] + area[3]) / 2
-        sketch.character(cell, SCRAWL, x, y, tall * random.uniform(0.8, 1.3), by)
+        sketch.character(cell, SCRAWL, x, y, tall * random.uniform(*SCRAWL_SIZE), by)
     elif chance < SCRAWL_SHARE + BLACK_SHARE:
         blacken(sketch, cell, area, by)
     elif chance < SCRAWL_SHARE + BLACK_SHARE + THROUGH_SHARE:
@@ -381,16 +407,16 @@ def blacken(sketch: Sketch, cell: int, area: Area, writer: Writer) -> None:
     """Cover an area with ink."""
     random = sketch.random
     left, right, top, bottom = area
-    rows = np.arange(top + 1, bottom, random.uniform(1.5, 2.5))
+    rows = np.arange(top + 1, bottom, random.uniform(*BLACK_ROWS))
     points = np.stack([np.where(np.arange(len(rows)) % 2, left, right), rows], 1)
-    sketch.path(cell, points + random.normal(0, 1, points.shape), random.uniform(2.2, 3.5), writer)
+    sketch.path(cell, points + random.normal(0, 1, points.shape), random.uniform(*BLACK_PEN), writer)
 
 
 def fleck(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
     """A touch of the pen, shorter than any sign, mostly at the edge."""
     random = sketch.random
     place = np.array([random.uniform(*inside[:2]), random.uniform(*inside[2:])])
-    sketch.path(cell, np.stack([place, place + random.normal(0, 1.2, 2)]), min(writer.pen, 1.2), writer)
+    sketch.path(cell, np.stack([place, place + random.normal(0, FLECK, 2)]), min(writer.pen, FLECK), writer)
 
 
 def around(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
@@ -408,7 +434,7 @@ def around(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
     for above in (True, False):
         if random.random() < ABOVE_SHARE:
             tall = writer.tall * random.uniform(0.9, 1.2)
-            reach = random.uniform(*TAILS) if random.random() < 0.4 else random.uniform(-1, 2)
+            reach = random.uniform(*(LONG if random.random() < LONG_SHARE else SHORT))
             y = reach - tall / 2 if above else CELL_HEIGHT - reach + tall / 2
             kind = sketch.digit(int(random.integers(0, 10)), writer)
             sketch.character(cell, kind, random.uniform(left - 4, right + 4), y, tall, writer)
@@ -420,7 +446,7 @@ def beside(sketch: Sketch, cell: int, inside: Area, side: int, writer: Writer) -
     left, right, top, bottom = inside
     next_to = left + side * BOX, right + side * BOX, top, bottom
     chance = random.random()
-    if chance < 0.1:
+    if chance < FILLED_SHARE:
         sketch.paths(cell, filler(next_to, random), writer)
         return
     x, y = spot(next_to, random)
@@ -429,5 +455,5 @@ def beside(sketch: Sketch, cell: int, inside: Area, side: int, writer: Writer) -
         edge = left if side < 0 else right
         x = edge - side * random.uniform(*REACH) + side * tall * random.uniform(0.25, 0.4)
     area = sketch.character(cell, sketch.digit(int(random.integers(0, 10)), writer), x, y, tall, writer, 1.1 * BOX)
-    if chance < 0.2:
+    if chance < FILLED_SHARE + CROSSED_SHARE:
         sketch.paths(cell, crossing(area, random), writer)

@@ -94,11 +94,16 @@ def score(
 
 def tabulate(
     found: Source, out: Path, task: Task, asked: Mapping[str, Any], engine: Engine = "local", workers: int = 0,
-    overwrite: bool = False, progress: bool = True,
+    overwrite: bool = False, progress: bool = True, then: Callable[[], object] | None = None,
 ) -> Scored:  # fmt: skip
     """Write a row for each of a source, as `score` does, by any task.
 
-    `asked`: what else tells one job from another, as types that `json` writes. Raises as `score`.
+    Args:
+        asked: What else tells one job from another, as types that `json` writes.
+        then: What is to be done with the table. Where that fails, or is killed, the same call does it again.
+
+    Raises:
+        What `score` does.
     """
     began = time.monotonic()
     if out.suffix not in (".csv", ".jsonl"):
@@ -123,7 +128,7 @@ def tabulate(
             raise ScoreError(
                 f"{asked['source']}: changed while it was read: run the same command again, with --overwrite"
             )
-        output.finish()
+        output.finish(then)
     return Scored(output.rows, output.failed, output.rows - first, time.monotonic() - began)
 
 

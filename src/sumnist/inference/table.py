@@ -13,6 +13,7 @@ import io
 import json
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
 from io import FileIO
@@ -173,14 +174,17 @@ class Output:
         self.note.add(json.dumps(note | {"whole": whole}))
         self.saved = time.monotonic()
 
-    def finish(self) -> None:
-        """Make the rows the table, which needs no note."""
+    def finish(self, then: Callable[[], object] | None = None) -> None:
+        """Make the rows the table, which needs no note when what is to be done then is done."""
         with writing(self.out):
             if self.stream is not None:
                 self.save(whole=True)
                 self.check_free()
                 self.stream.close()
                 os.replace(self.partial, self.path)
+        if then is not None:
+            then()
+        with writing(self.out):
             self.note.remove()
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ from PIL import Image, UnidentifiedImageError
 
 from sumnist.errors import FormatError, ImageError, MissingExtraError, SizeError, SumnistError
 
-__all__ = ["Grey", "Intensities", "Picture", "decoding", "intensities_of", "pixels_of", "plain_file"]
+__all__ = ["Grey", "Intensities", "Picture", "colours_of", "decoding", "intensities_of", "pixels_of", "plain_file"]
 
 Decoded = TypeVar("Decoded")
 Decoder = Callable[[Image.Image, str], Decoded]
@@ -49,6 +49,8 @@ STRIP = 1 << 20
 """Pixels that are converted at once: all of a picture that is not reduced."""
 USUAL_WHITES = 1, 255, 65535
 """The values that may mean white in a picture of 32-bit values, which does not say."""
+COLOURED = {"RGB", "P", "CMYK", "YCbCr", "HSV"}
+"""Modes of Pillow that it makes RGB of without loss of brightness."""
 LUMA = 0.299, 0.587, 0.114
 """Weights of red, green and blue by ITU-R 601, as Pillow has them."""
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
@@ -100,6 +102,11 @@ def intensities_of(picture: Picture, name: str | None = None) -> Intensities:
 def pixels_of(picture: Picture, name: str | None = None) -> NDArray[np.uint8]:
     """As `intensities_of`, but all pixels of a picture, upright: uint8 `[H, W]`, black to white."""
     return read(picture, name, pixels)
+
+
+def colours_of(picture: Picture, name: str | None = None) -> Image.Image:
+    """As `pixels_of`, but in colours: an RGB picture."""
+    return read(picture, name, colours)
 
 
 def read(picture: Picture, name: str | None, decode: Decoder[Decoded]) -> Decoded:
@@ -243,12 +250,24 @@ def pixels(picture: Image.Image, name: str) -> NDArray[np.uint8]:
     return np.asarray(turned(grey, picture))
 
 
-def load(picture: Image.Image, name: str, factor: int) -> None:
-    """Decode an opened picture, a JPEG file in grey and reduced by up to `factor`. Raises `ImageError`."""
+def colours(picture: Image.Image, name: str) -> Image.Image:
+    """All pixels of an opened picture in RGB, turned upright; transparent parts are white."""
+    load(picture, name, 1, grey=False)
+    if picture.has_transparency_data:
+        white = Image.new("RGBA", picture.size, "white")
+        return turned(Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB"), picture)
+    if picture.mode in COLOURED:
+        return turned(picture.convert("RGB"), picture)
+    return Image.fromarray(pixels(picture, name)).convert("RGB")
+
+
+def load(picture: Image.Image, name: str, factor: int, grey: bool = True) -> None:
+    """Decode an opened picture, a JPEG file reduced by up to `factor`, and in `grey`. Raises `ImageError`."""
     most = MOST_COPIED if picture.format in COPYING else MOST_PIXELS
     check_size(picture.height, picture.width, name, most)
     if picture.format == "JPEG":
-        picture.draft("L" if picture.mode == "RGB" else None, (picture.width // factor, picture.height // factor))
+        mode = "L" if grey and picture.mode == "RGB" else None
+        picture.draft(mode, (picture.width // factor, picture.height // factor))
     picture.load()
     check_size(picture.height, picture.width, name, most)  # some formats know their size only now
 
@@ -301,13 +320,13 @@ def reduced(values: NDArray[Any], factor: int) -> NDArray[Any]:
     return np.asarray(Image.fromarray(values).reduce(factor))
 
 
-def turned(grey: Image.Image, picture: Image.Image) -> Image.Image:
-    """`grey`, turned upright from the orientation in which `picture` was stored."""
+def turned(made: Image.Image, picture: Image.Image) -> Image.Image:
+    """What was `made` of a picture, turned upright from the orientation in which that was stored."""
     try:
         orientation = int(picture.getexif().get(ORIENTATION, 1))
     except Exception:  # a broken note about the picture does not make the picture broken
         orientation = 1
-    return grey.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else grey
+    return made.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else made
 
 
 # Arrays.

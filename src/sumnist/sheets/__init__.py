@@ -1,17 +1,29 @@
-"""Paper forms for handwritten numbers, whose totals check them. Printing and reading need the extra `sheets`, layouts
-do not. What `read` needs is imported when it is first touched."""
+"""Paper forms for handwritten numbers, whose totals check them. Printing and reading them needs the extra `sheets`,
+layouts do not.
 
+    >>> from sumnist.sheets import Layout
+    >>> Layout.of_line("9,7.5,13").names
+    ('q1', 'q2', 'q3', 'total')
+
+`read("IMG_1.jpg", "cover.toml")` reads a sheet, a `SheetReader` many of one layout. The names in `__all__` are imported
+when they are first touched.
+"""
+
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sumnist.sheets.layout import Layout
     from sumnist.sheets.reading import SheetReader, SheetReading, read
 
-__all__ = ["SheetReader", "SheetReading", "read"]
+__all__ = ["Layout", "SheetReader", "SheetReading", "read"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'sumnist.sheets' has no attribute {name!r}")
-    from sumnist.sheets import reading
+    return getattr(import_module(f"sumnist.sheets.{'layout' if name == 'Layout' else 'reading'}"), name)
 
-    return getattr(reading, name)
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -16,6 +16,7 @@ a field has the number x with the likelihood
     unclear     VOID · c · b′ + OTHERWISE
 
 of which the last says the same of all numbers: there is always a chance that the cells show what no class describes.
+All numbers of a field that is no total are equally probable beforehand, but for 0, whose share is `NOTHING` at least.
 """
 
 from __future__ import annotations
@@ -43,11 +44,13 @@ DIGITS, SEVERAL, EMPTY, FILLER, CROSSED = slice(0, 10), 10, 11, 12, 13
 """The places of the classes in `CELL_CLASSES`."""
 assert CELL_CLASSES[SEVERAL:] == ("number", "empty", "filler", "crossed")
 
-ORDINARY, CORRECTED, WRITTEN_ANEW, VOID, OTHERWISE = 0.946, 0.04, 0.005, 0.002, 0.002
+ORDINARY, CORRECTED, WRITTEN_ANEW, VOID, OTHERWISE = 0.9528, 0.04, 0.005, 0.002, 0.0002
 """How often a field is filled in as asked; crossed out and corrected; corrected without being crossed out; crossed out
 and left so; or shows what no class describes. By judgement, not estimated: orders of magnitude are what counts."""
 FORGOTTEN, LEFT_OUT = 0.004, 0.03
 """The share of the empty fields whose number was forgotten, for those that mean zero; how often a total is left out."""
+NOTHING = 0.05
+"""How often there is nothing to write, at least: the other numbers share the rest, however many they are."""
 ZERO = {"number": 0.6, "empty": 0.25, "filler": 0.15}
 """How a zero is shown. Nobody leaves a total of zero out, or fills it."""
 LAST, SHIFTED = 0.92, 0.05
@@ -129,6 +132,8 @@ def seen(field: Field, main: Shown, correction: Shown, is_total: bool) -> Seen:
         ORDINARY * main.rest * correction.blank, lacking * main.blank * correction.blank, 0.0, anew * correction.rest,
         unclear,
     ])  # fmt: skip
+    if not is_total:
+        ways[zero] *= max(1.0, NOTHING * (field.largest + 1))
     known: dict[int | None, Floats] = dict(zip(values.tolist(), ways, strict=True))
     likelihoods = ways.sum(1)
     if len(values) == field.largest + 1:

@@ -1,4 +1,4 @@
-"""Any picture of a sheet, or page of a PDF → all its pixels in grey.
+"""Any picture of a sheet, or page of a PDF → all its pixels, in grey or in colours.
 
 PDFium, which opens the PDFs, is not made for threads: one page is rendered at a time, under the lock of all decoders.
 """
@@ -8,16 +8,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pypdfium2
 from numpy.typing import NDArray
+from PIL import Image
 
-from sumnist.errors import ImageError, SizeError
+from sumnist.errors import ImageError, MissingExtraError, SizeError
+from sumnist.pictures import decode
 from sumnist.pictures.decode import MOST_PIXELS, Picture, decoding, pixels_of, plain_file
 
-__all__ = ["DPI", "PdfPage", "grey_of", "is_pdf", "pages_of"]
+if TYPE_CHECKING:
+    import pypdfium2
+
+__all__ = ["DPI", "PdfPage", "colours_of", "grey_of", "is_pdf", "pages_of"]
 
 DPI = 200
 """Pixels of an inch of a page: 8 of a millimetre, at which handwriting is sharp."""
@@ -67,21 +71,27 @@ def grey_of(picture: Picture | PdfPage, name: str | None = None) -> NDArray[np.u
 
     Raises:
         ImageError: It cannot be read: `FormatError` if it is no picture, `SizeError` if it is too large.
-        MissingExtraError: It is a HEIC file, and the library for those is not installed.
+        MissingExtraError: It is a PDF or HEIC file, and the library for those is not installed.
     """
-    return page_of(picture) if isinstance(picture, PdfPage) else pixels_of(picture, name)
+    return np.asarray(page_of(picture, "L")) if isinstance(picture, PdfPage) else pixels_of(picture, name)
 
 
-def page_of(page: PdfPage) -> NDArray[np.uint8]:
-    """A page as grey pixels. Raises `ImageError`."""
+def colours_of(picture: Picture | PdfPage, name: str | None = None) -> Image.Image:
+    """As `grey_of`, with the same pixels, but in colours: an RGB picture."""
+    return page_of(picture, "RGB") if isinstance(picture, PdfPage) else decode.colours_of(picture, name)
+
+
+def page_of(page: PdfPage, mode: str) -> Image.Image:
+    """A page as a picture of a mode, "L" or "RGB". Raises `ImageError`."""
     with opened(page.path) as document:
         if not 1 <= page.page <= len(document):
             raise ImageError(f"{page}: there is no such page, expected 1 to {len(document)}: name one of these")
         sheet = document[page.page - 1]
         try:
             check_inside(sheet, page)
-            bitmap = sheet.render(scale=scale_of(sheet, page), grayscale=True)
-            return np.array(bitmap.to_pil().convert("L"))  # a copy: the bitmap ends with the document
+            bitmap = sheet.render(scale=scale_of(sheet, page), grayscale=mode == "L")
+            picture: Image.Image = bitmap.to_pil().convert(mode)  # a copy: the bitmap ends with the document
+            return picture
         finally:
             sheet.close()
 
@@ -89,6 +99,10 @@ def page_of(page: PdfPage) -> NDArray[np.uint8]:
 @contextmanager
 def opened(path: str) -> Iterator[pypdfium2.PdfDocument]:
     """A PDF file, while no other thread decodes. Raises `ImageError` for whatever is wrong with it."""
+    try:
+        import pypdfium2
+    except ModuleNotFoundError as error:
+        raise MissingExtraError.of(error, f"{path} is a PDF; reading it") from error
     with plain_file(path) as stream, decoding(path):
         try:
             document = pypdfium2.PdfDocument(stream)
@@ -119,7 +133,9 @@ def scale_of(sheet: pypdfium2.PdfPage, page: PdfPage) -> float:
 
 def check_inside(sheet: pypdfium2.PdfPage, page: PdfPage) -> None:
     """Raise `SizeError` for a page with a picture that would take too much memory."""
-    for item in sheet.get_objects([pypdfium2.raw.FPDF_PAGEOBJ_IMAGE]):
+    from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
+
+    for item in sheet.get_objects([FPDF_PAGEOBJ_IMAGE]):
         told = item.get_metadata()
         if told.width * told.height > MOST_INSIDE:
             raise SizeError(

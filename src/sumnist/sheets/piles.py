@@ -7,7 +7,7 @@ rows that are safe, so that reading goes on where it was stopped.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,14 +15,14 @@ from typing import Any, ClassVar
 from sumnist.config import Engine, ReadingEngine
 from sumnist.environment import library_version
 from sumnist.errors import ConfigError, DataError, ImageError, SumnistError
-from sumnist.files import CELLS, NUMBERS
+from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
 from sumnist.inference.score import Scored, tabulate
 from sumnist.inference.sources import Row, Source, listing, pictures_in
 from sumnist.inference.tasks import Read, Result, fingerprint
 from sumnist.sheets.layout import Layout
 from sumnist.sheets.mistakes import MISTAKE
 from sumnist.sheets.pictures import PdfPage, is_pdf, pages_of
-from sumnist.sheets.reading import SheetReader
+from sumnist.sheets.reading import SheetReader, finder
 
 __all__ = ["SheetTask", "pile_of", "read_pile"]
 
@@ -46,20 +46,24 @@ class SheetTask:
         corrected = [f"{one['field']}: {one['read']} → {one['value']}" for one in values["corrections"] or ()]
         wrong = [f"{one['field']}: {one['written']}, not {one['sum']}" for one in values["wrong"] or ()]
         look = [f"{one['field']}: {told(one['candidates'])}" for one in values["look"] or ()]
-        return {
+        first = {
             "row": values["row"], "path": values["path"], "identity": values["identity"],
             "state": values["state"] or ("unreadable" if values["error"] else None),
-            **{name: numbers.get(name) for name in self.layout.names},
+        }  # fmt: skip
+        last = {
             "corrected": "; ".join(corrected), "wrong": "; ".join(wrong), "look": "; ".join(look),
             "probability": values["probability"], "version": values["version"], "error": values["error"],
         }  # fmt: skip
+        fields = {name + " (field)" * (name in first | last): numbers.get(name) for name in self.layout.names}
+        return first | fields | last
 
     def settings(self) -> dict[str, Any]:
         """The layout, the options and the networks."""
         others = {} if self.engine == "ours" else {"version of rapidocr": library_version("rapidocr")}
         return {
             "task": "sheets", "--layout": self.layout.to_toml(), "--mistakes": self.mistake, "--read-with": self.engine,
-            "network of cells": fingerprint(CELLS), "network of numbers": fingerprint(NUMBERS), **others,
+            "network of cells": fingerprint(CELLS), "network of numbers": fingerprint(NUMBERS),
+            "network of digits": fingerprint(PRETRAINED / ONNX), **others,
         }  # fmt: skip
 
     def start(self) -> Read:
@@ -135,6 +139,7 @@ def rows_of(files: Sequence[str], counts: dict[str, int | str]) -> Iterator[Row]
 def read_pile(
     paths: Sequence[Path], layout: Layout, out: Path, mistake: float = MISTAKE, reading: ReadingEngine = "ours",
     engine: Engine = "local", workers: int = 0, overwrite: bool = False, progress: bool = True,
+    then: Callable[[], object] | None = None,
 ) -> Scored:  # fmt: skip
     """Read sheets, and write a row for each. Called again after it was killed, it goes on where it stopped.
 
@@ -148,6 +153,7 @@ def read_pile(
         workers: Processes that read; 0 is one for each core.
         overwrite: Whether to replace what `out` holds.
         progress: Whether to draw a bar on stderr.
+        then: What is to be done with the table. Where that fails, or is killed, the same call does it again.
 
     Returns:
         How many rows there are, how many of them are unreadable, and how many this call read.
@@ -157,8 +163,9 @@ def read_pile(
     """
     if not paths:
         raise ConfigError("sheet read: no pictures: name photographs, PDF files or folders of them")
+    finder()
     SheetReader(layout, mistake, reading)  # what is wrong is known before the work
     asked = {"source": os.pathsep.join(str(path.resolve()) for path in paths)}
     return tabulate(
-        pile_of(paths), out, SheetTask(layout, mistake, reading), asked, engine, workers, overwrite, progress
+        pile_of(paths), out, SheetTask(layout, mistake, reading), asked, engine, workers, overwrite, progress, then
     )

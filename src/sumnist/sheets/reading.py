@@ -6,7 +6,7 @@ at every cell, and the posterior of all numbers together, by all sums, says what
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,23 +29,25 @@ from sumnist.sheets.evidence import DIGITS, EMPTY, How, Seen, Shown, in_boxes, i
 from sumnist.sheets.layout import Field, Layout
 from sumnist.sheets.mistakes import MISTAKE
 from sumnist.sheets.page import Page, Place, Rectangle
+from sumnist.sheets.pictures import PdfPage
 from sumnist.sheets.readings import Evidence, shortened
 from sumnist.sheets.verdict import Cell, Correction, Outcome, Verdict, WrongTotal, verdict
 
 if TYPE_CHECKING:
-    from sumnist.sheets.pictures import PdfPage
+    from sumnist.sheets.codes import Code
+    from sumnist.sheets.registration import Registered
 
-__all__ = ["Cells", "SheetReader", "SheetReading", "read"]
+__all__ = ["Cells", "SheetReader", "SheetReading", "finder", "read"]
 
 CANDIDATES = 10
 """Numbers that are asked for of each strip."""
 FEWER = (48, 16, 8, 5, 3, 2, 1)
 """Candidates of a field: as many as leave its sums few enough."""
-BLANK = 0.999
-"""A strip that is empty with so high a probability is not read."""
+BLANK = 0.9
+"""A strip that is empty with so high a probability is not read: if it is not, it may be any number."""
 BOX, STRIP = 0, 1
 """The places of the priors of the network of cells."""
-SURE_DIGIT = 0.98
+SURE_DIGIT = 0.99
 """The probability of the likeliest class of a box below which the reader of digits looks at it, too."""
 SOME_DIGIT = 0.02
 """It does not if there is no digit with a higher probability than this."""
@@ -106,7 +108,9 @@ class SheetReading:
         """The reading as types that `json` writes, its numbers as people write them: 7.5, not 15."""
 
         def plain(name: str, value: int | None) -> int | float | None:
-            return value if value is None or not self.layout.field(name).halves else value / 2
+            if value is None or not self.layout.field(name).halves:
+                return value
+            return value / 2 if value % 2 else value // 2
 
         return {
             "state": self.state, "identity": self.identity, "layout": self.layout.id, "version": self.version,
@@ -186,11 +190,7 @@ class SheetReader:
 
     def read(self, picture: Picture | PdfPage) -> SheetReading:
         """What is on a picture, or on a page of a PDF file. Raises `SheetError`, `ImageError`."""
-        try:
-            from sumnist.sheets.codes import registered
-        except ModuleNotFoundError as error:
-            raise MissingExtraError.of(error, "reading sheets") from error
-        found, code = registered(picture, self.layout, self.page)
+        found, code = finder()(picture, self.layout, self.page)
 
         def inks(boxes: Sequence[Rectangle]) -> list[Grey]:
             return [found.ink(box.grown(CELL_MARGIN), CELL_SCALE) for box in boxes]
@@ -204,14 +204,14 @@ class SheetReader:
             identity = self.identity_of(cells(self.page.identity))
         return replace(reading, identity=identity, version=code.version, matrix=found.matrix, offset=found.error)
 
-    def of_cells(self, cells: Mapping[str, Cells]) -> SheetReading:
+    def of_cells(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> SheetReading:
         """What cells show, and what the sums say of it, by the name of each field."""
         looked = self.looked_at(cells)
         found = {one.name: seen(one, *looked[one.name], one.name in self.check.formulas) for one in self.layout.fields}
         posterior = self.posterior(found)
         return self.reading(verdict(posterior), posterior, found)
 
-    def looked_at(self, cells: Mapping[str, Cells]) -> dict[str, tuple[Shown, Shown]]:
+    def looked_at(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> dict[str, tuple[Shown, Shown]]:
         """What is shown by the cells of each field, and by those of its correction."""
         groups = [(one, group) for one in self.layout.fields for group in cells[one.name]]
         logs = iter(self.cells([image for _, group in groups for image in group]))
@@ -233,11 +233,14 @@ class SheetReader:
             found[DIGITS] = np.log(both * digits.sum() / both.sum()) - self.cells.log_priors[BOX][DIGITS]
         return found
 
+    def twice(self, images: Sequence[Grey], logs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The log-likelihoods of boxes `[n, 14]`, with the second look."""
+        return np.stack([self.with_second_look(image, found) for image, found in zip(images, logs, strict=True)])
+
     def shown(self, one: Field, images: Sequence[Grey], logs: NDArray[np.float64]) -> Shown:
         """What the boxes of a number show, or its strip."""
         if one.kind == "boxes":
-            looked = [self.with_second_look(image, found) for image, found in zip(images, logs, strict=True)]
-            return in_boxes(one, np.stack(looked))
+            return in_boxes(one, self.twice(images, logs))
         prior = np.exp(self.cells.log_priors[STRIP])
         candidates: list[tuple[int, float]] = []
         other = 1.0
@@ -298,7 +301,7 @@ class SheetReader:
 
     def identity_of(self, cells: Cells) -> str | None:
         """The number by which a sheet says whose it is; None if nothing is written."""
-        main, anew = (np.exp(self.cells(group) + self.cells.log_priors[BOX]) for group in cells)
+        main, anew = (np.exp(self.twice(group, self.cells(group)) + self.cells.log_priors[BOX]) for group in cells)
         shares = anew if (anew.argmax(1) != EMPTY).any() else main
         digits = shares[:, DIGITS]
         told = [
@@ -306,6 +309,15 @@ class SheetReader:
             for one, ten in zip(shares, digits, strict=True)
         ]
         return "".join(told) or None
+
+
+def finder() -> Callable[[Picture | PdfPage, Layout, Page], tuple[Registered, Code]]:
+    """What finds a sheet in a picture. Raises `MissingExtraError`."""
+    try:
+        from sumnist.sheets.codes import registered
+    except ModuleNotFoundError as error:
+        raise MissingExtraError.of(error, "reading sheets") from error
+    return registered
 
 
 def units_of(layout: Layout) -> dict[str, int]:

@@ -1,8 +1,9 @@
 """What to say of a sheet, by the posterior of all its numbers together.
 
-If the most probable numbers of all fields have the probability `SURE` together, they are taken: the sheet adds up as it
-is read, or with cells corrected, or the writer's sums are wrong. Otherwise it is doubtful, and a person should look at
-the fewest cells that settle it: the smallest set C of fields with
+If the most probable numbers of all fields have the probability `SURE` together, they are taken: the sheet adds up as
+it is read, or with cells corrected. If by these the writer's sums are wrong, `WRONG` is enough to say so: a person
+looks at such a sheet in any case. Otherwise it is doubtful, and a person should look at the fewest cells that settle
+it: the smallest set C of fields with
 
     Σ_c  max { P(x) : x has the numbers c in C }  ≥  SETTLED,
 
@@ -28,11 +29,13 @@ from sumnist.errors import ConfigError
 from sumnist.sheets.check import Posterior, plain
 from sumnist.sheets.mistakes import KINDS, UNKNOWN, Kind
 
-__all__ = ["SETTLED", "SURE", "Cell", "Correction", "Outcome", "Verdict", "WrongTotal", "verdict"]
+__all__ = ["SETTLED", "SURE", "WRONG", "Cell", "Correction", "Outcome", "Verdict", "WrongTotal", "verdict"]
 
 Outcome = Literal["adds up", "corrected", "does not add up", "doubtful"]
 SURE = 0.995
 """The probability of all numbers together from which on they are taken: one sheet in two hundred may be wrong."""
+WRONG = 0.9
+"""The same where a total is wrong by them, which a person will look at: one such sheet in ten may be doubtful."""
 SETTLED = 0.995
 """The probability that cells settle a sheet. It may be lower: a sheet that was looked at is judged again."""
 TRIED = 2**24
@@ -79,7 +82,7 @@ class Verdict:
     """What to say of a sheet.
 
     Attributes:
-        outcome: "adds up" as it is read; "corrected" to add up; "does not add up", though all cells are sure; or
+        outcome: "adds up" as it is read; "corrected" to add up; "does not add up", though its cells are clear; or
             "doubtful".
         probability: Of all values together.
         values: The most probable numbers of all fields together; None for one that is not known.
@@ -96,32 +99,33 @@ class Verdict:
     look: tuple[Cell, ...] = ()
 
 
-def verdict(posterior: Posterior, sure: float = SURE, settled: float = SETTLED) -> Verdict:
+def verdict(posterior: Posterior, sure: float = SURE, settled: float = SETTLED, wrong: float = WRONG) -> Verdict:
     """What to say of a sheet.
 
     Args:
         posterior: Of its numbers.
         sure: The probability of all numbers together from which on they are taken, above ½ and below 1.
         settled: The least probability that the cells to look at settle a doubtful sheet, the same.
+        wrong: The probability of all numbers together from which on a total is said to be wrong, the same.
 
     Raises:
         ConfigError: A probability makes no sense.
     """
-    for name, value in ("sure", sure), ("settled", settled):
+    for name, value in ("sure", sure), ("settled", settled), ("wrong", wrong):
         if not 0.5 < value < 1:
             raise ConfigError(f"{name} is {value}: expected a probability above 0.5 and below 1")
     values, probability = solved(posterior)
-    if probability < sure or None in values.values():
-        return Verdict("doubtful", probability, values, look=cells(posterior, settled))
     known = {name: value for name, value in values.items() if value is not None}
+    totals = wrong_totals(posterior, known) if len(known) == len(values) else ()
+    if len(known) < len(values) or probability < (min(wrong, sure) if totals else sure):
+        return Verdict("doubtful", probability, values, look=cells(posterior, settled))
     corrections = tuple(
         Correction(name, posterior.as_read(name), value, marginal(posterior, name, value, probability))
         for name, value in known.items()
         if posterior.as_read(name) != value
     )
-    wrong = wrong_totals(posterior, known)
-    outcome: Outcome = "does not add up" if wrong else "corrected" if corrections else "adds up"
-    return Verdict(outcome, probability, values, corrections, wrong)
+    outcome: Outcome = "does not add up" if totals else "corrected" if corrections else "adds up"
+    return Verdict(outcome, probability, values, corrections, totals)
 
 
 def solved(posterior: Posterior) -> tuple[dict[str, int | None], float]:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from sumnist.errors import ImageError, MissingExtraError
-from sumnist.pictures.decode import check_size, decoding, learn_heic
+from sumnist.errors import ImageError
 from sumnist.sheets.layout import Layout
 from sumnist.sheets.page import Page, Place, Rectangle
+from sumnist.sheets.pictures import PdfPage, colours_of
 
 __all__ = ["Views", "around"]
 
@@ -24,8 +23,6 @@ PAGE_SCALE, CROP_SCALE = 6.0, 12.0
 """Pixels of a millimetre: 150 and 300 an inch."""
 LONGEST = 1800
 """Pixels of the longer side of a picture that is shown as it is."""
-PDF_DPI, PDF_SIDE = 200, (2_000, 4_096)
-"""Pixels of an inch of a page of a PDF, and the least and the most of its longer side, when it was read."""
 MARGIN = 2.0
 """Millimetres of paper that are shown around a field: what a digit that leaves its box needs."""
 PAGE_OF_PDF = re.compile(r"(.+)#page=([0-9]{1,6})", re.DOTALL)
@@ -45,7 +42,7 @@ class Views:
         self.places = {place.name: place for place in self.page.places}
         if self.page.identity is not None:
             self.places[""] = self.page.identity
-        self._opened = lru_cache(maxsize=2)(opened)
+        self._opened = lru_cache(maxsize=2)(colours_of)
 
     def whole(self, row: Mapping[str, Any]) -> Image.Image:
         """The page, straightened, or the picture of a sheet that could not be read. Raises `ImageError`."""
@@ -65,14 +62,14 @@ class Views:
     def picture(self, row: Mapping[str, Any]) -> Image.Image:
         """The whole picture in RGB, upright. Raises `ImageError`."""
         match = PAGE_OF_PDF.fullmatch(row["path"])
-        name, page = (match[1], int(match[2])) if match else (row["path"], None)
+        name = match[1] if match else row["path"]
         there = (row.get("file") or name, name, self.folder / name, self.folder / Path(name).name)
         path = next((path for path in map(Path, there) if path.is_file()), None)
         if path is None:
             raise ImageError(
                 f"{name}: is not there any more, expected the picture that was read: put it back, or into {self.folder}"
             )
-        return self._opened(path, page)
+        return self._opened(PdfPage(str(path), int(match[2])) if match else path)
 
 
 def around(place: Place) -> Rectangle:
@@ -85,44 +82,6 @@ def around(place: Place) -> Rectangle:
 def size_of(rectangle: Rectangle, scale: float) -> tuple[int, int]:
     """The pixels of a rectangle."""
     return round(rectangle.width * scale), round(rectangle.height * scale)
-
-
-def opened(path: Path, page: int | None) -> Image.Image:
-    """A picture, or a page of a PDF, in RGB and upright. Raises `ImageError`."""
-    if page is not None:
-        return rendered(path, page)
-    data = BytesIO(path.read_bytes())
-    with decoding(str(path)):
-        try:
-            return upright(data, str(path))
-        except UnidentifiedImageError:
-            learn_heic(str(path))
-            return upright(data, str(path))
-
-
-def upright(data: BytesIO, name: str) -> Image.Image:
-    data.seek(0)
-    with Image.open(data) as picture:
-        check_size(picture.height, picture.width, name)
-        return (ImageOps.exif_transpose(picture) or picture).convert("RGB")
-
-
-def rendered(path: Path, page: int) -> Image.Image:
-    """A page of a PDF. Raises `ImageError`."""
-    try:
-        import pypdfium2
-    except ModuleNotFoundError as error:
-        raise MissingExtraError.of(error, f"{path} is a PDF; looking at it") from error
-    with decoding(str(path)):  # and one thread at a time, as PDFium needs it
-        document = pypdfium2.PdfDocument(path)
-        try:
-            sheet = document[page - 1]
-            longer = max(sheet.get_size())
-            scale = min(max(PDF_SIDE[0], PDF_DPI / 72 * longer), PDF_SIDE[1]) / longer
-            picture: Image.Image = sheet.render(scale=scale).to_pil()
-            return picture.convert("RGB")
-        finally:
-            document.close()
 
 
 def seen(picture: Image.Image, matrix: list[float], rectangle: Rectangle, scale: float) -> Image.Image:

@@ -1,0 +1,441 @@
+"""A sheet from its picture to what is on it: simulated photographs, and cells of which it is known what they show."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from io import BytesIO
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import sumnist.sheets
+from simulated_sheets import EXAM, as_people_write, ink, jpeg_of_page, photograph, photograph_of, sheets
+from sumnist.arithmetic.values import Values
+from sumnist.errors import LayoutError, MissingExtraError, NumberError, SheetError
+from sumnist.files import fits
+from sumnist.inference.cells import CELL_CLASSES
+from sumnist.sheets import Layout, SheetReader, SheetReading, read
+from sumnist.sheets.evidence import Seen
+from sumnist.sheets.layout import Identity
+from sumnist.sheets.page import Page
+from sumnist.sheets.reading import FEWER, Cells
+from sumnist.suites.sheet_cells import printed
+from sumnist.suites.sheet_ink import SCALE
+
+READERS: dict[Layout, SheetReader] = {}
+
+
+def reader(layout: Layout = EXAM) -> SheetReader:
+    if layout not in READERS:
+        READERS[layout] = SheetReader(layout)
+    return READERS[layout]
+
+
+# Photographs.
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_a_photograph_is_read_as_it_was_meant(index: int) -> None:
+    truth, found = sheets().truth(index), reader().read(photograph(index).data)
+    assert found.values == truth.values  # in the units of each field: 15 is 7½
+    assert found.read == truth.values
+    assert (found.state, found.identity, found.version) == ("adds up", f"{index:06}", 1)
+    ways = {"number": "number", "empty": "empty", "filler": "filler", "corrected": "correction"}
+    assert found.how == {name: ways[entry.manner] for name, entry in truth.entries.items()}
+    assert 0.95 < found.probability <= 1
+
+
+@pytest.mark.parametrize("turned", [0, 180])
+def test_the_matrix_puts_the_page_where_it_is_on_the_photograph(turned: int) -> None:
+    shot = photograph(0)
+    with Image.open(BytesIO(shot.data)) as picture:
+        found = reader().read(picture.rotate(turned))
+    assert found.values == sheets().truth(0).values
+    assert found.matrix is not None
+    assert found.offset is not None
+    assert 0 <= found.offset < 3
+    points = np.array([[30.0, 40.0], [180.0, 40.0], [100.0, 150.0], [30.0, 260.0]])
+    seen = np.c_[points, np.ones(4)] @ found.matrix.T
+    expected = shot.view.seen(points)
+    if turned:
+        expected = np.array(shot.size) - expected
+    assert np.abs(seen[:, :2] / seen[:, 2:] - expected).max() < 1.5
+
+
+def test_pictures_of_any_kind_and_layouts_by_name_are_read_alike(tmp_path: Path) -> None:
+    data = photograph(1).data
+    path, toml = tmp_path / "a.jpg", tmp_path / "cover.toml"
+    path.write_bytes(data)
+    toml.write_text(EXAM.to_toml())
+    with Image.open(path) as picture:
+        found = [read(path, EXAM), read(str(path), str(toml)), read(data, toml), read(np.asarray(picture), EXAM)]
+    assert all(one == found[0] for one in found)
+    assert found[0].values == sheets().truth(1).values
+
+
+def test_totals_that_are_wrong_are_told_with_what_they_should_be() -> None:
+    told = []
+    for index in range(4):
+        truth, reading = sheets(EXAM, 1.0).truth(index), reader().read(photograph(index, EXAM, 1.0).data)
+        assert truth.mistake is not None
+        assert reading.values == truth.values
+        assert reading.state in ("does not add up", "doubtful")
+        told += [(one, truth) for one in checked(reading)["wrong"]]
+    assert told
+    for one, truth in told:
+        assert truth.mistake is not None
+        expected = as_people_write(EXAM, {"total": truth.mistake.sum})
+        assert (one["field"], one["sum"]) == ("total", expected["total"])
+        assert one["written"] == as_people_write(EXAM, truth.values)["total"]
+
+
+@pytest.mark.parametrize("identity", ["Zoë: Jürgen Straße", "a:b::", "=SUM(A1)", "Ольга 7", "-"])
+def test_an_identity_is_read_in_any_letters(identity: str) -> None:
+    assert reader().read(photograph_of(identity)).identity == identity
+
+
+def test_numbers_in_strips_are_read_with_halves_and_without() -> None:
+    layout = replace(EXAM, fields=tuple(replace(field, kind="strip") for field in EXAM.fields))
+    for index in range(3):
+        found = reader(layout).read(photograph(index, layout).data)
+        assert found.values == sheets(layout).truth(index).values
+        assert found.state in ("adds up", "corrected")
+
+
+def test_a_sheet_of_another_layout_is_refused_and_one_of_another_version_is_read() -> None:
+    data = photograph(0).data
+    with pytest.raises(SheetError, match=f"is of layout {EXAM.id}, expected "):
+        read(data, Layout.of_line("9,7.5,12"))
+    later = replace(EXAM, version=7, title="Another title")
+    found = read(data, later)
+    assert (found.version, found.as_dict()["version"]) == (1, 1)
+    assert found.values == sheets().truth(0).values
+
+
+# As JSON.
+
+NUMBER = (None, int, float)
+SHAPE = {
+    "state": str, "identity": (None, str), "layout": str, "version": (None, int), "probability": float,
+    "values": dict, "read": dict, "how": dict,
+    "corrections": [{"field": str, "read": NUMBER, "value": NUMBER, "probability": float}],
+    "wrong": [{"field": str, "written": NUMBER, "sum": NUMBER, "kind": str, "probability": float}],
+    "look": [{"field": str, "candidates": [{"value": NUMBER, "probability": float}]}],
+    "matrix": (None, [float] * 9), "offset": (None, float),
+}  # fmt: skip
+
+
+def checked(reading: SheetReading) -> dict[str, Any]:
+    """The reading as JSON has it, if that has its shape."""
+    told = reading.as_dict()
+    found: dict[str, Any] = json.loads(json.dumps(told, allow_nan=False))
+    assert list(told) == list(SHAPE)
+    assert fits(found, SHAPE), found
+    assert found["values"].keys() == found["read"].keys() == found["how"].keys() == set(reading.layout.names)
+    for number in [*found["values"].values(), *found["read"].values()]:
+        assert number is None or type(number) is int or number % 1 == 0.5  # 8, not 8.0
+    return found
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_numbers_are_told_as_people_write_them(index: int) -> None:
+    found = checked(reader().read(photograph(index).data))
+    assert found["values"] == as_people_write(EXAM, sheets().truth(index).values)
+    assert (found["layout"], found["identity"]) == (EXAM.id, f"{index:06}")
+    assert len(found["matrix"]) == 9
+
+
+# Cells of which it is known what they show.
+
+
+class Known:
+    """Instead of the network of cells: an image is one number, the place of its posterior."""
+
+    def __init__(self) -> None:
+        self.posteriors: list[NDArray[np.float64]] = []
+        uniform = np.full(len(CELL_CLASSES), -np.log(len(CELL_CLASSES)))
+        self.log_priors = [uniform, uniform]
+
+    def image(self, **shares: float) -> NDArray[np.float32]:
+        """A box that shows classes with these probabilities, and any other with a small one."""
+        names = [name.removeprefix("_") for name in shares]
+        posterior = np.full(len(CELL_CLASSES), 1e-7)
+        posterior[[CELL_CLASSES.index(name) for name in names]] = list(shares.values())
+        self.posteriors.append(posterior / posterior.sum())
+        return np.full((36, 30), len(self.posteriors) - 1, np.float32)
+
+    def boxes(self, text: str) -> list[NDArray[np.float32]]:
+        """Boxes that show these characters for certain: a digit, a blank, or – for what means nothing."""
+        return [self.image(**{{" ": "empty", "–": "filler", "x": "crossed"}.get(one, f"_{one}"): 1.0}) for one in text]
+
+    def __call__(self, images: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+        return np.array([np.log(self.posteriors[int(image[0, 0])]) - self.log_priors[0] for image in images])
+
+
+class Asked:
+    """Instead of the reader of digits: what it was asked, and what it says."""
+
+    def __init__(self, digit: Sequence[float], is_digit: bool = True) -> None:
+        self.digit, self.is_digit, self.count = np.array(digit), is_digit, 0
+
+    def __call__(self, picture: object, ink: str) -> Asked:
+        assert ink == "dark"
+        self.count += 1
+        return self
+
+
+NOTHING = [0.1] * 10
+"""A reader of digits that does not know."""
+
+
+def with_cells(layout: Layout = EXAM, digits: Asked | None = None) -> tuple[SheetReader, Known]:
+    known = Known()
+    made = SheetReader(layout)
+    made.cells = known  # type: ignore[assignment]
+    made.digits = digits or Asked(NOTHING)  # type: ignore[assignment]
+    return made, known
+
+
+def on_sheet(known: Known, layout: Layout, **main: str | list[NDArray[np.float32]]) -> dict[str, Cells]:
+    """The cells of a sheet whose corrections are blank."""
+    cells = {}
+    for place in Page.of(layout).places:
+        boxes = main[place.name]
+        images = known.boxes(boxes) if isinstance(boxes, str) else boxes
+        assert len(images) == len(place.boxes)
+        cells[place.name] = Cells(images, known.boxes(" " * len(place.correction)))
+    return cells
+
+
+def test_a_digit_in_doubt_is_settled_by_the_sum() -> None:
+    reader, known = with_cells()
+    doubt = [known.image(_1=0.6, _7=0.4)]
+    found = reader.of_cells(on_sheet(known, EXAM, q1=doubt, q2="75", q3=" 4", total="185"))
+    assert (found.state, found.values) == ("corrected", {"q1": 7, "q2": 15, "q3": 4, "total": 37})
+    assert found.read == {"q1": 1, "q2": 15, "q3": 4, "total": 37}
+    ((name, was, value, probability),) = found.corrections
+    assert (name, was, value) == ("q1", 1, 7)
+    assert probability > 0.95
+    assert checked(found)["corrections"] == [
+        {"field": "q1", "read": 1, "value": 7, "probability": pytest.approx(probability, abs=1e-6)}
+    ]
+
+
+def test_a_half_that_is_corrected_is_told_as_a_half() -> None:
+    reader, known = with_cells()
+    doubt = [*known.boxes("7"), known.image(_0=0.9, _5=0.1)]
+    found = reader.of_cells(on_sheet(known, EXAM, q1="9", q2=doubt, q3=" 4", total="205"))
+    (told,) = checked(found)["corrections"]
+    assert (told["field"], told["read"], told["value"]) == ("q2", 7, 7.5)
+    assert type(told["read"]) is int
+
+
+def test_two_digits_in_doubt_are_to_be_looked_at() -> None:
+    reader, known = with_cells()
+    doubt = [known.image(_1=0.5, _7=0.5)]
+    total = [*known.boxes("1"), known.image(_2=0.5, _8=0.5), *known.boxes("5")]
+    found = reader.of_cells(on_sheet(known, EXAM, q1=doubt, q2="75", q3=" 4", total=total))
+    assert found.state == "doubtful"
+    assert found.probability == pytest.approx(0.5, abs=0.02)
+    told = checked(found)
+    (look,) = told["look"]  # one of them settles the other
+    assert look["field"] in ("q1", "total")
+    values = {"q1": [1, 7], "total": [12.5, 18.5]}[look["field"]]
+    assert sorted(one["value"] for one in look["candidates"][:2]) == values
+    shares = [one["probability"] for one in look["candidates"]]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) <= 1 + 1e-6
+    assert (told["corrections"], told["wrong"]) == ([], [])
+
+
+def test_a_number_that_was_written_anew_stands_in_the_correction() -> None:
+    reader, known = with_cells()
+    cells = on_sheet(known, EXAM, q1="x", q2="0 ", q3=" –", total=" 8 ")
+    cells["q1"] = cells["q1"]._replace(correction=known.boxes("8"))
+    found = reader.of_cells(cells)
+    assert (found.state, found.values) == ("adds up", {"q1": 8, "q2": 0, "q3": 0, "total": 16})
+    assert (found.how["q1"], found.how["q3"], found.how["total"]) == ("correction", "filler", "number")
+
+
+def test_the_most_probable_numbers_are_those_of_all_that_add_up() -> None:
+    layout = Layout.of_line("3,3")
+    random = np.random.default_rng(0)
+    for _ in range(5):
+        reader, known = with_cells(layout)
+        shares = {name: random.dirichlet(np.full(4 if name != "total" else 7, 0.4)) for name in layout.names}
+        boxes = {
+            name: [known.image(**{f"_{k}": float(p) for k, p in enumerate(all_)})] for name, all_ in shares.items()
+        }
+        found = reader.of_cells(on_sheet(known, layout, **boxes))
+        sums = {
+            (a, b): shares["q1"][a] * shares["q2"][b] * shares["total"][a + b] for a, b in product(range(4), repeat=2)
+        }
+        best = max(sums, key=lambda pair: sums[pair])
+        if sums[best] > 0.3 and sums[best] > 10 * sorted(sums.values())[-2]:  # else a mistake may be as probable
+            assert (found.values["q1"], found.values["q2"]) == best
+
+
+# The second look.
+
+
+def test_a_box_that_is_in_doubt_is_asked_of_the_reader_of_digits_and_one_that_is_sure_is_not() -> None:
+    digits = Asked([0, 0.01, 0, 0, 0, 0, 0, 0.99, 0, 0])
+    reader, known = with_cells(digits=digits)
+    reader.of_cells(on_sheet(known, EXAM, q1="7", q2="75", q3=" 4", total="185"))
+    assert digits.count == 0
+    doubt = [known.image(_1=0.6, _7=0.4)]
+    found = reader.of_cells(on_sheet(known, EXAM, q1=doubt, q2="75", q3=" 4", total="185"))
+    assert digits.count == 1
+    assert (found.state, found.read["q1"]) == ("adds up", 7)  # by both readers it is a seven
+
+
+def test_a_box_in_doubt_that_shows_no_digit_is_not_asked() -> None:
+    digits = Asked(NOTHING)
+    reader, known = with_cells(digits=digits)
+    doubt = [known.image(empty=0.5, filler=0.5)]
+    found = reader.of_cells(on_sheet(known, EXAM, q1=doubt, q2="75", q3=" 4", total="115"))
+    assert digits.count == 0
+    assert found.values["q1"] == 0
+
+
+def test_what_the_reader_of_digits_takes_for_none_is_left_as_it_was() -> None:
+    doubt = {"_1": 0.6, "_7": 0.4}
+    digits = Asked([0, 0, 0, 0, 0, 0, 0, 1, 0, 0], is_digit=False)
+    reader, known = with_cells(digits=digits)
+    image = known.image(**doubt)
+    (before,) = known([image])
+    assert (reader.with_second_look(image, before) == before).all()
+    assert digits.count == 1
+
+
+def test_the_second_look_moves_shares_between_digits_alone() -> None:
+    digits = Asked([0, 0.2, 0, 0, 0, 0, 0, 0.8, 0, 0])
+    reader, known = with_cells(digits=digits)
+    image = known.image(_1=0.3, _7=0.3, empty=0.3, crossed=0.1)
+    (before,) = known([image])
+    after = reader.with_second_look(image, before)
+    shares = [np.exp(logs + known.log_priors[0]) for logs in (before, after)]
+    assert shares[1][10:] == pytest.approx(shares[0][10:])
+    assert shares[1][:10].sum() == pytest.approx(shares[0][:10].sum())
+    assert shares[1][7] / shares[1][1] == pytest.approx(2)  # the root of 4
+
+
+# Too many sums.
+
+
+def test_where_candidates_have_too_many_sums_the_likeliest_are_kept() -> None:
+    names = "abcdef"
+    fields = "".join(f'[[field]]\nname = "{name}"\nkind = "strip"\ndigits = 11\n' for name in names)
+    total = f'[[total]]\nname = "total"\nkind = "strip"\nformula = "total = {" + ".join(names)}"\n'
+    layout = Layout.of_toml(f'title = "Sums"\n{fields}{total}'.encode())
+    reader = SheetReader(layout)
+    random = np.random.default_rng(1)
+    meant = dict(zip(names, random.integers(1, 10**11, len(names)).tolist(), strict=True))
+    meant["total"] = sum(meant.values())
+    found = {}
+    for name, value in meant.items():
+        others = random.integers(1, 10**11, 48).tolist()
+        shares = {value: 0.9} | dict.fromkeys(others, 0.1 / 49)
+        found[name] = Seen(Values(shares, 0.1 / 49), {None: np.ones(5)})
+    with pytest.raises(NumberError):
+        reader.check.posterior({name: one.evidence for name, one in found.items()})
+    posterior = reader.posterior(found)
+    assert posterior.explanation.values == meant
+    assert 1 < len(posterior.numbers("a")[0]) < FEWER[0]
+
+
+# Whose it is.
+
+
+def test_a_number_that_says_whose_it_is_is_read_with_a_sign_for_each_doubt() -> None:
+    layout = replace(EXAM, identity=Identity("digits", 6))
+    reader, known = with_cells(layout)
+
+    def identity(main: list[NDArray[np.float32]], correction: str = "      ") -> str | None:
+        return reader.identity_of(Cells(main, known.boxes(correction)))
+
+    assert identity(known.boxes("012345")) == "012345"
+    assert identity(known.boxes("  4711")) == "4711"
+    assert identity(known.boxes("4711  ")) == "4711"
+    assert identity(known.boxes("      ")) is None
+    assert identity([*known.boxes("01234"), known.image(_1=0.6, _7=0.4)]) == "01234?"
+    assert identity([*known.boxes("01234"), known.image(_1=0.0001, _7=0.97, filler=0.0299)]) == "012347"
+    assert identity([*known.boxes("01234"), known.image(_7=0.94, filler=0.06)]) == "01234?"
+    assert identity(known.boxes("xxxxxx"), "987654") == "987654"
+    assert identity(known.boxes("–12345")) == "?12345"
+
+
+@pytest.mark.parametrize(
+    ("main", "correction", "said"), [("40718", "", "40718"), ("", "", None), ("40718", "93", "93")]
+)
+def test_a_number_that_was_written_by_hand_says_whose_it_is(main: str, correction: str, said: str | None) -> None:
+    layout = replace(EXAM, identity=Identity("digits", 5))
+    place = Page.of(layout).identity
+    assert place is not None
+    page = printed(layout).copy()
+    for boxes, text in ((place.boxes, main), (place.correction, correction)):
+        for box, digit in zip(boxes, text, strict=False):
+            shape = Image.fromarray(ink().digits[int(digit)][3])
+            shape = shape.resize((round(6 * SCALE * shape.width / shape.height), 6 * SCALE))
+            top, left = round((box.y + 2) * SCALE), round((box.x + 4) * SCALE) - shape.width // 2
+            part = page[top : top + shape.height, left : left + shape.width]
+            part[:] = part * (1 - 0.85 * np.asarray(shape) / 255)
+    assert read(jpeg_of_page(page), layout).identity == said
+
+
+def test_a_sheet_that_is_nobodys_says_so() -> None:
+    layout = replace(EXAM, identity=Identity("none"))
+    assert read(jpeg_of_page(printed(layout)), layout).identity is None
+    assert read(jpeg_of_page(printed(EXAM)), EXAM).identity is None
+
+
+# The package.
+
+
+def loaded_by(code: str) -> set[str]:
+    code += "\nimport sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+EXTRA = {"reportlab", "segno", "pypdfium2", "xlsxwriter", "pupil_apriltags", "zxingcpp"}
+
+
+def test_layouts_need_no_extra_and_no_numpy() -> None:
+    found = loaded_by("import sumnist.sheets; sumnist.sheets.Layout.of_line('9,7'), dir(sumnist.sheets)")
+    assert not found & (EXTRA | {"numpy", "PIL", "onnxruntime"})
+
+
+def test_a_reader_is_made_without_the_extra() -> None:
+    assert not loaded_by("from sumnist.sheets import *; SheetReader(Layout.of_line('9,7'))") & EXTRA
+    assert loaded_by("import sumnist.sheets.codes") & EXTRA
+
+
+def test_the_names_of_the_wing_are_there_and_no_others() -> None:
+    assert dir(sumnist.sheets) == sorted(sumnist.sheets.__all__)
+    assert sumnist.sheets.SheetReading is SheetReading
+    with pytest.raises(AttributeError, match=r"^module 'sumnist.sheets' has no attribute 'Form'$"):
+        sumnist.sheets.Form  # noqa: B018
+
+
+def test_without_the_extra_the_error_is_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "zxingcpp", None)
+    monkeypatch.delitem(sys.modules, "sumnist.sheets.codes", raising=False)
+    with pytest.raises(MissingExtraError) as caught:
+        read(photograph(0).data, EXAM)
+    assert str(caught.value) == (
+        'reading sheets needs zxingcpp, which is not installed; install it with: pip install "sumnist[sheets]"'
+    )
+
+
+def test_a_layout_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match=r"none\.toml: cannot be read"):
+        read(photograph(0).data, tmp_path / "none.toml")
