@@ -28,6 +28,7 @@ import fault_tables
 import number_tables
 import picture_tables
 import serving_tables
+import sheet_example
 import sheet_tables
 from bench_tables import MEMORY, agreeing, machines, median, newest, part, spread, table
 from compare_pages import say_the_same
@@ -49,7 +50,7 @@ STUDY = ROOT / "docs/results/study.jsonl"
 OTHERS = [
     ROOT / f"docs/results/{name}.jsonl"
     for name in ("robustness", "calibration", "serving", "faults", "teachers", "real", "rules", "numbers", "addition",
-                 "checksums", "queries", "sheets")
+                 "checksums", "queries", "sheets", "sheet-class")
 ]  # fmt: skip
 PAGES = [ROOT / name for name in ("README.md", "docs/the-task.md", "docs/benchmarks.md", "docs/training.md",
                                   "docs/scoring.md", "docs/reliability.md", "docs/your-own-pictures.md",
@@ -323,6 +324,7 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     **arithmetic_tables.TABLES,
     "queries": queries,
     **sheet_tables.TABLES,
+    **sheet_example.TABLES,
     **serving_tables.TABLES,
     **fault_tables.TABLES,
     "survival": survival,

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
-WALKS = PAGE[PAGE.index("## Four walks") : PAGE.index("## Contracts")]
+WALKS = PAGE[PAGE.index("## Five walks") : PAGE.index("## Contracts")]
 NAMES = sorted(set(re.findall(r"`([a-z_]+(?:/[a-z_]+)?)\.(\w[\w.]*)`", WALKS)))
 
 

@@ -19,8 +19,11 @@ from typing import Any
 import pytest
 
 from compare_pages import say_the_same
+from picture_sheets import PUPILS, REVIEWED, SHOWN, write_class
 from sumnist.errors import MissingExtraError
 from sumnist.files import CONFIG, PRETRAINED
+from sumnist.sheets.layout import Layout
+from sumnist.sheets.piles import SheetTask
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -148,6 +151,37 @@ def test_the_python_of_the_page_on_numbers_reads_the_example(place: Path) -> Non
     assert candidates[0].startswith("1480 9")
     assert re.fullmatch(r"anything else: \d\.\d\d%", other)
     assert (sums, known) == ("1487 2960", "1480")
+
+
+def test_the_commands_of_the_page_on_sheets_and_its_python_print_and_read(tmp_path: Path) -> None:
+    write_class(tmp_path, [SHOWN, REVIEWED])
+    page = (ROOT / "docs/sheets.md").read_text(encoding="utf-8")
+    new, read, review = re.findall(r"^ *\$ sumnist (sheet .+)$", page, re.MULTILINE)
+    for words in new, read:
+        command = [sys.executable, "-m", "sumnist", *shlex.split(words)]
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+    first, missing, last = result.stdout.splitlines()
+    assert first == "2 sheets: corrected 1, doubtful 1"
+    assert missing.startswith(f"People without a readable sheet, {len(PUPILS) - 2}: Pupil 01; ")
+    assert last.startswith("marks.xlsx: 2 sheets, 0 unreadable")
+    assert shlex.split(review) == ["sheet", "review", "marks.jsonl"]
+    for name in ("cover.pdf", "cover.toml", "marks.jsonl", "marks.toml", "marks.xlsx"):
+        assert (tmp_path / name).stat().st_size > 0
+    (code,) = python_of("docs/sheets.md")
+    one, corrected = run_python(code, tmp_path)
+    assert one == "Pupil 07 corrected {'q1': 6, 'q2': 3, 'q3': 3, 'q4': 5, 'total': 17}"
+    assert corrected == "q1 0 → 6"
+
+
+def test_what_the_page_on_sheets_says_of_files_is_what_is_there() -> None:
+    page = (ROOT / "docs/sheets.md").read_text(encoding="utf-8")
+    (layout,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert Layout.of_toml(layout.encode()).names == ("cakes", "gifts", "rent", "income", "left")
+    keys = page[page.index("| in a row of") : page.index("A CSV has")]
+    cells = re.findall(r"^\| (`.*?`) \|", keys, re.MULTILINE)
+    named = {name for cell in cells for name in re.findall(r"\w+", cell)}
+    assert named | {"error"} == {"row", "error", *SheetTask.columns}
 
 
 @pytest.mark.heavy

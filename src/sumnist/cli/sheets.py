@@ -216,6 +216,11 @@ class SheetReview:
         from sumnist.sheets.layout import Layout
         from sumnist.sheets.people import read_people
 
+        if self.marks.suffix in (".xlsx", ".csv"):
+            raise ConfigError(
+                f"{self.marks}: is a table for people, expected the rows that were read: name the .jsonl file beside "
+                "it, or read the sheets with --out marks.xlsx"
+            )
         layout = Layout.load(self.layout or self.marks.parent / f"{self.marks.stem}.toml")
         people = [] if self.people is None else read_people(self.people)
         if not review(self.marks, layout, self.port, self.open, people=people):

@@ -107,6 +107,7 @@ function showPicture() {
   [picture.width, picture.height] = [sheet.width, sheet.height];
   picture.alt = sheet.state ? "The whole sheet, straightened" : "The picture of the sheet";
   picture.onload = ahead;
+  picture.removeAttribute("src"); // that of another sheet is gone before this one's is there
   picture.src = $("open").href = `picture?row=${sheet.row}`;
   $("paper").replaceChildren(picture, ...fields.outlines);
 }
