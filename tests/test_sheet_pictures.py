@@ -1,4 +1,4 @@
-"""All pixels of pictures and of pages of PDF files, in grey and in colours; and those that are refused, with what to do."""
+"""All pixels of pictures and of pages of PDF files, in grey and in colours; those that are refused, with what to do."""
 
 from __future__ import annotations
 
