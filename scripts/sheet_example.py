@@ -13,7 +13,7 @@ from sumnist.arithmetic.values import Values
 from sumnist.sheets.check import Check, Posterior
 from sumnist.sheets.formulas import Formula
 from sumnist.sheets.mistakes import KINDS, MISTAKE, WEIGHTS, Kind, Writer
-from sumnist.sheets.verdict import SURE, verdict
+from sumnist.sheets.verdict import SURE, WRONG, verdict
 
 __all__ = ["TABLES"]
 
@@ -114,4 +114,5 @@ TABLES: dict[str, Callable[[Rows], str]] = {
     "sheet-channel": channel,
     "sheet-mistake": percent(MISTAKE),
     "sheet-sure": percent(SURE),
+    "sheet-wrong": percent(WRONG),
 }
