@@ -65,7 +65,12 @@ def rows_scored() -> Iterator[dict[str, Any]]:
 
 def watched_score(table: Path, out: Path) -> dict[str, Any]:
     """Score `table` in a process of its own: seconds, rows a second, and its memory early, late and at most."""
-    command = [sys.executable, "-m", "sumnist", "score", str(table), "--out", str(out)]
+    figures = watched([sys.executable, "-m", "sumnist", "score", str(table), "--out", str(out)])
+    return figures | {"rows_per_second": (sum(1 for _ in out.open()) - 1) / figures["seconds"]}
+
+
+def watched(command: list[str]) -> dict[str, Any]:
+    """Run a command: its seconds, and its memory early, late and at most."""
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     samples: list[int] = []
@@ -74,7 +79,7 @@ def watched_score(table: Path, out: Path) -> dict[str, Any]:
     assert process.wait() == 0
     seconds = time.perf_counter() - began
     third = max(1, len(samples) // 3)
-    return {"seconds": seconds, "rows_per_second": (sum(1 for _ in out.open()) - 1) / seconds,
+    return {"seconds": seconds,
             "peak_bytes": max(samples, default=0), "samples": len(samples),
             "middle_third_bytes": max(samples[third : 2 * third], default=0),
             "last_third_bytes": max(samples[2 * third :], default=0)}  # fmt: skip

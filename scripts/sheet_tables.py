@@ -198,6 +198,25 @@ def line(name: str, between: str, ones: Rows) -> list[str]:
     return [name, between, f"{len(ones):,}", refused, *sizes]
 
 
+def pile(rows: Rows) -> str:
+    """How fast a pile of photographs is read, in what memory, and what kills do to it."""
+    found = part(rows, "pile-of-sheets")
+    if not found:
+        return NOT_MEASURED
+    last = max(found, key=lambda row: row["date"])
+    width, height = last["size"]
+    lines = [
+        ["photographs, pixels", f"{last['sheets']:,} ({last['different']} different ones), {width:,}×{height:,}"],
+        ["workers", f"{last['workers']}"],
+        ["sheets a second, start included", f"{last['sheets'] / last['seconds']:.1f}"],
+        ["memory of all processes in the middle and in the last third, MB",
+         f"{last['middle_third_bytes'] / 1e6:,.0f}, {last['last_third_bytes'] / 1e6:,.0f}"],
+        [f"after {last['kills']} kills, the table is", "the same" if last["identical"] else "another one"],
+        ["processor", f"{last['machine']['processor']}, {last['date'][:10]}"],
+    ]  # fmt: skip
+    return table(["a pile of photographs", ""], lines)
+
+
 def measured(rows: Rows) -> str:
     """When, where and with what the rows were measured, as a sentence."""
     found = [row for row in rows if row.get("part", "").startswith("sheet-")]
@@ -219,5 +238,6 @@ TABLES: dict[str, Callable[[Rows], str]] = {
     "sheet-epsilon": epsilon,
     "sheet-engines": engines,
     "sheet-registration": registration,
+    "sheet-pile": pile,
     "sheet-measured": measured,
 }
