@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from sumnist.errors import ConfigError
 from sumnist.sheets import verdict as module
 from sumnist.sheets.check import Check
 from sumnist.sheets.formulas import Formula
-from sumnist.sheets.verdict import SURE, Verdict, verdict
+from sumnist.sheets.verdict import SURE, Outcome, Verdict, verdict
 
 quick = settings(deadline=None, max_examples=60)
 FORM = {"a": 20, "b": 20, "s": 40, "c": 20, "d": 20, "t": 40}
@@ -63,6 +64,21 @@ def test_a_forgotten_carry_among_sure_cells_does_not_add_up() -> None:
     assert wrong[:4] == ("t", 13, 23, "carry")
     assert wrong.probability > 0.9
     assert found.values == {**VALUES, "t": 13}
+
+
+def test_a_total_that_no_doubtful_cell_can_make_right_does_not_add_up() -> None:
+    found = verdict_of({"c": {14: 0.7, 15: 0.3}, "t": {1: 1.0}})
+    assert found.outcome == "does not add up"
+    assert 0.5 < found.probability < SURE
+    assert [(one.field, one.written) for one in found.wrong] == [("t", 1)]
+    assert names(found) == {"c"}
+    assert found.corrections == ()
+
+
+def test_a_total_that_a_doubtful_cell_can_make_right_leaves_the_sheet_in_doubt() -> None:
+    found = verdict_of({"c": {14: 0.999, 18: 0.001}, "t": {27: 1.0}})
+    assert found.outcome == "doubtful"
+    assert names(found) & {"c", "t"}
 
 
 def test_a_sheet_may_be_corrected_in_one_sum_and_wrong_in_another() -> None:
@@ -115,7 +131,8 @@ def test_the_cells_to_look_at_are_the_smallest_set_of_all(form: Form) -> None:
     joint = by_values(counted)
     found = verdict(Check(form.largest, form.formulas, form.halves, form.mistake).posterior(form.evidence))
     assert found.probability == pytest.approx(max(joint.values()), rel=1e-9)
-    assert (found.outcome == "doubtful") == (found.probability < SURE)
+    assert bool(found.look) == (found.probability < SURE)
+    assert found.outcome in (("doubtful", "does not add up") if found.look else get_args(Outcome))
 
     def right(chosen: tuple[int, ...]) -> float:
         best: defaultdict[tuple[int, ...], float] = defaultdict(float)
@@ -125,7 +142,7 @@ def test_the_cells_to_look_at_are_the_smallest_set_of_all(form: Form) -> None:
         return sum(best.values())
 
     order = list(form.largest)
-    if found.outcome == "doubtful":
+    if found.look:
         assert right(tuple(order.index(cell.field) for cell in found.look)) >= SURE
         for size in range(len(found.look)):
             assert max(right(chosen) for chosen in itertools.combinations(range(len(order)), size)) < SURE + 1e-3

@@ -79,19 +79,19 @@ class Doubts:
         names = set(self.layout.names)
         if row.get("state") is None:
             return [Question(name) for name in (*[""] * (self.layout.identity.kind != "none"), *self.layout.names)]
-        if row["state"] == "doubtful":
-            asked = [
-                Question(cell["field"], tuple(Candidate(c["value"], c["probability"]) for c in cell["candidates"]))
-                for cell in row["look"]
-            ]
-        else:
-            asked = [
-                Question(
-                    wrong["field"],
-                    (Candidate(wrong["sum"], None, "the sum"), Candidate(wrong["written"], None, "as written")),
-                )
-                for wrong in row["wrong"]
-            ]
+        asked = [
+            Question(cell["field"], tuple(Candidate(c["value"], c["probability"]) for c in cell["candidates"]))
+            for cell in row["look"]
+        ]
+        doubtful = {question.field for question in asked}
+        asked += [
+            Question(
+                wrong["field"],
+                (Candidate(wrong["sum"], None, "the sum"), Candidate(wrong["written"], None, "as written")),
+            )
+            for wrong in row["wrong"]
+            if wrong["field"] not in doubtful
+        ]
         return [question for question in asked if question.field in names]
 
 

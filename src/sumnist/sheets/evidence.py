@@ -59,6 +59,8 @@ LED = {0: 0.02, FILLER: 0.01}
 """How often they stand in the last ones behind zeros, or behind signs that mean nothing."""
 TAILS = {0: 0.47, EMPTY: 0.5, FILLER: 0.03}
 """What stands behind the point of a whole number, where there is a box for halves."""
+ONE, SLASH = 1, 0.05
+"""How often a sign that means nothing is a slash that looks like a 1."""
 PARTLY = {CROSSED: 0.8, EMPTY: 0.15}
 """What the boxes of a number show that is crossed out; any digit for the rest."""
 KEPT = 48
@@ -219,7 +221,8 @@ def likely(boxes: Floats, most: int) -> Numbers:
 
 def filled(ratios: Floats) -> float:
     """The likelihood that boxes show signs that mean nothing, or nothing, but a sign at least once."""
-    both = ((ratios[:, FILLER] + ratios[:, EMPTY]) / 2).prod()
+    sign = (1 - SLASH) * ratios[:, FILLER] + SLASH * ratios[:, ONE]
+    both = ((sign + ratios[:, EMPTY]) / 2).prod()
     none = (ratios[:, EMPTY] / 2).prod()
     return float((both - none) / (1 - 0.5 ** len(ratios)))
 

@@ -1,9 +1,9 @@
 """What to say of a sheet, by the posterior of all its numbers together.
 
 If the most probable numbers of all fields have the probability `SURE` together, they are taken: the sheet adds up as
-it is read, or with cells corrected. If by these the writer's sums are wrong, `WRONG` is enough to say so: a person
-looks at such a sheet in any case. Otherwise it is doubtful, and a person should look at the fewest cells that settle
-it: the smallest set C of fields with
+it is read, or with cells corrected. If a total is wrong with the probability `WRONG`, whatever the numbers are, that is
+said, and is less than `SURE`: a person looks at such a sheet in any case. Otherwise it is doubtful. Of a sheet that is
+not taken a person should look at the fewest cells that settle it: the smallest set C of fields with
 
     Σ_c  max { P(x) : x has the numbers c in C }  ≥  SETTLED,
 
@@ -35,7 +35,7 @@ Outcome = Literal["adds up", "corrected", "does not add up", "doubtful"]
 SURE = 0.995
 """The probability of all numbers together from which on they are taken: one sheet in two hundred may be wrong."""
 WRONG = 0.9
-"""The same where a total is wrong by them, which a person will look at: one such sheet in ten may be doubtful."""
+"""The probability of a wrong total from which on it is told: with one such sheet in ten all may be right."""
 SETTLED = 0.995
 """The probability that cells settle a sheet. It may be lower: a sheet that was looked at is judged again."""
 TRIED = 2**24
@@ -82,13 +82,13 @@ class Verdict:
     """What to say of a sheet.
 
     Attributes:
-        outcome: "adds up" as it is read; "corrected" to add up; "does not add up", though its cells are clear; or
+        outcome: "adds up" as it is read; "corrected" to add up; "does not add up", whatever its cells are; or
             "doubtful".
         probability: Of all values together.
         values: The most probable numbers of all fields together; None for one that is not known.
         corrections: The cells that are read otherwise, if the sheet is not doubtful.
         wrong: The totals that are wrong, if the sheet does not add up.
-        look: The fewest cells that settle it, if it is doubtful.
+        look: The fewest cells that settle it, if they are not sure.
     """
 
     outcome: Outcome
@@ -106,7 +106,7 @@ def verdict(posterior: Posterior, sure: float = SURE, settled: float = SETTLED, 
         posterior: Of its numbers.
         sure: The probability of all numbers together from which on they are taken, above ½ and below 1.
         settled: The least probability that the cells to look at settle a doubtful sheet, the same.
-        wrong: The probability of all numbers together from which on a total is said to be wrong, the same.
+        wrong: The probability of a wrong total from which on that is said, the same.
 
     Raises:
         ConfigError: A probability makes no sense.
@@ -117,15 +117,24 @@ def verdict(posterior: Posterior, sure: float = SURE, settled: float = SETTLED, 
     values, probability = solved(posterior)
     known = {name: value for name, value in values.items() if value is not None}
     totals = wrong_totals(posterior, known) if len(known) == len(values) else ()
-    if len(known) < len(values) or probability < (min(wrong, sure) if totals else sure):
-        return Verdict("doubtful", probability, values, look=cells(posterior, settled))
-    corrections = tuple(
+    is_sure = len(known) == len(values) and probability >= sure
+    look = () if is_sure else cells(posterior, settled)
+    if totals and (is_sure or max(1 - posterior.right(one.field) for one in totals) >= wrong):
+        corrections = corrections_of(posterior, known, probability) if is_sure else ()
+        return Verdict("does not add up", probability, values, corrections, totals, look)
+    if not is_sure:
+        return Verdict("doubtful", probability, values, look=look)
+    corrections = corrections_of(posterior, known, probability)
+    return Verdict("corrected" if corrections else "adds up", probability, values, corrections)
+
+
+def corrections_of(posterior: Posterior, known: Mapping[str, int], probability: float) -> tuple[Correction, ...]:
+    """The cells whose numbers are others than they look."""
+    return tuple(
         Correction(name, posterior.as_read(name), value, marginal(posterior, name, value, probability))
         for name, value in known.items()
         if posterior.as_read(name) != value
     )
-    outcome: Outcome = "does not add up" if totals else "corrected" if corrections else "adds up"
-    return Verdict(outcome, probability, values, corrections, totals)
 
 
 def solved(posterior: Posterior) -> tuple[dict[str, int | None], float]:
