@@ -76,14 +76,14 @@ class SheetReading:
 
     Attributes:
         layout: What is on the form.
-        state: "adds up" as it is read; "corrected" to add up; "does not add up", though all cells are sure; "doubtful".
+        state: "adds up" as it is read; "corrected" to add up; "does not add up", whatever its cells are; "doubtful".
         probability: Of all values together.
         values: The most probable numbers of all fields together.
         read: The most probable number of each field by itself.
         how: How each field shows its number: "number", "empty", "filler", "correction" or "unclear".
         corrections: The fields that are read otherwise than they look, if the sheet is not doubtful.
         wrong: The totals that are wrong, if the sheet does not add up.
-        look: The fewest fields to look at, if it is doubtful.
+        look: The fewest fields to look at, if the numbers are not sure.
         identity: Whose it is; a digit that was written by hand and is not sure is "?".
         version: Of the layout, as the sheet has it.
         matrix: From millimetres on the page to pixels of the picture, `[3, 3]`; None without a picture.

@@ -30,7 +30,7 @@ COLOURS = {
 MEANINGS = {
     "adds up": "The totals are the sums of what is written.",
     CORRECTED: "By the sums, a number is another one than was read.",
-    WRONG: "The numbers are clear, and a total is not the sum of its terms.",
+    WRONG: "A total is not the sum of its terms, even if a cell is misread.",
     DOUBTFUL: 'Cells on the sheet "To look at" may be other numbers.',
     BY_HAND: "Somebody looked at it and typed numbers.",
     UNREADABLE: "No number could be read, for the reason below.",
