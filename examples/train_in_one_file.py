@@ -80,12 +80,16 @@ def measure(net: TwoInputNet, images: Tensor, digits: Tensor) -> tuple[float, fl
 
 
 def load(split: str) -> tuple[Tensor, Tensor]:
-    """Images of MNIST, uint8 [N, 28, 28], and their digits [N]. The file has which pixels have ink, and its values."""
+    """Images of MNIST, uint8 [N, 28, 28], and their digits [N]. The file has how many pixels are empty and inked, in
+    turn, which of the inked ones are bright, and the values of the bright and of the other ones."""
     with np.load(MNIST) as data:
-        has_ink = np.unpackbits(data[f"written_{split}"], axis=1).astype(bool)  # [N, 784]
-        images = np.zeros(has_ink.shape, np.uint8)
-        images[has_ink] = data[f"ink_{split}"]
-        return torch.tensor(images).view(-1, 28, 28), torch.tensor(data[f"y_{split}"].astype(np.int64))
+        runs, bright, high, low, digits = (data[f"{part}_{split}"] for part in ("runs", "bright", "high", "low", "y"))
+    has_ink = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    is_high = np.unpackbits(bright, count=len(high) + len(low)).astype(bool)
+    ink, images = np.empty(is_high.shape, np.uint8), np.zeros(has_ink.shape, np.uint8)
+    ink[is_high], ink[~is_high] = high, low
+    images[has_ink] = ink
+    return torch.tensor(images).view(-1, 28, 28), torch.tensor(digits.astype(np.int64))
 
 
 def main() -> tuple[float, float]:

@@ -400,6 +400,7 @@ def test_sheet_alone_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> N
     assert listed == (
         "usage: sumnist sheet COMMAND [OPTIONS]\n\ncommands:\n"
         "  sheet new    Print a form for handwritten numbers, whose total checks them.\n"
+        "  sheet read   Read photographed or scanned forms, checked by their totals.\n"
         "  sheet review Look at the sheets that need a person, on a page in the browser.\n"
     )
     assert run("--help") == 0
