@@ -183,6 +183,19 @@ def test_only_sheets_that_need_somebody_are_there(client: TestClient) -> None:
     assert [field.get("largest") for field in state["fields"]] == [None, 9, 7.5, 13, 29.5]
 
 
+def test_of_a_wrong_sheet_in_doubt_the_cells_are_asked_and_the_sum_is_among_what_the_total_may_be(
+    photographs: Path, tmp_path: Path
+) -> None:
+    look = [
+        {"field": "q2", "candidates": [{"value": 7.5, "probability": 0.8}, {"value": 1.5, "probability": 0.2}]},
+        {"field": "total", "candidates": [{"value": 21.5, "probability": 0.9}, {"value": 11.5, "probability": 0.1}]},
+    ]
+    row = json.loads((photographs / "marks.jsonl").read_text().splitlines()[2]) | {"look": look}
+    asked = {one.field: one.candidates for one in Doubts(write_marks(tmp_path, [row]), EXAM).questions(row)}
+    assert [candidate.value for candidate in asked["q2"]] == [7.5, 1.5]
+    assert [candidate[:] for candidate in asked["total"]] == [(21.5, 0.9, ""), (11.5, 0.1, ""), (20.5, None, "the sum")]
+
+
 def test_of_a_doubtful_sheet_its_cells_are_asked_of_a_wrong_one_its_total_of_an_unreadable_one_all(
     client: TestClient,
 ) -> None:

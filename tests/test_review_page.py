@@ -29,10 +29,12 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]
 
 
 @pytest.fixture
-def marks(photographs: list[dict[str, Any]], tmp_path: Path) -> Path:
-    """Their rows, in a folder of its own; the picture of sheet 2 lies beside."""
+def marks(photographs: list[dict[str, Any]], tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """Their rows, in a folder of its own; the picture of sheet 2 lies beside. The parameter is what is to be looked at
+    on sheet 2, nothing by default."""
     shutil.copy(photographs[2]["file"], tmp_path)
-    rows = [row | {"file": None} if row["row"] == 2 else row for row in photographs]
+    changed = {"file": None, "look": getattr(request, "param", [])}
+    rows = [row | changed if row["row"] == 2 else row for row in photographs]
     return write_marks(tmp_path, rows)
 
 
@@ -95,6 +97,30 @@ def test_every_sheet_is_done_by_the_keyboard_alone(page: Page, marks: Path) -> N
         1: {"q2": 7}, 2: {"total": 20.5}, 3: {"": "Grace", "q1": 3, "q2": 2, "q3": 11, "total": 16}
     }  # fmt: skip
     assert read_marks(beside(marks)) == dict.fromkeys((1, 2, 3), "accepted")
+
+
+Q2 = {"field": "q2", "candidates": [{"value": 7.5, "probability": 0.8}, {"value": 1.5, "probability": 0.2}]}
+TOTAL = {"field": "total", "candidates": [{"value": 21.5, "probability": 0.9}, {"value": 11.5, "probability": 0.1}]}
+WRONG, DOUBT = "The total that is written is not the sum.", "One cell is in doubt."
+
+
+@pytest.mark.parametrize(
+    ("marks", "why", "suggested"),
+    [
+        ([], WRONG, ["20½the sum", "21½as written"]),
+        ([Q2], f"{WRONG} {DOUBT}", ["20½the sum", "21½as written"]),
+        ([Q2, TOTAL], f"{WRONG} {DOUBT}", ["21½90.0 %", "11½10.0 %", "20½the sum"]),
+    ],
+    indirect=["marks"],
+)
+def test_of_a_wrong_total_the_cells_in_doubt_are_asked_too_and_told_apart(
+    page: Page, why: str, suggested: list[str]
+) -> None:
+    page.locator("#skip").click()
+    expect_sheet(page, "Sheet 2 of 3", "Person 2")
+    expect(page.locator("#why")).to_have_text(why)
+    card = page.locator("#questions > *").filter(has=page.locator(field("total")))
+    expect(card.locator("button")).to_have_text(suggested)
 
 
 HALF, WHOLE = "A number, or one and a half, such as 7.5.", "A whole number."

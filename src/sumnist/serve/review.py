@@ -106,6 +106,7 @@ class Review:
             "row": number, "path": path, "state": row.get("state"), "error": row.get("error"),
             "probability": row.get("probability"),
             "values": {"": row.get("identity"), **(row.get("values") or {})}, "read": row.get("read") or {},
+            "wrong": [one["field"] for one in row.get("wrong") or ()],
             "corrected": corrected, "mark": self.recorder.corrections.marks.get(number),
             "questions": [question_of(question) for question in self.doubts.questions(row)],
             "width": width, "height": height, "missing": missing,

@@ -79,20 +79,18 @@ class Doubts:
         names = set(self.layout.names)
         if row.get("state") is None:
             return [Question(name) for name in (*[""] * (self.layout.identity.kind != "none"), *self.layout.names)]
-        asked = [
-            Question(cell["field"], tuple(Candidate(c["value"], c["probability"]) for c in cell["candidates"]))
+        said = {
+            cell["field"]: [Candidate(one["value"], one["probability"]) for one in cell["candidates"]]
             for cell in row["look"]
-        ]
-        doubtful = {question.field for question in asked}
-        asked += [
-            Question(
-                wrong["field"],
-                (Candidate(wrong["sum"], None, "the sum"), Candidate(wrong["written"], None, "as written")),
-            )
-            for wrong in row["wrong"]
-            if wrong["field"] not in doubtful
-        ]
-        return [question for question in asked if question.field in names]
+        }
+        for one in row["wrong"]:
+            total = Candidate(one["sum"], None, "the sum")
+            if one["field"] in said:  # it is not sure what is written, either
+                values = [candidate.value for candidate in said[one["field"]]]
+                said[one["field"]] += [total] * (one["sum"] not in values)
+            else:
+                said[one["field"]] = [total, Candidate(one["written"], None, "as written")]
+        return [Question(name, tuple(candidates)) for name, candidates in said.items() if name in names]
 
 
 def read_rows(path: Path, layout: Layout) -> list[Row]:

@@ -3,10 +3,8 @@
 import { Fields } from "./review-fields.js";
 
 const $ = (id) => document.getElementById(id);
-const WHY = {
-  doubtful: ["One cell is in doubt.", "cells are in doubt."],
-  "does not add up": ["The total that is written is not the sum.", "totals that are written are not the sums."],
-};
+const DOUBT = ["One cell is in doubt.", "cells are in doubt."];
+const WRONG = ["The total that is written is not the sum.", "totals that are written are not the sums."];
 
 let state; // what the server says of all sheets
 let sheet; // the sheet that is looked at
@@ -78,12 +76,18 @@ function start() {
   }, start);
 }
 
+/** Why a sheet needs a person: the totals that are wrong, and the other cells that are in doubt. */
+function reasons({ questions, wrong }) {
+  const doubts = questions.filter(({ field }) => !wrong.includes(field)).length;
+  const counted = [[wrong.length, WRONG], [doubts, DOUBT]].filter(([count]) => count > 0);
+  return counted.map(([count, [one, several]]) => (count > 1 ? `${count} ${several}` : one));
+}
+
 async function open(row, name = null) {
   sheet = await ask(`sheet?row=${row}`);
-  const { questions, error } = sheet;
+  const { error } = sheet;
   $("who").textContent = sheet.corrected[""] ?? sheet.values[""] ?? "No name was read";
-  const [one, several] = WHY[sheet.state] ?? [`It could not be read: ${error}`];
-  $("why").textContent = questions.length > 1 && several ? `${questions.length} ${several}` : one;
+  $("why").textContent = sheet.state ? reasons(sheet).join(" ") : `It could not be read: ${error}`;
   fields = new Fields(state, sheet, { save, done: () => $("next").focus(), changed });
   $("questions").replaceChildren(...fields.cards);
   $("others").replaceChildren(...fields.rows);
