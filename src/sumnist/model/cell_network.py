@@ -15,11 +15,9 @@ from torch.nn import functional
 
 from sumnist.config import Config
 from sumnist.data.cell_classes import CELL_CLASSES, CELL_HEIGHT
-from sumnist.errors import ImageError, RunError
+from sumnist.errors import ImageError
 from sumnist.model.calibration import Calibration
-from sumnist.model.checkpoint import load_config
-from sumnist.model.folder import steadily
-from sumnist.model.network import load_fitting
+from sumnist.model.network import load_of_task
 
 __all__ = ["CellNet", "load_cell_network"]
 
@@ -111,13 +109,4 @@ def load_cell_network(folder: str | Path, device: torch.device | str = "cpu") ->
     Raises:
         RunError: The folder is no such run, or its weights are damaged, no numbers, or belong to another network.
     """
-
-    def read() -> tuple[CellNet, Config, str]:
-        config = load_config(folder)
-        if config.task != "cells":
-            raise RunError(f"{folder}: a network of --task {config.task}: expected one of --task cells")
-        net = CellNet.from_config(config)
-        return net, config, load_fitting(net, Path(folder))
-
-    net, config, checksum = steadily(Path(folder), read)
-    return net.to(device).eval(), config, checksum
+    return load_of_task("cells", CellNet.from_config, folder, device)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sumnist.config import Config, EncoderName, Fusion, NumberEncoding, SumTarget
+from sumnist.config import Config, EncoderName, Fusion, NumberEncoding, SumTarget, Task
 from sumnist.data.sampling import NUMBERS
 from sumnist.errors import ConfigError, ImageError, NumberError, OutputError, RunError
 from sumnist.files import CONFIG, PRETRAINED, WEIGHTS
@@ -19,7 +20,9 @@ from sumnist.model.encoders import FEATURES, build_encoder
 from sumnist.model.folder import STATE, checksum_of_file, placed, remove_stale, replaced, steadily
 from sumnist.model.fusion import AnyFusion, Heads, Outputs, build_fusion
 
-__all__ = ["Network", "TwoInputNet", "flaw", "load_fitting", "load_network", "load_with_checksum", "save_network"]
+__all__ = ["Network", "TwoInputNet", "flaw", "load_network", "load_of_task", "load_with_checksum", "save_network"]
+
+AnyNet = TypeVar("AnyNet", bound=nn.Module)
 
 OTHER_TASKS = "numbers", "cells"
 """The tasks of other networks."""
@@ -200,6 +203,26 @@ def read_network(folder: Path) -> tuple[TwoInputNet, Config, str]:
         raise RunError(f"{folder}: a network of --task {config.task}: expected one of --task digits or addition")
     net = TwoInputNet.from_config(config)
     return net, config, load_fitting(net, folder)
+
+
+def load_of_task(
+    task: Task, build: Callable[[Config], AnyNet], folder: str | Path, device: torch.device | str
+) -> tuple[AnyNet, Config, str]:
+    """The trained network of a run of a task, in evaluation mode, its configuration, and the checksum of its weights.
+    `build` makes the network that a configuration describes.
+
+    Raises `RunError`: the folder is no such run, or its weights are damaged, no numbers, or belong to another network.
+    """
+
+    def read() -> tuple[AnyNet, Config, str]:
+        config = load_config(folder)
+        if config.task != task:
+            raise RunError(f"{folder}: a network of --task {config.task}: expected one of --task {task}")
+        net = build(config)
+        return net, config, load_fitting(net, Path(folder))
+
+    net, config, checksum = steadily(Path(folder), read)
+    return net.to(device).eval(), config, checksum
 
 
 def load_fitting(net: nn.Module, folder: Path) -> str:

@@ -15,11 +15,9 @@ from torch.nn import functional
 
 from sumnist.config import Config
 from sumnist.data.strips import ALPHABET, HEIGHT, STEP
-from sumnist.errors import ImageError, RunError
+from sumnist.errors import ImageError
 from sumnist.model.calibration import Calibration
-from sumnist.model.checkpoint import load_config
-from sumnist.model.folder import steadily
-from sumnist.model.network import load_fitting
+from sumnist.model.network import load_of_task
 
 __all__ = ["CLASSES", "StripNet", "is_number", "load_strip_network"]
 
@@ -137,13 +135,4 @@ def load_strip_network(folder: str | Path, device: torch.device | str = "cpu") -
     Raises:
         RunError: The folder is no such run, or its weights are damaged, no numbers, or belong to another network.
     """
-
-    def read() -> tuple[StripNet, Config, str]:
-        config = load_config(folder)
-        if config.task != "numbers":
-            raise RunError(f"{folder}: a network of --task {config.task}: expected one of --task numbers")
-        net = StripNet.from_config(config)
-        return net, config, load_fitting(net, Path(folder))
-
-    net, config, checksum = steadily(Path(folder), read)
-    return net.to(device).eval(), config, checksum
+    return load_of_task("numbers", StripNet.from_config, folder, device)

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -18,14 +17,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from sumnist.data.cell_classes import CELL_CLASSES, CELL_HEIGHT
 from sumnist.data.cells import PRIORS, Cells
 from sumnist.data.mnist import load_mnist
-from sumnist.errors import ExportError
 from sumnist.files import ONNX, write_atomically
 from sumnist.inference.cells import CELL, CLASSES_KEY, KIND, PRIOR_KEYS, CellReader
 from sumnist.inference.onnx import WEIGHTS_CHECKSUM
 from sumnist.model.cell_network import CellLayer, CellNet, load_cell_network
 from sumnist.model.folder import settle_if_free
 from sumnist.training.export import Exported, finished, quiet
-from sumnist.training.export_strips import ROUNDED, store_in_half
+from sumnist.training.export_strips import compared, store_in_half
 
 __all__ = ["cells_to_onnx", "export_cells", "in_half"]
 
@@ -66,7 +64,7 @@ def export_cells(run_folder: str | Path, out: str | Path | None = None) -> Expor
     batches = [cells.batch(step, COMPARED_SIZE) for step in range(COMPARED)]
     images = [part for batch in batches for part in (batch.boxes, batch.strips)]
     images += [torch.zeros(1, 1, CELL_HEIGHT, width) for width in WIDTHS]
-    difference = largest_difference(net, rounded, model, images)
+    difference = compared(net, rounded, CellReader(model).posteriors, images, "cells", LARGEST_DIFFERENCE)
     path = Path(out) if out else Path(run_folder) / ONNX
     write_atomically(path, model)
     return Exported(path, len(model), sum(map(len, images)), difference)
@@ -105,27 +103,3 @@ def cells_to_onnx(net: CellNet, metadata: Mapping[str, str]) -> bytes:
     return finished(
         model, {CLASSES_KEY: " ".join(CELL_CLASSES), **dict(zip(PRIOR_KEYS, priors, strict=True)), **metadata}
     )
-
-
-def largest_difference(net: CellNet, rounded: CellNet, model: bytes, images: list[torch.Tensor]) -> float:
-    """The largest difference over all cells between log-probabilities of the file and of torch, by the `rounded`
-    weights that are in the file. Raises `ExportError` if it is more than float32 leaves, or if rounding the weights of
-    `net` changed a probability."""
-    reader, largest = CellReader(model), 0.0
-    for image in images:
-        with torch.inference_mode():
-            expected, exact = rounded(image).numpy(), net(image)
-        difference = float(np.abs(reader.posteriors(image.numpy()) - expected).max())
-        if not difference <= LARGEST_DIFFERENCE:  # nor if it is no number
-            raise ExportError(
-                f"log-probabilities of cells of {image.shape[3]} pixels differ from torch's by {difference:.2g}, "
-                "expected rounding: nothing written"
-            )
-        lost = float(np.abs(np.exp(expected) - exact.exp().numpy()).max())
-        if not lost <= ROUNDED:
-            raise ExportError(
-                f"with weights of half precision, probabilities differ by {lost:.2g}, expected at most {ROUNDED}: "
-                "nothing written"
-            )
-        largest = max(largest, difference)
-    return largest

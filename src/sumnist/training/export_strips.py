@@ -6,7 +6,7 @@ single precision.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -139,24 +140,39 @@ def store_in_half(graph: onnx.GraphProto) -> None:
     graph.node.extend(nodes)
 
 
-def largest_difference(net: StripNet, rounded: StripNet, model: bytes, images: list[torch.Tensor]) -> float:
-    """The largest difference over all strips between log-probabilities of the file and of torch, by the `rounded`
-    weights that are in the file. Raises `ExportError` if it is more than float32 leaves, or if rounding the weights of
-    `net` changed a probability."""
+def largest_difference(net: StripNet, rounded: StripNet, model: bytes, images: list[Tensor]) -> float:
+    """As `compared`, over all strips. Raises `ExportError`."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = FATAL, 1
-    session, largest = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"]), 0.0
-    for image in images:
-        with torch.inference_mode():
-            expected, exact = rounded(image).numpy(), net(image)
-        (given,) = session.run([EMISSIONS], {STRIP: image.numpy()})
+    session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+
+    def answer(image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Emissions of the file."""
+        (given,) = session.run([EMISSIONS], {STRIP: image})
         steps = -(-image.shape[3] // STEP)
         if given.shape != (len(image), steps, CLASSES):
             raise ExportError(f"strips of {image.shape[3]} pixels give {list(given.shape)}: a defect, please report it")
-        difference = float(np.abs(given - expected).max())
-        if not difference <= LARGEST_DIFFERENCE:  # nor if it is no number
+        emissions: NDArray[np.float32] = given
+        return emissions
+
+    return compared(net, rounded, answer, images, "strips", LARGEST_DIFFERENCE)
+
+
+def compared(
+    net: nn.Module, rounded: nn.Module, answer: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    images: Sequence[Tensor], what: str, most: float,
+) -> float:  # fmt: skip
+    """The largest difference between log-probabilities of the file, which `answer` gives, and of torch, by the
+    `rounded` weights that are in the file. Raises `ExportError` if it is more than `most`, or if rounding the weights
+    of `net` changed a probability; it calls the images `what`."""
+    largest = 0.0
+    for image in images:
+        with torch.inference_mode():
+            expected, exact = rounded(image).numpy(), net(image)
+        difference = float(np.abs(answer(image.numpy()) - expected).max())
+        if not difference <= most:  # nor if it is no number
             raise ExportError(
-                f"log-probabilities of strips of {image.shape[3]} pixels differ from torch's by {difference:.2g}, "
+                f"log-probabilities of {what} of {image.shape[3]} pixels differ from torch's by {difference:.2g}, "
                 "expected rounding: nothing written"
             )
         lost = float(np.abs(np.exp(expected) - exact.exp().numpy()).max())
