@@ -16,11 +16,13 @@ from fastapi.testclient import TestClient
 import workbooks
 from simulated_sheets import EXAM, as_people_write, photograph, sheets
 from sumnist.cli import main
+from sumnist.cli.sheets import SheetRead
 from sumnist.errors import OutputError
 from sumnist.serve.review import Review, app_of
 from sumnist.sheets.corrections import Recorder, beside
 from sumnist.sheets.doubts import Doubts
 from sumnist.sheets.layout import Layout
+from sumnist.sheets.mistakes import MISTAKE
 
 
 @pytest.fixture(scope="module")
@@ -259,3 +261,7 @@ def test_where_the_workbook_could_not_be_written_nothing_is_read_again(
     assert Path("marks.jsonl").read_bytes() == rows
     assert sorted(files(place)) == ["cover.toml", "marks.jsonl", "marks.toml", "marks.xlsx"]
     assert "5 sheets, 1 unreadable; 0.0 a second" in capsys.readouterr().out
+
+
+def test_the_command_expects_as_many_mistakes_as_the_package() -> None:
+    assert SheetRead.__dataclass_fields__["mistakes"].default == MISTAKE

@@ -25,7 +25,7 @@ ALLOWED = {
     "inference": {"arithmetic", "data", "model", "pictures"},
     "evaluation": {"data", "model"},
     "training": {"data", "model", "evaluation", "inference"},
-    "sheets": {"arithmetic", "inference", "pictures"},
+    "sheets": {"arithmetic", "data", "inference", "pictures"},
     "suites": {"data", "pictures", "inference", "sheets"},
     "study": {"data", "model", "evaluation", "inference"},
     "serve": {"inference", "sheets"},

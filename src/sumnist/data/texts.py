@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ALPHABET", "Texts", "string_of", "texts"]
+__all__ = ["ALPHABET", "LENGTHS", "Texts", "string_of", "texts"]
 
 ALPHABET = "0123456789.,-"
 """What may be a target, in the order of its classes, from 1: class 0 is the blank of CTC."""

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.arithmetic.values import ordered
+from sumnist.data.texts import LENGTHS
 from sumnist.inference.cells import CELL_CLASSES
 from sumnist.sheets.check import DENSE
 from sumnist.sheets.layout import Field
@@ -65,8 +66,6 @@ PARTLY = {CROSSED: 0.8, EMPTY: 0.15}
 """What the boxes of a number show that is crossed out; any digit for the rest."""
 KEPT = 48
 """Numbers that are candidates, where a field may have more than can all be looked at."""
-LENGTHS = (0.09, 0.16, 0.15, 0.16, 0.15, 0.10, 0.06, 0.04, 0.03, 0.025, 0.02, 0.015)
-"""Shares of numbers with 1, 2, … 12 digits among those that the reader of strips learned from (`data/texts`)."""
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
