@@ -98,6 +98,12 @@ export class Pad {
     this.#put({ strokes: [], picture: { file, bitmap } });
   }
 
+  /** Put strokes on it instead, lists of points { x, y } in heights of the pad. */
+  write(strokes) {
+    const drawn = strokes.map((stroke) => stroke.map((point) => ({ width: PEN, ...point })));
+    this.#put({ strokes: drawn, picture: null, width: this.#aspect });
+  }
+
   clear() {
     if (!this.blank) this.#put(BLANK);
   }
