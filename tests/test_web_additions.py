@@ -18,7 +18,7 @@ ANSWER = """(module) => ({ one, two, total }) => {
   const plain = ({ shares, other }) => ({ shares: Object.fromEntries(shares), other });
   const [first, second, third] = [distribution(one), distribution(two), distribution(total)];
   const { least, most, numbers } = module.settled(first, second, third);
-  return { sum: plain(module.sum(first, second)), bounds: [least, most], numbers: numbers?.map(plain) };
+  return { sum: plain(module.sum(first, second)), bounds: [least, most], numbers: numbers && numbers.map(plain) };
 }"""
 """What a sum of two is, and what a total says of all three."""
 
@@ -27,10 +27,8 @@ def drawn(random: np.random.Generator, most: int) -> Values:
     """A distribution over some numbers from 0 to `most`, mostly one, with probabilities of all sizes."""
     count = int(random.integers(1, 13))
     values = random.choice(most + 1, count, replace=False).tolist()
-    weights = np.exp(random.normal(0, 4, count + 1))
-    weights[-1] *= random.choice([0, 1e-6, 0.1])
-    shares = (weights / weights.sum()).tolist()
-    return Values(dict(zip(values, shares, strict=False)), shares[-1])
+    weights, other = np.exp(random.normal(0, 4, count)), float(random.choice([0, 1e-6, 0.05]))
+    return Values(dict(zip(values, (weights * (1 - other) / weights.sum()).tolist(), strict=True)), other)
 
 
 def asked(values: Values) -> dict[str, Any]:

@@ -3,20 +3,40 @@
 import { ranked } from "./additions.js";
 import { figure, percent } from "./words.js";
 
+const ROW = `<span class="name"></span><span class="track"><span class="was"></span><span class="is"></span></span>
+  <span class="shares"></span><span class="note"></span>`;
 const LEAST = 0.001; // share from which on a number has a row, if there is room
 
-export class Bars {
-  #list;
+/** Groups of bars, each under its heading. */
+export class Groups {
+  #root;
 
-  constructor(list) {
-    this.#list = list;
+  constructor(root) {
+    this.#root = root;
   }
 
-  /** Show rows: { name, before, after, note }; without an `after` nothing became known. */
-  show(rows) {
-    while (this.#list.children.length < rows.length) this.#list.append(row());
-    [...this.#list.children].forEach((element, place) => fill(element, rows[place]));
+  /** Show groups: { name, colour, rows }, and rows: { name, before, after, note }; `after` is null if nothing is known. */
+  show(groups) {
+    fit(this.#root, groups, "<h3></h3><ul></ul>", "div", (element, { name, colour, rows }) => {
+      element.className = `group ${colour}`;
+      const [heading, list] = element.children;
+      heading.textContent = name;
+      fit(list, rows, ROW, "li", fill);
+    });
   }
+}
+
+/** Fill as many children as there are things to show; the others are hidden. Children stay, so that bars can move. */
+function fit(parent, things, html, tag, show) {
+  while (parent.children.length < things.length) {
+    const made = document.createElement(tag);
+    made.innerHTML = html;
+    parent.append(made);
+  }
+  [...parent.children].forEach((child, place) => {
+    child.hidden = place >= things.length;
+    if (!child.hidden) show(child, things[place]);
+  });
 }
 
 /** The most probable numbers of a distribution before and after, and all the others as one row. */
@@ -35,22 +55,12 @@ export function rowsOf(before, after, count, note = () => "") {
   return [...rows, { name: "something else", before: rest("before"), after: after && rest("after"), rest: true }];
 }
 
-function row() {
-  const element = document.createElement("li");
-  element.innerHTML = `<span class="name"></span><span class="track"><span class="was"></span><span class="is"></span></span>
-    <span class="shares"></span><span class="note"></span>`;
-  return element;
-}
-
-function fill(element, given) {
-  element.hidden = !given;
-  if (!given) return;
-  const { name, before, after, note, rest } = given;
-  const known = after === undefined || after === null;
-  element.classList.toggle("rest", rest ?? false);
-  element.querySelector(".name").textContent = name;
-  element.querySelector(".shares").textContent = known ? percent(before) : `${percent(before)} → ${percent(after)}`;
-  element.querySelector(".note").textContent = note ?? "";
+function fill(element, { name, before, after, note = "", rest = false }) {
+  const [names, , shares, notes] = element.children;
+  element.classList.toggle("rest", rest);
+  names.textContent = name;
+  shares.textContent = after === null ? percent(before) : `${percent(before)} → ${percent(after)}`;
+  notes.textContent = note;
   element.style.setProperty("--was", before);
-  element.style.setProperty("--is", known ? before : after);
+  element.style.setProperty("--is", after ?? before);
 }

@@ -1,6 +1,6 @@
 // A sample sheet: what was read in its cells, what its total says of that, and what smudges and wrong totals change.
 
-import { Bars, rowsOf } from "./bars.js";
+import { Groups, rowsOf } from "./bars.js";
 import { posterior, verdict } from "./check.js";
 import { percent } from "./words.js";
 
@@ -8,7 +8,7 @@ const QUIET = 600; // milliseconds without a change after which screen readers a
 const SHOWN = 3; // numbers of a cell with a bar of their own
 const MOVED = 0.002; // a change of a probability that is shown
 const CLEAR = 0.995; // and from which on a cell has no doubt
-const SMUDGE = ["Smudge", "Another", "Clean"]; // what the button of a cell does next
+const SMUDGE = ["Clean", "Smudge", "Another"]; // what the button of a cell says, by the state that comes next
 const SLIPS = {
   "off by one": "a slip of counting",
   carry: "a carry, lost or counted twice",
@@ -46,7 +46,7 @@ class Sheet {
   #sample;
   #pictures;
   #rows;
-  #bars;
+  #groups;
   #total = 0; // which of the totals is written
   #states; // of each cell: not smudged, or how
   #quiet = 0;
@@ -60,7 +60,7 @@ class Sheet {
     this.#rows = sample.labels.map((label, place) => this.#row(label, place));
     this.#at.cells.replaceChildren(...this.#rows.map(({ element }) => element));
     this.#at.totals.append(...sample.totals.map((_, place) => this.#choice(place)));
-    this.#bars = [...this.#at.groups.querySelectorAll("ul")].map((list) => new Bars(list));
+    this.#groups = new Groups(this.#at.groups);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#show());
     this.#show();
   }
@@ -75,7 +75,7 @@ class Sheet {
     name.textContent = label;
     most.textContent = `of ${this.#sample.rule.largest[place]}`;
     button.addEventListener("click", () => {
-      this.#states[place] = (this.#states[place] + 1) % SMUDGE.length;
+      this.#states[place] = this.#next(place);
       this.#show();
     });
     return { element, canvas, button, read: element.children[2] };
@@ -102,6 +102,11 @@ class Sheet {
     return [...this.#sample.marks, this.#sample.totals[this.#total]];
   }
 
+  /** The state of a cell after this one. */
+  #next(place) {
+    return (this.#states[place] + 1) % this.#cells[place].states.length;
+  }
+
   #show() {
     const { rule, labels } = this.#sample;
     const states = this.#cells.map((cell, place) => cell.states[this.#states[place]]);
@@ -120,8 +125,8 @@ class Sheet {
       canvas.ariaLabel = `${labels[place]} as it is written${states[place].smudge ? ", smudged" : ""}`;
       read.textContent = `${value} · ${percent(share)}`;
       read.classList.toggle("doubtful", share < CLEAR);
-      button.textContent = SMUDGE[this.#states[place]];
-      button.ariaLabel = `${SMUDGE[this.#states[place]]}: ${labels[place]}`;
+      button.textContent = SMUDGE[this.#next(place)];
+      button.ariaLabel = `${button.textContent}: ${labels[place]}`;
     });
     for (const canvas of this.#at.totals.querySelectorAll("canvas")) {
       this.#draw(canvas, this.#sample.totals[canvas.dataset.place], null);
@@ -132,20 +137,13 @@ class Sheet {
 
   /** Bars of the cells that are in doubt, by themselves or given the others. */
   #showBars(before, after) {
-    const told = this.#sample.labels.flatMap((label, place) => {
+    const told = this.#sample.labels.flatMap((name, place) => {
       const [one, two] = [before[place], after[place]];
       const moved = [...one.shares].some(([value, share]) => Math.abs(share - two.shares.get(value)) > MOVED);
-      const clear = Math.max(...one.shares.values()) >= CLEAR && !moved;
-      return clear ? [] : [[label, place === before.length - 1 ? "of-sum" : "of-digit", rowsOf(one, two, SHOWN)]];
+      if (Math.max(...one.shares.values()) >= CLEAR && !moved) return [];
+      return [{ name, colour: place === before.length - 1 ? "of-sum" : "of-digit", rows: rowsOf(one, two, SHOWN) }];
     });
-    [...this.#at.groups.children].forEach((element, i) => {
-      element.hidden = !told[i];
-      if (!told[i]) return;
-      const [label, colour, rows] = told[i];
-      element.className = `group ${colour}`;
-      element.querySelector("h3").textContent = label;
-      this.#bars[i].show(rows);
-    });
+    this.#groups.show(told);
     this.#at.clear.hidden = told.length > 0;
     this.#at.legend.hidden = !told.length;
   }

@@ -1,7 +1,7 @@
 // Two numbers and their total: left open, or given, so that it settles what the numbers are.
 
 import { best, known, ranked, settled, sum } from "./additions.js";
-import { Bars, rowsOf } from "./bars.js";
+import { Groups, rowsOf } from "./bars.js";
 import { NumberPad } from "./numberpad.js";
 import { figure, percent } from "./words.js";
 
@@ -12,6 +12,8 @@ const LIKELY = 0.9; // and from which on it is said without another one beside i
 const STEP = 1100; // milliseconds between the steps of the example
 
 const NAMES = ["first number", "second number", "total"];
+const GROUPS = NAMES.map((name, i) => ({ name, colour: i === 2 ? "of-sum" : "of-digit" }));
+const NONE = { shares: new Map(), other: 1 };
 
 /** Strokes of the digits of the example, in hundredths of the pad's height, and the marks that smudge its 7. */
 const EXAMPLE = {
@@ -31,16 +33,16 @@ export function mount(root) {
 class Sums {
   #at;
   #pads;
-  #bars;
+  #groups;
   #steps = [];
   #quiet = 0;
 
   constructor(root) {
     const at = Object.fromEntries([...root.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
     this.#at = at;
-    this.#pads = NAMES.map((name) => new NumberPad(name, () => this.#bars && this.#show()));
+    this.#groups = new Groups(at.groups);
+    this.#pads = NAMES.map((name) => new NumberPad(name, () => this.#pads && this.#show()));
     [at.one, at.two, at.written].forEach((place, i) => place.append(this.#pads[i].element));
-    this.#bars = [...at.groups.querySelectorAll("ul")].map((list) => new Bars(list));
     at.total.addEventListener("input", () => this.#show());
     at.byHand.addEventListener("click", () => this.#choose(at.written.hidden));
     at.rub.addEventListener("click", () => this.#rub(at.rub.ariaPressed !== "true"));
@@ -114,9 +116,13 @@ class Sums {
       trouble ? [trouble.title, trouble.detail]
       : problem ?? this.#unread() ?? (found ? wordsOfTotal([one, two, total], found) : wordsOfSum(made)),
     );
-    if (found) this.#drawSettled([one, two, ...(at.written.hidden ? [] : [total])], found);
-    else if (made) this.#draw([["The sum", "of-sum", rowsOf(made, null, SHOWN, (number) => partsOf(made, number))]]);
-    else this.#draw([one, two].flatMap((given, i) => (given ? [[NAMES[i], "of-digit", rowsOf(given, null, SHOWN)]] : [])));
+    const numbers = [one, two, ...(at.written.hidden ? [] : [total])];
+    const sums = { name: "the sum", colour: "of-sum" };
+    this.#groups.show(
+      found ? numbers.map((given, i) => ({ ...GROUPS[i], rows: rowsOf(given, found.numbers?.[i] ?? NONE, SHOWN) }))
+      : made ? [{ ...sums, rows: rowsOf(made, null, SHOWN, (number) => partsOf(made, number)) }]
+      : numbers.slice(0, 2).flatMap((given, i) => (given ? [{ ...GROUPS[i], rows: rowsOf(given, null, SHOWN) }] : [])),
+    );
     at.fits.textContent = found ? fitting(best(total), found) : "";
   }
 
@@ -146,25 +152,6 @@ class Sums {
     this.#at.hint.textContent = hint;
     clearTimeout(this.#quiet);
     this.#quiet = setTimeout(() => (this.#at.announcement.textContent = `${verdict} ${hint}`), QUIET);
-  }
-
-  #drawSettled(before, { numbers }) {
-    this.#draw(before.map((given, i) => {
-      const colour = i === 2 ? "of-sum" : "of-digit";
-      return [NAMES[i], colour, rowsOf(given, numbers ? numbers[i] : { shares: new Map(), other: 1 }, SHOWN)];
-    }));
-  }
-
-  /** Draw groups of bars: a name, a colour, and rows. */
-  #draw(groups) {
-    [...this.#at.groups.children].forEach((element, i) => {
-      element.hidden = !groups[i];
-      if (!groups[i]) return;
-      const [name, colour, rows] = groups[i];
-      element.className = `group ${colour}`;
-      element.querySelector("h3").textContent = name;
-      this.#bars[i].show(rows);
-    });
   }
 }
 
