@@ -6,6 +6,7 @@ import { answerTo } from "./engine.js";
 import { Pad } from "./pad.js";
 import { Smudge } from "./smudge.js";
 
+const WIDE = 3; // width of the pad, in heights
 const PAUSE = 60; // milliseconds between questions in the middle of a stroke
 const FIELDS = { count: 50, ink: "dark" };
 const PARTS = [[0.5, 0.2], [0.5, 0.8], [0.2, 0.5], [0.8, 0.5], [0.25, 0.25], [0.75, 0.25], [0.5, 0.5]]; // of a digit
@@ -62,7 +63,7 @@ export class NumberPad {
   /** Write strokes instead of what there is. */
   write(strokes) {
     this.#smudge.marks = [];
-    this.#pad.write(strokes);
+    this.#pad.draw(strokes, WIDE);
   }
 
   smudge(marks) {

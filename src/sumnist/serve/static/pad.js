@@ -2,7 +2,7 @@
 
 const SENT = 280; // pixels of the height of a drawing that is sent,
 const WIDEST = 1000; // and the most of its width
-const PEN = 0.07; // width of a stroke; lengths are shares of the pad's height
+export const PEN = 0.07; // width of a stroke; lengths are shares of the pad's height
 const STEP = 0.04; // how far an arrow key moves the pen
 const BLANK = { strokes: [], picture: null };
 const ARROWS = { ArrowUp: [0, -STEP], ArrowDown: [0, STEP], ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0] };
@@ -98,10 +98,9 @@ export class Pad {
     this.#put({ strokes: [], picture: { file, bitmap } });
   }
 
-  /** Put strokes on it instead, lists of points { x, y } in heights of the pad. */
-  write(strokes) {
-    const drawn = strokes.map((stroke) => stroke.map((point) => ({ width: PEN, ...point })));
-    this.#put({ strokes: drawn, picture: null, width: this.#aspect });
+  /** Put a drawing on it instead, made on a pad that is `width` times as wide as high. */
+  draw(strokes, width = 1) {
+    this.#put({ strokes, picture: null, width });
   }
 
   clear() {
@@ -239,7 +238,7 @@ function within(place, end) {
 }
 
 /** Draw strokes as smooth curves: through the middles between points, bent towards the points. */
-function trace(context, strokes, ink) {
+export function trace(context, strokes, ink) {
   context.strokeStyle = ink;
   context.lineCap = "round";
   for (const stroke of strokes) {

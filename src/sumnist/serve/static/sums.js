@@ -9,6 +9,7 @@ const QUIET = 600; // milliseconds without a new answer after which screen reade
 const SHOWN = 4; // numbers with a bar of their own
 const SURE = 0.995; // probability from which on a sum is the only one
 const LIKELY = 0.9; // and from which on it is said without another one beside it
+const PEN = 0.07; // width of the strokes of the example, in heights of a pad
 const STEP = 1100; // milliseconds between the steps of the example
 
 const NAMES = ["first number", "second number", "total"];
@@ -216,6 +217,6 @@ function fitting(total, { least, most }) {
 function strokesOf(lines) {
   const point = (text) => text.split(",").map((share) => Number(share) / 100);
   return lines.flatMap((line) => line.split(" / ")).map((stroke) => {
-    return stroke.split(" ").map(point).map(([x, y]) => ({ x, y }));
+    return stroke.split(" ").map(point).map(([x, y]) => ({ x, y, width: PEN }));
   });
 }
