@@ -9,6 +9,7 @@ const SHOWN = 3; // numbers of a cell with a bar of their own
 const MOVED = 0.002; // a change of a probability that is shown
 const CLEAR = 0.995; // and from which on a cell has no doubt
 const SMUDGE = ["Clean", "Smudge", "Another"]; // what the button of a cell says, by the state that comes next
+const TINT = 0.15; // how dark a smudge is shown
 const SLIPS = {
   "off by one": "a slip of counting",
   carry: "a carry, lost or counted twice",
@@ -69,7 +70,7 @@ class Sheet {
   #row(label, place) {
     const element = document.createElement("tr");
     element.innerHTML = `<th scope="row"><span></span> <small></small></th><td><canvas role="img"></canvas></td>
-      <td></td><td><button type="button"></button></td>`;
+      <td><b></b> <small></small></td><td><button type="button"></button></td>`;
     const [name, most] = element.querySelectorAll("span, small");
     const [canvas, button] = element.querySelectorAll("canvas, button");
     name.textContent = label;
@@ -123,7 +124,9 @@ class Sheet {
       const share = before[place].shares.get(value);
       this.#draw(canvas, cell, states[place].smudge);
       canvas.ariaLabel = `${labels[place]} as it is written${states[place].smudge ? ", smudged" : ""}`;
-      read.textContent = `${value} · ${percent(share)}`;
+      const [number, sureness] = read.children;
+      number.textContent = value;
+      sureness.textContent = percent(share);
       read.classList.toggle("doubtful", share < CLEAR);
       button.textContent = SMUDGE[this.#next(place)];
       button.ariaLabel = `${button.textContent}: ${labels[place]}`;
@@ -131,21 +134,25 @@ class Sheet {
     for (const canvas of this.#at.totals.querySelectorAll("canvas")) {
       this.#draw(canvas, this.#sample.totals[canvas.dataset.place], null);
     }
-    this.#showBars(before, after);
-    this.#say(said.outcome, wordsOf(said, labels));
+    const settled = this.#showBars(before, after).filter((place) => Math.max(...before[place].shares.values()) < CLEAR);
+    this.#say(said.outcome, wordsOf(said, labels, settled));
   }
 
-  /** Bars of the cells that are in doubt, by themselves or given the others. */
+  /** Show bars of the cells that are in doubt, by themselves or given the others; which these are. */
   #showBars(before, after) {
-    const told = this.#sample.labels.flatMap((name, place) => {
-      const [one, two] = [before[place], after[place]];
-      const moved = [...one.shares].some(([value, share]) => Math.abs(share - two.shares.get(value)) > MOVED);
-      if (Math.max(...one.shares.values()) >= CLEAR && !moved) return [];
-      return [{ name, colour: place === before.length - 1 ? "of-sum" : "of-digit", rows: rowsOf(one, two, SHOWN) }];
+    const told = [...before.keys()].filter((place) => {
+      const [one, two] = [before[place].shares, after[place].shares];
+      const moved = [...one].some(([value, share]) => Math.abs(share - two.get(value)) > MOVED);
+      return Math.max(...one.values()) < CLEAR || moved;
     });
-    this.#groups.show(told);
+    this.#groups.show(told.map((place) => ({
+      name: this.#sample.labels[place],
+      colour: place === before.length - 1 ? "of-sum" : "of-digit",
+      rows: rowsOf(before[place], after[place], SHOWN),
+    })));
     this.#at.clear.hidden = told.length > 0;
     this.#at.legend.hidden = !told.length;
+    return told;
   }
 
   /** Draw a cell, in the colour of the text, with its smudge. */
@@ -165,9 +172,17 @@ class Sheet {
       context.fillStyle = gradient;
       context.fillRect(0, 0, width, height);
     }
+    const { color } = getComputedStyle(canvas);
     context.globalCompositeOperation = "source-in";
-    context.fillStyle = getComputedStyle(canvas).color;
+    context.fillStyle = color;
     context.fillRect(0, 0, width, height);
+    if (!smudge) return;
+    const [x, y, radius] = smudge.map((length) => length * scale);
+    context.globalCompositeOperation = "source-over";
+    context.globalAlpha = TINT;
+    context.beginPath();
+    context.arc(x, y, radius * soft, 0, 2 * Math.PI);
+    context.fill();
   }
 
   #say(outcome, [title, detail, hint]) {
@@ -187,15 +202,19 @@ function alone(logs) {
   return { shares: new Map(shares.map((share) => share / all).entries()), other: 0 };
 }
 
-/** A verdict in words: what became of the sheet, what of its cells, and why. */
-function wordsOf({ outcome, probability, corrections, wrong, look }, labels) {
+/** A verdict in words: what became of the sheet, what of its cells, and why; `settled` are cells not clear alone. */
+function wordsOf({ outcome, probability, corrections, wrong, look }, labels, settled) {
   const title = TITLES[outcome];
-  if (outcome === "adds up") return [title, "", `All five numbers together: ${percent(probability)}.`];
+  const names = (places) => listed(places.map((place) => labels[place]));
+  if (outcome === "adds up") {
+    const doubt = settled.length ? `The sum settles ${names(settled)}. ` : "";
+    return [title, "", `${doubt}All numbers together: ${percent(probability)}.`];
+  }
   if (outcome === "corrected") {
     const cells = corrections.map(({ field, read, value }) => `${labels[field]} is ${value}, not ${read}`);
     return [title, `${cells.join("; ")}.`, `The sum says so. All numbers together: ${percent(probability)}.`];
   }
-  const places = listed(look.map(({ field }) => labels[field]));
+  const places = names(look.map(({ field }) => field));
   if (outcome === "does not add up") {
     const what = `${wrong.written} is written, and the sum is ${wrong.sum}.`;
     const slip = `It looks like ${SLIPS[wrong.kind]} (${percent(wrong.probability)}).`;

@@ -21,7 +21,7 @@ const EXAMPLE = {
   one: ["92,20 76,60 118,60 / 110,42 106,86", "170,20 212,20 206,38 192,60 184,84"],
   two: ["104,18 101,84", "212,18 180,18 177,44 190,41 205,47 208,60 201,75 186,82 172,77"],
   total: "62",
-  marks: [{ x: 1.86, y: 0.2, radius: 0.22 }],
+  marks: [{ x: 1.86, y: 0.24, radius: 0.25 }],
 };
 
 let sums = null;
@@ -144,6 +144,7 @@ class Sums {
     const wrong = unreadable(one, NAMES[0]) ?? unreadable(two, NAMES[1]);
     if (wrong) return wrong;
     if (one.blank && two.blank) return ["Write two numbers.", "The total may stay open, or say what they are."];
+    if ([one, two].some((pad) => !pad.blank && !pad.given)) return ["Reading …", ""];
     return [`And the ${NAMES[one.given ? 1 : 0]}?`, ""];
   }
 
