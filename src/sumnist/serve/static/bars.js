@@ -17,7 +17,7 @@ export class Groups {
 
   /** Show groups: { name, colour, rows }, and rows: { name, before, after, note }; `after` is null if nothing is known. */
   show(groups) {
-    fit(this.#root, groups, "<h3></h3><ul></ul>", "div", (element, { name, colour, rows }) => {
+    fit(this.#root, groups, "<h2></h2><ul></ul>", "div", (element, { name, colour, rows }) => {
       element.className = `group ${colour}`;
       const [heading, list] = element.children;
       heading.textContent = name;

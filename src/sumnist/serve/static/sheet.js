@@ -205,7 +205,8 @@ function alone(logs) {
 /** A verdict in words: what became of the sheet, what of its cells, and why; `settled` are cells not clear alone. */
 function wordsOf({ outcome, probability, corrections, wrong, look }, labels, settled) {
   const title = TITLES[outcome];
-  const names = (places) => listed(places.map((place) => labels[place]));
+  const named = (place) => (place === labels.length - 1 ? "the total" : labels[place].toLowerCase());
+  const names = (places) => listed(places.map(named));
   if (outcome === "adds up") {
     const doubt = settled.length ? `The sum settles ${names(settled)}. ` : "";
     return [title, "", `${doubt}All numbers together: ${percent(probability)}.`];
@@ -218,7 +219,7 @@ function wordsOf({ outcome, probability, corrections, wrong, look }, labels, set
   if (outcome === "does not add up") {
     const what = `${wrong.written} is written, and the sum is ${wrong.sum}.`;
     const slip = `It looks like ${SLIPS[wrong.kind]} (${percent(wrong.probability)}).`;
-    return [title, what, places ? `Whatever ${places} says.` : slip];
+    return [title, what, places ? `${slip} To be sure, look at ${places}.` : slip];
   }
   const cell = ({ field, candidates: [one, two] }) => {
     return `${labels[field]} is ${one.value} (${percent(one.share)}) or ${two.value} (${percent(two.share)})`;
