@@ -114,9 +114,10 @@ class Sheet:
             boxes = self.places[name].boxes
             main = [smudge.on(image, box.x - boxes[0].x) for image, box in zip(cells.main, boxes, strict=True)]
             cells = Cells(main, cells.correction)
-        looked = [self.reader.shown(field, images, self.reader.cells(images)) for images in cells]
-        evidence = np.asarray(seen(field, *looked, name in self.reader.check.formulas).evidence, np.float64)
-        return np.round(evidence - evidence.max(), DIGITS)
+        shown, correction = (self.reader.shown(field, images, self.reader.cells(images)) for images in cells)
+        evidence = seen(field, shown, correction, name in self.reader.check.formulas).evidence
+        logs = np.asarray(evidence, np.float64)
+        return np.asarray(np.round(logs - logs.max(), DIGITS))
 
     def smudges(self, name: str, kept: Sequence[float]) -> list[Smudge]:
         """Smudges under which the number of a field has these probabilities, as nearly as there are some."""

@@ -40,7 +40,9 @@ def write(page: Page, place: int, number: str) -> None:
         for stroke in DIGITS[int(digit)].split(" / "):
             points = [[float(share) / 100 for share in point.split(",")] for point in stroke.split()]
             for k, (x, y) in enumerate(points):
-                page.mouse.move(left + 0.9 * (x - 0.1) * box["height"], box["y"] + y * box["height"], steps=3 if k else 1)
+                page.mouse.move(
+                    left + 0.9 * (x - 0.1) * box["height"], box["y"] + y * box["height"], steps=3 if k else 1
+                )
                 if not k:
                     page.mouse.down()
             page.mouse.up()
@@ -233,7 +235,8 @@ def test_the_sample_adds_up_as_it_was_read(page: Page) -> None:
     values = [one["value"] for one in [*sample["marks"], sample["totals"][0]]]
     expect(page.locator(f"{SHEET} tbody b")).to_have_text([str(value) for value in values])
     painted: list[bool] = page.locator(f"{SHEET} tbody canvas").evaluate_all(
-        """canvases => canvases.map(one => one.getContext("2d").getImageData(0, 0, one.width, one.height).data.some(Boolean))"""
+        """canvases => canvases.map(
+          (one) => one.getContext("2d").getImageData(0, 0, one.width, one.height).data.some(Boolean))"""
     )
     assert painted == [True] * 5
 
@@ -284,9 +287,9 @@ def test_on_a_telephone_the_total_is_seen_with_the_pads_and_all_that_is_touched_
             assert box is not None
             assert box["y"] + box["height"] < 844
         assert page.evaluate("document.documentElement.scrollWidth") == 390
-        sizes: list[float] = page.locator(f"{room} :is(button, a, input:not([type]), label:has(input)):visible").evaluate_all(
-            "all => all.map(one => Math.min(one.offsetWidth, one.offsetHeight))"
-        )
+        sizes: list[float] = page.locator(
+            f"{room} :is(button, a, input:not([type]), label:has(input)):visible"
+        ).evaluate_all("all => all.map(one => Math.min(one.offsetWidth, one.offsetHeight))")
         assert min(sizes) >= 44
 
 

@@ -24,7 +24,8 @@ Logs = Sequence[Sequence[float]]
 ANSWER = """(module) => ({ rule, logs }) => {
   const known = module.posterior(rule, logs);
   const said = module.verdict(rule, known);
-  return { ...said, marginals: known.marginals.map((one) => [...one]), kinds: [...known.kinds], log: known.logEvidence };
+  const marginals = known.marginals.map((one) => [...one]);
+  return { ...said, marginals, kinds: [...known.kinds], log: known.logEvidence };
 }"""
 
 
