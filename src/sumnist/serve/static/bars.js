@@ -15,7 +15,7 @@ export class Groups {
     this.#root = root;
   }
 
-  /** Show groups: { name, colour, rows }, and rows: { name, before, after, note }; `after` is null if nothing is known. */
+  /** Show groups { name, colour, rows } of rows { name, before, after, note }; `after` is null if nothing is known. */
   show(groups) {
     fit(this.#root, groups, "<h2></h2><ul></ul>", "div", (element, { name, colour, rows }) => {
       element.className = `group ${colour}`;

@@ -1,8 +1,8 @@
 // The check of a sheet with one formula: all numbers of all cells counted out together, as `sheets/check` has it,
 // `sheets/mistakes` for the writer, and `sheets/verdict` for what is said of it. Whole numbers only.
 //
-// A rule has `fields` (names, the total last), `signs` of the terms, the `largest` number of each field, the probability
-// of a `mistake` and of each kind of `slips`, and the limits of the verdict.
+// A rule has `fields` (names, the total last), `signs` of the terms, the `largest` number of each field, the
+// probability of a `mistake` and of each kind of `slips`, and the limits of the verdict.
 
 export const KINDS = ["right", "off by one", "carry", "swapped", "skipped", "anything"];
 const [RIGHT, OFF_BY_ONE, CARRY, SWAPPED, SKIPPED, ANYTHING] = KINDS.keys();
@@ -40,7 +40,7 @@ export function posterior(rule, logs) {
     terms.forEach((_, place) => (marginals[place][values[place]] += together));
     evidence += together;
   }
-  if (!evidence) throw new RangeError("No numbers explain what is read: expected evidence under which some are possible");
+  if (!evidence) throw new RangeError("No numbers explain what is read: expected some that are possible");
   for (const shares of [joint, kinds, ...marginals]) shares.forEach((share, at) => (shares[at] = share / evidence));
   return {
     joint, sizes, marginals, kinds,
@@ -73,8 +73,9 @@ function written(rule, terms, slips) {
   if (!slips.has(sum)) slips.set(sum, slipsOf(rule, sum));
   const { ways, anything, others } = slips.get(sum);
   const skip = (rule.mistake * rule.slips.skipped) / terms.length;
-  const skipped = terms.filter((term) => term && isWritten(rule, sum - term)).map((term) => [sum - term, SKIPPED, skip]);
-  return { sum, others, ways: [...ways, ...skipped], anything: anything + skip * (terms.length - skipped.length) };
+  const left = terms.filter((term) => term && isWritten(rule, sum - term));
+  const skipped = left.map((term) => [sum - term, SKIPPED, skip]);
+  return { sum, others, ways: [...ways, ...skipped], anything: anything + skip * (terms.length - left.length) };
 }
 
 /** The same without skipped terms. */
@@ -126,7 +127,8 @@ export function verdict(rule, known) {
   });
   const found = { probability, values, read, corrections, look, wrong: null };
   if (isWrong && (isSure || 1 - kinds[RIGHT] >= rule.wrong)) {
-    return { ...found, outcome: "does not add up", wrong: { written: values.at(-1), sum: made.sum, ...slip(made, values.at(-1)) } };
+    const wrong = { written: values.at(-1), sum: made.sum, ...slip(made, values.at(-1)) };
+    return { ...found, outcome: "does not add up", wrong };
   }
   if (!isSure) return { ...found, outcome: "doubtful" };
   return { ...found, outcome: corrections.length ? "corrected" : "adds up" };

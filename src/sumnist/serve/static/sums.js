@@ -9,6 +9,7 @@ const QUIET = 600; // milliseconds without a new answer after which screen reade
 const SHOWN = 4; // numbers with a bar of their own
 const SURE = 0.995; // probability from which on a sum is the only one
 const LIKELY = 0.9; // and from which on it is said without another one beside it
+const NEVER = 1e-6; // probability below which numbers cannot make a total, as people say it
 const PEN = 0.07; // width of the strokes of the example, in heights of a pad
 const STEP = 1100; // milliseconds between the steps of the example
 
@@ -134,7 +135,7 @@ class Sums {
     const value = this.#at.total.value.trim();
     if (!value) return { total: null };
     if (/^\d{1,15}$/.test(value)) return { total: known(value) };
-    return { total: null, problem: ["The total is no whole number.", "Such as 62; leave it out, and the sum is open."] };
+    return { total: null, problem: ["The total is no whole number.", "Such as 62; without one the sum is open."] };
   }
 
   /** What is lacking. */
@@ -174,23 +175,27 @@ function wordsOfSum(made) {
 }
 
 /** `before` are the distributions of the two numbers and of the total. */
-function wordsOfTotal(before, { numbers, least }) {
+function wordsOfTotal(before, { numbers, least: fits }) {
   const total = best(before[2]);
   if (!numbers || numbers[0].other > 0.5) {
-    const how = least < 1e-6 ? "cannot" : "hardly";
+    const how = fits < NEVER ? "cannot" : "hardly";
     return [`These numbers ${how} make ${total}.`, "One of them is misread, or the total is wrong."];
   }
   const after = numbers.map(best);
   const share = Math.min(...numbers.map(({ shares }, i) => shares.get(after[i])));
   const [one, two, sum] = after;
-  if (share < LIKELY) return [`${one} + ${two} = ${sum}?`, `${percent(share)} sure: the total leaves other numbers, too.`];
+  const equation = `${one} + ${two} = ${sum}`;
+  if (share < LIKELY) return [`${equation}?`, `${percent(share)} sure: the total leaves other numbers, too.`];
   const only = share >= SURE ? `only ${one} + ${two} makes ${sum}` : `${one} + ${two} makes ${sum}`;
   const changed = after.findIndex((number, i) => number !== best(before[i]));
-  if (changed >= 0) return [`${difference(best(before[changed]), after[changed])}: ${only}.`, `${percent(share)} sure, by the total.`];
+  if (changed >= 0) {
+    return [`${difference(best(before[changed]), after[changed])}: ${only}.`, `${percent(share)} sure, by the total.`];
+  }
   const alone = before.map(({ shares }, i) => shares.get(after[i]));
-  if (Math.min(...alone) >= LIKELY) return [`${one} + ${two} = ${sum}: it adds up.`, "Now smudge a digit, and see what the total does."];
-  const doubtful = alone.indexOf(Math.min(...alone));
-  return [`It is ${after[doubtful]}: ${only}.`, `Alone ${percent(alone[doubtful])} sure, with the total ${percent(share)}.`];
+  const least = Math.min(...alone);
+  if (least >= LIKELY) return [`${equation}: it adds up.`, "Now smudge a digit, and see what the total does."];
+  const doubtful = after[alone.indexOf(least)];
+  return [`It is ${doubtful}: ${only}.`, `Alone ${percent(least)} sure, with the total ${percent(share)}.`];
 }
 
 /** How a number is read otherwise: "7? It is a 1" if one digit is another. */
@@ -211,7 +216,8 @@ function partsOf(made, number) {
 
 /** How probable it was that the numbers make the total. */
 function fitting(total, { least, most }) {
-  const range = most - least < 0.0005 || percent(least) === percent(most) ? percent(most) : `${percent(least)} to ${percent(most)}`;
+  const [low, high] = [percent(least), percent(most)];
+  const range = low === high ? high : `${low} to ${high}`;
   return `That these numbers make ${figure(total)} had a probability of ${range}.`;
 }
 
