@@ -40,14 +40,15 @@ def made(config: Config | None) -> tuple[TwoInputNet, OnnxNetwork]:
 
 
 def heard(net: TwoInputNet, image: Tensor) -> list[NDArray[np.float32]]:
-    """What the ReLUs of the encoder answer to an image `[1, 1, 28, 28]`, by hooks of torch."""
+    """What the ReLUs of the encoder answer to an image `[1, 1, 28, 28]`, by hooks of torch; in float64, for which it has
+    no fast convolutions that spread what is no number."""
     answers: list[NDArray[np.float32]] = []
     relus = [module for module in net.encoder.modules() if isinstance(module, nn.ReLU)]
     hooks = [
         relu.register_forward_hook(lambda _, __, output: answers.append(output.clone().numpy())) for relu in relus
     ]
-    with torch.inference_mode(), torch.backends.mkldnn.flags(enabled=False):  # type: ignore[no-untyped-call]
-        net.encoder(image)
+    with torch.inference_mode():
+        net.encoder.double()(image.double())
     for hook in hooks:
         hook.remove()
     return answers

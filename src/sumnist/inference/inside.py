@@ -23,8 +23,8 @@ __all__ = ["Evidence", "Inside", "Tried", "evidence_of", "read_inside"]
 SHOWN = 160
 """Pixels of the longer side of a step, at most, as it is sent: about what the search for a digit looks at."""
 PATCH, STRIDE = 6, 2
-"""Pixels of the side of a blanked patch, about two strokes, and from one to the next: smaller ones leave enough of a
-stroke to read it all the same, larger ones blank more than one."""
+"""Pixels of the side of a blanked patch, about twice the width of a stroke, and from one to the next: smaller ones leave
+enough of it to read it all the same, larger ones blank several."""
 FLOOR = -20.0
 """Log-probabilities below this count as this: a billionth, more or less, is as good as nothing."""
 DECIMALS = 3

@@ -32,7 +32,7 @@ FIXED = {1: 8, 5: 4}
 """Bytes of the other types."""
 WINDOWED = "Conv", "MaxPool"
 """Nodes of which each place sees a window of places before it."""
-PLACEWISE = "Relu", "QuantizeLinear", "DequantizeLinear"
+PLACEWISE = "Relu", "BatchNormalization", "QuantizeLinear", "DequantizeLinear"
 """Nodes of which each place sees the same place before it."""
 
 
