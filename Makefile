@@ -54,7 +54,7 @@ docs: setup  ## rewrite the generated parts of the README and docs/ from the com
 	$(BIN)/python scripts/write_docs.py
 
 serve: setup  ## read over HTTP, with a page to draw on, on http://127.0.0.1:8000
-	$(SUMNIST) serve $(if $(wildcard runs/fast-concat/model.safetensors),--beside runs/fast-concat)
+	$(SUMNIST) serve
 
 clean:  ## remove the environment and the runs
 	rm -rf $(VENV) runs dist .pytest_cache .mypy_cache .ruff_cache

@@ -149,6 +149,10 @@ class Reading(Model):
         default=None,
         description="What the second network says, null if it cannot add this number; only if asked for and there.",
     )
+    left_out: list[int] | None = Field(
+        default=None, min_length=10, max_length=10,
+        description="Of a second network: for each digit, the number that it never met in training, if it says so.",
+    )  # fmt: skip
     inside: Inside | None = Field(default=None, description="How the reading came about; only if asked for.")
     evidence: Evidence | None = Field(
         default=None, description="Which places speak for which digits; null if blank; only if asked for."

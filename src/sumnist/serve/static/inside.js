@@ -16,6 +16,7 @@ const STEPS = {
   "what the network sees": ["What the network sees", "28 × 28 pixels, the digit 20 of them long, its weight in the middle"],
   "what the network sees, inverted": ["What the network sees", "dark and light exchanged"],
   "what the network sees: blank": ["What the network sees", "nothing: no ink was found"],
+  "more ground around it": ["More ground around it", "a digit may fill its picture"],
   "narrow strokes": ["Looked at for narrow strokes", "shadows and edges are wider"],
 };
 
@@ -107,7 +108,7 @@ function step() {
 function fillStep(item, { caption, width, height, pixels }) {
   const [canvas, name, more] = item.children;
   paint(canvas, width, height, greys(pixels));
-  [name.textContent, more.textContent] = STEPS[caption] ?? [sentence(caption).slice(0, -1), "a part of the picture, or more"];
+  [name.textContent, more.textContent] = STEPS[caption] ?? [sentence(caption).slice(0, -1), "what is at its edge may be in the way"];
 }
 
 function proposal() {

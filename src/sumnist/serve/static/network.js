@@ -105,7 +105,7 @@ export class Network {
     const last = this.#columns.length - 3;
     const { number, sums } = this.#reading;
     const texts = this.#columns.map(({ layer, name }, place) => {
-      if (name === "digits") return ["Digits", "of ten"];
+      if (name === "digits") return ["Digits", "0 to 9"];
       if (name === "sums") return ["Sums", sums.length === SHARED ? "learned" : `with ${figure(number)}`];
       if (place === 0) return ["Image", "28 × 28"];
       if (layer.side === 1) return [place === last ? "Summary" : `Layer ${place}`, `${layer.channels}`, "values"];
