@@ -1,4 +1,4 @@
-"""Measure the page in a real browser: rows into docs/results/page.jsonl, from which `make docs` writes docs/the-page.md.
+"""Measure the page in a browser: rows into docs/results/page.jsonl, from which `make docs` writes docs/the-page.md.
 
     python scripts/measure_page.py            with the page of `make static` in build/static
     python scripts/measure_page.py --rounds 1
@@ -29,7 +29,7 @@ from sumnist.study.rows import append_jsonl
 
 ROWS = RESULTS.with_name("page.jsonl")
 STATIC = Path(__file__).resolve().parent.parent / "build" / "static"
-ANSWERED = "(performance.getEntriesByName('stroke-to-answer').find((one) => one.startTime >= window.last) ?? {}).duration ?? null"
+ANSWERED = "performance.getEntriesByName('stroke-to-answer').find((one) => one.startTime >= last)?.duration ?? null"
 FIRST = "A 3"
 """The example that is clicked as soon as the page is there."""
 

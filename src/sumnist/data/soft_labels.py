@@ -55,8 +55,8 @@ def posterior(answers: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArra
 
 
 def encoded(answers: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Probabilities `[N, 10]` as the file holds them: `[10, N]`, the images of one label beside each other, since what is
-    alike takes less room."""
+    """Probabilities `[N, 10]` as the file holds them: `[10, N]`, images of one label side by side, since what is alike
+    takes less room."""
     steps: NDArray[np.float64] = np.rint(-np.log(answers.clip(np.exp(-255 * STEP))) / STEP)
     return np.ascontiguousarray(steps.astype(np.uint8)[np.argsort(labels, kind="stable")].T)
 
