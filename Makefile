@@ -54,7 +54,7 @@ docs: setup  ## rewrite the generated parts of the README and docs/ from the com
 	$(BIN)/python scripts/write_docs.py
 
 serve: setup  ## read over HTTP, with a page to draw on, on http://127.0.0.1:8000
-	$(SUMNIST) serve $(if $(wildcard runs/fast-concat/model.safetensors),--beside runs/fast-concat)
+	$(SUMNIST) serve
 
 static: setup web/node_modules  ## the page without a server, for drawings, in build/static
 	$(BIN)/python scripts/build_static.py build/static
