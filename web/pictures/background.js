@@ -1,7 +1,7 @@
 // Even light: how much darker than the paper around it each pixel is. As sumnist/pictures/background.py has it, and why.
 
 import { background } from "../constants.js";
-import { clipped, f32, median as plainMedian, round } from "./arrays.js";
+import { Grid, clipped, f32, median as plainMedian, picked, round } from "./arrays.js";
 import { BILINEAR, BOX, boxMean, closing, median, resampled, resized, spread, widened } from "./filters.js";
 
 const {
@@ -21,19 +21,19 @@ export function evened(grey, dark, widest = WIDEST_STROKE) {
   const flat = level !== null;
   const ground = flat ? null : unevenGround(paper, widest).values;
   const darkest = f32(DARKEST_PAPER);
-  const contrast = paper.map((value, i) => {
+  const contrast = new Grid(paper.height, paper.width);
+  const { values } = contrast;
+  for (let i = 0; i < values.length; i++) {
     const light = flat ? level : ground[i];
-    return f32(light - value) / Math.max(light, darkest);
-  });
-  const step = Math.max(1, Math.floor(contrast.values.length / SAMPLES));
-  let sample = contrast.values.filter((_, i) => i % step === 0);
-  if (flat) {
-    const most = f32(f32(BAND / 255) / Math.max(level, darkest));
-    sample = sample.filter((value) => Math.abs(value) < most);
+    values[i] = f32(light - paper.values[i]) / Math.max(light, darkest);
   }
+  const step = Math.max(1, Math.floor(values.length / SAMPLES));
+  const most = flat ? f32(f32(BAND / 255) / Math.max(level, darkest)) : Infinity; // beyond it there is ink
+  const sample = picked(values, (value) => Math.abs(value) < most, step);
   const middle = median(sample);
   const noise = MAD_TO_DEVIATION * median(sample.map((value) => Math.abs(f32(value - middle))));
-  return { contrast: contrast.map((value) => clipped(f32(value - middle), 0, 1)), noise, flat };
+  for (let i = 0; i < values.length; i++) values[i] = clipped(f32(values[i] - middle), 0, 1);
+  return { contrast, noise, flat };
 }
 
 /** Whether what stands out is darker than its surroundings; the middle of the picture counts for more. */
@@ -98,13 +98,13 @@ function extended(small, by) {
 
 /** The brightness of bare `paper` if it is the same all over, as in a drawing or a scan; else null. */
 export function flatGround(paper) {
-  const intensities = paper.values.map((value) => value * 255);
+  const { values } = paper;
   const counts = new Int32Array(256);
-  for (const value of intensities) counts[Math.trunc(f32(value + 0.5))]++;
+  for (let i = 0; i < values.length; i++) counts[Math.trunc(f32(f32(values[i] * 255) + 0.5))]++;
   let usual = 255;
   let brighter = counts[255];
-  while (brighter <= GLARE * intensities.length) brighter += counts[--usual];
-  const bare = paper.values.filter((_, i) => Math.abs(f32(intensities[i] - usual)) <= BAND);
+  while (brighter <= GLARE * values.length) brighter += counts[--usual];
+  const bare = picked(values, (value) => Math.abs(f32(f32(value * 255) - usual)) <= BAND);
   const [, share] = FLAT.find(([side]) => paper.shorter < side);
-  return bare.length >= share * intensities.length ? median(bare) : null;
+  return bare.length >= share * values.length ? median(bare) : null;
 }

@@ -1,13 +1,11 @@
 // Filters on grids: as sumnist/pictures/filters.py has them, with Pillow's ways of resizing.
 
-import { Grid, f32, median as plainMedian, round } from "./arrays.js";
+import { Grid, f32, median as plainMedian, picked, round } from "./arrays.js";
 
 /** The median, at once if most values are the same, as those of the paper of a drawing are. */
 export function median(values) {
-  const step = 1 + Math.floor(values.length / 100);
-  const usual = plainMedian(values.filter((_, i) => i % step === 0));
-  let same = 0;
-  for (const value of values) same += value === usual;
+  const usual = plainMedian(picked(values, () => true, 1 + Math.floor(values.length / 100)));
+  const same = picked(values, (value) => value === usual).length;
   return 2 * same > values.length ? usual : plainMedian(values);
 }
 
@@ -87,23 +85,33 @@ export function resized(grid, longer, grow = false) {
 export const BOX = { support: 0.5, weight: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) };
 export const BILINEAR = { support: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) };
 
-/** `grid` with another shape, as Pillow's `resize` makes it of 32-bit floats: first along the rows, then the columns. */
+/** `grid` with another shape, as Pillow's `resize` makes it of 32-bit floats: first along the rows, then the columns; the
+ * other way round if it is tall and shrinks. */
 export function resampled(grid, height, width, method = BILINEAR) {
-  grid = new Grid(grid.height, grid.width, Float32Array.from(grid.values));
-  if (width !== grid.width) {
-    const made = new Grid(grid.height, width);
-    weightsFor(grid.width, width, method).forEach(({ first, weights }, x) => {
-      for (let y = 0; y < grid.height; y++) {
-        made.values[y * width + x] = weighted(grid.values, y * grid.width + first, 1, weights);
-      }
-    });
-    grid = made;
-  }
+  const start = new Grid(grid.height, grid.width, Float32Array.from(grid.values));
+  const tall = grid.height > 2 * grid.width && height < grid.height;
+  return tall
+    ? alongRows(alongColumns(start, height, method), width, method)
+    : alongColumns(alongRows(start, width, method), height, method);
+}
+
+function alongRows(grid, width, method) {
+  if (width === grid.width) return grid;
+  const made = new Grid(grid.height, width);
+  weightsFor(grid.width, width, method).forEach(({ first, weights }, x) => {
+    for (let y = 0; y < grid.height; y++) {
+      made.values[y * width + x] = weighted(grid.values, y * grid.width + first, 1, weights);
+    }
+  });
+  return made;
+}
+
+function alongColumns(grid, height, method) {
   if (height === grid.height) return grid;
-  const made = new Grid(height, width);
+  const made = new Grid(height, grid.width);
   weightsFor(grid.height, height, method).forEach(({ first, weights }, y) => {
-    for (let x = 0; x < width; x++) {
-      made.values[y * width + x] = weighted(grid.values, first * width + x, width, weights);
+    for (let x = 0; x < grid.width; x++) {
+      made.values[y * grid.width + x] = weighted(grid.values, first * grid.width + x, grid.width, weights);
     }
   });
   return made;

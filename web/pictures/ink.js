@@ -64,8 +64,8 @@ function foundOn(grey, dark, widest = WIDEST_STROKE) {
 function inkContrast(contrast, least) {
   const counts = new Array(BINS).fill(0);
   const worth = f32(least - 1 / BINS);
-  for (const value of contrast) {
-    if (value > worth) counts[clipped(Math.trunc(f32(value * BINS)), 0, BINS - 1)]++;
+  for (let i = 0; i < contrast.length; i++) {
+    if (contrast[i] > worth) counts[Math.min(Math.trunc(f32(contrast[i] * BINS)), BINS - 1)]++;
   }
   counts.fill(0, 0, Math.ceil(least * BINS));
   const total = counts.reduce((all, count) => all + count, 0);
