@@ -35,7 +35,7 @@ def test_the_sums_of_the_network_that_learned_to_add_stand_on_the_same_axis(page
     left = centre(page, ".learned .bar", 0)
     column = centre(page, ".learned .bar", 1) - left
     for total in range(19):
-        assert centre(page, ".learned .bar", total) == pytest.approx(left + total * column, abs=0.1)
+        assert centre(page, ".learned .bar", total) == pytest.approx(left + total * column, abs=0.5)
     expect(page.locator(".learned .best .label")).to_have_text("13")
 
 
@@ -128,10 +128,10 @@ def test_the_dice_gives_another_number_from_0_to_9(page: Page) -> None:
 
 
 def test_each_task_has_an_address(page: Page) -> None:
-    for name in ("number", "sum", "sheet", "digit"):
+    for name, address in (("number", "a-number"), ("sum", "a-sum"), ("sheet", "a-sheet"), ("digit", "one-digit")):
         page.locator(f"input[value={name}]").check()
-        expect(page).to_have_url(re.compile(f"#{name}$"))
-    page.goto(page.url.replace("#digit", "#number"))
+        expect(page).to_have_url(re.compile(f"#{address}$"))
+    page.goto(page.url.replace("#one-digit", "#a-number"))
     expect(page.get_by_role("radio", name="A number")).to_be_checked()
     page.go_back()
     expect(page.get_by_role("radio", name="One digit")).to_be_checked()

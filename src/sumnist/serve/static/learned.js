@@ -14,7 +14,6 @@ export class Learned {
   #cells;
   #digit = null; // the digit of the last answer
   #found = new Map(); // "digit number" → what it said
-  #leftOut = []; // for each digit, the number that it never met in training
 
   constructor(at) {
     this.#at = at;
@@ -22,10 +21,10 @@ export class Learned {
     this.#cells = grid();
     at.hunt.append(corner(), ...heads(), ...this.#cells.flatMap((row, digit) => [head(digit, "of-digit"), ...row]));
     at.all.addEventListener("click", () => this.#tryAll());
-    this.#tell();
+    this.#tell("");
   }
 
-  /** Show what it says beside a reading: nothing if there is none, or none of it. */
+  /** Show what it says beside the reading that answers a question: nothing if there is none, or none of it. */
   draw(reading, number, question) {
     const beside = reading?.beside;
     this.#at.beside.hidden = reading?.accepted && beside === undefined; // the server has no such network
@@ -35,28 +34,35 @@ export class Learned {
     this.#at.learned.classList.toggle("right", beside?.sum === reading?.sum);
     this.#at.learned.ariaLabel = beside ? spoken(beside) : "No sums of the network that learned to add";
     this.#at["learned-says"].textContent = this.#digit ? said(reading, beside, number) : "Draw a digit, and see what it says.";
-    if (!this.#digit || !beside) return;
-    this.#leftOut = beside.left_out ?? [];
-    this.#cells.forEach((row, digit) => row[this.#leftOut[digit]]?.classList.add("left-out"));
-    this.#note(reading.digit, number, beside.sum);
+    if (this.#digit && beside && number !== null && question.settled) this.#note(reading.digit, reading.number, beside);
   }
 
-  #note(digit, number, sum) {
+  #note(digit, number, { sum, left_out: leftOut = [] }) {
     this.#found.set(`${digit} ${number}`, sum);
-    const found = this.#cells[digit][number];
-    found.classList.add(sum === digit + number ? "right" : "wrong");
-    found.classList.remove(sum === digit + number ? "wrong" : "right");
-    this.#tell(digit, number, sum);
+    this.#cells[digit][number].className = sum === digit + number ? "right" : "wrong";
+    const fails = sum === digit + number ? "" : `It fails here: ${digit} + ${number} is not ${figure(sum)}. `;
+    const never = leftOut[digit] === number ? "It never saw this pair in training. " : "";
+    this.#tell(fails + never);
+    this.#outline(leftOut);
   }
 
-  #tell(digit, number, sum) {
+  /** Outline the pairs that it never met, once one is found at which it fails: until then they would give it away. */
+  #outline(leftOut) {
+    if (!this.#wrong.length) return;
+    this.#cells.forEach((row, digit) => row[leftOut[digit]]?.classList.add("left-out"));
+    this.#at["left-out"].hidden = !leftOut.length;
+  }
+
+  /** The pairs at which it failed, with what it said. */
+  get #wrong() {
+    return [...this.#found].filter(([pair, said]) => said !== total(pair));
+  }
+
+  #tell(last) {
     const tried = this.#found.size;
-    const wrong = [...this.#found].filter(([pair, said]) => said !== total(pair));
-    const last =
-      sum === undefined || sum === digit + number ? "" : `It fails here: ${digit} + ${number} is not ${figure(sum)}. `;
-    const left = digit !== undefined && this.#leftOut[digit] === number ? "It never saw this pair in training. " : "";
+    const wrong = this.#wrong;
     const count = tried ? `${tried} of 100 pairs tried, ${wrong.length} wrong.` : "No pair tried yet: change the number.";
-    this.#at.hunted.textContent = last + left + count;
+    this.#at.hunted.textContent = last + count;
     const pairs = wrong.map(([pair, said]) => `${pair.replace(" ", " + ")} = ${said}`);
     this.#at.hunt.ariaLabel = `Digits by numbers, as tried. Wrong: ${pairs.join("; ") || "none"}`;
   }
@@ -68,7 +74,7 @@ export class Learned {
     for (let number = 0; number < NUMBERS; number++) {
       const fields = { ...question.fields, number };
       const { reading } = await answerTo({ ...question, fields, inside: false }, new AbortController().signal);
-      if (reading?.beside && reading.digit === digit) this.#note(digit, number, reading.beside.sum);
+      if (reading?.beside && reading.digit === digit) this.#note(digit, number, reading.beside);
     }
     this.#at.all.disabled = !this.#digit;
   }
@@ -84,7 +90,7 @@ function said(reading, beside, number) {
   if (!beside) return `It has no input for ${figure(number)}: it learned the numbers 0 to 9 only. The computed sum knows all.`;
   const share = percent(beside.sum_confidence);
   if (beside.sum === reading.sum) return `It says ${beside.sum} too (${share}).`;
-  return `It says ${beside.sum} (${share}), which is not ${reading.digit} + ${number} = ${reading.sum}.`;
+  return `It says ${beside.sum} (${share}), which is not ${reading.digit} + ${reading.number} = ${reading.sum}.`;
 }
 
 function spoken({ sum_probabilities: shares }) {

@@ -12,6 +12,7 @@ import { figure, percent, sentence } from "./words.js";
 const PAUSE = 60; // milliseconds between questions in the middle of a stroke
 const QUIET = 600; // milliseconds without a new answer after which screen readers announce it
 const UNKNOWN = "?";
+const ADDRESSES = { digit: "#one-digit", number: "#a-number", sum: "#a-sum", sheet: "#a-sheet" }; // none is an element's
 const ROOMS = { sum: () => import("./sums.js"), sheet: () => import("./sheet.js") }; // tasks that are pages of their own
 
 const at = Object.fromEntries([...document.querySelectorAll("[id]")].map((element) => [element.id, element]));
@@ -105,8 +106,7 @@ function choose(name) {
 
 /** The task in the page's address. */
 function addressed() {
-  const name = location.hash.slice(1);
-  return name in tasks || name in ROOMS ? name : "digit";
+  return Object.keys(ADDRESSES).find((name) => ADDRESSES[name] === location.hash) ?? "digit";
 }
 
 // Showing.
@@ -184,7 +184,7 @@ at.clear.addEventListener("click", () => pad.clear());
 at.again.addEventListener("click", () => ask());
 for (const list of [at.ink, at.decimal]) list.addEventListener("change", () => ask());
 for (const name of document.getElementsByName("task")) {
-  name.addEventListener("change", () => (location.hash = name.value));
+  name.addEventListener("change", () => (location.hash = ADDRESSES[name.value]));
 }
 addEventListener("hashchange", () => choose(addressed()));
 addEventListener("online", () => ask());
