@@ -1,0 +1,147 @@
+// Numbers of any length on a drawing, as in sumnist/inference/numbers.py with the one recognizer of recognizers.py: the
+// picture of a line → a reading, the values that may stand there with their probabilities.
+//
+// Only what a drawing needs is here: dark ink on even ground, one network, any number of digits. Pictures with light
+// ink, photographs, bounds of the number of digits and the general reader of text need `sumnist serve`.
+
+import { Grid, clipped, round } from "../pictures/arrays.js";
+import { BILINEAR, BOX, resampled } from "../pictures/filters.js";
+import { Evidence, candidatesBy } from "./ctc.js";
+import { lines } from "./lines.js";
+
+const FORMAT = 1; // of what NumberReading.as_dict gives
+const BEYOND_DOUBT = 0.9; // a look that gives its best string this probability, times its weight, is taken at once
+const POWER = 2; // of what a look counts, in means over the looks
+const SEARCHED = 16; // values that are looked for in each look, if no more are asked for
+const SURE = 0.995; // where no ink is found there must be a number with this probability
+const [HEIGHT, STEP] = [32, 4]; // pixels of a strip's height, and of a step along it
+const WIDEST = 1024; // pixels of the widest strip that is read: a wider one is made narrower
+
+const [BLANK, NOT_A_NUMBER, UNSURE, LENGTH] = ["blank", "not a number", "unsure", "another number of digits"];
+export const ADVICE = {
+  [BLANK]: "write something, or come nearer",
+  [NOT_A_NUMBER]: "a number in digits was expected, on one line; crop the picture closer to it",
+  [UNSURE]: "write it more clearly, or ask a person",
+  [LENGTH]: "ask for another number of digits, or for any",
+};
+
+/**
+ * The reading of a drawing, with the members of NumberReading.as_dict.
+ *
+ * `pixels`: the Float32Array of a picture, multiples of 1/255 from 0 to 1, dark ink on light ground, at most 1,024 on
+ * the longer side. `fields`: how many candidates (`count`), and the sign before decimals (`decimal`), if any.
+ * `run(strip, shape)`: the outputs of numbers.onnx, by name, for a Float32Array. `metadata`: what that file says of
+ * itself, by `metadataOf`.
+ */
+export async function readNumber(pixels, { width, height }, { count = 10, decimal = null }, run, metadata) {
+  let looks = [];
+  for (const proposals of lines(new Grid(height, width, pixels))) {
+    for (const proposal of proposals) {
+      const strip = stripOf(proposal.image);
+      const { emissions } = await run(strip.values, [1, 1, strip.height, strip.width]);
+      looks.push(lookAt(proposal, emissions.data, strip.width, Math.max(count, SEARCHED), decimal));
+    }
+    looks.sort((a, b) => b.value - a.value);
+    if (looks[0]?.value >= BEYOND_DOUBT) {
+      looks = looks[0].proposal.varied ? looks : looks.slice(0, 1);
+      break;
+    }
+  }
+  return answerOf(looks, count, metadata);
+}
+
+/** The picture of a line, 32 pixels high, in its proportions. */
+export function stripOf(image) {
+  const wide = clipped(round((image.width * HEIGHT) / image.height), STEP, WIDEST);
+  return resampled(image, HEIGHT, wide, image.height > HEIGHT ? BOX : BILINEAR);
+}
+
+/**
+ * What the network says of a proposal, by its emissions along a strip so wide. `strings`: the most probable ones, the
+ * best first; `score`: how well the proposal explains the picture, 0 to 1; `value`: how much the look counts.
+ */
+export function lookAt(proposal, emissions, wide, count, decimal) {
+  const evidence = new Evidence(emissions, decimal);
+  const strings = evidence.strings(count);
+  const isNumber = Math.exp(evidence.isNumber);
+  const score = proposal.weight * (strings[0]?.[1] ?? 0);
+  return { proposal, evidence, strings, isNumber, score, value: score * isNumber, wide };
+}
+
+/** The reading of all looks, of which the best comes first. */
+export function answerOf(looks, count, { least_is_digit, least_confidence }) {
+  if (!looks.length) return reading({ reason: BLANK });
+  const scores = shares(looks.map(({ score }) => score));
+  const isNumber = looks.reduce((sum, look, k) => sum + scores[k] * look.isNumber, 0);
+  const isSeen = looks.some(({ proposal }) => proposal.found) || isNumber >= SURE;
+  const strings = combined(looks);
+  const best = preferred(looks, strings);
+  const { candidates, other } = candidatesBy(best.evidence, count, strings);
+  const confidence = candidates[0]?.probability ?? 0;
+  let reason = null;
+  if (isNumber < Number(least_is_digit ?? 0)) reason = isSeen ? NOT_A_NUMBER : BLANK;
+  else if (!candidates.length) reason = LENGTH;
+  else if (!isSeen || confidence < Number(least_confidence ?? 0)) reason = UNSURE;
+  return reading({ candidates, other, isNumber, reason, best });
+}
+
+/** The members of a reading. */
+function reading({ candidates = [], other = 1, isNumber = 0, reason, best }) {
+  const [first] = candidates;
+  return {
+    format: FORMAT,
+    text: first?.text ?? "",
+    digits: first?.text.replace(/\D/g, "") ?? "",
+    value: first?.value ?? null,
+    confidence: first?.probability ?? 0,
+    accepted: reason === null,
+    reason,
+    advice: reason && ADVICE[reason],
+    is_number_probability: isNumber,
+    candidates: candidates.map(({ text, value, probability }) => ({ text, value, probability })),
+    other,
+    places: first ? placesOf(first.positions, best) : [],
+    box: best?.proposal.box ?? null,
+    how: best?.proposal.how ?? null,
+  };
+}
+
+/** How much each look counts in a mean: by a power of these values. */
+function shares(values) {
+  const counts = values.map((value) => value ** POWER);
+  const all = counts.reduce((sum, one) => sum + one);
+  return counts.map((one, k) => (all > 0 ? one / all : Number(k === 0)));
+}
+
+/** The strings that any look has found, with their probabilities. */
+function combined(looks) {
+  if (looks.length === 1) return looks[0].strings;
+  const counts = shares(looks.map(({ value }) => value));
+  const strings = new Set(looks.flatMap((look) => look.strings.map(([string]) => string)));
+  const mean = (string) => looks.reduce((sum, look, k) => sum + counts[k] * look.evidence.probability(string), 0);
+  return [...strings].map((string) => [string, mean(string)]);
+}
+
+/** The look that serves best to say where the best of `strings` stands: no varied one, if there is another. */
+function preferred(looks, strings) {
+  const best = strings.reduce((one, next) => (next[1] > one[1] ? next : one), ["", -1])[0];
+  const given = (look) => look.strings.find(([string]) => string === best)?.[1] ?? 0;
+  const preference = (look) => (look.proposal.varied ? 0 : 2) + look.score * given(look);
+  return looks.reduce((one, next) => (preference(next) > preference(one) ? next : one));
+}
+
+/**
+ * Where characters stand, in pixels of the picture: each as far as halfway to its neighbours, since a network says a
+ * character at any of the steps on which it stands.
+ */
+function placesOf(positions, { proposal, wide }) {
+  if (!positions.length) return [];
+  const [top, bottom, left, right] = proposal.box;
+  const step = (STEP * (right - left)) / wide;
+  const middles = positions.map(([first, last]) => left + step * ((first + last) / 2 + 0.5));
+  const reach = (middles.length > 1 ? (middles.at(-1) - middles[0]) / (middles.length - 1) : bottom - top) / 2;
+  const between = middles.slice(1).map((middle, k) => (middle + middles[k]) / 2);
+  const ends = [middles[0] - reach, ...between, middles.at(-1) + reach];
+  const within = ends.map((end) => clipped(end, left, right));
+  return middles.map((_, k) => [within[k], within[k + 1]]);
+}
