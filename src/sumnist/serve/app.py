@@ -35,7 +35,7 @@ HEADERS = [
 ]
 """The headers of every answer."""
 NOT_KEPT = {"cache-control": "no-store"}
-PAGES = {"/": "index.html", "/docs": "docs.html"}
+PAGES = {"/": "index.html", "/about": "about.html", "/docs": "docs.html"}
 
 Flag = Literal["true", "false"]
 Image = Annotated[Flag, Query(description="true: add what the network saw, 28 rows of 28 numbers from 0 to 1.")]

@@ -63,12 +63,6 @@ function words(reading, best, next, uploaded, refusals, more) {
   return [verdict, uploaded && advice ? sentence(advice) : hint];
 }
 
-/** What is said of the second network's answer; null: it cannot add this number. */
-export function besideWords(beside) {
-  if (!beside) return "The network that learned to add knows the numbers 0 to 9 only.";
-  return `A network that learned to add says ${figure(beside.sum)} (${percent(beside.sum_confidence)}).`;
-}
-
 function sureness({ confidence, sum_confidence }) {
   const digit = percent(confidence);
   const sum = percent(sum_confidence ?? confidence);

@@ -1,0 +1,112 @@
+// Computed or learned: what a network that learned to add says of the same digit and number, and where it fails.
+
+import { answerTo } from "./engine.js";
+import { figure, percent, ranked } from "./words.js";
+import { columns, fill } from "./chart.js";
+
+const SUMS = 19; // 0 to 18
+const NUMBERS = 10; // those that it has an input for
+
+/** For each digit, the number that the packaged learned network never met with it in training. */
+export const LEFT_OUT = [7, 4, 1, 8, 5, 2, 9, 6, 3, 0];
+
+export class Learned {
+  #at;
+  #sums = columns("learned", SUMS);
+  #cells;
+  #digit = null; // the digit of the last answer
+  #found = new Map(); // "digit number" → what it said
+
+  constructor(at) {
+    this.#at = at;
+    at.learned.append(this.#sums);
+    this.#cells = LEFT_OUT.map((leftOut) => Array.from({ length: NUMBERS }, (_, number) => cell(number === leftOut)));
+    at.hunt.append(corner(), ...heads(), ...this.#cells.flatMap((row, digit) => [head(digit, "of-digit"), ...row]));
+    at.all.addEventListener("click", () => this.#tryAll());
+    this.#tell();
+  }
+
+  /** Show what it says beside a reading: nothing if there is none, or none of it. */
+  draw(reading, number, question) {
+    const beside = reading?.beside;
+    this.#at.beside.hidden = reading?.accepted && beside === undefined; // the server has no such network
+    this.#digit = reading?.accepted && beside !== undefined ? { digit: reading.digit, question } : null;
+    this.#at.all.disabled = !this.#digit;
+    fill(this.#sums, beside?.sum_probabilities, beside?.sum);
+    this.#at.learned.classList.toggle("right", beside?.sum === reading?.sum);
+    this.#at.learned.ariaLabel = beside ? spoken(beside) : "No sums of the network that learned to add";
+    this.#at["learned-says"].textContent = this.#digit ? said(reading, beside, number) : "Draw a digit, and see what it says.";
+    if (this.#digit && beside) this.#note(reading.digit, number, beside.sum);
+  }
+
+  #note(digit, number, sum) {
+    this.#found.set(`${digit} ${number}`, sum);
+    const found = this.#cells[digit][number];
+    found.classList.add(sum === digit + number ? "right" : "wrong");
+    found.classList.remove(sum === digit + number ? "wrong" : "right");
+    this.#tell(digit, number, sum);
+  }
+
+  #tell(digit, number, sum) {
+    const tried = this.#found.size;
+    const wrong = [...this.#found].filter(([pair, said]) => said !== total(pair));
+    const last =
+      sum === undefined || sum === digit + number ? "" : `It fails here: ${digit} + ${number} is not ${figure(sum)}. `;
+    const left = digit !== undefined && LEFT_OUT[digit] === number ? "It never saw this pair in training. " : "";
+    const count = tried ? `${tried} of 100 pairs tried, ${wrong.length} wrong.` : "No pair tried yet: change the number.";
+    this.#at.hunted.textContent = last + left + count;
+    const pairs = wrong.map(([pair, said]) => `${pair.replace(" ", " + ")} = ${said}`);
+    this.#at.hunt.ariaLabel = `Digits by numbers, as tried. Wrong: ${pairs.join("; ") || "none"}`;
+  }
+
+  /** Ask it about the digit on the pad with each number. */
+  async #tryAll() {
+    const { digit, question } = this.#digit;
+    this.#at.all.disabled = true;
+    for (let number = 0; number < NUMBERS; number++) {
+      const fields = { ...question.fields, number };
+      const { reading } = await answerTo({ ...question, fields, inside: false }, new AbortController().signal);
+      if (reading?.beside && reading.digit === digit) this.#note(digit, number, reading.beside.sum);
+    }
+    this.#at.all.disabled = !this.#digit;
+  }
+}
+
+function total(pair) {
+  const [digit, number] = pair.split(" ").map(Number);
+  return digit + number;
+}
+
+function said(reading, beside, number) {
+  if (number === null) return "Without a number it says nothing.";
+  if (!beside) return `It has no input for ${figure(number)}: it learned the numbers 0 to 9 only. The computed sum knows all.`;
+  const share = percent(beside.sum_confidence);
+  if (beside.sum === reading.sum) return `It says ${beside.sum} too (${share}).`;
+  return `It says ${beside.sum} (${share}), which is not ${reading.digit} + ${number} = ${reading.sum}.`;
+}
+
+function spoken({ sum_probabilities: shares }) {
+  const sums = ranked(shares).map(({ outcome, share }) => `${outcome}: ${percent(share)}`);
+  return `Sums of the network that learned to add: ${sums.join("; ")}`;
+}
+
+function cell(leftOut) {
+  const made = document.createElement("span");
+  made.classList.toggle("left-out", leftOut);
+  return made;
+}
+
+function head(text, className) {
+  const made = document.createElement("b");
+  made.textContent = text;
+  made.className = className;
+  return made;
+}
+
+function heads() {
+  return Array.from({ length: NUMBERS }, (_, number) => head(`+${number}`, ""));
+}
+
+function corner() {
+  return document.createElement("i");
+}

@@ -1,0 +1,198 @@
+// What the digit on a drawing may look like: proposals, in rounds, the likeliest first, for a network to judge. As
+// sumnist/pictures/proposals.py has it, and why, for ink whose colour is known, and for pictures that are images already.
+
+import { proposals as its } from "../constants.js";
+import { Grid, f32, largest, median, quantile, round, smallest } from "./arrays.js";
+import { flatGround, inkIsDark, inverted } from "./background.js";
+import { extent, union } from "./components.js";
+import { reduced } from "./filters.js";
+import { inkOf, lookedCloser } from "./ink.js";
+import { SIDE, cropped, placed, readyImage } from "./normalize.js";
+
+const {
+  ACROSS, CLEAN_CONTRAST, CLEAR, DOUBTFUL_POLARITY, DROPPED, FAINT, FAINT_ON_PAPER, FIND, FINE_GROUP, GROUND,
+  LARGEST_CROP, LEAST_MARGIN, MARGIN, OTHER_GROUP, OTHER_IMAGE, OTHER_POLARITY, OTHER_VIEW, PAPER_CONTRAST, ROOM,
+  SLIMMEST, SMALLEST_CUT, SMALLEST_DIGIT, SMALLEST_SCENE, SMALLEST_VIEW, TRIMS,
+} = its; // prettier-ignore
+
+/** Whether a picture is an image already, so that its ink need not be known. */
+export function isReady(grey) {
+  return grey.height === SIDE && grey.width === SIDE && readyImage(grey) !== null;
+}
+
+/**
+ * The proposals for a picture, in rounds: whoever finds one beyond doubt need not ask for the next round. `ink`: "dark" or
+ * "light"; "auto" only for a picture that is an image already.
+ *
+ * A proposal has its `image`; `how` it was found, in words; its `weight`; the `box` of the digit; the `problem` that is in
+ * the way of reading it, or null; its `view`, and the `wider` one; whether it is of the `whole` picture, and runs `across`
+ * it; and `steps()`, which gives `{ caption, grid }` of how the image came about.
+ */
+export function* rounds(grey, ink) {
+  const images = [];
+  if (grey.height === SIDE && grey.width === SIDE && range(grey) >= f32(CLEAN_CONTRAST)) {
+    images.push(...asTheyAre(grey, ink));
+    for (const image of images) yield [image];
+    if (images.length && readyImage(grey)) return;
+  }
+  const small = toFind(grey);
+  const dark = ink === "dark";
+  const flat = flatGround(dark ? small : inverted(small)) !== null;
+  if (images.length && !flat) return; // so few pixels hold no ground to tell ink from
+  if (!flat && grey.shorter >= SMALLEST_SCENE) {
+    yield lookAt(grey, { grey, how: "narrow strokes", fine: true }, dark, small);
+  }
+  yield lookAt(grey, { grey, how: "" }, dark, small);
+  yield [...trimmed(grey), ...padded(grey, dark)].flatMap((view) => lookAt(grey, view, dark));
+}
+
+function range({ values }) {
+  return f32(largest(values) - smallest(values));
+}
+
+/** Whether the ink on a picture is likelier dark, and what the other polarity weighs. */
+function polarity(grey) {
+  const dark = inkIsDark(grey);
+  const { height, width, values } = grey;
+  const border = [
+    ...values.subarray(0, width),
+    ...values.subarray((height - 1) * width),
+    ...Array.from({ length: height }, (_, y) => [values[y * width], values[y * width + width - 1]]).flat(),
+  ];
+  const bright = f32(2 * median(border)) > f32(smallest(values) + largest(values));
+  return { dark, other: dark === bright ? OTHER_POLARITY : DOUBTFUL_POLARITY };
+}
+
+/** `grey` divided by the whole number that brings its longer side nearest to `FIND` pixels. */
+function toFind(grey) {
+  return reduced(grey, Math.min(Math.max(1, round(grey.longer / FIND)), grey.height, grey.width));
+}
+
+/** The picture `[28, 28]` itself, and inverted; the likelier one first. */
+function asTheyAre(grey, ink) {
+  const ready = readyImage(grey);
+  const likelier = polarity(grey);
+  return [false, true]
+    .filter((dark) => ink !== (dark ? "light" : "dark") && (!ready || ready.dark === dark))
+    .map((dark) => {
+      const image = ready ? ready.image : dark ? inverted(grey) : grey;
+      const how = `as it is${dark ? ", inverted" : ""}`;
+      const steps = () => [
+        { caption: "as read", grid: grey },
+        { caption: `what the network sees${dark ? ", inverted" : ""}`, grid: image },
+      ];
+      const weight = ink !== "auto" || dark === likelier.dark ? 1 : likelier.other;
+      const box = [0, SIDE, 0, SIDE];
+      return { image, how, weight, box, problem: null, view: how, wider: "", whole: true, across: false, steps };
+    })
+    .sort((a, b) => b.weight - a.weight);
+}
+
+// Views of the picture.
+
+/** The picture without its borders. */
+function* trimmed(grey) {
+  for (const share of TRIMS) {
+    const [top, left] = [round(share * grey.height), round(share * grey.width)];
+    const part = grey.part([top, grey.height - top, left, grey.width - left]);
+    const how = `${round(100 * share)}% of each side cut off`;
+    if (part.shorter >= SMALLEST_VIEW) yield { grey: part, top, left, how, trimmed: true };
+  }
+}
+
+/** The picture with ground around it, unless it has hardly more than grain, is a sliver, or has uneven light. */
+function* padded(grey, dark) {
+  if (range(grey) < f32(PAPER_CONTRAST) || grey.longer > SLIMMEST * grey.shorter) return;
+  if (grey.shorter >= LARGEST_CROP && flatGround(dark ? grey : inverted(grey)) === null) return;
+  const by = Math.max(LEAST_MARGIN, Math.trunc(MARGIN * grey.longer));
+  const wide = new Grid(grey.height + 2 * by, grey.width + 2 * by);
+  wide.values.fill(quantile(grey.values, dark ? 1 - GROUND : GROUND));
+  for (let y = 0; y < grey.height; y++) {
+    const row = grey.values.subarray(y * grey.width, (y + 1) * grey.width);
+    wide.values.set(row, (y + by) * wide.width + by);
+  }
+  yield { grey: wide, top: -by, left: -by, how: "more ground around it" };
+}
+
+/** What may be the digit in a `view` of the picture, of which there may be a reduced copy. */
+function lookAt(picture, view, dark, small = toFind(view.grey)) {
+  const scale = view.grey.longer / small.longer;
+  const ink = inkOf(small, dark, scale, view.fine);
+  if (!ink) return [];
+  const wider = dark ? "dark ink" : "light ink";
+  const how = view.how ? `${wider}, ${view.how}` : wider;
+  let likely = view.fine || !view.how ? 1 : OTHER_VIEW;
+  if (picture.height === SIDE && picture.width === SIDE) likely *= OTHER_IMAGE;
+  return ink.groups.flatMap((group, place) => {
+    if (view.trimmed && touches(group)) return []; // not the digit's end, but the cut's
+    const near = view.fine || (scale > 1 && Math.max(...extent(union(group.boxes))) < CLEAR);
+    const closer = near ? lookedCloser(view.grey, group, dark) : null;
+    const digit = cropped(...(closer ? [closer.intensities, closer.components] : [ink.intensities, group]));
+    const image = placed(digit);
+    const weight = likely * (view.fine ? FINE_GROUP ** place : ink.shares[place] ** 0.5 * OTHER_GROUP ** place);
+    const box = boxOf(group, view, scale, picture);
+    const part = place ? `, part ${place + 1}` : "";
+    const steps = () => stepsTo({ picture, view, ink, group, digit, image });
+    return [
+      {
+        image, how: how + part, weight, box, problem: problemOf(ink, box, picture), view: how,
+        wider: view.fine ? how : wider, whole: !view.how, across: runsAcross(box, picture), steps,
+      }, // prettier-ignore
+    ];
+  });
+}
+
+/** Where a group of components lies on the picture, in its pixels. */
+function boxOf(group, { top: down = 0, left: right = 0 }, scale, { height, width }) {
+  const [top, bottom, left, end] = union(group.boxes).map((side) => side * scale);
+  return [...within(top + down, bottom + down, height), ...within(left + right, end + right, width)];
+}
+
+/** A stretch of whole pixels, one at least, from 0 to `most`. */
+function within(start, end, most) {
+  const first = Math.min(Math.max(0, round(start)), most - 1);
+  return [first, Math.min(Math.max(first + 1, round(end)), most)];
+}
+
+/** What is in the way of reading the digit in `box`, or null. */
+function problemOf({ light, peak }, box, picture) {
+  if (Math.max(...extent(box)) < SMALLEST_DIGIT) return "too small";
+  if (peak < (light.flat ? FAINT : FAINT_ON_PAPER)) return "faint";
+  return isCutOff(box, picture) ? "cut off" : null;
+}
+
+/** Whether ink runs out of the picture on one side while there is room on the other. */
+function isCutOff([top, bottom, left, right], { height, width }) {
+  if (Math.min(height, width) < SMALLEST_CUT) return false;
+  const rooms = [[top, height - bottom], [left, width - right]]; // prettier-ignore
+  const least = ROOM * Math.max(bottom - top, right - left);
+  return rooms.some((room) => Math.min(...room) <= 0 && Math.max(...room) > least);
+}
+
+/** Whether `box` reaches from side to side of the picture, or nearly so. */
+function runsAcross(box, { height, width }) {
+  const [high, wide] = extent(box);
+  return high >= ACROSS * height || wide >= ACROSS * width;
+}
+
+/** Whether any of the components reaches the border of its picture. */
+function touches(group) {
+  const [top, bottom, left, right] = union(group.boxes);
+  return top === 0 || left === 0 || bottom === group.height || right === group.width;
+}
+
+/** The steps to an image, with what is not the digit's in grey. */
+function stepsTo({ picture, view, ink, group, digit, image }) {
+  const { contrast } = ink.light;
+  const most = largest(contrast.values) || 1;
+  const mask = group.mask().values;
+  const found = ink.intensities.map((value, i) => (mask[i] ? 1 : value * f32(DROPPED)));
+  return [
+    { caption: "as read", grid: picture },
+    ...(view.how ? [{ caption: view.how, grid: view.grey }] : []),
+    { caption: "light evened", grid: contrast.map((value) => value / most) },
+    { caption: "ink found", grid: found },
+    { caption: "the digit", grid: digit },
+    { caption: "what the network sees", grid: image },
+  ];
+}
