@@ -10,19 +10,25 @@ in the row.
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
+import shutil
 import subprocess
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from build_static import WEB, constants
 from measure import RESULTS, clean_commit, machine
+from sumnist.config import InkColour
 from sumnist.environment import now
 from sumnist.errors import SumnistError
 from sumnist.files import NUMBERS
@@ -34,7 +40,6 @@ from sumnist.study.rows import append_jsonl
 from sumnist.suites.strips import SPACINGS, strings
 
 ROWS = RESULTS.with_name("static-numbers.jsonl")
-WEB = Path(__file__).resolve().parent.parent / "web"
 HEIGHT, WIDTHS = 280, (500, 1000)
 """Pixels of a drawing: its height, and its least and greatest width."""
 SCALES = 3.0, 6.0
@@ -61,20 +66,30 @@ class Proposed:
     weight: float
 
 
+@cache
+def modules() -> Path:
+    """A folder of the page's modules, with the constants that they have from the package's."""
+    folder = Path(mkdtemp(prefix="sumnist-web-"))
+    atexit.register(shutil.rmtree, folder)
+    shutil.copytree(WEB, folder, ignore=shutil.ignore_patterns("node_modules", "package*.json"), dirs_exist_ok=True)
+    (folder / "constants.js").write_text(constants(), encoding="utf-8")
+    (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
+    return folder
+
+
 def in_node(body: str, given: Any) -> Any:
     """What the body of a function of `given` returns in Node, in the folder of the page's modules."""
     program = f"""
         import {{ readFileSync }} from "node:fs";
         const packed = (values) => Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString("base64");
         const bytes = (text) => Uint8Array.from(Buffer.from(text, "base64"));
-        const grey = (text) => Float32Array.from(bytes(text), (value) => value / 255);
         const floats = (text) => new Float32Array(bytes(text).buffer);
         const given = JSON.parse(readFileSync(0, "utf8"));
         const found = await (async () => {{ {body} }})();
         process.stdout.write(JSON.stringify(found));
     """
     node = ["node", "--input-type=module", "--eval", program]
-    done = subprocess.run(node, input=json.dumps(given), cwd=WEB, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(node, input=json.dumps(given), cwd=modules(), stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)
 
 
@@ -88,27 +103,27 @@ def drawing_of(picture: Grey) -> dict[str, Any]:
     return {"pixels": packed(picture), "height": picture.shape[0], "width": picture.shape[1]}
 
 
-def proposed_in_node(pictures: Sequence[Grey]) -> list[list[Proposed]]:
+def proposed_in_node(pictures: Sequence[Grey], ink: InkColour = "dark") -> list[list[Proposed]]:
     """The lines that the page would propose for drawings, of all rounds."""
     found = in_node(
         """
         const { lines } = await import("./numbers/lines.js");
         const { stripOf } = await import("./numbers/reading.js");
-        const { Grid } = await import("./pictures/arrays.js");
         const said = ({ image, box, how, weight }) => ({ strip: packed(stripOf(image).values), box, how, weight });
-        return given.map(({ pixels, height, width }) => {
-          return [...lines(new Grid(height, width, grey(pixels)))].flat().map(said);
+        const { Grid } = await import("./pictures/arrays.js");
+        return given.drawings.map(({ pixels, height, width }) => {
+          return [...lines(new Grid(height, width, bytes(pixels)), given.ink)].flat().map(said);
         });
         """,
-        [drawing_of(picture) for picture in pictures],
+        {"drawings": [drawing_of(picture) for picture in pictures], "ink": ink},
     )
     strips = [[np.frombuffer(b64decode(one.pop("strip")), np.float32).reshape(32, -1) for one in each] for each in found]
     return [[Proposed(strip, **one) for strip, one in zip(*both, strict=True)] for both in zip(strips, found, strict=True)]
 
 
-def proposed_in_python(picture: Grey) -> list[Proposed]:
+def proposed_in_python(picture: Grey, ink: InkColour = "dark") -> list[Proposed]:
     """The same in Python."""
-    found = [one for proposals in lines(intensities_of(picture), "dark") for one in proposals]
+    found = [one for proposals in lines(intensities_of(picture), ink) for one in proposals]
     return [Proposed(strip_of(one.image), list(one.box), one.how, one.weight) for one in found]
 
 
@@ -123,13 +138,13 @@ def read_in_node(
     read: list[dict[str, Any]] = in_node(
         """
         const { readNumber } = await import("./numbers/reading.js");
-        const { metadataOf } = await import("./numbers/metadata.js");
+        const { metadataOf } = await import("./inference/protobuf.js");
         const metadata = metadataOf(readFileSync(given.file));
         const readings = [];
         for (const { pixels, said, ...size } of given.drawings) {
           const answers = said.values();
           const run = async () => ({ emissions: { data: floats(answers.next().value) } });
-          readings.push(await readNumber(grey(pixels), size, given.fields, run, metadata));
+          readings.push(await readNumber(bytes(pixels), size, given.fields, run, metadata));
         }
         return readings;
         """,
@@ -172,7 +187,7 @@ def farthest(one: dict[str, Any], other: dict[str, Any]) -> float:
 def compared(pictures: Sequence[Grey], texts: Sequence[str]) -> dict[str, Any]:
     """How far the readings of drawings agree, and how many are right."""
     reader, proposed = Numbers(), proposed_in_node(pictures)
-    read = read_in_node(pictures, proposed, StripRecognizer(NUMBERS), {"count": COUNT})
+    read = read_in_node(pictures, proposed, StripRecognizer(NUMBERS), {"count": COUNT, "ink": "dark"})
     wanted = []
     for reading in reader.read_each(pictures, ink="dark", count=COUNT):
         if isinstance(reading, SumnistError):

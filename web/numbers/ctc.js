@@ -1,13 +1,11 @@
 // From what the network says at each step along a strip to the numbers that may stand there, with exact probabilities,
 // as in sumnist/inference/ctc.py, for numbers of any length: there are no bounds of how many digits they have.
 
+import { ctc } from "../constants.js";
 import { DIGITS, digitToCome, folded, normalised, positionsOf, textLogProb } from "./paths.js";
 import { foundTexts } from "./prefixes.js";
 
-/** Of the classes 1, 2, …; class 0 is the blank. What is no digit is a separator. */
-export const CHARACTERS = "0123456789.,-";
-const EVEN = Math.log(0.5); // of a gap that is blank or separators: from which on it most probably is blank
-const LIKELY = Math.log(1 - 1e-4); // the same of one step: below it a separator is looked for there
+const { CHARACTERS, EVEN, LIKELY } = ctc;
 
 /** What the emissions of one line, T·14 values, say of what stands there, given that there is a digit. */
 export class Evidence {

@@ -3,9 +3,10 @@
 // The probability of a prefix is that of all allowed texts which begin with it. It is known exactly, since what may
 // come after it is summed up beforehand. So the search ends where no text to come can be among the best.
 
+import { prefixes } from "../constants.js";
 import { DIGITS, logAdd, logSum } from "./paths.js";
 
-const WIDTH = 12; // prefixes of one length that are kept, unless more texts are wanted
+const { WIDTH } = prefixes;
 
 /**
  * All texts that the search for the `count` most probable ones meets, as [text, log-probability]: the best first.

@@ -1,41 +1,28 @@
-// Numbers of any length on a drawing, as in sumnist/inference/numbers.py with the one recognizer of recognizers.py: the
-// picture of a line → a reading, the values that may stand there with their probabilities.
+// Numbers of any length, as in sumnist/inference/numbers.py with the one recognizer of recognizers.py: the picture of a
+// line → a reading, the values that may stand there with their probabilities.
 //
-// Only what a drawing needs is here: dark ink on even ground, one network, any number of digits. Pictures with light
-// ink, photographs, bounds of the number of digits and the general reader of text need `sumnist serve`.
+// Bounds of the number of digits, and the general reader of text, are left out: those need `sumnist serve`.
 
+import { numbers as its, recognizers } from "../constants.js";
 import { Grid, clipped, round } from "../pictures/arrays.js";
 import { BILINEAR, BOX, resampled } from "../pictures/filters.js";
 import { Evidence, candidatesBy } from "./ctc.js";
 import { lines } from "./lines.js";
 
-const FORMAT = 1; // of what NumberReading.as_dict gives
-const BEYOND_DOUBT = 0.9; // a look that gives its best string this probability, times its weight, is taken at once
-const POWER = 2; // of what a look counts, in means over the looks
-const SEARCHED = 16; // values that are looked for in each look, if no more are asked for
-const SURE = 0.995; // where no ink is found there must be a number with this probability
-const [HEIGHT, STEP] = [32, 4]; // pixels of a strip's height, and of a step along it
-const WIDEST = 1024; // pixels of the widest strip that is read: a wider one is made narrower
-
-const [BLANK, NOT_A_NUMBER, UNSURE, LENGTH] = ["blank", "not a number", "unsure", "another number of digits"];
-export const ADVICE = {
-  [BLANK]: "write something, or come nearer",
-  [NOT_A_NUMBER]: "a number in digits was expected, on one line; crop the picture closer to it",
-  [UNSURE]: "write it more clearly, or ask a person",
-  [LENGTH]: "ask for another number of digits, or for any",
-};
+const { BEYOND_DOUBT, BLANK, FORMAT, LENGTH, NOT_A_NUMBER, NUMBER_ADVICE, POWER, SEARCHED, SURE, UNSURE } = its;
+const { HEIGHT, STEP, WIDEST } = recognizers;
 
 /**
- * The reading of a drawing, with the members of NumberReading.as_dict.
+ * The reading of a drawing or scan, with the members of NumberReading.as_dict.
  *
- * `pixels`: the Float32Array of a picture, multiples of 1/255 from 0 to 1, dark ink on light ground, at most 1,024 on
- * the longer side. `fields`: how many candidates (`count`), and the sign before decimals (`decimal`), if any.
- * `run(strip, shape)`: the outputs of numbers.onnx, by name, for a Float32Array. `metadata`: what that file says of
- * itself, by `metadataOf`.
+ * `pixels`: the grey values of a picture, 0 to 255, at most 1,024 on the longer side. `fields`: those of the server's
+ * form. `run(strip, shape)`: the outputs of numbers.onnx, by name, for a Float32Array. `metadata`: what that file says of
+ * itself.
  */
-export async function readNumber(pixels, { width, height }, { count = 10, decimal = null }, run, metadata) {
+export async function readNumber(pixels, { width, height }, fields, run, metadata) {
+  const { count = 10, decimal = null, ink = "auto" } = fields;
   let looks = [];
-  for (const proposals of lines(new Grid(height, width, pixels))) {
+  for (const proposals of lines(new Grid(height, width, pixels), ink)) {
     for (const proposal of proposals) {
       const strip = stripOf(proposal.image);
       const { emissions } = await run(strip.values, [1, 1, strip.height, strip.width]);
@@ -96,7 +83,7 @@ function reading({ candidates = [], other = 1, isNumber = 0, reason, best }) {
     confidence: first?.probability ?? 0,
     accepted: reason === null,
     reason,
-    advice: reason && ADVICE[reason],
+    advice: reason && NUMBER_ADVICE[reason],
     is_number_probability: isNumber,
     candidates: candidates.map(({ text, value, probability }) => ({ text, value, probability })),
     other,
