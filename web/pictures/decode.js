@@ -1,23 +1,27 @@
-// A picture → its grey intensities, of which sumnist/pictures/decode.py makes the same for drawings.
+// A picture → its grey pixels and intensities, the same as sumnist/pictures/decode.py makes of drawings.
 
 import { decode } from "../constants.js";
 import { Grid } from "./arrays.js";
 
-/** The intensities of an opaque picture in a file, black 0 to white 1; null if it is in colours, or none, or too large
- * for a drawing. */
-export async function intensitiesOf(file) {
+/** The grey pixels of an opaque picture in a file, 0 to 255; null if it is none, or another, or larger than a drawing. */
+export async function pixelsOf(file) {
   const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" }).catch(() => null);
   if (!bitmap || Math.max(bitmap.width, bitmap.height) > decode.WORKING_SIDE) return null;
+  if (Math.max(bitmap.width, bitmap.height) < decode.SMALLEST_SIDE) return null;
   const { width, height } = bitmap;
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
   const { data } = context.getImageData(0, 0, width, height);
-  const grey = new Grid(height, width);
-  for (let i = 0; i < grey.values.length; i++) {
-    const [red, green, blue, opaque] = data.subarray(4 * i, 4 * i + 4);
-    if (red !== green || green !== blue || opaque !== 255) return null;
-    grey.values[i] = red / 255;
+  const grey = new Grid(height, width, new Uint8Array(height * width));
+  for (let i = 0, at = 0; i < grey.values.length; i++, at += 4) {
+    if (data[at + 3] !== 255) return null;
+    grey.values[i] = (19595 * data[at] + 38470 * data[at + 1] + 7471 * data[at + 2] + 32768) >> 16; // as Pillow rounds it
   }
   return grey;
+}
+
+/** The intensities of grey pixels, black 0 to white 1. */
+export function intensitiesOf({ height, width, values }) {
+  return new Grid(height, width, Float32Array.from(values, (value) => value / 255));
 }

@@ -1,5 +1,5 @@
-// What the digit on a drawing may look like: proposals, in rounds, the likeliest first, for a network to judge. As
-// sumnist/pictures/proposals.py has it, and why, for ink whose colour is known, and for pictures that are images already.
+// What the digit on a picture may look like: proposals, in rounds, the likeliest first, for a network to judge. As
+// sumnist/pictures/proposals.py has it, and why.
 
 import { proposals as its } from "../constants.js";
 import { Grid, f32, largest, median, quantile, round, smallest } from "./arrays.js";
@@ -15,51 +15,63 @@ const {
   SLIMMEST, SMALLEST_CUT, SMALLEST_DIGIT, SMALLEST_SCENE, SMALLEST_VIEW, TRIMS,
 } = its; // prettier-ignore
 
-/** Whether a picture is an image already, so that its ink need not be known. */
-export function isReady(grey) {
-  return grey.height === SIDE && grey.width === SIDE && readyImage(grey) !== null;
+/** Whether this way from a picture to an image is that of the package: a drawing or scan, whose ground is the same all
+ * over, or an image already. */
+export function isDrawing(grey) {
+  if (isSmall(grey) && readyImage(grey)) return true;
+  const small = toFind(grey);
+  return flatGround(polarity(grey, small).dark ? small : inverted(small)) !== null;
 }
 
 /**
- * The proposals for a picture, in rounds: whoever finds one beyond doubt need not ask for the next round. `ink`: "dark" or
- * "light"; "auto" only for a picture that is an image already.
+ * The proposals for a picture, in rounds: whoever finds one beyond doubt need not ask for the next round. `ink`: "dark",
+ * "light", or "auto" if that is not known.
  *
  * A proposal has its `image`; `how` it was found, in words; its `weight`; the `box` of the digit; the `problem` that is in
  * the way of reading it, or null; its `view`, and the `wider` one; whether it is of the `whole` picture, and runs `across`
  * it; and `steps()`, which gives `{ caption, grid }` of how the image came about.
  */
 export function* rounds(grey, ink) {
-  const images = [];
-  if (grey.height === SIDE && grey.width === SIDE && range(grey) >= f32(CLEAN_CONTRAST)) {
-    images.push(...asTheyAre(grey, ink));
-    for (const image of images) yield [image];
-    if (images.length && readyImage(grey)) return;
-  }
+  const images = isSmall(grey) && range(grey) >= f32(CLEAN_CONTRAST) ? asTheyAre(grey, ink) : [];
+  for (const image of images) yield [image];
+  if (images.length && readyImage(grey)) return;
   const small = toFind(grey);
-  const dark = ink === "dark";
+  const known = { dark: ink === "dark", other: 1 };
+  const likelier = ink === "auto" ? polarity(grey, small) : known;
+  const { dark } = likelier;
   const flat = flatGround(dark ? small : inverted(small)) !== null;
   if (images.length && !flat) return; // so few pixels hold no ground to tell ink from
+  const look = (view, seenDark, copy) => lookAt(grey, likelier, view, seenDark, copy);
+  const whole = { grey, how: "" };
   if (!flat && grey.shorter >= SMALLEST_SCENE) {
-    yield lookAt(grey, { grey, how: "narrow strokes", fine: true }, dark, small);
+    yield look({ grey, how: "narrow strokes", fine: true }, ink !== "light", small);
   }
-  yield lookAt(grey, { grey, how: "" }, dark, small);
-  yield [...trimmed(grey), ...padded(grey, dark)].flatMap((view) => lookAt(grey, view, dark));
+  yield look(whole, dark, small);
+  const others = ink === "auto" ? look(whole, !dark, small) : [];
+  for (const seenDark of ink === "auto" ? [dark, !dark] : [dark]) {
+    for (const view of [...trimmed(grey), ...padded(grey, seenDark)]) others.push(...look(view, seenDark));
+  }
+  yield others;
+}
+
+function isSmall({ height, width }) {
+  return height === SIDE && width === SIDE;
 }
 
 function range({ values }) {
   return f32(largest(values) - smallest(values));
 }
 
-/** Whether the ink on a picture is likelier dark, and what the other polarity weighs. */
-function polarity(grey) {
-  const dark = inkIsDark(grey);
+/** Whether the ink on a picture is likelier dark, by a reduced copy of it, and what the other polarity weighs. */
+function polarity(grey, small) {
+  const dark = inkIsDark(small);
   const { height, width, values } = grey;
   const border = [
     ...values.subarray(0, width),
     ...values.subarray((height - 1) * width),
     ...Array.from({ length: height }, (_, y) => [values[y * width], values[y * width + width - 1]]).flat(),
   ];
-  const bright = f32(2 * median(border)) > f32(smallest(values) + largest(values));
+  const bright = f32(2 * median(border)) > f32(smallest(small.values) + largest(small.values));
   return { dark, other: dark === bright ? OTHER_POLARITY : DOUBTFUL_POLARITY };
 }
 
@@ -71,7 +83,7 @@ function toFind(grey) {
 /** The picture `[28, 28]` itself, and inverted; the likelier one first. */
 function asTheyAre(grey, ink) {
   const ready = readyImage(grey);
-  const likelier = polarity(grey);
+  const likelier = polarity(grey, grey);
   return [false, true]
     .filter((dark) => ink !== (dark ? "light" : "dark") && (!ready || ready.dark === dark))
     .map((dark) => {
@@ -115,14 +127,14 @@ function* padded(grey, dark) {
 }
 
 /** What may be the digit in a `view` of the picture, of which there may be a reduced copy. */
-function lookAt(picture, view, dark, small = toFind(view.grey)) {
+function lookAt(picture, likelier, view, dark, small = toFind(view.grey)) {
   const scale = view.grey.longer / small.longer;
   const ink = inkOf(small, dark, scale, view.fine);
   if (!ink) return [];
   const wider = dark ? "dark ink" : "light ink";
   const how = view.how ? `${wider}, ${view.how}` : wider;
-  let likely = view.fine || !view.how ? 1 : OTHER_VIEW;
-  if (picture.height === SIDE && picture.width === SIDE) likely *= OTHER_IMAGE;
+  let likely = view.fine ? 1 : (dark === likelier.dark ? 1 : likelier.other) * (view.how ? OTHER_VIEW : 1);
+  likely *= isSmall(picture) ? OTHER_IMAGE : 1;
   return ink.groups.flatMap((group, place) => {
     if (view.trimmed && touches(group)) return []; // not the digit's end, but the cut's
     const near = view.fine || (scale > 1 && Math.max(...extent(union(group.boxes))) < CLEAR);

@@ -82,6 +82,10 @@ class Reading(Model):
         default=None,
         description="What the second network says, null if it cannot add this number; only if asked for and there.",
     )
+    left_out: list[int] | None = Field(
+        default=None, min_length=10, max_length=10,
+        description="Of a second network: for each digit, the number that it never met in training, if it says so.",
+    )  # fmt: skip
 
 
 class Candidate(Model):

@@ -94,6 +94,8 @@ def read_one(job: Job, reader: Reader, second: Reader | None) -> Answer:
     if job.beside and second is not None:
         other = read_item(item, second)  # a problem if it has not learned to add this number
         answer["beside"] = None if isinstance(other, Problem) else reading_as_dict(other, False)
+        if answer["beside"] and (left_out := getattr(second.network, "left_out", None)):
+            answer["beside"]["left_out"] = left_out
     return Answer(json.dumps(answer).encode(), [outcome_of(read)])
 
 

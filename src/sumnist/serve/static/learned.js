@@ -4,11 +4,9 @@ import { answerTo } from "./engine.js";
 import { figure, percent, ranked } from "./words.js";
 import { columns, fill } from "./chart.js";
 
+const DIGITS = 10;
 const SUMS = 19; // 0 to 18
 const NUMBERS = 10; // those that it has an input for
-
-/** For each digit, the number that the packaged learned network never met with it in training. */
-export const LEFT_OUT = [7, 4, 1, 8, 5, 2, 9, 6, 3, 0];
 
 export class Learned {
   #at;
@@ -16,11 +14,12 @@ export class Learned {
   #cells;
   #digit = null; // the digit of the last answer
   #found = new Map(); // "digit number" → what it said
+  #leftOut = []; // for each digit, the number that it never met in training
 
   constructor(at) {
     this.#at = at;
     at.learned.append(this.#sums);
-    this.#cells = LEFT_OUT.map((leftOut) => Array.from({ length: NUMBERS }, (_, number) => cell(number === leftOut)));
+    this.#cells = grid();
     at.hunt.append(corner(), ...heads(), ...this.#cells.flatMap((row, digit) => [head(digit, "of-digit"), ...row]));
     at.all.addEventListener("click", () => this.#tryAll());
     this.#tell();
@@ -36,7 +35,10 @@ export class Learned {
     this.#at.learned.classList.toggle("right", beside?.sum === reading?.sum);
     this.#at.learned.ariaLabel = beside ? spoken(beside) : "No sums of the network that learned to add";
     this.#at["learned-says"].textContent = this.#digit ? said(reading, beside, number) : "Draw a digit, and see what it says.";
-    if (this.#digit && beside) this.#note(reading.digit, number, beside.sum);
+    if (!this.#digit || !beside) return;
+    this.#leftOut = beside.left_out ?? [];
+    this.#cells.forEach((row, digit) => row[this.#leftOut[digit]]?.classList.add("left-out"));
+    this.#note(reading.digit, number, beside.sum);
   }
 
   #note(digit, number, sum) {
@@ -52,7 +54,7 @@ export class Learned {
     const wrong = [...this.#found].filter(([pair, said]) => said !== total(pair));
     const last =
       sum === undefined || sum === digit + number ? "" : `It fails here: ${digit} + ${number} is not ${figure(sum)}. `;
-    const left = digit !== undefined && LEFT_OUT[digit] === number ? "It never saw this pair in training. " : "";
+    const left = digit !== undefined && this.#leftOut[digit] === number ? "It never saw this pair in training. " : "";
     const count = tried ? `${tried} of 100 pairs tried, ${wrong.length} wrong.` : "No pair tried yet: change the number.";
     this.#at.hunted.textContent = last + left + count;
     const pairs = wrong.map(([pair, said]) => `${pair.replace(" ", " + ")} = ${said}`);
@@ -90,10 +92,10 @@ function spoken({ sum_probabilities: shares }) {
   return `Sums of the network that learned to add: ${sums.join("; ")}`;
 }
 
-function cell(leftOut) {
-  const made = document.createElement("span");
-  made.classList.toggle("left-out", leftOut);
-  return made;
+/** The cells of all pairs, by digit and number. */
+function grid() {
+  const cells = () => Array.from({ length: NUMBERS }, () => document.createElement("span"));
+  return Array.from({ length: DIGITS }, cells);
 }
 
 function head(text, className) {

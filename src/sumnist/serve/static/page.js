@@ -3,10 +3,10 @@
 import { Asker } from "./asker.js";
 import { Digit } from "./digit.js";
 import { docs, photographs } from "./engine.js";
-import { showExamples } from "./examples.js";
 import { Inside } from "./inside.js";
 import { NumberOfDigits } from "./number.js";
 import { Pad } from "./pad.js";
+import { showExamples } from "./try.js";
 import { figure, percent, sentence } from "./words.js";
 
 const PAUSE = 60; // milliseconds between questions in the middle of a stroke

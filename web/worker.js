@@ -1,0 +1,98 @@
+// Reads drawings, beside the page so that it never waits: answers one question after the other.
+
+import { networks } from "./constants.js";
+import { evidenceOf, insideOf } from "./inference/inside.js";
+import { Layers } from "./inference/layers.js";
+import { OnnxNetwork, bytesOf, floats, sessionWith } from "./inference/onnx.js";
+import { metadataOf } from "./inference/protobuf.js";
+import { read } from "./inference/reader.js";
+import { intensitiesOf, pixelsOf } from "./pictures/decode.js";
+import { isDrawing } from "./pictures/proposals.js";
+
+const PHOTOGRAPH = {
+  title: "Only drawings are read here.",
+  detail: "Photographs and scans are read by `sumnist serve` on your own computer.",
+};
+const NO_NUMBERS = { title: "Only single digits are read here.", detail: "Numbers are read by `sumnist serve`." };
+const STOPPED = { title: "", detail: "" };
+const LARGEST_BATCH = 8; // proposals of a round, most often
+
+const digits = bytesOf(networks.digits).then((bytes) => OnnxNetwork.from(bytes));
+const learned = networks.learned && digits.then(() => bytesOf(networks.learned)).then((bytes) => OnnxNetwork.from(bytes));
+const once = (make) => {
+  let made;
+  return () => (made ??= make());
+};
+const layers = once(async () => Layers.of(await digits));
+const numbers = once(async () => {
+  const bytes = await bytesOf(networks.numbers);
+  return { session: await sessionWith(bytes), metadata: metadataOf(bytes) };
+});
+
+// Questions.
+
+const cancelled = new Set();
+let last = warmed();
+
+addEventListener("message", ({ data: { id, question, cancel } }) => {
+  if (cancel) cancelled.add(cancel);
+  else last = last.then(async () => postMessage({ id, outcome: await outcomeOf(id, question) }));
+});
+
+async function outcomeOf(id, question) {
+  try {
+    const stopped = () => cancelled.has(id);
+    return stopped() ? { problem: STOPPED } : await answerTo(question, stopped);
+  } catch (error) {
+    return { problem: { title: "This browser cannot run the network.", detail: `${error.message ?? error}` } };
+  } finally {
+    cancelled.delete(id);
+  }
+}
+
+async function answerTo({ kind, file, fields, ...wanted }, stopped) {
+  const pixels = await pixelsOf(file);
+  if (!pixels) return { problem: PHOTOGRAPH };
+  const grey = intensitiesOf(pixels);
+  if (fields.ink !== "dark" && !isDrawing(grey)) return { problem: PHOTOGRAPH };
+  return kind === "digit" ? readDigit(grey, fields, wanted, stopped) : readNumber(pixels, fields);
+}
+
+async function readDigit(grey, { number, ink }, wanted, stopped) {
+  const network = await digits;
+  const { reading, verdict, tried } = await read(network, grey, number, ink);
+  if (learned) reading.beside = await besideOf(grey, number, ink);
+  if (wanted.inside) reading.inside = await insideOf(network, { grey, verdict, tried, layers: await layers() });
+  if (wanted.evidence) reading.evidence = await evidenceOf(network, verdict, number, stopped);
+  return { reading };
+}
+
+/** What the learned network says; null if it has not learned to add this number. */
+async function besideOf(grey, number, ink) {
+  const network = await learned;
+  if (!network.exact && !(number >= 0 && number <= 9)) return null;
+  const { image, ...reading } = (await read(network, grey, number, ink)).reading;
+  return reading;
+}
+
+/** The reading of a number, by the modules that read those. */
+async function readNumber({ values, width, height }, fields) {
+  if (!networks.numbers) return { problem: NO_NUMBERS };
+  const reading = await import("./numbers/reading.js");
+  const { session, metadata } = await numbers();
+  const run = (strip, shape) => session.run({ [session.inputNames[0]]: floats(strip, shape) });
+  return { reading: await reading.readNumber(values, { width, height }, fields, run, metadata) };
+}
+
+/** A first run of each network takes longer than others: do it before there is a question. */
+async function warmed() {
+  try {
+    const blank = new Float32Array(28 * 28);
+    for (const network of [await digits, ...(learned ? [await learned] : [])]) {
+      for (const count of [1, LARGEST_BATCH]) await network.answer(new Array(count).fill(blank));
+    }
+  } catch {
+    // the first question will say what is wrong
+  }
+  postMessage({ ready: true });
+}
