@@ -38,7 +38,8 @@ SERVER_ONLY = "docs.*", "review*"
 ORT = "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"
 """Of onnxruntime-web: its smallest build, for processors."""
 MODULES = "pictures.background", "pictures.decode", "pictures.ink", "pictures.normalize", "pictures.proposals", \
-    "inference.inside", "inference.judge", "inference.onnx", "inference.reader"  # fmt: skip
+    "inference.inside", "inference.judge", "inference.onnx", "inference.reader", "pictures.lines", "inference.ctc", \
+    "inference.numbers", "inference.prefixes", "inference.recognizers"  # fmt: skip
 """Modules whose limits and words the engine has from them."""
 NETWORKS = {"digits": ONNX, "numbers": NUMBERS.name, "learned": "learned.onnx"}
 """The networks of the package by what they are for; the page does without one that is missing, but for the first."""

@@ -23,5 +23,7 @@ export async function pixelsOf(file) {
 
 /** The intensities of grey pixels, black 0 to white 1. */
 export function intensitiesOf({ height, width, values }) {
-  return new Grid(height, width, Float32Array.from(values, (value) => value / 255));
+  const grey = new Grid(height, width);
+  for (let i = 0; i < values.length; i++) grey.values[i] = values[i] / 255; // from() takes twenty times as long
+  return grey;
 }

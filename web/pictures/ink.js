@@ -51,7 +51,7 @@ export function lookedCloser(grey, digit, dark) {
   return components.length ? { intensities, components } : null;
 }
 
-function foundOn(grey, dark, widest = WIDEST_STROKE) {
+export function foundOn(grey, dark, widest = WIDEST_STROKE) {
   const light = evened(grey, dark, widest);
   const least = Math.max(light.flat ? CLEAN_CONTRAST : PAPER_CONTRAST, NOISE * light.noise);
   const peak = inkContrast(light.contrast.values, least);
@@ -86,13 +86,13 @@ function running(values) {
   return values.map((value) => (total += value));
 }
 
-function withoutSpecks(components) {
+export function withoutSpecks(components) {
   const most = largest(components.masses, 0);
   return components.kept((place) => components.masses[place] >= SPECK * most);
 }
 
 /** Those that are neither large nor, for their size, hollow, as the edge of a sheet of paper is. */
-function withoutOutlines(components) {
+export function withoutOutlines(components) {
   const longer = Math.max(components.height, components.width);
   const { sizes } = components;
   return components.kept((place) => {

@@ -58,12 +58,12 @@ function isSmall({ height, width }) {
   return height === SIDE && width === SIDE;
 }
 
-function range({ values }) {
+export function range({ values }) {
   return f32(largest(values) - smallest(values));
 }
 
 /** Whether the ink on a picture is likelier dark, by a reduced copy of it, and what the other polarity weighs. */
-function polarity(grey, small) {
+export function polarity(grey, small) {
   const dark = inkIsDark(small);
   const { height, width, values } = grey;
   const border = [
@@ -76,7 +76,7 @@ function polarity(grey, small) {
 }
 
 /** `grey` divided by the whole number that brings its longer side nearest to `FIND` pixels. */
-function toFind(grey) {
+export function toFind(grey) {
   return reduced(grey, Math.min(Math.max(1, round(grey.longer / FIND)), grey.height, grey.width));
 }
 
@@ -161,7 +161,7 @@ function boxOf(group, { top: down = 0, left: right = 0 }, scale, { height, width
 }
 
 /** A stretch of whole pixels, one at least, from 0 to `most`. */
-function within(start, end, most) {
+export function within(start, end, most) {
   const first = Math.min(Math.max(0, round(start)), most - 1);
   return [first, Math.min(Math.max(first + 1, round(end)), most)];
 }
