@@ -4,8 +4,8 @@
     python scripts/build_static.py OUT
 
 Any host of static files can serve OUT, from any path: `python -m http.server --directory OUT`. The page is that of
-`sumnist serve`, with the engine in `web/` instead of its own. Limits and words stand in the package's modules alone: they
-are written to `constants.js`. `sizes.json` says how many bytes each file has, as it is and compressed.
+`sumnist serve`, with the engine in `web/` instead of its own. Limits and words stand in the package's modules alone:
+they are written to `constants.js`. `sizes.json` says how many bytes each file has, as it is and compressed.
 """
 
 from __future__ import annotations
@@ -90,7 +90,10 @@ def constants(**others: Any) -> str:
     lines = [f"// Written by {Path(__file__).name}."]
     modules = {name.rpartition(".")[2]: import_module(f"sumnist.{name}") for name in MODULES}
     values = {name: constants_of(module) for name, module in modules.items()}
-    return "\n".join(lines + [f"export const {name} = {json.dumps(value)};" for name, value in (values | others).items()]) + "\n"
+    return (
+        "\n".join(lines + [f"export const {name} = {json.dumps(value)};" for name, value in (values | others).items()])
+        + "\n"
+    )
 
 
 def constants_of(module: ModuleType) -> dict[str, Any]:
@@ -108,16 +111,21 @@ def write_worker(template: Path, out: Path) -> None:
     """Tell the service worker which files there are, and put it where it may answer for all of them."""
     paths = [path for path in sorted(out.rglob("*")) if path.is_file() and path != template]
     files = {path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-    text = template.read_text(encoding="utf-8").replace("const FILES = {};", f"const FILES = {json.dumps(files, indent=2)};")
+    text = template.read_text(encoding="utf-8").replace(
+        "const FILES = {};", f"const FILES = {json.dumps(files, indent=2)};"
+    )
     (out / template.name).write_text(text, encoding="utf-8")
     template.unlink()
 
 
 def sizes_in(folder: Path) -> dict[str, Any]:
     """Bytes of each file and of all, `raw` and as `gzip` makes them."""
-    contents = {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    contents = {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
     files = {
-        name: {"raw": len(content), "gzip": len(gzip.compress(content, 9, mtime=0))} for name, content in contents.items()
+        name: {"raw": len(content), "gzip": len(gzip.compress(content, 9, mtime=0))}
+        for name, content in contents.items()
     }
     return {"all": {kind: sum(size[kind] for size in files.values()) for kind in ("raw", "gzip")}, "files": files}
 

@@ -2,9 +2,9 @@
 
     python scripts/compare_static.py docs/results/static.jsonl
 
-Both read the picture that the page's own pad makes of the strokes in `tests/drawings.json`, in Chromium: the page in the
-browser, the package here. One row a drawing, then one with how long the page takes from a stroke to its answer and to be
-usable, on this machine, and how many bytes it has. The package must be committed, and its commit is in that row.
+Both read the picture that the page's own pad makes of the strokes in `tests/drawings.json`, in Chromium: the page in
+the browser, the package here. One row a drawing, then one with how long the page takes from a stroke to its answer and
+to be usable, on this machine, and how many bytes it has. The package must be committed, and its commit is in that row.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ READ = """async ([{ width, pen, strokes }, height]) => {
     const found = (name) => import(new URL(`static/${name}`, document.baseURI).href);
     const [{ Pad }, { answerTo }] = [await found("pad.js"), await found("engine.js")];
     const canvas = document.createElement("canvas");
-    Object.assign(canvas.style, { position: "fixed", left: 0, top: 0, width: `${(width * height) / 1000}px`, height: `${height}px` });
+    const size = { width: `${(width * height) / 1000}px`, height: `${height}px` };
+    Object.assign(canvas.style, { position: "fixed", left: 0, top: 0, ...size });
     canvas.setPointerCapture = () => {}; // there is no pointer
     document.body.append(canvas);
     const pad = new Pad(canvas, () => {});
@@ -130,7 +131,9 @@ def strokes_to_answers(page: Page) -> list[float]:
         draw(page, DIGITS[i % 10])
         until(page, f"{count} > {before} || null")
         page.wait_for_timeout(100)
-    durations: list[float] = page.evaluate("performance.getEntriesByName('stroke-to-answer').map((one) => one.duration)")
+    durations: list[float] = page.evaluate(
+        "performance.getEntriesByName('stroke-to-answer').map((one) => one.duration)"
+    )
     return durations
 
 
@@ -160,7 +163,16 @@ def main() -> None:
                 "stroke_to_answer_ms": [round(one, 1) for one in strokes_to_answers(page)],
                 "load_ms": [round(one) for one in loads(browser, url)],
             }
-            rows.append({**speed, "bytes": sizes, "browser": browser.version, "commit": commit, "time": now(), "machine": machine()})
+            rows.append(
+                {
+                    **speed,
+                    "bytes": sizes,
+                    "browser": browser.version,
+                    "commit": commit,
+                    "time": now(),
+                    "machine": machine(),
+                }
+            )
     target.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     print(summary(rows))
 

@@ -1,9 +1,9 @@
-"""Make the drawings on which the page without a server is compared with the package: strokes, as a pad would record them.
+"""Make the drawings on which the page without a server is compared with the package: strokes, as a pad records them.
 
     python scripts/record_drawings.py tests/drawings.json
 
-Digits of all forms that the package knows, hasty ones too, of many sizes, slants, pens and places, some with dirt beside
-them, some on the border; and what is no digit: letters, scribbles, two digits, blots and specks.
+Digits of all forms that the package knows, hasty ones too, of many sizes, slants, pens and places, some with dirt
+beside them, some on the border; and what is no digit: letters, scribbles, two digits, blots and specks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,16 @@ from sumnist.data.glyphs import NARROWEST, NARROWEST_DIGIT, NUMERALS, SIGNS, fit
 
 SEED = 18
 COUNT = 500
-KINDS = {"digit": 0.62, "dirt": 0.09, "border": 0.09, "tiny": 0.04, "letter": 0.07, "scribble": 0.03, "two": 0.04, "blot": 0.02}
+KINDS = {
+    "digit": 0.62,
+    "dirt": 0.09,
+    "border": 0.09,
+    "tiny": 0.04,
+    "letter": 0.07,
+    "scribble": 0.03,
+    "two": 0.04,
+    "blot": 0.02,
+}
 """Shares of what is drawn; a blot fills most of the pad."""
 UNIT = 1000
 """Strokes are in thousandths of the pad's height."""
@@ -49,7 +58,9 @@ def drawing(kind: str, digit: int, random: Random) -> dict[str, Any]:
         middle = middle + random.choice((-1, 1), 2) * random.uniform(0, 1, 2) * (room + 0.15)
     paths = [path + middle for path in paths]
     if kind == "dirt":
-        paths += [random.uniform(0, 1, 2) * (wide / UNIT, 1) + piece(random) * 0.03 for _ in range(random.integers(1, 4))]
+        paths += [
+            random.uniform(0, 1, 2) * (wide / UNIT, 1) + piece(random) * 0.03 for _ in range(random.integers(1, 4))
+        ]
     strokes = [np.rint(UNIT * spared(path)).astype(int).ravel().tolist() for path in paths]
     pen = int(random.uniform(THINNEST, WIDEST)) if random.random() < 0.5 else 1000
     return {"what": what, "width": wide, "pen": pen, "strokes": strokes}
@@ -57,18 +68,23 @@ def drawing(kind: str, digit: int, random: Random) -> dict[str, Any]:
 
 def shape(kind: str, digit: int, random: Random) -> tuple[str, list[Points]]:
     """What it shows, and its strokes, of any size."""
-    one = lambda: written(str(random.choice(NUMERALS[str(digit)])), random, NARROWEST_DIGIT)  # noqa: E731
     if kind == "letter":
         name = str(random.choice([name for name in SIGNS if name not in digits]))
         return name, written(str(random.choice(SIGNS[name])), random, NARROWEST)
     if kind == "scribble":
         return "scribble", [piece(random) + random.random(2) for _ in range(random.integers(1, 6))]
     if kind == "two":
-        return "two digits", [*one(), *(path + (random.uniform(0.8, 1.4), 0) for path in one())]
+        aside = np.array([random.uniform(0.8, 1.4), 0])
+        return "two digits", one_of(digit, random) + [path + aside for path in one_of(digit, random)]
     if kind == "blot":
         rows = np.linspace(0, 1, int(random.integers(8, 30)))
         return "blot", [np.stack([np.arange(len(rows)) % 2 * random.uniform(0.5, 1), rows], 1)]
-    return str(digit), one()
+    return str(digit), one_of(digit, random)
+
+
+def one_of(digit: int, random: Random) -> list[Points]:
+    """The strokes of a digit, in any of its forms."""
+    return written(str(random.choice(NUMERALS[str(digit)])), random, NARROWEST_DIGIT)
 
 
 def spared(path: Points) -> Points:

@@ -1,5 +1,5 @@
-"""The page without a server: built, served by Python's server of files from a path below its root, and met by a browser;
-its modules beside those that they are ports of."""
+"""The page without a server: built, served by Python's server of files from a path below its root, and met by a
+browser; its modules beside those that they are ports of."""
 
 from __future__ import annotations
 
@@ -30,11 +30,13 @@ from sumnist.pictures.filters import closing, resized
 
 EVERY = 20
 """Of the recorded drawings, one of so many is read here."""
-ASK = """([name, bytes, ink, wanted]) => import(new URL("static/engine.js", document.baseURI).href).then(({ answerTo }) => {
+ASK = """async ([bytes, ink, wanted]) => {
+    const { answerTo } = await import(new URL("static/engine.js", document.baseURI).href);
     const picture = async () => new Blob([Uint8Array.from(bytes)]);
     const question = { kind: "digit", picture, fields: { number: 7, ink }, ...wanted };
     return answerTo(question, new AbortController().signal);
-})"""
+}"""
+"""Asks the page's engine about a picture."""
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +124,7 @@ def test_a_photograph_is_refused_with_a_word_of_what_reads_it(page: Page) -> Non
     shade = np.linspace(40, 250, 300, dtype=np.uint8)
     photograph = encoded(Image.fromarray(np.broadcast_to(shade, (300, 300)).copy()))
     for picture in (photograph, b"no picture at all"):
-        answer = page.evaluate(ASK, ["", list(picture), "auto", {}])
+        answer = page.evaluate(ASK, [list(picture), "auto", {}])
         assert answer == {
             "problem": {
                 "title": "Only drawings are read here.",
@@ -154,7 +156,7 @@ def test_drawings_are_read_as_the_package_reads_them(page: Page) -> None:
 @pytest.mark.parametrize("ink", ["auto", "light"])
 def test_an_image_of_mnist_is_read_as_it_is(page: Page, ink: str) -> None:
     image = load_mnist("test").images[1]
-    answer = page.evaluate(ASK, ["", list(encoded(Image.fromarray(image))), ink, {}])["reading"]
+    answer = page.evaluate(ASK, [list(encoded(Image.fromarray(image))), ink, {}])["reading"]
     reading = Reader().read(encoded(Image.fromarray(image)), 7, ink=ink)  # type: ignore[call-overload]
     assert (answer["digit"], answer["how"]) == (reading.digit, reading.how)
     assert np.array_equal(np.array(answer["image"], np.float32), reading.image)
@@ -163,7 +165,7 @@ def test_an_image_of_mnist_is_read_as_it_is(page: Page, ink: str) -> None:
 
 @pytest.mark.browser
 def test_a_blank_picture_is_said_to_be_blank(page: Page) -> None:
-    reading = page.evaluate(ASK, ["", list(white()), "dark", {"inside": True, "evidence": True}])["reading"]
+    reading = page.evaluate(ASK, [list(white()), "dark", {"inside": True, "evidence": True}])["reading"]
     assert (reading["reason"], reading["how"], reading["evidence"]) == ("blank", None, None)
     assert [step["caption"] for step in reading["inside"]["steps"]] == ["as read", "what the network sees: blank"]
 
@@ -205,7 +207,9 @@ def noise() -> list[NDArray[np.float32]]:
 
 
 @pytest.mark.parametrize("factor", [2, 3, 5])
-def test_pictures_are_reduced_as_pillow_reduces_them(built: Path, noise: list[NDArray[np.float32]], factor: int) -> None:
+def test_pictures_are_reduced_as_pillow_reduces_them(
+    built: Path, noise: list[NDArray[np.float32]], factor: int
+) -> None:
     made = in_node(built, GRIDS + f"""
         import {{ reduced }} from "./pictures/filters.js";
         say(grids.map((one) => reduced(one, {factor})));

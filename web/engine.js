@@ -1,5 +1,5 @@
-// Who answers: here the browser itself, with onnxruntime-web. The page of `sumnist serve` has another file of this name,
-// with the same exports.
+// Who answers: here the browser itself, with onnxruntime-web. The page of `sumnist serve` has another file of this
+// name, with the same exports.
 
 import { docs } from "./constants.js";
 
@@ -24,9 +24,9 @@ worker.addEventListener("error", ({ message = "" }) => {
 });
 
 /**
- * The answer to a question: a `reading`, or a `problem` with a title and a detail. The question says of what `kind` it is,
- * "digit" or "number"; it has a `picture` (a function that gives a file, now or later), the `fields` of the server's form,
- * and whether `inside` and `evidence` are wanted.
+ * The answer to a question: a `reading`, or a `problem` with a title and a detail. The question says of what `kind` it
+ * is, "digit" or "number"; it has a `picture` (a function that gives a file, now or later), the `fields` of the
+ * server's form, and whether `inside` and `evidence` are wanted.
  */
 export async function answerTo({ kind, picture, fields, inside, evidence }, signal) {
   const file = await picture();

@@ -1,7 +1,7 @@
 // Keeps the files of this version of the page, so that it works without a network. The build writes what they are.
 //
-// Each file is kept by the checksum of its content: one that a new version leaves as it is is not fetched again, and one
-// that is not what this version is made of is not taken. A new version waits until no page of the old one is open.
+// Each file is kept by the checksum of its content: what a new version leaves as it is, is not fetched again, and what
+// is not of this version is not taken. A new version waits until no page of the old one is open.
 
 const FILES = {}; // path → SHA-256
 

@@ -6,8 +6,9 @@ import { Layers } from "./inference/layers.js";
 import { OnnxNetwork, bytesOf, floats, sessionWith } from "./inference/onnx.js";
 import { metadataOf } from "./inference/protobuf.js";
 import { read } from "./inference/reader.js";
+import { Grid } from "./pictures/arrays.js";
 import { intensitiesOf, pixelsOf } from "./pictures/decode.js";
-import { isDrawing } from "./pictures/proposals.js";
+import { isDrawing, rounds } from "./pictures/proposals.js";
 
 const PHOTOGRAPH = {
   title: "Only drawings are read here.",
@@ -15,10 +16,11 @@ const PHOTOGRAPH = {
 };
 const NO_NUMBERS = { title: "Only single digits are read here.", detail: "Numbers are read by `sumnist serve`." };
 const STOPPED = { title: "", detail: "" };
-const LARGEST_BATCH = 8; // proposals of a round, most often
+const WARMINGS = 10; // readings after which a browser has compiled most of this
 
 const digits = bytesOf(networks.digits).then((bytes) => OnnxNetwork.from(bytes));
-const learned = networks.learned && digits.then(() => bytesOf(networks.learned)).then((bytes) => OnnxNetwork.from(bytes));
+const learned =
+  networks.learned && digits.then(() => bytesOf(networks.learned)).then((bytes) => OnnxNetwork.from(bytes));
 const once = (make) => {
   let made;
   return () => (made ??= make());
@@ -32,9 +34,11 @@ const numbers = once(async () => {
 // Questions.
 
 const cancelled = new Set();
-let last = warmed();
+let asked = false;
+let last = warmed(); // they are answered one after the other
 
 addEventListener("message", ({ data: { id, question, cancel } }) => {
+  asked = true;
   if (cancel) cancelled.add(cancel);
   else last = last.then(async () => postMessage({ id, outcome: await outcomeOf(id, question) }));
 });
@@ -60,19 +64,37 @@ async function answerTo({ kind, file, fields, ...wanted }, stopped) {
 
 async function readDigit(grey, { number, ink }, wanted, stopped) {
   const network = await digits;
-  const { reading, verdict, tried } = await read(network, grey, number, ink);
-  if (learned) reading.beside = await besideOf(grey, number, ink);
+  const proposals = remembered(rounds(grey, ink));
+  const { reading, verdict, tried } = await read(network, proposals, number);
+  if (learned) reading.beside = await besideOf(proposals, number);
   if (wanted.inside) reading.inside = await insideOf(network, { grey, verdict, tried, layers: await layers() });
   if (wanted.evidence) reading.evidence = await evidenceOf(network, verdict, number, stopped);
   return { reading };
 }
 
 /** What the learned network says; null if it has not learned to add this number. */
-async function besideOf(grey, number, ink) {
+async function besideOf(proposals, number) {
   const network = await learned;
   if (!network.exact && !(number >= 0 && number <= 9)) return null;
-  const { image, ...reading } = (await read(network, grey, number, ink)).reading;
+  const { image, ...reading } = (await read(network, proposals, number)).reading;
   return reading;
+}
+
+/** What a generator gives, for any number of readers, and no more of it than they want. */
+function remembered(generator) {
+  const made = [];
+  return {
+    *[Symbol.iterator]() {
+      for (let i = 0; ; i++) {
+        if (i === made.length) {
+          const { value, done } = generator.next();
+          if (done) return;
+          made.push(value);
+        }
+        yield made[i];
+      }
+    },
+  };
 }
 
 /** The reading of a number, by the modules that read those. */
@@ -84,15 +106,14 @@ async function readNumber({ values, width, height }, fields) {
   return { reading: await reading.readNumber(values, { width, height }, fields, run, metadata) };
 }
 
-/** A first run of each network takes longer than others: do it before there is a question. */
+/** A browser is slow in the first readings, as it compiles them: make some while there is no question. */
 async function warmed() {
-  try {
-    const blank = new Float32Array(28 * 28);
-    for (const network of [await digits, ...(learned ? [await learned] : [])]) {
-      for (const count of [1, LARGEST_BATCH]) await network.answer(new Array(count).fill(blank));
-    }
-  } catch {
-    // the first question will say what is wrong
+  const one = new Grid(280, 280).map(() => 1);
+  for (let y = 40; y < 240; y++) one.values.fill(0, y * 280 + 130, y * 280 + 150);
+  for (let i = 0; i < WARMINGS && !asked; i++) {
+    for (const _ of rounds(one, "dark"));
+    await new Promise((resolve) => setTimeout(resolve)); // the networks are on their way meanwhile
   }
+  await readDigit(one, { number: 7, ink: "dark" }, {}).catch(() => {}); // the first question will say what is wrong
   postMessage({ ready: true });
 }

@@ -1,5 +1,5 @@
-// How a reading came about: the steps to what the network saw, all that was tried, the network's layers, and which places
-// of the image speak for its digit. As sumnist/inference/inside.py has it.
+// How a reading came about: the steps to what the network saw, all that was tried, the network's layers, and which
+// places of the image speak for its digit. As sumnist/inference/inside.py has it.
 
 import { inside as its } from "../constants.js";
 import { Grid, clipped, largest, round } from "../pictures/arrays.js";
@@ -35,8 +35,8 @@ export async function insideOf(network, { grey, verdict, tried, layers }) {
   };
 }
 
-/** What the network would say if a patch of the image were blank (Zeiler and Fergus, 2014); null for a blank picture, or
- * if `stopped()` before the end. */
+/** What the network would say if a patch of the image were blank (Zeiler and Fergus, 2014); null for a blank picture,
+ * or if `stopped()` before the end. */
 export async function evidenceOf(network, { proposal }, number, stopped) {
   if (!proposal) return null;
   const image = proposal.image.values;

@@ -2,18 +2,18 @@
 // sumnist/inference/judge.py has it, and why.
 
 import { judge } from "../constants.js";
-import { rounds } from "../pictures/proposals.js";
 
 const { BEYOND_DOUBT, DISCOUNT, LIKELY, LINE, POWER, RIVAL, RIVAL_SIZE, WHOLE } = judge;
 const NOTHING = {
   proposal: null, digit: new Array(10).fill(0.1), sum: null, isDigit: 0, problem: "blank", score: 0,
 }; // prettier-ignore
 
-/** What a picture shows, the `verdict`, and what each proposal that was `tried` would mean alone, in order. */
-export async function weighed(network, grey, number, ink) {
+/** What a picture shows, the `verdict`, by the rounds of its proposals, and what each that was `tried` would mean alone,
+ * in order. */
+export async function weighed(network, rounds, number) {
   const tried = [];
   let best = NOTHING;
-  for (const proposals of rounds(grey, ink)) {
+  for (const proposals of rounds) {
     tried.push(...(await verdictsOn(network, proposals, number)));
     best = tried.reduce((one, other) => (other.score > one.score ? other : one), tried[0] ?? NOTHING);
     if (best.score >= BEYOND_DOUBT) break;

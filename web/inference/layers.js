@@ -17,7 +17,9 @@ const PLACEWISE = ["Relu", "QuantizeLinear", "DequantizeLinear"]; // each place 
 export class Layers {
   static async of({ bytes }) {
     const fields = relus(bytes);
-    const outputs = [...fields.keys()].flatMap((name) => message(OUTPUT, message(NAME, new TextEncoder().encode(name))));
+    const outputs = [...fields.keys()].flatMap((name) => {
+      return message(OUTPUT, message(NAME, new TextEncoder().encode(name)));
+    });
     const whole = await new Blob([bytes, new Uint8Array(message(GRAPH, outputs))]).arrayBuffer();
     return new Layers(fields, await sessionWith(new Uint8Array(whole)));
   }

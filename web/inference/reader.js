@@ -5,9 +5,10 @@ import { weighed } from "./judge.js";
 
 const { ADVICE, DIGITS, FORMAT, NOT_A_DIGIT, REASONS, SIDE, SUMS, UNSURE } = reader;
 
-/** The `reading` of a picture with a number to add, as JSON has it, the `verdict` behind it, and all that was `tried`. */
-export async function read(network, grey, number, ink) {
-  const { verdict, tried } = await weighed(network, grey, number, ink);
+/** The `reading` of a picture, given the rounds of its proposals, with a number to add, as JSON has it; the `verdict`
+ * behind it, and all that was `tried`. */
+export async function read(network, rounds, number) {
+  const { verdict, tried } = await weighed(network, rounds, number);
   return { reading: readingOf(network, verdict, number), verdict, tried };
 }
 

@@ -1,4 +1,5 @@
-// Even light: how much darker than the paper around it each pixel is. As sumnist/pictures/background.py has it, and why.
+// Even light: how much darker than the paper around it each pixel is. As sumnist/pictures/background.py has it, which
+// says why.
 
 import { background } from "../constants.js";
 import { Grid, clipped, f32, median as plainMedian, picked, round } from "./arrays.js";

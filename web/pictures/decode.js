@@ -3,7 +3,8 @@
 import { decode } from "../constants.js";
 import { Grid } from "./arrays.js";
 
-/** The grey pixels of an opaque picture in a file, 0 to 255; null if it is none, or another, or larger than a drawing. */
+/** The grey pixels of an opaque picture in a file, 0 to 255; null if it is none, or has transparent parts, or is larger
+ * than a drawing. */
 export async function pixelsOf(file) {
   const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" }).catch(() => null);
   if (!bitmap || Math.max(bitmap.width, bitmap.height) > decode.WORKING_SIDE) return null;
@@ -16,7 +17,8 @@ export async function pixelsOf(file) {
   const grey = new Grid(height, width, new Uint8Array(height * width));
   for (let i = 0, at = 0; i < grey.values.length; i++, at += 4) {
     if (data[at + 3] !== 255) return null;
-    grey.values[i] = (19595 * data[at] + 38470 * data[at + 1] + 7471 * data[at + 2] + 32768) >> 16; // as Pillow rounds it
+    const [red, green, blue] = [data[at], data[at + 1], data[at + 2]];
+    grey.values[i] = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16; // as Pillow rounds it
   }
   return grey;
 }

@@ -73,8 +73,8 @@ export function boxMean(grid) {
   return grid;
 }
 
-/** `grid` with a longer side of `longer`: means where it shrinks, linear in between where it grows. Smaller ones stay as
- * they are, unless they may `grow`. */
+/** `grid` with a longer side of `longer`: means where it shrinks, linear in between where it grows. Smaller ones stay
+ * as they are, unless they may `grow`. */
 export function resized(grid, longer, grow = false) {
   const factor = longer / grid.longer;
   if (factor >= 1 && !grow) return grid;
@@ -85,8 +85,8 @@ export function resized(grid, longer, grow = false) {
 export const BOX = { support: 0.5, weight: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) };
 export const BILINEAR = { support: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) };
 
-/** `grid` with another shape, as Pillow's `resize` makes it of 32-bit floats: first along the rows, then the columns; the
- * other way round if it is tall and shrinks. */
+/** `grid` with another shape, as Pillow's `resize` makes it of 32-bit floats: first along the rows, then the columns;
+ * the other way round if it is tall and shrinks. */
 export function resampled(grid, height, width, method = BILINEAR) {
   const start = new Grid(grid.height, grid.width, Float32Array.from(grid.values));
   const tall = grid.height > 2 * grid.width && height < grid.height;
@@ -142,8 +142,8 @@ function weightsFor(before, after, { support, weight }) {
   });
 }
 
-/** `grid` averaged over squares of `factor` × `factor` values, as Pillow's `reduce` does it; over what there is of them
- * at the lower and the right edge. */
+/** `grid` averaged over squares of `factor` × `factor` values, as Pillow's `reduce` does it; over what there is of
+ * them at the lower and the right edge. */
 export function reduced(grid, factor) {
   if (factor === 1) return grid;
   const made = new Grid(Math.ceil(grid.height / factor), Math.ceil(grid.width / factor));

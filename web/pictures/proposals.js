@@ -24,12 +24,12 @@ export function isDrawing(grey) {
 }
 
 /**
- * The proposals for a picture, in rounds: whoever finds one beyond doubt need not ask for the next round. `ink`: "dark",
- * "light", or "auto" if that is not known.
+ * The proposals for a picture, in rounds: whoever finds one beyond doubt need not ask for the next round. `ink`:
+ * "dark", "light", or "auto" if that is not known.
  *
- * A proposal has its `image`; `how` it was found, in words; its `weight`; the `box` of the digit; the `problem` that is in
- * the way of reading it, or null; its `view`, and the `wider` one; whether it is of the `whole` picture, and runs `across`
- * it; and `steps()`, which gives `{ caption, grid }` of how the image came about.
+ * A proposal has its `image`; `how` it was found, in words; its `weight`; the `box` of the digit; the `problem` that is
+ * in the way of reading it, or null; its `view`, and the `wider` one; whether it is of the `whole` picture, and runs
+ * `across` it; and `steps()`, which gives `{ caption, grid }` of how the image came about.
  */
 export function* rounds(grey, ink) {
   const images = isSmall(grey) && range(grey) >= f32(CLEAN_CONTRAST) ? asTheyAre(grey, ink) : [];
