@@ -8,8 +8,7 @@ const NOTHING = {
   proposal: null, digit: new Array(10).fill(0.1), sum: null, isDigit: 0, problem: "blank", score: 0,
 }; // prettier-ignore
 
-/** What a picture shows, the `verdict`, by the rounds of its proposals, and what each that was `tried` would mean alone,
- * in order. */
+/** What a picture shows, the `verdict`, by the rounds of its proposals, and what each that was `tried` means alone. */
 export async function weighed(network, rounds, number) {
   const tried = [];
   let best = NOTHING;

@@ -13,7 +13,7 @@ export { SIDE };
 
 // Images that are there already.
 
-/** `{ image, dark }` of `grey` `[28, 28]`, as it is or inverted, if it follows MNIST's convention already; else null. */
+/** `{ image, dark }` of `grey` `[28, 28]`, as it is or inverted, if it follows MNIST's convention; else null. */
 export function readyImage(grey) {
   const pixels = grey.map((value) => round(f32(value * 255)));
   const dark = 2 * median(edge(pixels)) > 255;
