@@ -23,8 +23,8 @@ except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
-    "CELLS", "CONFIG", "LEARNED", "NUMBERS", "ONNX", "PRETRAINED", "WEIGHTS", "Journal", "check_format", "check_replaceable",
-    "fits", "lock", "make_folder", "parse_json", "read_whole", "replacing", "write_all", "write_atomically", "writing",
+    "CELLS", "CONFIG", "LEARNED", "NUMBERS", "ONNX", "PRETRAINED", "WEIGHTS", "Journal", "check_format",
+    "check_replaceable", "fits", "lock", "make_folder", "parse_json", "read_whole", "replacing", "write_all", "write_atomically", "writing",
 ]  # fmt: skip
 
 CONFIG = "config.json"

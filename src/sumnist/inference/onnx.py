@@ -245,7 +245,9 @@ def left_out_in(metadata: dict[str, str], name: str) -> list[int] | None:
     except (ValueError, TypeError):
         left_out = []
     if len(left_out) != OUTPUTS["digit"][1]:
-        raise RunError(f"{name}: its metadata have {LEFT_OUT} {metadata[LEFT_OUT]!r:.100}, expected a number for each digit")
+        raise RunError(
+            f"{name}: its metadata have {LEFT_OUT} {metadata[LEFT_OUT]!r:.100}, expected a number for each digit"
+        )
     return left_out
 
 

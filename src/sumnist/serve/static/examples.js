@@ -1,4 +1,4 @@
-// Written by scripts/build_examples.py: pictures are PNG files in base64, strokes are in hundredths of the pad's side.
+// Written by scripts/build_examples.py: PNG files in base64, and strokes in hundredths of the pad's side.
 export const EXAMPLES = [
  {
   "name": "a 0",
@@ -42,11 +42,11 @@ export const EXAMPLES = [
  },
  {
   "name": "a 4 or a 9",
-  "png": "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAA1ElEQVR42mP8z4AbMDEMrOSzfse+Lyiy/+HgkTkzM5PXG4TAfySd0WfMyi0Vb1lbP8DUuZmHa+v///8zmZkvwIQQkg7MNv///z8vwxz0H0PyAANT1f///2WZmPrhkiww4zczySUwXJj7khHJsSwIpirP9rRnyHLIkvt8LjIwMDAw82INhIsM/v4MDFLJWALhQHHxhf+9TNIX/mO6FgISmG3+45K8z4QiiRorU8iOz////v/HKcnIxPjuCR5jb53AI8nOhTX4GBgYGBhqNbyQbKFNogYA3mDBOWr9iKwAAAAASUVORK5CYII="
+  "png": "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAA0ElEQVR42mP8z4AbMDEMWckG7kuosv/h4FMwI9PF/8gASTKQiZHp4v//Dx9ikdzNz8Ro+uj/Iu8yLJKWjIwN3+6HMjBKYkruZ2FvuZDDx8TIhEXykyibPCMTExMjUypcEu4VXpY/jxkYGFwYGASxeCWHkZGx+N1hRqFHWBz0qqfnxd///oy2v7H58///////uzP2/Me0k4iAf7GLQRJr2P7/////VibHvziNPccQyITT2LUMArjt/P/fGrckI6MSnmTig8xhQZVLeY1iDr7sAACY+PDmZGzIRAAAAABJRU5ErkJggg=="
  },
  {
   "name": "a one with a long upstroke",
-  "strokes": "34,44 54,20 54,80"
+  "strokes": "36,42 54,20 / 54,20 54,80"
  },
  {
   "name": "a seven with a bar",
