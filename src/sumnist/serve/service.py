@@ -25,10 +25,9 @@ class Service:
         self.pool = Pool(settings.processes, settings.queue, settings.reading_seconds, load)
         self.inbox = Inbox(settings)
 
-    async def read(self, request: Request, image: bool, beside: bool = False) -> bytes:
-        """The reading of one picture, as JSON, with that of the second network `beside` it if there is one. Raises
-        `Problem`."""
-        return await self._answered(request, partial(Job, image=image, beside=beside))
+    async def read(self, request: Request, **wanted: bool) -> bytes:
+        """The reading of one picture, as JSON, with what else of a `Job` is wanted. Raises `Problem`."""
+        return await self._answered(request, partial(Job, **wanted))
 
     async def read_number(self, request: Request) -> bytes:
         """The reading of a number of any length, as JSON. Raises `Problem`."""

@@ -26,6 +26,11 @@ export function figure(number) {
   return String(number).replace("-", "−");
 }
 
+/** A digit with its article. */
+export function aDigit(digit) {
+  return `${digit === 8 ? "an" : "a"} ${digit}`;
+}
+
 /** A message of the server as a sentence: with a capital and a full stop. */
 export function sentence(text) {
   return text && `${capital(text)}.`;
@@ -42,7 +47,7 @@ export function ranked(shares) {
 /** A verdict on the reading of a digit, and a hint. */
 export function digitWords(reading, uploaded) {
   const [best, next] = ranked(reading.digit_probabilities).map(({ outcome, share }) => {
-    return { name: `${outcome === 8 ? "an" : "a"} ${outcome}`, share };
+    return { name: aDigit(outcome), share };
   });
   return words(reading, best, next, uploaded, OF_DIGITS, "Draw it more clearly.");
 }
