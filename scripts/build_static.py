@@ -17,6 +17,7 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -39,7 +40,7 @@ ORT = "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.
 """Of onnxruntime-web: its smallest build, for processors."""
 MODULES = "pictures.background", "pictures.decode", "pictures.ink", "pictures.normalize", "pictures.proposals", \
     "inference.inside", "inference.judge", "inference.onnx", "inference.reader", "pictures.lines", "inference.ctc", \
-    "inference.numbers", "inference.prefixes", "inference.recognizers"  # fmt: skip
+    "inference.prefixes", "inference.recognizers", "inference.numbers"  # fmt: skip
 """Modules whose limits and words the engine has from them."""
 NETWORKS = {"digits": ONNX, "numbers": NUMBERS.name, "learned": "learned.onnx"}
 """The networks of the package by what they are for; the page does without one that is missing, but for the first."""
@@ -85,10 +86,10 @@ def page_of(html: str) -> str:
     return API_LINK.sub("", html.replace(CHARSET, f"{CHARSET}\n    {policy}"))
 
 
-def constants(**others: Any) -> str:
-    """The module of JavaScript that has, by the names of modules, their constants; and the `others`."""
+def constants(names: Iterable[str] = MODULES, **others: Any) -> str:
+    """The module of JavaScript that has, by the last part of their names, the constants of modules; and `others`."""
     lines = [f"// Written by {Path(__file__).name}."]
-    modules = {name.rpartition(".")[2]: import_module(f"sumnist.{name}") for name in MODULES}
+    modules = {name.rpartition(".")[2]: import_module(f"sumnist.{name}") for name in names}
     values = {name: constants_of(module) for name, module in modules.items()}
     return (
         "\n".join(lines + [f"export const {name} = {json.dumps(value)};" for name, value in (values | others).items()])

@@ -40,6 +40,10 @@ from sumnist.study.rows import append_jsonl
 from sumnist.suites.strips import SPACINGS, strings
 
 ROWS = RESULTS.with_name("static-numbers.jsonl")
+MODULES = "pictures.background", "pictures.decode", "pictures.ink", "pictures.lines", "pictures.normalize", \
+    "pictures.proposals", "inference.ctc", "inference.numbers", "inference.prefixes", \
+    "inference.recognizers"  # fmt: skip
+"""Those of the package whose constants reading numbers takes."""
 HEIGHT, WIDTHS = 280, (500, 1000)
 """Pixels of a drawing: its height, and its least and greatest width."""
 SCALES = 3.0, 6.0
@@ -72,7 +76,7 @@ def modules() -> Path:
     folder = Path(mkdtemp(prefix="sumnist-web-"))
     atexit.register(shutil.rmtree, folder)
     shutil.copytree(WEB, folder, ignore=shutil.ignore_patterns("node_modules", "package*.json"), dirs_exist_ok=True)
-    (folder / "constants.js").write_text(constants(), encoding="utf-8")
+    (folder / "constants.js").write_text(constants(MODULES), encoding="utf-8")
     (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
     return folder
 
@@ -117,8 +121,12 @@ def proposed_in_node(pictures: Sequence[Grey], ink: InkColour = "dark") -> list[
         """,
         {"drawings": [drawing_of(picture) for picture in pictures], "ink": ink},
     )
-    strips = [[np.frombuffer(b64decode(one.pop("strip")), np.float32).reshape(32, -1) for one in each] for each in found]
-    return [[Proposed(strip, **one) for strip, one in zip(*both, strict=True)] for both in zip(strips, found, strict=True)]
+    strips = [
+        [np.frombuffer(b64decode(one.pop("strip")), np.float32).reshape(32, -1) for one in each] for each in found
+    ]
+    return [
+        [Proposed(strip, **one) for strip, one in zip(*both, strict=True)] for both in zip(strips, found, strict=True)
+    ]
 
 
 def proposed_in_python(picture: Grey, ink: InkColour = "dark") -> list[Proposed]:
@@ -179,9 +187,14 @@ def drawn(strip: Grey, random: np.random.Generator) -> Grey:
 
 def farthest(one: dict[str, Any], other: dict[str, Any]) -> float:
     """The largest difference between what two readings give any value, and between their other probabilities."""
-    shares, others = ({each["value"]: each["probability"] for each in reading["candidates"]} for reading in (one, other))
-    gaps = [abs(shares.get(value, 0.0) - others.get(value, 0.0)) for value in shares.keys() | others.keys()]
-    return max([*gaps, *(abs(one[key] - other[key]) for key in ("confidence", "other", "is_number_probability"))])
+    shares, others = (
+        {each["value"]: each["probability"] for each in reading["candidates"]} for reading in (one, other)
+    )
+    gaps: list[float] = [
+        abs(shares.get(value, 0.0) - others.get(value, 0.0)) for value in shares.keys() | others.keys()
+    ]
+    gaps += [abs(one[key] - other[key]) for key in ("confidence", "other", "is_number_probability")]
+    return max(gaps)
 
 
 def compared(pictures: Sequence[Grey], texts: Sequence[str]) -> dict[str, Any]:
