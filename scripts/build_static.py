@@ -38,9 +38,11 @@ SERVER_ONLY = "docs.*", "review*"
 """Files of the page that are of use with a server only."""
 ORT = "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"
 """Of onnxruntime-web: its smallest build, for processors."""
-MODULES = "pictures.background", "pictures.decode", "pictures.ink", "pictures.normalize", "pictures.proposals", \
-    "inference.inside", "inference.judge", "inference.onnx", "inference.reader", "pictures.lines", "inference.ctc", \
-    "inference.prefixes", "inference.recognizers", "inference.numbers"  # fmt: skip
+MODULES = [
+    *(f"pictures.{name}" for name in ("background", "decode", "ink", "lines", "normalize", "proposals")),
+    *(f"inference.{name}" for name in ("ctc", "inside", "judge", "layers", "numbers", "onnx", "prefixes", "reader")),
+    "inference.recognizers",
+]
 """Modules whose limits and words the engine has from them."""
 NETWORKS = {"digits": ONNX, "numbers": NUMBERS.name, "learned": "learned.onnx"}
 """The networks of the package by what they are for; the page does without one that is missing, but for the first."""

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ from build_static import SIZES, WEB, build
 from compare_static import DRAWINGS, compared, hosting, read_in_browser
 from drawings import encoded
 from page_checks import expect_answer, need, white
-from page_driver import DIGITS, draw, until
+from page_driver import DIGITS, draw, until, write
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import SumnistError
+from sumnist.inference.inside import evidence_of, read_inside
 from sumnist.inference.reader import Reader
 from sumnist.pictures.components import components_of
 from sumnist.pictures.filters import closing, resized
@@ -161,6 +163,46 @@ def test_an_image_of_mnist_is_read_as_it_is(page: Page, ink: str) -> None:
     assert (answer["digit"], answer["how"]) == (reading.digit, reading.how)
     assert np.array_equal(np.array(answer["image"], np.float32), reading.image)
     assert np.allclose(answer["digit_probabilities"], reading.digit_probabilities, atol=1e-5)
+
+
+@pytest.mark.browser
+def test_how_a_reading_came_about_is_what_the_package_says(page: Page) -> None:
+    drawing = next(one for one in json.loads(DRAWINGS.read_text(encoding="utf-8")) if one["kind"] == "dirt")
+    picture, _ = read_in_browser(page, drawing)
+    found = page.evaluate(ASK, [list(picture), "dark", {"inside": True, "evidence": True}])["reading"]
+    reader = Reader()
+    reading, inside = read_inside(reader, picture, 7, "dark")
+    for step, other in zip(found["inside"]["steps"], inside.as_dict()["steps"], strict=True):
+        names = ("caption", "width", "height")
+        assert [step[name] for name in names] == [other[name] for name in names]
+        assert np.abs(levels(step["pixels"]) - levels(other["pixels"])).max() <= 1
+    for proposal, other in zip(found["inside"]["proposals"], inside.as_dict()["proposals"], strict=True):
+        assert proposal == other | {
+            name: pytest.approx(other[name], abs=1e-4) for name in ("confidence", "is_digit", "weight", "score")
+        }
+    for layer, other in zip(found["inside"]["layers"], inside.as_dict()["layers"], strict=True):
+        names = ("name", "channels", "side", "field")
+        assert [layer[name] for name in names] == [other[name] for name in names]
+        assert np.abs(levels(layer["maps"]) - levels(other["maps"])).max() <= 1
+    evidence = evidence_of(reader, reading)
+    assert evidence is not None
+    expected = evidence.as_dict()
+    assert found["evidence"] == expected | {
+        "probabilities": pytest.approx(expected["probabilities"], abs=1e-4),
+        "changes": pytest.approx(expected["changes"], abs=0.01),
+    }
+
+
+def levels(text: str) -> NDArray[np.int64]:
+    return np.frombuffer(b64decode(text), np.uint8).astype(np.int64)
+
+
+@pytest.mark.browser
+def test_a_number_is_read_too(page: Page) -> None:
+    page.locator("[name=task][value=number]").check(force=True)
+    write(page, "204")
+    expect(page.locator("#digit")).to_have_text("204")
+    expect(page.locator("#sum")).to_have_text("211")
 
 
 @pytest.mark.browser

@@ -6,7 +6,7 @@ import { Grid, clipped, largest, round } from "../pictures/arrays.js";
 import { resized } from "../pictures/filters.js";
 import { SIDE } from "../pictures/normalize.js";
 
-const { FLOOR, PATCH, SHOWN, STRIDE } = its;
+const { DECIMALS, FLOOR, PATCH, SHOWN, STRIDE } = its;
 const AT_ONCE = 16; // images whose evidence is weighed before another question may come first
 
 /** The steps, the proposals and the layers behind a reading, as JSON has them. */
@@ -55,7 +55,7 @@ export async function evidenceOf(network, { proposal }, number, stopped) {
   const [asItIs, ...blanked] = logs;
   const changes = images.flatMap((made) => {
     const row = made ? blanked.shift() : asItIs;
-    return row.map((log, digit) => Math.round(1000 * (log - asItIs[digit])) / 1000);
+    return row.map((log, digit) => Number((log - asItIs[digit]).toFixed(DECIMALS)));
   });
   return { patch: PATCH, stride: STRIDE, side, probabilities: asItIs.map(Math.exp), changes };
 }

@@ -2,16 +2,13 @@
 // sumnist/inference/layers.py has it: protobuf merges a message that comes twice, so the bytes of a file, followed by a
 // second `graph` that holds nothing but outputs, are the same network with more outputs.
 
+import { layers as its } from "../constants.js";
 import { inputs, sessionWith } from "./onnx.js";
 import { members, message, texts } from "./protobuf.js";
 
-const GRAPH = 7; // of a model: the number of its graph among its fields, by onnx.proto, as are those below
-const [NODE, OUTPUT] = [1, 12]; // of a graph
-const NAME = 1; // of an attribute, and of an output
-const [NODE_INPUT, NODE_OUTPUT, NODE_TYPE, NODE_ATTRIBUTE] = [1, 2, 4, 5];
-const INTEGERS = 8; // of an attribute
-const WINDOWED = ["Conv", "MaxPool"]; // each place sees a window of places before it
-const PLACEWISE = ["Relu", "QuantizeLinear", "DequantizeLinear"]; // each place sees the same place before it
+const {
+  ATTRIBUTE_INTEGERS, GRAPH, NAME, NODE, NODE_ATTRIBUTE, NODE_INPUT, NODE_OUTPUT, NODE_TYPE, OUTPUT, PLACEWISE, WINDOWED,
+} = its; // prettier-ignore
 
 /** A network, with its layers as outputs. */
 export class Layers {
@@ -65,7 +62,7 @@ function fieldAfter(kind, node, field) {
   if (!WINDOWED.includes(kind)) return null;
   const given = {};
   for (const attribute of members(node, NODE_ATTRIBUTE)) {
-    given[texts(attribute, NAME)[0]] = [...members(attribute, INTEGERS)];
+    given[texts(attribute, NAME)[0]] = [...members(attribute, ATTRIBUTE_INTEGERS)];
   }
   const [kernel, stride, padding] = [["kernel_shape", 1], ["strides", 1], ["pads", 0]].map(
     ([name, usual]) => given[name]?.[0] ?? usual,
