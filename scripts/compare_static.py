@@ -1,6 +1,7 @@
 """Compare how the page without a server and the package read the same drawings, and measure that page.
 
     python scripts/compare_static.py docs/results/static.jsonl
+    python scripts/compare_static.py docs/results/static.jsonl --speed  # the last row only, anew
 
 Both read the picture that the page's own pad makes of the strokes in `tests/drawings.json`, in Chromium: the page in
 the browser, the package here. One row a drawing, then one with how long the page takes from a stroke to its answer and
@@ -9,8 +10,8 @@ to be usable, on this machine, and how many bytes it has. The package must be co
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import tempfile
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,7 @@ from measure import clean_commit, machine
 from page_driver import DIGITS, chromium, draw, until
 from sumnist.environment import now
 from sumnist.inference.reader import Reader, Reading
+from sumnist.study.rows import read_jsonl
 
 __all__ = ["DRAWINGS", "Row", "compared", "hosting", "read_in_browser"]
 
@@ -134,7 +136,7 @@ def strokes_to_answers(page: Page) -> list[float]:
     durations: list[float] = page.evaluate(
         "performance.getEntriesByName('stroke-to-answer').map((one) => one.duration)"
     )
-    return durations
+    return [round(one, 1) for one in durations]
 
 
 def loads(browser: Browser, url: str) -> list[float]:
@@ -144,13 +146,17 @@ def loads(browser: Browser, url: str) -> list[float]:
         with browser.new_context() as context:
             page = context.new_page()
             page.goto(url)
-            found.append(until(page, "performance.getEntriesByName('usable').at(-1)?.startTime ?? null"))
+            found.append(round(until(page, "performance.getEntriesByName('usable').at(-1)?.startTime ?? null")))
     return found
 
 
 def main() -> None:
     """Write the rows."""
-    target, commit = Path(sys.argv[1]), clean_commit("compare_static")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", type=Path)
+    parser.add_argument("--speed", action="store_true", help="keep the rows of drawings as they are")
+    args = parser.parse_args()
+    commit = clean_commit("compare_static")
     drawings = json.loads(DRAWINGS.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
         sizes = build(Path(folder) / "page")["all"]
@@ -158,23 +164,13 @@ def main() -> None:
             url = f"{host}page/"
             page = browser.new_page(viewport={"width": 1280, "height": 800})
             page.goto(url)
-            rows = list(tqdm(compare(page, drawings), total=len(drawings), disable=None))
-            speed = {
-                "stroke_to_answer_ms": [round(one, 1) for one in strokes_to_answers(page)],
-                "load_ms": [round(one) for one in loads(browser, url)],
-            }
-            rows.append(
-                {
-                    **speed,
-                    "bytes": sizes,
-                    "browser": browser.version,
-                    "commit": commit,
-                    "time": now(),
-                    "machine": machine(),
-                }
+            rows = (
+                read_jsonl(args.rows)[:-1] if args.speed else list(tqdm(compare(page, drawings), total=len(drawings)))
             )
-    target.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    print(summary(rows))
+            speed = {"stroke_to_answer_ms": strokes_to_answers(page), "load_ms": loads(browser, url), "bytes": sizes}
+            of = {"browser": browser.version, "commit": commit, "time": now(), "machine": machine()}
+    args.rows.write_text("".join(json.dumps(row) + "\n" for row in [*rows, speed | of]), encoding="utf-8")
+    print(summary([*rows, speed | of]))
 
 
 def summary(rows: Sequence[Row]) -> str:
