@@ -24,7 +24,8 @@ except ModuleNotFoundError:  # Windows
 
 __all__ = [
     "CELLS", "CONFIG", "LEARNED", "NUMBERS", "ONNX", "PRETRAINED", "WEIGHTS", "Journal", "check_format",
-    "check_replaceable", "fits", "lock", "make_folder", "parse_json", "read_whole", "replacing", "write_all", "write_atomically", "writing",
+    "check_replaceable", "fits", "lock", "make_folder", "parse_json", "read_whole", "replacing", "write_all",
+    "write_atomically", "writing",
 ]  # fmt: skip
 
 CONFIG = "config.json"
