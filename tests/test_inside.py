@@ -16,6 +16,7 @@ from drawings import AS_FLOAT, SEVEN, TEST, drawing, encoded, proposed
 from readers import Learned
 from sumnist.config import preset
 from sumnist.inference.inside import FLOOR, evidence_of, read_inside
+from sumnist.inference.onnx import Answer
 from sumnist.inference.reader import Reader
 from sumnist.model.network import TwoInputNet
 from sumnist.suites.photographs import photograph
@@ -53,7 +54,7 @@ def test_of_a_plain_drawing_the_first_look_alone_was_tried(reader: Reader) -> No
 
 
 def test_all_that_was_tried_is_there_with_what_the_network_says_of_it_and_the_best_is_chosen(reader: Reader) -> None:
-    picture = 255 - np.kron(np.pad(TEST.images[8], 4), np.ones((3, 3), np.uint8)) // 6  # faint, so it is looked at twice
+    picture = 255 - np.kron(np.pad(TEST.images[8], 4), np.ones((3, 3), np.uint8)) // 6  # faint ink
     reading, inside = read_inside(reader, picture, 0)
     made = [proposal for batch in proposed(picture) for proposal in batch]
     assert len(inside.proposals) > 3
@@ -136,9 +137,12 @@ def test_a_network_that_learned_its_sums_is_told_the_number(monkeypatch: pytest.
     told: list[Any] = []
     answer = reader.network.answer
     reading = reader.read(SEVEN, 4)
-    monkeypatch.setattr(
-        reader.network, "answer", lambda images, numbers: told.append(numbers.tolist()) or answer(images, numbers)
-    )
+
+    def noted(images: NDArray[np.float32], numbers: NDArray[np.int64]) -> Answer:
+        told.append(numbers.tolist())
+        return answer(images, numbers)
+
+    monkeypatch.setattr(reader.network, "answer", noted)
     evidence_of(reader, reading)
     assert {number for numbers in told for number in numbers} == {4}
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import onnxruntime
-import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -40,13 +40,11 @@ def made(config: Config | None) -> tuple[TwoInputNet, OnnxNetwork]:
 
 
 def heard(net: TwoInputNet, image: Tensor) -> list[NDArray[np.float32]]:
-    """What the ReLUs of the encoder answer to an image `[1, 1, 28, 28]`, by hooks of torch; in float64, for which it has
-    no fast convolutions that spread what is no number."""
+    """What the ReLUs of the encoder answer to an image `[1, 1, 28, 28]`, by hooks of torch; in float64, for which it
+    has no fast convolutions that spread what is no number."""
     answers: list[NDArray[np.float32]] = []
     relus = [module for module in net.encoder.modules() if isinstance(module, nn.ReLU)]
-    hooks = [
-        relu.register_forward_hook(lambda _, __, output: answers.append(output.clone().numpy())) for relu in relus
-    ]
+    hooks = [relu.register_forward_hook(lambda _, __, output: answers.append(output.clone().numpy())) for relu in relus]
     with torch.inference_mode():
         net.encoder.double()(image.double())
     for hook in hooks:
@@ -93,7 +91,7 @@ def test_the_layers_are_those_of_a_file_to_which_the_onnx_library_gives_outputs(
     assert [layer.name for layer in layers] == names
     for layer, want in zip(layers, wanted, strict=True):
         assert np.array_equal(layer.values.ravel(), want.ravel())
-    parsed = onnx.load_from_string(with_layers(network.content, 1)[1].content)  # type: ignore[union-attr,arg-type]
+    parsed = onnx.load_from_string(with_layers(network.content, 1)[1].content)  # type: ignore[union-attr]
     assert [value.name for value in parsed.graph.output] == ["digit", "sum", "is_digit", *names]
     assert parsed.graph.node == model.graph.node
 

@@ -199,9 +199,7 @@ def test_the_second_network_is_told_the_ink_too(with_settings: Callable[..., Tes
 
 
 @pytest.mark.parametrize("picture", [SEVEN, BLANK])
-def test_how_a_reading_came_about_comes_if_it_is_asked_for(
-    client: TestClient, reader: Reader, picture: bytes
-) -> None:
+def test_how_a_reading_came_about_comes_if_it_is_asked_for(client: TestClient, reader: Reader, picture: bytes) -> None:
     given: dict[str, Any] = {"json": {"picture": encoded(picture), "number": 5}}
     plain = client.post("/v1/read", **given).json()
     reading, inside = read_inside(reader, picture, 5)
@@ -249,7 +247,7 @@ def test_the_openapi_document_lists_every_path_and_refers_to_nothing_that_is_not
 
 def test_the_schema_of_a_reading_has_the_fields_of_a_reading(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()["components"]["schemas"]["Reading"]
-    asked = {"image", "beside", "inside", "evidence"}
+    asked = {"image", "beside", "left_out", "inside", "evidence"}
     fields = {"format", "sum_confidence", "advice", *asked, *Reading.__dataclass_fields__}
     assert set(schema["properties"]) == fields
     assert set(schema["required"]) == fields - asked

@@ -23,8 +23,8 @@ __all__ = ["Evidence", "Inside", "Tried", "evidence_of", "read_inside"]
 SHOWN = 160
 """Pixels of the longer side of a step, at most, as it is sent: about what the search for a digit looks at."""
 PATCH, STRIDE = 6, 2
-"""Pixels of the side of a blanked patch, about twice the width of a stroke, and from one to the next: smaller ones leave
-enough of it to read it all the same, larger ones blank several."""
+"""Pixels of the side of a blanked patch, about twice the width of a stroke, and from one to the next: smaller ones
+leave enough of it to read it all the same, larger ones blank several."""
 FLOOR = -20.0
 """Log-probabilities below this count as this: a billionth, more or less, is as good as nothing."""
 DECIMALS = 3
@@ -109,9 +109,7 @@ class Evidence:
         return vars(self) | {"probabilities": self.probabilities.tolist(), "changes": changes}
 
 
-def read_inside(
-    reader: Reader, picture: Picture, number: Number, ink: InkColour = "auto"
-) -> tuple[Reading, Inside]:
+def read_inside(reader: Reader, picture: Picture, number: Number, ink: InkColour = "auto") -> tuple[Reading, Inside]:
     """Read a picture, as `reader.read` does, and say how the reading came about. Raises what that does."""
     reading, steps, verdicts = reader.read_tried(picture, number, ink)
     proposals = []
@@ -122,9 +120,7 @@ def read_inside(
         there = verdict.score / (confidence * weight) if reader.network.has_is_digit else None
         chosen = proposal.image is reading.image
         digit = int(verdict.digit.argmax())
-        proposals.append(
-            Tried(proposal.how, proposal.image, digit, confidence, there, weight, verdict.score, chosen)
-        )
+        proposals.append(Tried(proposal.how, proposal.image, digit, confidence, there, weight, verdict.score, chosen))
     layers = () if reading.image is None or is_blank(reading) else layers_of(reader.network, reading.image)
     return reading, Inside(steps, tuple(proposals), layers)
 
@@ -173,7 +169,8 @@ def layer_as_dict(layer: Layer) -> dict[str, Any]:
 
 def in_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Values in [0, 1] as bytes."""
-    return np.rint(values.clip(0, 1) * 255).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.rint(values.clip(0, 1) * 255).astype(np.uint8)
+    return rounded
 
 
 def in_base64(values: NDArray[Any]) -> str:

@@ -25,9 +25,10 @@ class Service:
         self.pool = Pool(settings.processes, settings.queue, settings.reading_seconds, load)
         self.inbox = Inbox(settings)
 
-    async def read(self, request: Request, **wanted: bool) -> bytes:
-        """The reading of one picture, as JSON, with what else of a `Job` is wanted. Raises `Problem`."""
-        return await self._answered(request, partial(Job, **wanted))
+    async def read(self, request: Request, image: bool, beside: bool, inside: bool, evidence: bool) -> bytes:
+        """The reading of one picture, as JSON, with what else is wanted, as a `Job` has it. Raises `Problem`."""
+        job = partial(Job, image=image, beside=beside, inside=inside, evidence=evidence)
+        return await self._answered(request, job)
 
     async def read_number(self, request: Request) -> bytes:
         """The reading of a number of any length, as JSON. Raises `Problem`."""
