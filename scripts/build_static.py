@@ -25,7 +25,7 @@ from typing import Any
 
 import sumnist.serve
 from sumnist.errors import SumnistError
-from sumnist.files import NUMBERS, ONNX, PRETRAINED
+from sumnist.files import LEARNED, NUMBERS, ONNX, PRETRAINED
 
 __all__ = ["SIZES", "build"]
 
@@ -44,7 +44,7 @@ MODULES = [
     "inference.recognizers",
 ]
 """Modules whose limits and words the engine has from them."""
-NETWORKS = {"digits": ONNX, "numbers": NUMBERS.name, "learned": "learned.onnx"}
+NETWORKS = {"digits": ONNX, "numbers": NUMBERS.name, "learned": LEARNED.name}
 """The networks of the package by what they are for; the page does without one that is missing, but for the first."""
 DOCS = {"how": "about.html#how", "study": "about.html#study", "arithmetic": "about.html#sums",
         "sheets": "about.html#sheets", "api": "about.html#how"}  # fmt: skip

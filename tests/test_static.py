@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from build_static import SIZES, WEB, build
+from build_static import NETWORKS, SIZES, WEB, build
 from compare_static import DRAWINGS, compared, hosting, read_in_browser
 from drawings import encoded
 from page_checks import expect_answer, need, white
 from page_driver import DIGITS, draw, until, write
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import SumnistError
+from sumnist.files import PRETRAINED
 from sumnist.inference.inside import evidence_of, read_inside
 from sumnist.inference.reader import Reader
 from sumnist.pictures.components import components_of
@@ -181,8 +182,9 @@ def test_how_a_reading_came_about_is_what_the_package_says(page: Page) -> None:
             name: pytest.approx(other[name], abs=1e-4) for name in ("confidence", "is_digit", "weight", "score")
         }
     for layer, other in zip(found["inside"]["layers"], inside.as_dict()["layers"], strict=True):
-        names = ("name", "channels", "side", "field")
-        assert [layer[name] for name in names] == [other[name] for name in names]
+        assert [layer[name] for name in ("name", "channels", "side", "field")] == [
+            other[name] for name in ("name", "channels", "side", "field")
+        ]
         assert np.abs(levels(layer["maps"]) - levels(other["maps"])).max() <= 1
     evidence = evidence_of(reader, reading)
     assert evidence is not None
@@ -195,6 +197,28 @@ def test_how_a_reading_came_about_is_what_the_package_says(page: Page) -> None:
 
 def levels(text: str) -> NDArray[np.int64]:
     return np.frombuffer(b64decode(text), np.uint8).astype(np.int64)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("number", [0, 4, 9])
+def test_the_network_that_learned_to_add_says_what_it_says_in_python(page: Page, number: int) -> None:
+    drawing = json.loads(DRAWINGS.read_text(encoding="utf-8"))[0]
+    picture, _ = read_in_browser(page, drawing)
+    found = page.evaluate(ASK, [list(picture), "dark", {"fields": {"number": number, "ink": "dark"}}])["reading"][
+        "beside"
+    ]
+    expected = Reader(PRETRAINED / NETWORKS["learned"]).read(picture, number, "dark")
+    assert (found["digit"], found["sum"], found["accepted"]) == (expected.digit, expected.sum, expected.accepted)
+    assert found["sums"] == list(range(19))
+    assert found["sum_probabilities"] == pytest.approx(expected.sum_probabilities, abs=1e-4)
+
+
+@pytest.mark.browser
+def test_the_network_that_learned_to_add_has_no_input_for_ten(page: Page) -> None:
+    page.fill("#number", "10")
+    draw(page, DIGITS[6])
+    expect(page.locator("#sum")).to_have_text("16")
+    expect(page.locator("#learned-says")).to_contain_text("It has no input for 10")
 
 
 @pytest.mark.browser
