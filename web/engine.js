@@ -34,7 +34,7 @@ export async function answerTo({ kind, picture, fields, inside, evidence }, sign
   return new Promise((resolve) => {
     const id = ++asked;
     waiting.set(id, resolve);
-    signal.addEventListener("abort", () => waiting.has(id) && worker.postMessage({ cancel: id }), { once: true });
+    signal.addEventListener("abort", () => stop(id), { once: true });
     worker.postMessage({ id, question: { kind, file, fields, inside, evidence } });
   });
 }
@@ -42,6 +42,13 @@ export async function answerTo({ kind, picture, fields, inside, evidence }, sign
 function take(id, outcome) {
   waiting.get(id)?.(outcome);
   waiting.delete(id);
+}
+
+/** Nobody waits for this answer any longer. */
+function stop(id) {
+  if (!waiting.has(id)) return;
+  worker.postMessage({ cancel: id });
+  take(id, { problem: { title: "Stopped.", detail: "" } });
 }
 
 /** Have the browser keep all files, so that the page works without a network; where it does not, nothing is lost. */

@@ -15,7 +15,6 @@ const PHOTOGRAPH = {
   detail: "Photographs and scans are read by `sumnist serve` on your own computer.",
 };
 const NO_NUMBERS = { title: "Only single digits are read here.", detail: "Numbers are read by `sumnist serve`." };
-const STOPPED = { title: "", detail: "" };
 const WARMINGS = 10; // readings after which a browser has compiled most of this
 
 const digits = bytesOf(networks.digits).then((bytes) => OnnxNetwork.from(bytes));
@@ -45,8 +44,12 @@ addEventListener("message", ({ data: { id, question, cancel } }) => {
 
 async function outcomeOf(id, question) {
   try {
-    const stopped = () => cancelled.has(id);
-    return stopped() ? { problem: STOPPED } : await answerTo(question, stopped);
+    const heard = async () => {
+      await pause();
+      if (cancelled.has(id)) throw new Error("stopped");
+    };
+    await heard();
+    return await answerTo(question, heard);
   } catch (error) {
     return { problem: { title: "This browser cannot run the network.", detail: `${error.message ?? error}` } };
   } finally {
@@ -54,29 +57,39 @@ async function outcomeOf(id, question) {
   }
 }
 
-async function answerTo({ kind, file, fields, ...wanted }, stopped) {
+/** Let messages in: a timer would wait for milliseconds. */
+function pause() {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => resolve(port1.close());
+    port2.postMessage(null);
+  });
+}
+
+/** The answer to a question; `heard()` fails if it is not wanted any longer. */
+async function answerTo({ kind, file, fields, ...wanted }, heard) {
   const pixels = await pixelsOf(file);
   if (!pixels) return { problem: PHOTOGRAPH };
   const grey = intensitiesOf(pixels);
   if (fields.ink !== "dark" && !isDrawing(grey)) return { problem: PHOTOGRAPH };
-  return kind === "digit" ? readDigit(grey, fields, wanted, stopped) : readNumber(pixels, fields);
+  return kind === "digit" ? readDigit(grey, fields, wanted, heard) : readNumber(pixels, fields);
 }
 
-async function readDigit(grey, { number, ink }, wanted, stopped) {
+async function readDigit(grey, { number, ink }, wanted, heard) {
   const network = await digits;
   const proposals = remembered(rounds(grey, ink));
-  const { reading, verdict, tried } = await read(network, proposals, number);
-  if (learned) reading.beside = await besideOf(proposals, number);
+  const { reading, verdict, tried } = await read(network, proposals, number, heard);
+  if (learned) reading.beside = await besideOf(proposals, number, heard);
   if (wanted.inside) reading.inside = await insideOf(network, { grey, verdict, tried, layers: await layers() });
-  if (wanted.evidence) reading.evidence = await evidenceOf(network, verdict, number, stopped);
+  if (wanted.evidence) reading.evidence = await evidenceOf(network, verdict, number, heard);
   return { reading };
 }
 
 /** What the learned network says; null if it has not learned to add this number. */
-async function besideOf(proposals, number) {
+async function besideOf(proposals, number, heard) {
   const network = await learned;
   if (!network.exact && !(number >= 0 && number <= 9)) return null;
-  const { image, ...reading } = (await read(network, proposals, number)).reading;
+  const { image, ...reading } = (await read(network, proposals, number, heard)).reading;
   return reading;
 }
 
@@ -112,8 +125,8 @@ async function warmed() {
   for (let y = 40; y < 240; y++) one.values.fill(0, y * 280 + 130, y * 280 + 150);
   for (let i = 0; i < WARMINGS && !asked; i++) {
     for (const _ of rounds(one, "dark"));
-    await new Promise((resolve) => setTimeout(resolve)); // the networks are on their way meanwhile
+    await pause(); // the networks are on their way meanwhile
   }
-  await readDigit(one, { number: 7, ink: "dark" }, {}).catch(() => {}); // the first question will say what is wrong
+  await readDigit(one, { number: 7, ink: "dark" }, {}, pause).catch(() => {}); // the first question will say what is wrong
   postMessage({ ready: true });
 }

@@ -7,7 +7,7 @@ import { resized } from "../pictures/filters.js";
 import { SIDE } from "../pictures/normalize.js";
 
 const { DECIMALS, FLOOR, PATCH, SHOWN, STRIDE } = its;
-const AT_ONCE = 16; // images whose evidence is weighed before another question may come first
+const AT_ONCE = 16; // images that are asked about before another question may come first
 
 /** The steps, the proposals and the layers behind a reading, as JSON has them. */
 export async function insideOf(network, { grey, verdict, tried, layers }) {
@@ -35,9 +35,9 @@ export async function insideOf(network, { grey, verdict, tried, layers }) {
   };
 }
 
-/** What the network would say if a patch of the image were blank (Zeiler and Fergus, 2014); null for a blank picture,
- * or if `stopped()` before the end. */
-export async function evidenceOf(network, { proposal }, number, stopped) {
+/** What the network would say if a patch of the image were blank (Zeiler and Fergus, 2014); null for a blank picture.
+ * `heard()` is awaited now and then, and may end it all. */
+export async function evidenceOf(network, { proposal }, number, heard) {
   if (!proposal) return null;
   const image = proposal.image.values;
   const side = Math.floor((SIDE - PATCH) / STRIDE) + 1;
@@ -49,8 +49,7 @@ export async function evidenceOf(network, { proposal }, number, stopped) {
   for (let first = 0; first <= others.length; first += AT_ONCE) {
     const some = [image, ...others].slice(first, first + AT_ONCE);
     logs.push(...(await network.answer(some, number)).digit.map((row) => row.map((log) => Math.max(log, FLOOR))));
-    await new Promise((resolve) => setTimeout(resolve)); // whoever asks meanwhile comes first
-    if (stopped()) return null;
+    await heard();
   }
   const [asItIs, ...blanked] = logs;
   const changes = images.flatMap((made) => {

@@ -9,13 +9,14 @@ const NOTHING = {
 }; // prettier-ignore
 
 /** What a picture shows, the `verdict`, by the rounds of its proposals, and what each that was `tried` means alone. */
-export async function weighed(network, rounds, number) {
+export async function weighed(network, rounds, number, heard) {
   const tried = [];
   let best = NOTHING;
   for (const proposals of rounds) {
     tried.push(...(await verdictsOn(network, proposals, number)));
     best = tried.reduce((one, other) => (other.score > one.score ? other : one), tried[0] ?? NOTHING);
     if (best.score >= BEYOND_DOUBT) break;
+    await heard();
   }
   const blank = best.score < LIKELY && !tried.some(({ proposal }) => proposal.whole);
   return { verdict: blank ? NOTHING : withRivals(withoutDoubts(mixed(best, tried)), tried), tried };

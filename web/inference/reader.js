@@ -6,9 +6,9 @@ import { weighed } from "./judge.js";
 const { ADVICE, DIGITS, FORMAT, NOT_A_DIGIT, REASONS, SIDE, SUMS, UNSURE } = reader;
 
 /** The `reading` of a picture, given the rounds of its proposals, with a number to add, as JSON has it; the `verdict`
- * behind it, and all that was `tried`. */
-export async function read(network, rounds, number) {
-  const { verdict, tried } = await weighed(network, rounds, number);
+ * behind it, and all that was `tried`. `heard()` is awaited between rounds, and may end it all. */
+export async function read(network, rounds, number, heard) {
+  const { verdict, tried } = await weighed(network, rounds, number, heard);
   return { reading: readingOf(network, verdict, number), verdict, tried };
 }
 
