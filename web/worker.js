@@ -16,6 +16,7 @@ const PHOTOGRAPH = {
 };
 const NO_NUMBERS = { title: "Only single digits are read here.", detail: "Numbers are read by `sumnist serve`." };
 const WARMINGS = 10; // readings after which a browser has compiled most of this
+const ONE = new Grid(280, 280).map((_, i) => Number(Math.abs((i % 280) - 140) > 10 || Math.abs(i / 280 - 140) > 100));
 
 const digits = bytesOf(networks.digits).then((bytes) => OnnxNetwork.from(bytes));
 const learned =
@@ -34,7 +35,8 @@ const numbers = once(async () => {
 
 const cancelled = new Set();
 let asked = false;
-let last = warmed(); // they are answered one after the other
+let last = first(); // they are answered one after the other
+warm();
 
 addEventListener("message", ({ data: { id, question, cancel } }) => {
   asked = true;
@@ -119,14 +121,16 @@ async function readNumber({ values, width, height }, fields) {
   return { reading: await reading.readNumber(values, { width, height }, fields, run, metadata) };
 }
 
-/** A browser is slow in the first readings, as it compiles them: make some while there is no question. */
-async function warmed() {
-  const one = new Grid(280, 280).map(() => 1);
-  for (let y = 40; y < 240; y++) one.values.fill(0, y * 280 + 130, y * 280 + 150);
+/** A first reading takes longer than others: have it before there is a question. */
+async function first() {
+  await readDigit(ONE, { number: 7, ink: "dark" }, {}, pause).catch(() => {}); // a question will be told what is wrong
+  postMessage({ ready: true });
+}
+
+/** A browser is slow at first, as it compiles what it runs: let it, while there is no question. */
+async function warm() {
   for (let i = 0; i < WARMINGS && !asked; i++) {
-    for (const _ of rounds(one, "dark"));
+    for (const _ of rounds(ONE, "dark"));
     await pause(); // the networks are on their way meanwhile
   }
-  await readDigit(one, { number: 7, ink: "dark" }, {}, pause).catch(() => {}); // the first question will say what is wrong
-  postMessage({ ready: true });
 }
