@@ -20,6 +20,9 @@ const STEPS = {
   "narrow strokes": ["Looked at for narrow strokes", "shadows and edges are wider"],
 };
 
+const UNKNOWN = "The layers of this network are not known, only its answers.";
+const UNASKED = "Nothing was found that could be a digit, so the network was not asked.";
+
 const MARKUP = `
   <p class="nothing">Draw a digit, and see how it is read.</p>
   <div class="parts" hidden>
@@ -34,7 +37,7 @@ const MARKUP = `
       <h2 id="network-title">Through the network</h2>
       <p>Each small square is a map. It answers where it finds, in the maps before it, what it looks for: at first edges, then
         larger and larger parts of a digit. The line follows the strongest map of each layer.
-        <strong class="none">The layers of this network are not known, only its answers.</strong></p>
+        <strong class="none"></strong></p>
       <div class="network"></div>
     </section>
     <section aria-labelledby="evidence-title">
@@ -87,7 +90,8 @@ export class Inside {
     renew(this.#tried, proposals, proposal, fillProposal);
     this.#tried.hidden = proposals.length === 0;
     this.#root.querySelector(".why").textContent = why(proposals);
-    this.#root.querySelector(".none").hidden = layers.length > 0;
+    const found = proposals.some(({ chosen }) => chosen);
+    this.#root.querySelector(".none").textContent = layers.length ? "" : found ? UNKNOWN : UNASKED;
     this.#network.draw(reading);
   }
 }

@@ -7,8 +7,8 @@ import { figure, percent } from "./words.js";
 
 const GAP = 20; // pixels between two columns of the drawing,
 const ADDING = 52; // and between the digits and the sums, where the number comes in
-const BARS = 40; // pixels of a bar for a probability of one
-const SHARE = 58; // pixels of a probability in figures
+const BARS = 36; // pixels of a bar for a probability of one
+const SHARE = 63; // pixels of a probability in figures
 const LETTER = 7; // pixels of a figure in a label
 const SHARED = 19; // rows of an axis that has the digits and all sums with the numbers 0 to 9
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };

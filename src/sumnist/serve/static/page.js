@@ -90,13 +90,13 @@ function choose(name) {
   for (const button of document.getElementsByName("task")) button.checked = button.value === name;
   at.main.hidden = name in ROOMS;
   for (const room of Object.keys(ROOMS)) at[`${room}-task`].hidden = room !== name;
+  for (const part of document.querySelectorAll("[data-for]")) part.hidden = part.dataset.for !== name;
   if (name in ROOMS) {
     ROOMS[name]().then(({ mount }) => mount(at[`${name}-task`]));
     return;
   }
   task = tasks[name];
   at.main.dataset.task = name;
-  for (const part of document.querySelectorAll("[data-for]")) part.hidden = part.dataset.for !== name;
   at.invitation.textContent = task.invitation;
   at.digit.ariaLabel = task.label;
   showNone(["", ""]); // until there is an answer
