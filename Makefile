@@ -7,7 +7,7 @@ CANDIDATES := python3.11 python3 python3.12 python3.13
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 
-.PHONY: main setup test check faults bench study study-quick ship docs serve clean
+.PHONY: main setup test check faults bench study study-quick ship docs serve static clean
 
 main: setup  ## train on all of MNIST with the exact and with a learned fusion, measure both on the grid, read a picture
 	$(SUMNIST) train --preset fast --fusion exact --validation 0 --out runs/fast-exact --overwrite
@@ -56,5 +56,12 @@ docs: setup  ## rewrite the generated parts of the README and docs/ from the com
 serve: setup  ## read over HTTP, with a page to draw on, on http://127.0.0.1:8000
 	$(SUMNIST) serve
 
+static: setup web/node_modules  ## the page without a server, for drawings, in build/static
+	$(BIN)/python scripts/build_static.py build/static
+
+web/node_modules: web/package.json web/package-lock.json
+	npm ci --prefix web --no-audit --no-fund
+	@touch $@
+
 clean:  ## remove the environment and the runs
-	rm -rf $(VENV) runs dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) runs dist build web/node_modules .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,190 @@
+"""Compare how the page without a server and the package read the same drawings, and measure that page.
+
+    python scripts/compare_static.py docs/results/static.jsonl
+    python scripts/compare_static.py docs/results/static.jsonl --speed  # the last row only, anew
+
+Both read the picture that the page's own pad makes of the strokes in `tests/drawings.json`, in Chromium: the page in
+the browser, the package here. One row a drawing, then one with how long the page takes from a stroke to its answer and
+to be usable, on this machine, and how many bytes it has. The package must be committed, and its commit is in that row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from statistics import median
+from threading import Thread
+from typing import Any
+
+import numpy as np
+from playwright.sync_api import Browser, Page
+from tqdm import tqdm
+
+from build_static import build
+from measure import clean_commit, machine
+from page_driver import DIGITS, chromium, draw, until
+from sumnist.environment import now
+from sumnist.inference.reader import Reader, Reading
+from sumnist.study.rows import read_jsonl
+
+__all__ = ["DRAWINGS", "Row", "compared", "hosting", "read_in_browser"]
+
+DRAWINGS = Path(__file__).resolve().parent.parent / "tests" / "drawings.json"
+NUMBER = 7
+PIXEL = 1 / 255
+"""Images that differ by less than one of their steps are equal."""
+STROKES, LOADS = 60, 10
+"""How often the time to an answer, and to a page that can answer, is taken."""
+HEIGHT = 280
+"""Pixels of a pad's height."""
+READ = """async ([{ width, pen, strokes }, height]) => {
+    const found = (name) => import(new URL(`static/${name}`, document.baseURI).href);
+    const [{ Pad }, { answerTo }] = [await found("pad.js"), await found("engine.js")];
+    const canvas = document.createElement("canvas");
+    const size = { width: `${(width * height) / 1000}px`, height: `${height}px` };
+    Object.assign(canvas.style, { position: "fixed", left: 0, top: 0, ...size });
+    canvas.setPointerCapture = () => {}; // there is no pointer
+    document.body.append(canvas);
+    const pad = new Pad(canvas, () => {});
+    const send = (type, x, y) => canvas.dispatchEvent(new PointerEvent(type, {
+        pointerId: 1, pointerType: "pen", pressure: pen / 1000 - 0.5,
+        clientX: (x * height) / 1000, clientY: (y * height) / 1000,
+    }));
+    for (const stroke of strokes) {
+        for (let i = 0; i < stroke.length; i += 2) send(i ? "pointermove" : "pointerdown", stroke[i], stroke[i + 1]);
+        send("pointerup", 0, 0);
+    }
+    const file = await pad.file();
+    canvas.remove();
+    const question = { kind: "digit", picture: async () => file, fields: { number: 7, ink: "dark" } };
+    const outcome = await answerTo(question, new AbortController().signal);
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    return { ...outcome, png: btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")) };
+}"""
+"""Draws strokes on a pad of the page: the picture that it makes of them, and what the page reads there."""
+
+Row = dict[str, Any]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Python's server of files, which says nothing."""
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def hosting(folder: Path) -> Iterator[str]:
+    """The URL of a server of the files in `folder`."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+
+
+def read_in_browser(page: Page, drawing: Row) -> tuple[bytes, Row]:
+    """The picture that the pad makes of a drawing, and the page's reading of it."""
+    answer = page.evaluate(READ, [drawing, HEIGHT])
+    if "reading" not in answer:
+        raise RuntimeError(f"no reading: {answer['problem']}")
+    return b64decode(answer["png"]), answer["reading"]
+
+
+def compared(reading: Reading, other: Row) -> Row:
+    """The readings of the package and of the page, and how far apart they are."""
+    assert reading.image is not None
+    image = float(np.abs(reading.image - np.array(other["image"])).max())
+    shares = np.abs(np.array(reading.digit_probabilities) - np.array(other["digit_probabilities"])).max()
+    assert reading.is_digit_probability is not None
+    return {
+        "digit": [reading.digit, other["digit"]],
+        "accepted": [reading.accepted, other["accepted"]],
+        "reason": [reading.reason, other["reason"]],
+        "how": [reading.how, other["how"]],
+        "images_equal": image < PIXEL,
+        "image_difference": image,
+        "probability_difference": float(shares),
+        "is_digit_difference": abs(reading.is_digit_probability - other["is_digit_probability"]),
+    }
+
+
+def compare(page: Page, drawings: Sequence[Row]) -> Iterator[Row]:
+    """A row for each drawing."""
+    reader = Reader()
+    for place, drawing in enumerate(drawings):
+        picture, other = read_in_browser(page, drawing)
+        found = compared(reader.read(picture, NUMBER, ink="dark"), other)
+        yield {"drawing": place, "kind": drawing["kind"], "what": drawing["what"], **found}
+
+
+def strokes_to_answers(page: Page) -> list[float]:
+    """Milliseconds from the end of a stroke until both answers are on the screen, as the page itself measures them."""
+    count = "performance.getEntriesByName('stroke-to-answer').length"
+    for i in range(STROKES):
+        page.press("body", "Escape")
+        before = page.evaluate(count)
+        draw(page, DIGITS[i % 10])
+        until(page, f"{count} > {before} || null")
+        page.wait_for_timeout(100)
+    durations: list[float] = page.evaluate(
+        "performance.getEntriesByName('stroke-to-answer').map((one) => one.duration)"
+    )
+    return [round(one, 1) for one in durations]
+
+
+def loads(browser: Browser, url: str) -> list[float]:
+    """Milliseconds from the start of a first visit until the networks are ready."""
+    found = []
+    for _ in range(LOADS):
+        with browser.new_context() as context:
+            page = context.new_page()
+            page.goto(url)
+            found.append(round(until(page, "performance.getEntriesByName('usable').at(-1)?.startTime ?? null")))
+    return found
+
+
+def main() -> None:
+    """Write the rows."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", type=Path)
+    parser.add_argument("--speed", action="store_true", help="keep the rows of drawings as they are")
+    args = parser.parse_args()
+    commit = clean_commit("compare_static")
+    drawings = json.loads(DRAWINGS.read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as folder:
+        sizes = build(Path(folder) / "page")["all"]
+        with hosting(Path(folder)) as host, chromium() as browser:
+            url = f"{host}page/"
+            page = browser.new_page(viewport={"width": 1280, "height": 800})
+            page.goto(url)
+            rows = (
+                read_jsonl(args.rows)[:-1] if args.speed else list(tqdm(compare(page, drawings), total=len(drawings)))
+            )
+            speed = {"stroke_to_answer_ms": strokes_to_answers(page), "load_ms": loads(browser, url), "bytes": sizes}
+            of = {"browser": browser.version, "commit": commit, "time": now(), "machine": machine()}
+    args.rows.write_text("".join(json.dumps(row) + "\n" for row in [*rows, speed | of]), encoding="utf-8")
+    print(summary([*rows, speed | of]))
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """What the rows say, in short."""
+    *drawn, page = rows
+    equal = [row for row in drawn if row["images_equal"]]
+    same = {name: sum(row[name][0] == row[name][1] for row in drawn) for name in ("digit", "accepted", "reason", "how")}
+    return (
+        f"{len(drawn)} drawings: the same {same}; image equal {len(equal)}, and the probabilities there to "
+        f"{max(row['probability_difference'] for row in equal):.1e}; median stroke to answer "
+        f"{median(page['stroke_to_answer_ms']):.0f} ms, usable after {median(page['load_ms']):.0f} ms, "
+        f"{page['bytes']['gzip'] / 1e6:.1f} MB compressed"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""Compare how the page without a server and Python read the same drawn numbers, and append a row to the results.
+
+    python scripts/compare_web_numbers.py --count 100
+
+The page's modules run in Node, Python's network answers both. Drawings are strings of MNIST's digits of the development
+half, enlarged to the size and the sharp edges of what the pad gives. The package must be committed, and its commit is
+in the row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import json
+import shutil
+import subprocess
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from build_static import WEB, constants
+from measure import RESULTS, clean_commit, machine
+from sumnist.config import InkColour
+from sumnist.environment import now
+from sumnist.errors import SumnistError
+from sumnist.files import NUMBERS
+from sumnist.inference.numbers import Numbers
+from sumnist.inference.recognizers import StripRecognizer, strip_of
+from sumnist.pictures.decode import intensities_of
+from sumnist.pictures.lines import lines
+from sumnist.study.rows import append_jsonl
+from sumnist.suites.strips import SPACINGS, strings
+
+ROWS = RESULTS.with_name("static-numbers.jsonl")
+MODULES = "pictures.background", "pictures.decode", "pictures.ink", "pictures.lines", "pictures.normalize", \
+    "pictures.proposals", "inference.ctc", "inference.numbers", "inference.prefixes", \
+    "inference.recognizers"  # fmt: skip
+"""Those of the package whose constants reading numbers takes."""
+HEIGHT, WIDTHS = 280, (500, 1000)
+"""Pixels of a drawing: its height, and its least and greatest width."""
+SCALES = 3.0, 6.0
+"""By which strings are enlarged."""
+EDGE = 96, 32
+"""Intensities of an enlarged string from which on there is ink, and over which its edge is spread."""
+LENGTHS = range(1, 9)
+"""Numbers of digits."""
+COUNT = 5
+"""Candidates, as many as the page shows."""
+
+Grey = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A line that was proposed, in whichever language: its `strip` `[32, W]`, where it is, what it is, and its
+    weight."""
+
+    strip: Floats
+    box: list[int]
+    how: str
+    weight: float
+
+
+@cache
+def modules() -> Path:
+    """A folder of the page's modules, with the constants that they have from the package's."""
+    folder = Path(mkdtemp(prefix="sumnist-web-"))
+    atexit.register(shutil.rmtree, folder)
+    shutil.copytree(WEB, folder, ignore=shutil.ignore_patterns("node_modules", "package*.json"), dirs_exist_ok=True)
+    (folder / "constants.js").write_text(constants(MODULES), encoding="utf-8")
+    (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
+    return folder
+
+
+def in_node(body: str, given: Any) -> Any:
+    """What the body of a function of `given` returns in Node, in the folder of the page's modules."""
+    program = f"""
+        import {{ readFileSync }} from "node:fs";
+        const packed = (values) => Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString("base64");
+        const bytes = (text) => Uint8Array.from(Buffer.from(text, "base64"));
+        const floats = (text) => new Float32Array(bytes(text).buffer);
+        const given = JSON.parse(readFileSync(0, "utf8"));
+        const found = await (async () => {{ {body} }})();
+        process.stdout.write(JSON.stringify(found));
+    """
+    node = ["node", "--input-type=module", "--eval", program]
+    done = subprocess.run(node, input=json.dumps(given), cwd=modules(), stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def packed(values: NDArray[Any]) -> str:
+    """An array's bytes, for JSON."""
+    return b64encode(np.ascontiguousarray(values).tobytes()).decode()
+
+
+def drawing_of(picture: Grey) -> dict[str, Any]:
+    """A drawing `[H, W]`, black on white, for JSON."""
+    return {"pixels": packed(picture), "height": picture.shape[0], "width": picture.shape[1]}
+
+
+def proposed_in_node(pictures: Sequence[Grey], ink: InkColour = "dark") -> list[list[Proposed]]:
+    """The lines that the page would propose for drawings, of all rounds."""
+    found = in_node(
+        """
+        const { lines } = await import("./numbers/lines.js");
+        const { stripOf } = await import("./numbers/reading.js");
+        const said = ({ image, box, how, weight }) => ({ strip: packed(stripOf(image).values), box, how, weight });
+        const { Grid } = await import("./pictures/arrays.js");
+        return given.drawings.map(({ pixels, height, width }) => {
+          return [...lines(new Grid(height, width, bytes(pixels)), given.ink)].flat().map(said);
+        });
+        """,
+        {"drawings": [drawing_of(picture) for picture in pictures], "ink": ink},
+    )
+    strips = [
+        [np.frombuffer(b64decode(one.pop("strip")), np.float32).reshape(32, -1) for one in each] for each in found
+    ]
+    return [
+        [Proposed(strip, **one) for strip, one in zip(*both, strict=True)] for both in zip(strips, found, strict=True)
+    ]
+
+
+def proposed_in_python(picture: Grey, ink: InkColour = "dark") -> list[Proposed]:
+    """The same in Python."""
+    found = [one for proposals in lines(intensities_of(picture), ink) for one in proposals]
+    return [Proposed(strip_of(one.image), list(one.box), one.how, one.weight) for one in found]
+
+
+def read_in_node(
+    pictures: Sequence[Grey], proposed: list[list[Proposed]], recognizer: StripRecognizer, fields: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The page's readings of drawings, the strips of which Python's network is shown."""
+    emissions = [
+        [packed(recognizer.emissions(one.strip[None, None])[0]) for one in proposals] for proposals in proposed
+    ]
+    drawings = [drawing_of(one) | {"said": said} for one, said in zip(pictures, emissions, strict=True)]
+    read: list[dict[str, Any]] = in_node(
+        """
+        const { readNumber } = await import("./numbers/reading.js");
+        const { metadataOf } = await import("./inference/protobuf.js");
+        const metadata = metadataOf(readFileSync(given.file));
+        const readings = [];
+        for (const { pixels, said, ...size } of given.drawings) {
+          const answers = said.values();
+          const run = async () => ({ emissions: { data: floats(answers.next().value) } });
+          readings.push(await readNumber(bytes(pixels), size, given.fields, run, metadata));
+        }
+        return readings;
+        """,
+        {"drawings": drawings, "fields": fields, "file": str(NUMBERS)},
+    )
+    return read
+
+
+def drawn_numbers(count: int) -> tuple[list[Grey], list[str]]:
+    """Drawings of numbers, and what is written on them."""
+    random = np.random.default_rng(18)
+    sets = [(digits, spacing) for digits in LENGTHS for spacing in (SPACINGS[:1] if digits == 1 else SPACINGS)]
+    each = -(-count // len(sets))
+    made = [strings("development", digits, spacing, each) for digits, spacing in sets]
+    places = random.permutation(each * len(sets))[:count]
+    pictures = [drawn(picture, random) for one in made for picture in one.pictures]
+    texts = [text for one in made for text in one.texts]
+    return [pictures[place] for place in places], [texts[place] for place in places]
+
+
+def drawn(strip: Grey, random: np.random.Generator) -> Grey:
+    """A string, light ink on dark ground, as the drawing of one: larger, with sharp edges, black on white."""
+    height, width = strip.shape
+    scale = min(random.uniform(*SCALES), HEIGHT / height, WIDTHS[1] / width)
+    high, wide = int(scale * height), int(scale * width)
+    large = np.asarray(Image.fromarray(strip).resize((wide, high), Image.Resampling.BICUBIC)).astype(float)
+    page = np.full((HEIGHT, max(wide, int(random.integers(*WIDTHS)))), 255, np.uint8)
+    top, left = random.integers(0, HEIGHT - high + 1), random.integers(0, page.shape[1] - wide + 1)
+    page[top : top + high, left : left + wide] = 255 - np.rint(255 * ((large - EDGE[0]) / EDGE[1]).clip(0, 1))
+    return page
+
+
+def farthest(one: dict[str, Any], other: dict[str, Any]) -> float:
+    """The largest difference between what two readings give any value, and between their other probabilities."""
+    shares, others = (
+        {each["value"]: each["probability"] for each in reading["candidates"]} for reading in (one, other)
+    )
+    gaps: list[float] = [
+        abs(shares.get(value, 0.0) - others.get(value, 0.0)) for value in shares.keys() | others.keys()
+    ]
+    gaps += [abs(one[key] - other[key]) for key in ("confidence", "other", "is_number_probability")]
+    return max(gaps)
+
+
+def compared(pictures: Sequence[Grey], texts: Sequence[str]) -> dict[str, Any]:
+    """How far the readings of drawings agree, and how many are right."""
+    reader, proposed = Numbers(), proposed_in_node(pictures)
+    read = read_in_node(pictures, proposed, StripRecognizer(NUMBERS), {"count": COUNT, "ink": "dark"})
+    wanted = []
+    for reading in reader.read_each(pictures, ink="dark", count=COUNT):
+        if isinstance(reading, SumnistError):
+            raise reading
+        wanted.append(reading.as_dict())
+    pairs = list(zip(read, wanted, strict=True))
+    return {
+        "drawings": len(pairs),
+        "text_equal": sum(one["text"] == other["text"] for one, other in pairs),
+        "accepted_equal": sum(one["accepted"] == other["accepted"] for one, other in pairs),
+        "right": sum(one["digits"] == text for one, text in zip(read, texts, strict=True)),
+        "right_in_python": sum(one["digits"] == text for one, text in zip(wanted, texts, strict=True)),
+        "accepted": sum(one["accepted"] for one in read),
+        "largest_difference": max(farthest(*pair) for pair in pairs),
+    }
+
+
+def main() -> None:
+    """Compare, and append a row."""
+    parser = argparse.ArgumentParser(description="Compare how the page without a server and Python read drawn numbers.")
+    parser.add_argument("--count", type=int, default=100, help="drawings")
+    parser.add_argument("--rows", type=Path, default=ROWS)
+    given = parser.parse_args()
+    about = {"part": "drawings", "date": now(), "commit": clean_commit("compare_web_numbers"), "machine": machine()}
+    row = about | compared(*drawn_numbers(given.count))
+    append_jsonl(given.rows, row)
+    print({key: value for key, value in row.items() if key not in about})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+// What an ONNX file says of itself and of its nodes, which onnxruntime-web does not give: as much of protobuf as that
+// takes. As the last part of sumnist/inference/layers.py has it.
+
+const [VARINT, LENGTH] = [0, 2]; // types of a field on the wire: a number, and bytes with their length before them
+const FIXED = { 1: 8, 5: 4 }; // bytes of the other types
+const [METADATA, KEY, VALUE] = [14, 1, 2]; // fields of a model and of an entry, by onnx.proto
+
+/** The values of a message's field: numbers, or bytes. */
+export function* members(bytes, number) {
+  for (let place = 0; place < bytes.length;) {
+    let key, size, value;
+    [key, place] = varint(bytes, place);
+    if ((key & 7) === VARINT) [value, place] = varint(bytes, place);
+    else {
+      [size, place] = (key & 7) === LENGTH ? varint(bytes, place) : [FIXED[key & 7], place];
+      if (size === undefined) throw new Error("not an ONNX file");
+      value = bytes.subarray(place, (place += size));
+    }
+    if (key >> 3 === number) yield value;
+  }
+}
+
+/** The texts in a message's field. */
+export function texts(bytes, number) {
+  return [...members(bytes, number)].map((value) => new TextDecoder().decode(value));
+}
+
+/** A field that holds bytes. */
+export function message(number, bytes) {
+  return [...written((number << 3) | LENGTH), ...written(bytes.length), ...bytes];
+}
+
+/** The metadata in the bytes of an ONNX file, texts by their keys. */
+export function metadataOf(bytes) {
+  const entries = [...members(bytes, METADATA)];
+  return Object.fromEntries(entries.map((entry) => [texts(entry, KEY)[0], texts(entry, VALUE)[0] ?? ""]));
+}
+
+/** The number that begins at `place`, seven bits a byte, the lowest first; and where it ends. */
+function varint(bytes, place) {
+  for (let [value, scale] = [0, 1]; ; scale *= 128) {
+    const byte = bytes[place++];
+    value += scale * (byte & 127);
+    if (!(byte & 128)) return [value, place];
+  }
+}
+
+function written(value) {
+  const low = value % 128;
+  return value < 128 ? [low] : [low | 128, ...written((value - low) / 128)];
+}

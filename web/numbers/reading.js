@@ -1,0 +1,134 @@
+// Numbers of any length, as in sumnist/inference/numbers.py with the one recognizer of recognizers.py: the picture of a
+// line → a reading, the values that may stand there with their probabilities.
+//
+// Bounds of the number of digits, and the general reader of text, are left out: those need `sumnist serve`.
+
+import { numbers as its, recognizers } from "../constants.js";
+import { Grid, clipped, round } from "../pictures/arrays.js";
+import { BILINEAR, BOX, resampled } from "../pictures/filters.js";
+import { Evidence, candidatesBy } from "./ctc.js";
+import { lines } from "./lines.js";
+
+const { BEYOND_DOUBT, BLANK, FORMAT, LENGTH, NOT_A_NUMBER, NUMBER_ADVICE, POWER, SEARCHED, SURE, UNSURE } = its;
+const { HEIGHT, STEP, WIDEST } = recognizers;
+
+/**
+ * The reading of a drawing or scan, with the members of NumberReading.as_dict.
+ *
+ * `pixels`: the grey values of a picture, 0 to 255, at most 1,024 on the longer side. `fields`: those of the server's
+ * form. `run(strip, shape)`: the outputs of numbers.onnx, by name, for a Float32Array. `metadata`: what that file says of
+ * itself.
+ */
+export async function readNumber(pixels, { width, height }, fields, run, metadata) {
+  const { count = 10, decimal = null, ink = "auto" } = fields;
+  let looks = [];
+  for (const proposals of lines(new Grid(height, width, pixels), ink)) {
+    for (const proposal of proposals) {
+      const strip = stripOf(proposal.image);
+      const { emissions } = await run(strip.values, [1, 1, strip.height, strip.width]);
+      looks.push(lookAt(proposal, emissions.data, strip.width, Math.max(count, SEARCHED), decimal));
+    }
+    looks.sort((a, b) => b.value - a.value);
+    if (looks[0]?.value >= BEYOND_DOUBT) {
+      looks = looks[0].proposal.varied ? looks : looks.slice(0, 1);
+      break;
+    }
+  }
+  return answerOf(looks, count, metadata);
+}
+
+/** The picture of a line, 32 pixels high, in its proportions. */
+export function stripOf(image) {
+  const wide = clipped(round((image.width * HEIGHT) / image.height), STEP, WIDEST);
+  return resampled(image, HEIGHT, wide, image.height > HEIGHT ? BOX : BILINEAR);
+}
+
+/**
+ * What the network says of a proposal, by its emissions along a strip so wide. `strings`: the most probable ones, the
+ * best first; `score`: how well the proposal explains the picture, 0 to 1; `value`: how much the look counts.
+ */
+export function lookAt(proposal, emissions, wide, count, decimal) {
+  const evidence = new Evidence(emissions, decimal);
+  const strings = evidence.strings(count);
+  const isNumber = Math.exp(evidence.isNumber);
+  const score = proposal.weight * (strings[0]?.[1] ?? 0);
+  return { proposal, evidence, strings, isNumber, score, value: score * isNumber, wide };
+}
+
+/** The reading of all looks, of which the best comes first. */
+export function answerOf(looks, count, { least_is_digit, least_confidence }) {
+  if (!looks.length) return reading({ reason: BLANK });
+  const scores = shares(looks.map(({ score }) => score));
+  const isNumber = looks.reduce((sum, look, k) => sum + scores[k] * look.isNumber, 0);
+  const isSeen = looks.some(({ proposal }) => proposal.found) || isNumber >= SURE;
+  const strings = combined(looks);
+  const best = preferred(looks, strings);
+  const { candidates, other } = candidatesBy(best.evidence, count, strings);
+  const confidence = candidates[0]?.probability ?? 0;
+  let reason = null;
+  if (isNumber < Number(least_is_digit ?? 0)) reason = isSeen ? NOT_A_NUMBER : BLANK;
+  else if (!candidates.length) reason = LENGTH;
+  else if (!isSeen || confidence < Number(least_confidence ?? 0)) reason = UNSURE;
+  return reading({ candidates, other, isNumber, reason, best });
+}
+
+/** The members of a reading. */
+function reading({ candidates = [], other = 1, isNumber = 0, reason, best }) {
+  const [first] = candidates;
+  return {
+    format: FORMAT,
+    text: first?.text ?? "",
+    digits: first?.text.replace(/\D/g, "") ?? "",
+    value: first?.value ?? null,
+    confidence: first?.probability ?? 0,
+    accepted: reason === null,
+    reason,
+    advice: reason && NUMBER_ADVICE[reason],
+    is_number_probability: isNumber,
+    candidates: candidates.map(({ text, value, probability }) => ({ text, value, probability })),
+    other,
+    places: first ? placesOf(first.positions, best) : [],
+    box: best?.proposal.box ?? null,
+    how: best?.proposal.how ?? null,
+  };
+}
+
+/** How much each look counts in a mean: by a power of these values. */
+function shares(values) {
+  const counts = values.map((value) => value ** POWER);
+  const all = counts.reduce((sum, one) => sum + one);
+  return counts.map((one, k) => (all > 0 ? one / all : Number(k === 0)));
+}
+
+/** The strings that any look has found, with their probabilities. */
+function combined(looks) {
+  if (looks.length === 1) return looks[0].strings;
+  const counts = shares(looks.map(({ value }) => value));
+  const strings = new Set(looks.flatMap((look) => look.strings.map(([string]) => string)));
+  const mean = (string) => looks.reduce((sum, look, k) => sum + counts[k] * look.evidence.probability(string), 0);
+  return [...strings].map((string) => [string, mean(string)]);
+}
+
+/** The look that serves best to say where the best of `strings` stands: no varied one, if there is another. */
+function preferred(looks, strings) {
+  const best = strings.reduce((one, next) => (next[1] > one[1] ? next : one), ["", -1])[0];
+  const given = (look) => look.strings.find(([string]) => string === best)?.[1] ?? 0;
+  const preference = (look) => (look.proposal.varied ? 0 : 2) + look.score * given(look);
+  return looks.reduce((one, next) => (preference(next) > preference(one) ? next : one));
+}
+
+/**
+ * Where characters stand, in pixels of the picture: each as far as halfway to its neighbours, since a network says a
+ * character at any of the steps on which it stands.
+ */
+function placesOf(positions, { proposal, wide }) {
+  if (!positions.length) return [];
+  const [top, bottom, left, right] = proposal.box;
+  const step = (STEP * (right - left)) / wide;
+  const middles = positions.map(([first, last]) => left + step * ((first + last) / 2 + 0.5));
+  const reach = (middles.length > 1 ? (middles.at(-1) - middles[0]) / (middles.length - 1) : bottom - top) / 2;
+  const between = middles.slice(1).map((middle, k) => (middle + middles[k]) / 2);
+  const ends = [middles[0] - reach, ...between, middles.at(-1) + reach];
+  const within = ends.map((end) => clipped(end, left, right));
+  return middles.map((_, k) => [within[k], within[k + 1]]);
+}

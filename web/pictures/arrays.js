@@ -1,0 +1,105 @@
+// What NumPy computes on arrays, to the last bit: the static page and the package are to see the same image.
+
+export const f32 = Math.fround;
+
+/** Values in rows: `values[y * width + x]`, float32 unless something else is given. */
+export class Grid {
+  constructor(height, width, values = new Float32Array(height * width)) {
+    this.height = height;
+    this.width = width;
+    this.values = values;
+  }
+
+  get longer() {
+    return Math.max(this.height, this.width);
+  }
+
+  get shorter() {
+    return Math.min(this.height, this.width);
+  }
+
+  /** A grid of the same kind, each value by `change(value, place)`. */
+  map(change) {
+    return new Grid(this.height, this.width, this.values.map(change));
+  }
+
+  /** What lies in a box. */
+  part([top, bottom, left, right]) {
+    const made = new Grid(bottom - top, right - left, new this.values.constructor((bottom - top) * (right - left)));
+    for (let y = top; y < bottom; y++) {
+      const start = y * this.width;
+      made.values.set(this.values.subarray(start + left, start + right), (y - top) * made.width);
+    }
+    return made;
+  }
+}
+
+/** The nearest whole number; halves go to the even one. */
+export function round(x) {
+  const up = Math.round(x);
+  return x - Math.floor(x) === 0.5 && up % 2 ? up - 1 : up;
+}
+
+/** The sum of doubles, in pairs of eighths as NumPy adds them. */
+export function sum(values) {
+  const n = values.length;
+  if (n > 128) {
+    const half = (n >> 1) - ((n >> 1) % 8);
+    return sum(values.slice(0, half)) + sum(values.slice(half));
+  }
+  let total = 0;
+  let start = 0;
+  if (n >= 8) {
+    const r = values.slice(0, 8);
+    for (start = 8; start + 8 <= n; start += 8) for (let i = 0; i < 8; i++) r[i] += values[start + i];
+    total = r[0] + r[1] + (r[2] + r[3]) + (r[4] + r[5] + (r[6] + r[7]));
+  }
+  for (; start < n; start++) total += values[start];
+  return total;
+}
+
+export function largest(values, least = -Infinity) {
+  for (let i = 0; i < values.length; i++) if (values[i] > least) least = values[i];
+  return least;
+}
+
+export function smallest(values, most = Infinity) {
+  for (let i = 0; i < values.length; i++) if (values[i] < most) most = values[i];
+  return most;
+}
+
+/** The place of the largest value, of several the first. */
+export function argmax(values) {
+  return values.indexOf(largest(values));
+}
+
+/** The median of float32 values. */
+export function median(values) {
+  const sorted = Float32Array.from(values).sort();
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : f32(f32(sorted[middle - 1] + sorted[middle]) / 2);
+}
+
+/** A quantile of float32 values, linear between two of them; at once if it is the largest, as on white paper. */
+export function quantile(values, share) {
+  const place = f32((values.length - 1) * f32(share));
+  const below = Math.min(Math.floor(place), values.length - 1);
+  const most = largest(values);
+  if (picked(values, (value) => value === most).length >= values.length - below) return most;
+  const sorted = Float32Array.from(values).sort();
+  const [low, high] = [sorted[below], sorted[Math.min(below + 1, sorted.length - 1)]];
+  const [step, along] = [f32(high - low), f32(place - below)];
+  return along < 0.5 ? f32(low + f32(step * along)) : f32(high - f32(step * f32(1 - along)));
+}
+
+/** Those of every `step`-th float32 value for which `is` holds: `filter`, but faster. */
+export function picked(values, is, step = 1) {
+  const made = new Float32Array(Math.ceil(values.length / step));
+  let count = 0;
+  for (let i = 0; i < values.length; i += step) if (is(values[i])) made[count++] = values[i];
+  return made.subarray(0, count);
+}
+
+export function clipped(x, low, high) {
+  return Math.min(Math.max(x, low), high);
+}
