@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import re
 
 import sumnist.cli
 from sumnist.cli.commands import COMMANDS
@@ -15,10 +16,14 @@ __all__ = ["page"]
 HEAD = """\
 # Command line
 
-Every command with its flags, as `sumnist COMMAND --help` has them. This page is written by a program from the parsers.
+Every command with its flags, as `sumnist COMMAND --help` has them. A program writes this page from the parsers.
+
+| command | what it does |
+| --- | --- |
+{commands}
 
 ```text
-{usage}
+{rest}
 ```
 """
 GROUPS = {"positional arguments": "", "options": ""}
@@ -27,12 +32,14 @@ GROUPS = {"positional arguments": "", "options": ""}
 
 def page() -> str:
     """The page, in Markdown."""
-    return "\n".join([HEAD.format(usage=usage()), *map(section, COMMANDS)])
+    commands = "\n".join(f"| [`{name}`](#sumnist-{name.replace(' ', '-')}) | {first(name)} |" for name in COMMANDS)
+    rest = sumnist.cli.USAGE.partition("{commands}")[2].strip()
+    return "\n".join([HEAD.format(commands=commands, rest=rest), *map(section, COMMANDS)])
 
 
-def usage() -> str:
-    """What `sumnist --help` prints."""
-    return sumnist.cli.USAGE.format(commands=sumnist.cli.listed(""))
+def first(name: str) -> str:
+    """The first sentence of what a command says of itself."""
+    return re.split(r"(?<=\w)[.:] |\.$", " ".join(str(inspect.getdoc(COMMANDS[name])).split()))[0]
 
 
 def section(name: str) -> str:

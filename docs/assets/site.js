@@ -1,8 +1,11 @@
-// A table or code that is wider than its column scrolls; the keyboard must reach it.
-new MutationObserver(reach).observe(document.body, { childList: true, subtree: true });
-reach();
+// What the theme leaves undone for keyboards and screen readers: what scrolls can be reached, and parts have names.
 
-function reach() {
-  for (const box of document.querySelectorAll(".md-typeset__scrollwrap:not([tabindex]), pre > code:not([tabindex])"))
+new MutationObserver(mend).observe(document.body, { childList: true, subtree: true });
+mend();
+
+function mend() {
+  for (const box of document.querySelectorAll(":is(.md-typeset__scrollwrap, pre > code):not([tabindex])"))
     box.tabIndex = 0;
+  document.querySelector(".md-search").ariaLabel = "Search";
+  document.querySelectorAll(".md-code__nav").forEach((nav, i) => { nav.ariaLabel = `Code ${i + 1}` });
 }
