@@ -39,7 +39,7 @@ def page() -> str:
 
 def first(name: str) -> str:
     """The first sentence of what a command says of itself."""
-    return re.split(r"(?<=\w)[.:] |\.$", " ".join(str(inspect.getdoc(COMMANDS[name])).split()))[0]
+    return re.split(r"[.:] |\.$", " ".join(str(inspect.getdoc(COMMANDS[name])).split()))[0]
 
 
 def section(name: str) -> str:

@@ -2,8 +2,8 @@
 
     python scripts/run_tutorial.py
 
-Blocks of `console` have commands behind `$`, and below each what it prints; what a block of `python` prints is in a block
-of `text` behind it. All Python is one session. `sumnist serve` goes on while the commands after it run.
+Blocks of `console` have commands behind `$`, and below each what it prints; what a block of `python` prints is in a
+block of `text` behind it. All Python is one session. `sumnist serve` goes on while the commands after it run.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Session:
         self.place, self.servers, self.address = place, servers, ADDRESS
         self.names: dict[str, Any] = {}
         programs = os.pathsep.join([str(place / ".venv/bin"), os.environ["PATH"]])
-        self.environment = os.environ | {"PATH": programs, "COLUMNS": "80"}
+        self.environment = os.environ | {"PATH": programs, "COLUMNS": "80", "OMP_NUM_THREADS": "1"}
 
     def console(self, block: str) -> str:
         """The block of commands, with what each prints."""

@@ -36,8 +36,8 @@ SHOWN = (
 )  # fmt: skip
 """Files that pages lead to, shown as pages under `source/` and left out of the search."""
 PLACES = {"README.md": "index.md", **PAGES, **{path: f"source/{Path(path).with_suffix('.md')}" for path in SHOWN}}
-MARK = re.compile(r"<!-- /?figure[^>]*-->")
-"""Where `write_docs.py` puts figures; Markdown would take the first line of a table for a part of it."""
+MARK = re.compile(r"<!-- figure[^>]*-->(\n?)|<!-- /figure -->()")
+"""Where `write_docs.py` puts figures. A table that begins behind one needs a blank line before it here."""
 LINK = re.compile(r"(\]\()([^)#\s]+)")
 
 
@@ -71,15 +71,17 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         target = posixpath.normpath(posixpath.join(posixpath.dirname(origin), link[2]))
         if target == "docs/try/index.html" and not STATIC.exists():
             target = "docs/how-to/serve.md"
-        new = PLACES.get(target, target.removeprefix("docs/") if target.startswith("docs/") else None)
-        return link[0] if "://" in link[2] or new is None else link[1] + posixpath.relpath(new, posixpath.dirname(place))
+        new = PLACES.get(target, target.removeprefix("docs/"))
+        if "://" in link[2] or new == target:
+            return link[0]
+        return link[1] + posixpath.relpath(new, posixpath.dirname(place))
 
-    return LINK.sub(led, MARK.sub("", markdown))
+    return LINK.sub(led, MARK.sub(r"\1\1", markdown))
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Have no empty cell head a column: a screen reader would read it with every cell."""
-    return re.sub(r"<th([^>]*)></th>", r"<td\1></td>", html)
+    """Have no empty cell head a column, which a screen reader would read with every cell, and break no line at a ±."""
+    return re.sub(r"<th([^>]*)></th>", r"<td\1></td>", html).replace(" ± ", "\u00a0±\u00a0")
 
 
 def as_page(file: Path) -> str:

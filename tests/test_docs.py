@@ -386,7 +386,7 @@ def test_the_page_of_the_command_line_is_that_of_the_parsers(write_docs: ModuleT
     page = write_docs.COMMANDS.read_text(encoding="utf-8")
     assert page == write_docs.command_line.page(), "run make docs"
     assert re.findall("^## sumnist (.+)$", page, re.MULTILINE) == [*COMMANDS]
-    assert "| `--preset` | " in page
+    assert "| `--preset` `STR` | " in page
     assert "--help` |" not in page
 
 
