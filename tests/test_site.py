@@ -199,5 +199,5 @@ def test_axe_has_nothing_to_object_to_and_nothing_is_asked_of_another_host(
 def test_the_search_finds_a_word_of_the_glossary(opened: dict[tuple[str, int], Page], address: str) -> None:
     page = opened["light", 1280]
     page.goto(address, wait_until="networkidle")
-    page.get_by_role("textbox", name="Search").fill("polarity")
+    page.get_by_role("textbox", name="Search").press_sequentially("polarity")
     page.locator(".md-search-result__link[href*=glossary]").first.wait_for()
