@@ -57,7 +57,7 @@ site: setup  ## build the site from docs/ and the docstrings into build/site; no
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 serve: setup  ## read over HTTP, with a page to draw on, on http://127.0.0.1:8000
-	$(SUMNIST) serve $(if $(wildcard runs/fast-concat/model.safetensors),--beside runs/fast-concat)
+	$(SUMNIST) serve
 
 clean:  ## remove the environment and the runs
 	rm -rf $(VENV) runs dist build .pytest_cache .mypy_cache .ruff_cache

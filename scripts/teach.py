@@ -58,7 +58,7 @@ def main() -> None:
             train(replace(TEACHER, fold=k), runs / f"fold-{k}", resume=True)
         answers, row = taught(runs)
     stream = io.BytesIO()
-    np.savez_compressed(stream, answers=soft_labels.encoded(answers))
+    np.savez_compressed(stream, answers=soft_labels.encoded(answers, load_mnist("train").digits))
     write_atomically(given.into, stream.getvalue())
     append_jsonl(given.rows, row)
     print(f"{given.into}: {row['accuracy']:.2%} as labelled, {len(stream.getvalue()):,} bytes")

@@ -17,7 +17,7 @@ from sumnist.inference.reader import ADVICE
 
 PHONE = ViewportSize(width=360, height=740)
 DESK = ViewportSize(width=1280, height=800)
-READ, READ_NUMBER = "**/v1/read?image=true&beside=true", "**/v1/read-number"
+READ, READ_NUMBER = "**/v1/read?image=true&beside=true*", "**/v1/read-number"
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 
 STILL = {"reduced_motion": "reduce"}

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 
 from asked import BLANK, SEVEN, check_problem, encoded, form
 from readers import Learned, learned, learned_beside
+from sumnist.inference.inside import evidence_of, read_inside
 from sumnist.inference.reader import Reader, Reading
 
 # Readings.
@@ -194,6 +195,38 @@ def test_the_second_network_is_told_the_ink_too(with_settings: Callable[..., Tes
     assert answer["beside"]["how"] == Learned().read(SEVEN, 5, "light").how
 
 
+# What is inside.
+
+
+@pytest.mark.parametrize("picture", [SEVEN, BLANK])
+def test_how_a_reading_came_about_comes_if_it_is_asked_for(client: TestClient, reader: Reader, picture: bytes) -> None:
+    given: dict[str, Any] = {"json": {"picture": encoded(picture), "number": 5}}
+    plain = client.post("/v1/read", **given).json()
+    reading, inside = read_inside(reader, picture, 5)
+    evidence = evidence_of(reader, reading)
+    expected = {"inside": inside.as_dict(), "evidence": None if evidence is None else evidence.as_dict()}
+    both = client.post("/v1/read?inside=true&evidence=true", **given).json()
+    assert both == plain | json.loads(json.dumps(expected))
+    for flag in ("inside", "evidence"):
+        one = client.post(f"/v1/read?{flag}=true", **given).json()
+        assert one == plain | {flag: both[flag]}
+        assert client.post(f"/v1/read?{flag}=false", **given).json() == plain
+        answer = client.post(f"/v1/read?{flag}=1", **given)
+        check_problem(answer, 422, "invalid-request", f"{flag}: input should be 'true' or 'false'")
+
+
+def test_what_is_wrong_with_a_picture_is_said_as_well_when_it_is_asked_how_it_is_read(client: TestClient) -> None:
+    given: dict[str, Any] = {"json": {"picture": encoded(b"no picture"), "number": 5}}
+    plain = client.post("/v1/read", **given)
+    assert client.post("/v1/read?inside=true&evidence=true", **given).json() == plain.json()
+    assert plain.status_code == 415
+
+
+def test_a_batch_does_not_say_how_it_was_read(client: TestClient) -> None:
+    answer = client.post("/v1/read/batch?inside=true", files=form(SEVEN), data={"number": "3"})
+    assert "inside" not in answer.json()["readings"][0]
+
+
 # The contract.
 
 
@@ -214,9 +247,22 @@ def test_the_openapi_document_lists_every_path_and_refers_to_nothing_that_is_not
 
 def test_the_schema_of_a_reading_has_the_fields_of_a_reading(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()["components"]["schemas"]["Reading"]
-    fields = {"format", "sum_confidence", "advice", "beside", *Reading.__dataclass_fields__}
+    asked = {"image", "beside", "left_out", "inside", "evidence"}
+    fields = {"format", "sum_confidence", "advice", *asked, *Reading.__dataclass_fields__}
     assert set(schema["properties"]) == fields
-    assert set(schema["required"]) == fields - {"image", "beside"}
+    assert set(schema["required"]) == fields - asked
+
+
+def test_the_schemas_of_what_is_inside_have_the_members_that_are_answered(client: TestClient) -> None:
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    reading = client.post("/v1/read?inside=true&evidence=true", files=form(SEVEN), data={"number": "5"}).json()
+    inside = reading["inside"]
+    answered = {
+        "Inside": inside, "Evidence": reading["evidence"], "Step": inside["steps"][0],
+        "Proposal": inside["proposals"][0], "Layer": inside["layers"][0], "LayerField": inside["layers"][0]["field"],
+    }  # fmt: skip
+    for name, value in answered.items():
+        assert set(schemas[name]["properties"]) == set(schemas[name]["required"]) == set(value), name
 
 
 def test_the_document_says_that_the_ink_may_be_given_and_what_it_may_be(client: TestClient) -> None:

@@ -157,27 +157,6 @@ def test_the_time_from_stroke_to_answer_is_measured(page: Page) -> None:
     assert 0 < until(page, "performance.getEntriesByName('stroke-to-answer').at(-1)?.duration") < 10_000
 
 
-@pytest.mark.parametrize("page", [STILL], indirect=True)
-def test_the_sum_of_a_network_that_learned_to_add_stands_beside_on_the_same_axis(page: Page) -> None:
-    expect(page.locator("#beside")).to_be_hidden()
-    shares = [0.0] * 13 + [0.9, 0.1] + [0.0] * 4
-    learned = {"sum": 13, "sums": list(range(19)), "sum_probabilities": shares, "sum_confidence": 0.9}
-    answering(page, refusal("unsure") | {"accepted": True, "reason": None, "beside": learned})
-    draw(page, DIGITS[4])
-    expect(page.locator("#learned-says")).to_have_text("A network that learned to add says 13 (90.0\u00a0%).")
-    assert page.locator(".learned .bar").count() == 19
-    for total in range(7, 17):  # the same sum is in the same place as above
-        place = centre(page, ".sums .bar", total - 7)
-        assert centre(page, ".learned .bar", total) == pytest.approx(place, abs=0.1)
-    expect(page.locator(".learned .best .label")).to_have_text("13")
-    answering(page, refusal("unsure") | {"beside": None})
-    page.fill("#number", "12")
-    expect(page.locator("#learned-says")).to_have_text("The network that learned to add knows the numbers 0 to 9 only.")
-    expect(page.locator("#learned")).to_be_hidden()
-    page.click("#clear")
-    expect(page.locator("#beside")).to_be_hidden()
-
-
 # Pictures.
 
 

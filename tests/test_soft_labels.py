@@ -38,7 +38,8 @@ def test_the_soft_labels_agree_with_nearly_all_labels() -> None:
 def test_probabilities_come_back_from_the_file_within_half_a_step() -> None:
     answers = np.random.default_rng(0).dirichlet(np.full(10, 0.1), 200).clip(1e-6)
     answers /= answers.sum(1, keepdims=True)
-    back = decoded(encoded(answers))
+    labels = np.random.default_rng(1).integers(10, size=200)
+    back = decoded(encoded(answers, labels), labels)
     assert np.abs(np.log(back) - np.log(answers)).max() < 2 * STEP
     assert np.allclose(back.sum(1), 1, atol=1e-6)
 

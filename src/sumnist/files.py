@@ -23,8 +23,9 @@ except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
-    "CELLS", "CONFIG", "NUMBERS", "ONNX", "PRETRAINED", "WEIGHTS", "Journal", "check_format", "check_replaceable",
-    "fits", "lock", "make_folder", "parse_json", "read_whole", "replacing", "write_all", "write_atomically", "writing",
+    "CELLS", "CONFIG", "LEARNED", "NUMBERS", "ONNX", "PRETRAINED", "WEIGHTS", "Journal", "check_format",
+    "check_replaceable", "fits", "lock", "make_folder", "parse_json", "read_whole", "replacing", "write_all",
+    "write_atomically", "writing",
 ]  # fmt: skip
 
 CONFIG = "config.json"
@@ -36,6 +37,8 @@ NUMBERS = PRETRAINED / "numbers.onnx"
 """The file of the network that reads numbers of any length."""
 CELLS = PRETRAINED / "cells.onnx"
 """The file of the network that reads the cells of forms."""
+LEARNED = PRETRAINED / "learned.onnx"
+"""The file of the small network that learned to add, without some of the pairs."""
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:

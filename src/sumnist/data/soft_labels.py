@@ -34,11 +34,12 @@ def with_soft_labels(digits: DigitSet) -> DigitSet:
     """MNIST's training images with their soft labels. Raises `DataError` if these cannot be read, or are of others."""
     try:
         with files("sumnist.data").joinpath(FILE).open("rb") as stream, np.load(stream) as archive:
-            answers = decoded(archive["answers"])
+            steps = archive["answers"]
     except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
         raise DataError(f"the packaged soft labels cannot be read ({error}): reinstall sumnist") from error
-    if answers.shape != (len(digits), 10):
-        raise DataError(f"{digits.name}: {len(digits):,} images, expected the {len(answers):,} that have soft labels")
+    if steps.shape != (10, len(digits)):
+        raise DataError(f"{digits.name}: {len(digits):,} images, expected the {steps.shape[1]:,} that have soft labels")
+    answers = decoded(steps, digits.digits)
     soft = TEACHERS * answers + (1 - TEACHERS) * posterior(answers, digits.digits)
     return replace(digits, soft=soft.astype(np.float32))
 
@@ -53,14 +54,17 @@ def posterior(answers: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArra
     return probabilities
 
 
-def encoded(answers: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Probabilities `[N, 10]` as the file holds them."""
+def encoded(answers: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Probabilities `[N, 10]` as the file holds them: `[10, N]`, the images of one label beside each other, since what is
+    alike takes less room."""
     steps: NDArray[np.float64] = np.rint(-np.log(answers.clip(np.exp(-255 * STEP))) / STEP)
-    return steps.astype(np.uint8)
+    return np.ascontiguousarray(steps.astype(np.uint8)[np.argsort(labels, kind="stable")].T)
 
 
-def decoded(steps: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The probabilities `[N, 10]` in the file."""
-    answers = np.exp(-STEP * steps.astype(np.float32))
+def decoded(steps: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The probabilities `[N, 10]` in the file, of the images with these labels."""
+    ordered = np.empty(steps.T.shape, np.uint8)
+    ordered[np.argsort(labels, kind="stable")] = steps.T
+    answers = np.exp(-STEP * ordered.astype(np.float32))
     probabilities: NDArray[np.float32] = answers / answers.sum(1, keepdims=True)
     return probabilities

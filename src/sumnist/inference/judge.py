@@ -81,6 +81,12 @@ class Judge:
     def __call__(self, picture: Intensities, number: int = 0, ink: InkColour = "auto", steps: bool = False) -> Verdict:
         """What a picture shows, whose ink may be known to be dark or light; `steps`: whether the proposal keeps the
         steps that led to it."""
+        return self.weighed(picture, number, ink, steps)[0]
+
+    def weighed(
+        self, picture: Intensities, number: int = 0, ink: InkColour = "auto", steps: bool = False
+    ) -> tuple[Verdict, list[Verdict]]:
+        """As a call gives it, and what each of the proposals that were tried would mean alone, in order."""
         verdicts: list[Verdict] = []
         for proposals in rounds(picture, ink, steps):
             verdicts += self.verdicts(proposals, number)
@@ -88,8 +94,8 @@ class Judge:
             if best.score >= BEYOND_DOUBT:
                 break
         if best.score < LIKELY and not any(one.proposal is not None and one.proposal.whole for one in verdicts):
-            return NOTHING
-        return with_rivals(without_doubts(mixed(best, verdicts)), verdicts)
+            return NOTHING, verdicts
+        return with_rivals(without_doubts(mixed(best, verdicts)), verdicts), verdicts
 
     def verdicts(self, proposals: list[Proposal], number: int) -> list[Verdict]:
         """What each proposal would mean."""

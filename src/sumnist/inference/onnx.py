@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import json
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ from sumnist.files import read_whole
 from sumnist.inference.forks import COMPUTING, FORKABLE
 
 __all__ = [
-    "ACCEPTANCE", "FATAL", "FUSION", "INPUTS", "IS_DIGIT", "OUTPUTS", "WEIGHTS_CHECKSUM", "ZEROS", "Answer",
+    "ACCEPTANCE", "FATAL", "FUSION", "INPUTS", "IS_DIGIT", "LEFT_OUT", "OUTPUTS", "WEIGHTS_CHECKSUM", "ZEROS", "Answer",
     "OnnxFile", "OnnxNetwork", "OnnxSession", "first_line", "share_in", "with_checksum",
 ]  # fmt: skip
 
@@ -39,6 +40,8 @@ OLD_IS_DIGIT, OLD_KEYS = "known", {"least_known": "least_is_digit"}
 """The names that exports of version 0.1 have for that output and its threshold."""
 FUSION = "fusion"
 """The key of the metadata whose value is the name of the fusion."""
+LEFT_OUT = "left_out"
+"""The key of the metadata whose value is, in JSON, the number that each of the digits 0..9 never met in training."""
 WEIGHTS_CHECKSUM = "weights"
 """The key of the metadata whose value is the checksum of the weights that the file was made from."""
 ZEROS = b"0" * 64
@@ -168,6 +171,7 @@ class OnnxNetwork(OnnxFile):
         exact: Whether the sum is computed from the digit instead of having been learned.
         least_is_digit: The probability of a digit from which on an answer is accepted; 0 accepts every one.
         least_confidence: The probability of the most probable digit from which on an answer is accepted.
+        left_out: For each digit the number that it never met in training; None for a network that met all pairs.
     """
 
     def __init__(self, model: str | Path | bytes, threads: int = 1) -> None:
@@ -180,6 +184,7 @@ class OnnxNetwork(OnnxFile):
         metadata = {OLD_KEYS.get(key, key): value for key, value in self.metadata.items()}
         self.fusion = metadata[FUSION]
         self.exact = self.fusion == "exact"
+        self.left_out: list[int] | None = left_out_in(metadata, self.name)
         self.least_is_digit, self.least_confidence = (share_in(metadata, key, self.name) for key in ACCEPTANCE)
         if np.isnan(self.answer(np.zeros((1, 1, 28, 28), np.float32)).digit).any():
             raise self.no_number()
@@ -229,6 +234,21 @@ def share_in(metadata: dict[str, str], key: str, name: str) -> float:
             f"{name}: its metadata have {key} {metadata[key]!r}, expected a number from 0 to 1: export the run again"
         )
     return share
+
+
+def left_out_in(metadata: dict[str, str], name: str) -> list[int] | None:
+    """The pairs left out in training that the metadata of the file `name` tell of. Raises `RunError`."""
+    if LEFT_OUT not in metadata:
+        return None
+    try:
+        left_out = [int(number) for number in json.loads(metadata[LEFT_OUT])]
+    except (ValueError, TypeError):
+        left_out = []
+    if len(left_out) != OUTPUTS["digit"][1]:
+        raise RunError(
+            f"{name}: its metadata have {LEFT_OUT} {metadata[LEFT_OUT]!r:.100}, expected a number for each digit"
+        )
+    return left_out
 
 
 def first_line(error: Exception) -> str:

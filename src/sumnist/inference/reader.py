@@ -248,12 +248,21 @@ class Reader:
         ready = {} if steps else ready_arrays([picture])
         if ready and ink != "dark":
             return self._read_ready([ready[0]], [number])[0], ()
+        return self.read_tried(picture, number, ink, steps)[:2]
+
+    def read_tried(
+        self, picture: Picture, number: Number, ink: InkColour = "auto", steps: bool = True
+    ) -> tuple[Reading, tuple[Step, ...], list[Verdict]]:
+        """As `read_shown`, with what was tried: a verdict on each proposal alone, in order. The `image` of the one that
+        was chosen is that of the reading."""
+        number, ink = check_number(number, self.exact), check_ink(ink)
         found = intensities_of(picture)
-        verdict = self._judge(found, number, ink, steps)
+        verdict, tried = self._judge.weighed(found, number, ink, steps)
         reading = self._reading(verdict, number)
         if steps and verdict.proposal is None:
-            return reading, (Step("as read", found.grey), Step("what the network sees: blank", np.zeros((SIDE, SIDE))))
-        return reading, verdict.proposal.steps if verdict.proposal else ()
+            blank = Step("what the network sees: blank", np.zeros((SIDE, SIDE)))
+            return reading, (Step("as read", found.grey), blank), tried
+        return reading, verdict.proposal.steps if verdict.proposal else (), tried
 
     @overload
     def read_number(  # type: ignore[overload-overlap]

@@ -35,11 +35,15 @@ HEADERS = [
 ]
 """The headers of every answer."""
 NOT_KEPT = {"cache-control": "no-store"}
-PAGES = {"/": "index.html", "/docs": "docs.html"}
+PAGES = {"/": "index.html", "/about": "about.html", "/docs": "docs.html"}
 
 Flag = Literal["true", "false"]
 Image = Annotated[Flag, Query(description="true: add what the network saw, 28 rows of 28 numbers from 0 to 1.")]
 Beside = Annotated[Flag, Query(description="true: add what the second network says, if the server has one.")]
+Inside = Annotated[
+    Flag, Query(description="true: add the steps to what the network saw, all that was tried, and its layers.")
+]
+Evidence = Annotated[Flag, Query(description="true: add which places of what the network saw speak for which digits.")]
 Endpoint = Callable[..., Awaitable[Response]]
 """What answers the requests to a path: called with the request and the flags in its query."""
 
@@ -210,8 +214,12 @@ def add_readings(app: Application, service: Service, exact: bool) -> None:
         response_model=openapi.Reading, response_description="The reading, accepted or not.",
         responses=openapi.problems(*openapi.OF_READING), openapi_extra=openapi.body_of_read(exact),
     )  # fmt: skip
-    async def read(request: Request, image: Image = "false", beside: Beside = "false") -> Response:
-        content = await service.read(request, image == "true", beside == "true")
+    async def read(
+        request: Request, image: Image = "false", beside: Beside = "false", inside: Inside = "false",
+        evidence: Evidence = "false",
+    ) -> Response:  # fmt: skip
+        flags = {"image": image, "beside": beside, "inside": inside, "evidence": evidence}
+        content = await service.read(request, **{name: flag == "true" for name, flag in flags.items()})
         return Response(content, media_type="application/json")
 
     @app.route(

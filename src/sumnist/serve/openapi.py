@@ -48,6 +48,73 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+Pixels = Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]
+"""One byte a pixel, row by row."""
+
+
+class Step(Model):
+    """A step from the picture to what the network saw."""
+
+    caption: str = Field(description="What was done.")
+    width: int = Field(ge=1, le=160, description="Pixels.")
+    height: int = Field(ge=1, le=160, description="Pixels.")
+    pixels: Pixels = Field(description="The picture after it, a byte a pixel, row by row: 0 is black, 255 white.")
+
+
+class Proposal(Model):
+    """What the digit on the picture may look like, and what the network says of that alone."""
+
+    how: str = Field(description="What would be the digit, in words.")
+    image: Pixels = Field(description="28 × 28 pixels, a byte each, row by row: 255 is ink.")
+    digit: int = Field(ge=0, le=9, description="The most probable digit.")
+    confidence: float = Field(ge=0, le=1.000001, description="Its probability.")
+    is_digit: float | None = Field(
+        description="The probability that the image shows a digit; null if the network was trained without outliers."
+    )
+    weight: float = Field(ge=0, le=1.000001, description="How likely such a proposal is right, beside the others.")
+    score: float = Field(ge=0, le=1.000001, description="The product of these three.")
+    chosen: bool = Field(description="Whether it explains the picture best, so that its image was read.")
+
+
+class LayerField(Model):
+    """What place i of a map sees of the image along a side: `size` pixels, from start + i · step on."""
+
+    start: int = Field(description="The first pixel of place 0; below 0 in the padding.")
+    step: int = Field(ge=1, description="Pixels from one place to the next.")
+    size: int = Field(ge=1, description="Pixels.")
+
+
+class Layer(Model):
+    """What a layer of the encoder made of the image."""
+
+    name: str = Field(description="What the file of the network calls it.")
+    channels: int = Field(ge=1, description="How many maps.")
+    side: int = Field(ge=1, description="Places along a side of a map.")
+    peak: float = Field(ge=0, description="Its largest value.")
+    maps: Pixels = Field(description="channels · side · side values, a byte each, map by map: 255 is `peak`.")
+    field: LayerField | None = Field(description="What a place sees; null in a layer whose places mean nothing.")
+
+
+class Inside(Model):
+    """How a reading came about."""
+
+    steps: list[Step] = Field(description="From the picture to what the network saw.")
+    proposals: list[Proposal] = Field(description="All that was tried, in order.")
+    layers: list[Layer] = Field(description="What the encoder's layers made of it; none where they are not known.")
+
+
+class Evidence(Model):
+    """What the network would say if a patch of the image were blank, for patches all over it."""
+
+    patch: int = Field(ge=1, description="The side of a patch in pixels.")
+    stride: int = Field(ge=1, description="Pixels from one patch to the next; the first begins at the first pixel.")
+    side: int = Field(ge=1, description="Patches along a side.")
+    probabilities: list[float] = Field(min_length=10, max_length=10, description="Of the digits, as the image is.")
+    changes: list[float] = Field(
+        description="log P(digit) with the patch blank, minus as it is: ten for each patch, row by row."
+    )
+
+
 class Reading(Model):
     """The digit on a picture, its sum with a number, and how probable every answer is."""
 
@@ -81,6 +148,14 @@ class Reading(Model):
     beside: Reading | None = Field(
         default=None,
         description="What the second network says, null if it cannot add this number; only if asked for and there.",
+    )
+    left_out: list[int] | None = Field(
+        default=None, min_length=10, max_length=10,
+        description="Of a second network: for each digit, the number that it never met in training, if it says so.",
+    )  # fmt: skip
+    inside: Inside | None = Field(default=None, description="How the reading came about; only if asked for.")
+    evidence: Evidence | None = Field(
+        default=None, description="Which places speak for which digits; null if blank; only if asked for."
     )
 
 

@@ -11,9 +11,12 @@ import traceback
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
+from sumnist.config import InkColour
 from sumnist.errors import ConfigError, MissingExtraError, SumnistError
+from sumnist.inference.inside import evidence_of, read_inside
 from sumnist.inference.numbers import NumberReading
 from sumnist.inference.reader import Reader, Reading
 from sumnist.memory import return_freed_memory
@@ -26,6 +29,7 @@ from sumnist.serve.settings import Settings
 
 __all__ = ["Answer", "Job", "Load", "Readers", "answering", "load_readers"]
 
+Read = TypeVar("Read")
 Readers = tuple[Reader, Reader | None]
 Load = Callable[[], Readers]
 Outcome = str | Problem
@@ -43,6 +47,8 @@ class Job:
     most: int | None = None
     image: bool = False
     beside: bool = False
+    inside: bool = False
+    evidence: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,21 +91,30 @@ def answer_to(job: Job, reader: Reader, second: Reader | None = None) -> Answer 
 
 
 def read_one(job: Job, reader: Reader, second: Reader | None) -> Answer:
-    """The reading of one picture, with that of the second reader beside it if there is one and it is wanted."""
+    """The reading of one picture, with how it came about if that is wanted, and that of the second reader beside it if
+    there is one."""
     item = item_of(job.body, reader.exact)
-    read = read_item(item, reader)
-    if isinstance(read, Problem):
-        raise read
+    found = read_item(item, partial(read_inside, reader) if job.inside else lambda *given: (reader.read(*given), None))
+    if isinstance(found, Problem):
+        raise found
+    read, inside = found
     answer = reading_as_dict(read, job.image)
+    if inside is not None:
+        answer["inside"] = inside.as_dict()
+    if job.evidence:
+        evidence = evidence_of(reader, read)
+        answer["evidence"] = None if evidence is None else evidence.as_dict()
     if job.beside and second is not None:
-        other = read_item(item, second)  # a problem if it has not learned to add this number
+        other = read_item(item, second.read)  # a problem if it has not learned to add this number
         answer["beside"] = None if isinstance(other, Problem) else reading_as_dict(other, False)
+        if answer["beside"] and (left_out := getattr(second.network, "left_out", None)):
+            answer["beside"]["left_out"] = left_out
     return Answer(json.dumps(answer).encode(), [outcome_of(read)])
 
 
 def read_all(job: Job, reader: Reader, most: int) -> Answer:
     """The readings of several pictures, or the problem with each."""
-    read = [read_item(item, reader) for item in items_of(job.body, reader.exact, most)]
+    read = [read_item(item, reader.read) for item in items_of(job.body, reader.exact, most)]
     readings = [
         {"error": one.as_dict(job.path)} if isinstance(one, Problem) else reading_as_dict(one, job.image)
         for one in read
@@ -120,12 +135,12 @@ def read_number(job: Job, reader: Reader) -> Answer:
     return Answer(json.dumps(read.as_dict()).encode(), [outcome_of(read)])
 
 
-def read_item(item: Item, reader: Reader) -> Reading | Problem:
-    """The reading of a picture, or the problem with it. Raises errors that are not the request's."""
+def read_item(item: Item, read: Callable[[bytes, int, InkColour], Read]) -> Read | Problem:
+    """What `read` makes of a picture, or the problem with it. Raises errors that are not the request's."""
     if isinstance(item.picture, Problem):
         return item.picture
     try:
-        return reader.read(item.picture, item.number, item.ink)
+        return read(item.picture, item.number, item.ink)
     except SumnistError as error:
         if is_internal(error):
             raise

@@ -25,10 +25,10 @@ class Service:
         self.pool = Pool(settings.processes, settings.queue, settings.reading_seconds, load)
         self.inbox = Inbox(settings)
 
-    async def read(self, request: Request, image: bool, beside: bool = False) -> bytes:
-        """The reading of one picture, as JSON, with that of the second network `beside` it if there is one. Raises
-        `Problem`."""
-        return await self._answered(request, partial(Job, image=image, beside=beside))
+    async def read(self, request: Request, image: bool, beside: bool, inside: bool, evidence: bool) -> bytes:
+        """The reading of one picture, as JSON, with what else is wanted, as a `Job` has it. Raises `Problem`."""
+        job = partial(Job, image=image, beside=beside, inside=inside, evidence=evidence)
+        return await self._answered(request, job)
 
     async def read_number(self, request: Request) -> bytes:
         """The reading of a number of any length, as JSON. Raises `Problem`."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from sumnist.config import Range, check_fields
 from sumnist.environment import core_count
-from sumnist.files import PRETRAINED
+from sumnist.files import LEARNED, PRETRAINED
 
 __all__ = ["MIB", "Settings"]
 
@@ -29,8 +29,9 @@ class Settings:
     """processes that read, each with a network of its own and one request at a time; 0 is one for each core"""
     model: Path = PRETRAINED
     """ONNX file or run folder of the network to use (default: the one that comes with the package)"""
-    beside: Path | None = None
-    """a second network, ONNX file or run folder, whose sum the page shows beside: one that learned to add, say"""
+    beside: Path | None = LEARNED
+    """ONNX file or run folder of the network that learned to add, which the page shows beside (default: the small one
+    that comes with the package)"""
     queue: Annotated[int, Range(0, 10_000)] = 256
     """requests that may wait for those; for the next one there is a moment's time, then it is answered 503"""
     body_mib: Annotated[int, Range(1, 1_024)] = 16

@@ -6,23 +6,6 @@ const DIGITS = 10;
 const SHARED = 19; // columns of an axis that has the digits and all sums with the numbers 0 to 9
 const LONG = 4; // with more characters, labels run downwards
 
-/** The bars of all sums that a network learned, in the places that they have on the common axis. */
-export class LearnedChart {
-  #chart;
-  #sums = columns("learned", SHARED);
-
-  constructor(chart) {
-    this.#chart = chart;
-    chart.append(this.#sums);
-  }
-
-  draw({ sum, sum_probabilities: shares }) {
-    fill(this.#sums, shares, sum);
-    const sums = ranked(shares).map(({ outcome, share }) => `${outcome}: ${percent(share)}`);
-    this.#chart.ariaLabel = `Sums of the network that learned to add: ${sums.join("; ")}`;
-  }
-}
-
 export class Chart {
   #chart;
   #shift = element("span", "shift");
@@ -71,7 +54,8 @@ export class Chart {
   }
 }
 
-function columns(name, count = DIGITS) {
+/** A row of bars. */
+export function columns(name, count = DIGITS) {
   const row = element("div", name);
   for (let digit = 0; digit < count; digit++) {
     const column = element("div", "column");
@@ -86,7 +70,8 @@ function columns(name, count = DIGITS) {
   return row;
 }
 
-function fill(row, shares, best) {
+/** Give the bars of a row their shares, none if there are none, and mark the best one. */
+export function fill(row, shares, best) {
   [...row.children].forEach((column, place) => {
     const share = shares?.[place] ?? 0;
     column.style.setProperty("--share", share);

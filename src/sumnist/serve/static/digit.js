@@ -1,10 +1,11 @@
 // One digit: how it is asked for, and how its reading looks.
 
-import { Chart, LearnedChart } from "./chart.js";
-import { besideWords, digitWords } from "./words.js";
+import { Chart } from "./chart.js";
+import { Learned } from "./learned.js";
+import { digitWords } from "./words.js";
 
 export class Digit {
-  path = "v1/read?image=true&beside=true";
+  kind = "digit";
   idle = "Draw a digit from 0 to 9.";
   invitation = "Draw a digit here";
   label = "Digit";
@@ -15,7 +16,7 @@ export class Digit {
   constructor(at) {
     this.#at = at;
     this.#chart = new Chart(at.chart);
-    this.#learned = new LearnedChart(at.learned);
+    this.#learned = new Learned(at);
   }
 
   /** What is asked beside the picture; without a number to add, the digit is read all the same. */
@@ -42,23 +43,13 @@ export class Digit {
     return digitWords(reading, uploaded);
   }
 
-  /** Show a reading, or none; its sums if there is a number to add. */
-  draw(reading, number = null) {
-    const summed = number !== null;
-    this.#chart.draw(reading, summed);
-    this.#showBeside((summed && reading) || {});
+  /** Show the reading that answers a question, or none; its sums if there is a number to add. */
+  draw(reading, number = null, question = null) {
+    this.#chart.draw(reading, number !== null);
+    this.#learned.draw(reading, number, question);
     const seen = this.#at.seen.getContext("2d");
     if (reading) seen.putImageData(pixels(reading.image), 0, 0);
     else seen.clearRect(0, 0, this.#at.seen.width, this.#at.seen.height);
-  }
-
-  /** What a second network says, if the server has one. */
-  #showBeside({ beside }) {
-    this.#at.beside.hidden = beside === undefined;
-    if (beside === undefined) return;
-    this.#at.learned.hidden = beside === null;
-    if (beside) this.#learned.draw(beside);
-    this.#at["learned-says"].textContent = besideWords(beside);
   }
 }
 

@@ -5,7 +5,7 @@ import { figure, numberWords, percent } from "./words.js";
 const SHOWN = 5; // candidates
 
 export class NumberOfDigits {
-  path = "v1/read-number";
+  kind = "number";
   idle = "Write a number, digit beside digit.";
   invitation = "Write a number here";
   label = "Number";

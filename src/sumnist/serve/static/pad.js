@@ -2,7 +2,7 @@
 
 const SENT = 280; // pixels of the height of a drawing that is sent,
 const WIDEST = 1000; // and the most of its width
-const PEN = 0.07; // width of a stroke; lengths are shares of the pad's height
+export const PEN = 0.07; // width of a stroke; lengths are shares of the pad's height
 const STEP = 0.04; // how far an arrow key moves the pen
 const BLANK = { strokes: [], picture: null };
 const ARROWS = { ArrowUp: [0, -STEP], ArrowDown: [0, STEP], ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0] };
@@ -96,6 +96,11 @@ export class Pad {
   async show(file) {
     const bitmap = await createImageBitmap(file).catch(() => null); // the server reads formats that a browser may not
     this.#put({ strokes: [], picture: { file, bitmap } });
+  }
+
+  /** Put a drawing on it instead, made on a pad that is `width` times as wide as high. */
+  draw(strokes, width = 1) {
+    this.#put({ strokes, picture: null, width });
   }
 
   clear() {
@@ -233,7 +238,7 @@ function within(place, end) {
 }
 
 /** Draw strokes as smooth curves: through the middles between points, bent towards the points. */
-function trace(context, strokes, ink) {
+export function trace(context, strokes, ink) {
   context.strokeStyle = ink;
   context.lineCap = "round";
   for (const stroke of strokes) {

@@ -2,17 +2,24 @@
 
 import { Asker } from "./asker.js";
 import { Digit } from "./digit.js";
+import { docs, photographs } from "./engine.js";
+import { Inside } from "./inside.js";
 import { NumberOfDigits } from "./number.js";
 import { Pad } from "./pad.js";
+import { showExamples } from "./try.js";
 import { figure, percent, sentence } from "./words.js";
 
 const PAUSE = 60; // milliseconds between questions in the middle of a stroke
 const QUIET = 600; // milliseconds without a new answer after which screen readers announce it
 const UNKNOWN = "?";
+const ADDRESSES = { digit: "#one-digit", number: "#a-number", sum: "#a-sum", sheet: "#a-sheet" }; // none is an element's
+const ROOMS = { sum: () => import("./sums.js"), sheet: () => import("./sheet.js") }; // tasks that are pages of their own
 
 const at = Object.fromEntries([...document.querySelectorAll("[id]")].map((element) => [element.id, element]));
 const asker = new Asker(show);
+const explainer = new Asker((_, { reading }) => reading && inside.draw(reading));
 const pad = new Pad(at.pad, changed);
+const inside = new Inside(at.inside, () => ask());
 const tasks = { digit: new Digit(at), number: new NumberOfDigits(at, pad) };
 let task = tasks.digit;
 let pause = 0;
@@ -33,14 +40,19 @@ function changed(settled, since) {
 function ask(settled = true, since = null) {
   clearTimeout(pause);
   pause = 0;
+  explainer.forget();
   if (pad.blank) {
     asker.forget();
     showNone(numberProblem() ?? [task.idle, ""]);
     return;
   }
-  const { uploaded } = pad;
-  const fields = { ...task.fields(numberGiven()), ink: uploaded ? at.ink.value : "dark" };
-  asker.ask({ path: task.path, picture: () => pad.file(), fields, uploaded, settled, since });
+  asker.ask({ ...question(), uploaded: pad.uploaded, settled, since });
+}
+
+function question() {
+  const ink = pad.uploaded ? at.ink.value : "dark";
+  const fields = { ...task.fields(numberGiven()), ink };
+  return { kind: task.kind, picture: () => pad.file(), fields, inside: task === tasks.digit && inside.open };
 }
 
 /** The number in the field, or null if that is none whose sums are exact. */
@@ -71,11 +83,20 @@ function setNumber(number) {
   numberChanged();
 }
 
-/** Go over to another task, with what is on the pad. */
+// Tasks.
+
+/** Go over to another task, with what is on the pad if it takes that. */
 function choose(name) {
+  for (const button of document.getElementsByName("task")) button.checked = button.value === name;
+  at.main.hidden = name in ROOMS;
+  for (const room of Object.keys(ROOMS)) at[`${room}-task`].hidden = room !== name;
+  for (const part of document.querySelectorAll("[data-for]")) part.hidden = part.dataset.for !== name;
+  if (name in ROOMS) {
+    ROOMS[name]().then(({ mount }) => mount(at[`${name}-task`]));
+    return;
+  }
   task = tasks[name];
   at.main.dataset.task = name;
-  for (const part of document.querySelectorAll("[data-for]")) part.hidden = part.dataset.for !== name;
   at.invitation.textContent = task.invitation;
   at.digit.ariaLabel = task.label;
   showNone(["", ""]); // until there is an answer
@@ -83,24 +104,33 @@ function choose(name) {
   numberChanged();
 }
 
-// Showing.
-
-function show({ uploaded, settled, since }, { reading, problem }) {
-  if (problem) showNone([problem.title, problem.detail], "problem");
-  else if (reading.accepted) showReading(reading, "answer", numberProblem() ?? task.words(reading));
-  else showReading(reading, "refused", settled ? task.words(reading, uploaded) : ["Reading as you draw …", ""]);
-  showHow(uploaded && reading?.how);
-  if (reading && settled && since !== null) {
-    const painted = () => performance.measure("stroke-to-answer", { start: since });
-    requestAnimationFrame(() => setTimeout(painted));
-  }
+/** The task in the page's address. */
+function addressed() {
+  return Object.keys(ADDRESSES).find((name) => ADDRESSES[name] === location.hash) ?? "digit";
 }
 
-function showReading(reading, state, words) {
+// Showing.
+
+function show(asked, { reading, problem }) {
+  const { uploaded, settled, since } = asked;
+  if (problem) showNone([problem.title, problem.detail], "problem");
+  else if (reading.accepted) showReading(asked, reading, "answer", numberProblem() ?? task.words(reading));
+  else showReading(asked, reading, "refused", settled ? task.words(reading, uploaded) : ["Reading as you draw …", ""]);
+  showHow(uploaded && reading?.how);
+  if (!reading || task !== tasks.digit) return;
+  if (inside.open) inside.draw(reading);
+  if (!settled) return;
+  if (inside.open) explainer.ask({ ...question(), inside: false, evidence: true, settled });
+  if (since === null) return;
+  const painted = () => performance.measure("stroke-to-answer", { start: since });
+  requestAnimationFrame(() => setTimeout(painted));
+}
+
+function showReading(asked, reading, state, words) {
   const number = numberGiven();
   const [read, sum] = reading.accepted ? task.answer(reading, number) : [UNKNOWN, UNKNOWN];
   write(state, words, read, number === null ? UNKNOWN : sum);
-  task.draw(reading, number);
+  task.draw(reading, number, asked);
   const { what, share } = task.there(reading);
   at.gauge.hidden = share === null;
   at["is-there"].textContent = `${what}: ${percent(share)}`;
@@ -118,6 +148,7 @@ function showNone(words, state = "idle") {
   write(state, words);
   showHow(null);
   task.draw(null);
+  inside.draw(null);
   at.gauge.hidden = true;
 }
 
@@ -147,12 +178,22 @@ function fit() {
 at.number.addEventListener("input", numberChanged);
 at.more.addEventListener("click", () => setNumber((numberGiven() ?? 0) + 1));
 at.less.addEventListener("click", () => setNumber((numberGiven() ?? 0) - 1));
+at.dice.addEventListener("click", () => setNumber(another(numberGiven())));
 at.undo.addEventListener("click", () => pad.undo());
 at.clear.addEventListener("click", () => pad.clear());
 at.again.addEventListener("click", () => ask());
 for (const list of [at.ink, at.decimal]) list.addEventListener("change", () => ask());
-for (const name of document.getElementsByName("task")) name.addEventListener("change", () => choose(name.value));
+for (const name of document.getElementsByName("task")) {
+  name.addEventListener("change", () => (location.hash = ADDRESSES[name.value]));
+}
+addEventListener("hashchange", () => choose(addressed()));
 addEventListener("online", () => ask());
+
+/** One of the numbers 0 to 9 by chance, not the one that is there. */
+function another(number) {
+  const rest = Array.from({ length: 10 }, (_, i) => i).filter((i) => i !== number);
+  return rest[Math.floor(rest.length * Math.random())];
+}
 
 at.file.addEventListener("change", () => {
   take(at.file.files);
@@ -171,10 +212,11 @@ addEventListener("drop", (event) => {
 });
 
 function take([file]) {
-  if (file) pad.show(file);
+  if (file && !at.main.hidden) pad.show(file);
 }
 
 addEventListener("keydown", (event) => {
+  if (at.main.hidden) return;
   const typing = event.target === at.number;
   if (event.key === "Escape" && event.target.tagName !== "SELECT") pad.clear(); // there it closes the list
   else if (typing || event.altKey) return;
@@ -185,5 +227,10 @@ addEventListener("keydown", (event) => {
   } else if (/^[0-9]$/.test(event.key)) setNumber(Number(event.key));
 });
 
-choose("digit");
+for (const part of document.querySelectorAll("[data-engine]")) {
+  part.hidden = (part.dataset.engine === "photographs") !== photographs;
+}
+for (const link of document.querySelectorAll("[data-docs]")) link.href = docs[link.dataset.docs];
+showExamples(at.examples, pad);
+choose(addressed());
 changed(true);

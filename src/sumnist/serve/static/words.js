@@ -26,6 +26,11 @@ export function figure(number) {
   return String(number).replace("-", "−");
 }
 
+/** A digit with its article. */
+export function aDigit(digit) {
+  return `${digit === 8 ? "an" : "a"} ${digit}`;
+}
+
 /** A message of the server as a sentence: with a capital and a full stop. */
 export function sentence(text) {
   return text && `${capital(text)}.`;
@@ -42,7 +47,7 @@ export function ranked(shares) {
 /** A verdict on the reading of a digit, and a hint. */
 export function digitWords(reading, uploaded) {
   const [best, next] = ranked(reading.digit_probabilities).map(({ outcome, share }) => {
-    return { name: `${outcome === 8 ? "an" : "a"} ${outcome}`, share };
+    return { name: aDigit(outcome), share };
   });
   return words(reading, best, next, uploaded, OF_DIGITS, "Draw it more clearly.");
 }
@@ -61,12 +66,6 @@ function words(reading, best, next, uploaded, refusals, more) {
       ? [`${capital(named(best))}${next ? `, or ${named(next)}` : ""}?`, more]
       : (refusals[reason] ?? [`No answer: ${reason}.`, "Try another picture."]);
   return [verdict, uploaded && advice ? sentence(advice) : hint];
-}
-
-/** What is said of the second network's answer; null: it cannot add this number. */
-export function besideWords(beside) {
-  if (!beside) return "The network that learned to add knows the numbers 0 to 9 only.";
-  return `A network that learned to add says ${figure(beside.sum)} (${percent(beside.sum_confidence)}).`;
 }
 
 function sureness({ confidence, sum_confidence }) {

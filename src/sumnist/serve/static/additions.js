@@ -1,0 +1,86 @@
+// Exact sums of numbers that are known only with probabilities, as `sumnist.arithmetic` has them.
+//
+// A distribution is { shares, other }: the probability of each number that is known (a BigInt), and that of all others
+// together. What is said of sums is then a lower bound, and `other` is how much greater it may be; nothing is dropped.
+
+/** The distribution that the reading of a number gives. */
+export function distribution({ candidates, other }) {
+  const shares = new Map();
+  for (const { text, probability } of candidates) add(shares, BigInt(text.replace(/\D/g, "")), probability);
+  return { shares, other };
+}
+
+/** The distribution of a number that is known. */
+export function known(number) {
+  return { shares: new Map([[BigInt(number), 1]]), other: 0 };
+}
+
+/** The distribution of the sum of two independent numbers, and, by the sum, what it is made of: [one, two, share]. */
+export function sum(one, two) {
+  const [shares, parts] = [new Map(), new Map()];
+  for (const [first, its] of one.shares) {
+    for (const [second, others] of two.shares) {
+      const total = first + second;
+      add(shares, total, its * others);
+      if (!parts.has(total)) parts.set(total, []);
+      parts.get(total).push([first, second, its * others]);
+    }
+  }
+  for (const made of parts.values()) made.sort((a, b) => b[2] - a[2]);
+  return { shares, parts, other: any([one.other, two.other]) };
+}
+
+/**
+ * What a total says of two numbers, and they of it; the total is a distribution, too.
+ *
+ * Returns { least, most, numbers }: bounds of the probability that all three fit together, and the distributions of
+ * the three if they do; null if they cannot.
+ */
+export function settled(one, two, total) {
+  const ways = [];
+  for (const [first, its] of one.shares) {
+    for (const [second, others] of two.shares) {
+      const written = total.shares.get(first + second) ?? 0;
+      const weight = Math.log(its) + Math.log(others) + Math.log(written);
+      if (weight > -Infinity) ways.push({ numbers: [first, second, first + second], weight });
+    }
+  }
+  const unknown = any([one.other, two.other, total.other]);
+  const least = logSum(ways.map(({ weight }) => weight));
+  const most = logSum([least, Math.log(unknown)]);
+  const bounds = { least: Math.exp(least), most: Math.exp(most) };
+  if (most === -Infinity) return { ...bounds, numbers: null };
+  const other = unknown && Math.exp(Math.log(unknown) - most);
+  const numbers = [0, 1, 2].map((place) => {
+    const shares = new Map();
+    for (const { numbers: values, weight } of ways) add(shares, values[place], Math.exp(weight - most));
+    return { shares, other };
+  });
+  return { ...bounds, numbers };
+}
+
+/** The numbers of a distribution with their probabilities, the most probable one first. */
+export function ranked({ shares }) {
+  return [...shares].map(([number, share]) => ({ number, share })).sort((a, b) => b.share - a.share);
+}
+
+/** The most probable number that is known; null if none is. */
+export function best(given) {
+  return ranked(given)[0]?.number ?? null;
+}
+
+/** The probability of at least one of independent events. */
+function any(shares) {
+  return -Math.expm1(shares.reduce((none, share) => none + Math.log1p(-share), 0));
+}
+
+/** log Σ exp, without overflow. */
+function logSum(weights) {
+  const most = Math.max(...weights);
+  if (most === -Infinity) return most;
+  return most + Math.log(weights.reduce((all, weight) => all + Math.exp(weight - most), 0));
+}
+
+function add(shares, number, share) {
+  shares.set(number, (shares.get(number) ?? 0) + share);
+}

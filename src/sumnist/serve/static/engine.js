@@ -1,0 +1,45 @@
+// Who answers: here the server. The page without a server has another file of this name, with the same exports.
+
+import { sentence } from "./words.js";
+
+/** Whether photographs and scans can be read, not only drawings. */
+export const photographs = true;
+
+/** Where to read more. */
+export const docs = { how: "about#how", study: "about#study", arithmetic: "about#sums", sheets: "about#sheets", api: "docs" };
+
+const SLOW = 20_000; // milliseconds after which an answer is not waited for any longer
+const PATHS = { digit: "v1/read?image=true&beside=true", number: "v1/read-number" };
+const MORE = ["inside", "evidence"]; // what a question about a digit may ask for besides
+
+/**
+ * The answer to a question: a `reading`, or a `problem` with a title and a detail, and how many seconds to `wait` before
+ * asking again. The question says of what `kind` it is, "digit" or "number"; it has a `picture` (a function that gives
+ * a file, now or later), the other `fields` of the form, and whether `inside` and `evidence` are wanted.
+ */
+export async function answerTo({ kind, picture, fields, ...wanted }, signal) {
+  try {
+    const form = new FormData();
+    form.append("picture", await picture());
+    for (const [name, value] of Object.entries(fields)) form.append(name, value);
+    const flags = MORE.filter((name) => wanted[name]).map((name) => `&${name}=true`);
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(SLOW)]);
+    const response = await fetch(PATHS[kind] + flags.join(""), { method: "POST", body: form, signal: limit });
+    return response.ok ? { reading: await response.json() } : { problem: await problemIn(response) };
+  } catch (error) {
+    return { problem: error.name === "TimeoutError" ? SLOW_SERVER : UNREACHABLE };
+  }
+}
+
+const SLOW_SERVER = { title: "The server takes too long.", detail: "" };
+const UNREACHABLE = {
+  title: "The server cannot be reached.",
+  detail: "Is it still running, and this device connected to it?",
+};
+
+/** The problem in a response, by RFC 9457 if it is one, and after how many seconds to ask again (0: not at all). */
+async function problemIn(response) {
+  const { title = `The server answered ${response.status}`, detail = "" } = await response.json().catch(() => ({}));
+  const wait = response.status === 503 ? Number(response.headers.get("retry-after")) || 1 : 0;
+  return { title: `${title}.`, detail: wait ? `Trying again in ${wait} s.` : sentence(detail), wait };
+}

@@ -1,0 +1,229 @@
+// Two numbers and their total: left open, or given, so that it settles what the numbers are.
+
+import { best, known, ranked, settled, sum } from "./additions.js";
+import { Groups, rowsOf } from "./bars.js";
+import { NumberPad } from "./numberpad.js";
+import { figure, percent } from "./words.js";
+
+const QUIET = 600; // milliseconds without a new answer after which screen readers announce it
+const SHOWN = 4; // numbers with a bar of their own
+const SURE = 0.995; // probability from which on a sum is the only one
+const LIKELY = 0.9; // and from which on it is said without another one beside it
+const NEVER = 1e-6; // probability below which numbers cannot make a total, as people say it
+const PEN = 0.07; // width of the strokes of the example, in heights of a pad
+const STEP = 1100; // milliseconds between the steps of the example
+
+const NAMES = ["first number", "second number", "total"];
+const GROUPS = NAMES.map((name, i) => ({ name, colour: i === 2 ? "of-sum" : "of-digit" }));
+const NONE = { shares: new Map(), other: 1 };
+
+/** Strokes of the digits of the example, in hundredths of the pad's height, and the marks that smudge its 7. */
+const EXAMPLE = {
+  one: ["92,20 76,60 118,60 / 110,42 106,86", "170,20 212,20 206,38 192,60 184,84"],
+  two: ["104,18 101,84", "212,18 180,18 177,44 190,41 205,47 208,60 201,75 186,82 172,77"],
+  total: "62",
+  marks: [{ x: 1.86, y: 0.24, radius: 0.25 }],
+};
+
+let sums = null;
+
+/** Show the sum in its section; it stays as it was when it is shown again. */
+export function mount(root) {
+  sums ??= new Sums(root);
+}
+
+class Sums {
+  #at;
+  #pads;
+  #groups;
+  #steps = [];
+  #quiet = 0;
+
+  constructor(root) {
+    const at = Object.fromEntries([...root.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
+    this.#at = at;
+    this.#groups = new Groups(at.groups);
+    this.#pads = NAMES.map((name) => new NumberPad(name, () => this.#pads && this.#show()));
+    [at.one, at.two, at.written].forEach((place, i) => place.append(this.#pads[i].element));
+    at.total.addEventListener("input", () => this.#show());
+    at.byHand.addEventListener("click", () => this.#choose(at.written.hidden));
+    at.rub.addEventListener("click", () => this.#rub(at.rub.ariaPressed !== "true"));
+    at.smudge.addEventListener("click", () => this.#smudge());
+    at.example.addEventListener("click", () => this.#example());
+    at.again.addEventListener("click", () => this.#pads.filter(({ problem }) => problem).forEach((pad) => pad.ask()));
+    for (const name of ["pointerdown", "keydown"]) root.addEventListener(name, () => this.#stop(), { capture: true });
+    this.#show();
+  }
+
+  // Hands.
+
+  /** Write the total by hand, or type it. */
+  #choose(byHand) {
+    this.#at.written.hidden = !byHand;
+    this.#at.total.hidden = byHand;
+    this.#at.byHand.textContent = byHand ? "Type it" : "Write it";
+    this.#show();
+  }
+
+  #rub(rubbing) {
+    this.#at.rub.ariaPressed = rubbing;
+    for (const pad of this.#pads) pad.rubbing = rubbing;
+  }
+
+  /** Smudge a digit of one of the numbers. */
+  async #smudge() {
+    const ready = this.#pads.slice(0, 2).filter((pad) => pad.given);
+    this.#at.smudge.disabled = true;
+    await ready[Math.floor(ready.length * Math.random())].smudgeDigit();
+    this.#show();
+  }
+
+  /** Write the numbers of the example, smudge a digit, and give the total. */
+  #example() {
+    const [one, two] = this.#pads;
+    this.#choose(false);
+    this.#at.total.value = "";
+    const steps = [
+      () => [one.write(strokesOf(EXAMPLE.one)), two.write(strokesOf(EXAMPLE.two))],
+      () => one.smudge(EXAMPLE.marks),
+      () => {
+        this.#at.total.value = EXAMPLE.total;
+        this.#show();
+      },
+    ];
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) for (const step of steps) step();
+    else this.#steps = steps.map((step, place) => setTimeout(step, place * STEP));
+  }
+
+  /** The visitor does something else. */
+  #stop() {
+    this.#steps.forEach(clearTimeout);
+    this.#steps = [];
+  }
+
+  // Showing.
+
+  #show() {
+    const at = this.#at;
+    const [one, two] = this.#pads.map(({ given }) => given);
+    const { total, problem } = this.#total();
+    const made = one && two && sum(one, two);
+    const found = made && total && settled(one, two, total);
+    const trouble = this.#pads.find((pad) => pad.problem)?.problem;
+    at.total.ariaInvalid = Boolean(problem) && at.written.hidden;
+    at.total.placeholder = made ? `${best(made)}?` : "?";
+    at.smudge.disabled = !one && !two;
+    at.again.hidden = !trouble;
+    this.#say(
+      trouble ? [trouble.title, trouble.detail]
+      : problem ?? this.#unread() ?? (found ? wordsOfTotal([one, two, total], found) : wordsOfSum(made)),
+    );
+    const numbers = [one, two, ...(at.written.hidden ? [] : [total])];
+    const sums = { name: "the sum", colour: "of-sum" };
+    this.#groups.show(
+      found ? numbers.map((given, i) => ({ ...GROUPS[i], rows: rowsOf(given, found.numbers?.[i] ?? NONE, SHOWN) }))
+      : made ? [{ ...sums, rows: rowsOf(made, null, SHOWN, (number) => partsOf(made, number)) }]
+      : numbers.slice(0, 2).flatMap((given, i) => (given ? [{ ...GROUPS[i], rows: rowsOf(given, null, SHOWN) }] : [])),
+    );
+    at.fits.textContent = found ? fitting(best(total), found) : "";
+  }
+
+  /** The total, if one is given, or what is wrong with it. */
+  #total() {
+    const [, , written] = this.#pads;
+    if (!this.#at.written.hidden) return { total: written.given, problem: unreadable(written, NAMES[2]) };
+    const value = this.#at.total.value.trim();
+    if (!value) return { total: null };
+    if (/^\d{1,15}$/.test(value)) return { total: known(value) };
+    return { total: null, problem: ["The total is no whole number.", "Such as 62; without one the sum is open."] };
+  }
+
+  /** What is lacking. */
+  #unread() {
+    const [one, two] = this.#pads;
+    if (one.given && two.given) return null;
+    const wrong = unreadable(one, NAMES[0]) ?? unreadable(two, NAMES[1]);
+    if (wrong) return wrong;
+    if (one.blank && two.blank) return ["Write two numbers.", "The total may stay open, or say what they are."];
+    if ([one, two].some((pad) => !pad.blank && !pad.given)) return ["Reading …", ""];
+    return [`And the ${NAMES[one.given ? 1 : 0]}?`, ""];
+  }
+
+  #say([verdict, hint]) {
+    if (verdict === this.#at.verdict.textContent && hint === this.#at.hint.textContent) return;
+    this.#at.verdict.textContent = verdict;
+    this.#at.hint.textContent = hint;
+    clearTimeout(this.#quiet);
+    this.#quiet = setTimeout(() => (this.#at.announcement.textContent = `${verdict} ${hint}`), QUIET);
+  }
+}
+
+// Words.
+
+/** What is wrong with what is written on a pad, or null. */
+function unreadable({ blank, reading, given }, name) {
+  return blank || given || !reading ? null : [`The ${name} cannot be read.`, "Write digits, on one line."];
+}
+
+function wordsOfSum(made) {
+  const [first, second] = ranked(made);
+  const [one, two] = made.parts.get(first.number)[0];
+  const sum = `${one} + ${two} = ${first.number}`;
+  if (first.share >= LIKELY) return [`${sum}.`, `${percent(first.share)} sure. Smudge a digit, or give the total.`];
+  if (!second) return [`${sum}?`, "Give the total to settle it."];
+  return [`${first.number}, or ${second.number}?`, "Nobody can tell from this alone. Give the total to settle it."];
+}
+
+/** `before` are the distributions of the two numbers and of the total. */
+function wordsOfTotal(before, { numbers, least: fits }) {
+  const total = best(before[2]);
+  if (!numbers || numbers[0].other > 0.5) {
+    const how = fits < NEVER ? "cannot" : "hardly";
+    return [`These numbers ${how} make ${total}.`, "One of them is misread, or the total is wrong."];
+  }
+  const after = numbers.map(best);
+  const share = Math.min(...numbers.map(({ shares }, i) => shares.get(after[i])));
+  const [one, two, sum] = after;
+  const equation = `${one} + ${two} = ${sum}`;
+  if (share < LIKELY) return [`${equation}?`, `${percent(share)} sure: the total leaves other numbers, too.`];
+  const only = share >= SURE ? `only ${one} + ${two} makes ${sum}` : `${one} + ${two} makes ${sum}`;
+  const changed = after.findIndex((number, i) => number !== best(before[i]));
+  if (changed >= 0) {
+    return [`${difference(best(before[changed]), after[changed])}: ${only}.`, `${percent(share)} sure, by the total.`];
+  }
+  const alone = before.map(({ shares }, i) => shares.get(after[i]));
+  const least = Math.min(...alone);
+  if (least >= LIKELY) return [`${equation}: it adds up.`, "Now smudge a digit, and see what the total does."];
+  const doubtful = after[alone.indexOf(least)];
+  return [`It is ${doubtful}: ${only}.`, `Alone ${percent(least)} sure, with the total ${percent(share)}.`];
+}
+
+/** How a number is read otherwise: "7? It is a 1" if one digit is another. */
+function difference(before, after) {
+  const [one, two] = [String(before), String(after)];
+  const places = [...one].flatMap((digit, i) => (digit === two[i] ? [] : [i]));
+  if (one.length !== two.length || places.length !== 1 || one.length === 1) return `${before}? It is ${after}`;
+  const digit = two[places[0]];
+  return `${one[places[0]]}? It is ${digit === "8" ? "an" : "a"} ${digit}`;
+}
+
+/** What a sum is made of. */
+function partsOf(made, number) {
+  const parts = made.parts.get(number);
+  const likely = parts.filter(([, , share]) => share >= parts[0][2] / 100).slice(0, 2);
+  return likely.map(([one, two]) => `${one} + ${two}`).join(", ");
+}
+
+/** How probable it was that the numbers make the total. */
+function fitting(total, { least, most }) {
+  const [low, high] = [percent(least), percent(most)];
+  const range = low === high ? high : `${low} to ${high}`;
+  return `That these numbers make ${figure(total)} had a probability of ${range}.`;
+}
+
+function strokesOf(lines) {
+  const point = (text) => text.split(",").map((share) => Number(share) / 100);
+  return lines.flatMap((line) => line.split(" / ")).map((stroke) => {
+    return stroke.split(" ").map(point).map(([x, y]) => ({ x, y, width: PEN }));
+  });
+}

@@ -1,0 +1,153 @@
+"""How a reading came about: what was tried, the steps, and which places speak for the digit."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from drawings import AS_FLOAT, SEVEN, TEST, drawing, encoded, proposed
+from readers import Learned
+from sumnist.config import preset
+from sumnist.inference.inside import FLOOR, evidence_of, read_inside
+from sumnist.inference.onnx import Answer
+from sumnist.inference.reader import Reader
+from sumnist.model.network import TwoInputNet
+from sumnist.suites.photographs import photograph
+from sumnist.training.export import metadata_of, to_onnx
+
+DOUBTFUL = photograph(TEST.images[8], seed=5)
+
+
+def pixels(text: str) -> NDArray[np.uint8]:
+    return np.frombuffer(base64.b64decode(text), np.uint8)
+
+
+@pytest.mark.parametrize("picture", [encoded(drawing()), DOUBTFUL, encoded(Image.new("L", (90, 60), 200))])
+def test_the_reading_and_its_steps_are_those_that_are_given_without(reader: Reader, picture: bytes) -> None:
+    reading, inside = read_inside(reader, picture, 7)
+    expected, steps = reader.read_shown(picture, 7)
+    assert reading == expected == reader.read(picture, 7)
+    assert np.array_equal(reading.image, expected.image)  # type: ignore[arg-type]
+    assert [step.caption for step in inside.steps] == [step.caption for step in steps]
+    for shown, step in zip(inside.as_dict()["steps"], steps, strict=True):
+        assert max(shown["width"], shown["height"]) == min(160, max(step.values.shape))
+        assert len(pixels(shown["pixels"])) == shown["width"] * shown["height"]
+        mean = 255 * step.values.clip(0, 1).mean()
+        assert pixels(shown["pixels"]).mean() == pytest.approx(mean, abs=1)
+    last = np.rint(255 * reading.image).astype(np.uint8)  # type: ignore[operator]
+    assert np.array_equal(pixels(inside.as_dict()["steps"][-1]["pixels"]), last.ravel())
+
+
+def test_of_a_plain_drawing_the_first_look_alone_was_tried(reader: Reader) -> None:
+    reading, inside = read_inside(reader, encoded(drawing()), 0)
+    (tried,) = inside.proposals
+    assert (tried.how, tried.digit, tried.chosen, tried.weight) == (reading.how, 7, True, 1)
+    assert tried.confidence == reading.confidence
+    assert tried.is_digit == pytest.approx(reading.is_digit_probability)
+
+
+def test_all_that_was_tried_is_there_with_what_the_network_says_of_it_and_the_best_is_chosen(reader: Reader) -> None:
+    picture = 255 - np.kron(np.pad(TEST.images[8], 4), np.ones((3, 3), np.uint8)) // 6  # faint ink
+    reading, inside = read_inside(reader, picture, 0)
+    made = [proposal for batch in proposed(picture) for proposal in batch]
+    assert len(inside.proposals) > 3
+    assert [tried.how for tried in inside.proposals] == [proposal.how for proposal in made][: len(inside.proposals)]
+    for tried, proposal in zip(inside.proposals, made, strict=False):
+        answer = reader.network.answer(tried.image[None, None])
+        assert answer.is_digit is not None
+        assert tried.image.tolist() == proposal.image.tolist()
+        assert (tried.digit, tried.weight) == (answer.digit[0].argmax(), proposal.weight)
+        assert tried.confidence == pytest.approx(np.exp(answer.digit[0].max()), rel=1e-4)
+        assert tried.is_digit == pytest.approx(np.exp(answer.is_digit[0]), rel=1e-3, abs=1e-6)
+        assert tried.score == pytest.approx(tried.confidence * tried.weight * (tried.is_digit or 0), rel=1e-6)
+    best = max(inside.proposals, key=lambda tried: tried.score)
+    assert [tried for tried in inside.proposals if tried.chosen] == [best]
+    assert best.image is reading.image
+
+
+def test_of_a_blank_picture_nothing_is_chosen_and_the_network_has_nothing_to_say(reader: Reader) -> None:
+    reading, inside = read_inside(reader, np.full((60, 90), 200, np.uint8), 0)
+    assert reading.reason == "blank"
+    assert (inside.proposals, inside.layers) == ((), ())
+    assert inside.steps[-1].caption == "what the network sees: blank"
+    assert evidence_of(reader, reading) is None
+
+
+def test_the_layers_are_sent_as_shares_of_the_largest_value(reader: Reader) -> None:
+    _, inside = read_inside(reader, encoded(drawing()), 0)
+    for layer, sent in zip(inside.layers, inside.as_dict()["layers"], strict=True):
+        assert (sent["channels"], sent["side"], sent["side"]) == layer.values.shape
+        assert sent["peak"] == layer.values.max()
+        assert np.abs(pixels(sent["maps"]) / 255 * sent["peak"] - layer.values.ravel()).max() <= sent["peak"] / 509
+    assert [sent["side"] for sent in inside.as_dict()["layers"]] == [14, 7, 7, 5, 3, 1]
+
+
+def test_everything_is_written_as_json(reader: Reader) -> None:
+    reading, inside = read_inside(reader, DOUBTFUL, 0)
+    evidence = evidence_of(reader, reading)
+    assert evidence is not None
+    for one in (inside, evidence):
+        assert json.loads(json.dumps(one.as_dict(), allow_nan=False)) == one.as_dict()
+
+
+# Evidence.
+
+
+def test_a_change_is_that_of_torchs_answer_to_the_image_with_the_patch_blanked_by_hand(reader: Reader) -> None:
+    reading = reader.read(SEVEN, 3)
+    evidence = evidence_of(reader, reading)
+    assert evidence is not None
+    assert evidence.patch + evidence.stride * (evidence.side - 1) == 28
+    blanked = []
+    for top in range(0, 28 - evidence.patch + 1, evidence.stride):
+        for left in range(0, 28 - evidence.patch + 1, evidence.stride):
+            blanked.append(AS_FLOAT.copy())
+            blanked[-1][top : top + evidence.patch, left : left + evidence.patch] = 0
+    images = torch.from_numpy(np.stack([AS_FLOAT, *blanked]))[:, None]
+    with torch.inference_mode():
+        logs = TwoInputNet.from_pretrained()(images, torch.zeros(len(images), dtype=torch.int64))[0].clip(FLOOR).numpy()
+    assert np.allclose(evidence.changes, logs[1:] - logs[0], atol=1e-3)
+    assert evidence.probabilities == pytest.approx(np.array(reading.digit_probabilities))
+    untouched = np.array([np.array_equal(one, AS_FLOAT) for one in blanked])
+    assert 0 < untouched.sum() < len(blanked)
+    assert (evidence.changes[untouched] == 0).all()
+    sent: dict[str, Any] = evidence.as_dict()
+    assert np.allclose(sent["changes"], evidence.changes.ravel(), atol=5.1e-4)
+
+
+def test_what_speaks_for_a_seven_lies_on_its_strokes(reader: Reader) -> None:
+    evidence = evidence_of(reader, reader.read(SEVEN, 0))
+    assert evidence is not None
+    strongest = int(evidence.changes[:, 7].argmin())
+    top, left = (evidence.stride * place for place in divmod(strongest, evidence.side))
+    patch = AS_FLOAT[top : top + evidence.patch, left : left + evidence.patch]
+    assert evidence.changes[strongest, 7] < -0.01
+    assert patch.mean() > AS_FLOAT.mean()
+
+
+def test_a_network_that_learned_its_sums_is_told_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Learned()
+    told: list[Any] = []
+    answer = reader.network.answer
+    reading = reader.read(SEVEN, 4)
+
+    def noted(images: NDArray[np.float32], numbers: NDArray[np.int64]) -> Answer:
+        told.append(numbers.tolist())
+        return answer(images, numbers)
+
+    monkeypatch.setattr(reader.network, "answer", noted)
+    evidence_of(reader, reading)
+    assert {number for numbers in told for number in numbers} == {4}
+
+
+def test_a_network_without_outliers_says_nothing_of_there_being_a_digit() -> None:
+    net = TwoInputNet.from_config(preset("tiny")).eval()
+    _, inside = read_inside(Reader(to_onnx(net, metadata_of(net.config, net.calibration))), encoded(drawing()), 0)
+    assert {tried.is_digit for tried in inside.proposals} == {None}

@@ -1,0 +1,324 @@
+"""The page adds two numbers that are written, and settles them by a total; and it checks a sample sheet."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from build_sample_sheet import SAMPLE
+from page_checks import AXE, DESK, PHONE, READ_NUMBER, STILL, answering, need, problem, violations
+from page_driver import DIGITS
+from sumnist.inference.ctc import Candidate
+from sumnist.inference.numbers import NumberReading
+
+pytestmark = pytest.mark.browser
+
+SUM, SHEET = "#sum-task", "#sheet-task"
+EXAMPLE = re.compile("^Try 47")
+CLEAR = re.compile(r"^>?99\.")
+"""A probability of 99 % and more."""
+
+
+def part(page: Page, name: str, room: str = SUM) -> Locator:
+    return page.locator(f"{room} [data-part={name}]")
+
+
+def choose(page: Page, task: str) -> None:
+    page.get_by_role("radio", name=task).check()
+
+
+def write(page: Page, place: int, number: str) -> None:
+    """Write a number on one of the pads with the mouse."""
+    box = page.locator(f"{SUM} [role=application]").nth(place).bounding_box()
+    assert box is not None
+    for i, digit in enumerate(number):
+        left = box["x"] + box["width"] / 2 + (i - len(number) / 2) * 0.75 * box["height"]
+        for stroke in DIGITS[int(digit)].split(" / "):
+            points = [[float(share) / 100 for share in point.split(",")] for point in stroke.split()]
+            for k, (x, y) in enumerate(points):
+                page.mouse.move(
+                    left + 0.9 * (x - 0.1) * box["height"], box["y"] + y * box["height"], steps=3 if k else 1
+                )
+                if not k:
+                    page.mouse.down()
+            page.mouse.up()
+
+
+def read(page: Page, place: int) -> Locator:
+    return page.locator(f"{SUM} output").nth(place)
+
+
+def reading(shares: dict[str, float], reason: str | None = None) -> dict[str, Any]:
+    """A reading as the server answers it."""
+    candidates = tuple(Candidate(text, int(text), share, ()) for text, share in shares.items())
+    text, share = next(iter(shares.items()))
+    return NumberReading(
+        text, int(text), share, candidates, 1 - sum(shares.values()), reason is None, reason, 0.99
+    ).as_dict()
+
+
+def rows(page: Page, group: str) -> list[list[str]]:
+    """The bars under a heading: what they are of, and how probable it is."""
+    bars: list[list[str]] = page.locator(".group:visible", has=page.get_by_role("heading", name=group)).evaluate(
+        """group => [...group.querySelectorAll("li:not([hidden])")].map(
+          (row) => [".name", ".shares"].map((part) => row.querySelector(part).textContent))"""
+    )  # in one step: another answer would change them
+    return bars
+
+
+# A sum.
+
+
+@pytest.mark.parametrize("page", [{"viewport": PHONE}, {"viewport": DESK}], indirect=True)
+def test_two_numbers_that_are_written_are_read_and_added(page: Page) -> None:
+    choose(page, "A sum")
+    expect(part(page, "verdict")).to_have_text("Write two numbers.")
+    write(page, 0, "31")
+    expect(read(page, 0)).to_have_text("31")
+    expect(part(page, "verdict")).to_have_text("And the second number?")
+    write(page, 1, "17")
+    expect(part(page, "verdict")).to_have_text("31 + 17 = 48.")
+    assert rows(page, "the sum")[0][0] == "48"
+    expect(page.locator(".group:visible .note").first).to_have_text("31 + 17")
+    expect(part(page, "announcement")).to_have_text(re.compile(r"^31 \+ 17 = 48\. .* sure\."))
+
+
+@pytest.mark.parametrize("page", [{"viewport": PHONE, **STILL}, {"viewport": DESK}], indirect=True)
+def test_the_total_settles_the_smudged_digit_of_the_example(page: Page) -> None:
+    choose(page, "A sum")
+    page.get_by_role("button", name=EXAMPLE).click()
+    expect(part(page, "total")).to_have_value("62")
+    expect(part(page, "verdict")).to_have_text("1? It is a 7: only 47 + 15 makes 62.")
+    shares = dict(rows(page, "first number"))["47"].split("→")
+    before, after = (float(re.sub(r"[^\d.]", "", share)) for share in shares)
+    assert before < 90
+    assert after > 99
+    expect(part(page, "fits")).to_contain_text("62")
+
+
+def test_a_total_changes_what_a_number_is_read_as(page: Page) -> None:
+    choose(page, "A sum")
+    answering(page, reading({"37": 0.6, "31": 0.39}, "unsure"))
+    write(page, 0, "1")
+    expect(read(page, 0)).to_have_text("37")
+    answering(page, reading({"17": 0.999}))
+    write(page, 1, "1")
+    expect(part(page, "verdict")).to_have_text("54, or 48?")
+    part(page, "total").fill("48")
+    expect(part(page, "verdict")).to_have_text("7? It is a 1: 31 + 17 makes 48.")
+    assert rows(page, "first number") == [
+        ["37", "60.0\u00a0% → <0.1\u00a0%"],
+        ["31", "39.0\u00a0% → 97.3\u00a0%"],
+        ["something else", "1.0\u00a0% → 2.7\u00a0%"],
+    ]
+    part(page, "total").fill("50")
+    expect(part(page, "verdict")).to_have_text("These numbers cannot make 50.")
+    assert rows(page, "first number")[-1] == ["something else", "1.0\u00a0% → >99.9\u00a0%"]
+    part(page, "total").fill("fifty")
+    expect(part(page, "verdict")).to_have_text("The total is no whole number.")
+    part(page, "total").fill("")
+    expect(part(page, "verdict")).to_have_text("54, or 48?")
+
+
+def test_the_total_may_be_written_by_hand(page: Page) -> None:
+    choose(page, "A sum")
+    write(page, 0, "31")
+    write(page, 1, "17")
+    expect(part(page, "verdict")).to_have_text("31 + 17 = 48.")
+    page.get_by_role("button", name="Write it").click()
+    write(page, 2, "48")
+    expect(part(page, "verdict")).to_have_text("31 + 17 = 48: it adds up.")
+    assert [heading.lower() for heading in page.locator(".group:visible h2").all_inner_texts()] == [
+        "first number", "second number", "total",
+    ]  # fmt: skip
+    page.get_by_role("button", name="Clear the total").click()
+    expect(part(page, "verdict")).to_have_text("31 + 17 = 48.")
+    page.get_by_role("button", name="Type it").click()
+    expect(part(page, "total")).to_be_visible()
+
+
+def test_a_digit_is_smudged_for_you_and_the_total_settles_it(page: Page) -> None:
+    choose(page, "A sum")
+    expect(part(page, "smudge")).to_be_disabled()
+    write(page, 0, "47")
+    write(page, 1, "15")
+    expect(part(page, "verdict")).to_have_text("47 + 15 = 62.")
+    shares = page.locator(".group:visible .shares").first
+    expect(shares).to_have_text(CLEAR)
+    part(page, "smudge").click()
+    expect(shares).not_to_have_text(CLEAR)
+    part(page, "total").fill("62")
+    expect(part(page, "verdict")).to_contain_text("47 + 15")
+
+
+def test_a_finger_smudges_what_is_written_and_clearing_takes_both_away(page: Page) -> None:
+    choose(page, "A sum")
+    write(page, 0, "47")
+    expect(read(page, 0)).to_have_text("47")
+    shares = page.locator(".group:visible .shares").first
+    expect(shares).to_have_text(CLEAR)
+    part(page, "rub").click()
+    expect(part(page, "rub")).to_have_attribute("aria-pressed", "true")
+    box = page.locator(f"{SUM} [role=application]").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.2 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.65 * box["width"], box["y"] + 0.3 * box["height"], steps=8)
+    page.mouse.up()
+    expect(shares).not_to_have_text(CLEAR)
+    part(page, "rub").click()
+    page.get_by_role("button", name="Clear the first number").click()
+    expect(part(page, "verdict")).to_have_text("Write two numbers.")
+    write(page, 0, "47")
+    expect(read(page, 0)).to_have_text("47")
+    expect(shares).to_have_text(CLEAR)
+
+
+def test_a_problem_is_told_and_asked_again(page: Page) -> None:
+    choose(page, "A sum")
+    answering(page, problem("Something is wrong", "what was given: the mend", 500), 500)
+    write(page, 0, "31")
+    expect(part(page, "verdict")).to_have_text("Something is wrong.")
+    page.unroute(READ_NUMBER)
+    part(page, "again").click()
+    expect(read(page, 0)).to_have_text("31")
+    expect(part(page, "again")).to_be_hidden()
+
+
+def test_what_is_no_number_is_said_to_be_none(page: Page) -> None:
+    choose(page, "A sum")
+    answering(page, reading({"1": 0.5}, "not a number"))
+    write(page, 0, "1")
+    expect(part(page, "verdict")).to_have_text("The first number cannot be read.")
+    expect(read(page, 0)).to_have_text("")
+
+
+def test_what_was_written_is_still_there_after_another_task(page: Page) -> None:
+    choose(page, "A sum")
+    write(page, 0, "31")
+    expect(read(page, 0)).to_have_text("31")
+    choose(page, "One digit")
+    choose(page, "A sum")
+    expect(read(page, 0)).to_have_text("31")
+    expect(page.locator(f"{SUM} [role=application]")).to_have_count(3)
+
+
+def test_a_number_is_written_with_the_arrow_keys(page: Page) -> None:
+    choose(page, "A sum")
+    page.get_by_role("application", name="Pad for the first number").focus()
+    for key, times in (("ArrowUp", 8), (" ", 1), ("ArrowDown", 16), (" ", 1)):
+        for _ in range(times):
+            page.keyboard.press(key)
+    expect(read(page, 0)).to_have_text("1")
+
+
+# A sheet.
+
+
+def cell(page: Page, label: str) -> Locator:
+    return page.locator(f"{SHEET} tbody tr", has_text=label)
+
+
+def outcome(page: Page) -> Locator:
+    return part(page, "verdict", SHEET)
+
+
+@pytest.mark.parametrize("page", [{"viewport": PHONE}, {"viewport": DESK}], indirect=True)
+def test_the_sample_adds_up_as_it_was_read(page: Page) -> None:
+    choose(page, "A sheet")
+    expect(outcome(page)).to_have_text("It adds up.")
+    sample = json.loads(SAMPLE.read_text(encoding="utf-8"))
+    values = [one["value"] for one in [*sample["marks"], sample["totals"][0]]]
+    expect(page.locator(f"{SHEET} tbody b")).to_have_text([str(value) for value in values])
+    painted: list[bool] = page.locator(f"{SHEET} tbody canvas").evaluate_all(
+        """canvases => canvases.map(
+          (one) => one.getContext("2d").getImageData(0, 0, one.width, one.height).data.some(Boolean))"""
+    )
+    assert painted == [True] * 5
+
+
+def test_a_smudged_mark_is_corrected_by_the_total(page: Page) -> None:
+    choose(page, "A sheet")
+    cell(page, "Question 2").get_by_role("button").click()
+    expect(outcome(page)).to_have_text("Corrected:")
+    expect(part(page, "detail", SHEET)).to_have_text("Question 2 is 4, not 1.")
+    assert [name for name, _ in rows(page, "Question 2")] == ["1", "4", "something else"]
+    cell(page, "Question 2").get_by_role("button", name="Another").click()
+    cell(page, "Question 2").get_by_role("button", name="Clean").click()
+    expect(outcome(page)).to_have_text("It adds up.")
+
+
+@pytest.mark.parametrize(("total", "words"), [("30", "a slip of counting"), ("21", "a carry, lost or counted twice")])
+def test_a_wrong_total_is_told(page: Page, total: str, words: str) -> None:
+    choose(page, "A sheet")
+    page.get_by_role("radio", name=total).check()
+    expect(outcome(page)).to_have_text("It does not add up:")
+    expect(part(page, "detail", SHEET)).to_have_text(f"{total} is written, and the sum is 31.")
+    expect(part(page, "hint", SHEET)).to_contain_text(words)
+    expect(part(page, "announcement", SHEET)).to_contain_text("It does not add up")
+
+
+def test_a_smudge_and_a_wrong_total_leave_a_doubt_and_say_where_to_look(page: Page) -> None:
+    choose(page, "A sheet")
+    page.get_by_role("radio", name="30").check()
+    cell(page, "Question 1").get_by_role("button").click()
+    cell(page, "Question 2").get_by_role("button").click()
+    expect(outcome(page)).to_have_text("Doubtful:")
+    expect(part(page, "detail", SHEET)).to_have_text(re.compile(r"^look at .*\.$"))
+
+
+# In everybody's hands.
+
+
+@pytest.mark.parametrize("page", [{"viewport": {"width": 390, "height": 844}, **STILL}], indirect=True)
+def test_on_a_telephone_the_total_is_seen_with_the_pads_and_all_that_is_touched_is_large(page: Page) -> None:
+    for task, room in (("A sum", SUM), ("A sheet", SHEET)):
+        choose(page, task)
+        expect(page.locator(f"{room} strong").first).not_to_have_text("…")
+        if task == "A sum":
+            page.get_by_role("button", name=EXAMPLE).click()
+            expect(part(page, "verdict")).to_contain_text("62")
+            page.evaluate("scrollTo(0, 0)")
+            box = part(page, "total").bounding_box()
+            assert box is not None
+            assert box["y"] + box["height"] < 844
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        sizes: list[float] = page.locator(
+            f"{room} :is(button, a, input:not([type]), label:has(input)):visible"
+        ).evaluate_all("all => all.map(one => Math.min(one.offsetWidth, one.offsetHeight))")
+        assert min(sizes) >= 44
+
+
+@pytest.mark.parametrize(
+    "page",
+    [{"viewport": size, "color_scheme": scheme, **STILL} for size in (PHONE, DESK) for scheme in ("light", "dark")],
+    ids=["phone-light", "phone-dark", "desk-light", "desk-dark"],
+    indirect=True,
+)  # fmt: skip
+def test_axe_finds_nothing_in_the_way_of_anybody(page: Page) -> None:
+    need(AXE, "npm install --prefix tests")
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    choose(page, "A sum")
+    expect(part(page, "verdict")).to_have_text("Write two numbers.")
+    assert violations(page) == []
+    page.get_by_role("button", name=EXAMPLE).click()
+    expect(part(page, "verdict")).to_contain_text("62")
+    assert violations(page) == []
+    part(page, "total").fill("50")
+    expect(part(page, "verdict")).to_contain_text("50")
+    assert violations(page) == []
+    part(page, "total").fill("")
+    part(page, "rub").click()
+    page.get_by_role("button", name="Write it").click()
+    assert violations(page) == []
+    choose(page, "A sheet")
+    expect(outcome(page)).to_have_text("It adds up.")
+    assert violations(page) == []
+    page.get_by_role("radio", name="30").check()
+    cell(page, "Question 1").get_by_role("button").click()
+    expect(outcome(page)).not_to_have_text("It adds up.")
+    assert violations(page) == []
