@@ -7,7 +7,7 @@ CANDIDATES := python3.11 python3 python3.12 python3.13
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 
-.PHONY: main setup test check faults bench study study-quick ship docs serve static clean
+.PHONY: main setup test check faults bench study study-quick ship docs site serve static clean
 
 main: setup  ## train on all of MNIST with the exact and with a learned fusion, measure both on the grid, read a picture
 	$(SUMNIST) train --preset fast --fusion exact --validation 0 --out runs/fast-exact --overwrite
@@ -52,6 +52,9 @@ ship: setup  ## train the network that comes with the package anew, verify it an
 
 docs: setup  ## rewrite the generated parts of the README and docs/ from the committed result rows
 	$(BIN)/python scripts/write_docs.py
+
+site: setup  ## build the site from docs/ and the docstrings into build/site; nothing in it is loaded from elsewhere
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 serve: setup  ## read over HTTP, with a page to draw on, on http://127.0.0.1:8000
 	$(SUMNIST) serve

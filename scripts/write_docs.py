@@ -1,4 +1,5 @@
-"""Write every figure in the README and docs/ from the committed rows of docs/results/runs.jsonl.
+"""Write every figure in the README and docs/ from the committed rows of docs/results/runs.jsonl, and the page of the
+command line from its parsers.
 
     python scripts/write_docs.py            rewrite the pages
     python scripts/write_docs.py --check    exit with 1 if a page does not say what the rows say
@@ -24,6 +25,7 @@ import addition_tables
 import arithmetic_tables
 import bench_tables
 import checksum_tables
+import command_line
 import fault_tables
 import number_tables
 import picture_tables
@@ -55,7 +57,9 @@ OTHERS = [
 PAGES = [ROOT / name for name in ("README.md", "docs/the-task.md", "docs/benchmarks.md", "docs/training.md",
                                   "docs/scoring.md", "docs/reliability.md", "docs/your-own-pictures.md",
                                   "docs/numbers.md", "docs/arithmetic.md", "docs/sheets.md", "docs/serving.md",
-                                  "docs/appendix-runs.md", "docs/appendix-benchmarks.md")]  # fmt: skip
+                                  "docs/appendix-runs.md", "docs/appendix-benchmarks.md",
+                                  "docs/index.md", "docs/tutorial.md")]  # fmt: skip
+COMMANDS = ROOT / "docs/command-line.md"
 MARK = re.compile(r"(<!-- figure:([\w-]+) -->)(.*?)(<!-- /figure -->)", re.DOTALL)
 
 Rows = list[dict[str, Any]]
@@ -388,7 +392,7 @@ def main() -> int:
     check = "--check" in sys.argv[1:]
     rows = all_rows()
     pages = {page: filled(page.read_text(encoding="utf-8"), rows) for page in PAGES}
-    wanted = pages | pictures(rows) | study_report(rows)
+    wanted = pages | pictures(rows) | study_report(rows) | {COMMANDS: command_line.page()}
     outdated = stale(wanted)
     for path in outdated:
         if not check:

@@ -20,6 +20,7 @@ import pytest
 
 from compare_pages import say_the_same
 from picture_sheets import PUPILS, REVIEWED, SHOWN, write_class
+from sumnist.cli.commands import COMMANDS
 from sumnist.errors import MissingExtraError
 from sumnist.files import CONFIG, PRETRAINED
 from sumnist.sheets.layout import Layout
@@ -84,7 +85,7 @@ def test_the_readme_fits_120_lines_and_names_the_packaged_network() -> None:
 
 
 def test_no_page_installs_from_an_index_where_nothing_is_published() -> None:
-    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
+    for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
         if page.name != "design-choices.md":  # whose template is the study's
             assert not re.search(r"pip install \"?sumnist", page.read_text(encoding="utf-8")), page.name
 
@@ -381,10 +382,18 @@ def test_the_benchmarks_begin_with_the_machine_and_what_was_chosen_for_it(monkey
     assert benchmarks.introduction() == "a (avx2), 2 cores; torch 2"
 
 
+def test_the_page_of_the_command_line_is_that_of_the_parsers(write_docs: ModuleType) -> None:
+    page = write_docs.COMMANDS.read_text(encoding="utf-8")
+    assert page == write_docs.command_line.page(), "run make docs"
+    assert re.findall("^## sumnist (.+)$", page, re.MULTILINE) == [*COMMANDS]
+    assert "| `--preset` `STR` | " in page
+    assert "--help` |" not in page
+
+
 def test_links_between_the_pages_lead_somewhere() -> None:
-    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
-            if not target.startswith("http"):
+            if not target.startswith(("http", "try/")):  # which is built
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
@@ -396,7 +405,7 @@ def anchors_of(page: Path) -> set[str]:
 
 def test_links_to_a_heading_lead_to_one() -> None:
     links = 0
-    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
             assert anchor in anchors_of(page.parent / target if target else page), f"{page.name}: {target}#{anchor}"
             links += 1

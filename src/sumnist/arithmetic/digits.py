@@ -26,7 +26,7 @@ class Digits(Added, Operand):
     Raises:
         NumberError: These are no log-probabilities.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> any_digit = Digits(np.log(np.full((1, 10), 0.1)))
         >>> float(np.exp((any_digit + any_digit).log_prob(1)).round(6)), float(np.exp((2 * any_digit).log_prob(1)))

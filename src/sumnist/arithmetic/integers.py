@@ -44,7 +44,7 @@ class Integers(Operand):
     Raises:
         NumberError: These are no log-probabilities.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> die = Integers(np.log([1 / 6] * 6), first=1)
         >>> (die + die).mode, (2 * die).mode

@@ -156,7 +156,7 @@ def numeral(digits: Any, base: int = 10) -> NDArray[Any]:
     Raises:
         NumberError: A digit is not in 0..base − 1.
 
-    Example:
+    Examples:
         >>> numeral([[0, 4, 2], [1, 0, 0]])
         array([ 42, 100])
         >>> int(numeral([9] * 25))

@@ -107,7 +107,7 @@ class Sum(Added):
     Raises:
         NumberError: An operand is not one, or they do not fit together.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sumnist.arithmetic.digits import Digits
         >>> any_digit = Digits(np.log(np.full((1, 10), 0.1)))

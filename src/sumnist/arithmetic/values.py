@@ -41,7 +41,7 @@ class Values(Added, Operand):
         other: Of all other values together: a value's own probability is at least what `probabilities` has, and at most
             that and `other`.
 
-    Example:
+    Examples:
         >>> one = Values({4: 0.75, 9: 0.25}, 0.0)
         >>> (one + 7).probabilities
         {11: 0.75, 16: 0.25}

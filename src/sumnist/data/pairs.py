@@ -54,10 +54,11 @@ class PairDataset(Dataset[Pairs]):
         ConfigError: `digits` is another word, or a number is out of its range.
         IndexError: An item that is not there is asked for.
 
-    >>> pairs = PairDataset("test", seed=1)
-    >>> image, number, digit, total = pairs[0]
-    >>> int(digit) + int(number) == int(total)
-    True
+    Examples:
+        >>> pairs = PairDataset("test", seed=1)
+        >>> image, number, digit, total = pairs[0]
+        >>> int(digit) + int(number) == int(total)
+        True
     """
 
     def __init__(

@@ -143,7 +143,7 @@ class Reader:
         network: What answers: an `OnnxNetwork`, or a `TorchNetwork` for a run folder that has not been exported.
         exact: Whether the sum is computed from the digit, for any number, instead of having been learned, for 0..9.
 
-    Example:
+    Examples:
         >>> reader = Reader()
         >>> reading = reader.read("examples/five.png", 7)
         >>> reading.digit, reading.sum, reading.accepted
@@ -223,7 +223,7 @@ class Reader:
         Returns:
             A reading for each picture; in its place the error, not raised, of a picture or number that is no good.
 
-        Example:
+        Examples:
             >>> five, missing = Reader().read_each(["examples/five.png", "missing.png"], [7, 7])
             >>> five.sum
             12
@@ -300,7 +300,7 @@ class Reader:
             MissingExtraError: The engine's library is not installed.
             RunError: Its network is missing, or damaged.
 
-        Example:
+        Examples:
             >>> reading = Reader().read_number("examples/1480.png")
             >>> reading.text, reading.value, reading.accepted
             ('1,480', 1480, True)

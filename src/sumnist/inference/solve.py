@@ -54,7 +54,7 @@ def solve(
         NumberError: A number is too long or of no kind that is added, or there are too many possibilities.
         RunError: A network is missing, or damaged.
 
-    Example:
+    Examples:
         >>> solution = solve("examples/five.png + _ = 12")
         >>> solution.solved, solution.unknowns[0].value
         ('5 + 7 = 12', 7)

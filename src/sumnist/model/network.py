@@ -67,10 +67,11 @@ class TwoInputNet(Network):
         sum_target: Whether a learned fusion's sum is one of 19 classes or five bits.
         smoothing: The label smoothing of its training, which its outputs solve for.
 
-    >>> net = TwoInputNet("tiny", fusion="exact").eval()
-    >>> digit, total = net(torch.zeros(3, 1, 28, 28), torch.tensor([0, 5, 9]))
-    >>> digit.shape, total.shape
-    (torch.Size([3, 10]), torch.Size([3, 19]))
+    Examples:
+        >>> net = TwoInputNet("tiny", fusion="exact").eval()
+        >>> digit, total = net(torch.zeros(3, 1, 28, 28), torch.tensor([0, 5, 9]))
+        >>> digit.shape, total.shape
+        (torch.Size([3, 10]), torch.Size([3, 19]))
     """
 
     encoder: nn.Sequential

@@ -1,6 +1,7 @@
 """Paper forms for handwritten numbers, whose totals check them. Printing and reading them needs the extra `sheets`,
 layouts do not.
 
+Examples:
     >>> from sumnist.sheets import Layout
     >>> Layout.of_line("9,7.5,13").names
     ('q1', 'q2', 'q3', 'total')

@@ -86,7 +86,7 @@ class Check:
         LayoutError: The formulas make no forest, or name a field that there is not.
         NumberError: A number makes no sense.
 
-    Example:
+    Examples:
         >>> check = Check({"a": 9, "b": 9, "sum": 18}, [Formula.of("sum = a + b")])
         >>> sure = {"a": Values({4: 0.6, 9: 0.4}, 0.0), "b": Values({5: 1.0}, 0.0), "sum": Values({14: 1.0}, 0.0)}
         >>> check.posterior(sure).explanation.values

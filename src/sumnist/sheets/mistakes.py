@@ -79,7 +79,7 @@ class Writer:
     Raises:
         NumberError: There is no room for a mistake, or ε is no probability.
 
-    Example:
+    Examples:
         >>> writer = Writer(largest=20, terms=2, mistake=0.1)
         >>> kinds = writer.kinds(np.array([12, 13, 9]), np.array([[9, 3]] * 3))
         >>> [KINDS[kind] for kind in kinds.argmax(-1)]

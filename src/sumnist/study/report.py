@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,7 @@ def report(rows: Sequence[Row], variants: Sequence[Variant]) -> Report:
         name: environment.get_template(f"{name}.j2").render() for name in ("design-choices.md", "appendix-designs.md")
     }
     body = MarkdownIt("commonmark").enable("table").render("\n".join(files.values()))
+    body = re.sub(r'<a href="(?!https?:)[^"]*">(.*?)</a>', r"\1", body)  # to files that do not travel with this one
     for name, picture in pictures.items():
         files[f"images/study-{name}.svg"] = picture
         body = body.replace(f'src="images/study-{name}.svg"', f'src="{embedded(picture)}"')

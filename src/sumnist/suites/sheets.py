@@ -32,7 +32,7 @@ class Sheets:
     Raises:
         ConfigError: There is no such half.
 
-    Example:
+    Examples:
         >>> from sumnist.suites.sheet_truth import LAYOUTS
         >>> sheets = Sheets(LAYOUTS["cover"], Ink.mnist("development"), "development")
         >>> main, correction = sheets.cells(0)["q1"]

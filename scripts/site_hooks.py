@@ -1,0 +1,95 @@
+"""What mkdocs needs to know of this repository: pages that are not in docs/, links that leave it, and the static page.
+
+Pages are written for the repository, where a link may lead to any file. On the site such a file is a page of its own:
+one of `PAGES`, or one of `SHOWN`, as code. A link to any other file stays as it is, and fails the build.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.nav import Link, Navigation
+from mkdocs.structure.pages import Page
+
+__all__ = ["on_files", "on_nav", "on_page_content", "on_page_markdown"]
+
+ROOT = Path(__file__).resolve().parent.parent
+STATIC = ROOT / "build/static"
+"""The page that runs without a server, if it was built."""
+ICON = "src/sumnist/serve/static/icon.svg"
+PAGES = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "src/sumnist/pretrained/README.md": "model-cards/digits.md",
+    "src/sumnist/pretrained/numbers.md": "model-cards/numbers.md",
+    "src/sumnist/pretrained/cells.md": "model-cards/cells.md",
+}
+"""Pages from elsewhere in the repository, and where they are on the site."""
+SHOWN = (
+    "examples/train_in_one_file.py", "examples/two-inputs-two-outputs.ipynb", "tests/test_network.py",
+    "tests/test_study_network.py", "tests/test_wings.py",
+)  # fmt: skip
+"""Files that pages lead to, shown as pages under `source/` and left out of the search."""
+PLACES = {"README.md": "index.md", **PAGES, **{path: f"source/{Path(path).with_suffix('.md')}" for path in SHOWN}}
+MARK = re.compile(r"<!-- figure[^>]*-->(\n?)|<!-- /figure -->()")
+"""Where `write_docs.py` puts figures. A table that begins behind one needs a blank line before it here."""
+LINK = re.compile(r"(\]\()([^)#\s]+)")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add what is not in docs/."""
+    for path, place in PAGES.items():
+        files.append(File.generated(config, place, content=(ROOT / path).read_text(encoding="utf-8")))
+    for path in SHOWN:
+        files.append(File.generated(config, PLACES[path], content=as_page(ROOT / path)))
+        files.append(File.generated(config, f"source/{path}", abs_src_path=str(ROOT / path)))
+    files.append(File.generated(config, "assets/icon.svg", abs_src_path=str(ROOT / ICON)))
+    for file in sorted(STATIC.rglob("*")):
+        if file.is_file():
+            files.append(File.generated(config, f"try/{file.relative_to(STATIC).as_posix()}", abs_src_path=str(file)))
+    return files
+
+
+def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:
+    """Add the static page."""
+    if STATIC.exists():
+        nav.items.append(Link("Try it", "try/"))
+    return nav
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Leave out the marks of figures, and lead links to where their targets are on the site."""
+    place = page.file.src_uri
+    origin = next((path for path, uri in PLACES.items() if uri == place and path != "README.md"), f"docs/{place}")
+
+    def led(link: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(origin), link[2]))
+        if target == "docs/try/index.html" and not STATIC.exists():
+            target = "docs/how-to/serve.md"
+        new = PLACES.get(target, target.removeprefix("docs/"))
+        if "://" in link[2] or new == target:
+            return link[0]
+        return link[1] + posixpath.relpath(new, posixpath.dirname(place))
+
+    return LINK.sub(led, MARK.sub(r"\1\1", markdown))
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Have no empty cell head a column, which a screen reader would read with every cell, and break no line at a ±."""
+    return re.sub(r"<th([^>]*)></th>", r"<td\1></td>", html).replace(" ± ", "\u00a0±\u00a0")
+
+
+def as_page(file: Path) -> str:
+    """A page that shows a file: a notebook as its cells, all else as code."""
+    text, name = file.read_text(encoding="utf-8"), file.relative_to(ROOT).as_posix()
+    body = f"```python\n{text}```\n"
+    if file.suffix == ".ipynb":
+        cells = [("".join(cell["source"]), cell["cell_type"]) for cell in json.loads(text)["cells"]]
+        body = "\n\n".join(source if kind == "markdown" else f"```python\n{source}\n```" for source, kind in cells)
+    head = f"---\ntitle: {file.name}\nsearch:\n  exclude: true\n---\n\n"
+    return f"{head}`{name}` · [download]({file.name})\n\n{body}"

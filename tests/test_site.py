@@ -1,0 +1,203 @@
+"""The site: built without a warning, complete in itself, with links that lead somewhere, and for everybody to read."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from mkdocs.config import load_config
+from mkdocs.structure.files import Files
+from mkdocs.structure.nav import Navigation
+from playwright.sync_api import Page
+
+import site_hooks
+from page_checks import AXE, STILL, need, violations
+from page_driver import CHROMIUM, chromium
+
+pytestmark = pytest.mark.heavy
+ROOT = Path(__file__).resolve().parent.parent
+LINKINATOR = ROOT / "tests/node_modules/linkinator/build/src/cli.js"
+PAGES = ["", "tutorial/", "your-own-pictures/", "api/reading/"]
+LOADED = {
+    "img": ("src", "srcset"), "script": ("src",), "link": ("href",), "iframe": ("src",), "source": ("src", "srcset"),
+    "video": ("src", "poster"), "audio": ("src",), "object": ("data",), "embed": ("src",), "use": ("href",),
+}  # fmt: skip
+"""Attributes by which a page has something loaded."""
+TOLD = {"canonical", "next", "prev", "alternate", "license"}
+"""Relations of a `link` that load nothing."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built as `make site` builds it."""
+    place = tmp_path_factory.mktemp("site")
+    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(place)]
+    result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return place
+
+
+class Elements(HTMLParser):
+    """The elements of a page, with their attributes."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def elements(site: Path) -> Iterator[tuple[str, str, dict[str, str | None]]]:
+    """Every element of every page, with the name of the page."""
+    for page in site.rglob("*.html"):
+        if "try" not in page.relative_to(site).parts[0]:  # which has tests of its own
+            yield from ((page.relative_to(site).as_posix(), *element) for element in Elements(page).found)
+
+
+def test_every_page_of_the_docs_is_on_the_site(site: Path) -> None:
+    for page in (ROOT / "docs").rglob("*.md"):
+        name = page.relative_to(ROOT / "docs").with_suffix("").as_posix()
+        assert (site / name.removesuffix("index") / "index.html").exists(), name
+    for name in ("changelog", "contributing", "model-cards/digits", "source/tests/test_wings"):
+        assert (site / f"{name}/index.html").exists(), name
+    assert (site / "study.html").exists()
+
+
+def test_nothing_is_loaded_from_another_host(site: Path) -> None:
+    count = 0
+    for page, tag, attributes in elements(site):
+        for name in LOADED.get(tag, ()):
+            address = attributes.get(name)
+            if address is not None and attributes.get("rel") not in TOLD:
+                count += 1
+                assert not re.search(r"^\s*(https?:)?//|,\s*(https?:)?//", address), (page, tag, address)
+    assert count > 100
+    for sheet in site.rglob("*.css"):
+        text = sheet.read_text(encoding="utf-8")
+        assert not re.search(r"(url\(|@import)\s*[\"']?(https?:)?//", text), sheet.name
+
+
+def test_every_picture_has_a_text_for_those_who_do_not_see_it(site: Path) -> None:
+    texts = [(page, attributes.get("alt")) for page, tag, attributes in elements(site) if tag == "img"]
+    assert len(texts) > 20
+    assert [page for page, text in texts if not text] == []
+
+
+def test_no_list_and_no_table_has_become_a_paragraph(site: Path) -> None:
+    for page in site.rglob("index.html"):
+        text = re.sub(r"<pre.*?</pre>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        found = re.findall(r"<p>(?:\d+\.|[-*]) .*|^(?:\d+\.|[-*]) .*$|^\|.*\|$", text, re.MULTILINE)
+        assert found == [], page
+
+
+def links(site: Path) -> dict[str, list[str]]:
+    """The links of a site, each of which is looked at once, by what became of them; other hosts are not asked."""
+    need(LINKINATOR, "npm install --prefix tests")
+    command = ["node", str(LINKINATOR), ".", "--recurse", "--check-fragments", "--format", "json",
+               "--skip", r"^https?://(?!(localhost|127\.0\.0\.1))"]  # fmt: skip
+    result = subprocess.run(command, cwd=site, capture_output=True, text=True, check=False)
+    found: dict[str, list[str]] = {}
+    for link in json.loads(result.stdout)["links"]:
+        found.setdefault(link["state"], []).append(f"{link.get('parent')} → {link['url']}")
+    return found
+
+
+def test_every_link_inside_the_site_leads_to_a_page_and_to_a_place_on_it(site: Path) -> None:
+    found = links(site)
+    assert found.get("BROKEN", []) == []
+    assert len(found["OK"]) > 60
+
+
+def test_a_link_to_no_page_and_one_to_no_place_are_found(tmp_path: Path) -> None:
+    page = '<html><body><h1 id="top">A</h1><a href="{}">link</a></body></html>'
+    for name, target in (("index", "other.html#nowhere"), ("other", "missing.html")):
+        (tmp_path / f"{name}.html").write_text(page.format(target))
+    assert {*links(tmp_path)["BROKEN"]} == {". → other.html#nowhere", "other.html → missing.html"}
+
+
+def test_the_page_without_a_server_is_on_the_site_once_it_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_config(str(ROOT / "mkdocs.yml"))
+    config.plugins._current_plugin = "site_hooks"
+    monkeypatch.setattr(site_hooks, "STATIC", tmp_path / "static")
+    files = site_hooks.on_files(Files([]), config)
+    assert files.get_file_from_path("try/index.html") is None
+    assert site_hooks.on_nav(Navigation([], []), config, files).items == []
+    (tmp_path / "static/inside").mkdir(parents=True)
+    for name in ("index.html", "inside/page.js"):
+        (tmp_path / "static" / name).touch()
+    files = site_hooks.on_files(Files([]), config)
+    assert [file.src_uri for file in files if file.src_uri.startswith("try/")] == [
+        "try/index.html",
+        "try/inside/page.js",
+    ]
+    (link,) = site_hooks.on_nav(Navigation([], []), config, files).items
+    assert (link.title, link.url) == ("Try it", "try/")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files, and says nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    """Where the site is served, as any host of static files does."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site)) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def opened(address: str) -> Iterator[dict[tuple[str, int], Page]]:
+    """A tab for each scheme and width."""
+    need(CHROMIUM, "apt install chromium")
+    with chromium() as browser:
+        yield {
+            (scheme, width): browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900}, **STILL)  # type: ignore[arg-type]
+            for scheme in ("light", "dark") for width in (390, 1280)
+        }  # fmt: skip
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("place", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_has_nothing_to_object_to_and_nothing_is_asked_of_another_host(
+    opened: dict[tuple[str, int], Page], address: str, place: str, scheme: str, width: int
+) -> None:
+    need(AXE, "npm install --prefix tests")
+    page = opened[scheme, width]
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{address}/{place}", wait_until="networkidle")
+    assert len(asked) > 3
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.add_script_tag(path=AXE)
+    assert violations(page) == []
+
+
+@pytest.mark.browser
+def test_the_search_finds_a_word_of_the_glossary(opened: dict[tuple[str, int], Page], address: str) -> None:
+    page = opened["light", 1280]
+    page.goto(address, wait_until="networkidle")
+    page.get_by_role("textbox", name="Search").press_sequentially("polarity")
+    page.locator(".md-search-result__link[href*=glossary]").first.wait_for()
