@@ -66,8 +66,8 @@ def build(sources: Path, target: Path) -> None:
 
 
 def written(sources: Path) -> dict[str, NDArray[Any]]:
-    """The pictures of all characters by all writers, end to end, and what each of them is. A picture lies there column by
-    column, which takes less room."""
+    """The pictures of all characters by all writers, end to end, and what each of them is. A picture lies there column
+    by column, which takes less room."""
     pictures: list[NDArray[np.uint8]] = []
     characters, writers = [], []
     for writer, name in enumerate(WRITERS):

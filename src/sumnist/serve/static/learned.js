@@ -15,12 +15,12 @@ export class Learned {
   #digit = null; // the digit of the last answer
   #found = new Map(); // "digit number" → what it said
 
-  constructor(at) {
+  constructor(at, setNumber) {
     this.#at = at;
     at.learned.append(this.#sums);
     this.#cells = grid();
     at.hunt.append(corner(), ...heads(), ...this.#cells.flatMap((row, digit) => [head(digit, "of-digit"), ...row]));
-    at.all.addEventListener("click", () => this.#tryAll());
+    at.all.addEventListener("click", () => this.#tryAll(setNumber));
     this.#tell("");
   }
 
@@ -40,7 +40,7 @@ export class Learned {
   #note(digit, number, { sum, left_out: leftOut = [] }) {
     this.#found.set(`${digit} ${number}`, sum);
     this.#cells[digit][number].className = sum === digit + number ? "right" : "wrong";
-    const fails = sum === digit + number ? "" : `It fails here: ${digit} + ${number} is not ${figure(sum)}. `;
+    const fails = sum === digit + number ? "" : `It fails here: it says ${digit} + ${number} = ${sum}. `;
     const never = leftOut[digit] === number ? "It never saw this pair in training. " : "";
     this.#tell(fails + never);
     this.#outline(leftOut);
@@ -67,8 +67,8 @@ export class Learned {
     this.#at.hunt.ariaLabel = `Digits by numbers, as tried. Wrong: ${pairs.join("; ") || "none"}`;
   }
 
-  /** Ask it about the digit on the pad with each number. */
-  async #tryAll() {
+  /** Ask it about the digit on the pad with each number, and go to the first at which it fails. */
+  async #tryAll(setNumber) {
     const { digit, question } = this.#digit;
     this.#at.all.disabled = true;
     for (let number = 0; number < NUMBERS; number++) {
@@ -77,6 +77,8 @@ export class Learned {
       if (reading?.beside && reading.digit === digit) this.#note(digit, number, reading.beside);
     }
     this.#at.all.disabled = !this.#digit;
+    const failed = this.#wrong.find(([pair]) => pair.startsWith(`${digit} `));
+    if (failed && this.#digit?.digit === digit) setNumber(Number(failed[0].slice(2)));
   }
 }
 

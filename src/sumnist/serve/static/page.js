@@ -20,7 +20,7 @@ const asker = new Asker(show);
 const explainer = new Asker((_, { reading }) => reading && inside.draw(reading));
 const pad = new Pad(at.pad, changed);
 const inside = new Inside(at.inside, () => ask());
-const tasks = { digit: new Digit(at), number: new NumberOfDigits(at, pad) };
+const tasks = { digit: new Digit(at, setNumber), number: new NumberOfDigits(at, pad) };
 let task = tasks.digit;
 let pause = 0;
 let quiet = 0;
@@ -106,6 +106,7 @@ function choose(name) {
 
 /** The task in the page's address. */
 function addressed() {
+  if (location.hash === "#inside") at.inside.open = true;
   return Object.keys(ADDRESSES).find((name) => ADDRESSES[name] === location.hash) ?? "digit";
 }
 
@@ -230,7 +231,9 @@ addEventListener("keydown", (event) => {
 for (const part of document.querySelectorAll("[data-engine]")) {
   part.hidden = (part.dataset.engine === "photographs") !== photographs;
 }
-for (const link of document.querySelectorAll("[data-docs]")) link.href = docs[link.dataset.docs];
+for (const link of document.querySelectorAll("[data-docs]")) {
+  if (link.dataset.docs in docs) link.href = docs[link.dataset.docs];
+}
 showExamples(at.examples, pad);
 choose(addressed());
 changed(true);
