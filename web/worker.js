@@ -69,8 +69,8 @@ function pause() {
 }
 
 /** The answer to a question; `heard()` fails if it is not wanted any longer. */
-async function answerTo({ kind, file, fields, ...wanted }, heard) {
-  const pixels = await pixelsOf(file);
+async function answerTo({ kind, content, fields, ...wanted }, heard) {
+  const pixels = await pixelsOf(content);
   if (!pixels) return { problem: PHOTOGRAPH };
   const grey = intensitiesOf(pixels);
   if (fields.ink !== "dark" && !isDrawing(grey)) return { problem: PHOTOGRAPH };
