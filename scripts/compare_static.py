@@ -61,9 +61,10 @@ READ = """async ([{ width, pen, strokes }, height]) => {
         for (let i = 0; i < stroke.length; i += 2) send(i ? "pointermove" : "pointerdown", stroke[i], stroke[i + 1]);
         send("pointerup", 0, 0);
     }
-    const file = await pad.file();
+    const [file, pixels] = [await pad.file(), pad.pixels()];
     canvas.remove();
-    const question = { kind: "digit", picture: async () => file, fields: { number: 7, ink: "dark" } };
+    const fields = { number: 7, ink: "dark" };
+    const question = { kind: "digit", picture: async () => file, pixels: () => pixels, fields };
     const outcome = await answerTo(question, new AbortController().signal);
     const bytes = new Uint8Array(await file.arrayBuffer());
     return { ...outcome, png: btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")) };

@@ -25,17 +25,21 @@ worker.addEventListener("error", ({ message = "" }) => {
 
 /**
  * The answer to a question: a `reading`, or a `problem` with a title and a detail. The question says of what `kind` it
- * is, "digit" or "number"; it has a `picture` (a function that gives a file, now or later), the `fields` of the
- * server's form, and whether `inside` and `evidence` are wanted.
+ * is, "digit" or "number"; it has a `picture` (a function that gives a file, now or later), maybe its `pixels` (one that
+ * gives them at once, or null), the `fields` of the server's form, and whether `inside` and `evidence` are wanted.
  */
-export async function answerTo({ kind, picture, fields, inside, evidence }, signal) {
-  const file = await picture();
-  if (broken) return broken;
+export function answerTo({ kind, picture, pixels, fields, inside, evidence }, signal) {
+  const id = ++asked;
+  const send = (content) => {
+    if (broken) take(id, broken);
+    else if (waiting.has(id)) worker.postMessage({ id, question: { kind, content, fields, inside, evidence } });
+  };
   return new Promise((resolve) => {
-    const id = ++asked;
     waiting.set(id, resolve);
     signal.addEventListener("abort", () => stop(id), { once: true });
-    worker.postMessage({ id, question: { kind, file, fields, inside, evidence } });
+    const drawing = pixels?.();
+    if (drawing) send(drawing);
+    else picture().then(send);
   });
 }
 

@@ -36,7 +36,7 @@ const numbers = once(async () => {
 const cancelled = new Set();
 let asked = false;
 let last = first(); // they are answered one after the other
-warm();
+last.then(warm);
 
 addEventListener("message", ({ data: { id, question, cancel } }) => {
   asked = true;
@@ -69,8 +69,8 @@ function pause() {
 }
 
 /** The answer to a question; `heard()` fails if it is not wanted any longer. */
-async function answerTo({ kind, file, fields, ...wanted }, heard) {
-  const pixels = await pixelsOf(file);
+async function answerTo({ kind, content, fields, ...wanted }, heard) {
+  const pixels = await pixelsOf(content);
   if (!pixels) return { problem: PHOTOGRAPH };
   const grey = intensitiesOf(pixels);
   if (fields.ink !== "dark" && !isDrawing(grey)) return { problem: PHOTOGRAPH };
@@ -131,6 +131,6 @@ async function first() {
 async function warm() {
   for (let i = 0; i < WARMINGS && !asked; i++) {
     for (const _ of rounds(ONE, "dark"));
-    await pause(); // the networks are on their way meanwhile
+    await pause();
   }
 }

@@ -3,17 +3,11 @@
 import { decode } from "../constants.js";
 import { Grid } from "./arrays.js";
 
-/** The grey pixels of an opaque picture in a file, 0 to 255; null if it is none, or has transparent parts, or is larger
- * than a drawing. */
-export async function pixelsOf(file) {
-  const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" }).catch(() => null);
-  if (!bitmap || Math.max(bitmap.width, bitmap.height) > decode.WORKING_SIDE) return null;
-  if (Math.max(bitmap.width, bitmap.height) < decode.SMALLEST_SIDE) return null;
-  const { width, height } = bitmap;
-  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-  context.drawImage(bitmap, 0, 0);
-  bitmap.close();
-  const { data } = context.getImageData(0, 0, width, height);
+/** The grey pixels, 0 to 255, of an opaque picture: a file, or its `ImageData`; null if it is none, or has transparent
+ * parts, or is larger than a drawing. */
+export async function pixelsOf(content) {
+  const { data, width, height } = content instanceof ImageData ? content : ((await decoded(content)) ?? {});
+  if (!data) return null;
   const grey = new Grid(height, width, new Uint8Array(height * width));
   for (let i = 0, at = 0; i < grey.values.length; i++, at += 4) {
     if (data[at + 3] !== 255) return null;
@@ -21,6 +15,16 @@ export async function pixelsOf(file) {
     grey.values[i] = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16; // as Pillow rounds it
   }
   return grey;
+}
+
+/** The pixels in a file, or null. */
+async function decoded(file) {
+  const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" }).catch(() => null);
+  const longer = bitmap && Math.max(bitmap.width, bitmap.height);
+  if (!bitmap || longer < decode.SMALLEST_SIDE || longer > decode.WORKING_SIDE) return null;
+  const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d", { willReadFrequently: true });
+  context.drawImage(bitmap, 0, 0);
+  return context.getImageData(0, 0, bitmap.width, bitmap.height);
 }
 
 /** The intensities of grey pixels, black 0 to white 1. */

@@ -69,12 +69,20 @@ export class Pad {
 
   /** Its content as a file: the picture as it came, or the drawing, black on white. */
   async file() {
-    if (this.#sheet.picture) return this.#sheet.picture.file;
+    return this.#sheet.picture?.file ?? this.#drawing().canvas.convertToBlob();
+  }
+
+  /** A drawing at once, as pixels: a browser takes its time to make a file of it. Null if there is a picture. */
+  pixels() {
+    return this.uploaded ? null : this.#drawing().getImageData(0, 0, ...this.#sent);
+  }
+
+  #drawing() {
     const context = new OffscreenCanvas(...this.#sent).getContext("2d");
     context.fillStyle = "white";
     context.fillRect(0, 0, ...this.#sent);
     this.#trace(context, "black");
-    return context.canvas.convertToBlob();
+    return context;
   }
 
   /** Where a point of that file is on the pad, in shares of its width and height; null if the browser cannot tell. */

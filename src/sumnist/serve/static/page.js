@@ -52,7 +52,8 @@ function ask(settled = true, since = null) {
 function question() {
   const ink = pad.uploaded ? at.ink.value : "dark";
   const fields = { ...task.fields(numberGiven()), ink };
-  return { kind: task.kind, picture: () => pad.file(), fields, inside: task === tasks.digit && inside.open };
+  const content = { picture: () => pad.file(), pixels: () => pad.pixels() };
+  return { kind: task.kind, ...content, fields, inside: task === tasks.digit && inside.open };
 }
 
 /** The number in the field, or null if that is none whose sums are exact. */
