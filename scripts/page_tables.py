@@ -45,7 +45,7 @@ def load(rows: Rows) -> str:
         statistics.median(row[name] for row in measured) for name in ("seconds_until_there", "seconds_until_answer")
     )
     return (
-        f"With nothing in its cache it is there after {there:.1f} s, and has read its first example after "
+        f"with nothing in its cache it is there after {there:.1f} s, and has read its first example after "
         f"{answered:.1f} s (medians of {len(measured)}, from Python's server of files on the same machine)"
     )
 
@@ -95,7 +95,7 @@ def numbers(rows: Rows) -> str:
         return NOT_MEASURED.strip()
     row = measured[-1]
     return (
-        f"Of {row['drawings']} drawn numbers {row['text_equal']} are read alike, and {row['accepted_equal']} accepted "
+        f"of {row['drawings']}, {row['text_equal']} are read alike, and {row['accepted_equal']} accepted "
         f"or refused alike; probabilities of candidates differ by {row['largest_difference']:.0e} at most"
     )
 

@@ -33,7 +33,7 @@ export class Learned {
     fill(this.#sums, beside?.sum_probabilities, beside?.sum);
     this.#at.learned.classList.toggle("right", beside?.sum === reading?.sum);
     this.#at.learned.ariaLabel = beside ? spoken(beside) : "No sums of the network that learned to add";
-    this.#at["learned-says"].textContent = this.#digit ? said(reading, beside, number) : "Draw a digit, and see what it says.";
+    this.#at["learned-says"].textContent = said(reading, number);
     if (this.#digit && beside && number !== null && question.settled) this.#note(reading.digit, reading.number, beside);
   }
 
@@ -87,7 +87,10 @@ function total(pair) {
   return digit + number;
 }
 
-function said(reading, beside, number) {
+function said(reading, number) {
+  if (!reading) return "Draw a digit, and see what it says.";
+  if (!reading.accepted) return "It is asked once the digit is read.";
+  const { beside } = reading;
   if (number === null) return "Without a number it says nothing.";
   if (!beside) return `It has no input for ${figure(number)}: it learned the numbers 0 to 9 only. The computed sum knows all.`;
   const share = percent(beside.sum_confidence);

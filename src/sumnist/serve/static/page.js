@@ -119,6 +119,7 @@ function show(asked, { reading, problem }) {
   else if (reading.accepted) showReading(asked, reading, "answer", numberProblem() ?? task.words(reading));
   else showReading(asked, reading, "refused", settled ? task.words(reading, uploaded) : ["Reading as you draw …", ""]);
   showHow(uploaded && reading?.how);
+  at["as-number"].hidden = !(settled && reading?.reason === "several digits");
   if (!reading || task !== tasks.digit) return;
   if (inside.open) inside.draw(reading);
   if (!settled) return;
@@ -161,6 +162,7 @@ function write(state, [verdict, hint], digit = UNKNOWN, sum = UNKNOWN) {
   at.verdict.textContent = verdict;
   at.hint.textContent = hint;
   at.again.hidden = state !== "problem";
+  at["as-number"].hidden = true; // until it is known to be one
   fit();
   clearTimeout(quiet);
   const equation = sum === UNKNOWN ? `${digit}. ` : `${digit} + ${at.number.value} = ${sum}. `;
@@ -184,6 +186,7 @@ at.dice.addEventListener("click", () => setNumber(another(numberGiven())));
 at.undo.addEventListener("click", () => pad.undo());
 at.clear.addEventListener("click", () => pad.clear());
 at.again.addEventListener("click", () => ask());
+at["as-number"].addEventListener("click", () => (location.hash = ADDRESSES.number));
 for (const list of [at.ink, at.decimal]) list.addEventListener("change", () => ask());
 for (const name of document.getElementsByName("task")) {
   name.addEventListener("change", () => (location.hash = ADDRESSES[name.value]));
