@@ -53,7 +53,7 @@ ship: setup  ## train the network that comes with the package anew, verify it an
 docs: setup  ## rewrite the generated parts of the README and docs/ from the committed result rows
 	$(BIN)/python scripts/write_docs.py
 
-site: static  ## build the site from docs/ and the docstrings into build/site; nothing in it is loaded from elsewhere
+site: setup web/node_modules  ## build the site from docs/ and the docstrings into build/site; nothing in it is loaded from elsewhere
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 serve: setup  ## read over HTTP, with a page to draw on, on http://127.0.0.1:8000

@@ -81,7 +81,10 @@ def machines(rows: Rows) -> tuple[str, str]:
 
 def processor(rows: Rows) -> str:
     """Where the rows of the benchmarks were measured, and with what."""
-    others = "robustness", "serving-", "strips", "addition", "checksum-", "queries", "sheet-", "class-of-sheets", "pile"
+    others = (
+        "robustness", "serving-", "strips", "addition", "checksum-", "queries", "sheet-", "class-of-sheets", "pile",
+        "page-", "drawings",
+    )  # fmt: skip
     rows = [row for row in rows if "part" in row and not row["part"].startswith(others)]
     processors, torch = machines(rows)
     return f"{processors}; torch {torch}"

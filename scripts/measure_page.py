@@ -43,16 +43,22 @@ def main() -> None:
     given = parser.parse_args()
     sizes = json.loads((given.static / "sizes.json").read_text(encoding="utf-8"))
     common = {"date": now(), "machine": machine()}
-    append_jsonl(given.rows, {"part": "bytes", **sizes["all"], "files": sizes["files"], **common})
+    append_jsonl(given.rows, {"part": "page-bytes", **sizes["all"], "files": sizes["files"], **common})
     with served() as server, files_of(given.static) as static, chromium() as browser:
         for round_ in range(given.rounds):
             for engine, url in (("server", server), ("browser", static)):
                 for inside in (False, True):
                     times = strokes(browser, url, inside)
-                    row = {"part": "stroke", "engine": engine, "inside": inside, "round": round_, "milliseconds": times}
+                    row = {
+                        "part": "page-stroke",
+                        "engine": engine,
+                        "inside": inside,
+                        "round": round_,
+                        "milliseconds": times,
+                    }
                     append_jsonl(given.rows, row | common)
                     print(engine, "inside" if inside else "", [round(each) for each in times], flush=True)
-            row = {"part": "load", "round": round_, **first_answer(browser, static)}
+            row = {"part": "page-load", "round": round_, **first_answer(browser, static)}
             append_jsonl(given.rows, row | common)
             print(row, flush=True)
 

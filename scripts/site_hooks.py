@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import sys
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -16,11 +17,17 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.nav import Link, Navigation
 from mkdocs.structure.pages import Page
 
+sys.path.append(str(Path(__file__).parent))  # mkdocs loads this file by its path
+from build_static import build
+
 __all__ = ["on_files", "on_nav", "on_page_content", "on_page_markdown"]
 
 ROOT = Path(__file__).resolve().parent.parent
-STATIC = ROOT / "build/static"
-"""The page that runs without a server, if it was built."""
+STATIC = ROOT / "build/try"
+"""Where the page that runs without a server is built for the site."""
+MORE = {"home": "../", "how": "../your-own-pictures/", "study": "../design-choices/", "arithmetic": "../arithmetic/",
+        "sheets": "../sheets/", "api": "../serving/"}  # fmt: skip
+"""Where that page says that there is more to read."""
 ICON = "src/sumnist/serve/static/icon.svg"
 PAGES = {
     "CHANGELOG.md": "changelog.md",
@@ -49,6 +56,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, PLACES[path], content=as_page(ROOT / path)))
         files.append(File.generated(config, f"source/{path}", abs_src_path=str(ROOT / path)))
     files.append(File.generated(config, "assets/icon.svg", abs_src_path=str(ROOT / ICON)))
+    build(STATIC, MORE)
     for file in sorted(STATIC.rglob("*")):
         if file.is_file():
             files.append(File.generated(config, f"try/{file.relative_to(STATIC).as_posix()}", abs_src_path=str(file)))
@@ -57,8 +65,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:
     """Add the static page."""
-    if STATIC.exists():
-        nav.items.append(Link("Try it", "try/"))
+    nav.items.append(Link("Try it", "try/"))
     return nav
 
 
@@ -69,8 +76,6 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     def led(link: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(origin), link[2]))
-        if target == "docs/try/index.html" and not STATIC.exists():
-            target = "docs/how-to/serve.md"
         new = PLACES.get(target, target.removeprefix("docs/"))
         if "://" in link[2] or new == target:
             return link[0]

@@ -28,6 +28,7 @@ import checksum_tables
 import command_line
 import fault_tables
 import number_tables
+import page_tables
 import picture_tables
 import serving_tables
 import sheet_example
@@ -52,11 +53,12 @@ STUDY = ROOT / "docs/results/study.jsonl"
 OTHERS = [
     ROOT / f"docs/results/{name}.jsonl"
     for name in ("robustness", "calibration", "serving", "faults", "teachers", "real", "rules", "numbers", "addition",
-                 "checksums", "queries", "sheets", "sheet-class")
+                 "checksums", "queries", "sheets", "sheet-class", "page", "static", "static-numbers", "learned")
 ]  # fmt: skip
 PAGES = [ROOT / name for name in ("README.md", "docs/the-task.md", "docs/benchmarks.md", "docs/training.md",
                                   "docs/scoring.md", "docs/reliability.md", "docs/your-own-pictures.md",
                                   "docs/numbers.md", "docs/arithmetic.md", "docs/sheets.md", "docs/serving.md",
+                                  "docs/the-page.md",
                                   "docs/appendix-runs.md", "docs/appendix-benchmarks.md",
                                   "docs/index.md", "docs/tutorial.md")]  # fmt: skip
 COMMANDS = ROOT / "docs/command-line.md"
@@ -330,6 +332,7 @@ FIGURES: dict[str, Callable[[Rows], str]] = {
     **sheet_tables.TABLES,
     **sheet_example.TABLES,
     **serving_tables.TABLES,
+    **page_tables.TABLES,
     **fault_tables.TABLES,
     "survival": survival,
     "score-survival": score_survival,

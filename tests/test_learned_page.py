@@ -44,11 +44,11 @@ def test_a_number_at_which_it_fails_is_found_and_stays_found(page: Page) -> None
     expect(page.locator("#hunted")).to_have_text("No pair tried yet: change the number.")
     answering(page, four())
     draw(page, DIGITS[4])
-    told = "It fails here: 4 + 7 is not 13. It never saw this pair in training. 1 of 100 pairs tried, 1 wrong."
+    told = "It fails here: it says 4 + 7 = 13. It never saw this pair in training. 1 of 100 pairs tried, 1 wrong."
     expect(page.locator("#hunted")).to_have_text(told)
     answering(page, four(beside=SAYS_13 | {"sum": 11}, number=6, sum=10))
     page.fill("#number", "6")
-    expect(page.locator("#hunted")).to_have_text("It fails here: 4 + 6 is not 11. 2 of 100 pairs tried, 2 wrong.")
+    expect(page.locator("#hunted")).to_have_text("It fails here: it says 4 + 6 = 11. 2 of 100 pairs tried, 2 wrong.")
     answering(page, four(beside=SAYS_13 | {"sum": 12}, number=8, sum=12))
     page.fill("#number", "8")
     expect(page.locator("#hunted")).to_have_text("3 of 100 pairs tried, 2 wrong.")
@@ -69,6 +69,8 @@ def test_the_packaged_network_fails_where_pairs_were_left_out_and_the_page_shows
     expect(cells.nth(40 + int(LEFT_OUT[4]))).to_have_class(re.compile("wrong"))
     for number in set(range(10)) - {int(LEFT_OUT[4])}:
         expect(cells.nth(40 + number)).to_have_class("right")
+    expect(page.locator("#number")).to_have_value(str(LEFT_OUT[4]))  # it goes there
+    expect(page.locator("#hunted")).to_contain_text(f"It fails here: it says 4 + {LEFT_OUT[4]} = ")
 
 
 def test_it_has_no_input_for_ten(page: Page) -> None:

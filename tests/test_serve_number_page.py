@@ -233,10 +233,11 @@ def test_the_picture_of_a_number_is_read_and_its_line_is_framed(page: Page) -> N
     expect_none(page, "Write a number, digit beside digit.")
 
 
-def test_a_picture_that_shows_several_digits_is_read_when_the_other_task_is_chosen(page: Page) -> None:
+def test_a_picture_that_shows_several_digits_is_read_as_a_number_at_a_click(page: Page) -> None:
     give(page, "drop", "strip.png", uploaded(10))
     expect_none(page, "There seems to be more than one digit.")
-    choose(page, "A number")
+    page.get_by_role("button", name="Read as a number").click()
+    expect(page.get_by_role("radio", name="A number")).to_be_checked()
     text = "".join(str(load_mnist("test").digits[place]) for place in PLACES)
     expect_number(page, text, str(int(text) + 7))
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError
-from sumnist.suites.archive import HALVES, TARGET, WRITERS, Half, stored, writers_of
+from sumnist.suites.archive import HALVES, TARGET, WRITERS, Half, stored_images, writers_of
 from sumnist.suites.chance import generator
 from sumnist.suites.digits import characters, font_digits, ink_of, small_digits
 from sumnist.suites.out_of_distribution import (
@@ -134,9 +134,9 @@ def test_every_out_of_distribution_picture_but_the_blank_has_contrast(name: str)
 
 
 def test_clothes_are_not_all_of_one_kind() -> None:
-    assert stored("fashion_development").shape == (400, 28, 28)
-    assert stored("fashion_reported").shape == (800, 28, 28)
-    assert stored("fashion_development").mean((1, 2)).std() > 20
+    assert stored_images("fashion_development").shape == (400, 28, 28)
+    assert stored_images("fashion_reported").shape == (800, 28, 28)
+    assert stored_images("fashion_development").mean((1, 2)).std() > 20
 
 
 def test_an_unknown_half_is_an_error() -> None:

@@ -13,15 +13,18 @@ from __future__ import annotations
 import zlib
 from functools import cache
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sumnist.errors import ConfigError, DataError
 
-__all__ = ["HALVES", "INTENSITIES", "TARGET", "WORDS", "WRITERS", "Half", "check_half", "stored", "writers_of"]
+__all__ = ["HALVES", "INTENSITIES", "TARGET", "WORDS", "WRITERS", "Half", "check_half", "stored", "stored_images",
+           "writers_of"]  # fmt: skip
 
 Half = Literal["development", "reported"]
 HALVES: tuple[Half, ...] = get_args(Half)
@@ -48,6 +51,12 @@ def check_half(half: Half) -> Half:
     if half not in HALVES:
         raise ConfigError(f"half {half!r}: unknown, expected development (to choose by) or reported (looked at once)")
     return half
+
+
+def stored_images(key: str) -> NDArray[np.uint8]:
+    """The images `[N, 28, 28]` that the archive holds below each other in a PNG file, which takes less room."""
+    with Image.open(BytesIO(stored(key).tobytes())) as column:
+        return np.asarray(column).reshape(-1, 28, 28)
 
 
 @cache

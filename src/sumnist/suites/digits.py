@@ -76,7 +76,8 @@ def characters(half: Half, wanted: str) -> tuple[tuple[NDArray[np.uint8], ...], 
     names = writers_of(half)
     kept = [i for i in range(len(sizes)) if writers[i] in names and shown[i] in wanted]
     pixels = stored("font_pixels") * np.uint8(255 // (INTENSITIES - 1))
-    pictures = tuple(pixels[ends[i] - sizes[i].prod() : ends[i]].reshape(sizes[i]) for i in kept)
+    columns = (pixels[ends[i] - sizes[i].prod() : ends[i]].reshape(sizes[i, ::-1]) for i in kept)
+    pictures = tuple(np.ascontiguousarray(one.T) for one in columns)
     return pictures, "".join(shown[i] for i in kept), tuple(writers[i] for i in kept)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from sumnist.pictures.decode import Picture
-from sumnist.suites.archive import HALVES, Half, check_half, stored
+from sumnist.suites.archive import HALVES, Half, check_half, stored_images
 from sumnist.suites.chance import generator
 from sumnist.suites.digits import characters
 from sumnist.suites.photographs import blank_photographs
@@ -47,7 +47,7 @@ def out_of_distribution(half: Half) -> dict[str, list[Picture]]:
 def clothes(half: Half) -> list[Picture]:
     """Images of Fashion-MNIST, 28×28, light on black: 400 of its training images for development, 800 of its test
     images for the report."""
-    return list(stored(f"fashion_{check_half(half)}"))
+    return list(stored_images(f"fashion_{check_half(half)}"))
 
 
 def letters(half: Half) -> list[Picture]:

@@ -13,10 +13,10 @@ export class Digit {
   #chart;
   #learned;
 
-  constructor(at) {
+  constructor(at, setNumber) {
     this.#at = at;
     this.#chart = new Chart(at.chart);
-    this.#learned = new Learned(at);
+    this.#learned = new Learned(at, setNumber);
   }
 
   /** What is asked beside the picture; without a number to add, the digit is read all the same. */

@@ -15,12 +15,12 @@ export class Learned {
   #digit = null; // the digit of the last answer
   #found = new Map(); // "digit number" → what it said
 
-  constructor(at) {
+  constructor(at, setNumber) {
     this.#at = at;
     at.learned.append(this.#sums);
     this.#cells = grid();
     at.hunt.append(corner(), ...heads(), ...this.#cells.flatMap((row, digit) => [head(digit, "of-digit"), ...row]));
-    at.all.addEventListener("click", () => this.#tryAll());
+    at.all.addEventListener("click", () => this.#tryAll(setNumber));
     this.#tell("");
   }
 
@@ -33,14 +33,14 @@ export class Learned {
     fill(this.#sums, beside?.sum_probabilities, beside?.sum);
     this.#at.learned.classList.toggle("right", beside?.sum === reading?.sum);
     this.#at.learned.ariaLabel = beside ? spoken(beside) : "No sums of the network that learned to add";
-    this.#at["learned-says"].textContent = this.#digit ? said(reading, beside, number) : "Draw a digit, and see what it says.";
+    this.#at["learned-says"].textContent = said(reading, number);
     if (this.#digit && beside && number !== null && question.settled) this.#note(reading.digit, reading.number, beside);
   }
 
   #note(digit, number, { sum, left_out: leftOut = [] }) {
     this.#found.set(`${digit} ${number}`, sum);
     this.#cells[digit][number].className = sum === digit + number ? "right" : "wrong";
-    const fails = sum === digit + number ? "" : `It fails here: ${digit} + ${number} is not ${figure(sum)}. `;
+    const fails = sum === digit + number ? "" : `It fails here: it says ${digit} + ${number} = ${sum}. `;
     const never = leftOut[digit] === number ? "It never saw this pair in training. " : "";
     this.#tell(fails + never);
     this.#outline(leftOut);
@@ -67,8 +67,8 @@ export class Learned {
     this.#at.hunt.ariaLabel = `Digits by numbers, as tried. Wrong: ${pairs.join("; ") || "none"}`;
   }
 
-  /** Ask it about the digit on the pad with each number. */
-  async #tryAll() {
+  /** Ask it about the digit on the pad with each number, and go to the first at which it fails. */
+  async #tryAll(setNumber) {
     const { digit, question } = this.#digit;
     this.#at.all.disabled = true;
     for (let number = 0; number < NUMBERS; number++) {
@@ -77,6 +77,8 @@ export class Learned {
       if (reading?.beside && reading.digit === digit) this.#note(digit, number, reading.beside);
     }
     this.#at.all.disabled = !this.#digit;
+    const failed = this.#wrong.find(([pair]) => pair.startsWith(`${digit} `));
+    if (failed && this.#digit?.digit === digit) setNumber(Number(failed[0].slice(2)));
   }
 }
 
@@ -85,7 +87,10 @@ function total(pair) {
   return digit + number;
 }
 
-function said(reading, beside, number) {
+function said(reading, number) {
+  if (!reading) return "Draw a digit, and see what it says.";
+  if (!reading.accepted) return "It is asked once the digit is read.";
+  const { beside } = reading;
   if (number === null) return "Without a number it says nothing.";
   if (!beside) return `It has no input for ${figure(number)}: it learned the numbers 0 to 9 only. The computed sum knows all.`;
   const share = percent(beside.sum_confidence);

@@ -20,7 +20,7 @@ const asker = new Asker(show);
 const explainer = new Asker((_, { reading }) => reading && inside.draw(reading));
 const pad = new Pad(at.pad, changed);
 const inside = new Inside(at.inside, () => ask());
-const tasks = { digit: new Digit(at), number: new NumberOfDigits(at, pad) };
+const tasks = { digit: new Digit(at, setNumber), number: new NumberOfDigits(at, pad) };
 let task = tasks.digit;
 let pause = 0;
 let quiet = 0;
@@ -107,6 +107,7 @@ function choose(name) {
 
 /** The task in the page's address. */
 function addressed() {
+  if (location.hash === "#inside") at.inside.open = true;
   return Object.keys(ADDRESSES).find((name) => ADDRESSES[name] === location.hash) ?? "digit";
 }
 
@@ -118,6 +119,7 @@ function show(asked, { reading, problem }) {
   else if (reading.accepted) showReading(asked, reading, "answer", numberProblem() ?? task.words(reading));
   else showReading(asked, reading, "refused", settled ? task.words(reading, uploaded) : ["Reading as you draw …", ""]);
   showHow(uploaded && reading?.how);
+  at["as-number"].hidden = !(settled && reading?.reason === "several digits");
   if (!reading || task !== tasks.digit) return;
   if (inside.open) inside.draw(reading);
   if (!settled) return;
@@ -160,6 +162,7 @@ function write(state, [verdict, hint], digit = UNKNOWN, sum = UNKNOWN) {
   at.verdict.textContent = verdict;
   at.hint.textContent = hint;
   at.again.hidden = state !== "problem";
+  at["as-number"].hidden = true; // until it is known to be one
   fit();
   clearTimeout(quiet);
   const equation = sum === UNKNOWN ? `${digit}. ` : `${digit} + ${at.number.value} = ${sum}. `;
@@ -183,6 +186,7 @@ at.dice.addEventListener("click", () => setNumber(another(numberGiven())));
 at.undo.addEventListener("click", () => pad.undo());
 at.clear.addEventListener("click", () => pad.clear());
 at.again.addEventListener("click", () => ask());
+at["as-number"].addEventListener("click", () => (location.hash = ADDRESSES.number));
 for (const list of [at.ink, at.decimal]) list.addEventListener("change", () => ask());
 for (const name of document.getElementsByName("task")) {
   name.addEventListener("change", () => (location.hash = ADDRESSES[name.value]));
@@ -231,7 +235,9 @@ addEventListener("keydown", (event) => {
 for (const part of document.querySelectorAll("[data-engine]")) {
   part.hidden = (part.dataset.engine === "photographs") !== photographs;
 }
-for (const link of document.querySelectorAll("[data-docs]")) link.href = docs[link.dataset.docs];
+for (const link of document.querySelectorAll("[data-docs]")) {
+  if (link.dataset.docs in docs) link.href = docs[link.dataset.docs];
+}
 showExamples(at.examples, pad);
 choose(addressed());
 changed(true);
