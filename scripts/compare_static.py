@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
@@ -169,7 +170,13 @@ def main() -> None:
                 read_jsonl(args.rows)[:-1] if args.speed else list(tqdm(compare(page, drawings), total=len(drawings)))
             )
             speed = {"stroke_to_answer_ms": strokes_to_answers(page), "load_ms": loads(browser, url), "bytes": sizes}
-            of = {"browser": browser.version, "commit": commit, "time": now(), "machine": machine()}
+            of = {
+                "load": os.getloadavg()[0],
+                "browser": browser.version,
+                "commit": commit,
+                "time": now(),
+                "machine": machine(),
+            }
     args.rows.write_text("".join(json.dumps(row) + "\n" for row in [*rows, speed | of]), encoding="utf-8")
     print(summary([*rows, speed | of]))
 
