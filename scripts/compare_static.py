@@ -1,18 +1,15 @@
-"""Compare how the page without a server and the package read the same drawings, and measure that page.
+"""Compare how the page without a server and the package read the same drawings.
 
     python scripts/compare_static.py docs/results/static.jsonl
-    python scripts/compare_static.py docs/results/static.jsonl --speed  # the last row only, anew
 
 Both read the picture that the page's own pad makes of the strokes in `tests/drawings.json`, in Chromium: the page in
-the browser, the package here. One row a drawing, then one with how long the page takes from a stroke to its answer and
-to be usable, on this machine, and how many bytes it has. The package must be committed, and its commit is in that row.
+the browser, the package here. One row a drawing, then one that says where and with what. The package must be committed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
@@ -20,20 +17,18 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from statistics import median
 from threading import Thread
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 from tqdm import tqdm
 
 from build_static import build
 from measure import clean_commit, machine
-from page_driver import DIGITS, chromium, draw, until
+from page_driver import chromium
 from sumnist.environment import now
 from sumnist.inference.reader import Reader, Reading
-from sumnist.study.rows import read_jsonl
 
 __all__ = ["DRAWINGS", "Row", "compared", "hosting", "read_in_browser"]
 
@@ -41,8 +36,6 @@ DRAWINGS = Path(__file__).resolve().parent.parent / "tests" / "drawings.json"
 NUMBER = 7
 PIXEL = 1 / 255
 """Images that differ by less than one of their steps are equal."""
-STROKES, LOADS = 60, 10
-"""How often the time to an answer, and to a page that can answer, is taken."""
 HEIGHT = 280
 """Pixels of a pad's height."""
 READ = """async ([{ width, pen, strokes }, height]) => {
@@ -126,71 +119,31 @@ def compare(page: Page, drawings: Sequence[Row]) -> Iterator[Row]:
         yield {"drawing": place, "kind": drawing["kind"], "what": drawing["what"], **found}
 
 
-def strokes_to_answers(page: Page) -> list[float]:
-    """Milliseconds from the end of a stroke until both answers are on the screen, as the page itself measures them."""
-    count = "performance.getEntriesByName('stroke-to-answer').length"
-    for i in range(STROKES):
-        page.press("body", "Escape")
-        before = page.evaluate(count)
-        draw(page, DIGITS[i % 10])
-        until(page, f"{count} > {before} || null")
-        page.wait_for_timeout(100)
-    durations: list[float] = page.evaluate(
-        "performance.getEntriesByName('stroke-to-answer').map((one) => one.duration)"
-    )
-    return [round(one, 1) for one in durations]
-
-
-def loads(browser: Browser, url: str) -> list[float]:
-    """Milliseconds from the start of a first visit until the networks are ready."""
-    found = []
-    for _ in range(LOADS):
-        with browser.new_context() as context:
-            page = context.new_page()
-            page.goto(url)
-            found.append(round(until(page, "performance.getEntriesByName('usable').at(-1)?.startTime ?? null")))
-    return found
-
-
 def main() -> None:
     """Write the rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", type=Path)
-    parser.add_argument("--speed", action="store_true", help="keep the rows of drawings as they are")
     args = parser.parse_args()
     commit = clean_commit("compare_static")
     drawings = json.loads(DRAWINGS.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
-        sizes = build(Path(folder) / "page")["all"]
+        build(Path(folder) / "page")
         with hosting(Path(folder)) as host, chromium() as browser:
-            url = f"{host}page/"
             page = browser.new_page(viewport={"width": 1280, "height": 800})
-            page.goto(url)
-            rows = (
-                read_jsonl(args.rows)[:-1] if args.speed else list(tqdm(compare(page, drawings), total=len(drawings)))
-            )
-            speed = {"stroke_to_answer_ms": strokes_to_answers(page), "load_ms": loads(browser, url), "bytes": sizes}
-            of = {
-                "load": os.getloadavg()[0],
-                "browser": browser.version,
-                "commit": commit,
-                "time": now(),
-                "machine": machine(),
-            }
-    args.rows.write_text("".join(json.dumps(row) + "\n" for row in [*rows, speed | of]), encoding="utf-8")
-    print(summary([*rows, speed | of]))
+            page.goto(f"{host}page/")
+            rows = list(tqdm(compare(page, drawings), total=len(drawings)))
+            about = {"browser": browser.version, "commit": commit, "time": now(), "machine": machine()}
+    args.rows.write_text("".join(json.dumps(row) + "\n" for row in [*rows, about]), encoding="utf-8")
+    print(summary(rows))
 
 
 def summary(rows: Sequence[Row]) -> str:
     """What the rows say, in short."""
-    *drawn, page = rows
-    equal = [row for row in drawn if row["images_equal"]]
-    same = {name: sum(row[name][0] == row[name][1] for row in drawn) for name in ("digit", "accepted", "reason", "how")}
+    equal = [row for row in rows if row["images_equal"]]
+    same = {name: sum(row[name][0] == row[name][1] for row in rows) for name in ("digit", "accepted", "reason", "how")}
     return (
-        f"{len(drawn)} drawings: the same {same}; image equal {len(equal)}, and the probabilities there to "
-        f"{max(row['probability_difference'] for row in equal):.1e}; median stroke to answer "
-        f"{median(page['stroke_to_answer_ms']):.0f} ms, usable after {median(page['load_ms']):.0f} ms, "
-        f"{page['bytes']['gzip'] / 1e6:.1f} MB compressed"
+        f"{len(rows)} drawings: the same {same}; image equal {len(equal)}, and the probabilities there to "
+        f"{max(row['probability_difference'] for row in equal):.1e}"
     )
 
 

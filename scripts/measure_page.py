@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Page
 
+from compare_static import hosting
 from measure import RESULTS, machine
 from page_driver import DIGITS, chromium, draw, served, until
 from sumnist.environment import now
@@ -44,7 +41,7 @@ def main() -> None:
     sizes = json.loads((given.static / "sizes.json").read_text(encoding="utf-8"))
     common = {"date": now(), "machine": machine()}
     append_jsonl(given.rows, {"part": "page-bytes", **sizes["all"], "files": sizes["files"], **common})
-    with served() as server, files_of(given.static) as static, chromium() as browser:
+    with served() as server, hosting(given.static) as static, chromium() as browser:
         for round_ in range(given.rounds):
             for engine, url in (("server", server), ("browser", static)):
                 for inside in (False, True):
@@ -61,18 +58,6 @@ def main() -> None:
             row = {"part": "page-load", "round": round_, **first_answer(browser, static)}
             append_jsonl(given.rows, row | common)
             print(row, flush=True)
-
-
-@contextmanager
-def files_of(folder: Path) -> Iterator[str]:
-    """The URL of Python's own server of files, which ends with the `with`."""
-    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().split("(")[1].split(")")[0]
-        finally:
-            process.terminate()
 
 
 def strokes(browser: Browser, url: str, inside: bool) -> list[float]:

@@ -190,7 +190,7 @@ def without_debris(components: Components) -> Components:
 def grouped(components: Components, most: int, rival: float) -> list[Components]:
     """The components that lie together, around the largest one, and around the largest of the others: at most so many
     groups, none that begins with one smaller than `rival` of the group before."""
-    left, groups = np.argsort(-components.masses).tolist(), list[list[int]]()
+    left, groups = np.argsort(-components.masses, kind="stable").tolist(), list[list[int]]()
     while left and len(groups) < most:
         first, *others = left
         group, left = [first], []
