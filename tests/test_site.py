@@ -21,7 +21,7 @@ from playwright.sync_api import Page
 
 import site_hooks
 from page_checks import AXE, STILL, need, violations
-from page_driver import CHROMIUM, chromium
+from page_driver import CHROMIUM, chromium, until
 
 pytestmark = pytest.mark.heavy
 ROOT = Path(__file__).resolve().parent.parent
@@ -201,3 +201,21 @@ def test_the_search_finds_a_word_of_the_glossary(opened: dict[tuple[str, int], P
     page.goto(address, wait_until="networkidle")
     page.get_by_role("textbox", name="Search").press_sequentially("polarity")
     page.locator(".md-search-result__link[href*=glossary]").first.wait_for()
+
+
+@pytest.mark.browser
+def test_a_copy_button_copies_commands_without_prompts_and_answers(
+    opened: dict[tuple[str, int], Page], address: str
+) -> None:
+    page = opened["light", 1280]
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    for place, command in (
+        ("sheets", "sumnist sheet review marks.jsonl"),
+        ("tutorial", "sumnist predict examples/five.png --number 7"),
+    ):
+        page.goto(f"{address}/{place}/", wait_until="networkidle")
+        page.evaluate("navigator.clipboard.writeText('')")
+        block = page.locator(".highlight", has_text=command).first
+        block.hover()
+        block.get_by_role("button").click()
+        assert until(page, "navigator.clipboard.readText().then((text) => text || null)").strip() == command
