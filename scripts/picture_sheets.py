@@ -29,7 +29,10 @@ from sumnist.suites.sheet_ink import Ink
 from sumnist.suites.sheet_photographs import photographed
 from sumnist.suites.sheets import Sheets
 
-__all__ = ["PUPILS", "REVIEWED", "SHOWN", "write_class"]
+__all__ = [
+    "CUT", "PUPILS", "REVIEWED", "SHOWN", "jpeg", "name_of", "photograph", "photograph_of_all", "reviewed", "sumnist",
+    "write_class",
+]  # fmt: skip
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 ROWS = DOCS / "results/sheet-class.jsonl"
@@ -59,13 +62,18 @@ def sheets() -> Sheets:
 
 
 def photograph(pupil: int) -> bytes:
-    """The photograph of a pupil's sheet, a JPEG."""
-    page = filled(LAYOUT, name_of(pupil), sheets().marks(pupil))
-    data = photographed(page, sheets().random("photograph", pupil), SIZE).data
+    """The photograph of a pupil's sheet, a JPEG: of all of it, or without its lower part."""
+    data = photograph_of_all(pupil)
     if pupil != CUT:
         return data
     with Image.open(BytesIO(data)) as picture:
         return jpeg(picture.crop((0, 0, picture.width, picture.height * 7 // 10)))
+
+
+def photograph_of_all(pupil: int) -> bytes:
+    """The photograph of a pupil's whole sheet, a JPEG."""
+    page = filled(LAYOUT, name_of(pupil), sheets().marks(pupil))
+    return photographed(page, sheets().random("photograph", pupil), SIZE).data
 
 
 def name_of(pupil: int) -> str:
