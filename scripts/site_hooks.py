@@ -25,8 +25,10 @@ __all__ = ["on_files", "on_nav", "on_page_content", "on_page_markdown"]
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = ROOT / "build/try"
 """Where the page that runs without a server is built for the site."""
-MORE = {"home": "../", "how": "../your-own-pictures/", "study": "../design-choices/", "arithmetic": "../arithmetic/",
-        "sheets": "../sheets/", "api": "../serving/"}  # fmt: skip
+MORE = {
+    "home": "../", "how": "../your-own-pictures/", "study": "../design-choices/#pairs-that-were-never-seen",
+    "arithmetic": "../arithmetic/", "sheets": "../sheets/", "api": "../serving/",
+}  # fmt: skip
 """Where that page says that there is more to read."""
 ICON = "src/sumnist/serve/static/icon.svg"
 PAGES = {

@@ -99,6 +99,23 @@ def test_every_sheet_is_done_by_the_keyboard_alone(page: Page, marks: Path) -> N
     assert read_marks(beside(marks)) == dict.fromkeys((1, 2, 3), "accepted")
 
 
+def test_enter_in_an_empty_field_of_a_sheet_that_could_not_be_read_saves_nothing(page: Page, marks: Path) -> None:
+    for place in (1, 2):
+        expect_sheet(page, f"Sheet {place} of 3", f"Person {place}")
+        page.click("#skip")
+    expect_sheet(page, "Sheet 3 of 3", "No name was read")
+    for _ in range(6):
+        page.keyboard.press("Enter")
+    expect(page.locator(".said")).to_have_count(0)
+    expect_sheet(page, "Sheet 3 of 3", "No name was read")
+    assert read_corrections(beside(marks)) == {}
+    for typed in ("–", "3"):  # nobody's; the first number
+        page.keyboard.type(typed)
+        with page.expect_response("**/correct"):
+            page.keyboard.press("Enter")
+    assert read_corrections(beside(marks)) == {3: {"": None, "q1": 3}}
+
+
 Q2 = {"field": "q2", "candidates": [{"value": 7.5, "probability": 0.8}, {"value": 1.5, "probability": 0.2}]}
 TOTAL = {"field": "total", "candidates": [{"value": 21.5, "probability": 0.9}, {"value": 11.5, "probability": 0.1}]}
 WRONG, DOUBT = "The total that is written is not the sum.", "One cell is in doubt."

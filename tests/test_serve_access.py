@@ -107,6 +107,48 @@ def test_the_link_called_api_leads_to_the_page_of_the_api(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Sumnist: the API")
 
 
+@pytest.mark.parametrize("page", [{"viewport": {"width": 320, "height": 640}}], indirect=True)
+@pytest.mark.parametrize("task", ["One digit", "A number", "A sum", "A sheet"])
+def test_on_the_narrowest_phone_no_task_sticks_out_and_what_is_touched_is_large_enough(page: Page, task: str) -> None:
+    page.get_by_role("radio", name=task).check()
+    if task in ("One digit", "A number"):
+        page.evaluate("scrollTo(0, 0)")
+        draw(page, DIGITS[8])
+        expect(page.locator("#main")).to_have_attribute("data-state", "answer")
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    small: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll("button, select, .choose, .tasks label, summary")]
+            .filter((one) => one.checkVisibility() && (one.offsetHeight < 44 || one.offsetWidth < 44))
+            .map((one) => `${one.id || one.className || one.textContent}: ${one.offsetWidth} by ${one.offsetHeight}`)"""
+    )
+    assert small == []
+
+
+@pytest.mark.parametrize("page", [{"viewport": {"width": 844, "height": 390}}], indirect=True)
+def test_on_a_phone_held_sideways_pad_answer_and_the_first_chart_are_seen_at_once(page: Page) -> None:
+    draw(page, DIGITS[5])
+    expect_answer(page, 5, 7)
+    for part in ("#pad", "#digit", "#sum", "#verdict", ".digits"):
+        box = page.locator(part).bounding_box()
+        assert box is not None
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 390, part
+
+
+@pytest.mark.parametrize("page", [{"viewport": {"width": 390, "height": 844}}], indirect=True)
+def test_on_a_phone_the_pad_is_as_wide_as_the_screen_the_answer_above_it_and_the_charts_within_one_swipe(
+    page: Page,
+) -> None:
+    boxes = {part: page.locator(part).bounding_box() for part in (".answer", "#pad", ".charts:visible")}
+    answer, pad, charts = boxes.values()
+    assert answer is not None
+    assert pad is not None
+    assert charts is not None
+    assert pad["width"] >= 390 - 2 * 16
+    assert answer["y"] + answer["height"] <= pad["y"]
+    assert charts["y"] + charts["height"] <= 2 * 844
+
+
 @pytest.mark.parametrize("page", [{"viewport": PHONE}], indirect=True)
 @pytest.mark.parametrize("state", ["blank", "answer", "refused", "problem", "picture"])
 def test_on_a_phone_nothing_sticks_out(page: Page, state: str) -> None:

@@ -30,6 +30,7 @@ from sumnist.inference.inside import evidence_of, read_inside
 from sumnist.inference.reader import Reader
 from sumnist.pictures.components import components_of
 from sumnist.pictures.filters import closing, resized
+from sumnist.study.runs import LEFT_OUT
 
 EVERY = 20
 """Of the recorded drawings, one of so many is read here."""
@@ -210,6 +211,7 @@ def test_the_network_that_learned_to_add_says_what_it_says_in_python(page: Page,
     expected = Reader(PRETRAINED / NETWORKS["learned"]).read(picture, number, "dark")
     assert (found["digit"], found["sum"], found["accepted"]) == (expected.digit, expected.sum, expected.accepted)
     assert found["sums"] == list(range(19))
+    assert found["left_out"] == LEFT_OUT.tolist()
     assert found["sum_probabilities"] == pytest.approx(expected.sum_probabilities, abs=1e-4)
 
 

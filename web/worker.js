@@ -92,7 +92,7 @@ async function besideOf(proposals, number, heard) {
   const network = await learned;
   if (!network.exact && !(number >= 0 && number <= 9)) return null;
   const { image, ...reading } = (await read(network, proposals, number, heard)).reading;
-  return reading;
+  return { ...reading, ...(network.leftOut && { left_out: network.leftOut }) };
 }
 
 /** What a generator gives, for any number of readers, and no more of it than they want. */

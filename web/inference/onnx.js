@@ -5,7 +5,7 @@ import { onnx } from "../constants.js";
 import { metadataOf } from "./protobuf.js";
 
 const SIDE = 28;
-const { FUSION, IS_DIGIT } = onnx;
+const { FUSION, IS_DIGIT, LEFT_OUT } = onnx;
 
 ort.env.wasm.numThreads = 1;
 ort.env.wasm.wasmPaths = new URL("../ort/", import.meta.url).href;
@@ -46,6 +46,7 @@ export class OnnxNetwork {
     this.bytes = bytes;
     this.session = session;
     this.exact = metadata[FUSION] === "exact";
+    this.leftOut = JSON.parse(metadata[LEFT_OUT] ?? "null"); // for each digit, the number it never met in training
     this.hasIsDigit = session.outputNames.includes(IS_DIGIT);
     this.leastIsDigit = Number(metadata.least_is_digit ?? 0);
     this.leastConfidence = Number(metadata.least_confidence ?? 0);

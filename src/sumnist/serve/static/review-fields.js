@@ -16,7 +16,7 @@ export function shown(halves) {
 /** What was typed into a field: `{ value }`, in halves or null for nothing, or `{ error }`. */
 export function parsed(field, typed) {
   const text = typed.trim();
-  if (field.text) return text.length > 100 ? { error: "At most 100 characters." } : { value: text || null };
+  if (field.text) return text.length > 100 ? { error: "At most 100 characters." } : { value: NOTHING.test(text) ? null : text || null };
   if (!text || NOTHING.test(text)) return { value: null };
   const [, whole, tail, half] = NUMBER.exec(text) ?? [];
   const known = whole !== undefined && (whole || tail || half) && (tail === undefined || /^[05]?0*$/.test(tail));
@@ -229,7 +229,7 @@ export class Fields {
 
   /** Take what is typed, if it is something, and go on to the next field. */
   take(entry) {
-    if (entry.must && !entry.input.value.trim()) {
+    if (entry.question && !entry.said && !entry.input.value.trim()) {
       entry.say("Type what you see, or – if nothing is written there.");
       return;
     }
