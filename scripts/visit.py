@@ -90,6 +90,7 @@ def find_where_it_fails(browser: Browser, home: str) -> None:
     page.get_by_role("button", name="Try 0 to 9 with this digit").click()
     expect(page.locator("#hunted")).to_contain_text("10 of 100 pairs tried, 1 wrong.")
     expect(page.locator("#hunted")).to_contain_text("It fails here: it says 8 + 9 = 11.")
+    expect(page.locator("#hunted")).to_contain_text("It never saw this pair in training.")
     expect(page.locator("#sum")).to_have_text("17")
     expect(page.locator("#learned-says")).to_contain_text("which is not 8 + 9 = 17.")
     keep("where-it-fails", seen(page, page.locator("#beside")))
