@@ -174,7 +174,7 @@ def test_the_sign_before_decimals_is_asked_for(page: Page) -> None:
             const asked = fetch;
             window.signs = [];
             window.fetch = (path, given) => {
-                signs.push(given.body.get("decimal"));
+                signs.push(JSON.parse(given.body).decimal ?? null);
                 return asked(path, given);
             };
         }"""

@@ -205,7 +205,7 @@ def note_inks(page: Page) -> None:
             const asked = fetch;
             window.inks = [];
             window.fetch = (path, given) => {
-                inks.push(given.body.get("ink"));
+                inks.push(typeof given.body === "string" ? JSON.parse(given.body).ink : given.body.get("ink"));
                 return asked(path, given);
             };
         }"""

@@ -1,5 +1,6 @@
 // Who answers: here the server. The page without a server has another file of this name, with the same exports.
 
+import { bmpOf } from "./bmp.js";
 import { sentence } from "./words.js";
 
 /** Whether photographs and scans can be read, not only drawings. */
@@ -15,20 +16,34 @@ const MORE = ["inside", "evidence"]; // what a question about a digit may ask fo
 /**
  * The answer to a question: a `reading`, or a `problem` with a title and a detail, and how many seconds to `wait` before
  * asking again. The question says of what `kind` it is, "digit" or "number"; it has a `picture` (a function that gives
- * a file, now or later), the other `fields` of the form, and whether `inside` and `evidence` are wanted.
+ * a file, now or later), maybe its `pixels` (one that gives them at once, or null), the other `fields` of the request,
+ * and whether `inside` and `evidence` are wanted.
  */
-export async function answerTo({ kind, picture, fields, ...wanted }, signal) {
+export async function answerTo({ kind, picture, pixels, fields, ...wanted }, signal) {
   try {
-    const form = new FormData();
-    form.append("picture", await picture());
-    for (const [name, value] of Object.entries(fields)) form.append(name, value);
+    const drawing = pixels?.();
+    const body = drawing ? jsonOf(drawing, fields) : formOf(await picture(), fields);
+    const headers = drawing ? { "content-type": "application/json" } : {};
     const flags = MORE.filter((name) => wanted[name]).map((name) => `&${name}=true`);
     const limit = AbortSignal.any([signal, AbortSignal.timeout(SLOW)]);
-    const response = await fetch(PATHS[kind] + flags.join(""), { method: "POST", body: form, signal: limit });
+    const response = await fetch(PATHS[kind] + flags.join(""), { method: "POST", headers, body, signal: limit });
     return response.ok ? { reading: await response.json() } : { problem: await problemIn(response) };
   } catch (error) {
     return { problem: error.name === "TimeoutError" ? SLOW_SERVER : UNREACHABLE };
   }
+}
+
+function formOf(picture, fields) {
+  const form = new FormData();
+  form.append("picture", picture);
+  for (const [name, value] of Object.entries(fields)) form.append(name, value);
+  return form;
+}
+
+/** A drawing needs no file of the browser's, which takes it longer to send. */
+function jsonOf(drawing, fields) {
+  const picture = btoa(Array.from(bmpOf(drawing), (byte) => String.fromCharCode(byte)).join(""));
+  return JSON.stringify({ picture, ...fields });
 }
 
 const SLOW_SERVER = { title: "The server takes too long.", detail: "" };

@@ -78,7 +78,7 @@ export class Pad {
   }
 
   #drawing() {
-    const context = new OffscreenCanvas(...this.#sent).getContext("2d");
+    const context = new OffscreenCanvas(...this.#sent).getContext("2d", { willReadFrequently: true });
     context.fillStyle = "white";
     context.fillRect(0, 0, ...this.#sent);
     this.#trace(context, "black");

@@ -17,7 +17,7 @@ const ROOMS = { sum: () => import("./sums.js"), sheet: () => import("./sheet.js"
 
 const at = Object.fromEntries([...document.querySelectorAll("[id]")].map((element) => [element.id, element]));
 const asker = new Asker(show);
-const explainer = new Asker((_, { reading }) => reading && inside.draw(reading));
+const explainer = new Asker(explain); // asks what is inside an answer that is on the screen already
 const pad = new Pad(at.pad, changed);
 const inside = new Inside(at.inside, () => ask());
 const tasks = { digit: new Digit(at, setNumber), number: new NumberOfDigits(at, pad) };
@@ -46,14 +46,22 @@ function ask(settled = true, since = null) {
     showNone(numberProblem() ?? [task.idle, ""]);
     return;
   }
-  asker.ask({ ...question(), uploaded: pad.uploaded, settled, since });
+  const live = !settled && task === tasks.digit && inside.open;
+  asker.ask({ ...question(), inside: live, uploaded: pad.uploaded, settled, since });
 }
 
 function question() {
   const ink = pad.uploaded ? at.ink.value : "dark";
   const fields = { ...task.fields(numberGiven()), ink };
   const content = { picture: () => pad.file(), pixels: () => pad.pixels() };
-  return { kind: task.kind, ...content, fields, inside: task === tasks.digit && inside.open };
+  return { kind: task.kind, ...content, fields, settled: true };
+}
+
+/** Show what is inside the answer, and then ask which strokes speak for it. */
+function explain(asked, { reading }) {
+  if (!reading || !inside.open) return;
+  inside.draw(reading);
+  if (!asked.evidence) explainer.ask({ ...asked, inside: false, evidence: true });
 }
 
 /** The number in the field, or null if that is none whose sums are exact. */
@@ -121,9 +129,9 @@ function show(asked, { reading, problem }) {
   showHow(uploaded && reading?.how);
   at["as-number"].hidden = !(settled && reading?.reason === "several digits");
   if (!reading || task !== tasks.digit) return;
-  if (inside.open) inside.draw(reading);
+  if (reading.inside) inside.draw(reading); // in the middle of a stroke
   if (!settled) return;
-  if (inside.open) explainer.ask({ ...question(), inside: false, evidence: true, settled });
+  if (inside.open) explainer.ask({ ...question(), inside: true, settled });
   if (since === null) return;
   const painted = () => performance.measure("stroke-to-answer", { start: since });
   requestAnimationFrame(() => setTimeout(painted));
