@@ -1,4 +1,4 @@
-"""Build src/sumnist/sheets/DejaVuSans.ttf: the letters of DejaVu Sans that forms are printed with.
+"""Build src/sumnist/sheets/DejaVuSans.ttf.gz: the letters of DejaVu Sans that forms are printed with.
 
     python scripts/build_font.py
 
@@ -9,6 +9,7 @@ the second. So do scripts that cannot be set without shaping.
 
 from __future__ import annotations
 
+import gzip
 from io import BytesIO
 from pathlib import Path
 
@@ -41,5 +42,5 @@ def build() -> bytes:
 
 
 if __name__ == "__main__":
-    FONT.write_bytes(build())
+    FONT.write_bytes(gzip.compress(build(), mtime=0))
     print(f"{FONT}: {FONT.stat().st_size:,} bytes")

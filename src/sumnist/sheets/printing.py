@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
@@ -25,8 +26,8 @@ from sumnist.sheets.people import Person
 
 __all__ = ["FONT", "pdf"]
 
-FONT = Path(__file__).parent / "DejaVuSans.ttf"
-"""The font of all text: Latin, Greek, Cyrillic, Armenian and Georgian letters (scripts/build_font.py)."""
+FONT = Path(__file__).parent / "DejaVuSans.ttf.gz"
+"""The font of all text, compressed: Latin, Greek, Cyrillic, Armenian and Georgian letters (scripts/build_font.py)."""
 TAGS = (0xD5D628584, 0xD97F18B49, 0xDD280910E, 0xE479E9C98)
 """The first four codes of the family tag36h11 (E. Olson, AprilTag, ICRA 2011; tag36h11.c of AprilTag 2, BSD licence):
 6×6 cells, row by row, a white one for each bit that is set. A border of black cells is around them."""
@@ -106,7 +107,7 @@ def told(char: str, text: str) -> str:
 def registered(path: Path, texts: Iterable[str]) -> str:
     """The name by which reportlab knows a font. Raises `LayoutError`: it is none, or lacks a character of `texts`."""
     try:
-        data = read_whole(path)
+        data = gzip.decompress(read_whole(path)) if path == FONT else read_whole(path)
         name = f"text-{sha256(data).hexdigest()[:8]}"
         font = TTFont(name, BytesIO(data))
     except Exception as error:  # whatever damaged tables lead to
