@@ -11,6 +11,7 @@ import posixpath
 import re
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -23,8 +24,9 @@ from build_static import build
 __all__ = ["on_files", "on_nav", "on_page_content", "on_page_markdown"]
 
 ROOT = Path(__file__).resolve().parent.parent
-STATIC = ROOT / "build/try"
-"""Where the page that runs without a server is built for the site."""
+PLACE = TemporaryDirectory(prefix="sumnist-site-")
+STATIC = Path(PLACE.name) / "try"
+"""Where the page that runs without a server is built for the site: a place of this build, for there may be two."""
 MORE = {
     "home": "../", "how": "../your-own-pictures/", "study": "../design-choices/#pairs-that-were-never-seen",
     "arithmetic": "../arithmetic/", "sheets": "../sheets/", "api": "../serving/",

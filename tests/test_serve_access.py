@@ -111,6 +111,7 @@ def test_the_link_called_api_leads_to_the_page_of_the_api(page: Page) -> None:
 @pytest.mark.parametrize("task", ["One digit", "A number", "A sum", "A sheet"])
 def test_on_the_narrowest_phone_no_task_sticks_out_and_what_is_touched_is_large_enough(page: Page, task: str) -> None:
     page.get_by_role("radio", name=task).check()
+    page.wait_for_load_state("networkidle")  # what belongs to the task
     if task in ("One digit", "A number"):
         page.evaluate("scrollTo(0, 0)")
         draw(page, DIGITS[8])
