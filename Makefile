@@ -25,8 +25,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
-test: setup  ## every test; set MARK='not heavy' to leave out those that train
-	$(BIN)/python -m pytest -n 2 $(if $(MARK),-m "$(MARK)")
+test: setup  ## every test; set MARK='not heavy' to leave out those that train, EVERY=4 for a sample
+	$(BIN)/python -m pytest -n 2 $(if $(MARK),-m "$(MARK)") $(if $(EVERY),--every $(EVERY))
 
 check: setup  ## lint, format and types
 	$(BIN)/ruff check .

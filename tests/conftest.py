@@ -27,6 +27,15 @@ if TYPE_CHECKING:  # the tests of other things do without these
 torch.set_num_threads(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--every", type=int, default=1, help="run every so many-th test only: a sample")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items[:] = items[:: config.getoption("--every")]
+
+
 def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
     """Write `array` as the IDX format has it, independently of the package's own reader."""
     header = b"\0\0\x08" + bytes([array.ndim]) + b"".join(struct.pack(">I", size) for size in array.shape)

@@ -263,7 +263,7 @@ def test_a_changed_benchmark_or_survival_changes_the_pages(write_docs: ModuleTyp
     rows = write_docs.all_rows()
     pages = [page.read_text(encoding="utf-8") for page in write_docs.PAGES]
     for part in {row["part"] for row in rows if "part" in row}:
-        changed = json.loads(json.dumps(rows))
+        changed = [dict(row) if row.get("part") == part else row for row in rows]
         for row in changed:
             if row.get("part") == part:
                 row |= {key: value * 3 for key, value in row.items() if isinstance(value, float) or counts(key, row)}
