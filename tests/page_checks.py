@@ -22,6 +22,13 @@ AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 
 STILL = {"reduced_motion": "reduce"}
 """Settings of a browser in which nothing on the page moves by itself."""
+EVERYWHERE = pytest.mark.parametrize(
+    "page",
+    [{"viewport": size, "color_scheme": scheme, **STILL} for size in (PHONE, DESK) for scheme in ("light", "dark")],
+    ids=["phone-light", "phone-dark", "desk-light", "desk-dark"],
+    indirect=True,
+)  # fmt: skip
+"""Has a test look at the page on a phone and at a desk, in both schemes."""
 
 
 def need(path: Path, mend: str) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from playwright.sync_api import Page, expect
 
 from asked import SEVEN
-from page_checks import AXE, PHONE, STILL, need, violations, white
+from page_checks import AXE, EVERYWHERE, STILL, need, violations, white
 from page_driver import DIGITS, draw
 from sumnist.inference.inside import Evidence, Inside, evidence_of, read_inside
 from sumnist.inference.layers import Layer
@@ -337,16 +337,9 @@ def test_of_a_blank_picture_nothing_speaks(page: Page) -> None:
 # For everybody.
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        {**STILL, "color_scheme": "light"}, {**STILL, "color_scheme": "dark"},
-        {**STILL, "color_scheme": "light", "viewport": PHONE}, {**STILL, "color_scheme": "dark", "viewport": PHONE},
-    ],
-    indirect=True,
-)  # fmt: skip
+@EVERYWHERE
 def test_axe_objects_to_nothing_inside_open_empty_and_pointed_at(page: Page) -> None:
-    need(AXE, "npm ci in tests/")
+    need(AXE, "npm install --prefix tests")
     opened(page)
     page.evaluate(AXE.read_text())
     assert violations(page) == []

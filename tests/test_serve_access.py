@@ -10,11 +10,12 @@ from playwright.sync_api import Page, expect
 
 from page_checks import (
     AXE,
-    DESK,
+    EVERYWHERE,
     PHONE,
     READ,
     STILL,
     answering,
+    centre,
     expect_answer,
     expect_none,
     need,
@@ -125,6 +126,24 @@ def test_on_the_narrowest_phone_no_task_sticks_out_and_what_is_touched_is_large_
     assert small == []
 
 
+@pytest.mark.parametrize("page", [{"viewport": {"width": 390, "height": 844}, **STILL}], indirect=True)
+def test_the_buttons_of_the_number_stay_in_their_places_while_an_answer_comes(page: Page) -> None:
+    def places() -> list[float]:
+        return [centre(page, button, 0) for button in ("#less", "#more")]
+
+    blank = places()
+    page.route(READ, lambda route: None)  # no answer comes
+    draw(page, DIGITS[4])
+    page.click("#more")
+    expect(page.locator("#sum")).to_have_text("?")
+    waiting = places()
+    page.unroute(READ)
+    page.click("#more")
+    expect_answer(page, 4, 9)
+    assert waiting == pytest.approx(blank, abs=2)
+    assert places() == pytest.approx(blank, abs=2)
+
+
 @pytest.mark.parametrize("page", [{"viewport": {"width": 844, "height": 390}}], indirect=True)
 def test_on_a_phone_held_sideways_pad_answer_and_the_first_chart_are_seen_at_once(page: Page) -> None:
     draw(page, DIGITS[5])
@@ -183,12 +202,7 @@ def test_who_wants_less_motion_has_none(page: Page) -> None:
     assert page.locator(".bar").first.evaluate("bar => getComputedStyle(bar).transitionDuration") == "0s"
 
 
-@pytest.mark.parametrize(
-    "page",
-    [{"viewport": size, "color_scheme": scheme, **STILL} for size in (PHONE, DESK) for scheme in ("light", "dark")],
-    ids=["phone-light", "phone-dark", "desk-light", "desk-dark"],
-    indirect=True,
-)  # fmt: skip
+@EVERYWHERE
 def test_axe_finds_nothing_in_the_way_of_anybody(page: Page) -> None:
     need(AXE, "npm install --prefix tests")
     page.evaluate(AXE.read_text(encoding="utf-8"))

@@ -17,6 +17,7 @@ from asked import strip
 from page_checks import (
     AXE,
     DESK,
+    EVERYWHERE,
     PHONE,
     READ_NUMBER,
     STILL,
@@ -322,12 +323,7 @@ def test_the_pad_stays_where_it_is_whatever_the_answer(page: Page) -> None:
     assert places[0] == places[1] == places[2]
 
 
-@pytest.mark.parametrize(
-    "page",
-    [{"viewport": size, "color_scheme": scheme, **STILL} for size in (PHONE, DESK) for scheme in ("light", "dark")],
-    ids=["phone-light", "phone-dark", "desk-light", "desk-dark"],
-    indirect=True,
-)  # fmt: skip
+@EVERYWHERE
 def test_axe_finds_nothing_in_the_way_of_anybody(page: Page) -> None:
     need(AXE, "npm install --prefix tests")
     page.evaluate(AXE.read_text(encoding="utf-8"))

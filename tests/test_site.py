@@ -7,11 +7,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
 from html.parser import HTMLParser
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from mkdocs.config import load_config
@@ -20,6 +17,7 @@ from mkdocs.structure.nav import Navigation
 from playwright.sync_api import Page
 
 import site_hooks
+from compare_static import hosting
 from page_checks import AXE, STILL, need, violations
 from page_driver import CHROMIUM, chromium, until
 
@@ -142,22 +140,11 @@ def test_the_page_without_a_server_is_on_the_site_and_leads_to_its_pages(
     assert (link.title, link.url) == ("Try it", "try/")
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves files, and says nothing."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def address(site: Path) -> Iterator[str]:
     """Where the site is served, as any host of static files does."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site)) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with hosting(site) as url:
+        yield url.rstrip("/")
 
 
 @pytest.fixture(scope="module")

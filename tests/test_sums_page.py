@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from build_sample_sheet import SAMPLE
-from page_checks import AXE, DESK, PHONE, READ_NUMBER, STILL, answering, need, problem, violations
+from page_checks import AXE, DESK, EVERYWHERE, PHONE, READ_NUMBER, STILL, answering, need, problem, violations
 from page_driver import DIGITS
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.numbers import NumberReading
@@ -294,12 +294,7 @@ def test_on_a_telephone_the_total_is_seen_with_the_pads_and_all_that_is_touched_
         assert min(sizes) >= 44
 
 
-@pytest.mark.parametrize(
-    "page",
-    [{"viewport": size, "color_scheme": scheme, **STILL} for size in (PHONE, DESK) for scheme in ("light", "dark")],
-    ids=["phone-light", "phone-dark", "desk-light", "desk-dark"],
-    indirect=True,
-)  # fmt: skip
+@EVERYWHERE
 def test_axe_finds_nothing_in_the_way_of_anybody(page: Page) -> None:
     need(AXE, "npm install --prefix tests")
     page.evaluate(AXE.read_text(encoding="utf-8"))

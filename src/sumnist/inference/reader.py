@@ -429,6 +429,7 @@ class TorchNetwork:
             raise MissingExtraError.of(error, f"{folder} has {lacks}; reading it") from error
         self.net, config = load_network(folder)
         self.exact, self.has_is_digit = config.fusion == "exact", config.outliers > 0
+        self.left_out = None  # only files say so
         self.least_is_digit = self.net.calibration.least_is_digit.item()
         self.least_confidence = self.net.calibration.least_confidence.item()
         FORKABLE.add(self)

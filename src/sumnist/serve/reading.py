@@ -107,8 +107,8 @@ def read_one(job: Job, reader: Reader, second: Reader | None) -> Answer:
     if job.beside and second is not None:
         other = read_item(item, second.read)  # a problem if it has not learned to add this number
         answer["beside"] = None if isinstance(other, Problem) else reading_as_dict(other, False)
-        if answer["beside"] and (left_out := getattr(second.network, "left_out", None)):
-            answer["beside"]["left_out"] = left_out
+        if answer["beside"] and second.network.left_out:
+            answer["beside"]["left_out"] = second.network.left_out
     return Answer(json.dumps(answer).encode(), [outcome_of(read)])
 
 

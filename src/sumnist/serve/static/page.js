@@ -178,11 +178,14 @@ function write(state, [verdict, hint], digit = UNKNOWN, sum = UNKNOWN) {
   quiet = setTimeout(() => (at.announcement.textContent = `${answer}${verdict} ${hint}`), QUIET);
 }
 
-/** Tell the style how long the equation is. */
+/** Tell the style how long the equation is, with room for any sum: buttons stay in their places while one comes. */
 function fit() {
   const length = Math.max(at.number.value.length, 1);
+  const sums = [at.sum.textContent, at.digit.textContent, String((numberGiven() ?? 0) + 9)];
+  const longest = Math.max(...sums.map((sum) => sum.length));
   at.number.style.setProperty("--length", length);
-  at.main.style.setProperty("--length", at.digit.textContent.length + length + at.sum.textContent.length);
+  at.sum.style.setProperty("--length", longest);
+  at.main.style.setProperty("--length", at.digit.textContent.length + length + longest);
 }
 
 // Hands.

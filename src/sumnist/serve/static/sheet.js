@@ -2,6 +2,7 @@
 
 import { Groups, rowsOf } from "./bars.js";
 import { posterior, verdict } from "./check.js";
+import { bytes } from "./pixels.js";
 import { percent } from "./words.js";
 
 const QUIET = 600; // milliseconds without a change after which screen readers announce the verdict
@@ -38,8 +39,8 @@ export async function mount(root) {
 
 async function load(root) {
   const sample = await (await fetch(new URL("sample-sheet.json", import.meta.url))).json();
-  const bytes = Uint8Array.from(atob(sample.pictures), (character) => character.charCodeAt(0));
-  return new Sheet(root, sample, await createImageBitmap(new Blob([bytes], { type: "image/png" })));
+  const file = new Blob([bytes(sample.pictures)], { type: "image/png" });
+  return new Sheet(root, sample, await createImageBitmap(file));
 }
 
 class Sheet {

@@ -2,6 +2,7 @@
 
 import { EXAMPLES } from "./examples.js";
 import { PEN, trace } from "./pad.js";
+import { bytes } from "./pixels.js";
 
 const PIXELS = 88; // of the side of a button's picture
 
@@ -17,7 +18,7 @@ function button({ name, png, strokes }, pad) {
   const canvas = made.appendChild(document.createElement("canvas"));
   canvas.width = canvas.height = PIXELS;
   if (png) {
-    const file = new File([bytesOf(png)], `${name}.png`, { type: "image/png" });
+    const file = new File([bytes(png)], `${name}.png`, { type: "image/png" });
     createImageBitmap(file).then((bitmap) => canvas.getContext("2d").drawImage(bitmap, 0, 0, PIXELS, PIXELS));
     made.addEventListener("click", () => pad.show(file));
   } else {
@@ -34,10 +35,6 @@ function sketch(canvas, strokes) {
   context.reset();
   context.scale(PIXELS, PIXELS);
   trace(context, strokes, getComputedStyle(document.body).color);
-}
-
-function bytesOf(text) {
-  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 }
 
 /** Strokes as the pad has them, of text: "30,80 50,20 / 38,58 62,58" in hundredths of its side. */
