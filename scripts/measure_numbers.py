@@ -1,12 +1,13 @@
 """Measure how well numbers of any length are read, and append rows to docs/results/numbers.jsonl.
 
     python scripts/measure_numbers.py --suite --engines ours ocr both
-    python scripts/measure_numbers.py --folder "cheque amounts=FOLDER" --folder cells=OTHER --engines ours
+    python scripts/measure_numbers.py --folder "cheque amounts=FOLDER" --folder cells=OTHER --engines ours "ocr alone"
 
 FOLDER holds real strips, which the project does not hold, with a `labels.csv` as `sumnist evaluate --labels` takes it.
 The last number in the name of a picture's file says which half it is in: even, development, by which choices may be
-made; odd, reported. Of each set and engine there is one row. A reported set is looked at once for each network and
-design of the path from the picture to the line. The package must be committed, and its commit is in the row.
+made; odd, reported. Of each set and engine there is one row. The engine `ocr alone` is what the network of `ocr` says
+by itself. A reported set is looked at once for each network and design of the path from the picture to the line. The
+package must be committed, and its commit is in the row.
 """
 
 from __future__ import annotations
@@ -14,29 +15,38 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
+
+import numpy as np
 
 from measure import RESULTS, clean_commit, machine
 from sumnist.config import ReadingEngine
 from sumnist.environment import now
 from sumnist.errors import DataError, SumnistError
+from sumnist.inference.ctc import CHARACTERS
 from sumnist.inference.numbers import Numbers
+from sumnist.inference.ocr import OcrRecognizer
 from sumnist.inference.recognizers import file_of
+from sumnist.pictures.decode import intensities_of
 from sumnist.study.rows import Row, append_jsonl, read_jsonl
 from sumnist.suites.archive import HALVES, Half
 from sumnist.suites.labels import Label, labels_of
 from sumnist.suites.numbers import labelled_answers, number_result, numbers
 
 ROWS = RESULTS.with_name("numbers.jsonl")
-PATH = 3
+PATH = 4
 """The generation of the path from the picture to the line: it rises when that is designed anew, and then the reported
 half may be looked at once more for a network."""
 PARITIES = "even", "odd"
 """Of the numbers of the pictures in each half."""
-ENGINES: tuple[ReadingEngine, ...] = get_args(ReadingEngine)
+ALONE = "ocr alone"
+"""The network of `ocr` as one would use it without this package: shown each picture whole, its best path without all
+that is no digit. On folders alone."""
+READING_ENGINES: tuple[ReadingEngine, ...] = get_args(ReadingEngine)
+ENGINES = *READING_ENGINES, ALONE
 SUITE = "suite"
 """The name of the suite among the sets."""
 LABELS = "labels.csv"
@@ -70,11 +80,28 @@ def main() -> None:
         about = {"part": "strips", "date": now(), "commit": head, "machine": machine(), "engine": engine,
                  "model_sha256": network, "path": PATH}  # fmt: skip
         for name, folder in given.folder:
-            answers = [answer for _, answer in labelled_answers(reader, folder, labels[name], engine)]
-            result = asdict(number_result(name, answers))
+            result = result_of(reader, engine, name, folder, labels[name])
             append(given.rows, about | {"set": name, "kind": "real", "half": HALVES[PARITIES.index(parity)], **result})
-        for row in suite_rows(reader, given.half, engine, given.count) if given.suite else ():
+        for row in (
+            suite_rows(reader, given.half, engine, given.count) if given.suite and engine in READING_ENGINES else ()
+        ):
             append(given.rows, about | row)
+
+
+def result_of(reader: Numbers, engine: str, name: str, folder: Path, labels: list[Label]) -> dict[str, Any]:
+    """The figures of an engine on a folder; of `ALONE`, how many it reads right, since it has no probabilities."""
+    if engine in READING_ENGINES:
+        answers = [answer for _, answer in labelled_answers(reader, folder, labels, engine)]
+        return asdict(number_result(name, answers))
+    recognizer, right = OcrRecognizer(), []
+    digits = [0, *(place for place, character in enumerate(CHARACTERS, 1) if character.isdigit())]
+    for label in labels:
+        (line,) = recognizer.lines([1 - intensities_of(folder / label.path).grey])
+        path = np.array(digits)[line.emissions[:, digits].argmax(1)]
+        read = path[(np.diff(path, prepend=0) != 0) & (path > 0)]
+        right.append("".join(CHARACTERS[one - 1] for one in read).lstrip("0") == str(label.value))
+    unknown = dict.fromkeys(("accepted", "accuracy_accepted", "in_candidates", "nll", "ece"))
+    return {"name": name, "pictures": len(right), "accuracy": float(np.mean(right)), **unknown}
 
 
 def named(text: str) -> tuple[str, Path]:
@@ -85,9 +112,10 @@ def named(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def checksum(reader: Numbers, engine: ReadingEngine) -> str:
+def checksum(reader: Numbers, engine: Any) -> str:
     """The SHA-256 of the networks that an engine reads with, end to end."""
-    return hashlib.sha256(b"".join(file_of(one) for one in reader.of(engine))).hexdigest()
+    networks = reader.of("ocr" if engine == ALONE else engine)
+    return hashlib.sha256(b"".join(file_of(one) for one in networks)).hexdigest()
 
 
 def of_parity(labels: list[Label], parity: str) -> list[Label]:
@@ -105,7 +133,7 @@ def of_parity(labels: list[Label], parity: str) -> list[Label]:
     return found
 
 
-def check_unseen(rows: list[Row], networks: dict[ReadingEngine, str], wanted: list[tuple[str, Half]]) -> None:
+def check_unseen(rows: list[Row], networks: Mapping[Any, str], wanted: list[tuple[str, Half]]) -> None:
     """Raise `SystemExit` if a reported set has been looked at with one of the networks."""
     seen = {(row["engine"], row["model_sha256"], row["path"], row["set"], row["half"])
             for row in rows if row["part"] == "strips"}  # fmt: skip

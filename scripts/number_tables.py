@@ -85,7 +85,8 @@ HEAD = ["pictures", *SHARES, "NLL, nats", "ECE-15, %"]
 def figures(row: Row) -> list[str]:
     """The cells of `HEAD`."""
     shares = (percent(row[key]) for key in SHARES.values())
-    return [f"{row['pictures']:,}", *shares, f"{row['nll']:.3f}", percent(row["ece"])]
+    nll = "–" if row["nll"] is None else f"{row['nll']:.3f}"
+    return [f"{row['pictures']:,}", *shares, nll, percent(row["ece"])]
 
 
 def refused(rows: Rows) -> str:

@@ -34,7 +34,7 @@ NumberEncoding = Literal["one-hot", "scalar"]
 SumTarget = Literal["classes", "bits"]
 Augmentation = Literal["none", "shift", "affine", "elastic", "handwriting", "robust"]
 DigitLoss = Literal["cross-entropy", "softmax-then-cross-entropy"]
-Optimizer = Literal["adam", "adamw"]
+Optimizer = Literal["adam", "adamw", "muon"]
 Schedule = Literal["one-cycle", "constant"]
 Precision = Literal["auto", "fp32", "bf16"]
 Operation = Literal["add", "sub"]
@@ -166,7 +166,7 @@ class Config:
     """images per step, over all processes that train together; of the task addition as many sums as they make, at least
     one"""
     optimizer: Optimizer = "adamw"
-    """adam, or adamw (decoupled weight decay)"""
+    """adam, adamw (decoupled weight decay), or muon (steps of the inner layers made orthogonal)"""
     lr: Annotated[float, Range(ABOVE_0, 100, "a number above 0, at most 100, such as 0.003")] = 4e-3
     """learning rate: the peak of one-cycle, or the constant"""
     betas: tuple[float, float] = (0.9, 0.99)
@@ -349,7 +349,8 @@ PRESETS: Mapping[str, Config] = {
         digit_loss="softmax-then-cross-entropy",
     ),
     "numbers": Config(
-        preset="numbers", task="numbers", epochs=64, batch_size=64, lr=3e-3, weight_decay=0.05, warmup=0.1, ema=0.999,
+        preset="numbers", task="numbers", epochs=56, batch_size=128, optimizer="muon", lr=6e-3, weight_decay=0.05,
+        warmup=0.1, ema=0.998,
     ),
     "cells": Config(
         preset="cells", task="cells", epochs=40, batch_size=128, lr=4e-3, weight_decay=0.05, warmup=0.1, ema=0.999,

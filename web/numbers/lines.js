@@ -11,8 +11,8 @@ import { foundOn, withoutOutlines, withoutSpecks } from "../pictures/ink.js";
 import { polarity, range, toFind, within } from "../pictures/proposals.js";
 
 const {
-  BAND, CLEAN_CONTRAST, EDGE, FINE_STROKE, GROUND, INK, LONG, MARGIN, NARROW, OTHER_VIEW, SAME_ROWS, SLIM,
-  SMALLEST_SCENE, WIDER,
+  BAND, CLEAN_CONTRAST, EDGE, EMPTY, FINE_STROKE, GROUND, INK, LONG, MARGIN, OTHER_VIEW, SAME_ROWS, SLIM, SMALLEST_SCENE,
+  TRIMMED, WIDER, WIDTHS,
 } = its; // prettier-ignore
 
 /**
@@ -30,11 +30,11 @@ export function* lines(pixels, ink) {
   const flat = flatGround(dark ? small : inverted(small)) !== null;
   if (!flat && grey.shorter >= SMALLEST_SCENE && ink !== "light") yield inked(pixels, small, true, 1, true);
   const all = [0, pixels.height, 0, pixels.width];
-  const whole = proposal(pixels, all, dark, 1);
+  const whole = trimmed(proposal(pixels, all, dark, 1));
   yield [whole];
   const line = inked(pixels, small, dark, OTHER_VIEW);
   yield line;
-  yield [whole, ...line].flatMap((one) => [narrower(one), withGround(one)]);
+  yield [whole, ...line].flatMap((one) => [...ofOtherWidths(one), withGround(one)]);
   if (ink === "auto") {
     yield [proposal(pixels, all, !dark, other), ...inked(pixels, small, !dark, other * OTHER_VIEW)];
   }
@@ -66,11 +66,28 @@ function withoutRulings(components) {
   return rulings.every(Boolean) ? components : components.kept((place) => !rulings[place]);
 }
 
-/** The same, less wide. */
-function narrower(one) {
+/** The same, of the whole picture, without margins on which there is nothing, but for a little ground. */
+function trimmed(one) {
+  const { height, width, values } = one.image;
+  let [top, bottom, left, right] = [height, 0, width, 0];
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] < f32(EMPTY)) continue;
+    const [y, x] = [Math.floor(i / width), i % width];
+    [top, bottom] = [Math.min(top, y), y + 1];
+    [left, right] = [Math.min(left, x), Math.max(right, x + 1)];
+  }
+  if (!bottom) return one;
+  const box = around([top, bottom, left, right], one.image, TRIMMED);
+  return { ...one, image: one.image.part(box), box };
+}
+
+/** The same, narrower and wider. */
+function ofOtherWidths(one) {
   const { height, width } = one.image;
-  const image = resampled(one.image, height, Math.max(1, round(NARROW * width))).map((value) => clipped(value, 0, 1));
-  return { ...one, image, how: `${one.how}, narrower`, varied: true };
+  return WIDTHS.map(([share, what]) => {
+    const image = resampled(one.image, height, Math.max(1, round(share * width))).map((value) => clipped(value, 0, 1));
+    return { ...one, image, how: `${one.how}, ${what}`, varied: true };
+  });
 }
 
 /** The same with more ground around it. */
@@ -94,8 +111,8 @@ function inLine({ boxes, masses }) {
 }
 
 /** `box` with ground around it, as far as the picture goes. */
-function around(box, { height, width }) {
-  const [down, right] = MARGIN.map((share) => round(share * extent(box)[0]));
+function around(box, { height, width }, margin = MARGIN) {
+  const [down, right] = margin.map((share) => round(share * extent(box)[0]));
   const rows = [Math.max(0, box[0] - down), Math.min(height, box[1] + down)];
   return [...rows, Math.max(0, box[2] - right), Math.min(width, box[3] + right)];
 }

@@ -44,11 +44,11 @@ writer's digit is the very image that stands for this digit elsewhere in the lin
 
 # How it is written, in ems.
 
-OVERLAPPING_SHARE, OVERLAP = 0.3, (-0.16, 0.02)
+OVERLAPPING_SHARE, OVERLAP, MOST_OVERLAP = 0.36, (-0.2, 0.02), 0.3
 WIDE_SHARE, WIDE_GAP = 0.15, (0.35, 0.9)
 GAP, UNEVEN_GAP = (0.02, 0.3), 0.3
-"""Shares of the lines whose digits overlap, by up to a quarter of a digit's width, and that stand far apart, those gaps
-and the usual ones, and the standard deviation of each gap, by the line's."""
+"""Shares of the lines whose digits overlap and that stand far apart, those gaps and the usual ones, and the standard
+deviation of each gap, by the line's. Of the narrower of two, so much lies over the other at most: who could read it?"""
 ROOMY = 7
 """Digits up to which a line's gaps are as wide as drawn; in a longer line they are narrower in proportion."""
 GROUP_GAP = 0.2, 0.5
@@ -84,10 +84,10 @@ SLANT, OWN_SLANT, KEPT_SLANT = (0.08, 0.25), 0.05, (0.3, 0.9)
 own, and how much they keep of the slant of their images, of one writer and of several."""
 TURN, BEND = 0.05, 0.35
 """Standard deviations of a character's angle, in radians, and of how far it bends, in pixels of its image."""
-PEN, PEN_SPREAD, PENS = (0.045, 0.15), (2.0, 2.8), (1.6, 5.5)
+PEN, PEN_SPREAD, PENS = (0.045, 0.18), (2.0, 2.8), (1.6, 5.5)
 """Width of a line's pen, the parameters of its beta distribution between these, by which thin ones are likelier, and
 its limits in pixels."""
-WIDEST_PEN = 0.18, 0.12
+WIDEST_PEN = 0.2, 0.12
 """The widest pen by a character's height, of digits and of signs, whose strokes lie close."""
 LIGHT, STEEP = (0.65, 1.0), (1.2, 2.5)
 """Intensity of a line's ink, and how much steeper its edges are than resampling leaves them."""
@@ -117,15 +117,15 @@ RAISED_STOP_SHARE = 0.15
 
 # Where it stands in its strip.
 
-HEIGHTS, HEIGHT_SPREAD = (0.4, 1.0), (3.0, 1.5)
-"""Height of the ink by the strip's, and the parameters of its beta distribution, which is highest at nine tenths."""
+HEIGHTS, HEIGHT_SPREAD = (0.4, 1.0), (2.6, 1.4)
+"""Height of the ink by the strip's, and the parameters of its beta distribution, which is highest at 0.88."""
 CUT_SHARE, CUT = 0.06, 0.08
 """Share of the lines that touch the strip's upper or lower edge, and how much of the strip's height is cut at most."""
-MARGIN, WIDE_MARGIN_SHARE, WIDE_MARGIN = (0.0, 0.5), 0.2, (0.5, 2.5)
+MARGIN, WIDE_MARGIN_SHARE, WIDE_MARGIN = (0.0, 0.4), 0.1, (0.5, 2.0)
 """Room beside what is written, by the strip's height, and the share of the sides with much more of it."""
 STEP = 4
 """Pixels of a strip for one step of the network; widths are multiples of it."""
-BLANK_WIDTH = 0.3, 5.0
+BLANK_WIDTH = 0.3, 4.0
 """Ems of a blank line."""
 NEIGHBOUR_SHARE, NEIGHBOURS = 0.08, 3
 """Share of the lines with ink of others at the edges, and how many characters of it at most."""
@@ -265,7 +265,8 @@ def sizes(text: Texts, raised: Flags, chance: Chance) -> Floats:
 def across(text: Texts, broad: Floats, em: Floats, lean: Floats, chance: Chance) -> tuple[Floats, Floats, Whole]:
     """Where the characters begin, `[N, 12]`, where what stands around them begins and ends, `[N, 2, 2]`, and the widths
     of the strips, `[N]`. `broad`: the characters' widths; `lean`: how far slanted ones reach beyond them."""
-    advance = broad + gaps(text, chance) * em[:, None]
+    narrower = np.minimum(broad, np.roll(broad, -1, 1))
+    advance = broad + np.maximum(gaps(text, chance) * em[:, None], -MOST_OVERLAP * narrower)
     again = (text.sign != NONE) | (text.digit == np.roll(text.digit, -1, 1))
     advance = np.maximum(advance, np.where(again, LEAST_REPEAT, LEAST_ADVANCE))
     left = np.cumsum(advance, 1) - advance

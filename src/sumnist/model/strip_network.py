@@ -31,8 +31,6 @@ CHANNELS = 208
 """Of a step, once the height has collapsed."""
 DILATIONS = (1, 2, 4)
 """Steps between the five that a convolution along the width joins."""
-DROPPED = 0.1
-"""Share of a step's features that a training leaves out."""
 
 BLANK_BIAS = 5.0
 """Of a new network, in nats: as in a trained one, most steps are blank. Without it a training spends its first hundred
@@ -71,13 +69,12 @@ class StripNet(nn.Module):
         self.config = Config(task="numbers")
         self.picture = nn.ModuleList((
             Layer(1, 32, (5, 5), stride=2),  # [B, 32, 16, W/2]
-            Layer(32, 64, (3, 3), pool=(2, 2)),  # [B, 64, 8, W/4]
-            Layer(64, 96, (3, 3)),  # [B, 96, 8, W/4]
-            Layer(96, 128, (3, 3), pool=(2, 1)),  # [B, 128, 4, W/4]
+            Layer(32, 48, (3, 3), pool=(2, 2)),  # [B, 48, 8, W/4]
+            Layer(48, 96, (3, 3), pool=(2, 1)),  # [B, 96, 4, W/4]
+            Layer(96, 128, (3, 3)),  # [B, 128, 4, W/4]
             Layer(128, 160, (3, 3)),  # [B, 160, 4, W/4]
             Layer(160, CHANNELS, (4, 3), collapse=True),  # [B, 208, 1, W/4]
         ))  # fmt: skip
-        self.dropout = nn.Dropout(DROPPED)
         self.line = nn.ModuleList(Layer(CHANNELS, CHANNELS, (1, 5), dilation=dilation) for dilation in DILATIONS)
         self.character = nn.Conv2d(CHANNELS, CLASSES, 1)
         self.calibration = Calibration()
@@ -95,7 +92,7 @@ class StripNet(nn.Module):
         for layer, pixels in zip(self.picture, (2, *(STEP,) * (len(self.picture) - 1)), strict=True):
             features = cleared(layer(features), width, pixels)
         for layer in self.line:
-            features = cleared(features + layer(self.dropout(features)), width, STEP)
+            features = cleared(features + layer(features), width, STEP)
         logits: Tensor = self.character(features)  # [B, 14, 1, T]
         scaled: Tensor = self.calibration(logits[:, :, 0].transpose(1, 2).float())
         return scaled.log_softmax(2)

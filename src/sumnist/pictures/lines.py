@@ -42,8 +42,11 @@ SAME_ROWS = 0.5
 """What stands in a line has so much of its height, or of the line's if that is less, in the line's rows."""
 SLIM = 5.0
 """An upright ruling is so many times as high as wide, at least."""
-NARROW, WIDER = 0.9, (0.05, 0.2)
-"""How wide a line is made, and the ground that is put above and below it and beside it, by its height."""
+EMPTY, TRIMMED = 0.4, (0.06, 0.35)
+"""Ink below which a row or a column is empty, and the ground that is left around the others, as in `MARGIN`."""
+WIDTHS, WIDER = ((0.9, "narrower"), (1.3, "wider")), (0.05, 0.2)
+"""How wide a line is made, and what that is called; and the ground that is put above and below it and beside it, by its
+height."""
 OTHER_VIEW = 0.95
 """Weight of a part of the picture instead of the whole."""
 
@@ -82,13 +85,14 @@ def lines(picture: Intensities, ink: InkColour = "auto") -> Iterator[list[LinePr
     dark = likelier if ink == "auto" else ink == "dark"
     if min(grey.shape) >= SMALLEST_SCENE and ink != "light" and flat_ground(small if dark else 1 - small) is None:
         yield inked(picture, small, True, 1.0, fine=True)
-    whole = proposal(picture, (0, grey.shape[0], 0, grey.shape[1]), dark, 1.0)
+    everything = 0, grey.shape[0], 0, grey.shape[1]
+    whole = trimmed(picture, proposal(picture, everything, dark, 1.0))
     yield [whole]
     line = inked(picture, small, dark, OTHER_VIEW)
     yield line
-    yield [other for one in (whole, *line) for other in (narrower(one), with_ground(one))]
+    yield [other for one in (whole, *line) for other in (*of_other_widths(one), with_ground(one))]
     if ink == "auto":
-        unlikely = proposal(picture, whole.box, not dark, other)
+        unlikely = proposal(picture, everything, not dark, other)
         yield [unlikely, *inked(picture, small, not dark, other * OTHER_VIEW)]
 
 
@@ -121,11 +125,23 @@ def without_rulings(components: Components) -> Components:
     return components if rulings.all() else components.kept(~rulings)
 
 
-def narrower(one: LineProposal) -> LineProposal:
-    """The same, less wide: hands differ in that, and two looks are surer than one."""
+def trimmed(picture: Intensities, one: LineProposal) -> LineProposal:
+    """The same without margins on which there is nothing, but for a little ground: the larger the digits, the surer."""
+    inked = one.image >= EMPTY
+    rows = np.flatnonzero(inked.any(1))
+    if not len(rows):
+        return one
+    columns = np.flatnonzero(inked[rows[0] : rows[-1] + 1].any(0))
+    box = around((rows[0], rows[-1] + 1, columns[0], columns[-1] + 1), one.image.shape, TRIMMED)
+    return replace(one, image=one.image[part(box)], box=in_pixels(picture, box))
+
+
+def of_other_widths(one: LineProposal) -> Iterator[LineProposal]:
+    """The same, narrower and wider: hands differ in that, and several looks are surer than one."""
     height, width = one.image.shape
-    image = resampled(one.image, (height, max(1, round(NARROW * width)))).clip(0, 1)
-    return replace(one, image=image, how=f"{one.how}, narrower", varied=True)
+    for share, what in WIDTHS:
+        image = resampled(one.image, (height, max(1, round(share * width)))).clip(0, 1)
+        yield replace(one, image=image, how=f"{one.how}, {what}", varied=True)
 
 
 def with_ground(one: LineProposal) -> LineProposal:
@@ -145,20 +161,25 @@ def in_line(components: Components) -> NDArray[np.bool_]:
     return line
 
 
-def around(box: Box, shape: tuple[int, ...]) -> Box:
+def around(box: Box, shape: tuple[int, ...], margin: tuple[float, float] = MARGIN) -> Box:
     """`box` with ground around it, as far as the picture goes."""
     high = extent(box)[0]
-    down, right = (round(share * high) for share in MARGIN)
+    down, right = (round(share * high) for share in margin)
     return max(0, box[0] - down), min(shape[0], box[1] + down), max(0, box[2] - right), min(shape[1], box[3] + right)
 
 
 def proposal(picture: Intensities, box: Box, dark: bool, weight: float, what: str = "") -> LineProposal:
     """What `box` of a picture shows, `what` that is, its ground at 0 and its ink at 1."""
-    grey, finer = picture.grey[part(box)], picture.reduction
+    grey = picture.grey[part(box)]
     light = 1 - grey if dark else grey
     ground, ink = np.quantile(light, (1 - GROUND, INK), method="nearest")
     image = ((light - ground) / max(ink - ground, CLEAN_CONTRAST)).clip(0, 1).astype(np.float32)
-    height, width = (round(finer * side) for side in picture.grey.shape)
-    place = (*within(finer * box[0], finer * box[1], height), *within(finer * box[2], finer * box[3], width))
     how = "dark ink" if dark else "light ink"
-    return LineProposal(image, f"{how}, {what}" if what else how, weight, dark, place, bool(what))
+    return LineProposal(image, f"{how}, {what}" if what else how, weight, dark, in_pixels(picture, box), bool(what))
+
+
+def in_pixels(picture: Intensities, box: Box) -> Box:
+    """A box of a picture's intensities, in pixels of the picture."""
+    finer = picture.reduction
+    height, width = (round(finer * side) for side in picture.grey.shape)
+    return (*within(finer * box[0], finer * box[1], height), *within(finer * box[2], finer * box[3], width))

@@ -91,11 +91,11 @@ class Learner:
     def restore(self, saved: dict[str, Tensor], path: Path) -> None:
         """Take over the tensors `saved` in the state `path`. Raises `RunError` unless they fit."""
         for group in self.optimizer.param_groups:
+            names = ("momentum",) if group.get("orthogonalised") else ("step", "exp_avg", "exp_avg_sq")
             for parameter in group["params"]:  # as the parameters lie in memory, which the fused optimizer relies on
                 self.optimizer.state[parameter] = {
-                    "step": torch.zeros((), device=parameter.device),
-                    "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter),
-                }  # fmt: skip
+                    name: parameter.new_zeros(()) if name == "step" else torch.zeros_like(parameter) for name in names
+                }
         tensors = self.tensors()
         for key in sorted(tensors.keys() | saved.keys()):
             given, expected = (list(of[key].shape) if key in of else "none" for of in (saved, tensors))

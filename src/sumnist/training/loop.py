@@ -28,6 +28,7 @@ from sumnist.training.cells import CellTask
 from sumnist.training.devices import Team, choose_bf16, choose_device, team, threads
 from sumnist.training.digits import DigitTask, fingerprint
 from sumnist.training.folder import METRICS, STATE, Learner, Progress, RunFolder, lower_lr, read_metrics
+from sumnist.training.muon import Muon
 from sumnist.training.numbers import NumberTask
 
 __all__ = ["RunResult", "learning_rate", "train", "training_step"]
@@ -293,6 +294,8 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def build_optimizer(net: nn.Module, config: Config) -> torch.optim.Optimizer:
+    if config.optimizer == "muon":
+        return Muon(net, config.lr, config.betas, config.weight_decay)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     return kind(net.parameters(), config.lr, config.betas, weight_decay=config.weight_decay, fused=True)
 
