@@ -349,7 +349,7 @@ PRESETS: Mapping[str, Config] = {
         digit_loss="softmax-then-cross-entropy",
     ),
     "numbers": Config(
-        preset="numbers", task="numbers", epochs=56, batch_size=128, optimizer="muon", lr=6e-3, weight_decay=0.05,
+        preset="numbers", task="numbers", epochs=50, batch_size=128, optimizer="muon", lr=6e-3, weight_decay=0.05,
         warmup=0.1, ema=0.998,
     ),
     "cells": Config(
