@@ -91,8 +91,13 @@ def main() -> None:
 def result_of(reader: Numbers, engine: str, name: str, folder: Path, labels: list[Label]) -> dict[str, Any]:
     """The figures of an engine on a folder; of `ALONE`, how many it reads right, since it has no probabilities."""
     if engine in READING_ENGINES:
-        answers = [answer for _, answer in labelled_answers(reader, folder, labels, engine)]
-        return asdict(number_result(name, answers))
+        answers = list(labelled_answers(reader, folder, labels, engine))
+        misread = [
+            {"picture": Path(label.path).stem, "read": answer.text, "accepted": answer.accepted,
+             "in_candidates": answer.in_candidates}
+            for label, answer in answers if not answer.right
+        ]  # fmt: skip
+        return asdict(number_result(name, [answer for _, answer in answers])) | {"misread": misread}
     recognizer, right = OcrRecognizer(), []
     digits = [0, *(place for place, character in enumerate(CHARACTERS, 1) if character.isdigit())]
     for label in labels:

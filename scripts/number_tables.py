@@ -89,6 +89,25 @@ def figures(row: Row) -> list[str]:
     return [f"{row['pictures']:,}", *shares, nll, percent(row["ece"])]
 
 
+def relabelled(rows: Rows) -> str:
+    """Real strips without those that count as misread only because their label is wrong, as a person saw: by engine."""
+    body = []
+    for row in sorted(quoted(rows, kind="real"), key=lambda row: (row["name"], row["half"])):
+        wrong = {one["picture"] for one in agreeing(part(rows, "strips-labels"), set=row["set"], half=row["half"])}
+        out = [one for one in row.get("misread", ()) if one["picture"] in wrong]
+        if wrong and row["accuracy_accepted"] is not None:
+            count, left = row["pictures"], row["pictures"] - len(out)
+            accepted = row["accepted"] * count
+            shares = (
+                row["accuracy"] * count / left,
+                row["accuracy_accepted"] * accepted / (accepted - sum(one["accepted"] for one in out)),
+                (row["in_candidates"] * count - sum(one["in_candidates"] for one in out)) / left,
+            )
+            body.append([row["name"], row["half"], row["engine"], str(len(out)), *map(percent, shares)])
+    head = ["right, %", "right of the accepted, %", "truth among the candidates, %"]
+    return table(["real strips", "half", "read with", "left out", *head], body)
+
+
 def refused(rows: Rows) -> str:
     """What is no number, by kind: the share that each engine accepts all the same."""
     found = quoted(rows, kind="no number", half="reported")
@@ -158,6 +177,7 @@ TABLES: dict[str, Callable[[Rows], str]] = {
     "numbers-length": by_length,
     "numbers-spacing": by_spacing,
     "numbers-real": real,
+    "numbers-labels": relabelled,
     "numbers-causes": causes,
     "numbers-refused": refused,
     "numbers-beside": beside,

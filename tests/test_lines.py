@@ -32,12 +32,25 @@ LINE = [(20, 50, left, left + 5) for left in range(40, 160, 20)]
 """Six strokes beside each other."""
 
 
-def test_the_whole_picture_is_proposed_first_with_its_ink_light_on_dark() -> None:
+def test_the_picture_without_its_empty_margins_is_proposed_first_with_its_ink_light_on_dark() -> None:
     first = proposed(picture(70, 200, LINE))[0]
-    assert (first.how, first.dark, first.found, first.box) == ("dark ink", True, False, (0, 70, 0, 200))
-    assert first.image.shape == (70, 200)
-    assert first.image[30, 42] == 1
-    assert first.image[30, 50] == 0
+    down, right = round(0.06 * 30), round(0.35 * 30)
+    box = 20 - down, 50 + down, 40 - right, 145 + right
+    assert (first.how, first.dark, first.found, first.box) == ("dark ink", True, False, box)
+    assert first.image.shape == (box[1] - box[0], box[3] - box[2])
+    assert first.image[10, right + 2] == 1
+    assert first.image[10, right + 10] == 0
+
+
+def test_margins_with_anything_on_them_are_left() -> None:
+    ruled = picture(70, 200, [*LINE, (2, 3, 0, 200), (66, 67, 0, 200)])
+    assert proposed(ruled)[0].box == (0, 70, 0, 200)
+
+
+def test_a_box_of_a_large_picture_is_in_its_own_pixels() -> None:
+    small, large = Intensities(picture(70, 200, LINE)), Intensities(picture(70, 200, LINE), 4.0)
+    boxes = [next(iter(lines(one)))[0].box for one in (small, large)]
+    assert boxes[1] == tuple(4 * side for side in boxes[0])
 
 
 def test_the_line_of_ink_is_proposed_with_some_ground_around_it() -> None:
@@ -62,18 +75,20 @@ def test_light_ink_gives_the_same_image_as_dark_ink(dark: bool) -> None:
 
 def test_other_polarity_comes_last_and_weighs_less() -> None:
     found = proposed(picture(70, 200, LINE))
-    assert [one.dark for one in found] == [True] * 6 + [False] * (len(found) - 6)
+    assert [one.dark for one in found] == [True] * 8 + [False] * (len(found) - 8)
     assert all(one.weight < 1 for one in found if not one.dark)
 
 
-def test_what_is_doubtful_is_looked_at_narrower_and_with_more_ground_too() -> None:
+def test_what_is_doubtful_is_looked_at_narrower_wider_and_with_more_ground_too() -> None:
     found = proposed(picture(70, 200, LINE))
-    whole, line, *varied = found[:6]
+    whole, line, *varied = found[:8]
     assert not whole.varied
     assert not line.varied
     assert all(one.varied for one in varied)
-    assert [one.image.shape for one in varied[:2]] == [(70, 180), (70 + 2 * 4, 200 + 2 * 14)]
-    assert {one.how for one in varied[:2]} == {"dark ink, narrower", "dark ink, more ground"}
+    high, wide = whole.image.shape
+    around = (high + 2 * round(0.05 * high), wide + 2 * round(0.2 * high))
+    assert [one.image.shape for one in varied[:3]] == [(high, round(0.9 * wide)), (high, round(1.3 * wide)), around]
+    assert [one.how for one in varied[:3]] == [f"dark ink, {what}" for what in ("narrower", "wider", "more ground")]
 
 
 @pytest.mark.parametrize("shape", [(20_000, 1), (1, 20_000), (20_000, 3)])

@@ -58,7 +58,9 @@ def bench_rows() -> list[Row]:
 def page_rows() -> list[Row]:
     return [
         string_row(1, "spaced"), string_row(2, "spaced"), string_row(2, "touching"), string_row(None, "close"),
-        strips_row("real", "cells", set="cells"), strips_row("no number", "words"), *bench_rows(),
+        strips_row("real", "cells", set="cells", misread=[{"picture": "1", "accepted": True, "in_candidates": True}]),
+        strips_row("no number", "words"), *bench_rows(),
+        {"part": "strips-labels", "set": "cells", "half": "reported", "picture": "1"},
         *({"part": "strips-misses", "set": "cells", "picture": place, "cause": "form"} for place in ("0", "2")),
     ]  # fmt: skip
 
@@ -96,6 +98,27 @@ def test_real_strips_are_told_by_set_half_and_engine() -> None:
     assert cells(text, "cells", "reported", "ocr")[1] == "60.00"
     assert cells(text, "cells", "development", "ours")[1] == "80.00"
     assert cells(TABLES["numbers-real"]([strips_row("real", "x", accuracy_accepted=None)]), "x")[5] == "–"
+
+
+def test_pictures_whose_label_is_wrong_are_left_out_where_they_count_as_misread() -> None:
+    said = [("1", True, False), ("2", True, True), ("3", False, True), ("4", True, False)]
+    misread = [{"picture": picture, "read": "7", "accepted": accepted, "in_candidates": among}
+               for picture, accepted, among in said]  # fmt: skip
+    figures = {"pictures": 20, "accepted": 0.5, "accuracy_accepted": 0.7, "in_candidates": 0.9}
+    row = strips_row("real", "cells", 0.8, set="cells", misread=misread, **figures)
+    places = ("reported", "1"), ("reported", "3"), ("reported", "9"), ("development", "2")
+    wrong = [{"part": "strips-labels", "set": "cells", "half": half, "picture": picture} for half, picture in places]
+    text = TABLES["numbers-labels"]([row, *wrong])
+    assert cells(text, "cells") == [
+        "reported",
+        "ours",
+        "2",
+        f"{100 * 16 / 18:.2f}",
+        f"{100 * 7 / 9:.2f}",
+        f"{100 * 17 / 18:.2f}",
+    ]
+    assert len(text.strip().splitlines()) == 3
+    assert "Not measured yet" in TABLES["numbers-labels"]([row])
 
 
 def test_what_was_misread_is_counted_by_cause_and_set_the_commonest_first() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import ship_numbers
 from sumnist.config import Config, preset
@@ -15,6 +16,7 @@ from sumnist.data import strips
 from sumnist.files import NUMBERS
 from sumnist.inference.numbers import NumberReading, Numbers
 from sumnist.training import numbers
+from sumnist.training.devices import Team
 from sumnist.training.loop import train
 
 ABOUT = json.loads(NUMBERS.with_suffix(".json").read_text(encoding="utf-8"))
@@ -36,9 +38,12 @@ def test_a_run_is_calibrated_and_installed_and_a_worse_one_is_not(
     (reading,) = Numbers(into).read_each([np.eye(28, dtype=np.uint8) * 255])
     assert isinstance(reading, NumberReading)
 
-    about["calibration"]["right"] = 0.9
-    into.with_suffix(".json").write_text(json.dumps(about))
+    strips_held = numbers.NumberTask(preset("numbers"), torch.device("cpu"), Team()).held_strips
+    right = ship_numbers.right_of(into, strips_held)
+    assert right == pytest.approx(about["calibration"]["right"], abs=0.02)  # in half precision
+
     before = into.read_bytes()
+    monkeypatch.setattr(ship_numbers, "right_of", lambda *given: 0.9)
     with pytest.raises(SystemExit, match=r"right, expected at least 89\.50%"):
         ship_numbers.install(run, into)
     assert into.read_bytes() == before

@@ -1,9 +1,10 @@
 """Where on a picture a line of digits may stand: proposals, in rounds, the likeliest first, for a network to judge.
 
-The first round takes the picture whole, the next one the line of ink that is found on it, then come both narrower and
-with more ground around them, and in the last round ink of the other polarity. On a photograph narrow strokes come
-before that: they are ink, and the desk and its shadows are not. No line is cut into digits, and nothing of what is on
-it is taken away: rulings, patterns and curls are left to the network, which has seen such.
+The first round takes the picture whole but for its empty margins, the next one the line of ink that is found on it,
+then come both narrower, wider and with more ground around them, and in the last round ink of the other polarity. On a
+photograph narrow strokes come before that: they are ink, and the desk and its shadows are not. No line is cut into
+digits, and nothing of what is on it is taken away: rulings, patterns and curls are left to the network, which has seen
+such.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ enough for those that are accepted to be right.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from sumnist.inference.ctc import Evidence
 from sumnist.model.losses import text_nll
 from sumnist.training.calibrate import COLDEST, HOTTEST, POINTS, ROUNDS
 
-__all__ = ["CalibratedStrips", "accepting", "calibrate_strips"]
+__all__ = ["CalibratedStrips", "accepting", "answers", "calibrate_strips", "share"]
 
 SHOWN_SHARE = 0.998
 """Share of the numbers that are to be taken for numbers."""
@@ -101,8 +101,8 @@ def accepting(confidence: NDArray[np.float64], right: NDArray[np.bool_], wanted:
     return float(confidence[order][enough[-1]]) if len(enough) else 1.0
 
 
-def answers(logits: Sequence[torch.Tensor], batches: Sequence[StripBatch], temperature: float) -> Answers:
-    """What the scaled logits say of the strips."""
+def answers(logits: Sequence[Iterable[torch.Tensor]], batches: Sequence[StripBatch], temperature: float) -> Answers:
+    """What the logits of each strip, `[T, 14]` with nothing that counts behind its steps, say of it when scaled."""
     is_number, confidence, right, number = [], [], [], []
     for said, strips in zip(logits, batches, strict=True):
         texts = ["".join(character for character in text if character.isdigit()) for text in strips.texts()]
@@ -126,4 +126,5 @@ def mean_nll(logits: Sequence[torch.Tensor], batches: Sequence[StripBatch], temp
 
 
 def share(which: NDArray[np.bool_]) -> float:
+    """The share of those that are true; 0 of none."""
     return float(which.mean()) if len(which) else 0.0
