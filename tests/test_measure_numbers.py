@@ -8,11 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
 import measure_numbers
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.numbers import NumberReading
+from sumnist.inference.recognizers import Line
 from sumnist.suites import numbers as suite
 from sumnist.suites.strips import NO_NUMBERS
 
@@ -96,6 +100,35 @@ def test_a_row_says_what_was_measured_with_what(run: Run, fake: Fake, strips: Pa
     assert (one["engine"], two["engine"]) == ("ours", "both")
     assert one["accuracy_accepted"] == 1.0
     assert one["ece"] == pytest.approx(0.25)
+
+
+def test_what_is_misread_is_named(run: Run, fake: Fake, strips: Path) -> None:
+    (row,) = run("--folder", f"cells={strips}")
+    named = {"read": "12", "accepted": True, "in_candidates": False}
+    assert row["misread"] == [{"picture": f"00{place}", **named} for place in (1, 3, 5, 7)]
+    assert run("--folder", f"cells={strips}", "--parity", "even")[1]["misread"] == []
+
+
+def test_the_network_of_ocr_alone_is_shown_whole_pictures_and_says_the_digits_of_its_best_path(
+    run: Run, fake: Fake, strips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[NDArray[np.float32]] = []
+
+    class Said:
+        def lines(self, pictures: list[NDArray[np.float32]]) -> list[Line]:
+            shown.extend(pictures)
+            path = [1, 0, 2, 2, 11, 0, 3]  # 0, 1, a stop, 2
+            return [Line(np.log(0.01 + np.eye(14, dtype=np.float32)[path]), 1.0) for _ in pictures]
+
+    monkeypatch.setattr(measure_numbers, "OcrRecognizer", Said)
+    for place in range(8):
+        Image.fromarray(np.full((6, 10), 51 * (place % 2), np.uint8)).save(strips / f"{place:03}.png")
+    (row,) = run("--folder", f"cells={strips}", "--engines", "ocr alone", "--half", "development", "--suite")
+    assert (row["engine"], row["pictures"], row["accuracy"], row["nll"]) == ("ocr alone", 4, 1.0, None)
+    assert [picture.shape for picture in shown] == [(6, 10)] * 4
+    assert all((picture == 1).all() for picture in shown)
+    assert not fake.seen
+    assert run("--folder", f"cells={strips}", "--engines", "ocr alone")[1]["accuracy"] == 0.0
 
 
 def test_the_suite_has_a_row_for_each_set_and_kind(run: Run, fake: Fake) -> None:
