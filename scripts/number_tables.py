@@ -108,6 +108,17 @@ def relabelled(rows: Rows) -> str:
     return table(["real strips", "half", "read with", "left out", *head], body)
 
 
+def trials(rows: Rows) -> str:
+    """Short trainings by which the recipe was chosen, in the order in which they were made."""
+    body = [
+        [row["strips"], row["network"], row["optimizer"], f"{row['lr']:g}", str(row["batch"]), f"{row['seen']:,}",
+         f"{row['seconds']:.0f}", percent(row["right"], 1), f"{row['nll']:.3f}"]
+        for row in part(rows, "strips-trials")
+    ]  # fmt: skip
+    head = ["composed", "network", "optimizer", "rate", "batch", "strips seen", "seconds", "right, %", "NLL, nats"]
+    return table(head, body)
+
+
 def refused(rows: Rows) -> str:
     """What is no number, by kind: the share that each engine accepts all the same."""
     found = quoted(rows, kind="no number", half="reported")
@@ -179,6 +190,7 @@ TABLES: dict[str, Callable[[Rows], str]] = {
     "numbers-real": real,
     "numbers-labels": relabelled,
     "numbers-causes": causes,
+    "numbers-trials": trials,
     "numbers-refused": refused,
     "numbers-beside": beside,
     "numbers-speed": speed,

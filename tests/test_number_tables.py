@@ -61,6 +61,8 @@ def page_rows() -> list[Row]:
         strips_row("real", "cells", set="cells", misread=[{"picture": "1", "accepted": True, "in_candidates": True}]),
         strips_row("no number", "words"), *bench_rows(),
         {"part": "strips-labels", "set": "cells", "half": "reported", "picture": "1"},
+        {"part": "strips-trials", "strips": "now", "network": "now", "optimizer": "muon", "batch": 64, "seen": 64000,
+         "lr": 0.006, "seconds": 462.0, "right": 0.8, "nll": 1.1},
         *({"part": "strips-misses", "set": "cells", "picture": place, "cause": "form"} for place in ("0", "2")),
     ]  # fmt: skip
 
@@ -131,6 +133,22 @@ def test_what_was_misread_is_counted_by_cause_and_set_the_commonest_first() -> N
     assert cells(text, "form") == ["1", "1"]
     assert cells(text, "label") == ["0", "1"]
     assert text.index("form") < text.index("label")
+
+
+def test_trials_are_told_in_their_order() -> None:
+    about = {
+        "part": "strips-trials",
+        "strips": "now",
+        "network": "before",
+        "lr": 0.006,
+        "seen": 64000,
+        "seconds": 461.6,
+    }
+    rows = [about | {"optimizer": name, "batch": 64, "right": share, "nll": 1.08284}
+            for name, share in (("muon", 0.829), ("adamw", 0.8066))]  # fmt: skip
+    text = TABLES["numbers-trials"](rows)
+    assert cells(text, "now", "before", "adamw") == ["0.006", "64", "64,000", "462", "80.7", "1.083"]
+    assert text.index("muon") < text.index("adamw")
 
 
 def test_what_is_no_number_has_a_share_for_each_engine() -> None:
