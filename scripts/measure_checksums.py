@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measure import RESULTS, clean_commit, machine
-from measure_numbers import ENGINES, LABELS, PARITIES, PATH, append, checksum, named, of_parity
+from measure_numbers import LABELS, PARITIES, PATH, READING_ENGINES, append, checksum, named, of_parity
 from sumnist.arithmetic import Digits, Sum, Values
 from sumnist.arithmetic.values import Value
 from sumnist.config import ReadingEngine
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--folder", action="append", default=[], type=named, metavar="NAME=PATH",
                         help="sums of ten pictures of a folder; NAME is what the pages call them")  # fmt: skip
     parser.add_argument("--half", choices=PARITIES, default=PARITIES[0], help="which numbers the pictures have")
-    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=["ours"])
+    parser.add_argument("--engines", nargs="+", choices=READING_ENGINES, default=["ours"])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=Path, default=ROWS)
     given = parser.parse_args()
