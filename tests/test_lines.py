@@ -34,7 +34,7 @@ LINE = [(20, 50, left, left + 5) for left in range(40, 160, 20)]
 
 def test_the_picture_without_its_empty_margins_is_proposed_first_with_its_ink_light_on_dark() -> None:
     first = proposed(picture(70, 200, LINE))[0]
-    down, right = round(0.06 * 30), round(0.35 * 30)
+    down, right = round(0.09 * 30), round(0.25 * 30)
     box = 20 - down, 50 + down, 40 - right, 145 + right
     assert (first.how, first.dark, first.found, first.box) == ("dark ink", True, False, box)
     assert first.image.shape == (box[1] - box[0], box[3] - box[2])
@@ -75,20 +75,22 @@ def test_light_ink_gives_the_same_image_as_dark_ink(dark: bool) -> None:
 
 def test_other_polarity_comes_last_and_weighs_less() -> None:
     found = proposed(picture(70, 200, LINE))
-    assert [one.dark for one in found] == [True] * 8 + [False] * (len(found) - 8)
+    assert [one.dark for one in found] == [True] * 10 + [False] * (len(found) - 10)
     assert all(one.weight < 1 for one in found if not one.dark)
 
 
 def test_what_is_doubtful_is_looked_at_narrower_wider_and_with_more_ground_too() -> None:
     found = proposed(picture(70, 200, LINE))
-    whole, line, *varied = found[:8]
+    whole, line, *varied = found[:10]
     assert not whole.varied
     assert not line.varied
     assert all(one.varied for one in varied)
     high, wide = whole.image.shape
     around = (high + 2 * round(0.05 * high), wide + 2 * round(0.2 * high))
-    assert [one.image.shape for one in varied[:3]] == [(high, round(0.9 * wide)), (high, round(1.3 * wide)), around]
-    assert [one.how for one in varied[:3]] == [f"dark ink, {what}" for what in ("narrower", "wider", "more ground")]
+    widths = [(high, round(share * wide)) for share in (0.85, 1.2, 1.4)]
+    assert [one.image.shape for one in varied[:4]] == [*widths, around]
+    kinds = "narrower", "wider", "much wider", "more ground"
+    assert [one.how for one in varied[:4]] == [f"dark ink, {what}" for what in kinds]
 
 
 @pytest.mark.parametrize("shape", [(20_000, 1), (1, 20_000), (20_000, 3)])

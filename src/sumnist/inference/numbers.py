@@ -44,7 +44,7 @@ SURE = 0.995
 """Where no ink is found, as on a patterned ground, there must be a number with this probability."""
 FITTING = 0.05
 """Least probability of an allowed number of digits, if there is a number."""
-TOGETHER = 0.95
+TOGETHER = 0.97
 """The probability of the most probable value from which on a reading of two recognizers is accepted."""
 COUNT = Range(1, 1_000, "a whole number from 1 to 1,000")
 """Candidates that may be asked for."""

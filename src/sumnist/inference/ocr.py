@@ -47,7 +47,7 @@ LIKE_DIGITS = "OoIliSsZzBbgqDUTy/|"
 """Characters that look like a digit: alone they make nothing foreign."""
 LEAST = 1e-9
 """Of a class at a step, before it sums to one: where all are less probable, each is as probable as the others."""
-LEAST_IS_DIGIT, LEAST_CONFIDENCE = 0.7, 0.95
+LEAST_IS_DIGIT, LEAST_CONFIDENCE = 0.7, 0.97
 """Probabilities of there being a number, and of the most probable one, from which on a reading is accepted. Of numbers
 from cheques, tables, scans and MNIST the first refuses one in a hundred."""
 FAINT = 1e-3
@@ -65,7 +65,7 @@ class OcrRecognizer(OnnxSession):
         RunError: It is installed, but in a version with another network, or its file is damaged.
     """
 
-    least_is_digit, least_confidence, trust = LEAST_IS_DIGIT, LEAST_CONFIDENCE, 0.8
+    least_is_digit, least_confidence, trust = LEAST_IS_DIGIT, LEAST_CONFIDENCE, 0.6
 
     def __init__(self, threads: int = 1) -> None:
         path = model_path()

@@ -77,7 +77,7 @@ class StripRecognizer(OnnxFile):
         RunError: It is no file of such a network, or answers with what is no number.
     """
 
-    trust = 0.5
+    trust = 0.6
 
     def __init__(self, model: str | Path | bytes, threads: int = 1) -> None:
         super().__init__(model, threads)

@@ -43,12 +43,12 @@ SAME_ROWS = 0.5
 """What stands in a line has so much of its height, or of the line's if that is less, in the line's rows."""
 SLIM = 5.0
 """An upright ruling is so many times as high as wide, at least."""
-EMPTY, TRIMMED = 0.4, (0.06, 0.35)
+EMPTY, TRIMMED = 0.25, (0.09, 0.25)
 """Ink below which a row or a column is empty, and the ground that is left around the others, as in `MARGIN`."""
-WIDTHS, WIDER = ((0.9, "narrower"), (1.3, "wider")), (0.05, 0.2)
+WIDTHS, WIDER = ((0.85, "narrower"), (1.2, "wider"), (1.4, "much wider")), (0.05, 0.2)
 """How wide a line is made, and what that is called; and the ground that is put above and below it and beside it, by its
 height."""
-OTHER_VIEW = 0.95
+OTHER_VIEW = 0.85
 """Weight of a part of the picture instead of the whole."""
 
 
