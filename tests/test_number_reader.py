@@ -81,6 +81,37 @@ def test_a_number_has_a_text_its_digits_and_a_value() -> None:
     assert reading.confidence > 0.99
 
 
+class Recording(Saying):
+    """One that keeps the shapes of what it is shown."""
+
+    def __init__(self, emissions: Emissions) -> None:
+        super().__init__(emissions)
+        self.shapes: list[tuple[int, ...]] = []
+
+    def lines(self, pictures: Sequence[NDArray[np.float32]]) -> list[Line]:
+        self.shapes += [picture.shape for picture in pictures]
+        return super().lines(pictures)
+
+
+@pytest.mark.parametrize(
+    ("texts", "widths"),
+    [
+        (("12345678", "87654321"), [0.85, 1.2, 1.4]),  # a digit for each half of the line's height
+        (("1234", "4321"), [0.85, 1.2]),
+        (("12", "34"), [0.85]),  # for twice its height
+        (("1", "2"), [0.85, 1.2, 1.4]),  # nobody knows
+    ],
+)
+def test_a_line_whose_digits_are_far_apart_is_not_made_wider(texts: tuple[str, str], widths: list[float]) -> None:
+    recognizer = Recording(saying((texts[0], 0.5), (texts[1], 0.3), ("3" * len(texts[0]), 0.2)))
+    read(recognizer)
+    high, wide = recognizer.shapes[0]
+    same = [shape[1] for shape in recognizer.shapes if shape[0] == high]
+    assert sorted(set(same) & {round(share * wide) for share in (0.85, 1.2, 1.4)}) == [
+        round(share * wide) for share in widths
+    ]
+
+
 def test_leading_zeros_are_digits_but_not_of_the_value() -> None:
     reading = read(Saying(saying(("0070", 1.0))))
     assert (reading.digits, reading.value) == ("0070", 70)

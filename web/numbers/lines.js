@@ -86,7 +86,7 @@ function ofOtherWidths(one) {
   const { height, width } = one.image;
   return WIDTHS.map(([share, what]) => {
     const image = resampled(one.image, height, Math.max(1, round(share * width))).map((value) => clipped(value, 0, 1));
-    return { ...one, image, how: `${one.how}, ${what}`, varied: true };
+    return { ...one, image, how: `${one.how}, ${what}`, varied: true, stretch: share };
   });
 }
 
@@ -133,5 +133,5 @@ function proposal(pixels, box, dark, weight, what = "") {
   const image = new Grid(part.height, part.width);
   for (let i = 0; i < image.values.length; i++) image.values[i] = shades[part.values[i]];
   const how = dark ? "dark ink" : "light ink";
-  return { image, how: what ? `${how}, ${what}` : how, weight, box, found: what !== "", varied: false };
+  return { image, how: what ? `${how}, ${what}` : how, weight, box, found: what !== "", varied: false, stretch: 1 };
 }

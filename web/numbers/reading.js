@@ -23,7 +23,8 @@ export async function readNumber(pixels, { width, height }, fields, run, metadat
   const { count = 10, decimal = null, ink = "auto" } = fields;
   let looks = [];
   for (const proposals of lines(new Grid(height, width, pixels), ink)) {
-    for (const proposal of proposals) {
+    const pitch = proposals.some(({ stretch }) => stretch > 1) ? pitchOf(looks) : 0;
+    for (const proposal of proposals.filter(({ stretch }) => stretch <= 1 || stretch * pitch <= its.WIDEST)) {
       const strip = stripOf(proposal.image);
       const { emissions } = await run(strip.values, [1, 1, strip.height, strip.width]);
       looks.push(lookAt(proposal, emissions.data, strip.width, Math.max(count, SEARCHED), decimal));
@@ -35,6 +36,19 @@ export async function readNumber(pixels, { width, height }, fields, run, metadat
     }
   }
   return answerOf(looks, count, metadata);
+}
+
+/** How far the characters are apart, by the line's height, on the best look at the picture as it is; 0 if there are
+ * fewer than two. */
+function pitchOf(looks) {
+  const best = looks.find(({ proposal, strings }) => strings.length && !proposal.varied);
+  const middles = best?.evidence.written(best.strings[0][0]).positions.map(([first, last]) => (first + last) / 2) ?? [];
+  if (middles.length < 2) return 0;
+  const apart = middles.slice(1).map((middle, k) => middle - middles[k]).sort((a, b) => a - b);
+  const half = apart.length >> 1;
+  const median = apart.length % 2 ? apart[half] : (apart[half - 1] + apart[half]) / 2;
+  const { image } = best.proposal;
+  return (median * ((image.width * STEP) / best.wide)) / image.height;
 }
 
 /** The picture of a line, 32 pixels high, in its proportions. */

@@ -44,6 +44,9 @@ SURE = 0.995
 """Where no ink is found, as on a patterned ground, there must be a number with this probability."""
 FITTING = 0.05
 """Least probability of an allowed number of digits, if there is a number."""
+WIDEST = 1.2
+"""From one character to the next, by the line's height: no wider form of a line is looked at in which they are further
+apart. Characters so wide are lost, and the fewer there are, the surer they seem."""
 TOGETHER = 0.97
 """The probability of the most probable value from which on a reading of two recognizers is accepted."""
 COUNT = Range(1, 1_000, "a whole number from 1 to 1,000")
@@ -301,7 +304,9 @@ def opinion_of(
 ) -> Opinion | None:
     """What a recognizer makes of a picture; None if there is nothing on it."""
     looks: list[Look] = []
-    for proposals in lines(picture, ink):
+    for made in lines(picture, ink):
+        pitch = pitch_of(looks) if any(one.stretch > 1 for one in made) else 0.0
+        proposals = [one for one in made if one.stretch * pitch <= WIDEST or one.stretch <= 1]
         said = recognizer.lines([proposal.image for proposal in proposals])
         for proposal, line in zip(proposals, said, strict=True):
             evidence = Evidence(line.emissions, digits, decimal)
@@ -311,6 +316,17 @@ def opinion_of(
         if looks and looks[0].value >= BEYOND_DOUBT:
             return Opinion(recognizer, looks if looks[0].proposal.varied else looks[:1])
     return Opinion(recognizer, looks) if looks else None
+
+
+def pitch_of(looks: list[Look]) -> float:
+    """How far the characters are apart, by the line's height, on the best look at the picture as it is; 0 if there are
+    fewer than two."""
+    best = next((look for look in looks if look.strings and not look.proposal.varied), None)
+    if best is None:
+        return 0.0
+    ((_, positions),) = best.evidence.written([next(iter(best.strings))])
+    apart = np.diff(np.array(positions).reshape(-1, 2).mean(1))
+    return float(np.median(apart)) * best.line.step / best.proposal.image.shape[0] if len(apart) else 0.0
 
 
 def combined(opinions: list[Opinion]) -> dict[str, float]:

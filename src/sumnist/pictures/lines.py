@@ -45,9 +45,10 @@ SLIM = 5.0
 """An upright ruling is so many times as high as wide, at least."""
 EMPTY, TRIMMED = 0.25, (0.09, 0.25)
 """Ink below which a row or a column is empty, and the ground that is left around the others, as in `MARGIN`."""
-WIDTHS, WIDER = ((0.85, "narrower"), (1.2, "wider"), (1.4, "much wider")), (0.05, 0.2)
-"""How wide a line is made, and what that is called; and the ground that is put above and below it and beside it, by its
-height."""
+WIDTHS = (0.85, "narrower"), (1.2, "wider"), (1.4, "much wider")
+"""How wide a line is made, and what that is called."""
+WIDER = 0.05, 0.2
+"""Ground that is put above and below a line and beside it, by its height."""
 OTHER_VIEW = 0.85
 """Weight of a part of the picture instead of the whole."""
 
@@ -59,7 +60,8 @@ class LineProposal:
     `image`: float32 `[h, w]` in [0, 1], light ink on dark ground. `how`: what was taken for the line, in words.
     `weight`: how much such a proposal counts beside the others, up to 1. `dark`: whether the ink is darker than the
     ground. `box`: top, bottom, left and right of `image` in pixels of the picture. `found`: whether ink was found.
-    `varied`: whether the image is another form of what is there, which tells nothing of where.
+    `varied`: whether the image is another form of what is there, which tells nothing of where. `stretch`: by how
+    much it is wider then.
     """
 
     image: Grey = field(repr=False, compare=False)
@@ -69,6 +71,7 @@ class LineProposal:
     box: Box
     found: bool
     varied: bool = False
+    stretch: float = 1.0
 
 
 def lines(picture: Intensities, ink: InkColour = "auto") -> Iterator[list[LineProposal]]:
@@ -142,7 +145,7 @@ def of_other_widths(one: LineProposal) -> Iterator[LineProposal]:
     height, width = one.image.shape
     for share, what in WIDTHS:
         image = resampled(one.image, (height, max(1, round(share * width)))).clip(0, 1)
-        yield replace(one, image=image, how=f"{one.how}, {what}", varied=True)
+        yield replace(one, image=image, how=f"{one.how}, {what}", varied=True, stretch=share)
 
 
 def with_ground(one: LineProposal) -> LineProposal:
