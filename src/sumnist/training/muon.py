@@ -53,13 +53,14 @@ class Muon(AdamW):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])
                     parameter.add_(change(ahead), alpha=-group["lr"])
                     parameter.grad = None  # AdamW passes it over
-        return super().step(closure)
+        loss: float | None = super().step(closure)
+        return loss
 
 
 def change(gradient: Tensor) -> Tensor:
     """The step along a gradient `[outputs, ...]` for a learning rate of 1, of the size of one of Adam's."""
     matrix = gradient.flatten(1)
-    return (ADAM * max(matrix.shape) ** 0.5 * orthogonal(matrix)).view_as(gradient)
+    return orthogonal(matrix).mul_(ADAM * max(matrix.shape) ** 0.5).view_as(gradient)
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
