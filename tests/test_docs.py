@@ -273,7 +273,7 @@ def test_a_changed_benchmark_or_survival_changes_the_pages(write_docs: ModuleTyp
                 }
                 row |= {"milliseconds": [3 * each for each in row["milliseconds"]]} if "milliseconds" in row else {}
                 row |= {"identical": False} if "identical" in row else {}
-                row |= {key: "another one" for key in ("cause", "answer") if key in row}
+                row |= {key: "another one" for key in ("cause", "answer", "picture") if key in row}
                 row |= {"figures": dict.fromkeys(row["figures"], [0.123] * 3)} if part == "rules" else {}
         assert any(write_docs.filled(page, changed) != page for page in pages), part
 
