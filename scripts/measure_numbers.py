@@ -82,10 +82,9 @@ def main() -> None:
         for name, folder in given.folder:
             result = result_of(reader, engine, name, folder, labels[name])
             append(given.rows, about | {"set": name, "kind": "real", "half": HALVES[PARITIES.index(parity)], **result})
-        for row in (
-            suite_rows(reader, given.half, engine, given.count) if given.suite and engine in READING_ENGINES else ()
-        ):
-            append(given.rows, about | row)
+        if given.suite and engine in READING_ENGINES:
+            for row in suite_rows(reader, given.half, engine, given.count):
+                append(given.rows, about | row)
 
 
 def result_of(reader: Numbers, engine: str, name: str, folder: Path, labels: list[Label]) -> dict[str, Any]:

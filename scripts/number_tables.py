@@ -98,9 +98,10 @@ def relabelled(rows: Rows) -> str:
         if wrong and row["accuracy_accepted"] is not None:
             count, left = row["pictures"], row["pictures"] - len(out)
             accepted = row["accepted"] * count
+            kept = accepted - sum(one["accepted"] for one in out)
             shares = (
                 row["accuracy"] * count / left,
-                row["accuracy_accepted"] * accepted / (accepted - sum(one["accepted"] for one in out)),
+                row["accuracy_accepted"] * accepted / kept if kept else None,
                 (row["in_candidates"] * count - sum(one["in_candidates"] for one in out)) / left,
             )
             body.append([row["name"], row["half"], row["engine"], str(len(out)), *map(percent, shares)])

@@ -57,12 +57,13 @@ def kill_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return set_up
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(("precision", "optimizer"), [("fp32", "adamw"), ("bf16", "adamw"), ("bf16", "muon")])
 @pytest.mark.parametrize("step", [1, 14, 27, 40])
 def test_a_training_that_died_goes_on_to_the_same_weights_and_metrics(
-    config: Config, tmp_path: Path, kill_at: Callable[[int], None], step: int, precision: Literal["fp32", "bf16"]
-) -> None:
-    config = replace(config, precision=precision)
+    config: Config, tmp_path: Path, kill_at: Callable[[int], None], step: int,
+    precision: Literal["fp32", "bf16"], optimizer: Literal["adamw", "muon"],
+) -> None:  # fmt: skip
+    config = replace(config, precision=precision, optimizer=optimizer)
     alone = train(config, tmp_path / "alone", progress=False)
     kill_at(step)
     with pytest.raises(Killed):

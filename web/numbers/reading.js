@@ -9,7 +9,9 @@ import { BILINEAR, BOX, resampled } from "../pictures/filters.js";
 import { Evidence, candidatesBy } from "./ctc.js";
 import { lines } from "./lines.js";
 
-const { BEYOND_DOUBT, BLANK, FORMAT, LENGTH, NOT_A_NUMBER, NUMBER_ADVICE, POWER, SEARCHED, SURE, UNSURE } = its;
+const {
+  BEYOND_DOUBT, BLANK, FARTHEST, FORMAT, LENGTH, NOT_A_NUMBER, NUMBER_ADVICE, POWER, SEARCHED, SURE, UNSURE,
+} = its; // prettier-ignore
 const { HEIGHT, STEP, WIDEST } = recognizers;
 
 /**
@@ -24,7 +26,7 @@ export async function readNumber(pixels, { width, height }, fields, run, metadat
   let looks = [];
   for (const proposals of lines(new Grid(height, width, pixels), ink)) {
     const pitch = proposals.some(({ stretch }) => stretch > 1) ? pitchOf(looks) : 0;
-    for (const proposal of proposals.filter(({ stretch }) => stretch <= 1 || stretch * pitch <= its.WIDEST)) {
+    for (const proposal of proposals.filter(({ stretch }) => stretch <= 1 || stretch * pitch <= FARTHEST)) {
       const strip = stripOf(proposal.image);
       const { emissions } = await run(strip.values, [1, 1, strip.height, strip.width]);
       looks.push(lookAt(proposal, emissions.data, strip.width, Math.max(count, SEARCHED), decimal));

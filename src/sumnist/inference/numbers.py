@@ -44,7 +44,7 @@ SURE = 0.995
 """Where no ink is found, as on a patterned ground, there must be a number with this probability."""
 FITTING = 0.05
 """Least probability of an allowed number of digits, if there is a number."""
-WIDEST = 1.2
+FARTHEST = 1.2
 """From one character to the next, by the line's height: no wider form of a line is looked at in which they are further
 apart. Characters so wide are lost, and the fewer there are, the surer they seem."""
 TOGETHER = 0.97
@@ -306,7 +306,7 @@ def opinion_of(
     looks: list[Look] = []
     for made in lines(picture, ink):
         pitch = pitch_of(looks) if any(one.stretch > 1 for one in made) else 0.0
-        proposals = [one for one in made if one.stretch * pitch <= WIDEST or one.stretch <= 1]
+        proposals = [one for one in made if one.stretch * pitch <= FARTHEST or one.stretch <= 1]
         said = recognizer.lines([proposal.image for proposal in proposals])
         for proposal, line in zip(proposals, said, strict=True):
             evidence = Evidence(line.emissions, digits, decimal)
