@@ -35,7 +35,7 @@ from sumnist.files import NUMBERS
 from sumnist.inference.numbers import Numbers
 from sumnist.inference.recognizers import StripRecognizer, strip_of
 from sumnist.pictures.decode import intensities_of
-from sumnist.pictures.lines import lines
+from sumnist.pictures.lines import forms, lines
 from sumnist.study.rows import append_jsonl
 from sumnist.suites.strips import SPACINGS, strings
 
@@ -108,15 +108,16 @@ def drawing_of(picture: Grey) -> dict[str, Any]:
 
 
 def proposed_in_node(pictures: Sequence[Grey], ink: InkColour = "dark") -> list[list[Proposed]]:
-    """The lines that the page would propose for drawings, of all rounds."""
+    """The lines that the page would propose for drawings, of all rounds, each with its other forms."""
     found = in_node(
         """
-        const { lines } = await import("./numbers/lines.js");
+        const { forms, lines } = await import("./numbers/lines.js");
         const { stripOf } = await import("./numbers/reading.js");
         const said = ({ image, box, how, weight }) => ({ strip: packed(stripOf(image).values), box, how, weight });
         const { Grid } = await import("./pictures/arrays.js");
         return given.drawings.map(({ pixels, height, width }) => {
-          return [...lines(new Grid(height, width, bytes(pixels)), given.ink)].flat().map(said);
+          const proposed = [...lines(new Grid(height, width, bytes(pixels)), given.ink)].flat();
+          return proposed.flatMap((one) => [one, ...forms(one)]).map(said);
         });
         """,
         {"drawings": [drawing_of(picture) for picture in pictures], "ink": ink},
@@ -131,7 +132,8 @@ def proposed_in_node(pictures: Sequence[Grey], ink: InkColour = "dark") -> list[
 
 def proposed_in_python(picture: Grey, ink: InkColour = "dark") -> list[Proposed]:
     """The same in Python."""
-    found = [one for proposals in lines(intensities_of(picture), ink) for one in proposals]
+    proposed = [one for proposals in lines(intensities_of(picture), ink) for one in proposals]
+    found = [form for one in proposed for form in (one, *forms(one))]
     return [Proposed(strip_of(one.image), list(one.box), one.how, one.weight) for one in found]
 
 
@@ -140,7 +142,8 @@ def read_in_node(
 ) -> list[dict[str, Any]]:
     """The page's readings of drawings, the strips of which Python's network is shown."""
     emissions = [
-        [packed(recognizer.emissions(one.strip[None, None])[0]) for one in proposals] for proposals in proposed
+        {packed(one.strip): packed(recognizer.emissions(one.strip[None, None])[0]) for one in proposals}
+        for proposals in proposed
     ]
     drawings = [drawing_of(one) | {"said": said} for one, said in zip(pictures, emissions, strict=True)]
     read: list[dict[str, Any]] = in_node(
@@ -150,8 +153,7 @@ def read_in_node(
         const metadata = metadataOf(readFileSync(given.file));
         const readings = [];
         for (const { pixels, said, ...size } of given.drawings) {
-          const answers = said.values();
-          const run = async () => ({ emissions: { data: floats(answers.next().value) } });
+          const run = async (strip) => ({ emissions: { data: floats(said[packed(strip)]) } });
           readings.push(await readNumber(bytes(pixels), size, given.fields, run, metadata));
         }
         return readings;

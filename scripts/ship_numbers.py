@@ -4,8 +4,9 @@
     python scripts/ship_numbers.py --run FOLDER  the same with the run there; goes on with an unfinished one
 
 The run leaves out 5,000 images of the training set. Strips composed of these calibrate it, as every training of the
-task does at its end. It must be no worse on them than the one that it replaces, give or take what two seeds differ by,
-its file must keep within its size, and must give torch's answers. Otherwise nothing is installed.
+task does at its end. In 8 bits it must be no worse on them than the one that it replaces, give or take what two seeds
+differ by, its file must keep within its size, and before it is rounded must give torch's answers. Otherwise nothing is
+installed.
 """
 
 from __future__ import annotations
@@ -20,19 +21,16 @@ import torch
 from jinja2 import StrictUndefined, Template
 
 from sumnist.config import preset
-from sumnist.data.strips import StripBatch
 from sumnist.environment import commit, now
 from sumnist.files import NUMBERS, write_atomically
-from sumnist.inference.recognizers import StripRecognizer
 from sumnist.model.checkpoint import load_config
 from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import METRICS
 from sumnist.model.network import save_network
 from sumnist.model.strip_network import load_strip_network
 from sumnist.study.rows import read_jsonl
-from sumnist.training.calibrate_strips import answers, share
 from sumnist.training.devices import Team
-from sumnist.training.export_strips import export_strips
+from sumnist.training.export_strips import export_strips, right_of
 from sumnist.training.folder import RECORD
 from sumnist.training.loop import train
 from sumnist.training.numbers import NumberTask, calibrate_on
@@ -66,33 +64,21 @@ def install(run: Path, into: Path) -> None:
     task = NumberTask(config, torch.device("cpu"), Team())
     fitted = calibrate_on(task.held_strips, net)
     save_network(net, run)
-    before = right_of(into, task.held_strips) if into.exists() else 0.0
-    if fitted.right < before - MAY_LOSE:
-        raise SystemExit(f"{run}: {fitted.right:.2%} right, expected at least {before - MAY_LOSE:.2%}")
-    exported = export_strips(run)
+    exported = export_strips(run, int8=True)
+    right, before = (right_of(file, task.held_strips) if file.exists() else 0.0 for file in (exported.path, into))
+    if right < before - MAY_LOSE:
+        raise SystemExit(f"{run}: {right:.2%} right, expected at least {before - MAY_LOSE:.2%}")
     if exported.bytes > LARGEST:
         raise SystemExit(f"{exported.path}: {exported.bytes:,} bytes, expected at most {LARGEST:,}")
     facts: dict[str, Any] = {
         "date": now(), "commit": commit(), "config": json.loads(config.to_json()), "record": record,
         "parameters": count_parameters(net), "bytes": exported.bytes, "calibration": fitted.as_dict(),
-        "last_epoch": read_jsonl(run / METRICS)[-1],
+        "right_in_eight_bits": right, "last_epoch": read_jsonl(run / METRICS)[-1],
     }  # fmt: skip
     write_atomically(into, exported.path.read_bytes())
     write_atomically(into.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
     write_atomically(into.with_suffix(".md"), card(facts))
-    print(f"{into}: {fitted.right:.2%} of held-out strips, {exported.bytes:,} bytes of ONNX")
-
-
-def right_of(network: Path, batches: list[StripBatch]) -> float:
-    """The share of the numbers on some strips that a network in an ONNX file reads right."""
-    recognizer = StripRecognizer(network)
-    said = [
-        [recognizer.emissions(image[None, :, :, :width].numpy())[0]
-         for image, width in zip(strips.image, strips.widths.tolist(), strict=True)]
-        for strips in batches
-    ]  # fmt: skip
-    found = answers([[torch.from_numpy(one) for one in batch] for batch in said], batches, 1.0)
-    return share(found.right[found.number])
+    print(f"{into}: {right:.2%} of held-out strips, {exported.bytes:,} bytes of ONNX")
 
 
 def card(facts: dict[str, Any]) -> str:

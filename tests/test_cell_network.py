@@ -126,6 +126,7 @@ def test_a_run_on_cells_says_how_many_it_reads_and_is_exported(config: Config, t
             expected = in_half(net)(images).numpy()
         assert np.allclose(reader.posteriors(images.numpy()), expected, atol=1e-5)
     assert main(["export", str(tmp_path / "run"), "--int8"]) != 0
+    assert "--int8: of networks of --task digits or numbers" in capsys.readouterr().err
     assert main(["evaluate", str(tmp_path / "run")]) != 0
     assert "a network of --task cells: expected one of --task digits" in capsys.readouterr().err
 

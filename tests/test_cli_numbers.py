@@ -63,10 +63,10 @@ def blank(tmp_path: Path) -> Path:
 
 def reading(candidates: dict[str, tuple[int | Decimal, float]], **changes: Any) -> NumberReading:
     """A reading with these texts, values and probabilities, the best one first."""
-    found = tuple(Candidate(text, value, share, ()) for text, (value, share) in candidates.items())
+    found = tuple(Candidate(text, value, share) for text, (value, share) in candidates.items())
     given: dict[str, Any] = {"accepted": True, "reason": None, "is_number_probability": 1.0} | changes
     other = 1 - sum(one.probability for one in found)
-    first = found[0] if found else Candidate("", 0, 0.0, ())
+    first = found[0] if found else Candidate("", 0, 0.0)
     return NumberReading(first.text, first.value if found else None, first.probability, found, other, **given)
 
 

@@ -33,6 +33,7 @@ from sumnist.training.export import (
     quantized,
     quiet,
     to_onnx,
+    training_feeds,
 )
 from sumnist.training.loop import train
 
@@ -185,7 +186,7 @@ def test_parity_is_checked_with_every_number(exported: Path) -> None:
 
 
 def test_quantizing_keeps_what_the_file_says_of_itself(mnist_train: object) -> None:
-    small = quantized(exported_bytes(trained_looking(NETWORKS["exact"])), load_mnist("train"))
+    small = quantized(exported_bytes(trained_looking(NETWORKS["exact"])), training_feeds(load_mnist("train")))
     assert OnnxNetwork(small).exact
 
 

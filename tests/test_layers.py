@@ -18,7 +18,7 @@ from sumnist.inference.layers import Layer, layers_of, with_layers
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.reader import TorchNetwork
 from sumnist.model.network import TwoInputNet
-from sumnist.training.export import metadata_of, quantized, to_onnx
+from sumnist.training.export import metadata_of, quantized, to_onnx, training_feeds
 
 NETWORKS = {
     "packaged": None,
@@ -109,7 +109,7 @@ def test_a_run_that_torch_reads_has_no_layers() -> None:
 
 def test_a_file_whose_relus_are_gone_in_rounding_has_no_layers_and_answers_all_the_same() -> None:
     net, _ = made(preset("tiny"))
-    training = load_mnist("train")
-    network = OnnxNetwork(quantized(to_onnx(net, metadata_of(net.config, net.calibration)), training))
+    feeds = training_feeds(load_mnist("train"))
+    network = OnnxNetwork(quantized(to_onnx(net, metadata_of(net.config, net.calibration)), feeds))
     assert layers_of(network, AS_FLOAT) == ()
     assert network.answer(AS_FLOAT[None, None]).digit.shape == (1, 10)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sumnist.pictures.decode import Intensities
-from sumnist.pictures.lines import LineProposal, lines
+from sumnist.pictures.lines import LineProposal, forms, lines
 
 Grey = NDArray[np.float32]
 
@@ -28,14 +28,16 @@ def proposed(grey: Grey, **given: object) -> list[LineProposal]:
     return list(chain(*lines(Intensities(grey), **given)))  # type: ignore[arg-type]
 
 
-LINE = [(20, 50, left, left + 5) for left in range(40, 160, 20)]
-"""Six strokes beside each other."""
+LINE = [(20, 50, left, left + 5) for left in range(40, 160, 12)]
+"""Ten strokes beside each other, about as many along the line's height as hands write."""
+SPARSE = [(20, 50, left, left + 5) for left in range(40, 160, 30)]
+"""Four of them, far apart."""
 
 
 def test_the_picture_without_its_empty_margins_is_proposed_first_with_its_ink_light_on_dark() -> None:
     first = proposed(picture(70, 200, LINE))[0]
     down, right = round(0.09 * 30), round(0.25 * 30)
-    box = 20 - down, 50 + down, 40 - right, 145 + right
+    box = 20 - down, 50 + down, 40 - right, 153 + right
     assert (first.how, first.dark, first.found, first.box) == ("dark ink", True, False, box)
     assert first.image.shape == (box[1] - box[0], box[3] - box[2])
     assert first.image[10, right + 2] == 1
@@ -54,15 +56,18 @@ def test_a_box_of_a_large_picture_is_in_its_own_pixels() -> None:
 
 
 def test_the_line_of_ink_is_proposed_with_some_ground_around_it() -> None:
-    found = next(
-        one for one in proposed(picture(200, 400, [(t + 60, b + 60, x, y) for t, b, x, y in LINE])) if one.found
-    )
+    strokes = [(180, 184, 330, 334), *((t + 60, b + 60, x, y) for t, b, x, y in LINE)]
+    found = next(one for one in proposed(picture(200, 400, strokes)) if one.found)
     top, bottom, left, right = found.box
     assert 70 <= top < 80
     assert 110 < bottom <= 120
     assert 20 <= left < 40
-    assert 145 < right <= 165
+    assert 153 < right <= 173
     assert found.dark
+
+
+def test_the_line_of_ink_is_not_proposed_again_if_it_is_the_picture_without_its_margins() -> None:
+    assert [one.found for one in proposed(picture(70, 200, LINE), ink="dark")] == [False]
 
 
 @pytest.mark.parametrize("dark", [True, False])
@@ -74,29 +79,45 @@ def test_light_ink_gives_the_same_image_as_dark_ink(dark: bool) -> None:
 
 
 def test_other_polarity_comes_last_and_weighs_less() -> None:
-    found = proposed(picture(70, 200, LINE))
-    assert [one.dark for one in found] == [True] * 10 + [False] * (len(found) - 10)
-    assert all(one.weight < 1 for one in found if not one.dark)
+    first, *others = proposed(picture(70, 200, LINE))
+    assert first.dark
+    assert first.weight == 1
+    assert others
+    assert all(not one.dark and one.weight < 1 for one in others)
 
 
-def test_what_is_doubtful_is_looked_at_narrower_wider_and_with_more_ground_too() -> None:
-    found = proposed(picture(70, 200, LINE))
-    whole, line, *varied = found[:10]
+def test_other_forms_are_narrower_wider_and_with_more_ground() -> None:
+    whole = proposed(picture(70, 200, LINE))[0]
+    varied = forms(whole)
     assert not whole.varied
-    assert not line.varied
     assert all(one.varied for one in varied)
     high, wide = whole.image.shape
     around = (high + 2 * round(0.05 * high), wide + 2 * round(0.2 * high))
-    widths = [(high, round(share * wide)) for share in (0.85, 1.2, 1.4)]
-    assert [one.image.shape for one in varied[:4]] == [*widths, around]
-    kinds = "narrower", "wider", "much wider", "more ground"
-    assert [one.how for one in varied[:4]] == [f"dark ink, {what}" for what in kinds]
+    widths = [(high, round(share * wide)) for share in (0.7, 0.85, 1.2, 1.4)]
+    assert [one.image.shape for one in varied] == [*widths, around]
+    kinds = "much narrower", "narrower", "wider", "much wider", "more ground"
+    assert [one.how for one in varied] == [f"dark ink, {what}" for what in kinds]
+
+
+def test_digits_far_apart_are_brought_nearer_but_stand_where_they_do() -> None:
+    usual, sparse = (proposed(picture(70, 200, bars))[0] for bars in (LINE, SPARSE))
+    assert usual.image.shape[1] == usual.box[3] - usual.box[2]
+    high, wide = sparse.image.shape
+    assert high == sparse.box[1] - sparse.box[0]
+    across, inked = sparse.box[3] - sparse.box[2], 95
+    assert wide == round(4 * high / inked / 1.8 * across)
+    assert sparse.box[3] - 1 > 135
+
+
+def test_no_line_is_made_narrower_than_half_as_wide() -> None:
+    one = proposed(picture(70, 600, [(20, 50, 40, 45), (20, 50, 500, 505)]))[0]
+    assert one.image.shape[1] == round((one.box[3] - one.box[2]) / 2)
 
 
 @pytest.mark.parametrize("shape", [(20_000, 1), (1, 20_000), (20_000, 3)])
 def test_more_ground_around_a_sliver_is_no_more_than_a_few_times_the_sliver(shape: tuple[int, int]) -> None:
     grey = np.random.default_rng(0).random(shape, dtype=np.float32)
-    assert max(one.image.size for one in proposed(grey)) < 4 * grey.size
+    assert max(one.image.size for found in proposed(grey) for one in forms(found)) < 4 * grey.size
 
 
 @pytest.mark.parametrize("ink", ["dark", "light"])

@@ -170,7 +170,7 @@ class Fake:
         if name == 99:
             return [ImageError("99: cannot be read")]
         shares = {19: 0.75, 14: 0.25} if name == 14 else {name: 1.0}
-        found = tuple(Candidate(str(value), value, share, ()) for value, share in shares.items())
+        found = tuple(Candidate(str(value), value, share) for value, share in shares.items())
         return [NumberReading(str(name), name, 0.75, found, 0.0, True, None, 1.0)]
 
 

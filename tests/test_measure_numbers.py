@@ -35,7 +35,7 @@ class Fake:
 
     def read_each(self, pictures: list[Any], engine: str, **_: Any) -> list[NumberReading]:
         self.seen += [(engine, getattr(picture, "name", "strip")) for picture in pictures]
-        one = Candidate("12", 12, 0.75, ())
+        one = Candidate("12", 12, 0.75)
         return [NumberReading("12", 12, 0.75, (one,), 0.25, True, None, 1.0) for _ in pictures]
 
 

@@ -151,7 +151,15 @@ def test_a_run_on_strips_says_how_many_numbers_it_reads(config: Config, tmp_path
     strip = torch.rand(1, 1, 32, 77)
     with torch.no_grad():
         assert np.allclose(session.run(None, {"strip": strip.numpy()})[0], in_half(net)(strip), atol=1e-5)
-    assert main(["export", str(tmp_path / "run"), "--int8"]) != 0
+    assert main(["export", str(tmp_path / "run"), "--int8"]) == 0
+    assert "before it is rounded to 8 bits, on 134 strips" in (said := capsys.readouterr().out)
+    assert [line.split()[0] for line in said.splitlines()[1:]] == ["fp16", "int8"]
+    small = tmp_path / "run/model.int8.onnx"
+    assert small.stat().st_size < 0.6 * (tmp_path / "run/model.onnx").stat().st_size
+    given = onnxruntime.InferenceSession(small, providers=["CPUExecutionProvider"])
+    assert given.get_modelmeta().custom_metadata_map | {"sha256": ""} == metadata | {"sha256": ""}
+    with torch.no_grad():
+        assert np.allclose(np.exp(given.run(None, {"strip": strip.numpy()})[0]), in_half(net)(strip).exp(), atol=0.1)
     assert main(["evaluate", str(tmp_path / "run")]) != 0
     assert "a network of --task numbers: expected one of --task digits" in capsys.readouterr().err
 

@@ -51,8 +51,8 @@ def reading(text: str, value: Any, reason: str | None = None) -> dict[str, Any]:
     """A reading as the server answers it: probably `text`, or else another one."""
     digits = re.sub(r"\D", "", text)
     candidates = (
-        Candidate(text, value, 0.75, tuple((place, place) for place in range(len(text)))),
-        Candidate("8" + digits[1:], int("8" + digits[1:]), 0.2, ()),
+        Candidate(text, value, 0.75),
+        Candidate("8" + digits[1:], int("8" + digits[1:]), 0.2),
     )
     wide = 500 / len(text)
     places = tuple((wide * place, wide * (place + 1)) for place in range(len(text)))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -17,6 +18,7 @@ from sumnist.files import NUMBERS
 from sumnist.inference.numbers import NumberReading, Numbers
 from sumnist.training import numbers
 from sumnist.training.devices import Team
+from sumnist.training.export_strips import right_of
 from sumnist.training.loop import train
 
 ABOUT = json.loads(NUMBERS.with_suffix(".json").read_text(encoding="utf-8"))
@@ -39,12 +41,12 @@ def test_a_run_is_calibrated_and_installed_and_a_worse_one_is_not(
     assert isinstance(reading, NumberReading)
 
     strips_held = numbers.NumberTask(preset("numbers"), torch.device("cpu"), Team()).held_strips
-    right = ship_numbers.right_of(into, strips_held)
-    assert right == pytest.approx(about["calibration"]["right"], abs=0.02)  # in half precision
+    right = right_of(into, strips_held)
+    assert right == about["right_in_eight_bits"] == pytest.approx(about["calibration"]["right"], abs=0.05)
 
     before = into.read_bytes()
-    monkeypatch.setattr(ship_numbers, "right_of", lambda *given: 0.9)
-    with pytest.raises(SystemExit, match=r"right, expected at least 89\.50%"):
+    monkeypatch.setattr(ship_numbers, "right_of", lambda model, batches: 0.9 if model == into else 0.89)
+    with pytest.raises(SystemExit, match=r"89\.00% right, expected at least 89\.50%"):
         ship_numbers.install(run, into)
     assert into.read_bytes() == before
 
@@ -58,6 +60,17 @@ def test_a_run_of_digits_is_not_installed(tmp_path: Path) -> None:
 def test_the_packaged_network_keeps_its_size_and_its_card_is_what_the_script_writes() -> None:
     assert ABOUT["bytes"] == NUMBERS.stat().st_size <= ship_numbers.LARGEST
     assert NUMBERS.with_suffix(".md").read_text(encoding="utf-8") == ship_numbers.card(ABOUT)
+
+
+def test_the_packaged_network_computes_in_eight_bits_the_same_on_every_processor() -> None:
+    graph = onnx.load(NUMBERS).graph
+    kinds = [node.op_type for node in graph.node]
+    assert "Cast" not in kinds
+    convolutions = kinds.count("Conv")
+    weights = [onnx.numpy_helper.to_array(tensor).astype(int) for tensor in graph.initializer if tensor.data_type == 3]
+    weights = [weight for weight in weights if weight.ndim == 4]
+    assert len(weights) == convolutions == 10
+    assert 32 <= max(np.abs(weight).max() for weight in weights) <= 64  # else two products overflow 16 bits
 
 
 def test_the_packaged_network_accepts_by_the_thresholds_of_its_calibration() -> None:

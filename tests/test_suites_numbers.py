@@ -31,7 +31,7 @@ from sumnist.suites.strips import NO_NUMBERS, SPACINGS, strings
 
 def reading(*values: tuple[str, float], accepted: bool = True, reason: str | None = None) -> NumberReading:
     """A reading with these candidates."""
-    candidates = tuple(Candidate(text, int(text), probability, ()) for text, probability in values)
+    candidates = tuple(Candidate(text, int(text), probability) for text, probability in values)
     other = 1 - sum(probability for _, probability in values)
     first = candidates[0] if candidates else None
     return NumberReading(

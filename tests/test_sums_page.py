@@ -54,7 +54,7 @@ def read(page: Page, place: int) -> Locator:
 
 def reading(shares: dict[str, float], reason: str | None = None) -> dict[str, Any]:
     """A reading as the server answers it."""
-    candidates = tuple(Candidate(text, int(text), share, ()) for text, share in shares.items())
+    candidates = tuple(Candidate(text, int(text), share) for text, share in shares.items())
     text, share = next(iter(shares.items()))
     return NumberReading(
         text, int(text), share, candidates, 1 - sum(shares.values()), reason is None, reason, 0.99

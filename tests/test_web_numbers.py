@@ -49,7 +49,7 @@ def in_python(emissions: NDArray[Any], decimal: str | None) -> dict[str, Any]:
         "other": found.other,
         "texts": [one.text for one in found.candidates],
         "values": [plain(one.value) for one in found.candidates],
-        "positions": [[list(ends) for ends in one.positions] for one in found.candidates],
+        "positions": [list(ends) for ends in found.positions],
         "probabilities": [one.probability for one in found.candidates],
     }
 
@@ -64,7 +64,7 @@ def on_the_page(emissions: list[NDArray[Any]], decimal: str | None) -> list[dict
           const { candidates, other } = candidatesBy(evidence, given.count, evidence.strings(given.count));
           const all = (key) => candidates.map((one) => one[key]);
           return { is_number: Math.exp(evidence.isNumber), other, texts: all("text"), values: all("value"),
-            positions: all("positions"), probabilities: all("probability") };
+            positions: candidates[0]?.positions ?? [], probabilities: all("probability") };
         });
         """,
         {"strips": [packed(one.astype(np.float32)) for one in emissions], "decimal": decimal, "count": COUNT},

@@ -11,8 +11,8 @@ import { foundOn, withoutOutlines, withoutSpecks } from "../pictures/ink.js";
 import { polarity, range, toFind, within } from "../pictures/proposals.js";
 
 const {
-  BAND, CLEAN_CONTRAST, EDGE, EMPTY, FINE_STROKE, GROUND, INK, LONG, MARGIN, OTHER_VIEW, SAME_ROWS, SLIM, SMALLEST_SCENE,
-  TRIMMED, WIDER, WIDTHS,
+  ALIKE, BAND, CLEAN_CONTRAST, EDGE, EMPTY, FINE_STROKE, GROUND, INK, LONG, MARGIN, MIDDLE, NARROWEST, OTHER_VIEW,
+  SAME_ROWS, SLIM, SMALLEST_SCENE, SOLID, STROKES, TRIMMED, WIDER, WIDTHS,
 } = its; // prettier-ignore
 
 /**
@@ -31,10 +31,8 @@ export function* lines(pixels, ink) {
   if (!flat && grey.shorter >= SMALLEST_SCENE && ink !== "light") yield inked(pixels, small, true, 1, true);
   const all = [0, pixels.height, 0, pixels.width];
   const whole = trimmed(proposal(pixels, all, dark, 1));
-  yield [whole];
-  const line = inked(pixels, small, dark, OTHER_VIEW);
-  yield line;
-  yield [whole, ...line].flatMap((one) => [...ofOtherWidths(one), withGround(one)]);
+  yield [ofUsualWidth(whole)];
+  yield inked(pixels, small, dark, OTHER_VIEW).filter(({ box }) => !alike(box, whole.box)).map(ofUsualWidth);
   if (ink === "auto") {
     yield [proposal(pixels, all, !dark, other), ...inked(pixels, small, !dark, other * OTHER_VIEW)];
   }
@@ -81,13 +79,42 @@ function trimmed(one) {
   return { ...one, image: one.image.part(box), box };
 }
 
-/** The same, narrower and wider. */
-function ofOtherWidths(one) {
-  const { height, width } = one.image;
-  return WIDTHS.map(([share, what]) => {
-    const image = resampled(one.image, height, Math.max(1, round(share * width))).map((value) => clipped(value, 0, 1));
-    return { ...one, image, how: `${one.how}, ${what}`, varied: true, stretch: share };
+/** The same, made narrower if its digits are wider than hands write them, or far apart. */
+function ofUsualWidth(one) {
+  const { height, width, values } = one.image;
+  const solid = (i) => values[i] >= f32(SOLID);
+  const [top, bottom] = MIDDLE.map((share) => round(share * height));
+  let [strokes, rows, first, last] = [0, 0, width, 0];
+  for (let y = top; y < bottom; y++) {
+    const before = strokes;
+    for (let x = 0; x < width; x++) {
+      if (!solid(y * width + x)) continue;
+      [first, last] = [Math.min(first, x), Math.max(last, x)];
+      if (!x || !solid(y * width + x - 1)) strokes++;
+    }
+    if (strokes > before) rows++;
+  }
+  if (!rows) return one;
+  const share = Math.max(NARROWEST, strokes / rows / ((last + 1 - first) / height) / STROKES);
+  return share >= 1 ? one : { ...one, image: widened(one.image, share) };
+}
+
+/** A line so many times as wide. */
+function widened(image, share) {
+  return resampled(image, image.height, Math.max(1, round(share * image.width))).map((value) => clipped(value, 0, 1));
+}
+
+/** Whether two boxes show the same, or nearly so. */
+function alike(box, other) {
+  return largest(box.map((side, k) => Math.abs(side - other[k]))) <= ALIKE * extent(other)[0];
+}
+
+/** Other forms of a proposal, narrower, wider and with more ground around it. */
+export function forms(one) {
+  const others = WIDTHS.map(([share, what]) => {
+    return { ...one, image: widened(one.image, share), how: `${one.how}, ${what}`, varied: true };
   });
+  return [...others, withGround(one)];
 }
 
 /** The same with more ground around it. */
@@ -133,5 +160,5 @@ function proposal(pixels, box, dark, weight, what = "") {
   const image = new Grid(part.height, part.width);
   for (let i = 0; i < image.values.length; i++) image.values[i] = shades[part.values[i]];
   const how = dark ? "dark ink" : "light ink";
-  return { image, how: what ? `${how}, ${what}` : how, weight, box, found: what !== "", varied: false, stretch: 1 };
+  return { image, how: what ? `${how}, ${what}` : how, weight, box, found: what !== "", varied: false };
 }

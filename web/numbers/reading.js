@@ -7,10 +7,10 @@ import { numbers as its, recognizers } from "../constants.js";
 import { Grid, clipped, round } from "../pictures/arrays.js";
 import { BILINEAR, BOX, resampled } from "../pictures/filters.js";
 import { Evidence, candidatesBy } from "./ctc.js";
-import { lines } from "./lines.js";
+import { forms, lines } from "./lines.js";
 
 const {
-  BEYOND_DOUBT, BLANK, FARTHEST, FORMAT, LENGTH, NOT_A_NUMBER, NUMBER_ADVICE, POWER, SEARCHED, SURE, UNSURE,
+  BEYOND_DOUBT, BLANK, FORMAT, LENGTH, NOT_A_NUMBER, NUMBER_ADVICE, POWER, SEARCHED, SURE, UNSURE,
 } = its; // prettier-ignore
 const { HEIGHT, STEP, WIDEST } = recognizers;
 
@@ -23,34 +23,21 @@ const { HEIGHT, STEP, WIDEST } = recognizers;
  */
 export async function readNumber(pixels, { width, height }, fields, run, metadata) {
   const { count = 10, decimal = null, ink = "auto" } = fields;
-  let looks = [];
-  for (const proposals of lines(new Grid(height, width, pixels), ink)) {
-    const pitch = proposals.some(({ stretch }) => stretch > 1) ? pitchOf(looks) : 0;
-    for (const proposal of proposals.filter(({ stretch }) => stretch <= 1 || stretch * pitch <= FARTHEST)) {
+  const looks = [];
+  async function lookAtEach(proposals) {
+    for (const proposal of proposals) {
       const strip = stripOf(proposal.image);
       const { emissions } = await run(strip.values, [1, 1, strip.height, strip.width]);
       looks.push(lookAt(proposal, emissions.data, strip.width, Math.max(count, SEARCHED), decimal));
     }
     looks.sort((a, b) => b.value - a.value);
-    if (looks[0]?.value >= BEYOND_DOUBT) {
-      looks = looks[0].proposal.varied ? looks : looks.slice(0, 1);
-      break;
-    }
   }
+  for (const proposals of lines(new Grid(height, width, pixels), ink)) {
+    await lookAtEach(proposals);
+    if (looks[0]?.value >= BEYOND_DOUBT) return answerOf(looks.slice(0, 1), count, metadata);
+  }
+  if (looks.length) await lookAtEach(forms(looks[0].proposal));
   return answerOf(looks, count, metadata);
-}
-
-/** How far the characters are apart, by the line's height, on the best look at the picture as it is; 0 if there are
- * fewer than two. */
-function pitchOf(looks) {
-  const best = looks.find(({ proposal, strings }) => strings.length && !proposal.varied);
-  const middles = best?.evidence.written(best.strings[0][0]).positions.map(([first, last]) => (first + last) / 2) ?? [];
-  if (middles.length < 2) return 0;
-  const apart = middles.slice(1).map((middle, k) => middle - middles[k]).sort((a, b) => a - b);
-  const half = apart.length >> 1;
-  const median = apart.length % 2 ? apart[half] : (apart[half - 1] + apart[half]) / 2;
-  const { image } = best.proposal;
-  return (median * ((image.width * STEP) / best.wide)) / image.height;
 }
 
 /** The picture of a line, 32 pixels high, in its proportions. */

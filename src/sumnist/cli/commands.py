@@ -349,18 +349,24 @@ class Export:
         from sumnist.training.export_strips import export_strips
 
         task = load_config(self.run_folder).task
+        before = "before it is rounded to 8 bits, " if self.int8 else ""
         if task in ("numbers", "cells"):
-            if self.int8:
-                raise ConfigError("--int8: of networks of --task digits only; leave the flag out")
-            export, what = (export_strips, "strips") if task == "numbers" else (export_cells, "cells")
-            done = export(self.run_folder, self.out)
-            say(
-                f"{done.path}: {done.bytes:,} bytes; on {done.pairs:,} {what} log-probabilities differ from those of "
-                f"torch by at most {done.difference:.1e}"
+            if self.int8 and task == "cells":
+                raise ConfigError("--int8: of networks of --task digits or numbers; leave the flag out")
+            done = (
+                export_strips(self.run_folder, self.out, self.int8)
+                if task == "numbers"
+                else export_cells(self.run_folder, self.out)
             )
+            what = "strips" if task == "numbers" else "cells"
+            say(
+                f"{done.path}: {done.bytes:,} bytes; {before}on {done.pairs:,} {what} log-probabilities differ from "
+                f"those of torch by at most {done.difference:.1e}"
+            )
+            for kind, (right,) in (done.accuracy or {}).items():
+                say(f"{kind:>5} on those with a number: {right:.2%} right")
             return 0
         done = export_run(self.run_folder, self.out, self.int8)
-        before = "before it is rounded to 8 bits, " if self.int8 else ""
         say(
             f"{done.path}: {done.bytes:,} bytes; {before}every answer to {done.pairs:,} test images is that of torch, "
             f"log-probabilities differ by at most {done.difference:.1e}"

@@ -70,14 +70,15 @@ class Strips:
         digits: Training images with their digits; every digit must occur.
         seed: Another seed, other strips.
         watch: May show how the drawing of digits goes on, before the first batch.
+        count: Digits that are drawn beforehand; fewer will do for fewer strips.
 
     Raises:
         DataError: `digits` lacks a digit.
     """
 
-    def __init__(self, digits: DigitSet, seed: int, watch: Watch = iter) -> None:
+    def __init__(self, digits: DigitSet, seed: int, watch: Watch = iter, count: int | None = None) -> None:
         self.seed = seed
-        drawn, shown = characters(DRAWN_DIGITS, 1.0, seed, watch, NUMERALS)
+        drawn, shown = characters(DRAWN_DIGITS if count is None else count, 1.0, seed, watch, NUMERALS)
         others, kinds = signs(np.random.default_rng([seed, 0x516]))
         images = np.concatenate([digits.images, drawn, others])
         self.bank = Bank(images, np.concatenate([digits.digits, shown + DRAWN, kinds]), BANK_KINDS)

@@ -71,13 +71,11 @@ class Candidate:
         value: The digits as a number, with the decimals that were asked for.
         probability: Of the value, given that the number of digits is an allowed one: with separators anywhere, and
             with those leading zeros that the search has found.
-        positions: The first and the last step of each character of the text, on the best path.
     """
 
     text: str
     value: int | Decimal
     probability: float
-    positions: Positions
 
     @property
     def digits(self) -> str:
@@ -94,12 +92,14 @@ class Candidates:
         other: The probability of all other values.
         allowed: The probability that the number of digits is an allowed one, on which the others are conditioned.
         is_number_probability: The probability that there is a digit at all.
+        positions: The first and the last step of each character of the best one's text, on its best path.
     """
 
     candidates: tuple[Candidate, ...]
     other: float
     allowed: float
     is_number_probability: float
+    positions: Positions = ()
 
 
 class Evidence:
@@ -122,7 +122,8 @@ class Evidence:
         self.steps = normalised(emissions, self.alphabet)
         joined = folded(self.steps, self.alphabet.is_digit)
         self.ahead = allowed_continuations(joined, digits)
-        self.allowed, self.is_number = float(self.ahead[0, -1, 0]), digit_to_come(joined)[0]
+        self.allowed = float(self.ahead[0, -1, 0])
+        self.is_number = self.allowed if digits == (1, None) else digit_to_come(joined)[0]
         self.kept = "".join(one for one in characters if one in self.alphabet.digits or one == decimal)
         self.joined = joined if decimal is None else folded(self.steps, kept_classes(self.kept, self.alphabet))
 
@@ -142,8 +143,8 @@ class Evidence:
         probabilities: Floats = np.exp(texts_log_prob(self.joined, codes) - self.allowed)
         return probabilities
 
-    def written(self, strings: list[str]) -> list[tuple[str, Positions]]:
-        """Each string as a text with all its separators, and the steps of each of its characters."""
+    def written(self, strings: list[str]) -> tuple[list[str], Positions]:
+        """Each string as a text with all its separators, and the steps of each character of the first one."""
         return with_separators(strings, self.steps, self.joined, self.alphabet, self.kept)
 
 
@@ -155,13 +156,10 @@ def candidates_by(evidence: Evidence, count: int, strings: dict[str, float] | No
         ways.setdefault(value_of(string, evidence.decimal), []).append((string, probability_of))
     values = [(value, found[0][0], sum(share for _, share in found)) for value, found in ways.items()]
     best = sorted((one for one in values if one[2] > 0), key=lambda one: -one[2])[:count]
-    written = evidence.written([string for _, string, _ in best])
-    candidates = tuple(
-        Candidate(text, value, share, positions)
-        for (text, positions), (value, _, share) in zip(written, best, strict=True)
-    )
+    texts, positions = evidence.written([string for _, string, _ in best])
+    candidates = tuple(Candidate(text, value, share) for text, (value, _, share) in zip(texts, best, strict=True))
     other = max(0.0, 1 - sum(candidate.probability for candidate in candidates))
-    return Candidates(candidates, other, probability(evidence.allowed), probability(evidence.is_number))
+    return Candidates(candidates, other, probability(evidence.allowed), probability(evidence.is_number), positions)
 
 
 # What is asked for.
@@ -350,9 +348,9 @@ def value_of(string: str, decimal: str | None) -> int | Decimal:
 
 def with_separators(
     strings: list[str], steps: Floats, joined: Floats, alphabet: Alphabet, kept: str
-) -> list[tuple[str, Positions]]:
+) -> tuple[list[str], Positions]:
     """Each string of `kept` characters with the separators that most probably stand where its best path leaves steps
-    for them, and the first and the last step of each character; one without a path stands nowhere."""
+    for them, and the first and the last step of each character of the first one, if it has a path."""
     separators = alphabet_of("".join(character for character in alphabet.classes if character not in kept))
     steps = steps[:, ~kept_classes(kept, alphabet)]
     only_blank = np.maximum(steps[:, 0], FLOOR) - np.maximum(joined[:, 0], FLOOR)
@@ -373,10 +371,11 @@ def with_separators(
         return read(within[0], within[-1] + 1)
 
     written: list[tuple[str, Positions]] = []
-    places = positions_of(joined, encoded(strings, alphabet_of(kept)))
-    for string, digits in zip(strings, places, strict=True):
-        if not digits:
-            written.append((string, ()))
+    parted = strings if likely else strings[:1]
+    places = positions_of(joined, encoded(parted, alphabet_of(kept)))
+    for string, digits in zip(parted, places, strict=True):
+        if not digits or not likely:
+            written.append((string, digits))
             continue
         text, positions = between(0, digits[0][0])
         ends = [*(first for first, _ in digits[1:]), len(steps)]
@@ -384,4 +383,4 @@ def with_separators(
             more, there = between(place[1] + 1, end)
             text, positions = text + digit + more, (*positions, place, *there)
         written.append((text, positions))
-    return written
+    return [*(text for text, _ in written), *strings[len(parted) :]], written[0][1] if written else ()

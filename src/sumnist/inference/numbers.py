@@ -28,7 +28,7 @@ from sumnist.inference.ctc import Candidate, Candidates, Evidence, candidates_by
 from sumnist.inference.paths import Digits, Floats, Positions
 from sumnist.inference.recognizers import Line, Recognizer, StripRecognizer
 from sumnist.pictures.decode import Intensities, Picture, intensities_of
-from sumnist.pictures.lines import LineProposal, lines
+from sumnist.pictures.lines import LineProposal, forms, lines
 
 __all__ = ["NUMBER_ADVICE", "NumberReader", "NumberReading", "Numbers", "bounds_written"]
 
@@ -38,15 +38,12 @@ BEYOND_DOUBT = 0.9
 """A look that gives its best string this probability, times its weight, is taken at once."""
 POWER = 2
 """Of what a look counts, in means over the looks."""
-SEARCHED = 16
+SEARCHED = 10
 """Values that are looked for in each look, if no more are asked for."""
 SURE = 0.995
 """Where no ink is found, as on a patterned ground, there must be a number with this probability."""
 FITTING = 0.05
 """Least probability of an allowed number of digits, if there is a number."""
-FARTHEST = 1.2
-"""From one character to the next, by the line's height: no wider form of a line is looked at in which they are further
-apart. Characters so wide are lost, and the fewer there are, the surer they seem."""
 TOGETHER = 0.97
 """The probability of the most probable value from which on a reading of two recognizers is accepted."""
 COUNT = Range(1, 1_000, "a whole number from 1 to 1,000")
@@ -303,30 +300,21 @@ def opinion_of(
     recognizer: Recognizer, picture: Intensities, digits: Digits, decimal: str | None, ink: InkColour, count: int
 ) -> Opinion | None:
     """What a recognizer makes of a picture; None if there is nothing on it."""
-    looks: list[Look] = []
-    for made in lines(picture, ink):
-        pitch = pitch_of(looks) if any(one.stretch > 1 for one in made) else 0.0
-        proposals = [one for one in made if one.stretch * pitch <= FARTHEST or one.stretch <= 1]
-        said = recognizer.lines([proposal.image for proposal in proposals])
-        for proposal, line in zip(proposals, said, strict=True):
+
+    def look_at(proposals: list[LineProposal]) -> list[Look]:
+        found = []
+        for proposal, line in zip(proposals, recognizer.lines([one.image for one in proposals]), strict=True):
             evidence = Evidence(line.emissions, digits, decimal)
             strings = dict(islice(evidence.strings(count).items(), count))
-            looks.append(Look(proposal, line, evidence, strings, proposal.weight * max(strings.values(), default=0.0)))
-        looks.sort(key=lambda look: -look.value)
+            found.append(Look(proposal, line, evidence, strings, proposal.weight * max(strings.values(), default=0.0)))
+        return found
+
+    looks: list[Look] = []
+    for proposals in lines(picture, ink):
+        looks = sorted(looks + look_at(proposals), key=lambda look: -look.value)
         if looks and looks[0].value >= BEYOND_DOUBT:
-            return Opinion(recognizer, looks if looks[0].proposal.varied else looks[:1])
-    return Opinion(recognizer, looks) if looks else None
-
-
-def pitch_of(looks: list[Look]) -> float:
-    """How far the characters are apart, by the line's height, on the best look at the picture as it is; 0 if there are
-    fewer than two."""
-    best = next((look for look in looks if look.strings and not look.proposal.varied), None)
-    if best is None:
-        return 0.0
-    ((_, positions),) = best.evidence.written([next(iter(best.strings))])
-    apart = np.diff(np.array(positions).reshape(-1, 2).mean(1))
-    return float(np.median(apart)) * best.line.step / best.proposal.image.shape[0] if len(apart) else 0.0
+            return Opinion(recognizer, looks[:1])
+    return Opinion(recognizer, looks + look_at(forms(looks[0].proposal))) if looks else None
 
 
 def combined(opinions: list[Opinion]) -> dict[str, float]:
@@ -368,7 +356,7 @@ def reading(best: Look, found: Candidates, opinions: list[Opinion]) -> NumberRea
         reason = UNSURE
     return NumberReading(
         first.text if first else "", first.value if first else None, confidence, found.candidates, found.other,
-        reason is None, reason, is_number, places_of(first.positions if first else (), best), best.proposal.box,
+        reason is None, reason, is_number, places_of(found.positions, best), best.proposal.box,
         best.proposal.how, best.proposal.image,
     )  # fmt: skip
 

@@ -156,6 +156,10 @@ def positions_of(steps: Floats, codes: list[list[int]]) -> list[Positions]:
     """The first and the last step of each character of each text on its best path (Viterbi); none if it has no path."""
     if not codes:
         return []
+    if len(codes) == 1:
+        code, positions = best_path(steps)
+        if code == codes[0]:
+            return [positions]
     states, passing = recursion(steps, codes, np.maximum)
     stay, one_back = states[:-1, 2:], states[:-1, 1:-1]
     back = (one_back > stay).astype(np.int64)  # [T, S, N]
@@ -169,6 +173,15 @@ def positions_of(steps: Floats, codes: list[list[int]]) -> list[Positions]:
         now[:] = state
         state -= moves[state, texts]
     return [spans(states, length) for states, length in zip(path.T, lengths.tolist(), strict=True)]
+
+
+def best_path(steps: Floats) -> tuple[list[int], Positions]:
+    """The text of the best path of all, as classes, and the first and the last step of each character on it."""
+    path = steps.argmax(1)
+    first = np.flatnonzero(np.diff(path, prepend=-1))
+    last = np.append(first[1:], len(path)) - 1
+    said = path[first] > 0
+    return path[first][said].tolist(), tuple(zip(first[said].tolist(), last[said].tolist(), strict=True))
 
 
 def spans(path: NDArray[np.int64], length: int) -> Positions:

@@ -230,8 +230,10 @@ def decoded(picture: Image.Image, name: str) -> Intensities:
         values = values / white_of(picture, factor, name)
     if values.dtype == np.uint8:
         values = np.divide(values, 255, dtype=np.float32)
-    upright = turned(Image.fromarray(values.astype(np.float32, copy=False)), picture)
-    return Intensities(np.asarray(upright), longer / max(upright.size) if drafted else float(factor))
+    upright = values.astype(np.float32, copy=False)
+    if orientation_of(picture) in UPRIGHT:
+        upright = np.asarray(turned(Image.fromarray(upright), picture))
+    return Intensities(upright, longer / max(upright.shape) if drafted else float(factor))
 
 
 def pixels(picture: Image.Image, name: str) -> NDArray[np.uint8]:
@@ -322,11 +324,16 @@ def reduced(values: NDArray[Any], factor: int) -> NDArray[Any]:
 
 def turned(made: Image.Image, picture: Image.Image) -> Image.Image:
     """What was `made` of a picture, turned upright from the orientation in which that was stored."""
-    try:
-        orientation = int(picture.getexif().get(ORIENTATION, 1))
-    except Exception:  # a broken note about the picture does not make the picture broken
-        orientation = 1
+    orientation = orientation_of(picture)
     return made.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else made
+
+
+def orientation_of(picture: Image.Image) -> int:
+    """How a picture is stored, by its own note; 1, upright, without a note that can be read."""
+    try:
+        return int(picture.getexif().get(ORIENTATION, 1))
+    except Exception:  # a broken note about the picture does not make the picture broken
+        return 1
 
 
 # Arrays.

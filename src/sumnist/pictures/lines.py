@@ -1,10 +1,10 @@
 """Where on a picture a line of digits may stand: proposals, in rounds, the likeliest first, for a network to judge.
 
-The first round takes the picture whole but for its empty margins, the next one the line of ink that is found on it,
-then come both narrower, wider and with more ground around them, and in the last round ink of the other polarity. On a
-photograph narrow strokes come before that: they are ink, and the desk and its shadows are not. No line is cut into
-digits, and nothing of what is on it is taken away: rulings, patterns and curls are left to the network, which has seen
-such.
+The first round takes the picture whole but for its empty margins, the next one the line of ink that is found on it, if
+that is another part of the picture, and the last one ink of the other polarity. On a photograph narrow strokes come
+before that: they are ink, and the desk and its shadows are not. Other forms of the best proposal, narrower, wider and
+with more ground around it, are for whoever is still in doubt. No line is cut into digits, and nothing of what is on it
+is taken away: rulings, patterns and curls are left to the network, which has seen such.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from sumnist.pictures.ink import (
     EDGE,
     FINE_STROKE,
     LONG,
+    SOLID,
     found_on,
     without_outlines,
     without_specks,
 )
 from sumnist.pictures.proposals import SMALLEST_SCENE, polarity, reduced, within
 
-__all__ = ["LineProposal", "lines"]
+__all__ = ["LineProposal", "forms", "lines"]
 
 GROUND, INK = 0.9, 0.998
 """Quantiles of the intensities of ink: a tenth of a line, at least, is ground at its plainest, and a five-hundredth
@@ -45,8 +46,15 @@ SLIM = 5.0
 """An upright ruling is so many times as high as wide, at least."""
 EMPTY, TRIMMED = 0.25, (0.09, 0.25)
 """Ink below which a row or a column is empty, and the ground that is left around the others, as in `MARGIN`."""
-WIDTHS = (0.85, "narrower"), (1.2, "wider"), (1.4, "much wider")
-"""How wide a line is made, and what that is called."""
+STROKES, MIDDLE = 1.8, (0.15, 0.85)
+"""A row of a usual line crosses so many strokes, at least, along a length of the line's height, and between which
+shares of its height rows are looked at. On a line with fewer, digits are wide and far apart."""
+NARROWEST = 0.5
+"""Such a line is made narrower, but not more than that."""
+ALIKE = 0.3
+"""Of the height: boxes whose sides lie no further apart show the same."""
+WIDTHS = (0.7, "much narrower"), (0.85, "narrower"), (1.2, "wider"), (1.4, "much wider")
+"""How wide the other forms of a line are, and what that is called."""
 WIDER = 0.05, 0.2
 """Ground that is put above and below a line and beside it, by its height."""
 OTHER_VIEW = 0.85
@@ -60,8 +68,7 @@ class LineProposal:
     `image`: float32 `[h, w]` in [0, 1], light ink on dark ground. `how`: what was taken for the line, in words.
     `weight`: how much such a proposal counts beside the others, up to 1. `dark`: whether the ink is darker than the
     ground. `box`: top, bottom, left and right of `image` in pixels of the picture. `found`: whether ink was found.
-    `varied`: whether the image is another form of what is there, which tells nothing of where. `stretch`: by how
-    much it is wider then.
+    `varied`: whether the image is another form of what is there, which tells nothing of where.
     """
 
     image: Grey = field(repr=False, compare=False)
@@ -71,7 +78,6 @@ class LineProposal:
     box: Box
     found: bool
     varied: bool = False
-    stretch: float = 1.0
 
 
 def lines(picture: Intensities, ink: InkColour = "auto") -> Iterator[list[LineProposal]]:
@@ -91,10 +97,8 @@ def lines(picture: Intensities, ink: InkColour = "auto") -> Iterator[list[LinePr
         yield inked(picture, small, True, 1.0, fine=True)
     everything = 0, grey.shape[0], 0, grey.shape[1]
     whole = trimmed(picture, proposal(picture, everything, dark, 1.0))
-    yield [whole]
-    line = inked(picture, small, dark, OTHER_VIEW)
-    yield line
-    yield [other for one in (whole, *line) for other in (*of_other_widths(one), with_ground(one))]
+    yield [of_usual_width(whole)]
+    yield [of_usual_width(line) for line in inked(picture, small, dark, OTHER_VIEW) if not alike(line.box, whole.box)]
     if ink == "auto":
         unlikely = proposal(picture, everything, not dark, other)
         yield [unlikely, *inked(picture, small, not dark, other * OTHER_VIEW)]
@@ -140,12 +144,36 @@ def trimmed(picture: Intensities, one: LineProposal) -> LineProposal:
     return replace(one, image=one.image[part(box)], box=in_pixels(picture, box))
 
 
-def of_other_widths(one: LineProposal) -> Iterator[LineProposal]:
-    """The same, narrower and wider: hands differ in that, and several looks are surer than one."""
-    height, width = one.image.shape
-    for share, what in WIDTHS:
-        image = resampled(one.image, (height, max(1, round(share * width)))).clip(0, 1)
-        yield replace(one, image=image, how=f"{one.how}, {what}", varied=True, stretch=share)
+def of_usual_width(one: LineProposal) -> LineProposal:
+    """The same, made narrower if its digits are wider than hands write them, or far apart."""
+    height = len(one.image)
+    ink = one.image[slice(*(round(share * height) for share in MIDDLE))] >= SOLID
+    columns = np.flatnonzero(ink.any(0))
+    if not len(columns):
+        return one
+    crossed = ink[:, 0] + np.count_nonzero(ink[:, 1:] > ink[:, :-1], axis=1)
+    along = float(columns[-1] + 1 - columns[0]) / height
+    share = max(NARROWEST, float(crossed[crossed > 0].mean()) / along / STROKES)
+    return one if share >= 1 else replace(one, image=widened(one.image, share))
+
+
+def widened(image: Grey, share: float) -> Grey:
+    """A line so many times as wide."""
+    height, width = image.shape
+    return resampled(image, (height, max(1, round(share * width)))).clip(0, 1)
+
+
+def alike(box: Box, other: Box) -> bool:
+    """Whether two boxes show the same, or nearly so."""
+    return max(abs(side - its) for side, its in zip(box, other, strict=True)) <= ALIKE * extent(other)[0]
+
+
+def forms(one: LineProposal) -> list[LineProposal]:
+    """Other forms of a proposal: hands differ in how wide they write, and several looks are surer than one."""
+    wider = [
+        replace(one, image=widened(one.image, share), how=f"{one.how}, {what}", varied=True) for share, what in WIDTHS
+    ]
+    return [*wider, with_ground(one)]
 
 
 def with_ground(one: LineProposal) -> LineProposal:
@@ -176,7 +204,8 @@ def proposal(picture: Intensities, box: Box, dark: bool, weight: float, what: st
     """What `box` of a picture shows, `what` that is, its ground at 0 and its ink at 1."""
     grey = picture.grey[part(box)]
     light = 1 - grey if dark else grey
-    ground, ink = np.quantile(light, (1 - GROUND, INK), method="nearest")
+    places = [round(share * (light.size - 1)) for share in (1 - GROUND, INK)]
+    ground, ink = np.partition(light, places, axis=None)[places]
     image = ((light - ground) / max(ink - ground, CLEAN_CONTRAST)).clip(0, 1).astype(np.float32)
     how = "dark ink" if dark else "light ink"
     return LineProposal(image, f"{how}, {what}" if what else how, weight, dark, in_pixels(picture, box), bool(what))

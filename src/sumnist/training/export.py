@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ from sumnist.model.calibration import Calibration
 from sumnist.model.folder import INT8, settle_if_free
 from sumnist.model.network import Network, TwoInputNet, load_with_checksum
 
-__all__ = ["INT8", "Exported", "export_run", "quantized", "to_onnx"]
+__all__ = ["INT8", "Exported", "export_run", "quantized", "to_onnx", "training_feeds"]
 
 BATCH = 500
 LARGEST_DIFFERENCE = 1e-3
@@ -59,15 +59,15 @@ class Exported:
         bytes: Its size.
         pairs: The number of test pairs on which it was compared with torch.
         difference: The largest difference between its log-probabilities and torch's, before any rounding to int8.
-        accuracy: The shares of digits and of sums that are right on the grid, 0..1, for `fp32` and for `int8`; None
-            unless int8 was asked for.
+        accuracy: The shares of digits and of sums that are right on the grid, 0..1, for `fp32` and for `int8`, or those
+            of numbers on strips, for `fp16` and for `int8`; None unless int8 was asked for.
     """
 
     path: Path
     bytes: int
     pairs: int
     difference: float
-    accuracy: dict[str, tuple[float, float]] | None = None
+    accuracy: dict[str, tuple[float, ...]] | None = None
 
 
 def export_run(run_folder: str | Path, out: str | Path | None = None, int8: bool = False) -> Exported:
@@ -97,9 +97,9 @@ def export_run(run_folder: str | Path, out: str | Path | None = None, int8: bool
     network, test = OnnxNetwork(model), load_mnist("test", config.data_dir)
     difference = check_parity(net, network, test)
     check_batches(network)
-    accuracy = None
+    accuracy: dict[str, tuple[float, ...]] | None = None
     if int8:
-        model = quantized(model, load_mnist("train", config.data_dir))
+        model = quantized(model, training_feeds(load_mnist("train", config.data_dir)))
         network8 = OnnxNetwork(model)
         check_batches(network8)
         accuracy = {"fp32": grid_accuracy(network, test), "int8": grid_accuracy(network8, test)}
@@ -145,8 +145,12 @@ def to_onnx(net: Network, metadata: Mapping[str, str]) -> bytes:
     return finished(model, metadata)
 
 
-def quantized(model: bytes, training: DigitSet) -> bytes:
-    """The model with int8 weights and activations (static QDQ), its ranges the extremes on images of `training`.
+def quantized(
+    model: bytes, feeds: Iterable[dict[str, NDArray[Any]]], kinds: list[str] | None = None, any_width: bool = False
+) -> bytes:
+    """The model with int8 weights and activations (static QDQ), its ranges the extremes on `feeds`, inputs by name.
+    `kinds`: the kinds of nodes that are rounded; by default all that can be.
+    `any_width`: whether the model takes images of any width, whose shapes are not followed through it beforehand.
 
     Weights have 7 bits (`reduce_range`), because processors with AVX2 alone add two products of 8 bits in 16, and clip
     what does not fit: 2 · 255 · 64 does, 2 · 255 · 127 does not. So the answers are the same on every processor. On
@@ -157,10 +161,11 @@ def quantized(model: bytes, training: DigitSet) -> bytes:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place, quiet():
             plain, ready, small = (str(Path(place) / name) for name in ("plain.onnx", "ready.onnx", "small.onnx"))
             optimize(model, plain)
-            quant_pre_process(plain, ready, skip_optimization=True)
+            quant_pre_process(plain, ready, skip_optimization=True, skip_symbolic_shape=any_width)
             quantize_static(
-                ready, small, TrainingImages(training), per_channel=True, reduce_range=True,
+                ready, small, Feeds(feeds), per_channel=True, reduce_range=True,
                 activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+                op_types_to_quantize=kinds,
             )  # fmt: skip
             return finished(onnx.load(small), metadata)
     except SumnistError:
@@ -246,15 +251,18 @@ def grid_accuracy(network: OnnxNetwork, test: DigitSet) -> tuple[float, float]:
     return right_digits / pairs, right_sums / pairs
 
 
-class TrainingImages(CalibrationDataReader):  # type: ignore[misc]  # untyped
+def training_feeds(training: DigitSet) -> Iterator[dict[str, NDArray[Any]]]:
     """Images spread evenly over the training set, with every number, in batches."""
+    step = max(1, len(training) // CALIBRATION)
+    part = DigitSet(training.images[::step][:CALIBRATION], training.digits[::step][:CALIBRATION], training.name)
+    return ({"image": images, "number": numbers} for _, images, numbers in batches(part))
 
-    def __init__(self, training: DigitSet) -> None:
-        step = max(1, len(training) // CALIBRATION)
-        part = DigitSet(training.images[::step][:CALIBRATION], training.digits[::step][:CALIBRATION], training.name)
-        self.feeds: Iterator[dict[str, NDArray[Any]]] = (
-            {"image": images, "number": numbers} for _, images, numbers in batches(part)
-        )
+
+class Feeds(CalibrationDataReader):  # type: ignore[misc]  # untyped
+    """Values of inputs, one batch after the other."""
+
+    def __init__(self, feeds: Iterable[dict[str, NDArray[Any]]]) -> None:
+        self.feeds = iter(feeds)
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         """The next batch, None after the last."""
