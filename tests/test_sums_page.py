@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from build_sample_sheet import SAMPLE
 from page_checks import AXE, DESK, EVERYWHERE, PHONE, READ_NUMBER, STILL, answering, need, problem, violations
@@ -100,6 +100,18 @@ def test_the_total_settles_the_smudged_digit_of_the_example(page: Page) -> None:
     expect(part(page, "fits")).to_contain_text("62")
 
 
+def test_what_is_pressed_before_the_room_is_there_waits_for_it(page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/sums.js", lambda route: held.append(route))
+    with page.expect_request("**/sums.js"):
+        choose(page, "A sum")
+    assert page.locator(SUM).evaluate("room => room.inert")
+    held[0].continue_()
+    page.get_by_role("button", name=EXAMPLE).click()
+    expect(part(page, "verdict")).to_contain_text("47 + 15")
+    assert not page.locator(SUM).evaluate("room => room.inert")
+
+
 def test_a_total_changes_what_a_number_is_read_as(page: Page) -> None:
     choose(page, "A sum")
     answering(page, reading({"37": 0.6, "31": 0.39}, "unsure"))
@@ -167,7 +179,8 @@ def test_a_finger_smudges_what_is_written_and_clearing_takes_both_away(page: Pag
     assert box is not None
     page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.2 * box["height"])
     page.mouse.down()
-    page.mouse.move(box["x"] + 0.65 * box["width"], box["y"] + 0.3 * box["height"], steps=8)
+    for x, y in ((0.65, 0.3), (0.5, 0.4)):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8)
     page.mouse.up()
     expect(shares).not_to_have_text(CLEAR)
     part(page, "rub").click()

@@ -101,7 +101,11 @@ function choose(name) {
   for (const room of Object.keys(ROOMS)) at[`${room}-task`].hidden = room !== name;
   for (const part of document.querySelectorAll("[data-for]")) part.hidden = part.dataset.for !== name;
   if (name in ROOMS) {
-    ROOMS[name]().then(({ mount }) => mount(at[`${name}-task`]));
+    const room = at[`${name}-task`];
+    ROOMS[name]().then(({ mount }) => {
+      mount(room);
+      room.inert = false; // before, nothing in it would answer
+    });
     return;
   }
   task = tasks[name];
