@@ -20,7 +20,7 @@ from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from sumnist.config import ReadingEngine
 from sumnist.inference.numbers import Numbers
@@ -138,11 +138,13 @@ def latency() -> Iterator[dict[str, Any]]:
 
 
 def large_files(folder: Path) -> list[Path]:
-    """Files of pictures of 600×100 pixels, each with six digits."""
+    """Files of pictures of 600×100 pixels, each with six digits, as wide as they were written."""
     files = []
     for place, picture in enumerate(strings("reported", 6, "spaced", CALLS).pictures):
         files.append(folder / f"{place}.png")
-        Image.fromarray(255 - picture).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC).save(files[-1])
+        page = Image.new("L", (WIDTH, HEIGHT), "white")
+        page.paste(ImageOps.contain(Image.fromarray(255 - picture), page.size, Image.Resampling.BICUBIC))
+        page.save(files[-1])
     return files
 
 

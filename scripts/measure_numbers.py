@@ -37,7 +37,7 @@ from sumnist.suites.labels import Label, labels_of
 from sumnist.suites.numbers import labelled_answers, number_result, numbers
 
 ROWS = RESULTS.with_name("numbers.jsonl")
-PATH = 6
+PATH = 7
 """The generation of the path from the picture to the line: it rises when that is designed anew, and then the reported
 half may be looked at once more for a network."""
 PARITIES = "even", "odd"

@@ -30,7 +30,7 @@ def proposed(grey: Grey, **given: object) -> list[LineProposal]:
 
 LINE = [(20, 50, left, left + 5) for left in range(40, 160, 12)]
 """Ten strokes beside each other, about as many along the line's height as hands write."""
-SPARSE = [(20, 50, left, left + 5) for left in range(40, 160, 30)]
+SPARSE = [(20, 50, left, left + 5) for left in range(40, 170, 40)]
 """Four of them, far apart."""
 
 
@@ -104,9 +104,9 @@ def test_digits_far_apart_are_brought_nearer_but_stand_where_they_do() -> None:
     assert usual.image.shape[1] == usual.box[3] - usual.box[2]
     high, wide = sparse.image.shape
     assert high == sparse.box[1] - sparse.box[0]
-    across, inked = sparse.box[3] - sparse.box[2], 95
-    assert wide == round(4 * high / inked / 1.8 * across)
-    assert sparse.box[3] - 1 > 135
+    across, inked = sparse.box[3] - sparse.box[2], 125
+    assert wide == round(4 * high / inked / 1.4 * across)
+    assert sparse.box[3] > 165
 
 
 def test_no_line_is_made_narrower_than_half_as_wide() -> None:

@@ -46,7 +46,7 @@ SLIM = 5.0
 """An upright ruling is so many times as high as wide, at least."""
 EMPTY, TRIMMED = 0.25, (0.09, 0.25)
 """Ink below which a row or a column is empty, and the ground that is left around the others, as in `MARGIN`."""
-STROKES, MIDDLE = 1.8, (0.15, 0.85)
+STROKES, MIDDLE = 1.4, (0.15, 0.85)
 """A row of a usual line crosses so many strokes, at least, along a length of the line's height, and between which
 shares of its height rows are looked at. On a line with fewer, digits are wide and far apart."""
 NARROWEST = 0.5
