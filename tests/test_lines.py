@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -66,8 +67,11 @@ def test_the_line_of_ink_is_proposed_with_some_ground_around_it() -> None:
     assert found.dark
 
 
-def test_the_line_of_ink_is_not_proposed_again_if_it_is_the_picture_without_its_margins() -> None:
-    assert [one.found for one in proposed(picture(70, 200, LINE), ink="dark")] == [False]
+def test_the_line_of_ink_is_the_same_image_if_it_is_the_picture_without_its_margins() -> None:
+    whole, line = proposed(picture(70, 200, LINE), ink="dark")
+    assert (whole.found, line.found) == (False, True)
+    assert line.image is whole.image
+    assert line == replace(whole, found=True)
 
 
 @pytest.mark.parametrize("dark", [True, False])
@@ -79,9 +83,10 @@ def test_light_ink_gives_the_same_image_as_dark_ink(dark: bool) -> None:
 
 
 def test_other_polarity_comes_last_and_weighs_less() -> None:
-    first, *others = proposed(picture(70, 200, LINE))
+    first, again, *others = proposed(picture(70, 200, LINE))
     assert first.dark
-    assert first.weight == 1
+    assert first.weight == again.weight == 1
+    assert again.dark
     assert others
     assert all(not one.dark and one.weight < 1 for one in others)
 

@@ -103,6 +103,14 @@ def test_other_forms_of_the_best_proposal_are_looked_at_only_in_doubt() -> None:
     assert doubtful.shapes[-1] > (high, wide)
 
 
+def test_what_fills_the_picture_and_is_no_number_is_not_called_blank() -> None:
+    nothing = np.full((10, 14), np.log(1e-4), np.float32)
+    nothing[:, 0] = np.log(1 - 13e-4)
+    recognizer = Recording(nothing)
+    assert read(recognizer, ink="dark").reason == "not a number"
+    assert len(recognizer.shapes) == 1 + 5  # the line of ink is the picture, which is not looked at twice
+
+
 def test_leading_zeros_are_digits_but_not_of_the_value() -> None:
     reading = read(Saying(saying(("0070", 1.0))))
     assert (reading.digits, reading.value) == ("0070", 70)

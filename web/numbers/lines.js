@@ -31,8 +31,10 @@ export function* lines(pixels, ink) {
   if (!flat && grey.shorter >= SMALLEST_SCENE && ink !== "light") yield inked(pixels, small, true, 1, true);
   const all = [0, pixels.height, 0, pixels.width];
   const whole = trimmed(proposal(pixels, all, dark, 1));
-  yield [ofUsualWidth(whole)];
-  yield inked(pixels, small, dark, OTHER_VIEW).filter(({ box }) => !alike(box, whole.box)).map(ofUsualWidth);
+  const first = ofUsualWidth(whole);
+  yield [first];
+  const line = inked(pixels, small, dark, OTHER_VIEW);
+  yield line.map((one) => (alike(one.box, whole.box) ? { ...first, found: true } : ofUsualWidth(one)));
   if (ink === "auto") {
     yield [proposal(pixels, all, !dark, other), ...inked(pixels, small, !dark, other * OTHER_VIEW)];
   }

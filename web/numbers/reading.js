@@ -26,6 +26,11 @@ export async function readNumber(pixels, { width, height }, fields, run, metadat
   const looks = [];
   async function lookAtEach(proposals) {
     for (const proposal of proposals) {
+      const known = looks.find((look) => look.proposal.image === proposal.image);
+      if (known) {
+        known.proposal = proposal;
+        continue;
+      }
       const strip = stripOf(proposal.image);
       const { emissions } = await run(strip.values, [1, 1, strip.height, strip.width]);
       looks.push(lookAt(proposal, emissions.data, strip.width, Math.max(count, SEARCHED), decimal));

@@ -12,7 +12,7 @@ import operator
 import re
 import reprlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, get_args
@@ -311,7 +311,9 @@ def opinion_of(
 
     looks: list[Look] = []
     for proposals in lines(picture, ink):
-        looks = sorted(looks + look_at(proposals), key=lambda look: -look.value)
+        images = {id(one.image): one for one in proposals}
+        looks = [replace(look, proposal=images.pop(id(look.proposal.image), look.proposal)) for look in looks]
+        looks = sorted(looks + look_at([*images.values()]), key=lambda look: -look.value)
         if looks and looks[0].value >= BEYOND_DOUBT:
             return Opinion(recognizer, looks[:1])
     return Opinion(recognizer, looks + look_at(forms(looks[0].proposal))) if looks else None

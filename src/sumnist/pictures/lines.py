@@ -1,10 +1,10 @@
 """Where on a picture a line of digits may stand: proposals, in rounds, the likeliest first, for a network to judge.
 
-The first round takes the picture whole but for its empty margins, the next one the line of ink that is found on it, if
-that is another part of the picture, and the last one ink of the other polarity. On a photograph narrow strokes come
-before that: they are ink, and the desk and its shadows are not. Other forms of the best proposal, narrower, wider and
-with more ground around it, are for whoever is still in doubt. No line is cut into digits, and nothing of what is on it
-is taken away: rulings, patterns and curls are left to the network, which has seen such.
+The first round takes the picture whole but for its empty margins, the next one the line of ink that is found on it,
+which may be the same, and the last one ink of the other polarity. On a photograph narrow strokes come before that: they
+are ink, and the desk and its shadows are not. Other forms of the best proposal, narrower, wider and with more ground
+around it, are for whoever is still in doubt. No line is cut into digits, and nothing of what is on it is taken away:
+rulings, patterns and curls are left to the network, which has seen such.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ class LineProposal:
 
 
 def lines(picture: Intensities, ink: InkColour = "auto") -> Iterator[list[LineProposal]]:
-    """The proposals for a picture, in rounds: whoever finds one beyond doubt need not ask for the next round.
+    """The proposals for a picture, in rounds: whoever finds one beyond doubt need not ask for the next round. An image
+    may come again, with ink found on it.
 
     Args:
         picture: Its intensities.
@@ -97,8 +98,10 @@ def lines(picture: Intensities, ink: InkColour = "auto") -> Iterator[list[LinePr
         yield inked(picture, small, True, 1.0, fine=True)
     everything = 0, grey.shape[0], 0, grey.shape[1]
     whole = trimmed(picture, proposal(picture, everything, dark, 1.0))
-    yield [of_usual_width(whole)]
-    yield [of_usual_width(line) for line in inked(picture, small, dark, OTHER_VIEW) if not alike(line.box, whole.box)]
+    first = of_usual_width(whole)
+    yield [first]
+    line = inked(picture, small, dark, OTHER_VIEW)
+    yield [replace(first, found=True) if alike(one.box, whole.box) else of_usual_width(one) for one in line]
     if ink == "auto":
         unlikely = proposal(picture, everything, not dark, other)
         yield [unlikely, *inked(picture, small, not dark, other * OTHER_VIEW)]
