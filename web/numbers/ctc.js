@@ -47,12 +47,13 @@ export class Evidence {
   /** What most probably stands on the steps from `start` to `end`, which no digit is on. */
   #between(start, end) {
     const onlyBlank = this.steps.slice(start, end).map((step, t) => step[0] - this.joined[start + t][0]);
-    const isLikely = (share) => share < LIKELY;
-    const [first, last] = [onlyBlank.findIndex(isLikely), onlyBlank.findLastIndex(isLikely)];
-    if (first < 0 || onlyBlank.reduce((sum, share) => sum + share) > EVEN) return { text: "", positions: [] };
     const separators = [...CHARACTERS].filter((one) => !this.kept.includes(one)).join("");
     const others = classesOf(this.kept).map((kept) => !kept);
-    const part = this.steps.slice(start + first, start + last + 1).map((step) => step.filter((_, k) => others[k]));
+    const between = this.steps.slice(start, end).map((step) => step.filter((_, k) => others[k]));
+    const isLikely = ([, ...shares]) => shares.some((share) => share >= LIKELY);
+    const [first, last] = [between.findIndex(isLikely), between.findLastIndex(isLikely)];
+    if (first < 0 || onlyBlank.reduce((sum, share) => sum + share) > EVEN) return { text: "", positions: [] };
+    const part = between.slice(first, last + 1);
     const [[text]] = foundTexts(part, separators, 1);
     const positions = positionsOf(part, encoded(text, separators));
     return { text, positions: positions.map((ends) => ends.map((t) => start + first + t)) };

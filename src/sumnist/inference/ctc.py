@@ -57,8 +57,8 @@ CHARACTERS = "0123456789.,-"
 EVEN = math.log(0.5)
 """Of a gap between digits: the log-probability of all its steps being blank, if they are no digit, from which on no
 separator is more probable."""
-LIKELY = math.log(1 - 1e-4)
-"""The same of one step, below which a separator is looked for there."""
+LIKELY = math.log(1e-3)
+"""Of a separator at a step: the log-probability from which on one is looked for there."""
 
 
 @dataclass(frozen=True)
@@ -354,7 +354,8 @@ def with_separators(
     separators = alphabet_of("".join(character for character in alphabet.classes if character not in kept))
     steps = steps[:, ~kept_classes(kept, alphabet)]
     only_blank = np.maximum(steps[:, 0], FLOOR) - np.maximum(joined[:, 0], FLOOR)
-    blanks, likely = [0.0, *np.cumsum(only_blank).tolist()], np.flatnonzero(only_blank < LIKELY).tolist()
+    blanks = [0.0, *np.cumsum(only_blank).tolist()]
+    likely = np.flatnonzero(steps[:, 1:].max(1, initial=-np.inf) >= LIKELY).tolist()
 
     @cache
     def read(start: int, end: int) -> tuple[str, Positions]:

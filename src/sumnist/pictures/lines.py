@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.config import InkColour
-from sumnist.pictures.background import WIDEST_STROKE, flat_ground
+from sumnist.pictures.background import WIDEST_STROKE, flat_ground, ink_is_dark
 from sumnist.pictures.components import Box, Components, extent, part, union
 from sumnist.pictures.decode import Grey, Intensities
 from sumnist.pictures.filters import resampled
@@ -92,8 +92,7 @@ def lines(picture: Intensities, ink: InkColour = "auto") -> Iterator[list[LinePr
     if np.ptp(grey) < CLEAN_CONTRAST:
         return
     small = reduced(grey)
-    likelier, other = polarity(grey, small)
-    dark = likelier if ink == "auto" else ink == "dark"
+    dark = ink_is_dark(small) if ink == "auto" else ink == "dark"
     if min(grey.shape) >= SMALLEST_SCENE and ink != "light" and flat_ground(small if dark else 1 - small) is None:
         yield inked(picture, small, True, 1.0, fine=True)
     everything = 0, grey.shape[0], 0, grey.shape[1]
@@ -103,6 +102,7 @@ def lines(picture: Intensities, ink: InkColour = "auto") -> Iterator[list[LinePr
     line = inked(picture, small, dark, OTHER_VIEW)
     yield [replace(first, found=True) if alike(one.box, whole.box) else of_usual_width(one) for one in line]
     if ink == "auto":
+        _, other = polarity(grey, small)
         unlikely = proposal(picture, everything, not dark, other)
         yield [unlikely, *inked(picture, small, not dark, other * OTHER_VIEW)]
 
