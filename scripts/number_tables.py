@@ -179,6 +179,28 @@ def speed(rows: Rows) -> str:
     return table(head, body)
 
 
+def times(rows: Rows) -> str:
+    """How many times as fast as a general reader the package's own network is, round by round, and where."""
+    found = part(rows, BESIDE[1])
+    told = []
+    for kind in dict.fromkeys(row["kind"] for row in found):
+        ours, ocr = (
+            {row["round"]: row["p50"] for row in agreeing(found, kind=kind, name=name)} for name in ("ours", "ocr")
+        )
+        ratios = [ocr[turn] / ours[turn] for turn in sorted(ours.keys() & ocr.keys())]
+        if ratios:
+            told.append(
+                f"{statistics.median(ratios):.1f} times as fast with {kind} ({min(ratios):.1f} to {max(ratios):.1f})"
+            )
+    if not told:
+        return NOT_MEASURED.strip()
+    row = found[0]
+    return (
+        f"Beside `ocr`, `ours` is {', '.join(told)}: medians of rounds in turn, and their range, measured on "
+        f"{row['date'][:10]} with one thread of {row['machine']['processor']}."
+    )
+
+
 def megabytes(rows: Rows, key: str) -> str:
     """Bytes in MB, where they are known."""
     known = [row[key] for row in rows if row[key]]
@@ -195,5 +217,6 @@ TABLES: dict[str, Callable[[Rows], str]] = {
     "numbers-refused": refused,
     "numbers-beside": beside,
     "numbers-speed": speed,
+    "numbers-times": times,
     "numbers-measured": measured,
 }
