@@ -190,7 +190,7 @@ def times(rows: Rows) -> str:
         ratios = [ocr[turn] / ours[turn] for turn in sorted(ours.keys() & ocr.keys())]
         if ratios:
             told.append(
-                f"{statistics.median(ratios):.1f} times as fast with {kind} ({min(ratios):.1f} to {max(ratios):.1f})"
+                f"{statistics.median(ratios):.1f} times as fast ({kind}: {min(ratios):.1f} to {max(ratios):.1f})"
             )
     if not told:
         return NOT_MEASURED.strip()

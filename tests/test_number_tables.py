@@ -207,7 +207,7 @@ def test_the_speed_beside_a_general_reader_is_told_round_by_round() -> None:
         for turn, seconds in enumerate(all_seconds)
     ]  # fmt: skip
     assert TABLES["numbers-times"](rows) == (
-        "Beside `ocr`, `ours` is 10.0 times as fast with strips (5.0 to 20.0): medians of rounds in turn, and their range, "
+        "Beside `ocr`, `ours` is 10.0 times as fast (strips: 5.0 to 20.0): medians of rounds in turn, and their range, "
         "measured on 2026-12-01 with one thread of made up."
     )
     assert "Not measured yet" in TABLES["numbers-times"](rows[:3])
