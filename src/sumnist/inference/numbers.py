@@ -311,7 +311,7 @@ def opinion_of(
 
     looks: list[Look] = []
     for proposals in lines(picture, ink):
-        images = {id(one.image): one for one in proposals}
+        images = {id(one.image): one for one in proposals}  # one that comes again is not looked at again
         looks = [replace(look, proposal=images.pop(id(look.proposal.image), look.proposal)) for look in looks]
         looks = sorted(looks + look_at([*images.values()]), key=lambda look: -look.value)
         if looks and looks[0].value >= BEYOND_DOUBT:
