@@ -353,8 +353,10 @@ class Export:
         if task == "cells" and self.int8:
             raise ConfigError("--int8: of networks of --task digits or numbers; leave the flag out")
         if task in ("numbers", "cells"):
-            given, what = (self.run_folder, self.out), "strips" if task == "numbers" else "cells"
-            done = export_strips(*given, self.int8) if task == "numbers" else export_cells(*given)
+            if task == "numbers":
+                done, what = export_strips(self.run_folder, self.out, self.int8), "strips"
+            else:
+                done, what = export_cells(self.run_folder, self.out), "cells"
             say(
                 f"{done.path}: {done.bytes:,} bytes; {before}on {done.pairs:,} {what} log-probabilities differ from "
                 f"those of torch by at most {done.difference:.1e}"

@@ -301,22 +301,22 @@ def opinion_of(
 ) -> Opinion | None:
     """What a recognizer makes of a picture; None if there is nothing on it."""
 
-    def look_at(proposals: list[LineProposal]) -> list[Look]:
-        found = []
+    def with_looks_at(proposals: list[LineProposal], looks: list[Look]) -> list[Look]:
+        found = [*looks]
         for proposal, line in zip(proposals, recognizer.lines([one.image for one in proposals]), strict=True):
             evidence = Evidence(line.emissions, digits, decimal)
             strings = dict(islice(evidence.strings(count).items(), count))
             found.append(Look(proposal, line, evidence, strings, proposal.weight * max(strings.values(), default=0.0)))
-        return found
+        return sorted(found, key=lambda look: -look.value)
 
     looks: list[Look] = []
     for proposals in lines(picture, ink):
         images = {id(one.image): one for one in proposals}  # one that comes again is not looked at again
         looks = [replace(look, proposal=images.pop(id(look.proposal.image), look.proposal)) for look in looks]
-        looks = sorted(looks + look_at([*images.values()]), key=lambda look: -look.value)
+        looks = with_looks_at([*images.values()], looks)
         if looks and looks[0].value >= BEYOND_DOUBT:
             return Opinion(recognizer, looks[:1])
-    return Opinion(recognizer, looks + look_at(forms(looks[0].proposal))) if looks else None
+    return Opinion(recognizer, with_looks_at(forms(looks[0].proposal), looks)) if looks else None
 
 
 def combined(opinions: list[Opinion]) -> dict[str, float]:
