@@ -1,4 +1,4 @@
-"""What CTC's sums are held against: all paths of short strips, one by one, and strips of 60 steps whose text is known."""
+"""What the tests of CTC are held against: all paths of short strips, one by one, and strips whose text is known."""
 
 from __future__ import annotations
 
