@@ -219,8 +219,8 @@ def seen_by(layer: Layer, place: int) -> NDArray[np.bool_]:
 def test_a_pixel_that_is_pointed_at_stays_bright_with_what_it_feeds_and_the_rest_pales(page: Page) -> None:
     opened(page)
     draw(page, DIGITS[5])
+    expect(page.locator(".changes li").first).to_be_visible()  # the stroke is read, and nothing is painted any more
     canvas = page.locator(CANVAS)
-    expect(canvas).to_be_visible()
     canvas.scroll_into_view_if_needed()
     mean = "one => { const d = one.getContext('2d').getImageData(0, 0, one.width, one.height).data; let s = 0;" \
         " for (let i = 3; i < d.length; i += 4) s += d[i]; return s / d.length }"  # fmt: skip
