@@ -53,9 +53,14 @@ def shown(page: Page, reader: Reader, picture: bytes, number: int = 7) -> tuple[
 
     page.route(ANY_READ, answer)
     opened(page)
-    draw(page, DIGITS[1])
-    expect(page.locator(".changes li").first).to_be_visible()
+    drawn(page, DIGITS[1])
     return reading, inside, evidence
+
+
+def drawn(page: Page, strokes: str) -> None:
+    """Draw a digit, and wait until it is read whole: a part of it is read, and shown, while it is drawn."""
+    draw(page, strokes)
+    expect(page.locator(".changes li").first).to_be_visible()
 
 
 def percent(value: float, peak: float) -> str:
@@ -218,8 +223,7 @@ def seen_by(layer: Layer, place: int) -> NDArray[np.bool_]:
 
 def test_a_pixel_that_is_pointed_at_stays_bright_with_what_it_feeds_and_the_rest_pales(page: Page) -> None:
     opened(page)
-    draw(page, DIGITS[5])
-    expect(page.locator(".changes li").first).to_be_visible()  # the stroke is read, and nothing is painted any more
+    drawn(page, DIGITS[5])
     canvas = page.locator(CANVAS)
     canvas.scroll_into_view_if_needed()
     mean = "one => { const d = one.getContext('2d').getImageData(0, 0, one.width, one.height).data; let s = 0;" \
@@ -254,6 +258,7 @@ def test_layers_without_fields_are_followed_in_proportion_and_it_says_about(page
     page.route(ANY_READ, lambda route: route.fulfill(content_type="application/json", body=json.dumps(body)))
     opened(page)
     draw(page, DIGITS[7])
+    expect(page.locator(CANVAS)).to_be_visible()
     page.locator(CANVAS).focus()
     page.keyboard.press("PageDown")
     page.keyboard.press("PageDown")
@@ -264,7 +269,7 @@ def test_layers_without_fields_are_followed_in_proportion_and_it_says_about(page
 def test_whatever_is_added_the_sums_are_named_with_it(page: Page, number: str) -> None:
     page.fill("#number", number)
     opened(page)
-    draw(page, DIGITS[5])
+    drawn(page, DIGITS[5])
     expect(page.locator(".captions > span").last).to_have_text(f"Sumswith {number}".replace("-", "−"))
     page.locator(CANVAS).focus()
     for _ in range(9):
@@ -343,8 +348,7 @@ def test_axe_objects_to_nothing_inside_open_empty_and_pointed_at(page: Page) -> 
     opened(page)
     page.evaluate(AXE.read_text())
     assert violations(page) == []
-    draw(page, DIGITS[8])
-    expect(page.locator(".changes li").first).to_be_visible()
+    drawn(page, DIGITS[8])
     assert violations(page) == []
     page.locator(CANVAS).focus()
     for _ in range(3):
@@ -357,8 +361,7 @@ def test_axe_objects_to_nothing_inside_open_empty_and_pointed_at(page: Page) -> 
 )
 def test_nothing_inside_is_wider_than_the_page(page: Page) -> None:
     opened(page)
-    draw(page, DIGITS[8])
-    expect(page.locator(".changes li").first).to_be_visible()
+    drawn(page, DIGITS[8])
     page.locator(CANVAS).focus()
     page.keyboard.press("PageDown")
     wide = page.evaluate("innerWidth")

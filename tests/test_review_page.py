@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -237,8 +239,11 @@ def test_skipped_sheets_can_be_looked_at_again(page: Page, marks: Path) -> None:
 
 
 def test_what_is_not_saved_is_said_not_to_be_and_is_saved_by_the_next_enter(page: Page, marks: Path) -> None:
+    why = iter(["the disk is full", "the disk is still full"])
+
     def fail(route: Route) -> None:
-        route.fulfill(status=500, content_type="application/problem+json", body='{"detail": "the disk is full"}')
+        body = json.dumps({"detail": next(why)})
+        route.fulfill(status=500, content_type="application/problem+json", body=body)
 
     begin(page)
     page.route("**/correct", fail)
@@ -248,12 +253,28 @@ def test_what_is_not_saved_is_said_not_to_be_and_is_saved_by_the_next_enter(page
     expect(page.locator("#hint-q2")).to_have_text("Not saved: press Enter to try again.")
     expect(page.locator(field("q2"))).to_be_focused()
     page.click("#next")
+    expect(page.locator("#problem-text")).to_have_text("The disk is still full")
+    expect(page.locator("#hint-q2")).to_have_text("Not saved: press Enter to try again.")
     expect_sheet(page, "Sheet 1 of 3", "Person 1")
     page.unroute("**/correct")
     page.focus(field("q2"))
     page.keyboard.press("Enter")
     expect(page.locator("#hint-q2")).to_contain_text("✓ saved")
     expect(page.locator("#problem")).to_be_hidden()
+    assert read_corrections(beside(marks)) == {1: {"q2": 7}}
+
+
+def test_a_value_is_not_said_to_be_saved_before_it_is(page: Page, marks: Path) -> None:
+    held: list[Route] = []
+    begin(page)
+    page.route("**/correct", lambda route: held.append(route))
+    page.keyboard.type("7")
+    page.keyboard.press("Enter")
+    expect(page.locator("#hint-q2")).to_have_text(re.compile("^saving …"))
+    expect(page.locator(".said")).to_have_count(0)
+    held[0].continue_()
+    expect(page.locator("#hint-q2")).to_have_text(re.compile("^✓ saved"))
+    expect(page.locator(".said")).to_have_count(1)
     assert read_corrections(beside(marks)) == {1: {"q2": 7}}
 
 

@@ -43,8 +43,10 @@ class Entry {
     this.question = question;
     this.must = Boolean(question && sheet.state); // the person has to say something
     this.read = this.fromServer(sheet.values[name]);
-    this.value = told ? this.fromServer(sheet.corrected[name]) : this.read; // what is saved
+    this.value = told ? this.fromServer(sheet.corrected[name]) : this.read;
     this.said = told; // by a person
+    this.saved = [this.value, told]; // what the server has
+    this.saving = false;
     this.pending = Promise.resolve(true); // whether it went well
     this.place = sheet.places[name];
     this.size = sheet.missing ? null : sheet.crops[name];
@@ -134,14 +136,15 @@ class Entry {
     this.input.setAttribute("aria-invalid", Boolean(complaint));
     this.hint.classList.toggle("wrong", Boolean(complaint));
     this.hint.textContent = complaint || this.known();
-    this.element.classList.toggle("said", this.said && !complaint);
+    this.element.classList.toggle("said", this.said && !this.saving && !complaint);
   }
 
   known() {
     const { text, largest } = this.field;
     const most = text ? "" : `of ${shown(2 * largest)}`;
     const read = this.must || this.said ? `read as ${this.field.text ? (this.read ?? "nobody") : shown(this.read)}` : "";
-    return [this.said && "✓ saved", read, most].filter(Boolean).join(" · ");
+    const kept = this.said && (this.saving ? "saving …" : "✓ saved");
+    return [kept, read, most].filter(Boolean).join(" · ");
   }
 }
 
@@ -247,21 +250,24 @@ export class Fields {
       return null;
     }
     if (value === entry.value && (entry.said || !(again && entry.question))) return entry.pending;
-    const before = [entry.value, entry.said];
-    [entry.value, entry.said] = [value, true];
+    [entry.value, entry.said, entry.saving] = [value, true, true];
     entry.input.value = entry.printed(value);
     entry.say("");
     this.changed();
-    entry.pending = this.save(entry.field.name, entry.toServer(value)).then((went) => {
+    const saved = this.save(entry.field.name, entry.toServer(value)).then((went) => {
+      if (went) entry.saved = [value, true];
+      if (entry.pending !== saved) return went; // another value is on its way
+      entry.saving = false;
       if (!went) {
-        [entry.value, entry.said] = before;
+        [entry.value, entry.said] = entry.saved;
         entry.say("Not saved: press Enter to try again.");
         entry.input.focus();
         entry.pending = Promise.resolve(true);
-      }
+      } else if (!entry.hint.classList.contains("wrong")) entry.say("");
       return went;
     });
-    return entry.pending;
+    entry.pending = saved;
+    return saved;
   }
 
   /** Save all that is typed; whether that went well and nothing that must be said is missing. */
