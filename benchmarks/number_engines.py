@@ -62,7 +62,7 @@ def engines() -> dict[str, Read]:
     found: dict[str, Read] = {}
     for engine in get_args(ReadingEngine):
         try:
-            numbers.of(engine)
+            numbers.reader(engine)
         except ImportError as error:
             print(f"{engine} is left out: {error}", file=sys.stderr)
         else:
@@ -188,7 +188,8 @@ def size() -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         picture = large_files(Path(folder))[0]
         for name in engines():
-            networks = numbers.of(name) if name in get_args(ReadingEngine) else [Reader().network]  # type: ignore[arg-type]
+            ours = name in get_args(ReadingEngine)
+            networks = numbers.reader(name).networks if ours else [Reader().network]  # type: ignore[arg-type]
             known = [len(file_of(network)) for network in networks]
             child = subprocess.run([sys.executable, "-c", CHILD, name, str(picture)], capture_output=True, text=True,
                                    check=True, cwd=here)  # fmt: skip

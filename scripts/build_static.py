@@ -39,10 +39,10 @@ SERVER_ONLY = "docs.*", "review*"
 ORT = "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"
 """Of onnxruntime-web: its smallest build, for processors."""
 MODULES = [
-    *(f"pictures.{name}" for name in ("background", "decode", "ink", "lines", "normalize", "proposals")),
-    *(f"inference.{name}" for name in ("ctc", "inside", "judge", "layers", "numbers", "onnx", "prefixes", "reader")),
-    "inference.recognizers",
-]
+    *(f"pictures.{name}" for name in ("apart", "background", "decode", "ink", "lines", "normalize", "proposals")),
+    *(f"inference.{name}" for name in ("closer", "ctc", "inside", "judge", "layers", "numbers", "onnx", "prefixes",
+                                       "reader", "recognizers")),
+]  # fmt: skip
 """Modules whose limits and words the engine has from them."""
 NETWORKS = {"digits": ONNX, "numbers": NUMBERS.name, "learned": LEARNED.name}
 """The networks of the package by what they are for; the page does without one that is missing, but for the first."""

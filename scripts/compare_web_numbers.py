@@ -30,9 +30,10 @@ from build_static import WEB, constants
 from measure import RESULTS, clean_commit, machine
 from sumnist.config import InkColour
 from sumnist.environment import now
-from sumnist.errors import SumnistError
 from sumnist.files import NUMBERS
-from sumnist.inference.numbers import Numbers
+from sumnist.inference.judge import Network
+from sumnist.inference.numbers import NumberReader, NumberReading, Numbers
+from sumnist.inference.onnx import Answer
 from sumnist.inference.recognizers import StripRecognizer, strip_of
 from sumnist.pictures.decode import intensities_of
 from sumnist.pictures.lines import forms, lines
@@ -40,9 +41,9 @@ from sumnist.study.rows import append_jsonl
 from sumnist.suites.strips import SPACINGS, strings
 
 ROWS = RESULTS.with_name("static-numbers.jsonl")
-MODULES = "pictures.background", "pictures.decode", "pictures.ink", "pictures.lines", "pictures.normalize", \
-    "pictures.proposals", "inference.ctc", "inference.numbers", "inference.prefixes", \
-    "inference.recognizers"  # fmt: skip
+MODULES = "pictures.apart", "pictures.background", "pictures.decode", "pictures.ink", "pictures.lines", \
+    "pictures.normalize", "pictures.proposals", "inference.closer", "inference.ctc", "inference.numbers", \
+    "inference.prefixes", "inference.recognizers"  # fmt: skip
 """Those of the package whose constants reading numbers takes."""
 HEIGHT, WIDTHS = 280, (500, 1000)
 """Pixels of a drawing: its height, and its least and greatest width."""
@@ -137,10 +138,36 @@ def proposed_in_python(picture: Grey, ink: InkColour = "dark") -> list[Proposed]
     return [Proposed(strip_of(one.image), list(one.box), one.how, one.weight) for one in found]
 
 
+class Remembering:
+    """The network of single digits, which remembers what it was shown, and what it said."""
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.said = network, [(np.zeros((28, 28), np.float32), np.full(10, np.nan, np.float32))]
+
+    def answer(self, images: NDArray[np.float32], numbers: NDArray[np.int64] | None = None) -> Answer:
+        """As the network."""
+        answer = self.network.answer(images, numbers)
+        self.said += zip(images[:, 0], answer.digit, strict=True)
+        return answer
+
+
+def read_in_python(
+    pictures: Sequence[Grey], decimal: str | None = None, ink: InkColour = "dark"
+) -> tuple[list[NumberReading], Remembering]:
+    """Python's readings of drawings, and what the network of single digits said of their digits."""
+    reader = Numbers().reader("ours")
+    assert reader.network is not None
+    network = Remembering(reader.network)
+    read = NumberReader(reader.recognizers, network)
+    return [read(intensities_of(one), (1, None), decimal, ink, COUNT) for one in pictures], network
+
+
 def read_in_node(
-    pictures: Sequence[Grey], proposed: list[list[Proposed]], recognizer: StripRecognizer, fields: dict[str, Any]
-) -> list[dict[str, Any]]:
-    """The page's readings of drawings, the strips of which Python's network is shown."""
+    pictures: Sequence[Grey], proposed: list[list[Proposed]], recognizer: StripRecognizer, network: Remembering,
+    fields: dict[str, Any],
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The page's readings of drawings, of which Python's networks are shown the strips, and the digits: if one of these
+    is no digit that Python has cut out, nothing is known of it."""
     emissions = [
         {packed(one.strip): packed(recognizer.emissions(one.strip[None, None])[0]) for one in proposals}
         for proposals in proposed
@@ -151,14 +178,27 @@ def read_in_node(
         const { readNumber } = await import("./numbers/reading.js");
         const { metadataOf } = await import("./inference/protobuf.js");
         const metadata = metadataOf(readFileSync(given.file));
+        const [images, digits] = [floats(given.images), floats(given.digits)];
+        const known = (image) => {
+          const places = Array.from({ length: digits.length / 10 }, (_, place) => place);
+          const away = places.map((n) => image.reduce((most, value, i) =>
+            Math.max(most, Math.abs(value - images[n * image.length + i])), 0));
+          const nearest = away.indexOf(Math.min(...away));
+          return away[nearest] < 1e-5 ? [...digits.subarray(10 * nearest, 10 * nearest + 10)] : new Array(10).fill(NaN);
+        };
+        const network = { answer: async (all) => ({ digit: all.map(known) }) };
         const readings = [];
         for (const { pixels, said, ...size } of given.drawings) {
           const run = async (strip) => ({ emissions: { data: floats(said[packed(strip)]) } });
-          readings.push(await readNumber(bytes(pixels), size, given.fields, run, metadata));
+          readings.push(await readNumber(bytes(pixels), size, given.fields, run, metadata, network));
         }
         return readings;
         """,
-        {"drawings": drawings, "fields": fields, "file": str(NUMBERS)},
+        {"drawings": drawings, "fields": fields, "file": str(NUMBERS)}
+        | {
+            name: packed(np.stack(each))
+            for name, each in zip(("images", "digits"), zip(*network.said, strict=True), strict=True)
+        },
     )
     return read
 
@@ -201,13 +241,10 @@ def farthest(one: dict[str, Any], other: dict[str, Any]) -> float:
 
 def compared(pictures: Sequence[Grey], texts: Sequence[str]) -> dict[str, Any]:
     """How far the readings of drawings agree, and how many are right."""
-    reader, proposed = Numbers(), proposed_in_node(pictures)
-    read = read_in_node(pictures, proposed, StripRecognizer(NUMBERS), {"count": COUNT, "ink": "dark"})
-    wanted = []
-    for reading in reader.read_each(pictures, ink="dark", count=COUNT):
-        if isinstance(reading, SumnistError):
-            raise reading
-        wanted.append(reading.as_dict())
+    readings, network = read_in_python(pictures)
+    fields = {"count": COUNT, "ink": "dark"}
+    read = read_in_node(pictures, proposed_in_node(pictures), StripRecognizer(NUMBERS), network, fields)
+    wanted = [reading.as_dict() for reading in readings]
     pairs = list(zip(read, wanted, strict=True))
     return {
         "drawings": len(pairs),

@@ -37,7 +37,7 @@ from sumnist.suites.labels import Label, labels_of
 from sumnist.suites.numbers import labelled_answers, number_result, numbers
 
 ROWS = RESULTS.with_name("numbers.jsonl")
-PATH = 7
+PATH = 8
 """The generation of the path from the picture to the line: it rises when that is designed anew, and then the reported
 half may be looked at once more for a network."""
 PARITIES = "even", "odd"
@@ -118,7 +118,7 @@ def named(text: str) -> tuple[str, Path]:
 
 def checksum(reader: Numbers, engine: Any) -> str:
     """The SHA-256 of the networks that an engine reads with, end to end."""
-    networks = reader.of("ocr" if engine == ALONE else engine)
+    networks = reader.of("ocr") if engine == ALONE else reader.reader(engine).networks
     return hashlib.sha256(b"".join(file_of(one) for one in networks)).hexdigest()
 
 

@@ -22,7 +22,7 @@ from sumnist.arithmetic.values import Value
 from sumnist.data.mnist import DigitSet
 from sumnist.errors import DataError, ImageError
 from sumnist.inference.ctc import Candidate
-from sumnist.inference.numbers import NumberReading
+from sumnist.inference.numbers import NumberReader, NumberReading
 from sumnist.inference.reader import Reader
 from tables import cells
 from write_docs import filled
@@ -161,6 +161,9 @@ class Fake:
 
     def of(self, engine: str) -> list[Any]:
         return [self] * (2 if engine == "both" else 1)
+
+    def reader(self, engine: str) -> NumberReader:
+        return NumberReader(self.of(engine))
 
     content = b"network"
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 import measure_numbers
 from sumnist.inference.ctc import Candidate
-from sumnist.inference.numbers import NumberReading
+from sumnist.inference.numbers import NumberReader, NumberReading
 from sumnist.inference.recognizers import Line
 from sumnist.suites import numbers as suite
 from sumnist.suites.strips import NO_NUMBERS
@@ -32,6 +32,9 @@ class Fake:
 
     def of(self, engine: str) -> list[Any]:
         return [self] * (2 if engine == "both" else 1)
+
+    def reader(self, engine: str) -> NumberReader:
+        return NumberReader(self.of(engine))
 
     def read_each(self, pictures: list[Any], engine: str, **_: Any) -> list[NumberReading]:
         self.seen += [(engine, getattr(picture, "name", "strip")) for picture in pictures]

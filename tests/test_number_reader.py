@@ -16,6 +16,7 @@ from sumnist.arithmetic.values import Values
 from sumnist.errors import ConfigError, ImageError, NumberError
 from sumnist.inference.ctc import CHARACTERS
 from sumnist.inference.numbers import NUMBER_ADVICE, NumberReader, NumberReading, Numbers
+from sumnist.inference.onnx import Answer
 from sumnist.inference.reader import Reader
 from sumnist.inference.recognizers import Line, StripRecognizer
 from sumnist.pictures.decode import Intensities
@@ -101,6 +102,38 @@ def test_other_forms_of_the_best_proposal_are_looked_at_only_in_doubt() -> None:
     high, wide = doubtful.shapes[0]
     assert doubtful.shapes[-5:-1] == [(high, round(share * wide)) for share in (0.7, 0.85, 1.2, 1.4)]
     assert doubtful.shapes[-1] > (high, wide)
+
+
+class Digits:
+    """A network of single digits that takes each for the same one, and counts them."""
+
+    def __init__(self, digit: int) -> None:
+        self.digit, self.shown = np.log(np.where(np.arange(10) == digit, 0.91, 0.01)).astype(np.float32), 0
+
+    def answer(self, images: NDArray[np.float32], numbers: Any = None) -> Answer:
+        self.shown += len(images)
+        return Answer(np.repeat(self.digit[None], len(images), 0), None, None)
+
+
+def test_only_in_doubt_a_closer_look_is_taken_and_it_may_decide() -> None:
+    sure, doubtful = Saying(saying(("12", 1.0))), Saying(saying(("12", 0.5), ("32", 0.5)))
+    for recognizer, text, network in (
+        (sure, "12", Digits(3)),
+        (doubtful, "32", Digits(3)),
+        (doubtful, "12", Digits(1)),
+    ):
+        reading = NumberReader([recognizer], network)(inked())
+        assert reading.text == text
+        assert bool(network.shown) == (recognizer is doubtful)
+        assert sum(one.probability for one in reading.candidates) + reading.other == pytest.approx(1)
+    assert NumberReader([doubtful], Digits(3))(inked()).confidence > 0.7
+
+
+def test_two_recognizers_take_no_closer_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers, one = Numbers(), Saying(saying(("12", 1.0)))
+    monkeypatch.setattr(numbers, "recognizer", lambda name: one)
+    assert numbers.reader("both").network is None
+    assert numbers.reader("ours").network is numbers.reader("ocr").network is not None
 
 
 def test_what_fills_the_picture_and_is_no_number_is_not_called_blank() -> None:

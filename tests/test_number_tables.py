@@ -257,7 +257,7 @@ def test_the_network_of_single_digits_reads_digits_that_stand_apart() -> None:
 
 def test_what_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     class Bare:
-        def of(self, engine: str) -> list[Any]:
+        def reader(self, engine: str) -> list[Any]:
             if engine != "ours":
                 raise ImportError("not installed")
             return []

@@ -20,6 +20,7 @@ from compare_web_numbers import (
     proposed_in_node,
     proposed_in_python,
     read_in_node,
+    read_in_python,
 )
 from drawings import line_of
 from sumnist.arithmetic.values import plain
@@ -27,10 +28,8 @@ from sumnist.config import InkColour
 from sumnist.data import pens, strips
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.strips import Strips
-from sumnist.errors import SumnistError
 from sumnist.files import NUMBERS
 from sumnist.inference.ctc import CHARACTERS, Evidence, candidates_by
-from sumnist.inference.numbers import Numbers
 from sumnist.inference.recognizers import StripRecognizer
 from sumnist.suites.strips import scribbled
 
@@ -151,10 +150,10 @@ def test_the_page_finds_the_same_lines_on_drawings_as_python(ink: InkColour) -> 
 @pytest.mark.parametrize(("ink", "decimal"), [("dark", None), ("dark", "."), ("auto", None)])
 def test_the_page_and_python_read_drawings_alike(ink: InkColour, decimal: str | None) -> None:
     fields = {"count": 5, "ink": ink} | ({} if decimal is None else {"decimal": decimal})
-    read = read_in_node(pages(), proposed(ink), RECOGNIZER, fields)
-    answers = Numbers().read_each(pages(), decimal=decimal, ink=ink, count=5)
+    answers, network = read_in_python(pages(), decimal, ink)
+    read = read_in_node(pages(), proposed(ink), RECOGNIZER, network, fields)
+    assert len(network.said) > 10  # some were in doubt
     for one, answer in zip(read, answers, strict=True):
-        assert not isinstance(answer, SumnistError)
         wanted = answer.as_dict()
         assert list(one) == list(wanted)
         same = "format", "text", "digits", "value", "accepted", "reason", "advice", "box", "how"

@@ -118,7 +118,7 @@ async function readNumber({ values, width, height }, fields) {
   const reading = await import("./numbers/reading.js");
   const { session, metadata } = await numbers();
   const run = (strip, shape) => session.run({ [session.inputNames[0]]: floats(strip, shape) });
-  return { reading: await reading.readNumber(values, { width, height }, fields, run, metadata) };
+  return { reading: await reading.readNumber(values, { width, height }, fields, run, metadata, await digits) };
 }
 
 /** A first reading takes longer than others: have it before there is a question. */

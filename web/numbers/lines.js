@@ -19,8 +19,9 @@ const {
  * The proposals for a picture, the grid of its pixels 0 to 255, in rounds: whoever finds one beyond doubt need not ask
  * for the next round. `ink`: "dark", "light", or "auto" if that is not known.
  *
- * A proposal has its `image`, light ink on dark ground; `how` it was found, in words; its `weight`; its `box`; and whether
- * ink was `found`, and the image is a `varied` one, another form of what is there.
+ * A proposal has its `image`, light ink on dark ground; `how` it was found, in words; its `weight`; whether the ink is
+ * `dark` on the picture; its `box`; and whether ink was `found`, and the image is a `varied` one, another form of what is
+ * there.
  */
 export function* lines(pixels, ink) {
   const grey = intensitiesOf(pixels);
@@ -130,6 +131,11 @@ function withGround(one) {
   return { ...one, image, how: `${one.how}, more ground`, varied: true };
 }
 
+/** What a proposal shows as it stands on the picture, whatever form its image has. */
+export function shown(pixels, { box, dark, weight }) {
+  return proposal(pixels, box, dark, weight).image;
+}
+
 /** The boxes of what stands in a line with the component that has most ink. */
 function inLine({ boxes, masses }) {
   const [start, end] = boxes[masses.indexOf(largest(masses))];
@@ -162,5 +168,5 @@ function proposal(pixels, box, dark, weight, what = "") {
   const image = new Grid(part.height, part.width);
   for (let i = 0; i < image.values.length; i++) image.values[i] = shades[part.values[i]];
   const how = dark ? "dark ink" : "light ink";
-  return { image, how: what ? `${how}, ${what}` : how, weight, box, found: what !== "", varied: false };
+  return { image, how: what ? `${how}, ${what}` : how, weight, dark, box, found: what !== "", varied: false };
 }

@@ -6,6 +6,11 @@
 
 export const DIGITS = "0123456789";
 
+/** The digits of a text. */
+export function withoutSeparators(text) {
+  return text.replace(/\D/g, "");
+}
+
 /** log(exp a + exp b). */
 export function logAdd(a, b) {
   const top = Math.max(a, b);

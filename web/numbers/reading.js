@@ -6,11 +6,13 @@
 import { numbers as its, recognizers } from "../constants.js";
 import { Grid, clipped, round } from "../pictures/arrays.js";
 import { BILINEAR, BOX, resampled } from "../pictures/filters.js";
+import { closerLook } from "./closer.js";
 import { Evidence, candidatesBy } from "./ctc.js";
-import { forms, lines } from "./lines.js";
+import { forms, lines, shown } from "./lines.js";
+import { withoutSeparators } from "./paths.js";
 
 const {
-  BEYOND_DOUBT, BLANK, FORMAT, LENGTH, NOT_A_NUMBER, NUMBER_ADVICE, POWER, SEARCHED, SURE, UNSURE,
+  BEYOND_DOUBT, BLANK, FORMAT, LENGTH, NOT_A_NUMBER, NUMBER_ADVICE, PLAIN, POWER, SEARCHED, SURE, UNSURE,
 } = its; // prettier-ignore
 const { HEIGHT, STEP, WIDEST } = recognizers;
 
@@ -19,10 +21,11 @@ const { HEIGHT, STEP, WIDEST } = recognizers;
  *
  * `pixels`: the grey values of a picture, 0 to 255, at most 1,024 on the longer side. `fields`: those of the server's
  * form. `run(strip, shape)`: the outputs of numbers.onnx, by name, for a Float32Array. `metadata`: what that file says of
- * itself.
+ * itself. `network`: that of single digits, for a closer look.
  */
-export async function readNumber(pixels, { width, height }, fields, run, metadata) {
+export async function readNumber(pixels, { width, height }, fields, run, metadata, network) {
   const { count = 10, decimal = null, ink = "auto" } = fields;
+  const picture = new Grid(height, width, pixels);
   const looks = [];
   async function lookAtEach(proposals) {
     for (const proposal of proposals) {
@@ -37,12 +40,29 @@ export async function readNumber(pixels, { width, height }, fields, run, metadat
     }
     looks.sort((a, b) => b.value - a.value);
   }
-  for (const proposals of lines(new Grid(height, width, pixels), ink)) {
+  const answer = async (found) => {
+    return answerOf(found, await lookedCloser(network, picture, found, combined(found)), count, metadata);
+  };
+  for (const proposals of lines(picture, ink)) {
     await lookAtEach(proposals);
-    if (looks[0]?.value >= BEYOND_DOUBT) return answerOf(looks.slice(0, 1), count, metadata);
+    if (looks[0]?.value >= BEYOND_DOUBT) return answer(looks.slice(0, 1));
   }
-  if (looks.length) await lookAtEach(forms(looks[0].proposal));
-  return answerOf(looks, count, metadata);
+  if (!looks.length) return reading({ reason: BLANK });
+  await lookAtEach(forms(looks[0].proposal));
+  return answer(looks);
+}
+
+/** The strings, with their probabilities after a closer look at the best one, if that is in doubt. */
+async function lookedCloser(network, picture, looks, strings) {
+  const [string, share] = bestOf(strings);
+  if (!(share > 0 && share < PLAIN)) return strings;
+  const look = preferred(looks, strings);
+  const { text, positions } = look.evidence.written(string);
+  const places = positions.filter((_, k) => withoutSeparators(text[k]));
+  if (!places.length) return strings;
+  const line = shown(picture, look.proposal);
+  const middles = middlesOf(places, look).map((middle) => middle * line.width);
+  return closerLook(network, line, middles, strings);
 }
 
 /** The picture of a line, 32 pixels high, in its proportions. */
@@ -55,7 +75,7 @@ export function stripOf(image) {
  * What the network says of a proposal, by its emissions along a strip so wide. `strings`: the most probable ones, the
  * best first; `score`: how well the proposal explains the picture, 0 to 1; `value`: how much the look counts.
  */
-export function lookAt(proposal, emissions, wide, count, decimal) {
+function lookAt(proposal, emissions, wide, count, decimal) {
   const evidence = new Evidence(emissions, decimal);
   const strings = evidence.strings(count);
   const isNumber = Math.exp(evidence.isNumber);
@@ -63,13 +83,11 @@ export function lookAt(proposal, emissions, wide, count, decimal) {
   return { proposal, evidence, strings, isNumber, score, value: score * isNumber, wide };
 }
 
-/** The reading of all looks, of which the best comes first. */
-export function answerOf(looks, count, { least_is_digit, least_confidence }) {
-  if (!looks.length) return reading({ reason: BLANK });
+/** The reading of all looks, of which the best comes first, and of the strings with their probabilities. */
+function answerOf(looks, strings, count, { least_is_digit, least_confidence }) {
   const scores = shares(looks.map(({ score }) => score));
   const isNumber = looks.reduce((sum, look, k) => sum + scores[k] * look.isNumber, 0);
   const isSeen = looks.some(({ proposal }) => proposal.found) || isNumber >= SURE;
-  const strings = combined(looks);
   const best = preferred(looks, strings);
   const { candidates, other } = candidatesBy(best.evidence, count, strings);
   const confidence = candidates[0]?.probability ?? 0;
@@ -117,9 +135,14 @@ function combined(looks) {
   return [...strings].map((string) => [string, mean(string)]);
 }
 
+/** The most probable string, with its probability. */
+function bestOf(strings) {
+  return strings.reduce((one, next) => (next[1] > one[1] ? next : one), ["", -1]);
+}
+
 /** The look that serves best to say where the best of `strings` stands: no varied one, if there is another. */
 function preferred(looks, strings) {
-  const best = strings.reduce((one, next) => (next[1] > one[1] ? next : one), ["", -1])[0];
+  const [best] = bestOf(strings);
   const given = (look) => look.strings.find(([string]) => string === best)?.[1] ?? 0;
   const preference = (look) => (look.proposal.varied ? 0 : 2) + look.score * given(look);
   return looks.reduce((one, next) => (preference(next) > preference(one) ? next : one));
@@ -129,14 +152,18 @@ function preferred(looks, strings) {
  * Where characters stand, in pixels of the picture: each as far as halfway to its neighbours, since a network says a
  * character at any of the steps on which it stands.
  */
-function placesOf(positions, { proposal, wide }) {
+function placesOf(positions, look) {
   if (!positions.length) return [];
-  const [top, bottom, left, right] = proposal.box;
-  const step = (STEP * (right - left)) / wide;
-  const middles = positions.map(([first, last]) => left + step * ((first + last) / 2 + 0.5));
+  const [top, bottom, left, right] = look.proposal.box;
+  const middles = middlesOf(positions, look).map((middle) => left + (right - left) * middle);
   const reach = (middles.length > 1 ? (middles.at(-1) - middles[0]) / (middles.length - 1) : bottom - top) / 2;
   const between = middles.slice(1).map((middle, k) => (middle + middles[k]) / 2);
   const ends = [middles[0] - reach, ...between, middles.at(-1) + reach];
   const within = ends.map((end) => clipped(end, left, right));
   return middles.map((_, k) => [within[k], within[k + 1]]);
+}
+
+/** Where the middles of characters on these steps are, in shares of the line's width. */
+function middlesOf(positions, { wide }) {
+  return positions.map(([first, last]) => (STEP * ((first + last) / 2 + 0.5)) / wide);
 }

@@ -228,13 +228,13 @@ class Predict(OfNumbers):
         """What reads a number of any length."""
         from sumnist.arithmetic.values import plain
         from sumnist.inference.demo import number_described
-        from sumnist.inference.numbers import NumberReader, Numbers
+        from sumnist.inference.numbers import Numbers
         from sumnist.inference.sources import addend
         from sumnist.inference.tasks import strips_file
         from sumnist.pictures.decode import intensities_of
         from sumnist.pictures.marks import marked
 
-        reader = NumberReader(Numbers(strips_file(self.model, options.engine)).of(options.engine))
+        reader = Numbers(strips_file(self.model, options.engine)).reader(options.engine)
         number = None if self.number is None else addend(self.number, exact=True)
 
         def read(picture: Path) -> Shown:

@@ -3,7 +3,8 @@
 What may be the line on a picture is proposed in rounds (`pictures/lines`). A recognizer looks at each, and how probable
 it makes its best string of digits says how well a proposal explains the picture. When one is beyond doubt no others are
 made. Otherwise a string's probability is the mean of those that the looks give it, each counting by a power of its
-score. Two recognizers are asked separately, and their probabilities multiplied.
+score. One recognizer in doubt is helped by a closer look at digits that stand apart. Two are asked separately, and
+their probabilities multiplied.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ from numpy.typing import NDArray
 from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.config import InkColour, Range, ReadingEngine, checked
 from sumnist.errors import ConfigError, SumnistError
-from sumnist.files import NUMBERS
+from sumnist.files import NUMBERS, ONNX, PRETRAINED
+from sumnist.inference.closer import closer_look
 from sumnist.inference.ctc import Candidate, Candidates, Evidence, candidates_by
+from sumnist.inference.judge import Network
+from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.paths import Digits, Floats, Positions
 from sumnist.inference.recognizers import Line, Recognizer, StripRecognizer
 from sumnist.pictures.decode import Intensities, Picture, intensities_of
-from sumnist.pictures.lines import LineProposal, forms, lines
+from sumnist.pictures.lines import LineProposal, forms, lines, shown
 
 __all__ = ["NUMBER_ADVICE", "NumberReader", "NumberReading", "Numbers", "bounds_written"]
 
@@ -36,6 +40,8 @@ FORMAT = 1
 """The version of what `NumberReading.as_dict` gives."""
 BEYOND_DOUBT = 0.9
 """A look that gives its best string this probability, times its weight, is taken at once."""
+PLAIN = 0.99
+"""Strings are looked at no closer if the best one has this probability."""
 POWER = 2
 """Of what a look counts, in means over the looks."""
 SEARCHED = 10
@@ -147,6 +153,11 @@ class Look:
         """The probability of its best string, times the proposal's weight: how much the look counts."""
         return self.score * self.is_number
 
+    def middles(self, positions: Positions) -> Floats:
+        """Where the middles of characters on these steps are, in shares of the line's width."""
+        middles: Floats = self.line.step * (np.array(positions).mean(1) + 0.5) / self.proposal.image.shape[1]
+        return middles
+
     @property
     def fits(self) -> float:
         """The probability of an allowed number of digits, if there is a number."""
@@ -185,10 +196,15 @@ def mean(values: list[float]) -> Floats:
 
 
 class NumberReader:
-    """Reads numbers by one recognizer, or by several together."""
+    """Reads numbers by one recognizer, or by several together; `network`: that of single digits, for a closer look."""
 
-    def __init__(self, recognizers: Sequence[Recognizer]) -> None:
-        self.recognizers = recognizers
+    def __init__(self, recognizers: Sequence[Recognizer], network: Network | None = None) -> None:
+        self.recognizers, self.network = recognizers, network
+
+    @property
+    def networks(self) -> list[Recognizer | Network]:
+        """All that it asks."""
+        return [*self.recognizers, *([] if self.network is None else [self.network])]
 
     def __call__(
         self, picture: Intensities, digits: Digits = (1, None), decimal: str | None = None, ink: InkColour = "auto",
@@ -200,9 +216,24 @@ class NumberReader:
         there = [opinion for opinion in opinions if opinion is not None]
         if not there:
             return NumberReading("", None, 0.0, (), 1.0, False, BLANK, 0.0)
-        strings = combined(there)
-        best = max((look for opinion in there for look in opinion.looks), key=lambda look: preference(look, strings))
+        strings = self.looked_closer(picture, there, combined(there))
+        best = preferred(there, strings)
         return reading(best, candidates_by(best.evidence, count, strings), there)
+
+    def looked_closer(
+        self, picture: Intensities, opinions: list[Opinion], strings: dict[str, float]
+    ) -> dict[str, float]:
+        """The strings with their probabilities after a closer look at the best one, if that is in doubt."""
+        string = best_of(strings)
+        if self.network is None or not 0 < strings.get(string, 0.0) < PLAIN:
+            return strings
+        look = preferred(opinions, strings)
+        (text,), positions = look.evidence.written([string])
+        places = tuple(steps for character, steps in zip(text, positions, strict=False) if character.isdigit())
+        if not places:
+            return strings
+        line = shown(picture, look.proposal)
+        return closer_look(self.network, line, look.middles(places) * line.shape[1], strings)
 
 
 class Numbers:
@@ -217,6 +248,7 @@ class Numbers:
     def __init__(self, model: str | Path | bytes = NUMBERS, threads: int = 1) -> None:
         self.model, self.threads = model, threads
         self.recognizers: dict[str, Recognizer] = {}
+        self.network: OnnxNetwork | None = None
 
     def read_each(
         self, pictures: Sequence[Picture], engine: ReadingEngine = "ours", digits: Any = (1, None),
@@ -224,7 +256,7 @@ class Numbers:
     ) -> list[NumberReading | SumnistError]:  # fmt: skip
         """A reading for each picture; in its place the error, not raised, of one that is no good. The arguments are
         those of `Reader.read_number`, which raises."""
-        read = NumberReader(self.of(engine))
+        read = self.reader(engine)
         digits, decimal, count = check_bounds(digits), check_sign(decimal), checked("count", count, COUNT)
         readings: list[NumberReading | SumnistError] = []
         for place, picture in enumerate(pictures, 1):
@@ -234,6 +266,16 @@ class Numbers:
             except SumnistError as error:
                 readings.append(error)
         return readings
+
+    def reader(self, engine: ReadingEngine) -> NumberReader:
+        """What reads numbers by an engine: one recognizer takes a closer look, two together need none. Raises
+        `ConfigError`, `RunError`, `MissingExtraError`."""
+        recognizers = self.of(engine)
+        if len(recognizers) > 1:
+            return NumberReader(recognizers)
+        if self.network is None:
+            self.network = OnnxNetwork(PRETRAINED / ONNX, self.threads)
+        return NumberReader(recognizers, self.network)
 
     def of(self, engine: ReadingEngine) -> list[Recognizer]:
         """The recognizers of an engine. Raises `ConfigError`, `RunError`, `MissingExtraError`."""
@@ -337,10 +379,16 @@ def combined(opinions: list[Opinion]) -> dict[str, float]:
     return dict(zip(strings, (product / total).tolist(), strict=True))
 
 
-def preference(look: Look, strings: dict[str, float]) -> tuple[bool, float]:
-    """How well a look serves to say where the best of `strings` stands."""
-    best = max(strings, key=strings.__getitem__, default="")
-    return (not look.proposal.varied, look.score * look.strings.get(best, 0.0))
+def best_of(strings: dict[str, float]) -> str:
+    """The most probable string."""
+    return max(strings, key=strings.__getitem__, default="")
+
+
+def preferred(opinions: list[Opinion], strings: dict[str, float]) -> Look:
+    """The look that serves best to say where the best of `strings` stands: no varied one, if there is another."""
+    best = best_of(strings)
+    looks = [look for opinion in opinions for look in opinion.looks]
+    return max(looks, key=lambda look: (not look.proposal.varied, look.score * look.strings.get(best, 0.0)))
 
 
 def reading(best: Look, found: Candidates, opinions: list[Opinion]) -> NumberReading:
@@ -374,8 +422,7 @@ def places_of(positions: Positions, look: Look) -> tuple[tuple[float, float], ..
     if not positions:
         return ()
     top, bottom, left, right = look.proposal.box
-    scale = look.line.step * (right - left) / look.proposal.image.shape[1]
-    middles = left + scale * (np.array(positions).mean(1) + 0.5)
+    middles = left + (right - left) * look.middles(positions)
     between = (middles[1:] + middles[:-1]) / 2
     reach = float(np.diff(middles).mean()) / 2 if len(middles) > 1 else (bottom - top) / 2
     ends = np.concatenate([[middles[0] - reach], between, [middles[-1] + reach]]).clip(left, right)

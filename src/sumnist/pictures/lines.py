@@ -33,7 +33,7 @@ from sumnist.pictures.ink import (
 )
 from sumnist.pictures.proposals import SMALLEST_SCENE, polarity, reduced, within
 
-__all__ = ["LineProposal", "forms", "lines"]
+__all__ = ["LineProposal", "forms", "lines", "shown"]
 
 GROUND, INK = 0.9, 0.998
 """Quantiles of the intensities of ink: a tenth of a line, at least, is ground at its plainest, and a five-hundredth
@@ -185,6 +185,14 @@ def with_ground(one: LineProposal) -> LineProposal:
     down, right = (max(1, round(share * min(height, SLIM * width))) for share in WIDER)  # a sliver would become a wall
     image = np.pad(one.image, ((down, down), (right, right)))
     return replace(one, image=image, how=f"{one.how}, more ground", varied=True)
+
+
+def shown(picture: Intensities, one: LineProposal) -> Grey:
+    """What a proposal shows as it stands on the picture, whatever form its image has."""
+    finer, (height, width) = picture.reduction, picture.grey.shape
+    top, bottom, left, right = (side / finer for side in one.box)
+    box = *within(top, bottom, height), *within(left, right, width)
+    return proposal(picture, box, one.dark, one.weight).image
 
 
 def in_line(components: Components) -> NDArray[np.bool_]:

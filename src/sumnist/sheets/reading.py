@@ -21,7 +21,7 @@ from sumnist.errors import MissingExtraError, NumberError
 from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
 from sumnist.inference.cells import CELL_CLASSES, CELL_MARGIN, CELL_SCALE, CellReader
 from sumnist.inference.judge import Judge
-from sumnist.inference.numbers import NumberReader, Numbers
+from sumnist.inference.numbers import Numbers
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.pictures.decode import Grey, Intensities, Picture
 from sumnist.sheets.check import Check, Posterior
@@ -186,7 +186,7 @@ class SheetReader:
         self.cells = CellReader(cells, threads)
         self.digits = Judge(OnnxNetwork(digits, threads), learned=False)
         strips = any(one.kind == "strip" for one in layout.fields)
-        self.strips = NumberReader(Numbers(numbers, threads).of(engine)) if strips else None
+        self.strips = Numbers(numbers, threads).reader(engine) if strips else None
 
     def read(self, picture: Picture | PdfPage) -> SheetReading:
         """What is on a picture, or on a page of a PDF file. Raises `SheetError`, `ImageError`."""
