@@ -120,6 +120,19 @@ def trials(rows: Rows) -> str:
     return table(head, body)
 
 
+def closer(rows: Rows) -> str:
+    """The development half by how much a closer look counts: the share that is read right, and the NLL."""
+    found = sorted(part(rows, "strips-closer"), key=lambda row: row["date"])
+    newest = {(row["engine"], row["trust"], row["name"]): row for row in found}
+    sets = list(dict.fromkeys(name for _, _, name in newest))
+    body = []
+    for engine, trust in dict.fromkeys((engine, trust) for engine, trust, _ in newest):
+        here = [newest.get((engine, trust, name)) for name in sets]
+        cells = [f"{percent(row['accuracy'])} ({row['nll']:.3f})" if row else "–" for row in here]
+        body.append([engine, f"{trust:g}", *cells])
+    return table(["read with", "trust", *sets], body)
+
+
 def refused(rows: Rows) -> str:
     """What is no number, by kind: the share that each engine accepts all the same."""
     found = quoted(rows, kind="no number", half="reported")
@@ -214,6 +227,7 @@ TABLES: dict[str, Callable[[Rows], str]] = {
     "numbers-labels": relabelled,
     "numbers-causes": causes,
     "numbers-trials": trials,
+    "numbers-closer": closer,
     "numbers-refused": refused,
     "numbers-beside": beside,
     "numbers-speed": speed,

@@ -27,7 +27,7 @@ class Fake:
     """A reader that reads 12 everywhere."""
 
     def __init__(self) -> None:
-        self.content = b"network"
+        self.content, self.trust = b"network", 1.0
         self.seen: list[tuple[str, str]] = []
 
     def of(self, engine: str) -> list[Any]:
@@ -145,6 +145,21 @@ def test_the_suite_has_a_row_for_each_set_and_kind(run: Run, fake: Fake) -> None
         ]  # fmt: skip
         assert [row["name"] for row in own if row["kind"] == "no number"] == list(NO_NUMBERS)
     assert [row["pictures"] for row in run("--suite", "--half", "development", "--count", 1)[22:29]] == [1] * 7
+
+
+def test_how_much_a_closer_look_counts_is_chosen_by_the_development_half_alone(
+    run: Run, fake: Fake, strips: Path, tmp_path: Path
+) -> None:
+    words = "--folder", f"cells={strips}", "--suite", "--trusts", 0, 0.5
+    with pytest.raises(SystemExit, match="development half: add --half development"):
+        run(*words)
+    rows = run(*words, "--half", "development")
+    assert [row["trust"] for row in rows] == [0.0] * 5 + [0.5] * 5
+    assert {(row["part"], row["half"]) for row in rows} == {("strips-closer", "development")}
+    assert fake.trust == 0.5
+    assert [row["name"] for row in rows[:5]] == [
+        "cells", "1 digit", "2 to 12 digits, spaced", "2 to 12 digits, close", "2 to 12 digits, touching",
+    ]  # fmt: skip
 
 
 def test_a_reported_set_is_looked_at_once_for_each_network_and_engine(run: Run, fake: Fake, strips: Path) -> None:

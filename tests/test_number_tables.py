@@ -64,6 +64,7 @@ def page_rows() -> list[Row]:
         {"part": "strips-labels", "set": "cells", "half": "reported", "picture": "1"},
         {"part": "strips-trials", "strips": "now", "network": "now", "optimizer": "muon", "batch": 64, "seen": 64000,
          "lr": 0.006, "seconds": 462.0, "right": 0.8, "nll": 1.1},
+        strips_row("real", "cells", part="strips-closer", trust=0.5, half="development"),
         *({"part": "strips-misses", "set": "cells", "picture": place, "cause": "form"} for place in ("0", "2")),
     ]  # fmt: skip
 
@@ -150,6 +151,20 @@ def test_trials_are_told_in_their_order() -> None:
     text = TABLES["numbers-trials"](rows)
     assert cells(text, "now", "before", "adamw") == ["0.006", "64", "64,000", "462", "80.7", "1.083"]
     assert text.index("muon") < text.index("adamw")
+
+
+def test_each_trust_in_a_closer_look_has_its_share_and_nll_by_set_as_last_measured() -> None:
+    about = {"part": "strips-closer", "half": "development"}
+    rows = [
+        strips_row("real", "cells", 0.91, trust=0.0, **about),
+        strips_row("real", "cells", 0.93, trust=0.5, nll=0.1, **about),
+        strips_row("real", "cells", 0.5, trust=0.5, **about | {"date": "2026-11-01"}),
+        string_row(1, "spaced", 0.99, trust=0.5, **about),
+    ]
+    text = TABLES["numbers-closer"](rows)
+    assert cells(text, "read with", "trust") == ["cells", "1 digits, spaced"]
+    assert cells(text, "ours", "0") == ["91.00 (0.123)", "–"]
+    assert cells(text, "ours", "0.5") == ["93.00 (0.100)", "99.00 (0.123)"]
 
 
 def test_what_is_no_number_has_a_share_for_each_engine() -> None:

@@ -18,13 +18,15 @@ from sumnist.inference.paths import Floats, without_separators
 from sumnist.pictures.apart import digits_apart
 from sumnist.pictures.decode import Grey
 
-__all__ = ["closer_look"]
+__all__ = ["TRUST", "closer_look"]
 
-TRUST = 0.5
+TRUST = 0.35
 """The power of the probabilities of digits seen by themselves, beside those of strings."""
 
 
-def closer_look(network: Network, line: Grey, middles: Floats, strings: Mapping[str, float]) -> dict[str, float]:
+def closer_look(
+    network: Network, line: Grey, middles: Floats, strings: Mapping[str, float], trust: float = TRUST
+) -> dict[str, float]:
     """The probabilities of strings after a closer look at their digits.
 
     Args:
@@ -32,6 +34,7 @@ def closer_look(network: Network, line: Grey, middles: Floats, strings: Mapping[
         line: The picture of the line, `[h, w]` in [0, 1], light ink on dark ground, in its proportions.
         middles: The column of the middle of each digit of the most probable string.
         strings: The strings with their probabilities.
+        trust: How much the network counts, 0 to 1.
 
     Returns:
         The same strings. Those with as many digits as the most probable one are as probable together as they were.
@@ -42,7 +45,7 @@ def closer_look(network: Network, line: Grey, middles: Floats, strings: Mapping[
         return dict(strings)
     said = network.answer(np.stack([image for image in images if image is not None])[:, None]).digit
     same = [string for string in strings if len(without_separators(string)) == len(middles) and strings[string] > 0]
-    scores = np.array([math.log(strings[string]) + TRUST * seen(string, apart, said) for string in same])
+    scores = np.array([math.log(strings[string]) + trust * seen(string, apart, said) for string in same])
     shares = np.exp(scores - scores.max())
     shares *= sum(strings[string] for string in same) / shares.sum()
     return {**strings, **dict(zip(same, shares.tolist(), strict=True))}

@@ -25,7 +25,7 @@ from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.config import InkColour, Range, ReadingEngine, checked
 from sumnist.errors import ConfigError, SumnistError
 from sumnist.files import NUMBERS, ONNX, PRETRAINED
-from sumnist.inference.closer import closer_look
+from sumnist.inference.closer import TRUST, closer_look
 from sumnist.inference.ctc import Candidate, Candidates, Evidence, candidates_by
 from sumnist.inference.judge import Network
 from sumnist.inference.onnx import OnnxNetwork
@@ -196,10 +196,11 @@ def mean(values: list[float]) -> Floats:
 
 
 class NumberReader:
-    """Reads numbers by one recognizer, or by several together; `network`: that of single digits, for a closer look."""
+    """Reads numbers by one recognizer, or by several together; `network`: that of single digits, for a closer look,
+    in which it counts as much as `trust` says."""
 
-    def __init__(self, recognizers: Sequence[Recognizer], network: Network | None = None) -> None:
-        self.recognizers, self.network = recognizers, network
+    def __init__(self, recognizers: Sequence[Recognizer], network: Network | None = None, trust: float = TRUST) -> None:
+        self.recognizers, self.network, self.trust = recognizers, network, trust
 
     @property
     def networks(self) -> list[Recognizer | Network]:
@@ -233,7 +234,7 @@ class NumberReader:
         if not places:
             return strings
         line = shown(picture, look.proposal)
-        return closer_look(self.network, line, look.middles(places) * line.shape[1], strings)
+        return closer_look(self.network, line, look.middles(places) * line.shape[1], strings, self.trust)
 
 
 class Numbers:
@@ -243,10 +244,11 @@ class Numbers:
     Args:
         model: The ONNX file of the network of strips, or its content, by default the one that comes with the package.
         threads: How many processor threads a call may use.
+        trust: How much the network of single digits counts in a closer look, 0 to 1.
     """
 
-    def __init__(self, model: str | Path | bytes = NUMBERS, threads: int = 1) -> None:
-        self.model, self.threads = model, threads
+    def __init__(self, model: str | Path | bytes = NUMBERS, threads: int = 1, trust: float = TRUST) -> None:
+        self.model, self.threads, self.trust = model, threads, trust
         self.recognizers: dict[str, Recognizer] = {}
         self.network: OnnxNetwork | None = None
 
@@ -275,7 +277,7 @@ class Numbers:
             return NumberReader(recognizers)
         if self.network is None:
             self.network = OnnxNetwork(PRETRAINED / ONNX, self.threads)
-        return NumberReader(recognizers, self.network)
+        return NumberReader(recognizers, self.network, self.trust)
 
     def of(self, engine: ReadingEngine) -> list[Recognizer]:
         """The recognizers of an engine. Raises `ConfigError`, `RunError`, `MissingExtraError`."""
