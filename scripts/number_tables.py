@@ -23,6 +23,8 @@ SPACINGS = "spaced", "close", "touching"
 SHARES = {"right, %": "accuracy", "accepted, %": "accepted", "right of the accepted, %": "accuracy_accepted",
           "truth among the candidates, %": "in_candidates"}  # fmt: skip
 """Columns that are shares."""
+UNSORTED = "nobody has looked at it yet"
+"""The cause of a misread number without one."""
 BESIDE = "numbers-accuracy", "numbers-latency", "numbers-rate", "numbers-size"
 """The parts of the benchmarks."""
 
@@ -124,13 +126,13 @@ def closer(rows: Rows) -> str:
     """The development half by how much a closer look counts: the share that is read right, and the NLL."""
     found = sorted(part(rows, "strips-closer"), key=lambda row: row["date"])
     newest = {(row["engine"], row["trust"], row["name"]): row for row in found}
-    sets = list(dict.fromkeys(name for _, _, name in newest))
+    sets = {row["name"]: row["pictures"] for row in newest.values()}
     body = []
     for engine, trust in dict.fromkeys((engine, trust) for engine, trust, _ in newest):
         here = [newest.get((engine, trust, name)) for name in sets]
         cells = [f"{percent(row['accuracy'])} ({row['nll']:.3f})" if row else "–" for row in here]
         body.append([engine, f"{trust:g}", *cells])
-    return table(["read with", "trust", *sets], body)
+    return table(["read with", "trust", *(f"{name}, {count:,} pictures" for name, count in sets.items())], body)
 
 
 def refused(rows: Rows) -> str:
@@ -148,7 +150,13 @@ def refused(rows: Rows) -> str:
 
 def causes(rows: Rows) -> str:
     """Why numbers of the development half of real strips were misread, as a person sorted them: how many, by set."""
-    found = part(rows, "strips-misses")
+    sorted_out = {(row["set"], row["picture"]): row["cause"] for row in part(rows, "strips-misses")}
+    known = {name for name, _ in sorted_out}
+    found = [
+        {"set": row["set"], "cause": sorted_out.get((row["set"], one["picture"]), UNSORTED)}
+        for row in quoted(rows, kind="real", half="development", engine="ours") if row["set"] in known
+        for one in row["misread"]
+    ]  # fmt: skip
     sets = list(dict.fromkeys(row["set"] for row in found))
     kinds = dict.fromkeys(row["cause"] for row in found)
     body = [[kind, *(str(len(agreeing(found, cause=kind, set=name))) for name in sets)] for kind in kinds]

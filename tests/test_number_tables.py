@@ -65,7 +65,9 @@ def page_rows() -> list[Row]:
         {"part": "strips-trials", "strips": "now", "network": "now", "optimizer": "muon", "batch": 64, "seen": 64000,
          "lr": 0.006, "seconds": 462.0, "right": 0.8, "nll": 1.1},
         strips_row("real", "cells", part="strips-closer", trust=0.5, half="development"),
-        *({"part": "strips-misses", "set": "cells", "picture": place, "cause": "form"} for place in ("0", "2")),
+        {"part": "strips-misses", "set": "cells", "picture": "2", "cause": "form"},
+        strips_row("real", "cells", set="cells", half="development", misread=[{"picture": "2", "accepted": False,
+                                                                               "in_candidates": True}]),
     ]  # fmt: skip
 
 
@@ -130,11 +132,18 @@ def test_what_was_misread_is_counted_by_cause_and_set_the_commonest_first() -> N
         {"part": "strips-misses", "set": name, "picture": str(place), "cause": cause}
         for place, (name, cause) in enumerate([("cells", "form"), ("amounts", "label"), ("amounts", "form")])
     ]
+    rows += [
+        strips_row("real", name, set=name, half="development", misread=[{"picture": one} for one in misread])
+        for name, misread in (("cells", "0"), ("amounts", "127"))
+    ]
     text = TABLES["numbers-causes"](rows)
     assert cells(text, "why ours misread it") == ["cells", "amounts"]
     assert cells(text, "form") == ["1", "1"]
     assert cells(text, "label") == ["0", "1"]
+    assert cells(text, "nobody has looked at it yet") == ["0", "1"]
     assert text.index("form") < text.index("label")
+    right_now = strips_row("real", "cells", set="cells", half="development", date="2027-01-01", misread=[])
+    assert cells(TABLES["numbers-causes"]([*rows, right_now]), "form") == ["1"]
 
 
 def test_trials_are_told_in_their_order() -> None:
@@ -162,7 +171,7 @@ def test_each_trust_in_a_closer_look_has_its_share_and_nll_by_set_as_last_measur
         string_row(1, "spaced", 0.99, trust=0.5, **about),
     ]
     text = TABLES["numbers-closer"](rows)
-    assert cells(text, "read with", "trust") == ["cells", "1 digits, spaced"]
+    assert cells(text, "read with", "trust") == ["cells, 1,000 pictures", "1 digits, spaced, 1,000 pictures"]
     assert cells(text, "ours", "0") == ["91.00 (0.123)", "–"]
     assert cells(text, "ours", "0.5") == ["93.00 (0.100)", "99.00 (0.123)"]
 
