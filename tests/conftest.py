@@ -120,10 +120,13 @@ def server() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    from playwright.sync_api import expect
+
     from page_checks import need
     from page_driver import CHROMIUM, chromium
 
     need(CHROMIUM, "apt-get install chromium")
+    expect.set_options(timeout=20_000)  # a busy machine takes its time
     with chromium() as browser:
         yield browser
 
