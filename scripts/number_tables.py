@@ -20,6 +20,7 @@ Row = dict[str, Any]
 Rows = list[Row]
 
 SPACINGS = "spaced", "close", "touching"
+ENGINES = "ours", "ocr", "ocr alone", "both"
 SHARES = {"right, %": "accuracy", "accepted, %": "accepted", "right of the accepted, %": "accuracy_accepted",
           "truth among the candidates, %": "in_candidates"}  # fmt: skip
 """Columns that are shares."""
@@ -41,7 +42,8 @@ def quoted(rows: Rows, /, **where: Any) -> Rows:
             key = tuple(row.get(name) for name in ("engine", "kind", "set", "half", "name"))
             if row["half"] == "development" or key not in found:
                 found[key] = row
-    return agreeing(list(found.values()), **where)
+    in_order = sorted(found.values(), key=lambda row: ENGINES.index(row["engine"]))
+    return agreeing(in_order, **where)
 
 
 def newest_reader(rows: Rows, engine: str) -> tuple[str, int]:
