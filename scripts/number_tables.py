@@ -130,7 +130,7 @@ def closer(rows: Rows) -> str:
     newest = {(row["engine"], row["trust"], row["name"]): row for row in found}
     sets = {row["name"]: row["pictures"] for row in newest.values()}
     body = []
-    for engine, trust in dict.fromkeys((engine, trust) for engine, trust, _ in newest):
+    for engine, trust in sorted({one[:2] for one in newest}, key=lambda one: (ENGINES.index(one[0]), one[1])):
         here = [newest.get((engine, trust, name)) for name in sets]
         cells = [f"{percent(row['accuracy'])} ({row['nll']:.3f})" if row else "–" for row in here]
         body.append([engine, f"{trust:g}", *cells])
