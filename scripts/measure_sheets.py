@@ -44,7 +44,7 @@ from sumnist.suites.sheet_truth import LAYOUTS, Truth
 from sumnist.suites.sheets import Sheets
 
 ROWS = RESULTS.with_name("sheets.jsonl")
-PATH = 2
+PATH = 3
 """The generation of the path from the picture to the verdict, and of the simulated sheets: it rises when one of them is
 designed anew, and then the reported half may be looked at once more."""
 ENGINES: tuple[ReadingEngine, ...] = get_args(ReadingEngine)
