@@ -28,7 +28,9 @@ def part(page: Page, name: str, room: str = SUM) -> Locator:
 
 
 def choose(page: Page, task: str) -> None:
+    """Go over to a task, and wait until its room answers."""
     page.get_by_role("radio", name=task).check()
+    expect(page.locator("[inert]:not([hidden])")).to_have_count(0)
 
 
 def write(page: Page, place: int, number: str) -> None:
@@ -104,7 +106,7 @@ def test_what_is_pressed_before_the_room_is_there_waits_for_it(page: Page) -> No
     held: list[Route] = []
     page.route("**/sums.js", lambda route: held.append(route))
     with page.expect_request("**/sums.js"):
-        choose(page, "A sum")
+        page.get_by_role("radio", name="A sum").check()
     assert page.locator(SUM).evaluate("room => room.inert")
     held[0].continue_()
     page.get_by_role("button", name=EXAMPLE).click()
