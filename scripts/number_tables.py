@@ -37,8 +37,9 @@ def quoted(rows: Rows, /, **where: Any) -> Rows:
     """The rows that agree with `where`, of the newest network of each engine: of the reported half as first measured,
     of development as last measured."""
     found: dict[tuple[Any, ...], Row] = {}
+    newest = newest_readers(rows)
     for row in sorted(part(rows, "strips"), key=lambda row: row["date"]):
-        if reader_of(row) == newest_reader(rows, row["engine"]):
+        if reader_of(row) == newest[row["engine"]]:
             key = tuple(row.get(name) for name in ("engine", "kind", "set", "half", "name"))
             if row["half"] == "development" or key not in found:
                 found[key] = row
@@ -46,12 +47,10 @@ def quoted(rows: Rows, /, **where: Any) -> Rows:
     return agreeing(in_order, **where)
 
 
-def newest_reader(rows: Rows, engine: str) -> tuple[str, int]:
-    """The digest of the networks of an engine, and the generation of the path to the line, first measured last."""
-    first: dict[tuple[str, int], str] = {}
-    for row in agreeing(part(rows, "strips"), engine=engine):
-        first[reader_of(row)] = min(row["date"], first.get(reader_of(row), row["date"]))
-    return max(first, key=lambda reader: first[reader])
+def newest_readers(rows: Rows) -> dict[str, tuple[str, int]]:
+    """By engine, the digest of its networks and the generation of the path to the line, first measured last."""
+    in_order = sorted(part(rows, "strips"), key=lambda row: row["date"])
+    return dict(list(dict.fromkeys((row["engine"], reader_of(row)) for row in in_order)))
 
 
 # Figures as text.
