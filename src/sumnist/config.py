@@ -13,6 +13,7 @@ import operator
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
 from numbers import Real
 from pathlib import Path
 from types import UnionType
@@ -269,7 +270,7 @@ def check_fields(settings: Any) -> None:
     """Raise `ConfigError`, naming the flag, unless every field of the dataclass `settings` has a value that its
     annotation allows: a choice of a `Literal`, true or false, or a number in its `Range`, which is then Python's own,
     whatever it came as. None is allowed where the annotation says so."""
-    for name, hint in get_type_hints(type(settings), include_extras=True).items():
+    for name, hint in annotations_of(settings.__class__).items():
         value = getattr(settings, name)
         if isinstance(hint, UnionType) or get_origin(hint) is Union:
             if value is None:
@@ -286,6 +287,12 @@ def check_fields(settings: Any) -> None:
             value = checked(flag(name), value, limits, kind)
         if value is not getattr(settings, name):
             object.__setattr__(settings, name, value)
+
+
+@cache
+def annotations_of(kind: type) -> dict[str, Any]:
+    """The annotation of each field of a dataclass, evaluated once: that takes a millisecond."""
+    return get_type_hints(kind, include_extras=True)
 
 
 def checked(name: str, value: Any, limits: Range, kind: type = int) -> Any:
