@@ -75,6 +75,8 @@ def main() -> None:
         raise SystemExit("measure_numbers: nothing to measure on, expected --suite or --folder")
     if given.trusts and {half for _, half in wanted} != {HALVES[0]}:
         raise SystemExit("measure_numbers: --trusts: choices are made by the development half: add --half development")
+    if given.trusts and ALONE in given.engines:
+        raise SystemExit(f"measure_numbers: --trusts with {ALONE}, which takes no closer look: leave that engine out")
     reader = Numbers()
     try:
         networks = {engine: checksum(reader, engine) for engine in given.engines}

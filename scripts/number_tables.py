@@ -13,6 +13,7 @@ from typing import Any
 from bench_tables import NOT_MEASURED, agreeing, median, names, part, table
 from picture_tables import reader_of
 from sumnist.evaluation.text import percent
+from sumnist.inference.closer import TRUST
 
 __all__ = ["TABLES"]
 
@@ -132,7 +133,7 @@ def closer(rows: Rows) -> str:
     for engine, trust in sorted({one[:2] for one in newest}, key=lambda one: (ENGINES.index(one[0]), one[1])):
         here = [newest.get((engine, trust, name)) for name in sets]
         cells = [f"{percent(row['accuracy'])} ({row['nll']:.3f})" if row else "–" for row in here]
-        body.append([engine, f"{trust:g}", *cells])
+        body.append([engine, f"{trust:g}{', used' * (trust == TRUST)}", *cells])
     return table(["read with", "trust", *(f"{name}, {count:,} pictures" for name, count in sets.items())], body)
 
 

@@ -153,6 +153,8 @@ def test_how_much_a_closer_look_counts_is_chosen_by_the_development_half_alone(
     words = "--folder", f"cells={strips}", "--suite", "--trusts", 0, 0.5
     with pytest.raises(SystemExit, match="development half: add --half development"):
         run(*words)
+    with pytest.raises(SystemExit, match="ocr alone, which takes no closer look: leave that engine out"):
+        run(*words, "--half", "development", "--engines", "ocr alone")
     rows = run(*words, "--half", "development")
     assert [row["trust"] for row in rows] == [0.0] * 5 + [0.5] * 5
     assert {(row["part"], row["half"]) for row in rows} == {("strips-closer", "development")}

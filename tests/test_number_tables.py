@@ -16,6 +16,7 @@ import number_tables
 import write_docs
 from number_engines import encoded, one_by_one
 from number_tables import TABLES, quoted
+from sumnist.inference.closer import TRUST
 from sumnist.inference.reader import Reader
 from sumnist.suites.strips import strings
 from tables import cells
@@ -169,11 +170,13 @@ def test_each_trust_in_a_closer_look_has_its_share_and_nll_by_set_as_last_measur
         strips_row("real", "cells", 0.93, trust=0.5, nll=0.1, **about),
         strips_row("real", "cells", 0.5, trust=0.5, **about | {"date": "2026-11-01"}),
         string_row(1, "spaced", 0.99, trust=0.5, **about),
+        string_row(1, "spaced", 0.98, trust=TRUST, **about),
     ]
     text = TABLES["numbers-closer"](rows)
     assert cells(text, "read with", "trust") == ["cells, 1,000 pictures", "1 digits, spaced, 1,000 pictures"]
     assert cells(text, "ours", "0") == ["91.00 (0.123)", "–"]
     assert cells(text, "ours", "0.5") == ["93.00 (0.100)", "99.00 (0.123)"]
+    assert cells(text, "ours", f"{TRUST:g}, used") == ["–", "98.00 (0.123)"]
 
 
 def test_what_is_no_number_has_a_share_for_each_engine() -> None:
