@@ -185,6 +185,8 @@ class Config:
 
     seed: Annotated[int, SEEDS] = 0
     """fixes the initial weights, the order of the images, the numbers and the augmentation"""
+    start_from: Path | None = None
+    """folder of a run with whose weights the network begins, not with random ones: to go on with other data, or longer"""
     device: str = "auto"
     """auto (cuda if there is one, else cpu), cpu, cuda, cuda:N, or mps (untested)"""
     precision: Precision = "auto"
@@ -193,8 +195,9 @@ class Config:
     """processor threads; 0 leaves the choice to torch"""
 
     def __post_init__(self) -> None:
-        if isinstance(self.data_dir, str):
-            object.__setattr__(self, "data_dir", Path(self.data_dir))
+        for name in PATHS:
+            if isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, Path(getattr(self, name)))
         check_fields(self)
         if self.preset not in PRESET_NAMES:
             raise ConfigError(unknown("preset", self.preset, PRESET_NAMES))
@@ -251,13 +254,13 @@ class Config:
             values.pop("format", None)
             if strange := sorted(set(values) - {field.name for field in fields(cls)}):
                 raise TypeError(f"unknown setting {strange[0]!r}")
-            if values.get("data_dir") is not None:
-                values["data_dir"] = Path(values["data_dir"])
             return cls(**values)
         except (ValueError, TypeError, ConfigError) as error:
             raise RunError(f"{source}: not a configuration of sumnist ({error}): train the run again") from error
 
 
+PATHS = "data_dir", "start_from"
+"""The settings that name folders; text will do for them."""
 EXACT = "fusion", "outliers", "soft_labels", "label_smoothing"
 """What the task addition leaves as it is by default: it tells the network nothing of single images."""
 NORMALISED = "fast", "default", "wide"

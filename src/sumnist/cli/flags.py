@@ -26,7 +26,7 @@ POSITIONAL = {"pictures": "PICTURE", "source": "SOURCE", "run_folder": "RUN", "r
               "marks": "MARKS"}  # fmt: skip
 """Fields that are given without a flag, and what the help calls them."""
 GROUPS = {
-    "run": "preset task out overwrite resume seed device precision threads",
+    "run": "preset task out overwrite resume start_from seed device precision threads",
     "data": "data_dir validation fold largest_number numbers_per_image augment augment_strength outliers soft_labels "
     "digits addends operation",
     "network": "encoder fusion number_encoding sum_target",

@@ -159,6 +159,11 @@ class RunFolder:
             )
 
     @property
+    def has_state(self) -> bool:
+        """Whether there is a state to go on from."""
+        return self.resumes and (self.place / STATE).exists()
+
+    @property
     def finished(self) -> bool:
         """Whether the run that is to be resumed has come to its end."""
         return self.resumes and bool(self.record.get("finished"))
@@ -182,7 +187,7 @@ class RunFolder:
         self.record = {"started": now(), "seed": self.config.seed, **describe_machine(), **facts}
         progress, tensors = Progress(), dict[str, Tensor]()
         with writing(self.place):
-            if self.resumes and (self.place / STATE).exists():
+            if self.has_state:
                 progress, tensors = self.load_state()
             elif not self.resumes:
                 remove(self.path / UNFINISHED)

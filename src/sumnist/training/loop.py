@@ -23,6 +23,7 @@ from sumnist.data.sampling import epoch_seed
 from sumnist.errors import RunError, TrainingError
 from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
+from sumnist.model.network import load_fitting
 from sumnist.training.addition import AdditionTask
 from sumnist.training.cells import CellTask
 from sumnist.training.devices import Team, choose_bf16, choose_device, team, threads
@@ -150,7 +151,7 @@ def train_together(
     keep_freed_memory()
     facts = {"train_images": len(task.training), "device": str(device), "threads": torch.get_num_threads(),
              "processes": processes.size, "precision": "bf16" if bf16 else "fp32"}  # fmt: skip
-    begun, saved = processes.from_leader(lambda: folder.start({**facts, "data": fingerprint(task.digits)}))
+    begun, saved = processes.from_leader(lambda: begin(folder, {**facts, "data": fingerprint(task.digits)}))
     clock = Clock(begun)
     task.prepare(progress)  # first of all: it has something to show
     with clock.paused():
@@ -225,11 +226,37 @@ def opened(folder: RunFolder, overwrite: bool, resume: bool) -> RunResult | None
     return RunResult(net, folder.path, seconds, steps, read_metrics(folder.path / METRICS), finished=True)
 
 
+def begin(folder: RunFolder, facts: dict[str, Any]) -> tuple[Progress, dict[str, Tensor]]:
+    """What `RunFolder.start` gives. What a new training starts from is looked at before anything is written, and its
+    checksum is kept in the record."""
+    if folder.config.start_from and not folder.has_state:
+        facts = facts | {"started_from": started(TASKS[folder.config.task].network(folder.config), folder.config)}
+    return folder.start(facts)
+
+
+def started(net: Any, config: Config) -> str:
+    """Give `net` the weights of the run that its training starts from, without its calibration, and their checksum.
+    Raises `RunError` unless they are whole, and of such a network."""
+    assert config.start_from is not None
+    try:
+        checksum = load_fitting(net, config.start_from)
+    except RunError as error:
+        raise RunError(
+            f"--start-from {config.start_from}: its weights do not fit ({error}): name the folder of a run with the same "
+            "--task, --encoder and --fusion"
+        ) from error
+    net.calibration.set()
+    return checksum
+
+
 def set_up(config: Config, device: torch.device, saved: dict[str, Tensor], state: Path, restarts: int = 0) -> Learner:
-    """The network with its optimizer and its average: new, other ones after each of `restarts`, or with the tensors
-    `saved` in a run's `state`."""
+    """The network with its optimizer and its average: new, other ones after each of `restarts`, or with the weights of
+    the run that it starts from, or with the tensors `saved` in a run's `state`."""
     torch.manual_seed(epoch_seed(config.seed, 0, restarts) if restarts else config.seed)
-    net = TASKS[config.task].network(config).to(device)
+    net = TASKS[config.task].network(config)
+    if config.start_from and not saved:
+        started(net, config)
+    net.to(device)
     net.to(memory_format=torch.channels_last)
     learner = Learner(net, build_optimizer(net, config), deepcopy(net) if config.ema else None)
     if saved:
