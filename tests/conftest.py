@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -34,6 +35,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items[:] = items[:: config.getoption("--every")]
+
+
+@pytest.fixture(autouse=True)
+def _chance_begins_anew() -> None:
+    """What a test draws without a generator of its own does not depend on the tests before it."""
+    torch.manual_seed(0)
+    np.random.seed(0)
+    random.seed(0)
 
 
 def write_idx(path: Path, array: NDArray[np.uint8]) -> None:

@@ -29,13 +29,19 @@ from sumnist.training.digits import split
 from sumnist.training.export import export_run
 from sumnist.training.loop import train
 
-RANDOM = np.random.default_rng(0)
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    return np.random.default_rng(0)
 
 
-def bold_logits(temperature: float, count: int = 20_000) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def bold_logits(
+    temperature: float, count: int = 20_000, seed: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Logits `temperature` times too bold for the digits drawn from them."""
-    logits = RANDOM.normal(size=(count, 10)) * 3
-    drawn = (logits + RANDOM.gumbel(size=logits.shape)).argmax(1)
+    random = np.random.default_rng(seed)
+    logits = random.normal(size=(count, 10)) * 3
+    drawn = (logits + random.gumbel(size=logits.shape)).argmax(1)
     return (logits * temperature).astype(np.float32), drawn.astype(np.int64)
 
 
@@ -45,11 +51,14 @@ def test_logits_that_are_too_bold_by_a_factor_get_that_temperature(temperature: 
     assert fitted_temperature(logits, digits, 0.0) == pytest.approx(temperature, rel=0.03)
 
 
-def test_the_temperature_is_where_a_fine_grid_has_its_least_loss() -> None:
-    logits, digits = bold_logits(1.7, 2000)
+@pytest.mark.parametrize("seed", [*range(10), 23])
+def test_no_temperature_of_a_fine_grid_has_less_loss(seed: int) -> None:
+    """With label smoothing the loss has several valleys, and two of them may be as deep."""
+    logits, digits = bold_logits(1.7, 2000, seed)
     grid = np.exp(np.linspace(np.log(0.25), np.log(4), 600))
-    losses = [nll_of(log_probabilities(logits, 0.05, t), digits) for t in grid]
-    assert fitted_temperature(logits, digits, 0.05) == pytest.approx(grid[int(np.argmin(losses))], rel=0.01)
+    least = min(nll_of(log_probabilities(logits, 0.05, t), digits) for t in grid)
+    fitted = fitted_temperature(logits, digits, 0.05)
+    assert nll_of(log_probabilities(logits, 0.05, fitted), digits) <= least
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.05])
@@ -68,15 +77,15 @@ def test_a_temperature_beyond_the_limits_is_the_limit(temperature: float, limit:
     assert fitted_temperature(*bold_logits(temperature, 2000), 0.0) == pytest.approx(limit, rel=1e-6)
 
 
-def test_thresholds_accept_the_share_that_is_asked_for() -> None:
-    is_digit, confidence = RANDOM.random(10_000), RANDOM.random(10_000)
+def test_thresholds_accept_the_share_that_is_asked_for(random: np.random.Generator) -> None:
+    is_digit, confidence = random.random(10_000), random.random(10_000)
     least_is_digit, least_confidence = thresholds(is_digit, confidence, accepted=0.95, unsure=0.02)
     assert (confidence < least_confidence).mean() == pytest.approx(0.02, abs=1e-3)
     assert ((is_digit >= least_is_digit) & (confidence >= least_confidence)).mean() == pytest.approx(0.95, abs=1e-3)
 
 
-def test_the_probability_of_a_digit_is_that_of_the_logsumexp() -> None:
-    logits = RANDOM.normal(size=(6, 10)).astype(np.float32)
+def test_the_probability_of_a_digit_is_that_of_the_logsumexp(random: np.random.Generator) -> None:
+    logits = random.normal(size=(6, 10)).astype(np.float32)
     total = np.exp(logits.astype(float)).sum(1)
     assert is_digit_probability(logits) == pytest.approx(total / (1 + total))
 
@@ -96,8 +105,8 @@ def test_a_network_that_knows_no_outliers_gets_a_temperature_alone() -> None:
     assert found.temperature == pytest.approx(2, rel=0.05)
 
 
-def test_the_risk_of_the_surest_answers_is_what_sorting_them_gives() -> None:
-    confidence, right = RANDOM.permutation(1000) / 1000, RANDOM.random(1000) < 0.8
+def test_the_risk_of_the_surest_answers_is_what_sorting_them_gives(random: np.random.Generator) -> None:
+    confidence, right = random.permutation(1000) / 1000, random.random(1000) < 0.8
     order = np.argsort(-confidence)
     for coverage, risk in risk_curve(confidence, right):
         assert risk == pytest.approx(1 - right[order[: round(coverage * 1000)]].mean())
@@ -139,13 +148,15 @@ def taught(small_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
-def test_a_calibrated_run_answers_alike_with_torch_and_with_onnx(taught: Path, tmp_path: Path) -> None:
+def test_a_calibrated_run_answers_alike_with_torch_and_with_onnx(
+    taught: Path, tmp_path: Path, random: np.random.Generator
+) -> None:
     alone = tmp_path / "torch"
     alone.mkdir()
     for name in ("config.json", "model.safetensors"):
         (alone / name).write_bytes((taught / name).read_bytes())
     pictures = [np.asarray(image) for image in load_mnist("test").images[:40]]
-    pictures += [RANDOM.integers(0, 256, (28, 28)).astype(np.uint8) for _ in range(10)]
+    pictures += [random.integers(0, 256, (28, 28)).astype(np.uint8) for _ in range(10)]
     for one, other in zip(Reader(taught).read(pictures, 3), Reader(alone).read(pictures, 3), strict=True):
         assert one.is_digit_probability is not None
         assert one.is_digit_probability == pytest.approx(other.is_digit_probability, abs=1e-5)

@@ -186,7 +186,8 @@ class Config:
     seed: Annotated[int, SEEDS] = 0
     """fixes the initial weights, the order of the images, the numbers and the augmentation"""
     start_from: Path | None = None
-    """folder of a run with whose weights the network begins, not with random ones: to go on with other data, or longer"""
+    """folder of a run with whose weights the network begins, not with random ones: to learn from other images what it
+    knows already, or to learn for longer"""
     device: str = "auto"
     """auto (cuda if there is one, else cpu), cpu, cuda, cuda:N, or mps (untested)"""
     precision: Precision = "auto"
@@ -196,8 +197,9 @@ class Config:
 
     def __post_init__(self) -> None:
         for name in PATHS:
-            if isinstance(getattr(self, name), str):
-                object.__setattr__(self, name, Path(getattr(self, name)))
+            path = getattr(self, name)
+            require(self, name, path is None or isinstance(path, str | Path), "the path of a folder")
+            object.__setattr__(self, name, path and Path(path))
         check_fields(self)
         if self.preset not in PRESET_NAMES:
             raise ConfigError(unknown("preset", self.preset, PRESET_NAMES))

@@ -36,8 +36,8 @@ def test_every_command_is_tried_unless_it_writes_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(commands.COMMANDS.keys() - READ_ONLY.keys()))
 def test_every_flag_that_names_an_output_is_tried_and_every_other_path_is_an_input(name: str) -> None:
-    inputs = {"model", "source", "pictures", "run_folder", "data_dir", "folder", "labels", "from_", "people", "font",
-              "layout"}  # fmt: skip
+    inputs = {"model", "source", "pictures", "run_folder", "data_dir", "start_from", "folder", "labels", "from_",
+              "people", "font", "layout"}  # fmt: skip
     kind = commands.COMMANDS[name]
     hints = get_type_hints(kind)
     paths = {field.name for field in fields(kind) if "Path" in str(hints[field.name])}

@@ -27,8 +27,10 @@ UNSURE_SHARE = 0.001
 """Share of them that is refused because the network is not sure which digit it is."""
 COLDEST, HOTTEST = 0.25, 4.0
 """Limits of the temperature."""
-ROUNDS, POINTS = 5, 21
-"""Grids in the search for the temperature, each over a tenth of the one before; the last has steps of 1.4e-5."""
+ROUNDS, POINTS, BESIDE = 9, 21, 3
+"""Grids in the search for the temperature, their points, and how many of these on either side of the best one the next
+grid covers: label smoothing leaves a loss with several valleys, and the deepest may begin beside the best point. The
+last grid has steps of 1e-5."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def fitted_temperature(logits: NDArray[np.float32], truth: NDArray[np.int64], sm
     for _ in range(ROUNDS):
         grid = np.geomspace(low, high, POINTS)
         best = int(np.argmin([nll_of(log_probabilities(logits, smoothing, value), truth) for value in grid]))
-        low, high = grid[max(best - 1, 0)], grid[min(best + 1, POINTS - 1)]
+        low, high = grid[max(best - BESIDE, 0)], grid[min(best + BESIDE, POINTS - 1)]
     return float(grid[best])
 
 

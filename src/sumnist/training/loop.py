@@ -242,8 +242,8 @@ def started(net: Any, config: Config) -> str:
         checksum = load_fitting(net, config.start_from)
     except RunError as error:
         raise RunError(
-            f"--start-from {config.start_from}: its weights do not fit ({error}): name the folder of a run with the same "
-            "--task, --encoder and --fusion"
+            f"--start-from {config.start_from}: its weights do not fit ({error}): name the folder of a run with the "
+            "same --task, --encoder and --fusion"
         ) from error
     net.calibration.set()
     return checksum
