@@ -1,13 +1,12 @@
 """Put a trained network of strips into the package: calibrated, verified, exported, with its model card.
 
-    python scripts/ship_numbers.py                train the preset `numbers` twice, calibrate, verify, install
-    python scripts/ship_numbers.py --runs FOLDER  the same with the runs there; goes on with an unfinished one
+    python scripts/ship_numbers.py               train the preset `numbers`, calibrate, verify, install
+    python scripts/ship_numbers.py --run FOLDER  the same with the run there; goes on with an unfinished one
 
-The second training, `FOLDER/final`, starts from the weights of the first, `FOLDER/first`, with other strips, at half
-the rate, and is half as long. Both leave out the same 5,000 images of the training set. Strips composed of these
-calibrate the network, as every training of the task does at its end. In 8 bits it must be no worse on them than the one
-that it replaces, give or take what two seeds differ by, its file must keep within its size, and before it is rounded
-must give torch's answers. Otherwise nothing is installed.
+The run leaves out 5,000 images of the training set. Strips composed of these calibrate it, as every training of the
+task does at its end. In 8 bits it must be no worse on them than the one that it replaces, give or take what two seeds
+differ by, its file must keep within its size, and before it is rounded must give torch's answers. Otherwise nothing is
+installed.
 """
 
 from __future__ import annotations
@@ -15,14 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from jinja2 import StrictUndefined, Template
 
-from sumnist.config import Config, preset
+from sumnist.config import preset
 from sumnist.environment import commit, now
 from sumnist.files import NUMBERS, write_atomically
 from sumnist.model.checkpoint import load_config
@@ -40,8 +38,6 @@ from sumnist.training.numbers import NumberTask, calibrate_on
 CARD_TEMPLATE = Path(__file__).with_name("number-card.md.j2")
 LARGEST = 3_000_000
 """Bytes of the file that ships, at most."""
-AGAIN = {"seed": 1, "lr": 3e-3, "epochs": 25}
-"""What is different when it is trained for the second time."""
 MAY_LOSE = 0.005
 """How much less accurate on held-out strips than the packaged network a new one may be."""
 
@@ -49,19 +45,13 @@ MAY_LOSE = 0.005
 def main() -> None:
     """Train what is missing, calibrate, verify, install."""
     parser = argparse.ArgumentParser(description="Install a trained network of strips in the package.")
-    parser.add_argument("--runs", type=Path, help="folder of the runs (default: a temporary one)")
+    parser.add_argument("--run", type=Path, help="folder of the run (default: a temporary one)")
     parser.add_argument("--into", type=Path, default=NUMBERS, help="the ONNX file to write")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        for run, config in plan(given.runs or Path(place)).items():
-            train(config, run, resume=True)
+        run = given.run or Path(place) / "run"
+        train(preset("numbers", threads=2), run, resume=True)
         install(run, given.into)
-
-
-def plan(runs: Path) -> dict[Path, Config]:
-    """The trainings by their folders; the last one is the network."""
-    first = preset("numbers", threads=2)
-    return {runs / "first": first, runs / "final": replace(first, start_from=runs / "first", **AGAIN)}
 
 
 def install(run: Path, into: Path) -> None:
@@ -81,7 +71,7 @@ def install(run: Path, into: Path) -> None:
     if exported.bytes > LARGEST:
         raise SystemExit(f"{exported.path}: {exported.bytes:,} bytes, expected at most {LARGEST:,}")
     facts: dict[str, Any] = {
-        "date": now(), "commit": commit(), "config": named(config), "record": record, "first": first_of(config),
+        "date": now(), "commit": commit(), "config": json.loads(config.to_json()), "record": record,
         "parameters": count_parameters(net), "bytes": exported.bytes, "calibration": fitted.as_dict(),
         "right_in_eight_bits": right, "last_epoch": read_jsonl(run / METRICS)[-1],
     }  # fmt: skip
@@ -89,21 +79,6 @@ def install(run: Path, into: Path) -> None:
     write_atomically(into.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
     write_atomically(into.with_suffix(".md"), card(facts))
     print(f"{into}: {right:.2%} of held-out strips, {exported.bytes:,} bytes of ONNX")
-
-
-def named(config: Config) -> dict[str, Any]:
-    """The configuration as JSON has it, without the place of the run that it starts from."""
-    start = config.start_from and Path("first")
-    settings: dict[str, Any] = json.loads(replace(config, start_from=start).to_json())
-    return settings
-
-
-def first_of(config: Config) -> dict[str, Any] | None:
-    """What the network was trained for before, if it was: configuration and record."""
-    if config.start_from is None:
-        return None
-    record = json.loads((config.start_from / RECORD).read_text(encoding="utf-8"))
-    return {"config": named(load_config(config.start_from)), "record": record}
 
 
 def card(facts: dict[str, Any]) -> str:

