@@ -27,6 +27,8 @@ SHARES = {"right, %": "accuracy", "accepted, %": "accepted", "right of the accep
 """Columns that are shares."""
 UNSORTED = "nobody has looked at it yet"
 """The cause of a misread number without one."""
+PACKAGED = "of one training, packaged"
+"""What they are without any trial."""
 BESIDE = "numbers-accuracy", "numbers-latency", "numbers-rate", "numbers-size"
 """The parts of the benchmarks."""
 
@@ -125,16 +127,32 @@ def trials(rows: Rows) -> str:
 
 
 def closer(rows: Rows) -> str:
-    """The development half by how much a closer look counts: the share that is read right, and the NLL."""
-    found = sorted(part(rows, "strips-closer"), key=lambda row: row["date"])
-    newest = {(row["engine"], row["trust"], row["name"]): row for row in found}
+    """The development half by how much a closer look counts."""
+    found = sorted(part(rows, "strips-closer"), key=lambda row: (ENGINES.index(row["engine"]), row["trust"]))
+    labels = [(row["engine"], f"{row['trust']:g}{', used' * (row['trust'] == TRUST)}") for row in found]
+    return by_set(["read with", "trust"], labels, found)
+
+
+def longer(rows: Rows) -> str:
+    """The development half by what became of the weights after the training."""
+    packaged = [
+        row | {"weights": PACKAGED} for row in agreeing(part(rows, "strips-closer"), engine="ours", trust=TRUST)
+    ]
+    found = [*packaged, *part(rows, "strips-longer")]
+    return by_set(["weights"], [(row["weights"],) for row in found], found)
+
+
+def by_set(head: list[str], labels: list[tuple[str, ...]], rows: Rows) -> str:
+    """For each label, which the rows have in their order, what was last measured on each set: the share that is read
+    right, and the NLL."""
+    by_date = sorted(zip(labels, rows, strict=True), key=lambda one: one[1]["date"])
+    newest = {(label, row["name"]): row for label, row in by_date}
     sets = {row["name"]: row["pictures"] for row in newest.values()}
     body = []
-    for engine, trust in sorted({one[:2] for one in newest}, key=lambda one: (ENGINES.index(one[0]), one[1])):
-        here = [newest.get((engine, trust, name)) for name in sets]
-        cells = [f"{percent(row['accuracy'])} ({row['nll']:.3f})" if row else "–" for row in here]
-        body.append([engine, f"{trust:g}{', used' * (trust == TRUST)}", *cells])
-    return table(["read with", "trust", *(f"{name}, {count:,} pictures" for name, count in sets.items())], body)
+    for label in dict.fromkeys(labels):
+        here = [newest.get((label, name)) for name in sets]
+        body.append([*label, *(f"{percent(row['accuracy'])} ({row['nll']:.3f})" if row else "–" for row in here)])
+    return table([*head, *(f"{name}, {count:,} pictures" for name, count in sets.items())], body)
 
 
 def refused(rows: Rows) -> str:
@@ -238,6 +256,7 @@ TABLES: dict[str, Callable[[Rows], str]] = {
     "numbers-causes": causes,
     "numbers-trials": trials,
     "numbers-closer": closer,
+    "numbers-longer": longer,
     "numbers-refused": refused,
     "numbers-beside": beside,
     "numbers-speed": speed,

@@ -66,6 +66,7 @@ def page_rows() -> list[Row]:
         {"part": "strips-trials", "strips": "now", "network": "now", "optimizer": "muon", "batch": 64, "seen": 64000,
          "lr": 0.006, "seconds": 462.0, "right": 0.8, "nll": 1.1},
         strips_row("real", "cells", part="strips-closer", trust=0.5, half="development"),
+        strips_row("real", "cells", part="strips-longer", weights="mean", half="development"),
         {"part": "strips-misses", "set": "cells", "picture": "2", "cause": "form"},
         strips_row("real", "cells", set="cells", half="development", misread=[{"picture": "2", "accepted": False,
                                                                                "in_candidates": True}]),
@@ -177,6 +178,23 @@ def test_each_trust_in_a_closer_look_has_its_share_and_nll_by_set_as_last_measur
     assert cells(text, "ours", "0") == ["91.00 (0.123)", "–"]
     assert cells(text, "ours", "0.5") == ["93.00 (0.100)", "99.00 (0.123)"]
     assert cells(text, "ours", f"{TRUST:g}, used") == ["–", "98.00 (0.123)"]
+
+
+def test_what_became_of_other_weights_stands_below_the_packaged_ones() -> None:
+    about = {"part": "strips-longer", "half": "development"}
+    rows = [
+        strips_row("real", "cells", 0.95, weights="mean of both", **about),
+        strips_row("real", "cells", 0.94, part="strips-closer", half="development", trust=TRUST),
+        strips_row("real", "cells", 0.9, part="strips-closer", half="development", trust=1.0),
+        strips_row("real", "cells", 0.8, part="strips-closer", half="development", trust=TRUST, engine="ocr"),
+    ]
+    text = TABLES["numbers-longer"](rows)
+    assert cells(text, "weights") == ["cells, 1,000 pictures"]
+    assert cells(text, "of one training, packaged") == ["94.00 (0.123)"]
+    assert cells(text, "mean of both") == ["95.00 (0.123)"]
+    assert text.index("packaged") < text.index("mean")
+    assert "90.00" not in text
+    assert "80.00" not in text
 
 
 def test_what_is_no_number_has_a_share_for_each_engine() -> None:
