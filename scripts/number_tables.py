@@ -7,7 +7,7 @@ after.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench_tables import NOT_MEASURED, agreeing, median, names, part, table
@@ -28,7 +28,7 @@ SHARES = {"right, %": "accuracy", "accepted, %": "accepted", "right of the accep
 UNSORTED = "nobody has looked at it yet"
 """The cause of a misread number without one."""
 PACKAGED = "of one training, packaged"
-"""What they are without any trial."""
+"""The packaged weights, beside those of trials."""
 BESIDE = "numbers-accuracy", "numbers-latency", "numbers-rate", "numbers-size"
 """The parts of the benchmarks."""
 
@@ -142,7 +142,7 @@ def longer(rows: Rows) -> str:
     return by_set(["weights"], [(row["weights"],) for row in found], found)
 
 
-def by_set(head: list[str], labels: list[tuple[str, ...]], rows: Rows) -> str:
+def by_set(head: list[str], labels: Sequence[tuple[str, ...]], rows: Rows) -> str:
     """For each label, which the rows have in their order, what was last measured on each set: the share that is read
     right, and the NLL."""
     by_date = sorted(zip(labels, rows, strict=True), key=lambda one: one[1]["date"])

@@ -102,5 +102,6 @@ def test_a_folder_without_weights_is_named_in_one_line(tmp_path: Path, capsys: p
 @pytest.mark.parametrize("name", ["data_dir", "start_from"])
 def test_a_folder_is_a_path_or_text(name: str) -> None:
     assert getattr(preset("tiny", **{name: "runs/one"}), name) == Path("runs/one")
+    assert getattr(preset("tiny", **{name: ""}), name) == Path()
     with pytest.raises(ConfigError, match=r"^--(data-dir|start-from) 5: expected the path of a folder$"):
         preset("tiny", **{name: 5})

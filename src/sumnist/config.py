@@ -199,7 +199,7 @@ class Config:
         for name in PATHS:
             path = getattr(self, name)
             require(self, name, path is None or isinstance(path, str | Path), "the path of a folder")
-            object.__setattr__(self, name, path and Path(path))
+            object.__setattr__(self, name, None if path is None else Path(path))
         check_fields(self)
         if self.preset not in PRESET_NAMES:
             raise ConfigError(unknown("preset", self.preset, PRESET_NAMES))
