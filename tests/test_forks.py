@@ -20,7 +20,7 @@ pytestmark = [
 
 def child(run: Callable[[], None]) -> int:
     """The status with which a forked child ends that calls `run`; it is ended after ten seconds."""
-    process = os.fork()
+    process = fork()
     if process == 0:
         ending = threading.Timer(10, lambda: os._exit(9))
         ending.daemon = True
@@ -30,6 +30,18 @@ def child(run: Callable[[], None]) -> int:
         finally:
             os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def fork() -> int:
+    """`os.fork`; while another thread forks, filelock, which torch loads, may refuse it from Python 3.12 on: once more
+    then, as an application would."""
+    while True:
+        try:
+            return os.fork()
+        except RuntimeError as error:
+            if "filelock" not in str(error):
+                raise
+            time.sleep(0.001)
 
 
 def compute() -> None:
