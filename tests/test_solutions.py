@@ -295,11 +295,13 @@ def test_sides_that_meet_have_few_sums_and_what_is_alone_is_looked_up() -> None:
          "what else may be there has a probability of 0.1: check the equation and the pictures"),
         (["B", "=", "_2"], "reading 1 = _2: no reading of reading 1 makes it true, whatever the digits are: check the "
          "equation and the pictures"),
+        (["C", "=", "_2"], "reading 1 = _2: no reading of reading 1 makes it true, whatever the digits are: check the "
+         "equation and the pictures"),
         ([3, "+", "_2", "=", 14], "3 + _2 = 14: no digits make it true: check the equation"),
     ],
 )  # fmt: skip
 def test_what_nothing_makes_true_is_said_with_what_was_looked_for(words: list[Any], message: str) -> None:
-    readings = {"A": Values({5: 0.6, 3: 0.3}, 0.1), "B": Values({5: 1.0}, 0.0)}
+    readings = {"A": Values({5: 0.6, 3: 0.3}, 0.1), "B": Values({5: 1.0}, 0.0), "C": Values({5: 1.0}, 1e-15)}
     with pytest.raises(EquationError) as caught:
         solve(*(readings.get(word, word) if isinstance(word, str) else word for word in words))
     assert str(caught.value) == message

@@ -42,6 +42,8 @@ FORMAT = 1
 """The version of what `Solution.as_dict` gives."""
 ROUNDING = 1e-6
 """By so much the sum of probabilities may differ from one."""
+LEAST_OTHER = 1e-12
+"""A smaller probability of what is no candidate may be rounding alone: it is what the others leave of one."""
 MANY = 1e300
 """Where counts of possibilities end."""
 
@@ -270,7 +272,7 @@ def impossible(query: Query, quantities: list[Quantity], total: int) -> Equation
     elif 0 < len(read) < len(quantities):
         what += ", whatever the digits are"
     other = 1 - math.prod(1 - before.other for _, before in read)
-    what += f"; what else may be there has a probability of {other:.2g}" if other else ""
+    what += f"; what else may be there has a probability of {other:.2g}" if other > LEAST_OTHER else ""
     return EquationError(f"{query.near()}: {what}: check the equation{' and the pictures' if read else ''}")
 
 
