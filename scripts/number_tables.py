@@ -27,7 +27,7 @@ SHARES = {"right, %": "accuracy", "accepted, %": "accepted", "right of the accep
 """Columns that are shares."""
 UNSORTED = "nobody has looked at it yet"
 """The cause of a misread number without one."""
-PACKAGED = "of one training, packaged"
+PACKAGED = "packaged"
 """The packaged weights, beside those of trials."""
 BESIDE = "numbers-accuracy", "numbers-latency", "numbers-rate", "numbers-size"
 """The parts of the benchmarks."""
@@ -130,7 +130,8 @@ def closer(rows: Rows) -> str:
     """The development half by how much a closer look counts."""
     found = sorted(part(rows, "strips-closer"), key=lambda row: (ENGINES.index(row["engine"]), row["trust"]))
     labels = [(row["engine"], f"{row['trust']:g}{', used' * (row['trust'] == TRUST)}") for row in found]
-    return by_set(["read with", "trust"], labels, found)
+    head, *body = by_set(["read with", "trust"], labels, found)
+    return table(head, body)
 
 
 def longer(rows: Rows) -> str:
@@ -139,12 +140,13 @@ def longer(rows: Rows) -> str:
         row | {"weights": PACKAGED} for row in agreeing(part(rows, "strips-closer"), engine="ours", trust=TRUST)
     ]
     found = [*packaged, *part(rows, "strips-longer")]
-    return by_set(["weights"], [(row["weights"],) for row in found], found)
+    head, *body = map(list, zip(*by_set(["weights"], [(row["weights"],) for row in found], found), strict=True))
+    return table(head, body)
 
 
-def by_set(head: list[str], labels: Sequence[tuple[str, ...]], rows: Rows) -> str:
-    """For each label, which the rows have in their order, what was last measured on each set: the share that is read
-    right, and the NLL."""
+def by_set(head: list[str], labels: Sequence[tuple[str, ...]], rows: Rows) -> list[list[str]]:
+    """A head, and for each label, which the rows have in their order, what was last measured on each set: the share
+    that is read right, and the NLL."""
     by_date = sorted(zip(labels, rows, strict=True), key=lambda one: one[1]["date"])
     newest = {(label, row["name"]): row for label, row in by_date}
     sets = {row["name"]: row["pictures"] for row in newest.values()}
@@ -152,7 +154,7 @@ def by_set(head: list[str], labels: Sequence[tuple[str, ...]], rows: Rows) -> st
     for label in dict.fromkeys(labels):
         here = [newest.get((label, name)) for name in sets]
         body.append([*label, *(f"{percent(row['accuracy'])} ({row['nll']:.3f})" if row else "–" for row in here)])
-    return table([*head, *(f"{name}, {count:,} pictures" for name, count in sets.items())], body)
+    return [[*head, *(f"{name}, {count:,} pictures" for name, count in sets.items())], *body]
 
 
 def refused(rows: Rows) -> str:
