@@ -28,10 +28,11 @@ $(VENV)/installed: pyproject.toml constraints.txt
 test: setup  ## every test; set MARK='not heavy' to leave out those that train, EVERY=4 for a sample
 	$(BIN)/python -m pytest -n 2 $(if $(MARK),-m "$(MARK)") $(if $(EVERY),--every $(EVERY))
 
-check: setup  ## lint, format and types
+check: setup  ## lint, format, types, and the size of the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python scripts/house.py
 
 faults: setup  ## fail or kill every command at every call that changes files, and write docs/reliability.md from what came of it
 	PYTHONPATH=tests:scripts $(BIN)/python -m faults.everything docs/results/faults.jsonl

@@ -25,9 +25,9 @@ from run import RESULTS
 from sumnist.data.mnist import load_mnist
 from sumnist.environment import describe_machine, now
 from sumnist.files import write_atomically
-from sumnist.study.rows import read_jsonl
-from sumnist.suites.crops import drawn_cells
-from sumnist.suites.photographs import photograph
+from sumnist.lab.study.rows import read_jsonl
+from sumnist.lab.suites.crops import drawn_cells
+from sumnist.lab.suites.photographs import photograph
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS, DIGITS = 9, 40

@@ -28,7 +28,7 @@ from sumnist.environment import describe_machine, now
 from sumnist.errors import SumnistError
 from sumnist.inference.numbers import NumberReading
 from sumnist.inference.reader import Reader, Reading
-from sumnist.study.rows import append_jsonl
+from sumnist.lab.study.rows import append_jsonl
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs/results/hostile.jsonl"
 SLOWEST = 2.0

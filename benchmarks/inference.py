@@ -21,8 +21,8 @@ from sumnist.data.mnist import load_mnist
 from sumnist.files import ONNX, PRETRAINED
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.reader import Reader
+from sumnist.lab.suites.photographs import photograph
 from sumnist.model.network import TwoInputNet
-from sumnist.suites.photographs import photograph
 from sumnist.training.export import export_run, grid_accuracy
 
 ROUNDS = 5

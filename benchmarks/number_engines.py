@@ -26,9 +26,9 @@ from sumnist.config import ReadingEngine
 from sumnist.inference.numbers import Numbers
 from sumnist.inference.reader import Reader
 from sumnist.inference.recognizers import file_of
+from sumnist.lab.suites.strips import SPACINGS, strings
 from sumnist.pictures.components import components_of
 from sumnist.pictures.decode import intensities_of
-from sumnist.suites.strips import SPACINGS, strings
 
 __all__ = ["accuracy", "engines", "latency", "one_by_one", "rate", "size"]
 

@@ -26,7 +26,7 @@ import sum_growth
 import sums
 from sumnist.environment import describe_machine, now
 from sumnist.files import write_atomically
-from sumnist.study.rows import read_jsonl
+from sumnist.lab.study.rows import read_jsonl
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs/results/bench.jsonl"
 

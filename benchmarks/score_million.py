@@ -19,8 +19,8 @@ from pathlib import Path
 from growth import watched_score
 from sumnist.data.mnist import load_mnist
 from sumnist.environment import describe_machine, now
+from sumnist.lab.study.rows import append_jsonl
 from sumnist.pictures.normalize import picture_of
-from sumnist.study.rows import append_jsonl
 from survival import RESULTS
 
 PICTURES = 10_000

@@ -22,10 +22,10 @@ from typing import Any
 
 from growth import watched
 from sumnist.environment import describe_machine, now
-from sumnist.study.rows import append_jsonl
-from sumnist.suites.sheet_ink import Ink
-from sumnist.suites.sheet_truth import LAYOUTS
-from sumnist.suites.sheets import Sheets
+from sumnist.lab.study.rows import append_jsonl
+from sumnist.lab.suites.sheet_ink import Ink
+from sumnist.lab.suites.sheet_truth import LAYOUTS
+from sumnist.lab.suites.sheets import Sheets
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs/results/sheets.jsonl"
 DIFFERENT, SIZE, WORKERS = 25, (4032, 3024), 2

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from sumnist.environment import describe_machine, now
 from sumnist.files import WEIGHTS
-from sumnist.study.rows import append_jsonl
+from sumnist.lab.study.rows import append_jsonl
 from sumnist.training.folder import RECORD
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs/results/survival.jsonl"

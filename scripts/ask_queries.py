@@ -20,8 +20,8 @@ from measure import RESULTS, clean_commit
 from sumnist.environment import now
 from sumnist.errors import EquationError
 from sumnist.inference.demo import solution_described
-from sumnist.study.rows import Row, append_jsonl
-from sumnist.suites.strips import strings
+from sumnist.lab.study.rows import Row, append_jsonl
+from sumnist.lab.suites.strips import strings
 
 ROWS = RESULTS.with_name("queries.jsonl")
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

@@ -24,6 +24,10 @@ from PIL import Image
 import sumnist
 from sumnist.arithmetic.semiring import log_sum
 from sumnist.inference.cells import CELL_MARGIN, CELL_SCALE
+from sumnist.lab.suites.sheet_cells import filled
+from sumnist.lab.suites.sheet_ink import Ink, marks
+from sumnist.lab.suites.sheet_photographs import photographed
+from sumnist.lab.suites.sheet_truth import Entry, Truth
 from sumnist.pictures.decode import Grey
 from sumnist.sheets import check, verdict
 from sumnist.sheets.evidence import seen
@@ -31,10 +35,6 @@ from sumnist.sheets.layout import Field, Layout
 from sumnist.sheets.mistakes import KINDS, MISTAKE, WEIGHTS
 from sumnist.sheets.page import Page, Place, Rectangle
 from sumnist.sheets.reading import Cells, SheetReader, finder
-from sumnist.suites.sheet_cells import filled
-from sumnist.suites.sheet_ink import Ink, marks
-from sumnist.suites.sheet_photographs import photographed
-from sumnist.suites.sheet_truth import Entry, Truth
 
 __all__ = ["LAYOUT", "SAMPLE", "build", "rule_of"]
 

@@ -1,4 +1,4 @@
-"""Build src/sumnist/suites/suites.npz: scikit-learn's digits, characters of handwriting fonts, clothes.
+"""Build src/sumnist/lab/suites/suites.npz: scikit-learn's digits, characters of handwriting fonts, clothes.
 
     apt-get download fonts-bwht fonts-sjfonts fonts-breip fonts-femkeklaver fonts-rufscript fonts-kristi \
         fonts-dkg-handwriting dataset-fashion-mnist && for p in *.deb; do dpkg-deb -x $p sources; done
@@ -25,8 +25,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from build_mnist import write_npz
 from sumnist.data.mnist import load_idx_folder
 from sumnist.errors import SumnistError
-from sumnist.suites.archive import INTENSITIES, TARGET, WRITERS
-from sumnist.suites.chance import generator
+from sumnist.lab.suites.archive import INTENSITIES, TARGET, WRITERS
+from sumnist.lab.suites.chance import generator
 
 FILES = {
     "Because We Build": ["BecauseWeBuild-Regular.otf"],

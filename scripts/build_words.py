@@ -1,4 +1,4 @@
-"""Build src/sumnist/suites/words.npz: the letters of eight fonts, of which the suite of numbers sets words.
+"""Build src/sumnist/lab/suites/words.npz: the letters of eight fonts, of which the suite of numbers sets words.
 
     python scripts/build_words.py
 
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from build_mnist import write_npz
-from sumnist.suites.archive import INTENSITIES, WORDS
-from sumnist.suites.strips import FONTS
+from sumnist.lab.suites.archive import INTENSITIES, WORDS
+from sumnist.lab.suites.strips import FONTS
 
 FILES = {
     "Aileron": None, "DejaVu Sans": "DejaVuSans.ttf", "DejaVu Sans Mono": "DejaVuSansMono-Oblique.ttf",

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from recipes import MEAN, SPREAD, example_training
 from sumnist.data.mnist import load_mnist
+from sumnist.lab.suites.corruptions import CORRUPTIONS, corrupted
 from sumnist.memory import keep_freed_memory
-from sumnist.suites.corruptions import CORRUPTIONS, corrupted
 
 EPOCHS = 4
 

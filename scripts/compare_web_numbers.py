@@ -35,10 +35,10 @@ from sumnist.inference.judge import Network
 from sumnist.inference.numbers import NumberReader, NumberReading, Numbers
 from sumnist.inference.onnx import Answer
 from sumnist.inference.recognizers import StripRecognizer, strip_of
+from sumnist.lab.study.rows import append_jsonl
+from sumnist.lab.suites.strips import SPACINGS, strings
 from sumnist.pictures.decode import intensities_of
 from sumnist.pictures.lines import forms, lines
-from sumnist.study.rows import append_jsonl
-from sumnist.suites.strips import SPACINGS, strings
 
 ROWS = RESULTS.with_name("static-numbers.jsonl")
 MODULES = "pictures.apart", "pictures.background", "pictures.decode", "pictures.ink", "pictures.lines", \

@@ -27,9 +27,9 @@ from sumnist.config import Config, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.environment import commit, describe_machine, now
 from sumnist.evaluation.metrics import Evaluation, answer_grid
+from sumnist.lab.study.rows import append_jsonl, read_jsonl
 from sumnist.model.encoders import count_parameters
 from sumnist.model.network import TwoInputNet, load_network
-from sumnist.study.rows import append_jsonl, read_jsonl
 from sumnist.training.folder import RECORD
 from sumnist.training.loop import train
 

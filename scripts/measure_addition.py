@@ -31,9 +31,9 @@ from sumnist.data.mnist import load_mnist
 from sumnist.environment import now
 from sumnist.errors import SumnistError
 from sumnist.evaluation.additions import SumEvaluation, answer_sums
+from sumnist.lab.study.rows import Row, append_jsonl, read_jsonl
 from sumnist.model.encoders import count_parameters
 from sumnist.model.network import TwoInputNet
-from sumnist.study.rows import Row, append_jsonl, read_jsonl
 from sumnist.training.addition import split_unseen
 from sumnist.training.folder import METRICS, RECORD, read_metrics
 from sumnist.training.loop import train

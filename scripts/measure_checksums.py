@@ -31,9 +31,9 @@ from sumnist.errors import DataError, SumnistError
 from sumnist.files import ONNX, PRETRAINED
 from sumnist.inference.numbers import Numbers
 from sumnist.inference.reader import Reader
-from sumnist.study.rows import Row, read_jsonl
-from sumnist.suites.archive import HALVES
-from sumnist.suites.labels import Label, labels_of
+from sumnist.lab.study.rows import Row, read_jsonl
+from sumnist.lab.suites.archive import HALVES
+from sumnist.lab.suites.labels import Label, labels_of
 
 ROWS = RESULTS.with_name("checksums.jsonl")
 TRIPLES, SUMS = 10_000, 2_000

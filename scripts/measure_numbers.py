@@ -33,11 +33,11 @@ from sumnist.inference.ctc import CHARACTERS
 from sumnist.inference.numbers import Numbers
 from sumnist.inference.ocr import OcrRecognizer
 from sumnist.inference.recognizers import file_of
+from sumnist.lab.study.rows import Row, append_jsonl, read_jsonl
+from sumnist.lab.suites.archive import HALVES, Half
+from sumnist.lab.suites.labels import Label, labels_of
+from sumnist.lab.suites.numbers import labelled_answers, number_result, numbers
 from sumnist.pictures.decode import intensities_of
-from sumnist.study.rows import Row, append_jsonl, read_jsonl
-from sumnist.suites.archive import HALVES, Half
-from sumnist.suites.labels import Label, labels_of
-from sumnist.suites.numbers import labelled_answers, number_result, numbers
 
 ROWS = RESULTS.with_name("numbers.jsonl")
 PATH = 8

@@ -22,7 +22,7 @@ from compare_static import hosting
 from measure import RESULTS, machine
 from page_driver import DIGITS, chromium, draw, served, until
 from sumnist.environment import now
-from sumnist.study.rows import append_jsonl
+from sumnist.lab.study.rows import append_jsonl
 
 ROWS = RESULTS.with_name("page.jsonl")
 STATIC = Path(__file__).resolve().parent.parent / "build" / "static"

@@ -24,10 +24,10 @@ from sumnist.environment import now
 from sumnist.files import ONNX, PRETRAINED
 from sumnist.inference.reader import Reader
 from sumnist.inference.sources import pictures_in
-from sumnist.study.rows import append_jsonl, read_jsonl
-from sumnist.suites.answers import answers_of
-from sumnist.suites.archive import HALVES, Half
-from sumnist.suites.robustness import digit_result
+from sumnist.lab.study.rows import append_jsonl, read_jsonl
+from sumnist.lab.suites.answers import answers_of
+from sumnist.lab.suites.archive import HALVES, Half
+from sumnist.lab.suites.robustness import digit_result
 
 ROWS = RESULTS.with_name("real.jsonl")
 

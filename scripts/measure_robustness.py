@@ -18,9 +18,9 @@ from measure import RESULTS, clean_commit, machine
 from sumnist.environment import now
 from sumnist.files import ONNX, PRETRAINED
 from sumnist.inference.reader import Reader
-from sumnist.study.rows import append_jsonl, read_jsonl
-from sumnist.suites.archive import HALVES
-from sumnist.suites.robustness import PHOTOGRAPHS, robustness
+from sumnist.lab.study.rows import append_jsonl, read_jsonl
+from sumnist.lab.suites.archive import HALVES
+from sumnist.lab.suites.robustness import PHOTOGRAPHS, robustness
 
 ROWS = RESULTS.with_name("robustness.jsonl")
 PATH = 3

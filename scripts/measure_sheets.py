@@ -31,17 +31,17 @@ from measure import RESULTS, clean_commit, machine
 from sumnist.config import ReadingEngine
 from sumnist.environment import now
 from sumnist.errors import ImageError, SumnistError
+from sumnist.lab.study.rows import Row, append_jsonl, read_jsonl
+from sumnist.lab.suites.archive import HALVES
+from sumnist.lab.suites.sheet_ink import Ink
+from sumnist.lab.suites.sheet_truth import LAYOUTS, Truth
+from sumnist.lab.suites.sheets import Sheets
 from sumnist.sheets.layout import Layout
 from sumnist.sheets.mistakes import MISTAKE
 from sumnist.sheets.page import Page
 from sumnist.sheets.reading import SheetReader, SheetReading
 from sumnist.sheets.registration import corners_of, register
 from sumnist.sheets.settling import settled
-from sumnist.study.rows import Row, append_jsonl, read_jsonl
-from sumnist.suites.archive import HALVES
-from sumnist.suites.sheet_ink import Ink
-from sumnist.suites.sheet_truth import LAYOUTS, Truth
-from sumnist.suites.sheets import Sheets
 
 ROWS = RESULTS.with_name("sheets.jsonl")
 PATH = 3

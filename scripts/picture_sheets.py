@@ -23,11 +23,11 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from page_driver import chromium, until
+from sumnist.lab.suites.sheet_cells import filled
+from sumnist.lab.suites.sheet_ink import Ink
+from sumnist.lab.suites.sheet_photographs import photographed
+from sumnist.lab.suites.sheets import Sheets
 from sumnist.sheets.layout import Layout
-from sumnist.suites.sheet_cells import filled
-from sumnist.suites.sheet_ink import Ink
-from sumnist.suites.sheet_photographs import photographed
-from sumnist.suites.sheets import Sheets
 
 __all__ = [
     "CUT", "PUPILS", "REVIEWED", "SHOWN", "jpeg", "name_of", "photograph", "photograph_of_all", "reviewed", "sumnist",

@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sumnist.cli import main as sumnist
-from sumnist.suites.digits import font_digits, ink_of
-from sumnist.suites.photographs import photograph
+from sumnist.lab.suites.digits import font_digits, ink_of
+from sumnist.lab.suites.photographs import photograph
 
 TARGET = Path(__file__).resolve().parent.parent / "docs/images/steps.png"
 FONT_DIGIT, SCENE = 299, 47

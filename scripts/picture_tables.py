@@ -16,7 +16,7 @@ import matplotlib
 from bench_tables import COLOURS, NOT_MEASURED, agreeing, figure, part, spread, table
 from sumnist.evaluation.plots import GREY, STYLE, as_svg
 from sumnist.evaluation.text import percent
-from sumnist.suites.out_of_distribution import LOOK_ALIKES
+from sumnist.lab.suites.out_of_distribution import LOOK_ALIKES
 
 __all__ = ["PLOTS", "TABLES"]
 

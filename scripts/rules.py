@@ -23,15 +23,15 @@ from measure_real import of_half
 from sumnist.environment import now
 from sumnist.inference import judge
 from sumnist.inference.reader import Reader
+from sumnist.lab.study.rows import append_jsonl
+from sumnist.lab.suites.answers import answers_of
+from sumnist.lab.suites.archive import Half
+from sumnist.lab.suites.corruptions import CORRUPTIONS, corrupted
+from sumnist.lab.suites.out_of_distribution import OUT_OF_DISTRIBUTION
+from sumnist.lab.suites.robustness import mnist_half, pictured
+from sumnist.lab.suites.scenes import KINDS, scenes
 from sumnist.pictures import background, ink, proposals
 from sumnist.pictures.decode import Picture
-from sumnist.study.rows import append_jsonl
-from sumnist.suites.answers import answers_of
-from sumnist.suites.archive import Half
-from sumnist.suites.corruptions import CORRUPTIONS, corrupted
-from sumnist.suites.out_of_distribution import OUT_OF_DISTRIBUTION
-from sumnist.suites.robustness import mnist_half, pictured
-from sumnist.suites.scenes import KINDS, scenes
 
 ROWS = RESULTS.with_name("rules.jsonl")
 HALF: Half = "development"

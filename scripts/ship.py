@@ -34,13 +34,13 @@ from sumnist.environment import commit, now
 from sumnist.evaluation.metrics import Evaluation, calibration_error, risk_curve
 from sumnist.files import CONFIG, ONNX, PRETRAINED, WEIGHTS, write_atomically
 from sumnist.inference.reader import Reader, Reading
+from sumnist.lab.study.rows import append_jsonl, read_jsonl
+from sumnist.lab.suites.crops import drawn_cells, tight_crops
+from sumnist.lab.suites.photographs import photographs
 from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import replaced
 from sumnist.model.network import load_network, save_network
 from sumnist.pictures.decode import Picture
-from sumnist.study.rows import append_jsonl, read_jsonl
-from sumnist.suites.crops import drawn_cells, tight_crops
-from sumnist.suites.photographs import photographs
 from sumnist.training.calibrate import calibrate, digit_logits, fitted_temperature, log_probabilities, nll_of
 from sumnist.training.evaluate import evaluate_run
 from sumnist.training.export import export_run

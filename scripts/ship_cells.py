@@ -28,12 +28,12 @@ from sumnist.data.mnist import load_mnist
 from sumnist.environment import commit, now
 from sumnist.files import CELLS, write_atomically
 from sumnist.inference.cells import CellReader
+from sumnist.lab.study.rows import Row, append_jsonl, read_jsonl
 from sumnist.model.cell_network import load_cell_network
 from sumnist.model.checkpoint import load_config
 from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import METRICS
 from sumnist.model.network import save_network
-from sumnist.study.rows import Row, append_jsonl, read_jsonl
 from sumnist.training.cells import HELD_DRAWN, CalibratedCells, CellTask, calibrate_cells, figures_of
 from sumnist.training.devices import Team
 from sumnist.training.export_cells import export_cells

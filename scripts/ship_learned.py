@@ -32,10 +32,10 @@ from sumnist.evaluation.metrics import answer_grid
 from sumnist.files import CONFIG, LEARNED, write_atomically
 from sumnist.inference.onnx import LEFT_OUT as KEY
 from sumnist.inference.onnx import with_checksum
+from sumnist.lab.study.rows import Row, append_jsonl, read_jsonl
+from sumnist.lab.study.runs import LEFT_OUT
 from sumnist.model.encoders import count_parameters
 from sumnist.model.network import TwoInputNet, save_network
-from sumnist.study.rows import Row, append_jsonl, read_jsonl
-from sumnist.study.runs import LEFT_OUT
 from sumnist.training.digits import DigitTask
 from sumnist.training.export import export_run
 from sumnist.training.loop import build_optimizer, learning_rate, set_learning_rate, training_step

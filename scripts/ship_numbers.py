@@ -23,12 +23,12 @@ from jinja2 import StrictUndefined, Template
 from sumnist.config import preset
 from sumnist.environment import commit, now
 from sumnist.files import NUMBERS, write_atomically
+from sumnist.lab.study.rows import read_jsonl
 from sumnist.model.checkpoint import load_config
 from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import METRICS
 from sumnist.model.network import save_network
 from sumnist.model.strip_network import load_strip_network
-from sumnist.study.rows import read_jsonl
 from sumnist.training.devices import Team
 from sumnist.training.export_strips import export_strips, right_of
 from sumnist.training.folder import RECORD

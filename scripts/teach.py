@@ -31,8 +31,8 @@ from sumnist.data.pairs import as_image
 from sumnist.data.sampling import folds
 from sumnist.environment import commit, now
 from sumnist.files import write_atomically
+from sumnist.lab.study.rows import append_jsonl
 from sumnist.model.network import TwoInputNet, load_network
-from sumnist.study.rows import append_jsonl
 from sumnist.training.folder import RECORD
 from sumnist.training.loop import train
 

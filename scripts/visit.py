@@ -28,8 +28,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from compare_static import hosting
 from page_driver import DIGITS, chromium, draw, points_of, served, until
 from picture_sheets import CUT, REVIEWED, SHOWN, jpeg, name_of, photograph, photograph_of_all, reviewed, sumnist
-from sumnist.suites import photographs
-from sumnist.suites.digits import mnist_half
+from sumnist.lab.suites import photographs
+from sumnist.lab.suites.digits import mnist_half
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs/images/visits"

@@ -39,11 +39,11 @@ from measure import TRIED, current
 from sumnist.config import PRESETS, Config, preset
 from sumnist.evaluation.text import duration, percent
 from sumnist.files import CONFIG, PRETRAINED
+from sumnist.lab.study.report import points, report, with_interval
+from sumnist.lab.study.results import Results
+from sumnist.lab.study.rows import read_jsonl
+from sumnist.lab.study.variants import VARIANTS
 from sumnist.model.diagram import draw
-from sumnist.study.report import points, report, with_interval
-from sumnist.study.results import Results
-from sumnist.study.rows import read_jsonl
-from sumnist.study.variants import VARIANTS
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = ROOT / "docs/results/runs.jsonl"

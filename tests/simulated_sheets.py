@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sumnist.lab.suites.sheet_cells import filled
+from sumnist.lab.suites.sheet_ink import Ink
+from sumnist.lab.suites.sheet_photographs import Photograph, photographed
+from sumnist.lab.suites.sheets import Sheets
 from sumnist.sheets.layout import Layout
-from sumnist.suites.sheet_cells import filled
-from sumnist.suites.sheet_ink import Ink
-from sumnist.suites.sheet_photographs import Photograph, photographed
-from sumnist.suites.sheets import Sheets
 
 __all__ = ["EXAM", "SIZE", "as_people_write", "jpeg_of_page", "photograph", "photograph_of", "sheets"]
 

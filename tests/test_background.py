@@ -8,9 +8,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from sumnist.data.mnist import load_mnist
+from sumnist.lab.suites.corruptions import corrupted
 from sumnist.pictures.background import evened, flat_ground, ink_is_dark
 from sumnist.pictures.filters import closing, median, resampled, resized, running_max, spread
-from sumnist.suites.corruptions import corrupted
 
 TEST = load_mnist("test").images[:100]
 Y, X = np.mgrid[:240, :320] / 240

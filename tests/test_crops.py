@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from drawings import TEST
-from sumnist.suites import crops
-from sumnist.suites.chance import generator
-from sumnist.suites.crops import cell, drawn_cells, tight_crops
+from sumnist.lab.suites import crops
+from sumnist.lab.suites.chance import generator
+from sumnist.lab.suites.crops import cell, drawn_cells, tight_crops
 
 IMAGES = TEST.images[:40]
 LINE = np.zeros((28, 28), np.uint8)

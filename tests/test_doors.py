@@ -30,9 +30,9 @@ from sumnist.data.mnist import FILES, DigitSet
 from sumnist.errors import ConfigError, StudyError
 from sumnist.evaluation.text import duration
 from sumnist.files import PRETRAINED, fits, parse_json, read_whole
+from sumnist.lab.study.conduct import read_rows
+from sumnist.lab.study.report import Report
 from sumnist.serve.settings import Settings
-from sumnist.study.conduct import read_rows
-from sumnist.study.report import Report
 from sumnist.training.devices import launched
 
 FIVE = Path(__file__).parents[1] / "examples/five.png"
@@ -132,7 +132,7 @@ def test_no_value_of_any_flag_leads_to_a_traceback(
     sumnist: Callable[..., tuple[int, str]], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sumnist.model.diagram.draw", lambda config: "<svg/>")  # these two take a second
-    monkeypatch.setattr("sumnist.study.report.report", lambda rows, variants: Report({}))
+    monkeypatch.setattr("sumnist.lab.study.report.report", lambda rows, variants: Report({}))
     hints = hints_of(name)
     assert len(hints) >= 1
     for key in set(hints) - {"repeat"}:  # which trains

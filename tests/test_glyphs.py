@@ -24,7 +24,7 @@ from sumnist.data.glyphs import (
     written,
 )
 from sumnist.data.sampling import NO_DIGIT
-from sumnist.suites.out_of_distribution import LOOK_ALIKES
+from sumnist.lab.suites.out_of_distribution import LOOK_ALIKES
 
 COUNT = 600
 IMAGES, LABELS = characters(COUNT, 0.5, seed=3)

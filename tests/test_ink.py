@@ -12,10 +12,10 @@ from PIL import Image, ImageDraw
 from drawings import first, ink_box, proposed
 from sumnist.data.mnist import load_mnist
 from sumnist.inference.reader import Reader
+from sumnist.lab.suites.photographs import photographs
 from sumnist.pictures.components import union
 from sumnist.pictures.decode import intensities_of
 from sumnist.pictures.ink import Ink, ink_of
-from sumnist.suites.photographs import photographs
 
 TRAIN = load_mnist("train")
 IMAGES = TRAIN.images[:250]

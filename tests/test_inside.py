@@ -18,8 +18,8 @@ from sumnist.config import preset
 from sumnist.inference.inside import FLOOR, evidence_of, read_inside
 from sumnist.inference.onnx import Answer
 from sumnist.inference.reader import Reader
+from sumnist.lab.suites.photographs import photograph
 from sumnist.model.network import TwoInputNet
-from sumnist.suites.photographs import photograph
 from sumnist.training.export import metadata_of, to_onnx
 
 DOUBTFUL = photograph(TEST.images[8], seed=5)

@@ -17,7 +17,7 @@ from page_driver import DIGITS, draw
 from sumnist.inference.inside import Evidence, Inside, evidence_of, read_inside
 from sumnist.inference.layers import Layer
 from sumnist.inference.reader import Reader, Reading
-from sumnist.suites.photographs import photograph
+from sumnist.lab.suites.photographs import photograph
 
 pytestmark = pytest.mark.browser
 

@@ -13,7 +13,7 @@ from page_checks import STILL, answering, centre, expect_answer, expect_none, re
 from page_driver import DIGITS, draw
 from sumnist.files import LEARNED
 from sumnist.inference.onnx import OnnxNetwork
-from sumnist.study.runs import LEFT_OUT
+from sumnist.lab.study.runs import LEFT_OUT
 
 pytestmark = pytest.mark.browser
 

@@ -17,8 +17,8 @@ import measure_numbers
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.numbers import NumberReader, NumberReading
 from sumnist.inference.recognizers import Line
-from sumnist.suites import numbers as suite
-from sumnist.suites.strips import NO_NUMBERS
+from sumnist.lab.suites import numbers as suite
+from sumnist.lab.suites.strips import NO_NUMBERS
 
 HEAD = "c" * 40
 

@@ -17,13 +17,13 @@ import measure_sheets
 from measure_sheets import PARTS, Outcome, is_measured, outcome_of, read, registrations
 from sheet_tables import FIGURES, STATES, TABLES
 from sumnist.errors import ImageError
+from sumnist.lab.suites.photographs import perspective
+from sumnist.lab.suites.sheet_ink import Ink
+from sumnist.lab.suites.sheet_truth import LAYOUTS, Entry, Mistake, Truth
+from sumnist.lab.suites.sheets import Sheets
 from sumnist.sheets.homography import taken
 from sumnist.sheets.page import Page
 from sumnist.sheets.registration import corners_of
-from sumnist.suites.photographs import perspective
-from sumnist.suites.sheet_ink import Ink
-from sumnist.suites.sheet_truth import LAYOUTS, Entry, Mistake, Truth
-from sumnist.suites.sheets import Sheets
 from tables import cells
 from test_printing import DETECTOR
 from write_docs import filled

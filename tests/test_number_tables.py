@@ -18,7 +18,7 @@ from number_engines import encoded, one_by_one
 from number_tables import TABLES, quoted
 from sumnist.inference.closer import TRUST
 from sumnist.inference.reader import Reader
-from sumnist.suites.strips import strings
+from sumnist.lab.suites.strips import strings
 from tables import cells
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/numbers.md"

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from sumnist.suites.corruptions import CORRUPTIONS
-from sumnist.suites.layout import KINDS
-from sumnist.suites.out_of_distribution import OUT_OF_DISTRIBUTION
-from sumnist.suites.robustness import SEEN, CorruptionResult, DigitResult, OodResult, Robustness
+from sumnist.lab.suites.corruptions import CORRUPTIONS
+from sumnist.lab.suites.layout import KINDS
+from sumnist.lab.suites.out_of_distribution import OUT_OF_DISTRIBUTION
+from sumnist.lab.suites.robustness import SEEN, CorruptionResult, DigitResult, OodResult, Robustness
 from tables import cells
 
 ROOT = Path(__file__).resolve().parent.parent

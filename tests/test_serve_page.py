@@ -23,7 +23,7 @@ from page_checks import (
 )
 from page_driver import DIGITS, draw, until
 from sumnist.data.mnist import load_mnist
-from sumnist.suites.photographs import photograph
+from sumnist.lab.suites.photographs import photograph
 
 pytestmark = pytest.mark.browser
 

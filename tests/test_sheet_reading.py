@@ -23,13 +23,13 @@ from sumnist.arithmetic.values import Values
 from sumnist.errors import LayoutError, MissingExtraError, NumberError, SheetError
 from sumnist.files import fits
 from sumnist.inference.cells import CELL_CLASSES
+from sumnist.lab.suites.sheet_cells import printed
+from sumnist.lab.suites.sheet_ink import SCALE
 from sumnist.sheets import Layout, SheetReader, SheetReading, read
 from sumnist.sheets.evidence import Seen
 from sumnist.sheets.layout import Identity
 from sumnist.sheets.page import Page
 from sumnist.sheets.reading import FEWER, Cells
-from sumnist.suites.sheet_cells import printed
-from sumnist.suites.sheet_ink import SCALE
 
 READERS: dict[Layout, SheetReader] = {}
 

@@ -19,7 +19,7 @@ from sumnist.data import pens
 from sumnist.data.cells import PRIORS
 from sumnist.files import CELLS
 from sumnist.inference.cells import CellReader
-from sumnist.study.rows import read_jsonl
+from sumnist.lab.study.rows import read_jsonl
 from sumnist.training import cells
 from sumnist.training.loop import train
 

@@ -28,9 +28,9 @@ from sumnist.errors import SumnistError
 from sumnist.files import PRETRAINED
 from sumnist.inference.inside import evidence_of, read_inside
 from sumnist.inference.reader import Reader
+from sumnist.lab.study.runs import LEFT_OUT
 from sumnist.pictures.components import components_of
 from sumnist.pictures.filters import closing, resized
-from sumnist.study.runs import LEFT_OUT
 
 EVERY = 20
 """Of the recorded drawings, one of so many is read here."""

@@ -16,11 +16,11 @@ from drawings import every, proposed
 from sumnist.cli import main
 from sumnist.data.mnist import load_mnist
 from sumnist.inference.reader import Reader
+from sumnist.lab.suites.photographs import photograph
 from sumnist.pictures import decode
 from sumnist.pictures.decode import Picture
 from sumnist.pictures.proposals import Proposal
 from sumnist.pictures.steps import GAP, SIDE, Step, as_png, strip
-from sumnist.suites.photographs import photograph
 
 IMAGE = load_mnist("test").images[0]
 MOVED = np.roll(IMAGE, 3, 1)

@@ -24,16 +24,16 @@ from sumnist.cli import main
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.errors import ConfigError, OutputError, StudyError
 from sumnist.evaluation.metrics import answer_grid
-from sumnist.study import conduct as conducting
-from sumnist.study.conduct import conduct, jobs_of, read_rows, repeat
-from sumnist.study.figures import FIGURES
-from sumnist.study.network import StudyNet
-from sumnist.study.recipe import Recipe
-from sumnist.study.report import Report, report
-from sumnist.study.results import Results
-from sumnist.study.rows import Row, append_jsonl, open_rows, read_jsonl
-from sumnist.study.runs import LEFT_OUT, draw_for, measure, one_cycle, train
-from sumnist.study.variants import MAIN, STRUGGLING, VARIANTS, Variant, quick, variant
+from sumnist.lab.study import conduct as conducting
+from sumnist.lab.study.conduct import conduct, jobs_of, read_rows, repeat
+from sumnist.lab.study.figures import FIGURES
+from sumnist.lab.study.network import StudyNet
+from sumnist.lab.study.recipe import Recipe
+from sumnist.lab.study.report import Report, report
+from sumnist.lab.study.results import Results
+from sumnist.lab.study.rows import Row, append_jsonl, open_rows, read_jsonl
+from sumnist.lab.study.runs import LEFT_OUT, draw_for, measure, one_cycle, train
+from sumnist.lab.study.variants import MAIN, STRUGGLING, VARIANTS, Variant, quick, variant
 
 DIGITS = np.arange(10).repeat(200)
 
@@ -297,7 +297,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import test_study
-from sumnist.study import conduct as conducting
+from sumnist.lab.study import conduct as conducting
 def slow(*job):
     time.sleep(0.02)
     return test_study.fake_run(*job)
@@ -472,7 +472,7 @@ def test_every_percentage_in_the_text_is_the_mean_of_a_variant(rows: list[Row]) 
 def test_where_a_variant_has_no_row_the_sentences_about_it_are_left_out(
     rows: list[Row], gone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sumnist.study.report.draw", lambda results: dict.fromkeys(FIGURES, ""))
+    monkeypatch.setattr("sumnist.lab.study.report.draw", lambda results: dict.fromkeys(FIGURES, ""))
     page = markdown_of(report([row for row in rows if row["variant"] != gone and row["seed"] < 2], VARIANTS))
     text = [line for line in page.splitlines() if not line.startswith("|")]
     assert [line for line in text if "–" in line.replace('"–" means', "")] == []

@@ -16,13 +16,13 @@ from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import Pairs, as_image
 from sumnist.errors import StudyError
 from sumnist.inference.onnx import FUSION, OnnxNetwork
+from sumnist.lab.study.network import JoinFusion, StudyNet, build_encoding
+from sumnist.lab.study.recipe import Recipe
+from sumnist.lab.study.runs import JointLoss
+from sumnist.lab.study.targets import build_target
+from sumnist.lab.study.variants import ORIGINAL, VARIANTS, Variant, variant
 from sumnist.model.encoders import count_parameters
 from sumnist.model.fusion import ExactFusion, OriginalFusion
-from sumnist.study.network import JoinFusion, StudyNet, build_encoding
-from sumnist.study.recipe import Recipe
-from sumnist.study.runs import JointLoss
-from sumnist.study.targets import build_target
-from sumnist.study.variants import ORIGINAL, VARIANTS, Variant, variant
 from sumnist.training.export import to_onnx
 
 

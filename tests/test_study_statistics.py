@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from sumnist.study.statistics import compare_all, effect, holm, mean_of, sign_flips
+from sumnist.lab.study.statistics import compare_all, effect, holm, mean_of, sign_flips
 
 
 def test_a_mean_has_students_interval() -> None:

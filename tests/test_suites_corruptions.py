@@ -12,9 +12,9 @@ from PIL import Image
 
 from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError
-from sumnist.suites.chance import Chance
-from sumnist.suites.corruptions import CORRUPTIONS, corrupted
-from sumnist.suites.filters import blurred, edges
+from sumnist.lab.suites.chance import Chance
+from sumnist.lab.suites.corruptions import CORRUPTIONS, corrupted
+from sumnist.lab.suites.filters import blurred, edges
 
 COUNT = 60
 PUBLISHED_MIB = {

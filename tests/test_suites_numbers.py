@@ -22,11 +22,11 @@ from sumnist.errors import ConfigError, DataError, ImageError, SumnistError
 from sumnist.evaluation import metrics
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.numbers import NumberReading, Numbers
+from sumnist.lab.suites import numbers as suite
+from sumnist.lab.suites.labels import labels_of, value_written
+from sumnist.lab.suites.numbers import Answer, NumberSuite, answer_to, labelled, number_result, numbers
+from sumnist.lab.suites.strips import NO_NUMBERS, SPACINGS, strings
 from sumnist.pictures.decode import Picture
-from sumnist.suites import numbers as suite
-from sumnist.suites.labels import labels_of, value_written
-from sumnist.suites.numbers import Answer, NumberSuite, answer_to, labelled, number_result, numbers
-from sumnist.suites.strips import NO_NUMBERS, SPACINGS, strings
 
 
 def reading(*values: tuple[str, float], accepted: bool = True, reason: str | None = None) -> NumberReading:
@@ -216,7 +216,7 @@ def test_the_packaged_network_refuses_words_and_empty_paper(reader: Numbers, nam
 
 
 def test_measuring_needs_no_torch() -> None:
-    code = "import sys, sumnist.suites.numbers; print('torch' in sys.modules)"
+    code = "import sys, sumnist.lab.suites.numbers; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 

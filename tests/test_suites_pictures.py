@@ -16,10 +16,10 @@ from PIL import Image, ImageDraw
 
 from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError
-from sumnist.suites.archive import HALVES, TARGET, WRITERS, Half, stored_images, writers_of
-from sumnist.suites.chance import generator
-from sumnist.suites.digits import characters, font_digits, ink_of, small_digits
-from sumnist.suites.out_of_distribution import (
+from sumnist.lab.suites.archive import HALVES, TARGET, WRITERS, Half, stored_images, writers_of
+from sumnist.lab.suites.chance import generator
+from sumnist.lab.suites.digits import characters, font_digits, ink_of, small_digits
+from sumnist.lab.suites.out_of_distribution import (
     LOOK_ALIKES,
     OUT_OF_DISTRIBUTION,
     blanks,
@@ -28,8 +28,8 @@ from sumnist.suites.out_of_distribution import (
     noise,
     scribbles,
 )
-from sumnist.suites.photographs import blank_photographs, photographs, strokes
-from sumnist.suites.scenes import DESKS, KINDS, Scene, scene, scenes, written_at
+from sumnist.lab.suites.photographs import blank_photographs, photographs, strokes
+from sumnist.lab.suites.scenes import DESKS, KINDS, Scene, scene, scenes, written_at
 
 
 def opened(picture: object) -> NDArray[np.uint8]:
@@ -187,7 +187,7 @@ def test_strokes_keep_the_shape_and_have_the_size_asked_for() -> None:
 
 
 def test_the_suites_need_no_torch() -> None:
-    code = "import sys; sys.modules['torch'] = None; import sumnist.suites.robustness"
+    code = "import sys; sys.modules['torch'] = None; import sumnist.lab.suites.robustness"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -17,13 +17,13 @@ from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import hold_out
 from sumnist.errors import ConfigError, DataError, ImageError, SumnistError
 from sumnist.inference.reader import Reader, Reading
+from sumnist.lab.suites import robustness as suite
+from sumnist.lab.suites.answers import answers_of, area_under_roc, network_digits
+from sumnist.lab.suites.corruptions import CORRUPTIONS
+from sumnist.lab.suites.digits import font_digits, small_digits
+from sumnist.lab.suites.robustness import Robustness, folder, mnist_half, robustness
 from sumnist.pictures.decode import Picture
 from sumnist.pictures.normalize import picture_of
-from sumnist.suites import robustness as suite
-from sumnist.suites.answers import answers_of, area_under_roc, network_digits
-from sumnist.suites.corruptions import CORRUPTIONS
-from sumnist.suites.digits import font_digits, small_digits
-from sumnist.suites.robustness import Robustness, folder, mnist_half, robustness
 
 
 def reading(digit: int, confidence: float = 0.9, accepted: bool = True, reason: str | None = None) -> Reading:

@@ -16,14 +16,14 @@ from PIL import Image
 
 from sheet_enumeration import alternatives
 from sumnist.errors import ConfigError, DataError
+from sumnist.lab.suites.archive import HALVES
+from sumnist.lab.suites.sheet_cells import printed
+from sumnist.lab.suites.sheet_ink import SCALE, Ink, ink_of_scan
+from sumnist.lab.suites.sheet_photographs import Photograph, View, photographed, scanned
+from sumnist.lab.suites.sheet_truth import EXPECTED, FILLERS, LAYOUTS, NAMED, UNEXPECTED, Truth, slips, truth
+from sumnist.lab.suites.sheets import Sheets
 from sumnist.sheets.layout import Field
 from sumnist.sheets.page import Page
-from sumnist.suites.archive import HALVES
-from sumnist.suites.sheet_cells import printed
-from sumnist.suites.sheet_ink import SCALE, Ink, ink_of_scan
-from sumnist.suites.sheet_photographs import Photograph, View, photographed, scanned
-from sumnist.suites.sheet_truth import EXPECTED, FILLERS, LAYOUTS, NAMED, UNEXPECTED, Truth, slips, truth
-from sumnist.suites.sheets import Sheets
 from test_printing import DETECTOR
 
 BLOCKS = Ink("blocks", ((np.full((20, 12), 255, np.uint8),),) * 10)

@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from sumnist.data.mnist import load_mnist
-from sumnist.suites import strips
-from sumnist.suites.archive import HALVES, Half
-from sumnist.suites.chance import generator
-from sumnist.suites.out_of_distribution import LOOK_ALIKES
-from sumnist.suites.strips import (
+from sumnist.lab.suites import strips
+from sumnist.lab.suites.archive import HALVES, Half
+from sumnist.lab.suites.chance import generator
+from sumnist.lab.suites.out_of_distribution import LOOK_ALIKES
+from sumnist.lab.suites.strips import (
     COUNTS,
     FONTS,
     NO_NUMBERS,

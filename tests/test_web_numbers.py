@@ -31,7 +31,7 @@ from sumnist.data.strips import Strips
 from sumnist.files import NUMBERS
 from sumnist.inference.ctc import CHARACTERS, Evidence, candidates_by
 from sumnist.inference.recognizers import StripRecognizer
-from sumnist.suites.strips import scribbled
+from sumnist.lab.suites.strips import scribbled
 
 RECOGNIZER = StripRecognizer(NUMBERS)
 COUNT = 16

@@ -26,9 +26,8 @@ ALLOWED = {
     "evaluation": {"data", "model"},
     "training": {"data", "model", "evaluation", "inference"},
     "sheets": {"arithmetic", "data", "inference", "pictures"},
-    "suites": {"data", "pictures", "inference", "sheets"},
-    "study": {"data", "model", "evaluation", "inference"},
     "serve": {"inference", "sheets"},
+    "lab": {"arithmetic", "pictures", "data", "model", "inference", "evaluation", "training", "sheets"},
 }
 """Which wings each wing may import."""
 

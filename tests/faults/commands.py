@@ -107,7 +107,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 import numpy as np
 from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.study import figures, report, runs, variants
+from sumnist.lab.study import figures, report, runs, variants
 digits = load_mnist("train", "INPUTS/digits")
 runs.load_mnist = lambda split: digits
 runs.HELD_OUT, runs.LOOKED_AT = 100, 50

@@ -12,10 +12,10 @@ from sumnist.config import Engine
 from sumnist.errors import StudyError
 from sumnist.files import make_folder
 from sumnist.inference.engines import start_workers
-from sumnist.study.recipe import Recipe
-from sumnist.study.rows import Row, open_rows, read_jsonl
-from sumnist.study.runs import run
-from sumnist.study.variants import Variant
+from sumnist.lab.study.recipe import Recipe
+from sumnist.lab.study.rows import Row, open_rows, read_jsonl
+from sumnist.lab.study.runs import run
+from sumnist.lab.study.variants import Variant
 
 __all__ = ["Job", "conduct", "jobs_of", "read_rows", "repeat"]
 

@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.suites.archive import HALVES, INTENSITIES, WORDS, Half, check_half, stored, writers_of
-from sumnist.suites.chance import generator
-from sumnist.suites.crops import cropped
-from sumnist.suites.digits import characters, ink_of
-from sumnist.suites.out_of_distribution import scribble
-from sumnist.suites.photographs import blank_photographs
+from sumnist.lab.suites.archive import HALVES, INTENSITIES, WORDS, Half, check_half, stored, writers_of
+from sumnist.lab.suites.chance import generator
+from sumnist.lab.suites.crops import cropped
+from sumnist.lab.suites.digits import characters, ink_of
+from sumnist.lab.suites.out_of_distribution import scribble
+from sumnist.lab.suites.photographs import blank_photographs
 
 __all__ = [
     "COUNTS", "FONTS", "NO_NUMBERS", "SPACINGS", "STRINGS", "Spacing", "Strings", "half_of_test", "strings",

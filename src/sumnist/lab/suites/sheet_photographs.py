@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from sumnist.suites.sheet_ink import SCALE
+from sumnist.lab.suites.sheet_ink import SCALE
 
 __all__ = ["SIZES", "Photograph", "View", "photographed", "scanned"]
 

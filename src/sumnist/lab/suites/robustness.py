@@ -20,14 +20,14 @@ from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError, DataError
 from sumnist.inference.reader import Reader
 from sumnist.inference.sources import pictures_in
-from sumnist.suites.answers import Answers, Score, answers_of, area_under_roc, is_digit_score, network_digits
-from sumnist.suites.archive import HALVES, Half, check_half
-from sumnist.suites.corruptions import CORRUPTIONS, corrupted
-from sumnist.suites.crops import drawn_cells, tight_crops
-from sumnist.suites.digits import DigitPictures, font_digits, ink_of, mnist_half, small_digits
-from sumnist.suites.out_of_distribution import out_of_distribution
-from sumnist.suites.photographs import photographs
-from sumnist.suites.scenes import KINDS, SCENES, scenes
+from sumnist.lab.suites.answers import Answers, Score, answers_of, area_under_roc, is_digit_score, network_digits
+from sumnist.lab.suites.archive import HALVES, Half, check_half
+from sumnist.lab.suites.corruptions import CORRUPTIONS, corrupted
+from sumnist.lab.suites.crops import drawn_cells, tight_crops
+from sumnist.lab.suites.digits import DigitPictures, font_digits, ink_of, mnist_half, small_digits
+from sumnist.lab.suites.out_of_distribution import out_of_distribution
+from sumnist.lab.suites.photographs import photographs
+from sumnist.lab.suites.scenes import KINDS, SCENES, scenes
 
 __all__ = [
     "CorruptionResult", "DigitResult", "FolderResult", "Misread", "OodResult", "Robustness", "folder", "mnist_half",

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 
 from sumnist.data.sampling import NUMBERS
 from sumnist.evaluation.plots import COLOURS, GREY, STYLE, as_svg, new_figure
-from sumnist.study.network import build_encoding, remove_biases
-from sumnist.study.results import LEARNED, Results
-from sumnist.study.statistics import Mean
-from sumnist.study.variants import MAIN, Variant
+from sumnist.lab.study.network import build_encoding, remove_biases
+from sumnist.lab.study.results import LEARNED, Results
+from sumnist.lab.study.statistics import Mean
+from sumnist.lab.study.variants import MAIN, Variant
 
 __all__ = ["FIGURES", "draw"]
 

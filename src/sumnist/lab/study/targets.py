@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sumnist.data.sampling import SUMS
+from sumnist.lab.study.recipe import Target
 from sumnist.model.fusion import BITS, sum_bits
-from sumnist.study.recipe import Target
 
 __all__ = ["SumTarget", "build_target"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
+from sumnist.lab.study.recipe import EncoderName
 from sumnist.model.encoders import FEATURES
 from sumnist.model.encoders import build_encoder as preset_encoder
-from sumnist.study.recipe import EncoderName
 
 __all__ = ["build_encoder"]
 

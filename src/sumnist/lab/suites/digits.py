@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import hold_out
-from sumnist.suites.archive import HALVES, INTENSITIES, WRITERS, Half, check_half, stored, writers_of
+from sumnist.lab.suites.archive import HALVES, INTENSITIES, WRITERS, Half, check_half, stored, writers_of
 
 __all__ = ["DigitPictures", "characters", "font_digits", "ink_of", "mnist_half", "small_digits"]
 

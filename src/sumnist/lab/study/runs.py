@@ -21,12 +21,12 @@ from sumnist.data.pairs import Batch, PairBatches, Pairs, as_image
 from sumnist.data.sampling import NUMBERS, draw_numbers, epoch_seed, hold_out
 from sumnist.environment import describe_machine, now
 from sumnist.evaluation.metrics import GridAnswers, answer_grid
+from sumnist.lab.study.network import JoinFusion, StudyNet
+from sumnist.lab.study.recipe import Recipe
+from sumnist.lab.study.targets import SumTarget
 from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
 from sumnist.model.fusion import sum_bits
-from sumnist.study.network import JoinFusion, StudyNet
-from sumnist.study.recipe import Recipe
-from sumnist.study.targets import SumTarget
 
 __all__ = ["LEFT_OUT", "Trained", "draw_for", "measure", "run", "train"]
 

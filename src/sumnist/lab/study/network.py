@@ -14,12 +14,12 @@ from torch.nn import functional
 from sumnist.data.sampling import NUMBERS
 from sumnist.errors import StudyError
 from sumnist.files import parse_json
+from sumnist.lab.study.encoders import build_encoder
+from sumnist.lab.study.recipe import Encoding, Recipe
+from sumnist.lab.study.targets import build_target
 from sumnist.model.checkpoint import load_tensors, save_tensors
 from sumnist.model.fusion import ExactFusion, Heads, Outputs
 from sumnist.model.network import Network
-from sumnist.study.encoders import build_encoder
-from sumnist.study.recipe import Encoding, Recipe
-from sumnist.study.targets import build_target
 
 __all__ = ["JoinFusion", "StudyNet"]
 
@@ -31,7 +31,7 @@ ENCODING_WIDTH: dict[Encoding, int] = {
 class StudyNet(Network):
     """image `[B, 1, 28, 28]` and number `[B]` → the outputs that every network gives, by the recipe's design.
 
-    >>> from sumnist.study.recipe import Recipe
+    >>> from sumnist.lab.study.recipe import Recipe
     >>> digit, total = StudyNet(Recipe(join="outer"))(torch.rand(3, 1, 28, 28), torch.tensor([0, 5, 9]))
     >>> digit.shape, total.shape
     (torch.Size([3, 10]), torch.Size([3, 19]))

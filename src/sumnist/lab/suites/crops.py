@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from sumnist.suites.chance import generator
+from sumnist.lab.suites.chance import generator
 
 __all__ = ["drawn_cells", "tight_crops"]
 

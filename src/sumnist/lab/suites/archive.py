@@ -63,7 +63,7 @@ def stored_images(key: str) -> NDArray[np.uint8]:
 def stored(key: str, name: str = TARGET.name) -> NDArray[np.uint8]:
     """The array `key` of an archive; not to be changed. Raises `DataError` if the file is missing or damaged."""
     try:
-        with files("sumnist.suites").joinpath(name).open("rb") as stream, np.load(stream) as archive:
+        with files("sumnist.lab.suites").joinpath(name).open("rb") as stream, np.load(stream) as archive:
             array: NDArray[np.uint8] = archive[key]
     except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
         raise DataError(f"the packaged suites cannot be read ({error}): reinstall sumnist") from error

@@ -13,11 +13,11 @@ from statistics import median
 from sumnist.errors import MissingExtraError
 from sumnist.evaluation.text import duration, markdown_table
 from sumnist.files import make_folder, write_atomically
-from sumnist.study.figures import draw
-from sumnist.study.results import LEARNED, Results
-from sumnist.study.rows import Row
-from sumnist.study.statistics import Effect, Mean, compare_all
-from sumnist.study.variants import MAIN, VARIANTS, Variant
+from sumnist.lab.study.figures import draw
+from sumnist.lab.study.results import LEARNED, Results
+from sumnist.lab.study.rows import Row
+from sumnist.lab.study.statistics import Effect, Mean, compare_all
+from sumnist.lab.study.variants import MAIN, VARIANTS, Variant
 
 try:
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -67,7 +67,7 @@ def report(rows: Sequence[Row], variants: Sequence[Variant]) -> Report:
     results = Results(rows, variants)
     pictures = draw(results)
     environment = Environment(
-        loader=PackageLoader("sumnist.study"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=PackageLoader("sumnist.lab.study"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True, autoescape=False,
     )  # fmt: skip
     environment.globals.update(

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from sumnist.errors import ConfigError
-from sumnist.suites.archive import HALVES, Half, check_half
-from sumnist.suites.chance import generator
-from sumnist.suites.digits import DigitPictures, font_digits, ink_of, mnist_half, small_digits
-from sumnist.suites.layout import KINDS, UNIT, Laid, Plane, Points, arranged, resampled
-from sumnist.suites.photographs import LINES, PAPERS, inked, lit, perspective, repeated_line, strokes, taken
+from sumnist.lab.suites.archive import HALVES, Half, check_half
+from sumnist.lab.suites.chance import generator
+from sumnist.lab.suites.digits import DigitPictures, font_digits, ink_of, mnist_half, small_digits
+from sumnist.lab.suites.layout import KINDS, UNIT, Laid, Plane, Points, arranged, resampled
+from sumnist.lab.suites.photographs import LINES, PAPERS, inked, lit, perspective, repeated_line, strokes, taken
 
 __all__ = ["KINDS", "SCENES", "Scene", "scene", "scenes"]
 

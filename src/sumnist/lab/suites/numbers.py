@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from sumnist.config import InkColour, ReadingEngine
 from sumnist.errors import SumnistError
 from sumnist.inference.numbers import NumberReading, Numbers
+from sumnist.lab.suites.archive import HALVES, Half, check_half
+from sumnist.lab.suites.labels import Label, labels_of, value_written
+from sumnist.lab.suites.strips import COUNTS, NO_NUMBERS, SPACINGS, STRINGS, Spacing, strings
 from sumnist.pictures.decode import Picture
-from sumnist.suites.archive import HALVES, Half, check_half
-from sumnist.suites.labels import Label, labels_of, value_written
-from sumnist.suites.strips import COUNTS, NO_NUMBERS, SPACINGS, STRINGS, Spacing, strings
 
 __all__ = [
     "Answer", "LabelledResult", "NoNumberResult", "NumberResult", "NumberSuite", "answer_to", "labelled",

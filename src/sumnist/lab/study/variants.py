@@ -11,7 +11,7 @@ from typing import Final
 
 from sumnist.config import unknown
 from sumnist.errors import ConfigError
-from sumnist.study.recipe import Recipe
+from sumnist.lab.study.recipe import Recipe
 
 __all__ = ["MAIN", "REFERENCE", "VARIANTS", "Variant", "quick", "variant"]
 

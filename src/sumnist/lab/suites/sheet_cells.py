@@ -15,11 +15,11 @@ import pypdfium2
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from sumnist.lab.suites.sheet_ink import SCALE, Mark
 from sumnist.sheets.layout import Layout
 from sumnist.sheets.page import Page, Rectangle
 from sumnist.sheets.people import Person
 from sumnist.sheets.printing import pdf
-from sumnist.suites.sheet_ink import SCALE, Mark
 
 __all__ = ["Cell", "Cells", "cells", "filled", "printed"]
 

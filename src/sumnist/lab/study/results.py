@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sumnist.study.statistics import Effect, Mean, effect, mean_of
-from sumnist.study.variants import Variant
+from sumnist.lab.study.statistics import Effect, Mean, effect, mean_of
+from sumnist.lab.study.variants import Variant
 
 __all__ = ["LEARNED", "Results"]
 

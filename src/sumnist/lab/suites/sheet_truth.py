@@ -19,10 +19,10 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
+from sumnist.lab.suites.archive import HALVES, Half, check_half
+from sumnist.lab.suites.chance import generator
 from sumnist.sheets.formulas import Formula, in_order
 from sumnist.sheets.layout import Field, Layout
-from sumnist.suites.archive import HALVES, Half, check_half
-from sumnist.suites.chance import generator
 
 __all__ = [
     "EXPECTED", "FILLERS", "LAYOUTS", "UNEXPECTED", "Entry", "Kind", "Manner", "Mistake", "Truth", "random_of",

@@ -20,12 +20,12 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from sumnist.data.mnist import DISPUTED_TEST_LABELS, load_mnist
 from sumnist.errors import DataError
+from sumnist.lab.suites.archive import HALVES, Half, check_half
+from sumnist.lab.suites.sheet_truth import FILLERS, Truth
+from sumnist.lab.suites.strips import BLOCK
 from sumnist.pictures.components import components_of
 from sumnist.sheets.layout import Layout
 from sumnist.sheets.page import Page, Rectangle
-from sumnist.suites.archive import HALVES, Half, check_half
-from sumnist.suites.sheet_truth import FILLERS, Truth
-from sumnist.suites.strips import BLOCK
 
 __all__ = ["REACH", "SCALE", "Ink", "Mark", "marks"]
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.lab.suites.archive import Half, check_half
+from sumnist.lab.suites.sheet_cells import Cells, cells, filled
+from sumnist.lab.suites.sheet_ink import Ink, Mark, marks
+from sumnist.lab.suites.sheet_photographs import BENT, Photograph, photographed, scanned
+from sumnist.lab.suites.sheet_truth import Truth, random_of, truth
 from sumnist.sheets.layout import Layout
-from sumnist.suites.archive import Half, check_half
-from sumnist.suites.sheet_cells import Cells, cells, filled
-from sumnist.suites.sheet_ink import Ink, Mark, marks
-from sumnist.suites.sheet_photographs import BENT, Photograph, photographed, scanned
-from sumnist.suites.sheet_truth import Truth, random_of, truth
 
 __all__ = ["Sheets"]
 
@@ -33,7 +33,7 @@ class Sheets:
         ConfigError: There is no such half.
 
     Examples:
-        >>> from sumnist.suites.sheet_truth import LAYOUTS
+        >>> from sumnist.lab.suites.sheet_truth import LAYOUTS
         >>> sheets = Sheets(LAYOUTS["cover"], Ink.mnist("development"), "development")
         >>> main, correction = sheets.cells(0)["q1"]
         >>> [cell.shape for cell in main]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageFilter
 
-from sumnist.suites.chance import generator
+from sumnist.lab.suites.chance import generator
 
 __all__ = ["blank_photographs", "photograph", "photographs"]
 

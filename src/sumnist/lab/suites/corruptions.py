@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sumnist.errors import ConfigError
-from sumnist.suites.chance import Chance
-from sumnist.suites.filters import SIDE, Images, blurred, edges, mapped
+from sumnist.lab.suites.chance import Chance
+from sumnist.lab.suites.filters import SIDE, Images, blurred, edges, mapped
 
 __all__ = ["CORRUPTIONS", "corrupted"]
 
