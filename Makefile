@@ -7,7 +7,7 @@ CANDIDATES := python3.11 python3 python3.12 python3.13
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 
-.PHONY: main setup test check faults bench study study-quick ship docs site serve static clean
+.PHONY: main setup test test-long check faults bench study study-quick ship docs site serve static clean
 
 main: setup  ## train on all of MNIST with the exact and with a learned fusion, measure both on the grid, read a picture
 	$(SUMNIST) train --preset fast --fusion exact --validation 0 --out runs/fast-exact --overwrite
@@ -25,8 +25,11 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
-test: setup  ## every test; set MARK='not heavy' to leave out those that train, EVERY=4 for a sample
-	$(BIN)/python -m pytest -n 2 $(if $(MARK),-m "$(MARK)") $(if $(EVERY),--every $(EVERY))
+test: setup  ## the whole protection that a change needs; MARK='not heavy' leaves out those that train, EVERY=4 takes a sample
+	$(BIN)/python -m pytest -n 2 -m "not long$(if $(MARK), and ($(MARK)))" $(if $(EVERY),--every $(EVERY))
+
+test-long: setup  ## what takes longer: all faults, the notebook, shipping, the tutorial; nightly and before a release
+	$(BIN)/python -m pytest -n 2 -m long
 
 check: setup  ## lint, format, types, and the size of the house
 	$(BIN)/ruff check .

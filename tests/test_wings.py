@@ -129,8 +129,3 @@ def test_the_test_of_circles_can_fail(tmp_path: Path) -> None:
     (tmp_path / "files.py").write_text("from sumnist import errors\n")
     with pytest.raises(CycleError):
         order_of(tmp_path)
-
-
-def test_no_module_is_longer_than_500_lines() -> None:
-    for name, path in modules().items():
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 500, name
