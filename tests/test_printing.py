@@ -317,12 +317,23 @@ def test_a_line_becomes_a_form_and_its_layout_which_prints_the_same_again(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("new", "9,7,13,12", "--out", "cover.pdf", "--title", "Physics", "--paper", "Letter") == 0
-    assert capsys.readouterr().out == "cover.pdf: 1 page; cover.toml: the layout, which reading them needs\n"
+    told, warned = capsys.readouterr().out.splitlines()
+    assert told == "cover.pdf: 1 page; cover.toml: the layout, which reading them needs"
+    assert warned == (
+        "Nobody is named in its code, so reading cannot tell whose a sheet is: name them with --people, or change "
+        '[identity] in cover.toml to kind = "digits" and print that with --from'
+    )
     layout = Layout.of_line("9,7,13,12", "Physics", "Letter")
     assert Layout.load("cover.toml") == layout
     assert Path("cover.pdf").read_bytes() == pdf(layout)
     assert run("new", "--from", "cover.toml", "--out", "again.pdf") == 0
     assert Path("again.pdf").read_bytes() == pdf(layout)
+    assert "Nobody is named" in capsys.readouterr().out
+    for kind in ("digits", "none"):  # it is asked for, or nobody wants to know
+        Path("other.toml").write_text(replace(layout, identity=Identity(kind)).to_toml())
+        assert run("new", "--from", "other.toml", "--out", "again.pdf") == 0
+        assert capsys.readouterr().out == "again.pdf: 1 page\n"
+    Path("other.toml").unlink()
     assert sorted(path.name for path in here.iterdir()) == ["again.pdf", "cover.pdf", "cover.toml"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -342,7 +343,19 @@ def test_a_crumpled_sheet_or_one_of_another_paper_is_refused(flat: Bytes) -> Non
         " mm from where those of a flat sheet of this layout would be, expected at most 0.4 mm: lay it flat, alone, "
         "and photograph it from above"
     )
-    assert "corner tags" in refused(flat, Page.of(MANY))
+
+
+@pytest.mark.parametrize("layout", [EXAM, MANY])
+def test_a_sheet_on_another_paper_than_its_layout_is_told_so_and_how_to_read_it(layout: Layout) -> None:
+    page = Page.of(layout)
+    other = Page.of(replace(EXAM, paper="Letter" if layout.paper == "A4" else "A4"))
+    size = (1200, 1600)
+    for picture in (printed(pdf(layout), 150), warped(printed(pdf(layout)), page, camera(page, size), size)):
+        assert refused(np.asarray(picture), other) == (
+            f"photo: its corner tags are where those of a sheet on {layout.paper} paper are, expected a sheet of this "
+            f"layout, on {other.width:g}×{other.height:g} mm: read it with --layout of its own TOML file, or print "
+            "this layout again"
+        )
 
 
 def test_where_no_edge_is_seen_a_corner_stays_where_it_was() -> None:

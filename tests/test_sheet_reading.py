@@ -18,16 +18,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import sumnist.sheets
-from simulated_sheets import EXAM, as_people_write, ink, jpeg_of_page, photograph, photograph_of, sheets
+from simulated_sheets import EXAM, SIZE, as_people_write, ink, jpeg_of_page, photograph, photograph_of, sheets
 from sumnist.arithmetic.values import Values
 from sumnist.errors import LayoutError, MissingExtraError, NumberError, SheetError
 from sumnist.files import fits
 from sumnist.inference.cells import CELL_CLASSES
-from sumnist.lab.suites.sheet_cells import printed
+from sumnist.lab.suites.sheet_cells import filled, printed
 from sumnist.lab.suites.sheet_ink import SCALE
+from sumnist.lab.suites.sheet_photographs import photographed
 from sumnist.sheets import Layout, SheetReader, SheetReading, read
 from sumnist.sheets.evidence import Seen
-from sumnist.sheets.layout import Identity
+from sumnist.sheets.layout import Identity, Kind
 from sumnist.sheets.page import Page
 from sumnist.sheets.reading import FEWER, Cells
 
@@ -119,6 +120,30 @@ def test_a_sheet_of_another_layout_is_refused_and_one_of_another_version_is_read
     found = read(data, later)
     assert (found.version, found.as_dict()["version"]) == (1, 1)
     assert found.values == sheets().truth(0).values
+
+
+@pytest.mark.parametrize("kind", ["boxes", "strip"])
+@pytest.mark.parametrize("line", ["9,7.5,13", ",".join(["13"] * 12)])
+def test_a_form_on_which_nothing_is_written_is_blank_and_nobody_is_asked_of_it(line: str, kind: Kind) -> None:
+    layout = Layout.of_line(line)
+    layout = replace(layout, fields=tuple(replace(field, kind=kind) for field in layout.fields))
+    page = filled(layout, "Ann", {})
+    for data in (jpeg_of_page(page), photographed(page, np.random.default_rng(2), SIZE, 0).data):
+        found = reader(layout).read(data)
+        assert (found.state, found.identity, found.look) == ("blank", "Ann", ())
+        assert found.values == dict.fromkeys(layout.names)
+        assert set(found.how.values()) == {"empty"}
+
+
+def test_a_form_with_one_number_or_with_signs_of_nothing_is_not_blank() -> None:
+    for cells in ({"q1": "8"}, {"q2": "– "}, {"total": " 8 "}):
+        reader, known = with_cells()
+        blank = {"q1": " ", "q2": "  ", "q3": "  ", "total": "   "}
+        assert reader.of_cells(on_sheet(known, EXAM, **blank)).state == "blank"
+        assert reader.of_cells(on_sheet(known, EXAM, **blank | cells)).state != "blank"
+    corrected = on_sheet(known, EXAM, **blank)
+    corrected["q1"] = corrected["q1"]._replace(correction=known.boxes("8"))
+    assert reader.of_cells(corrected).state != "blank"
 
 
 # As JSON.

@@ -259,7 +259,7 @@ def test_who_sees_fewer_hues_tells_the_colours_apart() -> None:
 
 
 def test_what_was_typed_replaces_what_was_read_and_says_so(tmp_path: Path) -> None:
-    doubtful = row(3, state="doubtful", probability=0.6, look=DOUBT)
+    doubtful = row(3, state="doubtful", probability=0.6, look=DOUBT, values=row()["values"] | {"total": 15})
     sheets = written(tmp_path, doubtful, corrections={3: {"q2": 2, "q3": 4}})
     marks = sheets["Marks"]
     assert (marks.at("State", 2), marks.at("Question 2", 2), marks.at("Total, added up", 2)) == ("by hand", 2, 15)
@@ -287,13 +287,47 @@ def test_an_unreadable_sheet_that_was_typed_whole_is_a_sheet_like_others(tmp_pat
     assert by_hand(unreadable(0, "no tags"), {"q1": 1, "total": 4}, EXAM)["state"] is None
 
 
-def test_what_was_said_of_a_total_is_gone_when_one_of_its_terms_is_typed() -> None:
-    told = {"field": "total", "written": 19.5, "sum": 20.5, "kind": "off by one", "probability": 0.9}
-    wrong = row(state="does not add up", wrong=[told])
-    assert by_hand(wrong, {"q1": 8}, EXAM)["wrong"] == []
-    assert by_hand(wrong, {IDENTITY: "Bo"}, EXAM)["wrong"] == [told]
-    assert by_hand(wrong, {IDENTITY: "Bo"}, EXAM)["state"] == "does not add up"
-    assert by_hand(wrong, {}, EXAM) is wrong
+TOLD = {"field": "total", "written": 19.5, "sum": 20.5, "kind": "off by one", "probability": 0.9}
+WRONG = row(state="does not add up", values=row()["values"] | {"total": 19.5}, wrong=[TOLD])
+
+
+def test_what_was_said_of_a_total_is_gone_when_what_is_typed_makes_it_right() -> None:
+    for typed in ({"q1": 8}, {"total": 20.5}, {"q1": None}):
+        assert (by_hand(WRONG, typed, EXAM)["wrong"], by_hand(WRONG, typed, EXAM)["state"]) == ([], "by hand")
+    assert by_hand(WRONG, {IDENTITY: "Bo"}, EXAM)["wrong"] == [TOLD]
+    assert by_hand(WRONG, {IDENTITY: "Bo"}, EXAM)["state"] == "does not add up"
+    assert by_hand(WRONG, {}, EXAM) is WRONG
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    values=st.fixed_dictionaries(dict.fromkeys(NESTED.names, st.integers(0, 3))),
+    typed=st.dictionaries(st.sampled_from(NESTED.names), st.integers(0, 3), min_size=1),
+    state=st.sampled_from(["doubtful", "does not add up", None]),
+)
+def test_after_the_review_a_sheet_does_not_add_up_if_a_total_that_somebody_touched_does_not(
+    values: dict[str, int], typed: dict[str, int], state: str | None
+) -> None:
+    found = by_hand(row(layout=NESTED, state=state, values=values), typed, NESTED)
+    now = values | typed
+    sums = {"part": now["a"] + now["b"], "change": now["paid"] - now["price"], "all": now["part"] + now["change"]}
+    terms = {"part": {"part", "a", "b"}, "change": {"change", "paid", "price"}, "all": {"all", "part", "change"}}
+    wrong = {name: (now[name], sums[name]) for name in sums if terms[name] & typed.keys() and now[name] != sums[name]}
+    assert {one["field"]: (one["written"], one["sum"]) for one in found["wrong"]} == wrong
+    assert found["state"] == ("does not add up" if wrong else "by hand")
+
+
+def test_a_total_that_is_still_wrong_after_the_review_keeps_its_note_its_colour_and_its_place(tmp_path: Path) -> None:
+    corrections = {0: {"total": 19.5}, 1: {"total": 18}}
+    sheets = written(tmp_path, WRONG, WRONG | {"row": 1}, corrections=corrections)
+    marks = sheets["Marks"]
+    assert [marks.at("Notes", line) for line in (2, 3)] == [
+        "Total: by hand; Total: 19.5 is written, its terms come to 20.5 (off by one)",
+        "Total: by hand instead of 19.5; Total: 18 is written, its terms come to 20.5",
+    ]
+    assert marks.colours["G2"] == marks.colours["G3"] == COLOURS["does not add up"]
+    assert [marks.at("State", line) for line in (2, 3)] == ["does not add up"] * 2
+    assert ["does not add up", 2] in [line[:2] for line in sheets["Summary"].lines()]
 
 
 # The summary.
@@ -304,11 +338,11 @@ def test_the_summary_counts_states_and_lists_what_is_odd(tmp_path: Path) -> None
     sheets = written(tmp_path, *rows, people=[Person("Ada", "Ada Lovelace"), Person("Bo")])
     lines = sheets["Summary"].lines()
     assert lines[0] == ["Mathematics"]
-    assert [line[:2] for line in lines[3:10]] == [
-        ["adds up", 3], ["corrected", 0], ["does not add up", 0], ["doubtful", 0], ["by hand", 0], ["unreadable", 1],
-        ["all", 4],
+    assert [line[:2] for line in lines[3:11]] == [
+        ["adds up", 3], ["corrected", 0], ["does not add up", 0], ["doubtful", 0], ["blank", 0], ["by hand", 0],
+        ["unreadable", 1], ["all", 4],
     ]  # fmt: skip
-    assert lines[10:] == [
+    assert lines[11:] == [
         ["Unreadable: 1"], ["File", "Why"], ["IMG_3.jpg", "=too dark"],
         ["People without a readable sheet: 1"], ["Identity", "Name"], ["Bo"],
         ["On several sheets: 1"], ["Identity", "Name", "Files"], ["Ada", "Ada Lovelace", "IMG_0.jpg, IMG_1.jpg"],

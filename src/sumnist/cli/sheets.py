@@ -67,12 +67,18 @@ class SheetNew:
             self.check_beside(layout.to_toml())
         people = [] if self.people is None else read_people(self.people)
         write_atomically(self.out, pdf(layout, people, self.font))
+        nobody = not people and layout.identity.kind == "printed"
         pages = f"{max(1, len(people)):,} page{'s' * (len(people) > 1)}"
         if self.from_ is not None:
             say(f"{self.out}: {pages}")
-            return 0
-        write_atomically(self.beside, layout.to_toml())
-        say(f"{self.out}: {pages}; {self.beside}: the layout, which reading them needs")
+        else:
+            write_atomically(self.beside, layout.to_toml())
+            say(f"{self.out}: {pages}; {self.beside}: the layout, which reading them needs")
+        if nobody:
+            say(
+                "Nobody is named in its code, so reading cannot tell whose a sheet is: name them with --people, or "
+                f'change [identity] in {self.from_ or self.beside} to kind = "digits" and print that with --from'
+            )
         return 0
 
     @property

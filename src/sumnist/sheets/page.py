@@ -12,11 +12,11 @@ from itertools import accumulate
 from math import ceil
 
 from sumnist.errors import LayoutError
-from sumnist.sheets.layout import Field, Layout
+from sumnist.sheets.layout import Field, Layout, Paper
 
-__all__ = ["Page", "Place", "Rectangle"]
+__all__ = ["SIZES", "Page", "Place", "Rectangle", "tags_on"]
 
-SIZES = {"A4": (210.0, 297.0), "Letter": (215.9, 279.4)}
+SIZES: dict[Paper, tuple[float, float]] = {"A4": (210.0, 297.0), "Letter": (215.9, 279.4)}
 """Width and height of each paper."""
 MARGIN = 10.0
 """From the edge to the tags: twice what most printers leave white."""
@@ -130,8 +130,8 @@ class Page:
     def of(cls, layout: Layout) -> Page:
         """The page of a layout. Raises `LayoutError` if it is too small for it."""
         width, height = SIZES[layout.paper]
-        right, low = width - MARGIN - TAG, height - MARGIN - TAG
-        near, far = Rectangle(MARGIN, MARGIN, TAG, TAG), Rectangle(right, low, TAG, TAG)
+        tags = near, _, far, _ = tags_on(layout.paper)
+        right, low = far.x, far.y
         code = Rectangle(right - QUIET - CODE, MARGIN, CODE, CODE)
         left, y = near.right + QUIET, code.bottom + QUIET
         beside = code.x - QUIET - left
@@ -146,11 +146,20 @@ class Page:
             body = body.below(column.height(0.0) + QUIET + HEADING)
         places, more = arranged(layout, body)
         return cls(
-            width, height, (near, Rectangle(right, MARGIN, TAG, TAG), far, Rectangle(MARGIN, low, TAG, TAG)), code,
+            width, height, tags, code,
             title=Rectangle(left, MARGIN, beside, 9.0), person=Rectangle(left, MARGIN + 11, beside, 9.0),
             instruction=line, footer=Rectangle(left, far.bottom - HEADING, far.x - QUIET - left, HEADING),
             identity=identity, places=places, headings=(*headings, *more),
         )  # fmt: skip
+
+
+def tags_on(paper: Paper) -> tuple[Rectangle, Rectangle, Rectangle, Rectangle]:
+    """The black squares of the corner tags on a paper, clockwise from the top left."""
+    right, low = (side - MARGIN - TAG for side in SIZES[paper])
+    return (
+        Rectangle(MARGIN, MARGIN, TAG, TAG), Rectangle(right, MARGIN, TAG, TAG), Rectangle(right, low, TAG, TAG),
+        Rectangle(MARGIN, low, TAG, TAG),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

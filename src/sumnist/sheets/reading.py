@@ -44,7 +44,8 @@ CANDIDATES = 10
 FEWER = (48, 16, 8, 5, 3, 2, 1)
 """Candidates of a field: as many as leave its sums few enough."""
 BLANK = 0.9
-"""A strip that is empty with so high a probability is not read: if it is not, it may be any number."""
+"""A strip that is empty with so high a probability is not read: if it is not, it may be any number. A form of which
+all cells are is blank."""
 BOX, STRIP = 0, 1
 """The places of the priors of the network of cells."""
 SURE_DIGIT = 0.99
@@ -76,7 +77,8 @@ class SheetReading:
 
     Attributes:
         layout: What is on the form.
-        state: "adds up" as it is read; "corrected" to add up; "does not add up", whatever its cells are; "doubtful".
+        state: "adds up" as it is read; "corrected" to add up; "does not add up", whatever its cells are; "doubtful"; or
+            "blank", with nothing written in any cell, and no number known.
         probability: Of all values together.
         values: The most probable numbers of all fields together.
         read: The most probable number of each field by itself.
@@ -206,10 +208,21 @@ class SheetReader:
 
     def of_cells(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> SheetReading:
         """What cells show, and what the sums say of it, by the name of each field."""
+        if (empty := self.empty(cells)).min() >= BLANK:
+            nothing = dict.fromkeys(self.layout.names)
+            how: dict[str, How] = dict.fromkeys(self.layout.names, "empty")
+            return SheetReading(self.layout, "blank", float(empty.prod()), nothing, nothing, how)
         looked = self.looked_at(cells)
         found = {one.name: seen(one, *looked[one.name], one.name in self.check.formulas) for one in self.layout.fields}
         posterior = self.posterior(found)
         return self.reading(verdict(posterior), posterior, found)
+
+    def empty(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> NDArray[np.float64]:
+        """The probability of each cell that it is empty."""
+        return np.concatenate([
+            np.exp(self.cells(group)[:, EMPTY] + self.cells.log_priors[STRIP if one.kind == "strip" else BOX][EMPTY])
+            for one in self.layout.fields for group in cells[one.name]
+        ])  # fmt: skip
 
     def looked_at(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> dict[str, tuple[Shown, Shown]]:
         """What is shown by the cells of each field, and by those of its correction."""

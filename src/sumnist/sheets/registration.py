@@ -5,6 +5,7 @@ The four corner tags give the perspective that takes millimetres on the page to 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -16,7 +17,7 @@ from sumnist.errors import SheetError
 from sumnist.pictures.decode import Grey
 from sumnist.pictures.filters import box_mean, closing
 from sumnist.sheets.homography import Floats, fitted, inverse, scale_at, taken
-from sumnist.sheets.page import Page, Rectangle
+from sumnist.sheets.page import SIZES, Page, Rectangle, tags_on
 from sumnist.sheets.tags import Tags, tags_of
 
 __all__ = ["UNIT", "Registered", "register"]
@@ -150,17 +151,31 @@ def register(grey: NDArray[np.uint8], page: Page, name: str) -> Registered:
         SheetError: There is none, or it is not one whole and flat sheet.
     """
     tags = tags_of(grey, name)
-    points, images = np.array([corners_of(tag) for tag in page.tags]).reshape(-1, 2), tags.corners.reshape(-1, 2)
-    matrix = fitted(points, images)
-    error = float(np.linalg.norm(taken(inverse(matrix), images) - points, axis=1).max()) * UNIT
+    images = tags.corners.reshape(-1, 2)
+    points, matrix, error = perspective(page.tags, images)
     dpi = min(scale_at(matrix, point) for point in points) * 25.4
     check_readable(tags, dpi, name)
     if error > MOST_ERROR:
+        for paper, size in SIZES.items():
+            if size != (page.width, page.height) and perspective(tags_on(paper), images)[2] <= MOST_ERROR:
+                raise SheetError(
+                    f"{name}: its corner tags are where those of a sheet on {paper} paper are, expected a sheet of "
+                    f"this layout, on {page.width:g}×{page.height:g} mm: read it with --layout of its own TOML file, "
+                    "or print this layout again"
+                )
         raise SheetError(
             f"{name}: its corner tags are up to {error / UNIT:.1f} mm from where those of a flat sheet of this layout "
             f"would be, expected at most {MOST_ERROR / UNIT:.1f} mm: lay it flat, alone, and photograph it from above"
         )
     return Registered(grey, page, matrix, error, dpi)
+
+
+def perspective(tags: Sequence[Rectangle], images: Floats) -> tuple[Floats, Floats, float]:
+    """The corners of tags `[16, 2]`, the matrix that takes them nearest to where they are seen, and by how much, in
+    pixels at 200 to an inch, the worst of them is off."""
+    points = np.array([corners_of(tag) for tag in tags]).reshape(-1, 2)
+    matrix = fitted(points, images)
+    return points, matrix, float(np.linalg.norm(taken(inverse(matrix), images) - points, axis=1).max()) * UNIT
 
 
 def check_readable(tags: Tags, dpi: float, name: str) -> None:

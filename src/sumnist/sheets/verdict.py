@@ -31,7 +31,7 @@ from sumnist.sheets.mistakes import KINDS, UNKNOWN, Kind
 
 __all__ = ["SETTLED", "SURE", "WRONG", "Cell", "Correction", "Outcome", "Verdict", "WrongTotal", "verdict"]
 
-Outcome = Literal["adds up", "corrected", "does not add up", "doubtful"]
+Outcome = Literal["adds up", "corrected", "does not add up", "doubtful", "blank"]
 SURE = 0.995
 """The probability of all numbers together from which on they are taken: one sheet in two hundred may be wrong."""
 WRONG = 0.9

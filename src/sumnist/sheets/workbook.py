@@ -32,6 +32,7 @@ MEANINGS = {
     CORRECTED: "By the sums, a number is another one than was read.",
     WRONG: "A total is not the sum of its terms, even if a cell is misread.",
     DOUBTFUL: 'Cells on the sheet "To look at" may be other numbers.',
+    "blank": "Nothing is written on it.",
     BY_HAND: "Somebody looked at it and typed numbers.",
     UNREADABLE: "No number could be read, for the reason below.",
 }
@@ -209,15 +210,15 @@ def notes_of(row: Row) -> dict[str, list[Note]]:
         add(told["field"], CORRECTED, f"{read}, by the sum {number(told['value'])}, {probable(told['probability'])}")
     for told in row.get("look") or ():
         add(told["field"], DOUBTFUL, f"may be {candidates(told['candidates'])}")
+    values = {IDENTITY: row.get("identity"), **(row.get("values") or {})}
+    for field, before in (row.get("typed") or {}).items():
+        instead = "" if before in (None, values[field]) else f" instead of {number(before)}"
+        add(field, BY_HAND, f"by hand{instead}")
     for told in row.get("wrong") or ():
         slip = SLIPS.get(told["kind"], "")
         add(
             told["field"], WRONG, f"{number(told['written'])} is written, its terms come to {number(told['sum'])}{slip}"
         )
-    values = {IDENTITY: row.get("identity"), **(row.get("values") or {})}
-    for field, before in (row.get("typed") or {}).items():
-        instead = "" if before in (None, values[field]) else f" instead of {number(before)}"
-        add(field, BY_HAND, f"by hand{instead}")
     return notes
 
 
