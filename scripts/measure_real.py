@@ -23,7 +23,7 @@ from measure import RESULTS, clean_commit, machine
 from sumnist.environment import now
 from sumnist.files import ONNX, PRETRAINED
 from sumnist.inference.reader import Reader
-from sumnist.inference.sources import pictures_in
+from sumnist.batch.sources import pictures_in
 from sumnist.lab.study.rows import append_jsonl, read_jsonl
 from sumnist.lab.suites.answers import answers_of
 from sumnist.lab.suites.archive import HALVES, Half

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from sumnist.batch.pool import Workers, start_workers
 from sumnist.errors import MissingExtraError, RunError, ScoreError, StudyError, SumnistError
-from sumnist.inference.engines import Workers, start_workers
 
 
 class ByHand:
@@ -199,7 +199,7 @@ def test_what_a_worker_prints_is_no_result_and_jobs_and_results_may_be_large() -
 
 SCRIPT = """
 import sys
-from sumnist.inference.engines import start_workers
+from sumnist.batch.pool import start_workers
 from sumnist.errors import ScoreError
 from functools import partial
 import operator

@@ -22,8 +22,8 @@ from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
 from simulated_sheets import EXAM, as_people_write, photograph, photograph_of, sheets
+from sumnist.batch.score import Scored
 from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError, ScoreError
-from sumnist.inference.score import Scored
 from sumnist.sheets.layout import Layout
 from sumnist.sheets.page import Page
 from sumnist.sheets.piles import SheetTask, pile_of, read_pile
@@ -289,7 +289,7 @@ def test_fields_that_are_called_like_a_column_have_one_of_their_own() -> None:
 
 SLOW = """
 import sys
-import sumnist.inference.table as table
+import sumnist.batch.table as table
 from sumnist.sheets.piles import SheetTask
 table.SAVE_EVERY, SheetTask.chunk = 0.0, 1
 from sumnist.cli import main
@@ -355,7 +355,7 @@ def test_two_workers_write_the_same_bytes_as_one(simple: Path, alone: dict[str, 
 
 def begun(simple: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave a reading that was stopped after some rows."""
-    from sumnist.inference.table import Output
+    from sumnist.batch.table import Output
 
     add = Output.add
 

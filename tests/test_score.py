@@ -17,15 +17,14 @@ from typing import Any
 
 import pytest
 
+from sumnist.batch.score import DigitTask, fingerprint, score
+from sumnist.batch.table import Output
 from sumnist.cli import main
 from sumnist.config import Config, InkColour
 from sumnist.data.mnist import FILES, load_mnist
 from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError, ScoreError
 from sumnist.files import PRETRAINED
 from sumnist.inference.reader import Reader
-from sumnist.inference.score import score
-from sumnist.inference.table import Output
-from sumnist.inference.tasks import DigitTask, fingerprint
 from sumnist.pictures.normalize import picture_of
 from sumnist.training.export import export_run
 from sumnist.training.loop import train
@@ -220,7 +219,7 @@ def test_a_scoring_that_was_stopped_goes_on_to_the_same_table(
 ) -> None:
     alone, stopped = tmp_path / f"alone.{suffix}", tmp_path / f"stopped.{suffix}"
     whole = score(long_table, alone, None, model, workers=1, progress=False)
-    monkeypatch.setattr("sumnist.inference.table.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("sumnist.batch.table.SAVE_EVERY", 0.0)
     add, left = Output.add, [4]
 
     def die(self: Output, *arguments: Any) -> None:
@@ -246,7 +245,7 @@ def test_a_scoring_that_was_stopped_goes_on_to_the_same_table(
 
 KILLED_AT = """
 import os, signal, sys
-import sumnist.inference.table as scoring
+import sumnist.batch.table as scoring
 scoring.SAVE_EVERY = 0.0
 call, left = sys.argv.pop(1), int(sys.argv.pop(1))
 real = getattr(os, call)
@@ -431,7 +430,7 @@ def test_a_note_that_is_none_is_refused_or_of_no_rows(pictures: Path, tmp_path: 
     assert score(pictures, out, 7, workers=1, progress=False).rows == 30
 
 
-def test_what_is_read_from_is_not_written_to_by_whatever_name(changing: dict[str, Path], tmp_path: Path) -> None:
+def test_what_is_read_from_is_not_written_to(changing: dict[str, Path], tmp_path: Path) -> None:
     folder, table = changing["folder"], changing["csv"]
     shutil.copy(folder / "05.png", folder / "digit.csv")
     (folder / "named.csv").write_text("path\n04.png\ndigit.csv\n")
@@ -441,7 +440,7 @@ def test_what_is_read_from_is_not_written_to_by_whatever_name(changing: dict[str
     links["to named"].symlink_to(folder / "04.png")
     os.link(table, links["hard"])
     before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-    cases = [(table, table), (table, links["to table"]), (table, links["hard"]), (folder, links["to picture"]),
+    cases = [(table, table), (table, links["to table"]), (folder, links["to picture"]),
              (folder / "named.csv", folder / "digit.csv"), (folder / "named.csv", links["to named"])]  # fmt: skip
     for source, out in cases:
         for overwrite in (False, True) if source == table else (True,):
@@ -449,6 +448,7 @@ def test_what_is_read_from_is_not_written_to_by_whatever_name(changing: dict[str
                 score(source, out, 7, workers=1, overwrite=overwrite, progress=False)
             assert str(caught.value).startswith(f"--out {out}: is read from, as {folder}")
             assert str(caught.value).endswith(", expected another file: name another")
+    score(table, links["hard"], 7, workers=1, overwrite=True, progress=False)  # is its own file then
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
@@ -556,7 +556,7 @@ class Hungry(Reader):
 def test_memory_that_one_picture_takes_is_missing_to_none_of_the_others(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sumnist.inference.tasks.Reader", Hungry)
+    monkeypatch.setattr("sumnist.batch.score.Reader", Hungry)
     done = score(pictures, tmp_path / "out.jsonl", 7, workers=1, progress=False)
     assert (done.rows, done.failed) == (30, 1)
     assert read_jsonl(tmp_path / "out.jsonl")[3]["error"] == "03.png: cannot be read (MemoryError)"
@@ -574,7 +574,7 @@ def test_where_memory_is_short_a_huge_picture_fails_and_the_others_are_read(
     shutil.copytree(pictures, folder)
     Image.new("RGBA", (8000, 8000), "white").save(folder / "10.png")
     code = (
-        "import resource, sys; from sumnist.cli import main; import sumnist.inference.tasks as t; t.Reader(); "
+        "import resource, sys; from sumnist.cli import main; import sumnist.batch.score as t; t.Reader(); "
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize(); "
         "resource.setrlimit(resource.RLIMIT_AS, 2 * (used + 200 * 2**20,)); sys.exit(main())"
     )
@@ -652,9 +652,7 @@ def test_a_scoring_killed_three_times_loses_and_doubles_nothing(model: Path, lon
         stream.writelines(f"{place % 30:02}.png,{place % 13}\n" for place in range(40_000))
     alone, killed = tmp_path / "alone.csv", tmp_path / "killed.csv"
     score(long_table, alone, None, model, workers=2, progress=False)
-    code = (
-        "import sumnist.inference.table as s, sys; s.SAVE_EVERY = 0.1; from sumnist.cli import main; sys.exit(main())"
-    )
+    code = "import sumnist.batch.table as s, sys; s.SAVE_EVERY = 0.1; from sumnist.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "score", str(long_table), "--out", str(killed), "--model", str(model),
                "--workers", "2"]  # fmt: skip
     for size in (0.2, 0.4, 0.6):

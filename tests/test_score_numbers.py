@@ -15,15 +15,14 @@ from PIL import Image
 
 from drawings import line_of
 from sumnist.arithmetic.values import Values
+from sumnist.batch.score import NEXT, NumberOptions, NumberTask, Scored, number_values, score
+from sumnist.batch.table import Output, cell, csv_line, json_line
 from sumnist.cli import main
 from sumnist.config import InkColour
 from sumnist.errors import ConfigError, DataError, NumberError, RunError, ScoreError
 from sumnist.files import NUMBERS, PRETRAINED
 from sumnist.inference.numbers import NumberReading, Numbers
 from sumnist.inference.recognizers import StripRecognizer
-from sumnist.inference.score import Scored, score
-from sumnist.inference.table import Output, cell, csv_line, json_line
-from sumnist.inference.tasks import NEXT, NumberOptions, NumberTask, number_values
 
 TEXTS = ["1480", "37", "5", "66157", "2024", "123456", "88", "90210"]
 COLUMNS = ["row", "path", "number", "text", "value", "sum", "confidence", "accepted", "reason", "is_number_probability",
@@ -315,7 +314,7 @@ def test_what_is_no_network_of_strips_is_refused_with_the_mend(
         with pytest.raises(kind) as caught:
             scored(lines, out, **changes)
         assert str(caught.value).startswith(message)
-    monkeypatch.setattr("sumnist.inference.tasks.NUMBERS", tmp_path / "gone.onnx")
+    monkeypatch.setattr("sumnist.batch.score.NUMBERS", tmp_path / "gone.onnx")
     with pytest.raises(RunError, match=r"gone\.onnx: cannot be read \(no such file or directory\)"):
         scored(lines, out)
     assert list(tmp_path.iterdir()) == []

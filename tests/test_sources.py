@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sumnist.batch.score import score
+from sumnist.batch.sources import LONGEST, Row, pictures_in, source_of
 from sumnist.data.mnist import FILES
 from sumnist.errors import DataError, NumberError
-from sumnist.inference.score import score
-from sumnist.inference.sources import LONGEST, Row, pictures_in, source_of
 
 EXPECTED_JSON = 'expected {"path": "five.png", "number": 7}'
 LONG_NUMBER = "a number of more than 600 digits, expected fewer: no sum of it can be written"

@@ -23,11 +23,12 @@ ALLOWED = {
     "data": {"arithmetic"},
     "model": {"arithmetic", "data"},
     "inference": {"arithmetic", "data", "model", "pictures"},
+    "batch": {"arithmetic", "data", "model", "inference", "pictures"},
     "evaluation": {"data", "model"},
     "training": {"data", "model", "evaluation", "inference"},
-    "sheets": {"arithmetic", "data", "inference", "pictures"},
-    "serve": {"inference", "sheets"},
-    "lab": {"arithmetic", "pictures", "data", "model", "inference", "evaluation", "training", "sheets"},
+    "sheets": {"arithmetic", "batch", "data", "inference", "pictures"},
+    "serve": {"batch", "inference", "sheets"},
+    "lab": {"arithmetic", "pictures", "data", "model", "inference", "batch", "evaluation", "training", "sheets"},
 }
 """Which wings each wing may import."""
 

@@ -15,7 +15,7 @@ from faults.watch import Fault
 __all__ = ["Outcome", "Server"]
 
 TESTS = Path(__file__).resolve().parent.parent
-FIRST = ("sumnist.cli", "sumnist.training.loop", "sumnist.training.evaluate", "sumnist.inference.sources")
+FIRST = ("sumnist.cli", "sumnist.training.loop", "sumnist.training.evaluate", "sumnist.batch.sources")
 """What is imported before the first command; of every later one, what that one had loaded."""
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """A process with threads cannot be forked; and two servers share the cores."""

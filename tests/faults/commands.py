@@ -96,7 +96,7 @@ export.to_onnx = remembered
 file."""
 SMALL_CHUNKS = """
 from sumnist.inference import table
-from sumnist.inference.tasks import DigitTask, NumberTask
+from sumnist.batch.score import DigitTask, NumberTask
 assert DigitTask.chunk > 0 and NumberTask.chunk > 0 and table.SAVE_EVERY > 0
 DigitTask.chunk = NumberTask.chunk = 4
 table.SAVE_EVERY = 0.0

@@ -22,7 +22,7 @@ from sumnist.serve.settings import Settings
 if TYPE_CHECKING:
     from PIL import Image
 
-    from sumnist.inference.tasks import NumberOptions
+    from sumnist.batch.score import NumberOptions
     from sumnist.training.loop import RunResult
 
 __all__ = ["COMMANDS", "Command"]
@@ -205,9 +205,9 @@ class Predict(OfNumbers):
 
     def digits_read(self) -> Callable[[Path], Shown]:
         """What reads a digit."""
+        from sumnist.batch.sources import addend, whole
         from sumnist.inference.demo import described
         from sumnist.inference.reader import Reader
-        from sumnist.inference.sources import addend, whole
         from sumnist.pictures.steps import strip
 
         if self.number is None:
@@ -227,10 +227,10 @@ class Predict(OfNumbers):
     def numbers_read(self, options: NumberOptions) -> Callable[[Path], Shown]:
         """What reads a number of any length."""
         from sumnist.arithmetic.values import plain
+        from sumnist.batch.score import strips_file
+        from sumnist.batch.sources import addend
         from sumnist.inference.demo import number_described
         from sumnist.inference.numbers import Numbers
-        from sumnist.inference.sources import addend
-        from sumnist.inference.tasks import strips_file
         from sumnist.pictures.decode import intensities_of
         from sumnist.pictures.marks import marked
 
@@ -269,10 +269,10 @@ class Solve(OfStrips):
     """print a line of JSON"""
 
     def run(self) -> int:
+        from sumnist.batch.score import strips_file
         from sumnist.inference.demo import solution_described
         from sumnist.inference.numbers import Numbers
         from sumnist.inference.solve import solve, words_in
-        from sumnist.inference.tasks import strips_file
 
         how = self.number_options()
         numbers = Numbers(strips_file(self.model, how.engine, "solve"))
@@ -302,8 +302,8 @@ class Score(OfNumbers):
     """replace what --out holds"""
 
     def run(self) -> int:
-        from sumnist.inference.score import score
-        from sumnist.inference.sources import whole
+        from sumnist.batch.score import score
+        from sumnist.batch.sources import whole
 
         number = None if self.number is None else whole(self.number)
         done = score(

@@ -11,7 +11,7 @@ from sumnist.errors import ConfigError
 from sumnist.files import PRETRAINED
 
 if TYPE_CHECKING:
-    from sumnist.inference.tasks import NumberOptions
+    from sumnist.batch.score import NumberOptions
 
 __all__ = ["OfModel", "OfNumbers", "OfStrips", "WorkerCount", "bounds_of"]
 
@@ -40,7 +40,7 @@ class OfStrips(OfModel):
 
     def number_options(self) -> NumberOptions:
         """How to read numbers. Raises `ConfigError`."""
-        from sumnist.inference.tasks import NumberOptions
+        from sumnist.batch.score import NumberOptions
 
         digits = (1, None) if self.digits is None else bounds_of(self.digits)
         return NumberOptions(self.read_with, digits, self.decimal)

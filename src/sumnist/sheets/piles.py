@@ -1,6 +1,6 @@
 """Piles of sheets: photographs, scans and PDF files → a table with a row for each sheet.
 
-Everything about many rows is that of a scoring (`inference/score`): all cores or a Ray cluster, bounded memory, and
+Everything about many rows is that of a scoring (`batch/score`): all cores or a Ray cluster, bounded memory, and
 rows that are safe, so that reading goes on where it was stopped.
 """
 
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from sumnist.batch.score import Scored, fingerprint, tabulate
+from sumnist.batch.sources import Row, Source, listing, pictures_in
+from sumnist.batch.table import Read, Result
 from sumnist.config import Engine, ReadingEngine
 from sumnist.environment import library_version
 from sumnist.errors import ConfigError, DataError, ImageError, SumnistError
 from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
-from sumnist.inference.score import Scored, tabulate
-from sumnist.inference.sources import Row, Source, listing, pictures_in
-from sumnist.inference.tasks import Read, Result, fingerprint
 from sumnist.sheets.layout import Layout
 from sumnist.sheets.mistakes import MISTAKE
 from sumnist.sheets.pictures import PdfPage, is_pdf, pages_of

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from sumnist.batch.pool import start_workers
 from sumnist.config import Engine
 from sumnist.errors import StudyError
 from sumnist.files import make_folder
-from sumnist.inference.engines import start_workers
 from sumnist.lab.study.recipe import Recipe
 from sumnist.lab.study.rows import Row, open_rows, read_jsonl
 from sumnist.lab.study.runs import run

@@ -7,9 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
+from sumnist.batch.sources import LONGEST_PATH, csv_header, csv_records, open_text, reading
 from sumnist.errors import DataError
 from sumnist.inference.ctc import value_of
-from sumnist.inference.sources import LONGEST_PATH, Lines, csv_header, csv_records, open_text, reading
 
 __all__ = ["Label", "labels_of", "value_written"]
 
@@ -47,7 +47,7 @@ def labels_of(file: Path, decimal: str | None = None) -> list[Label]:
     with reading(file):
         columns = columns_of(file)
         with open_text(file) as stream:
-            _, *records = csv_records(Lines(stream), columns)
+            _, *records = csv_records(stream, columns)
     if not records:
         raise DataError(f"--labels {file}: no rows, expected one for each picture: add them")
     return [label_of(values, line, decimal) for line, values in records]

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.batch.sources import pictures_in
 from sumnist.config import InkColour
 from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError, DataError
 from sumnist.inference.reader import Reader
-from sumnist.inference.sources import pictures_in
 from sumnist.lab.suites.answers import Answers, Score, answers_of, area_under_roc, is_digit_score, network_digits
 from sumnist.lab.suites.archive import HALVES, Half, check_half
 from sumnist.lab.suites.corruptions import CORRUPTIONS, corrupted

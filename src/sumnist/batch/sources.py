@@ -129,21 +129,18 @@ def checksum(files: Iterable[str | Path]) -> str:
     """One SHA-256 of the names and bytes of files."""
     found = hashlib.sha256()
     for path in map(Path, files):
-        found.update(os.fsencode(path.name) + b"\0" + path.stat().st_size.to_bytes(8))
         with path.open("rb") as stream:
-            while block := stream.read(BLOCK):
-                found.update(block)
+            found.update(os.fsencode(path.name) + b"\0" + hashlib.file_digest(stream, "sha256").digest())
     return found.hexdigest()
 
 
 def count_lines(path: Path) -> int:
     """The lines of a file; the last may lack its end."""
-    count, block = 0, b""
+    count, block = 0, b"\n"
     with path.open("rb") as stream:
         while more := stream.read(BLOCK):
-            block = more
-            count += block.count(b"\n")
-    return count + (block[-1:] not in (b"\n", b""))
+            count, block = count + more.count(b"\n"), more
+    return count + (block[-1:] != b"\n")
 
 
 # Folders of pictures.
@@ -160,15 +157,11 @@ def pictures_in(folder: Path, *others: str) -> list[str]:
     def refuse(error: OSError) -> NoReturn:
         raise unreadable(error.filename, error)
 
-    found = []
+    found, endings = [], {*SUFFIXES, *others}
     for place, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        within = os.path.relpath(place, folder)
-        found += [
-            name if within == os.curdir else os.path.join(within, name)
-            for name in names
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in {*SUFFIXES, *others}
-        ]
+        there = [name for name in names if name[0] != "." and os.path.splitext(name)[1].lower() in endings]
+        found += [os.path.normpath(os.path.join(os.path.relpath(place, folder), name)) for name in there]
     return sorted(found, key=lambda path: path.split(os.sep))
 
 
@@ -208,54 +201,23 @@ def open_text(path: Path) -> TextIO:
 class TooLong(csv.Error):
     """A row of a table that is longer than any should be."""
 
+    def __init__(self) -> None:
+        super().__init__(f"longer than {LONGEST:,} characters")
 
-class Lines(Iterator[str]):
-    """The lines of a text, in records of one or several, whose lines but the first can be read again.
 
-    Attributes:
-        number: How many lines were read; the number of the last one.
-        record: The lines of the record so far; `TooLong` is raised where they grow out of bounds.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream, self.number, self.size = stream, 0, 0
-        self.record: list[str] = []
-        self.again: deque[str] = deque()
-
-    def __next__(self) -> str:
-        line = self.again.popleft() if self.again else self.read()
-        if not line:
-            raise StopIteration
-        self.number += 1
-        self.size += len(line)
-        self.record.append(line)
-        if self.size >= LONGEST:
-            raise TooLong(f"longer than {LONGEST:,} characters")
-        return line
-
-    def read(self) -> str:
-        """The next line of the text; of one that is too long only the first `LONGEST` characters."""
-        line = rest = self.stream.readline(LONGEST)
-        while len(rest) == LONGEST and not rest.endswith(("\n", "\r")):
-            rest = self.stream.readline(LONGEST)
-        return line
-
-    def begin(self) -> int:
-        """Begin a record: the number of its first line."""
-        self.record, self.size = [], 0
-        return self.number + 1
-
-    def back(self) -> None:
-        """Read the lines of this record again, but for the first."""
-        self.again.extendleft(reversed(self.record[1:]))
-        self.number -= len(self.record[1:])
+def lines_of(stream: TextIO) -> Iterator[str]:
+    """The lines of a text; of one that is too long only the first `LONGEST` characters."""
+    while line := stream.readline(LONGEST):
+        yield line
+        while len(line) == LONGEST and not line.endswith(("\n", "\r")):
+            line = stream.readline(LONGEST)
 
 
 def csv_header(path: Path, name: str, expected: str) -> list[str]:
     """The first line of a CSV, which messages call `name`. Raises `DataError`."""
     with open_text(path) as stream:
         try:
-            return next(csv.reader(Lines(stream), strict=True), [])
+            return next(csv.reader(lines_of(stream), strict=True), [])
         except csv.Error as error:
             raise DataError(f"{name}: line 1: not CSV ({error}), expected {expected}") from error
 
@@ -280,7 +242,7 @@ def csv_columns(path: Path, number: Any, sums: bool) -> list[int]:
 
 def csv_rows(path: Path, columns: list[int], number: Any, sums: bool) -> Iterator[Row]:
     with reading(path), open_text(path) as stream:
-        records = csv_records(Lines(stream), columns)
+        records = csv_records(stream, columns)
         next(records, None)  # the names of the columns
         for line, values in records:
             if isinstance(values, str):
@@ -290,47 +252,50 @@ def csv_rows(path: Path, columns: list[int], number: Any, sums: bool) -> Iterato
                 yield row_of(path, values[0], given, line, sums)
 
 
-def csv_records(lines: Lines, columns: list[int]) -> Iterator[tuple[int, list[str | None] | str]]:
+def csv_records(stream: TextIO, columns: list[int]) -> Iterator[tuple[int, list[str | None] | str]]:
     """The values of `columns` of each record, None where it is too short, or what is wrong with it; with its line.
 
     Of a record over several lines that is none, or has a path or number over several lines, the first line is taken to
     be the one that is wrong, by a quote that is not closed, and the others are read as records.
     """
+    lines, again, record = enumerate(lines_of(stream), 1), deque[tuple[int, str]](), list[tuple[int, str]]()
+
+    def taken() -> Iterator[str]:
+        """The next lines, which become the record."""
+        size = 0
+        while one := again.popleft() if again else next(lines, None):
+            record.append(one)
+            size += len(one[1])
+            if size >= LONGEST:
+                raise TooLong
+            yield one[1]
+
     while True:
-        line = lines.begin()
+        record.clear()
         values: list[str | None] | str
         try:
-            fields = next(csv.reader(lines, strict=True), None)
-        except csv.Error as error:
-            values = f"line {line}: not CSV ({error}), expected a path and a number"
-        else:
+            fields = next(csv.reader(taken(), strict=True), None)
             if fields is None:
                 return
-            if not fields:  # a blank line
-                continue
             values = [fields[column] if column < len(fields) else None for column in columns]
-        if len(lines.record) > 1 and (isinstance(values, str) or any(map(goes_on, values))):
-            values = f"line {line}: a quote opens that is not closed, expected a path and a number: close it"
-            lines.back()
-        yield line, values
-
-
-def goes_on(value: str | None) -> bool:
-    """Whether a value is of several lines."""
-    return value is not None and ("\n" in value or "\r" in value)
+        except csv.Error as error:
+            fields, values = None, f"not CSV ({error}), expected a path and a number"
+        if len(record) > 1 and (fields is None or any("\n" in value or "\r" in value for value in values if value)):
+            values = "a quote opens that is not closed, expected a path and a number: close it"
+            again.extendleft(reversed(record[1:]))
+        if fields != []:  # a blank line
+            line = record[0][0]
+            yield line, f"line {line}: {values}" if isinstance(values, str) else values
 
 
 def jsonl_rows(path: Path, number: Any, sums: bool) -> Iterator[Row]:
     with reading(path), open_text(path) as stream:
-        lines = Lines(stream)
-        while True:
-            place = lines.begin()
+        for place, line in enumerate(lines_of(stream), 1):
+            if not line.strip():
+                continue
             try:
-                line = next(lines, None)
-                if line is None:
-                    return
-                if not line.strip():
-                    continue
+                if len(line) >= LONGEST:
+                    raise TooLong
                 values = json.loads(line, object_pairs_hook=without_doubles)
                 name, own = values["path"], values["number"] if sums and number is None else values.get("number")
                 if not isinstance(name, str):
@@ -338,8 +303,8 @@ def jsonl_rows(path: Path, number: Any, sums: bool) -> Iterator[Row]:
             except (ValueError, KeyError, TypeError, RecursionError, TooLong) as error:
                 message = f'line {place}: {error!r}, expected {{"path": "five.png", "number": 7}}'
                 yield Row("", None, error=message)
-                continue
-            yield row_of(path, name, own if number is None else number, place, sums)
+            else:
+                yield row_of(path, name, own if number is None else number, place, sums)
 
 
 def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,11 +9,11 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from subprocess import PIPE, Popen
 from typing import Any, Generic, TypeVar
 
@@ -21,17 +21,16 @@ from sumnist.config import Engine
 from sumnist.environment import core_count
 from sumnist.errors import MissingExtraError, SumnistError
 
-__all__ = ["Workers", "start_workers"]
+__all__ = ["Worker", "WorkerError", "Workers", "start_workers"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 Prepare = Callable[[], Callable[[Job], Result]]
-DIED = "a worker process died, out of memory perhaps: run the same command again to go on, with fewer --workers"
 BOOT = """
 import os, pickle, sys
 try:
     sys.path[:] = pickle.load(sys.stdin.buffer)
-    from sumnist.inference.engines import be_worker
+    from sumnist.batch.pool import be_worker
 except BaseException as error:
     try:
         os.write(1, pickle.dumps((None, ImportError(str(error)))))
@@ -42,8 +41,6 @@ be_worker()
 """What a worker process runs. It imports nothing of the program that started it, which need not guard its main part."""
 AHEAD = 3
 """Jobs of a worker that are under way at once: enough to keep it busy, few enough to bound the memory."""
-AT_ONCE = 2
-"""Jobs that a worker process holds at once: one that it does, and the next."""
 RETRIES = 3
 """How often Ray starts a worker that died again, and its job with it: as often as it repeats a plain task."""
 
@@ -123,124 +120,110 @@ def this_process(prepare: Prepare[Job, Result]) -> Iterator[Workers[Job, Result]
 def processes(
     count: int, prepare: Prepare[Job, Result], failure: type[SumnistError], ahead: int
 ) -> Iterator[Workers[Job, Result]]:
-    """Freshly started processes on this machine."""
-    pool = Pool(count, prepare, failure, min(ahead, AT_ONCE))
-    try:
-        yield Workers(pool.submit, ahead * count)
-    finally:
-        pool.close()
+    """Fresh processes on this machine, each tended by a thread of its own and started at its first job. The first that
+    dies or cannot start ends all: what is under way and still to come gets its error."""
+    own, lock = threading.local(), threading.Lock()
+    workers: list[Worker[Job, Result]] = []
+    ended: list[SumnistError] = []
 
-
-class Pool(Generic[Job, Result]):
-    """Worker processes, each at the other end of two pipes and tended by a thread of its own.
-
-    They take jobs from one queue, and are started as jobs come, up to `count` of them. The first that dies or cannot
-    start ends the pool: what it had and what is in the queue get the error.
-    """
-
-    def __init__(self, count: int, prepare: Prepare[Job, Result], failure: type[SumnistError], at_once: int) -> None:
-        self.count, self.prepare, self.failure, self.at_once = count, prepare, failure, at_once
-        self.jobs: SimpleQueue[tuple[Job, Future[Result]] | None] = SimpleQueue()
-        self.processes: list[Popen[bytes]] = []
-        self.threads: list[threading.Thread] = []
-        self.error: Exception | None = None
-
-    def submit(self, job: Job) -> Future[Result]:
-        """Start a job as soon as a worker is free."""
-        future: Future[Result] = Future()
-        if len(self.processes) < self.count and self.error is None:
-            self.start()
-        self.jobs.put((job, future))
-        if self.error is not None:
-            self.fail(self.error)
-        return future
-
-    def start(self) -> None:
-        """Start a worker, in a session of its own: Ctrl-C is left to this process, with which the worker ends. Raises
-        `failure`."""
+    def start() -> Worker[Job, Result]:
         try:
-            process = Popen([sys.executable, "-P", "-c", BOOT], stdin=PIPE, stdout=PIPE, start_new_session=True)
-            self.processes.append(process)
-            thread = threading.Thread(target=self.tend, args=(process,), daemon=True)
-            thread.start()
-            self.threads.append(thread)
-        except (OSError, RuntimeError) as error:
-            raise self.no_start(error) from error
+            with lock:
+                if ended:
+                    raise ended[0]
+                worker: Worker[Job, Result] = Worker()
+                workers.append(worker)
+            worker.start(prepare)
+        except SumnistError as error:
+            ended.append(error)
+            raise
+        return worker
 
-    def no_start(self, error: Exception) -> SumnistError:
-        """What to raise for what has kept a worker from starting."""
-        if isinstance(error, SumnistError):
-            return error
-        why = str(error) or type(error).__name__
-        return self.failure(
-            f"a worker process cannot start ({why}): run the same command again to go on, with fewer --workers"
-        )
+    def do(job: Job) -> Result:
+        try:
+            if ended:
+                raise ended[0]
+            if not hasattr(own, "worker"):
+                own.worker = start()
+            result: Result = own.worker.ask(job)
+        except WorkerError as error:
+            ended.append(failure(f"{error}: run the same command again to go on, with fewer --workers"))
+            raise ended[0] from error
+        return result
 
-    def tend(self, process: Popen[bytes]) -> None:
-        """Give a worker its jobs and their futures what comes of them, until it or the pool ends."""
-        under_way: deque[Future[Result]] = deque()
+    threads = ThreadPoolExecutor(count)
+    try:
+        yield Workers(lambda job: threads.submit(do, job), ahead * count)
+    finally:
+        with lock:
+            ended.append(failure("the workers have ended"))
+            for worker in workers:
+                worker.kill()
+        threads.shutdown(cancel_futures=True)
+        for worker in workers:
+            worker.close()
+
+
+class WorkerError(Exception):
+    """A worker process cannot start, or has died."""
+
+
+class Worker(Generic[Job, Result]):
+    """A process that does one job at a time, at the other end of two pipes. It ends with this process, in a session of
+    its own: Ctrl-C is left to this one. Raises `WorkerError` if it cannot be started."""
+
+    def __init__(self) -> None:
+        try:
+            self.process = Popen([sys.executable, "-P", "-c", BOOT], stdin=PIPE, stdout=PIPE, start_new_session=True)
+        except OSError as error:
+            raise WorkerError(f"a worker process cannot start ({error})") from error
+
+    def start(self, prepare: Prepare[Job, Result]) -> None:
+        """Wait until it can do jobs, with what `prepare` makes there. Raises `WorkerError`, and its `SumnistError`."""
         try:
             with suppress(BrokenPipeError):  # it may have said why
-                send(process.stdin, sys.path)
-                send(process.stdin, self.prepare)
-            _, error = receive(process.stdout)
-            if error is not None:
-                raise self.no_start(error)
-            while True:
-                while len(under_way) < self.at_once and (taken := self.take(wait=not under_way)) is not None:
-                    under_way.append(taken[1])
-                    send(process.stdin, taken[0])
-                if not under_way:
-                    return
-                result, error = receive(process.stdout)
-                future = under_way.popleft()
-                future.set_result(result) if error is None else future.set_exception(error)
-        except (OSError, EOFError, pickle.UnpicklingError):
-            self.fail(self.failure(DIED), under_way)
+                send(self.process.stdin, sys.path)
+                send(self.process.stdin, prepare)
+            self.answer()
+        except (SumnistError, WorkerError):
+            raise
         except Exception as error:
-            self.fail(error, under_way)
+            raise WorkerError(f"a worker process cannot start ({str(error) or type(error).__name__})") from error
 
-    def take(self, wait: bool) -> tuple[Job, Future[Result]] | None:
-        """The next job; None if there is none, after which, where it was waited for, there will never be one."""
+    def ask(self, job: Job) -> Result:
+        """The result of a job, or its error, which is raised. Raises `WorkerError`."""
+        with suppress(BrokenPipeError):  # there will be no answer then
+            send(self.process.stdin, job)
+        result: Result = self.answer()
+        return result
+
+    def answer(self) -> Any:
+        """What it says next."""
         try:
-            taken = self.jobs.get(wait)
-        except Empty:
-            return None
-        if taken is None:
-            self.jobs.put(None)  # for the next one who asks
-        return taken
+            result, error = pickle.load(self.process.stdout)  # type: ignore[arg-type]
+        except (OSError, EOFError, pickle.UnpicklingError) as gone:
+            raise WorkerError("a worker process died, out of memory perhaps") from gone
+        if error is not None:
+            raise error
+        return result
 
-    def fail(self, error: Exception, under_way: Iterable[Future[Result]] = ()) -> None:
-        """Give this error to the futures of a worker, and to all that are in the queue or still to come."""
-        self.error = error
-        for future in under_way:
-            future.set_exception(error)
-        while (taken := self.take(wait=False)) is not None:
-            taken[1].set_exception(error)
+    def kill(self) -> None:
+        """End it at once, whatever it does."""
+        self.process.kill()
 
     def close(self) -> None:
-        """End the workers, whatever they are at."""
-        self.jobs.put(None)
-        for process in self.processes:
-            process.kill()
-        for thread in self.threads:
-            thread.join()
-        for process in self.processes:
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                with suppress(OSError):  # what was still to be sent
-                    pipe.close()  # type: ignore[union-attr]
+        """End it, and forget it."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with suppress(OSError):  # what was still to be sent
+                pipe.close()  # type: ignore[union-attr]
 
 
 def send(pipe: Any, value: Any) -> None:
     """Write a value whole. Raises `OSError` if nobody is at the other end."""
     pipe.write(pickle.dumps(value))
     pipe.flush()
-
-
-def receive(pipe: Any) -> Any:
-    """The next value. Raises `EOFError` or `UnpicklingError` if nobody is at the other end."""
-    return pickle.load(pipe)
 
 
 def be_worker() -> None:
@@ -259,23 +242,21 @@ def be_worker() -> None:
     def take_jobs() -> None:
         try:
             while True:
-                jobs.put(receive(sys.stdin.buffer))
+                jobs.put(pickle.load(sys.stdin.buffer))
         finally:
             os._exit(1)
 
     try:
-        work = receive(sys.stdin.buffer)()
+        work = pickle.load(sys.stdin.buffer)()
     except Exception as error:
         return reply(None, error)
     reply(None)
     threading.Thread(target=take_jobs, daemon=True).start()
     while True:
         try:
-            result = work(jobs.get())
+            reply(work(jobs.get()))
         except Exception as error:
             reply(None, error)
-        else:
-            reply(result)
 
 
 def picklable(error: Exception) -> Exception:

@@ -18,15 +18,19 @@ from contextlib import suppress
 from decimal import Decimal
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from sumnist.arithmetic.values import plain
+from sumnist.batch.sources import Row
 from sumnist.errors import OutputError, ScoreError
 from sumnist.files import Journal, check_replaceable, make_folder, write_all, writing
-from sumnist.inference.sources import Row
-from sumnist.inference.tasks import Flat, Result
 
-__all__ = ["Output"]
+__all__ = ["Output", "Read", "Result", "Task"]
+
+Result = dict[str, Any] | str
+"""What became of a row: the values of its columns, or the message of what went wrong."""
+Read = Callable[[list[Any], list[int | None]], list[Result]]
+"""What reads pictures, each with its number."""
 
 SAVE_EVERY = 2.0
 """Seconds between two notes of how far the output goes."""
@@ -43,6 +47,27 @@ FORMULA = frozenset("=+-@\t\r")
 """What a text begins with that spreadsheets take for a formula."""
 
 
+class Task(Protocol):
+    """What is read of each picture.
+
+    Attributes:
+        columns: What the table has of a row, by the names of its columns, the first of them `path`.
+        chunk: Rows that a worker reads at once; always the same, so that a restart computes the same numbers.
+    """
+
+    columns: ClassVar[tuple[str, ...]]
+    chunk: ClassVar[int]
+
+    def flat(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values of a row, with a column of their own for each part of those that are lists; any may be None."""
+
+    def settings(self) -> dict[str, Any]:
+        """All that the readings depend on, by what messages call it, as types that `json` writes."""
+
+    def start(self) -> Read:
+        """Load the network: what reads pictures with it."""
+
+
 class Output:
     """The rows of a table to be, `.NAME.partial`, and the note beside them, `.NAME.progress`, which is also the lock.
 
@@ -55,7 +80,10 @@ class Output:
         whole: Whether all had been done when this was opened: the table is there, and only the note is to be removed.
     """
 
-    def __init__(self, path: Path, job: dict[str, Any], overwrite: bool, columns: tuple[str, ...], flat: Flat) -> None:
+    def __init__(
+        self, path: Path, job: dict[str, Any], overwrite: bool, columns: tuple[str, ...],
+        flat: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> None:  # fmt: skip
         self.out, self.job, self.overwrite = path, job, overwrite
         self.columns, self.flat = ("row", *columns, "error"), flat
         check_replaceable(path)

@@ -1,0 +1,342 @@
+"""Many pictures: a table of them in, a table of readings out, in bounded memory and on all cores.
+
+The source is cut into chunks; workers read the chunks side by side and give them back in order. A task says what is
+read of each picture, one digit or a number of any length: it goes to the workers as it is, with its network, and each
+of them starts it. What is written, and how it is safe from being killed, is the matter of `batch/table`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tqdm import tqdm
+
+from sumnist.arithmetic.values import plus
+from sumnist.batch.pool import start_workers
+from sumnist.batch.sources import Row, Source, check_digits, source_of
+from sumnist.batch.table import Output, Read, Result, Task
+from sumnist.config import Engine, InkColour, ReadingEngine
+from sumnist.environment import library_version
+from sumnist.errors import ConfigError, RunError, ScoreError
+from sumnist.files import CONFIG, NUMBERS, PRETRAINED, WEIGHTS
+from sumnist.inference.numbers import NumberReading, Numbers, check_bounds, check_sign
+from sumnist.inference.reader import Reader, Reading, check_ink, check_number, model_file
+from sumnist.model.folder import placed
+from sumnist.pictures.decode import Picture
+
+__all__ = ["NEXT", "DigitTask", "NumberOptions", "NumberTask", "Scored", "fingerprint", "score", "strips_file",
+           "tabulate"]  # fmt: skip
+
+NEXT = 3
+"""Values of a number that a table has beside the most probable one."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What became of the rows: how many there are, how many of them failed, and how many this call read, in how many
+    seconds."""
+
+    rows: int
+    failed: int
+    read_now: int
+    seconds: float
+
+
+def score(
+    source: str | Path,
+    out: str | Path,
+    number: Any = None,
+    model: str | Path = PRETRAINED,
+    engine: Engine = "local",
+    workers: int = 0,
+    overwrite: bool = False,
+    progress: bool = True,
+    ink: InkColour = "auto",
+    numbers: NumberOptions | None = None,
+) -> Scored:
+    """Read every picture of a source and write a row for each. Called again after it was killed, it goes on where it
+    stopped. A row that fails is a row with an `error`.
+
+    Args:
+        source: A folder of pictures, a CSV or JSONL with `path` and `number`, or a folder of IDX files.
+        out: The table to write, a `.csv` or `.jsonl`.
+        number: What to add to every picture; a CSV or JSONL may have numbers of its own.
+        model: An ONNX file or a run folder; a Ray cluster, and numbers of any length, need one that has been exported.
+            By default the packaged network.
+        engine: "local", the cores of this machine, or "ray", a Ray cluster.
+        workers: Processes that read; 0 is one for each core.
+        overwrite: Whether to replace what `out` holds.
+        progress: Whether to draw a bar on stderr.
+        ink: "dark" or "light", if it is known that all ink is darker or lighter than its ground; else "auto".
+        numbers: How to read a number of any length of each picture, to which a number is added where there is one;
+            None reads a digit.
+
+    Returns:
+        How many rows there are, how many of them failed, and how many this call read.
+
+    Raises:
+        ConfigError: `out`, `workers`, `ink` or `numbers` makes no sense, or `out` is a file of the source.
+        DataError: The source is missing, none of those, or cannot be read.
+        RunError: The model is no network of sumnist.
+        NumberError: `number` is none that the network can add.
+        OutputError: `out` cannot be written, holds something else, or another scoring writes it.
+        ScoreError: `out` is begun by another scoring, the source changed meanwhile, or a worker died.
+        MissingExtraError: The engine, or what reads the numbers, is not installed.
+    """
+    ink = check_ink(ink)
+    task = NumberTask.of(model, ink, numbers) if numbers else DigitTask.of(model, ink, engine == "ray")
+    if number is not None:  # what is wrong with it or the model is known before the work
+        number = check_number(number, task.exact)
+        check_digits(number)
+    found = source_of(Path(source), number, task.sums)
+    asked = {"source": str(Path(source).resolve()), "number": number}
+    return tabulate(found, Path(out), task, asked, engine, workers, overwrite, progress)
+
+
+def tabulate(
+    found: Source, out: Path, task: Task, asked: Mapping[str, Any], engine: Engine = "local", workers: int = 0,
+    overwrite: bool = False, progress: bool = True, then: Callable[[], object] | None = None,
+) -> Scored:  # fmt: skip
+    """Write a row for each of a source, as `score` does, by any task.
+
+    Args:
+        asked: What else tells one job from another, as types that `json` writes.
+        then: What is to be done with the table. Where that fails, or is killed, the same call does it again.
+
+    Raises:
+        What `score` does.
+    """
+    began = time.monotonic()
+    if out.suffix not in (".csv", ".jsonl"):
+        raise ConfigError(f"--out {out}: expected a name that ends in .csv or .jsonl")
+    if workers < 0:
+        raise ConfigError(f"--workers {workers}: expected a whole number of at least 0, which is one for each core")
+    check_apart(out, found.files)
+    settings = task.settings()
+    job = {**asked, **settings, "version of sumnist": library_version("sumnist"), **found.content}
+    prepare = partial(row_reader, task, settings)
+    with Output(out, job, overwrite, task.columns, task.flat) as output:
+        first = output.rows
+        rows = islice(found.rows, first, None)
+        if not output.whole:
+            with start_workers(engine, workers, prepare, ScoreError) as readers, tqdm(
+                total=found.count, initial=first, unit=" rows", disable=not progress, smoothing=0.05
+            ) as bar:  # fmt: skip
+                for chunk, results in readers.in_order(iter(lambda: list(islice(rows, task.chunk)), [])):
+                    check_apart(out, (row.picture for row in chunk if isinstance(row.picture, str)))
+                    output.add(chunk, results)
+                    bar.update(len(chunk))
+        if found.changed:
+            raise ScoreError(
+                f"{asked['source']}: changed while it was read: run the same command again, with --overwrite"
+            )
+        output.finish(then)
+    return Scored(output.rows, output.failed, output.rows - first, time.monotonic() - began)
+
+
+def check_apart(out: Path, files: Iterable[str | Path]) -> None:
+    """Raise `ConfigError` if one of `files` is what the table is to replace; the disk is asked only of one that is
+    named alike."""
+    target, same = os.path.realpath(out), False
+    for file in files:
+        if os.path.basename(file) == os.path.basename(target):
+            with suppress(OSError, ValueError):  # no file, or none can have that name
+                same = os.path.samefile(file, target)
+        if same:
+            raise ConfigError(f"--out {out}: is read from, as {file}, expected another file: name another")
+
+
+def row_reader(task: Task, known: dict[str, Any]) -> Callable[[list[Row]], list[Result]]:
+    """Start the task in a worker: the function that reads a chunk of rows. Raises `RunError` if its settings are not
+    the `known` ones any more, which happens to a model in a folder."""
+    read = task.start()
+    if task.settings() != known:
+        raise RunError("the model changed while the scoring began: run the same command again, with --overwrite")
+    return partial(read_rows, read)
+
+
+def read_rows(read: Read, rows: list[Row]) -> list[Result]:
+    """What became of each row."""
+    sound = [(row.picture, row.number) for row in rows if row.picture is not None]
+    results: Iterator[Result] | None = None
+    try:
+        results = iter(read([picture for picture, _ in sound], [number for _, number in sound]))
+    except Exception as error:  # memory that one picture takes, or what nobody thought of
+        if len(rows) == 1:
+            return [f"{rows[0].path}: cannot be read ({str(error) or type(error).__name__})"]
+    if results is None:  # by now what the error held is free
+        return [result for row in rows for result in read_rows(read, [row])]
+    return [row.error or "" if row.picture is None else next(results) for row in rows]
+
+
+@dataclass(frozen=True)
+class DigitTask:
+    """One digit of each picture, and the sum with a number. The network is the content of its file, or the folder of a
+    run that is not exported."""
+
+    network: bytes | Path
+    exact: bool
+    ink: InkColour
+    columns: ClassVar[tuple[str, ...]] = ("path", "number", "digit", "sum", "confidence", "accepted", "reason")
+    chunk: ClassVar[int] = 256
+    sums: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, model: str | Path, ink: InkColour, travels: bool) -> DigitTask:
+        """The task with a model, which is a file if it `travels`. Raises `ConfigError`, `RunError` and
+        `MissingExtraError`."""
+        path = exported(model, "--engine ray") if travels else model_file(model)
+        reader = Reader(path)
+        return cls(path if path.is_dir() else path.read_bytes(), reader.exact, ink)
+
+    def flat(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values themselves."""
+        return values
+
+    def settings(self) -> dict[str, Any]:
+        """The ink and the network."""
+        return {"task": "digits", "ink": self.ink, "model": fingerprint(self.network)}
+
+    def start(self) -> Read:
+        """What reads digits."""
+        reader = Reader(self.network)
+
+        def read(pictures: list[Picture], numbers: list[int | None]) -> list[Result]:
+            readings = reader.read_each(pictures, [number or 0 for number in numbers], self.ink)
+            return [digit_values(one) if isinstance(one, Reading) else str(one) for one in readings]
+
+        return read
+
+
+@dataclass(frozen=True)
+class NumberOptions:
+    """How numbers are read.
+
+    Attributes:
+        engine: "ours", "ocr" or "both".
+        digits: How many digits there are, or the least and the most of them; None is any number.
+        decimal: The sign before decimals, "." or ","; None if the numbers are whole.
+    """
+
+    engine: ReadingEngine = "ours"
+    digits: Any = (1, None)
+    decimal: str | None = None
+
+
+@dataclass(frozen=True)
+class NumberTask:
+    """A number of any length of each picture, and the sum with a number where there is one. The network is the content
+    of its file, None if the engine does without."""
+
+    network: bytes | None
+    options: NumberOptions
+    ink: InkColour
+    columns: ClassVar[tuple[str, ...]] = (
+        "path", "number", "text", "value", "sum", "confidence", "accepted", "reason", "is_number_probability", "other",
+        "next",
+    )  # fmt: skip
+    chunk: ClassVar[int] = 32
+    sums: ClassVar[bool] = False
+    exact: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, model: str | Path, ink: InkColour, options: NumberOptions) -> NumberTask:
+        """The task with a model. Raises `ConfigError`, `RunError` and `MissingExtraError`."""
+        check_bounds(options.digits)
+        check_sign(options.decimal)
+        path = strips_file(model, options.engine)
+        Numbers(path).of(options.engine)
+        return cls(None if options.engine == "ocr" else path.read_bytes(), options, ink)
+
+    def flat(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values, with columns for each of the next ones, counted from the second."""
+        cells: dict[str, Any] = {name: value for name, value in values.items() if name not in ("next", "error")}
+        for place, one in zip_longest(range(2, 2 + NEXT), values["next"] or ()):
+            cells |= {f"{key}_{place}": one and one[key] for key in ("value", "probability")}
+        return cells | {"error": values["error"]}
+
+    def settings(self) -> dict[str, Any]:
+        """The options, the ink and the networks."""
+        options = self.options
+        ours = {} if self.network is None else {"model": fingerprint(self.network)}
+        others = {} if options.engine == "ours" else {"version of rapidocr": library_version("rapidocr")}
+        return {"task": "numbers", "--read-with": options.engine, "--digits": list(check_bounds(options.digits)),
+                "--decimal": options.decimal, "ink": self.ink, **ours, **others}  # fmt: skip
+
+    def start(self) -> Read:
+        """What reads numbers."""
+        reader, how = Numbers(self.network or NUMBERS), self.options
+        reader.of(how.engine)
+
+        def read(pictures: list[Picture], numbers: list[int | None]) -> list[Result]:
+            readings = reader.read_each(pictures, how.engine, how.digits, how.decimal, self.ink, 1 + NEXT)
+            return [
+                number_values(one, number) if isinstance(one, NumberReading) else str(one)
+                for one, number in zip(readings, numbers, strict=True)
+            ]
+
+        return read
+
+
+def digit_values(reading: Reading) -> dict[str, Any]:
+    """The columns of a digit."""
+    return {
+        "digit": reading.digit, "sum": reading.sum, "confidence": rounded(reading.confidence),
+        "accepted": reading.accepted, "reason": reading.reason,
+    }  # fmt: skip
+
+
+def number_values(reading: NumberReading, number: int | None) -> dict[str, Any]:
+    """The columns of a number; `next` are the values that are most probable after it."""
+    total = None if reading.value is None or number is None else plus(reading.value, number)
+    return {
+        "text": reading.text, "value": reading.value, "sum": total,
+        "confidence": rounded(reading.confidence), "accepted": reading.accepted, "reason": reading.reason,
+        "is_number_probability": rounded(reading.is_number_probability), "other": rounded(reading.other),
+        "next": [{"value": one.value, "probability": rounded(one.probability)} for one in reading.candidates[1:]],
+    }  # fmt: skip
+
+
+def rounded(probability: float) -> float:
+    return round(probability, 6)
+
+
+def strips_file(model: str | Path, engine: ReadingEngine, what: str = "--numbers") -> Path:
+    """The ONNX file of the network of strips that `model` names, by default the packaged one. Raises `ConfigError` and
+    `RunError`."""
+    if Path(model) == PRETRAINED:
+        return NUMBERS
+    if engine == "ocr":
+        raise ConfigError(
+            f"--model {model} --read-with ocr: the general reader has a network of its own: leave --model out, or give "
+            "--read-with ours or both"
+        )
+    return exported(model, what)
+
+
+def exported(model: str | Path, what: str) -> Path:
+    """The ONNX file that `model` names. Raises `ConfigError` for a run without one, which `what` needs."""
+    path = model_file(model)
+    if path.is_dir():
+        raise ConfigError(
+            f"--model {model}: a run that is not exported, expected an ONNX file for {what}: run `sumnist export "
+            f"{model}` first"
+        )
+    return path
+
+
+def fingerprint(model: Path | bytes) -> str:
+    """What tells one model from another: an ONNX file or its bytes, or a run folder without one."""
+    if isinstance(model, Path):
+        files = [placed(model, name) for name in (CONFIG, WEIGHTS)] if model.is_dir() else [model]
+        model = b"".join(file.read_bytes() for file in files)
+    return hashlib.sha256(model).hexdigest()
