@@ -601,7 +601,8 @@ def scoring(table: Path, out: Path) -> subprocess.Popen[str]:
 
 
 def children_of(process: subprocess.Popen[str]) -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
+    return [int(pid) for task in tasks for pid in task.read_text().split()]
 
 
 @pytest.fixture
