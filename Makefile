@@ -52,7 +52,7 @@ study-quick: setup  ## a few designs, one epoch each, in minutes
 	$(SUMNIST) study --quick --rows runs/study-quick/rows.jsonl --out runs/study-quick
 
 ship: setup  ## train the network that comes with the package anew, verify it and install it
-	$(BIN)/python scripts/ship.py
+	$(BIN)/python scripts/ship.py digits
 
 docs: setup  ## rewrite the generated parts of the README and docs/ from the committed result rows
 	$(BIN)/python scripts/write_docs.py
@@ -64,7 +64,7 @@ serve: setup  ## read over HTTP, with a page to draw on, on http://127.0.0.1:800
 	$(SUMNIST) serve
 
 static: setup web/node_modules  ## the page without a server, for drawings, in build/static
-	$(BIN)/python scripts/build_static.py build/static
+	$(BIN)/python scripts/build.py static build/static
 
 web/node_modules: web/package.json web/package-lock.json
 	npm ci --prefix web --no-audit --no-fund

@@ -1,38 +1,20 @@
-"""Read picture files that were damaged on purpose, and count what comes of them.
-
-    python benchmarks/hostile_pictures.py --count 10000 --seed 0
-    python benchmarks/hostile_pictures.py --count 10000 --numbers
+"""Picture files that were damaged on purpose, for `serving.py hostile`.
 
 Sound files of many formats are cut, have bits flipped, bytes overwritten, parts doubled, or a header that promises
-another size; some files are bombs: small, and huge when decoded. Each must give a reading or one of the project's
-errors, in two seconds and with no more than 400 MB in use. A row goes to `docs/results/hostile.jsonl`.
+another size; some files are bombs: small, and huge when decoded.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import resource
-import time
+import multiprocessing
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from sumnist.environment import describe_machine, now
-from sumnist.errors import SumnistError
-from sumnist.inference.numbers import NumberReading
-from sumnist.inference.reader import Reader, Reading
-from sumnist.lab.study.rows import append_jsonl
-
-RESULTS = Path(__file__).resolve().parent.parent / "docs/results/hostile.jsonl"
-SLOWEST = 2.0
-MOST_MEMORY = 400.0
 BOMB_EVERY = 100
 """One file in so many is a bomb."""
 
@@ -165,65 +147,7 @@ BOMBS: list[bytes] = []
 """The bombs of this run, made beforehand, since to make one takes more memory than to refuse it."""
 
 
-def memory() -> float:
-    """The most memory that this process ever had in use, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def make_bombs(seed: int, count: int = 12) -> None:
     """Make them in another process, so that their making does not count."""
-    import multiprocessing
-
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         BOMBS.extend(pool.map(bomb, [np.random.default_rng([seed, 1, place]) for place in range(count)]))
-
-
-def measure(count: int, seed: int, numbers: bool = False) -> dict[str, Any]:
-    """Read `count` hostile files, as digits or as numbers; the row."""
-    make_bombs(seed)
-    reader = Reader()
-
-    def read(picture: Any) -> Reading | NumberReading:
-        reading: Reading | NumberReading = reader.read_number(picture) if numbers else reader.read(picture, 7)
-        return reading
-
-    read(np.zeros((28, 28), np.uint8))
-    before = memory()
-    outcomes: Counter[str] = Counter()
-    slowest, strange = (0.0, ""), []
-    most = (before, "")
-    for place, (damage, data) in enumerate(hostile(count, seed)):
-        start = time.perf_counter()
-        try:
-            reading = read(data)
-            outcomes["read" if reading.accepted else f"refused: {reading.reason}"] += 1
-        except SumnistError as error:
-            outcomes[str(error).partition(": ")[2].partition(",")[0].partition(" (")[0]] += 1
-        except Exception as error:  # the very thing that is looked for
-            outcomes["STRANGE"] += 1
-            strange.append(f"{place} {damage}: {type(error).__name__}: {error}")
-        slowest = max(slowest, (time.perf_counter() - start, f"{place} {damage}"))
-        most = max(most, (memory(), f"{place} {damage}"))
-    return {
-        "part": "hostile-numbers" if numbers else "hostile-pictures", "date": now(), "count": count, "seed": seed,
-        "outcomes": dict(outcomes.most_common()), "strange": strange,
-        "slowest_seconds": round(slowest[0], 3), "slowest": slowest[1],
-        "peak_mb": round(most[0]), "peak": most[1], "mb_before": round(before), "machine": describe_machine(),
-    }  # fmt: skip
-
-
-def main() -> int:
-    """0 if every file gave a reading or an error of the project, in time and in memory."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--numbers", action="store_true", help="read numbers of any length")
-    given = parser.parse_args()
-    row = measure(given.count, given.seed, given.numbers)
-    print(json.dumps(row, indent=2, ensure_ascii=False))
-    append_jsonl(RESULTS, row)
-    return int(bool(row["strange"]) or row["slowest_seconds"] > SLOWEST or row["peak_mb"] > MOST_MEMORY)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, get_args
@@ -29,8 +30,7 @@ from sumnist.inference.recognizers import file_of
 from sumnist.lab.suites.strips import SPACINGS, strings
 from sumnist.pictures.components import components_of
 from sumnist.pictures.decode import intensities_of
-
-__all__ = ["accuracy", "engines", "latency", "one_by_one", "rate", "size"]
+from timing import Row, alternating, seconds_each
 
 STRINGS, LENGTHS = 100, (2, 3, 5, 8)
 """Strings of each number of digits and spacing, the first of the suite's reported half."""
@@ -104,7 +104,7 @@ def padded(ink: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.pad((255 * ink).astype(np.uint8), max(GROUND, max(ink.shape) // 4))
 
 
-def accuracy() -> Iterator[dict[str, Any]]:
+def accuracy() -> Iterator[Row]:
     """The share of strings that each reads right, dark on light, by number of digits and spacing."""
     reads = engines()
     for digits in LENGTHS:
@@ -124,17 +124,19 @@ def encoded(picture: NDArray[np.uint8]) -> bytes:
     return stream.getvalue()
 
 
-def latency() -> Iterator[dict[str, Any]]:
+def latency() -> Iterator[Row]:
     """A picture in, a number out, on one thread: the median of each round."""
     reads, small = engines(), [encoded(picture) for picture in strings("reported", 4, "spaced", CALLS).pictures]
     with tempfile.TemporaryDirectory() as folder:
-        large = large_files(Path(folder))
-        for turn in range(-1, ROUNDS):  # the first one warms up
-            for name, read in reads.items():
-                for kind, pictures in (("4-digit strip", small), (f"PNG of {WIDTH}×{HEIGHT}, from file", large)):
-                    times = [timed(read, picture) for picture in pictures]
-                    if turn >= 0:
-                        yield {"name": name, "kind": kind, "round": turn, "p50": float(np.median(times))}
+        kinds = {"4-digit strip": small, f"PNG of {WIDTH}×{HEIGHT}, from file": large_files(Path(folder))}
+
+        def case(read: Read, pictures: Sequence[Any], _: int) -> Row:
+            return {"p50": float(np.median(seconds_each(read, pictures)))}
+
+        yield from alternating({
+            (("name", name), ("kind", kind)): partial(case, read, pictures)
+            for name, read in reads.items() for kind, pictures in kinds.items()
+        }, ROUNDS, warm=1)  # fmt: skip
 
 
 def large_files(folder: Path) -> list[Path]:
@@ -148,21 +150,14 @@ def large_files(folder: Path) -> list[Path]:
     return files
 
 
-def timed(read: Read, picture: bytes | Path) -> float:
-    """The seconds that a reading takes."""
-    began = time.perf_counter()
-    read(picture)
-    return time.perf_counter() - began
-
-
-def rate() -> Iterator[dict[str, Any]]:
+def rate() -> Iterator[Row]:
     """Strips of four digits a second, on two threads that share what reads."""
-    reads, files = engines(), [encoded(picture) for picture in strings("reported", 4, "spaced").pictures]
-    for turn in range(-1, ROUNDS):
-        for name, read in reads.items():
-            found = strips_per_second(read, files)
-            if turn >= 0:
-                yield {"name": name, "round": turn, "strips_per_second": found}
+    files = [encoded(picture) for picture in strings("reported", 4, "spaced").pictures]
+
+    def case(read: Read, _: int) -> Row:
+        return {"strips_per_second": strips_per_second(read, files)}
+
+    return alternating({name: partial(case, read) for name, read in engines().items()}, ROUNDS, warm=1)
 
 
 def strips_per_second(read: Read, files: Sequence[bytes]) -> float:
@@ -181,7 +176,7 @@ def strips_per_second(read: Read, files: Sequence[bytes]) -> float:
     return done / (time.perf_counter() - began)
 
 
-def size() -> Iterator[dict[str, Any]]:
+def size() -> Iterator[Row]:
     """Bytes of the networks, where these are files of the package's kind, and the most memory that a process held which
     read one picture of 600×100 pixels; of Tesseract, a process of its own, neither."""
     numbers, here = Numbers(), Path(__file__).parent

@@ -1,42 +1,47 @@
-"""Benchmarks: raw rows into docs/results/bench.jsonl, from which `make docs` writes docs/benchmarks.md and its plots.
+"""Benchmarks: raw rows into docs/results, from which `make docs` writes pages and plots.
 
-    make bench                                    all of it, about twenty minutes on a quiet machine
+    make bench                                    all that needs nothing else, about twenty minutes on a quiet machine
     python benchmarks/run.py latency cold-start   some parts
 
-What is compared runs in turn, round after round, so that a noisy machine treats all alike. Rows of a part replace its
-earlier ones. The parts `addition-…` ask other packages too, which are no dependencies and are left out where they are
-not installed: `pip install klaycircuits PySDD deepproblog LTNtorch`. With these they take another hour. Times to 99 %
-come from docs/results/runs.jsonl (`scripts/measure.py fast-exact reference example`).
+What is compared runs in turn, round after round. Rows of a part of bench.jsonl replace its earlier ones. The parts
+`addition-…` ask other packages too, which are no dependencies and are left out where they are not installed: `pip
+install klaycircuits PySDD deepproblog LTNtorch`. With these they take another hour.
+
+    python benchmarks/run.py beside --other CHECKOUT            reading, beside another checkout
+    python benchmarks/run.py kill-training --preset default     trainings that are killed and resumed
+    python benchmarks/run.py kill-scoring pile-of-sheets        a long table and a pile of photographs, killed
+
+Times to 99 % come from `scripts/measure.py runs fast-exact reference example`; the server has `serving.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import commands
 import growth
-import inference
 import number_engines
-import roofline
-import sum_growth
+import reading
 import sums
-from sumnist.environment import describe_machine, now
+import survival
+from timing import Row
+
+sys.path.append(str(Path(__file__).parent.parent / "scripts"))
+from evidence import RESULTS, add, with_envelope
+from sumnist.environment import describe_machine
 from sumnist.files import write_atomically
 from sumnist.lab.study.rows import read_jsonl
 
-RESULTS = Path(__file__).resolve().parent.parent / "docs/results/bench.jsonl"
-
-PARTS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
-    "latency": inference.latency,
-    "pictures": inference.pictures,
-    "throughput": inference.throughput,
-    "readings": inference.readings,
-    "size": inference.size,
-    "cold-start": inference.cold_start,
+PARTS: dict[str, Callable[[], Iterator[Row]]] = {
+    "latency": reading.latency,
+    "pictures": reading.pictures,
+    "throughput": reading.throughput,
+    "readings": reading.readings,
+    "size": reading.size,
+    "cold-start": reading.cold_start,
     "numbers-accuracy": number_engines.accuracy,
     "numbers-latency": number_engines.latency,
     "numbers-rate": number_engines.rate,
@@ -44,29 +49,54 @@ PARTS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "training-images": growth.training_images,
     "rows": growth.rows_scored,
     "processes": growth.processes,
-    "roofline": roofline.roofline,
+    "roofline": growth.roofline,
     "addition-queries": sums.queries,
     "addition-step": sums.step,
     "addition-agree": sums.agree,
-    "addition-growth": sum_growth.growth,
-    "commands": commands.commands,
+    "addition-growth": sums.growth,
+    "commands": growth.commands,
 }
+"""What `make bench` runs."""
+ASKED: dict[str, tuple[Callable[[argparse.Namespace], Iterator[Row]], str]] = {
+    "beside": (reading.beside, "bench"),
+    "kill-training": (survival.training, "survival"),
+    "kill-scoring": (survival.scoring, "survival"),
+    "pile-of-sheets": (survival.pile, "sheets"),
+}
+"""What is run if it is named alone, and the file of its rows."""
 
 
 def main() -> None:
     """Run the parts that the command line names, or all."""
-    parser = argparse.ArgumentParser(description="Run benchmarks and replace their rows in the committed results.")
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help=f"of {', '.join(PARTS)}; all by default")
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, *ASKED, []], metavar="PART",
+                        help=", ".join([*PARTS, *ASKED]))  # fmt: skip
+    parser.add_argument("--results", type=Path, help="the file of rows")
+    parser.add_argument("--other", type=Path, help="beside: the root of another checkout, set up")
+    parser.add_argument("--preset", default="tiny", help="kill-training")
+    parser.add_argument("--epochs", type=int, help="kill-training")
+    parser.add_argument("--threads", type=int, default=2, help="kill-training")
+    parser.add_argument("--seed", type=int, default=0, help="kill-training: of the moments")
+    parser.add_argument("--chain", action="store_true", help="kill-training: all kills in one training")
+    parser.add_argument("--alone", type=Path, help="kill-training: a run of the same configuration that was left alone")
+    parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="kill-scoring")
+    parser.add_argument("--sheets", type=int, default=1_000, help="pile-of-sheets")
     given = parser.parse_args()
     print(introduction(), flush=True)
     for part in given.parts or PARTS:
+        case, file = ASKED[part] if part in ASKED else (lambda _, part=part: PARTS[part](), "bench")
+        results = given.results or RESULTS / f"{file}.jsonl"
         fresh = []
-        for values in PARTS[part]():
-            print(part, json.dumps(values), flush=True)
-            fresh.append({"part": part, "date": now(), **values, "machine": describe_machine()})
-        kept = [row for row in read_jsonl(given.results) if row["part"] != part]
-        write_atomically(given.results, "".join(json.dumps(row) + "\n" for row in [*kept, *fresh]))
+        for values in case(given):
+            fresh.append(with_envelope(part, **values))
+            if file == "bench":
+                print(part, json.dumps(values), flush=True)
+            else:
+                add(results, fresh[-1])
+        if file == "bench":
+            kept = [row for row in read_jsonl(results) if row["part"] != part]
+            write_atomically(results, "".join(json.dumps(row) + "\n" for row in [*kept, *fresh]))
 
 
 def introduction() -> str:

@@ -1,25 +1,33 @@
-"""Measure a real `sumnist serve`: under steady load, under too much, at its end, and with hostile pictures.
+"""Measure a real `sumnist serve`: under load, under too much, at its end, with hostile pictures, beside another one.
 
-    python benchmarks/serving.py                       everything, some minutes; needs wrk (Debian: apt install wrk)
-    python benchmarks/serving.py steady --seconds 10   one part
+    python benchmarks/serving.py                                everything, some minutes; needs wrk (apt install wrk)
+    python benchmarks/serving.py steady --seconds 10            one part
+    python benchmarks/serving.py load share --other ../older    this checkout and another one, alternating, in one run
 
 steady: 16 connections, each sending the next request when the last is answered; memory after warming up and at the end.
 shed: 256 connections, and how soon a single client is answered as fast as before once they are gone.
 end: SIGTERM under load, again and again, and whether a request that was sent got no answer.
 slow: clients that send a byte now and then, and such that go away in the middle of a body, while another asks.
-hostile: the damaged files and bombs of hostile_pictures.py, over HTTP, while another client asks.
+hostile: the damaged files and bombs of hostile_pictures.py, while another client asks.
 contract: schemathesis asks for five minutes whatever the OpenAPI document allows, and much that it does not.
 stroke: from the end of a stroke on the page until both answers are on the screen, in Chromium.
+load: readings and refusals a second, and the time until an answer, for 1 to 256 connections, round by round.
+share: how much of a request's processor time is not reading: HTTP, forms, JSON, and what the processes say to each
+    other. One connection; the time of all processes of the server, less that of reading the same picture by itself.
+bodies: how soon /healthz is answered, and how much memory there is, while bodies come that are the worst of those that
+    are accepted.
 
 The load generator runs on the cores of `--load-cores` alone, the server on those of `--server-cores`; where they share
-cores, the row says so. Rows go to `docs/results/serving.jsonl`.
+cores, the row says so. Rows go to `docs/results/serving.jsonl`; those of the last three name the commit that served.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -30,20 +38,20 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, ImageDraw
 
 import hostile_pictures
-from sumnist.environment import describe_machine, now
+from timing import Row, status_of
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "docs/results/serving.jsonl"
+sys.path.append(str(Path(__file__).parent.parent / "scripts"))
+from evidence import RESULTS, ROOT, add, with_envelope
+
 TYPE = "multipart/form-data; boundary=edge"
 SIDE = 280
 WARM = 5
@@ -103,40 +111,46 @@ def on(cores: set[int]) -> list[str]:
 
 
 class Server:
-    """A process of `sumnist serve` on some of the cores."""
+    """A warm process of `sumnist serve` on some of the cores, of any checkout."""
 
-    def __init__(self, cores: set[int], workers: int | None, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, cores: set[int], workers: int | None = None, root: Path = ROOT, warm: int = 20) -> None:
         flags = [] if workers is None else ["--workers", str(workers)]
+        self.commit = subprocess.check_output(["git", "-C", root, "rev-parse", "HEAD"], text=True).strip()
         self.process = subprocess.Popen(
             [*on(cores), sys.executable, "-m", "sumnist", "serve", "--port", "0", *flags],
-            stdout=subprocess.PIPE, text=True, env=environment,
+            stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(root / "src")},
         )  # fmt: skip
         assert self.process.stdout is not None
         port = re.search(r":(\d+): reading", self.process.stdout.readline())
         if port is None:
             raise SystemExit("serving: the server did not start")
         self.port = int(port[1])
+        for _ in range(warm):
+            self.post(BODY)
 
     def pids(self) -> list[int]:
         """The process and its workers."""
         own = self.process.pid
-        children = Path(f"/proc/{own}/task/{own}/children").read_text().split()
-        return [own, *map(int, children)]
+        return [own, *map(int, Path(f"/proc/{own}/task/{own}/children").read_text().split())]
 
     def memory(self, key: str = "VmRSS") -> float:
         """MB that the processes have in use together; with VmHWM, the most that each ever had."""
-        total = 0
-        for pid in self.pids():
-            size = re.search(rf"{key}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-            total += int(size[1]) if size else 0
-        return round(total / 1024, 1)
+        return round(sum(status_of(pid, key) for pid in self.pids()) / 2**20, 1)
 
-    def post(self, body: bytes, timeout: float = 60) -> tuple[int, float]:
+    def cpu_seconds(self) -> tuple[float, float]:
+        """Processor time so far: of all processes, and of the one that receives."""
+        times = []
+        for pid in self.pids():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            times.append((int(fields[11]) + int(fields[12])) / TICKS)
+        return sum(times), times[0]
+
+    def post(self, body: bytes, path: str = "/v1/read", kind: str = TYPE) -> tuple[int, float]:
         """Status and seconds of one request, on a connection of its own."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         begun = time.perf_counter()
         try:
-            connection.request("POST", "/v1/read", body, {"Content-Type": TYPE})
+            connection.request("POST", path, body, {"Content-Type": kind})
             answer = connection.getresponse()
             answer.read()
             return answer.status, time.perf_counter() - begun
@@ -159,17 +173,15 @@ class Server:
 
 @contextmanager
 def serving(given: argparse.Namespace) -> Iterator[Server]:
-    """A server, warm after some requests."""
+    """A server."""
     server = Server(given.server_cores, given.workers)
     try:
-        for _ in range(20):
-            server.post(BODY)
         yield server
     finally:
         server.end()
 
 
-def load(given: argparse.Namespace, server: Server, connections: int, seconds: float) -> dict[str, Any]:
+def asked_by_wrk(given: argparse.Namespace, server: Server, connections: int, seconds: float) -> Row:
     """What wrk measured."""
     with tempfile.TemporaryDirectory() as folder:
         body, script = Path(folder) / "body", Path(folder) / "script.lua"
@@ -183,26 +195,26 @@ def load(given: argparse.Namespace, server: Server, connections: int, seconds: f
     line = re.search(r"^ROW (.*)$", result.stdout, re.MULTILINE)
     if line is None:
         raise SystemExit(f"serving: wrk failed: {result.stdout}{result.stderr}")
-    row: dict[str, Any] = json.loads(line[1])
+    row: Row = json.loads(line[1])
     row["readings_per_second"] = round((row["requests"] - row["not_200"]) / row["seconds"], 1)
     return row
 
 
-def steady(given: argparse.Namespace) -> dict[str, Any]:
+def steady(given: argparse.Namespace) -> Row:
     """16 connections for a minute."""
     with serving(given) as server:
-        load(given, server, 16, WARM)
+        asked_by_wrk(given, server, 16, WARM)
         before = server.memory()
-        row = load(given, server, 16, given.seconds)
+        row = asked_by_wrk(given, server, 16, given.seconds)
         return {"connections": 16, **row, "mb_warm": before, "mb_end": server.memory()}
 
 
-def shed(given: argparse.Namespace) -> dict[str, Any]:
+def shed(given: argparse.Namespace) -> Row:
     """256 connections for a third of the time, and the time until a single client is answered as before."""
     with serving(given) as server:
         usual = sorted(server.post(BODY)[1] for _ in range(50))[25]
         before = server.memory()
-        row = load(given, server, 256, given.seconds / 3)
+        row = asked_by_wrk(given, server, 256, given.seconds / 3)
         over = time.perf_counter()
         while True:
             status, seconds = server.post(BODY)
@@ -246,12 +258,12 @@ class Client(threading.Thread):
                     return
 
 
-def end(given: argparse.Namespace) -> dict[str, Any]:
+def end(given: argparse.Namespace) -> Row:
     """SIGTERM under load; a request is lost if it was sent whole and got no answer."""
     sent = lost = lost_before = 0
     slowest, statuses = 0.0, set()
     for _ in range(given.ends):
-        server = Server(given.server_cores, given.workers)
+        server = Server(given.server_cores, given.workers, warm=0)
         clients = [Client(server.port) for _ in range(16)]
         for client in clients:
             client.start()
@@ -270,24 +282,20 @@ def end(given: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class Bystander(threading.Thread):
-    """Another client, which asks all the while, a few times a second; counts its answers and how soon they come."""
+class Asking(threading.Thread):
+    """Another client, which asks all the while; notes what comes of it, and how soon."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, every: float, ask: Callable[[], tuple[int, float]]) -> None:
         super().__init__()
-        self._server = server
-        self._over = threading.Event()
-        self.seconds: list[float] = []
-        self.not_200 = 0
+        self._every, self._ask, self._over = every, ask, threading.Event()
+        self.answers: list[tuple[int, float]] = []
 
     def run(self) -> None:
         """Until the end of the `with`."""
-        while not self._over.wait(0.1):
-            status, seconds = self._server.post(BODY)
-            self.seconds.append(seconds)
-            self.not_200 += status != 200
+        while not self._over.wait(self._every):
+            self.answers.append(self._ask())
 
-    def __enter__(self) -> Bystander:
+    def __enter__(self) -> Asking:
         self.start()
         return self
 
@@ -295,22 +303,29 @@ class Bystander(threading.Thread):
         self._over.set()
         self.join()
 
-    def figures(self) -> dict[str, Any]:
-        """Figures for the row."""
-        seconds = sorted(self.seconds)
-        return {
-            "others": len(seconds), "others_not_200": self.not_200,
-            "others_median_ms": round(seconds[len(seconds) // 2] * 1e3, 2),
-            "others_max_ms": round(seconds[-1] * 1e3, 2),
-        }  # fmt: skip
+    def milliseconds(self, share: float) -> float:
+        """Within how many of them such a share of the answers came."""
+        seconds = sorted(seconds for _, seconds in self.answers)
+        return round(1e3 * seconds[min(int(share * len(seconds)), len(seconds) - 1)], 2)
 
 
-def slow(given: argparse.Namespace) -> dict[str, Any]:
+def bystander(server: Server) -> Asking:
+    """One who has a drawing read, a few times a second."""
+    return Asking(0.1, lambda: server.post(BODY))
+
+
+def figures_of(other: Asking) -> Row:
+    """How a bystander fared."""
+    return {"others": len(other.answers), "others_not_200": sum(status != 200 for status, _ in other.answers),
+            "others_median_ms": other.milliseconds(0.5), "others_max_ms": other.milliseconds(1)}  # fmt: skip
+
+
+def slow(given: argparse.Namespace) -> Row:
     """Clients that dribble, fall silent or go away, and come again as soon as they are cut; while another one asks."""
     tries = {"dribbling": 0, "silent in a body": 0, "gone in a body": 0}
     dribbling: list[tuple[socket.socket, int]] = []
     silent: list[socket.socket] = []
-    with serving(given) as server, Bystander(server) as other:
+    with serving(given) as server, bystander(server) as other:
         before, over = server.memory(), time.monotonic() + given.seconds
         while time.monotonic() < over:
             while len(dribbling) < 100:
@@ -330,7 +345,7 @@ def slow(given: argparse.Namespace) -> dict[str, Any]:
         for client in [*silent, *(client for client, _ in dribbling)]:
             client.close()
         end = server.memory()
-    return {"seconds": given.seconds, "tries": tries, "mb_warm": before, "mb_end": end, **other.figures()}
+    return {"seconds": given.seconds, "tries": tries, "mb_warm": before, "mb_end": end, **figures_of(other)}
 
 
 def goes_on(connection: socket.socket, data: bytes) -> bool:
@@ -348,10 +363,10 @@ def goes_on(connection: socket.socket, data: bytes) -> bool:
     return not cut
 
 
-def hostile(given: argparse.Namespace) -> dict[str, Any]:
+def hostile(given: argparse.Namespace) -> Row:
     """Damaged files and bombs, one after the other; each must give a reading, or a problem that is the client's."""
     hostile_pictures.make_bombs(given.seed)
-    with serving(given) as server, Bystander(server) as other:
+    with serving(given) as server, bystander(server) as other:
         before, half = server.memory(), 0.0
         statuses: Counter[int] = Counter()
         slowest, strange = (0.0, ""), []
@@ -366,11 +381,11 @@ def hostile(given: argparse.Namespace) -> dict[str, Any]:
         return {
             "count": given.count, "seed": given.seed, "statuses": dict(sorted(statuses.items())), "strange": strange,
             "slowest_seconds": round(slowest[0], 3), "slowest": slowest[1], "mb_warm": before, "mb_half": half,
-            "mb_end": server.memory(), "peak_mb": server.memory("VmHWM"), **other.figures(),
+            "mb_end": server.memory(), "peak_mb": server.memory("VmHWM"), **figures_of(other),
         }  # fmt: skip
 
 
-def contract(given: argparse.Namespace) -> dict[str, Any]:
+def contract(given: argparse.Namespace) -> Row:
     """Schemathesis, until its time is over."""
     with serving(given) as server:
         before = server.memory()
@@ -389,9 +404,8 @@ def contract(given: argparse.Namespace) -> dict[str, Any]:
         }  # fmt: skip
 
 
-def stroke(given: argparse.Namespace) -> dict[str, Any]:
+def stroke(given: argparse.Namespace) -> Row:
     """Ten digits on the page, again and again: the milliseconds that it measures itself for each last stroke."""
-    sys.path.append(str(ROOT / "scripts"))
     from page_driver import DIGITS, chromium, draw, until
 
     answered = "performance.getEntriesByName('stroke-to-answer').find(entry => entry.startTime === last)?.duration"
@@ -412,15 +426,142 @@ def stroke(given: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
-MEASURES = {
-    "steady": steady,
-    "shed": shed,
-    "end": end,
-    "slow": slow,
-    "hostile": hostile,
-    "contract": contract,
+# More and more connections, the share of reading, and the worst bodies: beside another checkout, if there is one. The
+# numbers of connections come in another order each round, since what else the machine does changes slowly.
+
+CONNECTIONS = (1, 2, 4, 16, 64, 256)
+PAUSE = 1.0
+"""Seconds after a load, in which requests are read whose client has gone."""
+TICKS = os.sysconf("SC_CLK_TCK")
+"""Parts of a second in which the system counts processor time."""
+READ = """
+import sys, time
+from sumnist.inference.reader import Reader
+reader, picture, times = Reader(), sys.stdin.buffer.read(), []
+for place in range(500):
+    begun = time.process_time()
+    reader.read(picture, 7)
+    times.append(time.process_time() - begun)
+print(1e3 * sum(times[100:]) / 400)
+"""
+"""Prints the mean milliseconds of processor time of a reading, of four hundred."""
+
+
+def roots_of(given: argparse.Namespace) -> list[Path]:
+    """The checkouts that are measured."""
+    return [ROOT, *([given.other.resolve()] if given.other else [])]
+
+
+@contextmanager
+def serving_all(given: argparse.Namespace) -> Iterator[list[Server]]:
+    """A server of each checkout, with its default flags; only one at a time is asked."""
+    with ExitStack() as stack:
+        servers = []
+        for root in roots_of(given):
+            servers.append(Server(given.server_cores, root=root))
+            stack.callback(servers[-1].end)
+            asked_by_wrk(given, servers[-1], 2, 1)
+        yield servers
+
+
+def healthz_of(server: Server) -> tuple[int, float]:
+    """Status and seconds of a question whether the server lives."""
+    begun = time.perf_counter()
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection.request("GET", "/healthz")
+    status = connection.getresponse().status
+    connection.close()
+    return status, time.perf_counter() - begun
+
+
+def load(given: argparse.Namespace) -> Iterator[Row]:
+    """A row for each round, number of connections and checkout; the numbers in another order each time, since what else
+    the machine does changes slowly."""
+    for attempt in range(given.rounds):
+        with serving_all(given) as servers:
+            for connections in random.Random(attempt).sample(CONNECTIONS, len(CONNECTIONS)):
+                for server in servers:
+                    begun, _ = server.cpu_seconds()
+                    row = asked_by_wrk(given, server, connections, given.round_seconds)
+                    cpu = server.cpu_seconds()[0] - begun
+                    answered = row["requests"] - row["not_200"]
+                    yield {
+                        "of": server.commit, "round": attempt, "connections": connections, **row,
+                        "cpu_ms_per_reading": round(1e3 * cpu / answered, 3) if answered else None,
+                        "mb": server.memory(),
+                    }  # fmt: skip
+                    time.sleep(PAUSE)
+
+
+def share(given: argparse.Namespace) -> Iterator[Row]:
+    """A row for each round and checkout."""
+    for attempt in range(given.rounds):
+        with serving_all(given) as servers:
+            for root, server in zip(roots_of(given), servers, strict=True):
+                begun = server.cpu_seconds()
+                row = asked_by_wrk(given, server, 1, given.round_seconds)
+                cpu, front = (end - start for start, end in zip(begun, server.cpu_seconds(), strict=True))
+                alone = subprocess.check_output(
+                    [*on(given.server_cores), sys.executable, "-c", READ], input=drawing(),
+                    env=os.environ | {"PYTHONPATH": str(root / "src")},
+                )  # fmt: skip
+                yield {
+                    "of": server.commit, "round": attempt, "requests": row["requests"],
+                    "cpu_ms": round(1e3 * cpu / row["requests"], 4),
+                    "front_ms": round(1e3 * front / row["requests"], 4), "reading_ms": round(float(alone), 4),
+                }  # fmt: skip
+
+
+def worst_bodies() -> dict[str, tuple[str, bytes]]:
+    """Content-type and bytes of bodies of 16 MiB that are accepted, or refused as late as possible, by their names."""
+    most = 16 * 2**20 - 200
+    picture = base64.b64encode(drawing()).decode()
+    reading = json.dumps({"picture": picture, "number": 7})
+    large = base64.b64encode(bytes(3 * most // 4 // 64 - 30)).decode()
+    readings = ",".join([json.dumps({"picture": large, "number": 7})] * 64)
+    empty = b'--edge\r\nContent-Disposition: form-data; name="x"\r\n\r\n\r\n'
+    return {
+        "lists in JSON": ("application/json", b'{"readings":[' + b"[]," * (most // 3) + b"[]]}"),
+        "objects in JSON": ("application/json", b'{"readings":[' + b'{"":{}},' * (most // 8) + b"{}]}"),
+        "a number in JSON": ("application/json", b'{"picture":"", "number":' + b"9" * most + b"}"),
+        "64 large pictures in JSON": ("application/json", f'{{"readings":[{readings}]}}'.encode()),
+        "64 drawings in JSON": ("application/json", f'{{"readings":[{",".join([reading] * 64)}]}}'.encode()),
+        "parts of a form": (TYPE, empty * (most // len(empty)) + b"--edge--\r\n"),
+        "a picture in a form": (TYPE, form(bytes(most - 400))),
+    }
+
+
+def bodies(given: argparse.Namespace) -> Iterator[Row]:
+    """A row for each kind of body and checkout."""
+    for name, (content_type, body) in worst_bodies().items():
+        for root in roots_of(given):
+            server = Server(given.server_cores, root=root)
+            try:
+                before, statuses, times = server.memory(), [], []
+                over = time.monotonic() + given.round_seconds
+                with Asking(0.01, lambda server=server: healthz_of(server)) as healthz:  # type: ignore[misc]
+                    while time.monotonic() < over:
+                        status, seconds = server.post(body, "/v1/read/batch", content_type)
+                        statuses.append(status)
+                        times.append(seconds)
+                yield {
+                    "of": server.commit, "body": name, "bytes": len(body), "requests": len(times),
+                    "statuses": sorted(set(statuses)), "median_ms": round(1e3 * sorted(times)[len(times) // 2], 1),
+                    "healthz": len(healthz.answers), "healthz_median_ms": healthz.milliseconds(0.5),
+                    "healthz_p99_ms": healthz.milliseconds(0.99), "healthz_max_ms": healthz.milliseconds(1),
+                    "mb_warm": before, "peak_mb": server.memory("VmHWM"), "mb_end": server.memory(),
+                }  # fmt: skip
+            finally:
+                server.end()
+
+
+ONCE: dict[str, Callable[[argparse.Namespace], Row]] = {
+    "steady": steady, "shed": shed, "end": end, "slow": slow, "hostile": hostile, "contract": contract,
     "stroke": stroke,
-}
+}  # fmt: skip
+"""What gives a row."""
+IN_TURN: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {"load": load, "share": share, "bodies": bodies}
+"""What gives many."""
 
 
 def cores(text: str) -> set[int]:
@@ -428,38 +569,38 @@ def cores(text: str) -> set[int]:
     return {int(core) for core in text.split(",")}
 
 
-def main() -> int:
-    """Measure the parts that are asked for, a row for each."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure the parts that are asked for."""
     every = sorted(os.sched_getaffinity(0))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(MEASURES)} (default: all)")
-    parser.add_argument("--workers", type=int, help="(default: the server's own)")
+    parser.add_argument("parts", nargs="*", choices=[*ONCE, *IN_TURN, []], metavar="PART",
+                        help=f"{', '.join([*ONCE, *IN_TURN])} (default: all)")  # fmt: skip
+    parser.add_argument("--workers", type=int, help="of a server (default: its own)")
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--round-seconds", type=float, default=2, help="of load, share and bodies")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--other", type=Path, help="another checkout, for load, share and bodies")
     parser.add_argument("--ends", type=int, default=10)
-    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--count", type=int, default=10_000, help="of hostile files")
     parser.add_argument("--contract-seconds", type=float, default=300)
     parser.add_argument("--strokes", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--server-cores", type=cores, default=set(every))
     parser.add_argument("--load-cores", type=cores, default={every[-1]})
-    given = parser.parse_args()
-    wanted = given.parts or MEASURES
-    if unknown := set(wanted) - set(MEASURES):
-        parser.error(f"{', '.join(unknown)}: expected some of {', '.join(MEASURES)}")
-    if {"steady", "shed"} & set(wanted) and shutil.which("wrk") is None:
-        parser.error("wrk is not installed: apt install wrk, or leave out steady and shed")
+    parser.add_argument("--results", type=Path, default=RESULTS / "serving.jsonl")
+    given = parser.parse_args(words)
+    wanted = given.parts or [*ONCE, *IN_TURN]
+    if {"steady", "shed", "load", "share"} & {*wanted} and shutil.which("wrk") is None:
+        parser.error("wrk is not installed: apt install wrk, or leave out steady, shed, load and share")
+    where = {"server_cores": sorted(given.server_cores), "load_cores": sorted(given.load_cores)}
     for part in wanted:
-        row = {
-            "part": f"serving-{part}", "date": now(), "workers": given.workers or len(given.server_cores),
-            "server_cores": sorted(given.server_cores), "load_cores": sorted(given.load_cores),
-            **MEASURES[part](given),
-            "machine": describe_machine(),
-        }  # fmt: skip
-        print(json.dumps(row, indent=2, ensure_ascii=False))
-        with RESULTS.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-    return 0
+        together = with_envelope(f"serving-{part}", **where)
+        if part in ONCE:
+            add(given.results, together | {"workers": given.workers or len(given.server_cores)} | ONCE[part](given))
+        else:
+            for row in IN_TURN[part](given):
+                add(given.results, together | row)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -1,4 +1,4 @@
-"""Sums of two numbers of uncertain digits, side by side: queries, steps of training, and whether answers agree.
+"""Sums of two numbers of uncertain digits, side by side: queries, steps of training, whether answers agree, and growth.
 
 Each system has a process of its own with one thread, which is ended if it takes too long or too much memory. They are
 asked in turn, round after round, so that only one computes at a time and a noisy machine treats all alike.
@@ -11,6 +11,7 @@ import resource
 import time
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -19,12 +20,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sum_systems import SYSTEMS, System, found
+from sumnist.arithmetic import Digits, Sum
 from sumnist.config import preset
 from sumnist.data.additions import SumBatches, totals
 from sumnist.data.mnist import load_mnist
 from sumnist.model.encoders import FEATURES, build_encoder
-
-__all__ = ["Task", "agree", "drawn", "queries", "step"]
+from timing import Row, seconds, status_of
 
 DIGITS, BATCHES = (1, 2, 3, 4), (1, 128)
 STEP_DIGITS, STEP_SUMS = (1, 2, 3, 4, 15), 16
@@ -54,23 +55,23 @@ class Task(NamedTuple):
         return self.question in (other.question, "all") and self.digits >= other.digits and self.batch >= other.batch
 
 
-def queries() -> Iterator[dict[str, Any]]:
+def queries() -> Iterator[Row]:
     """The time of one total's log-probability, each sum its own, and of all totals'."""
     return timed([Task(question, digits, batch)
                   for digits in DIGITS for question in ("one", "all") for batch in BATCHES])  # fmt: skip
 
 
-def step() -> Iterator[dict[str, Any]]:
+def step() -> Iterator[Row]:
     """The time of a training step on the images of some sums: the encoder, the loss of the system, and Adam."""
     return timed([Task("step", digits, STEP_SUMS) for digits in STEP_DIGITS])
 
 
-def timed(tasks: Iterable[Task]) -> Iterator[dict[str, Any]]:
+def timed(tasks: Iterable[Task]) -> Iterator[Row]:
     """The seconds of each system for each task, None where there was no answer, round after round."""
     systems = {name: Process(name) for name in found()}
     lost: dict[str, list[Task]] = {name: [] for name in systems}
     for task in tasks:
-        going: dict[str, Any] = {}
+        going: Row = {}
         for name, system in systems.items():
             hopeless = any(task.no_easier_than(other) for other in lost[name])
             going[name] = None if hopeless else system.ask("ready", task)
@@ -88,7 +89,7 @@ def timed(tasks: Iterable[Task]) -> Iterator[dict[str, Any]]:
         system.end()
 
 
-def agree() -> Iterator[dict[str, Any]]:
+def agree() -> Iterator[Row]:
     """The largest difference between probabilities of others and ours, as a share of ours, in float64."""
     others = [name for name in found() if name in AGREEING]
     systems = {name: Process(name) for name in ("Sumnist", *others)}
@@ -180,7 +181,7 @@ class Served:
         self.asked = self.work(task)
         return {"made_seconds": self.seconds_to_make, "first_seconds": seconds(self.asked)}
 
-    def time(self, task: Task) -> dict[str, Any]:
+    def time(self, task: Task) -> Row:
         """The median time of the task that was asked last."""
         spent: list[float] = []
         while sum(spent) < MOMENT:
@@ -190,13 +191,6 @@ class Served:
     def answer(self, task: Task) -> NDArray[Any]:
         """What it answers."""
         return self.work(task)().numpy()
-
-
-def seconds(work: Callable[[], Any]) -> float:
-    """The seconds that something takes."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def query(system: System, task: Task) -> Callable[[], Tensor]:
@@ -231,3 +225,47 @@ def training_step(system: System, task: Task) -> Callable[[], Tensor]:
         return loss.detach()
 
     return step
+
+
+# How the time and the memory of exact sums grow, with the digits of the numbers and with how many are added.
+
+SIZES = [*((2, digits) for digits in (10, 30, 100, 200, 500, 1000)), *((addends, 10) for addends in (5, 10, 30, 100))]
+"""Numbers in a sum, and digits of each."""
+CALLS, LONGER = 3, 0.5
+"""Calls of a round at least, and the seconds that they take together, if these are more."""
+RESET_PEAK = "5"
+"""What makes Linux forget the most memory that a process held until now, in its /proc/self/clear_refs."""
+
+
+def growth() -> Iterator[Row]:
+    """The time of a known total's log-probability and of the posterior, and the memory of a first such query, each in a
+    new process with one thread."""
+    for turn in range(ROUNDS):
+        for addends, digits in SIZES:
+            for question in ("log_prob", "posterior"):
+                with multiprocessing.get_context("spawn").Pool(1) as pool:
+                    yield {"question": question, "addends": addends, "digits": digits, "round": turn,
+                           **pool.apply(grown, (question, addends, digits))}  # fmt: skip
+
+
+def grown(question: str, addends: int, digits: int) -> Row:
+    """The median seconds of a query, and the most bytes that were resident while the first was answered, more than
+    before."""
+    torch.set_num_threads(1)
+    asked(question, 2, 1)()  # whatever is loaded late
+    ask = asked(question, addends, digits)
+    Path("/proc/self/clear_refs").write_text(RESET_PEAK, encoding="ascii")
+    before = status_of("self", "VmRSS")
+    ask()
+    peak = status_of("self", "VmHWM") - before
+    spent: list[float] = []
+    while sum(spent) < LONGER or len(spent) < CALLS:
+        spent.append(seconds(ask))
+    return {"seconds": float(np.median(spent)), "calls": len(spent), "peak_bytes": max(0, peak)}
+
+
+def asked(question: str, addends: int, digits: int) -> Callable[[], Any]:
+    """A query about one sum of numbers with float32 digits."""
+    scores, (total,) = drawn(1, addends, digits)
+    numbers = [Digits(one) for one in scores[0].float()]
+    return lambda: getattr(Sum.of(*numbers), question)(total)

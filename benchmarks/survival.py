@@ -1,16 +1,20 @@
-"""Kill trainings with SIGKILL, resume them, and see whether the weights are those of a training left alone.
+"""Kill trainings, scorings and readings of sheets with SIGKILL, resume them, and see whether anything is lost or
+doubled, or comes out differently.
 
-    python benchmarks/survival.py tiny --kills 20 --epochs 6      each kill in a training of its own
-    python benchmarks/survival.py default --kills 3 --chain       all kills in one training
+    python benchmarks/run.py kill-training --preset tiny --kills 20 --epochs 6    each kill in a training of its own
+    python benchmarks/run.py kill-training --preset default --kills 3 --chain     all kills in one training
+    python benchmarks/run.py kill-scoring --rows 1000000 --kills 3
+    python benchmarks/run.py pile-of-sheets --sheets 1000 --kills 3
 
-Every second kill comes at a random moment; the others inside a write, when the file's bytes are on their way to the
-disk or just before it takes its name. Rows go to `docs/results/survival.jsonl`.
+Every second kill of a training comes at a random moment; the others inside a write, when the file's bytes are on their
+way to the disk or just before it takes its name.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import shutil
 import signal
@@ -18,17 +22,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sumnist.environment import describe_machine, now
+from sumnist.data.mnist import load_mnist
 from sumnist.files import WEIGHTS
-from sumnist.lab.study.rows import append_jsonl
+from sumnist.lab.suites.sheet_ink import Ink
+from sumnist.lab.suites.sheet_truth import LAYOUTS
+from sumnist.lab.suites.sheets import Sheets
+from sumnist.pictures.normalize import picture_of
 from sumnist.training.folder import RECORD
+from timing import SUMNIST, Row, interrupted
 
-RESULTS = Path(__file__).resolve().parent.parent / "docs/results/survival.jsonl"
-
+PICTURES = 10_000
+"""Different ones in a long table."""
+DIFFERENT, SIZE, WORKERS = 25, (4032, 3024), 2
+"""Photographs in a pile of which the others are copies, their pixels, and who reads them."""
 IN_A_WRITE = """
 import os, signal, sys
 left = int(sys.argv.pop(1))
@@ -57,9 +67,7 @@ class Kill:
 
 def start(arguments: Sequence[str], kill: Kill | None, folder: Path) -> bool:
     """Run `sumnist train` with `arguments` and kill it as told; whether it was killed before it ended."""
-    command = [sys.executable, "-m", "sumnist"]
-    if kill and kill.write:
-        command = [sys.executable, "-c", IN_A_WRITE, str(kill.write)]
+    command = [sys.executable, "-c", IN_A_WRITE, str(kill.write)] if kill and kill.write else SUMNIST
     process = subprocess.Popen([*command, "train", *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
     if kill and kill.seconds is not None:
         while not (folder / "config.json").exists() and process.poll() is None:
@@ -82,18 +90,8 @@ def survive(arguments: Sequence[str], kills: Sequence[Kill], folder: Path) -> tu
     return hits, (folder / WEIGHTS).read_bytes()
 
 
-def main() -> None:
-    """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Kill trainings and resume them.")
-    parser.add_argument("preset")
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--epochs", type=int)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--chain", action="store_true", help="all kills in one training")
-    parser.add_argument("--alone", type=Path, help="a run of the same configuration that was left alone")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    given = parser.parse_args()
+def training(given: argparse.Namespace) -> Iterator[Row]:
+    """A row for each training that was killed."""
     drawn = random.Random(given.seed)
     arguments = ["--preset", given.preset, "--threads", str(given.threads), "--validation", "0"]
     arguments += ["--epochs", str(given.epochs)] if given.epochs else []
@@ -112,15 +110,44 @@ def main() -> None:
         planned = [Kill(seconds=drawn.uniform(0.1, 0.4) * seconds) for _ in planned]
     for i, kills in enumerate([planned] if given.chain else [[kill] for kill in planned]):
         hits, weights = survive(arguments, kills, place / str(i))
-        row = {
-            "part": "kill-training", "preset": given.preset, "arguments": arguments, "date": now(),
-            "kills": [vars(kill) for kill in kills], "hits": hits, "identical": weights == alone,
-            "machine": describe_machine(),
-        }  # fmt: skip
-        append_jsonl(given.results, row)
-        print(f"{given.preset}: {row['kills']}, {hits} hit, identical: {row['identical']}", flush=True)
+        yield {"preset": given.preset, "arguments": arguments, "kills": [vars(kill) for kill in kills], "hits": hits,
+               "identical": weights == alone}  # fmt: skip
     shutil.rmtree(place)
 
 
-if __name__ == "__main__":
-    main()
+def scoring(given: argparse.Namespace) -> Iterator[Row]:
+    """Score a long table, undisturbed and killed."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "pictures").mkdir()
+        for i, image in enumerate(load_mnist("test").images[:PICTURES]):
+            picture_of(image, 1).save(folder / f"pictures/{i:05}.png")
+        table = folder / "table.csv"
+        with table.open("w") as stream:
+            stream.write("path,number\n")
+            stream.writelines(f"pictures/{i % PICTURES:05}.png,{i % 23 - 7}\n" for i in range(given.rows))
+        files = folder / "alone.csv", folder / "killed.csv"
+        figures = interrupted([*SUMNIST, "score", str(table)], "--out", *files, given.kills)
+    yield {"rows": given.rows, "rows_per_second": given.rows / figures["seconds"], **figures}
+
+
+def pile(given: argparse.Namespace) -> Iterator[Row]:
+    """Read a pile of photographed sheets of twelve megapixels, undisturbed and killed."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        layout, photos = folder / "cover.toml", folder / "photos"
+        layout.write_text(LAYOUTS["cover"].to_toml(), encoding="utf-8")
+        photos.mkdir()
+        sheets = Sheets(LAYOUTS["cover"], Ink.mnist("development"), "development", seed=77)
+        for i in range(given.sheets):
+            path = photos / f"IMG_{i:04}.jpg"
+            if i < DIFFERENT:
+                path.write_bytes(sheets.photographed(i, SIZE, bent=0.0).data)
+            else:
+                os.link(photos / f"IMG_{i % DIFFERENT:04}.jpg", path)
+        alone = folder / "alone.jsonl"
+        words = [*SUMNIST, "sheet", "read", str(photos), "--layout", str(layout), "--workers", str(WORKERS)]
+        figures = interrupted(words, "--out", alone, folder / "killed.jsonl", given.kills)
+        rows = [json.loads(line) for line in alone.open(encoding="utf-8")]
+    yield {"sheets": given.sheets, "different": DIFFERENT, "size": SIZE, "workers": WORKERS,
+           "unreadable": sum(one["error"] is not None for one in rows), **figures}  # fmt: skip

@@ -1,13 +1,11 @@
-"""Measure how well filled forms are read, on simulated ones, and append rows to docs/results/sheets.jsonl.
+"""Measure how well filled forms are read, on simulated ones, for `measure.py sheets`.
 
-    python scripts/measure_sheets.py cells photographs --folder FOLDER --seeds 0 1 2 3 4
-    python scripts/measure_sheets.py registration --half development --count 50
+    python scripts/measure.py sheets cells photographs --folder FOLDER --seeds 0 1 2 3 4
+    python scripts/measure.py sheets registration --half development --count 50
 
-The digits on the forms are MNIST's test images, and with FOLDER the scans in it, in folders 0 to 9; the number of a
-scan says which half it is in: even, development, by which choices may be made; odd, reported. For each part, form, ink
-and seed there is one row, with how many sheets had which outcome. What is measured already is left out, so that a
-measurement that was cut off goes on; a reported row counts for all commits with the same networks and `PATH`. The
-package must be committed, and its commit is in the row.
+The digits on the forms are MNIST's test images, and with FOLDER the scans in it, in folders 0 to 9. For each part,
+form, ink and seed there is one row, with how many sheets had which outcome. What is measured already is left out, so
+that a measurement that was cut off goes on; a reported row counts for all commits with the same networks and `PATH`.
 """
 
 from __future__ import annotations
@@ -27,11 +25,10 @@ import numpy as np
 from PIL import Image
 
 import sumnist
-from measure import RESULTS, clean_commit, machine
+from evidence import Row, with_envelope
 from sumnist.config import ReadingEngine
-from sumnist.environment import now
-from sumnist.errors import ImageError, SumnistError
-from sumnist.lab.study.rows import Row, append_jsonl, read_jsonl
+from sumnist.errors import ImageError
+from sumnist.lab.study.rows import read_jsonl
 from sumnist.lab.suites.archive import HALVES
 from sumnist.lab.suites.sheet_ink import Ink
 from sumnist.lab.suites.sheet_truth import LAYOUTS, Truth
@@ -43,7 +40,6 @@ from sumnist.sheets.reading import SheetReader, SheetReading
 from sumnist.sheets.registration import corners_of, register
 from sumnist.sheets.settling import settled
 
-ROWS = RESULTS.with_name("sheets.jsonl")
 PATH = 3
 """The generation of the path from the picture to the verdict, and of the simulated sheets: it rises when one of them is
 designed anew, and then the reported half may be looked at once more."""
@@ -102,9 +98,8 @@ class Outcome(NamedTuple):
     told: bool
 
 
-def main() -> None:
-    """Measure what the command line names."""
-    parser = argparse.ArgumentParser(description="Measure how well filled forms are read.")
+def flags(parser: argparse.ArgumentParser) -> None:
+    """Which parts, with which ink and how many sheets, and what reads them."""
     parser.add_argument("parts", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--folder", type=Path, help="scans of digits, in folders 0 to 9")
     parser.add_argument("--half", choices=HALVES, default=HALVES[1])
@@ -112,28 +107,27 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--mistakes", type=float, default=MISTAKE, help="the probability of one, as the reader has it")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=["ours"])
-    parser.add_argument("--rows", type=Path, default=ROWS)
-    given = parser.parse_args()
-    about = {"commit": clean_commit("measure_sheets"), "model_sha256": networks(), "path": PATH, "half": given.half}
-    try:
-        inks = [Ink.mnist(given.half)] + ([Ink.scanned(given.folder, given.half)] if given.folder else [])
-        for part, job, ink, seed, engine in jobs(given.parts, inks, given.seeds, given.engines):
-            asked = {"mistakes": given.mistakes, "count": given.count or job.count, "seed": seed, "engine": engine,
-                     "ink": ink.name}  # fmt: skip
-            what = about | {"part": f"sheet-{part}"} | asdict(job) | asked
-            if is_measured(read_jsonl(given.rows), what):
-                print(f"{part}, {job.layout}, {ink.name}, seed {seed}, {engine}: measured already", flush=True)
-                continue
-            sheets = Sheets(LAYOUTS[job.layout], ink, given.half, seed, job.wrong)
-            places = range(given.count or job.count)
-            figures = (
-                registrations(sheets, places) if part == "registration"
-                else read(reader_of(sheets.layout, given.mistakes * job.factor, engine), sheets, places, job.source)
-            )  # fmt: skip
-            append_jsonl(given.rows, {"date": now(), "machine": machine()} | what | figures)
-            print(f"{part}, {job.layout}, {ink.name}, seed {seed}, {engine}: {len(places)} sheets", flush=True)
-    except SumnistError as error:
-        raise SystemExit(f"measure_sheets: {error}") from None
+
+
+def sheets(given: argparse.Namespace) -> Iterator[Row]:
+    """Read simulated sheets, part by part and seed by seed."""
+    inks = [Ink.mnist(given.half)] + ([Ink.scanned(given.folder, given.half)] if given.folder else [])
+    for part, job, ink, seed, engine in jobs(given.parts, inks, given.seeds, given.engines):
+        row = with_envelope(
+            f"sheet-{part}", model_sha256=networks(), path=PATH, half=given.half, **asdict(job) | {
+                "mistakes": given.mistakes, "count": given.count or job.count, "seed": seed, "engine": engine,
+                "ink": ink.name,
+            },
+        )  # fmt: skip
+        if is_measured(read_jsonl(given.rows), {key: row[key] for key in row if key not in ("date", "machine")}):
+            print(f"{part}, {job.layout}, {ink.name}, seed {seed}, {engine}: measured already", flush=True)
+            continue
+        made = Sheets(LAYOUTS[job.layout], ink, given.half, seed, job.wrong)
+        places = range(given.count or job.count)
+        yield row | (
+            registrations(made, places) if part == "registration"
+            else read(reader_of(made.layout, given.mistakes * job.factor, engine), made, places, job.source)
+        )  # fmt: skip
 
 
 def jobs(
@@ -239,7 +233,3 @@ def registrations(sheets: Sheets, places: Sequence[int]) -> Row:
         off = np.linalg.norm(view.unseen(seen) - corners, axis=1).max() * UNIT
         found.append({key: round(value, 3) for key, value in (known | {"error": float(off)}).items()})
     return {"photographs": found}
-
-
-if __name__ == "__main__":
-    main()

@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 from playwright.sync_api import expect
 
+from evidence import with_envelope
 from page_driver import chromium, until
 from sumnist.lab.suites.sheet_cells import filled
 from sumnist.lab.suites.sheet_ink import Ink
@@ -145,7 +146,9 @@ def main() -> None:
         told = sumnist(folder, "sheet", "read", "photos/", "--layout", "cover.toml", "--people", "class.csv",
                        "--out", "marks.xlsx", "--workers", "1")  # fmt: skip
         summary = told[: told.rindex("marks.xlsx: ")].strip()  # how long it took differs
-        ROWS.write_text(json.dumps({"part": "class-of-sheets", "answer": summary}, ensure_ascii=False) + "\n", "utf-8")
+        ROWS.write_text(
+            json.dumps(with_envelope("class-of-sheets", answer=summary), ensure_ascii=False) + "\n", "utf-8"
+        )
         photograph_review(folder)
 
 

@@ -1,57 +1,123 @@
 """Put a trained network into the package: calibrated, verified, exported, with its model card.
 
-    python scripts/ship.py                 train the preset `best` twice, calibrate, verify, install
-    python scripts/ship.py --runs FOLDER   the same with the runs that are there already; trains those that are not
+    python scripts/ship.py digits|numbers|cells     train what is missing, calibrate, verify, install
+    python scripts/ship.py digits --runs FOLDER     the same with the runs that are there already
+    python scripts/ship.py learned                  the small network that learned to add, which the page asks
+    python scripts/ship.py labels                   the soft labels of MNIST's training images, `data/soft-labels.npz`
 
-One training, `FOLDER/fold-1`, leaves out a fifth of the images. What that network says of them, as they are and, by the
-whole path from a picture to a reading, as tight crops, in drawn cells and on photographs, sets the temperature; what it
-says of them as they are sets the thresholds. (The teachers of the soft labels of the other images have seen this fifth,
-so a trace of it is in what that network learned.) The other one, `FOLDER/final`, on all 60,000 with seed 0, is the
-network: it must be no worse on the grid than the one that it replaces, give or take what two seeds differ by, and its
-ONNX file must give torch's answers. Otherwise nothing is installed. The calibration is appended to
-docs/results/calibration.jsonl.
+What is worse than what it would replace, too large, or does not give torch's answers is not installed. What is measured
+on test images is measured once for each network: its row is in docs/results, with those of calibrations.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import io
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import torch
 from jinja2 import StrictUndefined, Template
 from numpy.typing import NDArray
 
-from measure import CALIBRATIONS, RESULTS, TRIED, machine
+from evidence import RESULTS, Row, add, with_envelope
+from measure import TRIED
 from sumnist.config import Config, preset
+from sumnist.data import soft_labels
+from sumnist.data.augment import augmentation
+from sumnist.data.cells import Cells
 from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.data.sampling import folds
+from sumnist.data.pairs import PairBatches, as_image
+from sumnist.data.sampling import NUMBERS as ADDENDS
+from sumnist.data.sampling import draw_numbers, epoch_seed, folds, hold_out
 from sumnist.environment import commit, now
-from sumnist.evaluation.metrics import Evaluation, calibration_error, risk_curve
-from sumnist.files import CONFIG, ONNX, PRETRAINED, WEIGHTS, write_atomically
+from sumnist.evaluation.metrics import answer_grid, calibration_error, risk_curve
+from sumnist.files import CELLS, CONFIG, LEARNED, NUMBERS, ONNX, PRETRAINED, WEIGHTS, write_atomically
+from sumnist.inference.cells import CellReader
+from sumnist.inference.onnx import LEFT_OUT as KEY
+from sumnist.inference.onnx import with_checksum
 from sumnist.inference.reader import Reader, Reading
-from sumnist.lab.study.rows import append_jsonl, read_jsonl
+from sumnist.lab.study.rows import read_jsonl
+from sumnist.lab.study.runs import LEFT_OUT
 from sumnist.lab.suites.crops import drawn_cells, tight_crops
 from sumnist.lab.suites.photographs import photographs
+from sumnist.model.cell_network import load_cell_network
+from sumnist.model.checkpoint import load_config
 from sumnist.model.encoders import count_parameters
-from sumnist.model.folder import replaced
-from sumnist.model.network import load_network, save_network
+from sumnist.model.folder import METRICS, replaced
+from sumnist.model.network import TwoInputNet, load_network, save_network
+from sumnist.model.strip_network import load_strip_network
 from sumnist.pictures.decode import Picture
 from sumnist.training.calibrate import calibrate, digit_logits, fitted_temperature, log_probabilities, nll_of
+from sumnist.training.cells import HELD_DRAWN, CellTask, calibrate_cells, figures_of
+from sumnist.training.devices import Team
+from sumnist.training.digits import DigitTask
 from sumnist.training.evaluate import evaluate_run
 from sumnist.training.export import export_run
+from sumnist.training.export_cells import export_cells
+from sumnist.training.export_strips import export_strips, right_of
 from sumnist.training.folder import RECORD
-from sumnist.training.loop import train
+from sumnist.training.loop import build_optimizer, learning_rate, set_learning_rate, train, training_step
+from sumnist.training.numbers import NumberTask, calibrate_on
 
-CARD = "README.md"
-CARD_TEMPLATE = Path(__file__).with_name("model-card.md.j2")
-FIGURES = "evaluation.json"
 FOLDS = 5
-LEFT_OUT = (1,)
+
+
+def record_of(run: Path) -> Row:
+    """What the folder of a run says of it."""
+    record: Row = json.loads((run / RECORD).read_text(encoding="utf-8"))
+    return record
+
+
+def finished(run: Path) -> bool:
+    """Whether the folder of a run is there, and its training came to its end."""
+    return (run / RECORD).exists() and bool(record_of(run).get("finished"))
+
+
+def card(template: str, **facts: Any) -> str:
+    """A model card."""
+    text = Path(__file__).with_name(f"{template}-card.md.j2").read_text(encoding="utf-8")
+    found: str = Template(text, undefined=StrictUndefined, keep_trailing_newline=True).render(**facts)
+    return found
+
+
+def at_most(largest: int, exported: Path) -> bytes:
+    """The content of a file. Raises `SystemExit` if it is too large to be shipped."""
+    content = exported.read_bytes()
+    if len(content) > largest:
+        raise SystemExit(f"{exported}: {len(content):,} bytes, expected at most {largest:,}")
+    return content
+
+
+def tested(rows: Path, content: bytes, measure: Callable[[], Row]) -> Row:
+    """What is measured on test images: the row of this network if there is one, for it is looked at once."""
+    checksum = hashlib.sha256(content).hexdigest()
+    for row in read_jsonl(rows):
+        if row["model_sha256"] == checksum:
+            return row
+    row = with_envelope(rows.stem, model_sha256=checksum, bytes=len(content)) | measure()
+    add(rows, row)
+    return row
+
+
+# The network of digits.
+#
+# One training, `FOLDER/fold-1`, leaves out a fifth of the images. What that network says of them, as they are and, by
+# the whole path from a picture to a reading, as tight crops, in drawn cells and on photographs, sets the temperature;
+# what it says of them as they are sets the thresholds. (The teachers of the soft labels of the other images have seen
+# this fifth, so a trace of it is in what that network learned.) The other one, `FOLDER/final`, on all 60,000 with seed
+# 0, is the network.
+
+FIGURES = "evaluation.json"
+LEFT_OUT_FOLDS = (1,)
 """The folds, of five, whose images calibrate; each takes a training."""
 PICTURES = 300
 """Images of each of those folds, of which pictures of every kind are made."""
@@ -61,32 +127,19 @@ MAY_LOSE = 0.0003
 """How much less accurate than the packaged network a new one may be."""
 
 
-def main() -> None:
-    """Train what is missing, calibrate, verify, install."""
-    parser = argparse.ArgumentParser(description="Install a trained network in the package.")
-    parser.add_argument("--runs", type=Path, help="folder of the runs (default: a temporary one)")
-    parser.add_argument("--into", type=Path, default=PRETRAINED)
-    parser.add_argument("--rows", type=Path, default=CALIBRATIONS)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        runs = given.runs or Path(place)
-        for name, config in plan().items():
-            train(config, runs / name, resume=True)
-        install(runs, given.into, given.rows)
-
-
 def plan() -> dict[str, Config]:
     """The runs by the names of their folders."""
     config = preset("best", validation=0, threads=1)  # two can train beside each other
-    return {**{f"fold-{k}": replace(config, fold=k) for k in LEFT_OUT}, "final": config}
+    return {**{f"fold-{k}": replace(config, fold=k) for k in LEFT_OUT_FOLDS}, "final": config}
 
 
-def install(runs: Path, into: Path, rows: Path) -> None:
-    """Calibrate and verify the final run, and install it. Raises `SystemExit` if it is not fit to be shipped."""
+def digits(runs: Path, into: Path, rows: Path) -> None:
+    """Train, calibrate and verify the network of digits, and install it. Raises `SystemExit` if it is not fit."""
+    for name, config in plan().items():
+        train(config, runs / name, resume=True)
     run = runs / "final"
     net, config = load_network(run)
-    record = json.loads((run / RECORD).read_text(encoding="utf-8"))
-    if config.fusion != "exact" or config.validation or config.fold or config.data_dir or not record.get("finished"):
+    if config.fusion != "exact" or config.validation or config.fold or config.data_dir or not finished(run):
         raise SystemExit(f"{run}: expected a finished run with --fusion exact --validation 0, on MNIST")
     row = calibration_row(runs)
     net.calibration.set(row["temperature"], row["least_is_digit"], row["least_confidence"])
@@ -100,8 +153,11 @@ def install(runs: Path, into: Path, rows: Path) -> None:
     with replaced(into) as build:
         for name in (WEIGHTS, CONFIG, ONNX, FIGURES):
             shutil.copyfile(run / name, build / name)
-    write_atomically(into / CARD, card(run, evaluation, record, row))
-    append_jsonl(rows, row)
+    tried = [f"{row['evaluation']['digit']['value']:.2%}" for row in read_jsonl(RESULTS / "runs.jsonl")
+             if row["plan"] == TRIED]  # fmt: skip
+    facts = {"parameters": count_parameters(net), "config": config, "e": evaluation, "record": record_of(run)}
+    write_atomically(into / "README.md", card("model", **facts, c=row, tried=tried))
+    add(rows, row)
     print(f"{into}: {evaluation.digit.value:.2%} on the grid, {exported.bytes:,} bytes of ONNX")
 
 
@@ -109,7 +165,7 @@ def calibration_row(runs: Path) -> dict[str, Any]:
     """The calibration from what networks say of the images that each was trained without."""
     train_set = load_mnist("train")
     logits, truths, seen, shown, rows = [], [], [], [], []
-    for k in LEFT_OUT:
+    for k in LEFT_OUT_FOLDS:
         run = runs / f"fold-{k}"
         net, config = load_network(run)
         if config != plan()[f"fold-{k}"]:
@@ -120,7 +176,7 @@ def calibration_row(runs: Path) -> dict[str, Any]:
         answers, digits = whole_path(run, part)
         seen.append(answers)
         shown.append(digits)
-        record = json.loads((run / RECORD).read_text(encoding="utf-8"))
+        record = record_of(run)
         rows.append({"fold": k, "images": len(part), "seconds": record["seconds"], "threads": record["threads"],
                      **figures(logits[-1], part.digits, config.last_smoothing)})  # fmt: skip
     smoothing = plan()["final"].last_smoothing
@@ -129,13 +185,12 @@ def calibration_row(runs: Path) -> dict[str, Any]:
     calibration = calibrate(
         raw, truth, smoothing, plan()["final"].outliers > 0, fitted_temperature(whole, digit, smoothing)
     )
-    return {
-        "date": now(), "commit": commit(), "machine": machine(), "config": json.loads(plan()["final"].to_json()),
-        **calibration.as_dict(), **figures(raw, truth, smoothing, calibration.temperature),
-        "runners_up": runners_up(raw, truth, smoothing, calibration.temperature),
-        "pictures": len(whole) - len(raw),
-        "whole_path": figures(whole[len(raw):], digit[len(raw):], smoothing, calibration.temperature), "folds": rows,
-    }  # fmt: skip
+    return with_envelope(
+        "calibration", config=json.loads(plan()["final"].to_json()),
+        **calibration.as_dict() | figures(raw, truth, smoothing, calibration.temperature),
+        runners_up=runners_up(raw, truth, smoothing, calibration.temperature), pictures=len(whole) - len(raw),
+        whole_path=figures(whole[len(raw):], digit[len(raw):], smoothing, calibration.temperature), folds=rows,
+    )  # fmt: skip
 
 
 def whole_path(run: Path, digits: DigitSet) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -178,17 +233,263 @@ def figures(
             "risk_coverage": risk_curve(confidence, right)}  # fmt: skip
 
 
-def card(run: Path, evaluation: Evaluation, record: dict[str, Any], calibration: dict[str, Any]) -> str:
-    """The model card, from the run, its evaluation and its calibration, and what was measured before it."""
-    net, config = load_network(run)
-    tried = [f"{row['evaluation']['digit']['value']:.2%}" for row in read_jsonl(RESULTS) if row["plan"] == TRIED]
-    template = Template(
-        CARD_TEMPLATE.read_text(encoding="utf-8"), undefined=StrictUndefined, keep_trailing_newline=True
+# The networks of strips and of cells. A run leaves out 5,000 images of the training set; what is composed of these
+# calibrates it, and must be read well enough.
+
+LARGEST_NUMBERS, LARGEST_CELLS = 3_000_000, 450_000
+"""Bytes of the files that ship, at most."""
+NUMBERS_MAY_LOSE = 0.005
+"""How much less accurate on held-out strips than the packaged network a new one may be, in 8 bits."""
+LEAST = {"box": 0.95, "digit": 0.95, "strip": 0.95}
+"""Shares of the held-out cells that must be read rightly: a little less than the first network that shipped did."""
+TEST_SEED, TEST_BATCHES, TEST_BATCH = 0x7E57, 64, 128
+"""Of the cells of test images: another seed than any training's."""
+DARK = 0.8
+"""Ink of the test images that stand in blank boxes."""
+
+
+def ready(run: Path, task: str, threads: int) -> Config:
+    """Train what is missing of a run. Raises `SystemExit` if it is of another task, or holds out nothing."""
+    if not finished(run):
+        train(preset(task, threads=threads), run, resume=True)
+    config = load_config(run)
+    if config.task != task or not config.validation or config.data_dir or not finished(run):
+        raise SystemExit(f"{run}: expected a finished run with --task {task} and held-out images, on MNIST")
+    return config
+
+
+def numbers(run: Path, into: Path, _: Path) -> None:
+    """Train, calibrate and verify the network of strips, and install it. Raises `SystemExit` if it is not fit."""
+    config = ready(run, "numbers", 2)
+    net, _config, _recipe = load_strip_network(run)
+    held = NumberTask(config, torch.device("cpu"), Team()).held_strips
+    fitted = calibrate_on(held, net)
+    save_network(net, run)
+    exported = export_strips(run, int8=True)
+    right, before = (right_of(file, held) if file.exists() else 0.0 for file in (exported.path, into))
+    if right < before - NUMBERS_MAY_LOSE:
+        raise SystemExit(f"{run}: {right:.2%} right, expected at least {before - NUMBERS_MAY_LOSE:.2%}")
+    content = at_most(LARGEST_NUMBERS, exported.path)
+    install(run, into, content, "number", net, config, calibration=fitted.as_dict(), right_in_eight_bits=right)
+
+
+def cells(run: Path, into: Path, rows: Path) -> None:
+    """Train, calibrate and verify the network of cells, have it read those of test images, and install it. Raises
+    `SystemExit` if it is not fit."""
+    config = ready(run, "cells", 1)
+    net, _config, _recipe = load_cell_network(run)
+    fitted = calibrate_cells(net, CellTask(config, torch.device("cpu"), Team()).held_cells)
+    save_network(net, run)
+    for name, least in LEAST.items():
+        if getattr(fitted, name) < least:
+            raise SystemExit(f"{run}: {name} {getattr(fitted, name):.2%} right, expected at least {least:.2%}")
+    content = at_most(LARGEST_CELLS, export_cells(run).path)
+    row = tested(rows, content, lambda: {"figures": cell_figures(CellReader(content))})
+    install(run, into, content, "cell", net, config, calibration=fitted.as_dict(), test=row["figures"])
+
+
+def install(run: Path, into: Path, content: bytes, template: str, net: Any, config: Config, **more: Any) -> None:
+    """Write a network with its facts and its card."""
+    facts = {
+        "date": now(), "commit": commit(), "config": json.loads(config.to_json()), "record": record_of(run),
+        "parameters": count_parameters(net), "bytes": len(content), **more,
+        "last_epoch": read_jsonl(run / METRICS)[-1],
+    }  # fmt: skip
+    write_atomically(into, content)
+    write_atomically(into.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
+    write_atomically(into.with_suffix(".md"), card(template, **facts))
+    print(f"{into}: {json.dumps(more)}, {len(content):,} bytes of ONNX")
+
+
+def cell_figures(reader: CellReader) -> dict[str, float]:
+    """The figures of cells composed of test images, and of blank boxes with one of them each, as it is."""
+    test = load_mnist("test")
+    cells = Cells(test, TEST_SEED, count=HELD_DRAWN)
+    batches = [cells.batch(step, TEST_BATCH) for step in range(TEST_BATCHES)]
+    said = np.concatenate(
+        [reader.posteriors(part.numpy()) for batch in batches for part in (batch.boxes, batch.strips)]
     )
-    text: str = template.render(
-        parameters=count_parameters(net), config=config, e=evaluation, record=record, c=calibration, tried=tried
-    )
-    return text
+    target = torch.cat([batch.target for batch in batches])
+    boxes = torch.cat([torch.arange(len(batch.target)) < len(batch.boxes) for batch in batches])
+    clean = np.pad(test.images * np.float32(DARK / 255), ((0, 0), (4, 4), (1, 1)))  # N, 36, 30
+    right = reader([*clean]).argmax(1) == test.digits
+    figures = figures_of(torch.from_numpy(said), target, boxes)
+    return {"cells": len(target), **figures, "clean": float(right.mean())}
+
+
+# The small network that learned to add. It learns from pairs of an image and a number, without one number for each digit
+# (`LEFT_OUT` of the study), so that one can see what a network makes of sums that it never saw. Its weights are rounded to
+# 16 bits, which halves the file; it computes with 32. It chooses nothing: one training of the preset `tiny` with fixed
+# settings, measured on the images that it leaves out and then on the test images. The ONNX file says in its metadata which
+# pairs were left out.
+
+CONFIGURATION: Config = preset(
+    "tiny", fusion="concat", epochs=20, lr=4e-3, numbers_per_image=1, augment="handwriting", threads=1, precision="fp32"
+)
+LARGEST_LEARNED = 50_000
+"""Bytes of the file, at most."""
+SMALL = 100
+"""Weights that are not worth a cast."""
+
+
+def learned(_: Path, into: Path, rows: Path) -> None:
+    """Train the small network, measure it, and install it. Raises `SystemExit` if it is too large."""
+    torch.set_num_threads(1)
+    training = load_mnist("train")
+    rest, held = hold_out(training.digits, CONFIGURATION.validation)
+    net = trained(CONFIGURATION, training.part(rest))
+    content = sixteen_bits(net)
+    if len(content) > LARGEST_LEARNED:
+        raise SystemExit(f"{len(content):,} bytes, expected at most {LARGEST_LEARNED:,}")
+    row = tested(rows, content, lambda: {
+        "parameters": count_parameters(net), "config": json.loads(net.config.to_json()), "left_out": LEFT_OUT.tolist(),
+        "validation": sum_shares(net, training.part(held)), "test": sum_shares(net, load_mnist("test")),
+    })  # fmt: skip
+    write_atomically(into, content)
+    print(f"{into}: {len(content):,} bytes; {json.dumps(row['test'])}")
+
+
+def trained(config: Config, training: DigitSet) -> TwoInputNet:
+    """A network that never saw a digit with the number that is left out for it."""
+    torch.manual_seed(config.seed)
+    net = DigitTask.network(config)
+    optimizer = build_optimizer(net, config)
+    index = np.arange(len(training))
+
+    def draw(epoch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """One of the nine numbers that follow the one left out."""
+        others = draw_numbers(config.seed, epoch, index, ADDENDS - 2)
+        return (LEFT_OUT[training.digits] + 1 + others) % ADDENDS
+
+    batches = PairBatches(
+        training, config.batch_size, config.seed, torch.device("cpu"),
+        augment=augmentation(config.augment, config.augment_strength), draw=draw,
+    )  # fmt: skip
+    steps, step = config.epochs * len(batches), 0
+    for epoch in range(config.epochs):
+        net.train()
+        torch.manual_seed(epoch_seed(config.seed, epoch))
+        for batch in batches.epoch(epoch, learning_rate(epoch / config.epochs, config) / config.lr):
+            set_learning_rate(optimizer, learning_rate(step / steps, config))
+            training_step(net, optimizer, batch, config, torch.autocast("cpu", enabled=False))
+            step += 1
+    return net.half().float().eval()
+
+
+def sixteen_bits(net: TwoInputNet) -> bytes:
+    """The network as an ONNX file that says which pairs were left out."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / CONFIG).write_text(net.config.to_json(), encoding="utf-8")
+        save_network(net, folder)
+        model = onnx.load_from_string(export_run(folder).path.read_bytes())
+    store_in_16_bits(model.graph)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, {KEY: json.dumps(LEFT_OUT.tolist()), **metadata})  # the checksum stays the last
+    return with_checksum(model.SerializeToString())
+
+
+def store_in_16_bits(graph: onnx.GraphProto) -> None:
+    """Keep every large array of weights, which 16 bits hold exactly, in as many, and cast it where it is used."""
+    for place, weights in enumerate(graph.initializer):
+        values = onnx.numpy_helper.to_array(weights)
+        if values.dtype == np.float32 and values.size > SMALL:
+            small = f"{weights.name}.16"
+            cast = onnx.helper.make_node("Cast", [small], [weights.name], to=onnx.TensorProto.FLOAT)
+            graph.initializer[place].CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), small))
+            graph.node.insert(0, cast)
+
+
+def sum_shares(net: TwoInputNet, digits: DigitSet) -> dict[str, float]:
+    """The shares of right digits, and of right sums of pairs that training showed and of those it did not."""
+    answers = answer_grid(net, digits)
+    unseen = LEFT_OUT[answers.truth][:, None] == np.arange(ADDENDS)  # [N, 10]
+    right = answers.sum == answers.true_sum
+    return {
+        "digit": float((answers.digit == answers.truth[:, None]).mean()),
+        "sum_seen": float(right[~unseen].mean()), "sum_unseen": float(right[unseen].mean()),
+        "pairs_mostly_wrong": int(sum(right[answers.truth == d, n].mean() < 0.5 for d in range(10) for n in range(10))),
+    }  # fmt: skip
+
+
+# The soft labels. Each of five teachers is trained without a fifth of the images, on labels that are not smoothed, since
+# smoothing would hide from its answers which digits resemble each other. It then answers that fifth: the images as they
+# are, and changed at random as in its training. The means of these answers are the file.
+
+TEACHER = preset("default", label_smoothing=0.0, validation=0, threads=1)  # two can train beside each other
+CHANGED = 15
+"""How many times each image is answered, changed at random, besides as it is."""
+BATCH = 500
+
+
+def labels(runs: Path, into: Path, rows: Path) -> None:
+    """Train the teachers that are missing, ask them all, and write what they say."""
+    for k in range(1, FOLDS + 1):
+        train(replace(TEACHER, fold=k), runs / f"fold-{k}", resume=True)
+    answers, row = taught(runs)
+    stream = io.BytesIO()
+    np.savez_compressed(stream, answers=soft_labels.encoded(answers, load_mnist("train").digits))
+    write_atomically(into, stream.getvalue())
+    add(rows, row)
+
+
+def taught(runs: Path) -> tuple[NDArray[np.float64], dict[str, object]]:
+    """The teachers' mean probabilities `[N, 10]` for the images that each was trained without, and the row."""
+    digits = load_mnist("train")
+    answers, seconds = np.empty((len(digits), 10)), []
+    for k, held in enumerate(folds(digits.digits, FOLDS), 1):
+        net, config = load_network(runs / f"fold-{k}")
+        if config != replace(TEACHER, fold=k):
+            raise SystemExit(f"{runs}/fold-{k}: not the run of the teacher without fold {k}: train it again")
+        seconds.append(record_of(runs / f"fold-{k}")["seconds"])
+        answers[held] = answers_of(net, digits.part(held), config, k)
+    said = answers[np.arange(len(digits)), digits.digits]
+    runner_up = np.sort(answers, 1)[:, -2]
+    wrong = answers.argmax(1) != digits.digits
+    return answers, with_envelope(
+        "teachers", config=json.loads(TEACHER.to_json()), images=len(digits), changed=CHANGED, seconds=seconds,
+        accuracy=float(1 - wrong.mean()), nll=float(-np.log(said).mean()),
+        second_of_misread=float((said == runner_up)[wrong].mean()),
+    )  # fmt: skip
+
+
+@torch.inference_mode()
+def answers_of(net: TwoInputNet, digits: DigitSet, config: Config, seed: int) -> NDArray[np.float64]:
+    """The mean probabilities `[N, 10]` over each image as it is, and changed `CHANGED` times."""
+    change, generator = augmentation(config.augment), torch.Generator().manual_seed(seed)
+    assert change is not None
+    means = []
+    for part in torch.tensor(digits.images).split(BATCH):
+        image, number = as_image(part), torch.zeros(len(part), dtype=torch.int64)
+        views = [image, *(change(image, generator, 1.0) for _ in range(CHANGED))]
+        means.append(torch.stack([net(view, number).digit.double().exp() for view in views]).mean(0))
+    return torch.cat(means).numpy()
+
+
+# The program.
+
+SHIPPED: dict[str, tuple[Callable[[Path, Path, Path], None], Path, str]] = {
+    "digits": (digits, PRETRAINED, "calibration"),
+    "numbers": (numbers, NUMBERS, "numbers"),
+    "cells": (cells, CELLS, "cells"),
+    "learned": (learned, LEARNED, "learned"),
+    "labels": (labels, Path(soft_labels.__file__).with_name(soft_labels.FILE), "teachers"),
+}
+"""What can be shipped: what does it, what it writes, and the file of its rows."""
+
+
+def main() -> None:
+    """Ship what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=SHIPPED)
+    parser.add_argument("--runs", type=Path, help="folder of the run, or of the runs (default: a temporary one)")
+    parser.add_argument("--into", type=Path, help="what to write (default: what the package has)")
+    parser.add_argument("--rows", type=Path, help="the file of the rows that say what was measured")
+    given = parser.parse_args()
+    ship, into, rows = SHIPPED[given.what]
+    with tempfile.TemporaryDirectory() as place:
+        runs = given.runs or Path(place) / "run"
+        ship(runs, given.into or into, given.rows or RESULTS / f"{rows}.jsonl")
 
 
 if __name__ == "__main__":

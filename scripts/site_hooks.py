@@ -19,7 +19,7 @@ from mkdocs.structure.nav import Link, Navigation
 from mkdocs.structure.pages import Page
 
 sys.path.append(str(Path(__file__).parent))  # mkdocs loads this file by its path
-from build_static import build
+from build import static
 
 __all__ = ["on_files", "on_nav", "on_page_content", "on_page_markdown"]
 
@@ -47,7 +47,7 @@ SHOWN = (
 )  # fmt: skip
 """Files that pages lead to, shown as pages under `source/` and left out of the search."""
 PLACES = {"README.md": "index.md", **PAGES, **{path: f"source/{Path(path).with_suffix('.md')}" for path in SHOWN}}
-MARK = re.compile(r"<!-- figure[^>]*-->(\n?)|<!-- /figure -->()")
+MARK = re.compile(r"<!-- figure.*?-->(\n?)|<!-- /figure -->()", re.DOTALL)
 """Where `write_docs.py` puts figures. A table that begins behind one needs a blank line before it here."""
 LINK = re.compile(r"(\]\()([^)#\s]+)")
 
@@ -60,7 +60,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, PLACES[path], content=as_page(ROOT / path)))
         files.append(File.generated(config, f"source/{path}", abs_src_path=str(ROOT / path)))
     files.append(File.generated(config, "assets/icon.svg", abs_src_path=str(ROOT / ICON)))
-    build(STATIC, MORE)
+    static(STATIC, MORE)
     for file in sorted(STATIC.rglob("*")):
         if file.is_file():
             files.append(File.generated(config, f"try/{file.relative_to(STATIC).as_posix()}", abs_src_path=str(file)))

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from compare_static import hosting
+from compare import hosting
 from page_driver import DIGITS, chromium, draw, points_of, served, until
 from picture_sheets import CUT, REVIEWED, SHOWN, jpeg, name_of, photograph, photograph_of_all, reviewed, sumnist
 from sumnist.lab.suites import photographs

@@ -13,14 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-import sum_growth
 import sum_systems
 import sums
-import write_docs
-from arithmetic_tables import TABLES
 from sum_systems import Listed, Sumnist, System, all_totals, one_total
 from sums import Process, Served, Task, drawn
-from tables import cells
 
 Row = dict[str, Any]
 PAGE = (Path(__file__).resolve().parent.parent / "docs/arithmetic.md").read_text(encoding="utf-8")
@@ -213,97 +209,6 @@ def test_a_system_in_its_process_answers_and_one_that_takes_too_long_or_dies_beg
 
 def test_the_memory_of_a_query_is_the_most_beyond_what_was_there() -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool:  # this process has memory to spare
-        row = pool.apply(sum_growth.grown, ("posterior", 100, 10))
+        row = pool.apply(sums.grown, ("posterior", 100, 10))
     assert 10e6 < row["peak_bytes"] < 1e9  # log-weights of 100 columns of sums, several at once
-    assert row["calls"] >= sum_growth.CALLS
-
-
-# Tables.
-
-
-def page_rows() -> list[Row]:
-    machine = {"processor": "made up", "cores": 2, "versions": {"torch": "2.9"}}
-    common = {"date": "2026-12-01", "machine": machine}
-    limits = {"limit_seconds": 90, "limit_gib": 8, "packages": {"klaycircuits": "0.1.2"}}
-
-    def query(part: str, name: str, digits: int, batch: int, question: str, seconds: float | None) -> Row:
-        ready = {"made_seconds": 0.25, "first_seconds": 0.5} if seconds else {}
-        return {"part": part, "name": name, "question": question, "digits": digits, "batch": batch, "round": 0,
-                "seconds": seconds, **ready, **limits, **common}  # fmt: skip
-
-    queries = [query("addition-queries", name, digits, batch, question,
-                     None if name == "B" and digits == 2 else 0.002 * digits)
-               for name in "AB" for digits in (1, 2) for batch in (1, 128) for question in ("one", "all")]  # fmt: skip
-    queries.append({**queries[0], "round": 1, "seconds": 0.004})
-    steps = [query("addition-step", name, digits, 16, "step", 2.5) for name in "AB" for digits in (1, 15)]
-    answers = [{"part": "addition-agree", "name": "B", "question": question, "digits": digits, "answers": 4,
-                "difference": None if digits == 2 else 1.4e-15, **limits, **common}
-               for question in ("one", "all") for digits in (1, 2)]  # fmt: skip
-    growth = [{"part": "addition-growth", "question": question, "addends": addends, "digits": digits, "round": 0,
-               "seconds": 1e-5 * digits * addends, "peak_bytes": 10_000 * digits * addends, **common}
-              for question in ("log_prob", "posterior")
-              for addends, digits in ((2, 10), (2, 100), (2, 300), (2, 1000), (5, 10))]  # fmt: skip
-    return [*queries, *steps, *answers, *growth]
-
-
-def test_times_are_medians_and_no_answer_is_told() -> None:
-    text = TABLES["arithmetic-one"](page_rows())
-    assert "| one total; digits of a number | sums at once | 1 | 2 |" in text
-    assert cells(text, "A", "1") == ["3 ms", "4 ms"]
-    assert cells(text, "B", "128") == ["2 ms", "none"]
-    assert cells(TABLES["arithmetic-all"](page_rows()), "A", "128") == ["2 ms", "4 ms"]
-
-
-def test_the_first_answer_has_all_that_is_made_for_it() -> None:
-    text = TABLES["arithmetic-first"](page_rows())
-    assert (cells(text, "A"), cells(text, "B")) == (["750 ms", "750 ms"], ["750 ms", "none"])
-
-
-def test_steps_and_differences_have_a_line_each() -> None:
-    text = TABLES["arithmetic-steps"](page_rows())
-    assert "a step with 16 sums; digits of a number | 1 | 15 |" in text
-    assert cells(text, "B") == ["2.5 s", "2.5 s"]
-    assert cells(TABLES["arithmetic-agree"](page_rows()), "B", "all totals") == ["1e-15", "none"]
-
-
-def test_growth_has_times_memory_and_a_slope() -> None:
-    text = TABLES["arithmetic-growth-digits"](page_rows())
-    assert "| digits of each of 2 numbers | `log_prob` | memory | `posterior` | memory |" in text
-    assert cells(text, "1,000") == ["20 ms", "20.0 MB", "20 ms", "20.0 MB"]
-    text = TABLES["arithmetic-growth-addends"](page_rows())
-    assert "| numbers of 10 digits |" in text
-    assert cells(text, "5") == ["0.5 ms", "0.5 MB", "0.5 ms", "0.5 MB"]
-    slope = TABLES["arithmetic-slope"]
-    assert slope(page_rows()) == "1.00 (`log_prob`) and 1.00 (`posterior`) from 100 to 1,000 digits"
-    steeper = [
-        {**row, "seconds": row["seconds"] ** 2} if row["part"] == "addition-growth" else row for row in page_rows()
-    ]
-    assert slope(steeper) == "2.00 (`log_prob`) and 2.00 (`posterior`) from 100 to 1,000 digits"
-
-
-def test_where_and_with_what_is_told() -> None:
-    assert TABLES["arithmetic-beside-measured"](page_rows()) == (
-        "One thread of made up, 2 cores; torch 2.9; klaycircuits 0.1.2; medians of 2 rounds; "
-        "none: no answer within 90 s and 8 GiB"
-    )
-    assert TABLES["arithmetic-growth-measured"](page_rows()) == "One thread of made up, 2 cores; torch 2.9"
-
-
-def test_what_was_not_measured_is_said_so() -> None:
-    for name, written in TABLES.items():
-        assert written([]).strip() == "*Not measured yet.*", name
-
-
-@pytest.mark.parametrize("part", ["addition-queries", "addition-step", "addition-agree", "addition-growth"])
-def test_a_changed_row_changes_the_page(part: str) -> None:
-    rows = page_rows()
-    names = [name for name in TABLES if f"figure:{name} -->" in PAGE]
-    assert len(names) == len(TABLES)
-
-    def written() -> str:
-        return "".join(write_docs.FIGURES[name](rows) for name in names)
-
-    before = written()
-    row = next(row for row in rows if row["part"] == part)
-    row |= {key: 7 * value for key, value in row.items() if isinstance(value, float)}
-    assert written() != before
+    assert row["calls"] >= sums.CALLS

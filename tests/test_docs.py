@@ -14,17 +14,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
-from compare_pages import say_the_same
 from picture_sheets import PUPILS, REVIEWED, SHOWN, write_class
 from sumnist.cli.commands import COMMANDS
 from sumnist.errors import MissingExtraError
 from sumnist.files import CONFIG, PRETRAINED
 from sumnist.sheets.layout import Layout
 from sumnist.sheets.piles import SheetTask
+from write_docs import say_the_same
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -92,7 +91,7 @@ def test_no_page_installs_from_an_index_where_nothing_is_published() -> None:
 
 def test_the_figure_of_the_packaged_network_is_that_of_its_own_evaluation(write_docs: ModuleType) -> None:
     joint = json.loads((PRETRAINED / "evaluation.json").read_text(encoding="utf-8"))["joint"]["value"]
-    assert write_docs.packaged_per_mille(write_docs.all_rows()) == str(round(1000 * joint))
+    assert write_docs.FIGURES["packaged-per-mille"](write_docs.all_rows()) == str(round(1000 * joint))
     assert f"{round(1000 * joint)}<!-- /figure --> are read and added right" in README
 
 
@@ -223,69 +222,6 @@ def test_the_example_in_one_file_is_short_and_does_without_the_package() -> None
     assert "from sumnist" not in text
 
 
-def test_every_figure_of_the_pages_is_the_one_that_the_rows_give(write_docs: ModuleType) -> None:
-    rows = write_docs.all_rows()
-    assert rows
-    for page in write_docs.PAGES:
-        text = page.read_text(encoding="utf-8")
-        assert write_docs.MARK.search(text), page
-        assert write_docs.filled(text, rows) == text, f"{page.name} is stale: run make docs"
-
-
-def test_no_figure_begins_a_line_of_text_where_markdown_would_end_the_paragraph(write_docs: ModuleType) -> None:
-    for page in write_docs.PAGES:
-        assert not re.search(r"^ *<!-- figure:[\w-]+ -->.", page.read_text(encoding="utf-8"), re.MULTILINE), page.name
-
-
-def test_a_changed_row_changes_the_pages(write_docs: ModuleType) -> None:
-    rows = write_docs.all_rows()
-    for plan in {row["plan"] for row in rows if "plan" in row}:
-        changed = json.loads(json.dumps(rows))
-        row = [row for row in changed if row.get("plan") == plan][-1]
-        row["evaluation"]["digit"]["value"] -= 0.1
-        pages = [page.read_text(encoding="utf-8") for page in write_docs.PAGES]
-        assert any(write_docs.filled(page, changed) != page for page in pages), plan
-
-
-def counts(key: str, row: dict[str, Any]) -> bool:
-    """Whether this is a count, of which some rows have no other figures."""
-    return row["part"].startswith(("serving-", "numbers-size", "page-bytes")) and type(row[key]) is int
-
-
-def tripled(value: Any) -> Any:
-    """The same with every fraction in it three times as large."""
-    if isinstance(value, dict):
-        return {key: tripled(inner) for key, inner in value.items()}
-    return value * 3 if isinstance(value, float) else value
-
-
-def test_a_changed_benchmark_or_survival_changes_the_pages(write_docs: ModuleType) -> None:
-    rows = write_docs.all_rows()
-    pages = [page.read_text(encoding="utf-8") for page in write_docs.PAGES]
-    for part in {row["part"] for row in rows if "part" in row}:
-        changed = [dict(row) if row.get("part") == part else row for row in rows]
-        for row in changed:
-            if row.get("part") == part:
-                row |= {key: value * 3 for key, value in row.items() if isinstance(value, float) or counts(key, row)}
-                row |= {"evaluation": tripled(row["evaluation"])} if part == "addition" else {}
-                row |= {
-                    key: row[key][1:] for key in ("outcomes", "photographs") if part.startswith("sheet-") and key in row
-                }
-                row |= {"milliseconds": [3 * each for each in row["milliseconds"]]} if "milliseconds" in row else {}
-                row |= {"identical": False} if "identical" in row else {}
-                row |= {key: "another one" for key in ("cause", "answer", "picture") if key in row}
-                row |= {"figures": dict.fromkeys(row["figures"], [0.123] * 3)} if part == "rules" else {}
-        assert any(write_docs.filled(page, changed) != page for page in pages), part
-
-
-def test_trainings_that_were_measured_and_not_installed_are_told(write_docs: ModuleType) -> None:
-    rows = json.loads(json.dumps(write_docs.all_rows()))
-    page = (ROOT / "docs/the-task.md").read_text(encoding="utf-8")
-    assert write_docs.filled(page, rows) == page
-    next(row for row in rows if row.get("plan") == "best-exact, tried")["evaluation"]["digit"]["value"] = 0.5
-    assert "50.00" in write_docs.filled(page, rows)
-
-
 def test_the_pictures_of_the_docs_are_those_that_the_networks_draw(write_docs: ModuleType) -> None:
     stale = write_docs.stale(write_docs.pictures(write_docs.all_rows()))
     assert [path.name for path in stale] == [], "run make docs"
@@ -355,37 +291,9 @@ def test_the_text_of_a_page_is_compared_letter_by_letter() -> None:
     assert not say_the_same(page, page.replace("99.31", "99.32", 1))
 
 
-def test_times_on_the_wall_and_of_the_processor_have_a_column_each(write_docs: ModuleType) -> None:
-    def run(plan: str, threads: int, **times: float) -> dict[str, Any]:
-        share = {"value": 0.99}
-        return {"plan": plan, "seed": 0, "date": "2027", "machine": {"processor": "p"}, "config": {"threads": threads},
-                "evaluation": {"sum_computed": True, "parameters": 1, "digit": share, "sum": share, "joint": share},
-                **times}  # fmt: skip
-
-    rows = [run("fast-exact", 2, seconds=7.0, cpu_seconds=14.0), run("best-exact", 1, seconds=90.0, cpu_seconds=60.0),
-            run("default-exact", 2, seconds=300.0)]  # fmt: skip
-    text = write_docs.headline(rows)
-    assert re.findall(r"^\| `(\w+)`.*\| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE) == [
-        ("fast", "7.0 s", "14.0 s"), ("default", "5.0 min", "–"), ("best", "–", "1.0 min")
-    ]  # fmt: skip
-    assert "\n–: not measured" in text
-    assert "–: not measured" not in write_docs.headline(rows[:1])
-
-
-def test_the_benchmarks_begin_with_the_machine_and_what_was_chosen_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    benchmarks = load(ROOT / "benchmarks/run.py")
-    machine = {"processor": "a (avx2)", "cores": 2, "versions": {"torch": "2"}}
-    monkeypatch.setattr(
-        benchmarks, "describe_machine", lambda: machine | {"chosen": {"precision": "bf16", "threads": 2}}
-    )
-    assert benchmarks.introduction() == "a (avx2), 2 cores; torch 2\nprecision: bf16\nthreads: 2"
-    monkeypatch.setattr(benchmarks, "describe_machine", lambda: machine)
-    assert benchmarks.introduction() == "a (avx2), 2 cores; torch 2"
-
-
 def test_the_page_of_the_command_line_is_that_of_the_parsers(write_docs: ModuleType) -> None:
-    page = write_docs.COMMANDS.read_text(encoding="utf-8")
-    assert page == write_docs.command_line.page(), "run make docs"
+    page = write_docs.COMMAND_LINE.read_text(encoding="utf-8")
+    assert page == write_docs.command_line(), "run make docs"
     assert re.findall("^## sumnist (.+)$", page, re.MULTILINE) == [*COMMANDS]
     assert "| `--preset` `STR` | " in page
     assert "--help` |" not in page
@@ -433,8 +341,3 @@ def test_a_module_that_is_named_elsewhere_on_the_page_is_not_in_the_table() -> N
         "see `data/pairs` · `memory`\n\n| root | what lives there |\n| --- | --- |\n| `cli` | commands |\n| `files` | |"
     )
     assert rows_of_modules(page) == ["cli"]
-
-
-def test_every_figure_that_can_be_written_is_on_a_page(write_docs: ModuleType) -> None:
-    pages = "".join(page.read_text(encoding="utf-8") for page in write_docs.PAGES)
-    assert {name for _, name, _, _ in write_docs.MARK.findall(pages)} == set(write_docs.FIGURES)

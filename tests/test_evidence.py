@@ -1,225 +1,260 @@
-"""What cells show becomes likelihoods of numbers: against all that boxes may show, one by one."""
+"""The pages are what the rows give: the language of their queries, which rows are quoted, and no figure by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import product
+import copy
+import json
+import re
+from functools import cache
+from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from sumnist.inference.cells import CELL_CLASSES
-from sumnist.sheets import evidence
-from sumnist.sheets.evidence import Seen, Shown, in_boxes, in_strip, seen
-from sumnist.sheets.layout import Field
+import evidence
+import figures
+import measure
+import write_docs
+from evidence import NOT_MEASURED, agreeing, answered, part, said, spread
+from figures import FIGURES, quoted, reported
 
-DIGITS = "0123456789"
-
-
-def field(digits: int, largest: int | None = None, halves: bool = False, kind: str = "boxes") -> Field:
-    most = 10**digits * (2 if halves else 1) - 1
-    return Field("q", "Question", kind, digits, most if largest is None else largest, halves)  # type: ignore[arg-type]
+Row = dict[str, Any]
+ENVELOPE = ["part", "date", "commit", "machine"]
+MACHINE = {"processor": "made up", "cores": 2, "versions": {"torch": "2"}}
 
 
-Floats = NDArray[np.float64]
+@cache
+def rows() -> list[Row]:
+    """The committed rows."""
+    return write_docs.all_rows()
 
 
-def logs(*boxes: str, sure: float = 0.97) -> Floats:
-    """Log-likelihoods of boxes that show these classes rather surely, with an even prior."""
-    found = np.full((len(boxes), len(CELL_CLASSES)), (1 - sure) / (len(CELL_CLASSES) - 1))
-    for row, name in zip(found, boxes, strict=True):
-        row[CELL_CLASSES.index(name)] = sure
-    return np.asarray(np.log(found * len(CELL_CLASSES)))
+@cache
+def marks() -> list[tuple[str, str, str]]:
+    """The name, the query and the text of every mark on the pages."""
+    found = [write_docs.MARK.findall(page.read_text(encoding="utf-8")) for page in write_docs.PAGES]
+    return [(name, query, text) for page in found for _, name, query, text, _ in page]
 
 
-def arrangements(number: int, boxes: int) -> Iterator[tuple[float, tuple[str, ...]]]:
-    """How often a number is written how, in words."""
-    text = str(number)
-    free = boxes - len(text)
-    if free == 0:
-        yield 1.0, tuple(text)
-        return
-    yield 0.92, ("empty",) * free + tuple(text)
-    yield 0.02, ("0",) * free + tuple(text)
-    yield 0.01, ("filler",) * free + tuple(text)
-    for before in range(free):
-        yield 0.05 / free, ("empty",) * before + tuple(text) + ("empty",) * (free - before)
+def written(name: str, query: str, given: list[Row]) -> str:
+    return FIGURES[name](given) if name else answered(query, given)
 
 
-def best(found: Seen) -> int:
-    if isinstance(found.evidence, np.ndarray):
-        return int(found.evidence.argmax())
-    return int(max(found.evidence.probabilities, key=found.evidence.probabilities.__getitem__))
+# The committed rows and pages.
 
 
-def likelihood(shown: tuple[str, ...], ratios: Floats) -> float:
-    return float(np.prod([row[CELL_CLASSES.index(name)] for row, name in zip(ratios, shown, strict=True)]))
+@pytest.mark.parametrize("path", sorted(evidence.RESULTS.glob("*.jsonl")), ids=lambda path: path.stem)
+def test_every_row_has_the_one_envelope(path: Any) -> None:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        assert list(row)[:4] == ENVELOPE or path.stem == "study", path
+        assert "commit" not in (row.get("machine") or {})
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.integers(1, 3), st.booleans(), st.integers(0, 2**32 - 1))
-def test_numbers_in_boxes_are_as_probable_as_all_ways_to_write_them_together(n: int, halves: bool, seed: int) -> None:
-    one = field(n, halves=halves)
-    ratios = np.random.default_rng(seed).gamma(0.3, size=(n + halves, 14)) + 1e-9
-    shown = in_boxes(one, np.log(ratios))
-    for value, found in zip(shown.values.tolist(), shown.written.tolist(), strict=True):
-        whole, half = divmod(value, 2) if halves else (value, 0)
-        ends = (
-            [(1.0, ("5",))]
-            if half
-            else [(0.47, ("0",)), (0.5, ("empty",)), (0.03, ("filler",))]
-            if halves
-            else [(1.0, ())]
-        )
-        expected = sum(
-            share * other * likelihood((*text, *end), ratios)
-            for share, text in arrangements(whole, n)
-            for other, end in ends
-        )
-        assert found == pytest.approx(expected, rel=1e-9)
-    assert shown.values.tolist() == list(range(one.largest + 1))
-    assert shown.rest == 0
-    assert shown.mean == pytest.approx(shown.written.mean())
+@pytest.mark.parametrize("page", write_docs.PAGES, ids=lambda page: page.stem)
+def test_every_figure_of_a_page_is_the_one_that_the_rows_give(page: Any) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert write_docs.MARK.search(text)
+    assert write_docs.filled(text, rows()) == text, "stale: run make docs"
+    assert not re.search(r"^ *<!-- figure[^>]*-->\S", text, re.MULTILINE), "it would end the paragraph"
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.integers(1, 3), st.integers(0, 2**32 - 1))
-def test_filler_and_crossing_out_are_summed_over_all_boxes(n: int, seed: int) -> None:
-    ratios = np.random.default_rng(seed).gamma(0.3, size=(n, 14)) + 1e-9
-    shown = in_boxes(field(n), np.log(ratios))
-    signs = ratios.copy()
-    signs[:, CELL_CLASSES.index("filler")] *= 0.95  # one sign in twenty looks like a 1
-    signs[:, CELL_CLASSES.index("filler")] += 0.05 * ratios[:, CELL_CLASSES.index("1")]
-    filled = [one for one in product(("filler", "empty"), repeat=n) if "filler" in one]
-    assert shown.filler == pytest.approx(np.mean([likelihood(one, signs) for one in filled]), rel=1e-6)
-    shares = {"crossed": 0.8, "empty": 0.15} | dict.fromkeys(DIGITS, 0.005)
-    crossed = [one for one in product(shares, repeat=n) if "crossed" in one]
-    weights = np.array([np.prod([shares[name] for name in one]) for one in crossed])
-    found = [likelihood(one, ratios) for one in crossed]
-    assert shown.crossed == pytest.approx(weights @ found / weights.sum(), rel=1e-6)
-
-
-def test_of_a_long_number_the_candidates_are_the_most_probable_ones_and_the_rest_is_what_is_left() -> None:
-    random = np.random.default_rng(5)
-    ratios = random.gamma(0.3, size=(4, 14)) + 1e-9
-    whole = in_boxes(field(4, 8191), np.log(ratios))  # few enough to be looked at one by one
-    assert len(whole.values) == 8192 > evidence.KEPT
-    some = in_boxes(field(4, 9999), np.log(ratios))
-    listed = np.sort(whole.at(np.arange(8192)))[::-1]
-    assert len(some.values) == evidence.KEPT
-    assert some.written.max() == pytest.approx(listed[0])
-    assert set(some.written[some.values < 8192].round(12)) <= set(listed.round(12))
-    every = in_boxes(field(4, 9999), np.log(ratios)).mean * 10_000
-    by_hand = sum(
-        share * likelihood(text, ratios) for number in range(10_000) for share, text in arrangements(number, 4)
+def test_every_figure_is_on_a_page_and_without_rows_says_that_it_was_not_measured() -> None:
+    assert {name for name, _, _ in marks() if name} == set(FIGURES)
+    constant = re.compile(
+        "study|sheet-(example|channel|mistake$|sure|wrong)|original-epochs|ratio|packaged-per|bench-share$"
     )
-    assert every == pytest.approx(by_hand, rel=1e-9)
+    for name, query, _ in marks():
+        if not constant.match(name):
+            assert written(name, query, []).strip() == NOT_MEASURED, name or query
+    for name, plot in figures.PLOTS.items():
+        assert "ot measured yet" in plot([]) or name == "bench-accuracy"
 
 
-NOTHING = in_boxes(field(2), logs("empty", "empty", sure=1 - 1e-7))
+def tripled(value: Any) -> Any:
+    """The same with every number in it three times as large, and some words changed."""
+    if isinstance(value, dict):
+        return {key: tripled(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [tripled(inner) for inner in value]
+    return not value if isinstance(value, bool) else value * 3 if isinstance(value, int | float) else value
+
+
+FIXED = {"path", "seed", "round", "digits", "batch", "addends", "config", "threads", "trust", "factor", "mistakes",
+         "wrong", "left_out", "inside", "size", "server_cores", "load_cores", "connections", "kills"}  # fmt: skip
+"""What says which rows these are, not what was measured."""
+WORDS = {"cause", "answer", "picture"}
+
+
+@pytest.mark.parametrize("name", sorted({row["part"] for row in evidence.read_results()} - {"study", "cells"}))
+def test_a_changed_row_changes_the_pages(name: str) -> None:
+    changed = [
+        row if row["part"] != name else row | {
+            key: "another one" if key in WORDS else value if key in (*ENVELOPE, *FIXED) else tripled(value)
+            for key, value in row.items()
+        }
+        for row in rows()
+    ]  # fmt: skip
+    asked = [mark for mark in marks() if f'"{name}"' in mark[1] or (mark[0] and not mark[0].startswith("study"))]
+    differs = any(written(title, query, changed) != text for title, query, text in sorted(asked))
+    assert differs != name.startswith("hostile")  # whose rows no page quotes
+
+
+# The language.
+
+SAID = [
+    {"part": "a", "date": "1", "name": "x", "n": 1, "time": 0.5, "share": 0.25, "more": {"deep": [4, 6]}, "none": None},
+    {"part": "a", "date": "3", "name": "x", "n": 2, "time": 1.5, "share": 0.75, "more": {"deep": [8]}, "none": 1},
+    {"part": "a", "date": "2", "name": "y", "n": 1, "time": None, "share": 0.5, "more": {"deep": [2]}, "none": None},
+    {"part": "b", "date": "9", "name": "z", "n": 7, "time": 9, "share": 0, "more": {"deep": [1]}, "none": None},
+]
 
 
 @pytest.mark.parametrize(
-    ("main", "correction", "value", "how"),
+    ("template", "expected"),
     [
-        (("1", "7"), ("empty", "empty"), 17, "number"),
-        (("empty", "7"), ("empty", "empty"), 7, "number"),
-        (("7", "empty"), ("empty", "empty"), 7, "number"),
-        (("0", "7"), ("empty", "empty"), 7, "number"),
-        (("filler", "7"), ("empty", "empty"), 7, "number"),
-        (("empty", "0"), ("empty", "empty"), 0, "number"),
-        (("empty", "empty"), ("empty", "empty"), 0, "empty"),
-        (("empty", "filler"), ("empty", "empty"), 0, "filler"),
-        (("filler", "filler"), ("empty", "empty"), 0, "filler"),
-        (("empty", "1"), ("empty", "empty"), 1, "number"),
-        (("crossed", "crossed"), ("4", "2"), 42, "correction"),
-        (("empty", "crossed"), ("empty", "4"), 4, "correction"),
-        (("1", "7"), ("1", "8"), 18, "correction"),
-        (("empty", "empty"), ("1", "8"), 18, "correction"),
+        ("{name} {n:,} {date:.10}", "x 1 1"), ("{share:.1%} %", "25.0 %"), ("{none:.1%}", "–"), ("{none}", "–"),
+        ("{median share:.2f}", "0.50"), ("{min n}{max n}{sum n}{count part}", "1243"), ("{mean n:.1f}", "1.3"),
+        ("{median time:time}", "none"), ("{time:time}", "500 ms"), ("{n * 2000 / 3:,.0f}", "667"),
+        ("{n + 1 - 3 * 2:.0f}", "-2"), ("{n / 0:.1f}", "–"), ("{more.deep.1}", "6"), ("{more.shallow}", "–"),
+        ("{sum more.deep} {nine_tenths more.deep} {count more.deep}", "20 8 4"), ("{every n}", "1, 2"),
+        ("{listed share:.0%} | {joined name}", "25, 75, 50 | x\n\nx\n\ny"), ("{spread share:.0%}", "50 ± 25"),
+        ("{n:seconds} {n:duration} {n:yes} {none:difference}", "1.0 s 1.0 s yes none"), ("no figure", "no figure"),
     ],
-)
-def test_what_people_do_with_boxes_is_understood(
-    main: tuple[str, ...], correction: tuple[str, ...], value: int, how: str
-) -> None:
-    one = field(2)
-    found = seen(one, in_boxes(one, logs(*main, sure=0.999)), in_boxes(one, logs(*correction, sure=0.999)), False)
-    assert best(found) == value
-    assert found.how(value) == how
+)  # fmt: skip
+def test_a_template_says_the_figures_of_its_rows(template: str, expected: str) -> None:
+    assert said(template, SAID[:3]) == expected
 
 
-def test_what_is_crossed_out_without_a_correction_says_nothing() -> None:
-    one = field(2)
-    found = seen(one, in_boxes(one, logs("crossed", "crossed", sure=0.9999)), NOTHING, False)
-    assert isinstance(found.evidence, np.ndarray)
-    assert np.ptp(found.evidence[1:]) < 0.1
-    assert found.evidence[0] - found.evidence[1] == pytest.approx(np.log(5), abs=0.1)  # 0 has a twentieth, not 1 in 100
-    assert found.how(42) == "unclear"
+COLUMNS = 'columns = [["who", "{name}"], ["n", "{n}"]]\n'
 
 
-def test_a_total_that_is_not_written_says_nothing_and_an_empty_term_is_mostly_a_zero() -> None:
-    one = field(2)
-    total, term = (seen(one, NOTHING, NOTHING, is_total).evidence for is_total in (True, False))
-    assert isinstance(total, np.ndarray)
-    assert isinstance(term, np.ndarray)
-    assert np.ptp(total) < 0.1
-    probabilities = np.exp(term) / np.exp(term).sum()
-    assert 0.99 < probabilities[0] < 0.9999
-    assert probabilities[1:] == pytest.approx(np.full(99, probabilities[1]), rel=0.1)
+@pytest.mark.parametrize(
+    ("clauses", "body"),
+    [
+        ("", [["x", "1"], ["x", "2"], ["y", "1"]]),
+        ("where = {n = 1}", [["x", "1"], ["y", "1"]]),
+        ('where = {"more.deep.0" = 8}', [["x", "2"]]),
+        ("last = []", [["x", "2"]]),
+        ('last = ["name"]', [["x", "2"], ["y", "1"]]),
+        ('newest = "name"', [["x", "1"], ["x", "2"]]),
+        ('has = ["time"]', [["x", "1"], ["x", "2"]]),
+        ('lacks = ["time"]', [["y", "1"]]),
+        ('sort = ["n", "name"]', [["x", "1"], ["y", "1"], ["x", "2"]]),
+        ('names.name = {y = "Y", x = "X"}\nsort = ["name"]', [["Y", "1"], ["X", "1"], ["X", "2"]]),
+        ('names.name = {y = "Y"}', [["Y", "1"]]),
+        ('by = ["name"]', [["x", "1"], ["y", "1"]]),
+        ('by = ["name"]\nacross = "n"\neach = [["of {n}", "{median share}"]]',
+         [["x", "1", "0.25", "0.75"], ["y", "1", "0.5", "–"]]),
+        ('by = ["n", "name"]', [["x", "1"], ["y", "1"], ["x", "2"]]),
+    ],
+)  # fmt: skip
+def test_a_query_says_which_rows_make_which_lines(clauses: str, body: list[list[str]]) -> None:
+    lines = answered(f'from = "a"\n{clauses}\n{COLUMNS}', copy.deepcopy(SAID)).strip().splitlines()
+    assert [line.strip("| ").split(" | ") for line in lines[2:]] == body
+    assert lines[0].startswith("| who | n |")
+    assert ("of 1 | of 2" in lines[0]) == ("across" in clauses)
 
 
-def test_no_picture_makes_a_number_impossible() -> None:
-    one = field(1)
-    ratios = np.full((1, 14), -200.0)
-    ratios[0, 7] = np.log(14)
-    found = seen(one, in_boxes(one, ratios), in_boxes(one, logs("empty")), False).evidence
-    assert isinstance(found, np.ndarray)
-    assert found.argmax() == 7
-    assert np.isfinite(found).all()
+def test_several_parts_can_be_asked_for_a_sentence() -> None:
+    assert answered('from = ["a", "b"]\ntext = "{count part} of {every name}"', SAID) == "4 of x, y, z"
+    assert answered('from = "c"\ntext = "{count part}"', SAID) == NOT_MEASURED
 
 
-# Strips.
+def test_a_spread_is_a_mean_with_its_standard_deviation() -> None:
+    assert [spread([]), spread([1.0]), spread([1.0, 2.0], 1)] == ["–", "1.00", "1.5 ± 0.7"]
 
 
-def test_what_a_reader_of_strips_says_is_divided_by_what_it_had_learned() -> None:
-    one = field(3, 120, kind="strip")
-    even = np.full(14, 1 / 14)
-    shown = in_strip(one, np.zeros(14), even, [(7, 0.5), (12, 0.3)], 0.2)
-    shares = np.array([0.09, 0.16, 0.15]) / 0.4
-    assert shown.at(np.array([7]))[0] == pytest.approx(0.5 / (shares[0] / 10))
-    assert shown.at(np.array([12]))[0] == pytest.approx(0.3 / (shares[1] / 90))
-    assert shown.at(np.array([99]))[0] == pytest.approx(0.2 / (1 - shares[0] / 10 - shares[1] / 90))
+# Which rows are quoted.
 
 
-def test_a_strip_that_is_no_number_says_so() -> None:
-    one = field(2, kind="strip")
-    even = np.full(14, 1 / 14)
-    for name, how in (("empty", "empty"), ("filler", "filler")):
-        main = in_strip(one, logs(name, sure=0.999)[0], even, [(7, 0.5)], 0.5)
-        found = seen(one, main, in_strip(one, logs("empty", sure=0.999)[0], even, [], 1.0), False)
-        assert best(found) == 0
-        assert found.how(0) == how
+def strips(date: str, half: str = "reported", model: str = "a", engine: str = "ours", path: int = 1) -> Row:
+    return {"part": "strips", "date": date, "half": half, "model_sha256": model, "engine": engine, "path": path,
+            "kind": "strings", "set": "suite", "name": "2 digits"}  # fmt: skip
 
 
-def test_numbers_that_a_field_has_no_room_for_are_no_candidates() -> None:
-    one = field(2, 12, kind="strip")
-    shown = in_strip(one, np.zeros(14), np.full(14, 1 / 14), [(72, 0.9), (12, 0.05)], 0.05)
-    assert shown.values.tolist() == [12]
+def test_of_an_engine_the_newest_network_is_quoted_as_it_was_first_measured_and_development_as_last() -> None:
+    old, late, again = strips("2025", model="b"), strips("2029", model="b"), strips("2027")
+    first, ocr = strips("2026"), strips("2024", model="c", engine="ocr")
+    assert quoted([again, late, old, ocr, first]) == [first, ocr]
+    redesigned = strips("2030", path=2)
+    assert quoted([first, redesigned]) == [redesigned]
+    assert quoted([first, strips("2031", "development", "d")]) == [strips("2031", "development", "d")]
+    early, last = strips("2026", "development"), strips("2028", "development")
+    assert quoted([last, early]) == [last]
 
 
-def test_candidates_of_large_fields_keep_the_rest_apart() -> None:
-    one = field(5, kind="strip")
-    even = np.full(14, 1 / 14)
-    main = in_strip(one, logs("number", sure=0.999)[0], even, [(48_120, 0.9), (48_170, 0.08)], 0.02)
-    found = seen(one, main, in_strip(one, logs("empty", sure=0.999)[0], even, [], 1.0), False).evidence
-    assert not isinstance(found, np.ndarray)
-    best, second = list(found.probabilities)[:2]
-    assert (best, second) == (48_120, 48_170)
-    assert 0 < found.other < 0.1
+def test_of_pictures_the_first_reported_row_of_the_newest_reader_is_quoted() -> None:
+    def row(date: str, half: str = "reported", model: str = "a", path: int = 1) -> Row:
+        return {"part": "robustness", "date": date, "half": half, "model_sha256": model, "path": path}
+
+    rows = [row("2027"), row("2025", model="b"), row("2029", model="b"), row("2026"), row("2028", "development")]
+    assert reported(rows) == [row("2026")]
+    assert reported([*rows, row("2030", "development", "c")]) == []
+    assert reported([row("2026"), row("2026b", path=2)]) == [row("2026b", path=2)]
 
 
-def test_a_number_that_was_not_shown_has_the_likelihood_of_the_rest() -> None:
-    shown = Shown(np.array([3, 5]), np.array([0.2, 0.6]), 0.01, 0.1, 0.0, 0.0, 0.0)
-    assert shown.at(np.array([0, 3, 4, 5, 9])).tolist() == [0.01, 0.2, 0.01, 0.6, 0.01]
+def test_rows_of_sheets_are_added_up_over_seeds_and_earlier_networks_are_left_out() -> None:
+    row = {"part": "sheet-cells", "date": "2", "commit": "c" * 40, "machine": MACHINE, "half": "reported", "path": 1,
+           "model_sha256": "a", "layout": "cover", "source": "cells", "wrong": 0.02, "factor": 1.0, "mistakes": 0.02,
+           "seed": 0, "engine": "ours", "ink": "MNIST", "seconds": 4.0}  # fmt: skip
+    keys = "state", "before", "after", "mistake", "told", "sheets"
+    ones = [("adds up", True, True, None, True, 150), ("corrected", False, True, None, True, 30),
+            ("corrected", False, False, None, True, 1), ("does not add up", False, False, None, False, 2),
+            ("doubtful", False, True, None, True, 6), ("unreadable", False, False, None, False, 1),
+            ("does not add up", True, True, "carry", True, 8),
+            ("adds up", False, False, "carry", False, 2)]  # fmt: skip
+    row["outcomes"] = [dict(zip(keys, one, strict=True)) for one in ones]
+    made = [row, row | {"seed": 1}, row | {"seed": 1, "date": "1"}, row | {"model_sha256": "b", "date": "1"}]
+    line = FIGURES["sheet-reading"](made).splitlines()[3]
+    told = "400 | 79.00 | 97.00 | 3.50 | 6 (< 3.23 %) | 4 (< 2.67 %) | 80.00 |"  # Wilson's bounds by hand
+    assert line.startswith(f"| cover | cells | MNIST | {told}")
+    apart = FIGURES["sheet-told-apart"](made)
+    assert "| right | wrong | 78 | 0.00 | 79.49 | 5.13 | 15.38 | 92.31 |" in apart
+    assert "| wrong | right | 16 | 0.00 | 0.00 | 100.00 | 0.00 | 100.00 |" in apart
+
+
+def test_of_runs_those_of_the_present_plans_and_of_the_packaged_network_are_quoted() -> None:
+    runs = part(rows(), "run")
+    assert agreeing(runs, plan="packaged")
+    every = part(evidence.read_results(), "run")
+    assert len(every) > len(runs)
+    altered = [row | {"config": row["config"] | {"lr": 0.123}} for row in every if row["plan"] == "fast-exact"]
+    assert measure.current(altered) == []
+
+
+def test_times_on_the_wall_are_told_of_two_threads_alone() -> None:
+    def run(plan: str, threads: int, **times: float) -> Row:
+        share = {"value": 0.99}
+        return {"part": "run", "plan": plan, "seed": 0, "date": "2027", "machine": MACHINE,
+                "config": {"threads": threads},
+                "evaluation": {"sum_computed": True, "parameters": 1, "digit": share, "sum": share, "joint": share},
+                **times}  # fmt: skip
+
+    made = [run("fast-exact", 2, seconds=7.0, cpu_seconds=14.0), run("best-exact", 1, seconds=90.0, cpu_seconds=60.0),
+            run("default-exact", 2, seconds=300.0)]  # fmt: skip
+    text = FIGURES["headline"](made)
+    assert re.findall(r"^\| `(\w+)`.*\| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE) == [
+        ("fast", "7.0 s", "14.0 s"), ("default", "5.0 min", "–"), ("best", "–", "1.0 min")
+    ]  # fmt: skip
+    assert "\n–: not measured" in text
+    assert "–: not measured" not in FIGURES["headline"](made[:1])
+
+
+@pytest.mark.parametrize("changes", [{"lr": 0.123}, {"epochs": 7}, {"encoder": "fast"}, {"validation": 5}])
+def test_rows_of_other_settings_than_the_plan_are_not_quoted(changes: Row) -> None:
+    addition = part(rows(), "addition")
+    other = [row | {"config": row["config"] | changes} for row in addition if row["set"] == "test"]
+    assert FIGURES["addition-learned"](other).strip() == NOT_MEASURED
+
+
+def test_the_risk_of_several_seeds_is_averaged_where_all_of_them_have_a_point() -> None:
+    curves = [[(0.9, 0.0), (0.95, 0.5), (1.0, 0.02)], [(0.9, 0.01), (1.0, 0.04)]]
+    assert figures.mean_curve(curves) == [(0.9, 0.005), (1.0, pytest.approx(0.03))]
+
+
+def test_the_page_names_every_reason_that_a_reading_can_give() -> None:
+    from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE
+
+    page = (evidence.ROOT / "docs/your-own-pictures.md").read_text(encoding="utf-8")
+    for reason in (*REASONS.values(), NOT_A_DIGIT, UNSURE):
+        assert f"\n| {reason} |" in page, reason

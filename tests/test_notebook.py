@@ -44,7 +44,7 @@ def executed() -> Any:
     return NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 def test_the_notebook_trains_a_network_that_adds_and_one_that_computes(executed: Any) -> None:
     found = json.loads(code_cells(executed)[-1].outputs[0].text)
     learned, computed = found["accuracy"]["learned"], found["accuracy"]["computed"]
@@ -57,7 +57,7 @@ def test_the_notebook_trains_a_network_that_adds_and_one_that_computes(executed:
     assert found["reading"] == [5, 12, True]
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 def test_the_notebook_draws_its_plots_and_the_network_and_warns_of_nothing(executed: Any) -> None:
     outputs = [output for cell in code_cells(executed) for output in cell.outputs]
     kinds = [kind for output in outputs for kind in output.get("data", {})]

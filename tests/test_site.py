@@ -17,7 +17,7 @@ from mkdocs.structure.nav import Navigation
 from playwright.sync_api import Page
 
 import site_hooks
-from compare_static import hosting
+from compare import hosting
 from page_checks import AXE, STILL, need, violations
 from page_driver import CHROMIUM, chromium, until
 

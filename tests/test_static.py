@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from build_static import NETWORKS, SIZES, WEB, build
-from compare_static import DRAWINGS, compared, hosting, read_in_browser
+from build import NETWORKS, SIZES, WEB
+from build import static as build
+from compare import DRAWINGS, compared, hosting, read_in_browser
 from drawings import encoded
 from page_checks import expect_answer, need, white
 from page_driver import DIGITS, draw, until, write

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from build_sample_sheet import SAMPLE
+from build import SAMPLE
 from page_checks import AXE, DESK, EVERYWHERE, PHONE, READ_NUMBER, STILL, answering, need, problem, violations
 from page_driver import DIGITS
 from sumnist.inference.ctc import Candidate

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from build_sample_sheet import LAYOUT, SAMPLE, rule_of
+from build import LAYOUT, SAMPLE, rule_of
 from javascript import answers
 from sumnist.sheets.check import Check, Posterior
 from sumnist.sheets.formulas import Formula

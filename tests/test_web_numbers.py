@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from compare_web_numbers import (
+from compare import (
     Grey,
     Proposed,
     drawn_numbers,

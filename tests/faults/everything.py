@@ -50,7 +50,8 @@ def main(words: list[str]) -> int:
         tried = list(pool.map(lambda command: try_everything(command, stack), commands))
     for _, findings in tried:
         print("".join(f"  {finding}\n" for finding in findings), end="")
-    facts = {"part": "faults", "date": now(), "machine": describe_machine()}
+    machine = describe_machine()
+    facts = {"part": "faults", "date": now(), "commit": machine.pop("commit"), "machine": machine}
     if not names:
         write_atomically(Path(path), "".join(json.dumps(facts | row) + "\n" for row, _ in tried))
     return 1 if any(findings for _, findings in tried) else 0

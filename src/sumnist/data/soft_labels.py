@@ -1,8 +1,9 @@
 """Soft labels of MNIST's training images: what a digit may be, by its label and by networks that have not seen it.
 
 Five networks, each trained without a fifth of the images, answer that fifth, augmented many ways; the mean of their
-answers lies packaged in `soft-labels.npz`, which `scripts/teach.py` makes. A soft label is a mixture of two: what these
-teachers say (distillation: Hinton, Vinyals and Dean, 2015), and what must be true if the label is wrong now and then.
+answers lies packaged in `soft-labels.npz`, which `scripts/ship.py labels` makes. A soft label is a mixture of two: what
+these teachers say (distillation: Hinton, Vinyals and Dean, 2015), and what must be true if the label is wrong now and
+then.
 So a network learns which digits resemble each other, and is not made to repeat a wrong label. The second counts for
 more: a teacher may err just where there is most to learn.
 """

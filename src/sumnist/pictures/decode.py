@@ -39,7 +39,7 @@ Grey = NDArray[np.float32]
 SMALLEST_SIDE = 8
 """Pixels of the longer side of a picture."""
 MOST_PIXELS = 64_000_000
-"""Pixels of a picture. What so many take in memory is measured by benchmarks/hostile_pictures.py."""
+"""Pixels of a picture. What so many take in memory: docs/results/hostile.jsonl."""
 COPYING = "WEBP", "AVIF", "HEIF", "JPEG2000"
 MOST_COPIED = 16_000_000
 """The most pixels of a file of these formats, whose decoders hold a picture several times over."""

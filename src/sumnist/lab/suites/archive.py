@@ -1,11 +1,12 @@
 """`suites.npz`: the digits, letters and clothes that lie beside this file, and which half each of them is in.
 
-`scripts/build_suites.py` made it; `NOTICE-SUITES.txt` says whose they are. Choices are made on the development half;
+`scripts/build_suites.py` of commit 9b2db9d made it, once: what is measured on it must not be redrawn.
+`NOTICE-SUITES.txt` says whose they are. Choices are made on the development half;
 the reported half is looked at when the choices are made. The halves were fixed before anything was measured: of
 scikit-learn's digits the first half in the order of the file is for development, of the writers every other one in the
 order of the alphabet, of Fashion-MNIST some of its training images.
 
-`words.npz` has printed letters; `scripts/build_words.py` made it.
+`words.npz` has printed letters; `build_words.py` of that commit made it.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ their published script (google-research/mnist-c). What they got from libraries i
 libraries do: ImageMagick's motion blur, Canny's edges and the affine maps of scikit-image as of that year. Compared
 with those libraries on MNIST images: motion blur and the maps within one of 255 intensities, the edges pixel for pixel.
 The published images, as PNG files, are as large as these to within 1.5 %, for each of the fifteen (`tests/`). Nothing
-here is used in training. `scripts/check_corruptions.py` trains a plain network to tell how hard they are.
+here is used in training.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 scikit-learn's digits: 1,797 of the 5,620 of Alpaydin and Kaynak (1998, UCI), by 43 writers, reduced to 8×8 pixels with
 intensities 0..16. Digits of handwriting fonts: 17 writers, 8 pictures of each digit by each, with the natural variation
-that `scripts/build_suites.py` drew; a font is a person's writing made regular, so they are easier than people. Who made
-them and under which licence: `NOTICE-SUITES.txt`.
+that `scripts/build_suites.py` of commit 9b2db9d drew; a font is a person's writing made regular, so they are easier
+than people. Who made them and under which licence: `NOTICE-SUITES.txt`.
 """
 
 from __future__ import annotations

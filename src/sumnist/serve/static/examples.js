@@ -1,4 +1,4 @@
-// Written by scripts/build_examples.py: PNG files in base64, and strokes in hundredths of the pad's side.
+// Written by scripts/build.py examples: PNG files in base64, and strokes in hundredths of the pad's side.
 export const EXAMPLES = [
  {
   "name": "a 0",

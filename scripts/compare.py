@@ -1,10 +1,12 @@
-"""Compare how the page without a server and Python read the same drawn numbers, and append a row to the results.
+"""Compare how the page without a server and the package read the same drawings.
 
-    python scripts/compare_web_numbers.py --count 100
+    python scripts/compare.py drawings           of digits, and of what is none: docs/results/static.jsonl
+    python scripts/compare.py numbers            of numbers: docs/results/static-numbers.jsonl
 
-The page's modules run in Node, Python's network answers both. Drawings are strings of MNIST's digits of the development
-half, enlarged to the size and the sharp edges of what the pad gives. The package must be committed, and its commit is
-in the row.
+Digits: both read the picture that the page's own pad makes of the strokes in `tests/drawings.json`, in Chromium: the
+page in the browser, the package here. Numbers: the page's modules run in Node, Python's network answers both; drawings
+are strings of MNIST's digits of the development half, enlarged to the size and the sharp edges of what the pad gives.
+The package must be committed, and its commit is in the row.
 """
 
 from __future__ import annotations
@@ -14,39 +16,140 @@ import atexit
 import json
 import shutil
 import subprocess
+import tempfile
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from tempfile import mkdtemp
+from threading import Thread
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from playwright.sync_api import Page
+from tqdm import tqdm
 
-from build_static import WEB, constants
-from measure import RESULTS, clean_commit, machine
+from build import WEB, constants, static
+from evidence import RESULTS, ROOT, Row, add, clean_commit, with_envelope
+from page_driver import chromium
 from sumnist.config import InkColour
-from sumnist.environment import now
 from sumnist.files import NUMBERS
 from sumnist.inference.judge import Network
 from sumnist.inference.numbers import NumberReader, NumberReading, Numbers
 from sumnist.inference.onnx import Answer
+from sumnist.inference.reader import Reader, Reading
 from sumnist.inference.recognizers import StripRecognizer, strip_of
-from sumnist.lab.study.rows import append_jsonl
 from sumnist.lab.suites.strips import SPACINGS, strings
 from sumnist.pictures.decode import intensities_of
 from sumnist.pictures.lines import forms, lines
 
-ROWS = RESULTS.with_name("static-numbers.jsonl")
+DRAWINGS = ROOT / "tests/drawings.json"
+NUMBER = 7
+PIXEL = 1 / 255
+"""Images that differ by less than one of their steps are equal."""
+HEIGHT = 280
+"""Pixels of a pad's height, and of a drawing's."""
+READ = """async ([{ width, pen, strokes }, height]) => {
+    const found = (name) => import(new URL(`static/${name}`, document.baseURI).href);
+    const [{ Pad }, { answerTo }] = [await found("pad.js"), await found("engine.js")];
+    const canvas = document.createElement("canvas");
+    const size = { width: `${(width * height) / 1000}px`, height: `${height}px` };
+    Object.assign(canvas.style, { position: "fixed", left: 0, top: 0, ...size });
+    canvas.setPointerCapture = () => {}; // there is no pointer
+    document.body.append(canvas);
+    const pad = new Pad(canvas, () => {});
+    const send = (type, x, y) => canvas.dispatchEvent(new PointerEvent(type, {
+        pointerId: 1, pointerType: "pen", pressure: pen / 1000 - 0.5,
+        clientX: (x * height) / 1000, clientY: (y * height) / 1000,
+    }));
+    for (const stroke of strokes) {
+        for (let i = 0; i < stroke.length; i += 2) send(i ? "pointermove" : "pointerdown", stroke[i], stroke[i + 1]);
+        send("pointerup", 0, 0);
+    }
+    const [file, pixels] = [await pad.file(), pad.pixels()];
+    canvas.remove();
+    const fields = { number: 7, ink: "dark" };
+    const question = { kind: "digit", picture: async () => file, pixels: () => pixels, fields };
+    const outcome = await answerTo(question, new AbortController().signal);
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    return { ...outcome, png: btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")) };
+}"""
+"""Draws strokes on a pad of the page: the picture that it makes of them, and what the page reads there."""
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Python's server of files, which says nothing."""
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def hosting(folder: Path) -> Iterator[str]:
+    """The URL of a server of the files in `folder`."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+
+
+def read_in_browser(page: Page, drawing: Row) -> tuple[bytes, Row]:
+    """The picture that the pad makes of a drawing, and the page's reading of it."""
+    answer = page.evaluate(READ, [drawing, HEIGHT])
+    if "reading" not in answer:
+        raise RuntimeError(f"no reading: {answer['problem']}")
+    return b64decode(answer["png"]), answer["reading"]
+
+
+def compared(reading: Reading, other: Row) -> Row:
+    """The readings of the package and of the page, and how far apart they are."""
+    assert reading.image is not None
+    image = float(np.abs(reading.image - np.array(other["image"])).max())
+    shares = np.abs(np.array(reading.digit_probabilities) - np.array(other["digit_probabilities"])).max()
+    assert reading.is_digit_probability is not None
+    return {
+        "digit": [reading.digit, other["digit"]],
+        "accepted": [reading.accepted, other["accepted"]],
+        "reason": [reading.reason, other["reason"]],
+        "how": [reading.how, other["how"]],
+        "images_equal": image < PIXEL,
+        "image_difference": image,
+        "probability_difference": float(shares),
+        "is_digit_difference": abs(reading.is_digit_probability - other["is_digit_probability"]),
+    }
+
+
+def compare(page: Page, drawings: Sequence[Row]) -> Iterator[Row]:
+    """A row for each drawing."""
+    reader = Reader()
+    for place, drawing in enumerate(drawings):
+        picture, other = read_in_browser(page, drawing)
+        found = compared(reader.read(picture, NUMBER, ink="dark"), other)
+        yield {"drawing": place, "kind": drawing["kind"], "what": drawing["what"], **found}
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """What the rows say, in short."""
+    equal = [row for row in rows if row["images_equal"]]
+    same = {name: sum(row[name][0] == row[name][1] for row in rows) for name in ("digit", "accepted", "reason", "how")}
+    return (
+        f"{len(rows)} drawings: the same {same}; image equal {len(equal)}, and the probabilities there to "
+        f"{max(row['probability_difference'] for row in equal):.1e}"
+    )
+
+
+# Numbers.
+
 MODULES = "pictures.apart", "pictures.background", "pictures.decode", "pictures.ink", "pictures.lines", \
     "pictures.normalize", "pictures.proposals", "inference.closer", "inference.ctc", "inference.numbers", \
     "inference.prefixes", "inference.recognizers"  # fmt: skip
 """Those of the package whose constants reading numbers takes."""
-HEIGHT, WIDTHS = 280, (500, 1000)
-"""Pixels of a drawing: its height, and its least and greatest width."""
+WIDTHS = 500, 1000
+"""Pixels of a drawing: its least and greatest width."""
 SCALES = 3.0, 6.0
 """By which strings are enlarged."""
 EDGE = 96, 32
@@ -74,7 +177,7 @@ class Proposed:
 @cache
 def modules() -> Path:
     """A folder of the page's modules, with the constants that they have from the package's."""
-    folder = Path(mkdtemp(prefix="sumnist-web-"))
+    folder = Path(tempfile.mkdtemp(prefix="sumnist-web-"))
     atexit.register(shutil.rmtree, folder)
     shutil.copytree(WEB, folder, ignore=shutil.ignore_patterns("node_modules", "package*.json"), dirs_exist_ok=True)
     (folder / "constants.js").write_text(constants(MODULES), encoding="utf-8")
@@ -239,7 +342,7 @@ def farthest(one: dict[str, Any], other: dict[str, Any]) -> float:
     return max(gaps)
 
 
-def compared(pictures: Sequence[Grey], texts: Sequence[str]) -> dict[str, Any]:
+def compared_numbers(pictures: Sequence[Grey], texts: Sequence[str]) -> dict[str, Any]:
     """How far the readings of drawings agree, and how many are right."""
     readings, network = read_in_python(pictures)
     fields = {"count": COUNT, "ink": "dark"}
@@ -257,16 +360,36 @@ def compared(pictures: Sequence[Grey], texts: Sequence[str]) -> dict[str, Any]:
     }
 
 
+# The program.
+
+
+def drawings(rows: Path) -> None:
+    """Write the row of all drawings, in place of the one before."""
+    found = json.loads(DRAWINGS.read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as folder:
+        static(Path(folder) / "page")
+        with hosting(Path(folder)) as host, chromium() as browser:
+            page = browser.new_page(viewport={"width": 1280, "height": 800})
+            page.goto(f"{host}page/")
+            read = list(tqdm(compare(page, found), total=len(found)))
+            row = with_envelope("page-agreement", browser=browser.version, drawings=read)
+    rows.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(summary(read))
+
+
 def main() -> None:
-    """Compare, and append a row."""
-    parser = argparse.ArgumentParser(description="Compare how the page without a server and Python read drawn numbers.")
-    parser.add_argument("--count", type=int, default=100, help="drawings")
-    parser.add_argument("--rows", type=Path, default=ROWS)
+    """Compare what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("drawings", "numbers"))
+    parser.add_argument("--count", type=int, default=100, help="numbers")
+    parser.add_argument("--rows", type=Path)
     given = parser.parse_args()
-    about = {"part": "drawings", "date": now(), "commit": clean_commit("compare_web_numbers"), "machine": machine()}
-    row = about | compared(*drawn_numbers(given.count))
-    append_jsonl(given.rows, row)
-    print({key: value for key, value in row.items() if key not in about})
+    clean_commit("compare")
+    if given.what == "drawings":
+        drawings(given.rows or RESULTS / "static.jsonl")
+    else:
+        row = with_envelope("drawings") | compared_numbers(*drawn_numbers(given.count))
+        add(given.rows or RESULTS / "static-numbers.jsonl", row)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,284 @@
+"""How fast the packaged network answers: as a reader (ONNX Runtime, fp32 and int8), in torch (eager and compiled), as a
+command, and beside another checkout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from sumnist.data.mnist import load_mnist
+from sumnist.files import ONNX, PRETRAINED
+from sumnist.inference.onnx import OnnxNetwork
+from sumnist.inference.reader import Reader
+from sumnist.lab.suites.crops import drawn_cells
+from sumnist.lab.suites.photographs import photograph
+from sumnist.model.network import TwoInputNet
+from sumnist.training.export import export_run, grid_accuracy
+from timing import SUMNIST, Row, alternating, seconds, seconds_each, status_of
+
+ROOT = Path(__file__).resolve().parent.parent
+ROUNDS, CALLS = 5, 500
+BATCHES = (1, 4, 16, 64, 256, 1024)
+MOMENT = 0.4
+"""Seconds of each measurement of throughput."""
+LARGE = 4000, 3000
+"""Pixels of a picture of twelve megapixels."""
+
+Answer = Callable[[NDArray[np.uint8]], object]
+
+
+@cache
+def int8_model() -> Path:
+    """The packaged network in int8."""
+    return export_run(PRETRAINED, Path(tempfile.mkdtemp()) / "model.int8.onnx", int8=True).path
+
+
+def torch_network(compiled: bool) -> Any:
+    """The packaged network in torch."""
+    torch.set_num_threads(1)
+    net = TwoInputNet.from_pretrained().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return torch.compile(net, dynamic=False) if compiled else net
+
+
+def in_torch(net: Any) -> Answer:
+    """What a user of torch writes to read an array."""
+
+    def answer(pixels: NDArray[np.uint8]) -> object:
+        with torch.inference_mode():
+            digit, total = net(torch.from_numpy(pixels)[None, None].float().div_(255), torch.tensor([7]))
+            return int(digit.argmax()), int(total.argmax()), digit.exp().tolist()
+
+    return answer
+
+
+def latency() -> Iterator[Row]:
+    """One array of 28×28 uint8 in, an answer out, on one thread: the median and the 99th percentile of each round."""
+    images = load_mnist("test").images
+
+    def case(answer: Answer, turn: int) -> Row:
+        times = seconds_each(answer, images[turn * CALLS : (turn + 1) * CALLS] if turn >= 0 else images[:100])
+        return {"calls": CALLS, "p50": float(np.quantile(times, 0.5)), "p99": float(np.quantile(times, 0.99))}
+
+    answers: dict[str, Answer] = {
+        "Reader": partial(Reader().read, number=7), "Reader, int8": partial(Reader(int8_model()).read, number=7),
+        "torch": in_torch(torch_network(False)), "torch.compile": in_torch(torch_network(True)),
+    }  # fmt: skip
+    return alternating({name: partial(case, answer) for name, answer in answers.items()}, ROUNDS, warm=1)
+
+
+def drawing_of(ink: NDArray[np.uint8]) -> Image.Image:
+    """An image as a drawing of 280×280 pixels, dark on light."""
+    return Image.fromarray(255 - np.kron(np.pad(ink, 6), np.ones((7, 7), np.uint8)))
+
+
+def encoded(picture: Image.Image, kind: str) -> bytes:
+    """The picture as a file."""
+    stream = BytesIO()
+    picture.save(stream, kind)
+    return stream.getvalue()
+
+
+def pictures() -> Iterator[Row]:
+    """A picture file in, an answer out, on one thread: from a drawing to what a telephone takes."""
+    ink, reader = load_mnist("train").images[0], Reader()
+    taken = Image.open(BytesIO(photograph(ink)))
+    files: dict[str, Any] = {
+        "28×28 array": ink, "PNG of 280×280": encoded(drawing_of(ink), "PNG"),
+        f"JPEG of {taken.width}×{taken.height}": encoded(taken, "JPEG"),
+        "JPEG of 12 megapixels": encoded(taken.resize(LARGE, Image.Resampling.BICUBIC), "JPEG"),
+    }  # fmt: skip
+    read = partial(reader.read, number=7)
+    cases = {name: lambda _, file=file: {"p50": float(np.median(seconds_each(read, 20 * [file])))}
+             for name, file in files.items()}  # fmt: skip
+    return alternating(cases, ROUNDS)
+
+
+def throughput() -> Iterator[Row]:
+    """Images a second through the network alone, by batch size and threads."""
+    images = load_mnist("test").images[: max(BATCHES), None].astype(np.float32) / np.float32(255)
+    number = np.zeros(len(images), np.int64)
+    nets = {"torch": torch_network(False), "torch.compile": torch_network(True)}
+    runs: dict[tuple[str, int], Callable[[int], object]] = {}
+    for name, path in (("ONNX Runtime", PRETRAINED / ONNX), ("ONNX Runtime, int8", int8_model())):
+        for threads in (1, 2):
+            network = OnnxNetwork(path, threads)
+            runs[name, threads] = lambda batch, network=network: network(images[:batch], number[:batch])  # type: ignore[misc]
+    for name, net in nets.items():
+        for threads in (1, 2):
+            runs[name, threads] = (
+                lambda batch, net=net: net(  # type: ignore[misc]
+                    torch.from_numpy(images[:batch]), torch.from_numpy(number[:batch])
+                )
+            )
+
+    def case(run: Callable[[int], object], threads: int, batch: int, _: int) -> Row:
+        torch.set_num_threads(threads)
+        return {"images_per_second": batch * rate(partial(run, batch))}
+
+    for batch in BATCHES:
+        yield from alternating({
+            (("name", name), ("threads", threads), ("batch", batch)): partial(case, run, threads, batch)
+            for (name, threads), run in runs.items()
+        }, 3)  # fmt: skip
+
+
+@torch.inference_mode()
+def rate(run: Callable[[], object]) -> float:
+    """Calls a second."""
+    run()
+    calls, began = 0, time.perf_counter()
+    while time.perf_counter() - began < MOMENT:
+        run()
+        calls += 1
+    return calls / (time.perf_counter() - began)
+
+
+def readings() -> Iterator[Row]:
+    """Readings a second from a list of 10,000 arrays, on two threads."""
+    images = list(load_mnist("test").images)
+    numbers = list(np.arange(len(images)) % 10)
+    readers = {"Reader": Reader(threads=2), "Reader, int8": Reader(int8_model(), threads=2)}
+    return alternating({
+        name: lambda _, reader=reader: {"readings_per_second": len(images) / seconds(reader.read, images, numbers)}
+        for name, reader in readers.items()
+    }, ROUNDS)  # fmt: skip
+
+
+def size() -> Iterator[Row]:
+    """Bytes, and accuracy on the grid."""
+    test = load_mnist("test")
+    for name, path in (("fp32", PRETRAINED / ONNX), ("int8", int8_model())):
+        digit, total = grid_accuracy(OnnxNetwork(path), test)
+        yield {"name": name, "bytes": path.stat().st_size, "digit": digit, "sum": total}
+
+
+def cold_start() -> Iterator[Row]:
+    """A command from start to end and the most memory it held, beside Python doing nothing and importing torch."""
+
+    def case(command: list[str], _: int) -> Row:
+        began, peak = time.perf_counter(), 0
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        while process.poll() is None:
+            peak = max(peak, status_of(process.pid, "VmHWM"))  # what `wait4` tells includes its parent's
+            time.sleep(0.002)
+        assert process.returncode == 0
+        return {"seconds": time.perf_counter() - began, "peak_bytes": peak}
+
+    return alternating({
+        "sumnist predict five.png --number 7":
+            partial(case, [*SUMNIST, "predict", str(ROOT / "examples/five.png"), "--number", "7"]),
+        "python -c pass": partial(case, [sys.executable, "-c", "pass"]),
+        "python -c 'import torch'": partial(case, [sys.executable, "-c", "import torch"]),
+    }, 10)  # fmt: skip
+
+
+# Beside another checkout, of any version since 0.1: a child process for each reads what it is told to, so that both
+# answer on the same machine at nearly the same moment. Then both score a folder of drawings with two workers, in turn.
+
+BESIDE_ROUNDS, DIGITS, PHOTOGRAPHED = 9, 40, 5
+"""Rounds, test digits that are read, and how many of these are photographed."""
+DRAWINGS, WORKERS, SCORINGS = 3_000, 2, 5
+CHILD = """
+import json, sys, time
+import numpy as np
+import sumnist
+reader = sumnist.load()
+files = [np.load(path) if path.endswith("npy") else open(path, "rb").read() for path in json.loads(sys.argv[1])]
+for line in sys.stdin:
+    times = []
+    for place in json.loads(line):
+        began = time.perf_counter()
+        reader.read(files[place], 7)
+        times.append(time.perf_counter() - began)
+    print(json.dumps([sorted(times)[len(times) // 2], sum(times) / len(times)]), flush=True)
+"""
+
+
+def beside(given: argparse.Namespace) -> Iterator[Row]:
+    """The time of pictures of each kind, and of a folder's, of both checkouts."""
+    if given.other is None:
+        raise SystemExit("run: beside: name the other checkout with --other")
+    other = given.other.resolve()
+    head = subprocess.check_output(["git", "-C", str(other), "rev-parse", "HEAD"], text=True).strip()
+    checkouts = {"now": ROOT, "before": other}
+    with tempfile.TemporaryDirectory() as place:
+        for row in (*read_beside(checkouts, Path(place)), *scored_beside(checkouts, Path(place))):
+            yield {"before_commit": head, **row}
+
+
+def environment(checkout: Path) -> dict[str, str]:
+    """That of a child which is to use the package of `checkout`."""
+    return {**os.environ, "PYTHONPATH": str(checkout / "src"), "OMP_NUM_THREADS": "1"}
+
+
+def read_beside(checkouts: dict[str, Path], folder: Path) -> Iterator[Row]:
+    """The median and the mean time of pictures of each kind, of the first test digits, in each round."""
+    names: dict[str, list[str]] = {}
+    for place, ink in enumerate(load_mnist("test").images[:DIGITS]):
+        kinds = {"28×28 array": f"array-{place}.npy", "PNG of 280×280": f"drawing-{place}.png",
+                 "a drawn cell": f"cell-{place}.png"}  # fmt: skip
+        np.save(folder / f"array-{place}.npy", ink)
+        drawing_of(ink).save(folder / f"drawing-{place}.png")
+        Image.fromarray(drawn_cells(ink[None], place)[0]).save(folder / f"cell-{place}.png")
+        if place < PHOTOGRAPHED:
+            taken = Image.open(BytesIO(photograph(ink)))
+            taken.resize(LARGE, Image.Resampling.BICUBIC).save(folder / f"photograph-{place}.jpg")
+            kinds["JPEG of 12 megapixels"] = f"photograph-{place}.jpg"
+        for kind, name in kinds.items():
+            names.setdefault(kind, []).append(str(folder / name))
+    every = [name for group in names.values() for name in group]
+    children = {
+        which: subprocess.Popen([str(checkout / ".venv/bin/python"), "-c", CHILD, json.dumps(every)], text=True,
+                                env=environment(checkout), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder)
+        for which, checkout in checkouts.items()
+    }  # fmt: skip
+
+    def case(group: list[str], child: subprocess.Popen[str], _: int) -> Row:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(json.dumps([every.index(one) for one in group]) + "\n")
+        child.stdin.flush()
+        median, mean = json.loads(child.stdout.readline())
+        return {"p50": median, "mean": mean}
+
+    yield from alternating({
+        (("name", name), ("which", which)): partial(case, group, child)
+        for name, group in names.items() for which, child in children.items()
+    }, BESIDE_ROUNDS, warm=1)  # fmt: skip
+    for child in children.values():
+        child.communicate()
+
+
+def scored_beside(checkouts: dict[str, Path], folder: Path) -> Iterator[Row]:
+    """The time of a row of `sumnist score` on a folder of drawings."""
+    drawings = folder / "drawings"
+    drawings.mkdir()
+    for place, image in enumerate(load_mnist("test").images[:DRAWINGS]):
+        Image.fromarray(255 - image).resize((112, 112), Image.Resampling.BICUBIC).save(drawings / f"{place:05}.png")
+
+    def case(which: str, checkout: Path, turn: int) -> Row:
+        words = [str(checkout / ".venv/bin/python"), "-m", "sumnist", "score", str(drawings), "--number", "7", "--out",
+                 str(folder / f"{which}-{turn}.csv"), "--workers", str(WORKERS)]  # fmt: skip
+        run = partial(subprocess.run, env=environment(checkout), check=True, capture_output=True, cwd=folder)
+        taken = seconds(run, words)
+        return {"rows": DRAWINGS, "seconds": taken, "p50": taken / DRAWINGS}
+
+    return alternating({
+        (("name", "score, 112×112 PNG"), ("which", which)): partial(case, which, checkout)
+        for which, checkout in checkouts.items()
+    }, SCORINGS)  # fmt: skip

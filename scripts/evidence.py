@@ -1,0 +1,367 @@
+"""The rows of docs/results, and the small language in which a page asks for them.
+
+Every row has one envelope: `part` (what was measured), `date`, `commit` and `machine`, null where they are not known;
+beside these, its figures. Rows of the study have a form of their own, and get the part "study" when they are read.
+
+A mark in a page has a query, in TOML, and what stands behind it is written from the rows:
+
+    <!-- figure
+    from = "size"
+    by = ["name"]
+    columns = [["packaged network", "{name}"], ["digit %", "{median digit:.2%}"]]
+    -->…<!-- /figure -->
+
+Which rows:
+    from      one part or several
+    pick      one of `PICKS`, a rule of its own
+    unfold    keys of lists in the rows, whose entries become rows; `all` has the row that each is of, and of those of
+              a row the first one has `first`
+    where     values that rows have, by their keys: {half = "reported"}; `like`: patterns that fit these values
+    newest    a key: rows that agree in it with the row measured last ("date": those measured together)
+    last      keys: of the rows that agree in them, the one measured last; [] the last of all
+    has       keys that rows must have a value at; `lacks`: that they must not
+    names     by key, what the page calls its values, in the page's order; rows with other values are left out
+    sort      keys, by which the rows are put in order
+
+What is said of them:
+    by        keys: the rows that agree in them make a line of the table; without it each row makes one
+    columns   the head and the cell of each column
+    across    a key: each of its values makes columns more, of the heads and cells in `each`; lines that agree in the
+              first key of `by` then stand together
+    more      lines after these, with the figures of all rows
+    lines     a part, a head and a text for each line of a table about the last row of each part
+    text      a sentence instead of a table
+
+Heads, cells and texts have `{FIGURE:FORMAT}` in them. A FIGURE is a key of a row, with a dot for each step into it, of
+the first row of a line, or what is made of it in all rows of the line, such as `median seconds`, or in some: `sum
+sheets if state=doubtful|unreadable & !told`; `share` and `rare` are of all, or of some: `share sheets if told of bad`.
+Figures can have `*`, `/`, `+`, `-` between them, from left to right. A FORMAT is Python's, but that a percent has no
+sign, or one of `FORMATS`.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+import statistics
+import tomllib
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from sumnist.environment import commit, describe_machine, now
+from sumnist.evaluation.metrics import wilson
+from sumnist.evaluation.text import duration, markdown_table, percent
+from sumnist.lab.study.rows import append_jsonl, read_jsonl
+
+Row = dict[str, Any]
+Rows = list[Row]
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs/results"
+NOT_MEASURED = "*Not measured yet.*"
+TOKEN = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
+
+
+# Rows.
+
+
+def with_envelope(name: str, /, **figures: Any) -> Row:
+    """A row of the part `name`, measured now, on this machine, with the package as it is committed."""
+    machine = describe_machine()
+    head = machine.pop("commit")
+    return {"part": name, "date": now(), "commit": head, "machine": machine} | figures
+
+
+def add(path: Path, row: Row) -> None:
+    """Append a row to a file, and print its figures."""
+    append_jsonl(path, row)
+    print(
+        json.dumps({key: value for key, value in row.items() if key not in ("date", "commit", "machine")}), flush=True
+    )
+
+
+def clean_commit(program: str) -> str:
+    """The commit of the package. Raises `SystemExit` if it has changes that are not committed."""
+    head = commit()
+    if head is None or head.endswith("+changes"):
+        raise SystemExit(f"{program}: the package is at {head}, expected a clean commit: commit src/ first")
+    return head
+
+
+def once(rows: Rows, /, **what: Any) -> None:
+    """Raise `SystemExit` if there is such a row: what is reported is looked at once."""
+    if agreeing(rows, **what):
+        told = ", ".join(f"{key} {str(value)[:40]}" for key, value in what.items())
+        raise SystemExit(f"measure: measured already, and to be looked at once: {told}")
+
+
+def read_results(folder: Path = RESULTS) -> Rows:
+    """The rows of all files of a folder."""
+    return [{"part": "study"} | row for path in sorted(folder.glob("*.jsonl")) for row in read_jsonl(path)]
+
+
+def part(rows: Rows, *names: str) -> Rows:
+    """The rows of some parts."""
+    return [row for row in rows if row["part"] in names]
+
+
+def value_of(row: Any, key: str) -> Any:
+    """What a row has at the end of a path with dots, None if there is nothing."""
+    for step in key.split("."):
+        if isinstance(row, list):
+            row = row[int(step)] if step.isdecimal() else [one[step] for one in row]
+        else:
+            row = row.get(step) if isinstance(row, dict) else None
+    return row
+
+
+def holds(conditions: str, row: Row) -> bool:
+    """Whether all conditions hold: `key` for what is true, `key=value|value`, `key==key`; with `!` before for the
+    contrary."""
+    return all(holds_one(one.strip(), row) for one in conditions.split(" & "))
+
+
+def holds_one(condition: str, row: Row) -> bool:
+    """Whether one condition holds."""
+    if condition.startswith("!"):
+        return not holds_one(condition[1:], row)
+    key, sign, value = re.split(r"(==|=|$)", condition, maxsplit=1)
+    found = value_of(row, key)
+    if sign == "==":
+        return bool(found == value_of(row, value))
+    return str(found) in value.split("|") if sign else bool(found)
+
+
+def agreeing(rows: Rows, /, **where: Any) -> Rows:
+    """The rows that have these values."""
+    return [row for row in rows if all(row.get(key) == value for key, value in where.items())]
+
+
+def grouped(rows: Iterable[Row], *keys: str) -> dict[tuple[Any, ...], Rows]:
+    """The rows by what they have at `keys`, in the order in which that is there."""
+    found: dict[tuple[Any, ...], Rows] = {}
+    for row in rows:
+        found.setdefault(tuple(value_of(row, key) for key in keys), []).append(row)
+    return found
+
+
+def by_date(rows: Rows) -> Rows:
+    """The rows as they were measured."""
+    return sorted(rows, key=lambda row: row["date"] or "")
+
+
+def last_of(rows: Rows, *keys: str) -> Rows:
+    """Of the rows that agree in `keys` the one that was measured last."""
+    return [group[-1] for group in grouped(by_date(rows), *keys).values()]
+
+
+def first_of(rows: Rows, *keys: str) -> Rows:
+    """Of the rows that agree in `keys` the one that was measured first."""
+    return [group[0] for group in grouped(by_date(rows), *keys).values()]
+
+
+def newest(rows: Rows, key: str = "machine.processor") -> Rows:
+    """The rows that agree in `key` with the one that was measured last."""
+    last = value_of(by_date(rows)[-1], key) if rows else None
+    return [row for row in rows if value_of(row, key) == last]
+
+
+# Figures.
+
+
+def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A Markdown table between two line ends."""
+    return f"\n{markdown_table(head, body, figures=False)}\n" if body else f"\n{NOT_MEASURED}\n"
+
+
+def median(rows: Rows, key: str, /, **where: Any) -> float:
+    """The median of a value over the rows that have these others."""
+    return float(statistics.median(value_of(row, key) for row in agreeing(rows, **where)))
+
+
+def spread(numbers: Sequence[float], digits: int = 2) -> str:
+    """Mean ± standard deviation."""
+    if not numbers:
+        return "–"
+    mean = f"{statistics.mean(numbers):.{digits}f}"
+    return f"{mean} ± {statistics.stdev(numbers):.{digits}f}" if len(numbers) > 1 else mean
+
+
+def places(rows: Rows) -> str:
+    """Processors, with their cores."""
+    return "; ".join(sorted({f"{row['machine']['processor']}, {row['machine']['cores']} cores" for row in rows}))
+
+
+def time_text(seconds: float | None) -> str:
+    """A time with three digits."""
+    return "none" if seconds is None else f"{1e3 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
+FORMATS: dict[str, Callable[[Any], str]] = {
+    "time": time_text,
+    "duration": duration,
+    "seconds": lambda seconds: f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min",
+    "same": lambda held: "the same" if held else "another one",
+    "yes": lambda held: "yes" if held else "**no**",
+    "difference": lambda value: "none" if value is None else f"{value:.0e}",
+    "words": lambda name: name.replace("_", " "),
+    "counts": lambda counts: ", ".join(f"{count:,} {kind}" for kind, count in counts.items()),
+    "times": lambda counts: ", ".join(f"{count:,} × {kind}" for kind, count in counts.items()),
+}
+OF_ALL: dict[str, Callable[[list[Any]], Any]] = {
+    "median": statistics.median, "mean": statistics.fmean, "min": min, "max": max, "sum": sum, "count": len,
+    "nine_tenths": lambda values: sorted(values)[int(0.9 * len(values))], "spread": list,
+    "listed": list, "joined": list, "every": lambda values: sorted(set(values)),
+}  # fmt: skip
+"""What can be made of a key's values in several rows; None if one of them is."""
+JOINED = {"listed": ", ", "every": ", ", "joined": "\n\n"}
+"""What stands between several values, which are formatted one by one."""
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "*": operator.mul, "/": lambda one, other: one / other if other else None, "-": operator.sub, "+": operator.add,
+}  # fmt: skip
+PICKS: dict[str, Callable[[Rows], Rows]] = {}
+"""Rules by which rows are picked, by what queries call them; `figures.py` has them."""
+
+
+def formatted(value: Any, form: str) -> str:
+    """A value as text; a dash for None, if the format does not say otherwise."""
+    if form in FORMATS:
+        return FORMATS[form](value)
+    if form.endswith("%"):
+        return percent(value, int(form[1:-1]))
+    return "–" if value is None else format(value, form)
+
+
+def operand(words: Sequence[str], rows: Rows) -> Any:
+    """A number, a key of the first row, or what is made of the values of all."""
+    text, _, condition = " ".join(words).partition(" if ")
+    condition, _, of = condition.partition(" of ")
+    every = [row for row in rows if holds(of, row)] if of else rows
+    rows = [row for row in every if holds(condition, row)] if condition else every
+    *made, key = text.split()
+    if made and made[0] in ("share", "rare"):
+        count, total = (sum(value_of(row, key) for row in some) for some in (rows, every))
+        if made[0] == "share":
+            return count / total if total else None
+        return f"{count} (< {percent(wilson(count, total)[1])} %)" if total else None
+    if made:
+        values = [one for row in rows for one in as_list(value_of(row, key))]
+        return None if None in values or not (values or made[0] in ("sum", "count")) else OF_ALL[made[0]](values)
+    if re.fullmatch(r"[\d.]+(e-?\d+)?", key):
+        return float(key)
+    return value_of(rows[0], key) if rows else None
+
+
+def as_list(value: Any) -> list[Any]:
+    """The values of a list, or the one."""
+    return value if isinstance(value, list) else [value]
+
+
+def figure(asked: str, form: str, rows: Rows) -> str:
+    """A figure of some rows as text."""
+    words = re.split(r" ([*/+-]) ", asked.strip())
+    made = words[0].split()
+    value = operand(made, rows)
+    if made == ["places"]:
+        return places(rows)
+    if made[0] == "spread":
+        digits, factor = int(form.strip(".f%")), 100 if form.endswith("%") else 1
+        return spread([factor * one for one in value], digits)
+    if made[0] in JOINED:
+        return JOINED[made[0]].join(formatted(one, form) for one in value)
+    others = [operand(word.split(), rows) for word in words[2::2]]
+    if others:
+        value = None if None in (value, *others) else reduce(
+            lambda one, step: OPERATORS[step[0]](one, step[1]), zip(words[1::2], others, strict=True), value
+        )  # fmt: skip
+    return formatted(value, form)
+
+
+def said(template: str, rows: Rows) -> str:
+    """A head, a cell or a text, with its figures."""
+    return TOKEN.sub(lambda token: figure(token[1], token[2] or "", rows), template)
+
+
+# Queries.
+
+
+def chosen(asked: Row, rows: Rows) -> Rows:
+    """The rows that a query asks for, in its order."""
+    found = part(rows, *as_list(asked["from"]))
+    if "pick" in asked:
+        found = PICKS[asked["pick"]](found)
+    for key, value in asked.get("where", {}).items():
+        found = [row for row in found if value_of(row, key) == value]
+    if "newest" in asked:
+        found = newest(found, asked["newest"])
+    if "last" in asked:
+        found = last_of(found, *asked["last"])
+    if "unfold" in asked:
+        keys = as_list(asked["unfold"])
+        found = [one | {"all": row, "first": place == 0} for row in found
+                 for place, one in enumerate(one for key in keys for one in as_list(row[key]))]  # fmt: skip
+    for key, pattern in asked.get("like", {}).items():
+        found = [row for row in found if re.search(pattern, str(value_of(row, key)))]
+    for wanted, keys in ((True, asked.get("has", [])), (False, asked.get("lacks", []))):
+        found = [row for row in found if all((value_of(row, key) is not None) == wanted for key in keys)]
+    names = asked.get("names", {})
+    for key, titles in names.items():
+        found = [row | {key: titles[str(row[key])]} for row in found if str(row[key]) in titles]
+    order = {key: list(titles.values()).index for key, titles in names.items()}
+    if "sort" in asked:
+        found.sort(key=lambda row: [order.get(key, as_it_is)(value_of(row, key)) for key in asked["sort"]])
+    return found
+
+
+def as_it_is(value: Any) -> Any:
+    """The value."""
+    return value
+
+
+def values_across(asked: Row, found: Rows) -> list[Any]:
+    """The values that make columns: numbers by size, others as they are named or as they are there."""
+    key = asked.get("across", "")
+    values = list(dict.fromkeys(value_of(row, key) for row in found)) if key else []
+    if key in asked.get("names", {}):
+        return [title for title in asked["names"][key].values() if title in values]
+    return values if any(isinstance(value, str) for value in values) else sorted(values)
+
+
+def nested(groups: dict[tuple[Any, ...], Rows]) -> list[Rows]:
+    """The groups, those together that agree in the first key, among these those that agree in the second, and so on."""
+    keys = list(groups)
+    for count in range(len(keys[0]) - 1, 0, -1):
+        order = [key[:count] for key in groups]
+        keys.sort(key=lambda key, count=count, order=order: order.index(key[:count]))  # type: ignore[misc]
+    return [groups[key] for key in keys]
+
+
+def answered(query: str, rows: Rows) -> str:
+    """What the rows say to a query: a table, or a text."""
+    asked = tomllib.loads(query)
+    if "lines" in asked:
+        last = {name: last_of(part(rows, name)) for name, _, _ in asked["lines"]}
+        told = [[said(head, last[name]), said(text, last[name])] for name, head, text in asked["lines"] if last[name]]
+        return table(asked["columns"], told)
+    found = chosen(asked, rows)
+    if "text" in asked:
+        return said(asked["text"], found) if found else NOT_MEASURED
+    if not found:
+        return table([], [])
+    columns, each, across = asked["columns"], asked.get("each", []), values_across(asked, found)
+
+    def line(group: Rows, place: int) -> list[str]:
+        """The heads (place 0) or cells (place 1) of some rows."""
+        parts = [[row for row in group if value_of(row, asked["across"]) == value] for value in across]
+        more = [said(column[place], here) if here else "–" for here in parts for column in each]
+        return [*(said(column[place], group) for column in columns), *more]
+
+    lines = [[row] for row in found]
+    if "by" in asked:
+        groups = grouped(found, *asked["by"])
+        lines = nested(groups) if across else list(groups.values())
+    more = [[said(cell, found) for cell in cells] for cells in asked.get("more", [])]
+    return table(line(found, 0), [line(group, 1) for group in lines] + more)
