@@ -19,18 +19,16 @@ from PIL import Image
 
 import sumnist.sheets
 from simulated_sheets import EXAM, SIZE, as_people_write, ink, jpeg_of_page, photograph, photograph_of, sheets
-from sumnist.arithmetic.values import Values
-from sumnist.errors import LayoutError, MissingExtraError, NumberError, SheetError
+from sumnist.errors import LayoutError, MissingExtraError, SheetError
 from sumnist.files import fits
 from sumnist.inference.cells import CELL_CLASSES
 from sumnist.lab.suites.sheet_cells import filled, printed
 from sumnist.lab.suites.sheet_ink import SCALE
 from sumnist.lab.suites.sheet_photographs import photographed
 from sumnist.sheets import Layout, SheetReader, SheetReading, read
-from sumnist.sheets.evidence import Seen
 from sumnist.sheets.layout import Identity, Kind
 from sumnist.sheets.page import Page
-from sumnist.sheets.reading import FEWER, Cells
+from sumnist.sheets.reading import Cells
 
 READERS: dict[Layout, SheetReader] = {}
 
@@ -352,30 +350,6 @@ def test_the_second_look_moves_shares_between_digits_alone() -> None:
     assert shares[1][10:] == pytest.approx(shares[0][10:])
     assert shares[1][:10].sum() == pytest.approx(shares[0][:10].sum())
     assert shares[1][7] / shares[1][1] == pytest.approx(2)  # the root of 4
-
-
-# Too many sums.
-
-
-def test_where_candidates_have_too_many_sums_the_likeliest_are_kept() -> None:
-    names = "abcdef"
-    fields = "".join(f'[[field]]\nname = "{name}"\nkind = "strip"\ndigits = 11\n' for name in names)
-    total = f'[[total]]\nname = "total"\nkind = "strip"\nformula = "total = {" + ".join(names)}"\n'
-    layout = Layout.of_toml(f'title = "Sums"\n{fields}{total}'.encode())
-    reader = SheetReader(layout)
-    random = np.random.default_rng(1)
-    meant = dict(zip(names, random.integers(1, 10**11, len(names)).tolist(), strict=True))
-    meant["total"] = sum(meant.values())
-    found = {}
-    for name, value in meant.items():
-        others = random.integers(1, 10**11, 48).tolist()
-        shares = {value: 0.9} | dict.fromkeys(others, 0.1 / 49)
-        found[name] = Seen(Values(shares, 0.1 / 49), {None: np.ones(5)})
-    with pytest.raises(NumberError):
-        reader.check.posterior({name: one.evidence for name, one in found.items()})
-    posterior = reader.posterior(found)
-    assert posterior.explanation.values == meant
-    assert 1 < len(posterior.numbers("a")[0]) < FEWER[0]
 
 
 # Whose it is.

@@ -18,14 +18,17 @@ combinations, the same messages with the best alternative instead of the sum of 
 still more, what they gave is taken.
 
 Sheets of small numbers are worked out over all numbers of each range. Where there are too many, each field has a list
-of candidates, equal partial sums are merged, and one more value stands for all other numbers, equally probable. A total
-has the sums of its terms' candidates among its own. With a term that is none of its candidates every total is equally
-probable: the term may be what is lacking. Such a term is solved from the total when all else is known (`implied`).
+of candidates, equal partial sums are merged, and one more value stands for all other numbers, equally probable. The
+lists are as long as leaves these sums few enough (`FEWER`). A total has the sums of its terms' candidates among its
+own, unless that is too much even for one candidate of each field. With a term that is none of its candidates every
+total is equally probable: the term may be what is lacking. Such a term is solved from the total when all else is known
+(`implied`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +39,7 @@ from sumnist.arithmetic.semiring import IMPOSSIBLE, ROUNDING
 from sumnist.arithmetic.values import Values, ordered
 from sumnist.errors import EquationError, LayoutError, NumberError
 from sumnist.sheets.formulas import Formula, in_order
-from sumnist.sheets.leave_one_out import places, points
+from sumnist.sheets.leave_one_out import TooMany, places, points
 from sumnist.sheets.messages import Down, Messages, Up, chain_of
 from sumnist.sheets.mistakes import KINDS, MISTAKE, MOST, UNKNOWN, Kind, Writer
 from sumnist.sheets.readings import Evidence, Reading, candidates, dense_reading, listed_reading
@@ -46,6 +49,8 @@ __all__ = ["Check", "Explanation", "Joint", "Posterior"]
 
 DENSE = 2**13
 """Numbers of a range, at most, of which all are looked at: with more, lists of candidates are faster."""
+FEWER = (None, 48, 16, 8, 5, 3, 2, 1)
+"""Candidates of each field, at most, that are tried in turn until there are few enough partial sums; None is all."""
 LISTED = 2**15
 """Combinations of numbers that are looked at one by one: some ten milliseconds."""
 PAIRS = 2**21
@@ -144,7 +149,7 @@ class Check:
 
         Raises:
             EquationError: No numbers explain what is read.
-            NumberError: Log-probabilities do not fit a field, or candidates have too many sums.
+            NumberError: Log-probabilities do not fit a field.
         """
         if evidence.keys() != self.largest.keys():
             wrong = ", ".join(sorted(evidence.keys() ^ self.largest.keys()))
@@ -163,23 +168,33 @@ class Check:
         return Posterior(self, readings, messages, passed)
 
     def prepared(self, evidence: Mapping[str, Evidence]) -> tuple[dict[str, Reading], dict[str, Messages]]:
-        """The reading of each field, and the messages of each formula."""
+        """The reading of each field, and the messages of each formula, with as many candidates as can be."""
+        for count in FEWER:
+            with suppress(TooMany):
+                return self.prepared_with(evidence, count)
+        return self.prepared_with(evidence, 1, sums=False)
+
+    def prepared_with(
+        self, evidence: Mapping[str, Evidence], count: int | None, sums: bool = True
+    ) -> tuple[dict[str, Reading], dict[str, Messages]]:
+        """The same with `count` candidates of each field; of a total also those that are sums, or not. Raises `TooMany`
+        with too many partial sums: never if there is one candidate of each field."""
         readings: dict[str, Reading] = {}
         messages = dict(self._messages)
         for name in self.order:
             if name in self.dense:
                 readings[name] = dense_reading(name, evidence[name], self.largest[name])
                 continue
-            listed, other = candidates(name, evidence[name], self.largest[name])
+            listed, other = candidates(name, evidence[name], self.largest[name], count)
             formula = self.formulas.get(name)
             if formula is None:
                 readings[name] = listed_reading(listed, other, self.largest[name])
                 continue
             terms = [(sign, readings[term].support) for sign, term in formula.terms]
             chain, writer = chain_of(terms), self.writers[name]
-            if other:  # the sums of its terms are candidates too
-                sums, rest = points(chain.support), self.largest[name] + 1 - len(listed)
-                new = set(sums[writer.has_room(sums)].tolist()) - set(listed)
+            if other and sums:
+                made, rest = points(chain.support), self.largest[name] + 1 - len(listed)
+                new = set(made[writer.has_room(made)].tolist()) - set(listed)
                 listed |= dict.fromkeys(new, other / rest)
                 other *= 1 - len(new) / rest
             reading = readings[name] = listed_reading(listed, other, self.largest[name])

@@ -14,11 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.errors import NumberError
 from sumnist.sheets.mistakes import UNKNOWN
 from sumnist.sheets.rings import Ring, Weights
 
-__all__ = ["STATES", "Added", "Chain", "Sums", "Support", "places", "points"]
+__all__ = ["STATES", "Added", "Chain", "Sums", "Support", "TooMany", "places", "points"]
 
 Support = range | NDArray[np.int64]
 """Numbers: all of a range, or some points, all different."""
@@ -39,6 +38,10 @@ def places(support: Support, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(support[index] == numbers, index, -1)
 
 
+class TooMany(Exception):  # noqa: N818
+    """There are more partial sums than are looked at."""
+
+
 @dataclass(frozen=True)
 class Added:
     """Two terms, and the support of their sum. Points are merged, exactly; a sum with `UNKNOWN` is unknown."""
@@ -48,13 +51,10 @@ class Added:
 
     @cached_property
     def table(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The sums of points, and which of them each pair makes: `[E]` and `[n, m]`. Raises `NumberError`."""
+        """The sums of points, and which of them each pair makes: `[E]` and `[n, m]`. Raises `TooMany`."""
         shape = len(self.one), len(self.two)
         if shape[0] * shape[1] > STATES:
-            raise NumberError(
-                f"Partial sums of candidates would be {shape[0] * shape[1]:,}: expected at most {STATES:,}; "
-                "give fewer candidates for each number (`shortened`)"
-            )
+            raise TooMany
         sums = points(self.one)[:, None] + points(self.two)
         found, pairs = np.unique(np.where(sums >= UNKNOWN // 2, UNKNOWN, sums), return_inverse=True)
         return found, pairs.reshape(shape)
@@ -110,6 +110,9 @@ class Chain:
     Attributes:
         support: Of the sum of all.
         rests: Of the sum of all but each one.
+
+    Raises:
+        TooMany: There are more partial sums than are looked at.
     """
 
     def __init__(self, terms: Sequence[Support]) -> None:
@@ -125,8 +128,8 @@ class Chain:
         self._across = [
             Added(up.one, down.one) for up, down in zip(self._up, self._down, strict=True)
         ]  # what is before a term, and what is behind it
-        self.support: Support = self._up[-1].support
-        self.rests = [across.support for across in self._across]
+        self.support, self.rests = self._up[-1].support, [across.support for across in self._across]
+        self._down[0].support  # noqa: B018 (every table is made now, or refused)
 
     def sums(self, ring: Ring, terms: Sequence[Weights]) -> Sums:
         """All sums."""

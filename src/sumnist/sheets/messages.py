@@ -65,8 +65,7 @@ class Messages:
     Args:
         writer: Who adds.
         terms: The sign of each term, and its numbers.
-        total: The numbers that the total may be. The last of points may be `UNKNOWN`, all others; the sums of the terms
-            are then among the points.
+        total: The numbers that the total may be. The last of points may be `UNKNOWN`, all others.
         counts: How many numbers each of these stands for.
         chain: The sums of the terms, if they are there already.
     """
@@ -87,6 +86,7 @@ class Messages:
             self._log_shares = np.log(slips.shares[source, column])
             self._log_anything = np.log(np.where(known, slips.anything, 1.0))
             self._log_skips = np.log(writer.skips)
+            self._log_others = np.log1p(-1 / counts)  # of the numbers in one place all but one
         self._kinds = slips.kinds[column]
         self._unknown = np.flatnonzero(~known)
         self._inside = np.flatnonzero(known & writer.has_room(sums))
@@ -107,15 +107,18 @@ class Messages:
     def rest(self, term: Support, rest: Support) -> Rest:
         """One term, and the sum of the others."""
         numbers, sums = points(term), points(rest)
-        source = np.flatnonzero(self.writer.has_room(sums))
+        source, beyond = np.flatnonzero(self.writer.has_room(sums)), ~self.writer.has_room(sums) & (sums != UNKNOWN)
+        added = Added(rest, term)
+        if beyond.any():
+            added.support  # noqa: B018 (its table is made now, or refused)
         return Rest(
             written=self.places(sums[source]),
             source=source,
             nonzero=np.flatnonzero((numbers != 0) & (numbers != UNKNOWN)),
             zero=np.flatnonzero(numbers == 0),
             all=places(self._chain.support, sums[source]),
-            beyond=~self.writer.has_room(sums) & (sums != UNKNOWN),
-            added=Added(rest, term),
+            beyond=beyond,
+            added=added,
         )
 
     def upward(self, ring: Ring, terms: Sequence[Weights]) -> Up:
@@ -145,13 +148,16 @@ class Messages:
 
     def spread(self, ring: Ring, vague: Weights) -> Weights:
         """By the total `[G]`, what is spread evenly over all but the right one."""
-        inside = vague[self._inside]
-        found = np.full(len(self.counts) + 1, ring.total(inside))
-        found[self._own] = ring.others(inside)  # those that are nowhere write into the last one
-        found = ring.times(found[:-1], ring.weights(-np.log(self.writer.largest)))
+        found = self.but_one(ring, ring.gathered(self._own, vague[self._inside], len(self.counts)))
+        found = ring.plus(found, ring.total(vague[self._inside[self._own < 0]]))
+        found = ring.times(found, ring.weights(-np.log(self.writer.largest)))
         beyond = ring.total(vague[self._outside])
         found = ring.plus(found, ring.times(beyond, ring.weights(-np.log(self.writer.largest + 1))))
         return np.asarray(ring.times(found, ring.weights(np.log(self.counts))))
+
+    def but_one(self, ring: Ring, x: Weights) -> Weights:
+        """By place, all weights `[G]` together without that of one of the numbers there."""
+        return np.asarray(ring.plus(ring.others(x), ring.times(x, ring.weights(self._log_others))))
 
     def evenly(self, ring: Ring, total: Weights) -> Weights:
         """By the sum of all terms `[F]`, what is left to a total that is anything but the right one."""
@@ -159,7 +165,7 @@ class Messages:
         everything = ring.total(total)
         found = np.full(points(self._chain.support).shape, everything)
         found = np.asarray(ring.times(found, ring.weights(-np.log(self.writer.largest + 1))))
-        others = np.append(ring.others(total), everything)[self._own]
+        others = np.append(self.but_one(ring, total), everything)[self._own]
         found[self._inside] = ring.times(others, ring.weights(-np.log(self.writer.largest)))
         return found
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sumnist.arithmetic.semiring import IMPOSSIBLE
 from sumnist.arithmetic.values import Values
 from sumnist.config import ReadingEngine
-from sumnist.errors import MissingExtraError, NumberError
+from sumnist.errors import MissingExtraError
 from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
 from sumnist.inference.cells import CELL_CLASSES, CELL_MARGIN, CELL_SCALE, CellReader
 from sumnist.inference.judge import Judge
@@ -30,7 +30,7 @@ from sumnist.sheets.layout import Field, Layout
 from sumnist.sheets.mistakes import MISTAKE
 from sumnist.sheets.page import Page, Place, Rectangle
 from sumnist.sheets.pictures import PdfPage
-from sumnist.sheets.readings import Evidence, shortened
+from sumnist.sheets.readings import Evidence
 from sumnist.sheets.verdict import Cell, Correction, Outcome, Verdict, WrongTotal, verdict
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ __all__ = ["Cells", "SheetReader", "SheetReading", "finder", "read"]
 
 CANDIDATES = 10
 """Numbers that are asked for of each strip."""
-FEWER = (48, 16, 8, 5, 3, 2, 1)
-"""Candidates of a field: as many as leave its sums few enough."""
 BLANK = 0.9
 """A strip that is empty with so high a probability is not read: if it is not, it may be any number. A form of which
 all cells are is blank."""
@@ -214,7 +212,9 @@ class SheetReader:
             return SheetReading(self.layout, "blank", float(empty.prod()), nothing, nothing, how)
         looked = self.looked_at(cells)
         found = {one.name: seen(one, *looked[one.name], one.name in self.check.formulas) for one in self.layout.fields}
-        posterior = self.posterior(found)
+        posterior = self.check.posterior(
+            {name: in_units(one.evidence, self.units[name]) for name, one in found.items()}
+        )
         return self.reading(verdict(posterior), posterior, found)
 
     def empty(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> NDArray[np.float64]:
@@ -275,18 +275,6 @@ class SheetReader:
         total = max(1.0, sum(shares.values()))
         return [(value, share / total) for value, share in shares.items()], max(0.0, 1 - sum(shares.values()))
 
-    def posterior(self, found: Mapping[str, Seen]) -> Posterior:
-        """The posterior of all numbers, by as many candidates of each field as leave its sums few enough."""
-        for count in FEWER:
-            try:
-                return self.check.posterior(
-                    {name: in_units(one.evidence, self.units[name], count) for name, one in found.items()}
-                )
-            except NumberError:
-                if count == FEWER[-1]:
-                    raise
-        raise AssertionError
-
     def reading(self, said: Verdict, posterior: Posterior, found: Mapping[str, Seen]) -> SheetReading:
         """The reading, with numbers in units of their fields."""
 
@@ -344,11 +332,10 @@ def units_of(layout: Layout) -> dict[str, int]:
     return {one.name: 2 if layout.field(top(one.name)).halves and not one.halves else 1 for one in layout.fields}
 
 
-def in_units(evidence: Evidence, unit: int, count: int) -> Evidence:
-    """Evidence of numbers that are multiplied by a unit, with `count` candidates at most."""
+def in_units(evidence: Evidence, unit: int) -> Evidence:
+    """Evidence of numbers that are multiplied by a unit."""
     if isinstance(evidence, Values):
-        few = shortened(evidence, count)
-        return Values({unit * value: share for value, share in few.probabilities.items()}, few.other)
+        return Values({unit * value: share for value, share in evidence.probabilities.items()}, evidence.other)
     found = np.full(unit * (len(evidence) - 1) + 1, IMPOSSIBLE)
     found[::unit] = evidence
     return found

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.arithmetic.semiring import IMPOSSIBLE, log_sum
-from sumnist.arithmetic.values import Values, ordered
+from sumnist.arithmetic.values import Values
 from sumnist.errors import NumberError
 from sumnist.sheets.leave_one_out import Support
 from sumnist.sheets.mistakes import UNKNOWN
 from sumnist.sheets.rings import Weights
 
-__all__ = ["Evidence", "Reading", "candidates", "dense_reading", "divided", "listed_reading", "shortened"]
+__all__ = ["Evidence", "Reading", "candidates", "dense_reading", "divided", "listed_reading"]
 
 Evidence = NDArray[Any] | Values
 """Of a field: log-probabilities of 0..largest `[largest + 1]`, −∞ allowed, or candidates; normalised or not."""
@@ -45,13 +45,6 @@ def divided(log_probs: NDArray[Any], log_prior: NDArray[Any]) -> NDArray[np.floa
     return np.asarray(found - log_sum(found)) if possible.any() else found
 
 
-def shortened(values: Values, count: int) -> Values:
-    """The most probable candidates, `count` of them at most; the others become `other`."""
-    kept = dict(list(ordered(values.probabilities, 0.0).probabilities.items())[:count])
-    left = sum(share for value, share in values.probabilities.items() if value not in kept)
-    return ordered(kept, values.other + left)
-
-
 def dense_reading(name: str, evidence: Evidence, largest: int) -> Reading:
     """A reading of all numbers of a field. Raises `NumberError`."""
     if isinstance(evidence, Values):
@@ -76,8 +69,20 @@ def checked(name: str, evidence: NDArray[Any], largest: int) -> NDArray[np.float
     return found
 
 
-def candidates(name: str, evidence: Evidence, largest: int) -> tuple[dict[int, float], float]:
-    """The candidates of a field with their likelihoods, and that of all other numbers. Raises `NumberError`."""
+def candidates(name: str, evidence: Evidence, largest: int, count: int | None = None) -> tuple[dict[int, float], float]:
+    """The candidates of a field with their likelihoods, and that of all other numbers together.
+
+    With a `count` the least probable of more candidates become others. Raises `NumberError`.
+    """
+    kept, other = all_candidates(name, evidence, largest)
+    if count is None or len(kept) <= count:
+        return kept, other
+    best = sorted(kept.items(), key=lambda one: -one[1])
+    return dict(best[:count]), other + sum(share for _, share in best[count:])
+
+
+def all_candidates(name: str, evidence: Evidence, largest: int) -> tuple[dict[int, float], float]:
+    """The same, all of them."""
     if not isinstance(evidence, Values):
         found = checked(name, evidence, largest)
         listed = np.flatnonzero(found > IMPOSSIBLE)
