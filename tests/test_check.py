@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sheet_enumeration import Form, Way, by_values, forms, read, ways
 from sumnist.arithmetic.integers import Integers
+from sumnist.arithmetic.sumproduct import LOG_SUM
 from sumnist.arithmetic.values import Value, Values
 from sumnist.errors import EquationError, LayoutError, NumberError
 from sumnist.sheets import check as module
@@ -19,7 +20,6 @@ from sumnist.sheets.check import Check, Posterior
 from sumnist.sheets.formulas import Formula
 from sumnist.sheets.mistakes import KINDS
 from sumnist.sheets.readings import divided
-from sumnist.sheets.rings import LOG_SUM
 
 quick = settings(deadline=None, max_examples=60)
 SUM = Formula("t", ((1, "a"), (1, "b"), (1, "c")))

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from sumnist.arithmetic.matching import FILLINGS, Listed, Lookup, Meeting, Pattern, Side
 from sumnist.arithmetic.queries import Blanks, Query, words_of
-from sumnist.arithmetic.semiring import log_sum
 from sumnist.arithmetic.solutions import Answer, Solution, solution_of
+from sumnist.arithmetic.sumproduct import LOG_SUM
 from sumnist.arithmetic.values import Value, Values
 from sumnist.errors import EquationError, NumberError
 
@@ -271,10 +271,10 @@ def test_more_possibilities_than_are_looked_at_are_refused_with_the_query() -> N
 
 def test_sides_that_meet_have_few_sums_and_what_is_alone_is_looked_up() -> None:
     few, pattern = Listed(dict.fromkeys(range(50), 0.0)), Pattern("_" * 40)
-    meeting = Meeting([(1, few), (1, pattern), (-1, few)], 10**39, log_sum)
+    meeting = Meeting([(1, few), (1, pattern), (-1, few)], 10**39, LOG_SUM)
     assert isinstance(meeting.right, Lookup)
     assert len(meeting.left.sums) == 99
-    halves = Meeting([(1, few)] * 6, 100, log_sum)
+    halves = Meeting([(1, few)] * 6, 100, LOG_SUM)
     assert isinstance(halves.right, Side)
     assert len(halves.left.sums) == len(halves.right.sums) == 148
 

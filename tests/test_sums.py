@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from enumeration import Way, digits, integers, log_shares, probability, shares_of, sums, values, ways
-from sumnist.arithmetic import points
+from sumnist.arithmetic import sumproduct
 from sumnist.arithmetic.digits import Digits
 from sumnist.arithmetic.integers import Integers
 from sumnist.arithmetic.known import numeral
@@ -223,7 +223,7 @@ def test_a_list_of_no_candidates_makes_any_total_possible_and_none_known() -> No
 
 def test_ten_lists_meet_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
     """All sums of the ten would be far too many."""
-    monkeypatch.setattr(points, "STATES", 9**5)
+    monkeypatch.setattr(sumproduct, "STATES", 9**5)
     random = np.random.default_rng(7)
     lists = [
         Values(dict(zip(random.choice(10**12, 9, False).tolist(), np.exp(some(random, 9)).tolist(), strict=True)), 0.0)

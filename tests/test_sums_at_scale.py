@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from enumeration import log_shares, sums, ways
-from sumnist.arithmetic import chain, convolution, totals
+from sumnist.arithmetic import equation, sumproduct, totals
 from sumnist.arithmetic.digits import Digits
 from sumnist.arithmetic.integers import Integers
 from sumnist.arithmetic.known import numeral
@@ -109,7 +109,7 @@ def counted_by_columns(weights: list[list[list[int]]], steps: list[int], total: 
 def test_long_numbers_are_added_exactly_in_pairs_and_in_turn(
     length: int, steps: list[int], base: int, paired: int, monkeypatch: pytest.MonkeyPatch, random: np.random.Generator
 ) -> None:
-    monkeypatch.setattr(chain, "PAIRED_CARRIES", paired)
+    monkeypatch.setattr(equation, "PAIRED_CARRIES", paired)
     weights = [random.integers(1, 100, size=(length, base)).tolist() for _ in steps]
     written = [random.integers(0, base, length).tolist() for _ in steps]
     total = sum(step * int(numeral(one, base)) for step, one in zip(steps, written, strict=True))
@@ -129,7 +129,7 @@ def test_long_numbers_are_added_exactly_in_pairs_and_in_turn(
 def test_a_thousand_digits_keep_their_precision_in_half_the_bits(
     paired: int, monkeypatch: pytest.MonkeyPatch, random: np.random.Generator
 ) -> None:
-    monkeypatch.setattr(chain, "PAIRED_CARRIES", paired)
+    monkeypatch.setattr(equation, "PAIRED_CARRIES", paired)
     one, two, known = some(random, 1000, 10), some(random, 1000, 10), numeral(random.integers(0, 10, 1000))
     exact = (Digits(one) + Digits(two)).posterior(known)
     rough = (Digits(torch.tensor(one).float()) + Digits(torch.tensor(two).float())).posterior(known)
@@ -160,7 +160,7 @@ def test_work_in_blocks_is_the_same_as_at_once(random: np.random.Generator, monk
     ranges = Sum.of(Integers(some(random, 20)), Integers(some(random, 30)), Integers(some(random, 10)))
     numbers = Sum.of(Digits(some(random, 3, 10)), Digits(some(random, 3, 10)))
     at_once = [ranges.totals().log_probs, numbers.totals().log_probs, *(one.log_probs for one in ranges.posterior(31))]
-    monkeypatch.setattr(convolution, "BLOCK", 50)
+    monkeypatch.setattr(sumproduct, "BLOCK", 50)
     blocks = [ranges.totals().log_probs, numbers.totals().log_probs, *(one.log_probs for one in ranges.posterior(31))]
     for one, two in zip(at_once, blocks, strict=True):
         assert one == pytest.approx(two)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from sumnist.arithmetic import points
+from sumnist.arithmetic import sumproduct
 from sumnist.arithmetic.digits import Digits
 from sumnist.arithmetic.integers import Integers
 from sumnist.arithmetic.known import numeral
-from sumnist.arithmetic.points import STATES
+from sumnist.arithmetic.sumproduct import STATES
 from sumnist.arithmetic.sums import Sum
 from sumnist.arithmetic.totals import BEAM
 from sumnist.arithmetic.values import Values
@@ -137,7 +137,7 @@ def test_what_makes_no_sense_is_said(make: Callable[[], Any], message: str) -> N
 
 
 def test_too_many_partial_sums_beside_digits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(points, "STATES", 1_000)
+    monkeypatch.setattr(sumproduct, "STATES", 1_000)
     total = LONG + Sum.of(*[Values({0: 0.5, 7: 0.25, 90: 0.25}, 0.0)] * 4)
     message = (
         "Partial sums of candidates, times the positions and the sums of digits at each, would be 1,350: "

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.arithmetic.convolution import Convolution
 from sumnist.arithmetic.known import Known, bare, narrow
 from sumnist.arithmetic.operand import Kind, Operand, checked, possible, whole_factor
 from sumnist.arithmetic.semiring import (
@@ -25,6 +24,7 @@ from sumnist.arithmetic.semiring import (
     picked,
     values_first,
 )
+from sumnist.arithmetic.sumproduct import LOG_SUM, stretched
 from sumnist.errors import NumberError
 
 __all__ = ["Integers"]
@@ -168,8 +168,8 @@ class Integers(Operand):
         factor = whole_factor(factor)
         if not factor:
             return Integers.made(log_sum(self.laid())[None], 0)
-        stretched = Convolution([(factor, self.laid())], log_sum)
-        return Integers.made(stretched.sums, stretched.first + factor * self.first)
+        times = stretched([(factor, self.laid())], LOG_SUM)
+        return Integers.made(times.all, times.chain.support[0] + factor * self.first)
 
     __rmul__ = __mul__
 
@@ -179,5 +179,5 @@ class Integers(Operand):
         if not isinstance(other, Integers):
             return NotImplemented
         rank = max(len(self.batch), len(other.batch))
-        both = Convolution([(1, self.laid(rank=rank)), (step, other.laid(rank=rank))], log_sum)
-        return Integers.made(both.sums, both.first + self.first + step * other.first)
+        both = stretched([(1, self.laid(rank=rank)), (step, other.laid(rank=rank))], LOG_SUM)
+        return Integers.made(both.all, both.chain.support[0] + self.first + step * other.first)

@@ -17,12 +17,16 @@ from numpy.typing import NDArray
 
 from sumnist.errors import NumberError
 
-__all__ = ["EXACT", "NOTHING", "Known", "bare", "columns", "found", "narrow", "numeral", "together"]
+__all__ = [
+    "EXACT", "NOTHING", "Known", "Support", "bare", "columns", "found", "narrow", "numeral", "points_of", "together",
+]  # fmt: skip
 
 EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 """Decimals are added to their last digit; Python alone rounds to 28."""
 SAFE = 2**62
 """Numbers below it are int64, and so is the sum of two."""
+Support = range | NDArray[Any]
+"""Numbers that may be: all of a range, or some points, all different."""
 
 
 def narrow(numbers: NDArray[Any]) -> NDArray[Any]:
@@ -116,10 +120,19 @@ NOTHING = Known(np.zeros((), np.int64))
 """Zero."""
 
 
-def found(points: NDArray[Any], values: NDArray[Any]) -> NDArray[np.int64]:
-    """Where values are among points, which ascend; −1 where they are not."""
-    index = np.minimum(np.searchsorted(points, values), len(points) - 1)
-    return np.where(points[index] == values, index, -1).astype(np.int64)
+def points_of(support: Support) -> NDArray[Any]:
+    """The numbers of a support."""
+    if isinstance(support, range):
+        return np.arange(support.start, support.stop, support.step)
+    return support
+
+
+def found(support: Support, values: NDArray[Any]) -> NDArray[np.int64]:
+    """Where values are in a range without gaps, or among points, which ascend; −1 where they are not."""
+    if isinstance(support, range):
+        return np.where((values >= support.start) & (values < support.stop), values - support.start, -1)
+    index = np.minimum(np.searchsorted(support, values), len(support) - 1)
+    return np.where(support[index] == values, index, -1).astype(np.int64)
 
 
 def fitting(base: int) -> int:

@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.arithmetic.known import found, narrow
-from sumnist.arithmetic.points import PartialSums
-from sumnist.arithmetic.semiring import IMPOSSIBLE, Add, Array, best, picked
+from sumnist.arithmetic.known import found, narrow, points_of
+from sumnist.arithmetic.semiring import IMPOSSIBLE, Array, best, picked
+from sumnist.arithmetic.sumproduct import Chain, Ring, Sums
 from sumnist.errors import NumberError
 
 __all__ = ["FILLINGS", "Anything", "Domain", "Listed", "Meeting", "Pattern"]
@@ -108,7 +108,7 @@ class Meeting:
     Args:
         terms: Numbers that are independent of each other, each times a step.
         total: Their sum.
-        add: How alternatives are put together: `log_sum` for `posterior`, `log_max` for `most_probable`.
+        ring: `LOG_SUM` for `posterior`, `LOG_MAX` for `most_probable`.
 
     Attributes:
         log_weight: Of all that makes the total; −∞ if nothing does.
@@ -117,16 +117,16 @@ class Meeting:
         NumberError: There are too many partial sums.
     """
 
-    def __init__(self, terms: Sequence[Term], total: int, add: Add) -> None:
+    def __init__(self, terms: Sequence[Term], total: int, ring: Ring) -> None:
         self.places = dealt([domain.size for _, domain in terms])
         left, right = ([terms[place] for place in side] for side in self.places)
         alone = len(right) == 1 and right[0][0] != 0
-        self.left = Side(left, add)
-        self.right = Lookup(*right[0]) if alone else Side(right, add)
+        self.left = Side(left, ring)
+        self.right = Lookup(*right[0]) if alone else Side(right, ring)
         self.rests = narrow(np.asarray(total - self.left.sums.astype(object)))
         self.others = self.right.weights_of(self.rests)
         self.both = self.left.weights_of(self.left.sums) + self.others
-        self.log_weight = float(add(self.both, 0))
+        self.log_weight = float(ring.add(self.both, 0))
 
     def posterior(self) -> list[dict[int, float]]:
         """Of each term, the log-weight of all that makes the total with each of its values that can make it."""
@@ -151,28 +151,28 @@ class Side:
         sums: The sums of all terms, ascending.
     """
 
-    def __init__(self, terms: list[Term], add: Add) -> None:
+    def __init__(self, terms: list[Term], ring: Ring) -> None:
         self.values = [domain.values() for _, domain in terms]
         self.own = [np.array([domain.weight(value) for value in values.tolist()])
                     for (_, domain), values in zip(terms, self.values, strict=True)]  # fmt: skip
         moves = [narrow(step * values.astype(object)) for (step, _), values in zip(terms, self.values, strict=True)]
-        self.partial = PartialSums(list(zip(moves, self.own, strict=True)), add, np.zeros(1))
-        self.sums = self.partial.points[-1]
+        self.partial = Sums(Chain(moves[::-1]), ring, self.own[::-1])
+        self.sums = points_of(self.partial.chain.support)
 
     def weights_of(self, totals: Whole) -> Array:
         """The log-weights of some sums."""
-        return picked(self.partial.running[-1], found(self.sums, totals))
+        return picked(self.partial.all, found(self.sums, totals))
 
     def within(self, totals: Whole, others: Array) -> list[dict[int, float]]:
         """Of each term the log-weights of its values, given what else there is to each of these sums."""
         order = np.argsort(totals)
         outside = picked(others[order], found(totals[order], self.sums))
-        left = self.partial.outward(outside)
+        left = self.partial.backward(outside)[::-1]
         return [possible(*one) for one in zip(self.values, map(np.add, self.own, left), strict=True)]
 
     def split(self, total: Any) -> list[int]:
         """Of each term a value, which together make one of the sums, by `log_max` most probably."""
-        chosen = self.partial.split(found(self.sums, np.asarray(total)), best)
+        chosen = self.partial.split(found(self.sums, np.asarray(total)), best)[::-1]
         return [int(values[index]) for values, index in zip(self.values, chosen, strict=True)]
 
 

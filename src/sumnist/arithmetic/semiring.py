@@ -21,8 +21,27 @@ from numpy.typing import NDArray
 from sumnist.errors import MissingExtraError
 
 __all__ = [
-    "IMPOSSIBLE", "ROUNDING", "Add", "Array", "Choose", "batch_first", "best", "device_of", "draws", "host", "levelled",
-    "library", "lifted", "like", "log_max", "log_sum", "normalised", "picked", "plain", "take", "values_first",
+    "IMPOSSIBLE",
+    "ROUNDING",
+    "Add",
+    "Array",
+    "Choose",
+    "batch_first",
+    "best",
+    "device_of",
+    "draws",
+    "host",
+    "library",
+    "lifted",
+    "like",
+    "log_max",
+    "log_sum",
+    "max_normalised",
+    "normalised",
+    "picked",
+    "plain",
+    "take",
+    "values_first",
 ]  # fmt: skip
 
 Array = Any
@@ -128,14 +147,14 @@ def log_max(x: Array, axis: int = 0) -> Array:
     return library(x).max(x, axis=axis)
 
 
-def levelled(x: Array, axes: tuple[int, ...]) -> Array:
+def max_normalised(x: Array, axes: tuple[int, ...]) -> Array:
     """`x` with the maximum zero along axes: a long product of such weights keeps its precision."""
     return lifted(x, top(x, axes))
 
 
 def normalised(x: Array) -> Array:
     """Log-weights `[n, ...]` as log-probabilities; −inf stays where all are."""
-    x = levelled(x, (0,))  # the sum of large ones would be rounded
+    x = max_normalised(x, (0,))  # the sum of large ones would be rounded
     return lifted(x, log_sum(x)[None])
 
 

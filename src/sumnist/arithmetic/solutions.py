@@ -32,7 +32,7 @@ import numpy as np
 
 from sumnist.arithmetic.matching import Anything, Domain, Listed, Meeting, Pattern
 from sumnist.arithmetic.queries import Blanks, Query, Term
-from sumnist.arithmetic.semiring import log_max, log_sum
+from sumnist.arithmetic.sumproduct import LOG_MAX, LOG_SUM
 from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.errors import EquationError, NumberError
 
@@ -217,7 +217,7 @@ def solution_of(query: Query, readings: Mapping[Hashable, Any]) -> Solution:
     sought = list(quantities.values())
     summands = [(one.step, one.domain) for one in sought]
     try:
-        meeting, best = Meeting(summands, total, log_sum), Meeting(summands, total, log_max)
+        meeting, best = Meeting(summands, total, LOG_SUM), Meeting(summands, total, LOG_MAX)
     except NumberError as error:
         raise NumberError(f"{query.near()}: {error}") from error
     weight = meeting.log_weight

@@ -22,7 +22,6 @@ from sumnist.arithmetic.integers import Integers
 from sumnist.arithmetic.known import NOTHING, Known, narrow, together
 from sumnist.arithmetic.operand import Kind, Operand, possible, whole_factor
 from sumnist.arithmetic.semiring import (
-    Add,
     Array,
     Choose,
     best,
@@ -31,12 +30,11 @@ from sumnist.arithmetic.semiring import (
     host,
     library,
     like,
-    log_max,
-    log_sum,
     normalised,
     picked,
     plain,
 )
+from sumnist.arithmetic.sumproduct import LOG_MAX, LOG_SUM, Ring
 from sumnist.arithmetic.totals import MostProbable, dense_totals, most_probable
 from sumnist.errors import NumberError
 
@@ -157,7 +155,7 @@ class Sum(Added):
         """
         question = Question(self, total)
         question.exact()
-        return question.answer(question.equation(log_sum).log_prob())
+        return question.answer(question.equation(LOG_SUM).log_prob())
 
     def log_bounds(self, total: Any) -> tuple[Array, Array]:
         """The least and the greatest log-probability that a total may have, whatever the values that nobody knows.
@@ -165,7 +163,7 @@ class Sum(Added):
         Both are the same if there are none. Arguments and errors are those of `log_prob`.
         """
         question = Question(self, total)
-        least = question.equation(log_sum).log_prob()
+        least = question.equation(LOG_SUM).log_prob()
         return question.answer(least), question.answer(question.with_unknown(least))
 
     def posterior(self, total: Any) -> tuple[Any, ...]:
@@ -185,11 +183,11 @@ class Sum(Added):
             NumberError: The total is impossible, or as in `log_prob`.
         """
         question = Question(self, total)
-        equation = question.equation(log_sum)
+        equation = question.equation(LOG_SUM)
         least = equation.log_prob()
         most = question.with_unknown(least)
         possible(most, "The total")
-        left = equation.outward()
+        left = equation.backward()
 
         def of(operand: Operand, kind: Kind, index: int) -> Any:
             share = normalised(getattr(question.terms, kind)[index][1] + left[kind][index])
@@ -214,7 +212,7 @@ class Sum(Added):
             NumberError: The total is impossible, or as in `log_prob`.
         """
         question = Question(self, total)
-        equation = question.equation(log_max)
+        equation = question.equation(LOG_MAX)
         possible(equation.log_prob(), "The total")
         return question.assignment(equation, best, question.batch)
 
@@ -238,7 +236,7 @@ class Sum(Added):
         batch = (count, *question.batch[1:])
         if total is None:
             return question.assignment(None, choose, batch)
-        equation = question.equation(log_sum)
+        equation = question.equation(LOG_SUM)
         possible(equation.log_prob()[0], "The total")
         return question.assignment(equation, choose, batch)
 
@@ -246,8 +244,8 @@ class Sum(Added):
         """The distribution of all totals, if they are whole numbers and not too many.
 
         Raises:
-            NumberError: There are more than `points.STATES` totals, or decimals among them, or a known number for each
-                entry of the batch, or values that nobody knows.
+            NumberError: There are more than `sumproduct.STATES` totals, or decimals among them, or a known number for
+                each entry of the batch, or values that nobody knows.
         """
         question = Question(self, None)
         question.exact()
@@ -338,9 +336,9 @@ class Question:
             return log_prob
         return library(log_prob).logaddexp(log_prob, like(log_prob, np.log(np.asarray(self.unknown))))
 
-    def equation(self, add: Add) -> Equation:
+    def equation(self, ring: Ring) -> Equation:
         """The sum as it is solved."""
-        return Equation(self.terms, self.target, add)
+        return Equation(self.terms, self.target, ring)
 
     def assignment(self, equation: Equation | None, choose: Choose, batch: tuple[int, ...]) -> Assignment:
         """Values that are chosen for all operands: such that the equation holds, if there is one."""

@@ -12,6 +12,7 @@ knowing the carry. If no prefix that was dropped so could beat what was found, t
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -19,12 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.arithmetic.chain import carries
-from sumnist.arithmetic.convolution import Convolution, in_blocks
-from sumnist.arithmetic.equation import Terms, listed
-from sumnist.arithmetic.known import columns, narrow
-from sumnist.arithmetic.points import PartialSums, Points, limited, merged
+from sumnist.arithmetic.equation import Points, Terms, added_up, carries, listed
+from sumnist.arithmetic.known import columns, narrow, points_of
 from sumnist.arithmetic.semiring import IMPOSSIBLE, ROUNDING, Array, best, host, library, log_max, log_sum, take
+from sumnist.arithmetic.sumproduct import LOG_SUM, Sums, TooManyError, in_blocks, limited, merged, stretched
 
 __all__ = ["MostProbable", "dense_totals", "most_probable"]
 
@@ -68,19 +67,19 @@ def dense_totals(terms: Terms) -> tuple[int, Array]:
         dense.append((1, x))
         first += least
     limited(1 + sum(abs(step) * (len(x) - 1) for step, x in dense), "All totals", MEND)
-    both = Convolution(dense, log_sum)
-    return first + both.first, both.sums
+    both = stretched(dense, LOG_SUM)
+    return first + both.chain.support[0], both.all
 
 
 def filled_up(lists: list[Points]) -> tuple[int, Array]:
     """The sum of lists as a range: its first number, and log-probabilities `[n, *batch]`."""
-    sums = PartialSums(lists, log_sum, lists[0][1])
-    points = sums.points[-1]
+    sums = added_up(lists, LOG_SUM, lists[0][1])
+    points = points_of(sums.chain.support)
     first, last = int(points[0]), int(points[-1])
     limited(last - first + 1, "All totals", MEND)
     index = np.full(last - first + 1, -1)
     index[(points - first).astype(np.int64)] = np.arange(len(points))
-    return first, take(sums.running[-1], index)
+    return first, take(sums.all, index)
 
 
 def totals_of_digits(terms: Terms) -> tuple[int, Array]:
@@ -89,17 +88,22 @@ def totals_of_digits(terms: Terms) -> tuple[int, Array]:
     base, count = len(term), term.shape[1]
     reach = sum(abs(step) for step, _ in terms.digits)
     limited(reach * base**count, "All totals", MEND)
-    column = Convolution(terms.digits, log_sum)
-    carry = carries(column.first, column.first + len(column.sums) - 1, base, 0, base - 1)
-    digit, to = np.arange(base)[:, None, None], carry[None, None]
-    steps = take(column.sums, digit + base * to - carry[:, None] - column.first)  # [base, C, C', M, *batch]
-    xp, zero = library(steps), int(np.flatnonzero(carry == 0)[0])
+    column = stretched(terms.digits, LOG_SUM)
+    first, last = column.chain.support[0], column.chain.support[-1]
+    carry = carries(first, last, base, 0, base - 1)
+    limited(base * len(carry) ** min(2, count), "Digits and pairs of carries", MEND)
+    xp = library(term)
+
+    def steps(position: int) -> Array:
+        """The digit at a position, the carry to it and from it: `[base, C, C', *batch]`."""
+        digit, fro = np.arange(base)[:, None, None], carry[:, None] if position else np.zeros((1, 1), np.int64)
+        return take(column.all[:, position], digit + base * carry - fro - first)
 
     def table(start: int, stop: int) -> Array:
         """The digits at some positions, the carries to them and from them: `[base ** (stop − start), C, C', ...]`."""
         if stop - start > 1:
             return joined(table(start, (start + stop) // 2), table((start + stop) // 2, stop))
-        one = steps[:, :, :, start] if start else steps[:, zero : zero + 1, :, start]
+        one = steps(start)
         if stop < count:
             return one
         one = xp.permute_dims(one, (2, 0, 1, *range(3, one.ndim)))  # what is carried on top is one more digit
@@ -124,14 +128,26 @@ def most_probable(terms: Terms) -> MostProbable:
     """The most probable total, of terms of whole numbers, or without digits of any."""
     lists = list(terms.points)
     if terms.ranges:
-        lists.append(listed(Convolution(terms.ranges, log_sum), terms.unit))
+        lists.append(listed(stretched(terms.ranges, LOG_SUM), terms.unit))
     reference = terms.digits[0][1][:, 0] if terms.digits else lists[0][1]
-    sums = PartialSums(lists, log_sum, reference)
+    sums = added_up(lists, LOG_SUM, reference)
     if terms.digits:
-        return Search(terms, sums).found()
-    index = best(host(sums.running[-1]))
-    log_prob = np.take_along_axis(host(sums.running[-1]), index[None], 0)[0]
-    return MostProbable(sums.points[-1][index], log_prob, log_prob)
+        try:
+            search = Search(terms, sums)
+        except TooManyError:
+            with suppress(TooManyError):
+                return best_of(*dense_totals(terms))
+            raise
+        return search.found()
+    return best_of(points_of(sums.chain.support), sums.all)
+
+
+def best_of(totals: NDArray[Any] | int, x: Array) -> MostProbable:
+    """The most probable of totals, or of those from one on, with log-probabilities `[T, *batch]`."""
+    weights = host(x)
+    index = best(weights)
+    log_prob = np.take_along_axis(weights, index[None], 0)[0]
+    return MostProbable(index + totals if isinstance(totals, int) else totals[index], log_prob, log_prob)
 
 
 def flat(x: Array, batch: tuple[int, ...]) -> NDArray[np.float64]:
@@ -179,16 +195,17 @@ class Search:
     kept have `[F, C, E, B]`.
     """
 
-    def __init__(self, terms: Terms, lists: PartialSums) -> None:
+    def __init__(self, terms: Terms, lists: Sums) -> None:
         (_, term), *_ = terms.digits
         self.base, self.count = len(term), term.shape[1]
-        column, given = Convolution(terms.digits, log_sum), lists.running[-1]
-        self.batch = np.broadcast_shapes(term.shape[2:], column.sums.shape[2:], given.shape[1:])
-        self.first, self.sums, self.lists = column.first, flat(column.sums, self.batch), flat(given, self.batch)
-        self.digits, self.above = columns(lists.points[-1], self.base, self.count)  # of the lists' sums: [M, E], [E]
-        self.carry = carries(column.first, column.last + int(self.digits.max()), self.base, 0, self.base - 1)
+        column, given, points = stretched(terms.digits, LOG_SUM), lists.all, points_of(lists.chain.support)
+        self.first, last = column.chain.support[0], column.chain.support[-1]
+        self.digits, self.above = columns(points, self.base, self.count)  # of the lists' sums: [M, E], [E]
+        self.carry = carries(self.first, last + int(self.digits.max()), self.base, 0, self.base - 1)
         states = BEAM * self.base * len(self.carry) ** 2 * len(self.above)
         limited(states, "States of the search", "give fewer candidates or operands")
+        self.batch = np.broadcast_shapes(term.shape[2:], column.all.shape[2:], given.shape[1:])
+        self.sums, self.lists = flat(column.all, self.batch), flat(given, self.batch)
 
     def steps(self, position: int) -> NDArray[np.float64]:
         """From a carry, by a digit of the total, to a carry: `[base, C, C', E, B]`."""

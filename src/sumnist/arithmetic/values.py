@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from sumnist.arithmetic.known import EXACT, Known, bare
 from sumnist.arithmetic.operand import TOLERANCE, Kind, Operand, whole_factor
-from sumnist.arithmetic.points import limited
 from sumnist.arithmetic.semiring import IMPOSSIBLE, Array, host, like
+from sumnist.arithmetic.sumproduct import limited
 from sumnist.arithmetic.sums import Added
 from sumnist.errors import NumberError
 
@@ -63,7 +63,7 @@ class Values(Added, Operand):
         """The same with `other` spread evenly over the whole numbers `first`..`last` that are no candidates.
 
         Raises:
-            NumberError: There is no such number, or there are more than `points.STATES`.
+            NumberError: There is no such number, or there are more than `sumproduct.STATES`.
         """
         if not self.other:
             return self

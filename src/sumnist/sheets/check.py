@@ -35,15 +35,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.arithmetic.integers import Integers
+from sumnist.arithmetic.known import found as places
+from sumnist.arithmetic.known import points_of
 from sumnist.arithmetic.semiring import IMPOSSIBLE, ROUNDING
+from sumnist.arithmetic.sumproduct import LOG_MAX, LOG_SUM, PROBABILITIES, Ring, TooManyError, Underflow, Weights
 from sumnist.arithmetic.values import Values, ordered
 from sumnist.errors import EquationError, LayoutError, NumberError
 from sumnist.sheets.formulas import Formula, in_order
-from sumnist.sheets.leave_one_out import TooMany, places, points
 from sumnist.sheets.messages import Down, Messages, Up, chain_of
 from sumnist.sheets.mistakes import KINDS, MISTAKE, MOST, UNKNOWN, Kind, Writer
 from sumnist.sheets.readings import Evidence, Reading, candidates, dense_reading, listed_reading
-from sumnist.sheets.rings import LOG_MAX, LOG_SUM, PROBABILITIES, Ring, Underflow, Weights
 
 __all__ = ["Check", "Explanation", "Joint", "Posterior"]
 
@@ -170,15 +171,17 @@ class Check:
     def prepared(self, evidence: Mapping[str, Evidence]) -> tuple[dict[str, Reading], dict[str, Messages]]:
         """The reading of each field, and the messages of each formula, with as many candidates as can be."""
         for count in FEWER:
-            with suppress(TooMany):
+            with suppress(TooManyError):
                 return self.prepared_with(evidence, count)
         return self.prepared_with(evidence, 1, sums=False)
 
     def prepared_with(
         self, evidence: Mapping[str, Evidence], count: int | None, sums: bool = True
     ) -> tuple[dict[str, Reading], dict[str, Messages]]:
-        """The same with `count` candidates of each field; of a total also those that are sums, or not. Raises `TooMany`
-        with too many partial sums: never if there is one candidate of each field."""
+        """The same with `count` candidates of each field; of a total also those that are sums, or not.
+
+        Raises `TooManyError` with too many partial sums: never if there is one candidate of each field, without sums.
+        """
         readings: dict[str, Reading] = {}
         messages = dict(self._messages)
         for name in self.order:
@@ -193,7 +196,7 @@ class Check:
             terms = [(sign, readings[term].support) for sign, term in formula.terms]
             chain, writer = chain_of(terms), self.writers[name]
             if other and sums:
-                made, rest = points(chain.support), self.largest[name] + 1 - len(listed)
+                made, rest = points_of(chain.support), self.largest[name] + 1 - len(listed)
                 new = set(made[writer.has_room(made)].tolist()) - set(listed)
                 listed |= dict.fromkeys(new, other / rest)
                 other *= 1 - len(new) / rest
@@ -228,28 +231,28 @@ class Passed:
             if name in messages:
                 terms = [ups[term] for _, term in check.formulas[name].terms]
                 up[name] = messages[name].upward(ring, terms)
-                message, more = ring.levelled(up[name].message)
+                message, more = ring.normalised(up[name].message)
             else:
-                message, more = ring.levelled(ring.weights(np.log(reading.counts)))
-            ups[name], most = ring.together(likelihoods[name], message)
+                message, more = ring.normalised(ring.weights(np.log(reading.counts)))
+            ups[name], most = ring.normalised(ring.times(likelihoods[name], message))
             self.log_evidence += level + more + most
         left: dict[str, Weights] = {}
         self.logs: dict[str, Weights] = {}
         self.kinds: dict[str, Weights] = {}
         for name in reversed(check.order):
             if name in left:
-                found, _ = ring.together(ups[name], left[name])
-                total, _ = ring.together(likelihoods[name], left[name])
+                found, _ = ring.normalised(ring.times(ups[name], left[name]))
+                total, _ = ring.normalised(ring.times(likelihoods[name], left[name]))
             else:
                 found, total = ups[name], likelihoods[name]
                 self.log_evidence += float(ring.logs(np.asarray(ring.total(found))))
             self.logs[name] = ring.logs(found) - float(ring.logs(np.asarray(ring.total(found))))
             if name in messages:
                 down: Down = messages[name].downward(ring, up[name], total)
-                self.kinds[name] = np.exp(ring.logs(ring.levelled(down.kinds)[0]))
+                self.kinds[name] = np.exp(ring.logs(ring.normalised(down.kinds)[0]))
                 self.kinds[name] /= self.kinds[name].sum()
                 for (_, term), message in zip(check.formulas[name].terms, down.messages, strict=True):
-                    left[term], _ = ring.levelled(message)
+                    left[term], _ = ring.normalised(message)
 
 
 class Posterior:
@@ -268,7 +271,7 @@ class Posterior:
     ) -> None:
         self.check, self.log_evidence = check, passed.log_evidence
         self._readings, self._messages = readings, messages
-        self._numbers = {name: (points(readings[name].support), np.exp(passed.logs[name])) for name in check.largest}
+        self._numbers = {name: (points_of(readings[name].support), np.exp(passed.logs[name])) for name in check.largest}
         self.fields = {name: self._field(name, passed.logs[name]) for name in check.largest}
         self.kinds: dict[str, dict[Kind, float]] = {
             total: dict(zip(KINDS, shares.tolist(), strict=True)) for total, shares in passed.kinds.items()
@@ -292,7 +295,7 @@ class Posterior:
         """The most probable number of a field by itself; None if it is none of the candidates."""
         reading = self._readings[name]
         index = int(np.argmax(reading.log_likelihoods + np.log(reading.counts)))
-        return plain(int(points(reading.support)[index]))
+        return plain(int(points_of(reading.support)[index]))
 
     def right(self, total: str) -> float:
         """The probability that the writer added up rightly."""
@@ -321,7 +324,7 @@ class Posterior:
             np.where(values[name] == UNKNOWN, UNKNOWN, sign * values[name])
             for sign, name in self.check.formulas[total].terms
         ]
-        listed = points(self._readings[total].support)
+        listed = points_of(self._readings[total].support)
         return self.check.writers[total].kinds(values[total], np.stack(terms, 1), listed[listed != UNKNOWN])
 
     def joint(self, values: Mapping[str, NDArray[np.int64]]) -> Joint:
@@ -395,11 +398,11 @@ class Posterior:
             tied = None
             for name, logs in Passed(self.check, LOG_MAX, readings, self._messages).logs.items():
                 best = np.flatnonzero(logs >= -margin)
-                values[name] = points(readings[name].support)[best[:1]]
+                values[name] = points_of(readings[name].support)[best[:1]]
                 tied = name if len(best) > 1 and tied is None else tied
             if tied is None:
                 return values
-            chosen = points(readings[tied].support) == values[tied]
+            chosen = points_of(readings[tied].support) == values[tied]
             kept = np.where(chosen, readings[tied].log_likelihoods, IMPOSSIBLE)
             readings[tied] = readings[tied]._replace(log_likelihoods=kept)
 

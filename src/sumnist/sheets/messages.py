@@ -14,9 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.sheets.leave_one_out import Added, Chain, Sums, Support, places, points
+from sumnist.arithmetic.known import Support, found, points_of
+from sumnist.arithmetic.sumproduct import Added, Ring, Weights
+from sumnist.sheets.leave_one_out import STATES, Around, LeaveOneOut
 from sumnist.sheets.mistakes import ANYTHING, KINDS, RIGHT, SKIPPED, SWAPPED, UNKNOWN, UNSEEN, Writer
-from sumnist.sheets.rings import Ring, Weights
 
 __all__ = ["Down", "Messages", "Up", "chain_of"]
 
@@ -26,7 +27,7 @@ class Up(NamedTuple):
 
     message: Weights
     terms: list[Weights]
-    sums: Sums
+    sums: Around
     vague: Weights
     """By the sum of all terms, what is spread over all other totals."""
 
@@ -72,12 +73,12 @@ class Messages:
 
     def __init__(
         self, writer: Writer, terms: Sequence[tuple[int, Support]], total: Support, counts: NDArray[np.float64],
-        chain: Chain | None = None,
+        chain: LeaveOneOut | None = None,
     ) -> None:  # fmt: skip
         self.writer, self.total, self.counts = writer, total, counts
         self._turned = [slice(None, None, -1 if sign < 0 and isinstance(one, range) else 1) for sign, one in terms]
         self._chain = chain_of(terms) if chain is None else chain
-        sums = points(self._chain.support)
+        sums = points_of(self._chain.support)
         known = sums != UNKNOWN
         slips = writer.slips(np.where(known, sums, 0))
         source, column = np.nonzero((slips.written >= 0) & known[:, None])
@@ -101,14 +102,14 @@ class Messages:
         if isinstance(self.total, range):
             return totals - self.total.start
         rest = len(self.total) - 1 if self.total[-1] == UNKNOWN else -1
-        index = places(self.total, totals)
+        index = found(self.total, totals)
         return np.where(index < 0, rest, index)
 
     def rest(self, term: Support, rest: Support) -> Rest:
         """One term, and the sum of the others."""
-        numbers, sums = points(term), points(rest)
+        numbers, sums = points_of(term), points_of(rest)
         source, beyond = np.flatnonzero(self.writer.has_room(sums)), ~self.writer.has_room(sums) & (sums != UNKNOWN)
-        added = Added(rest, term)
+        added = Added(rest, term, UNKNOWN, STATES)
         if beyond.any():
             added.support  # noqa: B018 (its table is made now, or refused)
         return Rest(
@@ -116,7 +117,7 @@ class Messages:
             source=source,
             nonzero=np.flatnonzero((numbers != 0) & (numbers != UNKNOWN)),
             zero=np.flatnonzero(numbers == 0),
-            all=places(self._chain.support, sums[source]),
+            all=found(self._chain.support, sums[source]),
             beyond=beyond,
             added=added,
         )
@@ -126,9 +127,9 @@ class Messages:
         terms = [x[turned] for x, turned in zip(terms, self._turned, strict=True)]
         size, skips = len(self.counts), ring.weights(self._log_skips)
         sums = self._chain.sums(ring, terms)
-        made = ring.times(sums.all[self._source], ring.weights(self._log_shares))
+        made = ring.times(sums.before.all[self._source], ring.weights(self._log_shares))
         message = ring.gathered(self._target, made, size)
-        vague = ring.times(sums.all, ring.weights(self._log_anything))
+        vague = ring.times(sums.before.all, ring.weights(self._log_anything))
         for rest, x, weights in zip(self._rests, terms, sums.rests, strict=True):
             g = ring.times(weights[rest.source], skips)
             skipped = ring.gathered(rest.written, ring.times(g, ring.total(x[rest.nonzero])), size)
@@ -163,7 +164,7 @@ class Messages:
         """By the sum of all terms `[F]`, what is left to a total that is anything but the right one."""
         total = ring.times(total, ring.weights(np.log(self.counts)))
         everything = ring.total(total)
-        found = np.full(points(self._chain.support).shape, everything)
+        found = np.full(points_of(self._chain.support).shape, everything)
         found = np.asarray(ring.times(found, ring.weights(-np.log(self.writer.largest + 1))))
         others = np.append(self.but_one(ring, total), everything)[self._own]
         found[self._inside] = ring.times(others, ring.weights(-np.log(self.writer.largest)))
@@ -194,13 +195,13 @@ class Messages:
                 to_rest[rest.beyond] = to_beyond[rest.beyond]
             direct.append(to_term)
             to_rests.append(ring.times(to_rest, skips))
-        messages = self._chain.outward(ring, up.terms, up.sums, to_all, to_rests)
+        messages = self._chain.backward(ring, up.sums, to_all, to_rests)
         messages = [
             np.asarray(ring.plus(one, two))[turned]
             for one, two, turned in zip(messages, direct, self._turned, strict=True)
         ]
         kinds = np.full(len(KINDS), ring.zero)
-        made = ring.gathered(self._kinds, ring.times(up.sums.all[self._source], left), len(KINDS))
+        made = ring.gathered(self._kinds, ring.times(up.sums.before.all[self._source], left), len(KINDS))
         kinds[RIGHT : SWAPPED + 1] = made[RIGHT : SWAPPED + 1]
         kinds[SKIPPED] = skipped
         spread = ring.times(up.vague, evenly)
@@ -210,9 +211,9 @@ class Messages:
         return Down(messages, kinds)
 
 
-def chain_of(terms: Sequence[tuple[int, Support]]) -> Chain:
+def chain_of(terms: Sequence[tuple[int, Support]]) -> LeaveOneOut:
     """The sums of terms with signs."""
-    return Chain([times(sign, support) for sign, support in terms])
+    return LeaveOneOut([times(sign, support) for sign, support in terms])
 
 
 def times(sign: int, support: Support) -> Support:

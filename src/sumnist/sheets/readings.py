@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.arithmetic.known import Support
 from sumnist.arithmetic.semiring import IMPOSSIBLE, log_sum
+from sumnist.arithmetic.sumproduct import Weights
 from sumnist.arithmetic.values import Values
 from sumnist.errors import NumberError
-from sumnist.sheets.leave_one_out import Support
 from sumnist.sheets.mistakes import UNKNOWN
-from sumnist.sheets.rings import Weights
 
 __all__ = ["Evidence", "Reading", "candidates", "dense_reading", "divided", "listed_reading"]
 
