@@ -140,8 +140,8 @@ def test_a_number_of_thousands_of_digits_is_refused_and_shown_without_its_middle
 @pytest.mark.parametrize(
     "number",
     [10**LONGEST, -(10**5000), Decimal(10) ** LONGEST, Decimal("1e-601"), Decimal("NaN"), Decimal("Infinity"),
-     Values({10**LONGEST: 1.0}, 0.0), Values({Decimal("NaN"): 1.0}, 0.0)],
-    ids=range(8),
+     Values({10**LONGEST: 1.0}, 0.0)],
+    ids=range(7),
 )  # fmt: skip
 def test_numbers_without_an_end_or_a_value_are_refused_in_lists_too(number: Any) -> None:
     kind, message = said(["a", "+", number, "=", 3])

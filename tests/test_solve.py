@@ -296,3 +296,20 @@ def test_in_python_arguments_and_numbers_that_make_no_sense_are_refused(place: P
         solve([None, "=", "_"], reader)
     with pytest.raises(ImageError, match=r"word 3, picture: NoneType, expected a path"):
         solve(["five.png", "+", None, "=", "_"], reader)
+
+
+def test_what_contradicts_a_clear_picture_is_said_first_and_fails(command: Callable[..., Result]) -> None:
+    status, out, _ = command("five.png + 7 = 13")
+    assert status == 1
+    assert out.startswith("contradicted: by itself, five.png is 5 (100.00%)\n")
+    assert "only if that is misread, 6 + 7 = 13" in out
+    status, out, _ = command("five.png + 7 = 13", "--json")
+    assert status == 1
+    (one,) = json.loads(out)["contradicted"]
+    assert (one["term"], one["read"]) == ("five.png", 5)
+
+
+def test_a_number_that_by_itself_is_another_is_said_below_the_equation() -> None:
+    unknown = Answer("_", None, Values({11: 0.6, 0: 0.4}, 0.0), together=0)
+    lines = solution_described(Solution("a + b = _", "0 + 0 = 0", 0.4, (unknown,), (), 1.0, None)).splitlines()
+    assert lines[1:3] == ["0 + 0 = 0  40.00%", "  by itself, _ is most probably 11 (60.00%)"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -252,3 +253,44 @@ def test_what_has_values_is_added_by_them() -> None:
     assert (Reading.values - 10).probabilities == {-7: 0.5, -6: 0.5}
     assert (10 - Reading.values).probabilities == {7: 0.5, 6: 0.5}
     assert (Reading.values + np.array([1, 2])).log_prob(5).tolist() == pytest.approx([np.log(0.5)] * 2)
+
+
+# What is large, coarse, or shown.
+
+
+def test_prices_times_quantities_are_few_sums_of_large_numbers() -> None:
+    few = Integers(np.log(np.full(20, 0.05)))
+    total = Sum([(129_900, few), (10**20, few)])
+    asked = 3 * 129_900 + 7 * 10**20
+    assert float(np.exp(total.log_prob(asked))) == pytest.approx(0.05**2)
+    assert total.explanation(asked).values == (3, 7)
+    first, second = total.posterior(asked)
+    assert (first.mode, second.mode) == (3, 7)
+
+
+def test_of_two_thousand_digits_the_most_probable_total_is_found() -> None:
+    digit = Digits(np.log([[0.05, 0.15, *[0.1] * 8]]))
+    found = Sum.of(*[digit] * 2_000).most_probable_total()
+    assert found.certain
+    mean = 2_000 * float(np.arange(10) @ np.exp(digit.log_probs[0]))
+    assert abs(found.total - mean) < 3
+
+
+def test_numbers_with_few_bits_are_added_with_more() -> None:
+    logs = torch.log_softmax(torch.randn(3, 2, 10, generator=torch.Generator().manual_seed(1)), -1)
+    coarse = logs.to(torch.bfloat16)
+    assert Digits(coarse).log_probs.dtype == torch.bfloat16
+    total = Digits(coarse) + Digits(coarse)
+    found = total.log_prob([7, 50, 120])
+    assert found.dtype == torch.float32
+    for entry, asked in enumerate([7, 50, 120]):
+        high, low = np.exp(coarse[entry].double().numpy())
+        numbers = np.outer(high, low).reshape(-1)
+        assert float(found[entry].exp()) == pytest.approx(np.convolve(numbers, numbers)[asked], rel=1e-5)
+    assert total.most_probable_total().certain.all()
+    assert Integers(coarse[:, 0]).mode.shape == (3,)
+
+
+def test_distributions_show_what_they_are() -> None:
+    digits, die = Digits(np.log(np.full((3, 2, 10), 0.1))), Integers(np.log(np.full(6, 1 / 6)), 1)
+    assert repr(digits - 3 * die + 5) == "Sum(1 * Digits(2 of base 10, batch [3]) + -1 * Integers(3..18) + 5)"

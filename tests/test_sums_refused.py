@@ -24,6 +24,7 @@ from sumnist.errors import NumberError
 ANY = Digits(np.log(np.full((2, 10), 0.1)))
 BINARY = Digits(np.log(np.full((2, 2), 0.5)))
 LONG = Digits(np.log(np.full((9, 10), 0.1)))
+BATCH = Digits(np.log(np.full((3, 2, 10), 0.1)))
 DIE = Integers(np.log(np.full(6, 1 / 6)), first=1)
 HALF = Values({1: 0.5}, 0.5)
 TENTH = Values({Decimal("0.1"): 1.0}, 0.0)
@@ -125,6 +126,43 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     ),
     (lambda: HALF.spread(1, 1), "No value is left in 1..1: expected a range of more than the candidates"),
     (lambda: HALF.spread(0, 10**9), f"Values would be 1,000,000,001: expected at most {STATES:,}; spread over fewer"),
+    *(
+        (
+            lambda value=value: Values(cast(Any, {value: 1.0}), 0.0),
+            f"{value!r} is a value of a distribution: expected whole numbers and Decimals",
+        )
+        for value in (4.0, "4", True, Decimal("NaN"))
+    ),
+    *(
+        (
+            lambda ask=ask: getattr(ANY + ANY, ask)(None),
+            "None was asked about: expected a total, such as 12; `totals` needs none",
+        )
+        for ask in ("log_prob", "log_bounds", "posterior", "explanation")
+    ),
+    (
+        lambda: (ANY + ANY).log_prob(range(10**9)),
+        "Totals that are allowed would be 1,000,000,000: expected at most 4,194,304; allow fewer",
+    ),
+    (
+        lambda: 10**20 * DIE,
+        f"Sums of digits or ranges would be {5 * 10**20 + 1:,}: expected at most {STATES:,}; multiply them by smaller "
+        "numbers",
+    ),
+    (
+        lambda: (10**20 * ANY + ANY).log_prob(3),
+        f"Sums of digits or ranges would be {9 * (10**20 + 1) + 1:,}: expected at most {STATES:,}; multiply them by "
+        "smaller numbers",
+    ),
+    (
+        lambda: (129_900 * ANY + 49_999 * ANY).log_prob(3),
+        f"Partial sums of candidates, times the positions and the pairs of carries, would be 64,727,300,402: expected "
+        f"at most {STATES:,}; add fewer numbers, or multiply them by smaller ones",
+    ),
+    (
+        lambda: (BATCH + BATCH).log_prob([[3], [4], [5]]),
+        "Totals [3, 1] are asked about of a batch of [3]: expected one for each, [3]; take totals[..., 0]",
+    ),
     (lambda: numeral([3, 10]), "[3, 10] are not digits: expected 0..9 in an array [..., L]"),
     (lambda: numeral(7), "7 are not digits: expected 0..9 in an array [..., L]"),
 ]

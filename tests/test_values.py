@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from itertools import product
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sumnist.arithmetic.values import Values
+from sumnist.arithmetic.values import Value, Values
 from sumnist.errors import NumberError
 
 
@@ -83,3 +84,11 @@ def test_what_is_spread_is_spread_evenly_over_all_that_are_no_candidates(one: Va
     assert {value: spread.probabilities[value] for value in one.probabilities} == one.probabilities
     assert {spread.probabilities[value] for value in free} == {one.other / len(free)}
     assert spread.spread(0, 9) is spread
+
+
+@pytest.mark.parametrize(
+    ("shares", "other"), [({5: 0.5}, 0.4), ({5: 1.5}, -0.5), ({5: 1.0}, math.nan), ({5: math.nan, 6: 1.0}, 0.5)]
+)
+def test_what_is_no_distribution_is_refused(shares: dict[Value, float], other: float) -> None:
+    with pytest.raises(NumberError, match=r"for all others: expected probabilities that sum to one$"):
+        Values(shares, other)

@@ -44,6 +44,9 @@ class Digits(Added, Operand):
                 f"Log-probabilities {list(log_probs.shape)}: expected [..., N, base] and a base from 2 on"
             )
 
+    def __repr__(self) -> str:
+        return f"Digits({self.length} of base {self.base}{self.beside})"
+
     @property
     def base(self) -> int:
         """How many digits there are to choose from."""

@@ -52,6 +52,8 @@ Term = tuple[int, Array]
 """A step, which is not zero, and log-probabilities `[n, ...]`."""
 Points = tuple[NDArray[Any], Array]
 """Values `[n]` and their log-probabilities `[n, *batch]`."""
+SPARSE = 16
+"""Ranges are added as lists if their sums have so many numbers for each combination of theirs: as prices have."""
 PAIRED_CARRIES = 6
 """With up to as many carries, matrices are multiplied in pairs: chosen by measuring."""
 
@@ -81,10 +83,6 @@ class Carries:
         extremes = (int(digits.min()), int(digits.max())) if digits.size else (0, 0)
         reach = column.chain.support
         self.carry = carries(reach[0], reach[-1], base, *extremes)
-        limited(
-            len(self.carry) ** 2 * digits.size // max(1, prod(digits.shape[1:-1])),
-            "Pairs of carries, times the positions,", "multiply by smaller numbers, or add fewer",
-        )  # fmt: skip
         carry = self.carry.reshape(-1, *(1 for _ in digits.shape))  # [C, 1, ...]
         self.steps = column.at(digits + base * carry - carry[:, None])  # [C, C', M, *batch]
         self.start = like(self.steps, np.where(carry[:, 0] == 0, 0.0, IMPOSSIBLE))
@@ -202,8 +200,12 @@ class Equation:
 
     def __init__(self, terms: Terms, target: NDArray[Any], ring: Ring) -> None:
         self.terms, self.target, self.add = terms, target, ring.add
-        lists, self.dense = list(terms.points), None
-        if terms.ranges:
+        lists, self.dense, self.sparse = list(terms.points), None, 0
+        if 1 + sum(span(*one) for one in terms.ranges) > SPARSE * prod(len(x) for _, x in terms.ranges):
+            self.sparse = len(terms.ranges)
+            numbers = [terms.unit * step * np.arange(len(x)).astype(object) for step, x in terms.ranges]
+            lists = [(narrow(one), x) for one, (_, x) in zip(numbers, terms.ranges, strict=True)] + lists
+        elif terms.ranges:
             self.dense = stretched(terms.ranges, ring)
             lists.insert(0, listed(self.dense, terms.unit))
         middle = len(lists) if terms.digits else middle_of([len(values) for values, _ in lists])
@@ -211,12 +213,16 @@ class Equation:
         self.left = added_up(lists[:middle], ring, reference)
         points = points_of(self.left.chain.support)
         if terms.digits:
-            self.column = stretched([(step, x[..., None]) for step, x in terms.digits], ring)
-            limited(
-                len(points) * terms.digits[0][1].shape[1] * len(self.column.chain.support),
-                "Partial sums of candidates, times the positions and the sums of digits at each,",
-                "give fewer candidates for each number",
-            )
+            (_, first), states = terms.digits[0], len(points) * terms.digits[0][1].shape[1]
+
+            def check(sums: range) -> None:
+                what = "Partial sums of candidates, times the positions and the sums of digits at each,"
+                limited(states * len(sums), what, "give fewer candidates for each number")
+                pairs = len(carries(sums[0], sums[-1], len(first), 0, len(first) - 1)) ** 2
+                what = "Partial sums of candidates, times the positions and the pairs of carries,"
+                limited(states * pairs, what, "add fewer numbers, or multiply them by smaller ones")
+
+            self.column = stretched([(step, x[..., None]) for step, x in terms.digits], ring, check)
             rest = target[..., None] - points if lists else target[..., None]
             self.chain = self.chain_to(rest)
             self.rest = values_first(self.chain.log_prob(), target.ndim)
@@ -253,8 +259,8 @@ class Equation:
         else:
             points = points_of(self.right.chain.support)
             lists += self.right.backward(picked(self.left.all, self.to(self.left, points)))[::-1]
-        ranges = self.dense.backward(lists.pop(0))[::-1] if self.dense else []
-        return {"digits": digits, "ranges": ranges, "points": lists}
+        ranges = self.dense.backward(lists.pop(0))[::-1] if self.dense else lists[: self.sparse]
+        return {"digits": digits, "ranges": ranges, "points": lists[self.sparse :]}
 
     def split(self, choose: Choose, batch: tuple[int, ...]) -> dict[Kind, list[NDArray[np.int64]]]:
         """For each term which of its values it has, of digits `[M, *batch]`, of others `[*batch]`."""
@@ -267,8 +273,8 @@ class Equation:
             digits = [one[..., 0] for one in self.column.split(sums, choose)[::-1]]
         else:
             lists += self.right.split(found(self.right.chain.support, rest), choose)[::-1]
-        ranges = self.dense.split(lists.pop(0), choose)[::-1] if self.dense else []
-        return {"digits": digits, "ranges": ranges, "points": lists}
+        ranges = self.dense.split(lists.pop(0), choose)[::-1] if self.dense else lists[: self.sparse]
+        return {"digits": digits, "ranges": ranges, "points": lists[self.sparse :]}
 
 
 def added_up(lists: Sequence[Points], ring: Ring, reference: Array) -> Sums:
@@ -282,6 +288,11 @@ def listed(dense: Sums, unit: int) -> Points:
     """Dense integers as a list of values, of which `unit` make up one."""
     values = points_of(dense.chain.support)
     return (values if unit == 1 else narrow(values.astype(object) * unit)), dense.all
+
+
+def span(step: int, x: Array) -> int:
+    """How far the greatest of a term is from the least."""
+    return abs(step) * (len(x) - 1)
 
 
 def middle_of(lengths: list[int]) -> int:

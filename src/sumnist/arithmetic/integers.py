@@ -66,6 +66,9 @@ class Integers(Operand):
         new.log_probs, new.first = batch_first(laid), first
         return new
 
+    def __repr__(self) -> str:
+        return f"Integers({self.first}..{self.last}{self.beside})"
+
     @property
     def last(self) -> int:
         """The greatest number."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.arithmetic.known import Known
-from sumnist.arithmetic.semiring import IMPOSSIBLE, Array, host, library, plain
+from sumnist.arithmetic.semiring import COARSE, IMPOSSIBLE, Array, host, library, plain
 from sumnist.errors import NumberError
 
 __all__ = ["TOLERANCE", "Kind", "Operand", "checked", "possible", "whole_factor"]
@@ -51,6 +51,11 @@ class Operand(ABC):
             return ()
         return tuple(self.log_probs.shape[: -2 if self.kind == "digits" else -1])
 
+    @property
+    def beside(self) -> str:
+        """The shape of its batch, as `repr` shows it."""
+        return f", batch {list(self.batch)}" if self.batch else ""
+
     @abstractmethod
     def laid(self, reference: Array, rank: int, positions: int) -> Array:
         """Its log-probabilities for a sum, values first: `[n, *batch]`, or `[base, positions, *batch]` of digits."""
@@ -77,9 +82,11 @@ def checked(log_probs: Array, axes: tuple[str, ...]) -> Array:
         given = f"{log_probs.dtype} {list(log_probs.shape)}"
         raise NumberError(f"{given} are no log-probabilities: expected floating-point numbers {shape}")
     x = plain(log_probs.detach() if hasattr(log_probs, "detach") else log_probs)
+    rounding = float(library(x).finfo(x.dtype).eps)
+    x, tolerance = (x.float(), 4 * rounding) if rounding > COARSE else (x, TOLERANCE)
     sums = library(x).exp(library(x).clip(x, max=1.0)).sum(-1)  # so that nothing overflows
-    if not bool((abs(sums - 1) < TOLERANCE).all()):
-        wrong = host(sums)[~(np.abs(host(sums) - 1) < TOLERANCE)][0]
+    if not bool((abs(sums - 1) < tolerance).all()):
+        wrong = host(sums)[~(np.abs(host(sums) - 1) < tolerance)][0]
         raise NumberError(
             f"Log-probabilities {shape} of probabilities that sum to {wrong:.6g}: expected a sum of one along the last "
             "axis; of a network's outputs, take log_softmax"

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sumnist.errors import MissingExtraError
 
 __all__ = [
+    "COARSE",
     "IMPOSSIBLE",
     "ROUNDING",
     "Add",
@@ -51,6 +52,9 @@ Add = Callable[[Array, int], Array]
 Choose = Callable[[NDArray[Any]], NDArray[np.int64]]
 """Log-weights of alternatives `[n, ...]` → which one is chosen, `[...]`."""
 IMPOSSIBLE = -np.inf
+COARSE = 2e-3
+"""The distance from 1 to the next number in types that NumPy lacks, such as bfloat16, is greater; single precision is
+used for them."""
 FEW = 500
 """Elements up to which NumPy's own sum, one call, is faster than whole rows in several."""
 ROUNDING = 16
@@ -92,7 +96,10 @@ def like(x: Array, values: NDArray[Any]) -> Array:
 
 def host(x: Array) -> NDArray[Any]:
     """An array as one of NumPy."""
-    return np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
+    if not hasattr(x, "detach"):
+        return np.asarray(x)
+    x = x.detach().cpu()
+    return np.asarray(x if library(x).finfo(x.dtype).eps < COARSE else x.float())
 
 
 def plain(x: Array) -> Array:

@@ -40,10 +40,12 @@ __all__ = ["Answer", "Solution", "solution_of"]
 
 FORMAT = 1
 """The version of what `Solution.as_dict` gives."""
-ROUNDING = 1e-6
-"""By so much the sum of probabilities may differ from one."""
 LEAST_OTHER = 1e-12
 """A smaller probability of what is no candidate may be rounding alone: it is what the others leave of one."""
+CLEAR = 0.99
+"""A picture clearly shows a number that is accepted and as probable."""
+CONTRADICTED = 0.5
+"""How many clear numbers an equation that contradicts them has as misread, at least, on the average."""
 MANY = 1e300
 """Where counts of possibilities end."""
 
@@ -57,12 +59,26 @@ class Answer:
         before: The probabilities that were read on the picture alone; None of an unknown.
         after: Those given the equation, and given that each picture shows one of its candidates.
         reason: Why the reading of the picture alone is not accepted; None if it is, and of an unknown.
+        together: Its value in `Solution.solved`, that of the most probable numbers together.
     """
 
     term: str
     before: Values | None
     after: Values
     reason: str | None = None
+    together: Value | None = None
+
+    @property
+    def read(self) -> Value | None:
+        """What the picture alone shows most probably; None of an unknown."""
+        return self.before.mode if self.before else None
+
+    @property
+    def kept(self) -> float:
+        """The probability, given the equation, of what the picture alone shows clearly; 1 if it shows nothing so."""
+        if not self.before or self.read is None or self.reason or self.before.probabilities[self.read] < CLEAR:
+            return 1.0
+        return self.after.probabilities.get(self.read, 0.0)
 
     @property
     def value(self) -> Value:
@@ -90,6 +106,7 @@ class Answer:
             "term": self.term, "value": plain(self.value), "probability": self.probability, "values": values,
             "impossible": [plain(value) for value in self.impossible[:count]],
             "other": self.before.other if self.before else None, "reason": self.reason,
+            "together": plain(self.together),
         }  # fmt: skip
 
 
@@ -118,6 +135,13 @@ class Solution:
     at_least: float
     is_true: tuple[float, float] | None
 
+    @property
+    def contradicted(self) -> tuple[Answer, ...]:
+        """The pictures that clearly show numbers which the equation contradicts: at least half a one, on the average,
+        would have to be misread."""
+        doubtful = tuple(answer for answer in self.pictures if answer.kept < CLEAR)
+        return doubtful if sum(1 - answer.kept for answer in doubtful) >= CONTRADICTED else ()
+
     def as_dict(self, count: int = 3) -> dict[str, Any]:
         """The solution as types that `json` writes; a value with decimals is a string.
 
@@ -128,14 +152,19 @@ class Solution:
             `format`, the version of this form, which is 1, and every field by its name. Each of `unknowns` and
             `pictures` has `term`; `value`, the most probable one, and its `probability`; `values`, the most probable
             ones, each with its probability `before`, null if it was not read, and `after`; `impossible`, candidates
-            that cannot be; `other`, the probability before of all that are no candidates; and `reason`, why the reading
-            alone is not accepted.
+            that cannot be; `other`, the probability before of all that are no candidates; `reason`, why the reading
+            alone is not accepted; and `together`, its value in `solved`. Each of `contradicted` has the `term` of a
+            picture, what it clearly shows, `read`, and the `probability` of that before.
         """
         return {
             "format": FORMAT, "query": self.query, "solved": self.solved, "probability": self.probability,
             "unknowns": [answer.as_dict(count) for answer in self.unknowns],
             "pictures": [answer.as_dict(count) for answer in self.pictures],
             "at_least": self.at_least, "is_true": None if self.is_true is None else list(self.is_true),
+            "contradicted": [
+                {"term": one.term, "read": plain(one.read), "probability": one.before.probabilities[one.read]}
+                for one in self.contradicted if one.before and one.read is not None
+            ],
         }  # fmt: skip
 
 
@@ -166,12 +195,8 @@ class Quantity:
         elif not isinstance(content, Anything):
             self.before, self.reason = distribution(content), getattr(content, "reason", None)
             shares = {value: share for value, share in self.before.probabilities.items() if share > 0}
-            known, other = sum(shares.values()), self.before.other
-            if not shares or not 0 <= other <= 1 or abs(known + other - 1) > ROUNDING:
-                raise NumberError(
-                    f"{term.text}: {len(shares)} candidates with {known:.6g} and all others with {other:.6g}, expected "
-                    "one at least, and probabilities that sum to one: give them all"
-                )
+            if not shares:
+                raise NumberError(f"{term.text}: no candidates, expected one at least: give all that are probable")
             self.listed = {scaled(value, places): value for value in shares}
             self.domain = Listed({scaled(value, places): math.log(share) for value, share in shares.items()})
 
@@ -184,12 +209,12 @@ class Quantity:
             return Decimal(f"{units}E-{self.places}")
         return Decimal(f"{number}E-{self.usual}") if self.usual else number
 
-    def answer(self, weights: Mapping[int, float]) -> Answer:
-        """What log-weights of its values say, of which not all are −∞."""
+    def answer(self, weights: Mapping[int, float], together: int) -> Answer:
+        """What log-weights of its values say, of which not all are −∞, and its value together with all others."""
         total = float(np.logaddexp.reduce(list(weights.values())))
         ranked = sorted(weights.items(), key=lambda one: (-one[1], one[0]))
         shares = {self.value(units): math.exp(min(0.0, weight - total)) for units, weight in ranked}
-        return Answer(self.term.text, self.before, Values(shares, 0.0), self.reason)
+        return Answer(self.term.text, self.before, Values(shares, 0.0), self.reason, self.value(together))
 
 
 def solution_of(query: Query, readings: Mapping[Hashable, Any]) -> Solution:
@@ -224,13 +249,12 @@ def solution_of(query: Query, readings: Mapping[Hashable, Any]) -> Solution:
     if weight == -math.inf:
         raise impossible(query, sought, total)
     after = meeting.posterior()
-    answers = [one.answer(weights) for one, weights in zip(sought, after, strict=True)]
+    answers = [one.answer(*two) for one, two in zip(sought, zip(after, best.most_probable(), strict=True), strict=True)]
     unknowns = tuple(answer for answer in answers if answer.before is None)
-    most_probable = zip(quantities.items(), best.most_probable(), strict=True)
     doubt = foreign(sought, after)
     return Solution(
         query.text,
-        query.filled({key: plain(one.value(units)) for (key, one), units in most_probable}),
+        query.filled({key: plain(answer.together) for key, answer in zip(quantities, answers, strict=True)}),
         math.exp(min(0.0, best.log_weight - weight)),
         unknowns,
         tuple(answer for answer in answers if answer.before is not None),

@@ -317,11 +317,16 @@ class Sums:
         return chosen[::-1]
 
 
-def stretched(terms: Sequence[tuple[int, Array]], ring: Ring) -> Sums:
-    """The sum of `step · x` with weights of x = 0..n − 1, `[n, ...]`, the first term last."""
+def stretched(terms: Sequence[tuple[int, Array]], ring: Ring, check: Callable[[range], object] = len) -> Sums:
+    """The sum of `step · x` with weights of x = 0..n − 1, `[n, ...]`, the first term last.
+
+    Before anything is worked out `check` may refuse the range of the sum.
+    """
     terms = terms[::-1]
     start = like(terms[0][1], np.zeros((1,) * terms[0][1].ndim))
     chain = Chain([range(0, step * len(x), step) for step, x in terms])
+    assert isinstance(chain.support, range)
+    check(chain.support)
     return Sums(chain, ring, [x for _, x in terms], start)
 
 

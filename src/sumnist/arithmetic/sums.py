@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from sumnist.arithmetic.equation import Equation, Terms
 from sumnist.arithmetic.integers import Integers
-from sumnist.arithmetic.known import NOTHING, Known, narrow, together
+from sumnist.arithmetic.known import NOTHING, SAFE, Known, narrow, together
 from sumnist.arithmetic.operand import Kind, Operand, possible, whole_factor
 from sumnist.arithmetic.semiring import (
+    COARSE,
     Array,
     Choose,
     best,
@@ -34,7 +35,7 @@ from sumnist.arithmetic.semiring import (
     picked,
     plain,
 )
-from sumnist.arithmetic.sumproduct import LOG_MAX, LOG_SUM, Ring
+from sumnist.arithmetic.sumproduct import LOG_MAX, LOG_SUM, Ring, limited
 from sumnist.arithmetic.totals import MostProbable, dense_totals, most_probable
 from sumnist.errors import NumberError
 
@@ -43,6 +44,10 @@ __all__ = ["Added", "Assignment", "Sum"]
 SMALL = 100_000
 """Log-probabilities from which on torch computes with its own arrays, and all its threads. Of fewer, NumPy gave the
 probability and the posterior of a total in two thirds of the time of one thread of torch, or less, measured."""
+ANY: Any = object()
+"""Said of a total of which nothing is said."""
+ALLOWED = 2**22
+"""The most totals of a set or range."""
 LONG = 4
 """Digits from which on torch itself is faster at all totals, measured with base ten."""
 
@@ -136,6 +141,11 @@ class Sum(Added):
     def of(cls, *operands: Any) -> Sum:
         """The sum of operands, other sums and known numbers, each kept apart. Raises `NumberError`."""
         return cls([(1, one) for one in operands])
+
+    def __repr__(self) -> str:
+        terms = [f"{step} * {one!r}" for step, one in zip(self.steps, self.operands, strict=True)]
+        known = [] if self.constant is NOTHING else [str(self.constant.numbers)]
+        return f"Sum({' + '.join(terms + known)})"
 
     # Questions.
 
@@ -231,7 +241,7 @@ class Sum(Added):
             NumberError: The total is impossible, or as in `log_prob`.
         """
         choose = draws(np.random.default_rng(random))
-        question = Question(self, total, more=1)
+        question = Question(self, ANY if total is None else total, more=1)
         question.exact()
         batch = (count, *question.batch[1:])
         if total is None:
@@ -247,7 +257,7 @@ class Sum(Added):
             NumberError: There are more than `sumproduct.STATES` totals, or decimals among them, or a known number for
                 each entry of the batch, or values that nobody knows.
         """
-        question = Question(self, None)
+        question = Question(self, ANY)
         question.exact()
         if question.decimals or question.target.size != 1:
             raise NumberError("All totals are asked for, of decimals or with an array added: expected whole numbers")
@@ -263,7 +273,7 @@ class Sum(Added):
         Raises:
             NumberError: There are decimals beside digits, or as in `log_prob`.
         """
-        question = Question(self, None)
+        question = Question(self, ANY)
         if question.decimals and question.terms.digits:
             raise NumberError("The most probable total of digits and decimals is asked for: expected whole numbers")
         found = most_probable(question.terms)
@@ -276,7 +286,7 @@ class Question:
 
     Args:
         asked: The sum.
-        total: As in `Sum.log_prob`; None if nothing is said.
+        total: As in `Sum.log_prob`; `ANY` if nothing is said.
         more: Axes that are put before the batch.
 
     Attributes:
@@ -288,24 +298,30 @@ class Question:
     """
 
     def __init__(self, asked: Sum, total: Any, more: int = 0) -> None:
-        allowed = Known.of(sorted(total)) if isinstance(total, set | frozenset | range) else None
-        if allowed and not allowed.units.size:
-            raise NumberError("No total is allowed: expected one at least")
+        if total is None:
+            raise NumberError("None was asked about: expected a total, such as 12; `totals` needs none")
+        allowed = allowed_of(total) if isinstance(total, set | frozenset | range) else None
         perceived = isinstance(total, Added | Operand) or isinstance(getattr(total, "values", None), Operand)
         both = Sum([(1, asked), (-1, total)]) if perceived else asked
-        known = NOTHING if perceived or allowed or total is None else Known.of(total)
+        known = NOTHING if perceived or allowed or total is ANY else Known.of(total)
         target = known.plus(both.constant, -1)
         for step, one in zip(both.steps, both.operands, strict=True):
             target = target.plus(one.support, -step) if one.kind == "ranges" else target
         supports = [one.support for one in both.operands if one.kind == "points"] + ([allowed] if allowed else [])
         self.decimals = max([target.places, *(support.places for support in supports)])
         self.target = target.at(self.decimals)
-        self.batch = (1,) * more + together([self.target.shape, *(one.batch for one in both.operands)])
+        alone = together([both.constant.units.shape, *(one.batch for one in both.operands)])
+        if known.units.shape == (*alone, 1) and math.prod(alone) > 1:
+            raise NumberError(
+                f"Totals {list(known.units.shape)} are asked about of a batch of {list(alone)}: expected one for each, "
+                f"{list(alone)}; take totals[..., 0]"
+            )
+        self.batch = (1,) * more + together([self.target.shape, alone])
         rank = len(self.batch)
         self.target = self.target.reshape((1,) * (rank - self.target.ndim) + self.target.shape)
         self.terms, self.places = Terms(unit=10**self.decimals), []
         self.asked_in, positions = common(both.operands, rank)
-        operands = both.operands if total is None and positions >= LONG else simplest(both.operands)
+        operands = both.operands if total is ANY and positions >= LONG else simplest(both.operands)
         reference = self.asked_in if operands is both.operands else plain(self.asked_in)
         for step, one in zip(both.steps, operands, strict=True):
             x = library(reference).astype(one.laid(reference, rank, positions), reference.dtype, copy=False)
@@ -356,6 +372,19 @@ class Question:
         return Assignment(tuple(values), log_prob)
 
 
+def allowed_of(totals: set[Any] | frozenset[Any] | range) -> Known:
+    """The totals of a set or range, of which one is the total. Raises `NumberError` for none or too many."""
+    if isinstance(totals, range):
+        count = max(0, -((totals.start - totals.stop) // totals.step))
+        ends = [totals.start, totals.stop, totals.step]
+    else:
+        count, ends = len(totals), []
+    if not count:
+        raise NumberError("No total is allowed: expected one at least")
+    limited(count, "Totals that are allowed", "allow fewer", ALLOWED)
+    return Known.of(np.arange(*ends) if ends and max(map(abs, ends)) < SAFE else sorted(totals))
+
+
 def simplest(operands: list[Operand]) -> list[Operand]:
     """Operands with arrays of NumPy, if all can be had so and are small: its calls cost a fraction of torch's."""
     arrays = [None if one.log_probs is None else plain(one.log_probs) for one in operands]
@@ -387,5 +416,7 @@ def common(operands: list[Operand], rank: int) -> tuple[Array, int]:
     if len(libraries) > 1:
         raise NumberError(f"Arrays of {' and '.join(libraries)} are added: expected all of one library on one device")
     xp = library(arrays[0])
-    reference = xp.zeros((1,) * (rank + 1), dtype=xp.result_type(*arrays), device=device_of(arrays[0]))
+    dtype = xp.result_type(*arrays)
+    dtype = dtype if float(xp.finfo(dtype).eps) < COARSE else xp.float32
+    reference = xp.zeros((1,) * (rank + 1), dtype=dtype, device=device_of(arrays[0]))
     return reference, max([one.log_probs.shape[-2] for one in operands if one.kind == "digits"], default=0)

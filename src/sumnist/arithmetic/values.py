@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.arithmetic.known import EXACT, Known, bare
+from sumnist.arithmetic.known import EXACT, Known, bare, is_number
 from sumnist.arithmetic.operand import TOLERANCE, Kind, Operand, whole_factor
 from sumnist.arithmetic.semiring import IMPOSSIBLE, Array, host, like
 from sumnist.arithmetic.sumproduct import limited
@@ -41,6 +41,9 @@ class Values(Added, Operand):
         other: Of all other values together: a value's own probability is at least what `probabilities` has, and at most
             that and `other`.
 
+    Raises:
+        NumberError: A value is no number, or the probabilities do not sum to one.
+
     Examples:
         >>> one = Values({4: 0.75, 9: 0.25}, 0.0)
         >>> (one + 7).probabilities
@@ -53,6 +56,17 @@ class Values(Added, Operand):
 
     probabilities: Mapping[Value, float]
     other: float
+
+    def __post_init__(self) -> None:
+        wrong = [value for value in self.probabilities if not is_number(value)]
+        if wrong:
+            raise NumberError(
+                f"{reprlib.repr(wrong[0])} is a value of a distribution: expected whole numbers and Decimals"
+            )
+        shares = [*self.probabilities.values(), self.other]
+        if not (min(shares) >= 0 and abs(sum(shares) - 1) < TOLERANCE):
+            given = reprlib.repr(dict(self.probabilities))
+            raise NumberError(f"{given}, and {self.other} for all others: expected probabilities that sum to one")
 
     @property
     def mode(self) -> Value | None:
@@ -99,12 +113,8 @@ class Values(Added, Operand):
         return Known.of(self.ascending if self.index is None else self.ascending[0])
 
     def laid(self, reference: Array, rank: int, positions: int) -> Array:
-        """Log-probabilities `[n, 1, …]`. Raises `NumberError` if the probabilities are none."""
+        """Log-probabilities `[n, 1, …]`."""
         shares = np.array([self.probabilities.get(value, 0.0) for value in self.ascending])
-        total = shares.sum() + self.other
-        if not (shares.min() >= 0 and self.other >= 0 and abs(total - 1) < TOLERANCE):
-            given = reprlib.repr(dict(self.probabilities))
-            raise NumberError(f"{given}, and {self.other} for all others: expected probabilities that sum to one")
         with np.errstate(divide="ignore"):
             x = np.log(shares)
         if self.index is not None:

@@ -278,7 +278,7 @@ class Solve(OfStrips):
         numbers = Numbers(strips_file(self.model, how.engine, "solve"))
         found = solve(words_in(*self.equation), numbers, how.engine, how.digits, how.decimal, self.ink)
         say(json.dumps(found.as_dict(self.count)) if self.json else solution_described(found, self.count))
-        return 0
+        return 1 if found.contradicted else 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -73,6 +73,15 @@ def solution_described(solution: Solution, count: int = 3) -> str:
     rows = [answer_described(answer, count) for answer in (*solution.unknowns, *solution.pictures)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [solution.query, f"{solution.solved}  {percent(solution.probability)}"]
+    if clear := [one for one in solution.contradicted if one.before and one.read is not None]:
+        read = " and ".join(f"{one.term} is {shown(one.read)} ({percent(one.before.probabilities[one.read])})"
+                            for one in clear if one.before and one.read is not None)  # fmt: skip
+        lines = [f"contradicted: by itself, {read}", solution.query, f"only if that is misread, {lines[1]}"]
+    lines += [
+        f"  by itself, {one.term} is most probably {shown(one.value)} ({percent(one.probability)})"
+        for one in solution.unknowns
+        if one.together not in (None, one.value)
+    ]
     for name, value, *others in rows:
         known = zip([f"{name:{widths[0]}}", f"{value:>{widths[1]}}", *others], widths, strict=True)
         lines.append("  ".join(["", *(text.ljust(width) for text, width in known)]).rstrip())
