@@ -25,7 +25,7 @@ from sumnist.data.mnist import load_mnist
 from sumnist.files import ONNX, PRETRAINED
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.reader import Reader
-from sumnist.lab.suites.crops import drawn_cells
+from sumnist.lab.suites.digits import drawn_cells
 from sumnist.lab.suites.photographs import photograph
 from sumnist.model.network import TwoInputNet
 from sumnist.training.export import export_run, grid_accuracy

@@ -28,9 +28,8 @@ from pathlib import Path
 
 from sumnist.data.mnist import load_mnist
 from sumnist.files import WEIGHTS
-from sumnist.lab.suites.sheet_ink import Ink
 from sumnist.lab.suites.sheet_truth import LAYOUTS
-from sumnist.lab.suites.sheets import Sheets
+from sumnist.lab.suites.sheets import Ink, Sheets
 from sumnist.pictures.normalize import picture_of
 from sumnist.training.folder import RECORD
 from timing import SUMNIST, Row, interrupted

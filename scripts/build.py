@@ -54,10 +54,8 @@ from sumnist.errors import SumnistError
 from sumnist.files import LEARNED, NUMBERS, ONNX, PRETRAINED
 from sumnist.inference.cells import CELL_MARGIN, CELL_SCALE
 from sumnist.inference.onnx import OnnxNetwork
-from sumnist.lab.suites.sheet_cells import filled
-from sumnist.lab.suites.sheet_ink import Ink, marks
-from sumnist.lab.suites.sheet_photographs import photographed
 from sumnist.lab.suites.sheet_truth import Entry, Truth
+from sumnist.lab.suites.sheets import Ink, filled, marks, photographed
 from sumnist.pictures.decode import Grey
 from sumnist.sheets import check, verdict
 from sumnist.sheets.evidence import seen

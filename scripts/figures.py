@@ -46,9 +46,9 @@ from sumnist.evaluation.plots import GREY, STYLE, as_svg, new_figure
 from sumnist.evaluation.text import duration, percent
 from sumnist.files import CONFIG, PRETRAINED
 from sumnist.inference.closer import TRUST
+from sumnist.lab.study.designs import VARIANTS
 from sumnist.lab.study.report import points, with_interval
 from sumnist.lab.study.results import Results
-from sumnist.lab.study.variants import VARIANTS
 from sumnist.sheets.check import Check, Posterior
 from sumnist.sheets.formulas import Formula
 from sumnist.sheets.mistakes import KINDS, MISTAKE, WEIGHTS, Kind, Writer

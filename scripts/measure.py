@@ -59,12 +59,11 @@ from sumnist.inference import judge
 from sumnist.inference.demo import solution_described
 from sumnist.inference.reader import Reader
 from sumnist.lab.study.rows import read_jsonl
-from sumnist.lab.suites.answers import answers_of
-from sumnist.lab.suites.archive import HALVES, Half
 from sumnist.lab.suites.corruptions import CORRUPTIONS, corrupted
+from sumnist.lab.suites.digits import HALVES, Half, mnist_half
+from sumnist.lab.suites.measure import PHOTOGRAPHS, answers_of, digit_result, pictured, robustness
 from sumnist.lab.suites.out_of_distribution import OUT_OF_DISTRIBUTION
-from sumnist.lab.suites.robustness import PHOTOGRAPHS, digit_result, mnist_half, pictured, robustness
-from sumnist.lab.suites.scenes import KINDS, scenes
+from sumnist.lab.suites.photographs import KINDS, scenes
 from sumnist.lab.suites.strips import strings
 from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters

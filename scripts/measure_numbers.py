@@ -41,9 +41,9 @@ from sumnist.inference.ocr import OcrRecognizer
 from sumnist.inference.reader import Reader
 from sumnist.inference.recognizers import file_of
 from sumnist.lab.study.rows import read_jsonl
-from sumnist.lab.suites import numbers as suite
-from sumnist.lab.suites.archive import HALVES, Half
-from sumnist.lab.suites.labels import Label, labels_of
+from sumnist.lab.suites import measure as suite
+from sumnist.lab.suites.digits import HALVES, Half
+from sumnist.lab.suites.measure import Label, labels_of
 from sumnist.pictures.decode import intensities_of
 
 PATH = 8

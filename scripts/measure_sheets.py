@@ -29,10 +29,9 @@ from evidence import Row, with_envelope
 from sumnist.config import ReadingEngine
 from sumnist.errors import ImageError
 from sumnist.lab.study.rows import read_jsonl
-from sumnist.lab.suites.archive import HALVES
-from sumnist.lab.suites.sheet_ink import Ink
+from sumnist.lab.suites.digits import HALVES
 from sumnist.lab.suites.sheet_truth import LAYOUTS, Truth
-from sumnist.lab.suites.sheets import Sheets
+from sumnist.lab.suites.sheets import Ink, Sheets
 from sumnist.sheets.layout import Layout
 from sumnist.sheets.mistakes import MISTAKE
 from sumnist.sheets.page import Page

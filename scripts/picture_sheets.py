@@ -24,10 +24,7 @@ from playwright.sync_api import expect
 
 from evidence import with_envelope
 from page_driver import chromium, until
-from sumnist.lab.suites.sheet_cells import filled
-from sumnist.lab.suites.sheet_ink import Ink
-from sumnist.lab.suites.sheet_photographs import photographed
-from sumnist.lab.suites.sheets import Sheets
+from sumnist.lab.suites.sheets import Ink, Sheets, filled, photographed
 from sumnist.sheets.layout import Layout
 
 __all__ = [

@@ -47,7 +47,7 @@ from sumnist.inference.onnx import with_checksum
 from sumnist.inference.reader import Reader, Reading
 from sumnist.lab.study.rows import read_jsonl
 from sumnist.lab.study.runs import LEFT_OUT
-from sumnist.lab.suites.crops import drawn_cells, tight_crops
+from sumnist.lab.suites.digits import drawn_cells, tight_crops
 from sumnist.lab.suites.photographs import photographs
 from sumnist.model.cell_network import load_cell_network
 from sumnist.model.checkpoint import load_config

@@ -33,8 +33,8 @@ from sumnist.cli.commands import COMMANDS
 from sumnist.cli.flags import parser_of
 from sumnist.config import Config, preset
 from sumnist.files import CONFIG, PRETRAINED
+from sumnist.lab.study.designs import VARIANTS
 from sumnist.lab.study.report import report
-from sumnist.lab.study.variants import VARIANTS
 from sumnist.model.diagram import draw
 
 PAGES = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in (

@@ -10,10 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sumnist.lab.suites.sheet_cells import filled
-from sumnist.lab.suites.sheet_ink import Ink
-from sumnist.lab.suites.sheet_photographs import Photograph, photographed
-from sumnist.lab.suites.sheets import Sheets
+from sumnist.lab.suites.sheets import Ink, Photograph, Sheets, filled, photographed
 from sumnist.sheets.layout import Layout
 
 __all__ = ["EXAM", "SIZE", "as_people_write", "jpeg_of_page", "photograph", "photograph_of", "sheets"]

@@ -30,8 +30,8 @@ from sumnist.data.mnist import FILES, DigitSet
 from sumnist.errors import ConfigError, StudyError
 from sumnist.evaluation.text import duration
 from sumnist.files import PRETRAINED, fits, parse_json, read_whole
-from sumnist.lab.study.conduct import read_rows
 from sumnist.lab.study.report import Report
+from sumnist.lab.study.runs import read_rows
 from sumnist.serve.settings import Settings
 from sumnist.training.devices import launched
 

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from sumnist.data.glyphs import (
     BOX,
-    KINDS,
-    SHARES,
     SIGNS,
     THICKEST_DIGIT,
     characters,
@@ -60,15 +58,6 @@ def test_the_same_seed_draws_the_same_and_another_draws_something_else() -> None
     assert not np.array_equal(other, again)
 
 
-def test_no_two_drawings_are_the_same() -> None:
-    assert len({image.tobytes() for image in IMAGES}) == COUNT
-
-
-def test_nothing_at_all_can_be_drawn() -> None:
-    images, labels = characters(0, 0.5, seed=0)
-    assert (images.shape, labels.shape) == ((0, 28, 28), (0,))
-
-
 def test_a_drawn_digit_looks_like_its_digit_to_the_packaged_network() -> None:
     import sumnist
 
@@ -76,27 +65,6 @@ def test_a_drawn_digit_looks_like_its_digit_to_the_packaged_network() -> None:
     found = sumnist.load().read(digits, 0)
     right = np.mean([one.digit == label for one, label in zip(found, LABELS[LABELS != NO_DIGIT], strict=True)])
     assert right > 0.9
-
-
-def test_letters_that_look_like_digits_are_not_drawn_as_what_is_no_digit() -> None:
-    drawn = {name for name in SIGNS if name in ascii_letters}
-    assert drawn & set(LOOK_ALIKES) == set()
-    assert drawn >= set("ACEFGHJKLMNPQRVWXYacdefhjkmnprtu")
-
-
-def test_every_sign_is_written_as_points_of_the_grid() -> None:
-    for variants in SIGNS.values():
-        for variant in variants:
-            for stroke in variant.split(", "):
-                points = stroke.lstrip("~").split()
-                assert len(points) >= 2
-                assert all(len(point) == 2 and set(point) <= set("0123456789") for point in points)
-
-
-def plain(way: str) -> list[NDArray[np.float64]]:
-    """The points of each stroke of a way, x and y in 0..8."""
-    strokes = [stroke.lstrip("~").split() for stroke in way.split(", ")]
-    return [np.array([[float(point[0]), float(point[1])] for point in stroke]) for stroke in strokes]
 
 
 def test_every_listed_way_of_a_digit_or_sign_can_be_drawn_and_none_is_listed_twice() -> None:
@@ -109,43 +77,12 @@ def test_every_listed_way_of_a_digit_or_sign_can_be_drawn_and_none_is_listed_twi
             assert (image > 0.5).sum() >= 10
 
 
-def test_every_digit_is_written_in_at_least_ten_ways_and_every_letter_in_seven() -> None:
+def test_every_digit_has_ten_ways_at_least_and_every_letter_seven_but_those_that_look_like_digits() -> None:
+    letters = {name for name in SIGNS if name in ascii_letters}
+    assert letters & set(LOOK_ALIKES) == set()
+    assert letters >= set("ACEFGHJKLMNPQRVWXYacdefhjkmnprtu")
     assert min(len(SIGNS[digit]) for digit in "0123456789") >= 10
     assert min(len(ways) for name, ways in SIGNS.items() if name in ascii_letters) >= 7
-
-
-def test_some_ones_have_an_upstroke_as_long_as_their_stem_and_some_have_a_foot() -> None:
-    # The first stroke goes up from the left and then down; a foot is a second one, level, at the bottom.
-    ones = [plain(way) for way in SIGNS["1"]]
-    first = [one[0] for one in ones if len(one[0]) == 3]
-    assert any(path[0, 1] - path[1, 1] >= 0.85 * (path[2, 1] - path[1, 1]) for path in first)
-    assert sum(len(one) == 2 and (one[1][:, 1] == 8).all() for one in ones) >= 3
-
-
-def test_some_sevens_are_crossed_some_have_a_serif_and_some_both() -> None:
-    sevens = [plain(way) for way in SIGNS["7"]]
-    crossed = [len(seven) > 1 and 2 < seven[-1][:, 1].mean() < 6 for seven in sevens]
-    serif = [seven[0][0, 1] > seven[0][1, 1] for seven in sevens]
-    assert {(True, False), (False, True), (True, True), (False, False)} <= set(zip(crossed, serif, strict=True))
-
-
-def test_a_five_may_have_a_bar_that_touches_nothing() -> None:
-    floating = [
-        len(five) == 3 and min(np.hypot(*(five[2] - point).T).min() for point in np.concatenate(five[:2])) >= 2
-        for five in map(plain, SIGNS["5"])
-    ]
-    assert sum(floating) >= 3
-
-
-def test_a_zero_may_be_slashed_right_through_or_inside_only() -> None:
-    through, inside = False, False
-    for zero in map(plain, SIGNS["0"]):
-        if len(zero) == 2:
-            ring, (start, end) = zero
-            out = bool(start[0] > ring[:, 0].max() or start[1] <= ring[:, 1].min()) and end[1] == 8
-            through, inside = through or out, inside or (not out and start[1] > 1 and end[1] < 7)
-    assert through
-    assert inside
 
 
 def test_the_first_way_of_a_digit_is_drawn_more_often_than_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,8 +144,3 @@ def test_fitted_paths_are_as_long_as_they_should_be_and_in_the_middle() -> None:
     low, high = np.concatenate(paths).min(0), np.concatenate(paths).max(0)
     assert (high - low).tolist() == [5, 20]
     assert (low + high).tolist() == [0, 0]
-
-
-def test_the_shares_of_the_kinds_add_up() -> None:
-    assert len(KINDS) == len(SHARES)
-    assert sum(SHARES) == pytest.approx(1)

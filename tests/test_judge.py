@@ -18,7 +18,7 @@ from sumnist.inference import judge as module
 from sumnist.inference.judge import DISCOUNT, NOTHING, Judge, Verdict
 from sumnist.inference.onnx import Answer
 from sumnist.inference.reader import Reader, Reading
-from sumnist.lab.suites.crops import drawn_cells, tight_crops
+from sumnist.lab.suites.digits import drawn_cells, tight_crops
 from sumnist.lab.suites.photographs import blank_photographs
 from sumnist.pictures.decode import Intensities, intensities_of
 from sumnist.pictures.proposals import Proposal

@@ -33,11 +33,10 @@ from sumnist.inference.ctc import Candidate
 from sumnist.inference.numbers import NumberReader, NumberReading
 from sumnist.inference.reader import Reader
 from sumnist.inference.recognizers import Line
-from sumnist.lab.suites import numbers as suite
+from sumnist.lab.suites import measure as suite
 from sumnist.lab.suites.photographs import perspective
-from sumnist.lab.suites.sheet_ink import Ink
 from sumnist.lab.suites.sheet_truth import LAYOUTS, Entry, Mistake, Truth
-from sumnist.lab.suites.sheets import Sheets
+from sumnist.lab.suites.sheets import Ink, Sheets
 from sumnist.lab.suites.strips import NO_NUMBERS
 from sumnist.model.network import TwoInputNet
 from sumnist.sheets.homography import taken

@@ -535,7 +535,7 @@ def test_a_number_that_is_none_is_named_by_the_error_alone(pictures: Path, tmp_p
 
 
 def test_hidden_files_are_no_pictures_for_any_command(reader: Reader, pictures: Path, tmp_path: Path) -> None:
-    from sumnist.lab.suites.robustness import folder
+    from sumnist.lab.suites.measure import folder
 
     (tmp_path / "5/.thumbnails").mkdir(parents=True)
     for name in ("5/a.png", "5/._a.png", "5/.b.png", "5/.thumbnails/a.png"):

@@ -22,9 +22,7 @@ from simulated_sheets import EXAM, SIZE, as_people_write, ink, jpeg_of_page, pho
 from sumnist.errors import LayoutError, MissingExtraError, SheetError
 from sumnist.files import fits
 from sumnist.inference.cells import CELL_CLASSES
-from sumnist.lab.suites.sheet_cells import filled, printed
-from sumnist.lab.suites.sheet_ink import SCALE
-from sumnist.lab.suites.sheet_photographs import photographed
+from sumnist.lab.suites.sheets import SCALE, filled, photographed, printed
 from sumnist.sheets import Layout, SheetReader, SheetReading, read
 from sumnist.sheets.layout import Identity, Kind
 from sumnist.sheets.page import Page

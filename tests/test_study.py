@@ -1,4 +1,4 @@
-"""The study: its draws, its runs, its rows, its report."""
+"""The study: its designs, its draws, its runs, its rows, its statistics, its report."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,23 +20,201 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sumnist.cli import main
 from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.data.pairs import Pairs, as_image
 from sumnist.errors import ConfigError, OutputError, StudyError
 from sumnist.evaluation.metrics import answer_grid
-from sumnist.lab.study import conduct as conducting
-from sumnist.lab.study.conduct import conduct, jobs_of, read_rows, repeat
+from sumnist.inference.onnx import FUSION, OnnxNetwork
+from sumnist.lab.study import runs
+from sumnist.lab.study.designs import MAIN, ORIGINAL, VARIANTS, Recipe, Variant, quick, variant
 from sumnist.lab.study.figures import FIGURES
-from sumnist.lab.study.network import StudyNet
-from sumnist.lab.study.recipe import Recipe
+from sumnist.lab.study.network import ENCODINGS, TARGETS, JoinFusion, StudyNet
 from sumnist.lab.study.report import Report, report
-from sumnist.lab.study.results import Results
+from sumnist.lab.study.results import Mean, compare_all, holm, sign_flips
 from sumnist.lab.study.rows import Row, append_jsonl, open_rows, read_jsonl
-from sumnist.lab.study.runs import LEFT_OUT, draw_for, measure, one_cycle, train
-from sumnist.lab.study.variants import MAIN, STRUGGLING, VARIANTS, Variant, quick, variant
+from sumnist.lab.study.runs import LEFT_OUT, JointLoss, conduct, draw_for, jobs_of, measure, read_rows, repeat, train
+from sumnist.model.encoders import count_parameters
+from sumnist.model.fusion import Heads, OriginalFusion
+from sumnist.training.export import to_onnx
 
 DIGITS = np.arange(10).repeat(200)
+DESIGNS = {v.name: v.recipe for v in VARIANTS if v.group in ("fusion", "number", "sum", "details", "published", "full")}
+
+
+def recipes(**fixed: Any) -> st.SearchStrategy[Recipe]:
+    """Any design of a small network, most of which nobody has studied."""
+    sampled: dict[str, list[Any]] = {
+        "join": ["features", "logits", "probabilities", "argmax", "answer", "outer", "film", "plane", "nothing",
+                 "computed"],
+        "hidden": [(), (16,), (12, 9)], "rectified": [False, True], "normalised": [False, True], "bottleneck": [0, 15],
+        "encoding": list(ENCODINGS), "target": list(TARGETS), "biases": [False, True],
+    }  # fmt: skip
+    choices = {name: st.just(fixed[name]) if name in fixed else st.sampled_from(sampled[name]) for name in sampled}
+    return st.builds(Recipe, **choices)
+
+
+def build(recipe: Recipe) -> StudyNet:
+    torch.manual_seed(0)
+    return StudyNet(recipe)
+
+
+@pytest.fixture(scope="module")
+def batch() -> Pairs:
+    """Eight pairs of eight different digits and eight different numbers."""
+    digits = load_mnist("train")
+    where = [int(np.flatnonzero(digits.digits == d)[0]) for d in (9, 1, 5, 0, 8, 2, 7, 3)]
+    digit, number = torch.tensor(digits.digits[where]), torch.tensor([0, 1, 2, 3, 9, 5, 6, 7])
+    return Pairs(as_image(torch.tensor(digits.images[where])), number, digit, digit + number)
+
+
+# ---- designs
+
+
+@pytest.mark.parametrize("name", sorted(DESIGNS))
+def test_outputs_of_every_design_are_distributions_over_10_digits_and_19_sums(name: str, batch: Pairs) -> None:
+    for scores, width in zip(build(DESIGNS[name]).eval()(batch.image, batch.number), (10, 19), strict=True):
+        assert scores.shape == (8, width)
+        torch.testing.assert_close(scores.exp().sum(1), torch.ones(8), rtol=0, atol=1e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(recipe=recipes())
+def test_the_number_changes_the_sum_and_the_digit_only_where_it_comes_before_it(recipe: Recipe) -> None:
+    net, image = build(recipe).eval(), torch.rand(8, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+    one, other = (net(image, torch.full((8,), number)) for number in (2, 7))
+    assert not torch.equal(one.sum, other.sum)
+    assert torch.equal(one.digit, other.digit) == (recipe.join != "plane")
+    behind = build(replace(recipe, join="features", trunk=True)).eval()
+    assert not torch.equal(*(behind(image, torch.full((8,), number)).digit for number in (2, 7)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(recipe=recipes(rectified=False, normalised=False))
+def test_the_sums_loss_reaches_number_and_image_unless_the_join_is_known_to_block_it(recipe: Recipe) -> None:
+    image = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+    pairs = Pairs(image, torch.arange(4), torch.arange(4) + 2, 2 * torch.arange(4) + 2)
+    recipe = replace(recipe, digit_loss="none")
+    net = build(recipe)
+    JointLoss(net, recipe)(pairs).backward()
+    first = next(module for module in net.modules() if isinstance(module, torch.nn.Conv2d)).weight
+    reached = first.grad is not None and bool(first.grad.abs().sum() > 0)
+    assert reached == (recipe.join not in ("argmax", "answer", "nothing"))
+    if isinstance(net.fusion, JoinFusion) and recipe.join != "plane":
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.fusion.number.parameters())
+
+
+@pytest.mark.parametrize("name", ["plane", "ordinal", "value-absolute", "weights-learned", "softmax-both"])
+def test_eight_pairs_can_be_learned_by_heart(name: str, batch: Pairs) -> None:
+    recipe = variant(name).recipe
+    net = build(recipe)
+    loss = JointLoss(net, recipe)
+    optimizer = torch.optim.Adam(loss.parameters(), 3e-3)
+    before = loss(batch).item()
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss(batch).backward()
+        optimizer.step()
+    least = {"softmax-then-cross-entropy": 1.4}.get(recipe.digit_loss, 0) + 2 * recipe.sum_loss.startswith("softmax")
+    assert loss(batch).item() - least / 2 < 0.5 * (before - least / 2)
+
+
+@pytest.mark.long
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", sorted(DESIGNS))
+def test_a_network_exports_and_answers_alike(name: str, batch: Pairs) -> None:
+    net = build(DESIGNS[name]).eval()
+    network = OnnxNetwork(to_onnx(net, {FUSION: net.recipe.join, "encoder": net.recipe.encoder}))
+    with torch.inference_mode():
+        expected = net(batch.image, batch.number)
+    for want, got in zip(expected, network(batch.image.numpy(), batch.number.numpy()), strict=True):
+        np.testing.assert_allclose(got, want.numpy(), atol=1e-4)
+
+
+def test_a_recipe_survives_json_and_one_of_another_version_is_refused() -> None:
+    recipe = Recipe(hidden=(64, 32), normalised=True)
+    values = json.loads(json.dumps(recipe.as_dict()))
+    assert Recipe.from_dict(values) == recipe
+    del values["join"]
+    with pytest.raises(StudyError, match="a row's recipe differs in join: it is of another version of sumnist"):
+        Recipe.from_dict(values)
+
+
+@pytest.mark.parametrize("biases", [False, True])
+def test_without_biases_the_originals_path_is_the_number_times_its_value_at_one(biases: bool) -> None:
+    net = build(replace(ORIGINAL, biases=biases))
+    assert isinstance(net.fusion, JoinFusion)
+    with torch.inference_mode():
+        encoded = net.fusion.number(torch.arange(10))  # [10, 64]
+    assert torch.allclose(encoded, torch.arange(10)[:, None] * encoded[1], atol=1e-5) != biases
+    assert (len([value for value in runs.singular_values(net) or [] if value > 1e-4]) == 1) != biases
+
+
+def test_published_designs_have_the_size_that_their_authors_report_and_the_originals_is_that_of_the_preset() -> None:
+    full, table = (build(variant(name).recipe) for name in ("original-full", "table-full"))
+    assert count_parameters(full.fusion) == count_parameters(OriginalFusion(256, "bits"))
+    assert 6_770_000 < count_parameters(full) < 6_780_000  # 6.77 M, as its author counts
+    measured = sum(b.numel() for name, b in table.named_buffers() if "running" in name)
+    assert count_parameters(table) + measured == 347_277  # Keras counts the batch statistics too
+
+
+def test_one_linear_layer_on_two_one_hots_can_add() -> None:
+    """Of all sums s, 2 s (d + n) − s² is largest at s = d + n, and it is linear in the one-hots of d and n."""
+    net = build(Recipe(join="argmax", hidden=()))
+    assert isinstance(net.fusion, JoinFusion)
+    s = torch.arange(19.0)
+    with torch.no_grad():
+        net.fusion.sum.weight.copy_(2 * s[:, None] * torch.arange(10.0).repeat(2))
+        net.fusion.sum.bias.copy_(-s * s)
+        digits, numbers = torch.arange(10).repeat_interleave(10), torch.arange(10).repeat(10)
+        joined = net.fusion.join(torch.zeros(100, 0), torch.eye(10)[digits], net.fusion.number(numbers))
+        assert torch.equal(net.fusion.sum(joined).argmax(1), digits + numbers)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("one-hot", [0, 0, 0, 0, 0, 1, 0, 0, 0, 0]), ("scalar", [5]), ("scaled", [5 / 9]), ("bits", [1, 0, 1, 0])],
+)
+def test_how_the_number_five_is_given(name: str, expected: list[float]) -> None:
+    np.testing.assert_allclose(ENCODINGS[name][1]()(torch.tensor([5]))[0].numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", list(TARGETS))
+def test_every_target_means_each_sum_where_its_outputs_say_so(name: str) -> None:
+    target, total = TARGETS[name], torch.arange(19)
+    raw = {
+        "classes": 20 * torch.eye(19),
+        "bits": torch.tensor([[20.0 if s >> b & 1 else -20.0 for b in range(5)] for s in range(19)]),
+        "value": total[:, None] + 0.3,
+        "ordinal": torch.tensor([[20.0 if s > k else -20.0 for k in range(18)] for s in range(19)]),
+    }[name]
+    assert torch.equal(target.value(raw), total)
+    assert torch.equal(target.scores(raw).argmax(1), total)
+    assert float(target.loss(raw, total)) < float(target.loss(raw, (total + 1) % 19))
+
+
+def test_ordinal_scores_are_the_product_of_the_answers_to_all_eighteen_questions() -> None:
+    raw = torch.randn(5, 18, generator=torch.Generator().manual_seed(3))
+    yes = raw.sigmoid().double()
+    wanted = torch.stack([yes[:, :s].prod(1) * (1 - yes[:, s:]).prod(1) for s in range(19)], 1)
+    wanted = wanted / wanted.sum(1, keepdim=True)
+    torch.testing.assert_close(TARGETS["ordinal"].scores(raw).exp().double(), wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_every_variant_has_a_name_of_its_own_and_only_the_main_ones_twenty_seeds() -> None:
+    assert {v.name for v in VARIANTS if v.seeds == 20} == set(MAIN)
+    assert len({v.name for v in VARIANTS}) == len(VARIANTS)
+    assert variant("reference").recipe == Recipe()
+    assert variant("left-out-film").recipe == Recipe(join="film", numbers="left-out")
+    assert variant("value-rate-quarter").recipe == Recipe(target="value", lr=2e-3)
+    with pytest.raises(ConfigError, match=r"^variant referense: expected one of .*; did you mean reference\?$"):
+        variant("referense")
+
+
+# ---- draws and runs
 
 
 def drawn(recipe: Recipe, epoch: int = 0) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -45,6 +224,7 @@ def drawn(recipe: Recipe, epoch: int = 0) -> np.ndarray[Any, np.dtype[np.int64]]
 def test_fresh_numbers_differ_from_epoch_to_epoch_and_fixed_ones_do_not() -> None:
     assert not np.array_equal(drawn(Recipe()), drawn(Recipe(), 1))
     assert np.array_equal(drawn(Recipe(numbers="fixed")), drawn(Recipe(numbers="fixed"), 1))
+    assert set(drawn(Recipe(largest_number=8)).tolist()) == set(range(9))
 
 
 def test_left_out_combinations_are_never_drawn_and_all_others_are() -> None:
@@ -61,35 +241,16 @@ def test_skewed_numbers_fall_off_by_their_ratio() -> None:
     assert (np.abs(counts - expected) < 5 * np.sqrt(expected)).all()
 
 
-def test_numbers_to_8_never_reach_9() -> None:
-    assert set(drawn(Recipe(largest_number=8)).tolist()) == set(range(9))
-
-
-def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
-    assert one_cycle(0) == pytest.approx(0.04)
-    assert one_cycle(0.2) == pytest.approx(1)
-    assert one_cycle(1) == pytest.approx(0, abs=1e-12)
-
-
-@pytest.fixture(scope="module")
-def few() -> tuple[DigitSet, DigitSet]:
-    digits = load_mnist("train")
-    return (DigitSet(digits.images[:1500], digits.digits[:1500], "few"),
-            DigitSet(digits.images[-300:], digits.digits[-300:], "held"))  # fmt: skip
-
-
-def test_a_training_gives_the_same_weights_again_and_other_ones_with_another_seed(
-    few: tuple[DigitSet, DigitSet],
-) -> None:
+def test_a_training_can_be_repeated_and_is_looked_at_where_it_says_and_at_the_end_of_every_epoch() -> None:
     torch.set_num_threads(1)
-    one, again, other = (train(Recipe(epochs=1), seed, *few).net.state_dict() for seed in (0, 0, 1))
-    assert all(torch.equal(one[name], again[name]) for name in one)
-    assert not torch.equal(one["fusion.sum.weight"], other["fusion.sum.weight"])
-
-
-def test_a_curve_is_looked_at_where_it_says_and_at_the_end_of_every_epoch(few: tuple[DigitSet, DigitSet]) -> None:
-    curve = train(Recipe(epochs=3, batch_size=50), 0, *few).curve
-    assert [step for step, _, _ in curve] == [10, 15, 20, 30, 45, 50, 60, 75, 90]
+    digits = load_mnist("train")
+    few, held = digits.part(np.arange(1500)), digits.part(np.arange(1500, 1600))
+    one, again, other = (train(Recipe(epochs=2, batch_size=50), seed, few, held) for seed in (0, 0, 1))
+    assert [step for step, _, _ in one.curve] == [10, 15, 20, 30, 45, 50, 60]
+    assert one.curve == again.curve
+    assert all(torch.equal(a, b) for a, b in zip(one.net.parameters(), again.net.parameters(), strict=True))
+    assert not torch.equal(next(one.net.parameters()), next(other.net.parameters()))
+    assert one.curve[-1][1] > 0.7
 
 
 class Oracle(StudyNet):
@@ -102,8 +263,6 @@ class Oracle(StudyNet):
         self.fusion.forward = self.answers  # type: ignore[method-assign]
 
     def answers(self, features: torch.Tensor, number: torch.Tensor) -> Any:
-        from sumnist.model.fusion import Heads
-
         digit = (features[:, 0] * 255).round().long()
         total = digit + number + (number == self.wrong) if self.wrong is not None else digit + number
         raw = total[:, None] + self.off if self.recipe.target == "value" else 20 * torch.eye(19)[total.clamp(0, 18)]
@@ -126,8 +285,9 @@ def test_a_network_that_knows_every_answer_measures_as_perfect() -> None:
 def test_a_number_that_is_always_added_wrongly_is_seen_in_its_place() -> None:
     figures = measure(Oracle(Recipe(), wrong=4), known())
     assert figures["sum_by_number"] == [1, 1, 1, 1, 0, 1, 1, 1, 1, 1]
-    assert figures["sum"] == pytest.approx(0.9)
-    assert figures["digit"] == 1.0
+    assert (figures["sum"], figures["digit"]) == (pytest.approx(0.9), 1.0)
+    assert figures["sum_unseen"] == pytest.approx(0.9)  # of the ten pairs that are left out one has the number 4
+    assert figures["sum_seen"] == pytest.approx(0.9)
 
 
 def test_a_value_is_rounded_and_cutting_it_is_counted_apart() -> None:
@@ -137,10 +297,15 @@ def test_a_value_is_rounded_and_cutting_it_is_counted_apart() -> None:
     assert figures["sum_nll"] is None
 
 
-@pytest.mark.parametrize("name", [v.name for v in VARIANTS if v.group != "full"])
-def test_every_variant_can_be_measured(name: str) -> None:
-    figures = measure(StudyNet(variant(name).recipe).eval(), known(10))
+@settings(max_examples=25, deadline=None)
+@given(recipe=recipes())
+def test_every_design_can_be_measured_and_an_exact_one_adds_as_well_as_it_reads(recipe: Recipe) -> None:
+    net = build(recipe).eval()
+    figures = measure(net, known(30))
     assert all(value is None or np.min(value) >= 0 for value in figures.values())
+    if recipe.join == "computed":
+        assert figures["digit"] == figures["sum"] == figures["joint"] == figures["sum_beyond"]
+        assert figures["digit"] == answer_grid(net, known(30)).digit_right.mean()
 
 
 @pytest.mark.parametrize(
@@ -155,40 +320,12 @@ def test_what_is_not_trained_has_no_figure(recipe: Recipe, silent: set[str]) -> 
     assert {name for name in figures if figures[name] is None} - {"sum_beyond", "sum_cut", "sum_unrounded"} == silent
 
 
-def test_the_exact_fusion_adds_as_well_as_it_reads_with_numbers_above_9_too() -> None:
-    torch.manual_seed(0)
-    net, digits = StudyNet(Recipe(join="computed")), known(50)
-    figures = measure(net, digits)
-    assert figures["digit"] == figures["sum"] == figures["joint"] == figures["sum_beyond"]
-    assert figures["digit"] == answer_grid(net, digits).digit_right.mean()
-
-
-# ---- variants
-
-
-def test_there_are_forty_variants_and_more_with_five_seeds_and_the_main_ones_have_twenty() -> None:
-    assert sum(v.seeds >= 5 for v in VARIANTS) >= 40
-    assert {v.name for v in VARIANTS if v.seeds == 20} == set(MAIN)
-    assert len({v.name for v in VARIANTS}) == len(VARIANTS)
-    assert sum(v.published is not None for v in VARIANTS) >= 8
-    assert set(STRUGGLING) <= {v.name for v in VARIANTS}
-
-
-def test_the_reference_is_the_recipe_without_any_change() -> None:
-    assert variant("reference").recipe == Recipe()
-
-
-def test_an_unknown_variant_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(ConfigError, match=r"^variant referense: expected one of .*; did you mean reference\?$"):
-        variant("referense")
-
-
-# ---- conducting
+# ---- rows
 
 
 def fake_run(name: str, recipe: Recipe, seed: int) -> Row:
     """A row as a run would give it, from nothing but the job."""
-    rng = np.random.default_rng([int(recipe.key, 16) % 2**32, seed])
+    rng = np.random.default_rng([*name.encode(), int(1e6 * recipe.lr), seed])
     level = 0.9 + 0.1 * float(rng.random())
     figures = dict.fromkeys(("digit", "sum", "joint", "sum_seen", "sum_unseen"), level) | {
         "digit_nll": 0.1, "sum_nll": 0.1, "sum_by_number": [level] * 10, "sum_beyond": None, "sum_cut": None,
@@ -204,7 +341,7 @@ def fake_run(name: str, recipe: Recipe, seed: int) -> Row:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conducting, "run", fake_run)
+    monkeypatch.setattr(runs, "run", fake_run)
 
 
 @pytest.fixture
@@ -212,25 +349,17 @@ def jobs() -> list[Any]:
     return jobs_of([Variant("a", "A", "fusion", Recipe(), 3), Variant("b", "B", "fusion", Recipe(hidden=()), 2)])
 
 
-def test_jobs_go_seed_by_seed(jobs: list[Any]) -> None:
-    assert [(name, seed) for name, _, seed in jobs] == [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2)]
-
-
 @pytest.mark.usefixtures("fake")
-def test_what_has_a_row_is_not_run_again(jobs: list[Any], tmp_path: Path) -> None:
+def test_runs_go_seed_by_seed_and_what_has_a_row_is_not_run_again_but_a_changed_recipe_is(
+    jobs: list[Any], tmp_path: Path
+) -> None:
     path = tmp_path / "rows.jsonl"
     assert conduct(jobs[:2], path, workers=1, progress=False) == 2
     assert conduct(jobs, path, workers=1, progress=False) == 3
-    assert [(row["variant"], row["seed"]) for row in read_rows(path)] == [(name, seed) for name, _, seed in jobs]
-
-
-@pytest.mark.usefixtures("fake")
-def test_a_changed_recipe_is_run_again_and_the_old_row_stays(jobs: list[Any], tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    conduct(jobs[:1], path, workers=1, progress=False)
-    changed = [("a", Recipe(lr=1e-3), 0)]
-    assert conduct(changed, path, workers=1, progress=False) == 1
-    assert len(read_rows(path)) == 2
+    rows = [(row["variant"], row["seed"]) for row in read_rows(path)]
+    assert rows == [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2)]
+    assert conduct([("a", Recipe(lr=1e-3), 0)], path, workers=1, progress=False) == 1
+    assert len(read_rows(path)) == 6
 
 
 @pytest.mark.usefixtures("fake")
@@ -244,14 +373,11 @@ def test_a_row_cut_short_is_taken_out_and_run_again(jobs: list[Any], tmp_path: P
     assert path.read_bytes() == whole
 
 
-@pytest.mark.usefixtures("fake")
 def test_a_second_study_does_not_add_to_the_rows_of_one_that_runs(jobs: list[Any], tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    with open_rows(path):
-        with pytest.raises(OutputError) as caught:
-            conduct(jobs, path, workers=1, progress=False)
-        assert str(caught.value) == f"{path}: another process adds rows to it: wait for it, or name another file"
-    assert conduct(jobs, path, workers=1, progress=False) == len(jobs)
+    with open_rows(path), pytest.raises(OutputError) as caught:
+        conduct(jobs, path, workers=1, progress=False)
+    assert str(caught.value) == f"{path}: another process adds rows to it: wait for it, or name another file"
 
 
 def test_a_row_is_appended_as_soon_as_another_process_is_done_and_after_one_that_was_cut_short(tmp_path: Path) -> None:
@@ -263,33 +389,21 @@ def test_a_row_is_appended_as_soon_as_another_process_is_done_and_after_one_that
     assert read_jsonl(path) == [{"a": 1}, {"a": 2}]
 
 
-def test_rows_that_are_a_folder_are_refused_in_a_line(
+def test_a_file_of_something_else_is_refused_and_stays(
     jobs: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["study", "--rows", str(tmp_path), "--report"]) == 1
-    said = capsys.readouterr().err
-    assert said == f"sumnist: {tmp_path}: cannot be read (is a directory), expected a file of rows: name another file\n"
-    with pytest.raises(OutputError, match="is a folder, expected the name of a file"):
-        conduct(jobs, tmp_path, workers=1, progress=False)
-
-
-@pytest.mark.usefixtures("fake")
-def test_a_file_of_something_else_is_refused_and_stays(jobs: list[Any], tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     for text in ("one line", "two\nlines", '{"a": 1}\n', "[" * 100_000 + "\n"):
         path.write_text(text)
         with pytest.raises((OutputError, StudyError)):
             conduct(jobs, path, workers=1, progress=False)
         assert path.read_text() == text
-
-
-def test_a_line_that_is_no_row_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
     path.write_text('{"variant": 1}\n')
-    with pytest.raises(
-        StudyError, match=r"rows\.jsonl, line 1: not a row of a study: take it out, or choose another file$"
-    ):
+    with pytest.raises(StudyError, match=r"line 1: not a row of a study: take it out, or choose another file$"):
         read_rows(path)
+    assert main(["study", "--rows", str(tmp_path), "--report"]) == 1
+    said = capsys.readouterr().err
+    assert said == f"sumnist: {tmp_path}: cannot be read (is a directory), expected a file of rows: name another file\n"
 
 
 KILLED = """
@@ -297,19 +411,19 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import test_study
-from sumnist.lab.study import conduct as conducting
+from sumnist.lab.study import runs
 def slow(*job):
     time.sleep(0.02)
     return test_study.fake_run(*job)
-conducting.run = slow
-conducting.conduct(conducting.jobs_of(test_study.VARIANTS[:40]), Path({path!r}), workers=1, progress=False)
+runs.run = slow
+runs.conduct(runs.jobs_of(test_study.VARIANTS[:40]), Path({path!r}), workers=1, progress=False)
 """
 
 
+@pytest.mark.long
 def test_killed_three_times_and_restarted_no_row_is_lost_and_none_doubled(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     code = KILLED.format(tests=str(Path(__file__).parent), path=str(path))
-    wanted = [(name, seed) for name, _, seed in jobs_of(VARIANTS[:40])]
     for kill in range(3):
         process = subprocess.Popen([sys.executable, "-c", code])
         while process.poll() is None and len(path.read_bytes().splitlines() if path.exists() else []) < 30 * (kill + 1):
@@ -318,11 +432,12 @@ def test_killed_three_times_and_restarted_no_row_is_lost_and_none_doubled(tmp_pa
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert sorted((row["variant"], row["seed"]) for row in read_rows(path)) == sorted(wanted)
+    wanted = sorted((name, seed) for name, _, seed in jobs_of(VARIANTS[:40]))
+    assert sorted((row["variant"], row["seed"]) for row in read_rows(path)) == wanted
 
 
 @pytest.mark.usefixtures("fake")
-def test_a_repeated_run_says_what_differs(jobs: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_repeated_run_says_what_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "rows.jsonl"
     conduct([("reference", Recipe(), 0)], path, workers=1, progress=False)
     assert repeat(path, "reference", 0) == []
@@ -333,6 +448,7 @@ def test_a_repeated_run_says_what_differs(jobs: list[Any], tmp_path: Path, capsy
         repeat(path, "reference", 7)
 
 
+@pytest.mark.long
 @pytest.mark.heavy
 def test_a_run_repeated_is_the_same_to_the_bit(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
@@ -342,6 +458,7 @@ def test_a_run_repeated_is_the_same_to_the_bit(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.long
 @pytest.mark.heavy
 def test_a_ray_cluster_does_the_same_runs(tmp_path: Path) -> None:
     pytest.importorskip("ray")
@@ -352,12 +469,69 @@ def test_a_ray_cluster_does_the_same_runs(tmp_path: Path) -> None:
     assert digests[0] == digests[1]
 
 
+# ---- statistics
+
+T_OF_4 = 2.7764
+"""Student's t, two-sided 95 %, four degrees of freedom, by table."""
+
+
+def test_a_mean_has_students_interval_and_an_effect_is_paired_by_seed() -> None:
+    mean = Mean.of([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert mean.value == 3
+    assert mean.high - 3 == pytest.approx(T_OF_4 * math.sqrt(2.5) / math.sqrt(5), rel=1e-4)
+    found = Mean.effect([1.0, 2.0, 3.0], [0.9, 1.9, 2.9])
+    assert found.value == pytest.approx(0.1)
+    assert found.clear
+    assert Mean.effect([1.0, 2.0], [2.0, 1.0]).size == 0
+    assert Mean.effect([3.0, 2.0], [2.0, 1.0]).size == math.inf
+    assert not Mean.effect([2.0], [1.0]).clear
+
+
+def test_holms_correction_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+
+
+def test_sign_flips_count_all_ways_to_swap() -> None:
+    ours, theirs = [3.0, 1.0, 2.5, 0.5], [1.0, 2.0, 1.0, 0.0]
+    d = np.subtract(ours, theirs)
+    every = [abs(sum(s * x for s, x in zip(signs, d, strict=True))) for signs in product((-1, 1), repeat=4)]
+    assert sign_flips(ours, theirs) == np.mean(np.array(every) >= abs(d.sum()) - 1e-12)
+
+
+def test_two_equal_designs_differ_by_chance_and_two_far_ones_do_not() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.normal(0, 1, 20)
+    b, c = a + rng.normal(0, 1, 20), a + 5 + rng.normal(0, 1, 20)
+    first, second, third = compare_all({"a": a.tolist(), "b": b.tolist(), "c": c.tolist()})
+    assert (first.first, first.second) == ("a", "b")
+    assert first.corrected > 0.05
+    assert max(second.corrected, third.corrected) < 1e-6
+    assert second.signs == pytest.approx(2 / 2**20)
+
+
 # ---- the report
 
 
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:
     return [fake_run(*job) for job in jobs_of(VARIANTS)]
+
+
+@pytest.fixture(scope="module")
+def apart(rows: list[Row]) -> list[Row]:
+    """The rows with shares all over 0 to 1, so that a figure of a report is hardly that of another row by chance."""
+    rng, changed = np.random.default_rng(5), json.loads(json.dumps(rows))
+    for row in changed:
+        names = ("digit", "sum", "joint", "sum_seen", "sum_unseen", "sum_cut", "sum_unrounded")
+        row["test"] |= dict(zip(names, rng.random(7).tolist(), strict=True))
+        row["test"]["sum_by_number"] = rng.random(10).tolist()
+    return changed  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def page(apart: list[Row]) -> Report:
+    return report(apart, VARIANTS)
 
 
 def markdown_of(page: Report) -> str:
@@ -371,56 +545,37 @@ def pictures_of(page: Report) -> dict[str, str]:
     return {name[13:-4]: text for name, text in files if name.startswith("images/study-")}
 
 
-def test_the_report_is_the_same_for_the_same_rows_in_any_order(rows: list[Row]) -> None:
-    one, other = report(rows, VARIANTS), report(rows[::-1], VARIANTS)
-    assert one == other
-
-
-@pytest.mark.parametrize("name", ["reference", "exact", "left-out-film", "narrow-full", "value-rate-quarter"])
-def test_a_changed_row_changes_the_report(rows: list[Row], name: str) -> None:
-    changed = json.loads(json.dumps(rows))
-    row = next(row for row in changed if row["variant"] == name)
-    for figure in ("digit", "sum", "joint", "sum_unseen"):
-        row["test"][figure] -= 0.4
-    one, other = report(rows, VARIANTS), report(changed, VARIANTS)
-    assert one.files["study.html"] != other.files["study.html"]
-    assert markdown_of(one) != markdown_of(other) or pictures_of(one) != pictures_of(other)
-
-
-def test_every_picture_is_inside_the_html_page_and_nothing_is_loaded_from_elsewhere(rows: list[Row]) -> None:
-    page = report(rows, VARIANTS)
-    assert page.files["study.html"].count("data:image/svg+xml;base64,") == len(pictures_of(page))
-    assert "images/study-" not in page.files["study.html"]
-    assert "<script" not in page.files["study.html"]
-    assert "https://" not in page.files["study.html"].replace("data:", "")
-
-
-def test_rows_of_recipes_that_have_changed_are_left_out(rows: list[Row]) -> None:
-    old = json.loads(json.dumps(rows[0]))
+def test_the_report_is_the_same_for_the_same_rows_in_any_order_and_without_those_of_other_recipes(
+    apart: list[Row], page: Report
+) -> None:
+    old = json.loads(json.dumps(apart[0]))
     old["recipe"]["lr"] = 1.0
-    results = Results([*rows, old], VARIANTS)
-    assert results.stale == 1
-    assert results.count() == len(rows)
+    assert page == report([old, *apart[::-1]], VARIANTS)
 
 
-def apart(rows: list[Row]) -> list[Row]:
-    """The rows with shares all over 0 to 1, so that a figure of a report is hardly that of another row by chance."""
-    rng, changed = np.random.default_rng(5), json.loads(json.dumps(rows))
+def test_a_changed_row_changes_pages_and_pictures(apart: list[Row], page: Report) -> None:
+    changed = json.loads(json.dumps(apart))
     for row in changed:
-        shares = rng.random(7).tolist()
-        names = ("digit", "sum", "joint", "sum_seen", "sum_unseen", "sum_cut", "sum_unrounded")
-        row["test"] |= dict(zip(names, shares, strict=True)) | {"sum_by_number": rng.random(10).tolist()}
-    return changed  # type: ignore[no-any-return]
+        if row["variant"] in ("exact", "left-out-film") and row["seed"] == 0:
+            row["test"] |= {name: row["test"][name] / 2 for name in ("digit", "sum", "joint", "sum_unseen")}
+    other = report(changed, VARIANTS)
+    assert other.files["study.html"] != page.files["study.html"]
+    assert markdown_of(other) != markdown_of(page)
+    assert {name for name, text in pictures_of(other).items() if text != pictures_of(page)[name]} == {
+        "main", "designs", "digit-effect", "unseen",
+    }  # fmt: skip
+
+
+def test_every_picture_is_inside_the_html_page_and_nothing_is_loaded_from_elsewhere(page: Report) -> None:
+    html = page.files["study.html"]
+    assert html.count("data:image/svg+xml;base64,") == len(pictures_of(page)) == len(FIGURES)
+    assert not any(link in html.replace("data:", "") for link in ("images/study-", "<script", "https://"))
 
 
 def cells(page: str, title: str, place: int = 0) -> list[str]:
     """The cells of the lines that begin with `title`: of the one at `place`, after the title."""
     lines = [line for line in page.splitlines() if line.startswith(f"| {title} |")]
     return [cell.strip() for cell in lines[place].strip("|").split("|")[1:]]
-
-
-T_OF_4 = 2.7764
-"""Student's t, two-sided 95 %, four degrees of freedom, by table."""
 
 
 def of_seeds(rows: list[Row], name: str, figure: str) -> list[float]:
@@ -434,41 +589,44 @@ def expected(values: list[float]) -> str:
     return f"{statistics.fmean(values):.2f}\u00a0±\u00a0{half:.2f}"
 
 
-def test_the_figures_of_the_tables_are_worked_out_from_the_rows(rows: list[Row]) -> None:
-    rows = apart(rows)
-    page = markdown_of(report(rows, VARIANTS))
-    film, reference = ({f: of_seeds(rows, n, f) for f in ("digit", "sum", "joint")} for n in ("film", "reference"))
+def test_the_figures_of_the_tables_are_worked_out_from_the_rows(apart: list[Row], page: Report) -> None:
+    text = markdown_of(page)
+    film, reference = ({f: of_seeds(apart, n, f) for f in ("digit", "sum", "joint")} for n in ("film", "reference"))
     differences = [a - b for a, b in zip(film["sum"], reference["sum"][:5], strict=True)]
     mean, spread = statistics.fmean(differences), statistics.stdev(differences)
     half = T_OF_4 * spread / math.sqrt(5)
-    found = cells(page, variant("film").title)
-    assert found[:3] == [expected(film[figure]) for figure in ("digit", "sum", "joint")]
+    found = cells(text, variant("film").title)
+    early = ["90.00\u00a0±\u00a00.00", "70.00\u00a0±\u00a00.00"]
+    assert found[:5] == [*(expected(film[figure]) for figure in ("digit", "sum", "joint")), *early]
     assert found[6:] == [
         f"{mean:+.2f} ({mean - half:+.2f}\u00a0to\u00a0{mean + half:+.2f})", f"{mean / spread:+.1f}", "5"
     ]  # fmt: skip
-    table = cells(page, variant("twenty").title)
-    assert table[:3] == ["99.16", "99.12", expected(of_seeds(rows, "twenty", "digit"))]
-    unseen = cells(page, variant("film").title, 1)
-    assert unseen == [*(expected(of_seeds(rows, "left-out-film", f)) for f in ("sum_seen", "sum_unseen")), "5"]
-    cut = cells(page, variant("value").title, 1)
-    assert cut[1:] == ["the value cut, not rounded", expected(of_seeds(rows, "value", "sum_cut"))]
-    main = sorted(of_seeds(rows, "exact", "joint"))
-    assert cells(page, variant("exact").title)[2:4] == [f"{main[0]:.2f}", f"{main[-1]:.2f}"]
+    table = cells(text, variant("twenty").title)
+    assert table[:3] == ["99.16", "99.12", expected(of_seeds(apart, "twenty", "digit"))]
+    unseen = [expected(of_seeds(apart, "left-out-film", f)) for f in ("sum_seen", "sum_unseen")]
+    assert cells(text, variant("film").title, 1) == [*unseen, "5"]
+    cut = ["the value cut, not rounded", expected(of_seeds(apart, "value", "sum_cut"))]
+    assert cells(text, variant("value").title, 1)[1:] == cut
+    main = sorted(of_seeds(apart, "exact", "joint"))
+    assert cells(text, variant("exact").title)[2:4] == [f"{main[0]:.2f}", f"{main[-1]:.2f}"]
 
 
-def test_every_percentage_in_the_text_is_the_mean_of_a_variant(rows: list[Row]) -> None:
-    rows = apart(rows)
-    text = "\n".join(line for line in markdown_of(report(rows, VARIANTS)).splitlines() if not line.startswith("|"))
+def test_every_percentage_in_the_text_is_the_mean_of_a_variant(apart: list[Row], page: Report) -> None:
+    text = "\n".join(line for line in markdown_of(page).splitlines() if not line.startswith("|"))
     names = ("digit", "sum", "joint", "sum_seen", "sum_unseen")
-    means = {f"{statistics.fmean(of_seeds(rows, v.name, name)):.2f}" for v in VARIANTS for name in names}
-    nines = ([row["test"]["sum_by_number"][9] for row in rows if row["variant"] == v.name] for v in VARIANTS)
+    means = {f"{statistics.fmean(of_seeds(apart, v.name, name)):.2f}" for v in VARIANTS for name in names}
+    nines = ([row["test"]["sum_by_number"][9] for row in apart if row["variant"] == v.name] for v in VARIANTS)
     means |= {f"{100 * statistics.fmean(values):.2f}" for values in nines}
     shares = re.findall(r"(?<![-+\d.])\d+\.\d\d(?= %)", text)
     assert len(shares) == 35
     assert [figure for figure in shares if figure not in means] == []
 
 
-@pytest.mark.parametrize("gone", ["", *(v.name for v in VARIANTS)])
+TEMPLATES = Path(sys.modules[report.__module__].__file__ or "").parent / "templates"
+QUOTED = {name for path in TEMPLATES.glob("*.md.j2") for name in re.findall(r'"([\w-]+)"', path.read_text())}
+
+
+@pytest.mark.parametrize("gone", ["", "film", *sorted(QUOTED & {v.name for v in VARIANTS})])
 def test_where_a_variant_has_no_row_the_sentences_about_it_are_left_out(
     rows: list[Row], gone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -481,12 +639,10 @@ def test_where_a_variant_has_no_row_the_sentences_about_it_are_left_out(
 
 def test_a_quick_look_says_what_was_done_and_nothing_that_was_not() -> None:
     page = report([fake_run(*job) for job in jobs_of(quick())], quick())
-    for lie in ("four", "4 epochs", "1 seeds", "1 epochs", "5 seeds", "two seeds", "– of pairs", "nan"):
+    for lie in ("four", "4 epochs", "1 seeds", "1 epochs", "5 seeds", "two seeds", "– of pairs", "nan", "Holm"):
         assert lie not in markdown_of(page), lie
-    assert "trained on 55,000 images for 1 epoch with" in markdown_of(page)
-    assert "3 designs, 1 seed, on" in markdown_of(page)
-    assert "*Not enough seeds yet.*" in markdown_of(page)
-    assert "Holm" not in markdown_of(page)
+    for truth in ("trained on 55,000 images for 1 epoch with", "3 designs, 1 seed, on", "*Not enough seeds yet.*"):
+        assert truth in markdown_of(page)
     assert set(pictures_of(page)) == set(FIGURES) - {"digit-effect"}  # one seed tells nothing of an effect
     assert "digit-effect" not in markdown_of(page)
     assert "(one seed)" in pictures_of(page)["main"]
@@ -500,12 +656,12 @@ def test_a_report_of_no_rows_has_no_figures() -> None:
 
 
 def test_the_command_writes_the_report_of_the_rows_there_are(
-    rows: list[Row], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    rows: list[Row], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("sumnist.lab.study.report.draw", lambda results: dict.fromkeys(FIGURES, "<svg/>"))
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    arguments = ["study", "--report", "--rows", str(tmp_path / "rows.jsonl"), "--out", str(tmp_path)]
-    assert main(arguments) == 0
+    assert main(["study", "--report", "--rows", str(tmp_path / "rows.jsonl"), "--out", str(tmp_path)]) == 0
     assert "0 runs added" in capsys.readouterr().out
     assert (tmp_path / "design-choices.md").read_text().startswith("# Design choices\n")
-    assert (tmp_path / "study.html").stat().st_size > 50_000
+    assert (tmp_path / "study.html").exists()
     assert len(list((tmp_path / "images").glob("study-*.svg"))) == 7

@@ -12,9 +12,7 @@ from PIL import Image
 
 from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError
-from sumnist.lab.suites.chance import Chance
-from sumnist.lab.suites.corruptions import CORRUPTIONS, corrupted
-from sumnist.lab.suites.filters import blurred, edges
+from sumnist.lab.suites.corruptions import CORRUPTIONS, Chance, blurred, corrupted, edges
 
 COUNT = 60
 PUBLISHED_MIB = {
@@ -36,13 +34,6 @@ def middle_of_mass(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     levels = image / image.sum()
     places = np.arange(28) - 13.5
     return np.array([levels.sum(0) @ places, levels.sum(1) @ places])
-
-
-def test_there_are_the_fifteen_of_the_paper() -> None:
-    assert list(CORRUPTIONS) == [
-        "shot_noise", "impulse_noise", "glass_blur", "motion_blur", "shear", "scale", "rotate", "brightness",
-        "translate", "stripe", "fog", "spatter", "dotted_line", "zigzag", "canny_edges",
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -89,13 +80,9 @@ def test_the_images_take_as_many_bytes_as_the_published_ones(name: str, mnist_tr
 
 
 def test_an_unknown_corruption_is_an_error() -> None:
+    assert list(CORRUPTIONS) == list(PUBLISHED_MIB)
     with pytest.raises(ConfigError, match=r"^corruption 'snow': unknown, expected one of shot_noise, impulse_noise, "):
         corrupted("snow", np.zeros((1, 28, 28), np.uint8))
-
-
-def test_no_image_at_all_gives_none() -> None:
-    for name in CORRUPTIONS:
-        assert corrupted(name, np.zeros((0, 28, 28), np.uint8)).shape == (0, 28, 28)
 
 
 def test_shot_noise_counts_photons() -> None:
@@ -119,13 +106,8 @@ def test_glass_blur_scatters_ink_to_neighbours_and_keeps_it() -> None:
     assert mean.sum() == pytest.approx(bar[0].sum(), rel=0.03)
     assert mean[:, 11:17].sum() > 0.9 * mean.sum()  # most of it stays within two pixels
     assert mean[:, 13:15].sum() < 0.7 * mean.sum()  # and much of it leaves its column
-
-
-def test_glass_blur_softens_columns_alone() -> None:
-    upright, lying = np.zeros((2, 100, 28, 28), np.uint8)
-    upright[:, :, 13:15] = 255
-    lying[:, 13:15] = 255
-    assert corrupted("glass_blur", lying).max((1, 2)).mean() < corrupted("glass_blur", upright).max((1, 2)).mean()
+    lying = np.ascontiguousarray(np.swapaxes(bar, 1, 2))  # which loses more: columns alone are softened
+    assert corrupted("glass_blur", lying).max((1, 2)).mean() < corrupted("glass_blur", bar).max((1, 2)).mean()
 
 
 def test_motion_blur_smears_to_one_side_and_keeps_the_ink(images: NDArray[np.uint8]) -> None:

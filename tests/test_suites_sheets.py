@@ -16,12 +16,9 @@ from PIL import Image
 
 from sheet_enumeration import alternatives
 from sumnist.errors import ConfigError, DataError
-from sumnist.lab.suites.archive import HALVES
-from sumnist.lab.suites.sheet_cells import printed
-from sumnist.lab.suites.sheet_ink import SCALE, Ink, ink_of_scan
-from sumnist.lab.suites.sheet_photographs import Photograph, View, photographed, scanned
+from sumnist.lab.suites.digits import HALVES
 from sumnist.lab.suites.sheet_truth import EXPECTED, FILLERS, LAYOUTS, NAMED, UNEXPECTED, Truth, slips, truth
-from sumnist.lab.suites.sheets import Sheets
+from sumnist.lab.suites.sheets import SCALE, Ink, Photograph, Sheets, View, ink_of_scan, photographed, printed, scanned
 from sumnist.sheets.layout import Field
 from sumnist.sheets.page import Page
 from test_printing import DETECTOR

@@ -105,7 +105,7 @@ class Evaluate:
             text = result.table()
         elif self.suite is not None or self.folder is not None:
             from sumnist.inference.reader import Reader
-            from sumnist.lab.suites.robustness import folder, robustness
+            from sumnist.lab.suites.measure import folder, robustness
 
             reader = Reader(self.run_folder or PRETRAINED)
             result = folder(reader, self.folder, self.ink) if self.folder else robustness(reader, self.half)
@@ -148,7 +148,7 @@ class Evaluate:
         """The figures of a reader of numbers."""
         from sumnist.inference.numbers import Numbers
         from sumnist.inference.reader import model_file
-        from sumnist.lab.suites.numbers import labelled, numbers
+        from sumnist.lab.suites.measure import labelled, numbers
 
         reader = Numbers(model_file(self.run_folder) if self.run_folder else NUMBERS)
         engine = self.read_with or "ours"
@@ -452,9 +452,9 @@ class Study:
     """runs at once, each on one thread; 0 is one for each core"""
 
     def run(self) -> int:
-        from sumnist.lab.study.conduct import conduct, jobs_of, read_rows, repeat
+        from sumnist.lab.study.designs import VARIANTS, quick, variant
         from sumnist.lab.study.report import report
-        from sumnist.lab.study.variants import VARIANTS, quick, variant
+        from sumnist.lab.study.runs import conduct, jobs_of, read_rows, repeat
 
         if self.repeat is not None:
             different = repeat(self.rows, variant(self.repeat).name, self.seed)

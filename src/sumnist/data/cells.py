@@ -19,10 +19,10 @@ from torch import Tensor
 from sumnist.data.cell_classes import CELL_CLASSES, CELL_HEIGHT, CELL_MARGIN, CELL_SCALE
 from sumnist.data.disturb import Draw
 from sumnist.data.forms import on_form, photographed
-from sumnist.data.glyphs import NUMERALS, Watch, characters
+from sumnist.data.glyphs import Watch
 from sumnist.data.marks import Area, crossing, filler, through
 from sumnist.data.mnist import DigitSet
-from sumnist.data.pens import BANK_KINDS, DRAWN, EDGE, SCRAWL, Bank, Pieces, Strokes, signs, stroked, written
+from sumnist.data.pens import DRAWN, EDGE, SCRAWL, Bank, Pieces, Strokes, stroked, written
 from sumnist.data.strips import mixed
 
 __all__ = ["BOX_WIDTH", "PRIORS", "CellBatch", "Cells", "strip_width"]
@@ -265,10 +265,7 @@ class Cells:
 
     def __init__(self, digits: DigitSet, seed: int, watch: Watch = iter, count: int | None = None) -> None:
         self.seed = seed
-        drawn, shown = characters(DRAWN_DIGITS if count is None else count, 1.0, seed, watch, NUMERALS)
-        others, kinds = signs(np.random.default_rng([seed, 0x516]))
-        images = np.concatenate([digits.images, drawn, others])
-        self.bank = Bank(images, np.concatenate([digits.digits, shown + DRAWN, kinds]), BANK_KINDS)
+        self.bank = Bank.of(digits, DRAWN_DIGITS if count is None else count, seed, watch)
 
     def batch(self, step: int, size: int, strength: float = 1.0) -> CellBatch:
         """`size` cells, most of them boxes. `strength` multiplies the shares of what is on a form beside the ink and of

@@ -14,23 +14,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.data import texts
 from sumnist.data.pens import CURRENCY, DRAWN, HASH, HEIGHT, LETTER, SCRAWL, STAR, Bank, Pieces, Strokes
-from sumnist.data.texts import (
-    AROUND,
-    BLANK,
-    COMMA,
-    CROSSED,
-    DASH,
-    MOST,
-    NONE,
-    SCRIBBLE,
-    STOP,
-    WORD,
-    Flags,
-    Random,
-    Texts,
-    Whole,
-)
+from sumnist.data.texts import MOST, NONE, Flags, Random, Texts, Whole
 
 __all__ = ["Lines", "compose"]
 
@@ -210,7 +196,7 @@ def placed(bank: Bank, text: Texts, random: Random) -> Lines:
     place, one_writer = chosen(bank, text, chance)
     raised = chance.some(RAISED_SHARE) & text.fraction.any(1)
     high = sizes(text, raised, chance) / np.maximum((bank.bottom - bank.top)[place], TALL)
-    wide = high * chance.between(ASPECT, 1) * np.where(text.kind == SCRIBBLE, SCRAWL_ASPECT, 1)[:, None]
+    wide = high * chance.between(ASPECT, 1) * np.where(text.kind == texts.SCRIBBLE, SCRAWL_ASPECT, 1)[:, None]
     tall, broad = high * (bank.bottom - bank.top)[place], wide * (bank.right - bank.left)[place]
     wider = np.where(text.digit == 1, 1, np.maximum(1, NARROWEST * tall / broad))
     wide, broad = wide * wider, broad * wider
@@ -247,7 +233,7 @@ def chosen(bank: Bank, text: Texts, chance: Chance) -> tuple[Whole, Flags]:
     one_writer = chance.some(ONE_WRITER_SHARE)
     source = np.where(one_writer[:, None], chance.between((0, 1), 1), chance.between((0, 1), MOST))
     kinds = text.digit + DRAWN * (source < np.array(DRAWN_SHARES)[text.digit])
-    kinds[text.kind == WORD], kinds[text.kind == SCRIBBLE] = LETTER, SCRAWL
+    kinds[text.kind == texts.WORD], kinds[text.kind == texts.SCRIBBLE] = LETTER, SCRAWL
     form = np.take_along_axis(chance.between((0, 1), 10), text.digit, 1)
     same = one_writer[:, None] & chance.some(SAME_FORM, MOST) & (kinds < LETTER)
     return bank.choose(kinds, np.where(same, form, chance.between((0, 1), MOST))), one_writer
@@ -257,7 +243,7 @@ def sizes(text: Texts, raised: Flags, chance: Chance) -> Floats:
     """Heights of the characters in ems, `[N, 12]`."""
     size = 1 + np.clip(chance.normal(1, MOST) * chance.between(UNEVEN, 1), -0.35, 0.35)
     small = chance.some(SMALL_ZEROS_SHARE, 1) & (text.digit == 0) & (np.arange(MOST) > 0)
-    small &= ~np.isin(text.kind, (WORD, SCRIBBLE))[:, None]
+    small &= ~np.isin(text.kind, (texts.WORD, texts.SCRIBBLE))[:, None]
     size *= np.where(small, chance.between(SMALL_ZERO, 1), 1)
     return size * np.where(raised[:, None] & text.fraction, chance.between(RAISED, 1), 1)
 
@@ -271,7 +257,7 @@ def across(text: Texts, broad: Floats, em: Floats, lean: Floats, chance: Chance)
     advance = np.maximum(advance, np.where(again, LEAST_REPEAT, LEAST_ADVANCE))
     left = np.cumsum(advance, 1) - advance
     span = np.where(text.there, left + broad, 0).max(1)
-    span += (text.kind == BLANK) * chance.between(BLANK_WIDTH) * em
+    span += (text.kind == texts.BLANK) * chance.between(BLANK_WIDTH) * em
     limits = np.array([*AROUND_WIDTH.values()])[text.around]  # N, 2, from and to
     room = em[:, None] * (limits[..., 0] + (limits[..., 1] - limits[..., 0]) * chance.between((0, 1), 2))
     apart = em[:, None] * chance.between(AROUND_GAP, 2) * (text.around > 0)
@@ -294,7 +280,7 @@ def gaps(text: Texts, chance: Chance) -> Floats:
     gap = gap * (1 + chance.normal(UNEVEN_GAP, MOST)) * np.minimum(1, ROOMY / np.maximum(text.length, 1))[:, None]
     gap += text.group * chance.between(GROUP_GAP, 1)
     stop, dash = chance.between(SIGN_WIDTH, MOST), chance.between(DASH_WIDTH, MOST)
-    room = np.where(text.sign == DASH, dash, np.where(text.sign == NONE, 0, stop))
+    room = np.where(text.sign == texts.DASH, dash, np.where(text.sign == NONE, 0, stop))
     return np.where(text.sign == NONE, gap, np.maximum(gap, LEAST_GAP) + room)
 
 
@@ -334,7 +320,7 @@ def sized(bank: Bank, place: Whole, tall: Floats, random: Random) -> tuple[Float
 
 def signs_around(bank: Bank, lines: Lines, random: Random) -> Pieces:
     """What stands before and after as images: stars, a # or a sign of a currency."""
-    names = [*AROUND]
+    names = [*texts.AROUND]
     kind, size = (np.array([AROUND_IMAGES.get(name, (-1, 0.0))[i] for name in names]) for i in (0, 1))
     code = lines.text.around  # N, 2
     begin, room = lines.around[..., 0], lines.around[..., 1] - lines.around[..., 0]
@@ -382,7 +368,7 @@ def neighbours(bank: Bank, lines: Lines, random: Random) -> Pieces:
 def strokes_of(lines: Lines, random: Random) -> Iterator[Strokes]:
     """Signs between the digits, what stands around them, and strokes that join, underline and cross out."""
     yield signs_between(lines, random)
-    names = [*AROUND]
+    names = [*texts.AROUND]
     for name, parts in AROUND_STROKES.items():
         strip, side = np.nonzero(lines.text.around == names.index(name))
         begin, room = lines.around[strip, side, 0], np.diff(lines.around[strip, side])[:, 0]
@@ -414,11 +400,13 @@ def signs_between(lines: Lines, random: Random) -> Strokes:
     room = lines.left[strip, slot + 1] - lines.right[strip, slot]
     raised = (random.random(len(lines.em)) < RAISED_STOP_SHARE)[strip]
     up = em * np.where(raised, random.uniform(0.35, 0.5, count), random.uniform(-0.02, 0.1, count))
-    tail = np.where(sign == COMMA, random.uniform(*COMMA_TAIL, count) * em, 0)
-    half = np.where(sign == DASH, room * 0.35, 0)
-    up = np.where(sign == DASH, em * random.uniform(0.35, 0.55, count), np.where(sign == STOP, up, 0.05 * em))
+    tail = np.where(sign == texts.COMMA, random.uniform(*COMMA_TAIL, count) * em, 0)
+    half = np.where(sign == texts.DASH, room * 0.35, 0)
+    up = np.where(
+        sign == texts.DASH, em * random.uniform(0.35, 0.55, count), np.where(sign == texts.STOP, up, 0.05 * em)
+    )
     y = np.minimum(lines.base[strip, slot] - up, HEIGHT - 1.5 - tail)
-    radius = lines.pen[strip] / 2 * np.where(sign == DASH, 1, random.uniform(0.9, 1.5, count))
+    radius = lines.pen[strip] / 2 * np.where(sign == texts.DASH, 1, random.uniform(0.9, 1.5, count))
     ends = (x - half + tail * 0.2, y, x + half - tail * 0.3, y + tail)
     light = lines.light[strip] * random.uniform(0.9, 1, count)
     return Strokes(strip, *(value.astype(np.float32) for value in (*ends, radius, light)))
@@ -427,7 +415,7 @@ def signs_between(lines: Lines, random: Random) -> Strokes:
 def joins(lines: Lines, random: Random) -> Strokes:
     """Strokes from a zero to the next."""
     text, some = lines.text, random.random((len(lines.em), 1)) < JOINED_SHARE
-    zero = (text.digit == 0) & text.there & ~np.isin(text.kind, (WORD, SCRIBBLE))[:, None]
+    zero = (text.digit == 0) & text.there & ~np.isin(text.kind, (texts.WORD, texts.SCRIBBLE))[:, None]
     close = lines.left[:, 1:] - lines.right[:, :-1] < JOINED_GAP * lines.em[:, None]
     strip, slot = np.nonzero(zero[:, :-1] & zero[:, 1:] & (text.sign[:, :-1] == NONE) & close & some)
     x, to_x = lines.right[strip, slot] - 1, lines.left[strip, slot + 1] + 1
@@ -450,7 +438,7 @@ def underlines(lines: Lines, random: Random) -> Strokes:
 
 def crossings(lines: Lines, random: Random) -> Strokes:
     """A zigzag, or some lines, through numbers that are crossed out."""
-    rows = np.flatnonzero(lines.text.kind == CROSSED)
+    rows = np.flatnonzero(lines.text.kind == texts.CROSSED)
     zigzag = (random.random(len(rows)) < ZIGZAG_SHARE)[:, None]
     corner = np.arange(CROSSINGS + 1)
     heights = np.where(corner % 2, 0.9, 0.1) + random.normal(0, 0.1, (len(rows), CROSSINGS + 1))

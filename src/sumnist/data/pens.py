@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sumnist.data import glyphs
+from sumnist.data.mnist import DigitSet
 from sumnist.errors import DataError
 
 __all__ = ["HEIGHT", "Bank", "Pieces", "Strokes", "signs", "stroked", "written"]
@@ -135,6 +136,14 @@ class Bank:
         self.slant: Floats = (slant - mean[kinds]).astype(np.float32)
         """How much more each image slants to the right than its kind does, `[N]`."""
         self.left, self.right, self.top, self.bottom = boxes(images, self.slant)
+
+    @classmethod
+    def of(cls, digits: DigitSet, drawn: int, seed: int, watch: glyphs.Watch) -> Bank:
+        """Make the bank of all `BANK_KINDS`: training images, so many drawn digits, and signs. Raises `DataError`."""
+        images, shown = glyphs.characters(drawn, 1.0, seed, watch, glyphs.NUMERALS)
+        others, kinds = signs(np.random.default_rng([seed, 0x516]))
+        kinds = np.concatenate([digits.digits, shown + DRAWN, kinds])
+        return cls(np.concatenate([digits.images, images, others]), kinds, BANK_KINDS)
 
     def choose(self, kinds: Places, chance: NDArray[np.float64]) -> Places:
         """One image of each kind, by a `chance` in [0, 1) of the same shape."""

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sumnist.data.disturb import Draw
-from sumnist.data.glyphs import NUMERALS, Watch, characters
+from sumnist.data.glyphs import Watch
 from sumnist.data.lines import STEP, Lines, Part, compose
 from sumnist.data.mnist import DigitSet
 from sumnist.data.papers import on_paper, pictured
-from sumnist.data.pens import BANK_KINDS, DRAWN, EDGE, HEIGHT, Bank, Pieces, Strokes, signs, stroked, written
+from sumnist.data.pens import EDGE, HEIGHT, Bank, Pieces, Strokes, stroked, written
 from sumnist.data.texts import ALPHABET, string_of, texts
 
 __all__ = ["ALPHABET", "HEIGHT", "STEP", "StripBatch", "Strips", "string_of"]
@@ -78,10 +78,7 @@ class Strips:
 
     def __init__(self, digits: DigitSet, seed: int, watch: Watch = iter, count: int | None = None) -> None:
         self.seed = seed
-        drawn, shown = characters(DRAWN_DIGITS if count is None else count, 1.0, seed, watch, NUMERALS)
-        others, kinds = signs(np.random.default_rng([seed, 0x516]))
-        images = np.concatenate([digits.images, drawn, others])
-        self.bank = Bank(images, np.concatenate([digits.digits, shown + DRAWN, kinds]), BANK_KINDS)
+        self.bank = Bank.of(digits, DRAWN_DIGITS if count is None else count, seed, watch)
         self.latest: tuple[tuple[int, int], Round] | None = None
 
     def batch(self, step: int, size: int, strength: float = 1.0) -> StripBatch:

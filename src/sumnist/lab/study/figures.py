@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 
 from sumnist.data.sampling import NUMBERS
 from sumnist.evaluation.plots import COLOURS, GREY, STYLE, as_svg, new_figure
-from sumnist.lab.study.network import build_encoding, remove_biases
-from sumnist.lab.study.results import LEARNED, Results
-from sumnist.lab.study.statistics import Mean
-from sumnist.lab.study.variants import MAIN, Variant
+from sumnist.lab.study.designs import MAIN, Variant
+from sumnist.lab.study.network import ENCODINGS, remove_biases
+from sumnist.lab.study.results import LEARNED, Mean, Results
 
 __all__ = ["FIGURES", "draw"]
 
@@ -81,7 +80,7 @@ def main_comparison(results: Results) -> Figure | None:
         if errors > high:
             axes.plot(high, y, ">", ms=9, color=COLOURS["digit"], clip_on=False)
         else:
-            seeds = [100 - value for value in results.values(v.name, "joint")]
+            seeds = [100 - value for value in results.by_seed(v.name, "joint").values()]
             axes.plot(seeds, [y] * len(seeds), "|", ms=11, mew=1, color=GREY, alpha=0.5)
             bar(axes, errors_of(mean), y, COLOURS["digit"])
         axes.annotate(f"{mean.value:.2f} %", (min(errors, high), y), xytext=(0, 9), textcoords="offset points",
@@ -194,7 +193,7 @@ def digit_effect(results: Results) -> Figure | None:
     effects = [(name, e) for name in BESIDE_DIGITS_ALONE if (e := results.effect(name, "digit-only", "digit"))]
     if not any(e.n > 1 for _, e in effects):
         return None
-    effects.sort(key=lambda item: item[1].difference)
+    effects.sort(key=lambda item: item[1].value)
     clear = sum(e.clear for _, e in effects)
     title = f"Learning the sum changes the digit clearly in {clear} of {len(effects)} designs"
     figure = new_figure(9.5, 1.4 + 0.3 * len(effects), title)
@@ -203,7 +202,7 @@ def digit_effect(results: Results) -> Figure | None:
         colour = COLOURS["digit"] if e.clear else GREY
         if e.n > 1:
             axes.plot([e.low, e.high], [y, y], color=colour, lw=2)
-        axes.plot(e.difference, y, "o", color=colour)
+        axes.plot(e.value, y, "o", color=colour)
     axes.axvline(0, color=GREY, lw=1)
     name_rows(axes, [results.titles[name] for name, _ in effects])
     axes.set_xlabel("points of digit accuracy against digits alone; blue: clear of zero")
@@ -259,7 +258,7 @@ def number_path(results: Results) -> Figure:
     figure = new_figure(9.5, 3.9, "Without biases, three layers for the number are one scalar")
     for axes, biases in zip(figure.subplots(1, 2, sharey=True), (False, True), strict=True):
         torch.manual_seed(0)
-        path = build_encoding("path")
+        path = ENCODINGS["path"][1]()
         if not biases:
             remove_biases(path)
         with torch.inference_mode():

@@ -2,36 +2,144 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sumnist.data.sampling import NUMBERS
-from sumnist.errors import StudyError
-from sumnist.files import parse_json
-from sumnist.lab.study.encoders import build_encoder
-from sumnist.lab.study.recipe import Encoding, Recipe
-from sumnist.lab.study.targets import build_target
-from sumnist.model.checkpoint import load_tensors, save_tensors
-from sumnist.model.fusion import ExactFusion, Heads, Outputs
+from sumnist.data.sampling import NUMBERS, SUMS
+from sumnist.lab.study.designs import Recipe
+from sumnist.model import encoders
+from sumnist.model.fusion import BITS, ExactFusion, Heads, Outputs, sum_bits
 from sumnist.model.network import Network
 
-__all__ = ["JoinFusion", "StudyNet"]
+__all__ = ["JoinFusion", "StudyNet", "SumTarget"]
 
-ENCODING_WIDTH: dict[Encoding, int] = {
-    "one-hot": NUMBERS, "scalar": 1, "scaled": 1, "bits": 4, "embedding": 16, "layer": 20, "path": 64,
+DEVIATION = 0.5
+"""Standard deviation of the normal distribution that a predicted value stands for, where one is asked for."""
+
+
+def build_encoder(name: str, channels: int = 1) -> tuple[nn.Sequential, int]:
+    """Build the encoder `name`, freshly initialised, for images of so many channels; and the width of its features."""
+    if name == "small":
+        net = encoders.build_encoder("fast")
+        net[0] = nn.Conv2d(channels, 8, 5, stride=2)
+        return net, encoders.FEATURES["fast"]
+    if name == "original":
+        return encoders.build_encoder("original"), encoders.FEATURES["original"]
+    return (four_convolutions(), 128) if name == "four-convolutions" else (narrow(), 15)
+
+
+def four_convolutions() -> nn.Sequential:
+    """Build that of the most accurate published design: four convolutions, three linear layers, dropout between."""
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 5), nn.ReLU(), nn.Conv2d(32, 32, 5), nn.BatchNorm2d(32), nn.ReLU(),  # [B, 32, 20, 20]
+        nn.MaxPool2d(2), nn.Dropout(0.25),
+        nn.Conv2d(32, 64, 3), nn.ReLU(), nn.Conv2d(64, 64, 3), nn.BatchNorm2d(64), nn.ReLU(),  # [B, 64, 6, 6]
+        nn.MaxPool2d(2), nn.Dropout(0.25), nn.Flatten(),
+        nn.Linear(576, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Dropout(0.25),
+        nn.Linear(256, 128), nn.BatchNorm1d(128), nn.ReLU(),
+        nn.Linear(128, 128), nn.BatchNorm1d(128), nn.ReLU(), nn.Dropout(0.25),
+    )  # fmt: skip
+
+
+def narrow() -> nn.Sequential:
+    """Build that of the smallest of the good published designs: six narrow convolutions and a mean over positions."""
+
+    def block(inputs: int, outputs: int) -> list[nn.Module]:
+        return [nn.Conv2d(inputs, outputs, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(outputs), nn.Dropout(0.1)]
+
+    return nn.Sequential(
+        *block(1, 10), *block(10, 30), nn.Conv2d(30, 15, 1), nn.MaxPool2d(2),  # [B, 15, 12, 12]
+        *block(15, 15), *block(15, 15), *block(15, 15), nn.AvgPool2d(6), nn.Flatten(),
+    )  # fmt: skip
+
+
+class Given(nn.Module):
+    """number int64 `[B]` → what a network is given for it, float32 `[B, E]`, by a fixed function."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, number: Tensor) -> Tensor:
+        return self.function(number)
+
+
+def one_hot(number: Tensor) -> Tensor:
+    return functional.one_hot(number, NUMBERS).float()
+
+
+def scalar(number: Tensor) -> Tensor:
+    return number[:, None].float()
+
+
+ENCODINGS: dict[str, tuple[int, Callable[[], nn.Module]]] = {
+    "one-hot": (NUMBERS, lambda: Given(one_hot)),
+    "scalar": (1, lambda: Given(scalar)),
+    "scaled": (1, lambda: Given(lambda number: scalar(number) / (NUMBERS - 1))),
+    "bits": (4, lambda: Given(lambda number: (number[:, None] // 2 ** torch.arange(4) % 2).float())),
+    "embedding": (16, lambda: nn.Embedding(NUMBERS, 16)),
+    "layer": (20, lambda: nn.Sequential(Given(one_hot), nn.Linear(NUMBERS, 20), nn.ReLU())),
+    "path": (64, lambda: nn.Sequential(
+        Given(scalar), nn.Linear(1, 16), nn.ReLU(), nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 64), nn.ReLU()
+    )),
 }  # fmt: skip
+"""By name, the width E of each encoding of the number, and what builds it."""
+
+
+class SumTarget(NamedTuple):
+    """What a sum's head can say by `width` raw outputs `[B, width]`; `largest`: the largest sum that they can mean."""
+
+    width: int
+    largest: int
+    loss: Callable[[Tensor, Tensor], Tensor]
+    """Raw outputs and the sums, int64 `[B]` → a scalar."""
+    value: Callable[[Tensor], Tensor]
+    """Raw outputs → the number that is meant, int64 `[B]`."""
+    scores: Callable[[Tensor], Tensor]
+    """Raw outputs → log-probabilities of the sums 0..18, `[B, 19]`."""
+
+
+def ordinal_scores(raw: Tensor) -> Tensor:
+    """Return the log-probability of each sum, `[B, 19]`: it is between two neighbouring answers, yes to all below it,
+    no to all from it on, as if they were independent, renormalised."""
+    yes = functional.pad(functional.logsigmoid(raw).cumsum(1), (1, 0))  # [B, 19]
+    no = functional.pad(functional.logsigmoid(-raw).flip(1).cumsum(1).flip(1), (0, 1))  # [B, 19]
+    return (yes + no).log_softmax(1)
+
+
+TARGETS = {
+    "classes": SumTarget(
+        SUMS, SUMS - 1, functional.cross_entropy, lambda raw: raw.argmax(1), lambda raw: raw.log_softmax(1)
+    ),
+    "bits": SumTarget(
+        BITS, 2**BITS - 1, lambda raw, total: functional.binary_cross_entropy_with_logits(raw, sum_bits(total)),
+        lambda raw: ((raw > 0) << torch.arange(BITS)).sum(1),
+        lambda raw: (raw @ sum_bits(torch.arange(SUMS)).T).log_softmax(1),
+    ),
+    "value": SumTarget(
+        1, 99, lambda raw, total: functional.mse_loss(raw[:, 0], total.float()), lambda raw: raw[:, 0].round().long(),
+        lambda raw: (-((torch.arange(SUMS) - raw) ** 2) / (2 * DEVIATION**2)).log_softmax(1),
+    ),
+    "ordinal": SumTarget(
+        SUMS - 1, SUMS - 1,
+        lambda raw, total: functional.binary_cross_entropy_with_logits(
+            raw, (total[:, None] > torch.arange(SUMS - 1)).float()
+        ),
+        lambda raw: (raw > 0).sum(1), ordinal_scores,
+    ),
+}  # fmt: skip
+"""A logit for each sum, with cross-entropy; one for each of five bits, lowest first, with binary cross-entropy; the sum
+itself, with squared error; one for each question "is the sum above k?", k = 0..17, with binary cross-entropy."""
 
 
 class StudyNet(Network):
     """image `[B, 1, 28, 28]` and number `[B]` → the outputs that every network gives, by the recipe's design.
 
-    >>> from sumnist.lab.study.recipe import Recipe
     >>> digit, total = StudyNet(Recipe(join="outer"))(torch.rand(3, 1, 28, 28), torch.tensor([0, 5, 9]))
     >>> digit.shape, total.shape
     (torch.Size([3, 10]), torch.Size([3, 19]))
@@ -42,8 +150,7 @@ class StudyNet(Network):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.recipe = recipe
-        channels = 2 if recipe.join == "plane" else 1
-        encoder, features = build_encoder(recipe.encoder, channels)
+        encoder, features = build_encoder(recipe.encoder, 2 if recipe.join == "plane" else 1)
         if recipe.join == "plane":  # the number comes in with the picture: all of the encoder stands behind the join
             self.encoder, self.fusion = nn.Identity(), JoinFusion(recipe, features, encoder)
         elif recipe.join == "computed":
@@ -53,32 +160,16 @@ class StudyNet(Network):
         if not recipe.biases:
             remove_biases(self)
 
-    def save(self, path: Path) -> None:
-        """Write weights and recipe into one safetensors file. Raises `OutputError`."""
-        save_tensors(path, self.state_dict(), {"recipe": json.dumps(self.recipe.as_dict())})
-
-    @classmethod
-    def load(cls, path: Path) -> StudyNet:
-        """The network that `save` wrote. Raises `StudyError`."""
-        try:
-            tensors, metadata = load_tensors(path)
-            net = cls(Recipe.from_dict(parse_json(metadata["recipe"])))
-            net.load_state_dict(tensors)
-        except (ValueError, KeyError, RuntimeError) as error:
-            raise StudyError(f"{path}: not a network of a study ({error}): train it again") from error
-        return net.eval()
-
 
 class JoinFusion(nn.Module):
     """Features `[B, F]` (for `plane`: the image) and number `[B]` → heads, and heads → outputs."""
 
     def __init__(self, recipe: Recipe, features: int, reader: nn.Module | None = None) -> None:
         super().__init__()
-        self.recipe = recipe
-        self.number = build_encoding(recipe.encoding)
-        self.target = build_target(recipe.target)
+        self.recipe, self.target = recipe, TARGETS[recipe.target]
+        encoded, build = ENCODINGS[recipe.encoding]
+        self.number = build()
         self.reader = reader or nn.Identity()
-        encoded = ENCODING_WIDTH[recipe.encoding]
         if recipe.bottleneck:
             self.reader = nn.Sequential(self.reader, nn.Linear(features, recipe.bottleneck), nn.ReLU())
             features = recipe.bottleneck
@@ -92,12 +183,11 @@ class JoinFusion(nn.Module):
         self.digit = nn.Linear(widths[-1] if recipe.trunk else features, NUMBERS)
 
     def forward(self, features: Tensor, number: Tensor) -> Heads:
-        """Features and number → raw heads: digit `[B, 10]`, sum `[B, width of the target]`."""
+        """Return the raw heads: digit `[B, 10]`, sum `[B, width of the target]`."""
         if self.recipe.join == "plane":
             plane = (number / (NUMBERS - 1))[:, None, None, None].expand_as(features)
             features = torch.cat([features, plane], 1)  # [B, 2, 28, 28]
-        features = self.reader(features)
-        encoded = self.number(number)  # [B, E]
+        features, encoded = self.reader(features), self.number(number)  # [B, F], [B, E]
         if self.recipe.trunk:
             features = self.layers(torch.cat([features, encoded], 1))  # [B, last of hidden]
         digit = self.digit(features)
@@ -107,13 +197,12 @@ class JoinFusion(nn.Module):
         return Heads(digit, total.relu() if self.recipe.activation in ("sum", "both") else total)
 
     def join(self, features: Tensor, digit: Tensor, encoded: Tensor) -> Tensor:
-        """Where the number meets the image: `[B, …]`."""
+        """Let the number meet the image: `[B, …]`."""
         if self.recipe.join == "plane":
             return features
         if self.recipe.join == "film":
             scale, shift = self.modulate(encoded).chunk(2, 1)
-            modulated: Tensor = features * (1 + scale) + shift
-            return modulated
+            return torch.as_tensor(features * (1 + scale) + shift)
         if self.recipe.join == "outer":
             return (digit.softmax(1)[:, :, None] * encoded[:, None, :]).flatten(1)
         choices: dict[str, Callable[[], Tensor]] = {
@@ -127,58 +216,18 @@ class JoinFusion(nn.Module):
         return torch.cat([choices[self.recipe.join](), encoded], 1)
 
     def outputs(self, heads: Heads, number: Tensor) -> Outputs:
-        """Log-probabilities of digit and sum."""
+        """Return the log-probabilities of digit and sum."""
         assert heads.sum is not None
         return Outputs(heads.digit.log_softmax(1), self.target.scores(heads.sum))
 
 
 def layer(inputs: int, outputs: int, recipe: Recipe) -> nn.Sequential:
-    """One of the layers behind the join."""
+    """Build one of the layers behind the join."""
     return nn.Sequential(
         nn.Linear(inputs, outputs),
         *([nn.BatchNorm1d(outputs)] if recipe.normalised else []),
         *([nn.ReLU()] if recipe.rectified else []),
     )
-
-
-class Scalar(nn.Module):
-    """number `[B]` → `[B, 1]`, divided by `scale`."""
-
-    def __init__(self, scale: float = 1.0) -> None:
-        super().__init__()
-        self.scale = scale
-
-    def forward(self, number: Tensor) -> Tensor:
-        return number[:, None].float() / self.scale
-
-
-class OneHot(nn.Module):
-    """number `[B]` → `[B, 10]`."""
-
-    def forward(self, number: Tensor) -> Tensor:
-        return functional.one_hot(number, NUMBERS).float()
-
-
-class NumberBits(nn.Module):
-    """number `[B]` → its four binary digits, `[B, 4]`."""
-
-    def forward(self, number: Tensor) -> Tensor:
-        return (number[:, None] // 2 ** torch.arange(4) % 2).float()
-
-
-def build_encoding(name: Encoding) -> nn.Module:
-    """The encoding `name`: number int64 `[B]` → float32 `[B, E]`."""
-    if name == "path":  # the original's three layers
-        return nn.Sequential(
-            Scalar(), nn.Linear(1, 16), nn.ReLU(), nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 64), nn.ReLU()
-        )
-    if name == "layer":
-        return nn.Sequential(OneHot(), nn.Linear(NUMBERS, ENCODING_WIDTH[name]), nn.ReLU())
-    if name == "embedding":
-        return nn.Embedding(NUMBERS, ENCODING_WIDTH[name])
-    if name == "bits":
-        return NumberBits()
-    return OneHot() if name == "one-hot" else Scalar(NUMBERS - 1 if name == "scaled" else 1)
 
 
 def remove_biases(net: nn.Module) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -13,11 +13,10 @@ from statistics import median
 from sumnist.errors import MissingExtraError
 from sumnist.evaluation.text import duration, markdown_table
 from sumnist.files import make_folder, write_atomically
+from sumnist.lab.study.designs import MAIN, VARIANTS, Variant
 from sumnist.lab.study.figures import draw
-from sumnist.lab.study.results import LEARNED, Results
+from sumnist.lab.study.results import LEARNED, Mean, Results, compare_all
 from sumnist.lab.study.rows import Row
-from sumnist.lab.study.statistics import Effect, Mean, compare_all
-from sumnist.lab.study.variants import MAIN, VARIANTS, Variant
 
 try:
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -92,35 +91,37 @@ def embedded(picture: str) -> str:
 
 
 def with_interval(mean: Mean | None) -> str:
-    """A mean in percent, with the half-width of its interval."""
+    """Write a mean in percent, with the half-width of its interval."""
     if mean is None:
         return NONE
-    half = f"{SPACE}±{SPACE}{mean.high - mean.value:.2f}" if mean.n > 1 else ""
-    return f"{mean.value:.2f}{half}"
+    return f"{mean.value:.2f}" + (f"{SPACE}±{SPACE}{mean.high - mean.value:.2f}" if mean.n > 1 else "")
 
 
-def points(effect: Effect | None) -> str:
-    """A difference in points, with its interval."""
+def points(effect: Mean | None) -> str:
+    """Write a difference in points, with its interval."""
     if effect is None:
         return NONE
     interval = f" ({effect.low:+.2f}{SPACE}to{SPACE}{effect.high:+.2f})" if effect.n > 1 else ""
-    return f"{effect.difference:+.2f}{interval}"
+    return f"{effect.value:+.2f}{interval}"
 
 
-def size(effect: Effect | None) -> str:
-    """An effect as a multiple of its spread."""
+def size(effect: Mean | None) -> str:
+    """Write an effect as a multiple of its standard deviation."""
     return f"{effect.size:+.1f}" if effect and effect.n > 1 and math.isfinite(effect.size) else NONE
 
 
 def probability(p: float) -> str:
-    """A p-value."""
+    """Write a p-value."""
     return f"<{SPACE}0.0001" if p < 1e-4 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
 
 
 def counted(numbers: Collection[int], thing: str) -> str:
-    """`1 seed`, `3 seeds`, `2 to 5 seeds`."""
+    """Write `1 seed`, `3 seeds`, `2 to 5 seeds`."""
     low, high = min(numbers, default=0), max(numbers, default=0)
     return (f"{low}" if low == high else f"{low} to {high}") + f" {thing}" + ("" if high == 1 else "s")
+
+
+Column = Callable[[Variant], str]
 
 
 class Tables:
@@ -129,33 +130,44 @@ class Tables:
     def __init__(self, results: Results) -> None:
         self.results = results
 
-    def means(self, name: str, *figures: str) -> list[str]:
-        """The cells of some figures of a variant."""
-        return [with_interval(self.results.mean(name, figure)) for figure in figures]
+    def table(self, head: Sequence[str], variants: Sequence[Variant], *columns: Column) -> str:
+        """Write a table with a line for each of the variants, and a last column of how many seeds it has."""
+        body = [[*(column(v) for column in columns), str(self.results.count(v.name))] for v in variants]
+        return markdown_table([*head, "seeds"], body)
+
+    def figure(self, figure: str) -> Column:
+        """Make a column of the means of a figure."""
+        return lambda v: with_interval(self.results.mean(v.name, figure))
+
+    def title(self, v: Variant) -> str:
+        """Return the title of a variant, which may be called by the name of the one that it is made of."""
+        return self.results.titles.get(v.title, v.title)
 
     def of(self, *groups: str, against: str = "reference") -> str:
-        """Every variant of some groups beside the one they are measured against."""
+        """Set every variant of some groups beside the one they are measured against."""
         results = self.results
-        group = results.group(*groups)
-        first = [v for v in results.variants if v.name == against]
-        head = ["", "digit %", "sum %", "joint %", "after an epoch: digit %", "sum %",
-                f"steps to {100 * LEARNED:.0f}{SPACE}% sums", "sum, points against the first line", "d",
-                "seeds"]  # fmt: skip
-        body = []
-        for v in first + [v for v in group if v.name != against]:
-            difference = None if v.name == against else results.effect(v.name, against, "sum")
-            digit, total = (with_interval(results.after_an_epoch(v.name, output)) for output in ("digit", "sum"))
-            has_digit, has_sum = (results.mean(v.name, output) is not None for output in ("digit", "sum"))
-            body.append([
-                v.title, *self.means(v.name, *OUTPUTS), digit if has_digit else NONE, total if has_sum else NONE,
-                self.steps(v.name) if has_sum else NONE, points(difference), size(difference),
-                str(results.count(v.name)),
-            ])  # fmt: skip
-        return markdown_table(head, body)
+        variants = [v for v in results.variants if v.name == against]
+        variants += [v for v in results.group(*groups) if v.name != against]
 
-    def steps(self, name: str) -> str:
-        """The median step at which the sum was learned; how many seeds never got there."""
-        steps = self.results.steps_to_learn(name)
+        def early(output: str) -> Column:
+            measured = self.figure(output)
+            return lambda v: NONE if measured(v) == NONE else with_interval(results.after_an_epoch(v.name, output))
+
+        def gain(v: Variant) -> Mean | None:
+            return None if v.name == against else results.effect(v.name, against, "sum")
+
+        head = ["", "digit %", "sum %", "joint %", "after an epoch: digit %", "sum %",
+                f"steps to {100 * LEARNED:.0f}{SPACE}% sums", "sum, points against the first line", "d"]  # fmt: skip
+        return self.table(
+            head, variants, lambda v: v.title, *map(self.figure, OUTPUTS), early("digit"), early("sum"), self.steps,
+            lambda v: points(gain(v)), lambda v: size(gain(v)),
+        )  # fmt: skip
+
+    def steps(self, v: Variant) -> str:
+        """Write the median step at which the sum was learned, and how many seeds never got there."""
+        if self.results.mean(v.name, "sum") is None:
+            return NONE
+        steps = self.results.steps_to_learn(v.name)
         learned = [step for step in steps if step is not None]
         if not learned:
             return "never"
@@ -163,23 +175,22 @@ class Tables:
         return f"{median(learned):g}" + (f" ({never} of {len(steps)} never)" if never else "")
 
     def published(self) -> str:
-        """Published designs, rebuilt: what their authors report, and what the design gives here."""
-        body = [
-            [v.title, *(v.published or (NONE, NONE)), *self.means(v.name, *OUTPUTS), str(self.results.count(v.name))]
-            for v in self.results.group("published")
-        ]
-        head = ["design", "its author: digit %", "its author: sum %", "here: digit %", "sum %", "joint %", "seeds"]
-        return markdown_table(head, body)
+        """Set what a published design gives here beside what its authors report."""
+        head = ["design", "its author: digit %", "its author: sum %", "here: digit %", "sum %", "joint %"]
+        theirs: list[Column] = [lambda v: (v.published or (NONE, NONE))[0], lambda v: (v.published or (NONE, NONE))[1]]
+        variants = self.results.group("published")
+        return self.table(head, variants, lambda v: v.title, *theirs, *map(self.figure, OUTPUTS))
 
     def compared(self) -> dict[str, list[float]]:
-        """Joint accuracy of each design of the main comparison, over the seeds that all have; none if too few."""
+        """Return joint accuracies of each design of the main comparison, over the seeds that all have; none if too
+        few."""
         by_seed = {name: self.results.by_seed(name, "joint") for name in MAIN if name in self.results}
         seeds = sorted(set.intersection(*(set(values) for values in by_seed.values()))) if by_seed else []
         enough = len(seeds) > 1 and len(by_seed) > 1
         return {name: [values[seed] for seed in seeds] for name, values in by_seed.items()} if enough else {}
 
     def main(self) -> str:
-        """Every two designs of the main comparison."""
+        """Compare every two designs of the main comparison."""
         titles, values = self.results.titles, self.compared()
         body = [
             [titles[c.first], titles[c.second], points(c.effect), size(c.effect), probability(c.corrected),
@@ -190,21 +201,25 @@ class Tables:
         return markdown_table(head, body) + f"\n\nn = {len(next(iter(values.values())))} seeds, the same for all."
 
     def spread(self) -> str:
-        """How far the seeds of the main designs lie apart."""
-        body = []
-        for v in self.results.variants:
+        """Show how far the seeds of the main designs lie apart."""
+
+        def extreme(choose: Callable[[Collection[float]], float]) -> Column:
+            return lambda v: f"{choose(self.results.by_seed(v.name, 'joint').values()):.2f}"
+
+        def deviation(v: Variant) -> str:
             mean = self.results.mean(v.name, "joint")
-            if v.name in MAIN and mean is not None:
-                values = self.results.values(v.name, "joint")
-                spread = f"{mean.spread:.2f}" if mean.n > 1 else NONE
-                extremes = (f"{value:.2f}" for value in (min(values), max(values)))
-                body.append([v.title, with_interval(mean), spread, *extremes, str(mean.n)])
-        return markdown_table(["", "joint %", "standard deviation", "worst seed", "best seed", "seeds"], body)
+            return f"{mean.spread:.2f}" if mean and mean.n > 1 else NONE
+
+        variants = [v for v in self.results.variants if v.name in MAIN and self.results.mean(v.name, "joint")]
+        head = ["", "joint %", "standard deviation", "worst seed", "best seed"]
+        return self.table(
+            head, variants, lambda v: v.title, self.figure("joint"), deviation, extreme(min), extreme(max)
+        )
 
     def beyond(self) -> str:
-        """Sums with numbers above 9."""
+        """Show sums with numbers above 9."""
         body = [
-            [v.title, *self.means(v.name, "sum", "sum_beyond")]
+            [v.title, *(self.figure(name)(v) for name in ("sum", "sum_beyond"))]
             for v in self.results.group("fusion", "number", "sum", "original", "published")
             if self.results.mean(v.name, "sum_beyond")
         ]
@@ -215,7 +230,7 @@ class Tables:
         return any(self.results.mean(v.name, "sum_beyond") for v in self.results.variants)
 
     def rates(self) -> str:
-        """Sums of the designs that fall behind, by learning rate."""
+        """Show sums of the designs that fall behind, by learning rate."""
         names = dict.fromkeys(v.name.rpartition("-rate-")[0] for v in self.results.group("rates"))
         body = [
             [self.results.titles[name],
@@ -225,31 +240,23 @@ class Tables:
         return markdown_table(["sum % at", *RATES.values()], body)
 
     def unseen(self) -> str:
-        """Sums of combinations that training showed, and of those that it left out."""
-        body = [
-            [self.title(v), *self.means(v.name, "sum_seen", "sum_unseen"), str(self.results.count(v.name))]
-            for v in self.results.group("left-out")
-        ]
-        return markdown_table(["", "sum %, combinations seen", "never seen", "seeds"], body)
+        """Show sums of combinations that training showed, and of those that it left out."""
+        head, variants = ["", "sum %, combinations seen", "never seen"], self.results.group("left-out")
+        return self.table(head, variants, self.title, self.figure("sum_seen"), self.figure("sum_unseen"))
 
     def skewed(self) -> str:
-        """Sums by number, where large numbers were seldom drawn."""
-        shown = (0, 3, 6, 9)
-        body = []
-        for v in self.results.group("skewed"):
-            by_number = self.results.sum_by_number(v.name)
-            body.append([self.title(v), *self.means(v.name, "sum"), *(f"{by_number[number]:.2f}" for number in shown),
-                         str(self.results.count(v.name))])  # fmt: skip
-        return markdown_table(["", "sum %", "… with 0", "3", "6", "9", "seeds"], body)
+        """Show sums by number, where large numbers were seldom drawn."""
 
-    def title(self, v: Variant) -> str:
-        """The title of a variant that is called by the name of the one that it is made of."""
-        return self.results.titles.get(v.title, v.title)
+        def with_number(number: int) -> Column:
+            return lambda v: f"{self.results.sum_by_number(v.name)[number]:.2f}"
+
+        head, variants = ["", "sum %", "… with 0", "3", "6", "9"], self.results.group("skewed")
+        return self.table(head, variants, self.title, self.figure("sum"), *map(with_number, (0, 3, 6, 9)))
 
     def counted(self) -> str:
-        """The same answers, counted in ways that are about."""
+        """Show the same answers, counted in ways that are about."""
         body = [
-            [v.title, *self.means(v.name, "sum"), title, *self.means(v.name, figure)]
+            [v.title, self.figure("sum")(v), title, self.figure(figure)(v)]
             for v in self.results.group("sum", "original")
             for figure, title in COUNTED.items()
             if self.results.mean(v.name, figure)
@@ -257,14 +264,13 @@ class Tables:
         return markdown_table(["", "sum %", "counted otherwise", "gives"], body)
 
     def directions(self) -> str:
-        """How many directions the number's encoding takes, in trained networks."""
+        """Show how many directions the number's encoding takes, in trained networks."""
         body = []
-        for name in ENCODED:
-            if name in self.results:
-                lists = [row["number_singular_values"] for row in self.results.rows[name]]
-                counts = [sum(value > 1e-3 * values[0] for value in values) for values in lists]
-                low, high = min(counts), max(counts)
-                body.append([self.results.titles[name], str(low) if low == high else f"{low} to {high}"])
+        for name in (name for name in ENCODED if name in self.results):
+            lists = [row["number_singular_values"] for row in self.results.rows[name]]
+            counts = [sum(value > 1e-3 * values[0] for value in values) for values in lists]
+            low, high = min(counts), max(counts)
+            body.append([self.results.titles[name], str(low) if low == high else f"{low} to {high}"])
         return markdown_table(["number given as", "directions"], body)
 
 
@@ -276,53 +282,51 @@ class Words:
         self.rows = [row for rows in results.rows.values() for row in rows]
 
     def share(self, name: str, figure: str = "sum") -> str:
-        """A mean in percent, plainly."""
+        """Write a mean in percent, plainly."""
         mean = self.results.mean(name, figure)
         return f"{mean.value:.2f} %" if mean else NONE
 
     def with_nine(self, name: str) -> str:
-        """The sums right with the number 9."""
+        """Write the share of sums right with the number 9."""
         return f"{self.results.sum_by_number(name)[9]:.2f} %"
 
     def against(self, name: str, other: str, figure: str = "sum") -> str:
-        """A difference in words, and whether it is clear of zero."""
+        """Write a difference in words, and whether it is clear of zero."""
         effect = self.results.effect(name, other, figure)
         if effect is None or effect.n < 2:
             return "has not been measured with enough seeds yet to say what it does"
-        amount = f"{abs(effect.difference):.2f} points (95 % interval {effect.low:+.2f} to {effect.high:+.2f})"
         if not effect.clear:
             return f"makes no difference that {effect.n} seeds could show ({points(effect)} points)"
-        return f"{'raises' if effect.difference > 0 else 'lowers'} it by {amount}"
+        amount = f"{abs(effect.value):.2f} points (95 % interval {effect.low:+.2f} to {effect.high:+.2f})"
+        return f"{'raises' if effect.value > 0 else 'lowers'} it by {amount}"
 
     def counts(self) -> str:
-        """How many runs of how many designs there are."""
+        """Write how many runs of how many designs there are."""
         return f"{counted([len(self.rows)], 'run')} of {counted([len(self.results.variants)], 'design')}"
 
     def missing(self) -> int:
-        """How many variants of the whole study there is no row of."""
+        """Count the variants of the whole study that no row is of."""
         return sum(v.name not in self.results for v in VARIANTS)
 
     def main(self) -> str:
-        """How many designs are compared with how many seeds."""
+        """Write how many designs are compared with how many seeds."""
         counts = [self.results.count(name) for name in MAIN if name in self.results]
         return f"{counted([len(counts)], 'design')}, {counted([min(counts)], 'seed')}"
 
     def seeds(self, *groups: str) -> str:
-        """How many seeds the variants of some groups have; without groups, all variants."""
-        variants = self.results.group(*groups) if groups else self.results.variants
-        return counted([self.results.count(v.name) for v in variants], "seed")
+        """Write how many seeds the variants of some groups have; without groups, all variants."""
+        return counted([self.results.count(v.name) for v in self.results.group(*groups)], "seed")
 
     def epochs(self, *groups: str) -> str:
-        """For how many epochs the variants of some groups are trained; without groups, all variants."""
-        variants = self.results.group(*groups) if groups else self.results.variants
-        return counted([v.recipe.epochs for v in variants], "epoch")
+        """Write for how many epochs the variants of some groups are trained; without groups, all variants."""
+        return counted([v.recipe.epochs for v in self.results.group(*groups)], "epoch")
 
     def machines(self) -> str:
-        """Where the rows were measured, and with which torch."""
+        """Write where the rows were measured, and with which torch."""
         processors = sorted({row["machine"]["processor"] for row in self.rows})
         versions = sorted({row["machine"]["versions"]["torch"] for row in self.rows})
         return f"{'; '.join(processors)}; torch {', '.join(versions)}"
 
     def time(self) -> str:
-        """What all of the training took."""
+        """Write what all of the training took."""
         return duration(sum(row["seconds"] for row in self.rows))

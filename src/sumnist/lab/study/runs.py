@@ -1,34 +1,44 @@
-"""One run of the study: train what a recipe describes, measure it, and say all of it in one row."""
+"""The runs of the study: train what a recipe describes, measure it, say all of it in one row; and which are to do.
+
+Whatever happens in between, there is one row for each run. A run uses one thread and fp32, so that it can be repeated
+to the bit.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import math
+import json
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+from tqdm import tqdm
 
+from sumnist.batch.pool import start_workers
+from sumnist.config import Config, Engine
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.pairs import Batch, PairBatches, Pairs, as_image
 from sumnist.data.sampling import NUMBERS, draw_numbers, epoch_seed, hold_out
 from sumnist.environment import describe_machine, now
+from sumnist.errors import StudyError
 from sumnist.evaluation.metrics import GridAnswers, answer_grid
-from sumnist.lab.study.network import JoinFusion, StudyNet
-from sumnist.lab.study.recipe import Recipe
-from sumnist.lab.study.targets import SumTarget
+from sumnist.files import make_folder
+from sumnist.lab.study.designs import SLIP, Recipe, Variant
+from sumnist.lab.study.network import JoinFusion, StudyNet, SumTarget
+from sumnist.lab.study.rows import Row, open_rows, read_jsonl
 from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
 from sumnist.model.fusion import sum_bits
+from sumnist.training.loop import learning_rate, set_learning_rate
 
-__all__ = ["LEFT_OUT", "Trained", "draw_for", "measure", "run", "train"]
+__all__ = ["LEFT_OUT", "Job", "Trained", "conduct", "draw_for", "jobs_of", "measure", "read_rows", "repeat", "train"]
 
 HELD_OUT = 5000
 """Training images that choices may look at."""
@@ -42,28 +52,87 @@ SKEW = 0.6
 """Under skewed numbers, each number comes up so many times as often as the one before it."""
 BEYOND = range(10, 16)
 """Numbers that training never draws and that four bits can still write."""
-
 BATCH = 500
 """Images that are measured at once."""
-FIGURES_OF_DIGITS = {"digit", "digit_nll", "joint"}
-FIGURES_OF_SUMS = {"sum", "sum_nll", "joint", "sum_by_number", "sum_seen", "sum_unseen", "sum_beyond"}
-"""What says nothing of a network whose digit, or sum, is not trained."""
-
 LEFT_OUT: NDArray[np.int64] = (7 * np.arange(10) + 3) % NUMBERS
 """For each digit, the number that it is never trained with when combinations are left out: one pair in ten."""
 
+SHARES = dict.fromkeys(("digit", "sum", "joint", "sum_seen", "sum_unseen", "sum_beyond"), (float, None))
+FIGURES = {**SHARES, "sum_by_number": ([float], None)}
+ROW = {
+    "variant": str, "recipe": {"hidden": [int]}, "seed": int, "seconds": float, "curve": [[int, float, float]],
+    "weights": str, "validation": FIGURES, "test": FIGURES, "number_singular_values": ([float], None),
+    "machine": {"processor": str, "versions": {"torch": str}},
+}  # fmt: skip
+"""The shape of a row, as far as it is read again."""
+Job = tuple[str, Recipe, int]
+"""Variant, recipe, seed."""
 
-@dataclass(frozen=True)
-class Trained:
-    """A trained network, the seconds that took, and its accuracy along the way: (step, digit, sum)."""
 
-    net: StudyNet
-    seconds: float
-    curve: list[tuple[int, float, float]]
+def jobs_of(variants: Sequence[Variant]) -> list[Job]:
+    """List every run of the study, a seed of all variants before the next seed: stopped early, all have as many."""
+    count = max((variant.seeds for variant in variants), default=0)
+    return [(v.name, v.recipe, seed) for seed in range(count) for v in variants if seed < v.seeds]
 
 
-def run(name: str, recipe: Recipe, seed: int) -> dict[str, Any]:
-    """The row of one run, on one thread: recipe, figures, and a digest of the final weights."""
+def conduct(jobs: Sequence[Job], path: Path, engine: Engine = "local", workers: int = 0, progress: bool = True) -> int:
+    """Do the runs of a study that have no row yet, each on one thread, and append their rows as they finish.
+
+    Args:
+        jobs: The runs of the whole study.
+        path: The file of its rows, in JSON Lines; it and its folder are made if they are not there.
+        engine: `local`, the cores of this machine, or `ray`, a Ray cluster.
+        workers: The number of runs at once; 0 is one for each core.
+        progress: Whether to show a bar.
+
+    Returns:
+        How many runs were done.
+
+    Raises:
+        StudyError: A line of the file is not a row, a worker process died, or the cluster failed.
+        OutputError: The file cannot be written, or another process adds rows to it.
+        MissingExtraError: The engine is `ray`, and Ray is not installed.
+    """
+    make_folder(path.parent)
+    with open_rows(path) as rows:
+        done = {(row["variant"], Recipe.from_dict(row["recipe"]), row["seed"]) for row in read_rows(path)}
+        left = [job for job in jobs if job not in done]
+        with start_workers(engine, workers, runner, StudyError, ahead=1) as runners, tqdm(
+            total=len(jobs), initial=len(jobs) - len(left), desc="study", unit="run", smoothing=0.02,
+            disable=None if progress else True,
+        ) as bar:  # fmt: skip
+            for row in runners.as_they_finish(left):
+                rows.add(json.dumps(row))
+                bar.update()
+                bar.set_postfix_str(f"{row['variant']}, seed {row['seed']}: {row['seconds']:.0f} s")
+    return len(left)
+
+
+def runner() -> Callable[[Job], Row]:
+    """Return the function with which a worker does its jobs."""
+    return lambda job: run(*job)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read the rows of a study. Raises `StudyError`."""
+    return read_jsonl(path, ROW)
+
+
+def repeat(path: Path, name: str, seed: int) -> list[str]:
+    """Do the run of the variant `name` with `seed` again, which has a row in the file `path`.
+
+    Returns the parts of the row that came out otherwise: none, on the machine and with the versions of the row. Raises
+    `StudyError` if there is no such row.
+    """
+    rows = [row for row in read_rows(path) if row["variant"] == name and row["seed"] == seed]
+    if not rows:
+        raise StudyError(f"{path}: no row of {name} with seed {seed}: choose one that is there")
+    again = json.loads(json.dumps(run(name, Recipe.from_dict(rows[-1]["recipe"]), seed)))
+    return [part for part in ("weights", "curve", "validation", "test") if again[part] != rows[-1][part]]
+
+
+def run(name: str, recipe: Recipe, seed: int) -> Row:
+    """Do one run, on one thread, and return its row: recipe, figures, and a digest of the final weights."""
     torch.set_num_threads(1)
     training, held = held_out()
     trained = train(recipe, seed, training, held)
@@ -80,10 +149,18 @@ def run(name: str, recipe: Recipe, seed: int) -> dict[str, Any]:
 
 @cache
 def held_out() -> tuple[DigitSet, DigitSet]:
-    """The training images to learn from, and those to choose by."""
+    """Return the training images to learn from, and those to choose by."""
     digits = load_mnist("train")
     rest, held = hold_out(digits.digits, HELD_OUT)
     return digits.part(rest), digits.part(held)
+
+
+class Trained(NamedTuple):
+    """A trained network, the seconds that took, and its accuracy along the way: (step, digit, sum)."""
+
+    net: StudyNet
+    seconds: float
+    curve: list[tuple[int, float, float]]
 
 
 def train(recipe: Recipe, seed: int, training: DigitSet, held: DigitSet) -> Trained:
@@ -93,6 +170,7 @@ def train(recipe: Recipe, seed: int, training: DigitSet, held: DigitSet) -> Trai
     net = StudyNet(recipe).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss = JointLoss(net, recipe)
     optimizer = torch.optim.AdamW(loss.parameters(), recipe.lr, fused=True)
+    schedule = Config(lr=recipe.lr, warmup=WARMUP)
     batches = PairBatches(
         training, recipe.batch_size, seed, torch.device("cpu"), recipe.largest_number,
         numbers_per_image=recipe.numbers_per_image, draw=draw_for(recipe, seed, training.digits),
@@ -104,8 +182,7 @@ def train(recipe: Recipe, seed: int, training: DigitSet, held: DigitSet) -> Trai
         torch.manual_seed(epoch_seed(seed, epoch))
         began = time.perf_counter()
         for pairs in batches.epoch(epoch):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.lr * one_cycle(step / steps)
+            set_learning_rate(optimizer, learning_rate(step / steps, schedule))
             loss(pairs).backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -117,13 +194,6 @@ def train(recipe: Recipe, seed: int, training: DigitSet, held: DigitSet) -> Trai
                 began = time.perf_counter()
         seconds += time.perf_counter() - began
     return Trained(net.eval(), seconds, curve)
-
-
-def one_cycle(progress: float) -> float:
-    """The learning rate, as a share of its peak, when the share `progress` of all steps is done."""
-    if progress < WARMUP:
-        return 0.04 + 0.96 * progress / WARMUP
-    return 0.5 * (1 + math.cos(math.pi * (progress - WARMUP) / (1 - WARMUP)))
 
 
 class JointLoss(nn.Module):
@@ -139,27 +209,25 @@ class JointLoss(nn.Module):
         recipe = self.recipe
         features = self.net.encoder(pairs.image).repeat_interleave(recipe.numbers_per_image, 0)
         heads = self.net.fuse(features, pairs.number)
-        scores = heads.digit.softmax(1) if recipe.digit_loss == "softmax-then-cross-entropy" else heads.digit
-        digit = functional.cross_entropy(scores, pairs.digit)
+        digit = functional.cross_entropy(
+            heads.digit.softmax(1) if recipe.digit_loss == SLIP else heads.digit, pairs.digit
+        )
         if heads.sum is None:  # computed from the digit: its loss is the digit's
             return digit
-        total = self.sum_loss(target_of(self.net), heads.sum, pairs.sum)
+        if recipe.sum_loss == "absolute":
+            total = functional.l1_loss(heads.sum[:, 0], pairs.sum.float())
+        else:
+            raw = heads.sum.softmax(1) if recipe.sum_loss == SLIP else heads.sum
+            total = target_of(self.net).loss(raw, pairs.sum)
         if recipe.weighting == "uncertainty":  # Kendall, Gal and Cipolla, 2018
             both = torch.stack([digit, total])
             return ((-self.log_variance).exp() * both + self.log_variance).sum() / 2
         digit_weight = recipe.digit_weight if recipe.digit_loss != "none" else 0.0
         return (digit_weight * digit + recipe.sum_weight * total) / (digit_weight + recipe.sum_weight)
 
-    def sum_loss(self, target: SumTarget, raw: Tensor, total: Tensor) -> Tensor:
-        if self.recipe.sum_loss == "softmax-then-cross-entropy":
-            return target.loss(raw.softmax(1), total)
-        if self.recipe.sum_loss == "absolute":
-            return functional.l1_loss(raw[:, 0], total.float())
-        return target.loss(raw, total)
-
 
 def draw_for(recipe: Recipe, seed: int, digits: NDArray[np.int64]) -> Callable[[int], NDArray[np.int64]]:
-    """Epoch → the numbers of all images `[N]`, as the recipe says."""
+    """Return what draws the numbers of all images `[N]` of an epoch, as the recipe says."""
     index, largest = np.arange(len(digits)), recipe.largest_number
     if recipe.numbers == "fixed":
         return lambda epoch: draw_numbers(seed, 0, index, largest)
@@ -173,91 +241,76 @@ def draw_for(recipe: Recipe, seed: int, digits: NDArray[np.int64]) -> Callable[[
 
 
 def measure(net: StudyNet, digits: DigitSet) -> dict[str, Any]:
-    """The figures of a network on the grid of `digits`, for JSON; None for what its recipe does not train."""
+    """Measure a network on the grid of `digits`: figures for JSON, None for what its recipe does not train.
+
+    `sum_cut` and `sum_unrounded` are what two widespread ways to count would say of the same answers: a value cut to a
+    whole number instead of rounded, and bits compared as they come, without a threshold. None where they do not apply.
+    """
     recipe, answers = net.recipe, answer_grid(net, digits)
-    meant_is_likeliest = recipe.join == "computed" or recipe.target == "classes"
-    sums = answers.sum if meant_is_likeliest else meant_sums(net, digits, range(NUMBERS))
+    sums, cut, unrounded = answers.sum, None, None
+    if recipe.join != "computed" and recipe.target != "classes":  # the likeliest sum is not the one that is meant
+        raw, total = raw_sums(net, digits, range(NUMBERS))
+        sums = target_of(net).value(raw).view(-1, NUMBERS).numpy()
+        if recipe.target == "value":
+            cut = share(raw[:, 0].long() == total)
+        if recipe.target == "bits":
+            unrounded = share((raw.sigmoid() == sum_bits(total)).all(1))
     right = np.equal(sums, answers.true_sum)
     unseen = LEFT_OUT[answers.truth][:, None] == np.arange(NUMBERS)  # [N, 10]
-    figures = {
-        "digit": float(answers.digit_right.mean()), "digit_nll": float(answers.digit_nll.mean(dtype=float)),
-        "sum": float(right.mean()), "sum_nll": float(answers.sum_nll.mean(dtype=float)),
-        "joint": float((answers.digit_right & right).mean()), "sum_by_number": right.mean(0).tolist(),
-        "sum_seen": float(right[~unseen].mean()), "sum_unseen": float(right[unseen].mean()),
-        "sum_beyond": beyond(net, digits, answers),
+    of_digits = {"digit": float(answers.digit_right.mean()), "digit_nll": float(answers.digit_nll.mean(dtype=float))}
+    of_sums = {
+        "sum": float(right.mean()),
+        "sum_nll": None if recipe.target == "value" else float(answers.sum_nll.mean(dtype=float)),
+        "joint": float((answers.digit_right & right).mean()) if recipe.learns_digit else None,
+        "sum_by_number": right.mean(0).tolist(), "sum_seen": float(right[~unseen].mean()),
+        "sum_unseen": float(right[unseen].mean()), "sum_beyond": beyond(net, digits, answers),
     }  # fmt: skip
-    untrained: set[str] = set()
-    if not recipe.learns_digit:
-        untrained |= FIGURES_OF_DIGITS
-    if not recipe.learns_sum:
-        untrained |= FIGURES_OF_SUMS
-    if recipe.target == "value":  # which has no probability
-        untrained.add("sum_nll")
-    return figures | other_counts(net, digits) | dict.fromkeys(name for name in figures if name in untrained)
+    return {
+        **(of_digits if recipe.learns_digit else dict.fromkeys(of_digits)),
+        **(of_sums if recipe.learns_sum else dict.fromkeys(of_sums)), "sum_cut": cut, "sum_unrounded": unrounded,
+    }  # fmt: skip
 
 
 def beyond(net: StudyNet, digits: DigitSet, answers: GridAnswers) -> float | None:
-    """The share of right sums with numbers above 9, of those sums that the network's target can say; None if the
+    """Return the share of right sums with numbers above 9, of those sums that the network's target can say; None if the
     encoding cannot write such numbers."""
     if net.recipe.join == "computed":  # whatever the number, the sum is right where the digit is
         return float(answers.digit_right[:, 0].mean())
     if net.recipe.encoding in ("one-hot", "layer", "embedding"):
         return None
-    truth = answers.truth[:, None] + np.array(BEYOND)
-    possible = truth <= target_of(net).largest
-    return float(np.equal(meant_sums(net, digits, BEYOND), truth)[possible].mean())
+    raw, total = raw_sums(net, digits, BEYOND)
+    possible = total <= target_of(net).largest
+    return float((target_of(net).value(raw) == total)[possible].numpy().mean())
 
 
-def other_counts(net: StudyNet, digits: DigitSet) -> dict[str, float | None]:
-    """What two widespread ways to count would say of the same answers: a value cut to a whole number instead of
-    rounded, and bits compared as they come, without a threshold. None where they do not apply."""
-    cut = unrounded = None
-    if net.recipe.target == "value":
-        cut = share_of(raw[:, 0].long() == total for raw, total in raw_sums(net, digits, range(NUMBERS)))
-    elif net.recipe.target == "bits":
-        every = raw_sums(net, digits, range(NUMBERS))
-        unrounded = share_of((raw.sigmoid() == sum_bits(total)).all(1) for raw, total in every)
-    return {"sum_cut": cut, "sum_unrounded": unrounded}
-
-
-def share_of(parts: Iterable[Tensor]) -> float:
-    """The share of what is true in several tensors of truth values."""
-    right = torch.cat(list(parts))
+def share(right: Tensor) -> float:
+    """Return the share of what is true, of the truth values `[N]`."""
     return int(right.sum()) / len(right)
 
 
-def meant_sums(net: StudyNet, digits: DigitSet, numbers: range) -> NDArray[np.int64]:
-    """The sum that the network's target means, for every image with every number: int64 `[N, len(numbers)]`."""
-    target = target_of(net)
-    values = torch.cat([target.value(raw) for raw, _ in raw_sums(net, digits, numbers)])
-    sums: NDArray[np.int64] = values.view(-1, len(numbers)).numpy()
-    return sums
-
-
 @torch.inference_mode()
-def raw_sums(net: StudyNet, digits: DigitSet, numbers: range) -> Iterator[tuple[Tensor, Tensor]]:
-    """In batches of B images, each with every number: the raw outputs of the sum's head `[B · len(numbers), width]`,
-    and the true sums, int64 `[B · len(numbers)]`."""
-    number = torch.tensor(numbers)
+def raw_sums(net: StudyNet, digits: DigitSet, numbers: range) -> tuple[Tensor, Tensor]:
+    """Ask of each image with each number: the raw outputs of the sum's head `[N · len(numbers), width]`, and the true
+    sums, int64 `[N · len(numbers)]`."""
+    number, raw = torch.tensor(numbers), []
     for start in range(0, len(digits), BATCH):
-        part = slice(start, start + BATCH)
-        features = net.encoder(as_image(torch.tensor(digits.images[part])))
-        total = torch.tensor(digits.digits[part])[:, None] + number
+        features = net.encoder(as_image(torch.tensor(digits.images[start : start + BATCH])))
         heads = net.fuse(features.repeat_interleave(len(number), 0), number.repeat(len(features)))
         assert heads.sum is not None
-        yield heads.sum, total.flatten()
+        raw.append(heads.sum)
+    return torch.cat(raw), (torch.tensor(digits.digits)[:, None] + number).flatten()
 
 
 def target_of(net: StudyNet) -> SumTarget:
-    """What the sum's head of a network with a learned sum says."""
+    """Return what the sum's head of a network with a learned sum says."""
     assert isinstance(net.fusion, JoinFusion)
     return net.fusion.target
 
 
 @torch.inference_mode()
 def singular_values(net: StudyNet) -> list[float] | None:
-    """Those of the encodings of 0..9, `[10, E]`, largest first: how many directions the number can take. None where
-    the number is not encoded at all."""
+    """Return those of the encodings of 0..9, `[10, E]`, largest first: how many directions the number can take. None
+    where the number is not encoded at all."""
     if not isinstance(net.fusion, JoinFusion) or net.recipe.join == "plane":
         return None
     values: list[float] = torch.linalg.svdvals(net.fusion.number(torch.arange(NUMBERS))).tolist()

@@ -1,23 +1,95 @@
-"""The digits of a half: MNIST's, and those of other people, which were not written for it and train no network.
+"""Pictures of digits whose labels are known, in two halves: MNIST's, and other people's, which train no network.
+
+Choices are made on the development half; the reported half is looked at when the choices are made. The halves were
+fixed before anything was measured: of MNIST, held-out training images and the test images; of scikit-learn's digits the
+first half in the order of the file and the second; of the writers every other one in the order of the alphabet; of
+Fashion-MNIST some of its training images and of its test images.
 
 scikit-learn's digits: 1,797 of the 5,620 of Alpaydin and Kaynak (1998, UCI), by 43 writers, reduced to 8×8 pixels with
 intensities 0..16. Digits of handwriting fonts: 17 writers, 8 pictures of each digit by each, with the natural variation
-that `scripts/build_suites.py` of commit 9b2db9d drew; a font is a person's writing made regular, so they are easier
-than people. Who made them and under which licence: `NOTICE-SUITES.txt`.
+that was drawn; a font is a person's writing made regular, so they are easier than people. They lie in `suites.npz`, and
+printed letters in `words.npz`, which `scripts/build_suites.py` and `build_words.py` of commit 9b2db9d made, once: what
+is measured on them must not be redrawn. `NOTICE-SUITES.txt` says whose they are, and under which licence.
+
+MNIST's digits are also handed over as others do it: cropped to their ink, and in the printed cells of forms. A cell has
+lines along one to four of its sides, from grey to black, that may lie some way within it, paper of some brightness, ink
+darker than it, blur and noise. The digit touches no line. What real forms have beside that (print that shows through,
+corrections, digits across a line) is not in them.
 """
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageFilter
 
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import hold_out
-from sumnist.lab.suites.archive import HALVES, INTENSITIES, WRITERS, Half, check_half, stored, writers_of
+from sumnist.errors import ConfigError, DataError
 
-__all__ = ["DigitPictures", "characters", "font_digits", "ink_of", "mnist_half", "small_digits"]
+__all__ = [
+    "HALVES", "INTENSITIES", "TARGET", "WORDS", "WRITERS", "DigitPictures", "Half", "characters", "check_half",
+    "drawn_cells", "font_digits", "ink_of", "mnist_half", "small_digits", "stored", "stored_images", "tight_crops",
+    "writers_of",
+]  # fmt: skip
+
+Half = Literal["development", "reported"]
+HALVES: tuple[Half, ...] = get_args(Half)
+
+WRITERS = (
+    "Because We Build", "Because We Connect", "Because We Create", "Because We Learn", "Because We Mentor",
+    "Because We Organize", "Breip", "Caveat", "Delphine", "dkg", "Femke Klaver", "Indie Flower", "Kalam", "Kristi",
+    "Patrick Hand", "Rufscript", "Steve Hand",
+)  # fmt: skip
+"""Whose handwriting the fonts are, in the order of the alphabet; the weights of a font are one writer's."""
+INTENSITIES = 16
+"""Different intensities in the pictures of characters."""
+TARGET = Path(__file__).with_name("suites.npz")
+WORDS = TARGET.with_name("words.npz")
+
+
+def writers_of(half: Half) -> tuple[str, ...]:
+    """The writers of one half: every other one, from the first on for development, from the second for the report."""
+    return WRITERS[HALVES.index(check_half(half)) :: 2]
+
+
+def check_half(half: Half) -> Half:
+    """`half`, if it is one. Raises `ConfigError`."""
+    if half not in HALVES:
+        raise ConfigError(f"half {half!r}: unknown, expected development (to choose by) or reported (looked at once)")
+    return half
+
+
+def generator(seed: int, name: str, index: int) -> np.random.Generator:
+    """The generator of one picture, for what is drawn one at a time."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode()), index])
+
+
+def stored_images(key: str) -> NDArray[np.uint8]:
+    """The images `[N, 28, 28]` that the archive holds below each other in a PNG file, which takes less room."""
+    with Image.open(BytesIO(stored(key).tobytes())) as column:
+        return np.asarray(column).reshape(-1, 28, 28)
+
+
+@cache
+def stored(key: str, name: str = TARGET.name) -> NDArray[np.uint8]:
+    """The array `key` of an archive; not to be changed. Raises `DataError` if the file is missing or damaged."""
+    try:
+        with files("sumnist.lab.suites").joinpath(name).open("rb") as stream, np.load(stream) as archive:
+            array: NDArray[np.uint8] = archive[key]
+    except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
+        raise DataError(f"the packaged suites cannot be read ({error}): reinstall sumnist") from error
+    array.setflags(write=False)
+    return array
+
 
 HELD_OUT = 5_000
 """Training images that stand in for the test images in the development half; as `--validation 5000` holds out."""
@@ -87,3 +159,76 @@ def ink_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     away = np.abs(picture.astype(float) - border)
     ink: NDArray[np.uint8] = np.rint(away / max(away.max(), 1) * 255).astype(np.uint8)
     return ink
+
+
+INK = 64
+"""A pixel of an image is ink from this intensity on."""
+HEIGHTS = 40, 120
+"""Pixels of a cell's height: from, and to but not including."""
+WIDE = 0.8, 1.5
+"""A cell's width by its height."""
+TALL = 0.45, 0.75
+"""The digit's longer side by the cell's height."""
+INSET = 0.09
+"""Of the cell's shorter side: a line lies at most so far within it."""
+THICKEST = 16
+"""A line is at most the cell's height divided by this wide."""
+
+Picture = NDArray[np.uint8]
+BICUBIC = Image.Resampling.BICUBIC
+
+
+def tight_crops(images: NDArray[np.uint8], scale: int = 1, dark: bool = False) -> list[Picture]:
+    """Each of `images` `[N, 28, 28]` cropped to its ink, enlarged `scale` times, with light or `dark` ink."""
+    pictures = []
+    for image in images:
+        ink = cropped(image)
+        ink = np.asarray(Image.fromarray(ink).resize((ink.shape[1] * scale, ink.shape[0] * scale), BICUBIC))
+        pictures.append(255 - ink if dark else ink)
+    return pictures
+
+
+def drawn_cells(images: NDArray[np.uint8], seed: int = 0) -> list[Picture]:
+    """Each of `images` `[N, 28, 28]` in a printed cell. A picture depends on its image, `seed` and its place alone."""
+    return [cell(image, generator(seed, "cell", place)) for place, image in enumerate(images)]
+
+
+def cropped(image: NDArray[np.uint8], least: int = INK, margin: int = 0) -> NDArray[np.uint8]:
+    """Return an image without its empty rows and columns, where nothing has an intensity of `least`; with a margin."""
+    rows, columns = (np.flatnonzero((image >= least).any(axis)) for axis in (1, 0))
+    return np.pad(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], margin)
+
+
+def cell(image: NDArray[np.uint8], random: np.random.Generator) -> Picture:
+    """An image in one printed cell."""
+    high = int(random.integers(*HEIGHTS))
+    wide = int(high * random.uniform(*WIDE))
+    values = np.full((high, wide), random.uniform(190, 255))
+    edge = ruled(values, random)
+    digit = fitted(cropped(image), random.uniform(*TALL) * high, high - 2 * edge, wide - 2 * edge)
+    top, left = (int(random.integers(edge, most - side - edge + 1)) for most, side in
+                 zip(values.shape, digit.shape, strict=True))  # fmt: skip
+    place = values[top : top + len(digit), left : left + digit.shape[1]]
+    place += (random.uniform(0, 110) - place) * digit
+    blurred = Image.fromarray(values.clip(0, 255).astype(np.uint8)).filter(
+        ImageFilter.GaussianBlur(random.uniform(0, 1.2) * high / 80)
+    )
+    noisy = np.asarray(blurred) + random.normal(0, random.uniform(0, 10), values.shape)
+    return noisy.clip(0, 255).astype(np.uint8)
+
+
+def ruled(values: NDArray[np.float64], random: np.random.Generator) -> int:
+    """Draw lines along one to four sides of `values`, and say how far within it the innermost of them may reach."""
+    thick, ink = int(random.integers(1, max(1, len(values) // THICKEST) + 1)), random.uniform(0, 170)
+    most = int(INSET * min(values.shape))
+    for side in random.permutation(4)[: random.integers(1, 5)]:
+        inset = int(random.integers(0, max(1, most)))
+        np.rot90(values, side)[inset : inset + thick] = ink
+    return most + thick + 1
+
+
+def fitted(ink: NDArray[np.uint8], longer: float, height: int, width: int) -> NDArray[np.float64]:
+    """Ink with a longer side of `longer` pixels, or as large as fits into `height` × `width`, in [0, 1]."""
+    factor = min(longer / max(ink.shape), (height - 1) / ink.shape[0], (width - 1) / ink.shape[1])
+    size = max(1, round(ink.shape[1] * factor)), max(1, round(ink.shape[0] * factor))
+    return np.asarray(Image.fromarray(ink).resize(size, BICUBIC), np.float64) / 255

@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from sumnist.lab.suites.archive import HALVES, Half, check_half, stored_images
-from sumnist.lab.suites.chance import generator
-from sumnist.lab.suites.digits import characters
+from sumnist.lab.suites.digits import HALVES, Half, characters, check_half, generator, stored_images
 from sumnist.lab.suites.photographs import blank_photographs
 from sumnist.pictures.decode import Picture
 

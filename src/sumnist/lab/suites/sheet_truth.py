@@ -19,8 +19,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from sumnist.lab.suites.archive import HALVES, Half, check_half
-from sumnist.lab.suites.chance import generator
+from sumnist.lab.suites.digits import HALVES, Half, check_half, generator
 from sumnist.sheets.formulas import Formula, in_order
 from sumnist.sheets.layout import Field, Layout
 

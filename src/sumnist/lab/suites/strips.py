@@ -24,10 +24,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.lab.suites.archive import HALVES, INTENSITIES, WORDS, Half, check_half, stored, writers_of
-from sumnist.lab.suites.chance import generator
-from sumnist.lab.suites.crops import cropped
-from sumnist.lab.suites.digits import characters, ink_of
+from sumnist.lab.suites import digits as suite
+from sumnist.lab.suites.digits import HALVES, Half, check_half, generator, ink_of
 from sumnist.lab.suites.out_of_distribution import scribble
 from sumnist.lab.suites.photographs import blank_photographs
 
@@ -178,8 +176,8 @@ def printed(half: Half, word: str, random: np.random.Generator) -> Strip:
 @cache
 def letters() -> dict[tuple[int, str], Strip]:
     """Printed letters `[H, advance]`, light on 0, by the place of their font and by character."""
-    sizes = stored("sizes", WORDS.name).astype(int)
-    pixels = stored("pixels", WORDS.name) * np.uint8(255 // (INTENSITIES - 1))
+    sizes = suite.stored("sizes", suite.WORDS.name).astype(int)
+    pixels = suite.stored("pixels", suite.WORDS.name) * np.uint8(255 // (suite.INTENSITIES - 1))
     parts = np.split(pixels, sizes.prod(1).cumsum()[:-1])
     keys = [(font, letter) for font in range(len(FONTS)) for letter in ascii_letters]
     return {key: part.reshape(size) for key, part, size in zip(keys, parts, sizes, strict=True)}
@@ -187,8 +185,8 @@ def letters() -> dict[tuple[int, str], Strip]:
 
 def handwritten(half: Half, word: str, random: np.random.Generator) -> Strip:
     """A word of capitals of one of the writers of a half."""
-    writer, high = str(random.choice(writers_of(half))), int(random.integers(*CAPITAL))
-    capitals = [scaled(cropped(capitals_of(half)[writer, letter]), high) for letter in word]
+    writer, high = str(random.choice(suite.writers_of(half))), int(random.integers(*CAPITAL))
+    capitals = [scaled(suite.cropped(capitals_of(half)[writer, letter]), high) for letter in word]
     parts = [np.pad(letter, ((0, 0), (0, int(random.integers(*BETWEEN))))) for letter in capitals]
     return on_paper(np.concatenate(parts, 1), random)
 
@@ -196,7 +194,7 @@ def handwritten(half: Half, word: str, random: np.random.Generator) -> Strip:
 @cache
 def capitals_of(half: Half) -> dict[tuple[str, str], Strip]:
     """The ink of each capital, light on 0, by writer and character."""
-    pictures, shown, writers = characters(half, ascii_uppercase)
+    pictures, shown, writers = suite.characters(half, ascii_uppercase)
     return dict(zip(zip(writers, shown, strict=True), map(ink_of, pictures), strict=True))
 
 

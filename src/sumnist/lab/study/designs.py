@@ -1,0 +1,302 @@
+"""What is compared: each variant is a recipe, everything about one trained network as data, with a name and a title.
+
+Each moves one thing away from the reference, `Recipe()`, or rebuilds a published design on the reference's encoder and
+training, so that designs are compared and not the care that went into their training.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Final, Literal
+
+from sumnist.config import unknown
+from sumnist.errors import ConfigError, StudyError
+
+__all__ = ["MAIN", "REFERENCE", "VARIANTS", "Recipe", "Variant", "quick", "variant"]
+
+SLIP: Final = "softmax-then-cross-entropy"
+"""A widespread mistake: a softmax before a loss that has one."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The defaults are the reference: features and one-hot number side by side, one hidden layer, 19 classes."""
+
+    encoder: Literal["small", "original", "four-convolutions", "narrow"] = "small"
+    """image → features: small (the `fast` preset's), or one of the published ones in full"""
+    join: Literal[
+        "features", "logits", "probabilities", "argmax", "answer", "outer", "film", "plane", "nothing", "computed"
+    ] = "features"
+    """what of the image the number meets: features, digit logits, their softmax, the one-hot or the plain answer, the
+    outer product of both; or how: scaling the features (film), as a second picture (plane), not at all (nothing), by
+    arithmetic (computed, the exact fusion)"""
+    hidden: tuple[int, ...] = (128,)
+    """widths of the layers between the join and the sum; none: a single linear layer"""
+    rectified: bool = True
+    """whether a ReLU follows each of these layers"""
+    normalised: bool = False
+    """whether batch normalisation comes between each of them and its ReLU"""
+    trunk: bool = False
+    """whether the digit, too, is read off the last hidden layer, after the number came in"""
+    bottleneck: int = 0
+    """width of a layer, with ReLU, that the features pass before everything else; 0: none"""
+    encoding: Literal["one-hot", "scalar", "scaled", "bits", "embedding", "layer", "path"] = "one-hot"
+    """how the network is given the number; `layer`: one-hot through 20 units; `path`, the original's: a scalar through
+    16, 32 and 64 units"""
+    target: Literal["classes", "bits", "value", "ordinal"] = "classes"
+    """what the sum's head says: 19 classes, 5 bits, a value (regression), or 18 thresholds (ordinal)"""
+
+    digit_loss: Literal["cross-entropy", "softmax-then-cross-entropy", "none"] = "cross-entropy"
+    """the digit's loss; `none` trains on sums alone"""
+    sum_loss: Literal["own", "softmax-then-cross-entropy", "absolute"] = "own"
+    """the sum's loss: its target's own, the same after a softmax too many, or the absolute error of a value"""
+    digit_weight: float = 1.0
+    """weight of the digit's loss"""
+    sum_weight: float = 1.0
+    """weight of the sum's loss; 0 trains on digits alone"""
+    weighting: Literal["fixed", "uncertainty"] = "fixed"
+    """whether these weights stay, or are learned from the losses' own noise"""
+    activation: Literal["none", "digit", "sum", "both"] = "none"
+    """which logits pass through a ReLU before their loss"""
+    biases: bool = True
+    """whether layers have biases"""
+
+    numbers: Literal["fresh", "fixed", "skewed", "left-out"] = "fresh"
+    """how the training's numbers are drawn: anew each epoch, once and for all, few large ones, or without one of the
+    ten numbers for each digit"""
+    largest_number: int = 9
+    """the largest number that training draws"""
+    numbers_per_image: int = 1
+    """numbers that meet each image in a step"""
+
+    epochs: int = 4
+    """passes over 55,000 training images"""
+    batch_size: int = 256
+    """images per step"""
+    lr: float = 8e-3
+    """peak of the learning rate (one-cycle, AdamW)"""
+
+    @property
+    def learns_digit(self) -> bool:
+        """Whether the digit's head is trained; if not, it says nothing."""
+        return self.digit_loss != "none" and self.digit_weight > 0
+
+    @property
+    def learns_sum(self) -> bool:
+        """Whether the sum is trained, or computed."""
+        return self.sum_weight > 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """The recipe that `as_dict` gave as `values`. Raises `StudyError` for one of another version."""
+        known = {field.name for field in fields(cls)}
+        if set(values) != known:
+            strange = sorted(set(values) ^ known)
+            raise StudyError(f"a row's recipe differs in {', '.join(strange)}: it is of another version of sumnist")
+        return cls(**{**values, "hidden": tuple(values["hidden"])})
+
+
+SEEDS = 5
+MAIN = ("exact", "reference", "table", "narrow", "logits-normalised", "original")
+"""The designs of the main comparison, which are tested against each other."""
+MAIN_SEEDS = 20
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A recipe under study. `published`: the digit and sum accuracy in percent that its author reports, where it is a
+    published design ("–" for one that was not counted or not on test images)."""
+
+    name: str
+    title: str
+    group: str
+    recipe: Recipe
+    seeds: int = SEEDS
+    published: tuple[str, str] | None = None
+
+
+REFERENCE = Recipe()
+ORIGINAL = Recipe(encoding="path", hidden=(256, 256), trunk=True, target="bits", biases=False)
+TABLE = Recipe(join="argmax", hidden=(64, 128, 256, 64, 38), normalised=True, numbers="fixed")
+ANSWER = Recipe(join="answer", encoding="scalar", hidden=(5, 5), rectified=False, target="value")
+NARROW = Recipe(bottleneck=15, hidden=(40, 40), normalised=True, trunk=True)
+
+DESIGNS: dict[str, dict[str, tuple[str, Recipe]]] = {
+    "fusion": {
+        "reference": ("the reference: features + one-hot, one hidden layer", REFERENCE),
+        "exact": ("exact: the digit's distribution, shifted", Recipe(join="computed")),
+        "deep": ("features + one-hot, two hidden layers", Recipe(hidden=(128, 128))),
+        "logits": ("digit logits + one-hot", Recipe(join="logits")),
+        "probabilities": ("digit probabilities + one-hot", Recipe(join="probabilities")),
+        "argmax": ("one-hot of the answer + one-hot", Recipe(join="argmax")),
+        "outer": ("outer product of probabilities and one-hot, linear", Recipe(join="outer", hidden=())),
+        "film": ("features scaled and shifted by the number (FiLM)", Recipe(join="film")),
+        "plane": ("the number as a second picture", Recipe(join="plane")),
+        "linear-features": ("features + one-hot, a single linear layer", Recipe(hidden=())),
+        "linear-logits": ("logits + one-hot, a single linear layer", Recipe(join="logits", hidden=())),
+        "linear-probabilities": ("probabilities + one-hot, a single linear layer",
+                                 Recipe(join="probabilities", hidden=())),
+        "linear-argmax": ("one-hot of the answer + one-hot, a single linear layer", Recipe(join="argmax", hidden=())),
+    },
+    "number": {
+        "scalar": ("a scalar, 0 to 9", Recipe(encoding="scalar")),
+        "scaled": ("a scalar, 0 to 1", Recipe(encoding="scaled")),
+        "bits-in": ("four bits", Recipe(encoding="bits")),
+        "embedding": ("a learned embedding of 16", Recipe(encoding="embedding")),
+        "path": ("the original's three layers, with biases", Recipe(encoding="path")),
+    },
+    "sum": {
+        "bits": ("five bits, binary cross-entropy", Recipe(target="bits")),
+        "value": ("a value, squared error, rounded", Recipe(target="value")),
+        "value-absolute": ("a value, absolute error, rounded", Recipe(target="value", sum_loss="absolute")),
+        "ordinal": ("18 thresholds, binary cross-entropy", Recipe(target="ordinal")),
+        "scalar-value": ("a scalar number and a value", Recipe(encoding="scalar", target="value")),
+        "scalar-bits": ("a scalar number and five bits", Recipe(encoding="scalar", target="bits")),
+    },
+    "digit loss": {
+        "softmax": ("a softmax before the digit's cross-entropy", Recipe(digit_loss=SLIP)),
+        "softmax-sum": ("a softmax before the sum's cross-entropy", Recipe(sum_loss=SLIP)),
+        "softmax-both": ("a softmax before both", Recipe(digit_loss=SLIP, sum_loss=SLIP)),
+        "sum-only": ("no digit loss: sums alone", Recipe(digit_loss="none")),
+        "sum-only-argmax": ("no digit loss, one-hot of the answer", Recipe(digit_loss="none", join="argmax")),
+        "digit-only": ("no sum loss: digits alone", Recipe(sum_weight=0.0)),
+    },
+    "weights": {
+        "weights-1-5": ("digit : sum = 1 : 5", Recipe(sum_weight=5.0)),
+        "weights-5-1": ("digit : sum = 5 : 1", Recipe(digit_weight=5.0)),
+        "weights-learned": ("learned from the losses' noise", Recipe(weighting="uncertainty")),
+        "value-weights-20-1": ("20 : 1, the sum being a value", Recipe(target="value", digit_weight=20.0)),
+    },
+    "details": {
+        "relu-digit": ("ReLU on the digit's logits", Recipe(activation="digit")),
+        "relu-sum": ("ReLU on the sum's logits", Recipe(activation="sum")),
+        "relu-both": ("ReLU on both", Recipe(activation="both")),
+        "no-biases": ("no biases anywhere", Recipe(biases=False)),
+        "ten-numbers": ("every image meets all ten numbers in a step", Recipe(numbers_per_image=10)),
+    },
+    "draws": {
+        "to-8": ("numbers 0 to 8", Recipe(largest_number=8)),
+        "to-8-exact": ("numbers 0 to 8, exact fusion", Recipe(join="computed", largest_number=8)),
+        "to-8-value": ("numbers 0 to 8, a scalar number and a value",
+                       Recipe(encoding="scalar", target="value", largest_number=8)),
+        "fixed": ("one number for each image, for good", Recipe(numbers="fixed")),
+    },
+    "original": {
+        "original": ("the original's design", ORIGINAL),
+        "original-as-written": ("the original as written: softmax slip, numbers to 8",
+                                replace(ORIGINAL, digit_loss=SLIP, largest_number=8)),
+        "original-biases": ("… with biases", replace(ORIGINAL, biases=True)),
+        "original-one-hot": ("… with a one-hot number", replace(ORIGINAL, encoding="one-hot")),
+        "original-classes": ("… with 19 classes", replace(ORIGINAL, target="classes")),
+        "original-ten-numbers": ("… with ten numbers for each image", replace(ORIGINAL, numbers_per_image=10)),
+    },
+}  # fmt: skip
+"""What is studied, by group and name: title and recipe."""
+
+PUBLISHED: dict[str, tuple[str, Recipe, str, str]] = {
+    "table": ("one-hot of the answer + one-hot, five normalised layers", TABLE, "99.54", "99.54"),
+    "narrow": ("15 features + one-hot, two normalised layers, digit behind them", NARROW, "99.4", "99.4"),
+    "logits-normalised": ("logits + one-hot, two normalised layers",
+                          Recipe(join="logits", hidden=(60, 60), normalised=True), "99.33", "99.21"),
+    "logits-widening": ("logits + one-hot, three normalised layers, numbers fixed",
+                        Recipe(join="logits", hidden=(32, 64, 128), normalised=True, numbers="fixed"),
+                        "99.32", "99.16"),
+    "twenty": ("20 features + one-hot, one normalised layer, digit behind it",
+               Recipe(bottleneck=20, hidden=(64,), normalised=True, trunk=True), "99.16", "99.12"),
+    "number-layer": ("120 features + number through a layer, digit behind the join",
+                     Recipe(bottleneck=120, encoding="layer", hidden=(100,), trunk=True), "98.65", "98.30"),
+    "shallow": ("logits + one-hot, one linear layer without biases",
+                Recipe(join="logits", hidden=(), biases=False), "99.26", "79.99"),
+    "double-softmax": ("probabilities + one-hot, one linear layer, softmax before both losses, numbers to 8",
+                       Recipe(join="probabilities", hidden=(), digit_loss=SLIP, sum_loss=SLIP, largest_number=8),
+                       "–", "–"),
+    "double-softmax-deep": ("features + one-hot, four layers, softmax before both losses, 1 : 4",
+                            Recipe(hidden=(240, 120, 60, 30), digit_loss=SLIP, sum_loss=SLIP, sum_weight=4.0),
+                            "99.18", "73.53"),
+    "relu-logits": ("one-hot of the answer + one-hot, 21 units, ReLU on the sum's logits",
+                    Recipe(join="argmax", hidden=(21,), activation="sum"), "96.25", "72.17"),
+    "relu-everywhere": ("30 features + one-hot, two layers, ReLU on both logits, numbers to 8 and fixed",
+                        Recipe(bottleneck=30, hidden=(60, 30), activation="both", largest_number=8, numbers="fixed"),
+                        "93.57", "90.61"),
+    "answer-value": ("the answer and a scalar, three linear maps, a value", ANSWER, "98.80", "98.80"),
+    "path-value": ("logits + a scalar through layers, a value",
+                   Recipe(join="logits", encoding="path", hidden=(128, 256), target="value"), "99.13", "–"),
+    "scalar-absolute": ("features + scalar, 16 units, a value, absolute error",
+                        Recipe(encoding="scalar", hidden=(16,), target="value", sum_loss="absolute"), "99.3", "78.3"),
+    "bits-both": ("features + four bits, two layers, five bits, digit behind them",
+                  Recipe(encoding="bits", hidden=(128, 64), trunk=True, target="bits"), "–", "–"),
+    "blind": ("the sum sees the number alone", Recipe(join="nothing", hidden=(100, 100)), "99.10", "–"),
+}  # fmt: skip
+"""Published designs: title, recipe, and their authors' accuracy of digit and sum."""
+
+ASKED = {
+    "reference": REFERENCE, "logits": Recipe(join="logits"), "argmax": Recipe(join="argmax"),
+    "outer": Recipe(join="outer", hidden=()), "film": Recipe(join="film"), "scalar": Recipe(encoding="scalar"),
+    "bits-in": Recipe(encoding="bits"), "embedding": Recipe(encoding="embedding"),
+    "scalar-value": Recipe(encoding="scalar", target="value"), "answer-value": ANSWER,
+    "original": ORIGINAL, "exact": Recipe(join="computed"),
+}  # fmt: skip
+"""Designs that are also asked about pairs they never saw, or saw rarely."""
+SKEWED = ("reference", "argmax", "outer", "scalar-value", "exact")
+"""Those that are also trained with few large numbers."""
+STRUGGLING = ("linear-features", "linear-logits", "linear-probabilities", "linear-argmax", "value", "scalar-bits",
+              "softmax-both", "relu-both", "original", "double-softmax-deep", "relu-logits")  # fmt: skip
+"""Designs whose sums fall behind under the common learning rate: they are tried with others too."""
+FULL = {
+    "original-full": ("the original's design, its own encoder", replace(ORIGINAL, encoder="original")),
+    "table-full": ("one-hot of the answer, its own encoder", replace(TABLE, encoder="four-convolutions")),
+    "narrow-full": ("15 features, its own encoder",
+                    replace(NARROW, encoder="narrow", bottleneck=0)),
+}  # fmt: skip
+"""Designs with encoders of their own, which are slow: a run takes minutes."""
+RATES = {"quarter": ("a quarter of the rate", 0.25), "double": ("twice the rate", 2.0),
+         "tenfold": ("ten times the rate", 10.0)}  # fmt: skip
+
+
+def all_variants() -> list[Variant]:
+    """Every variant, in the order of the report."""
+    found = [
+        Variant(name, title, group, recipe, MAIN_SEEDS if name in MAIN else SEEDS)
+        for group, entries in DESIGNS.items() for name, (title, recipe) in entries.items()
+    ]  # fmt: skip
+    found += [
+        Variant(name, title, "published", recipe, MAIN_SEEDS if name in MAIN else SEEDS, (digit, total))
+        for name, (title, recipe, digit, total) in PUBLISHED.items()
+    ]
+    by_name = {v.name: v for v in found}
+    for name, recipe in ASKED.items():
+        found.append(Variant(f"left-out-{name}", name, "left-out", replace(recipe, numbers="left-out")))
+    found += [Variant(f"skewed-{name}", name, "skewed", replace(ASKED[name], numbers="skewed")) for name in SKEWED]
+    for name in STRUGGLING:
+        of = by_name[name]
+        for label, (title, factor) in RATES.items():
+            if label == "quarter" or name.startswith("linear-"):
+                recipe = replace(of.recipe, lr=REFERENCE.lr * factor)
+                found.append(Variant(f"{name}-rate-{label}", f"{of.title}: {title}", "rates", recipe, seeds=2))
+    return [*found, *(Variant(name, title, "full", recipe, seeds=3) for name, (title, recipe) in FULL.items())]
+
+
+VARIANTS = all_variants()
+
+
+def variant(name: str) -> Variant:
+    """Return the variant `name`. Raises `ConfigError`."""
+    for v in VARIANTS:
+        if v.name == name:
+            return v
+    raise ConfigError(unknown("variant", name, tuple(v.name for v in VARIANTS)))
+
+
+QUICK = ("reference", "exact", "argmax", "linear-features", "scalar", "bits", "value", "digit-only", "original",
+         "left-out-reference", "left-out-argmax", "to-8")  # fmt: skip
+
+
+def quick() -> list[Variant]:
+    """Return a few variants, one epoch, one seed: the whole of the study in minutes, for a look at it."""
+    return [replace(v, recipe=replace(v.recipe, epochs=1), seeds=1) for v in VARIANTS if v.name in QUICK]
