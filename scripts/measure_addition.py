@@ -31,9 +31,9 @@ from sumnist.evaluation.additions import SumEvaluation, answer_sums
 from sumnist.lab.study.rows import read_jsonl
 from sumnist.model.encoders import count_parameters
 from sumnist.model.network import TwoInputNet
-from sumnist.training.addition import split_unseen
 from sumnist.training.folder import METRICS, RECORD, read_metrics
 from sumnist.training.loop import train
+from sumnist.training.tasks import split
 
 PLANS = {"lenet": "addition", "own": "addition-best"}
 """What can be measured, by the name of its preset: the encoder and the data of published systems, and our own."""
@@ -85,7 +85,7 @@ def measured(config: Config, runs: Path) -> Row:
     result = train(config, folder, resume=True)
     if not result.finished:
         raise SystemExit(f"measure: {folder}: stopped; the same command goes on")
-    _, held = split_unseen(load_mnist("train", config.data_dir), config)
+    _, held = split(load_mnist("train", config.data_dir), config)
     images = load_mnist("test", config.data_dir) if held is None else held
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     return {

@@ -49,24 +49,27 @@ from sumnist.lab.study.rows import read_jsonl
 from sumnist.lab.study.runs import LEFT_OUT
 from sumnist.lab.suites.digits import drawn_cells, tight_crops
 from sumnist.lab.suites.photographs import photographs
-from sumnist.model.cell_network import load_cell_network
-from sumnist.model.checkpoint import load_config
+from sumnist.model.cell_network import CellNet
+from sumnist.model.checkpoint import load_config, save_network
 from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import METRICS, replaced
-from sumnist.model.network import TwoInputNet, load_network, save_network
-from sumnist.model.strip_network import load_strip_network
+from sumnist.model.network import TwoInputNet, load_network
+from sumnist.model.strip_network import StripNet
 from sumnist.pictures.decode import Picture
-from sumnist.training.calibrate import calibrate, digit_logits, fitted_temperature, log_probabilities, nll_of
-from sumnist.training.cells import HELD_DRAWN, CellTask, calibrate_cells, figures_of
+from sumnist.training.calibrate import (
+    calibrate,
+    digit_logits,
+    figures_of,
+    fitted_temperature,
+    log_probabilities,
+    nll_of,
+)
 from sumnist.training.devices import Team
-from sumnist.training.digits import DigitTask
 from sumnist.training.evaluate import evaluate_run
-from sumnist.training.export import export_run
-from sumnist.training.export_cells import export_cells
-from sumnist.training.export_strips import export_strips, right_of
+from sumnist.training.export import export_run, right_of
 from sumnist.training.folder import RECORD
 from sumnist.training.loop import build_optimizer, learning_rate, set_learning_rate, train, training_step
-from sumnist.training.numbers import NumberTask, calibrate_on
+from sumnist.training.tasks import CellTask, NumberTask
 
 FOLDS = 5
 
@@ -187,9 +190,9 @@ def calibration_row(runs: Path) -> dict[str, Any]:
     )
     return with_envelope(
         "calibration", config=json.loads(plan()["final"].to_json()),
-        **calibration.as_dict() | figures(raw, truth, smoothing, calibration.temperature),
-        runners_up=runners_up(raw, truth, smoothing, calibration.temperature), pictures=len(whole) - len(raw),
-        whole_path=figures(whole[len(raw):], digit[len(raw):], smoothing, calibration.temperature), folds=rows,
+        **calibration | figures(raw, truth, smoothing, calibration["temperature"]),
+        runners_up=runners_up(raw, truth, smoothing, calibration["temperature"]), pictures=len(whole) - len(raw),
+        whole_path=figures(whole[len(raw):], digit[len(raw):], smoothing, calibration["temperature"]), folds=rows,
     )  # fmt: skip
 
 
@@ -261,31 +264,31 @@ def ready(run: Path, task: str, threads: int) -> Config:
 def numbers(run: Path, into: Path, _: Path) -> None:
     """Train, calibrate and verify the network of strips, and install it. Raises `SystemExit` if it is not fit."""
     config = ready(run, "numbers", 2)
-    net, _config, _recipe = load_strip_network(run)
-    held = NumberTask(config, torch.device("cpu"), Team()).held_strips
-    fitted = calibrate_on(held, net)
+    net, _config, _recipe = StripNet.load(run)
+    task = NumberTask(config, torch.device("cpu"), Team())
+    held, fitted = task.composed, task.calibrate(net)
     save_network(net, run)
-    exported = export_strips(run, int8=True)
+    exported = export_run(run, int8=True)
     right, before = (right_of(file, held) if file.exists() else 0.0 for file in (exported.path, into))
     if right < before - NUMBERS_MAY_LOSE:
         raise SystemExit(f"{run}: {right:.2%} right, expected at least {before - NUMBERS_MAY_LOSE:.2%}")
     content = at_most(LARGEST_NUMBERS, exported.path)
-    install(run, into, content, "number", net, config, calibration=fitted.as_dict(), right_in_eight_bits=right)
+    install(run, into, content, "number", net, config, calibration=fitted, right_in_eight_bits=right)
 
 
 def cells(run: Path, into: Path, rows: Path) -> None:
     """Train, calibrate and verify the network of cells, have it read those of test images, and install it. Raises
     `SystemExit` if it is not fit."""
     config = ready(run, "cells", 1)
-    net, _config, _recipe = load_cell_network(run)
-    fitted = calibrate_cells(net, CellTask(config, torch.device("cpu"), Team()).held_cells)
+    net, _config, _recipe = CellNet.load(run)
+    fitted = CellTask(config, torch.device("cpu"), Team()).calibrate(net)
     save_network(net, run)
     for name, least in LEAST.items():
-        if getattr(fitted, name) < least:
-            raise SystemExit(f"{run}: {name} {getattr(fitted, name):.2%} right, expected at least {least:.2%}")
-    content = at_most(LARGEST_CELLS, export_cells(run).path)
+        if fitted[name] < least:
+            raise SystemExit(f"{run}: {name} {fitted[name]:.2%} right, expected at least {least:.2%}")
+    content = at_most(LARGEST_CELLS, export_run(run).path)
     row = tested(rows, content, lambda: {"figures": cell_figures(CellReader(content))})
-    install(run, into, content, "cell", net, config, calibration=fitted.as_dict(), test=row["figures"])
+    install(run, into, content, "cell", net, config, calibration=fitted, test=row["figures"])
 
 
 def install(run: Path, into: Path, content: bytes, template: str, net: Any, config: Config, **more: Any) -> None:
@@ -304,17 +307,15 @@ def install(run: Path, into: Path, content: bytes, template: str, net: Any, conf
 def cell_figures(reader: CellReader) -> dict[str, float]:
     """The figures of cells composed of test images, and of blank boxes with one of them each, as it is."""
     test = load_mnist("test")
-    cells = Cells(test, TEST_SEED, count=HELD_DRAWN)
+    cells = Cells(test, TEST_SEED, count=CellTask.held_drawn)
     batches = [cells.batch(step, TEST_BATCH) for step in range(TEST_BATCHES)]
     said = np.concatenate(
         [reader.posteriors(part.numpy()) for batch in batches for part in (batch.boxes, batch.strips)]
     )
-    target = torch.cat([batch.target for batch in batches])
-    boxes = torch.cat([torch.arange(len(batch.target)) < len(batch.boxes) for batch in batches])
     clean = np.pad(test.images * np.float32(DARK / 255), ((0, 0), (4, 4), (1, 1)))  # N, 36, 30
     right = reader([*clean]).argmax(1) == test.digits
-    figures = figures_of(torch.from_numpy(said), target, boxes)
-    return {"cells": len(target), **figures, "clean": float(right.mean())}
+    figures = figures_of(torch.from_numpy(said), batches)
+    return {"cells": len(said), **figures, "clean": float(right.mean())}
 
 
 # The small network that learned to add. It learns from pairs of an image and a number, without one number for each digit
@@ -352,7 +353,7 @@ def learned(_: Path, into: Path, rows: Path) -> None:
 def trained(config: Config, training: DigitSet) -> TwoInputNet:
     """A network that never saw a digit with the number that is left out for it."""
     torch.manual_seed(config.seed)
-    net = DigitTask.network(config)
+    net = TwoInputNet.from_config(config)
     optimizer = build_optimizer(net, config)
     index = np.arange(len(training))
 

@@ -9,25 +9,29 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sumnist.config import Config
 from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.data.strips import StripBatch
 from sumnist.evaluation.metrics import risk_curve
 from sumnist.inference.reader import NOT_A_DIGIT, UNSURE, Reader
-from sumnist.model.network import load_network, save_network
+from sumnist.model.checkpoint import save_network
+from sumnist.model.network import load_network
 from sumnist.training.calibrate import (
     ACCEPTED_SHARE,
+    RIGHT,
+    accepting,
     calibrate,
+    calibrate_strips,
     digit_logits,
     fitted_temperature,
-    is_digit_probability,
     log_probabilities,
     nll_of,
-    thresholds,
 )  # fmt: skip
-from sumnist.training.digits import split
 from sumnist.training.export import export_run
 from sumnist.training.loop import train
+from sumnist.training.tasks import split
 
 
 @pytest.fixture
@@ -51,7 +55,7 @@ def test_logits_that_are_too_bold_by_a_factor_get_that_temperature(temperature: 
     assert fitted_temperature(logits, digits, 0.0) == pytest.approx(temperature, rel=0.03)
 
 
-@pytest.mark.parametrize("seed", [*range(10), 23])
+@pytest.mark.parametrize("seed", [0, 3, 7, 23])
 def test_no_temperature_of_a_fine_grid_has_less_loss(seed: int) -> None:
     """With label smoothing the loss has several valleys, and two of them may be as deep."""
     logits, digits = bold_logits(1.7, 2000, seed)
@@ -61,48 +65,20 @@ def test_no_temperature_of_a_fine_grid_has_less_loss(seed: int) -> None:
     assert nll_of(log_probabilities(logits, 0.05, fitted), digits) <= least
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.05])
-def test_the_temperature_is_where_another_method_finds_the_least_loss(smoothing: float) -> None:
-    optimize = pytest.importorskip("scipy.optimize")
-    logits, digits = bold_logits(1.7, 2000)
-    best = optimize.minimize_scalar(
-        lambda place: nll_of(log_probabilities(logits, smoothing, float(np.exp(place))), digits),
-        bounds=(np.log(0.25), np.log(4)), method="bounded", options={"xatol": 1e-7},
-    )  # fmt: skip
-    assert fitted_temperature(logits, digits, smoothing) == pytest.approx(np.exp(best.x), rel=3e-5)
-
-
 @pytest.mark.parametrize(("temperature", "limit"), [(0.01, 0.25), (50.0, 4.0)])
 def test_a_temperature_beyond_the_limits_is_the_limit(temperature: float, limit: float) -> None:
     assert fitted_temperature(*bold_logits(temperature, 2000), 0.0) == pytest.approx(limit, rel=1e-6)
 
 
-def test_thresholds_accept_the_share_that_is_asked_for(random: np.random.Generator) -> None:
-    is_digit, confidence = random.random(10_000), random.random(10_000)
-    least_is_digit, least_confidence = thresholds(is_digit, confidence, accepted=0.95, unsure=0.02)
-    assert (confidence < least_confidence).mean() == pytest.approx(0.02, abs=1e-3)
-    assert ((is_digit >= least_is_digit) & (confidence >= least_confidence)).mean() == pytest.approx(0.95, abs=1e-3)
-
-
-def test_the_probability_of_a_digit_is_that_of_the_logsumexp(random: np.random.Generator) -> None:
-    logits = random.normal(size=(6, 10)).astype(np.float32)
-    total = np.exp(logits.astype(float)).sum(1)
-    assert is_digit_probability(logits) == pytest.approx(total / (1 + total))
-
-
-def test_the_calibration_says_what_it_does() -> None:
+def test_the_calibration_says_what_it_does_and_a_network_without_outliers_gets_a_temperature_alone() -> None:
     logits, digits = bold_logits(2.0)
-    found = calibrate(logits, digits, 0.0)
-    assert found.images == len(digits)
-    assert found.nll < found.nll_before
-    assert found.accepted == pytest.approx(ACCEPTED_SHARE, abs=1e-3)
-    assert found.nll == pytest.approx(nll_of(log_probabilities(logits, 0.0, found.temperature), digits))
-
-
-def test_a_network_that_knows_no_outliers_gets_a_temperature_alone() -> None:
-    found = calibrate(*bold_logits(2.0), 0.0, with_outliers=False)
-    assert (found.least_is_digit, found.least_confidence, found.accepted) == (0, 0, 1)
-    assert found.temperature == pytest.approx(2, rel=0.05)
+    found, alone = calibrate(logits, digits, 0.0), calibrate(logits, digits, 0.0, with_outliers=False)
+    assert found["images"] == len(digits)
+    assert found["nll"] < found["nll_before"]
+    assert found["accepted"] == pytest.approx(ACCEPTED_SHARE, abs=1e-3)
+    assert found["nll"] == pytest.approx(nll_of(log_probabilities(logits, 0.0, found["temperature"]), digits))
+    assert (alone["least_is_digit"], alone["least_confidence"], alone["accepted"]) == (0, 0, 1)
+    assert alone["temperature"] == found["temperature"] == pytest.approx(2, rel=0.05)
 
 
 def test_the_risk_of_the_surest_answers_is_what_sorting_them_gives(random: np.random.Generator) -> None:
@@ -110,12 +86,8 @@ def test_the_risk_of_the_surest_answers_is_what_sorting_them_gives(random: np.ra
     order = np.argsort(-confidence)
     for coverage, risk in risk_curve(confidence, right):
         assert risk == pytest.approx(1 - right[order[: round(coverage * 1000)]].mean())
-
-
-def test_answers_of_one_confidence_share_their_errors() -> None:
-    right = np.array([False] * 10 + [True] * 90)
-    assert {round(risk, 9) for _, risk in risk_curve(np.ones(100), right)} == {0.1}
-    assert {round(risk, 9) for _, risk in risk_curve(np.ones(100), right[::-1])} == {0.1}
+    equals = np.array([False] * 10 + [True] * 90)  # of one confidence, they share their errors
+    assert {round(risk, 9) for _, risk in risk_curve(np.ones(100), equals)} == {0.1}
 
 
 def test_a_run_with_outliers_is_calibrated_on_the_images_that_it_held_out(
@@ -127,8 +99,8 @@ def test_a_run_with_outliers_is_calibrated_on_the_images_that_it_held_out(
     _, held = split(load_mnist("train", config.data_dir), config)
     assert held is not None
     found = calibrate(digit_logits(net, held), held.digits, config.last_smoothing)
-    assert net.calibration.temperature.item() == pytest.approx(found.temperature, rel=1e-3)
-    assert net.calibration.least_is_digit.item() == pytest.approx(found.least_is_digit, rel=1e-5)
+    assert net.calibration.temperature.item() == pytest.approx(found["temperature"], rel=1e-3)
+    assert net.calibration.least_is_digit.item() == pytest.approx(found["least_is_digit"], rel=1e-5)
     assert net.calibration.least_confidence.item() > 0
     whole = train(replace(config, validation=0), tmp_path / "whole", progress=False).folder
     assert load_network(whole)[0].calibration.least_is_digit.item() == 0
@@ -148,30 +120,21 @@ def taught(small_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
-def test_a_calibrated_run_answers_alike_with_torch_and_with_onnx(
+def test_a_calibrated_run_answers_alike_with_torch_and_with_onnx_and_refuses_below_its_thresholds_only(
     taught: Path, tmp_path: Path, random: np.random.Generator
 ) -> None:
-    alone = tmp_path / "torch"
-    alone.mkdir()
     for name in ("config.json", "model.safetensors"):
-        (alone / name).write_bytes((taught / name).read_bytes())
-    pictures = [np.asarray(image) for image in load_mnist("test").images[:40]]
+        (tmp_path / name).write_bytes((taught / name).read_bytes())
+    pictures = [np.asarray(image) for image in load_mnist("test").images[:150]]
     pictures += [random.integers(0, 256, (28, 28)).astype(np.uint8) for _ in range(10)]
-    for one, other in zip(Reader(taught).read(pictures, 3), Reader(alone).read(pictures, 3), strict=True):
+    readings = Reader(taught).read(pictures, 3)
+    assert {reading.reason for reading in readings} > {None}  # accepted ones, and others
+    for one, other in zip(readings, Reader(tmp_path).read(pictures, 3), strict=True):
         assert one.is_digit_probability is not None
         assert one.is_digit_probability == pytest.approx(other.is_digit_probability, abs=1e-5)
         assert one.digit_probabilities == pytest.approx(other.digit_probabilities, abs=1e-5)
-        assert (one.accepted, one.reason) == (other.accepted, other.reason)
-
-
-def test_readings_are_refused_below_the_thresholds_and_only_there(taught: Path) -> None:
-    pictures = [np.asarray(image) for image in load_mnist("test").images[:200]]
-    readings = Reader(taught).read(pictures, 0)
-    assert {reading.reason for reading in readings} > {None}  # accepted ones, and others
-    for reading in readings:
-        assert reading.is_digit_probability is not None
-        expected = NOT_A_DIGIT if reading.is_digit_probability < 0.6 else UNSURE if reading.confidence < 0.4 else None
-        assert (reading.reason, reading.accepted) == (expected, expected is None)
+        expected = NOT_A_DIGIT if one.is_digit_probability < 0.6 else UNSURE if one.confidence < 0.4 else None
+        assert (one.reason, one.accepted, other.reason) == (expected, expected is None, expected)
 
 
 def test_the_temperature_divides_the_logits_of_the_digit(taught: Path) -> None:
@@ -183,15 +146,45 @@ def test_the_temperature_divides_the_logits_of_the_digit(taught: Path) -> None:
     assert digit.numpy() == pytest.approx(log_probabilities(logits, config.last_smoothing, 1.5), abs=1e-4)
 
 
-def test_a_network_trained_without_outliers_has_no_probability_of_a_digit(small_run: Path) -> None:
-    reading = Reader(small_run).read(load_mnist("test").images[0], 1)
-    assert reading.is_digit_probability is None
-    assert reading.accepted
+# Strips.
 
 
-def test_a_run_without_one_fold_is_measured_on_it(small_config: Config, tmp_path: Path) -> None:
-    config = replace(small_config, epochs=1, validation=0, fold=2)
-    run = train(config, tmp_path / "fold", progress=False)
-    record = (run.folder / "record.json").read_text()
-    assert '"train_images": 800' in record
-    assert "validation_digit" in run.metrics[0]
+def batch(random: np.random.Generator, count: int, heat: float) -> tuple[Tensor, StripBatch]:
+    """Strips of one digit, or of none, each of three steps, and logits that say which, `heat` times as sharp as they
+    should be."""
+    scores = np.zeros((count, 3, 14))
+    scores[:, ::2, 0] = 12.0  # blank before and after
+    scores[:, 1] = random.normal(0, 4.0, (count, 14))
+    scores[:, 1, 11:] = -12.0  # no signs
+    odds = np.exp(scores[:, 1])
+    drawn = (np.cumsum(odds / odds.sum(1, keepdims=True), 1) > random.random((count, 1))).argmax(1)
+    there = drawn > 0
+    strips = StripBatch(
+        torch.zeros(count, 1, 32, 12), torch.from_numpy(drawn[there]), torch.from_numpy(there.astype(np.int64)),
+        torch.full((count,), 12),
+    )  # fmt: skip
+    return torch.from_numpy(heat * scores).float().log_softmax(2), strips
+
+
+@pytest.mark.parametrize("heat", [0.5, 1.0, 2.0])
+def test_the_temperature_undoes_how_much_too_sharp_the_logits_are_and_what_is_accepted_is_right(heat: float) -> None:
+    random = np.random.default_rng(5)
+    logits, strips = zip(*(batch(random, 500, heat) for _ in range(4)), strict=True)
+    fitted = calibrate_strips(logits, strips)
+    assert fitted["temperature"] == pytest.approx(heat, rel=0.1)
+    assert fitted["nll"] <= fitted["nll_before"]
+    assert fitted["strips"] == 2000
+    assert 0 < fitted["accepted"] < 1
+    assert fitted["right"] < RIGHT <= fitted["right_of_accepted"]
+
+
+def test_a_threshold_is_the_lowest_that_keeps_the_share_of_right_ones() -> None:
+    confidence = np.linspace(1, 0, 1001)
+    right = np.arange(1001) % 200 != 199  # one in 200 is wrong
+    right[600:] = False
+    least = accepting(confidence, right, 0.99)
+    kept = confidence >= least
+    assert right[kept].mean() >= 0.99
+    assert right[confidence >= least - 0.002].mean() < 0.99
+    assert kept.sum() > 600
+    assert accepting(np.linspace(0.9, 0.1, 100), np.zeros(100, bool)) == 1.0

@@ -16,7 +16,8 @@ from sumnist.data.sampling import draw_numbers
 from sumnist.errors import ConfigError
 from sumnist.inference.demo import Look, demo, drawing
 from sumnist.inference.reader import Reader
-from sumnist.model.network import TwoInputNet, save_network
+from sumnist.model.checkpoint import save_network
+from sumnist.model.network import TwoInputNet
 
 TEST = load_mnist("test")
 

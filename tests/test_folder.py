@@ -111,7 +111,7 @@ def test_measuring_counts_as_training_neither_in_the_metrics_nor_in_the_state(
         time.sleep(0.3)
         return {}
 
-    monkeypatch.setattr("sumnist.training.digits.validation_figures", measure)
+    monkeypatch.setattr("sumnist.training.tasks.DigitTask.measure", measure)
     monkeypatch.setattr(RunFolder, "save_state", lambda folder, progress, learner: saved.append(progress))
     result = train(replace(config, epochs=2), tmp_path, progress=False)
     assert [progress.seconds for progress in saved] == [row["seconds"] for row in result.metrics]
@@ -321,8 +321,8 @@ def fire_after(count: int, real: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.mark.parametrize(
     ("place", "call"),
-    [("sumnist.training.digits.calibrate", 1), ("sumnist.training.digits.calibrate_on", 1),
-     ("sumnist.model.calibration.Calibration.set", 1), ("sumnist.training.folder.save_network", 3),
+    [("sumnist.training.tasks.calibrate", 1), ("sumnist.training.tasks.DigitTask.calibrate", 1),
+     ("sumnist.model.calibration.Calibration.set", 2), ("sumnist.training.folder.save_network", 3),
      ("sumnist.training.folder.RunFolder.finish", 1), ("sumnist.training.folder.RunFolder.write_record", 2)],
 )  # fmt: skip
 def test_ctrl_c_at_the_end_leaves_a_run_that_is_not_finished_and_then_ends_as_if_undisturbed(

@@ -149,5 +149,5 @@ def test_a_network_that_learned_its_sums_is_told_the_number(monkeypatch: pytest.
 
 def test_a_network_without_outliers_says_nothing_of_there_being_a_digit() -> None:
     net = TwoInputNet.from_config(preset("tiny")).eval()
-    _, inside = read_inside(Reader(to_onnx(net, metadata_of(net.config, net.calibration))), encoded(drawing()), 0)
+    _, inside = read_inside(Reader(to_onnx(net, metadata_of(net))), encoded(drawing()), 0)
     assert {tried.is_digit for tried in inside.proposals} == {None}

@@ -36,7 +36,7 @@ def made(config: Config | None) -> tuple[TwoInputNet, OnnxNetwork]:
         return TwoInputNet.from_pretrained(), OnnxNetwork(PRETRAINED / ONNX)
     torch.manual_seed(0)
     net = TwoInputNet.from_config(config).eval()
-    return net, OnnxNetwork(to_onnx(net, metadata_of(config, net.calibration)))
+    return net, OnnxNetwork(to_onnx(net, metadata_of(net)))
 
 
 def heard(net: TwoInputNet, image: Tensor) -> list[NDArray[np.float32]]:
@@ -110,6 +110,6 @@ def test_a_run_that_torch_reads_has_no_layers() -> None:
 def test_a_file_whose_relus_are_gone_in_rounding_has_no_layers_and_answers_all_the_same() -> None:
     net, _ = made(preset("tiny"))
     feeds = training_feeds(load_mnist("train"))
-    network = OnnxNetwork(quantized(to_onnx(net, metadata_of(net.config, net.calibration)), feeds))
+    network = OnnxNetwork(quantized(to_onnx(net, metadata_of(net)), feeds))
     assert layers_of(network, AS_FLOAT) == ()
     assert network.answer(AS_FLOAT[None, None]).digit.shape == (1, 10)

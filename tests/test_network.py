@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +12,16 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from sumnist.config import Config, Fusion, preset
+from sumnist.config import Config, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import as_image
 from sumnist.errors import ImageError, NumberError, RunError
 from sumnist.files import CONFIG, PRETRAINED, WEIGHTS
 from sumnist.inference.reader import Reader
-from sumnist.model.checkpoint import save_tensors
-from sumnist.model.encoders import count_parameters
+from sumnist.model.checkpoint import save_network, save_tensors
 from sumnist.model.fusion import BITS, ExactFusion, Heads, OriginalFusion, unsmoothed
 from sumnist.model.losses import joint_loss
-from sumnist.model.network import TwoInputNet, load_network, save_network
+from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training.evaluate import evaluate_run
 from sumnist.training.export import export_run
 
@@ -60,85 +58,60 @@ def batch() -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def test_outputs_are_distributions_over_10_digits_and_19_sums(
-    net: TwoInputNet, batch: tuple[Tensor, Tensor, Tensor]
+def test_outputs_are_distributions_whatever_else_is_in_the_batch_and_the_same_after_loading(
+    net: TwoInputNet, config: Config, batch: tuple[Tensor, Tensor, Tensor], tmp_path: Path
 ) -> None:
-    digit, total = net.eval()(*batch[:2])
-    assert digit.shape == (8, 10)
-    assert total.shape == (8, 19)
-    for scores in (digit, total):
-        assert scores.dtype == torch.float32
+    image, number, _ = batch
+    save_network(net, tmp_path)
+    (tmp_path / CONFIG).write_text(config.to_json())
+    again, loaded = load_network(tmp_path)
+    assert loaded == config
+    outputs, alone = net.eval()(image, number), net(image[3:4], number[3:4])
+    for scores, one, other, count in zip(outputs, alone, again(image, number), (10, 19), strict=True):
+        assert (scores.shape, scores.dtype) == ((8, count), torch.float32)
         assert torch.allclose(scores.exp().sum(1), torch.ones(8), atol=1e-5)
+        assert torch.allclose(scores[3:4], one, atol=1e-5)
+        assert torch.equal(scores, other)
 
 
-def test_both_answers_learn_one_batch_by_heart(
+def test_the_loss_reaches_every_parameter_and_both_answers_learn_one_batch_by_heart(
     net: TwoInputNet, config: Config, batch: tuple[Tensor, Tensor, Tensor]
 ) -> None:
     image, number, digit = batch
     optimizer = torch.optim.Adam(net.parameters(), 1e-3 if config.encoder == "original" else 1e-2)
-    for _ in range(300):
+    for step in range(300):
         losses = joint_loss(net.heads(image, number), digit, digit + number, config)
         optimizer.zero_grad()
         losses.total.backward()
+        for name, parameter in net.named_parameters() if step == 0 else ():
+            assert parameter.grad is not None, name
+            assert parameter.grad.abs().sum() > 0, name
         optimizer.step()
-        if losses.total.item() < 1e-3:
+        if losses.total.item() < 1e-2:
             break
     outputs = net(image, number)
     assert torch.equal(outputs.digit.argmax(1), digit)
     assert torch.equal(outputs.sum.argmax(1), digit + number)
 
 
-def test_the_loss_reaches_every_parameter(
-    net: TwoInputNet, config: Config, batch: tuple[Tensor, Tensor, Tensor]
+@pytest.mark.parametrize(
+    ("shape", "number", "error", "message"),
+    [
+        ((2, 1, 28, 28), [3, -1], NumberError, "number -1: expected a whole number from 0 to 9"),
+        ((2, 1, 28, 28), [3, 10], NumberError, "number 10: expected a whole number from 0 to 9"),
+        ((2, 1, 28, 28), [3.0, 3.5], NumberError,
+         "number of type torch.float32 and shape [2]: expected torch.int64 of shape [2]"),
+        ((2, 1, 28, 28), [3], NumberError,
+         "number of type torch.int64 and shape [1]: expected torch.int64 of shape [2]"),
+        ((2, 28, 28), [1, 2], ImageError, "image of shape [2, 28, 28]: expected [B, 1, 28, 28]"),
+    ],
+)  # fmt: skip
+def test_inputs_of_another_shape_type_or_range_are_errors_never_a_silent_zero(
+    shape: tuple[int, ...], number: list[float], error: type[Exception], message: str
 ) -> None:
-    image, number, digit = batch
-    joint_loss(net.heads(image, number), digit, digit + number, config).total.backward()
-    for name, parameter in net.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
-
-
-def test_a_saved_network_answers_the_same_after_loading(
-    net: TwoInputNet, config: Config, batch: tuple[Tensor, Tensor, Tensor], tmp_path: Path
-) -> None:
-    save_network(net, tmp_path)
-    (tmp_path / CONFIG).write_text(config.to_json())
-    again, loaded = load_network(tmp_path)
-    assert loaded == config
-    for one, other in zip(net.eval()(*batch[:2]), again(*batch[:2]), strict=True):
-        assert torch.equal(one, other)
-
-
-def test_an_answer_does_not_depend_on_the_rest_of_the_batch(
-    net: TwoInputNet, batch: tuple[Tensor, Tensor, Tensor]
-) -> None:
-    image, number, _ = batch
-    together = net.eval()(image, number)
-    alone = net(image[3:4], number[3:4])
-    for one, other in zip(together, alone, strict=True):
-        assert torch.allclose(one[3:4], other, atol=1e-5)
-
-
-@pytest.mark.parametrize("wrong", [-1, 10, 255])
-def test_a_number_outside_0_to_9_is_an_error_never_a_silent_zero(net: TwoInputNet, wrong: int) -> None:
-    with pytest.raises(NumberError) as caught:
-        net(torch.zeros(2, 1, 28, 28), torch.tensor([3, wrong]))
-    assert str(caught.value) == f"number {wrong}: expected a whole number from 0 to 9"
-
-
-def test_numbers_that_are_not_whole_or_not_as_many_are_an_error(net: TwoInputNet) -> None:
-    with pytest.raises(NumberError) as caught:
-        net(torch.zeros(2, 1, 28, 28), torch.tensor([3.0, 3.5]))
-    assert str(caught.value) == "number of type torch.float32 and shape [2]: expected torch.int64 of shape [2]"
-    with pytest.raises(NumberError) as caught:
-        net(torch.zeros(2, 1, 28, 28), torch.tensor([3]))
-    assert str(caught.value) == "number of type torch.int64 and shape [1]: expected torch.int64 of shape [2]"
-
-
-def test_an_image_of_another_shape_is_an_error(net: TwoInputNet) -> None:
-    with pytest.raises(ImageError) as caught:
-        net(torch.zeros(2, 28, 28), torch.tensor([1, 2]))
-    assert str(caught.value) == "image of shape [2, 28, 28]: expected [B, 1, 28, 28]"
+    with pytest.raises(error) as caught:
+        TwoInputNet("tiny", "concat")(torch.zeros(shape), torch.tensor(number))
+    assert str(caught.value) == message
 
 
 def test_the_exact_sum_is_the_digit_shifted_by_the_number() -> None:
@@ -161,23 +134,6 @@ def test_five_bits_become_the_product_of_bernoullis_renormalised_over_0_to_18() 
             math.prod(on[row, b] if total >> b & 1 else 1 - on[row, b] for b in range(BITS)) for total in range(19)
         ]
         assert outputs.sum[row].exp().numpy() == pytest.approx(np.array(product) / sum(product))
-
-
-def test_the_original_has_the_parameters_that_its_layers_add_up_to() -> None:
-    convolutions = 9 * (1 * 32 + 32 * 32 + 32 * 64 + 64 * 64)
-    image = convolutions + 64 * 20 * 20 * 256
-    number = 1 * 16 + 16 * 32 + 32 * 64
-    joined = (256 + 64) * 256 + 256 * 256 + 256 * 10 + 256 * 5
-    assert (
-        count_parameters(TwoInputNet("original", "original", sum_target="bits")) == image + number + joined == 6_772_272
-    )
-
-
-def test_without_biases_the_originals_number_path_is_one_scalar_in_disguise() -> None:
-    fusion = OriginalFusion(256)
-    one = fusion.number(torch.ones(1, 1))
-    for number in range(10):
-        assert torch.allclose(fusion.number(torch.full((1, 1), float(number))), number * one, atol=1e-5)
 
 
 def test_the_joint_loss_is_the_weighted_mean_of_two_cross_entropies() -> None:
@@ -208,21 +164,13 @@ def test_label_smoothing_spreads_that_share_of_the_target_evenly() -> None:
     assert losses.total.item() == pytest.approx(-(target * logs).sum(1).mean(), rel=1e-5)
 
 
-def test_the_loss_of_five_bits_is_their_mean_binary_cross_entropy() -> None:
-    logits = np.random.default_rng(0).normal(size=(3, 5))
-    total = np.array([0, 13, 18])
-    heads = Heads(torch.zeros(3, 10), torch.tensor(logits).float())
-    losses = joint_loss(heads, torch.zeros(3, dtype=torch.int64), torch.tensor(total), preset("original"))
-    on = 1 / (1 + np.exp(-logits))
-    bits = (total[:, None] >> np.arange(5)) & 1
+def test_the_original_as_written_has_the_loss_of_five_bits_and_a_softmax_too_many() -> None:
+    logits, total = np.random.default_rng(0).normal(size=(3, 5)), np.array([0, 13, 18])
+    perfect = torch.full((3, 10), -100.0).index_fill(1, torch.tensor([4]), 100.0)
+    heads, digit = Heads(perfect, torch.tensor(logits).float()), torch.full((3,), 4)
+    losses = joint_loss(heads, digit, torch.tensor(total), preset("original-as-written"))
+    on, bits = 1 / (1 + np.exp(-logits)), (total[:, None] >> np.arange(5)) & 1
     assert losses.sum.item() == pytest.approx(-np.log(np.where(bits, on, 1 - on)).mean(), rel=1e-5)
-
-
-def test_a_softmax_before_the_cross_entropy_cannot_bring_the_loss_below_its_floor() -> None:
-    perfect = torch.full((1, 10), -100.0)
-    perfect[0, 4] = 100.0
-    heads = Heads(perfect, torch.zeros(1, 5))
-    losses = joint_loss(heads, torch.tensor([4]), torch.tensor([4]), preset("original-as-written"))
     assert losses.digit.item() == pytest.approx(math.log(math.e + 9) - 1)  # 1.4612, for a certain and right answer
 
 
@@ -240,26 +188,19 @@ def message(folder: Path) -> str:
     return str(caught.value)
 
 
-def test_a_folder_that_is_no_run_is_an_error(tmp_path: Path) -> None:
-    assert message(tmp_path) == (
-        f"{tmp_path}: no run, expected a run folder, as `sumnist train --out {tmp_path}` writes it"
-    )
-    missing = tmp_path / "none"
-    assert message(missing) == (
-        f"{missing}: missing, expected a run folder, as `sumnist train --out {missing}` writes it"
-    )
-
-
-def test_a_run_without_weights_is_an_error(run: Path) -> None:
+def test_a_folder_that_is_no_run_or_has_no_weights_is_an_error(run: Path, tmp_path: Path) -> None:
     (run / WEIGHTS).unlink()
     assert message(run) == f"{run / WEIGHTS}: missing, expected the trained weights: train the run again"
+    (run / CONFIG).unlink()
+    for folder, kind in ((run, "no run"), (tmp_path / "none", "missing")):
+        expected = f"{folder}: {kind}, expected a run folder, as `sumnist train --out {folder}` writes it"
+        assert message(folder) == expected
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, 5000])
 def test_weights_cut_short_are_an_error(run: Path, keep: int) -> None:
     (run / WEIGHTS).write_bytes((run / WEIGHTS).read_bytes()[:keep])
     assert message(run).startswith(f"{run / WEIGHTS}: not a whole safetensors file (")
-    assert message(run).endswith("): train the run again, or copy it again")
 
 
 def test_weights_of_another_network_are_an_error_that_names_the_first_difference(run: Path) -> None:
@@ -270,22 +211,11 @@ def test_weights_of_another_network_are_an_error_that_names_the_first_difference
     )
 
 
-def test_weights_of_another_fusion_are_an_error_that_names_the_first_difference(run: Path) -> None:
-    save_network(TwoInputNet("tiny", "concat"), run)
-    assert message(run) == (
-        f"{run / WEIGHTS}: weights of another network: fusion.hidden.bias is [128], expected none by config.json: "
-        "the two files are not of one run"
-    )
-
-
 @pytest.mark.parametrize(
     ("name", "value", "wrong"),
     [
         ("encoder.0.weight", math.nan, "encoder.0.weight is not finite, expected numbers"),
-        ("fusion.digit.bias", math.inf, "fusion.digit.bias is not finite, expected numbers"),
-        ("calibration.least_confidence", math.nan, "calibration.least_confidence is not finite, expected numbers"),
         ("calibration.temperature", 0.0, "calibration.temperature is 0, expected a number above 0"),
-        ("calibration.temperature", -1.0, "calibration.temperature is -1, expected a number above 0"),
         ("calibration.least_is_digit", 1.5,
          "the thresholds of calibration are 1.5 and 0, expected shares from 0 to 1"),
     ],
@@ -310,35 +240,25 @@ def test_numbers_with_which_no_network_can_answer_are_refused_when_loaded_export
     assert (run / WEIGHTS).read_bytes() == before
 
 
-def test_any_flipped_bit_of_the_weights_is_noticed(tmp_path: Path) -> None:
-    net = TwoInputNet("tiny", "concat")
-    net.save_pretrained(tmp_path)
-    path = tmp_path / WEIGHTS
-    good = path.read_bytes()
-    random = np.random.default_rng(0)
-    for place in [0, 9, len(good) - 1, *random.integers(0, len(good), 200).tolist()]:
+def test_any_flipped_bit_of_the_weights_is_noticed(run: Path) -> None:
+    good, random = (run / WEIGHTS).read_bytes(), np.random.default_rng(0)
+    for place in [0, 9, len(good) - 1, *random.integers(0, len(good), 60).tolist()]:
         bad = bytearray(good)
         bad[place] ^= 1 << int(random.integers(8))
-        path.write_bytes(bytes(bad))
-        with pytest.raises(RunError, match=r"not a whole safetensors file|weights of another network"):
-            load_network(tmp_path)
+        (run / WEIGHTS).write_bytes(bytes(bad))
+        assert "not a whole safetensors file" in message(run) or "weights of another network" in message(run)
 
 
-def test_a_network_comes_back_from_what_save_pretrained_wrote(tmp_path: Path) -> None:
+def test_a_network_comes_back_from_what_save_pretrained_wrote_with_a_checksum_or_without(tmp_path: Path) -> None:
     net = TwoInputNet("tiny", "concat", "scalar", "bits").eval()
     net.save_pretrained(tmp_path / "new folder")
-    assert sorted(path.name for path in (tmp_path / "new folder").iterdir()) == ["config.json", "model.safetensors"]
-    again = TwoInputNet.from_pretrained(tmp_path / "new folder")
+    assert sorted(path.name for path in (tmp_path / "new folder").iterdir()) == [CONFIG, WEIGHTS]
     image, number = torch.rand(3, 1, 28, 28), torch.tensor([0, 5, 9])
-    for one, two in zip(net(image, number), again(image, number), strict=True):
-        assert torch.equal(one, two)
-
-
-def test_weights_without_a_checksum_are_read_too(tmp_path: Path) -> None:
-    net = TwoInputNet("tiny")
-    net.save_pretrained(tmp_path)
-    save_file(net.state_dict(), tmp_path / WEIGHTS)
-    assert torch.equal(TwoInputNet.from_pretrained(tmp_path).fusion.digit.weight, net.fusion.digit.weight)
+    for _ in range(2):
+        again = TwoInputNet.from_pretrained(tmp_path / "new folder")
+        for one, two in zip(net(image, number), again(image, number), strict=True):
+            assert torch.equal(one, two)
+        save_file(net.state_dict(), tmp_path / "new folder" / WEIGHTS)
 
 
 def test_a_run_of_version_0_1_answers_the_same(tmp_path: Path) -> None:
@@ -355,6 +275,7 @@ def test_a_run_of_version_0_1_answers_the_same(tmp_path: Path) -> None:
         assert torch.equal(one, other)
 
 
+@pytest.mark.long
 def test_the_packaged_network_reads_as_its_card_says() -> None:
     net = TwoInputNet.from_pretrained()
     figures = json.loads((PRETRAINED / "evaluation.json").read_text())
@@ -378,56 +299,14 @@ def test_smoothed_targets_are_taken_back_exactly() -> None:
     assert float(unsmoothed(sure, 0.1).exp()[0, 3]) == pytest.approx(0.9 / (0.9 + 9e-5), abs=1e-6)  # nine at the least
 
 
-@pytest.mark.parametrize("fusion", ["exact", "concat"])
-def test_outputs_of_a_network_taught_with_smoothed_targets_are_distributions(fusion: Fusion) -> None:
-    net = TwoInputNet("tiny", fusion, smoothing=0.1).eval()
-    for logs in net(torch.rand(20, 1, 28, 28), torch.arange(20) % 10):
-        assert torch.allclose(logs.exp().sum(1), torch.ones(20), atol=1e-5)
-    assert TwoInputNet.from_config(preset("default")).fusion.smoothing == pytest.approx(0.1 * 0.08)
-    assert TwoInputNet.from_config(preset("fast")).fusion.smoothing == 0
-
-
-class Bomb:
-    """What a pickle could do to whoever loads it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return Path.touch, (self.path,)
-
-
-@pytest.mark.parametrize("zipped", [False, True])
-def test_a_pickle_under_the_name_of_the_weights_is_refused_and_not_executed(tmp_path: Path, zipped: bool) -> None:
-    TwoInputNet("tiny").save_pretrained(tmp_path)
-    bomb = Bomb(tmp_path / "executed")
-    if zipped:
-        torch.save({"weights": bomb}, tmp_path / WEIGHTS)
-    else:
-        (tmp_path / WEIGHTS).write_bytes(pickle.dumps(bomb))
-    with pytest.raises(RunError, match="not a whole safetensors file"):
-        load_network(tmp_path)
-    assert not bomb.path.exists()
-
-
-def test_the_originals_fusion_is_computed_in_float32_also_where_the_rest_is_in_bf16() -> None:
+def test_the_originals_number_is_one_scalar_in_disguise_and_its_fusion_is_computed_in_float32() -> None:
     torch.manual_seed(0)
     fusion = OriginalFusion(256)
     features, number = torch.randn(20, 256), torch.arange(20) % 10
+    for value in range(10):
+        alone = fusion.number(torch.full((1, 1), float(value)))
+        assert torch.allclose(alone, value * fusion.number(torch.ones(1, 1)), atol=1e-5)
     plain = fusion(features, number)
     with torch.autocast("cpu", torch.bfloat16):
         inside = fusion(features, number)
-    assert inside.sum is not None
-    assert plain.sum is not None
-    assert torch.equal(inside.digit, plain.digit)
-    assert torch.equal(inside.sum, plain.sum)
-
-
-def test_without_biases_an_image_with_more_light_has_more_of_the_same_features_and_the_number_does_not_follow() -> None:
-    torch.manual_seed(0)
-    net = TwoInputNet.from_config(preset("original")).eval()
-    image = torch.rand(3, 1, 28, 28)
-    assert torch.allclose(net.encoder(image * 0.5), net.encoder(image) * 0.5, atol=1e-6)
-    number = torch.tensor([3, 5, 9])
-    dimmed, halved = net.heads(image * 0.5, number), net.heads(image, number)
-    assert not torch.allclose(dimmed.digit, halved.digit * 0.5, atol=1e-6)
+    assert all(torch.equal(one, other) for one, other in zip(plain, inside, strict=True))

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from sumnist.config import Augmentation
 from sumnist.data.augment import Augment, Shift, with_strokes
 from sumnist.data.mnist import DigitSet
-from sumnist.data.pairs import PairBatches, PairDataset, smallest_batch
+from sumnist.data.pairs import PairBatches, PairDataset, Pairs, smallest_batch
 from sumnist.data.sampling import draw_numbers, folds, hold_out
 from sumnist.errors import ConfigError
 
@@ -51,29 +51,11 @@ def test_numbers_of_neighbouring_epochs_and_seeds_are_unrelated() -> None:
         assert abs(float((first == other).mean()) - 0.1) < 0.005
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker")  # so it does, on two cores
-def test_numbers_are_the_same_with_no_loader_workers_and_with_four(mnist_train: DigitSet) -> None:
-    part = DigitSet(mnist_train.images[:200], mnist_train.digits[:200], "part")
-    drawn = []
-    for workers in (0, 4):
-        pairs = PairDataset(part, seed=5)
-        pairs.set_epoch(2)
-        loader = DataLoader(pairs, batch_size=32, num_workers=workers)
-        drawn.append(torch.cat([number for _, number, _, _ in loader]))
-    assert torch.equal(drawn[0], drawn[1])
-
-
-def test_each_epoch_draws_fresh_numbers(mnist_train: DigitSet) -> None:
-    pairs = PairDataset(mnist_train)
-    first = [int(pairs[i].number) for i in range(100)]
-    pairs.set_epoch(1)
-    assert first != [int(pairs[i].number) for i in range(100)]
-
-
-@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.long)])
 def test_persistent_workers_draw_the_numbers_of_the_epoch_that_is_set(mnist_train: DigitSet, start: str) -> None:
     pairs = PairDataset(DigitSet(mnist_train.images[:60], mnist_train.digits[:60], "part"), seed=5)
     loader = DataLoader(pairs, 16, num_workers=2, persistent_workers=True, multiprocessing_context=start)
+    assert len(list(pairs)) == 60  # type: ignore[call-overload]
     for epoch in (0, 7, 2):
         pairs.set_epoch(epoch)
         drawn = torch.cat([number for _, number, _, _ in loader])
@@ -103,17 +85,32 @@ def test_a_dataset_refuses_numbers_that_are_none(mnist_train: DigitSet, given: d
     with pytest.raises(ConfigError) as caught:
         PairDataset(mnist_train, **given)
     assert str(caught.value) == message
+    with pytest.raises(ConfigError, match=r"^PairDataset\('validation'\): expected 'train', 'test' or a DigitSet$"):
+        PairDataset("validation")
     with pytest.raises(ConfigError, match=r"^epoch 1\.5: expected a whole number from 0 to 2\^63 - 1$"):
         PairDataset(mnist_train).set_epoch(1.5)  # type: ignore[arg-type]
 
 
 @given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 3))
-@settings(max_examples=60, deadline=None)
-def test_the_smallest_batch_of_any_process_is_known(count: int, size: int, processes: int) -> None:
-    digits = DigitSet(np.zeros((count, 28, 28), np.uint8), np.zeros(count, np.int64), "black")
-    shares = [PairBatches(digits, size, 0, CPU, share=(rank, processes)) for rank in range(processes)]
-    smallest = min(len(pairs.image) for share in shares for pairs in share.epoch(0))
+@settings(max_examples=40, deadline=None)
+def test_processes_share_every_batch_and_the_smallest_share_is_known(count: int, size: int, processes: int) -> None:
+    images = np.zeros((count, 28, 28), np.uint8)
+    images[:, 0, 0], images[:, 0, 1] = np.arange(count) % 256, np.arange(count) // 256  # which tell them apart
+    digits = DigitSet(images, np.arange(count) % 10, "marked")
+    whole = PairBatches(digits, size, 0, CPU).epoch(1)
+    shares = [PairBatches(digits, size, 0, CPU, share=(rank, processes)).epoch(1) for rank in range(processes)]
+    smallest = count
+    for batch, *parts in zip(whole, *shares, strict=True):
+        smallest = min([smallest, *(len(part.image) for part in parts)])
+        together = Pairs(*(torch.cat([getattr(part, name) for part in parts]) for name in Pairs._fields))
+        assert sorted(rows_of(together)) == sorted(rows_of(batch))
     assert smallest_batch(count, size, processes) == smallest
+
+
+def rows_of(pairs: Any) -> list[tuple[bytes, int, int, int]]:
+    """The pairs of a batch, one by one."""
+    return [(image.numpy().tobytes(), int(number), int(digit), int(total)) for image, number, digit, total in
+            zip(*pairs[:4], strict=True)]  # fmt: skip
 
 
 def test_an_item_holds_the_image_and_both_answers(mnist_train: DigitSet) -> None:
@@ -125,32 +122,19 @@ def test_an_item_holds_the_image_and_both_answers(mnist_train: DigitSet) -> None
     assert int(total) == 5 + int(number)
 
 
-def test_a_dataset_ends_so_that_a_plain_loop_over_it_stops(mnist_train: DigitSet) -> None:
-    part = DigitSet(mnist_train.images[:3], mnist_train.digits[:3], "part")
-    assert len(list(PairDataset(part))) == 3  # type: ignore[call-overload]
-
-
-def test_an_unknown_split_is_an_error() -> None:
-    with pytest.raises(ConfigError, match=r"^PairDataset\('validation'\): expected 'train', 'test' or a DigitSet$"):
-        PairDataset("validation")
-
-
-def test_batches_hold_every_image_once_with_the_numbers_of_the_dataset(mnist_train: DigitSet) -> None:
+def test_batches_hold_every_image_once_with_the_numbers_of_the_dataset_in_another_order_each_epoch(
+    mnist_train: DigitSet,
+) -> None:
     part = DigitSet(mnist_train.images[:1000], mnist_train.digits[:1000], "part")
     pairs = PairDataset(part, seed=7)
     pairs.set_epoch(3)
-    expected = sorted(
-        (image.numpy().tobytes(), int(number), int(total))
-        for image, number, _, total in map(pairs.__getitem__, range(1000))
-    )
     batches = PairBatches(part, 64, seed=7, device=CPU)
-    got = [
-        (image.numpy().tobytes(), int(number), int(total))
-        for batch in batches.epoch(3)
-        for image, number, _, total in zip(*batch, strict=True)
-    ]
     assert len(batches) == 16
-    assert sorted(got) == expected
+    third, again, other = ([one for batch in batches.epoch(epoch) for one in rows_of(batch)] for epoch in (3, 3, 4))
+    expected = rows_of([torch.stack(values) for values in zip(*(pairs[i] for i in range(1000)), strict=True)])
+    assert sorted(third) == sorted(expected)
+    assert third == again
+    assert [image for image, *_ in third] != [image for image, *_ in other]
 
 
 def test_several_numbers_of_an_image_are_the_drawn_one_and_those_that_follow_it(mnist_train: DigitSet) -> None:
@@ -164,27 +148,14 @@ def test_several_numbers_of_an_image_are_the_drawn_one_and_those_that_follow_it(
     assert torch.equal(four.sum, four.digit + four.number)
 
 
-def test_batches_come_in_another_order_each_epoch_and_the_same_for_the_same_epoch(mnist_train: DigitSet) -> None:
-    part = DigitSet(mnist_train.images[:500], mnist_train.digits[:500], "part")
-    first, again, other = (
-        torch.cat([b.digit for b in PairBatches(part, 50, 0, CPU).epoch(epoch)]) for epoch in (0, 0, 1)
-    )
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-
-
 def test_held_out_images_are_apart_from_the_rest_and_hold_every_digit_in_proportion(mnist_train: DigitSet) -> None:
     rest, held = hold_out(mnist_train.digits, 5000)
     assert len(held) == 5000
     assert sorted([*rest, *held]) == list(range(60_000))
     share = np.bincount(mnist_train.digits, minlength=10) / 60_000
     assert np.abs(np.bincount(mnist_train.digits[held]) - 5000 * share).max() <= 2
-
-
-def test_holding_out_everything_is_an_error() -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError, match=r"^--validation 100: expected fewer than the 100 training images there are$"):
         hold_out(np.zeros(100, np.int64), 100)
-    assert str(caught.value) == "--validation 100: expected fewer than the 100 training images there are"
 
 
 def test_folds_are_disjoint_and_cover_everything_with_every_digit_in_proportion(mnist_train: DigitSet) -> None:

@@ -6,6 +6,7 @@ import importlib
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -72,17 +73,14 @@ def test_all_plots_are_pictures_with_any_number_of_mistakes(tmp_path: Path, wron
             assert picture.width >= 500
 
 
-def test_plots_of_one_image_of_a_learned_sum_can_be_drawn() -> None:
-    answers, digits = made_up(count=1, wrong=1)
-    for figure in (reliability(answers), mistakes(answers, digits), confusion(answers, "sum")):
-        figure.canvas.draw()
-
-
-def test_drawing_leaves_the_style_of_others_alone(tmp_path: Path) -> None:
-    before = dict(matplotlib.rcParams)
-    save(reliability(made_up(count=3, wrong=1)[0]), tmp_path / "plot.png")
+def test_drawing_leaves_the_style_of_others_alone_and_what_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    before, (answers, digits) = dict(matplotlib.rcParams), made_up(count=1, wrong=1)
+    for figure in (mistakes(answers, digits), confusion(answers, "sum"), reliability(answers)):
+        save(figure, tmp_path / "plot.png")
     assert dict(matplotlib.rcParams) == before
     assert "pyplot" not in Path(plots.__file__).read_text(encoding="utf-8"), "pyplot keeps figures alive"
+    with pytest.raises(OutputError, match="cannot be written"):
+        save(figure, tmp_path / "missing" / "plot.png")
 
 
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,26 +92,16 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch: pytest.M
     assert str(caught.value) == expected
 
 
-def test_a_folder_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="cannot be written"):
-        save(reliability(made_up(count=2)[0]), tmp_path / "missing" / "plot.png")
-
-
-def test_the_digit_matrix_counts_images_and_names_the_most_frequent_confusion() -> None:
+def test_the_digit_matrix_counts_images_or_pairs_and_names_the_most_frequent_confusion() -> None:
     answers, _ = made_up(count=18)
     digit = answers.digit.copy()
     digit[[4, 13]], digit[5] = 8, 6  # both fours read as eights, one five as a six
     shown = texts(confusion(replace(answers, digit=digit), "digit"))
     assert "3 of 18 images get a wrong digit" in shown
     assert "most often 4 is taken for 8: 2 images" in shown
-
-
-def test_the_digit_matrix_counts_pairs_where_the_digit_depends_on_the_number() -> None:
-    answers, _ = made_up(count=18)
     digit = answers.digit.copy()
     digit[4, :3] = 8
-    shown = texts(confusion(replace(answers, digit=digit), "digit"))
-    assert "3 of 180 pairs get a wrong digit" in shown
+    assert "3 of 180 pairs get a wrong digit" in texts(confusion(replace(answers, digit=digit), "digit"))
 
 
 def test_the_cells_of_a_matrix_are_the_counts_of_a_loop() -> None:
@@ -128,40 +116,27 @@ def test_the_cells_of_a_matrix_are_the_counts_of_a_loop() -> None:
     assert cells == {cell: str(count) for cell, count in counts.items()}
 
 
-def test_a_reliability_point_stands_at_confidence_and_accuracy() -> None:
+def test_a_reliability_point_stands_at_confidence_and_accuracy_and_a_computed_sum_has_no_diagram_of_its_own() -> None:
     answers, _ = made_up(count=40, wrong=10)
     sure = np.full((40, 10), 0.9, np.float32)
     answers = replace(answers, digit_confidence=sure, sum_confidence=sure)
-    above = reliability(answers).axes[0]
-    points = [line for line in above.lines if line.get_marker() == "o"]
-    (point,) = np.column_stack(points[0].get_data()).tolist()
-    assert point == pytest.approx([0.9, 0.75])
-    assert "digit 15.00 %, sum 15.00 %" in texts(reliability(answers))
+    figure, alone = reliability(answers), reliability(replace(answers, sum_computed=True))
+    points = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert np.ravel(points[0].get_data()).tolist() == pytest.approx([0.9, 0.75])
+    assert "digit 15.00 %, sum 15.00 %" in texts(figure)
+    assert "Calibration error: digit and sum 15.00 %" in texts(alone)
+    assert (len(figure.axes), len(alone.axes)) == (4, 2)
 
 
-def test_a_computed_sum_gets_no_reliability_diagram_of_its_own() -> None:
-    answers, _ = made_up(wrong=3)
-    assert len(reliability(answers).axes) == 4
-    alone = reliability(replace(answers, sum_computed=True))
-    assert len(alone.axes) == 2
-    assert "Calibration error: digit and sum " in texts(alone)
-
-
-def test_the_most_confident_mistakes_come_first_one_for_each_image() -> None:
+def test_the_most_confident_mistakes_come_first_one_for_each_image_with_the_number_they_are_surest_of() -> None:
     answers, _ = made_up(wrong=6)
-    found = most_confident_mistakes(answers, 4)
-    assert [mistake.image for mistake in found] == [5, 4, 3, 2]
-    assert [mistake.confidence for mistake in found] == pytest.approx([0.9, 0.82, 0.74, 0.66])
-    assert [mistake.number for mistake in found] == [5, 4, 3, 2], "where all numbers tie, they take turns"
-
-
-def test_the_number_of_a_mistake_is_the_one_it_was_surest_with() -> None:
-    answers, _ = made_up()
+    found = [(mistake.image, mistake.number, mistake.confidence) for mistake in most_confident_mistakes(answers, 4)]
+    assert np.array(found) == pytest.approx(np.array([(5, 5, 0.9), (4, 4, 0.82), (3, 3, 0.74), (2, 2, 0.66)]))
+    answers, _ = made_up()  # above, all numbers tie, and take turns
     total, sure = answers.sum.copy(), answers.sum_confidence.copy()
     total[7, [2, 6]], sure[7, 2], sure[7, 6] = 0, 0.6, 0.7
-    (found,) = most_confident_mistakes(replace(answers, sum=total, sum_confidence=sure))
-    assert (found.image, found.number) == (7, 6)
-    assert found.confidence == pytest.approx(0.7)
+    (one,) = most_confident_mistakes(replace(answers, sum=total, sum_confidence=sure))
+    assert (one.image, one.number, one.confidence) == (7, 6, pytest.approx(0.7))
 
 
 def test_mistakes_show_truth_answer_and_confidence() -> None:
@@ -202,18 +177,17 @@ def test_training_curves_show_what_there_is(epochs: int, validation: bool, apart
     assert f"After {epochs} epoch" in texts(figure)
 
 
-@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
-def test_training_curves_take_no_and_full_accuracy(value: float) -> None:
-    row = epoch(1) | dict.fromkeys(("train_digit", "train_sum", "validation_digit", "validation_sum"), value)
-    training_curves([row]).canvas.draw()
-
-
-def test_training_curves_take_a_loss_of_zero() -> None:
-    training_curves([epoch(1) | {"digit_loss": 0.0, "validation_digit_nll": 0.0}]).canvas.draw()
-
-
-def test_training_curves_take_a_run_whose_validation_began_late() -> None:
-    training_curves([epoch(1, validation=False), epoch(2)]).canvas.draw()
+@pytest.mark.parametrize(
+    "rows",
+    [
+        *([epoch(1) | dict.fromkeys(("train_digit", "train_sum", "validation_digit", "validation_sum"), value)]
+          for value in (0.0, 1.0)),
+        [epoch(1) | {"digit_loss": 0.0, "validation_digit_nll": 0.0}],
+        [epoch(1, validation=False), epoch(2)],
+    ],
+)  # fmt: skip
+def test_training_curves_take_full_accuracy_none_no_loss_and_a_validation_that_began_late(rows: Any) -> None:
+    training_curves(rows).canvas.draw()
 
 
 @pytest.mark.parametrize("draw", ["curves", "reliability"])
@@ -229,10 +203,3 @@ def test_no_legend_lies_on_what_is_drawn(draw: str) -> None:
     for legend in legends:
         assert legend is not None
         assert not any(legend.get_window_extent().overlaps(axes.get_window_extent()) for axes in figure.axes)
-
-
-def test_the_digits_curve_shows_beneath_that_of_the_sum() -> None:
-    left = training_curves([epoch(i + 1, apart=1e-9) for i in range(4)]).axes[0]
-    digit, total = (next(line for line in left.lines if str(line.get_label()).startswith(f"{name}, held out"))
-                    for name in ("digit", "sum"))  # fmt: skip
-    assert digit.get_linewidth() > 1.5 * total.get_linewidth()

@@ -27,7 +27,8 @@ from sumnist.files import PRETRAINED
 from sumnist.inference import reader as reader_module
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.reader import Reader, Reading, TorchNetwork, check_number
-from sumnist.model.network import TwoInputNet, load_network, save_network
+from sumnist.model.checkpoint import save_network
+from sumnist.model.network import TwoInputNet, load_network
 
 PIXELS = load_mnist("test").images[:300]
 

@@ -23,8 +23,8 @@ from sumnist.inference.cells import CellReader
 from sumnist.inference.numbers import NumberReading, Numbers
 from sumnist.inference.reader import Reader
 from sumnist.lab.study.rows import read_jsonl
-from sumnist.training import cells, numbers
 from sumnist.training.loop import train
+from sumnist.training.tasks import CellTask, NumberTask
 
 ABOUT = {path: json.loads(path.with_suffix(".json").read_text(encoding="utf-8")) for path in (NUMBERS, CELLS)}
 
@@ -86,7 +86,7 @@ def test_strips_are_calibrated_and_installed_and_a_worse_network_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(strips, "DRAWN_DIGITS", 500)
-    monkeypatch.setattr(numbers, "HELD_STRIPS", 128)
+    monkeypatch.setattr(NumberTask, "held_batches", (2, 64, 1))
     run, into = tmp_path / "run", tmp_path / "numbers.onnx"
     train(preset("numbers", epochs=1, strips=128, threads=1), run, progress=False)
     ship.numbers(run, into, run)
@@ -112,9 +112,9 @@ def test_cells_are_calibrated_measured_once_and_installed_and_a_network_below_th
 ) -> None:
     monkeypatch.setattr(cells_module, "DRAWN_DIGITS", 100)
     monkeypatch.setattr(pens, "SIGN_COUNTS", dict.fromkeys(pens.SIGN_COUNTS, 5))
-    monkeypatch.setattr(cells, "HELD_DRAWN", 100)
-    monkeypatch.setattr(cells, "HELD_CELLS", 128)
-    for name, value in {"HELD_DRAWN": 100, "TEST_BATCHES": 1, "LEAST": {"box": 0.0}}.items():
+    monkeypatch.setattr(CellTask, "held_drawn", 100)
+    monkeypatch.setattr(CellTask, "held_batches", (1, 128, 1))
+    for name, value in {"TEST_BATCHES": 1, "LEAST": {"box": 0.0}}.items():
         monkeypatch.setattr(ship, name, value)
     run, into, rows = tmp_path / "run", tmp_path / "cells.onnx", tmp_path / "rows.jsonl"
     train(preset("cells", epochs=1, strips=32, batch_size=16, threads=1), run, progress=False)

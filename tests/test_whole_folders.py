@@ -28,8 +28,9 @@ from sumnist.errors import OutputError, RunError
 from sumnist.files import PRETRAINED
 from sumnist.inference.onnx import OnnxNetwork, with_checksum
 from sumnist.inference.reader import Reader, TorchNetwork
+from sumnist.model.checkpoint import save_network
 from sumnist.model.folder import held, replaced, settle
-from sumnist.model.network import TwoInputNet, load_network, save_network
+from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training.evaluate import compare_runs, evaluate_run
 from sumnist.training.export import export_run
 from sumnist.training.loop import train

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sumnist.batch.score import NumberOptions
-    from sumnist.training.loop import RunResult
 
 __all__ = ["COMMANDS", "Command"]
 
@@ -64,7 +63,7 @@ class Train:
             epoch = min(len(result.metrics) + 1, self.config.epochs)
             beside = "" if result.folder == out else f"; {out} holds what it held, and --resume goes on"
             complain(f"stopped in epoch {epoch}; the weights of this moment are in {result.folder}{beside}")
-        say(f"{out}: {result.seconds:.1f} s of training; {measured(result)}")
+        say(f"{out}: {result.seconds:.1f} s of training; {result.measured}")
         return 0 if result.finished else 130
 
 
@@ -343,34 +342,21 @@ class Export:
     """weights and activations in 8 bits, of a network of digits or numbers: fewer bytes; its accuracy is shown, too"""
 
     def run(self) -> int:
-        from sumnist.model.checkpoint import load_config
         from sumnist.training.export import export_run
-        from sumnist.training.export_cells import export_cells
-        from sumnist.training.export_strips import export_strips
 
-        task = load_config(self.run_folder).task
-        before = "before it is rounded to 8 bits, " if self.int8 else ""
-        if task == "cells" and self.int8:
-            raise ConfigError("--int8: of networks of --task digits or numbers; leave the flag out")
-        if task in ("numbers", "cells"):
-            if task == "numbers":
-                done, what = export_strips(self.run_folder, self.out, self.int8), "strips"
-            else:
-                done, what = export_cells(self.run_folder, self.out), "cells"
-            say(
-                f"{done.path}: {done.bytes:,} bytes; {before}on {done.pairs:,} {what} log-probabilities differ from "
-                f"those of torch by at most {done.difference:.1e}"
-            )
-            for kind, (right,) in (done.accuracy or {}).items():
-                say(f"{kind:>5} on those with a number: {right:.2%} right")
-            return 0
         done = export_run(self.run_folder, self.out, self.int8)
-        say(
-            f"{done.path}: {done.bytes:,} bytes; {before}every answer to {done.pairs:,} test images is that of torch, "
-            f"log-probabilities differ by at most {done.difference:.1e}"
-        )
-        for kind, (digit, total) in (done.accuracy or {}).items():
-            say(f"{kind:>5} on the grid: digit {digit:.2%}, sum {total:.2%}")
+        before = "before it is rounded to 8 bits, " if self.int8 else ""
+        pairs = f"{done.pairs:,} {done.compared}"
+        if done.compared == "test images":
+            same = f"every answer to {pairs} is that of torch, log-probabilities differ"
+        else:
+            same = f"on {pairs} log-probabilities differ from those of torch"
+        say(f"{done.path}: {done.bytes:,} bytes; {before}{same} by at most {done.difference:.1e}")
+        for kind, shares in (done.accuracy or {}).items():
+            if len(shares) == 1:
+                say(f"{kind:>5} on those with a number: {shares[0]:.2%} right")
+            else:
+                say(f"{kind:>5} on the grid: digit {shares[0]:.2%}, sum {shares[1]:.2%}")
         return 0
 
 
@@ -474,25 +460,3 @@ COMMANDS: dict[str, type[Command]] = {
     re.sub("(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower(): kind for kind in get_args(Command)
 }
 """The commands by what they are called: `SheetNew` is `sheet new`."""
-
-
-def measured(result: RunResult) -> str:
-    """What the last whole epoch of a training measured, if it came to one."""
-    if not result.metrics:
-        return f"stopped in its first epoch, at step {result.steps}: not evaluated"
-    last = result.metrics[-1]
-    when = "" if result.finished else f" after epoch {len(result.metrics)}"
-    if "train_number" in last:
-        kind, strips = "train", "the training strips as they came by"
-        if "validation_number" in last:
-            kind, strips = "validation", "strips of held-out images"
-        return f"on {strips}{when}: numbers {last[f'{kind}_number']:.2%}"
-    if "train_cell" in last:
-        if "validation_box" in last:
-            box, strip = last["validation_box"], last["validation_strip"]
-            return f"on cells of held-out images{when}: boxes {box:.2%}, strips {strip:.2%}"
-        return f"on the training cells as they came by{when}: {last['train_cell']:.2%}"
-    kind, images = "train", "the training images as they came by"
-    if "validation_digit" in last:
-        kind, images = "validation", "the held-out images"
-    return f"on {images}{when}: digit {last[f'{kind}_digit']:.2%}, sum {last[f'{kind}_sum']:.2%}"

@@ -7,7 +7,6 @@ it takes boxes and strips alike.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +16,9 @@ from sumnist.config import Config
 from sumnist.data.cell_classes import CELL_CLASSES, CELL_HEIGHT
 from sumnist.errors import ImageError
 from sumnist.model.calibration import Calibration
-from sumnist.model.network import load_of_task
+from sumnist.model.checkpoint import Saved
 
-__all__ = ["CellNet", "load_cell_network"]
+__all__ = ["CellNet"]
 
 FEATURES = 88
 """Of a step along a cell, once the height has collapsed."""
@@ -53,7 +52,7 @@ class CellLayer(nn.Module):
         return [part.view(one.shape).permute(0, 3, 1, 2) for part, one in zip(parts, pixels, strict=True)]
 
 
-class CellNet(nn.Module):
+class CellNet(Saved):
     """The network: cells `[B, 1, 36, W]` in [0, 1] → log-probabilities of `CELL_CLASSES`, `[B, 14]`.
 
     Of cells of several widths it takes a sequence of batches, and gives what it says of all, one after the other.
@@ -62,6 +61,8 @@ class CellNet(nn.Module):
     >>> CellNet().eval()(torch.zeros(2, 1, 36, 30)).shape
     torch.Size([2, 14])
     """
+
+    tasks = ("cells",)
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,24 +90,3 @@ class CellNet(nn.Module):
         pooled = torch.cat([torch.cat([one.mean((2, 3)), one.amax((2, 3))], 1) for one in maps])  # B, 176
         logits: Tensor = self.calibration(self.kind(self.dropout(pooled)).float())
         return logits.log_softmax(1)
-
-    @classmethod
-    def from_config(cls, config: Config) -> CellNet:
-        """The network that `config` describes, freshly initialised."""
-        net = cls()
-        net.config = config
-        return net
-
-
-def load_cell_network(folder: str | Path, device: torch.device | str = "cpu") -> tuple[CellNet, Config, str]:
-    """The trained network of a run of the task `cells`, in evaluation mode, its configuration, and the checksum of its
-    weights.
-
-    Args:
-        folder: The run.
-        device: Where the network shall be.
-
-    Raises:
-        RunError: The folder is no such run, or its weights are damaged, no numbers, or belong to another network.
-    """
-    return load_of_task("cells", CellNet.from_config, folder, device)

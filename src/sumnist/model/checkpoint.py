@@ -6,18 +6,63 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import Tensor, nn
 
-from sumnist.config import Config
+from sumnist.config import Config, Task
 from sumnist.errors import RunError
-from sumnist.files import CONFIG, make_folder, write_atomically
-from sumnist.model.folder import CHECKSUM, placed
+from sumnist.files import CONFIG, WEIGHTS, make_folder, write_atomically
+from sumnist.model.calibration import Calibration
+from sumnist.model.folder import CHECKSUM, checksum_of_file, placed, remove_stale, steadily
 
-__all__ = ["load_config", "load_tensors", "save_config", "save_tensors"]
+__all__ = [
+    "Saved", "flaw", "load_config", "load_fitting", "load_tensors", "save_config", "save_network", "save_tensors",
+]  # fmt: skip
+
+
+class Saved(nn.Module):
+    """A network that is kept as a run: it has a configuration, and can be loaded."""
+
+    tasks: ClassVar[tuple[Task, ...]]
+    """Those of the runs that it is of."""
+    config: Config
+
+    @classmethod
+    def from_config(cls, config: Config) -> Self:
+        """The network that `config` describes, freshly initialised."""
+        net = cls()
+        net.config = config
+        return net
+
+    @classmethod
+    def load(cls, folder: str | Path, device: torch.device | str = "cpu") -> tuple[Self, Config, str]:
+        """The trained network of a run, in evaluation mode, its configuration, and the checksum of its weights, which
+        what is made from them is to carry.
+
+        Args:
+            folder: The run.
+            device: Where the network shall be.
+
+        Raises:
+            RunError: The folder is no run of such a network, or its weights are damaged, no numbers, or belong to
+                another one.
+        """
+
+        def read() -> tuple[Self, Config, str]:
+            config = load_config(folder)
+            if config.task not in cls.tasks:
+                tasks = " or ".join(cls.tasks)
+                raise RunError(f"{folder}: a network of --task {config.task}: expected one of --task {tasks}")
+            net = cls.from_config(config)
+            return net, config, load_fitting(net, Path(folder))
+
+        found: tuple[Self, Config, str] = steadily(Path(folder), read)
+        found[0].to(device).eval()
+        return found
 
 
 def save_config(config: Config, folder: Path) -> None:
@@ -26,7 +71,7 @@ def save_config(config: Config, folder: Path) -> None:
     write_atomically(folder / CONFIG, config.to_json())
 
 
-def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write a safetensors file, with a checksum of what is in it. Raises `OutputError`."""
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     written = save(plain, {**(metadata or {}), "format": "pt", CHECKSUM: checksum_of(plain, metadata or {})})
@@ -48,7 +93,7 @@ def header_of(content: bytes) -> tuple[dict[str, Any], int]:
     return json.loads(content[8:end]), end
 
 
-def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors and the metadata of a safetensors file, whose checksum is compared if it has one. Raises
     `ValueError`."""
     try:
@@ -68,7 +113,7 @@ def renamed(name: str) -> str:
     return name.replace("calibration.least_known", "calibration.least_is_digit")
 
 
-def checksum_of(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:
+def checksum_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     """The SHA-256 of the names, types, shapes and bits of the tensors, and of the metadata."""
     digest = hashlib.sha256(repr(sorted(metadata.items())).encode())
     for name in sorted(tensors):
@@ -88,3 +133,60 @@ def load_config(folder: str | Path) -> Config:
         return Config.from_json(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: cannot be read ({error}): train the run again") from error
+
+
+def save_network(net: nn.Module, folder: Path) -> None:
+    """Write the weights of a network, whole or not at all, and remove what was made from others.
+
+    Args:
+        net: On any device.
+        folder: That of a run; `model.safetensors` is written into it.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    save_tensors(folder / WEIGHTS, net.state_dict())
+    remove_stale(folder)
+
+
+def load_fitting(net: nn.Module, folder: Path) -> str:
+    """Load the weights in `folder` into `net`: their checksum. Raises `RunError` unless they are whole, and fit."""
+    path = placed(folder, WEIGHTS)
+    if not path.is_file():
+        raise RunError(f"{path}: missing, expected the trained weights: train the run again")
+    try:
+        tensors, _ = load_tensors(path)
+        checksum = checksum_of_file(path)
+    except (ValueError, OSError) as error:
+        raise RunError(
+            f"{path}: not a whole safetensors file ({error}): train the run again, or copy it again"
+        ) from error
+    check_fit(tensors, net.state_dict(), path)
+    if wrong := flaw(tensors):
+        raise RunError(f"{path}: {wrong}: train the run again, with a lower --lr")
+    net.load_state_dict(tensors)
+    return checksum
+
+
+def flaw(weights: Mapping[str, Tensor]) -> str | None:
+    """What is wrong with the numbers of a network, by the names of its tensors; None if nothing is."""
+    for name, value in weights.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            return f"{name} is not finite, expected numbers"
+    temperature, *thresholds = (weights[f"calibration.{name}"].item() for name in Calibration.NAMES)
+    if temperature <= 0:
+        return f"calibration.temperature is {temperature:g}, expected a number above 0"
+    if not all(0 <= threshold <= 1 for threshold in thresholds):
+        return f"the thresholds of calibration are {thresholds[0]:g} and {thresholds[1]:g}, expected shares from 0 to 1"
+    return None
+
+
+def check_fit(given: dict[str, Tensor], expected: dict[str, Tensor], path: Path) -> None:
+    """Raise `RunError`, naming the first tensor that differs, unless `given` has the names and shapes of `expected`."""
+    for name in sorted(expected.keys() | given.keys()):
+        shape, wanted = (list(tensors[name].shape) if name in tensors else "none" for tensors in (given, expected))
+        if shape != wanted:
+            raise RunError(
+                f"{path}: weights of another network: {name} is {shape}, expected {wanted} by {CONFIG}: "
+                "the two files are not of one run"
+            )

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sumnist.config import Config, EncoderName, Fusion, NumberEncoding, SumTarget, Task
+from sumnist.config import Config, EncoderName, Fusion, NumberEncoding, SumTarget
 from sumnist.data.sampling import NUMBERS
 from sumnist.errors import ConfigError, ImageError, NumberError, OutputError, RunError
-from sumnist.files import CONFIG, PRETRAINED, WEIGHTS
+from sumnist.files import PRETRAINED, WEIGHTS
 from sumnist.model.calibration import Calibration
-from sumnist.model.checkpoint import load_config, load_tensors, save_config, save_tensors
+from sumnist.model.checkpoint import Saved, flaw, save_config, save_tensors
 from sumnist.model.encoders import FEATURES, build_encoder
-from sumnist.model.folder import STATE, checksum_of_file, placed, remove_stale, replaced, steadily
+from sumnist.model.folder import STATE, replaced
 from sumnist.model.fusion import AnyFusion, Heads, Outputs, build_fusion
 
-__all__ = ["Network", "TwoInputNet", "flaw", "load_network", "load_of_task", "load_with_checksum", "save_network"]
-
-AnyNet = TypeVar("AnyNet", bound=nn.Module)
-
-OTHER_TASKS = "numbers", "cells"
-"""The tasks of other networks."""
+__all__ = ["Network", "TwoInputNet", "load_network"]
 
 
 class Network(nn.Module):
@@ -55,7 +48,7 @@ class Network(nn.Module):
         return outputs
 
 
-class TwoInputNet(Network):
+class TwoInputNet(Saved, Network):
     """The network: image `[B, 1, 28, 28]` in [0, 1] and number int64 `[B]` in 0..9 → log-probabilities.
 
     Calling it gives `digit` `[B, 10]` and `sum` `[B, 19]`, and raises `NumberError` or `ImageError` for other inputs.
@@ -74,6 +67,7 @@ class TwoInputNet(Network):
         (torch.Size([3, 10]), torch.Size([3, 19]))
     """
 
+    tasks = "digits", "addition"
     encoder: nn.Sequential
     fusion: AnyFusion
 
@@ -105,7 +99,7 @@ class TwoInputNet(Network):
     @classmethod
     def from_config(cls, config: Config) -> TwoInputNet:
         """The network that `config` describes, freshly initialised. Raises `ConfigError` for one of another task."""
-        if config.task in OTHER_TASKS:
+        if config.task not in cls.tasks:
             raise ConfigError(
                 f"--task {config.task}: expected digits or addition, for a network of one digit and a number"
             )
@@ -165,20 +159,6 @@ def check_inputs(image: Tensor, number: Tensor) -> None:
         raise NumberError(f"number {int(wrong[0])}: expected a whole number from 0 to 9")
 
 
-def save_network(net: nn.Module, folder: Path) -> None:
-    """Write the weights of a network, whole or not at all, and remove what was made from others.
-
-    Args:
-        net: On any device.
-        folder: That of a run; `model.safetensors` is written into it.
-
-    Raises:
-        OutputError: The file cannot be written.
-    """
-    save_tensors(folder / WEIGHTS, net.state_dict())
-    remove_stale(folder)
-
-
 def load_network(folder: str | Path, device: torch.device | str = "cpu") -> tuple[TwoInputNet, Config]:
     """The trained network of a run, in evaluation mode, and its configuration.
 
@@ -189,81 +169,4 @@ def load_network(folder: str | Path, device: torch.device | str = "cpu") -> tupl
     Raises:
         RunError: The folder is no run, or its weights are damaged, no numbers, or belong to another network.
     """
-    return load_with_checksum(folder, device)[:2]
-
-
-def load_with_checksum(folder: str | Path, device: torch.device | str = "cpu") -> tuple[TwoInputNet, Config, str]:
-    """`load_network`, and the checksum of the weights, which what is made from them is to carry."""
-    net, config, checksum = steadily(Path(folder), lambda: read_network(Path(folder)))
-    return net.to(device).eval(), config, checksum
-
-
-def read_network(folder: Path) -> tuple[TwoInputNet, Config, str]:
-    config = load_config(folder)
-    if config.task in OTHER_TASKS:
-        raise RunError(f"{folder}: a network of --task {config.task}: expected one of --task digits or addition")
-    net = TwoInputNet.from_config(config)
-    return net, config, load_fitting(net, folder)
-
-
-def load_of_task(
-    task: Task, build: Callable[[Config], AnyNet], folder: str | Path, device: torch.device | str
-) -> tuple[AnyNet, Config, str]:
-    """The trained network of a run of a task, in evaluation mode, its configuration, and the checksum of its weights.
-    `build` makes the network that a configuration describes.
-
-    Raises `RunError`: the folder is no such run, or its weights are damaged, no numbers, or belong to another network.
-    """
-
-    def read() -> tuple[AnyNet, Config, str]:
-        config = load_config(folder)
-        if config.task != task:
-            raise RunError(f"{folder}: a network of --task {config.task}: expected one of --task {task}")
-        net = build(config)
-        return net, config, load_fitting(net, Path(folder))
-
-    net, config, checksum = steadily(Path(folder), read)
-    return net.to(device).eval(), config, checksum
-
-
-def load_fitting(net: nn.Module, folder: Path) -> str:
-    """Load the weights in `folder` into `net`: their checksum. Raises `RunError` unless they are whole, and fit."""
-    path = placed(folder, WEIGHTS)
-    if not path.is_file():
-        raise RunError(f"{path}: missing, expected the trained weights: train the run again")
-    try:
-        tensors, _ = load_tensors(path)
-        checksum = checksum_of_file(path)
-    except (ValueError, OSError) as error:
-        raise RunError(
-            f"{path}: not a whole safetensors file ({error}): train the run again, or copy it again"
-        ) from error
-    check_fit(tensors, net.state_dict(), path)
-    if wrong := flaw(tensors):
-        raise RunError(f"{path}: {wrong}: train the run again, with a lower --lr")
-    net.load_state_dict(tensors)
-    return checksum
-
-
-def flaw(weights: Mapping[str, Tensor]) -> str | None:
-    """What is wrong with the numbers of a network, by the names of its tensors; None if nothing is."""
-    for name, value in weights.items():
-        if value.is_floating_point() and not value.isfinite().all():
-            return f"{name} is not finite, expected numbers"
-    temperature, *thresholds = (weights[f"calibration.{name}"].item() for name in Calibration.NAMES)
-    if temperature <= 0:
-        return f"calibration.temperature is {temperature:g}, expected a number above 0"
-    if not all(0 <= threshold <= 1 for threshold in thresholds):
-        return f"the thresholds of calibration are {thresholds[0]:g} and {thresholds[1]:g}, expected shares from 0 to 1"
-    return None
-
-
-def check_fit(given: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], path: Path) -> None:
-    """Raise `RunError`, naming the first tensor that differs, unless `given` has the names and shapes of `expected`."""
-    for name in sorted(expected.keys() | given.keys()):
-        shape, wanted = (list(tensors[name].shape) if name in tensors else "none" for tensors in (given, expected))
-        if shape != wanted:
-            raise RunError(
-                f"{path}: weights of another network: {name} is {shape}, expected {wanted} by {CONFIG}: "
-                "the two files are not of one run"
-            )
+    return TwoInputNet.load(folder, device)[:2]

@@ -7,8 +7,6 @@ number by CTC (`inference/ctc`).
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,9 +15,9 @@ from sumnist.config import Config
 from sumnist.data.strips import ALPHABET, HEIGHT, STEP
 from sumnist.errors import ImageError
 from sumnist.model.calibration import Calibration
-from sumnist.model.network import load_of_task
+from sumnist.model.checkpoint import Saved
 
-__all__ = ["CLASSES", "StripNet", "is_number", "load_strip_network"]
+__all__ = ["CLASSES", "StripNet", "is_number"]
 
 CLASSES = 1 + len(ALPHABET)
 """The blank and the characters."""
@@ -53,7 +51,7 @@ class Layer(nn.Sequential):
         super().__init__(convolution, *pooling, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
-class StripNet(nn.Module):
+class StripNet(Saved):
     """The network: strips `[B, 1, 32, W]` in [0, 1] → log-probabilities `[B, ⌈W / 4⌉, 14]` of blank and characters.
 
     Strips of several widths lie in one batch if it is told their `width` int64 `[B]`, in pixels: what lies behind a
@@ -63,6 +61,8 @@ class StripNet(nn.Module):
     >>> StripNet().eval()(torch.zeros(2, 1, 32, 150)).shape
     torch.Size([2, 38, 14])
     """
+
+    tasks = ("numbers",)
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,13 +97,6 @@ class StripNet(nn.Module):
         scaled: Tensor = self.calibration(logits[:, :, 0].transpose(1, 2).float())
         return scaled.log_softmax(2)
 
-    @classmethod
-    def from_config(cls, config: Config) -> StripNet:
-        """The network that `config` describes, freshly initialised."""
-        net = cls()
-        net.config = config
-        return net
-
 
 def is_number(emissions: Tensor) -> Tensor:
     """The log-probability that there is a digit at all, `[B]`, by the emissions `[B, T, 14]` of strips of one width:
@@ -119,17 +112,3 @@ def cleared(features: Tensor, width: Tensor | None, pixels: int) -> Tensor:
         return features
     column = torch.arange(features.shape[3], device=features.device)
     return features * (column * pixels < width[:, None]).to(features.dtype)[:, None, None]
-
-
-def load_strip_network(folder: str | Path, device: torch.device | str = "cpu") -> tuple[StripNet, Config, str]:
-    """The trained network of a run of the task `numbers`, in evaluation mode, its configuration, and the checksum of
-    its weights.
-
-    Args:
-        folder: The run.
-        device: Where the network shall be.
-
-    Raises:
-        RunError: The folder is no such run, or its weights are damaged, no numbers, or belong to another network.
-    """
-    return load_of_task("numbers", StripNet.from_config, folder, device)

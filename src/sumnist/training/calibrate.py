@@ -1,54 +1,70 @@
 """How far to trust a trained network, from its answers to images that it was not trained on.
 
-Its logits are temperature-scaled (Guo, Pleiss, Sun and Weinberger, 2017). Two thresholds decide which answers are
-accepted. Both need images that the network has not seen: a held-out part of the training images or, better, all of
-them, each answered by that one of five networks that was trained without it.
+Its logits are temperature-scaled (Guo, Pleiss, Sun and Weinberger, 2017), by the likelihood of what is shown. Of a
+network of digits or of numbers two thresholds decide which answers are accepted. All need images that the network has
+not seen: a held-out part of the training images or, better, all of them, each answered by that one of five networks
+that was trained without it. Each calibration is a dictionary for JSON, with the numbers of
+`model.calibration.Calibration` and how well they fit; losses are means, in nats.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
+from sumnist.data.cells import NUMBER, CellBatch
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pairs import as_image
+from sumnist.data.strips import STEP, StripBatch
+from sumnist.inference.ctc import Evidence
 from sumnist.model.fusion import unsmoothed
+from sumnist.model.losses import text_nll
 from sumnist.model.network import TwoInputNet
 
-__all__ = ["ACCEPTED_SHARE", "Calibrated", "calibrate", "digit_logits", "fitted_temperature", "thresholds"]
+__all__ = [
+    "ACCEPTED_SHARE", "RIGHT", "accepting", "answers", "calibrate", "calibrate_cells", "calibrate_strips",
+    "digit_logits", "figures_of", "fitted_temperature", "log_probabilities", "nll_of", "share", "thresholds",
+]  # fmt: skip
 
-ACCEPTED_SHARE = 0.995
-"""Share of the held-out digits whose answers are to be accepted."""
-UNSURE_SHARE = 0.001
-"""Share of them that is refused because the network is not sure which digit it is."""
+ACCEPTED_SHARE, UNSURE_SHARE = 0.995, 0.001
+"""Share of the held-out digits whose answers are to be accepted, and of those refused because the network is not sure
+which digit it is."""
+SHOWN_SHARE = 0.998
+"""Share of the numbers on strips that are to be taken for numbers."""
+RIGHT = 0.995
+"""Share of the accepted readings of composed strips that is to be right; of real ink, which is stranger, fewer are
+(chosen by real strips of the development half)."""
+FEWEST = 50
+"""Readings, at least, of which a share is taken."""
+SEARCHED = 4
+"""Strings that are searched for on a strip."""
 COLDEST, HOTTEST = 0.25, 4.0
 """Limits of the temperature."""
-ROUNDS, POINTS, BESIDE = 9, 21, 3
-"""Grids in the search for the temperature, their points, and how many of these on either side of the best one the next
-grid covers: label smoothing leaves a loss with several valleys, and the deepest may begin beside the best point. The
-last grid has steps of 1e-5."""
+POINTS = 21
+"""Points of each grid in the search for the temperature."""
 
 
-@dataclass(frozen=True)
-class Calibrated:
-    """The three numbers of `model.calibration.Calibration`, fitted to `images` held-out images; the mean negative
-    log-likelihood of their digits in nats, before and after; and the share of them that is `accepted`."""
+def coolest(nll: Callable[[float], float], rounds: int = 9, beside: int = 3) -> float:
+    """The temperature with the least loss `nll`: that of a grid, then of finer ones around it.
 
-    images: int
-    temperature: float
-    least_is_digit: float
-    least_confidence: float
-    nll_before: float
-    nll: float
-    accepted: float
+    Label smoothing leaves a loss with several valleys, and the deepest may begin beside the best point: so each grid
+    covers several points `beside` it of the one before. After nine `rounds` the steps are of 1e-5.
+    """
+    low, high = COLDEST, HOTTEST
+    for _ in range(rounds):
+        grid = np.geomspace(low, high, POINTS)
+        best = int(np.argmin([nll(temperature) for temperature in grid.tolist()]))
+        low, high = grid[max(best - beside, 0)], grid[min(best + beside, POINTS - 1)]
+    return float(grid[best])
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+
+# Digits.
 
 
 @torch.inference_mode()
@@ -62,33 +78,31 @@ def digit_logits(net: TwoInputNet, digits: DigitSet, batch_size: int = 500) -> N
 
 
 def calibrate(
-    logits: NDArray[np.float32],
-    truth: NDArray[np.int64],
-    smoothing: float,
-    with_outliers: bool = True,
+    logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: float, with_outliers: bool = True,
     temperature: float | None = None,
-) -> Calibrated:
-    """Fit a network's temperature and thresholds to its answers to images that it was not trained on.
+) -> dict[str, Any]:  # fmt: skip
+    """The calibration of a network of digits.
 
     Args:
-        logits: The digit's raw logits, `[N, 10]`.
+        logits: The digit's raw logits, `[N, 10]`, of images that it was not trained on.
         truth: The digits, `[N]`.
         smoothing: The label smoothing of the last targets, which the network's outputs take back.
         with_outliers: Whether it was trained with outliers; without, every answer is accepted.
         temperature: The temperature, if it comes from elsewhere.
 
     Returns:
-        The temperature, the thresholds, and what they do.
+        With the number of `images`, the loss before and after, and the share of the images that is `accepted`.
     """
     temperature = temperature or fitted_temperature(logits, truth, smoothing)
     scores = log_probabilities(logits, smoothing, temperature)
     is_digit, confidence = is_digit_probability(logits), np.exp(scores.max(1))
     least_is_digit, least_confidence = thresholds(is_digit, confidence) if with_outliers else (0.0, 0.0)
     accepted = (is_digit >= least_is_digit) & (confidence >= least_confidence)
-    return Calibrated(
-        len(truth), temperature, least_is_digit, least_confidence,
-        nll_of(log_probabilities(logits, smoothing), truth), nll_of(scores, truth), float(accepted.mean()),
-    )  # fmt: skip
+    return {
+        "images": len(truth), "temperature": temperature, "least_is_digit": least_is_digit,
+        "least_confidence": least_confidence, "nll_before": nll_of(log_probabilities(logits, smoothing), truth),
+        "nll": nll_of(scores, truth), "accepted": float(accepted.mean()),
+    }  # fmt: skip
 
 
 def is_digit_probability(logits: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -99,31 +113,25 @@ def is_digit_probability(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def log_probabilities(logits: NDArray[np.float32], smoothing: float, temperature: float = 1.0) -> NDArray[np.float64]:
-    """The outputs' log-probabilities of the digits, `[N, 10]`."""
+    """The outputs' log-probabilities of the classes, `[N, K]`."""
     scores: NDArray[np.float64] = unsmoothed(torch.from_numpy(logits).double() / temperature, smoothing).numpy()
     return scores
 
 
 def nll_of(scores: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
+    """The mean of −log of the probability of the right class."""
     return float(-scores[np.arange(len(truth)), truth].mean())
 
 
 def fitted_temperature(logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: float) -> float:
-    """The temperature with the least negative log-likelihood: that of a grid, then of finer ones around it."""
-    low, high = COLDEST, HOTTEST
-    for _ in range(ROUNDS):
-        grid = np.geomspace(low, high, POINTS)
-        best = int(np.argmin([nll_of(log_probabilities(logits, smoothing, value), truth) for value in grid]))
-        low, high = grid[max(best - BESIDE, 0)], grid[min(best + BESIDE, POINTS - 1)]
-    return float(grid[best])
+    """The temperature with the least loss of the right classes."""
+    return coolest(lambda temperature: nll_of(log_probabilities(logits, smoothing, temperature), truth))
 
 
 def thresholds(
-    is_digit: NDArray[np.float64],
-    confidence: NDArray[np.float64],
-    accepted: float = ACCEPTED_SHARE,
+    is_digit: NDArray[np.float64], confidence: NDArray[np.float64], accepted: float = ACCEPTED_SHARE,
     unsure: float = UNSURE_SHARE,
-) -> tuple[float, float]:
+) -> tuple[float, float]:  # fmt: skip
     """The least `is_digit` and the least `confidence` `[N]` with which the share `accepted` of the digits is accepted.
 
     Of those refused, the share `unsure` of all digits is the least confident, the rest the least like a digit.
@@ -132,3 +140,97 @@ def thresholds(
     left = is_digit[confidence >= least_confidence]
     refused = max(0, round((1 - accepted) * len(is_digit)) - (len(is_digit) - len(left)))
     return float(np.sort(left)[refused]), least_confidence
+
+
+# Cells.
+
+
+def calibrate_cells(said: Tensor, batches: Sequence[CellBatch]) -> dict[str, Any]:
+    """The calibration of a network of cells by its log-probabilities `[N, 14]` of those in `batches`: a temperature,
+    the loss before, and `figures_of`."""
+    target = torch.cat([cells.target for cells in batches])
+    temperature = fitted_temperature(said.numpy(), target.numpy(), 0.0)
+    before, after = (figures_of((said / t).log_softmax(1), batches) for t in (1.0, temperature))
+    loss = after.pop("nll")
+    return {"cells": len(target), "temperature": temperature, "nll_before": before["nll"], "nll": loss, **after}
+
+
+def figures_of(said: Tensor, batches: Sequence[CellBatch]) -> dict[str, float]:
+    """The shares of the boxes, of the boxes with a digit, and of the strips whose most probable class is right, and the
+    loss, by log-probabilities `[N, 14]` of all cells."""
+    target = torch.cat([cells.target for cells in batches])
+    boxes = torch.cat([torch.arange(len(cells.target)) < len(cells.boxes) for cells in batches])
+    right, digit = said.argmax(1) == target, target < NUMBER
+    shares = {"box": right[boxes], "digit": right[boxes & digit], "strip": right[~boxes]}
+    figures = {name: of.double().mean().item() if len(of) else 0.0 for name, of in shares.items()}
+    return figures | {"nll": functional.nll_loss(said, target).item()}
+
+
+# Strips.
+
+
+class Answers(NamedTuple):
+    """What a network says of `N` strips: how probable a number is on each, how probable its most probable string, if
+    there is a number; whether that is what is written, and whether anything is."""
+
+    is_number: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    right: NDArray[np.bool_]
+    number: NDArray[np.bool_]
+
+
+def calibrate_strips(logits: Sequence[Tensor], batches: Sequence[StripBatch]) -> dict[str, Any]:
+    """The calibration of a network of strips.
+
+    Args:
+        logits: What it says of each batch, `[B, T, 14]`, at temperature 1.
+        batches: Strips of images that it was not trained on.
+
+    Returns:
+        With the number of `strips`, and the loss before and after; of those that show a number the shares that are
+        `right`, `accepted`, and right of those accepted; and the share of the others that is accepted.
+    """
+
+    def nll(temperature: float) -> float:
+        pairs = zip(logits, batches, strict=True)
+        total = sum(text_nll((said / temperature).log_softmax(2), strips).sum().item() for said, strips in pairs)
+        return float(total / sum(len(strips.image) for strips in batches))
+
+    temperature = coolest(nll, rounds=7, beside=1)
+    said = answers(logits, batches, temperature)
+    least_is_digit = float(np.quantile(said.is_number[said.number], 1 - SHOWN_SHARE, method="lower"))
+    least_confidence = accepting(said.confidence[said.number], said.right[said.number])
+    accepted = (said.is_number >= least_is_digit) & (said.confidence >= least_confidence)
+    numbers, others = accepted[said.number], accepted[~said.number]
+    return {
+        "strips": len(accepted), "temperature": temperature, "least_is_digit": least_is_digit,
+        "least_confidence": least_confidence, "nll_before": nll(1.0), "nll": nll(temperature),
+        "right": share(said.right[said.number]), "accepted": share(numbers),
+        "right_of_accepted": share(said.right[said.number][numbers]), "others_accepted": share(others),
+    }  # fmt: skip
+
+
+def answers(logits: Sequence[Iterable[Tensor]], batches: Sequence[StripBatch], temperature: float = 1.0) -> Answers:
+    """What the logits of each strip, `[T, 14]` with nothing that counts behind its steps, say of it when scaled."""
+    rows = []
+    for said, strips in zip(logits, batches, strict=True):
+        texts = ["".join(filter(str.isdigit, text)) for text in strips.texts()]
+        for one, steps, text in zip(said, (strips.widths // STEP).tolist(), texts, strict=True):
+            evidence = Evidence(one[:steps].numpy() / temperature)
+            best, probability = next(iter(evidence.strings(SEARCHED).items()), ("", 0.0))
+            rows.append((np.exp(evidence.is_number), probability, best == text, bool(text)))
+    return Answers(*map(np.array, zip(*rows, strict=True)))
+
+
+def accepting(confidence: NDArray[np.float64], right: NDArray[np.bool_], wanted: float = RIGHT) -> float:
+    """The least confidence from which on the share `wanted` of the readings is right; 1 if there is none."""
+    order = np.argsort(-confidence, kind="stable")
+    shares = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    good = np.flatnonzero(shares >= wanted)
+    enough = good[good >= min(FEWEST, len(order)) - 1]
+    return float(confidence[order][enough[-1]]) if len(enough) else 1.0
+
+
+def share(which: NDArray[np.bool_]) -> float:
+    """The share of those that are true; 0 of none."""
+    return float(which.mean()) if len(which) else 0.0

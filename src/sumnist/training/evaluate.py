@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sumnist.config import Config
 from sumnist.data.additions import per_sum
@@ -30,7 +31,7 @@ from sumnist.model.folder import (
     remove_stale,
     settle_if_free,
 )
-from sumnist.model.network import load_with_checksum
+from sumnist.model.network import TwoInputNet
 from sumnist.training.devices import choose_device
 from sumnist.training.folder import read_metrics, read_record
 
@@ -66,17 +67,14 @@ def evaluate_run(
     folder = Path(run_folder)
     if plots:
         from sumnist.evaluation.plots import draw_plots  # so that matplotlib is missed before the work, not after it
-    settle_if_free(folder)
-    net, config, checksum = load_with_checksum(folder, choose_device(device))
+    net, config, checksum, digits = loaded(folder, data_dir, device)
     if config.task != "digits":
         raise RunError(
             f"{folder}: a network of --task {config.task}: expected one of --task digits; `sumnist evaluate` measures "
             "it on sums"
         )
-    digits = images_of(folder, config, data_dir)
     answers = answer_grid(net, digits)
-    if not np.isfinite(answers.digit_nll + answers.sum_nll).all():
-        raise no_numbers(folder)
+    check_finite(folder, answers.digit_nll + answers.sum_nll)
     evaluation = Evaluation.of(answers, digits.name)
     write_evaluation(folder, checksum, evaluation.as_dict())
     if plots:
@@ -105,38 +103,39 @@ def evaluate_sums(run_folder: str | Path, data_dir: str | Path | None = None, de
         OutputError: The folder cannot be written.
     """
     folder = Path(run_folder)
-    settle_if_free(folder)
-    net, config, checksum = load_with_checksum(folder, choose_device(device))
+    net, config, checksum, digits = loaded(folder, data_dir, device)
     if config.task != "addition":
         raise RunError(f"{folder}: a network of --task {config.task}: expected one of --task addition")
-    digits = images_of(folder, config, data_dir)
     if len(digits) < per_sum(config):
         raise DataError(
             f"{digits.name}: {len(digits):,} images, expected at least {per_sum(config):,}, of which a sum is made: "
             "name another --data-dir"
         )
     answers = answer_sums(net, digits, config)
-    if not np.isfinite(answers.scores).all():
-        raise no_numbers(folder)
+    check_finite(folder, answers.scores)
     evaluation = SumEvaluation.of(answers, digits.name)
     write_evaluation(folder, checksum, evaluation.as_dict())
     remove_stale(folder, DRAWN)
     return evaluation
 
 
-def images_of(folder: Path, config: Config, data_dir: str | Path | None) -> DigitSet:
-    """The test images in `data_dir`, or else of the data of the run in `folder`. Raises `DataError`."""
+def loaded(folder: Path, data_dir: str | Path | None, device: str) -> tuple[TwoInputNet, Config, str, DigitSet]:
+    """The network of a run, its configuration and checksum, and the test images in `data_dir`, or else of the run's
+    data. Raises `RunError` and `DataError`."""
+    settle_if_free(folder)
+    net, config, checksum = TwoInputNet.load(folder, choose_device(device))
     try:
-        return load_mnist("test", data_dir or config.data_dir)
+        return net, config, checksum, load_mnist("test", data_dir or config.data_dir)
     except DataError as error:
         if data_dir or not config.data_dir:
             raise
         raise DataError(f"{folder} was trained on data of its own, which cannot be loaded: {error}") from error
 
 
-def no_numbers(folder: Path) -> RunError:
-    """The error to raise if the answers of a run's network are no numbers."""
-    return RunError(f"{folder / WEIGHTS}: its answers are not numbers: train the run again, with a lower --lr")
+def check_finite(folder: Path, scores: NDArray[np.float32]) -> None:
+    """Raise `RunError` unless the answers of a run's network are numbers."""
+    if not np.isfinite(scores).all():
+        raise RunError(f"{folder / WEIGHTS}: its answers are not numbers: train the run again, with a lower --lr")
 
 
 def write_evaluation(folder: Path, checksum: str, figures: Mapping[str, Any]) -> None:

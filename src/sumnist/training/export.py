@@ -1,12 +1,19 @@
-"""A trained network as one ONNX file, checked against torch on the whole test set before it is written."""
+"""A trained network as one ONNX file, checked against torch before it is written.
+
+A network of digits must give torch's answers to every test image. Those of strips and of cells are compared on composed
+ones of several widths; their weights are stored in half precision, which halves the file, and made single again when it
+is loaded. With weights and activations of 8 bits, as the packaged network of strips has them, a file is half of that
+again, and answers about three times as fast where a processor has instructions for them.
+"""
 
 from __future__ import annotations
 
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +23,21 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sumnist.config import Config
+from sumnist.data.cell_classes import CELL_CLASSES, CELL_HEIGHT
+from sumnist.data.cells import PRIORS, Cells
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import NUMBERS
-from sumnist.errors import ExportError, SumnistError
+from sumnist.data.strips import ALPHABET, HEIGHT, STEP, StripBatch, Strips
+from sumnist.errors import ConfigError, ExportError, SumnistError
 from sumnist.files import ONNX, write_atomically
+from sumnist.inference.cells import CELL, CLASSES_KEY, KIND, PRIOR_KEYS, CellReader
 from sumnist.inference.onnx import (
     ACCEPTANCE,
     FATAL,
@@ -37,17 +50,37 @@ from sumnist.inference.onnx import (
     OnnxNetwork,
     with_checksum,
 )
-from sumnist.model.calibration import Calibration
+from sumnist.inference.recognizers import CHARACTERS_KEY, EMISSIONS, IS_NUMBER, STRIP, StripRecognizer
+from sumnist.model.cell_network import CellLayer, CellNet
+from sumnist.model.checkpoint import load_config
 from sumnist.model.folder import INT8, settle_if_free
-from sumnist.model.network import Network, TwoInputNet, load_with_checksum
+from sumnist.model.network import Network, TwoInputNet
+from sumnist.model.strip_network import CLASSES, Layer, StripNet, is_number
+from sumnist.training.calibrate import answers, share
+from sumnist.training.tasks import TASKS
 
-__all__ = ["INT8", "Exported", "export_run", "quantized", "to_onnx", "training_feeds"]
+__all__ = ["INT8", "Exported", "export_run", "in_half", "metadata_of", "quantized", "right_of", "to_onnx",
+           "training_feeds"]  # fmt: skip
 
 BATCH = 500
-LARGEST_DIFFERENCE = 1e-3
-"""Between log-probabilities of ONNX Runtime and of torch; what float32 leaves is a hundred times smaller."""
-CALIBRATION = 2000
+LARGEST_DIFFERENCE = {"digits": 1e-3, "strips": 1e-3, "cells": 1e-4}
+"""Between log-probabilities of ONNX Runtime and of torch; what float32 leaves is a tenth of it, or less."""
+RANGED = 2000
 """Training images that set the ranges of int8."""
+STRIPS_RANGED = 8, 32
+"""Batches of strips of training digits that set the ranges of 8 bits, and how many strips are in each."""
+STRIPS_COMPARED, CELLS_COMPARED = (16, 8), (8, 16)
+"""Batches on which a file is compared with torch, each of another width, and how many are in each."""
+STRIPS_DRAWN, CELLS_DRAWN = 2000, 200
+"""Digits that are drawn for them."""
+STRIP_WIDTHS, CELL_WIDTHS = (1, 3, 4, 31, 150, 2001), (30, 31, 54, 1001)
+"""Pixels of blank ones on which it is compared, too."""
+ROUNDED = 0.02
+"""How much a probability may differ, at most, because weights are stored in half precision."""
+FEW = 1024
+"""Values of a tensor up to which it is stored in single precision."""
+
+Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -57,10 +90,12 @@ class Exported:
     Attributes:
         path: Where it lies.
         bytes: Its size.
-        pairs: The number of test pairs on which it was compared with torch.
-        difference: The largest difference between its log-probabilities and torch's, before any rounding to int8.
+        pairs: The number of test pairs, strips or cells on which it was compared with torch.
+        difference: The largest difference between its log-probabilities and torch's, before any rounding to int8; of
+            strips and cells, both with weights of half precision.
         accuracy: The shares of digits and of sums that are right on the grid, 0..1, for `fp32` and for `int8`, or those
             of numbers on strips, for `fp16` and for `int8`; None unless int8 was asked for.
+        compared: What `pairs` counts: "test images", "strips" or "cells".
     """
 
     path: Path
@@ -68,13 +103,15 @@ class Exported:
     pairs: int
     difference: float
     accuracy: dict[str, tuple[float, ...]] | None = None
+    compared: str = "test images"
 
 
 def export_run(run_folder: str | Path, out: str | Path | None = None, int8: bool = False) -> Exported:
     """Write the network of a run as one ONNX file, which answers without torch.
 
-    fp32 must give torch's answers to every test image. int8 may change answers: its accuracy is measured on the grid,
-    beside that of fp32. The file carries the checksum of the weights.
+    int8 may change answers: its accuracy is measured, beside that without. A network of strips takes those of one width
+    at once: a narrower one in a batch ends with the same ground as the others, which is read along with it. The file
+    carries the checksum of the weights.
 
     Args:
         run_folder: The run, or a folder that `save_pretrained` wrote.
@@ -85,33 +122,40 @@ def export_run(run_folder: str | Path, out: str | Path | None = None, int8: bool
         The file's path and size, and what was measured.
 
     Raises:
+        ConfigError: int8 was asked for of a network of cells.
         RunError: The folder holds no trained network, or one whose weights are no numbers.
         DataError: The images that the run was trained on are gone.
-        ExportError: An answer differs from torch's; nothing was written.
+        ExportError: An answer differs from torch's, or a probability from that before the weights were rounded; nothing
+            was written.
         OutputError: The file cannot be written.
     """
     if out is None:
         settle_if_free(Path(run_folder))
-    net, config, checksum = load_with_checksum(run_folder)
-    model = to_onnx(net, {**metadata_of(config, net.calibration), WEIGHTS_CHECKSUM: checksum})
-    network, test = OnnxNetwork(model), load_mnist("test", config.data_dir)
-    difference = check_parity(net, network, test)
-    check_batches(network)
-    accuracy: dict[str, tuple[float, ...]] | None = None
-    if int8:
-        model = quantized(model, training_feeds(load_mnist("train", config.data_dir)))
-        network8 = OnnxNetwork(model)
-        check_batches(network8)
-        accuracy = {"fp32": grid_accuracy(network, test), "int8": grid_accuracy(network8, test)}
+    kind = TASKS[load_config(run_folder).task].network
+    if int8 and kind is CellNet:
+        raise ConfigError("--int8: of networks of --task digits or numbers; leave the flag out")
+    net, config, checksum = kind.load(run_folder)
+    rounded = net if kind is TwoInputNet else in_half(net)
+    model = to_onnx(rounded, metadata_of(net) | {WEIGHTS_CHECKSUM: checksum})
+    check: Any = {TwoInputNet: check_digits, StripNet: check_strips, CellNet: check_cells}[kind]
+    model, facts = check(net, rounded, model, config, int8)
     path = Path(out) if out else Path(run_folder) / (INT8 if int8 else ONNX)
     write_atomically(path, model)
-    return Exported(path, len(model), len(test), difference, accuracy)
+    return Exported(path, len(model), **facts)
 
 
-def metadata_of(config: Config, calibration: Calibration) -> dict[str, str]:
+# The file.
+
+
+def metadata_of(net: Any) -> dict[str, str]:
     """What an exported file says about the network in it."""
-    accepted = {key: f"{getattr(calibration, key).item():.9g}" for key in ACCEPTANCE}
-    return {FUSION: config.fusion, "encoder": config.encoder, **accepted}
+    if isinstance(net, CellNet):
+        priors = (" ".join(f"{share:.9g}" for share in prior) for prior in PRIORS)
+        return {CLASSES_KEY: " ".join(CELL_CLASSES), **dict(zip(PRIOR_KEYS, priors, strict=True))}
+    accepted = {key: f"{getattr(net.calibration, key).item():.9g}" for key in ACCEPTANCE}
+    if isinstance(net, StripNet):
+        return {CHARACTERS_KEY: ALPHABET, **accepted}
+    return {FUSION: net.config.fusion, "encoder": net.config.encoder, **accepted}
 
 
 class WithIsDigit(nn.Module):
@@ -127,22 +171,102 @@ class WithIsDigit(nn.Module):
         return *self.net.outputs(heads, number), self.net.is_digit(heads)
 
 
-def to_onnx(net: Network, metadata: Mapping[str, str]) -> bytes:
-    """The network as the bytes of an ONNX file: names and shapes of `inference`, any batch size."""
-    whole: nn.Module = WithIsDigit(net) if isinstance(net, TwoInputNet) and net.config.outliers else net
-    outputs = [*OUTPUTS, IS_DIGIT] if isinstance(whole, WithIsDigit) else list(OUTPUTS)
-    batch = torch.export.Dim("batch")
-    example = (torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.int64))
+class WithIsNumber(nn.Module):
+    """A network of strips with a second output, `is_number`."""
+
+    def __init__(self, net: StripNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, strip: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities: emissions `[B, T, 14]`, and that there is a digit, `[B]`."""
+        emissions = self.net(strip)
+        return emissions, is_number(emissions)
+
+
+def to_onnx(net: Network | StripNet | CellNet, metadata: Mapping[str, str]) -> bytes:
+    """The network as the bytes of an ONNX file: names and shapes of `inference`, any batch size, of strips and cells
+    any width. Of these, tensors whose every value half precision can express are stored so."""
+    batch, width = torch.export.Dim("batch"), torch.export.Dim("width")
+    whole: nn.Module = deepcopy(net)
+    if isinstance(net, StripNet):
+        whole, names, example = WithIsNumber(net), ([STRIP], [EMISSIONS, IS_NUMBER]), (torch.zeros(2, 1, HEIGHT, 150),)
+    elif isinstance(net, CellNet):
+        names, example = ([CELL], [KIND]), (torch.zeros(2, 1, CELL_HEIGHT, 78),)
+    else:
+        names = list(INPUTS), list(OUTPUTS)
+        example = torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.int64)  # type: ignore[assignment]
+        if isinstance(net, TwoInputNet) and net.config.outliers:
+            whole, names = WithIsDigit(net), (names[0], [*OUTPUTS, IS_DIGIT])
+    composed = isinstance(net, StripNet | CellNet)
+    dynamic = {0: batch, 3: width} if composed else {0: batch}
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
-            whole.eval(), example, dynamo=True, external_data=False, verbose=False, input_names=list(INPUTS),
-            output_names=outputs, dynamic_shapes=({0: batch}, {0: batch}),
+            whole.eval(), example, dynamo=True, external_data=False, verbose=False, input_names=names[0],
+            output_names=names[1], dynamic_shapes=(dynamic,) * len(example),
         )  # fmt: skip
     assert program is not None
     model = program.model_proto
     for value in model.graph.output:
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        for dimension, meaning in zip(value.type.tensor_type.shape.dim, ("batch", "step"), strict=False):
+            if meaning == "batch" or isinstance(net, StripNet):
+                dimension.dim_param = meaning
+    if composed:
+        store_in_half(model.graph)
     return finished(model, metadata)
+
+
+def in_half(net: Any) -> Any:
+    """A copy of a network of strips or cells, for answering only: each convolution has its normalisation in it, where
+    no pooling stands between the two (there ONNX Runtime finds no way, either), and weights that half precision can
+    express."""
+    copy = deepcopy(net).eval()
+    with torch.no_grad():
+        for layer in list(copy.modules()):
+            if isinstance(layer, Layer) and isinstance(layer[0], nn.Conv2d) and isinstance(layer[1], nn.BatchNorm2d):
+                layer[0], layer[1] = fuse_conv_bn_eval(layer[0], layer[1]), nn.Identity()
+            elif isinstance(layer, CellLayer) and isinstance(layer.pool, nn.Identity):
+                assert isinstance(layer.norm, nn.BatchNorm2d)
+                layer.convolution, layer.norm = fuse_conv_bn_eval(layer.convolution, layer.norm), nn.Identity()
+        for part in copy.modules():
+            if isinstance(part, nn.Conv2d | nn.Linear):
+                part.weight.copy_(part.weight.half())
+    return copy
+
+
+def store_in_half(graph: onnx.GraphProto) -> None:
+    """Replace each large tensor that loses nothing by it with one of half precision and a cast, which ONNX Runtime does
+    once, when it loads the file."""
+    casts = []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size <= FEW or not (values == values.astype(np.float16)).all():
+            continue
+        name, half = tensor.name, f"{tensor.name}.half"
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))
+        casts.append(onnx.helper.make_node("Cast", [half], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    graph.ClearField("node")
+    graph.node.extend(nodes)
+
+
+def finished(model: onnx.ModelProto, metadata: Mapping[str, str]) -> bytes:
+    """The checked model with its metadata, without the exporter's notes on where in the code each node came from."""
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input,
+                 *model.graph.output):  # fmt: skip
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    onnx.helper.set_model_props(model, {**metadata, "sha256": ZEROS.decode()})
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except onnx.checker.ValidationError as error:
+        raise ExportError(f"the exported model is not valid ONNX ({error}): a defect, please report it") from error
+    content: bytes = model.SerializeToString()
+    assert content.endswith(ZEROS), "the last entry of the metadata ends the file"
+    return with_checksum(content)
+
+
+# In 8 bits.
 
 
 def quantized(
@@ -187,20 +311,33 @@ def optimize(model: bytes, path: str) -> None:
     onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
 
 
-def finished(model: onnx.ModelProto, metadata: Mapping[str, str]) -> bytes:
-    """The checked model with its metadata, without the exporter's notes on where in the code each node came from."""
-    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input,
-                 *model.graph.output):  # fmt: skip
-        part.ClearField("doc_string")
-        part.ClearField("metadata_props")
-    onnx.helper.set_model_props(model, {**metadata, "sha256": ZEROS.decode()})
-    try:
-        onnx.checker.check_model(model, full_check=True)
-    except onnx.checker.ValidationError as error:
-        raise ExportError(f"the exported model is not valid ONNX ({error}): a defect, please report it") from error
-    content: bytes = model.SerializeToString()
-    assert content.endswith(ZEROS), "the last entry of the metadata ends the file"
-    return with_checksum(content)
+class Feeds(CalibrationDataReader):  # type: ignore[misc]  # untyped
+    """Values of inputs, one batch after the other."""
+
+    def __init__(self, feeds: Iterable[dict[str, NDArray[Any]]]) -> None:
+        self.feeds = iter(feeds)
+
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        """The next batch, None after the last."""
+        return next(self.feeds, None)
+
+
+# The checks: each gives the content of the file, in 8 bits if that is asked for, and what was measured.
+
+
+def check_digits(
+    net: TwoInputNet, _: TwoInputNet, model: bytes, config: Config, int8: bool
+) -> tuple[bytes, dict[str, Any]]:
+    """Every test image, with a number, has torch's answer."""
+    network, test = OnnxNetwork(model), load_mnist("test", config.data_dir)
+    facts: dict[str, Any] = {"pairs": len(test), "difference": check_parity(net, network, test)}
+    check_batches(network)
+    if int8:
+        model = quantized(model, training_feeds(load_mnist("train", config.data_dir)))
+        network8 = OnnxNetwork(model)
+        check_batches(network8)
+        facts["accuracy"] = {"fp32": grid_accuracy(network, test), "int8": grid_accuracy(network8, test)}
+    return model, facts
 
 
 def check_parity(net: Network, network: OnnxNetwork, test: DigitSet) -> float:
@@ -224,7 +361,7 @@ def check_parity(net: Network, network: OnnxNetwork, test: DigitSet) -> float:
                     f"test image {start + place} with number {numbers[place]}: {name} {got[place].argmax()}, expected "
                     f"{want[place].argmax()}, torch's answer: nothing was written"
                 )
-    if largest > LARGEST_DIFFERENCE:
+    if largest > LARGEST_DIFFERENCE["digits"]:
         raise ExportError(f"log-probabilities differ from torch's by {largest:.2g}, expected rounding: nothing written")
     return largest
 
@@ -253,20 +390,8 @@ def grid_accuracy(network: OnnxNetwork, test: DigitSet) -> tuple[float, float]:
 
 def training_feeds(training: DigitSet) -> Iterator[dict[str, NDArray[Any]]]:
     """Images spread evenly over the training set, with every number, in batches."""
-    step = max(1, len(training) // CALIBRATION)
-    part = DigitSet(training.images[::step][:CALIBRATION], training.digits[::step][:CALIBRATION], training.name)
+    part = training.part(np.arange(len(training))[:: max(1, len(training) // RANGED)][:RANGED])
     return ({"image": images, "number": numbers} for _, images, numbers in batches(part))
-
-
-class Feeds(CalibrationDataReader):  # type: ignore[misc]  # untyped
-    """Values of inputs, one batch after the other."""
-
-    def __init__(self, feeds: Iterable[dict[str, NDArray[Any]]]) -> None:
-        self.feeds = iter(feeds)
-
-    def get_next(self) -> dict[str, NDArray[Any]] | None:
-        """The next batch, None after the last."""
-        return next(self.feeds, None)
 
 
 def batches(digits: DigitSet) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.int64]]]:
@@ -274,6 +399,89 @@ def batches(digits: DigitSet) -> Iterator[tuple[int, NDArray[np.float32], NDArra
     for start in range(0, len(digits), BATCH):
         images = digits.images[start : start + BATCH, None].astype(np.float32) / np.float32(255)
         yield start, images, np.arange(start, start + len(images)) % NUMBERS
+
+
+def check_strips(
+    net: StripNet, rounded: StripNet, model: bytes, config: Config, int8: bool
+) -> tuple[bytes, dict[str, Any]]:
+    """Composed strips, and blank ones, have torch's log-probabilities."""
+    recognizer, (count, size) = StripRecognizer(model), STRIPS_COMPARED
+
+    def answer(image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Emissions of the file."""
+        given = recognizer.emissions(image)
+        if given.shape != (len(image), -(-image.shape[3] // STEP), CLASSES):
+            raise ExportError(f"strips of {image.shape[3]} pixels give {list(given.shape)}: a defect, please report it")
+        return given
+
+    strips = Strips(load_mnist("test", config.data_dir), config.seed, count=STRIPS_DRAWN)
+    composed = [strips.batch(step, size) for step in range(count)]
+    images = [batch.image for batch in composed]
+    facts = compared(net, rounded, answer, images, "strips", STRIP_WIDTHS)
+    if int8:
+        small = in_eight_bits(model, load_mnist("train", config.data_dir), config.seed)
+        facts["accuracy"] = {name: (right_of(one, composed),) for name, one in (("fp16", model), ("int8", small))}
+        model = small
+    return model, facts
+
+
+def in_eight_bits(model: bytes, training: DigitSet, seed: int) -> bytes:
+    """The model with convolutions of 8 bits, the ranges of their values the extremes on strips of `training` digits.
+
+    What is added to the line of features stays as it is: in 8 bits, too, it cost half a point of the held-out strips.
+    """
+    strips, (count, size) = Strips(training, seed, count=STRIPS_DRAWN), STRIPS_RANGED
+    feeds = ({STRIP: strips.batch(step, size).image.numpy()} for step in range(count))
+    return quantized(model, feeds, ["Conv"], any_width=True)
+
+
+def right_of(model: str | Path | bytes, batches: Sequence[StripBatch]) -> float:
+    """The share of the numbers on some strips that the network in an ONNX file reads right."""
+    recognizer = StripRecognizer(model)
+    said = [
+        [
+            torch.from_numpy(recognizer.emissions(image[None, :, :, :width].numpy())[0])
+            for image, width in zip(strips.image, strips.widths.tolist(), strict=True)
+        ]
+        for strips in batches
+    ]
+    found = answers(said, batches)
+    return share(found.right[found.number])
+
+
+def check_cells(net: CellNet, rounded: CellNet, model: bytes, config: Config, _: bool) -> tuple[bytes, dict[str, Any]]:
+    """Composed cells, and blank ones, have torch's log-probabilities."""
+    cells, (count, size) = Cells(load_mnist("test", config.data_dir), config.seed, count=CELLS_DRAWN), CELLS_COMPARED
+    composed = [cells.batch(step, size) for step in range(count)]
+    images = [part for batch in composed for part in (batch.boxes, batch.strips)]
+    return model, compared(net, rounded, CellReader(model).posteriors, images, "cells", CELL_WIDTHS)
+
+
+def compared(
+    net: nn.Module, rounded: nn.Module, answer: Answer, images: list[Tensor], what: str, widths: Sequence[int]
+) -> dict[str, Any]:
+    """Compare log-probabilities of the file, which `answer` gives, with torch's by the `rounded` weights that are in
+    the file, on `images` and on blank ones of some `widths`. Raises `ExportError` if they differ, or if rounding the
+    weights of `net` changed a probability; it calls the images `what`."""
+    images = [*images, *(torch.zeros(1, *images[0].shape[1:3], width) for width in widths)]
+    largest = 0.0
+    for image in images:
+        with torch.inference_mode():
+            expected, exact = rounded(image).numpy(), net(image)
+        difference = float(np.abs(answer(image.numpy()) - expected).max())
+        if not difference <= LARGEST_DIFFERENCE[what]:  # nor if it is no number
+            raise ExportError(
+                f"log-probabilities of {what} of {image.shape[3]} pixels differ from torch's by {difference:.2g}, "
+                "expected rounding: nothing written"
+            )
+        lost = float(np.abs(np.exp(expected) - exact.exp().numpy()).max())
+        if not lost <= ROUNDED:
+            raise ExportError(
+                f"with weights of half precision, probabilities differ by {lost:.2g}, expected at most {ROUNDED}: "
+                "nothing written"
+            )
+        largest = max(largest, difference)
+    return {"pairs": sum(map(len, images)), "difference": largest, "compared": what}
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from sumnist.config import Config, flag, shown
 from sumnist.environment import describe_machine, now
 from sumnist.errors import ConfigError, OutputError, RunError, TrainingError
 from sumnist.files import CONFIG, ONNX, WEIGHTS, make_folder, write_atomically, writing
-from sumnist.model.checkpoint import load_config, load_tensors, save_tensors
+from sumnist.model.checkpoint import flaw, load_config, load_tensors, save_network, save_tensors
 from sumnist.model.folder import (
     EVALUATION,
     METRICS,
@@ -43,7 +43,6 @@ from sumnist.model.folder import (
     settle,
     take_place,
 )
-from sumnist.model.network import flaw, save_network
 
 __all__ = [
     "EVALUATION", "METRICS", "PLOTS", "RECORD", "STATE", "Learner", "Progress", "RunFolder", "lower_lr", "read_metrics",

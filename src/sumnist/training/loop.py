@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -22,17 +24,14 @@ from sumnist.data.mnist import DigitSet
 from sumnist.data.sampling import epoch_seed
 from sumnist.errors import RunError, TrainingError
 from sumnist.memory import keep_freed_memory
+from sumnist.model.checkpoint import load_fitting
 from sumnist.model.encoders import count_parameters
-from sumnist.model.network import load_fitting
-from sumnist.training.addition import AdditionTask
-from sumnist.training.cells import CellTask
 from sumnist.training.devices import Team, choose_bf16, choose_device, team, threads
-from sumnist.training.digits import DigitTask, fingerprint
 from sumnist.training.folder import METRICS, STATE, Learner, Progress, RunFolder, lower_lr, read_metrics
 from sumnist.training.muon import Muon
-from sumnist.training.numbers import NumberTask
+from sumnist.training.tasks import TASKS, Tally, Task
 
-__all__ = ["RunResult", "learning_rate", "train", "training_step"]
+__all__ = ["RunResult", "learning_rate", "one_cycle", "set_learning_rate", "train", "training_step"]
 
 MOST_RESTARTS = 2
 """How often a training begins anew, at most."""
@@ -40,56 +39,6 @@ RESTARTED = 0.5
 """The learning rate after each time, as a share of that before: too high a rate is the common cause."""
 LOOK_EVERY = 20
 """Steps between two looks at the losses: a look waits for the device to catch up."""
-
-
-class Task(Protocol):
-    """What differs between the tasks. Its batches have an `image`, and its losses a `total`."""
-
-    digits: DigitSet
-    """The images that the training is given, those held out among them."""
-    training: DigitSet
-    """Those that it learns from."""
-
-    def __init__(self, config: Config, device: torch.device, processes: Team) -> None: ...
-
-    def prepare(self, progress: bool) -> None:
-        """Make ready to give batches, and show it."""
-
-    def steps(self) -> int:
-        """Batches of an epoch."""
-
-    def epoch(self, epoch: int, intensity: float) -> Iterator[Any]:
-        """This process's share of the batches of an epoch, disturbed with `intensity`, 0 to 1."""
-
-    @staticmethod
-    def network(config: Config) -> Any:
-        """A new network."""
-
-    @staticmethod
-    def load(folder: Path) -> Any:
-        """The network of a run. Raises `RunError`."""
-
-    @staticmethod
-    def forward(net: Any, batch: Any, config: Config, smoothing: float = 0.0) -> tuple[Any, Any]:
-        """Outputs and losses of a batch."""
-
-    def tally(self) -> Any:
-        """The running means of an epoch that begins."""
-
-    def trouble(self, learner: Learner, row: dict[str, float], earlier: Sequence[Mapping[str, float]]) -> str:
-        """Why the training shall begin anew with other weights after the epoch that `row` tells of, and `earlier` of
-        those before it; mostly nothing."""
-
-    def validation_figures(self, net: Any) -> dict[str, float]:
-        """What `metrics.jsonl` says of what is held out; nothing without any."""
-
-    def end(self, net: Any) -> None:
-        """What is done last, before the weights are written."""
-
-
-TASKS: Mapping[str, type[Task]] = {
-    "digits": DigitTask, "numbers": NumberTask, "cells": CellTask, "addition": AdditionTask,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -107,6 +56,16 @@ class RunResult:
     steps: int
     metrics: list[dict[str, float]]
     finished: bool
+
+    @property
+    def measured(self) -> str:
+        """What the last whole epoch measured, in words, if there was one."""
+        if not self.metrics:
+            return f"stopped in its first epoch, at step {self.steps}: not evaluated"
+        last, when = self.metrics[-1], "" if self.finished else f" after epoch {len(self.metrics)}"
+        held_out, training = TASKS[self.net.config.task].measured
+        held = any(name.startswith("validation_") for name in last)
+        return (held_out if held else training).format(when=when, **last)
 
 
 def train(
@@ -162,7 +121,7 @@ def train_together(
         while epoch < config.epochs:
             learner.net.train()
             torch.manual_seed(epoch_seed(config.seed, epoch, processes.rank))  # for dropout
-            tally = task.tally()
+            tally = Tally(task)
             title = f"epoch {epoch + 1}/{config.epochs}"
             intensity = learning_rate(epoch / config.epochs, config) / config.lr  # the last epochs: clean images
             bar = tqdm(task.epoch(epoch, intensity), title, task.steps(), disable=None if progress else True)
@@ -218,7 +177,7 @@ def opened(folder: RunFolder, overwrite: bool, resume: bool) -> RunResult | None
     if not folder.finished:
         return None
     folder.settle()
-    net = TASKS[folder.config.task].load(folder.path)
+    net = TASKS[folder.config.task].network.load(folder.path)[0]
     try:
         seconds, steps = float(folder.record["seconds"]), int(folder.record["steps"])
     except (KeyError, TypeError, ValueError) as error:
@@ -230,8 +189,15 @@ def begin(folder: RunFolder, facts: dict[str, Any]) -> tuple[Progress, dict[str,
     """What `RunFolder.start` gives. What a new training starts from is looked at before anything is written, and its
     checksum is kept in the record."""
     if folder.config.start_from and not folder.has_state:
-        facts = facts | {"started_from": started(TASKS[folder.config.task].network(folder.config), folder.config)}
+        facts = facts | {
+            "started_from": started(TASKS[folder.config.task].network.from_config(folder.config), folder.config)
+        }
     return folder.start(facts)
+
+
+def new_network(config: Config) -> Any:
+    """The network of the task, freshly initialised."""
+    return TASKS[config.task].network.from_config(config)
 
 
 def started(net: Any, config: Config) -> str:
@@ -253,7 +219,7 @@ def set_up(config: Config, device: torch.device, saved: dict[str, Tensor], state
     """The network with its optimizer and its average: new, other ones after each of `restarts`, or with the weights of
     the run that it starts from, or with the tensors `saved` in a run's `state`."""
     torch.manual_seed(epoch_seed(config.seed, 0, restarts) if restarts else config.seed)
-    net = TASKS[config.task].network(config)
+    net = new_network(config)
     if config.start_from and not saved:
         started(net, config)
     net.to(device)
@@ -262,6 +228,15 @@ def set_up(config: Config, device: torch.device, saved: dict[str, Tensor], state
     if saved:
         learner.restore(saved, state)
     return learner
+
+
+def fingerprint(digits: DigitSet) -> str:
+    """The SHA-256 of images, digits and soft labels."""
+    digest = hashlib.sha256(np.ascontiguousarray(digits.images).data)
+    digest.update(np.ascontiguousarray(digits.digits).data)
+    if digits.soft is not None:
+        digest.update(digits.soft.data)
+    return digest.hexdigest()
 
 
 def end_epoch(
@@ -306,16 +281,20 @@ def training_step(
 
 
 def learning_rate(progress: float, config: Config) -> float:
-    """The learning rate when the share `progress` of all steps is done: constant, or up a line and down a cosine."""
-    if config.schedule == "constant":
-        return config.lr
-    if progress < config.warmup:
-        return config.lr * (0.04 + 0.96 * progress / config.warmup)
-    fallen = 0.5 * (1 + math.cos(math.pi * (progress - config.warmup) / (1 - config.warmup or 1)))
-    return config.lr * max(fallen, config.lr_floor)
+    """The learning rate when the share `progress` of all steps is done."""
+    return config.lr * (1 if config.schedule == "constant" else one_cycle(progress, config.warmup, config.lr_floor))
+
+
+def one_cycle(progress: float, warmup: float, floor: float = 0.0) -> float:
+    """The learning rate, as a share of its peak, when the share `progress` of all steps is done: up a line during the
+    share `warmup`, then down a cosine, not below `floor`."""
+    if progress < warmup:
+        return 0.04 + 0.96 * progress / warmup
+    return max(0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup or 1))), floor)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Have the next steps taken at this `rate`."""
     for group in optimizer.param_groups:
         group["lr"] = rate
 

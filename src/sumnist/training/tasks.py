@@ -1,0 +1,555 @@
+"""What a network can learn: the four tasks, each with its batches, network, loss, figures and calibration.
+
+`Task` says what the loop asks of one, and has what most of them share. Strips and cells are composed of images while a
+training goes on; pairs and sums are made of the images as they are.
+
+Totals say little of which digit is which. In a long sum, modulo 10, all digits may be shifted by 5, and in a difference
+by anything: only carries and ends tell it, so that a network may learn every digit by the name of another one. A shift
+that explains totals clearly better is then a better naming, and the network is given it (`AdditionTask.trouble`). Other
+wrong names are no better than each other, and no way leads from them: the training begins anew.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from sumnist.config import NORMALISED, Config
+from sumnist.data.additions import SumBatch, SumBatches, per_sum, totals
+from sumnist.data.augment import augmentation
+from sumnist.data.cells import CellBatch, Cells
+from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.data.outliers import Outliers
+from sumnist.data.pairs import Batch, PairBatches, Pairs, smallest_batch
+from sumnist.data.sampling import NO_DIGIT, folds, hold_out
+from sumnist.data.soft_labels import with_soft_labels
+from sumnist.data.strips import ALPHABET, STEP, StripBatch, Strips
+from sumnist.errors import ConfigError, TrainingError
+from sumnist.evaluation.additions import answer_sums
+from sumnist.evaluation.metrics import answer_grid
+from sumnist.model.calibration import Calibration
+from sumnist.model.cell_network import CellNet
+from sumnist.model.fusion import Heads
+from sumnist.model.losses import Losses, joint_loss, text_nll, total_nll
+from sumnist.model.network import TwoInputNet
+from sumnist.model.strip_network import StripNet
+from sumnist.training.calibrate import calibrate, calibrate_cells, calibrate_strips, digit_logits, figures_of
+from sumnist.training.devices import Team
+from sumnist.training.folder import Learner, lower_lr
+
+__all__ = [
+    "TASKS", "AdditionTask", "CellTask", "DigitTask", "Loss", "NumberTask", "Tally", "Task", "digits_read", "split",
+]  # fmt: skip
+
+LEAST_INTENSITY = 0.5
+"""Strips are disturbed so much at least: on real paper, unlike in a data set, a plain ground is the exception."""
+DIGITS = sum(character.isdigit() for character in ALPHABET)
+"""The classes of digits on a strip are 1 to this one; those behind are separators."""
+NAMED_BY = 3000
+"""Training images at most in the sums by which names are judged, but at least one sum."""
+CLEARLY = 0.9
+"""A naming is better if it leaves less than this share of the loss: a network that has learned nothing gains less by
+chance."""
+LOST = 1 / 3
+"""The share of the loss of guessing above which a network is lost: it says one digit for all, or wrong ones that fit
+some totals. One that learns had a fifth or less in every training that was tried."""
+PATIENCE = 1 / 3
+"""The share of the epochs after which this is asked: numbers of 1,000 digits take most of that to be learned at all."""
+BEGUN, STILL = 0.8, 0.95
+"""It is asked before that of a network that has less than this share of the loss of guessing, and of its own of the
+epoch before more than that one: it has settled on names of which many are one off, and will not leave them."""
+
+
+class Loss(NamedTuple):
+    """What training minimises, in nats: the mean of −log of the probability of what is written on each strip, of the
+    class of each cell, or of each total; or, where the digits of sums are told, of these."""
+
+    total: Tensor
+
+
+class Task:
+    """What differs between the tasks.
+
+    Args:
+        config: What is trained.
+        device: Where.
+        processes: Those that share the batches.
+
+    Raises:
+        DataError: The data set is missing or damaged.
+        ConfigError: There are too few images, or a process would get too few of them at once.
+
+    Attributes:
+        digits: The images that the training is given, those held out among them.
+        training: Those that it learns from.
+        held: Those held out, if any.
+    """
+
+    network: ClassVar[Any]
+    """The class of the network."""
+    figures: ClassVar[tuple[str, ...]]
+    """What `score` gives, by the names of `metrics.jsonl`; the loss first."""
+    counted = "images"
+    """What passes by."""
+    shown: ClassVar[str]
+    """The figures of an epoch so far, for the progress bar."""
+    measured = (
+        "on the held-out images{when}: digit {validation_digit:.2%}, sum {validation_sum:.2%}",
+        "on the training images as they came by{when}: digit {train_digit:.2%}, sum {train_sum:.2%}",
+    )
+    """What a row of `metrics.jsonl` says, with images held out and without."""
+    batches: Any
+    """Those of this process; there once the task is prepared."""
+
+    def __init__(self, config: Config, device: torch.device, processes: Team) -> None:
+        self.config, self.device, self.processes = config, device, processes
+        self.digits = load_mnist("train", config.data_dir)
+        if config.soft_labels and config.task == "digits":
+            self.digits = with_soft_labels(self.digits)
+        self.training, self.held = split(self.digits, config)
+
+    def prepare(self, progress: bool) -> None:
+        """Make ready to give batches, which may take most of a minute, and show it if there is to be `progress`."""
+
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return len(self.batches)
+
+    def epoch(self, epoch: int, intensity: float) -> Iterator[Any]:
+        """This process's share of the batches of an epoch, changed at random with `intensity`, 0 to 1. Each has an
+        `image`."""
+        batches: Iterator[Any] = self.batches.epoch(epoch, intensity)
+        return batches
+
+    @staticmethod
+    def forward(net: Any, batch: Any, config: Config, smoothing: float = 0.0) -> tuple[Any, Any]:
+        """Outputs and losses of a batch, these with a `total`."""
+        raise NotImplementedError
+
+    def score(self, net: Any, outputs: Any, losses: Any, batch: Any) -> tuple[Tensor, Tensor, int]:
+        """Of a batch: the sum of each of `figures` and what it is the sum of, `[F]` each, and how many passed by."""
+        raise NotImplementedError
+
+    def trouble(self, learner: Learner, row: dict[str, float], earlier: Sequence[Mapping[str, float]]) -> str:
+        """Why the training shall begin anew with other weights after the epoch that `row` tells of, and `earlier` of
+        those before it; mostly nothing."""
+        return ""
+
+    def validation_figures(self, net: Any) -> dict[str, float]:
+        """What `metrics.jsonl` says of what is held out; nothing without any."""
+        return {} if self.held is None else {f"validation_{name}": of for name, of in self.measure(net).items()}
+
+    def measure(self, net: Any) -> dict[str, float]:
+        """The figures of a network on what is held out; it is given back in the mode that it came in."""
+        raise NotImplementedError
+
+    def end(self, net: Any) -> None:
+        """Do what is done last, before the weights are written: calibrate, if there is something to do it by."""
+        if self.held is not None:
+            self.calibrate(net)
+
+    def calibrate(self, net: Any) -> dict[str, Any]:
+        """Set the temperature and the thresholds of `net` by what it says of images that it was trained without; they,
+        and how well they fit."""
+        net.eval()
+        net.calibration.set()
+        fitted = self.fit(net)
+        net.calibration.set(**{name: fitted[name] for name in Calibration.NAMES if name in fitted})
+        return fitted
+
+    def fit(self, net: Any) -> dict[str, Any]:
+        """The calibration that suits a network without one."""
+        raise NotImplementedError
+
+
+class Tally:
+    """Running means over this process's batches of an epoch, kept on the device."""
+
+    def __init__(self, task: Task) -> None:
+        self.task, self.began, self.passed = task, time.perf_counter(), 0
+        self.sums, self.counts = torch.zeros(()), torch.zeros((), dtype=torch.int64)
+
+    @torch.no_grad()
+    def add(self, net: Any, outputs: Any, losses: Any, batch: Any) -> None:
+        """Count a batch in."""
+        sums, counts, passed = self.task.score(net, outputs, losses, batch)
+        self.sums, self.counts, self.passed = self.sums + sums, self.counts + counts, self.passed + passed
+
+    def figures(self) -> dict[str, float]:
+        """The means so far, by the names of `metrics.jsonl`."""
+        means = dict(zip(self.task.figures, (self.sums / self.counts).tolist(), strict=True))
+        rate = self.task.processes.size * self.passed / (time.perf_counter() - self.began)
+        return means | {f"{self.task.counted}_per_second": rate}
+
+    def text(self) -> str:
+        """The means so far, for the progress bar."""
+        return self.task.shown.format(**self.figures())
+
+
+class DigitTask(Task):
+    """Pairs of an image and a number."""
+
+    network = TwoInputNet
+    figures = "loss", "digit_loss", "sum_loss", "train_digit", "train_sum"
+    shown = "digit loss {digit_loss:.3f} {train_digit:.2%}, sum loss {sum_loss:.3f} {train_sum:.2%}"
+
+    def __init__(self, config: Config, device: torch.device, processes: Team) -> None:
+        super().__init__(config, device, processes)
+        images, least = len(self.training), 2 if config.encoder in NORMALISED else 1
+        smallest = smallest_batch(images, config.batch_size, processes.size) if images else 0
+        if smallest < least:
+            raise ConfigError(
+                f"--batch-size {config.batch_size}: of the {images:,} training images a process would get {smallest} "
+                f"at once, expected at least {least}: choose a larger one"
+            )
+
+    def prepare(self, progress: bool) -> None:
+        """Draw the outliers first."""
+        config, share = self.config, (self.processes.rank, self.processes.size)
+        if progress and config.outliers and not sys.stderr.isatty():
+            tqdm.write("drawing outliers", file=sys.stderr)
+        watch = watched("drawing outliers", progress)
+        self.batches = PairBatches(
+            self.training, config.batch_size, config.seed, self.device, config.largest_number,
+            augmentation(config.augment, config.augment_strength), config.numbers_per_image, share,
+            outliers=Outliers(config.outliers, config.seed, self.device, watch) if config.outliers else None,
+        )  # fmt: skip
+
+    @staticmethod
+    def forward(net: TwoInputNet, pairs: Pairs | Batch, config: Config, smoothing: float = 0.0) -> tuple[Heads, Losses]:
+        """Heads and losses. The encoder sees an image once, however many numbers it meets."""
+        features = net.encoder(pairs.image)  # [B, F]
+        heads = net.fuse(features.repeat_interleave(config.numbers_per_image, 0), pairs.number)  # [B · K, …]
+        soft = pairs.soft if isinstance(pairs, Batch) else None
+        return heads, joint_loss(heads, pairs.digit, pairs.sum, config, smoothing, soft)
+
+    def score(self, net: TwoInputNet, heads: Heads, losses: Losses, pairs: Pairs | Batch) -> tuple[Tensor, Tensor, int]:
+        """Over the pairs that show a digit."""
+        count = (pairs.digit != NO_DIGIT).sum()
+        said = zip(net.outputs(heads, pairs.number), (pairs.digit, pairs.sum), strict=True)
+        right = [(scores.argmax(1) == truth).sum() for scores, truth in said]
+        sums = torch.stack([*(loss.detach().float() * count for loss in losses), *right])
+        return sums, count.expand(len(sums)), len(pairs.image)
+
+    def measure(self, net: TwoInputNet) -> dict[str, float]:
+        """On the grid."""
+        assert self.held is not None
+        answers = answer_grid(net, self.held)
+        digit, total = answers.digit_right, answers.sum_right
+        right = {"digit": digit.mean(), "sum": total.mean(), "joint": (digit & total).mean()}
+        nll = {"digit_nll": answers.digit_nll.mean(dtype=float), "sum_nll": answers.sum_nll.mean(dtype=float)}
+        return {name: float(value) for name, value in (right | nll).items()}
+
+    def end(self, net: TwoInputNet) -> None:
+        """Calibrate only what has learned from outliers: any other network accepts every answer."""
+        if self.config.outliers:
+            super().end(net)
+
+    def fit(self, net: TwoInputNet) -> dict[str, Any]:
+        """As `calibrate` does, to the digits."""
+        assert self.held is not None
+        return calibrate(digit_logits(net, self.held), self.held.digits, self.config.last_smoothing)
+
+
+class AdditionTask(Task):
+    """Sums of images, of which only the totals are told."""
+
+    network = TwoInputNet
+    figures = "loss", "train_digit", "train_sum"
+    shown = "loss {loss:.3f}, sums {train_sum:.2%}, digits {train_digit:.2%}"
+
+    def __init__(self, config: Config, device: torch.device, processes: Team) -> None:
+        super().__init__(config, device, processes)
+        for name, images in (("training", self.training), ("held-out", self.held)):
+            if images is not None and len(images) < per_sum(config):
+                raise ConfigError(
+                    f"--digits {config.digits} --addends {config.addends}: a sum takes {per_sum(config):,} images, and "
+                    f"there are {len(images):,} {name} ones: choose fewer digits or numbers, or another --validation"
+                )
+        augment, share = augmentation(config.augment, config.augment_strength), (processes.rank, processes.size)
+        self.batches = SumBatches(self.training, config, device, augment, share)
+        if not self.batches.least:
+            raise ConfigError(
+                f"--batch-size {config.batch_size}: expected a sum of {per_sum(config):,} images for each of "
+                f"{processes.size} processes: choose a larger one"
+            )
+
+    def prepare(self, progress: bool) -> None:
+        """Choose the sums by which names are judged."""
+        self.progress = progress
+        count = max(1, NAMED_BY // per_sum(self.config))
+        self.named_by = self.batches.of(torch.arange(min(count, len(self.batches.place))))
+
+    @staticmethod
+    def forward(net: TwoInputNet, sums: SumBatch, config: Config, smoothing: float = 0.0) -> tuple[Tensor, Loss]:
+        """Log-probabilities of the digits, `[S, K, N, 10]`, and the loss, in float32 whatever comes before."""
+        number = torch.zeros(len(sums.image), dtype=torch.int64, device=sums.image.device)
+        logits = net.heads(sums.image, number).digit
+        if not logits.isfinite().all():
+            raise TrainingError(f"the network's answers are no numbers any more: {lower_lr(config)}")
+        with torch.autocast(logits.device.type, enabled=False):
+            scores = logits.float().log_softmax(1).view(*sums.digit.shape, 10)
+            if config.supervision == "digits":
+                return scores, Loss(functional.nll_loss(scores.flatten(0, 2), sums.digit.flatten()))
+            return scores, Loss(total_nll(scores, sums.total, config.operation).mean())
+
+    def score(self, net: TwoInputNet, scores: Tensor, losses: Loss, sums: SumBatch) -> tuple[Tensor, Tensor, int]:
+        """Over the sums, and over their digits."""
+        answer, count = scores.argmax(3), len(sums.total)
+        digits, right = answer.numel(), totals(answer.cpu().numpy(), self.config.operation) == sums.total
+        found = [losses.total.item() * count, (answer == sums.digit).sum().item(), int(right.sum())]
+        return torch.tensor(found, dtype=torch.float64), torch.tensor([count, digits, count]), digits
+
+    def trouble(self, learner: Learner, row: dict[str, float], earlier: Sequence[Mapping[str, float]]) -> str:
+        """Also rename digits that go by wrong names, if it is all of them by one shift."""
+        if self.config.supervision == "digits":
+            return ""
+        losses, still = self.processes.from_leader(
+            lambda: (self.losses_by_shift(learner.net), bool(earlier) and row["loss"] > STILL * earlier[-1]["loss"])
+        )
+        guessing, shift = self.guessing(), int(np.argmin(losses))
+        if losses[shift] < CLEARLY * losses[0]:
+            rename(learner, shift)
+            row["renamed_by"] = shift
+            if self.progress:
+                tqdm.write(f"each digit was named for another one: {shift} is added to all of them", file=sys.stderr)
+        elif losses[0] > LOST * guessing:
+            settled = still and losses[0] < BEGUN * guessing
+            if settled or row["epoch"] >= PATIENCE * self.config.epochs:
+                return f"too little was learned, the loss is {losses[0]:.2f} and that of guessing {guessing:.2f}"
+        return ""
+
+    @torch.no_grad()
+    def losses_by_shift(self, net: Any) -> list[float]:
+        """The loss on some of the training sums if each digit were called by the name of the one so many behind it."""
+        net.eval()
+        scores, _ = self.forward(net, self.named_by, self.config)
+        return [self.loss_of(scores.roll(shift, 3)) for shift in range(10)]
+
+    def guessing(self) -> float:
+        """The loss on them if all digits were equally probable."""
+        return self.loss_of(torch.full((*self.named_by.digit.shape, 10), 0.1).log())
+
+    def loss_of(self, scores: Tensor) -> float:
+        """The loss on them of log-probabilities of their digits, `[S, K, N, 10]`."""
+        return total_nll(scores, self.named_by.total, self.config.operation).mean().item()
+
+    def measure(self, net: TwoInputNet) -> dict[str, float]:
+        """On sums of the held-out images, in their order."""
+        assert self.held is not None
+        answers = answer_sums(net, self.held, self.config)
+        figures = {"digit": answers.digits_right, "sum": answers.sums_right(), "nll": answers.nll()}
+        return {name: float(values.mean()) for name, values in figures.items()}
+
+    def end(self, net: TwoInputNet) -> None:
+        """Do nothing: digits that nobody tells cannot calibrate either."""
+
+
+@torch.no_grad()
+def rename(learner: Learner, shift: int) -> None:
+    """Add `shift` to every digit that a network says, modulo 10; its average and its optimizer follow."""
+    for net in (learner.net, learner.average):
+        for weight in net.fusion.digit.parameters() if isinstance(net, TwoInputNet) else ():
+            moments = learner.optimizer.state.get(weight, {}).values()
+            for value in (weight, *(moment for moment in moments if moment.ndim)):
+                value.copy_(value.roll(shift, 0))
+
+
+class Composed(Task):
+    """A task whose batches are composed of characters, drawn beforehand, while the training goes on."""
+
+    source: ClassVar[type[Strips | Cells]]
+    least: ClassVar[tuple[int, str]]
+    """What each process gets of a batch at least, as a number and in words."""
+    held_batches: ClassVar[tuple[int, int, int]]
+    """How many batches a network is measured on, how large, and their seed, whatever that of the training."""
+    held_drawn: ClassVar[int | None] = None
+    """The digits that are drawn for them, if not as many as for the training."""
+
+    def __init__(self, config: Config, device: torch.device, processes: Team) -> None:
+        super().__init__(config, device, processes)
+        self.size = config.batch_size // processes.size
+        if self.size < self.least[0]:
+            raise ConfigError(f"--batch-size {config.batch_size}: expected at least {self.least[1]} for each process")
+
+    def prepare(self, progress: bool) -> None:
+        """Draw the characters."""
+        self.batches = self.source(self.training, self.config.seed, watched("drawing characters", progress))
+
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return -(-self.config.strips // self.config.batch_size)
+
+    def epoch(self, epoch: int, intensity: float) -> Iterator[Any]:
+        """This process's share of the batches of an epoch, new ones in each, disturbed with `intensity`."""
+        for step in range(epoch * self.steps(), (epoch + 1) * self.steps()):
+            yield self.batches.batch(step * self.processes.size + self.processes.rank, self.size, intensity)
+
+    @cached_property
+    def composed(self) -> list[Any]:
+        """Batches of the held-out images, fully disturbed, the same ones for every training."""
+        assert self.held is not None
+        count, size, seed = self.held_batches
+        held = self.source(self.held, seed, count=self.held_drawn)
+        return [held.batch(step, size) for step in range(count)]
+
+    @torch.no_grad()
+    def said(self, net: Any) -> list[Tensor]:
+        """What a network says of each of them in evaluation mode, on the processor."""
+        training = net.training
+        said = [self.outputs(net.eval(), batch).cpu() for batch in self.composed]
+        net.train(training)
+        return said
+
+    @staticmethod
+    def outputs(net: Any, batch: Any) -> Tensor:
+        """What a network says of a batch."""
+        raise NotImplementedError
+
+
+class NumberTask(Composed):
+    """Strips, and the numbers of any length that are written on them."""
+
+    network = StripNet
+    source = Strips
+    least = 1, "a strip"
+    held_batches = 16, 64, 0x4E1D
+    figures = "loss", "train_number"
+    counted = "strips"
+    shown = "loss {loss:.3f}, numbers {train_number:.2%}"
+    measured = (
+        "on strips of held-out images{when}: numbers {validation_number:.2%}",
+        "on the training strips as they came by{when}: numbers {train_number:.2%}",
+    )
+
+    def epoch(self, epoch: int, intensity: float) -> Iterator[StripBatch]:
+        """As others do, disturbed with a least intensity."""
+        return super().epoch(epoch, max(intensity, LEAST_INTENSITY))
+
+    @staticmethod
+    def outputs(net: StripNet, strips: StripBatch) -> Tensor:
+        """Emissions `[B, T, 14]`, on the processor, where the sums of CTC give the same every time."""
+        device = net.character.weight.device
+        image = strips.image.to(device, memory_format=torch.channels_last)
+        emissions: Tensor = net(image, strips.widths.to(device)).cpu()
+        return emissions
+
+    @staticmethod
+    def forward(net: StripNet, strips: StripBatch, config: Config, smoothing: float = 0.0) -> tuple[Tensor, Loss]:
+        """Emissions and the loss."""
+        emissions = NumberTask.outputs(net, strips)
+        return emissions, Loss(text_nll(emissions, strips).mean())
+
+    def score(self, net: StripNet, emissions: Tensor, losses: Loss, strips: StripBatch) -> tuple[Tensor, Tensor, int]:
+        """Over the strips."""
+        count = len(strips.image)
+        sums = torch.tensor([losses.total.item() * count, right(emissions, strips)], dtype=torch.float64)
+        return sums, torch.tensor([count, count]), count
+
+    def measure(self, net: StripNet) -> dict[str, float]:
+        """The share of numbers read wholly right by the best path, and the mean NLL of the texts in nats."""
+        pairs = list(zip(self.said(net), self.composed, strict=True))
+        count = sum(len(strips.image) for _, strips in pairs)
+        nll = sum(text_nll(emissions, strips).sum().item() for emissions, strips in pairs)
+        return {"number": sum(right(*pair) for pair in pairs) / count, "nll": nll / count}
+
+    def fit(self, net: StripNet) -> dict[str, Any]:
+        """As `calibrate_strips` does."""
+        return calibrate_strips(self.said(net), self.composed)
+
+
+def digits_read(emissions: Tensor, steps: Tensor) -> list[NDArray[np.int64]]:
+    """The classes of the digits on the best path of each strip: the most probable class at each of its `steps`,
+    repetitions once, without blanks and separators."""
+    path = emissions.detach().argmax(2).numpy()  # [B, T]
+    path[np.arange(path.shape[1]) >= steps.numpy()[:, None]] = 0
+    new = np.diff(path, axis=1, prepend=0) != 0
+    return [classes[chosen] for classes, chosen in zip(path, new & (path > 0) & (path <= DIGITS), strict=True)]
+
+
+def right(emissions: Tensor, strips: StripBatch) -> int:
+    """How many strips are read wholly right, separators aside."""
+    read = digits_read(emissions, strips.widths // STEP)
+    written = (target[target <= DIGITS].numpy() for target in strips.target.split(strips.lengths.tolist()))
+    return sum(map(np.array_equal, read, written))
+
+
+class CellTask(Composed):
+    """Boxes and strips of forms, and what stands in them. Normalised over a batch, which takes two boxes."""
+
+    network = CellNet
+    source = Cells
+    least = 2, "two cells"
+    held_batches, held_drawn = (32, 128, 0xCE11), 2000
+    figures = "loss", "train_cell"
+    counted = "cells"
+    shown = "loss {loss:.3f}, cells {train_cell:.2%}"
+    measured = (
+        "on cells of held-out images{when}: boxes {validation_box:.2%}, strips {validation_strip:.2%}",
+        "on the training cells as they came by{when}: {train_cell:.2%}",
+    )
+
+    def epoch(self, epoch: int, intensity: float) -> Iterator[CellBatch]:
+        """As others do, but fully disturbed: forms come from cameras."""
+        return super().epoch(epoch, 1.0)
+
+    @staticmethod
+    def outputs(net: CellNet, cells: CellBatch) -> Tensor:
+        """Log-probabilities of the classes, `[B, 14]`."""
+        device = net.kind.weight.device
+        said: Tensor = net([part.to(device, memory_format=torch.channels_last) for part in (cells.boxes, cells.strips)])
+        return said
+
+    @staticmethod
+    def forward(net: CellNet, cells: CellBatch, config: Config, smoothing: float = 0.0) -> tuple[Tensor, Loss]:
+        """Log-probabilities and the loss."""
+        said = CellTask.outputs(net, cells)
+        return said, Loss(functional.nll_loss(said, cells.target.to(said.device)))
+
+    def score(self, net: CellNet, said: Tensor, losses: Loss, cells: CellBatch) -> tuple[Tensor, Tensor, int]:
+        """Over the cells."""
+        count, right = len(cells.target), (said.argmax(1).cpu() == cells.target).sum().item()
+        sums = torch.tensor([losses.total.item() * count, right], dtype=torch.float64)
+        return sums, torch.tensor([count, count]), count
+
+    def measure(self, net: CellNet) -> dict[str, float]:
+        """As `figures_of` has it."""
+        return figures_of(torch.cat(self.said(net)), self.composed)
+
+    def fit(self, net: CellNet) -> dict[str, Any]:
+        """As `calibrate_cells` does."""
+        return calibrate_cells(torch.cat(self.said(net)), self.composed)
+
+
+TASKS: Mapping[str, type[Task]] = {
+    "digits": DigitTask, "numbers": NumberTask, "cells": CellTask, "addition": AdditionTask,
+}  # fmt: skip
+
+
+def watched(title: str, progress: bool) -> Any:
+    """What shows on a terminal how far a loop is, if there is to be `progress`."""
+    return partial(tqdm, desc=title, disable=None if progress else True)
+
+
+def split(digits: DigitSet, config: Config) -> tuple[DigitSet, DigitSet | None]:
+    """The set without, and of, the images that are held out: the same ones for every training seed, with every digit in
+    proportion, or, where nobody tells the digits, without a look at them."""
+    labels = np.zeros_like(digits.digits) if config.task == "addition" else digits.digits
+    if config.fold:
+        held = folds(labels)[config.fold - 1]
+        rest = np.setdiff1d(np.arange(len(digits)), held)
+    elif config.validation:
+        rest, held = hold_out(labels, config.validation)
+    else:
+        return digits, None
+    return digits.part(rest), digits.part(held)
