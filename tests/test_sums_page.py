@@ -138,6 +138,19 @@ def test_a_total_changes_what_a_number_is_read_as(page: Page) -> None:
     expect(part(page, "verdict")).to_have_text("54, or 48?")
 
 
+def test_a_total_that_contradicts_what_is_clearly_read_is_said_first(page: Page) -> None:
+    choose(page, "A sum")
+    answering(page, reading({"5": 0.9999, "6": 0.00009}))
+    write(page, 0, "1")
+    expect(read(page, 0)).to_have_text("5")
+    answering(page, reading({"7": 0.99999}))
+    write(page, 1, "1")
+    expect(part(page, "verdict")).to_have_text("5 + 7 = 12.")
+    part(page, "total").fill("13")
+    expect(part(page, "verdict")).to_have_text("5 + 7 = 12, not 13.")
+    expect(part(page, "hint")).to_have_text("The first number is clearly 5; 6 + 7 = 13 would need another.")
+
+
 def test_the_total_may_be_written_by_hand(page: Page) -> None:
     choose(page, "A sum")
     write(page, 0, "31")

@@ -174,7 +174,7 @@ function wordsOfSum(made) {
   return [`${first.number}, or ${second.number}?`, "Nobody can tell from this alone. Give the total to settle it."];
 }
 
-/** `before` are the distributions of the two numbers and of the total. */
+/** `before` are the distributions of the two numbers and of the total. What contradicts a clear reading is said first. */
 function wordsOfTotal(before, { numbers, least: fits }) {
   const total = best(before[2]);
   if (!numbers || numbers[0].other > 0.5) {
@@ -185,11 +185,17 @@ function wordsOfTotal(before, { numbers, least: fits }) {
   const share = Math.min(...numbers.map(({ shares }, i) => shares.get(after[i])));
   const [one, two, sum] = after;
   const equation = `${one} + ${two} = ${sum}`;
+  const read = before.map(best);
+  const denied = before.findIndex(({ clear }, i) => clear && read[i] !== after[i]);
+  if (denied >= 0) {
+    const hint = `The ${NAMES[denied]} is clearly ${read[denied]}; ${equation} would need another.`;
+    return [`${read[0]} + ${read[1]} = ${read[0] + read[1]}, not ${read[2]}.`, hint];
+  }
   if (share < LIKELY) return [`${equation}?`, `${percent(share)} sure: the total leaves other numbers, too.`];
   const only = share >= SURE ? `only ${one} + ${two} makes ${sum}` : `${one} + ${two} makes ${sum}`;
-  const changed = after.findIndex((number, i) => number !== best(before[i]));
+  const changed = after.findIndex((number, i) => number !== read[i]);
   if (changed >= 0) {
-    return [`${difference(best(before[changed]), after[changed])}: ${only}.`, `${percent(share)} sure, by the total.`];
+    return [`${difference(read[changed], after[changed])}: ${only}.`, `${percent(share)} sure, by the total.`];
   }
   const alone = before.map(({ shares }, i) => shares.get(after[i]));
   const least = Math.min(...alone);
