@@ -76,7 +76,7 @@ def test_the_page_names_every_problem_with_its_status_and_every_metric() -> None
     for kind in KINDS.values():
         row = next(row for statuses, row in rows.items() if str(kind.status) in statuses.split(", "))
         assert f"`{kind.slug}`" in row
-    for name in re.findall(r"# TYPE (\w+)", Metrics().text()):
+    for name in re.findall(r"# TYPE (\w+)", Metrics().text().decode()):
         assert f"`{name}`" in rows
 
 

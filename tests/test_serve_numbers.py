@@ -16,9 +16,8 @@ from readers import without_numbers, without_ocr
 from sumnist.data.mnist import load_mnist
 from sumnist.inference.numbers import NUMBER_ADVICE
 from sumnist.inference.reader import Reader
-from sumnist.serve.items import COUNT
 from sumnist.serve.metrics import ACCEPTED, Metrics
-from sumnist.serve.openapi import NumberReading
+from sumnist.serve.models import COUNT, NumberReading
 
 PATH = "/v1/read-number"
 PLACES = (0, 2, 4, 6)
@@ -208,12 +207,12 @@ def test_requests_and_what_came_of_their_pictures_are_counted(with_settings: Cal
         client.post(PATH, files=form(content))
     text = client.get("/metrics").text
     for line in (
-        f'sumnist_requests_total{{route="{PATH}",status="200"}} 2',
-        f'sumnist_requests_total{{route="{PATH}",status="400"}} 1',
-        f'sumnist_request_seconds_count{{route="{PATH}"}} 3',
-        'sumnist_readings_total{outcome="accepted"} 1',
-        'sumnist_readings_total{outcome="blank"} 1',
-        'sumnist_problems_total{problem="damaged-picture"} 1',
+        f'sumnist_requests_total{{route="{PATH}",status="200"}} 2.0',
+        f'sumnist_requests_total{{route="{PATH}",status="400"}} 1.0',
+        f'sumnist_request_seconds_count{{route="{PATH}"}} 3.0',
+        'sumnist_readings_total{outcome="accepted"} 1.0',
+        'sumnist_readings_total{outcome="blank"} 1.0',
+        'sumnist_problems_total{problem="damaged-picture"} 1.0',
     ):
         assert line in text.splitlines(), line
 
@@ -222,4 +221,4 @@ def test_requests_and_what_came_of_their_pictures_are_counted(with_settings: Cal
 def test_whatever_comes_of_a_number_can_be_counted(outcome: str) -> None:
     metrics = Metrics()
     metrics.count(outcome)
-    assert f'sumnist_readings_total{{outcome="{outcome}"}} 1' in metrics.text().splitlines()
+    assert f'sumnist_readings_total{{outcome="{outcome}"}} 1.0' in metrics.text().decode().splitlines()

@@ -133,6 +133,7 @@ EXTRAS = {
     "reportlab": "sheets", "segno": "sheets", "pypdfium2": "sheets", "xlsxwriter": "sheets",
     "pupil_apriltags": "sheets", "zxingcpp": "sheets",
     "fastapi": "serve", "starlette": "serve", "uvicorn": "serve", "httptools": "serve", "uvloop": "serve",
+    "prometheus_client": "serve", "pydantic": "serve",
 }  # fmt: skip
 """Libraries that some parts need, and the extra that brings each."""
 

@@ -1,8 +1,12 @@
 """The body of a request: received within its limits, then parsed into the values of its fields.
 
 It is a form (`multipart/form-data`, as browsers and `curl -F` send it) or JSON with the pictures in base64. No body is
-larger than the limit, so it is parsed whole, in memory, in the process that reads the pictures. What the values mean is
-for `serve/items`.
+larger than the limit, so it is parsed whole, in memory, in the process that reads the pictures. What the values mean
+is for `serve/models`.
+
+The parser of forms is our own: python-multipart finds the parts, which are ten lines here, but leaves the names in
+their headers to the standard library's `email.message`, which takes the end of "a\\" for an escaped quote and needs
+time that grows with the square of the length. Two readings of one name would be two fields to two servers.
 """
 
 from __future__ import annotations
@@ -16,14 +20,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Annotated, Any, ClassVar, NoReturn
 
+from pydantic import BaseModel, ConfigDict, SkipValidation, WithJsonSchema
 from starlette.requests import ClientDisconnect, Request
 
 from sumnist.serve.problems import Problem
 from sumnist.serve.settings import MIB, Settings
 
-__all__ = ["FORM", "JSON", "Body", "Fields", "Inbox", "Values", "invalid", "values_of"]
+__all__ = ["FORM", "JSON", "Asked", "Body", "Inbox", "Values", "invalid", "values_of"]
 
 FORM, JSON = "multipart/form-data", "application/json"
 PICTURE = "picture"
@@ -57,14 +62,17 @@ class Body:
     content: bytes
 
 
-@dataclass(frozen=True)
-class Fields:
-    """What may be said of a picture: the fields that it must have, itself among them, those that may be left out, and
-    an `example` in JSON."""
+class Asked(BaseModel):
+    """What may be said of a picture: the fields, those that must be there first, and an `EXAMPLE` of them in JSON."""
 
-    required: tuple[str, ...]
-    optional: tuple[str, ...]
-    example: str
+    model_config = ConfigDict(arbitrary_types_allowed=True, use_attribute_docstrings=True)
+    EXAMPLE: ClassVar[str]
+    picture: Annotated[
+        bytes | Problem,
+        SkipValidation,
+        WithJsonSchema({"type": "string", "format": "byte", "contentEncoding": "base64"}),
+    ]
+    """The bytes of the file of a picture: PNG, JPEG, WebP and others; in JSON in base64 without line breaks."""
 
 
 Values = dict[str, Any]
@@ -137,32 +145,27 @@ def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def values_of(body: Body, fields: Fields, most: int | None = None) -> list[Values]:
+def values_of(body: Body, asked: type[Asked], most: int | None = None) -> list[Values]:
     """What is said of each of 1 to `most` pictures, in order; without `most`, of the one that there must be.
 
     A picture that is not base64 has its problem in its place. Raises `Problem` for what is wrong with the body as a
     whole.
     """
-    if media_type(body.content_type) == JSON:
-        return json_values(body.content, fields, most)
-    return form_values(body, fields, most)
-
-
-# JSON.
-
-
-def json_values(content: bytes, fields: Fields, most: int | None) -> list[Values]:
-    """As `values_of`: of one object, or of those in `{"readings": [...]}`."""
-    expected = fields.example if most is None else f'{{"readings": [{fields.example}, ...]}}'
-    value = json_of(content, most or 1, expected)
+    if media_type(body.content_type) != JSON:
+        return form_values(body, asked, most)
+    expected = asked.EXAMPLE if most is None else f'{{"readings": [{asked.EXAMPLE}, ...]}}'
+    value = json_of(body.content, most or 1, expected)
     if most is None:
-        return [members(value, "the body", fields)]
+        return [members(value, "the body", asked)]
     items = value.get("readings") if isinstance(value, dict) else None
     if not isinstance(items, list):
         invalid(f"the body: expected {expected}")
     if not 1 <= len(items) <= most:
         invalid(f"{len(items)} readings: expected 1 to {most}: send the others in another request")
-    return [members(item, f"reading {place}", fields) for place, item in enumerate(items, 1)]
+    return [members(item, f"reading {place}", asked) for place, item in enumerate(items, 1)]
+
+
+# JSON.
 
 
 def json_of(content: bytes, most: int, expected: str) -> Any:
@@ -206,22 +209,18 @@ def refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-def members(value: Any, name: str, fields: Fields) -> Values:
+def members(value: Any, name: str, asked: type[Asked]) -> Values:
     """What one object says of a picture; `name` stands for it in messages."""
     if not isinstance(value, dict):
-        invalid(f"{name}: {type(value).__name__}, expected {fields.example}")
-    for key in fields.required:
-        if key not in value:
-            invalid(f"{name}: no {key}, expected {fields.example}")
+        invalid(f"{name}: {type(value).__name__}, expected {asked.EXAMPLE}")
+    for key, field in asked.model_fields.items():
+        if field.is_required() and key not in value:
+            invalid(f"{name}: no {key}, expected {asked.EXAMPLE}")
     if not isinstance(value[PICTURE], str):
         invalid(f"{name}: picture is {type(value[PICTURE]).__name__}, expected the file's bytes in base64")
-    said = {key: whole_if_it_is(value[key]) for key in (*fields.required, *fields.optional) if key in value}
-    return said | {PICTURE: decoded(value[PICTURE])}
-
-
-def whole_if_it_is(value: Any) -> Any:
-    """The value; as an int if it is whole, since JSON has one kind of number: 7.0 is 7."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    said = {key: value[key] for key in asked.model_fields if key in value}
+    whole = {key: int(one) for key, one in said.items() if isinstance(one, float) and one.is_integer()}  # 7.0 is 7
+    return said | whole | {PICTURE: decoded(value[PICTURE])}
 
 
 def decoded(text: str) -> bytes | Problem:
@@ -236,10 +235,13 @@ def decoded(text: str) -> bytes | Problem:
 # Forms.
 
 
-def form_values(body: Body, fields: Fields, most: int | None) -> list[Values]:
+def form_values(body: Body, asked: type[Asked], most: int | None) -> list[Values]:
     """As `values_of`: a field that is there once is said of all pictures."""
-    found = fields_of(body, (*fields.required, *fields.optional), most or 1)
-    found = {name: values for name, values in found.items() if values or name in fields.required}
+    found = {
+        name: values
+        for name, values in fields_of(body, (*asked.model_fields,), most or 1).items()
+        if values or asked.model_fields[name].is_required()
+    }
     count = len(found[PICTURE])
     if most is not None and not 1 <= count <= most:
         invalid(f"{count} pictures: expected 1 to {most}: send the others in another request")
@@ -320,9 +322,6 @@ def written(value: bytes) -> int | str:
     """The whole number that a field writes, or its text, as much of it as an error quotes."""
     text = value[:QUOTED_BYTES].decode("utf-8", "replace")
     return int(text) if WHOLE.fullmatch(text) else text
-
-
-# Both.
 
 
 def invalid(detail: str) -> NoReturn:

@@ -1,7 +1,12 @@
-"""Processes that read, a bounded queue before them, and a time limit for each request.
+"""Processes that work, a bounded queue before them, and a time limit for each job.
 
-A process reads one request at a time. One that dies is replaced, and so is one that takes too long; the requests that
-others read are not touched.
+A process does one job at a time. One that dies is replaced, and so is one that takes too long; the jobs of others are
+not touched. No executor of a library does that: under `concurrent.futures` one death fails all jobs, and no process can
+be stopped alone. The workers of a scoring (`sumnist.inference.engines`) share nothing but the shape: there one death
+ends the run, which goes on from its table, jobs are handed out ahead, and nobody waits for a single one.
+
+The module loads nothing that can be missing, so that whatever keeps a process from working, a library or memory, is
+told to the server in a line.
 """
 
 from __future__ import annotations
@@ -10,21 +15,22 @@ import asyncio
 import logging
 import multiprocessing
 import pickle
+import signal
 import socket
-from contextlib import ExitStack
+import sys
+from collections.abc import Callable
 from copy import copy
-from functools import partial
-from multiprocessing.context import SpawnProcess
+from dataclasses import dataclass
 from typing import Any
 
 from sumnist.errors import ServeError
-from sumnist.serve.messages import LENGTH, Fault, begin, framed
 from sumnist.serve.problems import HIDDEN, Problem
-from sumnist.serve.reading import Answer, Job, Load, answering
 
-__all__ = ["Pool"]
+__all__ = ["Fault", "Pool"]
 
 LOG = logging.getLogger("sumnist.serve")
+LENGTH = 8
+"""Bytes that tell how long a message is, before it."""
 HOLD = 1.0
 """Seconds for which a request waits for room before it is refused: clients that ask again at once would otherwise take
 the processor from those that read."""
@@ -35,51 +41,93 @@ PAUSE = 1.0
 END = 2.0
 """Seconds that a process has to end when its connection is closed."""
 
+Prepare = Callable[[], Callable[[Any], Any]]
+"""Makes, in a process, the function that does its jobs; it is pickled."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What went wrong that no request should cause: a line, or a traceback, for the log."""
+
+    text: str
+
+
+def framed(message: Any) -> bytes:
+    """The bytes of a message: its pickle, with its length before it."""
+    data = pickle.dumps(message)
+    return len(data).to_bytes(LENGTH) + data
+
+
+def work(connection: socket.socket, prepare: bytes) -> None:
+    """Run a process: answer each message on `connection` until the other side closes it.
+
+    The first thing that it sends is None, or the `Fault` for which it cannot work. `prepare` is a pickled `Prepare`.
+    """
+    for sig in (signal.SIGINT, signal.SIGTERM):  # they are the server's, which closes the connection at its end
+        signal.signal(sig, signal.SIG_IGN)
+    try:
+        with connection, connection.makefile("rb") as stream:
+            try:
+                answer_to, fault = pickle.loads(prepare)(), None
+            except Exception as error:
+                fault = Fault(str(error) or repr(error))
+            connection.sendall(framed(fault))
+            while not fault and len(length := stream.read(LENGTH)) == LENGTH:
+                connection.sendall(framed(answer_to(pickle.loads(stream.read(int.from_bytes(length))))))
+    except (MemoryError, ConnectionError):  # no room for a message, or nobody there; the server notices the end
+        sys.exit(1)
+
 
 class Pool:
-    """`count` processes and a queue of at most `queue` requests, each of which has `seconds` from the moment it joins.
+    """`count` processes and a queue of at most `queue` jobs, each of which has `seconds` from the moment it joins.
 
     Attributes:
-        failure: Why there will be no readings any more; None while there will.
+        failure: Why no job will be done any more; None while they are.
     """
 
-    def __init__(self, count: int, queue: int, seconds: float, load: Load) -> None:
-        self._seconds, self._load = seconds, load
+    def __init__(self, count: int, queue: int, seconds: float, prepare: Prepare) -> None:
+        self._seconds, self._prepare = seconds, pickle.dumps(prepare)
         self._count, self._room = count, count + queue
         self._taken = 0
-        self._free: asyncio.LifoQueue[Process] = asyncio.LifoQueue()  # the last one to read has the warmest caches
+        self._free: asyncio.LifoQueue[Process] = asyncio.LifoQueue()  # the last one to work has the warmest caches
         self._keepers: set[asyncio.Task[None]] = set()
-        self._asking: set[asyncio.Task[Answer | Problem | Fault]] = set()
+        self._asking: set[asyncio.Task[Any]] = set()
         self._failures = 0
         self._first: asyncio.Future[None] | None = None
         self.failure: ServeError | None = None
 
     async def start(self) -> None:
-        """Start the processes, and return when the first of them can read. Raises `ServeError` if none can."""
+        """Start the processes, and return when the first of them can work. Raises `ServeError` if none can."""
         if self._first is None:
             loop = asyncio.get_running_loop()
             self._first = loop.create_future()
-            self._keepers = {loop.create_task(self._keep_one()) for _ in range(self._count)}
+            self._keepers = {loop.create_task(self._keep_one(self._first)) for _ in range(self._count)}
         await self._first
 
     async def room(self) -> None:
-        """Return when there is room for a request. Raises `Problem` if there is none in a moment either."""
+        """Return when there is room for a job. Raises `Problem` if there is none in a moment either."""
         if self._taken >= self._room:
             await asyncio.sleep(HOLD)
             if self._taken >= self._room:
                 raise Problem("busy", f"{self._room} requests are being read or wait already: try again in a second")
 
-    async def run(self, job: Job) -> Answer:
-        """The answer to a job. One that is cancelled while it waits is given up.
+    async def run(self, job: Any, name: str) -> Any:
+        """Have a job done; `name` stands for it in the log. One that is cancelled while it waits is given up.
 
-        Raises `Problem`: the request's own, or that there is no room, or that its time is over.
+        Returns:
+            What the function of a process returns, if it is no `Problem` or `Fault`.
+
+        Raises:
+            Problem: The job's own, or that there is no room, or that its time is over.
         """
         await self.room()
         self._taken += 1
         end = asyncio.get_running_loop().time() + self._seconds
         try:
             async with asyncio.timeout_at(end):
-                process = await self._free_process()  # no other wait before it has its job: it would be lost
+                while (process := await self._free.get()).lost.is_set():
+                    pass
+            # no other wait before the process has its job: it would be lost
             asking = asyncio.create_task(self._ask(process, job, end))
             self._asking.add(asking)
             asking.add_done_callback(self._asking.discard)
@@ -89,13 +137,13 @@ class Pool:
         finally:
             self._taken -= 1
         if isinstance(answer, Fault):
-            LOG.error("%s failed: %s", job.path, answer.text)
+            LOG.error("%s failed: %s", name, answer.text)
             raise Problem("internal", HIDDEN)
         if isinstance(answer, Problem):
-            raise copy(answer)  # this frame would hold the error, whose traceback holds the frame, and so the body
+            raise copy(answer)  # this frame would hold the error, whose traceback holds the frame, and so the job
         return answer
 
-    async def _ask(self, process: Process, job: Job, end: float) -> Answer | Problem | Fault:
+    async def _ask(self, process: Process, job: Any, end: float) -> Any:
         """What a free process answers, which is free again then, or replaced if it takes too long."""
         try:
             async with asyncio.timeout_at(end):
@@ -116,93 +164,77 @@ class Pool:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
 
-    async def _free_process(self) -> Process:
-        """A process that is alive and has nothing to do."""
-        while (process := await self._free.get()).lost.is_set():
-            pass
-        return process
-
-    async def _keep_one(self) -> None:
-        """Start a process, and another one whenever it has died; no more if several in a row could not read."""
-        assert self._first is not None
+    async def _keep_one(self, first: asyncio.Future[None]) -> None:
+        """Start a process, and another one whenever it has died; give up if several in a row cannot work."""
         while self.failure is None:
-            process = Process()
             try:
-                fault = await process.start(self._load)
-                if fault is None:
-                    self._failures = 0
-                    self._free.put_nowait(process)
-                    if not self._first.done():
-                        self._first.set_result(None)
-                    await process.lost.wait()
+                process = Process(self._prepare)
+                try:
+                    fault = await process.start()
+                    if fault is None:
+                        self._failures = 0
+                        self._free.put_nowait(process)
+                        if not first.done():
+                            first.set_result(None)
+                        await process.lost.wait()
+                finally:
+                    await process.end()
             except OSError as error:  # no more processes, or no memory for one
                 fault = Fault(str(error))
-            finally:
-                await process.end()
-            if fault is not None:
-                await self._count_failure(self._first, fault)
-            else:
+            if fault is None:
                 LOG.error("%s; another one takes its place", process.fate)
-
-    async def _count_failure(self, first: asyncio.Future[None], fault: Fault) -> None:
-        """Give up, or pause before the next start."""
-        self._failures += 1
-        if self._failures >= MOST_FAILURES:
+                continue
+            self._failures += 1
+            if self._failures < MOST_FAILURES:
+                if first.done():
+                    LOG.error("a process that reads could not start (%s); another one is tried", fault.text)
+                await asyncio.sleep(PAUSE)
+                continue
             self.failure = ServeError(f"no process that reads can start: {fault.text}")
             if not first.done():
                 first.set_exception(self.failure)
-            return
-        if first.done():
-            LOG.error("a process that reads could not start (%s); another one is tried", fault.text)
-        await asyncio.sleep(PAUSE)
 
 
 class Process(asyncio.Protocol):
-    """A process that reads, and the server's end of the connection to it: one job at a time, then its answer.
+    """A process that works, and the server's end of the connection to it: one job at a time, then its answer.
 
     Attributes:
         lost: Set when the connection is closed, because the process has died or been killed.
+
+    Raises `OSError` where there are no more sockets.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prepare: bytes) -> None:
         self.lost = asyncio.Event()
         self._received = bytearray()
         self._answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._process: SpawnProcess | None = None
-        self._transport: asyncio.Transport | None = None
+        self._transport: asyncio.WriteTransport | None = None
+        self._ours, self._theirs = socket.socketpair()
+        self._process = multiprocessing.get_context("spawn").Process(target=work, args=(self._theirs, prepare))
 
-    async def start(self, load: Load) -> Fault | None:
-        """Start it; why it cannot read, None if it can. Raises `OSError`."""
-        prepare = pickle.dumps(partial(answering, load))
-        ours, theirs = socket.socketpair()
-        with theirs, ExitStack() as unless_connected:
-            unless_connected.enter_context(ours)
-            self._process = multiprocessing.get_context("spawn").Process(target=begin, args=(theirs, prepare))
+    async def start(self) -> Fault | None:
+        """Start it; why it cannot work, None if it can. Raises `OSError`."""
+        with self._theirs:
             self._process.start()
-            loop = asyncio.get_running_loop()
-            self._transport, _ = await loop.connect_accepted_socket(lambda: self, ours)
-            unless_connected.pop_all()
+        self._transport, _ = await asyncio.get_running_loop().connect_accepted_socket(lambda: self, self._ours)
         fault: Fault | None = await self._answer
         return fault
 
-    async def ask(self, job: Job) -> Answer | Problem | Fault:
+    async def ask(self, job: Any) -> Any:
         """What it answers. It must have answered before the next job."""
         assert self._transport is not None
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(framed(job))
-        answer: Answer | Problem | Fault = await self._answer
-        return answer
+        return await self._answer
 
     def kill(self) -> None:
         """End it at once, whatever it does."""
-        if self._process is not None:
-            self._process.kill()
+        self._process.kill()
 
     async def end(self) -> None:
         """Close the connection, at which it ends by itself, and kill it if it does not."""
-        if self._transport is not None:
-            self._transport.close()
-        if self._process is None or self._process.pid is None:  # it never began
+        (self._transport or self._ours).close()
+        if self._process.pid is None:  # it never began
             return
         await asyncio.to_thread(self._process.join, END)
         if self._process.is_alive():
@@ -212,11 +244,11 @@ class Process(asyncio.Protocol):
     @property
     def fate(self) -> str:
         """How it ended, for the log."""
-        code = (self._process and self._process.exitcode) or 0
+        code = self._process.exitcode or 0
         return f"a process that reads {f'was ended by signal {-code}' if code < 0 else f'exited with {code}'}"
 
     def data_received(self, data: bytes) -> None:
-        """Some bytes of an answer."""
+        """Collect the bytes of an answer."""
         self._received += data
         size = len(self._received) - LENGTH
         if size >= 0 and size == int.from_bytes(self._received[:LENGTH]):
@@ -226,7 +258,7 @@ class Process(asyncio.Protocol):
                 self._answer.set_result(answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It has ended."""
+        """Note that it has ended."""
         self.lost.set()
         if not self._answer.done():
             self._answer.set_result(Fault("the process that was to do it died"))

@@ -12,6 +12,7 @@ from sumnist.errors import SumnistError
 __all__ = ["HIDDEN", "KINDS", "MEDIA_TYPE", "OF_ERRORS", "Kind", "Problem", "problem_of"]
 
 MEDIA_TYPE = "application/problem+json"
+CLOSED = {"connection": "close"}
 RETRY = {"retry-after": "1"}
 
 
@@ -33,12 +34,12 @@ class Kind:
 KINDS = {
     kind.slug: kind
     for kind in (
-        Kind("malformed-request", 400, "Not an HTTP request", {"connection": "close"}),
+        Kind("malformed-request", 400, "Not an HTTP request", CLOSED),
         Kind("malformed-body", 400, "The body cannot be parsed"),
         Kind("damaged-picture", 400, "The picture cannot be read"),
         Kind("not-found", 404, "There is nothing here"),
         Kind("method-not-allowed", 405, "Not with this method"),
-        Kind("request-timeout", 408, "The request came too slowly", {"connection": "close"}),
+        Kind("request-timeout", 408, "The request came too slowly", CLOSED),
         Kind("body-too-large", 413, "The body is too large"),
         Kind("picture-too-large", 413, "The picture has too many pixels"),
         Kind("unsupported-media-type", 415, "Not a body of a kind that is read here"),
@@ -46,7 +47,7 @@ KINDS = {
         Kind("invalid-request", 422, "The request lacks something, or has something wrong"),
         Kind("number", 422, "The number cannot be added"),
         Kind("not-installed", 422, "This server lacks what it would need for that"),
-        Kind("headers-too-large", 431, "The headers are too large", {"connection": "close"}),
+        Kind("headers-too-large", 431, "The headers are too large", CLOSED),
         Kind("internal", 500, "Something is wrong with this server"),
         Kind("busy", 503, "Too many requests at once", RETRY),
         Kind("reading-timeout", 503, "The reading took too long", RETRY),
@@ -54,7 +55,6 @@ KINDS = {
     )
 }
 """Every kind by its slug."""
-
 INTERNAL = (
     errors.SumnistError, errors.ConfigError, errors.DataError, errors.EquationError, errors.LayoutError,
     errors.RunError, errors.TrainingError, errors.ExportError, errors.ScoreError, errors.ServeError, errors.SheetError,
@@ -86,16 +86,14 @@ class Problem(Exception):  # noqa: N818
         """What makes it anew in another process, where its `args` alone would not."""
         return Problem, (self.kind.slug, self.detail), {"headers": self.headers}
 
-    def as_dict(self, instance: str) -> dict[str, Any]:
-        """The members of RFC 9457; `instance` is the path of the request."""
-        kind = self.kind
-        return {
-            "type": kind.type, "title": kind.title, "status": kind.status, "detail": self.detail, "instance": instance,
-        }  # fmt: skip
-
     def as_json(self, instance: str) -> bytes:
-        """The same as bytes of JSON."""
+        """The members of RFC 9457 as bytes of JSON; `instance` is the path of the request."""
         return json.dumps(self.as_dict(instance)).encode()
+
+    def as_dict(self, instance: str) -> dict[str, Any]:
+        """The same as a dict."""
+        type, title, status = self.kind.type, self.kind.title, self.kind.status
+        return {"type": type, "title": title, "status": status, "detail": self.detail, "instance": instance}
 
 
 def problem_of(error: Exception) -> Problem:

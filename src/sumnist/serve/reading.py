@@ -21,9 +21,9 @@ from sumnist.inference.numbers import NumberReading
 from sumnist.inference.reader import Reader, Reading
 from sumnist.memory import return_freed_memory
 from sumnist.serve.bodies import Body
-from sumnist.serve.items import Item, item_of, items_of, number_item_of
-from sumnist.serve.messages import Fault
 from sumnist.serve.metrics import ACCEPTED
+from sumnist.serve.models import AskedDigit, AskedNumber, asked_in
+from sumnist.serve.pool import Fault
 from sumnist.serve.problems import Problem, problem_of
 from sumnist.serve.settings import Settings
 
@@ -93,8 +93,8 @@ def answer_to(job: Job, reader: Reader, second: Reader | None = None) -> Answer 
 def read_one(job: Job, reader: Reader, second: Reader | None) -> Answer:
     """The reading of one picture, with how it came about if that is wanted, and that of the second reader beside it if
     there is one."""
-    item = item_of(job.body, reader.exact)
-    found = read_item(item, partial(read_inside, reader) if job.inside else lambda *given: (reader.read(*given), None))
+    (asked,) = asked_in(job.body, AskedDigit, reader.exact)
+    found = read_picture(asked, partial(read_inside, reader) if job.inside else lambda *of: (reader.read(*of), None))
     if isinstance(found, Problem):
         raise found
     read, inside = found
@@ -105,7 +105,7 @@ def read_one(job: Job, reader: Reader, second: Reader | None) -> Answer:
         evidence = evidence_of(reader, read)
         answer["evidence"] = None if evidence is None else evidence.as_dict()
     if job.beside and second is not None:
-        other = read_item(item, second.read)  # a problem if it has not learned to add this number
+        other = read_picture(asked, second.read)  # a problem if it has not learned to add this number
         answer["beside"] = None if isinstance(other, Problem) else reading_as_dict(other, False)
         if answer["beside"] and second.network.left_out:
             answer["beside"]["left_out"] = second.network.left_out
@@ -114,7 +114,7 @@ def read_one(job: Job, reader: Reader, second: Reader | None) -> Answer:
 
 def read_all(job: Job, reader: Reader, most: int) -> Answer:
     """The readings of several pictures, or the problem with each."""
-    read = [read_item(item, reader.read) for item in items_of(job.body, reader.exact, most)]
+    read = [read_picture(asked, reader.read) for asked in asked_in(job.body, AskedDigit, reader.exact, most)]
     readings = [
         {"error": one.as_dict(job.path)} if isinstance(one, Problem) else reading_as_dict(one, job.image)
         for one in read
@@ -124,23 +124,23 @@ def read_all(job: Job, reader: Reader, most: int) -> Answer:
 
 def read_number(job: Job, reader: Reader) -> Answer:
     """The reading of a number of any length."""
-    item = number_item_of(job.body)
-    if isinstance(item.picture, Problem):
-        raise item.picture
+    (asked,) = asked_in(job.body, AskedNumber)
+    if isinstance(asked.picture, Problem):
+        raise asked.picture
     try:
-        reader.numbers.of(item.engine)
+        reader.numbers.of(asked.engine)
     except MissingExtraError as error:  # the server's, not the picture's, as that of HEIC is
         raise Problem("not-installed", str(error)) from error
-    read = reader.read_number(item.picture, item.engine, item.digits, item.decimal, item.ink, item.count)
+    read = reader.read_number(asked.picture, asked.engine, asked.digits, asked.decimal, asked.ink, asked.count)
     return Answer(json.dumps(read.as_dict()).encode(), [outcome_of(read)])
 
 
-def read_item(item: Item, read: Callable[[bytes, int, InkColour], Read]) -> Read | Problem:
+def read_picture(asked: AskedDigit, read: Callable[[bytes, int, InkColour], Read]) -> Read | Problem:
     """What `read` makes of a picture, or the problem with it. Raises errors that are not the request's."""
-    if isinstance(item.picture, Problem):
-        return item.picture
+    if isinstance(asked.picture, Problem):
+        return asked.picture
     try:
-        return read(item.picture, item.number, item.ink)
+        return read(asked.picture, asked.number, asked.ink)
     except SumnistError as error:
         if is_internal(error):
             raise

@@ -28,8 +28,7 @@ from starlette.types import Message, Receive, Scope, Send
 from uvicorn import Config, Server
 
 from sumnist.errors import ConfigError, ImageError, SumnistError
-from sumnist.serve.app import HEADERS, NOT_KEPT, sending
-from sumnist.serve.assets import files_in
+from sumnist.serve.app import HEADERS, NOT_KEPT, STATIC, files_of
 from sumnist.serve.metrics import Metrics
 from sumnist.serve.problems import MEDIA_TYPE, Problem, problem_of
 from sumnist.serve.protocol import protocol_with
@@ -54,8 +53,8 @@ MOST_BYTES = 4096
 """Of the body of a request."""
 LONGEST_IDENTITY = 100
 """Characters of whose a sheet is."""
-STATIC = ("page.css", "review.css", "review.js", "review-fields.js", "words.js", "icon.svg")
-FILES = {"": "review.html", **{f"static/{name}": name for name in STATIC}}
+BESIDE = ("page.css", "review.css", "review.js", "review-fields.js", "words.js", "icon.svg")
+FILES = {"": "review.html", **{f"static/{name}": name for name in BESIDE}}
 """The files that are sent, by their paths behind the token; no other is."""
 OWN = [*HEADERS, (b"cross-origin-resource-policy", b"same-origin"), (b"cross-origin-opener-policy", b"same-origin")]
 """The headers of every answer."""
@@ -211,7 +210,7 @@ def app_of(review: Review, token: str) -> Guard:
         review: Answers.
         token: What whoever asks must know.
     """
-    files = files_in()
+    files = files_of(STATIC)
 
     async def of_state(_: Request) -> Response:
         return JSONResponse(review.state())
@@ -241,7 +240,7 @@ def app_of(review: Review, token: str) -> Guard:
 
     says = {"correct": review.correct, "mark": review.mark, "undo": review.undo, "export": review.export}
     routes = [
-        *(Route(f"/{path}", sending(files[name])) for path, name in FILES.items()),
+        *(Route(f"/{path}", files[name]) for path, name in FILES.items()),
         Route("/state", of_state), Route("/sheet", of_sheet), Route("/picture", of_picture), Route("/crop", of_crop),
         *(Route(f"/{name}", posted(answer), methods=["POST"]) for name, answer in says.items()),
     ]  # fmt: skip

@@ -15,11 +15,10 @@ from uvicorn import Config, Server
 
 from sumnist.errors import ConfigError, ServeError
 from sumnist.memory import return_freed_memory
-from sumnist.serve.app import create_app
+from sumnist.serve.app import Service, create_app
 from sumnist.serve.metrics import Metrics
 from sumnist.serve.protocol import protocol_with
 from sumnist.serve.reading import load_readers
-from sumnist.serve.service import Service
 from sumnist.serve.settings import Settings
 
 __all__ = ["serve"]
