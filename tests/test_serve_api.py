@@ -2,56 +2,69 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 
-from asked import BLANK, SEVEN, check_problem, encoded, form
-from readers import Learned, learned, learned_beside
+from asked import BLANK, PROBLEM, SEVEN, check_problem, encoded, form, png, strip
+from readers import Learned, broken, learned, learned_beside, without_numbers, without_ocr
+from sumnist import errors
+from sumnist.data.mnist import load_mnist
+from sumnist.errors import ExportError, SumnistError
 from sumnist.inference.inside import evidence_of, read_inside
+from sumnist.inference.numbers import NUMBER_ADVICE
 from sumnist.inference.reader import Reader, Reading
+from sumnist.serve.models import COUNT, NumberReading
+from sumnist.serve.problems import OF_ERRORS, problem_of
 
-# Readings.
-
-
-def test_a_form_is_answered_with_what_the_reader_says(client: TestClient, reader: Reader) -> None:
-    answer = client.post("/v1/read", files=form(SEVEN), data={"number": "5"})
-    expected = reader.read(SEVEN, 5)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
-    assert answer.json() == expected.as_dict() | {"sum_confidence": expected.sum_confidence}
-    assert (answer.json()["digit"], answer.json()["sum"], answer.json()["accepted"]) == (7, 12, True)
+READ, BATCH, NUMBER = "/v1/read", "/v1/read/batch", "/v1/read-number"
+PLACES = (0, 2, 4, 6)
+"""Of the test images that stand on the strip: clear digits."""
+JSON = {"content-type": "application/json"}
 
 
-def test_json_with_base64_is_answered_as_a_form_is(client: TestClient) -> None:
-    as_form = client.post("/v1/read", files=form(SEVEN), data={"number": "5"})
-    assert client.post("/v1/read", json={"picture": encoded(SEVEN), "number": 5}).json() == as_form.json()
-    assert client.post("/v1/read", json={"picture": encoded(SEVEN), "number": 5.0}).json() == as_form.json()
+@cache
+def written() -> bytes:
+    """A strip of clear digits."""
+    return strip(*PLACES)
 
 
-def test_the_image_that_the_network_saw_comes_if_it_is_asked_for(client: TestClient, reader: Reader) -> None:
-    kinds: list[dict[str, Any]] = [
-        {"files": form(SEVEN), "data": {"number": "5"}},
-        {"json": {"picture": encoded(SEVEN), "number": 5}},
-    ]
-    for given in kinds:
-        image = client.post("/v1/read?image=true", **given).json()["image"]
-        assert np.array_equal(np.array(image, np.float32), reader.read(SEVEN, 5).image)  # type: ignore[arg-type]
-        assert "image" not in client.post("/v1/read?image=false", **given).json()
+def asked(client: TestClient, path: str, picture: bytes, **said: Any) -> list[Any]:
+    """The answers to the same question as a form, if it can be one, and as JSON."""
+    answers = [client.post(path, json={"picture": encoded(picture)} | said)]
+    if all(isinstance(value, str | int) and not isinstance(value, bool) for value in said.values()):
+        answers.append(client.post(path, files=form(picture), data={name: str(value) for name, value in said.items()}))
+    return answers
 
 
-def test_a_picture_that_is_not_accepted_is_a_reading_with_the_reason(client: TestClient) -> None:
-    answer = client.post("/v1/read", files=form(BLANK), data={"number": "5"})
-    assert (answer.status_code, answer.json()["accepted"], answer.json()["reason"]) == (200, False, "blank")
+def as_answered(reading: Reading) -> dict[str, Any]:
+    return reading.as_dict() | {"sum_confidence": reading.sum_confidence}
 
 
-@pytest.mark.parametrize("number", [-(2**53 - 1), -1, 0, 2**53 - 1])
-def test_any_whole_number_that_json_keeps_exact_is_added(client: TestClient, number: int) -> None:
-    assert client.post("/v1/read", files=form(SEVEN), data={"number": str(number)}).json()["sum"] == 7 + number
-    assert client.post("/v1/read", json={"picture": encoded(SEVEN), "number": number}).json()["sum"] == 7 + number
+# Readings of digits.
+
+
+@pytest.mark.parametrize("picture", [SEVEN, BLANK])
+@pytest.mark.parametrize("ink", ["auto", "dark", "light"])
+@pytest.mark.parametrize("number", [5, -(2**53 - 1), 2**53 - 1])
+def test_a_form_and_json_are_answered_with_what_the_reader_says(
+    client: TestClient, reader: Reader, picture: bytes, ink: Any, number: int
+) -> None:
+    for answer in asked(client, READ, picture, number=number, ink=ink):
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+        assert answer.json() == as_answered(reader.read(picture, number, ink))
+
+
+def test_a_whole_number_may_have_a_point_in_json(client: TestClient) -> None:
+    (answer,) = asked(client, READ, SEVEN, number=5.0)
+    assert answer.json()["sum"] == 12
 
 
 def test_the_fields_of_a_form_may_come_in_any_order_with_others_and_without_file_names(client: TestClient) -> None:
@@ -62,46 +75,35 @@ def test_the_fields_of_a_form_may_come_in_any_order_with_others_and_without_file
         b'content-disposition: form-data; name="note"\r\n\r\nhello',
     ]
     content = b"preamble\r\n--b b" + b"\r\n--b b".join(b"\r\n" + part for part in parts) + b"\r\n--b b--\r\nepilogue"
-    answer = client.post("/v1/read", content=content, headers={"content-type": 'multipart/form-data; boundary="b b"'})
-    assert answer.json()["sum"] == 12
-    parts[1] = b"content-disposition: form-data; name=picture\r\n\r\n" + SEVEN
-    content = b"--b" + b"\r\n--b".join(b"\r\n" + part for part in parts) + b"\r\n--b--"
-    answer = client.post("/v1/read", content=content, headers={"content-type": "multipart/form-data; boundary=b"})
+    answer = client.post(READ, content=content, headers={"content-type": 'multipart/form-data; boundary="b b"'})
     assert answer.json()["sum"] == 12
 
 
-@pytest.mark.parametrize("ink", ["auto", "dark", "light"])
-def test_the_ink_that_is_asked_for_is_what_is_read(client: TestClient, reader: Reader, ink: str) -> None:
-    answer = client.post("/v1/read", files=form(SEVEN), data={"number": "5", "ink": ink})
-    expected = reader.read(SEVEN, 5, ink)  # type: ignore[call-overload]
-    assert answer.json() == expected.as_dict() | {"sum_confidence": expected.sum_confidence}
-    assert answer.json()["how"].startswith("light ink" if ink == "light" else "dark ink")
-    assert client.post("/v1/read", json={"picture": encoded(SEVEN), "number": 5, "ink": ink}).json() == answer.json()
-
-
-# Batches.
+@pytest.mark.parametrize("picture", [SEVEN, BLANK])
+def test_what_else_is_asked_for_comes_too(client: TestClient, reader: Reader, picture: bytes) -> None:
+    reading, inside = read_inside(reader, picture, 5)
+    evidence = evidence_of(reader, reading)
+    more = {"image": reading.as_dict(image=True)["image"], "inside": inside.as_dict()}
+    more["evidence"] = None if evidence is None else evidence.as_dict()
+    given: dict[str, Any] = {"json": {"picture": encoded(picture), "number": 5}}
+    for flags in ([], ["image"], ["inside"], ["evidence"], [*more]):
+        answer = client.post(f"{READ}?{'&'.join(f'{flag}=true' for flag in flags)}", **given)
+        assert answer.json() == as_answered(reading) | json.loads(json.dumps({flag: more[flag] for flag in flags}))
+    assert client.post(f"{READ}?image=false&inside=false", **given).json() == as_answered(reading)
 
 
 def test_a_batch_has_an_answer_for_each_picture_in_order(client: TestClient) -> None:
     pictures = [SEVEN, b"no picture", BLANK, SEVEN]
-    as_form = client.post("/v1/read/batch", files=form(*pictures), data={"number": ["1", "2", "3", "4"]})
+    as_form = client.post(f"{BATCH}?inside=true", files=form(*pictures), data={"number": ["1", "2", "3", "4"]})
     items = [{"picture": encoded(one), "number": place} for place, one in enumerate(pictures, 1)]
-    as_json = client.post("/v1/read/batch", json={"readings": items})
-    assert as_form.status_code == 200
-    assert as_form.json() == as_json.json()
+    assert as_form.json() == client.post(BATCH, json={"readings": items}).json()
     first, second, third, fourth = as_form.json()["readings"]
-    assert (first["sum"], third["reason"], fourth["sum"]) == (8, "blank", 11)
+    assert (first["sum"], third["reason"], fourth["sum"], "inside" in first) == (8, "blank", 11, False)
     assert second["error"]["type"] == "urn:sumnist:problem:unknown-format"
-    assert (second["error"]["status"], second["error"]["instance"]) == (415, "/v1/read/batch")
+    assert (second["error"]["status"], second["error"]["instance"]) == (415, BATCH)
 
 
-def test_one_number_serves_all_pictures_of_a_batch(client: TestClient) -> None:
-    answer = client.post("/v1/read/batch?image=true", files=form(SEVEN, SEVEN), data={"number": "3"})
-    assert [one["sum"] for one in answer.json()["readings"]] == [10, 10]
-    assert np.shape(answer.json()["readings"][1]["image"]) == (28, 28)
-
-
-def test_each_picture_of_a_batch_may_have_an_ink_of_its_own(client: TestClient, reader: Reader) -> None:
+def test_what_is_said_of_a_batch_is_said_of_all_or_of_each(client: TestClient, reader: Reader) -> None:
     inks = ["light", "dark", "auto"]
     hows = [reader.read(SEVEN, 1, ink).how for ink in inks]  # type: ignore[call-overload]
     assert hows[0] != hows[1]
@@ -113,168 +115,337 @@ def test_each_picture_of_a_batch_may_have_an_ink_of_its_own(client: TestClient, 
         ({"files": form(*[SEVEN] * 3), "data": {"number": ["1", "2", "3"], "ink": "light"}}, hows[:1] * 3),
         ({"files": form(*[SEVEN] * 3), "data": {"number": "1"}}, hows[2:] * 3),
     ]
-    for given, expected in bodies:
-        answer = client.post("/v1/read/batch", **given)
-        assert [one["how"] for one in answer.json()["readings"]] == expected
-
-
-def test_a_batch_may_have_a_number_and_an_ink_for_every_picture(with_settings: Callable[..., TestClient]) -> None:
-    data = {"number": ["1"] * 64, "ink": ["dark"] * 64}
-    answer = with_settings(batch=64).post("/v1/read/batch", files=form(*[BLANK] * 64), data=data)
-    assert [one["reason"] for one in answer.json()["readings"]] == ["blank"] * 64
-
-
-def test_base64_that_is_none_spoils_only_its_own_place_in_a_batch(client: TestClient) -> None:
-    items = [{"picture": "é", "number": 1}, {"picture": encoded(SEVEN), "number": 1}]
-    first, second = client.post("/v1/read/batch", json={"readings": items}).json()["readings"]
-    assert first["error"]["detail"] == ("picture: not base64, expected the file's bytes in base64, without line breaks")
-    assert second["sum"] == 8
-
-
-def test_a_batch_of_the_wrong_size_is_refused(with_settings: Callable[..., TestClient]) -> None:
-    client = with_settings(batch=2)
-    item = {"picture": encoded(BLANK), "number": 1}
-    for count in (0, 3):
-        detail = f"{count} readings: expected 1 to 2: send the others in another request"
-        answer = client.post("/v1/read/batch", json={"readings": [item] * count})
-        check_problem(answer, 422, "invalid-request", detail, "/v1/read/batch")
-    answer = client.post("/v1/read/batch", files=form(BLANK, BLANK, BLANK), data={"number": "1"})
-    detail = "3 pictures: expected 1 to 2: send the others in another request"
-    check_problem(answer, 422, "invalid-request", detail, "/v1/read/batch")
-    answer = client.post("/v1/read/batch", files=form(*[BLANK] * 30), data={"number": "1"})
-    detail = "a form of more than 22 parts: expected at most 2 pictures and what is said of them"
-    check_problem(answer, 400, "malformed-body", detail, "/v1/read/batch")
-
-
-def test_a_batch_with_another_count_of_numbers_or_inks_is_refused(client: TestClient) -> None:
-    answer = client.post("/v1/read/batch", files=form(BLANK, BLANK, BLANK), data={"number": ["1", "2"]})
-    detail = "2 numbers for 3 pictures: expected one for all of them, or one each"
-    check_problem(answer, 422, "invalid-request", detail, "/v1/read/batch")
-    answer = client.post("/v1/read/batch", files=form(*[BLANK] * 3), data={"number": "1", "ink": ["dark", "light"]})
-    detail = "2 inks for 3 pictures: expected one for all of them, or one each"
-    check_problem(answer, 422, "invalid-request", detail, "/v1/read/batch")
+    for body, expected in bodies:
+        readings = client.post(f"{BATCH}?image=true", **body).json()["readings"]
+        assert [reading["how"] for reading in readings] == expected
+        assert np.shape(readings[1]["image"]) == (28, 28)
 
 
 # A second network.
 
 
-def test_a_second_network_answers_beside_the_first_if_asked(
-    with_settings: Callable[..., TestClient],
-) -> None:
+def test_a_second_network_answers_beside_the_first_if_asked(with_settings: Callable[..., TestClient]) -> None:
     client = with_settings(learned_beside)
-    given: dict[str, Any] = {"json": {"picture": encoded(SEVEN), "number": 5}}
-    plain = client.post("/v1/read", **given).json()
-    assert "beside" not in plain
-    both = client.post("/v1/read?beside=true", **given).json()
-    expected = Learned().read(SEVEN, 5)
-    assert both == plain | {"beside": expected.as_dict() | {"sum_confidence": expected.sum_confidence}}
-    assert (both["beside"]["sums"], both["sums"]) == (list(range(19)), list(range(5, 15)))
-
-
-def test_a_number_that_the_second_network_has_not_learned_does_not_keep_the_first_from_adding_it(
-    with_settings: Callable[..., TestClient],
-) -> None:
-    given: dict[str, Any] = {"json": {"picture": encoded(SEVEN), "number": 50}}
-    answer = with_settings(learned_beside).post("/v1/read?beside=true", **given).json()
-    assert (answer["sum"], answer["beside"]) == (57, None)
-    assert "beside" not in with_settings(beside=None).post("/v1/read?beside=true", **given).json()
+    plain = {number: asked(client, READ, SEVEN, number=number, ink="light")[0].json() for number in (5, 50)}
+    assert "beside" not in plain[5]
+    for number, expected in ((5, as_answered(Learned().read(SEVEN, 5, "light"))), (50, None)):
+        (both, _) = asked(client, f"{READ}?beside=true", SEVEN, number=number, ink="light")
+        assert both.json() == plain[number] | {"beside": expected}
+    alone = with_settings(beside=None)
+    assert "beside" not in asked(alone, f"{READ}?beside=true", SEVEN, number=5)[0].json()
 
 
 def test_a_learned_network_says_which_numbers_it_adds(with_settings: Callable[..., TestClient]) -> None:
     client = with_settings(learned)
-    answer = client.post("/v1/read", files=form(SEVEN), data={"number": "10"})
-    check_problem(answer, 422, "number")
-    assert "from 0 to 9" in answer.json()["detail"]
-    schema = client.get("/openapi.json").json()["paths"]["/v1/read"]["post"]["requestBody"]["content"]
+    for answer in asked(client, READ, SEVEN, number=10):
+        check_problem(answer, 422, "number")
+        assert "from 0 to 9" in answer.json()["detail"]
+    schema = client.get("/openapi.json").json()["paths"][READ]["post"]["requestBody"]["content"]
     assert [one["schema"]["properties"]["number"]["maximum"] for one in schema.values()] == [9, 9]
 
 
-def test_the_second_network_is_told_the_ink_too(with_settings: Callable[..., TestClient]) -> None:
-    given = {"picture": encoded(SEVEN), "number": 5, "ink": "light"}
-    answer = with_settings(learned_beside).post("/v1/read?beside=true", json=given).json()
-    assert answer["beside"]["how"] == Learned().read(SEVEN, 5, "light").how
+# Readings of numbers.
 
 
-# What is inside.
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, {}),
+        ({"digits": "4", "ink": "dark"}, {"digits": 4, "ink": "dark"}),
+        ({"digits": 4, "count": 3}, {"digits": 4, "count": 3}),
+        ({"digits": "1-6", "decimal": ","}, {"digits": (1, 6), "decimal": ","}),
+        ({"digits": "2-", "decimal": ".", "engine": "ours"}, {"digits": (2, None), "decimal": "."}),
+        ({"ink": "light", "count": 50}, {"ink": "light", "count": 50}),
+        ({"digits": 900}, {"digits": 900}),
+    ],
+)
+@pytest.mark.parametrize("blank", [False, True])
+def test_a_number_is_answered_with_what_the_reader_says(
+    client: TestClient, reader: Reader, said: dict[str, Any], expected: dict[str, Any], blank: bool
+) -> None:
+    picture = BLANK if blank else written()
+    wanted = reader.read_number(picture, **expected).as_dict()
+    for answer in asked(client, NUMBER, picture, **said):
+        assert (answer.status_code, answer.json()) == (200, wanted), answer.text
+        NumberReading.model_validate(answer.json())
 
 
-@pytest.mark.parametrize("picture", [SEVEN, BLANK])
-def test_how_a_reading_came_about_comes_if_it_is_asked_for(client: TestClient, reader: Reader, picture: bytes) -> None:
-    given: dict[str, Any] = {"json": {"picture": encoded(picture), "number": 5}}
-    plain = client.post("/v1/read", **given).json()
-    reading, inside = read_inside(reader, picture, 5)
-    evidence = evidence_of(reader, reading)
-    expected = {"inside": inside.as_dict(), "evidence": None if evidence is None else evidence.as_dict()}
-    both = client.post("/v1/read?inside=true&evidence=true", **given).json()
-    assert both == plain | json.loads(json.dumps(expected))
-    for flag in ("inside", "evidence"):
-        one = client.post(f"/v1/read?{flag}=true", **given).json()
-        assert one == plain | {flag: both[flag]}
-        assert client.post(f"/v1/read?{flag}=false", **given).json() == plain
-        answer = client.post(f"/v1/read?{flag}=1", **given)
-        check_problem(answer, 422, "invalid-request", f"{flag}: input should be 'true' or 'false'")
+def test_a_strip_of_clear_digits_is_read(client: TestClient) -> None:
+    text = "".join(str(load_mnist("test").digits[place]) for place in PLACES)
+    reading = client.post(NUMBER, files=form(written())).json()
+    assert (reading["digits"], reading["value"], reading["accepted"]) == (text, int(text), True)
+    assert len(reading["candidates"]) == 10
+    shares = [candidate["probability"] for candidate in reading["candidates"]]
+    assert sum(shares) + reading["other"] == pytest.approx(1)
 
 
-def test_what_is_wrong_with_a_picture_is_said_as_well_when_it_is_asked_how_it_is_read(client: TestClient) -> None:
-    given: dict[str, Any] = {"json": {"picture": encoded(b"no picture"), "number": 5}}
-    plain = client.post("/v1/read", **given)
-    assert client.post("/v1/read?inside=true&evidence=true", **given).json() == plain.json()
-    assert plain.status_code == 415
+@pytest.mark.parametrize("engine", ["ocr", "both"])
+def test_an_engine_that_is_not_installed_is_a_problem_that_says_how_to_install_it(
+    with_settings: Callable[..., TestClient], engine: str
+) -> None:
+    client = with_settings(without_ocr)
+    for answer in asked(client, NUMBER, written(), engine=engine):
+        check_problem(answer, 422, "not-installed", None, NUMBER)
+        assert answer.json()["detail"].endswith('not installed; install it with: pip install "sumnist[ocr]"')
 
 
-def test_a_batch_does_not_say_how_it_was_read(client: TestClient) -> None:
-    answer = client.post("/v1/read/batch?inside=true", files=form(SEVEN), data={"number": "3"})
-    assert "inside" not in answer.json()["readings"][0]
+def test_without_the_network_of_numbers_a_server_reads_digits_all_the_same(
+    with_settings: Callable[..., TestClient], caplog: pytest.LogCaptureFixture
+) -> None:
+    client = with_settings(without_numbers)
+    assert asked(client, READ, BLANK, number=1)[0].status_code == 200
+    check_problem(client.post(NUMBER, files=form(written())), 500, "internal", None, NUMBER)
+    assert "missing.onnx" in caplog.text
 
 
-# The contract.
+# Problems.
 
 
-def test_the_openapi_document_lists_every_path_and_refers_to_nothing_that_is_not_there(client: TestClient) -> None:
-    text = client.get("/openapi.json").text
-    document = json.loads(text)
+@pytest.mark.parametrize(
+    ("picture", "status", "slug", "detail"),
+    [
+        (b"hello", 415, "unknown-format",
+         "picture: not a picture, expected PNG, JPEG or another format that Pillow opens: save it as PNG"),
+        (b"", 400, "damaged-picture", "picture: empty, expected a picture: copy or save it again"),
+        (SEVEN[:400], 400, "damaged-picture",
+         "picture: corrupt or cut short, expected a whole picture: copy or save it again"),
+        (png(Image.new("L", (7, 6))), 400, "damaged-picture",
+         "picture: 7×6 pixels, expected at least 8 on the longer side: use a larger picture"),
+        (png(Image.new("1", (8001, 8000))), 413, "picture-too-large",
+         "picture: too large, expected at most 64 million pixels: crop it or scale it down"),
+    ],
+)  # fmt: skip
+def test_a_picture_that_cannot_be_read_is_a_problem(
+    client: TestClient, picture: bytes, status: int, slug: str, detail: str
+) -> None:
+    for path in (READ, f"{READ}?inside=true&evidence=true", NUMBER):
+        for answer in asked(client, path, picture, number=1):
+            check_problem(answer, status, slug, detail, path.partition("?")[0])
+
+
+WHOLE = "expected a whole number, such as 7"
+EXACT = "expected one from -9007199254740991 to 9007199254740991: those that every JSON library keeps exact"
+INK = "expected auto, dark or light: leave it out to have it found out"
+DIGITS = (
+    "expected how many there are, such as 4, or the least and the most, such as 1-6 or 3-: leave it out for any number"
+)
+DECIMAL = "expected the sign before decimals, '.' or ',': leave it out for whole numbers"
+MANY = "expected a whole number from 1 to 50: leave it out for 10"
+ENGINE = "expected ours, ocr or both: leave it out for ours"
+NONSENSE = [
+    *((READ, "number", value, WHOLE) for value in ("x", "1.5", "", "1_0", " 7", "7\n", 1.5, True, None, [1], {})),
+    *((READ, "ink", value, INK) for value in ("red", "Dark", "", "dark ", "dark\0", None, True, ["dark"], {})),
+    *((NUMBER, "ink", value, INK) for value in ("blue", "", 1, None)),
+    *((NUMBER, "digits", value, DIGITS) for value in ("x", 0, -4, "6-1", "0-3", "1-6-9", "1 - 6", 1000, "", None, [1])),
+    *((NUMBER, "count", value, MANY) for value in (0, 51, -1, "ten", "1.5", None, True)),
+    *((NUMBER, "decimal", value, DECIMAL) for value in ("x", "-", "", "..", 1)),
+    *((NUMBER, "engine", value, ENGINE) for value in ("theirs", "OURS", "", 1, {})),
+]
+
+
+def test_what_makes_no_sense_is_a_problem_that_quotes_it(client: TestClient) -> None:
+    for path, name, value, expected in NONSENSE:
+        said = {"number": 1, name: value} if path == READ else {name: value}
+        for answer in asked(client, path, BLANK, **said):
+            slug = "number" if name == "number" else "invalid-request"
+            check_problem(answer, 422, slug, f"{name} {value!r}: {expected}", path)
+
+
+@pytest.mark.parametrize("value", [[[[]]] * 100, "9" * 10**6, 10**999])
+@pytest.mark.parametrize("name", ["digits", "count", "ink", "engine", "decimal", "number"])
+def test_a_long_value_is_a_problem_in_few_words(client: TestClient, name: str, value: Any) -> None:
+    path = READ if name == "number" else NUMBER
+    answer = client.post(path, json={"picture": encoded(BLANK), name: value})
+    check_problem(answer, 422, "number" if name == "number" else "invalid-request", None, path)
+    assert answer.json()["detail"].startswith(f"{name} ")
+    assert len(answer.json()["detail"]) < 250
+
+
+@pytest.mark.parametrize("number", [2**53, -(2**53), 10**30])
+def test_a_number_that_json_does_not_keep_exact_is_a_problem(client: TestClient, number: int) -> None:
+    for answer in asked(client, READ, SEVEN, number=number):
+        check_problem(answer, 422, "number", f"number of {len(str(abs(number)))} digits: {EXACT}")
+
+
+ONE = '{"picture": "<base64>", "number": 7}'
+CUT = "the form is cut short, or its boundary is not the one in content-type: send it whole"
+NAMELESS = 'a part of the form without a name: expected content-disposition: form-data; name="picture"'
+PICTURE = b'--b\r\ncontent-disposition: form-data; name="picture"\r\n\r\n'
+BODIES: list[tuple[str, bytes, int, str, str | None]] = [
+    ("json", b"", 400, "malformed-body",
+     "the body is not JSON (Expecting value: line 1 column 1 (char 0)): expected an object"),
+    ("json", b"[" * 1016, 400, "malformed-body", None),
+    ("json", b"[" * 100_000, 422, "invalid-request",
+     f"the body: more than 1,016 objects, lists, members and items: expected {ONE}"),
+    ("json", b'{"picture": "", "number": NaN}', 400, "malformed-body",
+     "the body is not JSON (NaN is no JSON): expected an object"),
+    ("json", b'{"picture": "", "number": ' + b"9" * 5000 + b"}", 400, "malformed-body", None),
+    ("json", b"\xff\xfe\xfd", 400, "malformed-body", None),
+    ("json", b"[]", 422, "invalid-request", f"the body: list, expected {ONE}"),
+    ("json", b'{"number": 7}', 422, "invalid-request", f"the body: no picture, expected {ONE}"),
+    ("json", b'{"picture": ""}', 422, "invalid-request", f"the body: no number, expected {ONE}"),
+    ("json", b'{"picture": 5, "number": 7}', 422, "invalid-request",
+     "the body: picture is int, expected the file's bytes in base64"),
+    ("json", b'{"picture": "a", "number": 7}', 400, "damaged-picture",
+     "picture: not base64, expected the file's bytes in base64, without line breaks"),
+    ("form", b"", 400, "malformed-body", CUT),
+    ("form", PICTURE + b"half", 400, "malformed-body", CUT),
+    ("form", b"--b\r\nno header\r\n\r\nx\r\n--b--", 400, "malformed-body", NAMELESS),
+    ("form", PICTURE + b"x\r\n--b\r\ncontent-disposition: form-data; name=number\r\n\r\n\xd9\xa7\r\n--b--", 422,
+     "number", f"number '٧': {WHOLE}"),
+    ("form", b"--b--", 422, "invalid-request", "0 fields named picture: expected one"),
+    ("form", PICTURE + b"x\r\n--b--", 422, "invalid-request", "0 fields named number: expected one"),
+    ("form", PICTURE + b"x\r\n" + PICTURE + b"y\r\n--b--", 422, "invalid-request",
+     "2 fields named picture: expected one"),
+    *((kind, b"x", 415, "unsupported-media-type",
+       f"content-type {kind!r}: expected multipart/form-data or application/json: send one of these")
+      for kind in ("", "text/plain", "application/x-www-form-urlencoded", "application/jsonp")),
+    ("multipart/form-data", b"", 400, "malformed-body",
+     "content-type 'multipart/form-data': expected a boundary in it, as HTTP libraries put it there"),
+]  # fmt: skip
+
+
+def test_a_body_that_does_not_say_what_to_read_is_a_problem(client: TestClient) -> None:
+    kinds = {"json": "application/json; charset=utf-8", "form": "multipart/form-data; boundary=b"}
+    for kind, content, status, slug, detail in BODIES:
+        answer = client.post(READ, content=content, headers={"content-type": kinds.get(kind, kind)})
+        check_problem(answer, status, slug, detail)
+        assert "Traceback" not in answer.text
+    answer = client.post(READ, content=b"x", headers=JSON | {"content-encoding": "gzip"})
+    detail = "content-encoding 'gzip': expected none: send the body as it is"
+    check_problem(answer, 415, "unsupported-media-type", detail)
+
+
+def test_what_is_wrong_with_a_batch_is_a_problem(with_settings: Callable[..., TestClient]) -> None:
+    client = with_settings(batch=3)
+    item = {"picture": encoded(BLANK), "number": 1}
+    fault = {"picture": "é", "number": 1}
+    expected = f'the body: expected {{"readings": [{ONE}, ...]}}'
+    cases: list[tuple[dict[str, Any], str]] = [
+        *(({"json": one}, expected) for one in ([], {}, {"readings": 5}, "x")),
+        ({"json": {"readings": [item, None]}}, f"reading 2: NoneType, expected {ONE}"),
+        ({"json": {"readings": [item, item | {"ink": "red"}]}}, f"ink 'red': {INK}"),
+        ({"json": {"readings": [fault, item | {"ink": "red"}]}}, f"ink 'red': {INK}"),
+        *(({"json": {"readings": [item] * count}}, f"{count} readings: expected 1 to 3: send the others in another "
+           "request") for count in (0, 4)),
+        ({"files": form(*[BLANK] * 4), "data": {"number": "1"}},
+         "4 pictures: expected 1 to 3: send the others in another request"),
+        ({"files": form(*[BLANK] * 3), "data": {"number": ["1", "2"]}},
+         "2 numbers for 3 pictures: expected one for all of them, or one each"),
+        ({"files": form(*[BLANK] * 3), "data": {"number": "1", "ink": ["dark", "light"]}},
+         "2 inks for 3 pictures: expected one for all of them, or one each"),
+    ]  # fmt: skip
+    for given, detail in cases:
+        check_problem(client.post(BATCH, **given), 422, "invalid-request", detail, BATCH)
+    answer = client.post(BATCH, files=form(*[BLANK] * 30), data={"number": "1"})
+    detail = "a form of more than 25 parts: expected at most 3 pictures and what is said of them"
+    check_problem(answer, 400, "malformed-body", detail, BATCH)
+    first, second = client.post(BATCH, json={"readings": [fault, item]}).json()["readings"]
+    assert first["error"]["detail"] == "picture: not base64, expected the file's bytes in base64, without line breaks"
+    assert second["reason"] == "blank"
+
+
+@pytest.mark.parametrize("flag", ["image", "beside", "inside", "evidence"])
+@pytest.mark.parametrize("value", ["1", "True", ""])
+def test_a_flag_that_is_neither_true_nor_false_is_a_problem(client: TestClient, flag: str, value: str) -> None:
+    answer = client.post(f"{READ}?{flag}={value}", files=form(SEVEN), data={"number": "1"})
+    check_problem(answer, 422, "invalid-request", f"{flag}: input should be 'true' or 'false'")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/nothing", "/v1", "/static/nothing.js", "/static/../app.py", "/static/%2e%2e/app.py", "/docs/", "/healthz/",
+     "/v1/read/", "/static", "/static/", "/docs%2f"],
+)  # fmt: skip
+def test_a_path_that_leads_nowhere_is_a_problem(client: TestClient, path: str) -> None:
+    answer = client.get(path, follow_redirects=False)
+    assert (answer.status_code, answer.headers["content-type"]) == (404, PROBLEM)
+    assert answer.json()["type"] == "urn:sumnist:problem:not-found"
+    assert answer.json()["detail"].endswith(": expected one of the paths that /openapi.json lists")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", READ, "POST"), ("DELETE", BATCH, "POST"), ("OPTIONS", NUMBER, "POST"),
+        ("POST", "/healthz", "GET, HEAD"), ("PUT", "/", "GET, HEAD"), ("OPTIONS", "/static/docs.js", "GET, HEAD"),
+    ],
+)  # fmt: skip
+def test_another_method_is_a_problem_that_names_the_right_one(
+    client: TestClient, method: str, path: str, allowed: str
+) -> None:
+    answer = client.request(method, path)
+    check_problem(answer, 405, "method-not-allowed", f"{method} {path}: expected {allowed}", path)
+    assert answer.headers["allow"] == allowed
+
+
+def test_every_error_of_the_package_has_a_status() -> None:
+    family = {value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, SumnistError)}
+    assert set(OF_ERRORS) == family
+
+    class Later(errors.FormatError):
+        pass
+
+    assert problem_of(Later("x")).kind.slug == "unknown-format"
+
+
+@pytest.mark.parametrize("error", [ExportError("a password"), RuntimeError("secret")])
+def test_what_is_not_the_clients_fault_is_not_told(
+    with_settings: Callable[..., TestClient], caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    client = with_settings(partial(broken, error))
+    for path in (READ, BATCH):
+        answer = client.post(path, files=form(SEVEN), data={"number": "1"})
+        detail = "the fault is not the request's; the server's log says what happened"
+        check_problem(answer, 500, "internal", detail, path)
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    assert str(error) in caplog.text
+
+
+# The document.
+
+
+@pytest.fixture(scope="module")
+def document(client: TestClient) -> Any:
+    return client.get("/openapi.json").json()
+
+
+def test_the_document_lists_every_path_and_refers_to_nothing_that_is_not_there(document: Any) -> None:
     assert document["openapi"].startswith("3.1")
-    assert set(document["paths"]) == {
-        "/v1/read", "/v1/read/batch", "/v1/read-number", "/healthz", "/readyz", "/metrics", "/openapi.json",
-    }  # fmt: skip
-    for name in {part.partition('"')[0] for part in text.split('"#/components/schemas/')[1:]}:
+    assert set(document["paths"]) == {READ, BATCH, NUMBER, "/healthz", "/readyz", "/metrics", "/openapi.json"}
+    for name in {part.partition('"')[0] for part in json.dumps(document).split('"#/components/schemas/')[1:]}:
         assert name in document["components"]["schemas"]
-    for path in ("/v1/read", "/v1/read/batch", "/v1/read-number"):
+    for path in (READ, BATCH, NUMBER):
         operation = document["paths"][path]["post"]
         assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "application/json"}
         assert {"200", "400", "408", "413", "415", "422", "500", "503"} <= set(operation["responses"])
+    assert "`not-installed`" in document["paths"][NUMBER]["post"]["responses"]["422"]["description"]
 
 
-def test_the_schema_of_a_reading_has_the_fields_of_a_reading(client: TestClient) -> None:
-    schema = client.get("/openapi.json").json()["components"]["schemas"]["Reading"]
+def test_the_schemas_have_the_members_that_are_answered(client: TestClient, document: Any) -> None:
+    schemas = document["components"]["schemas"]
+    reading = client.post(f"{READ}?inside=true&evidence=true", files=form(SEVEN), data={"number": "5"}).json()
+    inside, number = reading["inside"], client.post(NUMBER, files=form(written())).json()
     asked = {"image", "beside", "left_out", "inside", "evidence"}
-    fields = {"format", "sum_confidence", "advice", *asked, *Reading.__dataclass_fields__}
-    assert set(schema["properties"]) == fields
-    assert set(schema["required"]) == fields - asked
-
-
-def test_the_schemas_of_what_is_inside_have_the_members_that_are_answered(client: TestClient) -> None:
-    schemas = client.get("/openapi.json").json()["components"]["schemas"]
-    reading = client.post("/v1/read?inside=true&evidence=true", files=form(SEVEN), data={"number": "5"}).json()
-    inside = reading["inside"]
-    answered = {
+    answered: dict[str, Any] = {
         "Inside": inside, "Evidence": reading["evidence"], "Step": inside["steps"][0],
         "Proposal": inside["proposals"][0], "Layer": inside["layers"][0], "LayerField": inside["layers"][0]["field"],
+        "NumberReading": number, "Candidate": number["candidates"][0],
     }  # fmt: skip
     for name, value in answered.items():
         assert set(schemas[name]["properties"]) == set(schemas[name]["required"]) == set(value), name
+    assert set(schemas["Reading"]["required"]) == set(reading) - asked
+    assert set(schemas["Reading"]["properties"]) == set(reading) | asked
+    assert set(schemas["NumberReading"]["properties"]["reason"]["enum"]) == {None, *NUMBER_ADVICE}
 
 
-def test_the_document_says_that_the_ink_may_be_given_and_what_it_may_be(client: TestClient) -> None:
-    paths = client.get("/openapi.json").json()["paths"]
-    one, batch = (paths[path]["post"]["requestBody"]["content"] for path in ("/v1/read", "/v1/read/batch"))
-    single = [content["schema"] for content in one.values()]
-    item = batch["application/json"]["schema"]["properties"]["readings"]["items"]
-    for schema in (*single, item):
+def test_the_document_names_what_may_be_said(document: Any) -> None:
+    bodies = {path: document["paths"][path]["post"]["requestBody"]["content"] for path in (READ, BATCH, NUMBER)}
+    item = bodies[BATCH]["application/json"]["schema"]["properties"]["readings"]["items"]
+    for schema in (*(one["schema"] for one in bodies[READ].values()), item):
         assert schema["required"] == ["picture", "number"]
         assert schema["properties"]["ink"]["enum"] == ["auto", "dark", "light"]
-        assert schema["properties"]["ink"]["default"] == "auto"
-    form_schema = batch["multipart/form-data"]["schema"]
-    assert form_schema["required"] == ["picture", "number"]
-    alone, several = form_schema["properties"]["ink"]["anyOf"]
-    assert several["items"] == alone == item["properties"]["ink"]
+    for one in bodies[NUMBER].values():
+        assert one["schema"]["required"] == ["picture"]
+        assert set(one["schema"]["properties"]) == {"picture", "digits", "decimal", "ink", "engine", "count"}
+        assert one["schema"]["properties"]["count"]["maximum"] == COUNT.most

@@ -252,6 +252,7 @@ def test_the_metrics_count_what_happened() -> None:
         for picture in (SEVEN, SEVEN, BLANK, b"none"):
             client.post("/v1/read", files=form(picture), data={"number": "1"})
         client.post("/v1/read/batch", files=form(SEVEN, BLANK, b"none"), data={"number": "1"})
+        client.post("/v1/read-number", files=form(BLANK))
         client.get("/nothing")
         client.get("/docs/", follow_redirects=False)
         answer = client.get("/metrics")
@@ -267,7 +268,10 @@ def test_the_metrics_count_what_happened() -> None:
         "sumnist_requests_in_flight": "1",  # the one that asks
         "sumnist_requests_shed_total": "0",
         'sumnist_readings_total{outcome="accepted"}': "3",
-        'sumnist_readings_total{outcome="blank"}': "2",
+        'sumnist_requests_total{route="/v1/read-number",status="200"}': "1",
+        'sumnist_request_seconds_count{route="/v1/read-number"}': "1",
+        'sumnist_readings_total{outcome="blank"}': "3",
+        'sumnist_readings_total{outcome="several digits"}': "0",
         'sumnist_problems_total{problem="unknown-format"}': "2",
         'sumnist_problems_total{problem="not-found"}': "2",
     }.items():

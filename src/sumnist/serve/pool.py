@@ -2,7 +2,7 @@
 
 A process does one job at a time. One that dies is replaced, and so is one that takes too long; the jobs of others are
 not touched. No executor of a library does that: under `concurrent.futures` one death fails all jobs, and no process can
-be stopped alone. The workers of a scoring (`sumnist.inference.engines`) share nothing but the shape: there one death
+be stopped alone. The workers of a scoring (`sumnist.batch.pool`) share nothing but the shape: there one death
 ends the run, which goes on from its table, jobs are handed out ahead, and nobody waits for a single one.
 
 The module loads nothing that can be missing, so that whatever keeps a process from working, a library or memory, is
