@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,9 +128,12 @@ def latency() -> Iterator[Row]:
     """A picture in, a number out, on one thread: the median of each round."""
     reads, small = engines(), [encoded(picture) for picture in strings("reported", 4, "spaced", CALLS).pictures]
     with tempfile.TemporaryDirectory() as folder:
-        kinds = {"4-digit strip": small, f"PNG of {WIDTH}×{HEIGHT}, from file": large_files(Path(folder))}
+        kinds: dict[str, Sequence[bytes | Path]] = {
+            "4-digit strip": small,
+            f"PNG of {WIDTH}×{HEIGHT}, from file": large_files(Path(folder)),
+        }
 
-        def case(read: Read, pictures: Sequence[Any], _: int) -> Row:
+        def case(read: Read, pictures: Sequence[bytes | Path], _: int) -> Row:
             return {"p50": float(np.median(seconds_each(read, pictures)))}
 
         yield from alternating({

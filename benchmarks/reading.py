@@ -153,10 +153,11 @@ def readings() -> Iterator[Row]:
     images = list(load_mnist("test").images)
     numbers = list(np.arange(len(images)) % 10)
     readers = {"Reader": Reader(threads=2), "Reader, int8": Reader(int8_model(), threads=2)}
-    return alternating({
-        name: lambda _, reader=reader: {"readings_per_second": len(images) / seconds(reader.read, images, numbers)}
-        for name, reader in readers.items()
-    }, ROUNDS)  # fmt: skip
+
+    def case(reader: Reader, _: int) -> Row:
+        return {"readings_per_second": len(images) / seconds(reader.read, images, numbers)}
+
+    return alternating({name: partial(case, reader) for name, reader in readers.items()}, ROUNDS)
 
 
 def size() -> Iterator[Row]:

@@ -17,7 +17,7 @@ from types import ModuleType
 
 import pytest
 
-from picture_sheets import PUPILS, REVIEWED, SHOWN, write_class
+from pictures import PUPILS, REVIEWED, SHOWN, write_class
 from sumnist.cli.commands import COMMANDS
 from sumnist.errors import MissingExtraError
 from sumnist.files import CONFIG, PRETRAINED

@@ -116,6 +116,8 @@ SAID = [
         ("{median share:.2f}", "0.50"), ("{min n}{max n}{sum n}{count part}", "1243"), ("{mean n:.1f}", "1.3"),
         ("{median time:time}", "none"), ("{time:time}", "500 ms"), ("{n * 2000 / 3:,.0f}", "667"),
         ("{n + 1 - 3 * 2:.0f}", "-2"), ("{n / 0:.1f}", "–"), ("{more.deep.1}", "6"), ("{more.shallow}", "–"),
+        ("{sum n if name=x|z & !time=0.5} {sum n if n==share}", "2 0"), ("{share n if name=x of !none:.0%}", "50"),
+        ("{rare n if name=y} {share n if n of name=z:.1%}", "1 (< 69.94 %) –"), ("{max n if name=z}", "–"),
         ("{sum more.deep} {nine_tenths more.deep} {count more.deep}", "20 8 4"), ("{every n}", "1, 2"),
         ("{listed share:.0%} | {joined name}", "25, 75, 50 | x\n\nx\n\ny"), ("{spread share:.0%}", "50 ± 25"),
         ("{n:seconds} {n:duration} {n:yes} {none:difference}", "1.0 s 1.0 s yes none"), ("no figure", "no figure"),
@@ -145,14 +147,30 @@ COLUMNS = 'columns = [["who", "{name}"], ["n", "{n}"]]\n'
         ('by = ["name"]', [["x", "1"], ["y", "1"]]),
         ('by = ["name"]\nacross = "n"\neach = [["of {n}", "{median share}"]]',
          [["x", "1", "0.25", "0.75"], ["y", "1", "0.5", "–"]]),
-        ('by = ["n", "name"]', [["x", "1"], ["y", "1"], ["x", "2"]]),
+        ('by = ["n", "name"]', [["x", "1"], ["x", "2"], ["y", "1"]]),
+        ('by = ["n", "name"]\nacross = "share"\neach = [["", "{count part}"]]',
+         [["x", "1", "1", "–", "–"], ["y", "1", "–", "1", "–"], ["x", "2", "–", "–", "1"]]),
+        ('like = {date = "[13]"}', [["x", "1"], ["x", "2"]]),
+        ('more = [["all", "{sum n if name=x} of {sum n}"]]', [["x", "1"], ["x", "2"], ["y", "1"], ["all", "3 of 4"]]),
     ],
 )  # fmt: skip
 def test_a_query_says_which_rows_make_which_lines(clauses: str, body: list[list[str]]) -> None:
     lines = answered(f'from = "a"\n{clauses}\n{COLUMNS}', copy.deepcopy(SAID)).strip().splitlines()
     assert [line.strip("| ").split(" | ") for line in lines[2:]] == body
     assert lines[0].startswith("| who | n |")
-    assert ("of 1 | of 2" in lines[0]) == ("across" in clauses)
+    assert ("of 1 | of 2" in lines[0]) == ("of {n}" in clauses)
+
+
+def test_entries_of_lists_become_rows_that_know_the_one_they_are_of() -> None:
+    row = {"part": "a", "date": "1", "name": "x", "ones": [{"n": 1}, {"n": 2}], "one": {"n": 4}, "no": 3}
+    query = 'from = "a"\nunfold = ["one", "ones"]\ntext = "{listed n} {sum all.no if first} {all.name} {count first}"'
+    assert answered(query, [row, row]) == "4, 1, 2, 4, 1, 2 6 x 6"
+
+
+def test_lines_are_of_the_last_row_of_each_part() -> None:
+    query = 'columns = ["", "said"]\nlines = [["a", "{name}", "{n}"], ["c", "none", "{n}"], ["b", "{name}", "{n}"]]'
+    assert answered(query, SAID).strip().splitlines()[2:] == ["| x | 2 |", "| z | 7 |"]
+    assert answered(query, []).strip() == NOT_MEASURED
 
 
 def test_several_parts_can_be_asked_for_a_sentence() -> None:

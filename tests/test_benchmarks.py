@@ -1,11 +1,13 @@
-"""The benchmarks of exact sums beside other packages, and the tables that are made of their rows."""
+"""The benchmarks: cases in turn, what is watched and killed, numbers read with everything, exact sums beside others."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import multiprocessing
+import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,147 @@ import numpy as np
 import pytest
 import torch
 
+import number_engines
+import run
 import sum_systems
 import sums
+import timing
+from evidence import answered
+from figures import FIGURES
+from number_engines import encoded, one_by_one
 from sum_systems import Listed, Sumnist, System, all_totals, one_total
+from sumnist.inference.reader import Reader
+from sumnist.lab.suites.strips import strings
 from sums import Process, Served, Task, drawn
 
 Row = dict[str, Any]
-PAGE = (Path(__file__).resolve().parent.parent / "docs/arithmetic.md").read_text(encoding="utf-8")
 
 
-# What is compared.
+# Rounds, memory, kills.
+
+
+def test_cases_come_in_turn_and_rounds_that_warm_up_do_not_count() -> None:
+    asked: list[tuple[str, int]] = []
+
+    def case(name: str, turn: int) -> Row:
+        asked.append((name, turn))
+        return {"p50": len(asked)}
+
+    cases = {"a": partial(case, "a"), (("name", "b"), ("batch", 4)): partial(case, "b")}
+    rows = list(timing.alternating(cases, 2, warm=1))
+    assert asked == [(name, turn) for turn in (-1, 0, 1) for name in "ab"]
+    assert rows[:2] == [{"name": "a", "round": 0, "p50": 3}, {"name": "b", "batch": 4, "round": 0, "p50": 4}]
+    assert len(rows) == 4
+
+
+def test_memory_of_a_command_and_of_its_children_is_watched() -> None:
+    child = "b = 60_000_000 * b'x'; import time; time.sleep(0.5)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    row = timing.watched([sys.executable, "-c", parent])
+    assert 60e6 < row["peak_bytes"] < 600e6
+    assert row["seconds"] > 0.5
+    assert (
+        timing.status_of(10**8, "VmRSS") == 0 < timing.status_of("self", "VmRSS") <= timing.status_of("self", "VmHWM")
+    )
+
+
+WRITES = """
+import pathlib, sys, time
+out = pathlib.Path(sys.argv[-1]); partial = out.with_name(f".{out.name}.partial")
+for place in range(len(partial.read_bytes()) if partial.exists() else 0, 20):
+    with partial.open("a") as stream:
+        stream.write("x")
+    time.sleep(0.03)
+partial.replace(out)
+"""
+
+
+def test_what_is_killed_again_and_again_is_compared_with_what_was_left_alone(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WRITES]
+    row = timing.interrupted(command, "--out", tmp_path / "alone", tmp_path / "killed", 2)
+    assert (row["kills"], row["identical"]) == (2, True)
+    other = WRITES.replace('"x"', "out.name[0]")
+    assert not timing.interrupted([sys.executable, "-c", other], "--out", tmp_path / "a", tmp_path / "k", 1)[
+        "identical"
+    ]
+    with pytest.raises(SystemExit, match="it ended before it was killed"):
+        timing.kill_at([sys.executable, "-c", "pass"], tmp_path / "none", 1)
+
+
+def test_the_benchmarks_begin_with_the_machine_and_what_was_chosen_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = {"processor": "a (avx2)", "cores": 2, "versions": {"torch": "2"}}
+    monkeypatch.setattr(run, "describe_machine", lambda: machine | {"chosen": {"precision": "bf16", "threads": 2}})
+    assert run.introduction() == "a (avx2), 2 cores; torch 2\nprecision: bf16\nthreads: 2"
+
+
+def test_rows_of_a_part_replace_its_earlier_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "PARTS", {"size": lambda: iter([{"name": "new"}])})
+    rows = tmp_path / "bench.jsonl"
+    rows.write_text('{"part": "size", "name": "old"}\n{"part": "rows"}\n')
+    monkeypatch.setattr(sys, "argv", ["run", "--results", str(rows)])
+    run.main()
+    assert [(row["part"], row.get("name")) for row in run.read_jsonl(rows)] == [("rows", None), ("size", "new")]
+
+
+# Numbers.
+
+
+def test_the_network_of_single_digits_reads_digits_that_stand_apart() -> None:
+    made, reader = strings("development", 3, "spaced", 20), Reader()
+    right = [one_by_one(reader, encoded(picture)) == text
+             for picture, text in zip(made.pictures, made.texts, strict=True)]  # fmt: skip
+    assert sum(right) / len(right) >= 0.7
+    assert one_by_one(reader, encoded(0 * made.pictures[0])) == ""
+
+
+def test_what_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    class Bare:
+        def reader(self, engine: str) -> list[Any]:
+            if engine != "ours":
+                raise ImportError("not installed")
+            return []
+
+    monkeypatch.setattr(number_engines, "Numbers", Bare)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert list(number_engines.engines()) == ["ours", "digit by digit"]
+    assert capsys.readouterr().err == "ocr is left out: not installed\nboth is left out: not installed\n"
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/tesseract")
+    assert list(number_engines.engines()) == ["ours", "tesseract", "digit by digit"]
+
+
+def test_tesseract_gets_the_file_and_gives_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = "import sys; print(' 1 2,x', len(sys.stdin.buffer.read()))"
+    monkeypatch.setattr(number_engines, "TESSERACT", [sys.executable, "-c", stand_in])
+    (tmp_path / "x.png").write_bytes(b"123456")
+    assert number_engines.tesseract(tmp_path / "x.png") == "126"
+    assert number_engines.tesseract(b"12") == "122"
+
+
+BESIDE = """
+from = "numbers-accuracy"
+by = ["name"]
+columns = [["read with", "{name}"], ["strings", "{sum strings}"]]
+across = "spacing"
+each = [["{spacing}", "{mean right:.2%}"]]
+"""
+
+
+def test_the_benchmarks_of_numbers_give_the_rows_that_the_page_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(number_engines, "engines", lambda: {"twelve": lambda _: "12", "none": lambda _: ""})
+    for name, value in {"STRINGS": 40, "LENGTHS": (2,), "ROUNDS": 2, "CALLS": 2, "SECONDS": 0.05}.items():
+        monkeypatch.setattr(number_engines, name, value)
+    rows = [{"part": f"numbers-{name}", **row} for name in ("accuracy", "latency", "rate")
+            for row in getattr(number_engines, name)()]  # fmt: skip
+    share = strings("reported", 2, "spaced", 40).texts.count("12") / 40
+    lines = answered(BESIDE, rows).strip().splitlines()[2:]
+    assert lines == [f"| twelve | 120 |{f' {100 * share:.2f} |' * 3}", f"| none | 120 |{' 0.00 |' * 3}"]
+    cells = FIGURES["numbers-speed"](rows).strip().splitlines()[2].strip("| ").split(" | ")
+    assert [cell[-3:] for cell in cells[1:3]] == [" ms", " ms"]
+    assert int(cells[3].replace(",", "")) > 0
+    assert cells[4:] == ["–", "–"]
+
+
+# Exact sums, beside others.
 
 
 class Circuit:
@@ -99,9 +232,6 @@ def test_packages_that_are_not_installed_are_left_out(
     assert told[0] == "KLay, the circuit of its experiment is left out: pip install klaycircuits PySDD"
 
 
-# Measuring.
-
-
 def test_a_system_is_made_once_for_each_number_of_digits() -> None:
     made: list[int] = []
 
@@ -118,6 +248,7 @@ def test_a_system_is_made_once_for_each_number_of_digits() -> None:
     assert served.answer(Task("one", 2, 3, double=True)).dtype == np.float64
 
 
+@pytest.mark.long
 def test_a_step_changes_weights() -> None:
     served = Served(Sumnist)
     served.ready(Task("step", 1, 4))
@@ -184,7 +315,7 @@ def test_answers_of_others_are_compared_with_ours() -> None:
     assert [row["answers"] for row in rows[::2]] == [4, 4 * 19, 4, 4 * 199]
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 def test_a_system_in_its_process_answers_and_one_that_takes_too_long_or_dies_begins_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -207,6 +338,7 @@ def test_a_system_in_its_process_answers_and_one_that_takes_too_long_or_dies_beg
         system.end()
 
 
+@pytest.mark.long
 def test_the_memory_of_a_query_is_the_most_beyond_what_was_there() -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool:  # this process has memory to spare
         row = pool.apply(sums.grown, ("posterior", 100, 10))
