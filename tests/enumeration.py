@@ -12,10 +12,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sumnist.arithmetic.digits import Digits
-from sumnist.arithmetic.integers import Integers
-from sumnist.arithmetic.operand import Operand
-from sumnist.arithmetic.sums import Sum
+from sumnist.arithmetic.operands import Integers, Operand
+from sumnist.arithmetic.sums import Digits, Sum
 from sumnist.arithmetic.values import Values
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sumnist.arithmetic.matching import Anything
-from sumnist.arithmetic.queries import LONGEST, Blanks, Query, Unread, words_of
+from sumnist.arithmetic.queries import LONGEST, Anything, Blanks, Query, Unread, words_of
 from sumnist.arithmetic.values import Values
 from sumnist.errors import ConfigError, NumberError
 

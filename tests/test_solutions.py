@@ -15,9 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sumnist.arithmetic.matching import FILLINGS, Listed, Lookup, Meeting, Pattern, Side
 from sumnist.arithmetic.queries import Blanks, Query, words_of
-from sumnist.arithmetic.solutions import Answer, Solution, solution_of
+from sumnist.arithmetic.solutions import FILLINGS, Answer, Listed, Lookup, Meeting, Pattern, Side, Solution, solution_of
 from sumnist.arithmetic.sumproduct import LOG_SUM
 from sumnist.arithmetic.values import Value, Values
 from sumnist.errors import EquationError, NumberError

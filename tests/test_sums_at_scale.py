@@ -17,11 +17,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from enumeration import log_shares, sums, ways
-from sumnist.arithmetic import equation, sumproduct, totals
-from sumnist.arithmetic.digits import Digits
-from sumnist.arithmetic.integers import Integers
+from sumnist.arithmetic import equation, sumproduct
 from sumnist.arithmetic.known import numeral
-from sumnist.arithmetic.sums import Sum
+from sumnist.arithmetic.operands import Integers
+from sumnist.arithmetic.sums import Digits, Sum
 from sumnist.arithmetic.values import Values
 
 CLOSE = 1e-9
@@ -174,7 +173,7 @@ def test_the_most_probable_total_is_not_the_sum_of_the_most_probable_numbers() -
 
 
 def test_of_what_cannot_be_searched_the_bound_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(totals, "BEAM", 1)
+    monkeypatch.setattr(equation, "BEAM", 1)
     random = np.random.default_rng(3)
     total = Sum.of(*(Digits(some(random, 3, 10)) for _ in range(3)))
     best, all_of_them = total.most_probable_total(), total.totals()

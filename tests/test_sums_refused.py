@@ -12,12 +12,11 @@ import pytest
 import torch
 
 from sumnist.arithmetic import sumproduct
-from sumnist.arithmetic.digits import Digits
-from sumnist.arithmetic.integers import Integers
+from sumnist.arithmetic.equation import BEAM
 from sumnist.arithmetic.known import numeral
+from sumnist.arithmetic.operands import Integers
 from sumnist.arithmetic.sumproduct import STATES
-from sumnist.arithmetic.sums import Sum
-from sumnist.arithmetic.totals import BEAM
+from sumnist.arithmetic.sums import Digits, Sum
 from sumnist.arithmetic.values import Values
 from sumnist.errors import NumberError
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from sumnist.errors import NumberError
 
 __all__ = [
-    "EXACT", "NOTHING", "Known", "Support", "bare", "columns", "found", "is_number", "narrow", "numeral",
-    "points_of", "together",
+    "EXACT", "NOTHING", "Known", "Support", "bare", "columns", "found", "is_number", "narrow", "numeral", "points_of",
+    "together",
 ]  # fmt: skip
 
 EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)

@@ -15,6 +15,7 @@ twice; every `_` is an unknown of its own.
 
 from __future__ import annotations
 
+import math
 import operator
 import os
 import re
@@ -26,11 +27,12 @@ from numbers import Number
 from pathlib import Path
 from typing import Any
 
-from sumnist.arithmetic.matching import Anything
+from numpy.typing import NDArray
+
 from sumnist.arithmetic.values import Value, Values
 from sumnist.errors import ConfigError, NumberError, SumnistError
 
-__all__ = ["SIGNS", "Blanks", "Query", "Term", "Unread", "brief", "words_of"]
+__all__ = ["SIGNS", "Anything", "Blanks", "Query", "Term", "Unread", "brief", "words_of"]
 
 SIGNS = {"+": 1, "-": -1, "−": -1, "=": 0}
 """How the term counts that follows a sign."""
@@ -42,6 +44,21 @@ NEAR = 5
 """Words that messages show on each side of the one that is wrong."""
 TERM = "a picture, a number or _"
 EXAMPLE = '"five.png + _ = 12"'
+
+
+@dataclass(frozen=True)
+class Anything:
+    """Every whole number; each weighs one."""
+
+    size = math.inf
+
+    def weight(self, value: int) -> float:
+        """The log-weight of a value."""
+        return 0.0
+
+    def values(self) -> NDArray[Any]:
+        """There is no list of them. Raises `NumberError`."""
+        raise NumberError("two numbers that may be anything, expected at most one in an equation: give the other one")
 
 
 @dataclass(frozen=True)

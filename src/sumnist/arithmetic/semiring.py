@@ -21,27 +21,8 @@ from numpy.typing import NDArray
 from sumnist.errors import MissingExtraError
 
 __all__ = [
-    "COARSE",
-    "IMPOSSIBLE",
-    "ROUNDING",
-    "Add",
-    "Array",
-    "Choose",
-    "batch_first",
-    "best",
-    "device_of",
-    "draws",
-    "host",
-    "library",
-    "lifted",
-    "like",
-    "log_max",
-    "log_sum",
-    "max_normalised",
-    "normalised",
-    "picked",
-    "plain",
-    "take",
+    "COARSE", "IMPOSSIBLE", "ROUNDING", "Add", "Array", "Choose", "batch_first", "best", "device_of", "draws", "host",
+    "library", "lifted", "like", "log_max", "log_sum", "max_normalised", "normalised", "picked", "plain", "take",
     "values_first",
 ]  # fmt: skip
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.arithmetic.known import EXACT, Known, bare, is_number
-from sumnist.arithmetic.operand import TOLERANCE, Kind, Operand, whole_factor
+from sumnist.arithmetic.operands import TOLERANCE, Kind, Operand, whole_factor
 from sumnist.arithmetic.semiring import IMPOSSIBLE, Array, host, like
 from sumnist.arithmetic.sumproduct import limited
 from sumnist.arithmetic.sums import Added

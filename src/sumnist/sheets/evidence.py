@@ -31,9 +31,8 @@ from numpy.typing import NDArray
 from sumnist.arithmetic.values import ordered
 from sumnist.data.texts import LENGTHS
 from sumnist.inference.cells import CELL_CLASSES
-from sumnist.sheets.check import DENSE
+from sumnist.sheets.check import DENSE, Evidence
 from sumnist.sheets.layout import Field
-from sumnist.sheets.readings import Evidence
 
 __all__ = ["Seen", "Shown", "in_boxes", "in_strip", "seen"]
 

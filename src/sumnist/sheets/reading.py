@@ -24,13 +24,12 @@ from sumnist.inference.judge import Judge
 from sumnist.inference.numbers import Numbers
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.pictures.decode import Grey, Intensities, Picture
-from sumnist.sheets.check import Check, Posterior
+from sumnist.sheets.check import Check, Evidence, Posterior
 from sumnist.sheets.evidence import DIGITS, EMPTY, How, Seen, Shown, in_boxes, in_strip, seen
 from sumnist.sheets.layout import Field, Layout
 from sumnist.sheets.mistakes import MISTAKE
 from sumnist.sheets.page import Page, Place, Rectangle
 from sumnist.sheets.pictures import PdfPage
-from sumnist.sheets.readings import Evidence
 from sumnist.sheets.verdict import Cell, Correction, Outcome, Verdict, WrongTotal, verdict
 
 if TYPE_CHECKING:
