@@ -26,10 +26,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 test: setup  ## the whole protection that a change needs; MARK='not heavy' leaves out those that train, EVERY=4 takes a sample
-	$(BIN)/python -m pytest -n 2 -m "not long$(if $(MARK), and ($(MARK)))" $(if $(EVERY),--every $(EVERY))
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long$(if $(MARK), and ($(MARK)))" $(if $(EVERY),--every $(EVERY))
 
 test-long: setup  ## what takes longer: all faults, the notebook, shipping, the tutorial; nightly and before a release
-	$(BIN)/python -m pytest -n 2 -m long
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 
 check: setup  ## lint, format, types, and the size of the house
 	$(BIN)/ruff check .

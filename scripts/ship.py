@@ -15,7 +15,6 @@ import argparse
 import hashlib
 import io
 import json
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,7 +39,7 @@ from sumnist.data.sampling import NUMBERS as ADDENDS
 from sumnist.data.sampling import draw_numbers, epoch_seed, folds, hold_out
 from sumnist.environment import commit, now
 from sumnist.evaluation.metrics import answer_grid, calibration_error, risk_curve
-from sumnist.files import CELLS, CONFIG, LEARNED, NUMBERS, ONNX, PRETRAINED, WEIGHTS, write_atomically
+from sumnist.files import CELLS, CONFIG, LEARNED, NUMBERS, ONNX, PRETRAINED, WEIGHTS, make_folder, write_atomically
 from sumnist.inference.cells import CellReader
 from sumnist.inference.onnx import LEFT_OUT as KEY
 from sumnist.inference.onnx import with_checksum
@@ -52,7 +51,7 @@ from sumnist.lab.suites.photographs import photographs
 from sumnist.model.cell_network import CellNet
 from sumnist.model.checkpoint import load_config, save_network
 from sumnist.model.encoders import count_parameters
-from sumnist.model.folder import METRICS, replaced
+from sumnist.model.folder import METRICS
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.model.strip_network import StripNet
 from sumnist.pictures.decode import Picture
@@ -153,9 +152,9 @@ def digits(runs: Path, into: Path, rows: Path) -> None:
         if evaluation.digit.value < before - MAY_LOSE:
             raise SystemExit(f"{run}: {evaluation.digit.value:.2%} right, expected at least {before - MAY_LOSE:.2%}")
     exported = export_run(run)
-    with replaced(into) as build:
-        for name in (WEIGHTS, CONFIG, ONNX, FIGURES):
-            shutil.copyfile(run / name, build / name)
+    make_folder(into)
+    for name in (WEIGHTS, CONFIG, ONNX, FIGURES):
+        write_atomically(into / name, (run / name).read_bytes())
     tried = [f"{row['evaluation']['digit']['value']:.2%}" for row in read_jsonl(RESULTS / "runs.jsonl")
              if row["plan"] == TRIED]  # fmt: skip
     facts = {"parameters": count_parameters(net), "config": config, "e": evaluation, "record": record_of(run)}

@@ -11,21 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from sumnist.config import Config, preset
 from sumnist.data.mnist import FILES, DigitSet, load_mnist
-from sumnist.inference.reader import Reader
-from sumnist.training.loop import train
 
-if TYPE_CHECKING:  # the tests of other things do without these
+if TYPE_CHECKING:  # the tests of other things do without these, and so does the process that only hands out tests
     from fastapi.testclient import TestClient
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
+    from sumnist.inference.reader import Reader
     from sumnist.serve.reading import Load
-
-torch.set_num_threads(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,9 +33,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = items[:: config.getoption("--every")]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True)
-def _chance_begins_anew() -> None:
+def _chance_begins_anew(_one_thread: None) -> None:
     """What a test draws without a generator of its own does not depend on the tests before it."""
+    import torch
+
     torch.manual_seed(0)
     np.random.seed(0)
     random.seed(0)
@@ -75,6 +80,8 @@ def small_config(idx_folder: Path) -> Config:
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory, small_config: Config) -> Path:
     """The folder of a finished run; not to be changed."""
+    from sumnist.training.loop import train
+
     folder = tmp_path_factory.mktemp("runs") / "small"
     train(small_config, folder, progress=False)
     return folder
@@ -85,6 +92,8 @@ def small_run(tmp_path_factory: pytest.TempPathFactory, small_config: Config) ->
 
 @pytest.fixture(scope="session")
 def reader() -> Reader:
+    from sumnist.inference.reader import Reader
+
     return Reader()
 
 

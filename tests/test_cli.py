@@ -1,31 +1,51 @@
-"""The command line as a user meets it: exit status, one clear message, no traceback."""
+"""The command line, in this process: exit codes, one clear message whatever comes in by flags, files, environment and
+streams, and never a traceback."""
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
+import numpy as np
 import pytest
 from PIL import Image
 
+import sumnist as package
+from conftest import write_idx
 from sumnist.cli import main
 from sumnist.cli.commands import COMMANDS, Compare, Demo, Evaluate, Score, Serve, Study, Train
 from sumnist.cli.flags import GROUPS, POSITIONAL, docs_of, parse
-from sumnist.config import Config, flag, preset
-from sumnist.data.mnist import DigitSet
+from sumnist.config import PRESETS, Config, flag, preset
+from sumnist.data.mnist import FILES, DigitSet
+from sumnist.errors import ConfigError, StudyError
+from sumnist.evaluation.text import duration
+from sumnist.files import PRETRAINED
 from sumnist.inference.demo import described
 from sumnist.inference.reader import ADVICE, Reader, Reading
+from sumnist.lab.study.report import Report
+from sumnist.lab.study.runs import read_rows
 from sumnist.model.checkpoint import load_config
 from sumnist.pictures.normalize import picture_of
 from sumnist.serve.settings import Settings
+from sumnist.training.devices import launched
 from sumnist.training.loop import train
+
+FIVE = Path(__file__).parents[1] / "examples/five.png"
+CODES = {0, 1, 2, 70, 130, 141}
+TRAINED = ["train", "--preset", "tiny", "--validation", "0", "--threads", "1", "--device", "cpu"]
 
 
 class Result(NamedTuple):
@@ -34,19 +54,46 @@ class Result(NamedTuple):
     err: str
 
 
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for name in ("WORLD_SIZE", "RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
-def sumnist(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
-    """Run a command in this process: `sumnist("predict", path, "--number", 7)`."""
+def sumnist(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process. If it fails it says so in one line, without a traceback."""
 
     def run(*words: object) -> Result:
         try:
             status = main([str(word) for word in words])
         except SystemExit as end:  # how argparse ends after --help
             status = int(end.code or 0)
-        captured = capsys.readouterr()
-        return Result(status, captured.out, captured.err)
+        result = Result(status, *capsys.readouterr())
+        assert status in CODES
+        assert "Traceback" not in result.err
+        if status and words:
+            assert all(line.startswith("sumnist: ") for line in result.err.splitlines())
+            assert result.err.count("\n") == 1 or words[0] == "predict"  # which has one for each picture
+        return result
 
     return run
+
+
+def shell(command: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a command line in which `sumnist` is this package's."""
+    variables = {"PYTHONPATH": str(Path(package.__file__).parents[1])} | environment
+    words = ["env", *(f"{name}={value}" for name, value in variables.items()), sys.executable, "-m", "sumnist"]
+    command = command.replace("sumnist ", f"{shlex.join(words)} ")
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, timeout=120, check=False)
+    for text in (b"Traceback", b"Exception ignored"):
+        assert text not in done.stderr
+    return done
 
 
 @pytest.fixture
@@ -63,204 +110,554 @@ def learned_run(tmp_path_factory: pytest.TempPathFactory, small_config: Config) 
     return folder
 
 
-def test_without_a_command_the_usage_lists_every_command(sumnist: Callable[..., Result]) -> None:
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory, mnist_train: DigitSet) -> Path:
+    """A data set of three images."""
+    folder = tmp_path_factory.mktemp("three")
+    for split in ("train", "test"):
+        write_idx(folder / FILES[f"x_{split}"], mnist_train.images[:3])
+        write_idx(folder / FILES[f"y_{split}"], mnist_train.digits[:3].astype(np.uint8))
+    return folder
+
+
+# Help, and what is asked wrongly.
+
+
+def test_without_a_command_the_usage_lists_every_command_and_every_code(sumnist: Run) -> None:
     result = sumnist()
     assert result.status == 2
-    width = max(map(len, COMMANDS))
     for name, kind in COMMANDS.items():
-        assert f"\n  {name:{width}} {(kind.__doc__ or '').splitlines()[0]}\n" in result.out
+        assert re.search(rf"\n  {name} +{re.escape((kind.__doc__ or '').splitlines()[0])}\n", result.out)
     assert sumnist("--help") == (0, result.out, "")
-
-
-@pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_command_has_help(sumnist: Callable[..., Result], name: str) -> None:
-    result = sumnist(name, "--help")
-    assert result.status == 0
-    assert f"sumnist {name}" in result.out
-    assert "None" not in result.out
-    assert "Raises" not in result.out
-    assert all(len(line) <= 80 for line in result.out.splitlines())
+    codes = re.findall(r"\b(\d+) [a-z]", result.out.partition("exit codes: ")[2])
+    assert [int(code) for code in codes] == sorted(CODES)
+    assert all(str(code) in (package.errors.__doc__ or "") for code in CODES - {0})
+    assert sumnist("--version") == (0, f"sumnist {package.__version__}\n", "")
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_help_shows_every_field_with_its_line_and_at_most_one_default(
-    sumnist: Callable[..., Result], name: str, monkeypatch: pytest.MonkeyPatch
+    sumnist: Run, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for columns in ("80", "abc", "1", "-5"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert sumnist(name, "--help").status == 0
     monkeypatch.setenv("COLUMNS", "10000")  # words with hyphens are broken at line ends
     text = " ".join(sumnist(name, "--help").out.split())
+    assert f"sumnist {name}" in text
+    assert "None" not in text
+    assert "Raises" not in text
     for owner in (COMMANDS[name], *([Config] if name in ("train", "graph") else [Settings] if name == "serve" else [])):
         for field in set(owner.__dataclass_fields__) - {"config", "settings"}:
-            assert POSITIONAL.get(field, flag(field)) in text, field
             doc = " ".join(docs_of(owner)[field].split())
+            assert POSITIONAL.get(field, flag(field)) in text, field
             assert doc in text, field
-            after = text.partition(doc)[2].partition(" --")[0]
-            assert (doc + after).count("(default:") <= 1, field
+            assert (doc + text.partition(doc)[2].partition(" --")[0]).count("(default:") <= 1, field
 
 
-def test_the_help_of_a_configuration_is_in_groups_and_each_setting_is_in_one_of_them(
-    sumnist: Callable[..., Result],
-) -> None:
+def test_the_help_of_a_configuration_has_the_presets_values_in_groups_with_each_setting_in_one(sumnist: Run) -> None:
     grouped = [field for fields in GROUPS.values() for field in fields.split()]
     assert sorted(grouped) == sorted({*Config.__dataclass_fields__, "out", "overwrite", "resume"})
-    lines = sumnist("train", "--help").out.splitlines()
-    titles = [line[:-1] for line in lines if line.endswith(":") and " " not in line]
-    assert titles == ["options", "run", "data", "network", "loss", "optimiser"]
-    place = ""
-    group_of = {}
-    for line in lines:
-        if line.rstrip(":") in titles:
-            place = line.rstrip(":")
-        elif line.startswith("  --"):
-            group_of[line.split()[0].rstrip(",")] = place
-    assert (group_of["--lr"], group_of["--fusion"], group_of["--outliers"]) == ("optimiser", "network", "data")
-    assert len(group_of) == len(grouped)
-
-
-def test_the_version_is_that_of_the_package(sumnist: Callable[..., Result]) -> None:
-    from importlib.metadata import version
-
-    assert sumnist("--version") == (0, f"sumnist {version('sumnist')}\n", "")
-
-
-def test_every_setting_is_a_flag_and_shows_the_presets_value(sumnist: Callable[..., Result]) -> None:
     text = sumnist("train", "--preset", "original", "--help").out
-    for name in Config.__dataclass_fields__:
-        assert f"--{name.replace('_', '-')}" in text, name
     assert "(default: bits)" in text
+    optimiser = text[text.index("\noptimiser:") :]
+    assert "--lr" in optimiser
+    assert "--fusion" in text[text.index("\nnetwork:") : text.index("\nloss:")]
+
+
+PRESETS_ARE = f"expected one of {', '.join(PRESETS)}; did you mean"
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("line", "message"),
     [
-        (
-            ["trian"],
-            f"command trian: expected one of {', '.join(COMMANDS)}; did you mean train?",
-        ),
-        (
-            ["train", "--preset", "defualt"],
-            "--preset defualt: expected one of fast, default, best, tiny, original, original-as-written, numbers, "
-            "cells, addition, addition-best; "
-            "did you mean default?",
-        ),
-        (
-            ["graph", "--preset=fats"],
-            "--preset fats: expected one of fast, default, best, tiny, original, original-as-written, numbers, "
-            "cells, addition, addition-best; "
-            "did you mean fast?",
-        ),
-        (["train", "--epochs", "-1"], "--epochs -1: expected a whole number from 1 to 1,000,000"),
-        (["train", "--batch-size", "0"], "--batch-size 0: expected a whole number from 1 to 1,000,000"),
-        (["train", "--lr", "nan"], "--lr nan: expected a number above 0, at most 100, such as 0.003"),
-        (["demo", "--count", "0", "--model", "RUN"], "--count 0: expected a whole number from 1 to 10,000"),
-        (["predict", "FIVE", "--number", "3.5", "--model", "RUN"], "number '3.5': expected a whole number, such as 7"),
-        (["predict", "FIVE", "--number", "x", "--model", "RUN"], "number 'x': expected a whole number, such as 7"),
-        (
-            ["predict", "FIVE", "--number", "-1", "--model", "LEARNED"],
-            "number -1: expected a whole number from 0 to 9: this model learned its sums, and for those numbers only; "
-            "a model trained with --fusion exact adds any whole number",
-        ),
-        (
-            ["predict", "FIVE", "--number", "10", "--model", "LEARNED"],
-            "number 10: expected a whole number from 0 to 9: this model learned its sums, and for those numbers only; "
-            "a model trained with --fusion exact adds any whole number",
-        ),
-        (
-            ["predict", "FIVE", "--number", "3.5", "--model", "LEARNED"],
-            "number '3.5': expected a whole number from 0 to 9, such as 7",
-        ),
+        ("trian", f"command trian: expected one of {', '.join(COMMANDS)}; did you mean train?"),
+        ("train --preset defualt", f"--preset defualt: {PRESETS_ARE} default?"),
+        ("graph --preset=fats", f"--preset fats: {PRESETS_ARE} fast?"),
+        ("train --lr nan", "--lr nan: expected a number above 0, at most 100, such as 0.003"),
+        ("train --threads 3000000000", "--threads 3000000000: expected a whole number from 0 to 1,024"),
+        ("train --resume --overwrite", "--resume --overwrite: one goes on with the run, the other replaces it; choose"),
+        ("predict FIVE --number 3.5", "number '3.5': expected a whole number, such as 7"),
+        ("predict FIVE --number -1 --model LEARNED",
+         "number -1: expected a whole number from 0 to 9: this model learned its sums, and for those numbers only; "
+         "a model trained with --fusion exact adds any whole number"),
+        ("predict FIVE --number 10 --model LEARNED", "number 10: expected a whole number from 0 to 9: this model"),
+        ("predict FIVE -n 3.5 --model LEARNED", "number '3.5': expected a whole number from 0 to 9, such as 7"),
+        ("train --epochs x", "train: --epochs: invalid int value: 'x'; see `sumnist train --help`"),
+        ("train --epoch 3", "train: --epoch: no such flag; did you mean --epochs?"),
+        ("train --batch_size=3", "train: --batch_size: no such flag; did you mean --batch-size?"),
+        ("train --fusion exakt", "train: --fusion: invalid choice: 'exakt' (choose from "),
+        ("train --betas 0.9", "train: --betas: expected 2 arguments; see `sumnist train --help`"),
+        ("graph --preset", "graph: --preset: expected one argument; see `sumnist graph --help`"),
+        ("demo 5", "demo: unrecognized arguments: 5; see `sumnist demo --help`"),
+        ("demo --nonsense", "demo: --nonsense: no such flag; see `sumnist demo --help`"),
+        ("score x --number 7", "score: the following arguments are required: --out; see `sumnist score --help`"),
+        ("compare", "compare: the following arguments are required: RUN; see `sumnist compare --help`"),
+        ("predict five.png", "predict: no --number, expected the whole number to add, such as --number 7"),
+        ("predict five.png 7", "predict: no --number, expected the whole number to add; did you mean --number 7?"),
+        ("predict five.png --json -3", "predict: no --number, expected the whole number to add; did you mean --number"),
+        ("evaluate", "evaluate: no RUN, expected a run folder, --suite or --folder"),
+        ("evaluate --folder x --suite robustness", "--suite --folder: two things to measure on; choose one"),
+        ("evaluate x --ink dark", "--ink dark: is of the pictures of --folder; add that flag, or leave --ink out"),
+        ("predict FIVE -n 7 --ink red", "predict: --ink: invalid choice: 'red' (choose from "),
     ],
-)
+)  # fmt: skip
 def test_nonsense_is_answered_with_one_message_and_status_2(
-    sumnist: Callable[..., Result], small_run: Path, learned_run: Path, five: Path, words: list[str], message: str
+    sumnist: Run, request: pytest.FixtureRequest, line: str, message: str
 ) -> None:
-    places = {"RUN": small_run, "LEARNED": learned_run, "FIVE": five}
-    assert sumnist(*(places.get(word, word) for word in words)) == (2, "", f"sumnist: {message}\n")
+    learned = request.getfixturevalue("learned_run") if "LEARNED" in line else ""
+    result = sumnist(*line.replace("FIVE", str(FIVE)).replace("LEARNED", str(learned)).split())
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith(f"sumnist: {message}")
+    assert list(Path().iterdir()) == []
+
+
+BAD = (
+    "-1", "0", "1e999", "nan", "9" * 31, "9" * 5000, "", "ä", "\udcff", ".", "/", "/dev/full", "x" * 300, "a\0b", "\n",
+    "-0.5", "[",
+)  # fmt: skip
+"""Values that make no sense for most flags; each has broken some command once, or could."""
+WORDS = {
+    "train": ["--data-dir", "none", "--preset", "tiny"],
+    "evaluate": ["none"],
+    "predict": [str(FIVE), "--number", "7"],
+    "solve": [str(FIVE), "=", "_"],
+    "score": ["none.csv", "--number", "7", "--out", "scored.csv"],
+    "sheet new": ["9,7", "--out", "cover.pdf"],
+    "sheet read": ["none", "--layout", "none.toml", "--out", "marks.csv"],
+    "sheet review": ["none", "--no-browser"],
+    "serve": ["--model", "none.onnx"],
+    "export": ["none"],
+    "demo": ["--count", "1"],
+    "graph": ["--preset", "tiny"],
+    "compare": ["none"],
+    "study": ["--report", "--rows", "none.jsonl", "--out", "study"],
+}
+"""What each command is given beside the bad value, so that it does no work."""
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_no_value_of_any_flag_leads_to_a_traceback_and_every_number_has_both_its_limits(
+    sumnist: Run, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sumnist.model.diagram.draw", lambda config: "<svg/>")  # these two take a second
+    monkeypatch.setattr("sumnist.lab.study.report.report", lambda rows, variants: Report({}))
+    hints = get_type_hints(COMMANDS[name], include_extras=True)
+    for part in (Config, Settings):
+        if part in hints.values():
+            hints |= get_type_hints(part, include_extras=True)
+    for key in hints.keys() - {"config", "settings", "repeat"}:  # the last one trains
+        parts = {hints[key], *get_args(hints[key])}
+        number = key == "betas" or {int, float} & parts or any(get_origin(part) is Annotated for part in parts)
+        for value in BAD if {str, Path} & parts else BAD[:1] + BAD[2:4] + BAD[5:8]:
+            words = [*WORDS[name], flag(key), *[value] * (2 if key == "betas" else 1)]
+            if key in POSITIONAL:
+                words = [value, *(word for word in WORDS[name] if word not in ("none", "none.csv", "9,7", str(FIVE)))]
+            result = sumnist(*name.split(), *words)
+            assert result.status in (0, 1, 2), (key, value)
+            if number:
+                assert result.status == 2, (key, value)
+                assert flag(key) in result.err
+
+
+def test_the_values_of_every_kind_of_flag_arrive(small_run: Path, tmp_path: Path) -> None:
+    for line, expected in (
+        ("study --only a b --quick --workers 2", Study(only=("a", "b"), quick=True, workers=2)),
+        ("study", Study()),
+        ("evaluate run --suite robustness --half=development",
+         Evaluate(run_folder=Path("run"), suite="robustness", half="development")),
+        ("score in --out o.csv -n -7", Score(source=Path("in"), out=Path("o.csv"), number="-7")),
+        ("serve --port 0 --drain-seconds 1.5", Serve(settings=Settings(port=0, drain_seconds=1.5))),
+        ("compare a b", Compare(runs=(Path("a"), Path("b")))),
+        ("train --preset tiny --betas 0.5 0.6 --no-smoothing-fades --seed=3 --sum-weight 2.5",
+         Train(config=preset("tiny", betas=(0.5, 0.6), smoothing_fades=False, seed=3, sum_weight=2.5))),
+        ("train --preset tiny --smoothing-fades", Train(config=preset("tiny", smoothing_fades=True))),
+        (f"train --resume --out {small_run} --epochs 7",
+         Train(config=replace(load_config(small_run), epochs=7), out=small_run, resume=True)),
+        (f"train --resume --out {tmp_path / 'none'} --epochs 7",
+         Train(config=preset("default", epochs=7), out=tmp_path / "none", resume=True)),
+    ):  # fmt: skip
+        name, *words = line.split()
+        assert parse(name, words) == expected
+
+
+# Places and files.
+
+
+@pytest.mark.parametrize("place", [".", "/", "folder", "/dev/full", "/dev/null", "none/x", "five.png/x", "x" * 300])
+@pytest.mark.parametrize("line", ["graph --preset tiny --out", f"predict {FIVE} -n 7 --show", "sheet new 9,7 --out"])
+def test_a_place_that_is_no_file_is_refused_and_stays(
+    sumnist: Run, monkeypatch: pytest.MonkeyPatch, line: str, place: str
+) -> None:
+    monkeypatch.setattr("sumnist.model.diagram.draw", lambda config: "<svg/>")
+    Path("folder").mkdir()
+    shutil.copy(FIVE, "five.png")
+    before = sorted(Path().iterdir())
+    result = sumnist(*line.split(), place)
+    assert result.status == 1
+    assert Path(place).name in result.err
+    assert sorted(Path().iterdir()) == before
+    assert not Path("/dev/full").is_file()
+
+
+@pytest.mark.parametrize("place", [".", "/dev/full", "x" * 300])
+def test_what_is_no_file_is_not_read_as_one(sumnist: Run, place: str) -> None:
+    for line in (f"predict {FIVE} -n 7 --model {place}", f"study --report --rows {place}", f"export {place}",
+                 f"compare {place}", f"evaluate {place}", f"predict {place} -n 7"):  # fmt: skip
+        result = sumnist(*line.split())
+        assert result.status == 1
+        assert place in result.err
+
+
+def test_a_name_that_would_end_the_line_or_change_the_terminal_is_written_as_escapes(sumnist: Run) -> None:
+    assert sumnist("predict", "a\nsumnist: b\x1b[31m\u2028\udcff.png", "-n", 7) == (
+        1, "", "sumnist: " r"a\nsumnist: b\x1b[31m\u2028\udcff.png: does not exist, expected a picture: check the name"
+        "\n",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    """A folder like that of a run, to be spoilt."""
+    folder = Path(shutil.copytree(PRETRAINED, tmp_path / "run"))
+    (folder / "model.onnx").unlink()
+    return folder
+
+
+DEEP = "[" * 100_000
+SPOILT = [DEEP, '{"a":' * 100_000, "", "\0", "{", "null", "[]", "5", "1e999", "NaN", '"x"', "\ufeff{}", "9" * 5000]
+
+
+@pytest.mark.parametrize("line", ["predict FIVE -n 7 --model RUN", "evaluate RUN", "export RUN", "compare RUN",
+                                  "train --resume --out RUN"])  # fmt: skip
+def test_a_configuration_that_is_none_is_named_by_every_command_that_reads_one(
+    sumnist: Run, run_folder: Path, line: str
+) -> None:
+    words = line.replace("FIVE", str(FIVE)).replace("RUN", str(run_folder)).split()
+    for text in (*SPOILT, '{"betas": 7}', '{"seed": []}', '{"preset": {}}', '{"data_dir": 5}', "\udcff"):
+        (run_folder / "config.json").write_bytes(text.encode(errors="surrogateescape"))
+        result = sumnist(*words)
+        assert result.status == 1
+        assert "config.json" in result.err
+
+
+def paths_in(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The places of all values within a JSON value; of a list the first and the last item."""
+    items = value.items() if isinstance(value, dict) else []
+    if isinstance(value, list) and value:
+        items = {0: value[0], len(value) - 1: value[-1]}.items()
+    return [at][: len(at)] + [place for key, inner in items for place in paths_in(inner, (*at, key))]
+
+
+def spoilt(value: Any) -> list[str]:
+    """Texts that are no JSON, and a JSON value with another one at each place within it."""
+    texts = list(SPOILT)
+    for *outer, last in paths_in(value):
+        others: tuple[Any, ...] = (None, "x", [], 1e999)
+        for other in others:
+            copy = inner = json.loads(json.dumps(value))
+            for key in outer:
+                inner = inner[key]
+            inner[last] = other
+            texts.append(json.dumps(copy))
+    return texts
+
+
+def test_figures_that_are_none_are_named_when_runs_are_compared(
+    sumnist: Run, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sumnist.evaluation.text.count_of", lambda config: 5)  # builds a network
+    path, refused = run_folder / "evaluation.json", 0
+    for text in spoilt(json.loads(path.read_text(encoding="utf-8"))):
+        path.write_text(text, encoding="utf-8")
+        result = sumnist("compare", run_folder)
+        assert result.status == 0 or "evaluation.json" in result.err
+        refused += result.status
+    assert refused > 100
+
+
+def test_seconds_that_are_none_are_a_dash(sumnist: Run, run_folder: Path) -> None:
+    for seconds in ("1e999", "NaN", "-1e999", '"x"', "true", "-5", "9" * 300):
+        (run_folder / "record.json").write_text('{"seconds": ' + seconds + "}", encoding="utf-8")
+        assert sumnist("compare", run_folder).status == 0
+    assert [duration(seconds) for seconds in (float("nan"), float("inf"), -float("inf"))] == ["–"] * 3
+
+
+def complaint_of(path: Path) -> str:
+    try:
+        read_rows(path)
+    except StudyError as error:
+        return str(error)
+    return ""
+
+
+def test_rows_that_are_none_are_named_with_their_line(sumnist: Run, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    good = (Path(__file__).parents[1] / "docs/results/study.jsonl").read_text(encoding="utf-8").splitlines()[0]
+    for text in filter(None, spoilt(json.loads(good))):
+        path.write_text(f"{good}\n{text}\n", encoding="utf-8")
+        assert complaint_of(path) in ("", f"{path}, line 2: not a row of a study: take it out, or choose another file")
+    path.write_text(f"{good}\n{DEEP}\n", encoding="utf-8")
+    assert sumnist("study", "--report", "--rows", path).err.startswith(f"sumnist: {path}, line 2: ")
+    path.write_text(f"{good}\n", encoding="utf-8")
+    assert sumnist("study", "--report", "--rows", path, "--out", "report").status == 0
+
+
+# The environment and the streams.
 
 
 @pytest.mark.parametrize(
-    ("words", "part"),
+    ("variables", "name"),
     [
-        (["train", "--epochs", "x"], "train: --epochs: invalid int value: 'x'; see `sumnist train --help`\n"),
-        (["train", "--epoch", "3"], "train: --epoch: no such flag; did you mean --epochs?\n"),
-        (["train", "--batch_size=3"], "train: --batch_size: no such flag; did you mean --batch-size?\n"),
-        (["train", "--fusion", "exakt"], "train: --fusion: invalid choice: 'exakt' (choose from "),
-        (["train", "--betas", "0.9"], "train: --betas: expected 2 arguments; see `sumnist train --help`\n"),
-        (["graph", "--preset"], "graph: --preset: expected one argument; see `sumnist graph --help`\n"),
-        (["evaluate"], "evaluate: no RUN, expected a run folder, --suite or --folder\n"),
-        (["demo", "5"], "demo: unrecognized arguments: 5; see `sumnist demo --help`\n"),
-        (["demo", "--nonsense"], "demo: --nonsense: no such flag; see `sumnist demo --help`\n"),
-        (["serve", "--port", "-1"], "--port -1: expected a whole number from 0 to 65,535\n"),
-        (
-            ["score", "examples", "--number", "7"],
-            "score: the following arguments are required: --out; see `sumnist score --help`\n",
-        ),
-        (
-            ["predict", "--number", "7"],
-            "predict: the following arguments are required: PICTURE; see `sumnist predict --help`\n",
-        ),
-        (["compare"], "compare: the following arguments are required: RUN; see `sumnist compare --help`\n"),
-        (["predict", "five.png"], "predict: no --number, expected the whole number to add, such as --number 7\n"),
-        (
-            ["predict", "five.png", "7"],
-            "predict: no --number, expected the whole number to add; did you mean --number 7?\n",
-        ),
-        (
-            ["predict", "five.png", "--json", "-3"],
-            "predict: no --number, expected the whole number to add; did you mean --number -3?\n",
-        ),
-        (["predict", "five.png", "--num", "7"], "predict: --num: no such flag; did you mean --number?\n"),
-        (["predict", "five.png", "--nubmer=7"], "predict: --nubmer: no such flag; did you mean --number?\n"),
+        ({"WORLD_SIZE": "abc"}, "WORLD_SIZE abc"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE 0"),
+        ({"WORLD_SIZE": "9" * 5000}, "WORLD_SIZE 999"),
+        ({"WORLD_SIZE": "2"}, "RANK (not set)"),
+        ({"WORLD_SIZE": "2", "RANK": "2"}, "RANK 2"),
+        ({"WORLD_SIZE": "2", "RANK": "abc"}, "RANK abc"),
+        ({"WORLD_SIZE": "2", "RANK": "1", "MASTER_PORT": "abc"}, "MASTER_PORT abc"),
+        ({"WORLD_SIZE": "2", "RANK": "1", "MASTER_PORT": "70000"}, "MASTER_PORT 70000"),
     ],
 )
-def test_flags_that_cannot_be_parsed_end_with_status_2_and_say_which(
-    sumnist: Callable[..., Result], words: list[str], part: str
+def test_variables_of_torchrun_that_are_no_numbers_are_named(
+    sumnist: Run, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], name: str
 ) -> None:
-    result = sumnist(*words)
-    assert (result.status, result.out) == (2, "")
-    assert result.err.startswith(f"sumnist: {part}")
-    assert result.err.count("\n") == 1
+    for key, value in variables.items():
+        monkeypatch.setenv(key, value)
+    with pytest.raises(ConfigError, match=f"^{re.escape(name)}"):
+        launched()
+    result = sumnist("train", "--preset", "tiny", "--out", "run")
+    assert (result.status, result.err.startswith(f"sumnist: {name}")) == (2, True)
+    assert "torchrun" in result.err
 
 
-def test_predict_prints_both_answers_with_their_probabilities(
-    sumnist: Callable[..., Result], small_run: Path, five: Path
+@pytest.mark.parametrize(("world", "rank", "found"), [(None, None, (0, 1)), ("", "abc", (0, 1)), ("3", "2", (2, 3))])
+def test_without_torchrun_a_rank_means_nothing(
+    monkeypatch: pytest.MonkeyPatch, world: str | None, rank: str | None, found: tuple[int, int]
 ) -> None:
-    result = sumnist("predict", five, "--number", 7, "--model", small_run)
-    assert result.status == 0
-    lines = result.out.splitlines()
+    for name, value in (("WORLD_SIZE", world), ("RANK", rank)):
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    assert launched() == found
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without /dev/full")
+@pytest.mark.parametrize("line", ["--help", "--version", "train --help", "demo --count 2", f"predict {FIVE} -n 7"])
+def test_output_that_cannot_be_written_is_said_with_code_1(
+    sumnist: Run, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert sumnist(*line.split()) == (
+            1, "", "sumnist: standard output: cannot be written (no space left on device): free some space or choose "
+            "another place\n",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("sumnist demo --count 2 <&- >&- 2>&-", 0),
+        ("sumnist predict none.png -n 7 2>/dev/full", 1),
+        (f"sumnist score {FIVE.parent} -n 7 --out scored.csv --workers 1 >&- 2>&-", 0),
+        ("sumnist demo --count 3000 | head -1", 141),
+        ("sumnist --help | true", 141),
+    ],
+)
+def test_streams_that_are_closed_or_full_or_read_by_nobody_change_the_code_alone(command: str, code: int) -> None:
+    done = shell(command)
+    assert (done.returncode, done.stderr) == (code, b"")
+
+
+@pytest.mark.long
+def test_no_file_takes_the_place_of_a_closed_stream(three: Path) -> None:
+    assert shell(f"sumnist {' '.join(TRAINED)} --data-dir {three} --out run <&- >&- 2>&-").returncode == 0
+    assert json.loads(Path("run/record.json").read_text(encoding="utf-8"))["finished"]
+    assert len(Path("run/metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_an_output_that_lacks_a_character_ends_no_command(
+    monkeypatch: pytest.MonkeyPatch, five: Path, encoding: str
+) -> None:
+    strange = os.fsdecode(os.fsencode(five.with_name("ß")) + b"\xff.png")
+    try:
+        shutil.copy(five, strange)
+    except OSError:
+        pytest.skip("a file system whose names are text")
+    for words, code in (([strange, "-n", "-3"], 0), (["--help"], 0), (["\udcff-none", "-n", "7"], 1)):
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2))
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            with suppress(SystemExit):  # after --help
+                assert main(["predict", *words]) == code
+        assert err.buffer.getvalue().count(b"\n") == code
+
+
+def test_an_environment_that_makes_no_sense_changes_nothing() -> None:
+    shutil.copy(FIVE, os.fsdecode(b"\xc3\xa4.png"))
+    odd = {"COLUMNS": "abc", "TERM": "dumb", "TMPDIR": "/none", "HOME": "/none", "OMP_NUM_THREADS": "abc",
+           "PATH": "/none", "SUMNIST_X": "abc"}  # fmt: skip
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for environment in (odd, ascii_only, {"LC_ALL": "xx_YY"}):
+        done = shell(r"sumnist predict $'\xc3\xa4.png' -n -3", **environment)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("line", ["compare run", "graph", "predict five.png -n 7"])
+def test_a_current_folder_that_is_gone_is_said(
+    sumnist: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert sumnist(*line.split()) == (1, "", "sumnist: the current folder is gone: change to one that is there\n")
+
+
+@pytest.mark.long
+def test_a_backend_that_matplotlib_lacks_is_named(run_folder: Path, three: Path) -> None:
+    done = shell(f"sumnist evaluate {run_folder} --data-dir {three}", MPLBACKEND="abc")
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert done.stderr.startswith(b"sumnist: MPLBACKEND abc in the environment")
+
+
+def test_without_torch_a_command_that_needs_it_prints_the_install_line(sumnist: Run) -> None:
+    code = """
+import sys
+sys.modules["torch"] = None
+from sumnist.cli import main
+lines = "train", "evaluate x", "graph", "predict x --number 1 --model ."
+sys.exit(any(main(line.split()) != 1 for line in lines))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    said = 'needs torch, which is not installed; install it with: pip install "sumnist[train]"\n'
+    assert done.stderr.count(said) == done.stderr.count("\n") == 4
+
+
+# What nobody foresaw.
+
+
+@pytest.fixture
+def raising(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[BaseException], None]:
+    """Have `demo` raise an error; reports go into a folder."""
+    (tmp_path / "reports").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "reports"))
+
+    def set_up(error: BaseException) -> None:
+        def run(command: Any) -> int:
+            raise error
+
+        monkeypatch.setattr(Demo, "run", run)
+
+    return set_up
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), RecursionError(), ZeroDivisionError("a\nb"), OSError("odd"),
+                                   UnicodeEncodeError("ascii", "ä", 0, 1, "no")])  # fmt: skip
+def test_an_error_that_nobody_foresaw_is_one_line_with_the_place_of_its_report(
+    sumnist: Run, monkeypatch: pytest.MonkeyPatch, raising: Callable[[BaseException], None], error: BaseException
+) -> None:
+    raising(error)
+    monkeypatch.setenv("SECRET", "ssshh")
+    result = sumnist("demo", "--model", "two words\udcff")
+    assert result.status == 70
+    place = re.search(rf"\(.*{type(error).__name__}.*\): the report of it is in (\S+): send it", result.err)
+    assert place is not None
+    text = Path(place[1]).read_text(encoding="utf-8")
+    for part in (f"sumnist: {package.__version__}\n", "command: sumnist demo --model 'two words\\udcff'\n",
+                 f"python: {sys.version}", "Traceback (most recent call last)", "raise error"):  # fmt: skip
+        assert part in text
+    assert "ssshh" not in text
+
+
+@pytest.mark.parametrize(("line", "where"), [
+    ("--traceback demo", "its traceback is above"), ("demo --count 3 --traceback", "its traceback is above"),
+    ("demo", "the report of it is above"),
+])  # fmt: skip
+def test_the_traceback_is_shown_where_it_is_asked_for_or_no_report_can_be_written(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, raising: Callable[[BaseException], None],
+    line: str, where: str,
+) -> None:  # fmt: skip
+    raising(KeyError("x"))
+    monkeypatch.setattr(tempfile, "tempdir", "/none")
+    assert main(line.split()) == 70
+    err = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in err
+    assert err.splitlines()[-1].startswith(f"sumnist: an error that was not foreseen (KeyError: 'x'): {where}")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "part"),
+    [
+        (MemoryError(), 1, "out of memory: "),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1, "out of memory"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "xx"), 1, "xx: cannot be used (file name too long): "),
+        (PermissionError(errno.EACCES, "Permission denied", b"xx"), 1, "xx: cannot be used (permission denied): "),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "the system says: no space left on device: "),
+        (OSError(errno.EMFILE, "Too many open files"), 1, "the system says: too many open files: "),
+        (KeyboardInterrupt(), 130, "stopped"),
+    ],
+)
+def test_what_the_machine_lacks_is_said_in_one_line_without_a_report(
+    sumnist: Run, raising: Callable[[BaseException], None], tmp_path: Path, error: BaseException, code: int, part: str
+) -> None:
+    raising(error)
+    result = sumnist("demo")
+    assert (result.status, result.err.startswith(f"sumnist: {part}")) == (code, True)
+    assert list((tmp_path / "reports").iterdir()) == []
+
+
+# Predict, demo and graph.
+
+
+def test_predict_prints_both_answers_with_their_probabilities(sumnist: Run, small_run: Path, five: Path) -> None:
+    lines = sumnist("predict", five, "--number", 7, "--model", small_run).out.splitlines()
     assert lines[0].startswith(f"{five} (")
-    digit, total = int(lines[1].split()[1]), int(lines[2].split()[1])
-    assert total == digit + 7
-    assert lines[2].endswith(f"({digit} + 7)")
+    assert int(lines[2].split()[1]) == int(lines[1].split()[1]) + 7
+    assert lines[2].endswith(f"({lines[1].split()[1]} + 7)")
+    subtracted = sumnist("predict", five, "-n", -3).out
+    assert " 0.00%" not in subtracted  # what would be shown as nothing is left out
+    assert subtracted.endswith("  (5 − 3)\n")
 
 
-def test_a_name_that_is_a_number_is_a_picture_if_there_is_such_a_file(
-    sumnist: Callable[..., Result], five: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    shutil.copy(five, tmp_path / "7")
+def test_a_name_that_is_a_number_is_a_picture_if_there_is_such_a_file(sumnist: Run, five: Path) -> None:
+    shutil.copy(five, "7")
     assert sumnist("predict", "7", "-n", 1).out.startswith("7 (light ink)\n  digit    5 ")
     assert sumnist("predict", "7").err.endswith("expected the whole number to add, such as --number 7\n")
     assert sumnist("predict", "-n", 1, "--", "7").out == sumnist("predict", "7", "--number=1").out
 
 
-def test_flags_may_stand_between_pictures(sumnist: Callable[..., Result], five: Path) -> None:
-    result = sumnist("predict", five, "-n", 2, five, "--json", five)
-    assert [json.loads(line)["sum"] for line in result.out.splitlines()] == [7, 7, 7]
+def test_flags_may_stand_between_pictures_and_a_bad_one_is_named(sumnist: Run, five: Path) -> None:
+    Path("empty.png").write_bytes(b"")
+    result = sumnist("predict", five, "-n", 1000, "empty.png", "--json", five)
+    readings = [json.loads(line) for line in result.out.splitlines()]
+    assert [(one["picture"], one["digit"], one["sum"]) for one in readings] == [(str(five), 5, 1005)] * 2
+    assert sum(readings[0]["sum_probabilities"]) == pytest.approx(1)
+    assert readings[0]["confidence"] > 0.9
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    assert result.err.startswith("sumnist: empty.png: ")
 
 
-def test_predict_leaves_out_what_would_be_shown_as_nothing_and_subtracts(
-    sumnist: Callable[..., Result], five: Path
-) -> None:
-    result = sumnist("predict", five, "-n", -3)
-    assert result.status == 0
-    assert " 0.00%" not in result.out
-    assert result.out.endswith("  (5 − 3)\n")
+def test_predict_takes_the_ink_that_it_is_given(sumnist: Run, five: Path) -> None:
+    for ink in ("light", "dark"):
+        told = json.loads(sumnist("predict", five, "-n", 7, "--json", "--ink", ink).out)
+        reading = Reader().read(five, 7, ink)
+        assert told["digit_probabilities"] == list(reading.digit_probabilities)
+        assert (told["how"], told["how"].startswith(f"{ink} ink")) == (reading.how, True)
 
 
-def reading(probabilities: dict[int, float], number: int = 0, **changes: Any) -> Reading:
+@pytest.mark.parametrize("model", ["exact", "learned"])
+def test_of_a_blank_picture_no_digit_is_printed(sumnist: Run, learned_run: Path, model: str) -> None:
+    Image.new("L", (200, 200), 255).save("blank.png")
+    result = sumnist("predict", "blank.png", "-n", 7, *(["--model", learned_run] if model == "learned" else []))
+    assert (result.status, result.out) == (0, f"blank.png: not accepted, blank: {ADVICE['blank']}\n")
+
+
+def reading(probabilities: dict[int, float], **changes: Any) -> Reading:
     every = tuple(probabilities.get(digit, 0.0) for digit in range(10))
     best = max(probabilities, key=lambda digit: probabilities[digit])
-    return Reading(best, best + number, number, every[best], every, range(number, number + 10), every, **changes)
+    return Reading(best, best, 0, every[best], every, range(10), every, **changes)
 
 
 @pytest.mark.parametrize(
@@ -275,250 +672,102 @@ def reading(probabilities: dict[int, float], number: int = 0, **changes: Any) ->
 def test_the_next_best_answers_are_shown_as_far_as_they_are_not_nothing(
     probabilities: dict[int, float], shown: str
 ) -> None:
-    lines = described("x.png", reading(probabilities)).split("\n")
-    assert lines[0] == "x.png"
-    assert lines[1] == f"  digit    5 {shown}"
+    assert described("x.png", reading(probabilities)).split("\n")[:2] == ["x.png", f"  digit    5 {shown}"]
 
 
-@pytest.mark.parametrize("reason", sorted(set(ADVICE) - {"blank"}))
-def test_a_reading_that_is_not_accepted_is_printed_with_the_reason_and_what_helps(reason: str) -> None:
-    text = described("x.png", reading({3: 0.6, 8: 0.4}, accepted=False, reason=reason))
-    assert text.splitlines()[0] == f"x.png: not accepted, {reason}: {ADVICE[reason]}"
-    assert text.splitlines()[1].startswith("  digit    3   60.00%  then 8 40.00%")
-
-
-@pytest.mark.parametrize("how", [None, "as it is", "dark ink"])
-def test_what_is_usually_taken_for_the_digit_is_not_said(how: str | None) -> None:
-    assert described("x.png", reading({5: 1.0}, how=how)).splitlines()[0] == "x.png"
-
-
-@pytest.mark.parametrize("how", ["light ink", "as it is, inverted", "dark ink, 13% of each side cut off, part 2"])
-def test_what_is_not_usually_taken_for_the_digit_stands_after_the_name(how: str) -> None:
-    assert described("x.png", reading({5: 1.0}, how=how)).splitlines()[0] == f"x.png ({how})"
-    text = described("x.png", reading({3: 0.6, 8: 0.4}, accepted=False, reason="unsure", how=how))
-    assert text.splitlines()[0] == f"x.png ({how}): not accepted, unsure: {ADVICE['unsure']}"
-
-
-def test_predict_takes_the_ink_that_it_is_given(sumnist: Callable[..., Result], five: Path) -> None:
-    light, told = (
-        json.loads(sumnist("predict", five, "-n", 7, "--json", *ink).out) for ink in ([], ["--ink", "light"])
-    )
-    assert (light["digit"], light["how"]) == (told["digit"], told["how"]) == (5, "light ink")
-    assert told["digit_probabilities"] == list(Reader().read(five, 7, "light").digit_probabilities)
-    how = json.loads(sumnist("predict", five, "-n", 7, "--ink=dark", "--json").out)["how"]
-    assert how == Reader().read(five, 7, "dark").how
-    assert how.startswith("dark ink")
-    result = sumnist("predict", five, "-n", 7, "--ink", "red")
-    assert (result.status, result.out) == (2, "")
-
-
-@pytest.mark.parametrize("model", ["exact", "learned"])
-def test_of_a_blank_picture_no_digit_is_printed(
-    sumnist: Callable[..., Result], learned_run: Path, tmp_path: Path, model: str
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [(None, ""), ("as it is", ""), ("dark ink", ""), ("light ink", " (light ink)"), ("dark ink, 13% of each side cut "
+     "off, part 2", " (dark ink, 13% of each side cut off, part 2)")],
+)  # fmt: skip
+def test_a_reading_is_printed_with_what_was_taken_for_the_digit_and_why_it_is_not_accepted(
+    how: str | None, told: str
 ) -> None:
-    blank = tmp_path / "blank.png"
-    Image.new("L", (200, 200), 255).save(blank)
-    result = sumnist("predict", blank, "-n", 7, *(["--model", learned_run] if model == "learned" else []))
-    assert (result.status, result.out) == (0, f"{blank}: not accepted, blank: {ADVICE['blank']}\n")
+    assert described("x.png", reading({5: 1.0}, how=how)).splitlines()[0] == f"x.png{told}"
+    for reason in set(ADVICE) - {"blank"}:
+        lines = described("x.png", reading({3: 0.6, 8: 0.4}, accepted=False, reason=reason, how=how)).splitlines()
+        assert lines[0] == f"x.png{told}: not accepted, {reason}: {ADVICE[reason]}"
+        assert lines[1].startswith("  digit    3   60.00%  then 8 40.00%")
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-def test_a_terminal_that_lacks_a_character_ends_no_command(five: Path, encoding: str) -> None:
-    strange = Path(os.fsdecode(bytes(five.parent) + b"/\xff.png"))
-    try:
-        shutil.copy(five, strange)
-    except OSError:
-        pytest.skip("a file system whose names are text")
-    for words in ([strange, "-n", "-3"], ["--help"]):
-        command = [sys.executable, "-m", "sumnist", "predict", *map(str, words)]
-        result = subprocess.run(
-            command, env=os.environ | {"PYTHONIOENCODING": encoding}, capture_output=True, check=False
-        )
-        assert (result.returncode, result.stderr) == (0, b"")
+def test_demo_draws_pairs_and_counts_them(sumnist: Run, small_run: Path) -> None:
+    out = sumnist("demo", "--count", 3, "--seed", 1, "--model", small_run).out
+    assert "3 pairs: " in out.splitlines()[-1]
 
 
-def test_predict_prints_a_line_of_json_for_each_picture(
-    sumnist: Callable[..., Result], small_run: Path, five: Path
+def test_graph_writes_the_picture_or_prints_it(sumnist: Run) -> None:
+    printed = sumnist("graph", "--preset", "tiny").out
+    assert printed.lstrip().startswith(("<svg", "<?xml"))
+    assert sumnist("graph", "--preset", "tiny", "--out", "tiny.svg").status == 0
+    assert Path("tiny.svg").read_text(encoding="utf-8").strip() == printed.strip()
+
+
+# Train and evaluate.
+
+
+def test_train_reports_the_run_and_where_it_is_and_leaves_one_that_is_there(sumnist: Run, idx_folder: Path) -> None:
+    words = [*TRAINED, "--data-dir", str(idx_folder), "--validation", "100", "--out", "run"]
+    result = sumnist(*words)
+    assert result.status == 0
+    assert result.out.startswith("run: ")
+    assert "on the held-out images: digit " in result.out
+    before = {path.name: path.read_bytes() for path in Path("run").iterdir() if path.is_file()}
+    assert sumnist(*words) == (
+        1, "", "sumnist: --out run: holds a run already, expected a new folder: name another, or add --resume to "
+        "finish it or --overwrite to replace it\n",
+    )  # fmt: skip
+    result = sumnist(*TRAINED, "--data-dir", "none", "--out", "run", "--overwrite")
+    assert (result.status, result.err.startswith("sumnist: --data-dir none: does not exist")) == (1, True)
+    assert {path.name: path.read_bytes() for path in Path("run").iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("--batch-size 1 --encoder fast", 2),
+        ("--batch-size 2 --encoder fast", 2),  # of three images, one is left over
+        ("--batch-size 3 --encoder fast", 0),
+        ("--batch-size 1 --encoder tiny", 0),  # normalises nothing
+        ("--batch-size 9 --encoder fast --validation 2", 2),
+    ],
+)
+def test_a_batch_of_one_image_is_refused_where_it_cannot_be_normalised(
+    sumnist: Run, three: Path, words: str, code: int
 ) -> None:
-    result = sumnist("predict", five, five, "--number", 1000, "--json", "--model", small_run)
-    readings = [json.loads(line) for line in result.out.splitlines()]
-    assert [reading["picture"] for reading in readings] == [str(five)] * 2
-    assert readings[0] == readings[1]
-    assert readings[0]["sum"] == readings[0]["digit"] + 1000
-    assert sum(readings[0]["sum_probabilities"]) == pytest.approx(1)
-
-
-def test_one_bad_picture_among_several_is_named_and_the_others_are_read(
-    sumnist: Callable[..., Result], small_run: Path, five: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "empty.png").write_bytes(b"")
-    result = sumnist("predict", five, tmp_path / "empty.png", five, "--number", 1, "--json", "--model", small_run)
-    assert result.status == 1
-    assert len(result.out.splitlines()) == 2
-    assert result.err.count("\n") == 1
-    assert result.err.startswith(f"sumnist: {tmp_path / 'empty.png'}: ")
-
-
-def test_without_a_model_the_packaged_network_answers(sumnist: Callable[..., Result], five: Path) -> None:
-    result = sumnist("predict", five, "--number", 1000, "--json")
-    reading = json.loads(result.out)
-    assert (reading["digit"], reading["sum"]) == (5, 1005)
-    assert reading["confidence"] > 0.9
+    result = sumnist(*TRAINED, "--data-dir", three, "--out", "run", *words.split())
+    assert result.status == code
+    assert not code or result.err.startswith(f"sumnist: --batch-size {words.split()[1]}: ")
 
 
 def test_evaluate_prints_a_table_or_json_and_leaves_plots(
-    sumnist: Callable[..., Result], small_run: Path, tmp_path: Path
+    sumnist: Run, monkeypatch: pytest.MonkeyPatch, small_run: Path
 ) -> None:
-    run = shutil.copytree(small_run, tmp_path / "run")
-    text = sumnist("evaluate", run).out
+    shutil.copytree(small_run, "run")
+    text = sumnist("evaluate", "run").out
+    monkeypatch.setattr("sumnist.evaluation.plots.draw_plots", lambda *_: None)  # takes longest
+    figures = json.loads(sumnist("evaluate", "run", "--json").out)
     assert "95 % interval" in text
-    figures = json.loads(sumnist("evaluate", run, "--json").out)
     assert f"{100 * figures['digit']['value']:.2f} %" in text
     assert figures["images"] == 200
-    assert (run / "plots/mistakes.png").exists()
-    assert "Sum computed from the digit: run." in sumnist("compare", run).out
-
-
-def test_evaluate_of_a_folder_that_is_no_run_is_an_error(sumnist: Callable[..., Result], tmp_path: Path) -> None:
-    assert sumnist("evaluate", tmp_path) == (
-        1, "", f"sumnist: {tmp_path}: no run, expected a run folder, as `sumnist train --out {tmp_path}` writes it\n",
-    )  # fmt: skip
-
-
-def test_train_reports_the_run_and_where_it_is(
-    sumnist: Callable[..., Result], idx_folder: Path, tmp_path: Path
-) -> None:
-    result = sumnist("train", "--preset", "tiny", "--data-dir", idx_folder, "--validation", 100, "--threads", 1,
-                     "--device", "cpu", "--out", tmp_path / "run")  # fmt: skip
-    assert result.status == 0
-    assert result.out.startswith(f"{tmp_path / 'run'}: ")
-    assert "on the held-out images: digit " in result.out
-
-
-def test_a_flag_changes_the_preset_and_a_resumed_run_goes_on_with_its_own_flags(
-    sumnist: Callable[..., Result], small_run: Path, tmp_path: Path
-) -> None:
-    words = ["--preset", "tiny", "--betas", "0.5", "0.6", "--no-smoothing-fades", "--seed=3", "--sum-weight", "2.5"]
-    command = parse("train", words)
-    assert isinstance(command, Train)
-    assert command.config == preset("tiny", betas=(0.5, 0.6), smoothing_fades=False, seed=3, sum_weight=2.5)
-    assert (command.out, command.overwrite, command.resume) == (None, False, False)
-    smoothing = parse("train", ["--preset", "tiny", "--smoothing-fades"])
-    assert isinstance(smoothing, Train)
-    assert smoothing.config.smoothing_fades
-
-    begun = load_config(small_run)
-    resumed = parse("train", ["--resume", "--out", str(small_run), "--epochs", "7"])
-    assert isinstance(resumed, Train)
-    assert resumed == Train(config=replace(begun, epochs=7), out=small_run, resume=True)
-    new = parse("train", ["--resume", "--out", str(tmp_path / "none"), "--epochs", "7"])
-    assert isinstance(new, Train)
-    assert new.config == preset("default", epochs=7)
-
-
-def test_the_values_of_every_kind_of_flag_arrive() -> None:
-    assert parse("study", ["--only", "a", "b", "--quick", "--workers", "2"]) == Study(
-        only=("a", "b"), quick=True, workers=2
+    assert Path("run/plots/mistakes.png").exists()
+    assert "Sum computed from the digit: run." in sumnist("compare", "run").out
+    assert sumnist("evaluate", ".").err == (
+        "sumnist: .: no run, expected a run folder, as `sumnist train --out .` writes it\n"
     )
-    assert parse("study", []) == Study()
-    assert parse("evaluate", ["run", "--suite", "robustness", "--half=development"]) == Evaluate(
-        run_folder=Path("run"), suite="robustness", half="development"
-    )
-    assert parse("score", ["in", "--out", "o.csv", "-n", "-7"]) == Score(
-        source=Path("in"), out=Path("o.csv"), number="-7"
-    )
-    assert parse("serve", ["--port", "0", "--drain-seconds", "1.5"]) == Serve(
-        settings=Settings(port=0, drain_seconds=1.5)
-    )
-    assert parse("demo", ["--seed", "4"]) == Demo(seed=4)
-    assert parse("compare", ["a", "b"]) == Compare(runs=(Path("a"), Path("b")))
 
 
-def test_training_into_a_folder_that_holds_a_run_is_an_error_that_leaves_it(
-    sumnist: Callable[..., Result], small_run: Path
-) -> None:
-    before = {path.name: path.read_bytes() for path in small_run.iterdir() if path.is_file()}
-    result = sumnist("train", "--preset", "tiny", "--out", small_run)
-    assert result.status == 1
-    assert result.err == (
-        f"sumnist: --out {small_run}: holds a run already, expected a new folder: name another, or add "
-        "--resume to finish it or --overwrite to replace it\n"
-    )
-    assert {path.name: path.read_bytes() for path in small_run.iterdir() if path.is_file()} == before
-
-
-def test_bad_data_leave_a_good_run_alone_even_with_overwrite(
-    sumnist: Callable[..., Result], small_run: Path, tmp_path: Path
-) -> None:
-    run = shutil.copytree(small_run, tmp_path / "run")
-    result = sumnist("train", "--preset", "tiny", "--data-dir", tmp_path / "none", "--out", run, "--overwrite")
-    assert result.status == 1
-    assert result.err.startswith(f"sumnist: --data-dir {tmp_path / 'none'}: does not exist")
-    assert (run / "model.safetensors").read_bytes() == (small_run / "model.safetensors").read_bytes()
-
-
-def test_demo_draws_pairs_and_counts_them(sumnist: Callable[..., Result], small_run: Path) -> None:
-    result = sumnist("demo", "--count", 3, "--seed", 1, "--model", small_run)
-    assert result.status == 0
-    assert "3 pairs: " in result.out.splitlines()[-1]
-
-
-def test_graph_writes_the_picture_or_prints_it(sumnist: Callable[..., Result], tmp_path: Path) -> None:
-    printed = sumnist("graph", "--preset", "tiny").out
-    assert printed.lstrip().startswith(("<svg", "<?xml"))
-    assert sumnist("graph", "--preset", "tiny", "--out", tmp_path / "tiny.svg").status == 0
-    assert (tmp_path / "tiny.svg").read_text(encoding="utf-8").strip() == printed.strip()
-
-
-def test_without_torch_a_command_that_needs_it_prints_the_install_line(tmp_path: Path) -> None:
-    code = "import sys; sys.modules['torch'] = None; from sumnist.cli import main; sys.exit(main(sys.argv[1:]))"
-    for words in (["train"], ["evaluate", "x"], ["graph"], ["predict", "x", "--number", "1", "--model", "."]):
-        result = subprocess.run([sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True,
-                                check=False)  # fmt: skip
-        assert result.returncode == 1
-        assert "Traceback" not in result.stderr
-        assert 'needs torch, which is not installed; install it with: pip install "sumnist[train]"' in result.stderr
-
-
-def test_output_that_nobody_reads_to_the_end_is_no_error(small_run: Path) -> None:
-    command = f"{sys.executable} -m sumnist demo --count 60 --seed 1 --model {small_run} | head -1"
-    result = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
-    assert "Traceback" not in result.stderr
-    assert "Error" not in result.stderr
-
-
-def test_a_folder_of_ones_own_pictures_is_measured(
-    sumnist: Callable[..., Result], tmp_path: Path, mnist_train: DigitSet
-) -> None:
+def test_a_folder_of_ones_own_pictures_is_measured(sumnist: Run, mnist_train: DigitSet) -> None:
+    assert sumnist("evaluate", "--folder", ".").status == 1
     for place in range(4):
         digit = int(mnist_train.digits[place])
-        (tmp_path / str(digit)).mkdir(exist_ok=True)
-        picture_of(mnist_train.images[place]).save(tmp_path / str(digit) / f"{place}.png")
-    (tmp_path / "7").mkdir()
-    picture_of(mnist_train.images[0]).save(tmp_path / "7" / "a-five.png")
-    result = sumnist("evaluate", "--folder", tmp_path)
+        Path(f"own/{digit}").mkdir(parents=True, exist_ok=True)
+        picture_of(mnist_train.images[place]).save(f"own/{digit}/{place}.png")
+    Path("own/7").mkdir()
+    picture_of(mnist_train.images[0]).save("own/7/a-five.png")
+    result = sumnist("evaluate", "--folder", "own")
     assert result.status == 0
     assert result.out.splitlines()[1].split()[-4:] == ["80.00", "100.00", "80.00", "0.00"]
-    assert result.out.splitlines()[2] == f"{tmp_path / '7' / 'a-five.png'}: 7 read as 5"
-    assert json.loads(sumnist("evaluate", "--folder", tmp_path, "--json").out)["errors"][0]["said"] == 5
-    assert sumnist("evaluate", "--folder", tmp_path, "--ink", "light").out == result.out
-    wrong = json.loads(sumnist("evaluate", "--folder", tmp_path, "--ink", "dark", "--json").out)
-    assert wrong["result"]["accepted"] < 0.8
-
-
-def test_evaluate_needs_something_to_evaluate(sumnist: Callable[..., Result], tmp_path: Path) -> None:
-    result = sumnist("evaluate")
-    assert (result.status, result.err) == (
-        2, "sumnist: evaluate: no RUN, expected a run folder, --suite or --folder\n"
-    )  # fmt: skip
-    result = sumnist("evaluate", "--folder", tmp_path, "--suite", "robustness")
-    assert (result.status, result.err) == (2, "sumnist: --suite --folder: two things to measure on; choose one\n")
-    result = sumnist("evaluate", tmp_path, "--ink", "dark")
-    assert (result.status, result.err) == (
-        2, "sumnist: --ink dark: is of the pictures of --folder; add that flag, or leave --ink out\n"
-    )  # fmt: skip
-    result = sumnist("evaluate", "--folder", tmp_path)
-    assert result.err == (
-        f"sumnist: {tmp_path}: no pictures in sub-folders 0 to 9, expected those of each digit in a folder of its "
-        "name\n"
-    )
+    assert result.out.splitlines()[2] == "own/7/a-five.png: 7 read as 5"
+    assert json.loads(sumnist("evaluate", "--folder", "own", "--json").out)["errors"][0]["said"] == 5
+    assert sumnist("evaluate", "--folder", "own", "--ink", "light").out == result.out
+    assert json.loads(sumnist("evaluate", "--folder", "own", "--ink", "dark", "--json").out)["result"]["accepted"] < 0.8

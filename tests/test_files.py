@@ -8,15 +8,17 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sumnist.errors import OutputError
-from sumnist.files import Journal, lock, replacing, write_atomically
+from sumnist.files import Journal, fits, lock, parse_json, read_whole, replacing, write_atomically
 
 KILLED_IN_WRITING = """
 import os, signal, sys
 from pathlib import Path
+from typing import Any
 from sumnist import files
 os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
 files.write_atomically(Path(sys.argv[1]), "half")
@@ -151,3 +153,39 @@ def test_a_line_for_which_the_disk_has_no_room_leaves_a_journal_as_it_was(
         assert path.read_bytes() == b'{"a": 1}\n'
         journal.add('{"a": 3}')
     assert path.read_bytes() == b'{"a": 1}\n{"a": 3}\n'
+
+
+def test_json_that_is_nested_too_deeply_is_a_value_error() -> None:
+    for text in ("[" * 100_000, b"[" * 100_000, '{"a":' * 100_000):
+        with pytest.raises(ValueError, match=r"^nested too deeply$"):
+            parse_json(text)
+    assert parse_json('{"a": [1]}') == {"a": [1]}
+
+
+@pytest.mark.parametrize(
+    ("shape", "right", "wrong"),
+    [
+        (int, [1], [1.0, True, "1"]),
+        (float, [1, 0.5], [True, float("inf"), float("nan"), "x"]),
+        ((float, None), [1, None], ["x"]),
+        ([int], [[], [1, 2]], [[1, "x"], {"a": 1}, 1]),
+        ([int, float], [[1, 2.5]], [[1], [1.5, 1]]),
+        ([[int]], [[[1, 2], [3]]], [[[1, "x"]], [1]]),
+        ({"a": int}, [{"a": 1, "b": 2}], [{"b": 2}, {"a": "x"}, []]),
+        ({"a": [{"b": (int, None)}]}, [{"a": [{"b": None}]}], [{"a": [{}]}]),
+        (dict, [{}], [[]]),
+    ],
+)  # fmt: skip
+def test_a_value_fits_a_shape_or_not(shape: Any, right: list[Any], wrong: list[Any]) -> None:
+    assert [fits(value, shape) for value in right + wrong] == [True] * len(right) + [False] * len(wrong)
+
+
+def test_only_a_plain_file_is_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    assert read_whole(tmp_path / "file") == b"x"
+    os.mkfifo(tmp_path / "pipe")
+    for path, reason in (
+        (tmp_path, "Is a directory"), (tmp_path / "pipe", "not a plain file"), (Path("/dev/zero"), "not a plain file"),
+    ):  # fmt: skip
+        with pytest.raises(OSError, match=reason):
+            read_whole(path)

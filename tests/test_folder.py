@@ -1,23 +1,43 @@
-"""A training that was killed goes on to the result that it would have had."""
+"""A training that was killed goes on to the result that it would have had; and a folder holds one network, whole: the
+old one or the new one, and nothing that was made from another is used."""
 
 from __future__ import annotations
 
 import gzip
+import importlib
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
+import sumnist
 from sumnist.cli import main
-from sumnist.config import Config
+from sumnist.config import Config, preset
+from sumnist.data.mnist import load_mnist
+from sumnist.environment import describe_machine
 from sumnist.errors import ConfigError, DataError, OutputError, RunError, TrainingError
+from sumnist.files import PRETRAINED
+from sumnist.inference.onnx import OnnxNetwork, with_checksum
+from sumnist.inference.reader import Reader, TorchNetwork
+from sumnist.model.checkpoint import load_config, save_network
+from sumnist.model.folder import held, settle_if_free
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training.evaluate import compare_runs, evaluate_run
+from sumnist.training.export import export_run
 from sumnist.training.folder import METRICS, RECORD, STATE, Progress, RunFolder
 from sumnist.training.loop import train, training_step
 from survival import Kill, survive
@@ -33,73 +53,122 @@ def kill(*_: object) -> None:
     raise Killed
 
 
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def visible(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: content for name, content in files.items() if not name.startswith(".")}
+
+
+def after(count: int, error: type[BaseException], real: Callable[..., Any]) -> Callable[..., Any]:
+    """`real`, which at the `count`-th call raises an error instead."""
+    left = [count]
+
+    def run(*arguments: Any, **named: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            raise error
+        return real(*arguments, **named)
+
+    return run
+
+
+Stop = Callable[..., Path]
+
+
 @pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> Stop:
+    """Train, and die at the n-th step."""
+
+    def run(config: Config, folder: Path, step: int, **named: Any) -> Path:
+        with monkeypatch.context() as patch:
+            patch.setattr("sumnist.training.loop.training_step", after(step, Killed, training_step))
+            with pytest.raises(Killed):
+                train(config, folder, progress=False, **named)
+        return folder
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def config(small_config: Config) -> Config:
     """Everything that a state has to hold: an average, an optimizer, augmentation, a learned fusion."""
     return replace(small_config, epochs=4, ema=0.9, augment="elastic", fusion="concat", weight_decay=0.01)
 
 
+@pytest.fixture(scope="session")
+def alone(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That training, undisturbed; not to be changed."""
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    train(config, folder, progress=False)
+    return folder
+
+
 @pytest.fixture
-def kill_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Have the training die at the n-th step from now; never, for 0."""
-
-    def set_up(count: int) -> None:
-        left = [count]
-
-        def step(*arguments: Any, **named: Any) -> Any:
-            left[0] -= 1
-            if left[0] == 0:
-                raise Killed
-            return training_step(*arguments, **named)
-
-        monkeypatch.setattr("sumnist.training.loop.training_step", step)
-
-    return set_up
+def half(config: Config, tmp_path: Path, stopped: Stop) -> Path:
+    """That training, killed in its second epoch."""
+    return stopped(config, tmp_path / "half", 20)
 
 
-@pytest.mark.parametrize(("precision", "optimizer"), [("fp32", "adamw"), ("bf16", "adamw"), ("bf16", "muon")])
-@pytest.mark.parametrize("step", [1, 14, 27, 40])
-def test_a_training_that_died_goes_on_to_the_same_weights_and_metrics(
-    config: Config, tmp_path: Path, kill_at: Callable[[int], None], step: int,
-    precision: Literal["fp32", "bf16"], optimizer: Literal["adamw", "muon"],
-) -> None:  # fmt: skip
-    config = replace(config, precision=precision, optimizer=optimizer)
-    alone = train(config, tmp_path / "alone", progress=False)
-    kill_at(step)
-    with pytest.raises(Killed):
-        train(config, tmp_path / "killed", progress=False)
-    kill_at(0)
-    resumed = train(config, tmp_path / "killed", progress=False, resume=True)
-    assert (resumed.folder / WEIGHTS).read_bytes() == (alone.folder / WEIGHTS).read_bytes()
+def rows_of(folder: Path) -> list[dict[str, float]]:
+    """The metrics without what depends on the clock."""
     timed = ("seconds", "cpu_seconds", "images_per_second")
-    rows = [[{k: v for k, v in row.items() if k not in timed} for row in run.metrics] for run in (alone, resumed)]
-    assert rows[0] == rows[1]
+    rows = map(json.loads, (folder / METRICS).read_text().splitlines())
+    return [{key: value for key, value in row.items() if key not in timed} for row in rows]
+
+
+def refusal(error: type[Exception], config: Config, folder: Path, **named: Any) -> str:
+    """What is said when a training is refused, which changes nothing in the folder."""
+    before = files_in(folder)
+    with pytest.raises(error) as caught:
+        train(config, folder, progress=False, **named)
+    assert files_in(folder) == before
+    return str(caught.value)
+
+
+# A training goes on.
+
+
+@pytest.mark.parametrize(
+    ("precision", "optimizer", "step"),
+    [("auto", "adamw", 1), ("auto", "adamw", 14), ("bf16", "muon", 27), ("auto", "adamw", 40),
+     *(pytest.param("bf16", kind, step, marks=pytest.mark.long) for kind in ("adamw", "muon") for step in (14, 40))],
+)  # fmt: skip
+def test_a_training_that_died_goes_on_to_the_same_weights_and_metrics(
+    config: Config, alone: Path, tmp_path: Path, stopped: Stop, precision: Any, optimizer: Any, step: int
+) -> None:
+    if precision != "auto":
+        config = replace(config, precision=precision, optimizer=optimizer)
+        alone = train(config, tmp_path / "alone", progress=False).folder
+    stopped(config, tmp_path / "run", step)
+    resumed = train(config, tmp_path / "run", progress=False, resume=True)
+    assert (resumed.folder / WEIGHTS).read_bytes() == (alone / WEIGHTS).read_bytes()
+    assert rows_of(resumed.folder) == rows_of(alone)
     assert [json.loads(line) for line in (resumed.folder / METRICS).read_text().splitlines()] == resumed.metrics
-    assert resumed.finished
+    assert (resumed.finished, resumed.steps) == (True, 52)
     assert not (resumed.folder / STATE).exists()
 
 
-def test_resuming_a_finished_run_changes_nothing(config: Config, tmp_path: Path) -> None:
-    first = train(config, tmp_path, progress=False)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    again = train(config, tmp_path, progress=False, resume=True)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    assert (again.metrics, again.seconds, again.finished) == (first.metrics, first.seconds, True)
+def test_resuming_a_finished_run_changes_nothing_and_needs_no_other_flag(config: Config, alone: Path) -> None:
+    before, record = files_in(alone), json.loads((alone / RECORD).read_text())
+    again = train(config, alone, progress=False, resume=True)
+    assert (again.seconds, again.steps, again.finished) == (record["seconds"], record["steps"], True)
+    assert main(["train", "--out", str(alone), "--resume"]) == 0
+    assert files_in(alone) == before
 
 
 def test_a_run_that_died_after_its_last_epoch_is_finished_as_it_would_have_been(
-    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: Config, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = train(config, tmp_path / "alone", progress=False)
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "finish", kill)
         with pytest.raises(Killed):
-            train(config, tmp_path / "killed", progress=False)
-    resumed = train(config, tmp_path / "killed", progress=False, resume=True)
-    assert (resumed.folder / WEIGHTS).read_bytes() == (alone.folder / WEIGHTS).read_bytes()
-    records = [json.loads((run.folder / RECORD).read_text()) for run in (alone, resumed)]
-    assert [record["epochs"] for record in records] == [4, 4]
-    assert (resumed.steps, alone.steps) == (52, 52)
+            train(config, tmp_path, progress=False)
+    assert main(["train", "--out", str(tmp_path), "--resume"]) == 0
+    assert (tmp_path / WEIGHTS).read_bytes() == (alone / WEIGHTS).read_bytes()
+    record = json.loads((tmp_path / RECORD).read_text())
+    assert (record["epochs"], record["finished"]) == (4, True)
 
 
 def test_measuring_counts_as_training_neither_in_the_metrics_nor_in_the_state(
@@ -111,219 +180,92 @@ def test_measuring_counts_as_training_neither_in_the_metrics_nor_in_the_state(
         time.sleep(0.3)
         return {}
 
-    monkeypatch.setattr("sumnist.training.tasks.DigitTask.measure", measure)
+    monkeypatch.setattr("sumnist.training.digits.validation_figures", measure)
     monkeypatch.setattr(RunFolder, "save_state", lambda folder, progress, learner: saved.append(progress))
     result = train(replace(config, epochs=2), tmp_path, progress=False)
     assert [progress.seconds for progress in saved] == [row["seconds"] for row in result.metrics]
     assert result.seconds < result.metrics[-1]["seconds"] + 0.25
 
 
-def test_resuming_where_nothing_is_begins_a_run(config: Config, tmp_path: Path) -> None:
-    assert train(replace(config, epochs=1), tmp_path / "new", progress=False, resume=True).finished
-
-
-def test_a_run_is_resumed_only_as_it_was_begun(config: Config, tmp_path: Path) -> None:
-    train(config, tmp_path, progress=False)
-    with pytest.raises(ConfigError) as caught:
-        train(replace(config, lr=0.5), tmp_path, progress=False, resume=True)
-    assert str(caught.value) == (
-        f"--resume --lr 0.5: the run in {tmp_path} was begun with {config.lr}: leave the flag out, or train a new "
-        "run in another --out"
-    )
+def test_without_a_run_or_without_its_state_a_resume_begins_anew(config: Config, alone: Path, half: Path) -> None:
+    (half / STATE).unlink()
+    assert train(config, half, progress=False, resume=True).finished
+    assert rows_of(half) == rows_of(alone)
+    assert train(replace(config, epochs=1), half / "new", progress=False, resume=True).finished
 
 
 @pytest.mark.parametrize("damage", ["cut", "pickle", "other"])
 def test_a_state_that_is_not_whole_is_an_error_that_says_what_to_do(
-    config: Config, tmp_path: Path, kill_at: Callable[[int], None], damage: str
+    config: Config, half: Path, tmp_path: Path, stopped: Stop, damage: str
 ) -> None:
-    kill_at(20)
-    with pytest.raises(Killed):
-        train(config, tmp_path / "run", progress=False)
-    kill_at(0)
-    state = tmp_path / "run" / STATE
+    state = half / STATE
     if damage == "cut":
         state.write_bytes(state.read_bytes()[:5000])
     elif damage == "pickle":
         state.write_bytes(b"\x80\x04c__main__\nboom\n.")
     else:
-        kill_at(20)
-        with pytest.raises(Killed):
-            train(replace(config, fusion="exact"), tmp_path / "other", progress=False)
-        kill_at(0)
-        state.write_bytes((tmp_path / "other" / STATE).read_bytes())
+        state.write_bytes((stopped(replace(config, fusion="exact"), tmp_path / "other", 20) / STATE).read_bytes())
     with pytest.raises(RunError) as caught:
-        train(config, tmp_path / "run", progress=False, resume=True)
+        train(config, half, progress=False, resume=True)
     assert str(caught.value).startswith(f"{state}: not a state to resume from (")
     assert str(caught.value).endswith("): delete it to train the run from its beginning")
 
 
-def test_resume_needs_no_other_flag_than_the_folder(
-    config: Config, tmp_path: Path, kill_at: Callable[[int], None], capsys: pytest.CaptureFixture[str]
+def test_a_run_is_resumed_only_with_its_own_settings_images_and_precision(
+    config: Config, half: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kill_at(30)
-    with pytest.raises(Killed):
-        train(config, tmp_path, progress=False)
-    kill_at(0)
-    assert main(["train", "--out", str(tmp_path), "--resume"]) == 0
-    assert json.loads((tmp_path / RECORD).read_text())["finished"] is True
-    assert main(["train", "--out", str(tmp_path), "--resume", "--overwrite"]) == 2
-    assert "one goes on with the run, the other replaces it; choose one" in capsys.readouterr().err
-
-
-def files_in(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def visible(files: dict[str, bytes]) -> dict[str, bytes]:
-    return {name: content for name, content in files.items() if not name.startswith(".")}
-
-
-@pytest.mark.parametrize("step", [1, 20, 52])
-@pytest.mark.parametrize("how", [Killed, KeyboardInterrupt])
-def test_a_run_stays_whole_until_the_one_that_replaces_it_has_finished(
-    config: Config, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str], step: int, how: type[BaseException],
-) -> None:  # fmt: skip
-    run, new = tmp_path / "run", replace(config, seed=3)
-    shutil.copytree(small_run, run)
-    (run / "mine.txt").write_text("mine")
-    before = files_in(run)
-    alone = train(new, tmp_path / "alone", progress=False)
-    steps = iter(range(1, step + 1))
-
-    def stopped(*arguments: Any, **named: Any) -> Any:
-        if next(steps) == step:
-            raise how
-        return training_step(*arguments, **named)
-
-    words = ["train", *words_of(new), "--out", str(run)]
-    with monkeypatch.context() as patch:
-        patch.setattr("sumnist.training.loop.training_step", stopped)
-        if how is Killed:
-            with pytest.raises(Killed):
-                main([*words, "--overwrite"])
-        else:
-            assert main([*words, "--overwrite"]) == 130
-            epoch = (step - 1) // 13 + 1
-            assert capsys.readouterr().err.splitlines()[-1] == (
-                f"sumnist: stopped in epoch {epoch}; the weights of this moment are in {run / '.unfinished'}; {run} "
-                "holds what it held, and --resume goes on"
-            )
-            load_network(run / ".unfinished")
-    assert visible(files_in(run)) == before
-    for flag in ("--resume",) if how is KeyboardInterrupt or step > 13 else ("--overwrite",):
-        assert main([*words, flag]) == 0
-    after = files_in(run)
-    assert after["model.safetensors"] == (alone.folder / WEIGHTS).read_bytes()
-    assert set(after) == {*files_in(alone.folder), "mine.txt"}
-    assert json.loads(after[RECORD])["finished"] is True
-
-
-def words_of(config: Config) -> list[str]:
-    """The flags of the configuration of these tests."""
-    return ["--preset", "tiny", "--data-dir", str(config.data_dir), "--validation", "200", "--epochs", "4",
-            "--batch-size", "64", "--threads", "1", "--device", "cpu", "--ema", "0.9", "--augment", "elastic",
-            "--fusion", "concat", "--weight-decay", "0.01", "--seed", str(config.seed)]  # fmt: skip
-
-
-def test_an_abandoned_run_is_no_obstacle_to_one_that_replaces_the_run_again(
-    config: Config, small_run: Path, tmp_path: Path, kill_at: Callable[[int], None]
-) -> None:
-    run = tmp_path / "run"
-    shutil.copytree(small_run, run)
-    kill_at(20)
-    with pytest.raises(Killed):
-        train(config, run, progress=False, overwrite=True)
-    kill_at(0)
-    assert (run / ".unfinished" / STATE).exists()
-    with pytest.raises(ConfigError, match=r"the run in .*\.unfinished was begun with "):
-        train(replace(config, lr=0.5), run, progress=False, resume=True)
-    changed = replace(config, lr=0.02)
-    result = train(changed, run, progress=False, overwrite=True)
-    alone = train(changed, tmp_path / "alone", progress=False)
-    assert (result.folder, [row["epoch"] for row in result.metrics]) == (run, [1, 2, 3, 4])
-    assert (run / WEIGHTS).read_bytes() == (alone.folder / WEIGHTS).read_bytes()
-    assert set(files_in(run)) == set(files_in(alone.folder))
-
-
-def test_a_run_that_was_killed_before_it_took_its_place_takes_it_when_resumed(
-    small_config: Config, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run, new = tmp_path / "run", replace(small_config, seed=3)
-    shutil.copytree(small_run, run)
-    with monkeypatch.context() as patch:
-        patch.setattr("sumnist.training.folder.take_place", kill)
-        with pytest.raises(Killed):
-            train(new, run, progress=False, overwrite=True)
-        assert visible(files_in(run)) == files_in(small_run)
-        shutil.rmtree(run / ".unfinished", ignore_errors=True)
-        patch.setattr(RunFolder, "__exit__", lambda self, *_: self.hold.close())  # as after a real kill
-        with pytest.raises(Killed):
-            train(new, run, progress=False, overwrite=True)
-    result = train(new, run, progress=False, resume=True)
-    assert (result.finished, result.folder, len(result.metrics)) == (True, run, 2)
-    assert load_network(run)[1].seed == 3
-    assert not visible({name[1:]: b"" for name in files_in(run) if name.startswith(".")})
-
-
-def test_what_save_pretrained_wrote_is_no_run_to_resume(config: Config, tmp_path: Path) -> None:
-    TwoInputNet.from_config(config).save_pretrained(tmp_path)
-    before = files_in(tmp_path)
-    with pytest.raises(RunError) as caught:
-        train(config, tmp_path, progress=False, resume=True)
-    assert str(caught.value) == (
-        f"--resume {tmp_path}: holds no training to go on with, neither record.json nor state.safetensors: name "
-        "another --out, or give --overwrite instead to replace what is there"
+    assert refusal(ConfigError, replace(config, lr=0.5), half, resume=True) == (
+        f"--resume --lr 0.5: the run in {half} was begun with {config.lr}: leave the flag out, or train a new run in "
+        "another --out"
     )
-    assert files_in(tmp_path) == before
+    with monkeypatch.context() as patch:
+        patch.setattr("sumnist.training.loop.choose_bf16", lambda *_: True)
+        begun, now = sorted(("bf16", "fp32"), key=lambda name: name == "bf16")
+        if json.loads((half / RECORD).read_text())["precision"] == begun:
+            assert refusal(RunError, config, half, resume=True) == (
+                f"--resume {half}: begun with other precision ({begun}, now {now}): go on as it was begun, or train a "
+                "new run in another --out"
+            )
+    assert config.data_dir is not None
+    here = Path(shutil.copytree(config.data_dir, tmp_path / "digits"))
+    images, labels = here / "train-images-idx3-ubyte", here / "train-labels-idx1-ubyte"
+    (here / f"{images.name}.gz").write_bytes(gzip.compress(images.read_bytes()))
+    images.unlink()
+    moved = replace(config, data_dir=here)
+    (half / "config.json").write_text(moved.to_json())  # as anyone may who has moved them
+    good = labels.read_bytes()
+    labels.write_bytes(good[:8] + bytes([(good[8] + 1) % 10]) + good[9:])
+    assert refusal(RunError, moved, half, resume=True).startswith(
+        f"--resume {half}: begun with other training images ("
+    )
+    labels.write_bytes(good)  # the same images, in another place and packed otherwise
+    as_text = replace(config, data_dir=str(here))  # type: ignore[arg-type]
+    assert train(as_text, half, progress=False, resume=True).finished
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, "model.onnx"])
-def test_weights_that_lie_in_the_folder_without_a_configuration_are_not_removed(
-    config: Config, tmp_path: Path, name: str
+def test_the_record_says_where_a_run_went_on_otherwise_than_it_was_begun(
+    config: Config, half: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / name).write_text("somebody's")
-    for resume, error in ((False, OutputError), (True, RunError)):
-        with pytest.raises(error):
-            train(config, tmp_path, progress=False, resume=resume)
-    assert files_in(tmp_path) == {name: b"somebody's"}
-
-
-def test_without_its_state_a_run_begins_anew_and_its_metrics_too(
-    config: Config, tmp_path: Path, kill_at: Callable[[int], None]
-) -> None:
-    kill_at(35)
-    with pytest.raises(Killed):
-        train(config, tmp_path, progress=False)
-    kill_at(0)
-    (tmp_path / STATE).unlink()
-    result = train(config, tmp_path, progress=False, resume=True)
-    written = [json.loads(line)["epoch"] for line in (tmp_path / METRICS).read_text().splitlines()]
-    assert written == [row["epoch"] for row in result.metrics] == [1, 2, 3, 4]
-
-
-def interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def fire_after(count: int, real: Callable[..., Any]) -> Callable[..., Any]:
-    """`real`, which Ctrl-C interrupts at the `count`-th call."""
-    left = [count]
-
-    def run(*arguments: Any, **named: Any) -> Any:
-        left[0] -= 1
-        if left[0] == 0:
-            raise KeyboardInterrupt
-        return real(*arguments, **named)
-
-    return run
+    begun = json.loads((half / RECORD).read_text())
+    other = {"versions": begun["versions"] | {"torch": "99.0"}}
+    monkeypatch.setattr("sumnist.training.folder.describe_machine", lambda: describe_machine() | other)
+    train(config, half, progress=False, resume=True)
+    record = json.loads((half / RECORD).read_text())
+    assert record["versions"] == begun["versions"]
+    (resumed,) = record["resumed"]
+    assert resumed.pop("date")
+    assert resumed == other
 
 
 @pytest.mark.parametrize(
     ("place", "call"),
-    [("sumnist.training.tasks.calibrate", 1), ("sumnist.training.tasks.DigitTask.calibrate", 1),
-     ("sumnist.model.calibration.Calibration.set", 2), ("sumnist.training.folder.save_network", 3),
-     ("sumnist.training.folder.RunFolder.finish", 1), ("sumnist.training.folder.RunFolder.write_record", 2)],
+    [
+        ("sumnist.model.calibration.Calibration.set", 1), ("sumnist.training.folder.save_network", 3),
+        ("sumnist.training.folder.RunFolder.write_record", 2),
+        *(pytest.param(place, 1, marks=pytest.mark.long) for place in (
+            "sumnist.training.digits.calibrate", "sumnist.training.digits.calibrate_on",
+            "sumnist.training.folder.RunFolder.finish")),
+    ],
 )  # fmt: skip
 def test_ctrl_c_at_the_end_leaves_a_run_that_is_not_finished_and_then_ends_as_if_undisturbed(
     small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, call: int
@@ -331,13 +273,11 @@ def test_ctrl_c_at_the_end_leaves_a_run_that_is_not_finished_and_then_ends_as_if
     config = replace(small_config, outliers=0.3)
     monkeypatch.setattr("sumnist.data.outliers.DRAWN", 500)
     alone = train(config, tmp_path / "alone", progress=False)
+    owner, _, name = place.rpartition(".")
+    module, _, kind = owner.rpartition(".")
+    holder = importlib.import_module(owner) if owner.islower() else getattr(importlib.import_module(module), kind)
     with monkeypatch.context() as patch:
-        owner, _, name = place.rpartition(".")
-        real = getattr(pytest.importorskip(owner), name) if owner.islower() else None
-        if real is None:
-            module, _, kind = owner.rpartition(".")
-            real = getattr(getattr(pytest.importorskip(module), kind), name)
-        patch.setattr(place, fire_after(call, real))
+        patch.setattr(holder, name, after(call, KeyboardInterrupt, getattr(holder, name)))
         try:
             assert not train(config, tmp_path / "run", progress=False).finished
         except KeyboardInterrupt:
@@ -348,129 +288,66 @@ def test_ctrl_c_at_the_end_leaves_a_run_that_is_not_finished_and_then_ends_as_if
     assert load_network(tmp_path / "run")[0].calibration.least_is_digit.item() > 0
 
 
-@pytest.fixture
-def half(config: Config, tmp_path: Path, kill_at: Callable[[int], None]) -> Path:
-    """A run that was killed in its second epoch."""
-    kill_at(20)
-    with pytest.raises(Killed):
-        train(config, tmp_path / "half", progress=False)
-    kill_at(0)
-    return tmp_path / "half"
-
-
-def test_a_run_is_not_resumed_with_other_images(config: Config, half: Path, tmp_path: Path) -> None:
-    assert config.data_dir is not None
-    here = tmp_path / "digits"
-    shutil.copytree(config.data_dir, here)
-    packed = here / "train-images-idx3-ubyte"
-    (here / f"{packed.name}.gz").write_bytes(gzip.compress(packed.read_bytes()))
-    packed.unlink()
-    saved = Config.from_json((half / "config.json").read_text(), "config.json")
-    moved = replace(saved, data_dir=here)
-    (half / "config.json").write_text(moved.to_json())
-    labels = here / "train-labels-idx1-ubyte"
-    content = bytearray(labels.read_bytes())
-    content[8] = (content[8] + 1) % 10
-    good = labels.read_bytes()
-    labels.write_bytes(bytes(content))
-    before = files_in(half)
-    with pytest.raises(RunError) as caught:
-        train(moved, half, progress=False, resume=True)
-    assert str(caught.value).startswith(f"--resume {half}: begun with other training images (")
-    assert str(caught.value).endswith("): go on as it was begun, or train a new run in another --out")
-    assert files_in(half) == before
-    labels.write_bytes(good)  # the same images, in another place and packed otherwise
-    assert train(moved, half, progress=False, resume=True).finished
-
-
-def test_a_run_is_not_resumed_in_another_precision(
-    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill_at: Callable[[int], None]
+@pytest.mark.heavy
+@pytest.mark.long
+def test_a_training_killed_inside_its_writes_and_between_them_ends_with_the_same_weights(
+    small_config: Config, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("sumnist.training.loop.choose_bf16", lambda *_: True)
-    kill_at(20)
-    with pytest.raises(Killed):
-        train(config, tmp_path, progress=False)
-    kill_at(0)
-    monkeypatch.setattr("sumnist.training.loop.choose_bf16", lambda *_: False)
-    with pytest.raises(RunError) as caught:
-        train(config, tmp_path, progress=False, resume=True)
-    assert str(caught.value) == (
-        f"--resume {tmp_path}: begun with other precision (bf16, now fp32): go on as it was begun, or train a new run "
-        "in another --out"
+    arguments = ["--preset", "tiny", "--data-dir", str(small_config.data_dir), "--validation", "200", "--epochs", "5",
+                 "--batch-size", "16", "--ema", "0.9", "--threads", "1", "--device", "cpu"]  # fmt: skip
+    _, undisturbed = survive(arguments, [], tmp_path / "alone")
+    kills = [Kill(write=2), Kill(write=5), Kill(write=8), Kill(seconds=0.3), Kill(write=3)]
+    hits, weights = survive(arguments, kills, tmp_path / "killed")
+    assert hits >= 4
+    assert weights == undisturbed
+    assert not list((tmp_path / "killed").glob(".*"))
+
+
+# What is in the way, or broken.
+
+
+def test_what_is_no_run_is_neither_resumed_nor_removed(config: Config, alone: Path, tmp_path: Path) -> None:
+    TwoInputNet.from_config(config).save_pretrained(tmp_path / "saved")
+    assert refusal(RunError, config, tmp_path / "saved", resume=True) == (
+        f"--resume {tmp_path / 'saved'}: holds no training to go on with, neither record.json nor state.safetensors: "
+        "name another --out, or give --overwrite instead to replace what is there"
     )
-    monkeypatch.setattr("sumnist.training.loop.choose_bf16", lambda *_: True)
-    assert train(config, tmp_path, progress=False, resume=True).finished
-    assert json.loads((tmp_path / RECORD).read_text())["precision"] == "bf16"
-
-
-def test_the_record_says_where_a_run_went_on_otherwise_than_it_was_begun(
-    config: Config, half: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun = json.loads((half / RECORD).read_text())
-    other = {"versions": begun["versions"] | {"torch": "99.0"}}
-    from sumnist.environment import describe_machine
-
-    monkeypatch.setattr("sumnist.training.folder.describe_machine", lambda: describe_machine() | other)
-    train(config, half, progress=False, resume=True)
-    record = json.loads((half / RECORD).read_text())
-    assert record["versions"] == begun["versions"]
-    (resumed,) = record["resumed"]
-    assert resumed.pop("date")
-    assert resumed == other
-
-
-def test_a_run_is_resumed_with_its_folder_of_data_as_text_or_as_a_path(config: Config, half: Path) -> None:
-    result = train(replace(config, data_dir=str(config.data_dir)), half, progress=False, resume=True)  # type: ignore[arg-type]
-    assert result.finished
-    assert Config(data_dir="idx") == Config(data_dir=Path("idx"))  # type: ignore[arg-type]
-
-
-def test_data_that_cannot_be_loaded_leave_no_run_behind(config: Config, tmp_path: Path) -> None:
+    for name in (WEIGHTS, "model.onnx"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_text("somebody's")
+        refusal(OutputError, config, tmp_path / name)
+        refusal(RunError, config, tmp_path / name, resume=True)
     with pytest.raises(DataError):
         train(replace(config, data_dir=tmp_path / "none"), tmp_path / "run", progress=False)
-    assert train(replace(config, epochs=1), tmp_path / "run", progress=False).finished
+    assert list((tmp_path / "run").iterdir()) == []
+    run = Path(shutil.copytree(alone, tmp_path / "broken"))
+    for content in ('{"finished": true}', "[" * 100_000):
+        (run / RECORD).write_text(content)
+        refusal(RunError, config, run, resume=True)
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"\xff\xfe\x00", b"[1]\n7\nnull\n", b'{"epoch": "x"}\n', b'{"epoch": 1}\n', b"[" * 100_000,
+    [b"\xff\xfe\x00", b"[1]\n7\nnull\n", b'{"epoch": "x"}\n', b"[" * 100_000,
      b'{"epoch": 1, "train_digit": "much", "train_sum": null}\n{"epoch": 1' + b"0" * 5000 + b"}\n",
      b'{"epoch": 1, "validation_digit": NaN, "validation_sum": 1e999, "digit_loss": {}}\n{"epo'],
 )  # fmt: skip
-def test_metrics_that_somebody_broke_are_left_out(small_run: Path, tmp_path: Path, content: bytes) -> None:
-    run = tmp_path / "run"
-    shutil.copytree(small_run, run)
+def test_metrics_that_somebody_broke_are_left_out(whole: Path, tmp_path: Path, content: bytes) -> None:
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
     (run / METRICS).write_bytes(content)
-    evaluate_run(run, device="cpu")
-    assert (run / "plots/mistakes.png").exists()
     assert "run" in compare_runs([run])
-
-
-def test_a_record_that_somebody_broke_is_an_error_when_resumed(
-    small_config: Config, small_run: Path, tmp_path: Path
-) -> None:
-    run = tmp_path / "run"
-    for content, error in (('{"finished": true}', RunError), ("[" * 100_000, RunError)):
-        shutil.copytree(small_run, run, dirs_exist_ok=True)
-        (run / RECORD).write_text(content)
-        with pytest.raises(error):
-            train(small_config, run, progress=False, resume=True)
-        assert (run / WEIGHTS).read_bytes() == (small_run / WEIGHTS).read_bytes()
-
-
-class Full:
-    """A TensorBoard writer on a disk that is full."""
-
-    def add_scalar(self, *_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    def close(self) -> None:
-        raise OSError(28, "No space left on device")
 
 
 def test_a_disk_that_is_full_for_tensorboard_is_an_error_of_one_line(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    class Full:
+        def close(self) -> None:
+            raise OSError(28, "No space left on device")
+
+        def add_scalar(self, *_: object) -> None:
+            self.close()
+
     monkeypatch.setattr("sumnist.training.folder.tensorboard", lambda _: Full())
     with pytest.raises(OutputError, match="cannot be written \\(no space left on device\\)"):
         train(config, tmp_path, progress=False)
@@ -503,15 +380,366 @@ def test_weights_that_are_no_numbers_after_the_very_last_update_are_not_saved(
     assert not (run / WEIGHTS).exists() if not overwrite else files_in(run) == before
 
 
-@pytest.mark.heavy
-def test_a_training_killed_inside_its_writes_and_between_them_ends_with_the_same_weights(
-    small_config: Config, tmp_path: Path
+# One network takes the place of another.
+
+
+def network(seed: int) -> TwoInputNet:
+    """An untrained network whose configuration and weights both tell its seed."""
+    torch.manual_seed(seed)
+    return TwoInputNet.from_config(preset("tiny", seed=seed))
+
+
+def seed_of(folder: Path) -> int:
+    """The seed of the network in the folder, which configuration and weights must agree on."""
+    net, config = load_network(folder)
+    assert torch.equal(net.fusion.digit.weight, network(config.seed).fusion.digit.weight)
+    return config.seed
+
+
+@pytest.fixture
+def killed_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+    """Have this process die before the n-th call that changes the names of files; never, for 0."""
+    left = [0]
+
+    def dying(call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **named: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed
+            return call(*arguments, **named)
+
+        return run
+
+    for name in ("rename", "replace", "unlink", "rmdir", "mkdir"):
+        monkeypatch.setattr(os, name, dying(getattr(os, name)))
+    yield lambda count: left.__setitem__(0, count)
+    left[0] = 0
+
+
+def test_whoever_is_killed_while_a_network_takes_its_place_leaves_the_old_one_or_the_new_one(
+    tmp_path: Path, killed_at: Callable[[int], None]
 ) -> None:
-    arguments = ["--preset", "tiny", "--data-dir", str(small_config.data_dir), "--validation", "200", "--epochs", "5",
-                 "--batch-size", "16", "--ema", "0.9", "--threads", "1", "--device", "cpu"]  # fmt: skip
-    _, alone = survive(arguments, [], tmp_path / "alone")
-    kills = [Kill(write=2), Kill(write=5), Kill(write=8), Kill(seconds=0.3), Kill(write=3)]
-    hits, weights = survive(arguments, kills, tmp_path / "killed")
-    assert hits >= 4
-    assert weights == alone
-    assert not list((tmp_path / "killed").glob(".*"))
+    folder = tmp_path / "run"
+    network(1).save_pretrained(folder)
+    for name in ("record.json", "metrics.jsonl", "model.onnx", "plots/mistakes.png", "mine.txt", "plots/mine.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("of the old one, or of the user")
+    shutil.copytree(folder, tmp_path / "old")
+    found = []
+    for count in range(1, 100):
+        shutil.rmtree(folder)
+        shutil.copytree(tmp_path / "old", folder)
+        killed_at(count)
+        try:
+            network(2).save_pretrained(folder)
+            break
+        except Killed:
+            killed_at(0)
+        found.append(seed_of(folder))
+        settle_if_free(folder)
+        assert seed_of(folder) == found[-1]
+        network(2).save_pretrained(folder)
+        assert seed_of(folder) == 2
+        assert not [name for name in files_in(folder) if name.startswith(".")]
+    assert found == sorted(found)
+    assert set(found) == {1, 2}
+    assert set(files_in(folder)) == {"config.json", WEIGHTS, "mine.txt", "plots/mine.png"}
+
+
+def test_who_reads_while_networks_replace_each_other_finds_one_whole_at_every_moment(tmp_path: Path) -> None:
+    networks = [network(seed) for seed in (1, 2)]
+    networks[0].save_pretrained(tmp_path)
+    done = threading.Event()
+
+    def write() -> None:
+        for turn in range(60):
+            networks[turn % 2].save_pretrained(tmp_path)
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    found = set()
+    while not done.is_set():
+        found.add(seed_of(tmp_path))
+    writer.join()
+    assert found <= {1, 2}
+    assert found
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2, 3])
+def test_a_run_that_was_stopped_on_its_way_is_found_by_every_reader_and_settled_by_the_next_writer(
+    small_run: Path, tmp_path: Path, moved: int
+) -> None:
+    folder = tmp_path / "run"
+    network(1).save_pretrained(folder)
+    shutil.copytree(small_run, folder / ".unfinished")
+    for name in (WEIGHTS, "config.json", METRICS)[:moved]:
+        (folder / ".unfinished" / name).replace(folder / name)
+    if not moved:
+        settle_if_free(folder)  # it may be resumed
+        assert seed_of(folder) == 1
+        return
+    assert Reader(folder).read(np.eye(28), 3) == Reader(small_run).read(np.eye(28), 3)
+    assert load_config(folder) == load_config(small_run)
+    evaluate_run(folder, device="cpu", plots=False)
+    assert {name: content for name, content in files_in(folder).items() if name != "evaluation.json"} == files_in(
+        small_run
+    )
+
+
+def test_weights_tell_what_they_are_of_whatever_the_file_beside_them_says(tmp_path: Path) -> None:
+    network(1).save_pretrained(tmp_path)
+    network(2).save_pretrained(tmp_path / "other")
+    shutil.copy(tmp_path / "other/config.json", tmp_path)
+    assert (seed_of(tmp_path), load_config(tmp_path).seed) == (1, 1)
+    save_network(network(1), tmp_path)  # those of an older version do not
+    assert (load_network(tmp_path)[1].seed, load_config(tmp_path).seed) == (2, 2)
+
+
+@pytest.mark.parametrize(("how", "step"), [(Killed, 1), (Killed, 20), (Killed, 52), (KeyboardInterrupt, 20)])
+def test_a_run_stays_whole_until_the_one_that_replaces_it_has_finished(
+    config: Config, alone: Path, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], how: type[BaseException], step: int,
+) -> None:  # fmt: skip
+    run = Path(shutil.copytree(small_run, tmp_path / "run"))
+    (run / "mine.txt").write_text("mine")
+    before = files_in(run)
+    words = ["train", "--preset", "tiny", "--data-dir", str(config.data_dir), "--validation", "200", "--epochs", "4",
+             "--batch-size", "64", "--threads", "1", "--device", "cpu", "--ema", "0.9", "--augment", "elastic",
+             "--fusion", "concat", "--weight-decay", "0.01", "--out", str(run)]  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr("sumnist.training.loop.training_step", after(step, how, training_step))
+        if how is Killed:
+            with pytest.raises(Killed):
+                main([*words, "--overwrite"])
+        else:
+            assert main([*words, "--overwrite"]) == 130
+            assert capsys.readouterr().err.splitlines()[-1] == (
+                f"sumnist: stopped in epoch 2; the weights of this moment are in {run / '.unfinished'}; {run} holds "
+                "what it held, and --resume goes on"
+            )
+            load_network(run / ".unfinished")
+    assert visible(files_in(run)) == before
+    assert main([*words, "--overwrite" if step == 1 else "--resume"]) == 0
+    found = files_in(run)
+    assert found[WEIGHTS] == (alone / WEIGHTS).read_bytes()
+    assert set(found) == {*files_in(alone), "mine.txt"}
+    assert json.loads(found[RECORD])["finished"] is True
+
+
+def test_an_abandoned_run_is_no_obstacle_to_one_that_replaces_the_run_again(
+    config: Config, alone: Path, small_run: Path, tmp_path: Path, stopped: Stop
+) -> None:
+    run = Path(shutil.copytree(small_run, tmp_path / "run"))
+    stopped(replace(config, lr=0.02), run, 20, overwrite=True)
+    assert (run / ".unfinished" / STATE).exists()
+    with pytest.raises(ConfigError, match=r"the run in .*\.unfinished was begun with "):
+        train(config, run, progress=False, resume=True)
+    result = train(config, run, progress=False, overwrite=True)
+    assert (result.folder, [row["epoch"] for row in result.metrics]) == (run, [1, 2, 3, 4])
+    assert (run / WEIGHTS).read_bytes() == (alone / WEIGHTS).read_bytes()
+    assert set(files_in(run)) == set(files_in(alone))
+
+
+def test_a_run_that_was_killed_before_it_took_its_place_takes_it_when_resumed(
+    small_config: Config, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, new = Path(shutil.copytree(small_run, tmp_path / "run")), replace(small_config, seed=3)
+    with monkeypatch.context() as patch:
+        patch.setattr("sumnist.training.folder.take_place", kill)
+        patch.setattr(RunFolder, "__exit__", lambda self, *_: self.hold.close())  # as after a real kill
+        with pytest.raises(Killed):
+            train(new, run, progress=False, overwrite=True)
+    assert visible(files_in(run)) == files_in(small_run)
+    result = train(new, run, progress=False, resume=True)
+    assert (result.finished, result.folder, len(result.metrics)) == (True, run, 2)
+    assert load_network(run)[1].seed == 3
+    assert visible(files_in(run)) == files_in(run)
+
+
+def test_one_process_at_a_time_writes_into_a_folder_and_one_that_is_killed_leaves_no_lock(
+    small_config: Config, small_run: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(small_run, tmp_path / "run"))
+    before = files_in(run)
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom sumnist.model.folder import held\n"
+        "with held(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(100)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(run)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    for flags in ({"resume": True}, {"overwrite": True}):
+        assert refusal(OutputError, small_config, run, **flags) == (
+            f"{run}: another process writes a run there: wait until it has ended, or name another folder"
+        )
+    with pytest.raises(OutputError, match="another process writes a run there"):
+        network(1).save_pretrained(run)
+    evaluate_run(run, device="cpu", plots=False)  # reads, and writes what carries a checksum
+    (run / "evaluation.json").unlink()
+    assert files_in(run) == before
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    with held(run) as free:
+        assert free
+    assert train(small_config, run, progress=False, resume=True).finished
+
+
+def test_save_pretrained_leaves_an_unfinished_training_alone(tmp_path: Path) -> None:
+    network(1).save_pretrained(tmp_path)
+    (tmp_path / STATE).write_text("what a training goes on from")
+    before = files_in(tmp_path)
+    with pytest.raises(OutputError) as caught:
+        network(2).save_pretrained(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: holds a training that is not finished: name another folder, or finish it with --resume"
+    )
+    assert files_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("way", ["a link", "the current folder"])
+def test_a_run_is_replaced_behind_a_link_and_in_the_current_folder(
+    small_config: Config, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    real, out = Path(shutil.copytree(small_run, tmp_path / "real")), tmp_path / "link"
+    (real / "mine.txt").write_text("mine")
+    if way == "a link":
+        out.symlink_to(real)
+    else:
+        monkeypatch.chdir(real)
+        out = Path()
+    result = train(replace(small_config, seed=1), out, progress=False, overwrite=True)
+    assert result.folder == out
+    assert load_network(real)[1].seed == 1
+    assert (real / "mine.txt").read_text() == "mine"
+    assert visible(files_in(real)) == files_in(real)
+
+
+# What was made from the weights.
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory, small_run: Path) -> Path:
+    """A run, exported and evaluated; not to be changed."""
+    run = Path(shutil.copytree(small_run, tmp_path_factory.mktemp("whole") / "run"))
+    export_run(run)
+    export_run(run, int8=True)
+    evaluate_run(run, device="cpu")
+    return run
+
+
+@pytest.fixture
+def exported(whole: Path, tmp_path: Path) -> Path:
+    """The same, to be changed."""
+    return Path(shutil.copytree(whole, tmp_path / "run"))
+
+
+def put_other_weights(run: Path) -> None:
+    """As anyone may who copies files."""
+    kept = files_in(run)
+    torch.manual_seed(7)
+    save_network(TwoInputNet.from_config(load_network(run)[1]), run)
+    for name, content in kept.items():
+        if name not in (WEIGHTS, "config.json"):
+            (run / name).write_bytes(content)
+
+
+def test_an_onnx_file_of_other_weights_is_never_used(exported: Path, tmp_path: Path) -> None:
+    images = list(load_mnist("test").images[:5])
+    assert isinstance(Reader(exported).network, OnnxNetwork)
+    put_other_weights(exported)
+    (tmp_path / "plain").mkdir()
+    for name in ("config.json", WEIGHTS):
+        shutil.copy(exported / name, tmp_path / "plain")
+    reader = sumnist.load(exported)
+    assert isinstance(reader.network, TorchNetwork)
+    assert reader.read(images, 3) == Reader(tmp_path / "plain").read(images, 3)
+    for name in ("model.onnx", "model.int8.onnx"):
+        with pytest.raises(RunError) as caught:
+            Reader(exported / name)
+        assert str(caught.value) == (
+            f"{exported / name}: not made from the weights beside it: run `sumnist export {exported}`, "
+            "or take it elsewhere"
+        )
+    shutil.copy(exported / "model.onnx", tmp_path / "elsewhere.onnx")
+    assert isinstance(Reader(tmp_path / "elsewhere.onnx").network, OnnxNetwork)
+    code = (
+        "import sys; sys.modules['torch'] = None\nimport sumnist\n"
+        f"try: sumnist.load({str(exported)!r})\n"
+        "except ImportError as error: print(error)"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert printed == (
+        f"{exported} has a model.onnx of other weights, which `sumnist export {exported}` makes anew; reading it "
+        'needs torch, which is not installed; install it with: pip install "sumnist[train]"\n'
+    )
+    (exported / WEIGHTS).unlink()
+    assert isinstance(Reader(exported).network, OnnxNetwork)
+
+
+def test_an_evaluation_of_other_weights_is_not_compared(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "run" in compare_runs([exported])
+    put_other_weights(exported)
+    assert main(["compare", str(exported)]) == 1
+    assert capsys.readouterr().err == (
+        f"sumnist: {exported / 'evaluation.json'}: not of the weights that the run has now: "
+        f"run `sumnist evaluate {exported}` again\n"
+    )
+    evaluate_run(exported, device="cpu", plots=False)
+    compare_runs([exported])
+    assert list((exported / "plots").iterdir()) == []  # they were of the other weights
+
+
+def test_everything_made_from_the_weights_carries_their_checksum_and_goes_with_them(exported: Path) -> None:
+    with (exported / WEIGHTS).open("rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    checksum = header["__metadata__"]["sha256"]
+    plots = ("confusion-digit", "confusion-sum", "mistakes", "reliability", "training")
+    derived = {"evaluation.json", "model.int8.onnx", "model.onnx", *(f"plots/{name}.png" for name in plots)}
+    assert {name for name, content in files_in(exported).items() if checksum.encode() in content} == {*derived, WEIGHTS}
+    save_network(network(3), exported)
+    assert set(files_in(exported)) == {"config.json", METRICS, WEIGHTS, RECORD}
+
+
+def test_resuming_an_interrupted_run_removes_what_was_made_from_its_weights_of_then(
+    small_config: Config, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("sumnist.training.loop.end_training", after(1, KeyboardInterrupt, kill))
+        assert not train(replace(small_config, epochs=1), tmp_path, progress=False).finished
+    for name in (WEIGHTS, "model.onnx", "evaluation.json"):  # as of a Ctrl-C in the middle
+        shutil.copy(whole / name, tmp_path / name)
+    assert train(replace(small_config, epochs=1), tmp_path, progress=False, resume=True).finished
+    assert not (tmp_path / "model.onnx").exists()
+    assert not (tmp_path / "evaluation.json").exists()
+
+
+def test_save_pretrained_over_an_exported_run_leaves_nothing_of_it(exported: Path) -> None:
+    (exported / "mine.txt").write_text("mine")
+    network(3).save_pretrained(exported)
+    assert set(files_in(exported)) == {"config.json", WEIGHTS, "mine.txt"}
+    assert seed_of(exported) == 3
+
+
+def test_files_from_before_there_were_checksums_are_told_apart_by_their_bytes(exported: Path, tmp_path: Path) -> None:
+    model = onnx.load(exported / "model.onnx")
+    kept = {entry.key: entry.value for entry in model.metadata_props if entry.key not in ("weights", "sha256")}
+    onnx.helper.set_model_props(model, kept | {"sha256": "0" * 64})
+    old = tmp_path / "model.onnx"
+    old.write_bytes(with_checksum(model.SerializeToString()))
+    for place in (tmp_path, old):
+        assert isinstance(Reader(place).network, OnnxNetwork)
+    shutil.copy(old, exported)
+    assert isinstance(Reader(exported).network, TorchNetwork)
+    save_file(load_file(exported / WEIGHTS), exported / WEIGHTS)
+    export_run(exported)
+    assert isinstance(Reader(exported).network, OnnxNetwork)
+    evaluate_run(exported, device="cpu", plots=False)
+    compare_runs([exported])
+
+
+def test_the_packaged_network_is_read_without_torch_and_is_of_the_packaged_weights() -> None:
+    code = "import sys, sumnist; sumnist.load(); print({'torch', 'safetensors'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "set()\n"
+    assert isinstance(Reader(PRETRAINED).network, OnnxNetwork)
+    assert compare_runs([PRETRAINED])

@@ -33,26 +33,19 @@ def test_a_generator_that_tests_would_share_is_found() -> None:
     assert shared_chance("import numpy as np\nCHANCE = np.random.default_rng(0)\nWORDS = str(1)") == ["CHANCE"]
 
 
-def test_the_public_names_are_those_of_all() -> None:
+def test_the_public_names_are_those_of_all_and_the_things_they_name() -> None:
     for name in sumnist.__all__:
         assert getattr(sumnist, name) is not None
     assert set(sumnist._LAZY) <= set(sumnist.__all__)
     assert dir(sumnist) == sorted(sumnist.__all__)
     assert set(sumnist.__all__) == {
         "Config", "NumberReading", "PRESETS", "PairDataset", "Reader", "Reading", "SumnistError", "TwoInputNet",
-        "__version__",
-        "errors", "evaluate", "export", "load", "preset", "solve", "train",
+        "__version__", "errors", "evaluate", "export", "load", "preset", "solve", "train",
     }  # fmt: skip
-
-
-def test_the_public_names_are_the_things_they_name() -> None:
-    from sumnist.config import PRESETS
-    from sumnist.training.evaluate import evaluate_run
-    from sumnist.training.export import export_run
-
-    assert (sumnist.evaluate, sumnist.export) == (evaluate_run, export_run)
-    assert sumnist.PRESETS is PRESETS
+    assert (sumnist.evaluate.__name__, sumnist.export.__name__) == ("evaluate_run", "export_run")
     assert sumnist.errors is sys.modules["sumnist.errors"]
+    with pytest.raises(AttributeError, match=r"^module 'sumnist' has no attribute 'Network'$"):
+        sumnist.Network  # noqa: B018
 
 
 def test_the_version_is_the_installed_one_and_of_a_bare_checkout_that_of_its_project(
@@ -75,28 +68,18 @@ def test_the_version_of_the_citation_is_that_of_the_project() -> None:
     assert f"\n## {version} " in (root / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
-def test_the_logger_of_the_package_prints_nothing_unless_the_application_wants_it() -> None:
-    code = "import logging, sumnist; logging.getLogger('sumnist.training').warning('%s', 'heard')"
-    silent = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert (silent.stdout, silent.stderr) == ("", "")
-    code = code.replace("sumnist;", "sumnist; logging.basicConfig();", 1)
-    wanted = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert wanted.stderr == "WARNING:sumnist.training:heard\n"
+SERVER = "from sumnist.serve import server; server.ReadingServer.run = lambda *_, **__: None; "
 
 
-def test_what_a_server_logs_is_on_stderr_all_the_same() -> None:
-    code = (
-        "import logging\nfrom sumnist.serve import server\nserver.ReadingServer.run = lambda *_, **__: None\n"
-        "server.serve(server.Settings(port=0), print)\n"
-        "logging.getLogger('sumnist.serve').error('heard')"
-    )
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [("", ""), ("logging.basicConfig()", "WARNING:sumnist.serve:heard\n"),
+     (SERVER + "server.serve(server.Settings(port=0), print)", "WARNING sumnist.serve: heard\n")],
+)  # fmt: skip
+def test_the_logger_of_the_package_prints_what_the_application_or_a_server_wants(before: str, said: str) -> None:
+    code = f"import logging, sumnist; {before}\nlogging.getLogger('sumnist.serve').warning('%s', 'heard')"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stderr == "ERROR sumnist.serve: heard\n"
-
-
-def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match=r"^module 'sumnist' has no attribute 'Network'$"):
-        sumnist.Network  # noqa: B018
+    assert (result.stdout, result.stderr) == ("", said)
 
 
 def loaded_by(code: str) -> set[str]:
@@ -108,21 +91,11 @@ def loaded_by(code: str) -> set[str]:
 HEAVY = {"torch", "matplotlib", "safetensors", "tqdm", "fastapi", "uvicorn"}
 
 
-def test_importing_sumnist_loads_no_torch() -> None:
-    assert not HEAVY & loaded_by("import sumnist")
-    assert not {"numpy", "tomllib"} & loaded_by("import sumnist")
-
-
-def test_looking_around_in_the_package_loads_no_torch() -> None:
-    assert not HEAVY & loaded_by("import sumnist; dir(sumnist), sumnist.__version__, sumnist.PRESETS, sumnist.errors")
-
-
-def test_the_command_line_loads_no_torch_before_a_command_needs_it() -> None:
-    assert not HEAVY & loaded_by("import sumnist.cli, sumnist.inference.reader, sumnist.pictures.normalize")
-
-
-def test_the_check_for_torch_can_fail() -> None:
-    assert "torch" in loaded_by("import sumnist; sumnist.TwoInputNet")
+def test_neither_the_package_nor_its_command_line_loads_torch_before_it_is_needed() -> None:
+    look = "import sumnist; dir(sumnist), sumnist.PRESETS, sumnist.errors"
+    assert not (HEAVY | {"numpy", "tomllib"}) & loaded_by(look)
+    assert not HEAVY & loaded_by(f"{look}, sumnist.__version__; import sumnist.cli, sumnist.inference.reader")
+    assert "torch" in loaded_by("import sumnist; sumnist.TwoInputNet")  # so that this test can fail
 
 
 def test_without_torch_the_error_is_the_install_line() -> None:

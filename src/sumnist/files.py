@@ -10,7 +10,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import IO, Any
@@ -124,11 +124,14 @@ class Journal:
         had it open for `patience` seconds.
         """
         check_replaceable(path)
-        self.path, self.size = path, 0
-        with writing(path), ExitStack() as closing:
-            self.stream = closing.enter_context(self.opened(busy, time.monotonic() + patience))
-            self.read()
-            closing.pop_all()
+        self.path, self.size, self.lines = path, 0, list[bytes]()
+        with writing(path):
+            self.stream = self.opened(busy, time.monotonic() + patience)
+            try:
+                self.read()
+            except BaseException:
+                self.stream.close()
+                raise
 
     def opened(self, busy: str, until: float) -> FileIO:
         """The file, locked: the one that has the name, not one that the process before this one has just removed."""
@@ -146,20 +149,17 @@ class Journal:
             stream.close()
 
     def read(self) -> None:
-        """Find the lines, and mend the last one."""
+        """Find the lines. The last one is ended if nothing but its end is missing, and otherwise cut off, if it is one
+        of these."""
         self.stream.seek(0)
         content = self.stream.read()
-        lines: list[bytes] = content.split(b"\n")
-        self.lines, half = lines[:-1], lines[-1]
+        *self.lines, half = content.split(b"\n")
         self.size = len(content) - len(half)
-        if half:
-            self.mend(half)
-
-    def mend(self, half: bytes) -> None:
-        """End the last line if nothing but its end is missing, and otherwise cut it off, if it is one of these."""
+        if not half:
+            return
         try:
-            json.loads(half)
-        except (ValueError, RecursionError) as error:
+            parse_json(half)
+        except ValueError as error:
             if not half.startswith(b"{"):
                 raise OutputError(
                     f"{self.path}: its last line is no JSON, expected a JSON object on each line: name another file"

@@ -1,6 +1,6 @@
 """Every command that writes files, described in a few lines each: what was there before, its words, what counts.
 
-A new command needs a line in `COMMANDS`; `test_commands.py` fails for one that has none.
+A new command needs a line in `COMMANDS`; `test_faults.py` fails for one that has none.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ class Command:
         steps: What happens before.
         keeps: Whether what is there before is complete, and may be replaced by something complete alone.
         run: The run to look at as a user would, None for no run.
-        like: The words of a command that leaves the same where nothing was before.
     """
 
     name: str
@@ -49,7 +48,6 @@ class Command:
     steps: tuple[Step, ...] = ()
     keeps: bool = True
     run: str | None = None
-    like: str = ""
 
 
 TRAIN = (
@@ -95,7 +93,7 @@ export.to_onnx = remembered
 """Each network is translated once: that takes ten times as long as everything else that `export` does, and writes no
 file."""
 SMALL_CHUNKS = """
-from sumnist.inference import table
+from sumnist.batch import table
 from sumnist.batch.score import DigitTask, NumberTask
 assert DigitTask.chunk > 0 and NumberTask.chunk > 0 and table.SAVE_EVERY > 0
 DigitTask.chunk = NumberTask.chunk = 4
@@ -118,7 +116,7 @@ designs.quick = lambda: [replace(v, recipe=replace(v.recipe, epochs=1), seeds=1)
 """
 """Two designs, on some hundred images, in no time, and two empty pictures."""
 SMALL_PILE = """
-from sumnist.inference import table
+from sumnist.batch import table
 from sumnist.sheets import piles
 assert piles.SheetTask.chunk > 0 and table.SAVE_EVERY > 0 and callable(piles.read_one)
 piles.SheetTask.chunk, table.SAVE_EVERY = 1, 0.0
@@ -150,12 +148,12 @@ ONE_ROW = Step(STUDY, stopped=("write rows.jsonl", 2))
 
 COMMANDS = (
     Command("train", TRAIN, keeps=False, run="run"),
-    Command("train --resume", f"{TRAIN} --resume", steps=(HALF_TRAINED,), keeps=False, run="run", like=TRAIN),
+    Command("train --resume", f"{TRAIN} --resume", steps=(HALF_TRAINED,), keeps=False, run="run"),
     Command(
         "train --resume, exported and evaluated in between", f"{TRAIN} --resume",
-        steps=(HALF_TRAINED, EXPORTED, EVALUATED), keeps=False, run="run", like=TRAIN,
+        steps=(HALF_TRAINED, EXPORTED, EVALUATED), keeps=False, run="run",
     ),
-    Command("train --overwrite", f"{TRAIN} --overwrite", steps=(OLD, EXPORTED, EVALUATED), run="run", like=TRAIN),
+    Command("train --overwrite", f"{TRAIN} --overwrite", steps=(OLD, EXPORTED, EVALUATED), run="run"),
     Command("export", "export run", steps=(OLD, EVALUATED), run="run"),
     Command("export, over an older file", "export run", steps=(OLD, EXPORTED), run="run"),
     Command("export --int8", "export run --int8", steps=(OLD,), run="run"),
@@ -167,15 +165,14 @@ COMMANDS = (
     Command("score, JSONL", SCORE.replace("csv", "jsonl"), keeps=False),
     Command("score, folder", SCORE_FOLDER, keeps=False),
     Command("score, two workers", SCORE.replace("1", "2"), keeps=False),
-    Command("score, killed before", SCORE, steps=(HALF_SCORED,), keeps=False, like=SCORE),
+    Command("score, killed before", SCORE, steps=(HALF_SCORED,), keeps=False),
     Command("score --numbers", SCORE_NUMBERS, keeps=False),
     Command(
         "score --numbers, killed before", SCORE_NUMBERS, steps=(Step(SCORE_NUMBERS, stopped=("", 20)),), keeps=False,
-        like=SCORE_NUMBERS,
     ),
-    Command("score --overwrite", f"{SCORE} --overwrite", steps=(Step(SCORE_FOLDER),), like=SCORE),
+    Command("score --overwrite", f"{SCORE} --overwrite", steps=(Step(SCORE_FOLDER),)),
     Command("study", STUDY, keeps=False),
-    Command("study, killed before", STUDY, steps=(ONE_ROW,), keeps=False, like=STUDY),
+    Command("study, killed before", STUDY, steps=(ONE_ROW,), keeps=False),
     Command("study --report, over an older one", f"{STUDY} --report", steps=(Step(STUDY),)),
     Command("predict --show", "predict INPUTS/pictures/3.png --number 7 --show steps.png"),
     Command("predict --numbers --show", "predict --numbers INPUTS/pictures/3.png --show line.png"),
@@ -183,8 +180,8 @@ COMMANDS = (
     Command("sheet new, again", SHEET, steps=(Step(SHEET),)),
     Command("sheet read", READ, keeps=False),
     Command("sheet read, CSV", READ.replace("xlsx", "csv"), keeps=False),
-    Command("sheet read, killed before", READ, steps=(HALF_READ,), keeps=False, like=READ),
-    Command("sheet read --overwrite", f"{READ} --overwrite", steps=(Step(f"{READ} --mistakes 0.1"),), like=READ),
+    Command("sheet read, killed before", READ, steps=(HALF_READ,), keeps=False),
+    Command("sheet read --overwrite", f"{READ} --overwrite", steps=(Step(f"{READ} --mistakes 0.1"),)),
     Command("graph --out", "graph --preset tiny --out graph.svg", steps=(Step("graph --preset fast --out graph.svg"),)),
 )  # fmt: skip
 

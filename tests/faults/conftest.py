@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from faults.place import MISSING, quick_folder
-from faults.trial import Workshop
+from faults.trial import MISSING, Workshop, quick_folder
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from faults.commands import COMMANDS, Command
-from faults.place import MISSING, quick_folder
-from faults.trial import Finding, Trial, Workshop, every_fault
+from faults.trial import MISSING, Finding, Trial, Workshop, every_fault, quick_folder
 from sumnist.environment import core_count, describe_machine, now
 from sumnist.files import write_atomically
 

@@ -2,19 +2,255 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import platform
 import random
+import re
+import shutil
+import signal
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from zipfile import ZipFile, is_zipfile
 
-from faults.client import Outcome, Server
+from faults.calls import FAULTS, Fault
 from faults.commands import SHORTER, Command, Step, make_inputs
-from faults.tree import FOLDER, Tree, digest_of, put, tree_of
-from faults.verdicts import LOOK, Look, look_of, of_files, of_looks, of_messages, succeeded, tells_another_way
-from faults.watch import FAULTS, Fault
+from faults.server import Outcome, Server
 
-__all__ = ["Finding", "Trial", "Workshop", "every_fault", "sample"]
+__all__ = ["MISSING", "Finding", "Trial", "Workshop", "every_fault", "quick_folder", "sample"]
+
+# Where commands run.
+
+MEMORY = Path("/dev/shm")
+ENOUGH = 500_000_000
+"""Bytes that must be free for it to be of use."""
+
+ASKS = Path("/proc/sys/kernel/seccomp/actions_avail")
+"""Where Linux says what its filters can do."""
+MISSING = (
+    "" if platform.machine() in ("x86_64", "aarch64") and ASKS.exists() and "user_notif" in ASKS.read_text()
+    else "Linux 5.9 or newer on x86-64 or ARM64 is needed: its filters for system calls can ask another process"
+)  # fmt: skip
+"""What this machine lacks to have faults put in; nothing on most."""
+
+
+@contextmanager
+def quick_folder() -> Iterator[Path]:
+    """A folder to try commands in, in memory where there is some: a disk's syncs would take most of the time."""
+    roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH
+    with tempfile.TemporaryDirectory(prefix="faults-", dir=MEMORY if roomy else None) as folder:
+        yield Path(os.path.realpath(folder))
+
+
+# What is there.
+
+Tree = dict[str, bytes]
+"""The content of each file by its path; of a folder `FOLDER`, of a link where it leads."""
+FOLDER = b"a folder"
+TIMES = re.compile(
+    rb'(\\?"(?:started|ended|date|commit|seconds|cpu_seconds|images_per_second)\\?": ?)(\\?"[^"]*"|[-+.\deE]+|null)'
+)
+CHECKSUM = re.compile(rb'("sha256": ?")[0-9a-f]{64}')
+CREATED = re.compile(rb"<dcterms:[^<]*")
+"""When a workbook was written, as it says itself."""
+NOT_OURS = "tmp"
+"""The folder for temporary files: a process that is killed may leave some."""
+
+
+def tree_of(root: Path) -> Tree:
+    """All that lies under `root`, but for temporary files."""
+    tree = {}
+    for folder, folders, files in os.walk(root):
+        if Path(folder) == root and NOT_OURS in folders:
+            folders.remove(NOT_OURS)
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            known = re.sub(r"(partial-)\d+", r"\1N", str(path.relative_to(root)))
+            tree[known] = content_of(path)
+    return tree
+
+
+def content_of(path: Path) -> bytes:
+    """The content of a file without its times."""
+    if path.is_symlink():
+        return b"a link to " + os.fsencode(path.readlink())
+    if path.is_dir():
+        return FOLDER
+    if path.suffix == ".xlsx" and is_zipfile(path):
+        with ZipFile(path) as book:
+            return b"".join(os.fsencode(name) + CREATED.sub(b"", book.read(name)) for name in book.namelist())
+    content = TIMES.sub(rb"\1_", path.read_bytes())
+    if b"cpu_seconds" in content and b"__metadata__" in content:  # a state: its header, its length and its checksum
+        content = re.sub(rb" +", b" ", CHECKSUM.sub(rb"\1", content[8:]))
+    return content
+
+
+def digest_of(tree: Tree) -> str:
+    """The same text for the same tree."""
+    digest = hashlib.sha256()
+    for name in sorted(tree):
+        digest.update(b"%d %d " % (len(name), len(tree[name])) + os.fsencode(name) + tree[name])
+    return digest.hexdigest()
+
+
+def put(source: Path, root: Path) -> None:
+    """Make `root` the same as `source`."""
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(source, root, symlinks=True)
+
+
+# What must hold.
+
+UNSEEMLY = ("Traceback", "Exception ignored", "Warning", "terminate called", "core dumped")
+"""What no command may print on standard error, whatever happens."""
+LINE = re.compile(r"^sumnist: .", re.MULTILINE)
+
+LOOK = """
+import json
+import numpy as np
+import torch
+import sumnist
+from sumnist.data.mnist import load_mnist
+from sumnist.errors import SumnistError
+from sumnist.model.checkpoint import load_config
+from sumnist.training.evaluate import compare_runs
+from sumnist.training.folder import EVALUATION, read_record
+from pathlib import Path
+
+torch.set_num_threads(1)
+run, test = Path(RUN), load_mnist("test", DATA)
+
+
+def asked(question):
+    try:
+        return question()
+    except SumnistError:
+        return None
+
+
+def reads():
+    return [reading.digit_probabilities for reading in sumnist.load(run).read(list(test.images), 3)]
+
+
+def weights():
+    net = sumnist.TwoInputNet.from_pretrained(run).eval()
+    images = torch.from_numpy(test.images[:, None].astype(np.float32) / 255)
+    with torch.inference_mode():
+        return net(images, torch.full((len(test),), 3))[0].exp().tolist()
+
+
+def evaluated():
+    compare_runs([run])
+    return json.loads((run / EVALUATION).read_text())["digit"]["value"]
+
+
+own, config = asked(weights), asked(lambda: load_config(run).to_json())
+right = own and float((np.argmax(own, 1) == test.digits).mean())
+print(json.dumps({"reads": asked(reads), "weights": own, "right": right, "evaluated": asked(evaluated),
+                  "config": config, "finished": bool(read_record(run).get("finished"))}))
+"""
+"""What a user sees of the run RUN: how it reads, how its weights would, what `compare` says of it."""
+
+Look = dict[str, Any]
+
+
+def succeeded(outcome: Outcome, usual: int) -> bool:
+    """Whether a command, which undisturbed ends with the status `usual`, says that it has done its work."""
+    failed = LINE.search(outcome.errors) or "Traceback" in outcome.errors
+    return outcome.ended and outcome.status == usual and not (usual and failed)
+
+
+def of_messages(outcome: Outcome, usual: int, killed: bool = False) -> list[str]:
+    """What is wrong with how a command ended and with what it said, `killed` or not."""
+    wrong = [f"it says {word!r}: {around(outcome.errors, word)}" for word in UNSEEMLY if word in outcome.errors]
+    lines = len(LINE.findall(outcome.errors))
+    if not outcome.ended:
+        wrong.append("it does not end, or leaves processes behind")
+    elif not succeeded(outcome, usual) and not (killed and outcome.status == -signal.SIGKILL):
+        if outcome.status != 1:
+            wrong.append(f"its exit status is {outcome.status}: {outcome.errors[-300:]!r}")
+        elif lines != 1 and not wrong:
+            wrong.append(f"it fails with {lines} messages: {outcome.errors[-300:]!r}")
+    return wrong
+
+
+def around(text: str, word: str) -> str:
+    """The last lines from `word` on, on one line."""
+    return " | ".join(line.strip() for line in text[text.index(word) :].splitlines()[-3:])
+
+
+def of_files(found: Tree, before: Tree, wanted: Tree, keeps: bool) -> list[str]:
+    """What is wrong with the files that were there `before`: each must be as it was, or as `wanted`; hidden ones are
+    the command's own.
+
+    `keeps`: what was there was complete, and may not be replaced by anything that is not. Otherwise files that the
+    undisturbed command changes may be on their way.
+    """
+    wrong = []
+    for name in sorted(name for name in found.keys() | before.keys() if not hidden(name)):
+        is_now, was, to_be = (of.get(name) for of in (found, before, wanted))
+        if is_now not in (was, to_be) and (keeps or was == to_be is not None):
+            state = "gone" if is_now is None else "neither as it was nor complete"
+            wrong.append(f"{name} {'was there, and ' if was is not None else ''}is {state}")
+    return wrong
+
+
+def hidden(name: str) -> bool:
+    """Whether a path has a part that is hidden."""
+    return any(part.startswith(".") for part in name.split("/"))
+
+
+def of_looks(found: Look, before: Look, wanted: Look, keeps: bool) -> list[str]:
+    """What is wrong with a run as users see it."""
+    wrong = []
+    if found["reads"] is not None and not same(found["reads"], found["weights"]):
+        wrong.append("it reads otherwise than its weights would")
+    if found["evaluated"] is not None and found["evaluated"] != found["right"]:
+        wrong.append(f"compare says {found['evaluated']}, its weights are right in {found['right']}")
+    old, new = (all(is_same(found[part], of[part]) for part in ("weights", "config")) for of in (before, wanted))
+    if keeps and before["weights"] is not None and not old and not new:
+        wrong.append("it is neither the run that was there nor the new one")
+    elif keeps and old and not new and before["evaluated"] is not None and found["evaluated"] is None:
+        wrong.append("the run that was there has lost its evaluation")
+    elif keeps and old and not new and found["reads"] is None:
+        wrong.append("the run that was there is refused")
+    if found["finished"] and not new and not (old and before["finished"]):
+        wrong.append("it says that it is finished, and is not")
+    return wrong
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two configurations, or two networks by their answers, are the same."""
+    return same(one, other) if isinstance(one, list) and isinstance(other, list) else bool(one == other)
+
+
+def same(one: list[list[float]] | None, other: list[list[float]] | None) -> bool:
+    """Whether two networks give the same probabilities, as far as two libraries can."""
+    if one is None or other is None:
+        return one is other
+    return all(
+        abs(a - b) < 1e-3 for left, right in zip(one, other, strict=True) for a, b in zip(left, right, strict=True)
+    )
+
+
+def tells_another_way(outcome: Outcome, words: str) -> str | None:
+    """The command that a refusal to begin again says will go on; None if it names none."""
+    flag = "--resume"
+    return f"{words} {flag}" if outcome.status and flag in outcome.errors and flag not in words else None
+
+
+def look_of(outcome: Outcome) -> Look:
+    """What `LOOK` printed."""
+    return json.loads(outcome.output)  # type: ignore[no-any-return]
+
+
+# Trying.
 
 
 @dataclass(frozen=True)
@@ -79,13 +315,11 @@ class Workshop:
             outcome = self.run(step.words, step.code, fault)
             assert outcome.status == -9, (step, outcome)
 
-    def run(
-        self, words: str = "", code: str = "", fault: Fault | None = None, *, cold: bool = False, shorter: bool = True
-    ) -> Outcome:
-        """Run a command in the root, or Python; `shorter`: after what makes it short."""
-        before = "".join(code for name, code in SHORTER.items() if shorter and f"{words} ".startswith(f"{name} "))
+    def run(self, words: str = "", code: str = "", fault: Fault | None = None) -> Outcome:
+        """Run a command in the root, after what makes it short, or Python."""
+        before = "".join(code for name, code in SHORTER.items() if f"{words} ".startswith(f"{name} "))
         code, before = (text.replace("INPUTS", str(self.inputs)) for text in (code, before))
-        return self.server.run(self.words(words), code, before, fault, cold, learn=not (fault or cold))
+        return self.server.run(self.words(words), code, before, fault, learn=not fault)
 
     def close(self) -> None:
         """End the server."""
@@ -124,20 +358,7 @@ class Trial:
         wrong = of_messages(undisturbed, self.status)
         wrong += of_files(self.wanted, self.before, self.wanted, command.keeps)
         wrong += of_looks(self.new, self.old, self.new, command.keeps) if command.run else []
-        self.note(None, "", wrong + self.unlike())
-
-    def unlike(self) -> list[str]:
-        """Which files are other than after the command of which this one should leave the same."""
-        if not self.command.like:
-            return []
-        self.workshop.begin_with(())
-        outcome = self.run(self.command.like)
-        assert succeeded(outcome, self.status), outcome
-        found, wanted = (
-            {name: content for name, content in tree.items() if content != FOLDER}
-            for tree in (self.wanted, self.tree())
-        )
-        return [difference(found, wanted)] if found != wanted else []
+        self.note(None, "", wrong)
 
     def begin(self) -> None:
         """Bring the root to where the command begins."""

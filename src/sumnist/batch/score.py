@@ -30,7 +30,6 @@ from sumnist.errors import ConfigError, RunError, ScoreError
 from sumnist.files import CONFIG, NUMBERS, PRETRAINED, WEIGHTS
 from sumnist.inference.numbers import NumberReading, Numbers, check_bounds, check_sign
 from sumnist.inference.reader import Reader, Reading, check_ink, check_number, model_file
-from sumnist.model.folder import placed
 from sumnist.pictures.decode import Picture
 
 __all__ = ["NEXT", "DigitTask", "NumberOptions", "NumberTask", "Scored", "fingerprint", "score", "strips_file",
@@ -337,6 +336,6 @@ def exported(model: str | Path, what: str) -> Path:
 def fingerprint(model: Path | bytes) -> str:
     """What tells one model from another: an ONNX file or its bytes, or a run folder without one."""
     if isinstance(model, Path):
-        files = [placed(model, name) for name in (CONFIG, WEIGHTS)] if model.is_dir() else [model]
+        files = [model / name for name in (CONFIG, WEIGHTS)] if model.is_dir() else [model]
         model = b"".join(file.read_bytes() for file in files)
     return hashlib.sha256(model).hexdigest()

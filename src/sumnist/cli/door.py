@@ -83,28 +83,28 @@ def answer(error: BaseException, words: Sequence[str], shows: bool) -> int:
     Returns:
         The exit code.
     """
-    if isinstance(error, ModuleNotFoundError) and not isinstance(error, SumnistError):
+    if isinstance(error, ModuleNotFoundError):
         with suppress(ModuleNotFoundError):
             error = MissingExtraError.of(error, f"sumnist {words[0]}")
     if isinstance(error, SumnistError):
-        complain(str(error))
-        return error.exit_code
-    if isinstance(error, KeyboardInterrupt):
-        complain("stopped")
-        return INTERRUPTED
-    if isinstance(error, BrokenPipeError):  # nobody reads on: nothing to complain about
+        message, code = str(error), error.exit_code
+    elif isinstance(error, KeyboardInterrupt):
+        message, code = "stopped", INTERRUPTED
+    elif isinstance(error, BrokenPipeError):  # nobody reads on: nothing to complain about
         drop(sys.stdout)
         return BROKEN_PIPE
-    text = "".join(traceback.format_exception(error))
-    if shows:
-        show(text)
-    if message := known(error):
-        complain(message)
-        return 1
-    what = traceback.format_exception_only(error)[-1].strip()
-    place = "its traceback is above" if shows else f"the report of it is {report(text, words)}"
-    complain(f"an error that was not foreseen ({what[:300]}): {place}: send it to the makers of sumnist")
-    return UNFORESEEN
+    else:
+        text = "".join(traceback.format_exception(error))
+        if shows:
+            show(text)
+        message, code = known(error), 1
+        if not message:
+            what = traceback.format_exception_only(error)[-1].strip()[:300]
+            place = "its traceback is above" if shows else f"the report of it is {report(text, words)}"
+            message = f"an error that was not foreseen ({what}): {place}: send it to the makers of sumnist"
+            code = UNFORESEEN
+    complain(message)
+    return code
 
 
 def known(error: BaseException) -> str:
@@ -136,9 +136,8 @@ def report(text: str, words: Sequence[str]) -> str:
     be written there; where it is."""
     from sumnist import __version__
 
-    facts = {"sumnist": __version__, "command": shlex.join(["sumnist", *words]), "python": sys.version,
-             "system": platform.platform()}  # fmt: skip
-    text = "".join(f"{name}: {value}\n" for name, value in facts.items()) + f"\n{text}"
+    head = f"sumnist: {__version__}\ncommand: {shlex.join(['sumnist', *words])}\n"
+    text = f"{head}python: {sys.version}\nsystem: {platform.platform()}\n\n{text}"
     try:
         handle, name = tempfile.mkstemp(".txt", "sumnist-report-")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:

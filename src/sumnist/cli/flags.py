@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import functools
 import inspect
 from dataclasses import MISSING, is_dataclass, replace
 from itertools import pairwise, takewhile
@@ -17,7 +18,7 @@ from sumnist.cli.door import say
 from sumnist.config import Config, check_fields, flag, preset, shown
 from sumnist.errors import ConfigError
 from sumnist.files import CONFIG
-from sumnist.model.folder import begun, placed
+from sumnist.model.folder import begun
 from sumnist.serve.settings import Settings
 
 __all__ = ["parse"]
@@ -50,10 +51,10 @@ def parse(name: str, words: list[str]) -> Command:
         **own, **{part: replace(parts[part], **given) for part in parts if part in kind.__dataclass_fields__}
     )
     check_fields(command)
-    if isinstance(command, Train) and command.resume and placed(begun(command.folder), CONFIG).exists():
-        from sumnist.model.checkpoint import load_config
+    if isinstance(command, Train) and command.resume and (begun(command.folder) / CONFIG).exists():
+        from sumnist.model.checkpoint import read_config
 
-        config = load_config(begun(command.folder))  # so that a flag that was given then need not be given again
+        config = read_config(begun(command.folder))  # so that a flag that was given then need not be given again
         command = replace(command, config=replace(config, **given), out=command.folder)
     return command
 
@@ -130,6 +131,7 @@ def path(word: str) -> Path:
     return Path(word)
 
 
+@functools.cache
 def docs_of(kind: type) -> dict[str, str]:
     """The line under each field of a dataclass; those of fields that it inherits come last."""
     docs: dict[str, str] = {}

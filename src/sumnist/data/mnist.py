@@ -118,16 +118,12 @@ def packed(images: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
     ink = flat[flat > 0]
     edges = np.flatnonzero(np.diff(flat > 0, prepend=False, append=False))
     lengths = np.diff(edges, prepend=0, append=len(flat))
-    full, rest = np.divmod(lengths, LONGEST_RUN)
-    full -= (rest == 0) & (full > 0)
-    rest = lengths - LONGEST_RUN * full
-    runs = np.zeros(len(lengths) + 2 * int(full.sum()), np.uint8)
-    ends = np.arange(len(lengths)) + 2 * np.cumsum(full)
-    runs[ends] = rest
-    for start, count in zip((ends - 2 * full)[full > 0].tolist(), full[full > 0].tolist(), strict=True):
-        runs[start : start + 2 * count : 2] = LONGEST_RUN
+    runs = []
+    for length in lengths.tolist():
+        full = max(length - 1, 0) // LONGEST_RUN
+        runs += [LONGEST_RUN, 0] * full + [length - LONGEST_RUN * full]
     bright = ink >= BRIGHT
-    return {"runs": runs, "bright": np.packbits(bright), "high": ink[bright], "low": ink[~bright]}
+    return {"runs": np.array(runs, np.uint8), "bright": np.packbits(bright), "high": ink[bright], "low": ink[~bright]}
 
 
 def unpacked(runs: NDArray[Any], bright: NDArray[Any], high: NDArray[Any], low: NDArray[Any]) -> NDArray[np.uint8]:

@@ -24,7 +24,7 @@ from sumnist.inference.forks import COMPUTING, FORKABLE
 from sumnist.inference.judge import Judge, Problem, Verdict
 from sumnist.inference.numbers import NumberReading, Numbers
 from sumnist.inference.onnx import Answer, OnnxNetwork
-from sumnist.model.folder import INT8, carries, checksum_of_file, placed
+from sumnist.model.folder import INT8, carries, checksum_of_file
 from sumnist.pictures.decode import Picture, intensities_of
 from sumnist.pictures.normalize import ready_arrays
 from sumnist.pictures.proposals import Proposal, Step
@@ -398,8 +398,8 @@ def model_file(model: str | Path) -> Path:
     weights than it has, as it is. Raises `RunError` for a file of other weights than those beside it."""
     path = Path(model)
     if path.is_dir():
-        exported = placed(path, ONNX)
-        return exported if exported.exists() and not is_stale(exported, placed(path, WEIGHTS)) else path
+        exported = path / ONNX
+        return exported if exported.exists() and not is_stale(exported, path / WEIGHTS) else path
     if path.name in (ONNX, INT8) and path.exists() and is_stale(path, path.with_name(WEIGHTS)):
         raise RunError(
             f"{path}: not made from the weights beside it: run `sumnist export {path.parent}`, or take it elsewhere"
@@ -424,7 +424,7 @@ class TorchNetwork:
             from sumnist.model.network import load_network
         except ModuleNotFoundError as error:
             lacks = f"no {ONNX}"
-            if placed(folder, ONNX).exists():
+            if (folder / ONNX).exists():
                 lacks = f"a {ONNX} of other weights, which `sumnist export {folder}` makes anew"
             raise MissingExtraError.of(error, f"{folder} has {lacks}; reading it") from error
         self.net, config = load_network(folder)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from safetensors import SafetensorError
@@ -17,10 +17,11 @@ from sumnist.config import Config, Task
 from sumnist.errors import RunError
 from sumnist.files import CONFIG, WEIGHTS, make_folder, write_atomically
 from sumnist.model.calibration import Calibration
-from sumnist.model.folder import CHECKSUM, checksum_of_file, placed, remove_stale, steadily
+from sumnist.model.folder import CHECKSUM, CONFIGURATION, metadata_in, remove_stale
 
 __all__ = [
-    "Saved", "flaw", "load_config", "load_fitting", "load_tensors", "save_config", "save_network", "save_tensors",
+    "Saved", "flaw", "load_config", "load_fitting", "load_tensors", "read_config", "save_config", "save_network",
+    "save_tensors",
 ]  # fmt: skip
 
 
@@ -51,18 +52,13 @@ class Saved(nn.Module):
             RunError: The folder is no run of such a network, or its weights are damaged, no numbers, or belong to
                 another one.
         """
-
-        def read() -> tuple[Self, Config, str]:
-            config = load_config(folder)
-            if config.task not in cls.tasks:
-                tasks = " or ".join(cls.tasks)
-                raise RunError(f"{folder}: a network of --task {config.task}: expected one of --task {tasks}")
-            net = cls.from_config(config)
-            return net, config, load_fitting(net, Path(folder))
-
-        found: tuple[Self, Config, str] = steadily(Path(folder), read)
-        found[0].to(device).eval()
-        return found
+        tensors, config, checksum = load_weights(Path(folder))
+        if config.task not in cls.tasks:
+            tasks = " or ".join(cls.tasks)
+            raise RunError(f"{folder}: a network of --task {config.task}: expected one of --task {tasks}")
+        net = cls.from_config(config)
+        fit(net, tensors, Path(folder, WEIGHTS))
+        return net.to(device).eval(), config, checksum
 
 
 def save_config(config: Config, folder: Path) -> None:
@@ -74,23 +70,18 @@ def save_config(config: Config, folder: Path) -> None:
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write a safetensors file, with a checksum of what is in it. Raises `OutputError`."""
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    written = save(plain, {**(metadata or {}), "format": "pt", CHECKSUM: checksum_of(plain, metadata or {})})
-    write_atomically(path, in_order(written))
+    about = {**(metadata or {}), "format": "pt"}
+    write_atomically(path, in_order(save(plain, about | {CHECKSUM: checksum_of(plain, about)})))
 
 
 def in_order(content: bytes) -> bytes:
     """A safetensors file with its metadata in alphabetical order: the library's own differs from run to run."""
-    header, end = header_of(content)
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # the format aligns the header to 8 bytes
     return len(text).to_bytes(8, "little") + text + content[end:]
-
-
-def header_of(content: bytes) -> tuple[dict[str, Any], int]:
-    """The header of a safetensors file, and where it ends."""
-    end = 8 + int.from_bytes(content[:8], "little")
-    return json.loads(content[8:end]), end
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -98,14 +89,13 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     `ValueError`."""
     try:
         content = path.read_bytes()  # at once: another file may take its place meanwhile
-        tensors = load(content)
-        metadata = header_of(content)[0].get("__metadata__") or {}
+        tensors, metadata = load(content), metadata_in(content)
     except (SafetensorError, OSError, KeyError) as error:
         raise ValueError(str(error)) from error
-    own = {name: value for name, value in metadata.items() if name not in ("format", CHECKSUM)}
-    if CHECKSUM in metadata and metadata[CHECKSUM] != checksum_of(tensors, own):
+    if CHECKSUM in metadata and metadata[CHECKSUM] != checksum_of(tensors, metadata):
         raise ValueError("its content is not what was written")
-    return {renamed(name): value for name, value in tensors.items()}, own
+    metadata.setdefault(CHECKSUM, hashlib.sha256(content).hexdigest())
+    return {renamed(name): value for name, value in tensors.items()}, metadata
 
 
 def renamed(name: str) -> str:
@@ -114,8 +104,9 @@ def renamed(name: str) -> str:
 
 
 def checksum_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """The SHA-256 of the names, types, shapes and bits of the tensors, and of the metadata."""
-    digest = hashlib.sha256(repr(sorted(metadata.items())).encode())
+    """The SHA-256 of the names, types, shapes and bits of the tensors, and of what else the metadata say."""
+    told = (item for item in sorted(metadata.items()) if item[0] not in ("format", CHECKSUM))
+    digest = hashlib.sha256(repr(list(told)).encode())
     for name in sorted(tensors):
         value = tensors[name]
         digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
@@ -123,9 +114,35 @@ def checksum_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> s
     return digest.hexdigest()
 
 
+def load_weights(folder: Path) -> tuple[dict[str, Tensor], Config, str]:
+    """The tensors of the network in `folder`, what they are weights of, and their checksum, all from one file that is
+    read once. Raises `RunError`."""
+    config, path = read_config(folder), folder / WEIGHTS
+    if not path.is_file():
+        raise RunError(f"{path}: missing, expected the trained weights: train the run again")
+    try:
+        tensors, metadata = load_tensors(path)
+    except ValueError as error:
+        raise RunError(
+            f"{path}: not a whole safetensors file ({error}): train the run again, or copy it again"
+        ) from error
+    return tensors, config_in(metadata, path) or config, metadata[CHECKSUM]
+
+
 def load_config(folder: str | Path) -> Config:
-    """The configuration of the run `folder`. Raises `RunError` if it is not one."""
-    path = placed(Path(folder), CONFIG)
+    """The configuration of the network in `folder`. Raises `RunError` if it is no run."""
+    config, path = read_config(folder), Path(folder, WEIGHTS)
+    return (config_in(metadata_in(path.read_bytes()), path) if path.is_file() else None) or config
+
+
+def config_in(metadata: Mapping[str, str], path: Path) -> Config | None:
+    """The configuration that weights carry in their metadata; None of those that an older version wrote."""
+    return Config.from_json(metadata[CONFIGURATION], str(path)) if CONFIGURATION in metadata else None
+
+
+def read_config(folder: str | Path) -> Config:
+    """The configuration in the run `folder` as people see it, and may change it. Raises `RunError` if it is no run."""
+    path = Path(folder, CONFIG)
     if not path.is_file():
         kind = "a file" if Path(folder).is_file() else "no run" if Path(folder).is_dir() else "missing"
         raise RunError(f"{folder}: {kind}, expected a run folder, as `sumnist train --out {folder}` writes it")
@@ -135,37 +152,34 @@ def load_config(folder: str | Path) -> Config:
         raise RunError(f"{path}: cannot be read ({error}): train the run again") from error
 
 
-def save_network(net: nn.Module, folder: Path) -> None:
+def save_network(net: nn.Module, folder: Path, config: Config | None = None) -> None:
     """Write the weights of a network, whole or not at all, and remove what was made from others.
 
     Args:
         net: On any device.
         folder: That of a run; `model.safetensors` is written into it.
+        config: What they are weights of; None leaves that to the `config.json` there.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    save_tensors(folder / WEIGHTS, net.state_dict())
+    save_tensors(folder / WEIGHTS, net.state_dict(), {CONFIGURATION: config.to_json()} if config else None)
     remove_stale(folder)
 
 
 def load_fitting(net: nn.Module, folder: Path) -> str:
     """Load the weights in `folder` into `net`: their checksum. Raises `RunError` unless they are whole, and fit."""
-    path = placed(folder, WEIGHTS)
-    if not path.is_file():
-        raise RunError(f"{path}: missing, expected the trained weights: train the run again")
-    try:
-        tensors, _ = load_tensors(path)
-        checksum = checksum_of_file(path)
-    except (ValueError, OSError) as error:
-        raise RunError(
-            f"{path}: not a whole safetensors file ({error}): train the run again, or copy it again"
-        ) from error
+    tensors, _, checksum = load_weights(folder)
+    fit(net, tensors, folder / WEIGHTS)
+    return checksum
+
+
+def fit(net: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Load the tensors in the file `path`. Raises `RunError` unless they fit, and are numbers."""
     check_fit(tensors, net.state_dict(), path)
     if wrong := flaw(tensors):
         raise RunError(f"{path}: {wrong}: train the run again, with a lower --lr")
     net.load_state_dict(tensors)
-    return checksum
 
 
 def flaw(weights: Mapping[str, Tensor]) -> str | None:

@@ -1,10 +1,10 @@
 """The folder of a network: which files are its own, which were made from its weights, and how a new network takes the
-place of an old one in one step.
+place of an old one by one renaming.
 
-What is to replace a network is built in a hidden folder inside its own. One renaming, to `.complete`, makes it the
-network of the folder: from then on it is read there (`placed`). The rest is tidying up (`settle`): what the new one
-lacks is removed, a second renaming, to `.arriving`, says that this is done, and its files move into the folder. Who is
-killed on the way leaves the rest to the next one that writes; who reads finds one network, whole, at every moment.
+The weights carry their configuration, so that `model.safetensors` alone is the network, and `config.json` says the same
+to people. A run that is to replace another is built in `.unfinished` inside the folder. Once its weights are renamed
+over the old ones it is the network there; its other files follow, and what was made from other weights is known by the
+checksum in it. Who is killed in between leaves the rest to the next one that writes.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
-from sumnist.errors import OutputError, RunError, SumnistError
-from sumnist.files import CONFIG, ONNX, WEIGHTS, cannot_write, lock, make_folder
+from sumnist.errors import OutputError
+from sumnist.files import CONFIG, ONNX, WEIGHTS, cannot_write, lock, writing
 
 __all__ = [
-    "CHECKSUM", "DRAWN", "EVALUATION", "INT8", "METRICS", "PLOTS", "RECORD", "STATE", "UNFINISHED", "begun", "busy",
-    "carries", "checksum_of_file", "held", "own_files", "placed", "remove", "remove_files", "remove_stale", "replaced",
-    "settle", "settle_if_free", "steadily", "take_place",
+    "CHECKSUM", "CONFIGURATION", "DRAWN", "EVALUATION", "INT8", "METRICS", "PLOTS", "RECORD", "STATE", "UNFINISHED",
+    "begun", "busy", "carries", "checksum_of_file", "held", "metadata_in", "read_record", "remove",
+    "remove_run", "remove_stale", "settle_if_free", "take_place",
 ]  # fmt: skip
 
 RECORD = "record.json"
@@ -38,29 +39,14 @@ DRAWN = tuple(
 )
 DERIVED = (ONNX, INT8, EVALUATION, *DRAWN)
 """What is made from the weights, and carries their checksum."""
-OWN = (CONFIG, WEIGHTS, RECORD, METRICS, STATE, *DERIVED, "tensorboard/events.out.tfevents.*")
-"""Patterns of all files that a run writes; nothing else in its folder is touched."""
+OF_RUN = (RECORD, METRICS, STATE, "tensorboard/events.out.tfevents.*")
+"""Patterns of what a training writes besides the network; nothing else in its folder is touched."""
 
 UNFINISHED = ".unfinished"
 """A run that is to replace the one in the folder, and is itself the folder of a run until it does."""
-SAVING, COMPLETE, ARRIVING = ".saving", ".complete", ".arriving"
 
-CHECKSUM = "sha256"
-"""The key, in the metadata of a safetensors file, of the checksum of its tensors."""
-
-TRIES = 1000
-"""How often a network is read anew that is replaced meanwhile: nobody who trains is as quick as that."""
-
-T = TypeVar("T")
-
-
-def placed(folder: Path, name: str) -> Path:
-    """Where the file `name` of the network in `folder` lies, if it has one: in the folder, unless a new network was
-    stopped while it took its place."""
-    if (folder / COMPLETE).is_dir():
-        return folder / COMPLETE / name
-    arriving = folder / ARRIVING / name
-    return arriving if arriving.exists() else folder / name
+CHECKSUM, CONFIGURATION = "sha256", "config"
+"""The keys, in the metadata of a safetensors file, of the checksum of its tensors and of their configuration."""
 
 
 def begun(folder: Path) -> Path:
@@ -68,51 +54,33 @@ def begun(folder: Path) -> Path:
     return folder / UNFINISHED if (folder / UNFINISHED / CONFIG).exists() else folder
 
 
-def steadily(folder: Path, read: Callable[[], T]) -> T:
-    """What `read` gives of the network in `folder`: read again if another one took its place meanwhile. Raises
-    `RunError` if that happens every time."""
-    for _ in range(TRIES):
-        before = version(folder)
-        try:
-            value = read()
-        except SumnistError:
-            if version(folder) == before:
-                raise
-            continue
-        if version(folder) == before:
-            return value
-    raise RunError(f"{folder}: another network took its place {TRIES} times while it was read: wait, and try again")
-
-
-def version(folder: Path) -> list[tuple[object, ...]]:
-    """What changes when configuration or weights are replaced, or moved."""
-    found: list[tuple[object, ...]] = []
-    for path in (placed(folder, CONFIG), placed(folder, WEIGHTS)):
-        try:
-            facts = path.stat()
-        except OSError:
-            continue
-        found.append((path, facts.st_ino, facts.st_mtime_ns))
-    return found
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of the run `folder`; empty if there is none that can be read."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 # Derived files.
 
 
+def metadata_in(weights: bytes) -> dict[str, Any]:
+    """The metadata in the header of a safetensors file; empty if it has none, or is no such file."""
+    try:
+        metadata = json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])["__metadata__"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return metadata if isinstance(metadata, dict) else {}
+
+
 def checksum_of_file(weights: Path) -> str:
     """The checksum of the tensors in the safetensors file `weights`, as its header has it; of one without, or of what
     is no such file, that of all its bytes. Raises `OSError`."""
-    try:
-        with weights.open("rb") as stream:
-            size = int.from_bytes(stream.read(8), "little")
-            if size > weights.stat().st_size:
-                raise ValueError("not a safetensors file")
-            checksum = json.loads(stream.read(size))["__metadata__"][CHECKSUM]
-        if len(bytes.fromhex(checksum)) == hashlib.sha256().digest_size:
-            return str(checksum)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        pass
-    return hashlib.sha256(weights.read_bytes()).hexdigest()
+    content = weights.read_bytes()
+    given = str(metadata_in(content).get(CHECKSUM))
+    return given if re.fullmatch("[0-9a-f]{64}", given) else hashlib.sha256(content).hexdigest()
 
 
 def carries(derived: Path, checksum: str) -> bool:
@@ -123,12 +91,10 @@ def carries(derived: Path, checksum: str) -> bool:
 def remove_stale(folder: Path, names: Iterable[str] = DERIVED) -> None:
     """Remove those of the derived files that were made from other weights than those in `folder`. Raises
     `OutputError`."""
-    try:
-        files = list(matching(folder, names))
-        checksum = checksum_of_file(folder / WEIGHTS) if files else ""
-        remove_files(path for path in files if not carries(path, checksum))
-    except OSError as error:
-        raise cannot_write(folder, error) from error
+    with writing(folder):
+        if files := list(matching(folder, names)):
+            checksum = checksum_of_file(folder / WEIGHTS) if (folder / WEIGHTS).exists() else None
+            remove_files(path for path in files if checksum is None or not carries(path, checksum))
 
 
 # One network takes the place of another.
@@ -156,74 +122,39 @@ def busy(folder: Path) -> OutputError:
     return OutputError(f"{folder}: another process writes a run there: wait until it has ended, or name another folder")
 
 
-@contextmanager
-def replaced(folder: Path) -> Iterator[Path]:
-    """An empty folder for the files of a network, which takes the place of the one in `folder` when the context ends.
-    Raises `OutputError`, also if another process writes into `folder`."""
-    make_folder(folder)
-    with held(folder) as free:
-        if not free:
-            raise busy(folder)
-        settle(folder)
-        build = folder / SAVING
-        make_folder(build)
-        try:
-            yield build
-        except BaseException:
-            shutil.rmtree(build, ignore_errors=True)
-            raise
-        take_place(build, folder)
-
-
 def take_place(build: Path, folder: Path) -> None:
-    """Have the network that was built in `build`, a folder inside `folder`, take the place of the one there."""
-    try:
-        build.rename(folder / COMPLETE)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-    settle(folder)
-
-
-def settle(folder: Path) -> None:
-    """Finish what one that was killed has left of putting a network in its place. For who holds `folder`. Raises
-    `OutputError`."""
-    complete = folder / COMPLETE
-    remove(folder / SAVING)
-    try:
-        arrive(folder)
-        if complete.is_dir():
-            new = {path.relative_to(complete) for path in complete.rglob("*")}
-            remove_files(path for path in own_files(folder) if path.relative_to(folder) not in new)
-            complete.rename(folder / ARRIVING)
-            arrive(folder)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
+    """Have the network that was built in `build`, a folder inside `folder`, take the place of the one there, or go on
+    with that. For who holds `folder`. Raises `OutputError`."""
+    with writing(folder):
+        if (build / WEIGHTS).exists():
+            (build / WEIGHTS).replace(folder / WEIGHTS)
+        remove_stale(folder)
+        if (build / CONFIG).exists():  # nothing has followed yet
+            remove_files(path for path in matching(folder, OF_RUN) if not (build / path.relative_to(folder)).exists())
+        files = [path for path in build.rglob("*") if not path.is_dir()]
+        for path in sorted(files, key=lambda path: (path.name == RECORD, path.name != CONFIG, path)):
+            target = folder / path.relative_to(build)
+            target.parent.mkdir(exist_ok=True)
+            path.replace(target)
+        shutil.rmtree(build)
 
 
 def settle_if_free(folder: Path) -> None:
-    """`settle`, if there is something to be done, and no other process at work that will do it."""
-    if any((folder / name).is_dir() for name in (COMPLETE, ARRIVING)):
+    """Finish what one that was killed has left of putting a network in its place, unless another process writes there.
+    Raises `OutputError`."""
+    build = folder / UNFINISHED
+    if read_record(build).get("finished") and not (build / WEIGHTS).exists():
         with held(folder) as free:
             if free:
-                settle(folder)
+                take_place(build, folder)
 
 
-def arrive(folder: Path) -> None:
-    """Move the files in `.arriving` into the folder."""
-    arriving = folder / ARRIVING
-    if arriving.is_dir():
-        for path in sorted(arriving.rglob("*")):
-            target = folder / path.relative_to(arriving)
-            if path.is_dir():
-                target.mkdir(exist_ok=True)
-            else:
-                path.replace(target)
-        shutil.rmtree(arriving)
-
-
-def own_files(folder: Path) -> Iterator[Path]:
-    """All files in `folder` that a run writes."""
-    return matching(folder, OWN)
+def remove_run(folder: Path) -> None:
+    """Remove what a run has written into `folder` besides its network, and what was made from other weights. Raises
+    `OutputError`."""
+    with writing(folder):
+        remove_stale(folder)
+        remove_files(matching(folder, OF_RUN))
 
 
 def matching(folder: Path, names: Iterable[str]) -> Iterator[Path]:
@@ -239,8 +170,6 @@ def remove_files(files: Iterable[Path]) -> None:
 
 def remove(folder: Path) -> None:
     """Remove a folder and all that is in it, if it is there. Raises `OutputError`."""
-    try:
+    with writing(folder):
         if folder.is_dir():
             shutil.rmtree(folder)
-    except OSError as error:
-        raise cannot_write(folder, error) from error

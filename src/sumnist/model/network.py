@@ -11,11 +11,11 @@ from torch.nn import functional
 from sumnist.config import Config, EncoderName, Fusion, NumberEncoding, SumTarget
 from sumnist.data.sampling import NUMBERS
 from sumnist.errors import ConfigError, ImageError, NumberError, OutputError, RunError
-from sumnist.files import PRETRAINED, WEIGHTS
+from sumnist.files import PRETRAINED, make_folder
 from sumnist.model.calibration import Calibration
-from sumnist.model.checkpoint import Saved, flaw, save_config, save_tensors
+from sumnist.model.checkpoint import Saved, flaw, save_config, save_network
 from sumnist.model.encoders import FEATURES, build_encoder
-from sumnist.model.folder import STATE, replaced
+from sumnist.model.folder import STATE, busy, held, remove_run, settle_if_free
 from sumnist.model.fusion import AnyFusion, Heads, Outputs, build_fusion
 
 __all__ = ["Network", "TwoInputNet", "load_network"]
@@ -134,13 +134,19 @@ class TwoInputNet(Saved, Network):
         """
         if wrong := flaw(self.state_dict()):
             raise RunError(f"{folder}: not written: {wrong}")
-        with replaced(Path(folder)) as build:
-            if (Path(folder) / STATE).exists():
+        folder = Path(folder)
+        make_folder(folder)
+        settle_if_free(folder)
+        with held(folder) as free:
+            if not free:
+                raise busy(folder)
+            if (folder / STATE).exists():
                 raise OutputError(
                     f"{folder}: holds a training that is not finished: name another folder, or finish it with --resume"
                 )
-            save_config(self.config, build)
-            save_tensors(build / WEIGHTS, self.state_dict())
+            save_network(self, folder, self.config)
+            save_config(self.config, folder)
+            remove_run(folder)
 
 
 def check_inputs(image: Tensor, number: Tensor) -> None:

@@ -27,7 +27,6 @@ from sumnist.model.folder import (
     METRICS,
     PLOTS,
     checksum_of_file,
-    placed,
     remove_stale,
     settle_if_free,
 )
@@ -170,7 +169,7 @@ def compare_runs(folders: Sequence[str | Path]) -> str:
         config = load_config(path)
         if config.task != "digits":
             raise RunError(f"{path}: a network of --task {config.task}: expected runs of --task digits, to be compared")
-        file, weights = placed(path, EVALUATION), placed(path, WEIGHTS)
+        file, weights = path / EVALUATION, path / WEIGHTS
         if not file.is_file():
             raise RunError(f"{path}: no {EVALUATION}, expected an evaluated run: run `sumnist evaluate {path}` first")
         try:

@@ -25,7 +25,7 @@ from sumnist.config import Config, flag, shown
 from sumnist.environment import describe_machine, now
 from sumnist.errors import ConfigError, OutputError, RunError, TrainingError
 from sumnist.files import CONFIG, ONNX, WEIGHTS, make_folder, write_atomically, writing
-from sumnist.model.checkpoint import flaw, load_config, load_tensors, save_network, save_tensors
+from sumnist.model.checkpoint import flaw, load_tensors, read_config, save_network, save_tensors
 from sumnist.model.folder import (
     EVALUATION,
     METRICS,
@@ -36,11 +36,10 @@ from sumnist.model.folder import (
     begun,
     busy,
     held,
-    own_files,
-    placed,
+    read_record,
     remove,
-    remove_files,
-    settle,
+    remove_run,
+    settle_if_free,
     take_place,
 )
 
@@ -134,15 +133,15 @@ class RunFolder:
         Raises `OutputError`, `ConfigError` and `RunError`.
         """
         make_folder(self.path)
+        settle_if_free(self.path)
         if not self.hold.enter_context(held(self.path)):
             raise busy(self.path)
-        settle(self.path)
         if begun(self.path) == self.path:
             remove(self.path / UNFINISHED)  # stopped before it began
         holds = any((self.path / name).exists() for name in (CONFIG, WEIGHTS, ONNX))
         if resume and (holds or begun(self.path) != self.path):
             self.place, self.resumes = begun(self.path), True
-            self.check_same(load_config(self.place))
+            self.check_same(read_config(self.place))
             self.record = read_record(self.place)
             if not self.record and not (self.place / STATE).exists():
                 raise RunError(
@@ -191,7 +190,7 @@ class RunFolder:
             elif not self.resumes:
                 remove(self.path / UNFINISHED)
                 if self.place == self.path:
-                    remove_files(own_files(self.path))
+                    remove_run(self.path)
             self.metrics = list(progress.metrics)
             if not self.resumes:
                 make_folder(self.place)
@@ -231,12 +230,12 @@ class RunFolder:
             for name, value in row.items():
                 if self.board is not None and name not in ("epoch", "step"):
                     self.board.add_scalar(name, value, int(row["step"]))
-        save_network(trained, self.place)
+        save_network(trained, self.place, self.config)
 
     def save_weights(self, trained: nn.Module) -> None:
         """Write the weights of `trained`. Raises `OutputError`, and `TrainingError` if they are no numbers."""
         check_numbers(trained, self.config)
-        save_network(trained, self.place)
+        save_network(trained, self.place, self.config)
 
     def save_state(self, progress: Progress, learner: Learner) -> None:
         """Write what `start` takes up, whole or not at all."""
@@ -280,15 +279,6 @@ def check_numbers(trained: nn.Module, config: Config) -> None:
 def lower_lr(config: Config) -> str:
     """What helps against numbers that grow beyond all limits."""
     return f"try a lower --lr (it is {config.lr:g})" + (", or --precision fp32" if config.precision != "fp32" else "")
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """The record of the run `folder`; empty if there is none that can be read."""
-    try:
-        record = json.loads(placed(folder, RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return record if isinstance(record, dict) else {}
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
