@@ -16,8 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sumnist.arithmetic.queries import Blanks, Query, words_of
-from sumnist.arithmetic.solutions import FILLINGS, Answer, Listed, Lookup, Meeting, Pattern, Side, Solution, solution_of
-from sumnist.arithmetic.sumproduct import LOG_SUM
+from sumnist.arithmetic.solutions import FILLINGS, Answer, Solution, solution_of
 from sumnist.arithmetic.values import Value, Values
 from sumnist.errors import EquationError, NumberError
 
@@ -156,18 +155,6 @@ def test_equations_of_all_kinds_agree_with_counting(text: str, decimal: str | No
     agrees([readings.get(word, word) for word in text.split()], decimal)
 
 
-def test_an_unknown_number_takes_what_is_left_and_says_nothing_of_the_pictures() -> None:
-    one, two = Values({53: 0.6, 58: 0.4}, 0.0), Values({8: 0.5, 3: 0.3}, 0.2)
-    solution = solve(one, "+", "_", "=", two, "+", 1)
-    (unknown,) = solution.unknowns
-    assert dict(unknown.after.probabilities) == pytest.approx({-44: 0.375, -49: 0.475, -54: 0.15})
-    assert unknown.before is None
-    assert dict(solution.pictures[0].after.probabilities) == pytest.approx({53: 0.6, 58: 0.4})
-    assert dict(solution.pictures[1].after.probabilities) == pytest.approx({8: 0.625, 3: 0.375})
-    assert solution.at_least == pytest.approx(0.8)
-    assert solution.is_true is None
-
-
 def test_unknowns_come_in_the_order_of_the_query_and_a_calculation_needs_no_picture() -> None:
     solution = solve("0_", "+", 12, "=", "_", "-", "1_")
     assert [answer.term for answer in solution.unknowns] == ["0_", "_", "1_"]
@@ -266,16 +253,6 @@ def test_more_possibilities_than_are_looked_at_are_refused_with_the_query() -> N
     many = [Values(dict.fromkeys(range(1, 10_001), 1e-4), 0.0) for _ in range(5)]
     with pytest.raises(NumberError, match=r"^reading 1 \+ .* give fewer candidates for each number$"):
         solve(*[word for one in many for word in (one, "+")], 0, "=", "_")
-
-
-def test_sides_that_meet_have_few_sums_and_what_is_alone_is_looked_up() -> None:
-    few, pattern = Listed(dict.fromkeys(range(50), 0.0)), Pattern("_" * 40)
-    meeting = Meeting([(1, few), (1, pattern), (-1, few)], 10**39, LOG_SUM)
-    assert isinstance(meeting.right, Lookup)
-    assert len(meeting.left.sums) == 99
-    halves = Meeting([(1, few)] * 6, 100, LOG_SUM)
-    assert isinstance(halves.right, Side)
-    assert len(halves.left.sums) == len(halves.right.sums) == 148
 
 
 # What is impossible, and what is no distribution.

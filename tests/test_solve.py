@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,12 +80,6 @@ def test_without_a_reader_the_packaged_networks_read(place: Path, reader: Reader
     assert solve("1480.png - five.png = _", Numbers()).unknowns[0].value == 1475
 
 
-def test_an_equation_tells_digits_that_are_not_known(place: Path, reader: Reader) -> None:
-    solution = solve("1480.png + 1037.png + five.png = 25_2", reader)
-    assert solution.solved == "1480 + 1037 + 5 = 2522"
-    assert [answer.value for answer in solution.unknowns] == [2522]
-
-
 def test_a_list_has_readings_of_both_kinds_paths_pictures_and_numbers(place: Path, reader: Reader) -> None:
     digit, number = reader.read("five.png", 0), reader.read_number("1480.png")
     with Image.open("1037.png") as picture:
@@ -113,14 +106,6 @@ def test_the_same_picture_twice_is_read_once_and_counts_twice(
     assert asked == ["five.png"]
     assert solution.is_true == pytest.approx([solution.pictures[0].before.probabilities[5]] * 2)  # type: ignore[union-attr]
     assert solve("five.png + 'a five.png' = 10", reader).is_true != solution.is_true
-
-
-def test_the_arguments_reach_the_reader(place: Path, reader: Reader) -> None:
-    solution = solve("1480.png = _ + 0,5", reader, "ours", (2, 3), ",", "light")
-    read = reader.read_number("1480.png", "ours", (2, 3), ",", "light", count=CANDIDATES)
-    assert solution.pictures[0].before == read.values
-    assert solution.pictures[0].reason == read.reason
-    assert isinstance(solution.unknowns[0].value, Decimal)
 
 
 @pytest.mark.parametrize(("pictures", "count"), [(1, 100), (4, 100), (8, 22), (12, 7), (40, 2)])

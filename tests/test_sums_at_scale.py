@@ -145,16 +145,6 @@ def test_a_hundred_numbers_are_added(random: np.random.Generator) -> None:
     assert sum(int(numeral(one)) for one in total.explanation(49_950).values) == 49_950
 
 
-def test_numbers_of_unequal_lengths_are_aligned_at_their_ends(random: np.random.Generator) -> None:
-    short, long = some(random, 1, 10), some(random, 5, 10)
-    zeros = np.full((4, 10), -np.inf)
-    zeros[:, 0] = 0
-    same = Digits(np.concatenate([zeros, short])) + Digits(long)
-    total = Digits(short) + Digits(long)
-    assert total.log_prob(31_415) == pytest.approx(same.log_prob(31_415))
-    assert total.totals().last == 99_999 + 9
-
-
 def test_work_in_blocks_is_the_same_as_at_once(random: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     ranges = Sum.of(Integers(some(random, 20)), Integers(some(random, 30)), Integers(some(random, 10)))
     numbers = Sum.of(Digits(some(random, 3, 10)), Digits(some(random, 3, 10)))
@@ -163,13 +153,6 @@ def test_work_in_blocks_is_the_same_as_at_once(random: np.random.Generator, monk
     blocks = [ranges.totals().log_probs, numbers.totals().log_probs, *(one.log_probs for one in ranges.posterior(31))]
     for one, two in zip(at_once, blocks, strict=True):
         assert one == pytest.approx(two)
-
-
-def test_the_most_probable_total_is_not_the_sum_of_the_most_probable_numbers() -> None:
-    one = Digits(log_shares([[40, 30, 30, 0]]))
-    best = (one + one).most_probable_total()
-    assert (best.total, bool(best.certain)) == (2, True)
-    assert np.exp(best.log_prob) == pytest.approx(0.33)
 
 
 def test_of_what_cannot_be_searched_the_bound_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,6 +255,7 @@ def test_the_posterior_is_the_gradient_of_the_log_partition(total: Sum, data: st
             assert share.numpy() == pytest.approx(next(gradients).numpy(), rel=CLOSE, abs=1e-12)
 
 
+@pytest.mark.long
 def test_gradients_are_those_of_small_differences(random: np.random.Generator) -> None:
     one = torch.tensor(random.normal(size=(2, 3, 4)), requires_grad=True)
     two = torch.tensor(random.normal(size=(2, 2, 4)), requires_grad=True)

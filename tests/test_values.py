@@ -33,13 +33,6 @@ def test_a_sum_is_that_of_all_pairs_and_other_is_what_is_left(one: Values, two: 
     assert list(total.probabilities.values()) == sorted(total.probabilities.values(), reverse=True)
 
 
-@given(distributions(), st.integers(-100, 100))
-def test_a_number_moves_every_value(one: Values, number: int) -> None:
-    moved = {value + number: share for value, share in one.probabilities.items()}
-    assert dict((one + number).probabilities) == pytest.approx(moved)
-    assert dict((number + one).probabilities) == pytest.approx(moved)
-
-
 def test_decimals_are_added_exactly() -> None:
     total = Values({Decimal("0.10"): 0.5, Decimal("0.20"): 0.5}, 0.0) + Decimal("0.20")
     assert set(total.probabilities) == {Decimal("0.30"), Decimal("0.40")}
@@ -48,12 +41,6 @@ def test_decimals_are_added_exactly() -> None:
 def test_the_mode_is_the_most_probable_value_and_of_nothing_none() -> None:
     assert Values({3: 0.2, 8: 0.5}, 0.3).mode == 8
     assert Values({}, 1.0).mode is None
-
-
-@pytest.mark.parametrize("wrong", ["7", 1.5, True, None])
-def test_what_is_no_number_cannot_be_added(wrong: object) -> None:
-    with pytest.raises(NumberError, match="cannot be added: expected a whole number"):
-        Values({3: 1.0}, 0.0) + wrong
 
 
 @given(distributions(), distributions(), st.integers(-3, 3))
@@ -92,3 +79,9 @@ def test_what_is_spread_is_spread_evenly_over_all_that_are_no_candidates(one: Va
 def test_what_is_no_distribution_is_refused(shares: dict[Value, float], other: float) -> None:
     with pytest.raises(NumberError, match=r"for all others: expected probabilities that sum to one$"):
         Values(shares, other)
+
+
+@pytest.mark.parametrize("wrong", ["7", 1.5, True, None])
+def test_what_is_no_number_cannot_be_added(wrong: object) -> None:
+    with pytest.raises(NumberError, match="cannot be added: expected a whole number"):
+        Values({3: 1.0}, 0.0) + wrong
