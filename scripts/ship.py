@@ -317,11 +317,11 @@ def cell_figures(reader: CellReader) -> dict[str, float]:
     return {"cells": len(said), **figures, "clean": float(right.mean())}
 
 
-# The small network that learned to add. It learns from pairs of an image and a number, without one number for each digit
-# (`LEFT_OUT` of the study), so that one can see what a network makes of sums that it never saw. Its weights are rounded to
-# 16 bits, which halves the file; it computes with 32. It chooses nothing: one training of the preset `tiny` with fixed
-# settings, measured on the images that it leaves out and then on the test images. The ONNX file says in its metadata which
-# pairs were left out.
+# The small network that learned to add. It learns from pairs of an image and a number, without one number for each
+# digit (`LEFT_OUT` of the study), so that one can see what a network makes of sums that it never saw. Its weights are
+# rounded to 16 bits, which halves the file; it computes with 32. It chooses nothing: one training of the preset
+# `tiny` with fixed settings, measured on the images that it leaves out and then on the test images. The ONNX file
+# says in its metadata which pairs were left out.
 
 CONFIGURATION: Config = preset(
     "tiny", fusion="concat", epochs=20, lr=4e-3, numbers_per_image=1, augment="handwriting", threads=1, precision="fp32"
@@ -412,9 +412,9 @@ def sum_shares(net: TwoInputNet, digits: DigitSet) -> dict[str, float]:
     }  # fmt: skip
 
 
-# The soft labels. Each of five teachers is trained without a fifth of the images, on labels that are not smoothed, since
-# smoothing would hide from its answers which digits resemble each other. It then answers that fifth: the images as they
-# are, and changed at random as in its training. The means of these answers are the file.
+# The soft labels. Each of five teachers is trained without a fifth of the images, on labels that are not smoothed,
+# since smoothing would hide from its answers which digits resemble each other. It then answers that fifth: the images
+# as they are, and changed at random as in its training. The means of these answers are the file.
 
 TEACHER = preset("default", label_smoothing=0.0, validation=0, threads=1)  # two can train beside each other
 CHANGED = 15
