@@ -43,7 +43,7 @@ PAGES = {
 """Pages from elsewhere in the repository, and where they are on the site."""
 SHOWN = (
     "examples/train_in_one_file.py", "examples/two-inputs-two-outputs.ipynb", "tests/test_network.py",
-    "tests/test_study_network.py", "tests/test_wings.py",
+    "tests/test_study.py", "tests/test_wings.py",
 )  # fmt: skip
 """Files that pages lead to, shown as pages under `source/` and left out of the search."""
 PLACES = {"README.md": "index.md", **PAGES, **{path: f"source/{Path(path).with_suffix('.md')}" for path in SHOWN}}
