@@ -59,9 +59,8 @@ from sumnist.lab.suites.sheets import Ink, filled, marks, photographed
 from sumnist.pictures.decode import Grey
 from sumnist.sheets import check, verdict
 from sumnist.sheets.evidence import seen
-from sumnist.sheets.layout import Field, Layout
+from sumnist.sheets.layout import Field, Layout, Page, Place, Rectangle
 from sumnist.sheets.mistakes import KINDS, MISTAKE, WEIGHTS
-from sumnist.sheets.page import Page, Place, Rectangle
 from sumnist.sheets.printing import FONT
 from sumnist.sheets.reading import Cells, SheetReader, finder
 

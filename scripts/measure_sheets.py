@@ -32,12 +32,10 @@ from sumnist.lab.study.rows import read_jsonl
 from sumnist.lab.suites.digits import HALVES
 from sumnist.lab.suites.sheet_truth import LAYOUTS, Truth
 from sumnist.lab.suites.sheets import Ink, Sheets
-from sumnist.sheets.layout import Layout
+from sumnist.sheets.layout import Layout, Page
 from sumnist.sheets.mistakes import MISTAKE
-from sumnist.sheets.page import Page
 from sumnist.sheets.reading import SheetReader, SheetReading
-from sumnist.sheets.registration import corners_of, register
-from sumnist.sheets.settling import settled
+from sumnist.sheets.registration import corners_of, register, settled
 
 PATH = 3
 """The generation of the path from the picture to the verdict, and of the simulated sheets: it rises when one of them is

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from page_driver import DIGITS
-from sumnist.sheets.layout import Layout
-from sumnist.sheets.page import Page, Rectangle
+from sumnist.sheets.layout import Layout, Page, Rectangle
 from sumnist.sheets.printing import pdf
+from sumnist.sheets.review import Corrections, beside
 
-__all__ = ["EXAM", "certain", "doubtful", "photograph", "unreadable", "write_marks", "wrong"]
+__all__ = ["EXAM", "certain", "doubtful", "photograph", "said", "unreadable", "write_marks", "wrong"]
 
 EXAM = Layout.of_line("9,7.5,13", "Mathematics")
 PIXELS = 6.0
@@ -118,3 +118,9 @@ def write_marks(folder: Path, rows: list[dict[str, Any]]) -> Path:
     marks = folder / "marks.jsonl"
     marks.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return marks
+
+
+def said(marks: Path) -> Corrections:
+    """What people said of these sheets by now."""
+    path = beside(marks)
+    return Corrections(path.read_bytes().split(b"\n")[:-1] if path.exists() else (), path)

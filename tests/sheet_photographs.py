@@ -11,7 +11,7 @@ import pypdfium2
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from sumnist.sheets.page import Page
+from sumnist.sheets.layout import Page
 
 DESK = 90
 """The grey around a sheet."""

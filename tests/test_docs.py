@@ -21,8 +21,8 @@ from pictures import PUPILS, REVIEWED, SHOWN, write_class
 from sumnist.cli.commands import COMMANDS
 from sumnist.errors import MissingExtraError
 from sumnist.files import CONFIG, PRETRAINED
+from sumnist.sheets.batch import SheetTask
 from sumnist.sheets.layout import Layout
-from sumnist.sheets.piles import SheetTask
 from write_docs import say_the_same
 
 ROOT = Path(__file__).resolve().parent.parent

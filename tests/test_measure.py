@@ -39,10 +39,8 @@ from sumnist.lab.suites.sheet_truth import LAYOUTS, Entry, Mistake, Truth
 from sumnist.lab.suites.sheets import Ink, Sheets
 from sumnist.lab.suites.strips import NO_NUMBERS
 from sumnist.model.network import TwoInputNet
-from sumnist.sheets.homography import taken
-from sumnist.sheets.page import Page
-from sumnist.sheets.registration import corners_of
-from test_printing import DETECTOR
+from sumnist.sheets.layout import Page
+from sumnist.sheets.registration import corners_of, detector, mapped
 
 HEAD = "c" * 40
 KINDS = "all", "settled", "accepted"
@@ -681,7 +679,7 @@ def test_outcomes_are_counted_whatever_the_sheets_are_read_from(source: Any) -> 
 
 def by_tags(grey: NDArray[np.uint8], page: Page, name: str) -> Any:
     """A registration by the outer corners of the tags, which does not see the tenth picture."""
-    found = {tag.tag_id: tag.corners for tag in DETECTOR.detect(grey)}
+    found = {tag.tag_id: tag.corners for tag in detector().detect(grey)}
     if len(found) < 4 or name == "9":
         raise ImageError("9: no tags, expected four: take it again")
     outer = np.array(
@@ -692,7 +690,7 @@ def by_tags(grey: NDArray[np.uint8], page: Page, name: str) -> Any:
     seen = [max(found[place], key=lambda one: np.linalg.norm(one - middles.mean(0))) for place in range(4)]
     values = perspective(outer, np.array(seen))
     matrix = np.reshape([*values, 1.0], (3, 3))
-    return SimpleNamespace(corners=lambda box: taken(matrix, np.array(corners_of(box))))
+    return SimpleNamespace(corners=lambda box: mapped(matrix, np.array(corners_of(box))))
 
 
 @pytest.mark.long

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pupil_apriltags
 import pypdfium2
 import pytest
 import zxingcpp
@@ -17,10 +16,9 @@ from numpy.typing import NDArray
 from sumnist.cli import main
 from sumnist.errors import DataError, LayoutError
 from sumnist.sheets.formulas import Formula
-from sumnist.sheets.layout import Field, Identity, Layout
-from sumnist.sheets.page import Page, Rectangle
-from sumnist.sheets.people import Person, read_people
+from sumnist.sheets.layout import Field, Identity, Layout, Page, Person, Rectangle, read_people
 from sumnist.sheets.printing import FONT, pdf
+from sumnist.sheets.registration import detector
 
 DPI = 200
 MM = DPI / 25.4
@@ -39,15 +37,6 @@ STOCK = Layout(
     (Formula("change", ((1, "paid"), (-1, "price"))),),
     identity=Identity("digits", 8),
 )
-
-
-class Detector(pupil_apriltags.Detector):  # type: ignore[misc]
-    """A detector that is never destroyed: the library frees its family first, and then uses that once more."""
-
-    def __del__(self) -> None: ...
-
-
-DETECTOR = Detector(families="tag36h11", nthreads=1, quad_decimate=1.0)
 
 
 def rendered(data: bytes, page: int = 0) -> NDArray[np.uint8]:
@@ -77,7 +66,7 @@ def part(picture: NDArray[np.uint8], box: Rectangle) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("layout", [EXAM, MANY, STOCK], ids=["exam", "many", "stock"])
 def test_the_corner_tags_are_found_where_the_page_has_them(layout: Layout) -> None:
     page, picture = Page.of(layout), rendered(pdf(layout))
-    found = {tag.tag_id: tag for tag in DETECTOR.detect(picture)}
+    found = {tag.tag_id: tag for tag in detector().detect(picture)}
     scale = np.array(picture.shape[::-1]) / (page.width, page.height)  # its sides are whole pixels
     assert sorted(found) == [0, 1, 2, 3]
     for number, box in enumerate(page.tags):
@@ -88,10 +77,7 @@ def test_the_corner_tags_are_found_where_the_page_has_them(layout: Layout) -> No
         assert distance.max() <= 0.5
 
 
-@pytest.mark.parametrize(
-    "identity",
-    ["1", "20731", "Ελένη Παπαδοπούλου", "Анна", "Ştefan Šťastný", "a:b c,d", "ß" * 30, "x" * 60],
-)
+@pytest.mark.parametrize("identity", ["1", "Ελένη: a,b", "ß" * 30, "x" * 60])
 def test_the_code_says_which_layout_it_is_and_whose(identity: str) -> None:
     layout = replace(EXAM, version=12)
     (code,) = zxingcpp.read_barcodes(rendered(pdf(layout, [Person(identity)])))
@@ -99,11 +85,6 @@ def test_the_code_says_which_layout_it_is_and_whose(identity: str) -> None:
     box = Page.of(layout).code
     corners = np.array([[point.x, point.y] for point in (code.position.top_left, code.position.bottom_right)]) / MM
     assert corners == pytest.approx(np.array([[box.x, box.y], [box.right, box.bottom]]), abs=1.0)
-
-
-def test_a_blank_page_says_which_layout_it_is() -> None:
-    (code,) = zxingcpp.read_barcodes(rendered(pdf(STOCK)))
-    assert code.text == f"sumnist:1:{STOCK.id}:1:"
 
 
 @pytest.mark.parametrize("layout", [EXAM, MANY, STOCK], ids=["exam", "many", "stock"])
@@ -252,14 +233,10 @@ def people_of(tmp_path: Path, data: bytes | str) -> list[Person]:
 @pytest.mark.parametrize(
     "data",
     [
-        "17,Ann\n18,Bob\n",
-        "id,name\n17,Ann\n18,Bob",
-        "ID;Name\r\n17;Ann\r\n18;Bob\r\n",
-        "Number\tname\n17\tAnn\n\n18\tBob\n",
-        "\ufeffid,name\n 17 , Ann\n,\n18,Bob\n",
-        '"17","Ann"\n"18","Bob"\n',
+        "17,Ann\n18,Bob\n", "ID;Name\r\n17;Ann\r\n18;Bob\r\n", "Number\tname\n17\tAnn\n\n18\tBob\n",
+        "\ufeffid,name\n 17 , Ann\n,\n18,Bob\n", '"17","Ann"\n"18","Bob"\n',
     ],
-)
+)  # fmt: skip
 def test_people_are_read_whatever_program_wrote_them(tmp_path: Path, data: str) -> None:
     assert people_of(tmp_path, data) == [Person("17", "Ann"), Person("18", "Bob")]
 
@@ -272,23 +249,18 @@ def test_people_may_have_one_column(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("", "nobody is in it, expected a line for each person: add some"),
         ("id,name\n\n", "nobody is in it, expected a line for each person: add some"),
         ("1,a\n2,b,c\n", "line 2: 3 columns, expected an identity, and perhaps a name: leave the others out"),
         ("1,a\n1,b\n", "line 2: '1' is there twice, expected each once: tell them apart"),
         (",a\n", "line 1: identity '': expected one line of 1 to 60 characters: give it another one"),
-        ("a\0b\n", "line 1: identity 'a\\x00b': expected one line of 1 to 60 characters: give it another one"),
         ('"a\n', "line 1: is not CSV (unexpected end of data), expected an identity and a name"),
-        (
-            "ß" * 31,
-            f"line 1: '{'ß' * 30}'… has 62 bytes, expected at most 60, for its QR code: put a short number first, and "
-            "the name behind it",
-        ),
+        ("ß" * 31, f"line 1: '{'ß' * 30}'… has 62 bytes, expected at most 60, for its QR code: put a short number "
+         "first, and the name behind it"),
         ("1," + "a" * 101, f"line 1: name '{'a' * 60}': expected one line of 1 to 100 characters: give it another one"),
         (b"\xff\xfe1\0", "is not in UTF-8 (invalid start byte): save it as CSV in UTF-8"),
         (b"a\n" * 500_001, "1,000,002 bytes, expected at most 1,000,000: print a part of these people at a time"),
     ],
-)
+)  # fmt: skip
 def test_a_list_of_people_that_is_none_is_refused_by_the_line(tmp_path: Path, data: bytes | str, message: str) -> None:
     with pytest.raises(DataError) as error:
         people_of(tmp_path, data)
@@ -360,49 +332,25 @@ def test_a_layout_that_was_changed_is_not_overwritten(here: Path, capsys: pytest
     assert (Path("cover.toml").read_text(), Path("cover.pdf").read_bytes()) == (changed, printed)
 
 
+EITHER = "sheet new: expected either MARKS, such as 9,7,13,12, or --from layout.toml: give one of them"
+
+
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        (["new"], 2, "sheet new: the following arguments are required: --out; see `sumnist sheet new --help`"),
-        (
-            ["new", "--out", "a.pdf"],
-            2,
-            "sheet new: expected either MARKS, such as 9,7,13,12, or --from layout.toml: give one of them",
-        ),
-        (
-            ["new", "9", "--from", "a.toml", "--out", "a.pdf"],
-            2,
-            "sheet new: expected either MARKS, such as 9,7,13,12, or --from layout.toml: give one of them",
-        ),
-        (
-            ["new", "--from", "a.toml", "--title", "T", "--out", "a.pdf"],
-            2,
-            "--title T: is in a.toml: change it there",
-        ),
-        (
-            ["new", "--from", "a.toml", "--paper", "A4", "--out", "a.pdf"],
-            2,
-            "--paper A4: is in a.toml: change it there",
-        ),
-        (
-            ["new", "9", "--out", "a.toml"],
-            1,
-            "a.toml: is the name of a layout, expected that of a PDF: choose another --out",
-        ),
-        (
-            ["new", "9", "--paper", "A5", "--out", "a.pdf"],
-            2,
-            "sheet new: --paper: invalid choice: 'A5' (choose from 'A4', 'Letter'); see `sumnist sheet new --help`",
-        ),
-        (["nwe"], 2, None),
+        ("", 2, "sheet new: the following arguments are required: --out; see `sumnist sheet new --help`"),
+        ("--out a.pdf", 2, EITHER),
+        ("9 --from a.toml --out a.pdf", 2, EITHER),
+        ("--from a.toml --title T --out a.pdf", 2, "--title T: is in a.toml: change it there"),
+        ("--from a.toml --paper A4 --out a.pdf", 2, "--paper A4: is in a.toml: change it there"),
+        ("9 --out a.toml", 1, "a.toml: is the name of a layout, expected that of a PDF: choose another --out"),
     ],
 )
 def test_a_command_that_makes_no_sense_is_refused(
-    here: Path, capsys: pytest.CaptureFixture[str], words: list[str], status: int, message: str | None
+    here: Path, capsys: pytest.CaptureFixture[str], words: str, status: int, message: str
 ) -> None:
-    assert run(*words) == status
-    complaint = capsys.readouterr().err
-    assert complaint.endswith("did you mean sheet new?\n") if message is None else complaint == f"sumnist: {message}\n"
+    assert run("new", *words.split()) == status
+    assert capsys.readouterr().err == f"sumnist: {message}\n"
     assert list(here.iterdir()) == []
 
 

@@ -19,13 +19,13 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 import workbooks
-from review_sheets import EXAM, certain, doubtful, unreadable, write_marks, wrong
+from review_sheets import EXAM, certain, doubtful, said, unreadable, write_marks, wrong
 from sumnist.cli import main
 from sumnist.errors import DataError, OutputError
 from sumnist.serve.review import Review, app_of
-from sumnist.sheets.corrections import Recorder, beside, read_corrections, read_marks
-from sumnist.sheets.doubts import Doubts, number_of
 from sumnist.sheets.layout import Field
+from sumnist.sheets.printing import pdf
+from sumnist.sheets.review import Doubts, Recorder, beside, number_of
 
 TOKEN = "a-token"
 
@@ -39,9 +39,13 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def marks(photographs: Path, tmp_path: Path) -> Path:
+def rows(photographs: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (photographs / "marks.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def marks(rows: list[dict[str, Any]], tmp_path: Path) -> Path:
     """Their rows, in a folder of its own."""
-    rows = [json.loads(line) for line in (photographs / "marks.jsonl").read_text().splitlines()]
     return write_marks(tmp_path, rows)
 
 
@@ -68,6 +72,11 @@ def client(opened: Opened, marks: Path) -> TestClient:
     return opened(marks)
 
 
+def correct(client: TestClient, row: int, field: str, value: object) -> None:
+    answer = client.post("/correct", json={"row": row, "field": field, "value": value})
+    assert (answer.status_code, answer.json()) == (200, {"value": value})
+
+
 def lines(marks: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in beside(marks).read_text().splitlines()]
 
@@ -75,23 +84,26 @@ def lines(marks: Path) -> list[dict[str, Any]]:
 # Who may ask.
 
 PATHS = ("/", "/state", "/sheet?row=1", "/picture?row=1", "/crop?row=1&field=q2", "/static/review.js")
+FOREIGN = [
+    {"host": "evil.example:8000"}, {"host": "127.0.0.1.evil.example"}, {"host": ""},
+    {"origin": "http://evil.example"}, {"origin": "null"}, {"origin": "http://127.0.0.1:9000"},
+    {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"},
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"host": "evil.example:8000"}, {"host": "127.0.0.1.evil.example"}, {"host": ""},
-        {"origin": "http://evil.example"}, {"origin": "null"}, {"origin": "http://127.0.0.1:9000"},
-        {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"},
-    ],
-)  # fmt: skip
-def test_whoever_is_not_of_this_page_learns_nothing(client: TestClient, path: str, headers: dict[str, str]) -> None:
-    assert client.get(path).status_code == 200
-    answer = client.get(path, headers=headers)
-    assert answer.status_code == 404
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert "Person" not in answer.text
+def test_whoever_is_not_of_this_page_learns_and_changes_nothing(client: TestClient, marks: Path) -> None:
+    for path in PATHS:
+        assert client.get(path).status_code == 200
+        for headers in FOREIGN:
+            answer = client.get(path, headers=headers)
+            assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+            assert "Person" not in answer.text
+    body = {"row": 1, "field": "q2", "value": 7}
+    for headers in FOREIGN:
+        assert client.post("/correct", json=body, headers=headers).status_code == 404
+    form = {"content-type": "application/x-www-form-urlencoded"}  # what a form of any page may send
+    assert client.post("/correct", content=json.dumps(body), headers=form).status_code == 415
+    assert lines(marks) == []
 
 
 @pytest.mark.parametrize("token", ["", "a-toke", "a-token2", "A-TOKEN", "ä", "%00", "static", ".."])
@@ -99,15 +111,6 @@ def test_without_the_token_there_is_nothing(client: TestClient, token: str) -> N
     for path in PATHS:
         assert client.get(f"http://127.0.0.1:8000/{token}{path}").status_code == 404
         assert client.get(f"http://127.0.0.1:8000{path}").status_code == 404
-
-
-def test_what_another_page_posts_changes_nothing(client: TestClient, marks: Path) -> None:
-    body = {"row": 1, "field": "q2", "value": 7}
-    for headers in ({"origin": "http://evil.example"}, {"host": "evil.example"}, {"sec-fetch-site": "cross-site"}):
-        assert client.post("/correct", json=body, headers=headers).status_code == 404
-    form = {"content-type": "application/x-www-form-urlencoded"}  # what a form of any page may send
-    assert client.post("/correct", content=json.dumps(body), headers=form).status_code == 415
-    assert lines(marks) == []
 
 
 def test_every_answer_forbids_what_is_not_its_own_and_none_that_says_something_is_kept(client: TestClient) -> None:
@@ -130,8 +133,7 @@ def test_every_answer_forbids_what_is_not_its_own_and_none_that_says_something_i
 )  # fmt: skip
 def test_no_path_leads_to_anything_else(client: TestClient, path: str) -> None:
     answer = client.get(path)
-    assert answer.status_code == 404
-    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
 @pytest.mark.parametrize(
@@ -139,19 +141,12 @@ def test_no_path_leads_to_anything_else(client: TestClient, path: str) -> None:
     [
         ("/correct", "{", 400), ("/correct", "[]", 422), ("/correct", "[" * 4000, 400), ("/correct", "x" * 5000, 413),
         ("/correct", '{"row": "1"}', 404), ("/correct", '{"row": true}', 404), ("/correct", '{"row": 0}', 404),
-        ("/correct", '{"row": 1}', 422), ("/correct", '{"row": 1, "field": "q9", "value": 1}', 422),
-        ("/correct", '{"row": 1, "field": null, "value": 1}', 422),
-        ("/correct", '{"row": 1, "field": "q1", "value": 10}', 422),
-        ("/correct", '{"row": 1, "field": "q1", "value": -1}', 422),
-        ("/correct", '{"row": 1, "field": "q1", "value": 7.5}', 422),
-        ("/correct", '{"row": 1, "field": "q1", "value": NaN}', 422),
-        ("/correct", '{"row": 1, "field": "q1", "value": 1e999}', 422),
-        ("/correct", '{"row": 1, "field": "q1", "value": "7"}', 422),
-        ("/correct", '{"row": 1, "field": "q1", "value": true}', 422),
-        ("/correct", '{"row": 1, "field": "", "value": 7}', 422),
-        ("/correct", '{"row": 1, "field": "", "value": " "}', 422),
-        ("/correct", '{"row": 1, "field": [], "value": 1}', 422),
-        ("/mark", '{"row": 1, "mark": "done"}', 422), ("/mark", '{"row": 0, "mark": "accepted"}', 404),
+        ("/correct", '{"row": 1}', 422), ("/mark", '{"row": 0, "mark": "accepted"}', 404),
+        ("/mark", '{"row": 1, "mark": "done"}', 422),
+        *(("/correct", f'{{"row": 1, "field": {field}, "value": {value}}}', 422) for field, value in (
+            ('"q9"', "1"), ("null", "1"), ('"q1"', "10"), ('"q1"', "-1"), ('"q1"', "7.5"), ('"q1"', "NaN"),
+            ('"q1"', "1e999"), ('"q1"', '"7"'), ('"q1"', "true"), ('""', "7"), ('""', '" "'), ("[]", "1"),
+        )),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused_and_not_recorded(
@@ -163,12 +158,9 @@ def test_what_makes_no_sense_is_refused_and_not_recorded(
     assert lines(marks) == []
 
 
-def test_an_address_that_lost_its_last_sign_leads_to_the_page(client: TestClient) -> None:
+def test_an_address_without_its_last_sign_leads_to_the_page_and_a_wrong_method_nowhere(client: TestClient) -> None:
     answer = client.get(f"http://127.0.0.1:8000/{TOKEN}", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (307, f"/{TOKEN}/")
-
-
-def test_the_wrong_method_is_refused(client: TestClient) -> None:
     assert client.get("/correct").status_code == 405
     assert client.post("/state", json={}).status_code == 405
 
@@ -176,39 +168,34 @@ def test_the_wrong_method_is_refused(client: TestClient) -> None:
 # What is asked.
 
 
-def test_only_sheets_that_need_somebody_are_there(client: TestClient) -> None:
+def test_only_sheets_that_need_somebody_are_there_and_each_is_asked_what_settles_it(client: TestClient) -> None:
     state = client.get("/state").json()
     assert (state["sheets"], state["count"]) == ([[1, None], [2, None], [3, None]], 4)
     assert [field["name"] for field in state["fields"]] == ["", "q1", "q2", "q3", "total"]
     assert [field.get("largest") for field in state["fields"]] == [None, 9, 7.5, 13, 29.5]
+    one, two, three = (client.get(f"/sheet?row={row}").json()["questions"] for row in (1, 2, 3))
+    probable = [{"value": value, "probability": share, "note": ""} for value, share in
+                ((1, 0.62), (7, 0.375), (None, 0.005))]  # fmt: skip
+    assert one == [{"field": "q2", "candidates": probable}]
+    told = [{"value": value, "probability": None, "note": note} for value, note in
+            ((20.5, "the sum"), (21.5, "as written"))]  # fmt: skip
+    assert two == [{"field": "total", "candidates": told}]
+    assert three == [{"field": name, "candidates": []} for name in ("", "q1", "q2", "q3", "total")]
 
 
 def test_of_a_wrong_sheet_in_doubt_the_cells_are_asked_and_the_sum_is_among_what_the_total_may_be(
-    photographs: Path, tmp_path: Path
+    rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     look = [
         {"field": "q2", "candidates": [{"value": 7.5, "probability": 0.8}, {"value": 1.5, "probability": 0.2}]},
         {"field": "total", "candidates": [{"value": 21.5, "probability": 0.9}, {"value": 11.5, "probability": 0.1}]},
     ]
-    row = json.loads((photographs / "marks.jsonl").read_text().splitlines()[2]) | {"look": look}
-    asked = {one.field: one.candidates for one in Doubts(write_marks(tmp_path, [row]), EXAM).questions(row)}
-    assert [candidate.value for candidate in asked["q2"]] == [7.5, 1.5]
-    assert [candidate[:] for candidate in asked["total"]] == [(21.5, 0.9, ""), (11.5, 0.1, ""), (20.5, None, "the sum")]
-
-
-def test_of_a_doubtful_sheet_its_cells_are_asked_of_a_wrong_one_its_total_of_an_unreadable_one_all(
-    client: TestClient,
-) -> None:
-    asked = {row: client.get(f"/sheet?row={row}").json()["questions"] for row in (1, 2, 3)}
-    assert [question["field"] for question in asked[1]] == ["q2"]
-    assert [(one["value"], one["probability"]) for one in asked[1][0]["candidates"]] == [
-        (1, 0.62), (7, 0.375), (None, 0.005)
+    row = rows[2] | {"look": look}
+    asked = {one["field"]: one["candidates"] for one in Doubts(write_marks(tmp_path, [row]), EXAM).questions(row)}
+    assert [candidate["value"] for candidate in asked["q2"]] == [7.5, 1.5]
+    assert [tuple(candidate.values()) for candidate in asked["total"]] == [
+        (21.5, 0.9, ""), (11.5, 0.1, ""), (20.5, None, "the sum"),
     ]  # fmt: skip
-    assert [question["field"] for question in asked[2]] == ["total"]
-    assert [(one["value"], one["note"]) for one in asked[2][0]["candidates"]] == [
-        (20.5, "the sum"), (21.5, "as written")
-    ]  # fmt: skip
-    assert [question["field"] for question in asked[3]] == ["", "q1", "q2", "q3", "total"]
 
 
 def picture(content: bytes) -> Image.Image:
@@ -217,7 +204,7 @@ def picture(content: bytes) -> Image.Image:
     return found
 
 
-def test_the_page_is_straightened_and_a_field_is_where_it_is_said_to_be(client: TestClient) -> None:
+def test_the_page_is_straightened_and_a_field_and_its_crop_are_where_they_are_said_to_be(client: TestClient) -> None:
     sheet = client.get("/sheet?row=1").json()
     whole = picture(client.get("/picture?row=1").content).convert("L")
     assert whole.size == (sheet["width"], sheet["height"])
@@ -225,34 +212,24 @@ def test_the_page_is_straightened_and_a_field_is_where_it_is_said_to_be(client: 
     size = 6 * 13  # of a corner tag, whose border is black
     assert levels[62:66, 70 : 60 + size - 10].max() < 110
     left, top, width, height = (share / 100 for share in sheet["places"]["q2"])
-    field = levels[
-        int(top * whole.height) : int((top + height) * whole.height),
-        int(left * whole.width) : int((left + width) * whole.width),
-    ]
-    assert (field < 120).sum() > 100  # a 7 in ink
-    above = levels[: int(top * whole.height) - 30, : int(left * whole.width)]
-    assert above.shape[0] > 100
-
-
-def test_the_crop_of_a_field_has_its_ink_and_its_size(client: TestClient) -> None:
-    sheet = client.get("/sheet?row=1").json()
+    rows, columns = ((top, top + height), (left, left + width))
+    (low, high), (first, last) = ([int(x * whole.height) for x in rows], [int(x * whole.width) for x in columns])
+    assert (levels[low:high, first:last] < 120).sum() > 100  # a 7 in ink
     seven = picture(client.get("/crop?row=1&field=q2").content)
-    assert seven.format == "PNG"
-    assert list(seven.size) == sheet["crops"]["q2"]
-    grey = np.asarray(seven.convert("L"))
-    first = grey[24 + 12 : 24 + 108, 24 + 10 : 24 + 86]  # inside the first box, at 12 pixels a millimetre
-    second = grey[24 + 12 : 24 + 108, 24 + 11 * 12 + 10 : 24 + 11 * 12 + 86]
-    assert (first < 120).sum() > 500
-    assert (second < 120).sum() == 0
+    assert (seven.format, list(seven.size)) == ("PNG", sheet["crops"]["q2"])
+    grey = np.asarray(seven.convert("L"))[24 + 12 : 24 + 108]
+    assert (grey[:, 24 + 10 : 24 + 86] < 120).sum() > 500  # inside the first box, at 12 pixels a millimetre
+    assert (grey[:, 24 + 11 * 12 + 10 : 24 + 11 * 12 + 86] < 120).sum() == 0
 
 
-def test_a_picture_that_moved_to_the_marks_is_found_and_one_that_is_gone_is_said_to_be(
-    opened: Opened, photographs: Path, tmp_path: Path
+def test_a_picture_that_moved_to_the_marks_or_is_a_page_is_found_and_one_that_is_gone_is_said_to_be(
+    opened: Opened, photographs: Path, rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    rows = [json.loads(line) for line in (photographs / "marks.jsonl").read_text().splitlines()]
     moved, gone = rows[1] | {"file": "/moved/IMG_1.jpg"}, rows[2] | {"file": "/gone/IMG_2.jpg", "path": "IMG_2.jpg"}
     (tmp_path / "IMG_1.jpg").write_bytes((photographs / "IMG_1.jpg").read_bytes())
-    client = opened(write_marks(tmp_path, [moved, gone]))
+    (tmp_path / "scan.pdf").write_bytes(pdf(EXAM))
+    page = {"row": 3, "path": "scan.pdf#page=1", "file": str(tmp_path / "scan.pdf"), "error": "no code", "state": None}
+    client = opened(write_marks(tmp_path, [moved, gone, page, page | {"row": 4, "path": "scan.pdf#page=2"}]))
     assert client.get("/sheet?row=1").json()["missing"] is None
     sheet = client.get("/sheet?row=2").json()
     assert sheet["missing"] == (
@@ -260,93 +237,66 @@ def test_a_picture_that_moved_to_the_marks_is_found_and_one_that_is_gone_is_said
     )
     answer = client.get("/picture?row=2")
     assert (answer.status_code, answer.json()["detail"]) == (400, sheet["missing"])
-    assert client.post("/correct", json={"row": 2, "field": "total", "value": 20.5}).status_code == 200
-
-
-def test_a_page_of_a_pdf_is_seen(opened: Opened, tmp_path: Path) -> None:
-    from sumnist.sheets.printing import pdf
-
-    (tmp_path / "scan.pdf").write_bytes(pdf(EXAM))
-    row = {"row": 0, "path": "scan.pdf#page=1", "file": str(tmp_path / "scan.pdf"), "error": "no code", "state": None}
-    client = opened(write_marks(tmp_path, [row, row | {"row": 1, "path": "scan.pdf#page=2"}]))
-    sheet = client.get("/sheet?row=0").json()
+    correct(client, 2, "total", 20.5)
+    sheet = client.get("/sheet?row=3").json()
     assert sheet["missing"] is None
     assert sheet["width"] / sheet["height"] == pytest.approx(210 / 297, abs=0.01)
-    assert "scan.pdf" in client.get("/sheet?row=1").json()["missing"]
+    assert "scan.pdf" in client.get("/sheet?row=4").json()["missing"]
 
 
 # What is recorded.
 
 
-def test_a_correction_is_on_the_disk_before_it_is_answered(
+def test_a_correction_is_on_the_disk_before_it_is_answered_and_a_full_disk_changes_nothing(
     client: TestClient, marks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[bytes] = []
 
     def fsync(file: int) -> None:
         synced.append(beside(marks).read_bytes())
+        if len(synced) == 2:
+            raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("sumnist.files.os.fsync", fsync)
-    answer = client.post("/correct", json={"row": 1, "field": "q2", "value": 7})
-    assert answer.json() == {"value": 7}
+    correct(client, 1, "q2", 7)
     assert synced == [beside(marks).read_bytes()]
-    (line,) = lines(marks)
-    assert {key: line[key] for key in ("row", "field", "before", "after", "who")} == {
-        "row": 1, "field": "q2", "before": 1, "after": 7, "who": "review"
-    }  # fmt: skip
-    assert client.get("/sheet?row=1").json()["corrected"] == {"q2": 7}
-
-
-def test_a_full_disk_is_told_and_nothing_has_changed(
-    client: TestClient, marks: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fsync(file: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("sumnist.files.os.fsync", fsync)
-        answer = client.post("/correct", json={"row": 1, "field": "q2", "value": 7})
+    answer = client.post("/correct", json={"row": 1, "field": "q2", "value": 1})
     assert answer.status_code == 500
     assert "no space left on device" in answer.json()["detail"]
-    assert client.get("/sheet?row=1").json()["corrected"] == {}
-    assert client.post("/correct", json={"row": 1, "field": "q2", "value": 7.5}).json() == {"value": 7.5}
-    assert [line["after"] for line in lines(marks)] == [7.5]
+    assert client.get("/sheet?row=1").json()["corrected"] == {"q2": 7}
+    correct(client, 1, "q2", 7.5)
+    told = [{key: line[key] for key in ("row", "field", "before", "after", "who")} for line in lines(marks)]
+    assert told == [{"row": 1, "field": "q2", "before": before, "after": after, "who": "review"}
+                    for before, after in ((1, 7), (7, 7.5))]  # fmt: skip
 
 
-def test_what_was_said_is_read_by_row_and_field_and_the_last_word_counts(client: TestClient, marks: Path) -> None:
-    said = [(1, "q2", 1), (1, "q2", 7), (2, "total", 20.5), (3, "", "Ada"), (3, "q1", None)]
-    for row, field, value in said:
-        assert client.post("/correct", json={"row": row, "field": field, "value": value}).status_code == 200
-    assert client.post("/mark", json={"row": 1, "mark": "accepted"}).json() == {"left": 2}
-    assert client.post("/mark", json={"row": 2, "mark": "skipped"}).json() == {"left": 1}
-    assert read_corrections(beside(marks)) == {1: {"q2": 7}, 2: {"total": 20.5}, 3: {"": "Ada", "q1": None}}
-    assert read_marks(beside(marks)) == {1: "accepted", 2: "skipped"}
-    assert [line["before"] for line in lines(marks)][:3] == [1, 1, 21.5]
-
-
-def test_each_undo_takes_the_last_change_back_by_another_line(client: TestClient, marks: Path) -> None:
-    for value in (1, 7):
-        client.post("/correct", json={"row": 1, "field": "q2", "value": value})
-    client.post("/mark", json={"row": 1, "mark": "accepted"})
-    undone = []
-    for _ in range(4):
-        undone.append(client.post("/undo", json={}).json())
-        undone[-1]["left"] = read_corrections(beside(marks)), read_marks(beside(marks))
-    assert undone == [
-        {"row": 1, "field": None, "left": ({1: {"q2": 7}}, {})},
-        {"row": 1, "field": "q2", "left": ({1: {"q2": 1}}, {})},
-        {"row": 1, "field": "q2", "left": ({}, {})},
-        {"row": None, "field": None, "left": ({}, {})},
-    ]
-    assert len(lines(marks)) == 6
+def test_the_last_word_counts_and_each_undo_takes_the_last_change_back_by_another_line(
+    client: TestClient, marks: Path
+) -> None:
+    for row, field, value in ((2, "total", 20.5), (3, "", "Ada"), (3, "q1", None), (1, "q2", 1), (1, "q2", 7)):
+        correct(client, row, field, value)
+    assert client.post("/mark", json={"row": 2, "mark": "skipped"}).json() == {"left": 2}
+    assert client.post("/mark", json={"row": 1, "mark": "accepted"}).json() == {"left": 1}
+    others = {2: {"total": 20.5}, 3: {"": "Ada", "q1": None}}
+    assert (said(marks).values, said(marks).marks) == (others | {1: {"q2": 7}}, {1: "accepted", 2: "skipped"})
+    undone = [(*client.post("/undo", json={}).json().values(), said(marks).values, said(marks).marks) for _ in range(9)]
+    assert undone[:4] == [
+        (1, None, others | {1: {"q2": 7}}, {2: "skipped"}), (2, None, others | {1: {"q2": 7}}, {}),
+        (1, "q2", others | {1: {"q2": 1}}, {}), (1, "q2", others, {}),
+    ]  # fmt: skip
+    assert undone[-2:] == [(None, None, {}, {})] * 2
+    assert [line["after"] for line in lines(marks)[7:11]] == [None, None, 1, None]
+    assert len(lines(marks)) == 14
 
 
 def test_a_line_that_was_cut_short_is_left_out(client: TestClient, marks: Path) -> None:
-    client.post("/correct", json={"row": 1, "field": "q2", "value": 7})
+    correct(client, 1, "q2", 7)
     whole = beside(marks).read_bytes()
-    for length in range(1, len(whole)):
+    with pytest.raises(OutputError, match="another review adds corrections to it"):
+        Recorder(beside(marks))
+    for length in range(1, len(whole), 7):
         beside(marks).write_bytes(whole + whole[:length])
-        assert read_corrections(beside(marks)) == {1: {"q2": 7}}
+        assert said(marks).values == {1: {"q2": 7}}
 
 
 @pytest.mark.parametrize(
@@ -360,19 +310,12 @@ def test_a_line_that_was_cut_short_is_left_out(client: TestClient, marks: Path) 
 )  # fmt: skip
 def test_what_is_no_correction_is_named(marks: Path, line: str) -> None:
     beside(marks).write_text(f"{line}\n")
-    message = f"{beside(marks)}, line 1: no correction of a sheet: take the line out, or name another file"
     with pytest.raises(DataError) as error:
-        read_corrections(beside(marks))
-    assert str(error.value) == message
-    with pytest.raises(DataError):
         Recorder(beside(marks))
+    assert str(error.value) == (
+        f"{beside(marks)}, line 1: no correction of a sheet: take the line out, or name another file"
+    )
     assert beside(marks).read_text() == f"{line}\n"
-
-
-def test_two_reviews_of_the_same_marks_do_not_mix(client: TestClient, marks: Path) -> None:
-    client.post("/correct", json={"row": 1, "field": "q2", "value": 7})
-    with pytest.raises(OutputError, match="another review adds corrections to it"):
-        Recorder(beside(marks))
 
 
 def test_the_values_of_a_field_are_those_that_can_be_written_in_it() -> None:
@@ -387,14 +330,22 @@ def test_the_values_of_a_field_are_those_that_can_be_written_in_it() -> None:
 # The table.
 
 
-def test_the_workbook_is_written_again_with_what_was_said(client: TestClient, marks: Path) -> None:
-    client.post("/correct", json={"row": 1, "field": "q2", "value": 7})
-    client.post("/correct", json={"row": 3, "field": "", "value": "=Ada"})
+def test_the_workbook_is_written_again_with_what_was_said_and_pictures_of_what_is_left(
+    client: TestClient, marks: Path
+) -> None:
+    def exported() -> dict[str, workbooks.Sheet]:
+        assert client.post("/export", json={}).json() == {"path": str(marks.with_suffix(".xlsx"))}
+        return workbooks.opened(marks.with_suffix(".xlsx"))
+
+    left = exported()["To look at"]
+    assert [(picture(png).format, told) for png, told in left.pictures.values()] == [("PNG", "Question 2 on IMG_1.jpg")]
+    correct(client, 1, "q2", 7)
+    correct(client, 3, "", "=Ada")
     client.post("/mark", json={"row": 1, "mark": "accepted"})
-    assert client.post("/export", json={}).json() == {"path": str(marks.with_suffix(".xlsx"))}
-    found = workbooks.opened(marks.with_suffix(".xlsx"))["Marks"]
+    sheets = exported()
+    assert (len(sheets["To look at"].lines()), sheets["To look at"].pictures) == (1, {})
     titles = ("Identity", "State", "Question 2", "Total", "Notes")
-    assert [[found.at(title, line) for title in titles] for line in range(2, 6)] == [
+    assert [[sheets["Marks"].at(title, line) for title in titles] for line in range(2, 6)] == [
         ["Person 0", "adds up", 2, 6, None],
         ["Person 1", "by hand", 7, 20, "Question 2: by hand instead of 1"],
         ["Person 2", "does not add up", 7.5, 21.5, "Total: 21.5 is written, its terms come to 20.5 (off by one)"],
@@ -402,30 +353,17 @@ def test_the_workbook_is_written_again_with_what_was_said(client: TestClient, ma
     ]
 
 
-def test_the_workbook_has_pictures_of_the_cells_that_are_still_to_be_looked_at(client: TestClient, marks: Path) -> None:
-    for value, count in ((None, 1), (7, 0)):
-        if value is not None:
-            client.post("/correct", json={"row": 1, "field": "q2", "value": value})
-        client.post("/export", json={})
-        found = workbooks.opened(marks.with_suffix(".xlsx"))["To look at"]
-        assert len(found.lines()) == 1 + count
-        assert [(picture(png).format, told) for png, told in found.pictures.values()] == [
-            ("PNG", "Question 2 on IMG_1.jpg")
-        ] * count
-
-
 def test_without_the_extra_what_was_said_is_kept_and_the_mend_is_told(
     client: TestClient, marks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "xlsxwriter", None)
-    for name in ("tables", "workbook"):
-        monkeypatch.delitem(sys.modules, f"sumnist.sheets.{name}", raising=False)
-    client.post("/correct", json={"row": 1, "field": "q2", "value": 7})
+    monkeypatch.delitem(sys.modules, "sumnist.sheets.workbook", raising=False)
+    correct(client, 1, "q2", 7)
     answer = client.post("/export", json={})
     assert answer.status_code >= 500
     assert answer.json()["detail"].endswith('install it with: pip install "sumnist[sheets]"')
     assert not marks.with_suffix(".xlsx").exists()
-    assert read_corrections(beside(marks)) == {1: {"q2": 7}}
+    assert said(marks).values == {1: {"q2": 7}}
 
 
 # The command.
@@ -471,8 +409,8 @@ def test_who_is_killed_loses_nothing_and_goes_on_where_it_was(marks: Path) -> No
     assert second.says == "2 sheets to look at; Ctrl-C ends this\n"
     second.post("mark", {"row": 2, "mark": "accepted"})
     assert second.end(signal.SIGINT) == (0, "")
-    assert read_corrections(beside(marks)) == {1: {"q2": 7}, 2: {"total": 20.5}}
-    assert read_marks(beside(marks)) == {1: "accepted", 2: "accepted"}
+    assert said(marks).values == {1: {"q2": 7}, 2: {"total": 20.5}}
+    assert said(marks).marks == {1: "accepted", 2: "accepted"}
 
 
 def run(*words: object) -> int:

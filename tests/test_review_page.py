@@ -15,8 +15,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from page_checks import AXE, need, violations
-from review_sheets import certain, doubtful, unreadable, write_marks, wrong
-from sumnist.sheets.corrections import beside, read_corrections, read_marks
+from review_sheets import certain, doubtful, said, unreadable, write_marks, wrong
 
 pytestmark = pytest.mark.browser
 
@@ -95,10 +94,10 @@ def test_every_sheet_is_done_by_the_keyboard_alone(page: Page, marks: Path) -> N
     expect(page.locator("#done-title")).to_be_focused()
     expect(page.locator("#done-text")).to_have_text("3 of 4 sheets needed you: 3 accepted, 0 skipped.")
     expect(page.locator("#done-where")).to_contain_text(str(marks.with_suffix("")))
-    assert read_corrections(beside(marks)) == {
+    assert said(marks).values == {
         1: {"q2": 7}, 2: {"total": 20.5}, 3: {"": "Grace", "q1": 3, "q2": 2, "q3": 11, "total": 16}
     }  # fmt: skip
-    assert read_marks(beside(marks)) == dict.fromkeys((1, 2, 3), "accepted")
+    assert said(marks).marks == dict.fromkeys((1, 2, 3), "accepted")
 
 
 def test_enter_in_an_empty_field_of_a_sheet_that_could_not_be_read_saves_nothing(page: Page, marks: Path) -> None:
@@ -110,12 +109,12 @@ def test_enter_in_an_empty_field_of_a_sheet_that_could_not_be_read_saves_nothing
         page.keyboard.press("Enter")
     expect(page.locator(".said")).to_have_count(0)
     expect_sheet(page, "Sheet 3 of 3", "No name was read")
-    assert read_corrections(beside(marks)) == {}
+    assert said(marks).values == {}
     for typed in ("–", "3"):  # nobody's; the first number
         page.keyboard.type(typed)
         with page.expect_response("**/correct"):
             page.keyboard.press("Enter")
-    assert read_corrections(beside(marks)) == {3: {"": None, "q1": 3}}
+    assert said(marks).values == {3: {"": None, "q1": 3}}
 
 
 Q2 = {"field": "q2", "candidates": [{"value": 7.5, "probability": 0.8}, {"value": 1.5, "probability": 0.2}]}
@@ -179,7 +178,7 @@ def test_what_makes_no_sense_is_not_accepted(page: Page, marks: Path) -> None:
         page.click("#next")
         expect(page.locator(field("q2"))).to_be_focused()
         expect(page.locator("#hint-q2")).to_have_text(says)
-    assert read_corrections(beside(marks)) == {}
+    assert said(marks).values == {}
 
 
 def test_a_suggestion_is_taken_by_the_mouse_and_another_field_is_corrected(page: Page, marks: Path) -> None:
@@ -189,7 +188,7 @@ def test_a_suggestion_is_taken_by_the_mouse_and_another_field_is_corrected(page:
     expect(page.locator(".sum")).to_have_text("Total 8 + 7 + 4 = 19 ≠ 20")
     page.click("#next")
     expect_sheet(page, "Sheet 2 of 3", "Person 2")
-    assert read_corrections(beside(marks)) == {1: {"q2": 7, "q1": 8}}
+    assert said(marks).values == {1: {"q2": 7, "q1": 8}}
 
 
 def test_a_review_that_is_opened_again_goes_on_where_it_was(page: Page, marks: Path) -> None:
@@ -219,7 +218,7 @@ def test_what_was_done_is_taken_back_step_by_step(page: Page, marks: Path) -> No
     page.keyboard.press("Control+z")
     expect(page.locator(field("q2"))).to_be_focused()
     expect(page.locator(field("q2"))).to_have_value("")
-    assert (read_corrections(beside(marks)), read_marks(beside(marks))) == ({}, {})
+    assert (said(marks).values, said(marks).marks) == ({}, {})
     page.click("#undo")
     expect(page.locator("#announcement")).to_have_text("There is nothing to take back.")
 
@@ -235,7 +234,7 @@ def test_skipped_sheets_can_be_looked_at_again(page: Page, marks: Path) -> None:
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
     expect_sheet(page, "Skipped before", "Person 2")
-    assert read_marks(beside(marks)) == {1: "accepted", 2: "skipped", 3: "skipped"}
+    assert said(marks).marks == {1: "accepted", 2: "skipped", 3: "skipped"}
 
 
 def test_what_is_not_saved_is_said_not_to_be_and_is_saved_by_the_next_enter(page: Page, marks: Path) -> None:
@@ -261,7 +260,7 @@ def test_what_is_not_saved_is_said_not_to_be_and_is_saved_by_the_next_enter(page
     page.keyboard.press("Enter")
     expect(page.locator("#hint-q2")).to_contain_text("✓ saved")
     expect(page.locator("#problem")).to_be_hidden()
-    assert read_corrections(beside(marks)) == {1: {"q2": 7}}
+    assert said(marks).values == {1: {"q2": 7}}
 
 
 def test_a_value_is_not_said_to_be_saved_before_it_is(page: Page, marks: Path) -> None:
@@ -275,7 +274,7 @@ def test_a_value_is_not_said_to_be_saved_before_it_is(page: Page, marks: Path) -
     held[0].continue_()
     expect(page.locator("#hint-q2")).to_have_text(re.compile("^✓ saved"))
     expect(page.locator(".said")).to_have_count(1)
-    assert read_corrections(beside(marks)) == {1: {"q2": 7}}
+    assert said(marks).values == {1: {"q2": 7}}
 
 
 def test_of_a_sheet_without_its_picture_the_page_says_where_it_should_be(page: Page, marks: Path) -> None:

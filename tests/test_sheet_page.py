@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from sumnist.errors import LayoutError
 from sumnist.sheets.formulas import Formula
-from sumnist.sheets.layout import Field, Identity, Kind, Layout, Paper
-from sumnist.sheets.page import BOX, QUIET, Page, Place, Rectangle
+from sumnist.sheets.layout import BOX, QUIET, Field, Identity, Kind, Layout, Page, Paper, Place, Rectangle
 
 PAPERS: dict[Paper, tuple[float, float]] = {"A4": (210, 297), "Letter": (215.9, 279.4)}
 

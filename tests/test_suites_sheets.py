@@ -19,9 +19,8 @@ from sumnist.errors import ConfigError, DataError
 from sumnist.lab.suites.digits import HALVES
 from sumnist.lab.suites.sheet_truth import EXPECTED, FILLERS, LAYOUTS, NAMED, UNEXPECTED, Truth, slips, truth
 from sumnist.lab.suites.sheets import SCALE, Ink, Photograph, Sheets, View, ink_of_scan, photographed, printed, scanned
-from sumnist.sheets.layout import Field
-from sumnist.sheets.page import Page
-from test_printing import DETECTOR
+from sumnist.sheets.layout import Field, Page
+from sumnist.sheets.registration import detector
 
 BLOCKS = Ink("blocks", ((np.full((20, 12), 255, np.uint8),),) * 10)
 """Digits that are all ink."""
@@ -277,7 +276,7 @@ def test_tags_are_found_where_the_page_is_said_to_be(index: int) -> None:
     random = np.random.default_rng(index)
     page = printed(layout, "000001")
     photograph = scanned(page, random) if index == 3 else photographed(page, random, (2048, 1536), bent=index == 2)
-    found = {tag.tag_id: tag.corners for tag in DETECTOR.detect(grey(photograph))}
+    found = {tag.tag_id: tag.corners for tag in detector().detect(grey(photograph))}
     assert found.keys() == {0, 1, 2, 3}
     for place, tag in enumerate(Page.of(layout).tags):
         corners = np.array([[x, y] for x in (tag.x, tag.right) for y in (tag.y, tag.bottom)])

@@ -21,10 +21,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sumnist.errors import OutputError
-from sumnist.sheets import tables
-from sumnist.sheets.by_hand import IDENTITY, by_hand
-from sumnist.sheets.layout import Identity, Layout
-from sumnist.sheets.people import Person
+from sumnist.sheets import workbook as tables
+from sumnist.sheets.layout import Identity, Layout, Person
+from sumnist.sheets.review import IDENTITY, by_hand
 from sumnist.sheets.workbook import COLOURS, write_workbook
 from workbooks import Sheet, opened, worked_out
 
@@ -82,7 +81,9 @@ def png(width: int = 60, height: int = 36, shade: int = 0) -> bytes:
 
 
 def written(folder: Path, *rows: dict[str, Any], layout: Layout = EXAM, **options: Any) -> dict[str, Sheet]:
-    write_workbook(iter(rows), layout, folder / "marks.xlsx", **options)
+    typed = options.pop("corrections", {})
+    corrected = (by_hand(row, typed.get(row["row"], {}), layout) for row in rows)
+    write_workbook(corrected, layout, folder / "marks.xlsx", **options)
     return opened(folder / "marks.xlsx")
 
 

@@ -117,15 +117,15 @@ designs.quick = lambda: [replace(v, recipe=replace(v.recipe, epochs=1), seeds=1)
 """Two designs, on some hundred images, in no time, and two empty pictures."""
 SMALL_PILE = """
 from sumnist.batch import table
-from sumnist.sheets import piles
-assert piles.SheetTask.chunk > 0 and table.SAVE_EVERY > 0 and callable(piles.read_one)
-piles.SheetTask.chunk, table.SAVE_EVERY = 1, 0.0
+from sumnist.sheets import batch
+assert batch.SheetTask.chunk > 0 and table.SAVE_EVERY > 0 and callable(batch.read_one)
+batch.SheetTask.chunk, table.SAVE_EVERY = 1, 0.0
 LOOK = {"field": "q1", "candidates": [{"value": 1, "probability": 0.6}, {"value": 7, "probability": 0.4}]}
 READ = {"state": "doubtful", "identity": "Ada", "version": 1, "probability": 0.6, "wrong": [], "corrections": [],
         "values": {"q1": 1, "q2": 2, "total": 3}, "look": [LOOK], "matrix": [0.25, 0, 0, 0, 0.2, 0, 0, 0, 1]}
 def read_one(reader, picture):
     return READ | {"file": picture, "layout": reader.layout.id, "identity": picture[-6:-4]}
-piles.read_one = read_one
+batch.read_one = read_one
 """
 """A note after each sheet, and the same numbers on all: reading takes ten times as long as everything else that `sheet
 read` does, and writes no file."""

@@ -15,8 +15,7 @@ from sumnist.errors import ConfigError, LayoutError, OutputError
 from sumnist.files import check_replaceable, read_whole, write_atomically
 
 if TYPE_CHECKING:
-    from sumnist.sheets.layout import Layout
-    from sumnist.sheets.people import Person
+    from sumnist.sheets.layout import Layout, Person
 
 __all__ = ["SheetCommand", "SheetNew", "SheetRead", "SheetReview"]
 
@@ -48,8 +47,7 @@ class SheetNew:
 
     def run(self) -> int:
         """Write the PDF, and a new layout beside it; the exit code."""
-        from sumnist.sheets.layout import Layout
-        from sumnist.sheets.people import read_people
+        from sumnist.sheets.layout import Layout, read_people
         from sumnist.sheets.printing import pdf
 
         if (self.marks is None) == (self.from_ is None):
@@ -128,9 +126,8 @@ class SheetRead:
 
     def run(self) -> int:
         """Read all sheets, say what became of them; the exit code."""
-        from sumnist.sheets.layout import Layout
-        from sumnist.sheets.people import read_people
-        from sumnist.sheets.piles import read_pile
+        from sumnist.sheets.batch import read_batch
+        from sumnist.sheets.layout import Layout, read_people
 
         if self.out.suffix not in (".xlsx", ".csv", ".jsonl"):
             raise ConfigError(f"--out {self.out}: expected a name that ends in .xlsx, .csv or .jsonl")
@@ -140,7 +137,7 @@ class SheetRead:
         people = [] if self.people is None else read_people(self.people)
         if self.out.suffix != ".csv":
             self.check_beside(layout)
-        done = read_pile(
+        done = read_batch(
             self.pictures, layout, self.rows, self.mistakes, self.read_with, self.engine, self.workers, self.overwrite,
             progress=sys.stderr.isatty(), then=lambda: self.finish(layout, people),
         )  # fmt: skip
@@ -155,7 +152,7 @@ class SheetRead:
 
     def check_beside(self, layout: Layout) -> None:
         """Raise `OutputError` if what is to be written, or would belong to it, is there and another's."""
-        from sumnist.sheets.corrections import beside
+        from sumnist.sheets.review import beside
 
         if self.out != self.rows:
             check_replaceable(self.out)
@@ -175,16 +172,15 @@ class SheetRead:
 
     def finish(self, layout: Layout, people: Sequence[Person]) -> None:
         """Write what goes with the rows of all sheets, and say what became of these."""
-        from sumnist.sheets.doubts import read_rows
-        from sumnist.sheets.export import export
-        from sumnist.sheets.summary import summary
+        from sumnist.sheets.batch import Summary
+        from sumnist.sheets.review import export, read_rows
 
         if self.out.suffix == ".csv":
             return
         if not (toml := self.rows.with_suffix(".toml")).exists():
             write_atomically(toml, layout.to_toml())
         if self.out == self.rows:
-            found = summary(read_rows(self.rows, layout), layout, people)
+            found = Summary(layout, people, read_rows(self.rows, layout))
         else:
             found = export(self.rows, layout, self.out, people)
         say(found.text())
@@ -219,8 +215,7 @@ class SheetReview:
     def run(self) -> int:
         """Serve the page until Ctrl-C; the exit code."""
         from sumnist.serve.review import review
-        from sumnist.sheets.layout import Layout
-        from sumnist.sheets.people import read_people
+        from sumnist.sheets.layout import Layout, read_people
 
         if self.marks.suffix in (".xlsx", ".csv"):
             raise ConfigError(

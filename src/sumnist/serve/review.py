@@ -33,13 +33,8 @@ from sumnist.serve.metrics import Metrics
 from sumnist.serve.problems import MEDIA_TYPE, Problem, problem_of
 from sumnist.serve.protocol import protocol_with
 from sumnist.serve.server import bound_to, url_of
-from sumnist.sheets.corrections import Recorder, Value, beside
-from sumnist.sheets.doubts import Doubts, Question, Row, number_of
-from sumnist.sheets.export import export
-from sumnist.sheets.layout import Layout
-from sumnist.sheets.page import Rectangle
-from sumnist.sheets.people import Person
-from sumnist.sheets.views import Views, around
+from sumnist.sheets.layout import Layout, Person, Rectangle
+from sumnist.sheets.review import Doubts, Recorder, Row, Value, Views, around, beside, export, number_of
 
 __all__ = ["Review", "app_of", "review"]
 
@@ -71,27 +66,25 @@ class Review:
     @property
     def left(self) -> int:
         """How many sheets wait for a person."""
-        return sum(row not in self.recorder.corrections.marks for row in self.doubts)
+        return len({*self.doubts} - self.recorder.marks.keys())
 
     def state(self) -> dict[str, Any]:
         """What does not change, and how far one is: the marks of all sheets, null for those that wait."""
-        marks = self.recorder.corrections.marks
+        layout, marks = self.layout, self.recorder.marks
         identity = {"name": "", "label": "Name or number", "text": True}
-        fields: list[dict[str, Any]] = [identity] * (self.layout.identity.kind != "none")
-        for field in self.layout.fields:
+        fields: list[dict[str, Any]] = [identity] * (layout.identity.kind != "none")
+        for field in layout.fields:
             most = field.largest / 2 if field.halves else field.largest
             fields.append({"name": field.name, "label": field.label, "halves": field.halves, "largest": most})
         return {
-            "title": self.layout.title, "file": self.doubts.path.name, "fields": fields,
-            "formulas": [{"total": formula.total, "terms": formula.terms} for formula in self.layout.formulas],
-            "sheets": [[row, marks.get(row)] for row in self.doubts],
-            "count": self.doubts.count,
+            "title": layout.title, "file": self.doubts.path.name, "fields": fields,
+            "formulas": [{"total": formula.total, "terms": formula.terms} for formula in layout.formulas],
+            "sheets": [[row, marks.get(row)] for row in self.doubts], "count": self.doubts.count,
         }  # fmt: skip
 
     def sheet(self, row: Row) -> dict[str, Any]:
         """All that is said of a sheet; lengths are shares of the page."""
         number, page = row["row"], self.views.page
-        corrected = self.recorder.corrections.values.get(number, {})
         path = row["path"].encode(errors="replace").decode()  # it may be no text
         try:
             width, height = self.whole(number)[1]
@@ -102,12 +95,11 @@ class Review:
         read = row.get("state") is not None
         places = {name: around(place) for name, place in self.views.places.items()} if read else {}
         return {
-            "row": number, "path": path, "state": row.get("state"), "error": row.get("error"),
-            "probability": row.get("probability"),
+            "row": number, "path": path, **{key: row.get(key) for key in ("state", "error", "probability")},
             "values": {"": row.get("identity"), **(row.get("values") or {})}, "read": row.get("read") or {},
             "wrong": [one["field"] for one in row.get("wrong") or ()],
-            "corrected": corrected, "mark": self.recorder.corrections.marks.get(number),
-            "questions": [question_of(question) for question in self.doubts.questions(row)],
+            "corrected": self.recorder.values.get(number, {}), "mark": self.recorder.marks.get(number),
+            "questions": self.doubts.questions(row),
             "width": width, "height": height, "missing": missing,
             "places": {name: share_of(place, page.width, page.height) for name, place in places.items()},
             "crops": {name: self.views.size(name) for name in places},
@@ -116,17 +108,14 @@ class Review:
     def _whole(self, number: int) -> tuple[bytes, tuple[int, int]]:
         """A sheet as JPEG, and its size. Raises `ImageError`."""
         picture = self.views.whole(self.doubts.row(number))
-        stream = BytesIO()
-        picture.save(stream, "JPEG", quality=85)
+        picture.save(stream := BytesIO(), "JPEG", quality=85)
         return stream.getvalue(), picture.size
 
     def crop(self, row: Row, name: str) -> bytes:
         """A field as PNG. Raises `ImageError`, and `Problem` if there is none."""
         if name not in self.views.places or not row.get("matrix"):
             raise Problem("not-found", f"{name:.40}: expected a field of a sheet that was read")
-        stream = BytesIO()
-        self.views.crop(row, name).save(stream, "PNG")
-        return stream.getvalue()
+        return self.views.crop(row, name)
 
     # What is recorded.
 
@@ -137,8 +126,8 @@ class Review:
             raise invalid(f"field: {name!r:.40}, expected the name of a field of the layout")
         value = self.taken(name, said.get("value"))
         read = {"": row.get("identity"), **(row.get("values") or {})}
-        before = (read | self.recorder.corrections.values.get(row["row"], {})).get(name)
-        self.recorder.correct(row["row"], name, before, value)
+        before = (read | self.recorder.values.get(row["row"], {})).get(name)
+        self.recorder.add(row["row"], name, before, value)
         return {"value": value}
 
     def taken(self, name: str, value: Any) -> Value:
@@ -160,7 +149,7 @@ class Review:
         row, mark = self.row_of(said.get("row")), said.get("mark")
         if mark != "accepted" and mark != "skipped":
             raise invalid(f"mark: {mark!r:.40}, expected 'accepted' or 'skipped'")
-        self.recorder.mark(row["row"], mark)
+        self.recorder.add(row["row"], None, self.recorder.marks.get(row["row"]), mark)
         return {"left": self.left}
 
     def undo(self, said: dict[str, Any]) -> dict[str, Any]:
@@ -173,7 +162,7 @@ class Review:
         """Write the table anew: its name. Raises `OutputError` and `DataError`."""
         del said
         out = self.doubts.path.with_suffix(".xlsx")
-        export(self.doubts.path, self.layout, out, self.people, self.recorder.corrections)
+        export(self.doubts.path, self.layout, out, self.people, self.recorder)
         return {"path": str(out)}
 
     def row_of(self, number: object) -> Row:
@@ -187,17 +176,10 @@ def invalid(detail: str) -> Problem:
     return Problem("invalid-request", detail)
 
 
-def question_of(question: Question) -> dict[str, Any]:
-    """A question as the page has it."""
-    return {"field": question.field, "candidates": [candidate._asdict() for candidate in question.candidates]}
-
-
 def share_of(place: Rectangle, width: float, height: float) -> list[float]:
     """Left, top, width and height as shares of the page, in percent, of a place with a bit of paper around it."""
-    grown = place.grown(1.0)
-    return [
-        100 * grown.x / width, 100 * grown.y / height, 100 * grown.width / width, 100 * grown.height / height,
-    ]  # fmt: skip
+    one = place.grown(1.0)
+    return [100 * one.x / width, 100 * one.y / height, 100 * one.width / width, 100 * one.height / height]
 
 
 # HTTP.

@@ -1,4 +1,5 @@
-"""The layout of a form: its fields, their formulas, and who fills it in; a short TOML file.
+"""The layout of a form: its fields, their formulas, and who fills it in (a short TOML file); where each lies on its
+page; and the people who get one (a CSV file).
 
 title = "Mathematics"
 
@@ -21,23 +22,29 @@ formula = "total = q1 + q2"
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import tomllib
 import unicodedata
 from base64 import b32encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import accumulate
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sumnist.config import shown, unknown
-from sumnist.errors import LayoutError
+from sumnist.errors import DataError, LayoutError
 from sumnist.files import read_whole
 from sumnist.sheets.formulas import NAME, NAME_EXPECTED, Formula, in_order
 
-__all__ = ["Field", "Identity", "Kind", "Layout", "Paper", "check_text"]
+__all__ = [
+    "BOX", "FORMAT", "QUIET", "SIZES", "Field", "Identity", "Kind", "Layout", "Page", "Paper", "Person", "Place",
+    "Rectangle", "read_people", "tags_on",
+]  # fmt: skip
 
 Kind = Literal["boxes", "strip"]
 Paper = Literal["A4", "Letter"]
@@ -56,6 +63,7 @@ LONGEST_TITLE, LONGEST_LABEL = 100, 80
 """Characters: more than these do not fit beside the corner tags, or beside the boxes."""
 MARK = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}(\.[05])?")
 """The largest mark of a question as a command has it."""
+TWICE = "field {}: is there twice, expected a name for each field: give one of them another"
 UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}
 """Categories of characters that end a line or have no form."""
 
@@ -115,6 +123,10 @@ class Field:
         whole, half = divmod(value, 2) if self.halves else (value, 0)
         return ("" if half and not whole else str(whole)) + "½" * half
 
+    def plain(self, value: int | None) -> int | float | None:
+        """A value as programs write it, such as 13 or 7.5."""
+        return value if value is None or not self.halves else value / 2 if value % 2 else value // 2
+
 
 def full(digits: int, halves: bool) -> int:
     """The largest value that so many digits can write."""
@@ -173,30 +185,24 @@ class Layout:
             )
         names = [field.name for field in self.fields]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise LayoutError(
-                f"field {twice}: is there twice, expected a name for each field: give one of them another"
-            )
+            raise LayoutError(TWICE.format(twice))
+        known = {field.name: field for field in self.fields}
         for formula in in_order(self.formulas, names):
-            self.check_range(formula)
+            total = known[formula.total]
+            halved = next((name for _, name in formula.terms if known[name].halves), None)
+            if halved and not total.halves:
+                raise LayoutError(
+                    f"field {total.name}: is whole, and {halved} in its formula has halves, expected halves in both: "
+                    "add halves = true"
+                )
+            if total.largest < (most := most_of(formula, known, total.halves)):
+                raise LayoutError(
+                    f"field {total.name}: largest {total.shown(total.largest)}, expected at least {total.shown(most)}, "
+                    "the largest that its formula comes to: leave largest and digits out, which finds them"
+                )
         totals = {formula.total: formula for formula in self.formulas}
         object.__setattr__(self, "fields", tuple(sorted(self.fields, key=lambda field: field.name in totals)))
         object.__setattr__(self, "formulas", tuple(totals[name] for name in self.names if name in totals))
-
-    def check_range(self, formula: Formula) -> None:
-        """Raise `LayoutError` for a total that cannot hold every sum."""
-        total, parts = self.field(formula.total), [self.field(name) for _, name in formula.terms]
-        halved = next((part.name for part in parts if part.halves), None)
-        if halved and not total.halves:
-            raise LayoutError(
-                f"field {total.name}: is whole, and {halved} in its formula has halves, expected halves in both: add "
-                "halves = true"
-            )
-        most = most_of(formula, {part.name: part for part in parts}, total.halves)
-        if total.largest < most:
-            raise LayoutError(
-                f"field {total.name}: largest {total.shown(total.largest)}, expected at least {total.shown(most)}, the "
-                "largest that its formula comes to: leave largest and digits out, which finds them"
-            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -273,18 +279,28 @@ class Layout:
         }, ("title", "field"))  # fmt: skip
         ordinary, totals = values.pop("field"), values.pop("total", [])
         for place, entry in enumerate([*ordinary, *totals], 1):
-            what = f"field {place}"
             if not isinstance(entry, dict):
-                raise LayoutError(f"{what}: {str(entry)[:60]!r}, expected a table, [[field]] or [[total]]: write it so")
-            is_total = place > len(ordinary)
-            if isinstance(entry.get("name"), str):
-                what = f"field {entry['name'][:40]}"
-            check_keys(what, entry, FIELD | ({"formula": str} if is_total else {}),
-                       ("name", "formula") if is_total else ("name",))  # fmt: skip
-        identity = values.pop("identity", {})
-        check_keys("identity", identity, {"kind": str, "digits": int})
-        found, formulas = with_totals([field_of(entry) for entry in ordinary], totals)
-        return cls(fields=tuple(found), formulas=tuple(formulas), identity=Identity(**identity), **values)
+                raise LayoutError(
+                    f"field {place}: {str(entry)[:60]!r}, expected a table, [[field]] or [[total]]: write it so"
+                )
+            name, more = entry.get("name"), {"formula": str} if place > len(ordinary) else {}
+            what = f"field {name[:40] if isinstance(name, str) else place}"
+            check_keys(what, entry, FIELD | more, ("name", *more))
+        check_keys("identity", identity := values.pop("identity", {}), {"kind": str, "digits": int})
+        found = [field_of(entry) for entry in ordinary]
+        formulas, entries = [], {entry["name"]: entry for entry in totals}
+        for entry in totals:
+            formula, name = Formula.of(entry["formula"]), entry["name"][:40]
+            if formula.total != name:
+                raise LayoutError(f"field {name}: its formula is of {formula.total}, expected {name} = …: change it")
+            formulas.append(formula)
+        known = {field.name: field for field in found}
+        if twice := next((name for name in entries if name in known), None):
+            raise LayoutError(TWICE.format(twice))
+        for formula in in_order(formulas, [*known, *entries]):
+            known[formula.total] = total_of(entries[formula.total], formula, known)
+        fields = (*found, *(known[formula.total] for formula in formulas))
+        return cls(fields=fields, formulas=tuple(formulas), identity=Identity(**identity), **values)
 
     def to_toml(self) -> str:
         """The TOML file that `load` reads as this layout."""
@@ -311,12 +327,7 @@ TYPES = {str: "a text in quotes", int: "a whole number", bool: "true or false", 
 """What messages call the types."""
 
 
-def check_keys(
-    what: str,
-    values: Mapping[str, Any],
-    types: Mapping[str, type | tuple[type, ...]],
-    needed: Sequence[str] = (),
-) -> None:
+def check_keys(what: str, values: Mapping[str, Any], types: Mapping[str, Any], needed: Sequence[str] = ()) -> None:
     """Raise `LayoutError` for a key that is unknown or missing, and for a value of another type."""
     for key, value in values.items():
         if key not in types:
@@ -335,7 +346,7 @@ def field_of(entry: Mapping[str, Any]) -> Field:
     if "digits" not in entry and "largest" not in entry:
         raise LayoutError(f"field {name}: neither digits nor largest, expected one of them: add digits = 2, say")
     largest = units(name, entry["largest"], halves) if "largest" in entry else full(entry["digits"], halves)
-    digits = entry.get("digits", digits_of(largest, halves))
+    digits = entry.get("digits", len(str(largest // 2 if halves else largest)))
     return Field(name, entry.get("label", name), entry.get("kind", "boxes"), digits, largest, halves)
 
 
@@ -350,11 +361,6 @@ def units(name: str, largest: float, halves: bool) -> int:
     return int(value)
 
 
-def digits_of(largest: int, halves: bool) -> int:
-    """How many digits a value has before the point."""
-    return len(str(largest // 2 if halves else largest))
-
-
 def most_of(formula: Formula, parts: Mapping[str, Field], halves: bool) -> int:
     """The largest value that a formula comes to, in units of its total."""
     most = sum(parts[name].largest * parts[name].step for sign, name in formula.terms if sign > 0)
@@ -367,23 +373,6 @@ def total_of(entry: Mapping[str, Any], formula: Formula, known: Mapping[str, Fie
     largest = max(1, most_of(formula, known, halves))
     given = largest / 2 if halves else largest
     return field_of({"halves": halves, "largest": given, **{key: entry[key] for key in entry if key != "formula"}})
-
-
-def with_totals(ordinary: Sequence[Field], totals: Sequence[Mapping[str, Any]]) -> tuple[list[Field], list[Formula]]:
-    """All fields, and the formulas, of fields and totals as TOML has them. Raises `LayoutError`."""
-    formulas = []
-    for entry in totals:
-        formula = Formula.of(entry["formula"])
-        if formula.total != (name := entry["name"][:40]):
-            raise LayoutError(f"field {name}: its formula is of {formula.total}, expected {name} = …: change it")
-        formulas.append(formula)
-    entries = {entry["name"]: entry for entry in totals}
-    known = {field.name: field for field in ordinary}
-    if twice := next((name for name in entries if name in known), None):
-        raise LayoutError(f"field {twice}: is there twice, expected a name for each field: give one of them another")
-    for formula in in_order(formulas, [*known, *entries]):
-        known[formula.total] = total_of(entries[formula.total], formula, known)
-    return [*ordinary, *(known[formula.total] for formula in formulas)], formulas
 
 
 def mark_of(place: int, mark: str) -> dict[str, Any]:
@@ -404,3 +393,359 @@ def written(thing: Any, *keys: str) -> list[str]:
 def quoted(value: object) -> str:
     """A text, a number, true or false in TOML, which for these is JSON but for one control character."""
     return json.dumps(value, ensure_ascii=False)
+
+
+# Where everything lies on a page, in millimetres: what printing draws, and where reading looks for it. It follows from
+# what `Layout.id` tells and from nothing else, so not from titles and labels: a form that was printed long ago is found
+# by its layout. What changes the geometry here raises `FORMAT`.
+
+SIZES: dict[Paper, tuple[float, float]] = {"A4": (210.0, 297.0), "Letter": (215.9, 279.4)}
+"""Width and height of each paper."""
+MARGIN = 10.0
+"""From the edge to the tags: twice what most printers leave white."""
+TAG = 13.0
+"""Side of a corner tag's black square: its cells are 5 pixels wide where a page is 650 pixels wide."""
+CODE = 20.0
+"""Side of the QR code: cells of about 0.6 mm, which a telephone resolves from where it sees all of an A4 page."""
+QUIET = 4.0
+"""White around tags and code: more than one cell of a tag and four of the code, as their standards ask."""
+BOX = (8.0, 10.0)
+"""Width and height of a box for a digit."""
+POINT = 3.0
+"""Width of the space for a printed point."""
+BETWEEN = 4.0
+"""From the boxes to those of the correction."""
+LABEL = 20.0
+"""Least width of a label: the words "Question 12" in small print."""
+BENEATH = 2.0
+"""From the boxes to those of a correction beneath them."""
+GAP = 2.0
+"""From a label to the boxes."""
+GUTTER = 8.0
+"""Between columns."""
+SPACING = (2.5, 6.0)
+"""The least and the most between rows; the boxes above must not catch the tails of digits."""
+HEADING = 5.0
+"""Height of the words above the corrections."""
+FRAME = 2.5
+"""From the boxes of a total to the frame around it: so far off that no digit touches it."""
+MOST_COLUMNS = 4
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """A part of a page, in millimetres from its top left corner."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def right(self) -> float:
+        """Its right edge."""
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> float:
+        """Its lower edge."""
+        return self.y + self.height
+
+    def below(self, height: float) -> Rectangle:
+        """What is left of it without so much at its top."""
+        return Rectangle(self.x, self.y + height, self.width, self.height - height)
+
+    def grown(self, by: float) -> Rectangle:
+        """The rectangle with so much more on each side."""
+        return Rectangle(self.x - by, self.y - by, self.width + 2 * by, self.height + 2 * by)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a field lies.
+
+    Attributes:
+        name: The name of the field; "" for the identity.
+        label: For its label.
+        boxes: One for each digit, from left to right, the one for halves last; or the one strip.
+        correction: The same for what is written instead.
+        frame: Around all of it, if it is a total.
+    """
+
+    name: str
+    label: Rectangle
+    boxes: tuple[Rectangle, ...]
+    correction: tuple[Rectangle, ...]
+    frame: Rectangle | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """Where everything lies on a page, in millimetres from its top left corner.
+
+    Attributes:
+        width: Of the paper.
+        height: Of the paper.
+        tags: The black squares of the corner tags, clockwise from the top left.
+        code: The QR code, without the white around it.
+        title: For the title.
+        person: For who it is.
+        instruction: For the line that says how to fill it in.
+        footer: For what the layout is.
+        identity: Where a number is written that says who it is, if one is.
+        places: Where each field lies, in the order of the layout.
+        headings: For the word above, or beside, the corrections.
+    """
+
+    width: float
+    height: float
+    tags: tuple[Rectangle, Rectangle, Rectangle, Rectangle]
+    code: Rectangle
+    title: Rectangle
+    person: Rectangle
+    instruction: Rectangle
+    footer: Rectangle
+    identity: Place | None
+    places: tuple[Place, ...]
+    headings: tuple[Rectangle, ...]
+
+    @classmethod
+    def of(cls, layout: Layout) -> Page:
+        """The page of a layout. Raises `LayoutError` if it is too small for it."""
+        width, height = SIZES[layout.paper]
+        tags = near, _, far, _ = tags_on(layout.paper)
+        right, low = far.x, far.y
+        code = Rectangle(right - QUIET - CODE, MARGIN, CODE, CODE)
+        left, y = near.right + QUIET, code.bottom + QUIET
+        beside = code.x - QUIET - left
+        line = Rectangle(MARGIN + FRAME, y, width - 2 * (MARGIN + FRAME), HEADING)
+        body = Rectangle(line.x, line.bottom + HEADING, line.width, low - QUIET - line.bottom - HEADING)
+        identity: Place | None = None
+        headings: tuple[Rectangle, ...] = ()
+        if layout.identity.kind == "digits":
+            number = Field("identity", "Number", "boxes", layout.identity.digits, 1)
+            column = Column.of([number], body, [number])
+            (identity,), headings = column.laid(0.0)
+            body = body.below(column.height(0.0) + QUIET + HEADING)
+        places, more = arranged(layout, body)
+        return cls(
+            width, height, tags, code,
+            title=Rectangle(left, MARGIN, beside, 9.0), person=Rectangle(left, MARGIN + 11, beside, 9.0),
+            instruction=line, footer=Rectangle(left, far.bottom - HEADING, far.x - QUIET - left, HEADING),
+            identity=identity, places=places, headings=(*headings, *more),
+        )  # fmt: skip
+
+
+def tags_on(paper: Paper) -> tuple[Rectangle, Rectangle, Rectangle, Rectangle]:
+    """The black squares of the corner tags on a paper, clockwise from the top left."""
+    right, low = (side - MARGIN - TAG for side in SIZES[paper])
+    return (
+        Rectangle(MARGIN, MARGIN, TAG, TAG), Rectangle(right, MARGIN, TAG, TAG), Rectangle(right, low, TAG, TAG),
+        Rectangle(MARGIN, low, TAG, TAG),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Column:
+    """Fields below each other.
+
+    Attributes:
+        fields: From top to bottom.
+        area: Where they go; they may end above its end.
+        whole: The width of the widest correction that is beside its field, up to the point.
+        tail: What that has behind the point.
+        framed: Whether there are frames around them, which reach to the left and the right of the area.
+    """
+
+    fields: Sequence[Field]
+    area: Rectangle
+    whole: float
+    tail: float
+    framed: bool = False
+
+    @classmethod
+    def of(cls, fields: Sequence[Field], area: Rectangle, peers: Sequence[Field], framed: bool = False) -> Column:
+        """The column whose boxes stand below those of its `peers`."""
+        end = max(map(tail, peers), default=0.0)
+        fitting = [whole(field) for field in peers if LABEL + 2 * (whole(field) + end) + BETWEEN <= area.width]
+        return cls(fields, area, max(fitting, default=0.0), end, framed)
+
+    @property
+    def fits(self) -> bool:
+        """Whether it is wide enough, and high enough."""
+        wide = all(LABEL + whole(field) + self.tail <= self.area.width for field in self.fields)
+        return wide and self.height(SPACING[0]) <= self.area.height
+
+    @property
+    def spacing(self) -> float:
+        """As much between its rows as there is room for, within limits."""
+        room = (self.area.height - self.height(0.0)) / max(1, len(self.fields) - 1)
+        return min(max(room, SPACING[0]), SPACING[1])
+
+    def height(self, spacing: float) -> float:
+        """How high it is with so much between its rows."""
+        return sum(map(self.row, self.fields)) + spacing * (len(self.fields) - 1)
+
+    def row(self, field: Field) -> float:
+        """How high the row of a field is, whose correction is beside it if that fits, or else beneath."""
+        return BOX[1] + (0.0 if whole(field) <= self.whole else BENEATH + BOX[1]) + 2 * FRAME * self.framed
+
+    def laid(self, spacing: float) -> tuple[tuple[Place, ...], tuple[Rectangle, ...]]:
+        """Where each field lies, and the word "correction": above those beside their fields, before those beneath."""
+        area, places, headings = self.area, [], []
+        befores = accumulate((self.row(field) + spacing for field in self.fields), initial=0.0)
+        for field, before in zip(self.fields, befores, strict=False):
+            y, point, beside = area.y + FRAME * self.framed + before, area.right - self.tail, whole(field) <= self.whole
+            boxes = boxes_of(field, point - self.whole - self.tail - BETWEEN if beside else point, y)
+            correction = boxes_of(field, point, y if beside else y + BOX[1] + BENEATH)
+            frame = Rectangle(area.x - FRAME, y - FRAME, area.width + 2 * FRAME, self.row(field))
+            label = Rectangle(area.x, y, boxes[0].x - GAP - area.x, BOX[1])
+            places.append(Place(field.name, label, boxes, correction, frame if self.framed else None))
+            if not beside:
+                headings.append(Rectangle(area.x, correction[0].y, correction[0].x - GAP - area.x, BOX[1]))
+        if not self.framed and len(headings) < len(places):
+            headings.insert(0, Rectangle(area.right - LABEL, area.y - HEADING, LABEL, HEADING))
+        return tuple(places), tuple(headings)
+
+
+def whole(field: Field) -> float:
+    """The width of the boxes of a field up to its point."""
+    return field.digits * BOX[0]
+
+
+def tail(field: Field) -> float:
+    """The width of what a field has behind its last whole digit."""
+    return POINT + BOX[0] if field.halves else 0.0
+
+
+def boxes_of(field: Field, point: float, y: float) -> tuple[Rectangle, ...]:
+    """The boxes of a field, or its strip, whose last whole digit ends at `point`."""
+    left = point - whole(field)
+    if field.kind == "strip":
+        return (Rectangle(left, y, whole(field) + tail(field), BOX[1]),)
+    edges = [left + place * BOX[0] for place in range(field.digits)] + [point + POINT] * field.halves
+    return tuple(Rectangle(x, y, *BOX) for x in edges)
+
+
+def arranged(layout: Layout, body: Rectangle) -> tuple[tuple[Place, ...], tuple[Rectangle, ...]]:
+    """The places and headings of a layout's fields, in as few columns as will do, and of its totals below them. Raises
+    `LayoutError`."""
+    totals = layout.totals
+    ordinary = layout.fields[: len(layout.fields) - len(totals)]
+    for across in range(1, MOST_COLUMNS + 1):
+        for below in range(1, across + 1 if totals else 2):
+            peers = layout.fields if across == below else totals
+            last = columns(totals, below, body, peers, framed=True)
+            high = max((column.height(SPACING[0]) for column in last), default=-QUIET) + QUIET
+            upper = replace(body, height=body.height - high)
+            first = columns(ordinary, across, upper, layout.fields if across == below else ordinary)
+            if not all(column.fits for column in (*first, *last)):
+                continue
+            spacing = min((column.spacing for column in first), default=0.0)
+            used = max((column.height(spacing) for column in first), default=-QUIET) + QUIET
+            last = columns(totals, below, body.below(used), peers, framed=True)
+            laid = [*(column.laid(spacing) for column in first), *(column.laid(SPACING[0]) for column in last)]
+            return sum((places for places, _ in laid), ()), sum((headings for _, headings in laid), ())
+    width, height = SIZES[layout.paper]
+    digits = max(field.digits for field in layout.fields)
+    raise LayoutError(
+        f"{len(layout.fields)} fields, totals among them, of up to {digits} digits do not fit on {layout.paper}, "
+        f"{width:g}×{height:g} mm, expected at most about 40 fields of two digits: make two layouts of it"
+    )
+
+
+def columns(
+    fields: Sequence[Field], count: int, area: Rectangle, peers: Sequence[Field], framed: bool = False
+) -> list[Column]:
+    """Fields in up to `count` columns of one width, the first ones in the first."""
+    width = (area.width - (count - 1) * GUTTER) / count
+    rows = max(1, ceil(len(fields) / count))
+    return [
+        Column.of(
+            fields[start : start + rows], replace(area, x=area.x + place * (width + GUTTER), width=width), peers, framed
+        )
+        for place, start in enumerate(range(0, len(fields), rows))
+    ]
+
+
+# People.
+
+HEADERS = {"id", "identity", "name", "number", "student"}
+"""First words of a line that names the columns; no person is called so."""
+SEPARATORS = ",;\t"
+"""What stands between columns, by the country and the program that wrote the file."""
+LONGEST_PEOPLE = 1_000_000
+"""Bytes of the file: some ten thousand people."""
+MOST_BYTES = 60
+"""Bytes of an identity: as many as leave cells of half a millimetre in its QR code."""
+MOST_CHARACTERS = 100
+"""Characters of a name: more than fit on the line."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody on a form.
+
+    Attributes:
+        identity: What the QR code says, and a table has.
+        name: What is printed beside it, if that is another text.
+    """
+
+    identity: str
+    name: str = ""
+
+    @property
+    def text(self) -> str:
+        """The person in print."""
+        return " · ".join(filter(None, (self.name, self.identity)))
+
+
+def read_people(path: Path) -> list[Person]:
+    """The people of a CSV file: an identity or a name, and perhaps a name behind it. Raises `DataError`."""
+    try:
+        data = read_whole(path)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"{path}: cannot be read ({reason}), expected a CSV file of people: check the name") from error
+    if len(data) > LONGEST_PEOPLE:
+        raise DataError(
+            f"{path}: {len(data):,} bytes, expected at most {LONGEST_PEOPLE:,}: print a part of these people at a time"
+        )
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not in UTF-8 ({error.reason}): save it as CSV in UTF-8") from error
+    first = text.partition("\n")[0]
+    rows = csv.reader(text.splitlines(), delimiter=max(SEPARATORS, key=first.count), strict=True)
+    people: dict[str, Person] = {}
+    try:
+        for row in rows:
+            values = [value.strip() for value in row]
+            if any(values) and (rows.line_num > 1 or values[0].casefold() not in HEADERS):
+                person = person_of(values)
+                if people.setdefault(person.identity, person) is not person:
+                    raise LayoutError(f"{person.identity!r} is there twice, expected each once: tell them apart")
+    except csv.Error as error:
+        raise DataError(
+            f"{path}: line {rows.line_num}: is not CSV ({error}), expected an identity and a name"
+        ) from error
+    except LayoutError as error:
+        raise DataError(f"{path}: line {rows.line_num}: {error}") from error
+    if not people:
+        raise DataError(f"{path}: nobody is in it, expected a line for each person: add some")
+    return list(people.values())
+
+
+def person_of(values: list[str]) -> Person:
+    """The person on a line. Raises `LayoutError`."""
+    if len(values) > 2:
+        raise LayoutError(f"{len(values)} columns, expected an identity, and perhaps a name: leave the others out")
+    identity, name = (*values, "")[:2]
+    if (size := len(identity.encode())) > MOST_BYTES:
+        raise LayoutError(
+            f"{identity[:30]!r}… has {size:,} bytes, expected at most {MOST_BYTES}, for its QR code: put a short "
+            "number first, and the name behind it"
+        )
+    check_text("identity", identity, MOST_BYTES)
+    check_text("name", name or identity, MOST_CHARACTERS)
+    return Person(identity, name)

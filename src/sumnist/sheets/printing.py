@@ -20,9 +20,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from sumnist.errors import LayoutError
 from sumnist.files import read_whole
-from sumnist.sheets.layout import Field, Layout
-from sumnist.sheets.page import Page, Place, Rectangle
-from sumnist.sheets.people import Person
+from sumnist.sheets.layout import Field, Layout, Page, Person, Place, Rectangle
 
 __all__ = ["FONT", "pdf"]
 

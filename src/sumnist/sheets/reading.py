@@ -24,17 +24,15 @@ from sumnist.inference.judge import Judge
 from sumnist.inference.numbers import Numbers
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.pictures.decode import Grey, Intensities, Picture
-from sumnist.sheets.check import Check, Evidence, Posterior
-from sumnist.sheets.evidence import DIGITS, EMPTY, How, Seen, Shown, in_boxes, in_strip, seen
-from sumnist.sheets.layout import Field, Layout
+from sumnist.sheets.check import Check, Evidence
+from sumnist.sheets.evidence import DIGITS, EMPTY, HOW, How, Shown, in_boxes, in_strip, seen
+from sumnist.sheets.layout import Field, Layout, Page, Place
 from sumnist.sheets.mistakes import MISTAKE
-from sumnist.sheets.page import Page, Place, Rectangle
 from sumnist.sheets.pictures import PdfPage
-from sumnist.sheets.verdict import Cell, Correction, Outcome, Verdict, WrongTotal, verdict
+from sumnist.sheets.verdict import Cell, Correction, Outcome, WrongTotal, verdict
 
 if TYPE_CHECKING:
-    from sumnist.sheets.codes import Code
-    from sumnist.sheets.registration import Registered
+    from sumnist.sheets.registration import Code, Registered
 
 __all__ = ["Cells", "SheetReader", "SheetReading", "finder", "read"]
 
@@ -56,6 +54,11 @@ LINES, FRAME = 2, 3
 """Pixels around a box, and around a strip, with its lines."""
 KNOWN = 0.95
 """The probability of a digit of an identity from which on it is taken; below there is a question mark."""
+
+OF_FIELD = "read", "value", "written", "sum"
+"""What is a number of the field, of what is said of it."""
+
+Floats = NDArray[np.float64]
 
 
 class Cells(NamedTuple):
@@ -107,37 +110,29 @@ class SheetReading:
         """The reading as types that `json` writes, its numbers as people write them: 7.5, not 15."""
 
         def plain(name: str, value: int | None) -> int | float | None:
-            if value is None or not self.layout.field(name).halves:
-                return value
-            return value / 2 if value % 2 else value // 2
+            return self.layout.field(name).plain(value)
+
+        def told(one: Correction | WrongTotal) -> dict[str, Any]:
+            return {
+                key: round(value, 6) if key == "probability" else plain(one.field, value) if key in OF_FIELD else value
+                for key, value in one._asdict().items()
+            }
 
         return {
             "state": self.state, "identity": self.identity, "layout": self.layout.id, "version": self.version,
-            "probability": rounded(self.probability),
+            "probability": round(self.probability, 6),
             "values": {name: plain(name, value) for name, value in self.values.items()},
             "read": {name: plain(name, value) for name, value in self.read.items()},
-            "how": dict(self.how),
-            "corrections": [
-                {"field": one.field, "read": plain(one.field, one.read), "value": plain(one.field, one.value),
-                 "probability": rounded(one.probability)} for one in self.corrections
-            ],
-            "wrong": [
-                {"field": one.field, "written": plain(one.field, one.written), "sum": plain(one.field, one.sum),
-                 "kind": one.kind, "probability": rounded(one.probability)} for one in self.wrong
-            ],
+            "how": dict(self.how), "corrections": [*map(told, self.corrections)], "wrong": [*map(told, self.wrong)],
             "look": [
                 {"field": cell.field, "candidates": [
-                    {"value": plain(cell.field, value), "probability": rounded(share)}
+                    {"value": plain(cell.field, value), "probability": round(share, 6)}
                     for value, share in cell.candidates
                 ]} for cell in self.look
             ],
             "matrix": None if self.matrix is None else [float(f"{x:.9g}") for x in self.matrix.reshape(-1)],
             "offset": None if self.offset is None else round(self.offset, 3),
         }  # fmt: skip
-
-
-def rounded(probability: float) -> float:
-    return round(probability, 6)
 
 
 def read(picture: Picture, layout: Layout | str | Path, mistake: float = MISTAKE) -> SheetReading:
@@ -191,68 +186,67 @@ class SheetReader:
         """What is on a picture, or on a page of a PDF file. Raises `SheetError`, `ImageError`."""
         found, code = finder()(picture, self.layout, self.page)
 
-        def inks(boxes: Sequence[Rectangle]) -> list[Grey]:
-            return [found.ink(box.grown(CELL_MARGIN), CELL_SCALE) for box in boxes]
-
         def cells(place: Place) -> Cells:
-            return Cells(inks(place.boxes), inks(place.correction))
+            groups = place.boxes, place.correction
+            return Cells(*([found.ink(box.grown(CELL_MARGIN), CELL_SCALE) for box in boxes] for boxes in groups))
 
         reading = self.of_cells({place.name: cells(place) for place in self.page.places})
-        identity = code.identity or None
-        if self.page.identity is not None:
-            identity = self.identity_of(cells(self.page.identity))
+        identity = self.identity_of(cells(self.page.identity)) if self.page.identity else code.identity or None
         return replace(reading, identity=identity, version=code.version, matrix=found.matrix, offset=found.error)
 
     def of_cells(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> SheetReading:
         """What cells show, and what the sums say of it, by the name of each field."""
-        if (empty := self.empty(cells)).min() >= BLANK:
-            nothing = dict.fromkeys(self.layout.names)
-            how: dict[str, How] = dict.fromkeys(self.layout.names, "empty")
-            return SheetReading(self.layout, "blank", float(empty.prod()), nothing, nothing, how)
-        looked = self.looked_at(cells)
-        found = {one.name: seen(one, *looked[one.name], one.name in self.check.formulas) for one in self.layout.fields}
-        posterior = self.check.posterior(
-            {name: in_units(one.evidence, self.units[name]) for name, one in found.items()}
-        )
-        return self.reading(verdict(posterior), posterior, found)
-
-    def empty(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> NDArray[np.float64]:
-        """The probability of each cell that it is empty."""
-        return np.concatenate([
-            np.exp(self.cells(group)[:, EMPTY] + self.cells.log_priors[STRIP if one.kind == "strip" else BOX][EMPTY])
-            for one in self.layout.fields for group in cells[one.name]
-        ])  # fmt: skip
-
-    def looked_at(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> dict[str, tuple[Shown, Shown]]:
-        """What is shown by the cells of each field, and by those of its correction."""
-        groups = [(one, group) for one in self.layout.fields for group in cells[one.name]]
+        fields, names = self.layout.fields, self.layout.names
+        groups = [(one, group) for one in fields for group in cells[one.name]]
         logs = iter(self.cells([image for _, group in groups for image in group]))
-        shown = iter([self.shown(one, group, np.stack([next(logs) for _ in group])) for one, group in groups])
-        return {one.name: (next(shown), next(shown)) for one in self.layout.fields}
+        looked = [(one, group, np.stack([next(logs) for _ in group])) for one, group in groups]
+        empty = np.exp(np.concatenate(
+            [found[:, EMPTY] + self.cells.log_priors[one.kind == "strip"][EMPTY] for one, _, found in looked]
+        ))  # fmt: skip
+        if empty.min() >= BLANK:
+            nothing, how = dict.fromkeys(names), dict.fromkeys(names, HOW[1])
+            return SheetReading(self.layout, "blank", float(empty.prod()), nothing, nothing, how)
+        shown = iter([self.shown(*each) for each in looked])
+        found = {one.name: seen(one, next(shown), next(shown), one.name in self.check.formulas) for one in fields}
+        evidence = {name: in_units(one.evidence, self.units[name]) for name, one in found.items()}
+        posterior = self.check.posterior(evidence)
+        said = verdict(posterior)
 
-    def with_second_look(self, image: Grey, logs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The log-likelihoods of a box `[14]`; if it is in doubt which digit it shows, also by the reader of digits."""
-        shares = np.exp(logs + self.cells.log_priors[BOX])
-        digits = shares[DIGITS]
-        if shares.max() >= SURE_DIGIT or digits.max() < SOME_DIGIT:
-            return logs
-        said = self.digits(Intensities(1 - image[LINES:-LINES, LINES:-LINES]), ink="dark")
-        if not said.is_digit:
-            return logs
-        both = digits**SECOND * said.digit**SECOND
-        found = logs.copy()
-        with np.errstate(divide="ignore"):
-            found[DIGITS] = np.log(both * digits.sum() / both.sum()) - self.cells.log_priors[BOX][DIGITS]
-        return found
+        def own(name: str, value: int | None) -> int | None:
+            return None if value is None else value // self.units[name]
 
-    def twice(self, images: Sequence[Grey], logs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The log-likelihoods of boxes `[n, 14]`, with the second look."""
-        return np.stack([self.with_second_look(image, found) for image, found in zip(images, logs, strict=True)])
+        def told(one: Any) -> Any:
+            return one._replace(**{key: own(one.field, getattr(one, key)) for key in OF_FIELD if key in one._fields})
 
-    def shown(self, one: Field, images: Sequence[Grey], logs: NDArray[np.float64]) -> Shown:
+        values = {name: own(name, value) for name, value in said.values.items()}
+        return SheetReading(
+            self.layout, said.outcome, said.probability, values,
+            {name: own(name, posterior.as_read(name)) for name in names},
+            {name: one.how(values[name]) for name, one in found.items()},
+            tuple(map(told, said.corrections)), tuple(map(told, said.wrong)),
+            tuple(Cell(name, tuple((own(name, value), share) for value, share in many)) for name, many in said.look),
+        )  # fmt: skip
+
+    def rescored(self, images: Sequence[Grey], logs: Floats) -> Floats:
+        """The log-likelihoods of boxes `[n, 14]`; where it is in doubt which digit a box shows, also by the reader of
+        digits."""
+        rescored, prior = logs.copy(), self.cells.log_priors[BOX]
+        for image, found in zip(images, rescored, strict=True):
+            shares = np.exp(found + prior)
+            digits = shares[DIGITS]
+            if shares.max() >= SURE_DIGIT or digits.max() < SOME_DIGIT:
+                continue
+            said = self.digits(Intensities(1 - image[LINES:-LINES, LINES:-LINES]), ink="dark")
+            if said.is_digit:
+                both = digits**SECOND * said.digit**SECOND
+                with np.errstate(divide="ignore"):
+                    found[DIGITS] = np.log(both * digits.sum() / both.sum()) - prior[DIGITS]
+        return rescored
+
+    def shown(self, one: Field, images: Sequence[Grey], logs: Floats) -> Shown:
         """What the boxes of a number show, or its strip."""
         if one.kind == "boxes":
-            return in_boxes(one, self.twice(images, logs))
+            return in_boxes(one, self.rescored(images, logs))
         prior = np.exp(self.cells.log_priors[STRIP])
         candidates: list[tuple[int, float]] = []
         other = 1.0
@@ -274,34 +268,9 @@ class SheetReader:
         total = max(1.0, sum(shares.values()))
         return [(value, share / total) for value, share in shares.items()], max(0.0, 1 - sum(shares.values()))
 
-    def reading(self, said: Verdict, posterior: Posterior, found: Mapping[str, Seen]) -> SheetReading:
-        """The reading, with numbers in units of their fields."""
-
-        def own(name: str, value: int | None) -> int | None:
-            return None if value is None else value // self.units[name]
-
-        values = {name: own(name, value) for name, value in said.values.items()}
-        return SheetReading(
-            self.layout, said.outcome, said.probability, values,
-            {name: own(name, posterior.as_read(name)) for name in values},
-            {name: one.how(values[name]) for name, one in found.items()},
-            tuple(
-                one._replace(read=own(one.field, one.read), value=one.value // self.units[one.field])
-                for one in said.corrections
-            ),
-            tuple(
-                one._replace(written=one.written // self.units[one.field], sum=one.sum // self.units[one.field])
-                for one in said.wrong
-            ),
-            tuple(
-                Cell(cell.field, tuple((own(cell.field, value), share) for value, share in cell.candidates))
-                for cell in said.look
-            ),
-        )  # fmt: skip
-
     def identity_of(self, cells: Cells) -> str | None:
         """The number by which a sheet says whose it is; None if nothing is written."""
-        main, anew = (np.exp(self.twice(group, self.cells(group)) + self.cells.log_priors[BOX]) for group in cells)
+        main, anew = (np.exp(self.rescored(group, self.cells(group)) + self.cells.log_priors[BOX]) for group in cells)
         shares = anew if (anew.argmax(1) != EMPTY).any() else main
         digits = shares[:, DIGITS]
         told = [
@@ -314,7 +283,7 @@ class SheetReader:
 def finder() -> Callable[[Picture | PdfPage, Layout, Page], tuple[Registered, Code]]:
     """What finds a sheet in a picture. Raises `MissingExtraError`."""
     try:
-        from sumnist.sheets.codes import registered
+        from sumnist.sheets.registration import registered
     except ModuleNotFoundError as error:
         raise MissingExtraError.of(error, "reading sheets") from error
     return registered

@@ -1,26 +1,42 @@
-"""From a picture of a sheet to its parts: where each lies in it, upright and under even light.
+"""From a picture of a sheet to its parts: where each lies in it, upright and under even light, and what its code says.
 
-The four corner tags give the perspective that takes millimetres on the page to pixels of the picture.
+1. The four corner tags are found in a small copy of the picture by the AprilTag library (J. Wang and E. Olson, AprilTag
+   2, IROS 2016). Then a line is fitted to each edge of their black squares in all pixels of the picture, and the lines
+   meet in the corners: an edge is where, from black inside to white outside, half of it would be reached, which blur
+   does not move.
+2. The corners give the perspective that takes millimetres on the page to pixels of the picture (`homography`).
+3. The QR code says which layout the sheet is of, and whose it is.
+4. A sheet that is not quite flat is registered locally: each group of boxes is moved over the page until its own pale
+   lines lie best on what is printed. Along the lines, the median of the ink counts, so that what is written across them
+   does not. Between groups, the shifts are averaged by distance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import replace
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
+import pupil_apriltags
+import zxingcpp
 from numpy.typing import NDArray
 from PIL import Image
 
 from sumnist.errors import SheetError
-from sumnist.pictures.decode import Grey
+from sumnist.pictures.decode import Grey, Picture
 from sumnist.pictures.filters import box_mean, closing
-from sumnist.sheets.homography import Floats, fitted, inverse, scale_at, taken
-from sumnist.sheets.page import SIZES, Page, Rectangle, tags_on
-from sumnist.sheets.tags import Tags, tags_of
+from sumnist.sheets.layout import FORMAT, QUIET, SIZES, Layout, Page, Rectangle, tags_on
+from sumnist.sheets.pictures import PdfPage, grey_of
 
-__all__ = ["UNIT", "Registered", "register"]
+__all__ = ["UNIT", "Code", "Registered", "corners_of", "homography", "mapped", "register", "registered", "settled"]
+
+Floats = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
 
 UNIT = 200 / 25.4
 """Pixels of a millimetre in which errors are told: those of a page at 200 to an inch."""
@@ -32,129 +48,52 @@ MOST_ERROR = 3.5
 """Pixels at 200 to an inch that a tag's corner may be off: that of a sheet whose middle is 12 mm above the table."""
 COARSER = 1.5
 """A picture is reduced first where it has more than so many pixels for one of a crop."""
-GROUND_SCALE = 1.0
-"""Pixels of a millimetre for the brightness of the paper."""
 WIDEST_INK = 13
 """Millimetres: what is darker than its surroundings and wider is a shadow. A number crossed out is 10 mm high."""
 DARKEST_PAPER = 0.1
 """Ink on paper darker than this is measured against this."""
 
 
-@dataclass(frozen=True, eq=False)
-class Registered:
-    """A sheet found in a picture.
+def registered(
+    picture: Picture | PdfPage, layout: Layout, page: Page, name: str | None = None
+) -> tuple[Registered, Code]:
+    """The sheet in a picture, or on a page of a PDF file, and what its code says.
 
-    Attributes:
-        grey: The picture, uint8 `[H, W]`.
-        page: What is on the sheet.
-        matrix: Takes millimetres on the page to pixels of the picture, float64 `[3, 3]`; a pixel's middle is at its
-            half.
-        error: The largest distance of a tag's corner from where the matrix puts it, in pixels at 200 to an inch.
-        dpi: Pixels of the picture for an inch of the page, where they are fewest.
-        shifts: Points of the page and by how much what is printed there is moved, `[N, 4]` in millimetres: `settled`.
+    Args:
+        picture: What `intensities_of` takes, or a page of a PDF file.
+        layout: That of the sheet.
+        page: The page of the layout.
+        name: What messages call a picture that has no path.
+
+    Raises:
+        ImageError: The picture cannot be read: `SheetError` if no sheet of that layout can be in it.
+        MissingExtraError: It is a HEIC file, and the library for those is not installed.
     """
-
-    grey: NDArray[np.uint8]
-    page: Page
-    matrix: Floats
-    error: float
-    dpi: float
-    shifts: Floats = field(default_factory=lambda: np.empty((0, 4)))
-
-    def corners(self, rectangle: Rectangle) -> Floats:
-        """Where the corners of a rectangle are in the picture, clockwise from the upper left, `[4, 2]`."""
-        return taken(self.matrix, np.array(corners_of(self.moved(rectangle))))
-
-    def crop(self, rectangle: Rectangle, scale: float) -> Grey:
-        """A rectangle of the page, upright, with `scale` pixels for a millimetre: float32 `[h, w]` in [0, 1], black to
-        white."""
-        return np.asarray(self.pixels(rectangle, scale), np.float32) / np.float32(255)
-
-    def ink(self, rectangle: Rectangle, scale: float) -> Grey:
-        """The same as the share of the paper's light that is missing: 0 for bare paper, 1 for black."""
-        grey = self.crop(rectangle, scale)
-        height, width = grey.shape
-        step = GROUND_SCALE / scale
-        x, y = rectangle.x * GROUND_SCALE, rectangle.y * GROUND_SCALE
-        ground = self.ground.transform(
-            (width, height), Image.Transform.AFFINE, (step, 0, x, 0, step, y), Image.Resampling.BILINEAR
-        )
-        return np.asarray((1 - grey / np.maximum(np.asarray(ground), DARKEST_PAPER)).clip(0, 1))
-
-    def moved(self, rectangle: Rectangle) -> Rectangle:
-        """Where a rectangle is that is printed, on a page that is not quite flat."""
-        middle = np.array([rectangle.x + rectangle.width / 2, rectangle.y + rectangle.height / 2])
-        right, down = averaged(self.shifts, middle)
-        return replace(rectangle, x=rectangle.x + float(right), y=rectangle.y + float(down))
-
-    def shifted(self, shifts: Floats) -> Registered:
-        """The same sheet with other shifts, whose picture and light need not be computed again."""
-        sheet = replace(self, shifts=shifts)
-        vars(sheet).update(copies=self.copies, ground=self.ground)
-        return sheet
-
-    def pixels(self, rectangle: Rectangle, scale: float) -> Image.Image:
-        """As `crop`, in grey of 0 to 255."""
-        size = round(rectangle.width * scale), round(rectangle.height * scale)
-        finest = scale_at(self.matrix, np.array([self.page.width / 2, self.page.height / 2])) / scale
-        factor = max(1, int(np.ceil(finest / COARSER)))
-        seen = self.moved(rectangle)
-        onto = np.array([[1 / scale, 0, seen.x], [0, 1 / scale, seen.y], [0, 0, 1]])
-        way = np.diag([1 / factor, 1 / factor, 1]) @ self.matrix @ onto
-        return self.reduced(factor).transform(
-            size, Image.Transform.PERSPECTIVE, (way / way[2, 2]).ravel()[:8].tolist(), Image.Resampling.BICUBIC,
-            fillcolor=255,
-        )  # fmt: skip
-
-    def reduced(self, factor: int) -> Image.Image:
-        """The picture with so many pixels, in a row, made one."""
-        if factor not in self.copies:
-            self.copies[factor] = Image.fromarray(self.grey).reduce(factor)
-        return self.copies[factor]
-
-    @cached_property
-    def copies(self) -> dict[int, Image.Image]:
-        """The picture by how much it was reduced."""
-        return {1: Image.fromarray(self.grey)}
-
-    @cached_property
-    def ground(self) -> Image.Image:
-        """The brightness of the bare paper, in [0, 1], with a pixel for each millimetre of the page: a closing, which
-        fills whatever dark is narrower than a tag, and keeps the edges of shadows."""
-        small = self.crop(Rectangle(0, 0, self.page.width, self.page.height), GROUND_SCALE)
-        window = round(WIDEST_INK * GROUND_SCALE) | 1
-        padded = np.pad(box_mean(small), window, "edge")
-        return Image.fromarray(box_mean(closing(padded, window)[window:-window, window:-window]).astype(np.float32))
+    name = name or (str(picture) if isinstance(picture, PdfPage | str | os.PathLike) else "picture")
+    sheet = register(grey_of(picture, name), page, name)
+    code = code_of(sheet, layout, name)
+    return settled(sheet), code
 
 
-def corners_of(rectangle: Rectangle) -> list[tuple[float, float]]:
-    """The corners of a rectangle, clockwise from the upper left."""
-    return [
-        (rectangle.x, rectangle.y), (rectangle.right, rectangle.y), (rectangle.right, rectangle.bottom),
-        (rectangle.x, rectangle.bottom),
-    ]  # fmt: skip
-
-
-def averaged(known: Floats, point: Floats) -> Floats:
-    """The shift at a point `[2]`, given those `[N, 4]` of points: the mean, weighted by the distance to the power of
-    −4, which ends at 5 mm."""
-    if not len(known):
-        return np.zeros(2)
-    weights = (((known[:, :2] - point) ** 2).sum(1) + 25.0) ** -2
-    return np.asarray(weights @ known[:, 2:] / weights.sum())
-
-
-def register(grey: NDArray[np.uint8], page: Page, name: str) -> Registered:
+def register(grey: Bytes, page: Page, name: str) -> Registered:
     """The sheet in a picture `[H, W]`.
 
     Raises:
         SheetError: There is none, or it is not one whole and flat sheet.
     """
-    tags = tags_of(grey, name)
-    images = tags.corners.reshape(-1, 2)
+    images, contrast = tags_of(grey, name)
     points, matrix, error = perspective(page.tags, images)
     dpi = min(scale_at(matrix, point) for point in points) * 25.4
-    check_readable(tags, dpi, name)
+    if dpi < LEAST_DPI:
+        raise SheetError(
+            f"{name}: the sheet has {dpi:.0f} pixels to an inch, expected at least {LEAST_DPI:.0f}: photograph it from "
+            "nearer, or send the picture in its full size"
+        )
+    if contrast < LEAST_CONTRAST:
+        raise SheetError(
+            f"{name}: black is {contrast:.0f} steps of 255 darker than white in it, expected at least "
+            f"{LEAST_CONTRAST:.0f}: photograph it in more light"
+        )
     if error > MOST_ERROR:
         for paper, size in SIZES.items():
             if size != (page.width, page.height) and perspective(tags_on(paper), images)[2] <= MOST_ERROR:
@@ -170,24 +109,432 @@ def register(grey: NDArray[np.uint8], page: Page, name: str) -> Registered:
     return Registered(grey, page, matrix, error, dpi)
 
 
+class Registered:
+    """A sheet found in a picture.
+
+    Attributes:
+        grey: The picture, uint8 `[H, W]`.
+        page: What is on the sheet.
+        matrix: Takes millimetres on the page to pixels of the picture, float64 `[3, 3]`; a pixel's middle is at its
+            half.
+        error: The largest distance of a tag's corner from where the matrix puts it, in pixels at 200 to an inch.
+        dpi: Pixels of the picture for an inch of the page, where they are fewest.
+        shifts: Points of the page and by how much what is printed there is moved, `[N, 4]` in millimetres.
+    """
+
+    def __init__(self, grey: Bytes, page: Page, matrix: Floats, error: float, dpi: float) -> None:
+        self.grey, self.page, self.matrix, self.error, self.dpi = grey, page, matrix, error, dpi
+        self.shifts = np.empty((0, 4))
+        self.reduced = cache(Image.fromarray(grey).reduce)
+        # The bare paper, in [0, 1], with a pixel for each millimetre: a closing, which fills whatever dark is narrower
+        # than a tag, and keeps the edges of shadows.
+        small, window = self.crop(Rectangle(0, 0, page.width, page.height), 1.0), WIDEST_INK | 1
+        padded = np.pad(box_mean(small), window, "edge")
+        paper = box_mean(closing(padded, window)[window:-window, window:-window])
+        self.paper = Image.fromarray(paper.astype(np.float32))
+
+    def corners(self, rectangle: Rectangle) -> Floats:
+        """Where the corners of a rectangle are in the picture, clockwise from the upper left, `[4, 2]`."""
+        return mapped(self.matrix, corners_of(self.moved(rectangle)))
+
+    def moved(self, rectangle: Rectangle) -> Rectangle:
+        """Where a rectangle is that is printed, on a page that is not quite flat."""
+        middle = np.array([rectangle.x + rectangle.width / 2, rectangle.y + rectangle.height / 2])
+        right, down = averaged(self.shifts, middle)
+        return replace(rectangle, x=rectangle.x + float(right), y=rectangle.y + float(down))
+
+    def pixels(self, rectangle: Rectangle, scale: float) -> Image.Image:
+        """A rectangle of the page, upright, with `scale` pixels for a millimetre, in grey of 0 to 255."""
+        size = round(rectangle.width * scale), round(rectangle.height * scale)
+        finest = scale_at(self.matrix, np.array([self.page.width / 2, self.page.height / 2])) / scale
+        factor = max(1, int(np.ceil(finest / COARSER)))
+        seen = self.moved(rectangle)
+        onto = np.array([[1 / scale, 0, seen.x], [0, 1 / scale, seen.y], [0, 0, 1]])
+        way = np.diag([1 / factor, 1 / factor, 1]) @ self.matrix @ onto
+        return self.reduced(factor).transform(
+            size, Image.Transform.PERSPECTIVE, (way / way[2, 2]).ravel()[:8].tolist(), Image.Resampling.BICUBIC,
+            fillcolor=255,
+        )  # fmt: skip
+
+    def crop(self, rectangle: Rectangle, scale: float) -> Grey:
+        """The same as float32 `[h, w]` in [0, 1], black to white."""
+        return np.asarray(self.pixels(rectangle, scale), np.float32) / np.float32(255)
+
+    def ink(self, rectangle: Rectangle, scale: float) -> Grey:
+        """The same as the share of the paper's light that is missing: 0 for bare paper, 1 for black."""
+        grey = self.crop(rectangle, scale)
+        onto = (1 / scale, 0, rectangle.x, 0, 1 / scale, rectangle.y)
+        paper = self.paper.transform(grey.shape[::-1], Image.Transform.AFFINE, onto, Image.Resampling.BILINEAR)
+        return np.asarray((1 - grey / np.maximum(np.asarray(paper), DARKEST_PAPER)).clip(0, 1))
+
+
+def corners_of(rectangle: Rectangle) -> Floats:
+    """The corners of a rectangle, clockwise from the upper left, `[4, 2]`."""
+    left, top, right, low = rectangle.x, rectangle.y, rectangle.right, rectangle.bottom
+    return np.array([(left, top), (right, top), (right, low), (left, low)])
+
+
+# Corner tags.
+
+CORNERS = "upper left", "upper right", "lower right", "lower left"
+"""Of the sheet, by the number of the tag that is there."""
+SMALL = 1_000, 2_000, 4_000
+"""Tags are looked for in a picture of at most so many pixels on the longer side, and if some are missing, so many: a
+sheet of 40 % of a picture has cells of 3 pixels in the first."""
+CELLS = 8
+"""Cells of a side of a tag's black square, of which the outer ones are black."""
+REACH = 0.6
+"""An edge is looked for within so many cells; on both sides of it, one cell and more are of one colour."""
+ALONG = 0.1, 0.9
+"""Parts of an edge between which it is looked for: at its ends, blur mixes it with another."""
+SAMPLES, ACROSS = 32, 25
+"""Places along an edge, and pixels at each across it."""
+OUTLYING = 3.0
+"""Median deviations from an edge, with more of which a place is no part of it: a hair, a stroke, a crease."""
+LOCK = threading.Lock()
+"""The detector is one for all threads, and made for one at a time."""
+if hasattr(os, "register_at_fork"):  # a child is forked between two pictures: no thread of its own would let go
+    os.register_at_fork(before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release)
+
+
+class Detector(pupil_apriltags.Detector):  # type: ignore[misc]
+    """A detector that is never destroyed: the library frees its family first, and then uses that once more."""
+
+    def __del__(self) -> None: ...
+
+
+@cache
+def detector() -> Detector:
+    """The one of this process."""
+    return Detector(families="tag36h11", nthreads=1, quad_decimate=1.0)
+
+
+def tags_of(grey: Bytes, name: str) -> tuple[Floats, float]:
+    """The corners of the four tags of a sheet, clockwise from its upper left, `[16, 2]` in pixels; and how much darker
+    black is than white at the palest, in steps of uint8. Raises `SheetError`: not each of the four is there once."""
+    picture = Image.fromarray(grey)
+    found: dict[int, Floats] = {}
+    for most in SMALL:
+        factor = max(1, -(-max(picture.size) // most))
+        every = detected(picture, factor)
+        found = {**found, **dict(every)}
+        if (twice := len(every) > len(dict(every))) or len(found) == len(CORNERS) or factor == 1:
+            break
+    if twice:
+        raise SheetError(f"{name}: corner tags of two sheets are in it, expected one sheet: photograph each by itself")
+    if len(found) < len(CORNERS):
+        raise SheetError(f"{name}: {complaint(picture, found)}")
+    corners = np.array([found[number] for number in range(len(CORNERS))])
+    # Twice: blur that reaches to both ends of where an edge is looked for does no harm once that is symmetric.
+    corners, contrast = refined(grey, refined(grey, corners)[0])
+    return corners.reshape(-1, 2), float(contrast.mean(1).min())
+
+
+def detected(picture: Image.Image, factor: int) -> list[tuple[int, Floats]]:
+    """The corner tags in a picture reduced by `factor`, by their numbers, with their corners `[4, 2]`, clockwise from
+    the upper left, in pixels of the picture."""
+    small = np.asarray(picture.reduce(factor) if factor > 1 else picture)
+    with LOCK:
+        tags = detector().detect(small)
+    return [(tag.tag_id, tag.corners[::-1] * factor) for tag in tags if tag.tag_id < len(CORNERS)]
+
+
+def complaint(picture: Image.Image, found: dict[int, Floats]) -> str:
+    """What is wrong with a picture that has not all tags."""
+    if found:
+        *first, last = (corner for number, corner in enumerate(CORNERS) if number not in found)
+        which = f"tags at the {', '.join(first)} and {last} are" if first else f"tag at the {last} is"
+        return (
+            f"the {which} not found, expected one in each corner of the sheet: photograph the whole page, uncovered "
+            "and sharp"
+        )
+    if detected(picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), max(1, -(-max(picture.size) // SMALL[0]))):
+        return "the sheet is mirrored, expected it as it is printed: turn mirroring off in the camera or the scanner"
+    return (
+        "no corner tag is found, expected a sheet of `sumnist sheet new` with four of them: photograph the whole page, "
+        "sharp and in even light"
+    )
+
+
+def refined(grey: Bytes, corners: Floats) -> tuple[Floats, Floats]:
+    """The exact corners of tags whose corners `[N, 4, 2]` are known to some pixels, and by how many steps of uint8
+    white is brighter than black at each edge, `[N, 4]`.
+
+    Each edge is sampled across at some places, in pixels interpolated linearly. With b and w the means of its dark and
+    of its bright end, the edge is where a step from b to w of the same area would be.
+    """
+    ends = np.roll(corners, -1, 1)
+    length = np.linalg.norm(ends - corners, axis=-1)
+    tangent = (ends - corners) / length[..., None]
+    normal = np.stack([tangent[..., 1], -tangent[..., 0]], -1)  # outwards, where corners go round clockwise
+    (a, b), (c, d) = (corners[:, 2] - corners[:, 0]).T, (corners[:, 3] - corners[:, 1]).T
+    height = ((a * d - b * c) / 2)[:, None] / length  # across each edge, where a tilted tag is shorter than along it
+    reach = REACH * height / CELLS
+    along, across = np.linspace(*ALONG, SAMPLES), np.linspace(-1, 1, ACROSS)
+    places = corners[:, :, None] + along[:, None] * (ends - corners)[:, :, None]  # [N, 4, SAMPLES, 2]
+    offsets = across * reach[..., None]
+    profiles = sampled(grey, places[:, :, :, None] + (offsets[..., None] * normal[:, :, None])[:, :, None])
+    tail = ACROSS // 6
+    black, white = profiles[..., :tail].mean(-1), profiles[..., -tail:].mean(-1)
+    contrast = np.maximum(white - black, 1.0)
+    share = (profiles - black[..., None]) / contrast[..., None]
+    inside = (1 - share)[..., 1:-1].sum(-1) + (1 - share)[..., [0, -1]].sum(-1) / 2
+    shift = (inside / (ACROSS - 1) * 2 - 1) * reach[..., None]  # [N, 4, SAMPLES]
+    line = lines(along, shift)
+    start, end = corners + line[..., :1] * normal, ends + line.sum(-1, keepdims=True) * normal
+    exact = meeting(start, end)
+    near = np.linalg.norm(exact - corners, axis=-1, keepdims=True) <= reach.max()  # not so where no edge is seen
+    return np.where(near, exact, corners), np.median(contrast, -1)
+
+
+def sampled(grey: Bytes, points: Floats) -> Floats:
+    """The brightness at points `[..., 2]`, x and y, linearly between pixels, whose middles are at their halves."""
+    height, width = grey.shape
+    x, y = (np.clip(points[..., axis] - 0.5, 0, most - 1.001) for axis, most in ((0, width), (1, height)))
+    left, top = x.astype(int), y.astype(int)
+    x, y = x - left, y - top
+    corner = top * width + left
+    flat = grey.ravel()
+    upper = flat[corner] * (1 - x) + flat[corner + 1] * x
+    lower = flat[corner + width] * (1 - x) + flat[corner + width + 1] * x
+    return np.asarray(upper * (1 - y) + lower * y)
+
+
+def lines(along: Floats, shift: Floats) -> Floats:
+    """Lines `a + b · along` through places `[..., SAMPLES]` but those that lie far off: `[..., 2]`."""
+    kept, basis = np.ones_like(shift), np.stack([np.ones_like(along), along], -1)
+    for _ in range(3):
+        weighted = kept[..., None] * basis
+        line = np.linalg.solve(np.swapaxes(weighted, -1, -2) @ basis, (weighted * shift[..., None]).sum(-2)[..., None])
+        line = line[..., 0]
+        off = np.abs(shift - line @ basis.T)
+        kept = (off <= OUTLYING * np.median(off, -1, keepdims=True) + 1e-9).astype(float)
+    return line
+
+
+def meeting(start: Floats, end: Floats) -> Floats:
+    """Where each line meets the one before it: `[N, 4, 2]` from points on the lines, each `[N, 4, 2]`."""
+    ways = end - start
+    before, way = np.roll(start, 1, 1), np.roll(ways, 1, 1)
+    gap = start - before
+    cross = way[..., 0] * ways[..., 1] - way[..., 1] * ways[..., 0]
+    part = (gap[..., 0] * ways[..., 1] - gap[..., 1] * ways[..., 0]) / np.where(cross, cross, np.nan)
+    return np.asarray(before + part[..., None] * way)
+
+
+# The perspective.
+
+
 def perspective(tags: Sequence[Rectangle], images: Floats) -> tuple[Floats, Floats, float]:
     """The corners of tags `[16, 2]`, the matrix that takes them nearest to where they are seen, and by how much, in
     pixels at 200 to an inch, the worst of them is off."""
-    points = np.array([corners_of(tag) for tag in tags]).reshape(-1, 2)
-    matrix = fitted(points, images)
-    return points, matrix, float(np.linalg.norm(taken(inverse(matrix), images) - points, axis=1).max()) * UNIT
+    points = np.concatenate([corners_of(tag) for tag in tags])
+    matrix = homography(points, images)
+    return points, matrix, float(np.linalg.norm(mapped(np.linalg.inv(matrix), images) - points, axis=1).max()) * UNIT
 
 
-def check_readable(tags: Tags, dpi: float, name: str) -> None:
-    """Raise `SheetError` for a sheet that is too small or too dark to read."""
-    if dpi < LEAST_DPI:
+def mapped(matrix: NDArray[np.floating[Any]], points: Floats) -> Floats:
+    """Points `[..., 2]` where a matrix takes them."""
+    moved = points @ matrix[:, :2].T + matrix[:, 2]
+    return np.asarray(moved[..., :2] / moved[..., 2:])
+
+
+def scale_at(matrix: Floats, point: Floats) -> float:
+    """By how much a matrix enlarges what is around a point `[2]`: the root of the area that a unit square becomes."""
+    w = matrix[2] @ [*point, 1.0]
+    return float(np.sqrt(abs(np.linalg.det(matrix) / w**3)))
+
+
+def homography(points: Floats, images: Floats) -> Floats:
+    """The matrix `[3, 3]`, its last entry 1, that takes points `[N, 2]`, N ≥ 4, nearest to their images in the sense of
+    least squares.
+
+    It is found by the normalised direct linear transform and then by two steps of Gauss and Newton (R. Hartley and A.
+    Zisserman, Multiple View Geometry, 2nd edition, algorithms 4.2 and 4.3).
+    """
+    before, after = normal(points), normal(images)
+    (x, y), (u, v) = mapped(before, points).T, mapped(after, images).T
+    one, zero = np.ones_like(x), np.zeros_like(x)
+
+    def rows(p: Floats, q: Floats) -> Floats:
+        right = np.stack([x, y, one, zero, zero, zero, -p * x, -p * y], -1)
+        return np.concatenate([right, np.stack([zero, zero, zero, x, y, one, -q * x, -q * y], -1)])
+
+    matrix = np.linalg.svd(np.column_stack([rows(u, v), -np.concatenate([u, v])]))[2][-1].reshape(3, 3)
+    matrix /= matrix[2, 2]
+    for _ in range(2):
+        p, q, w = matrix @ [x, y, one]
+        p, q = p / w, q / w
+        slopes = rows(p, q) / np.concatenate([w, w])[:, None]
+        step = np.linalg.lstsq(slopes, np.concatenate([u - p, v - q]), rcond=None)[0]
+        matrix = matrix + np.append(step, 0.0).reshape(3, 3)
+    matrix = np.linalg.inv(after) @ matrix @ before
+    return np.asarray(matrix / matrix[2, 2])
+
+
+def normal(points: Floats) -> Floats:
+    """The matrix that moves points `[N, 2]` to a mean of 0 and a mean distance of √2 from it."""
+    middle = points.mean(0)
+    scale = np.sqrt(2) / np.linalg.norm(points - middle, axis=1).mean()
+    return np.array([[scale, 0, -scale * middle[0]], [0, scale, -scale * middle[1]], [0, 0, 1]])
+
+
+# The code.
+
+SCALES = 8.0, 5.0, 12.0
+"""Pixels of a millimetre at which the code is looked for, the first that mostly does first: a cell of it has 0.6 mm."""
+QR = zxingcpp.barcode_formats_from_str("QRCode")
+BINARIZERS = zxingcpp.Binarizer.LocalAverage, zxingcpp.Binarizer.GlobalHistogram
+"""What makes grey black and white: with the light around it, and with that of all."""
+
+
+class Code(NamedTuple):
+    """What the QR code of a sheet says: the format of the pages of that time, the id of its layout, the version of that
+    when it was printed, and whose it is, "" if it is nobody's in particular."""
+
+    format: int
+    layout: str
+    version: int
+    identity: str
+
+
+def code_of(sheet: Registered, layout: Layout, name: str) -> Code:
+    """What the code of a sheet says that is to be one of a layout, of any version.
+
+    Raises:
+        SheetError: No code can be read, it is not one of ours, or it is one of another layout.
+    """
+    if (data := next(texts(sheet), None)) is None:
         raise SheetError(
-            f"{name}: the sheet has {dpi:.0f} pixels to an inch, expected at least {LEAST_DPI:.0f}: photograph it from "
-            "nearer, or send the picture in its full size"
+            f"{name}: its QR code cannot be read, expected the one that is printed on the sheet: photograph it sharp "
+            "and uncovered"
         )
-    contrast = float(tags.contrast.mean(1).min())
-    if contrast < LEAST_CONTRAST:
+    try:
+        program, form, of, version, identity = data.decode().split(":", 4)
+        if program != "sumnist":
+            raise ValueError(program)
+        code = Code(int(form), of, int(version), identity)
+    except ValueError as error:
+        said = data[:60].decode(errors="replace")
         raise SheetError(
-            f"{name}: black is {contrast:.0f} steps of 255 darker than white in it, expected at least "
-            f"{LEAST_CONTRAST:.0f}: photograph it in more light"
+            f"{name}: its QR code says {said!r}, expected one of `sumnist sheet new`: cover other codes in the picture"
+        ) from error
+    if code.format != FORMAT:
+        raise SheetError(
+            f"{name}: was printed in format {code.format}, expected {FORMAT}: read it with the sumnist that printed it"
         )
+    if code.layout != layout.id:
+        raise SheetError(
+            f"{name}: is of layout {code.layout}, expected {layout.id}: read it with --layout of its own TOML file"
+        )
+    return code
+
+
+def texts(sheet: Registered) -> Iterator[bytes]:
+    """What QR codes say, in pictures of where the code of a sheet should be, and at last in the whole picture."""
+    place = sheet.page.code.grown(QUIET)
+    for scale in (*SCALES, None):
+        picture = np.asarray(sheet.pixels(place, scale)) if scale else sheet.grey
+        for binarizer in BINARIZERS:
+            for code in zxingcpp.read_barcodes(picture, formats=QR, binarizer=binarizer):
+                yield bytes(code.bytes)
+
+
+# A sheet that is not quite flat.
+
+LINE_SCALE = 6.0
+"""Pixels of a millimetre at which lines are looked for, 0.25 wide."""
+FARTHEST = 1.5
+"""Millimetres by which a group may be off: boxes are 10 apart, and a row never lies on another one's lines."""
+AROUND = 0.5
+"""Millimetres on both sides of a line that are bare paper, as far as it goes."""
+PALE = 0.3
+"""Ink that counts at most: lines are paler, and what is written is darker."""
+LEAST = 0.04
+"""Ink of a line above that around it, on average over the lines of a group: with less, they are not seen."""
+CLEAR = 0.7
+"""Of the best place's ink, what any other place that is not beside it may have."""
+SOLID, DASHED = 50, 80
+"""Percentile of the ink along a line: half of a dashed one is bare."""
+FLAT = 0.08
+"""Millimetres by which half of the groups are off at least on a sheet that is not flat: two thirds of a pixel of a page
+at 200 to an inch."""
+APART = 0.6
+"""Millimetres by which a group may differ from those around it: with more, something else was taken for its lines."""
+
+
+def settled(sheet: Registered) -> Registered:
+    """The sheet with its boxes where their lines are seen, by up to 1.5 mm from where its corner tags say; from where
+    those around them are, if some are that far off. A flat sheet stays as it is: tags are placed better than lines."""
+    shifts = shifts_of(sheet)
+    if not len(shifts) or np.median(np.linalg.norm(shifts[:, 2:], axis=1)) < FLAT:
+        return sheet
+    sheet = copy(sheet)  # whose picture and light are the same
+    sheet.shifts = shifts
+    if np.abs(shifts[:, 2:]).max() > FARTHEST / 2:
+        sheet.shifts = shifts_of(sheet)
+    return sheet
+
+
+def shifts_of(sheet: Registered) -> Floats:
+    """Where lines of boxes are seen, and by how much they are off from where the corner tags say, `[N, 4]`; what is
+    known already if none are. Lines that those around them do not confirm count for nothing."""
+    found = []
+    for place in (*sheet.page.places, *([sheet.page.identity] if sheet.page.identity else [])):
+        for boxes, percentile in ((place.boxes, SOLID), (place.correction, DASHED)):
+            middle = np.array([boxes[0].x + boxes[-1].right, boxes[0].y + boxes[0].bottom]) / 2
+            if (shift := shift_of(sheet, boxes, percentile)) is not None:
+                found.append([*middle, *(averaged(sheet.shifts, middle) + shift)])
+    if not found:
+        return sheet.shifts
+    shifts = np.array(found)
+    others = [averaged(np.delete(shifts, place, 0), shifts[place, :2]) for place in range(len(shifts))]
+    return np.asarray(shifts[np.linalg.norm(shifts[:, 2:] - np.array(others), axis=1) <= APART])
+
+
+def averaged(known: Floats, point: Floats) -> Floats:
+    """The shift at a point `[2]`, given those `[N, 4]` of points: the mean, weighted by the distance to the power of
+    −4, which ends at 5 mm."""
+    if not len(known):
+        return np.zeros(2)
+    weights = (((known[:, :2] - point) ** 2).sum(1) + 25.0) ** -2
+    return np.asarray(weights @ known[:, 2:] / weights.sum())
+
+
+def shift_of(sheet: Registered, boxes: Sequence[Rectangle], percentile: int) -> Floats | None:
+    """By how many millimetres a row of boxes is moved to the right and down; None if its lines are not seen."""
+    first, last = boxes[0], boxes[-1]
+    area = Rectangle(first.x, first.y, last.right - first.x, first.height).grown(FARTHEST + AROUND + 0.5)
+    ink = np.minimum(sheet.ink(area, LINE_SCALE), PALE)
+    columns = np.concatenate([part(box.x - area.x, box.width) for box in boxes])
+    rows = part(first.y - area.y, first.height)
+    edges = np.unique(np.round([[box.x - area.x, box.right - area.x] for box in boxes], 6))
+    right = place_of(np.percentile(ink[rows], percentile, 0), edges)
+    down = place_of(np.percentile(ink[:, columns], percentile, 1), np.array([first.y, first.bottom]) - area.y)
+    return None if right is None or down is None else np.array([right, down])
+
+
+def part(start: float, length: float) -> np.ndarray[tuple[int], np.dtype[np.int_]]:
+    """Pixels of a stretch in millimetres, without its ends, which another line crosses."""
+    return np.arange(round((start + 1) * LINE_SCALE), round((start + length - 1) * LINE_SCALE))
+
+
+def place_of(profile: Floats, lines: Floats) -> float | None:
+    """By how many millimetres parallel lines are moved, given where they should be and the ink along each place; None
+    if they are not clearly seen."""
+    ink = np.convolve(profile, np.ones(3) / 3, "same")
+    by = np.arange(-round(FARTHEST * LINE_SCALE), round(FARTHEST * LINE_SCALE) + 1) / LINE_SCALE
+    at = (lines[:, None] + by) * LINE_SCALE - 0.5
+
+    def seen(places: Floats) -> Floats:
+        found: Floats = np.interp(places, np.arange(len(ink)), ink)
+        return found
+
+    around = (seen(at - AROUND * LINE_SCALE) + seen(at + AROUND * LINE_SCALE)) / 2
+    score = (seen(at) - around).mean(0)
+    best = int(score.argmax())
+    elsewhere = score[np.abs(by - by[best]) > AROUND]
+    if score[best] < LEAST or elsewhere.max(initial=0.0) > CLEAR * score[best] or best in (0, len(by) - 1):
+        return None
+    before, at_best, after = score[best - 1 : best + 2]
+    return float(by[best] + (before - after) / (before - 2 * at_best + after) / 2 / LINE_SCALE)

@@ -1,22 +1,32 @@
-"""What was read of all sheets as a workbook for Excel or LibreOffice: the marks, what to look at, and a summary."""
+"""What was read of all sheets as a workbook for Excel or LibreOffice: the marks, what to look at, and a summary.
+
+It is written line by line to the disk, so that many lines take no more memory than a few. All text is written as text:
+one that begins with = is no formula, and one that is an address is no link.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+import xlsxwriter
+from PIL import Image
+from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.utility import xl_rowcol_to_cell
 
-from sumnist.sheets.by_hand import IDENTITY, Typed, by_hand
+from sumnist.errors import OutputError
+from sumnist.files import replacing
+from sumnist.sheets.batch import BY_HAND, STATES, UNREADABLE, Summary, state, visible
 from sumnist.sheets.formulas import Formula
-from sumnist.sheets.layout import Field, Layout
+from sumnist.sheets.layout import Field, Layout, Person
 from sumnist.sheets.mistakes import Kind
-from sumnist.sheets.people import Person
-from sumnist.sheets.summary import BY_HAND, STATES, UNREADABLE, Summary, state
-from sumnist.sheets.tables import MIDDLE, Book, Cell, Live
 
-__all__ = ["COLOURS", "MEANINGS", "Crops", "write_workbook"]
+__all__ = ["COLOURS", "Crops", "write_workbook"]
 
 Row = Mapping[str, Any]
 Crops = Callable[[Row, str], bytes | None]
@@ -57,17 +67,16 @@ class Note(NamedTuple):
 
 def write_workbook(
     rows: Iterable[Row], layout: Layout, out: Path, people: Sequence[Person] = (),
-    crops: Crops = lambda row, field: None, corrections: Mapping[int, Typed] | None = None,
+    crops: Crops = lambda row, field: None,
 ) -> Summary:  # fmt: skip
     """Write a workbook, whole or not at all.
 
     Args:
-        rows: Of marks.jsonl; each is taken once, and let go.
+        rows: Of marks.jsonl, with what was typed over them; each is taken once, and let go.
         layout: Of the sheets.
         out: The file, whose name should end in .xlsx.
         people: Who should have a sheet: for their names, and to tell who has none.
         crops: Makes the pictures of doubtful cells.
-        corrections: What was typed while looking at sheets, by the number of the row and the field.
 
     Returns:
         What became of the sheets.
@@ -75,26 +84,25 @@ def write_workbook(
     Raises:
         OutputError: It cannot be written, or has too many lines.
     """
-    found, typed = Summary(layout, people), corrections or {}
-    with Book.writing(out, layout.title, layout.paper) as book:
-        marks, looks = Marks(book, found), Looks(book, found, crops)
-        for read in rows:
-            row = by_hand(read, typed.get(read["row"], {}), layout)
+    found = Summary(layout, people)
+    with writing(out, layout) as table:
+        marks, looks = Marks(table("Marks"), found), Looks(table("To look at"), found, crops)
+        for row in rows:
             found.add(row)
             marks.add(row)
             looks.add(row)
         marks.table.finish()
         looks.table.finish()
-        write_summary(book, found)
+        write_summary(table("Summary"), found)
     return found
 
 
 class Marks:
     """The table of the marks, a line for each sheet."""
 
-    def __init__(self, book: Book, found: Summary) -> None:
-        self.table, self.found, self.layout = book.table("Marks"), found, found.layout
-        self.labels = {IDENTITY: "Identity"} | {field.name: field.label for field in self.layout.fields}
+    def __init__(self, table: Table, found: Summary) -> None:
+        self.table, self.found, self.layout = table, found, found.layout
+        self.labels = {"": "Identity"} | {field.name: field.label for field in self.layout.fields}
         self.formulas = {formula.total: formula for formula in self.layout.formulas}
         titles = [*titles_of(found), "State"]
         frozen = len(titles) - 1
@@ -103,14 +111,15 @@ class Marks:
             self.columns[field.name] = len(titles)
             titles.append(field.label)
             if field.name in self.formulas:
-                self.table.mark(len(titles) + 1, "no", **coloured(WRONG))
+                no = {"type": "cell", "criteria": "==", "value": '"no"', "format": table.format(**coloured(WRONG))}
+                table.sheet.conditional_format(1, len(titles) + 1, LINES - 1, len(titles) + 1, no)
                 titles += [f"{field.label}, added up", f"{field.label} agrees?"]
         self.table.head([*titles, "Notes", "Probability", "File"], frozen)
 
     def add(self, row: Row) -> None:
         """Write the line of a sheet."""
         notes, values = notes_of(row), row.get("values") or {}
-        cells = [*whose(row, self.found, notes.get(IDENTITY)), Cell(state(row), coloured(state(row)))]
+        cells = [*whose(row, self.found, notes.get("")), Cell(state(row), coloured(state(row)))]
         for field in self.layout.fields:
             shape = number_format(field)
             cells.append(noted(values.get(field.name), shape, notes.get(field.name)))
@@ -146,8 +155,8 @@ class Marks:
 class Looks:
     """The table of the cells to look at."""
 
-    def __init__(self, book: Book, found: Summary, crops: Crops) -> None:
-        self.table, self.found, self.crops = book.table("To look at"), found, crops
+    def __init__(self, table: Table, found: Summary, crops: Crops) -> None:
+        self.table, self.found, self.crops = table, found, crops
         titles = [*titles_of(found), "Cell"]
         self.column = len(titles)
         self.table.head([*titles, "Picture", "Taken for", "May be", "File"], len(titles))
@@ -166,9 +175,9 @@ class Looks:
             ])  # fmt: skip
 
 
-def write_summary(book: Book, found: Summary) -> None:
+def write_summary(table: Table, found: Summary) -> None:
     """Write the table of what became of the sheets."""
-    table, layout = book.table("Summary"), found.layout
+    layout = found.layout
     table.write([Cell(layout.title, TITLE)])
     table.write([Cell(f"Layout {layout.id}, version {layout.version}")])
     table.write([])
@@ -210,7 +219,7 @@ def notes_of(row: Row) -> dict[str, list[Note]]:
         add(told["field"], CORRECTED, f"{read}, by the sum {number(told['value'])}, {probable(told['probability'])}")
     for told in row.get("look") or ():
         add(told["field"], DOUBTFUL, f"may be {candidates(told['candidates'])}")
-    values = {IDENTITY: row.get("identity"), **(row.get("values") or {})}
+    values = {"": row.get("identity"), **(row.get("values") or {})}
     for field, before in (row.get("typed") or {}).items():
         instead = "" if before in (None, values[field]) else f" instead of {number(before)}"
         add(field, BY_HAND, f"by hand{instead}")
@@ -260,3 +269,152 @@ def share(probability: float) -> str:
 def probable(probability: float) -> str:
     """A probability close to 1."""
     return f"p = {probability:.3f}" if probability < 0.9995 else "p > 0.999"
+
+
+# Tables.
+
+LINES = 1_048_576
+"""Lines of a table in Excel, the header among them."""
+LONGEST = 16_383
+"""Characters of a cell's text: at most 32,766 units of UTF-16, and Excel takes 32,767."""
+COMMENTS, PICTURES = 5_000, 5_000
+"""Of a table, at most, since each is an object in memory, here and in Excel."""
+NARROWEST, WIDEST, FILTER = 8, 48, 3
+"""Widths of columns, and of the button to filter by, in characters."""
+ROOM = (240, 44)
+"""Width and height of a picture, at most, in pixels of 1/96 inch."""
+PAPERS = {"Letter": 1, "A4": 9}
+"""The papers, as Excel numbers them."""
+MIDDLE = {"valign": "vcenter"}
+"""The format of what stands beside a picture."""
+HEADING = {"bold": True, "bottom": 1, "bg_color": "#EDEDED", "text_wrap": True} | MIDDLE
+
+
+class Live(NamedTuple):
+    """A formula, and what it comes to, for programs that do not work it out."""
+
+    formula: str
+    value: str | float
+
+
+class Cell(NamedTuple):
+    """What is in a cell: its content, properties of its format, and what a comment on it says."""
+
+    content: str | float | Live | None
+    format: dict[str, Any] = {}  # noqa: RUF012, never changed
+    comment: str = ""
+
+
+@contextmanager
+def writing(path: Path, layout: Layout) -> Iterator[Callable[[str], Table]]:
+    """What makes the tables of a workbook, by their names, one behind the other; it is at `path` at the end, whole or
+    not at all. Raises `OutputError`."""
+    with replacing(path) as stream, TemporaryDirectory(prefix="sumnist-", ignore_cleanup_errors=True) as folder:
+        book = xlsxwriter.Workbook(stream, {"constant_memory": True, "tmpdir": folder})
+        book.set_properties({"title": text_of(layout.title)})
+        known = cache(lambda properties: book.add_format(dict(properties)))
+
+        def format_of(**properties: Any) -> Any:
+            return known(tuple(sorted(properties.items())))
+
+        def table(name: str) -> Table:
+            sheet = book.add_worksheet(name)
+            sheet.set_paper(PAPERS[layout.paper])
+            return Table(sheet, format_of)
+
+        try:
+            yield table
+            book.close()
+        except FileCreateError as error:  # holds the error of the system
+            raise error.args[0] from error
+        finally:
+            for sheet in book.worksheets():
+                sheet.row_data_fh.close()
+
+
+class Table:
+    """A table of a workbook.
+
+    Attributes:
+        line: How many lines it has.
+    """
+
+    def __init__(self, sheet: Any, format_of: Callable[..., Any]) -> None:
+        self.sheet, self.format = sheet, format_of
+        self.line = self.comments = self.pictures = 0
+        self.widths: dict[int, int] = {}
+        self.sheet.set_landscape()
+        self.sheet.fit_to_pages(1, 0)
+        self.sheet.set_footer("&L&F&C&A&R&P / &N")
+        self.sheet.set_comments_author("sumnist")
+
+    def head(self, titles: Sequence[str], frozen: int) -> None:
+        """Write the header; it and the first columns stay in sight."""
+        self.write([Cell(title, HEADING) for title in titles])
+        self.widths = {column: max(map(len, title.split())) + FILTER for column, title in enumerate(titles)}
+        self.sheet.freeze_panes(1, frozen)
+        self.sheet.repeat_rows(0)
+
+    def write(self, cells: Sequence[Cell]) -> None:
+        """Write a line. Raises `OutputError` if there are too many."""
+        if self.line == LINES:
+            raise OutputError(
+                f'more than {LINES:,} lines in the table "{self.sheet.name}", expected at most as many as Excel takes: '
+                "read fewer pictures at a time"
+            )
+        for column, cell in enumerate(cells):
+            self.put(column, cell)
+        self.line += 1
+
+    def put(self, column: int, cell: Cell) -> None:
+        """Write a cell of the line."""
+        style = self.format(**cell.format) if cell.format else None
+        match cell.content:
+            case Live(formula, value):
+                self.sheet.write_formula(self.line, column, formula, style, value)
+            case int() | float() as number:
+                self.sheet.write_number(self.line, column, number, style)
+            case str() as text if text:
+                text = text_of(text)
+                self.widths[column] = max(self.widths.get(column, 0), len(text) + 1)
+                self.sheet.write_string(self.line, column, text, style)
+            case _:
+                self.sheet.write_blank(self.line, column, None, style)
+        if cell.comment and self.comments < COMMENTS:
+            self.comments += 1
+            self.sheet.write_comment(self.line, column, text_of(cell.comment), {"x_scale": 2, "font_size": 9})
+
+    def picture(self, column: int, png: bytes, description: str) -> bool:
+        """Put a picture into the next line, which is made high enough; False if there are too many."""
+        if self.pictures == PICTURES:
+            return False
+        self.pictures += 1
+        with Image.open(BytesIO(png)) as picture:
+            width, height = picture.size
+            dpi = picture.info.get("dpi", (96, 96))
+        scale = min(ROOM[0] / width, ROOM[1] / height)
+        self.sheet.set_row_pixels(self.line, ROOM[1] + 4, self.format(**MIDDLE))
+        self.sheet.insert_image(self.line, column, "", {
+            "image_data": BytesIO(png), "x_scale": scale * dpi[0] / 96, "y_scale": scale * dpi[1] / 96,
+            "x_offset": 2, "y_offset": 2, "object_position": 1, "description": text_of(description),
+        })  # fmt: skip
+        self.widths[column] = max(self.widths.get(column, 0), ROOM[0] // 7 + 1)
+        return True
+
+    def finish(self, filtered: bool = True) -> None:
+        """Make columns as wide as what is in them, and give the header buttons to filter by."""
+        for column, width in self.widths.items():
+            self.sheet.set_column(column, column, min(max(width, NARROWEST), WIDEST))
+        last = max(self.widths)
+        if filtered:
+            self.sheet.autofilter(0, 0, max(1, self.line - 1), last)
+        # An identity such as 0042 is a text, and no mistake.
+        self.sheet.ignore_errors({"number_stored_as_text": f"A1:{xl_rowcol_to_cell(LINES - 1, last)}"})
+
+
+def text_of(text: str) -> str:
+    """A text as a cell takes it: one line, not too long, of characters that can be written."""
+    text = visible(text[: LONGEST + 1])
+    text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    # XlsxWriter, where it writes line by line, takes a text in <r> … </r> for XML.
+    return text + " " if text.startswith("<r>") and text.endswith("</r>") else text

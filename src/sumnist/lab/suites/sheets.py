@@ -40,9 +40,7 @@ from sumnist.lab.suites.photographs import FAINT, rotated
 from sumnist.lab.suites.sheet_truth import FILLERS, Truth, random_of, truth
 from sumnist.lab.suites.strips import BLOCK
 from sumnist.pictures.components import components_of
-from sumnist.sheets.layout import Layout
-from sumnist.sheets.page import Page, Rectangle
-from sumnist.sheets.people import Person
+from sumnist.sheets.layout import Layout, Page, Person, Rectangle
 from sumnist.sheets.printing import pdf
 
 __all__ = [

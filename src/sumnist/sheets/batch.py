@@ -1,0 +1,283 @@
+"""Many sheets: photographs, scans and PDF files → a table with a row for each, and what became of all together.
+
+Everything about many rows is that of a scoring (`batch/score`): all cores or a Ray cluster, bounded memory, and rows
+that are safe, so that reading goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, get_args
+
+from sumnist.batch.score import Scored, fingerprint, tabulate
+from sumnist.batch.sources import Row, Source, listing, pictures_in
+from sumnist.batch.table import Read, Result
+from sumnist.config import Engine, ReadingEngine
+from sumnist.environment import library_version
+from sumnist.errors import ConfigError, DataError, ImageError, SumnistError
+from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
+from sumnist.sheets.layout import Layout, Person
+from sumnist.sheets.mistakes import MISTAKE
+from sumnist.sheets.pictures import PdfPage, is_pdf, pages_of
+from sumnist.sheets.reading import SheetReader, finder
+from sumnist.sheets.verdict import Outcome
+
+__all__ = ["BY_HAND", "STATES", "UNREADABLE", "SheetTask", "Summary", "read_batch", "sheets_in", "state", "visible"]
+
+
+@dataclass(frozen=True)
+class SheetTask:
+    """What is read on each sheet: the numbers of a layout."""
+
+    layout: Layout
+    mistake: float = MISTAKE
+    engine: ReadingEngine = "ours"
+    columns: ClassVar[tuple[str, ...]] = (
+        "path", "file", "state", "identity", "layout", "version", "probability", "values", "read", "how", "corrections",
+        "wrong", "look", "matrix", "offset",
+    )  # fmt: skip
+    chunk: ClassVar[int] = 4
+
+    def flat(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values of a row with a column for each field; what was corrected and what is to be looked at in words."""
+        numbers = values["values"] or {}
+        corrected = [f"{one['field']}: {one['read']} → {one['value']}" for one in values["corrections"] or ()]
+        wrong = [f"{one['field']}: {one['written']}, not {one['sum']}" for one in values["wrong"] or ()]
+        look = [f"{one['field']}: {told(one['candidates'])}" for one in values["look"] or ()]
+        first = {
+            "row": values["row"], "path": values["path"], "identity": values["identity"],
+            "state": values["state"] or ("unreadable" if values["error"] else None),
+        }  # fmt: skip
+        last = {
+            "corrected": "; ".join(corrected), "wrong": "; ".join(wrong), "look": "; ".join(look),
+            "probability": values["probability"], "version": values["version"], "error": values["error"],
+        }  # fmt: skip
+        fields = {name + " (field)" * (name in first | last): numbers.get(name) for name in self.layout.names}
+        return first | fields | last
+
+    def settings(self) -> dict[str, Any]:
+        """The layout, the options and the networks."""
+        others = {} if self.engine == "ours" else {"version of rapidocr": library_version("rapidocr")}
+        return {
+            "task": "sheets", "--layout": self.layout.to_toml(), "--mistakes": self.mistake, "--read-with": self.engine,
+            "network of cells": fingerprint(CELLS), "network of numbers": fingerprint(NUMBERS),
+            "network of digits": fingerprint(PRETRAINED / ONNX), **others,
+        }  # fmt: skip
+
+    def start(self) -> Read:
+        """What reads sheets."""
+        reader = SheetReader(self.layout, self.mistake, self.engine)
+
+        def read(pictures: list[Any], numbers: list[int | None]) -> list[Result]:
+            return [read_one(reader, picture) for picture in pictures]
+
+        return read
+
+
+def told(candidates: Sequence[dict[str, Any]]) -> str:
+    """What a cell may be, in words: 7 (82 %) or 1 (17 %)."""
+    return " or ".join(
+        f"{'?' if one['value'] is None else one['value']} ({one['probability']:.0%})" for one in candidates
+    )
+
+
+def read_one(reader: SheetReader, picture: str | PdfPage) -> Result:
+    """What is on a sheet, or why it cannot be read."""
+    file = picture.path if isinstance(picture, PdfPage) else picture
+    try:
+        return {"file": os.path.abspath(file), **reader.read(picture).as_dict()}
+    except SumnistError as error:
+        return str(error)
+
+
+def sheets_in(paths: Sequence[Path]) -> Source:
+    """The pictures of sheets, one for each row: files, the pages of PDF files, and what of both is in folders; of a PDF
+    file that cannot be opened one row with the error.
+
+    Raises:
+        DataError: There is no such file or folder, or no picture in it.
+    """
+    files: list[str] = []
+    for path in paths:
+        if path.is_dir():
+            if not (found := pictures_in(path, ".pdf")):
+                raise DataError(f"{path}: no pictures and no PDF files in it, expected sheets: check the name")
+            files += [os.path.join(path, name) for name in found]
+        elif path.is_file():
+            files.append(str(path))
+        else:
+            state = "is a device or a pipe" if path.exists() else "does not exist"
+            raise DataError(f"{path}: {state}, expected a picture, a PDF file or a folder of them: check the name")
+    rows = [row for file in files for row in (pages_in(file) if is_pdf(file) else [Row(file, None, file)])]
+    return Source(iter(rows), len(rows), files, listing("", files))
+
+
+def pages_in(file: str) -> list[Row]:
+    """A row for each page of a PDF file, or one that says why it has none."""
+    try:
+        pages = [PdfPage(file, page) for page in range(1, pages_of(file) + 1)]
+    except ImageError as error:
+        return [Row(file, None, error=str(error))]
+    none = Row(file, None, error=f"{file}: has no pages, expected some: save it again")
+    return [Row(str(page), None, page) for page in pages] or [none]
+
+
+def read_batch(
+    paths: Sequence[Path], layout: Layout, out: Path, mistake: float = MISTAKE, reading: ReadingEngine = "ours",
+    engine: Engine = "local", workers: int = 0, overwrite: bool = False, progress: bool = True,
+    then: Callable[[], object] | None = None,
+) -> Scored:  # fmt: skip
+    """Read sheets, and write a row for each. Called again after it was killed, it goes on where it stopped.
+
+    Args:
+        paths: Pictures, PDF files, and folders of both.
+        layout: What is on the forms.
+        out: The table to write, a `.csv` or `.jsonl`.
+        mistake: The probability that a writer adds up wrongly, for each total.
+        reading: What reads numbers in strips: "ours", "ocr" or "both".
+        engine: "local", the cores of this machine, or "ray", a Ray cluster.
+        workers: Processes that read; 0 is one for each core.
+        overwrite: Whether to replace what `out` holds.
+        progress: Whether to draw a bar on stderr.
+        then: What is to be done with the table. Where that fails, or is killed, the same call does it again.
+
+    Returns:
+        How many rows there are, how many of them are unreadable, and how many this call read.
+
+    Raises:
+        ConfigError, DataError, LayoutError, RunError, OutputError, ScoreError, MissingExtraError: As `score`.
+    """
+    if not paths:
+        raise ConfigError("sheet read: no pictures: name photographs, PDF files or folders of them")
+    finder()
+    SheetReader(layout, mistake, reading)  # what is wrong is known before the work
+    asked = {"source": os.pathsep.join(str(path.resolve()) for path in paths)}
+    return tabulate(
+        sheets_in(paths), out, SheetTask(layout, mistake, reading), asked, engine, workers, overwrite, progress, then
+    )
+
+
+# What became of them.
+
+BY_HAND, UNREADABLE = "by hand", "unreadable"
+STATES = (*get_args(Outcome), BY_HAND, UNREADABLE)
+"""What a sheet may be, in the order in which it is told."""
+TOLD = 10
+"""Entries of a kind that are printed: as many as are read on a screen."""
+UNSEEN = {"Cc", "Cs", "Zl", "Zp"}
+"""Categories of characters that end a line, change a terminal, or have no bytes."""
+NO_CHARACTERS = {"\ufffe", "\uffff"}
+"""What XML does not allow besides."""
+
+
+class Section(NamedTuple):
+    """A table of what is odd; there is nothing in it if all is well."""
+
+    title: str
+    columns: tuple[str, ...]
+    lines: Sequence[tuple[str, ...]]
+
+
+def roster(people: Iterable[Person]) -> Callable[[str | None], Person | None]:
+    """What finds the person of an identity, if it is anybody's, by what a sheet says: programs drop zeros before a
+    number, and who writes fills boxes up."""
+    exact = {person.identity: person for person in people}
+    count = Counter(identity.lstrip("0") for identity in exact)
+    short = {key.lstrip("0"): person for key, person in exact.items() if count[key.lstrip("0")] == 1}
+    return lambda identity: (exact.get(identity) or short.get(identity.lstrip("0"))) if identity else None
+
+
+class Summary:
+    """What became of the sheets that were added.
+
+    Attributes:
+        states: How many sheets there are of each state.
+        versions: How many readable sheets are of each layout and version.
+        files: Where the sheets of each identity are, as `people` or else the sheets have it.
+        unknown: Identities that nobody has, "" for none, and where; nothing if no people are given.
+        unreadable: Where the unreadable sheets are, and why.
+    """
+
+    def __init__(self, layout: Layout, people: Sequence[Person] = (), rows: Iterable[Mapping[str, Any]] = ()) -> None:
+        self.layout, self.people, self.person = layout, tuple(people), roster(people)
+        self.states: Counter[str] = Counter()
+        self.versions: Counter[tuple[str, int]] = Counter()
+        self.files: dict[str, list[str]] = {}
+        self.unknown: list[tuple[str, str]] = []
+        self.unreadable: list[tuple[str, str]] = []
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count a sheet."""
+        path, now = row["path"], state(row)
+        self.states[now] += 1
+        if now == UNREADABLE:
+            self.unreadable.append((path, (row.get("error") or "").removeprefix(f"{path}: ")))
+            return
+        if row.get("layout"):
+            self.versions[row["layout"], row["version"]] += 1
+        identity = row.get("identity") or ""
+        person = self.person(identity)
+        if identity:
+            self.files.setdefault(person.identity if person else identity, []).append(path)
+        if self.people and not person:
+            self.unknown.append((identity, path))
+
+    def name(self, identity: str | None) -> str:
+        """The name of whoever has an identity, or ""."""
+        person = self.person(identity)
+        return person.name if person else ""
+
+    def sections(self) -> tuple[Section, ...]:
+        """What is odd, in tables."""
+        missing = [(one.identity, one.name) for one in self.people if one.identity not in self.files]
+        twice = [(key, self.name(key), ", ".join(paths)) for key, paths in self.files.items() if len(paths) > 1]
+        unknown = [(identity or "(none)", path) for identity, path in self.unknown]
+        ours = self.layout.id, self.layout.version
+        others = [
+            (layout, f"version {version}", counted(count))
+            for (layout, version), count in sorted(self.versions.items()) if (layout, version) != ours
+        ]  # fmt: skip
+        return (
+            Section("Unreadable", ("File", "Why"), self.unreadable),
+            Section("People without a readable sheet", ("Identity", "Name"), missing),
+            Section("On several sheets", ("Identity", "Name", "Files"), twice),
+            Section("Not among the people", ("Identity", "File"), unknown),
+            Section("Of another layout or version", ("Layout", "Version", "Sheets"), others),
+        )
+
+    def text(self) -> str:
+        """Some lines to print."""
+        total = self.states.total()
+        counts = ", ".join(f"{name} {self.states[name]:,}" for name in STATES if self.states[name])
+        lines = [": ".join(filter(None, (counted(total), counts)))]
+        for title, _, rows in self.sections():
+            told = [" · ".join(filter(None, row)) for row in rows[:TOLD]]
+            more = [f"and {len(rows) - TOLD:,} more"] * (len(rows) > TOLD)
+            lines += [f"{title}, {len(rows):,}: {'; '.join([*told, *more])}"] * bool(rows)
+        return "\n".join(map(visible, lines))
+
+
+def counted(sheets: int) -> str:
+    """So many sheets, in words."""
+    return f"{sheets:,} sheet{'s' * (sheets != 1)}"
+
+
+def state(row: Mapping[str, Any]) -> str:
+    """What a sheet is, one of `STATES`."""
+    return row.get("state") or UNREADABLE
+
+
+def visible(text: str) -> str:
+    """A text as one line, with escapes such as \\x1b for characters that cannot be seen or written."""
+    return "".join(
+        char.encode("unicode_escape").decode()
+        if unicodedata.category(char) in UNSEEN or char in NO_CHARACTERS else char
+        for char in text
+    )  # fmt: skip

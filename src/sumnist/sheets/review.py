@@ -1,0 +1,415 @@
+"""Sheets that need a person: what to ask of each, what people say, and the workbook of both.
+
+What was read is in `marks.jsonl`, which never changes. What people say of it is in a file beside it that only grows,
+with one line for each change:
+
+    {"time": "2025-06-02T09:30:00.125+00:00", "row": 3, "field": "q2", "before": 7, "after": 1, "who": "review"}
+
+A line without a field marks the whole sheet, as "accepted" or "skipped". Who takes a change back adds a line, too, with
+"undo": true, for the last change of that field which still holds. The field "" is whose the sheet is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from sumnist.errors import DataError, ImageError, MissingExtraError
+from sumnist.files import Journal, fits, parse_json, read_whole
+from sumnist.sheets.batch import BY_HAND, Summary
+from sumnist.sheets.layout import Field, Layout, Page, Person, Place, Rectangle
+from sumnist.sheets.pictures import PdfPage, colours_of
+
+__all__ = [
+    "Corrections", "Doubts", "Mark", "Recorder", "Row", "Value", "Views", "around", "beside", "by_hand", "export",
+    "number_of", "read_rows",
+]  # fmt: skip
+
+Row = dict[str, Any]
+"""A line of `marks.jsonl`."""
+IDENTITY = ""
+"""Stands for whose the sheet is where fields have their names, as on its page."""
+
+
+# What was read.
+
+NUMBER = (None, float)
+READ = {
+    "row": int, "path": str, "state": str, "layout": str, "values": dict, "matrix": [float] * 9,
+    "look": [{"field": str, "candidates": [{"value": NUMBER, "probability": float}]}],
+    "wrong": [{"field": str, "written": float, "sum": float}],
+}  # fmt: skip
+UNREADABLE = {"row": int, "path": str, "error": str}
+"""What a row has, as `files.fits` takes it: of a sheet that was read, and of one that was not."""
+ASKED = None, "doubtful", "does not add up"
+"""The states of the sheets that need a person; None is one that could not be read."""
+
+
+class Doubts:
+    """The sheets that need a person, in the order of the file. Each is kept as its line.
+
+    Attributes:
+        path: The file.
+        layout: That of the sheets.
+        count: How many sheets there are, with those that need nobody.
+    """
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        """Raises `DataError`: the file cannot be read, or a line of it is no sheet of this layout."""
+        self.path, self.layout, self.count = path, layout, 0
+        self._lines: dict[int, bytes] = {}
+        for row, line in lines_of(path, layout):
+            self.count += 1
+            if row.get("state") in ASKED:
+                self._lines[row["row"]] = line
+
+    def __contains__(self, row: object) -> bool:
+        return row in self._lines
+
+    def __iter__(self) -> Iterator[int]:
+        """The numbers of the rows."""
+        return iter(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def row(self, number: int) -> Row:
+        """A row of the file. Raises `KeyError`."""
+        row: Row = parse_json(self._lines[number])
+        return row
+
+    def questions(self, row: Row) -> list[dict[str, Any]]:
+        """What to ask of a sheet: the cells that settle it, the totals that are wrong, or everything.
+
+        Each is a "field" with "candidates", the most probable first: a "value", None for any other number, its
+        "probability", or a "note" that says what it is instead.
+        """
+        if row.get("state") is None:
+            names = (*[IDENTITY] * (self.layout.identity.kind != "none"), *self.layout.names)
+            return [{"field": name, "candidates": []} for name in names]
+        said = {cell["field"]: [{**one, "note": ""} for one in cell["candidates"]] for cell in row["look"]}
+        for one in row["wrong"]:
+            total, written = (
+                {"value": one[key], "probability": None, "note": note}
+                for key, note in (("sum", "the sum"), ("written", "as written"))
+            )
+            if one["field"] not in said:
+                said[one["field"]] = [total, written]
+            elif one["sum"] not in [candidate["value"] for candidate in said[one["field"]]]:
+                said[one["field"]].append(total)  # it is not sure what is written, either
+        return [{"field": name, "candidates": found} for name, found in said.items() if name in self.layout.names]
+
+
+def read_rows(path: Path, layout: Layout) -> list[Row]:
+    """All rows of a file of marks. Raises `DataError`."""
+    return [row for row, _ in lines_of(path, layout)]
+
+
+def lines_of(path: Path, layout: Layout) -> Iterator[tuple[Row, bytes]]:
+    """The rows of a file with their lines; a last one whose writing was cut short is left out. Raises `DataError`."""
+    try:
+        content = read_whole(path)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(
+            f"{path}: cannot be read ({reason}), expected the marks.jsonl of sheets that were read: check the name"
+        ) from error
+    seen: set[int] = set()
+    for number, line in enumerate(content.split(b"\n")[:-1], 1):
+        where = f"{path}, line {number}"
+        try:
+            row: Row = parse_json(line)
+        except ValueError:
+            row = {}
+        if not fits(row, READ if isinstance(row, dict) and row.get("state") is not None else UNREADABLE):
+            raise DataError(
+                f"{where}: not a sheet that was read, expected a JSON object: take it out, or read them again"
+            )
+        if row.get("layout") not in (None, layout.id):
+            raise DataError(
+                f"{where}: a sheet of the layout {row['layout']:.20}, expected {layout.id}: name its layout with "
+                "--layout"
+            )
+        if row["row"] in seen:
+            raise DataError(f"{where}: row {row['row']} is there twice, expected each once: take one out")
+        seen.add(row["row"])
+        yield row, line
+
+
+def number_of(field: Field, value: object) -> int | float | None:
+    """A value as people write it, if the field can have it; None if it cannot."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    units = value * (2 if field.halves else 1)
+    return field.plain(int(units)) if 0 <= units <= field.largest and units == int(units) else None
+
+
+# What people say.
+
+Value = int | float | str | None
+"""A number as people write it, whose a sheet is, or None: nothing is written there."""
+Mark = Literal["accepted", "skipped"]
+SHAPE = {"time": str, "row": int, "field": (None, str), "after": (None, float, str), "who": str}
+"""What a line must have, as `files.fits` takes it."""
+
+
+class Change(NamedTuple):
+    """What somebody says of a field of a row, or of the whole sheet."""
+
+    row: int
+    field: str | None
+    after: Any
+
+
+class Corrections:
+    """What people say, by the lines of a file. Raises `DataError` for one that is none.
+
+    Attributes:
+        changes: Those that hold, the last one last.
+    """
+
+    def __init__(self, lines: Iterable[bytes] = (), path: Path = Path()) -> None:
+        self.changes: list[Change] = []
+        for number, line in enumerate(lines, 1):
+            try:
+                self.apply(parse_json(line))
+            except ValueError as error:
+                raise DataError(
+                    f"{path}, line {number}: no correction of a sheet: take the line out, or name another file"
+                ) from error
+
+    def apply(self, line: Any) -> None:
+        """Let a line hold. Raises `ValueError`."""
+        if not fits(line, SHAPE):
+            raise ValueError("expected a correction")
+        change = Change(line["row"], line["field"], line["after"])
+        if not line.get("undo"):
+            if change.field is None and change.after not in get_args(Mark):
+                raise ValueError("expected a mark")
+            self.changes.append(change)
+            return
+        places = [place for place, one in enumerate(self.changes) if one[:2] == change[:2]]
+        if not places:
+            raise ValueError("expected a change to take back")
+        del self.changes[places[-1]]
+
+    @property
+    def values(self) -> dict[int, dict[str, Value]]:
+        """By row and field, what a person says is written there."""
+        found: dict[int, dict[str, Value]] = {}
+        for row, name, after in self.changes:
+            if name is not None:
+                found.setdefault(row, {})[name] = after
+        return found
+
+    @property
+    def marks(self) -> dict[int, Mark]:
+        """By row, what was made of the sheet."""
+        return {row: after for row, name, after in self.changes if name is None}
+
+
+class Recorder(Corrections):
+    """An open file of corrections, which no other process may add to. What was added is on the disk."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or make it. Raises `OutputError`, also if another process has it open, and `DataError`."""
+        self.journal = Journal(path, f"{path}: another review adds corrections to it: go on there, or end it first")
+        try:
+            super().__init__(self.journal.lines, path)
+        except DataError:
+            self.journal.close()
+            raise
+
+    def add(self, row: int, name: str | None, before: Value, after: Value, **more: bool) -> None:
+        """A person says what is written in a field, or, without one, what was made of the sheet. Raises `OutputError`,
+        and nothing has changed."""
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = {"time": time, "row": row, "field": name, "before": before, "after": after, "who": "review", **more}
+        self.journal.add(json.dumps(line))
+        self.apply(line)
+
+    def undo(self) -> Change | None:
+        """Take the last change back; which one it was. Raises `OutputError`, and nothing has changed."""
+        if not self.changes:
+            return None
+        *others, last = self.changes
+        before = next((one.after for one in reversed(others) if one[:2] == last[:2]), None)
+        self.add(last.row, last.field, last.after, before, undo=True)
+        return last
+
+    def close(self) -> None:
+        """Let others have the file."""
+        self.journal.close()
+
+
+def beside(marks: Path) -> Path:
+    """The file of corrections of a file of marks."""
+    return marks.with_suffix(".corrections.jsonl")
+
+
+def by_hand(row: Mapping[str, Any], typed: Mapping[str, Value], layout: Layout) -> Mapping[str, Any]:
+    """A row of marks.jsonl with what was typed in place of what was read; the same row if nothing was.
+
+    If nothing is left to look at, and no number is unknown, it has no probability, and is "by hand", or "does not add
+    up" if a total is still not the sum of its terms. What was said of fields that are typed is gone; totals that are
+    typed, or with a term that is, are added up anew. "typed" has what they were before.
+
+    Args:
+        row: What was read.
+        typed: The values that were typed, by field; None for one without a number; a text for `IDENTITY`.
+        layout: That of the sheet.
+    """
+    if not typed:
+        return row
+    fields = {name: value for name, value in typed.items() if name != IDENTITY}
+    before = {IDENTITY: row.get("identity"), **(row.get("values") or {})}
+    values: dict[str, Any] = {name: before.get(name) for name in layout.names} | fields
+    corrections, look = (
+        [told for told in row.get(key) or () if told["field"] not in fields] for key in ("corrections", "look")
+    )
+    said, wrong = {told["field"]: told for told in row.get("wrong") or ()}, []
+    for formula in layout.formulas:
+        old, written = said.get(formula.total), values[formula.total]
+        parts = [(sign, values[name]) for sign, name in formula.terms]
+        if {formula.total, *(name for _, name in formula.terms)}.isdisjoint(fields):
+            wrong += [old] if old else []
+        elif None not in (written, *(part for _, part in parts)):
+            now = {"field": formula.total, "written": written, "sum": sum(sign * part for sign, part in parts)}
+            if now["sum"] != written:
+                same = old is not None and now.items() <= old.items()
+                wrong.append(old if same else now | {"kind": "anything", "probability": None})
+    settled: dict[str, Any] = {}
+    if fields and not look and all(values[name] is not None for name in values.keys() - fields.keys()):
+        settled = {"state": "does not add up" if wrong else BY_HAND, "probability": None, "error": None}
+    return {
+        **row, **settled, "corrections": corrections, "look": look, "wrong": wrong, "values": values,
+        "identity": typed.get(IDENTITY, row.get("identity")), "typed": {name: before.get(name) for name in typed},
+    }  # fmt: skip
+
+
+# What people see.
+
+PAGE_SCALE, CROP_SCALE, BOOK_SCALE = 6.0, 12.0, 6.0
+"""Pixels of a millimetre of the whole page, of a field, and of one in a workbook: 150, 300 and 150 an inch."""
+LONGEST = 1800
+"""Pixels of the longer side of a picture that is shown as it is."""
+MARGIN = 2.0
+"""Millimetres of paper that are shown around a field: what a digit that leaves its box needs."""
+PAGE_OF_PDF = re.compile(r"(.+)#page=([0-9]{1,6})", re.DOTALL)
+"""How a row names a page of a PDF, the first one 1."""
+
+
+class Views:
+    """The pictures of the sheets of a layout. Few are kept in memory: those of the sheet that is looked at and of the
+    next one."""
+
+    def __init__(self, layout: Layout, folder: Path) -> None:
+        """`folder`: where pictures that are no longer in their place may be."""
+        self.page, self.folder = Page.of(layout), folder
+        self.places = {place.name: place for place in self.page.places}
+        if self.page.identity is not None:
+            self.places[IDENTITY] = self.page.identity
+        self._opened = lru_cache(maxsize=2)(colours_of)
+
+    def whole(self, row: Mapping[str, Any]) -> Image.Image:
+        """The page, straightened, or the picture of a sheet that could not be read. Raises `ImageError`."""
+        picture = self.picture(row)
+        if not row.get("matrix"):
+            return ImageOps.contain(picture, (LONGEST, LONGEST)) if max(picture.size) > LONGEST else picture
+        return straightened(picture, row["matrix"], Rectangle(0, 0, self.page.width, self.page.height), PAGE_SCALE)
+
+    def crop(self, row: Mapping[str, Any], name: str, scale: float = CROP_SCALE) -> bytes:
+        """A field and its correction as PNG, with so many pixels for a millimetre. Raises `ImageError`."""
+        field = around(self.places[name]).grown(MARGIN)
+        straightened(self.picture(row), row["matrix"], field, scale).save(stream := BytesIO(), "PNG")
+        return stream.getvalue()
+
+    def size(self, name: str) -> tuple[int, int]:
+        """Width and height of the crop of a field."""
+        return size_of(around(self.places[name]).grown(MARGIN), CROP_SCALE)
+
+    def picture(self, row: Mapping[str, Any]) -> Image.Image:
+        """The whole picture in RGB, upright. Raises `ImageError`."""
+        match = PAGE_OF_PDF.fullmatch(row["path"])
+        name = match[1] if match else row["path"]
+        there = (row.get("file") or name, name, self.folder / name, self.folder / Path(name).name)
+        path = next((path for path in map(Path, there) if path.is_file()), None)
+        if path is None:
+            raise ImageError(
+                f"{name}: is not there any more, expected the picture that was read: put it back, or into {self.folder}"
+            )
+        return self._opened(PdfPage(str(path), int(match[2])) if match else path)
+
+
+def around(place: Place) -> Rectangle:
+    """The part of the page with the boxes of a field and those of its correction."""
+    boxes = (*place.boxes, *place.correction)
+    left, top = min(box.x for box in boxes), min(box.y for box in boxes)
+    return Rectangle(left, top, max(box.right for box in boxes) - left, max(box.bottom for box in boxes) - top)
+
+
+def size_of(rectangle: Rectangle, scale: float) -> tuple[int, int]:
+    """The pixels of a rectangle."""
+    return round(rectangle.width * scale), round(rectangle.height * scale)
+
+
+def straightened(picture: Image.Image, matrix: list[float], rectangle: Rectangle, scale: float) -> Image.Image:
+    """A rectangle of a page, in millimetres, with `scale` pixels for each; by the picture of the sheet, and the matrix
+    `[9]`, row by row, from millimetres to its pixels. Raises `ImageError`: the matrix puts the rectangle nowhere."""
+    size = size_of(rectangle, scale)
+    to_page = np.array([[1 / scale, 0, rectangle.x], [0, 1 / scale, rectangle.y], [0, 0, 1]])
+    whole = np.reshape(matrix, (3, 3)).astype(float) @ to_page
+    corners = whole @ np.array([[0, size[0], size[0], 0], [0, 0, size[1], size[1]], [1, 1, 1, 1]])
+    if not (np.isfinite(whole).all() and (corners[2] * np.sign(whole[2, 2]) > 0).all()):
+        raise ImageError(f"the matrix of the sheet is {matrix}, expected where its page lies: read the sheets again")
+    whole = whole / whole[2, 2]
+    across = float(np.hypot(*(corners[:2, 1] / corners[2, 1] - corners[:2, 0] / corners[2, 0]))) / size[0]
+    if (factor := int(across)) > 1:  # pixels that would be skipped are averaged
+        picture = picture.reduce(factor)
+        whole = np.diag([1 / factor, 1 / factor, 1]) @ whole
+    way = whole.ravel()[:8].tolist()
+    return picture.transform(size, Image.Transform.PERSPECTIVE, way, Image.Resampling.BICUBIC, fillcolor=(255,) * 3)
+
+
+def export(
+    marks: Path, layout: Layout, out: Path, people: Sequence[Person] = (), said: Corrections | None = None
+) -> Summary:
+    """Write the workbook of a file of marks, whole or not at all.
+
+    Args:
+        marks: The file of what was read.
+        layout: That of its sheets.
+        out: The workbook.
+        people: Who should have a sheet.
+        said: What people say of the sheets.
+
+    Raises:
+        DataError: `marks` is no such file.
+        OutputError: The workbook cannot be written.
+        MissingExtraError: The extra `sheets` is not installed.
+    """
+    try:
+        from sumnist.sheets.workbook import write_workbook
+    except ModuleNotFoundError as error:
+        raise MissingExtraError.of(error, "writing a workbook") from error
+    views = Views(layout, marks.parent)
+
+    def crop(row: Mapping[str, Any], name: str) -> bytes | None:
+        """A field as PNG; None if its picture is there no more."""
+        try:
+            return views.crop(row, name, BOOK_SCALE)
+        except (ImageError, MissingExtraError):
+            return None
+
+    typed = said.values if said else {}
+    rows = (by_hand(row, typed.get(row["row"], {}), layout) for row in read_rows(marks, layout))
+    return write_workbook(rows, layout, out, people, crop)

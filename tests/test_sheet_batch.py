@@ -1,0 +1,435 @@
+"""Many sheets into tables: a row for each picture and page, one clear message for each that cannot be read, and what is
+said of all together. The files that `sumnist sheet read` leaves, and that none of anybody else's is touched."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+from reportlab.lib.pdfencrypt import StandardEncryption
+from reportlab.lib.units import mm
+from reportlab.pdfgen.canvas import Canvas
+
+import workbooks
+from simulated_sheets import EXAM, as_people_write, photograph, photograph_of, sheets
+from sumnist.batch.table import Output
+from sumnist.cli import main
+from sumnist.cli.sheets import SheetRead
+from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError
+from sumnist.serve.review import Review, app_of
+from sumnist.sheets.batch import SheetTask, Summary, read_batch, roster, sheets_in, visible
+from sumnist.sheets.layout import Layout, Page, Person
+from sumnist.sheets.mistakes import MISTAKE
+from sumnist.sheets.review import Doubts, Recorder, beside
+
+OTHER = Layout.of_line("9,7.5,12", "Mathematics")
+
+
+def rows_of(path: Path | str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+def marks_of(index: int) -> dict[str, float]:
+    return as_people_write(EXAM, sheets().truth(index).values)
+
+
+def as_pdf(path: Path, *photographs: bytes) -> Path:
+    """A PDF file with these pictures, one on each page."""
+    first, *others = [Image.open(BytesIO(data)) for data in photographs]
+    first.save(path, save_all=True, append_images=others, resolution=150)
+    return path
+
+
+def blank_pdf(path: Path, pages: int = 1, width: float = 210, height: float = 297, password: str = "") -> None:
+    canvas = Canvas(str(path), (width * mm, height * mm), encrypt=StandardEncryption(password) if password else None)
+    for _ in range(pages):
+        canvas.showPage()
+    canvas.save()
+
+
+def covered(*places: int) -> Image.Image:
+    """A photograph on which things lie on some corners of the sheet."""
+    shot, page = photograph(0), Page.of(EXAM)
+    picture = Image.open(BytesIO(shot.data))
+    for tag in (page.tags[place] for place in places):
+        ((x, y),) = shot.view.seen(np.array([[tag.x + tag.width / 2, tag.y + tag.height / 2]]))
+        picture.paste(90, (round(x) - 40, round(y) - 40, round(x) + 40, round(y) + 40))
+    return picture
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with four sheets that can be read, and what cannot be read."""
+    folder = tmp_path_factory.mktemp("sheets")
+    (folder / "a.jpg").write_bytes(photograph(0).data)
+    whole = as_pdf(folder / "b.PDF", photograph(1).data, photograph(2).data).read_bytes()
+    (folder / "deeper").mkdir()
+    (folder / "deeper" / "c.jpg").write_bytes(photograph_of("0003", 3, replace(EXAM, version=2)))
+    (folder / "broken.pdf").write_bytes(whole[:999])
+    blank_pdf(folder / "locked.pdf", password="secret")
+    blank_pdf(folder / "blank.pdf", 3, 200, 6)
+    Image.linear_gradient("L").resize((800, 600)).save(folder / "gradient.png")
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "notes.txt").write_text("none of the sheets")
+    (folder / ".hidden.jpg").write_text("nor is this")
+    (folder / "other.jpg").write_bytes(photograph_of("x", 0, OTHER))
+    covered(0, 2).save(folder / "covered.jpg")
+    return folder
+
+
+ERRORS = {
+    "blank.pdf#page=1": "no corner tag is found, expected a sheet of `sumnist sheet new`",
+    "blank.pdf#page=2": "no corner tag is found", "blank.pdf#page=3": "no corner tag is found",
+    "broken.pdf": "is no PDF, or damaged, expected a whole one: copy or save it again",
+    "covered.jpg": "the tags at the upper left and lower right are not found, expected one in each corner",
+    "empty.jpg": "empty, expected a picture: copy or save it again", "gradient.png": "no corner tag is found",
+    "locked.pdf": "is locked with a password, expected an open PDF: save it again without one",
+    "other.jpg": f"is of layout {OTHER.id}, expected {EXAM.id}: read it with --layout of its own TOML file",
+}  # fmt: skip
+
+
+def test_there_is_a_row_for_each_picture_and_page_with_its_numbers_or_with_one_error(
+    folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "marks.jsonl"
+    done = read_batch([folder], EXAM, out, workers=1, progress=False)
+    rows = rows_of(out)
+    assert [row["row"] for row in rows] == list(range(len(rows)))
+    assert (done.rows, done.failed, done.read_now) == (len(rows), len(ERRORS), len(rows))
+    assert [path.name for path in tmp_path.iterdir()] == ["marks.jsonl"]
+    found = {row["path"].removeprefix(f"{folder}{os.sep}"): row for row in rows}
+    readable = {"a.jpg": 0, "b.PDF#page=1": 1, "b.PDF#page=2": 2, "deeper/c.jpg": 3}
+    assert list(found) == sorted([*readable, *ERRORS])
+    for name, index in readable.items():
+        row = found[name]
+        assert row["values"] == marks_of(index)
+        assert (row["state"], row["layout"], row["error"]) == ("adds up", EXAM.id, None)
+        assert row["file"] == str(folder / name.partition("#")[0])
+        assert (row["identity"], row["version"]) == (("0003", 2) if index == 3 else (f"{index:06}", 1))
+    for name, error in ERRORS.items():
+        assert {key for key, value in found[name].items() if value is not None} == {"row", "path", "error"}
+        assert found[name]["error"].startswith(f"{folder / name}: {error}")
+        assert "\n" not in found[name]["error"]
+
+
+# The source.
+
+
+def test_files_and_folders_are_read_in_the_order_in_which_they_are_named(folder: Path) -> None:
+    source = sheets_in([folder / "covered.jpg", folder / "deeper", folder / "b.PDF", folder / "notes.txt"])
+    names = ["covered.jpg", "deeper/c.jpg", "b.PDF#page=1", "b.PDF#page=2", "notes.txt"]
+    assert source.count == 5
+    assert [row.path for row in source.rows] == [str(folder / name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none.jpg", "does not exist, expected a picture, a PDF file or a folder of them: check the name"),
+        ("nothing", "no pictures and no PDF files in it, expected sheets: check the name"),
+        ("pipe", "is a device or a pipe, expected a picture, a PDF file or a folder of them: check the name"),
+    ],
+)
+def test_what_is_no_sheet_is_an_error_before_the_work(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "nothing").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError) as caught:
+        read_batch([tmp_path / name], EXAM, tmp_path / "out.jsonl", progress=False)
+    assert str(caught.value) == f"{tmp_path / name}: {message}"
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_no_pictures_wrong_settings_and_a_missing_extra_are_errors_before_the_work(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.jsonl"
+    with pytest.raises(ConfigError, match="no pictures: name photographs, PDF files or folders of them"):
+        read_batch([], EXAM, out)
+    with pytest.raises((ConfigError, NumberError)):
+        read_batch([folder], EXAM, out, mistake=1.5)
+    monkeypatch.setitem(sys.modules, "pupil_apriltags", None)
+    monkeypatch.delitem(sys.modules, "sumnist.sheets.registration", raising=False)
+    with pytest.raises(MissingExtraError, match=r'reading sheets needs pupil_apriltags, .*"sumnist\[sheets\]"'):
+        read_batch([folder], EXAM, out)
+    assert list(tmp_path.iterdir()) == []
+
+
+# CSV.
+
+
+def test_a_csv_tells_corrections_mistakes_and_doubts_in_words_with_a_column_for_each_field() -> None:
+    layout = Layout.of_toml(
+        b'title = "T"\n[[field]]\nname = "state"\ndigits = 1\n[[field]]\nname = "error"\ndigits = 1\n'
+        b'[[total]]\nname = "row"\nformula = "row = state + error"'
+    )
+    task = SheetTask(layout)
+    candidates = [{"value": 1, "probability": 0.62}, {"value": None, "probability": 0.38}]
+    nothing: dict[str, Any] = dict.fromkeys(["row", "error", *task.columns])
+    flat = task.flat(nothing | {
+        "row": 5, "path": "a.jpg", "state": "doubtful", "values": {"state": 1, "error": None, "row": 7.5},
+        "corrections": [{"field": "state", "read": 1, "value": 7, "probability": 0.99}],
+        "wrong": [{"field": "row", "written": 7.5, "sum": 8, "kind": "off by one", "probability": 0.9}],
+        "look": [{"field": "error", "candidates": candidates}],
+    })  # fmt: skip
+    assert flat == {
+        "row": 5, "path": "a.jpg", "identity": None, "state": "doubtful", "state (field)": 1, "error (field)": None,
+        "row (field)": 7.5, "corrected": "state: 1 → 7", "wrong": "row: 7.5, not 8",
+        "look": "error: 1 (62%) or ? (38%)", "probability": None, "version": None, "error": None,
+    }  # fmt: skip
+    assert list(flat) == list(task.flat(nothing))
+    assert task.flat(nothing | {"error": "torn"})["state"] == "unreadable"
+
+
+# What was begun.
+
+SLOW = f"""
+import sys
+import {Output.__module__} as table
+from sumnist.sheets.batch import SheetTask
+table.SAVE_EVERY, SheetTask.chunk = 0.0, 1
+from sumnist.cli import main
+sys.exit(main())
+"""
+"""The command line, with a note after each sheet."""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_killed_twice_no_row_is_lost_or_doubled(tmp_path: Path) -> None:
+    simple, out = tmp_path / "simple", tmp_path / "marks.jsonl"
+    simple.mkdir()
+    for place in range(6):
+        (simple / f"{place}.jpg").write_bytes(photograph(place % 3).data)
+    (simple / "d.jpg").write_text("none")
+    read_batch([simple], EXAM, tmp_path / "alone.jsonl", workers=1, progress=False)
+    (toml := tmp_path / "marks.toml").write_text(EXAM.to_toml())
+    words = [sys.executable, "-c", SLOW, "sheet", "read", str(simple), "--layout", str(toml), "--out", str(out)]
+    partial, before = out.with_name(f".{out.name}.partial"), 0
+
+    def lines() -> int:
+        return partial.read_bytes().count(b"\n") if partial.exists() else 0
+
+    for _ in range(2):
+        process = subprocess.Popen([*words, "--workers", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while process.poll() is None and lines() < before + 2:
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+        said = process.communicate()
+        assert (process.returncode, said) == (-signal.SIGKILL, (b"", b"")), "it ended before it was killed"
+        assert not out.exists()
+        before = lines()
+    last = subprocess.run([*words, "--workers", "1"], capture_output=True, text=True, check=False)
+    assert (last.returncode, last.stderr) == (1, "")
+    assert "7 sheets, 1 unreadable" in last.stdout
+    assert out.read_bytes() == (tmp_path / "alone.jsonl").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone.jsonl", "marks.jsonl", "marks.toml", "simple"]
+
+
+# What became of all.
+
+
+def row(path: str, identity: str | None = None, state: str | None = "adds up", **more: Any) -> dict[str, Any]:
+    return {"path": path, "identity": identity, "state": state, "layout": EXAM.id, "version": 1, **more}
+
+
+def test_what_is_odd_is_told_with_its_files() -> None:
+    rows = [
+        row("a.jpg", "Ada"), row("b.jpg", "Ada", "corrected"), row("c.jpg", "Zoe", "blank", version=3), row("d.jpg"),
+        {"path": "e.jpg", "error": "too dark\nto read", "state": None},
+    ]  # fmt: skip
+    assert Summary(EXAM, [Person("Ada", "Ada Lovelace"), Person("Bo", "Bob")], rows).text().split("\n") == [
+        "5 sheets: adds up 2, corrected 1, blank 1, unreadable 1",
+        r"Unreadable, 1: e.jpg · too dark\nto read",
+        "People without a readable sheet, 1: Bo · Bob",
+        "On several sheets, 1: Ada · Ada Lovelace · a.jpg, b.jpg",
+        "Not among the people, 2: Zoe · c.jpg; (none) · d.jpg",
+        f"Of another layout or version, 1: {EXAM.id} · version 3 · 1 sheet",
+    ]
+    assert Summary(EXAM).text() == "0 sheets"
+    rows = [row("a.jpg", "Ada"), row("b.jpg", "Bo", "doubtful")]
+    assert Summary(EXAM, [Person("Ada"), Person("Bo")], rows).text() == "2 sheets: adds up 1, doubtful 1"
+    assert [len(section.lines) for section in Summary(EXAM, (), [rows[0]] * 2).sections()] == [0, 0, 1, 0, 0]
+
+
+def test_long_lists_are_cut_in_print_and_nowhere_else() -> None:
+    found = Summary(EXAM, [Person(f"p{number}") for number in range(1, 1013)])
+    assert found.text().startswith("0 sheets\nPeople without a readable sheet, 1,012: p1; p2; ")
+    assert found.text().endswith("; p10; and 1,002 more")
+    assert len(found.sections()[1].lines) == 1012
+
+
+def test_zeros_before_a_number_do_not_matter_where_it_is_clear_who_is_meant() -> None:
+    seven, other, ada = Person("7"), Person("07"), Person("0042", "Ada")
+    find = roster([seven, other, ada])
+    assert [find(text) for text in ("7", "07", "007", "42", "000042", "420", "", "0", None)] == [
+        seven, other, None, ada, ada, None, None, None, None,
+    ]  # fmt: skip
+    assert Summary(EXAM, [ada], [row("a.jpg", "42"), row("b.jpg", "0042")]).files == {"0042": ["a.jpg", "b.jpg"]}
+    assert roster([Person("000")])("0") == Person("000")
+
+
+def test_characters_that_cannot_be_seen_are_escaped_and_others_stay() -> None:
+    assert visible("Zoë 😀 שלום\t\u2028\x7f") == r"Zoë 😀 שלום\t\u2028\x7f"
+
+
+# The command.
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the layout and photographs: of 000000, 000002 twice, and a file that is no picture."""
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    for number, index in enumerate((0, 2, 2)):
+        Path(f"photos/IMG_{number}.jpg").write_bytes(photograph(index).data)
+    Path("photos/IMG_3.jpg").write_text("none")
+    Path("cover.toml").write_text(EXAM.to_toml())
+    return tmp_path
+
+
+@pytest.fixture
+def few(place: Path) -> Path:
+    """The same with one photograph."""
+    for number in (1, 2, 3):
+        Path(f"photos/IMG_{number}.jpg").unlink()
+    return place
+
+
+def read(out: str, *words: str) -> int:
+    return main(["sheet", "read", "photos", "--layout", "cover.toml", "--out", out, "--workers", "1", *words])
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_a_workbook_comes_with_its_rows_and_its_layout_and_can_be_reviewed(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("people.csv").write_text("id,name\n000000,Ada\n000007,Emmy\n")
+    assert read("marks.xlsx", "--people", "people.csv") == 1  # a sheet is unreadable
+    assert sorted(files(place)) == ["cover.toml", "marks.jsonl", "marks.toml", "marks.xlsx", "people.csv"]
+    assert Layout.load("marks.toml") == EXAM
+    assert [row["values"] for row in rows_of("marks.jsonl")] == [*map(marks_of, (0, 2, 2)), None]
+    found = workbooks.opened(place / "marks.xlsx")["Marks"]
+    assert [found.at(title, 2) for title in ("Identity", "Name", "State")] == ["000000", "Ada", "adds up"]
+    assert found.at("State", 5) == "unreadable"
+    told, errors = capsys.readouterr()
+    *lines, last = told.splitlines()
+    assert errors == ""
+    assert lines == [
+        "4 sheets: adds up 3, unreadable 1",
+        "Unreadable, 1: photos/IMG_3.jpg · not a picture, expected PNG, JPEG or another format that Pillow opens: save "
+        "it as PNG",
+        "People without a readable sheet, 1: 000007 · Emmy",
+        "On several sheets, 1: 000002 · photos/IMG_1.jpg, photos/IMG_2.jpg",
+        "Not among the people, 2: 000002 · photos/IMG_1.jpg; 000002 · photos/IMG_2.jpg",
+    ]
+    assert last.startswith("marks.xlsx: 4 sheets, 1 unreadable; ")
+    assert last.endswith(" a second")
+    doubts = Doubts(Path("marks.jsonl"), Layout.load("marks.toml"))
+    with closing(Recorder(beside(Path("marks.jsonl")))) as recorder:
+        client = TestClient(app_of(Review(doubts, recorder), "token"), "http://127.0.0.1:8000/token")
+        for name, value in marks_of(1).items():
+            assert client.post("/correct", json={"row": 3, "field": name, "value": value}).status_code == 200
+        client.post("/export", json={})
+    found = workbooks.opened(place / "marks.xlsx")["Marks"]
+    assert (found.at("State", 5), found.at("Total", 5)) == ("by hand", marks_of(1)["total"])
+    before = files(place)
+    assert read("marks.xlsx", "--overwrite") == 1  # what people said of the sheets is never put on others
+    assert capsys.readouterr().err == (
+        "sumnist: marks.corrections.jsonl: has what people said of the sheets that were read before: go on with "
+        "`sumnist sheet review marks.jsonl`, or choose another --out\n"
+    )
+    assert files(place) == before
+
+
+@pytest.mark.parametrize("out", ["marks.jsonl", "marks.csv"])
+def test_where_all_sheets_are_readable_it_ends_with_0_and_reads_again_only_if_asked(
+    few: Path, capsys: pytest.CaptureFixture[str], out: str
+) -> None:
+    assert read(out) == 0
+    assert sorted(files(few)) == sorted({"cover.toml", out, out.replace("jsonl", "toml")})
+    assert f"{out}: 1 sheet, 0 unreadable; " in capsys.readouterr().out
+    if out == "marks.csv":
+        with Path(out).open(encoding="utf-8", newline="") as stream:
+            assert [line["total"] for line in csv.DictReader(stream)] == [f"{marks_of(0)['total']:g}"]
+    else:
+        assert main(["sheet", "review", out, "--no-browser"]) == 0
+        assert capsys.readouterr().out.endswith("marks.jsonl: no sheet in it needs a person: nothing to do\n")
+    before = files(few)
+    assert read(out) == OutputError.exit_code
+    assert capsys.readouterr().err == (
+        f"sumnist: --out {out}: holds something already: name another file or add --overwrite\n"
+    )
+    assert read(out, "--overwrite") == 0
+    assert files(few) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (("marks.ods",), 2, "--out marks.ods: expected a name that ends in .xlsx, .csv or .jsonl"),
+        (("marks.csv", "--people", "people.csv"), 2,
+         "--people people.csv: is for .xlsx and .jsonl: leave it out, or change --out"),
+        (("marks.xlsx", "--layout", "none.toml"), 2,
+         "none.toml: cannot be read (no such file or directory), expected a layout: check the name"),
+        (("marks.xlsx", "--people", "none.csv"), 1,
+         "none.csv: cannot be read (no such file or directory), expected a CSV file of people: check the name"),
+        (("photos.xlsx",), 1, "photos.xlsx: is a folder, expected the name of a file: give another name"),
+        (("mine.xlsx",), 1, "--out mine.xlsx: is there already: name another file or add --overwrite"),
+        *((("physics.xlsx", *words), 1, "physics.toml: is not the layout cover.toml, and reading writes that there: "
+           "move it away, or choose another --out") for words in ((), ("--overwrite",))),
+    ],
+)  # fmt: skip
+def test_what_is_asked_wrongly_is_told_in_a_line_before_the_work(
+    few: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], status: int, message: str
+) -> None:
+    Path("photos.xlsx").mkdir()
+    Path("mine.xlsx").write_text("mine")
+    Path("physics.toml").write_text(replace(EXAM, title="Physics").to_toml())
+    before = files(few)
+    assert read(*words) == status
+    assert capsys.readouterr() == ("", f"sumnist: {message}\n")
+    assert files(few) == before
+    assert main(["sheet", "read", "photos"]) == 2  # what is missing is told
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_same_layout_in_other_words_stays_and_a_workbook_that_failed_is_written_without_reading_again(
+    few: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OutputError("marks.xlsx: cannot be written (no space left on device): free some space")
+
+    shutil.move("cover.toml", "marks.toml")
+    words = "# As we agreed in May.\n" + EXAM.to_toml()
+    Path("marks.toml").write_text(words)
+    with monkeypatch.context() as patch:
+        patch.setattr("sumnist.sheets.review.export", full)
+        assert read("marks.xlsx", "--layout", "marks.toml") == 1
+    assert "no space left" in capsys.readouterr().err
+    rows = Path("marks.jsonl").read_bytes()
+    monkeypatch.setattr("sumnist.sheets.reading.SheetReader.read", None)
+    assert read("marks.xlsx", "--layout", "marks.toml") == 0
+    assert (Path("marks.jsonl").read_bytes(), Path("marks.toml").read_text()) == (rows, words)
+    assert sorted(files(few)) == ["marks.jsonl", "marks.toml", "marks.xlsx"]
+    assert "1 sheet, 0 unreadable; 0.0 a second" in capsys.readouterr().out
+
+
+def test_the_command_expects_as_many_mistakes_as_the_package() -> None:
+    assert SheetRead.__dataclass_fields__["mistakes"].default == MISTAKE
