@@ -77,8 +77,7 @@ ORT = "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.
 """Of onnxruntime-web: its smallest build, for processors."""
 MODULES = [
     *(f"pictures.{name}" for name in ("apart", "background", "decode", "ink", "lines", "normalize", "proposals")),
-    *(f"inference.{name}" for name in ("closer", "ctc", "inside", "judge", "layers", "numbers", "onnx", "prefixes",
-                                       "reader", "recognizers")),
+    *(f"inference.{name}" for name in ("ctc", "inside", "judge", "numbers", "onnx", "reader", "recognizers")),
 ]  # fmt: skip
 """Modules whose limits and words the engine has from them."""
 NETWORKS = {"digits": ONNX, "numbers": NUMBERS.name, "learned": LEARNED.name}

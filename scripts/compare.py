@@ -145,8 +145,8 @@ def summary(rows: Sequence[Row]) -> str:
 # Numbers.
 
 MODULES = "pictures.apart", "pictures.background", "pictures.decode", "pictures.ink", "pictures.lines", \
-    "pictures.normalize", "pictures.proposals", "inference.closer", "inference.ctc", "inference.numbers", \
-    "inference.prefixes", "inference.recognizers"  # fmt: skip
+    "pictures.normalize", "pictures.proposals", "inference.ctc", "inference.numbers", \
+    "inference.recognizers"  # fmt: skip
 """Those of the package whose constants reading numbers takes."""
 WIDTHS = 500, 1000
 """Pixels of a drawing: its least and greatest width."""

@@ -45,7 +45,7 @@ from sumnist.config import PRESETS, Config, preset
 from sumnist.evaluation.plots import GREY, STYLE, as_svg, new_figure
 from sumnist.evaluation.text import duration, percent
 from sumnist.files import CONFIG, PRETRAINED
-from sumnist.inference.closer import TRUST
+from sumnist.inference.numbers import TRUST
 from sumnist.lab.study.designs import VARIANTS
 from sumnist.lab.study.report import points, with_interval
 from sumnist.lab.study.results import Results

@@ -48,6 +48,7 @@ import measure_sheets
 import sumnist
 from evidence import RESULTS, ROOT, Row, Rows, add, clean_commit, once, with_envelope
 from sumnist.batch.sources import pictures_in
+from sumnist.cli.words import solution_described
 from sumnist.config import Config, preset
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.pairs import as_image
@@ -56,7 +57,6 @@ from sumnist.errors import EquationError, SumnistError
 from sumnist.evaluation.metrics import Evaluation, answer_grid
 from sumnist.files import ONNX, PRETRAINED
 from sumnist.inference import judge
-from sumnist.inference.demo import solution_described
 from sumnist.inference.reader import Reader
 from sumnist.lab.study.rows import read_jsonl
 from sumnist.lab.suites.corruptions import CORRUPTIONS, corrupted

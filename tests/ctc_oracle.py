@@ -6,13 +6,29 @@ import math
 from decimal import Decimal
 from functools import cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sumnist.inference.ctc import CHARACTERS
-from sumnist.inference.paths import Digits, Positions
+from sumnist.inference.ctc import (
+    CHARACTERS,
+    Candidates,
+    Digits,
+    Evidence,
+    Floats,
+    Positions,
+    allowed_continuations,
+    alphabet_of,
+    candidates_by,
+    encoded,
+    folded,
+    found_texts,
+    normalised,
+    positions_of,
+    texts_log_prob,
+)
 
 Array = NDArray[np.float64]
 
@@ -124,3 +140,47 @@ def strip(text: str, seed: int, steps: int = 60, peak: float = 14, noise: float 
 
 def uniform(steps: int) -> Array:
     return np.zeros((steps, len(CHARACTERS) + 1))
+
+
+# What is held against them, asked by texts.
+
+
+def log_prob(emissions: NDArray[Any], texts: list[str], characters: str = CHARACTERS) -> Floats:
+    """The log-probability of each text, `[N]`."""
+    alphabet = alphabet_of(characters)
+    return texts_log_prob(normalised(emissions, alphabet), encoded(texts, alphabet))
+
+
+def length_log_prob(emissions: NDArray[Any], digits: Digits, characters: str = CHARACTERS) -> float:
+    """The log-probability that the number of digits is an allowed one, −∞ if it cannot be."""
+    allowed = Evidence(emissions, digits, None, characters).allowed
+    return allowed if allowed > -1e290 else -np.inf
+
+
+def is_number_probability(emissions: NDArray[Any], characters: str = CHARACTERS) -> float:
+    return min(1.0, math.exp(Evidence(emissions, (2, 2), None, characters).is_number))
+
+
+def best_texts(
+    emissions: NDArray[Any], count: int, digits: Digits = (1, None), characters: str = CHARACTERS
+) -> list[tuple[str, float]]:
+    """The most probable texts with an allowed number of digits, and the log-probability of each."""
+    alphabet = alphabet_of(characters)
+    steps = normalised(emissions, alphabet)
+    return found_texts(steps, allowed_continuations(folded(steps, alphabet.is_digit), digits), alphabet, count)[:count]
+
+
+def candidates_of(
+    emissions: NDArray[Any],
+    count: int,
+    digits: Digits = (1, None),
+    characters: str = CHARACTERS,
+    decimal: str | None = None,
+) -> Candidates:
+    return candidates_by(Evidence(emissions, digits, decimal, characters), count)
+
+
+def aligned(emissions: NDArray[Any], text: str, characters: str = CHARACTERS) -> Positions:
+    """Where each character of a text stands."""
+    alphabet = alphabet_of(characters)
+    return positions_of(normalised(emissions, alphabet), encoded([text], alphabet))[0]

@@ -8,9 +8,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from sumnist.data.mnist import load_mnist
-from sumnist.lab.suites.corruptions import corrupted
-from sumnist.pictures.background import evened, flat_ground, ink_is_dark
-from sumnist.pictures.filters import closing, median, resampled, resized, running_max, spread
+from sumnist.pictures.background import evened, ink_is_dark
+from sumnist.pictures.filters import closing, median, running_max, spread
 
 TEST = load_mnist("test").images[:100]
 Y, X = np.mgrid[:240, :320] / 240
@@ -52,38 +51,12 @@ def test_on_one_brightness_the_contrast_is_exact() -> None:
         assert np.allclose(even.contrast, 1 - ink, atol=1e-5)
 
 
-def test_what_is_darker_is_no_ink_if_the_ink_is_light() -> None:
-    grey = np.full((90, 120), 0.5, np.float32)
-    grey[10:20, 10:20], grey[40:50, 60:70] = 0.1, 0.9
-    for dark, place in ((True, (slice(10, 20), slice(10, 20))), (False, (slice(40, 50), slice(60, 70)))):
-        contrast = evened(grey, dark).contrast
-        assert contrast[place] == pytest.approx(0.8)
-        contrast[place] = 0
-        assert not contrast.any()
-
-
-@pytest.mark.parametrize(("share", "flat"), [(0.0, True), (0.5, True), (0.6, False)])
-def test_a_picture_is_flat_if_enough_of_it_is_as_bright_as_its_paper(share: float, flat: bool) -> None:
-    paper = np.full((100, 100), 0.8, np.float32)
-    paper[: round(100 * share)] = np.linspace(0.2, 0.7, 100)
-    ground = flat_ground(paper)
-    assert (ground is not None) == flat
-    assert ground is None or ground == pytest.approx(0.8)
-
-
 def test_polarity_is_told_of_digits_on_any_ground() -> None:
     for image in TEST:
         light = image.astype(np.float32) / 255
         for low, high in ((0.0, 1.0), (0.0, 0.3), (0.4, 0.6)):
             assert not ink_is_dark(low + (high - low) * light)
             assert ink_is_dark(high - (high - low) * light)
-
-
-@pytest.mark.parametrize("name", ["fog", "brightness", "impulse_noise", "dotted_line", "spatter"])
-def test_polarity_is_told_of_corrupted_images(name: str) -> None:
-    for image in corrupted(name, TEST):
-        assert not ink_is_dark(image.astype(np.float32) / 255)
-        assert ink_is_dark(1 - image.astype(np.float32) / 255)
 
 
 def test_spread_is_the_largest_of_the_neighbours() -> None:
@@ -113,14 +86,6 @@ def test_a_median_is_numpys_however_many_values_are_the_same(count: int, share: 
     values = random.random(count, np.float32)
     values[random.permutation(count)[: round(share * count)]] = 0.7
     assert median(values) == np.median(values)
-
-
-def test_resized_keeps_the_mean_and_never_grows_by_itself() -> None:
-    values = np.random.default_rng(0).random((60, 90)).astype(np.float32)
-    assert resized(values, 30).shape == (20, 30)
-    assert resized(values, 30).mean() == pytest.approx(values.mean(), abs=1e-4)
-    assert resized(values, 300) is values
-    assert resized(values, 180, grow=True).shape == resampled(values, (120, 180)).shape == (120, 180)
 
 
 def test_a_closing_fills_what_its_window_does_not_fit_into() -> None:

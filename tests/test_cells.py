@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from sumnist.data import cells as cells_module
 from sumnist.data import pens
 from sumnist.data.cell_classes import CELL_CLASSES, CELL_HEIGHT
-from sumnist.data.cells import BOX_WIDTH, CROSSED, EMPTY, FILLER, NUMBER, PRIORS, CellBatch, Cells, strip_width
-from sumnist.data.marks import CROSSINGS, FILLERS, crossing, filler, one_line, slash, through
+from sumnist.data.cells import BOX_WIDTH, PRIORS, CellBatch, Cells, strip_width
+from sumnist.data.marks import CROSSINGS, FILLERS, crossing, filler, through
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.errors import DataError
-from sumnist.pictures.components import components_of
 
 MNIST = load_mnist("train")
 PART = DigitSet(MNIST.images[:2000], MNIST.digits[:2000], "a part of MNIST")
@@ -93,19 +92,6 @@ def test_a_set_without_a_digit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
 # What is in a cell.
 
 
-def test_an_empty_cell_is_empty_and_another_is_not(made: Cells) -> None:
-    assert plain(made, EMPTY).max() == 0
-    for kind in (*range(10), NUMBER, FILLER, CROSSED):
-        assert plain(made, kind).max((1, 2)).min() > 0.05
-
-
-def test_around_an_empty_box_there_is_ink_but_hardly_any_in_its_middle(made: Cells) -> None:
-    generator = torch.Generator().manual_seed(1)
-    cells = made.cells(np.full(300, EMPTY), BOX_WIDTH, np.random.default_rng(1), generator)[:, 0].numpy()
-    rim = np.concatenate([cells[:, :, :5], cells[:, :, -5:]], 2).mean()
-    assert cells[:, 12:24, 11:19].mean() < 0.7 * rim
-
-
 def test_digits_are_as_high_as_people_write_them_and_most_of_their_ink_is_in_the_box(made: Cells) -> None:
     ink = np.concatenate([plain(made, digit, 30) for digit in range(10)])
     rows = (ink > 0.3 * ink.max((1, 2), keepdims=True)).any(2)
@@ -113,29 +99,6 @@ def test_digits_are_as_high_as_people_write_them_and_most_of_their_ink_is_in_the
     assert 5.5 < np.median(heights) / 3 < 7.5  # mm
     assert np.quantile(heights, 0.1) / 3 < 5.5
     assert ink[:, 3:33, 3:27].sum() > 0.93 * ink.sum()
-
-
-def test_what_is_crossed_out_has_more_ink_than_a_digit(made: Cells) -> None:
-    def covered(kind: int) -> float:
-        ink = plain(made, kind, 200)
-        return float((ink > 0.4 * ink.max((1, 2), keepdims=True)).mean())
-
-    assert covered(CROSSED) > 1.35 * max(covered(digit) for digit in range(10))
-
-
-def test_a_number_has_more_parts_than_a_digit(made: Cells) -> None:
-    def parts(kind: int, width: int) -> float:
-        found = [len(components_of(one > 0.3 * one.max(), one)) for one in plain(made, kind, 60, width)]
-        return float(np.mean(found))
-
-    for width in (BOX_WIDTH, strip_width(3, False)):
-        assert parts(NUMBER, width) > 1.5 * parts(0, width)
-
-
-def test_strips_are_written_anywhere_along_them(made: Cells) -> None:
-    ink = plain(made, 3, 120, strip_width(4, False))
-    middles = (ink.sum(1) * np.arange(ink.shape[2])).sum(1) / ink.sum((1, 2))
-    assert middles.min() < 25 < 77 < middles.max()
 
 
 def test_most_sevens_of_mnist_have_no_bar_and_some_are_given_one(made: Cells, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,18 +127,3 @@ def test_a_mark_is_made_of_finite_paths_near_its_area(mark: object) -> None:
         points = np.concatenate(paths)
         assert np.hypot(*(points - (15, 18)).T).min() < 16
         assert abs(points - (15, 18)).max() < 80
-
-
-def test_a_slash_lies_flatter_than_a_one() -> None:
-    random = np.random.default_rng(0)
-    for _ in range(100):
-        path = slash(AREA, random)[0]
-        (x, y), (to_x, to_y) = path[0], path[-1]
-        assert 0.3 < (to_x - x) / (y - to_y) < 1.8
-
-
-def test_the_one_line_that_crosses_a_digit_out_is_longer_than_the_bar_of_a_seven() -> None:
-    random = np.random.default_rng(0)
-    tall, narrow = 20.0, (12.0, 18.0, 8.0, 28.0)
-    lengths = [np.hypot(*np.ptp(one_line(narrow, random)[0], axis=0)) for _ in range(200)]
-    assert min(lengths) > 0.9 * cells_module.BAR[1] * tall

@@ -28,12 +28,12 @@ from conftest import write_idx
 from sumnist.cli import main
 from sumnist.cli.commands import COMMANDS, Compare, Demo, Evaluate, Score, Serve, Study, Train
 from sumnist.cli.flags import GROUPS, POSITIONAL, docs_of, parse
+from sumnist.cli.words import described
 from sumnist.config import PRESETS, Config, flag, preset
 from sumnist.data.mnist import FILES, DigitSet
 from sumnist.errors import ConfigError, StudyError
 from sumnist.evaluation.text import duration
 from sumnist.files import PRETRAINED
-from sumnist.inference.demo import described
 from sumnist.inference.reader import ADVICE, Reader, Reading
 from sumnist.lab.study.report import Report
 from sumnist.lab.study.runs import read_rows

@@ -16,15 +16,15 @@ from PIL import Image, ImageColor
 from drawings import line_of
 from sumnist.cli import main
 from sumnist.cli.options import bounds_of
+from sumnist.cli.words import number_described
 from sumnist.errors import ConfigError
 from sumnist.inference.ctc import Candidate
-from sumnist.inference.demo import number_described
 from sumnist.inference.numbers import NUMBER_ADVICE, NumberReading
 from sumnist.inference.reader import Reader
 from sumnist.pictures import decode
-from sumnist.pictures.decode import Intensities, intensities_of
-from sumnist.pictures.marks import GROUNDS, OUTLINE, WIDTH, marked
-from sumnist.pictures.steps import CAPTION, GAP, as_png
+from sumnist.pictures.decode import intensities_of
+from sumnist.pictures.marks import WIDTH, marked
+from sumnist.pictures.steps import GAP, as_png
 
 HOW_MANY = "expected how many there are, such as 4, the least and the most, such as 1-6, or 3- for 3 or more"
 
@@ -86,17 +86,6 @@ def test_the_value_is_printed_and_the_sum_where_there_is_a_number(
     assert read.value == 1480
 
 
-def test_a_line_of_json_is_the_reading_with_the_picture_and_the_sum(
-    predict: Callable[..., Result], reader: Reader, amount: Path, blank: Path
-) -> None:
-    lines = [json.loads(line) for line in predict(amount, blank, "--json").out.splitlines()]
-    assert lines == [{"picture": str(path), **reader.read_number(path).as_dict()} for path in (amount, blank)]
-    sums = [json.loads(line) for line in predict(amount, blank, "-n", -2000, "--json").out.splitlines()]
-    assert [one.pop("number") for one in sums] == [-2000, -2000]
-    assert [one.pop("sum") for one in sums] == [lines[0]["value"] - 2000, None]
-    assert sums == lines
-
-
 def test_the_flags_reach_the_reader(predict: Callable[..., Result], reader: Reader, amount: Path) -> None:
     said = json.loads(predict(amount, "--digits", "2-3", "--decimal", ",", "--ink", "light", "--json").out)
     assert said == {"picture": str(amount), **reader.read_number(amount, "ours", (2, 3), ",", "light").as_dict()}
@@ -117,23 +106,12 @@ def test_the_reading_is_told_with_what_is_written_and_the_next_values() -> None:
     )
 
 
-def test_decimals_are_told_as_they_stand_and_a_number_is_subtracted() -> None:
-    read = reading({"12,50": (Decimal("12.50"), 1.0)})
-    assert number_described("a.png", read, -3) == (
-        "a.png\n  number 12.50  100.00%  (written 12,50)\n  sum     9.50  100.00%  (12.50 − 3)"
-    )
-
-
 @pytest.mark.parametrize("reason", sorted(set(NUMBER_ADVICE) - {"blank"}))
 def test_a_reading_that_is_not_accepted_is_told_with_the_reason_and_what_helps(reason: str) -> None:
     read = reading({"31": (31, 0.6)}, accepted=False, reason=reason, how="light ink, line 2")
     assert number_described("a.png", read) == (
         f"a.png (light ink, line 2): not accepted, {reason}: {NUMBER_ADVICE[reason]}\n  number 31   60.00%"
     )
-
-
-def test_of_a_blank_picture_no_value_is_printed(predict: Callable[..., Result], blank: Path) -> None:
-    assert predict(blank, "-n", 7) == (0, f"{blank}: not accepted, blank: {NUMBER_ADVICE['blank']}\n", "")
 
 
 def test_a_bad_picture_among_several_costs_its_own_reading_alone(
@@ -210,39 +188,6 @@ def where(drawing: Image.Image, name: str) -> tuple[int, int, int, int]:
     found = (np.asarray(drawing) == colour(name)).all(2)
     rows, columns = np.flatnonzero(found.any(1)), np.flatnonzero(found.any(0))
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-
-
-def test_the_line_is_framed_where_it_stands_on_the_picture_however_that_was_reduced() -> None:
-    grey = np.full((80, 160), 0.5, np.float32)
-    for reduction in (1.0, 2.5):
-        top, bottom, left, right = (round(reduction * side) for side in (20, 40, 16, 96))
-        drawing = marked(Intensities(grey, reduction), (top, bottom, left, right), grey[20:40, 16:96], [], [])
-        expected = GAP + 2 * np.array([20, 40, 16, 96])  # of 160 by 320 pixels
-        assert np.abs(where(drawing, OUTLINE) - expected).max() <= 1
-
-
-def test_the_places_of_the_characters_have_grounds_in_turn() -> None:
-    line = np.zeros((20, 80), np.float32)
-    marks = [("1", (10.0, 40.0)), ("7", (40.0, 70.0)), ("3", (70.0, 90.0))]
-    drawing = marked(Intensities(np.full((40, 100), 0.5, np.float32)), (10, 30, 10, 90), line, marks, [])
-    pixels, scale = np.asarray(drawing), WIDTH / 80
-    top = where(drawing, GROUNDS[0])[0]
-    turns = [(pixels[top + 2, GAP + round(scale * (x - 10))] == colour(GROUNDS[0])).all() for x in (12, 38, 42, 68, 72)]
-    assert turns == [True, True, False, False, True]
-    assert (pixels[top + 2, GAP + round(scale * 32)] == colour(GROUNDS[1])).all()
-    letters = pixels[where(drawing, GROUNDS[0])[1] + 8 :]
-    middles = [np.flatnonzero((part < 200).any((0, 2))).mean() / scale for part in np.split(
-        letters[:, GAP : GAP + WIDTH], [round(scale * 30), round(scale * 60)], axis=1)]  # fmt: skip
-    assert np.abs(np.subtract(middles, (15, 15, 10))).max() < 1.5
-
-
-def test_each_caption_is_a_line_below_and_a_picture_without_a_line_is_shown_alone() -> None:
-    grey = Intensities(np.full((40, 100), 0.5, np.float32))
-    plain, told = marked(grey, None, None, [], []), marked(grey, None, None, [], ["one", "two"])
-    assert told.height == plain.height + 2 * CAPTION
-    below = np.asarray(told)[plain.height :]
-    assert [(part < 255).any() for part in np.split(below, 2)] == [True, True]
-    assert np.array_equal(np.asarray(told)[: plain.height], np.asarray(plain))
 
 
 @pytest.mark.parametrize("shape", [(1, 8), (8, 1), (3, 300), (5000, 3), (8, 8)])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sumnist.inference.closer import TRUST, closer_look
+from sumnist.inference.numbers import TRUST, rescored
 from sumnist.inference.onnx import Answer
 
 LINE = np.zeros((28, 60), np.float32)
@@ -35,7 +35,7 @@ class Saying:
 
 def test_strings_of_as_many_digits_are_weighted_by_what_is_said_of_each() -> None:
     network = Saying({1: 0.9, 7: 0.1}, {1: 0.8, 7: 0.2})
-    after = closer_look(network, LINE, MIDDLES, STRINGS)
+    after = rescored(network, LINE, MIDDLES, STRINGS)
     weights = {"17": 0.6 * (0.9 * 0.2) ** TRUST, "11": 0.2 * (0.9 * 0.8) ** TRUST, "77": 0.1 * (0.1 * 0.2) ** TRUST}
     for string, weight in weights.items():
         assert after[string] == pytest.approx(0.9 * weight / sum(weights.values()), rel=1e-5)
@@ -44,7 +44,7 @@ def test_strings_of_as_many_digits_are_weighted_by_what_is_said_of_each() -> Non
 
 
 def test_what_is_probable_together_stays_so() -> None:
-    after = closer_look(Saying({7: 1.0}, {7: 1.0}), LINE, MIDDLES, STRINGS)
+    after = rescored(Saying({7: 1.0}, {7: 1.0}), LINE, MIDDLES, STRINGS)
     assert sum(after.values()) == pytest.approx(sum(STRINGS.values()))
     assert list(after) == list(STRINGS)
     assert max(after, key=after.__getitem__) == "77"
@@ -53,12 +53,12 @@ def test_what_is_probable_together_stays_so() -> None:
 def test_a_digit_that_touches_another_counts_for_nothing() -> None:
     line, network = LINE.copy(), Saying({1: 0.5, 7: 0.5})
     line[14, 8:42] = 1
-    assert closer_look(network, line, MIDDLES, STRINGS) == STRINGS
+    assert rescored(network, line, MIDDLES, STRINGS) == STRINGS
     assert network.shown == 0
 
 
 def test_a_decimal_sign_is_no_digit() -> None:
     network = Saying({1: 0.9, 7: 0.1}, {1: 0.1, 7: 0.9})
-    after = closer_look(network, LINE, MIDDLES, {"1.7": 0.5, "1.1": 0.3, "71": 0.2})
+    after = rescored(network, LINE, MIDDLES, {"1.7": 0.5, "1.1": 0.3, "71": 0.2})
     assert after["1.7"] / after["1.1"] == pytest.approx(0.5 / 0.3 * 9**TRUST, rel=1e-5)
     assert after["71"] < 0.2

@@ -52,15 +52,6 @@ def test_components_are_those_of_a_flood_fill(height: int, width: int, seed: int
         assert np.array_equal(component.mask(box), component.mask()[box[0] : box[1], box[2] : box[3]])
 
 
-def test_the_components_that_touch_a_place() -> None:
-    mask, ink = noise(20, 20, 0, 0.3)
-    where = np.zeros_like(mask)
-    where[5:9, 3:12] = True
-    components = components_of(mask, ink)
-    alone = [components.kept(np.arange(len(components)) == i).mask() for i in range(len(components))]
-    assert components.touched(where).tolist() == [bool((mask & where).any()) for mask in alone]
-
-
 def test_a_picture_without_ink_has_no_components() -> None:
     components = components_of(np.zeros((9, 9), bool), np.zeros((9, 9), np.float32))
     assert len(components) == 0

@@ -7,16 +7,21 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ctc_oracle import (
     ALL,
     Array,
+    aligned,
     any_strips,
+    best_texts,
+    candidates_of,
     digits_of,
     enumerated,
-    normal,
+    is_number_probability,
+    length_log_prob,
+    log_prob,
     paths_of,
     ranges,
     scores_of,
@@ -26,23 +31,13 @@ from ctc_oracle import (
     values_of,
     within,
 )
-from sumnist.errors import ConfigError, RunError
-from sumnist.inference.ctc import (
-    CHARACTERS,
-    Candidates,
-    aligned,
-    best_texts,
-    candidates_of,
-    is_number_probability,
-    length_log_probs,
-    log_prob,
-)
-from sumnist.inference.paths import Digits, Positions
+from sumnist.errors import RunError
+from sumnist.inference.ctc import CHARACTERS, Candidates, Digits, Positions
 
 # The probability of a given text.
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(any_strips)
 def test_the_probability_of_a_text_is_the_sum_over_its_paths(made: tuple[Array, str]) -> None:
     emissions, characters = made
@@ -51,21 +46,6 @@ def test_the_probability_of_a_text_is_the_sum_over_its_paths(made: tuple[Array, 
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, list(expected.values()), rtol=1e-12, atol=1e-9)
     assert np.logaddexp.reduce(found) == pytest.approx(0, abs=1e-9)
-
-
-def test_texts_are_scored_together_as_each_by_itself() -> None:
-    emissions = strip("31,41", 0)
-    texts = ["", "31,41", "3141", "0", "1111111", "99", "-", "123456789.,-" * 6]
-    alone = [log_prob(emissions, [text])[0] for text in texts]
-    assert log_prob(emissions, texts).tolist() == alone
-    assert alone[1] == max(alone)
-    assert alone[-1] == -np.inf
-    assert log_prob(emissions, []).shape == (0,)
-
-
-def test_the_empty_text_is_all_blanks() -> None:
-    emissions = strip("7", 1).astype(float)
-    assert log_prob(emissions, [""])[0] == pytest.approx(emissions[:, 0].sum(), rel=1e-5)
 
 
 @pytest.mark.parametrize("text", ["1111", "0000", "99", "5", "....", "-,-,"])
@@ -89,35 +69,19 @@ def test_one_step_says_one_character_or_none() -> None:
     assert (best.other, best.allowed) == pytest.approx((54 / 65, 65 / 105))
 
 
-def test_logits_and_probabilities_in_single_precision_do_as_well() -> None:
-    logits = np.random.default_rng(3).normal(0, 4, (20, 14))
-    texts = ["12", "7.5", ""]
-    expected = log_prob(normal(logits), texts)
-    assert log_prob(logits + np.arange(20)[:, None], texts) == pytest.approx(expected)
-    assert log_prob(normal(logits).astype(np.float32), texts) == pytest.approx(expected, abs=1e-5)
-
-
 # The number of digits.
 
 
-@settings(max_examples=150, deadline=None)
-@given(any_strips, st.integers(0, 8))
-def test_the_number_of_digits_is_distributed_as_that_of_all_texts(made: tuple[Array, str], most: int) -> None:
+@settings(max_examples=80, deadline=None)
+@given(any_strips, ranges)
+def test_the_number_of_digits_is_distributed_as_that_of_all_texts(made: tuple[Array, str], digits: Digits) -> None:
     emissions, characters = made
-    expected = np.full(most + 1, -np.inf)
-    for text, score in enumerated(emissions, characters).items():
-        if within(text, (0, most)):
-            expected[len(digits_of(text))] = np.logaddexp(expected[len(digits_of(text))], score)
-    found = length_log_probs(emissions, most, characters)
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-9)
-    none = length_log_probs(emissions, 0, characters)[0]
-    assert is_number_probability(emissions, characters) == pytest.approx(-math.expm1(min(0, none)), abs=1e-12)
-
-
-def test_separators_are_not_counted() -> None:
-    lengths = np.exp(length_log_probs(strip("1.234,-", 0), 60))
-    assert lengths.argmax() == 4
-    assert lengths.sum() == pytest.approx(1)
+    texts = enumerated(emissions, characters)
+    expected = [score for text, score in texts.items() if within(text, digits)]
+    found = length_log_prob(emissions, digits, characters)
+    assert found == pytest.approx(np.logaddexp.reduce(expected), rel=1e-12, abs=1e-9)
+    numbers = sum(math.exp(score) for text, score in texts.items() if digits_of(text))
+    assert is_number_probability(emissions, characters) == pytest.approx(numbers, abs=1e-12)
 
 
 @pytest.mark.parametrize("rare", [1e-30, 1e-3])
@@ -133,7 +97,7 @@ def test_a_number_that_is_hardly_there_is_not_lost_beside_one(rare: float) -> No
 # The most probable texts.
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(any_strips, ranges)
 def test_asked_for_all_texts_the_search_finds_them_in_order(made: tuple[Array, str], digits: Digits) -> None:
     emissions, characters = made
@@ -148,7 +112,7 @@ def test_asked_for_all_texts_the_search_finds_them_in_order(made: tuple[Array, s
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(strips(most_steps=3), st.integers(1, 3), st.sampled_from([(1, None), (0, 0), (0, 1), (2, 2), (1, 2)]))
 def test_of_few_texts_none_that_is_better_is_missed(made: tuple[Array, str], count: int, digits: Digits) -> None:
     emissions, characters = made
@@ -169,22 +133,10 @@ def test_a_long_strip_is_searched_as_well_as_with_twenty_times_the_width(text: s
         assert found == wide[:10]
 
 
-@pytest.mark.parametrize("digits", [(0, 0), (1, 1), (2, 2), (2, None), (4, 5), (0, 2)])
-def test_the_best_texts_have_an_allowed_number_of_digits_however_rare_they_are(digits: Digits) -> None:
-    emissions = strip("314", 0, peak=40)
-    found = best_texts(emissions, 8, digits)
-    assert len(found) == 8
-    assert all(within(text, digits) for text, _ in found)
-    if digits == (2, None):
-        assert found[0][0] == "314"
-    else:
-        assert found[0][1] < -10  # as improbable as a character that is not seen, or seen and not said
-
-
 # Values.
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(any_strips, ranges)
 def test_the_probability_of_a_value_is_that_of_all_its_texts(made: tuple[Array, str], digits: Digits) -> None:
     emissions, characters = made
@@ -197,23 +149,20 @@ def test_the_probability_of_a_value_is_that_of_all_its_texts(made: tuple[Array, 
     assert found.is_number_probability == is_number_probability(emissions, characters)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(any_strips, ranges, st.sampled_from(".,"))
 def test_the_probability_of_a_value_with_decimals_is_that_of_all_its_texts(
     made: tuple[Array, str], digits: Digits, decimal: str
 ) -> None:
     emissions, characters = made
-    if decimal not in characters:
-        with pytest.raises(ConfigError, match="expected one of"):
-            candidates_of(emissions, ALL, digits, characters, decimal)
-        return
+    assume(decimal in characters)
     expected = {value: share for value, share in values_of(emissions, characters, digits, decimal).items() if share > 0}
     found = candidates_of(emissions, ALL, digits, characters, decimal)
     assert {one.value: one.probability for one in found.candidates} == pytest.approx(expected, rel=1e-9, abs=1e-12)
     assert all(one.text.count(decimal) == 1 for one in found.candidates if one.value != int(one.value))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(any_strips, st.integers(1, 4), ranges)
 def test_candidates_and_other_sum_to_one(made: tuple[Array, str], count: int, digits: Digits) -> None:
     emissions, characters = made
@@ -257,25 +206,6 @@ def test_a_value_has_the_text_and_the_places_that_are_written(text: str) -> None
         assert all(len(aligned(emissions, one.text)) == len(one.text) for one in found.candidates)
 
 
-def test_separators_between_the_digits_do_not_share_out_the_probability_of_a_value() -> None:
-    emissions = np.full((5, 14), -np.inf)
-    for step, classes in enumerate([[2], [0, 11, 12, 13], [2], [0, 11], [0, 13]]):
-        emissions[step, classes] = 0
-    found = candidates_of(emissions, 5)
-    (best,) = found.candidates
-    assert (best.digits, found.other) == ("11", 0)
-    assert best.probability == pytest.approx(1)
-    assert log_prob(emissions, ["11"])[0] == pytest.approx(math.log(1 / 16))
-
-
-def test_of_several_separators_the_most_probable_text_counts_and_not_the_best_path() -> None:
-    emissions = np.full((5, 14), -np.inf)
-    emissions[[0, 4], [2, 3]] = 0
-    emissions[1:4, [0, 11]] = np.log([[0.4, 0.6], [0.6, 0.4], [0.4, 0.6]])  # the best path says two points
-    (best,) = candidates_of(emissions, 5).candidates
-    assert best.text == best_texts(emissions, 1)[0][0] == "1.2"
-
-
 def test_leading_zeros_belong_to_the_text_and_not_to_the_value() -> None:
     emissions = np.full((3, 14), -np.inf)
     emissions[0, [0, 1]] = np.log([0.3, 0.7])
@@ -287,12 +217,6 @@ def test_leading_zeros_belong_to_the_text_and_not_to_the_value() -> None:
     assert alone.text == "7"
     assert alone.probability == pytest.approx(1)
     assert candidates_of(emissions, 5, (1, 1)).allowed == pytest.approx(0.3)
-
-
-def test_only_zeros_are_the_value_zero() -> None:
-    found = candidates_of(strip("000", 0), 3)
-    assert (found.candidates[0].text, found.candidates[0].value) == ("000", 0)
-    assert {one.value for one in found.candidates[1:]}.isdisjoint({0})
 
 
 @pytest.mark.parametrize("digits", [(4, 4), (4, None), (10**9, None), (5, 10**9)])
@@ -321,21 +245,10 @@ def test_the_certain_text_of_exact_zeros_is_found_alone() -> None:
     assert found.positions == tuple((step, step) for step in range(0, 60, 5))
 
 
-@pytest.mark.parametrize("digits", [(1, None), (2, 2)])
-def test_what_is_e_to_the_minus_20000_is_found_where_nothing_else_is_allowed(digits: Digits) -> None:
-    emissions = np.full((2, 14), -1e4)
-    emissions[:, 2] = 1e4
-    texts = best_texts(emissions, 30, digits)
-    assert texts[0] == (("1", 0.0) if digits == (1, None) else (texts[0][0], pytest.approx(-2e4)))
-    found = candidates_of(emissions, 30, digits)
-    assert sum(one.probability for one in found.candidates) == pytest.approx(1)
-    assert len(found.candidates) == (1 if digits == (1, None) else 18)
-
-
 # Where the characters stand.
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(strips())
 def test_a_text_stands_where_its_best_path_says_it(made: tuple[Array, str]) -> None:
     emissions, characters = made
@@ -347,35 +260,7 @@ def test_a_text_stands_where_its_best_path_says_it(made: tuple[Array, str]) -> N
         assert aligned(emissions, text, characters) == places
 
 
-def test_a_text_that_just_fits_has_a_step_for_each_character() -> None:
-    assert aligned(uniform(7), "0000") == ((0, 0), (2, 2), (4, 4), (6, 6))
-    assert aligned(uniform(3), "0.1") == ((0, 0), (1, 1), (2, 2))
-    assert aligned(uniform(3), "") == ()
-
-
-# What cannot be asked.
-
-
-def test_a_text_without_a_path_cannot_be_aligned() -> None:
-    message = (
-        "text '0000': has no path through 6 steps, expected one of a probability above 0: align a text that "
-        "`best_texts` gives"
-    )
-    with pytest.raises(ConfigError) as caught:
-        aligned(uniform(6), "0000")
-    assert str(caught.value) == message
-
-
-def test_a_character_that_no_class_has_is_named() -> None:
-    message = "a text with 'x': expected only characters of '0123456789.,-': leave the others out"
-    with pytest.raises(ConfigError) as caught:
-        log_prob(uniform(6), ["1", "1x"])
-    assert str(caught.value) == message
-
-
-def test_characters_are_different() -> None:
-    with pytest.raises(ConfigError, match=r"^characters '121': expected each of them once: leave out what is there"):
-        log_prob(np.zeros((3, 4)), [""], "121")
+# What is no distribution.
 
 
 @pytest.mark.parametrize("shape", [(14,), (0, 14), (5, 13), (1, 5, 14)])
@@ -395,24 +280,5 @@ def test_a_step_without_a_distribution_is_refused(value: float) -> None:
     emissions[2] = value
     message = f"emissions whose greatest at a step is {value}: expected a finite number: train the network again"
     with pytest.raises(RunError) as caught:
-        length_log_probs(emissions, 3)
+        candidates_of(emissions, 3)
     assert str(caught.value) == message
-
-
-@pytest.mark.parametrize(("digits", "least"), [((0, 3), 1), ((-1, None), 1), ((3, 2), 1)])
-def test_bounds_that_make_no_sense_are_refused(digits: Digits, least: int) -> None:
-    message = (
-        f"digits from {digits[0]} to {digits[1]}: expected from {least} or more to at least as many, or to None, which "
-        "is any number: give the least first"
-    )
-    with pytest.raises(ConfigError) as caught:
-        candidates_of(uniform(4), 5, digits)
-    assert str(caught.value) == message
-    with pytest.raises(ConfigError, match=r"^digits from 0 to -1: expected from 0 or more"):
-        length_log_probs(uniform(4), -1)
-
-
-def test_at_least_one_is_asked_for() -> None:
-    for ask in (best_texts, candidates_of):
-        with pytest.raises(ConfigError, match=r"^count 0: expected at least 1: ask for one or more$"):
-            ask(uniform(4), 0)

@@ -18,7 +18,6 @@ from PIL import Image, ImageOps
 
 from drawings import (
     AS_FLOAT,
-    SEVEN,
     close,
     drawing,
     encoded,
@@ -31,7 +30,6 @@ from drawings import (
 )
 from sumnist.errors import MissingExtraError
 from sumnist.pictures.decode import intensities_of
-from sumnist.pictures.normalize import picture_of
 
 # What Pillow opens
 
@@ -69,15 +67,6 @@ def test_sixteen_bits_are_scaled_not_cut() -> None:
     grey = np.asarray(drawing(ink=3, ground=77)).astype(np.uint16) * 257
     for kind in ("PNG", "TIFF"):
         assert close(image_of(encoded(Image.fromarray(grey), kind)), image_of(drawing()), 0.001)
-
-
-def test_exif_orientation_is_followed() -> None:
-    sideways = drawing().transpose(Image.Transpose.ROTATE_90)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was held so that the picture must be turned a quarter clockwise
-    data = encoded(sideways, "JPEG", quality=95, exif=exif)
-    assert close(image_of(data), image_of(drawing()))
-    assert not close(image_of(sideways), image_of(drawing()))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -129,34 +118,6 @@ def test_a_heic_file_with_its_library_is_read_the_way_up_it_was_taken(
 def test_a_webp_that_takes_much_memory_is_refused() -> None:
     data = encoded(Image.new("L", (4_100, 4_000)), "WEBP")
     assert message(data) == "picture: too large, expected at most 16 million pixels: crop it or scale it down"
-
-
-def test_a_broken_exif_block_does_not_matter() -> None:
-    data = encoded(drawing(), "JPEG", quality=95, exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff broken")
-    assert close(image_of(data), image_of(drawing()))
-
-
-def test_a_large_picture_with_a_hairline_is_read() -> None:
-    assert image_of(drawing(width=1, size=3000)).max() > 0.9
-
-
-def test_a_picture_that_was_given_is_not_changed() -> None:
-    picture = drawing(ground=200)
-    array = np.asarray(picture).copy()
-    before = array.copy()
-    image_of(picture)
-    image_of(array)
-    assert np.array_equal(array, before)
-    assert np.array_equal(np.asarray(picture), before)
-
-
-def test_picture_of_enlarges_and_the_first_look_brings_it_back() -> None:
-    picture = picture_of(AS_FLOAT, 4)
-    assert picture.size == (112, 112)
-    assert np.array_equal(np.asarray(picture)[::4, ::4], SEVEN)
-    assert np.array_equal(np.asarray(picture_of(SEVEN, 4)), np.asarray(picture))
-    assert np.array_equal(image_of(picture_of(SEVEN, 1)), AS_FLOAT)
-    assert close(image_of(picture), AS_FLOAT, 0.01)
 
 
 # Errors
@@ -301,7 +262,7 @@ PNG = encoded(drawing(size=40, width=4), exif=bytes(Image.Exif()))
 JPEG = encoded(drawing(size=40, width=4), "JPEG", exif=b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x00\x00\x00\x00\x00")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from([PNG, JPEG]),
     st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=6),

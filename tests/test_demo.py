@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from io import BytesIO, TextIOWrapper
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from sumnist.cli.words import Style, demo, drawing
 from sumnist.config import preset
 from sumnist.data.mnist import load_mnist
 from sumnist.data.sampling import draw_numbers
 from sumnist.errors import ConfigError
-from sumnist.inference.demo import Look, demo, drawing
 from sumnist.inference.reader import Reader
 from sumnist.model.checkpoint import save_network
 from sumnist.model.network import TwoInputNet
@@ -30,11 +29,6 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     (folder / "config.json").write_text(config.to_json())
     save_network(TwoInputNet.from_config(config), folder)
     return Reader(folder)
-
-
-def test_the_same_arguments_give_the_same_text_and_another_seed_another(reader: Reader) -> None:
-    assert demo(reader, 4, 1) == demo(reader, 4, 1)
-    assert demo(reader, 4, 1) != demo(reader, 4, 2)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
@@ -64,17 +58,17 @@ def test_a_wrong_answer_is_followed_by_the_truth(reader: Reader) -> None:
 
 
 def test_ascii_and_colour(reader: Reader) -> None:
-    plain = demo(reader, 4, 1, Look(unicode=False))
+    plain = demo(reader, 4, 1, Style(unicode=False))
     assert plain.isascii()
     assert "\x1b" not in plain
-    coloured = demo(reader, 4, 1, Look(colour=True))
+    coloured = demo(reader, 4, 1, Style(colour=True))
     assert coloured.count("\x1b[0m") == 8
     assert re.sub(r"\x1b\[\d+m", "", coloured) == demo(reader, 4, 1)
 
 
 def test_half_blocks_show_the_pixels() -> None:
     for pixels in TEST.images[:200]:
-        lines = drawing(pixels, Look())
+        lines = drawing(pixels, Style())
         assert len(lines) == 10
         assert {len(line) for line in lines} == {24}
         halves = {" ": (0, 0), "▄": (0, 1), "▀": (1, 0), "█": (1, 1)}
@@ -88,20 +82,20 @@ def test_half_blocks_show_the_pixels() -> None:
 @pytest.mark.parametrize(
     ("encoding", "terminal", "no_colour", "expected"),
     [
-        ("utf-8", True, "", Look(True, True)),
-        ("UTF8", False, "", Look(True, False)),
-        ("utf-8", True, "1", Look(True, False)),
-        ("ascii", True, "", Look(False, True)),
-        ("cp1252", False, "", Look(False, False)),
+        ("utf-8", True, "", Style(True, True)),
+        ("UTF8", False, "", Style(True, False)),
+        ("utf-8", True, "1", Style(True, False)),
+        ("ascii", True, "", Style(False, True)),
+        ("cp1252", False, "", Style(False, False)),
     ],
 )
 def test_the_look_suits_the_stream(
-    encoding: str, terminal: bool, no_colour: str, expected: Look, monkeypatch: pytest.MonkeyPatch
+    encoding: str, terminal: bool, no_colour: str, expected: Style, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", no_colour)
     stream = TextIOWrapper(BytesIO(), encoding=encoding)
     monkeypatch.setattr(stream, "isatty", lambda: terminal)
-    assert Look.of(stream) == expected
+    assert Style.of(stream) == expected
 
 
 @pytest.mark.parametrize(
@@ -116,9 +110,3 @@ def test_counts_and_seeds_that_make_no_sense(reader: Reader, arguments: dict[str
     with pytest.raises(ConfigError) as caught:
         demo(reader, **arguments)
     assert str(caught.value) == message
-
-
-def test_the_text_can_be_written_to_a_file(reader: Reader, tmp_path: Path) -> None:
-    path = tmp_path / "demo.txt"
-    path.write_text(demo(reader, 2, 0), encoding="utf-8")
-    assert path.read_text(encoding="utf-8") == demo(reader, 2, 0)

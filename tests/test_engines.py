@@ -225,7 +225,7 @@ def test_ray_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.ray
-@pytest.mark.heavy
+@pytest.mark.long
 def test_a_ray_cluster_does_every_job_once() -> None:
     pytest.importorskip("ray")
     double = partial(partial, operator.mul, 2)  # what a cluster can import: it does not know this file

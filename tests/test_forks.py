@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sumnist.inference.forks import COMPUTING, Gate
+from sumnist.inference.onnx import COMPUTING, Gate
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork"),
@@ -66,12 +66,6 @@ def test_a_fork_waits_until_the_thread_that_computes_has_done() -> None:
     thread.join()
 
 
-def test_a_thread_that_computes_may_fork_and_its_child_may_compute() -> None:
-    with COMPUTING:
-        assert child(compute) == 0
-    assert child(compute) == 0
-
-
 def test_two_threads_compute_at_once() -> None:
     both = threading.Barrier(2, timeout=10)
 
@@ -85,22 +79,6 @@ def test_two_threads_compute_at_once() -> None:
     for thread in threads:
         thread.join()
     assert not both.broken
-
-
-def test_forks_of_many_threads_that_compute_all_end() -> None:
-    statuses: list[int] = []
-
-    def work() -> None:
-        for _ in range(20):
-            compute()
-            statuses.append(child(compute))
-
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert statuses == [0] * 60
 
 
 def test_whoever_comes_while_a_fork_waits_enters_after_it() -> None:

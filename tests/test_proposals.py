@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tracemalloc
 import warnings
-from itertools import product
 
 import numpy as np
 import pytest
@@ -13,10 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from drawings import SEVEN, encoded, every, ink_box, proposed
+from drawings import SEVEN, encoded, every, proposed
 from sumnist.config import InkColour
 from sumnist.pictures.decode import Intensities, intensities_of
-from sumnist.pictures.proposals import DOUBTFUL_POLARITY, OTHER_POLARITY, TRIMS, Proposal, polarity, rounds
+from sumnist.pictures.proposals import TRIMS, Proposal, rounds
 
 FINE, GROUND = "narrow strokes", "more ground around it"
 CUT = tuple(f"{share:.0%} of each side cut off" for share in TRIMS)
@@ -67,30 +66,6 @@ def test_on_a_photograph_narrow_strokes_come_first() -> None:
     assert all(FINE not in proposal.how for proposal in every(np.pad(PAGE, 100, constant_values=255)))
 
 
-def test_the_edge_of_a_sheet_is_no_narrow_stroke_even_with_a_dark_line_along_it() -> None:
-    for edge in (60, 40, 10):
-        picture = on_desk()
-        picture[20:170, 40:44] = picture[20:24, 40:120] = edge  # not all the way round
-        (stroke,) = (proposal for proposal in every(picture) if FINE in proposal.how)
-        assert near(stroke.box, (75, 115, 100, 112), 2)
-
-
-def test_a_picture_of_28_by_28_is_proposed_as_it_is_before_it_is_looked_at() -> None:
-    moved = np.roll(SEVEN, 3, 1)
-    as_it_is, inverted, whole, *_ = proposed(moved)
-    assert (hows(as_it_is), hows(inverted)) == (["as it is"], ["as it is, inverted"])
-    assert hows(whole) == ["light ink"]
-    assert hows(proposed(255 - moved)[2]) == ["dark ink"]
-
-
-def test_the_likelier_polarity_of_a_picture_of_28_by_28_comes_first_and_weighs_more() -> None:
-    moved = np.roll(SEVEN, 3, 1)
-    for picture, dark in ((moved, False), (255 - moved, True)):
-        (first,), (second,), *_ = proposed(picture)
-        assert (first.dark, second.dark) == (dark, not dark)
-        assert first.weight > second.weight
-
-
 @pytest.mark.parametrize("inverted", [False, True])
 def test_an_image_that_is_ready_has_one_proposal_whoever_hands_it_over(inverted: bool) -> None:
     image = 255 - SEVEN if inverted else SEVEN
@@ -102,9 +77,7 @@ def test_an_image_that_is_ready_has_one_proposal_whoever_hands_it_over(inverted:
 
 
 @pytest.mark.parametrize("ink", ["dark", "light"])
-@pytest.mark.parametrize(
-    "name", ["page", "inverted page", "desk", "bright desk", "ready", "inverted", "moved", "noise"]
-)
+@pytest.mark.parametrize("name", ["page", "desk", "bright desk", "inverted", "moved", "noise"])
 def test_if_the_ink_is_known_nothing_of_the_other_polarity_is_proposed(ink: InkColour, name: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (60, 70), np.uint8)
     picture = {
@@ -119,32 +92,6 @@ def test_if_the_ink_is_known_nothing_of_the_other_polarity_is_proposed(ink: InkC
     assert any(FINE in proposal.how for proposal in known) == on_sheet
 
 
-def test_ink_that_is_known_to_be_unlikely_weighs_as_much_as_likely_ink() -> None:
-    known = proposed(PAGE, "light")[0][0]
-    (unlikely,) = (proposal for proposal in every(PAGE) if proposal.how == "light ink")
-    assert known.box == unlikely.box
-    assert unlikely.weight == pytest.approx(OTHER_POLARITY * known.weight)
-
-
-def test_the_less_likely_polarity_weighs_less_where_the_border_agrees_that_it_is() -> None:
-    page = intensities_of(PAGE).grey
-    assert polarity(page, page) == (True, OTHER_POLARITY)
-    assert polarity(1 - page, 1 - page) == (False, OTHER_POLARITY)
-    framed = page.copy()
-    framed[[0, -1]] = framed[:, [0, -1]] = 0  # the border says that the ground is dark
-    assert polarity(framed, page) == (True, DOUBTFUL_POLARITY)
-    assert 0 < OTHER_POLARITY < DOUBTFUL_POLARITY < 1
-
-
-def test_ground_is_put_around_crops_and_drawings_but_not_around_large_pictures_with_uneven_light() -> None:
-    uneven = np.linspace(0.5, 1, 240, dtype=np.float32) * np.ones((240, 1), np.float32)
-    drawing = np.ones((240, 240), np.float32)
-    for page, padded in ((uneven, False), (uneven[:, :150], True), (drawing, True)):
-        page = page.copy()
-        page[60:180, 70:80] = 0
-        assert any(GROUND in one.how for found in rounds(Intensities(page)) for one in found) == padded
-
-
 @pytest.mark.parametrize("shape", [(26_000, 1), (1, 65_000), (3, 4_000), (30_000, 40)])
 def test_a_sliver_takes_no_more_memory_than_it_has_pixels(shape: tuple[int, int]) -> None:
     picture = Intensities(np.random.default_rng(0).random(shape, dtype=np.float32))
@@ -154,36 +101,6 @@ def test_a_sliver_takes_no_more_memory_than_it_has_pixels(shape: tuple[int, int]
     tracemalloc.stop()
     assert all(GROUND not in proposal.how for proposal in found)
     assert peak < 60e6 + 60 * np.prod(shape)
-
-
-def test_what_touches_a_cut_is_not_proposed() -> None:
-    picture = np.full((100, 100), 255, np.uint8)
-    picture[30:60, 30:50] = 0  # within every cut
-    picture[10:90, 78:82] = 0  # runs out of the cuts of 13 and 20 %
-    by_view: dict[str, list[tuple[int, int, int, int]]] = {}
-    for proposal in every(picture, "dark"):
-        by_view.setdefault(proposal.view, []).append(proposal.box)
-    inner, line = (30, 60, 30, 50), (10, 90, 78, 82)
-    assert set(by_view["dark ink"]) == set(by_view[f"dark ink, {CUT[0]}"]) == {inner, line}
-    assert by_view[f"dark ink, {CUT[1]}"] == by_view[f"dark ink, {CUT[2]}"] == [inner]
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32 - 1))
-def test_no_box_in_a_trimmed_picture_reaches_its_cut(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    height, width = random.integers(40, 150, 2)
-    picture = np.full((height, width), 255, np.uint8)
-    for _ in range(6):
-        top, left = random.integers(0, height - 5), random.integers(0, width - 5)
-        picture[top : top + random.integers(4, 60), left : left + random.integers(4, 60)] = random.integers(0, 150)
-    for proposal in every(picture):
-        for share, cut in zip(TRIMS, CUT, strict=True):
-            if cut in proposal.how:
-                top, bottom, left, right = proposal.box
-                down, across = round(share * height), round(share * width)
-                assert down < top < bottom < height - down
-                assert across < left < right < width - across
 
 
 # Where they lie.
@@ -204,7 +121,7 @@ def test_boxes_are_those_of_a_drawn_rectangle_in_every_view(box: tuple[int, int,
         assert proposal.problem is None
 
 
-@pytest.mark.parametrize("shape", [(500, 700), (1024, 300), (3000, 2000), (1500, 4000)])
+@pytest.mark.parametrize("shape", [(1024, 300), (1500, 2000)])
 def test_boxes_on_a_large_picture_are_in_its_pixels(shape: tuple[int, int]) -> None:
     height, width = shape
     picture = np.full(shape, 255, np.uint8)
@@ -217,48 +134,7 @@ def test_boxes_on_a_large_picture_are_in_its_pixels(shape: tuple[int, int]) -> N
         assert near(proposal.box, box, 1 + 2 * max(shape) // 120), (proposal.how, proposal.box, box)
 
 
-@pytest.mark.parametrize(("ground", "sheet", "pen"), [(60, 220, 30), (230, 120, 30), (60, 160, 250)])
-def test_the_box_of_ink_on_a_sheet_is_in_pixels_of_the_picture(ground: int, sheet: int, pen: int) -> None:
-    picture = on_desk(ground, sheet, pen)
-    (stroke,) = (proposal for proposal in every(picture, "dark" if pen < sheet else "light") if FINE in proposal.how)
-    assert near(stroke.box, (75, 115, 100, 112), 2)
-
-
-def test_a_tight_crop_gets_ground_around_it_and_its_box_is_the_picture() -> None:
-    ink = SEVEN[slice(*ink_box(SEVEN > 63)[:2]), slice(*ink_box(SEVEN > 63)[2:])]
-    for dark in (False, True):
-        picture = np.kron(255 - ink if dark else ink, np.ones((4, 4), np.uint8))
-        padded = [proposal for proposal in every(picture) if GROUND in proposal.how and proposal.dark == dark]
-        assert len(padded) == 1
-        height, width = picture.shape
-        assert near(padded[0].box, (0, height, 0, width), 1)
-        assert np.abs(padded[0].image - SEVEN / 255).mean() < 0.04
-        assert padded[0].problem is None
-
-
-def test_the_grain_of_an_empty_page_is_not_proposed_with_more_ground_around_it() -> None:
-    for low, high in ((247, 253), (3, 9), (100, 120)):
-        grain = np.random.default_rng(0).integers(low, high, (90, 100)).astype(np.uint8)
-        assert not any(GROUND in proposal.how for proposal in every(grain))
-
-
 # Weights and steps.
-
-
-def test_a_part_weighs_less_than_the_whole_and_a_second_group_less_than_the_first() -> None:
-    picture = np.full((120, 160), 255, np.uint8)
-    picture[40:80, 30:60] = picture[45:75, 100:125] = 0
-    found = {proposal.how: proposal.weight for proposal in every(picture, "dark")}
-    assert found["dark ink"] == pytest.approx((1200 / 1950) ** 0.5)  # the square root of its share of the ink
-    assert found["dark ink, part 2"] < found["dark ink"]
-    assert found[f"dark ink, {CUT[0]}"] == pytest.approx(0.95 * found["dark ink"])
-
-
-def test_ink_of_a_part_or_with_more_ground_around_it_is_not_that_of_the_whole() -> None:
-    wholes = {"dark ink", "light ink", "as it is", "as it is, inverted"}
-    for picture in (PAGE, on_desk(), SEVEN, np.roll(SEVEN, 3, 1)):
-        found = every(picture)
-        assert [proposal.whole for proposal in found] == [proposal.view in wholes for proposal in found]
 
 
 def test_steps_come_only_if_they_are_wanted() -> None:
@@ -310,7 +186,7 @@ def check(values: NDArray[np.float64], ink: InkColour = "auto") -> None:
 KINDS = ("noise", "dots", "one grey", "slope", "lines")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.sampled_from(KINDS), st.integers(1, 45), st.integers(1, 45), st.integers(0, 2**32 - 1),
        st.sampled_from(["auto", "dark", "light"]))  # fmt: skip
 def test_any_small_picture_is_looked_at(kind: str, height: int, width: int, seed: int, ink: InkColour) -> None:
@@ -322,12 +198,6 @@ def test_any_small_picture_is_looked_at(kind: str, height: int, width: int, seed
 def test_any_thin_picture_is_looked_at(kind: str, narrow: int, long: int, seed: int, upright: bool) -> None:
     values = strange(kind, narrow, long, np.random.default_rng(seed))
     check(values.T if upright else values)
-
-
-@pytest.mark.parametrize(("kind", "shape"), [*product(KINDS, [(28, 28), (600, 1024)])])
-def test_pictures_of_any_content_are_looked_at(kind: str, shape: tuple[int, int]) -> None:
-    for seed in range(2):
-        check(strange(kind, *shape, np.random.default_rng(seed)))
 
 
 @pytest.mark.parametrize("seed", range(12))

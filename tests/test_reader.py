@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import copy
-import doctest
 import json
 import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +21,8 @@ from sumnist.config import Fusion, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ConfigError, ImageError, NumberError, RunError
 from sumnist.files import PRETRAINED
-from sumnist.inference import reader as reader_module
 from sumnist.inference.onnx import OnnxNetwork
-from sumnist.inference.reader import Reader, Reading, TorchNetwork, check_number
+from sumnist.inference.reader import Reader, Reading, check_number
 from sumnist.model.checkpoint import save_network
 from sumnist.model.network import TwoInputNet, load_network
 
@@ -121,11 +117,6 @@ def test_a_reading_becomes_json(exact: Reader) -> None:
     assert (again["accepted"], again["reason"]) == (True, None)
 
 
-def test_a_reading_cannot_be_changed(exact: Reader) -> None:
-    with pytest.raises(AttributeError):
-        exact.read(PIXELS[0], 1).digit = 3
-
-
 def test_lists_give_lists_equal_to_single_readings(learned: Reader, exact: Reader) -> None:
     pictures, numbers = list(PIXELS[:5]), [3, 0, 9, 9, 1]
     for reader in (learned, exact):
@@ -139,12 +130,6 @@ def test_lists_give_lists_equal_to_single_readings(learned: Reader, exact: Reade
     assert [reading.number for reading in exact.read(pictures, 77)] == [77] * 5
 
 
-def test_a_list_longer_than_a_batch_keeps_its_order(exact: Reader) -> None:
-    readings = exact.read(list(PIXELS), list(range(len(PIXELS))))
-    assert [reading.number for reading in readings] == list(range(len(PIXELS)))
-    assert readings[299].digit_probabilities == pytest.approx(exact.read(PIXELS[299], 0).digit_probabilities, abs=1e-6)
-
-
 def test_a_path_is_read_as_its_image(exact: Reader, tmp_path: Path) -> None:
     path = tmp_path / "seven.png"
     large = Image.fromarray(255 - PIXELS[0]).resize((280, 280))
@@ -154,12 +139,6 @@ def test_a_path_is_read_as_its_image(exact: Reader, tmp_path: Path) -> None:
     assert np.abs(expected.image - PIXELS[0] / 255).mean() < 0.02
     for picture in (path, str(path), path.read_bytes(), large):
         assert exact.read(picture, 7) == expected
-
-
-def test_threads_share_a_reader(learned: Reader) -> None:
-    alone = [learned.read(picture, 5) for picture in PIXELS[:40]]
-    with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(lambda picture: learned.read(picture, 5), PIXELS[:40])) == alone
 
 
 @pytest.mark.parametrize(
@@ -251,15 +230,6 @@ def test_ink_of_another_colour_is_refused(exact: Reader) -> None:
             ask(PIXELS[0], 3, blue)
 
 
-def test_the_network_of_a_reader_answers_by_itself(exact: Reader) -> None:
-    images = (PIXELS[:3, None] / 255).astype(np.float32)
-    digits = np.exp(exact.network.answer(images).digit)
-    for image, digit in zip(PIXELS, digits, strict=False):
-        assert exact.read(image, 0).digit_probabilities == pytest.approx(digit.tolist(), abs=1e-6)
-    assert isinstance(exact.network, TorchNetwork)
-    assert isinstance(Reader().network, OnnxNetwork)
-
-
 @pytest.mark.parametrize("kind", ["exact", "learned"])
 def test_an_answer_that_is_no_number_is_an_error_and_never_accepted(
     runs: dict[Fusion, Path], monkeypatch: pytest.MonkeyPatch, kind: str
@@ -278,19 +248,6 @@ def test_an_answer_that_is_no_number_is_an_error_and_never_accepted(
         with pytest.raises(RunError) as caught:
             ask()
         assert str(caught.value) == "the network answers with what is no number: train it again, with a lower --lr"
-
-
-def test_the_examples_of_the_docstrings_are_true(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(Path(__file__).parents[1])
-    assert doctest.testmod(reader_module).attempted >= 5
-    assert doctest.testmod(reader_module).failed == 0
-
-
-def test_a_picture_in_a_list_is_named_by_its_place_or_path(exact: Reader, tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"^picture 2: array of bool, expected uint8"):
-        exact.read([PIXELS[0], np.zeros((28, 28), bool)], 1)
-    with pytest.raises(ImageError, match=r"five\.png: does not exist, expected a picture: check the name$"):
-        exact.read([PIXELS[0], tmp_path / "five.png"], 1)
 
 
 def test_a_blank_picture_is_not_accepted_and_every_digit_is_as_probable(exact: Reader, learned: Reader) -> None:
@@ -315,16 +272,6 @@ def test_what_is_in_the_way_of_reading_a_picture_is_the_reason(reader: Reader) -
     assert sum(readings[1].digit_probabilities) == pytest.approx(1)
 
 
-def test_a_reading_carries_what_the_network_saw(exact: Reader) -> None:
-    reading = exact.read(PIXELS[0], 3)
-    assert reading.image is not None
-    assert np.array_equal(reading.image, PIXELS[0].astype(np.float32) / 255)
-    assert "image" not in reading.as_dict()
-    assert "image" not in repr(reading)
-    assert np.allclose(json.loads(json.dumps(reading.as_dict(image=True)))["image"], reading.image)
-    assert reading == exact.read(PIXELS[0], 3)
-
-
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no run, expected a run folder"):
         Reader(tmp_path)
@@ -344,13 +291,6 @@ def test_the_import_is_light_and_without_torch_the_error_is_the_install_line(run
         f"MissingExtraError {runs['exact']} has no model.onnx; reading it needs torch, which is not installed; "
         'install it with: pip install "sumnist[train]"'
     )
-
-
-def test_a_reading_is_made_of_plain_types(exact: Reader) -> None:
-    reading = exact.read(PIXELS[0], np.int64(2))
-    assert isinstance(reading, Reading)
-    assert {type(value) for value in (reading.digit, reading.sum, reading.number)} == {int}
-    assert {type(value) for value in (*reading.digit_probabilities, reading.confidence)} == {float}
 
 
 FORKS = """
@@ -422,10 +362,3 @@ def test_a_copy_of_a_reader_answers_alike_when_the_file_of_the_original_is_gone(
         assert (again.exact, again.network.least_confidence) == (reader.exact, reader.network.least_confidence)
     assert isinstance(packaged.network, OnnxNetwork)
     assert copied(packaged).network.threads == 2  # type: ignore[union-attr]
-
-
-def test_a_reader_goes_into_a_pool_of_processes(learned: Reader) -> None:
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        for reader in (Reader(), learned):
-            here = [reader.read(picture, 4) for picture in PIXELS[:3]]
-            assert list(pool.map(reader.read, PIXELS[:3], [4] * 3)) == here

@@ -17,8 +17,8 @@ from sumnist.arithmetic.queries import LONGEST
 from sumnist.arithmetic.solutions import Answer, Solution
 from sumnist.arithmetic.values import Values
 from sumnist.cli import main
+from sumnist.cli.words import solution_described
 from sumnist.errors import ConfigError, ImageError, NumberError
-from sumnist.inference.demo import solution_described
 from sumnist.inference.numbers import NUMBER_ADVICE, Numbers
 from sumnist.inference.reader import Reader
 from sumnist.inference.solve import CANDIDATES, COMBINATIONS, TERMS, solve, words_in

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from ctc_oracle import is_number_probability
 from sumnist.cli import main
 from sumnist.config import Config, preset
 from sumnist.data import cells, pens, strips
@@ -24,7 +25,6 @@ from sumnist.data.mnist import load_mnist
 from sumnist.errors import ConfigError, ExportError, ImageError, RunError
 from sumnist.files import CELLS, NUMBERS
 from sumnist.inference.cells import CELL_CLASSES, CellReader
-from sumnist.inference.ctc import is_number_probability
 from sumnist.inference.onnx import with_checksum
 from sumnist.inference.recognizers import EMISSIONS, IS_NUMBER, STRIP
 from sumnist.model.cell_network import CellNet

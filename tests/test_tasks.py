@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional
 
 from conftest import write_idx
+from ctc_oracle import log_prob
 from sumnist.cli import main
 from sumnist.config import Config, preset
 from sumnist.data import cells, pens, strips, texts
@@ -23,7 +24,6 @@ from sumnist.data.mnist import FILES, load_mnist
 from sumnist.data.sampling import hold_out
 from sumnist.data.strips import StripBatch
 from sumnist.errors import ConfigError, DataError, RunError, TrainingError
-from sumnist.inference.ctc import log_prob
 from sumnist.model.cell_network import CellNet
 from sumnist.model.losses import text_nll
 from sumnist.model.network import TwoInputNet, load_network

@@ -1,8 +1,8 @@
 // The layers of a network in an ONNX file: what each ReLU of its encoder makes of an image. As
-// sumnist/inference/layers.py has it: protobuf merges a message that comes twice, so the bytes of a file, followed by a
+// sumnist/inference/inside.py has it: protobuf merges a message that comes twice, so the bytes of a file, followed by a
 // second `graph` that holds nothing but outputs, are the same network with more outputs.
 
-import { layers as its } from "../constants.js";
+import { inside as its } from "../constants.js";
 import { inputs, sessionWith } from "./onnx.js";
 import { members, message, texts } from "./protobuf.js";
 

@@ -1,5 +1,5 @@
 // What an ONNX file says of itself and of its nodes, which onnxruntime-web does not give: as much of protobuf as that
-// takes. As the last part of sumnist/inference/layers.py has it.
+// takes. As the last part of sumnist/inference/inside.py has it.
 
 const [VARINT, LENGTH] = [0, 2]; // types of a field on the wire: a number, and bytes with their length before them
 const FIXED = { 1: 8, 5: 4 }; // bytes of the other types

@@ -1,7 +1,7 @@
 // A closer look: digits that stand apart on a line are looked at once more, each by itself, by the network of single
-// digits. As sumnist/inference/closer.py and sumnist/pictures/apart.py have it, and why.
+// digits. As sumnist/inference/numbers.py and sumnist/pictures/apart.py have it, and why.
 
-import { apart, closer } from "../constants.js";
+import { apart, numbers as closer } from "../constants.js";
 import { f32 } from "../pictures/arrays.js";
 import { componentsOf, union } from "../pictures/components.js";
 import { cropped, placed } from "../pictures/normalize.js";

@@ -1,4 +1,4 @@
-// CTC's sums over paths, as in sumnist/inference/paths.py: the probability of a given text, and its best path.
+// CTC's sums over paths, as in sumnist/inference/ctc.py: the probability of a given text, and its best path.
 //
 // `steps` are T rows of log-probabilities, each of the blank, class 0, and of the characters. A path, one class a step,
 // becomes a text when repeated classes count once and blanks are dropped. Python's searches for whole rows and texts at

@@ -1,9 +1,9 @@
-// The most probable texts, by CTC's prefix search, as in sumnist/inference/prefixes.py.
+// The most probable texts, by CTC's prefix search, as in sumnist/inference/ctc.py.
 //
 // The probability of a prefix is that of all allowed texts which begin with it. It is known exactly, since what may
 // come after it is summed up beforehand. So the search ends where no text to come can be among the best.
 
-import { prefixes } from "../constants.js";
+import { ctc as prefixes } from "../constants.js";
 import { DIGITS, logAdd, logSum } from "./paths.js";
 
 const { WIDTH } = prefixes;

@@ -146,8 +146,9 @@ def check_apart(out: Path, files: Iterable[str | Path]) -> None:
     """Raise `ConfigError` if one of `files` is what the table is to replace; the disk is asked only of one that is
     named alike."""
     target, same = os.path.realpath(out), False
+    name = os.path.basename(target)
     for file in files:
-        if os.path.basename(file) == os.path.basename(target):
+        if os.path.basename(file) == name:
             with suppress(OSError, ValueError):  # no file, or none can have that name
                 same = os.path.samefile(file, target)
         if same:
@@ -288,10 +289,8 @@ class NumberTask:
 
 def digit_values(reading: Reading) -> dict[str, Any]:
     """The columns of a digit."""
-    return {
-        "digit": reading.digit, "sum": reading.sum, "confidence": rounded(reading.confidence),
-        "accepted": reading.accepted, "reason": reading.reason,
-    }  # fmt: skip
+    values = {name: getattr(reading, name) for name in ("digit", "sum", "accepted", "reason")}
+    return values | {"confidence": rounded(reading.confidence)}
 
 
 def number_values(reading: NumberReading, number: int | None) -> dict[str, Any]:

@@ -205,7 +205,7 @@ class Predict(OfNumbers):
     def digits_read(self) -> Callable[[Path], Shown]:
         """What reads a digit."""
         from sumnist.batch.sources import addend, whole
-        from sumnist.inference.demo import described
+        from sumnist.cli.words import described
         from sumnist.inference.reader import Reader
         from sumnist.pictures.steps import strip
 
@@ -228,7 +228,7 @@ class Predict(OfNumbers):
         from sumnist.arithmetic.values import plain
         from sumnist.batch.score import strips_file
         from sumnist.batch.sources import addend
-        from sumnist.inference.demo import number_described
+        from sumnist.cli.words import number_described
         from sumnist.inference.numbers import Numbers
         from sumnist.pictures.decode import intensities_of
         from sumnist.pictures.marks import marked
@@ -269,7 +269,7 @@ class Solve(OfStrips):
 
     def run(self) -> int:
         from sumnist.batch.score import strips_file
-        from sumnist.inference.demo import solution_described
+        from sumnist.cli.words import solution_described
         from sumnist.inference.numbers import Numbers
         from sumnist.inference.solve import solve, words_in
 
@@ -370,11 +370,11 @@ class Demo(OfModel):
     """draw the same pairs again (default: new ones every time)"""
 
     def run(self) -> int:
-        from sumnist.inference.demo import Look, demo
+        from sumnist.cli.words import Style, demo
         from sumnist.inference.reader import Reader
 
         seed = int.from_bytes(os.urandom(4)) if self.seed is None else self.seed
-        say(demo(Reader(self.model), self.count, seed, Look.of(sys.stdout)))
+        say(demo(Reader(self.model), self.count, seed, Style.of(sys.stdout)))
         return 0
 
 

@@ -9,48 +9,32 @@ A value is a text without its separators. Whoever drops separators anyway may ta
 stands on their sides: so the probability of a string of digits, with separators anywhere, is that of a text under
 emissions in which the blank has the separators' probability too. So is the distribution of the number of digits.
 
+The most probable texts come from CTC's prefix search, for all prefixes of one length at once. The probability of a
+prefix is that of all allowed texts which begin with it. It is known exactly, since what may come after it is summed up
+beforehand. So the search ends where no text to come can be among the best, and what it has found are the best of all,
+unless a better prefix was dropped because there were too many.
+
 Everything is computed in the logarithm, in float64. Emissions are normalised first, each step for itself: logits do as
-well as log-probabilities.
+well as log-probabilities. `steps` `[T, C]` are such, of the blank, class 0, and of the characters.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.errors import ConfigError
-from sumnist.inference.paths import (
-    IMPOSSIBLE,
-    POSSIBLE,
-    Alphabet,
-    Digits,
-    Emissions,
-    Floats,
-    Positions,
-    allowed_continuations,
-    alphabet_of,
-    continuations,
-    digit_to_come,
-    encoded,
-    folded,
-    normalised,
-    positions_of,
-    texts_log_prob,
-    without_separators,
-)
-from sumnist.inference.prefixes import FLOOR, found_texts
+from sumnist.errors import RunError
 
-__all__ = [
-    "CHARACTERS", "Candidate", "Candidates", "Evidence", "aligned", "best_texts", "candidates_by", "candidates_of",
-    "is_number_probability", "length_log_probs", "log_prob",
-]  # fmt: skip
+__all__ = ["CHARACTERS", "Candidate", "Candidates", "Digits", "Evidence", "Floats", "Positions", "candidates_by",
+           "value_of", "without_separators"]  # fmt: skip
 
 CHARACTERS = "0123456789.,-"
 """The characters of the classes 1, 2, …; class 0 is the blank. What is no digit is a separator."""
@@ -59,6 +43,27 @@ EVEN = math.log(0.5)
 separator is more probable."""
 LIKELY = math.log(1e-3)
 """Of a separator at a step: the log-probability from which on one is looked for there."""
+DIGITS = "0123456789"
+"""The characters that make a value; all others are separators."""
+IMPOSSIBLE = -1e300
+"""The logarithm that stands for that of 0 in the sums over continuations: −∞ minus itself would be no number. It may be
+added up some millions of times."""
+POSSIBLE = -1e290
+"""Log-probabilities below this one come from `IMPOSSIBLE`."""
+
+Floats = NDArray[np.float64]
+Positions = tuple[tuple[int, int], ...]
+"""For each character of a text the first and the last step, both included."""
+Digits = tuple[int, int | None]
+"""The least and the most number of digits, both included; None is as many as there are steps."""
+WIDTH = 12
+"""Prefixes of one length that are kept, unless more texts are wanted. On simulated strips, 60 steps with much noise, so
+many left 99 % of the ten best texts to be found, and 16 all of them."""
+FLOOR = -1e6
+"""The least log-probability of a class in the search, which subtracts sums over steps from each other: of 60 steps that
+leaves eight decimals, enough to choose texts."""
+CERTAIN = -1e3
+"""Unless a class is less probable than this, eleven decimals are left; otherwise the texts are scored anew."""
 
 
 @dataclass(frozen=True)
@@ -114,17 +119,16 @@ class Evidence:
     """
 
     def __init__(
-        self, emissions: Emissions, digits: Digits = (1, None), decimal: str | None = None,
+        self, emissions: NDArray[Any], digits: Digits = (1, None), decimal: str | None = None,
         characters: str = CHARACTERS,
     ) -> None:  # fmt: skip
         self.alphabet, self.decimal = alphabet_of(characters), decimal
-        check_decimal(decimal, self.alphabet)
         self.steps = normalised(emissions, self.alphabet)
         joined = folded(self.steps, self.alphabet.is_digit)
         self.ahead = allowed_continuations(joined, digits)
         self.allowed = float(self.ahead[0, -1, 0])
         self.is_number = self.allowed if digits == (1, None) else digit_to_come(joined)[0]
-        self.kept = "".join(one for one in characters if one in self.alphabet.digits or one == decimal)
+        self.kept = "".join([one for one in characters if one in self.alphabet.digits or one == decimal])
         self.joined = joined if decimal is None else folded(self.steps, kept_classes(self.kept, self.alphabet))
 
     def strings(self, count: int) -> dict[str, float]:
@@ -149,159 +153,17 @@ class Evidence:
 
 
 def candidates_by(evidence: Evidence, count: int, strings: dict[str, float] | None = None) -> Candidates:
-    """The most probable values by the probabilities of `strings`, which are the evidence's own if none are given."""
+    """The `count` most probable values by the probabilities of `strings`, by default those that the evidence has."""
     strings = evidence.strings(count) if strings is None else strings
-    ways: dict[int | Decimal, list[tuple[str, float]]] = {}
-    for string, probability_of in sorted(strings.items(), key=lambda one: -one[1]):
-        ways.setdefault(value_of(string, evidence.decimal), []).append((string, probability_of))
-    values = [(value, found[0][0], sum(share for _, share in found)) for value, found in ways.items()]
-    best = sorted((one for one in values if one[2] > 0), key=lambda one: -one[2])[:count]
+    ways: dict[int | Decimal, tuple[str, list[float]]] = {}
+    for string, share in sorted(strings.items(), key=itemgetter(1), reverse=True):
+        ways.setdefault(value_of(string, evidence.decimal), (string, []))[1].append(share)
+    values = [(value, string, sum(shares)) for value, (string, shares) in ways.items()]
+    best = sorted([one for one in values if one[2] > 0], key=itemgetter(2), reverse=True)[:count]
     texts, positions = evidence.written([string for _, string, _ in best])
-    candidates = tuple(Candidate(text, value, share) for text, (value, _, share) in zip(texts, best, strict=True))
-    other = max(0.0, 1 - sum(candidate.probability for candidate in candidates))
+    candidates = tuple([Candidate(text, value, share) for text, (value, _, share) in zip(texts, best, strict=True)])
+    other = max(0.0, 1 - sum([share for *_, share in best]))
     return Candidates(candidates, other, probability(evidence.allowed), probability(evidence.is_number), positions)
-
-
-# What is asked for.
-
-
-def log_prob(emissions: Emissions, texts: Sequence[str], characters: str = CHARACTERS) -> Floats:
-    """The log-probability of each text, by the forward recursion over all paths.
-
-    Args:
-        emissions: `[T, C]`, log-probabilities or logits of the blank and of each of `characters`.
-        texts: Any texts of those characters, the empty one too.
-        characters: Of the classes 1, 2, …
-
-    Returns:
-        float64 `[len(texts)]`, in nats; −∞ for a text that has no path, as one that needs more than `T` steps.
-
-    Raises:
-        ConfigError: A text has another character, or `characters` has one twice.
-        RunError: The emissions have another shape, or a step without a distribution.
-    """
-    alphabet = alphabet_of(characters)
-    return texts_log_prob(normalised(emissions, alphabet), encoded(texts, alphabet))
-
-
-def length_log_probs(emissions: Emissions, most: int, characters: str = CHARACTERS) -> Floats:
-    """The log-probability that there are exactly 0, 1, …, `most` digits, whatever separators there are.
-
-    Args:
-        emissions: `[T, C]`, as for `log_prob`.
-        most: The last number of digits that is asked for, at least 0.
-        characters: Of the classes 1, 2, …
-
-    Returns:
-        float64 `[most + 1]`, in nats; −∞ where no text has so many digits.
-
-    Raises:
-        ConfigError: `most` is less than 0, or `characters` has a character twice.
-        RunError: The emissions have another shape, or a step without a distribution.
-    """
-    check_digits((0, most), 0)
-    alphabet = alphabet_of(characters)
-    none_left = np.where(np.arange(most + 1) == 0, 0.0, IMPOSSIBLE)
-    ahead = continuations(folded(normalised(emissions, alphabet), alphabet.is_digit), none_left, IMPOSSIBLE)
-    return np.where(ahead[0, 1:, 0] < POSSIBLE, -np.inf, ahead[0, 1:, 0])
-
-
-def is_number_probability(emissions: Emissions, characters: str = CHARACTERS) -> float:
-    """The probability that there is a digit at all: one minus that of no digit, without a loss where either is tiny.
-
-    Args:
-        emissions: `[T, C]`, as for `log_prob`.
-        characters: Of the classes 1, 2, …
-
-    Raises:
-        ConfigError: `characters` has a character twice.
-        RunError: The emissions have another shape, or a step without a distribution.
-    """
-    alphabet = alphabet_of(characters)
-    return probability(digit_to_come(folded(normalised(emissions, alphabet), alphabet.is_digit))[0])
-
-
-def best_texts(
-    emissions: Emissions, count: int, digits: Digits = (1, None), characters: str = CHARACTERS
-) -> list[tuple[str, float]]:
-    """The most probable texts with an allowed number of digits, and the log-probability of each.
-
-    They are the best of all if no prefix was dropped from the beam (`WIDTH`) that is more probable than the last one.
-
-    Args:
-        emissions: `[T, C]`, as for `log_prob`.
-        count: How many texts, at least 1; there are fewer if no others are possible.
-        digits: The least and the most number of digits; None is as many as there are steps.
-        characters: Of the classes 1, 2, …
-
-    Returns:
-        Texts and their log-probabilities in nats, those of `log_prob` to ten decimals: not conditioned on the number of
-        digits. The best comes first, and none comes twice.
-
-    Raises:
-        ConfigError: `count` or `digits` makes no sense, or `characters` has a character twice.
-        RunError: The emissions have another shape, or a step without a distribution.
-    """
-    check_count(count)
-    check_digits(digits, 0)
-    alphabet = alphabet_of(characters)
-    steps = normalised(emissions, alphabet)
-    return found_texts(steps, allowed_continuations(folded(steps, alphabet.is_digit), digits), alphabet, count)[:count]
-
-
-def candidates_of(
-    emissions: Emissions,
-    count: int,
-    digits: Digits = (1, None),
-    characters: str = CHARACTERS,
-    decimal: str | None = None,
-) -> Candidates:
-    """The most probable values, given that the number of digits is an allowed one.
-
-    Texts that differ in separators or leading zeros have the same value. If no text has an allowed number of digits,
-    there are no candidates, and `other` is 1: that is a reading to refuse, and no error.
-
-    Args:
-        emissions: `[T, C]`, as for `log_prob`.
-        count: How many values, at least 1; there are fewer if no others have a probability above 0.
-        digits: The least, at least 1, and the most number of digits; None is as many as there are steps.
-        characters: Of the classes 1, 2, …
-        decimal: The separator that stands before decimals; without one, values are whole.
-
-    Raises:
-        ConfigError: `count`, `digits` or `decimal` makes no sense, or `characters` has a character twice.
-        RunError: The emissions have another shape, or a step without a distribution.
-    """
-    check_count(count)
-    check_digits(digits, 1)
-    evidence = Evidence(emissions, digits, decimal, characters)
-    return candidates_by(evidence, count)
-
-
-def aligned(emissions: Emissions, text: str, characters: str = CHARACTERS) -> Positions:
-    """Where each character of a text stands: its first and its last step, on the text's most probable path (Viterbi).
-
-    Args:
-        emissions: `[T, C]`, as for `log_prob`.
-        text: A text with a path.
-        characters: Of the classes 1, 2, …
-
-    Returns:
-        For each character the first and the last step, both included, 0..T−1.
-
-    Raises:
-        ConfigError: The text has no path or another character, or `characters` has one twice.
-        RunError: The emissions have another shape, or a step without a distribution.
-    """
-    alphabet = alphabet_of(characters)
-    steps = normalised(emissions, alphabet)
-    codes = encoded([text], alphabet)
-    if texts_log_prob(steps, codes)[0] == -np.inf:
-        raise ConfigError(
-            f"text {text!r}: has no path through {len(steps)} steps, expected one of a probability above 0: align a "
-            "text that `best_texts` gives"
-        )
-    return positions_of(steps, codes)[0]
 
 
 def probability(logarithm: float) -> float:
@@ -309,34 +171,9 @@ def probability(logarithm: float) -> float:
     return min(1.0, math.exp(logarithm))
 
 
-def check_count(count: int) -> None:
-    """Raise `ConfigError` unless something is asked for."""
-    if count < 1:
-        raise ConfigError(f"count {count}: expected at least 1: ask for one or more")
-
-
-def check_decimal(decimal: str | None, alphabet: Alphabet) -> None:
-    """Raise `ConfigError` unless the decimal sign is a separator that may be read."""
-    if decimal is not None and (decimal not in alphabet.classes or decimal in alphabet.digits):
-        signs = [one for one in alphabet.classes if one not in alphabet.digits]
-        raise ConfigError(
-            f"decimal {decimal!r}: expected one of {' '.join(signs)}: leave it out if the numbers are whole"
-        )
-
-
-def check_digits(digits: Digits, least: int) -> None:
-    """Raise `ConfigError` unless the bounds are in order, the lower one at least `least`."""
-    low, high = digits
-    if low < least or (high is not None and high < low):
-        raise ConfigError(
-            f"digits from {low} to {high}: expected from {least} or more to at least as many, or to None, which is any "
-            "number: give the least first"
-        )
-
-
 def kept_classes(kept: str, alphabet: Alphabet) -> NDArray[np.bool_]:
     """Which classes are of these characters, `[C]`."""
-    return np.array([False, *(character in kept for character in alphabet.classes)])
+    return np.array([False] + [character in kept for character in alphabet.classes])
 
 
 def value_of(string: str, decimal: str | None) -> int | Decimal:
@@ -351,22 +188,24 @@ def with_separators(
 ) -> tuple[list[str], Positions]:
     """Each string of `kept` characters with the separators that most probably stand where its best path leaves steps
     for them, and the first and the last step of each character of the first one, if it has a path."""
-    separators = alphabet_of("".join(character for character in alphabet.classes if character not in kept))
+    separators = alphabet_of("".join([character for character in alphabet.classes if character not in kept]))
     steps = steps[:, ~kept_classes(kept, alphabet)]
     only_blank = np.maximum(steps[:, 0], FLOOR) - np.maximum(joined[:, 0], FLOOR)
     blanks = [0.0, *np.cumsum(only_blank).tolist()]
-    likely = np.flatnonzero(steps[:, 1:].max(1, initial=-np.inf) >= LIKELY).tolist()
+    is_likely = steps[:, 1:].max(1, initial=-np.inf) >= LIKELY
+    likely, before = np.flatnonzero(is_likely).tolist(), [0, *np.cumsum(is_likely).tolist()]
 
     @cache
     def read(start: int, end: int) -> tuple[str, Positions]:
         """What most probably stands on the steps from `start` to `end`, if it is no digit."""
         part = steps[start:end]
         text, _ = found_texts(part, np.zeros((len(part) + 1, 1, 1)), separators, 1)[0]
-        return text, tuple((start + a, start + b) for a, b in positions_of(part, encoded([text], separators))[0])
+        places = positions_of(part, encoded([text], separators))[0]
+        return text, tuple([(start + first, start + last) for first, last in places])
 
     def between(start: int, end: int) -> tuple[str, Positions]:
         """The same; most gaps are blank, and the others mostly have the same separator."""
-        within = likely[bisect_left(likely, start) : bisect_left(likely, end)]
+        within = likely[before[start] : before[end]]
         if not within or blanks[end] - blanks[start] > EVEN:
             return "", ()
         return read(within[0], within[-1] + 1)
@@ -379,9 +218,310 @@ def with_separators(
             written.append((string, digits))
             continue
         text, positions = between(0, digits[0][0])
-        ends = [*(first for first, _ in digits[1:]), len(steps)]
+        ends = [first for first, _ in digits[1:]] + [len(steps)]
         for digit, place, end in zip(string, digits, ends, strict=True):
-            more, there = between(place[1] + 1, end)
+            more, there = between(place[1] + 1, end) if before[end] > before[place[1] + 1] else ("", ())
             text, positions = text + digit + more, (*positions, place, *there)
         written.append((text, positions))
-    return [*(text for text, _ in written), *strings[len(parted) :]], written[0][1] if written else ()
+    return [text for text, _ in written] + strings[len(parted) :], written[0][1] if written else ()
+
+
+class Alphabet(NamedTuple):
+    """What follows from the characters. `classes`: the class of each. `is_digit` `[C]`: of each class. `symbols` `[C]`:
+    the column of each class where separators are joined to the blank. `digits`: the digits among the characters."""
+
+    classes: dict[str, int]
+    is_digit: NDArray[np.bool_]
+    symbols: NDArray[np.int64]
+    digits: str
+
+
+@lru_cache(maxsize=16)
+def alphabet_of(characters: str) -> Alphabet:
+    """The alphabet of characters, each of which is there once."""
+    is_digit = np.array([False, *(character in DIGITS for character in characters)])
+    classes = {character: index for index, character in enumerate(characters, 1)}
+    return Alphabet(classes, is_digit, np.cumsum(is_digit) * is_digit, without_separators(characters))
+
+
+def without_separators(text: str) -> str:
+    """The digits of a text."""
+    return "".join(character for character in text if character in DIGITS)
+
+
+def encoded(texts: Sequence[str], alphabet: Alphabet) -> list[list[int]]:
+    """The classes of each text."""
+    return [list(map(alphabet.classes.__getitem__, text)) for text in texts]
+
+
+def normalised(emissions: NDArray[Any], alphabet: Alphabet) -> Floats:
+    """Log-probabilities float64 `[T, C]` whose classes sum to one at each step.
+
+    Raises `RunError` if the emissions are of another shape, or leave a step without a distribution.
+    """
+    emissions = np.asarray(emissions, np.float64)
+    classes = len(alphabet.is_digit)
+    if emissions.ndim != 2 or not len(emissions) or emissions.shape[1] != classes:
+        raise RunError(
+            f"emissions of shape {list(emissions.shape)}: expected [T, {classes}], at each of T > 0 steps a blank and "
+            f"{''.join(alphabet.classes)!r}: give the characters that the network was trained for"
+        )
+    top = emissions.max(1, keepdims=True)
+    if not np.isfinite(top).all():
+        raise RunError(
+            f"emissions whose greatest at a step is {top[~np.isfinite(top)][0]}: expected a finite number: train the "
+            "network again"
+        )
+    shifted = emissions - top
+    normal: Floats = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    return normal
+
+
+def folded(steps: Floats, kept: NDArray[np.bool_]) -> Floats:
+    """Steps `[T, C]` in which the classes that are not `kept` `[C]` count as the blank: `[T, 1 + kept]`."""
+    blank = np.logaddexp.reduce(steps[:, ~kept], axis=1)
+    return np.concatenate([blank[:, None], steps[:, kept]], axis=1)
+
+
+# Given texts.
+
+
+def recursion(steps: Floats, codes: list[list[int]], combine: np.ufunc) -> tuple[Floats, Floats]:
+    """How probable each state of each text is after each step: with `np.logaddexp` over all paths, with `np.maximum` on
+    the best one.
+
+    The states of a text are its characters, and a blank before, between and after them. Each is reached from itself and
+    from the one before; a character also past the blank, from a character that differs.
+
+    Args:
+        steps: Log-probabilities `[T, C]`.
+        codes: The classes of `N` texts, the longest of `L` characters.
+        combine: What becomes of two ways into one state.
+
+    Returns:
+        Log-probabilities `[T + 1, 2 + S, N]`, `S = 2 L + 1`: before any step all texts are at their first blank, and
+        two states that are never reached come before it. And `[L, N]`, 0 where a blank may be passed, −∞ elsewhere.
+    """
+    longest = max(map(len, codes))
+    classes = np.zeros((2 * longest + 1, len(codes)), np.int64)
+    for column, code in enumerate(codes):
+        classes[1 : 2 * len(code) : 2, column] = code
+    passing = np.full((longest, len(codes)), -np.inf)
+    passing[1:][classes[3::2] != classes[1:-2:2]] = 0
+    states = np.full((len(steps) + 1, 2 + len(classes), len(codes)), -np.inf)
+    states[0, 2] = 0
+    before, after = states[:-1], states[1:, 2:]
+    for stay, one_back, two_back, every, character, emitted in zip(
+        before[:, 2:], before[:, 1:-1], before[:, 1:-2:2], after, after[:, 1::2], steps[:, classes], strict=True
+    ):
+        combine(stay, one_back, out=every)
+        combine(character, two_back + passing, out=character)
+        np.add(every, emitted, out=every)
+    return states, passing
+
+
+def texts_log_prob(steps: Floats, codes: list[list[int]]) -> Floats:
+    """The log-probability of each text, given as classes."""
+    if not codes:
+        return np.empty(0)
+    states, _ = recursion(steps, codes, np.logaddexp)
+    ends, texts = 2 + 2 * np.array([len(code) for code in codes]), np.arange(len(codes))
+    total: Floats = np.logaddexp(states[-1, ends, texts], states[-1, ends - 1, texts])
+    return total
+
+
+def positions_of(steps: Floats, codes: list[list[int]]) -> list[Positions]:
+    """The first and the last step of each character of each text on its best path (Viterbi); none if it has no path."""
+    if not codes:
+        return []
+    if len(codes) == 1:
+        code, positions = best_path(steps)
+        if code == codes[0]:
+            return [positions]
+    states, passing = recursion(steps, codes, np.maximum)
+    stay, one_back = states[:-1, 2:], states[:-1, 1:-1]
+    back = (one_back > stay).astype(np.int64)  # [T, S, N]
+    back[:, 1::2][states[:-1, 1:-2:2] + passing > np.maximum(stay, one_back)[:, 1::2]] = 2
+    lengths, texts = np.array([len(code) for code in codes]), np.arange(len(codes))
+    state = 2 * lengths
+    state -= states[-1, state + 1, texts] > states[-1, state + 2, texts]
+    lengths[states[-1, state + 2, texts] == -np.inf] = 0
+    path = np.empty((len(steps), len(codes)), np.int64)
+    for now, moves in zip(path[::-1], back[::-1], strict=True):
+        now[:] = state
+        state -= moves[state, texts]
+    return [spans(states, length) for states, length in zip(path.T, lengths.tolist(), strict=True)]
+
+
+def best_path(steps: Floats) -> tuple[list[int], Positions]:
+    """The text of the best path of all, as classes, and the first and the last step of each character on it."""
+    path = steps.argmax(1)
+    first = np.flatnonzero(np.diff(path, prepend=-1))
+    last = np.append(first[1:], len(path)) - 1
+    said = path[first] > 0
+    return path[first][said].tolist(), tuple(zip(first[said].tolist(), last[said].tolist(), strict=True))
+
+
+def spans(path: NDArray[np.int64], length: int) -> Positions:
+    """The first and the last step of each character on a path of states `[T]`."""
+    states = 2 * np.arange(length) + 1
+    first, last = np.searchsorted(path, states), np.searchsorted(path, states, "right") - 1
+    return tuple(zip(first.tolist(), last.tolist(), strict=True))
+
+
+# Any texts.
+
+
+def digit_to_come(joined: Floats) -> list[float]:
+    """The log-probability that there is a digit from each step on, and after the last one: `[T + 1]`, of folded steps.
+
+    A sum of what is positive: one minus the probability of no digit would lose what is tiny.
+    """
+    ahead = [-np.inf]
+    for now, none in zip(np.logaddexp.reduce(joined[::-1, 1:], axis=1).tolist(), joined[::-1, 0].tolist(), strict=True):
+        later = none + ahead[-1]
+        most, least = (now, later) if now > later else (later, now)
+        ahead.append(most if least == -np.inf else most + math.log1p(math.exp(least - most)))
+    return ahead[::-1]
+
+
+def allowed_continuations(joined: Floats, digits: Digits) -> Floats:
+    """`continuations` to an allowed number of digits; the last row is that of a text that has no digit yet."""
+    least, most = min(digits[0], len(joined) + 1), digits[1]
+    if most is not None and most < len(joined):
+        may_be_left = np.arange(most + 1) <= most - least
+        return continuations(joined, np.where(may_be_left, 0.0, IMPOSSIBLE), IMPOSSIBLE)
+    if least != 1:
+        return continuations(joined, np.full(least, IMPOSSIBLE), 0.0)
+    ahead = np.full((len(joined) + 1, 2, joined.shape[1]), IMPOSSIBLE)  # a text without a digit did not end in one
+    ahead[:, 0], ahead[:, 1, 0] = 0, np.maximum(digit_to_come(joined), IMPOSSIBLE)
+    return ahead
+
+
+def continuations(joined: Floats, at_the_end: Floats, beyond: float) -> Floats:
+    """How probable it is that what comes has a wanted number of digits, by the backward recursion.
+
+    A row says how many digits may, or must, come: each digit leads one row down, but not below row 0.
+
+    Args:
+        joined: Folded steps `[T, S]`.
+        at_the_end: `[K]`, after the last step: 0 for those of the rows 1..K that are wanted, else `IMPOSSIBLE`.
+        beyond: The same for row 0, at any step: 0 if any number of digits may come then.
+
+    Returns:
+        Log-probabilities `[T + 1, K + 1, S]`: before a step, in a row, after a blank or separator (column 0) or after a
+        digit, which counts once if it is said again.
+    """
+    (count, symbols), rows = joined.shape, len(at_the_end)
+    ahead = np.empty((count + 1, rows + 1, symbols))
+    ahead[:, 0] = beyond
+    ahead[count, 1:] = at_the_end[:, None]
+    moves = np.empty((symbols, rows, symbols))  # to, row, from
+    again = np.einsum("iki->ik", moves)[1:]  # a view of the moves from a digit to itself
+    top, total = np.empty((2, rows, symbols))
+    for now, then, emitted in zip(ahead[-2::-1, 1:], ahead[:0:-1], np.maximum(joined, IMPOSSIBLE)[::-1], strict=True):
+        gain = then + emitted
+        moves[0] = gain[1:, :1]
+        moves[1:] = gain[:-1, 1:].T[:, :, None]
+        again[:] = gain[1:, 1:].T
+        np.maximum.reduce(moves, axis=0, out=top)
+        np.subtract(moves, top, out=moves)
+        np.exp(moves, out=moves)
+        np.add.reduce(moves, axis=0, out=total)
+        np.add(np.log(total, out=total), top, out=now)
+    return ahead
+
+
+# The search.
+
+
+class Beam(NamedTuple):
+    """Prefixes of one length. `last` `[W]`: the class of the last character, 0 if there is none. `rows` `[W]`: those of
+    the continuations. `blank`, `said` `[T + 1, W]`: the log-probability of just the prefix before each step, by paths
+    whose last class is the blank, and by all."""
+
+    texts: list[str]
+    last: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    blank: Floats
+    said: Floats
+
+
+def found_texts(steps: Floats, ahead: Floats, alphabet: Alphabet, count: int) -> list[tuple[str, float]]:
+    """All texts that the search for the `count` most probable ones meets, and their log-probabilities: the best first.
+
+    Args:
+        steps: `[T, C]`.
+        ahead: `allowed_continuations` of these steps.
+        alphabet: What the classes are.
+        count: The search ends where no text to come can be among so many.
+    """
+    characters, width = list(alphabet.classes), max(count, WIDTH)
+    after = extended(steps, ahead, alphabet)
+    sums = np.zeros((len(steps) + 1, steps.shape[1]))
+    np.cumsum(np.maximum(steps, FLOOR), axis=0, out=sums[1:])
+    room = np.empty((len(steps), width, steps.shape[1]))
+    beam = Beam([""], np.zeros(1, np.int64), np.array([ahead.shape[1] - 1]), sums[:, :1], sums[:, :1])
+    texts: list[str] = []
+    scores = np.empty(0)
+    while beam.texts:
+        texts += beam.texts
+        scores = np.concatenate([scores, beam.said[-1] + ahead[-1, beam.rows, 0]])
+        worst = np.partition(scores, -count)[-count] if len(scores) >= count else POSSIBLE
+        masses = extension_masses(beam, after, room).ravel()
+        chosen = np.flatnonzero(masses > max(worst, POSSIBLE))
+        if len(chosen) > width:
+            chosen = chosen[np.argpartition(masses[chosen], -width)[-width:]]
+        parents, classes = np.divmod(chosen, steps.shape[1])
+        entering = np.where(classes == beam.last[parents], beam.blank[:, parents], beam.said[:, parents])
+        character = accumulated(entering, sums[:, classes])
+        blank = accumulated(character, sums[:, :1])
+        beam = Beam(
+            [beam.texts[i] + characters[k - 1] for i, k in zip(parents.tolist(), classes.tolist(), strict=True)],
+            classes,
+            np.maximum(beam.rows[parents] - alphabet.is_digit[classes], 0),
+            blank,
+            np.logaddexp(blank, character),
+        )
+    found = {text: score for text, score in zip(texts, scores.tolist(), strict=True) if score > POSSIBLE}
+    if found and steps.min() < CERTAIN:
+        exact = texts_log_prob(steps, encoded(list(found), alphabet)).tolist()
+        found = {text: score for text, score in zip(found, exact, strict=True) if score > -np.inf}
+    return sorted(found.items(), key=itemgetter(1), reverse=True)
+
+
+def extended(steps: Floats, ahead: Floats, alphabet: Alphabet) -> Floats:
+    """The log-probability of each class at a step and of allowed continuations then, by the row before: `[T, R, C]`.
+    The blank, which extends no text, is impossible."""
+    down = np.maximum(np.arange(ahead.shape[1]) - 1, 0)
+    later = ahead[1:, :, alphabet.symbols]
+    after: Floats = np.where(alphabet.is_digit, later[:, down], later)
+    after += np.maximum(steps, IMPOSSIBLE)[:, None]
+    after[:, :, 0] = IMPOSSIBLE
+    return after
+
+
+def extension_masses(beam: Beam, after: Floats, room: Floats) -> Floats:
+    """The log-probability of all allowed texts that begin with a prefix and one more character: `[W, C]`, the sum over
+    the steps at which that character may come. `room` `[T, W or more, C]` is written over."""
+    prefixes = np.arange(len(beam.texts))
+    ways = room[:, : len(prefixes)]
+    ways[:] = after[:, beam.rows]
+    again = ways[:, prefixes, beam.last] + beam.blank[:-1]
+    ways += beam.said[:-1, :, None]
+    ways[:, prefixes, beam.last] = again
+    top: Floats = np.maximum.reduce(ways, axis=0)
+    np.exp(np.subtract(ways, top, out=ways), out=ways)
+    top += np.log(np.add.reduce(ways, axis=0))
+    return top
+
+
+def accumulated(entering: Floats, sums: Floats) -> Floats:
+    """The log-probability of having come to a class before each step and stayed: `[T + 1, W]`.
+
+    `entering` `[T + 1, W]`: that of being about to come there; `sums` `[T + 1, W]`: of the class over the steps before.
+    """
+    stayed = np.full(entering.shape, IMPOSSIBLE)
+    np.logaddexp.accumulate((entering - sums)[:-1], axis=0, out=stayed[1:])
+    stayed += sums
+    return stayed

@@ -2,12 +2,13 @@
 
 How well a proposal explains a picture, its score, is the probability that its image shows a digit at all, times that of
 the most probable digit, times the proposal's weight. The first proposals come first: when one of them is beyond doubt
-no others are made, so that plain pictures cost no more than one look. Otherwise the digit's probabilities are the mean
+no others are made, so that plain pictures cost no more than one pass. Otherwise the digit's probabilities are the mean
 of those of all proposals, each counting by a power of its score: the best one alone would be too sure of itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -20,7 +21,7 @@ from sumnist.pictures.components import Box
 from sumnist.pictures.decode import Intensities
 from sumnist.pictures.proposals import Proposal, rounds
 
-__all__ = ["Judge", "Problem", "Verdict"]
+__all__ = ["Judge", "Network", "Problem", "Verdict", "shares_of"]
 
 Problem = Literal["blank", "several", "cut off", "too small", "faint"]
 """What is in the way of reading a picture."""
@@ -47,7 +48,8 @@ line of a form."""
 class Network(Protocol):
     """What answers: images `[B, 1, 28, 28]` and numbers `[B]` → log-probabilities."""
 
-    def answer(self, images: NDArray[np.float32], numbers: NDArray[np.int64] | None = None) -> Answer: ...
+    def answer(self, images: NDArray[np.float32], numbers: NDArray[np.int64] | None = None) -> Answer:
+        """All there is to say of images; of their sums only with numbers."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class Verdict:
     `proposal`: the one that explains it best; None if there is no ink at all. `digit` `[10]` and `sum` `[19]`: the
     probabilities of its digit and, of a network that learned to add, of the sum, else None. `is_digit`: how probable it
     is that there is a digit, and just there. `problem`: what is in the way of reading it. `score`: how well the
-    proposal explains the picture, 0 to 1.
+    proposal explains the picture, 0 to 1. `looks_like_digit`: how probable it is that the image shows a digit at all,
+    None if the network does not say.
     """
 
     proposal: Proposal | None
@@ -66,6 +69,7 @@ class Verdict:
     is_digit: float | None
     problem: Problem | None
     score: float = 1.0
+    looks_like_digit: float | None = None
 
 
 NOTHING = Verdict(None, np.full(10, 0.1), None, 0.0, "blank", 0.0)
@@ -113,17 +117,22 @@ class Judge:
         scores = weights * there * digit.max(1)
         return [
             Verdict(proposal, digit[i], None if total is None else total[i],
-                    float(there[i] * weights[i] ** DISCOUNT), proposal.problem, float(scores[i]))
+                    float(there[i] * weights[i] ** DISCOUNT), proposal.problem, float(scores[i]),
+                    None if is_digit is None else float(is_digit[i]))
             for i, proposal in enumerate(proposals)
         ]  # fmt: skip
 
 
+def shares_of(scores: Sequence[float], power: float) -> NDArray[np.float64]:
+    """How much each hypothesis counts in a mean, `[N]`: by a power of its score; the best one alone if none has any."""
+    counts = np.array(scores) ** power
+    shares: NDArray[np.float64] = counts / counts.sum() if counts.sum() > 0 else np.eye(len(counts))[np.argmax(scores)]
+    return shares
+
+
 def mixed(best: Verdict, verdicts: list[Verdict]) -> Verdict:
     """The best verdict, with the mean probabilities of all."""
-    counts = np.array([verdict.score for verdict in verdicts]) ** POWER
-    if len(verdicts) == 1 or counts.sum() == 0:
-        return best
-    shares = counts / counts.sum()
+    shares = shares_of([verdict.score for verdict in verdicts], POWER)
     total = None if best.sum is None else shares @ np.array([verdict.sum for verdict in verdicts])
     return replace(best, digit=shares @ np.array([verdict.digit for verdict in verdicts]), sum=total)
 

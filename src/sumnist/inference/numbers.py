@@ -1,18 +1,23 @@
 """Numbers of any length: the picture of a line → a reading, the values that may stand there with their probabilities.
 
-What may be the line on a picture is proposed in rounds (`pictures/lines`). A recognizer looks at each, and how probable
+What may be the line on a picture is proposed in rounds (`pictures/lines`). A recognizer judges each, and how probable
 it makes its best string of digits says how well a proposal explains the picture. When one is beyond doubt no others are
-made. Otherwise a string's probability is the mean of those that the looks give it, each counting by a power of its
-score. One recognizer in doubt is helped by a closer look at digits that stand apart. Two are asked separately, and
-their probabilities multiplied.
+made. Otherwise a string's probability is the mean of those that the hypotheses give it, each counting by a power of its
+score. Two recognizers are asked separately, and their probabilities multiplied.
+
+One recognizer in doubt is helped by rescoring: digits that stand apart on the line are each judged by itself, by the
+network of single digits, which reads a digit that is cut out better than the network of strips does in passing. So of
+strings with as many digits as the best one, each is the more probable the more so its digits are. How many digits there
+are is not changed by that.
 """
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from pathlib import Path
@@ -25,27 +30,40 @@ from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.config import InkColour, Range, ReadingEngine, checked
 from sumnist.errors import ConfigError, SumnistError
 from sumnist.files import NUMBERS, ONNX, PRETRAINED
-from sumnist.inference.closer import TRUST, closer_look
-from sumnist.inference.ctc import Candidate, Candidates, Evidence, candidates_by
-from sumnist.inference.judge import Network
+from sumnist.inference.ctc import (
+    Candidate,
+    Candidates,
+    Digits,
+    Evidence,
+    Floats,
+    Positions,
+    candidates_by,
+    without_separators,
+)
+from sumnist.inference.judge import Network, shares_of
 from sumnist.inference.onnx import OnnxNetwork
-from sumnist.inference.paths import Digits, Floats, Positions
-from sumnist.inference.recognizers import Line, Recognizer, StripRecognizer
-from sumnist.pictures.decode import Intensities, Picture, intensities_of
+from sumnist.inference.recognizers import Line, OcrRecognizer, Recognizer, StripRecognizer
+from sumnist.pictures.apart import digits_apart
+from sumnist.pictures.decode import Grey, Intensities, Picture, intensities_of
 from sumnist.pictures.lines import LineProposal, forms, lines, shown
 
-__all__ = ["NUMBER_ADVICE", "NumberReader", "NumberReading", "Numbers", "bounds_written"]
+__all__ = [
+    "NUMBER_ADVICE", "TRUST", "NumberReader", "NumberReading", "Numbers", "bounds_written", "check_bounds",
+    "check_sign",
+]  # fmt: skip
 
 FORMAT = 1
 """The version of what `NumberReading.as_dict` gives."""
 BEYOND_DOUBT = 0.9
-"""A look that gives its best string this probability, times its weight, is taken at once."""
+"""A hypothesis that gives its best string this probability, times its weight, is taken at once."""
 PLAIN = 0.99
-"""Strings are looked at no closer if the best one has this probability."""
+"""Strings are not rescored if the best one has this probability."""
+TRUST = 0.35
+"""The power of the probabilities of digits judged by themselves, beside those of strings."""
 POWER = 2
-"""Of what a look counts, in means over the looks."""
+"""Of what a hypothesis counts, in means over them."""
 SEARCHED = 10
-"""Values that are looked for in each look, if no more are asked for."""
+"""Values that are searched for in each hypothesis, if no more are asked for."""
 SURE = 0.995
 """Where no ink is found, as on a patterned ground, there must be a number with this probability."""
 FITTING = 0.05
@@ -133,7 +151,7 @@ class NumberReading:
 
 
 @dataclass(frozen=True)
-class Look:
+class Hypothesis:
     """What a recognizer says of a proposal; `strings`: the most probable ones; `score`: how well the proposal explains
     the picture, 0 to 1."""
 
@@ -150,7 +168,7 @@ class Look:
 
     @property
     def value(self) -> float:
-        """The probability of its best string, times the proposal's weight: how much the look counts."""
+        """The probability of its best string, times the proposal's weight: how much it counts."""
         return self.score * self.is_number
 
     def middles(self, positions: Positions) -> Floats:
@@ -166,38 +184,32 @@ class Look:
 
 @dataclass(frozen=True)
 class Opinion:
-    """The looks of one recognizer, of which the best comes first."""
+    """The hypotheses of one recognizer, of which the best comes first."""
 
     recognizer: Recognizer
-    looks: list[Look]
+    hypotheses: list[Hypothesis]
 
     @property
     def is_number(self) -> float:
-        """The probability that there is a number. Looks that see none count as much as those that do."""
-        return float(mean([look.score for look in self.looks]) @ [look.is_number for look in self.looks])
+        """The probability that there is a number. Hypotheses that see none count as much as those that do."""
+        shares = shares_of([one.score for one in self.hypotheses], POWER)
+        return float(shares @ [one.is_number for one in self.hypotheses])
 
     @property
     def is_seen(self) -> bool:
         """Whether ink was found, or a number is there surely: the shade at a blank picture's edge looks like a 1."""
-        return any(look.proposal.found for look in self.looks) or self.is_number >= SURE
+        return any(one.proposal.found for one in self.hypotheses) or self.is_number >= SURE
 
     def probabilities(self, strings: list[str]) -> Floats:
         """The probability of each string, `[N]`."""
-        shares = mean([look.value for look in self.looks])
-        found: Floats = shares @ np.array([look.evidence.probabilities(strings) for look in self.looks])
+        shares = shares_of([one.value for one in self.hypotheses], POWER)
+        found: Floats = shares @ np.array([one.evidence.probabilities(strings) for one in self.hypotheses])
         return found
 
 
-def mean(values: list[float]) -> Floats:
-    """How much each look counts in a mean: by a power of these values."""
-    counts = np.array(values) ** POWER
-    shares: Floats = counts / counts.sum() if counts.sum() > 0 else np.eye(len(counts))[0]
-    return shares
-
-
 class NumberReader:
-    """Reads numbers by one recognizer, or by several together; `network`: that of single digits, for a closer look,
-    in which it counts as much as `trust` says."""
+    """Reads numbers by one recognizer, or by several together; `network`: that of single digits, for rescoring, in
+    which it counts as much as `trust` says."""
 
     def __init__(self, recognizers: Sequence[Recognizer], network: Network | None = None, trust: float = TRUST) -> None:
         self.recognizers, self.network, self.trust = recognizers, network, trust
@@ -214,27 +226,20 @@ class NumberReader:
         """The reading of a picture, with `count` candidates; `digits`: the least and the most number of digits;
         `decimal`: the sign before decimals; `ink`: whether it is known to be dark or light."""
         opinions = [opinion_of(one, picture, digits, decimal, ink, max(count, SEARCHED)) for one in self.recognizers]
-        there = [opinion for opinion in opinions if opinion is not None]
-        if not there:
+        opinions = [opinion for opinion in opinions if opinion.hypotheses]
+        if not opinions:
             return NumberReading("", None, 0.0, (), 1.0, False, BLANK, 0.0)
-        strings = self.looked_closer(picture, there, combined(there))
-        best = preferred(there, strings)
-        return reading(best, candidates_by(best.evidence, count, strings), there)
-
-    def looked_closer(
-        self, picture: Intensities, opinions: list[Opinion], strings: dict[str, float]
-    ) -> dict[str, float]:
-        """The strings with their probabilities after a closer look at the best one, if that is in doubt."""
+        strings = combined(opinions)
+        best = preferred(opinions, strings)
         string = best_of(strings)
-        if self.network is None or not 0 < strings.get(string, 0.0) < PLAIN:
-            return strings
-        look = preferred(opinions, strings)
-        (text,), positions = look.evidence.written([string])
-        places = tuple(steps for character, steps in zip(text, positions, strict=False) if character.isdigit())
-        if not places:
-            return strings
-        line = shown(picture, look.proposal)
-        return closer_look(self.network, line, look.middles(places) * line.shape[1], strings, self.trust)
+        if self.network is not None and 0 < strings.get(string, 0.0) < PLAIN:
+            (text,), positions = best.evidence.written([string])
+            places = tuple(steps for character, steps in zip(text, positions, strict=False) if character.isdigit())
+            if places:
+                line = shown(picture, best.proposal)
+                strings = rescored(self.network, line, best.middles(places) * line.shape[1], strings, self.trust)
+                best = preferred(opinions, strings)
+        return reading(best, candidates_by(best.evidence, count, strings), opinions)
 
 
 class Numbers:
@@ -244,7 +249,7 @@ class Numbers:
     Args:
         model: The ONNX file of the network of strips, or its content, by default the one that comes with the package.
         threads: How many processor threads a call may use.
-        trust: How much the network of single digits counts in a closer look, 0 to 1.
+        trust: How much the network of single digits counts in rescoring, 0 to 1.
     """
 
     def __init__(self, model: str | Path | bytes = NUMBERS, threads: int = 1, trust: float = TRUST) -> None:
@@ -270,8 +275,8 @@ class Numbers:
         return readings
 
     def reader(self, engine: ReadingEngine) -> NumberReader:
-        """What reads numbers by an engine: one recognizer takes a closer look, two together need none. Raises
-        `ConfigError`, `RunError`, `MissingExtraError`."""
+        """What reads numbers by an engine: one recognizer rescores, two together need not. Raises `ConfigError`,
+        `RunError`, `MissingExtraError`."""
         recognizers = self.of(engine)
         if len(recognizers) > 1:
             return NumberReader(recognizers)
@@ -288,45 +293,37 @@ class Numbers:
     def recognizer(self, name: str) -> Recognizer:
         """The recognizer `name`, loaded if it is not yet."""
         if name not in self.recognizers:
-            if name == "ours":
-                self.recognizers[name] = StripRecognizer(self.model, self.threads)
-            else:
-                from sumnist.inference.ocr import OcrRecognizer
-
-                self.recognizers[name] = OcrRecognizer(self.threads)
+            ours = name == "ours"
+            self.recognizers[name] = StripRecognizer(self.model, self.threads) if ours else OcrRecognizer(self.threads)
         return self.recognizers[name]
 
 
 def check_bounds(digits: Any) -> Digits:
     """The least and the most number of digits, given as a pair, or as one number for both. Raises `ConfigError`."""
-    low, high = digits if isinstance(digits, tuple | list) and len(digits) == 2 else (digits, digits)
+    pair = digits if isinstance(digits, tuple | list) and len(digits) == 2 else (digits, digits)
     try:
-        bounds = int_of(low), None if high is None else int_of(high)
+        if any(isinstance(one, bool) for one in pair):
+            raise TypeError
+        low, high = operator.index(pair[0]), None if pair[1] is None else operator.index(pair[1])
     except TypeError:
-        bounds = 0, None
-    if bounds[0] < 1 or (bounds[1] is not None and bounds[1] < bounds[0]):
+        low, high = 0, None
+    if low < 1 or (high is not None and high < low):
         raise ConfigError(
             f"digits {reprlib.repr(digits)}: expected how many there are, such as 4, or the least and the most, such "
             "as (1, 6) or (3, None)"
         )
-    return bounds
+    return low, high
 
 
 def bounds_written(word: str) -> Digits | None:
     """The least and the most number of digits, written as 4, 1-6 or 3-; None if `word` is no such thing."""
-    found = re.fullmatch(r"([0-9]{1,6})(-([0-9]{1,6})?)?", word)
-    if found is None:
+    if not re.fullmatch(r"[0-9]{1,6}(-([0-9]{1,6})?)?", word):
         return None
-    least, several, most = int(found[1]), found[2], found[3]
-    bounds = least, int(most) if most else None if several else least
-    return bounds if least >= 1 and (bounds[1] is None or bounds[1] >= least) else None
-
-
-def int_of(number: Any) -> int:
-    """A whole number that is no truth value. Raises `TypeError`."""
-    if isinstance(number, bool):
-        raise TypeError
-    return operator.index(number)
+    least, dash, most = word.partition("-")
+    try:
+        return check_bounds((int(least), int(most) if most else None if dash else int(least)))
+    except ConfigError:
+        return None
 
 
 def check_sign(decimal: Any) -> str | None:
@@ -342,33 +339,34 @@ def check_sign(decimal: Any) -> str | None:
 
 def opinion_of(
     recognizer: Recognizer, picture: Intensities, digits: Digits, decimal: str | None, ink: InkColour, count: int
-) -> Opinion | None:
-    """What a recognizer makes of a picture; None if there is nothing on it."""
+) -> Opinion:
+    """What a recognizer makes of a picture; there are no hypotheses if there is nothing on it."""
 
-    def with_looks_at(proposals: list[LineProposal], looks: list[Look]) -> list[Look]:
-        found = [*looks]
+    def judged(proposals: Sequence[LineProposal], before: list[Hypothesis]) -> list[Hypothesis]:
+        found = [*before]
         for proposal, line in zip(proposals, recognizer.lines([one.image for one in proposals]), strict=True):
             evidence = Evidence(line.emissions, digits, decimal)
             strings = dict(islice(evidence.strings(count).items(), count))
-            found.append(Look(proposal, line, evidence, strings, proposal.weight * max(strings.values(), default=0.0)))
-        return sorted(found, key=lambda look: -look.value)
+            score = proposal.weight * max(strings.values(), default=0.0)
+            found.append(Hypothesis(proposal, line, evidence, strings, score))
+        return sorted(found, key=lambda one: -one.value)
 
-    looks: list[Look] = []
+    found: list[Hypothesis] = []
     for proposals in lines(picture, ink):
-        images = {id(one.image): one for one in proposals}  # one that comes again is not looked at again
-        looks = [replace(look, proposal=images.pop(id(look.proposal.image), look.proposal)) for look in looks]
-        looks = with_looks_at([*images.values()], looks)
-        if looks and looks[0].value >= BEYOND_DOUBT:
-            return Opinion(recognizer, looks[:1])
-    return Opinion(recognizer, with_looks_at(forms(looks[0].proposal), looks)) if looks else None
+        new = {one: one for one in proposals}
+        found = [replace(one, proposal=new.pop(one.proposal, one.proposal)) for one in found]  # it may come again
+        found = judged([*new.values()], found)
+        if found and found[0].value >= BEYOND_DOUBT:
+            return Opinion(recognizer, found[:1])
+    return Opinion(recognizer, judged(forms(found[0].proposal), found) if found else [])
 
 
 def combined(opinions: list[Opinion]) -> dict[str, float]:
-    """The strings that any look has found, with their probabilities."""
-    looks = [look for opinion in opinions for look in opinion.looks]
-    if len(looks) == 1:
-        return looks[0].strings
-    strings = list(dict.fromkeys(string for look in looks for string in look.strings))
+    """The strings that any hypothesis has found, with their probabilities."""
+    hypotheses = [one for opinion in opinions for one in opinion.hypotheses]
+    if len(hypotheses) == 1:
+        return hypotheses[0].strings
+    strings = list(dict.fromkeys(string for one in hypotheses for string in one.strings))
     if not strings:
         return {}
     said = np.array([opinion.probabilities(strings) for opinion in opinions])
@@ -381,30 +379,63 @@ def combined(opinions: list[Opinion]) -> dict[str, float]:
     return dict(zip(strings, (product / total).tolist(), strict=True))
 
 
+def rescored(
+    network: Network, line: Grey, middles: Floats, strings: Mapping[str, float], trust: float = TRUST
+) -> dict[str, float]:
+    """The probabilities of strings, with what the network of single digits says of digits that stand apart.
+
+    Args:
+        network: That network.
+        line: The picture of the line, `[h, w]` in [0, 1], light ink on dark ground, in its proportions.
+        middles: The column of the middle of each digit of the most probable string.
+        strings: The strings with their probabilities.
+        trust: How much the network counts, 0 to 1.
+
+    Returns:
+        The same strings. Those with as many digits as the most probable one are as probable together as they were.
+    """
+    images = {place: image for place, image in enumerate(digits_apart(line, middles)) if image is not None}
+    if not images:
+        return dict(strings)
+    said = network.answer(np.stack([*images.values()])[:, None]).digit
+
+    def seen(string: str) -> float:
+        """The log-probability of the string's digits that stand apart."""
+        digits = without_separators(string)
+        return sum(float(shares[int(digits[place])]) for place, shares in zip(images, said, strict=True))
+
+    same = [string for string in strings if len(without_separators(string)) == len(middles) and strings[string] > 0]
+    scores = np.array([math.log(strings[string]) + trust * seen(string) for string in same])
+    shares = np.exp(scores - scores.max())
+    shares *= sum(strings[string] for string in same) / shares.sum()
+    return {**strings, **dict(zip(same, shares.tolist(), strict=True))}
+
+
 def best_of(strings: dict[str, float]) -> str:
     """The most probable string."""
     return max(strings, key=strings.__getitem__, default="")
 
 
-def preferred(opinions: list[Opinion], strings: dict[str, float]) -> Look:
-    """The look that serves best to say where the best of `strings` stands: no varied one, if there is another."""
+def preferred(opinions: list[Opinion], strings: dict[str, float]) -> Hypothesis:
+    """The hypothesis that says best where the best of `strings` stands: of no varied form, if there is another."""
     best = best_of(strings)
-    looks = [look for opinion in opinions for look in opinion.looks]
-    return max(looks, key=lambda look: (not look.proposal.varied, look.score * look.strings.get(best, 0.0)))
+    hypotheses = [one for opinion in opinions for one in opinion.hypotheses]
+    return max(hypotheses, key=lambda one: (not one.proposal.varied, one.score * one.strings.get(best, 0.0)))
 
 
-def reading(best: Look, found: Candidates, opinions: list[Opinion]) -> NumberReading:
+def reading(best: Hypothesis, found: Candidates, opinions: list[Opinion]) -> NumberReading:
     """The reading of candidates, with where and why."""
     is_number = min(opinion.is_number for opinion in opinions)
     is_seen = any(opinion.is_seen for opinion in opinions)
     first = found.candidates[0] if found.candidates else None
     confidence = first.probability if first else 0.0
+    least = TOGETHER if len(opinions) > 1 else opinions[0].recognizer.least_confidence
     reason = None
     if is_number < max(opinion.recognizer.least_is_digit for opinion in opinions):
         reason = NOT_A_NUMBER if is_seen else BLANK
-    elif first is None or max(look.fits for opinion in opinions for look in opinion.looks) < FITTING:
+    elif first is None or max(one.fits for opinion in opinions for one in opinion.hypotheses) < FITTING:
         reason = LENGTH
-    elif not is_seen or confidence < least_confidence(opinions):
+    elif not is_seen or confidence < least:
         reason = UNSURE
     return NumberReading(
         first.text if first else "", first.value if first else None, confidence, found.candidates, found.other,
@@ -413,19 +444,14 @@ def reading(best: Look, found: Candidates, opinions: list[Opinion]) -> NumberRea
     )  # fmt: skip
 
 
-def least_confidence(opinions: list[Opinion]) -> float:
-    """The probability of the most probable value from which on a reading is accepted."""
-    return TOGETHER if len(opinions) > 1 else opinions[0].recognizer.least_confidence
-
-
-def places_of(positions: Positions, look: Look) -> tuple[tuple[float, float], ...]:
+def places_of(positions: Positions, best: Hypothesis) -> tuple[tuple[float, float], ...]:
     """Where characters stand, in pixels of the picture: each as far as halfway to its neighbours, since a network says
     a character at any of the steps on which it stands."""
     if not positions:
         return ()
-    top, bottom, left, right = look.proposal.box
-    middles = left + (right - left) * look.middles(positions)
+    top, bottom, left, right = best.proposal.box
+    middles = left + (right - left) * best.middles(positions)
     between = (middles[1:] + middles[:-1]) / 2
     reach = float(np.diff(middles).mean()) / 2 if len(middles) > 1 else (bottom - top) / 2
     ends = np.concatenate([[middles[0] - reach], between, [middles[-1] + reach]]).clip(left, right)
-    return tuple((start, end) for start, end in pairwise(ends.tolist()))
+    return tuple(pairwise(ends.tolist()))

@@ -4,6 +4,9 @@ The file says itself what it is: inputs `image` float32 `[batch, 1, 28, 28]` in 
 outputs `digit` `[batch, 10]` and `sum` `[batch, 19]`, log-probabilities. A network trained with outliers also has the
 output `is_digit` `[batch]`, the log-probability that the image shows a digit at all. The metadata name the fusion and,
 for a calibrated network, the probabilities from which on an answer is accepted; their last entry is a checksum.
+
+A forked child has a copy of every lock as it was, and none of the threads that would let go of it: forked in the midst
+of a computation, it may wait inside ONNX Runtime or torch for ever. So whoever forks waits until no thread computes.
 """
 
 from __future__ import annotations
@@ -12,8 +15,12 @@ import ctypes
 import hashlib
 import json
 import math
+import os
+import threading
+from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
+from weakref import WeakSet
 
 import numpy as np
 import onnxruntime
@@ -22,11 +29,11 @@ from numpy.typing import NDArray
 from sumnist.config import Task
 from sumnist.errors import RunError
 from sumnist.files import read_whole
-from sumnist.inference.forks import COMPUTING, FORKABLE
 
 __all__ = [
-    "ACCEPTANCE", "FATAL", "FUSION", "INPUTS", "IS_DIGIT", "LEFT_OUT", "OUTPUTS", "WEIGHTS_CHECKSUM", "ZEROS", "Answer",
-    "OnnxFile", "OnnxNetwork", "OnnxSession", "first_line", "share_in", "with_checksum",
+    "ACCEPTANCE", "COMPUTING", "FATAL", "FORKABLE", "FUSION", "INPUTS", "IS_DIGIT", "LEFT_OUT", "OUTPUTS",
+    "WEIGHTS_CHECKSUM", "ZEROS", "Answer", "OnnxFile", "OnnxNetwork", "OnnxSession", "first_line", "share_in",
+    "with_checksum",
 ]  # fmt: skip
 
 INPUTS = {"image": ["tensor(float)", 1, 28, 28], "number": ["tensor(int64)"]}
@@ -48,6 +55,61 @@ ZEROS = b"0" * 64
 """What stands in the place of the checksum while it is computed."""
 FATAL = 4
 """ONNX Runtime's log level: it raises errors anyway, and would print them too."""
+
+
+FORKABLE: WeakSet[Any] = WeakSet()
+"""The networks of this process: what each has to do in a forked child is its `after_fork`."""
+
+
+class Gate:
+    """Any number of threads are inside at once, each in a `with` block; a fork waits until they are out."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.inside: Counter[int] = Counter()
+        self.forks = 0
+
+    def __enter__(self) -> Self:
+        me = threading.get_ident()
+        with self.changed:
+            self.changed.wait_for(lambda: not self.forks or self.inside[me])
+            self.inside[me] += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.changed:
+            self.inside[threading.get_ident()] -= 1
+            self.changed.notify_all()
+
+    def before_fork(self) -> None:
+        """Keep threads out, and wait until those that are inside have left. A thread that is inside may fork itself."""
+        me = threading.get_ident()
+        self.changed.acquire()
+        self.forks += 1
+        self.changed.wait_for(lambda: self.inside.total() == self.inside[me])
+
+    def after_in_parent(self) -> None:
+        """Let threads in again."""
+        self.forks -= 1
+        self.changed.notify_all()
+        self.changed.release()
+
+    def after_in_child(self) -> None:
+        """Forget the parent's other threads, which are not in this child."""
+        me = threading.get_ident()
+        self.changed, self.inside, self.forks = threading.Condition(), Counter({me: self.inside[me]}), 0
+
+
+COMPUTING = Gate()
+"""Where a thread is while a network computes."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=COMPUTING.before_fork,
+        after_in_parent=COMPUTING.after_in_parent,
+        after_in_child=COMPUTING.after_in_child,
+    )
+    os.register_at_fork(after_in_child=lambda: [network.after_fork() for network in FORKABLE])
 
 
 class Answer(NamedTuple):

@@ -11,7 +11,7 @@ import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, SupportsIndex, get_args, overload
+from typing import Any, SupportsIndex, TypeVar, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,9 @@ from sumnist.arithmetic.values import Values
 from sumnist.config import THREADS, InkColour, ReadingEngine, checked
 from sumnist.errors import ConfigError, MissingExtraError, NumberError, RunError, SumnistError
 from sumnist.files import ONNX, PRETRAINED, WEIGHTS
-from sumnist.inference.forks import COMPUTING, FORKABLE
 from sumnist.inference.judge import Judge, Problem, Verdict
 from sumnist.inference.numbers import NumberReading, Numbers
-from sumnist.inference.onnx import Answer, OnnxNetwork
+from sumnist.inference.onnx import COMPUTING, FORKABLE, Answer, OnnxNetwork
 from sumnist.model.folder import INT8, carries, checksum_of_file
 from sumnist.pictures.decode import Picture, intensities_of
 from sumnist.pictures.normalize import ready_arrays
@@ -69,6 +68,7 @@ AS_IT_IS = "as it is"
 """How an image was found that was one already."""
 
 Number = SupportsIndex
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -201,14 +201,11 @@ class Reader:
                 there are no readings: `read_each` goes on instead.
             NumberError: A number cannot be added, or there are not as many as pictures.
         """
-        if not isinstance(picture, list | tuple):
-            return self.read_shown(picture, number, ink, steps=False)[0]
-        readings = []
-        for result in self.read_each(picture, check_numbers(number, len(picture), self.exact), ink):
-            if isinstance(result, SumnistError):
-                raise result
-            readings.append(result)
-        return readings
+        several = isinstance(picture, list | tuple)
+        pictures = picture if several else [picture]
+        numbers, ink = check_numbers(number if several else [number], len(pictures), self.exact), check_ink(ink)
+        readings = every(self._read(pictures, numbers, ink, several))
+        return readings if several else readings[0]
 
     def read_each(
         self, pictures: Sequence[Picture], numbers: Sequence[Number], ink: InkColour = "auto"
@@ -230,11 +227,7 @@ class Reader:
             >>> missing
             ImageError('missing.png: does not exist, expected a picture: check the name')
         """
-        results: list[Reading | SumnistError] = []
-        for start in range(0, len(pictures), BATCH):
-            batch = slice(start, start + BATCH)
-            results += self._read_batch(pictures[batch], numbers[batch], check_ink(ink), start)
-        return results
+        return self._read(pictures, numbers, check_ink(ink))
 
     def read_shown(
         self, picture: Picture, number: Number, ink: InkColour = "auto", steps: bool = True
@@ -244,10 +237,6 @@ class Reader:
         Returns:
             The reading, and the steps from the picture to what the network saw, for `sumnist.pictures.steps.strip`.
         """
-        number, ink = check_number(number, self.exact), check_ink(ink)
-        ready = {} if steps else ready_arrays([picture])
-        if ready and ink != "dark":
-            return self._read_ready([ready[0]], [number])[0], ()
         return self.read_tried(picture, number, ink, steps)[:2]
 
     def read_tried(
@@ -307,31 +296,29 @@ class Reader:
         """
         several = isinstance(picture, list | tuple)
         pictures = picture if several else [picture]
-        readings = self.numbers.read_each(pictures, engine, digits, decimal, check_ink(ink), count)
-        for result in readings:
-            if isinstance(result, SumnistError):
-                raise result
+        readings = every(self.numbers.read_each(pictures, engine, digits, decimal, check_ink(ink), count))
         return readings if several else readings[0]
 
-    def _read_batch(
-        self, pictures: Sequence[Picture], numbers: Sequence[Number], ink: InkColour, first: int
+    def _read(
+        self, pictures: Sequence[Picture], numbers: Sequence[Number], ink: InkColour, several: bool = True
     ) -> list[Reading | SumnistError]:
-        """The readings or errors of pictures of which the first is the one at the place `first`. Those that are images
-        already are read together."""
-        ready = ready_arrays(pictures) if ink != "dark" else {}
+        """The readings or errors of pictures. Those that are images already are read together."""
         results: dict[int, Reading | SumnistError] = {}
-        good: dict[int, int] = {}
-        for place, (picture, given) in enumerate(zip(pictures, numbers, strict=True)):
-            try:
-                number = check_number(given, self.exact)
-                if place in ready:
-                    good[place] = number
-                else:
-                    grey = intensities_of(picture, f"picture {first + place + 1}")
-                    results[place] = self._reading(self._judge(grey, number, ink), number)
-            except SumnistError as error:
-                results[place] = error
-        results.update(zip(good, self._read_ready([ready[place] for place in good], list(good.values())), strict=True))
+        for start in range(0, len(pictures), BATCH):
+            ready = {} if ink == "dark" else ready_arrays(pictures[start : start + BATCH])
+            good: dict[int, int] = {}
+            for place in range(start, min(start + BATCH, len(pictures))):
+                try:
+                    number = check_number(numbers[place], self.exact)
+                    if place - start in ready:
+                        good[place] = number
+                    else:
+                        found = intensities_of(pictures[place], f"picture {place + 1}" if several else None)
+                        results[place] = self._reading(self._judge(found, number, ink), number)
+                except SumnistError as error:
+                    results[place] = error
+            images = [ready[place - start] for place in good]
+            results.update(zip(good, self._read_ready(images, list(good.values())), strict=True))
         return [results[place] for place in range(len(pictures))]
 
     def _read_ready(self, images: list[NDArray[np.float32]], numbers: list[int]) -> list[Reading]:
@@ -373,6 +360,14 @@ class Reader:
         if is_digit is not None and is_digit < self.network.least_is_digit:
             return NOT_A_DIGIT
         return UNSURE if confidence < self.network.least_confidence else None
+
+
+def every(results: Sequence[Result | SumnistError]) -> list[Result]:
+    """The readings. Raises the first error among them."""
+    for result in results:
+        if isinstance(result, SumnistError):
+            raise result
+    return [result for result in results if not isinstance(result, SumnistError)]
 
 
 def load(model: str | Path = PRETRAINED, threads: int = 1) -> Reader:

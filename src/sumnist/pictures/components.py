@@ -57,12 +57,6 @@ class Components:
             labels=new_labels[self.labels[runs]], boxes=self.boxes[which], masses=self.masses[which],
         )  # fmt: skip
 
-    def touched(self, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which components have a pixel in `where` `[H, W]`: `[N]`."""
-        total = np.concatenate([[0], np.cumsum(where)])
-        first = self.rows * self.shape[1]
-        return np.bincount(self.labels, total[first + self.ends] - total[first + self.starts], len(self)) > 0
-
     def mask(self, box: Box | None = None) -> NDArray[np.bool_]:
         """Where these components have ink: `[H, W]`, or only the part in `box`, which must hold all of them."""
         top, bottom, left, right = box or (0, self.shape[0], 0, self.shape[1])

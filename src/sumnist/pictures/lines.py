@@ -76,7 +76,7 @@ class LineProposal:
     weight: float
     dark: bool
     box: Box
-    found: bool
+    found: bool = field(compare=False)
     varied: bool = False
 
 
@@ -225,5 +225,5 @@ def proposal(picture: Intensities, box: Box, dark: bool, weight: float, what: st
 def in_pixels(picture: Intensities, box: Box) -> Box:
     """A box of a picture's intensities, in pixels of the picture."""
     finer = picture.reduction
-    height, width = (round(finer * side) for side in picture.grey.shape)
+    height, width = [round(finer * side) for side in picture.grey.shape]
     return (*within(finer * box[0], finer * box[1], height), *within(finer * box[2], finer * box[3], width))

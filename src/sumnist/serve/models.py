@@ -16,8 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from sumnist.config import InkColour, Range, ReadingEngine
 from sumnist.errors import ConfigError, NumberError
+from sumnist.inference.ctc import Digits
 from sumnist.inference.numbers import NUMBER_ADVICE, bounds_written, check_sign
-from sumnist.inference.paths import Digits
 from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE, check_ink, check_number
 from sumnist.serve.bodies import FORM, JSON, Asked, Body, invalid, values_of
 from sumnist.serve.problems import KINDS, MEDIA_TYPE

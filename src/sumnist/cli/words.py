@@ -18,7 +18,7 @@ from sumnist.data.sampling import draw_numbers
 from sumnist.inference.numbers import NumberReading
 from sumnist.inference.reader import REASONS, Reader, Reading
 
-__all__ = ["Look", "demo", "described", "number_described", "solution_described"]
+__all__ = ["Style", "demo", "described", "number_described", "solution_described"]
 
 SIDE = 20
 """Pixels of an image that are shown: the longer side of every MNIST digit is 20 or less."""
@@ -145,27 +145,27 @@ def ranked(answers: Sequence[int | str], probabilities: Sequence[float]) -> str:
 
 
 @dataclass(frozen=True)
-class Look:
+class Style:
     """How to draw: `unicode` for block characters and marks instead of ASCII; `colour` for green and red marks."""
 
     unicode: bool = True
     colour: bool = False
 
     @classmethod
-    def of(cls, stream: TextIO) -> Look:
+    def of(cls, stream: TextIO) -> Style:
         """What suits `stream`: Unicode if its encoding is UTF-8, colour if it is a terminal and NO_COLOR is not set."""
         encoding = (stream.encoding or "").lower().replace("-", "").replace("_", "")
         return cls(encoding.startswith("utf8"), stream.isatty() and not os.environ.get("NO_COLOR"))
 
 
-def demo(reader: Reader, count: int = 6, seed: int = 0, look: Look | None = None) -> str:
+def demo(reader: Reader, count: int = 6, seed: int = 0, style: Style | None = None) -> str:
     """MNIST test images, each with a random number, drawn with the answers of a reader.
 
     Args:
         reader: What answers.
         count: How many pairs, 1 to 10,000.
         seed: Fixes the images and the numbers.
-        look: How to draw; by default with Unicode, without colour.
+        style: How to draw; by default with Unicode, without colour.
 
     Returns:
         Text at most 76 columns wide, the same for the same arguments; the last line counts the right answers.
@@ -178,9 +178,9 @@ def demo(reader: Reader, count: int = 6, seed: int = 0, look: Look | None = None
     index = np.random.default_rng(seed).choice(len(test), count, replace=False)
     images, digits = test.images[index], test.digits[index].tolist()
     readings = reader.read(list(images), draw_numbers(seed, 0, index))
-    look = look or Look()
+    style = style or Style()
     blocks = [
-        drawing(image, look) + caption(reading, digit, look)
+        drawing(image, style) + caption(reading, digit, style)
         for image, reading, digit in zip(images, readings, digits, strict=True)
     ]
     rows = [side_by_side(blocks[start : start + ACROSS]) for start in range(0, count, ACROSS)]
@@ -195,11 +195,11 @@ def side_by_side(blocks: list[list[str]]) -> str:
     return "\n".join(GAP.join(line).rstrip() for line in zip(*blocks, strict=True)).rstrip("\n")
 
 
-def drawing(pixels: NDArray[np.uint8], look: Look) -> list[str]:
+def drawing(pixels: NDArray[np.uint8], style: Style) -> list[str]:
     """A uint8 image `[28, 28]` as lines of text, one character for two pixels, one above the other."""
     shown = around_ink(pixels)
     upper, lower = shown[::2], shown[1::2]  # [10, 20]
-    if look.unicode:
+    if style.unicode:
         characters, places = HALF_BLOCKS, 2 * (upper >= 128) + (lower >= 128)
     else:
         mean = (upper.astype(int) + lower) / 510
@@ -216,23 +216,23 @@ def around_ink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels[top : top + SIDE, left : left + SIDE]
 
 
-def caption(reading: Reading, digit: int, look: Look) -> list[str]:
+def caption(reading: Reading, digit: int, style: Style) -> list[str]:
     """The question, both answers, and the right ones if an answer is wrong."""
     total = digit + reading.number
     wrong = reading.digit != digit or reading.sum != total
     return [
         f"digit + {reading.number} = ?".ljust(WIDTH),
-        answer("digit", reading.digit, reading.confidence, reading.digit == digit, look),
-        answer("sum", reading.sum, reading.sum_confidence, reading.sum == total, look),
+        answer("digit", reading.digit, reading.confidence, reading.digit == digit, style),
+        answer("sum", reading.sum, reading.sum_confidence, reading.sum == total, style),
         (f"truth: {digit} + {reading.number} = {total}" if wrong else "").ljust(WIDTH),
     ]
 
 
-def answer(name: str, value: int, confidence: float, right: bool, look: Look) -> str:
+def answer(name: str, value: int, confidence: float, right: bool, style: Style) -> str:
     """A line such as `sum   12  99.9% ✓ right`."""
     text = f"{name:5} {value:2} {confidence:7.2%} "
-    mark = (("✓ " if right else "✗ ") if look.unicode else "") + ("right" if right else "wrong")
+    mark = (("✓ " if right else "✗ ") if style.unicode else "") + ("right" if right else "wrong")
     padding = " " * (WIDTH - len(text) - len(mark))
-    if look.colour:
+    if style.colour:
         mark = f"\x1b[{32 if right else 31}m{mark}\x1b[0m"
     return text + mark + padding
