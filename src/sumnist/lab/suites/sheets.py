@@ -437,52 +437,34 @@ def with_mark(part: NDArray[np.uint8], mark: Mark) -> NDArray[np.uint8]:
     return np.asarray(part * (1 - mark.cover * np.float32(1 - mark.grey)) + np.float32(0.5), np.uint8)
 
 
-@dataclass(frozen=True)
-class Registration:
-    """How a picture of a page is: the distortion that registration leaves `[2, 2]`, its blur in millimetres, its noise,
-    and what its ground is thought to be."""
+def cells(layout: Layout, found: Mapping[str, tuple[Mark, Mark]], random: np.random.Generator) -> Cells:
+    """Cut the cells out of a form with ink on it, of a picture that is off, distorted, blurred and noisy, and whose
+    ground is thought to be another than it is."""
+    page, off = printed(layout), random.normal(0, OFF, 2)
+    skew = np.eye(2) + random.normal(0, TURNED, (2, 2))
+    blur, noise, ground = random.uniform(*CELL_BLUR), random.uniform(*CELL_NOISE), np.float32(random.uniform(*GROUND))
 
-    skew: NDArray[np.float64]
-    blur: float
-    noise: float
-    ground: float
-
-    def cut(
-        self, page: NDArray[np.uint8], boxes: Sequence[Rectangle], mark: Mark, off: NDArray[np.float64],
-        random: np.random.Generator,
-    ) -> list[Cell]:  # fmt: skip
-        """The pictures of boxes that stand in a row, `off` by so many millimetres to the right and down."""
-        part = part_of(page, mark)
+    def cut(boxes: Sequence[Rectangle], mark: Mark) -> list[Cell]:
+        """Cut out boxes that stand in a row."""
+        part, away = part_of(page, mark), off + random.normal(0, OFF_HERE, 2)  # millimetres to the right and down
         source = Image.fromarray(with_mark(part, mark) if mark.cover.any() else part).reduce(SCALE // HALVED)
-        source = source.filter(ImageFilter.GaussianBlur(self.blur * HALVED))
+        source = source.filter(ImageFilter.GaussianBlur(blur * HALVED))
         left, top = boxes[0].x - CELL_MARGIN, boxes[0].y - CELL_MARGIN
         wide, tall = boxes[-1].right + CELL_MARGIN - left, boxes[0].height + 2 * CELL_MARGIN
         size = round(wide * CELL_SCALE), round(tall * CELL_SCALE)
-        steps = self.skew * (HALVED / CELL_SCALE)
-        middle = np.array([wide, tall]) / 2 + (left - mark.left / SCALE, top - mark.top / SCALE) + off
+        steps = skew * (HALVED / CELL_SCALE)
+        middle = np.array([wide, tall]) / 2 + (left - mark.left / SCALE, top - mark.top / SCALE) + away
         start = middle * HALVED - steps @ (np.array(size) / 2)
         values = (*steps[0], start[0], *steps[1], start[1])
         row = np.asarray(source.transform(size, Image.Transform.AFFINE, values, Image.Resampling.BILINEAR), np.float32)
-        row = row / np.float32(255) + np.float32(self.noise) * random.standard_normal(row.shape, np.float32)
-        row = np.clip(1 - row / np.float32(self.ground), 0, 1)
-        edges = [(round((box.x - CELL_MARGIN - left) * CELL_SCALE), round((box.width + 2 * CELL_MARGIN) * CELL_SCALE))
-                 for box in boxes]  # fmt: skip
-        return [row[:, edge : edge + width] for edge, width in edges]
+        row = row / np.float32(255) + np.float32(noise) * random.standard_normal(row.shape, np.float32)
+        row = np.clip(1 - row / ground, 0, 1)
+        edges = [round((box.x - CELL_MARGIN - left) * CELL_SCALE) for box in boxes]
+        widths = [round((box.width + 2 * CELL_MARGIN) * CELL_SCALE) for box in boxes]
+        return [row[:, edge : edge + width] for edge, width in zip(edges, widths, strict=True)]
 
-
-def cells(layout: Layout, found: Mapping[str, tuple[Mark, Mark]], random: np.random.Generator) -> Cells:
-    """The cells of a form with ink on it."""
-    page, off = printed(layout), random.normal(0, OFF, 2)
-    skew = np.eye(2) + random.normal(0, TURNED, (2, 2))
-    registration = Registration(skew, random.uniform(*CELL_BLUR), random.uniform(*CELL_NOISE), random.uniform(*GROUND))
-    made: Cells = {}
-    for place in Page.of(layout).places:
-        main, correction = found[place.name]
-        made[place.name] = (
-            registration.cut(page, place.boxes, main, off + random.normal(0, OFF_HERE, 2), random),
-            registration.cut(page, place.correction, correction, off + random.normal(0, OFF_HERE, 2), random),
-        )
-    return made
+    places = Page.of(layout).places
+    return {p.name: (cut(p.boxes, found[p.name][0]), cut(p.correction, found[p.name][1])) for p in places}
 
 
 Points = NDArray[np.float64]
