@@ -31,23 +31,7 @@ from sumnist.inference.numbers import NumberReading, Numbers
 from sumnist.inference.reader import Reader, Reading
 from sumnist.lab.suites import digits, measure, photographs
 from sumnist.lab.suites.corruptions import CORRUPTIONS
-from sumnist.lab.suites.measure import (
-    Answer,
-    NumberSuite,
-    Robustness,
-    answer_to,
-    answers_of,
-    area_under_roc,
-    digit_result,
-    folder,
-    labelled,
-    labels_of,
-    network_digits,
-    number_result,
-    numbers,
-    robustness,
-    value_written,
-)
+from sumnist.lab.suites.measure import Answer, NumberSuite, Robustness, answer_to, answers_of
 from sumnist.lab.suites.strips import NO_NUMBERS, SPACINGS, strings
 from sumnist.pictures.normalize import picture_of
 
@@ -107,7 +91,7 @@ def result(reader: Reader) -> Robustness:
         patch.setattr(measure, "SCENES", 1)
         grey = {"grey": lambda half: [np.full((30, 30), 99, np.uint8)] * 3}
         patch.setattr(measure, "OUT_OF_DISTRIBUTION", grey)
-        return robustness(reader, images=6)
+        return measure.robustness(reader, images=6)
 
 
 def test_answers_tell_readings_from_errors_and_refusals_and_how_sure_they_are_of_a_digit() -> None:
@@ -129,26 +113,26 @@ def test_digit_results_count_what_was_refused_as_it_was_answered() -> None:
         scripted(reading(1), reading(2), reading(3, accepted=False, reason="several digits"), ImageError("blank"),
                  reading(9)), [b""] * 5,
     )  # fmt: skip
-    found = digit_result("set", answers, np.array([1, 7, 3, 4, 9]), ("a", "a", "b", "b", "b"))
+    found = measure.digit_result("set", answers, np.array([1, 7, 3, 4, 9]), ("a", "a", "b", "b", "b"))
     assert (found.accuracy, found.accepted, found.several) == pytest.approx((3 / 5, 3 / 5, 1 / 5))
     assert found.accuracy_accepted == pytest.approx(2 / 3)
     assert found.by_writer == {"a": 0.5, "b": pytest.approx(2 / 3)}
-    nothing = digit_result("set", answers_of(scripted(reading(1, accepted=False)), [b""]), np.array([1]))
+    nothing = measure.digit_result("set", answers_of(scripted(reading(1, accepted=False)), [b""]), np.array([1]))
     assert nothing.accuracy_accepted is None
 
 
 @given(st.lists(st.integers(0, 5), min_size=1), st.lists(st.integers(0, 5), min_size=1))
 def test_the_area_under_the_roc_curve_is_the_share_of_pairs_in_order(inside: list[int], outside: list[int]) -> None:
     pairs = [(a > b) + (a == b) / 2 for a in inside for b in outside]
-    assert area_under_roc(np.array(inside, float), np.array(outside, float)) == pytest.approx(np.mean(pairs))
+    assert measure.area_under_roc(np.array(inside, float), np.array(outside, float)) == pytest.approx(np.mean(pairs))
 
 
 def test_the_network_alone_sees_the_image_as_it_is(reader: Reader, mnist_train: DigitSet) -> None:
     images = mnist_train.images[:40]
-    assert (network_digits(reader, images) == mnist_train.digits[:40]).mean() > 0.9
+    assert (measure.network_digits(reader, images) == mnist_train.digits[:40]).mean() > 0.9
     aside = np.pad(images, ((0, 0), (0, 0), (0, 12)))[:, :, 8:36]
     # The reader puts them into their place again, the network alone does not.
-    whole, alone = answers_of(reader, list(aside)).digits, network_digits(reader, aside)
+    whole, alone = answers_of(reader, list(aside)).digits, measure.network_digits(reader, aside)
     assert (whole == mnist_train.digits[:40]).mean() > (alone == mnist_train.digits[:40]).mean()
 
 
@@ -193,7 +177,7 @@ def test_a_folder_is_read_by_the_names_of_its_folders(reader: Reader, mnist_trai
     picture_of(mnist_train.images[0]).save(tmp_path / str(wrong) / "wrong.png")
     Image.new("L", (50, 50), 255).save(tmp_path / str(wrong) / "blank.png")
     (tmp_path / str(wrong) / ".hidden").write_bytes(b"")
-    found = folder(reader, tmp_path)
+    found = measure.folder(reader, tmp_path)
     assert found.result.pictures == 14
     assert found.result.accuracy == pytest.approx(12 / 14)
     assert [(Path(one.path).name, one.digit) for one in found.errors] == [("blank.png", wrong), ("wrong.png", wrong)]
@@ -209,10 +193,10 @@ def test_a_folder_is_read_by_the_names_of_its_folders(reader: Reader, mnist_trai
 def test_a_folder_without_pictures_and_an_unknown_half_are_errors(reader: Reader, tmp_path: Path) -> None:
     message = f"{tmp_path}: no pictures in sub-folders 0 to 9, expected those of each digit in a folder of its name"
     with pytest.raises(DataError) as caught:
-        folder(reader, tmp_path)
+        measure.folder(reader, tmp_path)
     assert str(caught.value) == message
     with pytest.raises(ConfigError, match=r"^half 'test': unknown"):
-        robustness(reader, "test")  # type: ignore[arg-type]
+        measure.robustness(reader, "test")  # type: ignore[arg-type]
 
 
 # Numbers: single answers and their figures.
@@ -261,14 +245,14 @@ def answered(right: bool, accepted: bool, confidence: float, among: bool = True,
 
 
 def test_the_figures_of_a_set_are_its_means() -> None:
-    found = number_result(
+    found = measure.number_result(
         "set",
         [answered(True, True, 0.9), answered(False, True, 0.8, False, 3.5), answered(True, False, 0.3, nll=1.0),
          answered(True, True, 1.0, nll=0.0)],
     )  # fmt: skip
     assert (found.pictures, found.accuracy, found.accepted, found.in_candidates) == (4, 0.75, 0.75, 0.75)
     assert (found.accuracy_accepted, found.nll) == pytest.approx((2 / 3, 1.25))
-    assert number_result("set", [answered(True, False, 0.9)]).accuracy_accepted is None
+    assert measure.number_result("set", [answered(True, False, 0.9)]).accuracy_accepted is None
 
 
 @settings(max_examples=30)
@@ -276,7 +260,7 @@ def test_the_figures_of_a_set_are_its_means() -> None:
 def test_the_calibration_error_is_that_of_every_other_evaluation(given: list[tuple[float, bool]]) -> None:
     answers = [answered(right, True, sure) for sure, right in given]
     confidence, right = (np.array(values) for values in zip(*given, strict=True))
-    assert number_result("set", answers).ece == pytest.approx(metrics.calibration_error(confidence, right))
+    assert measure.number_result("set", answers).ece == pytest.approx(metrics.calibration_error(confidence, right))
 
 
 # The suite of numbers.
@@ -304,7 +288,7 @@ def measured(small: None) -> tuple[NumberSuite, Scripted]:
         yield from (read_as(("7", 0.5), accepted=place == 0) for place in range(8))
 
     script = Scripted(list(answers()))
-    return numbers(cast("Numbers", script), "development", "both"), script
+    return measure.numbers(cast("Numbers", script), "development", "both"), script
 
 
 def test_the_suite_has_a_figure_for_every_length_and_spacing(measured: tuple[NumberSuite, Scripted]) -> None:
@@ -337,19 +321,19 @@ def test_the_table_and_the_json_hold_the_same_figures(measured: tuple[NumberSuit
 
 
 def test_a_count_limits_every_set_and_an_unknown_half_or_engine_is_an_error(small: None) -> None:
-    found = numbers(scripted(read_as(("7", 0.5))), "reported", count=1)
+    found = measure.numbers(scripted(read_as(("7", 0.5))), "reported", count=1)
     assert [one.pictures for one in found.strings[:7]] == [1] * 7
     assert [one.pictures for one in found.no_numbers] == [1] * 4
     with pytest.raises(ConfigError, match=r"^half 'test': unknown"):
-        numbers(Numbers(), "test")  # type: ignore[arg-type]
+        measure.numbers(Numbers(), "test")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"^engine 'none': expected ours, ocr or both"):
-        numbers(Numbers(), engine="none")  # type: ignore[arg-type]
+        measure.numbers(Numbers(), engine="none")  # type: ignore[arg-type]
 
 
 def test_the_packaged_network_reads_most_short_strings_and_refuses_words_and_empty_paper() -> None:
     reader, made = Numbers(), strings("development", 3, "spaced", 20)
     answers = [answer_to(reader, picture, int(text)) for picture, text in zip(made.pictures, made.texts, strict=True)]
-    assert number_result("3 digits", answers).accuracy >= 0.85
+    assert measure.number_result("3 digits", answers).accuracy >= 0.85
     for name in ("words", "blank"):
         assert measure.no_number_result(reader, name, NO_NUMBERS[name]("development", 12), "ours").accepted <= 0.25
 
@@ -370,10 +354,10 @@ def test_separators_in_a_text_count_for_nothing_but_for_the_decimal_sign(
     text: str, decimal: str | None, value: int | Decimal | None
 ) -> None:
     if value is not None:
-        assert value_written(text, decimal) == value
+        assert measure.value_written(text, decimal) == value
         return
     with pytest.raises(DataError, match=r"^text '.*': expected a number in digits, such as 1,480: mend it$"):
-        value_written(text)
+        measure.value_written(text)
 
 
 LABELS = """path,text,note
@@ -389,7 +373,7 @@ f.png,30
 
 def test_bad_rows_are_errors_of_their_own_and_the_others_are_read_and_those_misread_are_named(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text(LABELS)
-    rows = labels_of(tmp_path / "labels.csv")
+    rows = measure.labels_of(tmp_path / "labels.csv")
     assert [(row.path, row.value) for row in rows] == [
         ("a.png", 1480), ("b.png", 7), ("", None), ("c.png", None), ("d.png", None), ("", None), ("f.png", 30)
     ]  # fmt: skip
@@ -402,7 +386,7 @@ def test_bad_rows_are_errors_of_their_own_and_the_others_are_read_and_those_misr
     assert [row.error for row in rows if row.error] == bad
     unsure = read_as(("1", 0.6), ("7", 0.4), accepted=False, reason="unsure")
     script = scripted(read_as(("1480", 0.9)), unsure, ImageError("f: none"))
-    found = labelled(script, tmp_path, tmp_path / "labels.csv")
+    found = measure.labelled(script, tmp_path, tmp_path / "labels.csv")
     assert found.result is not None
     assert found.result.pictures == 3
     assert found.result.accuracy == pytest.approx(1 / 3)
@@ -416,7 +400,7 @@ def test_bad_rows_are_errors_of_their_own_and_the_others_are_read_and_those_misr
 
 def test_without_a_good_row_there_are_no_figures(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("path,text\na.png,none\n")
-    found = labelled(scripted(), tmp_path, tmp_path / "labels.csv")
+    found = measure.labelled(scripted(), tmp_path, tmp_path / "labels.csv")
     assert found.result is None
     assert found.table() == f"left out: {found.bad_rows[0]}"
 
@@ -439,10 +423,10 @@ def test_labels_that_are_none_are_an_error(tmp_path: Path, content: bytes | None
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(DataError) as caught:
-        labels_of(file)
+        measure.labels_of(file)
     assert str(caught.value) == f"--labels {file}: {message}"
     with pytest.raises(DataError, match=r": is no file, expected a CSV with the columns path and text"):
-        labels_of(tmp_path)
+        measure.labels_of(tmp_path)
 
 
 # The command line.
