@@ -22,7 +22,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from sumnist.batch.pool import start_workers
-from sumnist.config import Config, Engine
+from sumnist.config import Engine
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.pairs import Batch, PairBatches, Pairs, as_image
 from sumnist.data.sampling import NUMBERS, draw_numbers, epoch_seed, hold_out
@@ -36,7 +36,7 @@ from sumnist.lab.study.rows import Row, open_rows, read_jsonl
 from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
 from sumnist.model.fusion import sum_bits
-from sumnist.training.loop import learning_rate, set_learning_rate
+from sumnist.training.loop import one_cycle, set_learning_rate
 
 __all__ = ["LEFT_OUT", "Job", "Trained", "conduct", "draw_for", "jobs_of", "measure", "read_rows", "repeat", "train"]
 
@@ -170,7 +170,6 @@ def train(recipe: Recipe, seed: int, training: DigitSet, held: DigitSet) -> Trai
     net = StudyNet(recipe).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss = JointLoss(net, recipe)
     optimizer = torch.optim.AdamW(loss.parameters(), recipe.lr, fused=True)
-    schedule = Config(lr=recipe.lr, warmup=WARMUP)
     batches = PairBatches(
         training, recipe.batch_size, seed, torch.device("cpu"), recipe.largest_number,
         numbers_per_image=recipe.numbers_per_image, draw=draw_for(recipe, seed, training.digits),
@@ -182,7 +181,7 @@ def train(recipe: Recipe, seed: int, training: DigitSet, held: DigitSet) -> Trai
         torch.manual_seed(epoch_seed(seed, epoch))
         began = time.perf_counter()
         for pairs in batches.epoch(epoch):
-            set_learning_rate(optimizer, learning_rate(step / steps, schedule))
+            set_learning_rate(optimizer, recipe.lr * one_cycle(step / steps, WARMUP))
             loss(pairs).backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
