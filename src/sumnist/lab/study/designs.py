@@ -78,16 +78,6 @@ class Recipe:
     lr: float = 8e-3
     """peak of the learning rate (one-cycle, AdamW)"""
 
-    @property
-    def learns_digit(self) -> bool:
-        """Whether the digit's head is trained; if not, it says nothing."""
-        return self.digit_loss != "none" and self.digit_weight > 0
-
-    @property
-    def learns_sum(self) -> bool:
-        """Whether the sum is trained, or computed."""
-        return self.sum_weight > 0
-
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]

@@ -246,6 +246,7 @@ def measure(net: StudyNet, digits: DigitSet) -> dict[str, Any]:
     whole number instead of rounded, and bits compared as they come, without a threshold. None where they do not apply.
     """
     recipe, answers = net.recipe, answer_grid(net, digits)
+    learns_digit = recipe.digit_loss != "none" and recipe.digit_weight > 0
     sums, cut, unrounded = answers.sum, None, None
     if recipe.join != "computed" and recipe.target != "classes":  # the likeliest sum is not the one that is meant
         raw, total = raw_sums(net, digits, range(NUMBERS))
@@ -260,13 +261,13 @@ def measure(net: StudyNet, digits: DigitSet) -> dict[str, Any]:
     of_sums = {
         "sum": float(right.mean()),
         "sum_nll": None if recipe.target == "value" else float(answers.sum_nll.mean(dtype=float)),
-        "joint": float((answers.digit_right & right).mean()) if recipe.learns_digit else None,
+        "joint": float((answers.digit_right & right).mean()) if learns_digit else None,
         "sum_by_number": right.mean(0).tolist(), "sum_seen": float(right[~unseen].mean()),
         "sum_unseen": float(right[unseen].mean()), "sum_beyond": beyond(net, digits, answers),
     }  # fmt: skip
     return {
-        **(of_digits if recipe.learns_digit else dict.fromkeys(of_digits)),
-        **(of_sums if recipe.learns_sum else dict.fromkeys(of_sums)), "sum_cut": cut, "sum_unrounded": unrounded,
+        **(of_digits if learns_digit else dict.fromkeys(of_digits)),
+        **(of_sums if recipe.sum_weight > 0 else dict.fromkeys(of_sums)), "sum_cut": cut, "sum_unrounded": unrounded,
     }  # fmt: skip
 
 
