@@ -126,7 +126,7 @@ def test_an_upright_border_keeps_clear_of_what_is_written_and_each_side_is_as_pr
 def test_rulings_are_dotted_in_their_share_and_lie_mostly_in_the_outer_fifths(printed: Callable[..., Tensor]) -> None:
     ruling = printed("ruled", RULED_SHARE=1.0, MOST_RULINGS=1, TILT=0.0, LINE=(1.0, 1.1)).amax(1)
     assert share(ruling.amin(1) == 0) == pytest.approx(papers.DOTTED_SHARE, abs=0.03)
-    row = printed("ruled", DOTTED_SHARE=0.0)[:, :, 5].argmax(1)
+    row = printed("ruled", DOTTED_SHARE=0.0, LINE=(0.3, 1.1))[:, :, 5].argmax(1)
     expected = papers.OUTER_SHARE + 0.4 * (1 - papers.OUTER_SHARE)
     assert share((row < 6) | (row >= 26)) == pytest.approx(expected, abs=0.05)
 
