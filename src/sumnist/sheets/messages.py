@@ -29,10 +29,12 @@ STATES = 2**17
 
 
 class Around(NamedTuple):
-    """Sums of the terms from the first on, and from the last but the first on; weights of the sums without each."""
+    """Sums of the terms from the first on, and from the last on without the first; weights of the sums of what is
+    behind each term, and of all without it."""
 
     before: Sums
     behind: Sums
+    after: list[Weights]
     rests: list[Weights]
 
 
@@ -60,15 +62,13 @@ class LeaveOneOut:
         before, behind = Sums(self.up, ring, terms), Sums(self.down, ring, terms[:0:-1])
         after = [behind.all, *reversed(behind.running[: len(terms) - 1])]
         rests = [across.forward(ring, *both) for across, *both in zip(self.across, before.running, after, strict=True)]
-        return Around(before, behind, rests)
+        return Around(before, behind, after, rests)
 
     def backward(self, ring: Ring, sums: Around, to_all: Weights, to_rests: Sequence[Weights]) -> list[Weights]:
         """What is left to each term, given what is left to the sum of all and to those of all but each one."""
-        before, behind = sums.before.running, sums.behind.running
-        after = [sums.behind.all, *reversed(behind[: len(before) - 1])]
-        each = list(zip(self.across, to_rests, strict=True))
-        to_before = [across.to_one(ring, left, x) for (across, left), x in zip(each, after, strict=True)]
-        to_after = [across.to_two(ring, left, x) for (across, left), x in zip(each, before, strict=True)]
+        each = list(zip(self.across, to_rests, sums.before.running, sums.after, strict=True))
+        to_before = [across.to_one(ring, outside, after) for across, outside, _, after in each]
+        to_after = [across.to_two(ring, outside, before) for across, outside, before, _ in each]
         first, *others = sums.before.backward(to_all, to_before)
         through = reversed(sums.behind.backward(to_after[0], to_after[::-1]))
         return [first, *(ring.plus(one, two) for one, two in zip(others, through, strict=True))]
