@@ -6,6 +6,7 @@ import random
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # the tests of other things do without these, and so does the
     from fastapi.testclient import TestClient
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
+    from served import Server
     from sumnist.inference.reader import Reader
     from sumnist.serve.reading import Load
 
@@ -97,9 +99,10 @@ def reader() -> Reader:
     return Reader()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def with_settings() -> Iterator[Callable[..., TestClient]]:
-    """A client of a server with these settings and one process that reads, with the readers that `load` gives."""
+    """A client of a server with these settings and one process that reads, with the readers that `load` gives. One for
+    all tests of a module that ask for the same readers by the same name."""
     from fastapi.testclient import TestClient
 
     from sumnist.serve.app import create_app
@@ -107,13 +110,14 @@ def with_settings() -> Iterator[Callable[..., TestClient]]:
 
     with ExitStack() as clients:
 
+        @cache
         def make(load: Load | None = None, **changed: Any) -> TestClient:
             return clients.enter_context(TestClient(create_app(Settings(**{"workers": 1} | changed), load)))
 
         yield make
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def client() -> Iterator[TestClient]:
     from fastapi.testclient import TestClient
 
@@ -124,10 +128,20 @@ def client() -> Iterator[TestClient]:
         yield found
 
 
+@pytest.fixture(scope="session")
+def shared() -> Iterator[Server]:
+    """A real server, with one process that reads."""
+    from served import Server
+
+    found = Server("--workers", "1", "--receive-seconds", "5")
+    yield found
+    assert found.end() == (0, "")  # and nothing is logged
+
+
 # The page.
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """The URL of a server."""
     from page_driver import served
@@ -136,7 +150,7 @@ def server() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     from playwright.sync_api import expect
 

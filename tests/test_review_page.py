@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -16,6 +16,9 @@ from playwright.sync_api import Page, Route, expect
 
 from page_checks import AXE, need, violations
 from review_sheets import certain, doubtful, said, unreadable, write_marks, wrong
+from sumnist.serve import review
+from sumnist.serve.review import LocalServer
+from sumnist.sheets.layout import Layout
 
 pytestmark = pytest.mark.browser
 
@@ -40,16 +43,23 @@ def marks(photographs: list[dict[str, Any]], tmp_path: Path, request: pytest.Fix
 
 
 @pytest.fixture
-def server(marks: Path) -> Iterator[str]:
-    """The address of a review of them."""
-    command = [sys.executable, "-m", "sumnist", "sheet", "review", str(marks), "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().partition(": ")[0]
-        finally:
-            process.terminate()
-    assert process.returncode == 0
+def server(marks: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a review of them, in a thread of this process."""
+    servers: list[LocalServer] = []
+
+    class Kept(LocalServer):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            servers.append(self)
+
+    monkeypatch.setattr(review, "LocalServer", Kept)
+    told: SimpleQueue[str] = SimpleQueue()
+    layout = Layout.load(marks.with_suffix(".toml"))
+    with ThreadPoolExecutor(1) as thread:
+        done = thread.submit(review.review, marks, layout, 0, lambda url, _: told.put(url))
+        yield told.get(timeout=20)
+        servers[0].should_exit = True
+        assert done.result()
 
 
 def field(name: str) -> str:

@@ -232,14 +232,17 @@ DIGITS = (
 DECIMAL = "expected the sign before decimals, '.' or ',': leave it out for whole numbers"
 MANY = "expected a whole number from 1 to 50: leave it out for 10"
 ENGINE = "expected ours, ocr or both: leave it out for ours"
-NONSENSE = [
-    *((READ, "number", value, WHOLE) for value in ("x", "1.5", "", "1_0", " 7", "7\n", 1.5, True, None, [1], {})),
-    *((READ, "ink", value, INK) for value in ("red", "Dark", "", "dark ", "dark\0", None, True, ["dark"], {})),
+NUMBERS: list[Any] = ["x", "1.5", "", "1_0", " 7", "7\n", 1.5, True, None, [1], {}]
+INKS: list[Any] = ["red", "Dark", "", "dark ", "dark\0", None, True, ["dark"], {}]
+ENGINES: list[Any] = ["theirs", "OURS", "", 1, {}]
+NONSENSE: list[tuple[str, str, Any, str]] = [
+    *((READ, "number", value, WHOLE) for value in NUMBERS),
+    *((READ, "ink", value, INK) for value in INKS),
     *((NUMBER, "ink", value, INK) for value in ("blue", "", 1, None)),
     *((NUMBER, "digits", value, DIGITS) for value in ("x", 0, -4, "6-1", "0-3", "1-6-9", "1 - 6", 1000, "", None, [1])),
     *((NUMBER, "count", value, MANY) for value in (0, 51, -1, "ten", "1.5", None, True)),
     *((NUMBER, "decimal", value, DECIMAL) for value in ("x", "-", "", "..", 1)),
-    *((NUMBER, "engine", value, ENGINE) for value in ("theirs", "OURS", "", 1, {})),
+    *((NUMBER, "engine", value, ENGINE) for value in ENGINES),
 ]
 
 
@@ -320,9 +323,10 @@ def test_what_is_wrong_with_a_batch_is_a_problem(with_settings: Callable[..., Te
     client = with_settings(batch=3)
     item = {"picture": encoded(BLANK), "number": 1}
     fault = {"picture": "é", "number": 1}
+    wrong: list[Any] = [[], {}, {"readings": 5}, "x"]
     expected = f'the body: expected {{"readings": [{ONE}, ...]}}'
     cases: list[tuple[dict[str, Any], str]] = [
-        *(({"json": one}, expected) for one in ([], {}, {"readings": 5}, "x")),
+        *(({"json": one}, expected) for one in wrong),
         ({"json": {"readings": [item, None]}}, f"reading 2: NoneType, expected {ONE}"),
         ({"json": {"readings": [item, item | {"ink": "red"}]}}, f"ink 'red': {INK}"),
         ({"json": {"readings": [fault, item | {"ink": "red"}]}}, f"ink 'red': {INK}"),

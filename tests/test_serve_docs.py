@@ -7,25 +7,17 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from served import Server
 from sumnist.serve.metrics import Metrics
 from sumnist.serve.problems import KINDS
 from sumnist.serve.settings import Settings
-from test_serve_process import Server
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs/serving.md").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    found = Server()
-    yield found
-    assert found.end() == (0, "")
 
 
 def here(text: str, server: Server) -> str:
@@ -44,10 +36,10 @@ def output(command: str, server: Server) -> str:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_lines_with_curl_run(server: Server) -> None:
+def test_the_lines_with_curl_run(shared: Server) -> None:
     lines = [command for command in commands() if command.startswith("curl")]
     assert len(lines) == 8
-    form, as_json, batch, number, problem, health, ready, metrics = (output(line, server) for line in lines)
+    form, as_json, batch, number, problem, health, ready, metrics = (output(line, shared) for line in lines)
     assert (json.loads(form)["digit"], json.loads(form)["sum"]) == (5, 12)
     image = json.loads(as_json).pop("image")
     assert [len(row) for row in image] == [28] * 28
@@ -60,15 +52,15 @@ def test_the_lines_with_curl_run(server: Server) -> None:
     assert metrics.startswith("# HELP sumnist_requests_total ")
 
 
-def test_the_python_runs(server: Server) -> None:
+def test_the_python_runs(shared: Server) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    command = [sys.executable, "-W", "error", "-c", here(code, server)]
+    command = [sys.executable, "-W", "error", "-c", here(code, shared)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (result.stdout, result.stderr) == ("5 12 True\n", "")
 
 
-def test_what_the_server_prints_is_what_the_page_shows(server: Server) -> None:
-    assert here(PAGE, server).count(server.line) == 1
+def test_what_the_server_prints_is_what_the_page_shows(shared: Server) -> None:
+    assert here(PAGE, shared).count(shared.line) == 1
 
 
 def test_the_page_names_every_problem_with_its_status_and_every_metric() -> None:
@@ -76,20 +68,20 @@ def test_the_page_names_every_problem_with_its_status_and_every_metric() -> None
     for kind in KINDS.values():
         row = next(row for statuses, row in rows.items() if str(kind.status) in statuses.split(", "))
         assert f"`{kind.slug}`" in row
-    for name in re.findall(r"# TYPE (\w+)", Metrics().text().decode()):
+    for name in re.findall(r"# TYPE (\w+)", bytes(Metrics().answer().body).decode()):
         assert f"`{name}`" in rows
 
 
-def test_the_page_names_every_field_of_a_request_and_every_member_of_a_reading(server: Server) -> None:
-    document = json.loads(output(f"curl -s http://127.0.0.1:{server.port}/openapi.json", server))
+def test_the_page_names_every_field_of_a_request_and_every_member_of_a_reading(shared: Server) -> None:
+    document = json.loads(output(f"curl -s http://127.0.0.1:{shared.port}/openapi.json", shared))
     fields = document["paths"]["/v1/read"]["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]
     assert re.findall(r"^\| `(\w+)` \|.*\| (?:optional; .*)?\|$", PAGE, re.MULTILINE)[:3] == list(fields)
     for member in document["components"]["schemas"]["Reading"]["properties"]:
         assert f"`{member}`" in PAGE
 
 
-def test_the_page_names_every_field_and_every_member_of_the_reading_of_a_number(server: Server) -> None:
-    document = json.loads(output(f"curl -s http://127.0.0.1:{server.port}/openapi.json", server))
+def test_the_page_names_every_field_and_every_member_of_the_reading_of_a_number(shared: Server) -> None:
+    document = json.loads(output(f"curl -s http://127.0.0.1:{shared.port}/openapi.json", shared))
     content = document["paths"]["/v1/read-number"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     _, part = PAGE.split("### Numbers of any length")
     part, _ = part.split("###", 1)

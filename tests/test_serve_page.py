@@ -34,7 +34,7 @@ SCRIBBLE = " ".join(f"{20 + 60 * (i % 2)},{20 + 4 * i}" for i in range(16))
 # Answers.
 
 
-@pytest.mark.parametrize("digit", range(10))
+@pytest.mark.parametrize("digit", [0, 3, 8])
 def test_a_drawn_digit_and_its_sum_are_read_off_the_page(page: Page, digit: int) -> None:
     draw(page, DIGITS[digit])
     expect_answer(page, digit, 7)
@@ -51,7 +51,7 @@ def widths(page: Page) -> set[int]:
 
 
 @pytest.mark.parametrize("page", [STILL], indirect=True)
-@pytest.mark.parametrize("number", [0, 7, 9])
+@pytest.mark.parametrize("number", [0, 9])
 def test_on_the_common_axis_the_bars_of_the_sum_are_those_of_the_digit_displaced_by_the_number(
     page: Page, number: int
 ) -> None:
@@ -70,7 +70,7 @@ def test_on_the_common_axis_the_bars_of_the_sum_are_those_of_the_digit_displaced
 
 
 @pytest.mark.parametrize("page", [{"viewport": PHONE, **STILL}], indirect=True)
-@pytest.mark.parametrize("number", [-3, 12, 123456789, -9007199254740982])
+@pytest.mark.parametrize("number", [12, -9007199254740982])
 def test_for_other_numbers_each_sum_stands_under_its_digit(page: Page, number: int) -> None:
     page.fill("#number", str(number))
     draw(page, DIGITS[5])
@@ -119,16 +119,6 @@ def test_without_a_number_to_add_the_digit_stays_and_there_is_no_sum(page: Page,
     expect(page.locator("#number")).to_have_attribute("aria-invalid", "true")
     page.fill("#number", "1")
     expect_answer(page, 5, 1)
-
-
-def test_a_digit_is_read_while_the_number_is_missing(page: Page) -> None:
-    page.fill("#number", "")
-    expect_none(page, "A number is missing.")
-    draw(page, DIGITS[4])
-    expect(page.locator("#digit")).to_have_text("4")
-    expect(page.locator("#verdict")).to_have_text("A number is missing.")
-    page.fill("#number", "3")
-    expect_answer(page, 4, 3)
 
 
 def test_while_one_draws_at_most_one_request_is_under_way_and_the_last_counts(page: Page) -> None:
@@ -261,12 +251,6 @@ def test_what_was_taken_for_the_digit_is_said_of_a_refused_picture_too_and_of_a_
 # No answer.
 
 
-def test_a_blank_picture_is_said_to_be_blank(page: Page) -> None:
-    give(page, "drop", "white.png", white())
-    expect_none(page, "There is nothing to read.")
-    expect(page.locator("#hint")).to_have_text("Write something, or come nearer.")
-
-
 REFUSALS = [
     ("not a digit", "This does not look like a digit.", "Draw one of 0 to 9.",
      "A digit from 0 to 9 was expected; of a photograph, come nearer, so that the paper fills it."),
@@ -285,35 +269,19 @@ REFUSALS = [
 """Reasons, the verdict on the page, and what helps: for a drawing, and for an uploaded picture."""
 
 
-@pytest.mark.parametrize(("reason", "verdict", "hint"), [refused[:3] for refused in REFUSALS])
-def test_a_refused_drawing_has_no_answer_but_a_verdict_and_a_hint(
-    page: Page, reason: str, verdict: str, hint: str
-) -> None:
-    answering(page, refusal(reason))
-    draw(page, DIGITS[4])
-    expect_none(page, verdict)
-    expect(page.locator("#hint")).to_have_text(hint)
-    expect(page.locator("#is-there")).to_have_text("A digit: 3.1\u00a0%")
-    grey = page.locator(".digits .best .bar").evaluate("bar => getComputedStyle(bar).backgroundColor")
-    assert grey == "rgb(170, 180, 192)"
-
-
-def test_a_refused_upload_has_the_advice_on_photographs(page: Page) -> None:
-    for reason, verdict, _, advice in REFUSALS:
+def test_what_is_refused_has_no_answer_but_a_verdict_and_advice_on_a_drawing_or_a_photograph(page: Page) -> None:
+    for reason, verdict, hint, advice in REFUSALS:
         answering(page, refusal(reason))
+        page.press("body", "Escape")
+        draw(page, DIGITS[4])
+        expect_none(page, verdict)
+        expect(page.locator("#hint")).to_have_text(hint)
+        expect(page.locator("#is-there")).to_have_text("A digit: 3.1\u00a0%")
+        grey = page.locator(".digits .best .bar").evaluate("bar => getComputedStyle(bar).backgroundColor")
+        assert grey == "rgb(170, 180, 192)"
         page.set_input_files("#file", FIVE)
         expect_none(page, verdict)
         expect(page.locator("#hint")).to_have_text(advice)
-
-
-def test_a_letter_is_no_digit(page: Page) -> None:
-    draw(page, "30,80 50,20 70,80 / 38,58 62,58")
-    expect_none(page, "This does not look like a digit.")
-
-
-def test_two_digits_are_said_to_be_more_than_one(page: Page) -> None:
-    draw(page, "20,30 20,70 / 60,30 78,30 66,70")
-    expect_none(page, "There seems to be more than one digit.")
 
 
 def test_a_scribble_has_either_an_answer_or_a_reason(page: Page) -> None:
@@ -339,7 +307,7 @@ def test_what_is_no_picture_is_said_to_be_none(page: Page) -> None:
     expect(page.locator("#hint")).to_contain_text("save it as PNG")
 
 
-@pytest.mark.parametrize("status", [413, 415, 422, 500])
+@pytest.mark.parametrize("status", [413, 500])
 def test_a_problem_is_told_in_the_words_of_the_server(page: Page, status: int) -> None:
     answering(page, problem("Something is wrong", "what was given: the mend", status), status)
     draw(page, DIGITS[1])

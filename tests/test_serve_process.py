@@ -1,4 +1,4 @@
-"""A real `sumnist serve` on a free port of this machine: how it starts and ends, slow and broken clients, no room."""
+"""How a real `sumnist serve` starts and ends, slow and broken clients, no room."""
 
 from __future__ import annotations
 
@@ -10,112 +10,22 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection, HTTPResponse
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-import numpy as np
 import pytest
 from PIL import Image
 
+from served import FIVE, Server, answer_on, form, metric, request, slow_picture, status_on, wait_until
+from sumnist.errors import ConfigError, RunError
 from sumnist.files import PRETRAINED
-
-FIVE = (Path(__file__).resolve().parent.parent / "examples/five.png").read_bytes()
-
-
-def form(picture: bytes, number: int = 7) -> bytes:
-    return (
-        b'--edge\r\nContent-Disposition: form-data; name="picture"; filename="a.png"\r\n\r\n' + picture
-        + b'\r\n--edge\r\nContent-Disposition: form-data; name="number"\r\n\r\n' + str(number).encode()
-        + b"\r\n--edge--\r\n"
-    )  # fmt: skip
-
-
-def request(content: bytes, length: int | None = None) -> bytes:
-    """The bytes of a whole request, which may promise another length."""
-    length = len(content) if length is None else length
-    head = "POST /v1/read HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=edge\r\n"
-    return f"{head}Content-Length: {length}\r\n\r\n".encode() + content
-
-
-class Server:
-    """A process of `sumnist serve`."""
-
-    def __init__(self, *flags: str, environment: Mapping[str, str] | None = None) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "sumnist", "serve", "--port", "0", *flags],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | (environment or {}),
-        )  # fmt: skip
-        self.connections: list[socket.socket] = []
-        self.ended: tuple[int, str] | None = None
-        assert self.process.stdout is not None
-        self.line = self.process.stdout.readline()
-        self.port = int(self.line.partition(": ")[0].rpartition(":")[2] or 0)
-
-    def connect(self) -> socket.socket:
-        """A connection, closed at the latest when the server is."""
-        self.connections.append(socket.create_connection(("127.0.0.1", self.port), timeout=20))
-        return self.connections[-1]
-
-    def get(self, path: str) -> tuple[int, str]:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        finally:
-            connection.close()
-
-    def read(self, picture: bytes = FIVE) -> tuple[int, Any]:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            headers = {"Content-Type": "multipart/form-data; boundary=edge"}
-            connection.request("POST", "/v1/read", form(picture), headers)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        finally:
-            connection.close()
-
-    def end(self) -> tuple[int, str]:
-        """Its exit status after SIGTERM, and its standard error."""
-        if self.ended is not None:
-            return self.ended
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            _, err = self.process.communicate(timeout=30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.communicate()
-            raise
-        finally:
-            for connection in self.connections:
-                connection.close()
-        self.ended = self.process.returncode, err
-        return self.ended
-
-
-def answer_on(connection: socket.socket) -> tuple[int, dict[str, Any]]:
-    """What comes on a connection until it is closed: status, and the JSON of the body."""
-    data = b""
-    while part := connection.recv(65536):
-        data += part
-    head, _, body = data.partition(b"\r\n\r\n")
-    assert head, "closed without an answer"
-    return int(head.split()[1]), json.loads(body)
-
-
-def status_on(connection: socket.socket) -> int:
-    """The status of the next answer on a connection that may stay open; the answer is received whole."""
-    answer = HTTPResponse(connection)
-    answer.begin()
-    answer.read()
-    return answer.status
+from sumnist.serve.app import create_app
+from sumnist.serve.server import listening
+from sumnist.serve.settings import Settings
 
 
 @pytest.fixture
@@ -132,36 +42,6 @@ def serving() -> Iterator[Callable[..., Server]]:
         server.end()
 
 
-def slow_picture() -> bytes:
-    """A picture that takes a while to read: many pixels of noise."""
-    levels = np.random.default_rng(0).integers(0, 256, (3000, 3000), np.uint8)
-    stream = BytesIO()
-    Image.fromarray(levels).save(stream, "PNG", compress_level=1)
-    return stream.getvalue()
-
-
-def metric(server: Server, name: str) -> float:
-    """The first value whose name begins so, 0 if there is none yet; those in flight without the one that asks."""
-    lines = server.get("/metrics")[1].splitlines()
-    value = next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)), 0.0)
-    return value - 1 if name == "sumnist_requests_in_flight" else value
-
-
-def serves(server: Server) -> bool:
-    """Whether a reading comes back; not while nobody listens."""
-    try:
-        return server.read()[0] == 200
-    except ConnectionError:
-        return False
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def test_it_tells_its_url_reads_and_ends_when_it_is_told_to(serving: Callable[..., Server]) -> None:
     server = serving()
     assert server.line == f"http://127.0.0.1:{server.port}: reading; its API: http://127.0.0.1:{server.port}/docs\n"
@@ -170,30 +50,26 @@ def test_it_tells_its_url_reads_and_ends_when_it_is_told_to(serving: Callable[..
     assert server.end() == (0, "")
 
 
-def test_it_listens_on_this_machine_alone(serving: Callable[..., Server]) -> None:
-    server = serving()
-    wanted = f"{server.port:04X}"
-    listening = [
-        line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines() if line.split()[3] == "0A"
-    ]  # fmt: skip
-    assert [address for address in listening if address.endswith(f":{wanted}")] == [f"0100007F:{wanted}"]
+def test_it_listens_on_this_machine_alone(shared: Server) -> None:
+    wanted = f"{shared.port:04X}"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    assert {line[1] for line in lines if line[3] == "0A" and line[1].endswith(f":{wanted}")} == {f"0100007F:{wanted}"}
 
 
-def test_a_port_that_is_taken_is_one_message(serving: Callable[..., Server]) -> None:
+def test_what_makes_no_sense_is_one_message(serving: Callable[..., Server], tmp_path: Path) -> None:
+    status, message = serving("--beside", str(PRETRAINED)).end()
+    assert (status, message.count("\n")) == (2, 1)
+    assert message.startswith(f"sumnist: --beside {PRETRAINED}: its sum is computed as the first one's is, expected a ")
+    (tmp_path / "model.onnx").write_text("no network")
+    with pytest.raises(RunError, match="damaged, or no ONNX file of sumnist"):
+        create_app(Settings(model=tmp_path / "model.onnx"))
+    for host in ("..", "x" * 64 + ".example", "a..b", "ä" * 70, "no-such-host.invalid"):
+        with pytest.raises(ConfigError, match=rf"^--host {host} --port 0: cannot listen there \("):
+            listening(Settings(host=host, port=0))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert serving("--port", str(port)).end() == (
-            2,
-            f"sumnist: --host 127.0.0.1 --port {port}: cannot listen there (address already in use), expected an "
-            "address of this machine and a free port: choose another one, or --port 0 for any\n",
-        )
-
-
-@pytest.mark.parametrize("host", ["..", "x" * 64 + ".example", "a..b", "ä" * 70, "no-such-host.invalid"])
-def test_a_host_that_is_none_is_one_message(serving: Callable[..., Server], host: str) -> None:
-    status, message = serving("--host", host).end()
-    assert (status, message.count("\n")) == (2, 1), message
-    assert message.startswith(f"sumnist: --host {host} --port 0: cannot listen there (")
+        with pytest.raises(ConfigError, match=rf"--port {port}: cannot listen there \(address already in use\), exp"):
+            listening(Settings(port=port))
 
 
 def test_without_its_libraries_it_says_what_to_install(tmp_path: Path) -> None:
@@ -209,19 +85,6 @@ def test_without_its_libraries_it_says_what_to_install(tmp_path: Path) -> None:
         "",
         'sumnist: sumnist serve needs uvicorn, which is not installed; install it with: pip install "sumnist[serve]"\n',
     )
-
-
-def test_what_is_no_network_is_one_message(serving: Callable[..., Server], tmp_path: Path) -> None:
-    (tmp_path / "model.onnx").write_text("no network")
-    status, message = serving("--model", str(tmp_path / "model.onnx")).end()
-    assert (status, message.count("\n")) == (1, 1)
-    assert message.startswith(f"sumnist: {tmp_path}/model.onnx: damaged, or no ONNX file of sumnist")
-
-
-def test_a_second_network_that_has_not_learned_to_add_is_one_message(serving: Callable[..., Server]) -> None:
-    status, message = serving("--beside", str(PRETRAINED)).end()
-    assert (status, message.count("\n")) == (2, 1)
-    assert message.startswith(f"sumnist: --beside {PRETRAINED}: its sum is computed as the first one's is, expected a ")
 
 
 def test_sigterm_answers_every_request_that_was_sent_before(serving: Callable[..., Server]) -> None:
@@ -356,14 +219,6 @@ def test_a_body_that_nobody_reads_is_cut_too(serving: Callable[..., Server]) -> 
     wait_until(is_cut, 10)
 
 
-def test_a_body_that_stops_being_http_is_a_problem(shared: Server) -> None:
-    connection = shared.connect()
-    connection.sendall(b"POST /v1/read HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
-    connection.sendall(b"Transfer-Encoding: chunked\r\n\r\n4\r\n{   \r\nno length\r\n")
-    status, problem = answer_on(connection)
-    assert (status, problem["type"]) == (400, "urn:sumnist:problem:malformed-request")
-
-
 def test_one_connection_too_many_is_answered_503(serving: Callable[..., Server]) -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, before[1]))  # for the server too, which inherits it
@@ -395,24 +250,6 @@ def test_what_is_not_http_is_a_problem_like_all_others(shared: Server, sent: byt
     given, problem = answer_on(connection)
     assert (given, problem["type"], problem["status"]) == (status, f"urn:sumnist:problem:{slug}", status)
     assert set(problem) == {"type", "title", "status", "detail", "instance"}
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Server]:
-    server = Server()
-    yield server
-    assert server.end() == (0, "")
-
-
-def test_what_finds_no_room_is_answered_503_at_once_and_the_rest_as_ever(serving: Callable[..., Server]) -> None:
-    server, picture = serving("--workers", "1", "--queue", "1"), slow_picture()
-    with ThreadPoolExecutor(12) as threads:
-        answers = list(threads.map(lambda _: server.read(picture), range(12)))
-    statuses = [status for status, _ in answers]
-    assert set(statuses) == {200, 503}
-    assert all(answer["type"] == "urn:sumnist:problem:busy" for status, answer in answers if status == 503)
-    assert metric(server, "sumnist_requests_shed_total") == statuses.count(503)
-    assert server.read()[0] == 200
 
 
 def test_a_process_that_was_killed_is_replaced_and_nothing_else_happens(serving: Callable[..., Server]) -> None:

@@ -6,24 +6,17 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from http_fuzz import SMUGGLED, UPGRADES, answers_in
-from test_serve_process import FIVE, Server, form, metric, request, slow_picture, status_on, wait_until
+from served import FIVE, Server, form, metric, request, slow_picture, status_on, wait_until
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = b"GET /fuzz/last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 """After which the server closes, so that all that it says can be received."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    found = Server("--workers", "1", "--receive-seconds", "5")
-    yield found
-    assert found.end() == (0, "")  # and nothing is logged
 
 
 def asked(server: Server, *segments: bytes, end: bool = False, heads: tuple[bool, ...] = ()) -> list[tuple[int, Any]]:
@@ -64,7 +57,7 @@ def chunks(content: bytes) -> bytes:
 @pytest.mark.parametrize("upgrade", UPGRADES)
 @pytest.mark.parametrize("make", [request, chunks])
 def test_an_upgrade_that_is_not_offered_is_ignored_however_the_body_comes(
-    server: Server, upgrade: bytes, make: Callable[[bytes], bytes]
+    shared: Server, upgrade: bytes, make: Callable[[bytes], bytes]
 ) -> None:
     content = upgrading(make(form(FIVE)), upgrade)
     body = content.index(b"\r\n\r\n") + 4
@@ -74,30 +67,30 @@ def test_an_upgrade_that_is_not_offered_is_ignored_however_the_body_comes(
         [*(content[place : place + 400] for place in range(0, len(content), 400)), LAST],
         [content[:30], content[30:], LAST],
     ):
-        (first, reading), last = asked(server, *segments)
+        (first, reading), last = asked(shared, *segments)
         assert (first, reading["sum"], last[0]) == (200, 12, 404)
 
 
-def test_the_body_of_a_request_with_an_upgrade_is_never_a_request(server: Server) -> None:
+def test_the_body_of_a_request_with_an_upgrade_is_never_a_request(shared: Server) -> None:
     for upgrade in UPGRADES:
         content = (
             b"POST /fuzz HTTP/1.1\r\nHost: x\r\n%bContent-Length: %d\r\n\r\n" % (upgrade, len(SMUGGLED)) + SMUGGLED
         )
         for segments in ([content + LAST], [content[: -len(SMUGGLED)], SMUGGLED, LAST]):
-            assert [answer["instance"] for _, answer in asked(server, *segments)] == ["/fuzz", "/fuzz/last"]
+            assert [answer["instance"] for _, answer in asked(shared, *segments)] == ["/fuzz", "/fuzz/last"]
 
 
-def test_upgrades_are_ignored_in_a_pipeline_too_and_where_the_connection_is_to_be_closed(server: Server) -> None:
+def test_upgrades_are_ignored_in_a_pipeline_too_and_where_the_connection_is_to_be_closed(shared: Server) -> None:
     several = b"".join(upgrading(one, UPGRADES[0]) for one in (GET, request(form(FIVE)), GET, request(form(FIVE, 1))))
-    assert statuses(asked(server, several + LAST)) == [200, 200, 200, 200, 404]
+    assert statuses(asked(shared, several + LAST)) == [200, 200, 200, 200, 404]
     closing = upgrading(request(form(FIVE)), b"Connection: close, Upgrade\r\nUpgrade: h2c\r\n")
-    (answer,) = asked(server, closing + GET)
+    (answer,) = asked(shared, closing + GET)
     assert (answer[0], answer[1]["sum"]) == (200, 12)
 
 
-def test_connect_is_refused_and_what_follows_it_is_not_a_request(server: Server) -> None:
+def test_connect_is_refused_and_what_follows_it_is_not_a_request(shared: Server) -> None:
     for target in (b"x:443", b"/healthz", b"/"):
-        (answer,) = asked(server, b"CONNECT " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n" + GET)
+        (answer,) = asked(shared, b"CONNECT " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n" + GET)
         assert (answer[0], answer[1]["type"]) == (400, "urn:sumnist:problem:malformed-request")
         assert answer[1]["detail"] == "CONNECT: expected another method: this server is no proxy"
 
@@ -114,23 +107,23 @@ def test_connect_is_refused_and_what_follows_it_is_not_a_request(server: Server)
         (request(form(FIVE)) + GET, [200, 200]),
     ],
 )
-def test_what_comes_before_garbage_is_answered_first(server: Server, before: bytes, expected: list[int]) -> None:
-    answers = asked(server, before + b"\0garbage", end=True)
+def test_what_comes_before_garbage_is_answered_first(shared: Server, before: bytes, expected: list[int]) -> None:
+    answers = asked(shared, before + b"\0garbage", end=True)
     assert statuses(answers) == [*expected, 400]
     assert answers[-1][1]["detail"].startswith("not HTTP (")
 
 
-def test_a_body_that_stops_being_http_has_one_answer_wherever_it_stands_in_a_pipeline(server: Server) -> None:
+def test_a_body_that_stops_being_http_has_one_answer_wherever_it_stands_in_a_pipeline(shared: Server) -> None:
     broken = request(b"{").partition(b"Content-Length")[0] + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\nx\r\n"
-    assert statuses(asked(server, broken + SMUGGLED)) == [400]
-    assert statuses(asked(server, GET + request(form(FIVE)) + broken + SMUGGLED)) == [200, 200, 400]
-    assert statuses(asked(server, broken.replace(b"/v1/read", b"/healthz") + SMUGGLED)) in ([400], [405])
+    assert statuses(asked(shared, broken + SMUGGLED)) == [400]
+    assert statuses(asked(shared, GET + request(form(FIVE)) + broken + SMUGGLED)) == [200, 200, 400]
+    assert statuses(asked(shared, broken.replace(b"/v1/read", b"/healthz") + SMUGGLED)) in ([400], [405])
 
 
 @pytest.mark.parametrize("start", [b"x: ", b"0;x="])
-def test_what_stands_around_the_chunks_of_a_body_is_bounded_too(server: Server, start: bytes) -> None:
+def test_what_stands_around_the_chunks_of_a_body_is_bounded_too(shared: Server, start: bytes) -> None:
     head = request(b"{").partition(b"Content-Length")[0] + b"Transfer-Encoding: chunked\r\n\r\n"
-    connection = server.connect()
+    connection = shared.connect()
     connection.sendall(head + (b"0\r\n" if start == b"x: " else b"") + start)
     for _ in range(8):  # of 300,000 bytes at most some are sent before the answer
         connection.sendall(b"x" * 37_500)
@@ -138,29 +131,29 @@ def test_what_stands_around_the_chunks_of_a_body_is_bounded_too(server: Server, 
     connection.close()
 
 
-def test_headers_after_a_body_do_not_matter(server: Server) -> None:
+def test_headers_after_a_body_do_not_matter(shared: Server) -> None:
     content = b"POST /v1/read HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
-    assert statuses(asked(server, content + b"Content-Type: application/json\r\n\r\n" + LAST)) == [415, 404]
+    assert statuses(asked(shared, content + b"Content-Type: application/json\r\n\r\n" + LAST)) == [415, 404]
 
 
 @pytest.mark.parametrize("path", [b"/v1/read", b"/fuzz"])  # which answers when it has the body, or at once
-def test_a_connection_that_is_to_be_closed_by_what_comes_after_a_body_is_closed(server: Server, path: bytes) -> None:
+def test_a_connection_that_is_to_be_closed_by_what_comes_after_a_body_is_closed(shared: Server, path: bytes) -> None:
     head = (
         b"POST "
         + path
         + b" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
     for segments in ([head, b"0\r\nConnection: close\r\n\r\n"], [head + b"0\r\nConnection: close\r\n\r\n" + LAST]):
-        assert statuses(asked(server, *segments)) in ([400], [404])
+        assert statuses(asked(shared, *segments)) in ([400], [404])
 
 
-def test_too_many_headers_are_refused_in_one_piece_too(server: Server) -> None:
-    (answer,) = asked(server, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 12_000 + b"\r\n")
+def test_too_many_headers_are_refused_in_one_piece_too(shared: Server) -> None:
+    (answer,) = asked(shared, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 12_000 + b"\r\n")
     assert (answer[0], answer[1]["detail"]) == (431, "more than 65,536 bytes of headers: send fewer or shorter ones")
 
 
-def test_more_requests_than_may_wait_on_a_connection_are_refused_after_the_others(server: Server) -> None:
-    answers = asked(server, GET * 500)
+def test_more_requests_than_may_wait_on_a_connection_are_refused_after_the_others(shared: Server) -> None:
+    answers = asked(shared, GET * 500)
     assert statuses(answers) == [200] * 100 + [503]
     assert answers[-1][1]["detail"] == "100 requests wait on this connection: wait for their answers"
 
@@ -168,49 +161,49 @@ def test_more_requests_than_may_wait_on_a_connection_are_refused_after_the_other
 # Connections that are closed.
 
 
-def test_a_client_that_closes_its_sending_half_has_its_answers(server: Server) -> None:
-    assert [answer["sum"] for _, answer in asked(server, request(form(FIVE)), end=True)] == [12]
+def test_a_client_that_closes_its_sending_half_has_its_answers(shared: Server) -> None:
+    assert [answer["sum"] for _, answer in asked(shared, request(form(FIVE)), end=True)] == [12]
     pair = request(form(slow_picture())) + request(form(FIVE, 1))
-    assert statuses(asked(server, pair, end=True)) == [200, 200]
-    assert statuses(asked(server, GET * 20 + request(form(FIVE)), end=True)) == [200] * 21
+    assert statuses(asked(shared, pair, end=True)) == [200, 200]
+    assert statuses(asked(shared, GET * 20 + request(form(FIVE)), end=True)) == [200] * 21
 
 
-def test_a_client_that_closes_in_the_middle_of_a_request_has_one_answer_and_nothing_is_left(server: Server) -> None:
+def test_a_client_that_closes_in_the_middle_of_a_request_has_one_answer_and_nothing_is_left(shared: Server) -> None:
     whole = request(form(FIVE))
     detail = "the connection was closed in the middle of a request: expected all of it: send it again"
     for cut in (5, 60, len(whole) - len(form(FIVE)), len(whole) - 1):
-        (answer,) = asked(server, whole[:cut], end=True)
+        (answer,) = asked(shared, whole[:cut], end=True)
         assert (answer[0], answer[1]["detail"]) == (400, detail)
-        assert statuses(asked(server, whole + whole[:cut], end=True)) == [200, 400]
-    assert asked(server, b"", end=True) == []
-    wait_until(lambda: metric(server, "sumnist_requests_in_flight") == 0)
+        assert statuses(asked(shared, whole + whole[:cut], end=True)) == [200, 400]
+    assert asked(shared, b"", end=True) == []
+    wait_until(lambda: metric(shared, "sumnist_requests_in_flight") == 0)
 
 
-def test_the_work_of_a_client_that_went_away_is_given_up_where_it_has_not_begun(server: Server) -> None:
+def test_the_work_of_a_client_that_went_away_is_given_up_where_it_has_not_begun(shared: Server) -> None:
     name = 'sumnist_readings_total{outcome="accepted"}'
-    before, picture = metric(server, name), slow_picture()
-    occupied = [server.connect() for _ in range(6)]
+    before, picture = metric(shared, name), slow_picture()
+    occupied = [shared.connect() for _ in range(6)]
     for connection in occupied:
         connection.sendall(request(form(picture)))  # the only process reads these for a while
-    wait_until(lambda: metric(server, "sumnist_requests_in_flight") >= 5)
-    gone = [server.connect() for _ in range(8)]
+    wait_until(lambda: metric(shared, "sumnist_requests_in_flight") >= 5)
+    gone = [shared.connect() for _ in range(8)]
     for connection in gone:
         connection.sendall(request(form(FIVE)))
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset
-    wait_until(lambda: metric(server, "sumnist_requests_in_flight") >= 10)
+    wait_until(lambda: metric(shared, "sumnist_requests_in_flight") >= 10)
     for connection in gone:
         connection.close()
     for connection in occupied:
         assert status_on(connection) == 200
-    wait_until(lambda: metric(server, "sumnist_requests_in_flight") == 0)
-    assert metric(server, name) - before <= 1  # one may have begun
-    assert server.read()[0] == 200  # and no process is lost with them
+    wait_until(lambda: metric(shared, "sumnist_requests_in_flight") == 0)
+    assert metric(shared, name) - before <= 1  # one may have begun
+    assert shared.read()[0] == 200  # and no process is lost with them
 
 
 # What else HTTP has.
 
 
-def test_head_is_answered_as_get_is_without_the_body(server: Server) -> None:
+def test_head_is_answered_as_get_is_without_the_body(shared: Server) -> None:
     for path in (
         "/",
         "/docs",
@@ -223,7 +216,7 @@ def test_head_is_answered_as_get_is_without_the_body(server: Server) -> None:
     ):
         heads = []
         for method in ("GET", "HEAD"):
-            connection = server.connect()
+            connection = shared.connect()
             connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
             received = b""
             while part := connection.recv(2**16):
@@ -238,8 +231,8 @@ def test_head_is_answered_as_get_is_without_the_body(server: Server) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"Content-Length: 40000000\r\n", b"Content-Encoding: gzip\r\n"])
-def test_who_waits_to_be_told_to_go_on_is_told_so_or_is_refused_before_the_body(server: Server, content: bytes) -> None:
-    connection = server.connect()
+def test_who_waits_to_be_told_to_go_on_is_told_so_or_is_refused_before_the_body(shared: Server, content: bytes) -> None:
+    connection = shared.connect()
     body = b"{}"
     headers = content if b"Length" in content else content + b"Content-Length: 2\r\n"
     head = b"POST /v1/read HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
@@ -258,17 +251,17 @@ def test_who_waits_to_be_told_to_go_on_is_told_so_or_is_refused_before_the_body(
     connection.close()
 
 
-def test_a_client_of_http_1_0_is_not_told_to_go_on(server: Server) -> None:
+def test_a_client_of_http_1_0_is_not_told_to_go_on(shared: Server) -> None:
     head = (
         b"POST /v1/read HTTP/1.0\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
     )
-    connection = server.connect()
+    connection = shared.connect()
     connection.sendall(head + b"{}")
     assert connection.recv(12) == b"HTTP/1.1 422"
     connection.close()
 
 
-def test_no_answer_says_what_the_header_host_says_or_redirects(server: Server) -> None:
+def test_no_answer_says_what_the_header_host_says_or_redirects(shared: Server) -> None:
     for path in (
         b"/",
         b"/docs/",
@@ -280,7 +273,7 @@ def test_no_answer_says_what_the_header_host_says_or_redirects(server: Server) -
         b"http://evil/docs/",
         b"/%0d%0aevil:%20x",
     ):
-        connection = server.connect()
+        connection = shared.connect()
         connection.sendall(
             b"GET " + path + b" HTTP/1.1\r\nHost: evil\r\nX-Forwarded-Host: evil\r\nConnection: close\r\n\r\n"
         )

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,16 +15,17 @@ import pytest
 from mkdocs.config import load_config
 from mkdocs.structure.files import Files
 from mkdocs.structure.nav import Navigation
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 import site_hooks
 from compare import hosting
 from page_checks import AXE, STILL, need, violations
-from page_driver import CHROMIUM, chromium, until
+from page_driver import until
 
 pytestmark = pytest.mark.heavy
 ROOT = Path(__file__).resolve().parent.parent
 LINKINATOR = ROOT / "tests/node_modules/linkinator/build/src/cli.js"
+LOOKS = (("light", 1280), ("dark", 390))
 PAGES = ["", "tutorial/", "your-own-pictures/", "api/reading/"]
 LOADED = {
     "img": ("src", "srcset"), "script": ("src",), "link": ("href",), "iframe": ("src",), "source": ("src", "srcset"),
@@ -148,20 +150,20 @@ def address(site: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def opened(address: str) -> Iterator[dict[tuple[str, int], Page]]:
+def opened(browser: Browser, address: str) -> Iterator[dict[tuple[str, int], Page]]:
     """A tab for each scheme and width."""
-    need(CHROMIUM, "apt install chromium")
-    with chromium() as browser:
+    with ExitStack() as contexts:
         yield {
-            (scheme, width): browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900}, **STILL)  # type: ignore[arg-type]
-            for scheme in ("light", "dark") for width in (390, 1280)
-        }  # fmt: skip
+            (scheme, width): contexts.enter_context(
+                browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}, **STILL)  # type: ignore[arg-type]
+            ).new_page()
+            for scheme, width in LOOKS
+        }
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("place", PAGES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_axe_has_nothing_to_object_to_and_nothing_is_asked_of_another_host(
     opened: dict[tuple[str, int], Page], address: str, place: str, scheme: str, width: int
 ) -> None:

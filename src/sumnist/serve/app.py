@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sumnist.serve import models
 from sumnist.serve.bodies import Inbox
-from sumnist.serve.metrics import Metrics
+from sumnist.serve.metrics import Metrics, MetricsText
 from sumnist.serve.models import AskedDigit, AskedNumber, body_of, problems
 from sumnist.serve.pool import Pool
 from sumnist.serve.problems import MEDIA_TYPE, Problem, problem_of
@@ -263,10 +263,10 @@ def add_state(app: FastAPI, service: Service) -> None:
 
     @app.get(
         "/metrics", operation_id="metrics", summary="Counts and times, for Prometheus", tags=["server"],
-        response_class=models.MetricsText, response_description="Its text format.", responses=responses,
+        response_class=MetricsText, response_description="Its text format.", responses=responses,
     )  # fmt: skip
     async def metrics() -> Response:
-        return models.MetricsText(service.metrics.text())
+        return service.metrics.answer()
 
     @app.get(
         "/openapi.json", operation_id="openapi", summary="This document", tags=["server"],

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.responses import Response
 
 from sumnist.inference.numbers import NUMBER_ADVICE
 from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE
 from sumnist.serve.problems import KINDS, Problem
+from sumnist.serve.reading import ACCEPTED
 
-__all__ = ["ACCEPTED", "Metrics"]
+__all__ = ["Metrics", "MetricsText"]
 
 OTHER = "other"
 TIMED = ("/v1/read", "/v1/read/batch", "/v1/read-number")
@@ -18,10 +21,15 @@ ROUTES = (*TIMED, "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "
 """The routes that are told apart; any other path counts as "other"."""
 EDGES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper edges of the histogram's buckets, in seconds."""
-ACCEPTED = "accepted"
 OUTCOMES = (ACCEPTED, *REASONS.values(), NOT_A_DIGIT, UNSURE, *NUMBER_ADVICE)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class MetricsText(Response):
+    """Prometheus' text format."""
+
+    media_type = CONTENT_TYPE_PLAIN_0_0_4
 
 
 class Metrics:
@@ -81,6 +89,6 @@ class Metrics:
         self.count(problem)
         self._requests.labels(OTHER, problem.kind.status).inc()
 
-    def text(self) -> bytes:
-        """All counts in Prometheus' text format, version 0.0.4."""
-        return generate_latest(self._registry)
+    def answer(self) -> MetricsText:
+        """All counts."""
+        return MetricsText(generate_latest(self._registry))

@@ -10,8 +10,6 @@ import re
 import reprlib
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
-from fastapi import Response
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, WithJsonSchema
 
 from sumnist.config import InkColour, Range, ReadingEngine
@@ -23,7 +21,7 @@ from sumnist.serve.bodies import FORM, JSON, Asked, Body, invalid, values_of
 from sumnist.serve.problems import KINDS, MEDIA_TYPE
 
 __all__ = [
-    "OF_BATCH", "OF_NUMBER", "OF_READING", "OF_STATE", "SUMMARY", "AskedDigit", "AskedNumber", "MetricsText",
+    "OF_BATCH", "OF_NUMBER", "OF_READING", "OF_STATE", "SUMMARY", "AskedDigit", "AskedNumber",
     "NumberReading", "Reading", "Readings", "Status", "asked_in", "body_of", "problems",
 ]  # fmt: skip
 
@@ -395,12 +393,6 @@ class Status(Model):
     """That the server is alive, or ready."""
 
     status: str
-
-
-class MetricsText(Response):
-    """Prometheus' text format."""
-
-    media_type = CONTENT_TYPE_PLAIN_0_0_4
 
 
 OF_STATE = ("malformed-request", "headers-too-large", "internal", "busy")

@@ -21,14 +21,14 @@ from sumnist.inference.numbers import NumberReading
 from sumnist.inference.reader import Reader, Reading
 from sumnist.memory import return_freed_memory
 from sumnist.serve.bodies import Body
-from sumnist.serve.metrics import ACCEPTED
 from sumnist.serve.models import AskedDigit, AskedNumber, asked_in
 from sumnist.serve.pool import Fault
 from sumnist.serve.problems import Problem, problem_of
 from sumnist.serve.settings import Settings
 
-__all__ = ["Answer", "Job", "Load", "Readers", "answering", "load_readers"]
+__all__ = ["ACCEPTED", "Answer", "Job", "Load", "Readers", "answering", "load_readers"]
 
+ACCEPTED = "accepted"
 Read = TypeVar("Read")
 Readers = tuple[Reader, Reader | None]
 Load = Callable[[], Readers]
