@@ -63,7 +63,7 @@ from sumnist.training.calibrate import (
     log_probabilities,
     nll_of,
 )
-from sumnist.training.devices import Team
+from sumnist.training.devices import ProcessGroup
 from sumnist.training.evaluate import evaluate_run
 from sumnist.training.export import export_run, right_of
 from sumnist.training.folder import RECORD
@@ -264,7 +264,7 @@ def numbers(run: Path, into: Path, _: Path) -> None:
     """Train, calibrate and verify the network of strips, and install it. Raises `SystemExit` if it is not fit."""
     config = ready(run, "numbers", 2)
     net, _config, _recipe = StripNet.load(run)
-    task = NumberTask(config, torch.device("cpu"), Team())
+    task = NumberTask(config, torch.device("cpu"), ProcessGroup())
     held, fitted = task.composed, task.calibrate(net)
     save_network(net, run)
     exported = export_run(run, int8=True)
@@ -280,7 +280,7 @@ def cells(run: Path, into: Path, rows: Path) -> None:
     `SystemExit` if it is not fit."""
     config = ready(run, "cells", 1)
     net, _config, _recipe = CellNet.load(run)
-    fitted = CellTask(config, torch.device("cpu"), Team()).calibrate(net)
+    fitted = CellTask(config, torch.device("cpu"), ProcessGroup()).calibrate(net)
     save_network(net, run)
     for name, least in LEAST.items():
         if fitted[name] < least:

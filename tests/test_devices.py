@@ -19,17 +19,17 @@ from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import PairBatches
 from sumnist.errors import DataError, OutputError, TrainingError
 from sumnist.model.network import TwoInputNet, load_network
-from sumnist.training.devices import Team, team
+from sumnist.training.devices import ProcessGroup, process_group
 from sumnist.training.loop import train, training_step
 
 LOST = """
 import os, sys, torch
 from pathlib import Path
 from sumnist.errors import SumnistError
-from sumnist.training.devices import team
+from sumnist.training.devices import process_group
 
 def work():
-    with team(torch.device("cpu")) as processes:
+    with process_group(torch.device("cpu")) as processes:
         processes.average([torch.ones(3)])
         if processes.rank == 1:
             os._exit(0)
@@ -110,7 +110,7 @@ def test_two_processes_take_the_step_that_one_takes(small_config: Config, monkey
         net = TwoInputNet.from_config(config)
         pairs = next(PairBatches(digits, 63, 0, torch.device("cpu"), share=(rank, size)).epoch(0))
         optimizer = torch.optim.SGD(net.parameters(), 0.1)
-        training_step(net, optimizer, pairs, config, nullcontext(), processes=Team(rank, size))
+        training_step(net, optimizer, pairs, config, nullcontext(), processes=ProcessGroup(rank, size))
         return net.state_dict()
 
     step(0, 2), step(1, 2)
@@ -174,7 +174,7 @@ def test_the_error_of_the_leading_process_is_raised_in_the_others(monkeypatch: p
     monkeypatch.setattr("torch.distributed.broadcast_object_list", broadcast)
     for rank in range(2):
         with pytest.raises(OutputError, match="the disk is full"):
-            Team(rank, 2).from_leader(fail if rank == 0 else lambda: pytest.fail("the leader alone does it"))
+            ProcessGroup(rank, 2).from_leader(fail if rank == 0 else lambda: pytest.fail("the leader alone does it"))
 
 
 def test_the_threads_of_one_training_are_not_those_of_the_next(small_config: Config, tmp_path: Path) -> None:
@@ -198,10 +198,10 @@ def test_without_torchrun_a_process_is_alone_and_an_exchange_that_fails_is_an_er
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    with team(torch.device("cpu")) as processes:
+    with process_group(torch.device("cpu")) as processes:
         assert (processes.rank, processes.size, processes.leads) == (0, 1, True)
         assert processes.from_leader(lambda: "x") == "x"
-    with pytest.raises(TrainingError) as caught, Team(1, 3).connected():
+    with pytest.raises(TrainingError) as caught, ProcessGroup(1, 3).connected():
         raise RuntimeError("Connection closed by peer\nframe #0")
     assert str(caught.value) == (
         "process 1 of 3 has lost another one (Connection closed by peer): "

@@ -29,7 +29,7 @@ from sumnist.model.losses import text_nll
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.model.strip_network import StripNet
 from sumnist.training import tasks
-from sumnist.training.devices import Team
+from sumnist.training.devices import ProcessGroup
 from sumnist.training.evaluate import compare_runs, evaluate_run, evaluate_sums
 from sumnist.training.folder import Learner
 from sumnist.training.loop import RunResult, build_optimizer, train, training_step
@@ -105,18 +105,22 @@ def test_the_batches_of_an_epoch_are_new_ones_and_processes_share_them(
 ) -> None:
     config = config_of("numbers" if kind is NumberTask else "cells")
 
-    def images(team: Team, epoch: int) -> list[torch.Tensor]:
+    def images(team: ProcessGroup, epoch: int) -> list[torch.Tensor]:
         task = kind(config, CPU, team)
         task.prepare(False)
         return [batch.image for batch in task.epoch(epoch, 1.0)]
 
-    first, second, shares = images(Team(), 0), images(Team(), 1), [images(Team(rank, 2), 0) for rank in range(2)]
+    first, second, shares = (
+        images(ProcessGroup(), 0),
+        images(ProcessGroup(), 1),
+        [images(ProcessGroup(rank, 2), 0) for rank in range(2)],
+    )
     assert [len(part) for part in (first, second, *shares)] == [3] * 4
     for one, other in ((first, second), shares):
         assert not any(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     wanted = "a strip" if kind is NumberTask else "two cells"
     with pytest.raises(ConfigError, match=f"--batch-size 8: expected at least {wanted} for each process"):
-        kind(config, CPU, Team(0, 9))
+        kind(config, CPU, ProcessGroup(0, 9))
 
 
 SAID = {
@@ -181,7 +185,7 @@ def test_the_best_path_is_read_without_repetitions_blanks_and_separators_and_is_
 
 def test_the_tally_is_the_mean_over_all_strips_whatever_the_batches(config_of: Callable[[str], Config]) -> None:
     emissions, batch = emissions_of_classes([2, 3], [4, 5]), batch_of([[2, 3], [4, 6]], [2, 2])
-    tally = Tally(NumberTask(config_of("numbers"), CPU, Team(0, 2)))
+    tally = Tally(NumberTask(config_of("numbers"), CPU, ProcessGroup(0, 2)))
     tally.add(StripNet(), emissions, Loss(torch.tensor(3.0)), batch)
     tally.add(StripNet(), emissions[:1], Loss(torch.tensor(0.0)), batch_of([[2, 3]], [2]))
     assert tally.figures()["train_number"] == pytest.approx(2 / 3)
@@ -192,7 +196,7 @@ def test_the_tally_is_the_mean_over_all_strips_whatever_the_batches(config_of: C
 def test_strips_are_disturbed_with_a_least_intensity_and_cells_fully(
     kind: type[NumberTask | CellTask], expected: tuple[float, float], config_of: Callable[[str], Config]
 ) -> None:
-    task = kind(config_of("numbers" if kind is NumberTask else "cells"), CPU, Team())
+    task = kind(config_of("numbers" if kind is NumberTask else "cells"), CPU, ProcessGroup())
     task.batches = SimpleNamespace(batch=lambda step, size, strength: (step, size, strength))
     for intensity, strength in zip((0.1, 0.75), expected, strict=True):
         assert list(task.epoch(2, intensity)) == [(6, 8, strength), (7, 8, strength), (8, 8, strength)]
@@ -214,7 +218,7 @@ def test_two_hundred_steps_on_single_digits_teach_something(tmp_path: Path, monk
 def test_the_temperature_of_cells_is_the_best_of_a_fine_grid_and_the_figures_are_counts(
     config_of: Callable[[str], Config],
 ) -> None:
-    task, net = CellTask(config_of("cells"), CPU, Team()), CellNet()
+    task, net = CellTask(config_of("cells"), CPU, ProcessGroup()), CellNet()
     net([torch.rand(4, 1, 36, 30), torch.rand(2, 1, 36, 54)])
     fitted, batches = task.calibrate(net), task.composed
     assert net.calibration.temperature.item() == pytest.approx(fitted["temperature"])
@@ -246,7 +250,7 @@ def test_other_digits_with_the_same_totals_give_the_same_weights_unless_digits_a
     config = replace(config, validation=validation, supervision=supervision, epochs=1)
     digits = load_mnist("train", config.data_dir)
     rest, held = hold_out(np.zeros(len(digits), np.int64), validation)
-    pairs = rest[AdditionTask(config, CPU, Team()).batches.place[:, :, 0].numpy()]  # [S, 2]
+    pairs = rest[AdditionTask(config, CPU, ProcessGroup()).batches.place[:, :, 0].numpy()]  # [S, 2]
     swapped = digits.digits.copy()
     swapped[pairs] = digits.digits[pairs[:, ::-1]]
     swapped[held] = 9 - digits.digits[held]
@@ -259,7 +263,7 @@ def test_other_digits_with_the_same_totals_give_the_same_weights_unless_digits_a
 
 def test_the_same_network_learns_from_digits_with_the_loss_of_digits(config: Config) -> None:
     config = replace(config, digits=3)
-    task, net = AdditionTask(config, CPU, Team()), TwoInputNet.from_config(config)
+    task, net = AdditionTask(config, CPU, ProcessGroup()), TwoInputNet.from_config(config)
     sums = next(task.epoch(0, 1.0))
     scores, losses = task.forward(net, sums, replace(config, supervision="digits"))
     again, others = task.forward(net, sums, config)
@@ -274,7 +278,7 @@ def test_the_same_network_learns_from_digits_with_the_loss_of_digits(config: Con
 
 
 def test_the_tally_counts_sums_and_digits(config: Config) -> None:
-    task = AdditionTask(replace(config, batch_size=4), CPU, Team())
+    task = AdditionTask(replace(config, batch_size=4), CPU, ProcessGroup())
     sums = next(task.epoch(0, 1.0))
     scores = functional.one_hot(sums.digit, 10).float()
     wrong = scores.clone()
@@ -305,7 +309,7 @@ def prepared(config: Config) -> Callable[..., tuple[AdditionTask, Learner]]:
     """The task with some settings changed, and the packaged network after a tiny step of training."""
 
     def make(**changes: Any) -> tuple[AdditionTask, Learner]:
-        task, net = AdditionTask(replace(config, **changes), CPU, Team()), TwoInputNet.from_pretrained()
+        task, net = AdditionTask(replace(config, **changes), CPU, ProcessGroup()), TwoInputNet.from_pretrained()
         task.prepare(progress=True)
         learner = Learner(net, build_optimizer(net, replace(config, lr=1e-6)), deepcopy(net))
         net(torch.rand(4, 1, 28, 28), torch.zeros(4, dtype=torch.int64)).digit.sum().backward()
@@ -435,7 +439,7 @@ def test_too_few_images_for_a_sum_or_sums_for_the_processes_are_errors(
     changes: dict[str, Any], processes: int, message: str, config: Config
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        AdditionTask(replace(config, **changes), CPU, Team(0, processes))
+        AdditionTask(replace(config, **changes), CPU, ProcessGroup(0, processes))
 
 
 def test_a_network_that_learned_from_sums_is_evaluated_and_exported_but_sent_where_it_belongs(

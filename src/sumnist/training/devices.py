@@ -21,7 +21,7 @@ from sumnist.config import Range
 from sumnist.environment import bf16_choice
 from sumnist.errors import ConfigError, SumnistError, TrainingError
 
-__all__ = ["Team", "choose_bf16", "choose_device", "launched", "team", "threads"]
+__all__ = ["ProcessGroup", "choose_bf16", "choose_device", "launched", "process_group", "threads"]
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ def choose_bf16(precision: str, device: torch.device) -> bool:
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """The processes that train one network together: this one is number `rank` of `size`. Alone, every method does
     nothing; together, each raises `TrainingError` if another process is gone."""
 
@@ -149,11 +149,11 @@ def threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def team(device: torch.device) -> Iterator[Team]:
+def process_group(device: torch.device) -> Iterator[ProcessGroup]:
     """The processes that `torchrun` started, connected for as long as the context lasts; a team of one without it."""
     _, size = launched()
     if size == 1:
-        yield Team()
+        yield ProcessGroup()
         return
     # Torch loads this module with the first optimizer. Loaded in a group, its functions keep the group as their default
     # for ever; the group's threads then live until the interpreter ends, where they can abort the process.
@@ -164,7 +164,7 @@ def team(device: torch.device) -> Iterator[Team]:
         raise TrainingError(
             f"this process cannot reach the other {size - 1} ({error}): start all of them with torchrun"
         ) from error
-    processes = Team(distributed.get_rank(), size)
+    processes = ProcessGroup(distributed.get_rank(), size)
     try:
         yield processes
         with processes.connected():

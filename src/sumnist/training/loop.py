@@ -26,19 +26,19 @@ from sumnist.errors import RunError, TrainingError
 from sumnist.memory import keep_freed_memory
 from sumnist.model.checkpoint import load_fitting
 from sumnist.model.encoders import count_parameters
-from sumnist.training.devices import Team, choose_bf16, choose_device, team, threads
+from sumnist.training.devices import ProcessGroup, choose_bf16, choose_device, process_group, threads
 from sumnist.training.folder import METRICS, STATE, Learner, Progress, RunFolder, lower_lr, read_metrics
 from sumnist.training.muon import Muon
 from sumnist.training.tasks import TASKS, Tally, Task
 
-__all__ = ["RunResult", "learning_rate", "one_cycle", "set_learning_rate", "train", "training_step"]
+__all__ = ["RunResult", "learning_rate", "set_learning_rate", "train", "training_step"]
 
 MOST_RESTARTS = 2
 """How often a training begins anew, at most."""
 RESTARTED = 0.5
 """The learning rate after each time, as a share of that before: too high a rate is the common cause."""
-LOOK_EVERY = 20
-"""Steps between two looks at the losses: a look waits for the device to catch up."""
+CHECKED_EVERY = 20
+"""Steps between two checks of the losses, which wait for the device to catch up."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,13 @@ def train(
         TrainingError: A loss or a weight is not a number any more, or another process is gone.
     """
     device = choose_device(config.device)
-    with team(device) as processes, threads(config.threads), RunFolder(Path(out), config) as folder:
+    with process_group(device) as processes, threads(config.threads), RunFolder(Path(out), config) as folder:
         done = processes.from_leader(lambda: opened(folder, overwrite, resume))
         return done or train_together(config, folder, device, processes, progress and processes.leads)
 
 
 def train_together(
-    config: Config, folder: RunFolder, device: torch.device, processes: Team, progress: bool
+    config: Config, folder: RunFolder, device: torch.device, processes: ProcessGroup, progress: bool
 ) -> RunResult:
     """What each of the processes does, one of them or many."""
     bf16 = choose_bf16(config.precision, device)
@@ -136,7 +136,7 @@ def train_together(
                     move_average(learner.average, learner.net, config.ema, step)
                 tally.add(learner.net, outputs, losses, batch)
                 step += 1
-                if step % LOOK_EVERY == 0 or step % task.steps() == 0:  # so that no weights are saved unseen
+                if step % CHECKED_EVERY == 0 or step % task.steps() == 0:  # so that no weights are saved unseen
                     bar.set_postfix_str(tally.text())
                     check_finite(losses, epoch, step, config)
             row = {"epoch": epoch + 1, "step": step, **tally.figures(), **clock.read()}
@@ -240,7 +240,7 @@ def fingerprint(digits: DigitSet) -> str:
 
 
 def end_epoch(
-    row: dict[str, float], learner: Learner, task: Task, folder: RunFolder, processes: Team, restarts: int
+    row: dict[str, float], learner: Learner, task: Task, folder: RunFolder, processes: ProcessGroup, restarts: int
 ) -> None:
     """Measure the network on what is held out; write the `row`, the weights, and the state to go on from."""
     progress = Progress(int(row["epoch"]), int(row["step"]), row["seconds"], row["cpu_seconds"], restarts)
@@ -267,7 +267,7 @@ def training_step(
     autocast: AbstractContextManager[Any],
     *,
     smoothing: float = 0.0,
-    processes: Team | None = None,
+    processes: ProcessGroup | None = None,
 ) -> tuple[Any, Any]:
     """One batch of the task: forward, loss, backward, step. Gives what `forward` gave: outputs and losses."""
     with autocast:
@@ -281,16 +281,13 @@ def training_step(
 
 
 def learning_rate(progress: float, config: Config) -> float:
-    """The learning rate when the share `progress` of all steps is done."""
-    return config.lr * (1 if config.schedule == "constant" else one_cycle(progress, config.warmup, config.lr_floor))
-
-
-def one_cycle(progress: float, warmup: float, floor: float = 0.0) -> float:
-    """The learning rate, as a share of its peak, when the share `progress` of all steps is done: up a line during the
-    share `warmup`, then down a cosine, not below `floor`."""
-    if progress < warmup:
-        return 0.04 + 0.96 * progress / warmup
-    return max(0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup or 1))), floor)
+    """The learning rate when the share `progress` of all steps is done: constant, or up a line and down a cosine."""
+    if config.schedule == "constant":
+        return config.lr
+    if progress < config.warmup:
+        return config.lr * (0.04 + 0.96 * progress / config.warmup)
+    fallen = 0.5 * (1 + math.cos(math.pi * (progress - config.warmup) / (1 - config.warmup or 1)))
+    return config.lr * max(fallen, config.lr_floor)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

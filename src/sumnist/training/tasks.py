@@ -44,7 +44,7 @@ from sumnist.model.losses import Losses, joint_loss, text_nll, total_nll
 from sumnist.model.network import TwoInputNet
 from sumnist.model.strip_network import StripNet
 from sumnist.training.calibrate import calibrate, calibrate_cells, calibrate_strips, digit_logits, figures_of
-from sumnist.training.devices import Team
+from sumnist.training.devices import ProcessGroup
 from sumnist.training.folder import Learner, lower_lr
 
 __all__ = [
@@ -111,7 +111,7 @@ class Task:
     batches: Any
     """Those of this process; there once the task is prepared."""
 
-    def __init__(self, config: Config, device: torch.device, processes: Team) -> None:
+    def __init__(self, config: Config, device: torch.device, processes: ProcessGroup) -> None:
         self.config, self.device, self.processes = config, device, processes
         self.digits = load_mnist("train", config.data_dir)
         if config.soft_labels and config.task == "digits":
@@ -203,7 +203,7 @@ class DigitTask(Task):
     figures = "loss", "digit_loss", "sum_loss", "train_digit", "train_sum"
     shown = "digit loss {digit_loss:.3f} {train_digit:.2%}, sum loss {sum_loss:.3f} {train_sum:.2%}"
 
-    def __init__(self, config: Config, device: torch.device, processes: Team) -> None:
+    def __init__(self, config: Config, device: torch.device, processes: ProcessGroup) -> None:
         super().__init__(config, device, processes)
         images, least = len(self.training), 2 if config.encoder in NORMALISED else 1
         smallest = smallest_batch(images, config.batch_size, processes.size) if images else 0
@@ -268,7 +268,7 @@ class AdditionTask(Task):
     figures = "loss", "train_digit", "train_sum"
     shown = "loss {loss:.3f}, sums {train_sum:.2%}, digits {train_digit:.2%}"
 
-    def __init__(self, config: Config, device: torch.device, processes: Team) -> None:
+    def __init__(self, config: Config, device: torch.device, processes: ProcessGroup) -> None:
         super().__init__(config, device, processes)
         for name, images in (("training", self.training), ("held-out", self.held)):
             if images is not None and len(images) < per_sum(config):
@@ -376,7 +376,7 @@ class Composed(Task):
     held_drawn: ClassVar[int | None] = None
     """The digits that are drawn for them, if not as many as for the training."""
 
-    def __init__(self, config: Config, device: torch.device, processes: Team) -> None:
+    def __init__(self, config: Config, device: torch.device, processes: ProcessGroup) -> None:
         super().__init__(config, device, processes)
         self.size = config.batch_size // processes.size
         if self.size < self.least[0]:
