@@ -27,7 +27,7 @@ from sumnist.cli.commands import Train
 from sumnist.cli.flags import parse
 from sumnist.config import Config, Operation, Supervision
 from sumnist.data.mnist import load_mnist
-from sumnist.evaluation.additions import SumEvaluation, answer_sums
+from sumnist.evaluation.metrics import SumEvaluation, answer_sums
 from sumnist.lab.study.rows import read_jsonl
 from sumnist.model.encoders import count_parameters
 from sumnist.model.network import TwoInputNet

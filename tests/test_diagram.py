@@ -14,9 +14,8 @@ from PIL import ImageFont
 from torch import Tensor, nn
 
 from sumnist.config import PRESETS, Config, preset
-from sumnist.model.diagram import draw, draw_network
+from sumnist.model.diagram import boxes_of, draw, draw_network
 from sumnist.model.network import TwoInputNet
-from sumnist.model.trace import boxes_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 CONFIGS = {

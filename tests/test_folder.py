@@ -180,7 +180,7 @@ def test_measuring_counts_as_training_neither_in_the_metrics_nor_in_the_state(
         time.sleep(0.3)
         return {}
 
-    monkeypatch.setattr("sumnist.training.digits.validation_figures", measure)
+    monkeypatch.setattr("sumnist.training.tasks.DigitTask.measure", measure)
     monkeypatch.setattr(RunFolder, "save_state", lambda folder, progress, learner: saved.append(progress))
     result = train(replace(config, epochs=2), tmp_path, progress=False)
     assert [progress.seconds for progress in saved] == [row["seconds"] for row in result.metrics]
@@ -260,10 +260,10 @@ def test_the_record_says_where_a_run_went_on_otherwise_than_it_was_begun(
 @pytest.mark.parametrize(
     ("place", "call"),
     [
-        ("sumnist.model.calibration.Calibration.set", 1), ("sumnist.training.folder.save_network", 3),
+        ("sumnist.model.checkpoint.Calibration.set", 2), ("sumnist.training.folder.save_network", 3),
         ("sumnist.training.folder.RunFolder.write_record", 2),
         *(pytest.param(place, 1, marks=pytest.mark.long) for place in (
-            "sumnist.training.digits.calibrate", "sumnist.training.digits.calibrate_on",
+            "sumnist.training.tasks.calibrate", "sumnist.training.tasks.DigitTask.calibrate",
             "sumnist.training.folder.RunFolder.finish")),
     ],
 )  # fmt: skip

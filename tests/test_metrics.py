@@ -21,11 +21,13 @@ from sumnist.config import Config, Operation, preset
 from sumnist.data.additions import SumBatches, grouped, totals
 from sumnist.data.mnist import DISPUTED_TEST_LABELS, DigitSet, load_mnist
 from sumnist.errors import ConfigError
-from sumnist.evaluation.additions import REGROUPINGS, SumAnswers, SumEvaluation
 from sumnist.evaluation.metrics import (
+    REGROUPINGS,
     Accuracy,
     Evaluation,
     GridAnswers,
+    SumAnswers,
+    SumEvaluation,
     answer_grid,
     calibration_bins,
     calibration_error,

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from sumnist.config import Config
 
 if TYPE_CHECKING:
-    from sumnist.evaluation.additions import SumEvaluation
-    from sumnist.evaluation.metrics import Accuracy, Evaluation
+    from sumnist.evaluation.metrics import Accuracy, Evaluation, SumEvaluation
 
 __all__ = ["ComparisonRow", "comparison", "markdown_table", "percent", "sum_table", "table"]
 

@@ -15,8 +15,7 @@ from torch.nn import functional
 from sumnist.config import Config
 from sumnist.data.cell_classes import CELL_CLASSES, CELL_HEIGHT
 from sumnist.errors import ImageError
-from sumnist.model.calibration import Calibration
-from sumnist.model.checkpoint import Saved
+from sumnist.model.checkpoint import Calibration, Saved
 
 __all__ = ["CellNet"]
 

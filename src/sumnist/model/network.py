@@ -12,8 +12,7 @@ from sumnist.config import Config, EncoderName, Fusion, NumberEncoding, SumTarge
 from sumnist.data.sampling import NUMBERS
 from sumnist.errors import ConfigError, ImageError, NumberError, OutputError, RunError
 from sumnist.files import PRETRAINED, make_folder
-from sumnist.model.calibration import Calibration
-from sumnist.model.checkpoint import Saved, flaw, save_config, save_network
+from sumnist.model.checkpoint import Calibration, Saved, flaw, save_config, save_network
 from sumnist.model.encoders import FEATURES, build_encoder
 from sumnist.model.folder import STATE, busy, held, remove_run, settle_if_free
 from sumnist.model.fusion import AnyFusion, Heads, Outputs, build_fusion

@@ -14,8 +14,7 @@ from torch.nn import functional
 from sumnist.config import Config
 from sumnist.data.strips import ALPHABET, HEIGHT, STEP
 from sumnist.errors import ImageError
-from sumnist.model.calibration import Calibration
-from sumnist.model.checkpoint import Saved
+from sumnist.model.checkpoint import Calibration, Saved
 
 __all__ = ["CLASSES", "StripNet", "is_number"]
 

@@ -4,7 +4,7 @@ Its logits are temperature-scaled (Guo, Pleiss, Sun and Weinberger, 2017), by th
 network of digits or of numbers two thresholds decide which answers are accepted. All need images that the network has
 not seen: a held-out part of the training images or, better, all of them, each answered by that one of five networks
 that was trained without it. Each calibration is a dictionary for JSON, with the numbers of
-`model.calibration.Calibration` and how well they fit; losses are means, in nats.
+`model.checkpoint.Calibration` and how well they fit; losses are means, in nats.
 """
 
 from __future__ import annotations

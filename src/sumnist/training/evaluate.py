@@ -16,8 +16,7 @@ from sumnist.data.additions import per_sum
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.environment import commit, now
 from sumnist.errors import DataError, RunError
-from sumnist.evaluation.additions import SumEvaluation, answer_sums
-from sumnist.evaluation.metrics import Evaluation, answer_grid
+from sumnist.evaluation.metrics import Evaluation, SumEvaluation, answer_grid, answer_sums
 from sumnist.evaluation.text import comparison
 from sumnist.files import WEIGHTS, make_folder, parse_json, write_atomically
 from sumnist.model.checkpoint import load_config

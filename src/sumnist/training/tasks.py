@@ -35,10 +35,9 @@ from sumnist.data.sampling import NO_DIGIT, folds, hold_out
 from sumnist.data.soft_labels import with_soft_labels
 from sumnist.data.strips import ALPHABET, STEP, StripBatch, Strips
 from sumnist.errors import ConfigError, TrainingError
-from sumnist.evaluation.additions import answer_sums
-from sumnist.evaluation.metrics import answer_grid
-from sumnist.model.calibration import Calibration
+from sumnist.evaluation.metrics import answer_grid, answer_sums
 from sumnist.model.cell_network import CellNet
+from sumnist.model.checkpoint import Calibration
 from sumnist.model.fusion import Heads
 from sumnist.model.losses import Losses, joint_loss, text_nll, total_nll
 from sumnist.model.network import TwoInputNet
