@@ -31,7 +31,7 @@ from sumnist.training.folder import METRICS, STATE, Learner, Progress, RunFolder
 from sumnist.training.muon import Muon
 from sumnist.training.tasks import TASKS, Tally, Task
 
-__all__ = ["RunResult", "learning_rate", "set_learning_rate", "train", "training_step"]
+__all__ = ["RunResult", "learning_rate", "one_cycle", "set_learning_rate", "train", "training_step"]
 
 MOST_RESTARTS = 2
 """How often a training begins anew, at most."""
@@ -281,13 +281,16 @@ def training_step(
 
 
 def learning_rate(progress: float, config: Config) -> float:
-    """The learning rate when the share `progress` of all steps is done: constant, or up a line and down a cosine."""
-    if config.schedule == "constant":
-        return config.lr
-    if progress < config.warmup:
-        return config.lr * (0.04 + 0.96 * progress / config.warmup)
-    fallen = 0.5 * (1 + math.cos(math.pi * (progress - config.warmup) / (1 - config.warmup or 1)))
-    return config.lr * max(fallen, config.lr_floor)
+    """The learning rate when the share `progress` of all steps is done."""
+    return config.lr * (1 if config.schedule == "constant" else one_cycle(progress, config.warmup, config.lr_floor))
+
+
+def one_cycle(progress: float, warmup: float, floor: float = 0.0) -> float:
+    """The learning rate, as a share of its peak, when the share `progress` of all steps is done: up a line during the
+    share `warmup`, then down a cosine, not below `floor`."""
+    if progress < warmup:
+        return 0.04 + 0.96 * progress / warmup
+    return max(0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup or 1))), floor)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
