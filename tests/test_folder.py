@@ -714,13 +714,6 @@ def test_resuming_an_interrupted_run_removes_what_was_made_from_its_weights_of_t
     assert not (tmp_path / "evaluation.json").exists()
 
 
-def test_save_pretrained_over_an_exported_run_leaves_nothing_of_it(exported: Path) -> None:
-    (exported / "mine.txt").write_text("mine")
-    network(3).save_pretrained(exported)
-    assert set(files_in(exported)) == {"config.json", WEIGHTS, "mine.txt"}
-    assert seed_of(exported) == 3
-
-
 def test_files_from_before_there_were_checksums_are_told_apart_by_their_bytes(exported: Path, tmp_path: Path) -> None:
     model = onnx.load(exported / "model.onnx")
     kept = {entry.key: entry.value for entry in model.metadata_props if entry.key not in ("weights", "sha256")}

@@ -124,7 +124,8 @@ class Server:
         names = {name: str(self.place / name) for name in ("stdout", "stderr", "modules")}
         job = {
             "root": str(self.root), "words": words, "code": code, "before": before, "fault": fault,
-            "timeout": self.patience, "environment": {"TMPDIR": str(self.root / "tmp")}, **names,
+            "timeout": self.patience, **names,
+            "environment": {"TMPDIR": str(self.root / "tmp"), "GIT_DIR": os.devnull},  # git may be too slow to answer
             "modules": names["modules"] if learn else "",
         }  # fmt: skip
         answer = self.ask(job)
