@@ -93,6 +93,7 @@ def test_a_sheet_on_its_side_or_upside_down_is_read_upright(quarters: int, flat:
         assert np.abs(upright.crop(box, 3) - turned.crop(box, 3)).mean() < 0.01
 
 
+@pytest.mark.long
 def test_a_letter_page_of_45_fields_is_found_as_well() -> None:
     page = Page.of(MANY)
     true = camera(page, (1500, 2000), (-10, 12), 3)

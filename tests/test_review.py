@@ -469,13 +469,3 @@ def test_a_port_that_is_taken_is_said_to_be_and_leaves_nothing_behind(
         "one, or 0 for any\n"
     )
     assert not beside(marks).exists()
-
-
-def test_of_ten_thousand_sheets_the_page_is_told_only_which_need_somebody(opened: Opened, tmp_path: Path) -> None:
-    sheet, done = unreadable(tmp_path, 0), certain(tmp_path, 0)
-    rows = [(sheet if number % 10 == 0 else done) | {"row": number} for number in range(10_000)]
-    client = opened(write_marks(tmp_path, rows))
-    answer = client.get("/state")
-    assert len(answer.json()["sheets"]) == 1000
-    assert len(answer.content) < 20_000
-    assert client.get("/sheet?row=9990").json()["row"] == 9990

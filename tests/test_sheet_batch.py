@@ -208,6 +208,7 @@ sys.exit(main())
 """The command line, with a note after each sheet."""
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 def test_killed_twice_no_row_is_lost_or_doubled(tmp_path: Path) -> None:
     simple, out = tmp_path / "simple", tmp_path / "marks.jsonl"

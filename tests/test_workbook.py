@@ -9,11 +9,9 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import xlsxwriter.workbook
 from hypothesis import given, settings
@@ -230,30 +228,6 @@ def test_with_too_many_pictures_and_comments_the_texts_are_still_there(
     assert sheets["To look at"].at("Picture", 3) == "see the file"
     assert list(sheets["Marks"].comments) == ["E2"]
     assert sheets["Marks"].at("Notes", 2).count("may be") == 2
-
-
-def test_who_sees_fewer_hues_tells_the_colours_apart() -> None:
-    sight = {
-        "all": np.eye(3),
-        "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
-                       [-0.003882, -0.048116, 1.051998]],
-        "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
-                         [-0.011820, 0.042940, 0.968881]],
-        "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
-                       [0.004733, 0.691367, 0.303900]],
-    }  # fmt: skip
-    """Machado, Oliveira and Fernandes 2009, for linear RGB."""
-    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
-
-    def lab(colour: str, matrix: Any) -> Any:
-        rgb = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)]) / 255
-        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-        x, y, z = np.cbrt(np.clip(to_xyz @ np.asarray(matrix) @ linear, 0.009, None) / to_xyz.sum(1))
-        return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
-
-    for name, matrix in sight.items():
-        for one, other in combinations([*COLOURS.values(), "#FFFFFF"], 2):
-            assert np.linalg.norm(lab(one, matrix) - lab(other, matrix)) > 9, (name, one, other)
 
 
 # What people typed.
