@@ -5,6 +5,7 @@ A mark `<!-- figure:NAME -->` in a page names one of `FIGURES`. Each takes all r
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
@@ -23,6 +24,7 @@ from matplotlib.axes import Axes
 from evidence import (
     NOT_MEASURED,
     PICKS,
+    ROOT,
     Row,
     Rows,
     agreeing,
@@ -209,6 +211,17 @@ def packaged_per_mille(rows: Rows) -> str:
     seed = json.loads((PRETRAINED / CONFIG).read_text(encoding="utf-8"))["seed"]
     right = shares([row for row in runs_of(rows, "packaged") if row["seed"] == seed], "joint")
     return f"{10 * right[-1]:.0f}" if right else "–"
+
+
+@named("modules")
+def modules(_: Rows) -> str:
+    """Every module of the package by wing, with what it says of itself in its first sentence."""
+    source = ROOT / "src/sumnist"
+    body = []
+    for path in sorted(source.rglob("*.py"), key=lambda path: (len(path.relative_to(source).parts) > 1, path)):
+        text = " ".join((ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split("\n\n")[0].split())
+        body.append([f"`{path.relative_to(source).with_suffix('').as_posix()}`", text.rstrip(".").replace("|", "\\|")])
+    return table(["module", "what lives there"], [row for row in body if "__" not in row[0]])
 
 
 FIGURES["original-epochs"] = lambda _: str(PRESETS["original"].epochs)
