@@ -1,16 +1,17 @@
-"""How time, memory and accuracy grow with training images, rows scored and processes; how far `fast` is from what the
-processor can multiply; and how long a newcomer's two commands take."""
+"""How time, memory and accuracy grow with training images, rows scored, processes and digits of sums; how far `fast` is
+from what the processor can multiply; and how long a newcomer's two commands take."""
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from numpy.typing import NDArray
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from sumnist.arithmetic import Digits, Sum
 from sumnist.config import Config, preset
+from sumnist.data.additions import totals
 from sumnist.data.mnist import FILES, DigitSet, load_mnist
 from sumnist.data.pairs import PairBatches
 from sumnist.data.sampling import hold_out
@@ -31,7 +34,7 @@ from sumnist.pictures.normalize import picture_of
 from sumnist.training.devices import choose_bf16
 from sumnist.training.evaluate import evaluate_run
 from sumnist.training.loop import build_optimizer, train, training_step
-from timing import SUMNIST, Row, alternating, seconds, watched
+from timing import SUMNIST, Row, alternating, seconds, status_of, watched
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = (1_000, 3_000, 10_000, 30_000, 55_000)
@@ -189,3 +192,49 @@ def commands() -> Iterator[Row]:
                 "command": " ".join(words), "seconds": spent, "last_line": lines[-1],
                 "passed": int(passed[1]) if passed else None,
             }  # fmt: skip
+
+
+# How the time and the memory of exact sums grow, with the digits of the numbers and with how many are added.
+
+SIZES = [*((2, digits) for digits in (10, 30, 100, 200, 500, 1000)), *((addends, 10) for addends in (5, 10, 30, 100))]
+"""Numbers in a sum, and digits of each."""
+SUM_ROUNDS, CALLS, LONGER = 5, 3, 0.5
+"""Rounds, calls of a round at least, and the seconds that these take together, if they are more."""
+RESET_PEAK = "5"
+"""What makes Linux forget the most memory that a process held until now, in its /proc/self/clear_refs."""
+
+
+def sums() -> Iterator[Row]:
+    """The time of a known total's log-probability and of the posterior, and the memory of a first such query, each in a
+    new process with one thread."""
+    for turn in range(SUM_ROUNDS):
+        for addends, digits in SIZES:
+            for question in ("log_prob", "posterior"):
+                with multiprocessing.get_context("spawn").Pool(1) as pool:
+                    yield {"question": question, "addends": addends, "digits": digits, "round": turn,
+                           **pool.apply(grown, (question, addends, digits))}  # fmt: skip
+
+
+def grown(question: str, addends: int, digits: int) -> Row:
+    """The median seconds of a query, and the most bytes that were resident while the first was answered, more than
+    before."""
+    torch.set_num_threads(1)
+    asked(question, 2, 1)()  # whatever is loaded late
+    ask = asked(question, addends, digits)
+    Path("/proc/self/clear_refs").write_text(RESET_PEAK, encoding="ascii")
+    before = status_of("self", "VmRSS")
+    ask()
+    peak = status_of("self", "VmHWM") - before
+    spent: list[float] = []
+    while sum(spent) < LONGER or len(spent) < CALLS:
+        spent.append(seconds(ask))
+    return {"seconds": float(np.median(spent)), "calls": len(spent), "peak_bytes": max(0, peak)}
+
+
+def asked(question: str, addends: int, digits: int) -> Callable[[], Any]:
+    """A query about one sum of numbers with float32 digits."""
+    generator, random = torch.manual_seed(0), np.random.default_rng(0)
+    scores = torch.randn(addends, digits, 10, dtype=torch.float64, generator=generator).log_softmax(-1)
+    (total,) = totals(random.integers(10, size=(1, addends, digits)), "add")
+    numbers = [Digits(one) for one in scores.float()]
+    return lambda: getattr(Sum.of(*numbers), question)(total)

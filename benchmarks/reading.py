@@ -3,9 +3,6 @@ command, and beside another checkout."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,7 +22,6 @@ from sumnist.data.mnist import load_mnist
 from sumnist.files import ONNX, PRETRAINED
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.reader import Reader
-from sumnist.lab.suites.digits import drawn_cells
 from sumnist.lab.suites.photographs import photograph
 from sumnist.model.network import TwoInputNet
 from sumnist.training.export import export_run, grid_accuracy
@@ -186,100 +182,3 @@ def cold_start() -> Iterator[Row]:
         "python -c pass": partial(case, [sys.executable, "-c", "pass"]),
         "python -c 'import torch'": partial(case, [sys.executable, "-c", "import torch"]),
     }, 10)  # fmt: skip
-
-
-# Beside another checkout, of any version since 0.1: a child process for each reads what it is told to, so that both
-# answer on the same machine at nearly the same moment. Then both score a folder of drawings with two workers, in turn.
-
-BESIDE_ROUNDS, DIGITS, PHOTOGRAPHED = 9, 40, 5
-"""Rounds, test digits that are read, and how many of these are photographed."""
-DRAWINGS, WORKERS, SCORINGS = 3_000, 2, 5
-CHILD = """
-import json, sys, time
-import numpy as np
-import sumnist
-reader = sumnist.load()
-files = [np.load(path) if path.endswith("npy") else open(path, "rb").read() for path in json.loads(sys.argv[1])]
-for line in sys.stdin:
-    times = []
-    for place in json.loads(line):
-        began = time.perf_counter()
-        reader.read(files[place], 7)
-        times.append(time.perf_counter() - began)
-    print(json.dumps([sorted(times)[len(times) // 2], sum(times) / len(times)]), flush=True)
-"""
-
-
-def beside(given: argparse.Namespace) -> Iterator[Row]:
-    """The time of pictures of each kind, and of a folder's, of both checkouts."""
-    if given.other is None:
-        raise SystemExit("run: beside: name the other checkout with --other")
-    other = given.other.resolve()
-    head = subprocess.check_output(["git", "-C", str(other), "rev-parse", "HEAD"], text=True).strip()
-    checkouts = {"now": ROOT, "before": other}
-    with tempfile.TemporaryDirectory() as place:
-        for row in (*read_beside(checkouts, Path(place)), *scored_beside(checkouts, Path(place))):
-            yield {"before_commit": head, **row}
-
-
-def environment(checkout: Path) -> dict[str, str]:
-    """That of a child which is to use the package of `checkout`."""
-    return {**os.environ, "PYTHONPATH": str(checkout / "src"), "OMP_NUM_THREADS": "1"}
-
-
-def read_beside(checkouts: dict[str, Path], folder: Path) -> Iterator[Row]:
-    """The median and the mean time of pictures of each kind, of the first test digits, in each round."""
-    names: dict[str, list[str]] = {}
-    for place, ink in enumerate(load_mnist("test").images[:DIGITS]):
-        kinds = {"28×28 array": f"array-{place}.npy", "PNG of 280×280": f"drawing-{place}.png",
-                 "a drawn cell": f"cell-{place}.png"}  # fmt: skip
-        np.save(folder / f"array-{place}.npy", ink)
-        drawing_of(ink).save(folder / f"drawing-{place}.png")
-        Image.fromarray(drawn_cells(ink[None], place)[0]).save(folder / f"cell-{place}.png")
-        if place < PHOTOGRAPHED:
-            taken = Image.open(BytesIO(photograph(ink)))
-            taken.resize(LARGE, Image.Resampling.BICUBIC).save(folder / f"photograph-{place}.jpg")
-            kinds["JPEG of 12 megapixels"] = f"photograph-{place}.jpg"
-        for kind, name in kinds.items():
-            names.setdefault(kind, []).append(str(folder / name))
-    every = [name for group in names.values() for name in group]
-    children = {
-        which: subprocess.Popen([str(checkout / ".venv/bin/python"), "-c", CHILD, json.dumps(every)], text=True,
-                                env=environment(checkout), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder)
-        for which, checkout in checkouts.items()
-    }  # fmt: skip
-
-    def case(group: list[str], child: subprocess.Popen[str], _: int) -> Row:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        child.stdin.write(json.dumps([every.index(one) for one in group]) + "\n")
-        child.stdin.flush()
-        median, mean = json.loads(child.stdout.readline())
-        return {"p50": median, "mean": mean}
-
-    yield from alternating({
-        (("name", name), ("which", which)): partial(case, group, child)
-        for name, group in names.items() for which, child in children.items()
-    }, BESIDE_ROUNDS, warm=1)  # fmt: skip
-    for child in children.values():
-        child.communicate()
-
-
-def scored_beside(checkouts: dict[str, Path], folder: Path) -> Iterator[Row]:
-    """The time of a row of `sumnist score` on a folder of drawings."""
-    drawings = folder / "drawings"
-    drawings.mkdir()
-    for place, image in enumerate(load_mnist("test").images[:DRAWINGS]):
-        Image.fromarray(255 - image).resize((112, 112), Image.Resampling.BICUBIC).save(drawings / f"{place:05}.png")
-
-    def case(which: str, checkout: Path, turn: int) -> Row:
-        words = [str(checkout / ".venv/bin/python"), "-m", "sumnist", "score", str(drawings), "--number", "7", "--out",
-                 str(folder / f"{which}-{turn}.csv"), "--workers", str(WORKERS)]  # fmt: skip
-        run = partial(subprocess.run, env=environment(checkout), check=True, capture_output=True, cwd=folder)
-        taken = seconds(run, words)
-        return {"rows": DRAWINGS, "seconds": taken, "p50": taken / DRAWINGS}
-
-    return alternating({
-        (("name", "score, 112×112 PNG"), ("which", which)): partial(case, which, checkout)
-        for which, checkout in checkouts.items()
-    }, SCORINGS)  # fmt: skip

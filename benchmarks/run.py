@@ -3,11 +3,8 @@
     make bench                                    all that needs nothing else, about twenty minutes on a quiet machine
     python benchmarks/run.py latency cold-start   some parts
 
-What is compared runs in turn, round after round. Rows of a part of bench.jsonl replace its earlier ones. The parts
-`addition-…` ask other packages too, which are no dependencies and are left out where they are not installed: `pip
-install klaycircuits PySDD deepproblog LTNtorch`. With these they take another hour.
+What is compared runs in turn, round after round. Rows of a part of bench.jsonl replace its earlier ones.
 
-    python benchmarks/run.py beside --other CHECKOUT            reading, beside another checkout
     python benchmarks/run.py kill-training --preset default     trainings that are killed and resumed
     python benchmarks/run.py kill-scoring pile-of-sheets        a long table and a pile of photographs, killed
 
@@ -25,7 +22,6 @@ from pathlib import Path
 import growth
 import number_engines
 import reading
-import sums
 import survival
 from timing import Row
 
@@ -50,15 +46,11 @@ PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "rows": growth.rows_scored,
     "processes": growth.processes,
     "roofline": growth.roofline,
-    "addition-queries": sums.queries,
-    "addition-step": sums.step,
-    "addition-agree": sums.agree,
-    "addition-growth": sums.growth,
+    "addition-growth": growth.sums,
     "commands": growth.commands,
 }
 """What `make bench` runs."""
 ASKED: dict[str, tuple[Callable[[argparse.Namespace], Iterator[Row]], str]] = {
-    "beside": (reading.beside, "bench"),
     "kill-training": (survival.training, "survival"),
     "kill-scoring": (survival.scoring, "survival"),
     "pile-of-sheets": (survival.pile, "sheets"),
@@ -72,7 +64,6 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, *ASKED, []], metavar="PART",
                         help=", ".join([*PARTS, *ASKED]))  # fmt: skip
     parser.add_argument("--results", type=Path, help="the file of rows")
-    parser.add_argument("--other", type=Path, help="beside: the root of another checkout, set up")
     parser.add_argument("--preset", default="tiny", help="kill-training")
     parser.add_argument("--epochs", type=int, help="kill-training")
     parser.add_argument("--threads", type=int, default=2, help="kill-training")

@@ -1,4 +1,4 @@
-"""Measure a real `sumnist serve`: under load, under too much, at its end, with hostile pictures, beside another one.
+"""Measure a real `sumnist serve`: under load, under too much, at its end, beside another one.
 
     python benchmarks/serving.py                                everything, some minutes; needs wrk (apt install wrk)
     python benchmarks/serving.py steady --seconds 10            one part
@@ -8,7 +8,6 @@ steady: 16 connections, each sending the next request when the last is answered;
 shed: 256 connections, and how soon a single client is answered as fast as before once they are gone.
 end: SIGTERM under load, again and again, and whether a request that was sent got no answer.
 slow: clients that send a byte now and then, and such that go away in the middle of a body, while another asks.
-hostile: the damaged files and bombs of hostile_pictures.py, while another client asks.
 contract: schemathesis asks for five minutes whatever the OpenAPI document allows, and much that it does not.
 stroke: from the end of a stroke on the page until both answers are on the screen, in Chromium.
 load: readings and refusals a second, and the time until an answer, for 1 to 256 connections, round by round.
@@ -37,7 +36,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
@@ -46,7 +44,6 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-import hostile_pictures
 from timing import Row, status_of
 
 sys.path.append(str(Path(__file__).parent.parent / "scripts"))
@@ -363,28 +360,6 @@ def goes_on(connection: socket.socket, data: bytes) -> bool:
     return not cut
 
 
-def hostile(given: argparse.Namespace) -> Row:
-    """Damaged files and bombs, one after the other; each must give a reading, or a problem that is the client's."""
-    hostile_pictures.make_bombs(given.seed)
-    with serving(given) as server, bystander(server) as other:
-        before, half = server.memory(), 0.0
-        statuses: Counter[int] = Counter()
-        slowest, strange = (0.0, ""), []
-        for place, (damage, data) in enumerate(hostile_pictures.hostile(given.count, given.seed)):
-            status, seconds = server.post(form(data))
-            statuses[status] += 1
-            slowest = max(slowest, (seconds, f"{place} {damage}"))
-            if status >= 500:
-                strange.append(f"{place} {damage}: {status}")
-            if place == given.count // 2:
-                half = server.memory()
-        return {
-            "count": given.count, "seed": given.seed, "statuses": dict(sorted(statuses.items())), "strange": strange,
-            "slowest_seconds": round(slowest[0], 3), "slowest": slowest[1], "mb_warm": before, "mb_half": half,
-            "mb_end": server.memory(), "peak_mb": server.memory("VmHWM"), **figures_of(other),
-        }  # fmt: skip
-
-
 def contract(given: argparse.Namespace) -> Row:
     """Schemathesis, until its time is over."""
     with serving(given) as server:
@@ -556,7 +531,7 @@ def bodies(given: argparse.Namespace) -> Iterator[Row]:
 
 
 ONCE: dict[str, Callable[[argparse.Namespace], Row]] = {
-    "steady": steady, "shed": shed, "end": end, "slow": slow, "hostile": hostile, "contract": contract,
+    "steady": steady, "shed": shed, "end": end, "slow": slow, "contract": contract,
     "stroke": stroke,
 }  # fmt: skip
 """What gives a row."""
@@ -581,7 +556,6 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--other", type=Path, help="another checkout, for load, share and bodies")
     parser.add_argument("--ends", type=int, default=10)
-    parser.add_argument("--count", type=int, default=10_000, help="of hostile files")
     parser.add_argument("--contract-seconds", type=float, default=300)
     parser.add_argument("--strokes", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
