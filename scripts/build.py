@@ -47,7 +47,7 @@ from PIL import Image
 
 import sumnist.serve
 from evidence import ROOT
-from sumnist.arithmetic.semiring import log_sum
+from sumnist.arithmetic.sumproduct import log_sum
 from sumnist.data.mnist import FILES as IDX_FILES
 from sumnist.data.mnist import load_mnist, packed, parse_idx, read_idx_bytes
 from sumnist.errors import SumnistError

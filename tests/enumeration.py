@@ -12,8 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sumnist.arithmetic.operands import Integers, Operand
-from sumnist.arithmetic.sums import Digits, Sum
+from sumnist.arithmetic.sums import Digits, Integers, Operand, Sum
 from sumnist.arithmetic.values import Values
 
 

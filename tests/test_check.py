@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sheet_enumeration import Form, Way, by_values, forms, read, ways
-from sumnist.arithmetic.operands import Integers
 from sumnist.arithmetic.sumproduct import LOG_SUM
+from sumnist.arithmetic.sums import Integers
 from sumnist.arithmetic.values import Value, Values
 from sumnist.errors import EquationError, LayoutError, NumberError
 from sumnist.sheets import check as module

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enumeration import integers, log_shares
-from sumnist.arithmetic.operands import Integers
+from sumnist.arithmetic.sums import Integers
 
 quick = settings(deadline=None, max_examples=50)
 SMALL = st.integers(-4, 4)

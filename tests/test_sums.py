@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from enumeration import Way, digits, integers, log_shares, probability, shares_of, sums, values, ways
 from sumnist.arithmetic import sumproduct
 from sumnist.arithmetic.known import numeral
-from sumnist.arithmetic.operands import Integers, Operand
-from sumnist.arithmetic.sums import Digits, Sum
+from sumnist.arithmetic.sums import Digits, Integers, Operand, Sum
 from sumnist.arithmetic.values import Values
 from sumnist.errors import NumberError
 

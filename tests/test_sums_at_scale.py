@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from enumeration import log_shares, sums, ways
 from sumnist.arithmetic import equation, sumproduct
 from sumnist.arithmetic.known import numeral
-from sumnist.arithmetic.operands import Integers
-from sumnist.arithmetic.sums import Digits, Sum
+from sumnist.arithmetic.sums import Digits, Integers, Sum
 from sumnist.arithmetic.values import Values
 
 CLOSE = 1e-9
@@ -153,6 +152,23 @@ def test_work_in_blocks_is_the_same_as_at_once(random: np.random.Generator, monk
     blocks = [ranges.totals().log_probs, numbers.totals().log_probs, *(one.log_probs for one in ranges.posterior(31))]
     for one, two in zip(at_once, blocks, strict=True):
         assert one == pytest.approx(two)
+
+
+def test_sums_of_many_by_products_are_those_by_logarithms(
+    random: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the digits are hardly ever 9, so that in the blocks of some partial sums products would underflow."""
+    shares = random.gamma(0.5, size=(200, 1, 10)) + 1e-9
+    shares[100:, :, 9] = 1e-290
+    total = Sum.of(*(Digits(log_shares(one)) for one in shares))
+
+    def found() -> list[NDArray[np.float64]]:
+        return [*(np.asarray(total.log_prob(known)) for known in (0, 700, 1790)), *total.posterior(700)]
+
+    fast = found()
+    monkeypatch.setattr(sumproduct, "MANY", 10**9)
+    for one, two in zip(fast, found(), strict=True):
+        assert one == pytest.approx(two, rel=1e-12, abs=1e-12)
 
 
 def test_of_what_cannot_be_searched_the_bound_is_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,8 @@ import torch
 from sumnist.arithmetic import sumproduct
 from sumnist.arithmetic.equation import BEAM
 from sumnist.arithmetic.known import numeral
-from sumnist.arithmetic.operands import Integers
 from sumnist.arithmetic.sumproduct import STATES
-from sumnist.arithmetic.sums import Digits, Sum
+from sumnist.arithmetic.sums import Digits, Integers, Sum
 from sumnist.arithmetic.values import Values
 from sumnist.errors import NumberError
 

@@ -39,44 +39,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.arithmetic import sumproduct as sp
 from sumnist.arithmetic.known import columns, found, narrow, points_of
-from sumnist.arithmetic.operands import Kind
-from sumnist.arithmetic.semiring import (
-    IMPOSSIBLE,
-    ROUNDING,
-    Array,
-    Choose,
-    batch_first,
-    best,
-    host,
-    library,
-    lifted,
-    like,
-    log_max,
-    log_sum,
-    max_normalised,
-    normalised,
-    picked,
-    take,
-    values_first,
-)
-from sumnist.arithmetic.sumproduct import (
-    LOG_SUM,
-    Chain,
-    Ring,
-    Sums,
-    TooManyError,
-    in_blocks,
-    limited,
-    merged,
-    stretched,
-)
 
-__all__ = ["Equation", "MostProbable", "Points", "Term", "Terms", "dense_totals", "most_probable"]
-
-Term = tuple[int, Array]
+Term = tuple[int, sp.Array]
 """A step, which is not zero, and log-probabilities `[n, ...]`."""
-Points = tuple[NDArray[Any], Array]
+Points = tuple[NDArray[Any], sp.Array]
 """Values `[n]` and their log-probabilities `[n, *batch]`."""
 SPARSE = 16
 """Ranges are added as lists if their sums have so many numbers for each combination of theirs: as prices have."""
@@ -104,22 +72,22 @@ class Carries:
         base: Of the digits.
     """
 
-    def __init__(self, column: Sums, digits: NDArray[np.int64], above: NDArray[np.int64], base: int) -> None:
+    def __init__(self, column: sp.Sums, digits: NDArray[np.int64], above: NDArray[np.int64], base: int) -> None:
         self.column, self.digits, self.above, self.base, self.add = column, digits, above, base, column.ring.add
         extremes = (int(digits.min()), int(digits.max())) if digits.size else (0, 0)
         reach = column.chain.support
         self.carry = carries(reach[0], reach[-1], base, *extremes)
         carry = self.carry.reshape(-1, *(1 for _ in digits.shape))  # [C, 1, ...]
         self.steps = column.at(digits + base * carry - carry[:, None])  # [C, C', M, *batch]
-        self.start = like(self.steps, np.where(carry[:, 0] == 0, 0.0, IMPOSSIBLE))
-        self.end = like(self.steps, np.where(carry[:, 0] == above, 0.0, IMPOSSIBLE))
+        self.start = sp.like(self.steps, np.where(carry[:, 0] == 0, 0.0, sp.IMPOSSIBLE))
+        self.end = sp.like(self.steps, np.where(carry[:, 0] == above, 0.0, sp.IMPOSSIBLE))
 
     @property
     def paired(self) -> bool:
         """Whether matrices are multiplied in pairs."""
         return len(self.carry) <= PAIRED_CARRIES
 
-    def log_prob(self) -> Array:
+    def log_prob(self) -> sp.Array:
         """The log-probability of the total `[*batch]`."""
         steps = self.steps
         while self.paired and steps.shape[2] > 1:
@@ -129,37 +97,42 @@ class Carries:
             carried = self.add(carried[:, None] + steps[:, :, position], 0)
         return self.add(carried + self.end, 0)
 
-    def pairs(self, steps: Array) -> Array:
+    def pairs(self, steps: sp.Array) -> sp.Array:
         """The products of two and two neighbours; a last one without neighbour stays."""
         one, two = steps[:, :, :-1:2], steps[:, :, 1::2]
         product = self.add(one[:, :, None] + two[None], 1)
         if steps.shape[2] % 2 == 0:
             return product
-        return library(steps).concat([product, steps[:, :, -1:]], axis=2)
+        return sp.library(steps).concat([product, steps[:, :, -1:]], axis=2)
 
-    def backward(self) -> Array:
+    def backward(self) -> sp.Array:
         """What is left to each column's sum `[W, M, *batch]`: the log-weight of all else given that sum, such that the
         weights of all sums together are one; −inf if the total is impossible."""
         before, behind = self.messages(self.steps)
-        sums = points_of(self.column.chain.support).reshape(-1, 1, *(1 for _ in self.digits.shape))
-        carry = self.carry.reshape(-1, *(1 for _ in self.digits.shape))
-        carried, left = np.divmod(sums + carry - self.digits, self.base)
-        to = np.where(left == 0, carried - self.carry[0], -1)  # [W, C, M, *batch], the carry from the column
-        outside = self.add(before + picked(behind, to), 1)
-        return lifted(outside, log_sum(self.column.all + outside)[None])
+        reached = (sp.host(before) > sp.IMPOSSIBLE).any(tuple(range(1, before.ndim)))
+        fro = np.flatnonzero(reached | ~reached.any())  # of a single digit 0 alone
+        before, carry = sp.take(before, fro), self.carry[fro].reshape(-1, *(1 for _ in self.digits.shape))
+        sums, parts = points_of(self.column.chain.support), []
+        for block in sp.in_blocks(len(sums), max(1, carry.size * self.digits.size)):
+            some = sums[block].reshape(-1, 1, *(1 for _ in self.digits.shape))
+            carried, left = np.divmod(some + carry - self.digits, self.base)
+            to = np.where(left == 0, carried - self.carry[0], -1)  # [W, C, M, *batch], the carry from the column
+            parts.append(self.add(before + sp.picked(behind, to), 1))
+        outside = sp.library(before).concat(parts, axis=0)
+        return sp.lifted(outside, sp.log_sum(self.column.all + outside)[None])
 
-    def messages(self, steps: Array) -> tuple[Array, Array]:
+    def messages(self, steps: sp.Array) -> tuple[sp.Array, sp.Array]:
         """The log-weights, up to a constant, of what is before and behind each position, given the carry there:
         `[C, M, *batch]` twice."""
-        xp, count = library(steps), steps.shape[2]
+        xp, count = sp.library(steps), steps.shape[2]
         if not self.paired or count == 1:
             return self.messages_in_turn(steps)
-        before, behind = self.messages(max_normalised(self.pairs(steps), (0, 1)))  # of the pairs
+        before, behind = self.messages(sp.max_normalised(self.pairs(steps), (0, 1)))  # of the pairs
         half = count // 2
         between = self.add(before[:, None, :half] + steps[:, :, :-1:2], 0)
         after = self.add(steps[:, :, 1::2] + behind[None, :, :half], 1)
 
-        def alternating(one: Array, two: Array, last: Array) -> Array:
+        def alternating(one: sp.Array, two: sp.Array, last: sp.Array) -> sp.Array:
             both = xp.stack([one, two], axis=2)
             both = xp.reshape(both, (len(both), 2 * half, *both.shape[3:]))
             return both if count % 2 == 0 else xp.concat([both, last], axis=1)
@@ -169,21 +142,21 @@ class Carries:
             alternating(after, behind[:, :half], behind[:, half:]),
         )
 
-    def messages_in_turn(self, steps: Array) -> tuple[Array, Array]:
+    def messages_in_turn(self, steps: sp.Array) -> tuple[sp.Array, sp.Array]:
         """The same, position by position."""
-        xp, shape = library(steps), (steps.shape[0], *steps.shape[3:])
+        xp, shape = sp.library(steps), (steps.shape[0], *steps.shape[3:])
         before, behind = [xp.broadcast_to(self.start, shape)], [xp.broadcast_to(self.end, shape)]
         for position in range(steps.shape[2] - 1):
-            before.append(max_normalised(self.add(before[-1][:, None] + steps[:, :, position], 0), (0,)))
-            behind.append(max_normalised(self.add(steps[:, :, -1 - position] + behind[-1], 1), (0,)))
+            before.append(sp.max_normalised(self.add(before[-1][:, None] + steps[:, :, position], 0), (0,)))
+            behind.append(sp.max_normalised(self.add(steps[:, :, -1 - position] + behind[-1], 1), (0,)))
         return xp.stack(before, axis=1), xp.stack(behind[::-1], axis=1)
 
-    def split(self, choose: Choose, batch: tuple[int, ...]) -> NDArray[np.int64]:
+    def split(self, choose: sp.Choose, batch: tuple[int, ...]) -> NDArray[np.int64]:
         """Sums of the columns that make up a possible total, as indices from the least on, `[M, *batch]`.
 
         The most significant position comes first, and there the smallest sum, that is the largest carry to it.
         """
-        before, steps = host(self.messages(self.steps)[0])[::-1], host(self.steps)[::-1]
+        before, steps = sp.host(self.messages(self.steps)[0])[::-1], sp.host(self.steps)[::-1]
         to = np.broadcast_to(self.above - self.carry[0], batch)
         sums = np.empty((len(self.digits), *batch), np.int64)
         for i in reversed(range(len(sums))):
@@ -219,12 +192,13 @@ class Equation:
         terms: Its terms, at least one of them.
         target: Its value `[*batch]`, in the units of `terms`.
         ring: `LOG_SUM` or `LOG_MAX`.
+        middle: Where lists without digits are cut in two sides; by default so that neither has many sums.
 
     Attributes:
         weights: The log-probability of each partial sum of the lists together with the total: `[E, *batch]`.
     """
 
-    def __init__(self, terms: Terms, target: NDArray[Any], ring: Ring) -> None:
+    def __init__(self, terms: Terms, target: NDArray[Any], ring: sp.Ring, middle: int | None = None) -> None:
         self.terms, self.target, self.add = terms, target, ring.add
         lists, self.dense, self.sparse = list(terms.points), None, 0
         if 1 + sum(span(*one) for one in terms.ranges) > SPARSE * prod(len(x) for _, x in terms.ranges):
@@ -232,9 +206,10 @@ class Equation:
             numbers = [terms.unit * step * np.arange(len(x)).astype(object) for step, x in terms.ranges]
             lists = [(narrow(one), x) for one, (_, x) in zip(numbers, terms.ranges, strict=True)] + lists
         elif terms.ranges:
-            self.dense = stretched(terms.ranges, ring)
+            self.dense = sp.stretched(terms.ranges, ring)
             lists.insert(0, listed(self.dense, terms.unit))
-        middle = len(lists) if terms.digits else middle_of([len(values) for values, _ in lists])
+        if middle is None:
+            middle = len(lists) if terms.digits else middle_of([len(values) for values, _ in lists])
         reference = terms.digits[0][1][:, 0] if terms.digits else lists[0][1]
         self.left = added_up(lists[:middle], ring, reference)
         points = points_of(self.left.chain.support)
@@ -243,21 +218,21 @@ class Equation:
 
             def check(sums: range) -> None:
                 what = "Partial sums of candidates, times the positions and the sums of digits at each,"
-                limited(states * len(sums), what, "give fewer candidates for each number")
+                sp.limited(states * len(sums), what, "give fewer candidates for each number")
                 pairs = len(carries(sums[0], sums[-1], len(first), 0, len(first) - 1)) ** 2
                 what = "Partial sums of candidates, times the positions and the pairs of carries,"
-                limited(states * pairs, what, "add fewer numbers, or multiply them by smaller ones")
+                sp.limited(states * pairs, what, "add fewer numbers, or multiply them by smaller ones")
 
-            self.column = stretched([(step, x[..., None]) for step, x in terms.digits], ring, check)
+            self.column = sp.stretched([(step, x[..., None]) for step, x in terms.digits], ring, check)
             rest = target[..., None] - points if lists else target[..., None]
             self.chain = self.chain_to(rest)
-            self.rest = values_first(self.chain.log_prob(), target.ndim)
+            self.rest = sp.values_first(self.chain.log_prob(), target.ndim)
             if terms.unit > 1:
-                whole = np.where(rest % terms.unit == 0, 0.0, IMPOSSIBLE)
-                self.rest = self.rest + values_first(like(self.rest, whole), target.ndim)
+                whole = np.where(rest % terms.unit == 0, 0.0, sp.IMPOSSIBLE)
+                self.rest = self.rest + sp.values_first(sp.like(self.rest, whole), target.ndim)
         else:
             self.right = added_up(lists[middle:], ring, reference)
-            self.rest = picked(self.right.all, self.to(self.right, points))
+            self.rest = sp.picked(self.right.all, self.to(self.right, points))
         self.weights = self.left.all + self.rest if lists else self.rest
 
     def chain_to(self, rest: NDArray[Any]) -> Carries:
@@ -266,34 +241,34 @@ class Equation:
         rest = rest // self.terms.unit if self.terms.unit > 1 else rest
         return Carries(self.column, *columns(rest, len(term), term.shape[1]), len(term))
 
-    def to(self, others: Sums, points: NDArray[Any]) -> NDArray[np.int64]:
+    def to(self, others: sp.Sums, points: NDArray[Any]) -> NDArray[np.int64]:
         """Which of the others' sums is left to points `[E]`, or −1: `[E, *batch]`."""
         return found(others.chain.support, narrow(self.target - points.reshape(-1, *(1 for _ in self.target.shape))))
 
-    def log_prob(self) -> Array:
+    def log_prob(self) -> sp.Array:
         """The log-probability of the total `[*batch]`."""
         return self.add(self.weights, 0) if len(self.weights) > 1 else self.weights[0]
 
-    def backward(self) -> dict[Kind, list[Array]]:
+    def backward(self) -> dict[str, list[sp.Array]]:
         """What is left to each term: with its own log-probabilities, its distribution given the total, up to a
         constant; −inf if the total is impossible."""
-        lists, digits = self.left.backward(normalised(self.rest))[::-1], []
+        lists, digits = self.left.backward(sp.normalised(self.rest))[::-1], []
         if self.terms.digits:
-            outside = self.chain.backward() + batch_first(normalised(self.weights))  # [W, M, *batch, E]
+            outside = self.chain.backward() + sp.batch_first(sp.normalised(self.weights))  # [W, M, *batch, E]
             outside = self.add(outside, outside.ndim - 1)[..., None] if lists else outside
             digits = [one[..., 0] for one in self.column.backward(outside)[::-1]]
         else:
             points = points_of(self.right.chain.support)
-            lists += self.right.backward(picked(self.left.all, self.to(self.left, points)))[::-1]
+            lists += self.right.backward(sp.picked(self.left.all, self.to(self.left, points)))[::-1]
         ranges = self.dense.backward(lists.pop(0))[::-1] if self.dense else lists[: self.sparse]
         return {"digits": digits, "ranges": ranges, "points": lists[self.sparse :]}
 
-    def split(self, choose: Choose, batch: tuple[int, ...]) -> dict[Kind, list[NDArray[np.int64]]]:
+    def split(self, choose: sp.Choose, batch: tuple[int, ...]) -> dict[str, list[NDArray[np.int64]]]:
         """For each term which of its values it has, of digits `[M, *batch]`, of others `[*batch]`."""
-        weights = host(self.weights)
+        weights = sp.host(self.weights)
         index = choose(np.broadcast_to(weights, (len(weights), *batch)))
         lists, digits = self.left.split(index, choose)[::-1], []
-        rest = narrow(np.asarray(self.target - points_of(self.left.chain.support)[index]))
+        rest = narrow(np.asarray(self.target - np.asarray(points_of(self.left.chain.support)[index])))
         if self.terms.digits:
             sums = self.chain_to(rest[..., None]).split(choose, (*batch, 1))
             digits = [one[..., 0] for one in self.column.split(sums, choose)[::-1]]
@@ -303,20 +278,20 @@ class Equation:
         return {"digits": digits, "ranges": ranges, "points": lists[self.sparse :]}
 
 
-def added_up(lists: Sequence[Points], ring: Ring, reference: Array) -> Sums:
+def added_up(lists: Sequence[Points], ring: sp.Ring, reference: sp.Array) -> sp.Sums:
     """The sum of lists, the first of them last; `reference` is an array of their library, type and batch."""
-    chain = Chain([values for values, _ in lists[::-1]])
-    start = like(reference, np.zeros((1, *(1 for _ in reference.shape[1:]))))
-    return Sums(chain, ring, [x for _, x in lists[::-1]], start)
+    chain = sp.Chain([values for values, _ in lists[::-1]])
+    start = sp.like(reference, np.zeros((1, *(1 for _ in reference.shape[1:]))))
+    return sp.Sums(chain, ring, [x for _, x in lists[::-1]], start)
 
 
-def listed(dense: Sums, unit: int) -> Points:
+def listed(dense: sp.Sums, unit: int) -> Points:
     """Dense integers as a list of values, of which `unit` make up one."""
     values = points_of(dense.chain.support)
     return (values if unit == 1 else narrow(values.astype(object) * unit)), dense.all
 
 
-def span(step: int, x: Array) -> int:
+def span(step: int, x: sp.Array) -> int:
     """How far the greatest of a term is from the least."""
     return abs(step) * (len(x) - 1)
 
@@ -350,11 +325,11 @@ class MostProbable:
     @property
     def certain(self) -> NDArray[np.bool_]:
         """Whether no other total is more probable, up to roundings: `[...]`."""
-        margin = ROUNDING * np.finfo(np.float64).eps * np.maximum(1, np.abs(self.log_prob))
+        margin = sp.ROUNDING * np.finfo(np.float64).eps * np.maximum(1, np.abs(self.log_prob))
         return self.bound <= self.log_prob + margin
 
 
-def dense_totals(terms: Terms) -> tuple[int, Array]:
+def dense_totals(terms: Terms) -> tuple[int, sp.Array]:
     """The least total and the log-probabilities of all from there on, `[T, *batch]`; of terms of whole numbers."""
     dense, first = list(terms.ranges), 0
     if terms.points:
@@ -365,40 +340,40 @@ def dense_totals(terms: Terms) -> tuple[int, Array]:
         least, x = totals_of_digits(terms)
         dense.append((1, x))
         first += least
-    limited(1 + sum(abs(step) * (len(x) - 1) for step, x in dense), "All totals", MEND)
-    both = stretched(dense, LOG_SUM)
+    sp.limited(1 + sum(abs(step) * (len(x) - 1) for step, x in dense), "All totals", MEND)
+    both = sp.stretched(dense, sp.LOG_SUM)
     return first + both.chain.support[0], both.all
 
 
-def filled_up(lists: list[Points]) -> tuple[int, Array]:
+def filled_up(lists: list[Points]) -> tuple[int, sp.Array]:
     """The sum of lists as a range: its first number, and log-probabilities `[n, *batch]`."""
-    sums = added_up(lists, LOG_SUM, lists[0][1])
+    sums = added_up(lists, sp.LOG_SUM, lists[0][1])
     points = points_of(sums.chain.support)
     first, last = int(points[0]), int(points[-1])
-    limited(last - first + 1, "All totals", MEND)
+    sp.limited(last - first + 1, "All totals", MEND)
     index = np.full(last - first + 1, -1)
     index[(points - first).astype(np.int64)] = np.arange(len(points))
-    return first, take(sums.all, index)
+    return first, sp.take(sums.all, index)
 
 
-def totals_of_digits(terms: Terms) -> tuple[int, Array]:
+def totals_of_digits(terms: Terms) -> tuple[int, sp.Array]:
     """The least total of the digits, and the log-probabilities of all from there on, `[T, *batch]`."""
     (_, term), *_ = terms.digits
     base, count = len(term), term.shape[1]
     reach = sum(abs(step) for step, _ in terms.digits)
-    limited(reach * base**count, "All totals", MEND)
-    column = stretched(terms.digits, LOG_SUM)
+    sp.limited(reach * base**count, "All totals", MEND)
+    column = sp.stretched(terms.digits, sp.LOG_SUM)
     first, last = column.chain.support[0], column.chain.support[-1]
     carry = carries(first, last, base, 0, base - 1)
-    limited(base * len(carry) ** min(2, count), "Digits and pairs of carries", MEND)
-    xp = library(term)
+    sp.limited(base * len(carry) ** min(2, count), "Digits and pairs of carries", MEND)
+    xp = sp.library(term)
 
-    def steps(position: int) -> Array:
+    def steps(position: int) -> sp.Array:
         """The digit at a position, the carry to it and from it: `[base, C, C', *batch]`."""
         digit, fro = np.arange(base)[:, None, None], carry[:, None] if position else np.zeros((1, 1), np.int64)
-        return take(column.all[:, position], digit + base * carry - fro - first)
+        return sp.take(column.all[:, position], digit + base * carry - fro - first)
 
-    def table(start: int, stop: int) -> Array:
+    def table(start: int, stop: int) -> sp.Array:
         """The digits at some positions, the carries to them and from them: `[base ** (stop − start), C, C', ...]`."""
         if stop - start > 1:
             return joined(table(start, (start + stop) // 2), table((start + stop) // 2, stop))
@@ -414,11 +389,11 @@ def totals_of_digits(terms: Terms) -> tuple[int, Array]:
     return least, table(0, count)[start : start + sum(map(abs, greatest)) + 1, 0, 0]
 
 
-def joined(low: Array, high: Array) -> Array:
+def joined(low: sp.Array, high: sp.Array) -> sp.Array:
     """Two tables `[V, C, K, *batch]` and `[U, K, C', *batch]` as one, `[U · V, C, C', *batch]`."""
-    xp, parts = library(low), []
-    for block in in_blocks(len(high), prod(low.shape) * high.shape[2]):
-        part = log_sum(low[None, :, :, :, None] + high[block, None, None], 3)
+    xp, parts = sp.library(low), []
+    for block in sp.in_blocks(len(high), prod(low.shape) * high.shape[2]):
+        part = sp.log_sum(low[None, :, :, :, None] + high[block, None, None], 3)
         parts.append(xp.reshape(part, (part.shape[0] * part.shape[1], *part.shape[2:])))
     return parts[0] if len(parts) == 1 else xp.concat(parts, axis=0)
 
@@ -427,31 +402,31 @@ def most_probable(terms: Terms) -> MostProbable:
     """The most probable total, of terms of whole numbers, or without digits of any."""
     lists = list(terms.points)
     if terms.ranges:
-        lists.append(listed(stretched(terms.ranges, LOG_SUM), terms.unit))
+        lists.append(listed(sp.stretched(terms.ranges, sp.LOG_SUM), terms.unit))
     reference = terms.digits[0][1][:, 0] if terms.digits else lists[0][1]
-    sums = added_up(lists, LOG_SUM, reference)
+    sums = added_up(lists, sp.LOG_SUM, reference)
     if terms.digits:
         try:
             search = Search(terms, sums)
-        except TooManyError:
-            with suppress(TooManyError):
+        except sp.TooManyError:
+            with suppress(sp.TooManyError):
                 return best_of(*dense_totals(terms))
             raise
         return search.found()
     return best_of(points_of(sums.chain.support), sums.all)
 
 
-def best_of(totals: NDArray[Any] | int, x: Array) -> MostProbable:
+def best_of(totals: NDArray[Any] | int, x: sp.Array) -> MostProbable:
     """The most probable of totals, or of those from one on, with log-probabilities `[T, *batch]`."""
-    weights = host(x)
-    index = best(weights)
+    weights = sp.host(x)
+    index = sp.best(weights)
     log_prob = np.take_along_axis(weights, index[None], 0)[0]
     return MostProbable(index + totals if isinstance(totals, int) else totals[index], log_prob, log_prob)
 
 
-def flat(x: Array, batch: tuple[int, ...]) -> NDArray[np.float64]:
+def flat(x: sp.Array, batch: tuple[int, ...]) -> NDArray[np.float64]:
     """`[..., *batch]` with one axis for all of the batch: `[..., B]`."""
-    whole = host(x).astype(np.float64)
+    whole = sp.host(x).astype(np.float64)
     ahead = whole.shape[: whole.ndim - len(batch)]
     return np.broadcast_to(whole, (*ahead, *batch)).reshape(*ahead, prod(batch))
 
@@ -467,13 +442,13 @@ def kept_of(
     """
     order = np.argsort(-bound, 0, kind="stable")
     bound = np.take_along_axis(bound, order, 0)
-    lost = bound[WIDE:].max(0, initial=IMPOSSIBLE)
+    lost = bound[WIDE:].max(0, initial=sp.IMPOSSIBLE)
     order, bound = order[:WIDE], bound[:WIDE]
-    bound[dominated(np.take_along_axis(weights, order[:, None, None], 0))] = IMPOSSIBLE
+    bound[dominated(np.take_along_axis(weights, order[:, None, None], 0))] = sp.IMPOSSIBLE
     again = np.argsort(-bound, 0, kind="stable")
     order, bound = np.take_along_axis(order, again, 0), np.take_along_axis(bound, again, 0)
-    count = min(BEAM, int((bound > IMPOSSIBLE).sum(0).max(initial=1)))
-    return order[:count], bound[:count], np.maximum(lost, bound[count:].max(0, initial=IMPOSSIBLE))
+    count = min(BEAM, int((bound > sp.IMPOSSIBLE).sum(0).max(initial=1)))
+    return order[:count], bound[:count], np.maximum(lost, bound[count:].max(0, initial=sp.IMPOSSIBLE))
 
 
 def dominated(weights: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -494,15 +469,15 @@ class Search:
     kept have `[F, C, E, B]`.
     """
 
-    def __init__(self, terms: Terms, lists: Sums) -> None:
+    def __init__(self, terms: Terms, lists: sp.Sums) -> None:
         (_, term), *_ = terms.digits
         self.base, self.count = len(term), term.shape[1]
-        column, given, points = stretched(terms.digits, LOG_SUM), lists.all, points_of(lists.chain.support)
+        column, given, points = sp.stretched(terms.digits, sp.LOG_SUM), lists.all, points_of(lists.chain.support)
         self.first, last = column.chain.support[0], column.chain.support[-1]
         self.digits, self.above = columns(points, self.base, self.count)  # of the lists' sums: [M, E], [E]
         self.carry = carries(self.first, last + int(self.digits.max()), self.base, 0, self.base - 1)
         states = BEAM * self.base * len(self.carry) ** 2 * len(self.above)
-        limited(states, "States of the search", "give fewer candidates or operands")
+        sp.limited(states, "States of the search", "give fewer candidates or operands")
         self.batch = np.broadcast_shapes(term.shape[2:], column.all.shape[2:], given.shape[1:])
         self.sums, self.lists = flat(column.all, self.batch), flat(given, self.batch)
 
@@ -510,25 +485,25 @@ class Search:
         """From a carry, by a digit of the total, to a carry: `[base, C, C', E, B]`."""
         digit, to, fro = np.arange(self.base)[:, None, None, None], self.carry[:, None], self.carry[:, None, None]
         reached = digit + self.base * to - fro - self.digits[position]
-        return np.asarray(take(self.sums[:, position], reached - self.first))
+        return np.asarray(sp.take(self.sums[:, position], reached - self.first))
 
     def bounds(self) -> list[NDArray[np.float64]]:
         """The most that is above 0, 1, … positions if each digit were chosen knowing the carry: `[C, E, B]`."""
         above = [np.zeros((len(self.carry), *self.lists.shape))]
         for position in reversed(range(self.count)):
-            above.append(log_max(log_sum(self.steps(position) + above[-1], 2)))
+            above.append(sp.log_max(sp.log_sum(self.steps(position) + above[-1], 2)))
         return above[::-1]
 
     def found(self) -> MostProbable:
         """The most probable total that is found."""
-        start = np.where(self.carry == 0, 0.0, IMPOSSIBLE)[None, :, None, None]
-        weights, kept, dropped = start + self.lists, [], np.full(prod(self.batch), IMPOSSIBLE)
+        start = np.where(self.carry == 0, 0.0, sp.IMPOSSIBLE)[None, :, None, None]
+        weights, kept, dropped = start + self.lists, [], np.full(prod(self.batch), sp.IMPOSSIBLE)
         for position, above in enumerate(self.bounds()[1:]):
-            weights = log_sum(weights[:, None, :, None] + self.steps(position), 2)  # [F, base, C', E, B]
+            weights = sp.log_sum(weights[:, None, :, None] + self.steps(position), 2)  # [F, base, C', E, B]
             weights = weights.reshape(len(weights) * self.base, *weights.shape[2:])
-            order, bound, lost = kept_of(weights, log_sum(log_sum(weights + above, 1), 1))
+            order, bound, lost = kept_of(weights, sp.log_sum(sp.log_sum(weights + above, 1), 1))
             weights = np.take_along_axis(weights, order[:, None, None], 0)
-            weights[np.broadcast_to((bound == IMPOSSIBLE)[:, None, None], weights.shape)] = IMPOSSIBLE
+            weights[np.broadcast_to((bound == sp.IMPOSSIBLE)[:, None, None], weights.shape)] = sp.IMPOSSIBLE
             kept.append(order)
             dropped = np.maximum(dropped, lost)
         total, log_prob = self.completed(weights, kept)
@@ -542,8 +517,8 @@ class Search:
         tops, top = np.unique(self.carry[:, None] + self.above, return_inverse=True)
         prefixes, batch = len(weights), weights.shape[-1]
         weights = np.moveaxis(weights, 0, 2).reshape(top.size, prefixes, batch)
-        weights = merged(weights, top.reshape(-1), log_sum).reshape(len(tops) * prefixes, batch)
-        index = best(weights)
+        weights = sp.merged(weights, top.reshape(-1), sp.log_sum).reshape(len(tops) * prefixes, batch)
+        index = sp.best(weights)
         log_prob = np.take_along_axis(weights, index[None], 0)[0]
         total, prefix = tops[index // prefixes].astype(object), index % prefixes
         for one in reversed(kept):

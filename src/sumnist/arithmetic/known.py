@@ -17,11 +17,6 @@ from numpy.typing import NDArray
 
 from sumnist.errors import NumberError
 
-__all__ = [
-    "EXACT", "NOTHING", "Known", "Support", "bare", "columns", "found", "is_number", "narrow", "numeral", "points_of",
-    "together",
-]  # fmt: skip
-
 EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 """Decimals are added to their last digit; Python alone rounds to 28."""
 SAFE = 2**62

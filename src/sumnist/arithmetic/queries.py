@@ -32,8 +32,6 @@ from numpy.typing import NDArray
 from sumnist.arithmetic.values import Value, Values
 from sumnist.errors import ConfigError, NumberError, SumnistError
 
-__all__ = ["SIGNS", "Anything", "Blanks", "Query", "Term", "Unread", "brief", "words_of"]
-
 SIGNS = {"+": 1, "-": -1, "−": -1, "=": 0}
 """How the term counts that follows a sign."""
 LONGEST = 600

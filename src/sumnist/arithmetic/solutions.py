@@ -32,24 +32,21 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.arithmetic.known import found, narrow, points_of
+from sumnist.arithmetic import sumproduct as sp
+from sumnist.arithmetic.equation import Equation, Terms
+from sumnist.arithmetic.known import narrow, points_of
 from sumnist.arithmetic.queries import Anything, Blanks, Query, Term
-from sumnist.arithmetic.semiring import IMPOSSIBLE, Array, best, picked
-from sumnist.arithmetic.sumproduct import LOG_MAX, LOG_SUM, Chain, Ring, Sums
 from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.errors import EquationError, NumberError
-
-__all__ = ["FILLINGS", "Answer", "Domain", "Listed", "Meeting", "Pattern", "Solution", "solution_of"]
 
 FILLINGS = 10**5
 """The most numbers of a pattern that are listed: less than a second of work."""
 
-T = TypeVar("T")
 Whole = NDArray[Any]
 """Whole numbers, int64 or Python's own."""
 
@@ -67,7 +64,7 @@ class Listed:
 
     def weight(self, value: int) -> float:
         """The log-weight of a value, −∞ if it is none of them."""
-        return self.weights.get(value, IMPOSSIBLE)
+        return self.weights.get(value, sp.IMPOSSIBLE)
 
     def values(self) -> Whole:
         """All of them, ascending."""
@@ -88,7 +85,7 @@ class Pattern:
     def weight(self, value: int) -> float:
         """The log-weight of a value, −∞ if it is none of them."""
         fits = re.fullmatch(self.text.replace("_", "[0-9]"), f"{value:0{len(self.text)}}")
-        return 0.0 if fits else IMPOSSIBLE
+        return 0.0 if fits else sp.IMPOSSIBLE
 
     def values(self) -> Whole:
         """All of them, ascending."""
@@ -105,108 +102,55 @@ class Pattern:
 
 
 Domain = Listed | Pattern | Anything
-Summand = tuple[int, Domain]
-"""What a number is multiplied with, perhaps zero, and which numbers it may be."""
 
 
-class Meeting:
-    """What there is to say of terms of which the sum is known.
+class Solved:
+    """What there is to say of independent numbers of which the sum is known.
 
     Args:
-        terms: Numbers that are independent of each other, each times a step.
+        terms: What each is multiplied with, perhaps zero, and what it may be.
         total: Their sum.
-        ring: `LOG_SUM` for `posterior`, `LOG_MAX` for `most_probable`.
 
     Attributes:
         log_weight: Of all that makes the total; −∞ if nothing does.
+        best: The log-weight of the most probable values that make it.
 
     Raises:
         NumberError: There are too many partial sums.
     """
 
-    def __init__(self, terms: Sequence[Summand], total: int, ring: Ring) -> None:
-        self.places = dealt([domain.size for _, domain in terms])
-        left, right = ([terms[place] for place in side] for side in self.places)
-        alone = len(right) == 1 and right[0][0] != 0
-        self.left = Side(left, ring)
-        self.right = Lookup(*right[0]) if alone else Side(right, ring)
-        self.rests = narrow(np.asarray(total - self.left.sums.astype(object)))
-        self.others = self.right.weights_of(self.rests)
-        self.both = self.left.weights_of(self.left.sums) + self.others
-        self.log_weight = float(ring.add(self.both, 0))
+    def __init__(self, terms: Sequence[tuple[int, Domain]], total: int) -> None:
+        first, second = dealt([domain.size for _, domain in terms])
+        self.order, self.values, self.terms = [*first, *second], list[Whole](), Terms()
+        points = self.terms.points
+        for place in self.order:
+            step, domain = terms[place]
+            if second == [place] and step:  # alone on its side: only what makes the total with the others
+                rests = total - points_of(sp.Chain([moves for moves, _ in points[::-1]]).support).astype(object)
+                fitting = rests[(rests % step == 0).astype(bool)] // step
+                values = narrow(fitting if len(fitting) else np.zeros(1, object))
+            else:
+                values = domain.values()
+            self.values.append(values)
+            own = np.array([domain.weight(value) for value in values.tolist()])
+            points.append((narrow(np.asarray(step * values.astype(object))), own))
+        target = narrow(np.array(total, object))
+        self.all, self.most = (Equation(self.terms, target, ring, len(first)) for ring in (sp.LOG_SUM, sp.LOG_MAX))
+        self.log_weight, self.best = float(self.all.log_prob()), float(self.most.log_prob())
 
     def posterior(self) -> list[dict[int, float]]:
         """Of each term, the log-weight of all that makes the total with each of its values that can make it."""
-        left = self.left.within(self.left.sums, self.others)
-        return self.in_order(left, self.right.within(self.rests, self.left.weights_of(self.left.sums)))
+        found: dict[int, dict[int, float]] = {}
+        for index, left in enumerate(self.all.backward()["points"]):
+            weights = sp.normalised(self.terms.points[index][1] + left) + self.log_weight
+            pairs = zip(self.values[index].tolist(), weights.tolist(), strict=True)
+            found[self.order[index]] = {value: weight for value, weight in pairs if weight > sp.IMPOSSIBLE}
+        return [found[place] for place in range(len(found))]
 
     def most_probable(self) -> list[int]:
-        """Of each term a value, which together make the total most probably, if anything does."""
-        index = int(best(self.both))
-        return self.in_order(self.left.split(self.left.sums[index]), self.right.split(self.rests[index]))
-
-    def in_order(self, left: list[T], right: list[T]) -> list[T]:
-        """What was found on each side, in the order of the terms."""
-        answers = dict(zip(self.places[0] + self.places[1], left + right, strict=True))
-        return [answers[place] for place in range(len(answers))]
-
-
-class Side:
-    """Terms that are listed, and their partial sums.
-
-    Attributes:
-        sums: The sums of all terms, ascending.
-    """
-
-    def __init__(self, terms: list[Summand], ring: Ring) -> None:
-        self.values = [domain.values() for _, domain in terms]
-        self.own = [np.array([domain.weight(value) for value in values.tolist()])
-                    for (_, domain), values in zip(terms, self.values, strict=True)]  # fmt: skip
-        moves = [narrow(step * values.astype(object)) for (step, _), values in zip(terms, self.values, strict=True)]
-        self.partial = Sums(Chain(moves[::-1]), ring, self.own[::-1])
-        self.sums = points_of(self.partial.chain.support)
-
-    def weights_of(self, totals: Whole) -> Array:
-        """The log-weights of some sums."""
-        return picked(self.partial.all, found(self.sums, totals))
-
-    def within(self, totals: Whole, others: Array) -> list[dict[int, float]]:
-        """Of each term the log-weights of its values, given what else there is to each of these sums."""
-        order = np.argsort(totals)
-        outside = picked(others[order], found(totals[order], self.sums))
-        left = self.partial.backward(outside)[::-1]
-        return [possible(*one) for one in zip(self.values, map(np.add, self.own, left), strict=True)]
-
-    def split(self, total: Any) -> list[int]:
-        """Of each term a value, which together make one of the sums, by `log_max` most probably."""
-        chosen = self.partial.split(found(self.sums, np.asarray(total)), best)[::-1]
-        return [int(values[index]) for values, index in zip(self.values, chosen, strict=True)]
-
-
-class Lookup:
-    """A term alone, of which it is asked only whether it makes a sum."""
-
-    def __init__(self, step: int, domain: Domain) -> None:
-        self.step, self.domain = step, domain
-
-    def weights_of(self, totals: Whole) -> Array:
-        """The log-weights of some sums."""
-        weight, pairs = self.domain.weight, (divmod(total, self.step) for total in totals.tolist())
-        return np.array([IMPOSSIBLE if rest else weight(value) for value, rest in pairs])
-
-    def within(self, totals: Whole, others: Array) -> list[dict[int, float]]:
-        """The log-weights of its values, given what else there is to each of these sums."""
-        return [possible(totals // self.step, others + self.weights_of(totals))]
-
-    def split(self, total: Any) -> list[int]:
-        """Its value that makes a sum."""
-        return [int(total) // self.step]
-
-
-def possible(values: Whole, weights: Array) -> dict[int, float]:
-    """The values that have a weight."""
-    pairs = zip(values.tolist(), weights.tolist(), strict=True)
-    return {value: weight for value, weight in pairs if weight > IMPOSSIBLE}
+        """Of each term a value, which together make the total most probably."""
+        chosen = zip(self.order, self.values, self.most.split(sp.best, ())["points"], strict=True)
+        return [value for _, value in sorted((place, int(values[index])) for place, values, index in chosen)]
 
 
 def dealt(sizes: Sequence[float]) -> tuple[list[int], list[int]]:
@@ -422,22 +366,23 @@ def solution_of(query: Query, readings: Mapping[Hashable, Any]) -> Solution:
             quantities[term.key] = Quantity(term, content, places, usual)
         quantities[term.key].step += term.step
     sought = list(quantities.values())
-    summands = [(one.step, one.domain) for one in sought]
     try:
-        meeting, best = Meeting(summands, total, LOG_SUM), Meeting(summands, total, LOG_MAX)
+        solved = Solved([(one.step, one.domain) for one in sought], total)
     except NumberError as error:
         raise NumberError(f"{query.near()}: {error}") from error
-    weight = meeting.log_weight
+    weight = solved.log_weight
     if weight == -math.inf:
         raise impossible(query, sought, total)
-    after = meeting.posterior()
-    answers = [one.answer(*two) for one, two in zip(sought, zip(after, best.most_probable(), strict=True), strict=True)]
+    after = solved.posterior()
+    answers = [
+        one.answer(*two) for one, two in zip(sought, zip(after, solved.most_probable(), strict=True), strict=True)
+    ]
     unknowns = tuple(answer for answer in answers if answer.before is None)
     doubt = foreign(sought, after)
     return Solution(
         query.text,
         query.filled({key: plain(answer.together) for key, answer in zip(quantities, answers, strict=True)}),
-        math.exp(min(0.0, best.log_weight - weight)),
+        math.exp(min(0.0, solved.best - weight)),
         unknowns,
         tuple(answer for answer in answers if answer.before is not None),
         math.exp(-np.logaddexp(0.0, math.log(doubt) - weight)) if doubt else 1.0,

@@ -10,35 +10,272 @@ more operand, on the other side.
 from __future__ import annotations
 
 import math
+import reprlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.arithmetic import sumproduct as sp
 from sumnist.arithmetic.equation import Equation, MostProbable, Terms, dense_totals, most_probable
-from sumnist.arithmetic.known import NOTHING, SAFE, Known, narrow, together
-from sumnist.arithmetic.operands import Integers, Kind, Operand, checked, possible, whole_factor
-from sumnist.arithmetic.semiring import (
-    COARSE,
-    IMPOSSIBLE,
-    Array,
-    Choose,
-    best,
-    device_of,
-    draws,
-    host,
-    library,
-    like,
-    normalised,
-    picked,
-    plain,
-)
-from sumnist.arithmetic.sumproduct import LOG_MAX, LOG_SUM, Ring, limited
+from sumnist.arithmetic.known import NOTHING, SAFE, Known, bare, narrow, together
 from sumnist.errors import NumberError
 
-__all__ = ["Added", "Assignment", "Digits", "Sum"]
+Kind = Literal["digits", "ranges", "points"]
+"""How an operand enters a sum: digit by digit, as dense integers, or as a list of values."""
+TOLERANCE = 1e-3
+"""Probabilities may sum to so much more or less than one: half precision needs it."""
+
+
+class Operand(ABC):
+    """A random number that is independent of all others.
+
+    Attributes:
+        log_probs: Its log-probabilities `[*batch, n]`, of digits `[*batch, N, base]`; None if it has floats only.
+        other: The probability of values that nobody knows.
+    """
+
+    log_probs: sp.Array = None
+    other: float
+    __array_ufunc__ = None
+    """NumPy leaves `array + operand` to us."""
+
+    @property
+    @abstractmethod
+    def kind(self) -> Kind:
+        """How it enters a sum."""
+
+    @property
+    @abstractmethod
+    def support(self) -> Known:
+        """Of points all values, of a range the least, of digits zero."""
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """The shape of its batch."""
+        if self.log_probs is None:
+            return ()
+        return tuple(self.log_probs.shape[: -2 if self.kind == "digits" else -1])
+
+    @property
+    def beside(self) -> str:
+        """The shape of its batch, as `repr` shows it."""
+        return f", batch {list(self.batch)}" if self.batch else ""
+
+    @abstractmethod
+    def laid(self, reference: sp.Array, rank: int, positions: int) -> sp.Array:
+        """Its log-probabilities for a sum, values first: `[n, *batch]`, or `[base, positions, *batch]` of digits."""
+
+    @abstractmethod
+    def given(self, log_probs: sp.Array, other: sp.Array | float) -> Any:
+        """What it is, by log-probabilities as they are laid, if `other` `[*batch]` may be anywhere."""
+
+    @abstractmethod
+    def chosen(self, index: NDArray[np.int64]) -> Any:
+        """Its values at indices into what is laid."""
+
+
+def checked(log_probs: sp.Array, axes: tuple[str, ...]) -> sp.Array:
+    """Log-probabilities `[..., *axes]`, if they are; those of the last axis sum to one. Raises `NumberError`."""
+    shape = f"[..., {', '.join(axes)}]"
+    try:
+        xp = sp.library(log_probs)
+    except TypeError:
+        given = reprlib.repr(log_probs)
+        raise NumberError(f"{given} are no log-probabilities: expected an array {shape} of NumPy or torch") from None
+    sizes = log_probs.shape[-len(axes) :]
+    if len(sizes) < len(axes) or 0 in sizes or not xp.isdtype(log_probs.dtype, "real floating"):
+        given = f"{log_probs.dtype} {list(log_probs.shape)}"
+        raise NumberError(f"{given} are no log-probabilities: expected floating-point numbers {shape}")
+    x = sp.plain(log_probs.detach() if hasattr(log_probs, "detach") else log_probs)
+    rounding = float(sp.library(x).finfo(x.dtype).eps)
+    x, tolerance = (x.float(), 4 * rounding) if rounding > sp.COARSE else (x, TOLERANCE)
+    sums = sp.library(x).exp(sp.library(x).clip(x, max=1.0)).sum(-1)  # so that nothing overflows
+    if not bool((abs(sums - 1) < tolerance).all()):
+        wrong = sp.host(sums)[~(np.abs(sp.host(sums) - 1) < tolerance)][0]
+        raise NumberError(
+            f"Log-probabilities {shape} of probabilities that sum to {wrong:.6g}: expected a sum of one along the last "
+            "axis; of a network's outputs, take log_softmax"
+        )
+    return log_probs
+
+
+def whole_factor(factor: Any) -> int:
+    """A whole number to multiply by. Raises `NumberError`."""
+    if isinstance(factor, bool) or not isinstance(factor, int | np.integer):
+        raise NumberError(f"A distribution cannot be multiplied by {reprlib.repr(factor)}: expected a whole number")
+    return int(factor)
+
+
+def possible(log_prob: sp.Array, what: str) -> None:
+    """Raises `NumberError` if a log-probability `[...]` is −inf, and says which of the batch."""
+    wrong = np.argwhere(sp.host(log_prob) == sp.IMPOSSIBLE)
+    if len(wrong):
+        where = f" in entry {wrong[0].tolist()} of the batch" if wrong.shape[1] else ""
+        raise NumberError(f"{what} is impossible{where}: expected one whose log_prob is more than −inf")
+
+
+class Integers(Operand):
+    """A distribution over `first`, `first` + 1, …, `last`.
+
+    `+`, `-` and `*` with whole numbers, and the sum and difference of two, give the distribution of what comes out, at
+    once. The two are independent of each other, so `a + a` is the sum of two draws, and not `2 * a`. With digits or
+    candidates they make a `Sum`; `Sum.of(a, b)` makes one of two ranges, too, that can be asked about each of them.
+
+    Args:
+        log_probs: `[..., n]`, of NumPy or torch.
+        first: The least number.
+
+    Raises:
+        NumberError: These are no log-probabilities.
+
+    Examples:
+        >>> import numpy as np
+        >>> die = Integers(np.log([1 / 6] * 6), first=1)
+        >>> (die + die).mode, (2 * die).mode
+        (7, 2)
+        >>> float(np.exp((die + die).log_prob(3)).round(4)), float(np.exp((2 * die).log_prob(3)))
+        (0.0556, 0.0)
+    """
+
+    kind: Kind = "ranges"
+    other = 0.0
+
+    def __init__(self, log_probs: sp.Array, first: int = 0) -> None:
+        self.log_probs, self.first = checked(log_probs, ("n",)), whole_factor(first)
+
+    @classmethod
+    def made(cls, laid: sp.Array, first: int) -> Integers:
+        """Of log-probabilities `[n, *batch]` that are known to be some, or are lower bounds."""
+        new = cls.__new__(cls)
+        new.log_probs, new.first = sp.batch_first(laid), first
+        return new
+
+    def __repr__(self) -> str:
+        return f"Integers({self.first}..{self.last}{self.beside})"
+
+    @property
+    def last(self) -> int:
+        """The greatest number."""
+        return self.first + int(self.log_probs.shape[-1]) - 1
+
+    # As an operand.
+
+    @property
+    def support(self) -> Known:
+        """The least number."""
+        return Known.of(self.first)
+
+    def laid(self, reference: sp.Array = None, rank: int | None = None, positions: int = 0) -> sp.Array:
+        """Log-probabilities `[n, *batch]`."""
+        return sp.values_first(self.log_probs, len(self.batch) if rank is None else rank)
+
+    def given(self, log_probs: sp.Array, other: sp.Array | float = 0.0) -> Integers:
+        """The same numbers with log-probabilities `[n, *batch]`."""
+        return Integers.made(log_probs, self.first)
+
+    def chosen(self, index: NDArray[np.int64]) -> Any:
+        """The numbers at indices."""
+        return bare(narrow(np.asarray(index.astype(object) + self.first)))
+
+    # What is known of it.
+
+    def log_prob(self, value: Any) -> sp.Array:
+        """The log-probability of an integer, or of an array of them that fits the batch; −inf out of the range."""
+        known = Known.of(value)
+        if known.places:
+            raise NumberError(f"{value} was asked for: expected whole numbers")
+        index = narrow(np.asarray(known.units - self.first))
+        rank = max(index.ndim, len(self.batch))
+        index = index.reshape((1,) * (rank - index.ndim + 1) + index.shape)
+        return sp.picked(self.laid(rank=rank), index)[0]
+
+    @property
+    def mode(self) -> Any:
+        """The most probable number `[...]`, the least of them if there are several."""
+        return self.chosen(np.asarray(sp.best(sp.host(self.laid()))))
+
+    @property
+    def mean(self) -> sp.Array:
+        """The mean `[...]`."""
+        return sp.library(self.log_probs).sum(self.probabilities * self.steps, axis=-1) + self.first
+
+    @property
+    def variance(self) -> sp.Array:
+        """The variance `[...]`."""
+        away = self.steps - (self.mean - self.first)[..., None]
+        return sp.library(self.log_probs).sum(self.probabilities * away * away, axis=-1)
+
+    @property
+    def entropy(self) -> sp.Array:
+        """The entropy `[...]`, in nats."""
+        xp, x = sp.library(self.log_probs), self.log_probs
+        return -xp.sum(xp.exp(x) * xp.where(x == sp.IMPOSSIBLE, xp.zeros_like(x), x), axis=-1)
+
+    @property
+    def probabilities(self) -> sp.Array:
+        """The probabilities `[..., n]`."""
+        return sp.library(self.log_probs).exp(self.log_probs)
+
+    @property
+    def steps(self) -> sp.Array:
+        """How far each number is from the first: `[n]`."""
+        return sp.like(self.log_probs, np.arange(self.log_probs.shape[-1], dtype=np.float64))
+
+    def sample(self, count: int, random: Any = None) -> NDArray[Any]:
+        """Independent draws `[count, ...]`; `random` is a seed or a generator of NumPy."""
+        weights = sp.host(self.laid())
+        weights = np.broadcast_to(weights[:, None], (len(weights), count, *self.batch))
+        return np.asarray(self.chosen(sp.draws(np.random.default_rng(random))(weights)))
+
+    def condition(self, allowed: Iterable[int]) -> Integers:
+        """The distribution if the number is one of those allowed. Raises `NumberError` if it cannot be."""
+        numbers = set(allowed)
+        mask = [0.0 if number in numbers else sp.IMPOSSIBLE for number in range(self.first, self.last + 1)]
+        x = self.laid() + sp.like(self.log_probs, np.reshape(mask, (-1, *(1 for _ in self.batch))))
+        possible(sp.log_sum(x), "Each of the numbers allowed")
+        return self.given(sp.normalised(x))
+
+    # Sums.
+
+    def __add__(self, other: Any) -> Any:
+        return self._plus(other, 1)
+
+    def __sub__(self, other: Any) -> Any:
+        return self._plus(other, -1)
+
+    __radd__ = __add__
+
+    def __rsub__(self, other: Any) -> Any:
+        return -self + other
+
+    def __neg__(self) -> Integers:
+        return self * -1
+
+    def __mul__(self, factor: int) -> Integers:
+        factor = whole_factor(factor)
+        if not factor:
+            return Integers.made(sp.log_sum(self.laid())[None], 0)
+        times = sp.stretched([(factor, self.laid())], sp.LOG_SUM)
+        return Integers.made(times.all, times.chain.support[0] + factor * self.first)
+
+    __rmul__ = __mul__
+
+    def _plus(self, other: Any, step: int) -> Any:
+        if isinstance(other, int | np.integer) and not isinstance(other, bool):
+            return Integers.made(self.laid(), self.first + step * int(other))
+        if not isinstance(other, Integers):
+            return NotImplemented
+        rank = max(len(self.batch), len(other.batch))
+        both = sp.stretched([(1, self.laid(rank=rank)), (step, other.laid(rank=rank))], sp.LOG_SUM)
+        return Integers.made(both.all, both.chain.support[0] + self.first + step * other.first)
+
+
+# Sums.
 
 SMALL = 100_000
 """Log-probabilities from which on torch computes with its own arrays, and all its threads. Of fewer, NumPy gave the
@@ -148,7 +385,7 @@ class Sum(Added):
 
     # Questions.
 
-    def log_prob(self, total: Any) -> Array:
+    def log_prob(self, total: Any) -> sp.Array:
         """The log-probability of a total.
 
         Args:
@@ -164,15 +401,15 @@ class Sum(Added):
         """
         question = Question(self, total)
         question.exact()
-        return question.answer(question.equation(LOG_SUM).log_prob())
+        return question.answer(question.equation(sp.LOG_SUM).log_prob())
 
-    def log_bounds(self, total: Any) -> tuple[Array, Array]:
+    def log_bounds(self, total: Any) -> tuple[sp.Array, sp.Array]:
         """The least and the greatest log-probability that a total may have, whatever the values that nobody knows.
 
         Both are the same if there are none. Arguments and errors are those of `log_prob`.
         """
         question = Question(self, total)
-        least = question.equation(LOG_SUM).log_prob()
+        least = question.equation(sp.LOG_SUM).log_prob()
         return question.answer(least), question.answer(question.with_unknown(least))
 
     def posterior(self, total: Any) -> tuple[Any, ...]:
@@ -192,17 +429,17 @@ class Sum(Added):
             NumberError: The total is impossible, or as in `log_prob`.
         """
         question = Question(self, total)
-        equation = question.equation(LOG_SUM)
+        equation = question.equation(sp.LOG_SUM)
         least = equation.log_prob()
         most = question.with_unknown(least)
         possible(most, "The total")
         left = equation.backward()
 
         def of(operand: Operand, kind: Kind, index: int) -> Any:
-            share = normalised(getattr(question.terms, kind)[index][1] + left[kind][index])
+            share = sp.normalised(getattr(question.terms, kind)[index][1] + left[kind][index])
             if not question.unknown:
                 return operand.given(question.answer(share), 0.0)
-            unknown = 1 - library(most).exp(least - most)
+            unknown = 1 - sp.library(most).exp(least - most)
             return operand.given(question.answer(share + (least - most)), question.answer(unknown))
 
         return tuple(of(*place) for place in question.places)
@@ -221,9 +458,9 @@ class Sum(Added):
             NumberError: The total is impossible, or as in `log_prob`.
         """
         question = Question(self, total)
-        equation = question.equation(LOG_MAX)
+        equation = question.equation(sp.LOG_MAX)
         possible(equation.log_prob(), "The total")
-        return question.assignment(equation, best, question.batch)
+        return question.assignment(equation, sp.best, question.batch)
 
     def sample(self, count: int, total: Any = None, random: Any = None) -> Assignment:
         """Independent draws of all operands together.
@@ -239,13 +476,13 @@ class Sum(Added):
         Raises:
             NumberError: The total is impossible, or as in `log_prob`.
         """
-        choose = draws(np.random.default_rng(random))
+        choose = sp.draws(np.random.default_rng(random))
         question = Question(self, ANY if total is None else total, more=1)
         question.exact()
         batch = (count, *question.batch[1:])
         if total is None:
             return question.assignment(None, choose, batch)
-        equation = question.equation(LOG_SUM)
+        equation = question.equation(sp.LOG_SUM)
         possible(equation.log_prob()[0], "The total")
         return question.assignment(equation, choose, batch)
 
@@ -321,21 +558,21 @@ class Question:
         self.terms, self.places = Terms(unit=10**self.decimals), []
         self.asked_in, positions = common(both.operands, rank)
         operands = both.operands if total is ANY and positions >= LONG else simplest(both.operands)
-        reference = self.asked_in if operands is both.operands else plain(self.asked_in)
+        reference = self.asked_in if operands is both.operands else sp.plain(self.asked_in)
         for step, one in zip(both.steps, operands, strict=True):
-            x = library(reference).astype(one.laid(reference, rank, positions), reference.dtype, copy=False)
+            x = sp.library(reference).astype(one.laid(reference, rank, positions), reference.dtype, copy=False)
             terms: list[Any] = getattr(self.terms, one.kind)
             self.places.append((one, one.kind, len(terms)))
             terms.append((narrow(step * one.support.at(self.decimals)) if one.kind == "points" else step, x))
             self.terms.lengths += [one.log_probs.shape[-2]] if one.kind == "digits" else []
         if allowed:
-            x = like(reference, np.zeros((len(allowed.units), *(1 for _ in self.batch))))
+            x = sp.like(reference, np.zeros((len(allowed.units), *(1 for _ in self.batch))))
             self.terms.points.append((narrow(-allowed.at(self.decimals)), x))
         self.unknown = 1 - math.prod(1 - one.other for one in both.operands)
 
-    def answer(self, x: Array) -> Array:
+    def answer(self, x: sp.Array) -> sp.Array:
         """An array as one of the library in which the question was asked."""
-        return x if type(x) is type(self.asked_in) else library(self.asked_in).asarray(x)
+        return x if type(x) is type(self.asked_in) else sp.library(self.asked_in).asarray(x)
 
     def exact(self) -> None:
         """Raises `NumberError` if an operand has values that nobody knows."""
@@ -345,27 +582,27 @@ class Question:
                 "values; spread what is left over a range (`Values.spread`), or ask for bounds (`log_bounds`)"
             )
 
-    def with_unknown(self, log_prob: Array) -> Array:
+    def with_unknown(self, log_prob: sp.Array) -> sp.Array:
         """A log-probability, raised by that of all values that nobody knows."""
         if not self.unknown:
             return log_prob
-        return library(log_prob).logaddexp(log_prob, like(log_prob, np.log(np.asarray(self.unknown))))
+        return sp.library(log_prob).logaddexp(log_prob, sp.like(log_prob, np.log(np.asarray(self.unknown))))
 
-    def equation(self, ring: Ring) -> Equation:
+    def equation(self, ring: sp.Ring) -> Equation:
         """The sum as it is solved."""
         return Equation(self.terms, self.target, ring)
 
-    def assignment(self, equation: Equation | None, choose: Choose, batch: tuple[int, ...]) -> Assignment:
+    def assignment(self, equation: Equation | None, choose: sp.Choose, batch: tuple[int, ...]) -> Assignment:
         """Values that are chosen for all operands: such that the equation holds, if there is one."""
         chosen = equation.split(choose, batch) if equation else None
         values, log_prob = [], np.zeros(batch)
         for operand, kind, place in self.places:
-            x = host(getattr(self.terms, kind)[place][1])
+            x = sp.host(getattr(self.terms, kind)[place][1])
             if chosen:
                 index = chosen[kind][place]
             else:
                 index = choose(np.broadcast_to(x, (*x.shape[: x.ndim - len(batch)], *batch)))
-            found = picked(x, index[None])[0]
+            found = sp.picked(x, index[None])[0]
             log_prob = log_prob + (found.sum(0) if kind == "digits" else found)
             values.append(operand.chosen(index))
         return Assignment(tuple(values), log_prob)
@@ -380,13 +617,13 @@ def allowed_of(totals: set[Any] | frozenset[Any] | range) -> Known:
         count, ends = len(totals), []
     if not count:
         raise NumberError("No total is allowed: expected one at least")
-    limited(count, "Totals that are allowed", "allow fewer", ALLOWED)
+    sp.limited(count, "Totals that are allowed", "allow fewer", ALLOWED)
     return Known.of(np.arange(*ends) if ends and max(map(abs, ends)) < SAFE else sorted(totals))
 
 
 def simplest(operands: list[Operand]) -> list[Operand]:
     """Operands with arrays of NumPy, if all can be had so and are small: its calls cost a fraction of torch's."""
-    arrays = [None if one.log_probs is None else plain(one.log_probs) for one in operands]
+    arrays = [None if one.log_probs is None else sp.plain(one.log_probs) for one in operands]
     given = [array for array in arrays if array is not None]
     if sum(array.size if isinstance(array, np.ndarray) else SMALL for array in given) >= SMALL:
         return operands
@@ -397,7 +634,7 @@ def simplest(operands: list[Operand]) -> list[Operand]:
     return twins
 
 
-def common(operands: list[Operand], rank: int) -> tuple[Array, int]:
+def common(operands: list[Operand], rank: int) -> tuple[sp.Array, int]:
     """An array of the library, device and type of all operands, `[1, *batch]`, and how many positions digits have.
 
     Raises:
@@ -411,13 +648,13 @@ def common(operands: list[Operand], rank: int) -> tuple[Array, int]:
         raise NumberError(f"Digits of bases {bases} are added: expected one base")
     if not arrays:
         return np.zeros((1,) * (rank + 1)), 0
-    libraries = sorted({f"{library(one).__name__.rpartition('.')[2]} on {device_of(one)}" for one in arrays})
+    libraries = sorted({f"{sp.library(one).__name__.rpartition('.')[2]} on {sp.device_of(one)}" for one in arrays})
     if len(libraries) > 1:
         raise NumberError(f"Arrays of {' and '.join(libraries)} are added: expected all of one library on one device")
-    xp = library(arrays[0])
+    xp = sp.library(arrays[0])
     dtype = xp.result_type(*arrays)
-    dtype = dtype if float(xp.finfo(dtype).eps) < COARSE else xp.float32
-    reference = xp.zeros((1,) * (rank + 1), dtype=dtype, device=device_of(arrays[0]))
+    dtype = dtype if float(xp.finfo(dtype).eps) < sp.COARSE else xp.float32
+    reference = xp.zeros((1,) * (rank + 1), dtype=dtype, device=sp.device_of(arrays[0]))
     return reference, max([one.log_probs.shape[-2] for one in operands if one.kind == "digits"], default=0)
 
 
@@ -444,7 +681,7 @@ class Digits(Added, Operand):
     support = NOTHING
     other = 0.0
 
-    def __init__(self, log_probs: Array) -> None:
+    def __init__(self, log_probs: sp.Array) -> None:
         self.log_probs = checked(log_probs, ("N", "base"))
         if self.base < 2:
             raise NumberError(
@@ -464,20 +701,20 @@ class Digits(Added, Operand):
         """The number of digits, N."""
         return int(self.log_probs.shape[-2])
 
-    def laid(self, reference: Array, rank: int, positions: int) -> Array:
+    def laid(self, reference: sp.Array, rank: int, positions: int) -> sp.Array:
         """As an operand: `[base, positions, *batch]`, the least significant position first, zeros above the number."""
-        xp, x = library(self.log_probs), self.log_probs
+        xp, x = sp.library(self.log_probs), self.log_probs
         x = xp.reshape(x, (*(1 for _ in range(rank - len(self.batch))), *x.shape))
         x = xp.permute_dims(xp.flip(x, axis=rank), (rank + 1, rank, *range(rank)))
         if positions > self.length:
-            zero = np.where(np.arange(self.base) == 0, 0.0, IMPOSSIBLE).reshape(-1, *(1 for _ in range(rank + 1)))
+            zero = np.where(np.arange(self.base) == 0, 0.0, sp.IMPOSSIBLE).reshape(-1, *(1 for _ in range(rank + 1)))
             above = (self.base, positions - self.length, *x.shape[2:])
-            x = xp.concat([x, xp.broadcast_to(like(x, zero), above)], axis=1)
+            x = xp.concat([x, xp.broadcast_to(sp.like(x, zero), above)], axis=1)
         return x
 
-    def given(self, log_probs: Array, other: Array | float) -> Array:
+    def given(self, log_probs: sp.Array, other: sp.Array | float) -> sp.Array:
         """As an operand: `[..., N, base]`, each digit by itself; they are no longer independent."""
-        xp = library(log_probs)
+        xp = sp.library(log_probs)
         x = xp.flip(log_probs[:, : self.length], axis=1)
         return xp.permute_dims(x, (*range(2, x.ndim), 1, 0))
 

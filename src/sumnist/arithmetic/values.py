@@ -13,13 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.arithmetic.known import EXACT, Known, bare, is_number
-from sumnist.arithmetic.operands import TOLERANCE, Kind, Operand, whole_factor
-from sumnist.arithmetic.semiring import IMPOSSIBLE, Array, host, like
-from sumnist.arithmetic.sumproduct import limited
-from sumnist.arithmetic.sums import Added
+from sumnist.arithmetic.sumproduct import IMPOSSIBLE, Array, host, like, limited
+from sumnist.arithmetic.sums import TOLERANCE, Added, Kind, Operand, whole_factor
 from sumnist.errors import NumberError
-
-__all__ = ["Value", "Values", "plain", "plus"]
 
 Value = int | Decimal
 DENSE = 0.5

@@ -36,19 +36,24 @@ from numpy.typing import NDArray
 
 from sumnist.arithmetic.known import Support, points_of
 from sumnist.arithmetic.known import found as places
-from sumnist.arithmetic.operands import Integers
-from sumnist.arithmetic.semiring import IMPOSSIBLE, ROUNDING, log_sum
-from sumnist.arithmetic.sumproduct import LOG_MAX, LOG_SUM, PROBABILITIES, Ring, TooManyError, Underflow, Weights
+from sumnist.arithmetic.sumproduct import (
+    IMPOSSIBLE,
+    LOG_MAX,
+    LOG_SUM,
+    PROBABILITIES,
+    ROUNDING,
+    Ring,
+    TooManyError,
+    Underflow,
+    Weights,
+    log_sum,
+)
+from sumnist.arithmetic.sums import Integers
 from sumnist.arithmetic.values import Values, ordered
 from sumnist.errors import EquationError, LayoutError, NumberError
 from sumnist.sheets.formulas import Formula, in_order
 from sumnist.sheets.messages import Down, Messages, Up, chain_of
 from sumnist.sheets.mistakes import KINDS, MISTAKE, MOST, UNKNOWN, Kind, Writer
-
-__all__ = [
-    "Check", "Evidence", "Explanation", "Joint", "Posterior", "Reading", "candidates", "dense_reading", "divided",
-    "listed_reading",
-]  # fmt: skip
 
 Evidence = NDArray[Any] | Values
 """Of a field: log-probabilities of 0..largest `[largest + 1]`, −∞ allowed, or candidates; normalised or not."""

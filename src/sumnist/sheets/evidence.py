@@ -34,8 +34,6 @@ from sumnist.inference.cells import CELL_CLASSES
 from sumnist.sheets.check import DENSE, Evidence
 from sumnist.sheets.layout import Field
 
-__all__ = ["Seen", "Shown", "in_boxes", "in_strip", "seen"]
-
 How = Literal["number", "empty", "filler", "correction", "unclear"]
 """How a field shows its number."""
 HOW: tuple[How, ...] = get_args(How)

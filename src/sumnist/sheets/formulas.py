@@ -16,8 +16,6 @@ from dataclasses import dataclass
 
 from sumnist.errors import LayoutError
 
-__all__ = ["NAME", "NAME_EXPECTED", "Formula", "in_order"]
-
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 NAME_EXPECTED = "a name of up to 32 letters from a to z, digits and _, a letter first"
 NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")

@@ -22,8 +22,6 @@ from sumnist.arithmetic.known import Support, found, points_of
 from sumnist.arithmetic.sumproduct import Added, Chain, Ring, Sums, Weights
 from sumnist.sheets.mistakes import ANYTHING, KINDS, RIGHT, SKIPPED, SWAPPED, UNKNOWN, UNSEEN, Writer
 
-__all__ = ["STATES", "Around", "Down", "LeaveOneOut", "Messages", "Up", "chain_of"]
-
 STATES = 2**17
 """The most pairs of partial sums and candidates that are looked at: tens of milliseconds and some 100 MB."""
 

@@ -29,8 +29,6 @@ from numpy.typing import NDArray
 
 from sumnist.errors import NumberError
 
-__all__ = ["KINDS", "MISTAKE", "UNKNOWN", "Kind", "Slips", "Writer"]
-
 Kind = Literal["right", "off by one", "carry", "swapped", "skipped", "anything", "unknown"]
 """How a total came about; "unknown" if one of its terms is not known, and the total says nothing."""
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.arithmetic.semiring import IMPOSSIBLE
+from sumnist.arithmetic.sumproduct import IMPOSSIBLE
 from sumnist.arithmetic.values import Values
 from sumnist.config import ReadingEngine
 from sumnist.errors import MissingExtraError
