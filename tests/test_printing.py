@@ -77,7 +77,7 @@ def test_the_corner_tags_are_found_where_the_page_has_them(layout: Layout) -> No
         assert distance.max() <= 0.5
 
 
-@pytest.mark.parametrize("identity", ["1", "Ελένη: a,b", "ß" * 30, "x" * 60])
+@pytest.mark.parametrize("identity", ["1", "ß" * 30, "x" * 60])
 def test_the_code_says_which_layout_it_is_and_whose(identity: str) -> None:
     layout = replace(EXAM, version=12)
     (code,) = zxingcpp.read_barcodes(rendered(pdf(layout, [Person(identity)])))
@@ -98,60 +98,42 @@ def test_a_threshold_leaves_the_boxes_empty_and_finds_their_outlines(layout: Lay
             assert (around[[*range(5), *range(-5, 0)]].min(0) < 240).mean() > 0.4
 
 
-def test_every_word_is_on_the_page() -> None:
-    (exam,) = texts(pdf(EXAM))
-    for word in ("Exam", "Question 1 · of 9", "Question 2 · of 7½", "Total · of 41½", "correction", "Name", EXAM.id):
-        assert word in exam
-    assert "Cross out a mistake" in exam
-    assert "A half is a 5 behind the point." in exam
-    (many,) = texts(pdf(MANY))
-    assert many.count("of 13") == 44
-    assert "Question 44" in many
-    assert "half" not in many
-    (stock,) = texts(pdf(STOCK))
-    for word in ("Απογραφή", "Πληρωμένο ποσό σε λεπτά", "Цена", "Number", "Serial number, on the back"):
-        assert word in stock
-    assert "of 999" not in stock
+WORDS = [
+    (EXAM, ["Exam", "Question 1 · of 9", "Question 2 · of 7½", "Total · of 41½", "correction", "Name", EXAM.id,
+            "Cross out a mistake", "A half is a 5 behind the point."], []),
+    (MANY, ["Question 44", "Total · of 572"], ["half"]),
+    (STOCK, ["Απογραφή", "Πληρωμένο ποσό σε λεπτά", "Цена", "Number", "Serial number, on the back"], ["of 999"]),
+    (replace(EXAM, identity=Identity("none")), ["Question 1"], ["Name"]),
+]  # fmt: skip
 
 
-def test_there_is_a_page_for_each_person_with_their_names() -> None:
-    people = [Person("17", "Ελένη Παπαδοπούλου"), Person("Анна Каренина"), Person("18", "Zoë Ångström")]
+@pytest.mark.parametrize(("layout", "words", "others"), WORDS)
+def test_every_word_is_on_the_page_and_none_that_would_mislead(
+    layout: Layout, words: list[str], others: list[str]
+) -> None:
+    (page,) = texts(pdf(layout))
+    assert [word for word in words if word not in page] == [word for word in others if word in page] == []
+
+
+def test_there_is_a_page_for_each_person_the_same_every_time_with_their_names_and_codes() -> None:
+    people = [Person("17", "Ελένη Παπαδοπούλου"), Person("Анна Каренина"), Person("18", "Zoe\u0308 Ångström")]
     data = pdf(EXAM, people)
-    pages = texts(data)
-    assert len(pages) == 3
-    for page, words in zip(pages, ["Ελένη Παπαδοπούλου · 17", "Анна Каренина", "Zoë Ångström · 18"], strict=True):
-        assert words in page
+    words = ["Ελένη Παπαδοπούλου · 17", "Анна Каренина", "Zoë Ångström · 18"]
+    for place, (page, person, word) in enumerate(zip(texts(data), people, words, strict=True)):
+        assert word in page
         assert "Question 1" in page
         assert "Name" not in page
-    for place, person in enumerate(people):
         (code,) = zxingcpp.read_barcodes(rendered(data, place))
         assert code.text == EXAM.code(person.identity)
+    assert pdf(EXAM, people) == data != pdf(EXAM, people[::-1])
 
 
 def test_a_very_long_name_is_cut_and_stays_beside_the_code() -> None:
-    name = "Maximiliane " * 8
-    data = pdf(EXAM, [Person("17", name.strip())])
-    (page,) = texts(data)
-    assert "Maximiliane Maximiliane" in page
-    picture = rendered(data)
-    box = Page.of(EXAM).person
+    data = pdf(EXAM, [Person("17", "Maximiliane " * 8)])
+    assert "Maximiliane Maximiliane" in texts(data)[0]
+    picture, box = rendered(data), Page.of(EXAM).person
     assert (part(picture, box) < 128).any()
     assert (part(picture, Rectangle(box.right, box.y, 3.5, box.height)) > 240).all()
-
-
-def test_nobody_writes_a_name_where_nobody_is_to_be_known() -> None:
-    assert "Name" not in texts(pdf(replace(EXAM, identity=Identity("none"))))[0]
-
-
-def test_the_same_form_is_the_same_file_to_the_byte() -> None:
-    people = [Person("17", "Ελένη"), Person("18")]
-    assert pdf(EXAM, people) == pdf(EXAM, people)
-    assert pdf(EXAM, people) != pdf(EXAM, people[::-1])
-
-
-def test_a_letter_with_its_accent_apart_is_printed_as_one() -> None:
-    (page,) = texts(pdf(EXAM, [Person("17", "Zoe\u0308")]))
-    assert "Zo\u00eb" in page
 
 
 # What cannot be printed.
@@ -173,20 +155,25 @@ def refused(layout: Layout, people: Sequence[Person] = (), font: Path | None = N
     return str(error.value)
 
 
-def test_a_character_that_the_font_lacks_is_named_with_the_mend() -> None:
-    assert refused(EXAM, [Person("17", "Ann"), Person("18", "山田")]) == (
-        "山 (U+5C71, cjk unified ideograph-5c71) in '山田 · 18': is not in the font DejaVuSans: name a font that has "
-        "it, --font file.ttf"
-    )
-    assert refused(replace(EXAM, title="☃")).startswith("☃ (U+2603, snowman) in '☃': is not in the font")
+LONG, *OTHERS = MANY.fields
+REFUSED = [
+    (EXAM, "山田", "山 (U+5C71, cjk unified ideograph-5c71) in '山田 · 18': is not in the font DejaVuSans: name"),
+    (replace(EXAM, title="☃"), "", "☃ (U+2603, snowman) in '☃': is not in the font"),
+    (replace(MANY, fields=(replace(LONG, label="Donaudampfschiffahrt"), *OTHERS)), "",
+     "label 'Donaudampfschiffahrt': does not fit into the 20 mm beside its boxes: make it shorter"),
+    (replace(EXAM, title="W" * 100), "", f"'{'W' * 60}': is wider than the 132 mm for it: make it shorter"),
+    (STOCK, "Ann", "identity of kind 'digits', and people to print, expected the kind 'printed': change it, or leave"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("layout", "name", "message"), REFUSED)
+def test_what_cannot_be_printed_is_named_with_the_mend(layout: Layout, name: str, message: str) -> None:
+    assert refused(layout, [Person("18", name)] if name else []).startswith(message)
 
 
 @pytest.mark.parametrize("name", ["שלום", "سلام", "कि", "q\u0323\u0307"])
 def test_a_script_that_needs_shaping_is_refused_rather_than_printed_wrongly(name: str) -> None:
-    assert refused(EXAM, [Person("17", name)]).endswith(
-        ": is of a script whose letters are joined or go from right to left, expected one that is not: write it in "
-        "another script"
-    )
+    assert "is of a script whose letters are joined or go from right to left, ex" in refused(EXAM, [Person("17", name)])
 
 
 def test_another_font_is_used_and_one_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -205,20 +192,6 @@ def test_another_font_is_used_and_one_that_is_none_is_refused(tmp_path: Path) ->
         path.write_bytes(bad)
         assert refused(EXAM, font=path).startswith(f"--font {path}: ")
     assert refused(EXAM, font=tmp_path).startswith(f"--font {tmp_path}: ")
-
-
-def test_a_label_or_a_title_without_room_is_refused() -> None:
-    first, *others = MANY.fields
-    assert refused(replace(MANY, fields=(replace(first, label="Donaudampfschiffahrt"), *others))) == (
-        "label 'Donaudampfschiffahrt': does not fit into the 20 mm beside its boxes: make it shorter"
-    )
-    assert refused(replace(EXAM, title="W" * 100)).endswith(": is wider than the 132 mm for it: make it shorter")
-
-
-def test_people_need_a_layout_that_prints_who_they_are() -> None:
-    assert refused(STOCK, [Person("17")]) == (
-        "identity of kind 'digits', and people to print, expected the kind 'printed': change it, or leave --people out"
-    )
 
 
 # People.
@@ -241,35 +214,31 @@ def test_people_are_read_whatever_program_wrote_them(tmp_path: Path, data: str) 
     assert people_of(tmp_path, data) == [Person("17", "Ann"), Person("18", "Bob")]
 
 
-def test_people_may_have_one_column(tmp_path: Path) -> None:
+def test_people_may_have_one_column_and_need_a_file(tmp_path: Path) -> None:
     assert people_of(tmp_path, "Ελένη\nAnn Lee\n") == [Person("Ελένη"), Person("Ann Lee")]
     assert people_of(tmp_path, '"Lee, Ann"\n') == [Person("Lee, Ann")]
+    with pytest.raises(DataError, match=r"none\.csv: cannot be read \(no such file or directory\)"):
+        read_people(tmp_path / "none.csv")
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("id,name\n\n", "nobody is in it, expected a line for each person: add some"),
-        ("1,a\n2,b,c\n", "line 2: 3 columns, expected an identity, and perhaps a name: leave the others out"),
-        ("1,a\n1,b\n", "line 2: '1' is there twice, expected each once: tell them apart"),
-        (",a\n", "line 1: identity '': expected one line of 1 to 60 characters: give it another one"),
-        ('"a\n', "line 1: is not CSV (unexpected end of data), expected an identity and a name"),
-        ("ß" * 31, f"line 1: '{'ß' * 30}'… has 62 bytes, expected at most 60, for its QR code: put a short number "
-         "first, and the name behind it"),
-        ("1," + "a" * 101, f"line 1: name '{'a' * 60}': expected one line of 1 to 100 characters: give it another one"),
-        (b"\xff\xfe1\0", "is not in UTF-8 (invalid start byte): save it as CSV in UTF-8"),
-        (b"a\n" * 500_001, "1,000,002 bytes, expected at most 1,000,000: print a part of these people at a time"),
+        ("id,name\n\n", "nobody is in it, expected a line for each person"),
+        ("1,a\n2,b,c\n", "line 2: 3 columns, expected an identity, and perhaps a name"),
+        ("1,a\n1,b\n", "line 2: '1' is there twice, expected each once"),
+        (",a\n", "line 1: identity '': expected one line of 1 to 60 characters"),
+        ('"a\n', "line 1: is not CSV (unexpected end of data), expected"),
+        ("ß" * 31, f"line 1: '{'ß' * 30}'… has 62 bytes, expected at most 60, for its QR code: put a short number"),
+        ("1," + "a" * 101, f"line 1: name '{'a' * 60}': expected one line of 1 to 100 characters"),
+        (b"\xff\xfe1\0", "is not in UTF-8 (invalid start byte): save it as CSV"),
+        (b"a\n" * 500_001, "1,000,002 bytes, expected at most 1,000,000: print a part"),
     ],
 )  # fmt: skip
 def test_a_list_of_people_that_is_none_is_refused_by_the_line(tmp_path: Path, data: bytes | str, message: str) -> None:
     with pytest.raises(DataError) as error:
         people_of(tmp_path, data)
-    assert str(error.value) == f"{tmp_path / 'people.csv'}: {message}"
-
-
-def test_people_that_are_not_there_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"people\.csv: cannot be read \(no such file or directory\)"):
-        read_people(tmp_path / "people.csv")
+    assert str(error.value).startswith(f"{tmp_path / 'people.csv'}: {message}")
 
 
 # The command.
@@ -291,44 +260,34 @@ def test_a_line_becomes_a_form_and_its_layout_which_prints_the_same_again(
     assert run("new", "9,7,13,12", "--out", "cover.pdf", "--title", "Physics", "--paper", "Letter") == 0
     told, warned = capsys.readouterr().out.splitlines()
     assert told == "cover.pdf: 1 page; cover.toml: the layout, which reading them needs"
-    assert warned == (
-        "Nobody is named in its code, so reading cannot tell whose a sheet is: name them with --people, or change "
-        '[identity] in cover.toml to kind = "digits" and print that with --from'
-    )
+    assert warned.startswith("Nobody is named in its code, so reading cannot tell whose a sheet is: name them with --")
     layout = Layout.of_line("9,7,13,12", "Physics", "Letter")
     assert Layout.load("cover.toml") == layout
     assert Path("cover.pdf").read_bytes() == pdf(layout)
     assert run("new", "--from", "cover.toml", "--out", "again.pdf") == 0
     assert Path("again.pdf").read_bytes() == pdf(layout)
     assert "Nobody is named" in capsys.readouterr().out
-    for kind in ("digits", "none"):  # it is asked for, or nobody wants to know
-        Path("other.toml").write_text(replace(layout, identity=Identity(kind)).to_toml())
-        assert run("new", "--from", "other.toml", "--out", "again.pdf") == 0
-        assert capsys.readouterr().out == "again.pdf: 1 page\n"
-    Path("other.toml").unlink()
-    assert sorted(path.name for path in here.iterdir()) == ["again.pdf", "cover.pdf", "cover.toml"]
-
-
-def test_a_pile_has_a_page_for_each_person(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("class.csv").write_text("id,name\n17,Ann\n18,Bob\n")
-    Path("layout.toml").write_text(EXAM.to_toml(), encoding="utf-8")
-    assert run("new", "--from", "layout.toml", "--people", "class.csv", "--out", "pile.pdf") == 0
+    assert run("new", "--from", "cover.toml", "--people", "class.csv", "--out", "pile.pdf") == 0
     assert capsys.readouterr().out == "pile.pdf: 2 pages\n"
-    assert Path("pile.pdf").read_bytes() == pdf(EXAM, [Person("17", "Ann"), Person("18", "Bob")])
+    assert Path("pile.pdf").read_bytes() == pdf(layout, [Person("17", "Ann"), Person("18", "Bob")])
+    for kind in ("digits", "none"):  # it is asked for, or nobody wants to know
+        Path("class.csv").write_text(replace(layout, identity=Identity(kind)).to_toml())
+        assert run("new", "--from", "class.csv", "--out", "again.pdf") == 0
+        assert capsys.readouterr().out == "again.pdf: 1 page\n"
+    expected = ["again.pdf", "class.csv", "cover.pdf", "cover.toml", "pile.pdf"]
+    assert sorted(path.name for path in here.iterdir()) == expected
 
 
-def test_a_layout_that_was_changed_is_not_overwritten(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("new", "9,7", "--out", "cover.pdf") == 0
-    assert run("new", "9,7", "--out", "cover.pdf") == 0
+@pytest.mark.usefixtures("here")
+def test_a_layout_that_was_changed_is_not_overwritten(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("new", "9,7", "--out", "cover.pdf") == run("new", "9,7", "--out", "cover.pdf") == 0
     changed = Path("cover.toml").read_text().replace("Question 1", "First")
     Path("cover.toml").write_text(changed)
     printed = Path("cover.pdf").read_bytes()
     capsys.readouterr()
     assert run("new", "9,7", "--out", "cover.pdf") == 1
-    assert capsys.readouterr().err == (
-        "sumnist: cover.toml: is another layout than the new one: print it with --from cover.toml, or choose another "
-        "--out\n"
-    )
+    assert capsys.readouterr().err.startswith("sumnist: cover.toml: is another layout than the new one: print it with")
     assert (Path("cover.toml").read_text(), Path("cover.pdf").read_bytes()) == (changed, printed)
 
 
@@ -355,13 +314,6 @@ def test_a_command_that_makes_no_sense_is_refused(
 
 
 def test_sheet_alone_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run() == 2
+    assert (run(), run("--help")) == (2, 0)
     listed = capsys.readouterr().out
-    assert listed == (
-        "usage: sumnist sheet COMMAND [OPTIONS]\n\ncommands:\n"
-        "  sheet new    Print a form for handwritten numbers, whose total checks them.\n"
-        "  sheet read   Read photographed or scanned forms, checked by their totals.\n"
-        "  sheet review Look at the sheets that need a person, on a page in the browser.\n"
-    )
-    assert run("--help") == 0
-    assert capsys.readouterr().out == listed
+    assert [listed.count(f"\n  sheet {name} ") for name in ("new", "read", "review")] == [2, 2, 2]

@@ -7,10 +7,7 @@ import csv
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from contextlib import closing
 from dataclasses import replace
 from io import BytesIO
@@ -27,7 +24,6 @@ from reportlab.pdfgen.canvas import Canvas
 
 import workbooks
 from simulated_sheets import EXAM, as_people_write, photograph, photograph_of, sheets
-from sumnist.batch.table import Output
 from sumnist.cli import main
 from sumnist.cli.sheets import SheetRead
 from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError
@@ -137,20 +133,15 @@ def test_files_and_folders_are_read_in_the_order_in_which_they_are_named(folder:
     assert [row.path for row in source.rows] == [str(folder / name) for name in names]
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("none.jpg", "does not exist, expected a picture, a PDF file or a folder of them: check the name"),
-        ("nothing", "no pictures and no PDF files in it, expected sheets: check the name"),
-        ("pipe", "is a device or a pipe, expected a picture, a PDF file or a folder of them: check the name"),
-    ],
-)
-def test_what_is_no_sheet_is_an_error_before_the_work(tmp_path: Path, name: str, message: str) -> None:
+def test_what_is_no_sheet_is_an_error_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(DataError) as caught:
-        read_batch([tmp_path / name], EXAM, tmp_path / "out.jsonl", progress=False)
-    assert str(caught.value) == f"{tmp_path / name}: {message}"
+    for name, message in (
+        ("none.jpg", "does not exist"), ("nothing", "no pictures and no PDF files in it"),
+        ("pipe", "is a device or a pipe"),
+    ):  # fmt: skip
+        with pytest.raises(DataError, match=f"^{tmp_path / name}: {message}, expected .*: check the name$"):
+            read_batch([tmp_path / name], EXAM, tmp_path / "out.jsonl", progress=False)
     assert not (tmp_path / "out.jsonl").exists()
 
 
@@ -195,51 +186,6 @@ def test_a_csv_tells_corrections_mistakes_and_doubts_in_words_with_a_column_for_
     assert task.flat(nothing | {"error": "torn"})["state"] == "unreadable"
 
 
-# What was begun.
-
-SLOW = f"""
-import sys
-import {Output.__module__} as table
-from sumnist.sheets.batch import SheetTask
-table.SAVE_EVERY, SheetTask.chunk = 0.0, 1
-from sumnist.cli import main
-sys.exit(main())
-"""
-"""The command line, with a note after each sheet."""
-
-
-@pytest.mark.long
-@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-def test_killed_twice_no_row_is_lost_or_doubled(tmp_path: Path) -> None:
-    simple, out = tmp_path / "simple", tmp_path / "marks.jsonl"
-    simple.mkdir()
-    for place in range(6):
-        (simple / f"{place}.jpg").write_bytes(photograph(place % 3).data)
-    (simple / "d.jpg").write_text("none")
-    read_batch([simple], EXAM, tmp_path / "alone.jsonl", workers=1, progress=False)
-    (toml := tmp_path / "marks.toml").write_text(EXAM.to_toml())
-    words = [sys.executable, "-c", SLOW, "sheet", "read", str(simple), "--layout", str(toml), "--out", str(out)]
-    partial, before = out.with_name(f".{out.name}.partial"), 0
-
-    def lines() -> int:
-        return partial.read_bytes().count(b"\n") if partial.exists() else 0
-
-    for _ in range(2):
-        process = subprocess.Popen([*words, "--workers", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        while process.poll() is None and lines() < before + 2:
-            time.sleep(0.005)
-        os.kill(process.pid, signal.SIGKILL)
-        said = process.communicate()
-        assert (process.returncode, said) == (-signal.SIGKILL, (b"", b"")), "it ended before it was killed"
-        assert not out.exists()
-        before = lines()
-    last = subprocess.run([*words, "--workers", "1"], capture_output=True, text=True, check=False)
-    assert (last.returncode, last.stderr) == (1, "")
-    assert "7 sheets, 1 unreadable" in last.stdout
-    assert out.read_bytes() == (tmp_path / "alone.jsonl").read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone.jsonl", "marks.jsonl", "marks.toml", "simple"]
-
-
 # What became of all.
 
 
@@ -271,6 +217,7 @@ def test_long_lists_are_cut_in_print_and_nowhere_else() -> None:
     assert found.text().startswith("0 sheets\nPeople without a readable sheet, 1,012: p1; p2; ")
     assert found.text().endswith("; p10; and 1,002 more")
     assert len(found.sections()[1].lines) == 1012
+    assert visible("Zoë 😀 שלום\t\u2028\x7f") == r"Zoë 😀 שלום\t\u2028\x7f"
 
 
 def test_zeros_before_a_number_do_not_matter_where_it_is_clear_who_is_meant() -> None:
@@ -283,31 +230,17 @@ def test_zeros_before_a_number_do_not_matter_where_it_is_clear_who_is_meant() ->
     assert roster([Person("000")])("0") == Person("000")
 
 
-def test_characters_that_cannot_be_seen_are_escaped_and_others_stay() -> None:
-    assert visible("Zoë 😀 שלום\t\u2028\x7f") == r"Zoë 😀 שלום\t\u2028\x7f"
-
-
 # The command.
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with the layout and photographs: of 000000, 000002 twice, and a file that is no picture."""
+def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the layout and a photograph."""
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
-    for number, index in enumerate((0, 2, 2)):
-        Path(f"photos/IMG_{number}.jpg").write_bytes(photograph(index).data)
-    Path("photos/IMG_3.jpg").write_text("none")
+    Path("photos/IMG_0.jpg").write_bytes(photograph(0).data)
     Path("cover.toml").write_text(EXAM.to_toml())
     return tmp_path
-
-
-@pytest.fixture
-def few(place: Path) -> Path:
-    """The same with one photograph."""
-    for number in (1, 2, 3):
-        Path(f"photos/IMG_{number}.jpg").unlink()
-    return place
 
 
 def read(out: str, *words: str) -> int:
@@ -319,27 +252,26 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_workbook_comes_with_its_rows_and_its_layout_and_can_be_reviewed(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    few: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for name, data in (("1", photograph(2).data), ("2", photograph(2).data), ("3", b"none")):
+        Path(f"photos/IMG_{name}.jpg").write_bytes(data)
     Path("people.csv").write_text("id,name\n000000,Ada\n000007,Emmy\n")
     assert read("marks.xlsx", "--people", "people.csv") == 1  # a sheet is unreadable
-    assert sorted(files(place)) == ["cover.toml", "marks.jsonl", "marks.toml", "marks.xlsx", "people.csv"]
+    assert sorted(files(few)) == ["cover.toml", "marks.jsonl", "marks.toml", "marks.xlsx", "people.csv"]
     assert Layout.load("marks.toml") == EXAM
     assert [row["values"] for row in rows_of("marks.jsonl")] == [*map(marks_of, (0, 2, 2)), None]
-    found = workbooks.opened(place / "marks.xlsx")["Marks"]
+    found = workbooks.opened(few / "marks.xlsx")["Marks"]
     assert [found.at(title, 2) for title in ("Identity", "Name", "State")] == ["000000", "Ada", "adds up"]
     assert found.at("State", 5) == "unreadable"
     told, errors = capsys.readouterr()
     *lines, last = told.splitlines()
     assert errors == ""
-    assert lines == [
-        "4 sheets: adds up 3, unreadable 1",
-        "Unreadable, 1: photos/IMG_3.jpg · not a picture, expected PNG, JPEG or another format that Pillow opens: save "
-        "it as PNG",
-        "People without a readable sheet, 1: 000007 · Emmy",
-        "On several sheets, 1: 000002 · photos/IMG_1.jpg, photos/IMG_2.jpg",
-        "Not among the people, 2: 000002 · photos/IMG_1.jpg; 000002 · photos/IMG_2.jpg",
-    ]
+    assert lines[0] == "4 sheets: adds up 3, unreadable 1"
+    assert [line.partition(" · ")[0] for line in lines[1:]] == [
+        "Unreadable, 1: photos/IMG_3.jpg", "People without a readable sheet, 1: 000007",
+        "On several sheets, 1: 000002", "Not among the people, 2: 000002",
+    ]  # fmt: skip
     assert last.startswith("marks.xlsx: 4 sheets, 1 unreadable; ")
     assert last.endswith(" a second")
     doubts = Doubts(Path("marks.jsonl"), Layout.load("marks.toml"))
@@ -348,15 +280,13 @@ def test_a_workbook_comes_with_its_rows_and_its_layout_and_can_be_reviewed(
         for name, value in marks_of(1).items():
             assert client.post("/correct", json={"row": 3, "field": name, "value": value}).status_code == 200
         client.post("/export", json={})
-    found = workbooks.opened(place / "marks.xlsx")["Marks"]
+    found = workbooks.opened(few / "marks.xlsx")["Marks"]
     assert (found.at("State", 5), found.at("Total", 5)) == ("by hand", marks_of(1)["total"])
-    before = files(place)
+    before = files(few)
     assert read("marks.xlsx", "--overwrite") == 1  # what people said of the sheets is never put on others
-    assert capsys.readouterr().err == (
-        "sumnist: marks.corrections.jsonl: has what people said of the sheets that were read before: go on with "
-        "`sumnist sheet review marks.jsonl`, or choose another --out\n"
-    )
-    assert files(place) == before
+    told = "sumnist: marks.corrections.jsonl: has what people said of the sheets that were read before: go on with "
+    assert capsys.readouterr().err.startswith(told)
+    assert files(few) == before
 
 
 @pytest.mark.parametrize("out", ["marks.jsonl", "marks.csv"])
@@ -374,9 +304,7 @@ def test_where_all_sheets_are_readable_it_ends_with_0_and_reads_again_only_if_as
         assert capsys.readouterr().out.endswith("marks.jsonl: no sheet in it needs a person: nothing to do\n")
     before = files(few)
     assert read(out) == OutputError.exit_code
-    assert capsys.readouterr().err == (
-        f"sumnist: --out {out}: holds something already: name another file or add --overwrite\n"
-    )
+    assert capsys.readouterr().err.startswith(f"sumnist: --out {out}: holds something already: name another file or")
     assert read(out, "--overwrite") == 0
     assert files(few) == before
 
@@ -384,31 +312,27 @@ def test_where_all_sheets_are_readable_it_ends_with_0_and_reads_again_only_if_as
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        (("marks.ods",), 2, "--out marks.ods: expected a name that ends in .xlsx, .csv or .jsonl"),
-        (("marks.csv", "--people", "people.csv"), 2,
-         "--people people.csv: is for .xlsx and .jsonl: leave it out, or change --out"),
-        (("marks.xlsx", "--layout", "none.toml"), 2,
-         "none.toml: cannot be read (no such file or directory), expected a layout: check the name"),
-        (("marks.xlsx", "--people", "none.csv"), 1,
-         "none.csv: cannot be read (no such file or directory), expected a CSV file of people: check the name"),
-        (("photos.xlsx",), 1, "photos.xlsx: is a folder, expected the name of a file: give another name"),
-        (("mine.xlsx",), 1, "--out mine.xlsx: is there already: name another file or add --overwrite"),
-        *((("physics.xlsx", *words), 1, "physics.toml: is not the layout cover.toml, and reading writes that there: "
-           "move it away, or choose another --out") for words in ((), ("--overwrite",))),
+        ("marks.ods", 2, "--out marks.ods: expected a name that ends in .xlsx, .csv or .jsonl"),
+        ("marks.csv --people people.csv", 2, "--people people.csv: is for .xlsx and .jsonl: leave it out"),
+        ("marks.xlsx --layout none.toml", 2, "none.toml: cannot be read (no such file or directory), expected a"),
+        ("marks.xlsx --people none.csv", 1, "none.csv: cannot be read (no such file or directory), expected a CSV"),
+        ("photos.xlsx", 1, "photos.xlsx: is a folder, expected the name of a file: give another name"),
+        ("mine.xlsx", 1, "--out mine.xlsx: is there already: name another file or add --overwrite"),
+        ("physics.xlsx", 1, "physics.toml: is not the layout cover.toml, and reading writes that there"),
+        ("physics.xlsx --overwrite", 1, "physics.toml: is not the layout cover.toml, and reading writes that there"),
     ],
 )  # fmt: skip
 def test_what_is_asked_wrongly_is_told_in_a_line_before_the_work(
-    few: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], status: int, message: str
+    few: Path, capsys: pytest.CaptureFixture[str], words: str, status: int, message: str
 ) -> None:
     Path("photos.xlsx").mkdir()
     Path("mine.xlsx").write_text("mine")
     Path("physics.toml").write_text(replace(EXAM, title="Physics").to_toml())
     before = files(few)
-    assert read(*words) == status
-    assert capsys.readouterr() == ("", f"sumnist: {message}\n")
+    assert read(*words.split()) == status
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n"), told.err.startswith(f"sumnist: {message}")) == ("", 1, True)
     assert files(few) == before
-    assert main(["sheet", "read", "photos"]) == 2  # what is missing is told
-    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_the_same_layout_in_other_words_stays_and_a_workbook_that_failed_is_written_without_reading_again(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pypdfium2
@@ -16,7 +16,7 @@ from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
-from sumnist.errors import FormatError, ImageError, MissingExtraError, SizeError
+from sumnist.errors import ImageError, MissingExtraError, SizeError
 from sumnist.pictures.decode import intensities_of
 from sumnist.sheets.pictures import PdfPage, colours_of, grey_of, is_pdf, pages_of
 
@@ -27,37 +27,28 @@ def scene(height: int = 300, width: int = 200) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(rng.integers(0, 256, (9, 6, 3), np.uint8)).resize((width, height)))
 
 
-def saved(path: Path, picture: Image.Image, **told: Any) -> Path:
-    picture.save(path, **told)
-    return path
-
-
 # Pictures.
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "LA", "P", "CMYK", "I;16", "LAB"])
-def test_all_pixels_are_as_the_small_ones_are(mode: str) -> None:
-    grey = Image.fromarray(scene()).convert("L")
-    picture = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257) if mode == "I;16" else None
-    if mode == "LAB":
-        picture = Image.merge("LAB", [grey, grey, grey])
-    picture = picture or Image.fromarray(scene()).convert(mode)
-    pixels = grey_of(picture)
-    assert pixels.dtype == np.uint8
-    assert pixels.shape == (300, 200)
-    assert np.abs(pixels / 255 - intensities_of(picture).grey).max() <= 0.5 / 255 + 1e-6
-
-
-@pytest.mark.parametrize("mode", ["I", "F"])
-def test_values_of_32_bits_are_scaled_by_their_white(mode: str) -> None:
-    values = np.asarray(Image.fromarray(scene(1_500, 900)).convert("L"))
-    picture = Image.fromarray(values.astype({"I": np.int32, "F": np.float32}[mode]))
-    assert (grey_of(picture) == values).all()
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "LA", "P", "CMYK", "I;16", "I", "F"])
+def test_all_pixels_are_as_the_small_ones_are_and_as_bright_in_colours_as_in_grey(mode: str) -> None:
+    picture = Image.fromarray(scene()).convert({"I;16": "I"}.get(mode, mode))
+    if mode in ("I", "I;16"):
+        picture = Image.fromarray(np.asarray(picture) * 257).convert(mode)
+    grey, colours = grey_of(picture), colours_of(picture)
+    assert (grey.dtype, grey.shape) == (np.uint8, (300, 200))
+    assert np.abs(grey / 255 - intensities_of(picture).grey).max() <= 0.5 / 255 + 1e-6
+    assert (colours.mode, colours.size) == ("RGB", (200, 300))
+    assert np.abs(np.asarray(colours.convert("L")).astype(int) - grey).max() <= 2
+    if mode in ("RGB", "RGBA"):
+        assert (np.asarray(colours) == scene()).all()
 
 
 def test_a_large_picture_is_not_reduced_and_its_strips_fit_together() -> None:
     large = Image.fromarray(scene(2_500, 1_700))
     assert (grey_of(large) == np.asarray(large.convert("L"))).all()
+    with pytest.raises(SizeError, match="scan: too large, expected at most 64 million pixels"):
+        grey_of(Image.new("1", (8_001, 8_000)), "scan")
 
 
 def test_transparent_parts_of_a_picture_are_white() -> None:
@@ -68,38 +59,15 @@ def test_transparent_parts_of_a_picture_are_white() -> None:
     assert np.count_nonzero(pixels != 255) == 1
 
 
-@pytest.mark.parametrize("orientation", [1, 2, 3, 6, 9])
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize(("orientation", "kind"), [(1, "PNG"), (2, "JPEG"), (6, "JPEG"), (6, "PNG"), (9, "JPEG")])
 def test_pixels_are_upright_however_the_camera_was_held(orientation: int, kind: str, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = saved(tmp_path / f"picture.{kind}", Image.fromarray(scene()), format=kind, exif=exif)
+    Image.fromarray(scene()).save(path := tmp_path / f"picture.{kind}", kind, exif=exif)
     with Image.open(path) as picture:
         upright = ImageOps.exif_transpose(picture)
     assert colours_of(path).tobytes() == upright.tobytes()
     assert np.abs(grey_of(path) - np.asarray(upright.convert("L"), int)).max() <= 2
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "LA", "P", "CMYK", "I;16", "I", "F"])
-def test_colours_are_those_of_the_picture_and_as_bright_as_its_grey(mode: str) -> None:
-    picture = Image.fromarray(scene()).convert({"I;16": "I"}.get(mode, mode))
-    if mode in ("I", "F", "I;16"):
-        picture = Image.fromarray(np.asarray(picture) * (257 if mode != "F" else 1)).convert(mode)
-    found = colours_of(picture)
-    assert (found.mode, found.size) == ("RGB", (200, 300))
-    assert np.abs(np.asarray(found.convert("L")).astype(int) - grey_of(picture)).max() <= 2
-    if mode in ("RGB", "RGBA"):
-        assert (np.asarray(found) == scene()).all()
-
-
-def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_text("nothing")
-    with pytest.raises(FormatError, match=r"a\.png: not a picture"):
-        grey_of(tmp_path / "a.png")
-    with pytest.raises(SizeError, match="picture: too large, expected at most 64 million pixels"):
-        grey_of(Image.new("1", (8_001, 8_000)))
-    with pytest.raises(ImageError, match="scan: 3×2 pixels, expected at least 8"):
-        grey_of(np.zeros((2, 3), np.uint8), "scan")
 
 
 # PDF files.
@@ -118,45 +86,26 @@ def document(path: Path, width: float = 210, height: float = 297, pages: int = 1
     return str(path)
 
 
-def refused(page: PdfPage, error: type[ImageError] = ImageError) -> str:
-    with pytest.raises(error) as caught:
-        grey_of(page)
-    return str(caught.value)
-
-
-def test_a_page_has_200_pixels_to_an_inch(tmp_path: Path) -> None:
+def test_a_page_has_200_pixels_to_an_inch_and_its_colours_at_the_same_pixels(tmp_path: Path) -> None:
     path = document(tmp_path / "a.pdf", pages=3)
     assert pages_of(path) == 3
-    pixels = grey_of(PdfPage(path, 3))
-    assert pixels.dtype == np.uint8
-    assert pixels.shape == (2339, 1654)
+    pixels, found = grey_of(PdfPage(path, 3)), colours_of(PdfPage(path, 1))
+    assert (pixels.dtype, pixels.shape) == (np.uint8, (2339, 1654))
     square = round(50 * 200 / 25.4)
     assert (pixels[: square - 2, : square - 2] == 0).all()
     assert (pixels[: square - 2, square + 3 :] == 255).all()
     assert pixels[-5, -5] == pytest.approx(0.78 * 255, abs=2)
-
-
-def test_a_page_has_its_colours_at_the_same_pixels(tmp_path: Path) -> None:
-    page = PdfPage(document(tmp_path / "a.pdf"), 1)
-    found = colours_of(page)
     assert (found.mode, found.size) == ("RGB", (1654, 2339))
     assert np.abs(np.array(found.getpixel((1650, 2335))) - (180, 203, 226)).max() <= 1
-    assert np.abs(np.asarray(found.convert("L")).astype(int) - grey_of(page)).max() <= 3
+    assert np.abs(np.asarray(found.convert("L")).astype(int) - pixels).max() <= 3
 
 
-def test_without_the_extra_pictures_are_opened_and_pdf_files_ask_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = document(tmp_path / "a.pdf")
+def test_without_the_extra_pictures_are_opened_and_pdf_files_ask_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pypdfium2", None)
     assert colours_of(scene()).size == (200, 300)
-    for call in (pages_of, lambda _: colours_of(PdfPage(path, 1))):
-        with pytest.raises(MissingExtraError) as caught:
-            call(path)
-        assert str(caught.value) == (
-            f"{path} is a PDF; reading it needs pypdfium2, which is not installed; install it with: pip install "
-            '"sumnist[sheets]"'
-        )
+    for call in (pages_of, lambda path: colours_of(PdfPage(path, 1))):
+        with pytest.raises(MissingExtraError, match=r'^a\.pdf is a PDF; .* pip install "sumnist\[sheets\]"$'):
+            call("a.pdf")
 
 
 @pytest.mark.parametrize(
@@ -170,37 +119,32 @@ def test_a_page_that_is_not_as_large_as_paper_has_a_useful_size(
     assert np.abs(np.subtract(pixels.shape, shape)).max() <= 1
 
 
-@pytest.mark.parametrize(("width", "height"), [(6_000, 100), (200, 20_000), (2, 50)])
-def test_a_page_without_a_useful_size_is_refused_with_it(width: float, height: float, tmp_path: Path) -> None:
-    path = document(tmp_path / "a.pdf", width, height)
-    assert refused(PdfPage(path, 1), SizeError) == (
-        f"{path}#page=1: {width:,}×{height:,} mm, expected sides of 5 to 5,080 mm: save it in the size of its paper"
-    )
+SIDES = ", expected sides of 5 to 5,080 mm: save it in the size of its paper"
+REFUSED: list[tuple[Callable[[Path], object], int, type[ImageError], str]] = [
+    (lambda path: document(path, 6_000, 100), 1, SizeError, "#page=1: 6,000×100 mm" + SIDES),
+    (lambda path: document(path, 200, 20_000), 1, SizeError, "#page=1: 200×20,000 mm" + SIDES),
+    (lambda path: document(path, 2, 50), 1, SizeError, "#page=1: 2×50 mm" + SIDES),
+    (lambda path: Image.new("1", (16_000, 8_001)).save(path, resolution=1_200), 1, SizeError,
+     "#page=1: has a picture of 16,000×8,001 pixels in it, expected at most 128 million: scan it at 300 for each inch"),
+    (lambda path: document(path, password="secret"), 1, ImageError,
+     ": is locked with a password, expected an open PDF: save it again without one"),
+    *((lambda path, data=data: path.write_bytes(data), 1, ImageError,
+       ": is no PDF, or damaged, expected a whole one: copy or save it again") for data in (b"nothing", b"%PDF-1.4\n")),
+    *((document, number, ImageError, f"#page={number}: there is no such page, expected 1 to 1: name one of these")
+      for number in (-1, 0, 2)),
+    (Path.exists, 1, ImageError, ": does not exist, expected a picture: check the name"),
+    (Path.mkdir, 1, ImageError, ": is a folder, expected a picture: name a file in it"),
+]  # fmt: skip
 
 
-def test_a_page_with_a_huge_picture_in_it_is_refused(tmp_path: Path) -> None:
-    saved(tmp_path / "a.pdf", Image.new("1", (16_000, 8_001)), resolution=1_200)
-    assert refused(PdfPage(str(tmp_path / "a.pdf"), 1), SizeError) == (
-        f"{tmp_path / 'a.pdf'}#page=1: has a picture of 16,000×8,001 pixels in it, expected at most 128 million: scan "
-        "it at 300 for each inch"
-    )
-
-
-def test_a_locked_pdf_is_refused(tmp_path: Path) -> None:
-    path = document(tmp_path / "a.pdf", password="secret")
-    told = f"{path}: is locked with a password, expected an open PDF: save it again without one"
-    assert refused(PdfPage(path, 1)) == told
-    with pytest.raises(ImageError) as error:
-        pages_of(path)
-    assert str(error.value) == told
-
-
-@pytest.mark.parametrize("data", [b"nothing", b"%PDF-1.4\n"])
-def test_a_file_that_is_no_pdf_is_refused(data: bytes, tmp_path: Path) -> None:
-    (tmp_path / "a.pdf").write_bytes(data)
-    assert refused(PdfPage(str(tmp_path / "a.pdf"), 1)) == (
-        f"{tmp_path / 'a.pdf'}: is no PDF, or damaged, expected a whole one: copy or save it again"
-    )
+@pytest.mark.parametrize(("make", "page", "error", "message"), REFUSED)
+def test_a_page_that_is_of_no_use_is_refused_with_the_mend(
+    tmp_path: Path, make: Callable[[Path], object], page: int, error: type[ImageError], message: str
+) -> None:
+    make(path := tmp_path / "a.pdf")
+    with pytest.raises(error) as caught:
+        grey_of(PdfPage(str(path), page))
+    assert str(caught.value) == f"{path}{message}"
 
 
 def test_a_pdf_that_is_damaged_anywhere_is_read_or_refused(tmp_path: Path) -> None:
@@ -216,17 +160,6 @@ def test_a_pdf_that_is_damaged_anywhere_is_read_or_refused(tmp_path: Path) -> No
             assert grey_of(PdfPage(str(path), 1)).ndim == 2
         except ImageError as error:
             assert str(error).startswith(str(path))  # noqa: PT017
-
-
-def test_a_page_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    path = document(tmp_path / "a.pdf", pages=2)
-    for number in (0, 3, -1):
-        assert refused(PdfPage(path, number)) == (
-            f"{path}#page={number}: there is no such page, expected 1 to 2: name one of these"
-        )
-    missing = str(tmp_path / "none.pdf")
-    assert refused(PdfPage(missing, 1)) == f"{missing}: does not exist, expected a picture: check the name"
-    assert refused(PdfPage(str(tmp_path), 1)).startswith(f"{tmp_path}: is a folder")
 
 
 def test_of_many_pages_one_is_open_at_a_time_and_none_afterwards(

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import sumnist.sheets
-from simulated_sheets import EXAM, SIZE, as_people_write, ink, jpeg_of_page, photograph, photograph_of, sheets
+from simulated_sheets import EXAM, SIZE, as_people_write, ink, jpeg_of_page, photograph, sheets
 from sumnist.errors import MissingExtraError, SheetError
 from sumnist.files import fits
 from sumnist.inference.cells import CELL_CLASSES
@@ -39,7 +38,7 @@ def reader(layout: Layout = EXAM) -> SheetReader:
 # Photographs.
 
 
-@pytest.mark.parametrize("index", [0, 1, 3])
+@pytest.mark.parametrize("index", [0, 3])
 def test_a_photograph_is_read_as_it_was_meant(index: int) -> None:
     truth, found = sheets().truth(index), reader().read(photograph(index).data)
     assert found.values == truth.values  # in the units of each field: 15 is 7½
@@ -53,21 +52,17 @@ def test_a_photograph_is_read_as_it_was_meant(index: int) -> None:
     assert (told["layout"], told["identity"], len(told["matrix"])) == (EXAM.id, f"{index:06}", 9)
 
 
-@pytest.mark.parametrize("turned", [0, 180])
-def test_the_matrix_puts_the_page_where_it_is_on_the_photograph(turned: int) -> None:
+def test_the_matrix_puts_the_page_where_it_is_on_the_photograph() -> None:
     shot = photograph(0)
     with Image.open(BytesIO(shot.data)) as picture:
-        found = reader().read(picture.rotate(turned))
+        found = reader().read(picture.rotate(180))
     assert found.values == sheets().truth(0).values
     assert found.matrix is not None
     assert found.offset is not None
     assert 0 <= found.offset < 3
     points = np.array([[30.0, 40.0], [180.0, 40.0], [100.0, 150.0], [30.0, 260.0]])
     seen = np.c_[points, np.ones(4)] @ found.matrix.T
-    expected = shot.view.seen(points)
-    if turned:
-        expected = np.array(shot.size) - expected
-    assert np.abs(seen[:, :2] / seen[:, 2:] - expected).max() < 1.5
+    assert np.abs(seen[:, :2] / seen[:, 2:] - (np.array(shot.size) - shot.view.seen(points))).max() < 1.5
 
 
 def test_pictures_of_any_kind_and_layouts_by_name_are_read_alike(tmp_path: Path) -> None:
@@ -95,11 +90,6 @@ def test_totals_that_are_wrong_are_told_with_what_they_should_be() -> None:
         expected = as_people_write(EXAM, {"total": truth.mistake.sum})
         assert (one["field"], one["sum"]) == ("total", expected["total"])
         assert one["written"] == as_people_write(EXAM, truth.values)["total"]
-
-
-@pytest.mark.parametrize("identity", ["Zoë: Jürgen Straße", "=SUM(A1)"])
-def test_an_identity_is_read_in_any_letters(identity: str) -> None:
-    assert reader().read(photograph_of(identity)).identity == identity
 
 
 def test_numbers_in_strips_are_read_with_halves_and_without() -> None:
@@ -280,45 +270,19 @@ def test_a_number_that_was_written_anew_stands_in_the_correction() -> None:
     assert (found.how["q1"], found.how["q3"], found.how["total"]) == ("correction", "filler", "number")
 
 
-def test_the_most_probable_numbers_are_those_of_all_that_add_up() -> None:
-    layout = Layout.of_line("3,3")
-    random = np.random.default_rng(0)
-    for _ in range(5):
-        reader, known = with_cells(layout)
-        shares = {name: random.dirichlet(np.full(4 if name != "total" else 7, 0.4)) for name in layout.names}
-        boxes = {
-            name: [known.image(**{f"_{k}": float(p) for k, p in enumerate(all_)})] for name, all_ in shares.items()
-        }
-        found = reader.of_cells(on_sheet(known, layout, **boxes))
-        sums = {
-            (a, b): shares["q1"][a] * shares["q2"][b] * shares["total"][a + b] for a, b in product(range(4), repeat=2)
-        }
-        best = max(sums, key=lambda pair: sums[pair])
-        if sums[best] > 0.3 and sums[best] > 10 * sorted(sums.values())[-2]:  # else a mistake may be as probable
-            assert (found.values["q1"], found.values["q2"]) == best
-
-
 # The second look.
 
 
-def test_a_box_that_is_in_doubt_is_asked_of_the_reader_of_digits_and_one_that_is_sure_is_not() -> None:
+def test_a_box_that_is_in_doubt_between_digits_is_asked_of_the_reader_of_digits_and_no_other_is() -> None:
     digits = Asked([0, 0.01, 0, 0, 0, 0, 0, 0.99, 0, 0])
     reader, known = with_cells(digits=digits)
-    reader.of_cells(on_sheet(known, EXAM, q1="7", q2="75", q3=" 4", total="185"))
-    assert digits.count == 0
+    nothing = [known.image(empty=0.5, filler=0.5)]
+    found = reader.of_cells(on_sheet(known, EXAM, q1=nothing, q2="75", q3=" 4", total="115"))
+    assert (digits.count, found.values["q1"]) == (0, 0)
     doubt = [known.image(_1=0.6, _7=0.4)]
     found = reader.of_cells(on_sheet(known, EXAM, q1=doubt, q2="75", q3=" 4", total="185"))
     assert digits.count == 1
     assert (found.state, found.read["q1"]) == ("adds up", 7)  # by both readers it is a seven
-
-
-def test_a_box_in_doubt_that_shows_no_digit_is_not_asked() -> None:
-    digits = Asked(NOTHING)
-    reader, known = with_cells(digits=digits)
-    doubt = [known.image(empty=0.5, filler=0.5)]
-    found = reader.of_cells(on_sheet(known, EXAM, q1=doubt, q2="75", q3=" 4", total="115"))
-    assert digits.count == 0
-    assert found.values["q1"] == 0
 
 
 def test_the_second_look_moves_shares_between_digits_alone() -> None:
@@ -357,20 +321,18 @@ def test_a_number_that_says_whose_it_is_is_read_with_a_sign_for_each_doubt() -> 
     assert identity(known.boxes("–12345")) == "?12345"
 
 
-@pytest.mark.parametrize(("main", "correction", "said"), [("40718", "", "40718"), ("", "", None)])
-def test_a_number_that_was_written_by_hand_says_whose_it_is(main: str, correction: str, said: str | None) -> None:
+def test_a_number_that_was_written_by_hand_says_whose_it_is() -> None:
     layout = replace(EXAM, identity=Identity("digits", 5))
-    place = Page.of(layout).identity
+    page, place = printed(layout).copy(), Page.of(layout).identity
     assert place is not None
-    page = printed(layout).copy()
-    for boxes, text in ((place.boxes, main), (place.correction, correction)):
-        for box, digit in zip(boxes, text, strict=False):
-            shape = Image.fromarray(ink().digits[int(digit)][3])
-            shape = shape.resize((round(6 * SCALE * shape.width / shape.height), 6 * SCALE))
-            top, left = round((box.y + 2) * SCALE), round((box.x + 4) * SCALE) - shape.width // 2
-            part = page[top : top + shape.height, left : left + shape.width]
-            part[:] = part * (1 - 0.85 * np.asarray(shape) / 255)
-    assert read(jpeg_of_page(page), layout).identity == said
+    assert read(jpeg_of_page(page), layout).identity is None
+    for box, digit in zip(place.boxes, (4, 0, 7, 1, 8), strict=True):
+        shape = Image.fromarray(ink().digits[digit][3])
+        shape = shape.resize((round(6 * SCALE * shape.width / shape.height), 6 * SCALE))
+        top, left = round((box.y + 2) * SCALE), round((box.x + 4) * SCALE) - shape.width // 2
+        part = page[top : top + shape.height, left : left + shape.width]
+        part[:] = part * (1 - 0.85 * np.asarray(shape) / 255)
+    assert read(jpeg_of_page(page), layout).identity == "40718"
 
 
 # The package.

@@ -23,7 +23,7 @@ from sumnist.sheets import workbook as tables
 from sumnist.sheets.layout import Identity, Layout, Person
 from sumnist.sheets.review import IDENTITY, by_hand
 from sumnist.sheets.workbook import COLOURS, write_workbook
-from workbooks import Sheet, opened, worked_out
+from workbooks import MAIN, Sheet, opened, worked_out
 
 EXAM = Layout.of_line("9,7.5,13", "Mathematics")
 NESTED = Layout.of_toml(b"""
@@ -96,15 +96,13 @@ def test_a_line_has_whose_it_is_its_state_its_numbers_and_its_file(tmp_path: Pat
         [1, "Ada", "Ada Lovelace", "adds up", 9, 7.5, 4, 20.5, 20.5, "yes", 0.9993, "IMG_0.jpg"],
     ]  # fmt: skip
     assert marks.formats["F2"] == marks.formats["I2"] == "0.0"
-    assert set(marks.colours.values()) == {"#EDEDED"}
-    assert marks.comments == {}
-
-
-def test_without_people_and_identities_there_are_no_columns_for_them(tmp_path: Path) -> None:
-    layout = replace(EXAM, identity=Identity("none"))
-    marks = written(tmp_path, row(identity=None), layout=layout)["Marks"]
-    assert marks.lines()[0][:3] == ["No.", "State", "Question 1"]
-    assert marks.at("Total agrees?", 2) == "yes"
+    assert (set(marks.colours.values()), marks.comments) == ({"#EDEDED"}, {})
+    layout = replace(EXAM, identity=Identity("none"))  # without identities, and without people
+    assert written(tmp_path, row(identity=None), layout=layout)["Marks"].lines()[0][:3] == [
+        "No.",
+        "State",
+        "Question 1",
+    ]
 
 
 def test_a_formula_adds_what_is_written_and_follows_what_is_typed(tmp_path: Path) -> None:
@@ -139,18 +137,16 @@ def test_what_a_formula_comes_to_is_written_beside_it(values: dict[str, float | 
             assert worked_out(marks, marks.formulas[place]) == expected
 
 
-def test_an_identity_of_digits_keeps_its_zeros_and_finds_who_was_listed_without(tmp_path: Path) -> None:
+def test_long_numbers_are_shown_in_full_and_identities_keep_zeros_that_lists_lack(
+    tmp_path: Path,
+) -> None:
     people = [Person("42", "Ada"), Person("7", "Bo"), Person("07", "Cy")]
-    rows = [row(place, NESTED, identity=identity) for place, identity in enumerate(("000042", "07", "000007"))]
-    sheets = written(tmp_path, *rows, layout=NESTED, people=people)
-    assert [line[1] for line in sheets["Marks"].lines()[1:]] == ["000042", "07", "000007"]
-    assert [sheets["Marks"].at("Name", line) for line in (2, 3, 4)] == ["Ada", "Cy", None]
-
-
-def test_a_number_of_eleven_digits_is_shown_in_full(tmp_path: Path) -> None:
     values = dict.fromkeys(NESTED.names, 0) | {"paid": 10**11 - 1}
-    marks = written(tmp_path, row(layout=NESTED, values=values), layout=NESTED)["Marks"]
-    place = f"{marks.column('paid')}2"
+    rows = [row(at, NESTED, identity=one, values=values) for at, one in enumerate(("000042", "07", "000007"))]
+    marks = written(tmp_path, *rows, layout=NESTED, people=people)["Marks"]
+    assert [marks.at("Identity", line) for line in (2, 3, 4)] == ["000042", "07", "000007"]
+    assert [marks.at("Name", line) for line in (2, 3, 4)] == ["Ada", "Cy", None]
+    place = f"{marks.column('paid')}2"  # a number of eleven digits is shown in full
     assert (marks.values[place], marks.formats[place]) == (10**11 - 1, "0")
 
 
@@ -167,21 +163,9 @@ def test_a_corrected_cell_is_coloured_and_says_what_was_read(tmp_path: Path) -> 
         "D2": "read as 7, by the sum 9, p = 0.998", "F2": "not read, by the sum 4, p > 0.999",
     }  # fmt: skip
     assert [place for place, colour in marks.colours.items() if colour == COLOURS["corrected"]] == ["C2", "D2", "F2"]
-    assert marks.at("Notes", 2) == (
-        "Question 1: read as 7, by the sum 9, p = 0.998; Question 3: not read, by the sum 4, p > 0.999"
+    assert marks.at("Notes", 2) == "; ".join(
+        f"Question {one}: {marks.comments[at]}" for one, at in ((1, "D2"), (3, "F2"))
     )
-
-
-def test_a_wrong_total_says_what_its_terms_come_to(tmp_path: Path) -> None:
-    told = {"field": "total", "written": 19.5, "sum": 20.5, "kind": "off by one", "probability": 0.9}
-    values = row()["values"] | {"total": 19.5}
-    marks = written(tmp_path, row(state="does not add up", values=values, wrong=[told]))["Marks"]
-    assert marks.at("Notes", 2) == "Total: 19.5 is written, its terms come to 20.5 (off by one)"
-    assert marks.colours["G2"] == marks.colours["C2"] == COLOURS["does not add up"]
-    assert (marks.at("Total, added up", 2), marks.at("Total agrees?", 2)) == (20.5, "no")
-    told |= {"kind": "anything"}
-    marks = written(tmp_path, row(state="does not add up", values=values, wrong=[told]))["Marks"]
-    assert marks.at("Notes", 2) == "Total: 19.5 is written, its terms come to 20.5"
 
 
 DOUBT = [
@@ -204,11 +188,11 @@ def test_doubtful_cells_are_listed_with_pictures_and_what_they_may_be(tmp_path: 
     look = sheets["To look at"]
     assert look.lines() == [
         ["No.", "Identity", "Cell", "Picture", "Taken for", "May be", "File"],
-        [2, "Ada", "Question 2", 7.5, "7.5 (61%), 2 (39%)", "IMG_1.jpg"],
-        [2, "Ada", "Question 3", 4, "4 (>99%), another number (<1%)", "IMG_1.jpg"],
-        [5, "Ada", "Question 2", 7.5, "7.5 (61%), 2 (39%)", "IMG_4.jpg"],
-        [5, "Ada", "Question 3", 4, "4 (>99%), another number (<1%)", "IMG_4.jpg"],
-    ]
+        *(line for number in (1, 4) for line in (
+            [number + 1, "Ada", "Question 2", 7.5, "7.5 (61%), 2 (39%)", f"IMG_{number}.jpg"],
+            [number + 1, "Ada", "Question 3", 4, "4 (>99%), another number (<1%)", f"IMG_{number}.jpg"],
+        )),
+    ]  # fmt: skip
     assert look.pictures == {
         "D2": (pictures["q2"], "Question 2 on IMG_1.jpg"), "D3": (pictures["q3"], "Question 3 on IMG_1.jpg"),
     }  # fmt: skip
@@ -242,10 +226,7 @@ def test_what_was_typed_replaces_what_was_read_and_says_so(tmp_path: Path) -> No
     assert marks.colours["E2"] == COLOURS["by hand"]
     assert marks.at("Probability", 2) is None
     assert len(sheets["To look at"].lines()) == 1
-
-
-def test_a_sheet_stays_doubtful_until_all_its_cells_are_typed(tmp_path: Path) -> None:
-    sheets = written(tmp_path, row(state="doubtful", look=DOUBT), corrections={0: {"q2": 2}})
+    sheets = written(tmp_path, doubtful, corrections={3: {"q2": 2}})  # it stays doubtful until all its cells are typed
     assert sheets["Marks"].at("State", 2) == "doubtful"
     assert [line[2] for line in sheets["To look at"].lines()] == ["Cell", "Question 3"]
 
@@ -266,14 +247,6 @@ TOLD = {"field": "total", "written": 19.5, "sum": 20.5, "kind": "off by one", "p
 WRONG = row(state="does not add up", values=row()["values"] | {"total": 19.5}, wrong=[TOLD])
 
 
-def test_what_was_said_of_a_total_is_gone_when_what_is_typed_makes_it_right() -> None:
-    for typed in ({"q1": 8}, {"total": 20.5}, {"q1": None}):
-        assert (by_hand(WRONG, typed, EXAM)["wrong"], by_hand(WRONG, typed, EXAM)["state"]) == ([], "by hand")
-    assert by_hand(WRONG, {IDENTITY: "Bo"}, EXAM)["wrong"] == [TOLD]
-    assert by_hand(WRONG, {IDENTITY: "Bo"}, EXAM)["state"] == "does not add up"
-    assert by_hand(WRONG, {}, EXAM) is WRONG
-
-
 @settings(max_examples=100, deadline=None)
 @given(
     values=st.fixed_dictionaries(dict.fromkeys(NESTED.names, st.integers(0, 3))),
@@ -290,70 +263,64 @@ def test_after_the_review_a_sheet_does_not_add_up_if_a_total_that_somebody_touch
     wrong = {name: (now[name], sums[name]) for name in sums if terms[name] & typed.keys() and now[name] != sums[name]}
     assert {one["field"]: (one["written"], one["sum"]) for one in found["wrong"]} == wrong
     assert found["state"] == ("does not add up" if wrong else "by hand")
+    assert (by_hand(WRONG, {"q1": None}, EXAM)["wrong"], by_hand(WRONG, {}, EXAM)) == ([], WRONG)
 
 
-def test_a_total_that_is_still_wrong_after_the_review_keeps_its_note_its_colour_and_its_place(tmp_path: Path) -> None:
-    corrections = {0: {"total": 19.5}, 1: {"total": 18}}
-    sheets = written(tmp_path, WRONG, WRONG | {"row": 1}, corrections=corrections)
+def test_a_total_that_is_wrong_also_after_the_review_keeps_its_note_and_its_colour(
+    tmp_path: Path,
+) -> None:
+    corrections: dict[int, dict[str, Any]] = {1: {"total": 19.5}, 2: {"total": 18}, 3: {IDENTITY: "Bo"}}
+    sheets = written(tmp_path, *(WRONG | {"row": number} for number in range(4)), corrections=corrections)
     marks = sheets["Marks"]
-    assert [marks.at("Notes", line) for line in (2, 3)] == [
-        "Total: by hand; Total: 19.5 is written, its terms come to 20.5 (off by one)",
+    note = "Total: 19.5 is written, its terms come to 20.5 (off by one)"
+    assert [marks.at("Notes", line) for line in (2, 3, 4, 5)] == [
+        note, f"Total: by hand; {note}",
         "Total: by hand instead of 19.5; Total: 18 is written, its terms come to 20.5",
-    ]
-    assert marks.colours["G2"] == marks.colours["G3"] == COLOURS["does not add up"]
-    assert [marks.at("State", line) for line in (2, 3)] == ["does not add up"] * 2
-    assert ["does not add up", 2] in [line[:2] for line in sheets["Summary"].lines()]
+        f"Identity: by hand instead of Ada; {note}",
+    ]  # fmt: skip
+    for line in (2, 3, 4, 5):
+        assert marks.colours[f"G{line}"] == COLOURS["does not add up"]
+        assert (marks.at("State", line), marks.at("Total agrees?", line)) == ("does not add up", "no")
+    assert ["does not add up", 4] in [line[:2] for line in sheets["Summary"].lines()]
 
 
 # The summary.
 
 
 def test_the_summary_counts_states_and_lists_what_is_odd(tmp_path: Path) -> None:
-    rows = [row(0), row(1), row(2, identity="Zoë", version=2), unreadable(3, "=too dark")]
+    rows = [row(0), row(1), row(2, identity="Zoë", version=2), unreadable(3, "=too dark\x1b[1m\n\ufffe\x85")]
     sheets = written(tmp_path, *rows, people=[Person("Ada", "Ada Lovelace"), Person("Bo")])
-    lines = sheets["Summary"].lines()
+    lines, dark = sheets["Summary"].lines(), r"=too dark\x1b[1m\n\ufffe\x85"
     assert lines[0] == ["Mathematics"]
     assert [line[:2] for line in lines[3:11]] == [
         ["adds up", 3], ["corrected", 0], ["does not add up", 0], ["doubtful", 0], ["blank", 0], ["by hand", 0],
         ["unreadable", 1], ["all", 4],
     ]  # fmt: skip
     assert lines[11:] == [
-        ["Unreadable: 1"], ["File", "Why"], ["IMG_3.jpg", "=too dark"],
+        ["Unreadable: 1"], ["File", "Why"], ["IMG_3.jpg", dark],
         ["People without a readable sheet: 1"], ["Identity", "Name"], ["Bo"],
         ["On several sheets: 1"], ["Identity", "Name", "Files"], ["Ada", "Ada Lovelace", "IMG_0.jpg, IMG_1.jpg"],
         ["Not among the people: 1"], ["Identity", "File"], ["Zoë", "IMG_2.jpg"],
         ["Of another layout or version: 1"], ["Layout", "Version", "Sheets"], [EXAM.id, "version 2", "1 sheet"],
     ]  # fmt: skip
     assert sheets["Marks"].at("Notes", 4) == "version 2 of the layout"
-    assert sheets["Marks"].at("Notes", 5) == "=too dark"
+    assert sheets["Marks"].at("Notes", 5) == dark
 
 
 # How it looks on a screen and on paper.
 
 
 def test_the_header_stays_and_filters_and_prints_on_each_page(tmp_path: Path) -> None:
-    sheets = written(tmp_path, row(layout=NESTED), layout=NESTED)
-    for name, first in (("Marks", "C2"), ("To look at", "D2")):
-        root, main = sheets[name].root, "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
-        pane = root.find(f"{main}sheetViews/{main}sheetView/{main}pane")
-        assert pane is not None
-        assert (pane.get("topLeftCell"), pane.get("state")) == (first, "frozen")
-        filtered = root.find(f"{main}autoFilter")
-        assert filtered is not None
-        assert str(filtered.get("ref")).startswith("A1:")
-        setup = root.find(f"{main}pageSetup")
-        assert setup is not None
-        assert (setup.get("orientation"), setup.get("fitToHeight"), setup.get("paperSize")) == ("landscape", "0", "1")
-        widths = [float(column.get("width", "")) for column in root.iter(f"{main}col")]
-        assert min(widths) > 8
-        assert max(widths) < 50
-
-
-def test_without_sheets_there_is_a_workbook_that_says_so(tmp_path: Path) -> None:
-    sheets = written(tmp_path, people=[Person("Ada")])
+    sheets = written(tmp_path, layout=NESTED)
     assert list(sheets) == ["Marks", "To look at", "Summary"]
-    assert ["all", 0] in [line[:2] for line in sheets["Summary"].lines()]
-    assert ["Ada"] in sheets["Summary"].lines()
+    for name, first in (("Marks", "C2"), ("To look at", "D2")):
+        root = sheets[name].root
+        (pane,), (filtered,), (setup,) = (root.iter(MAIN + tag) for tag in ("pane", "autoFilter", "pageSetup"))
+        assert (pane.get("topLeftCell"), pane.get("state")) == (first, "frozen")
+        assert str(filtered.get("ref")).startswith("A1:")
+        assert (setup.get("orientation"), setup.get("fitToHeight"), setup.get("paperSize")) == ("landscape", "0", "1")
+        widths = [float(column.get("width", "")) for column in root.iter(f"{MAIN}col")]
+        assert 8 < min(widths) <= max(widths) < 50
 
 
 # Texts of others.
@@ -380,14 +347,9 @@ def test_any_text_stays_the_same_text(identity: str, name: str, path: str, error
         assert found.removesuffix(" ") == expected.removesuffix(" ")
     assert set(marks.formulas) == {f"{column}{line}" for column in "IJ" for line in (2, 3)}
     for sheet in sheets.values():
-        assert not list(sheet.root.iter("{http://schemas.openxmlformats.org/spreadsheetml/2006/main}hyperlink"))
+        assert not list(sheet.root.iter(f"{MAIN}hyperlink"))
     assert not look.formulas
     assert not sheets["Summary"].formulas
-
-
-def test_characters_that_xml_does_not_have_are_escaped(tmp_path: Path) -> None:
-    marks = written(tmp_path, row(path="a\udcff\x1b[1m\n\ufffe\x85.jpg"))["Marks"]
-    assert marks.at("File", 2) == r"a\udcff\x1b[1m\n\ufffe\x85.jpg"
 
 
 @pytest.mark.parametrize("char", ["a", "😀", "\x1b", "\udcff"])
@@ -404,11 +366,7 @@ def test_a_text_is_cut_where_a_cell_ends(char: str, tmp_path: Path) -> None:
 def test_more_lines_than_excel_takes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "LINES", 30)
     written(tmp_path, *map(row, range(29)))
-    message = (
-        '^more than 30 lines in the table "Marks", expected at most as many as Excel takes: read fewer pictures at a '
-        "time$"
-    )
-    with pytest.raises(OutputError, match=message):
+    with pytest.raises(OutputError, match=r'^more than 30 lines in the table "Marks", expected .*: read fewer '):
         written(tmp_path, *map(row, range(30)))
 
 
