@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sumnist.data import cells as cells_module
 from sumnist.data import pens
 from sumnist.data.cell_classes import CELL_CLASSES, CELL_HEIGHT
-from sumnist.data.cells import BOX_WIDTH, PRIORS, CellBatch, Cells, strip_width
+from sumnist.data.cells import BOX_WIDTH, PRIORS, Cells, strip_width
 from sumnist.data.marks import CROSSINGS, FILLERS, crossing, filler, through
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.errors import DataError
@@ -40,24 +40,20 @@ def plain(made: Cells, kind: int, count: int = 60, width: int = BOX_WIDTH) -> ND
     return ink
 
 
-def same(one: CellBatch, other: CellBatch) -> bool:
-    return all(torch.equal(value, vars(other)[name]) for name, value in vars(one).items())
-
-
 # Batches.
 
 
 def test_a_batch_is_the_same_whatever_was_asked_for_before(made: Cells) -> None:
     first = made.batch(7, 16)
     made.batch(3, 8)
-    assert same(made.batch(7, 16), first)
-    assert same(pickle.loads(pickle.dumps(made)).batch(7, 16), first)
-    assert not same(made.batch(8, 16), first)
+    for again in (made.batch(7, 16), pickle.loads(pickle.dumps(made)).batch(7, 16)):
+        assert all(torch.equal(value, vars(again)[name]) for name, value in vars(first).items())
+    assert not torch.equal(made.batch(8, 16).boxes, first.boxes)
 
 
 def test_a_batch_has_boxes_and_strips_of_one_width_with_a_class_for_each(made: Cells) -> None:
     widths = set()
-    for step in range(24):
+    for step in range(10):
         batch = made.batch(step, 16)
         assert batch.boxes.shape == (14, 1, CELL_HEIGHT, BOX_WIDTH)
         assert batch.strips.shape[:3] == (2, 1, CELL_HEIGHT)
@@ -77,7 +73,7 @@ def test_classes_have_the_shares_of_their_priors_and_none_is_rare(made: Cells) -
         assert prior.sum() == pytest.approx(1)
         assert prior.min() >= 0.02
         assert len(prior) == len(CELL_CLASSES)
-    target = torch.cat([made.batch(step, 64, 0.0).target[:56] for step in range(40)])
+    target = torch.cat([made.batch(step, 64, 0.0).target[:56] for step in range(12)])
     shares = np.bincount(target.numpy(), minlength=14) / len(target)
     assert shares == pytest.approx(PRIORS[0], abs=5 * np.sqrt(0.13 / len(target)))
 
@@ -99,16 +95,6 @@ def test_digits_are_as_high_as_people_write_them_and_most_of_their_ink_is_in_the
     assert 5.5 < np.median(heights) / 3 < 7.5  # mm
     assert np.quantile(heights, 0.1) / 3 < 5.5
     assert ink[:, 3:33, 3:27].sum() > 0.93 * ink.sum()
-
-
-def test_most_sevens_of_mnist_have_no_bar_and_some_are_given_one(made: Cells, monkeypatch: pytest.MonkeyPatch) -> None:
-    def ink(share: float) -> NDArray[np.float32]:
-        monkeypatch.setattr(cells_module, "BAR_SHARE", share)
-        monkeypatch.setattr(cells_module, "DRAWN_SHARES", (0.0,) * 10)
-        return plain(made, 7, 80)
-
-    without, barred = (part.sum((1, 2)).mean() for part in (ink(0.0), ink(1.0)))
-    assert barred > 1.08 * without
 
 
 # Marks.

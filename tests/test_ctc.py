@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise, product
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctc_oracle import (
@@ -32,7 +32,7 @@ from ctc_oracle import (
     within,
 )
 from sumnist.errors import RunError
-from sumnist.inference.ctc import CHARACTERS, Candidates, Digits, Positions
+from sumnist.inference.ctc import Candidates, Digits, Positions
 
 # The probability of a given text.
 
@@ -57,18 +57,6 @@ def test_a_repeated_character_needs_a_blank_between(text: str) -> None:
         assert log_prob(uniform(too_few), [text])[0] == -np.inf
 
 
-def test_one_step_says_one_character_or_none() -> None:
-    emissions = np.log(np.arange(1, 15) / 105)[None]
-    texts = ["", *CHARACTERS, "11", "12"]
-    found = np.exp(log_prob(emissions, texts))
-    assert found == pytest.approx([*np.arange(1, 15) / 105, 0, 0])
-    assert [text for text, _ in best_texts(emissions, 3, (0, 1))] == ["-", ",", "."]
-    best = candidates_of(emissions, 1)
-    assert (best.candidates[0].text, best.positions) == ("9", ((0, 0),))
-    assert best.candidates[0].probability == pytest.approx(11 / 65)
-    assert (best.other, best.allowed) == pytest.approx((54 / 65, 65 / 105))
-
-
 # The number of digits.
 
 
@@ -82,16 +70,6 @@ def test_the_number_of_digits_is_distributed_as_that_of_all_texts(made: tuple[Ar
     assert found == pytest.approx(np.logaddexp.reduce(expected), rel=1e-12, abs=1e-9)
     numbers = sum(math.exp(score) for text, score in texts.items() if digits_of(text))
     assert is_number_probability(emissions, characters) == pytest.approx(numbers, abs=1e-12)
-
-
-@pytest.mark.parametrize("rare", [1e-30, 1e-3])
-def test_a_number_that_is_hardly_there_is_not_lost_beside_one(rare: float) -> None:
-    emissions = np.full((5, 14), -np.inf)
-    emissions[:, 0] = 0
-    emissions[2, 4], emissions[4, 7] = math.log(rare), math.log(rare)
-    assert is_number_probability(emissions) == pytest.approx(1 - (1 / (1 + rare)) ** 2 if rare > 1e-9 else 2 * rare)
-    emissions[1, [0, 5]] = math.log(rare), 0
-    assert is_number_probability(emissions) == pytest.approx(1, abs=rare)
 
 
 # The most probable texts.
@@ -112,54 +90,26 @@ def test_asked_for_all_texts_the_search_finds_them_in_order(made: tuple[Array, s
     )
 
 
-@settings(max_examples=60, deadline=None)
-@given(strips(most_steps=3), st.integers(1, 3), st.sampled_from([(1, None), (0, 0), (0, 1), (2, 2), (1, 2)]))
-def test_of_few_texts_none_that_is_better_is_missed(made: tuple[Array, str], count: int, digits: Digits) -> None:
-    emissions, characters = made
-    scores = [score for text, score in enumerated(emissions, characters).items() if within(text, digits)]
-    found = best_texts(emissions, count, digits, characters)
-    assert [score for _, score in found] == pytest.approx(sorted(scores, reverse=True)[:count], rel=1e-10, abs=1e-9)
-
-
 TEXTS = ["7", "42", "31,45", "1234567", "0095.50", "1111", "1.000.000,-", "00"]
-
-
-@pytest.mark.parametrize("text", TEXTS)
-def test_a_long_strip_is_searched_as_well_as_with_twenty_times_the_width(text: str) -> None:
-    for seed, peak in product(range(3), (14, 12)):
-        emissions = strip(text, seed, peak=peak)
-        found, wide = best_texts(emissions, 10), best_texts(emissions, 250)
-        assert found[0][0] == text
-        assert found == wide[:10]
 
 
 # Values.
 
 
-@settings(max_examples=80, deadline=None)
-@given(any_strips, ranges)
-def test_the_probability_of_a_value_is_that_of_all_its_texts(made: tuple[Array, str], digits: Digits) -> None:
+@settings(max_examples=100, deadline=None)
+@given(any_strips, ranges, st.sampled_from([None, ".", ","]))
+def test_the_probability_of_a_value_is_that_of_all_its_texts(
+    made: tuple[Array, str], digits: Digits, decimal: str | None
+) -> None:
     emissions, characters = made
-    expected = {value: share for value, share in values_of(emissions, characters, digits).items() if share > 0}
-    found = candidates_of(emissions, ALL, digits, characters)
+    decimal = decimal if decimal and decimal in characters else None
+    expected = {value: share for value, share in values_of(emissions, characters, digits, decimal).items() if share > 0}
+    found = candidates_of(emissions, ALL, digits, characters, decimal)
     assert {one.value: one.probability for one in found.candidates} == pytest.approx(expected, rel=1e-9, abs=1e-12)
     assert found.other == pytest.approx(0 if expected else 1, abs=1e-9)
     texts = [score for text, score in enumerated(emissions, characters).items() if within(text, digits)]
     assert found.allowed == pytest.approx(math.exp(min(0, np.logaddexp.reduce(texts))), rel=1e-9)
-    assert found.is_number_probability == is_number_probability(emissions, characters)
-
-
-@settings(max_examples=80, deadline=None)
-@given(any_strips, ranges, st.sampled_from(".,"))
-def test_the_probability_of_a_value_with_decimals_is_that_of_all_its_texts(
-    made: tuple[Array, str], digits: Digits, decimal: str
-) -> None:
-    emissions, characters = made
-    assume(decimal in characters)
-    expected = {value: share for value, share in values_of(emissions, characters, digits, decimal).items() if share > 0}
-    found = candidates_of(emissions, ALL, digits, characters, decimal)
-    assert {one.value: one.probability for one in found.candidates} == pytest.approx(expected, rel=1e-9, abs=1e-12)
-    assert all(one.text.count(decimal) == 1 for one in found.candidates if one.value != int(one.value))
+    assert decimal is None or all(one.text.count(decimal) == 1 for one in found.candidates if one.value % 1)
 
 
 @settings(max_examples=60, deadline=None)
@@ -191,7 +141,7 @@ def check_written(text: str, positions: Positions, steps: int) -> None:
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_value_has_the_text_and_the_places_that_are_written(text: str) -> None:
-    for seed in range(3):
+    for seed in range(2):
         emissions = strip(text, seed)
         found = candidates_of(emissions, 10, (1, 12))
         best = found.candidates[0]
@@ -206,19 +156,6 @@ def test_a_value_has_the_text_and_the_places_that_are_written(text: str) -> None
         assert all(len(aligned(emissions, one.text)) == len(one.text) for one in found.candidates)
 
 
-def test_leading_zeros_belong_to_the_text_and_not_to_the_value() -> None:
-    emissions = np.full((3, 14), -np.inf)
-    emissions[0, [0, 1]] = np.log([0.3, 0.7])
-    emissions[1, 0] = emissions[2, 8] = 0
-    (best,) = candidates_of(emissions, 5).candidates
-    assert (best.text, best.digits, best.value) == ("07", "07", 7)
-    assert best.probability == pytest.approx(1)
-    (alone,) = candidates_of(emissions, 5, (1, 1)).candidates
-    assert alone.text == "7"
-    assert alone.probability == pytest.approx(1)
-    assert candidates_of(emissions, 5, (1, 1)).allowed == pytest.approx(0.3)
-
-
 @pytest.mark.parametrize("digits", [(4, 4), (4, None), (10**9, None), (5, 10**9)])
 def test_where_no_allowed_number_of_digits_is_possible_everything_else_is_certain(digits: Digits) -> None:
     found = candidates_of(uniform(3), 5, digits)
@@ -231,18 +168,6 @@ def test_a_blank_strip_has_no_number() -> None:
     blank = np.where(np.arange(14) == 0, 0.0, -np.inf)[None].repeat(8, 0)
     assert candidates_of(blank, 5) == Candidates((), 1.0, 0.0, 0.0)
     assert best_texts(blank, 5, (0, None)) == [("", 0.0)]
-
-
-def test_the_certain_text_of_exact_zeros_is_found_alone() -> None:
-    emissions = np.full((60, 14), -np.inf)
-    emissions[:, 0] = 0
-    for step, character in zip(range(0, 60, 5), "1.100,-22..9", strict=True):
-        emissions[step] = -np.inf
-        emissions[step, 1 + CHARACTERS.index(character)] = 0
-    assert best_texts(emissions, 10) == [("1.100,-22..9", 0.0)]
-    found = candidates_of(emissions, 10)
-    assert [(one.text, one.probability) for one in found.candidates] == [("1.100,-22..9", 1.0)]
-    assert found.positions == tuple((step, step) for step in range(0, 60, 5))
 
 
 # Where the characters stand.

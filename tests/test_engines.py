@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
@@ -56,32 +57,8 @@ def test_results_come_in_the_order_of_the_jobs_which_are_taken_no_further_ahead_
     assert list(results) == [(4, 40)]
 
 
-def test_results_come_as_they_finish_and_each_makes_room_for_the_next_job() -> None:
-    hand = ByHand()
-
-    def jobs() -> Iterator[int]:
-        for job in range(4):
-            yield job
-            if job == 2:
-                hand.finish(2)
-
-    results = hand.workers.as_they_finish(jobs())
-    hand_over = next(results)
-    assert (hand_over, list(hand.futures)) == (20, [0, 1, 2])
-    hand.finish(1)
-    assert next(results) == 10
-    assert list(hand.futures) == [0, 1, 2, 3]
-    hand.finish(3)
-    hand.finish(0)
-    assert sorted(results) == [0, 30]
-
-
 def doubling() -> Callable[[int], tuple[int, int]]:
     return lambda job: (2 * job, os.getpid())
-
-
-def dying() -> Callable[[int], None]:
-    return lambda job: os._exit(1)
 
 
 @pytest.mark.parametrize("way", ["in_order", "as_they_finish"])
@@ -102,16 +79,6 @@ def test_several_workers_are_other_processes_and_do_every_job_once() -> None:
     assert ordered == [(job, 2 * job) for job in range(20)]
     assert sorted(doubled for doubled, _ in finished) == list(range(0, 40, 2))
     assert os.getpid() not in {process for _, process in finished}
-
-
-@pytest.mark.parametrize("failure", [ScoreError, StudyError])
-def test_a_worker_that_dies_is_the_error_of_who_asked_for_it(failure: type[SumnistError]) -> None:
-    with pytest.raises(failure) as caught, start_workers("local", 2, dying, failure) as workers:
-        list(workers.as_they_finish(range(3)))
-    assert type(caught.value) is failure
-    assert str(caught.value) == (
-        "a worker process died, out of memory perhaps: run the same command again to go on, with fewer --workers"
-    )
 
 
 def killed() -> Callable[[int], None]:
@@ -136,6 +103,7 @@ AGAIN = "run the same command again to go on, with fewer --workers"
 @pytest.mark.parametrize(
     ("prepare", "kind", "message"),
     [(killed, ScoreError, f"a worker process died, out of memory perhaps: {AGAIN}"),
+     (killed, StudyError, f"a worker process died, out of memory perhaps: {AGAIN}"),
      (without_memory, ScoreError, f"a worker process cannot start (MemoryError): {AGAIN}"),
      (without_model, RunError, "model.onnx: damaged: copy it again"),
      (without_extra, SumnistError, str(MissingExtraError("torch", "train", "reading it")))],
@@ -143,7 +111,8 @@ AGAIN = "run the same command again to go on, with fewer --workers"
 def test_a_worker_that_ends_or_cannot_start_is_one_error_and_prints_nothing(
     prepare: Callable[[], Callable[[int], None]], kind: type[SumnistError], message: str, capfd: Any
 ) -> None:
-    with pytest.raises(kind) as caught, start_workers("local", 2, prepare, ScoreError) as workers:
+    failure = StudyError if kind is StudyError else ScoreError
+    with pytest.raises(kind) as caught, start_workers("local", 2, prepare, failure) as workers:
         list(workers.in_order(range(20)))
     assert str(caught.value) == message
     assert capfd.readouterr() == ("", "")
@@ -198,24 +167,42 @@ def test_what_a_worker_prints_is_no_result_and_jobs_and_results_may_be_large() -
 
 
 SCRIPT = """
-import sys
+from functools import partial
 from sumnist.batch.pool import start_workers
 from sumnist.errors import ScoreError
-from functools import partial
-import operator
+
+work = "lambda seconds: (__import__('time').sleep(seconds), __import__('os').getpid())[1]"
 print("begins")
-with start_workers("local", 2, partial(partial, operator.mul, 2), ScoreError) as workers:
-    print([result for _, result in workers.in_order(range(5))])
+with start_workers("local", 2, partial(eval, work), ScoreError) as workers:
+    print(*[future.result() for future in (workers.submit(0.5), workers.submit(0.5))], flush=True)
+    print(list(workers.in_order([600, 600])))
 """
 
 
-def test_a_program_need_not_guard_its_main_part(tmp_path: Path) -> None:
+def is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_workers_of_a_program_which_need_not_guard_its_main_part_end_with_it(tmp_path: Path, end: int) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, tmp_path / "script.py"], capture_output=True, text=True, check=False, env=environment
-    )
-    assert (done.stdout, done.stderr) == ("begins\n[0, 2, 4, 6, 8]\n", "")
+    command = [sys.executable, str(tmp_path / "script.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as begun:
+        assert begun.stdout is not None
+        assert begun.stdout.readline() == "begins\n"
+        workers = [int(word) for word in begun.stdout.readline().split()]
+        assert len(set(workers)) == 2
+        begun.send_signal(end)
+        begun.communicate()
+    until = time.monotonic() + 30
+    while any(is_running(worker) for worker in workers):
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_ray_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

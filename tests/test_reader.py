@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from sumnist.data.mnist import load_mnist
 from sumnist.errors import ConfigError, ImageError, NumberError, RunError
 from sumnist.files import PRETRAINED
 from sumnist.inference.onnx import OnnxNetwork
-from sumnist.inference.reader import Reader, Reading, check_number
+from sumnist.inference.reader import Reader, Reading
 from sumnist.model.checkpoint import save_network
 from sumnist.model.network import TwoInputNet, load_network
 
@@ -60,7 +58,7 @@ def network_says(folder: Path, pixels: Any, number: int) -> tuple[list[float], l
     return digit[0].double().exp().tolist(), total[0].double().exp().tolist()
 
 
-@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("number", range(0, 10, 3))
 def test_the_exact_reading_agrees_with_the_networks_own_sums(
     exact: Reader, runs: dict[Fusion, Path], number: int
 ) -> None:
@@ -73,13 +71,12 @@ def test_the_exact_reading_agrees_with_the_networks_own_sums(
     assert reading.sum == int(np.argmax(total))
 
 
-@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("number", range(0, 10, 3))
 def test_the_learned_reading_is_the_networks_answer(learned: Reader, runs: dict[Fusion, Path], number: int) -> None:
     digit, total = network_says(runs["concat"], PIXELS[1], number)
     reading = learned.read(PIXELS[1], number)
-    assert reading.digit_probabilities == pytest.approx(digit)
-    assert reading.sums == range(19)
-    assert reading.sum_probabilities == pytest.approx(total)
+    assert (reading.digit_probabilities, reading.sum_probabilities) == (pytest.approx(digit), pytest.approx(total))
+    assert (reading.sums, reading.accepted, reading.reason) == (range(19), True, None)
     assert (reading.digit, reading.sum) == (int(np.argmax(digit)), int(np.argmax(total)))
     assert (reading.confidence, reading.sum_confidence) == pytest.approx((max(digit), max(total)))
 
@@ -94,14 +91,6 @@ def test_an_exact_reading_adds_any_whole_number(exact: Reader, number: Any) -> N
     assert reading.sum == reading.digit + whole
     assert reading.sum_probabilities == reading.digit_probabilities == exact.read(PIXELS[0], 3).digit_probabilities
     assert reading.sum_confidence == reading.confidence == max(reading.digit_probabilities)
-
-
-def test_probabilities_sum_to_one_and_the_answer_stands(exact: Reader, learned: Reader) -> None:
-    for reading in (exact.read(PIXELS[2], 4), learned.read(PIXELS[2], 4)):
-        assert sum(reading.digit_probabilities) == pytest.approx(1)
-        assert sum(reading.sum_probabilities) == pytest.approx(1)
-        assert reading.accepted
-        assert reading.reason is None
 
 
 def test_a_reading_becomes_json(exact: Reader) -> None:
@@ -130,17 +119,6 @@ def test_lists_give_lists_equal_to_single_readings(learned: Reader, exact: Reade
     assert [reading.number for reading in exact.read(pictures, 77)] == [77] * 5
 
 
-def test_a_path_is_read_as_its_image(exact: Reader, tmp_path: Path) -> None:
-    path = tmp_path / "seven.png"
-    large = Image.fromarray(255 - PIXELS[0]).resize((280, 280))
-    large.save(path)
-    expected = exact.read(np.asarray(large), 7)
-    assert expected.image is not None
-    assert np.abs(expected.image - PIXELS[0] / 255).mean() < 0.02
-    for picture in (path, str(path), path.read_bytes(), large):
-        assert exact.read(picture, 7) == expected
-
-
 @pytest.mark.parametrize(
     ("number", "shown"),
     [
@@ -167,12 +145,6 @@ def test_a_learned_fusion_adds_only_what_it_learned(learned: Reader, number: int
     )
 
 
-def test_a_number_too_long_to_write_down_is_still_refused_in_words() -> None:
-    with pytest.raises(NumberError, match=r"^number of more than 18 digits: expected a whole number from 0 to 9: this"):
-        check_number(10**5000, exact=False)
-    assert check_number(10**5000, exact=True) == 10**5000
-
-
 def test_as_many_numbers_as_pictures(exact: Reader) -> None:
     with pytest.raises(NumberError) as caught:
         exact.read(list(PIXELS[:2]), [1, 2, 3])
@@ -193,32 +165,13 @@ def test_a_list_with_a_bad_picture_has_no_readings_but_read_each_has_those_of_th
         assert result.digit_probabilities == pytest.approx(single.digit_probabilities, abs=1e-6)
 
 
-def test_a_reading_that_is_shown_is_the_same_and_its_last_step_is_what_the_network_saw(
-    exact: Reader, learned: Reader
-) -> None:
-    page = 255 - np.pad(np.kron(PIXELS[0], np.ones((6, 6), np.uint8)), 40)
-    for picture in (page, PIXELS[0], np.full((50, 60), 255, np.uint8), np.concatenate([page, page], 1)):
-        for reader in (exact, learned):
-            reading, steps = reader.read_shown(picture, np.int64(4))
-            plain = reader.read(picture, 4)
-            assert reading == plain
-            assert np.array_equal(steps[-1].values, plain.image)  # type: ignore[arg-type]  # there is an image
-            assert reader.read_shown(picture, 4, steps=False) == (plain, ())
-    with pytest.raises(NumberError, match=r"^number 'x': expected a whole number, such as 7$"):
-        exact.read_shown(page, "x")  # type: ignore[arg-type]
-
-
 def test_known_ink_is_looked_for_in_every_picture_be_it_an_image_already(exact: Reader) -> None:
     for pixels in PIXELS[:5]:
         light = exact.read(pixels, 3)
         assert exact.read(pixels, 3, "light") == light
         assert exact.read(255 - pixels, 3, "dark").digit_probabilities == pytest.approx(light.digit_probabilities)
-        for reading in (exact.read(pixels, 3, "dark"), *exact.read([pixels], 3, "dark")):
-            assert reading.how is not None
-            assert reading.how.startswith("dark ink")
-        reading = exact.read(255 - pixels, 3, "light")
-        assert reading.how is not None
-        assert reading.how.startswith("light ink")
+        wrong = [exact.read(pixels, 3, "dark"), *exact.read([pixels], 3, "dark"), exact.read(255 - pixels, 3, "light")]
+        assert [str(reading.how).split()[0] for reading in wrong] == ["dark", "dark", "light"]
 
 
 def test_ink_of_another_colour_is_refused(exact: Reader) -> None:
@@ -230,24 +183,15 @@ def test_ink_of_another_colour_is_refused(exact: Reader) -> None:
             ask(PIXELS[0], 3, blue)
 
 
-@pytest.mark.parametrize("kind", ["exact", "learned"])
 def test_an_answer_that_is_no_number_is_an_error_and_never_accepted(
-    runs: dict[Fusion, Path], monkeypatch: pytest.MonkeyPatch, kind: str
+    runs: dict[Fusion, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reader = Reader(runs["exact" if kind == "exact" else "concat"])
-    real = reader.network.answer
-
-    def spoiled(*given: Any) -> Any:
-        answer = real(*given)
-        part = answer.digit if answer.sum is None else answer.sum
-        part[:, 1] = np.nan
-        return answer
-
-    monkeypatch.setattr(reader.network, "answer", spoiled)
-    for ask in (lambda: reader.read(PIXELS[0], 3), lambda: reader.read_each([PIXELS[0]], [3])):
-        with pytest.raises(RunError) as caught:
-            ask()
-        assert str(caught.value) == "the network answers with what is no number: train it again, with a lower --lr"
+    for reader in (Reader(runs["exact"]), Reader(runs["concat"])):
+        spoiled = reader.network.answer(np.zeros((1, 1, 28, 28), np.float32), np.array([3]))
+        (spoiled.digit if spoiled.sum is None else spoiled.sum)[:, 1] = np.nan
+        monkeypatch.setattr(reader.network, "answer", lambda *_, said=spoiled: said)
+        with pytest.raises(RunError, match=r"^the network answers with what is no number: train it again"):
+            reader.read(PIXELS[0], 3)
 
 
 def test_a_blank_picture_is_not_accepted_and_every_digit_is_as_probable(exact: Reader, learned: Reader) -> None:
@@ -272,14 +216,7 @@ def test_what_is_in_the_way_of_reading_a_picture_is_the_reason(reader: Reader) -
     assert sum(readings[1].digit_probabilities) == pytest.approx(1)
 
 
-def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no run, expected a run folder"):
-        Reader(tmp_path)
-
-
 def test_the_import_is_light_and_without_torch_the_error_is_the_install_line(runs: dict[Fusion, Path]) -> None:
-    code = "import sys; from sumnist.inference.reader import Reader; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from sumnist.inference.reader import Reader\n"
@@ -320,7 +257,11 @@ print(*{os.waitpid(child, 0)[1] for child in children})
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
-@pytest.mark.parametrize(("model", "threads", "forks"), [("packaged", 1, 40), ("packaged", 2, 10), ("run", 1, 10)])
+@pytest.mark.parametrize(
+    ("model", "threads", "forks"),
+    [("packaged", 1, 10), pytest.param("packaged", 2, 10, marks=pytest.mark.long),
+     pytest.param("run", 1, 10, marks=pytest.mark.long)],
+)  # fmt: skip
 def test_children_forked_while_threads_read_can_read_and_end(
     runs: dict[Fusion, Path], tmp_path: Path, model: str, threads: int, forks: int
 ) -> None:
@@ -339,26 +280,19 @@ def test_a_reader_has_no_thread_of_its_own_that_reports_to_anybody() -> None:
     environment.pop("ORT_DISABLE_TELEMETRY", None)
     command = [sys.executable, "-c", code]
     assert subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout == "1\n"
-    code = "import os, sumnist; print(os.environ['ORT_DISABLE_TELEMETRY'])"  # who has chosen is not overruled
-    command, environment = [sys.executable, "-c", code], environment | {"ORT_DISABLE_TELEMETRY": "0"}
-    assert subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout == "0\n"
 
 
-COPIES: list[Callable[[Reader], Reader]] = [lambda reader: pickle.loads(pickle.dumps(reader)), copy.deepcopy]
-
-
-@pytest.mark.parametrize("copied", COPIES, ids=["pickled", "copied"])
-def test_a_copy_of_a_reader_answers_alike_when_the_file_of_the_original_is_gone(
-    copied: Callable[[Reader], Reader], runs: dict[Fusion, Path], tmp_path: Path
+def test_a_pickled_reader_answers_alike_when_the_file_of_the_original_is_gone(
+    runs: dict[Fusion, Path], tmp_path: Path
 ) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes((PRETRAINED / "model.onnx").read_bytes())
     packaged = Reader(model, threads=2)
     model.unlink()
     for reader in (packaged, Reader(runs["exact"]), Reader(runs["concat"])):
-        again = copied(reader)
+        again = pickle.loads(pickle.dumps(reader))
         assert again.network is not reader.network
         assert again.read(list(PIXELS[:5]), 3) == reader.read(list(PIXELS[:5]), 3)
         assert (again.exact, again.network.least_confidence) == (reader.exact, reader.network.least_confidence)
     assert isinstance(packaged.network, OnnxNetwork)
-    assert copied(packaged).network.threads == 2  # type: ignore[union-attr]
+    assert pickle.loads(pickle.dumps(packaged)).network.threads == 2

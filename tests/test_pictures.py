@@ -1,0 +1,596 @@
+"""Pictures: what is decoded, what is refused, which digits and lines are proposed, and the steps to them as drawn."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tracemalloc
+import warnings
+import zlib
+from importlib import import_module
+from io import BytesIO
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from drawings import (
+    AS_FLOAT,
+    SEVEN,
+    TEST,
+    close,
+    drawing,
+    encoded,
+    every,
+    first,
+    image_of,
+    images_or_message,
+    ink_box,
+    message,
+    placed,
+    proposed,
+)
+from sumnist.cli import main
+from sumnist.config import InkColour
+from sumnist.data.mnist import load_mnist
+from sumnist.errors import MissingExtraError
+from sumnist.inference.reader import Reader
+from sumnist.lab.suites.photographs import photograph, photographs
+from sumnist.pictures import decode
+from sumnist.pictures.apart import digits_apart
+from sumnist.pictures.decode import Intensities, Picture, intensities_of
+from sumnist.pictures.lines import LineProposal, forms, lines
+from sumnist.pictures.normalize import ready_arrays
+from sumnist.pictures.proposals import TRIMS, rounds
+from sumnist.pictures.steps import as_png, strip
+
+Grey = NDArray[np.float32]
+
+TRAIN = load_mnist("train").images[:40]
+
+# What is decoded.
+
+PRINTED = drawing(mode="RGB", ink="black", ground="white")
+NAVY = drawing(mode="RGB", ink="navy", ground="ivory")
+CLEAR = drawing(mode="RGBA", ink=(0, 0, 0, 255), ground=(0, 0, 0, 0))
+PALETTE = drawing(mode="P", ink=1, ground=0)
+PALETTE.putpalette([0, 0, 0, 0, 0, 0])
+NEUTRAL = Image.new("L", (280, 280), 128)
+SIXTEEN = Image.fromarray(np.asarray(drawing(ink=3, ground=77)).astype(np.uint16) * 257)
+"""16 bits, of which few are used: to be scaled, not cut."""
+SAME: dict[str, tuple[Picture, float]] = {
+    **{kind: (encoded(PRINTED, kind), 0.01) for kind in ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA")},
+    "transparent": (encoded(CLEAR), 0.001),
+    "transparent bytes": (np.asarray(CLEAR), 0.001),
+    "transparent floats": (np.asarray(CLEAR) / 255, 0.001),
+    "transparent grey": (np.asarray(drawing(mode="LA", ink=(0, 255), ground=(0, 0))) / 255, 0.001),
+    "transparent palette": (encoded(PALETTE, transparency=0), 0.001),
+    "one bit": (encoded(drawing(mode="1", ink=0, ground=1)), 0.001),
+    "coloured": (encoded(NAVY), 0.005),
+    "CMYK": (encoded(NAVY.convert("CMYK"), "JPEG"), 0.02),
+    "HSV": (PRINTED.convert("HSV"), 0.005),
+    "LAB": (Image.merge("LAB", (drawing(), NEUTRAL, NEUTRAL)), 0.001),
+    "16-bit PNG": (encoded(SIXTEEN), 0.001),
+    "16-bit TIFF": (encoded(SIXTEEN, "TIFF"), 0.001),
+    **{
+        f"ink {ink} on {ground}": (drawing(ink=ink, ground=ground), 0.002)
+        for ink, ground in [(255, 0), (30, 200), (210, 40), (100, 130), (128, 255), (60, 0)]
+    },
+}
+
+
+@pytest.mark.parametrize(("picture", "within"), SAME.values(), ids=SAME)
+def test_the_same_drawing_in_any_format_mode_and_brightness_gives_the_same_image(
+    picture: Picture, within: float
+) -> None:
+    assert close(image_of(picture), image_of(drawing()), within)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_upright(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(drawing(size=120), "PNG", exif=exif)
+    with Image.open(BytesIO(data)) as picture:
+        assert np.array_equal(image_of(data), image_of(ImageOps.exif_transpose(picture)))
+
+
+def test_a_large_jpeg_is_decoded_small_and_looks_the_same() -> None:
+    picture = drawing(size=4000, width=200, mode="RGB", ink="navy", ground="ivory")
+    found = first(encoded(picture, "JPEG", quality=90))
+    assert close(found.image, image_of(picture), 0.01)
+    assert np.allclose(found.box, ink_box(np.asarray(picture.convert("L")) < 128), atol=25)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_heic_file_with_its_library_is_read_the_way_up_it_was_taken(
+    monkeypatch: pytest.MonkeyPatch, orientation: int
+) -> None:
+    monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
+    monkeypatch.setattr(Image, "ID", list(Image.ID))
+    heif = import_module("pillow_heif")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    held = PRINTED.transpose(Image.Transpose.ROTATE_90) if orientation == 6 else PRINTED
+    stream = BytesIO()
+    heif.from_pillow(held).save(stream, quality=95, exif=exif.tobytes())
+    assert stream.getvalue()[4:12] == b"ftypheic"
+    assert close(image_of(stream.getvalue()), image_of(drawing()), 0.02)
+
+
+def test_a_heic_file_without_its_library_is_an_error_with_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(MissingExtraError, match=r'^five\.heic is a HEIC .* pip install "sumnist\[heic\]"$'):
+        intensities_of((24).to_bytes(4, "big") + b"ftypheic" + bytes(200), "five.heic")
+
+
+def test_a_path_as_text_or_as_path_bytes_and_arrays_all_give_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "seven.png"
+    Image.fromarray(SEVEN).save(path)
+    rgb = np.repeat(SEVEN[:, :, None], 3, 2)
+    opaque = np.concatenate([rgb, np.full_like(rgb[:, :, :1], 255)], 2)
+    for picture in (path, str(path), path.read_bytes(), bytearray(path.read_bytes()), SEVEN[:, :, None], rgb, opaque):
+        assert np.array_equal(image_of(picture), AS_FLOAT)
+    for array in (AS_FLOAT, AS_FLOAT[:, :, None], opaque / 255, np.stack([AS_FLOAT, np.ones_like(AS_FLOAT)], 2)):
+        assert np.allclose(image_of(array), AS_FLOAT, atol=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 1), (1, 8), (7, 30), (8, 8)])
+def test_a_picture_of_8_pixels_is_large_enough_and_its_values_are_kept(height: int, width: int) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (height, width), np.uint8)
+    assert np.array_equal(intensities_of(values).grey, np.float32(values / 255))
+    assert np.array_equal(intensities_of(encoded(Image.fromarray(values))).grey, np.float32(values / 255))
+
+
+# What is refused.
+
+NOT_A_PICTURE = "not a picture, expected PNG, JPEG or another format that Pillow opens: save it as PNG"
+CUT_SHORT = "corrupt or cut short, expected a whole picture: copy or save it again"
+AT_LEAST = "expected at least 8 on the longer side: use a larger picture"
+OF_ANOTHER_KIND = "expected a path, bytes, a PIL image or a numpy array"
+OUT_OF_RANGE = "expected 0 to 1: divide by the largest value there can be, or give uint8"
+NO_NUMBER = np.where(np.arange(784).reshape(28, 28) == 9, np.nan, AS_FLOAT)
+LARGE = np.zeros((1100, 1100), np.float32)
+LARGE[-1, -1] = np.nan
+REFUSED: list[tuple[Any, str]] = [
+    (b"five", NOT_A_PICTURE),
+    (encoded(PRINTED, "EPS"), NOT_A_PICTURE),
+    (b"", "empty, expected a picture: copy or save it again"),
+    (encoded(Image.new("L", (4_100, 4_000)), "WEBP"),
+     "too large, expected at most 16 million pixels: crop it or scale it down"),
+    (np.zeros((7, 5), np.uint8), f"5×7 pixels, {AT_LEAST}"),
+    (encoded(Image.new("L", (7, 7))), f"7×7 pixels, {AT_LEAST}"),
+    (np.zeros((0, 30)), f"30×0 pixels, {AT_LEAST}"),
+    *((np.zeros(shape, np.uint8), f"array of shape {shown}, expected [height, width] or [height, width, 1 to 4 "
+       "channels]: put the channels last, and give several pictures as a list")
+      for shape, shown in [((28, 28, 5), "28×28×5"), ((2, 1, 28, 28), "2×1×28×28"), ((784,), "784"), ((), "none"),
+                           ((1, 28, 28), "1×28×28")]),
+    *((np.zeros((28, 28), dtype), f"array of {np.dtype(dtype)}, expected uint8 (0 to 255) or floats (0 to 1): convert "
+       'it, such as with array.astype("uint8")')
+      for dtype in ("int64", "uint16", "bool", "complex128", "object", "<U3")),
+    (AS_FLOAT * 255, f"array of floats from 0 to 255, {OUT_OF_RANGE}"),
+    (AS_FLOAT - 1, f"array of floats from -1 to 0, {OUT_OF_RANGE}"),
+    (NO_NUMBER, "array with NaN or infinite values, expected floats from 0 to 1: replace them first"),
+    (Image.fromarray(np.full((9, 9), -1.0, np.float32)),
+     "values from -1 to -1, expected finite ones from 0: save it as 8-bit PNG"),
+    (Image.fromarray(LARGE), "values from nan to nan, expected finite ones from 0: save it as 8-bit PNG"),
+    (7, f"int, {OF_ANOTHER_KIND}"),
+    (None, f"NoneType, {OF_ANOTHER_KIND}"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("picture", "expected"), REFUSED)
+def test_what_is_no_picture_is_refused_with_what_was_given_and_expected(picture: Any, expected: str) -> None:
+    assert message(picture) == f"picture: {expected}"
+    assert message(picture, "upload.png") == f"upload.png: {expected}"
+
+
+def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "five.png"
+    assert message(path) == message(str(path)) == f"{path}: does not exist, expected a picture: check the name"
+    assert message(tmp_path) == f"{tmp_path}: is a folder, expected a picture: name a file in it"
+    path.touch()
+    assert message(path) == f"{path}: empty, expected a picture: copy or save it again"
+    drawing().save(path)
+    with Image.open(path) as closed:
+        pass
+    assert message(closed) == f"{path}: {CUT_SHORT}"
+    assert message("a\0b.png") == "'a\\x00b.png': not a file name, expected the path of a picture: check the name"
+    assert message("n" * 5000).endswith("(file name too long), expected a picture: check its name and permissions")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    expected = "not a plain file, expected a picture: copy it to a file first"
+    assert message(tmp_path / "pipe") == f"{tmp_path / 'pipe'}: {expected}"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "BMP"])
+def test_a_cut_picture(kind: str) -> None:
+    data = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 90), np.uint8)), kind)
+    assert message(data[: len(data) // 2]) == f"picture: {CUT_SHORT}"
+
+
+@pytest.mark.parametrize("side", [8_001, 11_000, 30_000])
+def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(side: int) -> None:
+    # A header that promises side × side pixels, and nothing behind it: 8,001² is over the limit, 11,000² makes Pillow
+    # warn, 30,000² makes it raise.
+    data = bytearray(encoded(Image.new("L", (8, 8))))
+    data[16:24] = side.to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    assert message(bytes(data)) == "picture: too large, expected at most 64 million pixels: crop it or scale it down"
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError("codec error -9: out of memory when reading image file")])
+def test_a_picture_that_needs_more_memory_than_there_is_says_so(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def none_left(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", none_left)
+    expected = "picture: needs more memory than there is, expected a smaller picture: crop it or scale it down"
+    assert message(encoded(drawing())) == expected
+
+
+PNG = encoded(drawing(size=40, width=4), exif=bytes(Image.Exif()))
+JPEG = encoded(drawing(size=40, width=4), "JPEG", exif=b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x00\x00\x00\x00\x00")
+STARTS = [b"", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"P5 ", b"\0\0\1\0", b"8BPS", PNG[:8]]
+CHANGES = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=6)
+
+
+def damaged(data: bytes, changes: list[tuple[int, int]], length: int) -> bytes:
+    changed = bytearray(data)
+    for place, value in changes:
+        changed[place % len(data)] = value
+    return bytes(changed[: length % (2 * len(data))])  # half of the time not cut
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.builds(damaged, st.sampled_from([PNG, JPEG]), CHANGES, st.integers(0, 10_000))
+    | st.builds(bytes.__add__, st.sampled_from(STARTS), st.binary())
+)
+def test_no_bytes_raise_anything_but_an_image_error(data: bytes) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        images = images_or_message(data)
+    if isinstance(images, str):
+        assert images.startswith("picture: ")
+    else:
+        assert all(image.shape == (28, 28) and np.isfinite(image).all() for image in images)
+
+
+# The image of a digit.
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "I;16", "I", "F"])
+def test_an_mnist_image_in_any_mode_comes_out_bit_equal(mode: str) -> None:
+    picture = Image.fromarray(SEVEN).convert(mode) if mode != "I;16" else Image.fromarray(SEVEN.astype(np.uint16) * 257)
+    assert np.array_equal(image_of(encoded(picture, "TIFF" if mode in ("I", "F") else "PNG")), AS_FLOAT)
+    assert np.array_equal(image_of(picture), AS_FLOAT)
+
+
+def test_arrays_of_mnist_are_ready_and_others_are_not() -> None:
+    images = [*TEST.images[:100], *TEST.images[:100] // 2, *(255 - TEST.images[:100]), SEVEN[1:], SEVEN / 255]
+    found = ready_arrays([*images, Image.fromarray(SEVEN)])
+    assert sorted(found) == list(range(100))
+    assert all(np.array_equal(found[place], image_of(images[place])) for place in found)
+
+
+@pytest.mark.parametrize(("scale", "left", "top"), [(3, 0, 0), (5, 50, 11), (6, 17, 13)])
+def test_enlarging_inverting_and_moving_an_mnist_image_is_undone(scale: int, left: int, top: int) -> None:
+    pages = [placed(pixels, scale, left, top, (190, 195)) for pixels in TEST.images[:40]]
+    apart = [float(np.abs(image_of(page) - ink / 255).mean()) for page, ink in zip(pages, TEST.images, strict=False)]
+    assert float(np.median(apart)) < 0.006
+    assert float(np.mean(apart)) < 0.01
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 14, 30])
+@pytest.mark.parametrize("size", [60, 900])
+def test_a_drawing_gets_mnists_size_place_and_brightness(width: int, size: int) -> None:
+    image = image_of(drawing(width, size=size))
+    rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
+    middles = np.array([image.sum(1), image.sum(0)]) @ np.arange(28) / image.sum()
+    assert np.abs(middles - 14).max() <= 0.5
+    assert image.max() == 1
+
+
+def test_a_photograph_shows_the_digit_that_was_written() -> None:
+    inks = list(TRAIN[:30])
+    found = [first(taken) for taken in photographs(inks, seed=78)]
+    assert {(digit.problem, digit.dark) for digit in found} == {(None, True)}
+    apart = [np.abs(digit.image - ink / 255).mean() for digit, ink in zip(found, inks, strict=True)]
+    assert float(np.median(apart)) < 0.05
+
+
+# Proposals of a digit: which come when, where they lie, and what is in the way.
+
+FINE, GROUND = "narrow strokes", "more ground around it"
+CUT = tuple(f"{share:.0%} of each side cut off" for share in TRIMS)
+PAGE = 255 - np.pad(np.kron(SEVEN, np.ones((4, 4), np.uint8)), 20)
+"""Dark ink in the middle of a page of 152×152."""
+NOISE = np.random.default_rng(0).integers(0, 256, (60, 70), np.uint8)
+
+
+def on_desk() -> NDArray[np.uint8]:
+    """A stroke of ink on a sheet on a desk of 200×260."""
+    picture = np.random.default_rng(0).normal(60, 4, (200, 260)).clip(0, 255).astype(np.uint8)
+    picture[20:170, 40:210] += 160
+    picture[75:115, 100:112] = 30
+    return picture
+
+
+def test_the_picture_whole_comes_first_then_the_other_polarity_the_trims_and_more_ground() -> None:
+    before, later = proposed(PAGE)
+    assert [proposal.how for proposal in before] == ["dark ink"]
+    views = (*CUT, GROUND)
+    order = ["light ink", *(f"dark ink, {view}" for view in views), *(f"light ink, {view}" for view in views)]
+    found = list(dict.fromkeys(proposal.view for proposal in later))
+    assert found == [view for view in order if view in found]
+    assert {"light ink", f"dark ink, {CUT[0]}", f"dark ink, {GROUND}", f"light ink, {GROUND}"} <= set(found)
+
+
+def test_on_a_photograph_narrow_strokes_come_first() -> None:
+    before, *later = proposed(on_desk())
+    assert [proposal.how for proposal in before] == [f"dark ink, {FINE}"]  # not the sheet's edge
+    assert all(FINE not in proposal.how for proposal in chain(*later))
+    assert all(FINE not in proposal.how for proposal in every(np.pad(PAGE, 100, constant_values=255)))
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_an_image_that_is_ready_has_one_proposal_whoever_hands_it_over(inverted: bool) -> None:
+    image = 255 - SEVEN if inverted else SEVEN
+    for picture in (image, image / 255, encoded(Image.fromarray(image))):
+        ((proposal,),) = proposed(picture)
+        assert proposal.how == "as it is" + (", inverted" if inverted else "")
+        assert np.array_equal(proposal.image, SEVEN / np.float32(255))
+        assert (proposal.weight, proposal.dark, proposal.problem) == (1, inverted, None)
+
+
+@pytest.mark.parametrize("ink", ["dark", "light"])
+@pytest.mark.parametrize("picture", [PAGE, on_desk(), 255 - on_desk(), 255 - SEVEN, np.roll(SEVEN, 3, 1), NOISE])
+def test_if_the_ink_is_known_nothing_of_the_other_polarity_is_proposed(
+    picture: NDArray[np.uint8], ink: InkColour
+) -> None:
+    assert {proposal.dark for proposal in every(picture, ink)} == {ink == "dark"}
+
+
+DOT = np.full((100, 100), 255, np.uint8)
+DOT[50:52, 50:53] = 0
+PAPER = np.random.default_rng(0).integers(247, 253, (100, 100)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("picture", [*(np.full((100, 100), grey, np.uint8) for grey in (0, 120, 255)), DOT, PAPER,
+                                     PAPER[:28, :28], np.zeros((28, 28), np.uint8), np.ones((28, 28))])  # fmt: skip
+def test_a_blank_picture_a_dot_and_the_grain_of_paper_propose_nothing(picture: Picture) -> None:
+    assert every(picture) == []
+    assert list(chain(*lines(intensities_of(picture)))) == [] or picture is DOT
+
+
+@pytest.mark.parametrize("dark", [True, False])
+@pytest.mark.parametrize(
+    ("shape", "box"),
+    [((110, 140), (30, 70, 40, 60)), ((110, 140), (25, 80, 60, 110)), ((110, 140), (50, 62, 30, 95)),
+     ((1024, 300), (341, 597, 150, 210)), ((1500, 2000), (500, 875, 1000, 1400))],
+)  # fmt: skip
+def test_boxes_are_those_of_a_drawn_rectangle_in_every_view(
+    shape: tuple[int, int], box: tuple[int, int, int, int], dark: bool
+) -> None:
+    top, bottom, left, right = box
+    picture = np.full(shape, 230 if dark else 20, np.uint8)
+    picture[top:bottom, left:right] = 40 if dark else 200
+    found = every(picture, "dark" if dark else "light")
+    assert len(found) >= 4
+    for proposal in found:
+        within = 1 + 2 * max(shape) // 120 if max(shape) > 1000 else 2 * (GROUND in proposal.how)
+        assert np.abs(np.array(proposal.box) - box).max() <= within, proposal.how
+        assert proposal.problem is None
+
+
+@pytest.mark.parametrize("side", range(4))
+def test_a_digit_that_runs_out_of_the_picture_is_cut_off_but_not_a_tight_crop(side: int) -> None:
+    cut, whole = [], []
+    for image in TRAIN[:40]:
+        page = 255 - np.rot90(np.pad(np.kron(image, np.ones((6, 6), np.uint8)), 60), side)
+        ink = np.flatnonzero((page < 128).any(1))
+        cut.append(first(page[ink[0] + (ink[-1] - ink[0]) // 4 :]).problem == "cut off")
+        top, bottom, left, right = ink_box(page < 215)
+        whole.append(first(page[top:bottom, left:right]).problem == "cut off")
+    assert np.mean(cut) >= 0.9
+    assert np.mean(whole) <= 0.05
+
+
+def test_what_is_too_small_or_too_faint_is_told() -> None:
+    small = np.full((200, 300), 255, np.uint8)
+    small[50:54, 80:82] = 0
+    faint = (np.asarray(drawing()).astype(int) // 17 + 230).astype(np.uint8)
+    assert [first(picture).problem for picture in (small, faint, drawing())] == ["too small", "faint", None]
+
+
+KINDS = ("noise", "dots", "one grey", "slope", "lines")
+SHAPES = st.tuples(st.integers(1, 45), st.integers(8, 45)) | st.tuples(st.integers(1, 6), st.integers(8, 1024))
+
+
+def strange(kind: str, height: int, width: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """A picture of no digit, `[height, width]`."""
+    if kind == "noise":
+        return random.random((height, width))
+    if kind == "dots":
+        return (random.random((height, width)) < 0.05).astype(float)
+    if kind == "one grey":
+        return np.full((height, width), random.random())
+    if kind == "slope":
+        slope = np.linspace(0, random.random(), height)[:, None] + np.linspace(0, random.random(), width)
+        return (slope + 0.05 * random.random((height, width))).clip(0, 1)
+    rows, columns = (np.arange(side) % random.integers(1, 9) == 0 for side in (height, width))
+    return np.where(rows[:, None] | columns, random.random(), random.random())
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.sampled_from(KINDS), SHAPES, st.integers(0, 2**32 - 1), st.booleans(),
+       st.sampled_from(["auto", "dark", "light"]))  # fmt: skip
+def test_any_picture_is_looked_at_for_digits_and_lines(
+    kind: str, shape: tuple[int, int], seed: int, upright: bool, ink: InkColour
+) -> None:
+    values = strange(kind, *shape, np.random.default_rng(seed)).astype(np.float32)
+    picture = Intensities(values.T if upright else values)
+    height, width = picture.grey.shape
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        digits, rows = list(chain(*rounds(picture, ink))), list(chain(*lines(picture, ink=ink)))
+    for proposal in digits:
+        assert proposal.image.dtype == np.float32
+        assert proposal.image.shape == (28, 28)
+        assert 0 <= proposal.image.min() <= proposal.image.max() <= 1
+        assert 0 < proposal.weight <= 1
+    assert all(np.isfinite(one.image).all() for one in rows)
+    for top, bottom, left, right in [one.box for one in digits] + [one.box for one in rows]:
+        assert 0 <= top < bottom <= height
+        assert 0 <= left < right <= width
+
+
+@pytest.mark.parametrize(
+    "shape", [(8_000, 1), (1, 16_000), (3, 4_000), (30_000, 40), pytest.param((1, 65_000), marks=pytest.mark.long)]
+)
+def test_a_sliver_takes_no_more_memory_than_it_has_pixels(shape: tuple[int, int]) -> None:
+    picture = Intensities(np.random.default_rng(0).random(shape, dtype=np.float32))
+    tracemalloc.start()
+    assert list(chain(*rounds(picture)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60e6 + 60 * np.prod(shape)
+
+
+@pytest.mark.parametrize("shape", [(5_000, 1), (1, 5_000), (5_000, 3)])
+def test_more_ground_around_a_sliver_of_a_line_is_no_more_than_a_few_times_the_sliver(shape: tuple[int, int]) -> None:
+    picture = Intensities(np.random.default_rng(0).random(shape, dtype=np.float32))
+    assert max(one.image.size for found in chain(*lines(picture)) for one in forms(found)) < 4 * np.prod(shape)
+
+
+# Lines of digits.
+
+ROW = np.ones((70, 200), np.float32)
+"""Ten strokes beside each other, about as many along the line's height as hands write, dark on light."""
+for LEFT in range(40, 160, 12):
+    ROW[20:50, LEFT : LEFT + 5] = 0
+
+
+def lines_of(grey: Grey, **given: Any) -> list[LineProposal]:
+    return list(chain(*lines(Intensities(grey), **given)))
+
+
+@pytest.mark.parametrize("dark", [True, False])
+def test_the_picture_without_its_empty_margins_is_proposed_first_with_its_ink_light_on_dark(dark: bool) -> None:
+    whole = lines_of(ROW if dark else 1 - ROW)[0]
+    down, right = round(0.09 * 30), round(0.25 * 30)
+    box = 20 - down, 50 + down, 40 - right, 153 + right
+    assert (whole.how, whole.dark, whole.found, whole.box) == ("dark ink" if dark else "light ink", dark, False, box)
+    assert whole.image.shape == (box[1] - box[0], box[3] - box[2])
+    assert np.allclose(whole.image, 1 - ROW[box[0] : box[1], box[2] : box[3]], atol=1e-6)
+    assert {one.dark for one in lines_of(ROW, ink="dark" if dark else "light")} == {dark}
+
+
+def test_the_line_of_ink_is_proposed_with_some_ground_around_it() -> None:
+    grey = np.ones((200, 400), np.float32)
+    grey[60:130, :200], grey[180:184, 330:334] = ROW, 0
+    found = next(one for one in lines_of(grey) if one.found)
+    assert np.all(np.abs(np.array(found.box) - (75, 115, 30, 163)) <= (5, 5, 10, 10))
+    assert found.dark
+
+
+def test_boxes_are_in_pixels_of_the_picture_before_it_was_reduced() -> None:
+    whole, reduced = (list(chain(*lines(Intensities(ROW, reduction)))) for reduction in (1.0, 3.0))
+    for one, other in zip(whole, reduced, strict=True):
+        assert np.allclose(np.array(other.box), 3 * np.array(one.box), atol=1)
+
+
+def test_on_a_photograph_a_sheet_on_a_dark_desk_is_no_ink() -> None:
+    random = np.random.default_rng(1)
+    grey = 0.25 + 0.05 * random.standard_normal((320, 420))
+    grey[60:260, 60:360] = np.linspace(0.75, 0.95, 300)[None] + 0.02 * random.standard_normal((200, 300))
+    grey[120:190, 100:300] -= 0.5 * (1 - ROW)
+    found = lines_of(grey.clip(0, 1).astype(np.float32))[0]
+    assert found.how == "dark ink, a line of narrow strokes"
+    assert np.all(np.abs(np.array(found.box) - (131, 179, 126, 257)) <= (11, 11, 16, 18))
+
+
+def row_of(places: list[int], gap: int) -> tuple[Grey, NDArray[np.float64]]:
+    """A line of test images without their empty columns, `[28, W]`, and the column of the middle of each."""
+    images = [TEST.images[place][:, TEST.images[place].any(0)] / np.float32(255) for place in places]
+    starts = np.cumsum([4, *(image.shape[1] + gap for image in images)])
+    row = np.zeros((28, int(starts[-1]) - gap + 4), np.float32)
+    for image, start in zip(images, starts, strict=False):
+        part = row[:, start : start + image.shape[1]]
+        np.maximum(part, image, out=part)
+    return row, np.array([start + image.shape[1] / 2 for image, start in zip(images, starts, strict=False)])
+
+
+@pytest.mark.parametrize("gap", [2, 6, 30])
+def test_a_digit_looks_in_a_line_as_it_does_alone(gap: int) -> None:
+    for one, place in zip(digits_apart(*row_of([0, 1, 2, 3, 4], gap)), range(5), strict=True):
+        (alone,) = digits_apart(*row_of([place], gap))
+        assert one is not None
+        assert alone is not None
+        assert np.abs(one - alone).max() < 1e-6
+
+
+def test_digits_that_touch_are_not_cut_nor_is_there_one_in_a_blank_line_or_a_dash() -> None:
+    (row, middles), blank = row_of([3, 10], -3), np.zeros((28, 40), np.float32)
+    assert digits_apart(row, middles) == [None, None]
+    assert digits_apart(blank, np.array([13.0])) == [None]
+    blank[14:16, 6:20] = 1
+    assert digits_apart(blank, np.array([13.0])) == [None]
+
+
+# The steps, and the strip that `--show` writes.
+
+READ, SEEN = "as read", "what the network sees"
+FOUR = ["light evened", "ink found", "the digit", SEEN]
+PHOTOGRAPH = photograph(SEVEN, seed=3)
+
+
+@pytest.mark.parametrize(
+    ("picture", "captions"),
+    [(SEVEN, [READ, SEEN]), (255 - SEVEN, [READ, f"{SEEN}, inverted"]), (np.roll(SEVEN, 3, 1), [READ, SEEN]),
+     (PAGE, [READ, *FOUR]), (PHOTOGRAPH, [READ, FINE, *FOUR])],
+    ids=["ready", "inverted", "moved", "page", "photograph"],
+)  # fmt: skip
+def test_the_steps_are_those_that_were_taken_and_change_nothing(picture: Picture, captions: list[str]) -> None:
+    recorded, plain = every(picture, steps=True), every(picture)
+    assert [step.caption for step in recorded[0].steps] == captions
+    assert recorded == plain
+    for one, other in zip(recorded, plain, strict=True):
+        assert other.steps == ()
+        assert np.array_equal(one.image, other.image)
+        assert np.array_equal(one.steps[-1].values, one.image)
+
+
+def test_the_command_writes_the_strips_and_decodes_every_picture_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def counted(*given: Any) -> Any:
+        calls.append("decoded")
+        return decoded(*given)
+
+    decoded = decode.decoded
+    names = [tmp_path / "seven.jpg", tmp_path / "blank.png"]
+    names[0].write_bytes(PHOTOGRAPH)
+    Image.new("L", (60, 60), 255).save(names[1])
+    shown = [Reader().read_shown(name, 7)[1] for name in names]
+    assert [step.caption for step in shown[1]] == [READ, f"{SEEN}: blank"]
+    monkeypatch.setattr(decode, "decoded", counted)
+    assert main(["predict", *map(str, names), "--number", "7", "--show", str(tmp_path / "steps.png")]) == 0
+    assert len(calls) == 2
+    assert f"{names[1]}: not accepted, blank" in capsys.readouterr().out
+    assert (tmp_path / "steps.png").read_bytes() == as_png([strip(steps) for steps in shown])
