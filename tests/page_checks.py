@@ -107,3 +107,9 @@ def violations(page: Page) -> list[str]:
     """What axe objects to, and where."""
     rules: list[dict[str, Any]] = page.evaluate("axe.run().then(({ violations }) => violations)")
     return [f"{rule['id']}: {[node['html'] for node in rule['nodes']]}" for rule in rules]
+
+
+def expect_nobody_hindered(page: Page) -> None:
+    """Axe objects to nothing, and nothing is wider than the page."""
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -10,6 +10,9 @@ import pytest
 from javascript import answers
 from sumnist.arithmetic import Sum, Values
 from sumnist.errors import NumberError
+from sumnist.inference.ctc import Candidate
+from sumnist.inference.numbers import NumberReading
+from sumnist.inference.solve import solve
 
 ANSWER = """(module) => ({ one, two, total }) => {
   const distribution = ({ shares, other }) => module.distribution({
@@ -78,3 +81,34 @@ def test_numbers_longer_than_those_of_javascript_are_added_exactly() -> None:
     (answer,) = answers("additions.js", ANSWER, [{"one": one, "two": two, "total": one}])
     assert answer["sum"]["shares"] == {"9007199254740994": 1.0}
     assert answer["numbers"] is None
+
+
+CONTRADICTED = """(module) => ({ readings, total }) => {
+  const before = [...readings.map(module.distribution), module.known(total)];
+  const { numbers } = module.settled(...before);
+  return numbers && numbers[0].other < 0.5 ? module.contradicted(before, numbers) : null;
+}"""
+
+
+def test_a_total_contradicts_clear_readings_on_the_page_by_the_rule_of_solve() -> None:
+    random = np.random.default_rng(28)
+    cases = []
+    for _ in range(300):
+        readings = []
+        for _ in range(2):
+            value, rest = int(random.integers(1, 8)), 10 ** random.uniform(-4, -1)
+            shares = {value: 1 - rest, value + 1: 0.9 * rest, value - 1: 0.09 * rest}
+            candidates = tuple(Candidate(str(one), one, share) for one, share in shares.items())
+            reason, other = "unsure" if random.random() < 0.2 else None, 0.01 * rest
+            readings.append(NumberReading(str(value), value, 1 - rest, candidates, other, not reason, reason, 1.0))
+        cases.append((readings, sum(one.value for one in readings) + int(random.integers(-1, 2))))  # type: ignore[misc]
+    found = answers("additions.js", CONTRADICTED, [
+        {"readings": [one.as_dict() for one in readings], "total": str(total)} for readings, total in cases
+    ])  # fmt: skip
+    counts = [0, 0, 0]
+    for places, ((one, two), total) in zip(found, cases, strict=True):
+        solution = solve([one, "+", two, "=", total])
+        denied = [place for place, answer in enumerate(solution.pictures) if answer in solution.contradicted]
+        assert places == denied
+        counts[len(denied)] += 1
+    assert min(counts) > 10

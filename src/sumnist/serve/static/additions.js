@@ -3,11 +3,14 @@
 // A distribution is { shares, other }: the probability of each number that is known (a BigInt), and that of all others
 // together. What is said of sums is then a lower bound, and `other` is how much greater it may be; nothing is dropped.
 
-/** The distribution that the reading of a number gives. */
-export function distribution({ candidates, other }) {
+const CLEAR = 0.99; // probability from which on an accepted reading is clear by itself
+const CONTRADICTED = 0.5; // clear readings that a total would need to be wrong, on the average, for it to contradict them
+
+/** The distribution that the reading of a number gives, and whether the reading is accepted. */
+export function distribution({ candidates, other, accepted }) {
   const shares = new Map();
   for (const { text, probability } of candidates) add(shares, BigInt(text.replace(/\D/g, "")), probability);
-  return { shares, other };
+  return { shares, other, accepted };
 }
 
 /** The distribution of a number that is known. */
@@ -57,6 +60,20 @@ export function settled(one, two, total) {
     return { shares, other };
   });
   return { ...bounds, numbers };
+}
+
+/**
+ * The places of numbers that a total contradicts, by the rule of `Solution.contradicted`: by itself each is accepted and
+ * clear, and at least half a one of them, on the average, would have to be misread.
+ */
+export function contradicted(before, after) {
+  const kept = before.map((given, place) => {
+    const read = given.accepted ? best(given) : null;
+    if (read === null || given.shares.get(read) < CLEAR) return 1;
+    return (after[place].shares.get(read) ?? 0) / (1 - after[place].other);
+  });
+  const places = [...kept.keys()].filter((place) => kept[place] < CLEAR);
+  return places.reduce((all, place) => all + 1 - kept[place], 0) >= CONTRADICTED ? places : [];
 }
 
 /** The numbers of a distribution with their probabilities, the most probable one first. */

@@ -23,7 +23,7 @@ export class NumberPad {
   element;
   reading = null; // the last one
   problem = null; // or why there is none
-  given = null; // its distribution, and whether it is clear
+  given = null; // its distribution
 
   /** `name` is what it is for; `changed()` is called when there is another reading. */
   constructor(name, changed) {
@@ -121,7 +121,7 @@ export class NumberPad {
 
   #show({ reading = null, problem = null }) {
     const isNumber = reading && (reading.accepted || reading.reason === "unsure");
-    const given = isNumber ? { ...distribution(reading), clear: reading.accepted } : null;
+    const given = isNumber ? distribution(reading) : null;
     Object.assign(this, { reading, problem, given });
     this.#read.textContent = this.given ? best(this.given) : "";
     this.#changed();

@@ -1,6 +1,6 @@
 // Two numbers and their total: left open, or given, so that it settles what the numbers are.
 
-import { best, known, ranked, settled, sum } from "./additions.js";
+import { best, contradicted, known, ranked, settled, sum } from "./additions.js";
 import { Groups, rowsOf } from "./bars.js";
 import { NumberPad } from "./numberpad.js";
 import { figure, percent } from "./words.js";
@@ -186,9 +186,10 @@ function wordsOfTotal(before, { numbers, least: fits }) {
   const [one, two, sum] = after;
   const equation = `${one} + ${two} = ${sum}`;
   const read = before.map(best);
-  const denied = before.findIndex(({ clear }, i) => clear && read[i] !== after[i]);
-  if (denied >= 0) {
-    const hint = `The ${NAMES[denied]} is clearly ${read[denied]}; ${equation} would need another.`;
+  const denied = contradicted(before, numbers);
+  if (denied.length > 0) {
+    const clear = denied.map((place) => `the ${NAMES[place]} is clearly ${read[place]}`).join(", ");
+    const hint = `T${clear.slice(1)}: ${denied.length > 1 ? "one of them" : "it"} is misread, or the sum is wrong.`;
     return [`${read[0]} + ${read[1]} = ${read[0] + read[1]}, not ${read[2]}.`, hint];
   }
   if (share < LIKELY) return [`${equation}?`, `${percent(share)} sure: the total leaves other numbers, too.`];
