@@ -438,6 +438,6 @@ def test_a_port_that_is_taken_is_said_to_be_and_leaves_nothing_behind(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert run(marks, "--port", port) == 2
-    told = f"sumnist: --port {port}: cannot listen there (address already in use), expected a free port: choose another"
+    told = f"sumnist: --port {port}: cannot listen there (address already in use), expected an address of this machine"
     assert capsys.readouterr().err.startswith(told)
     assert not beside(marks).exists()

@@ -29,7 +29,7 @@ from sumnist.serve.protocol import LINGER
 from sumnist.serve.reading import Job, Load, answering, load_readers
 from sumnist.serve.settings import Settings
 
-__all__ = ["HEADERS", "NOT_KEPT", "Service", "create_app", "files_of"]
+__all__ = ["HEADERS", "STATIC", "Service", "answer_of", "create_app", "files_of"]
 
 LOG = logging.getLogger("sumnist.serve")
 HEADERS = [
@@ -85,7 +85,12 @@ class Service:
         if problem.kind.status == 500 and problem is not error:
             LOG.error("%s failed", path, exc_info=error)
         self.metrics.count(problem)
-        return Response(problem.as_json(path), problem.kind.status, problem.headers | NOT_KEPT, MEDIA_TYPE)
+        return answer_of(problem, path)
+
+
+def answer_of(problem: Problem, path: str) -> Response:
+    """The answer to a request for `path` that is a problem."""
+    return Response(problem.as_json(path), problem.kind.status, problem.headers | NOT_KEPT, MEDIA_TYPE)
 
 
 def create_app(settings: Settings, load: Load | None = None, metrics: Metrics | None = None) -> FastAPI:

@@ -10,12 +10,10 @@ import asyncio
 import json
 import logging
 import secrets
-import socket
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from starlette.applications import Starlette
@@ -25,14 +23,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
-from uvicorn import Config, Server
+from uvicorn import Config
 
-from sumnist.errors import ConfigError, ImageError, SumnistError
-from sumnist.serve.app import HEADERS, NOT_KEPT, STATIC, files_of
+from sumnist.errors import ImageError, SumnistError
+from sumnist.serve.app import HEADERS, STATIC, answer_of, files_of
+from sumnist.serve.bodies import invalid
 from sumnist.serve.metrics import Metrics
-from sumnist.serve.problems import MEDIA_TYPE, Problem, problem_of
+from sumnist.serve.problems import Problem, problem_of
 from sumnist.serve.protocol import protocol_with
-from sumnist.serve.server import bound_to, url_of
+from sumnist.serve.server import TellingServer, listening, url_of
 from sumnist.sheets.layout import Layout, Person, Rectangle
 from sumnist.sheets.review import Doubts, Recorder, Row, Value, Views, around, beside, export, number_of
 
@@ -123,7 +122,7 @@ class Review:
         """A person says what is written in a field: {"row", "field", "value"}. Raises `Problem` and `OutputError`."""
         row, name = self.row_of(said.get("row")), said.get("field")
         if not isinstance(name, str) or name not in ("", *self.layout.names):
-            raise invalid(f"field: {name!r:.40}, expected the name of a field of the layout")
+            invalid(f"field: {name!r:.40}, expected the name of a field of the layout")
         value = self.taken(name, said.get("value"))
         read = {"": row.get("identity"), **(row.get("values") or {})}
         before = (read | self.recorder.values.get(row["row"], {})).get(name)
@@ -137,18 +136,18 @@ class Review:
         if name == "":
             if isinstance(value, str) and value.strip() and len(value) <= LONGEST_IDENTITY:
                 return value.strip()
-            raise invalid(f"value: expected at most {LONGEST_IDENTITY} characters, or null")
+            invalid(f"value: expected at most {LONGEST_IDENTITY} characters, or null")
         field = self.layout.field(name)
         if (number := number_of(field, value)) is None:
             kind = "number or a half" if field.halves else "whole number"
-            raise invalid(f"value: {value!r:.40}, expected a {kind} from 0 to {field.shown(field.largest)}, or null")
+            invalid(f"value: {value!r:.40}, expected a {kind} from 0 to {field.shown(field.largest)}, or null")
         return number
 
     def mark(self, said: dict[str, Any]) -> dict[str, Any]:
         """A person is done with a sheet: {"row", "mark"}. Raises `Problem` and `OutputError`."""
         row, mark = self.row_of(said.get("row")), said.get("mark")
         if mark != "accepted" and mark != "skipped":
-            raise invalid(f"mark: {mark!r:.40}, expected 'accepted' or 'skipped'")
+            invalid(f"mark: {mark!r:.40}, expected 'accepted' or 'skipped'")
         self.recorder.add(row["row"], None, self.recorder.marks.get(row["row"]), mark)
         return {"left": self.left}
 
@@ -170,10 +169,6 @@ class Review:
         if type(number) is not int or number not in self.doubts:
             raise Problem("not-found", f"row {number!r:.40}: expected that of a sheet that needs a person")
         return self.doubts.row(number)
-
-
-def invalid(detail: str) -> Problem:
-    return Problem("invalid-request", detail)
 
 
 def share_of(place: Rectangle, width: float, height: float) -> list[float]:
@@ -246,7 +241,7 @@ async def body_of(request: Request) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise Problem("malformed-body", "no JSON, expected an object: send one") from error
     if not isinstance(said, dict):
-        raise invalid("expected a JSON object: send one")
+        invalid("expected a JSON object: send one")
     return said
 
 
@@ -256,8 +251,7 @@ async def answer_to_error(request: Request, error: Exception) -> Response:
         error = Problem("not-found" if error.status_code == 404 else "method-not-allowed", "ask for what the page does")
     elif isinstance(error, SumnistError) and not isinstance(error, ImageError):
         error = Problem("internal", str(error))
-    problem = problem_of(error)
-    return Response(problem.as_json(request.url.path), problem.kind.status, problem.headers, MEDIA_TYPE)
+    return answer_of(problem_of(error), request.url.path)
 
 
 class Guard:
@@ -276,14 +270,13 @@ class Guard:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *OWN]
                 if not any(name == b"cache-control" for name, _ in message["headers"]):
-                    message["headers"] += [(name.encode(), value.encode()) for name, value in NOT_KEPT.items()]
+                    message["headers"].append((b"cache-control", b"no-store"))
             await send(message)
 
         _, token, path = [*scope["path"].split("/", 2), "", ""][:3]
         detail = self.refusal(scope, token)
         if detail is not None:
-            problem = Problem("not-found", detail)
-            await Response(problem.as_json(""), problem.kind.status, media_type=MEDIA_TYPE)(scope, receive, sent)
+            await answer_of(Problem("not-found", detail), "")(scope, receive, sent)
         elif scope["path"] == f"/{token}":  # what the page names is below it
             await RedirectResponse(f"/{token}/")(scope, receive, sent)
         else:
@@ -344,44 +337,14 @@ def review(
     recorder = Recorder(beside(marks))
     try:
         answers = Review(doubts, recorder, people)
-        with listening(port) as listener:
+        with listening("127.0.0.1", port, f"--port {port}") as listener:
             config = Config(
                 app_of(answers, token), http=protocol_with(SECONDS, Metrics()), ws="none", lifespan="off",
                 log_level="error", access_log=False, server_header=False, proxy_headers=False,
                 timeout_graceful_shutdown=END_SECONDS,
             )  # fmt: skip
             url = f"{url_of(listener)}/{token}/"
-            LocalServer(config, partial(started, url, answers.left)).run(sockets=[listener])
+            TellingServer(config, partial(started, url, answers.left)).run(sockets=[listener])
     finally:
         recorder.close()
     return True
-
-
-def listening(port: int) -> socket.socket:
-    """A socket of this machine alone. Raises `ConfigError`."""
-    try:
-        return bound_to(socket.AF_INET, ("127.0.0.1", port))
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ConfigError(
-            f"--port {port}: cannot listen there ({reason}), expected a free port: choose another one, or 0 for any"
-        ) from error
-
-
-class LocalServer(Server):
-    """uvicorn's server, which says when it can be asked, and ends without complaint."""
-
-    def __init__(self, config: Config, started: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._started = started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so."""
-        await super().startup(sockets)
-        self._started()
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM or Ctrl-C: end; a second one: at once."""
-        del sig, frame
-        self.force_exit = self.should_exit
-        self.should_exit = True

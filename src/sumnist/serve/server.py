@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import socket
 import time
@@ -21,7 +22,7 @@ from sumnist.serve.protocol import protocol_with
 from sumnist.serve.reading import load_readers
 from sumnist.serve.settings import Settings
 
-__all__ = ["serve"]
+__all__ = ["TellingServer", "listening", "serve", "url_of"]
 
 KEEP_ALIVE = 30
 """Seconds for which a connection without a request is kept."""
@@ -45,7 +46,8 @@ def serve(settings: Settings, started: Callable[[str], None]) -> None:
     return_freed_memory()
     metrics = Metrics()
     app = create_app(settings, partial(load_readers, settings), metrics)
-    with listening(settings) as listener:
+    host, port = settings.host, settings.port
+    with listening(host, port, f"--host {host} --port {port}") as listener:
         config = Config(
             app, http=protocol_with(settings.receive_seconds, metrics), ws="none", lifespan="on", log_level="error",
             access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE,
@@ -57,45 +59,59 @@ def serve(settings: Settings, started: Callable[[str], None]) -> None:
         raise server.failure
 
 
-def listening(settings: Settings) -> socket.socket:
-    """A socket bound to the address. Raises `ConfigError`."""
+def listening(host: str, port: int, flags: str) -> socket.socket:
+    """A socket bound to the address, for which `flags` stand in messages. Raises `ConfigError`."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-        return bound_to(family, address)
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            if os.name == "posix":
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except OSError:
+            listener.close()
+            raise
     except (OSError, UnicodeError) as error:
         reason = str(getattr(error, "strerror", None) or error).lower()
         raise ConfigError(
-            f"--host {settings.host} --port {settings.port}: cannot listen there ({reason}), expected an address of "
-            "this machine and a free port: choose another one, or --port 0 for any"
+            f"{flags}: cannot listen there ({reason}), expected an address of this machine and a free port: choose "
+            "another one, or --port 0 for any"
         ) from error
-
-
-def bound_to(family: int, address: object) -> socket.socket:
-    """A socket with this address, as `getaddrinfo` gives it. Raises `OSError`."""
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)  # type: ignore[arg-type]
-    except OSError:
-        listener.close()
-        raise
     return listener
 
 
 def url_of(listener: socket.socket) -> str:
+    """The URL at which a socket listens."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class ReadingServer(Server):
-    """uvicorn's server, which at its end first says for a while that it is not ready, so that a balancer notices."""
+class TellingServer(Server):
+    """uvicorn's server, which says when it can be asked, and ends without complaint."""
+
+    def __init__(self, config: Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self._started()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM or Ctrl-C: end; a second one: at once."""
+        del sig, frame
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+class ReadingServer(TellingServer):
+    """One that at its end first says for a while that it is not ready, so that a balancer notices."""
 
     def __init__(self, config: Config, service: Service, started: Callable[[], None]) -> None:
-        super().__init__(config)
+        super().__init__(config, started)
         self._service = service
-        self._started = started
-        self._end: float | None = None
+        self._end = math.inf
         self.failure: ServeError | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -107,7 +123,6 @@ class ReadingServer(Server):
             self.should_exit = True
             return
         await super().startup(sockets)
-        self._started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM or Ctrl-C: end in a while; a second one: at once."""
@@ -121,9 +136,7 @@ class ReadingServer(Server):
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: whether to end."""
         self.failure = self._service.pool.failure
-        if self.failure is not None:
-            self.should_exit = True
-        if self._end is not None and time.monotonic() >= self._end:
+        if self.failure is not None or time.monotonic() >= self._end:
             self.should_exit = True
         return await super().on_tick(counter)
 
