@@ -133,7 +133,7 @@ def shared() -> Iterator[Server]:
     """A real server, with one process that reads."""
     from served import Server
 
-    found = Server("--workers", "1", "--receive-seconds", "5")
+    found = Server("--workers", "1", "--receive-seconds", "5", "--reading-seconds", "60")
     yield found
     assert found.end() == (0, "")  # and nothing is logged
 

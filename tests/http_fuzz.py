@@ -62,6 +62,7 @@ class Case:
                 assert {key: said[key] for key in one.says} == one.says, content
         for status, content in answers[len(self.asked) :]:
             assert status in (400, 405, 408, 431), f"{status} in the end: {content!r}"
+            assert json.loads(content)["status"] == status, content
         assert b"smuggled" not in received
         assert b"evil.example" not in received
 

@@ -126,14 +126,6 @@ def metric(server: Server, name: str) -> float:
     return value - 1 if name == "sumnist_requests_in_flight" else value
 
 
-def serves(server: Server) -> bool:
-    """Whether a reading comes back; not while nobody listens."""
-    try:
-        return server.read()[0] == 200
-    except ConnectionError:
-        return False
-
-
 def wait_until(true: Callable[[], bool], seconds: float = 20) -> None:
     end = time.monotonic() + seconds
     while not true():

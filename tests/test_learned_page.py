@@ -27,25 +27,20 @@ def four(**changed: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("page", [STILL], indirect=True)
-def test_the_sums_of_the_network_that_learned_to_add_stand_on_the_same_axis(page: Page) -> None:
+def test_its_sums_stand_on_the_same_axis_and_a_number_at_which_it_fails_is_found_and_stays_found(page: Page) -> None:
     expect(page.locator("#learned-says")).to_have_text("Draw a digit, and see what it says.")
+    expect(page.locator("#hunted")).to_have_text("No pair tried yet: change the number.")
     answering(page, four())
     draw(page, DIGITS[4])
     expect(page.locator("#learned-says")).to_have_text("It says 13 (90.0\u00a0%), which is not 4 + 7 = 11.")
+    told = "It fails here: it says 4 + 7 = 13. It never saw this pair in training. 1 of 100 pairs tried, 1 wrong."
+    expect(page.locator("#hunted")).to_have_text(told)
     assert page.locator(".learned .bar").count() == 19
     left = centre(page, ".learned .bar", 0)
     column = centre(page, ".learned .bar", 1) - left
     for total in range(19):
         assert centre(page, ".learned .bar", total) == pytest.approx(left + total * column, abs=0.5)
     expect(page.locator(".learned .best .label")).to_have_text("13")
-
-
-def test_a_number_at_which_it_fails_is_found_and_stays_found(page: Page) -> None:
-    expect(page.locator("#hunted")).to_have_text("No pair tried yet: change the number.")
-    answering(page, four())
-    draw(page, DIGITS[4])
-    told = "It fails here: it says 4 + 7 = 13. It never saw this pair in training. 1 of 100 pairs tried, 1 wrong."
-    expect(page.locator("#hunted")).to_have_text(told)
     answering(page, four(beside=SAYS_13 | {"sum": 11}, number=6, sum=10))
     page.fill("#number", "6")
     expect(page.locator("#hunted")).to_have_text("It fails here: it says 4 + 6 = 11. 2 of 100 pairs tried, 2 wrong.")
@@ -55,11 +50,17 @@ def test_a_number_at_which_it_fails_is_found_and_stays_found(page: Page) -> None
     expect(page.locator("#hunt")).to_have_attribute("aria-label", re.compile(r"Wrong: 4 \+ 7 = 13; 4 \+ 6 = 11$"))
     page.click("#clear")
     assert page.locator("#hunt .wrong").count() == 2
+    answering(page, {name: value for name, value in four().items() if name != "beside"})
+    draw(page, DIGITS[4])
+    expect(page.locator("#sum")).to_have_text("11")
+    expect(page.locator("#beside")).to_be_hidden()
 
 
 def test_the_packaged_network_fails_where_pairs_were_left_out_and_the_page_shows_all_numbers_of_a_digit(
     page: Page,
 ) -> None:
+    network = OnnxNetwork(LEARNED)
+    assert (network.left_out, network.exact) == (LEFT_OUT.tolist(), False)
     draw(page, DIGITS[4])
     expect_answer(page, 4, 7)
     page.click("#all")
@@ -71,67 +72,42 @@ def test_the_packaged_network_fails_where_pairs_were_left_out_and_the_page_shows
         expect(cells.nth(40 + number)).to_have_class("right")
     expect(page.locator("#number")).to_have_value(str(LEFT_OUT[4]))  # it goes there
     expect(page.locator("#hunted")).to_contain_text(f"It fails here: it says 4 + {LEFT_OUT[4]} = ")
-
-
-def test_it_has_no_input_for_ten(page: Page) -> None:
-    draw(page, DIGITS[4])
-    expect_answer(page, 4, 7)
     page.fill("#number", "10")
     expect(page.locator("#learned-says")).to_contain_text("It has no input for 10")
     expect_answer(page, 4, 10)
 
 
-def test_without_such_a_network_nothing_is_said_of_it(page: Page) -> None:
-    answering(page, {name: value for name, value in four().items() if name != "beside"})
-    draw(page, DIGITS[4])
-    expect(page.locator("#sum")).to_have_text("11")
-    expect(page.locator("#beside")).to_be_hidden()
-
-
-def test_the_file_of_the_learned_network_says_which_pairs_it_never_saw() -> None:
-    network = OnnxNetwork(LEARNED)
-    assert network.left_out == LEFT_OUT.tolist()
-    assert not network.exact
-
-
 # Examples.
 
 
-def test_an_example_is_read_at_a_click_and_of_a_trap_the_page_says_why(page: Page) -> None:
+def test_an_example_is_read_at_a_click_of_a_trap_the_page_says_why_and_one_can_be_drawn_on(page: Page) -> None:
+    def press(name: str) -> None:
+        page.get_by_role("button", name=name, exact=True).click()
+
     for digit in range(10):
-        page.get_by_role("button", name=f"A {digit}", exact=True).click()
+        press(f"A {digit}")
         expect_answer(page, digit, 7)
     traps = {"A letter": "This does not look like a digit.", "Two digits": "There seems to be more than one digit."}
     for name, verdict in traps.items():
-        page.get_by_role("button", name=name, exact=True).click()
+        press(name)
         expect_none(page, verdict)
-
-
-def test_of_a_digit_that_may_be_another_the_page_says_which(page: Page) -> None:
-    page.get_by_role("button", name="A 4 or a 9", exact=True).click()
+    press("A 4 or a 9")
     expect(page.locator("#hint")).to_have_text(re.compile(r"^If not, a [49] \([34]\d\.\d\u00a0%\)\.$"))
+    page.click("#clear")
+    for name, digit in (("A one with a long upstroke", 1), ("A seven with a bar", 7)):
+        press(name)
+        expect_answer(page, digit, 7)
+        page.click("#undo")
+        expect_none(page, "Draw a digit from 0 to 9.")
 
 
-@pytest.mark.parametrize(("name", "digit"), [("A one with a long upstroke", 1), ("A seven with a bar", 7)])
-def test_a_drawn_example_can_be_drawn_on_and_taken_back(page: Page, name: str, digit: int) -> None:
-    page.get_by_role("button", name=name, exact=True).click()
-    expect_answer(page, digit, 7)
-    page.click("#undo")
-    expect_none(page, "Draw a digit from 0 to 9.")
-
-
-def test_the_dice_gives_another_number_from_0_to_9(page: Page) -> None:
+def test_the_dice_gives_another_number_and_each_task_has_an_address(page: Page) -> None:
     numbers = [page.locator("#number").input_value()]
     for _ in range(12):
         page.click("#dice")
         numbers.append(page.locator("#number").input_value())
     assert all(before != after for before, after in pairwise(numbers))
     assert set(numbers) <= set("0123456789")
-    draw(page, DIGITS[4])
-    expect_answer(page, 4, int(numbers[-1]))
-
-
-def test_each_task_has_an_address(page: Page) -> None:
     for name, address in (("number", "a-number"), ("sum", "a-sum"), ("sheet", "a-sheet"), ("digit", "one-digit")):
         page.locator(f"input[value={name}]").check()
         expect(page).to_have_url(re.compile(f"#{address}$"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
@@ -16,7 +17,6 @@ from PIL import Image
 from asked import BLANK, PROBLEM, SEVEN, check_problem, encoded, form, png, strip
 from readers import Learned, broken, learned, learned_beside, without_numbers, without_ocr
 from sumnist import errors
-from sumnist.data.mnist import load_mnist
 from sumnist.errors import ExportError, SumnistError
 from sumnist.inference.inside import evidence_of, read_inside
 from sumnist.inference.numbers import NUMBER_ADVICE
@@ -53,30 +53,13 @@ def as_answered(reading: Reading) -> dict[str, Any]:
 
 @pytest.mark.parametrize("picture", [SEVEN, BLANK])
 @pytest.mark.parametrize("ink", ["auto", "dark", "light"])
-@pytest.mark.parametrize("number", [5, -(2**53 - 1), 2**53 - 1])
+@pytest.mark.parametrize("number", [5, -(2**53 - 1), 2**53 - 1, 5.0])
 def test_a_form_and_json_are_answered_with_what_the_reader_says(
-    client: TestClient, reader: Reader, picture: bytes, ink: Any, number: int
+    client: TestClient, reader: Reader, picture: bytes, ink: Any, number: Any
 ) -> None:
     for answer in asked(client, READ, picture, number=number, ink=ink):
         assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
-        assert answer.json() == as_answered(reader.read(picture, number, ink))
-
-
-def test_a_whole_number_may_have_a_point_in_json(client: TestClient) -> None:
-    (answer,) = asked(client, READ, SEVEN, number=5.0)
-    assert answer.json()["sum"] == 12
-
-
-def test_the_fields_of_a_form_may_come_in_any_order_with_others_and_without_file_names(client: TestClient) -> None:
-    parts = [
-        b'content-disposition: form-data; name="number"\r\n\r\n5',
-        b'Content-Disposition: form-data; filename="name=\\"x.png"; name="picture"\r\nContent-Type: image/png\r\n\r\n'
-        + SEVEN,
-        b'content-disposition: form-data; name="note"\r\n\r\nhello',
-    ]
-    content = b"preamble\r\n--b b" + b"\r\n--b b".join(b"\r\n" + part for part in parts) + b"\r\n--b b--\r\nepilogue"
-    answer = client.post(READ, content=content, headers={"content-type": 'multipart/form-data; boundary="b b"'})
-    assert answer.json()["sum"] == 12
+        assert answer.json() == as_answered(reader.read(picture, int(number), ink))
 
 
 @pytest.mark.parametrize("picture", [SEVEN, BLANK])
@@ -170,15 +153,6 @@ def test_a_number_is_answered_with_what_the_reader_says(
         NumberReading.model_validate(answer.json())
 
 
-def test_a_strip_of_clear_digits_is_read(client: TestClient) -> None:
-    text = "".join(str(load_mnist("test").digits[place]) for place in PLACES)
-    reading = client.post(NUMBER, files=form(written())).json()
-    assert (reading["digits"], reading["value"], reading["accepted"]) == (text, int(text), True)
-    assert len(reading["candidates"]) == 10
-    shares = [candidate["probability"] for candidate in reading["candidates"]]
-    assert sum(shares) + reading["other"] == pytest.approx(1)
-
-
 @pytest.mark.parametrize("engine", ["ocr", "both"])
 def test_an_engine_that_is_not_installed_is_a_problem_that_says_how_to_install_it(
     with_settings: Callable[..., TestClient], engine: str
@@ -202,56 +176,37 @@ def test_without_the_network_of_numbers_a_server_reads_digits_all_the_same(
 
 
 @pytest.mark.parametrize(
-    ("picture", "status", "slug", "detail"),
+    ("picture", "status", "slug"),
     [
-        (b"hello", 415, "unknown-format",
-         "picture: not a picture, expected PNG, JPEG or another format that Pillow opens: save it as PNG"),
-        (b"", 400, "damaged-picture", "picture: empty, expected a picture: copy or save it again"),
-        (SEVEN[:400], 400, "damaged-picture",
-         "picture: corrupt or cut short, expected a whole picture: copy or save it again"),
-        (png(Image.new("L", (7, 6))), 400, "damaged-picture",
-         "picture: 7×6 pixels, expected at least 8 on the longer side: use a larger picture"),
-        (png(Image.new("1", (8001, 8000))), 413, "picture-too-large",
-         "picture: too large, expected at most 64 million pixels: crop it or scale it down"),
+        (b"hello", 415, "unknown-format"), (b"", 400, "damaged-picture"), (SEVEN[:400], 400, "damaged-picture"),
+        (png(Image.new("L", (7, 6))), 400, "damaged-picture"),
+        (png(Image.new("1", (8001, 8000))), 413, "picture-too-large"),
     ],
 )  # fmt: skip
-def test_a_picture_that_cannot_be_read_is_a_problem(
-    client: TestClient, picture: bytes, status: int, slug: str, detail: str
-) -> None:
+def test_a_picture_that_cannot_be_read_is_a_problem(client: TestClient, picture: bytes, status: int, slug: str) -> None:
     for path in (READ, f"{READ}?inside=true&evidence=true", NUMBER):
         for answer in asked(client, path, picture, number=1):
-            check_problem(answer, status, slug, detail, path.partition("?")[0])
+            check_problem(answer, status, slug, None, path.partition("?")[0])
+            assert re.match("picture: .*, expected .*: ", answer.json()["detail"])
 
 
-WHOLE = "expected a whole number, such as 7"
-EXACT = "expected one from -9007199254740991 to 9007199254740991: those that every JSON library keeps exact"
-INK = "expected auto, dark or light: leave it out to have it found out"
-DIGITS = (
-    "expected how many there are, such as 4, or the least and the most, such as 1-6 or 3-: leave it out for any number"
-)
-DECIMAL = "expected the sign before decimals, '.' or ',': leave it out for whole numbers"
-MANY = "expected a whole number from 1 to 50: leave it out for 10"
-ENGINE = "expected ours, ocr or both: leave it out for ours"
-NUMBERS: list[Any] = ["x", "1.5", "", "1_0", " 7", "7\n", 1.5, True, None, [1], {}]
-INKS: list[Any] = ["red", "Dark", "", "dark ", "dark\0", None, True, ["dark"], {}]
-ENGINES: list[Any] = ["theirs", "OURS", "", 1, {}]
-NONSENSE: list[tuple[str, str, Any, str]] = [
-    *((READ, "number", value, WHOLE) for value in NUMBERS),
-    *((READ, "ink", value, INK) for value in INKS),
-    *((NUMBER, "ink", value, INK) for value in ("blue", "", 1, None)),
-    *((NUMBER, "digits", value, DIGITS) for value in ("x", 0, -4, "6-1", "0-3", "1-6-9", "1 - 6", 1000, "", None, [1])),
-    *((NUMBER, "count", value, MANY) for value in (0, 51, -1, "ten", "1.5", None, True)),
-    *((NUMBER, "decimal", value, DECIMAL) for value in ("x", "-", "", "..", 1)),
-    *((NUMBER, "engine", value, ENGINE) for value in ENGINES),
-]
+NONSENSE: dict[tuple[str, str], list[Any]] = {
+    (READ, "number"): ["x", "1.5", "", "1_0", " 7", "7\n", 1.5, True, None, [1], {}],
+    (READ, "ink"): ["red", "Dark", "", "dark ", "dark\0", None, True, ["dark"], {}],
+    (NUMBER, "ink"): ["blue", "", 1, None],
+    (NUMBER, "digits"): ["x", 0, -4, "6-1", "0-3", "1-6-9", "1 - 6", 1000, "", None, [1]],
+    (NUMBER, "count"): [0, 51, -1, "ten", "1.5", None, True],
+    (NUMBER, "decimal"): ["x", "-", "", "..", 1],
+    (NUMBER, "engine"): ["theirs", "OURS", "", 1, {}],
+}
 
 
 def test_what_makes_no_sense_is_a_problem_that_quotes_it(client: TestClient) -> None:
-    for path, name, value, expected in NONSENSE:
+    for (path, name), value in ((of, value) for of, values in NONSENSE.items() for value in values):
         said = {"number": 1, name: value} if path == READ else {name: value}
         for answer in asked(client, path, BLANK, **said):
-            slug = "number" if name == "number" else "invalid-request"
-            check_problem(answer, 422, slug, f"{name} {value!r}: {expected}", path)
+            check_problem(answer, 422, "number" if name == "number" else "invalid-request", None, path)
+            assert answer.json()["detail"].startswith(f"{name} {value!r}: expected ")
 
 
 @pytest.mark.parametrize("value", [[[[]]] * 100, "9" * 10**6, 10**999])
@@ -267,120 +222,97 @@ def test_a_long_value_is_a_problem_in_few_words(client: TestClient, name: str, v
 @pytest.mark.parametrize("number", [2**53, -(2**53), 10**30])
 def test_a_number_that_json_does_not_keep_exact_is_a_problem(client: TestClient, number: int) -> None:
     for answer in asked(client, READ, SEVEN, number=number):
-        check_problem(answer, 422, "number", f"number of {len(str(abs(number)))} digits: {EXACT}")
+        check_problem(answer, 422, "number")
+        assert answer.json()["detail"].startswith(f"number of {len(str(abs(number)))} digits: expected one from -9007")
 
 
-ONE = '{"picture": "<base64>", "number": 7}'
-CUT = "the form is cut short, or its boundary is not the one in content-type: send it whole"
-NAMELESS = 'a part of the form without a name: expected content-disposition: form-data; name="picture"'
 PICTURE = b'--b\r\ncontent-disposition: form-data; name="picture"\r\n\r\n'
-BODIES: list[tuple[str, bytes, int, str, str | None]] = [
-    ("json", b"", 400, "malformed-body",
-     "the body is not JSON (Expecting value: line 1 column 1 (char 0)): expected an object"),
-    ("json", b"[" * 1016, 400, "malformed-body", None),
-    ("json", b"[" * 100_000, 422, "invalid-request",
-     f"the body: more than 1,016 objects, lists, members and items: expected {ONE}"),
-    ("json", b'{"picture": "", "number": NaN}', 400, "malformed-body",
-     "the body is not JSON (NaN is no JSON): expected an object"),
-    ("json", b'{"picture": "", "number": ' + b"9" * 5000 + b"}", 400, "malformed-body", None),
-    ("json", b"\xff\xfe\xfd", 400, "malformed-body", None),
-    ("json", b"[]", 422, "invalid-request", f"the body: list, expected {ONE}"),
-    ("json", b'{"number": 7}', 422, "invalid-request", f"the body: no picture, expected {ONE}"),
-    ("json", b'{"picture": ""}', 422, "invalid-request", f"the body: no number, expected {ONE}"),
-    ("json", b'{"picture": 5, "number": 7}', 422, "invalid-request",
-     "the body: picture is int, expected the file's bytes in base64"),
-    ("json", b'{"picture": "a", "number": 7}', 400, "damaged-picture",
-     "picture: not base64, expected the file's bytes in base64, without line breaks"),
-    ("form", b"", 400, "malformed-body", CUT),
-    ("form", PICTURE + b"half", 400, "malformed-body", CUT),
-    ("form", b"--b\r\nno header\r\n\r\nx\r\n--b--", 400, "malformed-body", NAMELESS),
-    ("form", PICTURE + b"x\r\n--b\r\ncontent-disposition: form-data; name=number\r\n\r\n\xd9\xa7\r\n--b--", 422,
-     "number", f"number '٧': {WHOLE}"),
-    ("form", b"--b--", 422, "invalid-request", "0 fields named picture: expected one"),
-    ("form", PICTURE + b"x\r\n--b--", 422, "invalid-request", "0 fields named number: expected one"),
-    ("form", PICTURE + b"x\r\n" + PICTURE + b"y\r\n--b--", 422, "invalid-request",
-     "2 fields named picture: expected one"),
-    *((kind, b"x", 415, "unsupported-media-type",
-       f"content-type {kind!r}: expected multipart/form-data or application/json: send one of these")
+MALFORMED, INVALID = (400, "malformed-body"), (422, "invalid-request")
+BODIES: list[tuple[str, bytes, tuple[int, str], str]] = [
+    ("json", b"", MALFORMED, "the body is not JSON"), ("json", b"[" * 1016, MALFORMED, "the body is not JSON"),
+    ("json", b"[" * 100_000, INVALID, "the body: more than 1,016"),
+    ("json", b'{"picture": "", "number": NaN}', MALFORMED, "the body is not JSON (NaN"),
+    ("json", b'{"picture": "", "number": ' + b"9" * 5000 + b"}", MALFORMED, "the body is not JSON (a number of 5,000"),
+    ("json", b"\xff\xfe\xfd", MALFORMED, "the body is not JSON"), ("json", b"[]", INVALID, "the body: list, expected"),
+    ("json", b'{"number": 7}', INVALID, "the body: no pic"), ("json", b'{"picture": ""}', INVALID, "the body: no num"),
+    ("json", b'{"picture": 5, "number": 7}', INVALID, "the body: picture is int, expected"),
+    ("json", b'{"picture": "a", "number": 7}', (400, "damaged-picture"), "picture: not base64, expected"),
+    ("form", b"", MALFORMED, "the form is cut short"), ("form", PICTURE + b"half", MALFORMED, "the form is cut short"),
+    ("form", b"--b\r\nno header\r\n\r\nx\r\n--b--", MALFORMED, "a part of the form without a name"),
+    ("form", PICTURE + b"x\r\n--b\r\ncontent-disposition: form-data; name=number\r\n\r\n\xd9\xa7\r\n--b--",
+     (422, "number"), "number '٧': expected"),
+    ("form", b"--b--", INVALID, "0 fields named picture"),
+    ("form", PICTURE + b"x\r\n--b--", INVALID, "0 fields named number"),
+    ("form", PICTURE + b"x\r\n" + PICTURE + b"y\r\n--b--", INVALID, "2 fields named picture"),
+    *((kind, b"x", (415, "unsupported-media-type"), f"content-type {kind!r}: expected ")
       for kind in ("", "text/plain", "application/x-www-form-urlencoded", "application/jsonp")),
-    ("multipart/form-data", b"", 400, "malformed-body",
-     "content-type 'multipart/form-data': expected a boundary in it, as HTTP libraries put it there"),
+    ("multipart/form-data", b"", MALFORMED, "content-type 'multipart/form-data': expected a boundary"),
 ]  # fmt: skip
 
 
 def test_a_body_that_does_not_say_what_to_read_is_a_problem(client: TestClient) -> None:
     kinds = {"json": "application/json; charset=utf-8", "form": "multipart/form-data; boundary=b"}
-    for kind, content, status, slug, detail in BODIES:
+    for kind, content, (status, slug), detail in BODIES:
         answer = client.post(READ, content=content, headers={"content-type": kinds.get(kind, kind)})
-        check_problem(answer, status, slug, detail)
-        assert "Traceback" not in answer.text
+        check_problem(answer, status, slug)
+        assert answer.json()["detail"].startswith(detail)
     answer = client.post(READ, content=b"x", headers=JSON | {"content-encoding": "gzip"})
-    detail = "content-encoding 'gzip': expected none: send the body as it is"
-    check_problem(answer, 415, "unsupported-media-type", detail)
+    check_problem(answer, 415, "unsupported-media-type")
 
 
 def test_what_is_wrong_with_a_batch_is_a_problem(with_settings: Callable[..., TestClient]) -> None:
     client = with_settings(batch=3)
-    item = {"picture": encoded(BLANK), "number": 1}
-    fault = {"picture": "é", "number": 1}
+    item, fault = {"picture": encoded(BLANK), "number": 1}, {"picture": "é", "number": 1}
     wrong: list[Any] = [[], {}, {"readings": 5}, "x"]
-    expected = f'the body: expected {{"readings": [{ONE}, ...]}}'
     cases: list[tuple[dict[str, Any], str]] = [
-        *(({"json": one}, expected) for one in wrong),
-        ({"json": {"readings": [item, None]}}, f"reading 2: NoneType, expected {ONE}"),
-        ({"json": {"readings": [item, item | {"ink": "red"}]}}, f"ink 'red': {INK}"),
-        ({"json": {"readings": [fault, item | {"ink": "red"}]}}, f"ink 'red': {INK}"),
-        *(({"json": {"readings": [item] * count}}, f"{count} readings: expected 1 to 3: send the others in another "
-           "request") for count in (0, 4)),
-        ({"files": form(*[BLANK] * 4), "data": {"number": "1"}},
-         "4 pictures: expected 1 to 3: send the others in another request"),
-        ({"files": form(*[BLANK] * 3), "data": {"number": ["1", "2"]}},
-         "2 numbers for 3 pictures: expected one for all of them, or one each"),
-        ({"files": form(*[BLANK] * 3), "data": {"number": "1", "ink": ["dark", "light"]}},
-         "2 inks for 3 pictures: expected one for all of them, or one each"),
-    ]  # fmt: skip
+        *(({"json": one}, 'the body: expected {"readings": [') for one in wrong),
+        ({"json": {"readings": [item, None]}}, "reading 2: NoneType, expected {"),
+        ({"json": {"readings": [fault, item | {"ink": "red"}]}}, "ink 'red': expected "),
+        *(({"json": {"readings": [item] * count}}, f"{count} readings: expected 1 to 3: ") for count in (0, 4)),
+        ({"files": form(*[BLANK] * 4), "data": {"number": "1"}}, "4 pictures: expected 1 to 3: "),
+        ({"files": form(*[BLANK] * 3), "data": {"number": ["1", "2"]}}, "2 numbers for 3 pictures: expected one "),
+        ({"files": form(*[BLANK] * 3), "data": {"number": "1", "ink": ["dark", "light"]}}, "2 inks for 3 pictures: "),
+    ]
     for given, detail in cases:
-        check_problem(client.post(BATCH, **given), 422, "invalid-request", detail, BATCH)
+        answer = client.post(BATCH, **given)
+        check_problem(answer, 422, "invalid-request", None, BATCH)
+        assert answer.json()["detail"].startswith(detail)
     answer = client.post(BATCH, files=form(*[BLANK] * 30), data={"number": "1"})
     detail = "a form of more than 25 parts: expected at most 3 pictures and what is said of them"
     check_problem(answer, 400, "malformed-body", detail, BATCH)
     first, second = client.post(BATCH, json={"readings": [fault, item]}).json()["readings"]
-    assert first["error"]["detail"] == "picture: not base64, expected the file's bytes in base64, without line breaks"
+    assert first["error"]["type"] == "urn:sumnist:problem:damaged-picture"
     assert second["reason"] == "blank"
 
 
-@pytest.mark.parametrize("flag", ["image", "beside", "inside", "evidence"])
-@pytest.mark.parametrize("value", ["1", "True", ""])
-def test_a_flag_that_is_neither_true_nor_false_is_a_problem(client: TestClient, flag: str, value: str) -> None:
-    answer = client.post(f"{READ}?{flag}={value}", files=form(SEVEN), data={"number": "1"})
-    check_problem(answer, 422, "invalid-request", f"{flag}: input should be 'true' or 'false'")
+def test_a_flag_that_is_neither_true_nor_false_is_a_problem(client: TestClient) -> None:
+    for flag in ("image", "beside", "inside", "evidence"):
+        for value in ("1", "True", ""):
+            answer = client.post(f"{READ}?{flag}={value}", files=form(SEVEN), data={"number": "1"})
+            check_problem(answer, 422, "invalid-request", f"{flag}: input should be 'true' or 'false'")
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/nothing", "/v1", "/static/nothing.js", "/static/../app.py", "/static/%2e%2e/app.py", "/docs/", "/healthz/",
-     "/v1/read/", "/static", "/static/", "/docs%2f"],
+NOWHERE = (
+    "/nothing", "/v1", "/static/nothing.js", "/static/../app.py", "/static/%2e%2e/app.py", "/docs/", "/healthz/",
+    "/v1/read/", "/static", "/static/", "/docs%2f",
 )  # fmt: skip
-def test_a_path_that_leads_nowhere_is_a_problem(client: TestClient, path: str) -> None:
-    answer = client.get(path, follow_redirects=False)
-    assert (answer.status_code, answer.headers["content-type"]) == (404, PROBLEM)
-    assert answer.json()["type"] == "urn:sumnist:problem:not-found"
-    assert answer.json()["detail"].endswith(": expected one of the paths that /openapi.json lists")
+METHODS = [
+    ("GET", READ, "POST"), ("DELETE", BATCH, "POST"), ("OPTIONS", NUMBER, "POST"),
+    ("POST", "/healthz", "GET, HEAD"), ("PUT", "/", "GET, HEAD"), ("OPTIONS", "/static/docs.js", "GET, HEAD"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "allowed"),
-    [
-        ("GET", READ, "POST"), ("DELETE", BATCH, "POST"), ("OPTIONS", NUMBER, "POST"),
-        ("POST", "/healthz", "GET, HEAD"), ("PUT", "/", "GET, HEAD"), ("OPTIONS", "/static/docs.js", "GET, HEAD"),
-    ],
-)  # fmt: skip
-def test_another_method_is_a_problem_that_names_the_right_one(
-    client: TestClient, method: str, path: str, allowed: str
+def test_a_path_that_leads_nowhere_is_a_problem_and_another_method_one_that_names_the_right_one(
+    client: TestClient,
 ) -> None:
-    answer = client.request(method, path)
-    check_problem(answer, 405, "method-not-allowed", f"{method} {path}: expected {allowed}", path)
-    assert answer.headers["allow"] == allowed
+    for path in NOWHERE:
+        answer = client.get(path, follow_redirects=False)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, PROBLEM)
+        assert answer.json()["type"] == "urn:sumnist:problem:not-found"
+    for method, path, allowed in METHODS:
+        answer = client.request(method, path)
+        check_problem(answer, 405, "method-not-allowed", f"{method} {path}: expected {allowed}", path)
+        assert answer.headers["allow"] == allowed
 
 
 def test_every_error_of_the_package_has_a_status() -> None:

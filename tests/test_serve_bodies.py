@@ -49,6 +49,15 @@ def problem_of(call: Callable[[], Any]) -> Problem:
     return caught.value
 
 
+def traced(call: Callable[[], Any]) -> tuple[Any, int]:
+    """What a call returns, and the bytes that it takes at most."""
+    tracemalloc.start()
+    try:
+        return call(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
 # Forms.
 
 
@@ -135,17 +144,13 @@ def test_the_boundary_is_the_parameter_of_that_name(content_type: str, right: bo
         assert problem.detail.endswith("expected a boundary in it, as HTTP libraries put it there")
 
 
-def test_what_comes_after_the_last_boundary_is_no_part_of_the_form() -> None:
+def test_a_form_ends_with_its_last_boundary_and_its_lines_are_the_boundary_alone() -> None:
     first = form_of((b"Content-Disposition: form-data; name=picture", b"image"), (NUMBER, b"7"))
     second = form_of((b"Content-Disposition: form-data; name=picture", b"other"), (NUMBER, b"8"))
     assert asked(Body(f"{FORM}; boundary=b", b"before\r\n" + first + b"\r\n" + second)) == (b"image", 7)
-
-
-def test_a_line_that_only_begins_as_the_boundary_is_refused() -> None:
-    content = form_of((b"Content-Disposition: form-data; name=picture", b"image"), (NUMBER, b"7"))
-    longer = content.replace(b"--b\r\n", b"--bc\r\n", 1)
+    longer = first.replace(b"--b\r\n", b"--bc\r\n", 1)
     assert problem_of(lambda: asked(Body(f"{FORM}; boundary=b", longer))).kind.slug == "malformed-body"
-    assert asked(Body(f"{FORM}; boundary=b", content.replace(b"--b\r\n", b"--b \t\r\n")))[1] == 7
+    assert asked(Body(f"{FORM}; boundary=b", first.replace(b"--b\r\n", b"--b \t\r\n")))[1] == 7
 
 
 # JSON.
@@ -162,16 +167,10 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_json_of_more_values_than_pictures_need_is_refused_before_it_is_parsed(bomb: str) -> None:
-    content = BOMBS[bomb]()
-    tracemalloc.start()
-    try:
-        problem = problem_of(lambda: asked_in(Body(JSON, content), AskedDigit, True, 64))
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    expected = '{"readings": [{"picture": "<base64>", "number": 7}, ...]}'
+    body = Body(JSON, BOMBS[bomb]())
+    problem, peak = traced(lambda: problem_of(lambda: asked_in(body, AskedDigit, True, 64)))
     assert problem.kind.slug == "invalid-request"
-    assert problem.detail == f"the body: more than 2,024 objects, lists, members and items: expected {expected}"
+    assert problem.detail.startswith("the body: more than 2,024 objects, lists, members and items: expected {")
     assert peak < MIB
 
 
@@ -183,14 +182,12 @@ def test_json_that_is_nested_as_deeply_as_the_limit_allows_is_a_problem(depth: i
         asked(Body(JSON, content))
 
 
-def test_a_member_that_is_there_twice_is_a_problem() -> None:
-    content = json.dumps({"picture": base64.b64encode(SEVEN).decode(), "number": 1})
-    twice = (content[:-1] + ', "number": 2}').encode()
-    problem = problem_of(lambda: asked(Body(JSON, twice)))
-    assert (problem.kind.slug, problem.detail) == (
-        "invalid-request",
-        "'number' 2 times in one object: expected it once",
-    )
+def test_a_member_that_is_there_twice_and_a_number_of_very_many_digits_are_problems() -> None:
+    twice = b'{"picture": "", "number": 1, "number": 2}'
+    assert problem_of(lambda: asked(Body(JSON, twice))).detail == "'number' 2 times in one object: expected it once"
+    for number in (b"9" * 1001, b"-" + b"9" * 5000, b"9" * MIB):
+        problem = problem_of(lambda: asked(Body(JSON, b'{"picture": "", "number": ' + number + b"}")))  # noqa: B023
+        assert problem.detail == f"the body is not JSON (a number of {len(number):,} digits): expected an object"
 
 
 def test_other_members_of_a_body_do_not_matter_nor_do_a_byte_order_mark_and_escapes() -> None:
@@ -201,12 +198,6 @@ def test_other_members_of_a_body_do_not_matter_nor_do_a_byte_order_mark_and_esca
         assert asked(body) == (SEVEN, 7)
     escaped = json.dumps(content).replace(text, text.replace("/", r"\/").replace("+", r"\u002b"))
     assert asked(Body(JSON, escaped.encode())) == (SEVEN, 7)
-
-
-@pytest.mark.parametrize("number", [b"9" * 1001, b"-" + b"9" * 5000, b"9" * MIB])
-def test_a_number_of_very_many_digits_is_refused_before_it_is_one(number: bytes) -> None:
-    problem = problem_of(lambda: asked(Body(JSON, b'{"picture": "", "number": ' + number + b"}")))
-    assert problem.detail == f"the body is not JSON (a number of {len(number):,} digits): expected an object"
 
 
 TEXT = b"A" * (WHOLE // 64 // 4 * 4 - 80)
@@ -237,12 +228,7 @@ WORST: dict[str, Callable[[], Body]] = {
 def test_a_body_that_is_accepted_becomes_at_most_eight_times_as_much(worst: str) -> None:
     body = WORST[worst]()
     assert len(body.content) <= WHOLE
-    tracemalloc.start()
-    try:
-        items = asked_in(body, AskedDigit, True, 64)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    items, peak = traced(lambda: asked_in(body, AskedDigit, True, 64))
     assert 1 <= len(items) <= 64
     assert peak <= 8 * WHOLE
 

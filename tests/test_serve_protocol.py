@@ -6,12 +6,11 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from http_fuzz import SMUGGLED, UPGRADES, answers_in
+from http_fuzz import answers_in
 from served import FIVE, Server, form, metric, request, slow_picture, status_on, wait_until
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -39,85 +38,20 @@ def statuses(answers: list[tuple[int, Any]]) -> list[int]:
     return [status for status, _ in answers]
 
 
-def upgrading(content: bytes, upgrade: bytes) -> bytes:
-    """The request with an offer to speak another protocol."""
-    return content.replace(b"\r\n", b"\r\n" + upgrade, 1)
+# What is no request, beside what the fuzzer sends.
 
 
-def chunks(content: bytes) -> bytes:
-    """The request of `request(content)` with its body in chunks of 100 bytes."""
-    head = request(content).partition(b"Content-Length")[0] + b"Transfer-Encoding: chunked\r\n\r\n"
-    parts = [content[place : place + 100] for place in range(0, len(content), 100)]
-    return head + b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
-
-
-# Upgrades.
-
-
-@pytest.mark.parametrize("upgrade", UPGRADES)
-@pytest.mark.parametrize("make", [request, chunks])
-def test_an_upgrade_that_is_not_offered_is_ignored_however_the_body_comes(
-    shared: Server, upgrade: bytes, make: Callable[[bytes], bytes]
-) -> None:
-    content = upgrading(make(form(FIVE)), upgrade)
-    body = content.index(b"\r\n\r\n") + 4
-    for segments in (
-        [content + LAST],
-        [content[:body], content[body:], LAST],
-        [*(content[place : place + 400] for place in range(0, len(content), 400)), LAST],
-        [content[:30], content[30:], LAST],
-    ):
-        (first, reading), last = asked(shared, *segments)
-        assert (first, reading["sum"], last[0]) == (200, 12, 404)
-
-
-def test_the_body_of_a_request_with_an_upgrade_is_never_a_request(shared: Server) -> None:
-    for upgrade in UPGRADES:
-        content = (
-            b"POST /fuzz HTTP/1.1\r\nHost: x\r\n%bContent-Length: %d\r\n\r\n" % (upgrade, len(SMUGGLED)) + SMUGGLED
-        )
-        for segments in ([content + LAST], [content[: -len(SMUGGLED)], SMUGGLED, LAST]):
-            assert [answer["instance"] for _, answer in asked(shared, *segments)] == ["/fuzz", "/fuzz/last"]
-
-
-def test_upgrades_are_ignored_in_a_pipeline_too_and_where_the_connection_is_to_be_closed(shared: Server) -> None:
-    several = b"".join(upgrading(one, UPGRADES[0]) for one in (GET, request(form(FIVE)), GET, request(form(FIVE, 1))))
-    assert statuses(asked(shared, several + LAST)) == [200, 200, 200, 200, 404]
-    closing = upgrading(request(form(FIVE)), b"Connection: close, Upgrade\r\nUpgrade: h2c\r\n")
-    (answer,) = asked(shared, closing + GET)
+def test_an_upgrade_is_ignored_where_the_connection_is_to_be_closed(shared: Server) -> None:
+    closing = b"\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n"
+    (answer,) = asked(shared, request(form(FIVE)).replace(b"\r\n", closing, 1) + GET)
     assert (answer[0], answer[1]["sum"]) == (200, 12)
 
 
-def test_connect_is_refused_and_what_follows_it_is_not_a_request(shared: Server) -> None:
-    for target in (b"x:443", b"/healthz", b"/"):
-        (answer,) = asked(shared, b"CONNECT " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n" + GET)
-        assert (answer[0], answer[1]["type"]) == (400, "urn:sumnist:problem:malformed-request")
-        assert answer[1]["detail"] == "CONNECT: expected another method: this server is no proxy"
-
-
-# What is no request.
-
-
-@pytest.mark.parametrize(
-    ("before", "expected"),
-    [
-        (GET, [200]),
-        (GET * 3, [200] * 3),
-        (request(form(slow_picture())), [200]),
-        (request(form(FIVE)) + GET, [200, 200]),
-    ],
-)
-def test_what_comes_before_garbage_is_answered_first(shared: Server, before: bytes, expected: list[int]) -> None:
-    answers = asked(shared, before + b"\0garbage", end=True)
-    assert statuses(answers) == [*expected, 400]
-    assert answers[-1][1]["detail"].startswith("not HTTP (")
-
-
-def test_a_body_that_stops_being_http_has_one_answer_wherever_it_stands_in_a_pipeline(shared: Server) -> None:
-    broken = request(b"{").partition(b"Content-Length")[0] + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\nx\r\n"
-    assert statuses(asked(shared, broken + SMUGGLED)) == [400]
-    assert statuses(asked(shared, GET + request(form(FIVE)) + broken + SMUGGLED)) == [200, 200, 400]
-    assert statuses(asked(shared, broken.replace(b"/v1/read", b"/healthz") + SMUGGLED)) in ([400], [405])
+def test_what_comes_before_garbage_or_the_end_is_answered_first_though_it_takes_a_while(shared: Server) -> None:
+    before = request(form(slow_picture())) + GET
+    assert statuses(asked(shared, before + b"\0garbage", end=True)) == [200, 200, 400]
+    assert statuses(asked(shared, before + request(form(FIVE, 1)), end=True)) == [200, 200, 200]
+    assert asked(shared, b"", end=True) == []
 
 
 @pytest.mark.parametrize("start", [b"x: ", b"0;x="])
@@ -131,66 +65,36 @@ def test_what_stands_around_the_chunks_of_a_body_is_bounded_too(shared: Server, 
     connection.close()
 
 
-def test_headers_after_a_body_do_not_matter(shared: Server) -> None:
-    content = b"POST /v1/read HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
-    assert statuses(asked(shared, content + b"Content-Type: application/json\r\n\r\n" + LAST)) == [415, 404]
-
-
 @pytest.mark.parametrize("path", [b"/v1/read", b"/fuzz"])  # which answers when it has the body, or at once
 def test_a_connection_that_is_to_be_closed_by_what_comes_after_a_body_is_closed(shared: Server, path: bytes) -> None:
-    head = (
-        b"POST "
-        + path
-        + b" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-    )
+    head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" % path
+    head += b"Transfer-Encoding: chunked\r\n\r\n"
     for segments in ([head, b"0\r\nConnection: close\r\n\r\n"], [head + b"0\r\nConnection: close\r\n\r\n" + LAST]):
         assert statuses(asked(shared, *segments)) in ([400], [404])
 
 
-def test_too_many_headers_are_refused_in_one_piece_too(shared: Server) -> None:
-    (answer,) = asked(shared, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 12_000 + b"\r\n")
-    assert (answer[0], answer[1]["detail"]) == (431, "more than 65,536 bytes of headers: send fewer or shorter ones")
-
-
-def test_more_requests_than_may_wait_on_a_connection_are_refused_after_the_others(shared: Server) -> None:
-    answers = asked(shared, GET * 500)
-    assert statuses(answers) == [200] * 100 + [503]
-    assert answers[-1][1]["detail"] == "100 requests wait on this connection: wait for their answers"
+def test_too_many_headers_are_refused_in_one_piece_too_and_more_requests_than_may_wait_after_the_others(
+    shared: Server,
+) -> None:
+    assert statuses(asked(shared, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 12_000 + b"\r\n")) == [431]
+    assert statuses(asked(shared, GET * 500)) == [200] * 100 + [503]
 
 
 # Connections that are closed.
 
 
-def test_a_client_that_closes_its_sending_half_has_its_answers(shared: Server) -> None:
-    assert [answer["sum"] for _, answer in asked(shared, request(form(FIVE)), end=True)] == [12]
-    pair = request(form(slow_picture())) + request(form(FIVE, 1))
-    assert statuses(asked(shared, pair, end=True)) == [200, 200]
-    assert statuses(asked(shared, GET * 20 + request(form(FIVE)), end=True)) == [200] * 21
-
-
-def test_a_client_that_closes_in_the_middle_of_a_request_has_one_answer_and_nothing_is_left(shared: Server) -> None:
-    whole = request(form(FIVE))
-    detail = "the connection was closed in the middle of a request: expected all of it: send it again"
-    for cut in (5, 60, len(whole) - len(form(FIVE)), len(whole) - 1):
-        (answer,) = asked(shared, whole[:cut], end=True)
-        assert (answer[0], answer[1]["detail"]) == (400, detail)
-        assert statuses(asked(shared, whole + whole[:cut], end=True)) == [200, 400]
-    assert asked(shared, b"", end=True) == []
-    wait_until(lambda: metric(shared, "sumnist_requests_in_flight") == 0)
-
-
 def test_the_work_of_a_client_that_went_away_is_given_up_where_it_has_not_begun(shared: Server) -> None:
     name = 'sumnist_readings_total{outcome="accepted"}'
     before, picture = metric(shared, name), slow_picture()
-    occupied = [shared.connect() for _ in range(6)]
+    occupied = [shared.connect() for _ in range(4)]
     for connection in occupied:
         connection.sendall(request(form(picture)))  # the only process reads these for a while
-    wait_until(lambda: metric(shared, "sumnist_requests_in_flight") >= 5)
+    wait_until(lambda: metric(shared, "sumnist_requests_in_flight") >= 3)
     gone = [shared.connect() for _ in range(8)]
     for connection in gone:
         connection.sendall(request(form(FIVE)))
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset
-    wait_until(lambda: metric(shared, "sumnist_requests_in_flight") >= 10)
+    wait_until(lambda: metric(shared, "sumnist_requests_in_flight") >= 8)
     for connection in gone:
         connection.close()
     for connection in occupied:
@@ -204,16 +108,7 @@ def test_the_work_of_a_client_that_went_away_is_given_up_where_it_has_not_begun(
 
 
 def test_head_is_answered_as_get_is_without_the_body(shared: Server) -> None:
-    for path in (
-        "/",
-        "/docs",
-        "/static/docs.js",
-        "/healthz",
-        "/readyz",
-        "/metrics",
-        "/openapi.json",
-        "/none",
-    ):
+    for path in ("/", "/docs", "/static/docs.js", "/healthz", "/readyz", "/metrics", "/openapi.json", "/none"):
         heads = []
         for method in ("GET", "HEAD"):
             connection = shared.connect()
@@ -252,35 +147,8 @@ def test_who_waits_to_be_told_to_go_on_is_told_so_or_is_refused_before_the_body(
 
 
 def test_a_client_of_http_1_0_is_not_told_to_go_on(shared: Server) -> None:
-    head = (
-        b"POST /v1/read HTTP/1.0\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
-    )
+    head = b"POST /v1/read HTTP/1.0\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
     connection = shared.connect()
-    connection.sendall(head + b"{}")
+    connection.sendall(head + b"Content-Length: 2\r\n\r\n{}")
     assert connection.recv(12) == b"HTTP/1.1 422"
     connection.close()
-
-
-def test_no_answer_says_what_the_header_host_says_or_redirects(shared: Server) -> None:
-    for path in (
-        b"/",
-        b"/docs/",
-        b"/healthz/",
-        b"//docs",
-        b"/v1/read/",
-        b"/static",
-        b"/static/",
-        b"http://evil/docs/",
-        b"/%0d%0aevil:%20x",
-    ):
-        connection = shared.connect()
-        connection.sendall(
-            b"GET " + path + b" HTTP/1.1\r\nHost: evil\r\nX-Forwarded-Host: evil\r\nConnection: close\r\n\r\n"
-        )
-        received = b""
-        while part := connection.recv(2**16):
-            received += part
-        assert received[9:12] == (b"200" if path == b"/" else b"404"), path
-        assert b"location" not in received.partition(b"\r\n\r\n")[0].lower()
-        assert b"\nevil" not in received
-        assert b"//evil" not in received

@@ -3,11 +3,11 @@ offers or stops sending; and limits on the time and size of a request's head, on
 that wait behind it, and on connections. What breaks them is answered as a problem, like all other errors.
 
 Why it is our own: behind plain uvicorn (its h11 protocol, which is stricter than that on httptools) 16 of the 32 tests
-of connections that there were when it was tried failed. What is no HTTP gets a bare 400 or nothing, before the answers due; what
-stands around chunks and the requests that wait are not bounded; a client that has sent all is taken for one that is
-gone, and the work of one that is gone goes on. Two hundred lines over its class mend that; its version is capped.
-Everything else that needs care (slow bodies, answers to bodies that are still coming in, the end of the server) is done
-in the application and in `server`, without uvicorn's internals.
+of connections that there were when it was tried failed. What is no HTTP gets a bare 400 or nothing, before the answers
+due; what stands around chunks and the requests that wait are not bounded; a client that has sent all is taken for one
+that is gone, and the work of one that is gone goes on. Two hundred lines over its class mend that; its version is
+capped. Everything else that needs care (slow bodies, answers to bodies that are still coming in, the end of the server)
+is done in the application and in `server`, without uvicorn's internals.
 """
 
 from __future__ import annotations
