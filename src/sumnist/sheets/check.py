@@ -34,20 +34,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.arithmetic import sumproduct as sp
 from sumnist.arithmetic.known import Support, points_of
 from sumnist.arithmetic.known import found as places
-from sumnist.arithmetic.sumproduct import (
-    IMPOSSIBLE,
-    LOG_MAX,
-    LOG_SUM,
-    PROBABILITIES,
-    ROUNDING,
-    Ring,
-    TooManyError,
-    Underflow,
-    Weights,
-    log_sum,
-)
 from sumnist.arithmetic.sums import Integers
 from sumnist.arithmetic.values import Values, ordered
 from sumnist.errors import EquationError, LayoutError, NumberError
@@ -63,7 +52,7 @@ class Reading(NamedTuple):
     """What a reader says of a field: numbers, the logarithm of λ of each, and how many numbers each stands for."""
 
     support: Support
-    log_likelihoods: Weights
+    log_likelihoods: sp.Weights
     counts: NDArray[np.float64]
 
 
@@ -74,13 +63,13 @@ def divided(log_probs: NDArray[Any], log_prior: NDArray[Any]) -> NDArray[np.floa
         NumberError: A number is possible that was not so before.
     """
     log_probs, log_prior = np.broadcast_arrays(np.asarray(log_probs, np.float64), np.asarray(log_prior, np.float64))
-    possible = log_probs > IMPOSSIBLE
-    if (log_prior[possible] == IMPOSSIBLE).any():
-        number = int(np.flatnonzero(possible & (log_prior == IMPOSSIBLE))[0])
+    possible = log_probs > sp.IMPOSSIBLE
+    if (log_prior[possible] == sp.IMPOSSIBLE).any():
+        number = int(np.flatnonzero(possible & (log_prior == sp.IMPOSSIBLE))[0])
         raise NumberError(f"{number} is read, but its prior is 0: expected a prior above 0 for all that may be read")
-    found = np.full(log_probs.shape, IMPOSSIBLE)
+    found = np.full(log_probs.shape, sp.IMPOSSIBLE)
     found[possible] = log_probs[possible] - log_prior[possible]
-    return np.asarray(found - log_sum(found)) if possible.any() else found
+    return np.asarray(found - sp.log_sum(found)) if possible.any() else found
 
 
 def dense_reading(name: str, evidence: Evidence, largest: int) -> Reading:
@@ -99,10 +88,10 @@ def dense_reading(name: str, evidence: Evidence, largest: int) -> Reading:
 def checked(name: str, evidence: NDArray[Any], largest: int) -> NDArray[np.float64]:
     """Log-probabilities, if they fit a field. Raises `NumberError`."""
     found = np.asarray(evidence, np.float64)
-    if found.shape != (largest + 1,) or np.isnan(found).any() or not IMPOSSIBLE < found.max() < np.inf:
+    if found.shape != (largest + 1,) or np.isnan(found).any() or not sp.IMPOSSIBLE < found.max() < np.inf:
         raise NumberError(
             f"Field {name} has log-probabilities {list(found.shape)} from {found.min(initial=0)} to "
-            f"{found.max(initial=IMPOSSIBLE)}: expected [{largest + 1}], for 0..{largest}, some above −inf, no NaN"
+            f"{found.max(initial=sp.IMPOSSIBLE)}: expected [{largest + 1}], for 0..{largest}, some above −inf, no NaN"
         )
     return found
 
@@ -112,30 +101,23 @@ def candidates(name: str, evidence: Evidence, largest: int, count: int | None = 
 
     With a `count` the least probable of more candidates become others. Raises `NumberError`.
     """
-    kept, other = all_candidates(name, evidence, largest)
+    if isinstance(evidence, Values):
+        numbers = evidence.probabilities.items()
+        kept = {int(value): share for value, share in numbers if value == int(value) and 0 <= value <= largest}
+        other = evidence.other if len(kept) <= largest else 0.0
+        if not (min([other, *kept.values()]) >= 0 and 0 < other + sum(kept.values()) < np.inf):
+            raise NumberError(
+                f"Field {name} has candidates {list(evidence.probabilities)[:5]} and {evidence.other} for all others: "
+                f"expected probabilities, some of them of numbers 0..{largest}"
+            )
+    else:
+        found, other = checked(name, evidence, largest), 0.0
+        listed = np.flatnonzero(found > sp.IMPOSSIBLE)
+        kept = dict(zip(listed.tolist(), np.exp(found[listed] - found.max()).tolist(), strict=True))
     if count is None or len(kept) <= count:
         return kept, other
     best = sorted(kept.items(), key=lambda one: -one[1])
     return dict(best[:count]), other + sum(share for _, share in best[count:])
-
-
-def all_candidates(name: str, evidence: Evidence, largest: int) -> tuple[dict[int, float], float]:
-    """The same, all of them."""
-    if not isinstance(evidence, Values):
-        found = checked(name, evidence, largest)
-        listed = np.flatnonzero(found > IMPOSSIBLE)
-        return dict(zip(listed.tolist(), np.exp(found[listed] - found.max()).tolist(), strict=True)), 0.0
-    kept = {
-        int(value): share for value, share in evidence.probabilities.items()
-        if value == int(value) and 0 <= value <= largest
-    }  # fmt: skip
-    other = evidence.other if len(kept) <= largest else 0.0
-    if not (min([other, *kept.values()]) >= 0 and 0 < other + sum(kept.values()) < np.inf):
-        raise NumberError(
-            f"Field {name} has candidates {list(evidence.probabilities)[:5]} and {evidence.other} for all others: "
-            f"expected probabilities, some of them of numbers 0..{largest}"
-        )
-    return kept, other
 
 
 def listed_reading(listed: Mapping[int, float], other: float, largest: int) -> Reading:
@@ -257,11 +239,11 @@ class Check:
             raise NumberError(f"What is read is lacking, or is of no field of the form: {wrong}; expected all fields")
         readings, messages = self.prepared(evidence)
         try:
-            passed = Passed(self, PROBABILITIES, readings, messages)
-        except Underflow:
+            passed = Passed(self, sp.PROBABILITIES, readings, messages)
+        except sp.Underflow:
             try:
-                passed = Passed(self, LOG_SUM, readings, messages)
-            except Underflow:
+                passed = Passed(self, sp.LOG_SUM, readings, messages)
+            except sp.Underflow:
                 raise EquationError(
                     "No numbers explain what is read: expected evidence under which some are possible; give every "
                     "number a probability above 0, or the writer a probability of a mistake"
@@ -271,7 +253,7 @@ class Check:
     def prepared(self, evidence: Mapping[str, Evidence]) -> tuple[dict[str, Reading], dict[str, Messages]]:
         """The reading of each field, and the messages of each formula, with as many candidates as can be."""
         for count in FEWER:
-            with suppress(TooManyError):
+            with suppress(sp.TooManyError):
                 return self.prepared_with(evidence, count)
         return self.prepared_with(evidence, 1, sums=False)
 
@@ -314,15 +296,15 @@ class Passed:
         log_evidence: The logarithm of the weight of all that may be, or of the best of it.
 
     Raises:
-        Underflow: Nothing is possible, or all is too improbable for the ring.
+        sp.Underflow: Nothing is possible, or all is too improbable for the ring.
     """
 
     def __init__(
-        self, check: Check, ring: Ring, readings: Mapping[str, Reading], messages: Mapping[str, Messages]
+        self, check: Check, ring: sp.Ring, readings: Mapping[str, Reading], messages: Mapping[str, Messages]
     ) -> None:
-        likelihoods: dict[str, Weights] = {}
+        likelihoods: dict[str, sp.Weights] = {}
         up: dict[str, Up] = {}
-        ups: dict[str, Weights] = {}
+        ups: dict[str, sp.Weights] = {}
         self.log_evidence = 0.0
         for name in check.order:
             reading = readings[name]
@@ -336,9 +318,9 @@ class Passed:
                 message, more = ring.normalised(ring.weights(np.log(reading.counts)))
             ups[name], most = ring.normalised(ring.times(likelihoods[name], message))
             self.log_evidence += level + more + most
-        left: dict[str, Weights] = {}
-        self.logs: dict[str, Weights] = {}
-        self.kinds: dict[str, Weights] = {}
+        left: dict[str, sp.Weights] = {}
+        self.logs: dict[str, sp.Weights] = {}
+        self.kinds: dict[str, sp.Weights] = {}
         for name in reversed(check.order):
             if name in left:
                 found, _ = ring.normalised(ring.times(ups[name], left[name]))
@@ -378,7 +360,7 @@ class Posterior:
         }
         self.explanation = self._explanation()
 
-    def _field(self, name: str, logs: Weights) -> Integers | Values:
+    def _field(self, name: str, logs: sp.Weights) -> Integers | Values:
         """The distribution of a field's number."""
         numbers, shares = self._numbers[name]
         if isinstance(self._readings[name].support, range):
@@ -432,7 +414,7 @@ class Posterior:
         found, ways = np.full(len(next(iter(values.values()))), -self.log_evidence), {}
         for name, reading in self._readings.items():
             index = places(reading.support, values[name])
-            found += np.append(reading.log_likelihoods, IMPOSSIBLE)[index]
+            found += np.append(reading.log_likelihoods, sp.IMPOSSIBLE)[index]
             if name in self.check.formulas:
                 ways[name] = self.ways(name, values)
                 with np.errstate(divide="ignore"):
@@ -450,7 +432,7 @@ class Posterior:
         Returns:
             For each field its numbers `[N]`, and the probabilities `[N]`; None if there are more than `LISTED`.
         """
-        least *= 1 - ROUNDING * np.sqrt(np.finfo(np.float64).eps)
+        least *= 1 - sp.ROUNDING * np.sqrt(np.finfo(np.float64).eps)
         fields = []
         for name, reading in self._readings.items():
             _, shares = self._numbers[name]
@@ -493,17 +475,17 @@ class Posterior:
     def _best_alternatives(self) -> dict[str, NDArray[np.int64]]:
         """The numbers of the most probable alternative; of equally probable ones the least number of each field."""
         readings, values = dict(self._readings), dict[str, NDArray[np.int64]]()
-        margin = ROUNDING * np.finfo(np.float64).eps * max(1, abs(self.log_evidence))
+        margin = sp.ROUNDING * np.finfo(np.float64).eps * max(1, abs(self.log_evidence))
         while True:
             tied = None
-            for name, logs in Passed(self.check, LOG_MAX, readings, self._messages).logs.items():
+            for name, logs in Passed(self.check, sp.LOG_MAX, readings, self._messages).logs.items():
                 best = np.flatnonzero(logs >= -margin)
                 values[name] = points_of(readings[name].support)[best[:1]]
                 tied = name if len(best) > 1 and tied is None else tied
             if tied is None:
                 return values
             chosen = points_of(readings[tied].support) == values[tied]
-            kept = np.where(chosen, readings[tied].log_likelihoods, IMPOSSIBLE)
+            kept = np.where(chosen, readings[tied].log_likelihoods, sp.IMPOSSIBLE)
             readings[tied] = readings[tied]._replace(log_likelihoods=kept)
 
 

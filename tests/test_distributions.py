@@ -1,0 +1,210 @@
+"""Known numbers, dense integers and lists of values: against counting out, and by the laws of arithmetic."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from itertools import product
+from math import log
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from enumeration import integers, log_shares
+from sumnist.arithmetic.known import Known, columns, found, numeral
+from sumnist.arithmetic.sums import Integers
+from sumnist.arithmetic.values import Values
+from sumnist.errors import NumberError
+
+HUGE = 10**40
+WHOLE = st.integers(-HUGE, HUGE) | st.integers(-(2**63), 2**64)
+
+
+@given(st.lists(WHOLE, max_size=4), st.integers(2, 16), st.integers(0, 45))
+def test_a_number_is_its_digits_and_what_is_above_them(numbers: list[int], base: int, count: int) -> None:
+    digits, above = columns(Known.of(numbers).units, base, count)
+    assert digits.shape == (count, len(numbers))
+    assert ((digits >= 0) & (digits < base)).all()
+    for number, its, rest in zip(numbers, digits.T.tolist(), above.tolist(), strict=True):
+        expected = number - sum(digit * base**place for place, digit in enumerate(its))
+        assert rest == max(-(2**62), min(expected // base**count, 2**62))
+
+
+@given(st.integers(0, HUGE), st.integers(2, 16), st.integers(1, 200))
+def test_digits_make_the_number_they_are_of(number: int, base: int, count: int) -> None:
+    digits, _ = columns(Known.of(number).units, base, count)
+    assert int(numeral(digits[::-1], base)) == number % base**count
+    assert numeral(np.stack([digits[::-1]] * 3), base).tolist() == [number % base**count] * 3
+
+
+@given(st.lists(WHOLE | st.decimals(-HUGE, HUGE, places=3), min_size=1), WHOLE, st.integers(-99, 99))
+def test_known_numbers_are_added_exactly(numbers: list[Any], other: int, factor: int) -> None:
+    total = Known.of(numbers).plus(Known.of(other), factor)
+    expected = [Fraction(number) + other * factor for number in numbers]
+    assert [Fraction(one) for one in total.numbers.tolist()] == expected
+
+
+@pytest.mark.parametrize("given_as", [[1, 2], np.array([1, 2], np.uint8), torch.tensor([1, 2], dtype=torch.int16)])
+def test_whole_numbers_may_come_from_anywhere(given_as: Any) -> None:
+    assert Known.of(given_as).units.dtype == np.int64
+    assert Known.of(given_as).numbers.tolist() == [1, 2]
+
+
+def test_a_number_alone_is_no_array() -> None:
+    assert [Known.of(one).numbers for one in (3, np.int8(3), HUGE, Decimal("0.50"))] == [3, 3, HUGE, Decimal("0.50")]
+
+
+def test_values_are_found_among_points() -> None:
+    points = np.array([-3, 0, 5])
+    assert found(points, np.array([[5, -3], [4, 99]])).tolist() == [[2, 0], [-1, -1]]
+    assert found(np.array([0, HUGE], object), np.array([HUGE, 1], object)).tolist() == [1, -1]
+
+
+quick = settings(deadline=None, max_examples=50)
+SMALL = st.integers(-4, 4)
+
+
+def shares(one: Integers) -> dict[int, float]:
+    """Its probabilities, of those numbers that are possible."""
+    return {number: share for number, share in enumerate(one.probabilities.tolist(), one.first) if share}
+
+
+def same(one: Integers, two: Integers) -> bool:
+    return shares(one) == pytest.approx(shares(two))
+
+
+@quick
+@given(integers(), integers(), SMALL)
+def test_sums_and_products_are_those_of_all_pairs(one: Integers, two: Integers, number: int) -> None:
+    added: dict[int, float] = {}
+    taken: dict[int, float] = {}
+    for (a, p), (b, q) in product(shares(one).items(), shares(two).items()):
+        added[a + b] = added.get(a + b, 0.0) + p * q
+        taken[a - b] = taken.get(a - b, 0.0) + p * q
+    assert shares(one + two) == pytest.approx(added)
+    assert shares(one - two) == pytest.approx(taken)
+    assert shares(one + number) == pytest.approx({a + number: p for a, p in shares(one).items()})
+    assert shares(number - one) == pytest.approx({number - a: p for a, p in shares(one).items()})
+    expected = {a * number: p for a, p in shares(one).items()} if number else {0: 1.0}
+    assert shares(number * one) == pytest.approx(expected)
+
+
+@quick
+@given(integers())
+def test_what_is_known_of_a_distribution_is_what_its_probabilities_say(one: Integers) -> None:
+    known = shares(one)
+    assert one.mode == min(number for number, share in known.items() if share == pytest.approx(max(known.values())))
+    assert one.mean == pytest.approx(sum(number * share for number, share in known.items()))
+    assert one.variance == pytest.approx(sum((number - one.mean) ** 2 * share for number, share in known.items()))
+    assert one.entropy == pytest.approx(-sum(share * log(share) for share in known.values()))
+    for number in range(one.first - 2, one.last + 3):
+        assert np.exp(one.log_prob(number)) == pytest.approx(known.get(number, 0.0))
+
+
+@quick
+@given(integers(), st.data())
+def test_a_condition_leaves_the_proportions(one: Integers, data: st.DataObject) -> None:
+    known = shares(one)
+    allowed = {data.draw(st.sampled_from(sorted(known))), *data.draw(st.sets(st.integers(-9, 13)))}
+    whole = sum(known.get(number, 0.0) for number in allowed)
+    expected = {number: share / whole for number, share in known.items() if number in allowed}
+    assert shares(one.condition(allowed)) == pytest.approx(expected)
+
+
+def test_a_batch_is_many_distributions() -> None:
+    one = Integers(log_shares([[1, 2, 3], [3, 2, 1]]), first=5)
+    two = Integers(log_shares([1, 1]))
+    assert one.mode.tolist() == [7, 5]
+    assert one.mean == pytest.approx(np.array([5 + 4 / 3, 5 + 2 / 3]))
+    assert np.exp(one.log_prob([6, 9])) == pytest.approx(np.array([1 / 3, 0]))
+    assert np.exp(one.log_prob([[5], [7]])) == pytest.approx(np.array([[1 / 6, 1 / 2], [1 / 2, 1 / 6]]))
+    assert np.exp((one + two).log_prob(8)) == pytest.approx(np.array([1 / 4, 1 / 12]))
+
+
+def test_numbers_may_be_larger_than_any_int64() -> None:
+    one = Integers(log_shares([1, 2]), first=10**30)
+    assert (one.mode, (3 * one + 1).last) == (10**30 + 1, 3 * 10**30 + 4)
+    assert np.exp(one.log_prob(10**30)) == pytest.approx(1 / 3)
+
+
+def test_torch_gives_what_numpy_gives_with_gradients() -> None:
+    x = torch.tensor([0.3, -torch.inf, -1.0], dtype=torch.float64, requires_grad=True)
+    ours, theirs = Integers(torch.log_softmax(x, -1), 2), Integers(torch.log_softmax(x, -1).detach().numpy(), 2)
+    for name in ("mean", "variance", "entropy"):
+        found = getattr(2 * ours - ours, name)
+        assert found.item() == pytest.approx(getattr(2 * theirs - theirs, name))
+        (gradient,) = torch.autograd.grad(found, x, retain_graph=True)
+        assert torch.isfinite(gradient).all()
+
+
+def test_draws_are_as_frequent_as_they_are_probable() -> None:
+    one, count = Integers(log_shares([[1, 2, 3, 0], [4, 0, 0, 1]]), first=-2), 20_000
+    drawn = one.sample(count, random=7)
+    assert drawn.shape == (count, 2)
+    for number in range(-2, 2):
+        share = one.probabilities[:, number + 2]
+        assert (abs((drawn == number).mean(0) - share) <= 5 * np.sqrt(share * (1 - share) / count)).all()
+    assert np.array_equal(drawn, one.sample(count, random=7))
+
+
+@st.composite
+def distributions(draw: st.DrawFn) -> Values:
+    values = draw(st.lists(st.integers(-50, 50), min_size=1, max_size=5, unique=True))
+    weights = draw(st.lists(st.floats(0.01, 1), min_size=len(values) + 1, max_size=len(values) + 1))
+    shares = [weight / sum(weights) for weight in weights]
+    return Values(dict(zip(values, shares[:-1], strict=True)), shares[-1])
+
+
+@given(distributions(), distributions())
+def test_a_sum_is_that_of_all_pairs_and_other_is_what_is_left(one: Values, two: Values) -> None:
+    expected: dict[int | Decimal, float] = {}
+    for (a, p), (b, q) in product(one.probabilities.items(), two.probabilities.items()):
+        expected[a + b] = expected.get(a + b, 0.0) + p * q
+    total = one + two
+    assert dict(total.probabilities) == pytest.approx(expected)
+    assert sum(total.probabilities.values()) + total.other == pytest.approx(1)
+    assert list(total.probabilities.values()) == sorted(total.probabilities.values(), reverse=True)
+
+
+def test_decimals_are_added_exactly() -> None:
+    total = Values({Decimal("0.10"): 0.5, Decimal("0.20"): 0.5}, 0.0) + Decimal("0.20")
+    assert set(total.probabilities) == {Decimal("0.30"), Decimal("0.40")}
+
+
+def test_the_mode_is_the_most_probable_value_and_of_nothing_none() -> None:
+    assert Values({3: 0.2, 8: 0.5}, 0.3).mode == 8
+    assert Values({}, 1.0).mode is None
+
+
+@given(distributions(), distributions(), st.integers(-3, 3))
+def test_differences_and_products_are_those_of_all_pairs(one: Values, two: Values, factor: int) -> None:
+    assert dict((one - two).probabilities) == pytest.approx(dict((one + -1 * two).probabilities))
+    assert dict((factor - one).probabilities) == pytest.approx({factor - a: p for a, p in one.probabilities.items()})
+    product_of = one * factor
+    if factor:
+        assert product_of == Values({a * factor: p for a, p in one.probabilities.items()}, one.other)
+    else:
+        assert product_of == Values({0: 1.0}, 0.0)
+
+
+def test_decimals_are_multiplied_exactly() -> None:
+    assert set((3 * Values({Decimal("1e-40"): 1.0}, 0.0) + 1).probabilities) == {Decimal(f"1.{0:039}3")}
+
+
+@given(distributions(), st.integers(-60, 40), st.integers(0, 80))
+def test_what_is_spread_is_spread_evenly_over_all_that_are_no_candidates(one: Values, first: int, count: int) -> None:
+    free = set(range(first, first + count + 1)) - set(one.probabilities)
+    if not free:
+        with pytest.raises(NumberError, match=r"^No value is left in "):
+            one.spread(first, first + count)
+        return
+    spread = one.spread(first, first + count)
+    assert spread.other == 0
+    assert sum(spread.probabilities.values()) == pytest.approx(1)
+    assert {value: spread.probabilities[value] for value in one.probabilities} == one.probabilities
+    assert {spread.probabilities[value] for value in free} == {one.other / len(free)}
+    assert spread.spread(0, 9) is spread

@@ -1,0 +1,786 @@
+"""Equations: as they are written, against counting out all combinations, of pictures, and as a command."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections import defaultdict
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import sumnist
+from drawings import line_of
+from sumnist.arithmetic.queries import LONGEST, Anything, Blanks, Query, Unread, words_of
+from sumnist.arithmetic.solutions import FILLINGS, Answer, Solution, solution_of
+from sumnist.arithmetic.values import Value, Values
+from sumnist.cli import main
+from sumnist.cli.words import solution_described
+from sumnist.errors import ConfigError, EquationError, ImageError, NumberError
+from sumnist.inference.numbers import NUMBER_ADVICE, Numbers
+from sumnist.inference.reader import Reader
+from sumnist.inference.solve import CANDIDATES, COMBINATIONS, TERMS, solve, words_in
+
+A_TERM = "a picture, a number or _"
+LIKELY = Values({5: 0.75, 3: 0.25}, 0.0)
+
+
+def contents(text: str, decimal: str | None = None) -> list[tuple[int, Any]]:
+    """What each term of a query is, with its sign on the left side."""
+    return [(term.step, term.content) for term in Query(words_of(text), decimal).terms]
+
+
+def said(words: list[Any], decimal: str | None = None) -> tuple[type[Exception], str]:
+    with pytest.raises((ConfigError, NumberError)) as caught:
+        Query(words, decimal)
+    return caught.type, str(caught.value)
+
+
+# What is understood.
+
+
+def test_terms_are_numbers_patterns_unknowns_and_pictures_and_change_their_sign_behind_the_equals() -> None:
+    assert contents("- a.png + 1_3 − 47 = 0_ + -12 - _ + 007") == [
+        (-1, Unread("a.png")), (1, Blanks("1_3", 0)), (-1, 47), (-1, Blanks("0_", 0)), (-1, -12), (1, Anything()),
+        (-1, 7),
+    ]  # fmt: skip
+
+
+def test_what_is_quoted_is_a_picture_whatever_it_looks_like() -> None:
+    assert words_of("""'my file.png' + "12" = "it's" - it's + '_'""") == [
+        Path("my file.png"), "+", Path("12"), "=", Path("it's"), "-", "it's", "+", Path("_"),
+    ]  # fmt: skip
+    assert [content for _, content in contents("'12' + 12 = \"a b\"")] == [
+        Unread(Path("12")), 12, Unread(Path("a b"))
+    ]  # fmt: skip
+
+
+def test_a_query_is_repeated_as_it_can_be_written_again() -> None:
+    text = """"my file.png" + 'the "best".png' - "12" + a.png = -5 + 1_3 - 'say "x"'"""
+    assert Query(words_of(text)).text == text
+    assert words_of(Query(words_of(text)).text) == words_of(text)
+
+
+def test_numbers_and_patterns_have_decimals_where_a_sign_for_them_is_given() -> None:
+    assert contents("1,50 + _,_5 + -3 = a.png", ",") == [
+        (1, Decimal("1.50")), (1, Blanks("__5", 2)), (1, -3), (-1, Unread("a.png"))
+    ]  # fmt: skip
+    assert contents("1.5 + 1,5 = _", ".") == [(1, Decimal("1.5")), (1, Unread("1,5")), (-1, Anything())]
+    assert contents("1.5 = _") == [(1, Unread("1.5")), (-1, Anything())]
+
+
+def test_a_list_has_readings_numbers_and_pictures_of_any_kind() -> None:
+    picture = np.zeros((28, 28), np.uint8)
+    query = Query([LIKELY, "+", np.int64(7), "-", Decimal("1.5"), "=", picture])
+    assert [term.content for term in query.terms[:3]] == [LIKELY, 7, Decimal("1.5")]
+    assert query.terms[3].content.picture is picture
+    assert query.text == "reading 1 + 7 - 1.5 = picture 7"
+
+
+def test_the_same_picture_twice_is_one_number_and_every_unknown_is_one_of_its_own() -> None:
+    names = Query(["a.png", "+", "./a.png", "+", Path("b/../a.png"), "=", "b.png"])
+    assert len({term.key for term in names.terms}) == 2
+    assert [term.place for term in names.pictures.values()] == [1, 7]
+    readings = Query([LIKELY, "+", LIKELY, "=", Values({5: 1.0}, 0.0)])
+    assert len({term.key for term in readings.terms}) == 2
+    assert len({term.key for term in Query(["__", "+", "__", "=", "_"]).terms}) == 3
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a.png + 3", 'a.png + 3: expected one = in it: write what is equal, such as "five.png + _ = 12"'),
+        ("a.png+3=_", "a.png+3=_: word 1, a.png+3=_: expected a space on each side of the =: write them"),
+        ("a = 3 = 4", "a = 3 = 4: word 4, =: expected one = alone: leave out what is from the second one on"),
+        ("a b = 3", "a b = 3: word 2, b: expected +, - or = between two terms: write one, or quote a path with spaces"),
+        ("a * 2 = _", "a * 2 = _: word 2, *: expected +, - or = between two terms: write one, or quote a path with "
+         "spaces"),
+        ("a + + 3 = 5", f"a + + 3 = 5: word 3, +: expected {A_TERM}: leave this sign out"),
+        ("a + - 3 = 5", f"a + - 3 = 5: word 3, -: expected {A_TERM}: leave this sign out"),
+        ("- - 3 = a", f"- - 3 = a: word 2, -: expected {A_TERM}: leave this sign out"),
+        ("+ 3 = a", f"+ 3 = a: word 1, +: expected {A_TERM}: leave this sign out"),
+        ("a + 3 =", f"a + 3 =: word 4, =: expected {A_TERM} after it: write what is equal"),
+        ("a + 3 = 5 +", f"a + 3 = 5 +: word 6, +: expected {A_TERM} after it: write what is equal"),
+        ("= a", f"= a: word 1, =: expected {A_TERM} before it: write what is equal"),
+        ("a + = 5", f"a + = 5: word 3, =: expected {A_TERM} before it: write what is equal"),
+        ("_ + a = _", "_ + a = _: word 5, _: expected one _ alone at most: write a _ for each digit, such as __, or 0_ "
+         "for one digit"),
+        ("-_ = a", "-_ = a: word 1, -_: expected a space between the sign and unknown digits: write one"),
+        ("5 + 7 = 12", "5 + 7 = 12: expected a picture or a _ in it: it is true, and there is nothing to solve"),
+        ("5 + 7 = -12", "5 + 7 = -12: expected a picture or a _ in it: it is false, and there is nothing to solve"),
+    ],
+)  # fmt: skip
+def test_a_wrong_query_is_repeated_with_the_word_that_is_wrong_what_was_expected_and_the_mend(
+    text: str, message: str
+) -> None:
+    assert said(words_of(text)) == (ConfigError, message)
+
+
+def test_an_empty_query_is_told_what_one_looks_like() -> None:
+    for words in ([], words_of(""), words_of("  \n")):
+        message = 'an empty query: expected an equation, such as "five.png + _ = 12": write one'
+        assert said(words) == (ConfigError, message)
+
+
+@pytest.mark.parametrize("text", ['"a b.png + 3 = _', "'a.png + 3 = _", '3 = "a.png"b', '"a" = \''])
+def test_a_quote_without_its_second_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r": expected a second [\"'] at the end of the path: write it, then a space$"):
+        words_of(text)
+
+
+@pytest.mark.parametrize("mark", ["9", "_", "-9"])
+def test_a_number_of_thousands_of_digits_is_refused_and_shown_without_its_middle(mark: str) -> None:
+    word = mark + mark[-1] * 5000
+    brief = f"{word[:30]}…{word[-30:]}"
+    message = (
+        f"a + {brief} = 3: word 3, {brief}: expected at most {LONGEST} digits before and behind the decimal sign: "
+        "shorten the number"
+    )
+    assert said(words_of(f"a + {word} = 3")) == (NumberError, message)
+    longest = mark[-1] * LONGEST
+    assert len(Query(words_of(f"a + {longest} = 3")).terms) == 3
+
+
+@pytest.mark.parametrize(
+    "number",
+    [10**LONGEST, -(10**5000), Decimal(10) ** LONGEST, Decimal("1e-601"), Decimal("NaN"), Decimal("Infinity"),
+     Values({10**LONGEST: 1.0}, 0.0)],
+    ids=range(7),
+)  # fmt: skip
+def test_numbers_without_an_end_or_a_value_are_refused_in_lists_too(number: Any) -> None:
+    kind, message = said(["a", "+", number, "=", 3])
+    assert kind is NumberError
+    assert "word 3, " in message
+    assert f"expected at most {LONGEST} digits before and behind the decimal sign" in message
+    assert len(message) < 300
+
+
+@pytest.mark.parametrize("number", [5.5, True, np.float32(2), 1j])
+def test_a_number_that_is_neither_whole_nor_decimal_is_refused(number: Any) -> None:
+    message = f"a + {number} = 3: word 3, {number}: expected a whole number or a Decimal: write 5, or Decimal('5.5')"
+    assert said(["a", "+", number, "=", 3]) == (NumberError, message)
+
+
+def test_of_a_long_query_the_words_around_the_wrong_one_are_shown() -> None:
+    words = words_of(" + ".join(f"{k}.png" for k in range(20)) + " = = 1 + 2 + 3 + 4")
+    where = "… + 18.png + 19.png = = 1 + 2 + 3 …: word 41, ="
+    assert said(words) == (ConfigError, f"{where}: expected {A_TERM} before it: write what is equal")
+
+
+def solved(*words: Any, decimal: str | None = None) -> Solution:
+    return solution_of(Query(words, decimal), {})
+
+
+def units(value: Any) -> int:
+    """A value in ten-thousandths."""
+    return int(Fraction(value) * 10_000)
+
+
+def choices_of(content: Any) -> list[tuple[int, float]]:
+    """What a term may be, with the weight of each."""
+    if isinstance(content, Values):
+        return [(units(value), share) for value, share in content.probabilities.items()]
+    if not isinstance(content, Blanks):
+        return [(units(content), 1.0)]
+    fillings = product("0123456789", repeat=content.text.count("_"))
+    numbers = [int(content.text.replace("_", "{}").format(*digits)) for digits in fillings]
+    return [(number * 10 ** (4 - content.places), 1.0) for number in numbers]
+
+
+def counted(words: list[Any], decimal: str | None = None) -> tuple[dict[Any, dict[int, float]], float, float]:
+    """The weight of each value of each number by its key, of everything, and of the best combination."""
+    query = Query(words, decimal)
+    steps: dict[Any, int] = defaultdict(int)
+    for term in query.terms:
+        steps[term.key] += term.step
+    choices = {term.key: choices_of(term.content) for term in query.terms}
+    weights: dict[Any, dict[int, float]] = {key: defaultdict(float) for key in choices}
+    total = best = 0.0
+    for combination in product(*choices.values()):
+        if (
+            sum(step * value for step, (value, _) in zip(map(steps.__getitem__, choices), combination, strict=True))
+            == 0
+        ):
+            weight = math.prod(share for _, share in combination)
+            total, best = total + weight, max(best, weight)
+            for key, (value, _) in zip(choices, combination, strict=True):
+                weights[key][value] += weight
+    return weights, total, best
+
+
+def agrees(words: list[Any], decimal: str | None = None) -> None:
+    """Assert that a solution is what counting gives, or that both find none."""
+    weights, total, best = counted(words, decimal)
+    if not total:
+        with pytest.raises(EquationError):
+            solved(*words, decimal=decimal)
+        return
+    solution = solved(*words, decimal=decimal)
+    contents = {term.key: term.content for term in Query(words, decimal).terms}
+    for kind, answers in ((Blanks, solution.unknowns), (Values, solution.pictures)):
+        keys = [key for key, content in contents.items() if isinstance(content, kind)]
+        for key, answer in zip(keys, answers, strict=True):
+            expected = {value: weight / total for value, weight in weights[key].items()}
+            found = {units(value): share for value, share in answer.after.probabilities.items()}
+            assert found == pytest.approx(expected, rel=1e-9, abs=1e-15)
+    assert solution.probability == pytest.approx(best / total)
+    if not solution.unknowns:
+        assert solution.is_true is not None
+        assert solution.is_true[0] == pytest.approx(total)
+    left, right = solution.solved.replace(",", ".").split(" = ")
+    assert evaluated(left) == evaluated(right)
+
+
+def evaluated(side: str) -> Fraction:
+    """What a side of an equation makes."""
+    sign, total = 1, Fraction()
+    for word in side.split():
+        if word in ("+", "-"):
+            sign = 1 if word == "+" else -1
+        else:
+            total += sign * Fraction(word)
+    return total
+
+
+@st.composite
+def distributions(draw: st.DrawFn, size: int = 3) -> Values:
+    values = draw(st.lists(st.integers(-30, 130), min_size=1, max_size=size, unique=True))
+    weights = draw(st.lists(st.floats(0.01, 1), min_size=len(values) + 1, max_size=len(values) + 1))
+    shares = [weight / sum(weights) for weight in weights]
+    return Values(dict(zip(values, shares[:-1], strict=True)), shares[-1])
+
+
+@st.composite
+def equations(draw: st.DrawFn) -> list[Any]:
+    """The words of an equation of a few readings, patterns and numbers, of which some occur twice."""
+    readings = draw(st.lists(distributions(), min_size=1, max_size=3))
+    known = st.integers(-20, 200)
+    pattern: st.SearchStrategy[Any] = st.from_regex(r"[0-9]_|_[0-9]|[0-9]_[0-9]|__", fullmatch=True)
+    terms: list[Any] = draw(st.lists(st.sampled_from(readings), max_size=3))
+    terms += draw(st.lists(pattern | known, max_size=2))
+    terms = [readings[0], *draw(st.permutations(terms))]
+    equals = draw(st.integers(1, len(terms)))
+    words: list[Any] = []
+    for place, term in enumerate(terms):
+        words += ["="] if place == equals else [draw(st.sampled_from("+-"))] if place else []
+        words.append(term)
+    words += ["+" if "=" in words else "="]
+    left = {term.key: draw(st.sampled_from(choices_of(term.content)))[0] for term in Query([*words, "_"]).terms[:-1]}
+    rest = sum(term.step * left[term.key] for term in Query([*words, "_"]).terms[:-1]) // units(1)
+    return [*words, rest + draw(st.sampled_from([0, 0, 0, 1]))]
+
+
+@settings(deadline=None)
+@given(equations())
+def test_every_probability_is_that_of_counting_all_combinations(words: list[Any]) -> None:
+    agrees(words)
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal"),
+    [
+        ("A + B + 47 = 1_3", None),
+        ("A + A - B = _0", None),
+        ("A + __ = B + 1_", None),
+        ("_4 - A = B + 0_", None),
+        ("- A = B - 1__", None),
+        ("A + __ + 0_ = 1__", None),
+        ("A - A + B = 48", None),
+        ("C + D = 15.70", "."),
+        ("C + _.5 = D + __", "."),
+        ("C + C = 2_", "."),
+        ("C - 0.25 = 12.2_", "."),
+    ],
+)
+def test_equations_of_all_kinds_agree_with_counting(text: str, decimal: str | None) -> None:
+    readings = {
+        "A": Values({53: 0.6, 58: 0.3, 33: 0.05}, 0.05), "B": Values({48: 0.9, 43: 0.09}, 0.01),
+        "C": Values({Decimal("12.50"): 0.7, Decimal("12.5001"): 0.1, Decimal("11"): 0.1}, 0.1),
+        "D": Values({Decimal("3.20"): 0.5, 4: 0.4, Decimal("4.7"): 0.1}, 0.0),
+    }  # fmt: skip
+    agrees([readings.get(word, word) for word in text.split()], decimal)
+
+
+def test_unknowns_come_in_the_order_of_the_query_and_a_calculation_needs_no_picture() -> None:
+    solution = solved("0_", "+", 12, "=", "_", "-", "1_")
+    assert [answer.term for answer in solution.unknowns] == ["0_", "_", "1_"]
+    assert solution.pictures == ()
+    assert solved(12, "+", 30, "=", "_").unknowns[0].value == 42
+    assert solved(12, "-", "_", "=", 30).solved == "12 - -18 = 30"
+    assert solved("-", "_", "=", 5).unknowns[0].value == -5
+
+
+def test_the_same_reading_twice_is_one_number_and_two_that_are_alike_are_not() -> None:
+    shares: dict[Value, float] = {5: 0.5, 6: 0.5}
+    one = Values(shares, 0.0)
+    assert solved(one, "+", one, "=", 10).is_true == (0.5, 0.5)
+    assert solved(one, "+", Values(shares, 0.0), "=", 10).is_true == (0.25, 0.25)
+    with pytest.raises(EquationError):
+        solved(one, "+", one, "=", 11)
+    assert len(solved(one, "-", one, "=", 0).pictures) == 1
+
+
+# What candidates leave out.
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.floats(0.001, 1), min_size=7, max_size=7), min_size=1, max_size=3), st.data())
+def test_the_whole_truth_lies_within_what_is_said_without_the_other_values(
+    weights: list[list[float]], data: st.DataObject
+) -> None:
+    whole = [Values({k: w / sum(one) for k, w in enumerate(one)}, 0.0) for one in weights]
+    kept = [data.draw(st.sets(st.integers(0, 6), min_size=1)) for _ in whole]
+    known = [
+        Values({k: p for k, p in one.probabilities.items() if k in keep},
+               sum(p for k, p in one.probabilities.items() if k not in keep))
+        for one, keep in zip(whole, kept, strict=True)
+    ]  # fmt: skip
+    signs = [data.draw(st.sampled_from("+-")) for _ in whole[1:]]
+    end: list[Any] = data.draw(
+        st.sampled_from([["=", data.draw(st.integers(-4, 12))], ["=", "_0"], ["-", "0_", "=", "0_"]])
+    )
+    twice = data.draw(st.booleans())
+
+    def words(readings: list[Values]) -> list[Any]:
+        first: list[Any] = [readings[0], "-", readings[0], "+", readings[0]] if twice else [readings[0]]
+        return first + [word for pair in zip(signs, readings[1:], strict=True) for word in pair] + end
+
+    try:
+        said = solved(*words(known))
+    except EquationError:
+        return
+    truth = solved(*words(whole))
+    least = said.at_least - 1e-9
+    for ours, true in zip((*said.unknowns, *said.pictures), (*truth.unknowns, *truth.pictures), strict=True):
+        for value, share in ours.after.probabilities.items():
+            assert share * least <= true.after.probabilities[value] <= 1 - (1 - share) * least + 1e-9
+    if truth.is_true:
+        assert said.is_true is not None
+        assert said.is_true[0] - 1e-9 <= truth.is_true[0] <= said.is_true[1] + 1e-9
+
+
+def test_what_a_picture_must_show_as_a_candidate_leaves_no_doubt() -> None:
+    one = Values({5: 0.6, 3: 0.3}, 0.1)
+    assert solved(one, "+", 7, "=", 12).at_least == 1.0
+    assert np.allclose(solved(one, "+", 7, "=", 12).is_true or (), 0.6)
+    assert solved(one, "+", 7, "=", "1_").at_least < 1.0
+
+
+# Far from zero, and beyond machine numbers.
+
+
+def test_numbers_of_hundreds_of_digits_and_patterns_of_hundreds_of_unknown_ones_are_exact() -> None:
+    one = Values({10**300 + 7: 0.5, 7: 0.5}, 0.0)
+    solution = solved(one, "+", 1, "=", "1" + "_" * 300)
+    assert (solution.unknowns[0].value, solution.probability) == (10**300 + 8, 1.0)
+    assert dict(solved("_" * 300, "+", one, "=", 10**300 + 8).pictures[0].after.probabilities) == {10**300 + 7: 1.0}
+
+
+@pytest.mark.parametrize("far", [1, 10**30])
+def test_probabilities_that_no_machine_number_holds_are_divided_all_the_same(far: int) -> None:
+    readings = [Values({0: 1.0 - 3e-200, far: 1e-200, 2 * far: 2e-200}, 0.0) for _ in range(4)]
+    words = [word for one in readings for word in ("+", one)][1:]
+    solution = solved(*words, "=", 8 * far)
+    assert solution.probability == pytest.approx(1)
+    assert solution.is_true == (0.0, 0.0)
+    assert {answer.value for answer in solved(*words, "=", 7 * far).pictures} == {2 * far}
+    first = solved(*words, "=", 7 * far).pictures[0]
+    assert dict(first.after.probabilities) == pytest.approx({2 * far: 0.75, far: 0.25})
+
+
+def test_more_possibilities_than_are_looked_at_are_refused_with_the_query() -> None:
+    message = (
+        f"_______ + 5 = _______: a pattern would be filled in more than {FILLINGS:,} ways, expected fewer unknown "
+        "digits beside other unknowns: write more of the digits that are known"
+    )
+    with pytest.raises(NumberError) as caught:
+        solved("_______", "+", 5, "=", "_______")
+    assert str(caught.value) == message
+    many = [Values(dict.fromkeys(range(1, 10_001), 1e-4), 0.0) for _ in range(5)]
+    with pytest.raises(NumberError, match=r"^reading 1 \+ .* give fewer candidates for each number$"):
+        solved(*[word for one in many for word in (one, "+")], 0, "=", "_")
+
+
+# What is impossible, and what is no distribution.
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["A", "+", 5, "=", 13], "reading 1 + 5 = 13: no reading of reading 1 makes it true, it would have to be 8; "
+         "what else may be there has a probability of 0.1: check the equation and the pictures"),
+        (["A", "+", "A", "=", 13], "reading 1 + reading 3 = 13: no reading of reading 1 makes it true, it would have "
+         "to be 13/2; what else may be there has a probability of 0.1: check the equation and the pictures"),
+        (["A", "-", "A", "=", 13], "reading 1 - reading 3 = 13: no reading of reading 1 makes it true; what else may "
+         "be there has a probability of 0.1: check the equation and the pictures"),
+        (["B", "-", "A", "=", 13], "reading 1 - reading 3 = 13: no readings of reading 1 and reading 3 make it true; "
+         "what else may be there has a probability of 0.1: check the equation and the pictures"),
+        (["B", "=", "_2"], "reading 1 = _2: no reading of reading 1 makes it true, whatever the digits are: check the "
+         "equation and the pictures"),
+        (["C", "=", "_2"], "reading 1 = _2: no reading of reading 1 makes it true, whatever the digits are: check the "
+         "equation and the pictures"),
+        ([3, "+", "_2", "=", 14], "3 + _2 = 14: no digits make it true: check the equation"),
+    ],
+)  # fmt: skip
+def test_what_nothing_makes_true_is_said_with_what_was_looked_for(words: list[Any], message: str) -> None:
+    readings = {"A": Values({5: 0.6, 3: 0.3}, 0.1), "B": Values({5: 1.0}, 0.0), "C": Values({5: 1.0}, 1e-15)}
+    with pytest.raises(EquationError) as caught:
+        solved(*(readings.get(word, word) if isinstance(word, str) else word for word in words))
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("values", [Values({}, 1.0), Values({5: 0.0}, 1.0)])
+def test_a_number_without_candidates_is_refused(values: Values) -> None:
+    with pytest.raises(NumberError, match=r"^reading 1: no candidates, expected one at least"):
+        solved(values, "+", 5, "=", "_")
+
+
+# The forms of a solution.
+
+
+def test_a_solution_as_a_dictionary_has_all_that_json_can_write() -> None:
+    one, two = Values({Decimal("12.50"): 0.6, 12: 0.3}, 0.1), Values({4: 0.5, 3: 0.3, 2: 0.2}, 0.0)
+    solution = solved(one, "-", two, "=", Decimal("8.5"))
+    values = solution.as_dict(2)
+    assert json.loads(json.dumps(values)) == values
+    assert values == {
+        "format": 1, "query": "reading 1 - reading 3 = 8.5", "solved": "12.50 - 4 = 8.5", "probability": 1.0,
+        "unknowns": [],
+        "pictures": [
+            {"term": "reading 1", "value": "12.50", "probability": 1.0,
+             "values": [{"value": "12.50", "before": 0.6, "after": 1.0}], "impossible": [12], "other": 0.1,
+             "reason": None, "together": "12.50"},
+            {"term": "reading 3", "value": 4, "probability": 1.0,
+             "values": [{"value": 4, "before": 0.5, "after": 1.0}], "impossible": [3, 2], "other": 0.0, "reason": None,
+             "together": 4},
+        ],
+        "at_least": solution.at_least, "is_true": list(solution.is_true or ()),
+        "contradicted": [],
+    }  # fmt: skip
+    unknown = solved(two, "+", "0_", "=", 9).as_dict(1)["unknowns"][0]
+    assert unknown == {
+        "term": "0_", "value": 5, "probability": 0.5, "values": [{"value": 5, "before": None, "after": 0.5}],
+        "impossible": [], "other": None, "reason": None, "together": 5,
+    }  # fmt: skip
+
+
+def test_values_have_the_decimals_of_what_is_written_unless_they_need_more() -> None:
+    one = Values({Decimal("7.25"): 0.9, Decimal("7.125"): 0.1}, 0.0)
+    (unknown,) = solved(*words_of("1.5 + _ = "), one, decimal=".").unknowns
+    assert [str(value) for value in unknown.after.probabilities] == ["5.75", "5.625"]
+    assert [str(value) for value in solved(one, "=", "7._5", decimal=".").unknowns[0].after.probabilities] == ["7.25"]
+
+
+def test_the_most_probable_value_comes_first_and_the_smaller_one_of_two() -> None:
+    answer = solved(Values({9: 0.25, 4: 0.25, 6: 0.5}, 0.0), "+", "_", "=", 10).pictures[0]
+    assert isinstance(answer, Answer)
+    assert list(answer.after.probabilities) == [6, 4, 9]
+    assert answer.probability == pytest.approx(0.5)
+
+
+def test_an_equation_that_contradicts_what_is_clear_says_so() -> None:
+    five, doubtful = Values({5: 0.995, 6: 0.005}, 0.0), Values({5: 0.9, 6: 0.1}, 0.0)
+    (one,) = solved(five, "+", 7, "=", 13).contradicted
+    assert (one.read, one.value, one.kept) == (5, 6, 0)
+    both = solved(five, "+", Values({5: 0.995, 6: 0.005}, 0.0), "=", 11)  # either is misread, and neither surely
+    assert [answer.kept for answer in both.contradicted] == pytest.approx([0.5, 0.5])
+    assert both.as_dict()["contradicted"][0] == {"term": "reading 1", "read": 5, "probability": 0.995}
+    for fine in (solved(five, "+", 7, "=", 12), solved(doubtful, "+", 7, "=", 13), solved(five, "+", "_", "=", 13)):
+        assert fine.contradicted == ()
+
+
+def test_a_number_by_itself_may_be_another_than_all_numbers_together_say() -> None:
+    one, two = Values({0: 0.4, 5: 0.3, 6: 0.3}, 0.0), Values({0: 0.4, 6: 0.3, 5: 0.3}, 0.0)
+    solution = solved(one, "+", two, "=", "_")
+    (unknown,) = solution.unknowns
+    assert (unknown.value, unknown.together, solution.solved) == (5, 0, "0 + 0 = 0")
+
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+NO_FILE = "check its name, there is no such file; what is unknown is written _"
+
+
+class Result(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a few pictures."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("five.png", "1480.png"):
+        shutil.copy(EXAMPLES / name, tmp_path)
+    shutil.copy("five.png", "a five.png")
+    shutil.copy("five.png", "12")
+    Image.fromarray(line_of("1037")).save("1037.png")
+    Image.new("L", (200, 60), 255).save("blank.png")
+    Path("text.png").write_text("no picture")
+    Path("folder").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def command(place: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Run `sumnist solve` in this process, there."""
+
+    def run(*words: str) -> Result:
+        status = main(["solve", *words])
+        captured = capsys.readouterr()
+        return Result(status, captured.out, captured.err)
+
+    return run
+
+
+# In Python.
+
+
+def test_an_unknown_number_is_what_the_picture_leaves(place: Path, reader: Reader) -> None:
+    solution = sumnist.solve("five.png + _ = 12", reader)
+    assert solution.solved == "5 + 7 = 12"
+    (unknown,), (five,) = solution.unknowns, solution.pictures
+    assert (unknown.term, unknown.value, five.term, five.value) == ("_", 7, "five.png", 5)
+    read = reader.read_number("five.png", count=CANDIDATES)
+    assert five.before == read.values
+    assert dict(unknown.after.probabilities) == pytest.approx(
+        {12 - value: share / (1 - read.other) for value, share in read.values.probabilities.items()}
+    )
+
+
+def test_without_a_reader_the_packaged_networks_read(place: Path, reader: Reader) -> None:
+    assert solve("1480.png - five.png = _") == solve("1480.png - five.png = _", reader)
+    assert solve("1480.png - five.png = _", Numbers()).unknowns[0].value == 1475
+
+
+def test_a_list_has_readings_of_both_kinds_paths_pictures_and_numbers(place: Path, reader: Reader) -> None:
+    digit, number = reader.read("five.png", 0), reader.read_number("1480.png")
+    with Image.open("1037.png") as picture:
+        solution = solve([number, "+", digit, "+", picture, "+", Path("a five.png"), "=", "_"], reader)
+    assert solution.query == 'reading 1 + reading 3 + picture 5 + "a five.png" = _'
+    assert solution.solved == "1480 + 5 + 1037 + 5 = 2527"
+    assert solution.pictures[1].before == Values(dict(enumerate(digit.digit_probabilities)), 0.0)
+    assert solve([digit, "+", 7, "=", "1_"], reader).unknowns[0].value == 12
+    assert solve([Path("five.png").read_bytes(), "+", 7, "=", "_"], reader).unknowns[0].value == 12
+
+
+def test_the_same_picture_twice_is_read_once_and_counts_twice(
+    place: Path, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def counted(self: Numbers, pictures: Any, *more: Any) -> Any:
+        asked.extend(pictures)
+        return each(self, pictures, *more)
+
+    each = Numbers.read_each
+    monkeypatch.setattr(Numbers, "read_each", counted)
+    solution = solve(["five.png", "+", Path("./five.png"), "=", 10], reader)
+    assert asked == ["five.png"]
+    assert solution.is_true == pytest.approx([solution.pictures[0].before.probabilities[5]] * 2)  # type: ignore[union-attr]
+    assert solve("five.png + 'a five.png' = 10", reader).is_true != solution.is_true
+
+
+@pytest.mark.parametrize(("pictures", "count"), [(1, 100), (4, 100), (8, 22), (12, 7), (40, 2)])
+def test_of_many_pictures_each_has_fewer_candidates(
+    pictures: int, count: int, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def stopped(self: Numbers, given: Any, *more: Any) -> Any:
+        asked.append(more[-1])
+        return [ImageError("stop")]
+
+    monkeypatch.setattr(Numbers, "read_each", stopped)
+    for name in range(pictures):
+        Path(f"{name}.png").touch()
+    with pytest.raises(ImageError, match="stop"):
+        solve(" + ".join(f"{name}.png" for name in range(pictures)) + " = _")
+    assert asked == [count]
+    assert count == 2 or count ** -(-pictures // 2) <= COMBINATIONS
+
+
+# Words.
+
+
+def test_words_are_given_as_one_text_or_as_many(place: Path) -> None:
+    words = ["five.png", "+", "_", "=", "12"]
+    assert words_in("five.png + _ = 12") == words_in(*words) == words_in("five.png + _", "=", "12") == words
+    spaced = [Path("a five.png"), "+", "_", "=", "12"]
+    assert words_in("a five.png", "+", "_", "=", "12") == words_in("'a five.png' + _ = 12") == spaced
+    assert words_in("none of these.png", "=", "5")[0] == Path("none of these.png")
+    shutil.copy("five.png", "a + b.png")
+    assert words_in("a + b.png", "=", "5") == [Path("a + b.png"), "=", "5"]
+    assert words_in("a - b.png", "=", "5") == ["a", "-", "b.png", "=", "5"]
+    assert words_in("five.png", "", "=") == ["five.png", "="]
+
+
+# What is printed.
+
+
+def answer(term: str, before: dict[Any, float] | None, after: dict[Any, float], reason: str | None = None) -> Answer:
+    return Answer(term, Values(before, 1 - sum(before.values())) if before else None, Values(after, 0.0), reason)
+
+
+SOLUTION = Solution(
+    "a.png - b.png = _4", "107 - 53 = 54", 0.9,
+    (answer("_4", None, {54: 0.9, 4: 0.09, 94: 0.01}),),
+    (answer("a.png", {101: 0.7, 107: 0.2, 57: 0.09, 1: 0.005}, {107: 0.9, 57: 0.1}, "unsure"),
+     answer("b.png", {53: 0.999, 5: 0.00001}, {53: 1.0})),
+    0.98765, None,
+)  # fmt: skip
+
+
+def test_a_solution_is_told_in_columns() -> None:
+    assert solution_described(SOLUTION) == (
+        "a.png - b.png = _4\n"
+        "107 - 53 = 54  90.00%\n"
+        "  _4      54   90.00%                  then 4 9.00%, 94 1.00%\n"
+        "  a.png  107   90.00%  before  20.00%  then 57 10.00%; not 101 (70.00%), 1 (0.50%); "
+        "alone not accepted, unsure\n"
+        "  b.png   53  100.00%  before  99.90%\n"
+        "  with at least 98.77% each picture shows one of its candidates, as is assumed here"
+    )
+    assert "then 4 9.00%\n" in solution_described(SOLUTION, 2)
+    assert "then" not in solution_described(SOLUTION, 1)
+
+
+def test_where_nothing_is_unknown_it_is_told_how_probable_the_equation_is(place: Path, reader: Reader) -> None:
+    true = solve("five.png + 1480.png = 1485", reader)
+    assert true.is_true is not None
+    line = solution_described(true).splitlines()[-1]
+    assert line == f"  by the pictures alone, the probability that it is true is {true.is_true[0]:.2%}"
+    interval = Solution("a = 5", "5 = 5", 1.0, (), SOLUTION.pictures, 1.0, (0.00001, 0.25))
+    assert solution_described(interval).splitlines()[-1].endswith("is from <0.01% to 25.00%")
+
+
+def test_the_command_prints_what_is_told_and_the_same_of_one_word_or_many(
+    command: Callable[..., Result], reader: Reader
+) -> None:
+    expected = solution_described(solve("five.png + _ = 12", reader)) + "\n"
+    assert command("five.png + _ = 12") == command("five.png", "+", "_", "=", "12") == (0, expected, "")
+    few = command("--count", "1", "five.png", "+", "_", "=", "12")
+    assert few == (0, solution_described(solve("five.png + _ = 12", reader), 1) + "\n", "")
+    assert command("a five.png", "-", "-5", "=", "_").out.splitlines()[1].startswith("5 - -5 = 10 ")
+    assert command("-", "12", "+", "five.png", "=", "_").out.splitlines()[1].startswith("- 12 + 5 = -7 ")
+    assert command("./12", "+", "12", "=", "_").out.splitlines()[1].startswith("5 + 12 = 17 ")
+
+
+def test_a_line_of_json_is_the_solution(command: Callable[..., Result], reader: Reader) -> None:
+    words = ["1480.png", "-", "five.png", "=", "147_"]
+    status, out, err = command(*words, "--json", "--count", "2", "--digits", "1-4")
+    assert (status, err, out.count("\n")) == (0, "", 1)
+    assert json.loads(out) == solve(words, reader, digits=(1, 4)).as_dict(2)
+
+
+def test_the_flags_reach_the_reader(command: Callable[..., Result], reader: Reader) -> None:
+    words = ["1480.png", "=", "_", "+", "0,5"]
+    out = command(*words, "--json", "--digits", "2-3", "--decimal", ",", "--ink", "light").out
+    assert json.loads(out) == solve(words, reader, "ours", (2, 3), ",", "light").as_dict()
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "message"),
+    [
+        ("", 2, 'an empty query: expected an equation, such as "five.png + _ = 12": write one'),
+        ("none.png + _ = 3", 1, f"none.png + _ = 3: word 1, none.png: expected {TERMS}: {NO_FILE}"),
+        ("five.png + x = 3", 1, f"five.png + x = 3: word 3, x: expected {TERMS}: {NO_FILE}"),
+        ("folder + _ = 3", 1, "folder + _ = 3: word 1, folder: is a folder, expected a picture: name a file in it"),
+        ("_ = blank.png", 1, "_ = blank.png: word 3, blank.png: expected a number on it, not accepted: blank: "
+         f"{NUMBER_ADVICE['blank']}"),
+        ("five.png + 5.5 = _", 2, f"five.png + 5.5 = _: word 3, 5.5: expected {TERMS}: leave separators out; for "
+         "decimals, say which sign is before them, as in --decimal ."),
+        ("1,480 = five.png", 2, f"1,480 = five.png: word 1, 1,480: expected {TERMS}: leave separators out; for "
+         "decimals, say which sign is before them, as in --decimal ."),
+        ("five.png+3 = _", 2, f"five.png+3 = _: word 1, five.png+3: expected {TERMS}: put spaces around +, - and =, "
+         "which are all the signs there are"),
+        ("5x3 = five.png", 2, f"5x3 = five.png: word 1, 5x3: expected {TERMS}: put spaces around +, - and =, which are "
+         "all the signs there are"),
+        ("five.png 1480.png = 3", 2, "five.png 1480.png = 3: word 2, 1480.png: expected +, - or = between two terms: "
+         "write one, or quote a path with spaces"),
+        ("five.png + 7 = 13 =", 2, "five.png + 7 = 13 =: word 6, =: expected one = alone: leave out what is from the "
+         "second one on"),
+        ("'five.png + 7 = 13", 2, "'five.png + 7 = 13: expected a second ' at the end of the path: write it, then a "
+         "space"),
+        ("five.png = \0", 2, "five.png = \\x00: word 3, \\x00: expected a picture, a number or _: leave the character "
+         "NUL out"),
+    ],
+)  # fmt: skip
+def test_a_wrong_query_is_one_line_that_names_the_word(
+    command: Callable[..., Result], text: str, status: int, message: str
+) -> None:
+    assert command(text) == (status, "", f"sumnist: {message}\n")
+
+
+def test_a_picture_that_cannot_be_decoded_is_named_with_its_word(command: Callable[..., Result]) -> None:
+    status, out, err = command("five.png", "+", "text.png", "=", "_")
+    assert (status, out) == (1, "")
+    assert err.startswith("sumnist: five.png + text.png = _: word 3, text.png: ")
+    assert err.count("\n") == 1
+
+
+def test_what_no_reading_makes_true_fails_with_what_was_looked_for(command: Callable[..., Result]) -> None:
+    status, out, err = command("five.png + 7 = 1000000")
+    assert (status, out) == (1, "")
+    assert err == (
+        "sumnist: five.png + 7 = 1000000: no reading of five.png makes it true, it would have to be 999993: check the "
+        "equation and the pictures\n"
+    )
+
+
+def test_flags_that_make_no_sense_are_refused_as_everywhere(
+    command: Callable[..., Result], small_run: Path, place: Path
+) -> None:
+    words = ["five.png", "+", "_", "=", "12"]
+    assert command(*words, "--digits", "6-1").err.startswith("sumnist: --digits 6-1: expected how many there are")
+    assert command(*words, "--count", "0").err == "sumnist: --count 0: expected a whole number from 1 to 1,000\n"
+    assert command(*words, "--model", str(small_run)).err == (
+        f"sumnist: --model {small_run}: a run that is not exported, expected an ONNX file for solve: run `sumnist "
+        f"export {small_run}` first\n"
+    )
+    assert command().err.startswith("sumnist: solve: the following arguments are required: WORD; see ")
+
+
+def test_in_python_arguments_and_numbers_that_make_no_sense_are_refused(place: Path, reader: Reader) -> None:
+    for changed in ({"decimal": ";"}, {"engine": "theirs"}, {"digits": 0}, {"ink": "red"}):
+        with pytest.raises(ConfigError):
+            solve("five.png + _ = 12", reader, **changed)
+    with pytest.raises(NumberError, match=f"word 3, a longer number: expected at most {LONGEST} digits"):
+        solve(["five.png", "+", 10**5000, "=", "_"], reader)
+    with pytest.raises(ImageError, match=r"^picture 1 = _: word 1, picture: NoneType, expected a path"):
+        solve([None, "=", "_"], reader)
+    with pytest.raises(ImageError, match=r"word 3, picture: NoneType, expected a path"):
+        solve(["five.png", "+", None, "=", "_"], reader)
+
+
+def test_what_contradicts_a_clear_picture_is_said_first_and_fails(command: Callable[..., Result]) -> None:
+    status, out, _ = command("five.png + 7 = 13")
+    assert status == 1
+    assert out.startswith("contradicted: by itself, five.png is 5 (100.00%)\n")
+    assert "only if that is misread, 6 + 7 = 13" in out
+    status, out, _ = command("five.png + 7 = 13", "--json")
+    assert status == 1
+    (one,) = json.loads(out)["contradicted"]
+    assert (one["term"], one["read"]) == ("five.png", 5)
+
+
+def test_a_number_that_by_itself_is_another_is_said_below_the_equation() -> None:
+    unknown = Answer("_", None, Values({11: 0.6, 0: 0.4}, 0.0), together=0)
+    lines = solution_described(Solution("a + b = _", "0 + 0 = 0", 0.4, (unknown,), (), 1.0, None)).splitlines()
+    assert lines[1:3] == ["0 + 0 = 0  40.00%", "  by itself, _ is most probably 11 (60.00%)"]
