@@ -40,7 +40,6 @@ from sumnist.training.evaluate import compare_runs, evaluate_run
 from sumnist.training.export import export_run
 from sumnist.training.folder import METRICS, RECORD, STATE, Progress, RunFolder
 from sumnist.training.loop import train, training_step
-from survival import Kill, survive
 
 WEIGHTS = "model.safetensors"
 
@@ -286,21 +285,6 @@ def test_ctrl_c_at_the_end_leaves_a_run_that_is_not_finished_and_then_ends_as_if
     assert train(config, tmp_path / "run", progress=False, resume=True).finished
     assert (tmp_path / "run" / WEIGHTS).read_bytes() == (alone.folder / WEIGHTS).read_bytes()
     assert load_network(tmp_path / "run")[0].calibration.least_is_digit.item() > 0
-
-
-@pytest.mark.heavy
-@pytest.mark.long
-def test_a_training_killed_inside_its_writes_and_between_them_ends_with_the_same_weights(
-    small_config: Config, tmp_path: Path
-) -> None:
-    arguments = ["--preset", "tiny", "--data-dir", str(small_config.data_dir), "--validation", "200", "--epochs", "5",
-                 "--batch-size", "16", "--ema", "0.9", "--threads", "1", "--device", "cpu"]  # fmt: skip
-    _, undisturbed = survive(arguments, [], tmp_path / "alone")
-    kills = [Kill(write=2), Kill(write=5), Kill(write=8), Kill(seconds=0.3), Kill(write=3)]
-    hits, weights = survive(arguments, kills, tmp_path / "killed")
-    assert hits >= 4
-    assert weights == undisturbed
-    assert not list((tmp_path / "killed").glob(".*"))
 
 
 # What is in the way, or broken.

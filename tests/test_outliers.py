@@ -10,7 +10,7 @@ import torch
 
 from sumnist.config import preset
 from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.data.outliers import MADE, Outliers, bordered, centred, inverted, quarters
+from sumnist.data.outliers import MADE, Outliers, inverted, quarters
 from sumnist.data.pairs import PairBatches, as_image
 from sumnist.data.sampling import NO_DIGIT
 from sumnist.model.fusion import Heads
@@ -78,69 +78,6 @@ def test_inverted_images_have_ink_exactly_where_the_box_had_ground() -> None:
         box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
         expected[box] = 1 - before[box]
         assert np.array_equal(after, expected)
-
-
-def test_an_empty_image_has_no_box_to_be_inverted_in() -> None:
-    assert float(inverted(torch.zeros(1, 1, 28, 28)).max()) == 0
-
-
-def seen_from(side: str, image: np.ndarray) -> np.ndarray:
-    """The image's rows or columns, the outermost of the side first: a view."""
-    return {"top": image, "bottom": image[::-1], "left": image.T, "right": image.T[::-1]}[side]
-
-
-def lines_of(image: np.ndarray) -> dict[str, int]:
-    """The sides of the box along which there is a line, and how wide it is: 20 pixels of one intensity at its end."""
-    found = {}
-    for name in ("top", "bottom", "left", "right"):
-        rows = [row[4:24] for row in seen_from(name, image)[4:8]]
-        wide = next((i for i, row in enumerate(rows) if row.min() < 0.39 or np.ptp(row) > 1e-6), 4)
-        if wide:
-            found[name] = wide
-    return found
-
-
-def test_bordered_images_show_a_small_digit_that_crosses_none_of_the_one_to_three_lines_beside_it() -> None:
-    images = bordered(IMAGE, torch.Generator().manual_seed(0))[:, 0].numpy()
-    seen = set()
-    for image, before in zip(images, IMAGE[:, 0].numpy(), strict=True):
-        lines = lines_of(image)
-        assert 1 <= len(lines) <= 3
-        assert len(set(lines.values())) == 1
-        (wide,) = set(lines.values())
-        assert 1 <= wide <= 3
-        seen.add((frozenset(lines), wide))
-        inner = image.copy()
-        for side in lines:
-            seen_from(side, inner)[: 4 + wide] = 0
-        for side in lines:
-            assert seen_from(side, inner)[4 + wide].max() < 0.45  # at most the faint edge of the ink beside the line
-        digit = inner > 0.5
-        size, full = (max(ink.any(0).sum(), ink.any(1).sum()) for ink in (digit, before > 0.5))
-        assert 0.4 * full <= size <= 0.8 * full + 2
-        assert 0.18 < inner.sum() / before.sum() < 0.7  # as the square of 80 to 60 %, or of less between thick lines
-    assert {wide for _, wide in seen} == {1, 2, 3}
-    sides = {lines for lines, _ in seen}
-    assert {frozenset({"left", "bottom"}), frozenset({"left", "right"}), frozenset({"left", "top", "right"})} <= sides
-    assert len(sides) == 14  # of the 16 sets of sides all but none and all four
-
-
-def test_the_digit_beside_a_border_lies_in_many_places() -> None:
-    one = IMAGE[:1].expand(200, -1, -1, -1)
-    images = bordered(one, torch.Generator().manual_seed(0))[:, 0].numpy()
-    alone = [image for image in images if set(lines_of(image)) == {"left"}]
-    middles = [np.argwhere(image[:, 8:] > 0.5).mean(0) for image in alone]
-    assert np.ptp(middles, axis=0).min() > 1.5
-
-
-def test_centred_images_have_their_mass_in_the_middle_unless_that_is_too_far() -> None:
-    image = torch.zeros(2, 1, 28, 28)
-    image[0, 0, 8:12, 14:18] = 1  # 4 too high, 2 too far to the right, by the places 0 to 27
-    image[1, 0, 0:2, 13:16] = 1  # 13 too high
-    found = centred(image)[:, 0].numpy()
-    rows, columns = (np.flatnonzero(found[0].any(axis)) for axis in (1, 0))
-    assert (rows.tolist(), columns.tolist()) == ([12, 13, 14, 15], [12, 13, 14, 15])
-    assert np.flatnonzero(found[1].any(1)).tolist() == [4, 5]
 
 
 def test_what_is_made_of_the_batch_has_all_six_kinds_in_equal_parts(outliers: Outliers) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.metadata
 import subprocess
 import sys
@@ -12,25 +11,6 @@ from pathlib import Path
 import pytest
 
 import sumnist
-
-
-def shared_chance(source: str) -> list[str]:
-    """The names of a module's own that hold a generator of random numbers, from which one test after the other would
-    draw."""
-    made = {"default_rng", "Generator", "Random", "RandomState"}
-    called = [(node, node.value.func) for node in ast.parse(source).body
-              if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)]  # fmt: skip
-    return [ast.unparse(node.targets[0]) for node, function in called if ast.unparse(function).split(".")[-1] in made]
-
-
-def test_no_test_draws_from_what_another_one_draws_from() -> None:
-    sources = [path for path in Path(__file__).parent.rglob("*.py") if "node_modules" not in path.parts]
-    shared = {path.name: names for path in sources if (names := shared_chance(path.read_text(encoding="utf-8")))}
-    assert not shared
-
-
-def test_a_generator_that_tests_would_share_is_found() -> None:
-    assert shared_chance("import numpy as np\nCHANCE = np.random.default_rng(0)\nWORDS = str(1)") == ["CHANCE"]
 
 
 def test_the_public_names_are_those_of_all_and_the_things_they_name() -> None:
@@ -48,17 +28,8 @@ def test_the_public_names_are_those_of_all_and_the_things_they_name() -> None:
         sumnist.Network  # noqa: B018
 
 
-def test_the_version_is_the_installed_one_and_of_a_bare_checkout_that_of_its_project(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_version_is_the_installed_one() -> None:
     assert sumnist.__version__ == importlib.metadata.version("sumnist")
-
-    def missing(name: str) -> str:
-        raise importlib.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(importlib.metadata, "version", missing)
-    project = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'\nversion = "{sumnist.__version__}"\n' in project
 
 
 def test_the_version_of_the_citation_is_that_of_the_project() -> None:

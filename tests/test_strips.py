@@ -16,9 +16,8 @@ from sumnist.data import pens, strips
 from sumnist.data import texts as texts_module
 from sumnist.data.lines import Lines, placed
 from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.data.pens import DRAWN, LETTER
 from sumnist.data.strips import ALPHABET, HEIGHT, STEP, StripBatch, Strips
-from sumnist.data.texts import AROUND, CROSSED, KINDS, NUMBER, SCRIBBLE, STYLES, WORD, Texts, string_of, texts
+from sumnist.data.texts import AROUND, NUMBER, STYLES, Texts, string_of, texts
 from sumnist.errors import DataError
 
 MNIST = load_mnist("train")
@@ -203,152 +202,11 @@ def test_thousands_are_grouped_by_three_from_the_decimals_on(written: Texts) -> 
 # Shares of what is written.
 
 
-def test_kinds_lengths_styles_and_what_stands_around_have_their_shares(written: Texts) -> None:
-    assert np.bincount(written.kind) / COUNT == pytest.approx(np.array(KINDS), abs=0.025)
-    lengths = np.array(texts_module.LENGTHS) / sum(texts_module.LENGTHS)
-    numbers = written.length[written.kind == NUMBER]
-    assert np.bincount(numbers, minlength=13)[1:] / len(numbers) == pytest.approx(lengths, abs=0.03)
-    assert np.bincount(written.style) / COUNT == pytest.approx(np.array([s for *_, s in STYLES.values()]), abs=0.03)
-    for side in (0, 1):
-        shares = np.bincount(written.around[:, side], minlength=len(AROUND)) / COUNT
-        assert shares == pytest.approx(np.array([share[side] for share in AROUND.values()]), abs=0.03)
-
-
-def test_decimals_are_one_or_two_and_zeros_in_their_shares(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(texts_module, "ROUND_SHARE", 0.0)
-    monkeypatch.setattr(texts_module, "REPEATED_SHARE", 0.0)
-    written = texts(COUNT, np.random.default_rng(0))
-    decimals = written.fraction.sum(1)
-    some = (decimals > 0) & (written.length > 3)
-    assert (decimals[some] == 1).mean() == pytest.approx(texts_module.ONE_DECIMAL_SHARE, abs=0.06)
-    zeros = ((written.digit == 0) | ~written.fraction).all(1)
-    by_chance = 0.1 * texts_module.ONE_DECIMAL_SHARE + 0.01 * (1 - texts_module.ONE_DECIMAL_SHARE)
-    expected = texts_module.NO_CENTS_SHARE + (1 - texts_module.NO_CENTS_SHARE) * by_chance
-    assert zeros[some].mean() == pytest.approx(expected, abs=0.06)
-
-
-def test_numbers_are_round_and_repeat_digits_in_their_shares(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(texts_module, "REPEATED_SHARE", 0.0)
-    length = np.full(COUNT, 12)
-    digit = texts_module.drawn_digits(length, np.random.default_rng(0))
-    assert (digit[:, -1] == 0).mean() == pytest.approx(0.1 + 0.9 * texts_module.ROUND_SHARE, abs=0.03)
-    monkeypatch.setattr(texts_module, "REPEATED_SHARE", 0.15)
-    monkeypatch.setattr(texts_module, "ROUND_SHARE", 0.0)
-    digit = texts_module.drawn_digits(length, np.random.default_rng(0))
-    repeats = (digit[:, 1:] == digit[:, :-1]).sum(1) >= 5
-    assert repeats.mean() == pytest.approx(texts_module.REPEATED_SHARE * 0.9, abs=0.03)
-
-
 # Shares of how it is written.
 
 
 def of_numbers(lines: Lines) -> NDArray[np.bool_]:
     return np.equal(lines.text.kind, NUMBER)
-
-
-def test_digits_are_drawn_in_their_share_and_words_are_of_letters(made: Strips, lines: Lines) -> None:
-    first, text = made.bank.firsts, lines.text
-    there = text.there & of_numbers(lines)[:, None]
-    drawn = (lines.place >= first[DRAWN]) & (lines.place < first[LETTER])
-    for digit, share in enumerate(lines_module.DRAWN_SHARES):
-        assert drawn[there & (text.digit == digit)].mean() == pytest.approx(share, abs=0.06), digit
-    letters = lines.place[text.there & (text.kind == WORD)[:, None]]
-    assert ((letters >= first[LETTER]) & (letters < first[LETTER + 1])).all()
-    ends = first + made.bank.counts
-    assert (lines.place[there] >= first[text.digit[there] + DRAWN * drawn[there]]).all()
-    assert (lines.place[there] < ends[text.digit[there] + DRAWN * drawn[there]]).all()
-
-
-def test_one_writer_writes_in_one_manner_and_often_repeats_a_form(lines: Lines) -> None:
-    assert lines.one_writer.mean() == pytest.approx(lines_module.ONE_WRITER_SHARE, abs=0.04)
-    digit, there = lines.text.digit, lines.text.there & of_numbers(lines)[:, None]
-    pair = (digit[:, 1:] == digit[:, :-1]) & there[:, 1:]
-    again = lines.place[:, 1:] == lines.place[:, :-1]
-    assert again[pair & lines.one_writer[:, None]].mean() == pytest.approx(lines_module.SAME_FORM**2, abs=0.06)
-    assert again[pair & ~lines.one_writer[:, None]].mean() < 0.05
-
-
-def test_gaps_overlap_and_are_wide_in_their_shares(lines: Lines) -> None:
-    some = of_numbers(lines) & (lines.text.length >= 4) & (lines.text.length <= 7)
-    gap = (lines.left[:, 1:] - lines.right[:, :-1]) / lines.em[:, None]
-    gap[~lines.text.there[:, 1:] | (lines.text.sign[:, :-1] > 0) | lines.text.group[:, :-1]] = np.nan
-    typical = np.nanmedian(gap[some], 1)
-    assert (typical < 0).mean() == pytest.approx(lines_module.OVERLAPPING_SHARE, abs=0.05)
-    assert (typical > 0.34).mean() == pytest.approx(lines_module.WIDE_SHARE, abs=0.05)
-    assert np.nanmin(gap[some]) > -0.35
-
-
-def test_decimals_are_raised_and_small_in_their_share(lines: Lines) -> None:
-    some = lines.text.fraction.any(1)
-    assert lines.raised[some].mean() == pytest.approx(lines_module.RAISED_SHARE, abs=0.08)
-    assert not lines.raised[~some].any()
-    underlined = lines_module.underlines(lines, np.random.default_rng(0))
-    assert len(underlined.strip) / lines.raised.sum() == pytest.approx(lines_module.UNDERLINED_SHARE, abs=0.12)
-    assert lines.raised[underlined.strip].all()
-
-
-def test_zeros_are_small_and_digits_descend_in_their_shares(
-    made: Strips, written: Texts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in {"UNEVEN": (0.0, 0.0), "WOBBLE": (0.0, 0.0), "CLIMB": 0.0, "RAISED_SHARE": 0.0}.items():
-        monkeypatch.setattr(lines_module, name, value)
-    lines = placed(made.bank, written, np.random.default_rng(1))
-    tall = (lines.bottom - lines.top) / lines.em[:, None]
-    there = written.there & of_numbers(lines)[:, None]
-    zeros = there & (written.digit == 0) & (np.arange(12) > 0)
-    small = np.where(zeros, tall, 0).max(1)[zeros.any(1)] < 0.86
-    assert small.mean() == pytest.approx(lines_module.SMALL_ZEROS_SHARE, abs=0.06)
-    reaching = there & np.isin(written.digit, lines_module.DESCENDERS) & ~written.fraction
-    below = np.where(reaching, lines.bottom - lines.base, 0).max(1) / lines.em
-    assert (below[reaching.any(1)] > 0.05).mean() == pytest.approx(lines_module.DESCENDING_SHARE, abs=0.04)
-
-
-def test_ink_is_cut_margins_are_wide_and_neighbours_enter_in_their_shares(made: Strips, lines: Lines) -> None:
-    numbers = of_numbers(lines)
-    top = np.where(lines.text.there, lines.top, 99).min(1)
-    bottom = np.where(lines.text.there, lines.bottom, 0).max(1)
-    cut = (top < -1e-6) | (bottom > HEIGHT + 1e-6)
-    assert cut[numbers].mean() == pytest.approx(lines_module.CUT_SHARE, abs=0.03)
-    assert top.min() >= -lines_module.CUT * HEIGHT - 1e-6
-    upright = abs(lines.slant) < 0.05
-    margins = np.stack([lines.around[:, 0, 0], lines.width - lines.around[:, 1, 1]], 1)[numbers & upright]
-    assert (margins > 0.5 * HEIGHT + 4).mean() == pytest.approx(lines_module.WIDE_MARGIN_SHARE, abs=0.06)
-    entering = lines_module.neighbours(made.bank, lines, np.random.default_rng(0))
-    assert len(np.unique(entering.strip)) / COUNT == pytest.approx(lines_module.NEIGHBOUR_SHARE, abs=0.03)
-
-
-def test_neighbours_enter_a_little_and_only_at_the_edges(made: Strips, lines: Lines) -> None:
-    entering = lines_module.neighbours(made.bank, lines, np.random.default_rng(0))
-    half_tall = entering.high * (made.bank.bottom - made.bank.top)[entering.place] / 2
-    half_broad = entering.wide * (made.bank.right - made.bank.left)[entering.place] / 2
-    inside = np.stack([
-        entering.y + half_tall, HEIGHT - (entering.y - half_tall), entering.x + half_broad,
-        lines.width[entering.strip] - (entering.x - half_broad),
-    ])  # fmt: skip
-    assert inside.min(0).max() <= max(0.2 * HEIGHT, 4) + 1e-3
-
-
-def test_a_number_is_crossed_out_by_a_zigzag_or_by_some_lines(lines: Lines) -> None:
-    strokes = lines_module.crossings(lines, np.random.default_rng(0))
-    crossed = np.flatnonzero(lines.text.kind == CROSSED)
-    counts = np.bincount(strokes.strip, minlength=COUNT)
-    assert (counts[crossed] >= 3).all()
-    assert counts.sum() == counts[crossed].sum()
-    assert (counts[crossed] == lines_module.CROSSINGS).mean() == pytest.approx(lines_module.ZIGZAG_SHARE, abs=0.2)
-
-
-def test_stops_are_raised_and_zeros_joined_in_their_shares(lines: Lines) -> None:
-    stops = lines_module.signs_between(lines, np.random.default_rng(0))
-    strip, slot = np.nonzero((lines.text.sign > 0) & lines.text.there)
-    stop = lines.text.sign[strip, slot] == texts_module.STOP
-    up = (lines.base[strip, slot] - stops.y) / lines.em[strip]
-    high = (stops.y < HEIGHT - 2) & stop
-    assert (up[high] > 0.3).mean() == pytest.approx(lines_module.RAISED_STOP_SHARE, abs=0.08)
-    joined = lines_module.joins(lines, np.random.default_rng(0))
-    zero = (lines.text.digit == 0) & lines.text.there & ~np.isin(lines.text.kind, (WORD, SCRIBBLE))[:, None]
-    close = (lines.left[:, 1:] - lines.right[:, :-1]) / lines.em[:, None] < lines_module.JOINED_GAP
-    pairs = (zero[:, 1:] & zero[:, :-1] & close & (lines.text.sign[:, :-1] == 0)).any(1)
-    assert len(np.unique(joined.strip)) / pairs.sum() == pytest.approx(lines_module.JOINED_SHARE, abs=0.1)
 
 
 def test_what_stands_around_is_beside_the_number_and_inside_the_strip(lines: Lines) -> None:
@@ -369,12 +227,3 @@ def test_a_digit_begins_two_steps_behind_one_of_its_class(lines: Lines) -> None:
     again = there & ((text.digit[:, 1:] == text.digit[:, :-1]) | (text.sign[:, :-1] > 0))
     assert apart[there].min() >= STEP - 1e-6
     assert apart[again].min() >= 2 * STEP - 1e-6
-
-
-def test_digits_are_as_high_as_most_of_the_strip(lines: Lines) -> None:
-    there = lines.text.there
-    height = np.where(there, lines.bottom, 0).max(1) - np.where(there, lines.top, 99).min(1)
-    share = height[of_numbers(lines)] / HEIGHT
-    assert share.min() > 0.25  # a line of small digits only
-    assert np.quantile(share, [0.1, 0.9]) == pytest.approx([0.62, 0.94], abs=0.04)
-    assert share.max() <= 1 + 1e-6

@@ -25,7 +25,6 @@ from sumnist.cli import main
 from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError, DataError, ImageError, SumnistError
 from sumnist.evaluation import metrics
-from sumnist.files import ONNX, PRETRAINED
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.numbers import NumberReading, Numbers
 from sumnist.inference.reader import Reader, Reading
@@ -330,14 +329,6 @@ def test_a_count_limits_every_set_and_an_unknown_half_or_engine_is_an_error(smal
         measure.numbers(Numbers(), engine="none")  # type: ignore[arg-type]
 
 
-def test_the_packaged_network_reads_most_short_strings_and_refuses_words_and_empty_paper() -> None:
-    reader, made = Numbers(), strings("development", 3, "spaced", 20)
-    answers = [answer_to(reader, picture, int(text)) for picture, text in zip(made.pictures, made.texts, strict=True)]
-    assert measure.number_result("3 digits", answers).accuracy >= 0.85
-    for name in ("words", "blank"):
-        assert measure.no_number_result(reader, name, NO_NUMBERS[name]("development", 12), "ours").accepted <= 0.25
-
-
 # Labels.
 
 
@@ -493,29 +484,3 @@ def test_the_suite_is_measured_on_the_command_line(evaluate: Run, small: None) -
     assert status == 0
     assert out.startswith("numbers, development half, read with ours\n\nMNIST's test digits ")
     assert all(name in out for name in NO_NUMBERS)
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("--labels l.csv", "--labels l.csv: is of the pictures of --folder; add that flag"),
-        ("--folder f --decimal ,", "--decimal ,: is of the texts in --labels; add that flag, or leave it out"),
-        ("--suite robustness --read-with both",
-         "--read-with both: is of numbers; add --suite numbers or --labels, or leave it out"),
-        ("--folder f --read-with ours",
-         "--read-with ours: is of numbers; add --suite numbers or --labels, or leave it out"),
-        ("--suite numbers --folder f --labels l.csv", "--suite --folder: two things to measure on; choose one"),
-        ("--suite numbers --ink dark", "--ink dark: is of the pictures of --folder; add that flag, or leave --ink out"),
-    ],
-)  # fmt: skip
-def test_flags_that_do_not_go_together_are_refused(evaluate: Run, words: str, message: str) -> None:
-    assert evaluate(*words.split()) == (2, "", f"sumnist: {message}\n")
-
-
-def test_a_model_that_reads_no_numbers_is_an_error(evaluate: Run, mine: Path) -> None:
-    status, out, err = evaluate(PRETRAINED / ONNX, "--folder", mine, "--labels", mine / "labels.csv")
-    assert (status, out) == (1, "")
-    assert "an ONNX file of another network" in err
-    status, _, err = evaluate(mine / "none.onnx", "--suite", "numbers")
-    assert (status, err.count("\n")) == (1, 1)
-    assert err.startswith(f"sumnist: {mine / 'none.onnx'}: ")

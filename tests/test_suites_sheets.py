@@ -17,8 +17,8 @@ from PIL import Image
 from sheet_enumeration import alternatives
 from sumnist.errors import ConfigError, DataError
 from sumnist.lab.suites.digits import HALVES
-from sumnist.lab.suites.sheet_truth import EXPECTED, FILLERS, LAYOUTS, NAMED, UNEXPECTED, Truth, slips, truth
-from sumnist.lab.suites.sheets import SCALE, Ink, Photograph, Sheets, View, ink_of_scan, photographed, printed, scanned
+from sumnist.lab.suites.sheet_truth import EXPECTED, FILLERS, LAYOUTS, NAMED, UNEXPECTED, Truth, truth
+from sumnist.lab.suites.sheets import SCALE, Ink, Photograph, Sheets, ink_of_scan, photographed, printed, scanned
 from sumnist.sheets.layout import Field, Page
 from sumnist.sheets.registration import detector
 
@@ -92,27 +92,6 @@ def test_mistakes_are_what_their_kind_says(name: str) -> None:
     assert found.keys() == {*EXPECTED, *UNEXPECTED}
     expected = sum(found[kind] for kind in EXPECTED)
     assert abs(expected - MANY / 2) < 2.6 * MANY**0.5 / 2 * 1.5
-
-
-def test_slips_of_a_total_of_105() -> None:
-    total = Field("total", "Total", "boxes", 3, 200)
-    assert slips(total, 105, [95, 10], 130) == {
-        "off by one": {104, 106},
-        "carry": {5, 95, 115},
-        "swapped": {150},
-        "skipped": {10, 95},
-        "two carries": {15, 85, 125, 195},
-        "digit forgotten": {15},  # and 10, which is a skipped term too
-        "another's total": {130},
-    }
-
-
-def test_a_total_of_halves_loses_no_half_with_a_digit() -> None:
-    total = Field("total", "Total", "boxes", 2, 199, halves=True)
-    found = slips(total, 2 * 12 + 1, [24, 1], 2 * 12 + 1)
-    assert found["digit forgotten"] == {3}  # and 5, which is a carry too
-    assert found["off by one"] == {23, 24, 26, 27}
-    assert found["another's total"] == set()
 
 
 # What is written.
@@ -220,54 +199,7 @@ def test_a_scan_of_nothing_has_no_ink_and_one_that_is_lacking_is_told(scans: Pat
 # Cells.
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
-def test_cells_have_the_size_of_their_boxes_and_ink_where_something_is_written(name: str) -> None:
-    sheets = Sheets(LAYOUTS[name], BLOCKS, "development")
-    for index in range(3):
-        found, entries = sheets.cells(index), sheets.truth(index).entries
-        for place in Page.of(sheets.layout).places:
-            for boxes, cells, texts in zip(
-                (place.boxes, place.correction),
-                found[place.name],
-                (entries[place.name].written, entries[place.name].correction),
-                strict=True,
-            ):
-                for box, cell, text in zip(boxes, cells, texts, strict=True):
-                    assert cell.shape == (36, 3 * (box.width + 2))
-                    assert cell.dtype == np.float32
-                    assert 0 <= cell.min() <= cell.max() <= 1
-                    if text == "" or text.isdecimal():
-                        assert (cell[9:27, 9:-9].max() > 0.35) == (text != "")
-
-
 # Photographs.
-
-
-def dark(picture: NDArray[np.uint8], view: View, x: float, y: float) -> float:
-    """How dark a point of the page is, by the white two boxes further down."""
-    (column, row), (white, below) = view.seen(np.array([[x, y], [60.0, 240.0]])).astype(int)
-    return 1 - float(picture[row, column]) / float(picture[below, white])
-
-
-@pytest.mark.parametrize("seen", ["flat", "bent", "scan"])
-def test_the_ink_on_a_photograph_is_where_the_boxes_are(seen: str) -> None:
-    sheets = Sheets(LAYOUTS["cover"], BLOCKS, "development")
-    for index in range(3):
-        photograph = (
-            sheets.scanned(index) if seen == "scan" else sheets.photographed(index, (1600, 1200), seen == "bent")
-        )
-        entries, picture = sheets.truth(index).entries, grey(photograph)
-        assert picture.shape == photograph.size[::-1]
-        assert (photograph.matrix is None) == (seen == "bent")
-        shades = {
-            (place.name, at): dark(picture, photograph.view, box.x + box.width / 2, box.y + box.height / 2)
-            for place in Page.of(sheets.layout).places
-            for at, box in enumerate(place.boxes)
-        }
-        inked = {(name, at): text for name, entry in entries.items() for at, text in enumerate(entry.written)}
-        written = [shade for key, shade in shades.items() if inked[key].isdecimal()]
-        empty = [shade for key, shade in shades.items() if inked[key] == ""]
-        assert np.median(written) > np.median(empty) + 0.25
 
 
 @pytest.mark.parametrize("index", range(4))
@@ -282,15 +214,6 @@ def test_tags_are_found_where_the_page_is_said_to_be(index: int) -> None:
         corners = np.array([[x, y] for x in (tag.x, tag.right) for y in (tag.y, tag.bottom)])
         away = np.linalg.norm(photograph.view.seen(corners)[:, None] - found[place], axis=2).min(1)
         assert away.max() < 1
-
-
-def test_a_bent_page_is_neither_stretched_nor_squeezed() -> None:
-    along, above, high = View(np.eye(3), np.zeros(3), 0, 210.0, 8.0).profile
-    on_page = (along >= 0) & (along <= 210)
-    along, above, high = along[on_page], above[on_page], high[on_page]
-    np.testing.assert_allclose(np.hypot(np.diff(above), np.diff(high)), np.diff(along), rtol=1e-5)
-    assert high.max() == pytest.approx(8)
-    assert np.ptp(above) == pytest.approx(210 - (np.pi * 8 / 210) ** 2 / 4 * 210, rel=1e-3)  # the first order
 
 
 def test_what_is_seen_where_is_the_inverse_of_where_it_is_seen() -> None:

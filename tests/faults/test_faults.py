@@ -6,18 +6,12 @@ faults` tries every fault at every call.
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
-import sys
 from dataclasses import fields
 from typing import get_type_hints
 
 import pytest
 
-from faults.calls import CALLS
-from faults.commands import COMMANDS, EXPORTED, OLD, READ_ONLY, SAVE, TRAIN, Command, Step
+from faults.commands import COMMANDS, EXPORTED, OLD, READ_ONLY, Command, Step
 from faults.trial import Trial, Workshop, every_fault, sample
 from sumnist.cli.commands import COMMANDS as OURS
 
@@ -137,42 +131,6 @@ def test_the_harness_finds_a_run_that_loses_its_evaluation_and_a_file_of_the_use
     trial = Trial(workshop, Command("mixed", code=MIXED, steps=(OLD, Step("evaluate run")), run="run"))
     trial.try_all(fault for fault in every_fault(trial.calls) if fault.what == "SIGKILL")
     assert trial.findings
-
-
-READ = {
-    "read", "pread64", "readv", "preadv", "preadv2", "lseek", "close", "close_range", "stat", "fstat", "lstat",
-    "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getdents64", "getcwd",
-    "chdir", "fchdir", "fcntl", "ioctl", "dup", "dup2", "dup3", "poll", "ppoll", "select", "pselect6", "execve",
-    "execveat", "getxattr", "lgetxattr", "fgetxattr", "listxattr", "statfs", "fstatfs", "fadvise64", "readahead",
-    "epoll_ctl", "epoll_wait", "inotify_add_watch", "name_to_handle_at",
-}  # fmt: skip
-"""System calls on files that change none; one that is in neither this set nor `SHAPES` fails the test."""
-CASES = {
-    "train": ((OLD,), ["-m", "sumnist", *f"{TRAIN} --overwrite".split()]),
-    "export": ((OLD,), ["-m", "sumnist", "export", "run", "--int8"]),
-    "save_pretrained": ((), ["-c", SAVE]),
-    "score": ((), ["-m", "sumnist", *["score", "INPUTS/table.csv", "--out", "table.csv", "--workers", "2"]]),
-}
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("name", CASES)
-def test_strace_sees_no_call_that_could_change_a_file_and_is_not_stopped(name: str, workshop: Workshop) -> None:
-    strace = shutil.which("strace")
-    if strace is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("strace is missing: apt-get install strace")
-    steps, words = CASES[name]
-    workshop.begin_with(steps)
-    log = workshop.place / "strace"
-    command = [word.replace("INPUTS", str(workshop.inputs)) for word in words]
-    watched = ["-f", "-e", "trace=%file,%desc", "-o", str(log), sys.executable]
-    subprocess.run([str(strace), *watched, *command], cwd=workshop.server.root, capture_output=True, check=False)
-    lines = log.read_text().splitlines()
-    seen = {match[1] for line in lines if (match := re.match(r"\d+ +(\w+)\(", line))}
-    known = {call.split()[0] for calls in CALLS.values() for call in calls.split(",")}
-    assert seen & known
-    assert seen <= known | READ | {"mmap"}
-    assert not [line for line in lines if " mmap(" in line and re.search("PROT_WRITE.*MAP_SHARED(?!.*ANON)", line)]
 
 
 def test_nothing_is_asked_about_a_file_that_is_only_read(workshop: Workshop) -> None:
