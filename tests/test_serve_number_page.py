@@ -209,19 +209,6 @@ def test_a_number_that_is_refused_has_no_answer_but_a_verdict_a_hint_and_its_can
 # In everybody's hands.
 
 
-def test_the_task_is_chosen_by_keyboard_and_a_number_drawn_with_the_arrow_keys(page: Page) -> None:
-    page.press("body", "Tab")
-    page.keyboard.press("ArrowRight")
-    expect(page.get_by_role("radio", name="A number")).to_be_checked()
-    expect(page.locator("#verdict")).to_have_text("Write a number, digit beside digit.")
-    page.focus("#pad")
-    for _ in range(2):  # two strokes beside each other
-        for key, times in (("ArrowUp", 8), (" ", 1), ("ArrowDown", 16), (" ", 1), ("ArrowUp", 8), ("ArrowRight", 12)):
-            for _ in range(times):
-                page.keyboard.press(key)
-    expect_number(page, "11", "18")
-
-
 @EVERYWHERE
 def test_axe_finds_nothing_in_the_way_of_anybody_and_the_pad_stays_where_it_is(page: Page) -> None:
     need(AXE, "npm install --prefix tests")

@@ -199,17 +199,6 @@ def test_processes_that_cannot_start_are_given_up_with_their_reason(monkeypatch:
 # The state of the server.
 
 
-def test_it_is_alive_and_ready_until_it_ends() -> None:
-    with TestClient(create_app(Settings(workers=1))) as client:
-        assert (client.get("/healthz").status_code, client.get("/healthz").json()) == (200, {"status": "alive"})
-        assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (200, {"status": "ready"})
-        client.app.state.service.ready = False  # type: ignore[attr-defined]
-        assert client.get("/healthz").status_code == 200
-        assert client.get("/healthz").headers["connection"] == "close"  # so that nobody asks again on this connection
-        detail = "this server ends as soon as it has answered: ask another one"
-        check_problem(client.get("/readyz"), 503, "not-ready", detail, "/readyz")
-
-
 def test_the_metrics_count_what_happened() -> None:
     with TestClient(create_app(Settings(workers=1))) as client:
         for picture in (SEVEN, SEVEN, BLANK, b"none"):
