@@ -189,18 +189,9 @@ def app_of(review: Review, token: str) -> Guard:
     """
     files = files_of(STATIC)
 
-    async def of_state(_: Request) -> Response:
-        return JSONResponse(review.state())
-
     def of_row(request: Request) -> Row:
         word = request.query_params.get("row", "")
         return review.row_of(int(word) if word.isascii() and word.isdigit() and len(word) < 10 else word)
-
-    def of_sheet(request: Request) -> Response:
-        return JSONResponse(review.sheet(of_row(request)))
-
-    def of_picture(request: Request) -> Response:
-        return Response(review.whole(of_row(request)["row"])[0], media_type="image/jpeg")
 
     def of_crop(request: Request) -> Response:
         return Response(review.crop(of_row(request), request.query_params.get("field", "")), media_type="image/png")
@@ -218,7 +209,10 @@ def app_of(review: Review, token: str) -> Guard:
     says = {"correct": review.correct, "mark": review.mark, "undo": review.undo, "export": review.export}
     routes = [
         *(Route(f"/{path}", files[name]) for path, name in FILES.items()),
-        Route("/state", of_state), Route("/sheet", of_sheet), Route("/picture", of_picture), Route("/crop", of_crop),
+        Route("/state", lambda _: JSONResponse(review.state())),
+        Route("/sheet", lambda request: JSONResponse(review.sheet(of_row(request)))),
+        Route("/picture", lambda request: Response(review.whole(of_row(request)["row"])[0], media_type="image/jpeg")),
+        Route("/crop", of_crop),
         *(Route(f"/{name}", posted(answer), methods=["POST"]) for name, answer in says.items()),
     ]  # fmt: skip
     kinds: tuple[type[Exception], ...] = (Problem, SumnistError, HTTPException, Exception)
