@@ -16,18 +16,22 @@ Which rows:
     pick      one of `PICKS`, a rule of its own
     unfold    keys of lists in the rows, whose entries become rows; `all` has the row that each is of, and of those of
               a row the first one has `first`
+    table     a key of a table in these rows: each `key` of it and its `value` become a row, `all` as before
     where     values that rows have, by their keys: {half = "reported"}; `like`: patterns that fit these values
     newest    a key: rows that agree in it with the row measured last ("date": those measured together)
     last      keys: of the rows that agree in them, the one measured last; [] the last of all
     has       keys that rows must have a value at; `lacks`: that they must not
     names     by key, what the page calls its values, in the page's order; rows with other values are left out
     sort      keys, by which the rows are put in order
+    beside    values that some of the rows have, with which all are compared: these rows are in each one as `base`;
+              `alike`: those that agree with it in these keys
 
 What is said of them:
     by        keys: the rows that agree in them make a line of the table; without it each row makes one
     columns   the head and the cell of each column
     across    a key: each of its values makes columns more, of the heads and cells in `each`; lines that agree in the
               first key of `by` then stand together
+    rank      a figure, by which the lines are put in order, the largest first
     more      lines after these, with the figures of all rows
     lines     a part, a head and a text for each line of a table about the last row of each part
     text      a sentence instead of a table
@@ -42,6 +46,7 @@ sign, or one of `FORMATS`.
 from __future__ import annotations
 
 import json
+import math
 import operator
 import re
 import statistics
@@ -200,24 +205,38 @@ def time_text(seconds: float | None) -> str:
     return "none" if seconds is None else f"{1e3 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
+def merged(tables: Iterable[Row]) -> Row:
+    """All tables in one: numbers at the same key are added."""
+    found: Row = {}
+    for key, value in (pair for one in tables for pair in one.items()):
+        found[key] = value if isinstance(value, str) else found.get(key, 0) + value
+    return found
+
+
 FORMATS: dict[str, Callable[[Any], str]] = {
     "time": time_text,
     "duration": duration,
     "seconds": lambda seconds: f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min",
     "same": lambda held: "the same" if held else "another one",
+    "rule": lambda rule: "*all rules*" if rule is None else f"without: {rule}",
+    "whole": lambda value: str(math.floor(value)),
     "yes": lambda held: "yes" if held else "**no**",
     "difference": lambda value: "none" if value is None else f"{value:.0e}",
     "words": lambda name: name.replace("_", " "),
+    "code": lambda name: name if "," in name else f"`{name}`",
+    "added": lambda counts: f"{sum(counts.values()):,}",
+    "versions": lambda versions: "; ".join(sorted((f"{name} {one}" for name, one in versions.items()), key=str.lower)),
     "counts": lambda counts: ", ".join(f"{count:,} {kind}" for kind, count in counts.items()),
     "times": lambda counts: ", ".join(f"{count:,} × {kind}" for kind, count in counts.items()),
 }
 OF_ALL: dict[str, Callable[[list[Any]], Any]] = {
     "median": statistics.median, "mean": statistics.fmean, "min": min, "max": max, "sum": sum, "count": len,
     "nine_tenths": lambda values: sorted(values)[int(0.9 * len(values))], "spread": list,
-    "listed": list, "joined": list, "every": lambda values: sorted(set(values)),
+    "listed": list, "joined": list, "share": len, "rare": len, "merged": merged,
+    "every": lambda values: sorted(set(values)), "any": lambda values: sorted(set(values)),
 }  # fmt: skip
 """What can be made of a key's values in several rows; None if one of them is."""
-JOINED = {"listed": ", ", "every": ", ", "joined": "\n\n"}
+JOINED = {"listed": ", ", "every": ", ", "any": " or ", "joined": "\n\n"}
 """What stands between several values, which are formatted one by one."""
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "*": operator.mul, "/": lambda one, other: one / other if other else None, "-": operator.sub, "+": operator.add,
@@ -241,15 +260,16 @@ def operand(words: Sequence[str], rows: Rows) -> Any:
     condition, _, of = condition.partition(" of ")
     every = [row for row in rows if holds(of, row)] if of else rows
     rows = [row for row in every if holds(condition, row)] if condition else every
-    *made, key = text.split()
-    if made and made[0] in ("share", "rare"):
+    first, _, key = text.partition(" ")
+    first, key = (first, key) if key and first in OF_ALL else ("", text)
+    if first in ("share", "rare"):
         count, total = (sum(value_of(row, key) for row in some) for some in (rows, every))
-        if made[0] == "share":
+        if first == "share":
             return count / total if total else None
         return f"{count} (< {percent(wilson(count, total)[1])} %)" if total else None
-    if made:
+    if first in OF_ALL:
         values = [one for row in rows for one in as_list(value_of(row, key))]
-        return None if None in values or not (values or made[0] in ("sum", "count")) else OF_ALL[made[0]](values)
+        return None if None in values or not (values or first in ("sum", "count")) else OF_ALL[first](values)
     if re.fullmatch(r"[\d.]+(e-?\d+)?", key):
         return float(key)
     return value_of(rows[0], key) if rows else None
@@ -303,6 +323,8 @@ def chosen(asked: Row, rows: Rows) -> Rows:
         keys = as_list(asked["unfold"])
         found = [one | {"all": row, "first": place == 0} for row in found
                  for place, one in enumerate(one for key in keys for one in as_list(row[key]))]  # fmt: skip
+    if "table" in asked:
+        found = [{"key": key, "value": one, "all": row} for row in found for key, one in row[asked["table"]].items()]
     for key, pattern in asked.get("like", {}).items():
         found = [row for row in found if re.search(pattern, str(value_of(row, key)))]
     for wanted, keys in ((True, asked.get("has", [])), (False, asked.get("lacks", []))):
@@ -313,6 +335,9 @@ def chosen(asked: Row, rows: Rows) -> Rows:
     order = {key: list(titles.values()).index for key, titles in names.items()}
     if "sort" in asked:
         found.sort(key=lambda row: [order.get(key, as_it_is)(value_of(row, key)) for key in asked["sort"]])
+    if "beside" in asked:
+        base = grouped(agreeing(found, **asked["beside"]), *(alike := asked.get("alike", [])))
+        found = [row | {"base": base.get(tuple(value_of(row, key) for key in alike), [])} for row in found]
     return found
 
 
@@ -363,5 +388,7 @@ def answered(query: str, rows: Rows) -> str:
     if "by" in asked:
         groups = grouped(found, *asked["by"])
         lines = nested(groups) if across else list(groups.values())
+    if "rank" in asked:
+        lines.sort(key=lambda group: -operand(asked["rank"].split(), group))
     more = [[said(cell, found) for cell in cells] for cells in asked.get("more", [])]
     return table(line(found, 0), [line(group, 1) for group in lines] + more)

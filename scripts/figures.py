@@ -22,6 +22,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from evidence import (
+    FORMATS,
     NOT_MEASURED,
     PICKS,
     ROOT,
@@ -36,7 +37,6 @@ from evidence import (
     median,
     newest,
     part,
-    places,
     spread,
     table,
 )  # fmt: skip
@@ -45,7 +45,7 @@ from measure_sheets import UNIT
 from sumnist.arithmetic.values import Values
 from sumnist.config import PRESETS, Config, preset
 from sumnist.evaluation.plots import GREY, STYLE, as_svg, new_figure
-from sumnist.evaluation.text import duration, percent
+from sumnist.evaluation.text import percent
 from sumnist.files import CONFIG, PRETRAINED
 from sumnist.inference.numbers import TRUST
 from sumnist.lab.study.designs import VARIANTS
@@ -91,7 +91,6 @@ PLANS_SHOWN = {
     "best-exact": "`best`, exact fusion", "default-concat": "`default`, concat fusion, ten numbers an image",
     "original": "`original`, its learned fusion and bits", "original-as-written": "`original-as-written`",
 }  # fmt: skip
-RECIPES = {"fast-exact": "`fast`", "reference": "one-epoch reference recipe", "example": "the example most start from"}
 LOSSES = ("reference", "ten-numbers", "bits", "ordinal", "value", "softmax", "weights-5-1", "weights-1-5", "digit-only",
           "sum-only", "scalar", "scalar-bits", "to-8")  # fmt: skip
 """Variants of the study that answer which loss, on the page about the task."""
@@ -186,23 +185,10 @@ def ratio(rows: Rows) -> str:
     return " and ".join(dict.fromkeys(medians)) or "–"
 
 
-@named("bench-goal")
-def goal(rows: Rows) -> str:
-    """Recipes to 99 %, by processor: only runs of the same seeds on the same machine stand side by side."""
-    runs = [row for row in part(rows, "run") if row["plan"] in RECIPES and row["config"]["threads"] == 2]
-    body = []
-    for (processor,), here in sorted(grouped(runs, "machine.processor").items()):
-        fast = agreeing(here, plan="fast-exact")
-        for plan, title in RECIPES.items():
-            if measured := agreeing(here, plan=plan):
-                epochs = sorted({row["config"].get("epochs", 1) for row in measured})
-                body.append([
-                    title, processor, " or ".join(map(str, epochs)), f"{measured[0]['evaluation']['parameters']:,}",
-                    f"{statistics.mean(shares(measured, 'digit')):.2f}", *times_of(measured),
-                    f"{median(measured, 'seconds') / median(fast, 'seconds'):.1f}" if fast else "–", str(len(measured)),
-                ])  # fmt: skip
-    head = ["recipe", "processor", "epochs", "parameters", "digit %", "median training", "range", "times `fast`", "n"]
-    return table(head, body)
+@picks("recipes")
+def recipes(rows: Rows) -> Rows:
+    """The runs with two threads, with the epochs that are none of their settings."""
+    return [row | {"config": {"epochs": 1} | row["config"]} for row in rows if row["config"]["threads"] == 2]
 
 
 @named("packaged-per-mille")
@@ -241,44 +227,6 @@ FIGURES |= {name: partial(answered, query) for name, query in QUERIES.items()}
 # Benchmarks.
 
 
-@named("bench-latency")
-def latency(rows: Rows) -> str:
-    """One array at a time, on one thread, and how many times as long as the reader each takes."""
-    here = part(rows, "latency")
-    body = [[name, *(f"{1e6 * median(group, key):.0f} µs" for key in ("p50", "p99")),
-             f"{median(group, 'p50') / median(here, 'p50', name='Reader'):.2f}"]
-            for (name,), group in grouped(here, "name").items()]  # fmt: skip
-    return table(["one array in, an answer out", "p50", "p99", "times Reader"], body)
-
-
-@named("bench-shares")
-def roofline_shares(rows: Rows) -> str:
-    """Where a step's time goes."""
-    here = agreeing(part(rows, "roofline"), name="fast")
-    medians = {name: median(here, f"shares.{name}") for name in (here[0]["shares"] if here else ())}
-    body = [[name, f"{100 * share:.0f} %"] for name, share in sorted(medians.items(), key=lambda item: -item[1])]
-    return table(["of a step of `fast`", "share"], body)
-
-
-@named("faults")
-def faults(rows: Rows) -> str:
-    """Each command: what it does to files, what was done to it, and what of the promises was not kept."""
-
-    def line(title: str, here: Rows) -> list[str]:
-        kinds: dict[str, int] = {}
-        for row in here:
-            kinds |= {kind: kinds.get(kind, 0) + count for kind, count in row["calls"].items()}
-        calls = f"{sum(kinds.values()):,}: {', '.join(f'{count} {kind}' for kind, count in kinds.items())}"
-        sums = [sum(row[key] for row in here) for key in ("faults", "tried", "states", "violations")]
-        return [title, calls, *(f"{number:,}" for number in sums), duration(sum(row["seconds"] for row in here))]
-
-    found = part(rows, "faults")
-    body = [line(row["command"] if "," in row["command"] else f"`{row['command']}`", [row]) for row in found]
-    head = ["command", "calls that change files", "faults possible", "tried", "different states that they left",
-            "violations", "time"]  # fmt: skip
-    return table(head, [*body, line("all", found)] if found else [])
-
-
 # Exact sums.
 
 QUESTIONS = {"log_prob": "`log_prob`", "posterior": "`posterior`"}
@@ -301,21 +249,6 @@ def slope(rows: Rows) -> str:
 
     powers = " and ".join(f"{power(question):.2f} ({name})" for question, name in QUESTIONS.items())
     return f"{powers} from {digits[0]:,} to {digits[-1]:,} digits"
-
-
-@named("arithmetic-beside-measured")
-def beside_measured(rows: Rows) -> str:
-    """Where sums were compared, with which packages, how often and with which limits."""
-    here = part(rows, "addition-queries", "addition-step", "addition-agree")
-    if not here:
-        return NOT_MEASURED
-    limits = {f"none: no answer within {row['limit_seconds']} s and {row['limit_gib']} GiB"
-              for row in here if "limit_seconds" in row}  # fmt: skip
-    packages = {f"{name} {version}" for row in here for name, version in row.get("packages", {}).items()}
-    torch = ", ".join(sorted({row["machine"]["versions"]["torch"] for row in here}))
-    rounds = max(row.get("round", 0) for row in here)
-    return "; ".join([f"One thread of {places(here)}", f"torch {torch}", *sorted(packages, key=str.lower),
-                      *([f"medians of {rounds + 1} rounds"] if rounds else []), *sorted(limits)])  # fmt: skip
 
 
 # Learning from sums.
@@ -426,18 +359,23 @@ def addition_chosen(rows: Rows) -> str:
     return table(head, body)
 
 
+def measured(found: Iterable[tuple[str, Row]]) -> str:
+    """When and where what the names say was measured."""
+    where: dict[str, dict[str, None]] = {}
+    for name, row in found:
+        where.setdefault(when_and_where(row), {})[name] = None
+    told = [f"{place}: {', '.join(names)}" for place, names in where.items()]
+    return f"Measured {'; '.join(told)}."
+
+
 @named("checksum-measured")
 def checksum_measured(rows: Rows) -> str:
     """When, where and with what the checks by totals were measured."""
     found = [("triples", row) for row in last_of(part(rows, "checksum-triples"), "seed")]
     found += [(f"{row['set']} read with {row['engine']}", row)
               for row in last_of(part(rows, "checksum-sums"), "set", "half", "engine")]  # fmt: skip
-    networks: dict[str, list[str]] = {}
-    for name, row in found:
-        known = f"{name} (SHA-256 of its networks: {row['model_sha256'][:12]}…)"
-        networks.setdefault(when_and_where(row), []).append(known)
-    told = [f"{where}: {', '.join(dict.fromkeys(names))}" for where, names in networks.items()]
-    return f"Measured {'; '.join(told)}." if told else NOT_MEASURED
+    networks = ((f"{name} (SHA-256 of its networks: {row['model_sha256'][:12]}…)", row) for name, row in found)
+    return measured(networks) if found else NOT_MEASURED
 
 
 def when_and_where(row: Row) -> str:
@@ -470,6 +408,16 @@ def quoted(rows: Rows) -> Rows:
     return sorted(choices.values(), key=lambda row: ENGINES.index(row["engine"]))
 
 
+@picks("longer")
+def longer(rows: Rows) -> Rows:
+    """What became of the weights after the training, and the packaged ones as they are used."""
+    used = agreeing(part(rows, "strips-closer"), engine="ours", trust=TRUST)
+    return [*(row | {"weights": "packaged"} for row in used), *part(rows, "strips-longer")]
+
+
+FORMATS["trust"] = lambda trust: f"{trust:g}{', used' * (trust == TRUST)}"
+
+
 @named("numbers-labels")
 def relabelled(rows: Rows) -> str:
     """Real strips without those that count as misread only because their label is wrong, as a person saw: by engine."""
@@ -489,37 +437,6 @@ def relabelled(rows: Rows) -> str:
             body.append([row["name"], row["half"], row["engine"], str(len(out)), *map(percent, right)])
     head = ["right, %", "right of the accepted, %", "truth among the candidates, %"]
     return table(["real strips", "half", "read with", "left out", *head], body)
-
-
-@named("numbers-closer")
-def closer(rows: Rows) -> str:
-    """The development half by how much a closer look counts."""
-    found = sorted(part(rows, "strips-closer"), key=lambda row: (ENGINES.index(row["engine"]), row["trust"]))
-    labels = [(row["engine"], f"{row['trust']:g}{', used' * (row['trust'] == TRUST)}") for row in found]
-    head, *body = by_set(["read with", "trust"], labels, found)
-    return table(head, body)
-
-
-@named("numbers-longer")
-def longer(rows: Rows) -> str:
-    """The development half by what became of the weights after the training."""
-    used = agreeing(part(rows, "strips-closer"), engine="ours", trust=TRUST)
-    found = [*(row | {"weights": "packaged"} for row in used), *part(rows, "strips-longer")]
-    head, *body = map(list, zip(*by_set(["weights"], [(row["weights"],) for row in found], found), strict=True))
-    return table(head, body)
-
-
-def by_set(head: list[str], labels: Sequence[tuple[str, ...]], rows: Rows) -> list[list[str]]:
-    """A head, and for each label, which the rows have in their order, what was last measured on each set: the share
-    that is read right, and the NLL."""
-    by_time = sorted(zip(labels, rows, strict=True), key=lambda one: one[1]["date"])
-    last = {(label, row["name"]): row for label, row in by_time}
-    sets = {row["name"]: row["pictures"] for row in last.values()}
-    body = []
-    for label in dict.fromkeys(labels):
-        here = [last.get((label, name)) for name in sets]
-        body.append([*label, *(f"{percent(row['accuracy'])} ({row['nll']:.3f})" if row else "–" for row in here)])
-    return [[*head, *(f"{name}, {count:,} pictures" for name, count in sets.items())], *body]
 
 
 @named("numbers-causes")
@@ -543,24 +460,6 @@ def numbers_measured(rows: Rows) -> str:
     told = [f"{engine} {when_and_where(here[0])} (SHA-256 of its networks: {here[0]['model_sha256'][:12]}…)"
             for (engine,), here in found.items()]  # fmt: skip
     return f"Measured: {'; '.join(told)}." if told else NOT_MEASURED
-
-
-@named("numbers-speed")
-def numbers_speed(rows: Rows) -> str:
-    """Time, throughput and size of each engine."""
-    latencies, rates, sizes = (part(rows, f"numbers-{name}") for name in ("latency", "rate", "size"))
-    kinds = list(dict.fromkeys(row["kind"] for row in latencies))
-
-    def figure(here: Rows, key: str, text: str, factor: float = 1) -> str:
-        known = [row[key] for row in here if row[key]]
-        return text.format(factor * statistics.median(known)) if known else "–"
-
-    body = []
-    for (name,), here in grouped(latencies, "name").items():
-        times = [figure(agreeing(here, kind=kind), "p50", "{:.3g} ms", 1e3) for kind in kinds]
-        bytes_ = [figure(agreeing(sizes, name=name), key, "{:.1f} MB", 1e-6) for key in ("network_bytes", "peak_bytes")]
-        body.append([name, *times, figure(agreeing(rates, name=name), "strips_per_second", "{:,.0f}"), *bytes_])
-    return table(["read with", *kinds, "strips a second, two threads", "networks", "memory"], body)
 
 
 @named("numbers-times")
@@ -588,8 +487,12 @@ SURE_SHARE = 0.99
 """The coverage at which the tables tell the risk."""
 LEAST_COVERAGE = 0.9
 """Where the plot of risk and coverage begins."""
-STRANGERS = "no digit"
-"""The set of which none should be accepted."""
+
+
+@picks("packaged")
+def packaged(rows: Rows) -> Rows:
+    """The runs of the packaged network, with the risk at `SURE_SHARE`."""
+    return [row | {"risk": risk_at(row["evaluation"])} for row in runs_of(rows, "packaged")]
 
 
 @picks("reported")
@@ -625,35 +528,6 @@ def risk_at(figures: Row, share: float = SURE_SHARE) -> float | None:
     return next((risk for coverage, risk in curve(figures) if math.isclose(coverage, share)), None)
 
 
-@named("pictures-test")
-def test_figures(rows: Rows) -> str:
-    """MNIST's test images, seed by seed, and the mean."""
-    runs = runs_of(rows, "packaged")
-    each = [row["evaluation"] for row in runs]
-    body = [
-        [str(row["seed"]), percent(e["digit"]["value"]), f"{e['digit_nll']:.4f}", percent(e["digit_ece"]),
-         percent(risk_at(e), 3)]
-        for row, e in zip(runs, each, strict=True)
-    ]  # fmt: skip
-    if len(runs) > 1:
-        risks = [100 * risk for e in each if (risk := risk_at(e)) is not None]
-        body.append([
-            f"mean of {len(runs)} seeds", spread(shares(runs, "digit")), spread([e["digit_nll"] for e in each], 4),
-            spread([100 * e["digit_ece"] for e in each]), spread(risks, 3) if len(risks) == len(runs) else "–",
-        ])  # fmt: skip
-    return table(["seed", "digit %", "NLL, nats", "ECE-15, %", "wrong of the surest 99 %, %"], body)
-
-
-@named("pictures-writers")
-def writer_table(rows: Rows) -> str:
-    """The handwriting fonts writer by writer: as they are, and in synthetic photographs."""
-    row = half(rows, "reported")
-    sets = [digits for digits in (row["digits"] if row else ()) if digits["by_writer"]]
-    writers = list(dict.fromkeys(writer for digits in sets for writer in digits["by_writer"]))
-    body = [[writer, *(percent(digits["by_writer"].get(writer)) for digits in sets)] for writer in writers]
-    return table(["writer", *(f"{digits['name']}, right, %" for digits in sets)], body)
-
-
 @named("pictures-halves")
 def halves_table(rows: Rows) -> str:
     """The half that choices were made on, beside the one that was looked at once."""
@@ -676,38 +550,11 @@ def halves_table(rows: Rows) -> str:
     return table(["", *halves], [[line, *(one.get(line, "–") for one in halves.values())] for line in lines])
 
 
-@named("pictures-calibration")
-def calibration_table(rows: Rows) -> str:
-    """Each network on the images that it was trained without, and all of these together."""
-    row = calibration(rows)
-    if row is None:
-        return table([], [])
-
-    def cells(figures: Row) -> list[str]:
-        return [f"{figures['images']:,}", percent(figures["accuracy"]), f"{figures['nll']:.4f}",
-                percent(figures.get("ece")), percent(risk_at(figures), 3)]  # fmt: skip
-
-    body = [[f"fold {fold['fold']}", *cells(fold), f"{fold['seconds'] / 60:.1f} min"] for fold in row["folds"]]
-    body.append(["all, before the temperature", *cells(row)[:2], f"{row['nll_before']:.4f}", "–", "–", ""])
-    body.append(["**all, as calibrated**", *cells(row), ""])
-    head = ["left out", "images", "digit %", "NLL, nats", "ECE-15, %", "wrong of the surest 99 %, %", "training"]
-    return table(head, body)
-
-
-@named("pictures-rules")
-def rules_table(rows: Rows) -> str:
-    """What each rule earns: the shares without it, beside those with all."""
-    found = newest(part(rows, "rules"), "commit")
-    sets = {name: 1 if name == STRANGERS else 0 for name in (found[0]["figures"] if found else ())}
-    body = [
-        ["*all rules*" if row["without"] is None else f"without: {row['without']}",
-         *(percent(row["figures"][name][place], 1) for name, place in sets.items())]
-        for row in found
-    ]  # fmt: skip
-    return table(["", *(f"{name}, {'accepted' if place else 'right'}, %" for name, place in sets.items())], body)
-
-
-# The page.
+@picks("calibrated")
+def calibrated(rows: Rows) -> Rows:
+    """The last calibration, with the risk of each fold and of all at `SURE_SHARE`."""
+    return [row | {"risk": risk_at(row), "folds": [fold | {"risk": risk_at(fold)} for fold in row["folds"]]}
+            for row in rows[-1:]]  # fmt: skip
 
 
 # The server.
@@ -737,13 +584,6 @@ def measured_sheets(rows: Rows) -> Rows:
         found += sheets(here, name.removeprefix("sheet-"))
     return [row | {key: [one | {"as": SOURCES[row["source"]], "added": one.get("mistake") is None} for one in row[key]]
                    for key in ("outcomes", "fields") if key in row} for row in found]  # fmt: skip
-
-
-@named("serving-feeds")
-def feeds(rows: Rows) -> str:
-    """How many processes that read keep the one that receives busy."""
-    ours = agreeing(now_and_before(part(rows, "serving-share")), which="now")
-    return f"{math.floor(median(ours, 'cpu_ms') / median(ours, 'front_ms')) - 1}" if ours else NOT_MEASURED
 
 
 # Filled forms. The rows of all seeds are added up that agree in everything else.
@@ -793,13 +633,10 @@ def registration(rows: Rows) -> str:
 @named("sheet-measured")
 def sheet_measured(rows: Rows) -> str:
     """When, where and with what the rows were measured."""
-    where: dict[str, list[str]] = {}
-    for name in dict.fromkeys(row["part"].removeprefix("sheet-") for row in rows if row["part"].startswith("sheet-")):
-        for row in sheets(rows, name):
-            where.setdefault(when_and_where(row), []).append(f"{name} of the {row['half']} half")
-    told = [f"{place}: {', '.join(dict.fromkeys(names))}" for place, names in where.items()]
+    parts = dict.fromkeys(row["part"].removeprefix("sheet-") for row in rows if row["part"].startswith("sheet-"))
+    found = [(f"{name} of the {row['half']} half", row) for name in parts for row in sheets(rows, name)]
     scale = f"A pixel of an error is one of a page at 200 to an inch: {1 / UNIT:.3f} mm."
-    return f"Measured {'; '.join(told)}. {scale}" if told else NOT_MEASURED
+    return f"{measured(found)} {scale}" if found else NOT_MEASURED
 
 
 # One small sheet, worked out, and what the package believes of people.

@@ -35,6 +35,11 @@ def marks() -> list[tuple[str, str, str]]:
     return [(name, query, text) for page in found for _, name, query, text, _ in page]
 
 
+def query_with(words: str) -> str:
+    """The first query of the pages in which these words are."""
+    return next(query for _, query, _ in marks() if words in query)
+
+
 def written(name: str, query: str, given: list[Row]) -> str:
     return FIGURES[name](given) if name else answered(query, given)
 
@@ -61,7 +66,7 @@ def test_every_figure_of_a_page_is_the_one_that_the_rows_give(page: Any) -> None
 def test_every_figure_is_on_a_page_and_without_rows_says_that_it_was_not_measured() -> None:
     assert {name for name, _, _ in marks() if name} == set(FIGURES)
     constant = re.compile(
-        "study|sheet-(example|channel|mistake$|sure|wrong)|original-epochs|ratio|packaged-per|bench-share$"
+        "modules|study|sheet-(example|channel|mistake$|sure|wrong)|original-epochs|ratio|packaged-per|bench-share$"
     )
     for name, query, _ in marks():
         if not constant.match(name):
@@ -151,6 +156,11 @@ COLUMNS = 'columns = [["who", "{name}"], ["n", "{n}"]]\n'
         ('by = ["n", "name"]\nacross = "share"\neach = [["", "{count part}"]]',
          [["x", "1", "1", "–", "–"], ["y", "1", "–", "1", "–"], ["x", "2", "–", "–", "1"]]),
         ('like = {date = "[13]"}', [["x", "1"], ["x", "2"]]),
+        ('beside = {name = "y"}\nby = ["name"]\nmore = [["all", "{sum n / sum base.n:.2f}"]]',
+         [["x", "1"], ["y", "1"], ["all", "1.33"]]),
+        ('beside = {n = 1}\nalike = ["name"]\nmore = [["all", "{count base.n} {any n}"]]',
+         [["x", "1"], ["x", "2"], ["y", "1"], ["all", "3 1 or 2"]]),
+        ('by = ["name"]\nrank = "min share"', [["y", "1"], ["x", "1"]]),
         ('more = [["all", "{sum n if name=x} of {sum n}"]]', [["x", "1"], ["x", "2"], ["y", "1"], ["all", "3 of 4"]]),
     ],
 )  # fmt: skip
@@ -165,6 +175,13 @@ def test_entries_of_lists_become_rows_that_know_the_one_they_are_of() -> None:
     row = {"part": "a", "date": "1", "name": "x", "ones": [{"n": 1}, {"n": 2}], "one": {"n": 4}, "no": 3}
     query = 'from = "a"\nunfold = ["one", "ones"]\ntext = "{listed n} {sum all.no if first} {all.name} {count first}"'
     assert answered(query, [row, row]) == "4, 1, 2, 4, 1, 2 6 x 6"
+
+
+def test_tables_become_rows_of_keys_and_values_and_are_added_up() -> None:
+    row = {"part": "a", "date": "1", "sets": [{"n": {"x": 1, "y": 2}}, {"n": {"x": 3}}], "n": {"z": 4, "x": 1}}
+    query = 'from = "a"\nunfold = "sets"\ntable = "n"\ntext = "{listed key}: {sum value}; {merged all.all.n:counts}"'
+    assert answered(query, [row]) == "x, y, x: 6; 12 z, 3 x"
+    assert said("{merged n:added}: {merged n:times}", [row, row]) == "10: 8 × z, 2 × x"
 
 
 def test_lines_are_of_the_last_row_of_each_part() -> None:
@@ -223,10 +240,10 @@ def test_rows_of_sheets_are_added_up_over_seeds_and_earlier_networks_are_left_ou
             ("adds up", False, False, "carry", False, 2)]  # fmt: skip
     row["outcomes"] = [dict(zip(keys, one, strict=True)) for one in ones]
     made = [row, row | {"seed": 1}, row | {"seed": 1, "date": "1"}, row | {"model_sha256": "b", "date": "1"}]
-    line = FIGURES["sheet-reading"](made).splitlines()[3]
+    line = answered(query_with('"wrong totals found'), made).splitlines()[3]
     told = "400 | 79.00 | 97.00 | 3.50 | 6 (< 3.23 %) | 4 (< 2.67 %) | 80.00 |"  # Wilson's bounds by hand
     assert line.startswith(f"| cover | cells | MNIST | {told}")
-    apart = FIGURES["sheet-told-apart"](made)
+    apart = answered(query_with('"numbers as read alone"'), made)
     assert "| right | wrong | 78 | 0.00 | 79.49 | 5.13 | 15.38 | 92.31 |" in apart
     assert "| wrong | right | 16 | 0.00 | 0.00 | 100.00 | 0.00 | 100.00 |" in apart
 
@@ -262,7 +279,7 @@ def test_times_on_the_wall_are_told_of_two_threads_alone() -> None:
 def test_rows_of_other_settings_than_the_plan_are_not_quoted(changes: Row) -> None:
     addition = part(rows(), "addition")
     other = [row | {"config": row["config"] | changes} for row in addition if row["set"] == "test"]
-    assert FIGURES["addition-learned"](other).strip() == NOT_MEASURED
+    assert answered(query_with('"of 100 regroupings'), other).strip() == NOT_MEASURED
 
 
 def test_the_risk_of_several_seeds_is_averaged_where_all_of_them_have_a_point() -> None:
