@@ -201,7 +201,9 @@ class Equation:
     def __init__(self, terms: Terms, target: NDArray[Any], ring: sp.Ring, middle: int | None = None) -> None:
         self.terms, self.target, self.add = terms, target, ring.add
         lists, self.dense, self.sparse = list(terms.points), None, 0
-        if 1 + sum(span(*one) for one in terms.ranges) > SPARSE * prod(len(x) for _, x in terms.ranges):
+        if 1 + sum(abs(step) * (len(x) - 1) for step, x in terms.ranges) > SPARSE * prod(
+            len(x) for _, x in terms.ranges
+        ):
             self.sparse = len(terms.ranges)
             numbers = [terms.unit * step * np.arange(len(x)).astype(object) for step, x in terms.ranges]
             lists = [(narrow(one), x) for one, (_, x) in zip(numbers, terms.ranges, strict=True)] + lists
@@ -289,11 +291,6 @@ def listed(dense: sp.Sums, unit: int) -> Points:
     """Dense integers as a list of values, of which `unit` make up one."""
     values = points_of(dense.chain.support)
     return (values if unit == 1 else narrow(values.astype(object) * unit)), dense.all
-
-
-def span(step: int, x: sp.Array) -> int:
-    """How far the greatest of a term is from the least."""
-    return abs(step) * (len(x) - 1)
 
 
 def middle_of(lengths: list[int]) -> int:

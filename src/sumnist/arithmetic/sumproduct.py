@@ -54,21 +54,19 @@ LIBRARIES: dict[type, Any] = {}
 
 
 def library(x: Array) -> Any:
-    """The functions of the array API for an array. Raises `TypeError` if it is none."""
+    """The functions of the array API for an array. Raises `TypeError` if it is none, `MissingExtraError`."""
     if type(x) not in LIBRARIES:
-        LIBRARIES[type(x)] = np if isinstance(x, np.ndarray | np.generic) else another_library(x)
+        if isinstance(x, np.ndarray | np.generic):
+            LIBRARIES[type(x)] = np
+            return np
+        if not hasattr(x, "dtype"):
+            raise TypeError(type(x))
+        try:
+            from array_api_compat import array_namespace
+        except ModuleNotFoundError as error:
+            raise MissingExtraError.of(error, "arithmetic on arrays that are not NumPy's") from error
+        LIBRARIES[type(x)] = array_namespace(x)
     return LIBRARIES[type(x)]
-
-
-def another_library(x: Array) -> Any:
-    """The functions of the array API for an array that is not NumPy's. Raises `TypeError`, `MissingExtraError`."""
-    if not hasattr(x, "dtype"):
-        raise TypeError(type(x))
-    try:
-        from array_api_compat import array_namespace
-    except ModuleNotFoundError as error:
-        raise MissingExtraError.of(error, "arithmetic on arrays that are not NumPy's") from error
-    return array_namespace(x)
 
 
 def device_of(x: Array) -> Any:
@@ -300,14 +298,9 @@ class Ring:
         return (x / most, float(np.log(most))) if self.linear else (x - most, float(most))
 
 
-def total_of(x: Array, axis: int) -> Array:
-    """The sum along an axis."""
-    return x.sum(axis)
-
-
 LOG_SUM = Ring(log_sum, np.logaddexp, operator.add, IMPOSSIBLE, 0.0, IMPOSSIBLE)
 LOG_MAX = Ring(log_max, np.maximum, operator.add, IMPOSSIBLE, 0.0, IMPOSSIBLE)
-PROBABILITIES = Ring(total_of, np.add, operator.mul, 0.0, 1.0, SAFE)
+PROBABILITIES = Ring(np.add.reduce, np.add, operator.mul, 0.0, 1.0, SAFE)
 
 
 @dataclass(frozen=True)

@@ -294,17 +294,21 @@ class Added:
     __array_ufunc__ = None
     """NumPy leaves `array + digits` to us."""
 
+    def _added(self, *terms: tuple[int, Any]) -> Any:
+        """The sum of two terms."""
+        return Sum(list(terms))
+
     def __add__(self, other: Any) -> Any:
-        return Sum([(1, self), (1, other)])
+        return self._added((1, self), (1, other))
 
     def __radd__(self, other: Any) -> Any:
-        return Sum([(1, other), (1, self)])
+        return self._added((1, other), (1, self))
 
     def __sub__(self, other: Any) -> Any:
-        return Sum([(1, self), (-1, other)])
+        return self._added((1, self), (-1, other))
 
     def __rsub__(self, other: Any) -> Any:
-        return Sum([(1, other), (-1, self)])
+        return self._added((1, other), (-1, self))
 
     def __mul__(self, factor: int) -> Any:
         return Sum([(factor, self)])

@@ -136,18 +136,6 @@ class Values(Added, Operand):
 
     # Sums.
 
-    def __add__(self, other: Any) -> Any:
-        return self._plus(other, 1) if at_once(other) else super().__add__(other)
-
-    def __radd__(self, other: Any) -> Any:
-        return self._plus(other, 1) if at_once(other) else super().__radd__(other)
-
-    def __sub__(self, other: Any) -> Any:
-        return self._plus(other, -1) if at_once(other) else super().__sub__(other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return (-self)._plus(other, 1) if at_once(other) else super().__rsub__(other)
-
     def __neg__(self) -> Values:
         return self * -1
 
@@ -159,15 +147,17 @@ class Values(Added, Operand):
 
     __rmul__ = __mul__
 
-    def _plus(self, other: Any, step: int) -> Values:
-        added = values_of(other) * step
-        limited(len(self.probabilities) * len(added.probabilities), "Sums of two values", "give fewer candidates")
+    def _added(self, *terms: tuple[int, Any]) -> Any:
+        if not all(at_once(one) for _, one in terms):
+            return super()._added(*terms)
+        first, second = (values_of(one) * step for step, one in terms)
+        limited(len(first.probabilities) * len(second.probabilities), "Sums of two values", "give fewer candidates")
         sums: dict[Value, float] = {}
-        for one, its in self.probabilities.items():
-            for two, others in added.probabilities.items():
+        for one, its in first.probabilities.items():
+            for two, others in second.probabilities.items():
                 total = plus(one, two)
                 sums[total] = sums.get(total, 0.0) + its * others
-        return ordered(sums, self.other + added.other - self.other * added.other)
+        return ordered(sums, first.other + second.other - first.other * second.other)
 
 
 def ordered(probabilities: Mapping[Value, float], other: float) -> Values:
