@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sumnist.config import shown, unknown
-from sumnist.errors import DataError, LayoutError
+from sumnist.errors import DataError, LayoutError, SumnistError
 from sumnist.files import read_whole
 from sumnist.sheets.formulas import NAME, NAME_EXPECTED, Formula, in_order
 
@@ -66,6 +66,18 @@ MARK = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}(\.[05])?")
 TWICE = "field {}: is there twice, expected a name for each field: give one of them another"
 UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}
 """Categories of characters that end a line or have no form."""
+
+
+def check_number(what: str, value: int, most: int, mend: str) -> None:
+    """Raise `LayoutError` for a number that is not from 1 to `most`."""
+    if not 1 <= value <= most:
+        raise LayoutError(f"{what} {shown(value)}, expected 1 to {most:,}: {mend}")
+
+
+def check_name(what: str, value: str, known: tuple[str, ...]) -> None:
+    """Raise `LayoutError` for what is not one of these names."""
+    if value not in known:
+        raise LayoutError(unknown(what, value, known))
 
 
 def check_text(what: str, text: str, most: int) -> None:
@@ -100,12 +112,8 @@ class Field:
         if not NAME.fullmatch(self.name):
             raise LayoutError(f"field {self.name[:40]!r}: expected {NAME_EXPECTED}: give it another one")
         check_text(f"field {self.name}: label", self.label, LONGEST_LABEL)
-        if self.kind not in get_args(Kind):
-            raise LayoutError(f"field {self.name}: {unknown('kind', self.kind, get_args(Kind))}")
-        if not 1 <= self.digits <= MOST_DIGITS:
-            raise LayoutError(
-                f"field {self.name}: digits {shown(self.digits)}, expected 1 to {MOST_DIGITS}: make two fields of it"
-            )
+        check_name(f"field {self.name}: kind", self.kind, get_args(Kind))
+        check_number(f"field {self.name}: digits", self.digits, MOST_DIGITS, "make two fields of it")
         most = full(self.digits, self.halves)
         if not 1 <= self.largest <= most:
             raise LayoutError(
@@ -147,10 +155,8 @@ class Identity:
     digits: int = 6
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Identified):
-            raise LayoutError(f"identity: {unknown('kind', self.kind, get_args(Identified))}")
-        if not 1 <= self.digits <= 10:
-            raise LayoutError(f"identity: digits {shown(self.digits)}, expected 1 to 10: ask for a shorter number")
+        check_name("identity: kind", self.kind, get_args(Identified))
+        check_number("identity: digits", self.digits, 10, "ask for a shorter number")
 
 
 @dataclass(frozen=True)
@@ -175,10 +181,8 @@ class Layout:
 
     def __post_init__(self) -> None:
         check_text("title", self.title, LONGEST_TITLE)
-        if self.paper not in get_args(Paper):
-            raise LayoutError(unknown("paper", self.paper, get_args(Paper)))
-        if not 1 <= self.version <= 9_999:
-            raise LayoutError(f"version {shown(self.version)}, expected 1 to 9,999: begin again at 1")
+        check_name("paper", self.paper, get_args(Paper))
+        check_number("version", self.version, 9_999, "begin again at 1")
         if not 1 <= len(self.fields) <= MOST_FIELDS:
             raise LayoutError(
                 f"{len(self.fields):,} fields, expected 1 to {MOST_FIELDS}: make two layouts of it, or add one"
@@ -250,11 +254,7 @@ class Layout:
     @classmethod
     def load(cls, path: str | Path) -> Layout:
         """The layout of a TOML file. Raises `LayoutError`."""
-        try:
-            data = read_whole(Path(path))
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise LayoutError(f"{path}: cannot be read ({reason}), expected a layout: check the name") from error
+        data = read_or(Path(path), LayoutError, "a layout")
         try:
             return cls.of_toml(data)
         except LayoutError as error:
@@ -288,12 +288,10 @@ class Layout:
             check_keys(what, entry, FIELD | more, ("name", *more))
         check_keys("identity", identity := values.pop("identity", {}), {"kind": str, "digits": int})
         found = [field_of(entry) for entry in ordinary]
-        formulas, entries = [], {entry["name"]: entry for entry in totals}
-        for entry in totals:
-            formula, name = Formula.of(entry["formula"]), entry["name"][:40]
+        formulas, entries = [Formula.of(entry["formula"]) for entry in totals], {one["name"]: one for one in totals}
+        for formula, name in zip(formulas, (entry["name"][:40] for entry in totals), strict=True):
             if formula.total != name:
                 raise LayoutError(f"field {name}: its formula is of {formula.total}, expected {name} = …: change it")
-            formulas.append(formula)
         known = {field.name: field for field in found}
         if twice := next((name for name in entries if name in known), None):
             raise LayoutError(TWICE.format(twice))
@@ -305,17 +303,13 @@ class Layout:
     def to_toml(self) -> str:
         """The TOML file that `load` reads as this layout."""
         formulas = {formula.total: formula.text for formula in self.formulas}
-        lines = [
-            *written(self, "title", "version", "paper"),
-            "",
-            "[identity]",
-            *written(self.identity, "kind", "digits"),
-        ]
+        identity = written(self.identity, "kind", "digits")
+        lines = [*written(self, "title", "version", "paper"), "", "[identity]", *identity]
         for field in self.fields:
             lines += ["", "[[total]]" if field.name in formulas else "[[field]]"]
             lines += written(field, "name", "label", "kind", "digits", *["halves"] * field.halves)
             lines += [f"largest = {field.largest / 2 if field.halves else field.largest}"]
-            lines += [f"formula = {quoted(formulas[field.name])}"] if field.name in formulas else []
+            lines += [f'formula = "{formulas[field.name]}"'] if field.name in formulas else []
         return "\n".join(lines) + "\n"
 
 
@@ -354,11 +348,18 @@ def units(name: str, largest: float, halves: bool) -> int:
     """A largest value in units of the field's values. Raises `LayoutError`."""
     value = largest * 2 if halves else largest
     if not abs(value) < 10**15 or value != int(value):
-        raise LayoutError(
-            f"field {name[:40]}: largest {shown(largest)}, expected a whole number" + (" of halves" if halves else
-            ", or one of halves with halves = true") + ": change it"
-        )  # fmt: skip
+        more = " of halves" if halves else ", or one of halves with halves = true"
+        raise LayoutError(f"field {name[:40]}: largest {shown(largest)}, expected a whole number{more}: change it")
     return int(value)
+
+
+def read_or(path: Path, kind: type[SumnistError], expected: str) -> bytes:
+    """The bytes of a file; an error of a kind, with what was expected, if it cannot be read."""
+    try:
+        return read_whole(path)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise kind(f"{path}: cannot be read ({reason}), expected {expected}: check the name") from error
 
 
 def most_of(formula: Formula, parts: Mapping[str, Field], halves: bool) -> int:
@@ -386,13 +387,8 @@ def mark_of(place: int, mark: str) -> dict[str, Any]:
 
 
 def written(thing: Any, *keys: str) -> list[str]:
-    """Lines of TOML with these attributes."""
-    return [f"{key} = {quoted(getattr(thing, key))}" for key in keys]
-
-
-def quoted(value: object) -> str:
-    """A text, a number, true or false in TOML, which for these is JSON but for one control character."""
-    return json.dumps(value, ensure_ascii=False)
+    """Lines of TOML with these attributes: texts, numbers, true and false, which are in TOML as in JSON."""
+    return [f"{key} = {json.dumps(getattr(thing, key), ensure_ascii=False)}" for key in keys]
 
 
 # Where everything lies on a page, in millimetres: what printing draws, and where reading looks for it. It follows from
@@ -660,12 +656,10 @@ def columns(
     """Fields in up to `count` columns of one width, the first ones in the first."""
     width = (area.width - (count - 1) * GUTTER) / count
     rows = max(1, ceil(len(fields) / count))
-    return [
-        Column.of(
-            fields[start : start + rows], replace(area, x=area.x + place * (width + GUTTER), width=width), peers, framed
-        )
-        for place, start in enumerate(range(0, len(fields), rows))
-    ]
+    areas = (replace(area, x=area.x + place * (width + GUTTER), width=width) for place in range(count))
+    starts = range(0, len(fields), rows)
+    pairs = zip(starts, areas, strict=False)
+    return [Column.of(fields[start : start + rows], one, peers, framed) for start, one in pairs]
 
 
 # People.
@@ -702,11 +696,7 @@ class Person:
 
 def read_people(path: Path) -> list[Person]:
     """The people of a CSV file: an identity or a name, and perhaps a name behind it. Raises `DataError`."""
-    try:
-        data = read_whole(path)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(f"{path}: cannot be read ({reason}), expected a CSV file of people: check the name") from error
+    data = read_or(path, DataError, "a CSV file of people")
     if len(data) > LONGEST_PEOPLE:
         raise DataError(
             f"{path}: {len(data):,} bytes, expected at most {LONGEST_PEOPLE:,}: print a part of these people at a time"
@@ -725,12 +715,9 @@ def read_people(path: Path) -> list[Person]:
                 person = person_of(values)
                 if people.setdefault(person.identity, person) is not person:
                     raise LayoutError(f"{person.identity!r} is there twice, expected each once: tell them apart")
-    except csv.Error as error:
-        raise DataError(
-            f"{path}: line {rows.line_num}: is not CSV ({error}), expected an identity and a name"
-        ) from error
-    except LayoutError as error:
-        raise DataError(f"{path}: line {rows.line_num}: {error}") from error
+    except (csv.Error, LayoutError) as error:
+        told = f"is not CSV ({error}), expected an identity and a name" if isinstance(error, csv.Error) else error
+        raise DataError(f"{path}: line {rows.line_num}: {told}") from error
     if not people:
         raise DataError(f"{path}: nobody is in it, expected a line for each person: add some")
     return list(people.values())

@@ -176,9 +176,8 @@ class Sheet:
 
     def labels(self, layout: Layout) -> None:
         """Draw all labels, those that need no small print in one size."""
-        told = [
-            (place, field.label, limit(field)) for field, place in zip(layout.fields, self.page.places, strict=True)
-        ]
+        pairs = zip(layout.fields, self.page.places, strict=True)
+        told = [(place, field.label, limit(field)) for field, place in pairs]
         told += [(self.page.identity, "Number", "")] if self.page.identity else []
         sizes = [TOTAL if place.frame else self.size(place.label, label, most) for place, label, most in told]
         common = max(min(sizes), COMMON)
@@ -225,22 +224,15 @@ class Sheet:
         side, path = box.width / len(rows), self.canvas.beginPath()
         for row, cells in enumerate(rows):
             for start, end in runs(cells):
-                path.rect(
-                    (box.x + start * side) * mm, self.up(box.y + (row + 1) * side), (end - start) * side * mm, side * mm
-                )
+                x, low = (box.x + start * side) * mm, self.up(box.y + (row + 1) * side)
+                path.rect(x, low, (end - start) * side * mm, side * mm)
         self.canvas.setFillColor(BLACK)
         self.canvas.drawPath(path, stroke=0, fill=1)
 
     def text(
-        self,
-        box: Rectangle,
-        text: str,
-        size: float,
-        colour: Color = BLACK,
-        bold: bool = False,
-        at: float = 0.0,
+        self, box: Rectangle, text: str, size: float, colour: Color = BLACK, bold: bool = False, at: float = 0.0,
         cut: bool = False,
-    ) -> float:
+    ) -> float:  # fmt: skip
         """Draw a line of text in the middle of a rectangle's height, `at` 0.0 from its left, 1.0 to its right.
 
         It shrinks until it fits; then it is `cut`. Raises `LayoutError` if it may not be. Returns its width in points.
@@ -295,9 +287,5 @@ def tag_cells(code: int) -> list[list[bool]]:
 
 def runs(cells: Sequence[bool]) -> Iterator[tuple[int, int]]:
     """Where stretches of True begin and end."""
-    edges = [
-        place
-        for place in range(len(cells) + 1)
-        if (place > 0 and cells[place - 1]) != (place < len(cells) and cells[place])
-    ]
+    edges = [place for place, (before, after) in enumerate(pairwise([False, *cells, False])) if before != after]
     return zip(edges[::2], edges[1::2], strict=True)

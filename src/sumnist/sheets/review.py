@@ -24,9 +24,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from sumnist.errors import DataError, ImageError, MissingExtraError
-from sumnist.files import Journal, fits, parse_json, read_whole
+from sumnist.files import Journal, fits, parse_json
 from sumnist.sheets.batch import BY_HAND, Summary
-from sumnist.sheets.layout import Field, Layout, Page, Person, Place, Rectangle
+from sumnist.sheets.layout import Field, Layout, Page, Person, Place, Rectangle, read_or
 from sumnist.sheets.pictures import PdfPage, colours_of
 
 __all__ = [
@@ -116,13 +116,7 @@ def read_rows(path: Path, layout: Layout) -> list[Row]:
 
 def lines_of(path: Path, layout: Layout) -> Iterator[tuple[Row, bytes]]:
     """The rows of a file with their lines; a last one whose writing was cut short is left out. Raises `DataError`."""
-    try:
-        content = read_whole(path)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(
-            f"{path}: cannot be read ({reason}), expected the marks.jsonl of sheets that were read: check the name"
-        ) from error
+    content = read_or(path, DataError, "the marks.jsonl of sheets that were read")
     seen: set[int] = set()
     for number, line in enumerate(content.split(b"\n")[:-1], 1):
         where = f"{path}, line {number}"
