@@ -18,7 +18,7 @@ from PIL import Image
 
 import sumnist.sheets
 from simulated_sheets import EXAM, SIZE, as_people_write, ink, jpeg_of_page, photograph, sheets
-from sumnist.errors import MissingExtraError, SheetError
+from sumnist.errors import MissingExtraError
 from sumnist.files import fits
 from sumnist.inference.cells import CELL_CLASSES
 from sumnist.lab.suites.sheets import SCALE, filled, photographed, printed
@@ -98,16 +98,6 @@ def test_numbers_in_strips_are_read_with_halves_and_without() -> None:
         found = reader(layout).read(photograph(index, layout).data)
         assert found.values == sheets(layout).truth(index).values
         assert found.state in ("adds up", "corrected")
-
-
-def test_a_sheet_of_another_layout_is_refused_and_one_of_another_version_is_read() -> None:
-    data = photograph(0).data
-    with pytest.raises(SheetError, match=f"is of layout {EXAM.id}, expected "):
-        read(data, Layout.of_line("9,7.5,12"))
-    later = replace(EXAM, version=7, title="Another title")
-    found = read(data, later)
-    assert (found.version, found.as_dict()["version"]) == (1, 1)
-    assert found.values == sheets().truth(0).values
 
 
 @pytest.mark.parametrize("kind", ["boxes", "strip"])

@@ -41,29 +41,21 @@ def names(found: Verdict) -> set[str]:
     return {cell.field for cell in found.look}
 
 
-def test_a_sheet_that_is_right_adds_up() -> None:
+def test_what_is_sure_adds_up_is_corrected_or_does_not_add_up() -> None:
     found = verdict_of({})
-    assert found.outcome == "adds up"
-    assert found.values == VALUES
+    assert (found.outcome, found.values, found.corrections, found.wrong, found.look) == ("adds up", VALUES, (), (), ())
     assert found.probability > 0.999
-    assert (found.corrections, found.wrong, found.look) == ((), (), ())
-
-
-def test_a_misread_cell_is_corrected() -> None:
-    found = verdict_of({"a": {8: 0.55, 3: 0.45}})
-    assert found.outcome == "corrected"
-    assert found.values == VALUES
-    assert [correction[:3] for correction in found.corrections] == [("a", 8, 3)]
-    assert found.corrections[0].probability == pytest.approx(found.probability)
-
-
-def test_a_forgotten_carry_among_sure_cells_does_not_add_up() -> None:
-    found = verdict_of({"t": {13: 1.0}})
+    found = verdict_of({"a": {8: 0.55, 3: 0.45}})  # a misread cell
+    assert (found.outcome, found.values) == ("corrected", VALUES)
+    assert found.corrections == (("a", 8, 3, pytest.approx(found.probability)),)
+    found = verdict_of({"t": {13: 1.0}})  # a forgotten carry
+    assert (found.outcome, found.values) == ("does not add up", {**VALUES, "t": 13})
+    assert [one[:4] for one in found.wrong] == [("t", 13, 23, "carry")]
+    assert found.wrong[0].probability > 0.9
+    found = verdict_of({"a": {8: 0.55, 3: 0.45}, "t": {24: 1.0}})  # a misread cell in one sum, a mistake in another
     assert found.outcome == "does not add up"
-    (wrong,) = found.wrong
-    assert wrong[:4] == ("t", 13, 23, "carry")
-    assert wrong.probability > 0.9
-    assert found.values == {**VALUES, "t": 13}
+    assert [one.field for one in found.corrections] == ["a"]
+    assert [(one.field, one.kind) for one in found.wrong] == [("t", "off by one")]
 
 
 def test_a_total_that_no_doubtful_cell_can_make_right_does_not_add_up() -> None:
@@ -79,13 +71,6 @@ def test_a_total_that_a_doubtful_cell_can_make_right_leaves_the_sheet_in_doubt()
     found = verdict_of({"c": {14: 0.999, 18: 0.001}, "t": {27: 1.0}})
     assert found.outcome == "doubtful"
     assert names(found) & {"c", "t"}
-
-
-def test_a_sheet_may_be_corrected_in_one_sum_and_wrong_in_another() -> None:
-    found = verdict_of({"a": {8: 0.55, 3: 0.45}, "t": {24: 1.0}})
-    assert found.outcome == "does not add up"
-    assert [one.field for one in found.corrections] == ["a"]
-    assert [(one.field, one.kind) for one in found.wrong] == [("t", "off by one")]
 
 
 def test_one_of_two_cells_that_may_be_swapped_settles_both() -> None:

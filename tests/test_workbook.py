@@ -233,12 +233,9 @@ def test_what_was_typed_replaces_what_was_read_and_says_so(tmp_path: Path) -> No
 
 def test_an_unreadable_sheet_that_was_typed_whole_is_a_sheet_like_others(tmp_path: Path) -> None:
     typed = {"q1": 1, "q2": None, "q3": 3, "total": 4, IDENTITY: "Bo"}
-    sheets = written(tmp_path, unreadable(0, "no tags"), people=[Person("Bo", "Bob")], corrections={0: typed})
-    marks = sheets["Marks"]
+    marks = written(tmp_path, unreadable(0, "no tags"), people=[Person("Bo", "Bob")], corrections={0: typed})["Marks"]
     assert marks.lines()[1][:4] == [1, "Bo", "Bob", "by hand"]
-    assert marks.at("Question 2", 2) is None
-    assert marks.at("Total agrees?", 2) == ""
-    assert marks.comments["B2"] == "by hand"
+    assert (marks.at("Question 2", 2), marks.at("Total agrees?", 2), marks.comments["B2"]) == (None, "", "by hand")
     assert "no tags" not in str(marks.lines())
     assert by_hand(unreadable(0, "no tags"), {"q1": 1, "total": 4}, EXAM)["state"] is None
 

@@ -129,12 +129,13 @@ def verdict(posterior: Posterior, sure: float = SURE, settled: float = SETTLED, 
 
 
 def corrections_of(posterior: Posterior, known: Mapping[str, int], probability: float) -> tuple[Correction, ...]:
-    """The cells whose numbers are others than they look."""
-    return tuple(
-        Correction(name, posterior.as_read(name), value, marginal(posterior, name, value, probability))
-        for name, value in known.items()
-        if posterior.as_read(name) != value
-    )
+    """The cells whose numbers are others than they look; one that is implied is as probable as all numbers together."""
+    found = []
+    for name, value in known.items():
+        if (read := posterior.as_read(name)) != value:
+            numbers, shares = posterior.numbers(name)
+            found.append(Correction(name, read, value, float(max(shares[numbers == value].sum(), probability))))
+    return tuple(found)
 
 
 def solved(posterior: Posterior) -> tuple[dict[str, int | None], float]:
@@ -146,12 +147,6 @@ def solved(posterior: Posterior) -> tuple[dict[str, int | None], float]:
             values[name] = implied
             probability *= 1 - posterior.check.writers[posterior.check.parents[name]].mistake
     return values, probability
-
-
-def marginal(posterior: Posterior, name: str, value: int, least: float) -> float:
-    """The probability of a field's number; of one that is implied, that of all numbers together."""
-    numbers, shares = posterior.numbers(name)
-    return float(max(shares[numbers == value].sum(), least))
 
 
 def wrong_totals(posterior: Posterior, values: Mapping[str, int]) -> tuple[WrongTotal, ...]:
@@ -170,17 +165,14 @@ def cells(posterior: Posterior, settled: float) -> tuple[Cell, ...]:
     """The fewest cells that settle a sheet."""
     names = fewest(posterior, settled)
     if names is None:
-        doubts = {name: 1 - float(known(posterior, name).max()) for name in posterior.check.largest}
+        doubts = {}
+        for name in posterior.check.largest:
+            numbers, shares = posterior.numbers(name)
+            doubts[name] = 1 - float(shares[numbers != UNKNOWN].max(initial=0.0))
         ordered = sorted(doubts, key=lambda name: -doubts[name])
         left = np.cumsum([doubts[name] for name in reversed(ordered)])
         names = ordered[: max(1, len(ordered) - int((left <= 1 - settled).sum()))]
     return tuple(Cell(name, shown(posterior, name)) for name in posterior.check.largest if name in names)
-
-
-def known(posterior: Posterior, name: str) -> NDArray[np.float64]:
-    """The probabilities of a field's numbers, but for that of any other one."""
-    numbers, shares = posterior.numbers(name)
-    return np.append(shares[numbers != UNKNOWN], 0.0)
 
 
 def shown(posterior: Posterior, name: str) -> tuple[tuple[int | None, float], ...]:
