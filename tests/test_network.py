@@ -1,29 +1,55 @@
-"""One contract for every encoder × fusion, and what is particular to each fusion."""
+"""The networks: one contract for every encoder × fusion, what is particular to each fusion, strips and cells of any
+width, their files, and their pictures."""
 
 from __future__ import annotations
 
 import json
 import math
+import pickle
+import re
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
+import matplotlib.font_manager
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
+from PIL import Image, ImageFont
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from sumnist.config import Config, preset
+from ctc_oracle import is_number_probability
+from sumnist.cli import main
+from sumnist.config import PRESETS, Config, preset
+from sumnist.data import cells, pens, strips
+from sumnist.data.cells import PRIORS
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import as_image
-from sumnist.errors import ImageError, NumberError, RunError
-from sumnist.files import CONFIG, PRETRAINED, WEIGHTS
+from sumnist.errors import ConfigError, ExportError, ImageError, NumberError, RunError
+from sumnist.files import CELLS, CONFIG, NUMBERS, PRETRAINED, WEIGHTS
+from sumnist.inference.cells import CELL_CLASSES, CellReader
+from sumnist.inference.onnx import with_checksum
 from sumnist.inference.reader import Reader
-from sumnist.model.checkpoint import save_network, save_tensors
+from sumnist.inference.recognizers import EMISSIONS, IS_NUMBER, STRIP
+from sumnist.model.cell_network import CellNet
+from sumnist.model.checkpoint import save_config, save_network, save_tensors
+from sumnist.model.diagram import boxes_of, draw, draw_network
 from sumnist.model.fusion import BITS, ExactFusion, Heads, OriginalFusion, unsmoothed
 from sumnist.model.losses import joint_loss
 from sumnist.model.network import TwoInputNet, load_network
+from sumnist.model.strip_network import CLASSES, StripNet
 from sumnist.training.evaluate import evaluate_run
-from sumnist.training.export import export_run
+from sumnist.training.export import export_run, in_half, to_onnx
+from sumnist.training.loop import train
+from sumnist.training.tasks import CellTask, NumberTask
+
+# Of two inputs.
+
 
 VARIANTS = {
     f"{encoder}-{fusion}-{encoding}": preset("tiny", encoder=encoder, fusion=fusion, number_encoding=encoding)
@@ -136,32 +162,22 @@ def test_five_bits_become_the_product_of_bernoullis_renormalised_over_0_to_18() 
         assert outputs.sum[row].exp().numpy() == pytest.approx(np.array(product) / sum(product))
 
 
-def test_the_joint_loss_is_the_weighted_mean_of_two_cross_entropies() -> None:
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_joint_loss_is_the_weighted_mean_of_two_cross_entropies_with_targets_smoothed_evenly(
+    smoothing: float,
+) -> None:
     random = np.random.default_rng(0)
-    digit_logits, sum_logits = random.normal(size=(5, 10)), random.normal(size=(5, 19))
-    digit, total = np.array([0, 3, 9, 2, 2]), np.array([0, 12, 18, 4, 11])
+    logits = [random.normal(size=(5, width)) for width in (10, 19)]
+    truth = np.array([0, 3, 9, 2, 2]), np.array([0, 12, 18, 4, 11])
+    heads, targets = Heads(*(torch.tensor(one).float() for one in logits)), [torch.tensor(one) for one in truth]
     config = preset("tiny", fusion="concat", digit_weight=1.0, sum_weight=3.0)
-    heads = Heads(torch.tensor(digit_logits).float(), torch.tensor(sum_logits).float())
-    losses = joint_loss(heads, torch.tensor(digit), torch.tensor(total), config)
-
-    def cross_entropy(logits: np.ndarray, target: np.ndarray) -> float:
-        chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-        return float(-np.log(chances[np.arange(5), target]).mean())
-
-    expected = (cross_entropy(digit_logits, digit), cross_entropy(sum_logits, total))
-    assert losses.digit.item() == pytest.approx(expected[0], rel=1e-5)
-    assert losses.sum.item() == pytest.approx(expected[1], rel=1e-5)
+    losses = joint_loss(heads, targets[0], targets[1], config, smoothing)
+    expected = []
+    for scores, right in zip(logits, truth, strict=True):
+        target = smoothing / scores.shape[1] + (1 - smoothing) * np.eye(scores.shape[1])[right]
+        expected.append(-(target * np.log(np.exp(scores) / np.exp(scores).sum(1, keepdims=True))).sum(1).mean())
+    assert (losses.digit.item(), losses.sum.item()) == pytest.approx(expected, rel=1e-5)
     assert losses.total.item() == pytest.approx((expected[0] + 3 * expected[1]) / 4, rel=1e-5)
-
-
-def test_label_smoothing_spreads_that_share_of_the_target_evenly() -> None:
-    logits = np.random.default_rng(0).normal(size=(4, 10))
-    digit = np.array([1, 9, 0, 3])
-    heads = Heads(torch.tensor(logits).float(), None)
-    losses = joint_loss(heads, torch.tensor(digit), torch.tensor(digit), preset("tiny"), smoothing=0.2)
-    logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    target = 0.2 / 10 + 0.8 * np.eye(10)[digit]
-    assert losses.total.item() == pytest.approx(-(target * logs).sum(1).mean(), rel=1e-5)
 
 
 def test_the_original_as_written_has_the_loss_of_five_bits_and_a_softmax_too_many() -> None:
@@ -195,12 +211,6 @@ def test_a_folder_that_is_no_run_or_has_no_weights_is_an_error(run: Path, tmp_pa
     for folder, kind in ((run, "no run"), (tmp_path / "none", "missing")):
         expected = f"{folder}: {kind}, expected a run folder, as `sumnist train --out {folder}` writes it"
         assert message(folder) == expected
-
-
-@pytest.mark.parametrize("keep", [0, 4, 100, 5000])
-def test_weights_cut_short_are_an_error(run: Path, keep: int) -> None:
-    (run / WEIGHTS).write_bytes((run / WEIGHTS).read_bytes()[:keep])
-    assert message(run).startswith(f"{run / WEIGHTS}: not a whole safetensors file (")
 
 
 def test_weights_of_another_network_are_an_error_that_names_the_first_difference(run: Path) -> None:
@@ -240,8 +250,11 @@ def test_numbers_with_which_no_network_can_answer_are_refused_when_loaded_export
     assert (run / WEIGHTS).read_bytes() == before
 
 
-def test_any_flipped_bit_of_the_weights_is_noticed(run: Path) -> None:
+def test_weights_cut_short_or_with_any_bit_flipped_are_an_error(run: Path) -> None:
     good, random = (run / WEIGHTS).read_bytes(), np.random.default_rng(0)
+    for keep in (0, 4, 100, 5000):
+        (run / WEIGHTS).write_bytes(good[:keep])
+        assert message(run).startswith(f"{run / WEIGHTS}: not a whole safetensors file (")
     for place in [0, 9, len(good) - 1, *random.integers(0, len(good), 60).tolist()]:
         bad = bytearray(good)
         bad[place] ^= 1 << int(random.integers(8))
@@ -249,30 +262,23 @@ def test_any_flipped_bit_of_the_weights_is_noticed(run: Path) -> None:
         assert "not a whole safetensors file" in message(run) or "weights of another network" in message(run)
 
 
-def test_a_network_comes_back_from_what_save_pretrained_wrote_with_a_checksum_or_without(tmp_path: Path) -> None:
+def test_a_network_comes_back_with_a_checksum_or_without_and_with_the_names_of_version_0_1(tmp_path: Path) -> None:
     net = TwoInputNet("tiny", "concat", "scalar", "bits").eval()
-    net.save_pretrained(tmp_path / "new folder")
-    assert sorted(path.name for path in (tmp_path / "new folder").iterdir()) == [CONFIG, WEIGHTS]
-    image, number = torch.rand(3, 1, 28, 28), torch.tensor([0, 5, 9])
-    for _ in range(2):
-        again = TwoInputNet.from_pretrained(tmp_path / "new folder")
-        for one, two in zip(net(image, number), again(image, number), strict=True):
-            assert torch.equal(one, two)
-        save_file(net.state_dict(), tmp_path / "new folder" / WEIGHTS)
-
-
-def test_a_run_of_version_0_1_answers_the_same(tmp_path: Path) -> None:
-    net = TwoInputNet("tiny", "concat").eval()
     net.calibration.set(1.5, 0.75, 0.5)
-    net.save_pretrained(tmp_path)
+    folder, asked = tmp_path / "new folder", (torch.rand(3, 1, 28, 28), torch.tensor([0, 5, 9]))
+    net.save_pretrained(folder)
+    assert sorted(path.name for path in folder.iterdir()) == [CONFIG, WEIGHTS]
     old = {name.replace("least_is_digit", "least_known"): value for name, value in net.state_dict().items()}
     assert "calibration.least_known" in old
-    save_tensors(tmp_path / WEIGHTS, old)  # its checksum is of the old names
-    again = TwoInputNet.from_pretrained(tmp_path)
-    assert again.calibration.least_is_digit.item() == 0.75
-    image, number = torch.rand(3, 1, 28, 28), torch.tensor([0, 5, 9])
-    for one, other in zip(net(image, number), again(image, number), strict=True):
-        assert torch.equal(one, other)
+    for write in (
+        lambda: None,
+        lambda: save_file(net.state_dict(), folder / WEIGHTS),
+        lambda: save_tensors(folder / WEIGHTS, old),  # its checksum is of the old names
+    ):
+        write()
+        again = TwoInputNet.from_pretrained(folder)
+        assert again.calibration.least_is_digit.item() == 0.75
+        assert all(torch.equal(one, other) for one, other in zip(net(*asked), again(*asked), strict=True))
 
 
 @pytest.mark.long
@@ -310,3 +316,430 @@ def test_the_originals_number_is_one_scalar_in_disguise_and_its_fusion_is_comput
     with torch.autocast("cpu", torch.bfloat16):
         inside = fusion(features, number)
     assert all(torch.equal(one, other) for one, other in zip(plain, inside, strict=True))
+
+
+# Of strips and of cells.
+
+
+WIDTHS = (1, 2, 3, 4, 5, 30, 64, 149, 150, 151)
+"""Pixels of strips; one of each remainder of the four of a step."""
+CELL_WIDTHS = (30, 54, 78, 183)
+
+
+@pytest.fixture(scope="module")
+def nets() -> dict[str, Any]:
+    """Networks whose normalisations shift and scale, as those of trained ones do: zeros do not stay zeros."""
+    torch.manual_seed(0)
+    nets = {"numbers": StripNet(), "cells": CellNet()}
+    for net in nets.values():
+        for layer in net.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                assert layer.running_mean is not None
+                assert layer.running_var is not None
+                layer.running_mean.normal_(0, 0.1)
+                layer.running_var.uniform_(0.5, 2)
+                nn.init.normal_(layer.bias, 0.1, 0.2)
+        net.eval()
+    return nets
+
+
+@pytest.fixture(scope="module")
+def file(nets: dict[str, Any]) -> bytes:
+    """The file of the network of strips, with weights of half precision."""
+    return to_onnx(in_half(nets["numbers"]), {})
+
+
+# What they say.
+
+
+@torch.no_grad()
+def test_there_is_a_distribution_for_every_four_pixels_of_a_strip_and_for_every_cell(nets: dict[str, Any]) -> None:
+    net, cell_net = nets.values()
+    for width in WIDTHS:
+        emissions = net(torch.rand(2, 1, 32, width))
+        assert emissions.shape == (2, -(-width // 4), CLASSES)
+        assert torch.allclose(emissions.exp().sum(2), torch.ones(2, emissions.shape[1]), atol=1e-5)
+    for width in CELL_WIDTHS:
+        said = cell_net(torch.rand(3, 1, 36, width))
+        assert said.shape == (3, len(CELL_CLASSES))
+        assert said.logsumexp(1).tolist() == pytest.approx([0, 0, 0], abs=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert net(torch.rand(1, 1, 32, 40)).dtype == torch.float32
+
+
+@torch.no_grad()
+def test_a_strip_in_a_batch_of_wider_ones_is_read_as_alone_if_the_widths_are_told(nets: dict[str, Any]) -> None:
+    net = nets["numbers"]
+    alone = [torch.rand(1, 1, 32, width) for width in WIDTHS]
+    batch = torch.rand(len(WIDTHS), 1, 32, 160)  # behind a strip there may be anything
+    for place, strip in enumerate(alone):
+        batch[place, :, :, : strip.shape[3]] = strip[0]
+    together = net(batch, torch.tensor(WIDTHS))
+    for place, strip in enumerate(alone):
+        expected = net(strip)[0]
+        assert torch.allclose(together[place, : len(expected)], expected, atol=1e-5), WIDTHS[place]
+    assert not torch.allclose(net(batch)[6, :16], net(alone[6])[0], atol=1e-3)
+
+
+@torch.no_grad()
+def test_cells_of_several_widths_are_read_as_alone(nets: dict[str, Any]) -> None:
+    cell_net = nets["cells"]
+    boxes, long = torch.rand(3, 1, 36, 30), torch.rand(2, 1, 36, 78)
+    assert torch.allclose(cell_net([boxes, long]), torch.cat([cell_net(boxes), cell_net(long)]), atol=1e-5)
+
+
+def test_training_normalises_the_pixels_of_all_widths_together() -> None:
+    """With two halves of one batch as its parts, it gives what it gives for the whole."""
+    net, images = CellNet(), torch.rand(6, 1, 36, 30)
+    net.dropout.p = 0.0
+    assert torch.allclose(net([images[:4], images[4:]]), net(images), atol=1e-4)
+
+
+def test_a_step_depends_on_ten_to_thirty_steps_around_it(nets: dict[str, Any]) -> None:
+    strip = torch.rand(1, 1, 32, 400, requires_grad=True)
+    nets["numbers"](strip)[0, 50].square().sum().backward()
+    assert strip.grad is not None
+    columns = strip.grad.abs().sum((0, 1, 2)).nonzero()[:, 0]
+    assert 10 < (200 - int(columns.min())) / 4 < 30
+    assert 10 < (int(columns.max()) - 203) / 4 < 30
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 28, 40), (1, 3, 32, 40), (1, 32, 40), (1, 3, 36, 30), (1, 36, 30)])
+def test_another_shape_is_an_error(nets: dict[str, Any], shape: tuple[int, ...]) -> None:
+    with pytest.raises(ImageError) as caught:
+        nets["numbers"](torch.zeros(shape))
+    assert str(caught.value) == f"strip of shape {list(shape)}: expected [B, 1, 32, W]"
+    with pytest.raises(ImageError, match=r"expected \[B, 1, 36, W\]"):
+        nets["cells"](torch.zeros(shape))
+
+
+# On disk.
+
+
+def test_a_saved_network_comes_back_and_networks_of_other_tasks_are_told_apart(
+    nets: dict[str, Any], tmp_path: Path
+) -> None:
+    for task, net in {**nets, "default": TwoInputNet()}.items():
+        save_config(preset(task), tmp_path / task)
+        save_network(net, tmp_path / task)
+    kinds: dict[str, Any] = {"numbers": StripNet, "cells": CellNet, "digits or addition": TwoInputNet}
+    for task, net in nets.items():
+        loaded, found, checksum = kinds[task].load(tmp_path / task)
+        assert (found, len(checksum), loaded.training) == (preset(task), 64, False)
+        assert all(torch.equal(loaded.state_dict()[name], value) for name, value in net.state_dict().items())
+        for other, kind in kinds.items():
+            if other != task:
+                with pytest.raises(RunError) as caught:
+                    kind.load(tmp_path / task)
+                expected = f"{tmp_path / task}: a network of --task {task}: expected one of --task {other}"
+                assert str(caught.value) == expected
+        with pytest.raises(ConfigError, match=f"--task {task}: expected digits or addition"):
+            TwoInputNet.from_config(preset(task))
+
+
+# ONNX.
+
+
+@pytest.mark.parametrize("task", ["numbers", "cells"])
+def test_a_network_that_rounding_changes_is_not_exported(
+    task: str, nets: dict[str, Any], idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = type(nets[task])().eval()
+    nn.init.constant_((other.character if task == "numbers" else other.kind).bias[:3], 2.0)
+    monkeypatch.setattr("sumnist.training.export.in_half", lambda net: other)
+    save_network(nets[task], tmp_path)
+    save_config(preset(task, data_dir=idx_folder), tmp_path)
+    with pytest.raises(ExportError, match="half precision"):
+        export_run(tmp_path, tmp_path / "other.onnx")
+    assert not (tmp_path / "other.onnx").exists()
+
+
+@torch.no_grad()
+def test_onnx_gives_what_torch_gives_for_any_width_and_number_of_strips(nets: dict[str, Any], file: bytes) -> None:
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (given,), (answer, is_number) = session.get_inputs(), session.get_outputs()
+    assert (given.name, given.type, given.shape) == (STRIP, "tensor(float)", ["batch", 1, 32, "width"])
+    assert (answer.name, answer.type, answer.shape) == (EMISSIONS, "tensor(float)", ["batch", "step", CLASSES])
+    assert (is_number.name, is_number.type, is_number.shape) == (IS_NUMBER, "tensor(float)", ["batch"])
+    exact, rounded = nets["numbers"], in_half(nets["numbers"])
+    for count, width in ((1, 1), (2, 5), (5, 151), (1, 1000)):
+        strip = torch.rand(count, 1, 32, width)
+        emissions, there = session.run(None, {STRIP: strip.numpy()})
+        assert np.allclose(emissions, rounded(strip), atol=1e-5)
+        assert np.allclose(np.exp(emissions), exact(strip).exp(), atol=2e-3), "half precision changes no probability"
+        for said, probability in zip(emissions, there, strict=True):
+            assert math.exp(probability) == pytest.approx(is_number_probability(said), abs=1e-5)
+    assert len(file) <= 3_000_000
+    assert sum(parameter.numel() for parameter in nets["cells"].parameters()) < 210_000
+    assert CELLS.stat().st_size <= 450_000
+    halves = [one for one in onnx.load_from_string(file).graph.initializer if one.name.endswith(".half")]
+    assert sum(math.prod(one.dims) for one in halves) > 1_000_000
+
+
+@pytest.fixture
+def trained(idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """The run of a training of a second of a task."""
+    for module in (strips, cells):
+        monkeypatch.setattr(module, "DRAWN_DIGITS", 100)
+    monkeypatch.setattr(pens, "SIGN_COUNTS", dict.fromkeys(pens.SIGN_COUNTS, 5))
+    for task in (NumberTask, CellTask):
+        monkeypatch.setattr(task, "held_batches", (2, 8, 1))
+    monkeypatch.setattr(CellTask, "held_drawn", 100)
+
+    def run(task: str) -> Path:
+        config = preset(task, data_dir=idx_folder, validation=200, epochs=1, strips=24, batch_size=8, device="cpu")
+        return train(config, tmp_path / "run", progress=False).folder
+
+    return run
+
+
+def test_a_run_on_strips_is_exported_in_half_precision_and_in_8_bits(
+    trained: Callable[[str], Path], tmp_path: Path, capsys: Any
+) -> None:
+    run, picture = trained("numbers"), str(tmp_path / "picture.png")
+    Image.new("L", (64, 32), 255).save(picture)
+    assert main(["predict", "--numbers", picture, "--model", str(run)]) != 0
+    assert "a run that is not exported, expected an ONNX file for --numbers" in capsys.readouterr().err
+    assert main(["export", str(run)]) == 0
+    assert "on 134 strips log-probabilities differ" in capsys.readouterr().out
+    session = onnxruntime.InferenceSession(run / "model.onnx", providers=["CPUExecutionProvider"])
+    metadata = session.get_modelmeta().custom_metadata_map
+    net, _, checksum = StripNet.load(run)
+    assert (metadata["characters"], metadata["weights"]) == ("0123456789.,-", checksum)
+    assert main(["predict", "--numbers", picture, "--model", str(run)]) == 0
+    assert main(["predict", "-n", "1", picture, "--model", str(run)]) != 0
+    assert "expected one that `sumnist export` wrote of a run of --task digits" in capsys.readouterr().err
+    assert main(["export", str(run), "--int8"]) == 0
+    assert "before it is rounded to 8 bits, on 134 strips" in (said := capsys.readouterr().out)
+    assert [line.split()[0] for line in said.splitlines()[1:]] == ["fp16", "int8"]
+    assert (run / "model.int8.onnx").stat().st_size < 0.6 * (run / "model.onnx").stat().st_size
+    small = onnxruntime.InferenceSession(run / "model.int8.onnx", providers=["CPUExecutionProvider"])
+    assert small.get_modelmeta().custom_metadata_map | {"sha256": ""} == metadata | {"sha256": ""}
+    strip = torch.rand(1, 1, 32, 77)
+    with torch.no_grad():
+        expected = in_half(net)(strip)
+    assert np.allclose(session.run(None, {STRIP: strip.numpy()})[0], expected, atol=1e-5)
+    assert np.allclose(np.exp(small.run(None, {STRIP: strip.numpy()})[0]), expected.exp(), atol=0.1)
+    assert main(["evaluate", str(run)]) != 0
+    assert "a network of --task numbers: expected one of --task digits" in capsys.readouterr().err
+
+
+def test_a_run_on_cells_is_exported(trained: Callable[[str], Path], capsys: Any) -> None:
+    run = trained("cells")
+    assert main(["export", str(run)]) == 0
+    assert "on 132 cells log-probabilities differ" in capsys.readouterr().out
+    net, _, checksum = CellNet.load(run)
+    reader = CellReader(run / "model.onnx")
+    assert reader.metadata["weights"] == checksum
+    for width in CELL_WIDTHS:
+        images = torch.rand(5, 1, 36, width)
+        with torch.no_grad():
+            assert np.allclose(reader.posteriors(images.numpy()), in_half(net)(images), atol=1e-5)
+    assert main(["export", str(run), "--int8"]) != 0
+    assert "--int8: of networks of --task digits or numbers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["classes", "box_prior", "strip_prior"])
+def test_a_file_without_its_classes_or_priors_is_another_network(key: str) -> None:
+    model = onnx.load(CELLS)
+    for entry in model.metadata_props:
+        entry.value = "0 1" if entry.key == key else "0" * 64 if entry.key == "sha256" else entry.value
+    with pytest.raises(RunError, match="expected one that `sumnist export` wrote of a run of --task cells"):
+        CellReader(with_checksum(model.SerializeToString()))
+    with pytest.raises(RunError, match="of a run of --task cells"):
+        CellReader(NUMBERS)
+
+
+# The reader of cells, with the network that ships.
+
+
+@pytest.fixture(scope="module")
+def reader() -> CellReader:
+    return CellReader()
+
+
+def test_likelihoods_are_posteriors_without_the_prior_of_boxes_or_of_strips(reader: CellReader) -> None:
+    random = np.random.default_rng(0)
+    for width, prior in ((30, PRIORS[0]), (54, PRIORS[1])):
+        images = random.random((3, 36, width), np.float32)
+        restored = np.exp(reader([*images])) * prior
+        expected = np.exp(reader.posteriors(images[:, None]))
+        assert restored == pytest.approx(expected, abs=1e-6)
+        assert expected.sum(1) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_cell_is_read_alike_among_others_of_all_widths(reader: CellReader) -> None:
+    random = np.random.default_rng(0)
+    images = [random.random((36, width), np.float32) for width in (30, 78, 30, 54, 78, 30, 183)]
+    together = reader(images)
+    assert together.dtype == np.float64
+    for image, expected in zip(images, together, strict=True):
+        assert reader([image])[0] == pytest.approx(expected, abs=1e-4)
+    assert reader([]).shape == (0, 14)
+    assert pickle.loads(pickle.dumps(reader))(images) == pytest.approx(together)
+    for shape in ((35, 30), (36, 29), (36, 30, 1)):
+        with pytest.raises(ImageError, match="expected a height of 36 and a width of at least 30"):
+            reader([images[0], np.zeros(shape, np.float32)])
+
+
+def test_clean_boxes_of_test_digits_are_read_and_blank_paper_is_empty(reader: CellReader) -> None:
+    test, random = load_mnist("test").part(np.arange(0, 10_000, 10)), np.random.default_rng(0)
+    for ink in (0.4, 0.9):
+        boxes = np.pad(test.images * np.float32(ink / 255), ((0, 0), (4, 4), (1, 1)))
+        assert (reader([*boxes]).argmax(1) == test.digits).mean() >= 0.985
+    for width in CELL_WIDTHS:
+        blank = [np.zeros((36, width), np.float32), random.uniform(0, 0.04, (36, width)).astype(np.float32)]
+        assert [CELL_CLASSES[one] for one in reader(blank).argmax(1)] == ["empty", "empty"]
+
+
+# Pictures of networks.
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+CONFIGS = {
+    **{name: config for name, config in PRESETS.items() if config.task not in ("numbers", "cells")},
+    "default, concat": preset("default", fusion="concat"),
+    "fast, concat, scalar": preset("fast", fusion="concat", number_encoding="scalar"),
+    "tiny, concat": preset("tiny", fusion="concat"),
+}
+
+
+def words_of(svg: str) -> list[str]:
+    return [element.text or "" for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+
+
+def size_of(net: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def parameters_on_boxes(svg: str) -> int:
+    found = (re.fullmatch(r"([\d,]+) params?", word) for word in words_of(svg))
+    return sum(int(match[1].replace(",", "")) for match in found if match)
+
+
+def assert_text_fits(svg: str) -> None:
+    """Each line of text lies within its card, and all of them within the page."""
+    root, seen = ElementTree.fromstring(svg), 0
+    for owner in (root, *root.iter(f"{SVG}g")):
+        card = owner.find(f"{SVG}rect")
+        if card is None:
+            continue
+        for text in owner.iter(f"{SVG}text"):
+            left, top, width, height = (float(card.get(name, "nan")) for name in ("x", "y", "width", "height"))
+            x0, y0, x1, y1 = extent(text)
+            assert left <= x0 <= x1 <= left + width, text.text
+            assert top <= y0 <= y1 <= top + height, text.text
+            seen += 1
+    assert seen > 40
+
+
+def extent(text: ElementTree.Element) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a line of text, in DejaVu Sans, wider than the fonts that are asked for."""
+    bold = text.get("font-weight") is not None
+    path = matplotlib.font_manager.findfont(
+        matplotlib.font_manager.FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")
+    )
+    size = float(text.get("font-size", "nan"))
+    width = ImageFont.truetype(path, 100).getlength(text.text or "") * size / 100
+    x, y = float(text.get("x", "nan")), float(text.get("y", "nan"))
+    left = x - width * {"start": 0, "middle": 0.5, "end": 1}[text.get("text-anchor", "start")]
+    return left, y - 0.76 * size, left + width, y + 0.24 * size
+
+
+drawn = lru_cache(draw)  # tracing a network takes a moment
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_every_network_is_drawn_whole_and_the_same_every_time(config: Config) -> None:
+    svg, total = drawn(config), size_of(TwoInputNet.from_config(config))
+    if config.preset == "fast":
+        torch.manual_seed(2)
+        assert draw(config) == svg
+    words, root = words_of(svg), ElementTree.fromstring(svg)
+    assert "number" in words
+    for word in ("image", "[B, 1, 28, 28]", "input [B]", "digit", "output [B, 10]", "sum", "output [B, 19]"):
+        assert words.count(word) == 1
+    assert {"7", "5", "12"} <= set(words)
+    assert parameters_on_boxes(svg) == total
+    assert any(word.endswith(f" · {total:,} parameters") for word in words)
+    assert root.get("viewBox") == f"0 0 {root.get('width')} {root.get('height')}"
+    assert root.find(f"{SVG}title") is not None
+    assert "two inputs, image and number" in (root.findtext(f"{SVG}desc") or "")
+    assert_text_fits(svg)
+    extents = [extent(text) for text in root.iter(f"{SVG}text")]
+    for i, (x0, y0, x1, y1) in enumerate(extents):
+        for a0, b0, a1, b1 in extents[:i]:
+            assert x1 <= a0 or a1 <= x0 or y1 <= b0 + 1 or b1 <= y0 + 1
+
+
+def test_every_shape_and_layer_of_the_fast_network_is_on_its_picture() -> None:
+    words = words_of(drawn(preset("fast")))
+    at = words.index("Conv 5×5")
+    assert words[at : at + 5] == ["Conv 5×5", "stride 2", "ReLU", "[B, 8, 12, 12]", "208 params"]
+    at = words.index("Max-pool")
+    assert words[at : at + 4] == ["Max-pool", "2×2 · norm", "ReLU", "[B, 16, 5, 5]"]
+    at = words.index("Linear 128")
+    assert words[at : at + 4] == ["Linear 128", "norm · ReLU", "[B, 128]", "73,984 params"]
+
+
+def test_computed_sums_are_told_from_learned_ones_and_by_what_they_are_computed() -> None:
+    exact, concat = words_of(drawn(preset("fast"))), words_of(drawn(preset("fast", fusion="concat")))
+    at = exact.index("Shift by the number")
+    assert exact[at - 1 : at + 3] == ["computed", "Shift by the number", "P(sum = s) =", "P(digit = s − number)"]
+    assert "Sum head" not in exact
+    assert concat[concat.index("Sum head") - 1] == "learned"
+    assert "computed" not in concat
+    assert "encoder original · fusion original · 6,772,272 parameters" in words_of(drawn(preset("original")))
+    boxes, ends = boxes_of(TwoInputNet("tiny", "exact"))
+    assert not boxes[ends["digit"]].needs_number
+    assert boxes[ends["sum"]].inputs == [1, ends["digit"]]
+
+
+def test_the_original_computes_its_sum_from_bits_and_reads_both_answers_from_one_trunk() -> None:
+    boxes, ends = boxes_of(TwoInputNet.from_config(preset("original")))
+    bits = boxes[ends["sum"]]
+    (sum_head,) = bits.inputs
+    assert (bits.title, bits.computed, bits.shape) == ("Bits → sum", True, (19,))
+    assert boxes[sum_head].shape == (5,)
+    assert boxes[sum_head].inputs == boxes[ends["digit"]].inputs
+    assert boxes[ends["digit"]].needs_number
+
+
+class Residual(nn.Module):
+    """A layer that no word in the package was written for."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.scale * self.conv(x))
+
+
+def test_an_encoder_with_unknown_layers_branches_and_many_of_them_is_drawn_whole() -> None:
+    net = TwoInputNet("tiny", "concat")
+    net.encoder = nn.Sequential(
+        nn.Conv2d(1, 24, 3), nn.BatchNorm2d(24), nn.GELU(), Residual(24), nn.AvgPool2d(2), nn.Dropout(),
+        nn.Conv2d(24, 64, 3), nn.ReLU(inplace=True), nn.PixelUnshuffle(1), Residual(64), nn.Conv2d(64, 128, 3),
+        nn.AdaptiveMaxPool2d(3), nn.Flatten(), nn.Linear(1152, 32), nn.Softsign(), nn.LayerNorm(32),
+    )  # fmt: skip
+    svg = draw_network(net, "strange")
+    assert parameters_on_boxes(svg) == size_of(net)
+    assert {"PixelUnshuffle", "Add", "Multiply", "1 param", "Mean-pool", "depthwise", "[B, 42]"} <= set(words_of(svg))
+    assert_text_fits(svg)
+    assert [len(box.inputs) for box in boxes_of(net)[0] if box.title == "Add"] == [2, 2]
+    net.encoder = nn.Sequential(
+        nn.Conv2d(1, 2, 15), *(Residual(2) for _ in range(40)), nn.Flatten(), nn.Linear(392, 32)
+    )
+    boxes, _ = boxes_of(net)  # 2 ** 40 ways lead from its image to its digit
+    assert [box.title for box in boxes].count("Add") == 40
+
+
+def test_a_layer_used_twice_is_counted_once_and_drawing_leaves_the_network_as_it_was() -> None:
+    net, shared = TwoInputNet("tiny", "concat").train(), nn.Linear(32, 32)
+    net.encoder.extend([shared, nn.ReLU(), shared])
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    assert parameters_on_boxes(draw_network(net, "shared")) == size_of(net)
+    assert net.training
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from sumnist.config import Augmentation, Config, preset
+from sumnist.config import Augmentation, Config
 from sumnist.data.augment import Augment, Shift, with_strokes
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.pairs import Batch, PairBatches, PairDataset, Pairs, smallest_batch
@@ -44,18 +44,14 @@ def test_a_number_is_the_same_as_by_the_published_mixer(seed: int, epoch: int, i
     assert draw_numbers(seed, epoch, index, largest) == expected
 
 
-def test_numbers_are_uniform_with_both_ends() -> None:
-    counts = np.bincount(draw_numbers(0, 0, np.arange(1_000_000)), minlength=10)
-    assert len(counts) == 10
-    chi_square = float(((counts - 100_000) ** 2 / 100_000).sum())
-    assert chi_square < 27.9  # the 99.9 % point with 9 degrees of freedom
-
-
-def test_numbers_of_neighbouring_epochs_and_seeds_are_unrelated() -> None:
-    index = np.arange(100_000)
+def test_numbers_are_uniform_with_both_ends_and_those_of_neighbouring_epochs_and_seeds_are_unrelated() -> None:
+    index = np.arange(1_000_000)
     first = draw_numbers(3, 0, index)
+    counts = np.bincount(first, minlength=10)
+    assert len(counts) == 10
+    assert float(((counts - 100_000) ** 2 / 100_000).sum()) < 27.9  # 99.9 % of chi-square with 9 degrees of freedom
     for other in (draw_numbers(3, 1, index), draw_numbers(4, 0, index), draw_numbers(3, 0, index + 1)):
-        assert abs(float((first == other).mean()) - 0.1) < 0.005
+        assert abs(float((first == other).mean()) - 0.1) < 0.002
 
 
 @pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.long)])
@@ -67,15 +63,13 @@ def test_persistent_workers_draw_the_numbers_of_the_epoch_that_is_set(mnist_trai
         pairs.set_epoch(epoch)
         drawn = torch.cat([number for _, number, _, _ in loader])
         assert drawn.tolist() == draw_numbers(5, epoch, np.arange(60)).tolist()
-
-
-def test_a_copy_of_a_dataset_has_the_epoch_it_was_copied_in(mnist_train: DigitSet) -> None:
-    pairs = PairDataset(DigitSet(mnist_train.images[:5], mnist_train.digits[:5], "part"))
-    pairs.set_epoch(np.int64(3))
-    again = pickle.loads(pickle.dumps(pairs))
-    pairs.set_epoch(4)
-    assert (pairs.epoch, again.epoch) == (4, 3)
-    assert [int(again[i].number) for i in range(5)] == draw_numbers(0, 3, np.arange(5)).tolist()
+    again = pickle.loads(pickle.dumps(pairs))  # has the epoch it was copied in
+    pairs.set_epoch(np.int64(4))
+    assert (pairs.epoch, again.epoch) == (4, 2)
+    image, number, digit, total = again[0]
+    assert (image.shape, image.dtype, digit, total) == ((1, 28, 28), torch.float32, 5, 5 + number)
+    assert number == draw_numbers(5, 2, 0)
+    assert np.array_equal((image[0].numpy() * 255).round(), mnist_train.images[0])
 
 
 @pytest.mark.parametrize(
@@ -120,15 +114,6 @@ def rows_of(pairs: Any) -> list[tuple[bytes, int, int, int]]:
             zip(*pairs[:4], strict=True)]  # fmt: skip
 
 
-def test_an_item_holds_the_image_and_both_answers(mnist_train: DigitSet) -> None:
-    image, number, digit, total = PairDataset("train", seed=1)[0]
-    assert image.shape == (1, 28, 28)
-    assert image.dtype == torch.float32
-    assert np.array_equal((image[0].numpy() * 255).round(), mnist_train.images[0])
-    assert int(digit) == 5
-    assert int(total) == 5 + int(number)
-
-
 def test_batches_hold_every_image_once_with_the_numbers_of_the_dataset_in_another_order_each_epoch(
     mnist_train: DigitSet,
 ) -> None:
@@ -155,21 +140,17 @@ def test_several_numbers_of_an_image_are_the_drawn_one_and_those_that_follow_it(
     assert torch.equal(four.sum, four.digit + four.number)
 
 
-def test_held_out_images_are_apart_from_the_rest_and_hold_every_digit_in_proportion(mnist_train: DigitSet) -> None:
-    rest, held = hold_out(mnist_train.digits, 5000)
-    assert len(held) == 5000
-    assert sorted([*rest, *held]) == list(range(60_000))
+def test_what_is_held_out_and_folds_are_apart_cover_everything_and_hold_every_digit_in_proportion(
+    mnist_train: DigitSet,
+) -> None:
     share = np.bincount(mnist_train.digits, minlength=10) / 60_000
-    assert np.abs(np.bincount(mnist_train.digits[held]) - 5000 * share).max() <= 2
+    for parts, held in ((hold_out(mnist_train.digits, 5000), slice(1, 2)), (folds(mnist_train.digits), slice(5))):
+        assert sorted(np.concatenate(parts)) == list(range(60_000))
+        for part in parts[held]:
+            assert len(part) == {2: 5000, 5: 12_000}[len(parts)]
+            assert np.abs(np.bincount(mnist_train.digits[part]) - len(part) * share).max() <= 2
     with pytest.raises(ConfigError, match=r"^--validation 100: expected fewer than the 100 training images there are$"):
         hold_out(np.zeros(100, np.int64), 100)
-
-
-def test_folds_are_disjoint_and_cover_everything_with_every_digit_in_proportion(mnist_train: DigitSet) -> None:
-    parts = folds(mnist_train.digits)
-    assert sorted(np.concatenate(parts)) == list(range(60_000))
-    for part in parts:
-        assert np.abs(np.bincount(mnist_train.digits[part]) - np.bincount(mnist_train.digits) / 5).max() <= 2
 
 
 @pytest.mark.parametrize("kind", ["affine", "elastic", "handwriting"])
@@ -183,19 +164,13 @@ def test_augmentation_changes_every_image_its_own_way_and_repeats_with_the_gener
     assert torch.equal(first, augment(image, torch.Generator().manual_seed(1)))
     assert len({one.numpy().tobytes() for one in first}) == 8
     assert 0 <= float(first.min()) <= float(first.max()) <= 1.0001
+    none, half, full, twice = (
+        (Augment(kind, strength)(image, torch.Generator().manual_seed(0)) - image).abs().mean()
+        for strength in (0, 0.5, 1, 2)
+    )
+    assert none < 1e-5 < half < full < twice
     # A moved digit keeps its ink, give or take what scaling does to its area and what leaves the picture.
     assert (first.sum((1, 2, 3)) / image.sum((1, 2, 3))).sub(1).abs().max() < (0.45 if kind != "handwriting" else 1)
-
-
-def test_augmentation_of_no_strength_leaves_the_image_alone_and_more_strength_changes_it_more(
-    mnist_train: DigitSet,
-) -> None:
-    image = torch.tensor(mnist_train.images[:64]).float().div(255)[:, None]
-
-    def change(strength: float) -> float:
-        return float((Augment("handwriting", strength)(image, torch.Generator().manual_seed(0)) - image).abs().mean())
-
-    assert change(0) < 1e-5 < change(0.5) < change(1) < change(2)
 
 
 def test_a_stroke_of_three_pixels_becomes_five_wide_or_one_and_half_a_width_lies_between() -> None:
@@ -218,14 +193,11 @@ def test_shifted_images_keep_every_pixel_and_move_up_to_two_of_them_each_way(mni
     assert torch.equal(still, image)
 
 
-CPU = torch.device("cpu")
-
-
 def test_every_training_image_has_a_soft_label_that_mostly_agrees_and_other_images_have_none() -> None:
     train = load_mnist("train")
     soft = with_soft_labels(train).soft
     assert soft is not None
-    assert (soft.shape, soft.dtype) == ((60_000, 10), np.float32)
+    assert (soft.shape, str(soft.dtype)) == ((60_000, 10), "float32")
     assert np.allclose(soft.sum(1), 1, atol=1e-5)
     assert soft.min() > 0
     assert (soft.argmax(1) == train.digits).mean() > 0.995
@@ -254,11 +226,6 @@ def test_a_label_is_believed_unless_the_teachers_are_all_but_certain_of_another_
     assert believed[2] < 0.1
 
 
-def test_soft_labels_and_a_folder_of_ones_own_exclude_each_other() -> None:
-    with pytest.raises(ConfigError, match=r"--soft-labels True: expected none with --data-dir"):
-        preset("tiny", soft_labels=True, data_dir="somewhere")
-
-
 def test_a_batch_holds_the_soft_label_of_each_image_and_that_of_drawn_digits() -> None:
     train = load_mnist("train")
     soft = np.random.default_rng(1).dirichlet(np.ones(10), 20).astype(np.float32)
@@ -267,20 +234,10 @@ def test_a_batch_holds_the_soft_label_of_each_image_and_that_of_drawn_digits() -
     batches = PairBatches(digits, 20, 0, CPU, outliers=lambda image, digit, generator: added)
     batch = next(batches.epoch(0))
     assert isinstance(batch, Batch)
-    pixels = [np.rint(image.numpy() * 255).tobytes() for image in batch.image[:20, 0]]
-    places = [
-        [np.rint(one.astype(float)).astype(np.float32).tobytes() for one in digits.images].index(p) for p in pixels
-    ]
-    assert np.array_equal(batch.soft[:20].numpy(), soft[places])
+    known = {image.tobytes(): label for image, label in zip(digits.images, soft, strict=True)}
+    pixels = (batch.image[:20, 0] * 255).round().to(torch.uint8).numpy()
+    assert np.array_equal(batch.soft[:20].numpy(), [known[image.tobytes()] for image in pixels])
     assert batch.soft[20:].tolist() == [[float(digit == 3) for digit in range(10)], [0.0] * 10]
-
-
-def test_the_part_of_a_set_keeps_its_soft_labels() -> None:
-    digits = DigitSet(np.zeros((3, 28, 28), np.uint8), np.arange(3), "three", np.eye(10, dtype=np.float32)[:3])
-    part = digits.part(np.array([2, 0]))
-    assert part.digits.tolist() == [2, 0]
-    assert part.soft is not None
-    assert part.soft.argmax(1).tolist() == [2, 0]
 
 
 def test_the_loss_of_a_soft_label_is_its_cross_entropy_and_outliers_count_in_it_no_more_than_before() -> None:

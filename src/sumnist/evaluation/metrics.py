@@ -325,19 +325,16 @@ class SumAnswers:
 
     def nll(self) -> NDArray[np.float64]:
         """−log of the probability of the right total, `[S]`, in nats: of the images in their order."""
-        nll: NDArray[np.float64] = total_nll(self.grouped_scores, self.totals_of(self.truth), self.operation).numpy()
+        nll: NDArray[np.float64] = total_nll(
+            self.grouped_scores, self.totals_of(self.truth), self.config.operation
+        ).numpy()
         return nll
 
     def most_probable(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Whether the most probable total that was found is right, and whether it certainly is the most probable one,
         `[S]` each: of the images in their order."""
-        found = sum_of(self.grouped_scores, self.operation).most_probable_total()
+        found = sum_of(self.grouped_scores, self.config.operation).most_probable_total()
         return np.asarray(found.total == self.totals_of(self.truth), bool), found.certain
-
-    @property
-    def operation(self) -> Operation:
-        """What becomes of the numbers."""
-        return self.config.operation
 
 
 @torch.inference_mode()

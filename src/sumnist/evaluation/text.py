@@ -36,14 +36,11 @@ def table(evaluation: Evaluation) -> str:
     ]
     if e.sum_by_bits is not None:
         lines.append(accuracy_line("sum by bits", e.sum_by_bits))
-    digit, total = ("  digit %", "  sum %") if not e.sum_computed else ("  % right", "")
-    for title, digits, sums in (
-        ("by number", e.digit_by_number, e.sum_by_number),
-        ("by digit", e.digit_by_digit, e.sum_by_digit),
-    ):
-        lines += ["", cells(title, range(10)), cells(digit, map(percent, digits))]
-        if total:
-            lines.append(cells(total, map(percent, sums)))
+    by = ("number", e.digit_by_number, e.sum_by_number), ("digit", e.digit_by_digit, e.sum_by_digit)
+    for name, digits, sums in by:
+        lines += ["", cells(f"by {name}", range(10))]
+        lines.append(cells("  % right" if e.sum_computed else "  digit %", map(percent, digits)))
+        lines += [] if e.sum_computed else [cells("  sum %", map(percent, sums))]
     return "\n".join([*lines, "", *notes(e)])
 
 
@@ -73,10 +70,10 @@ def notes(evaluation: Evaluation) -> list[str]:
     wrong = f"{counted(e.errors, 'image')} with a wrong answer"
     if e.errors_outside_disputed is not None:
         wrong += f", {e.errors_outside_disputed:,} outside the 15 disputed labels"
+    how = "learned: adding is what the network was taught, not a rule built in"
     if e.sum_computed:
-        lines = [f"{wrong}.", "The sum is computed from the digit: digit, sum and joint are one figure."]
-    else:
-        lines = [f"{wrong}.", "The sum is learned: adding is what the network was taught, not a rule built in."]
+        how = "computed from the digit: digit, sum and joint are one figure"
+    lines = [f"{wrong}.", f"The sum is {how}."]
     if e.sum_by_bits is not None:
         lines.append("Sum by bits: each bit set or not on its own, instead of the likeliest of 0 … 18.")
     if e.risk_at_99 is not None:
@@ -143,15 +140,10 @@ def comparison(rows: Sequence[ComparisonRow]) -> str:
         lines.append(line)
     data = listing(list(dict.fromkeys(e.data for _, _, e, _ in rows)))
     caption = f"Percent right of all pairs of {data}; the interval is of joint, with images as the unit."
-    return "\n".join([textwrap.fill(caption, WIDTH), "", *lines, "", textwrap.fill(closing(rows), WIDTH)])
-
-
-def closing(rows: Sequence[ComparisonRow]) -> str:
-    """Which of the networks compute the sum and which learned it."""
-    computed = [label for label, _, e, _ in rows if e.sum_computed]
-    learned = [label for label, _, e, _ in rows if not e.sum_computed]
-    kinds = {"computed from the digit": computed, "learned": learned}
-    return " ".join(f"Sum {kind}: {listing(labels)}." for kind, labels in kinds.items() if labels)
+    kinds = {kind: [label for label, _, e, _ in rows if e.sum_computed == computed]
+             for kind, computed in (("computed from the digit", True), ("learned", False))}  # fmt: skip
+    closing = " ".join(f"Sum {kind}: {listing(labels)}." for kind, labels in kinds.items() if labels)
+    return "\n".join([textwrap.fill(caption, WIDTH), "", *lines, "", textwrap.fill(closing, WIDTH)])
 
 
 def listing(names: Sequence[str]) -> str:

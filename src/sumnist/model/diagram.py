@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html import escape
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -69,15 +69,14 @@ def draw(config: Config) -> str:
     return draw_network(net, f"encoder {config.encoder} · fusion {config.fusion}{encoding}")
 
 
-@dataclass
-class Spot:
+class Spot(NamedTuple):
     """Where a box, or an output, lies. `row` counts from the top; the last two are the lanes of digit and sum."""
 
-    x: float = 0
-    y: float = 0
-    width: float = 0
-    height: float = 0
-    row: int = -1
+    x: float
+    y: float
+    width: float
+    height: float
+    row: int
 
     @property
     def middle(self) -> float:
@@ -90,25 +89,12 @@ class Spot:
         return self.y + min(self.height / 2, 54)
 
 
-@dataclass
-class Layout:
-    """All spots: one a box, then the outputs digit and sum. `bands`: label, top and bottom of each group of rows."""
-
-    spots: list[Spot]
-    bands: list[tuple[str, float, float]]
-    width: float
-
-    def next_top(self) -> float:
-        """Where the next band begins."""
-        return self.bands[-1][2] + BAND_GAP if self.bands else BAND_TOP
-
-
 def draw_network(net: TwoInputNet, title: str) -> str:
     """`net` as the text of an SVG file. `title` stands above it, beside its number of parameters."""
     boxes, ends = boxes_of(net)
     total = f"{sum(box.parameters for box in boxes):,} parameters"
-    layout = place(boxes)
-    spots, width, bottom = layout.spots, layout.width, layout.bands[-1][2]
+    spots, bands, width = place(boxes)
+    ordered, bottom = [spots[i] for i in range(len(spots))], bands[-1][2]
     height = bottom + 46
     arrows = [(j, i) for i, box in enumerate(boxes) for j in box.inputs]
     arrows += [(ends["digit"], len(boxes)), (ends["sum"], len(boxes) + 1)]
@@ -121,21 +107,22 @@ def draw_network(net: TwoInputNet, title: str) -> str:
         rect("page", 0.5, 0.5, width - 1, height - 1, 14),
         text(MARGIN, 42, "Sumnist: an image and a number in, a digit and a sum out", 22, bold=True),
         text(MARGIN, 67, f"{title} · {total}", 15, "muted"),
-        *(band(label, top, end, width) for label, top, end in layout.bands),
-        *(edge(spots[j], spots[i], spots) for j, i in arrows),
+        *(band(label, top, end, width) for label, top, end in bands),
+        *(edge(spots[j], spots[i], ordered) for j, i in arrows),
         image_tile(spots[0]),
         number_tile(spots[1]),
-        *(card(box, spot) for box, spot in zip(boxes[2:], spots[2:-2], strict=True)),
-        output_tile(spots[-2], "digit", boxes[ends["digit"]].shape[0], EXAMPLE_DIGIT),
-        output_tile(spots[-1], "sum", boxes[ends["sum"]].shape[0], EXAMPLE_DIGIT + EXAMPLE_NUMBER),
+        *(card(box, spot) for box, spot in zip(boxes[2:], ordered[2:-2], strict=True)),
+        output_tile(ordered[-2], "digit", boxes[ends["digit"]].shape[0], EXAMPLE_DIGIT),
+        output_tile(ordered[-1], "sum", boxes[ends["sum"]].shape[0], EXAMPLE_DIGIT + EXAMPLE_NUMBER),
         legend(bottom + 28, width, {kind(box) for box in boxes}),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
 
 
-def place(boxes: list[Box]) -> Layout:
-    """A spot for everything: rows for the encoder; one for the number, if it has far to go; two lanes for the rest."""
+def place(boxes: list[Box]) -> tuple[dict[int, Spot], list[tuple[str, float, float]], float]:
+    """A spot for each box and for the outputs digit and sum, which count on; label, top and bottom of each group of
+    rows; and the width of the page. The encoder has rows, the number one if it has far to go, the rest two lanes."""
     chain = [i for i, box in enumerate(boxes) if box.part == "encoder"]
     alone = [i for i, box in enumerate(boxes) if is_of_number_alone(boxes, i)]
     alone = alone if len(alone) > 2 else []
@@ -143,30 +130,27 @@ def place(boxes: list[Box]) -> Layout:
     widths = [max(card_width(boxes, i) for i in column) for column in columns]
     width = max(LEAST_WIDTH, sum(widths) + GAP * (len(widths) - 1) + 2 * MARGIN)
 
-    layout = Layout([Spot()] * (len(boxes) + 2), [], width)
+    encoder = wrapped(boxes, chain, width - 2 * MARGIN)
+    lanes = [[i for column in columns for i in column if is_in_sum_lane(boxes, i) == lane] for lane in (False, True)]
+    left = {
+        i: (x, wide) for column, x, wide in zip(columns, across(widths, width), widths, strict=True) for i in column
+    }
+    for members, total in (*((row, width) for row in encoder), (alone, 0)):
+        cards = [card_width(boxes, i) for i in members]
+        left |= zip(members, zip(across(cards, total), cards, strict=True), strict=True)
+
     encoder_height = WORDS + LINE * max(3, *(len(lines(boxes[i])) for i in chain)) + PAD / 2
-    add_band(layout, boxes, "encoder", wrapped(boxes, chain, width - 2 * MARGIN), encoder_height)
-    if alone:
-        add_band(layout, boxes, "number", [alone], LANE_HEIGHT)
-    top, row = layout.next_top(), max(spot.row for spot in layout.spots) + 1
-    for column, x, wide in zip(columns, across(widths, width), widths, strict=True):
-        for i in column:
-            lane = int(is_in_sum_lane(boxes, i))
-            layout.spots[i] = Spot(x, top + HEADROOM + lane * (LANE_HEIGHT + ROW_GAP), wide, LANE_HEIGHT, row + lane)
-    layout.bands.append(("fusion", top, top + HEADROOM + 2 * LANE_HEIGHT + ROW_GAP + PAD))
-    return layout
-
-
-def add_band(layout: Layout, boxes: list[Box], label: str, rows: list[list[int]], height: float) -> None:
-    """Add a group of rows to `layout`, each row from the left edge, spread out if it is the encoder's."""
-    top, first = layout.next_top(), max(spot.row for spot in layout.spots) + 1
-    y = top + HEADROOM
-    for row, members in enumerate(rows, first):
-        widths = [card_width(boxes, i) for i in members]
-        for i, x, wide in zip(members, across(widths, layout.width * (label == "encoder")), widths, strict=True):
-            layout.spots[i] = Spot(x, y, wide, height, row)
-        y += height + ROW_GAP
-    layout.bands.append((label, top, y - ROW_GAP + PAD))
+    groups = [("encoder", encoder, encoder_height), ("number", [alone], LANE_HEIGHT), ("fusion", lanes, LANE_HEIGHT)]
+    spots, bands, top = dict[int, Spot](), list[tuple[str, float, float]](), float(BAND_TOP)
+    row = 0
+    for label, rows, height in groups if alone else (groups[0], groups[2]):
+        y = top + HEADROOM
+        for members in rows:
+            spots |= {i: Spot(left[i][0], y, left[i][1], height, row) for i in members}
+            y, row = y + height + ROW_GAP, row + 1
+        bands.append((label, top, y - ROW_GAP + PAD))
+        top = bands[-1][2] + BAND_GAP
+    return spots, bands, width
 
 
 def is_of_number_alone(boxes: list[Box], i: int) -> bool:
@@ -207,8 +191,12 @@ def across(widths: list[float], total: float) -> list[float]:
     return [MARGIN + sum(widths[:k]) + k * gap for k in range(len(widths))]
 
 
-def lines(box: Box) -> list[tuple[str, int, str, bool]]:
-    """The text of a box, line by line: words, size, class, bold."""
+Line = tuple[str, int, str, bool]
+"""A line of text: words, size, class, bold."""
+
+
+def lines(box: Box) -> list[Line]:
+    """The text of a box, line by line."""
     in_encoder = box.part == "encoder"
     tag = [] if in_encoder or kind(box) == "fixed" else [(kind(box), 11, kind(box), True)]
     details: list[str] = []
@@ -243,16 +231,16 @@ def card_width(boxes: list[Box], i: int) -> float:
 def card(box: Box, spot: Spot) -> str:
     """A box: in the encoder, with a drawing of its result above the words."""
     style = 'card dashed" stroke-dasharray="5 3' if box.computed else "card"
-    tip = "\n".join(str(module) for module in box.modules) or box.title
-    parts = [f"<g><title>{escape(tip)}</title>", rect(style, spot.x, spot.y, spot.width, spot.height, 8)]
-    rows = lines(box)
-    y = spot.y + (spot.height - LINE * len(rows)) / 2 + 12
-    if box.part == "encoder":
-        parts.append(slab(box, spot.middle, spot.level))
-        y = spot.y + WORDS + 12
-    for k, (line, size, style, bold) in enumerate(rows):
-        parts.append(text(spot.middle, y + LINE * k, line, size, style, bold, "middle"))
-    return "".join([*parts, "</g>"])
+    tip, rows = "\n".join(str(module) for module in box.modules) or box.title, lines(box)
+    in_encoder = box.part == "encoder"
+    top = spot.y + (WORDS if in_encoder else (spot.height - LINE * len(rows)) / 2) + 12
+    drawing = slab(box, spot.middle, spot.level) if in_encoder else ""
+    return tile(spot, drawing, stacked(spot.middle, top, rows), style=style, tip=f"<title>{escape(tip)}</title>")
+
+
+def stacked(x: float, y: float, rows: list[Line]) -> str:
+    """Lines of text below each other, centred on `x`."""
+    return "".join(text(x, y + LINE * k, *row, "middle") for k, row in enumerate(rows))
 
 
 def slab(box: Box, x: float, y: float) -> str:
@@ -303,22 +291,21 @@ def arrow(points: list[tuple[float, float]]) -> str:
     return f'<path class="edge" d="{path}"/><path class="head" d="{head}l{num(8 * down)} {num(8 * along)}z"/>'
 
 
-def tile(spot: Spot, *inside: str) -> str:
+def tile(spot: Spot, *inside: str, style: str = "card", tip: str = "") -> str:
     """A card with anything on it."""
-    return "".join(["<g>", rect("card", spot.x, spot.y, spot.width, spot.height, 8), *inside, "</g>"])
+    return "".join([f"<g>{tip}", rect(style, spot.x, spot.y, spot.width, spot.height, 8), *inside, "</g>"])
 
 
 def image_tile(spot: Spot) -> str:
     """The input image, with the first five of MNIST as the example."""
     x, y = spot.middle - 42, spot.y + 12
     pixels = "".join(f'<path class="ink" fill-opacity="{grey / 8:g}" d="{path}"/>' for grey, path in five())
+    told = [("image", 13, "", True), ("input", 12, "muted", False), (shape_text((1, 28, 28)), 12, "", False)]
     return tile(
         spot,
         rect("ground", x, y, 84, 84, 4),
         f'<g transform="translate({num(x)} {num(y)}) scale(3)" shape-rendering="crispEdges">{pixels}</g>',
-        text(spot.middle, spot.y + WORDS + 12, "image", 13, "", True, "middle"),
-        text(spot.middle, spot.y + WORDS + 12 + LINE, "input", 12, "muted", False, "middle"),
-        text(spot.middle, spot.y + WORDS + 12 + 2 * LINE, shape_text((1, 28, 28)), 12, "", False, "middle"),
+        stacked(spot.middle, spot.y + WORDS + 12, told),
     )
 
 
@@ -331,32 +318,29 @@ def five() -> list[tuple[int, str]]:
 
 def number_tile(spot: Spot) -> str:
     """The input number."""
+    told = [("number", 13, "", True), ("input [B]", 12, "muted", False)]
     return tile(
         spot,
         text(spot.middle, spot.y + 48, str(EXAMPLE_NUMBER), 40, "", True, "middle"),
-        text(spot.middle, spot.y + 72, "number", 13, "", True, "middle"),
-        text(spot.middle, spot.y + 88, "input [B]", 12, "muted", False, "middle"),
+        stacked(spot.middle, spot.y + 72, told),
     )
 
 
 def output_tile(spot: Spot, name: str, count: int, answer: int) -> str:
     """An output: its shape, its most probable value for the example, and a bar for the probability of each value."""
     x, step, floor = spot.x + 102, 108 / count, spot.y + 80
-    bars = []
+    told = [(name, 13, "", True), (f"output {shape_text((count,))}", 11, "muted", False)]
+    parts = [
+        text(spot.x + 50, spot.y + 48, str(answer), 40, "hit", True, "middle"), stacked(spot.x + 50, spot.y + 72, told)
+    ]  # fmt: skip
     for value in range(count):
         source = value - answer + EXAMPLE_DIGIT
         high = max(1.0, 84 * EXAMPLE_DIGITS[source]) if 0 <= source < len(EXAMPLE_DIGITS) else 1.0
         style = "hit" if value == answer else "bar"
-        bars.append(rect(style, x + step * value + 0.8, floor - high, step - 1.6, high))
-    return tile(
-        spot,
-        text(spot.x + 50, spot.y + 48, str(answer), 40, "hit", True, "middle"),
-        text(spot.x + 50, spot.y + 72, name, 13, "", True, "middle"),
-        text(spot.x + 50, spot.y + 88, f"output {shape_text((count,))}", 11, "muted", False, "middle"),
-        *bars,
-        *(text(x + step * (value + 0.5), floor + 14, str(value), 11, "muted", False, "middle")
-          for value in (0, answer, count - 1)),
-    )  # fmt: skip
+        parts.append(rect(style, x + step * value + 0.8, floor - high, step - 1.6, high))
+    named = (text(x + step * (value + 0.5), floor + 14, str(value), 11, "muted", False, "middle")
+             for value in (0, answer, count - 1))  # fmt: skip
+    return tile(spot, *parts, *named)
 
 
 def band(label: str, top: float, bottom: float, width: float) -> str:
@@ -631,15 +615,12 @@ def words(node: Node, module: nn.Module | None) -> tuple[str, list[str]]:
         return f"Conv {times(module.kernel_size, always=True)}", details
     if isinstance(module, nn.Linear):
         return f"Linear {module.out_features}", []
-    if module is not None and "Pool" in kind:
-        pooling = "max" if "Max" in kind else "mean"
-        if kind.startswith("Adaptive"):
-            return (
-                (f"Global {pooling}", [])
-                if math.prod(shape_of(node)[1:]) == 1
-                else (f"{pooling.capitalize()}-pool", [])
-            )
-        return f"{pooling.capitalize()}-pool", [times(module.kernel_size, always=True)]
+    if "Pool" in kind:
+        pooling, adaptive = "max" if "Max" in kind else "mean", kind.startswith("Adaptive")
+        if adaptive and math.prod(shape_of(node)[1:]) == 1:
+            return f"Global {pooling}", []
+        size = [] if adaptive or module is None else [times(module.kernel_size, always=True)]
+        return f"{pooling.capitalize()}-pool", size
     if module is not None:
         return kind, []
     operators, numbers = {"div": "÷", "mul": "×"}, [value for value in node.args if isinstance(value, (int, float))]

@@ -189,9 +189,7 @@ def begin(folder: RunFolder, facts: dict[str, Any]) -> tuple[Progress, dict[str,
     """What `RunFolder.start` gives. What a new training starts from is looked at before anything is written, and its
     checksum is kept in the record."""
     if folder.config.start_from and not folder.has_state:
-        facts = facts | {
-            "started_from": started(TASKS[folder.config.task].network.from_config(folder.config), folder.config)
-        }
+        facts = facts | {"started_from": started(new_network(folder.config), folder.config)}
     return folder.start(facts)
 
 
@@ -222,8 +220,7 @@ def set_up(config: Config, device: torch.device, saved: dict[str, Tensor], state
     net = new_network(config)
     if config.start_from and not saved:
         started(net, config)
-    net.to(device)
-    net.to(memory_format=torch.channels_last)
+    net.to(device, memory_format=torch.channels_last)
     learner = Learner(net, build_optimizer(net, config), deepcopy(net) if config.ema else None)
     if saved:
         learner.restore(saved, state)

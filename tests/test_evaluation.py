@@ -1,0 +1,674 @@
+"""Figures of digits and sums against independent oracles: loops, formulas, enumeration; their plots and their texts."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import random
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime
+from itertools import product
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from sumnist.config import Config, Operation, preset
+from sumnist.data.additions import SumBatches, grouped, totals
+from sumnist.data.mnist import DISPUTED_TEST_LABELS, DigitSet, load_mnist
+from sumnist.errors import DataError, MissingExtraError, OutputError, RunError
+from sumnist.evaluation import plots
+from sumnist.evaluation.metrics import (
+    REGROUPINGS,
+    Accuracy,
+    Evaluation,
+    GridAnswers,
+    SumAnswers,
+    SumEvaluation,
+    answer_grid,
+    calibration_bins,
+    calibration_error,
+    disputed_labels,
+)
+from sumnist.evaluation.plots import (
+    confusion,
+    draw_plots,
+    mistakes,
+    most_confident_mistakes,
+    reliability,
+    save,
+    training_curves,
+)
+from sumnist.evaluation.text import comparison, duration, markdown_table, percent, sum_table, table
+from sumnist.model.checkpoint import save_network
+from sumnist.model.encoders import count_parameters
+from sumnist.model.losses import total_nll
+from sumnist.model.network import TwoInputNet, load_network
+from sumnist.training.evaluate import compare_runs, evaluate_run
+
+# Figures.
+
+
+Z = NormalDist().inv_cdf(0.975)
+
+
+def answers_right_but(truth: list[int]) -> GridAnswers:
+    """Answers to images of the digits `truth`, all right, 80 % sure, to be spoiled with `replace`."""
+    digits = np.array(truth, np.int64)
+    shape = (len(digits), 10)
+    sure, nll = np.full(shape, 0.8, np.float32), np.full(shape, -math.log(0.8), np.float32)
+    digit = np.repeat(digits[:, None], 10, 1)
+    return GridAnswers(digits, digit, digit + np.arange(10), sure, sure.copy(), nll, nll.copy(), None)
+
+
+def wilson_by_hand(share: float, count: int) -> tuple[float, float]:
+    """The two roots p of (share − p)² = z² p (1 − p) / n, Wilson's definition, by the quadratic formula."""
+    a, b, c = 1 + Z * Z / count, -(2 * share + Z * Z / count), share * share
+    root = math.sqrt(max(0.0, b * b - 4 * a * c))
+    return (-b - root) / (2 * a), (-b + root) / (2 * a)
+
+
+@pytest.mark.parametrize(("right", "count"), [(0, 1), (1, 1), (0, 50), (50, 50), (37, 50), (9_931, 10_000)])
+def test_wilson_is_used_and_right_where_an_image_is_right_with_all_numbers_or_none(right: int, count: int) -> None:
+    outcome = np.repeat(np.arange(count)[:, None] < right, 10, 1)
+    accuracy = Accuracy.of(outcome)
+    low, high = wilson_by_hand(right / count, count)
+    assert accuracy.method == "wilson"
+    assert accuracy.value == pytest.approx(right / count)
+    assert (accuracy.low, accuracy.high) == pytest.approx((low, high), abs=1e-12)
+    assert 0 <= accuracy.low <= accuracy.value <= accuracy.high <= 1
+
+
+def test_the_bootstrap_agrees_with_resampling_images_in_a_loop() -> None:
+    chance = random.Random(1)
+    images = [[chance.random() < quality for _ in range(10)] for quality in [0.97] * 60 + [0.3] * 20]
+    accuracy = Accuracy.of(np.array(images))
+    shares = []
+    for _ in range(4_000):
+        drawn = [images[chance.randrange(len(images))] for _ in images]
+        shares.append(sum(map(sum, drawn)) / (10 * len(drawn)))
+    shares.sort()
+    assert accuracy.method == "bootstrap"
+    assert accuracy.value == pytest.approx(sum(map(sum, images)) / 800)
+    assert accuracy.low == pytest.approx(shares[100], abs=0.006)
+    assert accuracy.high == pytest.approx(shares[3900], abs=0.006)
+    assert accuracy == Accuracy.of(np.array(images))
+
+
+def test_the_calibration_error_of_answers_made_by_hand_is_known() -> None:
+    confidence = np.array([[0.5] * 8 + [1.0] * 2], np.float32)
+    right = np.array([[True] * 2 + [False] * 6 + [True] * 2])
+    bins = calibration_bins(confidence, right)
+    assert [(b.confidence, b.accuracy, b.share) for b in bins] == [(0.5, 0.25, 0.8), (1.0, 1.0, 0.2)]
+    assert calibration_error(confidence, right) == pytest.approx(0.8 * 0.25)
+    for end in (0.0, 1.0, 1 / 15, 1.0000001):
+        assert len(calibration_bins(np.full((3, 10), end, np.float32), np.ones((3, 10), bool))) == 1
+
+
+def test_every_wrong_answer_changes_the_figures_it_should_change() -> None:
+    answers = answers_right_but([3, 3, 8, 9])
+    digit, total, nll = answers.digit.copy(), answers.sum.copy(), answers.sum_nll.copy()
+    digit[0, 7] = 5  # image 0: digit wrong with 7, sum right
+    total[2, 7] = 0  # image 2: sum wrong with 7
+    total[2, 1] = 0  # and with 1
+    nll[2, 1] = 4.0
+    spelled = answers.true_sum.copy()
+    spelled[0, :5] = 31
+    result = Evaluation.of(replace(answers, digit=digit, sum=total, sum_nll=nll, sum_by_bits=spelled), "made up")
+    assert result.sum_by_bits is not None
+    assert result.sum_by_bits.value == 35 / 40
+    assert result.digit.value == pytest.approx(39 / 40)
+    assert result.sum.value == pytest.approx(38 / 40)
+    assert result.joint.value == pytest.approx(37 / 40)
+    assert result.errors == 2
+    assert result.errors_outside_disputed is None
+    assert result.digit_by_digit == [None, None, None, 0.95, None, None, None, None, 1.0, 1.0]
+    assert result.sum_by_digit == [None, None, None, 1.0, None, None, None, None, 0.8, 1.0]
+    assert result.digit_by_number == [1, 1, 1, 1, 1, 1, 1, 0.75, 1, 1]
+    assert result.sum_by_number == [1, 0.75, 1, 1, 1, 1, 1, 0.75, 1, 1]
+    assert result.digit_nll == pytest.approx(-math.log(0.8))
+    assert result.sum_nll == pytest.approx((39 * -math.log(0.8) + 4) / 40)
+    assert result.sum_ece == pytest.approx(38 / 40 - 0.8)
+    for one in (result, Evaluation.of(answers, "x")):
+        assert Evaluation.from_dict(json.loads(json.dumps(one.as_dict())) | {"date": "today"}) == one
+
+
+def test_errors_on_disputed_labels_are_told_from_the_others_by_the_labels_not_by_a_name() -> None:
+    truth = load_mnist("test").digits
+    answers = answers_right_but(truth.tolist())
+    digit = answers.digit.copy()
+    for image in (0, 1, DISPUTED_TEST_LABELS[0], DISPUTED_TEST_LABELS[14]):
+        digit[image] = 9 - digit[image]
+    result = Evaluation.of(replace(answers, digit=digit), "a copy of MNIST")
+    assert (result.errors, result.errors_outside_disputed) == (4, 2)
+    assert disputed_labels(truth[::-1].copy()) is None
+    assert Evaluation.of(answers_right_but([1, 2]), "MNIST test").errors_outside_disputed is None
+
+
+@pytest.mark.parametrize(
+    "config", [preset("tiny"), preset("tiny", fusion="concat"), preset("original")], ids=lambda config: config.fusion
+)
+def test_the_grid_is_what_the_network_says_pair_by_pair(config: Config) -> None:
+    torch.manual_seed(0)
+    net = TwoInputNet.from_config(config)
+    digits = load_mnist("train").part(np.arange(7))
+    answers = answer_grid(net, digits, batch_size=4)
+    assert net.training, "the network is given back as it came"
+    net.eval()
+    assert (answers.sum_by_bits is not None) == (config.fusion == "original")
+    assert answers.sum_computed == (config.fusion == "exact")
+    for image in range(7):
+        picture = torch.from_numpy(digits.images[image].astype(np.float32) / 255)[None, None]
+        for number in range(10):
+            with torch.no_grad():
+                outputs = net(picture, torch.tensor([number]))
+                heads = net.heads(picture, torch.tensor([number]))
+            digit, total = (output[0].double().exp().numpy() for output in outputs)
+            at, true = (image, number), int(digits.digits[image])
+            check_answer(digit, int(answers.digit[at]), answers.digit_confidence[at], answers.digit_nll[at], true)
+            check_answer(total, int(answers.sum[at]), answers.sum_confidence[at], answers.sum_nll[at], true + number)
+            if answers.sum_by_bits is not None and heads.sum is not None:
+                bits = [int(logit > 0) for logit in heads.sum[0].tolist()]
+                assert answers.sum_by_bits[at] == sum(bit * 2**place for place, bit in enumerate(bits))
+    result = Evaluation.of(answers, digits.name)
+    if config.fusion == "exact":  # a computed sum is right exactly where the digit is
+        assert result.digit == result.sum == result.joint
+        assert result.digit.method == "wilson"
+        assert result.digit_nll == pytest.approx(result.sum_nll)
+
+
+def check_answer(
+    probabilities: NDArray[np.float64], answer: int, confidence: np.float32, nll: np.float32, truth: int
+) -> None:
+    assert probabilities[answer] == pytest.approx(probabilities.max(), abs=1e-6)
+    assert confidence == pytest.approx(probabilities[answer], abs=1e-5)
+    assert nll == pytest.approx(-math.log(probabilities[truth]), abs=1e-4)
+
+
+CPU = torch.device("cpu")
+
+
+def config_of(digits: int, addends: int = 2, **changes: Any) -> Config:
+    return preset("addition", encoder="tiny", digits=digits, addends=addends, **changes)
+
+
+def marked(count: int) -> DigitSet:
+    """Images that tell their own place, in two pixels, and digits."""
+    images = np.zeros((count, 28, 28), np.uint8)
+    images[:, 0, 0], images[:, 0, 1] = np.arange(count) // 256, np.arange(count) % 256
+    return DigitSet(images, np.random.default_rng(0).integers(0, 10, count), "marked")
+
+
+def places(image: torch.Tensor) -> list[int]:
+    """The places that images tell."""
+    pixels = (image[:, 0, 0, :2] * 255).round().int()
+    return (pixels @ torch.tensor([256, 1], dtype=torch.int32)).tolist()
+
+
+def worked_out(digits: list[list[int]], operation: str) -> int:
+    """What becomes of numbers by their digits, by Python's own integers."""
+    numbers = [int("".join(map(str, number))) for number in digits]
+    return sum(numbers) if operation == "add" else numbers[0] - numbers[1]
+
+
+@given(st.data())
+def test_totals_are_those_of_pythons_integers(data: Any) -> None:
+    operation: Operation = data.draw(st.sampled_from(["add", "sub"]))
+    addends = 2 if operation == "sub" else data.draw(st.integers(2, 100))
+    digits = data.draw(st.sampled_from([1, 2, 15, 16, 17, 18, 19, 30]))
+    seed = data.draw(st.integers(0, 2**32))
+    shown = np.random.default_rng(seed).integers(data.draw(st.sampled_from([0, 9])), 10, (3, addends, digits))
+    assert totals(shown, operation).tolist() == [worked_out(one, operation) for one in shown.tolist()]
+
+
+def test_an_epoch_holds_each_image_once_in_groups_that_stay_the_same() -> None:
+    digits, config = marked(1000), config_of(3, batch_size=64, seed=5)
+    batches = SumBatches(digits, config, CPU)
+    assert len(batches) == 17  # 166 sums of 6 images, at most 10 at once
+    assert grouped(np.arange(17), config_of(2, 3)).tolist() == [[[0, 1], [2, 3], [4, 5]], [[6, 7], [8, 9], [10, 11]]]
+    groups: list[set[tuple[int, ...]]] = []
+    orders = []
+    for epoch in range(2):
+        seen: list[tuple[int, ...]] = []
+        for batch in batches.epoch(epoch):
+            assert len(batch.image) in (54, 60)
+            for where, total, digit in zip(
+                np.reshape(places(batch.image), (-1, 6)).tolist(), batch.total, batch.digit, strict=True
+            ):
+                written = digits.digits[where].reshape(2, 3)
+                assert digit.tolist() == written.tolist()
+                assert total == worked_out(written.tolist(), "add")
+                seen.append(tuple(where))
+        assert len({place for group in seen for place in group}) == 6 * len(seen) == 996
+        groups.append(set(seen))
+        orders.append(seen)
+    assert groups[0] == groups[1]
+    assert orders[0] != orders[1]
+    other = SumBatches(digits, replace(config, seed=6), CPU)
+    assert groups[0] != {tuple(one) for one in other.place.flatten(1).tolist()}
+    assert [len(SumBatches(digits, config_of(n, batch_size=64), CPU)) for n in (1, 32, 33, 500)] == [16, 15, 15, 1]
+    whole = [places(batch.image) for batch in batches.epoch(0)]
+    shares = [SumBatches(digits, config, CPU, share=(rank, 3)).epoch(0) for rank in range(3)]
+    for all_of_it, *parts in zip(whole, *shares, strict=True):
+        assert sorted(all_of_it) == sorted(place for part in parts for place in places(part.image))
+        assert min(len(part.image) for part in parts) > 0
+
+
+@pytest.mark.parametrize(
+    ("digits", "addends", "operation"),
+    [(1, 2, "add"), (2, 2, "add"), (1, 4, "add"), (1, 2, "sub"), (2, 2, "sub")],
+)
+def test_the_loss_is_that_of_all_digits_that_make_the_total(digits: int, addends: int, operation: Operation) -> None:
+    config, count = config_of(digits, addends, operation=operation), digits * addends
+    generator = torch.Generator().manual_seed(3)
+    scores = (2 * torch.randn(3, addends, digits, 10, dtype=torch.float64, generator=generator)).log_softmax(3)
+    chances: list[dict[int, float]] = [{}, {}, {}]
+    for written in product(range(10), repeat=count):
+        total = worked_out(np.reshape(written, (addends, digits)).tolist(), operation)
+        log_probs = scores.flatten(1, 2)[:, range(count), written].sum(1).tolist()
+        for chance, log_prob in zip(chances, log_probs, strict=True):
+            chance[total] = chance.get(total, 0.0) + float(np.exp(log_prob))
+    for total in list(chances[0])[:: max(1, len(chances[0]) // 20)]:
+        nll = total_nll(scores, np.full(3, total), operation)
+        assert nll.tolist() == pytest.approx([-np.log(chance[total]) for chance in chances], rel=1e-9)
+    said, certain = SumAnswers(
+        scores.flatten(0, 2).numpy(), np.zeros(3 * count, np.int64), config
+    ).most_probable()  # fmt: skip
+    assert said.tolist() == [max(chance, key=lambda total: chance[total]) == 0 for chance in chances]
+    assert certain.all()
+
+
+# Figures.
+
+
+def answers_of(answer: list[int], truth: list[int], config: Config) -> SumAnswers:
+    """Those of a network that gives its answers nine tenths."""
+    scores = np.full((len(answer), 10), 0.1 / 9)
+    scores[np.arange(len(answer)), answer] = 0.9
+    return SumAnswers(np.log(scores).astype(np.float32), np.array(truth), config)
+
+
+def test_a_sum_is_right_if_its_digits_add_up_whatever_they_are() -> None:
+    answers = answers_of([1, 9, 0, 1, 5, 5, 7], [2, 0, 0, 0, 5, 6, 7], config_of(1))
+    assert answers.sums_right().tolist() == [False, False, False]
+    answers = answers_of([1, 9, 3, 1, 5, 5, 7], [9, 1, 2, 2, 5, 6, 7], config_of(1))
+    assert answers.sums_right().tolist() == [True, True, False]
+    assert answers.digits_right.tolist() == [False, False, False, False, True, False, True]
+    assert answers.sums_right(np.array([4, 6, 5, 0, 1, 2, 3])).tolist() == [True, False, False]
+    assert replace(answers, config=config_of(1, operation="sub")).sums_right().tolist() == [False, False, False]
+
+
+def test_the_figures_are_those_of_the_digits_and_their_sums() -> None:
+    random = np.random.default_rng(1)
+    truth = random.integers(0, 10, 600)
+    answer = np.where(random.random(600) < 0.1, (truth + 1) % 10, truth)
+    config = config_of(4, 3)
+    answers = answers_of(answer.tolist(), truth.tolist(), config)
+    found = SumEvaluation.of(answers, "made up")
+    groups = zip(answer.reshape(50, 3, 4).tolist(), truth.reshape(50, 3, 4).tolist(), strict=True)
+    right = [worked_out(one, "add") == worked_out(two, "add") for one, two in groups]
+    assert (found.images, found.sums, found.digits, found.addends) == (600, 50, 4, 3)
+    assert found.sum.value == pytest.approx(np.mean(right))
+    assert found.digit.value == (answer == truth).mean()
+    assert found.digit.low < found.digit.value < found.digit.high
+    assert found.digit_nll == pytest.approx(-np.log(np.where(answer == truth, 0.9, 0.1 / 9)).mean(), rel=1e-5)
+    assert found.sum_nll == pytest.approx(answers.nll().mean())
+    assert (found.regroupings, found.total_certain) == (REGROUPINGS, 1.0)
+    assert 0.1 < found.regrouped < 0.5
+    assert abs(found.regrouped - found.sum.value) < 5 * found.regrouped_sd
+    assert 0 < found.regrouped_sd < 0.1
+    assert found == SumEvaluation.of(answers, "made up")
+    assert json.loads(json.dumps(found.as_dict()))["sum"]["method"] == "wilson"
+    text = sum_table(found)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.startswith("made up: 600 images, 50 sums of 3 numbers of 4 digits\n")
+    lines = [line.split()[:2] for line in text.splitlines()[3:7]]
+    assert lines == [
+        [name, f"{100 * share:.2f}"]
+        for name, share in (
+            ("sum", found.sum.value), ("total", found.total), ("regrouped", found.regrouped),
+            ("digit", found.digit.value),
+        )
+    ]  # fmt: skip
+    sub = answers_of([1, 2, 3], [1, 2, 3], config_of(1, operation="sub"))
+    assert "1 difference of 2 numbers of 1 digit\n" in sum_table(SumEvaluation.of(sub, "x"))
+
+
+# Plots.
+
+
+def noise_read(count: int = 30, wrong: int = 0, seed: int = 0) -> tuple[GridAnswers, DigitSet]:
+    """Answers to `count` pictures of noise, the first `wrong` of them with a wrong digit and sum, surer and surer."""
+    random = np.random.default_rng(seed)
+    truth = np.arange(count, dtype=np.int64) % 9  # never a nine
+    digit = np.repeat(truth[:, None], 10, 1)
+    digit[:wrong] = (digit[:wrong] + 1) % 9
+    sure = np.full((count, 10), 0.99, np.float32)
+    sure[:wrong] = np.linspace(0.5, 0.9, wrong, dtype=np.float32)[:, None]
+    nll = -np.log(sure)
+    images = random.integers(0, 256, (count, 28, 28), np.uint8)
+    answers = GridAnswers(truth, digit, digit + np.arange(10), sure, sure, nll, nll, None)
+    return answers, DigitSet(images, truth, "made up")
+
+
+def texts(figure: Figure) -> str:
+    found = [text.get_text() for text in figure.texts]  # the title is one of them
+    for axes in figure.axes:
+        found += [axes.get_title(loc="left"), *(text.get_text() for text in axes.texts)]
+        if axes.get_legend():
+            found += [text.get_text() for text in axes.get_legend().get_texts()]  # type: ignore[union-attr]
+    return "\n".join(found)
+
+
+def row_of(number: int, validation: bool = True, apart: float = 0.0) -> dict[str, float]:
+    row = {"epoch": number, "digit_loss": 1 / number, "sum_loss": 1 / number + apart,
+           "train_digit": 1 - 0.1 / number, "train_sum": 1 - 0.1 / number - apart / 10}  # fmt: skip
+    if validation:
+        row |= {"validation_digit": 1 - 0.05 / number, "validation_sum": 1 - 0.05 / number - apart / 10,
+                "validation_digit_nll": 0.5 / number, "validation_sum_nll": 0.5 / number + apart}  # fmt: skip
+    return row
+
+
+@pytest.mark.parametrize("wrong", [0, 4])
+def test_all_plots_are_pictures_with_any_number_of_mistakes(tmp_path: Path, wrong: int) -> None:
+    paths = draw_plots(tmp_path, *noise_read(wrong=wrong), metrics=[row_of(1)] if wrong else [])
+    names = {"confusion-digit.png", "confusion-sum.png", "reliability.png", "mistakes.png"}
+    assert {path.name for path in paths} == names | ({"training.png"} if wrong else set())
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in paths}
+    for path in paths:
+        with Image.open(path) as picture:
+            picture.load()
+            assert picture.width >= 500
+
+
+def test_drawing_leaves_the_style_of_others_alone_and_what_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    before, (answers, digits) = dict(matplotlib.rcParams), noise_read(count=1, wrong=1)
+    for figure in (mistakes(answers, digits), confusion(answers, "sum"), reliability(answers)):
+        save(figure, tmp_path / "plot.png")
+    assert dict(matplotlib.rcParams) == before
+    assert "pyplot" not in Path(plots.__file__).read_text(encoding="utf-8"), "pyplot keeps figures alive"
+    with pytest.raises(OutputError, match="cannot be written"):
+        save(figure, tmp_path / "missing" / "plot.png")
+
+
+def test_without_matplotlib_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "sumnist.evaluation.plots")
+    with pytest.raises(MissingExtraError) as caught:
+        importlib.import_module("sumnist.evaluation.plots")
+    expected = 'drawing plots needs matplotlib, which is not installed; install it with: pip install "sumnist[train]"'
+    assert str(caught.value) == expected
+
+
+def test_a_matrix_counts_images_or_pairs_and_names_the_most_frequent_confusion() -> None:
+    answers, _ = noise_read(count=18)
+    digit = answers.digit.copy()
+    digit[[4, 13]], digit[5] = 8, 6  # both fours read as eights, one five as a six
+    shown = texts(confusion(replace(answers, digit=digit), "digit"))
+    assert "3 of 18 images get a wrong digit" in shown
+    assert "most often 4 is taken for 8: 2 images" in shown
+    digit = answers.digit.copy()
+    digit[4, :3] = 8
+    assert "3 of 180 pairs get a wrong digit" in texts(confusion(replace(answers, digit=digit), "digit"))
+    answers, _ = noise_read(count=20, wrong=7)
+    found = confusion(answers, "sum").axes[0].texts
+    cells = {tuple(map(int, text.get_position()[::-1])): int(text.get_text()) for text in found}
+    assert cells == Counter(
+        (int(answers.truth[image]) + number, int(answers.sum[image, number]))
+        for image in range(20) for number in range(10)
+    )  # fmt: skip
+
+
+def test_a_reliability_point_stands_at_confidence_and_accuracy_and_a_computed_sum_has_no_diagram_of_its_own() -> None:
+    answers, _ = noise_read(count=40, wrong=10)
+    sure = np.full((40, 10), 0.9, np.float32)
+    answers = replace(answers, digit_confidence=sure, sum_confidence=sure)
+    figure, alone = reliability(answers), reliability(replace(answers, sum_computed=True))
+    points = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert np.array(points[0].get_xydata()).ravel().tolist() == pytest.approx([0.9, 0.75])
+    assert "digit 15.00 %, sum 15.00 %" in texts(figure)
+    assert "Calibration error: digit and sum 15.00 %" in texts(alone)
+    assert (len(figure.axes), len(alone.axes)) == (4, 2)
+    figure.canvas.draw()
+    for axes in figure.axes:
+        assert_legend_is_beside(axes)
+
+
+def test_the_most_confident_mistakes_come_first_one_for_each_image_with_the_number_they_are_surest_of() -> None:
+    answers, _ = noise_read(wrong=6)
+    found = [(mistake.image, mistake.number, mistake.confidence) for mistake in most_confident_mistakes(answers, 4)]
+    assert np.array(found) == pytest.approx(np.array([(5, 5, 0.9), (4, 4, 0.82), (3, 3, 0.74), (2, 2, 0.66)]))
+    answers, _ = noise_read()  # above, all numbers tie, and take turns
+    total, sure = answers.sum.copy(), answers.sum_confidence.copy()
+    total[7, [2, 6]], sure[7, 2], sure[7, 6] = 0, 0.6, 0.7
+    (one,) = most_confident_mistakes(replace(answers, sum=total, sum_confidence=sure))
+    assert (one.image, one.number) == (7, 6)
+    assert one.confidence == pytest.approx(0.7)
+
+
+def test_mistakes_show_truth_answer_and_confidence() -> None:
+    answers, digits = noise_read(count=4, wrong=1)
+    sure = answers.digit_confidence.copy()
+    sure[0] = 0.99999
+    shown = texts(mistakes(replace(answers, digit_confidence=sure), digits)).splitlines()
+    assert "1 of 4 images has a wrong answer" in shown[0]
+    caption = ["+ 0", "", "digit", "sum", "truth", "0", "0", "answer", "1", "1", "sure", "> 99.9 %", "50.0 %"]
+    assert shown[1:] == caption
+    digits = load_mnist("test")
+    digit = np.repeat(digits.digits[:, None], 10, 1)
+    digit[DISPUTED_TEST_LABELS[0]] = 0
+    sure, right = np.full(digit.shape, 0.9, np.float32), digits.digits[:, None] + np.arange(10)
+    answers = GridAnswers(digits.digits, digit, right, sure, sure, sure, sure, None)
+    assert "(label disputed)" in texts(mistakes(answers, digits))
+
+
+@pytest.mark.parametrize("epochs", [1, 15])
+@pytest.mark.parametrize("validation", [True, False])
+@pytest.mark.parametrize("apart", [0.0, 0.2])
+def test_training_curves_show_what_there_is(epochs: int, validation: bool, apart: float) -> None:
+    figure = training_curves([row_of(i + 1, validation, apart) for i in range(epochs)])
+    figure.canvas.draw()
+    curves = (1 if apart == 0 else 2) * (2 if validation else 1)
+    for axes in figure.axes:
+        assert [np.size(line.get_xdata()) for line in axes.lines] == ([] if epochs == 1 else [epochs] * curves)
+        assert [len(bars) for bars in axes.containers] == ([curves] if epochs == 1 else [])
+        assert_legend_is_beside(axes)
+    labels = texts(figure) + "".join(tick.get_text() for axes in figure.axes for tick in axes.get_yticklabels())
+    assert ("held out" in labels) == validation
+    assert ("digit = sum" in labels) == (apart == 0)
+    assert f"After {epochs} epoch" in texts(figure)
+
+
+def test_training_curves_take_full_accuracy_none_no_loss_and_a_validation_that_began_late() -> None:
+    shares = "train_digit", "train_sum", "validation_digit", "validation_sum"
+    training_curves([row_of(1, validation=False), row_of(2)]).canvas.draw()
+    for changed in (*(dict.fromkeys(shares, value) for value in (0.0, 1.0)), {"digit_loss": 0.0}):
+        training_curves([row_of(1) | changed]).canvas.draw()
+
+
+def assert_legend_is_beside(axes: Axes) -> None:
+    """No legend lies on what is drawn."""
+    if legend := axes.get_legend():
+        assert not legend.get_window_extent().overlaps(axes.get_window_extent())
+
+
+# Texts.
+
+
+@pytest.fixture
+def run(small_run: Path, tmp_path: Path) -> Path:
+    """A finished run that may be changed."""
+    return shutil.copytree(small_run, tmp_path / "run")
+
+
+def made_up(
+    digit: float = 0.9905, total: float = 0.9712, computed: bool = False, data: str = "MNIST test"
+) -> Evaluation:
+    """An evaluation with figures chosen so that each can be found in the text."""
+    shares: list[float | None] = [0.9 + i / 100 for i in range(10)]
+    return Evaluation(
+        data=data, images=10_000, digit=Accuracy(digit, 0.9884, 0.9922, "wilson"),
+        sum=Accuracy(total, 0.9679, 0.9743, "bootstrap"),
+        joint=Accuracy(min(digit, total), 0.9641, 0.9711, "bootstrap"),
+        digit_nll=0.03127, sum_nll=0.09876, digit_ece=0.00214, sum_ece=0.01432, digit_by_digit=[*shares[:9], None],
+        sum_by_digit=shares, digit_by_number=[1.0] * 10, sum_by_number=[0.5] * 10, errors=412,
+        errors_outside_disputed=400, sum_by_bits=None, sum_computed=computed,
+    )  # fmt: skip
+
+
+def test_evaluating_a_run_gives_the_figures_of_its_network_on_its_own_test_images_or_on_others(
+    run: Path, small_config: Config
+) -> None:
+    digits = load_mnist("test", small_config.data_dir)
+    expected = Evaluation.of(answer_grid(load_network(run)[0], digits), digits.name)
+    assert evaluate_run(run, device="cpu", plots=False) == expected
+    written = json.loads((run / "evaluation.json").read_text())
+    assert Evaluation.from_dict(written) == expected
+    assert datetime.fromisoformat(written["date"]).utcoffset() is not None
+    assert "commit" in written
+    assert not (run / "plots").exists()
+    moved = shutil.copytree(str(small_config.data_dir), run.parent / "moved")
+    assert evaluate_run(run, data_dir=moved, device="cpu").data == f"{moved} test"
+    plots = {path.name for path in (run / "plots").iterdir()}
+    assert plots == {"confusion-digit.png", "confusion-sum.png", "reliability.png", "mistakes.png", "training.png"}
+
+
+def test_data_that_are_gone_and_answers_that_are_no_numbers_are_errors_that_name_what_to_do(
+    run: Path, small_config: Config, tmp_path: Path
+) -> None:
+    net, gone = TwoInputNet("tiny", "exact"), tmp_path / "gone"
+    save_network(net, run, replace(small_config, data_dir=gone))
+    with pytest.raises(DataError) as caught:
+        evaluate_run(run, plots=False)
+    start = f"{run} was trained on data of its own, which cannot be loaded: --data-dir {gone}: does not exist"
+    assert str(caught.value).startswith(start)
+    torch.nn.init.constant_(next(net.parameters()), 3e38)  # finite itself, but not what comes of it
+    save_network(net, run, small_config)
+    with pytest.raises(RunError, match=r"model\.safetensors: its answers are not numbers: train the run again"):
+        evaluate_run(run, plots=False)
+    assert not (run / "evaluation.json").exists()
+
+
+@pytest.mark.parametrize("blocked", ["evaluation.json", "plots"])
+def test_a_place_that_cannot_be_written_is_an_output_error(run: Path, blocked: str) -> None:
+    if blocked == "plots":
+        (run / blocked).write_text("a file where the folder should be")
+    else:
+        (run / blocked).mkdir()
+    with pytest.raises(OutputError, match=blocked):
+        evaluate_run(run, device="cpu", plots=blocked == "plots")
+
+
+def test_the_table_shows_the_figures_in_percent_with_two_decimals() -> None:
+    lines = table(made_up()).splitlines()
+    assert lines[0] == "MNIST test: 10,000 images × 10 numbers = 100,000 pairs"
+    assert lines[3].split() == ["digit", "99.05", "%", "98.84", "–", "99.22", "0.0313", "nats", "0.21", "%"]
+    assert lines[4].split() == ["sum", "97.12", "%", "96.79", "–", "97.43", "0.0988", "nats", "1.43", "%"]
+    assert lines[5].split() == ["joint", "97.12", "%", "96.41", "–", "97.11"]
+    assert lines[8].split() == ["digit", "%", *["100.00"] * 10]
+    assert lines[9].split() == ["sum", "%", *["50.00"] * 10]
+    assert lines[12].split()[-3:] == ["97.00", "98.00", "–"]
+    assert lines[-2] == "412 images with a wrong answer, 400 outside the 15 disputed labels."
+    assert lines[-1].startswith("The sum is learned")
+
+
+def test_a_table_says_how_the_sum_came_about_what_bits_are_and_what_is_disputed() -> None:
+    computed = table(made_up(computed=True))
+    assert "The sum is computed from the digit: digit, sum and joint are one figure." in computed
+    assert ("learned" in computed, computed.count("% right")) == (False, 2)
+    text = table(replace(
+        made_up(data="cards test"), sum_by_bits=Accuracy(0.9333, 0.92, 0.94, "bootstrap"), errors=1,
+        errors_outside_disputed=None, digit_risk=[(0.98, 0.0001), (0.99, 0.0004), (1.0, 0.003)],
+    ))  # fmt: skip
+    assert "sum by bits  93.33 %" in text
+    assert "Sum by bits: each bit set or not on its own" in text
+    assert "1 image with a wrong answer." in text
+    assert "Of the 99 % of the digits it is surest of, 0.04 % are wrong." in text
+    assert "disputed" not in text
+    assert not any(word in table(made_up()) for word in ("bits", "surest"))
+
+
+@pytest.mark.parametrize("computed", [True, False])
+def test_the_table_fits_eighty_columns_at_its_widest(computed: bool) -> None:
+    full = Accuracy(1.0, 1.0, 1.0, "wilson")
+    widest = replace(
+        made_up(1.0, 1.0, computed), sum_by_bits=full, digit=full, sum=full, joint=full, digit_ece=1.0, sum_nll=99.0,
+        digit_by_digit=[1.0] * 10, errors=10_000, errors_outside_disputed=10_000,
+    )  # fmt: skip
+    lines = table(widest).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_shares_and_tables_of_markdown_have_the_form_that_was_asked_for() -> None:
+    assert [percent(0.98765), percent(0.98765, 1), percent(1, 0), percent(None)] == ["98.77", "98.8", "100", "–"]
+    head, rows = ["network", "right"], [["fast", "99.26"], ["best", "99.60"]]
+    lines = ["| network | right |", "| --- | ---: |", "| fast | 99.26 |", "| best | 99.60 |"]
+    assert markdown_table(head, rows).split("\n") == lines
+    assert markdown_table(head, rows, figures=False).split("\n") == [lines[0], "| --- | --- |", *lines[2:]]
+
+
+def test_the_comparison_has_a_row_for_each_network_and_says_which_of_them_learned_to_add() -> None:
+    exact, learned = preset("fast"), preset("fast", fusion="concat")
+    rows = [("exact", exact, made_up(computed=True), 12.34), ("concat", learned, made_up(0.9911, 0.9822), 754.0)]
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    lines = comparison(rows).splitlines()
+    assert torch.rand(1) == expected, "the random numbers are left alone"
+    header, first, second = lines[-5:-2]
+    assert header.split() == ["network", "parameters", "training", "digit", "sum", "joint", "95", "%", "interval"]
+    assert first.split()[:4] == ["exact", f"{count_parameters(TwoInputNet.from_config(exact)):,}", "12.3", "s"]
+    assert second.split()[1] == f"{count_parameters(TwoInputNet.from_config(learned)):,}"
+    assert second.split()[2:] == ["12", "min", "34", "s", "99.11", "98.22", "98.22", "96.41", "–", "97.11"]
+    assert lines[-1] == "Sum computed from the digit: exact. Sum learned: concat."
+    assert "MNIST test" in lines[0]
+    assert len({len(line) for line in (header, first, second)}) == 1, "aligned"
+    full = replace(made_up(), joint=Accuracy(1.0, 0.9999, 1.0, "wilson"))
+    widest = comparison([("fifteen letters", preset("original"), full, 3599.0)])
+    assert max(map(len, widest.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (59.94, "59.9 s"), (59.96, "1 min 0 s"), (3599.4, "59 min 59 s"), (3600.0, "1 h 0 min"),
+     (9000.0, "2 h 30 min"), (math.nan, "–")],
+)  # fmt: skip
+def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_runs_are_compared_from_their_folders_once_they_were_evaluated(run: Path, small_config: Config) -> None:
+    with pytest.raises(RunError) as caught:
+        compare_runs([run])
+    assert (
+        str(caught.value) == f"{run}: no evaluation.json, expected an evaluated run: run `sumnist evaluate {run}` first"
+    )
+    (run / "evaluation.json").write_text("{}")
+    with pytest.raises(RunError, match="not an evaluation of this version of sumnist"):
+        compare_runs([run])
+    evaluation = evaluate_run(run, device="cpu", plots=False)
+    seconds = json.loads((run / "record.json").read_text())["seconds"]
+    rows = [(str(folder), small_config, evaluation, seconds) for folder in (run, run.parent / "run")]
+    assert compare_runs([run, run.parent / "run"]) == comparison(rows)
+
+
+def test_text_is_imported_without_torch_and_figures_without_matplotlib() -> None:
+    code = "import sys; sys.modules['torch'] = None; import sumnist.evaluation.text\n"
+    code += "del sys.modules['torch']; sys.modules['matplotlib'] = None; import sumnist.evaluation.metrics"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,1140 @@
+"""A training of any task from its first step to its folder: the same to the bit, interrupted, by several processes, or
+begun with other weights; losses and figures against counting; calibration against a grid."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from copy import deepcopy
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from conftest import write_idx
+from ctc_oracle import log_prob
+from sumnist.cli import main
+from sumnist.config import Config, preset
+from sumnist.data import cells, pens, strips, texts
+from sumnist.data.mnist import FILES, load_mnist
+from sumnist.data.pairs import PairBatches
+from sumnist.data.sampling import hold_out
+from sumnist.data.strips import StripBatch
+from sumnist.errors import ConfigError, DataError, OutputError, RunError, TrainingError
+from sumnist.evaluation.metrics import answer_grid, risk_curve
+from sumnist.files import CONFIG, WEIGHTS
+from sumnist.inference.reader import NOT_A_DIGIT, UNSURE, Reader
+from sumnist.model.cell_network import CellNet
+from sumnist.model.checkpoint import save_config, save_network
+from sumnist.model.losses import text_nll
+from sumnist.model.network import TwoInputNet, load_network
+from sumnist.model.strip_network import StripNet
+from sumnist.training import tasks
+from sumnist.training.calibrate import (
+    ACCEPTED_SHARE,
+    RIGHT,
+    accepting,
+    calibrate,
+    calibrate_strips,
+    digit_logits,
+    fitted_temperature,
+    log_probabilities,
+    nll_of,
+)
+from sumnist.training.devices import ProcessGroup, choose_bf16, choose_device, process_group
+from sumnist.training.evaluate import compare_runs, evaluate_run, evaluate_sums
+from sumnist.training.export import export_run
+from sumnist.training.folder import RECORD, STATE, Learner
+from sumnist.training.loop import build_optimizer, learning_rate, move_average, train, training_step
+from sumnist.training.muon import Muon, orthogonal
+from sumnist.training.tasks import (
+    LEAST_INTENSITY,
+    TASKS,
+    AdditionTask,
+    CellTask,
+    DigitTask,
+    Loss,
+    NumberTask,
+    Tally,
+    digits_read,
+    split,
+)
+
+# The loop.
+
+
+def rows(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_folder_holds_config_record_metrics_and_weights(small_run: Path, small_config: Config) -> None:
+    assert Config.from_json((small_run / "config.json").read_text(), "config.json") == small_config
+    record = json.loads((small_run / "record.json").read_text())
+    expected = {"finished": True, "steps": 26, "seed": 0, "epochs": 2, "train_images": 800, "restarts": 0}
+    assert {name: record[name] for name in expected} == expected
+    assert record["versions"]["torch"] == torch.__version__
+    assert set(record) >= {
+        "commit", "started", "ended", "seconds", "device", "threads", "precision", "cores", "processor",
+    }  # fmt: skip
+    lines, (net, _) = rows(small_run), load_network(small_run)
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert all({"validation_joint", "images_per_second", "seconds"} <= line.keys() for line in lines)
+    assert lines[1]["digit_loss"] < lines[0]["digit_loss"]
+    _, held = split(load_mnist("train", small_config.data_dir), small_config)
+    assert held is not None
+    answers = answer_grid(net, held)
+    assert answers.digit_right.mean() == pytest.approx(lines[-1]["validation_digit"])
+    assert answers.sum_nll.mean() == pytest.approx(lines[-1]["validation_sum_nll"])
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision", "changes"),
+    [("amx_bf16", "bf16", {"augment": "elastic", "ema": 0.9, "fusion": "concat"}),
+     ("avx2", "fp32", {"augment": "robust", "outliers": 0.3})],
+)  # fmt: skip
+def test_the_same_seed_gives_the_same_weights_to_the_bit_in_the_precision_that_suits_the_processor(
+    small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capability: str, precision: str, changes: Any
+) -> None:
+    monkeypatch.setattr("sumnist.data.outliers.DRAWN", 500)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True}, raising=False)
+    config = replace(small_config, epochs=1, **changes)
+    first, again, other = (
+        train(replace(config, seed=seed), tmp_path / name, progress=False).folder
+        for seed, name in ((0, "first"), (0, "again"), (1, "other"))
+    )
+    assert (first / WEIGHTS).read_bytes() == (again / WEIGHTS).read_bytes() != (other / WEIGHTS).read_bytes()
+    record = json.loads((first / RECORD).read_text())
+    assert (record["precision"], record["chosen"]["bf16"]) == (precision, precision == "bf16")
+
+
+def test_training_is_in_fp32_where_the_processor_only_emulates_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    for capability, expected in (("avx2", False), ("avx512_bf16", True), ("amx_bf16", True)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda name=capability: {name: True}, raising=False)
+        found = [choose_bf16(asked, torch.device("cpu")) for asked in ("auto", "fp32", "bf16")]
+        assert found == [expected, False, True]
+
+
+def test_the_learning_rate_climbs_to_its_peak_and_falls_to_zero() -> None:
+    config = preset("default", lr=0.5, warmup=0.25, lr_floor=0.0)
+    steps = [learning_rate(step / 1000, config) for step in range(1001)]
+    assert max(steps) == pytest.approx(0.5)
+    assert steps.index(max(steps)) == 250
+    assert steps[0] < 0.03
+    assert steps[-1] == pytest.approx(0, abs=1e-9)
+    assert all(a < b for a, b in pairwise(steps[:251]))
+    assert all(a > b for a, b in pairwise(steps[250:]))
+    assert learning_rate(0.7, preset("original-as-written")) == 1e-3
+    floored = preset("default", lr=0.5, warmup=0.25, lr_floor=0.1)
+    assert learning_rate(0.0, floored) < 0.05
+    assert learning_rate(0.5, floored) == steps[500]
+    assert learning_rate(0.99, floored) == 0.05
+
+
+def test_fading_label_smoothing_and_the_intensity_of_disturbances_follow_the_learning_rate(
+    small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(small_config, label_smoothing=0.1)
+    made = DigitTask.epoch
+    for fades in (False, True):
+        seen, intensities = list[float](), list[float]()
+
+        def spy(*arguments: Any, smoothing: float, seen: list[float] = seen, **named: Any) -> Any:
+            seen.append(smoothing)
+            return training_step(*arguments, smoothing=smoothing, **named)
+
+        def epoch(task: DigitTask, epoch: int, intensity: float, seen: list[float] = intensities) -> Any:
+            seen.append(intensity)
+            return made(task, epoch, intensity)
+
+        monkeypatch.setattr("sumnist.training.loop.training_step", spy)
+        monkeypatch.setattr(DigitTask, "epoch", epoch)
+        train(replace(config, smoothing_fades=fades), tmp_path / str(fades), progress=False)
+        assert len(seen) == 26
+        share = [learning_rate(step / len(seen), config) / config.lr if fades else 1.0 for step in range(len(seen))]
+        assert seen == pytest.approx([0.1 * of_peak for of_peak in share])
+        assert intensities == pytest.approx([learning_rate(done / 2, config) / config.lr for done in range(2)])
+
+
+def test_averages_follow_the_recurrence_of_an_exponential_average_and_what_is_whole_stays() -> None:
+    net = TwoInputNet("default")
+    average = deepcopy(net)
+    expected = {name: value.clone() for name, value in net.state_dict().items()}
+    for step in range(30):
+        decay = min(0.9, (1 + step) / (10 + step))
+        for name, value in net.state_dict().items():
+            value.copy_(torch.rand_like(value) if value.is_floating_point() else torch.tensor(5))
+            if value.is_floating_point():
+                expected[name] = decay * expected[name] + (1 - decay) * value
+        move_average(average, net, 0.9, step)
+    for name, value in average.state_dict().items():
+        assert torch.allclose(value, expected[name], atol=1e-5), name
+
+
+def test_the_tally_is_the_mean_over_all_pairs_whatever_the_batch_sizes(small_config: Config) -> None:
+    torch.manual_seed(0)
+    net = TwoInputNet.from_config(small_config)
+    digits = load_mnist("train", small_config.data_dir)
+    from sumnist.model.losses import joint_loss
+
+    figures = []
+    for size in (1000, 64):
+        tally = Tally(DigitTask(small_config, torch.device("cpu"), ProcessGroup()))
+        for pairs in PairBatches(digits, size, 0, torch.device("cpu")).epoch(0):
+            heads = net.heads(pairs.image, pairs.number)
+            tally.add(net, heads, joint_loss(heads, pairs.digit, pairs.sum, small_config), pairs)
+        figures.append(tally.figures())
+    for name in ("digit_loss", "sum_loss", "train_digit", "train_sum"):
+        assert figures[0][name] == pytest.approx(figures[1][name], rel=1e-4)
+
+
+def test_a_loss_that_is_no_number_stops_with_when_and_what_to_try(small_config: Config, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError) as caught:
+        train(replace(small_config, lr=100.0, encoder="default", optimizer="adam", betas=(0.0, 0.0), batch_size=8,
+                      fusion="concat", number_encoding="scalar", precision="fp32", schedule="constant",
+                      digit_weight=1e38, sum_weight=1e38), tmp_path, progress=False)  # fmt: skip
+    assert "in epoch 1, by step 20" in str(caught.value)
+    assert str(caught.value).startswith("the loss is ")
+    assert str(caught.value).endswith("expected a finite number: try a lower --lr (it is 100)")
+
+
+def test_a_run_is_replaced_only_if_that_is_asked_for_and_only_by_one_that_comes_to_an_end(
+    small_config: Config, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, other = shutil.copytree(small_run, tmp_path / "run"), replace(small_config, seed=1, epochs=1)
+    (run / "model.onnx").write_bytes((small_run / "model.safetensors").read_bytes())  # which carries the checksum
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    with pytest.raises(OutputError) as caught:
+        train(other, run, progress=False)
+    assert str(caught.value) == (
+        f"--out {run}: holds a run already, expected a new folder: name another, or add --resume to finish it "
+        "or --overwrite to replace it"
+    )
+
+    def fail(*_: object) -> None:
+        raise TrainingError("the loss is nan")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sumnist.training.loop.check_finite", fail)
+        with pytest.raises(TrainingError):
+            train(other, run, overwrite=True, progress=False)
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+    assert not (run / ".unfinished").exists()
+    train(other, run, overwrite=True, progress=False)
+    assert (run / WEIGHTS).read_bytes() != before[WEIGHTS]
+    assert not (run / "model.onnx").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
+def test_a_device_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(ConfigError) as caught:
+        choose_device("cuda")
+    assert str(caught.value) == "--device cuda: this machine, or this build of torch, has none; use --device cpu"
+
+
+@pytest.mark.long
+def test_an_epoch_of_fast_reads_and_two_of_a_learned_fusion_add_nearly_as_well(tmp_path: Path) -> None:
+    result = train(preset("fast"), tmp_path / "exact", progress=False)
+    assert result.metrics[-1]["validation_digit"] > 0.985
+    result = train(preset("fast", fusion="concat", epochs=2), tmp_path / "concat", progress=False)
+    assert result.metrics[-1]["validation_digit"] > 0.985
+    assert result.metrics[-1]["validation_sum"] > 0.975
+
+
+@pytest.mark.parametrize(("step", "validation"), [(6, 200), (20, 0), (20, 200)])
+def test_ctrl_c_says_what_was_measured_and_after_a_first_epoch_only(
+    idx_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, step: int,
+    validation: int,
+) -> None:  # fmt: skip
+    out, steps = tmp_path / "run", iter(range(1, step + 1))
+
+    def stop(*arguments: Any, **named: Any) -> Any:
+        if next(steps) == step:
+            raise KeyboardInterrupt
+        return training_step(*arguments, **named)
+
+    monkeypatch.setattr("sumnist.training.loop.training_step", stop)
+    words = f"train --preset tiny --data-dir {idx_folder} --validation {validation} --epochs 9 --batch-size 64"
+    assert main([*words.split(), "--threads", "1", "--device", "cpu", "--out", str(out)]) == 130
+    shown, record = capsys.readouterr(), json.loads((out / "record.json").read_text())
+    epochs = 0 if step < 14 else 1
+    assert (record["finished"], record["steps"], record["epochs"]) == (False, step - 1, epochs)
+    assert f"sumnist: stopped in epoch {epochs + 1}; the weights of this moment are in {out}" in shown.err
+    said = f"stopped in its first epoch, at step {step - 1}: not evaluated\n"
+    if epochs:
+        name, images = ("validation", "held-out images") if validation else ("train", "training images as they came by")
+        digit, total = (rows(out)[0][f"{name}_{output}"] for output in ("digit", "sum"))
+        said = f"on the {images} after epoch 1: digit {digit:.2%}, sum {total:.2%}\n"
+    assert shown.out.endswith(f" s of training; {said}")
+    load_network(out)
+
+
+@pytest.fixture
+def further(small_config: Config, small_run: Path) -> Config:
+    return replace(small_config, start_from=small_run, seed=1)
+
+
+def test_it_begins_with_those_weights_without_their_calibration_and_names_them_by_their_checksum(
+    further: Config, small_run: Path, tmp_path: Path
+) -> None:
+    start = tmp_path / "calibrated"
+    net, begun = load_network(shutil.copytree(small_run, start))
+    net.calibration.set(2.0, 0.5, 0.25)
+    save_network(net, start, begun)
+    run = train(replace(further, epochs=1, lr=1e-30, start_from=start), tmp_path / "run", progress=False)
+    for name, value in load_file(small_run / WEIGHTS).items():
+        assert torch.equal(run.net.state_dict()[name], value), name
+    assert json.loads((run.folder / RECORD).read_text())["started_from"] == TwoInputNet.load(start)[2]
+    assert json.loads((run.folder / CONFIG).read_text())["start_from"] == str(start)
+
+
+def test_one_that_was_stopped_goes_on_without_the_run_that_it_started_from(
+    further: Config, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = shutil.copytree(small_run, tmp_path / "start")
+    further = replace(further, start_from=start, ema=0.9)
+    alone = train(further, tmp_path / "alone", progress=False)
+
+    def stop(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sumnist.training.loop.end_training", stop)
+        with pytest.raises(MemoryError):
+            train(further, tmp_path / "run", progress=False)
+    assert (tmp_path / "run" / STATE).exists()
+    shutil.rmtree(start)
+    resumed = train(further, tmp_path / "run", progress=False, resume=True)
+    assert (resumed.folder / WEIGHTS).read_bytes() == (alone.folder / WEIGHTS).read_bytes()
+    assert resumed.finished
+
+
+@pytest.mark.parametrize("changes", [{"encoder": "fast"}, {"fusion": "concat"}])
+def test_weights_of_another_design_are_refused_before_anything_is_written(
+    further: Config, small_run: Path, tmp_path: Path, changes: dict[str, str]
+) -> None:
+    message = f"^--start-from {small_run}: its weights do not fit .*weights of another network.*same --task"
+    with pytest.raises(RunError, match=message):
+        train(replace(further, **changes), tmp_path / "run", progress=False)  # type: ignore[arg-type]
+    assert not [*(tmp_path / "run").glob("*.json")]
+    assert train(replace(further, epochs=1), tmp_path / "run", progress=False).finished
+
+
+# Several processes.
+
+
+LOST = """
+import os, sys, torch
+from pathlib import Path
+from sumnist.errors import SumnistError
+from sumnist.training.devices import process_group
+
+def work():
+    with process_group(torch.device("cpu")) as processes:
+        processes.average([torch.ones(3)])
+        if processes.rank == 1:
+            os._exit(0)
+        for _ in range(1000):
+            processes.average([torch.ones(3)])
+
+try:
+    work()
+except SumnistError as error:
+    print(error)
+left = [name for name in Path("/proc/self/task").glob("*/comm") if "gloo" in name.read_text()]
+assert left == [], left
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def torchrun(*words: str, processes: int, agents: int) -> list[subprocess.CompletedProcess[str]]:
+    """Run a module or script under `agents` torchruns on loopback, as on so many machines, each with `processes`.
+
+    Two faults of torch's own are met by doing all again, at most twice. An agent can miss the others' leaving and wait
+    for them for five minutes after all work is done. And a process can abort as it ends: if a thread of torch wants
+    Python's lock while the interpreter shuts down, Python before 3.14 ends that thread, which unwinds through C++ that
+    must not be unwound (pytorch issue 190489). Our processes leave no such thread behind, which a test checks; the
+    agents are torch's.
+    """
+    launch = ["-m", "torch.distributed.run", f"--nnodes={agents}", f"--nproc-per-node={processes}",
+              "--master-addr=127.0.0.1"]  # fmt: skip
+    for timeout in (90, 90, 330):
+        command = [*launch, f"--master-port={free_port()}"]
+        started = [start([*command, f"--node-rank={rank}", *words]) for rank in range(agents)]
+        try:
+            said = [agent.communicate(timeout=timeout) for agent in started]
+        except subprocess.TimeoutExpired:
+            continue
+        finally:
+            for agent in started:
+                agent.kill()
+                agent.communicate()
+        if not any("terminate called without an active exception" in errors for _, errors in said):
+            break
+    return [subprocess.CompletedProcess(agent.args, agent.returncode, *of)
+            for agent, of in zip(started, said, strict=True)]  # fmt: skip
+
+
+def start(words: list[str], **environment: str) -> subprocess.Popen[str]:
+    """Python with these words, on one thread, whose processes find each other on loopback."""
+    shared = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONWARNINGS": "ignore"}
+    return subprocess.Popen([sys.executable, *words], env=os.environ | shared | environment, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux to tell of threads")
+def test_a_process_that_loses_another_says_so_and_leaves_no_thread_of_the_group() -> None:
+    there = {"WORLD_SIZE": "2", "MASTER_PORT": str(free_port()), "MASTER_ADDR": "127.0.0.1"}
+    started = [start(["-c", LOST], RANK=str(rank), **there) for rank in range(2)]
+    (out, err), _ = (process.communicate(timeout=90) for process in started)
+    assert started[0].returncode == 0, err
+    assert out.startswith("process 0 of 2 has lost another one (")
+    assert out.endswith("): see why that one ended, and start all of them again, with --resume\n")
+
+
+def test_two_processes_take_the_step_that_one_takes(small_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(small_config, batch_size=63)  # an odd batch: the shares differ
+    digits, sent = load_mnist("train", config.data_dir), list[torch.Tensor]()
+
+    def step(rank: int, size: int, exchanged: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+        """The weights after a step of one process, which gets `exchanged` from all of them together."""
+
+        def all_reduce(tensor: torch.Tensor) -> None:
+            sent.append(tensor.clone())
+            if exchanged is not None:
+                tensor.copy_(exchanged)
+
+        monkeypatch.setattr("torch.distributed.all_reduce", all_reduce)
+        torch.manual_seed(0)
+        net = TwoInputNet.from_config(config)
+        pairs = next(PairBatches(digits, 63, 0, torch.device("cpu"), share=(rank, size)).epoch(0))
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        training_step(net, optimizer, pairs, config, nullcontext(), processes=ProcessGroup(rank, size))
+        return net.state_dict()
+
+    step(0, 2), step(1, 2)
+    together = sent[0] + sent[1]
+    alone = step(0, 1)
+    for rank in range(2):
+        for name, value in step(rank, 2, together).items():
+            assert torch.allclose(value, alone[name], atol=1e-6), name
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(("processes", "agents"), [(2, 1), pytest.param(1, 2, marks=pytest.mark.long)])
+def test_processes_train_together_and_one_of_them_writes(
+    small_config: Config, tmp_path: Path, processes: int, agents: int
+) -> None:
+    out = tmp_path / "run"
+    words = ["-m", "sumnist", "train", "--preset", "tiny", "--data-dir", str(small_config.data_dir), "--validation",
+             "200", "--epochs", "2", "--batch-size", "64", "--threads", "1", "--device", "cpu",
+             "--out", str(out), "--overwrite"]  # fmt: skip
+    results = torchrun(*words, processes=processes, agents=agents)
+    assert [result.returncode for result in results] == [0] * agents, [result.stderr for result in results]
+    assert sum(result.stdout.count("s of training") for result in results) == 1
+    record = json.loads((out / "record.json").read_text())
+    assert record["processes"] == 2
+    assert record["steps"] == 2 * 13
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2]
+    load_network(out)
+
+
+def test_the_error_of_the_leading_process_is_raised_in_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[list[object]] = []
+
+    def broadcast(box: list[object], src: int) -> None:
+        assert src == 0
+        if sent:
+            box[:] = sent[0]
+        else:
+            sent.append(list(box))
+
+    def fail() -> None:
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr("torch.distributed.broadcast_object_list", broadcast)
+    for rank in range(2):
+        with pytest.raises(OutputError, match="the disk is full"):
+            ProcessGroup(rank, 2).from_leader(fail if rank == 0 else lambda: pytest.fail("the leader alone does it"))
+
+
+def test_the_threads_of_one_training_are_not_those_of_the_next(small_config: Config, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        config = replace(small_config, epochs=1, threads=1)
+        train(config, tmp_path / "run", progress=False)
+        assert torch.get_num_threads() == 2
+        with pytest.raises(DataError):
+            train(replace(config, data_dir=tmp_path), tmp_path / "none", progress=False)
+        assert torch.get_num_threads() == 2
+        train(replace(config, threads=0), tmp_path / "other", progress=False)
+        records = [json.loads((tmp_path / name / "record.json").read_text()) for name in ("run", "other")]
+        assert [record["threads"] for record in records] == [1, 2]
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_without_torchrun_a_process_is_alone_and_an_exchange_that_fails_is_an_error_of_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with process_group(torch.device("cpu")) as processes:
+        assert (processes.rank, processes.size, processes.leads) == (0, 1, True)
+        assert processes.from_leader(lambda: "x") == "x"
+    with pytest.raises(TrainingError) as caught, ProcessGroup(1, 3).connected():
+        raise RuntimeError("Connection closed by peer\nframe #0")
+    assert str(caught.value) == (
+        "process 1 of 3 has lost another one (Connection closed by peer): "
+        "see why that one ended, and start all of them again, with --resume"
+    )
+
+
+# The tasks.
+
+
+CPU = torch.device("cpu")
+FIVE = Path(__file__).resolve().parent.parent / "examples/five.png"
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few characters to compose of, and few batches to measure on."""
+    monkeypatch.setattr(strips, "DRAWN_DIGITS", 100)
+    monkeypatch.setattr(cells, "DRAWN_DIGITS", 100)
+    monkeypatch.setattr(pens, "SIGN_COUNTS", dict.fromkeys(pens.SIGN_COUNTS, 5))
+    monkeypatch.setattr(NumberTask, "held_batches", (2, 8, 1))
+    monkeypatch.setattr(CellTask, "held_batches", (2, 16, 1))
+    monkeypatch.setattr(CellTask, "held_drawn", 100)
+
+
+@pytest.fixture
+def config_of(idx_folder: Path) -> Callable[[str], Config]:
+    """A training of a second or two of a task."""
+
+    def of(task: str) -> Config:
+        own = {"encoder": "tiny", "batch_size": 64} if task == "addition" else {"strips": 24, "batch_size": 8}
+        shared = {"data_dir": idx_folder, "validation": 200, "epochs": 2, "threads": 1, "device": "cpu"}
+        return preset(task, **own, **shared, precision="fp32")
+
+    return of
+
+
+@pytest.fixture
+def config(config_of: Callable[[str], Config]) -> Config:
+    """That of the task addition, in three epochs."""
+    return replace(config_of("addition"), epochs=3)
+
+
+# What all tasks have in common.
+
+
+def stop_at(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Ctrl-C come at the n-th step."""
+    steps = iter(range(1, count + 1))
+
+    def step(*arguments: Any, **named: Any) -> Any:
+        if next(steps) == count:
+            raise KeyboardInterrupt
+        return training_step(*arguments, **named)
+
+    monkeypatch.setattr("sumnist.training.loop.training_step", step)
+
+
+@pytest.mark.parametrize("task", ["numbers", "cells"])
+def test_a_run_that_was_stopped_comes_to_the_weights_that_it_would_have_had(
+    task: str, config_of: Callable[[str], Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(config_of(task), validation=0)
+    alone = train(config, tmp_path / "alone", progress=False)
+    with monkeypatch.context() as patch:
+        stop_at(5, patch)
+        stopped = train(config, tmp_path / "run", progress=False)
+    assert (stopped.finished, stopped.steps) == (False, 4)
+    resumed = train(config, tmp_path / "run", progress=False, resume=True)
+    assert (resumed.finished, resumed.steps) == (True, 6)
+    assert (tmp_path / "run/model.safetensors").read_bytes() == (alone.folder / "model.safetensors").read_bytes()
+    assert isinstance(train(config, tmp_path / "run", resume=True).net, TASKS[task].network)
+
+
+@pytest.mark.parametrize("kind", [NumberTask, CellTask])
+def test_the_batches_of_an_epoch_are_new_ones_and_processes_share_them(
+    kind: type[NumberTask | CellTask], config_of: Callable[[str], Config]
+) -> None:
+    config = config_of("numbers" if kind is NumberTask else "cells")
+
+    def images(team: ProcessGroup, epoch: int) -> list[torch.Tensor]:
+        task = kind(config, CPU, team)
+        task.prepare(False)
+        return [batch.image for batch in task.epoch(epoch, 1.0)]
+
+    first, second = (images(ProcessGroup(), epoch) for epoch in range(2))
+    shares = [images(ProcessGroup(rank, 2), 0) for rank in range(2)]
+    assert [len(part) for part in (first, second, *shares)] == [3] * 4
+    for one, other in ((first, second), shares):
+        assert not any(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    task = kind(config, CPU, ProcessGroup())
+    task.batches = SimpleNamespace(batch=lambda step, size, strength: (step, size, strength))
+    for intensity, strength in ((0.1, LEAST_INTENSITY), (0.75, 0.75)):  # cells are disturbed fully
+        least = strength if kind is NumberTask else 1.0
+        assert list(task.epoch(2, intensity)) == [(step, 8, least) for step in (6, 7, 8)]
+    wanted = "a strip" if kind is NumberTask else "two cells"
+    with pytest.raises(ConfigError, match=f"--batch-size 8: expected at least {wanted} for each process"):
+        kind(config, CPU, ProcessGroup(0, 9))
+
+
+SAID = {
+    "numbers": ("on strips of held-out images: numbers {validation_number:.2%}\n",
+                "on the training strips as they came by: numbers {train_number:.2%}\n"),
+    "cells": ("on cells of held-out images: boxes {validation_box:.2%}, strips {validation_strip:.2%}\n",
+              "on the training cells as they came by: {train_cell:.2%}\n"),
+    "addition": ("on the held-out images: digit {validation_digit:.2%}, sum {validation_sum:.2%}\n",
+                 "on the training images as they came by: digit {train_digit:.2%}, sum {train_sum:.2%}\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("task", "validation"), [*((task, 200) for task in SAID), ("cells", 0)])
+def test_a_training_says_what_it_reads(
+    task: str, validation: int, idx_folder: Path, tmp_path: Path, capsys: Any
+) -> None:
+    words = f"--preset {task} --data-dir {idx_folder} --validation {validation} --epochs 1 --threads 1 --device cpu"
+    words += " --encoder tiny --digits 2" if task == "addition" else " --strips 24 --batch-size 8"
+    assert main(["train", *words.split(), "--out", str(tmp_path / "run")]) == 0
+    (row,) = (json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines())
+    assert SAID[task][validation == 0].format(**row) in capsys.readouterr().out
+    assert json.loads((tmp_path / "run/record.json").read_text())["train_images"] == 1000 - validation
+    assert any(name.endswith("s_per_second") for name in row)
+
+
+# Numbers.
+
+
+def emissions_of_classes(*paths: list[int]) -> torch.Tensor:
+    """Emissions `[B, T, 14]` whose best path is the one given."""
+    return functional.one_hot(torch.tensor(paths), 14).float().log_softmax(2)
+
+
+def batch_of(written: list[list[int]], steps: list[int]) -> StripBatch:
+    return StripBatch(
+        torch.zeros(len(written), 1, 32, 4 * max(steps)), torch.tensor([one for classes in written for one in classes]),
+        torch.tensor([len(classes) for classes in written]), 4 * torch.tensor(steps),
+    )  # fmt: skip
+
+
+def test_the_loss_is_that_of_the_exact_scoring_of_the_empty_text_too() -> None:
+    torch.manual_seed(0)
+    emissions = torch.randn(3, 9, 14).log_softmax(2)
+    batch = batch_of([[2, 2, 11, 6], [], [14 - 1]], [9, 7, 5])
+    expected = [
+        -log_prob(emissions[place, :steps].numpy(), [text])[0]
+        for place, (text, steps) in enumerate(zip(batch.texts(), [9, 7, 5], strict=True))
+    ]
+    assert batch.texts() == ["11.5", "", "-"]
+    assert text_nll(emissions, batch).tolist() == pytest.approx(expected, rel=1e-5)
+    no_path = batch_of([[3, 3]], [2])
+    assert text_nll(torch.zeros(1, 2, 14).log_softmax(2), no_path).item() == 0
+
+
+def test_the_best_path_is_read_without_repetitions_blanks_and_separators_and_is_right_whatever_these() -> None:
+    emissions = emissions_of_classes([0, 2, 2, 0, 2, 11, 6, 6], [1, 1, 13, 1, 0, 0, 9, 9], [0] * 8)
+    read = digits_read(emissions, torch.tensor([8, 5, 8]))
+    assert [classes.tolist() for classes in read] == [[2, 2, 6], [1, 1], []]
+    emissions = emissions_of_classes([2, 11, 3, 0], [2, 0, 3, 0], [2, 3, 4, 0], [0, 0, 12, 0])
+    assert tasks.right(emissions, batch_of([[2, 3], [2, 12, 3], [2, 3], []], [4] * 4)) == 3
+
+
+def test_the_tally_is_the_mean_over_all_strips_or_sums_and_digits_whatever_the_batches(
+    config_of: Callable[[str], Config],
+) -> None:
+    emissions, batch = emissions_of_classes([2, 3], [4, 5]), batch_of([[2, 3], [4, 6]], [2, 2])
+    tally = Tally(NumberTask(config_of("numbers"), CPU, ProcessGroup(0, 2)))
+    tally.add(StripNet(), emissions, Loss(torch.tensor(3.0)), batch)
+    tally.add(StripNet(), emissions[:1], Loss(torch.tensor(0.0)), batch_of([[2, 3]], [2]))
+    assert tally.figures()["train_number"] == pytest.approx(2 / 3)
+    assert tally.text() == "loss 2.000, numbers 66.67%"
+    task = AdditionTask(replace(config_of("addition"), batch_size=4), CPU, ProcessGroup())
+    tally, sums = Tally(task), next(task.epoch(0, 1.0))
+    scores = functional.one_hot(sums.digit, 10).float()
+    tally.add(TwoInputNet("tiny"), scores, Loss(torch.tensor(1.0)), sums)
+    scores[0, 0, 0] = scores[0, 0, 0].roll(1)
+    tally.add(TwoInputNet("tiny"), scores, Loss(torch.tensor(2.0)), sums)
+    assert tally.figures().items() >= {"loss": 1.5, "train_sum": 0.75, "train_digit": 0.875}.items()
+    assert tally.text() == "loss 1.500, sums 75.00%, digits 87.50%"
+
+
+@pytest.mark.long
+def test_two_hundred_steps_on_single_digits_teach_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "LENGTHS", (1.0,) + (0.0,) * 11)
+    monkeypatch.setattr(NumberTask, "held_batches", (2, 64, 1))
+    small = preset("numbers", epochs=1, strips=12_800, batch_size=64, lr=1e-2, warmup=0.3, ema=0.9, threads=1)
+    row = train(small, tmp_path, progress=False).metrics[-1]
+    assert row["validation_number"] > 0.25  # who reads nothing is right where there is no number: on one of eight
+    assert row["validation_nll"] < 2.4  # what guessing costs
+
+
+# Cells.
+
+
+def test_the_temperature_of_cells_is_the_best_of_a_fine_grid_and_the_figures_are_counts(
+    config_of: Callable[[str], Config],
+) -> None:
+    task, net = CellTask(config_of("cells"), CPU, ProcessGroup()), CellNet()
+    net([torch.rand(4, 1, 36, 30), torch.rand(2, 1, 36, 54)])
+    fitted, batches = task.calibrate(net), task.composed
+    assert net.calibration.temperature.item() == pytest.approx(fitted["temperature"])
+    assert task.measure(net)["box"] == fitted["box"]
+    net.calibration.set()
+    with torch.no_grad():
+        said = torch.cat([net([batch.boxes, batch.strips]) for batch in batches])
+        of_boxes = torch.cat([net(batch.boxes).argmax(1) == batch.target[: len(batch.boxes)] for batch in batches])
+    target = torch.cat([batch.target for batch in batches])
+    grid = np.geomspace(0.25, 4, 400)
+    best = min(functional.nll_loss((said / t).log_softmax(1), target).item() for t in grid.tolist())
+    assert fitted["nll"] == pytest.approx(best, abs=1e-3)
+    assert fitted["nll"] <= fitted["nll_before"] + 1e-9
+    assert fitted["box"] == pytest.approx(of_boxes.double().mean().item())
+
+
+# Sums.
+
+
+@pytest.mark.parametrize(("validation", "supervision"), [(0, "sums"), (200, "sums"), (200, "digits")])
+def test_other_digits_with_the_same_totals_give_the_same_weights_unless_digits_are_told(
+    config: Config, tmp_path: Path, validation: int, supervision: Any
+) -> None:
+    config = replace(config, validation=validation, supervision=supervision, epochs=1)
+    digits = load_mnist("train", config.data_dir)
+    rest, held = hold_out(np.zeros(len(digits), np.int64), validation)
+    pairs = rest[AdditionTask(config, CPU, ProcessGroup()).batches.place[:, :, 0].numpy()]  # [S, 2]
+    swapped = digits.digits.copy()
+    swapped[pairs] = digits.digits[pairs[:, ::-1]]
+    swapped[held] = 9 - digits.digits[held]
+    assert (swapped != digits.digits).sum() > 600
+    write_idx(tmp_path / FILES["x_train"], digits.images)
+    write_idx(tmp_path / FILES["y_train"], swapped.astype(np.uint8))
+    one, two = (
+        train(replace(config, data_dir=data), tmp_path / name, progress=False)
+        for name, data in (("one", config.data_dir), ("two", tmp_path))
+    )
+    alike = [torch.equal(value, two.net.state_dict()[name]) for name, value in one.net.state_dict().items()]
+    assert all(alike) == (supervision == "sums")
+    if validation:  # the held-out figures are those of the saved weights
+        shown = digits.part(held)
+        net, images = load_network(tmp_path / "one")[0], torch.tensor(shown.images)[:, None].float() / 255
+        with torch.no_grad():
+            answer = net(images, torch.zeros(200, dtype=torch.int64)).digit.argmax(1).numpy()
+        right = answer.reshape(100, 2).sum(1) == shown.digits.reshape(100, 2).sum(1)
+        assert one.metrics[-1]["validation_sum"] == pytest.approx(right.mean())
+        assert one.metrics[-1]["validation_digit"] == pytest.approx((answer == shown.digits).mean())
+
+
+def test_the_same_network_learns_from_digits_with_the_loss_of_digits(config: Config) -> None:
+    config = replace(config, digits=3)
+    task, net = AdditionTask(config, CPU, ProcessGroup()), TwoInputNet.from_config(config)
+    sums = next(task.epoch(0, 1.0))
+    scores, losses = task.forward(net, sums, replace(config, supervision="digits"))
+    again, others = task.forward(net, sums, config)
+    assert torch.equal(scores, again)
+    rows = scores.detach().reshape(-1, 10)
+    expected = [float(row[digit]) for row, digit in zip(rows, sums.digit.flatten(), strict=True)]
+    assert losses.total.item() == pytest.approx(-np.mean(expected), rel=1e-5)
+    assert others.total.item() > 2 * losses.total.item()
+    torch.nn.init.constant_(net.fusion.digit.bias, float("inf"))
+    with pytest.raises(TrainingError, match=r"the network's answers are no numbers any more: try a lower --lr"):
+        task.forward(net, sums, config)
+
+
+@pytest.fixture
+def prepared(config: Config) -> Callable[..., tuple[AdditionTask, Learner]]:
+    """The task with some settings changed, and the packaged network after a tiny step of training."""
+
+    def make(**changes: Any) -> tuple[AdditionTask, Learner]:
+        task, net = AdditionTask(replace(config, **changes), CPU, ProcessGroup()), TwoInputNet.from_pretrained()
+        task.prepare(progress=True)
+        learner = Learner(net, build_optimizer(net, replace(config, lr=1e-6)), deepcopy(net))
+        net(torch.rand(4, 1, 28, 28), torch.zeros(4, dtype=torch.int64)).digit.sum().backward()
+        learner.optimizer.step()
+        return task, learner
+
+    return make
+
+
+@pytest.mark.parametrize(("operation", "shift"), [("sub", 7), ("add", 5)])
+def test_digits_that_were_learned_by_other_names_are_renamed(
+    operation: str, shift: int, prepared: Callable[..., tuple[AdditionTask, Learner]], capsys: Any
+) -> None:
+    task, learner = prepared(digits=15, operation=operation)
+    row = {"epoch": 1.0}
+    assert not task.trouble(learner, row, [])
+    assert "renamed_by" not in row
+    before = {name: value.clone() for name, value in learner.tensors().items()}
+    tasks.rename(learner, -shift)
+    for name, value in learner.tensors().items():
+        follows = ".fusion.digit." in name or (name.startswith("optimizer.") and value.ndim and len(value) == 10)
+        assert torch.equal(value, before[name].roll(-shift, 0) if follows else before[name]), name
+    assert sum(len(value) == 10 for value in before.values() if value.ndim) == 8  # two, their average and moments
+    assert not task.trouble(learner, row, [])
+    assert row["renamed_by"] == shift
+    assert all(torch.equal(value, before[name]) for name, value in learner.tensors().items())
+    assert f"each digit was named for another one: {shift} is added to all of them" in capsys.readouterr().err
+
+
+def test_a_network_that_says_one_digit_for_all_is_lost_in_time_and_one_that_settled_on_wrong_names_at_once(
+    prepared: Callable[..., tuple[AdditionTask, Learner]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, learner = prepared(epochs=90, digits=15)
+    heads: Any = learner.net.heads
+    assert not task.trouble(learner, {"epoch": 4.0, "loss": 0.1}, [{"loss": 0.1}])  # it has learned all there is
+
+    def misnamed(image: torch.Tensor, number: torch.Tensor) -> Any:
+        said = heads(image, number)
+        return said._replace(digit=(said.digit.softmax(1)[:, [0, 1, 3, 2, 4, 5, 6, 7, 8, 9]] * 0.9 + 0.01).log())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(learner.net, "heads", misnamed)
+        assert task.trouble(learner, {"epoch": 4.0, "loss": 14.6}, [{"loss": 14.9}]).startswith(
+            "too little was learned"
+        )
+        assert not task.trouble(learner, {"epoch": 4.0, "loss": 13.0}, [{"loss": 14.9}])  # it still learns
+        assert not task.trouble(learner, {"epoch": 1.0, "loss": 14.6}, [])
+
+    task, learner = prepared(epochs=9)
+    assert not task.trouble(learner, {"epoch": 3.0}, [])
+    ways = np.convolve(np.ones(10), np.ones(10)) / 100
+    assert task.guessing() == pytest.approx(-np.log(ways[task.named_by.total.astype(int)]).mean(), rel=1e-5)
+    for parameter in learner.net.fusion.digit.parameters():  # type: ignore[union-attr]
+        torch.nn.init.zeros_(parameter)
+    assert not task.trouble(learner, {"epoch": 2.0}, [])
+    assert task.trouble(learner, {"epoch": 3.0}, []).startswith("too little was learned, the loss is 2.")
+    told, _ = prepared(epochs=9, supervision="digits")
+    assert not told.trouble(learner, {"epoch": 3.0}, [])
+
+
+def test_a_lost_network_begins_anew_twice_at_half_the_rate_says_so_and_is_kept_in_the_end(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(tasks, "LOST", 0.0)  # whatever a network learns is too little
+    rates = list[float]()
+
+    def step(net: Any, optimizer: torch.optim.Optimizer, *rest: Any, **named: Any) -> Any:
+        rates.append(optimizer.param_groups[0]["lr"])
+        return training_step(net, optimizer, *rest, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sumnist.training.loop.training_step", step)
+        train(config, tmp_path)
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert (record["restarts"], record["epochs"], record["steps"]) == (2, 3, 3 * 13)
+    assert [row["epoch"] for row in map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())] == [1, 2, 3]
+    assert len(rates) == (1 + 1 + 3) * 13
+    assert rates[13:26] == pytest.approx([rate / 2 for rate in rates[:13]])
+    assert rates[26:39] == pytest.approx([rate / 4 for rate in rates[:13]])
+    told = [line for line in capsys.readouterr().err.splitlines() if "too little was learned" in line]
+    assert [line.rpartition(": ")[2] for line in told[:2]] == ["begun anew with other weights, at half the rate"] * 2
+    assert [line.partition(":")[0] for line in told] == ["epoch 1/3"] * 3 + ["epoch 2/3", "epoch 3/3"]
+    assert all("try a lower --lr" in line for line in told[2:])
+
+
+@pytest.mark.parametrize("last", [20, 45])
+def test_a_run_that_began_anew_and_was_stopped_comes_to_the_weights_that_it_would_have_had(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    monkeypatch.setattr(tasks, "LOST", 0.0)
+    config = replace(config, digits=2, augment="shift")
+    alone = train(config, tmp_path / "alone", progress=False)
+    with monkeypatch.context() as patch:
+        stop_at(last, patch)
+        assert not train(config, tmp_path / "run", progress=False).finished
+    resumed = train(config, tmp_path / "run", progress=False, resume=True)
+    assert (resumed.finished, resumed.steps) == (True, alone.steps)
+    assert (tmp_path / "run/model.safetensors").read_bytes() == (alone.folder / "model.safetensors").read_bytes()
+    assert json.loads((tmp_path / "run/record.json").read_text())["restarts"] == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "processes", "message"),
+    [
+        ({"digits": 401}, 1, "a sum takes 802 images, and there are 800 training ones"),
+        ({"digits": 101}, 1, "a sum takes 202 images, and there are 200 held-out ones"),
+        ({"digits": 10, "addends": 21}, 1, "a sum takes 210 images, and there are 200 held-out ones"),
+        ({"digits": 10}, 3, "--batch-size 64: expected a sum of 20 images for each of 3 processes"),
+    ],
+)
+def test_too_few_images_for_a_sum_or_sums_for_the_processes_are_errors(
+    changes: dict[str, Any], processes: int, message: str, config: Config
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        AdditionTask(replace(config, **changes), CPU, ProcessGroup(0, processes))
+
+
+def test_a_network_that_learned_from_sums_is_evaluated_and_exported_but_sent_where_it_belongs(
+    config: Config, small_run: Path, tmp_path: Path, capsys: Any
+) -> None:
+    run = train(replace(config, digits=19, operation="sub", epochs=1), tmp_path / "run", progress=False).folder
+    assert main(["evaluate", str(run), "--json"]) == 0
+    figures, written = json.loads(capsys.readouterr().out), json.loads((run / "evaluation.json").read_text())
+    assert {key: written[key] for key in figures} == figures
+    assert (figures["images"], figures["sums"], figures["operation"]) == (200, 5, "sub")
+    assert main(["export", str(run)]) == 0
+    assert main(["predict", str(FIVE), "-n", "7", "--model", str(run)]) == 0
+    for ask, folder, message in (
+        (evaluate_run, run, "a network of --task addition: expected one of --task digits; `sumnist evaluate`"),
+        (evaluate_sums, small_run, "a network of --task digits: expected one of --task addition"),
+        (lambda folder: compare_runs([folder]), run, "a network of --task addition: expected runs of --task digits"),
+    ):
+        with pytest.raises(RunError, match=message):
+            ask(folder)
+    test = load_mnist("test").part(np.arange(37))
+    write_idx(tmp_path / FILES["x_test"], test.images)
+    write_idx(tmp_path / FILES["y_test"], test.digits.astype(np.uint8))
+    with pytest.raises(DataError, match=r"37 images, expected at least 38, of which a sum is made"):
+        evaluate_sums(run, tmp_path)
+
+
+@pytest.mark.long
+def test_an_epoch_of_sums_of_two_digits_teaches_to_read(tmp_path: Path) -> None:
+    config = preset("addition", digits=2, epochs=1, validation=40_000, threads=1, device="cpu")
+    row = train(config, tmp_path, progress=False).metrics[-1]
+    assert row["validation_digit"] > 0.9
+    assert row["validation_sum"] > 0.7
+
+
+# Calibration.
+
+
+def bold_logits(
+    temperature: float, count: int = 20_000, seed: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Logits `temperature` times too bold for the digits drawn from them."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(size=(count, 10)) * 3
+    drawn = (logits + random.gumbel(size=logits.shape)).argmax(1)
+    return (logits * temperature).astype(np.float32), drawn.astype(np.int64)
+
+
+@pytest.mark.parametrize(
+    ("heat", "expected"), [(0.6, 0.6), (1.0, 1.0), (2.5, 2.5), (0.01, 0.25), (50.0, 4.0)]
+)  # the last two are the limits
+def test_logits_that_are_too_bold_by_a_factor_get_that_temperature_within_limits(heat: float, expected: float) -> None:
+    assert fitted_temperature(*bold_logits(heat), 0.0) == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("seed", [0, 3, 7, 23])
+def test_no_temperature_of_a_fine_grid_has_less_loss(seed: int) -> None:
+    """With label smoothing the loss has several valleys, and two of them may be as deep."""
+    logits, digits = bold_logits(1.7, 2000, seed)
+    grid = np.exp(np.linspace(np.log(0.25), np.log(4), 600))
+    least = min(nll_of(log_probabilities(logits, 0.05, t), digits) for t in grid)
+    fitted = fitted_temperature(logits, digits, 0.05)
+    assert nll_of(log_probabilities(logits, 0.05, fitted), digits) <= least
+
+
+def test_the_calibration_says_what_it_does_and_a_network_without_outliers_gets_a_temperature_alone() -> None:
+    logits, digits = bold_logits(2.0)
+    found, alone = calibrate(logits, digits, 0.0), calibrate(logits, digits, 0.0, with_outliers=False)
+    assert found["images"] == len(digits)
+    assert found["nll"] < found["nll_before"]
+    assert found["accepted"] == pytest.approx(ACCEPTED_SHARE, abs=1e-3)
+    assert found["nll"] == pytest.approx(nll_of(log_probabilities(logits, 0.0, found["temperature"]), digits))
+    assert (alone["least_is_digit"], alone["least_confidence"], alone["accepted"]) == (0, 0, 1)
+    assert alone["temperature"] == found["temperature"] == pytest.approx(2, rel=0.05)
+
+
+def test_the_risk_of_the_surest_answers_is_what_sorting_them_gives() -> None:
+    random = np.random.default_rng(0)
+    confidence, right = random.permutation(1000) / 1000, random.random(1000) < 0.8
+    order = np.argsort(-confidence)
+    for coverage, risk in risk_curve(confidence, right):
+        assert risk == pytest.approx(1 - right[order[: round(coverage * 1000)]].mean())
+    equals = np.array([False] * 10 + [True] * 90)  # of one confidence, they share their errors
+    assert {round(risk, 9) for _, risk in risk_curve(np.ones(100), equals)} == {0.1}
+
+
+@pytest.fixture(scope="module")
+def taught(small_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run that was trained with outliers, and so calibrated."""
+    config = replace(small_config, augment="robust", outliers=0.5, label_smoothing=0.05)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sumnist.data.outliers.DRAWN", 500)
+        return train(config, tmp_path_factory.mktemp("taught") / "run", progress=False).folder
+
+
+def test_a_run_with_outliers_is_calibrated_on_the_images_that_it_held_out_if_there_are_any(
+    taught: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, config = load_network(taught)
+    _, held = split(load_mnist("train", config.data_dir), config)
+    assert held is not None
+    found = calibrate(digit_logits(net, held), held.digits, config.last_smoothing)
+    assert net.calibration.temperature.item() == pytest.approx(found["temperature"], rel=1e-3)
+    assert net.calibration.least_is_digit.item() == pytest.approx(found["least_is_digit"], rel=1e-5)
+    assert net.calibration.least_confidence.item() > 0
+    monkeypatch.setattr("sumnist.data.outliers.DRAWN", 500)
+    whole = train(replace(config, validation=0, epochs=1), tmp_path, progress=False).folder
+    assert load_network(whole)[0].calibration.least_is_digit.item() == 0
+
+
+def test_a_calibrated_run_answers_alike_with_torch_and_with_onnx_and_refuses_below_its_thresholds_only(
+    taught: Path, tmp_path: Path
+) -> None:
+    net, config = load_network(taught)
+    net.calibration.set(1.5, 0.6, 0.4)
+    for folder in (tmp_path / "torch", tmp_path / "onnx"):
+        save_config(config, folder)
+        save_network(net, folder)
+    export_run(tmp_path / "onnx")
+    pictures = [np.asarray(image) for image in load_mnist("test").images[:150]]
+    pictures += [*np.random.default_rng(0).integers(0, 256, (10, 28, 28)).astype(np.uint8)]
+    readings = Reader(tmp_path / "onnx").read(pictures, 3)
+    assert {reading.reason for reading in readings} > {None}  # accepted ones, and others
+    for one, other in zip(readings, Reader(tmp_path / "torch").read(pictures, 3), strict=True):
+        assert one.is_digit_probability is not None
+        assert one.is_digit_probability == pytest.approx(other.is_digit_probability, abs=1e-5)
+        assert one.digit_probabilities == pytest.approx(other.digit_probabilities, abs=1e-5)
+        expected = NOT_A_DIGIT if one.is_digit_probability < 0.6 else UNSURE if one.confidence < 0.4 else None
+        assert (one.reason, one.accepted, other.reason) == (expected, expected is None, expected)
+    part = load_mnist("test").part(np.arange(20))
+    scaled = log_probabilities(digit_logits(net, part), config.last_smoothing, 1.5)
+    assert np.exp(scaled) == pytest.approx(np.array([one.digit_probabilities for one in readings[:20]]), abs=1e-4)
+
+
+# Strips.
+
+
+def batch(random: np.random.Generator, count: int, heat: float) -> tuple[Tensor, StripBatch]:
+    """Strips of one digit, or of none, each of three steps, and logits that say which, `heat` times as sharp as they
+    should be."""
+    scores = np.zeros((count, 3, 14))
+    scores[:, ::2, 0] = 12.0  # blank before and after
+    scores[:, 1] = random.normal(0, 4.0, (count, 14))
+    scores[:, 1, 11:] = -12.0  # no signs
+    odds = np.exp(scores[:, 1])
+    drawn = (np.cumsum(odds / odds.sum(1, keepdims=True), 1) > random.random((count, 1))).argmax(1)
+    there = drawn > 0
+    strips = StripBatch(
+        torch.zeros(count, 1, 32, 12), torch.from_numpy(drawn[there]), torch.from_numpy(there.astype(np.int64)),
+        torch.full((count,), 12),
+    )  # fmt: skip
+    return torch.from_numpy(heat * scores).float().log_softmax(2), strips
+
+
+@pytest.mark.parametrize("heat", [0.5, 1.0, 2.0])
+def test_the_temperature_undoes_how_much_too_sharp_the_logits_are_and_what_is_accepted_is_right(heat: float) -> None:
+    random = np.random.default_rng(5)
+    logits, strips = zip(*(batch(random, 500, heat) for _ in range(4)), strict=True)
+    fitted = calibrate_strips(logits, strips)
+    assert fitted["temperature"] == pytest.approx(heat, rel=0.1)
+    assert fitted["nll"] <= fitted["nll_before"]
+    assert fitted["strips"] == 2000
+    assert 0 < fitted["accepted"] < 1
+    assert fitted["right"] < RIGHT <= fitted["right_of_accepted"]
+
+
+def test_a_threshold_is_the_lowest_that_keeps_the_share_of_right_ones() -> None:
+    confidence = np.linspace(1, 0, 1001)
+    right = np.arange(1001) % 200 != 199  # one in 200 is wrong
+    right[600:] = False
+    least = accepting(confidence, right, 0.99)
+    kept = confidence >= least
+    assert right[kept].mean() >= 0.99
+    assert right[confidence >= least - 0.002].mean() < 0.99
+    assert kept.sum() > 600
+    assert accepting(np.linspace(0.9, 0.1, 100), np.zeros(100, bool)) == 1.0
+
+
+# Muon, beside the singular value decomposition and AdamW.
+
+
+LR, BETAS, DECAY = 1e-2, (0.9, 0.99), 0.1
+
+
+def small_net() -> nn.Sequential:
+    """First weights, inner ones of both shapes, last ones, and what is no matrix."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(8, 40, 1), nn.Flatten(), nn.Linear(640, 3),
+    )  # fmt: skip
+
+
+def gradients(net: nn.Module) -> list[Tensor]:
+    """What one backward pass leaves, of every parameter."""
+    net(torch.randn(5, 1, 4, 4, generator=torch.Generator().manual_seed(1))).square().mean().backward()
+    return [parameter.grad.clone() for parameter in net.parameters() if parameter.grad is not None]
+
+
+@pytest.mark.parametrize("shape", [(30, 70), (70, 30), (40, 40), (1, 9)])
+def test_an_orthogonal_matrix_keeps_the_singular_vectors_and_loses_the_values(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    found = left.T @ orthogonal(matrix) @ right.T
+    assert torch.allclose(found, torch.diag(found.diagonal()), atol=1e-9)
+    strong = values > 0.02 * matrix.norm()
+    assert (found.diagonal()[strong] > 0.65).all()
+    assert (found.diagonal() < 1.25).all()
+    assert not orthogonal(torch.zeros(3, 5)).any()
+
+
+@pytest.mark.parametrize("weakest", [1e-1, 1e-2, 1e-3])
+def test_rounding_errors_of_a_matrix_with_weak_directions_do_not_grow(weakest: float) -> None:
+    scales = torch.logspace(0, torch.tensor(weakest).log10().item(), 100)
+    matrix = torch.randn(300, 100, generator=torch.Generator().manual_seed(3)) * scales
+    exact = orthogonal(matrix.double())
+    assert (orthogonal(matrix) - exact).abs().max() < 1e-3
+    assert torch.linalg.matrix_norm(exact, 2) < 1.25
+
+
+def test_first_and_last_weights_and_what_is_no_matrix_are_stepped_by_adamw() -> None:
+    once, twin = small_net(), small_net()
+    gradients(once), gradients(twin)
+    Muon(once, LR, BETAS, DECAY).step()
+    torch.optim.AdamW(twin.parameters(), LR, BETAS, weight_decay=DECAY).step()
+    alike = {
+        name: torch.allclose(mine, theirs, atol=1e-6)
+        for (name, mine), theirs in zip(once.named_parameters(), twin.parameters(), strict=True)
+    }
+    assert {name for name, same in alike.items() if not same} == {"2.weight", "4.weight"}
+
+
+def test_a_step_of_an_inner_layer_follows_the_singular_vectors_of_its_gradient_and_has_the_size_of_adams() -> None:
+    net = small_net()
+    weight = next(net[2].parameters()).detach()
+    before, gradient = weight.clone(), gradients(net)[4].flatten(1)
+    Muon(net, LR, BETAS, 0.0).step()
+    step = (before - weight).flatten(1)
+    left, _, right = torch.linalg.svd(gradient, full_matrices=False)
+    along = (left.T @ step @ right.T).diagonal()
+    assert (along > 0).all()
+    assert along.max() / along.min() < 2
+    assert step.square().mean().sqrt() == pytest.approx(0.2 * LR, rel=0.3)
+
+
+def test_weights_decay_by_the_learning_rate_times_the_decay() -> None:
+    net = small_net()
+    for parameter in net.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    before = [parameter.detach().clone() for parameter in net.parameters()]
+    Muon(net, LR, BETAS, DECAY).step()
+    for old, new in zip(before, net.parameters(), strict=True):
+        assert torch.allclose(new, old * (1 - LR * DECAY))
