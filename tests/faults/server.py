@@ -21,7 +21,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +49,6 @@ class Outcome:
         ended: Whether it ended in time, and all that it started.
         output: What it printed.
         errors: What it printed on standard error.
-        seconds: How long it took.
     """
 
     status: int
@@ -59,7 +57,6 @@ class Outcome:
     ended: bool
     output: str
     errors: str
-    seconds: float
 
 
 class Server:
@@ -192,7 +189,6 @@ def begin(job: Job, server: socket.socket) -> None:
 
 def supervise(job: Job, child: int, connection: socket.socket) -> Job:
     """Answer the kernel until the command has ended, and all that it started."""
-    began = time.monotonic()
     _, (listener,), _, _ = socket.recv_fds(connection, 1, 1)
     watch = Watch(job["root"], Fault(*job["fault"]) if job["fault"] else None)
     ended = watch.until_all_are_gone(listener, job["timeout"])
@@ -201,8 +197,7 @@ def supervise(job: Job, child: int, connection: socket.socket) -> Job:
         if not ended:
             os.killpg(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    return {"status": os.waitstatus_to_exitcode(status), "calls": watch.calls, "struck": watch.struck, "ended": ended,
-            "seconds": time.monotonic() - began}  # fmt: skip
+    return {"status": os.waitstatus_to_exitcode(status), "calls": watch.calls, "struck": watch.struck, "ended": ended}
 
 
 def perform(job: Job) -> int:
