@@ -15,6 +15,7 @@ import number_engines
 import run
 import timing
 from evidence import answered
+from sumnist.lab.study.rows import read_jsonl
 from sumnist.lab.suites.strips import strings
 
 Row = dict[str, Any]
@@ -77,7 +78,7 @@ def test_rows_of_a_part_replace_its_earlier_ones(tmp_path: Path, monkeypatch: py
     rows.write_text('{"part": "size", "name": "old"}\n{"part": "rows"}\n')
     monkeypatch.setattr(sys, "argv", ["run", "--results", str(rows)])
     run.main()
-    assert [(row["part"], row.get("name")) for row in run.read_jsonl(rows)] == [("rows", None), ("size", "new")]
+    assert [(row["part"], row.get("name")) for row in read_jsonl(rows)] == [("rows", None), ("size", "new")]
 
 
 # Numbers.

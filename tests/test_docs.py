@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import write_docs
+from figures import FIGURES
 from pictures import PUPILS, REVIEWED, SHOWN, write_class
 from sumnist.cli.commands import COMMANDS
 from sumnist.errors import MissingExtraError
@@ -76,7 +77,7 @@ def test_no_page_installs_from_an_index_where_nothing_is_published() -> None:
 
 def test_the_figure_of_the_packaged_network_is_that_of_its_own_evaluation() -> None:
     joint = json.loads((PRETRAINED / "evaluation.json").read_text(encoding="utf-8"))["joint"]["value"]
-    assert write_docs.FIGURES["packaged-per-mille"](write_docs.all_rows()) == str(round(1000 * joint))
+    assert FIGURES["packaged-per-mille"](write_docs.all_rows()) == str(round(1000 * joint))
     assert f"{round(1000 * joint)}<!-- /figure --> are read and added right" in README
 
 
@@ -138,6 +139,7 @@ def test_the_python_of_the_page_on_numbers_reads_the_example(place: Path) -> Non
     assert (sums, known) == ("1487 2960", "1480")
 
 
+@pytest.mark.long
 def test_the_commands_of_the_page_on_sheets_and_its_python_print_and_read(tmp_path: Path) -> None:
     write_class(tmp_path, [SHOWN, REVIEWED])
     page = (ROOT / "docs/sheets.md").read_text(encoding="utf-8")
@@ -179,6 +181,7 @@ def test_the_python_of_the_page_on_arithmetic_adds_numbers_exactly(place: Path) 
     assert candidates == "{1: 1.0, 7: 0.0}"  # 1 + 9
 
 
+@pytest.mark.long
 def test_the_python_of_the_page_on_training_trains_and_saves(place: Path) -> None:
     trains, _ = python_of("docs/training.md")
     (line,) = run_python(trains, place)
@@ -188,6 +191,7 @@ def test_the_python_of_the_page_on_training_trains_and_saves(place: Path) -> Non
     assert (place / "my-network/model.safetensors").exists()
 
 
+@pytest.mark.long
 def test_the_python_of_the_page_on_training_for_ones_own_loop_runs(place: Path) -> None:
     _, loop = python_of("docs/training.md")
     assert run_python(loop, place) == []
@@ -264,11 +268,6 @@ def test_what_a_drawing_says_is_compared(change: Callable[[str], str]) -> None:
     assert not say_the_same(page, page.replace(inside, other))
 
 
-def test_the_text_of_a_page_is_compared_letter_by_letter() -> None:
-    page = (ROOT / "docs/study.html").read_text(encoding="utf-8")
-    assert not say_the_same(page, page.replace("99.31", "99.32", 1))
-
-
 def test_the_page_of_the_command_line_is_that_of_the_parsers() -> None:
     page = write_docs.COMMAND_LINE.read_text(encoding="utf-8")
     assert page == write_docs.command_line(), "run make docs"
@@ -297,18 +296,3 @@ def test_links_to_a_heading_lead_to_one() -> None:
             assert anchor in anchors_of(page.parent / target if target else page), f"{page.name}: {target}#{anchor}"
             links += 1
     assert links > 3
-
-
-def rows_of_modules(page: str) -> list[str]:
-    """The modules in the tables of wings: lines such as "| `data/pairs` | what lives there |"."""
-    return re.findall(r"^\| `([\w/]+)` \| [^|]*\w[^|]* \|$", page, re.MULTILINE)
-
-
-def modules() -> list[str]:
-    paths = (path.relative_to(ROOT / "src/sumnist") for path in (ROOT / "src/sumnist").rglob("*.py"))
-    names = (path.with_suffix("").as_posix() for path in paths)
-    return sorted(name for name in names if not name.endswith("/__init__"))
-
-
-def test_the_tables_of_wings_have_a_row_for_every_module_and_for_nothing_else() -> None:
-    assert sorted(rows_of_modules((ROOT / "docs/architecture.md").read_text(encoding="utf-8"))) == modules()

@@ -64,9 +64,3 @@ def test_the_notebook_draws_its_plots_and_the_network_and_warns_of_nothing(execu
     assert kinds.count("image/png") == 4
     assert kinds.count("image/svg+xml") == 1
     assert [output.text for output in outputs if output.get("name") == "stderr"] == []
-
-
-def test_the_notebook_has_ten_cells_of_code_and_is_committed_without_outputs() -> None:
-    cells = code_cells(read())
-    assert len(cells) == 10
-    assert all(not cell.outputs and cell.execution_count is None for cell in cells)
