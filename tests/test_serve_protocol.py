@@ -65,6 +65,11 @@ def test_what_stands_around_the_chunks_of_a_body_is_bounded_too(shared: Server, 
     connection.close()
 
 
+def test_headers_after_a_body_do_not_matter(shared: Server) -> None:
+    content = b"POST /v1/read HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    assert statuses(asked(shared, content + b"Content-Type: application/json\r\n\r\n" + LAST)) == [415, 404]
+
+
 @pytest.mark.parametrize("path", [b"/v1/read", b"/fuzz"])  # which answers when it has the body, or at once
 def test_a_connection_that_is_to_be_closed_by_what_comes_after_a_body_is_closed(shared: Server, path: bytes) -> None:
     head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" % path
