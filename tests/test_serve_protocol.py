@@ -65,6 +65,17 @@ def test_what_stands_around_the_chunks_of_a_body_is_bounded_too(shared: Server, 
     connection.close()
 
 
+def test_a_request_that_stops_being_http_or_is_cut_has_one_answer_wherever_it_stands(shared: Server) -> None:
+    broken = request(b"{").partition(b"Content-Length")[0] + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\nx\r\n"
+    assert statuses(asked(shared, broken + GET)) == [400]
+    assert statuses(asked(shared, GET + request(form(FIVE)) + broken + GET)) == [200, 200, 400]
+    assert statuses(asked(shared, broken.replace(b"/v1/read", b"/healthz") + GET)) in ([400], [405])
+    whole = request(form(FIVE))
+    for cut in (5, 60, len(whole) - 1):
+        assert statuses(asked(shared, whole[:cut], end=True)) == [400]
+        assert statuses(asked(shared, whole + whole[:cut], end=True)) == [200, 400]
+
+
 def test_headers_after_a_body_do_not_matter(shared: Server) -> None:
     content = b"POST /v1/read HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
     assert statuses(asked(shared, content + b"Content-Type: application/json\r\n\r\n" + LAST)) == [415, 404]
