@@ -440,13 +440,14 @@ def test_a_saved_network_comes_back_and_networks_of_other_tasks_are_told_apart(
 # ONNX.
 
 
-@pytest.mark.parametrize("task", ["numbers", "cells"])
+@pytest.mark.parametrize("task", [pytest.param("numbers", marks=pytest.mark.long), "cells"])
 def test_a_network_that_rounding_changes_is_not_exported(
     task: str, nets: dict[str, Any], idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = type(nets[task])().eval()
     nn.init.constant_((other.character if task == "numbers" else other.kind).bias[:3], 2.0)
     monkeypatch.setattr("sumnist.training.export.in_half", lambda net: other)
+    monkeypatch.setattr(f"sumnist.training.export.{'STRIPS' if task == 'numbers' else 'CELLS'}_DRAWN", 100)
     save_network(nets[task], tmp_path)
     save_config(preset(task, data_dir=idx_folder), tmp_path)
     with pytest.raises(ExportError, match="half precision"):
@@ -481,6 +482,7 @@ def trained(idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """The run of a training of a second of a task."""
     for module in (strips, cells):
         monkeypatch.setattr(module, "DRAWN_DIGITS", 100)
+    monkeypatch.setattr("sumnist.training.export.STRIPS_DRAWN", 200)
     monkeypatch.setattr(pens, "SIGN_COUNTS", dict.fromkeys(pens.SIGN_COUNTS, 5))
     for task in (NumberTask, CellTask):
         monkeypatch.setattr(task, "held_batches", (2, 8, 1))
