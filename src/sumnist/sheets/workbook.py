@@ -225,9 +225,8 @@ def notes_of(row: Row) -> dict[str, list[Note]]:
         add(field, BY_HAND, f"by hand{instead}")
     for told in row.get("wrong") or ():
         slip = SLIPS.get(told["kind"], "")
-        add(
-            told["field"], WRONG, f"{number(told['written'])} is written, its terms come to {number(told['sum'])}{slip}"
-        )
+        come = f"{number(told['written'])} is written, its terms come to {number(told['sum'])}{slip}"
+        add(told["field"], WRONG, come)
     return notes
 
 
