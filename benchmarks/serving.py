@@ -381,18 +381,12 @@ def contract(given: argparse.Namespace) -> Row:
 
 def stroke(given: argparse.Namespace) -> Row:
     """Ten digits on the page, again and again: the milliseconds that it measures itself for each last stroke."""
-    from page_driver import DIGITS, chromium, draw, until
+    from measure import strokes
+    from page_driver import chromium
 
-    answered = "performance.getEntriesByName('stroke-to-answer').find(entry => entry.startTime === last)?.duration"
-    times: list[float] = []
     with serving(given) as server, chromium() as browser:
-        page = browser.new_page()
-        page.goto(f"http://127.0.0.1:{server.port}")
-        page.evaluate("addEventListener('pointerup', (event) => { window.last = event.timeStamp; }, true)")
-        for strokes in DIGITS * given.strokes:
-            draw(page, strokes)
-            times.append(until(page, answered))
-            page.keyboard.press("Escape")
+        url = f"http://127.0.0.1:{server.port}"
+        times = [one for _ in range(given.strokes) for one in strokes(browser, url, inside=False)]
         version = browser.version
     times.sort()
     return {
