@@ -377,6 +377,8 @@ def test_what_a_picture_must_show_as_a_candidate_leaves_no_doubt() -> None:
     assert solved(one, "+", 7, "=", 12).at_least == 1.0
     assert np.allclose(solved(one, "+", 7, "=", 12).is_true or (), 0.6)
     assert solved(one, "+", 7, "=", "1_").at_least < 1.0
+    # L = 0.3 · 0.5; X = 0.1 · (0.9 − 0.5) + 0.1 · (0.9 − 0.3) + 0.1²
+    assert solved(one, "+", Values({5: 0.5, 4: 0.4}, 0.1), "=", 8).at_least == pytest.approx(0.15 / (0.15 + 0.11))
 
 
 # Far from zero, and beyond machine numbers.
