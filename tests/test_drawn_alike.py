@@ -95,11 +95,18 @@ def of_digits(name: str) -> Iterable[Any]:
     return [*small_digits(half).pictures[:99], *font_digits(half).pictures[::9], *mnist_half(half, 20).images]
 
 
+def of_no_digits(name: str) -> list[Any]:
+    """What shows no digit: of what is drawn on demand, few."""
+    make: Callable[..., Any] = OUT_OF_DISTRIBUTION[name]
+    few = (12,) if name in ("scribbles", "noise", "blank") else ()
+    return list(make("development", *few))[:40]
+
+
 KINDS_OF: dict[str, tuple[Callable[[Any], Iterable[Any]], Iterable[str]]] = {
     "training": (of_training, ("disturbed", "papers", "characters", "outliers", "strips", "lines")),
     "corruption": (lambda name: [corrupted(name, TEST.images[:30])], CORRUPTIONS),
     "digits": (of_digits, (*HALVES, "in cells", "photographs")),
-    "no digit": (lambda name: OUT_OF_DISTRIBUTION[name]("development")[:40], OUT_OF_DISTRIBUTION),
+    "no digit": (of_no_digits, OUT_OF_DISTRIBUTION),
     "strings": (lambda name: strings("reported", 5, name, 9).pictures, SPACINGS),
     "no number": (lambda name: NO_NUMBERS[name]("reported", 12), NO_NUMBERS),
     "scene": (of_scenes, KINDS),
