@@ -7,6 +7,7 @@ import tomllib
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -110,7 +111,7 @@ def test_totals_may_come_before_their_parts_and_be_differences() -> None:
 def test_the_id_changes_with_what_reading_needs_and_with_nothing_else() -> None:
     layout = Layout.of_line("9,7,13")
     q1, *others = layout.fields
-    changed = {"largest": 8, "kind": "strip", "digits": 2}
+    changed: dict[str, Any] = {"largest": 8, "kind": "strip", "digits": 2}
     same = [
         replace(layout, title="Other", version=2, fields=(replace(q1, label="First"), *others)),
         replace(layout, identity=Identity("printed", 9)),

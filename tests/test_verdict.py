@@ -47,7 +47,9 @@ def test_what_is_sure_adds_up_is_corrected_or_does_not_add_up() -> None:
     assert found.probability > 0.999
     found = verdict_of({"a": {8: 0.55, 3: 0.45}})  # a misread cell
     assert (found.outcome, found.values) == ("corrected", VALUES)
-    assert found.corrections == (("a", 8, 3, pytest.approx(found.probability)),)
+    (corrected,) = found.corrections
+    assert corrected[:3] == ("a", 8, 3)
+    assert corrected.probability == pytest.approx(found.probability)
     found = verdict_of({"t": {13: 1.0}})  # a forgotten carry
     assert (found.outcome, found.values) == ("does not add up", {**VALUES, "t": 13})
     assert [one[:4] for one in found.wrong] == [("t", 13, 23, "carry")]
