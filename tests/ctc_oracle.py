@@ -58,6 +58,8 @@ def paths_of(steps: int, characters: str) -> tuple[NDArray[np.int64], list[tuple
 
 
 def normal(emissions: Array) -> Array:
+    """The emissions as log-probabilities, moved to 0 first: 10,000 has no room for twelve digits after the point."""
+    emissions = emissions - emissions.max(axis=1, keepdims=True)
     return emissions - np.logaddexp.reduce(emissions, axis=1, keepdims=True)
 
 
