@@ -12,7 +12,7 @@ from PIL import Image
 
 from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError
-from sumnist.lab.suites.corruptions import CORRUPTIONS, corrupted
+from sumnist.lab.suites.corruptions import CORRUPTIONS, Chance, blurred, corrupted, edges
 
 COUNT = 60
 PUBLISHED_MIB = {
@@ -167,3 +167,72 @@ def test_a_dotted_line_has_every_other_two_columns(images: NDArray[np.uint8]) ->
     lit = black.max(1) > 0  # [N, 28]: the columns with anything in them
     expected = [column // 2 % 2 == 1 and column < 27 for column in range(28)]
     np.testing.assert_array_equal(lit, np.tile(expected, (COUNT, 1)))
+
+
+@pytest.mark.parametrize("name", sorted(set(CORRUPTIONS) - {"scale", "brightness", "stripe", "canny_edges"}))
+def test_another_seed_and_another_place_give_other_corruptions(name: str, images: NDArray[np.uint8]) -> None:
+    assert (corrupted(name, images, seed=0) != corrupted(name, images, seed=1)).any()
+    same = np.repeat(images[:1], 20, 0)
+    assert len({one.tobytes() for one in corrupted(name, same)}) > 1
+
+
+def test_glass_blur_softens_columns_alone() -> None:
+    upright, lying = np.zeros((2, 100, 28, 28), np.uint8)
+    upright[:, :, 13:15] = 255
+    lying[:, 13:15] = 255
+    assert corrupted("glass_blur", lying).max((1, 2)).mean() < corrupted("glass_blur", upright).max((1, 2)).mean()
+
+
+def test_spatter_paints_grey_drops(images: NDArray[np.uint8]) -> None:
+    black = corrupted("spatter", np.zeros_like(images))
+    drops = black[black > 0]
+    assert drops.min() >= 0.8 * 63 - 1
+    assert drops.max() == 63
+    assert 0.05 < np.mean(black > 0) < 0.35
+
+
+def test_a_zigzag_runs_from_column_2_to_column_25_and_turns(images: NDArray[np.uint8]) -> None:
+    black = corrupted("zigzag", np.zeros_like(images)).astype(float)
+    for image in black:
+        columns = np.flatnonzero(image.any(0))
+        assert columns.min() >= 1
+        assert columns.max() <= 25
+        rows = (image * np.arange(28)[:, None]).sum(0)[columns] / image.sum(0)[columns]
+        if rows.min() > 6 and rows.max() < 21:  # not cut by the border
+            assert np.count_nonzero(np.diff(np.sign(np.diff(rows)))) >= 4
+
+
+def test_the_edges_of_a_square_are_its_outline() -> None:
+    square = np.zeros((1, 28, 28))
+    square[:, 8:20, 8:20] = 1
+    found = edges(square)[0]
+    assert 30 <= found.sum() <= 60
+    assert not found[11:17, 11:17].any()  # nothing inside, nothing far outside
+    assert not found[:6].any()
+    np.testing.assert_array_equal(found, found.T)
+
+
+def test_a_blurred_point_is_a_gaussian() -> None:
+    point = np.zeros((1, 28, 28))
+    point[0, 14, 14] = 1
+    after = blurred(point, 1.5)[0]
+    assert after.sum() == pytest.approx(1)
+    assert after[14, 16] / after[14, 14] == pytest.approx(math.exp(-0.5 * (2 / 1.5) ** 2))
+
+
+def test_chance_is_uniform_and_normal_and_of_each_image_its_own() -> None:
+    chance = Chance(0, "test", np.arange(2000))
+    uniform, normal = chance.uniform(50), chance.normal(50)
+    assert uniform.mean() == pytest.approx(0.5, abs=0.003)
+    assert uniform.var() == pytest.approx(1 / 12, abs=0.002)
+    assert normal.mean() == pytest.approx(0, abs=0.01)
+    assert normal.std() == pytest.approx(1, abs=0.01)
+    assert abs(np.corrcoef(uniform[:-1].ravel(), uniform[1:].ravel())[0, 1]) < 0.01
+    assert abs(np.corrcoef(uniform[:, 0], uniform[:, 1])[0, 1]) < 0.07
+    assert len(np.unique(uniform)) == uniform.size
+    alone = Chance(0, "test", [1234])
+    np.testing.assert_array_equal(alone.uniform(50)[0], uniform[1234])
+    np.testing.assert_array_equal(alone.normal(50)[0], normal[1234])
+    assert (Chance(0, "other", [1234]).uniform(50) != uniform[1234]).all()
+    whole = Chance(1, "test", np.arange(3000)).whole(-5, 5)
+    assert set(whole.tolist()) == set(range(-5, 5))

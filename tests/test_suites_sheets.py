@@ -17,8 +17,8 @@ from PIL import Image
 from sheet_enumeration import alternatives
 from sumnist.errors import ConfigError, DataError
 from sumnist.lab.suites.digits import HALVES
-from sumnist.lab.suites.sheet_truth import EXPECTED, FILLERS, LAYOUTS, NAMED, UNEXPECTED, Truth, truth
-from sumnist.lab.suites.sheets import SCALE, Ink, Photograph, Sheets, ink_of_scan, photographed, printed, scanned
+from sumnist.lab.suites.sheet_truth import EXPECTED, FILLERS, LAYOUTS, NAMED, UNEXPECTED, Truth, slips, truth
+from sumnist.lab.suites.sheets import SCALE, Ink, Photograph, Sheets, View, ink_of_scan, photographed, printed, scanned
 from sumnist.sheets.layout import Field, Page
 from sumnist.sheets.registration import detector
 
@@ -239,3 +239,43 @@ def test_all_of_a_page_is_on_its_photograph_and_some_are_turned() -> None:
         assert photograph.size == ((320, 240) if photograph.quarter % 2 else (240, 320))
     assert 25 < quarters[0] < 40
     assert 15 < max(tilts) <= 30
+
+
+def test_slips_of_a_total_of_105() -> None:
+    total = Field("total", "Total", "boxes", 3, 200)
+    assert slips(total, 105, [95, 10], 130) == {
+        "off by one": {104, 106},
+        "carry": {5, 95, 115},
+        "swapped": {150},
+        "skipped": {10, 95},
+        "two carries": {15, 85, 125, 195},
+        "digit forgotten": {15},  # and 10, which is a skipped term too
+        "another's total": {130},
+    }
+
+
+def dark(picture: NDArray[np.uint8], view: View, x: float, y: float) -> float:
+    """How dark a point of the page is, by the white two boxes further down."""
+    (column, row), (white, below) = view.seen(np.array([[x, y], [60.0, 240.0]])).astype(int)
+    return 1 - float(picture[row, column]) / float(picture[below, white])
+
+
+@pytest.mark.parametrize("seen", ["flat", "bent", "scan"])
+def test_the_ink_on_a_photograph_is_where_the_boxes_are(seen: str) -> None:
+    sheets = Sheets(LAYOUTS["cover"], BLOCKS, "development")
+    for index in range(3):
+        photograph = (
+            sheets.scanned(index) if seen == "scan" else sheets.photographed(index, (1600, 1200), seen == "bent")
+        )
+        entries, picture = sheets.truth(index).entries, grey(photograph)
+        assert picture.shape == photograph.size[::-1]
+        assert (photograph.matrix is None) == (seen == "bent")
+        shades = {
+            (place.name, at): dark(picture, photograph.view, box.x + box.width / 2, box.y + box.height / 2)
+            for place in Page.of(sheets.layout).places
+            for at, box in enumerate(place.boxes)
+        }
+        inked = {(name, at): text for name, entry in entries.items() for at, text in enumerate(entry.written)}
+        written = [shade for key, shade in shades.items() if inked[key].isdecimal()]
+        empty = [shade for key, shade in shades.items() if inked[key] == ""]
+        assert np.median(written) > np.median(empty) + 0.25
