@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from sumnist.arithmetic.values import Values
 from sumnist.errors import ConfigError, ImageError, NumberError
 from sumnist.inference.ctc import CHARACTERS
-from sumnist.inference.numbers import NUMBER_ADVICE, NumberReader, NumberReading, Numbers
+from sumnist.inference.numbers import NUMBER_ADVICE, NumberReader, NumberReading, Numbers, combined
 from sumnist.inference.onnx import Answer
 from sumnist.inference.reader import Reader
 from sumnist.inference.recognizers import Line, StripRecognizer
@@ -238,3 +240,19 @@ def test_a_file_of_another_network_is_refused() -> None:
 
     with pytest.raises(RunError, match=r"model\.onnx: an ONNX file of another network: inputs image, number"):
         StripRecognizer(PRETRAINED / ONNX)
+
+
+def test_two_recognizers_multiply_by_their_weights_and_so_does_what_neither_names() -> None:
+    said = [(0.9, {"12": 0.6, "17": 0.1}), (0.4, {"12": 0.2, "72": 0.5})]
+    opinions: Any = [
+        SimpleNamespace(
+            hypotheses=[SimpleNamespace(strings=strings)],
+            recognizer=SimpleNamespace(trust=weight),
+            probabilities=lambda wanted, strings=strings: np.array([strings.get(one, 0.01) for one in wanted]),
+        )
+        for weight, strings in said
+    ]
+    alike = {one: math.prod(strings.get(one, 0.01) ** weight for weight, strings in said) for one in ("12", "17", "72")}
+    rest = math.prod((1 - sum(strings.get(one, 0.01) for one in alike)) ** weight for weight, strings in said)
+    total = sum(alike.values()) + rest
+    assert combined(opinions) == pytest.approx({one: share / total for one, share in alike.items()}, rel=1e-12)
