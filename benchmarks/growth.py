@@ -180,6 +180,7 @@ def commands() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as place:
         clone = Path(place) / "sumnist"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+        head = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=clone, text=True)
         for words in (["make"], ["make", "test"]):
             began = time.perf_counter()
             result = subprocess.run(words, cwd=clone, capture_output=True, text=True, check=False)
@@ -189,7 +190,7 @@ def commands() -> Iterator[Row]:
             lines = result.stdout.strip().splitlines()
             passed = PASSED.search(lines[-1])
             yield {
-                "command": " ".join(words), "seconds": spent, "last_line": lines[-1],
+                "command": " ".join(words), "commit": head.strip(), "seconds": spent, "last_line": lines[-1],
                 "passed": int(passed[1]) if passed else None,
             }  # fmt: skip
 

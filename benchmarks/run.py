@@ -87,7 +87,7 @@ def main() -> None:
                 add(results, fresh[-1])
         if file == "bench":
             kept = [row for row in read_jsonl(results) if row["part"] != part]
-            write_atomically(results, "".join(json.dumps(row) + "\n" for row in [*kept, *fresh]))
+            write_atomically(results, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in [*kept, *fresh]))
 
 
 def introduction() -> str:
