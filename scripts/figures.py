@@ -201,7 +201,7 @@ def packaged_per_mille(rows: Rows) -> str:
 
 @named("modules")
 def modules(_: Rows) -> str:
-    """Every module of the package by wing, with what it says of itself in its first sentence."""
+    """Every module of the package by wing, with the first paragraph of its docstring."""
     source = ROOT / "src/sumnist"
     body = []
     for path in sorted(source.rglob("*.py"), key=lambda path: (len(path.relative_to(source).parts) > 1, path)):
