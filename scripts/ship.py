@@ -48,12 +48,11 @@ from sumnist.lab.study.rows import read_jsonl
 from sumnist.lab.study.runs import LEFT_OUT
 from sumnist.lab.suites.digits import drawn_cells, tight_crops
 from sumnist.lab.suites.photographs import photographs
-from sumnist.model.cell_network import CellNet
 from sumnist.model.checkpoint import load_config, save_network
 from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import METRICS
 from sumnist.model.network import TwoInputNet, load_network
-from sumnist.model.strip_network import StripNet
+from sumnist.model.strip_network import CellNet, StripNet
 from sumnist.pictures.decode import Picture
 from sumnist.training.calibrate import (
     calibrate,

@@ -39,11 +39,10 @@ from sumnist.errors import ConfigError, DataError, OutputError, RunError, Traini
 from sumnist.evaluation.metrics import answer_grid, risk_curve
 from sumnist.files import CONFIG, WEIGHTS
 from sumnist.inference.reader import NOT_A_DIGIT, UNSURE, Reader
-from sumnist.model.cell_network import CellNet
 from sumnist.model.checkpoint import save_config, save_network
 from sumnist.model.losses import text_nll
 from sumnist.model.network import TwoInputNet, load_network
-from sumnist.model.strip_network import StripNet
+from sumnist.model.strip_network import CellNet, StripNet
 from sumnist.training import tasks
 from sumnist.training.calibrate import (
     ACCEPTED_SHARE,

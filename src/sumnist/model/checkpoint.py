@@ -18,12 +18,6 @@ from sumnist.errors import RunError
 from sumnist.files import CONFIG, WEIGHTS, make_folder, write_atomically
 from sumnist.model.folder import CHECKSUM, CONFIGURATION, metadata_in, remove_stale
 
-__all__ = [
-    "Calibration", "Saved", "flaw", "load_config", "load_fitting", "load_tensors", "read_config", "save_config",
-    "save_network",
-    "save_tensors",
-]  # fmt: skip
-
 
 class Calibration(nn.Module):
     """Three numbers, saved with the weights; `sumnist.training.calibrate` determines them.
@@ -126,12 +120,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if CHECKSUM in metadata and metadata[CHECKSUM] != checksum_of(tensors, metadata):
         raise ValueError("its content is not what was written")
     metadata.setdefault(CHECKSUM, hashlib.sha256(content).hexdigest())
-    return {renamed(name): value for name, value in tensors.items()}, metadata
-
-
-def renamed(name: str) -> str:
-    """The name of a tensor today, from that of version 0.1."""
-    return name.replace("calibration.least_known", "calibration.least_is_digit")
+    # Version 0.1 named one of them otherwise.
+    return {name.replace(".least_known", ".least_is_digit"): value for name, value in tensors.items()}, metadata
 
 
 def checksum_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
@@ -207,7 +197,14 @@ def load_fitting(net: nn.Module, folder: Path) -> str:
 
 def fit(net: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     """Load the tensors in the file `path`. Raises `RunError` unless they fit, and are numbers."""
-    check_fit(tensors, net.state_dict(), path)
+    expected = net.state_dict()
+    for name in sorted(expected.keys() | tensors.keys()):
+        shape, wanted = (list(some[name].shape) if name in some else "none" for some in (tensors, expected))
+        if shape != wanted:
+            raise RunError(
+                f"{path}: weights of another network: {name} is {shape}, expected {wanted} by {CONFIG}: "
+                "the two files are not of one run"
+            )
     if wrong := flaw(tensors):
         raise RunError(f"{path}: {wrong}: train the run again, with a lower --lr")
     net.load_state_dict(tensors)
@@ -224,14 +221,3 @@ def flaw(weights: Mapping[str, Tensor]) -> str | None:
     if not all(0 <= threshold <= 1 for threshold in thresholds):
         return f"the thresholds of calibration are {thresholds[0]:g} and {thresholds[1]:g}, expected shares from 0 to 1"
     return None
-
-
-def check_fit(given: dict[str, Tensor], expected: dict[str, Tensor], path: Path) -> None:
-    """Raise `RunError`, naming the first tensor that differs, unless `given` has the names and shapes of `expected`."""
-    for name in sorted(expected.keys() | given.keys()):
-        shape, wanted = (list(tensors[name].shape) if name in tensors else "none" for tensors in (given, expected))
-        if shape != wanted:
-            raise RunError(
-                f"{path}: weights of another network: {name} is {shape}, expected {wanted} by {CONFIG}: "
-                "the two files are not of one run"
-            )

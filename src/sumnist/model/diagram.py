@@ -1,34 +1,29 @@
 """A picture of the network, drawn from the network: both inputs, every layer with its shape and size, both outputs.
 
-What it does is read off the graph that `torch.export` makes of it: every tensor operation that the outputs depend on,
-and the module that each belongs to. `boxes_of` merges what belongs together: a convolution with its normalisation and
-activation, the arithmetic between the heads and an output. No layer of ours is named here: one that has no words below
-gets the name of its class. `draw_network` lays the boxes out and writes the SVG: the encoder above, then a lane for
-what makes the digit, then a lane that the number enters and that makes the sum.
+`boxes_of` runs it layer by layer and merges what belongs together: a convolution with its normalisation and activation,
+the arithmetic between the heads and an output. A layer without words below gets the name of its class. `draw_network`
+lays the boxes out and writes the SVG: the encoder above, then a lane for what makes the digit, then a lane that the
+number enters and that makes the sum.
 """
 
 from __future__ import annotations
 
+import copy
 import math
-import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html import escape
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
-from torch.export import ExportedProgram
-from torch.fx import Node
+from torch import Tensor, nn
 
 from sumnist.config import Config
 from sumnist.data.mnist import load_mnist
-from sumnist.model.fusion import ExactFusion, LearnedFusion
+from sumnist.data.sampling import NUMBERS, SUMS
+from sumnist.model.fusion import BITS, ExactFusion, OriginalFusion
 from sumnist.model.network import TwoInputNet
-
-__all__ = ["Box", "boxes_of", "draw", "draw_network"]
 
 MARGIN, PAD, GAP, LEAST_WIDTH = 28, 12, 14, 1000
 BAND_TOP, BAND_GAP = 84, 26  # of the first band; between two
@@ -93,9 +88,8 @@ def draw_network(net: TwoInputNet, title: str) -> str:
     """`net` as the text of an SVG file. `title` stands above it, beside its number of parameters."""
     boxes, ends = boxes_of(net)
     total = f"{sum(box.parameters for box in boxes):,} parameters"
-    spots, bands, width = place(boxes)
-    ordered, bottom = [spots[i] for i in range(len(spots))], bands[-1][2]
-    height = bottom + 46
+    spots, bands, width = place(boxes, ends)
+    height = bands[-1][2] + 46
     arrows = [(j, i) for i, box in enumerate(boxes) for j in box.inputs]
     arrows += [(ends["digit"], len(boxes)), (ends["sum"], len(boxes) + 1)]
     parts = [
@@ -107,88 +101,73 @@ def draw_network(net: TwoInputNet, title: str) -> str:
         rect("page", 0.5, 0.5, width - 1, height - 1, 14),
         text(MARGIN, 42, "Sumnist: an image and a number in, a digit and a sum out", 22, bold=True),
         text(MARGIN, 67, f"{title} · {total}", 15, "muted"),
-        *(band(label, top, end, width) for label, top, end in bands),
-        *(edge(spots[j], spots[i], ordered) for j, i in arrows),
+        *(
+            rect("band", MARGIN - PAD, top, width - 2 * (MARGIN - PAD), bottom - top, 10)
+            + text(MARGIN, top + 18, label, 12, "muted", bold=True)
+            for label, top, bottom in bands
+        ),
+        *(edge(spots[j], spots[i], spots) for j, i in arrows),
         image_tile(spots[0]),
         number_tile(spots[1]),
-        *(card(box, spot) for box, spot in zip(boxes[2:], ordered[2:-2], strict=True)),
-        output_tile(ordered[-2], "digit", boxes[ends["digit"]].shape[0], EXAMPLE_DIGIT),
-        output_tile(ordered[-1], "sum", boxes[ends["sum"]].shape[0], EXAMPLE_DIGIT + EXAMPLE_NUMBER),
-        legend(bottom + 28, width, {kind(box) for box in boxes}),
+        *(card(box, spot) for box, spot in zip(boxes[2:], spots[2:-2], strict=True)),
+        output_tile(spots[-2], "digit", boxes[ends["digit"]].shape[0], EXAMPLE_DIGIT),
+        output_tile(spots[-1], "sum", boxes[ends["sum"]].shape[0], EXAMPLE_DIGIT + EXAMPLE_NUMBER),
+        legend(height - 18, width, {box.kind for box in boxes}),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
 
 
-def place(boxes: list[Box]) -> tuple[dict[int, Spot], list[tuple[str, float, float]], float]:
-    """A spot for each box and for the outputs digit and sum, which count on; label, top and bottom of each group of
-    rows; and the width of the page. The encoder has rows, the number one if it has far to go, the rest two lanes."""
-    chain = [i for i, box in enumerate(boxes) if box.part == "encoder"]
-    alone = [i for i, box in enumerate(boxes) if is_of_number_alone(boxes, i)]
+def place(boxes: list[Box], ends: dict[str, int]) -> tuple[list[Spot], list[tuple[str, float, float]], float]:
+    """A spot for each box and for the outputs digit and sum, which follow; label, top and bottom of each group of rows;
+    and the width of the page. The encoder has rows, the number one if it has far to go, the rest two lanes, in columns
+    that end with the outputs: each box stands as far right as what needs it allows, so that arrows seldom cross."""
+    chain = [i for i, box in enumerate(boxes) if box.in_encoder]
+    seen: list[set[int]] = []  # by each box, itself included
+    for i, box in enumerate(boxes):
+        seen.append({i}.union(*(seen[j] for j in box.inputs)))
+    alone = [i for i in range(len(boxes)) if 0 not in seen[i]]
     alone = alone if len(alone) > 2 else []
-    columns = columns_of(boxes, [i for i in range(1, len(boxes)) if i not in chain and i not in alone])
-    widths = [max(card_width(boxes, i) for i in column) for column in columns]
+    steps_left = {i: 1 for i in range(1, len(boxes)) if i not in chain and i not in alone}
+    for i in reversed(steps_left):
+        for j in steps_left.keys() & boxes[i].inputs:
+            steps_left[j] = max(steps_left[j], steps_left[i] + 1)
+    columns = [[i for i in steps_left if steps_left[i] == k] for k in range(max(steps_left.values()), 0, -1)]
+    columns.append([len(boxes), len(boxes) + 1])
+
+    wide = [max(TILE, *(text_width(words, size, bold) + 12 for words, size, _, bold in lines(box))) for box in boxes]
+    wide += [OUTPUT_WIDTH, OUTPUT_WIDTH]
+    widths = [max(wide[i] for i in column) for column in columns]
     width = max(LEAST_WIDTH, sum(widths) + GAP * (len(widths) - 1) + 2 * MARGIN)
-
-    encoder = wrapped(boxes, chain, width - 2 * MARGIN)
-    lanes = [[i for column in columns for i in column if is_in_sum_lane(boxes, i) == lane] for lane in (False, True)]
-    left = {
-        i: (x, wide) for column, x, wide in zip(columns, across(widths, width), widths, strict=True) for i in column
-    }
+    rows = max(1, math.ceil(sum(wide[i] + GAP for i in chain) / (width - 2 * MARGIN + GAP)))
+    each = math.ceil(len(chain) / rows)
+    encoder = [chain[k : k + each] for k in range(0, len(chain), each)]
+    left: dict[int, tuple[float, float]] = {}
     for members, total in (*((row, width) for row in encoder), (alone, 0)):
-        cards = [card_width(boxes, i) for i in members]
-        left |= zip(members, zip(across(cards, total), cards, strict=True), strict=True)
+        left |= zip(members, across([wide[i] for i in members], total), strict=True)
+    for column, at in zip(columns, across(widths, width), strict=True):
+        left |= dict.fromkeys(column, at)
 
+    of_sum = {1, len(boxes) + 1, *(i for i in seen[ends["sum"]] if 1 in seen[i])}
+    lanes = [[i for column in columns for i in column if (i in of_sum) == lane] for lane in (False, True)]
     encoder_height = WORDS + LINE * max(3, *(len(lines(boxes[i])) for i in chain)) + PAD / 2
     groups = [("encoder", encoder, encoder_height), ("number", [alone], LANE_HEIGHT), ("fusion", lanes, LANE_HEIGHT)]
-    spots, bands, top = dict[int, Spot](), list[tuple[str, float, float]](), float(BAND_TOP)
-    row = 0
-    for label, rows, height in groups if alone else (groups[0], groups[2]):
+    spots, bands, top, row = dict[int, Spot](), list[tuple[str, float, float]](), float(BAND_TOP), 0
+    for label, group, height in groups if alone else (groups[0], groups[2]):
         y = top + HEADROOM
-        for members in rows:
+        for members in group:
             spots |= {i: Spot(left[i][0], y, left[i][1], height, row) for i in members}
             y, row = y + height + ROW_GAP, row + 1
         bands.append((label, top, y - ROW_GAP + PAD))
         top = bands[-1][2] + BAND_GAP
-    return spots, bands, width
+    return [spots[i] for i in range(len(spots))], bands, width
 
 
-def is_of_number_alone(boxes: list[Box], i: int) -> bool:
-    """Whether box `i` sees the number and not the image."""
-    return i == 1 or (i > 1 and bool(boxes[i].inputs) and all(is_of_number_alone(boxes, j) for j in boxes[i].inputs))
-
-
-def is_in_sum_lane(boxes: list[Box], i: int) -> bool:
-    """Whether box or output `i` lies on the number's way to the sum."""
-    if i >= len(boxes):
-        return i > len(boxes)
-    return i == 1 or (boxes[i].needs_number and boxes[i].makes_sum)
-
-
-def columns_of(boxes: list[Box], members: list[int]) -> list[list[int]]:
-    """The boxes `members` and the two outputs in columns from left to right, each as late as what needs it allows, so
-    that arrows seldom cross."""
-    steps_left = dict.fromkeys(members, 1)
-    for i in reversed(members):
-        for j in boxes[i].inputs:
-            if j in steps_left:
-                steps_left[j] = max(steps_left[j], steps_left[i] + 1)
-    last = max(steps_left.values())
-    columns = [[i for i in members if steps_left[i] == k] for k in range(last, 0, -1)]
-    return [*columns, [len(boxes), len(boxes) + 1]]
-
-
-def wrapped(boxes: list[Box], chain: list[int], width: float) -> list[list[int]]:
-    """`chain` in as few rows as fit into `width`, of about the same length."""
-    needed = sum(card_width(boxes, i) + GAP for i in chain)
-    size = math.ceil(len(chain) / max(1, math.ceil(needed / (width + GAP))))
-    return [chain[k : k + size] for k in range(0, len(chain), size)]
-
-
-def across(widths: list[float], total: float) -> list[float]:
-    """The left edge of each card of a row that is spread over a page `total` wide; close together where that is 0."""
+def across(widths: list[float], total: float) -> list[tuple[float, float]]:
+    """Left edge and width of each card of a row that is spread over a page `total` wide; close together where that is
+    0."""
     gap = (total - 2 * MARGIN - sum(widths)) / max(1, len(widths) - 1) if total else 2.5 * GAP
-    return [MARGIN + sum(widths[:k]) + k * gap for k in range(len(widths))]
+    return [(MARGIN + sum(widths[:k]) + k * gap, wide) for k, wide in enumerate(widths)]
 
 
 Line = tuple[str, int, str, bool]
@@ -197,23 +176,20 @@ Line = tuple[str, int, str, bool]
 
 def lines(box: Box) -> list[Line]:
     """The text of a box, line by line."""
-    in_encoder = box.part == "encoder"
-    tag = [] if in_encoder or kind(box) == "fixed" else [(kind(box), 11, kind(box), True)]
     details: list[str] = []
     for word in box.details:
         packed = f"{details[-1]} · {word}" if details else word
-        if details and not box.computed and text_width(packed, 12) < (90 if in_encoder else 160):
+        if details and not box.computed and text_width(packed, 12) < (90 if box.in_encoder else 160):
             details[-1] = packed
         else:
             details.append(word)
-    count = [(f"{box.parameters:,} param{'s' * (box.parameters > 1)}", 12, "learned", False)] if box.parameters else []
-    plain = [(line, 12, "muted", False) for line in details]
-    return [*tag, (box.title, 13, "", True), *plain, (shape_text(box.shape), 12, "", False), *count]
-
-
-def kind(box: Box) -> str:
-    """`learned`, `computed`, or `fixed` for what only reshapes or pools."""
-    return "computed" if box.computed else "learned" if box.parameters else "fixed"
+    rows = [(box.title, 13, "", True), *((line, 12, "muted", False) for line in details)]
+    rows.append((shape_text(box.shape), 12, "", False))
+    if not box.in_encoder and box.kind != "fixed":
+        rows.insert(0, (box.kind, 11, box.kind, True))
+    if box.parameters:
+        rows.append((f"{box.parameters:,} param{'s' * (box.parameters > 1)}", 12, "learned", False))
+    return rows
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
@@ -221,20 +197,12 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return f"[{', '.join(['B', *map(str, shape)])}]"
 
 
-def card_width(boxes: list[Box], i: int) -> float:
-    """The width that box or output `i` needs for its text."""
-    if i >= len(boxes):
-        return OUTPUT_WIDTH
-    return max(TILE, *(text_width(line, size, bold) + 12 for line, size, _, bold in lines(boxes[i])))
-
-
 def card(box: Box, spot: Spot) -> str:
     """A box: in the encoder, with a drawing of its result above the words."""
     style = 'card dashed" stroke-dasharray="5 3' if box.computed else "card"
     tip, rows = "\n".join(str(module) for module in box.modules) or box.title, lines(box)
-    in_encoder = box.part == "encoder"
-    top = spot.y + (WORDS if in_encoder else (spot.height - LINE * len(rows)) / 2) + 12
-    drawing = slab(box, spot.middle, spot.level) if in_encoder else ""
+    top = spot.y + (WORDS if box.in_encoder else (spot.height - LINE * len(rows)) / 2) + 12
+    drawing = slab(box, spot.middle, spot.level) if box.in_encoder else ""
     return tile(spot, drawing, stacked(spot.middle, top, rows), style=style, tip=f"<title>{escape(tip)}</title>")
 
 
@@ -256,7 +224,7 @@ def slab(box: Box, x: float, y: float) -> str:
         (0.5, f"M{num(left)} {num(top)}l{num(deep)} {num(-rise)}h{num(wide)}l{num(-deep)} {num(rise)}z"),
         (0.7, f"M{num(left + wide)} {num(top)}l{num(deep)} {num(-rise)}v{num(high)}l{num(-deep)} {num(rise)}z"),
     )
-    return "".join(f'<path class="{kind(box)}" fill-opacity="{o:g}" d="{d}"/>' for o, d in faces)
+    return "".join(f'<path class="{box.kind}" fill-opacity="{o:g}" d="{d}"/>' for o, d in faces)
 
 
 def edge(start: Spot, end: Spot, spots: list[Spot]) -> str:
@@ -343,12 +311,6 @@ def output_tile(spot: Spot, name: str, count: int, answer: int) -> str:
     return tile(spot, *parts, *named)
 
 
-def band(label: str, top: float, bottom: float, width: float) -> str:
-    """The ground under a group of rows."""
-    ground = rect("band", MARGIN - PAD, top, width - 2 * (MARGIN - PAD), bottom - top, 10)
-    return ground + text(MARGIN, top + 18, label, 12, "muted", bold=True)
-
-
 def legend(y: float, width: float, kinds: set[str]) -> str:
     """The meaning of the colours, of B, and of the bars."""
     labels = {"learned": "learned", "fixed": "no parameters", "computed": "computed, not learned"}
@@ -403,243 +365,125 @@ def num(value: float) -> str:
     return f"{round(value, 1):g}"
 
 
-# What is drawn: the boxes, from the graph.
-
-Part = Literal["encoder", "fusion", "outputs"]
-
-
-def exported(net: TwoInputNet) -> ExportedProgram:
-    """The graph of `net` in evaluation mode, without contexts such as autocast around parts of it."""
-    device, training = next(net.parameters()).device, net.training
-    example = torch.zeros(2, 1, 28, 28, device=device), torch.zeros(2, dtype=torch.int64, device=device)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=FutureWarning, module="copyreg")  # of torch, to torch
-            program: ExportedProgram = torch.export.export(net.eval(), example, strict=False).run_decompositions({})
-            return program
-    finally:
-        net.train(training)
-
-
-def part_of(node: Node) -> Part:
-    """The part of the network that an operation belongs to."""
-    paths = [path for path, _ in node.meta["nn_module_stack"].values()]
-    return "encoder" if "encoder" in paths else "fusion" if "fusion" in paths else "outputs"
-
-
-def layer_of(net: TwoInputNet, node: Node, own: Iterable[str]) -> tuple[str | None, nn.Module | None]:
-    """The module of `torch.nn` that an operation belongs to, or whose parameters `own` it takes, and a name for this
-    call of it; None for an operation outside of any."""
-    calls = [(call, path) for call, (path, _) in node.meta["nn_module_stack"].items()]
-    owners = [(node.name, name.rpartition(".")[0]) for name in own]  # where autocast changes, the calls are not kept
-    for call, path in calls + owners:
-        module = net.get_submodule(path)
-        if type(module).__module__.startswith("torch.nn.") and not isinstance(module, nn.Sequential):
-            return call, module
-    return None, None
+# What is drawn: the boxes, from the network.
 
 
 @dataclass
 class Box:
-    """One box of the picture. `inputs` are indices of other boxes; `shape` goes without the batch."""
+    """One box of the picture. `inputs` are indices of other boxes."""
 
     title: str
-    part: Part
-    shape: tuple[int, ...]
-    details: list[str] = field(default_factory=list)
+    result: Tensor
     inputs: list[int] = field(default_factory=list)
-    parameters: int = 0
+    details: list[str] = field(default_factory=list)
+    in_encoder: bool = False
     computed: bool = False
-    needs_number: bool = False
-    makes_sum: bool = False
+    parameters: int = 0
     modules: list[nn.Module] = field(default_factory=list)
+    shape: tuple[int, ...] = ()
+    """Without the batch, and as it was before a flattening, which says more than the one after."""
+
+    def __post_init__(self) -> None:
+        self.shape = tuple(self.result.shape[1:])
+
+    @property
+    def kind(self) -> str:
+        """`learned`, `computed`, or `fixed` for what only reshapes or pools."""
+        return "computed" if self.computed else "learned" if self.parameters else "fixed"
 
 
-QUIET = {
-    "view", "reshape", "_unsafe_view", "unsqueeze", "squeeze", "select", "slice", "getitem", "_to_copy", "clone",
-    "detach", "alias",
-}  # fmt: skip
-"""Operations that change a tensor's form and not what it says: they go unmentioned."""
-
-FOLLOWERS = {
-    "relu": "ReLU", "gelu": "GELU", "silu": "SiLU", "sigmoid": "sigmoid", "tanh": "tanh", "leaky_relu": "LeakyReLU",
-    "softmax": "softmax", "log_softmax": "log-softmax", "layer_norm": "norm",
-    "_native_batch_norm_legit_no_training": "norm",
-}  # fmt: skip
-"""Operations drawn as a word in the box that they follow."""
-
-TITLES = {
-    "cat": "Join", "add": "Add", "one_hot": "One-hot", "mean": "Mean", "matmul": "Product", "mul": "Multiply",
-    "div": "Divide", "max_pool2d": "Max-pool", "avg_pool2d": "Mean-pool",
-}  # fmt: skip
-
-
+@torch.no_grad()
 def boxes_of(net: TwoInputNet) -> tuple[list[Box], dict[str, int]]:
     """The boxes of the picture, each after its inputs, image and number first; and which of them give the outputs."""
-    builder = Builder(net, exported(net))
-    for node in builder.layers:
-        builder.take(node)
-    return builder.boxes, {name: builder.place[end] for name, end in builder.ends.items()}
-
-
-class Builder:
-    """Turns the operations of a network into boxes, one at a time."""
-
-    def __init__(self, net: TwoInputNet, program: ExportedProgram) -> None:
-        self.net, self.parameters = net, program.graph_signature.inputs_to_parameters
-        self.heads = {child: name for name, child in net.fusion.named_children() if name in ("digit", "sum")}
-        self.boxes = [Box("image", "encoder", (1, 28, 28)), Box("number", "fusion", (), needs_number=True)]
-        inputs = (node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs)
-        self.place = {node: i for i, node in enumerate(inputs)}  # operation → box
-        self.calls: dict[str, int] = {}  # call of a module of torch.nn → box
-        self.collapsed: dict[str, int] = {}  # output → the box of what is computed for it
-        self.counted: set[str] = set()
-        self.loose: dict[Node, dict[str, int]] = {}  # parameters of operations that no input enters
-        operations = [
-            node for node in program.graph.nodes if node.op == "call_function" and node.meta.get("val") is not None
-        ]
-        self.layers = {node: layer_of(net, node, self.own(node)) for node in operations}
-        self.ends = dict(zip(("digit", "sum"), program.graph.output_node().args[0], strict=True))
-        self.digit, self.sum = (upstream(end) for end in self.ends.values())
-
-    def own(self, node: Node) -> dict[str, int]:
-        """The parameters that an operation takes: name → size."""
-        taken = [source for source in node.all_input_nodes if source.name in self.parameters]
-        return {self.parameters[source.name]: source.meta["val"].numel() for source in taken}
-
-    def take(self, node: Node) -> None:
-        """Put an operation into a box of its own or one that is there."""
-        parameters = self.own(node)
-        for source in node.all_input_nodes:
-            parameters |= self.loose.get(source, {})
-        inputs = [source for source in node.all_input_nodes if source in self.place]
-        sources = list(dict.fromkeys(self.place[source] for source in inputs))
-        if not sources:
-            self.loose[node] = parameters
-            return
-        (call, module), part, word = self.layers[node], part_of(node), None
-        if call in self.calls:
-            self.place[node] = self.calls[call]
-            self.boxes[self.calls[call]].shape = shape_of(node)
-        elif len(sources) == 1 and self.follows(inputs[-1], word := follower(node, module, part)):
-            self.place[node] = sources[0]
-            merge(self.boxes[sources[0]], node, module, word)
-        elif part == "outputs":
-            self.place[node] = self.collapse("digit" if node in self.digit else "sum", shape_of(node))
+    net = copy.deepcopy(net).cpu().eval()
+    fusion = net.fusion
+    boxes = [Box("image", torch.zeros(2, 1, 28, 28), in_encoder=True), Box("number", torch.zeros(2, 1))]
+    encoded = layers(boxes, net.encoder, 0, in_encoder=True)
+    heads: dict[str, tuple[int, nn.Module]] = {"digit": (encoded, fusion.digit)}
+    if not isinstance(fusion, ExactFusion):
+        if isinstance(fusion, OriginalFusion):
+            layers(boxes, fusion.number, 1)
+        elif fusion.number_encoding == "one-hot":
+            boxes.append(Box("One-hot", torch.zeros(2, NUMBERS), [1]))
         else:
-            self.place[node] = self.open(node, module, part)
-        if call and word != "":
-            self.calls[call] = self.place[node]
-        box = self.boxes[self.place[node]]
-        box.inputs += [j for j in sources if j != self.place[node] and j not in box.inputs]
-        box.parameters += sum(size for name, size in parameters.items() if name not in self.counted)
-        box.needs_number = box.needs_number or any(self.boxes[j].needs_number for j in sources)
-        box.makes_sum = box.makes_sum or node in self.sum
-        self.counted.update(parameters)
+            boxes.append(Box(f"÷ {NUMBERS - 1}", torch.zeros(2, 1), [1]))
+        given = len(boxes) - 1
+        boxes.append(Box("Join", torch.cat([boxes[encoded].result, boxes[given].result], 1), [encoded, given]))
+        if isinstance(fusion, OriginalFusion):
+            trunk = layers(boxes, fusion.trunk, given + 1)
+            heads = {"digit": (trunk, fusion.digit), "sum": (trunk, fusion.sum)}
+        else:
+            heads["sum"] = given + 1, nn.Sequential(fusion.hidden, nn.ReLU(), fusion.sum)
 
-    def follows(self, source: Node, word: str | None) -> bool:
-        """Whether an operation with this `word` is drawn in the box of its `source`, which no other needs."""
-        users = {self.layers[user][0] or user.name for user in source.users if user in self.layers}
-        return word == "" or (word is not None and self.place[source] > 1 and len(users) == 1)
-
-    def collapse(self, output: str, shape: tuple[int, ...]) -> int:
-        """The one box for all that is computed between the heads and `output`, with `shape` as the latest of it."""
-        if output not in self.collapsed:
-            self.collapsed[output] = len(self.boxes)
-            self.boxes.append(computed_box(self.net, output))
-        self.boxes[self.collapsed[output]].shape = shape
-        return self.collapsed[output]
-
-    def open(self, node: Node, module: nn.Module | None, part: Part) -> int:
-        """A new box for an operation."""
-        title, details = words(node, module)
-        if module in self.heads:
-            title, details = f"{self.heads[module].capitalize()} head", [title, *details]
-        self.boxes.append(Box(title, part, shape_of(node), details, modules=[module] if module else []))
-        return len(self.boxes) - 1
-
-
-def upstream(end: Node) -> set[Node]:
-    """The operations that `end` depends on, itself included."""
-    needed, waiting = {end}, [end]
-    while waiting:
-        new = set(waiting.pop().all_input_nodes) - needed
-        needed |= new
-        waiting += new
-    return needed
+    ends: dict[str, int] = {}
+    for name, (source, head) in heads.items():
+        ends[name] = layers(boxes, head, source)
+        box = boxes[-1]
+        box.title, box.details = f"{name.capitalize()} head", [box.title]
+    for name, end in list(ends.items()):
+        if boxes[end].shape == (BITS,):
+            made = Box("Bits → sum", torch.zeros(2, SUMS), [end], ["product of its bits,", "normalised over 0..18"])
+        elif fusion.smoothing:
+            boxes[end].details.append("softmax")
+            made = Box(
+                f"{name.capitalize()} probabilities", boxes[end].result, [end], ["label smoothing", "taken back"]
+            )
+        else:
+            boxes[end].details.append("log-softmax")
+            continue
+        made.computed = True
+        boxes.append(made)
+        ends[name] = len(boxes) - 1
+    if "sum" not in ends:
+        told = ["P(sum = s) =", "P(digit = s − number)"]
+        boxes.append(Box("Shift by the number", torch.zeros(2, SUMS), [1, ends["digit"]], told, computed=True))
+        ends["sum"] = len(boxes) - 1
+    return boxes, ends
 
 
-def op_of(node: Node) -> str:
-    """The name of an ATen operation."""
-    return str(node.target.__name__).split(".")[0]  # type: ignore[union-attr]
-
-
-def shape_of(node: Node) -> tuple[int, ...]:
-    """The shape of the result, or of the first one, without the batch."""
-    value = node.meta["val"]
-    return tuple((value[0] if isinstance(value, (tuple, list)) else value).shape[1:])
-
-
-def follower(node: Node, module: nn.Module | None, part: Part) -> str | None:
-    """The word for an operation in the box that it follows, empty where it needs none; None if it has its own box."""
-    op, kind = op_of(node), type(module).__name__
-    if op in QUIET or (part == "outputs" and op == "div"):  # the temperature
-        return ""
-    if module is None:
-        return FOLLOWERS.get(op)
-    if "Norm" in kind:
-        return "norm"
-    is_activation = type(module).__module__ == "torch.nn.modules.activation" and not list(module.parameters())
-    return kind if is_activation or kind == "PReLU" else None
-
-
-def merge(box: Box, node: Node, module: nn.Module | None, word: str | None) -> None:
-    """Let `box` swallow an operation."""
-    if word and not box.computed:
+def layers(boxes: list[Box], module: nn.Module, source: int, in_encoder: bool = False) -> int:
+    """Append the boxes of a module that takes the result of the box `source`; the index of the last one."""
+    if isinstance(module, nn.Sequential):
+        for part in module:
+            source = layers(boxes, part, source, in_encoder)
+        return source
+    box, kind = boxes[source], type(module).__name__
+    result = module(box.result)
+    is_activation = type(module).__module__ == "torch.nn.modules.activation"
+    word = "" if kind in QUIET else "norm" if "Norm" in kind else kind if is_activation else None
+    if word is None or (word and source < 2):
+        title, details = words(module)
+        boxes.append(Box(title, result, [source], details, in_encoder))
+        source, box = len(boxes) - 1, boxes[-1]
+    elif word:
         box.details.append(word)
-    if module and word:
+    if word != "":
         box.modules.append(module)
-    shape = shape_of(node)
-    ones_dropped = [n for n in shape if n > 1] == [n for n in box.shape if n > 1]
-    if box.title != "number" and (word or ones_dropped):  # the shape before a flattening says more than the one after
-        box.shape = shape
+    if word or [n for n in box.shape if n > 1] == [n for n in result.shape[1:] if n > 1]:
+        box.shape = tuple(result.shape[1:])
+    box.result = result
+    box.parameters += sum(parameter.numel() for parameter in module.parameters())
+    return source
 
 
-def words(node: Node, module: nn.Module | None) -> tuple[str, list[str]]:
-    """Title and details for the box of an operation, or of the module that it begins."""
-    op, kind = op_of(node), type(module).__name__
-    if isinstance(module, (nn.Conv1d, nn.Conv2d)):
+QUIET = {"Flatten", "Unflatten", "Identity", "Dropout"}
+"""Layers that go unmentioned: they change the form of what they are given and not what it says."""
+
+
+def words(module: nn.Module) -> tuple[str, list[str]]:
+    """Title and details for the box of a layer."""
+    if isinstance(module, nn.Conv2d):
         details = [f"stride {times(module.stride)}"] if set(module.stride) != {1} else []
-        depthwise = module.groups == module.in_channels > 1
-        details += ["depthwise"] if depthwise else [f"{module.groups} groups"] if module.groups > 1 else []
         return f"Conv {times(module.kernel_size, always=True)}", details
     if isinstance(module, nn.Linear):
         return f"Linear {module.out_features}", []
-    if "Pool" in kind:
-        pooling, adaptive = "max" if "Max" in kind else "mean", kind.startswith("Adaptive")
-        if adaptive and math.prod(shape_of(node)[1:]) == 1:
-            return f"Global {pooling}", []
-        size = [] if adaptive or module is None else [times(module.kernel_size, always=True)]
-        return f"{pooling.capitalize()}-pool", size
-    if module is not None:
-        return kind, []
-    operators, numbers = {"div": "÷", "mul": "×"}, [value for value in node.args if isinstance(value, (int, float))]
-    if op in operators and numbers:
-        return f"{operators[op]} {numbers[0]:g}", []
-    return TITLES.get(op, op.strip("_")), []
+    if isinstance(module, (nn.MaxPool2d, nn.AvgPool2d)):
+        pooling = "Max-pool" if isinstance(module, nn.MaxPool2d) else "Mean-pool"
+        return pooling, [times(module.kernel_size, always=True)]
+    return type(module).__name__, []
 
 
 def times(size: object, always: bool = False) -> str:
     """`3×3`, or `2` for a size that is the same both ways."""
     pair = [str(n) for n in size] if isinstance(size, tuple) else [str(size)] * 2
     return "×".join(pair) if always or len(set(pair)) > 1 else pair[0]
-
-
-def computed_box(net: TwoInputNet, output: str) -> Box:
-    """The one box for everything between the heads and `output` that nothing is learned in."""
-    if isinstance(net.fusion, ExactFusion) and output == "sum":
-        return Box("Shift by the number", "outputs", (), ["P(sum = s) =", "P(digit = s − number)"], computed=True)
-    if isinstance(net.fusion, LearnedFusion) and net.fusion.sum_target == "bits" and output == "sum":
-        return Box("Bits → sum", "outputs", (), ["product of its bits,", "normalised over 0..18"], computed=True)
-    back = ["label smoothing", "taken back"] if net.fusion.smoothing else []
-    return Box(f"{output.capitalize()} probabilities", "outputs", (), back, computed=True)

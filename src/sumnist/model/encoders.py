@@ -6,8 +6,6 @@ from torch import nn
 
 from sumnist.config import EncoderName
 
-__all__ = ["FEATURES", "build_encoder", "count_parameters"]
-
 FEATURES: dict[EncoderName, int] = {
     "tiny": 32, "fast": 128, "default": 128, "wide": 128, "original": 256, "lenet": 84,
 }  # fmt: skip

@@ -22,12 +22,6 @@ from typing import Any
 from sumnist.errors import OutputError
 from sumnist.files import CONFIG, ONNX, WEIGHTS, cannot_write, lock, writing
 
-__all__ = [
-    "CHECKSUM", "CONFIGURATION", "DRAWN", "EVALUATION", "INT8", "METRICS", "PLOTS", "RECORD", "STATE", "UNFINISHED",
-    "begun", "busy", "carries", "checksum_of_file", "held", "metadata_in", "read_record", "remove",
-    "remove_run", "remove_stale", "settle_if_free", "take_place",
-]  # fmt: skip
-
 RECORD = "record.json"
 METRICS = "metrics.jsonl"
 STATE = "state.safetensors"
@@ -158,6 +152,7 @@ def remove_run(folder: Path) -> None:
 
 
 def matching(folder: Path, names: Iterable[str]) -> Iterator[Path]:
+    """The files in `folder` that match one of these patterns."""
     for name in names:
         yield from (path for path in folder.glob(name) if path.is_file() or path.is_symlink())
 

@@ -15,18 +15,6 @@ from torch.nn import functional
 from sumnist.config import Fusion, NumberEncoding, SumTarget
 from sumnist.data.sampling import NUMBERS, SUMS
 
-__all__ = [
-    "BITS",
-    "ConcatFusion",
-    "ExactFusion",
-    "Heads",
-    "LearnedFusion",
-    "OriginalFusion",
-    "Outputs",
-    "build_fusion",
-    "sum_bits",
-]
-
 BITS = 5
 """Binary digits that a sum up to 18 needs."""
 LEAST = 1e-5

@@ -15,8 +15,6 @@ from sumnist.data.sampling import NO_DIGIT
 from sumnist.data.strips import STEP, StripBatch
 from sumnist.model.fusion import Heads, sum_bits
 
-__all__ = ["IS_DIGIT_WEIGHT", "Losses", "joint_loss", "sum_of", "text_nll", "total_nll"]
-
 IS_DIGIT_WEIGHT = 1.0
 """Weight of telling digits from outliers, beside the joint loss."""
 

@@ -17,8 +17,6 @@ from sumnist.model.encoders import FEATURES, build_encoder
 from sumnist.model.folder import STATE, busy, held, remove_run, settle_if_free
 from sumnist.model.fusion import AnyFusion, Heads, Outputs, build_fusion
 
-__all__ = ["Network", "TwoInputNet", "load_network"]
-
 
 class Network(nn.Module):
     """Any encoder with any fusion: image `[B, 1, 28, 28]` and number `[B]` → log-probabilities of digit and sum."""

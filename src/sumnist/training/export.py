@@ -51,11 +51,10 @@ from sumnist.inference.onnx import (
     with_checksum,
 )
 from sumnist.inference.recognizers import CHARACTERS_KEY, EMISSIONS, IS_NUMBER, STRIP, StripRecognizer
-from sumnist.model.cell_network import CellLayer, CellNet
 from sumnist.model.checkpoint import load_config
 from sumnist.model.folder import INT8, settle_if_free
 from sumnist.model.network import Network, TwoInputNet
-from sumnist.model.strip_network import Layer, StripNet, is_number
+from sumnist.model.strip_network import CellLayer, CellNet, Layer, StripNet, is_number
 from sumnist.training.calibrate import answers, share
 from sumnist.training.tasks import TASKS
 

@@ -36,12 +36,11 @@ from sumnist.data.soft_labels import with_soft_labels
 from sumnist.data.strips import ALPHABET, STEP, StripBatch, Strips
 from sumnist.errors import ConfigError, TrainingError
 from sumnist.evaluation.metrics import answer_grid, answer_sums
-from sumnist.model.cell_network import CellNet
 from sumnist.model.checkpoint import Calibration
 from sumnist.model.fusion import Heads
 from sumnist.model.losses import Losses, joint_loss, text_nll, total_nll
 from sumnist.model.network import TwoInputNet
-from sumnist.model.strip_network import StripNet
+from sumnist.model.strip_network import CellNet, StripNet
 from sumnist.training.calibrate import calibrate, calibrate_cells, calibrate_strips, digit_logits, figures_of
 from sumnist.training.devices import ProcessGroup
 from sumnist.training.folder import Learner, lower_lr
