@@ -58,9 +58,9 @@ from sumnist.lab.suites.sheet_truth import Entry, Truth
 from sumnist.lab.suites.sheets import Ink, filled, marks, photographed
 from sumnist.pictures.decode import Grey
 from sumnist.sheets import check, verdict
+from sumnist.sheets.check import KINDS, MISTAKE, WEIGHTS
 from sumnist.sheets.evidence import seen
 from sumnist.sheets.layout import Field, Layout, Page, Place, Rectangle
-from sumnist.sheets.mistakes import KINDS, MISTAKE, WEIGHTS
 from sumnist.sheets.printing import FONT
 from sumnist.sheets.reading import Cells, SheetReader, finder
 
@@ -344,11 +344,8 @@ class Sheet:
 
     def cells_of(self, place: Place) -> Cells:
         """The pictures of a field's cells."""
-
-        def inks(boxes: Sequence[Rectangle]) -> list[Grey]:
-            return [self.found.ink(box.grown(CELL_MARGIN), CELL_SCALE) for box in boxes]
-
-        return Cells(inks(place.boxes), inks(place.correction))
+        groups = place.boxes, place.correction
+        return Cells(*(self.found.ink(group, CELL_SCALE, CELL_MARGIN) for group in groups))
 
     def logs(self, name: str, smudge: Smudge | None = None) -> NDArray[np.float64]:
         """The log-likelihoods of a field's numbers, the best one's zero."""
@@ -357,7 +354,10 @@ class Sheet:
             boxes = self.places[name].boxes
             main = [smudge.on(image, box.x - boxes[0].x) for image, box in zip(cells.main, boxes, strict=True)]
             cells = Cells(main, cells.correction)
-        shown, correction = (self.reader.shown(field, images, self.reader.cells(images)) for images in cells)
+        shown, correction = (
+            self.reader.shown(field, images, self.reader.rescored(images, self.reader.cells(images)))
+            for images in cells
+        )
         evidence = seen(field, shown, correction, name in self.reader.check.formulas).evidence
         logs = np.asarray(evidence, np.float64)
         return np.asarray(np.round(logs - logs.max(), DECIMALS))
@@ -384,7 +384,7 @@ class Sheet:
         """The picture of all boxes of a field together."""
         boxes = self.places[name].boxes
         whole = Rectangle(boxes[0].x, boxes[0].y, boxes[-1].right - boxes[0].x, boxes[0].height)
-        return self.found.ink(whole.grown(CELL_MARGIN), CELL_SCALE)
+        return self.found.ink([whole], CELL_SCALE, CELL_MARGIN)[0]
 
     def field(self, name: str, left: int) -> dict[str, Any]:
         """All that the page needs of a field, whose picture begins at a column of that of all fields."""
@@ -402,7 +402,7 @@ def short(logs: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def rule_of(fields: Sequence[Field], mistake: float = MISTAKE) -> Mapping[str, Any]:
-    """What the check on the page goes by: the formula, and the constants of `sheets/mistakes` and `sheets/verdict`."""
+    """What the check on the page goes by: the formula, and the constants of `sheets/check` and `sheets/verdict`."""
     (formula,) = LAYOUT.formulas
     return {
         "fields": [one.name for one in fields], "signs": [sign for sign, _ in formula.terms],

@@ -51,9 +51,8 @@ from sumnist.inference.numbers import TRUST
 from sumnist.lab.study.designs import VARIANTS
 from sumnist.lab.study.report import points, with_interval
 from sumnist.lab.study.results import Results
-from sumnist.sheets.check import Check, Posterior
-from sumnist.sheets.formulas import Formula
-from sumnist.sheets.mistakes import KINDS, MISTAKE, WEIGHTS, Kind, Writer
+from sumnist.sheets.check import KINDS, MISTAKE, WEIGHTS, Check, Kind, Posterior, Writer
+from sumnist.sheets.layout import Formula
 from sumnist.sheets.verdict import SURE, WRONG, verdict
 
 __all__ = ["FIGURES", "PLOTS"]
@@ -684,9 +683,11 @@ def example(_: Rows) -> str:
     body = [["none yet", *map(chance, MIDDLE.values()), "", ""]]
     for total in TOTALS:
         found = posterior(total)
-        numbers, probabilities = found.numbers("q2")
+        numbers, probabilities = found.numbers["q2"]
         told = [chance(float(probabilities[numbers == value].sum())) for value in MIDDLE]
-        body.append([f"{FIRST} + ? + {LAST} = {total}", *told, chance(found.right("total")), verdict(found).outcome])
+        body.append(
+            [f"{FIRST} + ? + {LAST} = {total}", *told, chance(found.kinds["total"]["right"]), verdict(found).outcome]
+        )
     return table(["what is written", *(f"the cell is a {value}" for value in MIDDLE), "the total is added up right",
                   "the sheet"], body)  # fmt: skip
 

@@ -32,8 +32,8 @@ from sumnist.lab.study.rows import read_jsonl
 from sumnist.lab.suites.digits import HALVES
 from sumnist.lab.suites.sheet_truth import LAYOUTS, Truth
 from sumnist.lab.suites.sheets import Ink, Sheets
+from sumnist.sheets.check import MISTAKE
 from sumnist.sheets.layout import Layout, Page
-from sumnist.sheets.mistakes import MISTAKE
 from sumnist.sheets.reading import SheetReader, SheetReading
 from sumnist.sheets.registration import corners_of, register, settled
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pypdfium2
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from page_driver import DIGITS
 from sumnist.sheets.layout import Layout, Page, Rectangle
 from sumnist.sheets.printing import pdf
+from sumnist.sheets.registration import homography
 from sumnist.sheets.review import Corrections, beside
-
-__all__ = ["EXAM", "certain", "doubtful", "photograph", "said", "unreadable", "write_marks", "wrong"]
 
 EXAM = Layout.of_line("9,7.5,13", "Mathematics")
 PIXELS = 6.0
@@ -27,15 +26,6 @@ SIZE = 1600, 2100
 CORNERS = np.array([[110.0, 140.0], [1480.0, 90.0], [1540.0, 1990.0], [60.0, 1950.0]])
 """Where the corners of the paper are on them, clockwise from the top left."""
 INK = (30, 40, 90)
-
-
-def homography(given: NDArray[np.float64], found: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The matrix that maps four points `[4, 2]` to four others, by its eight linear equations."""
-    rows, sides = [], []
-    for (x, y), (u, v) in zip(given, found, strict=True):
-        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
-        sides += [u, v]
-    return np.append(np.linalg.solve(np.array(rows), np.array(sides)), 1.0).reshape(3, 3)
 
 
 def written(picture: Image.Image, box: Rectangle, digit: str) -> None:
@@ -50,9 +40,8 @@ def written(picture: Image.Image, box: Rectangle, digit: str) -> None:
 def photograph(path: Path, values: dict[str, str], layout: Layout = EXAM) -> list[float]:
     """Photograph a form with these digits in its boxes, "" for an empty one; its matrix."""
     page = Page.of(layout)
-    document = pypdfium2.PdfDocument(pdf(layout))
-    form = document[0].render(scale=PIXELS * 25.4 / 72).to_pil().convert("RGB")
-    document.close()
+    with closing(pypdfium2.PdfDocument(pdf(layout))) as document:
+        form = document[0].render(scale=PIXELS * 25.4 / 72).to_pil().convert("RGB")
     for place in page.places:
         for box, digit in zip(place.boxes, values.get(place.name, ""), strict=False):
             if digit.strip():

@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sumnist.sheets.formulas import Formula
+from sumnist.sheets.layout import Formula
 
 WEIGHTS = {"off by one": 0.25, "carry": 0.25, "swapped": 0.05, "skipped": 0.2, "anything": 0.25}
 
@@ -116,22 +116,15 @@ def by_values(counted: Sequence[Way]) -> dict[tuple[int, ...], float]:
     return {values: weight / whole for values, weight in found.items()}
 
 
-SHAPES: list[tuple[dict[str, int], list[Formula]]] = [
-    ({"a": 3, "b": 4, "t": 8}, [Formula("t", ((1, "a"), (1, "b")))]),
-    ({"a": 3, "b": 4, "t": 5}, [Formula("t", ((1, "a"), (1, "b")))]),
-    ({"a": 5, "b": 4, "t": 6}, [Formula("t", ((1, "a"), (-1, "b")))]),
-    ({"a": 12, "t": 21}, [Formula("t", ((1, "a"),))]),
-    ({"a": 2, "b": 3, "c": 2, "t": 6}, [Formula("t", ((1, "a"), (-1, "b"), (1, "c")))]),
-    (
-        {"a": 2, "b": 2, "s": 3, "c": 2, "t": 4},
-        [Formula("s", ((1, "a"), (1, "b"))), Formula("t", ((1, "s"), (1, "c")))],
-    ),
-    ({"a": 2, "b": 2, "s": 3, "t": 2}, [Formula("s", ((1, "a"), (1, "b"))), Formula("t", ((-1, "s"),))]),
-    (
-        {"a": 2, "s": 3, "b": 2, "t": 3, "free": 1},
-        [Formula("s", ((1, "a"),)), Formula("t", ((1, "b"),))],
-    ),
-]
+SHAPES = [
+    (dict(zip(names, largest, strict=True), t=most), [Formula.of(text) for text in texts])
+    for names, largest, most, texts in (
+        ("ab", (3, 4), 8, ["t = a + b"]), ("ab", (3, 4), 5, ["t = a + b"]), ("ab", (5, 4), 6, ["t = a - b"]),
+        ("a", (12,), 21, ["t = a"]), ("abc", (2, 3, 2), 6, ["t = a - b + c"]),
+        ("absc", (2, 2, 3, 2), 4, ["s = a + b", "t = s + c"]), ("abs", (2, 2, 3), 2, ["s = a + b", "t = - s"]),
+        ("asbz", (2, 3, 2, 1), 3, ["s = a", "t = b"]),
+    )
+]  # fmt: skip
 """Sums, a total too small for them, differences, subtotals, two formulas, and a field in none."""
 
 

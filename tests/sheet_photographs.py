@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -20,14 +21,11 @@ Floats = NDArray[np.float64]
 
 
 @cache
-def printed(data: bytes, dpi: int = 300) -> Image.Image:
-    """The first page of a PDF, in grey."""
-    document = pypdfium2.PdfDocument(data)
-    try:
-        picture: Image.Image = document[0].render(scale=dpi / 72).to_pil().convert("L")
-        return picture
-    finally:
-        document.close()
+def printed(data: bytes, dpi: int = 300, page: int = 0) -> Image.Image:
+    """A page of a PDF, in grey."""
+    with closing(pypdfium2.PdfDocument(data)) as document:
+        picture: Image.Image = document[page].render(scale=dpi / 72).to_pil().convert("L")
+    return picture
 
 
 def camera(

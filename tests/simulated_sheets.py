@@ -13,8 +13,6 @@ from PIL import Image
 from sumnist.lab.suites.sheets import Ink, Photograph, Sheets, filled, photographed
 from sumnist.sheets.layout import Layout
 
-__all__ = ["EXAM", "SIZE", "as_people_write", "jpeg_of_page", "photograph", "photograph_of", "sheets"]
-
 EXAM = Layout.of_line("9,7.5,13", "Mathematics")
 """Fields with and without halves; their total has halves."""
 SIZE = 1600, 1200

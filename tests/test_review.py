@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -337,46 +337,20 @@ def test_without_the_extra_the_mend_is_told(client: TestClient, monkeypatch: pyt
 # The command.
 
 
-class Command:
-    """A process of `sumnist sheet review`."""
-
-    def __init__(self, marks: Path) -> None:
-        words = ["sheet", "review", str(marks), "--no-browser"]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "sumnist", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None
-        self.url, _, self.says = self.process.stdout.readline().partition(": ")
-
-    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        from urllib.request import Request, urlopen
-
-        request = Request(self.url + path, json.dumps(body).encode(), {"content-type": "application/json"})
-        with urlopen(request, timeout=20) as answer:
-            found: dict[str, Any] = json.loads(answer.read())
-            return found
-
-    def end(self, sign: int) -> tuple[int, str]:
-        os.kill(self.process.pid, sign)
-        _, errors = self.process.communicate(timeout=20)
-        return self.process.returncode, errors
-
-
-def test_who_is_killed_loses_nothing_and_goes_on_where_it_was(marks: Path) -> None:
-    first = Command(marks)
-    assert first.says == "3 sheets to look at; Ctrl-C ends this\n"
-    assert first.url.startswith("http://127.0.0.1:")
-    first.post("correct", {"row": 1, "field": "q2", "value": 7})
-    first.post("mark", {"row": 1, "mark": "accepted"})
-    assert first.end(signal.SIGKILL)[0] == -signal.SIGKILL
-    with beside(marks).open("a") as stream:
-        stream.write('{"time": "20')  # as if it had been killed in the middle of a line
-    second = Command(marks)
-    assert second.url != first.url
-    assert second.says == "2 sheets to look at; Ctrl-C ends this\n"
-    second.post("mark", {"row": 2, "mark": "accepted"})
-    assert second.end(signal.SIGINT) == (0, "")
-    assert (said(marks).values, said(marks).marks) == ({1: {"q2": 7}}, {1: "accepted", 2: "accepted"})
+def test_a_review_is_answered_where_it_says_it_is_and_ends_with_ctrl_c(marks: Path) -> None:
+    words = [sys.executable, "-m", "sumnist", "sheet", "review", str(marks), "--no-browser"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        url, _, says = process.stdout.readline().partition(": ")
+        assert says == "3 sheets to look at; Ctrl-C ends this\n"
+        assert url.startswith("http://127.0.0.1:")
+        body = json.dumps({"row": 1, "field": "q2", "value": 7}).encode()
+        with urlopen(Request(f"{url}correct", body, {"content-type": "application/json"}), timeout=20) as answer:
+            assert json.loads(answer.read()) == {"value": 7}
+        process.send_signal(signal.SIGINT)
+        assert (process.communicate(timeout=20)[1], process.returncode) == ("", 0)
+    assert said(marks).values == {1: {"q2": 7}}
 
 
 def run(*words: object) -> int:

@@ -25,8 +25,8 @@ from sumnist.cli.sheets import SheetRead
 from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError
 from sumnist.serve.review import Review, app_of
 from sumnist.sheets.batch import SheetTask, Summary, read_batch, roster, sheets_in, visible
+from sumnist.sheets.check import MISTAKE
 from sumnist.sheets.layout import Layout, Person
-from sumnist.sheets.mistakes import MISTAKE
 from sumnist.sheets.review import Doubts, Recorder, beside
 
 OTHER = Layout.of_line("9,7.5,12", "Mathematics")
@@ -127,7 +127,8 @@ def test_no_pictures_wrong_settings_and_a_missing_extra_are_errors_before_the_wo
         read_batch([folder], EXAM, out, mistake=1.5)
     monkeypatch.setitem(sys.modules, "pupil_apriltags", None)
     monkeypatch.delitem(sys.modules, "sumnist.sheets.registration", raising=False)
-    with pytest.raises(MissingExtraError, match=r'reading sheets needs pupil_apriltags, .*"sumnist\[sheets\]"'):
+    told = r'^reading sheets needs pupil_apriltags, .*; install it with: pip install "sumnist\[sheets\]"$'
+    with pytest.raises(MissingExtraError, match=told):
         read_batch([folder], EXAM, out)
     assert list(tmp_path.iterdir()) == []
 

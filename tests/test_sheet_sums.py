@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
+from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sheet_enumeration import WEIGHTS, Form, Way, by_values, channel, forms, read, ways
 from sumnist.arithmetic import sumproduct
 from sumnist.arithmetic.sumproduct import LOG_SUM
-from sumnist.arithmetic.sums import Integers
 from sumnist.arithmetic.values import Value, Values
 from sumnist.errors import EquationError, LayoutError, NumberError
 from sumnist.inference.cells import CELL_CLASSES
 from sumnist.sheets import check as module
-from sumnist.sheets import evidence, mistakes
-from sumnist.sheets.check import Check, Posterior, divided
-from sumnist.sheets.evidence import Seen, Shown, in_boxes, in_strip, seen
-from sumnist.sheets.formulas import Formula, in_order
-from sumnist.sheets.layout import Field
-from sumnist.sheets.mistakes import KINDS, UNKNOWN, Writer
+from sumnist.sheets import evidence
+from sumnist.sheets import verdict as verdicts
+from sumnist.sheets.check import KINDS, UNKNOWN, Check, Posterior, Writer
+from sumnist.sheets.evidence import Seen, in_boxes, in_strip, seen
+from sumnist.sheets.layout import Field, Formula, in_order
+from sumnist.sheets.verdict import SURE, Outcome, Verdict, verdict
 
 
 @pytest.mark.parametrize(
     ("text", "terms"),
     [
-        ("t = a", "+a"),
-        ("t=a+b", "+a+b"),
-        ("t = a − b - c", "+a-b-c"),
-        ("t = - a + b", "-a+b"),
-        ("t = q1 + … + q4", "+q1+q2+q3+q4"),
-        ("t = q1 + ... + q4 - x", "+q1+q2+q3+q4-x"),
-        ("t = x - q08 - … - q11", "+x-q08-q09-q10-q11"),
-        ("t = q1 + … + q2", "+q1+q2"),
+        ("t = a", "+a"), ("t=a+b", "+a+b"), ("t = a − b - c", "+a-b-c"), ("t = - a + b", "-a+b"),
+        ("t = q1 + … + q4", "+q1+q2+q3+q4"), ("t = q1 + ... + q4 - x", "+q1+q2+q3+q4-x"),
+        ("t = x - q08 - … - q11", "+x-q08-q09-q10-q11"), ("t = q1 + … + q2", "+q1+q2"),
         ("t = a1b2 + … + a1b4", "+a1b2+a1b3+a1b4"),
     ],
-)
+)  # fmt: skip
 def test_a_formula_is_read_as_its_terms(text: str, terms: str) -> None:
     formula = Formula.of(text)
     assert formula.total == "t"
@@ -67,43 +64,30 @@ def test_whatever_is_written_as_a_formula_is_one_or_is_refused(text: str) -> Non
     assert Formula.of(formula.text) == formula
 
 
+ONE = "expected one = in at most 2,000 characters: write it as in 'total = q1 + q2'"
 DOTS = (
-    ": its dots do not stand between two names that count up, with one sign, expected as in 'q1 + … + q12', over at "
-    "most 200 fields: write the terms out"
+    "its dots do not stand between two names that count up, with one sign, expected as in 'q1 + … + q12', over at most "
+    "200 fields: write the terms out"
 )
-NAME = "expected a name of up to 32 letters from a to z, digits and _, a letter first: correct it"
+NAME = " where a field is named, expected a name of up to 32 letters from a to z, digits and _, a letter first: correct"
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("texts", "message"),
     [
-        ("total", ": expected one = in at most 2,000 characters: write it as in 'total = q1 + q2'"),
-        ("t = " + "a + " * 600 + "a", ": expected one = in at most 2,000 characters: write it as in 'total = q1 + q2'"),
-        ("t =", f": '' where a field is named, {NAME}"),
-        ("= a", f": '' where a field is named, {NAME}"),
-        ("t = a b", f": 'a b' where a field is named, {NAME}"),
-        ("t = a + + b", f": '' where a field is named, {NAME}"),
-        ("t = a +", f": '' where a field is named, {NAME}"),
-        ("t = 2 * a", f": '2 * a' where a field is named, {NAME}"),
-        ("a = b = c", f": 'b = c' where a field is named, {NAME}"),
-        ("t = Ω", f": 'Ω' where a field is named, {NAME}"),
-        ("t = " + "a" * 33, f": '{'a' * 33}' where a field is named, {NAME}"),
-        ("t = q1 + …", DOTS),
-        ("t = … + q3", DOTS),
-        ("t = …", DOTS),
-        ("t = a + … + q3", DOTS),
-        ("t = p1 + … + q3", DOTS),
-        ("t = q3 + … + q1", DOTS),
-        ("t = q1 + … - q4", DOTS),
-        ("t = q1 - … + q4", DOTS),
-        ("t = q1 + … + q202", DOTS),
-        ("t = q1 + … + q" + "9" * 30, DOTS),
+        (["total", "t = " + "a + " * 600 + "a"], ONE),
+        (["t =", "= a", "t = a + + b", "t = a +"], "''" + NAME),
+        (["t = a b"], "'a b'" + NAME), (["t = 2 * a"], "'2 * a'" + NAME), (["a = b = c"], "'b = c'" + NAME),
+        (["t = Ω"], "'Ω'" + NAME), (["t = " + "a" * 33], f"'{'a' * 33}'" + NAME),
+        (["t = q1 + …", "t = … + q3", "t = …", "t = a + … + q3", "t = p1 + … + q3", "t = q3 + … + q1",
+          "t = q1 + … - q4", "t = q1 - … + q4", "t = q1 + … + q202", "t = q1 + … + q" + "9" * 30], DOTS),
     ],
-)
-def test_what_is_no_formula_is_refused(text: str, message: str) -> None:
-    with pytest.raises(LayoutError) as error:
-        Formula.of(text)
-    assert str(error.value) == f"formula {text[:80]!r}{message}"
+)  # fmt: skip
+def test_what_is_no_formula_is_refused(texts: list[str], message: str) -> None:
+    for text in texts:
+        with pytest.raises(LayoutError) as error:
+            Formula.of(text)
+        assert str(error.value).startswith(f"formula {text[:80]!r}: {message}")
 
 
 @st.composite
@@ -250,27 +234,18 @@ NOTHING = in_boxes(field_of(2), logs("empty", "empty", sure=1 - 1e-7))
 @pytest.mark.parametrize(
     ("main", "correction", "value", "how"),
     [
-        (("1", "7"), ("empty", "empty"), 17, "number"),
-        (("empty", "7"), ("empty", "empty"), 7, "number"),
-        (("7", "empty"), ("empty", "empty"), 7, "number"),
-        (("0", "7"), ("empty", "empty"), 7, "number"),
-        (("filler", "7"), ("empty", "empty"), 7, "number"),
-        (("empty", "0"), ("empty", "empty"), 0, "number"),
-        (("empty", "empty"), ("empty", "empty"), 0, "empty"),
-        (("empty", "filler"), ("empty", "empty"), 0, "filler"),
-        (("filler", "filler"), ("empty", "empty"), 0, "filler"),
-        (("empty", "1"), ("empty", "empty"), 1, "number"),
-        (("crossed", "crossed"), ("4", "2"), 42, "correction"),
-        (("empty", "crossed"), ("empty", "4"), 4, "correction"),
-        (("1", "7"), ("1", "8"), 18, "correction"),
-        (("empty", "empty"), ("1", "8"), 18, "correction"),
+        ("17", "  ", 17, "number"), (" 7", "  ", 7, "number"), ("7 ", "  ", 7, "number"), ("07", "  ", 7, "number"),
+        ("–7", "  ", 7, "number"), (" 0", "  ", 0, "number"), ("  ", "  ", 0, "empty"), (" –", "  ", 0, "filler"),
+        ("––", "  ", 0, "filler"), (" 1", "  ", 1, "number"), ("xx", "42", 42, "correction"),
+        (" x", " 4", 4, "correction"), ("17", "18", 18, "correction"), ("  ", "18", 18, "correction"),
     ],
-)
-def test_what_people_do_with_boxes_is_understood(
-    main: tuple[str, ...], correction: tuple[str, ...], value: int, how: str
-) -> None:
-    one = field_of(2)
-    found = seen(one, in_boxes(one, logs(*main, sure=0.999)), in_boxes(one, logs(*correction, sure=0.999)), False)
+)  # fmt: skip
+def test_what_people_do_with_boxes_is_understood(main: str, correction: str, value: int, how: str) -> None:
+    one, names = field_of(2), {" ": "empty", "–": "filler", "x": "crossed"}
+    main_, correction_ = (
+        in_boxes(one, logs(*(names.get(char, char) for char in text), sure=0.999)) for text in (main, correction)
+    )
+    found = seen(one, main_, correction_, False)
     assert likeliest_of(found) == value
     assert found.how(value) == how
 
@@ -345,11 +320,6 @@ def test_candidates_of_large_fields_keep_the_rest_apart() -> None:
     assert 0 < found.other < 0.1
 
 
-def test_a_number_that_was_not_shown_has_the_likelihood_of_the_rest() -> None:
-    shown = Shown(np.array([3, 5]), np.array([0.2, 0.6]), 0.01, 0.1, 0.0, 0.0, 0.0)
-    assert shown.at(np.array([0, 3, 4, 5, 9])).tolist() == [0.01, 0.2, 0.01, 0.6, 0.01]
-
-
 many = settings(deadline=None, max_examples=100)
 
 
@@ -359,27 +329,10 @@ def ways_to(writer: Writer, terms: tuple[int, ...]) -> NDArray[np.float64]:
     return writer.kinds(totals, np.tile(np.array(terms), (len(totals), 1)))
 
 
-def likeliest(total: int, terms: list[int], largest: int = 200, halves: bool = False) -> str:
-    writer = Writer(largest, len(terms), halves)
-    return KINDS[int(writer.kinds(np.array([total]), np.array([terms])).argmax())]
-
-
 def test_the_weights_of_the_mixture_are_those_of_the_page_and_sum_to_one() -> None:
-    named = {KINDS[kind]: share for kind, share in mistakes.WEIGHTS.items()}
+    named = {KINDS[kind]: share for kind, share in module.WEIGHTS.items()}
     assert named == WEIGHTS
     assert sum(WEIGHTS.values()) == pytest.approx(1, abs=1e-15)
-
-
-@pytest.mark.parametrize("halves", [False, True])
-@pytest.mark.parametrize("largest", [1, 2, 9, 10, 23, 120])
-def test_probabilities_of_all_totals_sum_to_one_and_mistakes_are_never_the_sum(largest: int, halves: bool) -> None:
-    for terms in product(range(-4, 13, 2), repeat=2):
-        found = ways_to(Writer(largest, 2, halves, 0.3), terms)
-        assert found.sum() == pytest.approx(1, abs=1e-12)
-        assert found.min() >= 0
-        if 0 <= sum(terms) <= largest:
-            assert found[sum(terms)].tolist() == [pytest.approx(0.7), *[0] * 6]
-            assert found[:, 1:].sum() == pytest.approx(0.3, abs=1e-12)
 
 
 @many
@@ -395,32 +348,6 @@ def test_each_kind_is_as_probable_as_by_strings_of_digits(
     for (total, kind), share in channel(tuple(terms), largest, mistake, halves).items():
         expected[total, list[str](KINDS).index(kind)] = share
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-15)
-
-
-def test_a_sum_without_room_makes_every_total_possible() -> None:
-    for terms in (15, 15), (3, -9):
-        assert ways_to(Writer(20, 2), terms).sum(1).min() >= 0.98 / 21
-
-
-def test_mistakes_are_recognised() -> None:
-    terms = [17, 16, 14, 20, 9]  # 76
-    assert likeliest(76, terms) == "right"
-    assert likeliest(75, terms) == likeliest(77, terms) == "off by one"
-    assert likeliest(66, terms) == likeliest(86, terms) == likeliest(176, terms) == "carry"
-    assert likeliest(60, terms) == "skipped"
-    assert likeliest(67, terms) == "swapped"  # or one certain term of five skipped, which is rarer
-    assert likeliest(3, terms) == "anything"
-
-
-def test_with_halves_a_half_and_a_whole_are_off_by_one_and_a_carry_is_ten_wholes() -> None:
-    terms = [25, 32]  # 12½ + 16 = 28½
-    assert [likeliest(57 + step, terms, 200, halves=True) for step in (1, 2, 20)] == [
-        "off by one",
-        "off by one",
-        "carry",
-    ]
-    assert likeliest(2 * 82 + 1, terms, 400, halves=True) == "swapped"
-    assert likeliest(57 + 10, terms, 200, halves=True) == "anything"
 
 
 def test_a_term_that_is_not_known_makes_all_totals_equally_probable() -> None:
@@ -440,23 +367,25 @@ def test_what_is_not_listed_is_as_probable_as_all_its_totals(one: int, two: int,
     np.testing.assert_allclose(found[0], expected.sum(0), atol=1e-15)
 
 
-@pytest.mark.parametrize(
-    ("given_", "message"),
-    [
+def test_what_makes_no_sense_is_refused() -> None:
+    for given_, message in (
         ((0, 2), "A total of 0..0 was given: expected a largest one of 1 to 1000000000000000"),
         ((20, 0), "A total of no terms was given: expected one term at least"),
         ((20, 2, False, 1.5), "A probability of a mistake of 1.5 was given: expected one of 0 to 1"),
-    ],
-)
-def test_what_makes_no_sense_is_refused(given_: tuple[int, int, bool, float], message: str) -> None:
-    with pytest.raises(NumberError) as caught:
-        Writer(*given_)
-    assert str(caught.value) == message
+    ):
+        with pytest.raises(NumberError, match=f"^{message}$"):
+            Writer(*given_)
 
 
 quick = settings(deadline=None, max_examples=60)
 SUM = Formula("t", ((1, "a"), (1, "b"), (1, "c")))
 LARGEST = {"a": 20, "b": 20, "c": 20, "t": 60}
+
+
+def share_of(found: Posterior, name: str, number: int) -> float:
+    """The probability of a number of a field."""
+    numbers, shares = found.numbers[name]
+    return float(shares[numbers == number].sum())
 
 
 def posterior_of(form: Form) -> Posterior:
@@ -479,24 +408,17 @@ def assert_is(found: Posterior, form: Form, counted: list[Way], scale: float = 0
         expected = np.zeros(largest + 1)
         for way in counted:
             expected[way.values[name]] += way.weight / whole
-        field = found.fields[name]
-        if isinstance(field, Integers):
-            shares = np.asarray(field.probabilities)
-        else:
-            assert field.other == 0
-            shares = np.array([field.probabilities.get(number, 0.0) for number in range(largest + 1)])
-        np.testing.assert_allclose(shares, expected, rtol=1e-9, atol=1e-14)
+        numbers, shares = found.numbers[name]
+        np.testing.assert_allclose(shares, expected[numbers], rtol=1e-9, atol=1e-14)
+        assert np.delete(expected, numbers).sum() == 0
     for formula in form.formulas:
         for kind in KINDS:
             share = sum(way.weight for way in counted if way.kinds[formula.total] == kind) / whole
             assert found.kinds[formula.total][kind] == pytest.approx(share, rel=1e-9, abs=1e-14)
     joint = by_values(counted)
-    values, kinds, probability = found.explanation
+    values = found.values
     assert joint[tuple(values[name] or 0 for name in form.largest)] == pytest.approx(max(joint.values()), rel=1e-9)
-    assert probability == pytest.approx(max(joint.values()), rel=1e-9)
-    these = [way for way in counted if way.values == values]
-    (chosen,) = [way.weight for way in these if way.kinds == kinds]
-    assert chosen == pytest.approx(max(way.weight for way in these), rel=1e-9)
+    assert found.probability == pytest.approx(max(joint.values()), rel=1e-9)
 
 
 @quick
@@ -524,7 +446,6 @@ def test_lists_of_candidates_give_the_same_as_all_numbers(form: Form) -> None:
         patch.setattr(module, "DENSE", 0)
         check = Check(form.largest, form.formulas, form.halves, form.mistake)
         found = check.posterior(candidates_of(form))
-    assert all(isinstance(field, Values) for field in found.fields.values())
     scale = sum(math.log(shares.sum()) for shares in form.likelihoods.values())
     assert_is(found, form, counted, scale)
 
@@ -540,7 +461,7 @@ def test_logarithms_give_the_same_as_probabilities(form: Form) -> None:
         slow = posterior_of(form)
     assert slow.log_evidence == pytest.approx(fast.log_evidence, abs=1e-9)
     for name in form.largest:
-        assert slow.numbers(name)[1] == pytest.approx(fast.numbers(name)[1], rel=1e-9, abs=1e-14)
+        assert slow.numbers[name][1] == pytest.approx(fast.numbers[name][1], rel=1e-9, abs=1e-14)
     for total, kinds in slow.kinds.items():
         assert kinds == pytest.approx(fast.kinds[total], rel=1e-9, abs=1e-14)
 
@@ -553,13 +474,14 @@ def test_of_too_many_combinations_the_best_alternative_is_taken(form: Form) -> N
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "LISTED", 0)
-        found = posterior_of(form).explanation
+        found = posterior_of(form)
     joint = by_values(counted)
     share = joint[tuple(found.values[name] or 0 for name in form.largest)]
     assert found.probability == pytest.approx(share, rel=1e-9)
     # A total that is wrong comes about in a few alternatives, of which the best one counts here; a right one in one.
     assert share >= max(joint.values()) / 4 ** len(form.formulas)
-    if set(found.kinds.values()) == {"right"}:
+    sums = {one.total: sum(sign * (found.values[name] or 0) for sign, name in one.terms) for one in form.formulas}
+    if form.mistake < 0.5 and all(found.values[total] == made for total, made in sums.items()):
         assert share == pytest.approx(max(joint.values()), rel=0.5)
 
 
@@ -572,10 +494,10 @@ def test_what_is_as_improbable_as_1e_300_for_each_number_decides_where_nothing_e
     # Eight are two and one is one: nine ways, all as probable.
     assert found.log_evidence == pytest.approx(-8 * 701 - 700 + math.log(9))
     for place in range(9):
-        assert found.numbers(f"x{place}")[1] == pytest.approx([0, 1 / 9, 8 / 9])
-    assert sum(value or 0 for name, value in found.explanation.values.items() if name != "t") == 17
-    assert found.explanation.probability == pytest.approx(1 / 9)
-    assert found.right("t") == 1
+        assert found.numbers[f"x{place}"][1] == pytest.approx([0, 1 / 9, 8 / 9])
+    assert sum(value or 0 for name, value in found.values.items() if name != "t") == 17
+    assert found.probability == pytest.approx(1 / 9)
+    assert found.kinds["t"]["right"] == 1
 
 
 def test_numbers_that_contradict_each_other_are_an_error_if_nobody_errs() -> None:
@@ -583,8 +505,8 @@ def test_numbers_that_contradict_each_other_are_an_error_if_nobody_errs() -> Non
     with pytest.raises(EquationError, match=r"^No numbers explain what is read: expected evidence under which some"):
         Check(LARGEST, [SUM], mistake=0).posterior(evidence)
     found = Check(LARGEST, [SUM]).posterior(evidence)
-    assert found.explanation.values == dict.fromkeys(LARGEST, 5)
-    assert found.explanation.probability == pytest.approx(1)
+    assert found.values == dict.fromkeys(LARGEST, 5)
+    assert found.probability == pytest.approx(1)
 
 
 def strips(values: Mapping[str, Mapping[Value, float]]) -> dict[str, Values]:
@@ -598,28 +520,27 @@ TWO = Formula("t", ((1, "a"), (1, "b")))
 def test_numbers_of_twelve_digits_are_checked_by_their_candidates() -> None:
     evidence = strips({"a": {123456789012: 0.6, 123456789072: 0.4}, "b": {10**11: 1.0}, "t": {223456789072: 1.0}})
     found = Check(WIDE, [TWO]).posterior(evidence)
-    assert found.as_read("a") == 123456789012
-    assert found.explanation.values["a"] == 123456789072
+    assert found.read["a"] == 123456789012
+    assert found.values["a"] == 123456789072
     # Against the right sum at 0.98 · 0.4: 60 units away there is "anything" only.
     odds = 0.98 * 0.4 / (0.6 * 0.02 * (0.25 + 0.05 / 11 * 6) / WIDE["t"])
-    assert found.fields["a"].probabilities[123456789012] == pytest.approx(1 / odds, rel=0.2)
+    assert share_of(found, "a", 123456789012) == pytest.approx(1 / odds, rel=0.2)
 
 
 def test_a_number_that_nobody_could_read_leaves_the_total_free_and_is_unknown() -> None:
     evidence = strips({"b": {10**11: 1.0}, "t": {223456789072: 1.0}})
     evidence["a"] = Values({}, 1.0)
     found = Check(WIDE, [TWO]).posterior(evidence)
-    assert found.explanation.values == {"a": None, "b": 10**11, "t": 223456789072}
-    assert found.explanation.kinds == {"t": "unknown"}
-    assert found.implied("a") == 123456789072
+    assert found.values == {"a": None, "b": 10**11, "t": 223456789072}
+    assert found.kinds["t"]["unknown"] == pytest.approx(1)
 
 
 def test_a_total_that_nobody_could_read_is_the_sum_of_its_terms() -> None:
     evidence = {**strips({"a": {123456789012: 1.0}, "b": {10**11: 1.0}}), "t": Values({}, 1.0)}
     found = Check(WIDE, [TWO]).posterior(evidence)
-    assert found.explanation.values["t"] == 223456789012
-    assert found.fields["t"].probabilities[223456789012] == pytest.approx(0.98)
-    assert found.fields["t"].other == pytest.approx(0.02)
+    assert found.values["t"] == 223456789012
+    assert share_of(found, "t", 223456789012) == pytest.approx(0.98)
+    assert share_of(found, "t", UNKNOWN) == pytest.approx(0.02)
 
 
 @pytest.mark.parametrize("other", [1e-6, 0.3])
@@ -635,8 +556,8 @@ def test_other_numbers_than_the_candidates_are_about_as_probable_as_by_all_numbe
         patch.setattr(module, "DENSE", 0)
         listed = Check(largest, [TWO]).posterior(evidence)
     for number in (11, 17):
-        assert listed.fields["a"].probabilities[number] == pytest.approx(exact.numbers("a")[1][number], rel=0.02)
-    assert listed.fields["t"].probabilities[311] == pytest.approx(exact.numbers("t")[1][311], rel=0.4)
+        assert share_of(listed, "a", number) == pytest.approx(exact.numbers["a"][1][number], rel=0.02)
+    assert share_of(listed, "t", 311) == pytest.approx(exact.numbers["t"][1][311], rel=0.4)
 
 
 @quick
@@ -659,13 +580,13 @@ def test_numbers_that_are_no_candidates_count_as_one_more_value(form: Form, othe
             patch.setattr(module, "FEWER", ())
         found = Check(form.largest, form.formulas, form.halves, form.mistake).posterior(evidence)
     names = list(form.largest)
-    grid = np.meshgrid(*(found.numbers(name)[0] for name in names), indexing="ij")
+    grid = np.meshgrid(*(found.numbers[name][0] for name in names), indexing="ij")
     joint = found.joint({name: one.reshape(-1) for name, one in zip(names, grid, strict=True)})
     assert joint.probabilities.sum() == pytest.approx(1, abs=1e-9)
     for axis, name in enumerate(names):
         others = tuple(place for place in range(len(names)) if place != axis)
         expected = joint.probabilities.reshape(grid[0].shape).sum(others)
-        np.testing.assert_allclose(found.numbers(name)[1], expected, rtol=1e-9, atol=1e-14)
+        np.testing.assert_allclose(found.numbers[name][1], expected, rtol=1e-9, atol=1e-14)
     for total, ways_ in joint.ways.items():
         shares = ways_ / np.maximum(ways_.sum(1, keepdims=True), 1e-300)
         expected = (shares * joint.probabilities[:, None]).sum(0)
@@ -682,8 +603,8 @@ def test_where_candidates_have_too_many_sums_the_likeliest_are_kept() -> None:
         for name, value in meant.items()
     }
     posterior = check.posterior(evidence)
-    assert posterior.explanation.values == meant
-    numbers, shares = posterior.numbers("a")
+    assert posterior.values == meant
+    numbers, shares = posterior.numbers["a"]
     assert 2 < len(numbers) < 48
     assert shares.sum() == pytest.approx(1)
 
@@ -692,9 +613,9 @@ def test_likelihoods_of_all_numbers_become_candidates_where_they_have_too_many_s
     largest = {"a": 999, "b": 999, "t": 9_999}
     meant = {"a": 123, "b": 456, "t": 579}
     found = Check(largest, [Formula.of("t = a + b")]).posterior(read(largest, meant, 0.1))
-    assert found.explanation.values == meant
-    assert isinstance(found.fields["a"], Values)
-    assert found.right("t") > 0.99
+    assert found.values == meant
+    assert len(found.numbers["a"][0]) < 1000
+    assert found.kinds["t"]["right"] > 0.99
 
 
 def test_subtotals_that_all_contradict_their_sums_are_no_more_than_can_be_looked_at() -> None:
@@ -708,67 +629,15 @@ def test_subtotals_that_all_contradict_their_sums_are_no_more_than_can_be_looked
     read = {name: Values({7**place: 0.99}, 0.01) for place, name in enumerate(largest) if 7**place < 10**8}
     evidence = {name: read.get(name, Values({3: 0.99}, 0.01)) for name in largest}
     posterior = Check(largest, formulas).posterior(evidence)
-    assert posterior.explanation.values["a20"] == 3
-    assert all(shares.sum() == pytest.approx(1) for _, shares in map(posterior.numbers, largest))
+    assert posterior.values["a20"] == 3
+    assert all(shares.sum() == pytest.approx(1) for _, shares in posterior.numbers.values())
 
 
-def test_a_sheet_of_thirty_fields_is_solved() -> None:
-    largest = {f"x{place}": 20 for place in range(27)} | {"s1": 300, "s2": 300, "t": 600}
-    formulas = [
-        Formula("s1", tuple((1, f"x{place}") for place in range(13))),
-        Formula("s2", tuple((1, f"x{place}") for place in range(13, 27))),
-        Formula("t", ((1, "s1"), (1, "s2"))),
-    ]
-    random = np.random.default_rng(3)
-    values = {f"x{place}": int(random.integers(21)) for place in range(27)}
-    values["s1"] = sum(values[f"x{place}"] for place in range(13))
-    values["s2"] = sum(values[f"x{place}"] for place in range(13, 27))
-    values["t"] = values["s1"] + values["s2"]
-    evidence = read(largest, values)
-    for name in ("x4", "s1", "x20"):  # nobody could read these
-        evidence[name] = np.full(largest[name] + 1, -math.log(largest[name] + 1))
-    found = Check(largest, formulas).posterior(evidence)
-    assert found.explanation.values == values
-    assert found.explanation.probability > 0.9
-    assert min(found.right(total) for total in ("s1", "s2", "t")) > 0.9
-
-
-@given(st.lists(st.floats(1e-6, 1.0), min_size=3, max_size=3), st.lists(st.floats(1e-3, 1.0), min_size=3, max_size=3))
-def test_a_prior_that_was_learned_is_divided_out(likelihoods: list[float], prior: list[float]) -> None:
-    read_ = np.array(likelihoods) * prior
-    found = divided(np.log(read_ / read_.sum()), np.log(prior))
-    assert np.exp(found) == pytest.approx(np.array(likelihoods) / sum(likelihoods))
-
-
-def test_what_was_impossible_and_is_not_read_stays_so_and_what_is_read_is_an_error() -> None:
-    with np.errstate(divide="ignore"):
-        assert np.exp(divided(np.log([0.5, 0.5, 0.0]), np.log([0.25, 0.75, 0.0]))) == pytest.approx([0.75, 0.25, 0])
-        with pytest.raises(NumberError, match=r"^2 is read, but its prior is 0: expected a prior above 0 for all"):
-            divided(np.log([0.4, 0.4, 0.2]), np.log([0.25, 0.75, 0.0]))
-
-
-def sum_of(total: str, *terms: str) -> Formula:
-    return Formula(total, tuple((1, term) for term in terms))
-
-
-@pytest.mark.parametrize(
-    ("formulas", "message"),
-    [
-        ([sum_of("t", "a", "z")], r"^formula 't = a \+ z': no field is named z, "),
-        ([sum_of("t", "a"), sum_of("c", "a")], r"^field a: is in the formulas of t and of c, expected it once"),
-        ([sum_of("t", "a"), sum_of("t", "b")], r"^field t: has two formulas, expected one"),
-        ([sum_of("t", "a", "t")], r"^field t: is a part of itself, by t of t, expected no circle"),
-        ([Formula("t", ((2, "a"),))], r"^formula of t: \(\(2, 'a'\),\), expected signs of 1 or -1: correct them$"),
-    ],
-)
-def test_formulas_that_make_no_forest_are_refused(formulas: list[Formula], message: str) -> None:
-    with pytest.raises(LayoutError, match=message):
-        Check(LARGEST, formulas)
-
-
-def test_a_form_without_fields_is_refused() -> None:
+def test_a_form_without_fields_or_with_other_signs_is_refused() -> None:
     with pytest.raises(LayoutError, match=r"^A form without fields: expected one field at least: add some$"):
         Check({}, [])
+    with pytest.raises(LayoutError, match=r"^formula of t: \(\(2, 'a'\),\), expected signs of 1 or -1: correct them$"):
+        Check(LARGEST, [Formula("t", ((2, "a"),))])
 
 
 def test_evidence_that_fits_no_field_is_refused() -> None:
@@ -783,3 +652,150 @@ def test_evidence_that_fits_no_field_is_refused() -> None:
         check.posterior({"z" if name == "a" else name: x for name, x in evidence.items()})
     with pytest.raises(NumberError, match=r"^Field a has numbers of 0\.\.-1: expected a largest one of 0 to"):
         Check({**LARGEST, "a": -1}, [SUM])
+
+
+# What is said of a sheet, and the fewest cells that settle it, against counting out all numbers and all sets.
+
+FORM = {"a": 20, "b": 20, "s": 40, "c": 20, "d": 20, "t": 40}
+SUMS = [Formula("s", ((1, "a"), (1, "b"))), Formula("t", ((1, "c"), (1, "d")))]
+VALUES = {"a": 3, "b": 8, "s": 11, "c": 14, "d": 9, "t": 23}
+
+
+def on(numbers: dict[int, float], largest: int = 20) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Log-probabilities of a few numbers, and a little for all others."""
+    shares = np.full(largest + 1, 1e-9)
+    shares[list(numbers)] = list(numbers.values())
+    return np.log(shares)  # type: ignore[no-any-return]
+
+
+def verdict_of(changed: dict[str, dict[int, float]], mistake: float = 0.02) -> Verdict:
+    evidence = read(FORM, VALUES, 1e-9)
+    evidence |= {name: on(numbers, FORM[name]) for name, numbers in changed.items()}
+    return verdict(Check(FORM, SUMS, mistake=mistake).posterior(evidence))
+
+
+def cells(found: Verdict) -> set[str]:
+    return {cell.field for cell in found.look}
+
+
+def test_what_is_sure_adds_up_is_corrected_or_does_not_add_up() -> None:
+    found = verdict_of({})
+    assert (found.outcome, found.values, found.corrections, found.wrong, found.look) == ("adds up", VALUES, (), (), ())
+    assert found.probability > 0.999
+    found = verdict_of({"a": {8: 0.55, 3: 0.45}})  # a misread cell
+    assert (found.outcome, found.values) == ("corrected", VALUES)
+    (corrected,) = found.corrections
+    assert corrected[:3] == ("a", 8, 3)
+    assert corrected.probability == pytest.approx(found.probability)
+    found = verdict_of({"t": {13: 1.0}})  # a forgotten carry
+    assert (found.outcome, found.values) == ("does not add up", {**VALUES, "t": 13})
+    assert [one[:4] for one in found.wrong] == [("t", 13, 23, "carry")]
+    assert found.wrong[0].probability > 0.9
+    found = verdict_of({"a": {8: 0.55, 3: 0.45}, "t": {24: 1.0}})  # a misread cell in one sum, a mistake in another
+    assert found.outcome == "does not add up"
+    assert [one.field for one in found.corrections] == ["a"]
+    assert [(one.field, one.kind) for one in found.wrong] == [("t", "off by one")]
+
+
+def test_a_total_that_no_doubtful_cell_can_make_right_does_not_add_up() -> None:
+    found = verdict_of({"c": {14: 0.7, 15: 0.3}, "t": {1: 1.0}})
+    assert found.outcome == "does not add up"
+    assert 0.5 < found.probability < SURE
+    assert [(one.field, one.written) for one in found.wrong] == [("t", 1)]
+    assert cells(found) == {"c"}
+    assert found.corrections == ()
+
+
+def test_a_total_that_a_doubtful_cell_can_make_right_leaves_the_sheet_in_doubt() -> None:
+    found = verdict_of({"c": {14: 0.999, 18: 0.001}, "t": {27: 1.0}})
+    assert found.outcome == "doubtful"
+    assert cells(found) & {"c", "t"}
+
+
+def test_one_of_two_cells_that_may_be_swapped_settles_both() -> None:
+    found = verdict_of({"a": {3: 0.5, 8: 0.5}, "b": {3: 0.5, 8: 0.5}})
+    assert found.outcome == "doubtful"
+    assert cells(found) < {"a", "b"}
+    assert len(found.look) == 1
+    assert {number for number, _ in found.look[0].candidates} == {3, 8}
+    assert [share for _, share in found.look[0].candidates] == pytest.approx([0.5, 0.5], abs=1e-3)
+
+
+def test_two_sums_in_doubt_need_exactly_two_cells() -> None:
+    tie = {3: 0.5, 8: 0.5}
+    found = verdict_of({"a": tie, "b": tie, "c": {14: 0.5, 9: 0.5}, "d": {9: 0.5, 14: 0.5}})
+    assert found.outcome == "doubtful"
+    assert len(found.look) == 2
+    assert len(cells(found) & {"a", "b"}) == len(cells(found) & {"c", "d"}) == 1
+
+
+def test_the_joint_probability_decides_and_less_sure_a_sheet_is_settled_by_fewer_cells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    largest = {f"x{place}": 9 for place in range(10)}
+    posterior = Check(largest, []).posterior(read(largest, dict.fromkeys(largest, 4), 0.0018))
+    found = verdict(posterior)
+    assert found.outcome == "doubtful"
+    assert found.probability == pytest.approx(0.9982**10)
+    for settled, count in ((0.995, 8), (0.99, 5), (0.985, 2)):  # 0.9982**2, **5 and **8 are above, with one more below
+        monkeypatch.setattr(verdicts, "SETTLED", settled)
+        assert len(verdict(posterior).look) == count
+
+
+@quick
+@given(forms())
+def test_the_cells_to_look_at_are_the_smallest_set_of_all(form: Form) -> None:
+    counted = list(ways(form))
+    assume(sum(way.weight for way in counted) > 0)
+    joint = by_values(counted)
+    found = verdict(Check(form.largest, form.formulas, form.halves, form.mistake).posterior(form.evidence))
+    assert found.probability == pytest.approx(max(joint.values()), rel=1e-9)
+    assert bool(found.look) == (found.probability < SURE)
+    assert found.outcome in (("doubtful", "does not add up") if found.look else get_args(Outcome))
+
+    def right(chosen: tuple[int, ...]) -> float:
+        best: defaultdict[tuple[int, ...], float] = defaultdict(float)
+        for values, share in joint.items():
+            seen = tuple(values[place] for place in chosen)
+            best[seen] = max(best[seen], share)
+        return sum(best.values())
+
+    order = list(form.largest)
+    if found.look:
+        assert right(tuple(order.index(cell.field) for cell in found.look)) >= SURE
+        for size in range(len(found.look)):
+            assert max(right(chosen) for chosen in itertools.combinations(range(len(order)), size)) < SURE + 1e-3
+
+
+def test_with_too_much_in_doubt_the_most_doubtful_cells_are_to_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "TRIED", 0)
+    found = verdict_of({"a": {3: 0.5, 8: 0.5}, "b": {3: 0.5, 8: 0.5}})
+    assert (found.outcome, cells(found)) == ("doubtful", {"a", "b"})
+
+
+def test_a_sheet_nobody_could_read_is_to_be_looked_at_in_all_cells_of_which_none_follows() -> None:
+    largest = {f"x{place}": 20 for place in range(10)} | {"t": 200}
+    formula = Formula("t", tuple((1, name) for name in largest if name != "t"))
+    evidence = {name: np.zeros(most + 1) for name, most in largest.items()}
+    found = verdict(Check(largest, [formula]).posterior(evidence))
+    assert found.outcome == "doubtful"
+    assert cells(found) == set(largest)
+
+
+def test_a_number_of_which_no_candidate_fits_is_what_the_total_implies() -> None:
+    largest = {"a": 10**9, "b": 10**9, "t": 2 * 10**9}
+    evidence = {
+        "a": Values({}, 1.0),
+        "b": Values({123_456_789: 1.0}, 0.0),
+        "t": Values({987_654_321: 1.0}, 0.0),
+    }
+    formula = [Formula("t", ((1, "a"), (1, "b")))]
+    found = verdict(Check(largest, formula, mistake=1e-3).posterior(evidence))
+    assert found.outcome == "corrected"
+    assert found.values["a"] == 987_654_321 - 123_456_789
+    assert [correction[:3] for correction in found.corrections] == [("a", None, 864_197_532)]
+    assert found.corrections[0].probability == pytest.approx(0.999)
+    found = verdict(Check(largest, formula, mistake=0.02).posterior(evidence))
+    assert found.outcome == "doubtful"
+    assert found.probability == pytest.approx(0.98)
+    assert cells(found) == {"a"}

@@ -19,9 +19,8 @@ from sumnist.errors import NumberError
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.numbers import NumberReading
 from sumnist.inference.solve import solve
-from sumnist.sheets.check import Check, Posterior
-from sumnist.sheets.formulas import Formula
-from sumnist.sheets.mistakes import KINDS
+from sumnist.sheets.check import KINDS, Check, Posterior
+from sumnist.sheets.layout import Formula
 from sumnist.sheets.verdict import Verdict, verdict
 
 ADD = """(module) => ({ one, two, total }) => {
@@ -132,7 +131,7 @@ def settled(posterior: Posterior, fields: Sequence[str]) -> float:
 def assert_same(found: dict[str, Any], posterior: Posterior) -> Verdict:
     names, expected = [*posterior.check.largest], verdict(posterior)
     for name, shares in zip(names, found["marginals"], strict=True):
-        np.testing.assert_allclose(shares, posterior.numbers(name)[1], atol=1e-9)
+        np.testing.assert_allclose(shares, posterior.numbers[name][1], atol=1e-9)
     (kinds,) = posterior.kinds.values()
     assert found["kinds"] == pytest.approx([kinds[kind] for kind in KINDS[:-1]], abs=1e-9)
     assert found["log"] == pytest.approx(posterior.log_evidence, abs=1e-9)
@@ -153,7 +152,7 @@ def assert_same(found: dict[str, Any], posterior: Posterior) -> Verdict:
         same = settled(posterior, [cell.field for cell in expected.look])
         assert settled(posterior, looked) == pytest.approx(same, abs=1e-6)
     for cell in found["look"]:
-        shares = posterior.numbers(names[cell["field"]])[1]
+        shares = posterior.numbers[names[cell["field"]]][1]
         told = [one["share"] for one in cell["candidates"]]
         assert told == pytest.approx(np.sort(shares)[::-1][: len(told)].tolist(), abs=1e-9)
     return expected

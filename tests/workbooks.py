@@ -49,14 +49,13 @@ class Blank(int):
     """A cell without a value, which is zero in a sum and does not count."""
 
 
-def worked_out(sheet: Sheet, formula: str, changed: dict[str, Any] | None = None) -> Any:
-    """What a formula comes to by the values that are written, with some of them changed."""
+def worked_out(sheet: Sheet, formula: str) -> Any:
+    """What a formula comes to by the values that are written."""
 
     def cell(place: str) -> Any:
-        values = sheet.values | (changed or {})
         if place in sheet.formulas:
-            return worked_out(sheet, sheet.formulas[place], changed)
-        return Blank(0) if values.get(place) is None else values[place]
+            return worked_out(sheet, sheet.formulas[place])
+        return Blank(0) if sheet.values.get(place) is None else sheet.values[place]
 
     def count(*values: Any) -> int:
         return sum(isinstance(value, (int, float)) and not isinstance(value, Blank) for value in values)

@@ -244,6 +244,7 @@ class Ring:
         zero: The weight of what is impossible.
         one: The weight of what is certain.
         least: Products of which the greatest is no greater are refused.
+        linear: Whether weights are probabilities, and not their logarithms.
     """
 
     add: Add
@@ -252,11 +253,7 @@ class Ring:
     zero: float
     one: float
     least: float
-
-    @property
-    def linear(self) -> bool:
-        """Whether weights are probabilities, and not their logarithms."""
-        return self.times is operator.mul
+    linear: bool
 
     def weights(self, log_weights: Weights) -> Weights:
         """Weights of this semiring, from logarithms."""
@@ -298,9 +295,9 @@ class Ring:
         return (x / most, float(np.log(most))) if self.linear else (x - most, float(most))
 
 
-LOG_SUM = Ring(log_sum, np.logaddexp, operator.add, IMPOSSIBLE, 0.0, IMPOSSIBLE)
-LOG_MAX = Ring(log_max, np.maximum, operator.add, IMPOSSIBLE, 0.0, IMPOSSIBLE)
-PROBABILITIES = Ring(np.add.reduce, np.add, operator.mul, 0.0, 1.0, SAFE)
+LOG_SUM = Ring(log_sum, np.logaddexp, operator.add, IMPOSSIBLE, 0.0, IMPOSSIBLE, linear=False)
+LOG_MAX = Ring(log_max, np.maximum, operator.add, IMPOSSIBLE, 0.0, IMPOSSIBLE, linear=False)
+PROBABILITIES = Ring(np.add.reduce, np.add, operator.mul, 0.0, 1.0, SAFE, linear=True)
 
 
 @dataclass(frozen=True)

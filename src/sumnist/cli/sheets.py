@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["SheetCommand", "SheetNew", "SheetRead", "SheetReview"]
 
 MISTAKE = 0.02
-"""As `sheets/mistakes` has it, which needs NumPy."""
+"""As `sheets/check` has it, which needs NumPy."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,13 +21,11 @@ from sumnist.config import Engine, ReadingEngine
 from sumnist.environment import library_version
 from sumnist.errors import ConfigError, DataError, ImageError, SumnistError
 from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
-from sumnist.sheets.layout import Layout, Person
-from sumnist.sheets.mistakes import MISTAKE
+from sumnist.sheets.check import MISTAKE
+from sumnist.sheets.layout import UNPRINTED, Layout, Person
 from sumnist.sheets.pictures import PdfPage, is_pdf, pages_of
 from sumnist.sheets.reading import SheetReader, finder
 from sumnist.sheets.verdict import Outcome
-
-__all__ = ["BY_HAND", "STATES", "UNREADABLE", "SheetTask", "Summary", "read_batch", "sheets_in", "state", "visible"]
 
 
 @dataclass(frozen=True)
@@ -169,8 +167,6 @@ STATES = (*get_args(Outcome), BY_HAND, UNREADABLE)
 """What a sheet may be, in the order in which it is told."""
 TOLD = 10
 """Entries of a kind that are printed: as many as are read on a screen."""
-UNSEEN = {"Cc", "Cs", "Zl", "Zp"}
-"""Categories of characters that end a line, change a terminal, or have no bytes."""
 NO_CHARACTERS = {"\ufffe", "\uffff"}
 """What XML does not allow besides."""
 
@@ -278,6 +274,6 @@ def visible(text: str) -> str:
     """A text as one line, with escapes such as \\x1b for characters that cannot be seen or written."""
     return "".join(
         char.encode("unicode_escape").decode()
-        if unicodedata.category(char) in UNSEEN or char in NO_CHARACTERS else char
+        if unicodedata.category(char) in UNPRINTED or char in NO_CHARACTERS else char
         for char in text
     )  # fmt: skip

@@ -21,13 +21,14 @@ All numbers of a field that is no total are equally probable beforehand, but for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.arithmetic.sumproduct import IMPOSSIBLE
 from sumnist.arithmetic.values import ordered
 from sumnist.data.texts import LENGTHS
 from sumnist.inference.cells import CELL_CLASSES
@@ -113,8 +114,8 @@ class Seen:
         return HOW[int(self.ways.get(value, self.ways[None]).argmax())]
 
 
-def seen(field: Field, main: Shown, correction: Shown, is_total: bool) -> Seen:
-    """What is seen of a field in its cells, and in those of its correction."""
+def seen(field: Field, main: Shown, correction: Shown, is_total: bool, unit: int = 1) -> Seen:
+    """What is seen of a field in its cells, and in those of its correction; as evidence of its numbers times `unit`."""
     values = np.union1d(np.union1d(main.values, correction.values), [0])
     anew, zero = CORRECTED * main.crossed + WRITTEN_ANEW * main.mean, values == 0
     lacking = LEFT_OUT if is_total else ORDINARY * ZERO["empty"] * FORGOTTEN / field.largest
@@ -135,10 +136,12 @@ def seen(field: Field, main: Shown, correction: Shown, is_total: bool) -> Seen:
     known: dict[int | None, Floats] = dict(zip(values.tolist(), ways, strict=True))
     likelihoods = ways.sum(1)
     if len(values) == field.largest + 1:
-        return Seen(np.log(likelihoods), known | {None: other})
+        logs = np.full(unit * field.largest + 1, IMPOSSIBLE)
+        logs[::unit] = np.log(likelihoods)
+        return Seen(logs, known | {None: other})
     rest = float(other.sum()) * (field.largest + 1 - len(values))
     scale = likelihoods.sum() + rest
-    candidates = dict(zip(values.tolist(), (likelihoods / scale).tolist(), strict=True))
+    candidates = dict(zip((unit * values).tolist(), (likelihoods / scale).tolist(), strict=True))
     return Seen(ordered(candidates, rest / scale), known | {None: other})
 
 
@@ -148,58 +151,71 @@ def seen(field: Field, main: Shown, correction: Shown, is_total: bool) -> Seen:
 def in_boxes(field: Field, logs: NDArray[Any]) -> Shown:
     """What the boxes of a number show, by log-likelihoods of the classes in each, `[boxes, 14]`."""
     ratios = np.exp(np.asarray(logs, np.float64))
-    boxes, wholes = ratios[: field.digits], 1 + field.halves
-    halves = sum(share * ratios[-1, kind] for kind, share in TAILS.items()), ratios[-1, 5]
-    tails = np.array(halves if field.halves else [1.0])
-    most = field.largest // wholes
-    whole = np.arange(most + 1, dtype=np.int64) if field.largest < DENSE else likely(boxes, most)
-    found = written_in(whole, boxes)
+    boxes, wholes, tails = ratios[: field.digits], 1 + field.halves, np.ones(1)
+    if field.halves:
+        tails = np.array([sum(share * ratios[-1, kind] for kind, share in TAILS.items()), ratios[-1, 5]])
+    places, most = places_in(boxes), field.largest // wholes
+    if field.largest < DENSE:
+        whole = np.arange(most + 1, dtype=np.int64)
+        found = written_in(whole, boxes, places)
+    else:
+        whole, found = likely(boxes, most, places)
     values: Numbers = (wholes * whole[:, None] + np.arange(wholes)).reshape(-1)
     written = (found[:, None] * tails).reshape(-1)
     values, written = values[values <= field.largest], written[values <= field.largest]
-    left = field.largest + 1 - len(values)
-    listed = float(written.sum())
-    rest = max(0.0, sum_written(boxes) * float(tails.sum()) - listed) / left if left else 0.0
+    left, listed, rest = field.largest + 1 - len(values), float(written.sum()), 0.0
+    if left:  # of all numbers that the boxes have room for
+        every, digits = 0.0, boxes[:, DIGITS]
+        for length, starts in enumerate(places, 1):
+            for start, others in starts:
+                leading = float(digits[start, 1 if length > 1 else 0 :].sum())
+                every += others * leading * float(digits[start + 1 : start + length].sum(1).prod())
+        rest = max(0.0, every * float(tails.sum()) - listed) / left
+    # Signs that mean nothing, or nothing, but a sign at least once.
+    sign, empty = (1 - SLASH) * ratios[:, FILLER] + SLASH * ratios[:, ONE], ratios[:, EMPTY]
+    filler = (((sign + empty) / 2).prod() - (empty / 2).prod()) / (1 - 0.5 ** len(ratios))
+    # What stands in the boxes is crossed out in one at least.
+    uncrossed = PARTLY[EMPTY] * empty + (1 - sum(PARTLY.values())) * ratios[:, DIGITS].mean(1)
+    crossed = (PARTLY[CROSSED] * ratios[:, CROSSED] + uncrossed).prod() - uncrossed.prod()
     return Shown(
-        values, written, rest, (listed + rest * left) / (field.largest + 1), float(ratios[:, EMPTY].prod()),
-        filled(ratios), crossed_out(ratios),
+        values, written, rest, (listed + rest * left) / (field.largest + 1), float(empty.prod()), float(filler),
+        float(crossed / (1 - (1 - PARTLY[CROSSED]) ** len(ratios))),
     )  # fmt: skip
 
 
-def around(boxes: Floats, length: int) -> Iterator[tuple[int, float]]:
-    """Where a number of so many digits may begin in boxes `[n, 14]`, and the likelihood of all the others, times how
-    often it begins there."""
-    empty, free = boxes[:, EMPTY], len(boxes) - length
-    for start in range(free + 1):
-        others = float(empty[:start].prod() * empty[start + length :].prod())
-        yield start, others * (1.0 if not free else LAST if start == free else SHIFTED / free)
-    if free:
-        yield free, sum(share * float(boxes[:free, kind].prod()) for kind, share in LED.items())
+Places = list[list[tuple[int, float]]]
+"""For numbers of 1, 2, … digits where they may begin in boxes, and the likelihood of all other boxes, times how often
+they begin there."""
 
 
-def written_in(numbers: Numbers, boxes: Floats) -> Floats:
+def places_in(boxes: Floats) -> Places:
+    """The places of numbers in boxes `[n, 14]`."""
+    empty, places = boxes[:, EMPTY], []
+    for length in range(1, len(boxes) + 1):
+        free, starts = len(boxes) - length, []
+        for start in range(free + 1):
+            others = float(empty[:start].prod() * empty[start + length :].prod())
+            starts.append((start, others * (1.0 if not free else LAST if start == free else SHIFTED / free)))
+        if free:
+            led = sum([share * float(boxes[:free, kind].prod()) for kind, share in LED.items()])
+            starts.append((free, led))
+        places.append(starts)
+    return places
+
+
+def written_in(numbers: Numbers, boxes: Floats, places: Places) -> Floats:
     """The likelihood that each number `[k]` is written in boxes `[n, 14]`."""
     found = np.zeros(len(numbers))
-    for length in range(1, len(boxes) + 1):
+    for length, starts in enumerate(places, 1):
         chosen = np.flatnonzero((numbers < 10**length) & (numbers >= (10 ** (length - 1) if length > 1 else 0)))
         own = numbers[chosen, None] // 10 ** np.arange(length)[::-1] % 10  # [c, length]
-        for start, others in around(boxes, length):
+        for start, others in starts:
             found[chosen] += others * boxes[np.arange(start, start + length), own].prod(1)
     return found
 
 
-def sum_written(boxes: Floats) -> float:
-    """The sum of these likelihoods over all numbers that the boxes have room for."""
-    total, digits = 0.0, boxes[:, DIGITS]
-    for length in range(1, len(boxes) + 1):
-        for start, others in around(boxes, length):
-            leading = float(digits[start, 1 if length > 1 else 0 :].sum())
-            total += others * leading * float(digits[start + 1 : start + length].sum(1).prod())
-    return total
-
-
-def likely(boxes: Floats, most: int) -> Numbers:
-    """The numbers up to `most` that are most probably written, ascending."""
+def likely(boxes: Floats, most: int, places: Places) -> tuple[Numbers, Floats]:
+    """The numbers up to `most` that are most probably written, ascending, and the likelihood of each."""
     count, found = len(boxes), np.zeros(1, np.int64)
     for length in range(1, count + 1):
         for start in range(count - length + 1):
@@ -211,24 +227,9 @@ def likely(boxes: Floats, most: int) -> Numbers:
                 numbers, weights = numbers[best], weights[best] / max(weights.max(), np.finfo(float).tiny)
             found = np.union1d(found, numbers)
     found = found[found <= most]
-    weights = written_in(found, boxes)
-    return np.sort(found[np.argsort(-weights, kind="stable")[:KEPT]])
-
-
-def filled(ratios: Floats) -> float:
-    """The likelihood that boxes show signs that mean nothing, or nothing, but a sign at least once."""
-    sign = (1 - SLASH) * ratios[:, FILLER] + SLASH * ratios[:, ONE]
-    both = ((sign + ratios[:, EMPTY]) / 2).prod()
-    none = (ratios[:, EMPTY] / 2).prod()
-    return float((both - none) / (1 - 0.5 ** len(ratios)))
-
-
-def crossed_out(ratios: Floats) -> float:
-    """The likelihood that what stands in boxes is crossed out in one at least."""
-    any_digit = 1 - sum(PARTLY.values())
-    others = PARTLY[EMPTY] * ratios[:, EMPTY] + any_digit * ratios[:, DIGITS].mean(1)
-    all_crossed = (PARTLY[CROSSED] * ratios[:, CROSSED] + others).prod() - others.prod()
-    return float(all_crossed / (1 - (1 - PARTLY[CROSSED]) ** len(ratios)))
+    weights = written_in(found, boxes, places)
+    kept = np.sort(np.argsort(-weights, kind="stable")[:KEPT])
+    return found[kept], weights[kept]
 
 
 # Strips.
@@ -250,22 +251,12 @@ def in_strip(
     number = float(prior[numbers] @ ratios[numbers] / prior[numbers].sum())
     shares = {value: share for value, share in candidates if 0 <= value <= field.largest}
     values = np.array(sorted(shares), np.int64)
-    learned = learned_prior(values, field)
-    probabilities = np.array([shares[value] for value in values.tolist()])
-    rest = number * other / max(1 - float(learned.sum()), np.finfo(float).eps)
-    written = number * probabilities / learned
+    # How often they are among the numbers of no more digits that the reader learned from.
+    lengths = np.array([len(str(value // (1 + field.halves))) for value in sorted(shares)], np.int64)
+    of_length = np.array(LENGTHS[: field.digits]) / sum(LENGTHS[: field.digits])
+    learned = of_length[lengths - 1] / np.where(lengths == 1, 10.0, 9 * 10.0 ** (lengths - 1)) / (1 + field.halves)
+    written = number * np.array([shares[value] for value in sorted(shares)]) / learned
     left = field.largest + 1 - len(values)
-    if not left:
-        rest = 0.0
+    rest = number * other / max(1 - float(learned.sum()), np.finfo(float).eps) if left else 0.0
     mean = (float(written.sum()) + rest * left) / (field.largest + 1)
     return Shown(values, written, rest, mean, *(float(ratios[place]) for place in (EMPTY, FILLER, CROSSED)))
-
-
-def learned_prior(values: Numbers, field: Field) -> Floats:
-    """How often numbers `[k]` are among those that the reader of strips learned from, if they have no more digits than
-    the field."""
-    whole = values // (1 + field.halves)
-    lengths = np.array([len(str(number)) for number in whole.tolist()], np.int64)
-    shares = np.array(LENGTHS[: field.digits]) / sum(LENGTHS[: field.digits])
-    numbers = np.where(lengths == 1, 10.0, 9 * 10.0 ** (lengths - 1))
-    return np.asarray(shares[lengths - 1] / numbers / (1 + field.halves))

@@ -23,12 +23,13 @@ formula = "total = q1 + q2"
 from __future__ import annotations
 
 import csv
+import difflib
 import json
 import re
 import tomllib
 import unicodedata
 from base64 import b32encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import accumulate
@@ -39,12 +40,6 @@ from typing import Any, Literal, get_args
 from sumnist.config import shown, unknown
 from sumnist.errors import DataError, LayoutError, SumnistError
 from sumnist.files import read_whole
-from sumnist.sheets.formulas import NAME, NAME_EXPECTED, Formula, in_order
-
-__all__ = [
-    "BOX", "FORMAT", "QUIET", "SIZES", "Field", "Identity", "Kind", "Layout", "Page", "Paper", "Person", "Place",
-    "Rectangle", "read_people", "tags_on",
-]  # fmt: skip
 
 Kind = Literal["boxes", "strip"]
 Paper = Literal["A4", "Letter"]
@@ -63,9 +58,19 @@ LONGEST_TITLE, LONGEST_LABEL = 100, 80
 """Characters: more than these do not fit beside the corner tags, or beside the boxes."""
 MARK = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}(\.[05])?")
 """The largest mark of a question as a command has it."""
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+NAME_EXPECTED = "a name of up to 32 letters from a to z, digits and _, a letter first"
+NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")
+"""The name of a field that is one of several: what they share, and its number."""
+SIGNS = {"+": 1, "-": -1, "−": -1}
+DOTS = {"…", "..."}
+LONGEST_FORMULA = 2_000
+"""Characters of a formula: ten times one of as many fields as fit on a page."""
+WIDEST = 200
+"""Fields that three dots may stand for."""
 TWICE = "field {}: is there twice, expected a name for each field: give one of them another"
 UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}
-"""Categories of characters that end a line or have no form."""
+"""Categories of characters that end a line, change a terminal, or have no form."""
 
 
 def check_number(what: str, value: int, most: int, mend: str) -> None:
@@ -84,6 +89,120 @@ def check_text(what: str, text: str, most: int) -> None:
     """Raise `LayoutError` for a text that cannot be one line of at most `most` characters."""
     if not text.strip() or len(text) > most or UNPRINTED & set(map(unicodedata.category, text)):
         raise LayoutError(f"{what} {text[:60]!r}: expected one line of 1 to {most} characters: give it another one")
+
+
+# Formulas: a total is what other fields add up to, less those with a minus, as in "total = q1 + … + q12". Every field
+# is in one formula at most, and a total may be in another one, so that formulas are trees: what is known of one number
+# then reaches every other one along one path, and each can be told exactly.
+
+
+@dataclass(frozen=True)
+class Formula:
+    """What a total is.
+
+    Attributes:
+        total: The name of the field that is the total.
+        terms: What it is made of: 1 or −1, and the name of a field.
+    """
+
+    total: str
+    terms: tuple[tuple[int, str], ...]
+
+    @classmethod
+    def of(cls, text: str) -> Formula:
+        """The formula that is written as `text`. Raises `LayoutError`."""
+        shown = f"formula {text[:80]!r}"
+        total, equals, right = text.partition("=")
+        if not equals or len(text) > LONGEST_FORMULA:
+            raise LayoutError(
+                f"{shown}: expected one = in at most {LONGEST_FORMULA:,} characters: write it as in 'total = q1 + q2'"
+            )
+        before, *parts = re.split(r"([+−-])", right)
+        parts = ["+", before, *parts] if before.strip() else parts
+        pairs = [(SIGNS[sign], name.strip()) for sign, name in zip(parts[::2], parts[1::2], strict=True)]
+        terms: list[tuple[int, str]] = []
+        for place, (sign, name) in enumerate(pairs):
+            if name in DOTS:
+                terms += [(sign, inner) for inner in between(shown, pairs[max(0, place - 1) : place + 2])]
+            else:
+                terms.append((sign, name))
+        for name in (total.strip(), *(name for _, name in terms)) if terms else ("",):
+            if not NAME.fullmatch(name):
+                raise LayoutError(
+                    f"{shown}: {name[:40]!r} where a field is named, expected {NAME_EXPECTED}: correct it"
+                )
+        return cls(total.strip(), tuple(terms))
+
+    @property
+    def text(self) -> str:
+        """The formula as it is written, every field of it."""
+        first, *rest = ((" + " if sign > 0 else " - ") + name for sign, name in self.terms)
+        return f"{self.total} = {first.removeprefix(' + ').lstrip()}{''.join(rest)}"
+
+
+def between(shown: str, triple: list[tuple[int, str]]) -> Iterator[str]:
+    """The names that dots stand for, in the middle of three terms. Raises `LayoutError`."""
+    ends = [NUMBERED.fullmatch(name) for _, name in (triple[0], triple[-1])] if len(triple) == 3 else []
+    match ends:
+        case [re.Match() as first, re.Match() as last] if (
+            first[1] == last[1] and len({sign for sign, _ in triple}) == 1
+        ):
+            low, high, width = int(first[2]), int(last[2]), len(first[2]) if first[2].startswith("0") else 0
+            if low < high <= low + WIDEST:
+                return (f"{first[1]}{number:0{width}}" for number in range(low + 1, high))
+    raise LayoutError(
+        f"{shown}: its dots do not stand between two names that count up, with one sign, expected as in "
+        f"'q1 + … + q12', over at most {WIDEST} fields: write the terms out"
+    )
+
+
+def in_order(formulas: Iterable[Formula], names: Iterable[str]) -> list[Formula]:
+    """The formulas over the fields `names`, each after those of the totals in it.
+
+    Raises `LayoutError`: a field is unknown, is the total of two formulas, is in two places, or is a part of itself.
+    """
+    known, by_total, parent = set(names), dict[str, Formula](), dict[str, str]()
+    for formula in formulas:
+        for name in (formula.total, *(name for _, name in formula.terms)):
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                mend = f"did you mean {near[0]}?" if near else "add the field, or correct the name"
+                raise LayoutError(
+                    f"formula {formula.text[:80]!r}: no field is named {name}, expected those there are: {mend}"
+                )
+        if any(sign not in (1, -1) for sign, _ in formula.terms):
+            raise LayoutError(f"formula of {formula.total}: {formula.terms}, expected signs of 1 or -1: correct them")
+        if formula.total in by_total:
+            raise LayoutError(f"field {formula.total}: has two formulas, expected one: leave one of them out")
+        by_total[formula.total] = formula
+        for _, name in formula.terms:
+            if name in parent:
+                where = (
+                    f"twice in the formula of {formula.total}" if parent[name] == formula.total else
+                    f"in the formulas of {parent[name]} and of {formula.total}"
+                )  # fmt: skip
+                raise LayoutError(
+                    f"field {name}: is {where}, expected it once: make a total of others a part of the second"
+                )
+            parent[name] = formula.total
+    return sorted(by_total.values(), key=lambda formula: -len(above(formula.total, parent)))
+
+
+def above(name: str, parent: dict[str, str]) -> list[str]:
+    """The totals that a field is a part of, the nearest first. Raises `LayoutError` if it is a part of itself."""
+    chain: list[str] = []
+    while name in parent:
+        name = parent[name]
+        if name in chain:
+            circle = " of ".join([*chain[chain.index(name) :], name])
+            raise LayoutError(
+                f"field {name}: is a part of itself, by {circle}, expected no circle: take it out of one of them"
+            )
+        chain.append(name)
+    return chain
+
+
+# What is on a form.
 
 
 @dataclass(frozen=True)
@@ -242,14 +361,18 @@ class Layout:
 
         Raises `LayoutError`.
         """
-        marks = [word.strip() for word in line.split(",")]
-        questions = [
-            field_of({"name": f"q{place}", "label": f"Question {place}", **mark_of(place, mark)})
-            for place, mark in enumerate(marks, 1)
-        ]
-        formula = Formula("total", tuple((1, question.name) for question in questions))
-        total = total_of({"name": "total", "label": "Total"}, formula, {field.name: field for field in questions})
-        return cls(title, (*questions, total), (formula,), paper=paper)
+        questions: dict[str, Field] = {}
+        for place, mark in enumerate(map(str.strip, line.split(",")), 1):
+            if not (found := MARK.fullmatch(mark)):
+                raise LayoutError(
+                    f"question {place}: largest mark {mark[:40]!r}, expected a number such as 9 or 7.5: write them as "
+                    "in 9,7.5,13"
+                )
+            entry = {"label": f"Question {place}", "largest": float(mark) if found[1] else int(mark)}
+            questions[f"q{place}"] = field_of({"name": f"q{place}", "halves": bool(found[1]), **entry})
+        formula = Formula("total", tuple((1, name) for name in questions))
+        total = total_of({"name": "total", "label": "Total"}, formula, questions)
+        return cls(title, (*questions.values(), total), (formula,), paper=paper)
 
     @classmethod
     def load(cls, path: str | Path) -> Layout:
@@ -336,21 +459,19 @@ def check_keys(what: str, values: Mapping[str, Any], types: Mapping[str, Any], n
 
 def field_of(entry: Mapping[str, Any]) -> Field:
     """A field as TOML has it. Raises `LayoutError`."""
-    name, halves = entry["name"], entry.get("halves", False)
-    if "digits" not in entry and "largest" not in entry:
+    name, halves, largest = entry["name"], entry.get("halves", False), entry.get("largest")
+    if largest is not None:
+        units = largest * 2 if halves else largest
+        if not abs(units) < 10**15 or units != int(units):
+            more = " of halves" if halves else ", or one of halves with halves = true"
+            raise LayoutError(f"field {name[:40]}: largest {shown(largest)}, expected a whole number{more}: change it")
+        largest = int(units)
+    elif "digits" in entry:
+        largest = full(entry["digits"], halves)
+    else:
         raise LayoutError(f"field {name}: neither digits nor largest, expected one of them: add digits = 2, say")
-    largest = units(name, entry["largest"], halves) if "largest" in entry else full(entry["digits"], halves)
     digits = entry.get("digits", len(str(largest // 2 if halves else largest)))
     return Field(name, entry.get("label", name), entry.get("kind", "boxes"), digits, largest, halves)
-
-
-def units(name: str, largest: float, halves: bool) -> int:
-    """A largest value in units of the field's values. Raises `LayoutError`."""
-    value = largest * 2 if halves else largest
-    if not abs(value) < 10**15 or value != int(value):
-        more = " of halves" if halves else ", or one of halves with halves = true"
-        raise LayoutError(f"field {name[:40]}: largest {shown(largest)}, expected a whole number{more}: change it")
-    return int(value)
 
 
 def read_or(path: Path, kind: type[SumnistError], expected: str) -> bytes:
@@ -374,16 +495,6 @@ def total_of(entry: Mapping[str, Any], formula: Formula, known: Mapping[str, Fie
     largest = max(1, most_of(formula, known, halves))
     given = largest / 2 if halves else largest
     return field_of({"halves": halves, "largest": given, **{key: entry[key] for key in entry if key != "formula"}})
-
-
-def mark_of(place: int, mark: str) -> dict[str, Any]:
-    """The largest mark of a question as TOML would have it. Raises `LayoutError`."""
-    if not (found := MARK.fullmatch(mark)):
-        raise LayoutError(
-            f"question {place}: largest mark {mark[:40]!r}, expected a number such as 9 or 7.5: write them as in "
-            "9,7.5,13"
-        )
-    return {"largest": float(mark) if found[1] else int(mark), "halves": bool(found[1])}
 
 
 def written(thing: Any, *keys: str) -> list[str]:
@@ -520,7 +631,7 @@ class Page:
         headings: tuple[Rectangle, ...] = ()
         if layout.identity.kind == "digits":
             number = Field("identity", "Number", "boxes", layout.identity.digits, 1)
-            column = Column.of([number], body, [number])
+            (column,) = columns([number], 1, body, [number])
             (identity,), headings = column.laid(0.0)
             body = body.below(column.height(0.0) + QUIET + HEADING)
         places, more = arranged(layout, body)
@@ -558,13 +669,6 @@ class Column:
     whole: float
     tail: float
     framed: bool = False
-
-    @classmethod
-    def of(cls, fields: Sequence[Field], area: Rectangle, peers: Sequence[Field], framed: bool = False) -> Column:
-        """The column whose boxes stand below those of its `peers`."""
-        end = max(map(tail, peers), default=0.0)
-        fitting = [whole(field) for field in peers if LABEL + 2 * (whole(field) + end) + BETWEEN <= area.width]
-        return cls(fields, area, max(fitting, default=0.0), end, framed)
 
     @property
     def fits(self) -> bool:
@@ -653,13 +757,16 @@ def arranged(layout: Layout, body: Rectangle) -> tuple[tuple[Place, ...], tuple[
 def columns(
     fields: Sequence[Field], count: int, area: Rectangle, peers: Sequence[Field], framed: bool = False
 ) -> list[Column]:
-    """Fields in up to `count` columns of one width, the first ones in the first."""
-    width = (area.width - (count - 1) * GUTTER) / count
-    rows = max(1, ceil(len(fields) / count))
-    areas = (replace(area, x=area.x + place * (width + GUTTER), width=width) for place in range(count))
-    starts = range(0, len(fields), rows)
-    pairs = zip(starts, areas, strict=False)
-    return [Column.of(fields[start : start + rows], one, peers, framed) for start, one in pairs]
+    """Fields in up to `count` columns of one width, the first ones in the first; the boxes of each stand below those of
+    its `peers`."""
+    width, rows = (area.width - (count - 1) * GUTTER) / count, max(1, ceil(len(fields) / count))
+    end = max(map(tail, peers), default=0.0)
+    widest = [whole(field) for field in peers if LABEL + 2 * (whole(field) + end) + BETWEEN <= width]
+    return [
+        Column(fields[start : start + rows], replace(area, x=area.x + place * (width + GUTTER), width=width),
+               max(widest, default=0.0), end, framed)
+        for place, start in enumerate(range(0, len(fields), rows))
+    ]  # fmt: skip
 
 
 # People.
@@ -711,28 +818,26 @@ def read_people(path: Path) -> list[Person]:
     try:
         for row in rows:
             values = [value.strip() for value in row]
-            if any(values) and (rows.line_num > 1 or values[0].casefold() not in HEADERS):
-                person = person_of(values)
-                if people.setdefault(person.identity, person) is not person:
-                    raise LayoutError(f"{person.identity!r} is there twice, expected each once: tell them apart")
+            if not any(values) or (rows.line_num == 1 and values[0].casefold() in HEADERS):
+                continue
+            if len(values) > 2:
+                raise LayoutError(
+                    f"{len(values)} columns, expected an identity, and perhaps a name: leave the others out"
+                )
+            identity, name = (*values, "")[:2]
+            if (size := len(identity.encode())) > MOST_BYTES:
+                raise LayoutError(
+                    f"{identity[:30]!r}… has {size:,} bytes, expected at most {MOST_BYTES}, for its QR code: put a "
+                    "short number first, and the name behind it"
+                )
+            check_text("identity", identity, MOST_BYTES)
+            check_text("name", name or identity, MOST_CHARACTERS)
+            if identity in people:
+                raise LayoutError(f"{identity!r} is there twice, expected each once: tell them apart")
+            people[identity] = Person(identity, name)
     except (csv.Error, LayoutError) as error:
         told = f"is not CSV ({error}), expected an identity and a name" if isinstance(error, csv.Error) else error
         raise DataError(f"{path}: line {rows.line_num}: {told}") from error
     if not people:
         raise DataError(f"{path}: nobody is in it, expected a line for each person: add some")
     return list(people.values())
-
-
-def person_of(values: list[str]) -> Person:
-    """The person on a line. Raises `LayoutError`."""
-    if len(values) > 2:
-        raise LayoutError(f"{len(values)} columns, expected an identity, and perhaps a name: leave the others out")
-    identity, name = (*values, "")[:2]
-    if (size := len(identity.encode())) > MOST_BYTES:
-        raise LayoutError(
-            f"{identity[:30]!r}… has {size:,} bytes, expected at most {MOST_BYTES}, for its QR code: put a short "
-            "number first, and the name behind it"
-        )
-    check_text("identity", identity, MOST_BYTES)
-    check_text("name", name or identity, MOST_CHARACTERS)
-    return Person(identity, name)

@@ -21,8 +21,6 @@ from sumnist.pictures.decode import MOST_PIXELS, Picture, decoding, pixels_of, p
 if TYPE_CHECKING:
     import pypdfium2
 
-__all__ = ["DPI", "PdfPage", "colours_of", "grey_of", "is_pdf", "pages_of"]
-
 DPI = 200
 """Pixels of an inch of a page: 8 of a millimetre, at which handwriting is sharp."""
 POINT = 25.4 / 72
@@ -76,9 +74,9 @@ def grey_of(picture: Picture | PdfPage, name: str | None = None) -> NDArray[np.u
     return np.asarray(page_of(picture, "L")) if isinstance(picture, PdfPage) else pixels_of(picture, name)
 
 
-def colours_of(picture: Picture | PdfPage, name: str | None = None) -> Image.Image:
+def colours_of(picture: Picture | PdfPage) -> Image.Image:
     """As `grey_of`, with the same pixels, but in colours: an RGB picture."""
-    return page_of(picture, "RGB") if isinstance(picture, PdfPage) else decode.colours_of(picture, name)
+    return page_of(picture, "RGB") if isinstance(picture, PdfPage) else decode.colours_of(picture)
 
 
 def page_of(page: PdfPage, mode: str) -> Image.Image:
@@ -86,10 +84,26 @@ def page_of(page: PdfPage, mode: str) -> Image.Image:
     with opened(page.path) as document:
         if not 1 <= page.page <= len(document):
             raise ImageError(f"{page}: there is no such page, expected 1 to {len(document)}: name one of these")
+        from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
+
         sheet = document[page.page - 1]
         try:
-            check_inside(sheet, page)
-            bitmap = sheet.render(scale=scale_of(sheet, page), grayscale=mode == "L")
+            for item in sheet.get_objects([FPDF_PAGEOBJ_IMAGE]):
+                told = item.get_metadata()
+                if told.width * told.height > MOST_INSIDE:
+                    raise SizeError(
+                        f"{page}: has a picture of {told.width:,}×{told.height:,} pixels in it, expected at most "
+                        f"{MOST_INSIDE // 10**6} million: scan it at 300 for each inch"
+                    )
+            sides = sheet.get_size()
+            width, height = (side * POINT for side in sides)
+            if not SIDES[0] <= min(width, height) <= max(width, height) <= SIDES[1]:
+                raise SizeError(
+                    f"{page}: {width:,.0f}×{height:,.0f} mm, expected sides of {SIDES[0]:.0f} to {SIDES[1]:,.0f} mm: "
+                    "save it in the size of its paper"
+                )
+            pixels = min(max(LONGER_SIDE[0], DPI / 72 * max(sides)), LONGER_SIDE[1])
+            bitmap = sheet.render(scale=float(pixels / max(sides)), grayscale=mode == "L")
             picture: Image.Image = bitmap.to_pil().convert(mode)  # a copy: the bitmap ends with the document
             return picture
         finally:
@@ -116,29 +130,3 @@ def opened(path: str) -> Iterator[pypdfium2.PdfDocument]:
             yield document
         finally:
             document.close()
-
-
-def scale_of(sheet: pypdfium2.PdfPage, page: PdfPage) -> float:
-    """Pixels of a point at which a page is rendered. Raises `SizeError` for one of no use."""
-    sides = sheet.get_size()
-    width, height = (side * POINT for side in sides)
-    if not SIDES[0] <= min(width, height) <= max(width, height) <= SIDES[1]:
-        raise SizeError(
-            f"{page}: {width:,.0f}×{height:,.0f} mm, expected sides of {SIDES[0]:.0f} to {SIDES[1]:,.0f} mm: save it "
-            "in the size of its paper"
-        )
-    least, most = LONGER_SIDE
-    return float(min(max(least, DPI / 72 * max(sides)), most) / max(sides))
-
-
-def check_inside(sheet: pypdfium2.PdfPage, page: PdfPage) -> None:
-    """Raise `SizeError` for a page with a picture that would take too much memory."""
-    from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
-
-    for item in sheet.get_objects([FPDF_PAGEOBJ_IMAGE]):
-        told = item.get_metadata()
-        if told.width * told.height > MOST_INSIDE:
-            raise SizeError(
-                f"{page}: has a picture of {told.width:,}×{told.height:,} pixels in it, expected at most "
-                f"{MOST_INSIDE // 10**6} million: scan it at 300 for each inch"
-            )

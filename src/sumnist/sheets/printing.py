@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from io import BytesIO
 from itertools import pairwise
@@ -21,8 +21,6 @@ from reportlab.pdfgen.canvas import Canvas
 from sumnist.errors import LayoutError
 from sumnist.files import read_whole
 from sumnist.sheets.layout import Field, Layout, Page, Person, Place, Rectangle
-
-__all__ = ["FONT", "pdf"]
 
 FONT = Path(__file__).parent / "DejaVuSans.ttf.gz"
 """The font of all text, compressed: Latin, Greek, Cyrillic, Armenian and Georgian letters (`scripts/build.py font`)."""
@@ -223,7 +221,8 @@ class Sheet:
         """Fill a square with cells, black where they are true, as one path, between whose cells no seam shows."""
         side, path = box.width / len(rows), self.canvas.beginPath()
         for row, cells in enumerate(rows):
-            for start, end in runs(cells):
+            edges = [place for place, (before, after) in enumerate(pairwise([False, *cells, False])) if before != after]
+            for start, end in zip(edges[::2], edges[1::2], strict=True):
                 x, low = (box.x + start * side) * mm, self.up(box.y + (row + 1) * side)
                 path.rect(x, low, (end - start) * side * mm, side * mm)
         self.canvas.setFillColor(BLACK)
@@ -283,9 +282,3 @@ def tag_cells(code: int) -> list[list[bool]]:
     """The 8×8 cells of a tag, True for black, its border among them."""
     inner = [[not code >> (35 - 6 * row - column) & 1 for column in range(6)] for row in range(6)]
     return [[True] * 8, *([True, *row, True] for row in inner), [True] * 8]
-
-
-def runs(cells: Sequence[bool]) -> Iterator[tuple[int, int]]:
-    """Where stretches of True begin and end."""
-    edges = [place for place, (before, after) in enumerate(pairwise([False, *cells, False])) if before != after]
-    return zip(edges[::2], edges[1::2], strict=True)

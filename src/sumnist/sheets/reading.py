@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.arithmetic.sumproduct import IMPOSSIBLE
-from sumnist.arithmetic.values import Values
 from sumnist.config import ReadingEngine
 from sumnist.errors import MissingExtraError
 from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
@@ -24,17 +22,14 @@ from sumnist.inference.judge import Judge
 from sumnist.inference.numbers import Numbers
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.pictures.decode import Grey, Intensities, Picture
-from sumnist.sheets.check import Check, Evidence
+from sumnist.sheets.check import MISTAKE, Check
 from sumnist.sheets.evidence import DIGITS, EMPTY, HOW, How, Shown, in_boxes, in_strip, seen
-from sumnist.sheets.layout import Field, Layout, Page, Place
-from sumnist.sheets.mistakes import MISTAKE
+from sumnist.sheets.layout import Field, Layout, Page, in_order
 from sumnist.sheets.pictures import PdfPage
 from sumnist.sheets.verdict import Cell, Correction, Outcome, WrongTotal, verdict
 
 if TYPE_CHECKING:
     from sumnist.sheets.registration import Code, Registered
-
-__all__ = ["Cells", "SheetReader", "SheetReading", "finder", "read"]
 
 CANDIDATES = 10
 """Numbers that are asked for of each strip."""
@@ -172,7 +167,13 @@ class SheetReader:
         digits: str | Path | bytes = PRETRAINED / ONNX, threads: int = 1,
     ) -> None:  # fmt: skip
         self.layout, self.page = layout, Page.of(layout)
-        self.units = units_of(layout)
+        # By how much a field's numbers are multiplied, so that all that are added up have one unit: ½ where the total
+        # of all has halves.
+        known = {one.name: one for one in layout.fields}
+        tops = dict(known)
+        for formula in reversed(in_order(layout.formulas, known)):
+            tops |= dict.fromkeys((name for _, name in formula.terms), tops[formula.total])
+        self.units = {name: 2 if tops[name].halves and not one.halves else 1 for name, one in known.items()}
         self.check = Check(
             {one.name: one.largest * self.units[one.name] for one in layout.fields}, layout.formulas,
             [one.name for one in layout.totals if one.step == self.units[one.name]], mistake,
@@ -184,36 +185,36 @@ class SheetReader:
 
     def read(self, picture: Picture | PdfPage) -> SheetReading:
         """What is on a picture, or on a page of a PDF file. Raises `SheetError`, `ImageError`."""
-        found, code = finder()(picture, self.layout, self.page)
-
-        def cells(place: Place) -> Cells:
-            groups = place.boxes, place.correction
-            return Cells(*([found.ink(box.grown(CELL_MARGIN), CELL_SCALE) for box in boxes] for boxes in groups))
-
-        reading = self.of_cells({place.name: cells(place) for place in self.page.places})
-        identity = self.identity_of(cells(self.page.identity)) if self.page.identity else code.identity or None
-        return replace(reading, identity=identity, version=code.version, matrix=found.matrix, offset=found.error)
+        sheet, code = finder()(picture, self.layout, self.page)
+        places = [*self.page.places, *([self.page.identity] if self.page.identity else [])]
+        groups = [group for place in places for group in (place.boxes, place.correction)]
+        inks = iter(sheet.ink([box for group in groups for box in group], CELL_SCALE, CELL_MARGIN))
+        shown = iter([[next(inks) for _ in group] for group in groups])
+        reading = self.of_cells({place.name: Cells(next(shown), next(shown)) for place in self.page.places})
+        identity = self.identity_of(Cells(*shown)) if self.page.identity else code.identity or None
+        return replace(reading, identity=identity, version=code.version, matrix=sheet.matrix, offset=sheet.error)
 
     def of_cells(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> SheetReading:
         """What cells show, and what the sums say of it, by the name of each field."""
-        fields, names = self.layout.fields, self.layout.names
+        fields, units = self.layout.fields, self.units
         groups = [(one, group) for one in fields for group in cells[one.name]]
-        logs = iter(self.cells([image for _, group in groups for image in group]))
-        looked = [(one, group, np.stack([next(logs) for _ in group])) for one, group in groups]
-        empty = np.exp(np.concatenate(
-            [found[:, EMPTY] + self.cells.log_priors[one.kind == "strip"][EMPTY] for one, _, found in looked]
-        ))  # fmt: skip
+        images, sizes = [image for _, group in groups for image in group], [len(group) for _, group in groups]
+        logs, strips = self.cells(images), np.repeat([one.kind == "strip" for one, _ in groups], sizes)
+        empty = np.exp(logs[:, EMPTY] + np.where(strips, *(self.cells.log_priors[at][EMPTY] for at in (STRIP, BOX))))
         if empty.min() >= BLANK:
-            nothing, how = dict.fromkeys(names), dict.fromkeys(names, HOW[1])
+            nothing, how = dict.fromkeys(units), dict.fromkeys(units, HOW[1])
             return SheetReading(self.layout, "blank", float(empty.prod()), nothing, nothing, how)
-        shown = iter([self.shown(*each) for each in looked])
-        found = {one.name: seen(one, next(shown), next(shown), one.name in self.check.formulas) for one in fields}
-        evidence = {name: in_units(one.evidence, self.units[name]) for name, one in found.items()}
-        posterior = self.check.posterior(evidence)
+        boxes = np.flatnonzero(~strips)
+        logs[boxes] = self.rescored([images[place] for place in boxes.tolist()], logs[boxes])
+        parts = np.split(logs, np.cumsum(sizes)[:-1])
+        shown = iter([self.shown(*one, part) for one, part in zip(groups, parts, strict=True)])
+        totals = self.check.formulas
+        found = {one.name: seen(one, next(shown), next(shown), one.name in totals, units[one.name]) for one in fields}
+        posterior = self.check.posterior({name: one.evidence for name, one in found.items()})
         said = verdict(posterior)
 
         def own(name: str, value: int | None) -> int | None:
-            return None if value is None else value // self.units[name]
+            return None if value is None else value // units[name]
 
         def told(one: Any) -> Any:
             return one._replace(**{key: own(one.field, getattr(one, key)) for key in OF_FIELD if key in one._fields})
@@ -221,7 +222,7 @@ class SheetReader:
         values = {name: own(name, value) for name, value in said.values.items()}
         return SheetReading(
             self.layout, said.outcome, said.probability, values,
-            {name: own(name, posterior.as_read(name)) for name in names},
+            {name: own(name, posterior.read[name]) for name in units},
             {name: one.how(values[name]) for name, one in found.items()},
             tuple(map(told, said.corrections)), tuple(map(told, said.wrong)),
             tuple(Cell(name, tuple((own(name, value), share) for value, share in many)) for name, many in said.look),
@@ -246,7 +247,7 @@ class SheetReader:
     def shown(self, one: Field, images: Sequence[Grey], logs: Floats) -> Shown:
         """What the boxes of a number show, or its strip."""
         if one.kind == "boxes":
-            return in_boxes(one, self.rescored(images, logs))
+            return in_boxes(one, logs)
         prior = np.exp(self.cells.log_priors[STRIP])
         candidates: list[tuple[int, float]] = []
         other = 1.0
@@ -287,23 +288,3 @@ def finder() -> Callable[[Picture | PdfPage, Layout, Page], tuple[Registered, Co
     except ModuleNotFoundError as error:
         raise MissingExtraError.of(error, "reading sheets") from error
     return registered
-
-
-def units_of(layout: Layout) -> dict[str, int]:
-    """By how much a field's numbers are multiplied, so that all that are added up have one unit: ½ where a total has
-    halves."""
-    parents = {name: formula.total for formula in layout.formulas for _, name in formula.terms}
-
-    def top(name: str) -> str:
-        return top(parents[name]) if name in parents else name
-
-    return {one.name: 2 if layout.field(top(one.name)).halves and not one.halves else 1 for one in layout.fields}
-
-
-def in_units(evidence: Evidence, unit: int) -> Evidence:
-    """Evidence of numbers that are multiplied by a unit."""
-    if isinstance(evidence, Values):
-        return Values({unit * value: share for value, share in evidence.probabilities.items()}, evidence.other)
-    found = np.full(unit * (len(evidence) - 1) + 1, IMPOSSIBLE)
-    found[::unit] = evidence
-    return found

@@ -17,7 +17,6 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -32,8 +31,6 @@ from sumnist.pictures.decode import Grey, Picture
 from sumnist.pictures.filters import box_mean, closing
 from sumnist.sheets.layout import FORMAT, QUIET, SIZES, Layout, Page, Rectangle, tags_on
 from sumnist.sheets.pictures import PdfPage, grey_of
-
-__all__ = ["UNIT", "Code", "Registered", "corners_of", "homography", "mapped", "register", "registered", "settled"]
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
@@ -54,22 +51,19 @@ DARKEST_PAPER = 0.1
 """Ink on paper darker than this is measured against this."""
 
 
-def registered(
-    picture: Picture | PdfPage, layout: Layout, page: Page, name: str | None = None
-) -> tuple[Registered, Code]:
+def registered(picture: Picture | PdfPage, layout: Layout, page: Page) -> tuple[Registered, Code]:
     """The sheet in a picture, or on a page of a PDF file, and what its code says.
 
     Args:
         picture: What `intensities_of` takes, or a page of a PDF file.
         layout: That of the sheet.
         page: The page of the layout.
-        name: What messages call a picture that has no path.
 
     Raises:
         ImageError: The picture cannot be read: `SheetError` if no sheet of that layout can be in it.
         MissingExtraError: It is a HEIC file, and the library for those is not installed.
     """
-    name = name or (str(picture) if isinstance(picture, PdfPage | str | os.PathLike) else "picture")
+    name = str(picture) if isinstance(picture, PdfPage | str | os.PathLike) else "picture"
     sheet = register(grey_of(picture, name), page, name)
     code = code_of(sheet, layout, name)
     return settled(sheet), code
@@ -83,7 +77,7 @@ def register(grey: Bytes, page: Page, name: str) -> Registered:
     """
     images, contrast = tags_of(grey, name)
     points, matrix, error = perspective(page.tags, images)
-    dpi = min(scale_at(matrix, point) for point in points) * 25.4
+    dpi = float(scale_at(matrix, points).min()) * 25.4
     if dpi < LEAST_DPI:
         raise SheetError(
             f"{name}: the sheet has {dpi:.0f} pixels to an inch, expected at least {LEAST_DPI:.0f}: photograph it from "
@@ -128,44 +122,44 @@ class Registered:
         self.reduced = cache(Image.fromarray(grey).reduce)
         # The bare paper, in [0, 1], with a pixel for each millimetre: a closing, which fills whatever dark is narrower
         # than a tag, and keeps the edges of shadows.
-        small, window = self.crop(Rectangle(0, 0, page.width, page.height), 1.0), WIDEST_INK | 1
+        whole, window = Rectangle(0, 0, page.width, page.height), WIDEST_INK | 1
+        small = np.asarray(self.pixels([whole], 1.0)[0], np.float32) / np.float32(255)
         padded = np.pad(box_mean(small), window, "edge")
         paper = box_mean(closing(padded, window)[window:-window, window:-window])
         self.paper = Image.fromarray(paper.astype(np.float32))
 
     def corners(self, rectangle: Rectangle) -> Floats:
         """Where the corners of a rectangle are in the picture, clockwise from the upper left, `[4, 2]`."""
-        return mapped(self.matrix, corners_of(self.moved(rectangle)))
+        corners = corners_of(rectangle)
+        return mapped(self.matrix, corners + averaged(self.shifts, corners[::2].mean(0)[None]))
 
-    def moved(self, rectangle: Rectangle) -> Rectangle:
-        """Where a rectangle is that is printed, on a page that is not quite flat."""
-        middle = np.array([rectangle.x + rectangle.width / 2, rectangle.y + rectangle.height / 2])
-        right, down = averaged(self.shifts, middle)
-        return replace(rectangle, x=rectangle.x + float(right), y=rectangle.y + float(down))
-
-    def pixels(self, rectangle: Rectangle, scale: float) -> Image.Image:
-        """A rectangle of the page, upright, with `scale` pixels for a millimetre, in grey of 0 to 255."""
-        size = round(rectangle.width * scale), round(rectangle.height * scale)
+    def pixels(self, boxes: Sequence[Rectangle], scale: float, margin: float = 0.0) -> list[Image.Image]:
+        """Rectangles of the page with so many millimetres around them, upright, where they are seen on a page that is
+        not quite flat, with `scale` pixels for a millimetre, in grey of 0 to 255."""
         finest = scale_at(self.matrix, np.array([self.page.width / 2, self.page.height / 2])) / scale
         factor = max(1, int(np.ceil(finest / COARSER)))
-        seen = self.moved(rectangle)
-        onto = np.array([[1 / scale, 0, seen.x], [0, 1 / scale, seen.y], [0, 0, 1]])
-        way = np.diag([1 / factor, 1 / factor, 1]) @ self.matrix @ onto
-        return self.reduced(factor).transform(
-            size, Image.Transform.PERSPECTIVE, (way / way[2, 2]).ravel()[:8].tolist(), Image.Resampling.BICUBIC,
-            fillcolor=255,
-        )  # fmt: skip
+        reduced, smaller = self.reduced(factor), np.diag([1 / factor, 1 / factor, 1])
+        areas = np.array([(box.x, box.y, box.width, box.height) for box in boxes])
+        areas += (-margin, -margin, 2 * margin, 2 * margin)
+        seen, found = areas[:, :2] + averaged(self.shifts, areas[:, :2] + areas[:, 2:] / 2), []
+        for (x, y), (width, height) in zip(seen.tolist(), areas[:, 2:].tolist(), strict=True):
+            way = smaller @ self.matrix @ np.array([[1 / scale, 0, x], [0, 1 / scale, y], [0, 0, 1]])
+            found.append(reduced.transform(
+                (round(width * scale), round(height * scale)), Image.Transform.PERSPECTIVE,
+                (way / way[2, 2]).ravel()[:8].tolist(), Image.Resampling.BICUBIC, fillcolor=255,
+            ))  # fmt: skip
+        return found
 
-    def crop(self, rectangle: Rectangle, scale: float) -> Grey:
-        """The same as float32 `[h, w]` in [0, 1], black to white."""
-        return np.asarray(self.pixels(rectangle, scale), np.float32) / np.float32(255)
-
-    def ink(self, rectangle: Rectangle, scale: float) -> Grey:
-        """The same as the share of the paper's light that is missing: 0 for bare paper, 1 for black."""
-        grey = self.crop(rectangle, scale)
-        onto = (1 / scale, 0, rectangle.x, 0, 1 / scale, rectangle.y)
-        paper = self.paper.transform(grey.shape[::-1], Image.Transform.AFFINE, onto, Image.Resampling.BILINEAR)
-        return np.asarray((1 - grey / np.maximum(np.asarray(paper), DARKEST_PAPER)).clip(0, 1))
+    def ink(self, boxes: Sequence[Rectangle], scale: float, margin: float = 0.0) -> list[Grey]:
+        """The same as the share of the paper's light that is missing: float32 `[h, w]`, 0 for bare paper, 1 for
+        black."""
+        found = []
+        for box, picture in zip(boxes, self.pixels(boxes, scale, margin), strict=True):
+            onto = (1 / scale, 0, box.x - margin, 0, 1 / scale, box.y - margin)
+            paper = self.paper.transform(picture.size, Image.Transform.AFFINE, onto, Image.Resampling.BILINEAR)
+            grey = np.asarray(picture, np.float32) / np.float32(255)
+            found.append((1 - grey / np.maximum(np.asarray(paper), DARKEST_PAPER)).clip(0, 1))
+        return found
 
 
 def corners_of(rectangle: Rectangle) -> Floats:
@@ -293,10 +287,8 @@ def sampled(grey: Bytes, points: Floats) -> Floats:
     x, y = (np.clip(points[..., axis] - 0.5, 0, most - 1.001) for axis, most in ((0, width), (1, height)))
     left, top = x.astype(int), y.astype(int)
     x, y = x - left, y - top
-    corner = top * width + left
-    flat = grey.ravel()
-    upper = flat[corner] * (1 - x) + flat[corner + 1] * x
-    lower = flat[corner + width] * (1 - x) + flat[corner + width + 1] * x
+    upper = grey[top, left] * (1 - x) + grey[top, left + 1] * x
+    lower = grey[top + 1, left] * (1 - x) + grey[top + 1, left + 1] * x
     return np.asarray(upper * (1 - y) + lower * y)
 
 
@@ -339,10 +331,10 @@ def mapped(matrix: NDArray[np.floating[Any]], points: Floats) -> Floats:
     return np.asarray(moved[..., :2] / moved[..., 2:])
 
 
-def scale_at(matrix: Floats, point: Floats) -> float:
-    """By how much a matrix enlarges what is around a point `[2]`: the root of the area that a unit square becomes."""
-    w = matrix[2] @ [*point, 1.0]
-    return float(np.sqrt(abs(np.linalg.det(matrix) / w**3)))
+def scale_at(matrix: Floats, points: Floats) -> Floats:
+    """By how much a matrix enlarges what is around points `[..., 2]`: the root of the area of what a unit square
+    becomes."""
+    return np.asarray(np.sqrt(abs(np.linalg.det(matrix) / (points @ matrix[2, :2] + matrix[2, 2]) ** 3)))
 
 
 def homography(points: Floats, images: Floats) -> Floats:
@@ -432,9 +424,8 @@ def code_of(sheet: Registered, layout: Layout, name: str) -> Code:
 
 def texts(sheet: Registered) -> Iterator[bytes]:
     """What QR codes say, in pictures of where the code of a sheet should be, and at last in the whole picture."""
-    place = sheet.page.code.grown(QUIET)
     for scale in (*SCALES, None):
-        picture = np.asarray(sheet.pixels(place, scale)) if scale else sheet.grey
+        picture = np.asarray(sheet.pixels([sheet.page.code], scale, QUIET)[0]) if scale else sheet.grey
         for binarizer in BINARIZERS:
             for code in zxingcpp.read_barcodes(picture, formats=QR, binarizer=binarizer):
                 yield bytes(code.bytes)
@@ -479,44 +470,50 @@ def settled(sheet: Registered) -> Registered:
 def shifts_of(sheet: Registered) -> Floats:
     """Where lines of boxes are seen, and by how much they are off from where the corner tags say, `[N, 4]`; what is
     known already if none are. Lines that those around them do not confirm count for nothing."""
-    found = []
-    for place in (*sheet.page.places, *([sheet.page.identity] if sheet.page.identity else [])):
-        for boxes, percentile in ((place.boxes, SOLID), (place.correction, DASHED)):
-            middle = np.array([boxes[0].x + boxes[-1].right, boxes[0].y + boxes[0].bottom]) / 2
-            if (shift := shift_of(sheet, boxes, percentile)) is not None:
-                found.append([*middle, *(averaged(sheet.shifts, middle) + shift)])
+    places = (*sheet.page.places, *([sheet.page.identity] if sheet.page.identity else []))
+    groups = [group for place in places for group in ((place.boxes, SOLID), (place.correction, DASHED))]
+    ends = [(row[0], row[-1].x + row[-1].width) for row, _ in groups]
+    areas = [Rectangle(first.x, first.y, right - first.x, first.height) for first, right in ends]
+    middles = np.array([(first.x + right, first.y + (first.y + first.height)) for first, right in ends]) / 2
+    known, reach, found = averaged(sheet.shifts, middles), FARTHEST + AROUND + 0.5, []
+    inks = sheet.ink(areas, LINE_SCALE, reach)
+    for (boxes, percentile), area, seen, middle, shift in zip(groups, areas, inks, middles, known, strict=True):
+        ink = np.minimum(seen, PALE)
+        # From the corner of the ink, edges in millimetres, and pixels between them, without the ends, which another
+        # line crosses.
+        left, top = area.x - reach, area.y - reach
+        sides = [(box.x - left, box.x + box.width - left) for box in boxes]
+        columns = np.concatenate([
+            np.arange(round((side + 1) * LINE_SCALE), round((side + box.width - 1) * LINE_SCALE))
+            for (side, _), box in zip(sides, boxes, strict=True)
+        ])  # fmt: skip
+        y = area.y - top
+        rows = slice(round((y + 1) * LINE_SCALE), round((y + area.height - 1) * LINE_SCALE))
+        right = place_of(np.percentile(ink[rows], percentile, 0), np.unique(np.round(sides, 6)))
+        down = place_of(np.percentile(ink[:, columns], percentile, 1), np.array([area.y, area.y + area.height]) - top)
+        if right is not None and down is not None:
+            found.append([*middle, shift[0] + right, shift[1] + down])
     if not found:
         return sheet.shifts
     shifts = np.array(found)
-    others = [averaged(np.delete(shifts, place, 0), shifts[place, :2]) for place in range(len(shifts))]
-    return np.asarray(shifts[np.linalg.norm(shifts[:, 2:] - np.array(others), axis=1) <= APART])
+    weights = weights_at(shifts[:, :2], shifts[:, None, :2])
+    np.fill_diagonal(weights, 0.0)
+    others = weights @ shifts[:, 2:] / np.maximum(weights.sum(1, keepdims=True), np.finfo(float).tiny)
+    return np.asarray(shifts[np.linalg.norm(shifts[:, 2:] - others, axis=1) <= APART])
 
 
-def averaged(known: Floats, point: Floats) -> Floats:
-    """The shift at a point `[2]`, given those `[N, 4]` of points: the mean, weighted by the distance to the power of
-    −4, which ends at 5 mm."""
-    if not len(known):
-        return np.zeros(2)
-    weights = (((known[:, :2] - point) ** 2).sum(1) + 25.0) ** -2
-    return np.asarray(weights @ known[:, 2:] / weights.sum())
+def weights_at(known: Floats, points: Floats) -> Floats:
+    """How much what is known at places `[N, 2]` counts at points `[..., 1, 2]`: by the distance to the power of −4,
+    which ends at 5 mm."""
+    return np.asarray((((known - points) ** 2).sum(-1) + 25.0) ** -2)
 
 
-def shift_of(sheet: Registered, boxes: Sequence[Rectangle], percentile: int) -> Floats | None:
-    """By how many millimetres a row of boxes is moved to the right and down; None if its lines are not seen."""
-    first, last = boxes[0], boxes[-1]
-    area = Rectangle(first.x, first.y, last.right - first.x, first.height).grown(FARTHEST + AROUND + 0.5)
-    ink = np.minimum(sheet.ink(area, LINE_SCALE), PALE)
-    columns = np.concatenate([part(box.x - area.x, box.width) for box in boxes])
-    rows = part(first.y - area.y, first.height)
-    edges = np.unique(np.round([[box.x - area.x, box.right - area.x] for box in boxes], 6))
-    right = place_of(np.percentile(ink[rows], percentile, 0), edges)
-    down = place_of(np.percentile(ink[:, columns], percentile, 1), np.array([first.y, first.bottom]) - area.y)
-    return None if right is None or down is None else np.array([right, down])
-
-
-def part(start: float, length: float) -> np.ndarray[tuple[int], np.dtype[np.int_]]:
-    """Pixels of a stretch in millimetres, without its ends, which another line crosses."""
-    return np.arange(round((start + 1) * LINE_SCALE), round((start + length - 1) * LINE_SCALE))
+def averaged(known: Floats, points: Floats) -> Floats:
+    """The shifts at points `[P, 2]`, given those `[N, 4]` of others: their weighted means."""
+    found = np.zeros(points.shape)
+    for place, weights in enumerate(weights_at(known[:, :2], points[:, None]) if len(known) else ()):
+        found[place] = weights @ known[:, 2:] / weights.sum()
+    return found
 
 
 def place_of(profile: Floats, lines: Floats) -> float | None:
@@ -524,17 +521,12 @@ def place_of(profile: Floats, lines: Floats) -> float | None:
     if they are not clearly seen."""
     ink = np.convolve(profile, np.ones(3) / 3, "same")
     by = np.arange(-round(FARTHEST * LINE_SCALE), round(FARTHEST * LINE_SCALE) + 1) / LINE_SCALE
-    at = (lines[:, None] + by) * LINE_SCALE - 0.5
-
-    def seen(places: Floats) -> Floats:
-        found: Floats = np.interp(places, np.arange(len(ink)), ink)
-        return found
-
-    around = (seen(at - AROUND * LINE_SCALE) + seen(at + AROUND * LINE_SCALE)) / 2
-    score = (seen(at) - around).mean(0)
+    at, aside = (lines[:, None] + by) * LINE_SCALE - 0.5, AROUND * LINE_SCALE
+    on, before, behind = np.interp(np.stack([at, at - aside, at + aside]), np.arange(len(ink)), ink)
+    score = (on - (before + behind) / 2).mean(0)
     best = int(score.argmax())
     elsewhere = score[np.abs(by - by[best]) > AROUND]
     if score[best] < LEAST or elsewhere.max(initial=0.0) > CLEAR * score[best] or best in (0, len(by) - 1):
         return None
-    before, at_best, after = score[best - 1 : best + 2]
-    return float(by[best] + (before - after) / (before - 2 * at_best + after) / 2 / LINE_SCALE)
+    low, most, high = score[best - 1 : best + 2]
+    return float(by[best] + (low - high) / (low - 2 * most + high) / 2 / LINE_SCALE)

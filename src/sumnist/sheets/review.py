@@ -29,11 +29,6 @@ from sumnist.sheets.batch import BY_HAND, Summary
 from sumnist.sheets.layout import Field, Layout, Page, Person, Place, Rectangle, read_or
 from sumnist.sheets.pictures import PdfPage, colours_of
 
-__all__ = [
-    "Corrections", "Doubts", "Mark", "Recorder", "Row", "Value", "Views", "around", "beside", "by_hand", "export",
-    "number_of", "read_rows",
-]  # fmt: skip
-
 Row = dict[str, Any]
 """A line of `marks.jsonl`."""
 IDENTITY = ""
@@ -54,8 +49,8 @@ ASKED = None, "doubtful", "does not add up"
 """The states of the sheets that need a person; None is one that could not be read."""
 
 
-class Doubts:
-    """The sheets that need a person, in the order of the file. Each is kept as its line.
+class Doubts(dict[int, bytes]):
+    """The sheets that need a person, in the order of the file: by the number of its row, the line of each.
 
     Attributes:
         path: The file.
@@ -65,26 +60,16 @@ class Doubts:
 
     def __init__(self, path: Path, layout: Layout) -> None:
         """Raises `DataError`: the file cannot be read, or a line of it is no sheet of this layout."""
+        super().__init__()
         self.path, self.layout, self.count = path, layout, 0
-        self._lines: dict[int, bytes] = {}
         for row, line in lines_of(path, layout):
             self.count += 1
             if row.get("state") in ASKED:
-                self._lines[row["row"]] = line
-
-    def __contains__(self, row: object) -> bool:
-        return row in self._lines
-
-    def __iter__(self) -> Iterator[int]:
-        """The numbers of the rows."""
-        return iter(self._lines)
-
-    def __len__(self) -> int:
-        return len(self._lines)
+                self[row["row"]] = line
 
     def row(self, number: int) -> Row:
         """A row of the file. Raises `KeyError`."""
-        row: Row = parse_json(self._lines[number])
+        row: Row = parse_json(self[number])
         return row
 
     def questions(self, row: Row) -> list[dict[str, Any]]:

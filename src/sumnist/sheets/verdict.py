@@ -25,11 +25,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.errors import ConfigError
-from sumnist.sheets.check import Posterior, plain
-from sumnist.sheets.mistakes import KINDS, UNKNOWN, Kind
-
-__all__ = ["SETTLED", "SURE", "WRONG", "Cell", "Correction", "Outcome", "Verdict", "WrongTotal", "verdict"]
+from sumnist.sheets.check import KINDS, UNKNOWN, Kind, Posterior, plain
 
 Outcome = Literal["adds up", "corrected", "does not add up", "doubtful", "blank"]
 SURE = 0.995
@@ -99,53 +95,39 @@ class Verdict:
     look: tuple[Cell, ...] = ()
 
 
-def verdict(posterior: Posterior, sure: float = SURE, settled: float = SETTLED, wrong: float = WRONG) -> Verdict:
-    """What to say of a sheet.
-
-    Args:
-        posterior: Of its numbers.
-        sure: The probability of all numbers together from which on they are taken, above ½ and below 1.
-        settled: The least probability that the cells to look at settle a doubtful sheet, the same.
-        wrong: The probability of a wrong total from which on that is said, the same.
-
-    Raises:
-        ConfigError: A probability makes no sense.
-    """
-    for name, value in ("sure", sure), ("settled", settled), ("wrong", wrong):
-        if not 0.5 < value < 1:
-            raise ConfigError(f"{name} is {value}: expected a probability above 0.5 and below 1")
+def verdict(posterior: Posterior) -> Verdict:
+    """What to say of a sheet, by the posterior of its numbers."""
     values, probability = solved(posterior)
     known = {name: value for name, value in values.items() if value is not None}
     totals = wrong_totals(posterior, known) if len(known) == len(values) else ()
-    is_sure = len(known) == len(values) and probability >= sure
-    look = () if is_sure else cells(posterior, settled)
-    if totals and (is_sure or max(1 - posterior.right(one.field) for one in totals) >= wrong):
-        corrections = corrections_of(posterior, known, probability) if is_sure else ()
-        return Verdict("does not add up", probability, values, corrections, totals, look)
-    if not is_sure:
-        return Verdict("doubtful", probability, values, look=look)
-    corrections = corrections_of(posterior, known, probability)
-    return Verdict("corrected" if corrections else "adds up", probability, values, corrections)
-
-
-def corrections_of(posterior: Posterior, known: Mapping[str, int], probability: float) -> tuple[Correction, ...]:
-    """The cells whose numbers are others than they look; one that is implied is as probable as all numbers together."""
-    found = []
-    for name, value in known.items():
-        if (read := posterior.as_read(name)) != value:
-            numbers, shares = posterior.numbers(name)
-            found.append(Correction(name, read, value, float(max(shares[numbers == value].sum(), probability))))
-    return tuple(found)
+    is_sure = len(known) == len(values) and probability >= SURE
+    look = () if is_sure else cells(posterior)
+    is_wrong = bool(totals) and (is_sure or max(1 - posterior.kinds[one.field]["right"] for one in totals) >= WRONG)
+    corrections = []
+    for name, value in known.items() if is_sure else ():
+        if (read := posterior.read[name]) != value:
+            numbers, shares = posterior.numbers[name]
+            # One that is implied is as probable as all numbers together.
+            share = float(max(shares[numbers == value].sum(), probability))
+            corrections.append(Correction(name, read, value, share))
+    outcome: Outcome = "corrected" if corrections else "adds up"
+    outcome = "does not add up" if is_wrong else outcome if is_sure else "doubtful"
+    return Verdict(outcome, probability, values, tuple(corrections), totals if is_wrong else (), look)
 
 
 def solved(posterior: Posterior) -> tuple[dict[str, int | None], float]:
-    """The most probable numbers of all fields, with those that others imply, and their probability together."""
-    values, probability = dict(posterior.explanation.values), posterior.explanation.probability
-    for name, value in posterior.explanation.values.items():
-        implied = posterior.implied(name) if value is None else None
-        if implied is not None and implied not in posterior.numbers(name)[0]:
-            values[name] = implied
-            probability *= 1 - posterior.check.writers[posterior.check.parents[name]].mistake
+    """The most probable numbers of all fields, and their probability together; one that is none of its candidates is
+    what makes its formula right, if all others there are known and there is room for it."""
+    check, values, probability = posterior.check, dict(posterior.values), posterior.probability
+    for name in [name for name in values if values[name] is None and name in check.parents]:
+        total = check.parents[name]
+        signs = {term: sign for sign, term in check.formulas[total].terms}
+        known = {one: value for one in (total, *signs) if (value := posterior.values[one]) is not None}
+        if len(known) == len(signs):
+            own = signs[name] * (known.pop(total) - sum(signs[term] * value for term, value in known.items()))
+            if 0 <= own <= check.largest[name] and own not in posterior.numbers[name][0]:
+                values[name] = own
+                probability *= 1 - check.writers[total].mistake
     return values, probability
 
 
@@ -161,31 +143,31 @@ def wrong_totals(posterior: Posterior, values: Mapping[str, int]) -> tuple[Wrong
     return tuple(found)
 
 
-def cells(posterior: Posterior, settled: float) -> tuple[Cell, ...]:
+def cells(posterior: Posterior) -> tuple[Cell, ...]:
     """The fewest cells that settle a sheet."""
-    names = fewest(posterior, settled)
+    names = fewest(posterior)
     if names is None:
         doubts = {}
         for name in posterior.check.largest:
-            numbers, shares = posterior.numbers(name)
+            numbers, shares = posterior.numbers[name]
             doubts[name] = 1 - float(shares[numbers != UNKNOWN].max(initial=0.0))
         ordered = sorted(doubts, key=lambda name: -doubts[name])
         left = np.cumsum([doubts[name] for name in reversed(ordered)])
-        names = ordered[: max(1, len(ordered) - int((left <= 1 - settled).sum()))]
+        names = ordered[: max(1, len(ordered) - int((left <= 1 - SETTLED).sum()))]
     return tuple(Cell(name, shown(posterior, name)) for name in posterior.check.largest if name in names)
 
 
 def shown(posterior: Posterior, name: str) -> tuple[tuple[int | None, float], ...]:
     """What a cell may be."""
-    numbers, shares = posterior.numbers(name)
+    numbers, shares = posterior.numbers[name]
     best = np.argsort(-shares, kind="stable")
     count = max(2, int((shares >= SHOWN).sum()))
-    return tuple((plain(int(numbers[place])), float(shares[place])) for place in best[:count])
+    return tuple((plain(numbers[place]), float(shares[place])) for place in best[:count])
 
 
-def fewest(posterior: Posterior, settled: float) -> Sequence[str] | None:
+def fewest(posterior: Posterior) -> Sequence[str] | None:
     """The smallest set of fields that settles a sheet; None if there are too many combinations or sets."""
-    least, listed = RARE * (1 - settled), None
+    least, listed = RARE * (1 - SETTLED), None
     while listed is None and least < 1:
         listed = posterior.listed(least)
         least *= 10
@@ -193,7 +175,7 @@ def fewest(posterior: Posterior, settled: float) -> Sequence[str] | None:
         return None
     values, shares = listed
     order = np.argsort(-shares)
-    count = 1 + int((np.cumsum(shares[order]) < shares.sum() - LEFT * (1 - settled)).sum())
+    count = 1 + int((np.cumsum(shares[order]) < shares.sum() - LEFT * (1 - SETTLED)).sum())
     values, shares = {name: numbers[order[:count]] for name, numbers in values.items()}, shares[order[:count]]
     codes = {name: np.unique(numbers, return_inverse=True)[1] for name, numbers in values.items()}
     unknown = {name: numbers == UNKNOWN for name, numbers in values.items()}
@@ -204,7 +186,7 @@ def fewest(posterior: Posterior, settled: float) -> Sequence[str] | None:
         sets = list(combinations(doubtful, size))
         found = [right(codes, unknown, shares, chosen) for chosen in sets]
         best = int(np.argmax(found))
-        if found[best] >= settled:
+        if found[best] >= SETTLED:
             return sets[best]
     return None
 

@@ -6,8 +6,7 @@ one that begins with = is no formula, and one that is an address is no link.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -22,15 +21,14 @@ from xlsxwriter.utility import xl_rowcol_to_cell
 from sumnist.errors import OutputError
 from sumnist.files import replacing
 from sumnist.sheets.batch import BY_HAND, STATES, UNREADABLE, Summary, state, visible
-from sumnist.sheets.formulas import Formula
+from sumnist.sheets.check import Kind
 from sumnist.sheets.layout import Field, Layout, Person
-from sumnist.sheets.mistakes import Kind
-
-__all__ = ["COLOURS", "Crops", "write_workbook"]
 
 Row = Mapping[str, Any]
 Crops = Callable[[Row, str], bytes | None]
 """From a row and a field to a PNG of the field's cells on the picture."""
+Notes = Sequence[tuple[str, str]]
+"""What is to be said of a field: states, of which the last colours its cell, and texts."""
 
 CORRECTED, WRONG, DOUBTFUL = "corrected", "does not add up", "doubtful"
 COLOURS = {
@@ -58,13 +56,6 @@ EXACT = 10
 """Digits of the largest numbers that Excel shows in full unless it is told to."""
 
 
-class Note(NamedTuple):
-    """What is to be said of a field: a state, which colours its cell, and a text."""
-
-    state: str
-    text: str
-
-
 def write_workbook(
     rows: Iterable[Row], layout: Layout, out: Path, people: Sequence[Person] = (),
     crops: Crops = lambda row, field: None,
@@ -85,15 +76,27 @@ def write_workbook(
         OutputError: It cannot be written, or has too many lines.
     """
     found = Summary(layout, people)
-    with writing(out, layout) as table:
-        marks, looks = Marks(table("Marks"), found), Looks(table("To look at"), found, crops)
-        for row in rows:
-            found.add(row)
-            marks.add(row)
-            looks.add(row)
-        marks.table.finish()
-        looks.table.finish()
-        write_summary(table("Summary"), found)
+    with replacing(out) as stream, TemporaryDirectory(prefix="sumnist-", ignore_cleanup_errors=True) as folder:
+        book = xlsxwriter.Workbook(stream, {"constant_memory": True, "tmpdir": folder})
+        try:
+            book.set_properties({"title": text_of(layout.title)})
+            marks, looks, summary = (Table(book, name, layout) for name in ("Marks", "To look at", "Summary"))
+            add_marks = Marks(marks, found).add
+            titles = [*titles_of(found), "Cell"]
+            looks.head([*titles, "Picture", "Taken for", "May be", "File"], len(titles))
+            for row in rows:
+                found.add(row)
+                add_marks(row)
+                add_looks(looks, row, found, crops, len(titles))
+            marks.finish()
+            looks.finish()
+            write_summary(summary, found)
+            book.close()
+        except FileCreateError as error:  # holds the error of the system
+            raise error.args[0] from error
+        finally:
+            for sheet in book.worksheets():
+                sheet.row_data_fh.close()
     return found
 
 
@@ -111,7 +114,7 @@ class Marks:
             self.columns[field.name] = len(titles)
             titles.append(field.label)
             if field.name in self.formulas:
-                no = {"type": "cell", "criteria": "==", "value": '"no"', "format": table.format(**coloured(WRONG))}
+                no = {"type": "cell", "criteria": "==", "value": '"no"', "format": table.format(coloured(WRONG))}
                 table.sheet.conditional_format(1, len(titles) + 1, LINES - 1, len(titles) + 1, no)
                 titles += [f"{field.label}, added up", f"{field.label} agrees?"]
         self.table.head([*titles, "Notes", "Probability", "File"], frozen)
@@ -124,8 +127,8 @@ class Marks:
             shape = number_format(field)
             cells.append(noted(values.get(field.name), shape, notes.get(field.name)))
             if field.name in self.formulas:
-                cells += self.added(self.formulas[field.name], values, shape)
-        told = [f"{self.labels[name]}: {note.text}" for name, of in notes.items() for note in of]
+                cells += self.added(field.name, values, shape)
+        told = [f"{self.labels[name]}: {text}" for name, of in notes.items() for _, text in of]
         if row.get("error"):
             told.insert(0, row["error"])
         if row.get("version") not in (None, self.layout.version):
@@ -134,45 +137,33 @@ class Marks:
             *cells, Cell("; ".join(told)), Cell(row.get("probability"), {"num_format": "0.0%"}), Cell(row["path"]),
         ])  # fmt: skip
 
-    def added(self, formula: Formula, values: Mapping[str, float | None], shape: dict[str, Any]) -> tuple[Cell, Cell]:
+    def added(self, name: str, values: Mapping[str, float | None], shape: dict[str, Any]) -> tuple[Cell, Cell]:
         """What the terms of a total add up to, and whether it is the total that is written."""
-        line = self.table.line
-        total = xl_rowcol_to_cell(line, self.columns[formula.total])
-        ours = xl_rowcol_to_cell(line, self.columns[formula.total] + 1)
-        terms = [(sign, xl_rowcol_to_cell(line, self.columns[name])) for sign, name in formula.terms]
-        sums = "".join("+-"[sign < 0] + place for sign, place in terms).removeprefix("+")
-        known = ",".join(place for _, place in terms)
-        parts = [(sign, values.get(name)) for sign, name in formula.terms]
-        found = None if any(value is None for _, value in parts) else sum(sign * (value or 0) for sign, value in parts)
-        written = values.get(formula.total)
-        agrees = "" if found is None or written is None else "yes" if found == written else "no"
+        terms, written, line = self.formulas[name].terms, values.get(name), self.table.line
+        total, ours = (xl_rowcol_to_cell(line, self.columns[name] + beside) for beside in (0, 1))
+        places = [xl_rowcol_to_cell(line, self.columns[term]) for _, term in terms]
+        sums = "".join("+-"[sign < 0] + place for (sign, _), place in zip(terms, places, strict=True)).removeprefix("+")
+        parts = [sign * value for sign, term in terms if (value := values.get(term)) is not None]
+        found = sum(parts) if len(parts) == len(terms) else ""
+        agrees = "" if found == "" or written is None else "yes" if found == written else "no"
         return (
-            Cell(Live(f'=IF(COUNT({known})={len(terms)},{sums},"")', "" if found is None else found), shape),
+            Cell(Live(f'=IF(COUNT({",".join(places)})={len(terms)},{sums},"")', found), shape),
             Cell(Live(f'=IF(COUNT({total},{ours})=2,IF({total}={ours},"yes","no"),"")', agrees), {"align": "center"}),
         )
 
 
-class Looks:
-    """The table of the cells to look at."""
-
-    def __init__(self, table: Table, found: Summary, crops: Crops) -> None:
-        self.table, self.found, self.crops = table, found, crops
-        titles = [*titles_of(found), "Cell"]
-        self.column = len(titles)
-        self.table.head([*titles, "Picture", "Taken for", "May be", "File"], len(titles))
-
-    def add(self, row: Row) -> None:
-        """Write a line for each doubtful cell of a sheet."""
-        for told in row.get("look") or ():
-            field = self.found.layout.field(told["field"])
-            png, instead = self.crops(row, field.name), ""
-            if png and not self.table.picture(self.column, png, f"{field.label} on {row['path']}"):
-                instead = "see the file"
-            self.table.write([
-                *whose(row, self.found), Cell(field.label), Cell(instead),
-                Cell((row.get("values") or {}).get(field.name), number_format(field) | coloured(DOUBTFUL) | MIDDLE),
-                Cell(candidates(told["candidates"])), Cell(row["path"]),
-            ])  # fmt: skip
+def add_looks(table: Table, row: Row, found: Summary, crops: Crops, column: int) -> None:
+    """Write a line for each doubtful cell of a sheet, with its picture in a column."""
+    for told in row.get("look") or ():
+        field, values = found.layout.field(told["field"]), row.get("values") or {}
+        png, instead = crops(row, field.name), ""
+        if png and not table.picture(column, png, f"{field.label} on {row['path']}"):
+            instead = "see the file"
+        table.write([
+            *whose(row, found), Cell(field.label), Cell(instead),
+            Cell(values.get(field.name), number_format(field) | coloured(DOUBTFUL) | MIDDLE),
+            Cell(candidates(told["candidates"])), Cell(row["path"]),
+        ])  # fmt: skip
 
 
 def write_summary(table: Table, found: Summary) -> None:
@@ -200,41 +191,37 @@ def titles_of(found: Summary) -> list[str]:
     return ["No.", *["Identity"] * (found.layout.identity.kind != "none"), *["Name"] * bool(found.people)]
 
 
-def whose(row: Row, found: Summary, notes: Sequence[Note] | None = None) -> list[Cell]:
+def whose(row: Row, found: Summary, notes: Notes | None = None) -> list[Cell]:
     """The cells that say which sheet it is."""
     identity = row.get("identity")
-    cells = [Cell(row["row"] + 1), noted(identity, {}, notes), Cell(found.name(identity))]
-    return [cells[("No.", "Identity", "Name").index(title)] for title in titles_of(found)]
+    cells = {"No.": Cell(row["row"] + 1), "Identity": noted(identity, {}, notes), "Name": Cell(found.name(identity))}
+    return [cells[title] for title in titles_of(found)]
 
 
-def notes_of(row: Row) -> dict[str, list[Note]]:
-    """What is to be said of the fields of a sheet; the last of a field colours its cell."""
-    notes: dict[str, list[Note]] = {}
-
-    def add(field: str, state: str, text: str) -> None:
-        notes.setdefault(field, []).append(Note(state, text))
-
+def notes_of(row: Row) -> dict[str, list[tuple[str, str]]]:
+    """What is to be said of the fields of a sheet."""
+    notes: dict[str, list[tuple[str, str]]] = {}
+    values = {"": row.get("identity"), **(row.get("values") or {})}
     for told in row.get("corrections") or ():
         read = "not read" if told["read"] is None else f"read as {number(told['read'])}"
-        add(told["field"], CORRECTED, f"{read}, by the sum {number(told['value'])}, {probable(told['probability'])}")
+        sure = "p > 0.999" if told["probability"] >= 0.9995 else f"p = {told['probability']:.3f}"
+        notes.setdefault(told["field"], []).append((CORRECTED, f"{read}, by the sum {number(told['value'])}, {sure}"))
     for told in row.get("look") or ():
-        add(told["field"], DOUBTFUL, f"may be {candidates(told['candidates'])}")
-    values = {"": row.get("identity"), **(row.get("values") or {})}
-    for field, before in (row.get("typed") or {}).items():
-        instead = "" if before in (None, values[field]) else f" instead of {number(before)}"
-        add(field, BY_HAND, f"by hand{instead}")
+        notes.setdefault(told["field"], []).append((DOUBTFUL, f"may be {candidates(told['candidates'])}"))
+    for name, before in (row.get("typed") or {}).items():
+        instead = "" if before in (None, values[name]) else f" instead of {number(before)}"
+        notes.setdefault(name, []).append((BY_HAND, f"by hand{instead}"))
     for told in row.get("wrong") or ():
-        slip = SLIPS.get(told["kind"], "")
-        come = f"{number(told['written'])} is written, its terms come to {number(told['sum'])}{slip}"
-        add(told["field"], WRONG, come)
+        come = f"{number(told['written'])} is written, its terms come to {number(told['sum'])}"
+        notes.setdefault(told["field"], []).append((WRONG, come + SLIPS.get(told["kind"], "")))
     return notes
 
 
-def noted(content: str | float | None, shape: dict[str, Any], notes: Sequence[Note] | None) -> Cell:
+def noted(content: str | float | None, shape: dict[str, Any], notes: Notes | None) -> Cell:
     """A cell, coloured and with a comment if there is something to be said of it."""
     if not notes:
         return Cell(content, shape)
-    return Cell(content, shape | coloured(notes[-1].state), "; ".join(note.text for note in notes))
+    return Cell(content, shape | coloured(notes[-1][0]), "; ".join(text for _, text in notes))
 
 
 def coloured(name: str) -> dict[str, Any]:
@@ -249,25 +236,17 @@ def number_format(field: Field) -> dict[str, Any]:
 
 def candidates(found: Iterable[Mapping[str, Any]]) -> str:
     """What a cell may be, the most probable first."""
-    return ", ".join(
-        f"{'another number' if one['value'] is None else number(one['value'])} ({share(one['probability'])})"
-        for one in found
-    )
+    told = []
+    for one in found:
+        share = one["probability"]
+        percent = "<1%" if share < 0.005 else ">99%" if share > 0.995 else f"{share:.0%}"
+        told.append(f"{'another number' if one['value'] is None else number(one['value'])} ({percent})")
+    return ", ".join(told)
 
 
 def number(value: float | str) -> str:
     """A number as people write it; a text as it is."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def share(probability: float) -> str:
-    """A probability in percent."""
-    return "<1%" if probability < 0.005 else ">99%" if probability > 0.995 else f"{probability:.0%}"
-
-
-def probable(probability: float) -> str:
-    """A probability close to 1."""
-    return f"p = {probability:.3f}" if probability < 0.9995 else "p > 0.999"
 
 
 # Tables.
@@ -304,33 +283,6 @@ class Cell(NamedTuple):
     comment: str = ""
 
 
-@contextmanager
-def writing(path: Path, layout: Layout) -> Iterator[Callable[[str], Table]]:
-    """What makes the tables of a workbook, by their names, one behind the other; it is at `path` at the end, whole or
-    not at all. Raises `OutputError`."""
-    with replacing(path) as stream, TemporaryDirectory(prefix="sumnist-", ignore_cleanup_errors=True) as folder:
-        book = xlsxwriter.Workbook(stream, {"constant_memory": True, "tmpdir": folder})
-        book.set_properties({"title": text_of(layout.title)})
-        known = cache(lambda properties: book.add_format(dict(properties)))
-
-        def format_of(**properties: Any) -> Any:
-            return known(tuple(sorted(properties.items())))
-
-        def table(name: str) -> Table:
-            sheet = book.add_worksheet(name)
-            sheet.set_paper(PAPERS[layout.paper])
-            return Table(sheet, format_of)
-
-        try:
-            yield table
-            book.close()
-        except FileCreateError as error:  # holds the error of the system
-            raise error.args[0] from error
-        finally:
-            for sheet in book.worksheets():
-                sheet.row_data_fh.close()
-
-
 class Table:
     """A table of a workbook.
 
@@ -338,14 +290,20 @@ class Table:
         line: How many lines it has.
     """
 
-    def __init__(self, sheet: Any, format_of: Callable[..., Any]) -> None:
-        self.sheet, self.format = sheet, format_of
+    def __init__(self, book: xlsxwriter.Workbook, name: str, layout: Layout) -> None:
         self.line = self.comments = self.pictures = 0
         self.widths: dict[int, int] = {}
+        self.known = cache(lambda properties: book.add_format(dict(properties)))
+        self.sheet = book.add_worksheet(name)
+        self.sheet.set_paper(PAPERS[layout.paper])
         self.sheet.set_landscape()
         self.sheet.fit_to_pages(1, 0)
         self.sheet.set_footer("&L&F&C&A&R&P / &N")
         self.sheet.set_comments_author("sumnist")
+
+    def format(self, properties: dict[str, Any]) -> Any:
+        """A format with these properties."""
+        return self.known(tuple(sorted(properties.items())))
 
     def head(self, titles: Sequence[str], frozen: int) -> None:
         """Write the header; it and the first columns stay in sight."""
@@ -362,26 +320,22 @@ class Table:
                 "read fewer pictures at a time"
             )
         for column, cell in enumerate(cells):
-            self.put(column, cell)
+            style = self.format(cell.format) if cell.format else None
+            match cell.content:
+                case Live(formula, value):
+                    self.sheet.write_formula(self.line, column, formula, style, value)
+                case int() | float() as number:
+                    self.sheet.write_number(self.line, column, number, style)
+                case str() as text if text:
+                    text = text_of(text)
+                    self.widths[column] = max(self.widths.get(column, 0), len(text) + 1)
+                    self.sheet.write_string(self.line, column, text, style)
+                case _:
+                    self.sheet.write_blank(self.line, column, None, style)
+            if cell.comment and self.comments < COMMENTS:
+                self.comments += 1
+                self.sheet.write_comment(self.line, column, text_of(cell.comment), {"x_scale": 2, "font_size": 9})
         self.line += 1
-
-    def put(self, column: int, cell: Cell) -> None:
-        """Write a cell of the line."""
-        style = self.format(**cell.format) if cell.format else None
-        match cell.content:
-            case Live(formula, value):
-                self.sheet.write_formula(self.line, column, formula, style, value)
-            case int() | float() as number:
-                self.sheet.write_number(self.line, column, number, style)
-            case str() as text if text:
-                text = text_of(text)
-                self.widths[column] = max(self.widths.get(column, 0), len(text) + 1)
-                self.sheet.write_string(self.line, column, text, style)
-            case _:
-                self.sheet.write_blank(self.line, column, None, style)
-        if cell.comment and self.comments < COMMENTS:
-            self.comments += 1
-            self.sheet.write_comment(self.line, column, text_of(cell.comment), {"x_scale": 2, "font_size": 9})
 
     def picture(self, column: int, png: bytes, description: str) -> bool:
         """Put a picture into the next line, which is made high enough; False if there are too many."""
@@ -392,7 +346,7 @@ class Table:
             width, height = picture.size
             dpi = picture.info.get("dpi", (96, 96))
         scale = min(ROOM[0] / width, ROOM[1] / height)
-        self.sheet.set_row_pixels(self.line, ROOM[1] + 4, self.format(**MIDDLE))
+        self.sheet.set_row_pixels(self.line, ROOM[1] + 4, self.format(MIDDLE))
         self.sheet.insert_image(self.line, column, "", {
             "image_data": BytesIO(png), "x_scale": scale * dpi[0] / 96, "y_scale": scale * dpi[1] / 96,
             "x_offset": 2, "y_offset": 2, "object_position": 1, "description": text_of(description),

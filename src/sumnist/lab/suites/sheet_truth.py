@@ -3,7 +3,7 @@
 Three forms: the cover of an exam with ten questions and a total, in boxes; the same with free strips; and a treasurer's
 slip, whose two subtotals have a difference. On a sheet each number stands in its place, or nothing does, or a sign that
 says so (both mean 0), or it was crossed out and stands in the correction. In a given share of sheets one total is
-wrong: in half of these by a kind of mistake that the check of the sums expects (`sheets/mistakes`), in the other half
+wrong: in half of these by a kind of mistake that the check of the sums expects (`sheets/check`), in the other half
 by one that it knows as "anything" only; within each half all kinds are as probable. A total that is made of totals is
 that of what was written.
 
@@ -20,8 +20,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from sumnist.lab.suites.digits import HALVES, Half, check_half, generator
-from sumnist.sheets.formulas import Formula, in_order
-from sumnist.sheets.layout import Field, Layout
+from sumnist.sheets.layout import Field, Formula, Layout, in_order
 
 __all__ = [
     "EXPECTED", "FILLERS", "LAYOUTS", "UNEXPECTED", "Entry", "Kind", "Manner", "Mistake", "Truth", "random_of",
