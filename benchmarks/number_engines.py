@@ -24,9 +24,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from sumnist.config import ReadingEngine
-from sumnist.inference.numbers import Numbers
+from sumnist.inference.numbers import Numbers, file_of
 from sumnist.inference.reader import Reader
-from sumnist.inference.recognizers import file_of
 from sumnist.lab.suites.strips import SPACINGS, strings
 from sumnist.pictures.components import components_of
 from sumnist.pictures.decode import intensities_of

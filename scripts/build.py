@@ -48,11 +48,11 @@ from PIL import Image
 import sumnist.serve
 from evidence import ROOT
 from sumnist.arithmetic.sumproduct import log_sum
+from sumnist.data.cell_classes import CELL_MARGIN, CELL_SCALE
 from sumnist.data.mnist import FILES as IDX_FILES
 from sumnist.data.mnist import load_mnist, packed, parse_idx, read_idx_bytes
 from sumnist.errors import SumnistError
 from sumnist.files import LEARNED, NUMBERS, ONNX, PRETRAINED
-from sumnist.inference.cells import CELL_MARGIN, CELL_SCALE
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.lab.suites.sheet_truth import Entry, Truth
 from sumnist.lab.suites.sheets import Ink, filled, marks, photographed
@@ -77,7 +77,7 @@ ORT = "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.
 """Of onnxruntime-web: its smallest build, for processors."""
 MODULES = [
     *(f"pictures.{name}" for name in ("apart", "background", "decode", "ink", "lines", "normalize", "proposals")),
-    *(f"inference.{name}" for name in ("ctc", "inside", "judge", "numbers", "onnx", "reader", "recognizers")),
+    *(f"inference.{name}" for name in ("ctc", "inside", "numbers", "onnx", "reader")),
 ]  # fmt: skip
 """Modules whose limits and words the engine has from them."""
 NETWORKS = {"digits": ONNX, "numbers": NUMBERS.name, "learned": LEARNED.name}

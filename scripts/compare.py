@@ -38,11 +38,9 @@ from evidence import RESULTS, ROOT, Row, add, clean_commit, with_envelope
 from page_driver import chromium
 from sumnist.config import InkColour
 from sumnist.files import NUMBERS
-from sumnist.inference.judge import Network
-from sumnist.inference.numbers import NumberReader, NumberReading, Numbers
-from sumnist.inference.onnx import Answer
+from sumnist.inference.numbers import NumberReader, NumberReading, Numbers, StripRecognizer, strip_of
+from sumnist.inference.onnx import Answer, Network
 from sumnist.inference.reader import Reader, Reading
-from sumnist.inference.recognizers import StripRecognizer, strip_of
 from sumnist.lab.suites.strips import SPACINGS, strings
 from sumnist.pictures.decode import intensities_of
 from sumnist.pictures.lines import forms, lines
@@ -145,8 +143,7 @@ def summary(rows: Sequence[Row]) -> str:
 # Numbers.
 
 MODULES = "pictures.apart", "pictures.background", "pictures.decode", "pictures.ink", "pictures.lines", \
-    "pictures.normalize", "pictures.proposals", "inference.ctc", "inference.numbers", \
-    "inference.recognizers"  # fmt: skip
+    "pictures.normalize", "pictures.proposals", "inference.ctc", "inference.numbers"  # fmt: skip
 """Those of the package whose constants reading numbers takes."""
 WIDTHS = 500, 1000
 """Pixels of a drawing: its least and greatest width."""

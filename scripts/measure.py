@@ -56,7 +56,7 @@ from sumnist.environment import commit
 from sumnist.errors import EquationError, SumnistError
 from sumnist.evaluation.metrics import Evaluation, answer_grid
 from sumnist.files import ONNX, PRETRAINED
-from sumnist.inference import judge
+from sumnist.inference import reader as judging
 from sumnist.inference.reader import Reader
 from sumnist.lab.study.rows import read_jsonl
 from sumnist.lab.suites.corruptions import CORRUPTIONS, corrupted
@@ -344,8 +344,10 @@ RULES: dict[str | None, Callable[[], Any]] = {
     "narrow strokes first": lambda: patch.object(proposals, "SMALLEST_SCENE", np.inf),
     "narrow strokes have even ground around": lambda: patch.object(ink, "on_even_ground", lambda *given: True),
     "sheets' edges are no strokes": lambda: patch.object(ink, "without_outlines", same),
-    "a mean over the proposals": lambda: patch.object(judge, "mixed", lambda best, verdicts: best),
-    "a second digit looked for": lambda: patch.object(judge, "with_rivals", lambda best, verdicts: best),
+    "a mean over the proposals": lambda: patch.object(
+        judging, "shares_of", lambda scores, power: np.eye(len(scores))[np.argmax(scores)]
+    ),
+    "a second digit looked for": lambda: patch.object(judging, "is_rival", lambda *given: False),
 }
 """Each rule, and what switches it off; None: nothing."""
 

@@ -35,9 +35,8 @@ from sumnist.data.mnist import load_mnist
 from sumnist.errors import DataError, SumnistError
 from sumnist.files import ONNX, PRETRAINED
 from sumnist.inference.ctc import CHARACTERS
-from sumnist.inference.numbers import TRUST, Numbers
+from sumnist.inference.numbers import TRUST, Numbers, OcrRecognizer, file_of
 from sumnist.inference.reader import Reader
-from sumnist.inference.recognizers import OcrRecognizer, file_of
 from sumnist.lab.study.rows import read_jsonl
 from sumnist.lab.suites import measure as suite
 from sumnist.lab.suites.digits import HALVES, Half

@@ -12,23 +12,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sumnist.inference.ctc import (
-    CHARACTERS,
-    Candidates,
-    Digits,
-    Evidence,
-    Floats,
-    Positions,
-    allowed_continuations,
-    alphabet_of,
-    candidates_by,
-    encoded,
-    folded,
-    found_texts,
-    normalised,
-    positions_of,
-    texts_log_prob,
-)
+from sumnist.inference import ctc
+from sumnist.inference.ctc import CHARACTERS, Digits, Evidence, Positions
 
 Array = NDArray[np.float64]
 
@@ -147,10 +132,10 @@ def uniform(steps: int) -> Array:
 # What is held against them, asked by texts.
 
 
-def log_prob(emissions: NDArray[Any], texts: list[str], characters: str = CHARACTERS) -> Floats:
+def log_prob(emissions: NDArray[Any], texts: list[str], characters: str = CHARACTERS) -> ctc.Floats:
     """The log-probability of each text, `[N]`."""
-    alphabet = alphabet_of(characters)
-    return texts_log_prob(normalised(emissions, alphabet), encoded(texts, alphabet))
+    alphabet = ctc.alphabet_of(characters)
+    return ctc.texts_log_prob(ctc.normalised(emissions, alphabet), ctc.encoded(texts, alphabet))
 
 
 def length_log_prob(emissions: NDArray[Any], digits: Digits, characters: str = CHARACTERS) -> float:
@@ -167,22 +152,21 @@ def best_texts(
     emissions: NDArray[Any], count: int, digits: Digits = (1, None), characters: str = CHARACTERS
 ) -> list[tuple[str, float]]:
     """The most probable texts with an allowed number of digits, and the log-probability of each."""
-    alphabet = alphabet_of(characters)
-    steps = normalised(emissions, alphabet)
-    return found_texts(steps, allowed_continuations(folded(steps, alphabet.is_digit), digits), alphabet, count)[:count]
+    alphabet = ctc.alphabet_of(characters)
+    steps = ctc.normalised(emissions, alphabet)
+    ahead = ctc.allowed_continuations(ctc.folded(steps, alphabet.is_digit), digits)
+    return ctc.found_texts(steps, ahead, alphabet, count)[:count]
 
 
 def candidates_of(
-    emissions: NDArray[Any],
-    count: int,
-    digits: Digits = (1, None),
-    characters: str = CHARACTERS,
+    emissions: NDArray[Any], count: int, digits: Digits = (1, None), characters: str = CHARACTERS,
     decimal: str | None = None,
-) -> Candidates:
-    return candidates_by(Evidence(emissions, digits, decimal, characters), count)
+) -> ctc.Candidates:  # fmt: skip
+    evidence = Evidence(emissions, digits, decimal, characters)
+    return ctc.candidates_by(evidence, count, evidence.strings(count))
 
 
 def aligned(emissions: NDArray[Any], text: str, characters: str = CHARACTERS) -> Positions:
     """Where each character of a text stands."""
-    alphabet = alphabet_of(characters)
-    return positions_of(normalised(emissions, alphabet), encoded([text], alphabet))[0]
+    alphabet = ctc.alphabet_of(characters)
+    return ctc.positions_of(ctc.normalised(emissions, alphabet), ctc.encoded([text], alphabet))[0]

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sumnist.errors import MissingExtraError
-from sumnist.inference.numbers import Numbers
+from sumnist.inference.numbers import Numbers, Recognizer
 from sumnist.inference.reader import Reader, Reading
-from sumnist.inference.recognizers import Recognizer
 from sumnist.serve.reading import Readers
 
 

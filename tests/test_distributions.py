@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enumeration import integers, log_shares
+from enumeration import integers, log_shares, values
 from sumnist.arithmetic.known import Known, columns, found, numeral
 from sumnist.arithmetic.sums import Integers
 from sumnist.arithmetic.values import Values
@@ -52,10 +52,6 @@ def test_known_numbers_are_added_exactly(numbers: list[Any], other: int, factor:
 def test_whole_numbers_may_come_from_anywhere(given_as: Any) -> None:
     assert Known.of(given_as).units.dtype == np.int64
     assert Known.of(given_as).numbers.tolist() == [1, 2]
-
-
-def test_a_number_alone_is_no_array() -> None:
-    assert [Known.of(one).numbers for one in (3, np.int8(3), HUGE, Decimal("0.50"))] == [3, 3, HUGE, Decimal("0.50")]
 
 
 def test_values_are_found_among_points() -> None:
@@ -151,15 +147,7 @@ def test_draws_are_as_frequent_as_they_are_probable() -> None:
     assert np.array_equal(drawn, one.sample(count, random=7))
 
 
-@st.composite
-def distributions(draw: st.DrawFn) -> Values:
-    values = draw(st.lists(st.integers(-50, 50), min_size=1, max_size=5, unique=True))
-    weights = draw(st.lists(st.floats(0.01, 1), min_size=len(values) + 1, max_size=len(values) + 1))
-    shares = [weight / sum(weights) for weight in weights]
-    return Values(dict(zip(values, shares[:-1], strict=True)), shares[-1])
-
-
-@given(distributions(), distributions())
+@given(values(other=True), values(other=True))
 def test_a_sum_is_that_of_all_pairs_and_other_is_what_is_left(one: Values, two: Values) -> None:
     expected: dict[int | Decimal, float] = {}
     for (a, p), (b, q) in product(one.probabilities.items(), two.probabilities.items()):
@@ -170,17 +158,12 @@ def test_a_sum_is_that_of_all_pairs_and_other_is_what_is_left(one: Values, two: 
     assert list(total.probabilities.values()) == sorted(total.probabilities.values(), reverse=True)
 
 
-def test_decimals_are_added_exactly() -> None:
-    total = Values({Decimal("0.10"): 0.5, Decimal("0.20"): 0.5}, 0.0) + Decimal("0.20")
-    assert set(total.probabilities) == {Decimal("0.30"), Decimal("0.40")}
-
-
 def test_the_mode_is_the_most_probable_value_and_of_nothing_none() -> None:
     assert Values({3: 0.2, 8: 0.5}, 0.3).mode == 8
     assert Values({}, 1.0).mode is None
 
 
-@given(distributions(), distributions(), st.integers(-3, 3))
+@given(values(other=True), values(other=True), st.integers(-3, 3))
 def test_differences_and_products_are_those_of_all_pairs(one: Values, two: Values, factor: int) -> None:
     assert dict((one - two).probabilities) == pytest.approx(dict((one + -1 * two).probabilities))
     assert dict((factor - one).probabilities) == pytest.approx({factor - a: p for a, p in one.probabilities.items()})
@@ -191,11 +174,11 @@ def test_differences_and_products_are_those_of_all_pairs(one: Values, two: Value
         assert product_of == Values({0: 1.0}, 0.0)
 
 
-def test_decimals_are_multiplied_exactly() -> None:
+def test_decimals_are_added_and_multiplied_exactly() -> None:
     assert set((3 * Values({Decimal("1e-40"): 1.0}, 0.0) + 1).probabilities) == {Decimal(f"1.{0:039}3")}
 
 
-@given(distributions(), st.integers(-60, 40), st.integers(0, 80))
+@given(values(other=True), st.integers(-60, 40), st.integers(0, 80))
 def test_what_is_spread_is_spread_evenly_over_all_that_are_no_candidates(one: Values, first: int, count: int) -> None:
     free = set(range(first, first + count + 1)) - set(one.probabilities)
     if not free:

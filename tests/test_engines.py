@@ -101,17 +101,15 @@ AGAIN = "run the same command again to go on, with fewer --workers"
 
 
 @pytest.mark.parametrize(
-    ("prepare", "kind", "message"),
-    [(killed, ScoreError, f"a worker process died, out of memory perhaps: {AGAIN}"),
-     (killed, StudyError, f"a worker process died, out of memory perhaps: {AGAIN}"),
-     (without_memory, ScoreError, f"a worker process cannot start (MemoryError): {AGAIN}"),
-     (without_model, RunError, "model.onnx: damaged: copy it again"),
-     (without_extra, SumnistError, str(MissingExtraError("torch", "train", "reading it")))],
+    ("prepare", "failure", "kind", "message"),
+    [(killed, StudyError, StudyError, f"a worker process died, out of memory perhaps: {AGAIN}"),
+     (without_memory, ScoreError, ScoreError, f"a worker process cannot start (MemoryError): {AGAIN}"),
+     (without_model, ScoreError, RunError, "model.onnx: damaged: copy it again"),
+     (without_extra, ScoreError, SumnistError, str(MissingExtraError("torch", "train", "reading it")))],
 )  # fmt: skip
 def test_a_worker_that_ends_or_cannot_start_is_one_error_and_prints_nothing(
-    prepare: Callable[[], Callable[[int], None]], kind: type[SumnistError], message: str, capfd: Any
+    prepare: Any, failure: type[SumnistError], kind: type[SumnistError], message: str, capfd: Any
 ) -> None:
-    failure = StudyError if kind is StudyError else ScoreError
     with pytest.raises(kind) as caught, start_workers("local", 2, prepare, failure) as workers:
         list(workers.in_order(range(20)))
     assert str(caught.value) == message
@@ -154,11 +152,7 @@ def test_the_error_of_a_job_is_raised_in_its_place_and_other_jobs_are_done() -> 
 
 
 def talking() -> Callable[[Any], int]:
-    def work(job: Any) -> int:
-        sys.stdout.write("a library says something\n")
-        return len(job)
-
-    return work
+    return lambda job: sys.stdout.write("a library says something\n") and len(job)
 
 
 def test_what_a_worker_prints_is_no_result_and_jobs_and_results_may_be_large() -> None:

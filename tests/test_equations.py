@@ -21,8 +21,19 @@ from PIL import Image
 
 import sumnist
 from drawings import line_of
-from sumnist.arithmetic.queries import LONGEST, Anything, Blanks, Query, Unread, words_of
-from sumnist.arithmetic.solutions import FILLINGS, Answer, Solution, solution_of
+from enumeration import values
+from sumnist.arithmetic.solutions import (
+    FILLINGS,
+    LONGEST,
+    Answer,
+    Anything,
+    Blanks,
+    Query,
+    Solution,
+    Unread,
+    solution_of,
+    words_of,
+)
 from sumnist.arithmetic.values import Value, Values
 from sumnist.cli import main
 from sumnist.cli.words import solution_described
@@ -56,15 +67,6 @@ def test_terms_are_numbers_patterns_unknowns_and_pictures_and_change_their_sign_
     ]  # fmt: skip
 
 
-def test_what_is_quoted_is_a_picture_whatever_it_looks_like() -> None:
-    assert words_of("""'my file.png' + "12" = "it's" - it's + '_'""") == [
-        Path("my file.png"), "+", Path("12"), "=", Path("it's"), "-", "it's", "+", Path("_"),
-    ]  # fmt: skip
-    assert [content for _, content in contents("'12' + 12 = \"a b\"")] == [
-        Unread(Path("12")), 12, Unread(Path("a b"))
-    ]  # fmt: skip
-
-
 def test_a_query_is_repeated_as_it_can_be_written_again() -> None:
     text = """"my file.png" + 'the "best".png' - "12" + a.png = -5 + 1_3 - 'say "x"'"""
     assert Query(words_of(text)).text == text
@@ -79,41 +81,23 @@ def test_numbers_and_patterns_have_decimals_where_a_sign_for_them_is_given() -> 
     assert contents("1.5 = _") == [(1, Unread("1.5")), (-1, Anything())]
 
 
-def test_a_list_has_readings_numbers_and_pictures_of_any_kind() -> None:
-    picture = np.zeros((28, 28), np.uint8)
-    query = Query([LIKELY, "+", np.int64(7), "-", Decimal("1.5"), "=", picture])
-    assert [term.content for term in query.terms[:3]] == [LIKELY, 7, Decimal("1.5")]
-    assert query.terms[3].content.picture is picture
-    assert query.text == "reading 1 + 7 - 1.5 = picture 7"
-
-
-def test_the_same_picture_twice_is_one_number_and_every_unknown_is_one_of_its_own() -> None:
-    names = Query(["a.png", "+", "./a.png", "+", Path("b/../a.png"), "=", "b.png"])
-    assert len({term.key for term in names.terms}) == 2
-    assert [term.place for term in names.pictures.values()] == [1, 7]
-    readings = Query([LIKELY, "+", LIKELY, "=", Values({5: 1.0}, 0.0)])
-    assert len({term.key for term in readings.terms}) == 2
-    assert len({term.key for term in Query(["__", "+", "__", "=", "_"]).terms}) == 3
-
-
 # What is refused.
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("  \n", 'an empty query: expected an equation, such as "five.png + _ = 12": write one'),
+        ("1 + 2 + 3 + 4 + 5 = = 1 + 2 + 3 + 4", f"… + 4 + 5 = = 1 + 2 + 3 …: word 11, =: expected {A_TERM} before it: "
+         "write what is equal"),
         ("a.png + 3", 'a.png + 3: expected one = in it: write what is equal, such as "five.png + _ = 12"'),
         ("a.png+3=_", "a.png+3=_: word 1, a.png+3=_: expected a space on each side of the =: write them"),
         ("a = 3 = 4", "a = 3 = 4: word 4, =: expected one = alone: leave out what is from the second one on"),
         ("a b = 3", "a b = 3: word 2, b: expected +, - or = between two terms: write one, or quote a path with spaces"),
-        ("a * 2 = _", "a * 2 = _: word 2, *: expected +, - or = between two terms: write one, or quote a path with "
-         "spaces"),
         ("a + + 3 = 5", f"a + + 3 = 5: word 3, +: expected {A_TERM}: leave this sign out"),
-        ("a + - 3 = 5", f"a + - 3 = 5: word 3, -: expected {A_TERM}: leave this sign out"),
         ("- - 3 = a", f"- - 3 = a: word 2, -: expected {A_TERM}: leave this sign out"),
         ("+ 3 = a", f"+ 3 = a: word 1, +: expected {A_TERM}: leave this sign out"),
         ("a + 3 =", f"a + 3 =: word 4, =: expected {A_TERM} after it: write what is equal"),
-        ("a + 3 = 5 +", f"a + 3 = 5 +: word 6, +: expected {A_TERM} after it: write what is equal"),
         ("= a", f"= a: word 1, =: expected {A_TERM} before it: write what is equal"),
         ("a + = 5", f"a + = 5: word 3, =: expected {A_TERM} before it: write what is equal"),
         ("_ + a = _", "_ + a = _: word 5, _: expected one _ alone at most: write a _ for each digit, such as __, or 0_ "
@@ -129,42 +113,40 @@ def test_a_wrong_query_is_repeated_with_the_word_that_is_wrong_what_was_expected
     assert said(words_of(text)) == (ConfigError, message)
 
 
-def test_an_empty_query_is_told_what_one_looks_like() -> None:
-    for words in ([], words_of(""), words_of("  \n")):
-        message = 'an empty query: expected an equation, such as "five.png + _ = 12": write one'
-        assert said(words) == (ConfigError, message)
-
-
 @pytest.mark.parametrize("text", ['"a b.png + 3 = _', "'a.png + 3 = _", '3 = "a.png"b', '"a" = \''])
 def test_a_quote_without_its_second_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r": expected a second [\"'] at the end of the path: write it, then a space$"):
         words_of(text)
 
 
+TOO_LONG = f"expected at most {LONGEST} digits before and behind the decimal sign: shorten the number"
+
+
 @pytest.mark.parametrize("mark", ["9", "_", "-9"])
 def test_a_number_of_thousands_of_digits_is_refused_and_shown_without_its_middle(mark: str) -> None:
     word = mark + mark[-1] * 5000
     brief = f"{word[:30]}…{word[-30:]}"
-    message = (
-        f"a + {brief} = 3: word 3, {brief}: expected at most {LONGEST} digits before and behind the decimal sign: "
-        "shorten the number"
-    )
-    assert said(words_of(f"a + {word} = 3")) == (NumberError, message)
-    longest = mark[-1] * LONGEST
-    assert len(Query(words_of(f"a + {longest} = 3")).terms) == 3
+    assert said(words_of(f"a + {word} = 3")) == (NumberError, f"a + {brief} = 3: word 3, {brief}: {TOO_LONG}")
+    assert len(Query(words_of(f"a + {mark[-1] * LONGEST} = 3")).terms) == 3
 
 
 @pytest.mark.parametrize(
     "number",
-    [10**LONGEST, -(10**5000), Decimal(10) ** LONGEST, Decimal("1e-601"), Decimal("NaN"), Decimal("Infinity"),
-     Values({10**LONGEST: 1.0}, 0.0)],
-    ids=range(7),
-)  # fmt: skip
+    [
+        10**LONGEST,
+        -(10**5000),
+        Decimal(10) ** LONGEST,
+        Decimal("1e-601"),
+        Decimal("NaN"),
+        Values({10**LONGEST: 1.0}, 0),
+    ],
+    ids=range(6),
+)
 def test_numbers_without_an_end_or_a_value_are_refused_in_lists_too(number: Any) -> None:
     kind, message = said(["a", "+", number, "=", 3])
     assert kind is NumberError
     assert "word 3, " in message
-    assert f"expected at most {LONGEST} digits before and behind the decimal sign" in message
+    assert TOO_LONG in message
     assert len(message) < 300
 
 
@@ -172,12 +154,6 @@ def test_numbers_without_an_end_or_a_value_are_refused_in_lists_too(number: Any)
 def test_a_number_that_is_neither_whole_nor_decimal_is_refused(number: Any) -> None:
     message = f"a + {number} = 3: word 3, {number}: expected a whole number or a Decimal: write 5, or Decimal('5.5')"
     assert said(["a", "+", number, "=", 3]) == (NumberError, message)
-
-
-def test_of_a_long_query_the_words_around_the_wrong_one_are_shown() -> None:
-    words = words_of(" + ".join(f"{k}.png" for k in range(20)) + " = = 1 + 2 + 3 + 4")
-    where = "… + 18.png + 19.png = = 1 + 2 + 3 …: word 41, ="
-    assert said(words) == (ConfigError, f"{where}: expected {A_TERM} before it: write what is equal")
 
 
 def solved(*words: Any, decimal: str | None = None) -> Solution:
@@ -210,10 +186,7 @@ def counted(words: list[Any], decimal: str | None = None) -> tuple[dict[Any, dic
     weights: dict[Any, dict[int, float]] = {key: defaultdict(float) for key in choices}
     total = best = 0.0
     for combination in product(*choices.values()):
-        if (
-            sum(step * value for step, (value, _) in zip(map(steps.__getitem__, choices), combination, strict=True))
-            == 0
-        ):
+        if not sum(steps[key] * value for key, (value, _) in zip(choices, combination, strict=True)):
             weight = math.prod(share for _, share in combination)
             total, best = total + weight, max(best, weight)
             for key, (value, _) in zip(choices, combination, strict=True):
@@ -240,33 +213,14 @@ def agrees(words: list[Any], decimal: str | None = None) -> None:
     if not solution.unknowns:
         assert solution.is_true is not None
         assert solution.is_true[0] == pytest.approx(total)
-    left, right = solution.solved.replace(",", ".").split(" = ")
-    assert evaluated(left) == evaluated(right)
-
-
-def evaluated(side: str) -> Fraction:
-    """What a side of an equation makes."""
-    sign, total = 1, Fraction()
-    for word in side.split():
-        if word in ("+", "-"):
-            sign = 1 if word == "+" else -1
-        else:
-            total += sign * Fraction(word)
-    return total
-
-
-@st.composite
-def distributions(draw: st.DrawFn, size: int = 3) -> Values:
-    values = draw(st.lists(st.integers(-30, 130), min_size=1, max_size=size, unique=True))
-    weights = draw(st.lists(st.floats(0.01, 1), min_size=len(values) + 1, max_size=len(values) + 1))
-    shares = [weight / sum(weights) for weight in weights]
-    return Values(dict(zip(values, shares[:-1], strict=True)), shares[-1])
+    terms = Query(words_of(solution.solved + " + _"), ".").terms
+    assert sum(term.step * Fraction(term.content) for term in terms[:-1]) == 0
 
 
 @st.composite
 def equations(draw: st.DrawFn) -> list[Any]:
     """The words of an equation of a few readings, patterns and numbers, of which some occur twice."""
-    readings = draw(st.lists(distributions(), min_size=1, max_size=3))
+    readings = draw(st.lists(values(other=True), min_size=1, max_size=3))
     known = st.integers(-20, 200)
     pattern: st.SearchStrategy[Any] = st.from_regex(r"[0-9]_|_[0-9]|[0-9]_[0-9]|__", fullmatch=True)
     terms: list[Any] = draw(st.lists(st.sampled_from(readings), max_size=3))
@@ -328,9 +282,8 @@ def test_the_same_reading_twice_is_one_number_and_two_that_are_alike_are_not() -
     one = Values(shares, 0.0)
     assert solved(one, "+", one, "=", 10).is_true == (0.5, 0.5)
     assert solved(one, "+", Values(shares, 0.0), "=", 10).is_true == (0.25, 0.25)
-    with pytest.raises(EquationError):
-        solved(one, "+", one, "=", 11)
     assert len(solved(one, "-", one, "=", 0).pictures) == 1
+    assert len(solved("__", "+", "__", "=", 30).unknowns) == 2
 
 
 # What candidates leave out.
@@ -575,8 +528,7 @@ def test_a_list_has_readings_of_both_kinds_paths_pictures_and_numbers(place: Pat
     assert solution.query == 'reading 1 + reading 3 + picture 5 + "a five.png" = _'
     assert solution.solved == "1480 + 5 + 1037 + 5 = 2527"
     assert solution.pictures[1].before == Values(dict(enumerate(digit.digit_probabilities)), 0.0)
-    assert solve([digit, "+", 7, "=", "1_"], reader).unknowns[0].value == 12
-    assert solve([Path("five.png").read_bytes(), "+", 7, "=", "_"], reader).unknowns[0].value == 12
+    assert solve([Path("five.png").read_bytes(), "+", np.int64(7), "=", "1_"], reader).unknowns[0].value == 12
 
 
 def test_the_same_picture_twice_is_read_once_and_counts_twice(
@@ -681,17 +633,12 @@ def test_the_command_prints_what_is_told_and_the_same_of_one_word_or_many(
     assert command("./12", "+", "12", "=", "_").out.splitlines()[1].startswith("5 + 12 = 17 ")
 
 
-def test_a_line_of_json_is_the_solution(command: Callable[..., Result], reader: Reader) -> None:
-    words = ["1480.png", "-", "five.png", "=", "147_"]
-    status, out, err = command(*words, "--json", "--count", "2", "--digits", "1-4")
-    assert (status, err, out.count("\n")) == (0, "", 1)
-    assert json.loads(out) == solve(words, reader, digits=(1, 4)).as_dict(2)
-
-
 def test_the_flags_reach_the_reader(command: Callable[..., Result], reader: Reader) -> None:
     words = ["1480.png", "=", "_", "+", "0,5"]
-    out = command(*words, "--json", "--digits", "2-3", "--decimal", ",", "--ink", "light").out
-    assert json.loads(out) == solve(words, reader, "ours", (2, 3), ",", "light").as_dict()
+    flags = ["--json", "--count", "2", "--digits", "2-3", "--decimal", ",", "--ink", "light"]
+    status, out, err = command(*words, *flags)
+    assert (status, err, out.count("\n")) == (0, "", 1)
+    assert json.loads(out) == solve(words, reader, "ours", (2, 3), ",", "light").as_dict(2)
 
 
 # What is refused.
@@ -700,7 +647,6 @@ def test_the_flags_reach_the_reader(command: Callable[..., Result], reader: Read
 @pytest.mark.parametrize(
     ("text", "status", "message"),
     [
-        ("", 2, 'an empty query: expected an equation, such as "five.png + _ = 12": write one'),
         ("none.png + _ = 3", 1, f"none.png + _ = 3: word 1, none.png: expected {TERMS}: {NO_FILE}"),
         ("five.png + x = 3", 1, f"five.png + x = 3: word 3, x: expected {TERMS}: {NO_FILE}"),
         ("folder + _ = 3", 1, "folder + _ = 3: word 1, folder: is a folder, expected a picture: name a file in it"),
@@ -708,16 +654,10 @@ def test_the_flags_reach_the_reader(command: Callable[..., Result], reader: Read
          f"{NUMBER_ADVICE['blank']}"),
         ("five.png + 5.5 = _", 2, f"five.png + 5.5 = _: word 3, 5.5: expected {TERMS}: leave separators out; for "
          "decimals, say which sign is before them, as in --decimal ."),
-        ("1,480 = five.png", 2, f"1,480 = five.png: word 1, 1,480: expected {TERMS}: leave separators out; for "
-         "decimals, say which sign is before them, as in --decimal ."),
         ("five.png+3 = _", 2, f"five.png+3 = _: word 1, five.png+3: expected {TERMS}: put spaces around +, - and =, "
          "which are all the signs there are"),
         ("5x3 = five.png", 2, f"5x3 = five.png: word 1, 5x3: expected {TERMS}: put spaces around +, - and =, which are "
          "all the signs there are"),
-        ("five.png 1480.png = 3", 2, "five.png 1480.png = 3: word 2, 1480.png: expected +, - or = between two terms: "
-         "write one, or quote a path with spaces"),
-        ("five.png + 7 = 13 =", 2, "five.png + 7 = 13 =: word 6, =: expected one = alone: leave out what is from the "
-         "second one on"),
         ("'five.png + 7 = 13", 2, "'five.png + 7 = 13: expected a second ' at the end of the path: write it, then a "
          "space"),
         ("five.png = \0", 2, "five.png = \\x00: word 3, \\x00: expected a picture, a number or _: leave the character "
@@ -730,43 +670,10 @@ def test_a_wrong_query_is_one_line_that_names_the_word(
     assert command(text) == (status, "", f"sumnist: {message}\n")
 
 
-def test_a_picture_that_cannot_be_decoded_is_named_with_its_word(command: Callable[..., Result]) -> None:
-    status, out, err = command("five.png", "+", "text.png", "=", "_")
-    assert (status, out) == (1, "")
-    assert err.startswith("sumnist: five.png + text.png = _: word 3, text.png: ")
-    assert err.count("\n") == 1
-
-
-def test_what_no_reading_makes_true_fails_with_what_was_looked_for(command: Callable[..., Result]) -> None:
-    status, out, err = command("five.png + 7 = 1000000")
-    assert (status, out) == (1, "")
-    assert err == (
-        "sumnist: five.png + 7 = 1000000: no reading of five.png makes it true, it would have to be 999993: check the "
-        "equation and the pictures\n"
-    )
-
-
-def test_flags_that_make_no_sense_are_refused_as_everywhere(
-    command: Callable[..., Result], small_run: Path, place: Path
-) -> None:
-    words = ["five.png", "+", "_", "=", "12"]
-    assert command(*words, "--digits", "6-1").err.startswith("sumnist: --digits 6-1: expected how many there are")
-    assert command(*words, "--count", "0").err == "sumnist: --count 0: expected a whole number from 1 to 1,000\n"
-    assert command(*words, "--model", str(small_run)).err == (
-        f"sumnist: --model {small_run}: a run that is not exported, expected an ONNX file for solve: run `sumnist "
-        f"export {small_run}` first\n"
-    )
-    assert command().err.startswith("sumnist: solve: the following arguments are required: WORD; see ")
-
-
 def test_in_python_arguments_and_numbers_that_make_no_sense_are_refused(place: Path, reader: Reader) -> None:
     for changed in ({"decimal": ";"}, {"engine": "theirs"}, {"digits": 0}, {"ink": "red"}):
         with pytest.raises(ConfigError):
             solve("five.png + _ = 12", reader, **changed)
-    with pytest.raises(NumberError, match=f"word 3, a longer number: expected at most {LONGEST} digits"):
-        solve(["five.png", "+", 10**5000, "=", "_"], reader)
-    with pytest.raises(ImageError, match=r"^picture 1 = _: word 1, picture: NoneType, expected a path"):
-        solve([None, "=", "_"], reader)
     with pytest.raises(ImageError, match=r"word 3, picture: NoneType, expected a path"):
         solve(["five.png", "+", None, "=", "_"], reader)
 

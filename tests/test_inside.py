@@ -89,3 +89,21 @@ def test_a_change_is_that_of_torchs_answer_to_the_image_with_the_patch_blanked_b
     assert (evidence.changes[untouched] == 0).all()
     sent: dict[str, Any] = json.loads(json.dumps(evidence.as_dict(), allow_nan=False))
     assert np.allclose(sent["changes"], evidence.changes.ravel(), atol=5.1e-4)
+
+
+def test_a_network_that_learned_to_add_is_told_the_number_and_another_one_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader, told = Reader(), list[Any]()
+    reading, answer = reader.read(SEVEN, 3), reader.network.answer
+
+    def heard(images: NDArray[np.float32], numbers: Any) -> Any:
+        told.append(numbers)
+        return answer(images)
+
+    monkeypatch.setattr(reader.network, "answer", heard)
+    for exact in (True, False):
+        reader.exact = exact
+        assert evidence_of(reader, reading) is not None
+    assert told[0] is None
+    assert set(told[1]) == {3}

@@ -30,9 +30,8 @@ from sumnist.data.mnist import DigitSet
 from sumnist.environment import describe_machine
 from sumnist.errors import DataError, ImageError
 from sumnist.inference.ctc import Candidate
-from sumnist.inference.numbers import NumberReader, NumberReading
+from sumnist.inference.numbers import Line, NumberReader, NumberReading
 from sumnist.inference.reader import Reader
-from sumnist.inference.recognizers import Line
 from sumnist.lab.suites import measure as suite
 from sumnist.lab.suites.photographs import perspective
 from sumnist.lab.suites.sheet_truth import LAYOUTS, Entry, Mistake, Truth

@@ -27,15 +27,16 @@ from ctc_oracle import is_number_probability
 from sumnist.cli import main
 from sumnist.config import PRESETS, Config, preset
 from sumnist.data import cells, pens, strips
+from sumnist.data.cell_classes import CELL_CLASSES
 from sumnist.data.cells import PRIORS
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import as_image
 from sumnist.errors import ConfigError, ExportError, ImageError, NumberError, RunError
 from sumnist.files import CELLS, CONFIG, NUMBERS, PRETRAINED, WEIGHTS
-from sumnist.inference.cells import CELL_CLASSES, CellReader
+from sumnist.inference.cells import CellReader
+from sumnist.inference.numbers import EMISSIONS, IS_NUMBER, STRIP
 from sumnist.inference.onnx import with_checksum
 from sumnist.inference.reader import Reader
-from sumnist.inference.recognizers import EMISSIONS, IS_NUMBER, STRIP
 from sumnist.model.checkpoint import save_config, save_network, save_tensors
 from sumnist.model.diagram import boxes_of, draw, draw_network
 from sumnist.model.fusion import BITS, ExactFusion, Heads, OriginalFusion, unsmoothed

@@ -41,11 +41,10 @@ from sumnist.config import InkColour
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import MissingExtraError
 from sumnist.inference.reader import Reader
-from sumnist.lab.suites.photographs import photograph, photographs
-from sumnist.pictures import decode
+from sumnist.lab.suites.photographs import photograph
 from sumnist.pictures.apart import digits_apart
 from sumnist.pictures.decode import Intensities, Picture, intensities_of
-from sumnist.pictures.lines import LineProposal, forms, lines
+from sumnist.pictures.lines import LineProposal, lines
 from sumnist.pictures.normalize import ready_arrays
 from sumnist.pictures.proposals import TRIMS, rounds
 from sumnist.pictures.steps import as_png, strip
@@ -92,11 +91,15 @@ def test_the_same_drawing_in_any_format_mode_and_brightness_gives_the_same_image
     assert close(image_of(picture), image_of(drawing()), within)
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation_is_turned_upright(orientation: int) -> None:
+def turned(orientation: int) -> Image.Exif:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = encoded(drawing(size=120), "PNG", exif=exif)
+    return exif
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_upright(orientation: int) -> None:
+    data = encoded(drawing(size=120), "PNG", exif=turned(orientation))
     with Image.open(BytesIO(data)) as picture:
         assert np.array_equal(image_of(data), image_of(ImageOps.exif_transpose(picture)))
 
@@ -115,11 +118,9 @@ def test_a_heic_file_with_its_library_is_read_the_way_up_it_was_taken(
     monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
     monkeypatch.setattr(Image, "ID", list(Image.ID))
     heif = import_module("pillow_heif")
-    exif = Image.Exif()
-    exif[0x0112] = orientation
     held = PRINTED.transpose(Image.Transpose.ROTATE_90) if orientation == 6 else PRINTED
     stream = BytesIO()
-    heif.from_pillow(held).save(stream, quality=95, exif=exif.tobytes())
+    heif.from_pillow(held).save(stream, quality=95, exif=turned(orientation).tobytes())
     assert stream.getvalue()[4:12] == b"ftypheic"
     assert close(image_of(stream.getvalue()), image_of(drawing()), 0.02)
 
@@ -169,8 +170,7 @@ REFUSED: list[tuple[Any, str]] = [
     (np.zeros((0, 30)), f"30×0 pixels, {AT_LEAST}"),
     *((np.zeros(shape, np.uint8), f"array of shape {shown}, expected [height, width] or [height, width, 1 to 4 "
        "channels]: put the channels last, and give several pictures as a list")
-      for shape, shown in [((28, 28, 5), "28×28×5"), ((2, 1, 28, 28), "2×1×28×28"), ((784,), "784"), ((), "none"),
-                           ((1, 28, 28), "1×28×28")]),
+      for shape, shown in [((28, 28, 5), "28×28×5"), ((784,), "784"), ((), "none"), ((1, 28, 28), "1×28×28")]),
     *((np.zeros((28, 28), dtype), f"array of {np.dtype(dtype)}, expected uint8 (0 to 255) or floats (0 to 1): convert "
        'it, such as with array.astype("uint8")')
       for dtype in ("int64", "uint16", "bool", "complex128", "object", "<U3")),
@@ -304,14 +304,6 @@ def test_a_drawing_gets_mnists_size_place_and_brightness(width: int, size: int) 
     assert image.max() == 1
 
 
-def test_a_photograph_shows_the_digit_that_was_written() -> None:
-    inks = list(TRAIN[:30])
-    found = [first(taken) for taken in photographs(inks, seed=78)]
-    assert {(digit.problem, digit.dark) for digit in found} == {(None, True)}
-    apart = [np.abs(digit.image - ink / 255).mean() for digit, ink in zip(found, inks, strict=True)]
-    assert float(np.median(apart)) < 0.05
-
-
 # Proposals of a digit: which come when, where they lie, and what is in the way.
 
 FINE, GROUND = "narrow strokes", "more ground around it"
@@ -422,17 +414,17 @@ SHAPES = st.tuples(st.integers(1, 45), st.integers(8, 45)) | st.tuples(st.intege
 
 def strange(kind: str, height: int, width: int, random: np.random.Generator) -> NDArray[np.float64]:
     """A picture of no digit, `[height, width]`."""
-    if kind == "noise":
-        return random.random((height, width))
-    if kind == "dots":
-        return (random.random((height, width)) < 0.05).astype(float)
-    if kind == "one grey":
-        return np.full((height, width), random.random())
-    if kind == "slope":
-        slope = np.linspace(0, random.random(), height)[:, None] + np.linspace(0, random.random(), width)
-        return (slope + 0.05 * random.random((height, width))).clip(0, 1)
-    rows, columns = (np.arange(side) % random.integers(1, 9) == 0 for side in (height, width))
-    return np.where(rows[:, None] | columns, random.random(), random.random())
+    noise, grey, other = random.random((height, width)), *random.random(2)
+    down, across = np.mgrid[:height, :width]
+    step = random.integers(1, 9, 2)
+    made: dict[str, NDArray[np.float64]] = {
+        "noise": noise,
+        "dots": (noise < 0.05).astype(float),
+        "one grey": np.full_like(noise, grey),
+        "slope": (grey * down / height + other * across / width + 0.05 * noise).clip(0, 1),
+        "lines": np.where((down % step[0] == 0) | (across % step[1] == 0), grey, other),
+    }
+    return made[kind]
 
 
 @settings(max_examples=80, deadline=None)
@@ -468,12 +460,6 @@ def test_a_sliver_takes_no_more_memory_than_it_has_pixels(shape: tuple[int, int]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 60e6 + 60 * np.prod(shape)
-
-
-@pytest.mark.parametrize("shape", [(5_000, 1), (1, 5_000), (5_000, 3)])
-def test_more_ground_around_a_sliver_of_a_line_is_no_more_than_a_few_times_the_sliver(shape: tuple[int, int]) -> None:
-    picture = Intensities(np.random.default_rng(0).random(shape, dtype=np.float32))
-    assert max(one.image.size for found in chain(*lines(picture)) for one in forms(found)) < 4 * np.prod(shape)
 
 
 # Lines of digits.
@@ -538,9 +524,7 @@ def row_of(places: list[int], gap: int) -> tuple[Grey, NDArray[np.float64]]:
 def test_a_digit_looks_in_a_line_as_it_does_alone(gap: int) -> None:
     for one, place in zip(digits_apart(*row_of([0, 1, 2, 3, 4], gap)), range(5), strict=True):
         (alone,) = digits_apart(*row_of([place], gap))
-        assert one is not None
-        assert alone is not None
-        assert np.abs(one - alone).max() < 1e-6
+        assert one == pytest.approx(alone, abs=1e-6)
 
 
 def test_digits_that_touch_are_not_cut_nor_is_there_one_in_a_blank_line_or_a_dash() -> None:
@@ -574,23 +558,12 @@ def test_the_steps_are_those_that_were_taken_and_change_nothing(picture: Picture
         assert np.array_equal(one.steps[-1].values, one.image)
 
 
-def test_the_command_writes_the_strips_and_decodes_every_picture_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[str] = []
-
-    def counted(*given: Any) -> Any:
-        calls.append("decoded")
-        return decoded(*given)
-
-    decoded = decode.decoded
+def test_the_command_writes_the_strips(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = [tmp_path / "seven.jpg", tmp_path / "blank.png"]
     names[0].write_bytes(PHOTOGRAPH)
     Image.new("L", (60, 60), 255).save(names[1])
     shown = [Reader().read_shown(name, 7)[1] for name in names]
     assert [step.caption for step in shown[1]] == [READ, f"{SEEN}: blank"]
-    monkeypatch.setattr(decode, "decoded", counted)
     assert main(["predict", *map(str, names), "--number", "7", "--show", str(tmp_path / "steps.png")]) == 0
-    assert len(calls) == 2
     assert f"{names[1]}: not accepted, blank" in capsys.readouterr().out
     assert (tmp_path / "steps.png").read_bytes() == as_png([strip(steps) for steps in shown])

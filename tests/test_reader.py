@@ -59,26 +59,18 @@ def network_says(folder: Path, pixels: Any, number: int) -> tuple[list[float], l
 
 
 @pytest.mark.parametrize("number", range(0, 10, 3))
-def test_the_exact_reading_agrees_with_the_networks_own_sums(
-    exact: Reader, runs: dict[Fusion, Path], number: int
+def test_the_exact_reading_agrees_with_the_networks_own_sums_and_the_learned_one_is_its_answer(
+    exact: Reader, learned: Reader, runs: dict[Fusion, Path], number: int
 ) -> None:
-    digit, total = network_says(runs["exact"], PIXELS[0], number)
-    reading = exact.read(PIXELS[0], number)
-    assert reading.digit_probabilities == pytest.approx(digit)
-    assert dict(zip(reading.sums, reading.sum_probabilities, strict=True)) == pytest.approx(
-        {s: p for s, p in enumerate(total) if number <= s <= number + 9}
-    )
-    assert reading.sum == int(np.argmax(total))
-
-
-@pytest.mark.parametrize("number", range(0, 10, 3))
-def test_the_learned_reading_is_the_networks_answer(learned: Reader, runs: dict[Fusion, Path], number: int) -> None:
-    digit, total = network_says(runs["concat"], PIXELS[1], number)
-    reading = learned.read(PIXELS[1], number)
-    assert (reading.digit_probabilities, reading.sum_probabilities) == (pytest.approx(digit), pytest.approx(total))
-    assert (reading.sums, reading.accepted, reading.reason) == (range(19), True, None)
-    assert (reading.digit, reading.sum) == (int(np.argmax(digit)), int(np.argmax(total)))
-    assert (reading.confidence, reading.sum_confidence) == pytest.approx((max(digit), max(total)))
+    exact_sums, learned_sums = range(number, number + 10), range(19)
+    for reader, run, sums in ((exact, runs["exact"], exact_sums), (learned, runs["concat"], learned_sums)):
+        digit, total = network_says(run, PIXELS[1], number)
+        reading = reader.read(PIXELS[1], number)
+        assert (reading.sums, reading.accepted, reading.reason) == (sums, True, None)
+        assert reading.digit_probabilities == pytest.approx(digit)
+        assert reading.sum_probabilities == pytest.approx([total[one] for one in sums])
+        assert (reading.digit, reading.sum) == (int(np.argmax(digit)), int(np.argmax(total)))
+        assert (reading.confidence, reading.sum_confidence) == pytest.approx((max(digit), max(total)))
 
 
 @pytest.mark.parametrize("number", [1000, -7, 0, 10**30, np.int64(12), np.uint8(255), np.array(5)])
@@ -122,17 +114,15 @@ def test_lists_give_lists_equal_to_single_readings(learned: Reader, exact: Reade
 @pytest.mark.parametrize(
     ("number", "shown"),
     [
-        *[(value, repr(value)) for value in (3.5, 7.0, "x", "7", None, True, [1], np.bool_(True), np.float32(2))],
+        *[(value, repr(value)) for value in (7.0, "7", None, True, [1], np.bool_(True), np.float32(2))],
         ("y" * 100, "'yyyyyyyyyyyy...yyyyyyyyyyyyy'"),
     ],
 )
 def test_what_is_no_whole_number_is_refused(exact: Reader, learned: Reader, number: Any, shown: str) -> None:
-    with pytest.raises(NumberError) as caught:
-        exact.read(PIXELS[0], number)
-    assert str(caught.value) == f"number {shown}: expected a whole number, such as 7"
-    with pytest.raises(NumberError) as caught:
-        learned.read(PIXELS[0], number)
-    assert str(caught.value) == f"number {shown}: expected a whole number from 0 to 9, such as 7"
+    for reader, expected in ((exact, "a whole number"), (learned, "a whole number from 0 to 9")):
+        with pytest.raises(NumberError) as caught:
+            reader.read(PIXELS[0], number)
+        assert str(caught.value) == f"number {shown}: expected {expected}, such as 7"
 
 
 @pytest.mark.parametrize("number", [10, -1, 1000])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,19 +22,22 @@ from sumnist.batch.score import (
     NEXT,
     DigitTask,
     NumberOptions,
+    NumberTask,
+    Output,
     Scored,
+    cell,
+    csv_line,
     fingerprint,
+    json_line,
     number_values,
     score,
 )
-from sumnist.batch.table import Output, cell, csv_line, json_line
 from sumnist.cli import main
-from sumnist.data.mnist import FILES, load_mnist
+from sumnist.data.mnist import load_mnist
 from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError, RunError, ScoreError
-from sumnist.files import NUMBERS, PRETRAINED
+from sumnist.files import PRETRAINED
 from sumnist.inference.numbers import NumberReading, Numbers
 from sumnist.inference.reader import Reader
-from sumnist.inference.recognizers import StripRecognizer
 from sumnist.pictures.normalize import picture_of
 
 
@@ -75,15 +77,17 @@ def note_of(out: Path) -> Path:
     return out.with_name(f".{out.name}.progress")
 
 
-def stop(monkeypatch: pytest.MonkeyPatch, scoring: Callable[[], Scored]) -> None:
-    """Score, and stop as soon as the note says that there are rows."""
+def stop(monkeypatch: pytest.MonkeyPatch, scoring: Callable[[], Scored], after: int = 1) -> None:
+    """Score, and stop as soon as the note says that there are the rows of so many chunks."""
 
     def save_and_stop(self: Output, *arguments: Any) -> None:
         add(self, *arguments)
         self.save()
-        raise KeyboardInterrupt
+        chunks.append(len(arguments[0]))
+        if len(chunks) == after:
+            raise KeyboardInterrupt
 
-    add = Output.add
+    add, chunks = Output.add, list[int]()
     with monkeypatch.context() as patch:
         patch.setattr(Output, "add", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
@@ -135,23 +139,11 @@ def test_a_run_that_is_not_exported_scores_with_torch_and_a_scoring_knows_its_we
         assert (row["digit"], row["sum"]) == (reader.read(pictures / row["path"], 7).digit, row["digit"] + 7)
     changed = shutil.copytree(small_run, tmp_path / "changed")
     assert fingerprint(changed) == fingerprint(small_run)
-    (changed / "config.json").write_text((changed / "config.json").read_text() + "\n")
-    assert fingerprint(changed) != fingerprint(small_run)
-    (changed / "config.json").write_bytes((small_run / "config.json").read_bytes())
-    (changed / "model.safetensors").write_bytes((changed / "model.safetensors").read_bytes() + b"0")
-    assert fingerprint(changed) != fingerprint(small_run)
-
-
-def test_idx_files_are_read_one_image_at_a_time(idx_folder: Path, tmp_path: Path, mnist_train: Any) -> None:
-    folder = tmp_path / "idx"
-    folder.mkdir()
-    for name in FILES.values():
-        (folder / f"{name}.gz").write_bytes(gzip.compress((idx_folder / name).read_bytes()))
-    done = score(folder, tmp_path / "out.jsonl", 2, workers=1, progress=False)
-    rows = rows_of(tmp_path / "out.jsonl")
-    assert (done.rows, done.failed) == (1200, 0)
-    assert rows[1000]["path"].startswith("t10k-images-idx3-ubyte")
-    assert rows[1000]["digit"] == Reader().read(mnist_train.images[1000], 2).digit
+    for name in ("config.json", "model.safetensors"):
+        before = (changed / name).read_bytes()
+        (changed / name).write_bytes(before + b"\n")
+        assert fingerprint(changed) != fingerprint(small_run)
+        (changed / name).write_bytes(before)
 
 
 @pytest.fixture
@@ -170,18 +162,7 @@ def test_a_scoring_that_was_stopped_goes_on_to_the_same_table(
 ) -> None:
     alone, stopped = tmp_path / f"alone.{suffix}", tmp_path / f"stopped.{suffix}"
     whole = score(long_table, alone, None, workers=1, progress=False)
-    monkeypatch.setattr("sumnist.batch.table.SAVE_EVERY", 0.0)
-    add, left = Output.add, [4]
-
-    def die(self: Output, *arguments: Any) -> None:
-        add(self, *arguments)
-        left[0] -= 1
-        if left[0] == 0:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Output, "add", die)
-    with pytest.raises(KeyboardInterrupt):
-        score(long_table, stopped, None, workers=1, progress=False)
+    stop(monkeypatch, lambda: score(long_table, stopped, None, workers=1, progress=False), after=4)
     assert not stopped.exists()
     with partial_of(stopped).open("ab") as stream:
         stream.write(b"half a li")  # what a kill leaves of a write
@@ -205,17 +186,12 @@ def changing(tmp_path: Path, pictures: Path) -> dict[str, Path]:
     return {"folder": folder, "csv": folder / "t.csv", "jsonl": folder / "t.jsonl"}
 
 
-def lengthen(folder: Path) -> None:
-    with (folder / "t.jsonl").open("a") as stream:
-        stream.write('{"path": "1.png"}\n')
-
-
 CHANGES: list[tuple[str, Any, str]] = [
     ("folder", lambda folder: shutil.copy(folder / "05.png", folder / "055.png"), "pictures were added, removed or"),
     ("folder", lambda folder: (folder / "05.png").unlink(), "pictures were added, removed or"),
     ("folder", lambda folder: shutil.copy(folder / "06.png", folder / "05.png"), "pictures were changed"),
     ("csv", lambda folder: (folder / "t.csv").write_text("path\n07.png\n"), "the source was changed"),
-    ("jsonl", lengthen, "the source was changed"),
+    ("jsonl", lambda folder: (folder / "t.jsonl").write_text('{"path": "1.png"}\n'), "the source was changed"),
 ]
 
 
@@ -414,42 +390,9 @@ def test_memory_that_one_picture_takes_is_missing_to_none_of_the_others(
     assert rows_of(tmp_path / "out.jsonl")[3]["error"] == "03.png: cannot be read (MemoryError)"
 
 
-@pytest.mark.long
-@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of memory")
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_where_memory_is_short_a_huge_picture_fails_and_the_others_are_read(
-    pictures: Path, tmp_path: Path, workers: str
-) -> None:
-    from PIL import Image
-
-    folder = tmp_path / "pictures"
-    shutil.copytree(pictures, folder)
-    Image.new("RGBA", (8000, 8000), "white").save(folder / "10.png")
-    code = (
-        "import resource, sys; from sumnist.cli import main; import sumnist.batch.score as t; t.Reader(); "
-        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize(); "
-        "resource.setrlimit(resource.RLIMIT_AS, 2 * (used + 200 * 2**20,)); sys.exit(main())"
-    )
-    command = [sys.executable, "-c", code, "score", str(folder), "--number", "1", "--workers", workers]
-    done = subprocess.run([*command, "--out", str(tmp_path / "out.jsonl")], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (1, "")
-    rows = rows_of(tmp_path / "out.jsonl")
-    assert [row["path"] for row in rows if row["error"]] == ["10.png"]
-    assert len(rows) == 30
-
-
-def test_a_file_that_holds_something_is_not_written_over(pictures: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.csv"
-    out.write_text("precious")
-    with pytest.raises(OutputError) as caught:
-        score(pictures, out, 7, progress=False)
-    assert str(caught.value) == f"--out {out}: holds something already: name another file or add --overwrite"
-    assert out.read_text() == "precious"
-
-
 def test_two_scorings_do_not_write_the_same_table(pictures: Path, tmp_path: Path) -> None:
     with (
-        Output(tmp_path / "out.csv", {}, False, (), dict),
+        closing(Output(tmp_path / "out.csv", {}, False, (), dict)),
         pytest.raises(OutputError, match="another scoring writes it"),
     ):
         score(pictures, tmp_path / "out.csv", 7, progress=False)
@@ -457,11 +400,13 @@ def test_two_scorings_do_not_write_the_same_table(pictures: Path, tmp_path: Path
 
 def test_what_cannot_be_scored_is_an_error(pictures: Path, tmp_path: Path, small_run: Path) -> None:
     out = tmp_path / "out.csv"
-    empty = tmp_path / "empty"
+    empty, full = tmp_path / "empty", tmp_path / "full.csv"
     empty.mkdir()
+    full.write_text("precious")
     (tmp_path / "columns.csv").write_text("a,b\n1,2\n")
     cases: list[tuple[type[Exception], str, dict[str, Any]]] = [
         (ConfigError, "--out x.txt: expected a name that ends in .csv or .jsonl", {"out": "x.txt"}),
+        (OutputError, f"--out {full}: holds something already: name another file or add --overwrite", {"out": full}),
         (ConfigError, "--workers -1: expected a whole number of at least 0, which is one for each core",
          {"workers": -1}),
         (ConfigError, "ink 'red': expected auto, dark or light: leave it out to have it found out", {"ink": "red"}),
@@ -481,6 +426,7 @@ def test_what_cannot_be_scored_is_an_error(pictures: Path, tmp_path: Path, small
         with pytest.raises(kind) as caught:
             score(**given | changes)
         assert str(caught.value) == message
+    assert full.read_text() == "precious"
 
 
 # Numbers of any length.
@@ -623,21 +569,11 @@ def test_a_text_that_begins_with_a_dash_is_no_formula_and_a_negative_sum_stays_a
 
 @pytest.mark.parametrize(
     ("changes", "name"),
-    [({"digits": 4}, "--digits"), ({"decimal": "."}, "--decimal"), ({"read_with": "both"}, "--read-with"),
-     ({"ink": "dark"}, "ink"), ({"number": 7}, "number")],
-)  # fmt: skip
-def test_another_way_of_reading_does_not_go_on_with_a_table(
-    lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], name: str
-) -> None:
-    monkeypatch.setattr(Numbers, "recognizer", lambda self, name: StripRecognizer(NUMBERS))
-    out = tmp_path / "out.csv"
-    stop(monkeypatch, lambda: scored(lines, out))
-    with pytest.raises(ScoreError) as caught:
-        scored(lines, out, **changes)
-    assert str(caught.value) == (
-        f"--out {out}: holds part of a scoring with another {name}: give the same {name} to go on with it, name "
-        "another file, or add --overwrite"
-    )
+    [({"digits": 4}, "--digits"), ({"decimal": "."}, "--decimal"), ({"engine": "both"}, "--read-with")],
+)
+def test_another_way_of_reading_is_another_job(changes: dict[str, Any], name: str) -> None:
+    one, two = (NumberTask(b"", NumberOptions(**given), "auto").settings() for given in ({}, changes))
+    assert one[name] != two[name]
 
 
 def test_what_is_no_network_of_strips_is_refused_with_the_mend(
@@ -660,7 +596,7 @@ def test_what_is_no_network_of_strips_is_refused_with_the_mend(
         with pytest.raises(kind) as caught:
             scored(lines, out, **changes)
         assert str(caught.value).startswith(message)
-    monkeypatch.setattr("sumnist.batch.score.NUMBERS", tmp_path / "gone.onnx")
+    monkeypatch.setattr("sumnist.files.NUMBERS", tmp_path / "gone.onnx")
     with pytest.raises(RunError, match=r"gone\.onnx: cannot be read \(no such file or directory\)"):
         scored(lines, out)
     assert list(tmp_path.iterdir()) == []

@@ -18,9 +18,9 @@ from PIL import Image
 
 import sumnist.sheets
 from simulated_sheets import EXAM, SIZE, as_people_write, ink, jpeg_of_page, photograph, sheets
+from sumnist.data.cell_classes import CELL_CLASSES
 from sumnist.errors import LayoutError
 from sumnist.files import fits
-from sumnist.inference.cells import CELL_CLASSES
 from sumnist.lab.suites.sheets import SCALE, Sheets, filled, photographed, printed
 from sumnist.sheets import Layout, SheetReader, SheetReading, read
 from sumnist.sheets.layout import Identity, Kind, Page

@@ -99,11 +99,8 @@ def test_a_header_of_any_length_is_refused_in_one_line(tmp_path: Path) -> None:
 
 def test_a_column_that_is_there_twice_is_refused_by_name_if_it_is_read(tmp_path: Path) -> None:
     table = "path,number,remark,number,remark\na.png,1,x,2,y\n"
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=r"has the column number twice, expected it once: rename the other$"):
         rows_of(tmp_path / "t.csv", table)
-    assert str(caught.value) == (
-        f"{tmp_path / 't.csv'}: its first line has the column number twice, expected it once: rename the other"
-    )
     assert outline(rows_of(tmp_path / "t.csv", table, 5)) == [("a.png", 5)]
 
 
@@ -145,17 +142,11 @@ def test_pictures_are_what_has_the_ending_of_one_and_no_dot_before_its_name(tmp_
 
 
 def test_a_folder_that_cannot_be_listed_is_said_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b.png").write_bytes(b"")
-
     def scandir(path: str) -> Any:
-        if Path(path).name == "a":
-            raise PermissionError(13, "Permission denied", path)
-        return real(path)
+        raise PermissionError(13, "Permission denied", path)
 
-    real = os.scandir
     monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.raises(DataError, match=r"/a: cannot be read \(permission denied\)"):
+    with pytest.raises(DataError, match=rf"^{tmp_path}: cannot be read \(permission denied\)"):
         pictures_in(tmp_path)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -119,11 +117,11 @@ def test_with_values_that_nobody_knows_all_is_bounded(total: Sum, data: st.DataO
     assert below(probability(counted, known), most)
     greatest = max(probability(counted, one) for one in {way.total for way in counted})
     assert below(greatest, np.exp(total.most_probable_total().bound))
-    for index, (operand, found) in enumerate(zip(total.operands, total.posterior(known), strict=True)):
-        if isinstance(operand, Digits):
+    for index, found in enumerate(total.posterior(known)):
+        if not isinstance(found, Integers | Values):
             continue
         shares = found.probabilities
-        if isinstance(operand, Integers):
+        if isinstance(found, Integers):
             shares = dict(enumerate(found.probabilities.tolist(), found.first))
         other = 1 - sum(shares.values())
         for share, expected in zip(shares.values(), shares_of(counted, known, index, list(shares)), strict=True):
@@ -178,16 +176,13 @@ def test_draws_are_as_frequent_as_they_are_probable(known: int | None) -> None:
         assert drawn.log_prob[hits] == pytest.approx(np.log(way.probability))
 
 
-def test_draws_are_the_same_for_the_same_seed() -> None:
-    number = Digits(some(np.random.default_rng(7), 3, 10))
-    one, two = (Sum.of(number, number).sample(5, 900, random=3).values for _ in range(2))
-    assert np.array_equal(one, two)
-
-
-def test_of_equally_probable_ways_the_smallest_sums_of_digits_are_taken_from_the_top() -> None:
+def test_of_equally_probable_ways_the_smallest_sums_of_digits_are_taken_from_the_top_and_the_smallest_values() -> None:
     any_number = Digits(np.log(np.full((2, 10), 0.1)))
     one, two = (any_number + any_number).explanation(25).values
     assert (one.tolist(), two.tolist()) == ([0, 6], [1, 9])
+    lists = Sum.of(Values({5: 0.5, 3: 0.5}, 0.0), Values({1: 0.5, 3: 0.5}, 0.0))
+    assert lists.explanation(6).values == (3, 3)
+    assert lists.explanation({4, 6}).values == (3, 1)
 
 
 def test_products_that_differ_by_roundings_only_are_equally_probable() -> None:
@@ -197,12 +192,6 @@ def test_products_that_differ_by_roundings_only_are_equally_probable() -> None:
         one, number = Integers(x), Digits(log_shares([[1e-9, *np.exp(x)]]))
         assert Sum.of(*[one] * 4).explanation(4).values == (0, 0, 2, 2)
         assert [digit.item() for digit in Sum.of(*[number] * 4).explanation(8).values] == [1, 1, 3, 3]
-
-
-def test_of_equally_probable_lists_the_first_takes_the_smallest_value() -> None:
-    one = Sum.of(Values({5: 0.5, 3: 0.5}, 0.0), Values({1: 0.5, 3: 0.5}, 0.0))
-    assert one.explanation(6).values == (3, 3)
-    assert one.explanation({4, 6}).values == (3, 1)
 
 
 def test_a_list_of_most_numbers_in_a_range_is_as_any_list() -> None:
@@ -550,18 +539,6 @@ def test_gradients_are_finite_where_digits_are_impossible() -> None:
         assert torch.isfinite(gradient).all()
 
 
-# What is not needed.
-
-
-def test_the_wing_needs_no_torch() -> None:
-    code = (
-        "import sys; sys.modules['torch'] = None\nimport numpy as np\nfrom sumnist.arithmetic import Digits\n"
-        "any_digit = Digits(np.log(np.full((1, 10), 0.1)))\nprint(float((any_digit + any_digit).log_prob(18)))"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert float(result.stdout) == pytest.approx(np.log(0.01))
-
-
 ANY = Digits(np.log(np.full((2, 10), 0.1)))
 BINARY = Digits(np.log(np.full((2, 2), 0.5)))
 LONG = Digits(np.log(np.full((9, 10), 0.1)))
@@ -581,51 +558,37 @@ TIMES = "A distribution cannot be multiplied by"
 REACH = "Sums of digits or ranges would be"
 PAIRS = "Partial sums of candidates, times the positions and the pairs of carries, would be"
 
-VALUELESS: list[Any] = [4.0, "4", True, Decimal("NaN")]
+TRUE: Any = True
 REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Digits([[0.1, 0.9]]), "[[0.1, 0.9]] are no log-probabilities: expected an array [..., N, base] of NumPy"),
     (lambda: Digits(np.zeros(10)), f"float64 [10] {FLOATS}"),
-    (lambda: Digits(np.zeros((2, 10), int)), f"int64 [2, 10] {FLOATS}"),
     (lambda: Digits(np.zeros((0, 10))), f"float64 [0, 10] {FLOATS}"),
     (lambda: Digits(np.zeros((2, 1))), "Log-probabilities [2, 1]: expected [..., N, base] and a base from 2 on"),
     (lambda: Digits(np.full((2, 10), 0.1)), f"{OF} 11.0517: expected a sum of one along the last axis; of a network's"),
     (lambda: Digits(torch.full((2, 10), torch.nan)), f"{OF} nan: expected a sum of one"),
-    (lambda: Integers(np.zeros(3)), "Log-probabilities [..., n] of probabilities that sum to 3: expected a sum of one"),
     (lambda: DIE.log_prob(Decimal("1.5")), "1.5 was asked for: expected whole numbers"),
     (lambda: DIE.condition({7}), "Each of the numbers allowed is impossible: expected one whose log_prob is more than"),
     (lambda: DIE * True, f"{TIMES} True: expected a whole number"),
-    (lambda: HALF * cast(int, 0.5), f"{TIMES} 0.5: expected a whole number"),
     (lambda: ANY * cast(int, 1.5), f"{TIMES} 1.5: expected a whole number"),
     (lambda: ANY * 0, "An operand is multiplied by 0: expected another whole number; leave the operand out"),
-    (lambda: ANY + "7", f"'7' {NO_NUMBER}"),
-    (lambda: Values({3: 1.0}, 0.0) + None, f"None {NO_NUMBER}"),
     (lambda: Values({3: 1.0}, 0.0) + "7", f"'7' {NO_NUMBER}"),
-    (lambda: ANY + 1.5, f"1.5 {NO_NUMBER}"),
     (lambda: Sum.of(ANY, [[1], [2, 3]]), f"[1] {NO_NUMBER}"),
     (lambda: ANY + Decimal("NaN"), f"Decimal('NaN') {NO_NUMBER}"),
-    (lambda: ANY + np.array([True]), f"True {NO_NUMBER}"),
     (lambda: ANY + torch.tensor([0.5]), f"0.5 {NO_NUMBER}"),
     (lambda: (ANY + 1).log_prob(7.0), f"7.0 {NO_NUMBER}"),
     (lambda: (ANY + 1).log_prob(set()), "No total is allowed: expected one at least"),
     (lambda: Sum.of(3, 4).log_prob(7), "A sum of known numbers only was asked about: expected a number that is not"),
     (lambda: (ANY + BINARY).log_prob(3), "Digits of bases [2, 10] are added: expected one base"),
     (lambda: (ANY + Digits(torch.tensor(ANY.log_probs))).log_prob(7), "Arrays of numpy on cpu and torch on cpu are"),
-    (
-        lambda: (ANY + np.arange(3)).log_prob([1, 2]),
-        "Batches of [2] and [3] do not fit together: expected equal",
-    ),
+    (lambda: (ANY + np.arange(3)).log_prob([1, 2]), "Batches of [2] and [3] do not fit together: expected equal"),
     (lambda: (ANY + 0).posterior(100), "The total is impossible: expected one whose log_prob is more than −inf"),
     (lambda: (ANY + 0).posterior([[7, 8], [9, -1]]), "The total is impossible in entry [1, 1] of the batch: expected"),
-    (lambda: (ANY + 0).explanation(100), "The total is impossible: expected"),
     (lambda: (ANY + 0).sample(2, [3, 100]), "The total is impossible in entry [1] of the batch: expected"),
     (lambda: (ANY + HALF).log_prob(3), NOT_KNOWN),
-    (lambda: (ANY + 0).log_prob(HALF), NOT_KNOWN),
     (lambda: (ANY + HALF).totals(), NOT_KNOWN),
     (lambda: (ANY + HALF).sample(2), NOT_KNOWN),
     (lambda: Values({1: 0.5}, 0.1), f"{{1: 0.5}}, and 0.1 {TO_ONE}"),
-    (lambda: Values({1: 2.0, 2: -1.0}, 0.0), f"{{1: 2.0, 2: -1.0}}, and 0.0 {TO_ONE}"),
     (lambda: Values({5: 1.5}, -0.5), f"{{5: 1.5}}, and -0.5 {TO_ONE}"),
-    (lambda: Values({5: 1.0}, math.nan), f"{{5: 1.0}}, and nan {TO_ONE}"),
     (lambda: Values({5: math.nan, 6: 1.0}, 0.5), f"{{5: nan, 6: 1.0}}, and 0.5 {TO_ONE}"),
     (lambda: (LONG + 0).totals(), f"All totals would be 1,000,000,000: expected at most {STATES:,}; ask log_prob of"),
     (
@@ -637,25 +600,17 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: (ANY + TENTH).most_probable_total(), "The most probable total of digits and decimals is asked for: exp"),
     (lambda: HALF.spread(1, 1), "No value is left in 1..1: expected a range of more than the candidates"),
     (lambda: HALF.spread(0, 10**9), f"Values would be 1,000,000,001: expected at most {STATES:,}; spread over fewer"),
-    *(
-        (lambda v=v: Values({v: 1.0}, 0.0), f"{v!r} is a value of a distribution: expected whole numbers and Decimals")
-        for v in VALUELESS
-    ),
+    (lambda: Values({TRUE: 1.0}, 0.0), "True is a value of a distribution: expected whole numbers and Decimals"),
+    (lambda: Values({Decimal("NaN"): 1.0}, 0.0), "Decimal('NaN') is a value of a distribution: expected whole numbers"),
     *(
         (lambda ask=ask: getattr(ANY + ANY, ask)(None), "None was asked about: expected a total, such as 12; `totals`")
-        for ask in ("log_prob", "log_bounds", "posterior", "explanation")
+        for ask in ("log_prob", "explanation")
     ),
-    (
-        lambda: (ANY + ANY).log_prob(range(10**9)),
-        "Totals that are allowed would be 1,000,000,000: expected at most",
-    ),
+    (lambda: (ANY + ANY).log_prob(range(10**9)), "Totals that are allowed would be 1,000,000,000: expected at most"),
     (lambda: 10**20 * DIE, f"{REACH} {5 * 10**20 + 1:,}: expected at most {STATES:,}; multiply them by smaller"),
     (lambda: (10**20 * ANY + ANY).log_prob(3), f"{REACH} {9 * (10**20 + 1) + 1:,}: expected at most {STATES:,}; mul"),
     (lambda: (129_900 * ANY + 49_999 * ANY).log_prob(3), f"{PAIRS} 64,727,300,402: expected at most {STATES:,}; add"),
-    (
-        lambda: (BATCH + BATCH).log_prob([[3], [4], [5]]),
-        "Totals [3, 1] are asked about of a batch of [3]: expected",
-    ),
+    (lambda: (BATCH + BATCH).log_prob([[3], [4], [5]]), "Totals [3, 1] are asked about of a batch of [3]: expected"),
     (lambda: numeral([3, 10]), f"[3, 10] {DIGITS}"),
     (lambda: numeral(7), f"7 {DIGITS}"),
 ]

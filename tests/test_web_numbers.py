@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -30,7 +31,7 @@ from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.strips import Strips
 from sumnist.files import NUMBERS
 from sumnist.inference.ctc import CHARACTERS, Evidence, candidates_by
-from sumnist.inference.recognizers import StripRecognizer
+from sumnist.inference.numbers import StripRecognizer
 from sumnist.lab.suites.strips import scribbled
 
 RECOGNIZER = StripRecognizer(NUMBERS)
@@ -44,7 +45,7 @@ def in_python(emissions: NDArray[Any], decimal: str | None) -> dict[str, Any]:
     evidence = Evidence(emissions, decimal=decimal)
     found = candidates_by(evidence, COUNT, dict(islice(evidence.strings(COUNT).items(), COUNT)))
     return {
-        "is_number": found.is_number_probability,
+        "is_number": min(1.0, math.exp(evidence.is_number)),
         "other": found.other,
         "texts": [one.text for one in found.candidates],
         "values": [plain(one.value) for one in found.candidates],

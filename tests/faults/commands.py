@@ -93,7 +93,7 @@ export.to_onnx = remembered
 """Each network is translated once: that takes ten times as long as everything else that `export` does, and writes no
 file."""
 SMALL_CHUNKS = """
-from sumnist.batch import table
+from sumnist.batch import score as table
 from sumnist.batch.score import DigitTask, NumberTask
 assert DigitTask.chunk > 0 and NumberTask.chunk > 0 and table.SAVE_EVERY > 0
 DigitTask.chunk = NumberTask.chunk = 4
@@ -116,7 +116,7 @@ designs.quick = lambda: [replace(v, recipe=replace(v.recipe, epochs=1), seeds=1)
 """
 """Two designs, on some hundred images, in no time, and two empty pictures."""
 SMALL_PILE = """
-from sumnist.batch import table
+from sumnist.batch import score as table
 from sumnist.sheets import batch
 assert batch.SheetTask.chunk > 0 and table.SAVE_EVERY > 0 and callable(batch.read_one)
 batch.SheetTask.chunk, table.SAVE_EVERY = 1, 0.0

@@ -1,9 +1,9 @@
 // The judge: of all that may be the digit on a picture, what explains it best, by the network that is to read it. As
-// sumnist/inference/judge.py has it, and why.
+// sumnist/inference/reader.py has it, and why.
 
-import { judge } from "../constants.js";
+import { reader } from "../constants.js";
 
-const { BEYOND_DOUBT, DISCOUNT, LIKELY, LINE, POWER, RIVAL, RIVAL_SIZE, WHOLE } = judge;
+const { BEYOND_DOUBT, DISCOUNT, LIKELY, LINE, POWER, RIVAL, RIVAL_SIZE, WHOLE } = reader;
 const NOTHING = {
   proposal: null, digit: new Array(10).fill(0.1), sum: null, isDigit: 0, problem: "blank", score: 0,
 }; // prettier-ignore

@@ -1,9 +1,9 @@
-// Numbers of any length, as in sumnist/inference/numbers.py with the one recognizer of recognizers.py: the picture of a
+// Numbers of any length, as in sumnist/inference/numbers.py, with one recognizer: the picture of a
 // line → a reading, the values that may stand there with their probabilities.
 //
 // Bounds of the number of digits, and the general reader of text, are left out: those need `sumnist serve`.
 
-import { numbers as its, recognizers } from "../constants.js";
+import { numbers as its } from "../constants.js";
 import { Grid, clipped, round } from "../pictures/arrays.js";
 import { BILINEAR, BOX, resampled } from "../pictures/filters.js";
 import { closerLook } from "./closer.js";
@@ -14,7 +14,7 @@ import { withoutSeparators } from "./paths.js";
 const {
   BEYOND_DOUBT, BLANK, FORMAT, LENGTH, NOT_A_NUMBER, NUMBER_ADVICE, PLAIN, POWER, SEARCHED, SURE, UNSURE,
 } = its; // prettier-ignore
-const { HEIGHT, STEP, WIDEST } = recognizers;
+const { HEIGHT, STEP, WIDEST } = its;
 
 /**
  * The reading of a drawing or scan, with the members of NumberReading.as_dict.

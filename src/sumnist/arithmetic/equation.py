@@ -124,9 +124,13 @@ class Carries:
     def messages(self, steps: sp.Array) -> tuple[sp.Array, sp.Array]:
         """The log-weights, up to a constant, of what is before and behind each position, given the carry there:
         `[C, M, *batch]` twice."""
-        xp, count = sp.library(steps), steps.shape[2]
-        if not self.paired or count == 1:
-            return self.messages_in_turn(steps)
+        xp, count, shape = sp.library(steps), steps.shape[2], (steps.shape[0], *steps.shape[3:])
+        if not self.paired or count == 1:  # one by one
+            fro, to = [xp.broadcast_to(self.start, shape)], [xp.broadcast_to(self.end, shape)]
+            for position in range(count - 1):
+                fro.append(sp.max_normalised(self.add(fro[-1][:, None] + steps[:, :, position], 0), (0,)))
+                to.append(sp.max_normalised(self.add(steps[:, :, -1 - position] + to[-1], 1), (0,)))
+            return xp.stack(fro, axis=1), xp.stack(to[::-1], axis=1)
         before, behind = self.messages(sp.max_normalised(self.pairs(steps), (0, 1)))  # of the pairs
         half = count // 2
         between = self.add(before[:, None, :half] + steps[:, :, :-1:2], 0)
@@ -141,15 +145,6 @@ class Carries:
             alternating(before[:, :half], between, before[:, half:]),
             alternating(after, behind[:, :half], behind[:, half:]),
         )
-
-    def messages_in_turn(self, steps: sp.Array) -> tuple[sp.Array, sp.Array]:
-        """The same, position by position."""
-        xp, shape = sp.library(steps), (steps.shape[0], *steps.shape[3:])
-        before, behind = [xp.broadcast_to(self.start, shape)], [xp.broadcast_to(self.end, shape)]
-        for position in range(steps.shape[2] - 1):
-            before.append(sp.max_normalised(self.add(before[-1][:, None] + steps[:, :, position], 0), (0,)))
-            behind.append(sp.max_normalised(self.add(steps[:, :, -1 - position] + behind[-1], 1), (0,)))
-        return xp.stack(before, axis=1), xp.stack(behind[::-1], axis=1)
 
     def split(self, choose: sp.Choose, batch: tuple[int, ...]) -> NDArray[np.int64]:
         """Sums of the columns that make up a possible total, as indices from the least on, `[M, *batch]`.
@@ -211,7 +206,9 @@ class Equation:
             self.dense = sp.stretched(terms.ranges, ring)
             lists.insert(0, listed(self.dense, terms.unit))
         if middle is None:
-            middle = len(lists) if terms.digits else middle_of([len(values) for values, _ in lists])
+            cuts, sizes = range(len(lists) + 1), [len(values) for values, _ in lists]
+            balanced = min(cuts, key=lambda cut: max(prod(sizes[:cut]), prod(sizes[cut:])))
+            middle = len(lists) if terms.digits else balanced
         reference = terms.digits[0][1][:, 0] if terms.digits else lists[0][1]
         self.left = added_up(lists[:middle], ring, reference)
         points = points_of(self.left.chain.support)
@@ -293,11 +290,6 @@ def listed(dense: sp.Sums, unit: int) -> Points:
     return (values if unit == 1 else narrow(values.astype(object) * unit)), dense.all
 
 
-def middle_of(lengths: list[int]) -> int:
-    """Where lists of such lengths are cut, so that neither side has many sums."""
-    return min(range(len(lengths) + 1), key=lambda cut: max(prod(lengths[:cut]), prod(lengths[cut:])))
-
-
 BEAM = 128
 """Prefixes of totals that are kept."""
 WIDE = 2 * BEAM
@@ -337,7 +329,6 @@ def dense_totals(terms: Terms) -> tuple[int, sp.Array]:
         least, x = totals_of_digits(terms)
         dense.append((1, x))
         first += least
-    sp.limited(1 + sum(abs(step) * (len(x) - 1) for step, x in dense), "All totals", MEND)
     both = sp.stretched(dense, sp.LOG_SUM)
     return first + both.chain.support[0], both.all
 

@@ -1,4 +1,16 @@
-"""Equations with unknowns: which numbers make them true, with exact probabilities.
+"""Equations with unknowns: as they are written, and which numbers make them true, with exact probabilities.
+
+    a.png + "another one.png" - 47 = 1_3
+
+An equation is terms with + and - between them, and one =, all separated by spaces. A term is one of
+
+    47      a whole number, perhaps with a sign before it;
+    1_3     a pattern: each `_` is one unknown digit, a leading one perhaps zero;
+    _       one unknown number, perhaps a negative one;
+    a.png   a picture: all that is not written with digits and `_` alone, and all that is in quotes.
+
+With a sign before decimals, numbers and patterns may have some. The same picture twice is the same number, which counts
+twice; every `_` is an unknown of its own.
 
 Before, each digit is as probable as any other in the place of a `_`, and each number in that of a `_` alone. What
 pictures show are independent draws from the distributions that were read, and the same picture twice is one number. How
@@ -27,11 +39,15 @@ unknown digits.
 from __future__ import annotations
 
 import math
+import operator
+import os
 import re
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
+from numbers import Number
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,15 +56,81 @@ from numpy.typing import NDArray
 from sumnist.arithmetic import sumproduct as sp
 from sumnist.arithmetic.equation import Equation, Terms
 from sumnist.arithmetic.known import narrow, points_of
-from sumnist.arithmetic.queries import Anything, Blanks, Query, Term
 from sumnist.arithmetic.values import Value, Values, plain
-from sumnist.errors import EquationError, NumberError
-
-FILLINGS = 10**5
-"""The most numbers of a pattern that are listed: less than a second of work."""
+from sumnist.errors import ConfigError, EquationError, NumberError, SumnistError
 
 Whole = NDArray[Any]
 """Whole numbers, int64 or Python's own."""
+
+SIGNS = {"+": 1, "-": -1, "−": -1, "=": 0}
+"""How the term counts that follows a sign."""
+LONGEST = 600
+"""Digits of a number, before and behind the decimal sign: Python writes and reads sums of such ones, up to 4,300."""
+SHOWN = 60
+"""Characters of a word that messages show."""
+NEAR = 5
+"""Words that messages show on each side of the one that is wrong."""
+TERM = "a picture, a number or _"
+EXAMPLE = '"five.png + _ = 12"'
+FILLINGS = 10**5
+"""The most numbers of a pattern that are listed: less than a second of work."""
+FORMAT = 1
+"""The version of what `Solution.as_dict` gives."""
+LEAST_OTHER = 1e-12
+"""A smaller probability of what is no candidate may be rounding alone: it is what the others leave of one."""
+CLEAR = 0.99
+"""A picture clearly shows a number that is accepted and as probable."""
+CONTRADICTED = 0.5
+"""How many clear numbers an equation that contradicts them has as misread, at least, on the average."""
+MANY = 1e300
+"""Where counts of possibilities end."""
+
+
+@dataclass(frozen=True)
+class Anything:
+    """Every whole number; each weighs one."""
+
+    size = math.inf
+
+    def weight(self, value: int) -> float:
+        """The log-weight of a value."""
+        return 0.0
+
+    def values(self) -> Whole:
+        """There is no list of them. Raises `NumberError`."""
+        raise NumberError("two numbers that may be anything, expected at most one in an equation: give the other one")
+
+
+@dataclass(frozen=True)
+class Blanks:
+    """Every number that `text` becomes when each `_` in it becomes a digit, of which `places` are decimals; each weighs
+    one."""
+
+    text: str
+    places: int
+
+    @property
+    def size(self) -> float:
+        """How many there are."""
+        return int(10 ** self.text.count("_"))
+
+    def weight(self, value: int) -> float:
+        """The log-weight of a value in units of the last place, −∞ if it is none of them."""
+        fits = re.fullmatch(self.text.replace("_", "[0-9]"), f"{value:0{len(self.text)}}")
+        return 0.0 if fits else sp.IMPOSSIBLE
+
+    def values(self) -> Whole:
+        """All of them, ascending."""
+        if self.size > FILLINGS:
+            raise NumberError(
+                f"a pattern would be filled in more than {FILLINGS:,} ways, expected fewer unknown digits beside other "
+                "unknowns: write more of the digits that are known"
+            )
+        values = np.array([int(self.text.replace("_", "0"))], object)
+        for place, character in enumerate(reversed(self.text)):
+            if character == "_":
+                values = np.add.outer(np.array([digit * 10**place for digit in range(10)], object), values).ravel()
+        return narrow(values)
 
 
 @dataclass(frozen=True)
@@ -72,36 +154,225 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Pattern:
-    """Every number that `text` becomes when each `_` in it becomes a digit; each weighs one."""
+class Unread:
+    """A picture of a number."""
 
+    picture: Any
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term of a query.
+
+    Attributes:
+        place: Which word of the query it is, from 1 on.
+        text: How it is written.
+        step: 1 or −1: how it counts when all terms are brought to the left side.
+        content: A whole number or `Decimal`; `Blanks`; `Anything`; `Values`, or a reading, which has them; or `Unread`.
+        key: The same for terms that are the same number.
+    """
+
+    place: int
     text: str
+    step: int
+    content: Any
+    key: Hashable
+
+
+class Query:
+    """An equation, whose pictures have yet to be read.
+
+    Args:
+        words: Signs, each `+`, `-` or `=`; numbers, patterns, `_` and paths, as text; whole numbers and `Decimal`;
+            readings and `Values`; and what else may be a picture.
+        decimal: The sign before the decimals of numbers that are text, "." or ","; None if they are whole.
+
+    Attributes:
+        text: The equation as it is written.
+        terms: Its terms.
+
+    Raises:
+        ConfigError: It is no equation, or has nothing in it that is to be found out.
+        NumberError: A number is too long, or of a kind that is not added.
+    """
+
+    def __init__(self, words: Sequence[Any], decimal: str | None = None) -> None:
+        if not words:
+            raise ConfigError(f"an empty query: expected an equation, such as {EXAMPLE}: write one")
+        self.decimal = decimal
+        self.shown = [shown(word, place, self) for place, word in enumerate(words, 1)]
+        self.text = " ".join(self.shown)
+        self.terms = tuple(self.parsed(words))
+        bare = [term for term in self.terms if isinstance(term.content, Anything)]
+        if len(bare) > 1:
+            raise self.wrong(
+                bare[1].place, "one _ alone at most", "write a _ for each digit, such as __, or 0_ for one digit"
+            )
+        if all(isinstance(term.content, Value) for term in self.terms):
+            verdict = "false" if sum(term.step * Fraction(term.content) for term in self.terms) else "true"
+            raise self.wrong(None, "a picture or a _ in it", f"it is {verdict}, and there is nothing to solve")
 
     @property
-    def size(self) -> float:
-        """How many there are."""
-        return int(10 ** self.text.count("_"))
+    def pictures(self) -> dict[Hashable, Term]:
+        """The terms that have to be read, each picture once, by their keys."""
+        found: dict[Hashable, Term] = {}
+        for term in self.terms:
+            if isinstance(term.content, Unread):
+                found.setdefault(term.key, term)
+        return found
 
-    def weight(self, value: int) -> float:
-        """The log-weight of a value, −∞ if it is none of them."""
-        fits = re.fullmatch(self.text.replace("_", "[0-9]"), f"{value:0{len(self.text)}}")
-        return 0.0 if fits else sp.IMPOSSIBLE
+    def parsed(self, words: Iterable[Any]) -> list[Term]:
+        """The terms of an equation."""
+        terms: list[Term] = []
+        side = sign = 1
+        begins = expects = True  # a side; a term
+        for place, word in enumerate(words, 1):
+            given = word if isinstance(word, str) else ""
+            if given == "=":
+                if expects:
+                    raise self.wrong(place, f"{TERM} before it", "write what is equal")
+                if side < 0:
+                    raise self.wrong(place, "one = alone", "leave out what is from the second one on")
+                side, sign, begins, expects = -1, 1, True, True
+            elif given in SIGNS:
+                if expects and not (begins and SIGNS[given] < 0):
+                    raise self.wrong(place, TERM, "leave this sign out")
+                sign, begins, expects = SIGNS[given], False, True
+            elif not expects:
+                raise self.wrong(place, "+, - or = between two terms", "write one, or quote a path with spaces")
+            else:
+                key: Hashable = id(word)
+                content = self.content(place, word)
+                if isinstance(content, Value | Blanks | Anything):
+                    key = "word", place
+                elif isinstance(word, str | os.PathLike):
+                    key = os.path.realpath(word)
+                terms.append(Term(place, self.shown[place - 1], side * sign, content, key))
+                begins = expects = False
+        if expects:
+            raise self.wrong(len(self.shown), f"{TERM} after it", "write what is equal")
+        if side > 0:
+            glued = [place for place, word in enumerate(self.shown, 1) if "=" in word]
+            if glued:
+                raise self.wrong(glued[0], "a space on each side of the =", "write them")
+            raise self.wrong(None, "one = in it", f"write what is equal, such as {EXAMPLE}")
+        return terms
 
-    def values(self) -> Whole:
-        """All of them, ascending."""
-        if self.size > FILLINGS:
-            raise NumberError(
-                f"a pattern would be filled in more than {FILLINGS:,} ways, expected fewer unknown digits beside other "
-                "unknowns: write more of the digits that are known"
+    def content(self, place: int, word: Any) -> Any:
+        """What a term is."""
+        if "\0" in self.shown[place - 1]:
+            raise self.wrong(place, TERM, "leave the character NUL out")
+        if isinstance(word, str):
+            return self.written(place, word)
+        if isinstance(values := getattr(word, "values", word), Values):
+            for value in values.probabilities:
+                self.check_length(place, value)
+            return word
+        if isinstance(word, Number):
+            number = word if isinstance(word, Decimal) else whole(word)
+            if number is not None:
+                return self.check_length(place, number)
+            raise self.wrong(place, "a whole number or a Decimal", "write 5, or Decimal('5.5')", NumberError)
+        return Unread(word)
+
+    def written(self, place: int, word: str) -> Any:
+        """What a term is that is text."""
+        if word == "_":
+            return Anything()
+        if (parts := self.parts(word)) is None:
+            return Unread(word)
+        sign, digits, decimals = parts
+        if max(len(digits), len(decimals)) > LONGEST:
+            raise self.too_long(place)
+        if "_" not in digits + decimals:
+            return Decimal(f"{sign}{digits}.{decimals}") if decimals else int(sign + digits)
+        if sign:
+            raise self.wrong(place, "a space between the sign and unknown digits", "write one")
+        return Blanks(digits + decimals, len(decimals))
+
+    def parts(self, word: str) -> tuple[str, str, str] | None:
+        """The sign, the digits and the decimals of a number or pattern; None if the word is none."""
+        decimals = rf"(?:{re.escape(self.decimal)}([0-9_]+))?" if self.decimal else "()"
+        found = re.fullmatch(rf"([+-]?)([0-9_]+){decimals}", word)
+        return found and (found[1], found[2], found[3] or "")
+
+    def check_length(self, place: int, number: Value) -> Value:
+        """The number. Raises `NumberError` if it is too long."""
+        if isinstance(number, int):
+            if abs(number) < 10**LONGEST:
+                return number
+        elif number.is_finite() and number.adjusted() < LONGEST and int(number.as_tuple().exponent) >= -LONGEST:
+            return number
+        raise self.too_long(place)
+
+    def too_long(self, place: int) -> SumnistError:
+        """The error to raise for a number."""
+        expected = f"at most {LONGEST} digits before and behind the decimal sign"
+        return self.wrong(place, expected, "shorten the number", NumberError)
+
+    def wrong(
+        self, place: int | None, expected: str, mend: str, kind: type[SumnistError] = ConfigError
+    ) -> SumnistError:
+        """The error to raise for the query, or for the word at a place."""
+        where = "" if place is None else f": word {place}, {brief(self.shown[place - 1])}"
+        return kind(f"{self.near(place or 1)}{where}: expected {expected}: {mend}")
+
+    def near(self, place: int = 1) -> str:
+        """The words around one."""
+        start, end = max(0, place - 1 - NEAR), place + NEAR
+        words = " ".join(brief(word) for word in self.shown[start:end])
+        return f"{'… ' if start else ''}{words}{' …' if end < len(self.shown) else ''}"
+
+    def filled(self, values: Mapping[Hashable, int | str | None]) -> str:
+        """The equation with values for its terms, by their keys."""
+        words = self.shown.copy()
+        for term in self.terms:
+            words[term.place - 1] = str(values.get(term.key, term.text))
+        return " ".join(words)
+
+
+def words_of(text: str) -> list[Any]:
+    """The words of a query; what is quoted as a path. Raises `ConfigError` for a quote without its second."""
+    words: list[Any] = []
+    for found in re.finditer(r"""(["'])(.*?)\1(?=\s|$)|(\S+)""", text):
+        if found[3] and found[3][0] in "\"'":
+            quote = found[3][0]
+            raise ConfigError(
+                f"{brief(text)}: expected a second {quote} at the end of the path: write it, then a space"
             )
-        values = np.array([int(self.text.replace("_", "0"))], object)
-        for place, character in enumerate(reversed(self.text)):
-            if character == "_":
-                values = np.add.outer(np.array([digit * 10**place for digit in range(10)], object), values).ravel()
-        return narrow(values)
+        words.append(found[3] or Path(found[2]))
+    return words
 
 
-Domain = Listed | Pattern | Anything
+def shown(word: Any, place: int, query: Query) -> str:
+    """A word as it is written."""
+    if isinstance(word, str | Path):
+        text = str(word)
+        is_path = isinstance(word, Path) and (text in {*SIGNS, "_"} or query.parts(text) is not None)
+        quote = "'" if '"' in text else '"'
+        return f"{quote}{text}{quote}" if is_path or not text or re.search(r"\s", text) else text
+    if isinstance(getattr(word, "values", word), Values):
+        return f"reading {place}"
+    if isinstance(word, Number):
+        number = whole(word)
+        return "a longer number" if number is not None and abs(number) >= 10**LONGEST else str(word)
+    return f"picture {place}"
+
+
+def whole(number: Any) -> int | None:
+    """A whole number as Python's own; None if it is none."""
+    try:
+        return None if isinstance(number, bool) else operator.index(number)
+    except TypeError:
+        return None
+
+
+def brief(word: str) -> str:
+    """A word, without its middle if it is long."""
+    return word if len(word) <= SHOWN else f"{word[: SHOWN // 2]}…{word[-SHOWN // 2 :]}"
+
+
+Domain = Listed | Blanks | Anything
 
 
 class Solved:
@@ -162,18 +433,6 @@ def dealt(sizes: Sequence[float]) -> tuple[list[int], list[int]]:
         sides[side].append(place)
         loads[side] += math.log(sizes[place])
     return sides
-
-
-FORMAT = 1
-"""The version of what `Solution.as_dict` gives."""
-LEAST_OTHER = 1e-12
-"""A smaller probability of what is no candidate may be rounding alone: it is what the others leave of one."""
-CLEAR = 0.99
-"""A picture clearly shows a number that is accepted and as probable."""
-CONTRADICTED = 0.5
-"""How many clear numbers an equation that contradicts them has as misread, at least, on the average."""
-MANY = 1e300
-"""Where counts of possibilities end."""
 
 
 @dataclass(frozen=True)
@@ -317,9 +576,9 @@ class Quantity:
         self.domain: Domain = Anything()
         if isinstance(content, Blanks):
             self.usual = content.places
-            self.domain = Pattern(content.text + "0" * (places - content.places))
+            self.domain = replace(content, text=content.text + "0" * (places - content.places))
         elif not isinstance(content, Anything):
-            self.before, self.reason = distribution(content), getattr(content, "reason", None)
+            self.before, self.reason = getattr(content, "values", content), getattr(content, "reason", None)
             shares = {value: share for value, share in self.before.probabilities.items() if share > 0}
             if not shares:
                 raise NumberError(f"{term.text}: no candidates, expected one at least: give all that are probable")
@@ -411,26 +670,17 @@ def foreign(quantities: list[Quantity], after: Sequence[Mapping[int, float]]) ->
 
 def impossible(query: Query, quantities: list[Quantity], total: int) -> EquationError:
     """The error that nothing makes the equation true."""
-    read = [(one, one.before) for one in quantities if one.before is not None]
-    named = " and ".join(one.term.text for one, _ in read)
-    what = f"no reading of {named} makes" if len(read) == 1 else f"no readings of {named} make"
-    if not read:
-        what = "no digits make"
+    read = [one for one in quantities if one.before is not None]
+    named = " and ".join(one.term.text for one in read)
+    what = f"no reading{'s' * (len(read) > 1)} of {named} make{'s' * (len(read) == 1)}" if read else "no digits make"
     what += " it true"
-    if len(quantities) == len(read) == 1 and quantities[0].step:
-        needed = Fraction(total, read[0][0].step * 10 ** read[0][0].places)
-        what += f", it would have to be {needed}"
+    if len(quantities) == len(read) == 1 and read[0].step:
+        what += f", it would have to be {Fraction(total, read[0].step * 10 ** read[0].places)}"
     elif 0 < len(read) < len(quantities):
         what += ", whatever the digits are"
-    other = 1 - math.prod(1 - before.other for _, before in read)
+    other = 1 - math.prod(1 - one.before.other for one in read if one.before is not None)
     what += f"; what else may be there has a probability of {other:.2g}" if other > LEAST_OTHER else ""
     return EquationError(f"{query.near()}: {what}: check the equation{' and the pictures' if read else ''}")
-
-
-def distribution(reading: Any) -> Values:
-    """The values of a reading."""
-    values: Values = reading if isinstance(reading, Values) else reading.values
-    return values
 
 
 def places_of(content: Any, best: bool = False) -> int:
@@ -441,7 +691,7 @@ def places_of(content: Any, best: bool = False) -> int:
         return max(0, -int(content.as_tuple().exponent))
     if isinstance(content, int | Anything):
         return 0
-    values = distribution(content)
+    values: Values = getattr(content, "values", content)
     return max(map(places_of, [values.mode or 0] if best else values.probabilities), default=0)
 
 

@@ -31,7 +31,39 @@ TOLERANCE = 1e-3
 """Probabilities may sum to so much more or less than one: half precision needs it."""
 
 
-class Operand(ABC):
+class Added:
+    """What `+`, `-` and `*` make sums of."""
+
+    __array_ufunc__ = None
+    """NumPy leaves `array + digits` to us."""
+
+    def _added(self, *terms: tuple[int, Any]) -> Any:
+        """The sum of two terms."""
+        return Sum(list(terms))
+
+    def __add__(self, other: Any) -> Any:
+        return self._added((1, self), (1, other))
+
+    def __radd__(self, other: Any) -> Any:
+        return self._added((1, other), (1, self))
+
+    def __sub__(self, other: Any) -> Any:
+        return self._added((1, self), (-1, other))
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._added((1, other), (-1, self))
+
+    def __mul__(self, factor: int) -> Any:
+        return Sum([(factor, self)])
+
+    def __rmul__(self, factor: int) -> Any:
+        return self * factor
+
+    def __neg__(self) -> Any:
+        return self * -1
+
+
+class Operand(Added, ABC):
     """A random number that is independent of all others.
 
     Attributes:
@@ -41,8 +73,6 @@ class Operand(ABC):
 
     log_probs: sp.Array = None
     other: float
-    __array_ufunc__ = None
-    """NumPy leaves `array + operand` to us."""
 
     @property
     @abstractmethod
@@ -94,12 +124,12 @@ def checked(log_probs: sp.Array, axes: tuple[str, ...]) -> sp.Array:
     x = sp.plain(log_probs.detach() if hasattr(log_probs, "detach") else log_probs)
     rounding = float(sp.library(x).finfo(x.dtype).eps)
     x, tolerance = (x.float(), 4 * rounding) if rounding > sp.COARSE else (x, TOLERANCE)
-    sums = sp.library(x).exp(sp.library(x).clip(x, max=1.0)).sum(-1)  # so that nothing overflows
-    if not bool((abs(sums - 1) < tolerance).all()):
-        wrong = sp.host(sums)[~(np.abs(sp.host(sums) - 1) < tolerance)][0]
+    sums = sp.host(sp.library(x).exp(sp.library(x).clip(x, max=1.0)).sum(-1))  # so that nothing overflows
+    wrong = sums[~(np.abs(sums - 1) < tolerance)]
+    if wrong.size:
         raise NumberError(
-            f"Log-probabilities {shape} of probabilities that sum to {wrong:.6g}: expected a sum of one along the last "
-            "axis; of a network's outputs, take log_softmax"
+            f"Log-probabilities {shape} of probabilities that sum to {wrong[0]:.6g}: expected a sum of one along the "
+            "last axis; of a network's outputs, take log_softmax"
         )
     return log_probs
 
@@ -228,9 +258,7 @@ class Integers(Operand):
 
     def sample(self, count: int, random: Any = None) -> NDArray[Any]:
         """Independent draws `[count, ...]`; `random` is a seed or a generator of NumPy."""
-        weights = sp.host(self.laid())
-        weights = np.broadcast_to(weights[:, None], (len(weights), count, *self.batch))
-        return np.asarray(self.chosen(sp.draws(np.random.default_rng(random))(weights)))
+        return np.asarray(Sum.of(self).sample(count, random=random).values[0])
 
     def condition(self, allowed: Iterable[int]) -> Integers:
         """The distribution if the number is one of those allowed. Raises `NumberError` if it cannot be."""
@@ -242,37 +270,15 @@ class Integers(Operand):
 
     # Sums.
 
-    def __add__(self, other: Any) -> Any:
-        return self._plus(other, 1)
-
-    def __sub__(self, other: Any) -> Any:
-        return self._plus(other, -1)
-
-    __radd__ = __add__
-
-    def __rsub__(self, other: Any) -> Any:
-        return -self + other
-
-    def __neg__(self) -> Integers:
-        return self * -1
-
     def __mul__(self, factor: int) -> Integers:
-        factor = whole_factor(factor)
-        if not factor:
+        if not whole_factor(factor):
             return Integers.made(sp.log_sum(self.laid())[None], 0)
-        times = sp.stretched([(factor, self.laid())], sp.LOG_SUM)
-        return Integers.made(times.all, times.chain.support[0] + factor * self.first)
+        return Sum([(factor, self)]).totals()
 
-    __rmul__ = __mul__
-
-    def _plus(self, other: Any, step: int) -> Any:
-        if isinstance(other, int | np.integer) and not isinstance(other, bool):
-            return Integers.made(self.laid(), self.first + step * int(other))
-        if not isinstance(other, Integers):
-            return NotImplemented
-        rank = max(len(self.batch), len(other.batch))
-        both = sp.stretched([(1, self.laid(rank=rank)), (step, other.laid(rank=rank))], sp.LOG_SUM)
-        return Integers.made(both.all, both.chain.support[0] + self.first + step * other.first)
+    def _added(self, *terms: tuple[int, Any]) -> Any:
+        total = Sum(list(terms))
+        known = all(isinstance(one, Integers | int | np.integer) for _, one in terms)
+        return total.totals() if known else total
 
 
 # Sums.
@@ -286,37 +292,6 @@ ALLOWED = 2**22
 """The most totals of a set or range."""
 LONG = 4
 """Digits from which on torch itself is faster at all totals, measured with base ten."""
-
-
-class Added:
-    """What `+`, `-` and `*` make sums of."""
-
-    __array_ufunc__ = None
-    """NumPy leaves `array + digits` to us."""
-
-    def _added(self, *terms: tuple[int, Any]) -> Any:
-        """The sum of two terms."""
-        return Sum(list(terms))
-
-    def __add__(self, other: Any) -> Any:
-        return self._added((1, self), (1, other))
-
-    def __radd__(self, other: Any) -> Any:
-        return self._added((1, other), (1, self))
-
-    def __sub__(self, other: Any) -> Any:
-        return self._added((1, self), (-1, other))
-
-    def __rsub__(self, other: Any) -> Any:
-        return self._added((1, other), (-1, self))
-
-    def __mul__(self, factor: int) -> Any:
-        return Sum([(factor, self)])
-
-    __rmul__ = __mul__
-
-    def __neg__(self) -> Any:
-        return Sum([(-1, self)])
 
 
 @dataclass(frozen=True)
@@ -662,7 +637,7 @@ def common(operands: list[Operand], rank: int) -> tuple[sp.Array, int]:
     return reference, max([one.log_probs.shape[-2] for one in operands if one.kind == "digits"], default=0)
 
 
-class Digits(Added, Operand):
+class Digits(Operand):
     """A positional number of N digits, which are independent of each other.
 
     `+`, `-` and `*` with anything make a `Sum`. Its operands are independent draws: `a + a` adds two numbers that look

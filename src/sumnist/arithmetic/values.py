@@ -25,7 +25,7 @@ FEW = 32
 
 
 @dataclass(frozen=True)
-class Values(Added, Operand):
+class Values(Operand):
     """A distribution over numbers. The probabilities of its values and `other` sum to one.
 
     `+` and `-` of two, or with a number, give the distribution of what comes out at once; with digits or dense integers
@@ -136,21 +136,21 @@ class Values(Added, Operand):
 
     # Sums.
 
-    def __neg__(self) -> Values:
-        return self * -1
-
     def __mul__(self, factor: int) -> Values:
         factor = whole_factor(factor)
         if not factor:
             return Values({0: 1.0}, 0.0)
-        return Values({times(value, factor): share for value, share in self.probabilities.items()}, self.other)
-
-    __rmul__ = __mul__
+        products = {
+            value * factor if isinstance(value, int) else EXACT.multiply(value, factor): share
+            for value, share in self.probabilities.items()
+        }
+        return Values(products, self.other)
 
     def _added(self, *terms: tuple[int, Any]) -> Any:
-        if not all(at_once(one) for _, one in terms):
+        both = [values_of(one) for _, one in terms]
+        if None in both:
             return super()._added(*terms)
-        first, second = (values_of(one) * step for step, one in terms)
+        first, second = (one * step for one, (step, _) in zip(both, terms, strict=True) if one is not None)
         limited(len(first.probabilities) * len(second.probabilities), "Sums of two values", "give fewer candidates")
         sums: dict[Value, float] = {}
         for one, its in first.probabilities.items():
@@ -170,23 +170,13 @@ def plus(one: Value, two: Value) -> Value:
     return one + two if isinstance(one, int) and isinstance(two, int) else EXACT.add(one, two)
 
 
-def times(value: Value, factor: int) -> Value:
-    """The product, exactly."""
-    return value * factor if isinstance(value, int) else EXACT.multiply(value, factor)
-
-
-def at_once(other: Any) -> bool:
-    """Whether it is neither an operand of another kind nor an array."""
-    one = not isinstance(other, Operand | Added | list | tuple) and not getattr(other, "ndim", 0)
-    return one or isinstance(other, Values)
-
-
-def values_of(number: Any) -> Values:
-    """A number, or what has a distribution of its own, as one. Raises `NumberError`."""
-    if isinstance(number, Values):
-        return number
-    if isinstance(getattr(number, "values", None), Values):
-        return number.values  # type: ignore[no-any-return]
+def values_of(number: Any) -> Values | None:
+    """A number, or what has a distribution of its own, as one; None of another operand or an array. Raises
+    `NumberError`."""
+    if isinstance(values := getattr(number, "values", number), Values):
+        return values
+    if isinstance(number, Added | list | tuple) or getattr(number, "ndim", False):
+        return None
     known = Known.of(number)
     return Values({number if isinstance(number, Decimal) else known.units.item(): 1.0}, 0.0)
 

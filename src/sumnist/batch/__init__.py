@@ -5,6 +5,6 @@ result or raises the job's own error, and `WorkerError` if the process has died;
 thread, and `close` tidies up. Whoever needs a process that can be killed alone, as a server does, uses it directly,
 with `ask` in a thread. `pool.start_workers` is a pool of them, or of actors on a Ray cluster.
 
-`score.tabulate(source, out, task, asked, …)` reads every row of a `sources.Source` by a `table.Task` and writes
-`table.Output`, which goes on where it was stopped.
+`score.tabulate(source, out, task, asked, …)` reads every row of a `sources.Source` by a `score.Task` and writes
+`score.Output`, which goes on where it was stopped.
 """

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from queue import SimpleQueue
@@ -20,8 +20,6 @@ from typing import Any, Generic, TypeVar
 from sumnist.config import Engine
 from sumnist.environment import core_count
 from sumnist.errors import MissingExtraError, SumnistError
-
-__all__ = ["Worker", "WorkerError", "Workers", "start_workers"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -74,10 +72,9 @@ class Workers(Generic[Job, Result]):
         yield from (future.result() for future in as_completed(under_way))
 
 
-@contextmanager
 def start_workers(
     engine: Engine, count: int, prepare: Prepare[Job, Result], failure: type[SumnistError], ahead: int = AHEAD
-) -> Iterator[Workers[Job, Result]]:
+) -> AbstractContextManager[Workers[Job, Result]]:
     """Start workers, and stop them at the end.
 
     Args:
@@ -94,13 +91,9 @@ def start_workers(
         MissingExtraError: The engine is `ray`, and Ray is not installed.
     """
     if engine == "ray":
-        starting = ray_workers(count, prepare, failure, ahead)
-    elif (count or core_count()) == 1:
-        starting = this_process(prepare)
-    else:
-        starting = processes(count or core_count(), prepare, failure, ahead)
-    with starting as workers:
-        yield workers
+        return ray_workers(count, prepare, failure, ahead)
+    count = count or core_count()
+    return this_process(prepare) if count == 1 else processes(count, prepare, failure, ahead)
 
 
 @contextmanager

@@ -26,8 +26,6 @@ from sumnist.data.mnist import FILES, find_idx
 from sumnist.errors import DataError, NumberError
 from sumnist.inference.reader import check_number
 
-__all__ = ["Row", "Source", "addend", "check_digits", "listing", "pictures_in", "source_of", "whole"]
-
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".heic", ".heif"}
 """What counts as a picture in a folder."""
 SIDE = 28
@@ -93,7 +91,20 @@ def source_of(path: Path, number: Any = None, sums: bool = True) -> Source:
         if number is None and sums:
             raise DataError(f"{path}: pictures without numbers, expected --number: give the one to add to each of them")
         files = [file for key in ("x_train", "x_test") if (file := find_idx(path, FILES[key]))]
-        return idx_source(files, number) if files else folder_source(path, number)
+        if files:
+            with reading(files[0].parent):
+                counts = {file: idx_count(file) for file in files}
+                rows = (row for file, count in counts.items() for row in idx_rows(file, count, number))
+                there = [  # of what is not packed, by its size
+                    count if file.suffix == ".gz" else min(count, file.stat().st_size // SIDE**2)
+                    for file, count in counts.items()
+                ]
+                return Source(rows, sum(there), files, {"bytes": checksum(files)})
+        names = pictures_in(path)
+        if not names:
+            raise DataError(f"{path}: no pictures in it, expected files such as {', '.join(sorted(SUFFIXES)[:4])}")
+        rows = (Row(name, number, os.path.join(path, name)) for name in names)
+        return Source(rows, len(names), (os.path.join(path, name) for name in names), listing(path, names))
     if not path.is_file():
         state = "is a device or a pipe" if path.exists() else "does not exist"
         raise DataError(f"{path}: {state}, expected a folder, a .csv or a .jsonl: check the name")
@@ -105,8 +116,8 @@ def source_of(path: Path, number: Any = None, sums: bool = True) -> Source:
     with reading(path):
         count, content = count_lines(path), {"bytes": checksum([path])}
         if path.suffix == ".csv":
-            rows = csv_rows(path, csv_columns(path, number, sums), number, sums)
-            return Source(rows, max(0, count - 1), [path], content)
+            columns = csv_columns(path, number, sums)
+            return Source(csv_rows(path, columns, number, sums), max(0, count - 1), [path], content)
         open_text(path).close()
         return Source(jsonl_rows(path, number, sums), count, [path], content)
 
@@ -121,6 +132,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def unreadable(path: str | Path, error: OSError) -> DataError:
+    """What to raise for a file that is refused."""
     reason = (error.strerror or str(error)).lower()
     return DataError(f"{path}: cannot be read ({reason}): check its permissions, or copy it again")
 
@@ -163,14 +175,6 @@ def pictures_in(folder: Path, *others: str) -> list[str]:
         there = [name for name in names if name[0] != "." and os.path.splitext(name)[1].lower() in endings]
         found += [os.path.normpath(os.path.join(os.path.relpath(place, folder), name)) for name in there]
     return sorted(found, key=lambda path: path.split(os.sep))
-
-
-def folder_source(folder: Path, number: Any) -> Source:
-    names = pictures_in(folder)
-    if not names:
-        raise DataError(f"{folder}: no pictures in it, expected files such as {', '.join(sorted(SUFFIXES)[:4])}")
-    rows = (Row(name, number, os.path.join(folder, name)) for name in names)
-    return Source(rows, len(names), (os.path.join(folder, name) for name in names), listing(folder, names))
 
 
 def listing(folder: Path | str, names: list[str]) -> dict[str, str]:
@@ -241,6 +245,7 @@ def csv_columns(path: Path, number: Any, sums: bool) -> list[int]:
 
 
 def csv_rows(path: Path, columns: list[int], number: Any, sums: bool) -> Iterator[Row]:
+    """The rows of a CSV."""
     with reading(path), open_text(path) as stream:
         records = csv_records(stream, columns)
         next(records, None)  # the names of the columns
@@ -289,6 +294,7 @@ def csv_records(stream: TextIO, columns: list[int]) -> Iterator[tuple[int, list[
 
 
 def jsonl_rows(path: Path, number: Any, sums: bool) -> Iterator[Row]:
+    """The rows of a JSONL."""
     with reading(path), open_text(path) as stream:
         for place, line in enumerate(lines_of(stream), 1):
             if not line.strip():
@@ -358,15 +364,8 @@ def check_digits(number: Any) -> None:
 # IDX files.
 
 
-def idx_source(files: list[Path], number: Any) -> Source:
-    with reading(files[0].parent):
-        counts = {path: idx_count(path) for path in files}
-        rows = (row for path in files for row in idx_rows(path, counts[path], number))
-        expected = sum(min(count, most_images(path, count)) for path, count in counts.items())
-        return Source(rows, expected, files, {"bytes": checksum(files)})
-
-
 def open_idx(path: Path) -> BufferedIOBase:
+    """The bytes of a file, unpacked."""
     return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
@@ -380,11 +379,6 @@ def idx_count(path: Path) -> int:
     if header[:4] != b"\0\0\x08\x03" or header[8:] != SIDES:
         raise DataError(f"{path}: starts with 0x{header.hex()}, expected an IDX file of 28×28 images")
     return int.from_bytes(header[4:8])
-
-
-def most_images(path: Path, count: int) -> int:
-    """How many of `count` images the file can hold, by its size, unless it is packed."""
-    return count if path.suffix == ".gz" else path.stat().st_size // SIDE**2
 
 
 def idx_rows(path: Path, count: int, number: Any) -> Iterator[Row]:

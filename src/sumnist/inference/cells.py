@@ -17,11 +17,6 @@ from sumnist.errors import ImageError
 from sumnist.files import CELLS
 from sumnist.inference.onnx import OnnxFile
 
-__all__ = [
-    "CELL", "CELL_CLASSES", "CELL_HEIGHT", "CELL_MARGIN", "CELL_SCALE", "CLASSES_KEY", "KIND", "LEAST_WIDTH",
-    "PRIOR_KEYS", "CellReader",
-]  # fmt: skip
-
 CELL, KIND = "cell", "kind"
 """The input of the file, float32 `[batch, 1, 36, width]` in [0, 1], light ink on dark ground, and its output, the
 log-probabilities of `CELL_CLASSES`, `[batch, 14]`."""
@@ -47,15 +42,12 @@ class CellReader(OnnxFile):
 
     def __init__(self, model: str | Path | bytes = CELLS, threads: int = 1) -> None:
         super().__init__(model, threads)
-        kinds = len(CELL_CLASSES)
-        good = set(self.inputs) == {CELL} and KIND in self.outputs
-        if not good or self.metadata.get(CLASSES_KEY, "").split() != [*CELL_CLASSES]:
-            raise self.another("cells")
         try:
-            priors = [np.array(self.metadata[key].split(), np.float64) for key in PRIOR_KEYS]
+            priors = np.array([self.metadata[key].split() for key in PRIOR_KEYS], np.float64)
         except (KeyError, ValueError):
-            raise self.another("cells") from None
-        if not all(prior.shape == (kinds,) and (prior > 0).all() for prior in priors):
+            priors = np.zeros(0)
+        good = set(self.inputs) == {CELL} and KIND in self.outputs and priors.shape == (2, len(CELL_CLASSES))
+        if not good or self.metadata.get(CLASSES_KEY, "").split() != [*CELL_CLASSES] or not (priors > 0).all():
             raise self.another("cells")
         self.log_priors = [np.log(prior) for prior in priors]
         if not np.isfinite(self.posteriors(np.zeros((1, 1, CELL_HEIGHT, LEAST_WIDTH), np.float32))).all():

@@ -21,7 +21,7 @@ well as log-probabilities. `steps` `[T, C]` are such, of the blank, class 0, and
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, lru_cache
@@ -32,9 +32,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.errors import RunError
-
-__all__ = ["CHARACTERS", "Candidate", "Candidates", "Digits", "Evidence", "Floats", "Positions", "candidates_by",
-           "value_of", "without_separators"]  # fmt: skip
 
 CHARACTERS = "0123456789.,-"
 """The characters of the classes 1, 2, …; class 0 is the blank. What is no digit is a separator."""
@@ -88,23 +85,18 @@ class Candidate:
         return without_separators(self.text)
 
 
-@dataclass(frozen=True)
-class Candidates:
+class Candidates(NamedTuple):
     """The values that a strip may show. The probabilities of `candidates` and `other` sum to one.
 
     Attributes:
         candidates: The most probable values, the best one first; none if no allowed number of digits is possible.
         other: The probability of all other values.
-        allowed: The probability that the number of digits is an allowed one, on which the others are conditioned.
-        is_number_probability: The probability that there is a digit at all.
         positions: The first and the last step of each character of the best one's text, on its best path.
     """
 
     candidates: tuple[Candidate, ...]
     other: float
-    allowed: float
-    is_number_probability: float
-    positions: Positions = ()
+    positions: Positions
 
 
 class Evidence:
@@ -148,13 +140,50 @@ class Evidence:
         return probabilities
 
     def written(self, strings: list[str]) -> tuple[list[str], Positions]:
-        """Each string as a text with all its separators, and the steps of each character of the first one."""
-        return with_separators(strings, self.steps, self.joined, self.alphabet, self.kept)
+        """Each string as a text with the separators that most probably stand where its best path leaves steps for them,
+        and the first and the last step of each character of the first one, if it has a path."""
+        separators = alphabet_of(
+            "".join([character for character in self.alphabet.classes if character not in self.kept])
+        )
+        steps = self.steps[:, ~kept_classes(self.kept, self.alphabet)]
+        only_blank = np.maximum(steps[:, 0], FLOOR) - np.maximum(self.joined[:, 0], FLOOR)
+        blanks = [0.0, *np.cumsum(only_blank).tolist()]
+        is_likely = steps[:, 1:].max(1, initial=-np.inf) >= LIKELY
+        likely, before = np.flatnonzero(is_likely).tolist(), [0, *np.cumsum(is_likely).tolist()]
+
+        @cache
+        def read(start: int, end: int) -> tuple[str, Positions]:
+            """What most probably stands on the steps from `start` to `end`, if it is no digit."""
+            part = steps[start:end]
+            text, _ = found_texts(part, np.zeros((len(part) + 1, 1, 1)), separators, 1)[0]
+            places = positions_of(part, encoded([text], separators))[0]
+            return text, tuple([(start + first, start + last) for first, last in places])
+
+        def between(start: int, end: int) -> tuple[str, Positions]:
+            """The same; most gaps are blank, and the others mostly have the same separator."""
+            within = likely[before[start] : before[end]]
+            if not within or blanks[end] - blanks[start] > EVEN:
+                return "", ()
+            return read(within[0], within[-1] + 1)
+
+        written: list[tuple[str, Positions]] = []
+        parted = strings if likely else strings[:1]
+        places = positions_of(self.joined, encoded(parted, alphabet_of(self.kept)))
+        for string, digits in zip(parted, places, strict=True):
+            if not digits or not likely:
+                written.append((string, digits))
+                continue
+            text, positions = between(0, digits[0][0])
+            ends = [first for first, _ in digits[1:]] + [len(steps)]
+            for digit, place, end in zip(string, digits, ends, strict=True):
+                more, there = between(place[1] + 1, end) if before[end] > before[place[1] + 1] else ("", ())
+                text, positions = text + digit + more, (*positions, place, *there)
+            written.append((text, positions))
+        return [text for text, _ in written] + strings[len(parted) :], written[0][1] if written else ()
 
 
-def candidates_by(evidence: Evidence, count: int, strings: dict[str, float] | None = None) -> Candidates:
-    """The `count` most probable values by the probabilities of `strings`, by default those that the evidence has."""
-    strings = evidence.strings(count) if strings is None else strings
+def candidates_by(evidence: Evidence, count: int, strings: Mapping[str, float]) -> Candidates:
+    """The `count` most probable values by the probabilities of `strings`."""
     ways: dict[int | Decimal, tuple[str, list[float]]] = {}
     for string, share in sorted(strings.items(), key=itemgetter(1), reverse=True):
         ways.setdefault(value_of(string, evidence.decimal), (string, []))[1].append(share)
@@ -162,13 +191,7 @@ def candidates_by(evidence: Evidence, count: int, strings: dict[str, float] | No
     best = sorted([one for one in values if one[2] > 0], key=itemgetter(2), reverse=True)[:count]
     texts, positions = evidence.written([string for _, string, _ in best])
     candidates = tuple([Candidate(text, value, share) for text, (value, _, share) in zip(texts, best, strict=True)])
-    other = max(0.0, 1 - sum([share for *_, share in best]))
-    return Candidates(candidates, other, probability(evidence.allowed), probability(evidence.is_number), positions)
-
-
-def probability(logarithm: float) -> float:
-    """The probability, never above 1 by rounding."""
-    return min(1.0, math.exp(logarithm))
+    return Candidates(candidates, max(0.0, 1 - sum([share for *_, share in best])), positions)
 
 
 def kept_classes(kept: str, alphabet: Alphabet) -> NDArray[np.bool_]:
@@ -181,49 +204,6 @@ def value_of(string: str, decimal: str | None) -> int | Decimal:
     if decimal is None:
         return int(string)
     return Decimal(string.replace(decimal, "." if string.count(decimal) == 1 else ""))
-
-
-def with_separators(
-    strings: list[str], steps: Floats, joined: Floats, alphabet: Alphabet, kept: str
-) -> tuple[list[str], Positions]:
-    """Each string of `kept` characters with the separators that most probably stand where its best path leaves steps
-    for them, and the first and the last step of each character of the first one, if it has a path."""
-    separators = alphabet_of("".join([character for character in alphabet.classes if character not in kept]))
-    steps = steps[:, ~kept_classes(kept, alphabet)]
-    only_blank = np.maximum(steps[:, 0], FLOOR) - np.maximum(joined[:, 0], FLOOR)
-    blanks = [0.0, *np.cumsum(only_blank).tolist()]
-    is_likely = steps[:, 1:].max(1, initial=-np.inf) >= LIKELY
-    likely, before = np.flatnonzero(is_likely).tolist(), [0, *np.cumsum(is_likely).tolist()]
-
-    @cache
-    def read(start: int, end: int) -> tuple[str, Positions]:
-        """What most probably stands on the steps from `start` to `end`, if it is no digit."""
-        part = steps[start:end]
-        text, _ = found_texts(part, np.zeros((len(part) + 1, 1, 1)), separators, 1)[0]
-        places = positions_of(part, encoded([text], separators))[0]
-        return text, tuple([(start + first, start + last) for first, last in places])
-
-    def between(start: int, end: int) -> tuple[str, Positions]:
-        """The same; most gaps are blank, and the others mostly have the same separator."""
-        within = likely[before[start] : before[end]]
-        if not within or blanks[end] - blanks[start] > EVEN:
-            return "", ()
-        return read(within[0], within[-1] + 1)
-
-    written: list[tuple[str, Positions]] = []
-    parted = strings if likely else strings[:1]
-    places = positions_of(joined, encoded(parted, alphabet_of(kept)))
-    for string, digits in zip(parted, places, strict=True):
-        if not digits or not likely:
-            written.append((string, digits))
-            continue
-        text, positions = between(0, digits[0][0])
-        ends = [first for first, _ in digits[1:]] + [len(steps)]
-        for digit, place, end in zip(string, digits, ends, strict=True):
-            more, there = between(place[1] + 1, end) if before[end] > before[place[1] + 1] else ("", ())
-            text, positions = text + digit + more, (*positions, place, *there)
-        written.append((text, positions))
-    return [text for text, _ in written] + strings[len(parted) :], written[0][1] if written else ()
 
 
 class Alphabet(NamedTuple):
@@ -350,7 +330,12 @@ def positions_of(steps: Floats, codes: list[list[int]]) -> list[Positions]:
     for now, moves in zip(path[::-1], back[::-1], strict=True):
         now[:] = state
         state -= moves[state, texts]
-    return [spans(states, length) for states, length in zip(path.T, lengths.tolist(), strict=True)]
+    found = []
+    for one, length in zip(path.T, lengths.tolist(), strict=True):
+        characters = 2 * np.arange(length) + 1
+        first, last = np.searchsorted(one, characters), np.searchsorted(one, characters, "right") - 1
+        found.append(tuple(zip(first.tolist(), last.tolist(), strict=True)))
+    return found
 
 
 def best_path(steps: Floats) -> tuple[list[int], Positions]:
@@ -360,13 +345,6 @@ def best_path(steps: Floats) -> tuple[list[int], Positions]:
     last = np.append(first[1:], len(path)) - 1
     said = path[first] > 0
     return path[first][said].tolist(), tuple(zip(first[said].tolist(), last[said].tolist(), strict=True))
-
-
-def spans(path: NDArray[np.int64], length: int) -> Positions:
-    """The first and the last step of each character on a path of states `[T]`."""
-    states = 2 * np.arange(length) + 1
-    first, last = np.searchsorted(path, states), np.searchsorted(path, states, "right") - 1
-    return tuple(zip(first.tolist(), last.tolist(), strict=True))
 
 
 # Any texts.
@@ -457,7 +435,10 @@ def found_texts(steps: Floats, ahead: Floats, alphabet: Alphabet, count: int) ->
         count: The search ends where no text to come can be among so many.
     """
     characters, width = list(alphabet.classes), max(count, WIDTH)
-    after = extended(steps, ahead, alphabet)
+    down, later = np.maximum(np.arange(ahead.shape[1]) - 1, 0), ahead[1:, :, alphabet.symbols]
+    # The log-probability of each class at a step and of allowed continuations then, by the row before: [T, R, C].
+    after = np.where(alphabet.is_digit, later[:, down], later) + np.maximum(steps, IMPOSSIBLE)[:, None]
+    after[:, :, 0] = IMPOSSIBLE  # the blank extends no text
     sums = np.zeros((len(steps) + 1, steps.shape[1]))
     np.cumsum(np.maximum(steps, FLOOR), axis=0, out=sums[1:])
     room = np.empty((len(steps), width, steps.shape[1]))
@@ -488,17 +469,6 @@ def found_texts(steps: Floats, ahead: Floats, alphabet: Alphabet, count: int) ->
         exact = texts_log_prob(steps, encoded(list(found), alphabet)).tolist()
         found = {text: score for text, score in zip(found, exact, strict=True) if score > -np.inf}
     return sorted(found.items(), key=itemgetter(1), reverse=True)
-
-
-def extended(steps: Floats, ahead: Floats, alphabet: Alphabet) -> Floats:
-    """The log-probability of each class at a step and of allowed continuations then, by the row before: `[T, R, C]`.
-    The blank, which extends no text, is impossible."""
-    down = np.maximum(np.arange(ahead.shape[1]) - 1, 0)
-    later = ahead[1:, :, alphabet.symbols]
-    after: Floats = np.where(alphabet.is_digit, later[:, down], later)
-    after += np.maximum(steps, IMPOSSIBLE)[:, None]
-    after[:, :, 0] = IMPOSSIBLE
-    return after
 
 
 def extension_masses(beam: Beam, after: Floats, room: Floats) -> Floats:

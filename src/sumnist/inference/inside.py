@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from typing import Any, NamedTuple
@@ -24,8 +24,6 @@ from sumnist.inference.onnx import INPUTS, OnnxNetwork, OnnxSession
 from sumnist.inference.reader import Number, Reader, Reading
 from sumnist.pictures.decode import Picture
 from sumnist.pictures.proposals import Step
-
-__all__ = ["Evidence", "Field", "Inside", "Layer", "Tried", "evidence_of", "read_inside"]
 
 SHOWN = 160
 """Pixels of the longer side of a step, at most, as it is sent: about what the search for a digit looks at."""
@@ -79,8 +77,7 @@ class Layer:
     field: Field | None
 
 
-@dataclass(frozen=True)
-class Tried:
+class Tried(NamedTuple):
     """What a proposal would mean alone.
 
     Attributes:
@@ -96,17 +93,13 @@ class Tried:
     """
 
     how: str
-    image: NDArray[np.float32] = field(repr=False, compare=False)
+    image: NDArray[np.float32]
     digit: int
     confidence: float
     is_digit: float | None
     weight: float
     score: float
     chosen: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """Its fields as types that `json` writes, the image in base64."""
-        return vars(self) | {"image": in_base64(self.image)}
 
 
 @dataclass(frozen=True)
@@ -128,7 +121,7 @@ class Inside:
         """All of it as types that `json` writes, pictures in base64, one byte a pixel."""
         return {
             "steps": [step_as_dict(step) for step in self.steps],
-            "proposals": [proposal.as_dict() for proposal in self.proposals],
+            "proposals": [one._asdict() | {"image": in_base64(one.image)} for one in self.proposals],
             "layers": [layer_as_dict(layer) for layer in self.layers],
         }
 
@@ -166,14 +159,14 @@ def read_inside(reader: Reader, picture: Picture, number: Number, ink: InkColour
         for verdict in verdicts
         if (one := verdict.proposal) is not None
     ]  # fmt: skip
-    layers = () if reading.image is None or is_blank(reading) else layers_of(reader.network, reading.image)
+    layers = () if reading.image is None or reading.how is None else layers_of(reader.network, reading.image)
     return reading, Inside(steps, tuple(proposals), layers)
 
 
 def evidence_of(reader: Reader, reading: Reading) -> Evidence | None:
     """Which places of the image that a reader saw speak for its digit, by occlusion (Zeiler and Fergus, 2014): one
     patch after the other is blank. None for a blank picture."""
-    if reading.image is None or is_blank(reading):
+    if reading.image is None or reading.how is None:  # blank, so that the network was not asked
         return None
     starts = range(0, len(reading.image) - PATCH + 1, STRIDE)
     images = np.repeat(reading.image[None], len(starts) ** 2 + 1, 0)  # [1 + P, 28, 28], the first as it is
@@ -186,11 +179,6 @@ def evidence_of(reader: Reader, reading: Reading) -> Evidence | None:
     changes = np.zeros((len(images), logs.shape[1]))
     changes[others] = logs[1:] - logs[0]
     return Evidence(PATCH, STRIDE, len(starts), np.exp(logs[0]), changes[1:])
-
-
-def is_blank(reading: Reading) -> bool:
-    """Whether nothing was found on the picture, so that the network was not asked."""
-    return reading.how is None
 
 
 def step_as_dict(step: Step) -> dict[str, Any]:

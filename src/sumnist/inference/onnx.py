@@ -18,8 +18,10 @@ import math
 import os
 import threading
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 from weakref import WeakSet
 
 import numpy as np
@@ -29,12 +31,6 @@ from numpy.typing import NDArray
 from sumnist.config import Task
 from sumnist.errors import RunError
 from sumnist.files import read_whole
-
-__all__ = [
-    "ACCEPTANCE", "COMPUTING", "FATAL", "FORKABLE", "FUSION", "INPUTS", "IS_DIGIT", "LEFT_OUT", "OUTPUTS",
-    "WEIGHTS_CHECKSUM", "ZEROS", "Answer", "OnnxFile", "OnnxNetwork", "OnnxSession", "first_line", "share_in",
-    "with_checksum",
-]  # fmt: skip
 
 INPUTS = {"image": ["tensor(float)", 1, 28, 28], "number": ["tensor(int64)"]}
 """Type and shape, the batch left out."""
@@ -126,6 +122,13 @@ class Answer(NamedTuple):
     is_digit: NDArray[np.float32] | None
 
 
+class Network(Protocol):
+    """What answers: images `[B, 1, 28, 28]` and numbers `[B]` → log-probabilities."""
+
+    def answer(self, images: NDArray[np.float32], numbers: NDArray[np.int64] | None = None) -> Answer:
+        """All there is to say of images; of their sums only with numbers."""
+
+
 class OnnxSession:
     """An ONNX file on ONNX Runtime. Any number of threads may share it, and forked children; it can be pickled.
 
@@ -205,6 +208,21 @@ class OnnxFile(OnnxSession):
                 f"{name}: not a whole ONNX file ({first_line(error)}): export the run again with `sumnist export`"
             ) from error
 
+    def acceptance(self) -> tuple[float, float]:
+        """The probabilities from which on an answer is accepted, 0 where its metadata name none. Raises `RunError`."""
+        metadata, shares = {OLD_KEYS.get(key, key): value for key, value in self.metadata.items()}, []
+        for key in ACCEPTANCE:
+            try:
+                shares.append(float(metadata.get(key, 0)))
+            except ValueError:
+                shares.append(math.nan)
+            if not 0 <= shares[-1] <= 1:
+                raise RunError(
+                    f"{self.name}: its metadata have {key} {metadata[key]!r}, expected a number from 0 to 1: "
+                    "export the run again"
+                )
+        return shares[0], shares[1]
+
     def another(self, task: Task) -> RunError:
         """What to raise for a file of another network than one of `task`."""
         return RunError(
@@ -243,11 +261,18 @@ class OnnxNetwork(OnnxFile):
         expected = OUTPUTS | {output: ["tensor(float)"] for output in self.is_digit_output}
         if (self.inputs, self.outputs) != (INPUTS, expected) or FUSION not in self.metadata:
             raise self.another("digits")
-        metadata = {OLD_KEYS.get(key, key): value for key, value in self.metadata.items()}
-        self.fusion = metadata[FUSION]
+        self.fusion = self.metadata[FUSION]
         self.exact = self.fusion == "exact"
-        self.left_out: list[int] | None = left_out_in(metadata, self.name)
-        self.least_is_digit, self.least_confidence = (share_in(metadata, key, self.name) for key in ACCEPTANCE)
+        self.left_out: list[int] | None = None
+        if LEFT_OUT in self.metadata:
+            with suppress(ValueError, TypeError):
+                self.left_out = [int(number) for number in json.loads(self.metadata[LEFT_OUT])]
+            if len(self.left_out or []) != OUTPUTS["digit"][1]:
+                raise RunError(
+                    f"{self.name}: its metadata have {LEFT_OUT} {self.metadata[LEFT_OUT]!r:.100}, expected a number "
+                    "for each digit"
+                )
+        self.least_is_digit, self.least_confidence = self.acceptance()
         if np.isnan(self.answer(np.zeros((1, 1, 28, 28), np.float32)).digit).any():
             raise self.no_number()
 
@@ -271,6 +296,13 @@ class OnnxNetwork(OnnxFile):
         return Answer(next(values), None if numbers is None else next(values), next(values, None))
 
 
+def shares_of(scores: Sequence[float], power: float) -> NDArray[np.float64]:
+    """How much each hypothesis counts in a mean, `[N]`: by a power of its score; the best one alone if none has any."""
+    counts = np.array(scores) ** power
+    shares: NDArray[np.float64] = counts / counts.sum() if counts.sum() > 0 else np.eye(len(counts))[np.argmax(scores)]
+    return shares
+
+
 def with_checksum(content: bytes) -> bytes:
     """The ONNX file `content` with its SHA-256 as its last 64 bytes, which count as zeros in it.
 
@@ -283,34 +315,6 @@ def with_checksum(content: bytes) -> bytes:
 def described(values: list[Any]) -> dict[str, list[Any]]:
     """Inputs or outputs of a session by name: type, and shape without the batch."""
     return {value.name: [value.type, *value.shape[1:]] for value in values}
-
-
-def share_in(metadata: dict[str, str], key: str, name: str) -> float:
-    """The value of `key` in the metadata of the file `name`, 0 if there is none. Raises `RunError`."""
-    try:
-        share = float(metadata.get(key, 0))
-    except ValueError:
-        share = math.nan
-    if not 0 <= share <= 1:
-        raise RunError(
-            f"{name}: its metadata have {key} {metadata[key]!r}, expected a number from 0 to 1: export the run again"
-        )
-    return share
-
-
-def left_out_in(metadata: dict[str, str], name: str) -> list[int] | None:
-    """The pairs left out in training that the metadata of the file `name` tell of. Raises `RunError`."""
-    if LEFT_OUT not in metadata:
-        return None
-    try:
-        left_out = [int(number) for number in json.loads(metadata[LEFT_OUT])]
-    except (ValueError, TypeError):
-        left_out = []
-    if len(left_out) != OUTPUTS["digit"][1]:
-        raise RunError(
-            f"{name}: its metadata have {LEFT_OUT} {metadata[LEFT_OUT]!r:.100}, expected a number for each digit"
-        )
-    return left_out
 
 
 def first_line(error: Exception) -> str:

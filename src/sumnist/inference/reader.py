@@ -2,6 +2,12 @@
 
 Under the exact fusion the sum is computed here, outside the network: P(sum = s) = P(digit = s − number), for any whole
 number. A learned fusion answers with the sums it learned, for the numbers 0..9.
+
+The judge: of all that may be the digit on a picture, what explains it best, by the network that is to read it.
+How well a proposal explains a picture, its score, is the probability that its image shows a digit at all, times that of
+the most probable digit, times the proposal's weight. The first proposals come first: when one of them is beyond doubt
+no others are made, so that plain pictures cost no more than one pass. Otherwise the digit's probabilities are the mean
+of those of all proposals, each counting by a power of its score: the best one alone would be too sure of itself.
 """
 
 from __future__ import annotations
@@ -9,9 +15,9 @@ from __future__ import annotations
 import operator
 import reprlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, SupportsIndex, TypeVar, get_args, overload
+from typing import Any, Literal, SupportsIndex, TypeVar, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +26,12 @@ from sumnist.arithmetic.values import Values
 from sumnist.config import THREADS, InkColour, ReadingEngine, checked
 from sumnist.errors import ConfigError, MissingExtraError, NumberError, RunError, SumnistError
 from sumnist.files import ONNX, PRETRAINED, WEIGHTS
-from sumnist.inference.judge import Judge, Problem, Verdict
 from sumnist.inference.numbers import NumberReading, Numbers
-from sumnist.inference.onnx import COMPUTING, FORKABLE, Answer, OnnxNetwork
+from sumnist.inference.onnx import COMPUTING, FORKABLE, Answer, Network, OnnxNetwork, shares_of
 from sumnist.model.folder import INT8, carries, checksum_of_file
-from sumnist.pictures.decode import Picture, intensities_of
+from sumnist.pictures.decode import Intensities, Picture, intensities_of
 from sumnist.pictures.normalize import ready_arrays
-from sumnist.pictures.proposals import Proposal, Step
-
-__all__ = [
-    "ADVICE", "NOT_A_DIGIT", "REASONS", "UNSURE", "Reader", "Reading", "check_ink", "check_number", "load",
-    "model_file",
-]  # fmt: skip
+from sumnist.pictures.proposals import Proposal, Step, rounds
 
 FORMAT = 1
 """The version of what `Reading.as_dict` gives: it rises when a member changes its name or its meaning, or goes."""
@@ -42,6 +42,8 @@ SIDE = 28
 BATCH = 256
 """Pictures that go through the network at once."""
 
+Problem = Literal["blank", "several", "cut off", "too small", "faint"]
+"""What is in the way of reading a picture."""
 REASONS: dict[Problem, str] = {
     "blank": "blank",
     "several": "several digits",
@@ -68,7 +70,121 @@ AS_IT_IS = "as it is"
 """How an image was found that was one already."""
 
 Number = SupportsIndex
+Floats = NDArray[np.float64]
 Result = TypeVar("Result")
+
+
+BEYOND_DOUBT = 0.97
+"""A proposal that explains the picture so well is taken at once."""
+LIKELY = 0.5
+"""Of a picture on which there is no ink, if it is seen whole, a part must explain it so well, or it is blank."""
+DISCOUNT = 0.3
+"""The power of a proposal's weight that lowers the probability of a digit being there: an unlikely place must look more
+like a digit to be accepted, since among many places one looks like it by chance."""
+POWER = 4
+"""Of the scores, in the mean over the proposals."""
+WHOLE = 0.97, 0.99
+"""A digit that touches the border is whole if it is one with the first probability, and the most probable digit has the
+second: what was cut off is then hardly any of it."""
+RIVAL = 0.5
+"""Another part of the picture that is a digit with this probability or more is a second digit."""
+RIVAL_SIZE, LINE = 0.5, 1.2
+"""If it is at least so large, beside the first; but if it runs across the picture, and is larger by so much, it is the
+line of a form."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a picture shows.
+
+    `proposal`: the one that explains it best; None if there is no ink at all. `digit` `[10]` and `sum` `[19]`: the
+    probabilities of its digit and, of a network that learned to add, of the sum, else None. `is_digit`: how probable it
+    is that there is a digit, and just there. `problem`: what is in the way of reading it. `score`: how well the
+    proposal explains the picture, 0 to 1. `looks_like_digit`: how probable it is that the image shows a digit at all,
+    None if the network does not say.
+    """
+
+    proposal: Proposal | None
+    digit: Floats
+    sum: Floats | None
+    is_digit: float | None
+    problem: Problem | None
+    score: float = 1.0
+    looks_like_digit: float | None = None
+
+
+NOTHING = Verdict(None, np.full(10, 0.1), None, 0.0, "blank", 0.0)
+
+
+class Judge:
+    """Judges proposals by what a network says of them."""
+
+    def __init__(self, network: Network, learned: bool) -> None:
+        """`learned`: whether the network's sums are learned, so that it must be told the number."""
+        self.network, self.learned = network, learned
+
+    def __call__(self, picture: Intensities, number: int = 0, ink: InkColour = "auto", steps: bool = False) -> Verdict:
+        """What a picture shows, whose ink may be known to be dark or light; `steps`: whether the proposal keeps the
+        steps that led to it."""
+        return self.weighed(picture, number, ink, steps)[0]
+
+    def weighed(
+        self, picture: Intensities, number: int = 0, ink: InkColour = "auto", steps: bool = False
+    ) -> tuple[Verdict, list[Verdict]]:
+        """As a call gives it, and what each of the proposals that were tried would mean alone, in order."""
+        tried: list[Verdict] = []
+        for proposals in rounds(picture, ink, steps):
+            tried += self.verdicts(proposals, number)
+            best = max(tried, key=lambda verdict: verdict.score, default=NOTHING)
+            if best.score >= BEYOND_DOUBT:
+                break
+        chosen = best.proposal
+        if chosen is None or (best.score < LIKELY and not any(one.proposal and one.proposal.whole for one in tried)):
+            return NOTHING, tried
+        shares = shares_of([one.score for one in tried], POWER)
+        total = None if best.sum is None else shares @ np.array([one.sum for one in tried])
+        found = replace(best, digit=shares @ np.array([one.digit for one in tried]), sum=total)
+        there, sure = WHOLE
+        if found.problem == "cut off" and (found.is_digit or 0) >= there and found.digit.max() >= sure:
+            found = replace(found, problem=None)
+        if any(is_rival(one.proposal, one.score, chosen) for one in tried if one.proposal):
+            found = replace(found, problem="several")
+        return found, tried
+
+    def verdicts(self, proposals: list[Proposal], number: int) -> list[Verdict]:
+        """What each proposal would mean."""
+        if not proposals:
+            return []
+        numbers = np.full(len(proposals), number) if self.learned else None
+        said = said_of([proposal.image for proposal in proposals], self.network, numbers)
+        return [
+            Verdict(one, digit, total, (1.0 if there is None else there) * one.weight**DISCOUNT, one.problem,
+                    one.weight * (1.0 if there is None else there) * float(digit.max()), there)
+            for one, (digit, total, there) in zip(proposals, said, strict=True)
+        ]  # fmt: skip
+
+
+def said_of(
+    images: list[NDArray[np.float32]], network: Network, numbers: NDArray[np.int64] | None
+) -> list[tuple[Floats, Floats | None, float | None]]:
+    """What a network says of images `[28, 28]`, as probabilities: of the digit `[10]`, of the sum `[19]` or None, and
+    that there is a digit at all, or None."""
+    digits, sums, there = (
+        None if values is None else np.exp(values.astype(np.float64))
+        for values in network.answer(np.stack(images)[:, None], numbers)
+    )
+    none = [None] * len(images)
+    assert digits is not None
+    return list(zip(digits, none if sums is None else sums, none if there is None else there.tolist(), strict=True))
+
+
+def is_rival(rival: Proposal, score: float, chosen: Proposal) -> bool:
+    """Whether this is another digit beside the chosen one, in the same view of the picture or in the whole of it."""
+    near = rival.view in (chosen.view, chosen.wider) and rival.size >= RIVAL_SIZE * chosen.size
+    line = rival.across and rival.size > LINE * chosen.size
+    (top, bottom, left, right), (above, below, before, behind) = rival.box, chosen.box
+    apart = bottom <= above or below <= top or right <= before or behind <= left
+    return near and not line and apart and score >= RIVAL * rival.weight
 
 
 @dataclass(frozen=True)
@@ -325,13 +441,10 @@ class Reader:
         """The readings of images that need no judging."""
         if not images:
             return []
-        answer = self.network.answer(np.stack(images)[:, None], None if self.exact else np.array(numbers, np.int64))
-        digits = np.exp(answer.digit.astype(np.float64))  # [B, 10]
-        sums = [None] * len(images) if answer.sum is None else np.exp(answer.sum.astype(np.float64))
-        is_digit = [None] * len(images) if answer.is_digit is None else np.exp(answer.is_digit.astype(float)).tolist()
+        said = said_of(images, self.network, None if self.exact else np.array(numbers, np.int64))
         return [
             self._reading(Verdict(Proposal(image, AS_IT_IS), digit, total, there, None), number)
-            for image, digit, total, there, number in zip(images, digits, sums, is_digit, numbers, strict=True)
+            for image, (digit, total, there), number in zip(images, said, numbers, strict=True)
         ]
 
     def _reading(self, verdict: Verdict, number: int) -> Reading:
@@ -345,21 +458,19 @@ class Reader:
         best = int(digit.argmax())
         confidence = float(digit[best])
         is_digit = verdict.is_digit if self.network.has_is_digit else None
-        reason = self._reason(verdict.problem, confidence, is_digit)
+        reason = None
+        if verdict.problem is not None:
+            reason = REASONS[verdict.problem]
+        elif is_digit is not None and is_digit < self.network.least_is_digit:
+            reason = NOT_A_DIGIT
+        elif confidence < self.network.least_confidence:
+            reason = UNSURE
         proposal = verdict.proposal
         return Reading(
             best, sums[int(total.argmax())], number, confidence, tuple(digit.tolist()), sums, tuple(total.tolist()),
             reason is None, reason, is_digit, proposal.how if proposal else None,
             proposal.image if proposal else np.zeros((SIDE, SIDE), np.float32),
         )  # fmt: skip
-
-    def _reason(self, problem: Problem | None, confidence: float, is_digit: float | None) -> str | None:
-        """Why a reading is not accepted: a problem with its picture, hardly a digit on it, or unsure which."""
-        if problem is not None:
-            return REASONS[problem]
-        if is_digit is not None and is_digit < self.network.least_is_digit:
-            return NOT_A_DIGIT
-        return UNSURE if confidence < self.network.least_confidence else None
 
 
 def every(results: Sequence[Result | SumnistError]) -> list[Result]:

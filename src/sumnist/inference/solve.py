@@ -9,14 +9,11 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from sumnist.arithmetic.queries import SIGNS, Query, Term, words_of
-from sumnist.arithmetic.solutions import Solution, solution_of
+from sumnist.arithmetic.solutions import SIGNS, Query, Solution, Term, solution_of, words_of
 from sumnist.config import InkColour, ReadingEngine
 from sumnist.errors import ImageError, SumnistError
 from sumnist.inference.numbers import NumberReading, Numbers, check_sign
 from sumnist.inference.reader import Reader, check_ink
-
-__all__ = ["solve"]
 
 CANDIDATES = 100
 """Of a picture, if the equation has only a few of them; the probability of all others is then mostly below 1e-6."""

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, get_args
 
-from sumnist.batch.score import Scored, fingerprint, tabulate
+from sumnist.batch.score import Read, Result, Scored, fingerprint, tabulate
 from sumnist.batch.sources import Row, Source, listing, pictures_in
-from sumnist.batch.table import Read, Result
 from sumnist.config import Engine, ReadingEngine
 from sumnist.environment import library_version
 from sumnist.errors import ConfigError, DataError, ImageError, SumnistError

@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 
 from sumnist.arithmetic.sumproduct import IMPOSSIBLE
 from sumnist.arithmetic.values import ordered
+from sumnist.data.cell_classes import CELL_CLASSES
 from sumnist.data.texts import LENGTHS
-from sumnist.inference.cells import CELL_CLASSES
 from sumnist.sheets.check import DENSE, Evidence
 from sumnist.sheets.layout import Field
 

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.config import ReadingEngine
+from sumnist.data.cell_classes import CELL_CLASSES, CELL_MARGIN, CELL_SCALE
 from sumnist.errors import MissingExtraError
 from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
-from sumnist.inference.cells import CELL_CLASSES, CELL_MARGIN, CELL_SCALE, CellReader
-from sumnist.inference.judge import Judge
+from sumnist.inference.cells import CellReader
 from sumnist.inference.numbers import Numbers
 from sumnist.inference.onnx import OnnxNetwork
+from sumnist.inference.reader import Judge
 from sumnist.pictures.decode import Grey, Intensities, Picture
 from sumnist.sheets.check import MISTAKE, Check
 from sumnist.sheets.evidence import DIGITS, EMPTY, HOW, How, Shown, in_boxes, in_strip, seen

@@ -38,6 +38,7 @@ from sumnist.data.strips import ALPHABET, HEIGHT, StripBatch, Strips
 from sumnist.errors import ConfigError, ExportError, SumnistError
 from sumnist.files import ONNX, write_atomically
 from sumnist.inference.cells import CELL, CLASSES_KEY, KIND, PRIOR_KEYS, CellReader
+from sumnist.inference.numbers import CHARACTERS_KEY, EMISSIONS, IS_NUMBER, STRIP, StripRecognizer
 from sumnist.inference.onnx import (
     ACCEPTANCE,
     FATAL,
@@ -50,7 +51,6 @@ from sumnist.inference.onnx import (
     OnnxNetwork,
     with_checksum,
 )
-from sumnist.inference.recognizers import CHARACTERS_KEY, EMISSIONS, IS_NUMBER, STRIP, StripRecognizer
 from sumnist.model.checkpoint import load_config
 from sumnist.model.folder import INT8, settle_if_free
 from sumnist.model.network import Network, TwoInputNet
