@@ -281,8 +281,8 @@ def measured_robustness(given: argparse.Namespace) -> Iterator[Row]:
     once(read_jsonl(given.rows), half=given.half, model_sha256=digest, path=PATH)
     figures = robustness(Reader(MODEL.read_bytes()), given.half)
     yield with_envelope(
-        "robustness", model="shipped", model_sha256=digest, path=PATH, mnist_images=figures.mnist.pictures,
-        photographs=PHOTOGRAPHS, **figures.as_dict(),
+        "robustness", model="shipped", model_sha256=digest, path=PATH, mnist_images=figures.values["mnist"]["pictures"],
+        photographs=PHOTOGRAPHS, **figures.values,
     )  # fmt: skip
 
 
@@ -303,7 +303,7 @@ def real(given: argparse.Namespace) -> Iterator[Row]:
         raise SystemExit(f"{given.folder}: no pictures of the {given.half} half in sub-folders 0 to 9")
     answers = answers_of(Reader(MODEL.read_bytes()), [path for path, _ in pictures])
     result = digit_result(given.name, answers, np.array([digit for _, digit in pictures]))
-    yield with_envelope("real", model_sha256=digest, half=given.half, **asdict(result))
+    yield with_envelope("real", model_sha256=digest, half=given.half, **result)
 
 
 def of_half(folder: Path, half: Half) -> list[tuple[Path, int]]:

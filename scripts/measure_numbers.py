@@ -131,9 +131,9 @@ def numbers(given: argparse.Namespace) -> Iterator[Row]:
             for name, folder in given.folder:
                 yield about | {"set": name, "kind": "real"} | result_of(reader, engine, name, folder, labels[name])
             if given.suite and engine in READING_ENGINES:
-                found = suite.numbers(reader, given.half, engine, given.count)
-                for kind, results in (("strings", found.strings), ("no number", found.no_numbers)):
-                    for row in map(asdict, results):
+                found = suite.numbers(reader, given.half, engine, given.count).values
+                for kind, results in (("strings", found["strings"]), ("no number", found["no_numbers"])):
+                    for row in results:
                         if not given.trusts or (kind == "strings" and row["digits"] in (None, 1)):  # these are enough
                             yield about | {"set": SUITE, "kind": kind} | row
 
@@ -147,7 +147,7 @@ def result_of(reader: Numbers, engine: str, name: str, folder: Path, labels: lis
              "in_candidates": answer.in_candidates}
             for label, answer in answers if not answer.right
         ]  # fmt: skip
-        return asdict(suite.number_result(name, [answer for _, answer in answers])) | {"misread": misread}
+        return suite.number_result(name, [answer for _, answer in answers]) | {"misread": misread}
     recognizer, right = OcrRecognizer(), []
     digits = [0, *(place for place, character in enumerate(CHARACTERS, 1) if character.isdigit())]
     for label in labels:

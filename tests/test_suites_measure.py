@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ from sumnist.inference.numbers import NumberReading, Numbers
 from sumnist.inference.reader import Reader, Reading
 from sumnist.lab.suites import digits, measure, photographs
 from sumnist.lab.suites.corruptions import CORRUPTIONS
-from sumnist.lab.suites.measure import Answer, NumberSuite, Robustness, answer_to, answers_of
+from sumnist.lab.suites.measure import Answer, Figures, answer_to, answers_of
 from sumnist.lab.suites.strips import NO_NUMBERS, SPACINGS, strings
 from sumnist.pictures.normalize import picture_of
 
@@ -58,10 +58,6 @@ def scripted(*answers: Result) -> Any:
     return Scripted(answers)
 
 
-def as_json(found: measure.Table) -> dict[str, Any]:
-    return cast("dict[str, Any]", json.loads(json.dumps(found.as_dict())))
-
-
 def test_measuring_needs_no_torch() -> None:
     code = "import sys; sys.modules['torch'] = None; import sumnist.lab.suites.measure"
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -77,20 +73,6 @@ def reading(digit: int, confidence: float = 0.9, accepted: bool = True, reason: 
 @pytest.fixture(scope="module")
 def reader() -> Reader:
     return sumnist.load()
-
-
-@pytest.fixture(scope="module")
-def result(reader: Reader) -> Robustness:
-    photographs.inks_of("development")  # before there are few
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("small_digits", "font_digits"):
-            whole = getattr(digits, name)("development")
-            few = type(whole)(whole.name, whole.pictures[:10], whole.digits[:10], whole.writers[:10])
-            patch.setattr(digits, name, lambda half, few=few: few)
-        patch.setattr(measure, "SCENES", 1)
-        grey = {"grey": lambda half: [np.full((30, 30), 99, np.uint8)] * 3}
-        patch.setattr(measure, "OUT_OF_DISTRIBUTION", grey)
-        return measure.robustness(reader, images=6)
 
 
 def test_answers_tell_readings_from_errors_and_refusals_and_how_sure_they_are_of_a_digit() -> None:
@@ -113,11 +95,11 @@ def test_digit_results_count_what_was_refused_as_it_was_answered() -> None:
                  reading(9)), [b""] * 5,
     )  # fmt: skip
     found = measure.digit_result("set", answers, np.array([1, 7, 3, 4, 9]), ("a", "a", "b", "b", "b"))
-    assert (found.accuracy, found.accepted, found.several) == pytest.approx((3 / 5, 3 / 5, 1 / 5))
-    assert found.accuracy_accepted == pytest.approx(2 / 3)
-    assert found.by_writer == {"a": 0.5, "b": pytest.approx(2 / 3)}
+    shares = {"accuracy": 3 / 5, "accepted": 3 / 5, "accuracy_accepted": 2 / 3, "several": 1 / 5}
+    assert found.pop("by_writer") == {"a": 0.5, "b": pytest.approx(2 / 3)}
+    assert found == {"name": "set", "pictures": 5} | {name: pytest.approx(share) for name, share in shares.items()}
     nothing = measure.digit_result("set", answers_of(scripted(reading(1, accepted=False)), [b""]), np.array([1]))
-    assert nothing.accuracy_accepted is None
+    assert nothing["accuracy_accepted"] is None
 
 
 @given(st.lists(st.integers(0, 5), min_size=1), st.lists(st.integers(0, 5), min_size=1))
@@ -135,23 +117,30 @@ def test_the_network_alone_sees_the_image_as_it_is(reader: Reader, mnist_train: 
     assert (whole == mnist_train.digits[:40]).mean() > (alone == mnist_train.digits[:40]).mean()
 
 
-def test_robustness_has_a_figure_for_everything(result: Robustness) -> None:
-    assert [(one.name, one.images) for one in result.corruptions] == [(name, 6) for name in CORRUPTIONS]
-    assert [one.name for one in result.digits] == [
+def test_robustness_has_a_figure_for_everything_and_its_table_the_same_ones(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photographs.inks_of("development")  # before there are few
+    for name in ("small_digits", "font_digits"):
+        whole = getattr(digits, name)("development")
+        few = type(whole)(whole.name, whole.pictures[:10], whole.digits[:10], whole.writers[:10])
+        monkeypatch.setattr(digits, name, lambda half, few=few: few)
+    monkeypatch.setattr(measure, "SCENES", 1)
+    grey = {"grey": lambda half: [np.full((30, 30), 99, np.uint8)] * 3}
+    monkeypatch.setattr(measure, "OUT_OF_DISTRIBUTION", grey)
+    found = measure.robustness(reader, images=6)
+    table, values = found.table(), found.as_dict()
+    assert [(one["name"], one["images"]) for one in values["corruptions"]] == [(name, 6) for name in CORRUPTIONS]
+    assert [one["name"] for one in values["digits"]] == [
         "scikit-learn's digits", "handwriting fonts", "tight crops, 1×, light ink", "tight crops, 1×, dark ink",
         "tight crops, 6×, light ink", "tight crops, 6×, dark ink", "drawn cells",
         "photographs of MNIST training images", "photographs of scikit-learn's digits",
         "photographs of handwriting fonts", "scenes: desk along an edge", "scenes: corner", "scenes: all round",
         "scenes: note", "scenes: card",
     ]  # fmt: skip
-    assert [one.pictures for one in result.digits] == [10, 10, *[6] * 8, *[1] * 5]
-    assert result.mnist.pictures == 6
-    (grey,) = result.out_of_distribution
-    assert (grey.name, grey.pictures, grey.accepted, grey.auroc) == ("grey", 3, 0.0, 1.0)
-
-
-def test_the_table_and_the_json_of_digits_hold_the_same_figures(result: Robustness) -> None:
-    table, values = result.table(), as_json(result)
+    assert [one["pictures"] for one in values["digits"]] == [10, 10, *[6] * 8, *[1] * 5]
+    assert values["mnist"]["pictures"] == 6
+    assert values["out_of_distribution"] == [{"name": "grey", "pictures": 3, "accepted": 0.0, "auroc": 1.0}]
     for one in values["corruptions"]:
         line = next(line for line in table.splitlines() if line.startswith(one["name"].replace("_", " ")))
         assert line.split()[-4:] == ["(seen)", *(f"{100 * one[key]:.2f}" for key in ("network", "reader", "accepted"))]
@@ -162,7 +151,6 @@ def test_the_table_and_the_json_of_digits_hold_the_same_figures(result: Robustne
     for one in values["digits"]:
         line = next(line for line in table.splitlines() if line.startswith(f"{one['name']}  "))
         assert line.split()[-4:-2] == [f"{100 * one['accuracy']:.2f}", f"{100 * one['accepted']:.2f}"]
-    assert "grey" in table
     assert max(map(len, table.splitlines())) <= 120
 
 
@@ -171,22 +159,21 @@ def test_a_folder_is_read_by_the_names_of_its_folders(reader: Reader, mnist_trai
         place = tmp_path / str(mnist_train.digits[i])
         place.mkdir(exist_ok=True)
         picture_of(mnist_train.images[i]).save(place / f"{i}.png")
-    wrong = (int(mnist_train.digits[0]) + 1) % 10
-    (tmp_path / str(wrong)).mkdir(exist_ok=True)
-    picture_of(mnist_train.images[0]).save(tmp_path / str(wrong) / "wrong.png")
-    Image.new("L", (50, 50), 255).save(tmp_path / str(wrong) / "blank.png")
-    (tmp_path / str(wrong) / ".hidden").write_bytes(b"")
+    true = int(mnist_train.digits[0])
+    other = tmp_path / str((true + 1) % 10)
+    other.mkdir(exist_ok=True)
+    picture_of(mnist_train.images[0]).save(other / "wrong.png")
+    Image.new("L", (50, 50), 255).save(other / "blank.png")
+    (other / ".hidden").write_bytes(b"")
     found = measure.folder(reader, tmp_path)
-    assert found.result.pictures == 14
-    assert found.result.accuracy == pytest.approx(12 / 14)
-    assert [(Path(one.path).name, one.digit) for one in found.errors] == [("blank.png", wrong), ("wrong.png", wrong)]
-    assert [one.said for one in found.errors] == [None, mnist_train.digits[0]]
-    assert found.table().splitlines()[2].startswith(f"{tmp_path / str(wrong) / 'blank.png'}: {wrong} read as nothing (")
-    assert f"{tmp_path / str(wrong) / 'wrong.png'}: {wrong} read as {mnist_train.digits[0]}" in found.table()
-    assert as_json(found)["errors"][1] == {
-        "path": str(tmp_path / str(wrong) / "wrong.png"), "digit": wrong, "said": mnist_train.digits[0],
-        "accepted": True, "reason": "",
-    }  # fmt: skip
+    assert found.values["result"]["pictures"] == 14
+    assert found.values["result"]["accuracy"] == pytest.approx(12 / 14)
+    blank, wrong = found.values["errors"]
+    assert (Path(blank["path"]).name, blank["digit"], blank["said"]) == ("blank.png", int(other.name), None)
+    assert wrong == {"path": str(other / "wrong.png"), "digit": int(other.name), "said": true, "accepted": True,
+                     "reason": ""}  # fmt: skip
+    assert found.table().splitlines()[2].startswith(f"{other / 'blank.png'}: {other.name} read as nothing (")
+    assert f"{other / 'wrong.png'}: {other.name} read as {true}" in found.table()
 
 
 def test_a_folder_without_pictures_and_an_unknown_half_are_errors(reader: Reader, tmp_path: Path) -> None:
@@ -211,26 +198,24 @@ def read_as(*values: tuple[str, float], accepted: bool = True, reason: str | Non
     return NumberReading(text, value, best, candidates, other, accepted, reason, 0.9)
 
 
-def test_a_number_is_right_if_its_value_is() -> None:
-    found = answer_to(scripted(read_as(("012", 0.75), ("12", 0.0), ("72", 0.125))), b"", 12)
-    assert found == Answer("012", True, True, 0.75, True, found.nll, "")
-    assert found.nll == pytest.approx(-math.log(0.75))
-    found = answer_to(scripted(read_as(("12", 0.75), ("72", 0.125))), b"", 72)
-    assert (found.right, found.in_candidates) == (False, True)
-    assert found.nll == pytest.approx(-math.log(0.125))
-
-
-def test_a_value_that_is_no_candidate_shares_the_other_probability_with_all_numbers_of_1_to_12_digits() -> None:
-    found = answer_to(scripted(read_as(("12", 0.75))), b"", 345)
-    assert (found.right, found.in_candidates) == (False, False)
-    assert math.exp(-found.nll) == pytest.approx(0.25 / 12 / 1000)
-    assert answer_to(scripted(read_as(("12", 1.0))), b"", 345).nll < 50  # nobody is infinitely wrong
-    nothing = answer_to(scripted(read_as(accepted=False, reason="blank")), b"", 5)
-    assert (nothing.text, nothing.right, nothing.reason) == (None, False, "blank")
-    assert math.exp(-nothing.nll) == pytest.approx(1 / 12 / 10)
-    failed = answer_to(scripted(ImageError("x: no picture")), b"", 5)
-    assert failed == Answer(None, False, False, 0.0, False, failed.nll, "x: no picture")
-    assert math.exp(failed.nll) == pytest.approx(120)
+@pytest.mark.parametrize(
+    ("result", "value", "expected", "likelihood"),
+    [
+        (read_as(("012", 0.75), ("12", 0.0), ("72", 0.125)), 12, Answer("012", True, True, 0.75, True, 0, ""), 0.75),
+        (read_as(("12", 0.75), ("72", 0.125)), 72, Answer("12", False, True, 0.75, True, 0, ""), 0.125),
+        # A value that is no candidate shares the other probability with all numbers of 1 to 12 digits.
+        (read_as(("12", 0.75)), 345, Answer("12", False, True, 0.75, False, 0, ""), 0.25 / 12 / 1000),
+        (read_as(("12", 1.0)), 345, Answer("12", False, True, 1.0, False, 0, ""), 1e-12 / 12 / 1000),
+        (read_as(accepted=False, reason="blank"), 5, Answer(None, False, False, 0, False, 0, "blank"), 1 / 12 / 10),
+        (ImageError("x: none"), 5, Answer(None, False, False, 0.0, False, 0, "x: none"), 1 / 12 / 10),
+    ],
+)
+def test_a_number_is_right_if_its_value_is_and_every_value_has_a_likelihood(
+    result: Result, value: int, expected: Answer, likelihood: float
+) -> None:
+    found = answer_to(scripted(result), b"", value)
+    assert found._replace(nll=0) == expected
+    assert math.exp(-found.nll) == pytest.approx(likelihood)
 
 
 def test_the_reader_is_asked_as_it_is_told() -> None:
@@ -249,9 +234,9 @@ def test_the_figures_of_a_set_are_its_means() -> None:
         [answered(True, True, 0.9), answered(False, True, 0.8, False, 3.5), answered(True, False, 0.3, nll=1.0),
          answered(True, True, 1.0, nll=0.0)],
     )  # fmt: skip
-    assert (found.pictures, found.accuracy, found.accepted, found.in_candidates) == (4, 0.75, 0.75, 0.75)
-    assert (found.accuracy_accepted, found.nll) == pytest.approx((2 / 3, 1.25))
-    assert measure.number_result("set", [answered(True, False, 0.9)]).accuracy_accepted is None
+    shares = {"accuracy": 0.75, "accepted": 0.75, "accuracy_accepted": 2 / 3, "in_candidates": 0.75, "nll": 1.25}
+    assert {name: found[name] for name in shares} == pytest.approx(shares)
+    assert measure.number_result("set", [answered(True, False, 0.9)])["accuracy_accepted"] is None
 
 
 @settings(max_examples=30)
@@ -259,70 +244,61 @@ def test_the_figures_of_a_set_are_its_means() -> None:
 def test_the_calibration_error_is_that_of_every_other_evaluation(given: list[tuple[float, bool]]) -> None:
     answers = [answered(right, True, sure) for sure, right in given]
     confidence, right = (np.array(values) for values in zip(*given, strict=True))
-    assert measure.number_result("set", answers).ece == pytest.approx(metrics.calibration_error(confidence, right))
+    expected = metrics.calibration_error(confidence, right)
+    assert measure.number_result("set", answers)["ece"] == pytest.approx(expected)
 
 
 # The suite of numbers.
 
 
-@pytest.fixture(scope="module")
-def small() -> Iterator[None]:
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A suite of few strings."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "STRINGS", {1: 3, 2: 3, 5: 2})
-        patch.setattr(measure, "COUNTS", dict.fromkeys(NO_NUMBERS, 2))
-        yield
+    monkeypatch.setattr(measure, "STRINGS", {1: 3, 2: 3, 5: 2})
+    monkeypatch.setattr(measure, "COUNTS", dict.fromkeys(NO_NUMBERS, 2))
 
 
-@pytest.fixture(scope="module")
-def measured(small: None) -> tuple[NumberSuite, Scripted]:
-    """The suite as a reader answers it that reads every other number right, and accepts those."""
-
-    def answers() -> Iterator[NumberReading]:
+def test_the_suite_has_a_figure_for_every_length_and_spacing_and_its_table_the_same_ones(small: None) -> None:
+    def answers() -> Iterator[Result]:
+        """Every other number is read right, and those are accepted."""
         yield from (read_as((text, 0.75)) for text in strings("development", 1, "spaced", 3).texts)
         for length, count in ((2, 3), (5, 2)):
             for spacing in SPACINGS:
                 for place, text in enumerate(strings("development", length, spacing, count).texts):
                     yield read_as(("9" + text if place % 2 else text, 0.75), accepted=place % 2 == 0)
-        yield from (read_as(("7", 0.5), accepted=place == 0) for place in range(8))
+        yield read_as(("7", 0.5))
+        yield ImageError("x")
+        yield read_as(("7", 0.5), accepted=False)
 
-    script = Scripted(list(answers()))
-    return measure.numbers(cast("Numbers", script), "development", "both"), script
-
-
-def test_the_suite_has_a_figure_for_every_length_and_spacing(measured: tuple[NumberSuite, Scripted]) -> None:
-    found, script = measured
-    assert (found.half, found.engine) == ("development", "both")
-    assert [(one.name, one.pictures, one.digits, one.spacing) for one in found.strings] == [
+    script = scripted(*answers())
+    found = measure.numbers(script, "development", "both")
+    values = found.values
+    assert (values["half"], values["engine"]) == ("development", "both")
+    assert [(one["name"], one["pictures"], one["digits"], one["spacing"]) for one in values["strings"]] == [
         ("1 digit", 3, 1, "spaced"),
         *((f"2 digits, {spacing}", 3, 2, spacing) for spacing in SPACINGS),
         *((f"5 digits, {spacing}", 2, 5, spacing) for spacing in SPACINGS),
         *((f"2 to 12 digits, {spacing}", 5, None, spacing) for spacing in SPACINGS),
     ]
-    assert [one.accuracy for one in found.strings] == pytest.approx([1, *[2 / 3] * 3, *[1 / 2] * 3, *[3 / 5] * 3])
-    assert all(one.accuracy_accepted == 1 for one in found.strings)
+    right = [one["accuracy"] for one in values["strings"]]
+    assert right == pytest.approx([1, *[2 / 3] * 3, *[1 / 2] * 3, *[3 / 5] * 3])
+    assert all(one["accuracy_accepted"] == 1 for one in values["strings"])
     assert {engine for _, engine, _ in script.asked} == {"both"}
-    assert [(one.name, one.pictures, one.accepted) for one in found.no_numbers] == [
+    assert [(one["name"], one["pictures"], one["accepted"]) for one in values["no_numbers"]] == [
         ("words", 2, 0.5), ("scribbles", 2, 0.0), ("struck-out numbers", 2, 0.0), ("blank", 2, 0.0)
     ]  # fmt: skip
-    assert measure.no_number_result(scripted(ImageError("x")), "words", [b"", b""], "ours").accepted == 0
-
-
-def test_the_table_and_the_json_hold_the_same_figures(measured: tuple[NumberSuite, Scripted]) -> None:
-    table, values = measured[0].table(), as_json(measured[0])
     for one in values["strings"]:
-        line = next(line for line in table.splitlines() if line.startswith(f"{one['name']}  "))
+        line = next(line for line in found.lines if line.startswith(f"{one['name']}  "))
         shares = [one[key] for key in ("accuracy", "accepted", "accuracy_accepted", "in_candidates")]
         cells = [str(one["pictures"]), *(f"{100 * share:.2f}" for share in shares), f"{one['nll']:.3f}"]
         assert line.removeprefix(one["name"]).split() == [*cells, f"{100 * one['ece']:.2f}"]
-    assert "words                                2     50.00" in table
-    assert max(map(len, table.splitlines())) <= 120
+    assert "words                                2     50.00" in found.table()
+    assert max(map(len, found.lines)) <= 120
 
 
 def test_a_count_limits_every_set_and_an_unknown_half_or_engine_is_an_error(small: None) -> None:
-    found = measure.numbers(scripted(read_as(("7", 0.5))), "reported", count=1)
-    assert [one.pictures for one in found.strings[:7]] == [1] * 7
-    assert [one.pictures for one in found.no_numbers] == [1] * 4
+    found = measure.numbers(scripted(read_as(("7", 0.5))), "reported", count=1).values
+    assert [one["pictures"] for one in (*found["strings"][:7], *found["no_numbers"])] == [1] * 11
     with pytest.raises(ConfigError, match=r"^half 'test': unknown"):
         measure.numbers(Numbers(), "test")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"^engine 'none': expected ours, ocr or both"):
@@ -351,19 +327,17 @@ def test_separators_in_a_text_count_for_nothing_but_for_the_decimal_sign(
         measure.value_written(text)
 
 
-LABELS = """path,text,note
-a.png,"1,480",x
-b.png,7
-,5
-c.png,twelve
-d.png
-"e.png,3
-f.png,30
-"""
+def labelled(folder: Path, labels: str, *answers: Result) -> Figures:
+    (folder / "labels.csv").write_text(labels)
+    return measure.labelled(scripted(*answers), folder, folder / "labels.csv")
 
 
 def test_bad_rows_are_errors_of_their_own_and_the_others_are_read_and_those_misread_are_named(tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_text(LABELS)
+    unsure = read_as(("1", 0.6), ("7", 0.4), accepted=False, reason="unsure")
+    found = labelled(
+        tmp_path, 'path,text,note\na.png,"1,480",x\nb.png,7\n,5\nc.png,twelve\nd.png\n"e.png,3\nf.png,30\n',
+        read_as(("1480", 0.9)), unsure, ImageError("f: none"),
+    )  # fmt: skip
     rows = measure.labels_of(tmp_path / "labels.csv")
     assert [(row.path, row.value) for row in rows] == [
         ("a.png", 1480), ("b.png", 7), ("", None), ("c.png", None), ("d.png", None), ("", None), ("f.png", 30)
@@ -374,45 +348,33 @@ def test_bad_rows_are_errors_of_their_own_and_the_others_are_read_and_those_misr
         "line 6: text '': expected a number in digits, such as 1,480: mend it",
         "line 7: a quote opens that is not closed, expected a path and a number: close it",
     ]
-    assert [row.error for row in rows if row.error] == bad
-    unsure = read_as(("1", 0.6), ("7", 0.4), accepted=False, reason="unsure")
-    script = scripted(read_as(("1480", 0.9)), unsure, ImageError("f: none"))
-    found = measure.labelled(script, tmp_path, tmp_path / "labels.csv")
-    assert found.result is not None
-    assert found.result.pictures == 3
-    assert found.result.accuracy == pytest.approx(1 / 3)
-    assert found.table().splitlines()[2:] == [
+    assert [row.error for row in rows if row.error] == found.values["bad_rows"] == found.bad_rows == bad
+    assert (found.values["result"]["pictures"], found.values["result"]["accuracy"]) == (3, pytest.approx(1 / 3))
+    assert found.lines[2:] == [
         "b.png: 7 read as 1 (unsure)", "f.png: 30 read as nothing (f: none)", *(f"left out: {one}" for one in bad)
     ]  # fmt: skip
-    assert as_json(found)["errors"][0] == {
-        "path": "b.png", "text": "7", "said": "1", "accepted": False, "reason": "unsure"
-    }  # fmt: skip
-
-
-def test_without_a_good_row_there_are_no_figures(tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_text("path,text\na.png,none\n")
-    found = measure.labelled(scripted(), tmp_path, tmp_path / "labels.csv")
-    assert found.result is None
-    assert found.table() == f"left out: {found.bad_rows[0]}"
+    said = {"path": "b.png", "text": "7", "said": "1", "accepted": False, "reason": "unsure"}
+    assert found.values["errors"][0] == said
+    nothing = labelled(tmp_path, "path,text\na.png,none\n")  # without a good row there are no figures
+    assert nothing.values["result"] is None
+    assert nothing.table() == f"left out: {nothing.bad_rows[0]}"
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "does not exist, expected a CSV with the columns path and text: check the name"),
-        (b"", "its first line has the columns (none), expected path and text, each once: name them so"),
-        (b"path,number\na,1\n", "its first line has the columns path, number, expected path and text, each once: name "
-                                "them so"),
-        (b"path,text,path\n", "its first line has the columns path, text, path, expected path and text, each once: "
-                              "name them so"),
-        (b"path,text\n\n", "no rows, expected one for each picture: add them"),
-        (b'"path,text\n', "line 1: not CSV (unexpected end of data), expected path,text"),
+        ("", "its first line has the columns (none), expected path and text, each once: name them so"),
+        ("path,text,path\n", "its first line has the columns path, text, path, expected path and text, each once: "
+                             "name them so"),
+        ("path,text\n\n", "no rows, expected one for each picture: add them"),
+        ('"path,text\n', "line 1: not CSV (unexpected end of data), expected path,text"),
     ],
 )  # fmt: skip
-def test_labels_that_are_none_are_an_error(tmp_path: Path, content: bytes | None, message: str) -> None:
+def test_labels_that_are_none_are_an_error(tmp_path: Path, content: str | None, message: str) -> None:
     file = tmp_path / "labels.csv"
     if content is not None:
-        file.write_bytes(content)
+        file.write_text(content)
     with pytest.raises(DataError) as caught:
         measure.labels_of(file)
     assert str(caught.value) == f"--labels {file}: {message}"
@@ -427,12 +389,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def evaluate(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*words: object) -> tuple[int, str, str]:
-        status = main(["evaluate", *map(str, words)])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
+    return lambda *words: (main(["evaluate", *map(str, words)]), *capsys.readouterr())
 
 
 @pytest.fixture

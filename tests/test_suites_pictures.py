@@ -1,11 +1,13 @@
-"""The pictures of the suites: whose they are, which half they are in, and that they are the same every time."""
+"""The pictures of the suites: whose they are, which half they are in, and that each is a function of its place. By
+`test_drawn_alike` none of them moves."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from io import BytesIO
 from string import ascii_letters
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -24,8 +26,14 @@ from sumnist.lab.suites.strips import NO_NUMBERS, SPACINGS, STRINGS, strings
 
 IMAGES = TEST.images[:40]
 FEW = 6
-COUNTED = {"scribbles", "noise", "blank"}
-"""What is no digit and drawn here, as many as are asked for."""
+PLACED: dict[str, Callable[[Half, int], Any]] = {
+    "cells": lambda half, count: digits.drawn_cells(IMAGES[:count], HALVES.index(half)),
+    "photographs": lambda half, count: photographs.photographs(list(IMAGES[:count]), HALVES.index(half)),
+    "scribbles": scribbles, "noise": noise,
+    "scenes": lambda half, count: scenes(half, "card", count).pictures,
+    "strings": lambda half, count: strings(half, 4, "close", count).pictures,
+    **{name: make for name, make in NO_NUMBERS.items() if name != "blank"},
+}  # fmt: skip
 
 
 def opened(picture: object) -> NDArray[np.uint8]:
@@ -36,14 +44,17 @@ def opened(picture: object) -> NDArray[np.uint8]:
     return picture
 
 
-@cache
-def no_digits(name: str, half: Half, count: int = 12) -> list[NDArray[np.uint8]]:
-    make = OUT_OF_DISTRIBUTION[name]
-    return [opened(one) for one in (make(half, count) if name in COUNTED else make(half)[: 20 * count])]  # type: ignore[call-arg]
-
-
-def same(one: list[NDArray[np.uint8]], other: list[NDArray[np.uint8]]) -> bool:
-    return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+@pytest.mark.parametrize("name", PLACED)
+def test_what_is_drawn_depends_on_half_and_place_and_not_on_how_many_there_are(name: str) -> None:
+    few, more, others = (
+        list(map(opened, PLACED[name](half, count)))
+        for half, count in (("development", 3), ("development", 5), ("reported", 3))
+    )
+    assert all(map(np.array_equal, few, more[:3]))
+    assert (len(few), len(more)) == (3, 5)
+    assert not any(map(np.array_equal, few, others))
+    assert not np.array_equal(few[0], few[1])
+    assert all(np.ptp(picture) > 70 for picture in (*more, *others))
 
 
 # Digits, and what is none.
@@ -69,28 +80,25 @@ def test_every_writer_is_in_one_half_with_every_digit_as_often_dark_on_light_and
     development, reported = (set(writers_of(half)) for half in HALVES)
     assert not development & reported
     assert development | reported == set(digits.WRITERS)
-    for half in HALVES:
-        fonts = font_digits(half)
+    for fonts, writers in ((font_digits(half), writers_of(half)) for half in HALVES):
         pairs = list(zip(fonts.writers, fonts.digits.tolist(), strict=True))
         assert {pairs.count(pair) for pair in set(pairs)} == {8}
-        assert {writer for writer, _ in pairs} == set(writers_of(half))
-        assert {side for one in fonts.pictures for side in opened(one).shape} <= set(range(40, 161))
+        assert {writer for writer, _ in pairs} == set(writers)
         for one in map(opened, fonts.pictures):
+            assert set(one.shape) <= set(range(40, 161))
             edge = np.concatenate([one[0], one[-1], one[:, 0], one[:, -1]])
             assert edge.min() == edge.max() == one.max()
             assert one.min() < 130
 
 
 @pytest.mark.parametrize("name", OUT_OF_DISTRIBUTION)
-def test_no_out_of_distribution_picture_is_in_both_halves_and_all_but_the_blank_have_contrast(name: str) -> None:
-    development, reported = ({one.tobytes() for one in no_digits(name, half) if np.ptp(one)} for half in HALVES)
+def test_no_out_of_distribution_picture_is_in_both_halves(name: str) -> None:
+    make: Callable[..., Any] = OUT_OF_DISTRIBUTION[name]
+    count = (12,) if name in ("scribbles", "noise", "blank") else ()
+    made = [[opened(one) for one in make(half, *count)] for half in HALVES]
+    development, reported = ({one.tobytes() for one in pictures if np.ptp(one)} for pictures in made)
     assert len(development) > 10
     assert not development & reported
-    for levels in no_digits(name, "development"):
-        assert min(levels.shape) >= 28
-        assert name == "blank" or np.ptp(levels) > 60
-    if name in ("scribbles", "noise"):
-        assert same(no_digits(name, "reported", 5), no_digits(name, "reported")[:5])
 
 
 def test_letters_are_those_that_look_like_no_digit() -> None:
@@ -105,24 +113,30 @@ def test_letters_are_those_that_look_like_no_digit() -> None:
 
 def test_an_unknown_half_or_kind_of_scene_is_an_error() -> None:
     message = r"^half 'test': unknown, expected development \(to choose by\) or reported \(looked at once\)$"
-    for function in (writers_of, small_digits, font_digits, letters, scribbles, noise, mnist_half):
+    for function in (
+        writers_of,
+        small_digits,
+        letters,
+        scribbles,
+        noise,
+        mnist_half,
+        lambda half: scenes(half, "note"),
+    ):
         with pytest.raises(ConfigError, match=message):
             function(cast("Half", "test"))
-    with pytest.raises(ConfigError, match=message):
-        scene(cast("Half", "test"), "note", 0)
     message = r"^kind 'table': unknown, expected one of desk along an edge, corner, all round, note, card$"
     with pytest.raises(ConfigError, match=message):
         scenes("development", "table", 1)
 
 
-# Crops and cells.
+# Crops, cells, photographs and scenes.
 
 
-@pytest.mark.parametrize("scale", [1, 3, 6])
+@pytest.mark.parametrize("scale", [1, 6])
 def test_tight_crops_have_ink_on_all_four_sides_and_lose_none_and_dark_ones_are_their_complement(scale: int) -> None:
     light, dark = digits.tight_crops(IMAGES, scale), digits.tight_crops(IMAGES, scale, dark=True)
-    assert same([255 - crop for crop in light], dark)
-    for image, crop in zip(IMAGES, light, strict=True):
+    for image, crop, other in zip(IMAGES, light, dark, strict=True):
+        np.testing.assert_array_equal(255 - crop, other)
         assert min(int(np.rot90(crop, turn)[0].max()) for turn in range(4)) >= (40 if scale > 1 else 64)
         rows, columns = np.flatnonzero((image >= 64).any(1)), np.flatnonzero((image >= 64).any(0))
         assert crop.shape == (scale * (np.ptp(rows) + 1), scale * (np.ptp(columns) + 1))
@@ -130,27 +144,14 @@ def test_tight_crops_have_ink_on_all_four_sides_and_lose_none_and_dark_ones_are_
             np.testing.assert_array_equal(crop, image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
 
 
-def test_a_cell_depends_on_its_image_its_seed_and_its_place_alone() -> None:
+def test_cells_and_photographs_are_of_many_sizes_and_photographs_are_jpeg_in_colour() -> None:
     cells = digits.drawn_cells(IMAGES, 3)
-    assert same(cells[:7], digits.drawn_cells(IMAGES[:7], 3))
-    assert same(cells[5:6], [digits.cell(IMAGES[5], generator(3, "cell", 5))])
-    assert not np.array_equal(cells[0], digits.drawn_cells(IMAGES, 4)[0])
     assert all(40 <= len(one) < 120 and 0.8 * len(one) - 1 <= one.shape[1] <= 1.5 * len(one) for one in cells)
     assert len({picture.shape for picture in cells}) > 20
-
-
-# Photographs and scenes.
-
-
-def test_photographs_are_jpeg_in_colour_and_the_same_in_any_company() -> None:
-    inks = list(IMAGES[:8])
-    whole = photographs.photographs(inks, seed=1)
-    taken = [Image.open(BytesIO(one)) for one in whole]
+    taken = [Image.open(BytesIO(one)) for one in photographs.photographs(list(IMAGES[:8]), seed=1)]
     assert {(one.format, one.mode) for one in taken} == {("JPEG", "RGB")}
     assert all(200 <= side <= 600 for one in taken for side in one.size)
     assert len({one.size for one in taken}) > 4
-    assert photographs.photographs(inks[2:3], seed=1, index=[2]) == whole[2:3]
-    assert photographs.photographs(inks, seed=2) != whole
 
 
 @cache
@@ -163,12 +164,6 @@ def inside(quadrilateral: NDArray[np.float64], size: tuple[int, int]) -> NDArray
     mask = Image.new("1", size)
     ImageDraw.Draw(mask).polygon([(float(x), float(y)) for x, y in quadrilateral], fill=1)
     return np.asarray(mask)
-
-
-def around(quadrilateral: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
-    """The quadrilateral, larger by `factor`."""
-    middle = quadrilateral.mean(0)
-    return np.asarray(middle + factor * (quadrilateral - middle))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -189,21 +184,18 @@ def test_a_scene_shows_as_much_of_its_sheet_as_its_kind_says_and_the_digit_in_it
         assert 0 < top < bottom < picture.height
         shorter = min(np.hypot(*(one.sheet[i] - one.sheet[i - 1])) for i in range(4))
         assert 25 < max(right - left, bottom - top) < 0.6 * shorter  # 0.45 of it, turned and seen aslant
+        middle = np.array([left + right, top + bottom]) / 2
         corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-        assert on_sheet[inside(around(corners, 0.5), picture.size)].all()
+        assert on_sheet[inside((middle + corners) / 2, picture.size)].all()
         # The ink is darker than the paper at the top and at the bottom of the box.
         box = np.asarray(picture.convert("L").crop((round(left), round(top), round(right), round(bottom))), float)
         assert np.percentile(box, 2) < 0.85 * np.median(box[[0, -1]])
 
 
-def test_a_scene_is_the_same_every_time_in_any_company() -> None:
-    whole = scenes("development", "card", 3)
-    assert whole.name == "scenes: card"
-    assert scene("development", "card", 2).picture == whole.pictures[2]
-    assert whole.digits.tolist() == [one.digit for one in some_scenes("development", "card")]
-
-
 def test_ten_scenes_in_a_row_show_ten_digits_in_the_ink_of_four_three_and_three() -> None:
+    assert scenes("development", "card", 3).digits.tolist() == [
+        one.digit for one in some_scenes("development", "card")
+    ]  # fmt: skip
     for half, start in ((half, start) for half in HALVES for start in (0, 10, 50)):
         random = generator(1, "ink", start)
         written = [photographs.written_at(half, place, random) for place in range(start, start + 10)]
@@ -213,10 +205,7 @@ def test_ten_scenes_in_a_row_show_ten_digits_in_the_ink_of_four_three_and_three(
         assert sum(8 < side <= 20 for side in longer) == 4
 
 
-def test_the_halves_of_the_scenes_share_no_picture_and_the_reported_one_has_desks_of_its_own() -> None:
-    for kind in KINDS:
-        pictures = [{one.picture for one in some_scenes(half, kind)} for half in HALVES]
-        assert not pictures[0] & pictures[1]
+def test_the_reported_half_has_desks_of_its_own() -> None:
     development, reported = (set(photographs.DESKS[half]) for half in HALVES)
     assert {"cloth", "cork", "stone"} <= reported - development
     assert {one.desk for kind in KINDS for one in some_scenes("development", kind)} <= development | {"paper"}
@@ -234,19 +223,15 @@ def test_the_halves_have_other_test_images_and_together_all() -> None:
 
 
 @pytest.mark.parametrize("half", HALVES)
-def test_the_same_digits_are_there_in_all_spacings_whatever_the_number_of_strings(half: Half) -> None:
+def test_the_same_digits_are_there_in_all_spacings(half: Half) -> None:
     made = [strings(half, 4, spacing, FEW) for spacing in SPACINGS]
     assert made[0].texts == made[1].texts == made[2].texts
     widths = [np.mean([strip.shape[1] for strip in one.pictures]) for one in made]
     assert widths[0] > widths[1] > widths[2]
-    more = strings(half, 4, "close", FEW + 3)
-    assert more.texts[:FEW] == made[1].texts
-    assert same(list(more.pictures[:FEW]), list(made[1].pictures))
 
 
-def test_the_halves_have_other_strings_of_one_to_twelve_digits_and_only_zero_begins_with_a_zero() -> None:
+def test_strings_have_one_to_twelve_digits_and_only_zero_begins_with_a_zero() -> None:
     assert list(STRINGS) == list(range(1, 13))
-    assert strings("development", 3, "close", FEW).texts != strings("reported", 3, "close", FEW).texts
     assert set(strings("reported", 1, "spaced", 200).texts) == set("0123456789")
     for count in (2, 12):
         texts = strings("reported", count, "spaced", 100).texts
@@ -255,16 +240,8 @@ def test_the_halves_have_other_strings_of_one_to_twelve_digits_and_only_zero_beg
         assert "0" in {text[1] for text in texts}
 
 
-@pytest.mark.parametrize("name", NO_NUMBERS)
-def test_what_is_no_number_is_the_same_every_time_and_another_in_each_half(name: str) -> None:
-    made = NO_NUMBERS[name]("development", FEW)
-    assert same(made, NO_NUMBERS[name]("development", FEW))
-    assert not same(made, NO_NUMBERS[name]("reported", FEW))
-    assert all(picture.ndim == 2 and (name == "blank" or np.ptp(picture) > 70) for picture in made)
-    assert strips.COUNTS.keys() == NO_NUMBERS.keys()
-
-
 def test_the_words_of_the_halves_are_others_and_look_like_no_numbers() -> None:
+    assert strips.COUNTS.keys() == NO_NUMBERS.keys()
     development, reported = (strips.VOCABULARY[half].split() for half in HALVES)
     assert not set(development) & set(reported)
     for written in (form for word in (*development, *reported) for form in (word.lower(), word.upper())):

@@ -14,8 +14,6 @@ from typing import Any, Final, Literal
 from sumnist.config import unknown
 from sumnist.errors import ConfigError, StudyError
 
-__all__ = ["MAIN", "REFERENCE", "VARIANTS", "Recipe", "Variant", "quick", "variant"]
-
 SLIP: Final = "softmax-then-cross-entropy"
 """A widespread mistake: a softmax before a loss that has one."""
 

@@ -16,8 +16,6 @@ from sumnist.lab.study.designs import MAIN, Variant
 from sumnist.lab.study.network import ENCODINGS, remove_biases
 from sumnist.lab.study.results import LEARNED, Mean, Results
 
-__all__ = ["FIGURES", "draw"]
-
 GREEN, PINK, SKY, BROWN, RED = "#009E73", "#CC79A7", "#56B4E9", "#8C6D31", "#B2182B"
 ROW = 0.27
 """Height of a line of a table-like plot, in inches."""
@@ -73,8 +71,10 @@ def main_comparison(results: Results) -> Figure | None:
     measured.sort(key=lambda item: item[1].value)
     least = 100 - measured[-1][1].value
     low, high = math.floor(7 * least) / 10, math.ceil(10 * SHOWN * least) / 10
-    figure = new_figure(9.5, 1.5 + 0.5 * len(measured), leaders(results, measured))
-    axes = figure.subplots()
+    xlabel = "pairs with an error, % of the test grid; thin marks: seeds"
+    figure, axes = rows_of(
+        1.5 + 0.5 * len(measured), leaders(results, measured), [v.title for v, _ in measured], xlabel
+    )
     for y, (v, mean) in enumerate(measured):
         errors = 100 - mean.value
         if errors > high:
@@ -85,9 +85,7 @@ def main_comparison(results: Results) -> Figure | None:
             bar(axes, errors_of(mean), y, COLOURS["digit"])
         axes.annotate(f"{mean.value:.2f} %", (min(errors, high), y), xytext=(0, 9), textcoords="offset points",
                       ha="right" if errors > high else "center", fontsize=9.5)  # fmt: skip
-    name_rows(axes, [v.title for v, _ in measured])
     axes.set(ylim=(-0.6, len(measured) - 0.3), xlim=(low, high))
-    axes.set_xlabel("pairs with an error, % of the test grid; thin marks: seeds")
     return figure
 
 
@@ -146,10 +144,14 @@ def bar(axes: Axes, mean: Mean, y: float, colour: str, size: float = 5) -> None:
     axes.plot(mean.value, y, "o", ms=size, color=colour)
 
 
-def name_rows(axes: Axes, titles: list[str]) -> None:
-    """Write the titles of rows 0, 1, … beside them, from below."""
-    axes.set_yticks(range(len(titles)), titles)
+def rows_of(height: float, title: str, names: list[str], xlabel: str) -> tuple[Figure, Axes]:
+    """A figure of rows 0, 1, … from below, with their names beside them."""
+    figure = new_figure(9.5, height, title)
+    axes = figure.subplots()
+    axes.set_yticks(range(len(names)), names)
     axes.grid(axis="y", visible=False)
+    axes.set_xlabel(xlabel)
+    return figure, axes
 
 
 def learning(results: Results) -> Figure | None:
@@ -161,9 +163,11 @@ def learning(results: Results) -> Figure | None:
     axes = figure.subplots()
     for steps, sums, _, colour in curves:
         axes.plot(steps, sums, color=colour, marker="o", ms=3)
-    ends = sorted(((sums[-1], steps[-1], label, colour) for steps, sums, label, colour in curves), reverse=True)
-    places = spread_out([end for end, *_ in ends], LABEL_HEIGHT)
-    for place, (_, step, label, colour) in zip(places, ends, strict=True):
+    place = math.inf
+    for end, step, label, colour in sorted(
+        ((sums[-1], steps[-1], *drawn) for steps, sums, *drawn in curves), reverse=True
+    ):
+        place = min(end, place - LABEL_HEIGHT)  # no label on the one above
         axes.annotate(label, (step, place), xytext=(8, 0), textcoords="offset points", va="center", fontsize=10,
                       color=colour, annotation_clip=False)  # fmt: skip
     last = max(steps[-1] for steps, *_ in curves)
@@ -180,14 +184,6 @@ def learning(results: Results) -> Figure | None:
     return figure
 
 
-def spread_out(places: list[float], least: float) -> list[float]:
-    """Places from the top down, moved further down until each is at least `least` below the one before."""
-    moved = places[:1]
-    for place in places[1:]:
-        moved.append(min(place, moved[-1] - least))
-    return moved
-
-
 def digit_effect(results: Results) -> Figure | None:
     """What the sum's loss does to the digit: the difference to learning digits alone, paired by seed."""
     effects = [(name, e) for name in BESIDE_DIGITS_ALONE if (e := results.effect(name, "digit-only", "digit"))]
@@ -196,16 +192,14 @@ def digit_effect(results: Results) -> Figure | None:
     effects.sort(key=lambda item: item[1].value)
     clear = sum(e.clear for _, e in effects)
     title = f"Learning the sum changes the digit clearly in {clear} of {len(effects)} designs"
-    figure = new_figure(9.5, 1.4 + 0.3 * len(effects), title)
-    axes = figure.subplots()
+    xlabel = "points of digit accuracy against digits alone; blue: clear of zero"
+    figure, axes = rows_of(1.4 + 0.3 * len(effects), title, [results.titles[name] for name, _ in effects], xlabel)
     for y, (_, e) in enumerate(effects):
         colour = COLOURS["digit"] if e.clear else GREY
         if e.n > 1:
             axes.plot([e.low, e.high], [y, y], color=colour, lw=2)
         axes.plot(e.value, y, "o", color=colour)
     axes.axvline(0, color=GREY, lw=1)
-    name_rows(axes, [results.titles[name] for name, _ in effects])
-    axes.set_xlabel("points of digit accuracy against digits alone; blue: clear of zero")
     return figure
 
 
@@ -220,15 +214,14 @@ def unseen(results: Results) -> Figure | None:
         return None
     measured.sort(key=lambda item: item[2].value)
     title = "A pair that was never seen is not added, unless adding is built in"
-    figure = new_figure(9.5, 1.6 + 0.34 * len(measured), title)
-    axes = figure.subplots()
+    names = [results.titles.get(v.title, v.title) for v, *_ in measured]
+    xlabel = "sums right, %: pairs seen (orange), never seen (green)"
+    figure, axes = rows_of(1.6 + 0.34 * len(measured), title, names, xlabel)
     for y, (_, seen, never) in enumerate(measured):
         axes.plot([seen.value, never.value], [y, y], color="#D0D0D0", lw=1, zorder=0)
         bar(axes, seen, y, COLOURS["sum"], size=9)  # larger, to be seen where both are the same
         bar(axes, never, y, GREEN)
-    name_rows(axes, [results.titles.get(v.title, v.title) for v, *_ in measured])
     axes.set(xlim=(-2, 102), ylim=(-0.5, len(measured) - 0.5))
-    axes.set_xlabel("sums right, %: pairs seen (orange), never seen (green)")
     return figure
 
 

@@ -16,8 +16,6 @@ from sumnist.model import encoders
 from sumnist.model.fusion import BITS, ExactFusion, Heads, Outputs, sum_bits
 from sumnist.model.network import Network
 
-__all__ = ["JoinFusion", "StudyNet", "SumTarget"]
-
 DEVIATION = 0.5
 """Standard deviation of the normal distribution that a predicted value stands for, where one is asked for."""
 
@@ -66,14 +64,17 @@ class Given(nn.Module):
         self.function = function
 
     def forward(self, number: Tensor) -> Tensor:
+        """Return `[B, E]`."""
         return self.function(number)
 
 
 def one_hot(number: Tensor) -> Tensor:
+    """Return float32 `[B, 10]`."""
     return functional.one_hot(number, NUMBERS).float()
 
 
 def scalar(number: Tensor) -> Tensor:
+    """Return float32 `[B, 1]`."""
     return number[:, None].float()
 
 

@@ -24,8 +24,6 @@ try:
 except ImportError as error:
     raise MissingExtraError(error.name or "jinja2", "study", "the study's report") from error
 
-__all__ = ["Report", "points", "report", "with_interval"]
-
 NONE = "–"
 SPACE = "\u00a0"
 """One at which no line ends."""
@@ -81,13 +79,9 @@ def report(rows: Sequence[Row], variants: Sequence[Variant]) -> Report:
     body = re.sub(r'<a href="(?!https?:)[^"]*">(.*?)</a>', r"\1", body)  # to files that do not travel with this one
     for name, picture in pictures.items():
         files[f"images/study-{name}.svg"] = picture
-        body = body.replace(f'src="images/study-{name}.svg"', f'src="{embedded(picture)}"')
+        embedded = "data:image/svg+xml;base64," + base64.b64encode(picture.encode()).decode()
+        body = body.replace(f'src="images/study-{name}.svg"', f'src="{embedded}"')
     return Report(files | {"study.html": environment.get_template("study.html.j2").render(body=body)})
-
-
-def embedded(picture: str) -> str:
-    """An SVG as an address that holds all of it."""
-    return "data:image/svg+xml;base64," + base64.b64encode(picture.encode()).decode()
 
 
 def with_interval(mean: Mean | None) -> str:
@@ -150,8 +144,7 @@ class Tables:
         variants += [v for v in results.group(*groups) if v.name != against]
 
         def early(output: str) -> Column:
-            measured = self.figure(output)
-            return lambda v: NONE if measured(v) == NONE else with_interval(results.after_an_epoch(v.name, output))
+            return lambda v: with_interval(results.mean(v.name, output) and results.after_an_epoch(v.name, output))
 
         def gain(v: Variant) -> Mean | None:
             return None if v.name == against else results.effect(v.name, against, "sum")

@@ -18,8 +18,6 @@ try:
 except ImportError as error:
     raise MissingExtraError("scipy", "study", "the study's report") from error
 
-__all__ = ["LEARNED", "Comparison", "Mean", "Results", "compare_all"]
-
 LEARNED = 0.95
 """The share of right sums at which a sum counts as learned."""
 EPOCH = 215

@@ -9,8 +9,6 @@ from typing import Any
 from sumnist.errors import StudyError
 from sumnist.files import Journal, fits, parse_json, read_whole
 
-__all__ = ["Row", "append_jsonl", "open_rows", "read_jsonl"]
-
 Row = dict[str, Any]
 
 PATIENCE = 10.0

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from sumnist.data.pairs import Batch, PairBatches, Pairs, as_image
 from sumnist.data.sampling import NUMBERS, draw_numbers, epoch_seed, hold_out
 from sumnist.environment import describe_machine, now
 from sumnist.errors import StudyError
-from sumnist.evaluation.metrics import GridAnswers, answer_grid
+from sumnist.evaluation.metrics import answer_grid
 from sumnist.files import make_folder
 from sumnist.lab.study.designs import SLIP, Recipe, Variant
 from sumnist.lab.study.network import JoinFusion, StudyNet, SumTarget
@@ -37,8 +37,6 @@ from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
 from sumnist.model.fusion import sum_bits
 from sumnist.training.loop import one_cycle, set_learning_rate
-
-__all__ = ["LEFT_OUT", "Job", "Trained", "conduct", "draw_for", "jobs_of", "measure", "read_rows", "repeat", "train"]
 
 HELD_OUT = 5000
 """Training images that choices may look at."""
@@ -67,6 +65,8 @@ ROW = {
 """The shape of a row, as far as it is read again."""
 Job = tuple[str, Recipe, int]
 """Variant, recipe, seed."""
+Look = tuple[int, float, float]
+"""Step, and the digits and sums right then."""
 
 
 def jobs_of(variants: Sequence[Variant]) -> list[Job]:
@@ -135,15 +135,15 @@ def run(name: str, recipe: Recipe, seed: int) -> Row:
     """Do one run, on one thread, and return its row: recipe, figures, and a digest of the final weights."""
     torch.set_num_threads(1)
     training, held = held_out()
-    trained = train(recipe, seed, training, held)
+    net, seconds, curve = train(recipe, seed, training, held)
     machine = describe_machine()
-    weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in trained.net.state_dict().values()))
+    weights = hashlib.sha256(b"".join(value.numpy().tobytes() for value in net.state_dict().values()))
     return {
         "variant": name, "seed": seed, "recipe": recipe.as_dict(), "date": now(), "commit": machine.pop("commit"),
-        "machine": machine, "seconds": trained.seconds, "parameters": count_parameters(trained.net),
-        "weights": weights.hexdigest(), "curve": trained.curve,
-        "validation": measure(trained.net, held), "test": measure(trained.net, load_mnist("test")),
-        "number_singular_values": singular_values(trained.net),
+        "machine": machine, "seconds": seconds, "parameters": count_parameters(net),
+        "weights": weights.hexdigest(), "curve": curve,
+        "validation": measure(net, held), "test": measure(net, load_mnist("test")),
+        "number_singular_values": singular_values(net),
     }  # fmt: skip
 
 
@@ -155,16 +155,9 @@ def held_out() -> tuple[DigitSet, DigitSet]:
     return digits.part(rest), digits.part(held)
 
 
-class Trained(NamedTuple):
-    """A trained network, the seconds that took, and its accuracy along the way: (step, digit, sum)."""
-
-    net: StudyNet
-    seconds: float
-    curve: list[tuple[int, float, float]]
-
-
-def train(recipe: Recipe, seed: int, training: DigitSet, held: DigitSet) -> Trained:
-    """Train, top to bottom, on the processor."""
+def train(recipe: Recipe, seed: int, training: DigitSet, held: DigitSet) -> tuple[StudyNet, float, list[Look]]:
+    """Train, top to bottom, on the processor. Returns the network, the seconds that took, and its accuracy along the
+    way."""
     keep_freed_memory()
     torch.manual_seed(seed)
     net = StudyNet(recipe).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -175,7 +168,8 @@ def train(recipe: Recipe, seed: int, training: DigitSet, held: DigitSet) -> Trai
         numbers_per_image=recipe.numbers_per_image, draw=draw_for(recipe, seed, training.digits),
     )  # fmt: skip
     look = held.part(np.arange(min(LOOKED_AT, len(held))))
-    steps, step, seconds, curve = recipe.epochs * len(batches), 0, 0.0, []
+    steps, step, seconds = recipe.epochs * len(batches), 0, 0.0
+    curve: list[Look] = []
     for epoch in range(recipe.epochs):
         net.train()
         torch.manual_seed(epoch_seed(seed, epoch))
@@ -192,7 +186,7 @@ def train(recipe: Recipe, seed: int, training: DigitSet, held: DigitSet) -> Trai
                 curve.append((step, float(answers.digit_right.mean()), float(answers.sum_right.mean())))
                 began = time.perf_counter()
         seconds += time.perf_counter() - began
-    return Trained(net.eval(), seconds, curve)
+    return net.eval(), seconds, curve
 
 
 class JointLoss(nn.Module):
@@ -205,6 +199,7 @@ class JointLoss(nn.Module):
             self.log_variance = nn.Parameter(torch.zeros(2))
 
     def forward(self, pairs: Pairs | Batch) -> Tensor:
+        """Return the loss of a batch."""
         recipe = self.recipe
         features = self.net.encoder(pairs.image).repeat_interleave(recipe.numbers_per_image, 0)
         heads = self.net.fuse(features, pairs.number)
@@ -252,9 +247,14 @@ def measure(net: StudyNet, digits: DigitSet) -> dict[str, Any]:
         raw, total = raw_sums(net, digits, range(NUMBERS))
         sums = target_of(net).value(raw).view(-1, NUMBERS).numpy()
         if recipe.target == "value":
-            cut = share(raw[:, 0].long() == total)
+            cut = int((raw[:, 0].long() == total).sum()) / len(total)
         if recipe.target == "bits":
-            unrounded = share((raw.sigmoid() == sum_bits(total)).all(1))
+            unrounded = int((raw.sigmoid() == sum_bits(total)).all(1).sum()) / len(total)
+    # Above 9: whatever the number, a computed sum is right where the digit is; the others where they can say it.
+    beyond = float(answers.digit_right[:, 0].mean()) if recipe.join == "computed" else None
+    if beyond is None and recipe.encoding not in ("one-hot", "layer", "embedding"):  # which write no such numbers
+        raw, total = raw_sums(net, digits, BEYOND)
+        beyond = float((target_of(net).value(raw) == total)[total <= target_of(net).largest].numpy().mean())
     right = np.equal(sums, answers.true_sum)
     unseen = LEFT_OUT[answers.truth][:, None] == np.arange(NUMBERS)  # [N, 10]
     of_digits = {"digit": float(answers.digit_right.mean()), "digit_nll": float(answers.digit_nll.mean(dtype=float))}
@@ -263,29 +263,12 @@ def measure(net: StudyNet, digits: DigitSet) -> dict[str, Any]:
         "sum_nll": None if recipe.target == "value" else float(answers.sum_nll.mean(dtype=float)),
         "joint": float((answers.digit_right & right).mean()) if learns_digit else None,
         "sum_by_number": right.mean(0).tolist(), "sum_seen": float(right[~unseen].mean()),
-        "sum_unseen": float(right[unseen].mean()), "sum_beyond": beyond(net, digits, answers),
+        "sum_unseen": float(right[unseen].mean()), "sum_beyond": beyond,
     }  # fmt: skip
     return {
         **(of_digits if learns_digit else dict.fromkeys(of_digits)),
         **(of_sums if recipe.sum_weight > 0 else dict.fromkeys(of_sums)), "sum_cut": cut, "sum_unrounded": unrounded,
     }  # fmt: skip
-
-
-def beyond(net: StudyNet, digits: DigitSet, answers: GridAnswers) -> float | None:
-    """Return the share of right sums with numbers above 9, of those sums that the network's target can say; None if the
-    encoding cannot write such numbers."""
-    if net.recipe.join == "computed":  # whatever the number, the sum is right where the digit is
-        return float(answers.digit_right[:, 0].mean())
-    if net.recipe.encoding in ("one-hot", "layer", "embedding"):
-        return None
-    raw, total = raw_sums(net, digits, BEYOND)
-    possible = total <= target_of(net).largest
-    return float((target_of(net).value(raw) == total)[possible].numpy().mean())
-
-
-def share(right: Tensor) -> float:
-    """Return the share of what is true, of the truth values `[N]`."""
-    return int(right.sum()) / len(right)
 
 
 @torch.inference_mode()

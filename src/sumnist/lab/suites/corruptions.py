@@ -20,10 +20,6 @@ from numpy.typing import ArrayLike, NDArray
 from sumnist.data.sampling import mix
 from sumnist.errors import ConfigError
 
-__all__ = [
-    "CORRUPTIONS", "Chance", "blurred", "corrupted", "edges", "mapped", "sampled",
-]  # fmt: skip
-
 GOLDEN = 0x9E3779B97F4A7C15
 """The step of SplitMix64's counter."""
 UNIT = 2.0**-53
@@ -119,7 +115,10 @@ def edges(images: Images) -> NDArray[np.bool_]:
     """Where the edges are (Canny, 1986): blurred by 1 pixel, the ridges of the gradient, kept where they are steep or
     hang together with a steep one. `images` in [0, 1]."""
     smooth = blurred(images, 1, mode="constant") / blurred(np.ones((1, SIDE, SIDE)), 1, mode="constant")
-    down, right = gradient(smooth)
+    padded = np.pad(smooth, ((0, 0), (1, 1), (1, 1)), "edge")
+    down, right = padded[:, 2:] - padded[:, :-2], padded[:, :, 2:] - padded[:, :, :-2]
+    down = down[:, :, :-2] + 2 * down[:, :, 1:-1] + down[:, :, 2:]  # Sobel's operator
+    right = right[:, :-2] + 2 * right[:, 1:-1] + right[:, 2:]
     steepness = np.hypot(down, right)
     larger = np.maximum(np.abs(down), np.abs(right))
     larger[larger == 0] = 1
@@ -129,23 +128,8 @@ def edges(images: Images) -> NDArray[np.bool_]:
     behind = sampled(steepness, rows - step_down, columns - step_right)
     inside = np.pad(np.ones((SIDE - 2, SIDE - 2), bool), 1)
     ridge = (steepness >= ahead) & (steepness >= behind) & inside
-    return connected(ridge & (steepness >= LOW), ridge & (steepness >= HIGH))
-
-
-def gradient(images: Images) -> tuple[Images, Images]:
-    """Sobel's operator with weights 1, 2, 1: the change from above to below, and from left to right."""
-    padded = np.pad(images, ((0, 0), (1, 1), (1, 1)), "edge")
-    down, right = padded[:, 2:] - padded[:, :-2], padded[:, :, 2:] - padded[:, :, :-2]
-    return (
-        down[:, :, :-2] + 2 * down[:, :, 1:-1] + down[:, :, 2:],
-        right[:, :-2] + 2 * right[:, 1:-1] + right[:, 2:],
-    )
-
-
-def connected(weak: NDArray[np.bool_], strong: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pixels of `weak` that hang together, over corners too, with one of `strong`."""
-    kept = strong
-    while True:
+    weak, kept = ridge & (steepness >= LOW), ridge & (steepness >= HIGH)
+    while True:  # what hangs together, over corners too, with a steep one
         padded = np.pad(kept, ((0, 0), (1, 1), (1, 1)))
         tall = padded[:, 2:] | padded[:, 1:-1] | padded[:, :-2]
         grown = (tall[:, :, 2:] | tall[:, :, 1:-1] | tall[:, :, :-2]) & weak
@@ -189,16 +173,14 @@ ZIGZAG = 2.0
 """Half the length of a tooth, and its height, in pixels."""
 
 
-def corrupted(name: str, images: NDArray[np.uint8], seed: int = 0, index: ArrayLike | None = None) -> NDArray[np.uint8]:
+def corrupted(name: str, images: NDArray[np.uint8], seed: int = 0) -> NDArray[np.uint8]:
     """`images` `[N, 28, 28]` after the corruption `name`: uint8 of the same shape.
 
-    What happens to an image depends on the image, `seed` and its place in `index` `[N]` (0, 1, … if None) alone, so
-    part of a data set is corrupted as in the whole. Raises `ConfigError` for an unknown name.
+    What happens to an image depends on the image, `seed` and its place alone. Raises `ConfigError` for an unknown name.
     """
     if name not in CORRUPTIONS:
         raise ConfigError(f"corruption {name!r}: unknown, expected one of {', '.join(CORRUPTIONS)}")
-    places = np.arange(len(images)) if index is None else np.asarray(index)
-    result = np.empty_like(images)
+    result, places = np.empty_like(images), np.arange(len(images))
     for start in range(0, len(images), CHUNK):
         part = slice(start, start + CHUNK)
         changed = CORRUPTIONS[name](images[part] / 255, Chance(seed, name, places[part]))
@@ -260,7 +242,8 @@ def motion_blur(images: Images, chance: Chance) -> Images:
 def shear(images: Images, chance: Chance) -> Images:
     """Slanted by 0.4 radians to either side; as scikit-image defined it then, the rows move together by cos 0.4."""
     angle = SHEAR * chance.sign()
-    return mapped(images, matrices(np.ones(len(angle)), -np.sin(angle), np.zeros(len(angle)), np.cos(angle)))
+    entries = np.ones(len(angle)), -np.sin(angle), np.zeros(len(angle)), np.cos(angle)
+    return mapped(images, np.stack(entries, 1).reshape(-1, 2, 2))
 
 
 def scale(images: Images, chance: Chance) -> Images:
@@ -271,12 +254,8 @@ def scale(images: Images, chance: Chance) -> Images:
 def rotate(images: Images, chance: Chance) -> Images:
     """Turned by 0.4 radians (23°) to either side."""
     angle = ROTATION * chance.sign()
-    return mapped(images, matrices(np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)))
-
-
-def matrices(*entries: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`[N, 2, 2]` from its four entries `[N]`, row by row."""
-    return np.stack(entries, 1).reshape(-1, 2, 2)
+    entries = np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)
+    return mapped(images, np.stack(entries, 1).reshape(-1, 2, 2))
 
 
 def brightness(images: Images, chance: Chance) -> Images:

@@ -35,12 +35,6 @@ from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import hold_out
 from sumnist.errors import ConfigError, DataError
 
-__all__ = [
-    "HALVES", "INTENSITIES", "TARGET", "WORDS", "WRITERS", "DigitPictures", "Half", "characters", "check_half",
-    "drawn_cells", "font_digits", "ink_of", "mnist_half", "small_digits", "stored", "stored_images", "tight_crops",
-    "writers_of",
-]  # fmt: skip
-
 Half = Literal["development", "reported"]
 HALVES: tuple[Half, ...] = get_args(Half)
 

@@ -5,13 +5,20 @@ Choices are made on the development half, and the figures on the pages come from
 development half corrupts and photographs held-out training images of MNIST, the reported half its test images. A
 network trained on all 60,000 has seen the former, uncorrupted. A number is right if its value is, whatever separates
 its digits.
+
+The figures of a set of pictures are a row: a dictionary of its name, how many `pictures` there are and, as shares from
+0 to 1, `accuracy` of all, accepted or not; `accepted`; `accuracy_accepted` of those (None if there are none). Of digits
+also `several`, called more than one digit, and `by_writer`, the accuracy of each. Of numbers `in_candidates`, with the
+true value among the candidates; `nll`, the mean negative log-likelihood of the true value, in nats; `ece`, the expected
+calibration error of the confidence; `digits` and `spacing`, of a set of strings, how many each has, None for all from 2
+on, and how far they are apart.
 """
 
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import log
 from pathlib import Path
@@ -26,7 +33,7 @@ from sumnist.data.mnist import DigitSet
 from sumnist.errors import DataError, SumnistError
 from sumnist.inference.ctc import value_of
 from sumnist.inference.numbers import NumberReading, Numbers
-from sumnist.inference.reader import REASONS, Reader, Reading
+from sumnist.inference.reader import REASONS, Reader
 from sumnist.lab.suites import digits as suite
 from sumnist.lab.suites.corruptions import CORRUPTIONS, corrupted
 from sumnist.lab.suites.digits import HALVES, DigitPictures, Half, check_half, mnist_half
@@ -35,11 +42,7 @@ from sumnist.lab.suites.photographs import KINDS, SCENES, photographs, scenes
 from sumnist.lab.suites.strips import COUNTS, NO_NUMBERS, SPACINGS, STRINGS, Spacing, strings
 from sumnist.pictures.decode import Picture
 
-__all__ = [
-    "Answer", "Answers", "DigitResult", "Label", "NumberResult", "NumberSuite", "Robustness", "answers_of",
-    "digit_result", "folder", "labelled", "labelled_answers", "labels_of", "number_result", "numbers", "pictured",
-    "robustness",
-]  # fmt: skip
+Row = dict[str, Any]
 
 PHOTOGRAPHS = 1_000
 """Photographs of each set, the first of it."""
@@ -54,28 +57,71 @@ BINS = 15
 """Of the expected calibration error, equally wide."""
 
 
-class Table:
-    """Any figures, for JSON and as text."""
+@dataclass(frozen=True)
+class Figures:
+    """What was measured: `values` for JSON, and the `lines` of it as text. `bad_rows`: what is wrong with the labels
+    that were left out."""
 
-    def as_dict(self) -> dict[str, Any]:
+    values: Row
+    lines: list[str]
+    bad_rows: Sequence[str] = ()
+
+    def as_dict(self) -> Row:
         """Return all figures, for JSON."""
-        return asdict(self)  # type: ignore[call-overload, no-any-return]  # of every subclass, a dataclass
+        return self.values
+
+    def table(self) -> str:
+        """Write all figures as text, in percent and nats; then what was misread, and what was left out."""
+        return "\n".join(self.lines)
 
 
-def row(name: str, *values: float | str | None) -> str:
-    """Write one line of a table of digits, shares in percent."""
-    return f"{name:<44}" + "".join(f"{cell(value):>16}" for value in values)
+def lines_of(columns: Mapping[str, str], rows: Iterable[Row], wide: int = 44, least: int = 16) -> list[str]:
+    """Write rows as a table.
+
+    Args:
+        columns: Head → key of a row; those that a row lacks at its end are left out.
+        rows: Shares are written in percent.
+        wide: Characters of the first column.
+        least: Characters of the others, at least.
+    """
+
+    def cell(key: str, value: float | str | None) -> str:
+        if value is None or isinstance(value, str):
+            return value or "–"
+        return f"{value:,}" if key == "pictures" else f"{value:.3f}" if key == "nll" else f"{100 * value:.2f}"
+
+    (title, name), *others = columns.items()
+    lines = [(title, [head for head, _ in others])]
+    lines += [(row[name], [cell(key, row[key]) for _, key in others if key in row]) for row in rows]
+    widths = [max(least, len(head) + 2) for head, _ in others]
+    return [
+        f"{first[-wide:]:<{wide}}" + "".join(f"{text:>{width}}" for text, width in zip(texts, widths, strict=False))
+        for first, texts in lines
+    ]
 
 
-def cell(value: float | str | None) -> str:
-    return "–" if value is None else value if isinstance(value, str) else f"{100 * value:.2f}"
+def shares(name: str, right: NDArray[np.bool_], accepted: NDArray[np.bool_]) -> Row:
+    """Return what the rows of digits and of numbers have in common."""
+    return {
+        "name": name, "pictures": len(right), "accuracy": float(right.mean()), "accepted": float(accepted.mean()),
+        "accuracy_accepted": float(right[accepted].mean()) if accepted.any() else None,
+    }  # fmt: skip
+
+
+def complaints(errors: Iterable[Row]) -> list[str]:
+    """Write what was misread, a line each: what is written there, what was `said`, if anything, and the reason."""
+    lines = []
+    for one in errors:
+        said = "nothing" if one["said"] is None else one["said"]
+        reason = f" ({one['reason']})" if one["reason"] else ""
+        lines.append(f"{one['path']}: {one.get('text', one.get('digit'))} read as {said}{reason}")
+    return lines
 
 
 # Digits: what a reader says of many pictures, and the figures that are made of it.
 
 
-@dataclass(frozen=True)
-class Answers:
+class Answers(NamedTuple):
     """The answers to `N` pictures: `digits` int64 (-1 for an error or a blank picture), `accepted` bool, `scores`, how
     sure the reader is that there is a digit, float, `reasons` of the error or the reading, "" if there is none."""
 
@@ -86,23 +132,22 @@ class Answers:
 
 
 def answers_of(reader: Reader, pictures: Sequence[Picture], ink: InkColour = "auto") -> Answers:
-    """Ask `reader` for each picture, of which the ink may be known; one that it cannot read is not accepted."""
-    answers = [answer_of(result) for result in reader.read_each(pictures, [0] * len(pictures), ink)]
-    digits, accepted, scores, reasons = zip(*answers, strict=True) if answers else ((), (), (), ())
-    return Answers(np.array(digits, np.int64), np.array(accepted, bool), np.array(scores, float), reasons)
+    """Ask `reader` for each picture, of which the ink may be known; one that it cannot read is not accepted.
 
-
-def answer_of(result: Reading | SumnistError) -> tuple[int, bool, float, str]:
-    """Return digit, whether it is accepted, score and reason of one result.
-
-    The score is below 0 if the picture was refused as a picture; else the probability that there is a digit or, of a
+    A score is below 0 if the picture was refused as a picture; else the probability that there is a digit or, of a
     network trained without outliers, that of the most probable digit.
     """
-    if isinstance(result, SumnistError):
-        return NO_READING, False, -1.0, str(result)
-    score = result.confidence if result.is_digit_probability is None else result.is_digit_probability
-    digit = NO_READING if result.reason == REASONS["blank"] else result.digit
-    return digit, result.accepted, -1.0 if result.reason in REASONS.values() else score, result.reason or ""
+    found: list[tuple[int, bool, float, str]] = []
+    for result in reader.read_each(pictures, [0] * len(pictures), ink):
+        if isinstance(result, SumnistError):
+            found.append((NO_READING, False, -1.0, str(result)))
+            continue
+        score = result.confidence if result.is_digit_probability is None else result.is_digit_probability
+        digit = NO_READING if result.reason == REASONS["blank"] else result.digit
+        refused = result.reason in REASONS.values()
+        found.append((digit, result.accepted, -1.0 if refused else score, result.reason or ""))
+    digits, accepted, scores, reasons = zip(*found, strict=True) if found else ((), (), (), ())
+    return Answers(np.array(digits, np.int64), np.array(accepted, bool), np.array(scores, float), reasons)
 
 
 def network_digits(reader: Reader, images: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -123,87 +168,20 @@ def area_under_roc(inside: NDArray[np.float64], outside: NDArray[np.float64]) ->
     return float((here * (below + there / 2)).sum() / (len(inside) * len(outside)))
 
 
-@dataclass(frozen=True)
-class CorruptionResult:
-    """Accuracy on images with one corruption, 0..1: of the `network` on the image as it is, and of the whole `reader`,
-    which may first make another image of it. `seen`: training knows a relative of it (noise, blur, affine maps, light,
-    a part covered, lines, outlines, stripes), as of every one."""
-
-    name: str
-    seen: bool
-    images: int
-    network: float
-    reader: float
-    accepted: float
+def digit_result(name: str, answers: Answers, digits: NDArray[np.int64], writers: tuple[str, ...] = ()) -> Row:
+    """Return the row of `answers` to pictures that show `digits`."""
+    right, of = answers.digits == digits, np.array(writers)
+    return shares(name, right, answers.accepted) | {
+        "several": float(np.mean([reason == REASONS["several"] for reason in answers.reasons])),
+        "by_writer": {writer: float(right[of == writer].mean()) for writer in dict.fromkeys(writers)},
+    }
 
 
-@dataclass(frozen=True)
-class DigitResult:
-    """A set of pictures of digits, shares 0..1: `accuracy` of all, refused or not; `accepted`; `accuracy_accepted` of
-    those (None if there are none); `several`: called more than one digit; `by_writer`: accuracy of each."""
-
-    name: str
-    pictures: int
-    accuracy: float
-    accepted: float
-    accuracy_accepted: float | None
-    several: float
-    by_writer: dict[str, float]
-
-    def line(self) -> str:
-        """Write its line of a table."""
-        return row(self.name[-44:], self.accuracy, self.accepted, self.accuracy_accepted, self.several)
+DIGIT_COLUMNS = {"digits": "name", "right": "accuracy", "accepted": "accepted", "right of these": "accuracy_accepted",
+                 "several": "several"}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class OodResult:
-    """Pictures that are no digit: the share that was `accepted` all the same, and the area under the ROC curve of the
-    score against the MNIST digits of the same half (0.5: chance, 1: told apart)."""
-
-    name: str
-    pictures: int
-    accepted: float
-    auroc: float
-
-
-DIGITS_HEAD = row("digits", "right", "accepted", "right of these", "several")
-
-
-@dataclass(frozen=True)
-class Robustness(Table):
-    """All figures of one half. `mnist`: the MNIST digits that the out-of-distribution pictures are compared with."""
-
-    half: Half
-    mnist: DigitResult
-    corruptions: tuple[CorruptionResult, ...]
-    digits: tuple[DigitResult, ...]
-    out_of_distribution: tuple[OodResult, ...]
-
-    def mean(self, of: str) -> float:
-        """Return the mean accuracy over the corruptions, of "network" or "reader"."""
-        return float(np.mean([getattr(result, of) for result in self.corruptions]))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return all figures, with the means; there are none of unseen corruptions, since all are seen."""
-        means = {f"{of}_mean": self.mean(of) for of in ("network", "reader")}
-        return super().as_dict() | means | {"network_mean_unseen": None, "reader_mean_unseen": None}
-
-    def table(self) -> str:
-        """Write all figures as text, in percent."""
-        lines = [f"robustness, {self.half} half", "", row("corruption of MNIST", "network", "reader", "accepted")]
-        lines += [
-            row(one.name.replace("_", " ") + " (seen)", one.network, one.reader, one.accepted)
-            for one in self.corruptions
-        ]
-        lines.append(row(f"mean of {len(self.corruptions)}", self.mean("network"), self.mean("reader")))
-        lines += [row("mean of the unseen", None, None), "", DIGITS_HEAD]
-        lines += [digits.line() for digits in (self.mnist, *self.digits)]
-        lines += ["", row("no digit", "accepted", "AUROC")]
-        lines += [row(kind.name, kind.accepted, kind.auroc) for kind in self.out_of_distribution]
-        return "\n".join([*lines, "", "The photographs and scenes are synthetic: drawn, not taken by a camera."])
-
-
-def robustness(reader: Reader, half: Half = HALVES[0], images: int | None = None) -> Robustness:
+def robustness(reader: Reader, half: Half = HALVES[0], images: int | None = None) -> Figures:
     """Measure a reader on every suite of digits.
 
     Args:
@@ -213,7 +191,10 @@ def robustness(reader: Reader, half: Half = HALVES[0], images: int | None = None
             kind; all, 1,000 and 60 if None.
 
     Returns:
-        All figures, as shares from 0 to 1.
+        `mnist` and the `digits` of each set; `corruptions`, the accuracy of the `network` on the image as it is, of the
+        whole `reader`, which may first make another image of it, and what it `accepted`, with their means (training has
+        `seen` a relative of every one); `out_of_distribution`, what was `accepted` that is no digit, and the area under
+        the ROC curve of the score against `mnist`. Shares from 0 to 1.
 
     Raises:
         ConfigError: There is no such half.
@@ -224,17 +205,38 @@ def robustness(reader: Reader, half: Half = HALVES[0], images: int | None = None
         *pictured(half, mnist, min(PHOTOGRAPHS, images or PHOTOGRAPHS)),
         *(scenes(half, kind, min(SCENES, images or SCENES)) for kind in KINDS),
     ]
+    digits = [digit_result(one.name, answers_of(reader, one.pictures), one.digits, one.writers) for one in sets]
+    corruptions = []
+    for name in CORRUPTIONS:
+        changed = corrupted(name, mnist.images)
+        whole, alone = answers_of(reader, list(changed)), network_digits(reader, changed)
+        corruptions.append({
+            "name": name, "seen": True, "images": len(changed), "network": float((alone == mnist.digits).mean()),
+            "reader": float((whole.digits == mnist.digits).mean()), "accepted": float(whole.accepted.mean()),
+        })  # fmt: skip
     outside = {name: answers_of(reader, make(half)) for name, make in OUT_OF_DISTRIBUTION.items()}
-    return Robustness(
-        half,
-        digit_result(mnist.name, clean, mnist.digits),
-        tuple(corruption_result(reader, name, mnist) for name in CORRUPTIONS),
-        tuple(digit_result(s.name, answers_of(reader, s.pictures), s.digits, s.writers) for s in sets),
-        tuple(
-            OodResult(name, len(a.digits), float(a.accepted.mean()), area_under_roc(clean.scores, a.scores))
-            for name, a in outside.items()
-        ),
-    )
+    strangers = [
+        {"name": name, "pictures": len(answers.digits), "accepted": float(answers.accepted.mean()),
+         "auroc": area_under_roc(clean.scores, answers.scores)}
+        for name, answers in outside.items()
+    ]  # fmt: skip
+    of_mnist = digit_result(mnist.name, clean, mnist.digits)
+    means = {of: float(np.mean([one[of] for one in corruptions])) for of in ("network", "reader")}
+    values = {"half": half, "mnist": of_mnist, "corruptions": corruptions, "digits": digits,
+              "out_of_distribution": strangers} | {f"{of}_mean": mean for of, mean in means.items()}  # fmt: skip
+    # There are none of unseen corruptions, since all are seen.
+    unseen: Row = {"network_mean_unseen": None, "reader_mean_unseen": None}
+    shown = [one | {"name": f"{one['name']} (seen)".replace("_", " ")} for one in corruptions]
+    shown += [
+        {"name": f"mean of {len(shown)}"} | means,
+        {"name": "mean of the unseen", "network": None, "reader": None},
+    ]
+    heads = {"corruption of MNIST": "name", "network": "network", "reader": "reader", "accepted": "accepted"}
+    return Figures(values | unseen, [
+        f"robustness, {half} half", "", *lines_of(heads, shown), "", *lines_of(DIGIT_COLUMNS, [of_mnist, *digits]), "",
+        *lines_of({"no digit": "name", "accepted": "accepted", "AUROC": "auroc"}, strangers), "",
+        "The photographs and scenes are synthetic: drawn, not taken by a camera.",
+    ])  # fmt: skip
 
 
 def pictured(half: Half, mnist: DigitSet, count: int = PHOTOGRAPHS) -> list[DigitPictures]:
@@ -261,57 +263,7 @@ def pictured(half: Half, mnist: DigitSet, count: int = PHOTOGRAPHS) -> list[Digi
     return [small, fonts, *handed, *taken]
 
 
-def corruption_result(reader: Reader, name: str, mnist: DigitSet) -> CorruptionResult:
-    """Measure `reader` on the images of `mnist` after the corruption `name`."""
-    images = corrupted(name, mnist.images)
-    whole, alone = answers_of(reader, list(images)), network_digits(reader, images)
-    shares = alone == mnist.digits, whole.digits == mnist.digits, whole.accepted
-    return CorruptionResult(name, True, len(images), *(float(share.mean()) for share in shares))
-
-
-def digit_result(name: str, answers: Answers, digits: NDArray[np.int64], writers: tuple[str, ...] = ()) -> DigitResult:
-    """Return the figures of `answers` to pictures that show `digits`."""
-    right, of = answers.digits == digits, np.array(writers)
-    accepted = right[answers.accepted]
-    return DigitResult(
-        name, len(digits), float(right.mean()), float(answers.accepted.mean()),
-        float(accepted.mean()) if len(accepted) else None,
-        float(np.mean([reason == REASONS["several"] for reason in answers.reasons])),
-        {writer: float(right[of == writer].mean()) for writer in dict.fromkeys(writers)},
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Misread:
-    """A picture that was not read right: the digit on it, what was `said` (None if it was not read), and the reason."""
-
-    path: str
-    digit: int
-    said: int | None
-    accepted: bool
-    reason: str
-
-
-@dataclass(frozen=True)
-class FolderResult(Table):
-    """The figures on a folder of pictures, and those that were not read right."""
-
-    result: DigitResult
-    errors: tuple[Misread, ...]
-
-    def table(self) -> str:
-        """Write all figures as text, in percent, and the pictures that were not read right."""
-        wrong = [complaint(one.path, str(one.digit), one.said, one.reason) for one in self.errors]
-        return "\n".join([DIGITS_HEAD, self.result.line(), *wrong])
-
-
-def complaint(path: str, written: str, said: int | str | None, reason: str) -> str:
-    """Write what was misread, in a line."""
-    answer = "nothing" if said in (None, "") else said
-    return f"{path}: {written} read as {answer}" + (f" ({reason})" if reason else "")
-
-
-def folder(reader: Reader, path: str | Path, ink: InkColour = "auto") -> FolderResult:
+def folder(reader: Reader, path: str | Path, ink: InkColour = "auto") -> Figures:
     """Measure a reader on a folder of pictures.
 
     Args:
@@ -321,7 +273,8 @@ def folder(reader: Reader, path: str | Path, ink: InkColour = "auto") -> FolderR
         ink: "dark" or "light", if it is known that all ink is darker or lighter than its ground; else "auto".
 
     Returns:
-        The figures, as shares from 0 to 1, and the pictures that were not read right.
+        The figures, as shares from 0 to 1, and the pictures that were not read right (`said` is None of those that were
+        not read at all).
 
     Raises:
         ConfigError: `ink` is another word.
@@ -335,19 +288,19 @@ def folder(reader: Reader, path: str | Path, ink: InkColour = "auto") -> FolderR
         )
     answers = answers_of(reader, [file for file, _ in pictures], ink)
     answered = zip(pictures, answers.digits.tolist(), answers.accepted.tolist(), answers.reasons, strict=True)
-    errors = tuple(
-        Misread(str(file), digit, answer if answer >= 0 else None, accepted, reason)
-        for (file, digit), answer, accepted, reason in answered
-        if answer != digit
-    )
-    return FolderResult(digit_result(str(path), answers, np.array([digit for _, digit in pictures], np.int64)), errors)
+    errors = [
+        {"path": str(file), "digit": digit, "said": answer if answer >= 0 else None, "accepted": accepted,
+         "reason": reason}
+        for (file, digit), answer, accepted, reason in answered if answer != digit
+    ]  # fmt: skip
+    result = digit_result(str(path), answers, np.array([digit for _, digit in pictures], np.int64))
+    return Figures({"result": result, "errors": errors}, lines_of(DIGIT_COLUMNS, [result]) + complaints(errors))
 
 
 # Numbers of any length.
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What a reader says of a picture on which there is a number.
 
     `text`: the number as it was read, None if there is none. `right`: whether its value is. `confidence`: its
@@ -364,75 +317,16 @@ class Answer:
     reason: str
 
 
-@dataclass(frozen=True)
-class NumberResult:
-    """The figures on a set of pictures, as shares 0..1.
-
-    `accuracy` of all, accepted or not; `accepted`; `accuracy_accepted` of those (None if there are none);
-    `in_candidates`: with the true value among the candidates; `nll`: the mean negative log-likelihood of the true
-    value, in nats; `ece`: the expected calibration error of the confidence. `digits` and `spacing`: of a set of
-    strings, how many each has, None for all from 2 on, and how far they are apart.
-    """
-
-    name: str
-    pictures: int
-    accuracy: float
-    accepted: float
-    accuracy_accepted: float | None
-    in_candidates: float
-    nll: float
-    ece: float
-    digits: int | None = None
-    spacing: Spacing | None = None
-
-    def line(self) -> str:
-        """Write its line of a table."""
-        return number_row(
-            self.name, f"{self.pictures:,}", self.accuracy, self.accepted, self.accuracy_accepted, self.in_candidates,
-            f"{self.nll:.3f}", self.ece,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class NoNumberResult:
-    """Pictures that show no number: the share that was `accepted` all the same."""
-
-    name: str
-    pictures: int
-    accepted: float
-
-
-HEAD = "pictures", "right", "accepted", "right of these", "in candidates", "NLL", "ECE"
-
-
-def number_row(name: str, *values: float | str | None) -> str:
-    """Write one line of a table of numbers, shares in percent."""
-    cells = (f"{cell(value):>{max(10, len(head) + 2)}}" for value, head in zip(values, HEAD, strict=False))
-    return f"{name[-28:]:<28}" + "".join(cells)
-
-
-@dataclass(frozen=True)
-class NumberSuite(Table):
-    """All figures of one half, as one engine reads it. `strings`: by the number of digits and how far they are apart,
-    and then, by the latter, of two digits and more together."""
-
-    half: Half
-    engine: ReadingEngine
-    strings: tuple[NumberResult, ...]
-    no_numbers: tuple[NoNumberResult, ...]
-
-    def table(self) -> str:
-        """Write all figures as text, in percent and nats."""
-        lines = [f"numbers, {self.half} half, read with {self.engine}", "", number_row("MNIST's test digits", *HEAD)]
-        lines += [result.line() for result in self.strings]
-        lines += ["", number_row("no number", "pictures", "accepted")]
-        lines += [number_row(none.name, f"{none.pictures:,}", none.accepted) for none in self.no_numbers]
-        return "\n".join(lines)
+NUMBER_COLUMNS = {
+    "pictures": "pictures", "right": "accuracy", "accepted": "accepted", "right of these": "accuracy_accepted",
+    "in candidates": "in_candidates", "NLL": "nll", "ECE": "ece",
+}  # fmt: skip
+NUMBER_TABLE = {"wide": 28, "least": 10}
 
 
 def numbers(
     reader: Numbers, half: Half = HALVES[1], engine: ReadingEngine = "ours", count: int | None = None
-) -> NumberSuite:
+) -> Figures:
     """Measure a reader of numbers on the suite.
 
     Args:
@@ -442,7 +336,8 @@ def numbers(
         count: How many strings of each set are read, and pictures of no number of each kind, at most; all if None.
 
     Returns:
-        All figures, as shares from 0 to 1.
+        The rows of `strings`, by the number of digits and how far they are apart, and then, by the latter, of two
+        digits and more together; of `no_numbers`, the share that was `accepted` all the same. Shares from 0 to 1.
 
     Raises:
         ConfigError: There is no such half or engine.
@@ -450,7 +345,7 @@ def numbers(
         RunError: A network is missing, or damaged.
     """
     check_half(half)
-    found: list[NumberResult] = []
+    found: list[Row] = []
     together: dict[Spacing, list[Answer]] = {spacing: [] for spacing in SPACINGS}
     for digits, most in STRINGS.items():
         for spacing in SPACINGS[:1] if digits == 1 else SPACINGS:
@@ -463,98 +358,59 @@ def numbers(
             found.append(number_result(name, answers, digits, spacing))
             together[spacing] += answers if digits > 1 else []
     found += [number_result(f"2 to 12 digits, {name}", answers, None, name) for name, answers in together.items()]
-    others = tuple(
-        no_number_result(reader, name, make(half, min(COUNTS[name], count or COUNTS[name])), engine)
-        for name, make in NO_NUMBERS.items()
-    )
-    return NumberSuite(half, engine, tuple(found), others)
+    others = []
+    for name, make in NO_NUMBERS.items():
+        pictures = make(half, min(COUNTS[name], count or COUNTS[name]))
+        readings = (reading for picture in pictures for reading in reader.read_each([picture], engine))
+        accepted = [isinstance(reading, NumberReading) and reading.accepted for reading in readings]
+        others.append({"name": name, "pictures": len(accepted), "accepted": float(np.mean(accepted))})
+    return Figures({"half": half, "engine": engine, "strings": found, "no_numbers": others}, [
+        f"numbers, {half} half, read with {engine}", "",
+        *lines_of({"MNIST's test digits": "name"} | NUMBER_COLUMNS, found, **NUMBER_TABLE), "",
+        *lines_of({"no number": "name", "pictures": "pictures", "accepted": "accepted"}, others, **NUMBER_TABLE),
+    ])  # fmt: skip
 
 
 def answer_to(
     reader: Numbers, picture: Picture, value: int | Decimal, engine: ReadingEngine = "ours",
     decimal: str | None = None, ink: InkColour = "auto",
 ) -> Answer:  # fmt: skip
-    """Ask a reader of a picture that shows `value`; the other arguments are those of `Reader.read_number`."""
+    """Ask a reader of a picture that shows `value`; the other arguments are those of `Reader.read_number`.
+
+    If `value` is no candidate, it has its part of the probability of all others: each number of digits from 1 to 12 an
+    equal part, and each value with so many.
+    """
     (reading,) = reader.read_each([picture], engine, decimal=decimal, ink=ink)
     if isinstance(reading, SumnistError):
-        return Answer(None, False, False, 0.0, False, surprise(None, 1.0, value), str(reading))
+        reading = NumberReading("", None, 0.0, (), 1.0, False, str(reading), 0.0)
     probability = next((one.probability for one in reading.candidates if one.value == value), None)
+    nll = -log(max(reading.other if probability is None else probability, LEAST))
+    if probability is None:
+        nll += log(LENGTHS) + sum(character.isdigit() for character in str(value)) * log(10)
     return Answer(
         reading.text or None, reading.value == value, reading.accepted, reading.confidence, probability is not None,
-        surprise(probability, reading.other, value), reading.reason or "",
+        nll, reading.reason or "",
     )  # fmt: skip
-
-
-def surprise(probability: float | None, other: float, value: int | Decimal) -> float:
-    """Return the negative log-likelihood of `value`, in nats. If it is no candidate, it has its part of the probability
-    of all `other` values: each number of digits from 1 to 12 an equal part, and each value with so many."""
-    if probability is not None:
-        return -log(max(probability, LEAST))
-    digits = sum(character.isdigit() for character in str(value))
-    return log(LENGTHS) + digits * log(10) - log(max(other, LEAST))
 
 
 def number_result(
     name: str, answers: Sequence[Answer], digits: int | None = None, spacing: Spacing | None = None
-) -> NumberResult:
-    """Return the figures of some answers, of which there is at least one."""
-    right, accepted, confidence, among, nll = (
-        np.array([getattr(answer, key) for answer in answers])
-        for key in ("right", "accepted", "confidence", "in_candidates", "nll")
-    )
-    return NumberResult(
-        name, len(answers), float(right.mean()), float(accepted.mean()),
-        float(right[accepted].mean()) if accepted.any() else None, float(among.mean()), float(nll.mean()),
-        calibration_error(confidence, right), digits, spacing,
-    )  # fmt: skip
-
-
-def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Return the expected calibration error of `N` answers: the mean gap between confidence and accuracy of each bin
-    (i/15, (i+1)/15], by the answers in it."""
+) -> Row:
+    """Return the row of some answers, of which there is at least one. The expected calibration error is the mean gap
+    between confidence and accuracy of each bin (i/15, (i+1)/15], by the answers in it."""
+    _, right, accepted, confidence, among, nll, _ = map(np.array, zip(*answers, strict=True))
     places = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     gaps = np.bincount(places, confidence - right, BINS)
-    return float(np.abs(gaps).sum() / len(right))
-
-
-def no_number_result(reader: Numbers, name: str, pictures: Sequence[Picture], engine: ReadingEngine) -> NoNumberResult:
-    """Return the share of pictures of no number that a reader accepts."""
-    readings = (reading for picture in pictures for reading in reader.read_each([picture], engine))
-    accepted = [isinstance(reading, NumberReading) and reading.accepted for reading in readings]
-    return NoNumberResult(name, len(accepted), float(np.mean(accepted)))
-
-
-@dataclass(frozen=True)
-class MisreadNumber:
-    """A picture that was not read right: the text on it, what was `said` (None if nothing was), and the reason."""
-
-    path: str
-    text: str
-    said: str | None
-    accepted: bool
-    reason: str
-
-
-@dataclass(frozen=True)
-class LabelledResult(Table):
-    """The figures on labelled pictures (None if no row of the labels is good), those that were not read right, and what
-    is wrong with the rows that were left out."""
-
-    result: NumberResult | None
-    errors: tuple[MisreadNumber, ...]
-    bad_rows: tuple[str, ...]
-
-    def table(self) -> str:
-        """Write all figures as text, in percent and nats; then what was misread, and what was left out."""
-        lines = [] if self.result is None else [number_row("numbers", *HEAD), self.result.line()]
-        lines += [complaint(one.path, one.text, one.said, one.reason) for one in self.errors]
-        return "\n".join([*lines, *(f"left out: {bad}" for bad in self.bad_rows)])
+    return shares(name, right, accepted) | {
+        "in_candidates": float(among.mean()), "nll": float(nll.mean()), "ece": float(np.abs(gaps).sum() / len(right)),
+        "digits": digits, "spacing": spacing,
+    }  # fmt: skip
 
 
 def labelled(
     reader: Numbers, folder: str | Path, labels: str | Path, engine: ReadingEngine = "ours",
     decimal: str | None = None, ink: InkColour = "auto",
-) -> LabelledResult:  # fmt: skip
+) -> Figures:  # fmt: skip
     """Measure a reader of numbers on a folder of pictures.
 
     Args:
@@ -566,8 +422,9 @@ def labelled(
         ink: "dark" or "light", if it is known that all ink is darker or lighter than its ground; else "auto".
 
     Returns:
-        The figures, as shares from 0 to 1; the pictures that were not read right, also those that could not be read at
-        all; and what is wrong with rows without a path or number, which are left out of the figures.
+        The figures, as shares from 0 to 1, None if no row of the labels is good; the pictures that were not read right,
+        also those that could not be read at all; and what is wrong with rows without a path or number, which are left
+        out of the figures.
 
     Raises:
         ConfigError: An argument makes no sense.
@@ -577,13 +434,16 @@ def labelled(
     """
     rows = labels_of(Path(labels), decimal)
     answered = list(labelled_answers(reader, folder, rows, engine, decimal, ink))
-    errors = tuple(
-        MisreadNumber(label.path, label.text, answer.text, answer.accepted, answer.reason)
-        for label, answer in answered
-        if not answer.right
-    )
+    errors = [
+        {"path": label.path, "text": label.text, "said": answer.text, "accepted": answer.accepted,
+         "reason": answer.reason}
+        for label, answer in answered if not answer.right
+    ]  # fmt: skip
     result = number_result(str(folder), [answer for _, answer in answered]) if answered else None
-    return LabelledResult(result, errors, tuple(label.error for label in rows if label.error))
+    bad = [label.error for label in rows if label.error]
+    lines = lines_of({"numbers": "name"} | NUMBER_COLUMNS, [result], **NUMBER_TABLE) if result else []
+    lines += complaints(errors) + [f"left out: {one}" for one in bad]
+    return Figures({"result": result, "errors": errors, "bad_rows": bad}, lines, bad)
 
 
 class Label(NamedTuple):

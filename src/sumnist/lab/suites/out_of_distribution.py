@@ -18,28 +18,11 @@ from sumnist.lab.suites.digits import HALVES, Half, characters, check_half, gene
 from sumnist.lab.suites.photographs import blank_photographs
 from sumnist.pictures.decode import Picture
 
-__all__ = [
-    "LOOK_ALIKES",
-    "OUT_OF_DISTRIBUTION",
-    "blanks",
-    "clothes",
-    "letters",
-    "look_alikes",
-    "noise",
-    "out_of_distribution",
-    "scribbles",
-]
-
 LOOK_ALIKES = "OoIliSsZzBbgqDUTy"
 """Letters that look like a digit, or like one turned a little: they may be read as one."""
 COUNT = 500
 """How many scribbles, noises and blanks there are in each half."""
 SIDES = 64, 201
-
-
-def out_of_distribution(half: Half) -> dict[str, list[Picture]]:
-    """All pictures that are no digit, by kind."""
-    return {name: make(half) for name, make in OUT_OF_DISTRIBUTION.items()}
 
 
 def clothes(half: Half) -> list[Picture]:

@@ -15,28 +15,30 @@ other suites' halves, and in the desks: about half of those of the reported half
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from sumnist.errors import ConfigError
 from sumnist.lab.suites import digits as suite
 from sumnist.lab.suites.digits import HALVES, DigitPictures, Half, check_half, generator, ink_of
 
-__all__ = [
-    "KINDS", "SCENES", "UNIT", "Laid", "Plane", "Points", "Scene", "arranged", "blank_photographs", "photograph",
-    "photographs", "resampled", "scene", "scenes",
-]  # fmt: skip
-
 Field = NDArray[np.float64]
 Colours = NDArray[np.floating[Any]]
 """RGB from 0 to 1, `[H, W, 3]`, of 32 or 64 bits."""
+
+Plane = NDArray[np.float32]
+"""One value per pixel of the picture, `[H, W]`; RGB from 0 to 1 if `[H, W, 3]`."""
+Points = NDArray[np.float64]
+"""Points (x, y), `[N, 2]`."""
+Matrix = NDArray[np.floating[Any]]
+"""A perspective map, `[3, 3]`."""
 
 PAPERS = ((252, 251, 248), (246, 243, 233), (238, 239, 241), (250, 240, 205), (226, 236, 244), (205, 184, 152))
 """White, cream, grey, yellow, blue, packing paper: RGB of what they reflect."""
@@ -50,30 +52,19 @@ FAINT = 41
 MARGIN = 1.3
 """The sheet is drawn this much larger than the photograph, whose corners so never look past it."""
 
+UNIT = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
+"""The corners of a square, clockwise from the upper left one."""
 
-@dataclass(frozen=True)
-class Framing:
-    """What is drawn once per photograph: `side` in pixels, the share `tall` of it that the digit takes, its place."""
-
-    side: int
-    tall: float
-    down: float
-    right: float
-
-    @property
-    def sheet(self) -> int:
-        """Pixels of the sheet's side."""
-        return int(self.side * MARGIN)
+BICUBIC = Image.Resampling.BICUBIC
 
 
-def photographs(inks: Sequence[NDArray[np.uint8]], seed: int = 0, index: ArrayLike | None = None) -> list[bytes]:
+def photographs(inks: Sequence[NDArray[np.uint8]], seed: int = 0) -> list[bytes]:
     """One synthetic photograph for each of `inks`, as the bytes of a JPEG file.
 
-    `inks`: uint8 `[H, W]` each, any size, ink light on 0, as MNIST's images are; `index`: the place of each in its set,
-    0, 1, … if None. A photograph depends on the ink, `seed` and its place alone.
+    `inks`: uint8 `[H, W]` each, any size, ink light on 0, as MNIST's images are. A photograph depends on the ink,
+    `seed` and its place alone.
     """
-    places = np.arange(len(inks)) if index is None else np.asarray(index)
-    return [photograph(ink, seed, int(place)) for ink, place in zip(inks, places, strict=True)]
+    return [photograph(ink, seed, place) for place, ink in enumerate(inks)]
 
 
 def blank_photographs(count: int, seed: int = 0) -> list[bytes]:
@@ -85,39 +76,41 @@ def photograph(ink: NDArray[np.uint8] | None, seed: int = 0, index: int = 0) -> 
     """A synthetic photograph of `ink` (uint8 `[H, W]`, light on 0) on paper; of empty paper for None. JPEG, RGB, 200 to
     600 pixels a side."""
     random = generator(seed, "photograph", index)
-    tall = random.uniform(0.3, 0.7)
+    tall = random.uniform(0.3, 0.7)  # the share of the photograph's side that the digit takes
     free = 0.4 - tall / 2  # so far may the digit's middle be from the photograph's
-    scene = Framing(int(random.integers(*SIDES)), tall, *random.uniform(-free, free, 2))
-    sheet = paper(scene, random)
-    sheet = np.minimum(sheet, ruled(scene, sheet, random))
-    if ink is not None:
-        sheet = written(scene, sheet, ink, random)
-    light = lit(seen_aslant(scene, sheet, random), random)
-    return taken(light, scene.side / 300, random)
-
-
-def paper(scene: Framing, random: np.random.Generator) -> Field:
-    """Plain paper `[S, S, 3]` in [0, 1]: a colour, with fibres and clouds."""
+    side = int(random.integers(*SIDES))
+    down, right = random.uniform(-free, free, 2)
+    whole = int(side * MARGIN)
     colour = np.array(PAPERS[random.choice(len(PAPERS), p=(0.4, 0.2, 0.15, 0.1, 0.1, 0.05))]) / 255
-    fibres = 0.012 * random.uniform(0.3, 1.5) * random.standard_normal((scene.sheet, scene.sheet))
+    fibres = 0.012 * random.uniform(0.3, 1.5) * random.standard_normal((whole, whole))
     clouds = 0.015 * smooth_noise(fibres.shape, 12, random)
-    return np.clip(colour * (1 + fibres + clouds)[:, :, None], 0, 1)
-
-
-def ruled(scene: Framing, sheet: Field, random: np.random.Generator) -> Field:
-    """The sheet with printed lines: on half of the sheets none, on a quarter ruled, on a quarter squared."""
+    sheet: Field = np.clip(colour * (1 + fibres + clouds)[:, :, None], 0, 1)  # [S, S, 3]
     kind = random.choice(["plain", "ruled", "squared"], p=(0.5, 0.25, 0.25))
-    if kind == "plain":
-        return sheet
-    spacing = scene.side * scene.tall * (random.uniform(0.7, 1.6) if kind == "ruled" else random.uniform(0.25, 0.7))
-    width = random.uniform(0.7, 1.9) * scene.side / 300
-    strength = random.uniform(0.35, 0.95)
-    covered = np.zeros((scene.sheet, scene.sheet))
-    for axis in (0, 1) if kind == "squared" else (0,):
-        line = repeated_line(np.arange(scene.sheet) - random.uniform(0, spacing), spacing, width)
-        covered = np.maximum(covered, line[:, None] if axis == 0 else line[None])
-    colour = np.array(LINES[random.integers(len(LINES))]) / 255
-    return sheet * (1 - strength * covered[:, :, None]) + sheet * colour * strength * covered[:, :, None]
+    if kind != "plain":
+        spacing = side * tall * (random.uniform(0.7, 1.6) if kind == "ruled" else random.uniform(0.25, 0.7))
+        width, strength = random.uniform(0.7, 1.9) * side / 300, random.uniform(0.35, 0.95)
+        covered = np.zeros((whole, whole))
+        for axis in (0, 1) if kind == "squared" else (0,):
+            line = repeated_line(np.arange(whole) - random.uniform(0, spacing), spacing, width)
+            covered = np.maximum(covered, line[:, None] if axis == 0 else line)
+        colour = np.array(LINES[random.integers(len(LINES))]) / 255
+        weight = strength * covered[:, :, None]
+        sheet = np.minimum(sheet, sheet * (1 - weight) + sheet * colour * strength * covered[:, :, None])
+    if ink is not None:
+        cover = strokes(ink, round(tall * side))
+        height, width = cover.shape
+        top, left = (round(whole / 2 + away * side - size / 2) for away, size in ((down, height), (right, width)))
+        inked_at = np.zeros((whole, whole))
+        inked_at[top : top + height, left : left + width] = cover
+        sheet = inked(sheet, inked_at, random)
+    # The camera sees a part of the sheet, turned by up to 8° and a little in perspective.
+    angle = np.radians(random.uniform(-8, 8))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    corners = side * UNIT
+    moved = corners @ turn.T + random.uniform(-0.04, 0.04, (4, 2)) * side
+    way = perspective(corners + side / 2, moved + whole / 2)
+    channels = [resampled(sheet[:, :, i].astype(np.float32), way, (side, side), BICUBIC) for i in range(3)]
+    return taken(lit(np.stack(channels, 2).astype(np.float64), random), side / 300, random)
 
 
 def repeated_line(place: Colours, spacing: float, width: float) -> Colours:
@@ -125,18 +118,6 @@ def repeated_line(place: Colours, spacing: float, width: float) -> Colours:
     apart = np.abs((place + spacing / 2) % spacing - spacing / 2)
     line: Colours = np.clip(width / 2 + 0.5 - apart, 0, 1)
     return line
-
-
-def written(scene: Framing, sheet: Field, ink: NDArray[np.uint8], random: np.random.Generator) -> Field:
-    """The sheet with `ink` on it."""
-    cover = strokes(ink, round(scene.tall * scene.side))
-    height, width = cover.shape
-    middle = scene.sheet / 2
-    top = round(middle + scene.down * scene.side - height / 2)
-    left = round(middle + scene.right * scene.side - width / 2)
-    whole = np.zeros((scene.sheet, scene.sheet))
-    whole[top : top + height, left : left + width] = cover
-    return inked(sheet, whole, random)
 
 
 def inked(sheet: Field, whole: Field, random: np.random.Generator) -> Field:
@@ -162,30 +143,21 @@ def strokes(ink: NDArray[np.uint8], tall: int) -> Field:
     return np.asarray(edge * edge * (3 - 2 * edge), np.float64)
 
 
-def seen_aslant(scene: Framing, sheet: Field, random: np.random.Generator) -> Field:
-    """The part of the sheet that the camera sees, turned by up to 8° and a little in perspective: `[side, side, 3]`."""
-    angle, half = np.radians(random.uniform(-8, 8)), scene.side / 2
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    corners = half * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-    moved = corners @ turn.T + random.uniform(-0.04, 0.04, (4, 2)) * scene.side
-    values = perspective(corners + half, moved + scene.sheet / 2)
-    channels = [
-        Image.fromarray(sheet[:, :, i].astype(np.float32)).transform(
-            (scene.side, scene.side), Image.Transform.PERSPECTIVE, values, Image.Resampling.BICUBIC
-        )
-        for i in range(3)
-    ]
-    return np.stack([np.asarray(channel, np.float64) for channel in channels], 2)
-
-
-def perspective(target: Field, source: Field) -> list[float]:
-    """The eight numbers by which Pillow maps `target` to `source`, four points `[4, 2]` (x, y) each."""
+def perspective(target: Field, source: Field) -> Matrix:
+    """The map `[3, 3]` of `target` to `source`, four points `[4, 2]` (x, y) each."""
     rows, right = [], []
     for (x, y), (u, v) in zip(target, source, strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
         right += [u, v]
-    values: list[float] = np.linalg.solve(np.array(rows), np.array(right)).tolist()
-    return values
+    return np.append(np.linalg.solve(np.array(rows), np.array(right)), 1).reshape(3, 3)
+
+
+def resampled(
+    values: Plane, matrix: Matrix, size: tuple[int, int], method: Image.Resampling = Image.Resampling.BILINEAR
+) -> Plane:
+    """The field that at each pixel has the value that `values` has where `matrix` maps the pixel to; 0 outside."""
+    numbers = (matrix / matrix[2, 2]).ravel()[:8].tolist()
+    return np.array(Image.fromarray(values).transform(size, Image.Transform.PERSPECTIVE, numbers, method))
 
 
 def lit(colours: Colours, random: np.random.Generator) -> Colours:
@@ -235,13 +207,6 @@ def smooth_noise(shape: tuple[int, ...], points: int, random: np.random.Generato
     return np.asarray(mesh.resize((shape[1], shape[0]), Image.Resampling.BICUBIC), np.float64)
 
 
-Plane = NDArray[np.float32]
-"""One value per pixel of the picture, `[H, W]`; RGB from 0 to 1 if `[H, W, 3]`."""
-Points = NDArray[np.float64]
-"""Points (x, y), `[N, 2]`."""
-Matrix = NDArray[np.floating[Any]]
-"""A perspective map, `[3, 3]`."""
-
 KINDS = ("desk along an edge", "corner", "all round", "note", "card")
 LONGER = 600, 1600
 """Pixels of a picture's longer side, at least and at most; small ones as often as large ones."""
@@ -251,8 +216,6 @@ DIGIT = 0.08, 0.45
 """The longer side of the digit by the shorter one of its sheet: the least and the most."""
 LEAST_PIXELS = 34
 """But its longer side has as many units at least, of which each is about a pixel."""
-UNIT = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
-"""The corners of a square, clockwise from the upper left one."""
 
 
 @dataclass(frozen=True)
@@ -324,88 +287,16 @@ class Laid:
         return resampled(random.standard_normal(points[::-1], np.float32), scale @ back, (self.width, self.height))
 
 
+def mapped(matrix: Matrix, points: Points) -> Points:
+    """`points` after the perspective map `matrix` `[3, 3]`."""
+    moved = np.column_stack([points, np.ones(len(points))]) @ matrix.T
+    return np.asarray(moved[:, :2] / moved[:, 2:])
+
+
 def turned(angle: float) -> Matrix:
     """The matrix `[3, 3]` that gives points in axes turned by `angle`."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
-
-
-def mapped(matrix: Matrix, points: Points) -> Points:
-    """`points` after the perspective map `matrix` `[3, 3]`."""
-    moved = np.column_stack([points, np.ones(len(points))]) @ matrix.T
-    result: Points = moved[:, :2] / moved[:, 2:]
-    return result
-
-
-def resampled(values: Plane, matrix: Matrix, size: tuple[int, int]) -> Plane:
-    """The field that at each pixel has the value that `values` has where `matrix` maps the pixel to; 0 outside."""
-    numbers = (matrix / matrix[2, 2]).ravel()[:8].tolist()
-    image = Image.fromarray(values)
-    return np.array(image.transform(size, Image.Transform.PERSPECTIVE, numbers, Image.Resampling.BILINEAR))
-
-
-def arranged(kind: str, ink: tuple[int, ...], random: np.random.Generator) -> Laid:
-    """A sheet of some size somewhere under some camera, with a place for the ink on it; drawn until all is in view that
-    `kind` wants in view."""
-    longer = round(math.exp(random.uniform(*np.log(LONGER))))
-    shorter = round(longer * SHAPES[random.integers(len(SHAPES))])
-    width, height = (longer, shorter) if random.random() < 0.4 else (shorter, longer)
-    while True:
-        laid = proposed(kind, ink, width, height, random)
-        digit_kept = (np.abs(laid.digit) < np.array(laid.sheet) / 2 - 0.08 * laid.short).all()
-        if digit_kept and laid.inside(laid.digit, 0.04 * shorter).all() and fits(kind, laid):
-            return laid
-
-
-def fits(kind: str, laid: Laid) -> bool:
-    """Whether as much of the sheet is in view, and as much of the desk, as `kind` wants."""
-    seen = laid.inside(laid.corners, 0.02 * laid.width)
-    desk = np.abs(mapped(np.linalg.inv(laid.camera), laid.frame)) > np.array(laid.sheet) / 2
-    if kind == "desk along an edge":
-        return not laid.inside(laid.corners, -0.01 * laid.width).any() and bool(desk.any(1).sum() in (1, 2))
-    if kind == "corner":
-        return bool(seen.sum() == 1 and laid.inside(laid.corners, -0.01 * laid.width).sum() == 1)
-    return bool(seen.all())
-
-
-def proposed(kind: str, ink: tuple[int, ...], width: int, height: int, random: np.random.Generator) -> Laid:
-    """A sheet under a camera, whatever is in view."""
-    longer, shorter = max(width, height), min(width, height)
-    low, high, by = {
-        "desk along an edge": (1.1, 1.7, longer), "corner": (0.8, 1.5, longer), "all round": (0.5, 0.85, shorter),
-        "note": (0.25, 0.55, shorter), "card": (0.25, 0.6, shorter),
-    }[kind]  # fmt: skip
-    short = by * random.uniform(low, high)
-    stretch = {"note": random.uniform(1, 1.03), "card": random.choice([3 / 2, 5 / 3, 1.4])}
-    long = float(short * stretch.get(kind, random.choice([math.sqrt(2), math.sqrt(2), 11 / 8.5, 1.6])))
-    upright = random.random() < (0.25 if kind == "card" else 0.7)
-    sheet = (short, long) if upright else (long, short)
-    anchor, place = anchored(kind, np.array(sheet), np.array([width, height]), random)
-    turn = math.radians(random.uniform(-20, 20))
-    camera = seen_by_camera(width, height, anchor, place, turn, random)
-    least = max(DIGIT[0], LEAST_PIXELS / short)
-    tall = short * math.exp(random.uniform(math.log(least), math.log(DIGIT[1])))
-    if kind in ("desk along an edge", "corner"):
-        spot = np.array([[random.uniform(0.1, 0.9) * width, random.uniform(0.1, 0.9) * height]])
-        middle = mapped(np.linalg.inv(camera), spot)[0]
-    else:
-        middle = np.array(sheet) * random.normal(0, 0.13, 2)
-    extent = tall * np.array([ink[1], ink[0]]) / max(ink)
-    return Laid(width, height, camera, sheet, middle, tall, extent, turn)
-
-
-def anchored(kind: str, sheet: Points, size: Points, random: np.random.Generator) -> tuple[Points, Points]:
-    """A point of the sheet and where the picture shows it: the middle, a corner, or somewhere along an edge."""
-    side = random.choice([-0.5, 0.5], 2)  # left or right, above or below
-    if kind == "corner":
-        return side * sheet, (0.5 + side * random.uniform(0.3, 0.8, 2)) * size
-    if kind == "desk along an edge":
-        axis = int(random.integers(2))
-        side[1 - axis] = random.uniform(-0.25, 0.25)
-        share = side.copy()
-        share[axis] *= random.uniform(0.2, 0.8)
-        return side * sheet, (0.5 + share) * size
-    return np.zeros(2), (0.5 + random.uniform(-0.2, 0.2, 2)) * size
 
 
 def rotated(axis: tuple[float, float, float], angle: float) -> Matrix:
@@ -415,21 +306,67 @@ def rotated(axis: tuple[float, float, float], angle: float) -> Matrix:
     return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
 
 
-def seen_by_camera(
-    width: int, height: int, anchor: Points, place: Points, turn: float, random: np.random.Generator
-) -> Matrix:
-    """How a pinhole camera, tilted by up to 30°, sees the plane turned by `turn`: the `anchor` at `place`, where a unit
-    is about a pixel: `[3, 3]`."""
-    focus = max(width, height) * random.uniform(1.1, 1.7)
-    tilt, axis = math.radians(min(abs(random.normal(0, 13)), 30)), random.uniform(0, 2 * np.pi)
-    rotation = rotated((np.cos(axis), np.sin(axis), 0.0), tilt)
-    outer = np.column_stack([rotation[:, :2] @ turned(-turn)[:2, :2], [*(place - (width / 2, height / 2)), focus]])
-    lens = np.array([[focus, 0, width / 2], [0, focus, height / 2], [0, 0, 1]])
+def arranged(kind: str, ink: tuple[int, ...], random: np.random.Generator) -> Laid:
+    """A sheet of some size somewhere under some camera, with a place for the ink on it; drawn until as much of the
+    sheet and of the desk is in view as `kind` wants, and all of the digit."""
+    longer = round(math.exp(random.uniform(*np.log(LONGER))))
+    shorter = round(longer * SHAPES[random.integers(len(SHAPES))])
+    width, height = (longer, shorter) if random.random() < 0.4 else (shorter, longer)
+    while True:
+        laid = proposed(kind, ink, width, height, random)
+        kept = bool((np.abs(laid.digit) < np.array(laid.sheet) / 2 - 0.08 * laid.short).all())
+        kept = kept and bool(laid.inside(laid.digit, 0.04 * shorter).all())
+        wide = laid.inside(laid.corners, -0.01 * width).sum()
+        if kind == "desk along an edge":
+            desk = np.abs(mapped(np.linalg.inv(laid.camera), laid.frame)) > np.array(laid.sheet) / 2
+            kept = kept and not wide and desk.any(1).sum() in (1, 2)
+        else:
+            seen = laid.inside(laid.corners, 0.02 * width).sum()
+            kept = kept and (seen == wide == 1 if kind == "corner" else seen == 4)
+        if kept:
+            return laid
+
+
+def proposed(kind: str, ink: tuple[int, ...], width: int, height: int, random: np.random.Generator) -> Laid:
+    """A sheet under a pinhole camera that is tilted by up to 30°, whatever is in view; a unit is about a pixel."""
+    size, longer, shorter = np.array([width, height]), max(width, height), min(width, height)
+    low, high, by = {
+        "desk along an edge": (1.1, 1.7, longer), "corner": (0.8, 1.5, longer), "all round": (0.5, 0.85, shorter),
+        "note": (0.25, 0.55, shorter), "card": (0.25, 0.6, shorter),
+    }[kind]  # fmt: skip
+    short = by * random.uniform(low, high)
+    stretch = {"note": random.uniform(1, 1.03), "card": random.choice([3 / 2, 5 / 3, 1.4])}
+    long = float(short * stretch.get(kind, random.choice([math.sqrt(2), math.sqrt(2), 11 / 8.5, 1.6])))
+    sheet = (short, long) if random.random() < (0.25 if kind == "card" else 0.7) else (long, short)
+    # A point of the sheet, and where the picture shows it: a corner, somewhere along an edge, or the middle.
+    side = random.choice([-0.5, 0.5], 2)  # left or right, above or below
+    if kind == "corner":
+        share = side * random.uniform(0.3, 0.8, 2)
+    elif kind == "desk along an edge":
+        axis = int(random.integers(2))
+        side[1 - axis] = random.uniform(-0.25, 0.25)
+        share = side.copy()
+        share[axis] *= random.uniform(0.2, 0.8)
+    else:
+        side, share = np.zeros(2), random.uniform(-0.2, 0.2, 2)
+    turn = math.radians(random.uniform(-20, 20))
+    focus = longer * random.uniform(1.1, 1.7)
+    tilt, around = math.radians(min(abs(random.normal(0, 13)), 30)), random.uniform(0, 2 * np.pi)
+    rotation = rotated((np.cos(around), np.sin(around), 0.0), tilt)
+    away = (0.5 + share) * size - (width / 2, height / 2)
+    outer = np.column_stack([rotation[:, :2] @ turned(-turn)[:2, :2], [*away, focus]])
     shift = np.eye(3)
-    shift[:2, 2] = -anchor
-    camera: Matrix = lens @ outer @ shift
+    shift[:2, 2] = -(side * np.array(sheet))
+    camera = np.array([[focus, 0, width / 2], [0, focus, height / 2], [0, 0, 1]]) @ outer @ shift
     camera /= camera[2, 2]
-    return camera
+    least = max(DIGIT[0], LEAST_PIXELS / short)
+    tall = short * math.exp(random.uniform(math.log(least), math.log(DIGIT[1])))
+    if kind in ("desk along an edge", "corner"):
+        spot = np.array([[random.uniform(0.1, 0.9) * width, random.uniform(0.1, 0.9) * height]])
+        middle = mapped(np.linalg.inv(camera), spot)[0]
+    else:
+        middle = np.array(sheet) * random.normal(0, 0.13, 2)
+    return Laid(width, height, camera, sheet, middle, tall, tall * np.array([ink[1], ink[0]]) / max(ink), turn)
 
 
 SCENES = 60
@@ -455,6 +392,8 @@ LAMINATES = {
     "white laminate": (238, 238, 235),
     "green board": (58, 104, 86),
 }
+CLOTHS = ((96, 108, 132), (170, 156, 132), (142, 48, 52), (228, 224, 214), (70, 84, 66))
+"""The colours of one kind of threads."""
 COMMON = ("light wood", "dark wood", "grey laminate", "white laminate") * 2 + ("print",)
 DESKS = {
     HALVES[0]: (*COMMON, "light wood", "dark laminate", "dark laminate"),
@@ -532,11 +471,37 @@ def ground(half: Half, kind: str, laid: Laid, random: np.random.Generator) -> tu
     name = "paper" if kind == "note" and random.random() < 0.33 else names[random.integers(len(names))]
     unit = max(laid.width, laid.height) / 1000 * random.uniform(0.7, 1.5)
     turn = -laid.turn + math.radians(random.normal(0, 10)) + math.pi / 2 * int(random.integers(2))
+
+    def clouds(size: float, across: float | None = None, turn: float = 0.0) -> Plane:
+        return laid.clouds(size, across or size, random, turn)
+
     if name in WOODS:
         return name, wood(laid, WOODS[name], unit, turn, random)
-    if name in LAMINATES:
-        return name, laminate(laid, LAMINATES[name], unit, random)
-    return name, OTHERS[name](laid, unit, turn, random)
+    if name == "cloth":
+        return name, cloth(laid, unit, turn, random)
+    if name in LAMINATES:  # worn a little
+        worn = 1 + 0.02 * clouds(unit * 200) + 0.012 * clouds(unit * 3)
+        return name, tinted(LAMINATES[name], worn)
+    if name == "cork":  # grains, some of them dark
+        grains = clouds(unit * 7) + 0.8 * clouds(unit * 3)
+        specks = np.clip(clouds(unit * 9, unit * 6, turn) - np.float32(1.25), 0, 0.8)
+        return name, tinted((196, 150, 102), 1 + 0.1 * grains - 0.75 * specks)
+    if name == "stone":  # speckled, or what imitates it
+        dark = np.clip(clouds(unit * 4, turn=turn) - np.float32(0.8), 0, 1)
+        light = np.clip(clouds(unit * 3) - np.float32(1), 0, 1)
+        colour = ((186, 182, 176), (110, 110, 114), (206, 196, 180))[random.integers(3)]
+        return name, tinted(colour, 1 + 0.05 * clouds(unit * 60) - 0.4 * dark + 0.3 * light)
+    if name == "print":  # a newspaper: columns of grey lines, broken into words
+        along, across = laid.plane(turn)
+        line, column = unit * random.uniform(8, 14), unit * random.uniform(130, 260)
+        height = np.abs((across / np.float32(line)) % 1 - np.float32(0.5))
+        words = clouds(line * 0.35, line * 0.3, turn) + clouds(line * 2.2, line, turn)
+        text = np.clip(2 * (words + np.float32(0.9)), 0, 1) * np.clip((np.float32(0.27) - height) * 12, 0, 1)
+        between = np.clip((np.abs((along / np.float32(column)) % 1 - np.float32(0.5)) - np.float32(0.03)) * 40, 0, 1)
+        return name, tinted((216, 212, 202), 1 - random.uniform(0.12, 0.42) * text * between)
+    # Another sheet, larger than the picture; some are ruled or squared.
+    colour = PAPERS[random.choice(len(PAPERS), p=(0.5, 0.2, 0.2, 0.0, 0.0, 0.1))]
+    return name, lined(laid, tinted(colour, 1 + 0.012 * clouds(unit * 2)), unit * 40, turn, random)
 
 
 def wood(
@@ -562,12 +527,6 @@ def wood(
     return np.asarray(surface, np.float32)
 
 
-def laminate(laid: Laid, colour: tuple[int, ...], unit: float, random: np.random.Generator) -> Plane:
-    """A plain surface, worn a little."""
-    worn = 1 + 0.02 * laid.clouds(unit * 200, unit * 200, random) + 0.012 * laid.clouds(unit * 3, unit * 3, random)
-    return tinted(colour, worn)
-
-
 def cloth(laid: Laid, unit: float, turn: float, random: np.random.Generator) -> Plane:
     """A weave of two kinds of threads."""
     along, across = laid.plane(turn)
@@ -582,46 +541,6 @@ def cloth(laid: Laid, unit: float, turn: float, random: np.random.Generator) -> 
     first = np.array(CLOTHS[random.integers(len(CLOTHS))], np.float32) / 255
     second = np.clip(first * np.float32(random.uniform(0.8, 1.2)), 0, 1)
     return np.asarray(tone[:, :, None] * np.where(over[:, :, None], first, second), np.float32)
-
-
-CLOTHS = ((96, 108, 132), (170, 156, 132), (142, 48, 52), (228, 224, 214), (70, 84, 66))
-
-
-def cork(laid: Laid, unit: float, turn: float, random: np.random.Generator) -> Plane:
-    """Grains of cork, some of them dark."""
-    grains = laid.clouds(unit * 7, unit * 7, random) + 0.8 * laid.clouds(unit * 3, unit * 3, random)
-    specks = np.clip(laid.clouds(unit * 9, unit * 6, random, turn) - np.float32(1.25), 0, 0.8)
-    return tinted((196, 150, 102), 1 + 0.1 * grains - 0.75 * specks)
-
-
-def stone(laid: Laid, unit: float, turn: float, random: np.random.Generator) -> Plane:
-    """Speckled stone, or what imitates it."""
-    dark = np.clip(laid.clouds(unit * 4, unit * 4, random, turn) - np.float32(0.8), 0, 1)
-    light = np.clip(laid.clouds(unit * 3, unit * 3, random) - np.float32(1), 0, 1)
-    colour = ((186, 182, 176), (110, 110, 114), (206, 196, 180))[random.integers(3)]
-    return tinted(colour, 1 + 0.05 * laid.clouds(unit * 60, unit * 60, random) - 0.4 * dark + 0.3 * light)
-
-
-def printed(laid: Laid, unit: float, turn: float, random: np.random.Generator) -> Plane:
-    """A newspaper: columns of grey lines, broken into words."""
-    along, across = laid.plane(turn)
-    line, column = unit * random.uniform(8, 14), unit * random.uniform(130, 260)
-    height = np.abs((across / np.float32(line)) % 1 - np.float32(0.5))
-    words = laid.clouds(line * 0.35, line * 0.3, random, turn) + laid.clouds(line * 2.2, line, random, turn)
-    text = np.clip(2 * (words + np.float32(0.9)), 0, 1) * np.clip((np.float32(0.27) - height) * 12, 0, 1)
-    between = np.clip((np.abs((along / np.float32(column)) % 1 - np.float32(0.5)) - np.float32(0.03)) * 40, 0, 1)
-    return tinted((216, 212, 202), 1 - random.uniform(0.12, 0.42) * text * between)
-
-
-def other_paper(laid: Laid, unit: float, turn: float, random: np.random.Generator) -> Plane:
-    """Another sheet, larger than the picture; some are ruled or squared."""
-    colour = PAPERS[random.choice(len(PAPERS), p=(0.5, 0.2, 0.2, 0.0, 0.0, 0.1))]
-    return lined(laid, tinted(colour, 1 + 0.012 * laid.clouds(unit * 2, unit * 2, random)), unit * 40, turn, random)
-
-
-OTHERS: dict[str, Callable[[Laid, float, float, np.random.Generator], Plane]] = {
-    "cloth": cloth, "cork": cork, "stone": stone, "print": printed, "paper": other_paper,
-}  # fmt: skip
 
 
 def tinted(colour: tuple[int, ...], tone: Plane) -> Plane:
@@ -661,9 +580,28 @@ def on_desk(surface: Plane, kind: str, laid: Laid, random: np.random.Generator) 
         1 + np.exp(np.clip(away / np.float32(thick * random.uniform(0.5, 1.2)), -30, 30))
     )
     surface *= (1 - shadow)[:, :, None]
-    if random.random() < 0.3:
-        surface += gloss(laid, random)[:, :, None]
-    sheet = sheet_of(kind, laid, x, y, random)
+    if random.random() < 0.3:  # a window or a lamp that the desk reflects: a bright place with a soft border
+        shine = [
+            (np.arange(side, dtype=np.float32) / side - random.uniform(0, 1)) / random.uniform(0.1, 0.4)
+            for side in (laid.width, laid.height)
+        ]
+        glow = random.uniform(0.05, 0.3) * np.exp(-(shine[1] * shine[1]))[:, None] * np.exp(-(shine[0] * shine[0]))
+        surface += np.asarray(glow, np.float32)[:, :, None]
+    # The sheet, as if it went on for ever; one edge curls towards the light or away from it.
+    if kind in ("note", "card"):
+        colours, odds = NOTES if kind == "note" else CARDS, None
+    else:
+        colours, odds = PAPERS, (0.45, 0.2, 0.15, 0.08, 0.08, 0.04)
+    colour = colours[random.choice(len(colours), p=odds)]
+    tone = 1 + 0.015 * random.uniform(0.3, 1.5) * random.standard_normal(x.shape, np.float32)
+    across, size = ((x, laid.sheet[0]), (y, laid.sheet[1]))[1 if kind == "note" else random.integers(2)]
+    side = 1 if kind == "note" else int(random.choice([-1, 1]))
+    inwards = np.clip(size / 2 - side * across, 0, None) / np.float32(short * random.uniform(0.06, 0.3))
+    tone += random.uniform(-0.14, 0.08) * np.exp(-inwards)
+    sheet = tinted(colour, np.asarray(tone, np.float32))
+    if kind != "note":
+        spacing = short * (random.uniform(0.07, 0.12) if kind == "card" else random.uniform(0.025, 0.06))
+        sheet = lined(laid, sheet, max(spacing, 12), 0.0, random)
     sheet -= surface
     sheet *= covered
     surface += sheet
@@ -680,24 +618,6 @@ def distance(sheet: tuple[float, float], round_by: float, x: Plane, y: Plane) ->
     return np.asarray(outside + np.minimum(np.maximum(right, down), 0) - np.float32(round_by), np.float32)
 
 
-def sheet_of(kind: str, laid: Laid, x: Plane, y: Plane, random: np.random.Generator) -> Plane:
-    """The sheet's colours, as if it went on for ever; one edge curls towards the light or away from it."""
-    colours, odds = {"note": (NOTES, None), "card": (CARDS, None)}.get(
-        kind, (PAPERS, (0.45, 0.2, 0.15, 0.08, 0.08, 0.04))
-    )
-    colour = colours[random.choice(len(colours), p=odds)]
-    tone = 1 + 0.015 * random.uniform(0.3, 1.5) * random.standard_normal(x.shape, np.float32)
-    across, size = ((x, laid.sheet[0]), (y, laid.sheet[1]))[1 if kind == "note" else random.integers(2)]
-    side = 1 if kind == "note" else int(random.choice([-1, 1]))
-    inwards = np.clip(size / 2 - side * across, 0, None) / np.float32(laid.short * random.uniform(0.06, 0.3))
-    tone += random.uniform(-0.14, 0.08) * np.exp(-inwards)
-    sheet = tinted(colour, np.asarray(tone, np.float32))
-    if kind == "note":
-        return sheet
-    spacing = laid.short * random.uniform(0.07, 0.12) if kind == "card" else laid.short * random.uniform(0.025, 0.06)
-    return lined(laid, sheet, max(spacing, 12), 0.0, random)
-
-
 def write(
     colours: Plane, ink: NDArray[np.uint8], laid: Laid, random: np.random.Generator
 ) -> tuple[float, float, float, float]:
@@ -708,21 +628,14 @@ def write(
     start = np.floor(corners.min(0) - 2).clip(0).astype(int)
     width, height = np.ceil(corners.max(0) + 2).astype(int) - start
     part = colours[start[1] : start[1] + height, start[0] : start[0] + width]
-    numbers = perspective(corners - start, (UNIT + 0.5) * cover.shape[::-1])
-    covered = resampled(cover, np.append(numbers, 1).reshape(3, 3), (part.shape[1], part.shape[0]))
+    way = perspective(corners - start, (UNIT + 0.5) * cover.shape[::-1])
+    covered = resampled(cover, way, (part.shape[1], part.shape[0]))
     part[:] = inked(part.astype(np.float64), covered.astype(np.float64), random)
     (left, top), (right, bottom) = laid.seen(laid.digit).min(0), laid.seen(laid.digit).max(0)
     return float(left), float(top), float(right), float(bottom)
 
 
 # What the light does.
-
-
-def gloss(laid: Laid, random: np.random.Generator) -> Plane:
-    """A window or a lamp that the desk reflects: a bright place with a soft border."""
-    x = (np.arange(laid.width, dtype=np.float32) / laid.width - random.uniform(0, 1)) / random.uniform(0.1, 0.4)
-    y = (np.arange(laid.height, dtype=np.float32) / laid.height - random.uniform(0, 1)) / random.uniform(0.1, 0.4)
-    return np.asarray(random.uniform(0.05, 0.3) * np.exp(-(y * y))[:, None] * np.exp(-(x * x)), np.float32)
 
 
 def hand_shadow(laid: Laid, random: np.random.Generator) -> Plane:

@@ -22,11 +22,6 @@ import numpy as np
 from sumnist.lab.suites.digits import HALVES, Half, check_half, generator
 from sumnist.sheets.layout import Field, Formula, Layout, in_order
 
-__all__ = [
-    "EXPECTED", "FILLERS", "LAYOUTS", "UNEXPECTED", "Entry", "Kind", "Manner", "Mistake", "Truth", "random_of",
-    "slips", "sum_of", "truth",
-]  # fmt: skip
-
 Expected = Literal["off by one", "carry", "swapped", "skipped", "anything"]
 Unexpected = Literal["two carries", "digit forgotten", "another's total"]
 Kind = Expected | Unexpected

@@ -43,11 +43,6 @@ from sumnist.pictures.components import components_of
 from sumnist.sheets.layout import Layout, Page, Person, Rectangle
 from sumnist.sheets.printing import pdf
 
-__all__ = [
-    "REACH", "SCALE", "SIZES", "Cell", "Cells", "Ink", "Mark", "Photograph", "Sheets", "View", "cells", "filled",
-    "marks", "photographed", "printed", "scanned",
-]  # fmt: skip
-
 Cover = NDArray[np.float32]
 """How much of each pixel is covered by ink, in [0, 1], `[h, w]`."""
 
@@ -212,7 +207,13 @@ def mark(
     elif strip:
         on_strip(cover, frames[0], written[0], ink, pen, hand, random)
     else:
-        in_boxes(cover, frames, written, ink, pen, hand, random)
+        for frame, text in zip(frames, written, strict=True):
+            x, y, wide, tall = frame
+            middle = x + wide / 2 + random.normal(0, 0.06) * wide, y + tall / 2 + random.normal(0, 0.05) * tall
+            if text.isdecimal():
+                put(cover, digit(text, ink, pen, hand, random, WIDEST * SCALE), middle)
+            else:
+                signs(cover, [frame], [text], pen, random)
     if crossed:
         cross_out(cover, pen, random)
     if pen.grain > 0:
@@ -231,21 +232,9 @@ def grain() -> Cover:
 
 # Digits.
 
+Point = tuple[float, float]
 Frame = tuple[float, float, float, float]
 """Left, top, width and height of a box, in pixels of a cover."""
-
-
-def in_boxes(
-    cover: Cover, frames: Sequence[Frame], written: Sequence[str], ink: Ink, pen: Pen, hand: Hand,
-    random: np.random.Generator,
-) -> None:  # fmt: skip
-    """Draw a character into each box."""
-    for (x, y, width, height), text in zip(frames, written, strict=True):
-        middle = x + width / 2 + random.normal(0, 0.06) * width, y + height / 2 + random.normal(0, 0.05) * height
-        if not text.isdecimal():
-            signs(cover, [(x, y, width, height)], [text], pen, random)
-        else:
-            put(cover, digit(text, ink, pen, hand, random, WIDEST * SCALE), middle)
 
 
 def on_strip(
@@ -303,7 +292,7 @@ def digit(
     return np.asarray(np.clip(edge + (0.5 - pen.level * steep), 0, 1), np.float32)
 
 
-def put(cover: Cover, drawn: Cover, middle: tuple[float, float]) -> None:
+def put(cover: Cover, drawn: Cover, middle: Point) -> None:
     """Lay something over a cover, around a point; what is outside is cut off."""
     tall, wide = drawn.shape
     left, top = round(middle[0] - wide / 2), round(middle[1] - tall / 2)
@@ -316,7 +305,7 @@ def put(cover: Cover, drawn: Cover, middle: tuple[float, float]) -> None:
 # Strokes.
 
 
-def stroke(cover: Cover, points: Sequence[tuple[float, float]], width: float) -> None:
+def stroke(cover: Cover, points: Sequence[Point], width: float) -> None:
     """Draw a line of a pen."""
     canvas = Image.new("L", (cover.shape[1], cover.shape[0]))
     pen, half = ImageDraw.Draw(canvas), width / 2
@@ -326,18 +315,16 @@ def stroke(cover: Cover, points: Sequence[tuple[float, float]], width: float) ->
     np.maximum(cover, np.asarray(canvas, np.float32) / 255, out=cover)
 
 
-def bent(
-    start: tuple[float, float], end: tuple[float, float], random: np.random.Generator
-) -> list[tuple[float, float]]:
-    """A line that is not quite straight."""
+def line(cover: Cover, start: Point, end: Point, width: float, random: np.random.Generator) -> None:
+    """Draw a line of a pen that is not quite straight."""
     (x, y), (u, v) = start, end
     bow, share = random.normal(0, 0.05), np.linspace(0, 1, 9)
     away = 4 * bow * share * (1 - share)
-    return list(zip((x + share * (u - x) - away * (v - y)).tolist(), (y + share * (v - y) + away * (u - x)).tolist(),
-                    strict=True))  # fmt: skip
+    across, down = x + share * (u - x) - away * (v - y), y + share * (v - y) + away * (u - x)
+    stroke(cover, list(zip(across.tolist(), down.tolist(), strict=True)), width)
 
 
-def lines(sign: str, frame: Frame) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
+def lines(sign: str, frame: Frame) -> Iterator[tuple[Point, Point]]:
     """From where to where the strokes of a sign go in a frame."""
     x, y, width, height = frame
     if sign == "–":
@@ -360,7 +347,7 @@ def signs(cover: Cover, frames: Sequence[Frame], written: Sequence[str], pen: Pe
         for start, end in lines(text, (left, top, share * width, tall * height)) if text else ():
             jitter = random.normal(0, 0.04 * height, 4)
             ends = (start[0] + jitter[0], start[1] + jitter[1]), (end[0] + jitter[2], end[1] + jitter[3])
-            stroke(cover, bent(*ends, random), pen.width)
+            line(cover, *ends, pen.width, random)
 
 
 def cross_out(cover: Cover, pen: Pen, random: np.random.Generator) -> None:
@@ -372,10 +359,10 @@ def cross_out(cover: Cover, pen: Pen, random: np.random.Generator) -> None:
     heights = {"line": [0.5], "lines": [0.35, 0.65]}.get(kind, [])
     for height in heights:
         ends = (top + tall * (height + random.normal(0, 0.12)) for _ in range(2))
-        stroke(cover, bent((left, next(ends)), (left + wide, next(ends)), random), pen.width)
+        line(cover, (left, next(ends)), (left + wide, next(ends)), pen.width, random)
     if kind == "X":
         for start, end in lines("X", (left, top, wide, tall)):
-            stroke(cover, bent(start, end, random), pen.width)
+            line(cover, start, end, pen.width, random)
     if kind == "scribble":
         teeth = int(random.integers(7, 14)) + round(wide / tall * 4)
         across = left + wide * (np.linspace(0, 1, teeth) + random.normal(0, 0.02, teeth))
@@ -574,11 +561,6 @@ class Photograph(NamedTuple):
     blur: float = 0.0
     motion: float = 0.0
 
-    @property
-    def matrix(self) -> NDArray[np.float64] | None:
-        """From millimetres on the page to pixels, `[3, 3]`, homogeneous; None if the page is bent."""
-        return None if self.view.bend else self.view.matrix
-
 
 def photographed(
     page: NDArray[np.uint8], random: np.random.Generator, size: tuple[int, int] | None = None, bent: float = BENT
@@ -600,7 +582,9 @@ def photographed(
         axis, bend = int(random.integers(2)), random.uniform(*BEND) * float(random.choice([-1, 1]))
         view = View(view.matrix, view.lift, axis, page.shape[1 - axis] / SCALE, bend)
     outline = view.seen(edge_of(page))
-    scale = float(np.sqrt(area(outline) / page.size)) * SCALE  # pixels a millimetre
+    x, y = outline.T
+    area = float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
+    scale = float(np.sqrt(area / page.size)) * SCALE  # pixels a millimetre
     picture = Image.composite(drawn(page, view, (wide, high), scale), desk((wide, high), random),
                               inside(outline, (wide, high)))  # fmt: skip
     picture = ImageChops.multiply(picture, light((wide, high), random))
@@ -663,12 +647,6 @@ def edge_of(page: NDArray[np.uint8]) -> Points:
     share = np.linspace(0, 1, 41)[:, None]
     corners = np.array([[0, 0], [wide, 0], [wide, high], [0, high], [0, 0]])
     return np.concatenate([(1 - share) * one + share * other for one, other in pairwise(corners)])
-
-
-def area(outline: Points) -> float:
-    """The area of a polygon, in square pixels."""
-    x, y = outline.T
-    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 
 
 # What the picture shows.

@@ -13,11 +13,10 @@ and without fonts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from string import ascii_letters, ascii_uppercase
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +27,6 @@ from sumnist.lab.suites import digits as suite
 from sumnist.lab.suites.digits import HALVES, Half, check_half, generator, ink_of
 from sumnist.lab.suites.out_of_distribution import scribble
 from sumnist.lab.suites.photographs import blank_photographs
-
-__all__ = [
-    "COUNTS", "FONTS", "NO_NUMBERS", "SPACINGS", "STRINGS", "Spacing", "Strings", "half_of_test", "strings",
-]  # fmt: skip
 
 Strip = NDArray[np.uint8]
 Spacing = Literal["spaced", "close", "touching"]
@@ -88,13 +83,9 @@ LONG = 3, 6
 """Width of those by their height: from, and up to."""
 
 
-@dataclass(frozen=True)
-class Strings:
-    """Pictures `[H, W]` of strings with the same number of `digits`, light ink on dark ground, and the `texts` on
-    them."""
+class Strings(NamedTuple):
+    """Pictures `[H, W]` of strings, light ink on dark ground, and the `texts` on them."""
 
-    digits: int
-    spacing: Spacing
     pictures: tuple[Strip, ...]
     texts: tuple[str, ...]
 
@@ -114,7 +105,7 @@ def strings(half: Half, digits: int, spacing: Spacing, count: int | None = None)
         chosen = drawn(test.digits, digits, generator(seed, f"{digits} digits", place))
         pictures.append(composed(test.images[chosen], spacing, generator(seed, f"{digits} {spacing}", place)))
         texts.append("".join(map(str, test.digits[chosen])))
-    return Strings(digits, spacing, tuple(pictures), tuple(texts))
+    return Strings(tuple(pictures), tuple(texts))
 
 
 @cache
