@@ -49,8 +49,7 @@ from sumnist.evaluation.text import percent
 from sumnist.files import CONFIG, PRETRAINED
 from sumnist.inference.numbers import TRUST
 from sumnist.lab.study.designs import VARIANTS
-from sumnist.lab.study.report import points, with_interval
-from sumnist.lab.study.results import Results
+from sumnist.lab.study.report import Results, points, with_interval
 from sumnist.sheets.check import KINDS, MISTAKE, WEIGHTS, Check, Kind, Posterior, Writer
 from sumnist.sheets.layout import Formula
 from sumnist.sheets.verdict import SURE, WRONG, verdict

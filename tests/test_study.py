@@ -27,10 +27,18 @@ from sumnist.evaluation.metrics import answer_grid
 from sumnist.inference.onnx import FUSION, OnnxNetwork
 from sumnist.lab.study import runs
 from sumnist.lab.study.designs import MAIN, ORIGINAL, VARIANTS, Recipe, Variant, quick, variant
-from sumnist.lab.study.figures import FIGURES
 from sumnist.lab.study.network import ENCODINGS, TARGETS, JoinFusion, StudyNet
-from sumnist.lab.study.report import Report, Tables, report
-from sumnist.lab.study.results import Mean, Results, compare_all, holm, sign_flips
+from sumnist.lab.study.report import (
+    FIGURES,
+    Mean,
+    Report,
+    Results,
+    Tables,
+    compare_all,
+    holm,
+    report,
+    sign_flips,
+)
 from sumnist.lab.study.rows import Row, append_jsonl, open_rows, read_jsonl
 from sumnist.lab.study.runs import LEFT_OUT, JointLoss, conduct, draw_for, jobs_of, measure, read_rows, repeat, train
 from sumnist.model.encoders import count_parameters

@@ -12,7 +12,7 @@ from PIL import Image
 
 from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError
-from sumnist.lab.suites.corruptions import CORRUPTIONS, Chance, blurred, corrupted, edges
+from sumnist.lab.suites.corruptions import CORRUPTIONS, Chance, blurred, canny_edges, corrupted
 
 COUNT = 60
 PUBLISHED_MIB = {
@@ -153,7 +153,7 @@ def test_what_is_drawn_on_black_are_grey_drops_every_other_two_columns_of_a_line
 def test_the_edges_of_a_square_are_its_outline_and_a_blurred_point_is_a_gaussian() -> None:
     square, point = np.zeros((2, 1, 28, 28))
     square[:, 8:20, 8:20] = point[0, 14, 14] = 1
-    found = edges(square)[0]
+    found = canny_edges(square, Chance(0, "test", [0]))[0]
     assert 30 <= found.sum() <= 60
     assert not found[11:17, 11:17].any()  # nothing inside, nothing far outside
     assert not found[:6].any()

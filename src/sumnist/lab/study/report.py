@@ -1,28 +1,454 @@
-"""The report of a study, written from its rows: one Markdown text, as a page of the docs and as one HTML file."""
+"""The report of a study, written from its rows: one Markdown text, as a page of the docs and as one HTML file.
+
+First the rows, asked by variant: means with intervals, effects paired by seed, and the one family of tests. Then the
+pictures, in which blue is the digit, orange the sum, and lines are 95 % intervals over seeds. Then tables, sentences
+and the report.
+"""
 
 from __future__ import annotations
 
 import base64
 import math
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sumnist.data.sampling import NUMBERS
 from sumnist.errors import MissingExtraError
+from sumnist.evaluation.plots import COLOURS, GREY, STYLE, as_svg, new_figure
 from sumnist.evaluation.text import duration, markdown_table
 from sumnist.files import make_folder, write_atomically
 from sumnist.lab.study.designs import MAIN, VARIANTS, Variant
-from sumnist.lab.study.figures import draw
-from sumnist.lab.study.results import LEARNED, Mean, Results, compare_all
+from sumnist.lab.study.network import ENCODINGS, remove_biases
 from sumnist.lab.study.rows import Row
 
 try:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markdown_it import MarkdownIt
+    from scipy import stats
 except ImportError as error:
     raise MissingExtraError(error.name or "jinja2", "study", "the study's report") from error
+
+LEARNED = 0.95
+"""The share of right sums at which a sum counts as learned."""
+EPOCH = 215
+"""Steps in an epoch of 55,000 images in batches of 256."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of `n` seeds, its 95 % interval (Student's t; none with one seed), and their standard deviation."""
+
+    value: float
+    low: float
+    high: float
+    spread: float
+    n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Mean:
+        """Return the mean of one value per seed."""
+        n, value = len(values), float(np.mean(values))
+        if n < 2:
+            return cls(value, math.nan, math.nan, math.nan, n)
+        spread = float(np.std(values, ddof=1))
+        half = float(stats.t.ppf(0.975, n - 1)) * spread / math.sqrt(n)
+        return cls(value, value - half, value + half, spread, n)
+
+    @classmethod
+    def effect(cls, values: Sequence[float], others: Sequence[float]) -> Mean:
+        """Return how much more `values` are than `others`, of the same seeds in the same order."""
+        return cls.of([a - b for a, b in zip(values, others, strict=True)])
+
+    @property
+    def size(self) -> float:
+        """An effect as a multiple of its standard deviation (Cohen's d for pairs); infinite where all are the same."""
+        return self.value / self.spread if self.spread else math.copysign(math.inf, self.value) if self.value else 0.0
+
+    @property
+    def clear(self) -> bool:
+        """Whether there is an interval, which one seed does not give, and it leaves out zero."""
+        return self.n > 1 and not self.low <= 0 <= self.high
+
+
+class Comparison(NamedTuple):
+    """Two designs, `first` minus `second`: the effect, and the p-value of its paired t-test after Holm's correction.
+    `signs`: the p-value of the exact sign-flip test of the same differences, which assumes no normality."""
+
+    first: str
+    second: str
+    effect: Mean
+    corrected: float
+    signs: float
+
+
+def compare_all(values: Mapping[str, Sequence[float]]) -> list[Comparison]:
+    """Compare every two of some designs, each given by one value per seed, same seeds in the same order."""
+    pairs = list(combinations(values, 2))
+    corrected = holm([float(stats.ttest_rel(values[a], values[b]).pvalue) for a, b in pairs])
+    return [
+        Comparison(a, b, Mean.effect(values[a], values[b]), p, sign_flips(values[a], values[b]))
+        for (a, b), p in zip(pairs, corrected, strict=True)
+    ]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values so that they hold for the whole family at once (Holm's step-down, 1979)."""
+    order = np.argsort(p_values, kind="stable")
+    stepped = np.asarray(p_values)[order] * np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.maximum.accumulate(stepped.clip(max=1)) if len(p_values) else stepped
+    return corrected.tolist()
+
+
+def sign_flips(values: Sequence[float], others: Sequence[float]) -> float:
+    """Return the share of all 2ⁿ ways to swap the two designs within seeds whose mean difference is at least as large
+    as the one that was found."""
+    differences = np.subtract(values, others)
+    sums = np.zeros(1)
+    for difference in differences:  # all sums of ± differences, by doubling
+        sums = np.concatenate([sums - difference, sums + difference])
+    return float(np.mean(np.abs(sums) >= abs(differences.sum()) - 1e-12))
+
+
+class Results:
+    """Those of `rows` whose recipe is still that of their variant. A figure is a share of the test grid by its name in
+    a row: "digit", "sum", "joint", "sum_unseen", …; all are in percent."""
+
+    def __init__(self, rows: Sequence[Row], variants: Sequence[Variant]) -> None:
+        self.rows: dict[str, list[Row]] = {v.name: [] for v in variants}
+        recipes = {v.name: v.recipe.as_dict() for v in variants}
+        for row in sorted(rows, key=lambda row: int(row["seed"])):
+            if recipes.get(row["variant"]) == row["recipe"]:
+                self.rows[row["variant"]].append(row)
+        self.variants = [v for v in variants if self.rows[v.name]]
+        self.titles = {v.name: v.title for v in self.variants}
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self.rows.get(name))
+
+    def group(self, *names: str) -> list[Variant]:
+        """Return the variants of some groups that have rows; of all groups without names."""
+        return [v for v in self.variants if v.group in names or not names]
+
+    def count(self, name: str) -> int:
+        """Count the rows of a variant that are quoted."""
+        return len(self.rows.get(name, []))
+
+    def by_seed(self, name: str, figure: str) -> dict[int, float]:
+        """Return seed → the figure of the variant `name`, in percent; without those that have none."""
+        shares = {row["seed"]: row["test"][figure] for row in self.rows.get(name, [])}
+        return {seed: 100 * share for seed, share in shares.items() if share is not None}
+
+    def mean(self, name: str, figure: str) -> Mean | None:
+        """Return mean and interval of a figure; None where the variant has no such output."""
+        values = self.by_seed(name, figure)
+        return Mean.of([*values.values()]) if values else None
+
+    def effect(self, name: str, other: str, figure: str) -> Mean | None:
+        """Return how much more the figure is than that of another variant, over the seeds that both have."""
+        ours, theirs = self.by_seed(name, figure), self.by_seed(other, figure)
+        seeds = sorted(ours.keys() & theirs.keys())
+        return Mean.effect([ours[s] for s in seeds], [theirs[s] for s in seeds]) if seeds else None
+
+    def after_an_epoch(self, name: str, output: str) -> Mean | None:
+        """Return the digits or sums right on held-out images after the first epoch, in percent."""
+        place = {"digit": 1, "sum": 2}[output]
+        looks = [[100 * look[place] for look in row["curve"] if look[0] == EPOCH] for row in self.rows.get(name, [])]
+        return Mean.of([look[0] for look in looks]) if looks and all(looks) else None
+
+    def steps_to_learn(self, name: str) -> list[int | None]:
+        """Return, for each seed, the first step at which the sum was seen to be learned; None for never."""
+        curves = [row["curve"] for row in self.rows.get(name, [])]
+        return [next((step for step, _, total in curve if total >= LEARNED), None) for curve in curves]
+
+    def curve(self, name: str) -> tuple[list[int], list[float]]:
+        """Return steps, and the mean over seeds of the sums right at each, in percent."""
+        curves = [row["curve"] for row in self.rows[name]]
+        return [step for step, _, _ in curves[0]], means([[look[2] for look in curve] for curve in curves])
+
+    def sum_by_number(self, name: str) -> list[float]:
+        """Return the mean over seeds of the sums right with each number, in percent."""
+        return means([row["test"]["sum_by_number"] for row in self.rows[name]])
+
+
+def means(lists: Sequence[Sequence[float]]) -> list[float]:
+    """Return the mean of several lists of shares, place by place, in percent."""
+    return [100 * sum(column) / len(lists) for column in zip(*lists, strict=True)]
+
+
+# The pictures.
+
+GREEN, PINK, SKY, BROWN, RED = "#009E73", "#CC79A7", "#56B4E9", "#8C6D31", "#B2182B"
+ROW = 0.27
+"""Height of a line of a table-like plot, in inches."""
+SHOWN = 2
+"""Designs of the main comparison with more than so many times the errors of the best one are off the picture."""
+LEAST_ERROR = 1e-3
+"""The least error in percent that is drawn; an interval may go down to less, or below zero."""
+ERROR_TICKS = (0.5, 1, 2, 5, 10, 20, 50, 100)
+ERRORS = 0.45, 130
+"""The ends of a logarithmic axis of errors, in percent."""
+STEP_TICKS = (10, 20, 50, 100, 200, 400, 860)
+LABEL_HEIGHT = 4.6
+"""Points of accuracy that a label takes up at the end of a learning curve."""
+GROUP_TITLES = {
+    "fusion": "How they meet", "number": "The number is", "sum": "The sum is", "digit loss": "The loss",
+    "weights": "Loss weights", "details": "Details", "original": "The original", "published": "Published designs",
+}  # fmt: skip
+"""The groups whose designs are drawn together, in order."""
+CURVES = {
+    "exact": ("exact", COLOURS["digit"]), "reference": ("features + one-hot", COLOURS["sum"]),
+    "logits": ("logits + one-hot", SKY), "logits-normalised": ("logits, normalised layers", GREEN),
+    "linear-logits": ("logits, one linear layer", PINK), "value": ("a value (squared error)", BROWN),
+    "scalar-bits": ("scalar → five bits", GREY), "original": ("the original's design", RED),
+}  # fmt: skip
+"""The designs whose learning is drawn, with label and colour."""
+BESIDE_DIGITS_ALONE = (
+    "reference", "deep", "logits", "argmax", "outer", "film", "bits", "value", "ordinal", "weights-1-5", "weights-5-1",
+    "weights-learned", "ten-numbers", "original", "exact",
+)  # fmt: skip
+"""The designs whose digits are compared with those of a network that learns digits alone."""
+DRAWN_SELDOM = {
+    "reference": ("all numbers alike", COLOURS["digit"]), "to-8": ("never a 9", RED),
+    "skewed-reference": ("large numbers seldom", COLOURS["sum"]), "skewed-outer": ("… outer product", GREEN),
+    "skewed-scalar-value": ("… a scalar and a value", PINK),
+}  # fmt: skip
+"""The designs whose sums are drawn by number, with label and colour."""
+APART = 0.13
+"""Distance between the marks of two designs at the same number."""
+
+
+def draw(results: Results) -> dict[str, str]:
+    """Every picture that the results suffice for, by name, as SVG text."""
+    with matplotlib.rc_context(STYLE):
+        figures = {name: figure(results) for name, figure in FIGURES.items()}
+        return {name: as_svg(figure) for name, figure in figures.items() if figure is not None}
+
+
+def main_comparison(results: Results) -> Figure | None:
+    """Joint accuracy of the designs that are tested against each other: each seed, the mean, its interval."""
+    measured = [(v, mean) for v in results.variants if v.name in MAIN and (mean := results.mean(v.name, "joint"))]
+    if not measured:
+        return None
+    measured.sort(key=lambda item: item[1].value)
+    least = 100 - measured[-1][1].value
+    low, high = math.floor(7 * least) / 10, math.ceil(10 * SHOWN * least) / 10
+    xlabel = "pairs with an error, % of the test grid; thin marks: seeds"
+    figure, axes = rows_of(
+        1.5 + 0.5 * len(measured), leaders(results, measured), [v.title for v, _ in measured], xlabel
+    )
+    for y, (v, mean) in enumerate(measured):
+        errors = 100 - mean.value
+        if errors > high:
+            axes.plot(high, y, ">", ms=9, color=COLOURS["digit"], clip_on=False)
+        else:
+            seeds = [100 - value for value in results.by_seed(v.name, "joint").values()]
+            axes.plot(seeds, [y] * len(seeds), "|", ms=11, mew=1, color=GREY, alpha=0.5)
+            bar(axes, errors_of(mean), y, COLOURS["digit"])
+        axes.annotate(f"{mean.value:.2f} %", (min(errors, high), y), xytext=(0, 9), textcoords="offset points",
+                      ha="right" if errors > high else "center", fontsize=9.5)  # fmt: skip
+    axes.set(ylim=(-0.6, len(measured) - 0.3), xlim=(low, high))
+    return figure
+
+
+def leaders(results: Results, measured: list[tuple[Variant, Mean]]) -> str:
+    """Which design has most pairs right, as a title, and how many are not clearly apart from it, if seeds can tell."""
+    best, mean = measured[-1]
+    finding = f"{best.title.split(':')[0].capitalize()} leads: {mean.value:.2f} % of pairs right"
+    effects = [effect for v, _ in measured[:-1] if (effect := results.effect(best.name, v.name, "joint"))]
+    if any(effect.n < 2 for effect in effects):
+        return f"{finding} (one seed)"
+    beside = sum(not effect.clear for effect in effects)
+    return finding + (f"; {beside} of the others not clearly apart" if beside else "")
+
+
+def designs(results: Results) -> Figure | None:
+    """Errors of digit and sum of every design."""
+    groups = {group: variants for group in GROUP_TITLES if (variants := results.group(group))}
+    if not groups:
+        return None
+    lines = sum(len(variants) + 1.3 for variants in groups.values())
+    figure = new_figure(10.5, 1.3 + ROW * lines, "The digit is easy for all designs; the sum is not")
+    axes, y = figure.subplots(), 0.0
+    titles, places = [], []
+    for group, variants in groups.items():
+        axes.annotate(GROUP_TITLES[group], (0, y), xycoords=("axes fraction", "data"), xytext=(-6, 0),
+                      textcoords="offset points", ha="right", va="center", fontsize=10, fontweight="bold")  # fmt: skip
+        for v in variants:
+            y += 1
+            for output, aside in (("digit", -0.12), ("sum", 0.12)):
+                if mean := results.mean(v.name, output):
+                    bar(axes, errors_of(mean), y + aside, COLOURS[output])
+            titles.append(v.title)
+            places.append(y)
+        y += 1.3
+    axes.set_yticks(places, titles, fontsize=9)
+    axes.set(ylim=(y, -1.2), xscale="log", xlim=ERRORS, xlabel="wrong answers on the test grid, logarithmic")
+    axes.set_xticks(ERROR_TICKS, [f"{tick:g} %" for tick in ERROR_TICKS])
+    axes.minorticks_off()
+    axes.grid(axis="y", visible=False)
+    for output, x in (("digit", 0.62), ("sum", 0.75)):
+        axes.plot(x, 1.012, "o", ms=6, color=COLOURS[output], transform=axes.transAxes, clip_on=False)
+        axes.text(x + 0.015, 1.012, output, va="center", transform=axes.transAxes)
+    return figure
+
+
+def errors_of(mean: Mean) -> Mean:
+    """The errors in percent of a mean of right answers, as a logarithmic axis can show them."""
+    value, low, high = (max(LEAST_ERROR, 100 - right) for right in (mean.value, mean.high, mean.low))
+    return Mean(value, low, high, mean.spread, mean.n)
+
+
+def bar(axes: Axes, mean: Mean, y: float, colour: str, size: float = 5) -> None:
+    """A mean as a dot, its interval as a line."""
+    if mean.n > 1:
+        axes.plot([mean.low, mean.high], [y, y], color=colour, lw=1.6, solid_capstyle="round")
+    axes.plot(mean.value, y, "o", ms=size, color=colour)
+
+
+def rows_of(height: float, title: str, names: list[str], xlabel: str) -> tuple[Figure, Axes]:
+    """A figure of rows 0, 1, … from below, with their names beside them."""
+    figure = new_figure(9.5, height, title)
+    axes = figure.subplots()
+    axes.set_yticks(range(len(names)), names)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel(xlabel)
+    return figure, axes
+
+
+def learning(results: Results) -> Figure | None:
+    """How fast the sum is learned."""
+    curves = [(*results.curve(name), label, colour) for name, (label, colour) in CURVES.items() if name in results]
+    if not curves:
+        return None
+    figure = new_figure(10, 5.2, "A sum can be computed at once, learned in a hundred steps, or hardly at all")
+    axes = figure.subplots()
+    for steps, sums, _, colour in curves:
+        axes.plot(steps, sums, color=colour, marker="o", ms=3)
+    place = math.inf
+    for end, step, label, colour in sorted(
+        ((sums[-1], steps[-1], *drawn) for steps, sums, *drawn in curves), reverse=True
+    ):
+        place = min(end, place - LABEL_HEIGHT)  # no label on the one above
+        axes.annotate(label, (step, place), xytext=(8, 0), textcoords="offset points", va="center", fontsize=10,
+                      color=colour, annotation_clip=False)  # fmt: skip
+    last = max(steps[-1] for steps, *_ in curves)
+    axes.plot([STEP_TICKS[0], last], [100 * LEARNED] * 2, color=GREY, lw=1, ls=":")  # not as far as the labels
+    axes.annotate(f"learned: {100 * LEARNED:.0f} %", (10, 100 * LEARNED), xytext=(0, 3), textcoords="offset points",
+                  fontsize=9, color=GREY)  # fmt: skip
+    axes.set_xscale("log")
+    ticks = [tick for tick in STEP_TICKS if tick <= last]
+    axes.set_xticks(ticks, map(str, ticks))
+    axes.minorticks_off()
+    axes.set(xlabel="steps of 256 images, logarithmic (215 are an epoch)", ylabel="sums right, % (held-out images)",
+             ylim=(0, 102))  # fmt: skip
+    figure.set_layout_engine("constrained", rect=(0, 0, 0.83, 1))  # room for the labels
+    return figure
+
+
+def digit_effect(results: Results) -> Figure | None:
+    """What the sum's loss does to the digit: the difference to learning digits alone, paired by seed."""
+    effects = [(name, e) for name in BESIDE_DIGITS_ALONE if (e := results.effect(name, "digit-only", "digit"))]
+    if not any(e.n > 1 for _, e in effects):
+        return None
+    effects.sort(key=lambda item: item[1].value)
+    clear = sum(e.clear for _, e in effects)
+    title = f"Learning the sum changes the digit clearly in {clear} of {len(effects)} designs"
+    xlabel = "points of digit accuracy against digits alone; blue: clear of zero"
+    figure, axes = rows_of(1.4 + 0.3 * len(effects), title, [results.titles[name] for name, _ in effects], xlabel)
+    for y, (_, e) in enumerate(effects):
+        colour = COLOURS["digit"] if e.clear else GREY
+        if e.n > 1:
+            axes.plot([e.low, e.high], [y, y], color=colour, lw=2)
+        axes.plot(e.value, y, "o", color=colour)
+    axes.axvline(0, color=GREY, lw=1)
+    return figure
+
+
+def unseen(results: Results) -> Figure | None:
+    """Sums of pairs whose combination training never showed, beside those it did."""
+    measured = [
+        (v, seen, never)
+        for v in results.group("left-out")
+        if (seen := results.mean(v.name, "sum_seen")) and (never := results.mean(v.name, "sum_unseen"))
+    ]
+    if not measured:
+        return None
+    measured.sort(key=lambda item: item[2].value)
+    title = "A pair that was never seen is not added, unless adding is built in"
+    names = [results.titles.get(v.title, v.title) for v, *_ in measured]
+    xlabel = "sums right, %: pairs seen (orange), never seen (green)"
+    figure, axes = rows_of(1.6 + 0.34 * len(measured), title, names, xlabel)
+    for y, (_, seen, never) in enumerate(measured):
+        axes.plot([seen.value, never.value], [y, y], color="#D0D0D0", lw=1, zorder=0)
+        bar(axes, seen, y, COLOURS["sum"], size=9)  # larger, to be seen where both are the same
+        bar(axes, never, y, GREEN)
+    axes.set(xlim=(-2, 102), ylim=(-0.5, len(measured) - 0.5))
+    return figure
+
+
+def by_number(results: Results) -> Figure | None:
+    """Wrong sums by number, where training drew some numbers seldom or never; side by side, so that none is hidden."""
+    shown = [(name, label, colour) for name, (label, colour) in DRAWN_SELDOM.items() if name in results]
+    if "to-8" not in results:
+        return None
+    figure = new_figure(9, 4.2, "A number that training leaves out is not learned")
+    axes = figure.subplots()
+    for place, (name, label, colour) in enumerate(shown):
+        aside = APART * (place - (len(shown) - 1) / 2)
+        errors = [max(LEAST_ERROR, 100 - right) for right in results.sum_by_number(name)]
+        axes.plot([number + aside for number in range(NUMBERS)], errors, "o", color=colour, label=label)
+    axes.set(yscale="log", ylim=ERRORS, xlabel="number", ylabel="wrong sums, logarithmic")
+    axes.set_yticks(ERROR_TICKS, [f"{tick:g} %" for tick in ERROR_TICKS])
+    axes.minorticks_off()
+    axes.set_xticks(range(NUMBERS))
+    axes.grid(axis="x", visible=False)
+    axes.legend(loc="upper left")
+    return figure
+
+
+def number_path(results: Results) -> Figure:
+    """The original's number path, three layers: without biases, and with them. Freshly drawn weights, for it is true of
+    any."""
+    figure = new_figure(9.5, 3.9, "Without biases, three layers for the number are one scalar")
+    for axes, biases in zip(figure.subplots(1, 2, sharey=True), (False, True), strict=True):
+        torch.manual_seed(0)
+        path = ENCODINGS["path"][1]()
+        if not biases:
+            remove_biases(path)
+        with torch.inference_mode():
+            encoded = path(torch.arange(NUMBERS))  # [10, 64]
+        share = (encoded / encoded.abs().amax().clamp_min(1e-9)).numpy().round(3)  # the same on any processor
+        axes.plot(range(NUMBERS), share[:, share[-1] > 0.02], lw=1, color=COLOURS["sum"], alpha=0.75)
+        values = torch.linalg.svdvals(encoded)
+        count = int((values > 1e-3 * values[0]).sum())
+        word = "direction" if count == 1 else "directions"
+        axes.set_title(f"{'with' if biases else 'without'} biases: {count} {word}")
+        axes.set_xlabel("number")
+        axes.set_xticks(range(0, NUMBERS, 3))
+    figure.axes[0].set_ylabel("the path's 64 units, scaled")
+    return figure
+
+
+FIGURES: dict[str, Callable[[Results], Figure | None]] = {
+    "main": main_comparison, "designs": designs, "learning": learning, "digit-effect": digit_effect,
+    "unseen": unseen, "by-number": by_number, "number-path": number_path,
+}  # fmt: skip
+"""Each picture by its name; None where the results do not suffice for it."""
+
+
+# Tables and sentences.
 
 NONE = "–"
 SPACE = "\u00a0"
@@ -34,54 +460,6 @@ ENCODED = "reference", "scalar", "embedding", "path", "original", "original-bias
 """The variants whose directions of the number are told."""
 COUNTED = {"sum_cut": "the value cut, not rounded", "sum_unrounded": "bits compared without a threshold"}
 """Other ways to count the right sums, by the names of their figures."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """The finished report, each file by its name: two pages in Markdown, `design-choices.md` and its appendix, the
-    pictures in `images/`, and `study.html`, which holds all of it."""
-
-    files: dict[str, str]
-
-    def write(self, folder: Path) -> None:
-        """Write all of it into `folder`, which is made if it is not there. Raises `OutputError`."""
-        make_folder(folder / "images")
-        for name, text in self.files.items():
-            write_atomically(folder / name, text)
-
-
-def report(rows: Sequence[Row], variants: Sequence[Variant]) -> Report:
-    """Write the report of a study: every figure, count and verdict comes from its rows.
-
-    Args:
-        rows: The rows, as `read_rows` gives them; those of recipes that are no longer studied are left out, and what
-            no row tells is left out of the report.
-        variants: The variants to report, in the order of the tables.
-
-    Returns:
-        The report, which is the same for the same rows in any order.
-    """
-    results = Results(rows, variants)
-    pictures = draw(results)
-    environment = Environment(
-        loader=PackageLoader("sumnist.lab.study"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        keep_trailing_newline=True, autoescape=False,
-    )  # fmt: skip
-    environment.globals.update(
-        tables=Tables(results), words=Words(results), pictures=pictures,
-        measured=lambda *names: all(name in results for name in names),
-        any_of=lambda *groups: bool(results.group(*groups)),
-    )  # fmt: skip
-    files = {
-        name: environment.get_template(f"{name}.j2").render() for name in ("design-choices.md", "appendix-designs.md")
-    }
-    body = MarkdownIt("commonmark").enable("table").render("\n".join(files.values()))
-    body = re.sub(r'<a href="(?!https?:)[^"]*">(.*?)</a>', r"\1", body)  # to files that do not travel with this one
-    for name, picture in pictures.items():
-        files[f"images/study-{name}.svg"] = picture
-        embedded = "data:image/svg+xml;base64," + base64.b64encode(picture.encode()).decode()
-        body = body.replace(f'src="images/study-{name}.svg"', f'src="{embedded}"')
-    return Report(files | {"study.html": environment.get_template("study.html.j2").render(body=body)})
 
 
 def with_interval(mean: Mean | None) -> str:
@@ -210,17 +588,13 @@ class Tables:
         )
 
     def beyond(self) -> str:
-        """Show sums with numbers above 9."""
+        """Show sums with numbers above 9, if any design can be asked for them."""
         body = [
             [v.title, *(self.figure(name)(v) for name in ("sum", "sum_beyond"))]
             for v in self.results.group("fusion", "number", "sum", "original", "published")
             if self.results.mean(v.name, "sum_beyond")
         ]
-        return markdown_table(["", "sum %, numbers 0 to 9", "numbers 10 to 15"], body)
-
-    def has_beyond(self) -> bool:
-        """Whether any design can be asked for numbers above 9."""
-        return any(self.results.mean(v.name, "sum_beyond") for v in self.results.variants)
+        return markdown_table(["", "sum %, numbers 0 to 9", "numbers 10 to 15"], body) if body else ""
 
     def rates(self) -> str:
         """Show sums of the designs that fall behind, by learning rate."""
@@ -323,3 +697,54 @@ class Words:
     def time(self) -> str:
         """Write what all of the training took."""
         return duration(sum(row["seconds"] for row in self.rows))
+
+
+# The report.
+
+
+@dataclass(frozen=True)
+class Report:
+    """The finished report, each file by its name: two pages in Markdown, `design-choices.md` and its appendix, the
+    pictures in `images/`, and `study.html`, which holds all of it."""
+
+    files: dict[str, str]
+
+    def write(self, folder: Path) -> None:
+        """Write all of it into `folder`, which is made if it is not there. Raises `OutputError`."""
+        make_folder(folder / "images")
+        for name, text in self.files.items():
+            write_atomically(folder / name, text)
+
+
+def report(rows: Sequence[Row], variants: Sequence[Variant]) -> Report:
+    """Write the report of a study: every figure, count and verdict comes from its rows.
+
+    Args:
+        rows: The rows, as `read_rows` gives them; those of recipes that are no longer studied are left out, and what
+            no row tells is left out of the report.
+        variants: The variants to report, in the order of the tables.
+
+    Returns:
+        The report, which is the same for the same rows in any order.
+    """
+    results = Results(rows, variants)
+    pictures = draw(results)
+    environment = Environment(
+        loader=PackageLoader("sumnist.lab.study"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True, autoescape=False,
+    )  # fmt: skip
+    environment.globals.update(
+        tables=Tables(results), words=Words(results), pictures=pictures,
+        measured=lambda *names: all(name in results for name in names),
+        any_of=lambda *groups: bool(results.group(*groups)),
+    )  # fmt: skip
+    files = {
+        name: environment.get_template(f"{name}.j2").render() for name in ("design-choices.md", "appendix-designs.md")
+    }
+    body = MarkdownIt("commonmark").enable("table").render("\n".join(files.values()))
+    body = re.sub(r'<a href="(?!https?:)[^"]*">(.*?)</a>', r"\1", body)  # to files that do not travel with this one
+    for name, picture in pictures.items():
+        files[f"images/study-{name}.svg"] = picture
+        embedded = "data:image/svg+xml;base64," + base64.b64encode(picture.encode()).decode()
+        body = body.replace(f'src="images/study-{name}.svg"', f'src="{embedded}"')
+    return Report(files | {"study.html": environment.get_template("study.html.j2").render(body=body)})

@@ -62,9 +62,8 @@ class Chance:
 
 Images = NDArray[np.float64]
 
-SIDE = 28
-MIDDLE = 13.5
-"""Row and column of the middle of an image."""
+SIDE, MIDDLE = 28, 13.5
+"""Pixels of an image's side; row and column of its middle."""
 LOW, HIGH = 0.1, 0.2
 """Canny's thresholds for the gradient, in units of Sobel's operator with weights 1, 2, 1."""
 
@@ -111,9 +110,9 @@ def mapped(images: Images, matrix: NDArray[np.float64], shift: NDArray[np.float6
     return sampled(images, rows, columns)
 
 
-def edges(images: Images) -> NDArray[np.bool_]:
-    """Where the edges are (Canny, 1986): blurred by 1 pixel, the ridges of the gradient, kept where they are steep or
-    hang together with a steep one. `images` in [0, 1]."""
+def canny_edges(images: Images, chance: Chance) -> Images:
+    """The edges alone (Canny, 1986): blurred by 1 pixel, the ridges of the gradient, kept where they are steep or hang
+    together with a steep one."""
     smooth = blurred(images, 1, mode="constant") / blurred(np.ones((1, SIDE, SIDE)), 1, mode="constant")
     padded = np.pad(smooth, ((0, 0), (1, 1), (1, 1)), "edge")
     down, right = padded[:, 2:] - padded[:, :-2], padded[:, :, 2:] - padded[:, :, :-2]
@@ -134,7 +133,7 @@ def edges(images: Images) -> NDArray[np.bool_]:
         tall = padded[:, 2:] | padded[:, 1:-1] | padded[:, :-2]
         grown = (tall[:, :, 2:] | tall[:, :, 1:-1] | tall[:, :, :-2]) & weak
         if np.array_equal(grown, kept):
-            return kept
+            return kept.astype(float)
         kept = grown
 
 
@@ -145,27 +144,17 @@ SHOTS = 3
 """Photons at full brightness."""
 IMPULSES = 0.17
 """Share of the pixels that become black or white."""
-GLASS_SPREAD = 0.7
-GLASS_ROUNDS = 2
-MOTION_LENGTH = 21
-MOTION_SPREAD = 3
-SHEAR = 0.4
+GLASS_SPREAD, GLASS_ROUNDS = 0.7, 2
+MOTION_LENGTH, MOTION_SPREAD = 21, 3
+SHEAR = ROTATION = 0.4
 """Radians."""
-SCALE = 0.7
-ROTATION = 0.4
-"""Radians."""
-BRIGHTNESS = 0.5
+SCALE, BRIGHTNESS = 0.7, 0.5
 SHIFT = 3
 """Pixels, in both directions."""
 STRIPE = 7
 """Columns on either side that are inverted."""
-FOG = 3.0
-FOG_DECAY = 1.4
-FOG_POINTS = 64
-SPATTER_MEAN, SPATTER_DEVIATION = 0.65, 0.3
-SPATTER_LEVEL = 0.65
-SPATTER_EDGE = 1.5
-SPATTER_SOLID = 0.8
+FOG, FOG_DECAY, FOG_POINTS = 3.0, 1.4, 64
+SPATTER_MEAN, SPATTER_DEVIATION, SPATTER_LEVEL, SPATTER_EDGE, SPATTER_SOLID = 0.65, 0.3, 0.65, 1.5, 0.8
 SPATTER_COLOUR = 63 / 255
 LINE_REACH = 2.3
 """A line's brightness falls to nothing within less than this many pixels above and below it."""
@@ -352,11 +341,6 @@ def segment(
     bright = 1 + np.log(1 - distance.clip(0, LINE_REACH - 1e-10) / LINE_REACH)
     within = (place >= np.floor(column)[:, None]) & (place < np.ceil(last)[:, None])
     return bright.clip(0, 1) * within[:, None, :]
-
-
-def canny_edges(images: Images, chance: Chance) -> Images:
-    """The edges alone."""
-    return edges(images).astype(float)
 
 
 CORRUPTIONS: dict[str, Callable[[Images, Chance], Images]] = {

@@ -198,8 +198,20 @@ def cell(image: NDArray[np.uint8], random: np.random.Generator) -> Picture:
     high = int(random.integers(*HEIGHTS))
     wide = int(high * random.uniform(*WIDE))
     values = np.full((high, wide), random.uniform(190, 255))
-    edge = ruled(values, random)
-    digit = fitted(cropped(image), random.uniform(*TALL) * high, high - 2 * edge, wide - 2 * edge)
+    # Lines along one to four sides, some way within it.
+    thick, ink = int(random.integers(1, max(1, high // THICKEST) + 1)), random.uniform(0, 170)
+    most = int(INSET * min(high, wide))
+    for side in random.permutation(4)[: random.integers(1, 5)]:
+        inset = int(random.integers(0, max(1, most)))
+        np.rot90(values, side)[inset : inset + thick] = ink
+    edge = most + thick + 1  # they reach at most so far
+    # The digit, as large as is drawn or as fits.
+    shape = cropped(image)
+    tall, broad = shape.shape
+    factor = min(random.uniform(*TALL) * high / max(tall, broad), (high - 2 * edge - 1) / tall,
+                 (wide - 2 * edge - 1) / broad)  # fmt: skip
+    size = max(1, round(broad * factor)), max(1, round(tall * factor))
+    digit = np.asarray(Image.fromarray(shape).resize(size, BICUBIC), np.float64) / 255
     top, left = (int(random.integers(edge, most - side - edge + 1)) for most, side in
                  zip(values.shape, digit.shape, strict=True))  # fmt: skip
     place = values[top : top + len(digit), left : left + digit.shape[1]]
@@ -209,20 +221,3 @@ def cell(image: NDArray[np.uint8], random: np.random.Generator) -> Picture:
     )
     noisy = np.asarray(blurred) + random.normal(0, random.uniform(0, 10), values.shape)
     return noisy.clip(0, 255).astype(np.uint8)
-
-
-def ruled(values: NDArray[np.float64], random: np.random.Generator) -> int:
-    """Draw lines along one to four sides of `values`, and say how far within it the innermost of them may reach."""
-    thick, ink = int(random.integers(1, max(1, len(values) // THICKEST) + 1)), random.uniform(0, 170)
-    most = int(INSET * min(values.shape))
-    for side in random.permutation(4)[: random.integers(1, 5)]:
-        inset = int(random.integers(0, max(1, most)))
-        np.rot90(values, side)[inset : inset + thick] = ink
-    return most + thick + 1
-
-
-def fitted(ink: NDArray[np.uint8], longer: float, height: int, width: int) -> NDArray[np.float64]:
-    """Ink with a longer side of `longer` pixels, or as large as fits into `height` × `width`, in [0, 1]."""
-    factor = min(longer / max(ink.shape), (height - 1) / ink.shape[0], (width - 1) / ink.shape[1])
-    size = max(1, round(ink.shape[1] * factor)), max(1, round(ink.shape[0] * factor))
-    return np.asarray(Image.fromarray(ink).resize(size, BICUBIC), np.float64) / 255

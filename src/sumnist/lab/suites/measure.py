@@ -499,20 +499,20 @@ def labels_of(file: Path, decimal: str | None = None) -> list[Label]:
             _, *records = csv_records(stream, [header.index(name) for name in COLUMNS])
     if not records:
         raise DataError(f"--labels {file}: no rows, expected one for each picture: add them")
-    return [label_of(values, line, decimal) for line, values in records]
-
-
-def label_of(values: list[str | None] | str, line: int, decimal: str | None) -> Label:
-    """Return the label that a record has, or is to have."""
-    if isinstance(values, str):
-        return Label("", "", None, values)
-    path, text = (value or "" for value in values)
-    if not path or len(path) > LONGEST_PATH:
-        return Label("", text, None, f"line {line}: no path of a picture, expected a name such as 0001.png")
-    try:
-        return Label(path, text, value_written(text, decimal))
-    except DataError as error:
-        return Label(path, text, None, f"line {line}: {error}")
+    found = []
+    for line, values in records:
+        if isinstance(values, str):
+            found.append(Label("", "", None, values))
+            continue
+        path, text = (value or "" for value in values)
+        try:
+            if not path or len(path) > LONGEST_PATH:
+                path = ""
+                raise DataError("no path of a picture, expected a name such as 0001.png")
+            found.append(Label(path, text, value_written(text, decimal)))
+        except DataError as error:
+            found.append(Label(path, text, None, f"line {line}: {error}"))
+    return found
 
 
 def value_written(text: str, decimal: str | None = None) -> int | Decimal:

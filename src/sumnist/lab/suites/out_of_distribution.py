@@ -36,11 +36,6 @@ def letters(half: Half) -> list[Picture]:
     return list(characters(half, "".join(sorted(set(ascii_letters) - set(LOOK_ALIKES))))[0])
 
 
-def look_alikes(half: Half) -> list[Picture]:
-    """The letters that look like a digit, by each writer of the half."""
-    return list(characters(half, LOOK_ALIKES)[0])
-
-
 def scribbles(half: Half, count: int = COUNT) -> list[Picture]:
     """Drawn as people try whether a pen writes: loops, zigzags, tangles, hatching, crosses, dots. Dark on light."""
     return [scribble(generator(HALVES.index(check_half(half)), "scribble", place)) for place in range(count)]
@@ -199,7 +194,7 @@ FIELDS = (white, coarse, clouds, specks, stripes, smeared, white)
 OUT_OF_DISTRIBUTION = {
     "clothes": clothes,
     "letters": letters,
-    "look-alikes": look_alikes,
+    "look-alikes": lambda half: list(characters(half, LOOK_ALIKES)[0]),
     "scribbles": scribbles,
     "noise": noise,
     "blank": blanks,

@@ -159,7 +159,7 @@ def added_up(layout: Layout, random: np.random.Generator, wrong: bool) -> tuple[
         mistake = None
         for formula in formulas:
             total = layout.field(formula.total)
-            values[total.name] = sum_of(layout, formula, values)
+            values[total.name] = sum(terms_of(layout, formula, values))
             if not 0 <= values[total.name] <= total.largest:
                 break
             if total.name == chosen:
@@ -184,11 +184,6 @@ def terms_of(layout: Layout, formula: Formula, values: Mapping[str, int]) -> lis
     """What is added up, with signs, in units of the total."""
     step = layout.field(formula.total).step
     return [sign * values[name] * layout.field(name).step // step for sign, name in formula.terms]
-
-
-def sum_of(layout: Layout, formula: Formula, values: Mapping[str, int]) -> int:
-    """What a total should be, in its units."""
-    return sum(terms_of(layout, formula, values))
 
 
 def mistaken(
@@ -256,22 +251,15 @@ def entry(field: Field, value: int, layout: Layout, random: np.random.Generator)
     if value == 0 and field not in layout.totals and share < EMPTY + FILLED:
         if share < EMPTY:
             return Entry(0, "empty", nothing, nothing)
-        return Entry(0, "filler", filled(field, random), nothing)
+        sign, boxes = filler(random), len(nothing)  # in each box, or in the last one; or on the strip
+        everywhere = boxes == 1 or random.random() < 0.5
+        return Entry(0, "filler", (sign,) * boxes if everywhere else ("",) * (boxes - 1) + (sign,), nothing)
     return Entry(value, "number", written(field, value, random), nothing)
 
 
 def filler(random: np.random.Generator) -> str:
     """A sign that nothing is meant."""
     return str(random.choice(list(FILLERS), p=list(FILLERS.values())))
-
-
-def filled(field: Field, random: np.random.Generator) -> tuple[str, ...]:
-    """A sign in each box, or in the last one; or on the strip."""
-    sign = filler(random)
-    if field.kind == "strip":
-        return (sign,)
-    boxes = field.digits + field.halves
-    return (sign,) * boxes if random.random() < 0.5 else ("",) * (boxes - 1) + (sign,)
 
 
 def written(field: Field, value: int, random: np.random.Generator) -> tuple[str, ...]:
