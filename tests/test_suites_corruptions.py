@@ -49,7 +49,8 @@ def test_the_images_take_as_many_bytes_as_the_published_ones_and_each_is_another
 ) -> None:
     images = mnist_train.images[:1000]
     after = corrupted(name, images)
-    assert (after.shape, after.dtype) == (images.shape, np.uint8)
+    assert after.shape == images.shape
+    assert after.dtype == np.uint8
     assert (after != images).any((1, 2)).all()
     growth = png_bytes(after) - png_bytes(images)  # what a record holds besides cancels out
     published = (PUBLISHED_MIB[name] - PUBLISHED_CLEAN_MIB) * 2**20 / 70_000

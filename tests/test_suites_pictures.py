@@ -46,10 +46,8 @@ def opened(picture: object) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("name", PLACED)
 def test_what_is_drawn_depends_on_half_and_place_and_not_on_how_many_there_are(name: str) -> None:
-    few, more, others = (
-        list(map(opened, PLACED[name](half, count)))
-        for half, count in (("development", 3), ("development", 5), ("reported", 3))
-    )
+    asked: tuple[tuple[Half, int], ...] = ("development", 3), ("development", 5), ("reported", 3)
+    few, more, others = ([opened(one) for one in PLACED[name](*given)] for given in asked)
     assert all(map(np.array_equal, few, more[:3]))
     assert (len(few), len(more)) == (3, 5)
     assert not any(map(np.array_equal, few, others))

@@ -336,10 +336,9 @@ def learning(results: Results) -> Figure | None:
     axes = figure.subplots()
     for steps, sums, _, colour in curves:
         axes.plot(steps, sums, color=colour, marker="o", ms=3)
+    ends = sorted(((sums[-1], steps[-1], label, colour) for steps, sums, label, colour in curves), reverse=True)
     place = math.inf
-    for end, step, label, colour in sorted(
-        ((sums[-1], steps[-1], *drawn) for steps, sums, *drawn in curves), reverse=True
-    ):
+    for end, step, label, colour in ends:
         place = min(end, place - LABEL_HEIGHT)  # no label on the one above
         axes.annotate(label, (step, place), xytext=(8, 0), textcoords="offset points", va="center", fontsize=10,
                       color=colour, annotation_clip=False)  # fmt: skip

@@ -129,11 +129,11 @@ def canny_edges(images: Images, chance: Chance) -> Images:
     ridge = (steepness >= ahead) & (steepness >= behind) & inside
     weak, kept = ridge & (steepness >= LOW), ridge & (steepness >= HIGH)
     while True:  # what hangs together, over corners too, with a steep one
-        padded = np.pad(kept, ((0, 0), (1, 1), (1, 1)))
-        tall = padded[:, 2:] | padded[:, 1:-1] | padded[:, :-2]
+        around = np.pad(kept, ((0, 0), (1, 1), (1, 1)))
+        tall = around[:, 2:] | around[:, 1:-1] | around[:, :-2]
         grown = (tall[:, :, 2:] | tall[:, :, 1:-1] | tall[:, :, :-2]) & weak
         if np.array_equal(grown, kept):
-            return kept.astype(float)
+            return np.asarray(kept, float)
         kept = grown
 
 

@@ -221,12 +221,12 @@ def robustness(reader: Reader, half: Half = HALVES[0], images: int | None = None
         for name, answers in outside.items()
     ]  # fmt: skip
     of_mnist = digit_result(mnist.name, clean, mnist.digits)
-    means = {of: float(np.mean([one[of] for one in corruptions])) for of in ("network", "reader")}
+    means: Row = {of: float(np.mean([one[of] for one in corruptions])) for of in ("network", "reader")}
     values = {"half": half, "mnist": of_mnist, "corruptions": corruptions, "digits": digits,
               "out_of_distribution": strangers} | {f"{of}_mean": mean for of, mean in means.items()}  # fmt: skip
     # There are none of unseen corruptions, since all are seen.
     unseen: Row = {"network_mean_unseen": None, "reader_mean_unseen": None}
-    shown = [one | {"name": f"{one['name']} (seen)".replace("_", " ")} for one in corruptions]
+    shown: list[Row] = [one | {"name": f"{one['name']} (seen)".replace("_", " ")} for one in corruptions]
     shown += [
         {"name": f"mean of {len(shown)}"} | means,
         {"name": "mean of the unseen", "network": None, "reader": None},

@@ -7,6 +7,7 @@ is asked for. Those that look like a digit are kept apart, in a list that was fi
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from string import ascii_letters
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from sumnist.lab.suites.digits import HALVES, Half, characters, check_half, generator, stored_images
-from sumnist.lab.suites.photographs import blank_photographs
+from sumnist.lab.suites.photographs import blank_photographs, smooth_noise
 from sumnist.pictures.decode import Picture
 
 LOOK_ALIKES = "OoIliSsZzBbgqDUTy"
@@ -63,14 +64,18 @@ def scribble(random: np.random.Generator) -> NDArray[np.uint8]:
     canvas = Image.new("L", (side * fine, side * fine))
     pen = ImageDraw.Draw(canvas)
     for path in paths:
-        points = [(float(x), float(y)) for x, y in (corner + path * size) * fine]
-        pen.line(points, fill=255, width=wide * fine, joint="curve")
-        for x, y in (points[0], points[-1]):
-            pen.ellipse([x - wide * fine / 2, y - wide * fine / 2, x + wide * fine / 2, y + wide * fine / 2], fill=255)
+        draw_stroke(pen, [(float(x), float(y)) for x, y in (corner + path * size) * fine], wide * fine)
     ink = np.asarray(canvas.resize((side, side), Image.Resampling.BOX)) / 255
     paper, dark = random.uniform(200, 255), random.uniform(0, 90)
     pixels: NDArray[np.uint8] = np.rint(paper + (dark - paper) * ink).astype(np.uint8)
     return pixels
+
+
+def draw_stroke(pen: ImageDraw.ImageDraw, points: Sequence[tuple[float, float]], width: float) -> None:
+    """Draw a line through points, with round ends."""
+    pen.line(points, fill=255, width=round(width), joint="curve")
+    for x, y in (points[0], points[-1]):
+        pen.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=255)
 
 
 Path = NDArray[np.float64]
@@ -161,9 +166,7 @@ def coarse(side: int, random: np.random.Generator) -> NDArray[Any]:
 
 def clouds(side: int, random: np.random.Generator) -> NDArray[Any]:
     """Smooth spots, every other time with hard edges: ink blots of any form."""
-    points = int(random.integers(4, 9))
-    mesh = Image.fromarray(random.standard_normal((points, points)).astype(np.float32))
-    field: NDArray[Any] = np.asarray(mesh.resize((side, side), Image.Resampling.BICUBIC))
+    field = smooth_noise((side, side), int(random.integers(4, 9)), random).astype(np.float32)
     return field if random.random() < 0.5 else np.asarray(field > np.quantile(field, 0.8), float)
 
 
@@ -191,7 +194,7 @@ def smeared(side: int, random: np.random.Generator) -> NDArray[Any]:
 
 FIELDS = (white, coarse, clouds, specks, stripes, smeared, white)
 
-OUT_OF_DISTRIBUTION = {
+OUT_OF_DISTRIBUTION: dict[str, Callable[..., list[Picture]]] = {
     "clothes": clothes,
     "letters": letters,
     "look-alikes": lambda half: list(characters(half, LOOK_ALIKES)[0]),

@@ -36,6 +36,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from sumnist.data.mnist import DISPUTED_TEST_LABELS, load_mnist
 from sumnist.errors import DataError
 from sumnist.lab.suites.digits import HALVES, Half, check_half, cropped
+from sumnist.lab.suites.out_of_distribution import draw_stroke
 from sumnist.lab.suites.photographs import FAINT, rotated
 from sumnist.lab.suites.sheet_truth import FILLERS, Truth, random_of, truth
 from sumnist.lab.suites.strips import BLOCK
@@ -308,10 +309,7 @@ def put(cover: Cover, drawn: Cover, middle: Point) -> None:
 def stroke(cover: Cover, points: Sequence[Point], width: float) -> None:
     """Draw a line of a pen."""
     canvas = Image.new("L", (cover.shape[1], cover.shape[0]))
-    pen, half = ImageDraw.Draw(canvas), width / 2
-    pen.line(points, fill=255, width=round(width), joint="curve")
-    for x, y in (points[0], points[-1]):
-        pen.ellipse((x - half, y - half, x + half, y + half), fill=255)
+    draw_stroke(ImageDraw.Draw(canvas), points, width)
     np.maximum(cover, np.asarray(canvas, np.float32) / 255, out=cover)
 
 
