@@ -28,17 +28,7 @@ from sumnist.inference.onnx import FUSION, OnnxNetwork
 from sumnist.lab.study import runs
 from sumnist.lab.study.designs import MAIN, ORIGINAL, VARIANTS, Recipe, Variant, quick, variant
 from sumnist.lab.study.network import ENCODINGS, TARGETS, JoinFusion, StudyNet
-from sumnist.lab.study.report import (
-    FIGURES,
-    Mean,
-    Report,
-    Results,
-    Tables,
-    compare_all,
-    holm,
-    report,
-    sign_flips,
-)
+from sumnist.lab.study.report import FIGURES, Mean, Report, Results, Tables, compare_all, holm, report, sign_flips
 from sumnist.lab.study.rows import Row, append_jsonl, open_rows, read_jsonl
 from sumnist.lab.study.runs import LEFT_OUT, JointLoss, conduct, draw_for, jobs_of, measure, read_rows, repeat, train
 from sumnist.model.encoders import count_parameters

@@ -32,7 +32,7 @@ from sumnist.data.strips import Strips
 from sumnist.files import NUMBERS
 from sumnist.inference.ctc import CHARACTERS, Evidence, candidates_by
 from sumnist.inference.numbers import StripRecognizer
-from sumnist.lab.suites.strips import scribbled
+from sumnist.lab.suites.strips import NO_NUMBERS
 
 RECOGNIZER = StripRecognizer(NUMBERS)
 COUNT = 16
@@ -128,7 +128,8 @@ def pages() -> list[Grey]:
     ruled[3:5], ruled[:, 2:4] = 0, 0
     numbers, _ = drawn_numbers(12)
     shaded = (numbers[0] * np.linspace(0.4, 1, numbers[0].shape[1])).astype(np.uint8)
-    others = [line_of("5"), line_of("20417"), ruled, shaded, blank, dot, filled, *scribbled("development", 2)]
+    scribbled = NO_NUMBERS["scribbles"]("development", 2)
+    others = [line_of("5"), line_of("20417"), ruled, shaded, blank, dot, filled, *scribbled]
     return [*numbers, *others]
 
 

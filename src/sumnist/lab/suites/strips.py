@@ -146,22 +146,28 @@ def gap(spacing: Spacing, narrower: int, random: np.random.Generator) -> int:
     return -int(random.integers(min(1, most), most + 1))
 
 
-def words(half: Half, count: int) -> list[Strip]:
-    """Words and names, dark on light: every other one printed in a font of the half, small, with a capital or in
-    capitals; the others in capitals by its writers."""
-    made, seed = [], HALVES.index(check_half(half))
-    for place in range(count):
-        random = generator(seed, "word", place)
-        word = str(random.choice(VOCABULARY[half].split()))
-        made.append(printed(half, word, random) if place % 2 == 0 else handwritten(half, word.upper(), random))
+def many(name: str, draw: Callable[[Half, np.random.Generator, int], Strip]) -> Callable[[Half, int], list[Strip]]:
+    """Return what makes the first pictures of a half, each drawn by a generator of its own."""
+
+    def made(half: Half, count: int) -> list[Strip]:
+        seed = HALVES.index(check_half(half))
+        return [draw(half, generator(seed, name, place), place) for place in range(count)]
+
     return made
 
 
-def printed(half: Half, word: str, random: np.random.Generator) -> Strip:
-    """A word in one of the fonts of a half."""
-    word = (word.lower, word.capitalize, word.upper)[random.integers(3)]()
-    font = int(random.choice(np.arange(len(FONTS))[HALVES.index(half) :: 2]))
-    return on_paper(np.concatenate([letters()[font, letter] for letter in word], 1), random)
+def word(half: Half, random: np.random.Generator, place: int) -> Strip:
+    """A word or name, dark on light: every other one printed in a font of the half, small, with a capital or in
+    capitals; the others in capitals by one of its writers."""
+    text = str(random.choice(VOCABULARY[half].split()))
+    if place % 2 == 0:
+        text = (text.lower, text.capitalize, text.upper)[random.integers(3)]()
+        font = int(random.choice(np.arange(len(FONTS))[HALVES.index(half) :: 2]))
+        return on_paper(np.concatenate([letters()[font, letter] for letter in text], 1), random)
+    writer, high = str(random.choice(suite.writers_of(half))), int(random.integers(*CAPITAL))
+    capitals = [scaled(suite.cropped(capitals_of(half)[writer, letter]), high) for letter in text.upper()]
+    parts = [np.pad(letter, ((0, 0), (0, int(random.integers(*BETWEEN))))) for letter in capitals]
+    return on_paper(np.concatenate(parts, 1), random)
 
 
 @cache
@@ -172,14 +178,6 @@ def letters() -> dict[tuple[int, str], Strip]:
     parts = np.split(pixels, sizes.prod(1).cumsum()[:-1])
     keys = [(font, letter) for font in range(len(FONTS)) for letter in ascii_letters]
     return {key: part.reshape(size) for key, part, size in zip(keys, parts, sizes, strict=True)}
-
-
-def handwritten(half: Half, word: str, random: np.random.Generator) -> Strip:
-    """A word of capitals of one of the writers of a half."""
-    writer, high = str(random.choice(suite.writers_of(half))), int(random.integers(*CAPITAL))
-    capitals = [scaled(suite.cropped(capitals_of(half)[writer, letter]), high) for letter in word]
-    parts = [np.pad(letter, ((0, 0), (0, int(random.integers(*BETWEEN))))) for letter in capitals]
-    return on_paper(np.concatenate(parts, 1), random)
 
 
 @cache
@@ -202,25 +200,18 @@ def on_paper(ink: Strip, random: np.random.Generator) -> Strip:
     return np.rint(paper + (dark - paper) * np.pad(ink, margins) / 255).astype(np.uint8)
 
 
-def scribbled(half: Half, count: int) -> list[Strip]:
+def scribbles(half: Half, random: np.random.Generator, place: int) -> Strip:
     """One to four scribbles side by side, dark on light."""
-    made, seed = [], HALVES.index(check_half(half))
-    for place in range(count):
-        random = generator(seed, "scribbles on a strip", place)
-        inks = [ink_of(scribble(random)) for _ in range(random.integers(1, SCRIBBLES + 1))]
-        made.append(on_paper(np.concatenate([scaled(ink, SCRIBBLE_HEIGHT) for ink in inks], 1), random))
-    return made
+    inks = [ink_of(scribble(random)) for _ in range(random.integers(1, SCRIBBLES + 1))]
+    return on_paper(np.concatenate([scaled(ink, SCRIBBLE_HEIGHT) for ink in inks], 1), random)
 
 
-def struck_out(half: Half, count: int) -> list[Strip]:
-    """Strings of three to eight digits under two or three lines, or under a zigzag, light on dark."""
-    made, seed, test = [], HALVES.index(check_half(half)), half_of_test(half)
-    for place in range(count):
-        random = generator(seed, "struck out", place)
-        chosen = drawn(test.digits, int(random.integers(STRUCK[0], STRUCK[1] + 1)), random)
-        strip = composed(test.images[chosen], "spaced", random)
-        made.append(np.maximum(strip, strokes(strip.shape[1], strip.shape[0], random)))
-    return made
+def struck_out(half: Half, random: np.random.Generator, place: int) -> Strip:
+    """A string of three to eight digits under two or three lines, or under a zigzag, light on dark."""
+    test = half_of_test(half)
+    chosen = drawn(test.digits, int(random.integers(STRUCK[0], STRUCK[1] + 1)), random)
+    strip = composed(test.images[chosen], "spaced", random)
+    return np.maximum(strip, strokes(strip.shape[1], strip.shape[0], random))
 
 
 def strokes(width: int, height: int, random: np.random.Generator) -> Strip:
@@ -257,9 +248,9 @@ def cut(picture: bytes, random: np.random.Generator) -> Strip:
 
 
 NO_NUMBERS: dict[str, Callable[[Half, int], list[Strip]]] = {
-    "words": words,
-    "scribbles": scribbled,
-    "struck-out numbers": struck_out,
+    "words": many("word", word),
+    "scribbles": many("scribbles on a strip", scribbles),
+    "struck-out numbers": many("struck out", struck_out),
     "blank": blanks,
 }
 """What is no number, by name: half and how many → pictures."""
