@@ -252,7 +252,7 @@ def entry(field: Field, value: int, layout: Layout, random: np.random.Generator)
         if share < EMPTY:
             return Entry(0, "empty", nothing, nothing)
         sign, boxes = filler(random), len(nothing)  # in each box, or in the last one; or on the strip
-        everywhere = boxes == 1 or random.random() < 0.5
+        everywhere = field.kind == "strip" or random.random() < 0.5
         return Entry(0, "filler", (sign,) * boxes if everywhere else ("",) * (boxes - 1) + (sign,), nothing)
     return Entry(value, "number", written(field, value, random), nothing)
 
