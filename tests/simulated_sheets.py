@@ -3,15 +3,18 @@ second each."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import closing
 from functools import cache
 from io import BytesIO
 
 import numpy as np
+import pypdfium2
 from numpy.typing import NDArray
 from PIL import Image
 
-from sumnist.lab.suites.sheets import Ink, Photograph, Sheets, filled, photographed
-from sumnist.sheets.layout import Layout
+from sumnist.lab.suites.sheets import SCALE, Ink, Photograph, Sheets, filled, photographed
+from sumnist.sheets.layout import Layout, Rectangle
 
 EXAM = Layout.of_line("9,7.5,13", "Mathematics")
 """Fields with and without halves; their total has halves."""
@@ -41,6 +44,14 @@ def photograph_of(identity: str, index: int = 0, layout: Layout = EXAM) -> bytes
     return photographed(page, np.random.default_rng(3), SIZE, 0).data
 
 
+@cache
+def rendered(data: bytes, dpi: int = 300, page: int = 0) -> Image.Image:
+    """A page of a PDF, in grey."""
+    with closing(pypdfium2.PdfDocument(data)) as document:
+        picture: Image.Image = document[page].render(scale=dpi / 72).to_pil().convert("L")
+    return picture
+
+
 def jpeg_of_page(page: NDArray[np.uint8], side: int = 1600) -> bytes:
     """A page as a scanner sees it, straight."""
     picture = Image.fromarray(page)
@@ -48,6 +59,17 @@ def jpeg_of_page(page: NDArray[np.uint8], side: int = 1600) -> bytes:
     data = BytesIO()
     picture.save(data, "JPEG", quality=92)
     return data.getvalue()
+
+
+def write(page: NDArray[np.uint8], boxes: Sequence[Rectangle], digits: str) -> None:
+    """Write digits into boxes of a page; a blank leaves one empty."""
+    for box, digit in zip(boxes, digits, strict=False):
+        if digit.strip():
+            shape = Image.fromarray(ink().digits[int(digit)][3])
+            shape = shape.resize((round(6 * SCALE * shape.width / shape.height), 6 * SCALE))
+            top, left = round((box.y + 2) * SCALE), round((box.x + 4) * SCALE) - shape.width // 2
+            part = page[top : top + shape.height, left : left + shape.width]
+            part[:] = part * (1 - 0.85 * np.asarray(shape) / 255)
 
 
 def as_people_write(layout: Layout, values: dict[str, int]) -> dict[str, float]:

@@ -14,7 +14,7 @@ import pytest
 import zxingcpp
 from numpy.typing import NDArray
 
-from sheet_photographs import printed
+from simulated_sheets import rendered as picture_of
 from sumnist.cli import main
 from sumnist.errors import DataError, LayoutError
 from sumnist.sheets.layout import Field, Formula, Identity, Layout, Page, Person, Rectangle, read_people
@@ -42,7 +42,7 @@ STOCK = Layout(
 
 def rendered(data: bytes, page: int = 0) -> NDArray[np.uint8]:
     """A page as a grey picture `[H, W]`, at 200 pixels an inch."""
-    return np.asarray(printed(data, DPI, page))
+    return np.asarray(picture_of(data, DPI, page))
 
 
 def texts(data: bytes) -> list[str]:

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import segno
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
-from sheet_photographs import as_jpeg, camera, printed, taken_by_hand, warped
+from simulated_sheets import rendered, sheets
 from sumnist.errors import SheetError
 from sumnist.sheets.layout import Layout, Page, Person, Rectangle
 from sumnist.sheets.pictures import PdfPage, grey_of
@@ -37,7 +37,7 @@ from sumnist.sheets.registration import (
 
 EXAM = Layout.of_line("9,7.5,13,12")
 PAGE = Page.of(EXAM)
-SHEET = printed(pdf(EXAM))
+SHEET = rendered(pdf(EXAM))
 MANY = Layout.of_line(",".join(["13"] * 44), paper="Letter")
 
 Floats = NDArray[np.float64]
@@ -52,13 +52,29 @@ def offsets(found: Floats, true: Floats) -> Floats:
 
 
 SIZE = 1200, 1600
-ABOVE = camera(PAGE, SIZE)
+SCALE, LEFT, TOP = 5, 75, 57
+ABOVE = np.array([[SCALE, 0, LEFT], [0, SCALE, TOP], [0, 0, 1.0]])
+"""From millimetres of a page to pixels of a picture of it from above, on a grey desk."""
 
 
-def photograph(sheet: Image.Image = SHEET, true: Floats = ABOVE) -> Bytes:
+def above(sheet: Image.Image) -> Image.Image:
+    """A sheet of 300 pixels an inch from above, sharp."""
+    seen = Image.new("L", SIZE, 90)
+    width, height = (round(side * 25.4 / 300 * SCALE) for side in sheet.size)
+    seen.paste(sheet.resize((width, height), Image.Resampling.LANCZOS), (LEFT, TOP))
+    return seen
+
+
+def taken_by_hand(sharp: Image.Image, blur: float = 0.5, noise: float = 4) -> Image.Image:
+    """A picture blurred by a Gaussian of so many pixels, and noisy, in steps of uint8."""
+    soft = np.asarray(sharp.filter(ImageFilter.GaussianBlur(blur)), np.float32)
+    grain = np.random.default_rng(0).standard_normal(soft.shape, np.float32) * noise
+    return Image.fromarray(np.clip(np.rint(soft + grain), 0, 255).astype(np.uint8))
+
+
+def photograph(sheet: Image.Image = SHEET) -> Bytes:
     """A photograph of a sheet, a little out of focus and noisy."""
-    soft = taken_by_hand(warped(sheet, PAGE, true, SIZE), blur=max(SIZE) / 3_000, noise=4)
-    return grey_of(as_jpeg(soft))
+    return np.asarray(taken_by_hand(above(sheet)))
 
 
 def crop(sheet: Registered, box: Rectangle, scale: float) -> Floats:
@@ -75,25 +91,20 @@ def flat() -> Bytes:
 # Where it is.
 
 
-@pytest.mark.parametrize(
-    ("size", "tilt", "turn", "fill"),
-    [((1512, 2016), (0, 30), 90, 0.92), ((960, 1280), (30, -10), 8, 0.92), ((2250, 3000), (0, 0), 0, 0.4)],
-)
-def test_every_point_of_a_page_is_found_within_half_a_pixel(
-    size: tuple[int, int], tilt: tuple[float, float], turn: float, fill: float
-) -> None:
-    true = camera(PAGE, size, tilt, turn, fill)
-    by_hand = taken_by_hand(warped(SHEET, PAGE, true, size), blur=max(size) / 2_000, smear=3, noise=6)
-    sheet = register(grey_of(as_jpeg(by_hand)), PAGE, "photo")
-    assert np.percentile(offsets(sheet.matrix, true), 95) <= 0.5
+@pytest.mark.parametrize("index", range(4))
+def test_every_point_of_a_page_is_found_within_half_a_pixel(index: int) -> None:
+    taken = sheets(EXAM).photographed(index, (2016, 1512), 0)
+    assert taken.matrix is not None
+    sheet = register(grey_of(taken.data), PAGE, "photo")
+    assert np.percentile(offsets(sheet.matrix, taken.matrix), 95) <= 0.5
     assert sheet.error <= 3
     corners = np.concatenate([corners_of(tag) for tag in PAGE.tags])
-    assert sheet.dpi == pytest.approx(min(scale_at(true, point) for point in corners) * 25.4, rel=0.01)
+    assert sheet.dpi == pytest.approx(scale_at(taken.matrix, corners).min() * 25.4, rel=0.01)
 
 
 def test_a_scan_needs_no_camera() -> None:
-    sheet = register(np.asarray(printed(pdf(EXAM), 200)), PAGE, "scan")
-    scale = np.array(printed(pdf(EXAM), 200).size) / (PAGE.width, PAGE.height)
+    sheet = register(np.asarray(rendered(pdf(EXAM), 200)), PAGE, "scan")
+    scale = np.array(rendered(pdf(EXAM), 200).size) / (PAGE.width, PAGE.height)
     assert np.percentile(offsets(sheet.matrix, np.diag([*scale, 1])), 95) <= 0.05
     assert sheet.corners(PAGE.tags[0]) == pytest.approx(corners_of(PAGE.tags[0]) * scale, abs=0.05)
 
@@ -102,8 +113,7 @@ def test_a_stroke_across_the_edge_of_a_tag_hardly_moves_its_corners() -> None:
     sheet, tag, mm = SHEET.copy(), PAGE.tags[2], SHEET.width / PAGE.width
     draw = ImageDraw.Draw(sheet)
     draw.line([(tag.x - 3) * mm, (tag.y + 4) * mm, (tag.x + 3) * mm, (tag.y + 6) * mm], 0, round(mm))
-    true = camera(PAGE, SIZE, (5, 5))
-    assert offsets(register(photograph(sheet, true), PAGE, "photo").matrix, true).max() <= 0.5
+    assert offsets(register(photograph(sheet), PAGE, "photo").matrix, ABOVE).max() <= 0.5
 
 
 def test_a_homography_is_found_exactly_and_scales_areas() -> None:
@@ -300,9 +310,8 @@ def test_a_crumpled_sheet_is_refused() -> None:
 
 @pytest.mark.parametrize("layout", [EXAM, MANY])
 def test_a_sheet_on_another_paper_than_its_layout_is_told_so_and_how_to_read_it(layout: Layout) -> None:
-    page = Page.of(layout)
     other = Page.of(replace(EXAM, paper="Letter" if layout.paper == "A4" else "A4"))
-    for picture in (printed(pdf(layout), 150), warped(printed(pdf(layout)), page, camera(page, SIZE), SIZE)):
+    for picture in (rendered(pdf(layout), 150), above(rendered(pdf(layout)))):
         assert refused(np.asarray(picture), other) == (
             f"photo: its corner tags are where those of a sheet on {layout.paper} paper are, expected a sheet of this "
             f"layout, on {other.width:g}×{other.height:g} mm: read it with --layout of its own TOML file, or print "
@@ -330,13 +339,13 @@ def test_threads_find_the_same_sheet(flat: Bytes) -> None:
 CODED = replace(EXAM, version=12)
 
 
-def photo(sheet: Image.Image, tilt: tuple[float, float] = (10, -5), blur: float = 0.7) -> Image.Image:
-    return taken_by_hand(warped(sheet, PAGE, camera(PAGE, SIZE, tilt, 5), SIZE), blur, noise=4)
+def photo(sheet: Image.Image, blur: float = 0.7) -> Image.Image:
+    return taken_by_hand(above(sheet), blur)
 
 
 def coded(text: str | bytes | None, box: Rectangle = PAGE.code) -> Image.Image:
     """A sheet with another code in the place of its own, or elsewhere, or with none."""
-    sheet, mm = printed(pdf(CODED)).copy(), printed(pdf(CODED)).width / PAGE.width
+    sheet, mm = rendered(pdf(CODED)).copy(), rendered(pdf(CODED)).width / PAGE.width
     for place in (PAGE.code.grown(2), box.grown(2)):
         left, top, right, low = (round(edge * mm) for edge in (place.x, place.y, place.right, place.bottom))
         sheet.paste(255, (left, top, right, low))
@@ -348,14 +357,14 @@ def coded(text: str | bytes | None, box: Rectangle = PAGE.code) -> Image.Image:
 
 @pytest.mark.parametrize("identity", ["", "Ελένη Παπαδοπούλου", "a:b c,d::", "山田"])
 def test_a_code_says_whose_sheet_it_is_in_any_script(identity: str) -> None:
-    found, code = registered(as_jpeg(photo(coded(CODED.code(identity).encode()))), CODED, PAGE)
+    found, code = registered(photo(coded(CODED.code(identity).encode())), CODED, PAGE)
     assert code == Code(1, CODED.id, 12, identity)
     assert found.error < 2
 
 
 def test_a_code_is_read_of_another_version_dim_and_blurred_or_elsewhere_in_the_picture() -> None:
     assert registered(photo(coded(replace(CODED, version=3).code("7"))), CODED, PAGE)[1].version == 3
-    dim = np.asarray(photo(printed(pdf(CODED)), (0, 0), blur=1.7)) // 4 + 20
+    dim = np.asarray(photo(rendered(pdf(CODED)), blur=1.7)) // 4 + 20
     assert registered(dim.astype(np.uint8), CODED, PAGE)[1].layout == CODED.id
     elsewhere = coded(CODED.code("7"), Rectangle(35, 190, 25, 25))
     assert registered(photo(elsewhere), CODED, PAGE)[1].identity == "7"

@@ -19,7 +19,8 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 import workbooks
-from review_sheets import EXAM, certain, doubtful, said, unreadable, write_marks, wrong
+from review_sheets import certain, doubtful, said, unreadable, write_marks, wrong
+from simulated_sheets import EXAM
 from sumnist.cli import main
 from sumnist.errors import DataError, OutputError
 from sumnist.serve.review import Review, app_of

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import sumnist.sheets
-from simulated_sheets import EXAM, SIZE, as_people_write, ink, jpeg_of_page, photograph, sheets
+from simulated_sheets import EXAM, SIZE, as_people_write, ink, jpeg_of_page, photograph, sheets, write
 from sumnist.data.cell_classes import CELL_CLASSES
 from sumnist.errors import LayoutError
 from sumnist.files import fits
-from sumnist.lab.suites.sheets import SCALE, Sheets, filled, photographed, printed
+from sumnist.lab.suites.sheets import Sheets, filled, photographed, printed
 from sumnist.sheets import Layout, SheetReader, SheetReading, read
 from sumnist.sheets.layout import Identity, Kind, Page
 from sumnist.sheets.printing import pdf
@@ -317,12 +317,7 @@ def test_a_number_that_was_written_by_hand_says_whose_it_is() -> None:
     page, place = printed(layout).copy(), Page.of(layout).identity
     assert place is not None
     assert read(jpeg_of_page(page), layout).identity is None
-    for box, digit in zip(place.boxes, (4, 0, 7, 1, 8), strict=True):
-        shape = Image.fromarray(ink().digits[digit][3])
-        shape = shape.resize((round(6 * SCALE * shape.width / shape.height), 6 * SCALE))
-        top, left = round((box.y + 2) * SCALE), round((box.x + 4) * SCALE) - shape.width // 2
-        part = page[top : top + shape.height, left : left + shape.width]
-        part[:] = part * (1 - 0.85 * np.asarray(shape) / 255)
+    write(page, place.boxes, "40718")
     assert read(jpeg_of_page(page), layout).identity == "40718"
 
 

@@ -552,6 +552,10 @@ def test_other_numbers_than_the_candidates_are_about_as_probable_as_by_all_numbe
         "t": Values({217: 0.7, 311: 0.3}, 0.0),
     }
     exact = Check(largest, [TWO]).posterior(evidence)
+    every = np.full(401, other / 399)
+    every[[11, 17]] = 0.5 * (1 - other)
+    same = Check(largest, [TWO]).posterior({**evidence, "a": np.log(every)})
+    assert same.numbers["a"][1] == pytest.approx(exact.numbers["a"][1], rel=1e-9, abs=1e-14)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "DENSE", 0)
         listed = Check(largest, [TWO]).posterior(evidence)

@@ -7,6 +7,7 @@ import gc
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from review_sheets import row_of
+from simulated_sheets import EXAM
 from sumnist.errors import OutputError
 from sumnist.sheets import workbook as tables
 from sumnist.sheets.layout import Identity, Layout, Person
@@ -24,7 +27,6 @@ from sumnist.sheets.review import IDENTITY, by_hand
 from sumnist.sheets.workbook import COLOURS, write_workbook
 from workbooks import MAIN, Sheet, opened, worked_out
 
-EXAM = Layout.of_line("9,7.5,13", "Mathematics")
 NESTED = Layout.of_toml(b"""
 title = "Stock & more"
 paper = "Letter"
@@ -40,14 +42,7 @@ total = [
 """)
 
 
-def row(number: int = 0, layout: Layout = EXAM, **changes: Any) -> dict[str, Any]:
-    """A row of a sheet that adds up, or of what the changes say."""
-    values = {"q1": 9, "q2": 7.5, "q3": 4, "total": 20.5} if layout is EXAM else dict.fromkeys(layout.names, 0)
-    return {
-        "row": number, "path": f"IMG_{number}.jpg", "state": "adds up", "identity": "Ada", "layout": layout.id,
-        "version": layout.version, "probability": 0.9993, "values": values, "read": values, "kinds": {},
-        "corrections": [], "wrong": [], "look": [], "matrix": [1.0] * 9, "offset": 0.2, "error": None, **changes,
-    }  # fmt: skip
+row = partial(row_of, identity="Ada")
 
 
 def unreadable(number: int, error: str) -> dict[str, Any]:
