@@ -59,10 +59,9 @@ from sumnist.lab.suites.sheets import Ink, filled, marks, photographed
 from sumnist.pictures.decode import Grey
 from sumnist.sheets import check, verdict
 from sumnist.sheets.check import KINDS, MISTAKE, WEIGHTS
-from sumnist.sheets.evidence import seen
 from sumnist.sheets.layout import Field, Layout, Page, Place, Rectangle
 from sumnist.sheets.printing import FONT
-from sumnist.sheets.reading import Cells, SheetReader, finder
+from sumnist.sheets.reading import Cells, SheetReader, finder, seen
 
 # The page without a server.
 

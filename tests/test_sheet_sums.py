@@ -23,11 +23,11 @@ from sumnist.arithmetic.values import Value, Values
 from sumnist.data.cell_classes import CELL_CLASSES
 from sumnist.errors import EquationError, LayoutError, NumberError
 from sumnist.sheets import check as module
-from sumnist.sheets import evidence
+from sumnist.sheets import reading
 from sumnist.sheets import verdict as verdicts
 from sumnist.sheets.check import KINDS, UNKNOWN, Check, Posterior, Writer
-from sumnist.sheets.evidence import Seen, in_boxes, in_strip, seen
 from sumnist.sheets.layout import Field, Formula, in_order
+from sumnist.sheets.reading import Seen, in_boxes, in_strip, seen
 from sumnist.sheets.verdict import SURE, Outcome, Verdict, verdict
 
 
@@ -215,10 +215,10 @@ def test_of_a_long_number_the_candidates_are_the_most_probable_ones_and_the_rest
     random = np.random.default_rng(5)
     ratios = random.gamma(0.3, size=(4, 14)) + 1e-9
     whole = in_boxes(field_of(4, 8191), np.log(ratios))  # few enough to be looked at one by one
-    assert len(whole.values) == 8192 > evidence.KEPT
+    assert len(whole.values) == 8192 > reading.KEPT
     some = in_boxes(field_of(4, 9999), np.log(ratios))
     listed = np.sort(whole.at(np.arange(8192)))[::-1]
-    assert len(some.values) == evidence.KEPT
+    assert len(some.values) == reading.KEPT
     assert some.written.max() == pytest.approx(listed[0])
     assert set(some.written[some.values < 8192].round(12)) <= set(listed.round(12))
     every = in_boxes(field_of(4, 9999), np.log(ratios)).mean * 10_000
