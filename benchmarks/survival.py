@@ -30,8 +30,8 @@ from sumnist.data.mnist import load_mnist
 from sumnist.files import WEIGHTS
 from sumnist.lab.suites.sheet_truth import LAYOUTS
 from sumnist.lab.suites.sheets import Ink, Sheets
+from sumnist.model.folder import RECORD
 from sumnist.pictures.normalize import picture_of
-from sumnist.training.folder import RECORD
 from timing import SUMNIST, Row, interrupted
 
 PICTURES = 10_000

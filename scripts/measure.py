@@ -67,10 +67,10 @@ from sumnist.lab.suites.photographs import KINDS, scenes
 from sumnist.lab.suites.strips import strings
 from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
+from sumnist.model.folder import RECORD
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.pictures import background, ink, proposals
 from sumnist.pictures.decode import Picture
-from sumnist.training.folder import RECORD
 from sumnist.training.loop import train
 
 # Training, and evaluating on the test grid.

@@ -30,8 +30,9 @@ from sumnist.data.mnist import load_mnist
 from sumnist.evaluation.metrics import SumEvaluation, answer_sums
 from sumnist.lab.study.rows import read_jsonl
 from sumnist.model.encoders import count_parameters
+from sumnist.model.folder import METRICS, RECORD
 from sumnist.model.network import TwoInputNet
-from sumnist.training.folder import METRICS, RECORD, read_metrics
+from sumnist.training.folder import read_metrics
 from sumnist.training.loop import train
 from sumnist.training.tasks import split
 

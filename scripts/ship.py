@@ -50,7 +50,7 @@ from sumnist.lab.suites.digits import drawn_cells, tight_crops
 from sumnist.lab.suites.photographs import photographs
 from sumnist.model.checkpoint import load_config, save_network
 from sumnist.model.encoders import count_parameters
-from sumnist.model.folder import METRICS
+from sumnist.model.folder import METRICS, RECORD
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.model.strip_network import CellNet, StripNet
 from sumnist.pictures.decode import Picture
@@ -65,7 +65,6 @@ from sumnist.training.calibrate import (
 from sumnist.training.devices import ProcessGroup
 from sumnist.training.evaluate import evaluate_run
 from sumnist.training.export import export_run, right_of
-from sumnist.training.folder import RECORD
 from sumnist.training.loop import build_optimizer, learning_rate, set_learning_rate, train, training_step
 from sumnist.training.tasks import CellTask, NumberTask
 

@@ -34,11 +34,11 @@ from sumnist.files import PRETRAINED
 from sumnist.inference.onnx import OnnxNetwork, with_checksum
 from sumnist.inference.reader import Reader, TorchNetwork
 from sumnist.model.checkpoint import load_config, save_network
-from sumnist.model.folder import held, settle_if_free
+from sumnist.model.folder import METRICS, RECORD, STATE, held, settle_if_free
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training.evaluate import compare_runs, evaluate_run
 from sumnist.training.export import export_run
-from sumnist.training.folder import METRICS, RECORD, STATE, Progress, RunFolder
+from sumnist.training.folder import Progress, RunFolder
 from sumnist.training.loop import train, training_step
 
 WEIGHTS = "model.safetensors"
@@ -155,19 +155,6 @@ def test_resuming_a_finished_run_changes_nothing_and_needs_no_other_flag(config:
     assert (again.seconds, again.steps, again.finished) == (record["seconds"], record["steps"], True)
     assert main(["train", "--out", str(alone), "--resume"]) == 0
     assert files_in(alone) == before
-
-
-def test_a_run_that_died_after_its_last_epoch_is_finished_as_it_would_have_been(
-    config: Config, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "finish", kill)
-        with pytest.raises(Killed):
-            train(config, tmp_path, progress=False)
-    assert main(["train", "--out", str(tmp_path), "--resume"]) == 0
-    assert (tmp_path / WEIGHTS).read_bytes() == (alone / WEIGHTS).read_bytes()
-    record = json.loads((tmp_path / RECORD).read_text())
-    assert (record["epochs"], record["finished"]) == (4, True)
 
 
 def test_measuring_counts_as_training_neither_in_the_metrics_nor_in_the_state(
@@ -299,7 +286,10 @@ def test_what_is_no_run_is_neither_resumed_nor_removed(config: Config, alone: Pa
     for name in (WEIGHTS, "model.onnx"):
         (tmp_path / name).mkdir()
         (tmp_path / name / name).write_text("somebody's")
-        refusal(OutputError, config, tmp_path / name)
+        assert refusal(OutputError, config, tmp_path / name) == (
+            f"--out {tmp_path / name}: holds a run already, expected a new folder: name another, or add --resume to "
+            "finish it or --overwrite to replace it"
+        )
         refusal(RunError, config, tmp_path / name, resume=True)
     with pytest.raises(DataError):
         train(replace(config, data_dir=tmp_path / "none"), tmp_path / "run", progress=False)
@@ -388,9 +378,7 @@ def killed_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]
     def dying(call: Callable[..., Any]) -> Callable[..., Any]:
         def run(*arguments: Any, **named: Any) -> Any:
             left[0] -= 1
-            if left[0] == 0:
-                raise Killed
-            return call(*arguments, **named)
+            return kill() if left[0] == 0 else call(*arguments, **named)
 
         return run
 
@@ -530,7 +518,7 @@ def test_a_run_that_was_killed_before_it_took_its_place_takes_it_when_resumed(
 ) -> None:
     run, new = Path(shutil.copytree(small_run, tmp_path / "run")), replace(small_config, seed=3)
     with monkeypatch.context() as patch:
-        patch.setattr("sumnist.training.folder.take_place", kill)
+        patch.setattr("sumnist.model.folder.take_place", kill)
         patch.setattr(RunFolder, "__exit__", lambda self, *_: self.hold.close())  # as after a real kill
         with pytest.raises(Killed):
             train(new, run, progress=False, overwrite=True)
@@ -683,19 +671,6 @@ def test_everything_made_from_the_weights_carries_their_checksum_and_goes_with_t
     assert {name for name, content in files_in(exported).items() if checksum.encode() in content} == {*derived, WEIGHTS}
     save_network(network(3), exported)
     assert set(files_in(exported)) == {"config.json", METRICS, WEIGHTS, RECORD}
-
-
-def test_resuming_an_interrupted_run_removes_what_was_made_from_its_weights_of_then(
-    small_config: Config, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr("sumnist.training.loop.end_training", after(1, KeyboardInterrupt, kill))
-        assert not train(replace(small_config, epochs=1), tmp_path, progress=False).finished
-    for name in (WEIGHTS, "model.onnx", "evaluation.json"):  # as of a Ctrl-C in the middle
-        shutil.copy(whole / name, tmp_path / name)
-    assert train(replace(small_config, epochs=1), tmp_path, progress=False, resume=True).finished
-    assert not (tmp_path / "model.onnx").exists()
-    assert not (tmp_path / "evaluation.json").exists()
 
 
 def test_files_from_before_there_were_checksums_are_told_apart_by_their_bytes(exported: Path, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ from sumnist.model.losses import joint_loss
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.model.strip_network import CLASSES, CellNet, StripNet
 from sumnist.training.evaluate import evaluate_run
-from sumnist.training.export import export_run, in_half, to_onnx
+from sumnist.training.export import DRAWN, export_run, in_half, to_onnx
 from sumnist.training.loop import train
 from sumnist.training.tasks import CellTask, NumberTask
 
@@ -447,7 +447,7 @@ def test_a_network_that_rounding_changes_is_not_exported(
     other = type(nets[task])().eval()
     nn.init.constant_((other.character if task == "numbers" else other.kind).bias[:3], 2.0)
     monkeypatch.setattr("sumnist.training.export.in_half", lambda net: other)
-    monkeypatch.setattr(f"sumnist.training.export.{'STRIPS' if task == 'numbers' else 'CELLS'}_DRAWN", 100)
+    monkeypatch.setitem(DRAWN, StripNet if task == "numbers" else CellNet, 100)
     save_network(nets[task], tmp_path)
     save_config(preset(task, data_dir=idx_folder), tmp_path)
     with pytest.raises(ExportError, match="half precision"):
@@ -482,7 +482,7 @@ def trained(idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """The run of a training of a second of a task."""
     for module in (strips, cells):
         monkeypatch.setattr(module, "DRAWN_DIGITS", 100)
-    monkeypatch.setattr("sumnist.training.export.STRIPS_DRAWN", 200)
+    monkeypatch.setitem(DRAWN, StripNet, 200)
     monkeypatch.setattr(pens, "SIGN_COUNTS", dict.fromkeys(pens.SIGN_COUNTS, 5))
     for task in (NumberTask, CellTask):
         monkeypatch.setattr(task, "held_batches", (2, 8, 1))

@@ -22,12 +22,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from sumnist.errors import ConfigError, RunError
 from sumnist.files import check_format, parse_json
 
-__all__ = [
-    "NORMALISED", "PRESETS", "SEEDS", "THREADS", "Augmentation", "Config", "EncoderName", "Engine", "Fusion",
-    "InkColour", "NumberEncoding", "Operation", "Range", "ReadingEngine", "SumTarget", "Supervision", "Task",
-    "check_fields", "checked", "preset",
-]  # fmt: skip
-
 Task = Literal["digits", "numbers", "cells", "addition"]
 EncoderName = Literal["tiny", "fast", "default", "wide", "original", "lenet"]
 Fusion = Literal["exact", "concat", "original"]
@@ -221,7 +215,8 @@ class Config:
             good = getattr(self, name) == getattr(type(self), name)
             expected = f"{shown(getattr(type(self), name))} with --task addition, as --preset addition has it"
             require(self, name, good, expected)
-        betas = tuple(Range(0, BELOW_1).taken(beta, float) for beta in as_tuple(self.betas))
+        given = self.betas if isinstance(self.betas, Iterable) else ()
+        betas = tuple(Range(0, BELOW_1).taken(beta, float) for beta in given)
         require(self, "betas", len(betas) == 2 and None not in betas, "two numbers from 0 to 1")
         object.__setattr__(self, "betas", betas)
         object.__setattr__(self, "device", str(self.device))
@@ -309,11 +304,8 @@ def checked(name: str, value: Any, limits: Range, kind: type = int) -> Any:
     return number
 
 
-def as_tuple(values: Any) -> tuple[Any, ...]:
-    return tuple(values) if isinstance(values, Iterable) else ()
-
-
 def require(settings: Any, name: str, good: bool, expected: str) -> None:
+    """Raise `ConfigError`, naming the flag of a field and its value, unless that is `good`."""
     if not good:
         raise ConfigError(f"{flag(name)} {shown(getattr(settings, name))}: expected {expected}")
 
@@ -324,6 +316,7 @@ def flag(name: str) -> str:
 
 
 def shown(value: object) -> str:
+    """A value as people are shown it."""
     if isinstance(value, int) and abs(value) >= 10**100:  # Python refuses to write very long ones
         return "of more than 100 digits"
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -11,8 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["bf16_choice", "chosen", "commit", "core_count", "describe_machine", "now", "processor_name"]
-
 LIBRARIES = ("sumnist", "torch", "numpy", "safetensors")
 NAMED = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 """Vector instructions in a processor's name. Rows of results are compared by that name: a longer one splits them."""
@@ -75,8 +73,8 @@ def core_count() -> int:
 def processor_name() -> str:
     """The processor's name for itself, with the vector instructions that matter for speed where Linux tells them."""
     name = cpuinfo().get("model name") or platform.processor() or platform.machine()
-    known = [instruction for instruction in instructions() if instruction in NAMED]
-    return f"{name} ({', '.join(known)})" if known else name
+    known = ", ".join(instruction for instruction in instructions() if instruction in NAMED)
+    return f"{name} ({known})" if known else name
 
 
 def instructions() -> list[str]:
@@ -97,18 +95,17 @@ def cpuinfo() -> dict[str, str]:
 def commit() -> str | None:
     """The commit of the checkout that this package runs from, `+changes` if it has any; None outside a checkout."""
     package = Path(__file__).resolve().parent
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(package), *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+
     if not (package.parent.parent / ".git").exists():
         return None
     try:
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--", str(package)) else "")
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def git(*words: str) -> str:
-    """What git answers about the checkout that this package runs from."""
-    command = ["git", "-C", str(Path(__file__).resolve().parent), *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
 
 
 def now() -> str:

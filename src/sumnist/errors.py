@@ -28,27 +28,6 @@ reads its output to the end.
 
 from __future__ import annotations
 
-__all__ = [
-    "ConfigError",
-    "DataError",
-    "EquationError",
-    "ExportError",
-    "FormatError",
-    "ImageError",
-    "LayoutError",
-    "MissingExtraError",
-    "NumberError",
-    "OutputError",
-    "RunError",
-    "ScoreError",
-    "ServeError",
-    "SheetError",
-    "SizeError",
-    "StudyError",
-    "SumnistError",
-    "TrainingError",
-]
-
 
 class SumnistError(Exception):
     """Any error of this package; catch this one to catch them all."""

@@ -22,12 +22,6 @@ try:
 except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = [
-    "CELLS", "CONFIG", "LEARNED", "NUMBERS", "ONNX", "PRETRAINED", "WEIGHTS", "Journal", "check_format",
-    "check_replaceable", "fits", "lock", "make_folder", "parse_json", "read_whole", "replacing", "write_all",
-    "write_atomically", "writing",
-]  # fmt: skip
-
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 ONNX = "model.onnx"
@@ -216,10 +210,8 @@ def write_all(stream: FileIO, data: bytes) -> None:
 
 def make_folder(path: Path) -> None:
     """Create the folder `path` and its parents. Raises `OutputError`."""
-    try:
+    with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
 def read_whole(path: Path) -> bytes:

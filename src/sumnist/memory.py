@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import ctypes
 
-__all__ = ["keep_freed_memory", "return_freed_memory"]
-
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8
 """The settings' numbers in glibc's malloc.h; see mallopt(3)."""
 MIB = 2**20

@@ -120,7 +120,7 @@ from sumnist.data.mnist import load_mnist
 from sumnist.errors import SumnistError
 from sumnist.model.checkpoint import load_config
 from sumnist.training.evaluate import compare_runs
-from sumnist.training.folder import EVALUATION, read_record
+from sumnist.model.folder import EVALUATION, read_record
 from pathlib import Path
 
 torch.set_num_threads(1)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -29,13 +29,8 @@ from sumnist.data.pairs import as_image
 from sumnist.data.sampling import NUMBERS
 from sumnist.files import fits
 from sumnist.model.fusion import ExactFusion, LearnedFusion
-from sumnist.model.losses import sum_of, total_nll
+from sumnist.model.losses import sum_of
 from sumnist.model.network import Network
-
-__all__ = [
-    "Accuracy", "CalibrationBin", "Evaluation", "GridAnswers", "SumAnswers", "SumEvaluation", "answer_grid",
-    "answer_sums", "calibration_bins", "calibration_error", "disputed_labels", "risk_curve", "wilson",
-]  # fmt: skip
 
 NORMAL_95 = 1.959963984540054
 RESAMPLES = 10_000
@@ -43,6 +38,8 @@ COVERAGES = (*(round(0.9 + i / 200, 3) for i in range(16)), *(round(0.98 + i / 1
 """Shares of the answers at which the risk is given: 0.9 to 0.975 and, more finely, 0.98 to 1."""
 MNIST_TEST_LABELS = 0xEE8604D9
 """CRC-32 of the labels of MNIST's test set, one byte each."""
+REGROUPINGS = 100
+"""Random orders of the images over which the mean of sums is taken."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +87,7 @@ def answer_grid(net: Network, digits: DigitSet, batch_size: int = 500) -> GridAn
         digits: The images and their true digits.
         batch_size: How many images are answered at once.
     """
-    device, training = next(net.parameters()).device, net.training
-    digit_parts, sum_parts, bits_parts = [], [], []
+    device, training, parts = next(net.parameters()).device, net.training, []
     net.eval()
     for start in range(0, len(digits), batch_size):
         part = slice(start, start + batch_size)
@@ -100,17 +96,17 @@ def answer_grid(net: Network, digits: DigitSet, batch_size: int = 500) -> GridAn
         numbers = torch.arange(NUMBERS, device=device).repeat(len(features))
         heads = net.fuse(features.repeat_interleave(NUMBERS, 0), numbers)
         outputs = net.outputs(heads, numbers)
-        digit_parts.append(graded(outputs.digit, truth))
-        sum_parts.append(graded(outputs.sum, truth + numbers))
+        parts.append([*graded(outputs.digit, truth), *graded(outputs.sum, truth + numbers)])
         if isinstance(net.fusion, LearnedFusion) and net.fusion.sum_target == "bits":
             assert heads.sum is not None
-            bits_parts.append(((heads.sum > 0) * torch.tensor([1, 2, 4, 8, 16], device=device)).sum(1))
+            parts[-1].append(((heads.sum > 0) * torch.tensor([1, 2, 4, 8, 16], device=device)).sum(1))
     net.train(training)
-    digit, digit_confidence, digit_nll = map(on_grid, zip(*digit_parts, strict=True))
-    total, sum_confidence, sum_nll = map(on_grid, zip(*sum_parts, strict=True))
+    digit, digit_confidence, digit_nll, total, sum_confidence, sum_nll, *bits = (
+        torch.cat(batches).view(-1, NUMBERS).cpu().numpy() for batches in zip(*parts, strict=True)
+    )
     return GridAnswers(
-        digits.digits, digit, total, digit_confidence, sum_confidence, digit_nll, sum_nll,
-        sum_by_bits=on_grid(bits_parts) if bits_parts else None, sum_computed=isinstance(net.fusion, ExactFusion),
+        digits.digits, digit, total, digit_confidence, sum_confidence, digit_nll, sum_nll, bits[0] if bits else None,
+        isinstance(net.fusion, ExactFusion),
     )  # fmt: skip
 
 
@@ -119,11 +115,6 @@ def graded(scores: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, tor
     −log probability of the right ones, `[B]` each."""
     confidence, answer = scores.max(1)
     return answer, confidence.exp(), -scores.gather(1, truth[:, None])[:, 0]
-
-
-def on_grid(parts: Sequence[torch.Tensor]) -> NDArray[Any]:
-    """Batches `[B · 10]` → one array `[N, 10]`."""
-    return torch.cat(list(parts)).view(-1, NUMBERS).cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -190,24 +181,24 @@ class Evaluation:
     @classmethod
     def of(cls, answers: GridAnswers, data: str) -> Evaluation:
         """The figures of `answers`; `data` is the name of the `DigitSet` they are for."""
-        digit_right, sum_right = answers.digit_right, answers.sum_right
-        joint = digit_right & sum_right
+        joint, bits = answers.digit_right & answers.sum_right, answers.sum_by_bits
         wrong: NDArray[np.bool_] = np.logical_not(joint.all(1))
         disputed = disputed_labels(answers.truth)
-        by_digit = [answers.truth == digit for digit in range(10)]
+        figures: dict[str, Any] = {}
+        for name in ("digit", "sum"):
+            right, confidence, nll = (getattr(answers, f"{name}_{part}") for part in ("right", "confidence", "nll"))
+            of_digits = [right[answers.truth == digit] for digit in range(10)]
+            figures |= {
+                name: Accuracy.of(right), f"{name}_nll": float(nll.mean(dtype=float)),
+                f"{name}_ece": calibration_error(confidence, right), f"{name}_by_number": right.mean(0).tolist(),
+                f"{name}_by_digit": [float(of_one.mean()) if of_one.size else None for of_one in of_digits],
+            }  # fmt: skip
         return cls(
-            data, len(wrong), Accuracy.of(digit_right), Accuracy.of(sum_right), Accuracy.of(joint),
-            digit_nll=float(answers.digit_nll.mean(dtype=float)), sum_nll=float(answers.sum_nll.mean(dtype=float)),
-            digit_ece=calibration_error(answers.digit_confidence, digit_right),
-            sum_ece=calibration_error(answers.sum_confidence, sum_right),
-            digit_by_digit=[float(digit_right[of].mean()) if of.any() else None for of in by_digit],
-            sum_by_digit=[float(sum_right[of].mean()) if of.any() else None for of in by_digit],
-            digit_by_number=digit_right.mean(0).tolist(), sum_by_number=sum_right.mean(0).tolist(),
-            errors=int(wrong.sum()),
+            data=data, images=len(wrong), joint=Accuracy.of(joint), errors=int(wrong.sum()),
             errors_outside_disputed=None if disputed is None else int((wrong & ~disputed).sum()),
-            sum_by_bits=None if answers.sum_by_bits is None else Accuracy.of(answers.sum_by_bits == answers.true_sum),
+            sum_by_bits=None if bits is None else Accuracy.of(bits == answers.true_sum),
             sum_computed=answers.sum_computed,
-            digit_risk=risk_curve(answers.digit_confidence.ravel(), digit_right.ravel()),
+            digit_risk=risk_curve(answers.digit_confidence.ravel(), answers.digit_right.ravel()), **figures,
         )  # fmt: skip
 
     @property
@@ -264,31 +255,23 @@ def disputed_labels(truth: NDArray[np.int64]) -> NDArray[np.bool_] | None:
 
 def calibration_error(confidence: NDArray[np.float32], right: NDArray[np.bool_], bins: int = 15) -> float:
     """Expected calibration error with equal-width bins: mean gap between confidence and accuracy, weighted by count."""
-    return float(sum(abs(b.confidence - b.accuracy) * b.share for b in calibration_bins(confidence, right, bins)))
+    found = calibration_bins(confidence, right, bins)
+    return float(sum(abs(sure - accuracy) * share for sure, accuracy, share in found))
 
 
-@dataclass(frozen=True)
-class CalibrationBin:
-    """The answers whose confidence lies in one bin: mean confidence, accuracy, and share of all answers."""
-
-    confidence: float
-    accuracy: float
-    share: float
-
-
-def calibration_bins(confidence: NDArray[np.float32], right: NDArray[np.bool_], bins: int = 15) -> list[CalibrationBin]:
-    """The bins (i/bins, (i+1)/bins] that hold any answer, lowest first."""
+def calibration_bins(
+    confidence: NDArray[np.float32], right: NDArray[np.bool_], bins: int = 15
+) -> list[tuple[float, float, float]]:
+    """The bins (i/bins, (i+1)/bins] that hold any answer, lowest first: the mean confidence of the answers in it, the
+    share of them that is right, and their share of all answers."""
     place = np.clip(np.ceil(confidence.ravel() * bins).astype(int) - 1, 0, bins - 1)
     count = np.bincount(place, minlength=bins).tolist()
     mean = np.bincount(place, confidence.ravel(), bins).tolist()
     hits = np.bincount(place, right.ravel(), bins).tolist()
-    return [CalibrationBin(m / n, h / n, n / len(place)) for m, h, n in zip(mean, hits, count, strict=True) if n]
+    return [(m / n, h / n, n / len(place)) for m, h, n in zip(mean, hits, count, strict=True) if n]
 
 
 # Sums.
-
-REGROUPINGS = 100
-"""Random orders of the images over which the mean is taken."""
 
 
 @dataclass(frozen=True)
@@ -315,25 +298,22 @@ class SumAnswers:
     def sums_right(self, order: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.bool_]:
         """Whether the most probable digits add up to the right total, `[S]`: of the images in their order, or in
         another one `[n]`."""
-        said, true = self.totals_of(self.scores.argmax(1)[order]), self.totals_of(self.truth[order])
-        return np.asarray(said == true, bool)
+        return np.asarray(self.totals_of(self.scores.argmax(1)[order]) == self.totals_of(self.truth[order]), bool)
 
     @property
-    def grouped_scores(self) -> torch.Tensor:
-        """`[S, K, N, 10]`, in their order; double precision, since those of a total are sums over thousands."""
-        return torch.from_numpy(grouped(self.scores, self.config)).double()
+    def sums(self) -> Any:
+        """The sums `[S]` of the images in their order; in double precision, since their scores are sums over
+        thousands."""
+        return sum_of(torch.from_numpy(grouped(self.scores, self.config)).double(), self.config.operation)
 
     def nll(self) -> NDArray[np.float64]:
         """−log of the probability of the right total, `[S]`, in nats: of the images in their order."""
-        nll: NDArray[np.float64] = total_nll(
-            self.grouped_scores, self.totals_of(self.truth), self.config.operation
-        ).numpy()
-        return nll
+        return np.asarray(-self.sums.log_prob(self.totals_of(self.truth)))
 
     def most_probable(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Whether the most probable total that was found is right, and whether it certainly is the most probable one,
         `[S]` each: of the images in their order."""
-        found = sum_of(self.grouped_scores, self.config.operation).most_probable_total()
+        found = self.sums.most_probable_total()
         return np.asarray(found.total == self.totals_of(self.truth), bool), found.certain
 
 

@@ -9,12 +9,10 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sumnist.data.mnist import DigitSet
 from sumnist.data.sampling import NUMBERS, SUMS
@@ -37,11 +35,6 @@ except ValueError as error:
     name = os.environ.get("MPLBACKEND", "")
     raise ConfigError(f"MPLBACKEND {name} in the environment: expected what matplotlib has: unset it") from error
 
-__all__ = [
-    "COLOURS", "GREY", "STYLE", "WRONG", "as_svg", "confusion", "draw_plots", "mistakes", "most_confident_mistakes",
-    "new_figure", "reliability", "training_curves",
-]  # fmt: skip
-
 COLOURS = {"digit": "#0072B2", "sum": "#E69F00"}
 GREY, PALE, WRONG = "#666666", "#EFEFEF", "#B2182B"
 STYLE: Any = {
@@ -60,12 +53,8 @@ FEW_PAIRS = 300
 
 
 def draw_plots(
-    folder: Path,
-    answers: GridAnswers,
-    digits: DigitSet,
-    metrics: Sequence[dict[str, float]] = (),
-    checksum: str = "",
-) -> list[Path]:
+    folder: Path, answers: GridAnswers, digits: DigitSet, metrics: Sequence[dict[str, float]], checksum: str
+) -> None:
     """Write the plots of an evaluation as PNG files.
 
     Args:
@@ -75,21 +64,18 @@ def draw_plots(
         metrics: The rows of the training's `metrics.jsonl`; with none, `training.png` is left out.
         checksum: That of the network's weights, which goes into the files.
 
-    Returns:
-        The paths of the files.
-
     Raises:
         OutputError: A file cannot be written.
     """
-    figures = {
-        "confusion-digit": confusion(answers, "digit"),
-        "confusion-sum": confusion(answers, "sum"),
-        "reliability": reliability(answers),
-        "mistakes": mistakes(answers, digits),
-    }
+    figures = {f"confusion-{name}": confusion(answers, name) for name in COLOURS}
+    figures |= {"reliability": reliability(answers), "mistakes": mistakes(answers, digits)}
     if metrics:
         figures["training"] = training_curves(metrics, bits=answers.sum_by_bits is not None)
-    return [save(figure, folder / f"{name}.png", checksum) for name, figure in figures.items()]
+    for name, figure in figures.items():
+        buffer = io.BytesIO()
+        with matplotlib.rc_context(STYLE):
+            figure.savefig(buffer, format="png", metadata={"Weights": checksum})
+        write_atomically(folder / f"{name}.png", buffer.getvalue())
 
 
 def new_figure(width: float, height: float, title: str, arranged: bool = True) -> Figure:
@@ -98,14 +84,6 @@ def new_figure(width: float, height: float, title: str, arranged: bool = True) -
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.12 / width, ha="left", **({} if arranged else {"y": 1 - 0.12 / height}))
     return figure
-
-
-def save(figure: Figure, path: Path, checksum: str = "") -> Path:
-    buffer = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(buffer, format="png", metadata={"Weights": checksum})
-    write_atomically(path, buffer.getvalue())
-    return path
 
 
 def as_svg(figure: Figure) -> str:
@@ -129,74 +107,53 @@ def training_curves(metrics: Sequence[dict[str, float]], bits: bool = False) -> 
     where = "on images held out" if held_out else "in training"
     figure = new_figure(10, 4.8, f"After {count} {'epoch' if count == 1 else 'epochs'}: {finding} right {where}")
     left, right = figure.subplots(1, 2)
-    wrong = [{name: 1 - value for name, value in row.items()} for row in metrics]
-    for axes, curves, text in (
-        (left, curves_of(metrics, "validation_{}_nll", "{}_loss"), "{:.3g}".format),
-        (right, curves_of(wrong, "validation_{}", "train_{}"), lambda share: f"{100 * share:.3g} %"),
-    ):
-        if count == 1:
-            draw_bars(axes, curves, text)
-        else:
-            draw_curves(axes, [row["epoch"] for row in metrics], curves, text)
+    wrong = [{name: value if name == "epoch" else 1 - value for name, value in row.items()} for row in metrics]
+    draw_curves(left, metrics, "{:.3g}".format, ("validation_{}_nll", "{}_loss"))
+    draw_curves(right, wrong, lambda share: f"{100 * share:.3g} %", ("validation_{}", "train_{}"))
     left.set_title("Loss in nats" + (" (sum, training: mean of five bits)" if bits else ""))
     right.set_title("Wrong answers")
     return figure
 
 
-@dataclass(frozen=True)
-class Curve:
-    """A figure of the digit or of the sum, epoch by epoch; NaN for an epoch that lacks it."""
+def draw_curves(
+    axes: Axes, metrics: Sequence[dict[str, float]], text: Callable[[float], str], templates: tuple[str, str]
+) -> None:
+    """The figures of digit and sum that two templates name, of images held out (solid) and in training (hollow); digit
+    and sum as one where they are the same.
 
-    label: str
-    colour: str
-    held_out: bool
-    values: NDArray[np.float64]
-
-    @property
-    def fill(self) -> str:
-        """Solid for images held out, hollow for training."""
-        return self.colour if self.held_out else "white"
-
-
-def curves_of(metrics: Sequence[dict[str, float]], validation: str, training: str) -> list[Curve]:
-    """The curves of the metrics that these templates name; digit and sum as one where they are the same."""
+    They are curves on a logarithmic axis, where the last epochs can be told apart; dashed in training. The digit's are
+    broader, so that they show where the sum's lie upon them. The legend, below, has the last values. Of one epoch they
+    are bars.
+    """
     curves = []
-    for template, held_out in ((validation, True), (training, False)):
-        digit, total = (np.array([row.get(template.format(key), np.nan) for row in metrics], float) for key in COLOURS)
-        same, kind = np.array_equal(digit, total, equal_nan=True), "held out" if held_out else "training"
-        if not np.isnan(digit).all():
-            curves.append(Curve(f"{'digit = sum' if same else 'digit'}, {kind}", COLOURS["digit"], held_out, digit))
-            curves += [] if same else [Curve(f"sum, {kind}", COLOURS["sum"], held_out, total)]
-    return curves
-
-
-def draw_curves(axes: Axes, epochs: Sequence[float], curves: Sequence[Curve], text: Callable[[float], str]) -> None:
-    """Curves on a logarithmic axis, where the last epochs can be told apart; dashed in training. The digit's are
-    broader, so that they show where the sum's lie upon them. The legend, below, has the last values."""
-    for curve in curves:
-        width = (2 if curve.held_out else 1.3) * (1.6 if curve.colour == COLOURS["digit"] else 1)
-        label = f"{curve.label}: {text(curve.values[-1])}"
-        axes.plot(epochs, curve.values.clip(*SHOWN), color=curve.colour, label=label, linewidth=width, marker="o",
-                  linestyle="-" if curve.held_out else (0, (4, 2)), clip_on=False,
-                  markerfacecolor=curve.fill, zorder=3 if curve.held_out else 2)  # fmt: skip
+    for template, held_out in zip(templates, (True, False), strict=True):
+        values = [np.array([row.get(template.format(name), np.nan) for row in metrics], float) for name in COLOURS]
+        same = np.array_equal(values[0], values[1], equal_nan=True)
+        if not np.isnan(values[0]).all():
+            for name, of in zip(COLOURS, values[:1] if same else values, strict=False):
+                label = f"{'digit = sum' if same else name}, {'held out' if held_out else 'training'}"
+                curves.append((label, COLOURS[name], COLOURS[name] if held_out else "white", of))
+    if len(metrics) == 1:
+        labels, colours, fills, values = map(list, zip(*curves, strict=True))
+        last = [float(of[-1]) for of in values]
+        axes.bar_label(axes.barh(labels, last, 0.6, color=fills, edgecolor=colours), list(map(text, last)), padding=5)
+        axes.set(xlim=(0, 1.25 * max(*last, SHOWN[0])), xticks=[], ylim=(len(curves) - 0.4, -0.6))
+        axes.grid(False)
+        axes.tick_params(length=0)
+        axes.spines["bottom"].set_visible(False)
+        return
+    for label, colour, fill, of in curves:
+        held_out = fill == colour
+        axes.plot([row["epoch"] for row in metrics], of.clip(*SHOWN), color=colour, label=f"{label}: {text(of[-1])}",
+                  linewidth=(2 if held_out else 1.3) * (1.6 if colour == COLOURS["digit"] else 1), marker="o",
+                  linestyle="-" if held_out else (0, (4, 2)), clip_on=False, markerfacecolor=fill,
+                  zorder=3 if held_out else 2)  # fmt: skip
     axes.set(xlabel="epoch", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
-
-
-def draw_bars(axes: Axes, curves: Sequence[Curve], text: Callable[[float], str]) -> None:
-    """A bar for the last value of each curve."""
-    values = [curve.values[-1] for curve in curves]
-    bars = axes.barh([curve.label for curve in curves], values, 0.6, color=[curve.fill for curve in curves],
-                     edgecolor=[curve.colour for curve in curves])  # fmt: skip
-    axes.bar_label(bars, [text(value) for value in values], padding=5)
-    axes.set(xlim=(0, 1.25 * max(*values, SHOWN[0])), xticks=[], ylim=(len(curves) - 0.4, -0.6))
-    axes.grid(False)
-    axes.tick_params(length=0)
-    axes.spines["bottom"].set_visible(False)
 
 
 def signed(share: float) -> str:
@@ -246,18 +203,28 @@ def confusion(answers: GridAnswers, name: str) -> Figure:
 @matplotlib.rc_context(STYLE)
 def reliability(answers: GridAnswers) -> Figure:
     """Confidence against accuracy in 15 bins, for digit and sum; one panel where the sum is computed from the digit."""
-    panels = [
-        ("digit", answers.digit_confidence, answers.digit_right),
-        ("sum", answers.sum_confidence, answers.sum_right),
-    ]
-    if answers.sum_computed:
-        panels = [("digit and sum", *panels[0][1:])]
+    title = "digit and sum" if answers.sum_computed else "digit"
+    panels = [(title, answers.digit_confidence, answers.digit_right)]
+    panels += [] if answers.sum_computed else [("sum", answers.sum_confidence, answers.sum_right)]
     errors = [f"{name} {signed(calibration_error(confidence, right))}" for name, confidence, right in panels]
     figure = new_figure(0.6 + 5.2 * len(panels), 7.3, f"Calibration error: {', '.join(errors)}")
     grid = figure.subplots(2, len(panels), squeeze=False, sharex=True, height_ratios=(3.6, 1))
     for (above, below), (name, confidence, right) in zip(grid.T, panels, strict=True):
         colour = COLOURS["sum" if name == "sum" else "digit"]
-        draw_reliability(above, confidence, right, colour)
+        # A point a bin, with its distance from the diagonal; hollow where too few answers stand behind it to be sure.
+        above.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 2)), label="perfectly calibrated")
+        for are_few, fill, size, width, label in (
+            (False, colour, 8, 5, "answers of one bin"), (True, "white", 6, 1, f"fewer than {FEW_PAIRS} pairs"),
+        ):  # fmt: skip
+            points = [(sure, accuracy) for sure, accuracy, share in calibration_bins(confidence, right)
+                      if (share * right.size < FEW_PAIRS) == are_few]  # fmt: skip
+            if points:
+                x, y = np.transpose(points)
+                above.vlines(x, x, y, color=colour, alpha=0.35, linewidth=width)
+                above.plot(x, y, "o", color=colour, markerfacecolor=fill, markersize=size, label=label, clip_on=False,
+                           zorder=3)  # fmt: skip
+        above.set(ylabel="share of them right", xlim=(0, 1), ylim=(0, 1))
+        above.yaxis.set_major_formatter(PercentFormatter(1, 0, " %"))
         means = signed(float(confidence.mean(dtype=float))), signed(float(right.mean()))
         above.set_title(f"{name}: {means[0]} sure, {means[1]} right")
         below.hist(confidence.ravel(), bins=np.linspace(0, 1, 16), color=colour, rwidth=0.9)
@@ -271,35 +238,9 @@ def reliability(answers: GridAnswers) -> Figure:
     return figure
 
 
-def draw_reliability(axes: Axes, confidence: NDArray[np.float32], right: NDArray[np.bool_], colour: str) -> None:
-    """A point a bin, with its distance from the diagonal; hollow where too few answers stand behind it to be sure."""
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 2)), label="perfectly calibrated")
-    bins = calibration_bins(confidence, right)
-    few = [each.share * right.size < FEW_PAIRS for each in bins]
-    for are_few, fill, size, width, label in (
-        (False, colour, 8, 5, "answers of one bin"), (True, "white", 6, 1, f"fewer than {FEW_PAIRS} pairs"),
-    ):  # fmt: skip
-        points = [(each.confidence, each.accuracy) for each, is_few in zip(bins, few, strict=True) if is_few == are_few]
-        if points:
-            x, y = np.transpose(points)
-            axes.vlines(x, x, y, color=colour, alpha=0.35, linewidth=width)
-            axes.plot(x, y, "o", color=colour, markerfacecolor=fill, markersize=size, label=label, clip_on=False,
-                      zorder=3)  # fmt: skip
-    axes.set(ylabel="share of them right", xlim=(0, 1), ylim=(0, 1))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, 0, " %"))
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """One pair with a wrong answer; `confidence` is that of the wrong answer, of the surer one where both are wrong."""
-
-    image: int
-    number: int
-    confidence: float
-
-
-def most_confident_mistakes(answers: GridAnswers, most: int = SHOWN_MISTAKES) -> list[Mistake]:
-    """The `most` surest mistakes, each of another image, surest first.
+def most_confident_mistakes(answers: GridAnswers, most: int = SHOWN_MISTAKES) -> list[tuple[int, int, float]]:
+    """The `most` surest mistakes, each of another image, surest first: image, number, and the confidence of the wrong
+    answer, of the surer one where both are wrong.
 
     Where an image's numbers tie, as they all do when the sum is computed, they take turns from image to image.
     """
@@ -312,20 +253,20 @@ def most_confident_mistakes(answers: GridAnswers, most: int = SHOWN_MISTAKES) ->
     ties = np.isclose(np.take_along_axis(confidence, turn, 1), surest[:, None], rtol=0, atol=1e-6)
     number = np.take_along_axis(turn, ties.argmax(1)[:, None], 1)[:, 0]
     order = np.argsort(-surest, kind="stable")[:most]
-    return [Mistake(int(i), int(number[i]), float(surest[i])) for i in order if surest[i] >= 0]
+    return [(int(i), int(number[i]), float(surest[i])) for i in order if surest[i] >= 0]
 
 
 @matplotlib.rc_context(STYLE)
 def mistakes(answers: GridAnswers, digits: DigitSet) -> Figure:
-    """The most confident mistakes as pictures, with the number, the truth, both answers and their confidence."""
+    """The most confident mistakes as pictures, with the number, the truth, both answers and their confidence, never
+    rounded up to certainty; what is wrong stands out."""
     chosen = most_confident_mistakes(answers)
     if not chosen:
         figure = new_figure(7, 1.2, "No wrong answer", arranged=False)
         figure.text(0.12 / 7, 0.3, f"All {len(digits):,} images are right with all ten numbers.", color=GREY)
         return figure
-    disputed = disputed_labels(answers.truth)
-    total = int((~(answers.digit_right & answers.sum_right).all(1)).sum())
-    columns = min(5, max(3, len(chosen)))
+    disputed, right = disputed_labels(answers.truth), (answers.digit_right, answers.sum_right)
+    total, columns = int((~(right[0] & right[1]).all(1)).sum()), min(5, max(3, len(chosen)))
     rows = -(-len(chosen) // columns)
     shown = "" if total == len(chosen) else f"; the {len(chosen)} most confident"
     verb = "has" if total == 1 else "have"
@@ -333,36 +274,25 @@ def mistakes(answers: GridAnswers, digits: DigitSet) -> Figure:
     figure = new_figure(
         2.2 * columns, height, f"{total:,} of {len(digits):,} images {verb} a wrong answer{shown}", arranged=False
     )
-    for place, mistake in enumerate(chosen):
+    for place, (image, number, _) in enumerate(chosen):
         row, column = divmod(place, columns)
         left, bottom = (2.2 * column + 0.2) / (2.2 * columns), (TILE * (rows - row) - 2.1) / height
         axes = figure.add_axes((left, bottom, 1.8 / (2.2 * columns), 1.8 / height))
-        axes.imshow(digits.images[mistake.image], cmap="gray", vmin=0, vmax=255)
+        axes.imshow(digits.images[image], cmap="gray", vmin=0, vmax=255)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
-        doubt = disputed is not None and disputed[mistake.image]
-        axes.set_title(f"+ {mistake.number}" + ("   (label disputed)" if doubt else ""), pad=4)
-        caption(axes, answers, mistake)
+        doubt = disputed is not None and disputed[image]
+        axes.set_title(f"+ {number}" + ("   (label disputed)" if doubt else ""), pad=4)
+        at = image, number
+        sure = [float(share[at]) for share in (answers.digit_confidence, answers.sum_confidence)]
+        inks = ["black" if of[at] else WRONG for of in right]
+        for line, (texts, colours) in enumerate((
+            (("", "digit", "sum"), (GREY, GREY)),
+            (("truth", f"{answers.truth[image]}", f"{answers.true_sum[at]}"), ("black", "black")),
+            (("answer", f"{answers.digit[at]}", f"{answers.sum[at]}"), inks),
+            (("sure", *("> 99.9 %" if share >= 0.9995 else f"{100 * share:.1f} %" for share in sure)), inks),
+        )):  # fmt: skip
+            for x, text, ink in zip((0, 0.62, 1), texts, (GREY, *colours), strict=True):
+                axes.text(x, -0.05 - 0.12 * line, text, color=ink, transform=axes.transAxes, fontsize=10, va="top",
+                          ha="left" if x == 0 else "right", fontweight="bold" if ink == WRONG else None)  # fmt: skip
     return figure
-
-
-def caption(axes: Axes, answers: GridAnswers, mistake: Mistake) -> None:
-    """Under a picture: truth, answer and confidence, for digit and sum; what is wrong stands out."""
-    at = mistake.image, mistake.number
-    sure = [certainty(float(share[at])) for share in (answers.digit_confidence, answers.sum_confidence)]
-    inks = ["black" if right[at] else WRONG for right in (answers.digit_right, answers.sum_right)]
-    lines = (
-        (("", "digit", "sum"), (GREY, GREY)),
-        (("truth", f"{answers.truth[at[0]]}", f"{answers.true_sum[at]}"), ("black", "black")),
-        (("answer", f"{answers.digit[at]}", f"{answers.sum[at]}"), inks),
-        (("sure", *sure), inks),
-    )
-    for row, (texts, colours) in enumerate(lines):
-        for x, text, ink in zip((0, 0.62, 1), texts, (GREY, *colours), strict=True):
-            axes.text(x, -0.05 - 0.12 * row, text, transform=axes.transAxes, ha="left" if x == 0 else "right", va="top",
-                      color=ink, fontsize=10, fontweight="bold" if ink == WRONG else "normal")  # fmt: skip
-
-
-def certainty(share: float) -> str:
-    """A confidence in percent with one decimal, never rounded up to certainty."""
-    return "> 99.9 %" if share >= 0.9995 else f"{100 * share:.1f} %"

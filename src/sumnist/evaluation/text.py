@@ -15,10 +15,6 @@ from sumnist.config import Config
 if TYPE_CHECKING:
     from sumnist.evaluation.metrics import Accuracy, Evaluation, SumEvaluation
 
-__all__ = ["ComparisonRow", "comparison", "markdown_table", "percent", "sum_table", "table"]
-
-ComparisonRow = tuple[str, Config, "Evaluation", float]
-"""A network's label, its configuration, its evaluation, and the seconds that its training took."""
 WIDTH = 80
 """Columns of a terminal."""
 
@@ -26,6 +22,13 @@ WIDTH = 80
 def table(evaluation: Evaluation) -> str:
     """The figures of one network as text, at most 80 columns wide, without a newline at the end."""
     e = evaluation
+    wrong = f"{counted(e.errors, 'image')} with a wrong answer"
+    if e.errors_outside_disputed is not None:
+        wrong += f", {e.errors_outside_disputed:,} outside the 15 disputed labels"
+    how = "learned: adding is what the network was taught, not a rule built in"
+    if e.sum_computed:
+        how = "computed from the digit: digit, sum and joint are one figure"
+    notes = [f"{wrong}.", f"The sum is {how}."]
     lines = [
         f"{e.data}: {counted(e.images, 'image')} × 10 numbers = {10 * e.images:,} pairs",
         "",
@@ -36,12 +39,15 @@ def table(evaluation: Evaluation) -> str:
     ]
     if e.sum_by_bits is not None:
         lines.append(accuracy_line("sum by bits", e.sum_by_bits))
+        notes.append("Sum by bits: each bit set or not on its own, instead of the likeliest of 0 … 18.")
+    if e.risk_at_99 is not None:
+        notes.append(f"Of the 99 % of the digits it is surest of, {percent(e.risk_at_99)} % are wrong.")
     by = ("number", e.digit_by_number, e.sum_by_number), ("digit", e.digit_by_digit, e.sum_by_digit)
     for name, digits, sums in by:
         lines += ["", cells(f"by {name}", range(10))]
         lines.append(cells("  % right" if e.sum_computed else "  digit %", map(percent, digits)))
         lines += [] if e.sum_computed else [cells("  sum %", map(percent, sums))]
-    return "\n".join([*lines, "", *notes(e)])
+    return "\n".join([*lines, "", *notes])
 
 
 def sum_table(evaluation: SumEvaluation) -> str:
@@ -64,24 +70,8 @@ def sum_table(evaluation: SumEvaluation) -> str:
     return "\n".join([textwrap.fill(title, WIDTH), "", *lines, "", textwrap.fill(note, WIDTH)])
 
 
-def notes(evaluation: Evaluation) -> list[str]:
-    """What a reader must know to read the figures right."""
-    e = evaluation
-    wrong = f"{counted(e.errors, 'image')} with a wrong answer"
-    if e.errors_outside_disputed is not None:
-        wrong += f", {e.errors_outside_disputed:,} outside the 15 disputed labels"
-    how = "learned: adding is what the network was taught, not a rule built in"
-    if e.sum_computed:
-        how = "computed from the digit: digit, sum and joint are one figure"
-    lines = [f"{wrong}.", f"The sum is {how}."]
-    if e.sum_by_bits is not None:
-        lines.append("Sum by bits: each bit set or not on its own, instead of the likeliest of 0 … 18.")
-    if e.risk_at_99 is not None:
-        lines.append(f"Of the 99 % of the digits it is surest of, {percent(e.risk_at_99)} % are wrong.")
-    return lines
-
-
 def accuracy_line(name: str, accuracy: Accuracy, nll: float | None = None, ece: float | None = None) -> str:
+    """The line of a table that an accuracy has, with the loss in nats and the calibration error if there are any."""
     line = f"{name:<12}{percent(accuracy.value):>6} %    {interval(accuracy):<18}"
     if nll is not None:
         line += f"{nll:>6.4f} nats"
@@ -123,11 +113,13 @@ def interval(accuracy: Accuracy) -> str:
 
 
 def counted(number: int, thing: str) -> str:
+    """`1 image`, `2,000 images`."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
-def comparison(rows: Sequence[ComparisonRow]) -> str:
-    """One table with a row for each network, and a closing line that says which computes the sum and which learned it.
+def comparison(rows: Sequence[tuple[str, Config, Evaluation, float]]) -> str:
+    """One table with a row for each network, by its label, its configuration, its evaluation and the seconds that its
+    training took, and a closing line that says which computes the sum and which learned it.
 
     At most 80 columns wide for labels of up to 15 characters; without a newline at the end.
     """
@@ -136,8 +128,8 @@ def comparison(rows: Sequence[ComparisonRow]) -> str:
     lines = [f"{head}  {'95 % interval':>14}"]
     for label, config, e, seconds in rows:
         shares = "  ".join(f"{percent(accuracy.value):>6}" for accuracy in (e.digit, e.sum, e.joint))
-        line = f"{label:<{width}}  {count_of(config):>10,}  {duration(seconds):>11}  {shares}  {interval(e.joint):>14}"
-        lines.append(line)
+        facts = f"{label:<{width}}  {count_of(config):>10,}  {duration(seconds):>11}"
+        lines.append(f"{facts}  {shares}  {interval(e.joint):>14}")
     data = listing(list(dict.fromkeys(e.data for _, _, e, _ in rows)))
     caption = f"Percent right of all pairs of {data}; the interval is of joint, with images as the unit."
     kinds = {kind: [label for label, _, e, _ in rows if e.sum_computed == computed]

@@ -27,11 +27,6 @@ from sumnist.model.fusion import unsmoothed
 from sumnist.model.losses import text_nll
 from sumnist.model.network import TwoInputNet
 
-__all__ = [
-    "ACCEPTED_SHARE", "RIGHT", "accepting", "answers", "calibrate", "calibrate_cells", "calibrate_strips",
-    "digit_logits", "figures_of", "fitted_temperature", "log_probabilities", "nll_of", "share", "thresholds",
-]  # fmt: skip
-
 ACCEPTED_SHARE, UNSURE_SHARE = 0.995, 0.001
 """Share of the held-out digits whose answers are to be accepted, and of those refused because the network is not sure
 which digit it is."""
@@ -74,7 +69,7 @@ def digit_logits(net: TwoInputNet, digits: DigitSet, batch_size: int = 500) -> N
     parts = torch.tensor(digits.images).split(batch_size)
     number = torch.zeros(batch_size, dtype=torch.int64, device=net.calibration.temperature.device)
     logits = [net.heads(as_image(part.to(number.device)), number[: len(part)]).digit.float() for part in parts]
-    return torch.cat(logits).cpu().numpy()
+    return np.asarray(torch.cat(logits).cpu())
 
 
 def calibrate(
@@ -95,8 +90,13 @@ def calibrate(
     """
     temperature = temperature or fitted_temperature(logits, truth, smoothing)
     scores = log_probabilities(logits, smoothing, temperature)
-    is_digit, confidence = is_digit_probability(logits), np.exp(scores.max(1))
-    least_is_digit, least_confidence = thresholds(is_digit, confidence) if with_outliers else (0.0, 0.0)
+    # As `TwoInputNet.is_digit` has its logarithm:
+    is_digit = 1 / (1 + np.exp(-np.logaddexp.reduce(logits.astype(np.float64), axis=1)))
+    confidence, least_is_digit, least_confidence = np.exp(scores.max(1)), 0.0, 0.0
+    if with_outliers:  # the least confident are refused, and of the rest those that are least like a digit
+        least_confidence = float(np.quantile(confidence, UNSURE_SHARE, method="lower"))
+        left = np.sort(is_digit[confidence >= least_confidence])
+        least_is_digit = float(left[max(0, round((1 - ACCEPTED_SHARE) * len(truth)) - (len(truth) - len(left)))])
     accepted = (is_digit >= least_is_digit) & (confidence >= least_confidence)
     return {
         "images": len(truth), "temperature": temperature, "least_is_digit": least_is_digit,
@@ -105,17 +105,9 @@ def calibrate(
     }  # fmt: skip
 
 
-def is_digit_probability(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The probability that there is a digit, `[N]`, as `TwoInputNet.is_digit` has its logarithm."""
-    exponent = np.logaddexp.reduce(logits.astype(np.float64), axis=1)
-    probability: NDArray[np.float64] = 1 / (1 + np.exp(-exponent))
-    return probability
-
-
 def log_probabilities(logits: NDArray[np.float32], smoothing: float, temperature: float = 1.0) -> NDArray[np.float64]:
     """The outputs' log-probabilities of the classes, `[N, K]`."""
-    scores: NDArray[np.float64] = unsmoothed(torch.from_numpy(logits).double() / temperature, smoothing).numpy()
-    return scores
+    return np.asarray(unsmoothed(torch.from_numpy(logits).double() / temperature, smoothing))
 
 
 def nll_of(scores: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
@@ -126,20 +118,6 @@ def nll_of(scores: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
 def fitted_temperature(logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: float) -> float:
     """The temperature with the least loss of the right classes."""
     return coolest(lambda temperature: nll_of(log_probabilities(logits, smoothing, temperature), truth))
-
-
-def thresholds(
-    is_digit: NDArray[np.float64], confidence: NDArray[np.float64], accepted: float = ACCEPTED_SHARE,
-    unsure: float = UNSURE_SHARE,
-) -> tuple[float, float]:  # fmt: skip
-    """The least `is_digit` and the least `confidence` `[N]` with which the share `accepted` of the digits is accepted.
-
-    Of those refused, the share `unsure` of all digits is the least confident, the rest the least like a digit.
-    """
-    least_confidence = float(np.quantile(confidence, unsure, method="lower"))
-    left = is_digit[confidence >= least_confidence]
-    refused = max(0, round((1 - accepted) * len(is_digit)) - (len(is_digit) - len(left)))
-    return float(np.sort(left)[refused]), least_confidence
 
 
 # Cells.

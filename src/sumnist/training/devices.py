@@ -21,8 +21,6 @@ from sumnist.config import Range
 from sumnist.environment import bf16_choice
 from sumnist.errors import ConfigError, SumnistError, TrainingError
 
-__all__ = ["ProcessGroup", "choose_bf16", "choose_device", "launched", "process_group", "threads"]
-
 T = TypeVar("T")
 
 
@@ -44,9 +42,7 @@ def choose_bf16(precision: str, device: torch.device) -> bool:
     """Whether to compute in bf16: where asked to, or on "auto" where the device has instructions for it."""
     if precision != "auto":
         return precision == "bf16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return device.type == "cpu" and bf16_choice()[0]
+    return torch.cuda.is_bf16_supported() if device.type == "cuda" else device.type == "cpu" and bf16_choice()[0]
 
 
 @dataclass(frozen=True)
@@ -68,8 +64,7 @@ class ProcessGroup:
             return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         together = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_ones(1)]) * count
-        with self.connected():
-            distributed.all_reduce(together)
+        self.exchange(distributed.all_reduce, together)
         together /= together[-1].clone()
         parts = together[:-1].split([gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
@@ -80,8 +75,7 @@ class ProcessGroup:
         """Replace each of the floating-point `tensors` by its mean over the processes."""
         for tensor in tensors if self.size > 1 else ():
             if tensor.is_floating_point():
-                with self.connected():
-                    distributed.all_reduce(tensor)
+                self.exchange(distributed.all_reduce, tensor)
                 tensor.div_(self.size)
 
     def from_leader(self, work: Callable[[], T]) -> T:
@@ -95,18 +89,16 @@ class ProcessGroup:
                 box[0] = work()
             except SumnistError as error:
                 box[1] = error
-        with self.connected():
-            distributed.broadcast_object_list(box, src=0)
+        self.exchange(distributed.broadcast_object_list, box, src=0)
         if box[1] is not None:
             raise box[1]
         result: T = box[0]
         return result
 
-    @contextmanager
-    def connected(self) -> Iterator[None]:
-        """Raise `TrainingError` if the exchange inside does not come about."""
+    def exchange(self, call: Callable[..., object], *arguments: Any, **named: Any) -> None:
+        """Exchange something with the other processes. Raises `TrainingError` if that does not come about."""
         try:
-            yield
+            call(*arguments, **named)
         except RuntimeError as error:
             raise TrainingError(
                 f"process {self.rank} of {self.size} has lost another one ({str(error).splitlines()[0]}): "
@@ -117,24 +109,23 @@ class ProcessGroup:
 def launched() -> tuple[int, int]:
     """The number of this process and how many there are, as `torchrun` tells them; 0 and 1 without it. Raises
     `ConfigError`."""
-    size = told("WORLD_SIZE", Range(1, 1_000_000), 1)
+    size = told("WORLD_SIZE", Range(1, 1_000_000), "1")
     if size == 1:
         return 0, 1
-    told("MASTER_PORT", Range(0, 65_535), 0)
+    told("MASTER_PORT", Range(0, 65_535), "0")
     return told("RANK", Range(0, size - 1)), size
 
 
-def told(name: str, limits: Range, default: int | None = None) -> int:
-    """The number in the environment variable `name`. Raises `ConfigError` unless it is one that `limits` allows."""
-    text = os.environ.get(name) or "" if default is None else os.environ.get(name) or str(default)
-    number: int | None = limits.taken(int(text), int) if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) else None
-    if number is None:
-        given = text or "(not set)"
+def told(name: str, limits: Range, default: str = "") -> int:
+    """The number in the environment variable `name`, if need be its `default`. Raises `ConfigError` unless it is one
+    that `limits` allows."""
+    text = os.environ.get(name) or default
+    if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII) or not limits.least <= int(text) <= limits.most:
         raise ConfigError(
-            f"{name} {given} in the environment: expected {limits.named(int)}: start the processes with torchrun, or "
-            "unset WORLD_SIZE"
+            f"{name} {text or '(not set)'} in the environment: expected {limits.named(int)}: start the processes with "
+            "torchrun, or unset WORLD_SIZE"
         )
-    return number
+    return int(text)
 
 
 @contextmanager
@@ -151,8 +142,7 @@ def threads(count: int) -> Iterator[None]:
 @contextmanager
 def process_group(device: torch.device) -> Iterator[ProcessGroup]:
     """The processes that `torchrun` started, connected for as long as the context lasts; a team of one without it."""
-    _, size = launched()
-    if size == 1:
+    if (size := launched()[1]) == 1:
         yield ProcessGroup()
         return
     # Torch loads this module with the first optimizer. Loaded in a group, its functions keep the group as their default
@@ -167,7 +157,7 @@ def process_group(device: torch.device) -> Iterator[ProcessGroup]:
     processes = ProcessGroup(distributed.get_rank(), size)
     try:
         yield processes
-        with processes.connected():
-            distributed.barrier()  # a process that leaves early can bring down those that still exchange something
+        # A process that leaves early can bring down those that still exchange something.
+        processes.exchange(distributed.barrier)
     finally:
         distributed.destroy_process_group()

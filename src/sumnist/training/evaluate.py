@@ -19,24 +19,16 @@ from sumnist.errors import DataError, RunError
 from sumnist.evaluation.metrics import Evaluation, SumEvaluation, answer_grid, answer_sums
 from sumnist.evaluation.text import comparison
 from sumnist.files import WEIGHTS, make_folder, parse_json, write_atomically
+from sumnist.model import folder as files
 from sumnist.model.checkpoint import load_config
-from sumnist.model.folder import (
-    DRAWN,
-    EVALUATION,
-    METRICS,
-    PLOTS,
-    checksum_of_file,
-    remove_stale,
-    settle_if_free,
-)
+from sumnist.model.folder import EVALUATION, METRICS, PLOTS, read_record
 from sumnist.model.network import TwoInputNet
 from sumnist.training.devices import choose_device
-from sumnist.training.folder import read_metrics, read_record
+from sumnist.training.folder import read_metrics
 
-__all__ = ["compare_runs", "evaluate_run", "evaluate_sums"]
-
-HELD_OUT = ("validation_digit", "validation_sum", "validation_digit_nll", "validation_sum_nll")
-"""What a row of metrics has of images that were held out."""
+DRAWABLE = {"digit_loss", "sum_loss", "train_digit", "train_sum"}
+HELD_OUT = {"validation_digit", "validation_sum", "validation_digit_nll", "validation_sum_nll"}
+"""What a row of metrics must have to be drawn, and what it has of images that were held out."""
 
 
 def evaluate_run(
@@ -76,9 +68,11 @@ def evaluate_run(
     evaluation = Evaluation.of(answers, digits.name)
     write_evaluation(folder, checksum, evaluation.as_dict())
     if plots:
+        # Rows with all figures to be drawn: those of training, and either all of those held out or none.
+        rows = [row for row in read_metrics(folder / METRICS)
+                if row.keys() >= DRAWABLE and row.keys() & HELD_OUT in (set(), HELD_OUT)]  # fmt: skip
         make_folder(folder / PLOTS)
-        draw_plots(folder / PLOTS, answers, digits, drawable(read_metrics(folder / METRICS)), checksum)
-    remove_stale(folder, DRAWN)
+        draw_plots(folder / PLOTS, answers, digits, rows, checksum)
     return evaluation
 
 
@@ -113,14 +107,13 @@ def evaluate_sums(run_folder: str | Path, data_dir: str | Path | None = None, de
     check_finite(folder, answers.scores)
     evaluation = SumEvaluation.of(answers, digits.name)
     write_evaluation(folder, checksum, evaluation.as_dict())
-    remove_stale(folder, DRAWN)
     return evaluation
 
 
 def loaded(folder: Path, data_dir: str | Path | None, device: str) -> tuple[TwoInputNet, Config, str, DigitSet]:
     """The network of a run, its configuration and checksum, and the test images in `data_dir`, or else of the run's
     data. Raises `RunError` and `DataError`."""
-    settle_if_free(folder)
+    files.settle_if_free(folder)
     net, config, checksum = TwoInputNet.load(folder, choose_device(device))
     try:
         return net, config, checksum, load_mnist("test", data_dir or config.data_dir)
@@ -137,15 +130,10 @@ def check_finite(folder: Path, scores: NDArray[np.float32]) -> None:
 
 
 def write_evaluation(folder: Path, checksum: str, figures: Mapping[str, Any]) -> None:
-    """Write `evaluation.json`. Raises `OutputError`."""
+    """Write `evaluation.json`, and remove plots of other weights. Raises `OutputError`."""
     facts = {"date": now(), "commit": commit(), "weights": checksum, **figures}
     write_atomically(folder / EVALUATION, json.dumps(facts, indent=2) + "\n")
-
-
-def drawable(metrics: list[dict[str, float]]) -> list[dict[str, float]]:
-    """The rows that hold all figures to be drawn: those of training and either all of those held out or none."""
-    training, held_out = {"digit_loss", "sum_loss", "train_digit", "train_sum"}, set(HELD_OUT)
-    return [row for row in metrics if row.keys() >= training and row.keys() & held_out in (set(), held_out)]
+    files.remove_stale(folder, files.DRAWN)
 
 
 def compare_runs(folders: Sequence[str | Path]) -> str:
@@ -174,7 +162,7 @@ def compare_runs(folders: Sequence[str | Path]) -> str:
         try:
             facts = parse_json(file.read_text(encoding="utf-8"))
             evaluation = Evaluation.from_dict(facts)
-            other = weights.is_file() and facts.get("weights") != checksum_of_file(weights)
+            other = weights.is_file() and facts.get("weights") != files.checksum_of_file(weights)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(
                 f"{file}: not an evaluation of this version of sumnist ({error}): run `sumnist evaluate {path}` again"

@@ -11,12 +11,12 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -37,20 +37,10 @@ from sumnist.data.sampling import NUMBERS
 from sumnist.data.strips import ALPHABET, HEIGHT, StripBatch, Strips
 from sumnist.errors import ConfigError, ExportError, SumnistError
 from sumnist.files import ONNX, write_atomically
+from sumnist.inference import onnx as names
 from sumnist.inference.cells import CELL, CLASSES_KEY, KIND, PRIOR_KEYS, CellReader
 from sumnist.inference.numbers import CHARACTERS_KEY, EMISSIONS, IS_NUMBER, STRIP, StripRecognizer
-from sumnist.inference.onnx import (
-    ACCEPTANCE,
-    FATAL,
-    FUSION,
-    INPUTS,
-    IS_DIGIT,
-    OUTPUTS,
-    WEIGHTS_CHECKSUM,
-    ZEROS,
-    OnnxNetwork,
-    with_checksum,
-)
+from sumnist.inference.onnx import OUTPUTS, ZEROS, OnnxNetwork
 from sumnist.model.checkpoint import load_config
 from sumnist.model.folder import INT8, settle_if_free
 from sumnist.model.network import Network, TwoInputNet
@@ -58,28 +48,23 @@ from sumnist.model.strip_network import CellLayer, CellNet, Layer, StripNet, is_
 from sumnist.training.calibrate import answers, share
 from sumnist.training.tasks import TASKS
 
-__all__ = ["INT8", "Exported", "export_run", "in_half", "metadata_of", "quantized", "right_of", "to_onnx",
-           "training_feeds"]  # fmt: skip
-
 BATCH = 500
-LARGEST_DIFFERENCE = {"digits": 1e-3, "strips": 1e-3, "cells": 1e-4}
+LARGEST_DIFFERENCE = {TwoInputNet: 1e-3, StripNet: 1e-3, CellNet: 1e-4}
 """Between log-probabilities of ONNX Runtime and of torch; what float32 leaves is a tenth of it, or less."""
 RANGED = 2000
 """Training images that set the ranges of int8."""
 STRIPS_RANGED = 8, 32
 """Batches of strips of training digits that set the ranges of 8 bits, and how many strips are in each."""
-STRIPS_COMPARED, CELLS_COMPARED = (16, 8), (8, 16)
+COMPARED = {StripNet: (16, 8), CellNet: (8, 16)}
 """Batches on which a file is compared with torch, each of another width, and how many are in each."""
-STRIPS_DRAWN, CELLS_DRAWN = 2000, 200
+DRAWN = {StripNet: 2000, CellNet: 200}
 """Digits that are drawn for them."""
-STRIP_WIDTHS, CELL_WIDTHS = (1, 3, 4, 31, 150, 2001), (30, 31, 54, 1001)
+BLANK = {StripNet: (1, 3, 4, 31, 150, 2001), CellNet: (30, 31, 54, 1001)}
 """Pixels of blank ones on which it is compared, too."""
 ROUNDED = 0.02
 """How much a probability may differ, at most, because weights are stored in half precision."""
 FEW = 1024
 """Values of a tensor up to which it is stored in single precision."""
-
-Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -134,13 +119,15 @@ def export_run(run_folder: str | Path, out: str | Path | None = None, int8: bool
     if int8 and kind is CellNet:
         raise ConfigError("--int8: of networks of --task digits or numbers; leave the flag out")
     net, config, checksum = kind.load(run_folder)
-    rounded = net if kind is TwoInputNet else in_half(net)
-    model = to_onnx(rounded, metadata_of(net) | {WEIGHTS_CHECKSUM: checksum})
-    check: Any = {TwoInputNet: check_digits, StripNet: check_strips, CellNet: check_cells}[kind]
-    model, facts = check(net, rounded, model, config, int8)
+    facts = metadata_of(net) | {names.WEIGHTS_CHECKSUM: checksum}
+    if kind is TwoInputNet:
+        model, measured = checked(net, to_onnx(net, facts), config, int8)
+    else:
+        rounded = in_half(net)
+        model, measured = compared(net, rounded, to_onnx(rounded, facts), config, int8)
     path = Path(out) if out else Path(run_folder) / (INT8 if int8 else ONNX)
     write_atomically(path, model)
-    return Exported(path, len(model), **facts)
+    return Exported(path, len(model), **measured)
 
 
 # The file.
@@ -151,10 +138,10 @@ def metadata_of(net: Any) -> dict[str, str]:
     if isinstance(net, CellNet):
         priors = (" ".join(f"{share:.9g}" for share in prior) for prior in PRIORS)
         return {CLASSES_KEY: " ".join(CELL_CLASSES), **dict(zip(PRIOR_KEYS, priors, strict=True))}
-    accepted = {key: f"{getattr(net.calibration, key).item():.9g}" for key in ACCEPTANCE}
+    accepted = {key: f"{getattr(net.calibration, key).item():.9g}" for key in names.ACCEPTANCE}
     if isinstance(net, StripNet):
         return {CHARACTERS_KEY: ALPHABET, **accepted}
-    return {FUSION: net.config.fusion, "encoder": net.config.encoder, **accepted}
+    return {names.FUSION: net.config.fusion, "encoder": net.config.encoder, **accepted}
 
 
 class WithIsDigit(nn.Module):
@@ -186,23 +173,22 @@ class WithIsNumber(nn.Module):
 def to_onnx(net: Network | StripNet | CellNet, metadata: Mapping[str, str]) -> bytes:
     """The network as the bytes of an ONNX file: names and shapes of `inference`, any batch size, of strips and cells
     any width. Of these, tensors whose every value half precision can express are stored so."""
-    batch, width = torch.export.Dim("batch"), torch.export.Dim("width")
-    whole: nn.Module = deepcopy(net)
-    if isinstance(net, StripNet):
-        whole, names, example = WithIsNumber(net), ([STRIP], [EMISSIONS, IS_NUMBER]), (torch.zeros(2, 1, HEIGHT, 150),)
-    elif isinstance(net, CellNet):
-        names, example = ([CELL], [KIND]), (torch.zeros(2, 1, CELL_HEIGHT, 78),)
-    else:
-        names = list(INPUTS), list(OUTPUTS)
-        example = torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.int64)  # type: ignore[assignment]
-        if isinstance(net, TwoInputNet) and net.config.outliers:
-            whole, names = WithIsDigit(net), (names[0], [*OUTPUTS, IS_DIGIT])
     composed = isinstance(net, StripNet | CellNet)
-    dynamic = {0: batch, 3: width} if composed else {0: batch}
+    whole: nn.Module = deepcopy(net)
+    example: tuple[Tensor, ...] = torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.int64)
+    inputs, outputs = list(names.INPUTS), list(OUTPUTS)
+    if isinstance(net, StripNet):
+        whole, inputs, outputs = WithIsNumber(net), [STRIP], [EMISSIONS, IS_NUMBER]
+        example = (torch.zeros(2, 1, HEIGHT, 150),)
+    elif isinstance(net, CellNet):
+        inputs, outputs, example = [CELL], [KIND], (torch.zeros(2, 1, CELL_HEIGHT, 78),)
+    elif isinstance(net, TwoInputNet) and net.config.outliers:
+        whole, outputs = WithIsDigit(net), [*OUTPUTS, names.IS_DIGIT]
+    dynamic = {0: torch.export.Dim("batch")} | ({3: torch.export.Dim("width")} if composed else {})
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
-            whole.eval(), example, dynamo=True, external_data=False, verbose=False, input_names=names[0],
-            output_names=names[1], dynamic_shapes=(dynamic,) * len(example),
+            whole.eval(), example, dynamo=True, external_data=False, verbose=False, input_names=inputs,
+            output_names=outputs, dynamic_shapes=(dynamic,) * len(example),
         )  # fmt: skip
     assert program is not None
     model = program.model_proto
@@ -262,7 +248,7 @@ def finished(model: onnx.ModelProto, metadata: Mapping[str, str]) -> bytes:
         raise ExportError(f"the exported model is not valid ONNX ({error}): a defect, please report it") from error
     content: bytes = model.SerializeToString()
     assert content.endswith(ZEROS), "the last entry of the metadata ends the file"
-    return with_checksum(content)
+    return names.with_checksum(content)
 
 
 # In 8 bits.
@@ -283,7 +269,11 @@ def quantized(
     try:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place, quiet():
             plain, ready, small = (str(Path(place) / name) for name in ("plain.onnx", "ready.onnx", "small.onnx"))
-            optimize(model, plain)
+            options = onnxruntime.SessionOptions()  # simplify it; the quantizer does so, too, but goes on if that fails
+            options.optimized_model_filepath = plain
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+            options.log_severity_level = names.FATAL
+            onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
             quant_pre_process(plain, ready, skip_optimization=True, skip_symbolic_shape=any_width)
             quantize_static(
                 ready, small, Feeds(feeds), per_channel=True, reduce_range=True,
@@ -301,15 +291,6 @@ def quantized(
         ) from error
 
 
-def optimize(model: bytes, path: str) -> None:
-    """Write the model as ONNX Runtime simplifies it. The quantizer does so, too, but goes on without if that fails."""
-    options = onnxruntime.SessionOptions()
-    options.optimized_model_filepath = path
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.log_severity_level = FATAL
-    onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
-
-
 class Feeds(CalibrationDataReader):  # type: ignore[misc]  # untyped
     """Values of inputs, one batch after the other."""
 
@@ -324,9 +305,7 @@ class Feeds(CalibrationDataReader):  # type: ignore[misc]  # untyped
 # The checks: each gives the content of the file, in 8 bits if that is asked for, and what was measured.
 
 
-def check_digits(
-    net: TwoInputNet, _: TwoInputNet, model: bytes, config: Config, int8: bool
-) -> tuple[bytes, dict[str, Any]]:
+def checked(net: TwoInputNet, model: bytes, config: Config, int8: bool) -> tuple[bytes, dict[str, Any]]:
     """Every test image, with a number, has torch's answer."""
     network, test = OnnxNetwork(model), load_mnist("test", config.data_dir)
     facts: dict[str, Any] = {"pairs": len(test), "difference": check_parity(net, network, test)}
@@ -342,10 +321,8 @@ def check_parity(net: Network, network: OnnxNetwork, test: DigitSet) -> float:
     largest = 0.0
     for start, images, numbers in batches(test):
         with torch.inference_mode():
-            expected = net(torch.from_numpy(images), torch.from_numpy(numbers))
-        for name, want, got in zip(
-            OUTPUTS, (value.numpy() for value in expected), network(images, numbers), strict=True
-        ):
+            expected = map(np.asarray, net(torch.from_numpy(images), torch.from_numpy(numbers)))
+        for name, want, got in zip(OUTPUTS, expected, network(images, numbers), strict=True):
             if np.isnan(want).any():
                 raise ExportError("the network answers with what is no number: train it again, with a lower --lr")
             possible = np.isfinite(want)
@@ -357,7 +334,7 @@ def check_parity(net: Network, network: OnnxNetwork, test: DigitSet) -> float:
                     f"test image {start + place} with number {numbers[place]}: {name} {got[place].argmax()}, expected "
                     f"{want[place].argmax()}, torch's answer: nothing was written"
                 )
-    if largest > LARGEST_DIFFERENCE["digits"]:
+    if largest > LARGEST_DIFFERENCE[TwoInputNet]:
         raise ExportError(f"log-probabilities differ from torch's by {largest:.2g}, expected rounding: nothing written")
     return largest
 
@@ -389,63 +366,26 @@ def batches(digits: DigitSet) -> Iterator[tuple[int, NDArray[np.float32], NDArra
         yield start, images, np.arange(start, start + len(images)) % NUMBERS
 
 
-def check_strips(
-    net: StripNet, rounded: StripNet, model: bytes, config: Config, int8: bool
-) -> tuple[bytes, dict[str, Any]]:
-    """Composed strips, and blank ones, have torch's log-probabilities."""
-    strips = Strips(load_mnist("test", config.data_dir), config.seed, count=STRIPS_DRAWN)
-    composed = batches_of(strips, STRIPS_COMPARED)
-    images = [batch.image for batch in composed]
-    facts = compared(net, rounded, StripRecognizer(model).emissions, images, "strips", STRIP_WIDTHS)
-    if int8:
-        ranged = Strips(load_mnist("train", config.data_dir), config.seed, count=STRIPS_DRAWN)
-        feeds = ({STRIP: batch.image.numpy()} for batch in batches_of(ranged, STRIPS_RANGED))
-        # Only convolutions are of 8 bits: to round what is added to the line of features, too, cost half a point.
-        small = quantized(model, feeds, ["Conv"], any_width=True)
-        facts["accuracy"] = {name: (right_of(one, composed),) for name, one in (("fp16", model), ("int8", small))}
-        model = small
-    return model, facts
+def compared(net: Any, rounded: Any, model: bytes, config: Config, int8: bool) -> tuple[bytes, dict[str, Any]]:
+    """Composed strips or cells, and blank ones, have torch's log-probabilities by the `rounded` weights, which are in
+    the file. Raises `ExportError` if they differ, or if rounding the weights of `net` changed a probability."""
+    kind = type(net)
+    strips = kind is StripNet
 
+    def composed(part: Literal["train", "test"], count: int, size: int) -> list[Any]:
+        drawn = (Strips if strips else Cells)(load_mnist(part, config.data_dir), config.seed, count=DRAWN[kind])
+        return [drawn.batch(step, size) for step in range(count)]
 
-def batches_of(composed: Strips | Cells, count_and_size: tuple[int, int]) -> list[Any]:
-    """So many batches of so many composed strips or cells."""
-    count, size = count_and_size
-    return [composed.batch(step, size) for step in range(count)]
-
-
-def right_of(model: str | Path | bytes, batches: Sequence[StripBatch]) -> float:
-    """The share of the numbers on some strips that the network in an ONNX file reads right."""
-    recognizer = StripRecognizer(model)
-
-    def said(strips: StripBatch) -> list[Tensor]:
-        """The emissions of each strip, alone."""
-        pairs = zip(strips.image, strips.widths.tolist(), strict=True)
-        return [torch.from_numpy(recognizer.emissions(image[None, :, :, :width].numpy())[0]) for image, width in pairs]
-
-    found = answers([said(strips) for strips in batches], batches)
-    return share(found.right[found.number])
-
-
-def check_cells(net: CellNet, rounded: CellNet, model: bytes, config: Config, _: bool) -> tuple[bytes, dict[str, Any]]:
-    """Composed cells, and blank ones, have torch's log-probabilities."""
-    cells = Cells(load_mnist("test", config.data_dir), config.seed, count=CELLS_DRAWN)
-    images = [part for batch in batches_of(cells, CELLS_COMPARED) for part in (batch.boxes, batch.strips)]
-    return model, compared(net, rounded, CellReader(model).posteriors, images, "cells", CELL_WIDTHS)
-
-
-def compared(
-    net: nn.Module, rounded: nn.Module, answer: Answer, images: list[Tensor], what: str, widths: Sequence[int]
-) -> dict[str, Any]:
-    """Compare log-probabilities of the file, which `answer` gives, with torch's by the `rounded` weights that are in
-    the file, on `images` and on blank ones of some `widths`. Raises `ExportError` if they differ, or if rounding the
-    weights of `net` changed a probability; it calls the images `what`."""
-    images = [*images, *(torch.zeros(1, *images[0].shape[1:3], width) for width in widths)]
+    what, answer = ("strips", StripRecognizer(model).emissions) if strips else ("cells", CellReader(model).posteriors)
+    batches = composed("test", *COMPARED[kind])
+    images = [part for one in batches for part in ((one.image,) if strips else (one.boxes, one.strips))]
+    images += [torch.zeros(1, *images[0].shape[1:3], width) for width in BLANK[kind]]
     largest = 0.0
     for image in images:
         with torch.inference_mode():
             expected, exact = rounded(image).numpy(), net(image)
         difference = float(np.abs(answer(image.numpy()) - expected).max())
-        if not difference <= LARGEST_DIFFERENCE[what]:  # nor if it is no number
+        if not difference <= LARGEST_DIFFERENCE[kind]:  # nor if it is no number
             raise ExportError(
                 f"log-probabilities of {what} of {image.shape[3]} pixels differ from torch's by {difference:.2g}, "
                 "expected rounding: nothing written"
@@ -457,25 +397,44 @@ def compared(
                 "nothing written"
             )
         largest = max(largest, difference)
-    return {"pairs": sum(map(len, images)), "difference": largest, "compared": what}
+    facts: dict[str, Any] = {"pairs": sum(map(len, images)), "difference": largest, "compared": what}
+    if int8:
+        feeds = ({STRIP: batch.image.numpy()} for batch in composed("train", *STRIPS_RANGED))
+        # Only convolutions are of 8 bits: to round what is added to the line of features, too, cost half a point.
+        small = quantized(model, feeds, ["Conv"], any_width=True)
+        facts["accuracy"] = {name: (right_of(one, batches),) for name, one in (("fp16", model), ("int8", small))}
+        model = small
+    return model, facts
+
+
+def right_of(model: str | Path | bytes, batches: Sequence[StripBatch]) -> float:
+    """The share of the numbers on some strips that the network in an ONNX file reads right."""
+    recognizer = StripRecognizer(model)
+    said = [  # of each strip, alone
+        [torch.from_numpy(recognizer.emissions(image[None, :, :, :width].numpy())[0])
+         for image, width in zip(strips.image, strips.widths.tolist(), strict=True)]
+        for strips in batches
+    ]  # fmt: skip
+    found = answers(said, batches)
+    return share(found.right[found.number])
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without what torch's exporter and ONNX Runtime's quantizer say of their own work; all else is heard."""
+    """Without what torch's exporter and ONNX Runtime's quantizer say of their own work, the latter to the root logger;
+    all else is heard."""
     exporter, root = logging.getLogger("torch.onnx"), logging.getLogger()
     level = exporter.level
+
+    def from_elsewhere(record: logging.LogRecord) -> bool:
+        return Path(record.pathname).parent.name != "quantization"
+
     exporter.setLevel(logging.ERROR)
-    root.addFilter(is_not_of_quantizer)
+    root.addFilter(from_elsewhere)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"copyreg|torch\.|onnx")
             yield
     finally:
-        root.removeFilter(is_not_of_quantizer)
+        root.removeFilter(from_elsewhere)
         exporter.setLevel(level)
-
-
-def is_not_of_quantizer(record: logging.LogRecord) -> bool:
-    """Whether a record of the root logger, which the quantizer writes to, comes from elsewhere."""
-    return Path(record.pathname).parent.name != "quantization"

@@ -24,29 +24,10 @@ from torch import Tensor, nn
 from sumnist.config import Config, flag, shown
 from sumnist.environment import describe_machine, now
 from sumnist.errors import ConfigError, OutputError, RunError, TrainingError
-from sumnist.files import CONFIG, ONNX, WEIGHTS, make_folder, write_atomically, writing
+from sumnist.files import CONFIG, ONNX, WEIGHTS, make_folder, parse_json, write_atomically, writing
+from sumnist.model import folder as files
 from sumnist.model.checkpoint import flaw, load_tensors, read_config, save_network, save_tensors
-from sumnist.model.folder import (
-    EVALUATION,
-    METRICS,
-    PLOTS,
-    RECORD,
-    STATE,
-    UNFINISHED,
-    begun,
-    busy,
-    held,
-    read_record,
-    remove,
-    remove_run,
-    settle_if_free,
-    take_place,
-)
-
-__all__ = [
-    "EVALUATION", "METRICS", "PLOTS", "RECORD", "STATE", "Learner", "Progress", "RunFolder", "lower_lr", "read_metrics",
-    "read_record",
-]  # fmt: skip
+from sumnist.model.folder import METRICS, RECORD, STATE, UNFINISHED, begun, read_record, remove
 
 
 @dataclass(frozen=True)
@@ -133,15 +114,22 @@ class RunFolder:
         Raises `OutputError`, `ConfigError` and `RunError`.
         """
         make_folder(self.path)
-        settle_if_free(self.path)
-        if not self.hold.enter_context(held(self.path)):
-            raise busy(self.path)
+        files.settle_if_free(self.path)
+        if not self.hold.enter_context(files.held(self.path)):
+            raise files.busy(self.path)
         if begun(self.path) == self.path:
             remove(self.path / UNFINISHED)  # stopped before it began
         holds = any((self.path / name).exists() for name in (CONFIG, WEIGHTS, ONNX))
         if resume and (holds or begun(self.path) != self.path):
             self.place, self.resumes = begun(self.path), True
-            self.check_same(read_config(self.place))
+            saved = read_config(self.place)
+            for setting in fields(Config):
+                was, given = getattr(saved, setting.name), getattr(self.config, setting.name)
+                if was != given:
+                    raise ConfigError(
+                        f"--resume {flag(setting.name)} {shown(given)}: the run in {self.place} was begun with "
+                        f"{shown(was)}: leave the flag out, or train a new run in another --out"
+                    )
             self.record = read_record(self.place)
             if not self.record and not (self.place / STATE).exists():
                 raise RunError(
@@ -161,21 +149,6 @@ class RunFolder:
         """Whether there is a state to go on from."""
         return self.resumes and (self.place / STATE).exists()
 
-    @property
-    def finished(self) -> bool:
-        """Whether the run that is to be resumed has come to its end."""
-        return self.resumes and bool(self.record.get("finished"))
-
-    def check_same(self, saved: Config) -> None:
-        """Raise `ConfigError`, naming the flag, unless `saved` is the configuration of this run."""
-        for setting in fields(Config):
-            was, given = getattr(saved, setting.name), getattr(self.config, setting.name)
-            if was != given:
-                raise ConfigError(
-                    f"--resume {flag(setting.name)} {shown(given)}: the run in {self.place} was begun with "
-                    f"{shown(was)}: leave the flag out, or train a new run in another --out"
-                )
-
     def start(self, facts: dict[str, Any]) -> tuple[Progress, dict[str, Tensor]]:
         """Begin the run, or take it up: how far it has come, and its `Learner`'s tensors, none for one without a state.
 
@@ -190,7 +163,7 @@ class RunFolder:
             elif not self.resumes:
                 remove(self.path / UNFINISHED)
                 if self.place == self.path:
-                    remove_run(self.path)
+                    files.remove_run(self.path)
             self.metrics = list(progress.metrics)
             if not self.resumes:
                 make_folder(self.place)
@@ -222,19 +195,20 @@ class RunFolder:
         return progress, tensors
 
     def add_epoch(self, row: dict[str, float], trained: nn.Module) -> None:
-        """Add `row` to the metrics and save the weights of `trained`."""
-        check_numbers(trained, self.config)
+        """Save the weights of `trained`, and add `row` to the metrics."""
+        self.save_weights(trained)
         self.metrics.append(row)
         write_atomically(self.place / METRICS, "".join(json.dumps(row) + "\n" for row in self.metrics))
         with writing(self.place):
             for name, value in row.items():
                 if self.board is not None and name not in ("epoch", "step"):
                     self.board.add_scalar(name, value, int(row["step"]))
-        save_network(trained, self.place, self.config)
 
     def save_weights(self, trained: nn.Module) -> None:
-        """Write the weights of `trained`. Raises `OutputError`, and `TrainingError` if they are no numbers."""
-        check_numbers(trained, self.config)
+        """Write the weights of `trained`. Raises `OutputError`, and `TrainingError` unless they are numbers with which
+        a network can answer."""
+        if wrong := flaw(trained.state_dict()):
+            raise TrainingError(f"the weights are of no use ({wrong}): {lower_lr(self.config)}")
         save_network(trained, self.place, self.config)
 
     def save_state(self, progress: Progress, learner: Learner) -> None:
@@ -256,7 +230,7 @@ class RunFolder:
         with writing(self.place):
             (self.place / STATE).unlink(missing_ok=True)
         if self.place != self.path:
-            take_place(self.place, self.path)
+            files.take_place(self.place, self.path)
             self.place = self.path
 
     def write_record(self) -> None:
@@ -268,12 +242,6 @@ class RunFolder:
         board, self.board = self.board, None
         if board is not None:
             board.close()
-
-
-def check_numbers(trained: nn.Module, config: Config) -> None:
-    """Raise `TrainingError` unless the weights are numbers with which a network can answer."""
-    if wrong := flaw(trained.state_dict()):
-        raise TrainingError(f"the weights are of no use ({wrong}): {lower_lr(config)}")
 
 
 def lower_lr(config: Config) -> str:
@@ -290,20 +258,19 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
         return []
     rows = []
     for line in lines:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict) and is_number(row.get("epoch")):
-            rows.append({key: value for key, value in row.items() if is_number(value)})
+        with suppress(ValueError, AttributeError):
+            numbers = {name: value for name, value in parse_json(line).items() if is_number(value)}
+            rows += [numbers] if "epoch" in numbers else []
     return rows
 
 
 def is_number(value: object) -> bool:
+    """Whether a value is a number that a float can be."""
     return isinstance(value, int | float) and (abs(value) <= sys.float_info.max or abs(value) == math.inf)
 
 
 def unusable(path: Path, why: str) -> RunError:
+    """The error to raise for a state that is none, or another's."""
     return RunError(f"{path}: not a state to resume from ({why}): delete it to train the run from its beginning")
 
 

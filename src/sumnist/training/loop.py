@@ -1,4 +1,10 @@
-"""Training, top to bottom: `train` is the whole of it, `training_step` the heart."""
+"""Training, top to bottom: `train` is the whole of it, `training_step` the heart, `Muon` an optimizer that torch lacks.
+
+The gradient of a layer's weights is mostly a few strong directions, and Adam's steps are, too. Muon (Jordan and others,
+2024) takes the momentum of the gradient as a matrix, outputs by all that feeds them, and steps along the nearest
+orthogonal one, so that weak directions learn as fast. A step has the size of one of Adam's (Liu and others, 2025), so
+one learning rate serves both.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,7 @@ import hashlib
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -16,22 +22,20 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from sumnist.config import Config
-from sumnist.data.mnist import DigitSet
 from sumnist.data.sampling import epoch_seed
 from sumnist.errors import RunError, TrainingError
 from sumnist.memory import keep_freed_memory
 from sumnist.model.checkpoint import load_fitting
 from sumnist.model.encoders import count_parameters
+from sumnist.model.folder import METRICS, STATE
 from sumnist.training.devices import ProcessGroup, choose_bf16, choose_device, process_group, threads
-from sumnist.training.folder import METRICS, STATE, Learner, Progress, RunFolder, lower_lr, read_metrics
-from sumnist.training.muon import Muon
+from sumnist.training.folder import Learner, Progress, RunFolder, lower_lr, read_metrics
 from sumnist.training.tasks import TASKS, Tally, Task
-
-__all__ = ["RunResult", "learning_rate", "one_cycle", "set_learning_rate", "train", "training_step"]
 
 MOST_RESTARTS = 2
 """How often a training begins anew, at most."""
@@ -39,6 +43,15 @@ RESTARTED = 0.5
 """The learning rate after each time, as a share of that before: too high a rate is the common cause."""
 CHECKED_EVERY = 20
 """Steps between two checks of the losses, which wait for the device to catch up."""
+MOMENTUM = 0.95
+"""How much of the mean gradient so far stays with each step of Muon."""
+LINEAR, CUBIC, QUINTIC, ROUNDS = 3.4445, -4.7750, 2.0315, (2, 3)
+"""The polynomial a·s + b·s³ + c·s⁵, which brings a singular value s in five rounds from 0.01..1 to about 0.7..1.2
+(Jordan and others, 2024), and how many rounds are made without the matrix: with more, rounding errors would grow."""
+ADAM = 0.2
+"""Root of the mean square of the changes by a usual step of Adam, for a learning rate of 1 (Liu and others, 2025)."""
+LEAST = 1e-7
+"""Of a matrix's norm, by which it is divided."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +121,11 @@ def train_together(
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     task = TASKS[config.task](config, device, processes)
     keep_freed_memory()
+    data = [part for part in (task.digits.images, task.digits.digits, task.digits.soft) if part is not None]
     facts = {"train_images": len(task.training), "device": str(device), "threads": torch.get_num_threads(),
-             "processes": processes.size, "precision": "bf16" if bf16 else "fp32"}  # fmt: skip
-    begun, saved = processes.from_leader(lambda: begin(folder, {**facts, "data": fingerprint(task.digits)}))
+             "processes": processes.size, "precision": "bf16" if bf16 else "fp32",
+             "data": hashlib.sha256(b"".join(map(np.ndarray.tobytes, data))).hexdigest()}  # fmt: skip
+    begun, saved = processes.from_leader(lambda: begin(folder, facts))
     clock = Clock(begun)
     task.prepare(progress)  # first of all: it has something to show
     with clock.paused():
@@ -151,7 +166,7 @@ def train_together(
                     learner = set_up(config, device, {}, folder.place / STATE, restarts)
                     folder.metrics.clear()
                     continue
-                end_epoch(row, learner, task, folder, processes, restarts)
+                end_epoch(row, learner, task, folder, restarts)
             epoch += 1
             if progress and bar.disable:  # not a terminal: a line an epoch instead of a bar
                 tqdm.write(f"{title}: {tally.text()}", file=sys.stderr)
@@ -174,7 +189,7 @@ def train_together(
 def opened(folder: RunFolder, overwrite: bool, resume: bool) -> RunResult | None:
     """Hold the folder; the result of a run in it that is to be resumed and has nothing left to do."""
     folder.open(overwrite=overwrite, resume=resume)
-    if not folder.finished:
+    if not folder.record.get("finished"):
         return None
     folder.settle()
     net = TASKS[folder.config.task].network.load(folder.path)[0]
@@ -189,13 +204,9 @@ def begin(folder: RunFolder, facts: dict[str, Any]) -> tuple[Progress, dict[str,
     """What `RunFolder.start` gives. What a new training starts from is looked at before anything is written, and its
     checksum is kept in the record."""
     if folder.config.start_from and not folder.has_state:
-        facts = facts | {"started_from": started(new_network(folder.config), folder.config)}
+        net = TASKS[folder.config.task].network.from_config(folder.config)
+        facts = facts | {"started_from": started(net, folder.config)}
     return folder.start(facts)
-
-
-def new_network(config: Config) -> Any:
-    """The network of the task, freshly initialised."""
-    return TASKS[config.task].network.from_config(config)
 
 
 def started(net: Any, config: Config) -> str:
@@ -217,7 +228,7 @@ def set_up(config: Config, device: torch.device, saved: dict[str, Tensor], state
     """The network with its optimizer and its average: new, other ones after each of `restarts`, or with the weights of
     the run that it starts from, or with the tensors `saved` in a run's `state`."""
     torch.manual_seed(epoch_seed(config.seed, 0, restarts) if restarts else config.seed)
-    net = new_network(config)
+    net = TASKS[config.task].network.from_config(config)
     if config.start_from and not saved:
         started(net, config)
     net.to(device, memory_format=torch.channels_last)
@@ -227,45 +238,31 @@ def set_up(config: Config, device: torch.device, saved: dict[str, Tensor], state
     return learner
 
 
-def fingerprint(digits: DigitSet) -> str:
-    """The SHA-256 of images, digits and soft labels."""
-    digest = hashlib.sha256(np.ascontiguousarray(digits.images).data)
-    digest.update(np.ascontiguousarray(digits.digits).data)
-    if digits.soft is not None:
-        digest.update(digits.soft.data)
-    return digest.hexdigest()
-
-
-def end_epoch(
-    row: dict[str, float], learner: Learner, task: Task, folder: RunFolder, processes: ProcessGroup, restarts: int
-) -> None:
+def end_epoch(row: dict[str, float], learner: Learner, task: Task, folder: RunFolder, restarts: int) -> None:
     """Measure the network on what is held out; write the `row`, the weights, and the state to go on from."""
     progress = Progress(int(row["epoch"]), int(row["step"]), row["seconds"], row["cpu_seconds"], restarts)
-    processes.average([*learner.net.buffers(), *(learner.average.buffers() if learner.average is not None else ())])
+    averages = [] if learner.average is None else learner.average.buffers()
+    task.processes.average([*learner.net.buffers(), *averages])
 
     def measure_and_write() -> None:
-        folder.add_epoch(row | task.validation_figures(learner.trained), learner.trained)
+        held = {} if task.held is None else task.measure(learner.trained)
+        folder.add_epoch(row | {f"validation_{name}": value for name, value in held.items()}, learner.trained)
         folder.save_state(progress, learner)
 
-    processes.from_leader(measure_and_write)
+    task.processes.from_leader(measure_and_write)
 
 
 def end_training(trained: nn.Module, task: Task, folder: RunFolder) -> None:
-    """Do what the task wants done last with the network, and write the weights of the end."""
-    task.end(trained)
+    """Calibrate the network if there is something to do it by, and write the weights of the end."""
+    if task.calibrates and task.held is not None:
+        task.calibrate(trained)
     folder.save_weights(trained)
 
 
 def training_step(
-    net: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    batch: Any,
-    config: Config,
-    autocast: AbstractContextManager[Any],
-    *,
-    smoothing: float = 0.0,
-    processes: ProcessGroup | None = None,
-) -> tuple[Any, Any]:
+    net: nn.Module, optimizer: Optimizer, batch: Any, config: Config, autocast: AbstractContextManager[Any], *,
+    smoothing: float = 0.0, processes: ProcessGroup | None = None,
+) -> tuple[Any, Any]:  # fmt: skip
     """One batch of the task: forward, loss, backward, step. Gives what `forward` gave: outputs and losses."""
     with autocast:
         outputs, losses = TASKS[config.task].forward(net, batch, config, smoothing)
@@ -290,16 +287,17 @@ def one_cycle(progress: float, warmup: float, floor: float = 0.0) -> float:
     return max(0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup or 1))), floor)
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
     """Have the next steps taken at this `rate`."""
     for group in optimizer.param_groups:
         group["lr"] = rate
 
 
-def build_optimizer(net: nn.Module, config: Config) -> torch.optim.Optimizer:
+def build_optimizer(net: nn.Module, config: Config) -> Optimizer:
+    """The optimizer of a training."""
     if config.optimizer == "muon":
         return Muon(net, config.lr, config.betas, config.weight_decay)
-    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    kind = AdamW if config.optimizer == "adamw" else Adam
     return kind(net.parameters(), config.lr, config.betas, weight_decay=config.weight_decay, fused=True)
 
 
@@ -330,9 +328,61 @@ class Clock:
 
 
 def check_finite(losses: Any, epoch: int, step: int, config: Config) -> None:
+    """Raise `TrainingError` unless the loss is a number."""
     if not math.isfinite(losses.total.item()):
         parts = ", ".join(f"{name} {loss.item():g}" for name, loss in losses._asdict().items() if name != "total")
         raise TrainingError(
             f"the loss is {losses.total.item()} in epoch {epoch + 1}, by step {step}{parts and f' ({parts})'}, "
             f"expected a finite number: {lower_lr(config)}"
         )
+
+
+class Muon(AdamW):
+    """Muon for the weights of the inner layers of `net`, AdamW for what is left: its first weights, its last ones, and
+    what is no matrix. The other arguments are AdamW's."""
+
+    def __init__(self, net: nn.Module, lr: float, betas: tuple[float, float], weight_decay: float) -> None:
+        weights = [parameter for parameter in net.parameters() if parameter.ndim > 1]
+        inner = {id(parameter) for parameter in weights[1:-1]}
+        groups: list[dict[str, Any]] = [
+            {"params": [one for one in net.parameters() if (id(one) in inner) == orthogonalised],
+             "orthogonalised": orthogonalised}
+            for orthogonalised in (False, True)
+        ]  # fmt: skip
+        super().__init__(groups, lr, betas, weight_decay=weight_decay, fused=True)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One step along the gradients. Those of the inner layers are gone afterwards."""
+        for group in self.param_groups:
+            for parameter in group["params"] if group["orthogonalised"] else ():
+                if parameter.grad is not None:
+                    momentum = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
+                    momentum.lerp_(parameter.grad, 1 - MOMENTUM)
+                    ahead = parameter.grad.lerp(momentum, MOMENTUM)  # Nesterov's
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                    matrix = ahead.flatten(1)
+                    step = orthogonal(matrix).mul_(ADAM * max(matrix.shape) ** 0.5)
+                    parameter.add_(step.view_as(ahead), alpha=-group["lr"])
+                    parameter.grad = None  # AdamW passes it over
+        loss: float | None = super().step(closure)
+        return loss
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """A matrix `[M, N]` with singular values of about 1, and the same singular vectors.
+
+    Newton's and Schulz's iteration, on the product of the matrix with itself, its smaller one: what is multiplied round
+    by round is a polynomial of that, and the matrix only now and then.
+    """
+    if matrix.shape[0] > matrix.shape[1]:
+        return orthogonal(matrix.T).T
+    matrix = matrix / matrix.norm().clamp_min(LEAST)
+    identity = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+    for rounds in ROUNDS:
+        product, factor = matrix @ matrix.T, identity
+        for _ in range(rounds):
+            square = factor @ factor @ product  # of the singular values so far
+            factor = factor @ (LINEAR * identity + CUBIC * square + QUINTIC * square @ square)
+        matrix = factor @ matrix
+    return matrix
