@@ -7,22 +7,17 @@ import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from sumnist import environment
-from sumnist.environment import bf16_choice, chosen, core_count, describe_machine, processor_name
+from sumnist.environment import bf16_choice, chosen, core_count, describe_machine, library_version, processor_name
 
 SERVER = "model name\t: Xeon\nflags\t\t: fpu avx2 avx512f avx512_bf16 avx512_vnni avx_vnni amx_bf16 amx_int8\n"
 DESKTOP = "model name\t: Core\nflags\t\t: fpu avx2 avx_vnni\n"
 ARM = "processor\t: 0\nFeatures\t: fp asimd\n"
-
-
-@pytest.fixture
-def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if torch had not been imported."""
-    monkeypatch.delitem(sys.modules, "torch")
 
 
 @pytest.fixture
@@ -52,64 +47,47 @@ def test_a_processor_is_named_with_its_instructions(
     assert chosen()["instructions"] == instructions
 
 
-@pytest.mark.usefixtures("without_torch")
-@pytest.mark.parametrize(
-    ("told", "choice"),
-    [
-        (SERVER, (True, "the processor has amx_bf16 and avx512_bf16")),
-        (DESKTOP, (False, "the processor has no instructions for it")),
-        (None, (False, "the processor has no instructions for it")),
-    ],
-)
-def test_before_torch_is_loaded_linux_tells_of_bf16(cpuinfo: Path, told: str | None, choice: tuple[bool, str]) -> None:
-    if told:
-        cpuinfo.write_text(told)
-    assert bf16_choice() == choice
-    assert chosen()["threads"] == core_count()
+NONE = "the processor has no instructions for it"
+UNTOLD = "this version of torch does not tell the processor's instructions"
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "choice"),
+    ("linux", "capabilities", "choice"),
     [
-        ({"amx_bf16": True, "avx512_bf16": False}, (True, "the processor has amx_bf16")),
-        ({"amx_bf16": False, "avx2": True}, (False, "the processor has no instructions for it")),
-        ({}, (False, "this version of torch does not tell the processor's instructions")),
+        (SERVER, None, (True, "the processor has amx_bf16 and avx512_bf16")),
+        (DESKTOP, None, (False, NONE)),
+        (ARM, None, (False, NONE)),
+        (DESKTOP, {"amx_bf16": True, "avx512_bf16": False}, (True, "the processor has amx_bf16")),
+        (SERVER, {"amx_bf16": False, "avx2": True}, (False, NONE)),
+        (SERVER, {}, (False, UNTOLD)),
     ],
 )
-def test_once_torch_is_loaded_it_tells_of_bf16(
-    cpuinfo: Path, monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], choice: tuple[bool, str]
+def test_linux_tells_of_bf16_before_torch_is_loaded_and_then_torch(
+    cpuinfo: Path, monkeypatch: pytest.MonkeyPatch, linux: str, capabilities: Any, choice: tuple[bool, str]
 ) -> None:
-    cpuinfo.write_text(SERVER if not choice[0] else DESKTOP)  # which is not asked
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    cpuinfo.write_text(linux)
+    threads = torch.get_num_threads()
+    if capabilities is None:
+        monkeypatch.delitem(sys.modules, "torch")
+        threads = core_count()
+    else:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     assert bf16_choice() == choice
-    assert (chosen()["bf16"], chosen()["because"]) == choice
-    assert chosen()["threads"] == torch.get_num_threads()
+    assert [chosen()[name] for name in ("bf16", "because", "threads")] == [*choice, threads]
 
 
 def test_a_version_of_torch_that_tells_nothing_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert bf16_choice() == (False, "this version of torch does not tell the processor's instructions")
+    assert bf16_choice() == (False, UNTOLD)
 
 
-@pytest.mark.parametrize(
-    ("loaded", "version"),
-    [("2.15.0+cu132", "2.15.0+cu132"), (None, "2.15.0")],
-)
-def test_a_library_that_is_loaded_tells_its_version_with_the_build(
-    monkeypatch: pytest.MonkeyPatch, loaded: str | None, version: str
-) -> None:
+def test_a_library_tells_its_version_with_the_build_if_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert library_version("no such library") == "not installed"
     monkeypatch.setattr(environment, "version", lambda name: "2.15.0")
-    if loaded:
-        told = SimpleNamespace(__version__=loaded, cpu=SimpleNamespace(), get_num_threads=lambda: 1)
-        monkeypatch.setitem(sys.modules, "torch", told)
-    else:
-        monkeypatch.delitem(sys.modules, "torch")
-    assert describe_machine()["versions"]["torch"] == version
-
-
-def test_a_library_that_is_not_there_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "LIBRARIES", ("no such library",))
-    assert describe_machine()["versions"] == {"python": sys.version.split()[0], "no such library": "not installed"}
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(__version__="2.15.0+cu132"))
+    assert library_version("torch") == "2.15.0+cu132"
+    monkeypatch.delitem(sys.modules, "torch")
+    assert library_version("torch") == "2.15.0"
 
 
 def test_the_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:

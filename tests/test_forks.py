@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -69,16 +70,12 @@ def test_a_fork_waits_until_the_thread_that_computes_has_done() -> None:
 def test_two_threads_compute_at_once() -> None:
     both = threading.Barrier(2, timeout=10)
 
-    def work() -> None:
+    def work(_: int) -> None:
         with COMPUTING:
             both.wait()
 
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not both.broken
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, range(2)))
 
 
 def test_whoever_comes_while_a_fork_waits_enters_after_it() -> None:

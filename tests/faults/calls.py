@@ -20,8 +20,6 @@ import time
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-__all__ = ["CALLS", "FAULTS", "Fault", "Watch", "install_filter"]
-
 
 class Shape(NamedTuple):
     """A system call. `kind`: what it does. `paths`: the places of its arguments that are file descriptors ("f"), names

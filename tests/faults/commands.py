@@ -16,8 +16,6 @@ from PIL import Image
 from sumnist.data.mnist import FILES, load_mnist
 from sumnist.sheets.layout import Layout
 
-__all__ = ["COMMANDS", "READ_ONLY", "SHORTER", "Command", "Step", "make_inputs"]
-
 
 @dataclass(frozen=True)
 class Step:

@@ -28,8 +28,6 @@ from typing import Any
 
 from faults.calls import Fault, Watch, install_filter
 
-__all__ = ["Outcome", "Server"]
-
 Job = dict[str, Any]
 TESTS = Path(__file__).resolve().parent.parent
 FIRST = ("sumnist.cli", "sumnist.training.loop", "sumnist.training.evaluate", "sumnist.batch.sources")
@@ -102,12 +100,7 @@ class Server:
         assert threads == 1, f"an import started {threads - 1} threads, which no fork would have"
 
     def run(
-        self,
-        words: tuple[str, ...] = (),
-        code: str = "",
-        before: str = "",
-        fault: Fault | None = None,
-        learn: bool = False,
+        self, words: tuple[str, ...], code: str, before: str, fault: Fault | None = None, learn: bool = False
     ) -> Outcome:
         """Run a command in `root`.
 
@@ -227,13 +220,12 @@ def leave(status: int) -> None:
 if __name__ == "__main__":
     if job := serve():
         try:
-            status: int | str | None = perform(job)
+            status: object = perform(job)
         except SystemExit as stop:
-            status = stop.code
+            status = stop.code or 0
         except BaseException:
-            traceback.print_exc()
-            status = 1
-        if isinstance(status, str):
+            status = traceback.format_exc()
+        if not isinstance(status, int):
             sys.stderr.write(f"{status}\n")
             status = 1
-        leave(status or 0)
+        leave(status)

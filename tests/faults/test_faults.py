@@ -6,13 +6,15 @@ faults` tries every fault at every call.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import get_type_hints
 
 import pytest
 
 from faults.commands import COMMANDS, EXPORTED, OLD, READ_ONLY, Command, Step
-from faults.trial import Trial, Workshop, every_fault, sample
+from faults.trial import MISSING, Trial, Workshop, every_fault, quick_folder, sample
 from sumnist.cli.commands import COMMANDS as OURS
 
 WRITERS = {"train --overwrite", "save_pretrained, over an older run", "score, killed before", "sheet new, again"}
@@ -21,6 +23,16 @@ OUTPUTS = {"out", "show", "rows"}
 """The names of fields that name files to write."""
 INPUTS = {"model", "source", "pictures", "run_folder", "data_dir", "start_from", "folder", "labels", "from_", "people",
           "font", "layout"}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def workshop() -> Iterator[Workshop]:
+    if MISSING:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
+    with quick_folder() as folder:
+        workshop = Workshop(folder)
+        yield workshop
+        workshop.close()
 
 
 @pytest.mark.parametrize(
