@@ -20,22 +20,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from drawings import (
-    AS_FLOAT,
-    SEVEN,
-    TEST,
-    close,
-    drawing,
-    encoded,
-    every,
-    first,
-    image_of,
-    images_or_message,
-    ink_box,
-    message,
-    placed,
-    proposed,
-)
+import drawings
+from drawings import AS_FLOAT, SEVEN, TEST, close, drawing, encoded, every, first, image_of, message, proposed
 from sumnist.cli import main
 from sumnist.config import InkColour
 from sumnist.data.mnist import load_mnist
@@ -108,7 +94,7 @@ def test_a_large_jpeg_is_decoded_small_and_looks_the_same() -> None:
     picture = drawing(size=4000, width=200, mode="RGB", ink="navy", ground="ivory")
     found = first(encoded(picture, "JPEG", quality=90))
     assert close(found.image, image_of(picture), 0.01)
-    assert np.allclose(found.box, ink_box(np.asarray(picture.convert("L")) < 128), atol=25)
+    assert np.allclose(found.box, drawings.ink_box(np.asarray(picture.convert("L")) < 128), atol=25)
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
@@ -261,7 +247,7 @@ def damaged(data: bytes, changes: list[tuple[int, int]], length: int) -> bytes:
 def test_no_bytes_raise_anything_but_an_image_error(data: bytes) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        images = images_or_message(data)
+        images = drawings.images_or_message(data)
     if isinstance(images, str):
         assert images.startswith("picture: ")
     else:
@@ -287,7 +273,7 @@ def test_arrays_of_mnist_are_ready_and_others_are_not() -> None:
 
 @pytest.mark.parametrize(("scale", "left", "top"), [(3, 0, 0), (5, 50, 11), (6, 17, 13)])
 def test_enlarging_inverting_and_moving_an_mnist_image_is_undone(scale: int, left: int, top: int) -> None:
-    pages = [placed(pixels, scale, left, top, (190, 195)) for pixels in TEST.images[:40]]
+    pages = [drawings.placed(pixels, scale, left, top, (190, 195)) for pixels in TEST.images[:40]]
     apart = [float(np.abs(image_of(page) - ink / 255).mean()) for page, ink in zip(pages, TEST.images, strict=False)]
     assert float(np.median(apart)) < 0.006
     assert float(np.mean(apart)) < 0.01
@@ -395,7 +381,7 @@ def test_a_digit_that_runs_out_of_the_picture_is_cut_off_but_not_a_tight_crop(si
         page = 255 - np.rot90(np.pad(np.kron(image, np.ones((6, 6), np.uint8)), 60), side)
         ink = np.flatnonzero((page < 128).any(1))
         cut.append(first(page[ink[0] + (ink[-1] - ink[0]) // 4 :]).problem == "cut off")
-        top, bottom, left, right = ink_box(page < 215)
+        top, bottom, left, right = drawings.ink_box(page < 215)
         whole.append(first(page[top:bottom, left:right]).problem == "cut off")
     assert np.mean(cut) >= 0.9
     assert np.mean(whole) <= 0.05

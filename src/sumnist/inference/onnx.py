@@ -101,9 +101,7 @@ COMPUTING = Gate()
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=COMPUTING.before_fork,
-        after_in_parent=COMPUTING.after_in_parent,
-        after_in_child=COMPUTING.after_in_child,
+        before=COMPUTING.before_fork, after_in_parent=COMPUTING.after_in_parent, after_in_child=COMPUTING.after_in_child
     )
     os.register_at_fork(after_in_child=lambda: [network.after_fork() for network in FORKABLE])
 
