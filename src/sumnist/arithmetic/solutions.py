@@ -43,12 +43,12 @@ import operator
 import os
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Number
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,8 +101,7 @@ class Anything:
         raise NumberError("two numbers that may be anything, expected at most one in an equation: give the other one")
 
 
-@dataclass(frozen=True)
-class Blanks:
+class Blanks(NamedTuple):
     """Every number that `text` becomes when each `_` in it becomes a digit, of which `places` are decimals; each weighs
     one."""
 
@@ -133,8 +132,7 @@ class Blanks:
         return narrow(values)
 
 
-@dataclass(frozen=True)
-class Listed:
+class Listed(NamedTuple):
     """A few values with their log-weights."""
 
     weights: Mapping[int, float]
@@ -153,15 +151,13 @@ class Listed:
         return narrow(np.array(sorted(self.weights), object))
 
 
-@dataclass(frozen=True)
-class Unread:
+class Unread(NamedTuple):
     """A picture of a number."""
 
     picture: Any
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(NamedTuple):
     """A term of a query.
 
     Attributes:
@@ -576,7 +572,7 @@ class Quantity:
         self.domain: Domain = Anything()
         if isinstance(content, Blanks):
             self.usual = content.places
-            self.domain = replace(content, text=content.text + "0" * (places - content.places))
+            self.domain = content._replace(text=content.text + "0" * (places - content.places))
         elif not isinstance(content, Anything):
             self.before, self.reason = getattr(content, "values", content), getattr(content, "reason", None)
             shares = {value: share for value, share in self.before.probabilities.items() if share > 0}

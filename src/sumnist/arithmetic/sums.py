@@ -13,7 +13,6 @@ import math
 import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -536,10 +535,13 @@ class Question:
         self.target = self.target.reshape((1,) * (rank - self.target.ndim) + self.target.shape)
         self.terms, self.places = Terms(unit=10**self.decimals), []
         self.asked_in, positions = common(both.operands, rank)
-        operands = both.operands if total is ANY and positions >= LONG else simplest(both.operands)
-        reference = self.asked_in if operands is both.operands else sp.plain(self.asked_in)
-        for step, one in zip(both.steps, operands, strict=True):
-            x = sp.library(reference).astype(one.laid(reference, rank, positions), reference.dtype, copy=False)
+        reference, xp, dtype = self.asked_in, sp.library(self.asked_in), self.asked_in.dtype
+        laid = [xp.astype(one.laid(reference, rank, positions), dtype, copy=False) for one in both.operands]
+        size = sum(math.prod(one.log_probs.shape) for one in both.operands if one.log_probs is not None)
+        if size < SMALL and not (total is ANY and positions >= LONG):  # NumPy's calls cost a fraction of torch's
+            plain = [sp.plain(x) for x in (reference, *laid)]
+            reference, *laid = plain if all(isinstance(x, np.ndarray) for x in plain) else (reference, *laid)
+        for step, one, x in zip(both.steps, both.operands, laid, strict=True):
             terms: list[Any] = getattr(self.terms, one.kind)
             self.places.append((one, one.kind, len(terms)))
             terms.append((narrow(step * one.support.at(self.decimals)) if one.kind == "points" else step, x))
@@ -598,19 +600,6 @@ def allowed_of(totals: set[Any] | frozenset[Any] | range) -> Known:
         raise NumberError("No total is allowed: expected one at least")
     sp.limited(count, "Totals that are allowed", "allow fewer", ALLOWED)
     return Known.of(np.arange(*ends) if ends and max(map(abs, ends)) < SAFE else sorted(totals))
-
-
-def simplest(operands: list[Operand]) -> list[Operand]:
-    """Operands with arrays of NumPy, if all can be had so and are small: its calls cost a fraction of torch's."""
-    arrays = [None if one.log_probs is None else sp.plain(one.log_probs) for one in operands]
-    given = [array for array in arrays if array is not None]
-    if sum(array.size if isinstance(array, np.ndarray) else SMALL for array in given) >= SMALL:
-        return operands
-    twins = [copy(one) if one.log_probs is not None else one for one in operands]
-    for twin, array in zip(twins, arrays, strict=True):
-        if array is not None:
-            twin.log_probs = array
-    return twins
 
 
 def common(operands: list[Operand], rank: int) -> tuple[sp.Array, int]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from typing import Any, NamedTuple
@@ -62,8 +61,7 @@ class Field(NamedTuple):
     size: int
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """The answer of a layer to one image.
 
     Attributes:
@@ -102,8 +100,7 @@ class Tried(NamedTuple):
     chosen: bool
 
 
-@dataclass(frozen=True)
-class Inside:
+class Inside(NamedTuple):
     """How a reading came about.
 
     Attributes:
@@ -126,8 +123,7 @@ class Inside:
         }
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What a network would say if a patch of the image were blank.
 
     Attributes:
@@ -147,7 +143,7 @@ class Evidence:
     def as_dict(self) -> dict[str, Any]:
         """Its fields as types that `json` writes; `changes` one after the other."""
         changes = self.changes.round(DECIMALS).ravel().tolist()
-        return vars(self) | {"probabilities": self.probabilities.tolist(), "changes": changes}
+        return self._asdict() | {"probabilities": self.probabilities.tolist(), "changes": changes}
 
 
 def read_inside(reader: Reader, picture: Picture, number: Number, ink: InkColour = "auto") -> tuple[Reading, Inside]:

@@ -25,7 +25,7 @@ import operator
 import re
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import islice, pairwise
 from pathlib import Path
@@ -335,8 +335,7 @@ class NumberReading:
         }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Hypothesis:
+class Hypothesis(NamedTuple):
     """What a recognizer says of a proposal; `strings`: the most probable ones; `score`: how well the proposal explains
     the picture, 0 to 1."""
 
@@ -362,8 +361,7 @@ class Hypothesis:
         return middles
 
 
-@dataclass(frozen=True)
-class Opinion:
+class Opinion(NamedTuple):
     """The hypotheses of one recognizer, of which the best comes first."""
 
     recognizer: Recognizer
@@ -529,7 +527,7 @@ def opinion_of(
     found: list[Hypothesis] = []
     for proposals in lines(picture, ink):
         new = {one: one for one in proposals}
-        found = [replace(one, proposal=new.pop(one.proposal, one.proposal)) for one in found]  # it may come again
+        found = [one._replace(proposal=new.pop(one.proposal, one.proposal)) for one in found]  # it may come again
         found = judged([*new.values()], found)
         if found and found[0].value >= BEYOND_DOUBT:
             return Opinion(recognizer, found[:1])

@@ -15,9 +15,9 @@ from __future__ import annotations
 import operator
 import reprlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, SupportsIndex, TypeVar, get_args, overload
+from typing import Any, Literal, NamedTuple, SupportsIndex, TypeVar, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,8 +93,7 @@ RIVAL_SIZE, LINE = 0.5, 1.2
 line of a form."""
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What a picture shows.
 
     `proposal`: the one that explains it best; None if there is no ink at all. `digit` `[10]` and `sum` `[19]`: the
@@ -143,12 +142,12 @@ class Judge:
             return NOTHING, tried
         shares = shares_of([one.score for one in tried], POWER)
         total = None if best.sum is None else shares @ np.array([one.sum for one in tried])
-        found = replace(best, digit=shares @ np.array([one.digit for one in tried]), sum=total)
+        found = best._replace(digit=shares @ np.array([one.digit for one in tried]), sum=total)
         there, sure = WHOLE
         if found.problem == "cut off" and (found.is_digit or 0) >= there and found.digit.max() >= sure:
-            found = replace(found, problem=None)
+            found = found._replace(problem=None)
         if any(is_rival(one.proposal, one.score, chosen) for one in tried if one.proposal):
-            found = replace(found, problem="several")
+            found = found._replace(problem="several")
         return found, tried
 
     def verdicts(self, proposals: list[Proposal], number: int) -> list[Verdict]:
