@@ -77,15 +77,11 @@ class Carries:
         extremes = (int(digits.min()), int(digits.max())) if digits.size else (0, 0)
         reach = column.chain.support
         self.carry = carries(reach[0], reach[-1], base, *extremes)
+        self.paired = len(self.carry) <= PAIRED_CARRIES
         carry = self.carry.reshape(-1, *(1 for _ in digits.shape))  # [C, 1, ...]
         self.steps = column.at(digits + base * carry - carry[:, None])  # [C, C', M, *batch]
         self.start = sp.like(self.steps, np.where(carry[:, 0] == 0, 0.0, sp.IMPOSSIBLE))
         self.end = sp.like(self.steps, np.where(carry[:, 0] == above, 0.0, sp.IMPOSSIBLE))
-
-    @property
-    def paired(self) -> bool:
-        """Whether matrices are multiplied in pairs."""
-        return len(self.carry) <= PAIRED_CARRIES
 
     def log_prob(self) -> sp.Array:
         """The log-probability of the total `[*batch]`."""
@@ -136,15 +132,12 @@ class Carries:
         between = self.add(before[:, None, :half] + steps[:, :, :-1:2], 0)
         after = self.add(steps[:, :, 1::2] + behind[None, :, :half], 1)
 
-        def alternating(one: sp.Array, two: sp.Array, last: sp.Array) -> sp.Array:
+        def alternating(one: sp.Array, two: sp.Array) -> sp.Array:
             both = xp.stack([one, two], axis=2)
-            both = xp.reshape(both, (len(both), 2 * half, *both.shape[3:]))
-            return both if count % 2 == 0 else xp.concat([both, last], axis=1)
+            return xp.reshape(both, (len(both), 2 * both.shape[1], *both.shape[3:]))[:, :count]
 
-        return (
-            alternating(before[:, :half], between, before[:, half:]),
-            alternating(after, behind[:, :half], behind[:, half:]),
-        )
+        between, after = (xp.concat([x, y[:, half:]], axis=1) for x, y in ((between, before), (after, behind)))
+        return alternating(before, between), alternating(after, behind)
 
     def split(self, choose: sp.Choose, batch: tuple[int, ...]) -> NDArray[np.int64]:
         """Sums of the columns that make up a possible total, as indices from the least on, `[M, *batch]`.
@@ -196,12 +189,10 @@ class Equation:
     def __init__(self, terms: Terms, target: NDArray[Any], ring: sp.Ring, middle: int | None = None) -> None:
         self.terms, self.target, self.add = terms, target, ring.add
         lists, self.dense, self.sparse = list(terms.points), None, 0
-        if 1 + sum(abs(step) * (len(x) - 1) for step, x in terms.ranges) > SPARSE * prod(
-            len(x) for _, x in terms.ranges
-        ):
-            self.sparse = len(terms.ranges)
-            numbers = [terms.unit * step * np.arange(len(x)).astype(object) for step, x in terms.ranges]
-            lists = [(narrow(one), x) for one, (_, x) in zip(numbers, terms.ranges, strict=True)] + lists
+        span = 1 + sum(abs(step) * (len(x) - 1) for step, x in terms.ranges)
+        if span > SPARSE * prod(len(x) for _, x in terms.ranges):
+            self.sparse, unit = len(terms.ranges), terms.unit
+            lists = [(narrow(unit * step * np.arange(len(x)).astype(object)), x) for step, x in terms.ranges] + lists
         elif terms.ranges:
             self.dense = sp.stretched(terms.ranges, ring)
             lists.insert(0, listed(self.dense, terms.unit))
@@ -308,8 +299,8 @@ class MostProbable:
     """
 
     total: Any
-    log_prob: NDArray[np.float64]
-    bound: NDArray[np.float64]
+    log_prob: sp.Weights
+    bound: sp.Weights
 
     @property
     def certain(self) -> NDArray[np.bool_]:
@@ -320,17 +311,10 @@ class MostProbable:
 
 def dense_totals(terms: Terms) -> tuple[int, sp.Array]:
     """The least total and the log-probabilities of all from there on, `[T, *batch]`; of terms of whole numbers."""
-    dense, first = list(terms.ranges), 0
-    if terms.points:
-        least, x = filled_up(terms.points)
-        dense.append((1, x))
-        first += least
-    if terms.digits:
-        least, x = totals_of_digits(terms)
-        dense.append((1, x))
-        first += least
-    both = sp.stretched(dense, sp.LOG_SUM)
-    return first + both.chain.support[0], both.all
+    parts = [filled_up(terms.points)] if terms.points else []
+    parts += [totals_of_digits(terms)] if terms.digits else []
+    both = sp.stretched([*terms.ranges, *((1, x) for _, x in parts)], sp.LOG_SUM)
+    return sum(least for least, _ in parts) + both.chain.support[0], both.all
 
 
 def filled_up(lists: list[Points]) -> tuple[int, sp.Array]:
@@ -356,20 +340,16 @@ def totals_of_digits(terms: Terms) -> tuple[int, sp.Array]:
     sp.limited(base * len(carry) ** min(2, count), "Digits and pairs of carries", MEND)
     xp = sp.library(term)
 
-    def steps(position: int) -> sp.Array:
-        """The digit at a position, the carry to it and from it: `[base, C, C', *batch]`."""
-        digit, fro = np.arange(base)[:, None, None], carry[:, None] if position else np.zeros((1, 1), np.int64)
-        return sp.take(column.all[:, position], digit + base * carry - fro - first)
-
     def table(start: int, stop: int) -> sp.Array:
         """The digits at some positions, the carries to them and from them: `[base ** (stop − start), C, C', ...]`."""
         if stop - start > 1:
             return joined(table(start, (start + stop) // 2), table((start + stop) // 2, stop))
-        one = steps(start)
-        if stop < count:
-            return one
-        one = xp.permute_dims(one, (2, 0, 1, *range(3, one.ndim)))  # what is carried on top is one more digit
-        return xp.reshape(one, (len(carry) * base, one.shape[2], 1, *one.shape[3:]))
+        digit, fro = np.arange(base)[:, None, None], carry[:, None] if start else np.zeros((1, 1), np.int64)
+        one = sp.take(column.all[:, start], digit + base * carry - fro - first)
+        if stop == count:  # what is carried on top is one more digit
+            one = xp.permute_dims(one, (2, 0, 1, *range(3, one.ndim)))
+            one = xp.reshape(one, (len(carry) * base, one.shape[2], 1, *one.shape[3:]))
+        return one
 
     greatest = [step * (base**length - 1) for (step, _), length in zip(terms.digits, terms.lengths, strict=True)]
     least = sum(min(0, one) for one in greatest)
@@ -412,16 +392,14 @@ def best_of(totals: NDArray[Any] | int, x: sp.Array) -> MostProbable:
     return MostProbable(index + totals if isinstance(totals, int) else totals[index], log_prob, log_prob)
 
 
-def flat(x: sp.Array, batch: tuple[int, ...]) -> NDArray[np.float64]:
+def flat(x: sp.Array, batch: tuple[int, ...]) -> sp.Weights:
     """`[..., *batch]` with one axis for all of the batch: `[..., B]`."""
     whole = sp.host(x).astype(np.float64)
     ahead = whole.shape[: whole.ndim - len(batch)]
     return np.broadcast_to(whole, (*ahead, *batch)).reshape(*ahead, prod(batch))
 
 
-def kept_of(
-    weights: NDArray[np.float64], bound: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+def kept_of(weights: sp.Weights, bound: sp.Weights) -> tuple[NDArray[np.int64], sp.Weights, sp.Weights]:
     """Of prefixes `[F, C, E, B]` and their bounds `[F, B]` those that are kept, the best first.
 
     Returns:
@@ -439,7 +417,7 @@ def kept_of(
     return order[:count], bound[:count], np.maximum(lost, bound[count:].max(0, initial=sp.IMPOSSIBLE))
 
 
-def dominated(weights: NDArray[np.float64]) -> NDArray[np.bool_]:
+def dominated(weights: sp.Weights) -> NDArray[np.bool_]:
     """Which of prefixes `[F, C, E, B]` can be left out, since another one has no smaller weight anywhere: `[F, B]`."""
     count, batch = len(weights), weights.shape[-1]
     no_less = np.ones((count, count, batch), np.bool_)
@@ -469,13 +447,13 @@ class Search:
         self.batch = np.broadcast_shapes(term.shape[2:], column.all.shape[2:], given.shape[1:])
         self.sums, self.lists = flat(column.all, self.batch), flat(given, self.batch)
 
-    def steps(self, position: int) -> NDArray[np.float64]:
+    def steps(self, position: int) -> sp.Weights:
         """From a carry, by a digit of the total, to a carry: `[base, C, C', E, B]`."""
         digit, to, fro = np.arange(self.base)[:, None, None, None], self.carry[:, None], self.carry[:, None, None]
         reached = digit + self.base * to - fro - self.digits[position]
         return np.asarray(sp.take(self.sums[:, position], reached - self.first))
 
-    def bounds(self) -> list[NDArray[np.float64]]:
+    def bounds(self) -> list[sp.Weights]:
         """The most that is above 0, 1, … positions if each digit were chosen knowing the carry: `[C, E, B]`."""
         above = [np.zeros((len(self.carry), *self.lists.shape))]
         for position in reversed(range(self.count)):
@@ -498,9 +476,7 @@ class Search:
         bound = np.maximum(log_prob, dropped)
         return MostProbable(total.reshape(self.batch), log_prob.reshape(self.batch), bound.reshape(self.batch))
 
-    def completed(
-        self, weights: NDArray[np.float64], kept: list[NDArray[np.int64]]
-    ) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    def completed(self, weights: sp.Weights, kept: list[NDArray[np.int64]]) -> tuple[NDArray[Any], sp.Weights]:
         """Of the prefixes the best, with what it has above its digits; and its log-probability: `[B]` both."""
         tops, top = np.unique(self.carry[:, None] + self.above, return_inverse=True)
         prefixes, batch = len(weights), weights.shape[-1]

@@ -60,7 +60,22 @@ def solve(
     """
     asked = Query(words_in(query) if isinstance(query, str) else query, check_sign(decimal))
     numbers = reader.numbers if isinstance(reader, Reader) else reader or Numbers()
-    return solution_of(asked, read(asked, numbers, engine, digits, check_ink(ink)))
+    ink, terms = check_ink(ink), asked.pictures
+    for term in terms.values():
+        check_there(asked, term)
+    count = max(2, min(CANDIDATES, int(COMBINATIONS ** (1 / max(1, ceil(len(terms) / 2))))))
+    readings: dict[Hashable, NumberReading] = {}
+    for key, term in terms.items():
+        (result,) = numbers.read_each([term.content.picture], engine, digits, asked.decimal, ink, count)
+        if isinstance(result, ImageError):
+            raise type(result)(f"{asked.near(term.place)}: word {term.place}, {result}")
+        if isinstance(result, SumnistError):
+            raise result
+        if not result.candidates:
+            expected = f"a number on it, not accepted: {result.reason}"
+            raise asked.wrong(term.place, expected, str(result.advice), ImageError)
+        readings[key] = result
+    return solution_of(asked, readings)
 
 
 def words_in(*given: str) -> list[Any]:
@@ -71,29 +86,6 @@ def words_in(*given: str) -> list[Any]:
         is_name = not any(part in SIGNS for part in parts) or os.path.isfile(text)
         words += [Path(text)] if len(given) > 1 and len(parts) > 1 and is_name else parts
     return words
-
-
-def read(
-    query: Query, numbers: Numbers, engine: ReadingEngine, digits: Any, ink: InkColour
-) -> dict[Hashable, NumberReading]:
-    """The readings of the pictures in a query, by their keys. Raises `ImageError`."""
-    terms = query.pictures
-    for term in terms.values():
-        check_there(query, term)
-    count = max(2, min(CANDIDATES, int(COMBINATIONS ** (1 / max(1, ceil(len(terms) / 2))))))
-    readings: dict[Hashable, NumberReading] = {}
-    for key, term in terms.items():
-        (result,) = numbers.read_each([term.content.picture], engine, digits, query.decimal, ink, count)
-        if isinstance(result, ImageError):
-            raise type(result)(f"{query.near(term.place)}: word {term.place}, {result}")
-        if isinstance(result, SumnistError):
-            raise result
-        if not result.candidates:
-            raise query.wrong(
-                term.place, f"a number on it, not accepted: {result.reason}", str(result.advice), ImageError
-            )
-        readings[key] = result
-    return readings
 
 
 def check_there(query: Query, term: Term) -> None:
