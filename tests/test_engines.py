@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -20,41 +20,22 @@ from sumnist.batch.pool import Workers, start_workers
 from sumnist.errors import MissingExtraError, RunError, ScoreError, StudyError, SumnistError
 
 
-class ByHand:
-    """Jobs that end when they are told to, with ten times their number."""
-
-    def __init__(self) -> None:
-        self.futures: dict[int, Future[int]] = {}
-        self.workers = Workers(self.submit, limit=3)
-
-    def submit(self, job: int) -> Future[int]:
-        self.futures[job] = Future()
-        return self.futures[job]
-
-    def finish(self, job: int) -> None:
-        self.futures[job].set_result(10 * job)
-
-
 def test_results_come_in_the_order_of_the_jobs_which_are_taken_no_further_ahead_than_the_limit() -> None:
-    hand = ByHand()
+    futures, begun = [Future[int]() for _ in range(5)], list[int]()
 
-    def jobs() -> Iterator[int]:
-        for job in range(5):
-            yield job
-            if job == 1:
-                hand.finish(1)
-                hand.finish(0)
+    def submit(job: int) -> Future[int]:
+        begun.append(job)
+        return futures[job]
 
-    results = hand.workers.in_order(jobs())
-    assert next(results) == (0, 0)
-    assert list(hand.futures) == [0, 1, 2]
+    results = Workers(submit, limit=3).in_order(range(5))
+    for job in (1, 0, 2, 3, 4):
+        futures[job].set_result(10 * job)
+        if job == 0:
+            assert next(results) == (0, 0)
+            assert begun == [0, 1, 2]
     assert next(results) == (1, 10)
-    assert list(hand.futures) == [0, 1, 2, 3]
-    for job in (2, 3):
-        hand.finish(job)
-    assert [next(results), next(results)] == [(2, 20), (3, 30)]
-    hand.finish(4)
-    assert list(results) == [(4, 40)]
+    assert begun == [0, 1, 2, 3]
+    assert list(results) == [(2, 20), (3, 30), (4, 40)]
 
 
 def doubling() -> Callable[[int], tuple[int, int]]:

@@ -325,12 +325,9 @@ def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def row_of(table: Path, name: str | None, number: Any, line: int, sums: bool) -> Row:
     """The row of a table with these values; its path counts from the folder of the table. Without `sums` there need be
     no number."""
-    if not name:
-        return Row("", None, error=f"line {line}: no path, expected the name of a picture")
-    if len(name) > LONGEST_PATH:
-        return Row(
-            "", None, error=f"line {line}: a path of {len(name):,} characters, expected at most {LONGEST_PATH:,}"
-        )
+    if not name or len(name) > LONGEST_PATH:
+        long = f"a path of {len(name or ''):,} characters, expected at most {LONGEST_PATH:,}"
+        return Row("", None, error=f"line {line}: {long if name else 'no path, expected the name of a picture'}")
     try:
         check_digits(number)
         given = check_number(number, exact=True) if sums or number not in (None, "") else None
