@@ -48,9 +48,9 @@ from PIL import Image
 import sumnist.serve
 from evidence import ROOT
 from sumnist.arithmetic.sumproduct import log_sum
-from sumnist.data.cell_classes import CELL_MARGIN, CELL_SCALE
 from sumnist.data.mnist import FILES as IDX_FILES
 from sumnist.data.mnist import load_mnist, packed, parse_idx, read_idx_bytes
+from sumnist.data.texts import CELL_MARGIN, CELL_SCALE
 from sumnist.errors import SumnistError
 from sumnist.files import LEARNED, NUMBERS, ONNX, PRETRAINED
 from sumnist.inference.onnx import OnnxNetwork

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from evidence import RESULTS, Row, add, with_envelope
 from measure import TRIED
 from sumnist.config import Config, preset
-from sumnist.data import soft_labels
+from sumnist.data import mnist
 from sumnist.data.augment import augmentation
 from sumnist.data.cells import Cells
 from sumnist.data.mnist import DigitSet, load_mnist
@@ -426,7 +426,7 @@ def labels(runs: Path, into: Path, rows: Path) -> None:
         train(replace(TEACHER, fold=k), runs / f"fold-{k}", resume=True)
     answers, row = taught(runs)
     stream = io.BytesIO()
-    np.savez_compressed(stream, answers=soft_labels.encoded(answers, load_mnist("train").digits))
+    np.savez_compressed(stream, answers=mnist.encoded(answers, load_mnist("train").digits))
     write_atomically(into, stream.getvalue())
     add(rows, row)
 
@@ -471,7 +471,7 @@ SHIPPED: dict[str, tuple[Callable[[Path, Path, Path], None], Path, str]] = {
     "numbers": (numbers, NUMBERS, "numbers"),
     "cells": (cells, CELLS, "cells"),
     "learned": (learned, LEARNED, "learned"),
-    "labels": (labels, Path(soft_labels.__file__).with_name(soft_labels.FILE), "teachers"),
+    "labels": (labels, Path(mnist.__file__).with_name(mnist.SOFT_LABELS), "teachers"),
 }
 """What can be shipped: what does it, what it writes, and the file of its rows."""
 

@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sumnist.data import disturb
-from sumnist.data.augment import Augment
-from sumnist.data.disturb import disturbed
+from sumnist.data import augment
+from sumnist.data.augment import Augment, disturbed
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import as_image
 
@@ -28,7 +27,7 @@ def test_some_images_are_disturbed_and_the_others_are_as_they_were() -> None:
     result = disturbed(IMAGES, seeded())
     assert result.shape == IMAGES.shape
     assert 0 <= float(result.min()) <= float(result.max()) <= 1
-    untouched = (1 - disturb.COARSE_SHARE) * (1 - disturb.BLUR_SHARE) ** 5 * (1 - disturb.LINE_SHARE) ** 3
+    untouched = (1 - augment.COARSE_SHARE) * (1 - augment.BLUR_SHARE) ** 5 * (1 - augment.LINE_SHARE) ** 3
     assert changed(result) == pytest.approx(1 - untouched, abs=0.05)
 
 

@@ -17,13 +17,12 @@ from PIL import Image
 
 from drawings import TEST
 from sumnist.data import outliers, papers, pens, strips
-from sumnist.data.disturb import Draw, disturbed
+from sumnist.data.augment import Draw, disturbed
 from sumnist.data.glyphs import characters
-from sumnist.data.lines import placed
 from sumnist.data.mnist import load_mnist
 from sumnist.data.outliers import Outliers
 from sumnist.data.pairs import as_image
-from sumnist.data.strips import Strips
+from sumnist.data.strips import Strips, placed
 from sumnist.data.texts import texts
 from sumnist.lab.suites.corruptions import CORRUPTIONS, corrupted
 from sumnist.lab.suites.digits import HALVES, drawn_cells, font_digits, mnist_half, small_digits

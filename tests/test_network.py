@@ -27,10 +27,10 @@ from ctc_oracle import is_number_probability
 from sumnist.cli import main
 from sumnist.config import PRESETS, Config, preset
 from sumnist.data import cells, pens, strips
-from sumnist.data.cell_classes import CELL_CLASSES
 from sumnist.data.cells import PRIORS
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import as_image
+from sumnist.data.texts import CELL_CLASSES
 from sumnist.errors import ConfigError, ExportError, ImageError, NumberError, RunError
 from sumnist.files import CELLS, CONFIG, NUMBERS, PRETRAINED, WEIGHTS
 from sumnist.inference.cells import CellReader

@@ -16,10 +16,9 @@ from torch.utils.data import DataLoader
 
 from sumnist.config import Augmentation, Config
 from sumnist.data.augment import Augment, Shift, with_strokes
-from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.data.mnist import SOFT_STEP, DigitSet, decoded, encoded, load_mnist, posterior, with_soft_labels
 from sumnist.data.pairs import Batch, PairBatches, PairDataset, Pairs, smallest_batch
 from sumnist.data.sampling import NO_DIGIT, draw_numbers, folds, hold_out
-from sumnist.data.soft_labels import STEP, decoded, encoded, posterior, with_soft_labels
 from sumnist.errors import ConfigError, DataError
 from sumnist.model.fusion import Heads
 from sumnist.model.losses import joint_loss
@@ -210,7 +209,7 @@ def test_probabilities_come_back_from_the_file_within_half_a_step() -> None:
     answers /= answers.sum(1, keepdims=True)
     labels = np.random.default_rng(1).integers(10, size=200)
     back = decoded(encoded(answers, labels), labels)
-    assert np.abs(np.log(back) - np.log(answers)).max() < 2 * STEP
+    assert np.abs(np.log(back) - np.log(answers)).max() < 2 * SOFT_STEP
     assert np.allclose(back.sum(1), 1, atol=1e-6)
 
 

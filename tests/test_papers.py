@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sumnist.data import papers
-from sumnist.data.disturb import Draw
+from sumnist.data.augment import Draw
 from sumnist.data.papers import on_paper, pictured
 
 COUNT, WIDE = 2000, 48

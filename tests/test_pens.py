@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from sumnist.data.mnist import load_mnist
-from sumnist.data.pens import EDGE, HEIGHT, Bank, Pieces, Strokes, stroked, written
+from sumnist.data.pens import EDGE, Bank, Pieces, Strokes, stroked, written
+from sumnist.data.texts import HEIGHT
 from sumnist.errors import DataError
 
 MNIST = load_mnist("train")

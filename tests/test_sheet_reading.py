@@ -18,7 +18,7 @@ from PIL import Image
 
 import sumnist.sheets
 from simulated_sheets import EXAM, SIZE, as_people_write, ink, jpeg_of_page, photograph, sheets, write
-from sumnist.data.cell_classes import CELL_CLASSES
+from sumnist.data.texts import CELL_CLASSES
 from sumnist.errors import LayoutError
 from sumnist.files import fits
 from sumnist.lab.suites.sheets import Sheets, filled, photographed, printed

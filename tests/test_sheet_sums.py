@@ -20,7 +20,7 @@ from sheet_enumeration import WEIGHTS, Form, Way, by_values, channel, forms, rea
 from sumnist.arithmetic import sumproduct
 from sumnist.arithmetic.sumproduct import LOG_SUM
 from sumnist.arithmetic.values import Value, Values
-from sumnist.data.cell_classes import CELL_CLASSES
+from sumnist.data.texts import CELL_CLASSES
 from sumnist.errors import EquationError, LayoutError, NumberError
 from sumnist.sheets import check as module
 from sumnist.sheets import reading

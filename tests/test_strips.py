@@ -11,13 +11,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from sumnist.data import lines as lines_module
 from sumnist.data import pens, strips
 from sumnist.data import texts as texts_module
-from sumnist.data.lines import Lines, placed
 from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.data.strips import ALPHABET, HEIGHT, STEP, StripBatch, Strips
-from sumnist.data.texts import AROUND, NUMBER, STYLES, Texts, string_of, texts
+from sumnist.data.strips import Lines, StripBatch, Strips, placed
+from sumnist.data.texts import ALPHABET, AROUND, HEIGHT, NUMBER, STEP, STYLES, Texts, string_of, texts
 from sumnist.errors import DataError
 
 MNIST = load_mnist("train")
@@ -122,7 +120,7 @@ def test_the_digits_of_a_target_are_those_that_stand_there(made: Strips, monkeyp
         "JOINED_SHARE": 0.0,
     }  # fmt: skip
     for name, value in plain.items():
-        monkeypatch.setattr(lines_module, name, value)
+        monkeypatch.setattr(strips, name, value)
     monkeypatch.setattr(texts_module, "KINDS", (1.0, 0.0, 0.0, 0.0, 0.0))
     monkeypatch.setattr(texts_module, "STYLES", {"plain": (0, 0, 1.0), "grouped": (0, 0, 0.0), "dashed": (0, 0, 0.0)})
     monkeypatch.setattr(texts_module, "AROUND", dict.fromkeys(AROUND, (0.0, 0.0)) | {"nothing": (1.0, 1.0)})

@@ -22,8 +22,6 @@ from sumnist.data.mnist import DigitSet
 from sumnist.data.pairs import as_image
 from sumnist.data.sampling import epoch_seed
 
-__all__ = ["SumBatch", "SumBatches", "grouped", "per_sum", "totals"]
-
 SAFE_DIGITS = 16
 """Digits up to which 100 numbers add up to what int64 holds."""
 

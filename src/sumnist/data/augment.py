@@ -2,7 +2,9 @@
 
 Affine: rotation, scale, shear and shift. Elastic: the affine map plus a smooth random displacement (Simard, Steinkraus
 and Platt, 2003), here noise on a coarse mesh, interpolated. Handwriting: elastic, and strokes of another width, as
-other pens make them. Robust: handwriting, and the disturbances of `data/disturb`.
+other pens make them. Robust: handwriting, and the disturbances of `disturbed`, each of which happens to a small share
+of the images of a batch: half of them meet none, few more than one. None is one of the corruptions by which robustness
+is measured (`suites/corruptions`), though some are similar.
 """
 
 from __future__ import annotations
@@ -15,9 +17,182 @@ from torch import Tensor
 from torch.nn import functional
 
 from sumnist.config import Augmentation
-from sumnist.data.disturb import disturbed
 
-__all__ = ["Augment", "augmentation"]
+SIDE = 28
+COARSE = (9, 11, 14, 18, 22)
+"""Pixels a side to which an image is reduced: 11 leave 8 for the digit's box, 22 leave 16."""
+COARSE_SHARE = 0.12
+LIGHT_SHARE = BLUR_SHARE = NOISE_SHARE = COVER_SHARE = EDGE_SHARE = 0.08
+DARKEST = 0.5
+"""The brightest ink is made at most this much darker."""
+SLOPE = 0.5
+"""The light on the ground rises at most to this, from one side to the other."""
+NOISE = 0.25
+"""Standard deviation of the noise, at most."""
+COVER = 3, 9
+"""Sides of the rectangle that covers a part of the image, in pixels: from, to but not including."""
+COVER_INK_SHARE = 0.25
+"""Share of these rectangles that are ink; the others are ground."""
+LEAST_CONTRAST = 0.2
+"""Between ink and ground, of an image with another light."""
+STEEP = 6.0
+"""How many times steeper an edge from ground to ink is made, at most."""
+LINE_SHARE = OUTLINE_SHARE = STRIPE_SHARE = WORN_SHARE = 0.04
+MOST_LINES = 3
+"""Lines across an image, at most."""
+LINE = 0.4, 1.2
+"""Half the width of such a line, in pixels: from, to."""
+STRIPE = 0.2, 0.6
+"""Width of the stripe by the image's side: from, to."""
+GAPS = 9
+"""Cells a side of the noise by which ink comes and goes."""
+
+
+def disturbed(image: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
+    """Images `[B, 1, 28, 28]` in [0, 1] → as many, some of them coarse, dim, blurred, noisy, covered in part or sharp.
+
+    `strength` multiplies the shares of the images to which each happens.
+    """
+    draw = Draw(len(image), generator, image.device, strength)
+    for disturb in (outlined, worn, crossed, striped, coarse, blurred, sharpened, lit, covered, noisy):
+        image = disturb(image, draw)
+    return image.clamp_(0, 1)
+
+
+class Draw:
+    """Random values for `count` images."""
+
+    def __init__(self, count: int, generator: torch.Generator, device: torch.device, strength: float) -> None:
+        self.count, self.generator, self.device, self.strength = count, generator, device, strength
+
+    def uniform(self) -> Tensor:
+        """`[B, 1, 1, 1]` in [0, 1)."""
+        return torch.rand(self.count, 1, 1, 1, generator=self.generator, device=self.device)
+
+    def chosen(self, share: float) -> Tensor:
+        """Which images, `[B, 1, 1, 1]`: 1 for the `share` to which something happens, 0 for the others."""
+        return (self.uniform() < share * self.strength).float()
+
+    def some(self, share: float) -> Tensor:
+        """The places of the `share` of the images to which something costly happens."""
+        order = torch.randperm(self.count, generator=self.generator, device=self.device)
+        return order[: round(share * self.strength * self.count)]
+
+    def between(self, low: float, high: float, count: int) -> Tensor:
+        """`[count, 1, 1]` from `low` to `high`."""
+        return low + (high - low) * torch.rand(count, 1, 1, generator=self.generator, device=self.device)
+
+
+def coarse(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images reduced to fewer pixels and enlarged again."""
+    order = torch.randperm(draw.count, generator=draw.generator, device=draw.device)
+    each = round(COARSE_SHARE * draw.strength * draw.count / len(COARSE))
+    result = image.clone()
+    for i, side in enumerate(COARSE):
+        some = order[i * each : (i + 1) * each]
+        if len(some):
+            small = functional.interpolate(image[some], size=(side, side), mode="area")
+            result[some] = functional.interpolate(small, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+    return result
+
+
+def blurred(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images less sharp: part of the way to the mean over 3×3 pixels, or over twice that."""
+    amount = draw.chosen(BLUR_SHARE) * draw.uniform() * 2
+    once = smooth(image)
+    twice = smooth(once)
+    return image.lerp(once, amount.clamp_max(1)).lerp(twice, (amount - 1).clamp_min(0))
+
+
+def smooth(image: Tensor) -> Tensor:
+    """The mean of each pixel's 3×3 neighbourhood, along one axis and then the other; outside all is dark."""
+    for axis, pad in ((2, (0, 0, 1, 1)), (3, (1, 1, 0, 0))):
+        padded = functional.pad(image, pad)
+        image = (padded.narrow(axis, 0, SIDE) + image + padded.narrow(axis, 2, SIDE)) / 3
+    return image
+
+
+def sharpened(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images with harder edges, up to black and white, and with wider or narrower strokes."""
+    steep = 1 + draw.chosen(EDGE_SHARE) * draw.uniform() * (STEEP - 1)
+    middle = 0.3 + 0.4 * draw.uniform()
+    return torch.where(steep > 1, ((image - middle) * steep + 0.5).clamp(0, 1), image)
+
+
+def lit(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images with fainter ink, on a ground that is lighter, and not everywhere the same."""
+    chosen = draw.chosen(LIGHT_SHARE)
+    ink = 1 - chosen * draw.uniform() * DARKEST
+    angle = draw.uniform() * (2 * torch.pi)
+    place = torch.linspace(-1, 1, SIDE, device=image.device)
+    across = angle.cos() * place + angle.sin() * place[:, None]  # [B, 1, 28, 28]
+    ground = chosen * draw.uniform() * SLOPE * (0.5 + across * 0.5 * draw.uniform()).clamp(0, 1)
+    return ground + image * (ink - ground).clamp_min(LEAST_CONTRAST)
+
+
+def covered(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images with a rectangle over them: ground or, more rarely, ink."""
+    chosen = draw.chosen(COVER_SHARE) > 0
+    least, most = COVER
+    place = torch.arange(SIDE, device=image.device)
+    inside = chosen
+    for along in (place, place[:, None]):
+        first, length = 2 + draw.uniform() * 20, least + draw.uniform() * (most - least)
+        inside = inside & (along >= first) & (along < first + length)
+    return torch.where(inside, (draw.uniform() < COVER_INK_SHARE).float(), image)
+
+
+def noisy(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images with noise in every pixel."""
+    amount = draw.chosen(NOISE_SHARE) * draw.uniform() * NOISE
+    noise = torch.randn(image.shape, generator=draw.generator, device=draw.device)
+    return image + noise * amount
+
+
+def outlined(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images with the edges of their strokes instead of the strokes, as an outline font has them."""
+    some = draw.some(OUTLINE_SHARE)
+    solid = (image[some] > draw.between(0.3, 0.7, len(some))[:, None]).float()
+    wider = functional.max_pool2d(solid, 3, 1, 1)
+    inner, outer = solid + functional.max_pool2d(-solid, 3, 1, 1), wider - solid
+    return image.index_copy(0, some, torch.where(draw.between(0, 1, len(some))[:, None] < 0.5, inner, outer))
+
+
+def worn(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images with ink that fades here and there, as a dry pen's."""
+    some = draw.some(WORN_SHARE)
+    noise = torch.rand(len(some), 1, GAPS, GAPS, generator=draw.generator, device=draw.device)
+    noise = functional.interpolate(noise, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+    gaps = ((noise - draw.between(0.45, 0.7, len(some))[:, None]) * 8).clamp(0, 1)
+    return image.index_copy(0, some, image[some] * (1 - gaps * draw.between(0.4, 1, len(some))[:, None]))
+
+
+def crossed(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images with straight lines across them, some of these dotted."""
+    some = draw.some(LINE_SHARE)
+    lined, place = image[some, 0], torch.linspace(-1, 1, SIDE, device=image.device) * (SIDE / 2)
+    for i in range(MOST_LINES):
+        angle = draw.between(0, math.pi, len(some))
+        across = angle.cos() * place + angle.sin() * place[:, None] - draw.between(-10, 10, len(some))
+        along = angle.cos() * place[:, None] - angle.sin() * place
+        ink = (draw.between(*LINE, len(some)) - across.abs() + 0.5).clamp(0, 1) * draw.between(0.5, 1, len(some))
+        dotted = draw.between(0, 1, len(some)) < 0.4
+        gaps = (along * draw.between(0.8, 2.5, len(some))).sin() < 0
+        there = (draw.between(0, 1, len(some)) < 1 / (i + 1)) & ~(dotted & gaps)
+        lined = torch.maximum(lined, ink * there)
+    return image.index_copy(0, some, lined[:, None])
+
+
+def striped(image: Tensor, draw: Draw) -> Tensor:
+    """Some of the images with ink and ground exchanged in a stripe, upright or level."""
+    some = draw.some(STRIPE_SHARE)
+    place = torch.linspace(0, 1, SIDE, device=image.device)
+    first, wide = draw.between(0, 1 - STRIPE[0], len(some)), draw.between(*STRIPE, len(some))
+    upright = draw.between(0, 1, len(some)) < 0.5
+    along = torch.where(upright, place, place[:, None])
+    inside = ((along >= first) & (along < first + wide))[:, None]
+    return image.index_copy(0, some, torch.where(inside, 1 - image[some], image[some]))
+
 
 ROTATION = math.radians(12)
 SCALE = 0.12
@@ -108,9 +283,9 @@ def with_strokes(image: Tensor, width: Tensor) -> Tensor:
 
 
 def widest(image: Tensor) -> Tensor:
-    """The largest value of each pixel's 3×3 neighbourhood, by one axis and then the other: eight times as fast as
-    `max_pool2d`."""
-    for axis in (2, 3):
+    """The largest value of each pixel's 3×3 neighbourhood, in images `[..., 28, 28]`, by one axis and then the other:
+    eight times as fast as `max_pool2d`."""
+    for axis in (-2, -1):
         pairs = torch.maximum(image.narrow(axis, 0, SIDE - 1), image.narrow(axis, 1, SIDE - 1))
         inner = torch.maximum(pairs.narrow(axis, 0, SIDE - 2), image.narrow(axis, 2, SIDE - 2))
         image = torch.cat([pairs.narrow(axis, 0, 1), inner, pairs.narrow(axis, SIDE - 2, 1)], axis)

@@ -16,16 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sumnist.data.cell_classes import CELL_CLASSES, CELL_HEIGHT, CELL_MARGIN, CELL_SCALE
-from sumnist.data.disturb import Draw
+from sumnist.data.augment import Draw
 from sumnist.data.forms import on_form, photographed
 from sumnist.data.glyphs import Watch
-from sumnist.data.marks import Area, crossing, filler, through
+from sumnist.data.marks import CROSSINGS, FILLERS, Area, mark, through
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pens import DRAWN, EDGE, SCRAWL, Bank, Pieces, Strokes, stroked, written
 from sumnist.data.strips import mixed
-
-__all__ = ["BOX_WIDTH", "PRIORS", "CellBatch", "Cells", "strip_width"]
+from sumnist.data.texts import CELL_CLASSES, CELL_HEIGHT, CELL_MARGIN, CELL_SCALE
 
 BOX = 24
 """Pixels of a box's width, 8 mm."""
@@ -372,7 +370,7 @@ def fill(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
         x, _ = spot(inside, random)
         left, right = x - BOX / 2, x + BOX / 2
     x, y = random.normal(0, FILLER_OFF, 2)
-    sketch.paths(cell, filler((left + x, right + x, top + y, bottom + y), random), writer)
+    sketch.paths(cell, mark(FILLERS, (left + x, right + x, top + y, bottom + y), random), writer)
 
 
 def cross_out(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
@@ -397,7 +395,7 @@ def cross_out(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
         middle, half = (area[0] + area[1]) / 2, (inside[1] - inside[0]) / 2
         sketch.paths(cell, through((middle - half, middle + half, *area[2:]), random), by)
     else:
-        sketch.paths(cell, crossing(area, random), by)
+        sketch.paths(cell, mark(CROSSINGS, area, random), by)
 
 
 def blacken(sketch: Sketch, cell: int, area: Area, writer: Writer) -> None:
@@ -444,7 +442,7 @@ def beside(sketch: Sketch, cell: int, inside: Area, side: int, writer: Writer) -
     next_to = left + side * BOX, right + side * BOX, top, bottom
     chance = random.random()
     if chance < FILLED_SHARE:
-        sketch.paths(cell, filler(next_to, random), writer)
+        sketch.paths(cell, mark(FILLERS, next_to, random), writer)
         return
     x, y = spot(next_to, random)
     tall = writer.tall * random.uniform(0.9, 1.1)
@@ -453,4 +451,4 @@ def beside(sketch: Sketch, cell: int, inside: Area, side: int, writer: Writer) -
         x = edge - side * random.uniform(*REACH) + side * tall * random.uniform(0.25, 0.4)
     area = sketch.character(cell, sketch.digit(int(random.integers(0, 10)), writer), x, y, tall, writer, 1.1 * BOX)
     if chance < FILLED_SHARE + CROSSED_SHARE:
-        sketch.paths(cell, crossing(area, random), writer)
+        sketch.paths(cell, mark(CROSSINGS, area, random), writer)

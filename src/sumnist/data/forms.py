@@ -13,11 +13,9 @@ import math
 import torch
 from torch import Tensor
 
-from sumnist.data.cell_classes import CELL_MARGIN, CELL_SCALE
-from sumnist.data.disturb import Draw
+from sumnist.data.augment import Draw
 from sumnist.data.papers import blurred, coarse, compressed, noise, places, sharpened, smooth, some
-
-__all__ = ["on_form", "photographed"]
+from sumnist.data.texts import CELL_MARGIN, CELL_SCALE
 
 EDGE = CELL_MARGIN * CELL_SCALE
 """Pixels from the edge of the picture to the printed line."""

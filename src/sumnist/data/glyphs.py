@@ -19,8 +19,6 @@ from PIL import Image, ImageDraw
 
 from sumnist.data.sampling import NO_DIGIT
 
-__all__ = ["NUMERALS", "SIGNS", "characters"]
-
 SIDE, BOX, MIDDLE = 28, 20, 14
 FINE = 4
 """The resolution at which strokes are drawn, as a multiple of the image's."""
@@ -196,6 +194,7 @@ def piece(random: Random) -> Points:
 
 
 def turned(random: Random) -> Points:
+    """A direction, `[2]`."""
     angle = random.uniform(0, 2 * np.pi)
     return np.array([np.cos(angle), np.sin(angle)])
 
@@ -257,6 +256,7 @@ def fitted(paths: list[Points], size: float) -> list[Points]:
 
 
 def canvas() -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    """An empty picture, fine enough for strokes, and what draws on it."""
     image = Image.new("L", (SIDE * FINE, SIDE * FINE))
     return image, ImageDraw.Draw(image)
 

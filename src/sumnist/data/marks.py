@@ -16,12 +16,11 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CROSSINGS", "FILLERS", "Area", "crossing", "filler", "through"]
-
 Path = NDArray[np.float64]
 Area = tuple[float, float, float, float]
 Random = np.random.Generator
-Mark = Callable[[Area, Random], list[Path]]
+Mark = Callable[[float, float, float, float, Random], list[Path]]
+"""From the middle (x, y) of an area, and half its width and height."""
 
 POINTS = 5
 """Points of a stroke that is almost straight."""
@@ -48,18 +47,11 @@ def at_angle(x: float, y: float, angle: float, half: float, random: Random) -> P
     return stroke(x - across, y + up, x + across, y - up, random)
 
 
-def middle(area: Area) -> tuple[float, float, float, float]:
-    """Its middle (x, y), and half its width and height."""
-    left, right, top, bottom = area
-    return (left + right) / 2, (top + bottom) / 2, (right - left) / 2, (bottom - top) / 2
-
-
 # Fillers of an area: a box, or a part of a strip.
 
 
-def cross(area: Area, random: Random) -> list[Path]:
+def cross(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
     """An X, or a small ×."""
-    x, y, wide, high = middle(area)
     size = random.uniform(0.25, 1.05)
     wide, high = min(wide, high * 1.2) * size * random.uniform(0.75, 1.1), high * size * random.uniform(0.75, 1.1)
     turn = random.normal(0, 0.12)
@@ -72,25 +64,23 @@ def cross(area: Area, random: Random) -> list[Path]:
     ]
 
 
-def dash(area: Area, random: Random) -> list[Path]:
+def dash(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
     """A –."""
-    x, y, wide, high = middle(area)
     half = min(wide, 1.4 * high) * random.uniform(0.3, 1.05)
     return [at_angle(x, y + random.normal(0, 0.15) * high, random.normal(0.02, 0.12), half, random)]
 
 
-def double_dash(area: Area, random: Random) -> list[Path]:
+def double_dash(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
     """An =."""
-    apart = middle(area)[3] * random.uniform(0.15, 0.4)
-    (first,), angle = dash(area, random), random.normal(0, 0.08)
+    apart = high * random.uniform(0.15, 0.4)
+    (first,), angle = dash(x, y, wide, high, random), random.normal(0, 0.08)
     x, y = first.mean(0)
     half = float(np.ptp(first[:, 0])) / 2
     return [at_angle(x, y + sign * apart, angle, half * random.uniform(0.85, 1.1), random) for sign in (-1, 1)]
 
 
-def slash(area: Area, random: Random) -> list[Path]:
+def slash(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
     """A /, from corner to corner, so that it is no 1; rarely two."""
-    x, y, wide, high = middle(area)
     angle = np.arctan2(high, min(wide, 1.3 * high)) + random.normal(0, 0.08)
     half = np.hypot(min(wide, 1.3 * high), high) * random.uniform(0.75, 1.1)
     apart = random.uniform(0.25, 0.6) * min(wide, high)
@@ -98,16 +88,14 @@ def slash(area: Area, random: Random) -> list[Path]:
     return [at_angle(x + place, y, angle + random.normal(0, 0.03), half, random) for place in places]
 
 
-def backslash(area: Area, random: Random) -> list[Path]:
+def backslash(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
     r"""A \, of any size."""
-    x, y, wide, high = middle(area)
     angle = np.pi - np.arctan2(high, min(wide, 1.3 * high)) + random.normal(0, 0.15)
     return [at_angle(x, y, angle, np.hypot(min(wide, high), high) * random.uniform(0.5, 1.1), random)]
 
 
-def wave(area: Area, random: Random) -> list[Path]:
+def wave(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
     """A ~ of half a period to three."""
-    x, y, wide, high = middle(area)
     half, periods = min(wide, 2.2 * high) * random.uniform(0.5, 1.0), random.uniform(0.8, 3)
     along = np.linspace(-1, 1, 24)
     swing = high * random.uniform(0.08, 0.35) * np.sin(along * np.pi * periods + random.uniform(0, 2 * np.pi))
@@ -115,9 +103,8 @@ def wave(area: Area, random: Random) -> list[Path]:
     return [np.stack([x + along * half, y + random.normal(0, 0.1) * high + swing - tilt * along * half], 1)]
 
 
-def dot(area: Area, random: Random) -> list[Path]:
+def dot(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
     """A dot of the pen."""
-    x, y, wide, high = middle(area)
     place = np.array([x + random.normal(0, 0.2) * wide, y + random.normal(0.1, 0.25) * high])
     return [place + random.normal(0, 0.6, (4, 2))]
 
@@ -126,11 +113,6 @@ FILLERS: dict[Mark, float] = {
     cross: 0.34, dash: 0.26, double_dash: 0.04, slash: 0.16, backslash: 0.07, wave: 0.09, dot: 0.03,
 }  # fmt: skip
 """Shares of the fillers of one cell; the others are lines through all cells of a field (`through`)."""
-
-
-def filler(area: Area, random: Random) -> list[Path]:
-    """One of the fillers."""
-    return one_of(FILLERS, random)(area, random)
 
 
 def through(area: Area, random: Random) -> list[Path]:
@@ -155,9 +137,8 @@ def through(area: Area, random: Random) -> list[Path]:
 # Crossings of an area: that of the ink which is crossed out.
 
 
-def one_line(area: Area, random: Random) -> list[Path]:
+def one_line(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
     """One line, longer than a stroke of the digit."""
-    x, y, wide, high = middle(area)
     narrow = wide < 0.55 * high
     wide, high = max(wide, LEAST / 2), max(high, LEAST / 2)
     diagonal = np.arctan2(high, wide)
@@ -174,9 +155,8 @@ def one_line(area: Area, random: Random) -> list[Path]:
     return [at_angle(x, y, angle, half, random)]
 
 
-def lines(area: Area, random: Random) -> list[Path]:
+def lines(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
     """Two to five lines beside each other."""
-    x, y, wide, high = middle(area)
     count, angle = int(random.integers(2, 6)), random.normal(*((0.1, 0.25) if random.random() < 0.5 else (0.8, 0.2)))
     half = max(wide, 0.5 * high) * random.uniform(0.95, 1.5)
     spread = np.linspace(-1, 1, count) * high * random.uniform(0.25, 0.85)
@@ -189,9 +169,8 @@ def lines(area: Area, random: Random) -> list[Path]:
     ]  # fmt: skip
 
 
-def crossed(area: Area, random: Random) -> list[Path]:
+def crossed(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
     """An X over it."""
-    x, y, wide, high = middle(area)
     wide, high = max(wide, 0.5 * high) * random.uniform(0.9, 1.5), high * random.uniform(0.7, 1.3)
     angle, half = np.arctan2(high, wide), np.hypot(wide, high)
     return [
@@ -203,9 +182,8 @@ def crossed(area: Area, random: Random) -> list[Path]:
     ]  # fmt: skip
 
 
-def zigzag(area: Area, random: Random) -> list[Path]:
+def zigzag(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
     """To and fro, from the left to the right or from the top to the bottom, some so densely that all is black."""
-    x, y, wide, high = middle(area)
     wide, high = max(wide, 0.45 * high) * random.uniform(0.9, 1.3), high * random.uniform(0.5, 1.15)
     turns = int(random.integers(4, 9)) if random.random() < 0.65 else int(random.integers(9, 18))
     along = np.linspace(-1, 1, turns + 1) + random.normal(0, 0.3 / turns, turns + 1)
@@ -218,9 +196,8 @@ def zigzag(area: Area, random: Random) -> list[Path]:
     return [path @ np.array([[cosine, -sine], [sine, cosine]]) + (x, y)]
 
 
-def loops(area: Area, random: Random) -> list[Path]:
+def loops(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
     """Loops from the left to the right, or a tangle on one place."""
-    x, y, wide, high = middle(area)
     wide, high = max(wide, 0.4 * high) * random.uniform(0.8, 1.2), high * random.uniform(0.5, 1.1)
     rounds = random.uniform(2.5, 6)
     t = np.linspace(0, 1, int(9 * rounds))
@@ -237,12 +214,8 @@ CROSSINGS: dict[Mark, float] = {
 """Shares of the ways of crossing out."""
 
 
-def crossing(area: Area, random: Random) -> list[Path]:
-    """One of the ways of crossing out."""
-    return one_of(CROSSINGS, random)(area, random)
-
-
-def one_of(shares: dict[Mark, float], random: Random) -> Mark:
+def mark(shares: dict[Mark, float], area: Area, random: Random) -> list[Path]:
     """One of these kinds of marks, by their shares."""
-    kinds = [*shares]
-    return kinds[bisect([*accumulate(shares.values())], random.random() * sum(shares.values())) % len(kinds)]
+    left, right, top, bottom = area
+    kind = [*shares][bisect([*accumulate(shares.values())], random.random() * sum(shares.values())) % len(shares)]
+    return kind((left + right) / 2, (top + bottom) / 2, (right - left) / 2, (bottom - top) / 2, random)

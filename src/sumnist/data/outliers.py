@@ -16,8 +16,6 @@ from sumnist.data.glyphs import Watch, characters
 from sumnist.data.pairs import as_image
 from sumnist.data.sampling import NO_DIGIT
 
-__all__ = ["Outliers"]
-
 DRAWN = 80_000
 """Images that are drawn beforehand."""
 DRAWN_DIGITS = 0.5

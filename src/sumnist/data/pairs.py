@@ -16,8 +16,6 @@ from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import NO_DIGIT, NUMBERS, draw_numbers, epoch_seed
 from sumnist.errors import ConfigError
 
-__all__ = ["Batch", "PairBatches", "PairDataset", "Pairs", "as_image", "smallest_batch"]
-
 
 class Pairs(NamedTuple):
     """One pair, or a batch of them: `image` float32 `[B, 1, 28, 28]` in [0, 1]; the others int64 `[B]`."""

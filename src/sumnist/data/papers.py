@@ -16,9 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from sumnist.data.disturb import Draw
-
-__all__ = ["on_paper", "pictured"]
+from sumnist.data.augment import Draw
 
 GUILLOCHE_SHARE, WOVEN_SHARE, CLOUDED_SHARE, RULED_SHARE, BORDERED_SHARE = 0.35, 0.1, 0.12, 0.2, 0.2
 """Shares of the strips with printed curves, a fabric's pattern, blotches, rulings, and a border."""

@@ -18,13 +18,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from sumnist.data import glyphs
+from sumnist.data.augment import widest
 from sumnist.data.mnist import DigitSet
 from sumnist.errors import DataError
 
-__all__ = ["HEIGHT", "Bank", "Pieces", "Strokes", "signs", "stroked", "written"]
-
-SIDE, HEIGHT = 28, 32
-"""Pixels of an image's side, and of a strip's height."""
+SIDE = 28
+"""Pixels of an image's side."""
 INKED = 64
 """Intensity, of 255, from which a pixel counts for the box around the ink."""
 PART = 4096
@@ -157,7 +156,7 @@ class Bank:
         image = torch.maximum(image, torch.from_numpy(self.middle[place]).float().div_(255))
         wider = (off < -0.1)[:, 0, 0].nonzero()[:, 0]
         if len(wider):
-            spread = functional.avg_pool2d(torch.from_numpy(widest(image[wider].numpy())), 3, 1, 1).mul_(1.5)
+            spread = functional.avg_pool2d(widest(image[wider]), 3, 1, 1).mul_(1.5)
             image[wider] = image[wider].lerp(spread.clamp_max_(1), (-off[wider]).clamp_max(1))
         return image[:, None]
 
@@ -274,17 +273,6 @@ def eroded(image: Bytes) -> Bytes:
     return result
 
 
-def widest(image: NDArray[Scalar]) -> NDArray[Scalar]:
-    """The largest value of each pixel's 3×3 neighbourhood, in images `[N, H, W]`."""
-    down = image.copy()
-    np.maximum(down[:, 1:], image[:, :-1], out=down[:, 1:])
-    np.maximum(down[:, :-1], image[:, 1:], out=down[:, :-1])
-    result = down.copy()
-    np.maximum(result[:, :, 1:], down[:, :, :-1], out=result[:, :, 1:])
-    np.maximum(result[:, :, :-1], down[:, :, 1:], out=result[:, :, :-1])
-    return result
-
-
 def depths(images: Bytes) -> Bytes:
     """How deep inside the ink each pixel lies, in pixels by `UNIT`: the sum of the images eroded again and again."""
     deep = np.zeros(images.shape, np.uint16)
@@ -301,7 +289,7 @@ def middle_lines(images: Bytes) -> Bytes:
     line = np.zeros_like(image)
     for _ in range(DEEPEST + 1):
         smaller = eroded(image)
-        np.maximum(line, image - np.minimum(image, widest(smaller)), out=line)
+        np.maximum(line, image - np.minimum(image, widest(torch.from_numpy(smaller)).numpy()), out=line)
         image = smaller
     return np.minimum(line, 85) * np.uint8(3)
 

@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from sumnist.errors import ConfigError
 
-__all__ = ["NO_DIGIT", "NUMBERS", "SUMS", "draw_numbers", "epoch_seed", "folds", "hold_out", "mix"]
-
 NUMBERS = 10
 """How many numbers the network knows: 0..9."""
 SUMS = 19

@@ -1,6 +1,7 @@
-"""What is written on a line: numbers as people write amounts and marks, words, scribbles, and what stands around them.
+"""What may be written: in a cell of a form, and on a line, numbers as people write amounts and marks, words, scribbles,
+and what stands around them; no torch.
 
-Everything is drawn for many lines at once. Shares are those of the lines, or of the numbers, to which it happens.
+Everything on lines is drawn for many at once. Shares are those of the lines, or of the numbers, to which it happens.
 """
 
 from __future__ import annotations
@@ -10,10 +11,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ALPHABET", "LENGTHS", "Texts", "string_of", "texts"]
+# What reading and training share.
 
 ALPHABET = "0123456789.,-"
 """What may be a target, in the order of its classes, from 1: class 0 is the blank of CTC."""
+HEIGHT = 32
+"""Pixels of a strip's height."""
+STEP = 4
+"""Pixels of a strip for one step of the network; widths are multiples of it."""
+CELL_CLASSES = (*"0123456789", "number", "empty", "filler", "crossed")
+"""A digit; "number": a number of more than one digit; "empty"; "filler": an X, a dash, a slash or the like, by which
+nothing is meant; "crossed": digits that were crossed out or scribbled over, which no longer count."""
+CELL_SCALE = 3.0
+"""Pixels of a cell's picture for a millimetre of paper."""
+CELL_MARGIN = 1.0
+"""Millimetres of paper around a cell that its picture shows."""
+CELL_HEIGHT = 36
+"""Pixels of its height: a cell is 10 mm high."""
+
+# What is written on a line.
+
 NONE, STOP, COMMA, DASH = 0, 11, 12, 13
 """Classes of the signs between digits, and of no sign there."""
 MOST = 12

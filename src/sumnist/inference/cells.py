@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.data.cell_classes import CELL_CLASSES, CELL_HEIGHT, CELL_MARGIN, CELL_SCALE
+from sumnist.data.texts import CELL_CLASSES, CELL_HEIGHT, CELL_MARGIN, CELL_SCALE
 from sumnist.errors import ImageError
 from sumnist.files import CELLS
 from sumnist.inference.onnx import OnnxFile

@@ -12,7 +12,8 @@ from torch.nn import functional
 from sumnist.arithmetic import Digits, Sum
 from sumnist.config import Config, Operation
 from sumnist.data.sampling import NO_DIGIT
-from sumnist.data.strips import STEP, StripBatch
+from sumnist.data.strips import StripBatch
+from sumnist.data.texts import STEP
 from sumnist.model.fusion import Heads, sum_bits
 
 IS_DIGIT_WEIGHT = 1.0

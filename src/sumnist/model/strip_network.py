@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sumnist.config import Config
-from sumnist.data.cell_classes import CELL_CLASSES, CELL_HEIGHT
-from sumnist.data.strips import ALPHABET, HEIGHT, STEP
+from sumnist.data.texts import ALPHABET, CELL_CLASSES, CELL_HEIGHT, HEIGHT, STEP
 from sumnist.errors import ImageError
 from sumnist.model.checkpoint import Calibration, Saved
 

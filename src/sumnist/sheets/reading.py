@@ -35,8 +35,7 @@ from numpy.typing import NDArray
 from sumnist.arithmetic.sumproduct import IMPOSSIBLE
 from sumnist.arithmetic.values import ordered
 from sumnist.config import ReadingEngine
-from sumnist.data.cell_classes import CELL_CLASSES, CELL_MARGIN, CELL_SCALE
-from sumnist.data.texts import LENGTHS
+from sumnist.data.texts import CELL_CLASSES, CELL_MARGIN, CELL_SCALE, LENGTHS
 from sumnist.errors import MissingExtraError
 from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
 from sumnist.inference.cells import CellReader

@@ -21,7 +21,8 @@ from torch.nn import functional
 from sumnist.data.cells import NUMBER, CellBatch
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pairs import as_image
-from sumnist.data.strips import STEP, StripBatch
+from sumnist.data.strips import StripBatch
+from sumnist.data.texts import STEP
 from sumnist.inference.ctc import Evidence
 from sumnist.model.fusion import unsmoothed
 from sumnist.model.losses import text_nll

@@ -30,11 +30,11 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sumnist.config import Config
-from sumnist.data.cell_classes import CELL_CLASSES, CELL_HEIGHT
 from sumnist.data.cells import PRIORS, Cells
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import NUMBERS
-from sumnist.data.strips import ALPHABET, HEIGHT, StripBatch, Strips
+from sumnist.data.strips import StripBatch, Strips
+from sumnist.data.texts import ALPHABET, CELL_CLASSES, CELL_HEIGHT, HEIGHT
 from sumnist.errors import ConfigError, ExportError, SumnistError
 from sumnist.files import ONNX, write_atomically
 from sumnist.inference import onnx as names

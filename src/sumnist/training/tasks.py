@@ -28,12 +28,12 @@ from sumnist.config import NORMALISED, Config
 from sumnist.data.additions import SumBatch, SumBatches, per_sum, totals
 from sumnist.data.augment import augmentation
 from sumnist.data.cells import CellBatch, Cells
-from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.data.mnist import DigitSet, load_mnist, with_soft_labels
 from sumnist.data.outliers import Outliers
 from sumnist.data.pairs import Batch, PairBatches, Pairs, smallest_batch
 from sumnist.data.sampling import NO_DIGIT, folds, hold_out
-from sumnist.data.soft_labels import with_soft_labels
-from sumnist.data.strips import ALPHABET, STEP, StripBatch, Strips
+from sumnist.data.strips import StripBatch, Strips
+from sumnist.data.texts import ALPHABET, STEP
 from sumnist.errors import ConfigError, TrainingError
 from sumnist.evaluation.metrics import answer_grid, answer_sums
 from sumnist.model.checkpoint import Calibration
