@@ -16,8 +16,9 @@ import torch
 from PIL import Image
 
 from drawings import TEST
-from sumnist.data import outliers, papers, pens, strips
+from sumnist.data import outliers, papers, pens
 from sumnist.data.augment import Draw, disturbed
+from sumnist.data.cells import Cells
 from sumnist.data.glyphs import characters
 from sumnist.data.mnist import load_mnist
 from sumnist.data.outliers import Outliers
@@ -53,12 +54,14 @@ def of_training(name: str) -> Iterable[Any]:
     if name == "characters":
         return characters(300, 0.5, seed=3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(strips, "DRAWN_DIGITS", 300)
         patch.setattr(outliers, "DRAWN", 300)
         patch.setattr(pens, "SIGN_COUNTS", dict.fromkeys(pens.SIGN_COUNTS, 20))
         if name == "outliers":
             return Outliers(0.5, 0, torch.device("cpu"))(SOME, torch.tensor(TRAIN.digits[:300]), generator())
-        made = Strips(TRAIN.part(np.arange(1500)), seed=3)
+        if name == "cells":
+            drawn = Cells(TRAIN.part(np.arange(1500)), 3, count=300)
+            return [value for step in range(4) for value in vars(drawn.batch(step, 64)).values()]
+        made = Strips(TRAIN.part(np.arange(1500)), 3, count=300)
         if name == "strips":
             batches = [made.batch(step, 64) for step in (0, 5, 10, 20)]
             return [value for batch in batches for value in (batch.image, batch.target, batch.widths)]
@@ -102,7 +105,7 @@ def of_no_digits(name: str) -> list[Any]:
 
 
 KINDS_OF: dict[str, tuple[Callable[[Any], Iterable[Any]], Iterable[str]]] = {
-    "training": (of_training, ("disturbed", "papers", "characters", "outliers", "strips", "lines")),
+    "training": (of_training, ("disturbed", "papers", "characters", "outliers", "strips", "lines", "cells")),
     "corruption": (lambda name: [corrupted(name, TEST.images[:30])], CORRUPTIONS),
     "digits": (of_digits, (*HALVES, "in cells", "photographs")),
     "no digit": (of_no_digits, OUT_OF_DISTRIBUTION),

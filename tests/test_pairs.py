@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from sumnist.config import Augmentation, Config
-from sumnist.data.augment import Augment, Shift, with_strokes
+from sumnist.data import augment
+from sumnist.data.augment import Augment, Shift, disturbed, with_strokes
 from sumnist.data.mnist import SOFT_STEP, DigitSet, decoded, encoded, load_mnist, posterior, with_soft_labels
-from sumnist.data.pairs import Batch, PairBatches, PairDataset, Pairs, smallest_batch
+from sumnist.data.pairs import Batch, PairBatches, PairDataset, Pairs, as_image, smallest_batch
 from sumnist.data.sampling import NO_DIGIT, draw_numbers, folds, hold_out
 from sumnist.errors import ConfigError, DataError
 from sumnist.model.fusion import Heads
@@ -157,10 +158,10 @@ def test_augmentation_changes_every_image_its_own_way_and_repeats_with_the_gener
     mnist_train: DigitSet, kind: Augmentation
 ) -> None:
     image = torch.tensor(mnist_train.images[:1]).float().div(255)[None].repeat(8, 1, 1, 1)
-    augment = Augment(kind)
-    first = augment(image, torch.Generator().manual_seed(1))
+    change = Augment(kind)
+    first = change(image, torch.Generator().manual_seed(1))
     assert first.shape == image.shape
-    assert torch.equal(first, augment(image, torch.Generator().manual_seed(1)))
+    assert torch.equal(first, change(image, torch.Generator().manual_seed(1)))
     assert len({one.numpy().tobytes() for one in first}) == 8
     assert 0 <= float(first.min()) <= float(first.max()) <= 1.0001
     none, half, full, twice = (
@@ -190,6 +191,29 @@ def test_shifted_images_keep_every_pixel_and_move_up_to_two_of_them_each_way(mni
     assert sorted(set((place % 28).tolist())) == [12, 13, 14, 15, 16]
     still = Shift(0)(image, torch.Generator().manual_seed(0))
     assert torch.equal(still, image)
+
+
+def test_disturbances_happen_to_their_shares_of_the_images_and_robust_augmentation_is_handwriting_and_these(
+    mnist_train: DigitSet,
+) -> None:
+    images = as_image(torch.tensor(mnist_train.images[:2000]))
+
+    def changed(strength: float) -> float:
+        """The share of the images that are not as they were."""
+        result = disturbed(images, torch.Generator().manual_seed(0), strength)
+        assert 0 <= float(result.min()) <= float(result.max()) <= 1
+        return float((result != images).flatten(1).any(1).float().mean())
+
+    untouched = (1 - augment.COARSE_SHARE) * (1 - augment.BLUR_SHARE) ** 5 * (1 - augment.LINE_SHARE) ** 3
+    assert changed(1) == pytest.approx(1 - untouched, abs=0.05)
+    assert changed(0) == 0
+    assert 0.1 < changed(0.5) < changed(1)
+    plain, none, little, much = (
+        change(images[:500], torch.Generator().manual_seed(0), intensity)
+        for change, intensity in ((Augment("handwriting"), 1.0), *((Augment("robust"), one) for one in (0.0, 0.2, 1.0)))
+    )
+    assert torch.equal(none, plain.clamp(0, 1))
+    assert 0 < (little - plain).abs().mean() < (much - plain).abs().mean()
 
 
 def test_every_training_image_has_a_soft_label_that_mostly_agrees_and_other_images_have_none() -> None:

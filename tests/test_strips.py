@@ -1,35 +1,221 @@
-"""Strips: what is written on them is their target, whatever lies around it; and each chance has its share."""
+"""What is drawn for training: strokes and characters by a pen, what is written on strips and what stands in cells, and
+what becomes of their pictures. That none of it moves is for `test_drawn_alike`."""
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
-from sumnist.data import pens, strips
+import sumnist
+from sumnist.data import papers, pens, strips
 from sumnist.data import texts as texts_module
-from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.data.augment import Draw
+from sumnist.data.cells import BOX_WIDTH, PRIORS, Cells, strip_width
+from sumnist.data.glyphs import SIGNS, characters, drawn, written
+from sumnist.data.marks import CROSSINGS, FILLERS, mark, through
+from sumnist.data.mnist import load_mnist
+from sumnist.data.papers import on_paper, pictured
+from sumnist.data.pens import EDGE, Bank, Pieces, Strokes, stroked
+from sumnist.data.sampling import NO_DIGIT
 from sumnist.data.strips import Lines, StripBatch, Strips, placed
-from sumnist.data.texts import ALPHABET, AROUND, HEIGHT, NUMBER, STEP, STYLES, Texts, string_of, texts
+from sumnist.data.texts import CELL_CLASSES, CELL_HEIGHT, HEIGHT, STEP, string_of, texts
 from sumnist.errors import DataError
 
-MNIST = load_mnist("train")
-PART = DigitSet(MNIST.images[:3000], MNIST.digits[:3000], "a part of MNIST")
-COUNT = 6000
+ALPHABET, AROUND, STYLES = texts_module.ALPHABET, texts_module.AROUND, texts_module.STYLES
+PART = load_mnist("train").part(np.arange(3000))
+WIDTH, AREA = 48, (3.0, 27.0, 3.0, 33.0)
+EM, FREE = torch.full((2000,), 24.0), torch.full((2000, 2), 12.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few() -> Iterator[None]:
+    """Of letters and signs few are drawn."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pens, "SIGN_COUNTS", dict.fromkeys(pens.SIGN_COUNTS, 20))
+        yield
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[Strips]:
-    """Strips of few images."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(strips, "DRAWN_DIGITS", 500)
-        patch.setattr(pens, "SIGN_COUNTS", dict.fromkeys(pens.SIGN_COUNTS, 20))
-        yield Strips(PART, seed=3)
+def made() -> Strips:
+    return Strips(PART, seed=3, count=500)
+
+
+@pytest.fixture(scope="module")
+def made_cells() -> Cells:
+    return Cells(PART, seed=3, count=300)
+
+
+# Characters.
+
+
+def test_drawings_show_their_labels_to_the_packaged_network_with_their_mass_in_the_middle() -> None:
+    images, labels = characters(600, 0.5, seed=3)
+    assert images.dtype == np.uint8
+    assert (images.max((1, 2)) > 150).all()
+    assert (labels != NO_DIGIT).mean() == pytest.approx(0.5, abs=0.08)
+    assert set(labels.tolist()) == {NO_DIGIT, *range(10)}
+    digits, shown = images[labels != NO_DIGIT], labels[labels != NO_DIGIT]
+    mass, places = digits.sum((1, 2)), np.arange(28)
+    for axis in (1, 2):
+        assert np.abs(digits.sum(axis) @ places / mass - 14).max() <= 0.6
+    inked = digits > 60
+    assert 17 <= np.median(np.maximum(inked.any(2).sum(1), inked.any(1).sum(1))) <= 21
+    found = sumnist.load().read([*digits], 0)
+    assert np.mean([one.digit == label for one, label in zip(found, shown, strict=True)]) > 0.9
+    again, other = (characters(600, 0.5, seed)[0] for seed in (3, 4))
+    assert np.array_equal(again, images)
+    assert not np.array_equal(other, images)
+
+
+def test_every_listed_way_of_a_digit_or_sign_can_be_drawn_and_none_is_listed_twice() -> None:
+    random = np.random.default_rng(0)
+    for ways in SIGNS.values():
+        assert len(set(ways)) == len(ways)
+        for way in ways:
+            image = drawn(written(way, random), random)
+            assert image.shape == (28, 28)
+            assert (image > 0.5).sum() >= 10
+
+
+def bar() -> NDArray[np.uint8]:
+    """Two images: an upright bar of 6×20 pixels, its left edge at 11, and the same slanting to the right by 0.3."""
+    images = np.zeros((2, 28, 28), np.uint8)
+    images[0, 4:24, 11:17] = 255
+    for y in range(4, 24):
+        left = round(11 + 0.3 * (14 - y))
+        images[1, y, left : left + 6] = 255
+    return images
+
+
+def one(bank: Bank, place: int, **changed: float) -> NDArray[np.float32]:
+    """A strip `[32, 48]` with the image at `place` in its middle, as large as in the bank and as its own pen has it."""
+    values = {
+        "x": WIDTH / 2, "y": HEIGHT / 2, "wide": 1.0, "high": 1.0, "slant": float(bank.slant[place]), "angle": 0.0,
+        "pen": float(bank.pen[place]), "steep": 1.0, "light": 1.0,
+    } | changed  # fmt: skip
+    arrays = {name: np.array([value], np.float32) for name, value in values.items()}
+    canvas = np.zeros((1, HEIGHT, WIDTH + 2 * EDGE), np.float32)
+    piece = Pieces(np.array([0]), np.array([place]), bend=np.zeros((1, 2, 2), np.float32), **arrays)
+    pens.written(bank, piece, canvas)
+    return canvas[0, :, EDGE:-EDGE]
+
+
+def line(x: float, y: float, to_x: float, to_y: float, radius: float, light: float = 1.0) -> NDArray[np.float32]:
+    canvas = np.zeros((1, HEIGHT, WIDTH + 2 * EDGE), np.float32)
+    ends = (np.array([value], np.float32) for value in (x, y, to_x, to_y, radius, light))
+    stroked(Strokes(np.array([0]), *ends), canvas)
+    return canvas[0, :, EDGE:-EDGE]
+
+
+def test_a_character_at_its_own_size_by_its_own_pen_is_the_image_itself() -> None:
+    bank = Bank(bar()[:1], np.array([0]), 1)
+    expected = np.zeros((HEIGHT, WIDTH))
+    expected[6:26, 21:27] = 1
+    assert np.abs(one(bank, 0) - expected).max() < 0.05
+
+
+@pytest.mark.parametrize("pen", [1.6, 2.5, 4.0, 6.0, 7.0])
+def test_a_stroke_is_as_wide_as_its_pen(pen: float) -> None:
+    bank = Bank(bar()[:1], np.array([0]), 1)
+    bank.pen[0] = 6  # what a ruler says of the bar
+    width = one(bank, 0, pen=pen)[16].sum()
+    assert width == pytest.approx(pen, abs=0.7)
+
+
+def test_the_pens_of_a_bank_are_about_as_wide_as_a_ruler_finds_them() -> None:
+    images = np.zeros((3, 28, 28), np.uint8)
+    for i, wide in enumerate((2, 3, 5)):
+        images[i, 4:24, 12 : 12 + wide] = 255
+    assert Bank(images, np.arange(3), 3).pen.tolist() == pytest.approx([2, 3, 5], abs=0.6)
+
+
+def test_a_positive_slant_leans_to_the_right_and_an_image_loses_its_own() -> None:
+    bank = Bank(bar(), np.array([0, 0]), 1)
+    assert float(bank.slant[1] - bank.slant[0]) == pytest.approx(0.3, abs=0.05)
+    column = np.arange(WIDTH) + 0.5
+    for place in (0, 1):
+        # The kind's mean slant, half of 0.3, is taken for its form.
+        for slant in (-0.15, 0.0, 0.25):
+            strip = one(bank, place, slant=slant)
+            high, low = (strip[row] @ column / strip[row].sum() for row in (10, 20))
+            assert (high - low) / 10 == pytest.approx(slant + 0.15, abs=0.06)
+
+
+def test_a_stroke_has_the_area_of_its_shape() -> None:
+    for radius, length in ((1.0, 0.0), (1.5, 12.0), (2.5, 20.0)):
+        area = line(12.3, 15.8, 12.3 + length * 0.8, 15.8 - length * 0.6, radius).sum()
+        assert area == pytest.approx(2 * radius * length + math.pi * radius**2, rel=0.12)
+
+
+def test_what_reaches_out_of_a_strip_is_cut(made: Strips) -> None:
+    assert line(-100, 16, 200, 16, 1)[16].all()
+    assert not line(10, -30, 40, -20, 2).any()
+    assert not one(made.bank, 0, x=-300.0).any()
+
+
+def test_every_kind_needs_an_image() -> None:
+    with pytest.raises(DataError, match="no image of kind 1 among 2, expected one of each of 3"):
+        Bank(bar(), np.array([0, 2]), 3)
+    some = PART.part(np.flatnonzero(PART.digits != 7))
+    for kind in (Strips, Cells):
+        with pytest.raises(DataError, match=r"no image of kind 7 .*give a set of digits in which every digit occurs"):
+            kind(some, seed=0, count=50)
+
+
+# Paper.
+
+
+def draw(strength: float = 1.0, seed: int = 0) -> Draw:
+    return Draw(2000, torch.Generator().manual_seed(seed), torch.device("cpu"), strength)
+
+
+def blank() -> Tensor:
+    return torch.zeros(2000, 32, WIDTH)
+
+
+def ink() -> Tensor:
+    """Strips `[2000, 32, 48]` with an upright stroke of half intensity in the middle, and its soft edges."""
+    image = blank()
+    image[:, 6:26, 22:26] = torch.tensor([0.2, 0.5, 0.5, 0.2])
+    return image
+
+
+def test_without_strength_the_ink_is_alone_on_the_ground() -> None:
+    width = torch.full((2000,), WIDTH)
+    assert torch.equal(on_paper(ink(), width, FREE, draw(0)), ink())
+    assert torch.equal(pictured(ink(), width, EM, draw(0)), ink())
+
+
+def test_ink_on_paper_is_no_darker_than_alone_and_than_the_paper_and_there_is_ground_behind_a_strip() -> None:
+    width = torch.arange(2000) % 40 + 8
+    paper = on_paper(ink(), width, FREE, draw())
+    assert (paper >= on_paper(blank(), width, FREE, draw()) - 1e-6).all()
+    image = pictured(paper, width, EM, draw())
+    assert 0 <= float(image.min()) < float(image.max()) <= 1
+    assert torch.isfinite(image).all()
+    assert not image[(torch.arange(WIDTH) >= width[:, None])[:, None].expand_as(image)].any()
+    worn = papers.worn(ink(), draw())
+    assert (worn <= ink()).all()
+    assert float((worn / ink().clamp_min(0.1))[:, 16, 23].min()) > 0.2
+
+
+def test_light_keeps_the_order_of_ink_and_ground_and_enough_between_them() -> None:
+    image = blank()
+    image[:, :, 24:] = 1
+    papers.lit(image, draw())
+    assert float((image[:, :, 24] - image[:, :, 23]).min()) > papers.LEAST_CONTRAST - 0.1
+
+
+# Strips.
 
 
 @pytest.fixture(scope="module")
@@ -39,20 +225,12 @@ def batches(made: Strips) -> list[StripBatch]:
 
 
 @pytest.fixture(scope="module")
-def written() -> Texts:
-    return texts(COUNT, np.random.default_rng(5))
+def lines(made: Strips) -> Lines:
+    return placed(made.bank, texts(6000, np.random.default_rng(5)), np.random.default_rng(6))
 
 
-@pytest.fixture(scope="module")
-def lines(made: Strips, written: Texts) -> Lines:
-    return placed(made.bank, written, np.random.default_rng(6))
-
-
-def same(one: StripBatch, other: StripBatch) -> bool:
+def same(one: Any, other: Any) -> bool:
     return all(torch.equal(value, vars(other)[name]) for name, value in vars(one).items())
-
-
-# Batches.
 
 
 def test_a_batch_has_the_shapes_and_types_that_ctc_takes(batches: list[StripBatch]) -> None:
@@ -75,19 +253,15 @@ def test_a_batch_has_the_shapes_and_types_that_ctc_takes(batches: list[StripBatc
     assert used > 0.85 * sum(batch.image.shape[3] * len(batch.widths) for batch in batches)
 
 
-def test_the_same_seed_and_step_give_the_same_batch_and_others_another(made: Strips) -> None:
-    batch = made.batch(2, 8)
-    forth = {step: made.batch(step, 8) for step in (0, 17, 40)}
-    assert all(same(forth[step], made.batch(step, 8)) for step in (40, 0, 17))
-    assert same(pickle.loads(pickle.dumps(made)).batch(2, 8), batch)
-    assert same(batch, made.batch(2, 8))
-    assert batch.texts() != made.batch(3, 8).texts()
-    made.seed, seed = 4, made.seed
-    made.latest = None
-    try:
-        assert batch.texts() != made.batch(2, 8).texts()
-    finally:
-        made.seed, made.latest = seed, None
+def test_a_batch_depends_on_nothing_but_its_seed_its_step_and_its_size(made: Strips, made_cells: Cells) -> None:
+    for maker in (made, made_cells):
+        forth: dict[int, Any] = {step: maker.batch(step, 16) for step in (0, 17, 40)}
+        assert all(same(forth[step], maker.batch(step, 16)) for step in (40, 0, 17))
+        assert same(pickle.loads(pickle.dumps(maker)).batch(17, 16), forth[17])
+        other = pickle.loads(pickle.dumps(maker))
+        other.seed, other.latest = 4, None
+        for batch in (maker.batch(18, 16), other.batch(17, 16)):
+            assert batch.image.shape != forth[17].image.shape or not torch.equal(batch.image, forth[17].image)
 
 
 def test_the_strength_changes_the_picture_and_not_what_is_written(made: Strips) -> None:
@@ -97,17 +271,6 @@ def test_the_strength_changes_the_picture_and_not_what_is_written(made: Strips) 
     assert not torch.equal(calm.image, rough.image)
     assert float((calm.image == 0).float().mean()) > 0.5
     assert float(calm.image.flatten(1).amax(1)[calm.lengths > 0].min()) > 0.4
-
-
-def test_a_set_without_a_digit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strips, "DRAWN_DIGITS", 500)
-    monkeypatch.setattr(pens, "SIGN_COUNTS", dict.fromkeys(pens.SIGN_COUNTS, 1))
-    some = np.flatnonzero(PART.digits != 7)
-    with pytest.raises(DataError, match=r"no image of kind 7 .* in which every digit occurs"):
-        Strips(PART.part(some), seed=0)
-
-
-# Targets.
 
 
 def test_the_digits_of_a_target_are_those_that_stand_there(made: Strips, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,38 +340,28 @@ def test_signs_are_targets_between_digits_only(batches: list[StripBatch]) -> Non
     assert everything.count("") / len(everything) == pytest.approx(0.14, abs=0.025)
 
 
-def test_thousands_are_grouped_by_three_from_the_decimals_on(written: Texts) -> None:
+def test_thousands_are_grouped_by_three_from_the_decimals_on(lines: Lines) -> None:
     names = [*STYLES]
     found = 0
-    for style, row, kind in zip(written.style, written.targets, written.kind, strict=True):
+    for style, row, kind in zip(lines.text.style, lines.text.targets, lines.text.kind, strict=True):
         text = string_of(row)
         thousands, decimal = {"1.000": ".", "1,000": ","}, {"0,00": ",", "0.00": "."}
         both = {"1.000,00": ".,", "1,000.00": ",."}.get(names[style], "")
         sign = thousands.get(names[style]) or both[:1]
         mark = decimal.get(names[style]) or both[1:]
         whole, _, cents = text.partition(mark) if mark else (text, "", "")
-        if kind == NUMBER and sign and sign in whole:
+        if kind == texts_module.NUMBER and sign and sign in whole:
             first, *rest = whole.split(sign)
             assert 1 <= len(first) <= 3
             assert all(len(part) == 3 for part in rest)
             found += 1
-        if kind == NUMBER and mark and mark in text:
+        if kind == texts_module.NUMBER and mark and mark in text:
             assert 1 <= len(cents) <= 2
     assert found > 50
 
 
-# Shares of what is written.
-
-
-# Shares of how it is written.
-
-
-def of_numbers(lines: Lines) -> NDArray[np.bool_]:
-    return np.equal(lines.text.kind, NUMBER)
-
-
 def test_what_stands_around_is_beside_the_number_and_inside_the_strip(lines: Lines) -> None:
-    number = of_numbers(lines)
+    number = np.equal(lines.text.kind, texts_module.NUMBER)
     left, right = lines.left[:, 0], np.where(lines.text.there, lines.right, 0).max(1)
     (begin, before), (after, end) = lines.around[:, 0].T, lines.around[:, 1].T
     assert (begin >= -1e-6).all()
@@ -220,8 +373,64 @@ def test_what_stands_around_is_beside_the_number_and_inside_the_strip(lines: Lin
 
 
 def test_a_digit_begins_two_steps_behind_one_of_its_class(lines: Lines) -> None:
-    text, there = lines.text, lines.text.there[:, 1:] & of_numbers(lines)[:, None]
+    text, there = lines.text, lines.text.there[:, 1:] & np.equal(lines.text.kind, texts_module.NUMBER)[:, None]
     apart = np.diff(lines.left, axis=1)
     again = there & ((text.digit[:, 1:] == text.digit[:, :-1]) | (text.sign[:, :-1] > 0))
     assert apart[there].min() >= STEP - 1e-6
     assert apart[again].min() >= 2 * STEP - 1e-6
+
+
+# Cells.
+
+
+def test_a_batch_has_boxes_and_strips_of_one_width_with_a_class_for_each(made_cells: Cells) -> None:
+    widths = set()
+    for step in range(10):
+        batch = made_cells.batch(step, 16)
+        assert batch.boxes.shape == (14, 1, CELL_HEIGHT, BOX_WIDTH)
+        assert batch.strips.shape[:3] == (2, 1, CELL_HEIGHT)
+        assert batch.target.shape == (16,)
+        assert len(batch.image) == 14
+        for part in (batch.boxes, batch.strips):
+            assert part.dtype == torch.float32
+            assert 0 <= part.min() <= part.max() <= 1
+        widths.add(batch.strips.shape[3])
+    assert len(widths) > 4
+    assert widths <= {strip_width(digits, halves) for digits in range(2, 7) for halves in (False, True)}
+    assert (strip_width(1, False), strip_width(3, False), strip_width(2, True)) == (30, 78, 87)
+
+
+def test_classes_have_the_shares_of_their_priors_and_none_is_rare(made_cells: Cells) -> None:
+    for prior in PRIORS:
+        assert prior.sum() == pytest.approx(1)
+        assert prior.min() >= 0.02
+        assert len(prior) == len(CELL_CLASSES)
+    target = torch.cat([made_cells.batch(step, 64, 0.0).target[:56] for step in range(12)])
+    shares = np.bincount(target.numpy(), minlength=14) / len(target)
+    assert shares == pytest.approx(PRIORS[0], abs=5 * np.sqrt(0.13 / len(target)))
+
+
+def test_digits_are_as_high_as_people_write_them_and_most_of_their_ink_is_in_the_box(made_cells: Cells) -> None:
+    random, generator = np.random.default_rng(1), torch.Generator().manual_seed(1)
+    made = made_cells.cells(np.arange(300) % 10, BOX_WIDTH, random, generator, 0.0)
+    seen: NDArray[np.float32] = made[:, 0].numpy()
+    rows = (seen > 0.3 * seen.max((1, 2), keepdims=True)).any(2)
+    heights = CELL_HEIGHT - rows[:, ::-1].argmax(1) - rows.argmax(1)  # pixels
+    assert 5.5 < np.median(heights) / 3 < 7.5  # mm
+    assert np.quantile(heights, 0.1) / 3 < 5.5
+    assert seen[:, 3:33, 3:27].sum() > 0.93 * seen.sum()
+
+
+@pytest.mark.parametrize("kind", [*FILLERS, *CROSSINGS, through])
+def test_a_mark_is_made_of_finite_paths_near_its_area(kind: Any) -> None:
+    random = np.random.default_rng(0)
+    for _ in range(100):
+        paths = through(AREA, random) if kind is through else mark({kind: 1.0}, AREA, random)
+        assert paths
+        for path in paths:
+            assert path.shape[1:] == (2,)
+            assert len(path) >= 2
+            assert np.isfinite(path).all()
+        points = np.concatenate(paths)
+        assert np.hypot(*(points - (15, 18)).T).min() < 16
+        assert abs(points - (15, 18)).max() < 80
