@@ -31,16 +31,8 @@ from sumnist.config import Config, Operation, preset
 from sumnist.data.additions import SumBatches, grouped, totals
 from sumnist.data.mnist import DISPUTED_TEST_LABELS, DigitSet, load_mnist
 from sumnist.errors import DataError, MissingExtraError, OutputError, RunError
-from sumnist.evaluation import metrics
+from sumnist.evaluation import metrics, plots
 from sumnist.evaluation.metrics import Accuracy, Evaluation, GridAnswers, SumAnswers, SumEvaluation, answer_grid
-from sumnist.evaluation.plots import (
-    confusion,
-    draw_plots,
-    mistakes,
-    most_confident_mistakes,
-    reliability,
-    training_curves,
-)
 from sumnist.evaluation.text import comparison, duration, markdown_table, percent, sum_table, table
 from sumnist.model.checkpoint import save_network
 from sumnist.model.encoders import count_parameters
@@ -65,9 +57,10 @@ def test_wilson_is_used_and_right_where_an_image_is_right_with_all_numbers_or_no
     accuracy = Accuracy.of(np.repeat(np.arange(count)[:, None] < right, 10, 1))
     # The two roots p of (share − p)² = z² p (1 − p) / n, Wilson's definition.
     z, share = NormalDist().inv_cdf(0.975) ** 2 / count, right / count
-    roots = np.sort(np.roots([1 + z, -(2 * share + z), share * share]).real)
+    a, b = 1 + z, -(2 * share + z)
+    low, high = ((-b + sign * math.sqrt(max(0.0, b * b - 4 * a * share * share))) / (2 * a) for sign in (-1, 1))
     assert accuracy.method == "wilson"
-    assert (accuracy.low, accuracy.value, accuracy.high) == pytest.approx((roots[0], share, roots[1]), abs=1e-7)
+    assert (accuracy.low, accuracy.value, accuracy.high) == pytest.approx((low, share, high), abs=1e-12)
     assert 0 <= accuracy.low <= accuracy.value <= accuracy.high <= 1
 
 
@@ -223,10 +216,7 @@ def test_an_epoch_holds_each_image_once_in_groups_that_stay_the_same() -> None:
         assert min(len(part.image) for part in parts) > 0
 
 
-@pytest.mark.parametrize(
-    ("digits", "addends", "operation"),
-    [(2, 2, "add"), (1, 4, "add"), (2, 2, "sub")],
-)
+@pytest.mark.parametrize(("digits", "addends", "operation"), [(2, 2, "add"), (1, 4, "add"), (2, 2, "sub")])
 def test_the_loss_is_that_of_all_digits_that_make_the_total(digits: int, addends: int, operation: Operation) -> None:
     config, count = config_of(digits, addends, operation=operation), digits * addends
     generator = torch.Generator().manual_seed(3)
@@ -337,7 +327,7 @@ def test_all_plots_are_pictures_with_any_number_of_mistakes_and_leave_the_style_
     tmp_path: Path, wrong: int
 ) -> None:
     before, made = dict(matplotlib.rcParams), noise_read(wrong=wrong)
-    draw_plots(tmp_path, *made, [row_of(1)] if wrong else [], "")
+    plots.draw_plots(tmp_path, *made, [row_of(1)] if wrong else [], "")
     names = {"confusion-digit.png", "confusion-sum.png", "reliability.png", "mistakes.png"}
     assert {path.name for path in tmp_path.iterdir()} == names | ({"training.png"} if wrong else set())
     for path in tmp_path.iterdir():
@@ -346,7 +336,7 @@ def test_all_plots_are_pictures_with_any_number_of_mistakes_and_leave_the_style_
             assert picture.width >= 500
     assert dict(matplotlib.rcParams) == before
     with pytest.raises(OutputError, match="cannot be written"):
-        draw_plots(tmp_path / "missing", *made, [], "")
+        plots.draw_plots(tmp_path / "missing", *made, [], "")
 
 
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,14 +352,14 @@ def test_a_matrix_counts_images_or_pairs_and_names_the_most_frequent_confusion()
     answers, _ = noise_read(count=18)
     digit = answers.digit.copy()
     digit[[4, 13]], digit[5] = 8, 6  # both fours read as eights, one five as a six
-    shown = texts(confusion(replace(answers, digit=digit), "digit"))
+    shown = texts(plots.confusion(replace(answers, digit=digit), "digit"))
     assert "3 of 18 images get a wrong digit" in shown
     assert "most often 4 is taken for 8: 2 images" in shown
     digit = answers.digit.copy()
     digit[4, :3] = 8
-    assert "3 of 180 pairs get a wrong digit" in texts(confusion(replace(answers, digit=digit), "digit"))
+    assert "3 of 180 pairs get a wrong digit" in texts(plots.confusion(replace(answers, digit=digit), "digit"))
     answers, _ = noise_read(count=20, wrong=7)
-    found = confusion(answers, "sum").axes[0].texts
+    found = plots.confusion(answers, "sum").axes[0].texts
     cells = {tuple(map(int, text.get_position()[::-1])): int(text.get_text()) for text in found}
     assert cells == Counter(
         (int(answers.truth[image]) + number, int(answers.sum[image, number]))
@@ -381,7 +371,7 @@ def test_a_reliability_point_stands_at_confidence_and_accuracy_and_a_computed_su
     answers, _ = noise_read(count=40, wrong=10)
     sure = np.full((40, 10), 0.9, np.float32)
     answers = replace(answers, digit_confidence=sure, sum_confidence=sure)
-    figure, alone = reliability(answers), reliability(replace(answers, sum_computed=True))
+    figure, alone = plots.reliability(answers), plots.reliability(replace(answers, sum_computed=True))
     points = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
     assert np.array(points[0].get_xydata()).ravel().tolist() == pytest.approx([0.9, 0.75])
     assert "digit 15.00 %, sum 15.00 %" in texts(figure)
@@ -394,13 +384,13 @@ def test_a_reliability_point_stands_at_confidence_and_accuracy_and_a_computed_su
 
 def test_the_most_confident_mistakes_come_first_one_for_each_image_with_the_number_they_are_surest_of() -> None:
     answers, _ = noise_read(wrong=6)
-    assert np.array(most_confident_mistakes(answers, 4)) == pytest.approx(
+    assert np.array(plots.most_confident_mistakes(answers, 4)) == pytest.approx(
         np.array([(5, 5, 0.9), (4, 4, 0.82), (3, 3, 0.74), (2, 2, 0.66)])
     )
     answers, _ = noise_read()  # above, all numbers tie, and take turns
     total, sure = answers.sum.copy(), answers.sum_confidence.copy()
     total[7, [2, 6]], sure[7, 2], sure[7, 6] = 0, 0.6, 0.7
-    (one,) = most_confident_mistakes(replace(answers, sum=total, sum_confidence=sure))
+    (one,) = plots.most_confident_mistakes(replace(answers, sum=total, sum_confidence=sure))
     assert one == pytest.approx((7, 6, 0.7))
 
 
@@ -408,7 +398,7 @@ def test_mistakes_show_truth_answer_and_confidence() -> None:
     answers, digits = noise_read(count=4, wrong=1)
     sure = answers.digit_confidence.copy()
     sure[0] = 0.99999
-    shown = texts(mistakes(replace(answers, digit_confidence=sure), digits)).splitlines()
+    shown = texts(plots.mistakes(replace(answers, digit_confidence=sure), digits)).splitlines()
     assert "1 of 4 images has a wrong answer" in shown[0]
     caption = ["+ 0", "", "digit", "sum", "truth", "0", "0", "answer", "1", "1", "sure", "> 99.9 %", "50.0 %"]
     assert shown[1:] == caption
@@ -417,14 +407,14 @@ def test_mistakes_show_truth_answer_and_confidence() -> None:
     digit[DISPUTED_TEST_LABELS[0]] = 0
     sure, right = np.full(digit.shape, 0.9, np.float32), digits.digits[:, None] + np.arange(10)
     answers = GridAnswers(digits.digits, digit, right, sure, sure, sure, sure, None)
-    assert "(label disputed)" in texts(mistakes(answers, digits))
+    assert "(label disputed)" in texts(plots.mistakes(answers, digits))
 
 
 @pytest.mark.parametrize(
     ("epochs", "validation", "apart"), [(1, True, 0.0), (1, False, 0.2), (15, False, 0.0), (15, True, 0.2)]
 )
 def test_training_curves_show_what_there_is(epochs: int, validation: bool, apart: float) -> None:
-    figure = training_curves([row_of(i + 1, validation, apart) for i in range(epochs)])
+    figure = plots.training_curves([row_of(i + 1, validation, apart) for i in range(epochs)])
     figure.canvas.draw()
     curves = (1 if apart == 0 else 2) * (2 if validation else 1)
     for axes in figure.axes:
@@ -439,9 +429,9 @@ def test_training_curves_show_what_there_is(epochs: int, validation: bool, apart
 
 def test_training_curves_take_full_accuracy_none_no_loss_and_a_validation_that_began_late() -> None:
     shares = "train_digit", "train_sum", "validation_digit", "validation_sum"
-    training_curves([row_of(1, validation=False), row_of(2)]).canvas.draw()
+    plots.training_curves([row_of(1, validation=False), row_of(2)]).canvas.draw()
     for changed in (*(dict.fromkeys(shares, value) for value in (0.0, 1.0)), {"digit_loss": 0.0}):
-        training_curves([row_of(1) | changed]).canvas.draw()
+        plots.training_curves([row_of(1) | changed]).canvas.draw()
 
 
 def assert_legend_is_beside(axes: Axes) -> None:
@@ -487,8 +477,8 @@ def test_evaluating_a_run_gives_the_figures_of_its_network_on_its_own_test_image
     assert not (run / "plots").exists()
     moved = shutil.copytree(str(small_config.data_dir), run.parent / "moved")
     assert evaluate_run(run, data_dir=moved, device="cpu").data == f"{moved} test"
-    plots = {path.name for path in (run / "plots").iterdir()}
-    assert plots == {"confusion-digit.png", "confusion-sum.png", "reliability.png", "mistakes.png", "training.png"}
+    drawn = {path.name for path in (run / "plots").iterdir()}
+    assert drawn == {"confusion-digit.png", "confusion-sum.png", "reliability.png", "mistakes.png", "training.png"}
 
 
 def test_data_that_are_gone_and_answers_that_are_no_numbers_are_errors_that_name_what_to_do(

@@ -25,14 +25,7 @@ from sumnist.inference.onnx import OnnxNetwork, with_checksum
 from sumnist.inference.reader import Reader
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training.evaluate import evaluate_run
-from sumnist.training.export import (
-    check_parity,
-    export_run,
-    grid_accuracy,
-    metadata_of,
-    quiet,
-    to_onnx,
-)
+from sumnist.training.export import check_parity, export_run, grid_accuracy, metadata_of, quiet, to_onnx
 from sumnist.training.loop import train
 
 NETWORKS = {
