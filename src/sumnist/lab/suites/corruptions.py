@@ -329,9 +329,7 @@ def zigzag(images: Images, chance: Chance) -> Images:
     return images
 
 
-def segment(
-    column: NDArray[np.float64], row: NDArray[np.float64], last: NDArray[np.float64], end: NDArray[np.float64]
-) -> Images:
+def segment(column: Images, row: Images, last: Images, end: Images) -> Images:
     """Lines from (`column`, `row`) to (`last`, `end`), `[N]` each: brightness `[N, 28, 28]`, 1 + ln(1 - d / 2.3) at d
     pixels above or below, in the whole columns from the first to the last."""
     place = np.arange(SIDE)

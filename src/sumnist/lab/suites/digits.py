@@ -37,6 +37,7 @@ from sumnist.errors import ConfigError, DataError
 
 Half = Literal["development", "reported"]
 HALVES: tuple[Half, ...] = get_args(Half)
+Random = np.random.Generator
 
 WRITERS = (
     "Because We Build", "Because We Connect", "Because We Create", "Because We Learn", "Because We Mentor",
@@ -62,7 +63,7 @@ def check_half(half: Half) -> Half:
     return half
 
 
-def generator(seed: int, name: str, index: int) -> np.random.Generator:
+def generator(seed: int, name: str, index: int) -> Random:
     """The generator of one picture, for what is drawn one at a time."""
     return np.random.default_rng([seed, zlib.crc32(name.encode()), index])
 
@@ -193,7 +194,7 @@ def cropped(image: NDArray[np.uint8], least: int = INK, margin: int = 0) -> NDAr
     return np.pad(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], margin)
 
 
-def cell(image: NDArray[np.uint8], random: np.random.Generator) -> Picture:
+def cell(image: NDArray[np.uint8], random: Random) -> Picture:
     """An image in one printed cell."""
     high = int(random.integers(*HEIGHTS))
     wide = int(high * random.uniform(*WIDE))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from sumnist.lab.suites.digits import HALVES, Half, characters, check_half, generator, stored_images
+from sumnist.lab.suites.digits import HALVES, Half, Random, characters, check_half, generator, stored_images
 from sumnist.lab.suites.photographs import blank_photographs, smooth_noise
 from sumnist.pictures.decode import Picture
 
@@ -54,7 +54,7 @@ def blanks(half: Half, count: int = COUNT) -> list[Picture]:
     return [*plain, *blank_photographs(count - len(plain), 1000 + seed)]
 
 
-def scribble(random: np.random.Generator) -> NDArray[np.uint8]:
+def scribble(random: Random) -> NDArray[np.uint8]:
     """One scribble, up to 200 pixels a side."""
     side = int(random.integers(*SIDES))
     paths = SHAPES[random.integers(len(SHAPES))](random)
@@ -82,7 +82,7 @@ Path = NDArray[np.float64]
 """Points (x, y) `[N, 2]` of a stroke, in [0, 1]."""
 
 
-def tangle(random: np.random.Generator) -> list[Path]:
+def tangle(random: Random) -> list[Path]:
     """One long stroke through random points, smooth."""
     points = random.random((int(random.integers(8, 20)), 2))
     along = np.linspace(0, len(points) - 1, 400)
@@ -92,7 +92,7 @@ def tangle(random: np.random.Generator) -> list[Path]:
     return [points[step] * (1 - rest) + points[step + 1] * rest]
 
 
-def loops(random: np.random.Generator) -> list[Path]:
+def loops(random: Random) -> list[Path]:
     """A row of loops, as of someone who learns to write."""
     turns = random.uniform(3, 7)
     angle = np.linspace(0, turns * 2 * np.pi, 400)
@@ -101,7 +101,7 @@ def loops(random: np.random.Generator) -> list[Path]:
     return [np.stack([x, 0.5 + high * np.sin(angle)], 1)]
 
 
-def teeth(random: np.random.Generator) -> list[Path]:
+def teeth(random: Random) -> list[Path]:
     """A zigzag to and fro, wide or narrow."""
     count = int(random.integers(6, 16))
     across = np.linspace(0, 1, count)
@@ -110,7 +110,7 @@ def teeth(random: np.random.Generator) -> list[Path]:
     return [path if random.random() < 0.5 else path[:, ::-1]]
 
 
-def hatching(random: np.random.Generator) -> list[Path]:
+def hatching(random: Random) -> list[Path]:
     """Many short strokes side by side, every other time crossed."""
     count, wobble = int(random.integers(5, 10)), 0.03
     places = np.linspace(0, 0.9, count)
@@ -120,21 +120,21 @@ def hatching(random: np.random.Generator) -> list[Path]:
     return [line.clip(0, 1) for line in lines]
 
 
-def star(random: np.random.Generator) -> list[Path]:
+def star(random: Random) -> list[Path]:
     """Strokes through one point: crosses and asterisks of five to nine rays."""
     rays = int(random.integers(3, 6))
     angles = random.uniform(0, np.pi) + np.arange(rays) * np.pi / rays
     return [0.5 + 0.5 * np.array([[-np.cos(a), -np.sin(a)], [np.cos(a), np.sin(a)]]) for a in angles]
 
 
-def spiral(random: np.random.Generator) -> list[Path]:
+def spiral(random: Random) -> list[Path]:
     """Three to five turns from the middle outwards."""
     turn = np.linspace(0, random.uniform(3, 5) * 2 * np.pi, 500) * random.choice([-1, 1])
     radius = 0.5 * np.abs(turn / turn[-1])
     return [np.stack([0.5 + radius * np.cos(turn), 0.5 + radius * np.sin(turn)], 1)]
 
 
-def blots(random: np.random.Generator) -> list[Path]:
+def blots(random: Random) -> list[Path]:
     """Dots and dashes all over."""
     starts = random.random((int(random.integers(7, 16)), 2))
     return [np.stack([start, start + random.normal(0, 0.06, 2)]).clip(0, 1) for start in starts]
@@ -143,7 +143,7 @@ def blots(random: np.random.Generator) -> list[Path]:
 SHAPES = (tangle, loops, teeth, hatching, star, spiral, blots)
 
 
-def noisy(random: np.random.Generator, place: int) -> NDArray[np.uint8]:
+def noisy(random: Random, place: int) -> NDArray[np.uint8]:
     """One picture of noise; `place` decides its kind and whether it has the size of an image."""
     side = 28 if place % 3 == 0 else int(random.integers(*SIDES))
     field = FIELDS[place % len(FIELDS)](side, random)
@@ -152,32 +152,32 @@ def noisy(random: np.random.Generator, place: int) -> NDArray[np.uint8]:
     return pixels
 
 
-def white(side: int, random: np.random.Generator) -> NDArray[Any]:
+def white(side: int, random: Random) -> NDArray[Any]:
     """Each pixel for itself."""
     return random.standard_normal((side, side))
 
 
-def coarse(side: int, random: np.random.Generator) -> NDArray[Any]:
+def coarse(side: int, random: Random) -> NDArray[Any]:
     """Squares of random grey."""
     points = int(random.integers(4, 15))
     mesh = Image.fromarray(random.random((points, points)).astype(np.float32))
     return np.array(mesh.resize((side, side), Image.Resampling.NEAREST))
 
 
-def clouds(side: int, random: np.random.Generator) -> NDArray[Any]:
+def clouds(side: int, random: Random) -> NDArray[Any]:
     """Smooth spots, every other time with hard edges: ink blots of any form."""
     field = smooth_noise((side, side), int(random.integers(4, 9)), random).astype(np.float32)
     return field if random.random() < 0.5 else np.asarray(field > np.quantile(field, 0.8), float)
 
 
-def specks(side: int, random: np.random.Generator) -> NDArray[Any]:
+def specks(side: int, random: Random) -> NDArray[Any]:
     """Salt and pepper on white, on black or on grey."""
     field = np.full((side, side), random.choice([0.0, 0.5, 1.0]))
     hit = random.random((side, side)) < random.uniform(0.05, 0.3)
     return np.where(hit, random.integers(0, 2, (side, side)), field)
 
 
-def stripes(side: int, random: np.random.Generator) -> NDArray[Any]:
+def stripes(side: int, random: Random) -> NDArray[Any]:
     """A grating of some width and direction, with noise on it."""
     y, x = np.mgrid[:side, :side]
     angle, waves = random.uniform(0, np.pi), random.uniform(2, 8)
@@ -185,7 +185,7 @@ def stripes(side: int, random: np.random.Generator) -> NDArray[Any]:
     return grating + random.uniform(0.05, 0.5) * random.standard_normal((side, side))
 
 
-def smeared(side: int, random: np.random.Generator) -> NDArray[Any]:
+def smeared(side: int, random: Random) -> NDArray[Any]:
     """White noise, blurred until it has spots of some pixels, and made black and white."""
     field = Image.fromarray((random.random((side, side)) * 255).astype(np.uint8))
     soft = np.asarray(field.filter(ImageFilter.GaussianBlur(random.uniform(1, 3) * side / 64)), float)

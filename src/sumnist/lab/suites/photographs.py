@@ -27,7 +27,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from sumnist.errors import ConfigError
 from sumnist.lab.suites import digits as suite
-from sumnist.lab.suites.digits import HALVES, DigitPictures, Half, check_half, generator, ink_of
+from sumnist.lab.suites.digits import HALVES, DigitPictures, Half, Random, check_half, generator, ink_of
 
 Field = NDArray[np.float64]
 Colours = NDArray[np.floating[Any]]
@@ -55,7 +55,7 @@ MARGIN = 1.3
 UNIT = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
 """The corners of a square, clockwise from the upper left one."""
 
-BICUBIC = Image.Resampling.BICUBIC
+BILINEAR, BICUBIC = Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 
 
 def photographs(inks: Sequence[NDArray[np.uint8]], seed: int = 0) -> list[bytes]:
@@ -120,7 +120,7 @@ def repeated_line(place: Colours, spacing: float, width: float) -> Colours:
     return line
 
 
-def inked(sheet: Field, whole: Field, random: np.random.Generator) -> Field:
+def inked(sheet: Field, whole: Field, random: Random) -> Field:
     """`sheet` `[H, W, 3]` with ink where `whole` `[H, W]` is 1, in the colour of some pen and with its unevenness."""
     pencil = (choice := int(random.choice(len(INKS), p=(0.4, 0.3, 0.15, 0.1, 0.05)))) == 2
     grain = random.standard_normal(whole.shape) * (0.22 if pencil else 0.05)
@@ -135,7 +135,7 @@ def strokes(ink: NDArray[np.uint8], tall: int) -> Field:
     ink = suite.cropped(ink, FAINT, 1)
     factor = tall / max(ink.shape)
     size = max(1, round(ink.shape[1] * factor)), max(1, round(ink.shape[0] * factor))
-    large = Image.fromarray(ink).resize(size, Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(factor / 6))
+    large = Image.fromarray(ink).resize(size, BICUBIC).filter(ImageFilter.GaussianBlur(factor / 6))
     intensity = np.asarray(large) / max(1, ink.max())
     # Two pixels from paper to ink, but no sharper than a very small ink can tell.
     steep = min(max(1.5, factor / 2.5), max(ink.shape) / 6.5)
@@ -152,15 +152,13 @@ def perspective(target: Field, source: Field) -> Matrix:
     return np.append(np.linalg.solve(np.array(rows), np.array(right)), 1).reshape(3, 3)
 
 
-def resampled(
-    values: Plane, matrix: Matrix, size: tuple[int, int], method: Image.Resampling = Image.Resampling.BILINEAR
-) -> Plane:
+def resampled(values: Plane, matrix: Matrix, size: tuple[int, int], method: Image.Resampling = BILINEAR) -> Plane:
     """The field that at each pixel has the value that `values` has where `matrix` maps the pixel to; 0 outside."""
     numbers = (matrix / matrix[2, 2]).ravel()[:8].tolist()
     return np.array(Image.fromarray(values).transform(size, Image.Transform.PERSPECTIVE, numbers, method))
 
 
-def lit(colours: Colours, random: np.random.Generator) -> Colours:
+def lit(colours: Colours, random: Random) -> Colours:
     """Under uneven light: brighter on one side, darker in the corners, every other time with a shadow across."""
     height, width = colours.shape[:2]
     longer = max(height, width)
@@ -184,7 +182,7 @@ def lit(colours: Colours, random: np.random.Generator) -> Colours:
     return result
 
 
-def taken(light: Colours, scale: float, random: np.random.Generator) -> bytes:
+def taken(light: Colours, scale: float, random: Random) -> bytes:
     """What the camera makes of `light`: blur of 0.3 to 1.2 times `scale` pixels, the noise of a sensor, JPEG."""
     spread, noise = random.uniform(0.3, 1.2) * scale, random.uniform(0.003, 0.025)
     picture = as_image(light)
@@ -201,10 +199,10 @@ def as_image(light: Colours) -> Image.Image:
     return Image.fromarray(np.rint(light.clip(0, 1) * 255).astype(np.uint8))
 
 
-def smooth_noise(shape: tuple[int, ...], points: int, random: np.random.Generator) -> Field:
+def smooth_noise(shape: tuple[int, ...], points: int, random: Random) -> Field:
     """Normal noise on a mesh of `points`² made smooth in between: `[H, W]` of `shape`."""
     mesh = Image.fromarray(random.standard_normal((points, points)).astype(np.float32))
-    return np.asarray(mesh.resize((shape[1], shape[0]), Image.Resampling.BICUBIC), np.float64)
+    return np.asarray(mesh.resize((shape[1], shape[0]), BICUBIC), np.float64)
 
 
 KINDS = ("desk along an edge", "corner", "all round", "note", "card")
@@ -274,7 +272,7 @@ class Laid:
         right, down, depth = (np.float32(a) * x + np.float32(b) * y + np.float32(c) for a, b, c in back)
         return right / depth, down / depth
 
-    def clouds(self, along: float, across: float, random: np.random.Generator, turn: float = 0.0) -> Plane:
+    def clouds(self, along: float, across: float, random: Random, turn: float = 0.0) -> Plane:
         """Smooth normal noise that lies in the plane: in directions turned by `turn`, one value each `along` units of
         the one and `across` units of the other axis."""
         back = turned(turn) @ np.linalg.inv(self.camera)
@@ -306,7 +304,7 @@ def rotated(axis: tuple[float, float, float], angle: float) -> Matrix:
     return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
 
 
-def arranged(kind: str, ink: tuple[int, ...], random: np.random.Generator) -> Laid:
+def arranged(kind: str, ink: tuple[int, ...], random: Random) -> Laid:
     """A sheet of some size somewhere under some camera, with a place for the ink on it; drawn until as much of the
     sheet and of the desk is in view as `kind` wants, and all of the digit."""
     longer = round(math.exp(random.uniform(*np.log(LONGER))))
@@ -327,7 +325,7 @@ def arranged(kind: str, ink: tuple[int, ...], random: np.random.Generator) -> La
             return laid
 
 
-def proposed(kind: str, ink: tuple[int, ...], width: int, height: int, random: np.random.Generator) -> Laid:
+def proposed(kind: str, ink: tuple[int, ...], width: int, height: int, random: Random) -> Laid:
     """A sheet under a pinhole camera that is tilted by up to 30°, whatever is in view; a unit is about a pixel."""
     size, longer, shorter = np.array([width, height]), max(width, height), min(width, height)
     low, high, by = {
@@ -445,7 +443,7 @@ def scene(half: Half, kind: str, place: int) -> Scene:
     return Scene(picture, digit, laid.seen(laid.corners), box, desk)
 
 
-def written_at(half: Half, place: int, random: np.random.Generator) -> tuple[int, NDArray[np.uint8]]:
+def written_at(half: Half, place: int, random: Random) -> tuple[int, NDArray[np.uint8]]:
     """The digit at `place`, and the ink of someone who wrote it, light on 0."""
     digit, source = place % 10, SOURCES[(place // 10 + 3 * place) % 10]
     pictures, digits = inks_of(half)[source]
@@ -465,7 +463,7 @@ def inks_of(half: Half) -> tuple[tuple[tuple[NDArray[np.uint8], ...], NDArray[np
 # What lies there.
 
 
-def ground(half: Half, kind: str, laid: Laid, random: np.random.Generator) -> tuple[str, Plane]:
+def ground(half: Half, kind: str, laid: Laid, random: Random) -> tuple[str, Plane]:
     """What the sheet lies on: its name and its colours `[H, W, 3]`. A third of the notes stick on other paper."""
     names = DESKS[half]
     name = "paper" if kind == "note" and random.random() < 0.33 else names[random.integers(len(names))]
@@ -504,9 +502,7 @@ def ground(half: Half, kind: str, laid: Laid, random: np.random.Generator) -> tu
     return name, lined(laid, tinted(colour, 1 + 0.012 * clouds(unit * 2)), unit * 40, turn, random)
 
 
-def wood(
-    laid: Laid, colours: tuple[tuple[int, ...], ...], unit: float, turn: float, random: np.random.Generator
-) -> Plane:
+def wood(laid: Laid, colours: tuple[tuple[int, ...], ...], unit: float, turn: float, random: Random) -> Plane:
     """Boards with rings, streaks and pores along them."""
     _, across = laid.plane(turn)
     wide, offset = unit * random.uniform(110, 420), random.uniform(0, 1e4)
@@ -527,7 +523,7 @@ def wood(
     return np.asarray(surface, np.float32)
 
 
-def cloth(laid: Laid, unit: float, turn: float, random: np.random.Generator) -> Plane:
+def cloth(laid: Laid, unit: float, turn: float, random: Random) -> Plane:
     """A weave of two kinds of threads."""
     along, across = laid.plane(turn)
     thread = unit * random.uniform(4, 9)
@@ -548,7 +544,7 @@ def tinted(colour: tuple[int, ...], tone: Plane) -> Plane:
     return np.asarray(tone[:, :, None] * (np.array(colour, np.float32) / 255), np.float32)
 
 
-def lined(laid: Laid, surface: Plane, spacing: float, turn: float, random: np.random.Generator) -> Plane:
+def lined(laid: Laid, surface: Plane, spacing: float, turn: float, random: Random) -> Plane:
     """`surface` with printed lines: half of them plain, a third ruled, the others squared."""
     kind = random.choice(["plain", "ruled", "squared"], p=(0.5, 0.33, 0.17))
     if kind == "plain":
@@ -564,7 +560,7 @@ def lined(laid: Laid, surface: Plane, spacing: float, turn: float, random: np.ra
     return np.asarray(surface + (np.float32(strength) * covered)[:, :, None] * (colour - 1) * surface, np.float32)
 
 
-def on_desk(surface: Plane, kind: str, laid: Laid, random: np.random.Generator) -> Plane:
+def on_desk(surface: Plane, kind: str, laid: Laid, random: Random) -> Plane:
     """The sheet on the `surface`, with the shadow where it lies on it; no ink yet."""
     short = laid.short
     round_by = short * random.uniform(0.03, 0.09) if kind == "card" and random.random() < 0.5 else 0.0
@@ -618,9 +614,7 @@ def distance(sheet: tuple[float, float], round_by: float, x: Plane, y: Plane) ->
     return np.asarray(outside + np.minimum(np.maximum(right, down), 0) - np.float32(round_by), np.float32)
 
 
-def write(
-    colours: Plane, ink: NDArray[np.uint8], laid: Laid, random: np.random.Generator
-) -> tuple[float, float, float, float]:
+def write(colours: Plane, ink: NDArray[np.uint8], laid: Laid, random: Random) -> tuple[float, float, float, float]:
     """Write `ink` on the sheet, in place. Returns left, top, right and bottom of its box."""
     shape = np.array(ink.shape[::-1])
     cover = strokes(ink, round(laid.tall * (1 + 2 / shape.max()))).astype(np.float32)  # with a pixel of `ink` around it
@@ -638,7 +632,7 @@ def write(
 # What the light does.
 
 
-def hand_shadow(laid: Laid, random: np.random.Generator) -> Plane:
+def hand_shadow(laid: Laid, random: Random) -> Plane:
     """What is left of the light under a hand or a telephone that reaches in from a side."""
     side = 160
     drawn = Image.new("L", (side, side), 0)
@@ -660,5 +654,5 @@ def hand_shadow(laid: Laid, random: np.random.Generator) -> Plane:
             end = palm - wide * (2.6 - 0.25 * abs(finger)) * towards + spread
             pen.line([tuple(palm + 0.8 * spread), tuple(end)], fill=255, width=round(0.42 * wide))
     soft = drawn.filter(ImageFilter.GaussianBlur(side * random.uniform(0.008, 0.05)))
-    large = soft.resize((laid.width, laid.height), Image.Resampling.BICUBIC)
+    large = soft.resize((laid.width, laid.height), BICUBIC)
     return 1 - np.float32(random.uniform(0.15, 0.45) / 255) * np.asarray(large, np.float32)

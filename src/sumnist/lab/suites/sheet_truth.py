@@ -15,19 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from sumnist.lab.suites.digits import HALVES, Half, check_half, generator
+from sumnist.lab.suites.digits import HALVES, Half, Random, check_half, generator
 from sumnist.sheets.layout import Field, Formula, Layout, in_order
 
-Expected = Literal["off by one", "carry", "swapped", "skipped", "anything"]
-Unexpected = Literal["two carries", "digit forgotten", "another's total"]
-Kind = Expected | Unexpected
-EXPECTED: tuple[Expected, ...] = get_args(Expected)
-UNEXPECTED: tuple[Unexpected, ...] = get_args(Unexpected)
-"""Kinds of mistakes that the check of the sums does not know."""
+EXPECTED = "off by one", "carry", "swapped", "skipped", "anything"
+"""Kinds of mistakes that the check of the sums knows, and others."""
+UNEXPECTED = "two carries", "digit forgotten", "another's total"
+"""Kinds that it does not know."""
 NAMED = EXPECTED[:-1]
 """Kinds that it knows more of than that they are wrong."""
 Manner = Literal["number", "empty", "filler", "corrected"]
@@ -94,7 +92,7 @@ class Mistake(NamedTuple):
     """A wrong total: its field, how the writer came to it, and what the sum is, in the field's units."""
 
     field: str
-    kind: Kind
+    kind: str
     sum: int
 
 
@@ -120,7 +118,7 @@ class Truth:
         return {name: entry.value for name, entry in self.entries.items()}
 
 
-def random_of(half: Half, seed: int, use: str, index: int) -> np.random.Generator:
+def random_of(half: Half, seed: int, use: str, index: int) -> Random:
     """What draws one thing about one sheet. The halves have no draw in common. Raises `ConfigError`."""
     return generator(len(HALVES) * seed + HALVES.index(check_half(half)), f"sheet: {use}", index)
 
@@ -150,7 +148,7 @@ def truth(layout: Layout, half: Half, seed: int, index: int, wrong: float = 0.0)
 # The numbers.
 
 
-def added_up(layout: Layout, random: np.random.Generator, wrong: bool) -> tuple[dict[str, int], Mistake | None]:
+def added_up(layout: Layout, random: Random, wrong: bool) -> tuple[dict[str, int], Mistake | None]:
     """Numbers of all fields, the totals that fit their fields among them, and the total that is wrong."""
     formulas = in_order(layout.formulas, layout.names)
     chosen = formulas[random.integers(len(formulas))].total if wrong else None
@@ -169,7 +167,7 @@ def added_up(layout: Layout, random: np.random.Generator, wrong: bool) -> tuple[
             return values, mistake
 
 
-def drawn(field: Field, random: np.random.Generator) -> int:
+def drawn(field: Field, random: Random) -> int:
     """A number of a field that is no total: an amount of money if it has more than two digits, else marks."""
     if field.digits > 2:
         low, high = np.log([LEAST_AMOUNT, field.largest + 1])
@@ -187,14 +185,14 @@ def terms_of(layout: Layout, formula: Formula, values: Mapping[str, int]) -> lis
 
 
 def mistaken(
-    layout: Layout, formula: Formula, values: Mapping[str, int], other: int, random: np.random.Generator
+    layout: Layout, formula: Formula, values: Mapping[str, int], other: int, random: Random
 ) -> tuple[Mistake, int]:
     """A wrong total instead of the right one that `values` has; `other` is that of another sheet."""
     total, sum_ = layout.field(formula.total), values[formula.total]
     possible = slips(total, sum_, terms_of(layout, formula, values), other)
-    kinds: Sequence[Kind] = EXPECTED if random.random() < 0.5 else UNEXPECTED
-    order: list[Kind] = [kinds[place] for place in random.permutation(len(kinds))]
-    kind: Kind = next((one for one in order if possible.get(one) or one == "anything"), "anything")
+    kinds = EXPECTED if random.random() < 0.5 else UNEXPECTED
+    order = [kinds[place] for place in random.permutation(len(kinds))]
+    kind = next((one for one in order if possible.get(one) or one == "anything"), "anything")
     named = {sum_}.union(*(possible[one] for one in NAMED))
     if kind == "anything":
         found = sum_
@@ -205,7 +203,7 @@ def mistaken(
     return Mistake(total.name, kind, sum_), found
 
 
-def slips(total: Field, sum_: int, terms: Sequence[int], other: int) -> dict[Kind, set[int]]:
+def slips(total: Field, sum_: int, terms: Sequence[int], other: int) -> dict[str, set[int]]:
     """The wrong totals of each kind but "anything"; those of unexpected kinds are of no `NAMED` one too.
 
     Args:
@@ -220,7 +218,7 @@ def slips(total: Field, sum_: int, terms: Sequence[int], other: int) -> dict[Kin
     signed = [sign * step for step in steps if step <= total.largest for sign in (1, -1)]
     swapped = [digits[:k] + digits[k + 1] + digits[k] + digits[k + 2 :] for k in range(len(digits) - 1)]
     shorter = [digits[:k] + digits[k + 1 :] for k in range(len(digits))] if len(digits) > 1 else []
-    found: dict[Kind, set[int]] = {
+    found: dict[str, set[int]] = {
         "off by one": {sum_ + sign * step for step in range(1, unit + 1) for sign in (1, -1)},
         "carry": {sum_ + step for step in signed},
         "swapped": {unit * int(text) + tail for text in swapped if text[0] != "0"},
@@ -239,7 +237,7 @@ def slips(total: Field, sum_: int, terms: Sequence[int], other: int) -> dict[Kin
 # How they are written.
 
 
-def entry(field: Field, value: int, layout: Layout, random: np.random.Generator) -> Entry:
+def entry(field: Field, value: int, layout: Layout, random: Random) -> Entry:
     """What stands in the place of a number."""
     nothing = ("",) * (1 if field.kind == "strip" else field.digits + field.halves)
     if random.random() < CORRECTED:
@@ -257,12 +255,12 @@ def entry(field: Field, value: int, layout: Layout, random: np.random.Generator)
     return Entry(value, "number", written(field, value, random), nothing)
 
 
-def filler(random: np.random.Generator) -> str:
+def filler(random: Random) -> str:
     """A sign that nothing is meant."""
     return str(random.choice(list(FILLERS), p=list(FILLERS.values())))
 
 
-def written(field: Field, value: int, random: np.random.Generator) -> tuple[str, ...]:
+def written(field: Field, value: int, random: Random) -> tuple[str, ...]:
     """A number as it is written."""
     whole, half = divmod(value, 2) if field.halves else (value, 0)
     leading, digits = random.random(), str(whole)

@@ -35,7 +35,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from sumnist.data.mnist import DISPUTED_TEST_LABELS, load_mnist
 from sumnist.errors import DataError
-from sumnist.lab.suites.digits import HALVES, Half, check_half, cropped
+from sumnist.lab.suites.digits import HALVES, Half, Random, check_half, cropped
 from sumnist.lab.suites.out_of_distribution import draw_stroke
 from sumnist.lab.suites.photographs import FAINT, rotated
 from sumnist.lab.suites.sheet_truth import FILLERS, Truth, random_of, truth
@@ -44,6 +44,8 @@ from sumnist.pictures.components import components_of
 from sumnist.sheets.layout import Layout, Page, Person, Rectangle
 from sumnist.sheets.printing import pdf
 
+Grey = NDArray[np.uint8]
+"""Grey levels, `[H, W]`."""
 Cover = NDArray[np.float32]
 """How much of each pixel is covered by ink, in [0, 1], `[h, w]`."""
 
@@ -83,7 +85,7 @@ class Ink:
     """
 
     name: str
-    digits: tuple[tuple[NDArray[np.uint8], ...], ...]
+    digits: tuple[tuple[Grey, ...], ...]
 
     @classmethod
     def mnist(cls, half: Half) -> Ink:
@@ -112,7 +114,7 @@ class Ink:
         return cls("scans", tuple(found))
 
 
-def ink_of_scan(path: Path) -> NDArray[np.uint8]:
+def ink_of_scan(path: Path) -> Grey:
     """The ink on a scan, light on 0. Raises `DataError`."""
     try:
         with Image.open(path) as picture:
@@ -160,17 +162,19 @@ class Pen(NamedTuple):
 
 
 class Hand(NamedTuple):
-    """How the digits of a sheet are written: their height in pixels, slant, and the gaps between them by that."""
+    """How the digits of a sheet are written: what they look like, their height in pixels, slant, and the gaps between
+    them by that."""
 
+    ink: Ink
     height: float
     slant: float
     gap: float
 
 
-def marks(layout: Layout, truth: Truth, ink: Ink, random: np.random.Generator) -> dict[str, tuple[Mark, Mark]]:
+def marks(layout: Layout, truth: Truth, ink: Ink, random: Random) -> dict[str, tuple[Mark, Mark]]:
     """The ink of each field, and that of its correction."""
     pen = pen_of(random)
-    hand = Hand(random.uniform(*HEIGHTS) * SCALE, random.normal(0, 0.08), random.uniform(-0.05, 0.2))
+    hand = Hand(ink, random.uniform(*HEIGHTS) * SCALE, random.normal(0, 0.08), random.uniform(-0.05, 0.2))
     found = {}
     for place in Page.of(layout).places:
         entry, strip = truth.entries[place.name], layout.field(place.name).kind == "strip"
@@ -178,13 +182,13 @@ def marks(layout: Layout, truth: Truth, ink: Ink, random: np.random.Generator) -
         other = pen_of(random) if random.random() < 0.5 else used
         crossed = entry.manner == "corrected"
         found[place.name] = (
-            mark(place.boxes, entry.written, strip, ink, used, hand, random, crossed),
-            mark(place.correction, entry.correction, strip, ink, other, hand, random),
+            mark(place.boxes, entry.written, strip, used, hand, random, crossed),
+            mark(place.correction, entry.correction, strip, other, hand, random, False),
         )
     return found
 
 
-def pen_of(random: np.random.Generator) -> Pen:
+def pen_of(random: Random) -> Pen:
     """Some pen."""
     kind = str(random.choice(list(PENS), p=list(PENS.values())))
     grain = random.uniform(0.1, THREADBARE) if kind == "pencil" else random.uniform(0, 0.06)
@@ -192,9 +196,8 @@ def pen_of(random: np.random.Generator) -> Pen:
 
 
 def mark(
-    boxes: Sequence[Rectangle], written: Sequence[str], strip: bool, ink: Ink, pen: Pen, hand: Hand,
-    random: np.random.Generator, crossed: bool = False,
-) -> Mark:  # fmt: skip
+    boxes: Sequence[Rectangle], written: Sequence[str], strip: bool, pen: Pen, hand: Hand, random: Random, crossed: bool
+) -> Mark:
     """What is written in boxes, or on a strip, `crossed` out or not."""
     left, top = (round(SCALE * (edge - REACH)) for edge in (boxes[0].x, boxes[0].y))
     width = ceil(SCALE * (boxes[-1].right + REACH)) - left
@@ -206,13 +209,13 @@ def mark(
     if all(text in ("", *FILLERS) for text in written):
         signs(cover, frames, written, pen, random)
     elif strip:
-        on_strip(cover, frames[0], written[0], ink, pen, hand, random)
+        on_strip(cover, frames[0], written[0], pen, hand, random)
     else:
         for frame, text in zip(frames, written, strict=True):
             x, y, wide, tall = frame
             middle = x + wide / 2 + random.normal(0, 0.06) * wide, y + tall / 2 + random.normal(0, 0.05) * tall
             if text.isdecimal():
-                put(cover, digit(text, ink, pen, hand, random, WIDEST * SCALE), middle)
+                put(cover, digit(text, pen, hand, random, WIDEST * SCALE), middle)
             else:
                 signs(cover, [frame], [text], pen, random)
     if crossed:
@@ -238,12 +241,10 @@ Frame = tuple[float, float, float, float]
 """Left, top, width and height of a box, in pixels of a cover."""
 
 
-def on_strip(
-    cover: Cover, frame: Frame, text: str, ink: Ink, pen: Pen, hand: Hand, random: np.random.Generator
-) -> None:
+def on_strip(cover: Cover, frame: Frame, text: str, pen: Pen, hand: Hand, random: Random) -> None:
     """Draw a number onto a strip, digit beside digit; what is too wide is made smaller."""
     x, y, width, height = frame
-    parts = [None if sign in ",." else digit(sign, ink, pen, hand, random) for sign in text]
+    parts = [None if sign in ",." else digit(sign, pen, hand, random) for sign in text]
     gaps = [hand.height * (hand.gap + random.normal(0, 0.06)) for _ in parts]
     point = 0.35 * hand.height
     whole = sum((point if part is None else part.shape[1]) + gap for part, gap in zip(parts, gaps, strict=True))
@@ -265,11 +266,9 @@ def on_strip(
         at += scaled.shape[1] + gap * shrunk
 
 
-def digit(
-    text: str, ink: Ink, pen: Pen, hand: Hand, random: np.random.Generator, widest: float = np.inf
-) -> Cover:  # fmt: skip
+def digit(text: str, pen: Pen, hand: Hand, random: Random, widest: float = np.inf) -> Cover:
     """A digit as it is written."""
-    pictures = ink.digits[int(text)]
+    pictures = hand.ink.digits[int(text)]
     picture = pictures[random.integers(len(pictures))]
     tall, wide = picture.shape
     height = float(np.clip(hand.height * random.normal(1, 0.07), HEIGHTS[0] * SCALE, HEIGHTS[1] * SCALE))
@@ -313,7 +312,7 @@ def stroke(cover: Cover, points: Sequence[Point], width: float) -> None:
     np.maximum(cover, np.asarray(canvas, np.float32) / 255, out=cover)
 
 
-def line(cover: Cover, start: Point, end: Point, width: float, random: np.random.Generator) -> None:
+def line(cover: Cover, start: Point, end: Point, width: float, random: Random) -> None:
     """Draw a line of a pen that is not quite straight."""
     (x, y), (u, v) = start, end
     bow, share = random.normal(0, 0.05), np.linspace(0, 1, 9)
@@ -333,7 +332,7 @@ def lines(sign: str, frame: Frame) -> Iterator[tuple[Point, Point]]:
         yield (x, y), (x + width, y + height)
 
 
-def signs(cover: Cover, frames: Sequence[Frame], written: Sequence[str], pen: Pen, random: np.random.Generator) -> None:
+def signs(cover: Cover, frames: Sequence[Frame], written: Sequence[str], pen: Pen, random: Random) -> None:
     """Draw signs that nothing is meant: one in each box, or one over all boxes if they have the same."""
     texts: Sequence[str] = written
     if len(frames) > 1 and len(set(written)) == 1 and random.random() < 0.3:
@@ -348,7 +347,7 @@ def signs(cover: Cover, frames: Sequence[Frame], written: Sequence[str], pen: Pe
             line(cover, *ends, pen.width, random)
 
 
-def cross_out(cover: Cover, pen: Pen, random: np.random.Generator) -> None:
+def cross_out(cover: Cover, pen: Pen, random: Random) -> None:
     """Cross out what there is: by one line or two, an X, or a scribble."""
     rows, columns = (np.flatnonzero((cover > 0.3).any(axis)) for axis in (1, 0))
     top, left = rows[0], columns[0] - random.uniform(0.2, 1.2) * SCALE
@@ -390,7 +389,7 @@ GROUND = 0.96, 1.02
 
 
 @lru_cache(8)
-def printed(layout: Layout, identity: str | None = None) -> NDArray[np.uint8]:
+def printed(layout: Layout, identity: str | None = None) -> Grey:
     """The printed page, grey `[H, W]`, `SCALE` pixels a millimetre; not to be changed."""
     document = pypdfium2.PdfDocument(pdf(layout, [] if identity is None else [Person(identity)]))
     try:  # a little less than the scale, or a page whose side is a whole number of pixels gets one more
@@ -401,7 +400,7 @@ def printed(layout: Layout, identity: str | None = None) -> NDArray[np.uint8]:
     return np.asarray(page, np.uint8)
 
 
-def filled(layout: Layout, identity: str, found: Mapping[str, tuple[Mark, Mark]]) -> NDArray[np.uint8]:
+def filled(layout: Layout, identity: str, found: Mapping[str, tuple[Mark, Mark]]) -> Grey:
     """The page of somebody, grey `[H, W]`, with ink on it."""
     page = printed(layout, identity).copy()
     for mark in (mark for both in found.values() for mark in both):
@@ -411,18 +410,18 @@ def filled(layout: Layout, identity: str, found: Mapping[str, tuple[Mark, Mark]]
     return page
 
 
-def part_of(page: NDArray[np.uint8], mark: Mark) -> NDArray[np.uint8]:
+def part_of(page: Grey, mark: Mark) -> Grey:
     """The part of a page that some ink is on."""
     tall, wide = mark.cover.shape
     return page[mark.top : mark.top + tall, mark.left : mark.left + wide]
 
 
-def with_mark(part: NDArray[np.uint8], mark: Mark) -> NDArray[np.uint8]:
+def with_mark(part: Grey, mark: Mark) -> Grey:
     """A part of a page with the ink."""
     return np.asarray(part * (1 - mark.cover * np.float32(1 - mark.grey)) + np.float32(0.5), np.uint8)
 
 
-def cells(layout: Layout, found: Mapping[str, tuple[Mark, Mark]], random: np.random.Generator) -> Cells:
+def cells(layout: Layout, found: Mapping[str, tuple[Mark, Mark]], random: Random) -> Cells:
     """Cut the cells out of a form with ink on it, of a picture that is off, distorted, blurred and noisy, and whose
     ground is thought to be another than it is."""
     page, off = printed(layout), random.normal(0, OFF, 2)
@@ -560,9 +559,7 @@ class Photograph(NamedTuple):
     motion: float = 0.0
 
 
-def photographed(
-    page: NDArray[np.uint8], random: np.random.Generator, size: tuple[int, int] | None = None, bent: float = BENT
-) -> Photograph:
+def photographed(page: Grey, random: Random, size: tuple[int, int] | None = None, bent: float = BENT) -> Photograph:
     """A photograph.
 
     Args:
@@ -592,7 +589,7 @@ def photographed(
     return Photograph(file_of(picture, random), view, (wide, high), tilt, quarter, blur, motion)
 
 
-def scanned(page: NDArray[np.uint8], random: np.random.Generator) -> Photograph:
+def scanned(page: Grey, random: Random) -> Photograph:
     """A scan of a page, grey `[H, W]`, `SCALE` pixels a millimetre: of the same size, a little askew."""
     scale, angle = random.integers(*DPI) / 25.4, np.radians(random.normal(0, SKEW))
     size = round(page.shape[1] / SCALE * scale), round(page.shape[0] / SCALE * scale)
@@ -609,9 +606,7 @@ def scanned(page: NDArray[np.uint8], random: np.random.Generator) -> Photograph:
 # Where the page is.
 
 
-def view_of(
-    page: tuple[float, float], size: tuple[int, int], quarter: int, tilt: float, random: np.random.Generator
-) -> View:  # fmt: skip
+def view_of(page: tuple[float, float], size: tuple[int, int], quarter: int, tilt: float, random: Random) -> View:
     """How a flat page of so many millimetres is seen."""
     turn = np.radians(90 * quarter + random.normal(0, TURN))
     camera = np.diag([FOCAL * max(size)] * 2 + [1.0])
@@ -639,7 +634,7 @@ def view_of(
     return View(shift @ view.matrix, shift @ view.lift)
 
 
-def edge_of(page: NDArray[np.uint8]) -> Points:
+def edge_of(page: Grey) -> Points:
     """Points around a page, in millimetres."""
     high, wide = np.array(page.shape) / SCALE
     share = np.linspace(0, 1, 41)[:, None]
@@ -650,7 +645,7 @@ def edge_of(page: NDArray[np.uint8]) -> Points:
 # What the picture shows.
 
 
-def drawn(page: NDArray[np.uint8], view: View, size: tuple[int, int], scale: float) -> Image.Image:
+def drawn(page: Grey, view: View, size: tuple[int, int], scale: float) -> Image.Image:
     """A page as it is seen, at `scale` pixels a millimetre."""
     factor = max(1, int(SCALE / scale))
     source = Image.fromarray(page).reduce(factor)
@@ -677,14 +672,14 @@ def inside(outline: Points, size: tuple[int, int]) -> Image.Image:
     return mask
 
 
-def desk(size: tuple[int, int], random: np.random.Generator) -> Image.Image:
+def desk(size: tuple[int, int], random: Random) -> Image.Image:
     """A desk of one grey, or with the grain of wood."""
     grain = random.standard_normal((3, 200)) if random.random() < 0.6 else random.standard_normal((40, 40))
     grey = random.uniform(30, 190) + random.uniform(1, 14) * (grain if random.random() < 0.5 else grain.T)
     return Image.fromarray(grey.clip(0, 255).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
 
 
-def light(size: tuple[int, int], random: np.random.Generator) -> Image.Image:
+def light(size: tuple[int, int], random: Random) -> Image.Image:
     """How much light falls where: brighter on one side, darker in the corners, mostly with a soft shadow across."""
     y, x = (np.mgrid[:96, :96] + 0.5) / 96 - 0.5
     angle, turn = random.uniform(0, 2 * np.pi, 2)
@@ -698,7 +693,7 @@ def light(size: tuple[int, int], random: np.random.Generator) -> Image.Image:
     return Image.fromarray(np.rint(255 * shade).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
 
 
-def shaken(picture: Image.Image, length: float, random: np.random.Generator) -> Image.Image:
+def shaken(picture: Image.Image, length: float, random: Random) -> Image.Image:
     """A picture that moved by `length` pixels in some direction while it was taken."""
     steps, angle, moved = max(1, round(length)), random.uniform(0, 2 * np.pi), picture
     for step, away in enumerate(np.arange(steps) - (steps - 1) / 2):
@@ -707,7 +702,7 @@ def shaken(picture: Image.Image, length: float, random: np.random.Generator) -> 
     return moved
 
 
-def file_of(picture: Image.Image, random: np.random.Generator) -> bytes:
+def file_of(picture: Image.Image, random: Random) -> bytes:
     """A picture as a JPEG, with the noise of a sensor."""
     pixels = np.asarray(picture)
     steps = NormalDist(0, 255 * random.uniform(*NOISE))
@@ -758,7 +753,7 @@ class Sheets:
         """The cells of a sheet, without a photograph."""
         return cells(self.layout, self.marks(index), self.random("cells", index))
 
-    def page(self, index: int) -> NDArray[np.uint8]:
+    def page(self, index: int) -> Grey:
         """The page of a sheet, grey `[H, W]`, `sheet_ink.SCALE` pixels a millimetre."""
         return filled(self.layout, self.truth(index).identity, self.marks(index))
 
@@ -774,6 +769,6 @@ class Sheets:
         """The ink on a sheet, of each field and of its correction."""
         return marks(self.layout, self.truth(index), self.ink, self.random("ink", index))
 
-    def random(self, use: str, index: int) -> np.random.Generator:
+    def random(self, use: str, index: int) -> Random:
         """What draws one thing about a sheet."""
         return random_of(self.half, self.seed, use, index)

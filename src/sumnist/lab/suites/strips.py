@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw
 
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.lab.suites import digits as suite
-from sumnist.lab.suites.digits import HALVES, Half, check_half, generator, ink_of
+from sumnist.lab.suites.digits import HALVES, Half, Random, check_half, generator, ink_of
 from sumnist.lab.suites.out_of_distribution import scribble
 from sumnist.lab.suites.photographs import blank_photographs
 
@@ -115,13 +115,13 @@ def half_of_test(half: Half) -> DigitSet:
     return test.part(np.flatnonzero(np.arange(len(test)) // BLOCK % 2 == HALVES.index(check_half(half))))
 
 
-def drawn(digits: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
+def drawn(digits: NDArray[np.int64], count: int, random: Random) -> NDArray[np.int64]:
     """Places of `count` of the `digits`, of which the first is no zero if others follow."""
     first = random.choice(np.flatnonzero(digits) if count > 1 else len(digits))
     return np.array([first, *random.integers(0, len(digits), count - 1)])
 
 
-def composed(images: Strip, spacing: Spacing, random: np.random.Generator) -> Strip:
+def composed(images: Strip, spacing: Spacing, random: Random) -> Strip:
     """Images `[N, 28, 28]` side by side on one picture."""
     boxes = [np.flatnonzero((image >= INK).any(0))[[0, -1]] + (0, 1) for image in images]
     starts, end = [0], boxes[0][1] - boxes[0][0]
@@ -137,7 +137,7 @@ def composed(images: Strip, spacing: Spacing, random: np.random.Generator) -> St
     return canvas[:, SIDE - left : SIDE + end + right]
 
 
-def gap(spacing: Spacing, narrower: int, random: np.random.Generator) -> int:
+def gap(spacing: Spacing, narrower: int, random: Random) -> int:
     """Pixels from the box of one digit's ink to that of the next, of which the `narrower` one is so wide."""
     if spacing != "touching":
         least, most = GAPS[spacing]
@@ -146,7 +146,7 @@ def gap(spacing: Spacing, narrower: int, random: np.random.Generator) -> int:
     return -int(random.integers(min(1, most), most + 1))
 
 
-def many(name: str, draw: Callable[[Half, np.random.Generator, int], Strip]) -> Callable[[Half, int], list[Strip]]:
+def many(name: str, draw: Callable[[Half, Random, int], Strip]) -> Callable[[Half, int], list[Strip]]:
     """Return what makes the first pictures of a half, each drawn by a generator of its own."""
 
     def made(half: Half, count: int) -> list[Strip]:
@@ -156,7 +156,7 @@ def many(name: str, draw: Callable[[Half, np.random.Generator, int], Strip]) -> 
     return made
 
 
-def word(half: Half, random: np.random.Generator, place: int) -> Strip:
+def word(half: Half, random: Random, place: int) -> Strip:
     """A word or name, dark on light: every other one printed in a font of the half, small, with a capital or in
     capitals; the others in capitals by one of its writers."""
     text = str(random.choice(VOCABULARY[half].split()))
@@ -193,20 +193,20 @@ def scaled(ink: Strip, height: int) -> Strip:
     return np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BOX))
 
 
-def on_paper(ink: Strip, random: np.random.Generator) -> Strip:
+def on_paper(ink: Strip, random: Random) -> Strip:
     """`ink`, light on 0, as dark ink on lighter paper with a margin."""
     margins = random.integers(MARGIN[0], MARGIN[1] + 1, 4).reshape(2, 2)
     paper, dark = random.uniform(180, 255), random.uniform(0, 100)
     return np.rint(paper + (dark - paper) * np.pad(ink, margins) / 255).astype(np.uint8)
 
 
-def scribbles(half: Half, random: np.random.Generator, place: int) -> Strip:
+def scribbles(half: Half, random: Random, place: int) -> Strip:
     """One to four scribbles side by side, dark on light."""
     inks = [ink_of(scribble(random)) for _ in range(random.integers(1, SCRIBBLES + 1))]
     return on_paper(np.concatenate([scaled(ink, SCRIBBLE_HEIGHT) for ink in inks], 1), random)
 
 
-def struck_out(half: Half, random: np.random.Generator, place: int) -> Strip:
+def struck_out(half: Half, random: Random, place: int) -> Strip:
     """A string of three to eight digits under two or three lines, or under a zigzag, light on dark."""
     test = half_of_test(half)
     chosen = drawn(test.digits, int(random.integers(STRUCK[0], STRUCK[1] + 1)), random)
@@ -214,7 +214,7 @@ def struck_out(half: Half, random: np.random.Generator, place: int) -> Strip:
     return np.maximum(strip, strokes(strip.shape[1], strip.shape[0], random))
 
 
-def strokes(width: int, height: int, random: np.random.Generator) -> Strip:
+def strokes(width: int, height: int, random: Random) -> Strip:
     """Lines from one end to the other, or a zigzag."""
     canvas = Image.new("L", (width * FINE, height * FINE))
     pen, wide = ImageDraw.Draw(canvas), round(random.uniform(1.5, 3) * FINE)
@@ -238,7 +238,7 @@ def blanks(half: Half, count: int) -> list[Strip]:
     return plain + [cut(picture, generator(seed, "blank strip", place)) for place, picture in enumerate(photographs)]
 
 
-def cut(picture: bytes, random: np.random.Generator) -> Strip:
+def cut(picture: bytes, random: Random) -> Strip:
     """A wide part of a photograph, grey."""
     grey = np.asarray(Image.open(BytesIO(picture)).convert("L"))
     width = grey.shape[1]
