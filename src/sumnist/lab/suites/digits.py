@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
-from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -47,8 +46,6 @@ WRITERS = (
 """Whose handwriting the fonts are, in the order of the alphabet; the weights of a font are one writer's."""
 INTENSITIES = 16
 """Different intensities in the pictures of characters."""
-TARGET = Path(__file__).with_name("suites.npz")
-WORDS = TARGET.with_name("words.npz")
 
 
 def writers_of(half: Half) -> tuple[str, ...]:
@@ -75,7 +72,7 @@ def stored_images(key: str) -> NDArray[np.uint8]:
 
 
 @cache
-def stored(key: str, name: str = TARGET.name) -> NDArray[np.uint8]:
+def stored(key: str, name: str = "suites.npz") -> NDArray[np.uint8]:
     """The array `key` of an archive; not to be changed. Raises `DataError` if the file is missing or damaged."""
     try:
         with files("sumnist.lab.suites").joinpath(name).open("rb") as stream, np.load(stream) as archive:

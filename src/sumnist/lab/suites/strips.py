@@ -173,8 +173,8 @@ def word(half: Half, random: Random, place: int) -> Strip:
 @cache
 def letters() -> dict[tuple[int, str], Strip]:
     """Printed letters `[H, advance]`, light on 0, by the place of their font and by character."""
-    sizes = suite.stored("sizes", suite.WORDS.name).astype(int)
-    pixels = suite.stored("pixels", suite.WORDS.name) * np.uint8(255 // (suite.INTENSITIES - 1))
+    sizes = suite.stored("sizes", "words.npz").astype(int)
+    pixels = suite.stored("pixels", "words.npz") * np.uint8(255 // (suite.INTENSITIES - 1))
     parts = np.split(pixels, sizes.prod(1).cumsum()[:-1])
     keys = [(font, letter) for font in range(len(FONTS)) for letter in ascii_letters]
     return {key: part.reshape(size) for key, part, size in zip(keys, parts, sizes, strict=True)}
