@@ -28,7 +28,7 @@ from sumnist.inference.onnx import FUSION, OnnxNetwork
 from sumnist.lab.study import runs
 from sumnist.lab.study.designs import MAIN, ORIGINAL, VARIANTS, Recipe, Variant, quick, variant
 from sumnist.lab.study.network import ENCODINGS, TARGETS, JoinFusion, StudyNet
-from sumnist.lab.study.report import FIGURES, Mean, Report, Results, Tables, compare_all, holm, report, sign_flips
+from sumnist.lab.study.report import FIGURES, Mean, Report, Tables, compare_all, holm, report, sign_flips
 from sumnist.lab.study.rows import Row, append_jsonl, open_rows, read_jsonl
 from sumnist.lab.study.runs import LEFT_OUT, JointLoss, conduct, draw_for, jobs_of, measure, read_rows, repeat, train
 from sumnist.model.encoders import count_parameters
@@ -553,7 +553,7 @@ def test_where_a_variant_has_no_row_the_sentences_about_it_are_left_out(
 def test_the_steps_to_learn_are_a_median_and_who_never_learned_is_counted(last: tuple[float, ...], cell: str) -> None:
     v = Variant("a", "A", "fusion", Recipe(), 3)
     rows = [fake_run("a", v.recipe, seed) | {"curve": [[10, 1, 0.1], [860, 1, sums]]} for seed, sums in enumerate(last)]
-    assert Tables(Results(rows, [v])).steps(v) == cell
+    assert Tables(rows, [v]).steps(v) == cell
 
 
 def test_a_quick_look_says_what_was_done_and_nothing_that_was_not() -> None:

@@ -133,6 +133,7 @@ class Results:
                 self.rows[row["variant"]].append(row)
         self.variants = [v for v in variants if self.rows[v.name]]
         self.titles = {v.name: v.title for v in self.variants}
+        self.quoted = [row for rows in self.rows.values() for row in rows]
 
     def __contains__(self, name: str) -> bool:
         return bool(self.rows.get(name))
@@ -495,36 +496,33 @@ def counted(numbers: Collection[int], thing: str) -> str:
 Column = Callable[[Variant], str]
 
 
-class Tables:
-    """The tables of the report, by name."""
-
-    def __init__(self, results: Results) -> None:
-        self.results = results
+class Tables(Results):
+    """Results as the tables of the report, by name, and as figures for its sentences. The template asks for sentences
+    about variants that have rows alone."""
 
     def table(self, head: Sequence[str], variants: Sequence[Variant], *columns: Column) -> str:
         """Write a table with a line for each of the variants, and a last column of how many seeds it has."""
-        body = [[*(column(v) for column in columns), str(self.results.count(v.name))] for v in variants]
+        body = [[*(column(v) for column in columns), str(self.count(v.name))] for v in variants]
         return markdown_table([*head, "seeds"], body)
 
     def figure(self, figure: str) -> Column:
         """Make a column of the means of a figure."""
-        return lambda v: with_interval(self.results.mean(v.name, figure))
+        return lambda v: with_interval(self.mean(v.name, figure))
 
     def title(self, v: Variant) -> str:
         """Return the title of a variant, which may be called by the name of the one that it is made of."""
-        return self.results.titles.get(v.title, v.title)
+        return self.titles.get(v.title, v.title)
 
     def of(self, *groups: str, against: str = "reference") -> str:
         """Set every variant of some groups beside the one they are measured against."""
-        results = self.results
-        variants = [v for v in results.variants if v.name == against]
-        variants += [v for v in results.group(*groups) if v.name != against]
+        variants = [v for v in self.variants if v.name == against]
+        variants += [v for v in self.group(*groups) if v.name != against]
 
         def early(output: str) -> Column:
-            return lambda v: with_interval(results.mean(v.name, output) and results.after_an_epoch(v.name, output))
+            return lambda v: with_interval(self.mean(v.name, output) and self.after_an_epoch(v.name, output))
 
         def gain(v: Variant) -> Mean | None:
-            return None if v.name == against else results.effect(v.name, against, "sum")
+            return None if v.name == against else self.effect(v.name, against, "sum")
 
         head = ["", "digit %", "sum %", "joint %", "after an epoch: digit %", "sum %",
                 f"steps to {100 * LEARNED:.0f}{SPACE}% sums", "sum, points against the first line", "d"]  # fmt: skip
@@ -535,9 +533,9 @@ class Tables:
 
     def steps(self, v: Variant) -> str:
         """Write the median step at which the sum was learned, and how many seeds never got there."""
-        if self.results.mean(v.name, "sum") is None:
+        if self.mean(v.name, "sum") is None:
             return NONE
-        steps = self.results.steps_to_learn(v.name)
+        steps = self.steps_to_learn(v.name)
         learned = [step for step in steps if step is not None]
         if not learned:
             return "never"
@@ -548,20 +546,20 @@ class Tables:
         """Set what a published design gives here beside what its authors report."""
         head = ["design", "its author: digit %", "its author: sum %", "here: digit %", "sum %", "joint %"]
         theirs: list[Column] = [lambda v: (v.published or (NONE, NONE))[0], lambda v: (v.published or (NONE, NONE))[1]]
-        variants = self.results.group("published")
+        variants = self.group("published")
         return self.table(head, variants, lambda v: v.title, *theirs, *map(self.figure, OUTPUTS))
 
     def compared(self) -> dict[str, list[float]]:
         """Return joint accuracies of each design of the main comparison, over the seeds that all have; none if too
         few."""
-        by_seed = {name: self.results.by_seed(name, "joint") for name in MAIN if name in self.results}
+        by_seed = {name: self.by_seed(name, "joint") for name in MAIN if name in self}
         seeds = sorted(set.intersection(*(set(values) for values in by_seed.values()))) if by_seed else []
         enough = len(seeds) > 1 and len(by_seed) > 1
         return {name: [values[seed] for seed in seeds] for name, values in by_seed.items()} if enough else {}
 
     def main(self) -> str:
         """Compare every two designs of the main comparison."""
-        titles, values = self.results.titles, self.compared()
+        titles, values = self.titles, self.compared()
         body = [
             [titles[c.first], titles[c.second], points(c.effect), size(c.effect), probability(c.corrected),
              probability(c.signs)]
@@ -574,13 +572,13 @@ class Tables:
         """Show how far the seeds of the main designs lie apart."""
 
         def extreme(choose: Callable[[Collection[float]], float]) -> Column:
-            return lambda v: f"{choose(self.results.by_seed(v.name, 'joint').values()):.2f}"
+            return lambda v: f"{choose(self.by_seed(v.name, 'joint').values()):.2f}"
 
         def deviation(v: Variant) -> str:
-            mean = self.results.mean(v.name, "joint")
+            mean = self.mean(v.name, "joint")
             return f"{mean.spread:.2f}" if mean and mean.n > 1 else NONE
 
-        variants = [v for v in self.results.variants if v.name in MAIN and self.results.mean(v.name, "joint")]
+        variants = [v for v in self.variants if v.name in MAIN and self.mean(v.name, "joint")]
         head = ["", "joint %", "standard deviation", "worst seed", "best seed"]
         return self.table(
             head, variants, lambda v: v.title, self.figure("joint"), deviation, extreme(min), extreme(max)
@@ -590,75 +588,69 @@ class Tables:
         """Show sums with numbers above 9, if any design can be asked for them."""
         body = [
             [v.title, *(self.figure(name)(v) for name in ("sum", "sum_beyond"))]
-            for v in self.results.group("fusion", "number", "sum", "original", "published")
-            if self.results.mean(v.name, "sum_beyond")
+            for v in self.group("fusion", "number", "sum", "original", "published")
+            if self.mean(v.name, "sum_beyond")
         ]
         return markdown_table(["", "sum %, numbers 0 to 9", "numbers 10 to 15"], body) if body else ""
 
     def rates(self) -> str:
         """Show sums of the designs that fall behind, by learning rate."""
-        names = dict.fromkeys(v.name.rpartition("-rate-")[0] for v in self.results.group("rates"))
+        names = dict.fromkeys(v.name.rpartition("-rate-")[0] for v in self.group("rates"))
         body = [
-            [self.results.titles[name],
-             *(with_interval(self.results.mean(f"{name}-rate-{rate}" if rate else name, "sum")) for rate in RATES)]
-            for name in names if name in self.results
+            [self.titles[name],
+             *(with_interval(self.mean(f"{name}-rate-{rate}" if rate else name, "sum")) for rate in RATES)]
+            for name in names if name in self
         ]  # fmt: skip
         return markdown_table(["sum % at", *RATES.values()], body)
 
     def unseen(self) -> str:
         """Show sums of combinations that training showed, and of those that it left out."""
-        head, variants = ["", "sum %, combinations seen", "never seen"], self.results.group("left-out")
+        head, variants = ["", "sum %, combinations seen", "never seen"], self.group("left-out")
         return self.table(head, variants, self.title, self.figure("sum_seen"), self.figure("sum_unseen"))
 
     def skewed(self) -> str:
         """Show sums by number, where large numbers were seldom drawn."""
 
         def with_number(number: int) -> Column:
-            return lambda v: f"{self.results.sum_by_number(v.name)[number]:.2f}"
+            return lambda v: f"{self.sum_by_number(v.name)[number]:.2f}"
 
-        head, variants = ["", "sum %", "… with 0", "3", "6", "9"], self.results.group("skewed")
+        head, variants = ["", "sum %", "… with 0", "3", "6", "9"], self.group("skewed")
         return self.table(head, variants, self.title, self.figure("sum"), *map(with_number, (0, 3, 6, 9)))
 
     def counted(self) -> str:
         """Show the same answers, counted in ways that are about."""
         body = [
             [v.title, self.figure("sum")(v), title, self.figure(figure)(v)]
-            for v in self.results.group("sum", "original")
+            for v in self.group("sum", "original")
             for figure, title in COUNTED.items()
-            if self.results.mean(v.name, figure)
+            if self.mean(v.name, figure)
         ]
         return markdown_table(["", "sum %", "counted otherwise", "gives"], body)
 
     def directions(self) -> str:
         """Show how many directions the number's encoding takes, in trained networks."""
         body = []
-        for name in (name for name in ENCODED if name in self.results):
-            lists = [row["number_singular_values"] for row in self.results.rows[name]]
+        for name in (name for name in ENCODED if name in self):
+            lists = [row["number_singular_values"] for row in self.rows[name]]
             counts = [sum(value > 1e-3 * values[0] for value in values) for values in lists]
             low, high = min(counts), max(counts)
-            body.append([self.results.titles[name], str(low) if low == high else f"{low} to {high}"])
+            body.append([self.titles[name], str(low) if low == high else f"{low} to {high}"])
         return markdown_table(["number given as", "directions"], body)
 
-
-class Words:
-    """Figures for sentences. The template asks for those of variants that have rows alone."""
-
-    def __init__(self, results: Results) -> None:
-        self.results = results
-        self.rows = [row for rows in results.rows.values() for row in rows]
+    # Sentences.
 
     def share(self, name: str, figure: str = "sum") -> str:
         """Write a mean in percent, plainly."""
-        mean = self.results.mean(name, figure)
+        mean = self.mean(name, figure)
         return f"{mean.value:.2f} %" if mean else NONE
 
     def with_nine(self, name: str) -> str:
         """Write the share of sums right with the number 9."""
-        return f"{self.results.sum_by_number(name)[9]:.2f} %"
+        return f"{self.sum_by_number(name)[9]:.2f} %"
 
     def against(self, name: str, other: str, figure: str = "sum") -> str:
         """Write a difference in words, and whether it is clear of zero."""
-        effect = self.results.effect(name, other, figure)
+        effect = self.effect(name, other, figure)
         if effect is None or effect.n < 2:
             return "has not been measured with enough seeds yet to say what it does"
         if not effect.clear:
@@ -668,34 +660,34 @@ class Words:
 
     def counts(self) -> str:
         """Write how many runs of how many designs there are."""
-        return f"{counted([len(self.rows)], 'run')} of {counted([len(self.results.variants)], 'design')}"
+        return f"{counted([len(self.quoted)], 'run')} of {counted([len(self.variants)], 'design')}"
 
     def missing(self) -> int:
         """Count the variants of the whole study that no row is of."""
-        return sum(v.name not in self.results for v in VARIANTS)
+        return sum(v.name not in self for v in VARIANTS)
 
-    def main(self) -> str:
+    def compared_with(self) -> str:
         """Write how many designs are compared with how many seeds."""
-        counts = [self.results.count(name) for name in MAIN if name in self.results]
+        counts = [self.count(name) for name in MAIN if name in self]
         return f"{counted([len(counts)], 'design')}, {counted([min(counts)], 'seed')}"
 
     def seeds(self, *groups: str) -> str:
         """Write how many seeds the variants of some groups have; without groups, all variants."""
-        return counted([self.results.count(v.name) for v in self.results.group(*groups)], "seed")
+        return counted([self.count(v.name) for v in self.group(*groups)], "seed")
 
     def epochs(self, *groups: str) -> str:
         """Write for how many epochs the variants of some groups are trained; without groups, all variants."""
-        return counted([v.recipe.epochs for v in self.results.group(*groups)], "epoch")
+        return counted([v.recipe.epochs for v in self.group(*groups)], "epoch")
 
     def machines(self) -> str:
         """Write where the rows were measured, and with which torch."""
-        processors = sorted({row["machine"]["processor"] for row in self.rows})
-        versions = sorted({row["machine"]["versions"]["torch"] for row in self.rows})
+        processors = sorted({row["machine"]["processor"] for row in self.quoted})
+        versions = sorted({row["machine"]["versions"]["torch"] for row in self.quoted})
         return f"{'; '.join(processors)}; torch {', '.join(versions)}"
 
     def time(self) -> str:
         """Write what all of the training took."""
-        return duration(sum(row["seconds"] for row in self.rows))
+        return duration(sum(row["seconds"] for row in self.quoted))
 
 
 # The report.
@@ -726,16 +718,16 @@ def report(rows: Sequence[Row], variants: Sequence[Variant]) -> Report:
     Returns:
         The report, which is the same for the same rows in any order.
     """
-    results = Results(rows, variants)
-    pictures = draw(results)
+    tables = Tables(rows, variants)
+    pictures = draw(tables)
     environment = Environment(
         loader=PackageLoader("sumnist.lab.study"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True, autoescape=False,
     )  # fmt: skip
     environment.globals.update(
-        tables=Tables(results), words=Words(results), pictures=pictures,
-        measured=lambda *names: all(name in results for name in names),
-        any_of=lambda *groups: bool(results.group(*groups)),
+        tables=tables, words=tables, pictures=pictures,
+        measured=lambda *names: all(name in tables for name in names),
+        any_of=lambda *groups: bool(tables.group(*groups)),
     )  # fmt: skip
     files = {
         name: environment.get_template(f"{name}.j2").render() for name in ("design-choices.md", "appendix-designs.md")
