@@ -22,8 +22,7 @@ def photographed_as(path: Path, *digits: str) -> list[float]:
         write(page, place.boxes, written)
     taken = photographed(page, np.random.default_rng(3), (2100, 1600), 0)
     path.write_bytes(taken.data)
-    assert taken.matrix is not None
-    return [float(number) for number in taken.matrix.ravel()]
+    return [float(number) for number in taken.view.matrix.ravel()]
 
 
 def row_of(number: int = 0, layout: Layout = EXAM, folder: Path = Path(), **changes: Any) -> dict[str, Any]:

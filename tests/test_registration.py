@@ -94,12 +94,11 @@ def flat() -> Bytes:
 @pytest.mark.parametrize("index", range(4))
 def test_every_point_of_a_page_is_found_within_half_a_pixel(index: int) -> None:
     taken = sheets(EXAM).photographed(index, (2016, 1512), 0)
-    assert taken.matrix is not None
     sheet = register(grey_of(taken.data), PAGE, "photo")
-    assert np.percentile(offsets(sheet.matrix, taken.matrix), 95) <= 0.5
+    assert np.percentile(offsets(sheet.matrix, taken.view.matrix), 95) <= 0.5
     assert sheet.error <= 3
     corners = np.concatenate([corners_of(tag) for tag in PAGE.tags])
-    assert sheet.dpi == pytest.approx(scale_at(taken.matrix, corners).min() * 25.4, rel=0.01)
+    assert sheet.dpi == pytest.approx(scale_at(taken.view.matrix, corners).min() * 25.4, rel=0.01)
 
 
 def test_a_scan_needs_no_camera() -> None:
