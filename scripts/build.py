@@ -57,7 +57,7 @@ from sumnist.inference.onnx import OnnxNetwork
 from sumnist.lab.suites.sheet_truth import Entry, Truth
 from sumnist.lab.suites.sheets import Ink, filled, marks, photographed
 from sumnist.pictures.decode import Grey
-from sumnist.sheets import check, verdict
+from sumnist.sheets import check
 from sumnist.sheets.check import KINDS, MISTAKE, WEIGHTS
 from sumnist.sheets.layout import Field, Layout, Page, Place, Rectangle
 from sumnist.sheets.printing import FONT
@@ -401,14 +401,14 @@ def short(logs: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def rule_of(fields: Sequence[Field], mistake: float = MISTAKE) -> Mapping[str, Any]:
-    """What the check on the page goes by: the formula, and the constants of `sheets/check` and `sheets/verdict`."""
+    """What the check on the page goes by: the formula, and the constants of `sheets/check`."""
     (formula,) = LAYOUT.formulas
     return {
         "fields": [one.name for one in fields], "signs": [sign for sign, _ in formula.terms],
         "largest": [one.largest for one in fields], "mistake": mistake,
         "slips": {KINDS[kind]: weight for kind, weight in WEIGHTS.items()},
-        "sure": verdict.SURE, "wrong": verdict.WRONG, "settled": verdict.SETTLED, "rare": verdict.RARE,
-        "left": verdict.LEFT, "shown": verdict.SHOWN, "listed": check.LISTED,
+        "sure": check.SURE, "wrong": check.WRONG, "settled": check.SETTLED, "rare": check.RARE,
+        "left": check.LEFT, "shown": check.SHOWN, "listed": check.LISTED,
     }  # fmt: skip
 
 

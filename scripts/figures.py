@@ -50,9 +50,8 @@ from sumnist.files import CONFIG, PRETRAINED
 from sumnist.inference.numbers import TRUST
 from sumnist.lab.study.designs import VARIANTS
 from sumnist.lab.study.report import Results, points, with_interval
-from sumnist.sheets.check import KINDS, MISTAKE, WEIGHTS, Check, Kind, Posterior, Writer
+from sumnist.sheets.check import KINDS, MISTAKE, SURE, WEIGHTS, WRONG, Check, Kind, Posterior, Writer, verdict
 from sumnist.sheets.layout import Formula
-from sumnist.sheets.verdict import SURE, WRONG, verdict
 
 __all__ = ["FIGURES", "PLOTS"]
 

@@ -358,13 +358,6 @@ def run(*words: object) -> int:
     return main(["sheet", "review", *map(str, words), "--no-browser"])
 
 
-def test_where_nobody_is_needed_there_is_nothing_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    marks = write_marks(tmp_path, [certain(tmp_path, 0)])
-    assert run(marks) == 0
-    assert capsys.readouterr().out == f"{marks}: no sheet in it needs a person: nothing to do\n"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["marks.jsonl", "marks.toml"]
-
-
 NO_SHEET = "not a sheet that was read, expected a JSON object: take it out"
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
@@ -26,6 +24,7 @@ from sumnist.sheets import Layout, SheetReader, SheetReading, read
 from sumnist.sheets.layout import Identity, Kind, Page
 from sumnist.sheets.printing import pdf
 from sumnist.sheets.reading import Cells
+from test_package import loaded_by
 
 READERS: dict[Layout, SheetReader] = {}
 
@@ -322,11 +321,6 @@ def test_a_number_that_was_written_by_hand_says_whose_it_is() -> None:
 
 
 # The package.
-
-
-def loaded_by(code: str) -> set[str]:
-    code += "\nimport sys; print(*{name.partition('.')[0] for name in sys.modules})"
-    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
 EXTRA = {"reportlab", "segno", "pypdfium2", "xlsxwriter", "pupil_apriltags", "zxingcpp"}

@@ -19,9 +19,8 @@ from sumnist.errors import NumberError
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.numbers import NumberReading
 from sumnist.inference.solve import solve
-from sumnist.sheets.check import KINDS, Check, Posterior
+from sumnist.sheets.check import KINDS, Check, Posterior, Verdict, verdict
 from sumnist.sheets.layout import Formula
-from sumnist.sheets.verdict import Verdict, verdict
 
 ADD = """(module) => ({ one, two, total }) => {
   const distribution = ({ shares, other }) => module.distribution({

@@ -20,11 +20,10 @@ from sumnist.config import Engine, ReadingEngine
 from sumnist.environment import library_version
 from sumnist.errors import ConfigError, DataError, ImageError, SumnistError
 from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
-from sumnist.sheets.check import MISTAKE
+from sumnist.sheets.check import MISTAKE, Outcome
 from sumnist.sheets.layout import UNPRINTED, Layout, Person
 from sumnist.sheets.pictures import PdfPage, is_pdf, pages_of
 from sumnist.sheets.reading import SheetReader, finder
-from sumnist.sheets.verdict import Outcome
 
 
 @dataclass(frozen=True)

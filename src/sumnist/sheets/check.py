@@ -1,4 +1,5 @@
-"""The exact posterior of all numbers on a sheet, from what a reader says of each and from its sums.
+"""The exact posterior of all numbers on a sheet, from what a reader says of each and from its sums; and what to say
+of the sheet.
 
 A sheet has fields x₁ … x_m and formulas: a total is the sum of some other fields, with signs. Each field is a term of
 at most one formula and the total of at most one, so formulas and fields make a forest. With
@@ -40,6 +41,20 @@ of candidates, equal partial sums are merged, and one more value stands for all 
 lists are as long as leaves these sums few enough (`FEWER`). A total has the sums of its terms' candidates among its
 own, unless that is too much even for one candidate of each field. With a term that is none of its candidates every
 total is equally probable: the term may be what is lacking.
+
+What to say of a sheet follows from its posterior. If the most probable numbers of all fields have the probability
+`SURE` together, they are taken: the sheet adds up as it is read, or with cells corrected. If a total is wrong with the
+probability `WRONG`, whatever the numbers are, that is said, and is less than `SURE`: a person looks at such a sheet in
+any case. Otherwise it is doubtful. Of a sheet that is not taken a person should look at the fewest cells that settle
+it: the smallest set C of fields with
+
+    Σ_c  max { P(x) : x has the numbers c in C }  ≥  SETTLED,
+
+where the sum is over what may be seen in C. It is the probability that the most probable numbers, once those in C are
+known, are right. All sets are tried, the smallest first, on all combinations of plausible numbers; of those that are as
+small the one that settles most is taken. The combinations that are left out only make the sum smaller. If there are too
+many combinations or sets, the most doubtful cells are taken, so many that the doubts of all others add up to
+1 − `SETTLED` at most: then the others' most probable numbers are right with at least that probability.
 """
 
 from __future__ import annotations
@@ -47,6 +62,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import combinations
+from math import comb
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -56,7 +73,7 @@ from sumnist.arithmetic import sumproduct as sp
 from sumnist.arithmetic.known import Support, found, points_of
 from sumnist.arithmetic.sumproduct import Added, Chain, Ring, Sums, Weights
 from sumnist.arithmetic.values import Values
-from sumnist.errors import EquationError, LayoutError, NumberError
+from sumnist.errors import EquationError, NumberError
 from sumnist.sheets.layout import Formula, in_order
 
 Kind = Literal["right", "off by one", "carry", "swapped", "skipped", "anything", "unknown"]
@@ -72,8 +89,6 @@ has nothing to do with its terms must not be rare (else it is explained away by 
 places are a slip of copying. Verdicts depend on their order of magnitude only."""
 UNKNOWN = 2**61
 """Stands for a number that is none of its candidates; so is a sum with one."""
-MOST = 10**15
-"""The largest number of a field: sums of many stay far from `UNKNOWN`."""
 STATES = 2**17
 """The most pairs of partial sums and candidates that are looked at: tens of milliseconds and some 100 MB."""
 DENSE = 2**13
@@ -114,13 +129,10 @@ class Writer:
     """Who adds `terms` numbers and writes a total of 0..`largest`.
 
     Attributes:
-        largest: The largest total that there is room for.
+        largest: The largest total that there is room for, 1 or more.
         terms: How many numbers are added.
         halves: Whether numbers are in units of ½.
         mistake: ε, the probability of a mistake.
-
-    Raises:
-        NumberError: There is no room for a mistake, or ε is no probability.
 
     Examples:
         >>> writer = Writer(largest=20, terms=2, mistake=0.1)
@@ -133,14 +145,6 @@ class Writer:
     terms: int
     halves: bool = False
     mistake: float = MISTAKE
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.largest <= MOST:
-            raise NumberError(f"A total of 0..{self.largest} was given: expected a largest one of 1 to {MOST}")
-        if not self.terms:
-            raise NumberError("A total of no terms was given: expected one term at least")
-        if not 0 <= self.mistake <= 1:
-            raise NumberError(f"A probability of a mistake of {self.mistake} was given: expected one of 0 to 1")
 
     def has_room(self, sums: Whole) -> NDArray[np.bool_]:
         """Whether they can be written."""
@@ -451,52 +455,30 @@ class Reading(NamedTuple):
     counts: Weights
 
 
-def checked(name: str, evidence: NDArray[Any], largest: int) -> Weights:
-    """Log-probabilities, if they fit a field. Raises `NumberError`."""
-    logs = np.asarray(evidence, np.float64)
-    if logs.shape != (largest + 1,) or np.isnan(logs).any() or not sp.IMPOSSIBLE < logs.max() < np.inf:
-        raise NumberError(
-            f"Field {name} has log-probabilities {list(logs.shape)} from {logs.min(initial=0)} to "
-            f"{logs.max(initial=sp.IMPOSSIBLE)}: expected [{largest + 1}], for 0..{largest}, some above −inf, no NaN"
-        )
-    return logs
-
-
-def candidates(name: str, evidence: Evidence, largest: int, count: int | None = None) -> tuple[dict[int, float], float]:
-    """The candidates of a field with their likelihoods, and that of all other numbers together.
-
-    With a `count` the least probable of more candidates become others. Raises `NumberError`.
-    """
+def candidates(evidence: Evidence, largest: int, count: int | None = None) -> tuple[dict[int, float], float]:
+    """The candidates of a field with their likelihoods, and that of all other numbers together; with a `count` the
+    least probable of more candidates become others."""
     if isinstance(evidence, Values):
-        numbers = evidence.probabilities.items()
-        kept = {int(value): share for value, share in numbers if value == int(value) and 0 <= value <= largest}
+        kept = {int(value): share for value, share in evidence.probabilities.items()}
         other = evidence.other if len(kept) <= largest else 0.0
-        if not (min([other, *kept.values()]) >= 0 and 0 < other + sum(kept.values()) < np.inf):
-            raise NumberError(
-                f"Field {name} has candidates {list(evidence.probabilities)[:5]} and {evidence.other} for all others: "
-                f"expected probabilities, some of them of numbers 0..{largest}"
-            )
     else:
-        logs, other = checked(name, evidence, largest), 0.0
-        listed = np.flatnonzero(logs > sp.IMPOSSIBLE)
-        kept = dict(zip(listed.tolist(), np.exp(logs[listed] - logs.max()).tolist(), strict=True))
+        listed, other = np.flatnonzero(evidence > sp.IMPOSSIBLE), 0.0
+        kept = dict(zip(listed.tolist(), np.exp(evidence[listed] - evidence.max()).tolist(), strict=True))
     best = sorted(kept.items(), key=lambda one: -one[1])
     if count is None or len(kept) <= count:
         return kept, other
     return dict(best[:count]), other + sum(share for _, share in best[count:])
 
 
-def dense_reading(name: str, evidence: Evidence, largest: int) -> Reading:
-    """A reading of all numbers of a field. Raises `NumberError`."""
+def dense_reading(evidence: Evidence, largest: int) -> Reading:
+    """A reading of all numbers of a field."""
     if isinstance(evidence, Values):
-        listed, other = candidates(name, evidence, largest)
+        listed, other = candidates(evidence, largest)
         likelihoods = np.full(largest + 1, other / max(1, largest + 1 - len(listed)))
         likelihoods[list(listed)] = list(listed.values())
         with np.errstate(divide="ignore"):
-            logs = np.log(likelihoods)
-    else:
-        logs = checked(name, evidence, largest)
-    return Reading(range(largest + 1), logs, np.ones(largest + 1))
+            evidence = np.asarray(np.log(likelihoods))
+    return Reading(range(largest + 1), evidence, np.ones(largest + 1))
 
 
 def listed_reading(listed: Mapping[int, float], other: float, largest: int) -> Reading:
@@ -523,7 +505,7 @@ class Check:
 
     Raises:
         LayoutError: The formulas make no forest, or name a field that there is not.
-        NumberError: A number makes no sense.
+        NumberError: `mistake` is no probability.
 
     Examples:
         >>> check = Check({"a": 9, "b": 9, "sum": 18}, [Formula.of("sum = a + b")])
@@ -536,13 +518,10 @@ class Check:
         self, largest: Mapping[str, int], formulas: Sequence[Formula], halves: Collection[str] = (),
         mistake: float = MISTAKE,
     ) -> None:  # fmt: skip
-        if not largest:
-            raise LayoutError("A form without fields: expected one field at least: add some")
+        if not 0 <= mistake <= 1:
+            raise NumberError(f"A probability of a mistake of {mistake} was given: expected one of 0 to 1")
         self.largest, self.formulas = dict(largest), {one.total: one for one in in_order(formulas, largest)}
         self.order = [*(name for name in largest if name not in self.formulas), *self.formulas]
-        for name, most in self.largest.items():
-            if not 0 <= most <= MOST:
-                raise NumberError(f"Field {name} has numbers of 0..{most}: expected a largest one of 0 to {MOST}")
         self.writers = {
             total: Writer(self.largest[total], len(formula.terms), total in halves, mistake)
             for total, formula in self.formulas.items()
@@ -576,11 +555,7 @@ class Check:
 
         Raises:
             EquationError: No numbers explain what is read.
-            NumberError: Log-probabilities do not fit a field.
         """
-        if evidence.keys() != self.largest.keys():
-            wrong = ", ".join(sorted(evidence.keys() ^ self.largest.keys()))
-            raise NumberError(f"What is read is lacking, or is of no field of the form: {wrong}; expected all fields")
         readings, messages = self.prepared(evidence)
         for ring in sp.PROBABILITIES, sp.LOG_SUM:
             with suppress(sp.Underflow):
@@ -609,9 +584,9 @@ class Check:
         for name in self.order:
             largest = self.largest[name]
             if name in self.ranges:
-                readings[name] = dense_reading(name, evidence[name], largest)
+                readings[name] = dense_reading(evidence[name], largest)
                 continue
-            listed, other = candidates(name, evidence[name], largest, count)
+            listed, other = candidates(evidence[name], largest, count)
             if name not in self.formulas:
                 readings[name] = listed_reading(listed, other, largest)
                 continue
@@ -799,3 +774,185 @@ class Posterior:
 def plain(value: np.int64) -> int | None:
     """A number; None if it is not known."""
     return None if value == UNKNOWN else int(value)
+
+
+# What to say of a sheet.
+
+Outcome = Literal["adds up", "corrected", "does not add up", "doubtful", "blank"]
+SURE = 0.995
+"""The probability of all numbers together from which on they are taken: one sheet in two hundred may be wrong."""
+WRONG = 0.9
+"""The probability of a wrong total from which on it is told: with one such sheet in ten all may be right."""
+SETTLED = 0.995
+"""The probability that cells settle a sheet. It may be lower: a sheet that was looked at is judged again."""
+TRIED = 2**24
+"""Combinations of numbers, times sets of cells, that are tried: about a second."""
+RARE = 1e-4
+"""Combinations that are less probable than so much of the doubt that is allowed are not looked for, if there are many
+likelier ones not even some that are more probable."""
+LEFT = 0.1
+"""The share of the doubt that is allowed which the least probable combinations that were found may have: left out."""
+SHOWN = 0.01
+"""The probability from which on a candidate of a doubtful cell is shown; the two best ones always are."""
+
+
+class Correction(NamedTuple):
+    """A cell whose number, by the sums, is not what was read."""
+
+    field: str
+    read: int | None
+    value: int
+    probability: float
+    """Of the value, whatever all others are."""
+
+
+class WrongTotal(NamedTuple):
+    """A total that is not the sum of its terms, and how the writer most probably came to it."""
+
+    field: str
+    written: int
+    sum: int
+    kind: Kind
+    probability: float
+    """Of the kind, if these are the numbers."""
+
+
+class Cell(NamedTuple):
+    """A cell to look at, and what it may be, the most probable first; None is any other number."""
+
+    field: str
+    candidates: tuple[tuple[int | None, float], ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to say of a sheet.
+
+    Attributes:
+        outcome: "adds up" as it is read; "corrected" to add up; "does not add up", whatever its cells are; or
+            "doubtful".
+        probability: Of all values together.
+        values: The most probable numbers of all fields together; None for one that is not known.
+        corrections: The cells that are read otherwise, if the sheet is not doubtful.
+        wrong: The totals that are wrong, if the sheet does not add up.
+        look: The fewest cells that settle it, if they are not sure.
+    """
+
+    outcome: Outcome
+    probability: float
+    values: Mapping[str, int | None]
+    corrections: tuple[Correction, ...] = ()
+    wrong: tuple[WrongTotal, ...] = ()
+    look: tuple[Cell, ...] = ()
+
+
+def verdict(posterior: Posterior) -> Verdict:
+    """What to say of a sheet, by the posterior of its numbers."""
+    values, probability = solved(posterior)
+    known = {name: value for name, value in values.items() if value is not None}
+    totals = wrong_totals(posterior, known) if len(known) == len(values) else ()
+    is_sure = len(known) == len(values) and probability >= SURE
+    look = () if is_sure else cells(posterior)
+    is_wrong = bool(totals) and (is_sure or max(1 - posterior.kinds[one.field]["right"] for one in totals) >= WRONG)
+    corrections = []
+    for name, value in known.items() if is_sure else ():
+        if (read := posterior.read[name]) != value:
+            numbers, shares = posterior.numbers[name]
+            # One that is implied is as probable as all numbers together.
+            share = float(max(shares[numbers == value].sum(), probability))
+            corrections.append(Correction(name, read, value, share))
+    outcome: Outcome = "corrected" if corrections else "adds up"
+    outcome = "does not add up" if is_wrong else outcome if is_sure else "doubtful"
+    return Verdict(outcome, probability, values, tuple(corrections), totals if is_wrong else (), look)
+
+
+def solved(posterior: Posterior) -> tuple[dict[str, int | None], float]:
+    """The most probable numbers of all fields, and their probability together; one that is none of its candidates is
+    what makes its formula right, if all others there are known and there is room for it."""
+    check, values, probability = posterior.check, dict(posterior.values), posterior.probability
+    for name in [name for name in values if values[name] is None and name in check.parents]:
+        total = check.parents[name]
+        signs = {term: sign for sign, term in check.formulas[total].terms}
+        known = {one: value for one in (total, *signs) if (value := posterior.values[one]) is not None}
+        if len(known) == len(signs):
+            own = signs[name] * (known.pop(total) - sum(signs[term] * value for term, value in known.items()))
+            if 0 <= own <= check.largest[name] and own not in posterior.numbers[name][0]:
+                values[name] = own
+                probability *= 1 - check.writers[total].mistake
+    return values, probability
+
+
+def wrong_totals(posterior: Posterior, values: Mapping[str, int]) -> tuple[WrongTotal, ...]:
+    """The totals that are not the sums of their terms."""
+    found = []
+    for total, formula in posterior.check.formulas.items():
+        terms = [sign * values[name] for sign, name in formula.terms]
+        if sum(terms) != values[total]:
+            (ways,) = posterior.check.writers[total].kinds(np.array([values[total]]), np.array([terms]))
+            kind, share = KINDS[int(ways.argmax())], float(ways.max() / ways.sum())
+            found.append(WrongTotal(total, values[total], sum(terms), kind, share))
+    return tuple(found)
+
+
+def cells(posterior: Posterior) -> tuple[Cell, ...]:
+    """The fewest cells that settle a sheet."""
+    names = fewest(posterior)
+    if names is None:
+        doubts = {}
+        for name in posterior.check.largest:
+            numbers, shares = posterior.numbers[name]
+            doubts[name] = 1 - float(shares[numbers != UNKNOWN].max(initial=0.0))
+        ordered = sorted(doubts, key=lambda name: -doubts[name])
+        left = np.cumsum([doubts[name] for name in reversed(ordered)])
+        names = ordered[: max(1, len(ordered) - int((left <= 1 - SETTLED).sum()))]
+    return tuple(Cell(name, shown(posterior, name)) for name in posterior.check.largest if name in names)
+
+
+def shown(posterior: Posterior, name: str) -> tuple[tuple[int | None, float], ...]:
+    """What a cell may be."""
+    numbers, shares = posterior.numbers[name]
+    best = np.argsort(-shares, kind="stable")
+    count = max(2, int((shares >= SHOWN).sum()))
+    return tuple((plain(numbers[place]), float(shares[place])) for place in best[:count])
+
+
+def fewest(posterior: Posterior) -> Sequence[str] | None:
+    """The smallest set of fields that settles a sheet; None if there are too many combinations or sets."""
+    least, listed = RARE * (1 - SETTLED), None
+    while listed is None and least < 1:
+        listed = posterior.listed(least)
+        least *= 10
+    if listed is None:
+        return None
+    values, shares = listed
+    order = np.argsort(-shares)
+    count = 1 + int((np.cumsum(shares[order]) < shares.sum() - LEFT * (1 - SETTLED)).sum())
+    values, shares = {name: numbers[order[:count]] for name, numbers in values.items()}, shares[order[:count]]
+    codes = {name: np.unique(numbers, return_inverse=True)[1] for name, numbers in values.items()}
+    unknown = {name: numbers == UNKNOWN for name, numbers in values.items()}
+    doubtful = [name for name in posterior.check.largest if codes[name].any() or unknown[name].any()]
+    for size in range(1, len(doubtful) + 1):
+        if comb(len(doubtful), size) * len(shares) > TRIED:
+            return None
+        sets = list(combinations(doubtful, size))
+        found = [right(codes, unknown, shares, chosen) for chosen in sets]
+        best = int(np.argmax(found))
+        if found[best] >= SETTLED:
+            return sets[best]
+    return None
+
+
+def right(
+    codes: Mapping[str, NDArray[np.int64]], unknown: Mapping[str, NDArray[np.bool_]], shares: NDArray[np.float64],
+    chosen: Sequence[str],
+) -> float:  # fmt: skip
+    """How probably the most probable numbers are right, once those of the chosen fields are known."""
+    group = np.zeros(len(shares), np.int64)
+    for name in chosen:
+        group = group * (codes[name].max() + 1) + codes[name]
+    free = [name for name in unknown if name not in chosen and unknown[name].any()]
+    shares = np.where(np.any([unknown[name] for name in free], axis=0), 0.0, shares) if free else shares
+    _, group = np.unique(group, return_inverse=True)
+    best = np.zeros(group.max() + 1)
+    np.maximum.at(best, group, shares)
+    return float(best.sum())

@@ -43,10 +43,9 @@ from sumnist.inference.numbers import Numbers
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.reader import Judge
 from sumnist.pictures.decode import Grey, Intensities, Picture
-from sumnist.sheets.check import DENSE, MISTAKE, Check, Evidence, Whole
+from sumnist.sheets.check import DENSE, MISTAKE, Cell, Check, Correction, Evidence, Outcome, Whole, WrongTotal, verdict
 from sumnist.sheets.layout import Field, Layout, Page, in_order
 from sumnist.sheets.pictures import PdfPage
-from sumnist.sheets.verdict import Cell, Correction, Outcome, WrongTotal, verdict
 
 if TYPE_CHECKING:
     from sumnist.sheets.registration import Code, Registered

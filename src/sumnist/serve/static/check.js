@@ -1,5 +1,5 @@
-// The check of a sheet with one formula: all numbers of all cells counted out together, as `sheets/check` has it and
-// the writer, and `sheets/verdict` what is said of it. Whole numbers only.
+// The check of a sheet with one formula: all numbers of all cells counted out together, as `sheets/check` has it, the
+// writer, and what is said of it. Whole numbers only.
 //
 // A rule has `fields` (names, the total last), `signs` of the terms, the `largest` number of each field, the
 // probability of a `mistake` and of each kind of `slips`, and the limits of the verdict.
