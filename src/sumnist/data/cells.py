@@ -162,17 +162,13 @@ class Writer:
         )  # fmt: skip
 
 
-PROPERTIES = "x", "y", "wide", "high", "slant", "angle", "pen", "steep", "light"
-"""Of a piece, in the order in which a sketch has them."""
-
-
 class Sketch:
     """The ink of some cells while they are composed: characters and strokes, cell by cell."""
 
     def __init__(self, bank: Bank, random: Random) -> None:
         self.bank, self.random = bank, random
         self.pieces: list[tuple[float, ...]] = []
-        self.bends: list[tuple[float, ...]] = []
+        """Of each the cell and the properties of `Pieces`, in their order."""
         self.strokes: list[tuple[float, ...]] = []
 
     def character(
@@ -191,8 +187,8 @@ class Sketch:
         slant = writer.slant + random.normal(0, 0.05) + random.uniform(0.3, 0.9) * float(bank.slant[place])
         angle, pen = random.normal(0, TURN), min(writer.pen * random.uniform(0.9, 1.1), WIDEST * tall)
         light *= writer.light * random.uniform(0.9, 1.05) * min(1.0, pen) ** 0.5
-        self.pieces.append((cell, place, x, y, wide, high, slant, angle, pen, writer.steep, min(light, 1.0)))
-        self.bends.append((*random.normal(0, BEND, 2), *random.uniform(0, 2 * np.pi, 2)))
+        bend = *random.normal(0, BEND, 2), *random.uniform(0, 2 * np.pi, 2)
+        self.pieces.append((cell, place, x, y, wide, high, slant, angle, pen, writer.steep, min(light, 1.0), *bend))
         if kind == 7 and random.random() < BAR_SHARE:
             self.bar(cell, place, (x, y), (wide, high), slant, tall, writer)
         half = wide * columns / 2 + abs(slant) * tall / 2
@@ -238,10 +234,9 @@ class Sketch:
         canvas = np.zeros((count, CELL_HEIGHT, width + 2 * EDGE), np.float32)
         if self.pieces:
             cell, place, *values = np.array(self.pieces).T
-            bends = np.array(self.bends, np.float32).reshape(-1, 2, 2).swapaxes(1, 2)
-            floats = dict(zip(PROPERTIES, (value.astype(np.float32) for value in values), strict=True))
-            pieces = Pieces(cell.astype(np.int64), place.astype(np.int64), bend=bends, **floats)
-            written(self.bank, pieces, canvas)
+            *floats, right, down, right_at, down_at = (value.astype(np.float32) for value in values)
+            bend = np.stack([right, right_at, down, down_at], 1).reshape(-1, 2, 2)
+            written(self.bank, Pieces(cell.astype(np.int64), place.astype(np.int64), *floats, bend), canvas)
         if self.strokes:
             cell, *values = np.array(self.strokes).T
             stroked(Strokes(cell.astype(np.int64), *(value.astype(np.float32) for value in values)), canvas)
@@ -302,12 +297,20 @@ def compose(sketch: Sketch, cell: int, kind: int, width: int, strength: float) -
         single(sketch, cell, kind, inside, writer)
     elif kind == NUMBER:
         number(sketch, cell, inside, writer)
+    elif kind == FILLER and random.random() < THROUGH_FILLER_SHARE:
+        sketch.paths(cell, through(inside, random), writer)
     elif kind == FILLER:
-        fill(sketch, cell, inside, writer)
+        left, right, top, bottom = inside
+        if right - left > BOX + 1 and random.random() < LOCAL_SHARE:
+            x, _ = spot(inside, random)
+            left, right = x - BOX / 2, x + BOX / 2
+        x, y = random.normal(0, FILLER_OFF, 2)
+        sketch.paths(cell, mark(FILLERS, (left + x, right + x, top + y, bottom + y), random), writer)
     elif kind == CROSSED:
         cross_out(sketch, cell, inside, writer)
-    elif random.random() < FLECK_SHARE * strength:
-        fleck(sketch, cell, inside, writer)
+    elif random.random() < FLECK_SHARE * strength:  # shorter than any sign, mostly at the edge
+        place = np.array([random.uniform(*inside[:2]), random.uniform(*inside[2:])])
+        sketch.path(cell, np.stack([place, place + random.normal(0, FLECK, 2)]), min(writer.pen, FLECK), writer)
     return writer.tall
 
 
@@ -359,20 +362,6 @@ def number(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> Area:
     return min(lefts), max(rights), min(tops), max(bottoms)
 
 
-def fill(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
-    """A filler."""
-    random = sketch.random
-    left, right, top, bottom = inside
-    if random.random() < THROUGH_FILLER_SHARE:
-        sketch.paths(cell, through(inside, random), writer)
-        return
-    if right - left > BOX + 1 and random.random() < LOCAL_SHARE:
-        x, _ = spot(inside, random)
-        left, right = x - BOX / 2, x + BOX / 2
-    x, y = random.normal(0, FILLER_OFF, 2)
-    sketch.paths(cell, mark(FILLERS, (left + x, right + x, top + y, bottom + y), random), writer)
-
-
 def cross_out(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
     """A digit, or a number, that was crossed out."""
     random = sketch.random
@@ -390,28 +379,15 @@ def cross_out(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
         x, y = (area[0] + area[1]) / 2, (area[2] + area[3]) / 2
         sketch.character(cell, SCRAWL, x, y, tall * random.uniform(*SCRAWL_SIZE), by)
     elif chance < SCRAWL_SHARE + BLACK_SHARE:
-        blacken(sketch, cell, area, by)
+        left, right, top, bottom = area
+        rows = np.arange(top + 1, bottom, random.uniform(*BLACK_ROWS))
+        points = np.stack([np.where(np.arange(len(rows)) % 2, left, right), rows], 1)
+        sketch.path(cell, points + random.normal(0, 1, points.shape), random.uniform(*BLACK_PEN), by)
     elif chance < SCRAWL_SHARE + BLACK_SHARE + THROUGH_SHARE:
         middle, half = (area[0] + area[1]) / 2, (inside[1] - inside[0]) / 2
         sketch.paths(cell, through((middle - half, middle + half, *area[2:]), random), by)
     else:
         sketch.paths(cell, mark(CROSSINGS, area, random), by)
-
-
-def blacken(sketch: Sketch, cell: int, area: Area, writer: Writer) -> None:
-    """Cover an area with ink."""
-    random = sketch.random
-    left, right, top, bottom = area
-    rows = np.arange(top + 1, bottom, random.uniform(*BLACK_ROWS))
-    points = np.stack([np.where(np.arange(len(rows)) % 2, left, right), rows], 1)
-    sketch.path(cell, points + random.normal(0, 1, points.shape), random.uniform(*BLACK_PEN), writer)
-
-
-def fleck(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
-    """A touch of the pen, shorter than any sign, mostly at the edge."""
-    random = sketch.random
-    place = np.array([random.uniform(*inside[:2]), random.uniform(*inside[2:])])
-    sketch.path(cell, np.stack([place, place + random.normal(0, FLECK, 2)]), min(writer.pen, FLECK), writer)
 
 
 def around(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:

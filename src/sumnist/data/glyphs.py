@@ -92,19 +92,14 @@ def characters(
     labels = np.where(random.random(count) < share, random.integers(0, 10, count), NO_DIGIT)
     images = np.empty((count, SIDE, SIDE))
     for place, label in enumerate(watch(labels.tolist())):
-        images[place] = image_of(label, random, numerals)
-    return np.rint(images * 255).astype(np.uint8), labels
-
-
-def image_of(label: int, random: Random, numerals: dict[str, list[str]] = SIGNS) -> Drawing:
-    """One image of the digit `label`, or of no digit."""
-    if label != NO_DIGIT:
+        if label == NO_DIGIT:
+            images[place] = KINDS[random.choice(len(KINDS), p=SHARES)](random)
+            continue
         ways = numerals[str(label)]
         likely = np.linspace(COMMONER, 1, len(ways))
-        way = ways[random.choice(len(ways), p=likely / likely.sum())]
-        paths = written(way, random, NARROWEST_DIGIT)
-        return drawn(paths, random, min(THICKEST_DIGIT, legible(paths)))
-    return KINDS[random.choice(len(KINDS), p=SHARES)](random)
+        paths = written(ways[random.choice(len(ways), p=likely / likely.sum())], random, NARROWEST_DIGIT)
+        images[place] = drawn(paths, random, min(THICKEST_DIGIT, legible(paths)))
+    return np.rint(images * 255).astype(np.uint8), labels
 
 
 def sign(random: Random) -> Drawing:
@@ -112,15 +107,11 @@ def sign(random: Random) -> Drawing:
     letter = random.random() < LETTER_SHARE
     ways = LETTERS if letter else OTHERS
     paths = written(ways[random.integers(len(ways))], random)
-    paths = with_serifs(paths, random) if letter and random.random() < SERIFS else paths
+    if letter and random.random() < SERIFS:  # a short line across the ends of each stroke
+        half = np.array([random.uniform(0.06, 0.15), 0])
+        ends = [end for path in paths for end in (path[0], path[-1])]
+        paths += [np.stack([end - half, end + half]) for end in ends]
     return drawn(paths, random, min(THICKEST, legible(paths)))
-
-
-def with_serifs(paths: list[Points], random: Random) -> list[Points]:
-    """The strokes, and a short line across the ends of each."""
-    half = np.array([random.uniform(0.06, 0.15), 0])
-    ends = [end for path in paths for end in (path[0], path[-1])]
-    return [*paths, *(np.stack([end - half, end + half]) for end in ends)]
 
 
 def written(way: str, random: Random, narrowest: float = NARROWEST) -> list[Points]:

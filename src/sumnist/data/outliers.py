@@ -63,14 +63,9 @@ class Outliers:
         two, other = order[:each], order.flip(0)[:each]
         return torch.cat([
             image[mirrored].flip(3), image[turned].rot90(1, (2, 3)), quarters(image[other]),
-            torch.cat([narrow(image[two]), narrow(image[other])], 3), inverted(image[ground]),
+            functional.avg_pool2d(torch.cat([image[two], image[other]], 3), (1, 2)), inverted(image[ground]),
             centred(bordered(image[order.roll(-each)[:each]], generator)),
         ])[:count]  # fmt: skip
-
-
-def narrow(image: Tensor) -> Tensor:
-    """Images `[B, 1, 28, 28]` of half the width, `[B, 1, 28, 14]`."""
-    return functional.avg_pool2d(image, (1, 2))
 
 
 def quarters(image: Tensor) -> Tensor:

@@ -485,17 +485,9 @@ class StripBatch:
         return [string_of(part.numpy()) for part in self.target.split(self.lengths.tolist())]
 
 
-@dataclass(frozen=True)
-class Round:
-    """The lines of `ROUND` batches."""
-
-    lines: Lines
-    pieces: Pieces
-    strokes: Strokes
-    targets: NDArray[np.int64]
-    """`[N, 24]`, 0 where there is none."""
-    batches: NDArray[np.int64]
-    """`[ROUND, B]`: the lines of each batch."""
+Round = tuple[Lines, Pieces, Strokes, NDArray[np.int64]]
+"""The lines of `ROUND` batches, their characters and strokes, and which of them are those of each batch,
+`[ROUND, B]`."""
 
 
 class Strips:
@@ -522,14 +514,14 @@ class Strips:
         `strength` multiplies the shares of what lies under the writing and of what becomes of its picture, not of what
         is written: without it, strips are plain ink on plain ground.
         """
-        numbered = self.round(step // ROUND, size)
-        chosen = numbered.batches[step % ROUND]
-        lines, width = numbered.lines, torch.from_numpy(numbered.lines.width[chosen])
+        lines, pieces, strokes, batches = self.round(step // ROUND, size)
+        chosen = batches[step % ROUND]
+        width = torch.from_numpy(lines.width[chosen])
         canvas = np.zeros((size, HEIGHT, int(width.max()) + 2 * EDGE), np.float32)
         rank = np.full(len(lines.width), -1)
         rank[chosen] = np.arange(size)
-        pens.written(self.bank, of_batch(numbered.pieces, rank), canvas)
-        pens.stroked(of_batch(numbered.strokes, rank), canvas)
+        pens.written(self.bank, of_batch(pieces, rank), canvas)
+        pens.stroked(of_batch(strokes, rank), canvas)
 
         generator = torch.Generator().manual_seed(mixed(self.seed, step, size))
         draw = Draw(size, generator, torch.device("cpu"), strength)
@@ -537,18 +529,17 @@ class Strips:
         free = torch.from_numpy(np.stack([first, lines.width[chosen] - last], 1)).float()
         image = on_paper(torch.from_numpy(canvas)[:, :, EDGE:-EDGE], width, free, draw)
         image = pictured(image, width, torch.from_numpy(lines.em[chosen]).float(), draw)
-        targets = torch.from_numpy(numbered.targets[chosen])
+        targets = torch.from_numpy(lines.text.targets[chosen])
         return StripBatch(image[:, None], targets[targets > 0], (targets > 0).sum(1), width)
 
     def round(self, number: int, size: int) -> Round:
-        """The lines of some batches that follow each other; the latest are kept."""
+        """The lines of `ROUND` batches that follow each other; the latest are kept."""
         key = number, size
         if self.latest is None or self.latest[0] != key:
             random = np.random.default_rng([self.seed, number, size])
-            text = texts.texts(ROUND * size, random)
-            lines, pieces, strokes = compose(self.bank, text, random)
+            lines, pieces, strokes = compose(self.bank, texts.texts(ROUND * size, random), random)
             batches = random.permutation(np.argsort(lines.width, kind="stable").reshape(ROUND, size))
-            self.latest = key, Round(lines, pieces, strokes, text.targets, batches)
+            self.latest = key, (lines, pieces, strokes, batches)
         return self.latest[1]
 
 

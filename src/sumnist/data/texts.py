@@ -122,12 +122,12 @@ def texts(count: int, random: Random) -> Texts:
     group = (following > 0) & (following % 3 == 0)
     sign = np.where(group, thousands[:, None], NONE)
     sign = np.where((following == 0) & (decimals > 0)[:, None], decimal[:, None], sign)
-    dashed = np.flatnonzero((style == named(STYLES, "dashed")) & (length > 1))
+    dashed = np.flatnonzero((style == [*STYLES].index("dashed")) & (length > 1))
     sign[dashed, random.integers(0, length[dashed] - 1)] = DASH
 
     written = np.isin(kind, (NUMBER, CROSSED))
     fraction = (place >= whole[:, None]) & (place < length[:, None]) & written[:, None]
-    group &= ((style == named(STYLES, "grouped")) & written)[:, None]
+    group &= ((style == [*STYLES].index("grouped")) & written)[:, None]
     digit = drawn_digits(length, random)
     no_cents = (random.random(count) < NO_CENTS_SHARE)[:, None]
     shares = np.array(list(AROUND.values()))
@@ -148,8 +148,3 @@ def drawn_digits(length: Whole, random: Random) -> Whole:
         digit[:, i] = np.where(repeats[:, i], digit[:, i - 1], digit[:, i])
     zeros = np.ceil(random.random(count) * (length - 1)) * (random.random(count) < ROUND_SHARE)
     return np.where(np.arange(MOST) >= (length - zeros)[:, None], 0, digit)
-
-
-def named(table: dict[str, tuple[float, ...]] | dict[str, tuple[int, int, float]], name: str) -> int:
-    """The place of `name` in `STYLES` or `AROUND`."""
-    return list(table).index(name)
