@@ -163,18 +163,17 @@ class Writer:
 
 
 class Sketch:
-    """The ink of some cells while they are composed: characters and strokes, cell by cell."""
+    """The ink of some cells while they are composed: characters and strokes of one `cell` after the other."""
 
     def __init__(self, bank: Bank, random: Random) -> None:
-        self.bank, self.random = bank, random
+        self.bank, self.random, self.cell = bank, random, 0
         self.pieces: list[tuple[float, ...]] = []
         """Of each the cell and the properties of `Pieces`, in their order."""
         self.strokes: list[tuple[float, ...]] = []
 
     def character(
-        self, cell: int, kind: int, x: float, y: float, tall: float, writer: Writer, broad: float = np.inf,
-        light: float = 1.0,
-    ) -> Area:  # fmt: skip
+        self, kind: int, x: float, y: float, tall: float, writer: Writer, broad: float = np.inf, light: float = 1.0
+    ) -> Area:
         """Write a character of a kind around (x, y), no broader than `broad`; where its ink is."""
         bank, random = self.bank, self.random
         place = int(bank.firsts[kind] + int(random.random() * bank.counts[kind]))
@@ -188,42 +187,35 @@ class Sketch:
         angle, pen = random.normal(0, TURN), min(writer.pen * random.uniform(0.9, 1.1), WIDEST * tall)
         light *= writer.light * random.uniform(0.9, 1.05) * min(1.0, pen) ** 0.5
         bend = *random.normal(0, BEND, 2), *random.uniform(0, 2 * np.pi, 2)
-        self.pieces.append((cell, place, x, y, wide, high, slant, angle, pen, writer.steep, min(light, 1.0), *bend))
-        if kind == 7 and random.random() < BAR_SHARE:
-            self.bar(cell, place, (x, y), (wide, high), slant, tall, writer)
+        self.pieces.append(
+            (self.cell, place, x, y, wide, high, slant, angle, pen, writer.steep, min(light, 1.0), *bend)
+        )
+        if kind == 7 and random.random() < BAR_SHARE:  # across the middle line of its stem
+            low = (random.uniform(*BAR_HEIGHT) - 0.5) * (bank.bottom[place] - bank.top[place])
+            row = int((bank.top[place] + bank.bottom[place]) / 2 + low)
+            ink = bank.middle[place, row].astype(np.float64)
+            column = float(ink @ (np.arange(len(ink)) + 0.5) / max(ink.sum(), 1))
+            across = column - (bank.left[place] + bank.right[place]) / 2
+            right = x + wide * (across + bank.slant[place] * low) - slant * high * low
+            under = y + high * low
+            reach = tall * random.uniform(*BAR) / 2
+            rise = reach * random.normal(0.1, 0.25)
+            self.path(np.array([[right - reach, under + rise], [right + reach, under - rise]]), writer.pen, writer)
         half = wide * columns / 2 + abs(slant) * tall / 2
         return x - half, x + half, y - high * rows / 2, y + high * rows / 2
 
-    def bar(
-        self, cell: int, place: int, at: tuple[float, float], size: tuple[float, float], slant: float, tall: float,
-        writer: Writer,
-    ) -> None:  # fmt: skip
-        """The bar of a 7, across the middle line of its stem."""
-        bank, random = self.bank, self.random
-        down = random.uniform(*BAR_HEIGHT) - 0.5
-        rows = bank.bottom[place] - bank.top[place]
-        row = int((bank.top[place] + bank.bottom[place]) / 2 + down * rows)
-        ink = bank.middle[place, row].astype(np.float64)
-        column = float(ink @ (np.arange(len(ink)) + 0.5) / max(ink.sum(), 1))
-        across, low = column - (bank.left[place] + bank.right[place]) / 2, down * rows
-        x = at[0] + size[0] * (across + bank.slant[place] * low) - slant * size[1] * low
-        y = at[1] + size[1] * low
-        half = tall * random.uniform(*BAR) / 2
-        rise = half * random.normal(0.1, 0.25)
-        self.path(cell, np.array([[x - half, y + rise], [x + half, y - rise]]), writer.pen, writer)
-
-    def path(self, cell: int, points: NDArray[np.float64], pen: float, writer: Writer) -> None:
+    def path(self, points: NDArray[np.float64], pen: float, writer: Writer) -> None:
         """A stroke through these points."""
         light = min(1.0, writer.light * self.random.uniform(0.88, 1.05) * min(1.0, pen) ** 0.5)
         radius = max(pen, 0.7) / 2
         for (x, y), (to_x, to_y) in zip(points.tolist(), points[1:].tolist(), strict=False):
-            self.strokes.append((cell, x, y, to_x, to_y, radius, light))
+            self.strokes.append((self.cell, x, y, to_x, to_y, radius, light))
 
-    def paths(self, cell: int, paths: Sequence[NDArray[np.float64]], writer: Writer, thick: float = 1.0) -> None:
+    def paths(self, paths: Sequence[NDArray[np.float64]], writer: Writer, thick: float = 1.0) -> None:
         """Strokes of one pen, about `thick` times as wide as usual."""
         pen = writer.pen * self.random.uniform(0.85, 1.2) * thick
         for points in paths:
-            self.path(cell, points, pen, writer)
+            self.path(points, pen, writer)
 
     def digit(self, digit: int, writer: Writer) -> int:
         """The kind of image by which a writer writes a digit."""
@@ -280,37 +272,40 @@ class Cells:
     ) -> Tensor:
         """Cells of these classes and of one width, float32 `[N, 1, 36, W]`."""
         sketch = Sketch(self.bank, random)
-        em = [compose(sketch, cell, one, width, strength) for cell, one in enumerate(classes.tolist())]
+        em = []
+        for cell, one in enumerate(classes.tolist()):
+            sketch.cell = cell
+            em.append(compose(sketch, one, width, strength))
         ink = torch.from_numpy(sketch.finished(len(classes), width))
         draw = Draw(len(classes), generator, torch.device("cpu"), strength)
         return photographed(on_form(ink, draw), torch.tensor(em), draw)[:, None]
 
 
-def compose(sketch: Sketch, cell: int, kind: int, width: int, strength: float) -> float:
+def compose(sketch: Sketch, kind: int, width: int, strength: float) -> float:
     """Write what makes a cell one of a class, and what is around it; the height of its digits."""
     random = sketch.random
     writer = Writer.any(random)
     inside = (float(MARGIN), float(width - MARGIN), float(MARGIN), float(CELL_HEIGHT - MARGIN))
     if random.random() < strength:
-        around(sketch, cell, inside, writer)
+        around(sketch, inside, writer)
     if kind < NUMBER:
-        single(sketch, cell, kind, inside, writer)
+        single(sketch, kind, inside, writer)
     elif kind == NUMBER:
-        number(sketch, cell, inside, writer)
+        number(sketch, inside, writer)
     elif kind == FILLER and random.random() < THROUGH_FILLER_SHARE:
-        sketch.paths(cell, through(inside, random), writer)
+        sketch.paths(through(inside, random), writer)
     elif kind == FILLER:
         left, right, top, bottom = inside
         if right - left > BOX + 1 and random.random() < LOCAL_SHARE:
             x, _ = spot(inside, random)
             left, right = x - BOX / 2, x + BOX / 2
         x, y = random.normal(0, FILLER_OFF, 2)
-        sketch.paths(cell, mark(FILLERS, (left + x, right + x, top + y, bottom + y), random), writer)
+        sketch.paths(mark(FILLERS, (left + x, right + x, top + y, bottom + y), random), writer)
     elif kind == CROSSED:
-        cross_out(sketch, cell, inside, writer)
+        cross_out(sketch, inside, writer)
     elif random.random() < FLECK_SHARE * strength:  # shorter than any sign, mostly at the edge
         place = np.array([random.uniform(*inside[:2]), random.uniform(*inside[2:])])
-        sketch.path(cell, np.stack([place, place + random.normal(0, FLECK, 2)]), min(writer.pen, FLECK), writer)
+        sketch.path(np.stack([place, place + random.normal(0, FLECK, 2)]), min(writer.pen, FLECK), writer)
     return writer.tall
 
 
@@ -323,13 +318,13 @@ def spot(inside: Area, random: Random) -> tuple[float, float]:
     return float(first + along * (last - first) + x), float((top + bottom) / 2 + y)
 
 
-def single(sketch: Sketch, cell: int, digit: int, inside: Area, writer: Writer) -> Area:
+def single(sketch: Sketch, digit: int, inside: Area, writer: Writer) -> Area:
     """One digit."""
     x, y = spot(inside, sketch.random)
-    return sketch.character(cell, sketch.digit(digit, writer), x, y, writer.tall, writer, 1.15 * BOX)
+    return sketch.character(sketch.digit(digit, writer), x, y, writer.tall, writer, 1.15 * BOX)
 
 
-def number(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> Area:
+def number(sketch: Sketch, inside: Area, writer: Writer) -> Area:
     """A number of several digits: squeezed into a box, or along a strip."""
     random = sketch.random
     left, right, top, bottom = inside
@@ -353,23 +348,23 @@ def number(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> Area:
         x = start + (place + 0.5) * pitch + random.normal(0, STRAY) * pitch
         high = tall * random.uniform(*UNEVEN)
         kind = sketch.digit(int(random.integers(0, 10)), writer)
-        areas.append(sketch.character(cell, kind, x, y - climb * (x - left), high, writer, pitch * BROAD))
+        areas.append(sketch.character(kind, x, y - climb * (x - left), high, writer, pitch * BROAD))
     if room > 1 and random.random() < SIGN_SHARE:
         x, low = start + (count - 1) * pitch, areas[-1][3]
         tail = random.uniform(0, SIGN_TAIL)
-        sketch.path(cell, np.array([[x, low - 1], [x - 0.4 * tail, low - 1 + tail]]), writer.pen * 1.3, writer)
+        sketch.path(np.array([[x, low - 1], [x - 0.4 * tail, low - 1 + tail]]), writer.pen * 1.3, writer)
     lefts, rights, tops, bottoms = zip(*areas, strict=True)
     return min(lefts), max(rights), min(tops), max(bottoms)
 
 
-def cross_out(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
+def cross_out(sketch: Sketch, inside: Area, writer: Writer) -> None:
     """A digit, or a number, that was crossed out."""
     random = sketch.random
     strip = inside[1] - inside[0] > BOX + 1
     if random.random() < CROSSED_NUMBERS[strip]:
-        area = number(sketch, cell, inside, writer)
+        area = number(sketch, inside, writer)
     else:
-        area = single(sketch, cell, int(random.integers(0, 10)), inside, writer)
+        area = single(sketch, int(random.integers(0, 10)), inside, writer)
     by = Writer.any(random) if random.random() < OTHER_PEN_SHARE else writer
     if by.light < PALEST * writer.light:
         by = writer
@@ -377,54 +372,54 @@ def cross_out(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
     if chance < SCRAWL_SHARE:
         tall = max(area[3] - area[2], LEAST_SCRAWL)
         x, y = (area[0] + area[1]) / 2, (area[2] + area[3]) / 2
-        sketch.character(cell, SCRAWL, x, y, tall * random.uniform(*SCRAWL_SIZE), by)
+        sketch.character(SCRAWL, x, y, tall * random.uniform(*SCRAWL_SIZE), by)
     elif chance < SCRAWL_SHARE + BLACK_SHARE:
         left, right, top, bottom = area
         rows = np.arange(top + 1, bottom, random.uniform(*BLACK_ROWS))
         points = np.stack([np.where(np.arange(len(rows)) % 2, left, right), rows], 1)
-        sketch.path(cell, points + random.normal(0, 1, points.shape), random.uniform(*BLACK_PEN), by)
+        sketch.path(points + random.normal(0, 1, points.shape), random.uniform(*BLACK_PEN), by)
     elif chance < SCRAWL_SHARE + BLACK_SHARE + THROUGH_SHARE:
         middle, half = (area[0] + area[1]) / 2, (inside[1] - inside[0]) / 2
-        sketch.paths(cell, through((middle - half, middle + half, *area[2:]), random), by)
+        sketch.paths(through((middle - half, middle + half, *area[2:]), random), by)
     else:
-        sketch.paths(cell, mark(CROSSINGS, area, random), by)
+        sketch.paths(mark(CROSSINGS, area, random), by)
 
 
-def around(sketch: Sketch, cell: int, inside: Area, writer: Writer) -> None:
+def around(sketch: Sketch, inside: Area, writer: Writer) -> None:
     """What reaches in from other cells, and what was there before."""
     random = sketch.random
     left, right = inside[:2]
     if random.random() < GHOST_SHARE:
         x, y = spot(inside, random)
         light = random.uniform(*GHOST) / writer.light
-        sketch.character(cell, int(random.integers(0, 2 * DRAWN)), x, y, writer.tall, writer, light=light)
+        sketch.character(int(random.integers(0, 2 * DRAWN)), x, y, writer.tall, writer, light=light)
     if right - left < BOX + 1:
         for side in (-1, 1):
             if random.random() < BESIDE_SHARE:
-                beside(sketch, cell, inside, side, writer)
+                beside(sketch, inside, side, writer)
     for above in (True, False):
         if random.random() < ABOVE_SHARE:
             tall = writer.tall * random.uniform(0.9, 1.2)
             reach = random.uniform(*(LONG if random.random() < LONG_SHARE else SHORT))
             y = reach - tall / 2 if above else CELL_HEIGHT - reach + tall / 2
             kind = sketch.digit(int(random.integers(0, 10)), writer)
-            sketch.character(cell, kind, random.uniform(left - 4, right + 4), y, tall, writer)
+            sketch.character(kind, random.uniform(left - 4, right + 4), y, tall, writer)
 
 
-def beside(sketch: Sketch, cell: int, inside: Area, side: int, writer: Writer) -> None:
+def beside(sketch: Sketch, inside: Area, side: int, writer: Writer) -> None:
     """The ink of the box at the left (-1) or the right (1)."""
     random = sketch.random
     left, right, top, bottom = inside
     next_to = left + side * BOX, right + side * BOX, top, bottom
     chance = random.random()
     if chance < FILLED_SHARE:
-        sketch.paths(cell, mark(FILLERS, next_to, random), writer)
+        sketch.paths(mark(FILLERS, next_to, random), writer)
         return
     x, y = spot(next_to, random)
     tall = writer.tall * random.uniform(0.9, 1.1)
     if random.random() < REACHING_SHARE:
         edge = left if side < 0 else right
         x = edge - side * random.uniform(*REACH) + side * tall * random.uniform(0.25, 0.4)
-    area = sketch.character(cell, sketch.digit(int(random.integers(0, 10)), writer), x, y, tall, writer, 1.1 * BOX)
+    area = sketch.character(sketch.digit(int(random.integers(0, 10)), writer), x, y, tall, writer, 1.1 * BOX)
     if chance < FILLED_SHARE + CROSSED_SHARE:
-        sketch.paths(cell, mark(CROSSINGS, area, random), writer)
+        sketch.paths(mark(CROSSINGS, area, random), writer)
