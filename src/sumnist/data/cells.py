@@ -227,8 +227,8 @@ class Sketch:
         if self.pieces:
             cell, place, *values = np.array(self.pieces).T
             *floats, right, down, right_at, down_at = (value.astype(np.float32) for value in values)
-            bend = np.stack([right, right_at, down, down_at], 1).reshape(-1, 2, 2)
-            written(self.bank, Pieces(cell.astype(np.int64), place.astype(np.int64), *floats, bend), canvas)
+            floats.append(np.stack([right, right_at, down, down_at], 1).reshape(-1, 2, 2))
+            written(self.bank, Pieces(cell.astype(np.int64), place.astype(np.int64), *floats), canvas)
         if self.strokes:
             cell, *values = np.array(self.strokes).T
             stroked(Strokes(cell.astype(np.int64), *(value.astype(np.float32) for value in values)), canvas)
