@@ -338,7 +338,7 @@ class Sheet:
         page = filled(LAYOUT, PERSON, marks(LAYOUT, truth, ink, np.random.default_rng(SHEET_SEED)))
         photograph = photographed(page, np.random.default_rng(SHEET_SEED), SHEET_SIZE, 0.0)
         self.reader, self.values, self.places = reader, truth.values, {one.name: one for one in Page.of(LAYOUT).places}
-        self.found, _ = finder()(photograph.data, LAYOUT, Page.of(LAYOUT))
+        self.found, *_ = finder()(photograph.data, LAYOUT, Page.of(LAYOUT))
         self.cells = {place.name: self.cells_of(place) for place in self.places.values()}
 
     def cells_of(self, place: Place) -> Cells:

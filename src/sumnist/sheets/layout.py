@@ -142,14 +142,11 @@ class Formula:
 
 def between(shown: str, triple: list[tuple[int, str]]) -> Iterator[str]:
     """The names that dots stand for, in the middle of three terms. Raises `LayoutError`."""
-    ends = [NUMBERED.fullmatch(name) for _, name in (triple[0], triple[-1])] if len(triple) == 3 else []
-    match ends:
-        case [re.Match() as first, re.Match() as last] if (
-            first[1] == last[1] and len({sign for sign, _ in triple}) == 1
-        ):
-            low, high, width = int(first[2]), int(last[2]), len(first[2]) if first[2].startswith("0") else 0
-            if low < high <= low + WIDEST:
-                return (f"{first[1]}{number:0{width}}" for number in range(low + 1, high))
+    first, last = (NUMBERED.fullmatch(name) for _, name in (triple[0], triple[-1]))
+    if len(triple) == 3 and first and last and first[1] == last[1] and len({sign for sign, _ in triple}) == 1:
+        low, high, width = int(first[2]), int(last[2]), len(first[2]) if first[2].startswith("0") else 0
+        if low < high <= low + WIDEST:
+            return (f"{first[1]}{number:0{width}}" for number in range(low + 1, high))
     raise LayoutError(
         f"{shown}: its dots do not stand between two names that count up, with one sign, expected as in "
         f"'q1 + … + q12', over at most {WIDEST} fields: write the terms out"

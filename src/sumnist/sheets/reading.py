@@ -48,7 +48,7 @@ from sumnist.sheets.layout import Field, Layout, Page, in_order
 from sumnist.sheets.pictures import PdfPage
 
 if TYPE_CHECKING:
-    from sumnist.sheets.registration import Code, Registered
+    from sumnist.sheets.registration import Registered
 
 Floats = NDArray[np.float64]
 CANDIDATES = 10
@@ -432,14 +432,14 @@ class SheetReader:
 
     def read(self, picture: Picture | PdfPage) -> SheetReading:
         """What is on a picture, or on a page of a PDF file. Raises `SheetError`, `ImageError`."""
-        sheet, code = finder()(picture, self.layout, self.page)
+        sheet, version, whose = finder()(picture, self.layout, self.page)
         places = [*self.page.places, *([self.page.identity] if self.page.identity else [])]
         groups = [group for place in places for group in (place.boxes, place.correction)]
         inks = iter(sheet.ink([box for group in groups for box in group], CELL_SCALE, CELL_MARGIN))
         shown = iter([[next(inks) for _ in group] for group in groups])
         reading = self.of_cells({place.name: Cells(next(shown), next(shown)) for place in self.page.places})
-        identity = self.identity_of(Cells(*shown)) if self.page.identity else code.identity or None
-        return replace(reading, identity=identity, version=code.version, matrix=sheet.matrix, offset=sheet.error)
+        identity = self.identity_of(Cells(*shown)) if self.page.identity else whose or None
+        return replace(reading, identity=identity, version=version, matrix=sheet.matrix, offset=sheet.error)
 
     def of_cells(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> SheetReading:
         """What cells show, and what the sums say of it, by the name of each field."""
@@ -528,7 +528,7 @@ class SheetReader:
         return "".join(told) or None
 
 
-def finder() -> Callable[[Picture | PdfPage, Layout, Page], tuple[Registered, Code]]:
+def finder() -> Callable[[Picture | PdfPage, Layout, Page], tuple[Registered, int, str]]:
     """What finds a sheet in a picture. Raises `MissingExtraError`."""
     try:
         from sumnist.sheets.registration import registered

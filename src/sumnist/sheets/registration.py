@@ -18,7 +18,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from copy import copy
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pupil_apriltags
@@ -51,8 +51,8 @@ DARKEST_PAPER = 0.1
 """Ink on paper darker than this is measured against this."""
 
 
-def registered(picture: Picture | PdfPage, layout: Layout, page: Page) -> tuple[Registered, Code]:
-    """The sheet in a picture, or on a page of a PDF file, and what its code says.
+def registered(picture: Picture | PdfPage, layout: Layout, page: Page) -> tuple[Registered, int, str]:
+    """The sheet in a picture, or on a page of a PDF file, the version of its layout, and whose it is.
 
     Args:
         picture: What `intensities_of` takes, or a page of a PDF file.
@@ -65,8 +65,8 @@ def registered(picture: Picture | PdfPage, layout: Layout, page: Page) -> tuple[
     """
     name = str(picture) if isinstance(picture, PdfPage | str | os.PathLike) else "picture"
     sheet = register(grey_of(picture, name), page, name)
-    code = code_of(sheet, layout, name)
-    return settled(sheet), code
+    version, identity = code_of(sheet, layout, name)
+    return settled(sheet), version, identity
 
 
 def register(grey: Bytes, page: Page, name: str) -> Registered:
@@ -380,18 +380,9 @@ BINARIZERS = zxingcpp.Binarizer.LocalAverage, zxingcpp.Binarizer.GlobalHistogram
 """What makes grey black and white: with the light around it, and with that of all."""
 
 
-class Code(NamedTuple):
-    """What the QR code of a sheet says: the format of the pages of that time, the id of its layout, the version of that
-    when it was printed, and whose it is, "" if it is nobody's in particular."""
-
-    format: int
-    layout: str
-    version: int
-    identity: str
-
-
-def code_of(sheet: Registered, layout: Layout, name: str) -> Code:
-    """What the code of a sheet says that is to be one of a layout, of any version.
+def code_of(sheet: Registered, layout: Layout, name: str) -> tuple[int, str]:
+    """What the code of a sheet says that is to be one of a layout: the version of that when it was printed, and whose
+    it is, "" if it is nobody's in particular.
 
     Raises:
         SheetError: No code can be read, it is not one of ours, or it is one of another layout.
@@ -405,21 +396,19 @@ def code_of(sheet: Registered, layout: Layout, name: str) -> Code:
         program, form, of, version, identity = data.decode().split(":", 4)
         if program != "sumnist":
             raise ValueError(program)
-        code = Code(int(form), of, int(version), identity)
+        printed_in, printed_as = int(form), int(version)
     except ValueError as error:
         said = data[:60].decode(errors="replace")
         raise SheetError(
             f"{name}: its QR code says {said!r}, expected one of `sumnist sheet new`: cover other codes in the picture"
         ) from error
-    if code.format != FORMAT:
+    if printed_in != FORMAT:
         raise SheetError(
-            f"{name}: was printed in format {code.format}, expected {FORMAT}: read it with the sumnist that printed it"
+            f"{name}: was printed in format {printed_in}, expected {FORMAT}: read it with the sumnist that printed it"
         )
-    if code.layout != layout.id:
-        raise SheetError(
-            f"{name}: is of layout {code.layout}, expected {layout.id}: read it with --layout of its own TOML file"
-        )
-    return code
+    if of != layout.id:
+        raise SheetError(f"{name}: is of layout {of}, expected {layout.id}: read it with --layout of its own TOML file")
+    return printed_as, identity
 
 
 def texts(sheet: Registered) -> Iterator[bytes]:
