@@ -104,8 +104,7 @@ def lined(clear: Tensor, draw: Draw) -> None:
 
 def pointed(clear: Tensor, draw: Draw) -> None:
     """A printed point beside the cell, of which little is in view."""
-    chosen = some(draw, POINT_SHARE)
-    count = len(chosen)
+    chosen, count = some(draw, POINT_SHARE)
     x, y = places(clear)
     right = draw.between(0, 1, count) < 0.5
     where = torch.where(right, clear.shape[2] + POINT, torch.full_like(right, -POINT, dtype=torch.float32))
@@ -115,23 +114,22 @@ def pointed(clear: Tensor, draw: Draw) -> None:
 
 def textured(clear: Tensor, draw: Draw) -> None:
     """A cloudy ground."""
-    chosen = some(draw, TEXTURE_SHARE)
+    chosen, count = some(draw, TEXTURE_SHARE)
     for cell in (4, 10):
-        amount = draw.between(0, 1, len(chosen)) ** 2 * TEXTURE
-        clear[chosen] *= 1 - noise(len(chosen), clear, cell, draw) * amount
+        amount = draw.between(0, 1, count) ** 2 * TEXTURE
+        clear[chosen] *= 1 - noise(count, clear, cell, draw) * amount
 
 
 def fibrous(clear: Tensor, draw: Draw) -> None:
     """The grain of the paper, two pixels wide."""
-    chosen = some(draw, FIBRE_SHARE)
-    grain = torch.randn(len(chosen), *clear.shape[1:], generator=draw.generator)
-    clear[chosen] *= 1 - smooth(grain) * draw.between(0, 1, len(chosen)) * FIBRE
+    chosen, count = some(draw, FIBRE_SHARE)
+    grain = torch.randn(count, *clear.shape[1:], generator=draw.generator)
+    clear[chosen] *= 1 - smooth(grain) * draw.between(0, 1, count) * FIBRE
 
 
 def ruled(clear: Tensor, draw: Draw) -> None:
     """Rulings of the paper, level and, on squared paper, upright."""
-    chosen = some(draw, RULED_SHARE)
-    count = len(chosen)
+    chosen, count = some(draw, RULED_SHARE)
     x, y = places(clear)
     pitch, light = draw.between(*PITCH, count), draw.between(*RULING, count)
     for number, place in enumerate((y, x)):
@@ -142,8 +140,7 @@ def ruled(clear: Tensor, draw: Draw) -> None:
 
 def dirty(clear: Tensor, draw: Draw) -> None:
     """Specks."""
-    chosen = some(draw, DIRTY_SHARE)
-    count = len(chosen)
+    chosen, count = some(draw, DIRTY_SHARE)
     x, y = places(clear)
     for number in range(MOST_DIRT):
         apart = torch.hypot(x - draw.between(0, len(x), count), y - draw.between(0, len(y), count))
@@ -159,8 +156,7 @@ def shaded(image: Tensor, draw: Draw) -> None:
     x, y = places(image)
     x, y = 2 * x / len(x) - 1, 2 * y / len(y) - 1
     for share, rising in ((GROUND_SHARE, False), (SHADOW_SHARE, True)):
-        chosen = some(draw, share)
-        count = len(chosen)
+        chosen, count = some(draw, share)
         angle = draw.between(0, 2 * math.pi, count)
         across = angle.cos() * x + angle.sin() * y
         if rising:
@@ -175,14 +171,13 @@ def shaded(image: Tensor, draw: Draw) -> None:
 
 def toned(image: Tensor, draw: Draw) -> None:
     """Another tone curve."""
-    chosen = some(draw, TONE_SHARE)
-    count = len(chosen)
+    chosen, count = some(draw, TONE_SHARE)
     image[chosen] = image[chosen].clamp_(0, 1) ** normal(TONE, count, draw).exp() * normal(GAIN, count, draw).exp()
 
 
 def noisy(image: Tensor, draw: Draw) -> None:
     """Noise in every pixel, of some pictures coarser."""
-    chosen = some(draw, NOISE_SHARE)
-    values = torch.randn(len(chosen), *image.shape[1:], generator=draw.generator)
-    values = torch.where(draw.between(0, 1, len(chosen)) < 0.4, 2 * smooth(values), values)
-    image[chosen] += values * (draw.between(0, 1, len(chosen)) ** 2 * NOISE)
+    chosen, count = some(draw, NOISE_SHARE)
+    values = torch.randn(count, *image.shape[1:], generator=draw.generator)
+    values = torch.where(draw.between(0, 1, count) < 0.4, 2 * smooth(values), values)
+    image[chosen] += values * (draw.between(0, 1, count) ** 2 * NOISE)

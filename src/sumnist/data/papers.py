@@ -91,9 +91,10 @@ def pictured(image: Tensor, width: Tensor, em: Tensor, draw: Draw) -> Tensor:
     return image * (torch.arange(image.shape[2]) < width[:, None])[:, None]
 
 
-def some(draw: Draw, share: float) -> Tensor:
-    """The places of the strips to which something happens, each with the same probability."""
-    return draw.chosen(share).flatten().nonzero()[:, 0]
+def some(draw: Draw, share: float) -> tuple[Tensor, int]:
+    """The places of the strips to which something happens, each with the same probability, and how many these are."""
+    chosen = draw.chosen(share).flatten().nonzero()[:, 0]
+    return chosen, len(chosen)
 
 
 def places(image: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,8 +114,7 @@ def noise(count: int, image: Tensor, cell: int, draw: Draw) -> Tensor:
 
 def guilloche(paper: Tensor, draw: Draw) -> None:
     """Families of fine curves, as on security paper."""
-    chosen = some(draw, GUILLOCHE_SHARE)
-    count = len(chosen)
+    chosen, count = some(draw, GUILLOCHE_SHARE)
     x, y = places(paper)
     pattern, turn = torch.zeros(count, *paper.shape[1:]), 2 * math.pi
     for number in range(FAMILIES):
@@ -135,8 +135,7 @@ def guilloche(paper: Tensor, draw: Draw) -> None:
 
 def woven(paper: Tensor, draw: Draw) -> None:
     """Threads across and down."""
-    chosen = some(draw, WOVEN_SHARE)
-    count = len(chosen)
+    chosen, count = some(draw, WOVEN_SHARE)
     waves = [
         ((place / draw.between(*WEAVE, count) + draw.between(0, 1, count)) * (2 * math.pi)).sin()
         for place in places(paper)
@@ -146,21 +145,20 @@ def woven(paper: Tensor, draw: Draw) -> None:
 
 def clouded(paper: Tensor, draw: Draw) -> None:
     """Blotches."""
-    chosen = some(draw, CLOUDED_SHARE)
-    paper[chosen] += noise(len(chosen), paper, BLOTCH, draw) * draw.between(*PATTERN, len(chosen))
+    chosen, count = some(draw, CLOUDED_SHARE)
+    paper[chosen] += noise(count, paper, BLOTCH, draw) * draw.between(*PATTERN, count)
 
 
 def specked(paper: Tensor, draw: Draw) -> None:
     """Specks of dirt."""
-    chosen = some(draw, SPECKED_SHARE)
-    chance = torch.rand(len(chosen), *paper.shape[1:], generator=draw.generator)
-    paper[chosen] += (chance < SPECKS) * draw.between(0.3, 0.9, len(chosen))
+    chosen, count = some(draw, SPECKED_SHARE)
+    chance = torch.rand(count, *paper.shape[1:], generator=draw.generator)
+    paper[chosen] += (chance < SPECKS) * draw.between(0.3, 0.9, count)
 
 
 def ruled(paper: Tensor, draw: Draw) -> None:
     """Printed lines to write on, full or dotted, some through the writing."""
-    chosen = some(draw, RULED_SHARE)
-    count = len(chosen)
+    chosen, count = some(draw, RULED_SHARE)
     x, y = places(paper)
     for number in range(MOST_RULINGS):
         outer = draw.between(0, 0.2, count) + 0.8 * (draw.between(0, 1, count) < 0.5)
@@ -183,8 +181,7 @@ def line(paper: Tensor, chosen: Tensor, across: Tensor, along: Tensor, light: Te
 
 def bordered(paper: Tensor, width: Tensor, free: Tensor, draw: Draw) -> None:
     """One to four sides of a printed box; the upright ones keep clear of what is written."""
-    chosen = some(draw, BORDERED_SHARE)
-    count = len(chosen)
+    chosen, count = some(draw, BORDERED_SHARE)
     x, y = places(paper)
     light = draw.between(*LINE_LIGHT, count)
     sides = torch.rand(count, 4, 1, generator=draw.generator) < SIDE_SHARE
@@ -201,8 +198,8 @@ def bordered(paper: Tensor, width: Tensor, free: Tensor, draw: Draw) -> None:
 
 def worn(ink: Tensor, draw: Draw) -> Tensor:
     """Ink `[B, 32, W]`, some of which fades here and there."""
-    chosen = some(draw, WORN_SHARE)
-    gone = draw.between(*WORN, len(chosen)) * noise(len(chosen), ink, WORN_CELL, draw)
+    chosen, count = some(draw, WORN_SHARE)
+    gone = draw.between(*WORN, count) * noise(count, ink, WORN_CELL, draw)
     return ink.index_copy(0, chosen, ink[chosen] * (1 - gone))
 
 
@@ -211,8 +208,7 @@ def worn(ink: Tensor, draw: Draw) -> Tensor:
 
 def lit(image: Tensor, draw: Draw) -> None:
     """Fainter ink on a lighter ground, not everywhere the same, some with the edge of a shadow."""
-    chosen = some(draw, LIT_SHARE)
-    count = len(chosen)
+    chosen, count = some(draw, LIT_SHARE)
     x, y = places(image)
     x, y = 2 * x / len(x) - 1, 2 * y / len(y) - 1
     angle = draw.between(0, 2 * math.pi, count)
@@ -236,26 +232,26 @@ def smooth(image: Tensor) -> Tensor:
 
 def blurred(image: Tensor, em: Tensor, draw: Draw) -> None:
     """Less sharp: up to the mean of the neighbourhood, and of that one's again; small digits less."""
-    chosen = some(draw, BLUR_SHARE)
+    chosen, count = some(draw, BLUR_SHARE)
     once = smooth(image[chosen])
-    amount = draw.between(0, MOST_BLUR, len(chosen)) * (em[chosen] / BLURRED_EM).clamp_(max=1)[:, None, None]
+    amount = draw.between(0, MOST_BLUR, count) * (em[chosen] / BLURRED_EM).clamp_(max=1)[:, None, None]
     image[chosen] = image[chosen].lerp_(once, amount.clamp(max=1)).lerp_(smooth(once), (amount - 1).clamp_(0, 1))
 
 
 def sharpened(image: Tensor, draw: Draw) -> None:
     """Edges with the overshoot of a scanner's sharpening."""
-    chosen = some(draw, SHARPEN_SHARE)
+    chosen, count = some(draw, SHARPEN_SHARE)
     part = image[chosen]
-    image[chosen] = part + (part - smooth(smooth(part))) * draw.between(*SHARPEN, len(chosen))
+    image[chosen] = part + (part - smooth(smooth(part))) * draw.between(*SHARPEN, count)
 
 
 def coarse(image: Tensor, em: Tensor, draw: Draw) -> None:
     """Reduced to fewer pixels and enlarged again, as long as a digit keeps enough of them."""
-    chosen = some(draw, COARSE_SHARE)
+    chosen, count = some(draw, COARSE_SHARE)
     high, wide = image.shape[1:]
     sides = torch.tensor(COARSE, dtype=torch.float32)
     least = torch.searchsorted(sides, LEAST_COARSE * high / em[chosen])
-    drawn = torch.randint(0, len(COARSE), (len(chosen),), generator=draw.generator)
+    drawn = torch.randint(0, len(COARSE), (count,), generator=draw.generator)
     level = torch.maximum(least, drawn)
     for number, side in enumerate(COARSE):
         part = chosen[level == number]
@@ -267,15 +263,15 @@ def coarse(image: Tensor, em: Tensor, draw: Draw) -> None:
 
 def noisy(image: Tensor, draw: Draw) -> None:
     """Noise in every pixel."""
-    chosen = some(draw, NOISE_SHARE)
-    values = torch.randn(len(chosen), *image.shape[1:], generator=draw.generator)
-    image[chosen] += values.mul_(draw.between(0, 1, len(chosen)) ** 2 * NOISE)
+    chosen, count = some(draw, NOISE_SHARE)
+    values = torch.randn(count, *image.shape[1:], generator=draw.generator)
+    image[chosen] += values.mul_(draw.between(0, 1, count) ** 2 * NOISE)
 
 
 def compressed(image: Tensor, width: Tensor, draw: Draw) -> None:
     """Through JPEG, at a low quality."""
-    chosen = some(draw, JPEG_SHARE)
-    quality = torch.randint(*QUALITY, (len(chosen),), generator=draw.generator)
+    chosen, count = some(draw, JPEG_SHARE)
+    quality = torch.randint(*QUALITY, (count,), generator=draw.generator)
     for place, level in zip(chosen.tolist(), quality.tolist(), strict=True):
         strip = image[place, :, : int(width[place])]
         stream = io.BytesIO()

@@ -314,15 +314,12 @@ def output_tile(spot: Spot, name: str, count: int, answer: int) -> str:
 def legend(y: float, width: float, kinds: set[str]) -> str:
     """The meaning of the colours, of B, and of the bars."""
     labels = {"learned": "learned", "fixed": "no parameters", "computed": "computed, not learned"}
-    parts, x = [], float(MARGIN)
+    parts, x = "", float(MARGIN)
     for style in (name for name in labels if name in kinds):
-        parts.append(rect(style, x, y - 10, 11, 11, 2))
-        parts.append(text(x + 17, y, labels[style], 12, "muted"))
+        parts += rect(style, x, y - 10, 11, 11, 2) + text(x + 17, y, labels[style], 12, "muted")
         x += text_width(labels[style], 12) + 36
-    parts.append(
-        text(width - MARGIN, y, "B: pairs in a batch · bars: probabilities, an example", 12, "muted", False, "end")
-    )
-    return "".join(parts)
+    words = "B: pairs in a batch · bars: probabilities, an example"
+    return parts + text(width - MARGIN, y, words, 12, "muted", anchor="end")
 
 
 def describe(boxes: list[Box], ends: dict[str, int], total: str) -> str:
@@ -403,10 +400,10 @@ def boxes_of(net: TwoInputNet) -> tuple[list[Box], dict[str, int]]:
     if not isinstance(fusion, ExactFusion):
         if isinstance(fusion, OriginalFusion):
             layers(boxes, fusion.number, 1)
-        elif fusion.number_encoding == "one-hot":
-            boxes.append(Box("One-hot", torch.zeros(2, NUMBERS), [1]))
         else:
-            boxes.append(Box(f"÷ {NUMBERS - 1}", torch.zeros(2, 1), [1]))
+            one_hot = fusion.number_encoding == "one-hot"
+            title, width = ("One-hot", NUMBERS) if one_hot else (f"÷ {NUMBERS - 1}", 1)
+            boxes.append(Box(title, torch.zeros(2, width), [1]))
         given = len(boxes) - 1
         boxes.append(Box("Join", torch.cat([boxes[encoded].result, boxes[given].result], 1), [encoded, given]))
         if isinstance(fusion, OriginalFusion):
@@ -420,24 +417,21 @@ def boxes_of(net: TwoInputNet) -> tuple[list[Box], dict[str, int]]:
         ends[name] = layers(boxes, head, source)
         box = boxes[-1]
         box.title, box.details = f"{name.capitalize()} head", [box.title]
+
+    def compute(name: str, title: str, size: int, details: list[str], *sources: int) -> None:
+        ends[name] = len(boxes)
+        boxes.append(Box(title, torch.zeros(2, size), [*sources], details, computed=True))
+
     for name, end in list(ends.items()):
         if boxes[end].shape == (BITS,):
-            made = Box("Bits → sum", torch.zeros(2, SUMS), [end], ["product of its bits,", "normalised over 0..18"])
-        elif fusion.smoothing:
-            boxes[end].details.append("softmax")
-            made = Box(
-                f"{name.capitalize()} probabilities", boxes[end].result, [end], ["label smoothing", "taken back"]
-            )
-        else:
-            boxes[end].details.append("log-softmax")
+            compute(name, "Bits → sum", SUMS, ["product of its bits,", "normalised over 0..18"], end)
             continue
-        made.computed = True
-        boxes.append(made)
-        ends[name] = len(boxes) - 1
+        boxes[end].details.append("softmax" if fusion.smoothing else "log-softmax")
+        if fusion.smoothing:
+            told = ["label smoothing", "taken back"]
+            compute(name, f"{name.capitalize()} probabilities", boxes[end].shape[0], told, end)
     if "sum" not in ends:
-        told = ["P(sum = s) =", "P(digit = s − number)"]
-        boxes.append(Box("Shift by the number", torch.zeros(2, SUMS), [1, ends["digit"]], told, computed=True))
-        ends["sum"] = len(boxes) - 1
+        compute("sum", "Shift by the number", SUMS, ["P(sum = s) =", "P(digit = s − number)"], 1, ends["digit"])
     return boxes, ends
 
 
