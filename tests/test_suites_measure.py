@@ -240,7 +240,7 @@ def test_the_figures_of_a_set_are_its_means() -> None:
 
 
 @settings(max_examples=30)
-@given(st.lists(st.tuples(st.floats(0, 1) | st.sampled_from([0.0, 1.0, 1 / 15, 0.2]), st.booleans()), min_size=1))
+@given(st.lists(st.tuples(st.floats(0, 1) | st.sampled_from([0.0, 1.0, 1 / 15, 0.2, 0.9]), st.booleans()), min_size=1))
 def test_the_calibration_error_is_that_of_every_other_evaluation(given: list[tuple[float, bool]]) -> None:
     answers = [answered(right, True, sure) for sure, right in given]
     confidence, right = (np.array(values) for values in zip(*given, strict=True))
