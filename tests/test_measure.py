@@ -523,35 +523,25 @@ CARRY = Mistake("total", "carry", 9)
 
 
 @pytest.mark.parametrize(
-    ("truth", "given", "expected"),
+    ("mistake", "given", "before", "after", "told"),
     [
-        (sheet(), reading("adds up", RIGHT), ("adds up", True, True, None, True)),
-        (sheet(), reading("corrected", RIGHT, RIGHT | {"a": 9}), ("corrected", False, True, None, True)),
-        (sheet(), reading("adds up", {"a": 3, "b": 6, "total": 9}, RIGHT), ("adds up", True, False, None, True)),
-        (sheet(), reading("doubtful", RIGHT | {"b": None}), ("doubtful", False, False, None, True)),
-        (
-            sheet(),
-            reading("does not add up", RIGHT | {"a": 9}, wrong="total"),
-            ("does not add up", False, False, None, False),
-        ),
-        (sheet(), None, ("unreadable", False, False, None, False)),
-        (sheet(CARRY), reading("adds up", RIGHT), ("adds up", False, False, "carry", False)),
-        (
-            sheet(CARRY),
-            reading("does not add up", RIGHT | {"total": 19}, wrong="total"),
-            ("does not add up", True, True, "carry", True),
-        ),
-        (
-            sheet(CARRY),
-            reading("does not add up", RIGHT | {"total": 19}, wrong="subtotal"),
-            ("does not add up", True, True, "carry", False),
-        ),
+        (None, reading("adds up", RIGHT), True, True, True),
+        (None, reading("corrected", RIGHT, RIGHT | {"a": 9}), False, True, True),
+        (None, reading("adds up", {"a": 3, "b": 6, "total": 9}, RIGHT), True, False, True),
+        (None, reading("doubtful", RIGHT | {"b": None}), False, False, True),
+        (None, reading("does not add up", RIGHT | {"a": 9}, wrong="total"), False, False, False),
+        (None, None, False, False, False),
+        (CARRY, reading("adds up", RIGHT), False, False, False),
+        (CARRY, reading("does not add up", RIGHT | {"total": 19}, wrong="total"), True, True, True),
+        (CARRY, reading("does not add up", RIGHT | {"total": 19}, wrong="subtotal"), True, True, False),
     ],
 )
 def test_an_outcome_says_what_was_right_before_and_after_and_whether_the_mistake_is_told(
-    truth: Truth, given: Any, expected: tuple[Any, ...]
+    mistake: Mistake | None, given: Any, before: bool, after: bool, told: bool
 ) -> None:
-    assert outcome_of(truth, given) == Outcome(*expected)
+    state = given.state if given else "unreadable"
+    expected = Outcome(state, before, after, mistake.kind if mistake else None, told)
+    assert outcome_of(sheet(mistake), given) == expected
 
 
 class Knowing:
