@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from io import BytesIO
 from string import ascii_letters
 from typing import Any, cast
@@ -113,15 +113,7 @@ def test_letters_are_those_that_look_like_no_digit() -> None:
 
 def test_an_unknown_half_or_kind_of_scene_is_an_error() -> None:
     message = r"^half 'test': unknown, expected development \(to choose by\) or reported \(looked at once\)$"
-    for function in (
-        writers_of,
-        small_digits,
-        letters,
-        scribbles,
-        noise,
-        mnist_half,
-        lambda half: scenes(half, "note"),
-    ):
+    for function in (writers_of, small_digits, letters, scribbles, noise, mnist_half, partial(scenes, kind="note")):
         with pytest.raises(ConfigError, match=message):
             function(cast("Half", "test"))
     message = r"^kind 'table': unknown, expected one of desk along an edge, corner, all round, note, card$"
