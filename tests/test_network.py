@@ -363,6 +363,8 @@ def test_there_is_a_distribution_for_every_four_pixels_of_a_strip_and_for_every_
         said = cell_net(torch.rand(3, 1, 36, width))
         assert said.shape == (3, len(CELL_CLASSES))
         assert said.logsumexp(1).tolist() == pytest.approx([0, 0, 0], abs=1e-5)
+    boxes, long = torch.rand(3, 1, 36, 30), torch.rand(2, 1, 36, 78)  # several widths are read as alone
+    assert torch.allclose(cell_net([boxes, long]), torch.cat([cell_net(boxes), cell_net(long)]), atol=1e-5)
     with torch.autocast("cpu", torch.bfloat16):
         assert net(torch.rand(1, 1, 32, 40)).dtype == torch.float32
 
@@ -379,13 +381,6 @@ def test_a_strip_in_a_batch_of_wider_ones_is_read_as_alone_if_the_widths_are_tol
         expected = net(strip)[0]
         assert torch.allclose(together[place, : len(expected)], expected, atol=1e-5), WIDTHS[place]
     assert not torch.allclose(net(batch)[6, :16], net(alone[6])[0], atol=1e-3)
-
-
-@torch.no_grad()
-def test_cells_of_several_widths_are_read_as_alone(nets: dict[str, Any]) -> None:
-    cell_net = nets["cells"]
-    boxes, long = torch.rand(3, 1, 36, 30), torch.rand(2, 1, 36, 78)
-    assert torch.allclose(cell_net([boxes, long]), torch.cat([cell_net(boxes), cell_net(long)]), atol=1e-5)
 
 
 def test_training_normalises_the_pixels_of_all_widths_together() -> None:
@@ -653,8 +648,10 @@ drawn = lru_cache(draw)  # tracing a network takes a moment
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_every_network_is_drawn_whole_and_the_same_every_time(config: Config) -> None:
-    svg, total = drawn(config), size_of(TwoInputNet.from_config(config))
+def test_every_network_is_drawn_whole_as_it_is_wired_and_the_same_every_time(config: Config) -> None:
+    torch.manual_seed(0)
+    net = TwoInputNet.from_config(config).eval()
+    svg, total = drawn(config), size_of(net)
     if config.preset == "fast":
         torch.manual_seed(2)
         assert draw(config) == svg
@@ -673,6 +670,20 @@ def test_every_network_is_drawn_whole_and_the_same_every_time(config: Config) ->
     for i, (x0, y0, x1, y1) in enumerate(extents):
         for a0, b0, a1, b1 in extents[:i]:
             assert x1 <= a0 or a1 <= x0 or y1 <= b0 + 1 or b1 <= y0 + 1
+    boxes, ends = boxes_of(net)  # an output is behind the number, and behind the other head, only if it is so
+    outputs = net(torch.rand(1, 1, 28, 28).expand(2, 1, 28, 28), torch.tensor([2, 5]))
+    for name, output in zip(ends, outputs, strict=True):
+        behind, waiting = {ends[name]}, [ends[name]]
+        while waiting:
+            new = set(boxes[waiting.pop()].inputs) - behind
+            behind |= new
+            waiting += new
+        assert 0 in behind
+        assert (1 in behind) == (not torch.allclose(output[0], output[1]))
+        titles = {boxes[i].title for i in behind}
+        assert ("Digit head" in titles) == (name == "digit" or config.fusion == "exact")
+        assert ("Sum head" in titles) == (name == "sum" and config.fusion != "exact")
+        assert boxes[ends[name]].shape == output.shape[1:]
 
 
 def test_every_shape_and_layer_of_the_fast_network_is_on_its_picture_and_computed_sums_are_told_from_learned() -> None:
@@ -693,28 +704,6 @@ def test_every_shape_and_layer_of_the_fast_network_is_on_its_picture_and_compute
     assert "encoder original · fusion original · 6,772,272 parameters" in original
     assert {"Bits → sum", "product of its bits,", "[B, 5]", "[B, 320]"} <= set(original)
     assert {"Digit probabilities", "label smoothing", "taken back"} <= set(words_of(drawn(CONFIGS["tiny, smoothed"])))
-
-
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_an_output_is_drawn_behind_the_number_and_through_the_layers_of_the_other_head_only_if_it_is_so(
-    config: Config,
-) -> None:
-    torch.manual_seed(0)
-    net = TwoInputNet.from_config(config).eval()
-    boxes, ends = boxes_of(net)
-    outputs = net(torch.rand(1, 1, 28, 28).expand(2, 1, 28, 28), torch.tensor([2, 5]))
-    for name, output in zip(("digit", "sum"), outputs, strict=True):
-        behind, waiting = {ends[name]}, [ends[name]]
-        while waiting:
-            new = set(boxes[waiting.pop()].inputs) - behind
-            behind |= new
-            waiting += new
-        assert 0 in behind
-        assert (1 in behind) == (not torch.allclose(output[0], output[1]))
-        titles = {boxes[i].title for i in behind}
-        assert ("Digit head" in titles) == (name == "digit" or config.fusion == "exact")
-        assert ("Sum head" in titles) == (name == "sum" and config.fusion != "exact")
-        assert boxes[ends[name]].shape == output.shape[1:]
 
 
 def test_an_encoder_of_many_layers_and_unknown_ones_is_drawn_whole_and_the_network_stays_as_it_was() -> None:

@@ -19,8 +19,7 @@ from torch import Tensor
 from sumnist.arithmetic import numeral
 from sumnist.config import Config, Operation
 from sumnist.data.mnist import DigitSet
-from sumnist.data.pairs import as_image
-from sumnist.data.sampling import epoch_seed
+from sumnist.data.pairs import as_image, shuffled
 
 SAFE_DIGITS = 16
 """Digits up to which 100 numbers add up to what int64 holds."""
@@ -82,7 +81,7 @@ class SumBatches:
         self.digit = torch.tensor(digits.digits[place], device=device)
         self.place = torch.tensor(place, device=device)
         self.at_once = max(1, config.batch_size // per_sum(config))
-        self.seed, self.device, self.augment, (self.rank, self.size) = config.seed, device, augment, share
+        self.seed, self.device, self.augment, self.share = config.seed, device, augment, share
 
     def __len__(self) -> int:
         """Batches per epoch, all of one size or of two that differ by one sum."""
@@ -91,16 +90,12 @@ class SumBatches:
     @property
     def least(self) -> int:
         """Sums that a process gets at once, at least."""
-        return len(self.place) // max(1, len(self)) // self.size
+        return len(self.place) // max(1, len(self)) // self.share[1]
 
     def epoch(self, epoch: int, intensity: float = 1.0) -> Iterator[SumBatch]:
         """The batches of one epoch, augmented with `intensity`, 0 to 1."""
-        generator = torch.Generator(self.device).manual_seed(epoch_seed(self.seed, epoch))
-        order = torch.randperm(len(self.place), generator=generator, device=self.device)
-        if self.rank:
-            generator.manual_seed(epoch_seed(self.seed, epoch, self.rank))
-        for batch in order.tensor_split(len(self)):
-            sums = self.of(batch[self.rank :: self.size])
+        for chosen, generator in shuffled(len(self.place), len(self), self.seed, epoch, self.share, self.device):
+            sums = self.of(chosen)
             yield sums if self.augment is None else sums._replace(image=self.augment(sums.image, generator, intensity))
 
     def of(self, chosen: Tensor) -> SumBatch:

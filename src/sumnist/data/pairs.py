@@ -136,7 +136,7 @@ class PairBatches:
         self.soft = None if digits.soft is None else torch.tensor(digits.soft, device=device)
         self.batch_size, self.seed, self.device = batch_size, seed, device
         self.largest_number, self.augment, self.numbers_per_image = largest_number, augment, numbers_per_image
-        self.rank, self.size, self.outliers = *share, outliers
+        self.share, self.outliers = share, outliers
         self.draw = draw or (lambda epoch: draw_numbers(seed, epoch, np.arange(len(digits)), largest_number))
 
     def __len__(self) -> int:
@@ -145,14 +145,8 @@ class PairBatches:
 
     def epoch(self, epoch: int, intensity: float = 1.0) -> Iterator[Pairs | Batch]:
         """The batches of one epoch, augmented with `intensity`, 0 to 1."""
-        count = len(self.images)
-        generator = torch.Generator(self.device).manual_seed(epoch_seed(self.seed, epoch))
-        order = torch.randperm(count, generator=generator, device=self.device)
-        if self.rank:
-            generator.manual_seed(epoch_seed(self.seed, epoch, self.rank))
         numbers = torch.from_numpy(self.draw(epoch)).to(self.device)
-        for batch in order.tensor_split(len(self)):
-            index = batch[self.rank :: self.size]
+        for index, generator in shuffled(len(self.images), len(self), self.seed, epoch, self.share, self.device):
             image, digit, number = as_image(self.images[index]), self.digits[index], numbers[index]
             soft = None if self.soft is None else self.soft[index]
             if self.outliers is not None:
@@ -168,6 +162,19 @@ class PairBatches:
             soft = None if soft is None else soft.repeat_interleave(self.numbers_per_image, 0)
             pairs = Pairs(image, number, digit, torch.where(digit == NO_DIGIT, NO_DIGIT, digit + number))
             yield pairs if soft is None else Batch(*pairs, soft)
+
+
+def shuffled(
+    count: int, batches: int, seed: int, epoch: int, share: tuple[int, int], device: torch.device
+) -> Iterator[tuple[Tensor, torch.Generator]]:
+    """The places of `count` things in the batches of an epoch, of each the part `share` (rank, size), and the source of
+    all that is random in it."""
+    generator = torch.Generator(device).manual_seed(epoch_seed(seed, epoch))
+    order = torch.randperm(count, generator=generator, device=device)
+    if share[0]:
+        generator.manual_seed(epoch_seed(seed, epoch, share[0]))
+    for batch in order.tensor_split(batches):
+        yield batch[share[0] :: share[1]], generator
 
 
 def as_soft(digit: Tensor) -> Tensor:
