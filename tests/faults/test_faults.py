@@ -129,9 +129,9 @@ def test_the_harness_finds_what_is_wrong(name: str, workshop: Workshop, monkeypa
 MIXED = """
 from sumnist.files import write_atomically
 from pathlib import Path
-write_atomically(Path("run/config.json"), Path("INPUTS/other/config.json").read_bytes())
-write_atomically(Path("run/model.safetensors"), Path("INPUTS/other/model.safetensors").read_bytes())
 Path("run/evaluation.json").unlink(missing_ok=True)
+write_atomically(Path("run/mine.txt"), "touched")
+write_atomically(Path("run/model.safetensors"), Path("INPUTS/other/model.safetensors").read_bytes())
 write_atomically(Path("run/mine.txt"), "")
 """
 
@@ -142,7 +142,9 @@ def test_the_harness_finds_a_run_that_loses_its_evaluation_and_a_file_of_the_use
 ) -> None:
     trial = Trial(workshop, Command("mixed", code=MIXED, steps=(OLD, Step("evaluate run")), run="run"))
     trial.try_all(fault for fault in every_fault(trial.calls) if fault.what == "SIGKILL")
-    assert trial.findings
+    found = {finding.wrong for finding in trial.findings}
+    assert "the run that was there has lost its evaluation" in found
+    assert "run/mine.txt was there, and is neither as it was nor complete" in found
 
 
 def test_nothing_is_asked_about_a_file_that_is_only_read(workshop: Workshop) -> None:
