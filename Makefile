@@ -64,7 +64,7 @@ serve: setup  ## read over HTTP, with a page to draw on, on http://127.0.0.1:800
 	$(SUMNIST) serve
 
 static: setup web/node_modules  ## the page without a server, for drawings, in build/static
-	$(BIN)/python scripts/build.py static build/static
+	$(BIN)/python scripts/build.py build/static
 
 web/node_modules: web/package.json web/package-lock.json
 	npm ci --prefix web --no-audit --no-fund

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import growth
-import number_engines
 import reading
 import survival
 from timing import Row
@@ -38,14 +37,13 @@ PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "readings": reading.readings,
     "size": reading.size,
     "cold-start": reading.cold_start,
-    "numbers-accuracy": number_engines.accuracy,
-    "numbers-latency": number_engines.latency,
-    "numbers-rate": number_engines.rate,
-    "numbers-size": number_engines.size,
+    "numbers-accuracy": reading.number_accuracy,
+    "numbers-latency": reading.number_latency,
+    "numbers-rate": reading.number_rate,
+    "numbers-size": reading.number_size,
     "training-images": growth.training_images,
     "rows": growth.rows_scored,
     "processes": growth.processes,
-    "roofline": growth.roofline,
     "addition-growth": growth.sums,
     "commands": growth.commands,
 }
@@ -76,18 +74,17 @@ def main() -> None:
     given = parser.parse_args()
     print(introduction(), flush=True)
     for part in given.parts or PARTS:
-        case, file = ASKED[part] if part in ASKED else (lambda _, part=part: PARTS[part](), "bench")
-        results = given.results or RESULTS / f"{file}.jsonl"
-        fresh = []
-        for values in case(given):
+        if part in ASKED:
+            case, file = ASKED[part]
+            for values in case(given):
+                add(given.results or RESULTS / f"{file}.jsonl", with_envelope(part, **values))
+            continue
+        results, fresh = given.results or RESULTS / "bench.jsonl", []
+        for values in PARTS[part]():
             fresh.append(with_envelope(part, **values))
-            if file == "bench":
-                print(part, json.dumps(values), flush=True)
-            else:
-                add(results, fresh[-1])
-        if file == "bench":
-            kept = [row for row in read_jsonl(results) if row["part"] != part]
-            write_atomically(results, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in [*kept, *fresh]))
+            print(part, json.dumps(values), flush=True)
+        kept = [row for row in read_jsonl(results) if row["part"] != part]
+        write_atomically(results, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in [*kept, *fresh]))
 
 
 def introduction() -> str:

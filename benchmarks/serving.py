@@ -8,28 +8,22 @@ steady: 16 connections, each sending the next request when the last is answered;
 shed: 256 connections, and how soon a single client is answered as fast as before once they are gone.
 end: SIGTERM under load, again and again, and whether a request that was sent got no answer.
 slow: clients that send a byte now and then, and such that go away in the middle of a body, while another asks.
-contract: schemathesis asks for five minutes whatever the OpenAPI document allows, and much that it does not.
-stroke: from the end of a stroke on the page until both answers are on the screen, in Chromium.
 load: readings and refusals a second, and the time until an answer, for 1 to 256 connections, round by round.
 share: how much of a request's processor time is not reading: HTTP, forms, JSON, and what the processes say to each
     other. One connection; the time of all processes of the server, less that of reading the same picture by itself.
-bodies: how soon /healthz is answered, and how much memory there is, while bodies come that are the worst of those that
-    are accepted.
 
 The load generator runs on the cores of `--load-cores` alone, the server on those of `--server-cores`; where they share
-cores, the row says so. Rows go to `docs/results/serving.jsonl`; those of the last three name the commit that served.
+cores, the row says so. Rows go to `docs/results/serving.jsonl`; those of the last two name the commit that served.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import os
 import random
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -38,7 +32,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from io import BytesIO
 from pathlib import Path
 
@@ -123,16 +117,16 @@ class Server:
             raise SystemExit("serving: the server did not start")
         self.port = int(port[1])
         for _ in range(warm):
-            self.post(BODY)
+            self.post()
 
     def pids(self) -> list[int]:
         """The process and its workers."""
         own = self.process.pid
         return [own, *map(int, Path(f"/proc/{own}/task/{own}/children").read_text().split())]
 
-    def memory(self, key: str = "VmRSS") -> float:
-        """MB that the processes have in use together; with VmHWM, the most that each ever had."""
-        return round(sum(status_of(pid, key) for pid in self.pids()) / 2**20, 1)
+    def memory(self) -> float:
+        """MB that the processes have in use together."""
+        return round(sum(status_of(pid, "VmRSS") for pid in self.pids()) / 2**20, 1)
 
     def cpu_seconds(self) -> tuple[float, float]:
         """Processor time so far: of all processes, and of the one that receives."""
@@ -142,12 +136,12 @@ class Server:
             times.append((int(fields[11]) + int(fields[12])) / TICKS)
         return sum(times), times[0]
 
-    def post(self, body: bytes, path: str = "/v1/read", kind: str = TYPE) -> tuple[int, float]:
+    def post(self) -> tuple[int, float]:
         """Status and seconds of one request, on a connection of its own."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         begun = time.perf_counter()
         try:
-            connection.request("POST", path, body, {"Content-Type": kind})
+            connection.request("POST", "/v1/read", BODY, {"Content-Type": TYPE})
             answer = connection.getresponse()
             answer.read()
             return answer.status, time.perf_counter() - begun
@@ -160,22 +154,13 @@ class Server:
         connection.sendall(data)
         return connection
 
-    def end(self) -> int:
-        """Its exit status after SIGTERM."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it by SIGTERM."""
+        self.process.terminate()
         self.process.communicate(timeout=60)
-        return self.process.returncode
-
-
-@contextmanager
-def serving(given: argparse.Namespace) -> Iterator[Server]:
-    """A server."""
-    server = Server(given.server_cores, given.workers)
-    try:
-        yield server
-    finally:
-        server.end()
 
 
 def asked_by_wrk(given: argparse.Namespace, server: Server, connections: int, seconds: float) -> Row:
@@ -199,7 +184,7 @@ def asked_by_wrk(given: argparse.Namespace, server: Server, connections: int, se
 
 def steady(given: argparse.Namespace) -> Row:
     """16 connections for a minute."""
-    with serving(given) as server:
+    with Server(given.server_cores, given.workers) as server:
         asked_by_wrk(given, server, 16, WARM)
         before = server.memory()
         row = asked_by_wrk(given, server, 16, given.seconds)
@@ -208,13 +193,13 @@ def steady(given: argparse.Namespace) -> Row:
 
 def shed(given: argparse.Namespace) -> Row:
     """256 connections for a third of the time, and the time until a single client is answered as before."""
-    with serving(given) as server:
-        usual = sorted(server.post(BODY)[1] for _ in range(50))[25]
+    with Server(given.server_cores, given.workers) as server:
+        usual = sorted(server.post()[1] for _ in range(50))[25]
         before = server.memory()
         row = asked_by_wrk(given, server, 256, given.seconds / 3)
         over = time.perf_counter()
         while True:
-            status, seconds = server.post(BODY)
+            status, seconds = server.post()
             if status == 200 and seconds < 2 * usual + 0.01:
                 break
         recovery = time.perf_counter() - over
@@ -229,92 +214,78 @@ class Client(threading.Thread):
 
     def __init__(self, port: int) -> None:
         super().__init__()
-        self.connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self.connection = HTTPConnection("127.0.0.1", port, timeout=30)
+        self.connection.connect()
         self.sent = self.answered = 0
         self.last_sent = 0.0
 
     def run(self) -> None:
-        """Until the connection is closed."""
-        with self.connection as connection, connection.makefile("rb") as stream:
-            while True:
-                try:
-                    connection.sendall(REQUEST)
-                    self.sent, self.last_sent = self.sent + 1, time.monotonic()
-                    if not stream.readline().startswith(b"HTTP/1.1 200"):
-                        return
-                    length, closes = 0, False
-                    while (line := stream.readline().strip().lower()) != b"":
-                        length = int(line.split()[1]) if line.startswith(b"content-length:") else length
-                        closes |= line == b"connection: close"
-                    if len(stream.read(length)) < length:
-                        return
-                except OSError:
+        """Until the connection is closed, or something else than an answer comes."""
+        try:
+            while self.connection.sock is not None:
+                self.connection.request("POST", "/v1/read", BODY, {"Content-Type": TYPE})
+                self.sent, self.last_sent = self.sent + 1, time.monotonic()
+                answer = self.connection.getresponse()
+                if answer.status != 200:
                     return
+                answer.read()
                 self.answered += 1
-                if closes:
-                    return
+        except (OSError, HTTPException):
+            return
+        finally:
+            self.connection.close()
 
 
 def end(given: argparse.Namespace) -> Row:
     """SIGTERM under load; a request is lost if it was sent whole and got no answer."""
-    sent = lost = lost_before = 0
-    slowest, statuses = 0.0, set()
+    clients, lost_before, slowest, statuses = [], 0, 0.0, set()
     for _ in range(given.ends):
-        server = Server(given.server_cores, given.workers, warm=0)
-        clients = [Client(server.port) for _ in range(16)]
-        for client in clients:
-            client.start()
-        time.sleep(2)
-        terminated = time.monotonic()
-        statuses.add(server.end())
+        with Server(given.server_cores, given.workers, warm=0) as server:
+            asking = [Client(server.port) for _ in range(16)]
+            for client in asking:
+                client.start()
+            time.sleep(2)
+            terminated = time.monotonic()
+        statuses.add(server.process.returncode)
         slowest = max(slowest, time.monotonic() - terminated)
-        for client in clients:
+        for client in asking:
             client.join()
-        sent += sum(client.sent for client in clients)
-        lost += sum(client.sent - client.answered for client in clients)
-        lost_before += sum(client.sent - client.answered for client in clients if client.last_sent < terminated)
+        clients += asking
+        lost_before += sum(client.sent - client.answered for client in asking if client.last_sent < terminated)
+    sent, answered = sum(client.sent for client in clients), sum(client.answered for client in clients)
     return {
-        "times": given.ends, "connections": 16, "sent": sent, "lost": lost, "lost_of_those_sent_before": lost_before,
-        "slowest_end_seconds": round(slowest, 2), "exit_statuses": sorted(statuses),
+        "times": given.ends, "connections": 16, "sent": sent, "lost": sent - answered,
+        "lost_of_those_sent_before": lost_before, "slowest_end_seconds": round(slowest, 2),
+        "exit_statuses": sorted(statuses),
     }  # fmt: skip
 
 
 class Asking(threading.Thread):
-    """Another client, which asks all the while; notes what comes of it, and how soon."""
+    """Another client, which has a drawing read all the while, ten times a second; notes what comes of it."""
 
-    def __init__(self, every: float, ask: Callable[[], tuple[int, float]]) -> None:
+    def __init__(self, server: Server) -> None:
         super().__init__()
-        self._every, self._ask, self._over = every, ask, threading.Event()
+        self.server, self.over = server, threading.Event()
         self.answers: list[tuple[int, float]] = []
 
     def run(self) -> None:
         """Until the end of the `with`."""
-        while not self._over.wait(self._every):
-            self.answers.append(self._ask())
+        while not self.over.wait(0.1):
+            self.answers.append(self.server.post())
 
     def __enter__(self) -> Asking:
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self.over.set()
         self.join()
 
-    def milliseconds(self, share: float) -> float:
-        """Within how many of them such a share of the answers came."""
-        seconds = sorted(seconds for _, seconds in self.answers)
-        return round(1e3 * seconds[min(int(share * len(seconds)), len(seconds) - 1)], 2)
-
-
-def bystander(server: Server) -> Asking:
-    """One who has a drawing read, a few times a second."""
-    return Asking(0.1, lambda: server.post(BODY))
-
-
-def figures_of(other: Asking) -> Row:
-    """How a bystander fared."""
-    return {"others": len(other.answers), "others_not_200": sum(status != 200 for status, _ in other.answers),
-            "others_median_ms": other.milliseconds(0.5), "others_max_ms": other.milliseconds(1)}  # fmt: skip
+    def figures(self) -> Row:
+        """How it fared."""
+        times = sorted(1e3 * seconds for _, seconds in self.answers)
+        return {"others": len(times), "others_not_200": sum(status != 200 for status, _ in self.answers),
+                "others_median_ms": round(times[len(times) // 2], 2), "others_max_ms": round(times[-1], 2)}  # fmt: skip
 
 
 def slow(given: argparse.Namespace) -> Row:
@@ -322,7 +293,7 @@ def slow(given: argparse.Namespace) -> Row:
     tries = {"dribbling": 0, "silent in a body": 0, "gone in a body": 0}
     dribbling: list[tuple[socket.socket, int]] = []
     silent: list[socket.socket] = []
-    with serving(given) as server, bystander(server) as other:
+    with Server(given.server_cores, given.workers) as server, Asking(server) as other:
         before, over = server.memory(), time.monotonic() + given.seconds
         while time.monotonic() < over:
             while len(dribbling) < 100:
@@ -342,7 +313,7 @@ def slow(given: argparse.Namespace) -> Row:
         for client in [*silent, *(client for client, _ in dribbling)]:
             client.close()
         end = server.memory()
-    return {"seconds": given.seconds, "tries": tries, "mb_warm": before, "mb_end": end, **figures_of(other)}
+    return {"seconds": given.seconds, "tries": tries, "mb_warm": before, "mb_end": end, **other.figures()}
 
 
 def goes_on(connection: socket.socket, data: bytes) -> bool:
@@ -360,43 +331,7 @@ def goes_on(connection: socket.socket, data: bytes) -> bool:
     return not cut
 
 
-def contract(given: argparse.Namespace) -> Row:
-    """Schemathesis, until its time is over."""
-    with serving(given) as server:
-        before = server.memory()
-        done = subprocess.run(
-            [Path(sys.executable).parent / "schemathesis", "run", f"http://127.0.0.1:{server.port}/openapi.json",
-             "--max-time", str(round(given.contract_seconds)), "--seed", str(given.seed), "--no-color"],
-            cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        counts = re.search(r"([\d,]+) generated, ([\d,]+) passed", done.stdout)
-        if counts is None:
-            raise SystemExit(f"serving: schemathesis failed: {done.stdout}{done.stderr}")
-        asked, passed = (int(count.replace(",", "")) for count in counts.groups())
-        return {
-            "seconds": given.contract_seconds, "seed": given.seed, "asked": asked, "passed": passed,
-            "exit_status": done.returncode, "mb_warm": before, "mb_end": server.memory(),
-        }  # fmt: skip
-
-
-def stroke(given: argparse.Namespace) -> Row:
-    """Ten digits on the page, again and again: the milliseconds that it measures itself for each last stroke."""
-    from measure import strokes
-    from page_driver import chromium
-
-    with serving(given) as server, chromium() as browser:
-        url = f"http://127.0.0.1:{server.port}"
-        times = [one for _ in range(given.strokes) for one in strokes(browser, url, inside=False)]
-        version = browser.version
-    times.sort()
-    return {
-        "strokes": len(times), "median_ms": round(times[len(times) // 2], 1),
-        "p90_ms": round(times[9 * len(times) // 10], 1), "max_ms": round(times[-1], 1), "chromium": version,
-    }  # fmt: skip
-
-
-# More and more connections, the share of reading, and the worst bodies: beside another checkout, if there is one. The
-# numbers of connections come in another order each round, since what else the machine does changes slowly.
+# More and more connections, and the share of reading: beside another checkout, if there is one.
 
 CONNECTIONS = (1, 2, 4, 16, 64, 256)
 PAUSE = 1.0
@@ -425,22 +360,10 @@ def roots_of(given: argparse.Namespace) -> list[Path]:
 def serving_all(given: argparse.Namespace) -> Iterator[list[Server]]:
     """A server of each checkout, with its default flags; only one at a time is asked."""
     with ExitStack() as stack:
-        servers = []
-        for root in roots_of(given):
-            servers.append(Server(given.server_cores, root=root))
-            stack.callback(servers[-1].end)
-            asked_by_wrk(given, servers[-1], 2, 1)
+        servers = [stack.enter_context(Server(given.server_cores, root=root)) for root in roots_of(given)]
+        for server in servers:
+            asked_by_wrk(given, server, 2, 1)
         yield servers
-
-
-def healthz_of(server: Server) -> tuple[int, float]:
-    """Status and seconds of a question whether the server lives."""
-    begun = time.perf_counter()
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
-    connection.request("GET", "/healthz")
-    status = connection.getresponse().status
-    connection.close()
-    return status, time.perf_counter() - begun
 
 
 def load(given: argparse.Namespace) -> Iterator[Row]:
@@ -481,56 +404,10 @@ def share(given: argparse.Namespace) -> Iterator[Row]:
                 }  # fmt: skip
 
 
-def worst_bodies() -> dict[str, tuple[str, bytes]]:
-    """Content-type and bytes of bodies of 16 MiB that are accepted, or refused as late as possible, by their names."""
-    most = 16 * 2**20 - 200
-    picture = base64.b64encode(drawing()).decode()
-    reading = json.dumps({"picture": picture, "number": 7})
-    large = base64.b64encode(bytes(3 * most // 4 // 64 - 30)).decode()
-    readings = ",".join([json.dumps({"picture": large, "number": 7})] * 64)
-    empty = b'--edge\r\nContent-Disposition: form-data; name="x"\r\n\r\n\r\n'
-    return {
-        "lists in JSON": ("application/json", b'{"readings":[' + b"[]," * (most // 3) + b"[]]}"),
-        "objects in JSON": ("application/json", b'{"readings":[' + b'{"":{}},' * (most // 8) + b"{}]}"),
-        "a number in JSON": ("application/json", b'{"picture":"", "number":' + b"9" * most + b"}"),
-        "64 large pictures in JSON": ("application/json", f'{{"readings":[{readings}]}}'.encode()),
-        "64 drawings in JSON": ("application/json", f'{{"readings":[{",".join([reading] * 64)}]}}'.encode()),
-        "parts of a form": (TYPE, empty * (most // len(empty)) + b"--edge--\r\n"),
-        "a picture in a form": (TYPE, form(bytes(most - 400))),
-    }
-
-
-def bodies(given: argparse.Namespace) -> Iterator[Row]:
-    """A row for each kind of body and checkout."""
-    for name, (content_type, body) in worst_bodies().items():
-        for root in roots_of(given):
-            server = Server(given.server_cores, root=root)
-            try:
-                before, statuses, times = server.memory(), [], []
-                over = time.monotonic() + given.round_seconds
-                with Asking(0.01, lambda server=server: healthz_of(server)) as healthz:  # type: ignore[misc]
-                    while time.monotonic() < over:
-                        status, seconds = server.post(body, "/v1/read/batch", content_type)
-                        statuses.append(status)
-                        times.append(seconds)
-                yield {
-                    "of": server.commit, "body": name, "bytes": len(body), "requests": len(times),
-                    "statuses": sorted(set(statuses)), "median_ms": round(1e3 * sorted(times)[len(times) // 2], 1),
-                    "healthz": len(healthz.answers), "healthz_median_ms": healthz.milliseconds(0.5),
-                    "healthz_p99_ms": healthz.milliseconds(0.99), "healthz_max_ms": healthz.milliseconds(1),
-                    "mb_warm": before, "peak_mb": server.memory("VmHWM"), "mb_end": server.memory(),
-                }  # fmt: skip
-            finally:
-                server.end()
-
-
-ONCE: dict[str, Callable[[argparse.Namespace], Row]] = {
-    "steady": steady, "shed": shed, "end": end, "slow": slow, "contract": contract,
-    "stroke": stroke,
+PARTS: dict[str, Callable[[argparse.Namespace], Row | Iterator[Row]]] = {
+    "steady": steady, "shed": shed, "end": end, "slow": slow, "load": load, "share": share,
 }  # fmt: skip
-"""What gives a row."""
-IN_TURN: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {"load": load, "share": share, "bodies": bodies}
-"""What gives many."""
+"""What gives a row, or many."""
 
 
 def cores(text: str) -> set[int]:
@@ -542,32 +419,28 @@ def main(words: Sequence[str] | None = None) -> None:
     """Measure the parts that are asked for."""
     every = sorted(os.sched_getaffinity(0))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[*ONCE, *IN_TURN, []], metavar="PART",
-                        help=f"{', '.join([*ONCE, *IN_TURN])} (default: all)")  # fmt: skip
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART",
+                        help=f"{', '.join(PARTS)} (default: all)")  # fmt: skip
     parser.add_argument("--workers", type=int, help="of a server (default: its own)")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--round-seconds", type=float, default=2, help="of load, share and bodies")
+    parser.add_argument("--round-seconds", type=float, default=2, help="of load and share")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--other", type=Path, help="another checkout, for load, share and bodies")
+    parser.add_argument("--other", type=Path, help="another checkout, for load and share")
     parser.add_argument("--ends", type=int, default=10)
-    parser.add_argument("--contract-seconds", type=float, default=300)
-    parser.add_argument("--strokes", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--server-cores", type=cores, default=set(every))
     parser.add_argument("--load-cores", type=cores, default={every[-1]})
     parser.add_argument("--results", type=Path, default=RESULTS / "serving.jsonl")
     given = parser.parse_args(words)
-    wanted = given.parts or [*ONCE, *IN_TURN]
-    if {"steady", "shed", "load", "share"} & {*wanted} and shutil.which("wrk") is None:
-        parser.error("wrk is not installed: apt install wrk, or leave out steady, shed, load and share")
+    wanted = given.parts or [*PARTS]
+    if {*wanted} - {"end", "slow"} and shutil.which("wrk") is None:
+        parser.error("wrk is not installed: apt install wrk, or ask for end and slow alone")
     where = {"server_cores": sorted(given.server_cores), "load_cores": sorted(given.load_cores)}
     for part in wanted:
-        together = with_envelope(f"serving-{part}", **where)
-        if part in ONCE:
-            add(given.results, together | {"workers": given.workers or len(given.server_cores)} | ONCE[part](given))
-        else:
-            for row in IN_TURN[part](given):
-                add(given.results, together | row)
+        together, found = with_envelope(f"serving-{part}", **where), PARTS[part](given)
+        if isinstance(found, dict):
+            found = iter([{"workers": given.workers or len(given.server_cores)} | found])
+        for row in found:
+            add(given.results, together | row)
 
 
 if __name__ == "__main__":

@@ -16,18 +16,16 @@ import argparse
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from sumnist.data.mnist import load_mnist
-from sumnist.files import WEIGHTS
+from sumnist.files import CONFIG, WEIGHTS
 from sumnist.lab.suites.sheet_truth import LAYOUTS
 from sumnist.lab.suites.sheets import Ink, Sheets
 from sumnist.model.folder import RECORD
@@ -56,23 +54,17 @@ sys.exit(main())
 """The command line, killed at the n-th time that it is about to flush a file to the disk or to rename one."""
 
 
-@dataclass(frozen=True)
-class Kill:
-    """When to kill: `seconds` after the run folder is there, or at the `write`-th flush or renaming."""
-
-    seconds: float | None = None
-    write: int | None = None
-
-
-def start(arguments: Sequence[str], kill: Kill | None, folder: Path) -> bool:
-    """Run `sumnist train` with `arguments` and kill it as told; whether it was killed before it ended."""
-    command = [sys.executable, "-c", IN_A_WRITE, str(kill.write)] if kill and kill.write else SUMNIST
-    process = subprocess.Popen([*command, "train", *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    if kill and kill.seconds is not None:
-        while not (folder / "config.json").exists() and process.poll() is None:
+def trained(arguments: Sequence[str], folder: Path, seconds: float | None = None, write: int | None = None) -> bool:
+    """Run `sumnist train` into a folder, killed so many seconds after that is there, or at its `write`-th flush or
+    renaming; whether it was killed before it ended."""
+    command = [sys.executable, "-c", IN_A_WRITE, str(write)] if write else SUMNIST
+    words = [*command, "train", *arguments, "--out", str(folder), "--resume"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    if seconds is not None:
+        while not (folder / CONFIG).exists() and process.poll() is None:
             time.sleep(0.01)
         try:
-            process.wait(kill.seconds)
+            process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.kill()
     _, errors = process.communicate()
@@ -81,37 +73,28 @@ def start(arguments: Sequence[str], kill: Kill | None, folder: Path) -> bool:
     return process.returncode != 0
 
 
-def survive(arguments: Sequence[str], kills: Sequence[Kill], folder: Path) -> tuple[int, bytes]:
-    """Train into `folder`, killed by each of `kills` in turn and resumed after each; hits and weights."""
-    given = [*arguments, "--out", str(folder), "--resume"]
-    hits = sum(start(given, kill, folder) for kill in kills)
-    start(given, None, folder)
-    return hits, (folder / WEIGHTS).read_bytes()
-
-
 def training(given: argparse.Namespace) -> Iterator[Row]:
-    """A row for each training that was killed."""
+    """A row for each training that was killed, by each of its kills in turn, and resumed after each."""
     drawn = random.Random(given.seed)
     arguments = ["--preset", given.preset, "--threads", str(given.threads), "--validation", "0"]
     arguments += ["--epochs", str(given.epochs)] if given.epochs else []
-    place = Path(tempfile.mkdtemp())
-    began = time.monotonic()
-    if given.alone is None:
-        start([*arguments, "--out", str(place / "alone")], None, place / "alone")
-    folder = given.alone or place / "alone"
-    seconds = json.loads((folder / RECORD).read_text())["seconds"] if given.alone else time.monotonic() - began
-    alone = (folder / WEIGHTS).read_bytes()
-    planned = [
-        Kill(seconds=drawn.uniform(0, seconds)) if i % 2 == 0 else Kill(write=drawn.randint(1, 8 * (given.epochs or 8)))
-        for i in range(given.kills)
-    ]
-    if given.chain:
-        planned = [Kill(seconds=drawn.uniform(0.1, 0.4) * seconds) for _ in planned]
-    for i, kills in enumerate([planned] if given.chain else [[kill] for kill in planned]):
-        hits, weights = survive(arguments, kills, place / str(i))
-        yield {"preset": given.preset, "arguments": arguments, "kills": [vars(kill) for kill in kills], "hits": hits,
-               "identical": weights == alone}  # fmt: skip
-    shutil.rmtree(place)
+    with tempfile.TemporaryDirectory() as place:
+        alone = given.alone or Path(place) / "alone"
+        if given.alone is None:
+            trained(arguments, alone)
+        seconds = json.loads((alone / RECORD).read_text())["seconds"]
+        kills: list[Row] = [
+            {"seconds": drawn.uniform(0.1, 0.4) * seconds, "write": None} if given.chain
+            else {"seconds": drawn.uniform(0, seconds), "write": None} if i % 2 == 0
+            else {"seconds": None, "write": drawn.randint(1, 8 * (given.epochs or 8))} for i in range(given.kills)
+        ]  # fmt: skip
+        for i, planned in enumerate([kills] if given.chain else [[kill] for kill in kills]):
+            folder = Path(place) / str(i)
+            hits = sum(trained(arguments, folder, **kill) for kill in planned)
+            trained(arguments, folder)
+            identical = (folder / WEIGHTS).read_bytes() == (alone / WEIGHTS).read_bytes()
+            yield {"preset": given.preset, "arguments": arguments, "kills": planned, "hits": hits,
+                   "identical": identical}  # fmt: skip
 
 
 def scoring(given: argparse.Namespace) -> Iterator[Row]:

@@ -18,14 +18,10 @@ import shutil
 import subprocess
 import tempfile
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache, partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +31,7 @@ from tqdm import tqdm
 
 from build import WEB, constants, static
 from evidence import RESULTS, ROOT, Row, add, clean_commit, with_envelope
-from page_driver import chromium
+from page_driver import chromium, hosting
 from sumnist.config import InkColour
 from sumnist.files import NUMBERS
 from sumnist.inference.numbers import NumberReader, NumberReading, Numbers, StripRecognizer, strip_of
@@ -79,22 +75,6 @@ READ = """async ([{ width, pen, strokes }, height]) => {
 """Draws strokes on a pad of the page: the picture that it makes of them, and what the page reads there."""
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Python's server of files, which says nothing."""
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
-
-
-@contextmanager
-def hosting(folder: Path) -> Iterator[str]:
-    """The URL of a server of the files in `folder`."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-        server.shutdown()
-
-
 def read_in_browser(page: Page, drawing: Row) -> tuple[bytes, Row]:
     """The picture that the pad makes of a drawing, and the page's reading of it."""
     answer = page.evaluate(READ, [drawing, HEIGHT])
@@ -121,30 +101,8 @@ def compared(reading: Reading, other: Row) -> Row:
     }
 
 
-def compare(page: Page, drawings: Sequence[Row]) -> Iterator[Row]:
-    """A row for each drawing."""
-    reader = Reader()
-    for place, drawing in enumerate(drawings):
-        picture, other = read_in_browser(page, drawing)
-        found = compared(reader.read(picture, NUMBER, ink="dark"), other)
-        yield {"drawing": place, "kind": drawing["kind"], "what": drawing["what"], **found}
-
-
-def summary(rows: Sequence[Row]) -> str:
-    """What the rows say, in short."""
-    equal = [row for row in rows if row["images_equal"]]
-    same = {name: sum(row[name][0] == row[name][1] for row in rows) for name in ("digit", "accepted", "reason", "how")}
-    return (
-        f"{len(rows)} drawings: the same {same}; image equal {len(equal)}, and the probabilities there to "
-        f"{max(row['probability_difference'] for row in equal):.1e}"
-    )
-
-
 # Numbers.
 
-MODULES = "pictures.apart", "pictures.background", "pictures.decode", "pictures.ink", "pictures.lines", \
-    "pictures.normalize", "pictures.proposals", "inference.ctc", "inference.numbers"  # fmt: skip
-"""Those of the package whose constants reading numbers takes."""
 WIDTHS = 500, 1000
 """Pixels of a drawing: its least and greatest width."""
 SCALES = 3.0, 6.0
@@ -160,8 +118,7 @@ Grey = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Proposed:
+class Proposed(NamedTuple):
     """A line that was proposed, in whichever language: its `strip` `[32, W]`, where it is, what it is, and its
     weight."""
 
@@ -177,7 +134,7 @@ def modules() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="sumnist-web-"))
     atexit.register(shutil.rmtree, folder)
     shutil.copytree(WEB, folder, ignore=shutil.ignore_patterns("node_modules", "package*.json"), dirs_exist_ok=True)
-    (folder / "constants.js").write_text(constants(MODULES), encoding="utf-8")
+    (folder / "constants.js").write_text(constants(), encoding="utf-8")
     (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
     return folder
 
@@ -203,7 +160,7 @@ def packed(values: NDArray[Any]) -> str:
     return b64encode(np.ascontiguousarray(values).tobytes()).decode()
 
 
-def drawing_of(picture: Grey) -> dict[str, Any]:
+def drawing_of(picture: Grey) -> Row:
     """A drawing `[H, W]`, black on white, for JSON."""
     return {"pixels": packed(picture), "height": picture.shape[0], "width": picture.shape[1]}
 
@@ -223,12 +180,11 @@ def proposed_in_node(pictures: Sequence[Grey], ink: InkColour = "dark") -> list[
         """,
         {"drawings": [drawing_of(picture) for picture in pictures], "ink": ink},
     )
-    strips = [
-        [np.frombuffer(b64decode(one.pop("strip")), np.float32).reshape(32, -1) for one in each] for each in found
-    ]
-    return [
-        [Proposed(strip, **one) for strip, one in zip(*both, strict=True)] for both in zip(strips, found, strict=True)
-    ]
+
+    def strip(one: Row) -> Floats:
+        return np.frombuffer(b64decode(one.pop("strip")), np.float32).reshape(32, -1)
+
+    return [[Proposed(strip(one), **one) for one in each] for each in found]
 
 
 def proposed_in_python(picture: Grey, ink: InkColour = "dark") -> list[Proposed]:
@@ -264,8 +220,8 @@ def read_in_python(
 
 def read_in_node(
     pictures: Sequence[Grey], proposed: list[list[Proposed]], recognizer: StripRecognizer, network: Remembering,
-    fields: dict[str, Any],
-) -> list[dict[str, Any]]:  # fmt: skip
+    fields: Row,
+) -> list[Row]:  # fmt: skip
     """The page's readings of drawings, of which Python's networks are shown the strips, and the digits: if one of these
     is no digit that Python has cut out, nothing is known of it."""
     emissions = [
@@ -273,7 +229,7 @@ def read_in_node(
         for proposals in proposed
     ]
     drawings = [drawing_of(one) | {"said": said} for one, said in zip(pictures, emissions, strict=True)]
-    read: list[dict[str, Any]] = in_node(
+    read: list[Row] = in_node(
         """
         const { readNumber } = await import("./numbers/reading.js");
         const { metadataOf } = await import("./inference/protobuf.js");
@@ -327,19 +283,14 @@ def drawn(strip: Grey, random: np.random.Generator) -> Grey:
     return page
 
 
-def farthest(one: dict[str, Any], other: dict[str, Any]) -> float:
+def farthest(one: Row, other: Row) -> float:
     """The largest difference between what two readings give any value, and between their other probabilities."""
-    shares, others = (
-        {each["value"]: each["probability"] for each in reading["candidates"]} for reading in (one, other)
-    )
-    gaps: list[float] = [
-        abs(shares.get(value, 0.0) - others.get(value, 0.0)) for value in shares.keys() | others.keys()
-    ]
-    gaps += [abs(one[key] - other[key]) for key in ("confidence", "other", "is_number_probability")]
-    return max(gaps)
+    shares, others = ({each["value"]: each["probability"] for each in read["candidates"]} for read in (one, other))
+    gaps: list[float] = [abs(shares.get(value, 0.0) - others.get(value, 0.0)) for value in shares | others]
+    return max([*gaps, *(abs(one[key] - other[key]) for key in ("confidence", "other", "is_number_probability"))])
 
 
-def compared_numbers(pictures: Sequence[Grey], texts: Sequence[str]) -> dict[str, Any]:
+def compared_numbers(pictures: Sequence[Grey], texts: Sequence[str]) -> Row:
     """How far the readings of drawings agree, and how many are right."""
     readings, network = read_in_python(pictures)
     fields = {"count": COUNT, "ink": "dark"}
@@ -362,16 +313,18 @@ def compared_numbers(pictures: Sequence[Grey], texts: Sequence[str]) -> dict[str
 
 def drawings(rows: Path) -> None:
     """Write the row of all drawings, in place of the one before."""
-    found = json.loads(DRAWINGS.read_text(encoding="utf-8"))
+    read, reader = [], Reader()
     with tempfile.TemporaryDirectory() as folder:
         static(Path(folder) / "page")
         with hosting(Path(folder)) as host, chromium() as browser:
             page = browser.new_page(viewport={"width": 1280, "height": 800})
             page.goto(f"{host}page/")
-            read = list(tqdm(compare(page, found), total=len(found)))
+            for place, drawing in enumerate(tqdm(json.loads(DRAWINGS.read_text(encoding="utf-8")))):
+                picture, other = read_in_browser(page, drawing)
+                about = {"drawing": place, "kind": drawing["kind"], "what": drawing["what"]}
+                read.append(about | compared(reader.read(picture, NUMBER, ink="dark"), other))
             row = with_envelope("page-agreement", browser=browser.version, drawings=read)
     rows.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(summary(read))
 
 
 def main() -> None:

@@ -18,24 +18,27 @@ Which rows:
               a row the first one has `first`
     table     a key of a table in these rows: each `key` of it and its `value` become a row, `all` as before
     where     values that rows have, by their keys: {half = "reported"}; `like`: patterns that fit these values
-    newest    a key: rows that agree in it with the row measured last ("date": those measured together)
+    newest    a key: rows that agree in it with the row measured last ("date": those measured together); `within`: of
+              the rows that agree in these keys
     last      keys: of the rows that agree in them, the one measured last; [] the last of all
-    has       keys that rows must have a value at; `lacks`: that they must not
     names     by key, what the page calls its values, in the page's order; rows with other values are left out
     sort      keys, by which the rows are put in order
     beside    values that some of the rows have, with which all are compared: these rows are in each one as `base`;
               `alike`: those that agree with it in these keys
+    let       by key, a figure or a text of each row, which it has from here on
+    only      patterns that fit values of the rows, as they are now; `has`: keys that rows must have a value at;
+              `lacks`: that they must not
 
 What is said of them:
     by        keys: the rows that agree in them make a line of the table; without it each row makes one
     columns   the head and the cell of each column
-    across    a key: each of its values makes columns more, of the heads and cells in `each`; lines that agree in the
-              first key of `by` then stand together
-    rank      a figure, by which the lines are put in order, the largest first
-    more      lines after these, with the figures of all rows
+    across    a key: each of its values, or of `values`, makes columns more, of the heads and cells in `each`; lines
+              that agree in the first key of `by` then stand together
+    rank      a figure, by which the lines are put in order, the largest first; of those that `sort` does not part
+    above     lines before these, as they are written; `more`: lines after these, with the figures of all rows
     lines     a part, a head and a text for each line of a table about the last row of each part
-    text      a sentence instead of a table
-
+    text      a sentence instead of a table; `line`: what is said of each group of `by`, which are in the sentence's
+              `{lines}`, with `join` between them
 Heads, cells and texts have `{FIGURE:FORMAT}` in them. A FIGURE is a key of a row, with a dot for each step into it, of
 the first row of a line, or what is made of it in all rows of the line, such as `median seconds`, or in some: `sum
 sheets if state=doubtful|unreadable & !told`; `share` and `rare` are of all, or of some: `share sheets if told of bad`.
@@ -52,7 +55,7 @@ import re
 import statistics
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +120,7 @@ def value_of(row: Any, key: str) -> Any:
     """What a row has at the end of a path with dots, None if there is nothing."""
     for step in key.split("."):
         if isinstance(row, list):
-            row = row[int(step)] if step.isdecimal() else [one[step] for one in row]
+            row = next(iter(row[int(step) :]), None) if step.isdecimal() else [one[step] for one in row]
         else:
             row = row.get(step) if isinstance(row, dict) else None
     return row
@@ -126,23 +129,19 @@ def value_of(row: Any, key: str) -> Any:
 def holds(conditions: str, row: Row) -> bool:
     """Whether all conditions hold: `key` for what is true, `key=value|value`, `key==key`; with `!` before for the
     contrary."""
-    return all(holds_one(one.strip(), row) for one in conditions.split(" & "))
 
+    def one(condition: str) -> bool:
+        key, sign, value = re.split(r"(==|=|$)", condition.removeprefix("!"), maxsplit=1)
+        found = value_of(row, key)
+        is_so = found == value_of(row, value) if sign == "==" else str(found) in value.split("|") if sign else found
+        return bool(is_so) != condition.startswith("!")
 
-def holds_one(condition: str, row: Row) -> bool:
-    """Whether one condition holds."""
-    if condition.startswith("!"):
-        return not holds_one(condition[1:], row)
-    key, sign, value = re.split(r"(==|=|$)", condition, maxsplit=1)
-    found = value_of(row, key)
-    if sign == "==":
-        return bool(found == value_of(row, value))
-    return str(found) in value.split("|") if sign else bool(found)
+    return all(one(condition.strip()) for condition in conditions.split(" & "))
 
 
 def agreeing(rows: Rows, /, **where: Any) -> Rows:
     """The rows that have these values."""
-    return [row for row in rows if all(row.get(key) == value for key, value in where.items())]
+    return [row for row in rows if all(value_of(row, key) == value for key, value in where.items())]
 
 
 def grouped(rows: Iterable[Row], *keys: str) -> dict[tuple[Any, ...], Rows]:
@@ -187,12 +186,12 @@ def median(rows: Rows, key: str, /, **where: Any) -> float:
     return float(statistics.median(value_of(row, key) for row in agreeing(rows, **where)))
 
 
-def spread(numbers: Sequence[float], digits: int = 2) -> str:
+def spread(numbers: Sequence[float], form: str = ".2f") -> str:
     """Mean ± standard deviation."""
     if not numbers:
         return "–"
-    mean = f"{statistics.mean(numbers):.{digits}f}"
-    return f"{mean} ± {statistics.stdev(numbers):.{digits}f}" if len(numbers) > 1 else mean
+    mean = format(statistics.mean(numbers), form).replace("-", "−" if "+" in form else "-")
+    return f"{mean} ± {format(statistics.stdev(numbers), form.lstrip('+'))}" if len(numbers) > 1 else mean
 
 
 def places(rows: Rows) -> str:
@@ -216,7 +215,7 @@ def merged(tables: Iterable[Row]) -> Row:
 FORMATS: dict[str, Callable[[Any], str]] = {
     "time": time_text,
     "duration": duration,
-    "seconds": lambda seconds: f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min",
+    "seconds": lambda spent: "–" if spent is None else f"{spent:.1f} s" if spent < 60 else f"{spent / 60:.1f} min",
     "same": lambda held: "the same" if held else "another one",
     "rule": lambda rule: "*all rules*" if rule is None else f"without: {rule}",
     "whole": lambda value: str(math.floor(value)),
@@ -234,9 +233,10 @@ OF_ALL: dict[str, Callable[[list[Any]], Any]] = {
     "nine_tenths": lambda values: sorted(values)[int(0.9 * len(values))], "spread": list,
     "listed": list, "joined": list, "share": len, "rare": len, "merged": merged,
     "every": lambda values: sorted(set(values)), "any": lambda values: sorted(set(values)),
+    "distinct": lambda values: list(dict.fromkeys(values)),
 }  # fmt: skip
 """What can be made of a key's values in several rows; None if one of them is."""
-JOINED = {"listed": ", ", "every": ", ", "any": " or ", "joined": "\n\n"}
+JOINED = {"listed": ", ", "every": ", ", "distinct": ", ", "any": " or ", "joined": "\n\n"}
 """What stands between several values, which are formatted one by one."""
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "*": operator.mul, "/": lambda one, other: one / other if other else None, "-": operator.sub, "+": operator.add,
@@ -246,7 +246,9 @@ PICKS: dict[str, Callable[[Rows], Rows]] = {}
 
 
 def formatted(value: Any, form: str) -> str:
-    """A value as text; a dash for None, if the format does not say otherwise."""
+    """A value as text; a dash for None, if the format does not say otherwise, nothing if it begins with a `?`."""
+    if form.startswith("?"):
+        return "" if value is None else formatted(value, form[1:])
     if form in FORMATS:
         return FORMATS[form](value)
     if form.endswith("%"):
@@ -280,23 +282,26 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+def calculated(asked: str, rows: Rows) -> Any:
+    """A figure of some rows; None if part of it is unknown."""
+    first, *steps = re.split(r" ([*/+-]) ", asked.strip())
+    value = operand(first.split(), rows)
+    for sign, words in zip(steps[::2], steps[1::2], strict=True):
+        other = operand(words.split(), rows)
+        value = None if value is None or other is None else OPERATORS[sign](value, other)
+    return value
+
+
 def figure(asked: str, form: str, rows: Rows) -> str:
     """A figure of some rows as text."""
-    words = re.split(r" ([*/+-]) ", asked.strip())
-    made = words[0].split()
-    value = operand(made, rows)
-    if made == ["places"]:
+    made, value = asked.split()[0], calculated(asked, rows)
+    if asked == "places":
         return places(rows)
-    if made[0] == "spread":
-        digits, factor = int(form.strip(".f%")), 100 if form.endswith("%") else 1
-        return spread([factor * one for one in value], digits)
-    if made[0] in JOINED:
-        return JOINED[made[0]].join(formatted(one, form) for one in value)
-    others = [operand(word.split(), rows) for word in words[2::2]]
-    if others:
-        value = None if None in (value, *others) else reduce(
-            lambda one, step: OPERATORS[step[0]](one, step[1]), zip(words[1::2], others, strict=True), value
-        )  # fmt: skip
+    if made == "spread":
+        factor = 100 if form.endswith("%") else 1
+        return spread([factor * one for one in value or ()], form.replace("%", "f"))
+    if made in JOINED:
+        return JOINED[made].join(formatted(one, form) for one in value)
     return formatted(value, form)
 
 
@@ -313,10 +318,10 @@ def chosen(asked: Row, rows: Rows) -> Rows:
     found = part(rows, *as_list(asked["from"]))
     if "pick" in asked:
         found = PICKS[asked["pick"]](found)
-    for key, value in asked.get("where", {}).items():
-        found = [row for row in found if value_of(row, key) == value]
+    found = agreeing(found, **asked.get("where", {}))
     if "newest" in asked:
-        found = newest(found, asked["newest"])
+        groups = grouped(found, *asked.get("within", []))
+        found = [row for group in groups.values() for row in newest(group, asked["newest"])]
     if "last" in asked:
         found = last_of(found, *asked["last"])
     if "unfold" in asked:
@@ -325,30 +330,39 @@ def chosen(asked: Row, rows: Rows) -> Rows:
                  for place, one in enumerate(one for key in keys for one in as_list(row[key]))]  # fmt: skip
     if "table" in asked:
         found = [{"key": key, "value": one, "all": row} for row in found for key, one in row[asked["table"]].items()]
-    for key, pattern in asked.get("like", {}).items():
-        found = [row for row in found if re.search(pattern, str(value_of(row, key)))]
-    for wanted, keys in ((True, asked.get("has", [])), (False, asked.get("lacks", []))):
-        found = [row for row in found if all((value_of(row, key) is not None) == wanted for key in keys)]
-    names = asked.get("names", {})
-    for key, titles in names.items():
+    found = fitting(found, asked.get("like", {}))
+    for key, titles in asked.get("names", {}).items():
         found = [row | {key: titles[str(row[key])]} for row in found if str(row[key]) in titles]
-    order = {key: list(titles.values()).index for key, titles in names.items()}
     if "sort" in asked:
-        found.sort(key=lambda row: [order.get(key, as_it_is)(value_of(row, key)) for key in asked["sort"]])
+        found.sort(key=partial(order_of, asked))
     if "beside" in asked:
         base = grouped(agreeing(found, **asked["beside"]), *(alike := asked.get("alike", [])))
         found = [row | {"base": base.get(tuple(value_of(row, key) for key in alike), [])} for row in found]
-    return found
+    for key, text in asked.get("let", {}).items():
+        make = said if "{" in text else calculated
+        found = [row | {key: make(text, [row])} for row in found]
+    for wanted, keys in ((True, asked.get("has", [])), (False, asked.get("lacks", []))):
+        found = [row for row in found if all((value_of(row, key) is not None) == wanted for key in keys)]
+    return fitting(found, asked.get("only", {}))
 
 
-def as_it_is(value: Any) -> Any:
-    """The value."""
-    return value
+def fitting(rows: Rows, patterns: dict[str, str]) -> Rows:
+    """The rows whose values fit patterns."""
+    return [row for row in rows if all(re.search(one, str(value_of(row, key))) for key, one in patterns.items())]
+
+
+def order_of(asked: Row, row: Row) -> list[Any]:
+    """By what a row is put in order: the page's order of what has names, the values of all else."""
+    values = {key: value_of(row, key) for key in asked["sort"]}
+    names = asked.get("names", {})
+    return [list(names[key].values()).index(one) if key in names else one for key, one in values.items()]
 
 
 def values_across(asked: Row, found: Rows) -> list[Any]:
     """The values that make columns: numbers by size, others as they are named or as they are there."""
     key = asked.get("across", "")
+    if "values" in asked:
+        return list(asked["values"])
     values = list(dict.fromkeys(value_of(row, key) for row in found)) if key else []
     if key in asked.get("names", {}):
         return [title for title in asked["names"][key].values() if title in values]
@@ -373,22 +387,26 @@ def answered(query: str, rows: Rows) -> str:
         return table(asked["columns"], told)
     found = chosen(asked, rows)
     if "text" in asked:
-        return said(asked["text"], found) if found else NOT_MEASURED
+        groups = grouped(found, *asked.get("by", [])).values()
+        lines = asked.get("join", "").join(said(asked.get("line", ""), group) for group in groups)
+        return said(asked["text"].replace("{lines}", "\0"), found).replace("\0", lines) if found else NOT_MEASURED
     if not found:
         return table([], [])
     columns, each, across = asked["columns"], asked.get("each", []), values_across(asked, found)
 
     def line(group: Rows, place: int) -> list[str]:
         """The heads (place 0) or cells (place 1) of some rows."""
-        parts = [[row for row in group if value_of(row, asked["across"]) == value] for value in across]
-        more = [said(column[place], here) if here else "–" for here in parts for column in each]
+        parts = {value: [row for row in group if value_of(row, asked["across"]) == value] for value in across}
+        more = [said(column[place], here) if here else "–" if place else str(value)
+                for value, here in parts.items() for column in each]  # fmt: skip
         return [*(said(column[place], group) for column in columns), *more]
 
     lines = [[row] for row in found]
     if "by" in asked:
-        groups = grouped(found, *asked["by"])
-        lines = nested(groups) if across else list(groups.values())
+        parted = grouped(found, *asked["by"])
+        lines = nested(parted) if across else list(parted.values())
     if "rank" in asked:
-        lines.sort(key=lambda group: -operand(asked["rank"].split(), group))
+        lines.sort(key=lambda group: -calculated(asked["rank"], group))
+        lines.sort(key=lambda group: order_of(asked, group[0]) if "sort" in asked else 0)
     more = [[said(cell, found) for cell in cells] for cells in asked.get("more", [])]
-    return table(line(found, 0), [line(group, 1) for group in lines] + more)
+    return table(line(found, 0), asked.get("above", []) + [line(group, 1) for group in lines] + more)

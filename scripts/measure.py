@@ -4,12 +4,9 @@
     python scripts/measure.py addition lenet own --digits 1 2 --seeds 0    the same of what is learned from sums alone
     python scripts/measure.py robustness reported                          pictures outside MNIST
     python scripts/measure.py real NAME FOLDER reported                    real pictures of digits
-    python scripts/measure.py rules --scanned FOLDER                       what each rule of the picture path earns
     python scripts/measure.py numbers --suite --engines ours both          numbers of any length
-    python scripts/measure.py checksums --triples                          what a known total does for reading them
     python scripts/measure.py sheets cells photographs --folder FOLDER     filled forms
     python scripts/measure.py page                                         the page, in a browser
-    python scripts/measure.py queries                                      the queries of the page on arithmetic
 
 The package must be committed, and its commit is in the rows. Choices are made on training images and on the development
 half; the test images and the reported half are looked at once for each network and design of the path to it: what has a
@@ -23,72 +20,79 @@ import argparse
 import hashlib
 import inspect
 import json
-import os
 import re
-import shutil
-import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
+from io import BytesIO
+from itertools import pairwise, product
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, default_collate
 
-import measure_addition
-import measure_numbers
-import measure_sheets
 import sumnist
 from evidence import RESULTS, ROOT, Row, Rows, add, clean_commit, once, with_envelope
 from sumnist.batch.sources import pictures_in
-from sumnist.cli.words import solution_described
-from sumnist.config import Config, preset
-from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.cli.commands import Train
+from sumnist.cli.flags import parse
+from sumnist.config import Config, Operation, ReadingEngine, Supervision, preset
+from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import as_image
 from sumnist.environment import commit
-from sumnist.errors import EquationError, SumnistError
-from sumnist.evaluation.metrics import Evaluation, answer_grid
+from sumnist.errors import DataError, ImageError, SumnistError
+from sumnist.evaluation.metrics import Evaluation, SumEvaluation, answer_grid, answer_sums
 from sumnist.files import ONNX, PRETRAINED
-from sumnist.inference import reader as judging
+from sumnist.inference.ctc import CHARACTERS
+from sumnist.inference.numbers import TRUST, Numbers, OcrRecognizer, file_of
 from sumnist.inference.reader import Reader
 from sumnist.lab.study.rows import read_jsonl
-from sumnist.lab.suites.corruptions import CORRUPTIONS, corrupted
-from sumnist.lab.suites.digits import HALVES, Half, mnist_half
-from sumnist.lab.suites.measure import PHOTOGRAPHS, answers_of, digit_result, pictured, robustness
-from sumnist.lab.suites.out_of_distribution import OUT_OF_DISTRIBUTION
-from sumnist.lab.suites.photographs import KINDS, scenes
-from sumnist.lab.suites.strips import strings
+from sumnist.lab.suites import measure as suite
+from sumnist.lab.suites.digits import HALVES, Half
+from sumnist.lab.suites.sheet_truth import LAYOUTS, Truth
+from sumnist.lab.suites.sheets import Ink, Sheets
 from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
-from sumnist.model.folder import RECORD
+from sumnist.model.folder import METRICS, RECORD
 from sumnist.model.network import TwoInputNet, load_network
-from sumnist.pictures import background, ink, proposals
-from sumnist.pictures.decode import Picture
+from sumnist.pictures.decode import intensities_of
+from sumnist.sheets.check import MISTAKE
+from sumnist.sheets.layout import Page
+from sumnist.sheets.reading import SheetReader, SheetReading
+from sumnist.sheets.registration import corners_of, register, settled
+from sumnist.training.folder import read_metrics
 from sumnist.training.loop import train
+from sumnist.training.tasks import split
+
+PATHS = {"robustness": 3, "numbers": 8, "sheets": 3}
+"""The generation of each path from a picture to what is said of it: it rises when the path is designed anew, and then
+the reported half may be looked at once more for a network."""
+MODEL = PRETRAINED / ONNX
+ENGINES: tuple[ReadingEngine, ...] = get_args(ReadingEngine)
+
+
+def sha256(*contents: bytes) -> str:
+    """The SHA-256 of files, end to end."""
+    return hashlib.sha256(b"".join(contents)).hexdigest()
+
+
+def half_of(path: str | Path) -> Half | None:
+    """The half that a file is in by the last number in its name, if there is one."""
+    found = re.findall(r"\d+", Path(path).stem)
+    return HALVES[int(found[-1]) % 2] if found else None
+
 
 # Training, and evaluating on the test grid.
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A run: its config, its cost, and the figures of its network."""
-
-    config: Row
-    seconds: float
-    cpu_seconds: float
-    commit: str | None
-    evaluation: Row
-    precision: str = "fp32"
-
-
-def reference(seed: int, threads: int) -> Measured:
+def reference(seed: int, threads: int) -> Row:
     """A recipe for 99 % in one epoch.
 
     5×5 convolution (24), pool, ReLU; 3×3 convolution (32), pool, ReLU; linear 256; Adam at 1e-2 with betas 0.7 and 0.9,
@@ -103,32 +107,16 @@ def reference(seed: int, threads: int) -> Measured:
         nn.Flatten(), nn.Linear(800, 256), nn.ReLU(), nn.Linear(256, 10),
     ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fmt: skip
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-2, betas=(0.7, 0.9), fused=True)
-    began, began_cpu = time.perf_counter(), time.process_time()
+    began = clocks()
     images, digits = torch.tensor(data.images), torch.tensor(data.digits)
     batches = torch.randperm(len(images)).split(256)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=len(batches), cycle_momentum=False)
     for index in batches:
-        loss = nn.functional.cross_entropy(net(as_image(images[index])), digits[index])
         optimizer.zero_grad()
-        loss.backward()
+        nn.functional.cross_entropy(net(as_image(images[index])), digits[index]).backward()
         optimizer.step()
         schedule.step()
-    seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu
-    return Measured({"seed": seed, "threads": threads}, seconds, cpu, commit(), digit_figures(net))
-
-
-class OneByOne(Dataset[tuple[Tensor, Tensor]]):
-    """MNIST as most tutorials load it: each image converted and normalised on its own, when it is asked for."""
-
-    def __init__(self, digits: DigitSet) -> None:
-        self.digits = digits
-
-    def __len__(self) -> int:
-        return len(self.digits)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        image = torch.from_numpy(self.digits.images[index]).float().div(255)[None]
-        return (image - MEAN) / SPREAD, torch.tensor(self.digits.digits[index])
+    return run_of({"seed": seed, "threads": threads}, clocks() - began, digit_figures(net))
 
 
 GOAL, MOST_EPOCHS = 0.99, 14
@@ -137,48 +125,73 @@ MEAN, SPREAD = 0.1307, 0.3081
 """Of MNIST's pixels, as that example has them."""
 
 
-def example(seed: int, threads: int) -> Measured:
+def example(seed: int, threads: int) -> Row:
     """The example that most people start from, until an epoch ends at 99 % of the test images.
 
     3×3 convolutions 32 and 64, pool, dropout 0.25, linear 128, dropout 0.5; Adadelta at 1.0, times 0.7 an epoch; 64 at
-    a time from a DataLoader. It looks at the test set after each epoch to know when to stop, which is to its advantage.
+    a time from a DataLoader, each image converted and normalised on its own, when it is asked for. It looks at the test
+    set after each epoch to know when to stop, which is to its advantage.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
+    data = load_mnist("train")
     net = nn.Sequential(
         nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25),
         nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10),
     )  # fmt: skip
     optimizer = torch.optim.Adadelta(net.parameters(), lr=1.0)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.7)
-    loader = DataLoader(OneByOne(load_mnist("train")), batch_size=64, shuffle=True)
-    seconds, cpu, epoch = 0.0, 0.0, 0
+
+    def one(place: int) -> tuple[Tensor, Tensor]:
+        image = torch.from_numpy(data.images[place]).float().div(255)[None]
+        return (image - MEAN) / SPREAD, torch.tensor(data.digits[place])
+
+    def batch_of(places: list[int]) -> list[Tensor]:
+        batch: list[Tensor] = default_collate([*map(one, places)])
+        return batch
+
+    places: Any = range(len(data))
+    loader: DataLoader[Any] = DataLoader(places, 64, shuffle=True, collate_fn=batch_of)
+    spent, epoch = np.zeros(2), 0
     figures: Row = {"digit": {"value": 0.0}}
     while epoch < MOST_EPOCHS and figures["digit"]["value"] < GOAL:
         net.train()
-        began, began_cpu = time.perf_counter(), time.process_time()
+        began = clocks()
         for image, digit in loader:
             optimizer.zero_grad()
             nn.functional.cross_entropy(net(image), digit).backward()
             optimizer.step()
         schedule.step()
-        seconds, cpu = seconds + time.perf_counter() - began, cpu + time.process_time() - began_cpu
+        spent += clocks() - began
         figures = digit_figures(net.eval(), MEAN, SPREAD)
         epoch += 1
-    return Measured({"seed": seed, "threads": threads, "epochs": epoch}, seconds, cpu, commit(), figures)
+    return run_of({"seed": seed, "threads": threads, "epochs": epoch}, spent, figures)
+
+
+def clocks() -> NDArray[np.float64]:
+    """Seconds on the wall and of this process."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
+def run_of(
+    config: Row, spent: Iterable[float], evaluation: Row, head: str | None = None, precision: str = "fp32"
+) -> Row:
+    """A run: its settings, its cost, and the figures of its network."""
+    seconds, cpu_seconds = map(float, spent)
+    return {"config": config, "seconds": seconds, "cpu_seconds": cpu_seconds, "commit": head or commit(),
+            "evaluation": evaluation, "precision": precision}  # fmt: skip
 
 
 @torch.inference_mode()
 def digit_figures(net: nn.Module, mean: float = 0.0, scale: float = 1.0) -> Row:
     """The share of the test images whose digit is right, as an evaluation has it."""
     test = load_mnist("test")
-    parts = torch.tensor(test.images).split(500)
-    answers = torch.cat([net((as_image(part) - mean) / scale).argmax(1) for part in parts])
-    accuracy = float((answers == torch.tensor(test.digits)).float().mean())
+    answers = [net((as_image(part) - mean) / scale).argmax(1) for part in torch.tensor(test.images).split(500)]
+    accuracy = float((torch.cat(answers) == torch.tensor(test.digits)).float().mean())
     return {"data": "MNIST test", "digit": {"value": accuracy}, "parameters": count_parameters(net)}
 
 
-Recipe = Callable[[int, int], Measured]
+Recipe = Callable[[int, int], Row]
 """Seed and threads → the run of a recipe that is not of this package."""
 PLANS: dict[str, Config | Recipe] = {
     "fast-exact": preset("fast", validation=0),
@@ -195,39 +208,24 @@ TRIED = "best-exact, tried"
 """The plan of rows about trainings of `best` that were measured on the test set and not installed."""
 
 
-def run_flags(parser: argparse.ArgumentParser) -> None:
-    """Which plans, and how often."""
-    parser.add_argument("plans", nargs="+", choices=sorted(PLANS))
-    parser.add_argument("--seeds", nargs="+", type=int, required=True)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--runs", type=Path, default=Path("runs/measured"))
-
-
 def runs(given: argparse.Namespace) -> Iterator[Row]:
     """Train and evaluate plans; their seeds alternate, so that a noisy machine treats them alike. Rows of
     configurations that have since changed stay in the log; the pages quote the present ones."""
     done = {(row["plan"], row["seed"]) for row in current(read_jsonl(given.rows))}
-    for seed in given.seeds:
-        for name in given.plans:
-            plan = PLANS[name]
-            if (name, seed) in done:
-                print(f"{name}, seed {seed}: measured already")
-            else:
-                measured = (
-                    trained(name, plan, seed, given.runs, given.threads) if isinstance(plan, Config)
-                    else plan(seed, given.threads)
-                )  # fmt: skip
-                yield with_envelope("run", plan=name, seed=seed) | asdict(measured)
+    for seed, name in product(given.seeds, given.plans):
+        plan = PLANS[name]
+        if (name, seed) in done:
+            print(f"{name}, seed {seed}: measured already")
+        else:
+            config = isinstance(plan, Config) and replace(plan, seed=seed, threads=given.threads)
+            run = trained(config, given.runs / f"{name}-{seed}") if config else plan(seed, given.threads)  # type: ignore[operator]
+            yield with_envelope("run", plan=name, seed=seed) | run
 
 
-def trained(name: str, config: Config, seed: int, runs: Path, threads: int) -> Measured:
-    """Train the plan, unless `runs` holds it finished from before, and evaluate the last weights."""
-    config = replace(config, seed=seed, threads=threads)
-    folder = runs / f"{name}-{seed}"
-    record = json.loads((folder / RECORD).read_text()) if (folder / RECORD).exists() else {}
-    if not record.get("finished"):
+def trained(config: Config, folder: Path) -> Row:
+    """Train into a folder, unless it holds the run finished from before, and evaluate the last weights."""
+    if not ((folder / RECORD).exists() and record_of(folder).get("finished")):
         train(config, folder, overwrite=True)
-        record = json.loads((folder / RECORD).read_text())
     torch.set_num_threads(2)
     net, config = load_network(folder)
     if config.outliers:  # as the packaged network is calibrated, from predictions out of fold
@@ -235,22 +233,29 @@ def trained(name: str, config: Config, seed: int, runs: Path, threads: int) -> M
         net.calibration.set(last["temperature"], last["least_is_digit"], last["least_confidence"])
     figures = Evaluation.of(answer_grid(net, load_mnist("test")), "MNIST test").as_dict()
     figures["parameters"] = count_parameters(net)
-    plain = json.loads(config.to_json())
-    return Measured(plain, record["seconds"], record["cpu_seconds"], record["commit"], figures, record["precision"])
+    record = record_of(folder)
+    spent = record["seconds"], record["cpu_seconds"]
+    return run_of(json.loads(config.to_json()), spent, figures, record["commit"], record["precision"])
+
+
+def record_of(run: Path) -> Row:
+    """What the folder of a run says of it."""
+    record: Row = json.loads((run / RECORD).read_text(encoding="utf-8"))
+    return record
 
 
 def current(rows: Rows) -> Rows:
     """The rows whose configuration and network are those of a plan as it is now, whatever seed and threads."""
-    return [row for row in rows if row["plan"] in PLANS and is_of(row, PLANS[row["plan"]])]
 
+    def is_current(row: Row) -> bool:
+        plan = PLANS.get(row["plan"])
+        if not isinstance(plan, Config):
+            return plan is not None
+        measured = Config.from_json(json.dumps(row["config"]), row["plan"])
+        same = replace(measured, seed=0, threads=0) == replace(plan, seed=0, threads=0)
+        return same and row["evaluation"]["parameters"] == parameters_of(plan)
 
-def is_of(row: Row, plan: Config | Recipe) -> bool:
-    """Whether a row is of a plan as it is now."""
-    if not isinstance(plan, Config):
-        return True
-    measured = Config.from_json(json.dumps(row["config"]), row["plan"])
-    same = replace(measured, seed=0, threads=0) == replace(plan, seed=0, threads=0)
-    return same and row["evaluation"]["parameters"] == parameters_of(plan)
+    return [row for row in rows if is_current(row)]
 
 
 @cache
@@ -259,178 +264,351 @@ def parameters_of(config: Config) -> int:
     return count_parameters(TwoInputNet.from_config(config))
 
 
+# What is learned from sums alone. Rows of networks that learned from all 60,000 images were measured on the test images
+# once, at the end. With --choose 10,000 images are held out, and the row is of these: settings are chosen by such rows,
+# and any flag of `sumnist train` may be given.
+
+SUM_PLANS = {"lenet": "addition", "own": "addition-best"}
+"""What can be measured, by the name of its preset: the encoder and the data of published systems, and our own."""
+HELD_OUT = 10_000
+"""Images that are held out to choose by."""
+
+
+def addition(given: argparse.Namespace) -> Iterator[Row]:
+    """Train networks from sums alone, and measure them on the test images, seed by seed."""
+    if given.changes and not given.choose:
+        raise SystemExit(f"measure: {' '.join(given.changes)}: settings are changed to choose by; add --choose")
+    own = {"addends": given.addends, "operation": given.operation, "supervision": given.supervision,
+           "validation": HELD_OUT if given.choose else 0, "threads": given.threads}  # fmt: skip
+    for seed, digits, name in product(given.seeds, given.digits, given.plans):
+        command = parse("train", ["--preset", SUM_PLANS[name], *given.changes])
+        assert isinstance(command, Train)
+        config = replace(command.config, digits=digits, seed=seed, **own)
+        if any(replace(config_of(row), threads=0) == replace(config, threads=0) for row in read_jsonl(given.rows)):
+            print(f"{name}, {digits} digits, seed {seed}: measured already", flush=True)
+            continue
+        row = with_envelope("addition", name=name)
+        yield row | learned(config, given.runs / str(row["commit"])[:9])
+
+
+def learned(config: Config, runs: Path) -> Row:
+    """Train, or finish what was begun at the same commit, and measure the last weights."""
+    digest = sha256(replace(config, threads=0).to_json().encode())
+    folder = runs / f"{config.preset}-{config.digits}-{config.supervision}-seed{config.seed}-{digest[:8]}"
+    result = train(config, folder, resume=True)
+    if not result.finished:
+        raise SystemExit(f"measure: {folder}: stopped; the same command goes on")
+    _, held = split(load_mnist("train", config.data_dir), config)
+    images = load_mnist("test", config.data_dir) if held is None else held
+    record = record_of(folder)
+    return {
+        "set": "test" if held is None else "held out", "seed": config.seed,
+        "config": json.loads(config.to_json()), "dropout": dropout_of(result.net),
+        "parameters": count_parameters(result.net),
+        **{key: record[key] for key in ("seconds", "cpu_seconds", "precision", "restarts")},
+        "renamed": sum("renamed_by" in row for row in read_metrics(folder / METRICS)),
+        "evaluation": SumEvaluation.of(answer_sums(result.net, images, config), images.name).as_dict(),
+    }  # fmt: skip
+
+
+def dropout_of(net: TwoInputNet) -> dict[str, float]:
+    """The shares that an encoder drops, and where: before which features, or before the fusion, which follows."""
+    found = {}
+    for layer, after in pairwise([*net.encoder, nn.Identity()]):
+        if isinstance(layer, nn.Dropout):
+            where = f"{after.in_features}→{after.out_features}" if isinstance(after, nn.Linear) else "the fusion"
+            found[f"before {where}"] = layer.p
+    return found
+
+
+def config_of(row: Row) -> Config:
+    """The configuration in a row; what an older one lacks is as it is by default."""
+    return Config.from_json(json.dumps(row["config"]), "a row")
+
+
 # Pictures of digits.
 
-PATH = 3
-"""The generation of the picture path: it rises when that is designed anew, and then the reported half may be looked at
-once more for a network."""
-MODEL = PRETRAINED / ONNX
-RULED: Half = "development"
-RULED_IMAGES, RULED_SCENES, RULED_CORRUPTED = 150, 40, 20
-"""For the rules: pictures of each set, scenes of each kind, images of each corruption."""
 
-
-def half_flag(parser: argparse.ArgumentParser) -> None:
-    """Which half."""
-    parser.add_argument("half", choices=HALVES)
-
-
-def measured_robustness(given: argparse.Namespace) -> Iterator[Row]:
+def robustness(given: argparse.Namespace) -> Iterator[Row]:
     """Read the suites with the packaged network, some ten minutes."""
-    digest = hashlib.sha256(MODEL.read_bytes()).hexdigest()
-    once(read_jsonl(given.rows), half=given.half, model_sha256=digest, path=PATH)
-    figures = robustness(Reader(MODEL.read_bytes()), given.half)
-    yield with_envelope(
-        "robustness", model="shipped", model_sha256=digest, path=PATH, mnist_images=figures.values["mnist"]["pictures"],
-        photographs=PHOTOGRAPHS, **figures.values,
-    )  # fmt: skip
-
-
-def real_flags(parser: argparse.ArgumentParser) -> None:
-    """Which pictures."""
-    parser.add_argument("name", help="what the pages call the pictures")
-    parser.add_argument("folder", type=Path)
-    half_flag(parser)
+    about = {"model_sha256": sha256(MODEL.read_bytes()), "path": PATHS["robustness"]}
+    once(read_jsonl(given.rows), half=given.half, **about)
+    figures = suite.robustness(Reader(MODEL.read_bytes()), given.half).values
+    yield with_envelope("robustness", model="shipped", **about, mnist_images=figures["mnist"]["pictures"],
+                        photographs=suite.PHOTOGRAPHS, **figures)  # fmt: skip
 
 
 def real(given: argparse.Namespace) -> Iterator[Row]:
     """Read real pictures with the packaged network; the folder has sub-folders 0 to 9, each named for its digit."""
-    digest = hashlib.sha256(MODEL.read_bytes()).hexdigest()
+    about = {"half": given.half, "name": given.name, "model_sha256": sha256(MODEL.read_bytes())}
     if given.half == HALVES[1]:
-        once(read_jsonl(given.rows), half=given.half, name=given.name, model_sha256=digest)
-    pictures = of_half(given.folder, given.half)
+        once(read_jsonl(given.rows), **about)
+    pictures = [(path / name, digit) for digit in range(10) if (path := given.folder / str(digit)).is_dir()
+                for name in pictures_in(path) if half_of(name) == given.half]  # fmt: skip
     if not pictures:
         raise SystemExit(f"{given.folder}: no pictures of the {given.half} half in sub-folders 0 to 9")
-    answers = answers_of(Reader(MODEL.read_bytes()), [path for path, _ in pictures])
-    result = digit_result(given.name, answers, np.array([digit for _, digit in pictures]))
-    yield with_envelope("real", model_sha256=digest, half=given.half, **result)
+    paths, digits = zip(*pictures, strict=True)
+    answers = suite.answers_of(Reader(MODEL.read_bytes()), paths)
+    yield with_envelope("real") | about | suite.digit_result(given.name, answers, np.array(digits))
 
 
-def of_half(folder: Path, half: Half) -> list[tuple[Path, int]]:
-    """The pictures of one half in sub-folders 0 to 9, with their digits."""
-    found = [(folder / str(digit) / name, digit) for digit in range(10) if (folder / str(digit)).is_dir()
-             for name in pictures_in(folder / str(digit))]  # fmt: skip
-    return [one for one in found if int(re.findall(r"\d+", one[0].stem)[-1]) % 2 == HALVES.index(half)]
+# Numbers of any length. FOLDER holds real strips, with a `labels.csv` as `sumnist evaluate --labels` takes it. Of each
+# set and engine there is one row. With `--trusts 0 0.35 1` the development half is measured with each of these weights
+# of rescoring, for the choice of one.
+
+ALONE = "ocr alone"
+"""The network of `ocr` as one would use it without this package: shown each picture whole, its best path without all
+that is no digit. On folders alone."""
+SUITE = "suite"
+"""The name of the suite among the sets."""
+LABELS = "labels.csv"
 
 
-def without_view(part: str) -> Any:
-    """A patch under which no view is looked at whose name has `part` in it."""
-    at = proposals.Look.at
-
-    def other(self: proposals.Look, view: proposals.View, *given: Any) -> list[proposals.Proposal]:
-        return [] if part in view.how else at(self, view, *given)
-
-    return patch.object(proposals.Look, "at", other)
+def named(text: str) -> tuple[str, Path]:
+    """A name and a folder. Raises `ArgumentTypeError`."""
+    name, equals, path = text.partition("=")
+    if not (name and equals and path) or name == SUITE:
+        raise argparse.ArgumentTypeError(f"{text}: expected NAME=PATH, such as cells=../cells")
+    return name, Path(path)
 
 
-def same(components: Any) -> Any:
-    """All of them: nothing is dropped."""
-    return components
+def labels_in(folder: Path, half: Half) -> list[suite.Label]:
+    """The labels of the pictures of a half. Raises `DataError` if there are none, or one of them is no good."""
+    labels = suite.labels_of(folder / LABELS)
+    for label in labels:
+        if label.error is not None or half_of(label.path) is None:
+            raise DataError(f"{label.error or f'{label.path}: no number in its name'}: mend {LABELS}")
+    found = [label for label in labels if half_of(label.path) == half]
+    if not found:
+        raise DataError(f"no pictures with {'odd' if half == HALVES[1] else 'even'} numbers in {LABELS}")
+    return found
 
 
-RULES: dict[str | None, Callable[[], Any]] = {
-    None: nullcontext,
-    "uneven light removed": lambda: patch.object(
-        background, "ground_of", lambda paper, widest: np.float32(np.median(paper))
+def numbers(given: argparse.Namespace) -> Iterator[Row]:
+    """Read numbers, one engine after the other."""
+    if not given.folder and not given.suite:
+        raise SystemExit("measure: nothing to measure on, expected --suite or --folder")
+    if given.trusts and given.half != HALVES[0]:
+        raise SystemExit("measure: --trusts: choices are made by the development half: add --half development")
+    if given.trusts and ALONE in given.engines:
+        raise SystemExit(f"measure: --trusts with {ALONE}, which takes no closer look: leave that engine out")
+    reader, rows = Numbers(), read_jsonl(given.rows)
+    networks = {}
+    for engine in given.engines:
+        used = reader.of("ocr") if engine == ALONE else reader.reader(engine).networks
+        networks[engine] = sha256(*map(file_of, used))
+    labels = {name: labels_in(folder, given.half) for name, folder in given.folder}
+    for engine, network in networks.items() if given.half == HALVES[1] else ():
+        for name in [*labels, *[SUITE] * given.suite]:
+            once(rows, part="strips", half=given.half, set=name, engine=engine, model_sha256=network,
+                 path=PATHS["numbers"])  # fmt: skip
+    for trust, (engine, network) in product(given.trusts or [TRUST], networks.items()):
+        reader.trust = trust
+        about = with_envelope("strips-closer" if given.trusts else "strips", engine=engine, model_sha256=network)
+        about |= {"path": PATHS["numbers"], "half": given.half} | ({"trust": trust} if given.trusts else {})
+        for name, folder in given.folder:
+            figures = alone if engine == ALONE else partial(labelled, reader, engine)
+            yield about | {"set": name, "kind": "real"} | figures(name, folder, labels[name])
+        if given.suite and engine != ALONE:
+            found = suite.numbers(reader, given.half, engine, given.count).values
+            for kind, results in (("strings", found["strings"]), ("no number", found["no_numbers"])):
+                for row in results:
+                    if not given.trusts or (kind == "strings" and row["digits"] in (None, 1)):  # these are enough
+                        yield about | {"set": SUITE, "kind": kind} | row
+
+
+def labelled(reader: Numbers, engine: ReadingEngine, name: str, folder: Path, labels: list[suite.Label]) -> Row:
+    """The figures of an engine on a folder."""
+    answers = list(suite.labelled_answers(reader, folder, labels, engine))
+    misread = [{"picture": Path(label.path).stem, "read": answer.text, "accepted": answer.accepted,
+                "in_candidates": answer.in_candidates} for label, answer in answers if not answer.right]  # fmt: skip
+    return suite.number_result(name, [answer for _, answer in answers]) | {"misread": misread}
+
+
+def alone(name: str, folder: Path, labels: list[suite.Label]) -> Row:
+    """How many pictures of a folder `ALONE` reads right; it has no probabilities."""
+    recognizer, right = OcrRecognizer(), []
+    digits = [0, *(place for place, character in enumerate(CHARACTERS, 1) if character.isdigit())]
+    for label in labels:
+        (line,) = recognizer.lines([1 - intensities_of(folder / label.path).grey])
+        path = np.array(digits)[line.emissions[:, digits].argmax(1)]
+        read = path[(np.diff(path, prepend=0) != 0) & (path > 0)]
+        right.append("".join(CHARACTERS[one - 1] for one in read).lstrip("0") == str(label.value))
+    unknown = dict.fromkeys(("accepted", "accuracy_accepted", "in_candidates", "nll", "ece"))
+    return {"name": name, "pictures": len(right), "accuracy": float(np.mean(right)), **unknown}
+
+
+# Filled forms, simulated. The digits on them are MNIST's test images, and with FOLDER the scans in it, in folders 0 to
+# 9. For each part, form, ink and seed there is one row, with how many sheets had which outcome. What is measured
+# already is left out, so that a measurement that was cut off goes on.
+
+FACTORS = 0.2, 1.0, 5.0
+"""By how much the reader may be wrong about the probability of a mistake."""
+UNIT = 200 / 25.4
+"""Pixels of a millimetre in which errors of registration are told: those of a page at 200 to an inch."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is measured: the form, how its sheets come to the reader ("cells", "photographed" or "scanned"), how many
+    there are for an ink and seed, the share of them with a wrong total, and by how much the reader's probability of a
+    mistake is multiplied."""
+
+    layout: str
+    source: str
+    count: int
+    wrong: float = 0.05
+    factor: float = 1.0
+
+
+PARTS: dict[str, tuple[Job, ...]] = {
+    "cells": (Job("cover", "cells", 1000),),
+    "photographs": (
+        Job("cover", "photographed", 100), Job("cover in strips", "photographed", 100),
+        Job("treasurer's slip", "photographed", 20), Job("cover", "scanned", 20),
     ),
-    "specks dropped": lambda: patch.object(ink, "without_specks", same),
-    "what hugs the border dropped": lambda: patch.object(ink, "without_debris", same),
-    "parts that lie together are one digit": lambda: patch.object(ink, "are_together", lambda box, other: False),
-    "small digits looked at closer": lambda: patch.object(proposals, "CLEAR", 0),
-    "28×28 pictures also as they are": lambda: patch.object(proposals, "as_they_are", lambda *given: []),
-    "the other polarity tried": lambda: patch.object(proposals, "OTHER_POLARITY", 0.0),
-    "borders cut off": lambda: without_view("of each side cut off"),
-    "more ground around": lambda: without_view("more ground"),
-    "narrow strokes first": lambda: patch.object(proposals, "SMALLEST_SCENE", np.inf),
-    "narrow strokes have even ground around": lambda: patch.object(ink, "on_even_ground", lambda *given: True),
-    "sheets' edges are no strokes": lambda: patch.object(ink, "without_outlines", same),
-    "a mean over the proposals": lambda: patch.object(
-        judging, "shares_of", lambda scores, power: np.eye(len(scores))[np.argmax(scores)]
-    ),
-    "a second digit looked for": lambda: patch.object(judging, "is_rival", lambda *given: False),
-}
-"""Each rule, and what switches it off; None: nothing."""
+    "mistakes": tuple(Job(name, "cells", 400, wrong=1.0) for name in LAYOUTS),
+    "epsilon": tuple(Job("cover", "cells", 400, wrong=0.1, factor=factor) for factor in FACTORS),
+    "engines": tuple(Job(name, "cells", 100) for name in ("cover in strips", "treasurer's slip")),
+    "registration": (Job("cover", "photographed", 100),),
+}  # fmt: skip
+"""The parts. With five seeds and both inks there are 10,000 covers in cells, and 2,000 photographs of covers. Engines
+are compared in a part of its own, and matter for strips alone."""
 
 
-def rule_flags(parser: argparse.ArgumentParser) -> None:
-    """Which pictures besides."""
-    parser.add_argument("--scanned", type=Path, help="a folder of real digits")
+def sheets(given: argparse.Namespace) -> Iterator[Row]:
+    """Read simulated sheets, part by part and seed by seed."""
+    inks = [Ink.mnist(given.half)] + ([Ink.scanned(given.folder, given.half)] if given.folder else [])
+    networks = sha256(*(path.read_bytes() for path in sorted(Path(sumnist.__file__).parent.rglob("*.onnx"))))
+    for seed, part in product(given.seeds, given.parts):
+        for job, ink, engine in product(PARTS[part], inks, given.engines if part == "engines" else ENGINES[:1]):
+            count = given.count or job.count
+            row = with_envelope(f"sheet-{part}", model_sha256=networks, path=PATHS["sheets"], half=given.half) | {
+                **asdict(job), "mistakes": given.mistakes, "count": count, "seed": seed, "engine": engine,
+                "ink": ink.name,
+            }  # fmt: skip
+            if is_measured(read_jsonl(given.rows), {key: row[key] for key in row if key not in ("date", "machine")}):
+                print(f"{part}, {job.layout}, {ink.name}, seed {seed}, {engine}: measured already", flush=True)
+                continue
+            made = Sheets(LAYOUTS[job.layout], ink, given.half, seed, job.wrong)
+            if part == "registration":
+                yield row | registrations(made, range(count))
+            else:
+                reader = SheetReader(made.layout, mistake=given.mistakes * job.factor, engine=engine)
+                yield row | outcomes_of(reader, made, range(count), job.source)
 
 
-def rules(given: argparse.Namespace) -> Iterator[Row]:
-    """Read the development half with each rule of the picture path switched off in turn."""
-    sets, reader = ruled(given.scanned), Reader()
-    for rule, switched_off in RULES.items():
-        with switched_off():
-            figures = {name: ruled_figures(reader, *pictures) for name, pictures in sets.items()}
-        yield with_envelope(
-            "rules", without=rule, pictures={name: len(digits) for name, (_, digits) in sets.items()}, figures=figures
-        )
+def is_measured(rows: Iterable[Row], what: Row) -> bool:
+    """Whether there is such a row: of the same commit, and of a reported half of any commit with these networks."""
+    keys = what.keys() - ({"commit"} if what["half"] == HALVES[1] else set())
+    return any(all(row.get(key) == what[key] for key in keys) for row in rows)
 
 
-def ruled_figures(reader: Reader, pictures: list[Picture], digits: list[int]) -> list[float]:
-    """The shares of pictures that are read right and accepted, and right of the accepted (0 if none is)."""
-    answers = answers_of(reader, pictures)
-    right = answers.digits == np.array(digits)
-    accepted = right[answers.accepted]
-    return [float(right.mean()), float(answers.accepted.mean()), float(accepted.mean()) if len(accepted) else 0.0]
+class Outcome(NamedTuple):
+    """What came of a sheet.
+
+    Attributes:
+        state: What was said of it, or "unreadable".
+        before: Whether all numbers are right if each is read alone.
+        after: Whether they are as they are said together, of a doubtful sheet too.
+        mistake: The kind of its wrong total, if it has one.
+        told: Whether the totals that are said to be wrong are those that are.
+    """
+
+    state: str
+    before: bool
+    after: bool
+    mistake: str | None
+    told: bool
 
 
-def ruled(scanned: Path | None) -> dict[str, tuple[list[Picture], list[int]]]:
-    """The pictures of the development half with their digits, by what the tables call them."""
-    mnist = mnist_half(RULED, RULED_IMAGES)
-    sets: dict[str, tuple[list[Picture], list[int]]] = {}
-    for digits in (*pictured(RULED, mnist, RULED_IMAGES), *(scenes(RULED, kind, RULED_SCENES) for kind in KINDS)):
-        name = next((part for part in ("photographs", "tight crops", "scenes") if part in digits.name), digits.name)
-        pictures, truths = sets.setdefault(name, ([], []))
-        order = np.random.default_rng(0).permutation(len(digits))[:RULED_IMAGES]
-        pictures += [digits.pictures[i] for i in order]
-        truths += digits.digits[order].tolist()
-    images = mnist.images[:RULED_CORRUPTED]
-    sets["corrupted"] = (
-        [image for name in CORRUPTIONS for image in corrupted(name, images)],
-        mnist.digits[:RULED_CORRUPTED].tolist() * len(CORRUPTIONS),
+def outcomes_of(reader: SheetReader, sheets: Sheets, places: Sequence[int], source: str) -> Row:
+    """What came of sheets: how many had each outcome; of fields, by how they are written, how many are read wrong,
+    alone and with all others; and the seconds that reading took."""
+    outcomes, seconds = Counter[Outcome](), 0.0
+    fields, before, after = Counter[str](), Counter[str](), Counter[str]()
+    for place in places:
+        truth = sheets.truth(place)
+        if source == "cells":
+            look = partial(reader.of_cells, sheets.cells(place))
+        else:
+            photograph = sheets.photographed(place) if source == "photographed" else sheets.scanned(place)
+            look = partial(reader.read, photograph.data)
+        start = time.perf_counter()
+        try:
+            reading: SheetReading | None = look()
+        except ImageError:
+            reading = None
+        seconds += time.perf_counter() - start
+        outcomes[outcome_of(truth, reading)] += 1
+        for name, entry in truth.entries.items() if reading else ():
+            assert reading is not None
+            fields[entry.manner] += 1
+            before[entry.manner] += reading.read[name] != entry.value
+            after[entry.manner] += reading.values[name] != entry.value
+    return {
+        "outcomes": [outcome._asdict() | {"sheets": count} for outcome, count in sorted(outcomes.items(), key=str)],
+        "fields": [{"manner": manner, "fields": count, "wrong_before": before[manner], "wrong_after": after[manner]}
+                   for manner, count in sorted(fields.items())],
+        "seconds": round(seconds, 3),
+    }  # fmt: skip
+
+
+def outcome_of(truth: Truth, reading: SheetReading | None) -> Outcome:
+    """What came of a sheet."""
+    mistake = truth.mistake.kind if truth.mistake else None
+    if reading is None:
+        return Outcome("unreadable", False, False, mistake, False)
+    before, after = (
+        all(found[name] == value for name, value in truth.values.items()) for found in (reading.read, reading.values)
     )
-    if scanned is not None:
-        found = of_half(scanned, RULED)
-        sets["real scans"] = [path for path, _ in found], [digit for _, digit in found]
-    kinds = [make for name, make in OUT_OF_DISTRIBUTION.items() if name != "look-alikes"]
-    strangers = [picture for make in kinds for picture in make(RULED)[:RULED_IMAGES]]
-    sets["no digit"] = strangers, [-2] * len(strangers)
-    return sets
+    told = {one.field for one in reading.wrong} == ({truth.mistake.field} if truth.mistake else set())
+    return Outcome(reading.state, before, after, mistake, told)
+
+
+def registrations(sheets: Sheets, places: Sequence[int]) -> Row:
+    """Of each photograph what is known of it, and by how many pixels at 200 to an inch the worst corner of a box is
+    off, None if the photograph is refused."""
+    page = Page.of(sheets.layout)
+    boxes = [box for place in page.places for box in (*place.boxes, *place.correction)]
+    corners = np.concatenate([corners_of(box) for box in boxes])
+    found = []
+    for place in places:
+        photograph = sheets.photographed(place)
+        view = photograph.view
+        known = {"longer": max(photograph.size), "tilt": photograph.tilt, "quarter": photograph.quarter,
+                 "blur": photograph.blur, "motion": photograph.motion, "bend": abs(view.bend)}  # fmt: skip
+        try:
+            sheet = settled(register(np.asarray(Image.open(BytesIO(photograph.data))), page, str(place)))
+        except ImageError as error:
+            found.append(known | {"error": None, "reason": str(error).partition(":")[2].strip()[:80]})
+            continue
+        seen = np.concatenate([sheet.corners(box) for box in boxes])
+        off = np.linalg.norm(view.unseen(seen) - corners, axis=1).max() * UNIT
+        found.append({key: round(value, 3) for key, value in (known | {"error": float(off)}).items()})
+    return {"photographs": found}
 
 
 # The page, in a browser.
 
-STATIC = ROOT / "build/static"
 ANSWERED = "performance.getEntriesByName('stroke-to-answer').find((one) => one.startTime >= last)?.duration ?? null"
 FIRST = "A 3"
 """The example that is clicked as soon as the page is there."""
 
 
-def page_flags(parser: argparse.ArgumentParser) -> None:
-    """How often, and which page."""
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--static", type=Path, default=STATIC, help="the page without a server, of `make static`")
-
-
 def page(given: argparse.Namespace) -> Iterator[Row]:
     """Tell how many bytes travel, how long it takes from the end of a stroke to both answers, with a server and
     without, with the page's inside shown and not, and how soon the page without a server has read an example."""
-    from compare import hosting
-    from page_driver import chromium, served
+    from page_driver import chromium, hosting, served
 
     sizes = json.loads((given.static / "sizes.json").read_text(encoding="utf-8"))
     together = with_envelope("page-bytes")
     yield together | sizes["all"] | {"files": sizes["files"]}
     with served() as server, hosting(given.static) as static, chromium() as browser:
         for round_ in range(given.rounds):
-            for engine, url in (("server", server), ("browser", static)):
-                for inside in (False, True):
-                    yield together | {
-                        "part": "page-stroke", "engine": engine, "inside": inside, "round": round_,
-                        "milliseconds": strokes(browser, url, inside),
-                    }  # fmt: skip
+            for (engine, url), inside in product((("server", server), ("browser", static)), (False, True)):
+                yield together | {"part": "page-stroke", "engine": engine, "inside": inside, "round": round_,
+                                  "milliseconds": strokes(browser, url, inside)}  # fmt: skip
             yield together | {"part": "page-load", "round": round_, **first_answer(browser, static)}
 
 
@@ -456,106 +634,65 @@ def strokes(browser: Any, url: str, inside: bool) -> list[float]:
 
 def first_answer(browser: Any, url: str) -> Row:
     """Seconds from nothing, with an empty cache, until the page can be drawn on and until it has read an example."""
-    context = browser.new_context()
-    page = context.new_page()
-    began = time.perf_counter()
-    page.goto(url, wait_until="commit")
-    example = page.get_by_role("button", name=FIRST, exact=True)
-    example.wait_for()
-    there = time.perf_counter() - began
-    example.click()
-    page.wait_for_selector("#main[data-state=answer]")
-    answered = time.perf_counter() - began
-    context.close()
-    return {"seconds_until_there": there, "seconds_until_answer": answered}
-
-
-# The queries of the page on arithmetic.
-
-UNSURE = 0.5, 0.9
-"""Confidence of the readings of strings that are asked about, from and to."""
-STRINGS = {"a.png": 3, "b.png": 3, "c.png": 2}
-"""Their pictures, and how many digits each has."""
-SEARCHED = 300
-"""Strings that are looked through for an unsure one."""
-SHOWN, ENLARGED, APART = ROOT / "docs/images/queries.png", 3, 24
-"""Where they are shown, how many times as large, and pixels between them."""
-
-
-def no_flags(_: argparse.ArgumentParser) -> None:
-    """Nothing."""
-
-
-def queries(given: argparse.Namespace) -> Iterator[Row]:
-    """Ask the queries of the page on arithmetic, of two examples and of strings of MNIST's test digits that touch, of
-    which the reader is unsure; show these in docs/images/queries.png. All rows of before go."""
-    rows = given.rows.resolve()
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("five.png", "1480.png"):
-            shutil.copy(ROOT / "examples" / name, folder)
-        reader, before = sumnist.load(), Path.cwd()
-        os.chdir(folder)
-        try:
-            a, b, c = (unsure(reader, name, digits, place) for place, (name, digits) in enumerate(STRINGS.items()))
-            show([*STRINGS])
-            asked = [
-                "five.png + _ = 12", "1480.png - five.png = _", f"a.png + b.png = {a + b}",
-                f"a.png + b.png + c.png = {a + b + c}", f"a.png + 47 = {str(a + 47)[:-1]}_", f"c.png + c.png = {2 * c}",
-                f"a.png + _ = {a + 1000}", "1480.png + five.png = 1_8_", "c.png - b.png + 1000 = _",
-                "five.png + five.png = 11",
-            ]  # fmt: skip
-            answers = [answer_to(reader, query) for query in asked]
-        finally:
-            os.chdir(before)
-    rows.unlink(missing_ok=True)
-    for query, answer in zip(asked, answers, strict=True):
-        yield with_envelope("queries", query=query, answer=answer)
-
-
-def unsure(reader: Reader, name: str, digits: int, place: int) -> int:
-    """Save the picture of a string of which the reader is unsure, the one after `place` others, and give its number."""
-    made = strings("development", digits, "touching", SEARCHED)
-    readings = reader.read_number(list(made.pictures), ink="light")
-    found = [i for i, one in enumerate(readings) if UNSURE[0] < one.confidence < UNSURE[1]]
-    Image.fromarray(255 - made.pictures[found[place]]).save(name)
-    return int(made.texts[found[place]])
-
-
-def show(names: Sequence[str]) -> None:
-    """Draw pictures beside each other."""
-    large = [ImageOps.scale(Image.open(name), ENLARGED) for name in names]
-    sheet = Image.new("L", (sum(one.width + APART for one in large) - APART, max(one.height for one in large)), 255)
-    left = 0
-    for one in large:
-        sheet.paste(one, (left, 0))
-        left += one.width + APART
-    sheet.save(SHOWN, optimize=True)
-
-
-def answer_to(reader: Reader, query: str) -> str:
-    """What a query is answered, or why it is not."""
-    try:
-        return solution_described(sumnist.solve(query, reader=reader))
-    except EquationError as error:
-        return str(error)
+    with browser.new_context() as context:
+        page = context.new_page()
+        began = time.perf_counter()
+        page.goto(url, wait_until="commit")
+        example = page.get_by_role("button", name=FIRST, exact=True)
+        example.wait_for()
+        there = time.perf_counter() - began
+        example.click()
+        page.wait_for_selector("#main[data-state=answer]")
+        return {"seconds_until_there": there, "seconds_until_answer": time.perf_counter() - began}
 
 
 # The program.
 
-Flags = Callable[[argparse.ArgumentParser], None]
-TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], Flags]] = {
-    "runs": (runs, run_flags),
-    "addition": (measure_addition.addition, measure_addition.flags),
-    "robustness": (measured_robustness, half_flag),
-    "real": (real, real_flags),
-    "rules": (rules, rule_flags),
-    "numbers": (measure_numbers.numbers, measure_numbers.number_flags),
-    "checksums": (measure_numbers.checksums, measure_numbers.checksum_flags),
-    "sheets": (measure_sheets.sheets, measure_sheets.flags),
-    "page": (page, page_flags),
-    "queries": (queries, no_flags),
-}
-"""What gives the rows of each task, which are in the file of its name, and what adds its flags."""
+Flag = tuple[str, dict[str, Any]]
+
+
+def flag(name: str, **options: Any) -> Flag:
+    """A flag or an argument, as argparse takes it."""
+    return name, options
+
+
+SEEDS = flag("--seeds", nargs="+", type=int, default=[0])
+RUNS = flag("--runs", type=Path, default=Path("runs/measured"), help="folder of the runs")
+HALF, CHOSEN_HALF = flag("half", choices=HALVES), flag("--half", choices=HALVES, default=HALVES[1])
+TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]]] = {
+    "runs": (runs, [
+        flag("plans", nargs="+", choices=sorted(PLANS)), SEEDS, RUNS, flag("--threads", type=int, default=2),
+    ]),
+    "addition": (addition, [
+        flag("plans", nargs="+", choices=sorted(SUM_PLANS)), SEEDS, RUNS, flag("--threads", type=int, default=1),
+        flag("--digits", nargs="+", type=int, required=True, help="of each number"),
+        flag("--addends", type=int, default=2), flag("--operation", choices=get_args(Operation), default="add"),
+        flag("--supervision", choices=get_args(Supervision), default="sums"),
+        flag("--choose", action="store_true", help=f"hold out {HELD_OUT:,} images, and measure on these"),
+    ]),
+    "robustness": (robustness, [HALF]),
+    "real": (real, [flag("name", help="what the pages call the pictures"), flag("folder", type=Path), HALF]),
+    "numbers": (numbers, [
+        flag("--suite", action="store_true", help="measure on the suite of numbers"), CHOSEN_HALF,
+        flag("--folder", action="append", default=[], type=named, metavar="NAME=PATH",
+             help="measure on real numbers; NAME is what the pages call them"),
+        flag("--engines", nargs="+", choices=(*ENGINES, ALONE), default=["ours"]),
+        flag("--count", type=int, help="strings of each set of the suite, at most"),
+        flag("--trusts", nargs="+", type=float, help="of a closer look; of the development half alone"),
+    ]),
+    "sheets": (sheets, [
+        flag("parts", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS)), CHOSEN_HALF, SEEDS,
+        flag("--folder", type=Path, help="scans of digits, in folders 0 to 9"),
+        flag("--count", type=int, help="sheets of each form, ink and seed; by default as many as a part has"),
+        flag("--mistakes", type=float, default=MISTAKE, help="the probability of one, as the reader has it"),
+        flag("--engines", nargs="+", choices=ENGINES, default=["ours"]),
+    ]),
+    "page": (page, [
+        flag("--rounds", type=int, default=5),
+        flag("--static", type=Path, default=ROOT / "build/static", help="the page without a server, of `make static`"),
+    ]),
+}  # fmt: skip
+"""What gives the rows of each task, which are in the file of its name, and its flags."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -565,7 +702,8 @@ def main(words: Sequence[str] | None = None) -> None:
     for name, (measure, flags) in TASKS.items():
         said = inspect.getdoc(measure)
         task = tasks.add_parser(name, help=said, description=said)
-        flags(task)
+        for flag_name, options in flags:
+            task.add_argument(flag_name, **options)
         task.add_argument("--rows", type=Path, default=RESULTS / f"{name}.jsonl", help="the file to append to")
     given, changes = parser.parse_known_args(words)
     if changes and given.task != "addition":

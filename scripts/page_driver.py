@@ -1,4 +1,4 @@
-"""A server, a browser, and strokes drawn on its page: for the tests, the benchmark and the photograph of the page."""
+"""Servers, a browser, and strokes drawn on its page: for the tests, what is measured there, and the docs' pictures."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
-
-__all__ = ["CHROMIUM", "DIGITS", "chromium", "draw", "points_of", "served", "until", "write"]
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -38,10 +39,11 @@ WIDE, HIGH = 0.62, 0.75
 
 
 @contextmanager
-def served() -> Iterator[str]:
-    """The URL of a server of its own, which ends with the `with`. Raises `RuntimeError` unless its exit status is 0."""
-    command = [sys.executable, "-m", "sumnist", "serve", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+def served(*words: str, folder: Path | None = None) -> Iterator[str]:
+    """The URL of a server of its own, of readings or of what the words of a command say, which ends with the `with`.
+    Raises `RuntimeError` unless its exit status is 0."""
+    command = [sys.executable, "-m", "sumnist", *(words or ("serve", "--port", "0"))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
         assert process.stdout is not None
         try:
             yield process.stdout.readline().partition(": ")[0]
@@ -49,6 +51,22 @@ def served() -> Iterator[str]:
             process.terminate()
     if process.returncode:
         raise RuntimeError(f"the server ended with {process.returncode}")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Python's server of files, which says nothing."""
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def hosting(folder: Path) -> Iterator[str]:
+    """The URL of a server of the files in `folder`."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
 
 
 @contextmanager

@@ -56,11 +56,8 @@ def filled(page: str, rows: Rows) -> str:
 
 def pictures(rows: Rows) -> dict[Path, str]:
     """The networks that the pages show, drawn from the presets as they are, and the plots of `rows`."""
-    shown = {
-        "default": preset("default"),
-        "default-concat": preset("default", fusion="concat"),
-        "original": preset("original"),
-    }
+    shown = {"default": preset("default"), "default-concat": preset("default", fusion="concat")}
+    shown["original"] = preset("original")
     drawn = {name: draw(config) for name, config in shown.items()} | {name: plot(rows) for name, plot in PLOTS.items()}
     return {ROOT / f"docs/images/{name}.svg": text for name, text in drawn.items()}
 
@@ -198,17 +195,12 @@ def say_the_same(page: str, other: str) -> bool:
         return True
     if page.lstrip().startswith("<?xml") and other.lstrip().startswith("<?xml"):
         return same_drawing(page, other)
-    drawings, others = INSIDE.findall(page), INSIDE.findall(other)
+    drawings, others = ([base64.b64decode(one).decode() for one in INSIDE.findall(text)] for text in (page, other))
     return (
         len(drawings) == len(others)
         and INSIDE.sub("", page) == INSIDE.sub("", other)
-        and all(map(say_the_same, map(unpacked, drawings), map(unpacked, others)))
+        and all(map(say_the_same, drawings, others))
     )
-
-
-def unpacked(drawing: str) -> str:
-    """A drawing from its base64."""
-    return base64.b64decode(drawing).decode()
 
 
 def same_drawing(drawing: str, other: str) -> bool:

@@ -63,16 +63,9 @@ def test_the_commands_of_the_readme_run(place: Path) -> None:
         assert (place / "runs" / written).stat().st_size > 0
 
 
-def test_the_readme_fits_120_lines_and_names_the_packaged_network() -> None:
-    assert len(README.splitlines()) <= 120
+def test_the_readme_names_the_packaged_network() -> None:
     packaged = json.loads((PRETRAINED / CONFIG).read_text(encoding="utf-8"))
     assert f"(preset `{packaged['preset']}`, {packaged['fusion']} fusion)" in " ".join(README.split())
-
-
-def test_no_page_installs_from_an_index_where_nothing_is_published() -> None:
-    for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
-        if page.name != "design-choices.md":  # whose template is the study's
-            assert not re.search(r"pip install \"?sumnist", page.read_text(encoding="utf-8")), page.name
 
 
 def test_the_figure_of_the_packaged_network_is_that_of_its_own_evaluation() -> None:
@@ -276,23 +269,16 @@ def test_the_page_of_the_command_line_is_that_of_the_parsers() -> None:
     assert "--help` |" not in page
 
 
-def test_links_between_the_pages_lead_somewhere() -> None:
-    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
-            if not target.startswith(("http", "try/")):  # which is built
-                assert (page.parent / target).exists(), f"{page.name}: {target}"
-
-
 def anchors_of(page: Path) -> set[str]:
     """What a link to a heading of `page` ends in, as GitHub makes it of the heading's text."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_links_to_a_heading_lead_to_one() -> None:
-    links = 0
+def test_links_between_the_pages_lead_to_a_file_and_to_a_heading_of_it() -> None:
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
-        for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
-            assert anchor in anchors_of(page.parent / target if target else page), f"{page.name}: {target}#{anchor}"
-            links += 1
-    assert links > 3
+        for target, _, anchor in re.findall(r"\]\(([^)#]*)(#([^)]+))?\)", page.read_text(encoding="utf-8")):
+            if not target.startswith(("http", "try/")):  # which is built
+                file = page.parent / target if target else page
+                assert file.exists(), f"{page.name}: {target}"
+                assert not anchor or anchor in anchors_of(file), f"{page.name}: {target}#{anchor}"

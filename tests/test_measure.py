@@ -7,7 +7,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,20 +18,12 @@ from PIL import Image
 
 import evidence
 import measure
-import measure_addition
-import measure_numbers
-import measure_sheets
-from measure_numbers import PLACES, Read, answer_to, drawn, sums, triple_figures
-from measure_sheets import Outcome, is_measured, outcome_of, read, registrations
-from sumnist.arithmetic import Values
-from sumnist.arithmetic.values import Value
+from measure import Outcome, is_measured, outcome_of, outcomes_of, registrations
 from sumnist.config import PRESETS, preset
-from sumnist.data.mnist import DigitSet
 from sumnist.environment import describe_machine
-from sumnist.errors import DataError, ImageError
+from sumnist.errors import ImageError
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.numbers import Line, NumberReader, NumberReading
-from sumnist.inference.reader import Reader
 from sumnist.lab.suites import measure as suite
 from sumnist.lab.suites.sheet_truth import LAYOUTS, Entry, Mistake, Truth
 from sumnist.lab.suites.sheets import Ink, Sheets
@@ -42,7 +33,6 @@ from sumnist.sheets.layout import Page
 from sumnist.sheets.registration import corners_of
 
 HEAD = "c" * 40
-KINDS = "all", "settled", "accepted"
 
 Row = dict[str, Any]
 Run = Callable[..., list[Row]]
@@ -110,14 +100,6 @@ def test_real_pictures_are_read_by_half_and_the_reported_one_once(run: Run, tmp_
         run("real", "none", tmp_path, "reported")
 
 
-def test_each_rule_is_switched_off_and_on_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = np.zeros((2, 28, 28), np.uint8)
-    monkeypatch.setattr(measure, "ruled", lambda scanned: {"blank": ([*pictures], [-2, -2])})
-    rows = run("rules")
-    assert [row["without"] for row in rows] == [*measure.RULES]
-    assert {str(row["figures"]) for row in rows[:2]} == {"{'blank': [0.0, 0.0, 0.0]}"}
-
-
 # Learning from sums.
 
 
@@ -129,7 +111,7 @@ def learn(run: Run, tmp_path: Path, idx_folder: Path, monkeypatch: pytest.Monkey
     )  # fmt: skip
     monkeypatch.setitem(PRESETS, "addition", small)
     monkeypatch.setitem(PRESETS, "addition-best", replace(small, preset="addition-best", augment="shift"))
-    monkeypatch.setattr(measure_addition, "HELD_OUT", 200)
+    monkeypatch.setattr(measure, "HELD_OUT", 200)
     return lambda *words: run("addition", *words, "--runs", tmp_path / "runs")
 
 
@@ -155,7 +137,7 @@ def test_a_row_says_what_was_learned_and_is_not_measured_twice_whatever_the_thre
 
 def test_a_row_tells_what_its_encoder_drops_and_where() -> None:
     for encoder, dropped in (("lenet", {"before 256→120": 0.3}), ("default", {"before the fusion": 0.3}), ("tiny", {})):
-        assert measure_addition.dropout_of(TwoInputNet.from_config(preset("addition", encoder=encoder))) == dropped
+        assert measure.dropout_of(TwoInputNet.from_config(preset("addition", encoder=encoder))) == dropped
 
 
 def test_settings_are_chosen_by_images_that_are_held_out(learn: Run, idx_folder: Path) -> None:
@@ -206,7 +188,7 @@ class Twelve(Engine):
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Twelve:
     found = Twelve()
-    monkeypatch.setattr(measure_numbers, "Numbers", lambda: found)
+    monkeypatch.setattr(measure, "Numbers", lambda: found)
     monkeypatch.setattr(suite, "STRINGS", {1: 2, 2: 2})
     monkeypatch.setattr(suite, "COUNTS", dict.fromkeys(NO_NUMBERS, 2))
     return found
@@ -232,7 +214,7 @@ def test_a_row_says_what_was_measured_with_what_and_what_is_misread(run: Run, fa
     assert [name for _, name in fake.seen[4:]] == [f"00{place}.png" for place in (0, 2, 4, 6)] * 2
     assert (one["half"], one["pictures"], one["accuracy"], one["misread"]) == ("development", 4, 1.0, [])
     assert (one["set"], one["kind"], one["name"]) == ("real cells", "real", "real cells")
-    assert (one["commit"], one["part"], one["path"]) == (HEAD, "strips", measure_numbers.PATH)
+    assert (one["commit"], one["part"], one["path"]) == (HEAD, "strips", measure.PATHS["numbers"])
     assert one["machine"]["processor"]
     assert one["model_sha256"].startswith("3009be769fb8f956")  # printf network | sha256sum
     assert one["model_sha256"] != two["model_sha256"]
@@ -252,7 +234,7 @@ def test_the_network_of_ocr_alone_is_shown_whole_pictures_and_says_the_digits_of
             path = [1, 0, 2, 2, 11, 0, 3]  # 0, 1, a stop, 2
             return [Line(np.log(0.01 + np.eye(14, dtype=np.float32)[path]), 1.0) for _ in pictures]
 
-    monkeypatch.setattr(measure_numbers, "OcrRecognizer", Said)
+    monkeypatch.setattr(measure, "OcrRecognizer", Said)
     for place in range(8):
         Image.fromarray(np.full((6, 10), 51 * (place % 2), np.uint8)).save(strips / f"{place:03}.png")
     (row,) = run("numbers", "--folder", f"cells={strips}", "--engines", "ocr alone", "--half", "development", "--suite")
@@ -305,7 +287,7 @@ def test_a_reported_set_is_looked_at_once_for_each_network_engine_and_path(
     assert len(run(*words, "--half", "development")) == 4
     fake.content = b"another network"
     assert len(run(*words)) == 5
-    monkeypatch.setattr(measure_numbers, "PATH", measure_numbers.PATH + 1)  # designed anew
+    monkeypatch.setitem(measure.PATHS, "numbers", measure.PATHS["numbers"] + 1)  # designed anew
     assert len(run(*words)) == 6
 
 
@@ -325,177 +307,6 @@ def test_labels_that_are_no_good_end_it_before_anything_is_read(
         run("numbers", "--folder", f"cells={strips}")
     assert not fake.seen
     assert not (strips / "rows.jsonl").exists()
-
-
-# Known totals.
-
-LABELS = np.random.default_rng(1).permutation(np.repeat(np.arange(10), np.arange(12, 22)))
-"""Of made-up images: from 12 of the digit 0 to 21 of the digit 9."""
-
-
-def test_triples_add_up_and_are_shown_by_images_of_their_digits_none_of_them_twice() -> None:
-    digits, shown = drawn(LABELS, 500, np.random.default_rng(0))
-    one, other, total = (digits[:, place] @ 10 ** np.arange(place.stop - place.start)[::-1] for place in PLACES)
-    assert (one + other == total).all()
-    assert digits.shape == (500, 10)
-    assert one.min() < 20
-    assert one.max() > 980
-    assert (LABELS[shown] == digits).all()
-    assert all(len(set(row)) == 10 for row in shown.tolist())
-    assert len(np.unique(shown)) == len(LABELS)
-
-
-def by_listing(log_probs: NDArray[np.float64]) -> tuple[list[int], list[int]]:
-    """Of a triple with log-probabilities `[10, 10]` the most probable digits together, and one by one, by going through
-    all pairs of numbers."""
-    of_number = [np.array([sum(one) for one in product(*log_probs[place])]) for place in PLACES]
-    total = np.add.outer(np.arange(1000), np.arange(1000))
-    weights = of_number[0][:, None] + of_number[1] + of_number[2][total]
-    one, other = divmod(int(weights.argmax()), 1000)
-    together = [int(digit) for digit in f"{one:03}{other:03}{one + other:04}"]
-    shares = np.exp(weights - weights.max())
-    totals = np.bincount(total.ravel(), shares.ravel(), minlength=10**4)
-    marginals = [(shares.sum(1), 3), (shares.sum(0), 3), (totals, 4)]
-    alone = [int(marginal.reshape([10] * n).sum(tuple({*range(n)} - {place})).argmax())
-             for marginal, n in marginals for place in range(n)]  # fmt: skip
-    return together, alone
-
-
-def test_what_triples_become_agrees_with_going_through_all_pairs_of_numbers() -> None:
-    random = np.random.default_rng(5)
-    digits, _ = drawn(LABELS, 12, random)
-    log_probs = random.normal(size=(12, 10, 10)) + 2.5 * (digits[..., None] == np.arange(10))
-    log_probs -= np.log(np.exp(log_probs).sum(-1, keepdims=True))
-    together, alone = (np.array(found) for found in zip(*map(by_listing, log_probs), strict=True))
-    assert (together != alone).any()
-    wrong = {"before": log_probs.argmax(-1) != digits, "after": together != digits, "by_digit": alone != digits}
-    expected = {f"wrong_{name}": found.any(1).mean() for name, found in wrong.items()}
-    expected |= {f"digits_wrong_{name}": found.mean() for name, found in wrong.items()}
-    assert triple_figures(log_probs, digits) == pytest.approx({"triples": 12} | expected)
-    assert 0 < expected["digits_wrong_after"] < expected["digits_wrong_before"]
-
-
-# Sums.
-
-
-def read_as(truth: int, **shares: float) -> Read:
-    """A picture of `truth`, with the probabilities of values `_12=0.9`; what is left is of no candidate."""
-    known: dict[Value, float] = {int(name[1:]): share for name, share in shares.items()}
-    return Read(truth, Values(known, 1 - sum(known.values())))
-
-
-NINE = [read_as(number, **{f"_{number}": 1.0}) for number in range(21, 30)]
-
-
-@pytest.mark.parametrize(
-    ("others", "expected"),
-    [
-        ([read_as(14, _19=0.75, _14=0.25)], (1, 0, True, True)),  # settled by the total
-        ([read_as(14, _19=0.75, _14=0.25), read_as(37, _37=0.75, _32=0.25)], (1, 0, True, False)),  # or 19 + 32
-        ([read_as(14, _19=0.75, _14=0.25), read_as(37, _37=0.6, _32=0.4)], (1, 2, True, False)),
-        ([read_as(14, _19=0.7, _11=0.3)], (1, 1, False, False)),  # no candidates make the total
-        ([Read(14, Values({}, 1.0))], (1, 1, False, False)),
-        # How sure a sum is counts that a picture shows none of its candidates.
-        ([read_as(14, _14=0.991)], (0, 0, True, True)),
-        ([read_as(14, _14=0.98)], (0, 0, True, False)),
-        ([read_as(14, _14=0.55)], (0, 0, True, False)),
-        ([read_as(14, _14=0.45)], (0, 0, False, False)),
-    ],
-)
-def test_a_total_settles_a_sum_of_ten_if_candidates_make_it_and_alone_if_no_others_do(
-    others: list[Read], expected: tuple[int, int, bool, bool]
-) -> None:
-    answer = answer_to([*NINE[: 10 - len(others)], *others])
-    assert (answer.wrong_before, answer.wrong_after, answer.settled, answer.accepted) == expected
-
-
-def test_the_rows_of_sums_tell_of_all_of_the_settled_and_of_the_accepted() -> None:
-    pictures = [*NINE, read_as(14, _19=0.7, _14=0.3)]  # the only sum of ten
-    rows = list(sums(pictures, np.random.default_rng(0), 3))
-    shares = {"share": 1.0, "numbers_wrong_before": 0.1, "numbers_wrong_after": 0.0, "sums_wrong_before": 1.0,
-              "sums_wrong_after": 0.0}  # fmt: skip
-    assert rows == [pytest.approx({"kind": kind, "sums": 3, **shares}) for kind in KINDS]
-    *_, accepted = sums([*NINE, read_as(14, _19=1.0)], np.random.default_rng(0), 3)
-    assert (accepted["sums"], accepted["share"], accepted["numbers_wrong_after"]) == (0, 0.0, None)
-    with pytest.raises(DataError, match="9 pictures of whole numbers in a half, expected 10 at least"):
-        list(sums(NINE, np.random.default_rng(0), 3))
-
-
-class Named(Engine):
-    """A reader that reads every 14 as a 19, or perhaps a 14, any other number as it is named, and 99 not at all."""
-
-    def read_each(self, pictures: list[Path], engine: str, count: int) -> list[NumberReading | ImageError]:
-        (picture,) = pictures
-        name = int(picture.stem.partition("-")[0])
-        if name == 99:
-            return [ImageError("99: cannot be read")]
-        shares = {19: 0.75, 14: 0.25} if name == 14 else {name: 1.0}
-        found = tuple(Candidate(str(value), value, share) for value, share in shares.items())
-        return [NumberReading(str(name), name, 0.75, found, 0.0, True, None, 1.0)]
-
-
-@pytest.fixture
-def check(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`run`, with a reader of names of files."""
-    monkeypatch.setattr(measure_numbers, "Numbers", Named)
-    monkeypatch.setattr(measure_numbers, "SUMS", 5)
-    return lambda *words: run("checksums", *words)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Labels of eleven pictures with even numbers, of which one is a fraction, and as many with odd ones."""
-    texts = ["14", *map(str, range(21, 30))]
-    rows = [f"{text}-{2 * place + odd}.png,{text}" for odd in (0, 1) for place, text in enumerate(texts)]
-    (tmp_path / "labels.csv").write_text("\n".join(["path,text", *rows, "7-100.png,7.5", "99-101.png,99"]))
-    return tmp_path
-
-
-def test_sums_of_a_folder_are_measured_by_half_and_engine_the_reported_one_once(check: Run, folder: Path) -> None:
-    words = "--folder", f"cells={folder}", "--half"
-    rows = check(*words, "development", "--engines", "ours", "both", "--seed", "3")
-    assert [(row["engine"], row["kind"]) for row in rows] == [(one, kind) for one in ("ours", "both") for kind in KINDS]
-    expected = {"part": "checksum-sums", "set": "cells", "half": "development", "commit": HEAD, "seed": 3, "sums": 5,
-                "pictures": 10, "left_out": 1, "sums_wrong_before": 1.0, "sums_wrong_after": 0.0}  # fmt: skip
-    assert rows[0] | expected == rows[0]
-    assert rows[0]["model_sha256"].startswith("3009be769fb8f956")  # printf network | sha256sum
-    assert rows[0]["model_sha256"] != rows[-1]["model_sha256"]
-    reported = check(*words, "reported")[6:]
-    assert {(row["half"], row["pictures"], row["left_out"]) for row in reported} == {("reported", 11, 0)}
-    assert reported[0]["share"] > reported[1]["share"]  # what cannot be read is in it
-    with pytest.raises(SystemExit, match="looked at once: set cells, half reported, engine ours"):
-        check(*words, "reported")
-    assert [len(check(*words, "reported", "--engines", "ocr")), len(check(*words, "development"))] == [12, 15]
-
-
-def test_triples_are_read_as_the_package_reads_images(
-    check: Run, monkeypatch: pytest.MonkeyPatch, mnist_train: DigitSet, reader: Reader
-) -> None:
-    images = mnist_train.part(np.arange(300))
-    seen: list[Any] = []
-
-    def noted(*given: Any) -> Row:
-        seen.append(given)
-        return triple_figures(*given)
-
-    monkeypatch.setattr(measure_numbers, "TRIPLES", 50)
-    monkeypatch.setattr(measure_numbers, "load_mnist", lambda split: images)
-    monkeypatch.setattr(measure_numbers, "triple_figures", noted)
-    (row,) = check("--triples")
-    ((log_probs, digits),) = seen
-    assert (row["part"], row["triples"], row["images"], row["seed"]) == ("checksum-triples", 50, 300, 0)
-    read = np.array([reading.digit for reading in reader.read(list(images.images), 0)])
-    assert row["images_wrong"] == (read != images.digits).mean()
-    assert row["wrong_before"] == pytest.approx((log_probs.argmax(-1) != digits).any(1).mean())
-    assert np.exp(log_probs).sum(-1) == pytest.approx(1)
-
-
-def test_what_makes_no_sense_is_refused(check: Run, folder: Path) -> None:
-    with pytest.raises(SystemExit, match=r"^measure: nothing to measure, expected --triples or --folder$"):
-        check()
-    (folder / "labels.csv").write_text("path,text\n1.png,12\n")
-    with pytest.raises(SystemExit, match=r"^measure: checksums: no pictures with even numbers in labels\.csv$"):
-        check("--folder", f"cells={folder}", "--half", "development")
 
 
 # Filled forms.
@@ -572,7 +383,7 @@ class Knowing:
 def test_outcomes_are_counted_whatever_the_sheets_are_read_from(source: Any) -> None:
     made = Sheets(LAYOUTS["cover"], BLOCKS, "development")
     fake: Any = Knowing(made)
-    row = read(fake, made, range(4), source)
+    row = outcomes_of(fake, made, range(4), source)
     told = {"mistake": None}
     assert row["outcomes"] == [
         {"state": "adds up", "before": False, "after": False, **told, "told": True, "sheets": 1},
@@ -597,8 +408,8 @@ def test_registration_is_measured_where_boxes_are(monkeypatch: pytest.MonkeyPatc
         view = sheets.photographed(int(name)).view
         return SimpleNamespace(corners=lambda box: view.seen(np.add(corners_of(box), (0.6, 0.8))))
 
-    monkeypatch.setattr(measure_sheets, "register", off_by_a_millimetre)
-    monkeypatch.setattr(measure_sheets, "settled", lambda sheet: sheet)
+    monkeypatch.setattr(measure, "register", off_by_a_millimetre)
+    monkeypatch.setattr(measure, "settled", lambda sheet: sheet)
     flat, none, *bent = registrations(sheets, range(8, 12))["photographs"]
     assert (none["error"], none["reason"]) == (None, "no tags, expected four: take it again")
     assert [row["error"] for row in (flat, *bent)] == pytest.approx([200 / 25.4] * 3, abs=0.01)
@@ -611,11 +422,11 @@ def fill(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run`, with a reader that reads every number as 0."""
     monkeypatch.setattr(Ink, "mnist", lambda half: BLOCKS)
 
-    def reader_of(layout: Any, mistake: float, engine: str) -> Any:
+    def reader(layout: Any, *, mistake: float, engine: str) -> Any:
         said = reading(f"{mistake:g} {engine}", dict.fromkeys(layout.names, 0))
         return SimpleNamespace(of_cells=lambda cells: said, read=lambda picture: said)
 
-    monkeypatch.setattr(measure_sheets, "reader_of", reader_of)
+    monkeypatch.setattr(measure, "SheetReader", reader)
     return lambda *words: run("sheets", *words)
 
 

@@ -174,39 +174,28 @@ def changing(tmp_path: Path, pictures: Path) -> dict[str, Path]:
     return {"folder": folder, "csv": folder / "t.csv", "jsonl": folder / "t.jsonl"}
 
 
-def edited(partial: Path, old: bytes, new: bytes) -> None:
-    partial.write_bytes(partial.read_bytes().replace(old, new, 1))
+CHANGES: list[tuple[str, Any, str]] = [
+    ("folder", lambda folder: shutil.copy(folder / "05.png", folder / "055.png"), "pictures were added, removed or"),
+    ("folder", lambda folder: (folder / "05.png").unlink(), "pictures were added, removed or"),
+    ("folder", lambda folder: shutil.copy(folder / "06.png", folder / "05.png"), "pictures were changed"),
+    ("csv", lambda folder: (folder / "t.csv").write_text("path\n07.png\n"), "the source was changed"),
+    ("jsonl", lambda folder: (folder / "t.jsonl").write_text('{"path": "1.png"}\n'), "the source was changed"),
+]
 
 
-OTHERS, CHANGED = "pictures were added, removed or renamed: bring the folder", "the source was changed: bring it back"
-NOT_THOSE = "is not what the note of it, .out.csv.progress, says: add --overwrite to begin anew"
-OTHER_JOBS: list[tuple[str, Any, dict[str, Any], str]] = [
-    ("folder", lambda folder, _: shutil.copy(folder / "05.png", folder / "055.png"), {}, OTHERS),
-    ("folder", lambda folder, _: (folder / "05.png").unlink(), {}, OTHERS),
-    ("folder", lambda folder, _: shutil.copy(folder / "06.png", folder / "05.png"), {}, "pictures were changed: bring"),
-    ("csv", lambda folder, _: (folder / "t.csv").write_text("path\n07.png\n"), {}, CHANGED),
-    ("jsonl", lambda folder, _: (folder / "t.jsonl").write_text('{"path": "1.png"}\n'), {}, CHANGED),
-    *(("csv", lambda *_: None, {name: value}, f"with another {name}: give the same {name} to go on with it, name")
-      for name, value in {"number": 8, "ink": "dark", "model": PRETRAINED / "learned.onnx"}.items()),
-    ("csv", lambda _, partial: partial.unlink(), {}, NOT_THOSE),
-    ("csv", lambda _, partial: edited(partial, b"\n", b""), {}, NOT_THOSE),
-    ("csv", lambda _, partial: edited(partial, b"7", b"8"), {}, NOT_THOSE),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("kind", "change", "given", "what"), OTHER_JOBS)
-def test_a_scoring_goes_on_only_with_the_same_job_the_same_source_and_the_rows_that_its_note_names(
-    changing: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, change: Any,
-    given: dict[str, Any], what: str,
-) -> None:  # fmt: skip
+@pytest.mark.parametrize(("kind", "change", "what"), CHANGES)
+def test_a_source_that_changed_since_a_scoring_stopped_is_refused_in_a_line_that_says_what_changed(
+    changing: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, change: Any, what: str
+) -> None:
     out = tmp_path / "out.csv"
-    asked: dict[str, Any] = {"source": changing[kind], "out": out, "number": 7, "workers": 1, "progress": False}
-    stop(monkeypatch, lambda: score(**asked))
-    change(changing["folder"], partial_of(out))
-    with pytest.raises(ScoreError, match=f"^--out {out}: .*{what}"):
-        score(**asked | given)
-    score(**asked | given, overwrite=True)
-    score(**asked | given | {"out": tmp_path / "alone.csv"})
+    stop(monkeypatch, lambda: score(changing[kind], out, 7, workers=1, progress=False))
+    change(changing["folder"])
+    with pytest.raises(ScoreError) as caught:
+        score(changing[kind], out, 7, progress=False)
+    assert f"--out {out}: holds part of a scoring that began before {what}" in str(caught.value)
+    assert str(caught.value).endswith("back to go on with it, name another file, or add --overwrite")
+    score(changing[kind], out, 7, workers=1, overwrite=True, progress=False)
+    score(changing[kind], tmp_path / "alone.csv", 7, workers=1, progress=False)
     assert out.read_bytes() == (tmp_path / "alone.csv").read_bytes()
 
 
@@ -223,6 +212,45 @@ def test_a_table_that_is_changed_while_it_is_read_is_refused(
     with pytest.raises(ScoreError, match="changed while it was read: run the same command again, with --overwrite"):
         score(changing[kind], tmp_path / "out.csv", 7, workers=1, progress=False)
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [({"source": "more"}, "source"), ({"number": 8}, "number"), ({"ink": "dark"}, "ink"),
+     ({"model": PRETRAINED / "learned.onnx"}, "model")],
+)  # fmt: skip
+def test_another_job_does_not_go_on_with_a_table(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], name: str
+) -> None:
+    given: dict[str, Any] = {"out": tmp_path / "out.csv", "number": 7, "workers": 1, "progress": False}
+    stop(monkeypatch, lambda: score(pictures, **given))
+    source = pictures / changes.pop("source", "")
+    with pytest.raises(ScoreError) as caught:
+        score(source, **given | changes)
+    assert f"--out {given['out']}: holds part of a scoring with another {name}: give the same" in str(caught.value)
+    assert score(source, overwrite=True, **given).rows == (1 if name == "source" else 30)
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "edited"])
+def test_rows_that_are_not_what_their_note_says_are_never_gone_on_with(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    out = tmp_path / "out.csv"
+    stop(monkeypatch, lambda: score(pictures, out, 7, workers=1, progress=False))
+    rows = partial_of(out).read_bytes()
+    if damage == "gone":
+        partial_of(out).unlink()
+    else:
+        partial_of(out).write_bytes(rows[:-9] if damage == "cut" else rows.replace(b"7", b"8", 1))
+    with pytest.raises(ScoreError) as caught:
+        score(pictures, out, 7, progress=False)
+    assert str(caught.value) == (
+        f"--out {out}: {partial_of(out)} is not what the note of it, .out.csv.progress, says: add --overwrite to begin "
+        "anew"
+    )
+    score(pictures, out, 7, workers=1, overwrite=True, progress=False)
+    score(pictures, tmp_path / "alone.csv", 7, workers=1, progress=False)
+    assert out.read_bytes() == (tmp_path / "alone.csv").read_bytes()
 
 
 @pytest.mark.parametrize("note", [b"", b"no note", b'{"job": 3}\n{}\n', b"[1]\n[2]\n", b"\0\0\n\0\n"])

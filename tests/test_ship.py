@@ -77,7 +77,7 @@ def test_a_network_is_calibrated_on_what_others_say_of_images_they_have_not_seen
 
 def test_a_run_of_another_configuration_does_not_calibrate(tmp_path: Path, small_run: Path) -> None:
     (tmp_path / "fold-1").symlink_to(small_run)
-    with pytest.raises(SystemExit, match="not the run of the preset `best` without fold 1"):
+    with pytest.raises(SystemExit, match="another run, expected that of the preset `best` without fold 1"):
         ship.calibration_row(tmp_path)
 
 
@@ -166,10 +166,9 @@ def test_the_packaged_network_of_cells_keeps_its_bar_and_has_its_row_and_the_pri
     assert np.exp(CellReader().log_priors) == pytest.approx(np.array(PRIORS))
 
 
-def test_the_packaged_network_that_learned_to_add_has_its_row_and_keeps_its_size() -> None:
+def test_the_packaged_network_that_learned_to_add_has_its_row() -> None:
     checksum = hashlib.sha256(LEARNED.read_bytes()).hexdigest()
     assert checksum in {row["model_sha256"] for row in read_jsonl(RESULTS / "learned.jsonl")}
-    assert LEARNED.stat().st_size <= ship.LARGEST_LEARNED
 
 
 def test_the_packaged_network_computes_in_eight_bits_the_same_on_every_processor() -> None:
@@ -189,15 +188,6 @@ def test_the_packaged_network_accepts_by_the_thresholds_of_its_calibration() -> 
         assert getattr(recognizer, name) == pytest.approx(ABOUT[NUMBERS]["calibration"][name], abs=1e-7)
 
 
-def test_weights_that_16_bits_hold_are_stored_in_16_bits() -> None:
-    weights = onnx.numpy_helper.from_array(np.ones((20, 20), np.float32), "w")
-    node = onnx.helper.make_node("MatMul", ["x", "w"], ["y"])
-    graph = onnx.helper.make_graph([node], "g", [], [], [weights])
-    ship.store_in_16_bits(graph)
-    assert [one.op_type for one in graph.node] == ["Cast", "MatMul"]
-    assert onnx.numpy_helper.to_array(graph.initializer[0]).dtype == np.float16
-
-
 def test_what_is_measured_on_test_images_is_measured_once(tmp_path: Path) -> None:
     rows, asked = tmp_path / "cells.jsonl", [0]
 
@@ -210,6 +200,3 @@ def test_what_is_measured_on_test_images_is_measured_once(tmp_path: Path) -> Non
     assert first["model_sha256"] == hashlib.sha256(b"network").hexdigest()
     assert ship.tested(rows, b"another", measure)["bytes"] == 7
     assert asked == [2]
-    (tmp_path / "file").write_bytes(b"another")
-    with pytest.raises(SystemExit, match="7 bytes, expected at most 6"):
-        ship.at_most(6, tmp_path / "file")

@@ -18,9 +18,8 @@ from mkdocs.structure.nav import Navigation
 from playwright.sync_api import Browser
 
 import site_hooks
-from compare import hosting
 from page_checks import AXE, STILL, expect_nobody_hindered, need
-from page_driver import until
+from page_driver import hosting, until
 
 pytestmark = [pytest.mark.heavy, pytest.mark.long]
 ROOT = Path(__file__).resolve().parent.parent

@@ -19,10 +19,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from build import NETWORKS, SIZES, WEB
 from build import static as build
-from compare import DRAWINGS, compared, hosting, in_node, read_in_browser
+from compare import DRAWINGS, compared, in_node, read_in_browser
 from drawings import encoded
 from page_checks import expect_answer, need, white
-from page_driver import DIGITS, draw, until, write
+from page_driver import DIGITS, draw, hosting, until, write
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import SumnistError
 from sumnist.files import PRETRAINED

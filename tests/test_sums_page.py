@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from build import SAMPLE
+from build import PAGE
 from page_checks import AXE, EVERYWHERE, PHONE, READ_NUMBER, STILL, answering, expect_nobody_hindered, need, problem
 from page_driver import DIGITS
 from sumnist.inference.ctc import Candidate
@@ -211,7 +211,7 @@ def test_the_sample_adds_up_a_smudged_mark_is_corrected_by_the_total_and_a_wrong
     outcome, detail = part(page, "verdict", SHEET), part(page, "detail", SHEET)
     choose(page, "A sheet")
     expect(outcome).to_have_text("It adds up.")
-    sample = json.loads(SAMPLE.read_text(encoding="utf-8"))
+    sample = json.loads((PAGE / "sample-sheet.json").read_text(encoding="utf-8"))
     values = [one["value"] for one in [*sample["marks"], sample["totals"][0]]]
     expect(page.locator(f"{SHEET} tbody b")).to_have_text([str(value) for value in values])
     painted: list[bool] = page.locator(f"{SHEET} tbody canvas").evaluate_all(

@@ -12,15 +12,28 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from build import LAYOUT, SAMPLE, rule_of
+from build import PAGE
 from javascript import answers
 from sumnist.arithmetic import Sum, Values
 from sumnist.errors import NumberError
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.numbers import NumberReading
 from sumnist.inference.solve import solve
-from sumnist.sheets.check import KINDS, Check, Posterior, Verdict, verdict
-from sumnist.sheets.layout import Formula
+from sumnist.sheets import check
+from sumnist.sheets.check import KINDS, MISTAKE, WEIGHTS, Check, Posterior, Verdict, verdict
+from sumnist.sheets.layout import Formula, Layout
+
+SAMPLE = PAGE / "sample-sheet.json"
+LAYOUT = Layout.of_line("9,7,13,12", "Mathematics")
+"""Of the sample."""
+RULE = {
+    "fields": list(LAYOUT.names), "signs": [sign for sign, _ in LAYOUT.formulas[0].terms],
+    "largest": [field.largest for field in LAYOUT.fields], "mistake": MISTAKE,
+    "slips": {KINDS[kind]: weight for kind, weight in WEIGHTS.items()},
+    "sure": check.SURE, "wrong": check.WRONG, "settled": check.SETTLED, "rare": check.RARE,
+    "left": check.LEFT, "shown": check.SHOWN, "listed": check.LISTED,
+}  # fmt: skip
+"""What the check on the page goes by: the formula, and the constants of the package."""
 
 ADD = """(module) => ({ one, two, total }) => {
   const distribution = ({ shares, other }) => module.distribution({
@@ -103,7 +116,7 @@ ANSWER = """(module) => ({ rule, logs }) => {
 
 def rule(largest: Mapping[str, int], signs: Sequence[int], mistake: float) -> dict[str, Any]:
     made = {"fields": [*largest], "signs": [*signs], "largest": [*largest.values()], "mistake": mistake}
-    return {**rule_of(LAYOUT.fields), **made}
+    return {**RULE, **made}
 
 
 def posterior_of(asked: Mapping[str, Any]) -> Posterior:
@@ -216,7 +229,7 @@ def test_what_is_said_of_the_sample_is_what_the_package_says() -> None:
 
 def test_the_sample_has_the_constants_of_the_package_and_is_small() -> None:
     sample = json.loads(SAMPLE.read_text(encoding="utf-8"))
-    assert sample["rule"] == json.loads(json.dumps(rule_of(LAYOUT.fields)))
+    assert sample["rule"] == json.loads(json.dumps(RULE))
     assert SAMPLE.stat().st_size < 20_000
 
 

@@ -74,10 +74,17 @@ class Scored:
 
 
 def score(
-    source: str | Path, out: str | Path, number: Any = None, model: str | Path = files.PRETRAINED,
-    engine: Engine = "local", workers: int = 0, overwrite: bool = False, progress: bool = True,
-    ink: InkColour = "auto", numbers: NumberOptions | None = None,
-) -> Scored:  # fmt: skip
+    source: str | Path,
+    out: str | Path,
+    number: Any = None,
+    model: str | Path = files.PRETRAINED,
+    engine: Engine = "local",
+    workers: int = 0,
+    overwrite: bool = False,
+    progress: bool = True,
+    ink: InkColour = "auto",
+    numbers: NumberOptions | None = None,
+) -> Scored:
     """Read every picture of a source and write a row for each. Called again after it was killed, it goes on where it
     stopped. A row that fails is a row with an `error`.
 

@@ -196,7 +196,7 @@ def parse_idx(data: bytes, path: str | Path) -> NDArray[np.uint8]:
 # Soft labels of the training images: what a digit may be, by its label and by networks that have not seen it.
 #
 # Five networks, each trained without a fifth of the images, answer that fifth, augmented many ways; the mean of their
-# answers lies packaged in `soft-labels.npz`, which `scripts/ship.py labels` makes. A soft label is a mixture of two:
+# answers lies packaged in `soft-labels.npz`, which `ship.py labels` of commit 922c2e2 made. A soft label is a mixture:
 # what these teachers say (distillation: Hinton, Vinyals and Dean, 2015), and what must be true if the label is wrong
 # now and then. So a network learns which digits resemble each other, and is not made to repeat a wrong label. The
 # second counts for more: a teacher may err just where there is most to learn.

@@ -122,13 +122,15 @@ class Judge:
         """`learned`: whether the network's sums are learned, so that it must be told the number."""
         self.network, self.learned = network, learned
 
-    def __call__(self, picture: Intensities, number: int = 0, ink: InkColour = "auto") -> Verdict:
-        """What a picture shows, whose ink may be known to be dark or light."""
-        return self.weighed(picture, number, ink, steps=False)[0]
+    def __call__(self, picture: Intensities, number: int = 0, ink: InkColour = "auto", steps: bool = False) -> Verdict:
+        """What a picture shows, whose ink may be known to be dark or light; `steps`: whether the proposal keeps the
+        steps that led to it."""
+        return self.weighed(picture, number, ink, steps)[0]
 
-    def weighed(self, picture: Intensities, number: int, ink: InkColour, steps: bool) -> tuple[Verdict, list[Verdict]]:
-        """As a call gives it, and what each of the proposals that were tried would mean alone, in order. With `steps`
-        the proposals keep those that led to them."""
+    def weighed(
+        self, picture: Intensities, number: int = 0, ink: InkColour = "auto", steps: bool = False
+    ) -> tuple[Verdict, list[Verdict]]:
+        """As a call gives it, and what each of the proposals that were tried would mean alone, in order."""
         tried: list[Verdict] = []
         for proposals in rounds(picture, ink, steps):
             tried += self.verdicts(proposals, number)
