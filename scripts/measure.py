@@ -41,8 +41,8 @@ from torch.utils.data import DataLoader, default_collate
 import sumnist
 from evidence import RESULTS, ROOT, Row, Rows, add, clean_commit, once, with_envelope
 from sumnist.batch.sources import pictures_in
+from sumnist.cli import parse
 from sumnist.cli.commands import Train
-from sumnist.cli.flags import parse
 from sumnist.config import Config, Operation, ReadingEngine, Supervision, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import as_image

@@ -25,12 +25,11 @@ from itertools import zip_longest
 from pathlib import Path
 from xml.etree import ElementTree
 
-import sumnist.cli
 from evidence import RESULTS, ROOT, Rows, answered, part, read_results
 from figures import FIGURES, PLOTS
 from measure import TRIED, current
+from sumnist.cli import USAGE, parser_of
 from sumnist.cli.commands import COMMANDS
-from sumnist.cli.flags import parser_of
 from sumnist.config import Config, preset
 from sumnist.files import CONFIG, PRETRAINED
 from sumnist.lab.study.designs import VARIANTS
@@ -134,7 +133,7 @@ GROUPS = {"positional arguments": "", "options": ""}
 def command_line() -> str:
     """The page of the command line, in Markdown."""
     commands = "\n".join(f"| [`{name}`](#sumnist-{name.replace(' ', '-')}) | {first(name)} |" for name in COMMANDS)
-    rest = sumnist.cli.USAGE.partition("{commands}")[2].strip()
+    rest = USAGE.partition("{commands}")[2].strip()
     return "\n".join([HEAD.format(commands=commands, rest=rest), *map(section, COMMANDS)])
 
 

@@ -105,59 +105,51 @@ def chunked(chance: random.Random, content: bytes) -> bytes:
     return b"".join(parts) + b"0\r\n" + trailer + b"\r\n"
 
 
-def with_body(chance: random.Random, start: bytes, headers: bytes, content: bytes) -> bytes:
-    if chance.random() < 0.4:
-        return start + headers + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(chance, content)
-    return start + headers + b"Content-Length: %d\r\n\r\n" % len(content) + content
-
-
 def whole(chance: random.Random, place: int) -> Asked:
     """A request that is right as HTTP; what it asks for may be wrong."""
     path = b"/fuzz/%d" % chance.getrandbits(40)
     kind = chance.randrange(10)
     headers = b"Host: x\r\n" + b"".join(chance.sample(NOISE, chance.randint(0, 3)))
-    upgrade = chance.choice(UPGRADES) if chance.random() < 0.3 else b""
+    headers += chance.choice(UPGRADES) if chance.random() < 0.3 else b""
     query = chance.choice(QUERIES)
     missing: dict[str, object] = {"status": 404, "instance": path.decode()}
+
+    def without_body(target: bytes, says: dict[str, object] | None, status: int = 404, method: bytes = b"GET") -> Asked:
+        return Asked(b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, headers), (status,), says)
+
+    def with_body(start: bytes, content: bytes, says: dict[str, object], *statuses: int, more: bytes = b"") -> Asked:
+        head, size = b"%b HTTP/1.1\r\n%b" % (start, headers + more), b"Content-Length: %d\r\n\r\n" % len(content)
+        if chance.random() < 0.4:
+            return Asked(head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(chance, content), statuses, says)
+        return Asked(head + size + content, statuses, says)
+
     if kind == 0:
-        return Asked(b"HEAD " + path + query + b" HTTP/1.1\r\n" + headers + upgrade + b"\r\n", (404,), None)
+        return without_body(path + query, None, method=b"HEAD")
     if kind == 1:
-        target = b"http://evil.example" + path + query
-        return Asked(b"GET " + target + b" HTTP/1.1\r\n" + headers + upgrade + b"\r\n", (404,), missing)
+        return without_body(b"http://evil.example" + path + query, missing)
     if kind == 2:
-        target = path.replace(b"/", b"%2F", 1).replace(b"%2F", b"/") + b"/%c3%a9%zz%00"
-        missing["instance"] = path.decode() + "/é%zz\0"
-        return Asked(b"GET " + target + b" HTTP/1.1\r\n" + headers + upgrade + b"\r\n", (404,), missing)
+        return without_body(path + b"/%c3%a9%zz%00", missing | {"instance": path.decode() + "/é%zz\0"})
     if kind in (3, 4):
         method = chance.choice([b"POST", b"PUT", b"DELETE", b"GET", b"OPTIONS", b"PATCH"])
         content = chance.choice([b"", b"x" * chance.randint(1, 3000), SMUGGLED * chance.randint(1, 5)])
-        start = method + b" " + path + query + b" HTTP/1.1\r\n"
-        return Asked(with_body(chance, start, headers + upgrade, content), (404,), missing)
+        return with_body(method + b" " + path + query, content, missing, 404)
     if kind == 5:
-        start = chance.choice(
-            [b"POST /healthz HTTP/1.1\r\n", b"OPTIONS /docs HTTP/1.1\r\n", b"GET /v1/read HTTP/1.1\r\n"]
-        )
-        return Asked(with_body(chance, start, headers + upgrade, SMUGGLED), (405,), {"status": 405})
+        start = chance.choice([b"POST /healthz", b"OPTIONS /docs", b"GET /v1/read"])
+        return with_body(start, SMUGGLED, {"status": 405}, 405)
     if kind in (6, 7):
-        expect = chance.choice([b"", b"Expect: 100-continue\r\n"])
+        more = chance.choice([b"", b"Expect: 100-continue\r\n"]) + b"Content-Type: application/json\r\n"
         content = chance.choice([b"{}", b"[]", b'{"readings": []}', b'{"picture": 1, "number": 1}'])
-        headers += upgrade + expect + b"Content-Type: application/json\r\n"
-        start = chance.choice([b"POST /v1/read HTTP/1.1\r\n", b"POST /v1/read-number HTTP/1.1\r\n"])
-        return Asked(with_body(chance, start, headers, content), (422,), {"status": 422})
+        start = chance.choice([b"POST /v1/read", b"POST /v1/read-number"])
+        return with_body(start, content, {"status": 422}, 422, more=more)
     if kind == 8 and chance.random() < 0.3:
         content = (
             b'--b\r\nContent-Disposition: form-data; name="picture"; filename="a; name=number"\r\n\r\n' + FIVE
             + b'\r\n--b\r\nContent-Disposition: form-data; name="number"\r\n\r\n%d\r\n--b--\r\n' % place
         )  # fmt: skip
-        headers += upgrade + FORM
-        says: dict[bytes, dict[str, object]] = {
-            b"/v1/read": {"number": place, "digit": 5},
-            b"/v1/read-number": {"digits": "5"},
-        }
-        path = chance.choice([*says])
-        content = with_body(chance, b"POST " + path + b" HTTP/1.1\r\n", headers, content)
-        return Asked(content, (200, 503), says[path])
-    return Asked(b"GET /healthz" + query + b" HTTP/1.1\r\n" + headers + upgrade + b"\r\n", (200,), {"status": "alive"})
+        if chance.random() < 0.5:
+            return with_body(b"POST /v1/read", content, {"number": place, "digit": 5}, 200, 503, more=FORM)
+        return with_body(b"POST /v1/read-number", content, {"digits": "5"}, 200, 503, more=FORM)
+    return without_body(b"/healthz" + query, {"status": "alive"}, 200)
 
 
 # What is no request, or only half of one.

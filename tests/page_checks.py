@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, ViewportSize, expect
 
+from drawings import encoded
+from sumnist.inference.ctc import Candidate
+from sumnist.inference.numbers import NumberReading
 from sumnist.inference.reader import ADVICE
 
 PHONE = ViewportSize(width=360, height=740)
 DESK = ViewportSize(width=1280, height=800)
+SETTINGS: tuple[tuple[ViewportSize, Literal["dark", "light"]], ...] = ((PHONE, "dark"), (DESK, "light"))
 READ, READ_NUMBER = "**/v1/read?image=true&beside=true*", "**/v1/read-number"
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 
 STILL = {"reduced_motion": "reduce"}
 """Settings of a browser in which nothing on the page moves by itself."""
-EVERYWHERE = pytest.mark.parametrize(
-    "page",
-    [{"viewport": size, "color_scheme": scheme, **STILL} for size, scheme in ((PHONE, "dark"), (DESK, "light"))],
-    ids=["phone-dark", "desk-light"],
-    indirect=True,
-)  # fmt: skip
-"""Has a test look at the page on a phone in the dark, and at a desk in the light."""
 
 
 def need(path: Path, mend: str) -> None:
@@ -63,6 +59,22 @@ def refusal(reason: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def number_reading(shares: dict[str, float], reason: str | None = None, value: Any = None) -> dict[str, Any]:
+    """A reading of a number as the server answers it, by the probabilities of what is written. `value` is that of the
+    first, unless its digits are."""
+    of_digits = {text: int(re.sub(r"\D", "", text)) for text in shares}
+    text, share = next(iter(shares.items()))
+    of_digits[text] = of_digits[text] if value is None else value
+    candidates = tuple(Candidate(text, of_digits[text], share) for text, share in shares.items())
+    wide = 500 / len(text)
+    places = tuple((wide * place, wide * (place + 1)) for place in range(len(text)))
+    other = 1 - sum(shares.values())
+    return NumberReading(
+        text, of_digits[text], share, candidates, other, reason is None, reason, 0.9, places, (20, 200, 0, 500),
+        "dark ink, whole",
+    ).as_dict()  # fmt: skip
+
+
 def answering(page: Page, body: dict[str, Any], status: int = 200, **headers: str) -> None:
     """Let the page be answered `body` instead of by the server."""
     kind = "application/json" if status == 200 else "application/problem+json"
@@ -92,9 +104,13 @@ def give(page: Page, event: str, name: str, content: bytes) -> None:
 
 def white() -> bytes:
     """A PNG without anything on it."""
-    file = io.BytesIO()
-    Image.new("L", (200, 200), 255).save(file, "PNG")
-    return file.getvalue()
+    return encoded(Image.new("L", (200, 200), 255))
+
+
+def choose(page: Page, task: str) -> None:
+    """Go over to a task, and wait until its room answers."""
+    page.get_by_role("radio", name=task).check()
+    expect(page.locator("[inert]:not([hidden])")).to_have_count(0)
 
 
 def centre(page: Page, selector: str, place: int) -> float:
@@ -113,3 +129,14 @@ def expect_nobody_hindered(page: Page) -> None:
     """Axe objects to nothing, and nothing is wider than the page."""
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def expect_nobody_hindered_anywhere(page: Page) -> None:
+    """The same on a phone in the dark and at a desk in the light, of a page on which nothing moves by itself."""
+    need(AXE, "npm install --prefix tests")
+    if page.evaluate("typeof axe") == "undefined":
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+    for size, scheme in SETTINGS:
+        page.set_viewport_size(size)
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        expect_nobody_hindered(page)

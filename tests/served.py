@@ -1,32 +1,65 @@
-"""A real `sumnist serve` on a free port of this machine, and what the tests send to it."""
+"""A real `sumnist serve` on a free port of this machine, what tests of the API ask, and how they look at answers."""
 
 from __future__ import annotations
 
+import base64
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPResponse
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
+
+from drawings import encoded as png
+from sumnist.data.mnist import load_mnist
 
 FIVE = (Path(__file__).resolve().parent.parent / "examples/five.png").read_bytes()
+PROBLEM = "application/problem+json"
+PICTURE, NUMBER = (b'Content-Disposition: form-data; name="%b"' % name for name in (b"picture", b"number"))
+
+
+# What is asked.
+
+
+def seven(side: int = 280) -> bytes:
+    """A seven in pen on paper, as a PNG file."""
+    picture = Image.new("L", (side, side), 250)
+    strokes = [(0.3 * side, 0.2 * side), (0.7 * side, 0.2 * side), (0.45 * side, 0.8 * side)]
+    ImageDraw.Draw(picture).line(strokes, fill=20, width=side // 15)
+    return png(picture)
+
+
+def strip(*places: int) -> bytes:
+    """The MNIST test images at these places beside each other, as a PNG file: dark ink on white."""
+    images = load_mnist("test").images
+    return png(Image.fromarray(255 - np.concatenate([images[place] for place in places], 1)))
+
+
+SEVEN = seven()
+BLANK = png(Image.new("L", (50, 50), 255))
+
+
+def files(*pictures: bytes) -> list[tuple[str, tuple[str, bytes, str]]]:
+    """Pictures as HTTP libraries take them."""
+    return [("picture", (f"{place}.png", picture, "image/png")) for place, picture in enumerate(pictures)]
+
+
+def form_of(*parts: tuple[bytes, bytes], boundary: bytes = b"b") -> bytes:
+    """A form of parts, each with its header lines and its content."""
+    delimiter = b"--" + boundary
+    return b"".join(b"%b\r\n%b\r\n\r\n%b\r\n" % (delimiter, *part) for part in parts) + delimiter + b"--\r\n"
 
 
 def form(picture: bytes, number: int = 7) -> bytes:
-    return (
-        b'--edge\r\nContent-Disposition: form-data; name="picture"; filename="a.png"\r\n\r\n' + picture
-        + b'\r\n--edge\r\nContent-Disposition: form-data; name="number"\r\n\r\n' + str(number).encode()
-        + b"\r\n--edge--\r\n"
-    )  # fmt: skip
+    return form_of((PICTURE, picture), (NUMBER, b"%d" % number), boundary=b"edge")
 
 
 def request(content: bytes, length: int | None = None) -> bytes:
@@ -36,13 +69,25 @@ def request(content: bytes, length: int | None = None) -> bytes:
     return f"{head}Content-Length: {length}\r\n\r\n".encode() + content
 
 
+def encoded(picture: bytes) -> str:
+    return base64.b64encode(picture).decode()
+
+
+def slow_picture() -> bytes:
+    """A picture that takes a while to read: many pixels of noise."""
+    return png(Image.fromarray(np.random.default_rng(0).integers(0, 256, (3000, 3000), np.uint8)), compress_level=1)
+
+
+# The server.
+
+
 class Server:
     """A process of `sumnist serve`."""
 
-    def __init__(self, *flags: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *flags: str) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "sumnist", "serve", "--port", "0", *flags],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | (environment or {}),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.connections: list[socket.socket] = []
         self.ended: tuple[int, str] | None = None
@@ -55,24 +100,16 @@ class Server:
         self.connections.append(socket.create_connection(("127.0.0.1", self.port), timeout=20))
         return self.connections[-1]
 
-    def get(self, path: str) -> tuple[int, str]:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            connection.request("GET", path)
+    def get(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, str]:
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
-        finally:
-            connection.close()
 
     def read(self, picture: bytes = FIVE) -> tuple[int, Any]:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            headers = {"Content-Type": "multipart/form-data; boundary=edge"}
-            connection.request("POST", "/v1/read", form(picture), headers)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        finally:
-            connection.close()
+        kind = {"Content-Type": "multipart/form-data; boundary=edge"}
+        status, content = self.get("/v1/read", "POST", form(picture), **kind)
+        return status, json.loads(content)
 
     def end(self) -> tuple[int, str]:
         """Its exit status after SIGTERM, and its standard error."""
@@ -93,12 +130,23 @@ class Server:
         return self.ended
 
 
+def received_on(connection: socket.socket) -> bytes:
+    """All that comes until the server closes; at an answer that says that it will, the client closes its half, so that
+    the server need not wait."""
+    received, told = b"", False
+    while part := connection.recv(2**16):
+        received += part
+        if not told and b"\r\nconnection: close\r\n" in received.lower():
+            told = True
+            with suppress(OSError):  # the server may be faster
+                connection.shutdown(socket.SHUT_WR)
+    connection.close()
+    return received
+
+
 def answer_on(connection: socket.socket) -> tuple[int, dict[str, Any]]:
     """What comes on a connection until it is closed: status, and the JSON of the body."""
-    data = b""
-    while part := connection.recv(65536):
-        data += part
-    head, _, body = data.partition(b"\r\n\r\n")
+    head, _, body = received_on(connection).partition(b"\r\n\r\n")
     assert head, "closed without an answer"
     return int(head.split()[1]), json.loads(body)
 
@@ -109,14 +157,6 @@ def status_on(connection: socket.socket) -> int:
     answer.begin()
     answer.read()
     return answer.status
-
-
-def slow_picture() -> bytes:
-    """A picture that takes a while to read: many pixels of noise."""
-    levels = np.random.default_rng(0).integers(0, 256, (3000, 3000), np.uint8)
-    stream = BytesIO()
-    Image.fromarray(levels).save(stream, "PNG", compress_level=1)
-    return stream.getvalue()
 
 
 def metric(server: Server, name: str) -> float:
@@ -131,3 +171,15 @@ def wait_until(true: Callable[[], bool], seconds: float = 20) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def check_problem(
+    answer: Any, status: int, slug: str, detail: str | None = None, instance: str = "/v1/read", begins: str = ""
+) -> None:
+    """The answer is this problem, whole, and nothing else; its detail is `detail`, or begins so."""
+    assert (answer.status_code, answer.headers["content-type"]) == (status, PROBLEM), answer.text
+    problem = answer.json()
+    assert set(problem) == {"type", "title", "status", "detail", "instance"}
+    kind = f"urn:sumnist:problem:{slug}"
+    assert (problem["type"], problem["status"], problem["instance"]) == (kind, status, instance)
+    assert problem["detail"] == detail if detail is not None else problem["detail"].startswith(begins)

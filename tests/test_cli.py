@@ -13,8 +13,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
@@ -25,23 +26,28 @@ from PIL import Image
 
 import sumnist as package
 from conftest import write_idx
-from sumnist.cli import main
+from drawings import TEST, line_of
+from sumnist.cli import GROUPS, POSITIONAL, docs_of, main, parse
 from sumnist.cli.commands import COMMANDS, Compare, Demo, Evaluate, Score, Serve, Study, Train
-from sumnist.cli.flags import GROUPS, POSITIONAL, docs_of, parse
-from sumnist.cli.words import described
+from sumnist.cli.words import Style, demo, described, drawing, number_described
 from sumnist.config import PRESETS, Config, flag, preset
 from sumnist.data.mnist import FILES, DigitSet
+from sumnist.data.sampling import draw_numbers
 from sumnist.errors import ConfigError, StudyError
 from sumnist.evaluation.text import duration
-from sumnist.files import PRETRAINED
+from sumnist.files import LEARNED, PRETRAINED
 from sumnist.inference.reader import ADVICE, Reader, Reading
 from sumnist.lab.study.report import Report
 from sumnist.lab.study.runs import read_rows
-from sumnist.model.checkpoint import load_config
+from sumnist.model.checkpoint import load_config, save_network
+from sumnist.model.network import TwoInputNet
+from sumnist.pictures import decode
+from sumnist.pictures.decode import intensities_of
+from sumnist.pictures.marks import marked
 from sumnist.pictures.normalize import picture_of
+from sumnist.pictures.steps import as_png
 from sumnist.serve.settings import Settings
 from sumnist.training.devices import launched
-from sumnist.training.loop import train
 
 FIVE = Path(__file__).parents[1] / "examples/five.png"
 CODES = {0, 1, 2, 70, 130, 141}
@@ -101,13 +107,6 @@ def five(tmp_path: Path, mnist_train: DigitSet) -> Path:
     path = tmp_path / "five.png"
     picture_of(mnist_train.images[0]).save(path)
     return path
-
-
-@pytest.fixture(scope="session")
-def learned_run(tmp_path_factory: pytest.TempPathFactory, small_config: Config) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "learned"
-    train(replace(small_config, fusion="concat", epochs=1), folder, progress=False)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -173,50 +172,36 @@ PRESETS_ARE = f"expected one of {', '.join(PRESETS)}; did you mean"
     [
         ("trian", f"command trian: expected one of {', '.join(COMMANDS)}; did you mean train?"),
         ("train --preset defualt", f"--preset defualt: {PRESETS_ARE} default?"),
-        ("graph --preset=fats", f"--preset fats: {PRESETS_ARE} fast?"),
-        ("train --lr nan", "--lr nan: expected a number above 0, at most 100, such as 0.003"),
-        ("train --threads 3000000000", "--threads 3000000000: expected a whole number from 0 to 1,024"),
         ("train --resume --overwrite", "--resume --overwrite: one goes on with the run, the other replaces it; choose"),
         ("predict FIVE --number 3.5", "number '3.5': expected a whole number, such as 7"),
         ("predict FIVE --number -1 --model LEARNED",
-         "number -1: expected a whole number from 0 to 9: this model learned its sums, and for those numbers only; "
-         "a model trained with --fusion exact adds any whole number"),
-        ("predict FIVE --number 10 --model LEARNED", "number 10: expected a whole number from 0 to 9: this model"),
+         "number -1: expected a whole number from 0 to 9: this model learned its sums, and for those numbers only; a "
+         "model trained with --fusion exact adds any whole number"),
         ("predict FIVE -n 3.5 --model LEARNED", "number '3.5': expected a whole number from 0 to 9, such as 7"),
         ("train --epochs x", "train: --epochs: invalid int value: 'x'; see `sumnist train --help`"),
         ("train --epoch 3", "train: --epoch: no such flag; did you mean --epochs?"),
         ("train --batch_size=3", "train: --batch_size: no such flag; did you mean --batch-size?"),
-        ("train --fusion exakt", "train: --fusion: invalid choice: 'exakt' (choose from "),
-        ("train --betas 0.9", "train: --betas: expected 2 arguments; see `sumnist train --help`"),
-        ("graph --preset", "graph: --preset: expected one argument; see `sumnist graph --help`"),
         ("demo 5", "demo: unrecognized arguments: 5; see `sumnist demo --help`"),
-        ("demo --nonsense", "demo: --nonsense: no such flag; see `sumnist demo --help`"),
         ("score x --number 7", "score: the following arguments are required: --out; see `sumnist score --help`"),
-        ("compare", "compare: the following arguments are required: RUN; see `sumnist compare --help`"),
         ("predict five.png", "predict: no --number, expected the whole number to add, such as --number 7"),
         ("predict five.png 7", "predict: no --number, expected the whole number to add; did you mean --number 7?"),
         ("predict five.png --json -3", "predict: no --number, expected the whole number to add; did you mean --number"),
         ("evaluate", "evaluate: no RUN, expected a run folder, --suite or --folder"),
         ("evaluate --folder x --suite robustness", "--suite --folder: two things to measure on; choose one"),
-        ("evaluate --suite numbers --folder f --labels l.csv", "--suite --folder: two things to measure on;"),
         ("evaluate --labels l.csv", "--labels l.csv: is of the pictures of --folder; add that flag"),
         ("evaluate --folder f --decimal ,", "--decimal ,: is of the texts in --labels; add that flag, or leave it out"),
         ("evaluate --suite robustness --read-with both", "--read-with both: is of numbers; add --suite"),
-        ("evaluate --folder f --read-with ours", "--read-with ours: is of numbers; add --suite numbers or"),
         ("evaluate x --ink dark", "--ink dark: is of the pictures of --folder; add that flag, or leave --ink out"),
-        ("predict FIVE -n 7 --ink red", "predict: --ink: invalid choice: 'red' (choose from "),
     ],
 )  # fmt: skip
-def test_nonsense_is_answered_with_one_message_and_status_2(
-    sumnist: Run, request: pytest.FixtureRequest, line: str, message: str
-) -> None:
-    learned = request.getfixturevalue("learned_run") if "LEARNED" in line else ""
-    result = sumnist(*line.replace("FIVE", str(FIVE)).replace("LEARNED", str(learned)).split())
+def test_nonsense_is_answered_with_one_message_and_status_2(sumnist: Run, line: str, message: str) -> None:
+    result = sumnist(*line.replace("FIVE", str(FIVE)).replace("LEARNED", str(LEARNED)).split())
     assert (result.status, result.out) == (2, "")
     assert result.err.startswith(f"sumnist: {message}")
     assert list(Path().iterdir()) == []
 
 
+HOW_MANY = "expected how many there are, such as 4, the least and the most, such as 1-6, or 3- for 3 or more"
 BAD = (
     "-1", "0", "1e999", "nan", "9" * 31, "9" * 5000, "", "ä", "\udcff", ".", "/", "/dev/full", "x" * 300, "a\0b", "\n",
     "-0.5", "[",
@@ -289,29 +274,25 @@ def test_the_values_of_every_kind_of_flag_arrive(small_run: Path, tmp_path: Path
 # Places and files.
 
 
-@pytest.mark.parametrize("place", [".", "/", "folder", "/dev/full", "/dev/null", "none/x", "five.png/x", "x" * 300])
 @pytest.mark.parametrize("line", ["graph --preset tiny --out", f"predict {FIVE} -n 7 --show", "sheet new 9,7 --out"])
-def test_a_place_that_is_no_file_is_refused_and_stays(
-    sumnist: Run, monkeypatch: pytest.MonkeyPatch, line: str, place: str
-) -> None:
+def test_a_place_that_is_no_file_is_refused_and_stays(sumnist: Run, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
     monkeypatch.setattr("sumnist.model.diagram.draw", lambda config: "<svg/>")
     Path("folder").mkdir()
     shutil.copy(FIVE, "five.png")
     before = sorted(Path().iterdir())
-    result = sumnist(*line.split(), place)
-    assert result.status == 1
-    assert Path(place).name in result.err
-    assert sorted(Path().iterdir()) == before
+    for place in (".", "/", "folder", "/dev/full", "/dev/null", "none/x", "five.png/x", "x" * 300):
+        result = sumnist(*line.split(), place)
+        assert (result.status, Path(place).name in result.err) == (1, True)
+        assert sorted(Path().iterdir()) == before
     assert not Path("/dev/full").is_file()
 
 
-@pytest.mark.parametrize("place", [".", "/dev/full", "x" * 300])
-def test_what_is_no_file_is_not_read_as_one(sumnist: Run, place: str) -> None:
-    for line in (f"predict {FIVE} -n 7 --model {place}", f"study --report --rows {place}", f"export {place}",
-                 f"compare {place}", f"evaluate {place}", f"predict {place} -n 7"):  # fmt: skip
-        result = sumnist(*line.split())
-        assert result.status == 1
-        assert place in result.err
+def test_what_is_no_file_is_not_read_as_one(sumnist: Run) -> None:
+    for place in (".", "/dev/full", "x" * 300):
+        for line in (f"predict {FIVE} -n 7 --model", "study --report --rows", "export", "compare", "evaluate",
+                     "predict -n 7"):  # fmt: skip
+            result = sumnist(*line.split(), place)
+            assert (result.status, place in result.err) == (1, True)
 
 
 def test_a_name_that_would_end_the_line_or_change_the_terminal_is_written_as_escapes(sumnist: Run) -> None:
@@ -333,39 +314,28 @@ DEEP = "[" * 100_000
 SPOILT = [DEEP, '{"a":' * 100_000, "", "\0", "{", "null", "[]", "5", "1e999", "NaN", '"x"', "\ufeff{}", "9" * 5000]
 
 
-@pytest.mark.parametrize("line", ["predict FIVE -n 7 --model RUN", "evaluate RUN", "export RUN", "compare RUN",
-                                  "train --resume --out RUN"])  # fmt: skip
-def test_a_configuration_that_is_none_is_named_by_every_command_that_reads_one(
-    sumnist: Run, run_folder: Path, line: str
-) -> None:
-    words = line.replace("FIVE", str(FIVE)).replace("RUN", str(run_folder)).split()
+def test_a_configuration_that_is_none_is_named_by_every_command_that_reads_one(sumnist: Run, run_folder: Path) -> None:
+    lines = f"predict {FIVE} -n 7 --model", "evaluate", "export", "compare", "train --resume --out"
     for text in (*SPOILT, '{"betas": 7}', '{"seed": []}', '{"preset": {}}', '{"data_dir": 5}', "\udcff"):
         (run_folder / "config.json").write_bytes(text.encode(errors="surrogateescape"))
-        result = sumnist(*words)
-        assert result.status == 1
-        assert "config.json" in result.err
-
-
-def paths_in(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The places of all values within a JSON value; of a list the first and the last item."""
-    items = value.items() if isinstance(value, dict) else []
-    if isinstance(value, list) and value:
-        items = {0: value[0], len(value) - 1: value[-1]}.items()
-    return [at][: len(at)] + [place for key, inner in items for place in paths_in(inner, (*at, key))]
+        for line in lines:
+            result = sumnist(*line.split(), run_folder)
+            assert (result.status, "config.json" in result.err) == (1, True)
 
 
 def spoilt(value: Any) -> list[str]:
-    """Texts that are no JSON, and a JSON value with another one at each place within it."""
-    texts = list(SPOILT)
-    for *outer, last in paths_in(value):
-        others: tuple[Any, ...] = (None, "x", [], 1e999)
-        for other in others:
-            copy = inner = json.loads(json.dumps(value))
-            for key in outer:
-                inner = inner[key]
-            inner[last] = other
-            texts.append(json.dumps(copy))
-    return texts
+    """Texts that are no JSON, and a JSON value with another one at each place within it, of a list at its ends."""
+
+    def others(value: Any) -> Iterator[Any]:
+        yield from (None, "x", [], 1e999)
+        keys = value if isinstance(value, dict) else {0, len(value) - 1} if isinstance(value, list) and value else ()
+        for key in keys:
+            for other in others(value[key]):
+                changed = copy(value)
+                changed[key] = other
+                yield changed
+
+    return [*SPOILT, *map(json.dumps, others(value))]
 
 
 def test_figures_that_are_none_are_named_when_runs_are_compared(
@@ -388,20 +358,18 @@ def test_seconds_that_are_none_are_a_dash(sumnist: Run, run_folder: Path) -> Non
     assert [duration(seconds) for seconds in (float("nan"), float("inf"), -float("inf"))] == ["–"] * 3
 
 
-def complaint_of(path: Path) -> str:
-    try:
-        read_rows(path)
-    except StudyError as error:
-        return str(error)
-    return ""
-
-
 def test_rows_that_are_none_are_named_with_their_line(sumnist: Run, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     good = (Path(__file__).parents[1] / "docs/results/study.jsonl").read_text(encoding="utf-8").splitlines()[0]
+    refusal = f"{path}, line 2: not a row of a study: take it out, or choose another file"
     for text in filter(None, spoilt(json.loads(good))):
         path.write_text(f"{good}\n{text}\n", encoding="utf-8")
-        assert complaint_of(path) in ("", f"{path}, line 2: not a row of a study: take it out, or choose another file")
+        complaint = refusal
+        try:
+            read_rows(path)
+        except StudyError as error:
+            complaint = str(error)
+        assert complaint == refusal
     path.write_text(f"{good}\n{DEEP}\n", encoding="utf-8")
     assert sumnist("study", "--report", "--rows", path).err.startswith(f"sumnist: {path}, line 2: ")
     path.write_text(f"{good}\n", encoding="utf-8")
@@ -411,52 +379,44 @@ def test_rows_that_are_none_are_named_with_their_line(sumnist: Run, tmp_path: Pa
 # The environment and the streams.
 
 
-@pytest.mark.parametrize(
-    ("variables", "name"),
-    [
-        ({"WORLD_SIZE": "abc"}, "WORLD_SIZE abc"),
-        ({"WORLD_SIZE": "0"}, "WORLD_SIZE 0"),
-        ({"WORLD_SIZE": "9" * 5000}, "WORLD_SIZE 999"),
-        ({"WORLD_SIZE": "2"}, "RANK (not set)"),
-        ({"WORLD_SIZE": "2", "RANK": "2"}, "RANK 2"),
-        ({"WORLD_SIZE": "2", "RANK": "abc"}, "RANK abc"),
-        ({"WORLD_SIZE": "2", "RANK": "1", "MASTER_PORT": "abc"}, "MASTER_PORT abc"),
-        ({"WORLD_SIZE": "2", "RANK": "1", "MASTER_PORT": "70000"}, "MASTER_PORT 70000"),
-    ],
-)
+TORCHRUN = {
+    "WORLD_SIZE abc": {"WORLD_SIZE": "abc"}, "WORLD_SIZE 0": {"WORLD_SIZE": "0"},
+    "WORLD_SIZE 999": {"WORLD_SIZE": "9" * 5000}, "RANK (not set)": {"WORLD_SIZE": "2"},
+    "RANK 2": {"WORLD_SIZE": "2", "RANK": "2"}, "RANK abc": {"WORLD_SIZE": "2", "RANK": "abc"},
+    "MASTER_PORT abc": {"WORLD_SIZE": "2", "RANK": "1", "MASTER_PORT": "abc"},
+    "MASTER_PORT 70000": {"WORLD_SIZE": "2", "RANK": "1", "MASTER_PORT": "70000"},
+}  # fmt: skip
+"""What is said of variables of torchrun that are no numbers."""
+
+
+@pytest.mark.parametrize("name", TORCHRUN)
 def test_variables_of_torchrun_that_are_no_numbers_are_named(
-    sumnist: Run, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], name: str
+    sumnist: Run, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    for key, value in variables.items():
+    for key, value in TORCHRUN[name].items():
         monkeypatch.setenv(key, value)
-    with pytest.raises(ConfigError, match=f"^{re.escape(name)}"):
-        launched()
     result = sumnist("train", "--preset", "tiny", "--out", "run")
-    assert (result.status, result.err.startswith(f"sumnist: {name}")) == (2, True)
-    assert "torchrun" in result.err
+    assert (result.status, result.err.startswith(f"sumnist: {name}"), "torchrun" in result.err) == (2, True, True)
 
 
-@pytest.mark.parametrize(("world", "rank", "found"), [(None, None, (0, 1)), ("", "abc", (0, 1)), ("3", "2", (2, 3))])
+@pytest.mark.parametrize(("world", "rank", "found"), [(None, "1", (0, 1)), ("", "abc", (0, 1)), ("3", "2", (2, 3))])
 def test_without_torchrun_a_rank_means_nothing(
-    monkeypatch: pytest.MonkeyPatch, world: str | None, rank: str | None, found: tuple[int, int]
+    monkeypatch: pytest.MonkeyPatch, world: str | None, rank: str, found: tuple[int, int]
 ) -> None:
-    for name, value in (("WORLD_SIZE", world), ("RANK", rank)):
-        if value is not None:
-            monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RANK", rank)
+    if world is not None:
+        monkeypatch.setenv("WORLD_SIZE", world)
     assert launched() == found
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without /dev/full")
-@pytest.mark.parametrize("line", ["--help", "--version", "train --help", "demo --count 2", f"predict {FIVE} -n 7"])
-def test_output_that_cannot_be_written_is_said_with_code_1(
-    sumnist: Run, monkeypatch: pytest.MonkeyPatch, line: str
-) -> None:
-    with Path("/dev/full").open("w", encoding="utf-8") as full:
-        monkeypatch.setattr(sys, "stdout", full)
-        assert sumnist(*line.split()) == (
-            1, "", "sumnist: standard output: cannot be written (no space left on device): free some space or choose "
-            "another place\n",
-        )  # fmt: skip
+def test_output_that_cannot_be_written_is_said_with_code_1(sumnist: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = "(no space left on device): free some space or choose another place"
+    for line in ("--help", "--version", "train --help", "demo --count 2", f"predict {FIVE} -n 7"):
+        with Path("/dev/full").open("w", encoding="utf-8") as full:
+            monkeypatch.setattr(sys, "stdout", full)
+            said = sumnist(*line.split())
+        assert said == (1, "", f"sumnist: standard output: cannot be written {reason}\n")
 
 
 @pytest.mark.parametrize(
@@ -465,7 +425,7 @@ def test_output_that_cannot_be_written_is_said_with_code_1(
         ("sumnist demo --count 2 <&- >&- 2>&-", 0),
         ("sumnist predict none.png -n 7 2>/dev/full", 1),
         (f"sumnist score {FIVE.parent} -n 7 --out scored.csv --workers 1 >&- 2>&-", 0),
-        ("sumnist demo --count 3000 | head -1", 141),
+        ("sumnist demo --count 1500 | head -1", 141),
         ("sumnist --help | true", 141),
     ],
 )
@@ -474,7 +434,7 @@ def test_streams_that_are_closed_or_full_or_read_by_nobody_change_the_code_alone
     assert (done.returncode, done.stderr) == (code, b"")
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
 def test_an_output_that_lacks_a_character_ends_no_command(
     monkeypatch: pytest.MonkeyPatch, five: Path, encoding: str
 ) -> None:
@@ -503,14 +463,13 @@ def test_an_environment_that_makes_no_sense_changes_nothing() -> None:
         assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.mark.parametrize("line", ["compare run", "graph", "predict five.png -n 7"])
-def test_a_current_folder_that_is_gone_is_said(
-    sumnist: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str
-) -> None:
+def test_a_current_folder_that_is_gone_is_said(sumnist: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    assert sumnist(*line.split()) == (1, "", "sumnist: the current folder is gone: change to one that is there\n")
+    said = "sumnist: the current folder is gone: change to one that is there\n"
+    for line in ("compare run", "predict five.png -n 7"):
+        assert sumnist(*line.split()) == (1, "", said)
 
 
 @pytest.mark.long
@@ -551,8 +510,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[BaseEx
     return set_up
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), RecursionError(), ZeroDivisionError("a\nb"), OSError("odd"),
-                                   UnicodeEncodeError("ascii", "ä", 0, 1, "no")])  # fmt: skip
+@pytest.mark.parametrize("error", [RecursionError(), ZeroDivisionError("a\nb"), OSError("odd")])
 def test_an_error_that_nobody_foresaw_is_one_line_with_the_place_of_its_report(
     sumnist: Run, monkeypatch: pytest.MonkeyPatch, raising: Callable[[BaseException], None], error: BaseException
 ) -> None:
@@ -569,20 +527,17 @@ def test_an_error_that_nobody_foresaw_is_one_line_with_the_place_of_its_report(
     assert "ssshh" not in text
 
 
-@pytest.mark.parametrize(("line", "where"), [
-    ("--traceback demo", "its traceback is above"), ("demo --count 3 --traceback", "its traceback is above"),
-    ("demo", "the report of it is above"),
-])  # fmt: skip
 def test_the_traceback_is_shown_where_it_is_asked_for_or_no_report_can_be_written(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, raising: Callable[[BaseException], None],
-    line: str, where: str,
-) -> None:  # fmt: skip
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, raising: Callable[[BaseException], None]
+) -> None:
     raising(KeyError("x"))
     monkeypatch.setattr(tempfile, "tempdir", "/none")
-    assert main(line.split()) == 70
-    err = capsys.readouterr().err
-    assert "Traceback (most recent call last)" in err
-    assert err.splitlines()[-1].startswith(f"sumnist: an error that was not foreseen (KeyError: 'x'): {where}")
+    for line in ("--traceback demo", "demo --count 3 --traceback", "demo"):
+        assert main(line.split()) == 70
+        err, what = capsys.readouterr().err, "its traceback" if "--traceback" in line else "the report of it"
+        assert "Traceback (most recent call last)" in err
+        last = f"sumnist: an error that was not foreseen (KeyError: 'x'): {what} is above"
+        assert err.splitlines()[-1].startswith(last)
 
 
 @pytest.mark.parametrize(
@@ -645,11 +600,11 @@ def test_predict_takes_the_ink_that_it_is_given(sumnist: Run, five: Path) -> Non
         assert (told["how"], told["how"].startswith(f"{ink} ink")) == (reading.how, True)
 
 
-@pytest.mark.parametrize("model", ["exact", "learned"])
-def test_of_a_blank_picture_no_digit_is_printed(sumnist: Run, learned_run: Path, model: str) -> None:
+def test_of_a_blank_picture_no_digit_is_printed(sumnist: Run) -> None:
     Image.new("L", (200, 200), 255).save("blank.png")
-    result = sumnist("predict", "blank.png", "-n", 7, *(["--model", learned_run] if model == "learned" else []))
-    assert (result.status, result.out) == (0, f"blank.png: not accepted, blank: {ADVICE['blank']}\n")
+    for model in (PRETRAINED, LEARNED):
+        result = sumnist("predict", "blank.png", "-n", 7, "--model", model)
+        assert (result.status, result.out) == (0, f"blank.png: not accepted, blank: {ADVICE['blank']}\n")
 
 
 def reading(probabilities: dict[int, float], **changes: Any) -> Reading:
@@ -658,39 +613,23 @@ def reading(probabilities: dict[int, float], **changes: Any) -> Reading:
     return Reading(best, best, 0, every[best], every, range(10), every, **changes)
 
 
-@pytest.mark.parametrize(
-    ("probabilities", "shown"),
-    [
+def test_the_next_best_answers_are_shown_as_far_as_they_are_not_nothing() -> None:
+    for probabilities, shown in (
         ({5: 0.9, 3: 0.06, 8: 0.03, 1: 0.01}, "  90.00%  then 3 6.00%, 8 3.00%"),
         ({5: 0.9999, 3: 0.00005, 8: 0.000049}, "  99.99%  then 3 0.01%"),
-        ({5: 0.99998, 3: 0.00002}, " 100.00%"),
-        ({5: 1.0}, " 100.00%"),
-    ],
-)
-def test_the_next_best_answers_are_shown_as_far_as_they_are_not_nothing(
-    probabilities: dict[int, float], shown: str
-) -> None:
-    assert described("x.png", reading(probabilities)).split("\n")[:2] == ["x.png", f"  digit    5 {shown}"]
+        ({5: 0.99998, 3: 0.00002}, " 100.00%"), ({5: 1.0}, " 100.00%"),
+    ):  # fmt: skip
+        assert described("x.png", reading(probabilities)).split("\n")[:2] == ["x.png", f"  digit    5 {shown}"]
 
 
-@pytest.mark.parametrize(
-    ("how", "told"),
-    [(None, ""), ("as it is", ""), ("dark ink", ""), ("light ink", " (light ink)"), ("dark ink, 13% of each side cut "
-     "off, part 2", " (dark ink, 13% of each side cut off, part 2)")],
-)  # fmt: skip
-def test_a_reading_is_printed_with_what_was_taken_for_the_digit_and_why_it_is_not_accepted(
-    how: str | None, told: str
-) -> None:
-    assert described("x.png", reading({5: 1.0}, how=how)).splitlines()[0] == f"x.png{told}"
-    for reason in set(ADVICE) - {"blank"}:
-        lines = described("x.png", reading({3: 0.6, 8: 0.4}, accepted=False, reason=reason, how=how)).splitlines()
-        assert lines[0] == f"x.png{told}: not accepted, {reason}: {ADVICE[reason]}"
-        assert lines[1].startswith("  digit    3   60.00%  then 8 40.00%")
-
-
-def test_demo_draws_pairs_and_counts_them(sumnist: Run, small_run: Path) -> None:
-    out = sumnist("demo", "--count", 3, "--seed", 1, "--model", small_run).out
-    assert "3 pairs: " in out.splitlines()[-1]
+def test_a_reading_is_printed_with_what_was_taken_for_the_digit_and_why_it_is_not_accepted() -> None:
+    unusual = "dark ink, 13% of each side cut off, part 2"
+    for how, told in ((None, ""), ("as it is", ""), ("dark ink", ""), (unusual, f" ({unusual})")):
+        assert described("x.png", reading({5: 1.0}, how=how)).splitlines()[0] == f"x.png{told}"
+        for reason in set(ADVICE) - {"blank"}:
+            lines = described("x.png", reading({3: 0.6, 8: 0.4}, accepted=False, reason=reason, how=how)).splitlines()
+            assert lines[0] == f"x.png{told}: not accepted, {reason}: {ADVICE[reason]}"
+            assert lines[1].startswith("  digit    3   60.00%  then 8 40.00%")
 
 
 def test_graph_writes_the_picture_or_prints_it(sumnist: Run) -> None:
@@ -719,22 +658,17 @@ def test_train_reports_the_run_and_where_it_is_and_leaves_one_that_is_there(sumn
     assert {path.name: path.read_bytes() for path in Path("run").iterdir() if path.is_file()} == before
 
 
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
+def test_a_batch_of_one_image_is_refused_where_it_cannot_be_normalised(sumnist: Run, three: Path) -> None:
+    for words, code in (
         ("--batch-size 1 --encoder fast", 2),
         ("--batch-size 2 --encoder fast", 2),  # of three images, one is left over
         ("--batch-size 3 --encoder fast", 0),
         ("--batch-size 1 --encoder tiny", 0),  # normalises nothing
         ("--batch-size 9 --encoder fast --validation 2", 2),
-    ],
-)
-def test_a_batch_of_one_image_is_refused_where_it_cannot_be_normalised(
-    sumnist: Run, three: Path, words: str, code: int
-) -> None:
-    result = sumnist(*TRAINED, "--data-dir", three, "--out", "run", *words.split())
-    assert result.status == code
-    assert not code or result.err.startswith(f"sumnist: --batch-size {words.split()[1]}: ")
+    ):
+        result = sumnist(*TRAINED, "--data-dir", three, "--out", "run", "--overwrite", *words.split())
+        assert result.status == code
+        assert not code or result.err.startswith(f"sumnist: --batch-size {words.split()[1]}: ")
 
 
 def test_evaluate_prints_a_table_or_json_and_leaves_plots(
@@ -764,3 +698,183 @@ def test_a_folder_of_ones_own_pictures_is_measured(sumnist: Run, five: Path) -> 
     assert json.loads(sumnist("evaluate", "--folder", ".", "--json").out)["errors"][0]["said"] == 5
     assert sumnist("evaluate", "--folder", ".", "--ink", "light").out == table
     assert json.loads(sumnist("evaluate", "--folder", ".", "--ink", "dark", "--json").out)["result"]["accepted"] < 0.8
+
+
+# Numbers of any length.
+
+
+@pytest.fixture
+def predict(sumnist: Run) -> Run:
+    """Run `sumnist predict --numbers` in this process."""
+    return lambda *words: sumnist("predict", "--numbers", *words)
+
+
+@pytest.fixture
+def amount(tmp_path: Path) -> Path:
+    path = tmp_path / "amount.png"
+    Image.fromarray(line_of("1480")).save(path)
+    return path
+
+
+def test_the_value_is_printed_and_the_sum_where_there_is_a_number(predict: Run, reader: Reader, amount: Path) -> None:
+    read = reader.read_number(amount)
+    alone, added = predict(amount), predict(amount, "-n", 7)
+    assert (alone.status, alone.err, added.status, added.err) == (0, "", 0, "")
+    assert alone.out == number_described(str(amount), read) + "\n"
+    assert added.out == number_described(str(amount), read, 7) + "\n"
+    assert read.value is not None
+    assert added.out.splitlines()[-1].split()[:2] == ["sum", str(read.value + 7)]
+    assert read.value == 1480
+
+
+def test_the_flags_reach_the_reader(predict: Run, reader: Reader, amount: Path) -> None:
+    said = json.loads(predict(amount, "--digits", "2-3", "--decimal", ",", "--ink", "light", "--json").out)
+    assert said == {"picture": str(amount), **reader.read_number(amount, "ours", (2, 3), ",", "light").as_dict()}
+    assert {len(one["text"].replace(",", "").strip(".-")) for one in said["candidates"]} <= {2, 3}
+    assert isinstance(said["value"], str)
+    assert predict(amount, "--digits=4").out == predict(amount, "--digits", "4-4").out
+
+
+def test_a_bad_picture_among_several_costs_its_own_reading_alone(predict: Run, amount: Path, tmp_path: Path) -> None:
+    result = predict(amount, tmp_path / "none.png", amount, "--json")
+    assert result.status == 1
+    assert [json.loads(line)["value"] for line in result.out.splitlines()] == [1480, 1480]
+    message = f"sumnist: {tmp_path / 'none.png'}: does not exist, expected a picture: check the name\n"
+    assert result.err == message
+    assert predict(tmp_path / "none.png") == (1, "", message)
+
+
+def test_what_makes_no_sense_is_refused_in_one_line(
+    predict: Run, amount: Path, small_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cases = [
+        (["--digits", "6-1"], f"--digits 6-1: {HOW_MANY}"),
+        *((["--digits", word], f"--digits {word}: {HOW_MANY}") for word in ("-3", "0", "1-2-3", "1.5", "٣", "1234567")),
+        (["--number", "x"], "number 'x': expected a whole number, such as 7"),
+        (["--number", "9" * 4300], "a number of more than 600 digits, expected fewer: no sum of it can be written"),
+        (["--model", str(small_run)], f"--model {small_run}: a run that is not exported, expected an ONNX file for "
+         f"--numbers: run `sumnist export {small_run}` first"),
+        (["--model", "a.onnx", "--read-with", "ocr"], "--model a.onnx --read-with ocr: the general reader has a "
+         "network of its own: leave --model out, or give --read-with ours or both"),
+    ]  # fmt: skip
+    for words, message in cases:
+        assert predict(amount, *words) == (2, "", f"sumnist: {message}\n")
+    for words in (["--decimal", ";"], ["--read-with", "theirs"]):
+        status, out, err = predict(amount, *words)
+        assert (status, out) == (2, "")
+        assert err.startswith(f"sumnist: predict: {words[0]}: invalid choice: '{words[1]}' (choose from ")
+    for name, value in (("--digits", "4"), ("--decimal", ","), ("--read-with", "both")):
+        assert main(["predict", str(amount), "-n", "7", name, value]) == 2
+        message = f"sumnist: {name} {value}: is of numbers; add --numbers, or leave {name} out\n"
+        assert capsys.readouterr() == ("", message)
+
+
+def test_the_command_writes_the_drawings_below_each_other_and_decodes_every_picture_once(
+    predict: Run, reader: Reader, amount: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    blank = tmp_path / "blank.png"
+    Image.new("L", (200, 60), 255).save(blank)
+    plain, read = predict(amount, blank), reader.read_number(amount)
+    calls: list[str] = []
+
+    def counted(*given: Any) -> Any:
+        calls.append("decoded")
+        return decoded(*given)
+
+    decoded = decode.decoded
+    with monkeypatch.context() as patch:
+        patch.setattr(decode, "decoded", counted)
+        shown = predict(amount, blank, "--show", tmp_path / "line.png")
+    assert shown == plain
+    assert calls == ["decoded"] * 2
+    lines = number_described("", read).splitlines()[1:]
+    assert read.image is not None
+    drawings = [
+        marked(intensities_of(amount), read.box, read.image, list(zip(read.text, read.places, strict=True)), lines),
+        marked(intensities_of(blank), None, None, [], ["not accepted, blank"]),
+    ]
+    assert (tmp_path / "line.png").read_bytes() == as_png(drawings)
+    with Image.open(io.BytesIO(as_png(drawings))) as sheet:
+        assert sheet.size == (drawings[0].width, drawings[0].height + drawings[1].height)
+
+
+# Demo.
+
+
+@pytest.fixture(scope="module")
+def unsure(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """A reader with an untrained network and the learned fusion: nearly always wrong."""
+    folder = tmp_path_factory.mktemp("run")
+    config = preset("tiny", fusion="concat")
+    (folder / "config.json").write_text(config.to_json())
+    save_network(TwoInputNet.from_config(config), folder)
+    return Reader(folder)
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_the_demo_fits_eighty_columns_and_its_last_line_counts(unsure: Reader, count: int) -> None:
+    lines = demo(unsure, count, 5).split("\n")
+    assert max(map(len, lines)) <= 76
+    assert sum(line.count("digit +") for line in lines) == count
+    assert all(line == line.rstrip() for line in lines)
+
+    index = np.random.default_rng(5).choice(10_000, count, replace=False)
+    readings = unsure.read(list(TEST.images[index]), draw_numbers(5, 0, index))
+    digits = sum(r.digit == TEST.digits[i] for r, i in zip(readings, index, strict=True))
+    sums = sum(r.sum == TEST.digits[i] + r.number for r, i in zip(readings, index, strict=True))
+    pairs = "1 pair" if count == 1 else f"{count} pairs"
+    assert lines[-1] == f"{pairs}: digit right in {digits}, sum right in {sums}"
+    text = "\n".join(lines[:-1])
+    assert len(re.findall("✓ right", text)) == digits + sums
+    assert len(re.findall("✗ wrong", text)) == 2 * count - digits - sums
+    for i, r in zip(index, readings, strict=True):
+        digit = int(TEST.digits[i])
+        assert r.sum == digit + r.number or f"truth: {digit} + {r.number} = {digit + r.number}" in text
+
+
+def test_the_command_prints_the_demo(sumnist: Run) -> None:
+    assert sumnist("demo", "--count", 2, "--seed", 1).out == demo(Reader(), 2, 1, Style.of(sys.stdout)) + "\n"
+
+
+def test_the_demo_can_be_drawn_in_ascii_and_with_colours(unsure: Reader) -> None:
+    plain = demo(unsure, 4, 1, Style(unicode=False))
+    assert plain.isascii()
+    assert "\x1b" not in plain
+    coloured = demo(unsure, 4, 1, Style(colour=True))
+    assert coloured.count("\x1b[0m") == 8
+    assert re.sub(r"\x1b\[\d+m", "", coloured) == demo(unsure, 4, 1)
+
+
+def test_half_blocks_show_the_pixels_of_an_image() -> None:
+    for pixels in TEST.images[:200]:
+        lines = drawing(pixels, Style())
+        assert len(lines) == 10
+        assert {len(line) for line in lines} == {24}
+        halves = {" ": (0, 0), "▄": (0, 1), "▀": (1, 0), "█": (1, 1)}
+        shown = np.array([[halves[c] for c in line] for line in lines])  # [10, 24, 2]
+        shown = shown.transpose(0, 2, 1).reshape(20, 24)
+        where = np.argwhere(shown)
+        ink = np.argwhere(pixels >= 128)
+        assert np.array_equal(where - where[0], ink - ink[0])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "terminal", "no_colour", "expected"),
+    [("utf-8", True, "", Style(True, True)), ("UTF8", False, "", Style(True, False)),
+     ("utf-8", True, "1", Style(True, False)), ("ascii", True, "", Style(False, True)),
+     ("cp1252", False, "", Style(False, False))],
+)  # fmt: skip
+def test_the_look_of_the_demo_suits_the_stream(
+    encoding: str, terminal: bool, no_colour: str, expected: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", no_colour)
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(stream, "isatty", lambda: terminal)
+    assert Style.of(stream) == expected
+
+
+@pytest.mark.parametrize("given", [{"count": 0}, {"count": 10_001}, {"seed": -1}])
+def test_counts_and_seeds_of_a_demo_that_make_no_sense_are_refused(unsure: Reader, given: dict[str, Any]) -> None:
+    ((name, value),) = given.items()
+    with pytest.raises(ConfigError, match=f"^--{name} {value}: expected a whole number from "):
+        demo(unsure, **given)

@@ -15,8 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sumnist.cli import main
-from sumnist.cli.flags import docs_of
+from sumnist.cli import docs_of, main
 from sumnist.config import FORMAT, NORMALISED, PRESET_NAMES, PRESETS, Config, Range, annotations_of, preset
 from sumnist.errors import ConfigError, RunError
 from sumnist.files import check_format

@@ -39,13 +39,13 @@ def test_the_version_of_the_citation_is_that_of_the_project() -> None:
     assert f"\n## {version} " in (root / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
-SERVER = "from sumnist.serve import server; server.ReadingServer.run = lambda *_, **__: None; "
+SERVER = "from sumnist.serve import app; app.ReadingServer.run = lambda *_, **__: None; "
 
 
 @pytest.mark.parametrize(
     ("before", "said"),
     [("", ""), ("logging.basicConfig()", "WARNING:sumnist.serve:heard\n"),
-     (SERVER + "server.serve(server.Settings(port=0), print)", "WARNING sumnist.serve: heard\n")],
+     (SERVER + "app.serve(app.Settings(port=0), print)", "WARNING sumnist.serve: heard\n")],
 )  # fmt: skip
 def test_the_logger_of_the_package_prints_what_the_application_or_a_server_wants(before: str, said: str) -> None:
     code = f"import logging, sumnist; {before}\nlogging.getLogger('sumnist.serve').warning('%s', 'heard')"

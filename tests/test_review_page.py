@@ -17,7 +17,7 @@ from playwright.sync_api import Page, Route, expect
 from page_checks import AXE, expect_nobody_hindered, need
 from review_sheets import certain, doubtful, said, unreadable, write_marks, wrong
 from sumnist.serve import review
-from sumnist.serve.server import TellingServer
+from sumnist.serve.app import TellingServer
 from sumnist.sheets.layout import Layout
 
 pytestmark = pytest.mark.browser

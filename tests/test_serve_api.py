@@ -1,12 +1,16 @@
-"""The API: what is answered to what is asked, and the document that promises it. In this process."""
+"""The API: what is answered to what is asked, the document that promises it, and the page that shows how."""
 
 from __future__ import annotations
 
 import inspect
 import json
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,15 +18,18 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from asked import BLANK, PROBLEM, SEVEN, check_problem, encoded, form, png, strip
+from drawings import encoded as png
 from readers import Learned, broken, learned, learned_beside, without_numbers, without_ocr
+from served import BLANK, PROBLEM, SEVEN, Server, check_problem, encoded, files, strip
 from sumnist import errors
 from sumnist.errors import ExportError, SumnistError
 from sumnist.inference.inside import evidence_of, read_inside
-from sumnist.inference.numbers import NUMBER_ADVICE
 from sumnist.inference.reader import Reader, Reading
-from sumnist.serve.models import COUNT, NumberReading
-from sumnist.serve.problems import OF_ERRORS, problem_of
+from sumnist.serve import models
+from sumnist.serve.app import Metrics
+from sumnist.serve.bodies import COUNT
+from sumnist.serve.problems import KINDS, OF_ERRORS, problem_of
+from sumnist.serve.settings import Settings
 
 READ, BATCH, NUMBER = "/v1/read", "/v1/read/batch", "/v1/read-number"
 PLACES = (0, 2, 4, 6)
@@ -40,7 +47,7 @@ def asked(client: TestClient, path: str, picture: bytes, **said: Any) -> list[An
     """The answers to the same question as a form, if it can be one, and as JSON."""
     answers = [client.post(path, json={"picture": encoded(picture)} | said)]
     if all(isinstance(value, str | int) and not isinstance(value, bool) for value in said.values()):
-        answers.append(client.post(path, files=form(picture), data={name: str(value) for name, value in said.items()}))
+        answers.append(client.post(path, files=files(picture), data={name: str(value) for name, value in said.items()}))
     return answers
 
 
@@ -72,12 +79,13 @@ def test_what_else_is_asked_for_comes_too(client: TestClient, reader: Reader, pi
     for flags in ([], ["image"], ["inside"], ["evidence"], [*more]):
         answer = client.post(f"{READ}?{'&'.join(f'{flag}=true' for flag in flags)}", **given)
         assert answer.json() == as_answered(reading) | json.loads(json.dumps({flag: more[flag] for flag in flags}))
+        models.Reading.model_validate(answer.json())
     assert client.post(f"{READ}?image=false&inside=false", **given).json() == as_answered(reading)
 
 
 def test_a_batch_has_an_answer_for_each_picture_in_order(client: TestClient) -> None:
     pictures = [SEVEN, b"no picture", BLANK, SEVEN]
-    as_form = client.post(f"{BATCH}?inside=true", files=form(*pictures), data={"number": ["1", "2", "3", "4"]})
+    as_form = client.post(f"{BATCH}?inside=true", files=files(*pictures), data={"number": ["1", "2", "3", "4"]})
     items = [{"picture": encoded(one), "number": place} for place, one in enumerate(pictures, 1)]
     assert as_form.json() == client.post(BATCH, json={"readings": items}).json()
     first, second, third, fourth = as_form.json()["readings"]
@@ -94,9 +102,9 @@ def test_what_is_said_of_a_batch_is_said_of_all_or_of_each(client: TestClient, r
     del items[2]["ink"]
     bodies: list[tuple[dict[str, Any], list[str]]] = [
         ({"json": {"readings": items}}, hows),
-        ({"files": form(*[SEVEN] * 3), "data": {"number": "1", "ink": inks}}, hows),
-        ({"files": form(*[SEVEN] * 3), "data": {"number": ["1", "2", "3"], "ink": "light"}}, hows[:1] * 3),
-        ({"files": form(*[SEVEN] * 3), "data": {"number": "1"}}, hows[2:] * 3),
+        ({"files": files(*[SEVEN] * 3), "data": {"number": "1", "ink": inks}}, hows),
+        ({"files": files(*[SEVEN] * 3), "data": {"number": ["1", "2", "3"], "ink": "light"}}, hows[:1] * 3),
+        ({"files": files(*[SEVEN] * 3), "data": {"number": "1"}}, hows[2:] * 3),
     ]
     for body, expected in bodies:
         readings = client.post(f"{BATCH}?image=true", **body).json()["readings"]
@@ -121,8 +129,7 @@ def test_a_second_network_answers_beside_the_first_if_asked(with_settings: Calla
 def test_a_learned_network_says_which_numbers_it_adds(with_settings: Callable[..., TestClient]) -> None:
     client = with_settings(learned)
     for answer in asked(client, READ, SEVEN, number=10):
-        check_problem(answer, 422, "number")
-        assert "from 0 to 9" in answer.json()["detail"]
+        check_problem(answer, 422, "number", begins="number 10: expected a whole number from 0 to 9: ")
     schema = client.get("/openapi.json").json()["paths"][READ]["post"]["requestBody"]["content"]
     assert [one["schema"]["properties"]["number"]["maximum"] for one in schema.values()] == [9, 9]
 
@@ -150,7 +157,7 @@ def test_a_number_is_answered_with_what_the_reader_says(
     wanted = reader.read_number(picture, **expected).as_dict()
     for answer in asked(client, NUMBER, picture, **said):
         assert (answer.status_code, answer.json()) == (200, wanted), answer.text
-        NumberReading.model_validate(answer.json())
+        models.NumberReading.model_validate(answer.json())
 
 
 @pytest.mark.parametrize("engine", ["ocr", "both"])
@@ -168,7 +175,7 @@ def test_without_the_network_of_numbers_a_server_reads_digits_all_the_same(
 ) -> None:
     client = with_settings(without_numbers)
     assert asked(client, READ, BLANK, number=1)[0].status_code == 200
-    check_problem(client.post(NUMBER, files=form(written())), 500, "internal", None, NUMBER)
+    check_problem(client.post(NUMBER, files=files(written())), 500, "internal", None, NUMBER)
     assert "missing.onnx" in caplog.text
 
 
@@ -205,25 +212,25 @@ def test_what_makes_no_sense_is_a_problem_that_quotes_it(client: TestClient) -> 
     for (path, name), value in ((of, value) for of, values in NONSENSE.items() for value in values):
         said = {"number": 1, name: value} if path == READ else {name: value}
         for answer in asked(client, path, BLANK, **said):
-            check_problem(answer, 422, "number" if name == "number" else "invalid-request", None, path)
-            assert answer.json()["detail"].startswith(f"{name} {value!r}: expected ")
+            slug = "number" if name == "number" else "invalid-request"
+            check_problem(answer, 422, slug, None, path, f"{name} {value!r}: expected ")
 
 
-@pytest.mark.parametrize("value", [[[[]]] * 100, "9" * 10**6, 10**999])
-@pytest.mark.parametrize("name", ["digits", "count", "ink", "engine", "decimal", "number"])
-def test_a_long_value_is_a_problem_in_few_words(client: TestClient, name: str, value: Any) -> None:
-    path = READ if name == "number" else NUMBER
-    answer = client.post(path, json={"picture": encoded(BLANK), name: value})
-    check_problem(answer, 422, "number" if name == "number" else "invalid-request", None, path)
-    assert answer.json()["detail"].startswith(f"{name} ")
-    assert len(answer.json()["detail"]) < 250
+def test_a_long_value_is_a_problem_in_few_words(client: TestClient) -> None:
+    long: list[Any] = [[[[]]] * 100, "9" * 10**6, 10**999]
+    for name in ("digits", "count", "ink", "engine", "decimal", "number"):
+        path, slug = (READ, "number") if name == "number" else (NUMBER, "invalid-request")
+        for value in long:
+            answer = client.post(path, json={"picture": encoded(BLANK), name: value})
+            check_problem(answer, 422, slug, None, path, f"{name} ")
+            assert len(answer.json()["detail"]) < 250
 
 
-@pytest.mark.parametrize("number", [2**53, -(2**53), 10**30])
-def test_a_number_that_json_does_not_keep_exact_is_a_problem(client: TestClient, number: int) -> None:
-    for answer in asked(client, READ, SEVEN, number=number):
-        check_problem(answer, 422, "number")
-        assert answer.json()["detail"].startswith(f"number of {len(str(abs(number)))} digits: expected one from -9007")
+def test_a_number_that_json_does_not_keep_exact_is_a_problem(client: TestClient) -> None:
+    for number in (2**53, -(2**53), 10**30):
+        for answer in asked(client, READ, SEVEN, number=number):
+            begins = f"number of {len(str(abs(number)))} digits: expected one from -9007"
+            check_problem(answer, 422, "number", begins=begins)
 
 
 PICTURE = b'--b\r\ncontent-disposition: form-data; name="picture"\r\n\r\n'
@@ -254,8 +261,7 @@ def test_a_body_that_does_not_say_what_to_read_is_a_problem(client: TestClient) 
     kinds = {"json": "application/json; charset=utf-8", "form": "multipart/form-data; boundary=b"}
     for kind, content, (status, slug), detail in BODIES:
         answer = client.post(READ, content=content, headers={"content-type": kinds.get(kind, kind)})
-        check_problem(answer, status, slug)
-        assert answer.json()["detail"].startswith(detail)
+        check_problem(answer, status, slug, begins=detail)
     answer = client.post(READ, content=b"x", headers=JSON | {"content-encoding": "gzip"})
     check_problem(answer, 415, "unsupported-media-type")
 
@@ -269,15 +275,13 @@ def test_what_is_wrong_with_a_batch_is_a_problem(with_settings: Callable[..., Te
         ({"json": {"readings": [item, None]}}, "reading 2: NoneType, expected {"),
         ({"json": {"readings": [fault, item | {"ink": "red"}]}}, "ink 'red': expected "),
         *(({"json": {"readings": [item] * count}}, f"{count} readings: expected 1 to 3: ") for count in (0, 4)),
-        ({"files": form(*[BLANK] * 4), "data": {"number": "1"}}, "4 pictures: expected 1 to 3: "),
-        ({"files": form(*[BLANK] * 3), "data": {"number": ["1", "2"]}}, "2 numbers for 3 pictures: expected one "),
-        ({"files": form(*[BLANK] * 3), "data": {"number": "1", "ink": ["dark", "light"]}}, "2 inks for 3 pictures: "),
+        ({"files": files(*[BLANK] * 4), "data": {"number": "1"}}, "4 pictures: expected 1 to 3: "),
+        ({"files": files(*[BLANK] * 3), "data": {"number": ["1", "2"]}}, "2 numbers for 3 pictures: expected one "),
+        ({"files": files(*[BLANK] * 3), "data": {"number": "1", "ink": ["dark", "light"]}}, "2 inks for 3 pictures: "),
     ]
     for given, detail in cases:
-        answer = client.post(BATCH, **given)
-        check_problem(answer, 422, "invalid-request", None, BATCH)
-        assert answer.json()["detail"].startswith(detail)
-    answer = client.post(BATCH, files=form(*[BLANK] * 30), data={"number": "1"})
+        check_problem(client.post(BATCH, **given), 422, "invalid-request", None, BATCH, detail)
+    answer = client.post(BATCH, files=files(*[BLANK] * 30), data={"number": "1"})
     detail = "a form of more than 25 parts: expected at most 3 pictures and what is said of them"
     check_problem(answer, 400, "malformed-body", detail, BATCH)
     first, second = client.post(BATCH, json={"readings": [fault, item]}).json()["readings"]
@@ -288,7 +292,7 @@ def test_what_is_wrong_with_a_batch_is_a_problem(with_settings: Callable[..., Te
 def test_a_flag_that_is_neither_true_nor_false_is_a_problem(client: TestClient) -> None:
     for flag in ("image", "beside", "inside", "evidence"):
         for value in ("1", "True", ""):
-            answer = client.post(f"{READ}?{flag}={value}", files=form(SEVEN), data={"number": "1"})
+            answer = client.post(f"{READ}?{flag}={value}", files=files(SEVEN), data={"number": "1"})
             check_problem(answer, 422, "invalid-request", f"{flag}: input should be 'true' or 'false'")
 
 
@@ -331,7 +335,7 @@ def test_what_is_not_the_clients_fault_is_not_told(
 ) -> None:
     client = with_settings(partial(broken, error))
     for path in (READ, BATCH):
-        answer = client.post(path, files=form(SEVEN), data={"number": "1"})
+        answer = client.post(path, files=files(SEVEN), data={"number": "1"})
         detail = "the fault is not the request's; the server's log says what happened"
         check_problem(answer, 500, "internal", detail, path)
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -358,23 +362,6 @@ def test_the_document_lists_every_path_and_refers_to_nothing_that_is_not_there(d
     assert "`not-installed`" in document["paths"][NUMBER]["post"]["responses"]["422"]["description"]
 
 
-def test_the_schemas_have_the_members_that_are_answered(client: TestClient, document: Any) -> None:
-    schemas = document["components"]["schemas"]
-    reading = client.post(f"{READ}?inside=true&evidence=true", files=form(SEVEN), data={"number": "5"}).json()
-    inside, number = reading["inside"], client.post(NUMBER, files=form(written())).json()
-    asked = {"image", "beside", "left_out", "inside", "evidence"}
-    answered: dict[str, Any] = {
-        "Inside": inside, "Evidence": reading["evidence"], "Step": inside["steps"][0],
-        "Proposal": inside["proposals"][0], "Layer": inside["layers"][0], "LayerField": inside["layers"][0]["field"],
-        "NumberReading": number, "Candidate": number["candidates"][0],
-    }  # fmt: skip
-    for name, value in answered.items():
-        assert set(schemas[name]["properties"]) == set(schemas[name]["required"]) == set(value), name
-    assert set(schemas["Reading"]["required"]) == set(reading) - asked
-    assert set(schemas["Reading"]["properties"]) == set(reading) | asked
-    assert set(schemas["NumberReading"]["properties"]["reason"]["enum"]) == {None, *NUMBER_ADVICE}
-
-
 def test_the_document_names_what_may_be_said(document: Any) -> None:
     bodies = {path: document["paths"][path]["post"]["requestBody"]["content"] for path in (READ, BATCH, NUMBER)}
     item = bodies[BATCH]["application/json"]["schema"]["properties"]["readings"]["items"]
@@ -385,3 +372,66 @@ def test_the_document_names_what_may_be_said(document: Any) -> None:
         assert one["schema"]["required"] == ["picture"]
         assert set(one["schema"]["properties"]) == {"picture", "digits", "decimal", "ink", "engine", "count"}
         assert one["schema"]["properties"]["count"]["maximum"] == COUNT.most
+
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = (ROOT / "docs/serving.md").read_text(encoding="utf-8")
+
+
+def here(text: str, server: Server) -> str:
+    """The text with the address of the server in place of the usual one."""
+    return text.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+
+
+def commands() -> list[str]:
+    return [line.removeprefix("$ ") for line in PAGE.splitlines() if line.startswith("$ ")]
+
+
+def output(command: str, server: Server) -> str:
+    result = subprocess.run(here(command, server), shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, ""), command
+    return result.stdout
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_lines_with_curl_run(shared: Server) -> None:
+    lines = [command for command in commands() if command.startswith("curl")]
+    assert len(lines) == 8
+    form, as_json, batch, number, problem, health, ready, metrics = (output(line, shared) for line in lines)
+    assert (json.loads(form)["digit"], json.loads(form)["sum"]) == (5, 12)
+    image = json.loads(as_json).pop("image")
+    assert [len(row) for row in image] == [28] * 28
+    assert json.loads(as_json) == json.loads(form) | {"image": image}
+    first, second = json.loads(batch)["readings"]
+    assert (first["sum"], second["error"]["status"]) == (12, 415)
+    assert (json.loads(number)["value"], json.loads(number)["accepted"]) == (5, True)
+    assert json.loads(problem)["type"] == "urn:sumnist:problem:unknown-format"
+    assert (json.loads(health), json.loads(ready)) == ({"status": "alive"}, {"status": "ready"})
+    assert metrics.startswith("# HELP sumnist_requests_total ")
+
+
+def test_the_python_runs(shared: Server) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    command = [sys.executable, "-W", "error", "-c", here(code, shared)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.stdout, result.stderr) == ("5 12 True\n", "")
+
+
+def test_the_page_names_every_problem_metric_flag_field_and_member(shared: Server) -> None:
+    assert here(PAGE, shared).count(shared.line) == 1
+    rows = {row.split("|")[1].strip(): row for row in PAGE.splitlines() if row.startswith("| ")}
+    for kind in KINDS.values():
+        row = next(row for statuses, row in rows.items() if str(kind.status) in statuses.split(", "))
+        assert f"`{kind.slug}`" in row
+    for name in re.findall(r"# TYPE (\w+)", bytes(Metrics().answer().body).decode()):
+        assert f"`{name}`" in rows
+    flags = {f"--{name.replace('_', '-')}" for name in Settings.__dataclass_fields__} | {"--help"}
+    assert set(re.findall(r"--[a-z-]+", PAGE.replace(" --- ", ""))) <= flags
+    document = json.loads(shared.get("/openapi.json")[1])
+    _, numbers = PAGE.split("### Numbers of any length")
+    for path, part in (("/v1/read", PAGE), ("/v1/read-number", numbers.split("###", 1)[0])):
+        content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        assert set(re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)) >= set(content["properties"])
+    for schema in ("Reading", "NumberReading", "Candidate"):
+        for member in document["components"]["schemas"][schema]["properties"]:
+            assert f"`{member}`" in (PAGE if schema == "Reading" else numbers)

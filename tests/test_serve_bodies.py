@@ -15,16 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asked import SEVEN, form_of
+from served import NUMBER, PICTURE, SEVEN, form_of
 from sumnist.errors import NumberError
-from sumnist.serve.bodies import FORM, JSON, Body
-from sumnist.serve.models import AskedDigit, asked_in
+from sumnist.serve.bodies import FORM, JSON, AskedDigit, Body, asked_in
 from sumnist.serve.problems import KINDS, Problem
 
 MIB = 2**20
 WHOLE = 16 * MIB
 """The largest body under the default settings."""
-NUMBER = b'Content-Disposition: form-data; name="number"'
 
 
 def form(*parts: tuple[bytes, bytes], boundary: str = "b") -> Body:
@@ -115,7 +113,7 @@ def test_the_standard_library_reads_the_names_of_fields_in_the_same_way(name: st
     read = message.get_params(header="content-disposition")
     assert read is not None
     assert dict(read)["name"] == name
-    fields = {"picture": (b"Content-Disposition: form-data; name=picture", b"image"), "number": (NUMBER, b"7")}
+    fields = {"picture": (PICTURE, b"image"), "number": (NUMBER, b"7")}
     fields[name] = (f"Content-Disposition: {disposition}".encode("latin-1"), b"image" if name != "number" else b"7")
     assert asked(form(*fields.values())) == (b"image", 7)
 
@@ -135,7 +133,7 @@ def test_the_standard_library_reads_the_names_of_fields_in_the_same_way(name: st
     ],
 )
 def test_the_boundary_is_the_parameter_of_that_name(content_type: str, right: bool) -> None:
-    content = form_of((b"Content-Disposition: form-data; name=picture", b"image"), (NUMBER, b"7"))
+    content = form_of((PICTURE, b"image"), (NUMBER, b"7"))
     if right:
         assert asked(Body(content_type, content)) == (b"image", 7)
     else:
@@ -145,8 +143,8 @@ def test_the_boundary_is_the_parameter_of_that_name(content_type: str, right: bo
 
 
 def test_a_form_ends_with_its_last_boundary_and_its_lines_are_the_boundary_alone() -> None:
-    first = form_of((b"Content-Disposition: form-data; name=picture", b"image"), (NUMBER, b"7"))
-    second = form_of((b"Content-Disposition: form-data; name=picture", b"other"), (NUMBER, b"8"))
+    first = form_of((PICTURE, b"image"), (NUMBER, b"7"))
+    second = form_of((PICTURE, b"other"), (NUMBER, b"8"))
     assert asked(Body(f"{FORM}; boundary=b", b"before\r\n" + first + b"\r\n" + second)) == (b"image", 7)
     longer = first.replace(b"--b\r\n", b"--bc\r\n", 1)
     assert problem_of(lambda: asked(Body(f"{FORM}; boundary=b", longer))).kind.slug == "malformed-body"
@@ -202,7 +200,6 @@ def test_other_members_of_a_body_do_not_matter_nor_do_a_byte_order_mark_and_esca
 
 TEXT = b"A" * (WHOLE // 64 // 4 * 4 - 80)
 READING = b'{"picture":"' + TEXT + b'","number":1}'
-PICTURE = b"Content-Disposition: form-data; name=picture"
 LONG = b'Content-Disposition: form-data; name=other; filename="' + b"\\a" * 4050 + b'"'
 
 
@@ -244,4 +241,4 @@ def test_a_problem_comes_whole_from_another_process(slug: str) -> None:
         assert (again.kind, again.detail, str(again), again.headers) == (
             KINDS[slug], "given: expected", "given: expected", problem.headers,
         )  # fmt: skip
-        assert again.as_json("/x") == problem.as_json("/x")
+        assert again.as_dict("/x") == problem.as_dict("/x")

@@ -1,32 +1,37 @@
-"""The page, as its users meet it: a real server and browser, strokes, pictures, what can go wrong; keyboard and axe."""
+"""The page, as its users meet it, with a real server and browser: strokes, pictures, examples, the network that learned
+to add, what can go wrong; keyboard and axe."""
 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from page_checks import (
-    AXE,
-    EVERYWHERE,
     PHONE,
     READ,
     STILL,
     answering,
     centre,
+    choose,
     expect_answer,
-    expect_nobody_hindered,
+    expect_nobody_hindered_anywhere,
     expect_none,
     give,
-    need,
     problem,
     refusal,
     white,
-)
+)  # fmt: skip
 from page_driver import DIGITS, draw, points_of, until
 from sumnist.data.mnist import load_mnist
+from sumnist.files import LEARNED
+from sumnist.inference.onnx import OnnxNetwork
+from sumnist.inference.reader import ADVICE
+from sumnist.lab.study.runs import LEFT_OUT
 from sumnist.lab.suites.photographs import photograph
 
 pytestmark = pytest.mark.browser
@@ -67,19 +72,18 @@ def test_the_number_is_set_by_buttons_arrows_digits_and_typing_and_without_one_t
     draw(page, DIGITS[5])
     expect_answer(page, 5, 7)
     page.click("#more")
-    expect_answer(page, 5, 8)
+    expect(page.locator("#sum")).to_have_text("13")
     page.click("#less")
-    expect_answer(page, 5, 7)
+    expect(page.locator("#sum")).to_have_text("12")
     page.press("body", "3")
-    expect_answer(page, 5, 3)
+    expect(page.locator("#sum")).to_have_text("8")
     page.press("#number", "ArrowUp")
-    expect_answer(page, 5, 4)
+    expect(page.locator("#sum")).to_have_text("9")
     for text, verdict in NO_NUMBERS.items():
         page.fill("#number", text)
         expect(page.locator("#verdict")).to_have_text(verdict)
         expect(page.locator("#digit")).to_have_text("5")
         expect(page.locator("#sum")).to_have_text("?")
-        expect(page.locator(".digits .best .label")).to_have_text("5")
         expect(page.locator(".sums .best")).to_have_count(0)
         expect(page.locator("#announcement")).to_have_text(re.compile(rf"^5\. {verdict}"))
         expect(page.locator("#number")).to_have_attribute("aria-invalid", "true")
@@ -168,10 +172,6 @@ def test_of_a_picture_the_ink_can_be_said_and_of_a_drawing_it_is_known(page: Pag
     page.fill("#number", "9")
     expect_answer(page, 5, 9)
     assert set(page.evaluate("inks")[3:]) == {"dark"}  # until it is changed
-    answering(page, refusal("unsure") | {"how": "light ink, narrow strokes"})
-    page.fill("#number", "7")
-    expect(how).to_have_text("Light ink, narrow strokes.")
-    page.unroute(READ)
     give(page, "drop", "white.png", white())
     expect_none(page, "There is nothing to read.")
     expect(how).to_be_hidden()
@@ -180,30 +180,16 @@ def test_of_a_picture_the_ink_can_be_said_and_of_a_drawing_it_is_known(page: Pag
 # No answer.
 
 
-REFUSALS = {
-    "not a digit": ("This does not look like a digit.", "Draw one of 0 to 9."),
-    "several digits": ("There seems to be more than one digit.", "Draw one, or choose “A number”."),
-    "unsure": ("A 4 (48.0\u00a0%), or an 8 (34.0\u00a0%)?", "Draw it more clearly."),
-    "cut off at the border": ("The digit runs off the edge.", "Leave some room around it."),
-    "too small": ("The digit is too small.", "Draw it larger."),
-    "too little contrast": ("The ink hardly differs from the paper.", "Draw it in a darker colour."),
-    "anything else": ("No answer: anything else.", "Try another picture."),
-}
-"""Reasons, the verdict on the page, and what helps with a drawing."""
-
-
 def test_what_is_refused_has_no_answer_but_a_verdict_and_advice_on_a_drawing_or_a_photograph(page: Page) -> None:
-    for reason, (verdict, hint) in REFUSALS.items():
-        answering(page, refusal(reason))
-        page.press("body", "Escape")
-        draw(page, DIGITS[4])
-        expect_none(page, verdict)
-        expect(page.locator("#hint")).to_have_text(hint)
-        expect(page.locator("#is-there")).to_have_text("A digit: 3.1\u00a0%")
-        page.set_input_files("#file", FIVE)
-        expect_none(page, verdict)
-        advice = refusal(reason)["advice"] or hint.rstrip(".")
-        expect(page.locator("#hint")).to_have_text(f"{advice[:1].upper()}{advice[1:]}.")
+    answering(page, refusal("several digits"))
+    draw(page, DIGITS[4])
+    expect_none(page, "There seems to be more than one digit.")
+    expect(page.locator("#hint")).to_have_text("Draw one, or choose “A number”.")
+    expect(page.locator("#is-there")).to_have_text("A digit: 3.1\u00a0%")
+    page.set_input_files("#file", FIVE)
+    expect_none(page, "There seems to be more than one digit.")
+    advice = ADVICE["several digits"]
+    expect(page.locator("#hint")).to_have_text(f"{advice[:1].upper()}{advice[1:]}.")
 
 
 def test_a_problem_is_told_and_asked_again(page: Page) -> None:
@@ -284,8 +270,7 @@ def test_everything_can_be_done_by_keyboard(page: Page) -> None:
 @pytest.mark.parametrize("page", [{"viewport": {"width": 320, "height": 640}}], indirect=True)
 def test_on_the_narrowest_phone_no_task_sticks_out_and_what_is_touched_is_large_enough(page: Page) -> None:
     for task in ("One digit", "A number", "A sum", "A sheet"):
-        page.get_by_role("radio", name=task).check()
-        page.wait_for_load_state("networkidle")  # what belongs to the task
+        choose(page, task)
         if task in ("One digit", "A number"):
             page.evaluate("scrollTo(0, 0)")
             draw(page, DIGITS[8])
@@ -299,23 +284,121 @@ def test_on_the_narrowest_phone_no_task_sticks_out_and_what_is_touched_is_large_
         assert small == []
 
 
-@EVERYWHERE
+@pytest.mark.parametrize("page", [STILL], indirect=True)
 def test_axe_finds_nothing_in_the_way_of_anybody(page: Page) -> None:
-    need(AXE, "npm install --prefix tests")
-    page.evaluate(AXE.read_text(encoding="utf-8"))
     expect_none(page, BLANK)
-    expect_nobody_hindered(page)
+    expect_nobody_hindered_anywhere(page)
     draw(page, DIGITS[5])
     expect_answer(page, 5, 7)
-    expect_nobody_hindered(page)
+    expect_nobody_hindered_anywhere(page)
     page.set_input_files("#file", FIVE)
     expect(page.locator("#how")).to_be_visible()
-    expect_nobody_hindered(page)
+    expect_nobody_hindered_anywhere(page)
     answering(page, refusal("not a digit") | {"how": "light ink, 13% of each side cut off, part 2"})
     page.fill("#number", "1234567")
     expect_none(page, "This does not look like a digit.")
-    expect_nobody_hindered(page)
+    expect_nobody_hindered_anywhere(page)
     page.route(READ, lambda route: route.abort())
     page.press("#number", "ArrowUp")
     expect_none(page, "The server cannot be reached.")
-    expect_nobody_hindered(page)
+    expect_nobody_hindered_anywhere(page)
+
+
+SHARES = [0.0] * 13 + [0.9, 0.1] + [0.0] * 4
+SAYS_13 = {"sum": 13, "sums": list(range(19)), "sum_probabilities": SHARES, "sum_confidence": 0.9, "left_out": [7] * 10}
+
+
+def four(**changed: Any) -> dict[str, Any]:
+    """The accepted reading of a 4 with 7, as the server answers it."""
+    return refusal("unsure") | {"accepted": True, "reason": None, "beside": SAYS_13, **changed}
+
+
+@pytest.mark.parametrize("page", [STILL], indirect=True)
+def test_its_sums_stand_on_the_same_axis_and_a_number_at_which_it_fails_is_found_and_stays_found(page: Page) -> None:
+    expect(page.locator("#learned-says")).to_have_text("Draw a digit, and see what it says.")
+    expect(page.locator("#hunted")).to_have_text("No pair tried yet: change the number.")
+    answering(page, four())
+    draw(page, DIGITS[4])
+    expect(page.locator("#learned-says")).to_have_text("It says 13 (90.0\u00a0%), which is not 4 + 7 = 11.")
+    told = "It fails here: it says 4 + 7 = 13. It never saw this pair in training. 1 of 100 pairs tried, 1 wrong."
+    expect(page.locator("#hunted")).to_have_text(told)
+    assert page.locator(".learned .bar").count() == 19
+    left = centre(page, ".learned .bar", 0)
+    column = centre(page, ".learned .bar", 1) - left
+    for total in range(19):
+        assert centre(page, ".learned .bar", total) == pytest.approx(left + total * column, abs=0.5)
+    expect(page.locator(".learned .best .label")).to_have_text("13")
+    answering(page, four(beside=SAYS_13 | {"sum": 11}, number=6, sum=10))
+    page.fill("#number", "6")
+    expect(page.locator("#hunted")).to_have_text("It fails here: it says 4 + 6 = 11. 2 of 100 pairs tried, 2 wrong.")
+    answering(page, four(beside=SAYS_13 | {"sum": 12}, number=8, sum=12))
+    page.fill("#number", "8")
+    expect(page.locator("#hunted")).to_have_text("3 of 100 pairs tried, 2 wrong.")
+    expect(page.locator("#hunt")).to_have_attribute("aria-label", re.compile(r"Wrong: 4 \+ 7 = 13; 4 \+ 6 = 11$"))
+    page.click("#clear")
+    assert page.locator("#hunt .wrong").count() == 2
+    answering(page, {name: value for name, value in four().items() if name != "beside"})
+    draw(page, DIGITS[4])
+    expect(page.locator("#sum")).to_have_text("11")
+    expect(page.locator("#beside")).to_be_hidden()
+
+
+def test_the_packaged_network_fails_where_pairs_were_left_out_and_the_page_shows_all_numbers_of_a_digit(
+    page: Page,
+) -> None:
+    network = OnnxNetwork(LEARNED)
+    assert (network.left_out, network.exact) == (LEFT_OUT.tolist(), False)
+    draw(page, DIGITS[4])
+    expect_answer(page, 4, 7)
+    page.click("#all")
+    expect(page.locator("#hunted")).to_contain_text(re.compile(r"10 of 100 pairs tried, [1-9] wrong"))
+    assert page.locator("#hunt .left-out").count() == 10
+    cells = page.locator("#hunt span")
+    expect(cells.nth(40 + int(LEFT_OUT[4]))).to_have_class(re.compile("wrong"))
+    for number in set(range(10)) - {int(LEFT_OUT[4])}:
+        expect(cells.nth(40 + number)).to_have_class("right")
+    expect(page.locator("#number")).to_have_value(str(LEFT_OUT[4]))  # it goes there
+    expect(page.locator("#hunted")).to_contain_text(f"It fails here: it says 4 + {LEFT_OUT[4]} = ")
+    page.fill("#number", "10")
+    expect(page.locator("#learned-says")).to_contain_text("It has no input for 10")
+    expect_answer(page, 4, 10)
+
+
+# Examples.
+
+
+def test_an_example_is_read_at_a_click_of_a_trap_the_page_says_why_and_one_can_be_drawn_on(page: Page) -> None:
+    def press(name: str) -> None:
+        page.get_by_role("button", name=name, exact=True).click()
+
+    for digit in range(10):
+        press(f"A {digit}")
+        expect_answer(page, digit, 7)
+    traps = {"A letter": "This does not look like a digit.", "Two digits": "There seems to be more than one digit."}
+    for name, verdict in traps.items():
+        press(name)
+        expect_none(page, verdict)
+    press("A 4 or a 9")
+    expect(page.locator("#hint")).to_have_text(re.compile(r"^If not, a [49] \([34]\d\.\d\u00a0%\)\.$"))
+    page.click("#clear")
+    for name, digit in (("A one with a long upstroke", 1), ("A seven with a bar", 7)):
+        press(name)
+        expect_answer(page, digit, 7)
+        page.click("#undo")
+        expect_none(page, "Draw a digit from 0 to 9.")
+
+
+def test_the_dice_gives_another_number_and_each_task_has_an_address(page: Page) -> None:
+    numbers = [page.locator("#number").input_value()]
+    for _ in range(12):
+        page.click("#dice")
+        numbers.append(page.locator("#number").input_value())
+    assert all(before != after for before, after in pairwise(numbers))
+    assert set(numbers) <= set("0123456789")
+    for name, address in (("number", "a-number"), ("sum", "a-sum"), ("sheet", "a-sheet"), ("digit", "one-digit")):
+        page.locator(f"input[value={name}]").check()
+        expect(page).to_have_url(re.compile(f"#{address}$"))
+    page.goto(page.url.replace("#one-digit", "#a-number"))
+    expect(page.get_by_role("radio", name="A number")).to_be_checked()
+    page.go_back()
+    expect(page.get_by_role("radio", name="One digit")).to_be_checked()

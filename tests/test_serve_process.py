@@ -1,7 +1,11 @@
-"""How a real `sumnist serve` starts and ends, slow and broken clients, no room."""
+"""How a real `sumnist serve` starts and ends; slow and broken clients, no room, processes that die; its metrics, and
+the files of its page."""
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import gc
 import json
 import os
 import resource
@@ -10,22 +14,47 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from io import BytesIO
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
+from fastapi.testclient import TestClient
 from PIL import Image
+from starlette.requests import ClientDisconnect, Request
 
-from served import FIVE, Server, answer_on, form, metric, request, slow_picture, status_on, wait_until
-from sumnist.errors import ConfigError, RunError
+from drawings import encoded as png
+from readers import broken, mortal, slow, stillborn
+from served import (
+    BLANK,
+    FIVE,
+    SEVEN,
+    Server,
+    answer_on,
+    check_problem,
+    files,
+    form,
+    metric,
+    request,
+    slow_picture,
+    status_on,
+    wait_until,
+)
+from sumnist.errors import ConfigError, RunError, ServeError
 from sumnist.files import PRETRAINED
-from sumnist.serve.app import create_app
-from sumnist.serve.server import listening
+from sumnist.inference.reader import Reader
+from sumnist.serve.app import create_app, listening, serve
+from sumnist.serve.bodies import Body, Inbox
+from sumnist.serve.pool import HOLD
+from sumnist.serve.problems import Problem
+from sumnist.serve.reading import Job, answer_to
 from sumnist.serve.settings import Settings
+
+IN_FLIGHT = "sumnist_requests_in_flight"
 
 
 @pytest.fixture
@@ -33,13 +62,28 @@ def serving() -> Iterator[Callable[..., Server]]:
     """Starts servers, and ends those that a test leaves."""
     servers: list[Server] = []
 
-    def start(*flags: str, **given: Any) -> Server:
-        servers.append(Server(*flags, **given))
+    def start(*flags: str) -> Server:
+        servers.append(Server(*flags))
         return servers[-1]
 
     yield start
     for server in servers:
         server.end()
+
+
+@pytest.fixture(scope="module")
+def strict() -> Iterator[Server]:
+    """A server that waits a second for a request of at most a MiB."""
+    server = Server("--body-mib", "1", "--receive-seconds", "1", "--workers", "1")
+    yield server
+    assert server.end() == (0, "")
+
+
+def sending(server: Server, content: bytes) -> socket.socket:
+    """A connection on which these bytes were sent."""
+    connection = server.connect()
+    connection.sendall(content)
+    return connection
 
 
 def test_it_tells_its_url_and_listens_on_this_machine_alone(shared: Server) -> None:
@@ -65,35 +109,28 @@ def test_what_makes_no_sense_is_one_message(serving: Callable[..., Server], tmp_
             listening("127.0.0.1", port, f"--port {port}")
 
 
-def test_without_its_libraries_it_says_what_to_install(tmp_path: Path) -> None:
-    for name in ("uvicorn", "fastapi", "starlette"):
-        (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('none', name={name!r})")
-    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    result = subprocess.run(
-        [sys.executable, "-m", "sumnist", "serve"], env=os.environ | {"PYTHONPATH": path},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (result.returncode, result.stdout, result.stderr) == (
-        1,
-        "",
-        'sumnist: sumnist serve needs uvicorn, which is not installed; install it with: pip install "sumnist[serve]"\n',
-    )
+def test_without_its_libraries_it_says_what_to_install() -> None:
+    code = "import sys; sys.modules['uvicorn'] = None; from sumnist.cli import main; sys.exit(main(['serve']))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    said = 'sumnist serve needs uvicorn, which is not installed; install it with: pip install "sumnist[serve]"'
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", f"sumnist: {said}\n")
 
 
-def test_sigterm_answers_every_request_that_was_sent_before(serving: Callable[..., Server]) -> None:
+@pytest.mark.parametrize("whom", ["SIGTERM to it alone", "Ctrl-C to all processes"])
+def test_a_signal_answers_every_request_that_was_sent_before(serving: Callable[..., Server], whom: str) -> None:
     server, picture = serving("--workers", "1", "--reading-seconds", "60"), slow_picture()
-    connections = [server.connect() for _ in range(3)]
-    for connection in connections:
-        connection.sendall(request(form(picture)))
-    half = server.connect()
-    half.sendall(request(form(FIVE))[:-20])
-    answered = 'sumnist_requests_total{route="/v1/read"'
-    wait_until(lambda: metric(server, "sumnist_requests_in_flight") + metric(server, answered) >= 4)
-    server.process.send_signal(signal.SIGTERM)
+    connections = [sending(server, request(form(picture))) for _ in range(2)]
+    connections.append(sending(server, request(form(FIVE))[:-20]))
+    wait_until(lambda: metric(server, IN_FLIGHT) + metric(server, 'sumnist_requests_total{route="/v1/read"') >= 3)
+    if whom == "SIGTERM to it alone":
+        server.process.send_signal(signal.SIGTERM)
+    else:
+        for pid in [*children_of(server.process.pid), server.process.pid]:  # as a terminal and systemd do
+            os.kill(pid, signal.SIGINT)
     time.sleep(0.5)
-    half.sendall(request(form(FIVE))[-20:])
-    answers = [answer_on(connection) for connection in [*connections, half]]
-    assert [status for status, _ in answers] == [200] * 4
+    connections[-1].sendall(request(form(FIVE))[-20:])
+    answers = [answer_on(connection) for connection in connections]
+    assert [status for status, _ in answers] == [200] * 3
     assert answers[-1][1]["sum"] == 12
     assert server.end() == (0, "")
 
@@ -101,8 +138,7 @@ def test_sigterm_answers_every_request_that_was_sent_before(serving: Callable[..
 def test_before_it_ends_it_says_that_it_is_not_ready_and_goes_on_answering(serving: Callable[..., Server]) -> None:
     server = serving("--drain-seconds", "1.5")
     assert server.get("/readyz")[0] == 200
-    idle = server.connect()
-    idle.sendall(request(form(FIVE)))
+    idle = sending(server, request(form(FIVE)))
     assert status_on(idle) == 200
     server.process.send_signal(signal.SIGTERM)
     wait_until(lambda: server.get("/readyz")[0] == 503, 1)
@@ -113,14 +149,11 @@ def test_before_it_ends_it_says_that_it_is_not_ready_and_goes_on_answering(servi
     assert server.end() == (0, "")
 
 
-def test_slow_clients_are_cut_while_others_are_served(serving: Callable[..., Server]) -> None:
-    server = serving("--receive-seconds", "1")
+def test_slow_clients_are_cut_while_others_are_served(strict: Server) -> None:
     begun = time.monotonic()
-    slow_body, slow_head, silent = server.connect(), server.connect(), server.connect()
-    slow_body.sendall(request(form(FIVE))[:-10])
-    slow_head.sendall(b"POST /v1/read HTT")
+    slow_body, slow_head, silent = (sending(strict, part) for part in (request(form(FIVE))[:-10], b"POST /v1/", b""))
     for _ in range(4):
-        assert server.read()[1]["sum"] == 12
+        assert strict.read()[1]["sum"] == 12
     status, problem = answer_on(slow_body)
     assert (status, problem["type"]) == (408, "urn:sumnist:problem:request-timeout")
     assert problem["detail"].startswith("the body was not complete after 1 seconds, ")
@@ -128,50 +161,38 @@ def test_slow_clients_are_cut_while_others_are_served(serving: Callable[..., Ser
     assert (status, problem["detail"]) == (408, "the headers were not complete after 1 seconds: send them faster")
     assert silent.recv(10) == b""
     assert 0.8 < time.monotonic() - begun < 10
-    assert server.read()[0] == 200
+    assert strict.read()[0] == 200
 
 
-def test_clients_that_go_away_leave_nothing_behind_and_end_no_process(serving: Callable[..., Server]) -> None:
-    server, picture = serving("--workers", "1", "--reading-seconds", "60"), slow_picture()
-    children = children_of(server.process.pid)
+def test_clients_that_go_away_leave_nothing_behind_and_end_no_process(shared: Server) -> None:
+    picture, children = slow_picture(), children_of(shared.process.pid)
     for sent in (request(form(FIVE))[:-100], request(form(FIVE))):  # in the middle, and before the answer
-        connection = server.connect()
-        connection.sendall(sent)
-        connection.close()
-    wait_until(lambda: metric(server, "sumnist_requests_in_flight") == 0)
+        sending(shared, sent).close()
+    wait_until(lambda: metric(shared, IN_FLIGHT) == 0)
     for _ in range(3):
-        gone = server.connect()
-        gone.sendall(request(form(picture)))
-        wait_until(lambda: metric(server, "sumnist_requests_in_flight") == 1)
+        gone = sending(shared, request(form(picture)))
+        wait_until(lambda: metric(shared, IN_FLIGHT) == 1)
         gone.close()
-        assert server.read()[0] == 200
-    assert children_of(server.process.pid) == children
-    assert server.end() == (0, "")
+        assert shared.read()[0] == 200
+    assert children_of(shared.process.pid) == children
 
 
 def test_a_body_that_is_too_large_is_answered_although_it_is_still_being_sent_and_one_that_nobody_reads_is_cut(
-    serving: Callable[..., Server],
+    strict: Server,
 ) -> None:
-    server = serving("--body-mib", "1", "--receive-seconds", "1")
-    connection = server.connect()
-    connection.sendall(request(b"x" * 2**19, length=2**30))
+    connection = sending(strict, request(b"x" * 2**19, length=2**30))
     assert status_on(connection) == 413
     connection.close()
-    chunked = server.connect()
-    chunked.sendall(b"POST /v1/read HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+    chunked = sending(strict, b"POST /v1/read HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
     chunked.sendall(b"Transfer-Encoding: chunked\r\n\r\n")
     for _ in range(20):
         chunked.sendall(b"10000\r\n" + b"x" * 2**16 + b"\r\n")
     assert status_on(chunked) == 413
     for kind in ("multipart/form-data; boundary=edge", "text/plain"):
-        asked = Request(f"http://127.0.0.1:{server.port}/v1/read", bytes(8 * 2**20), {"Content-Type": kind})
-        with pytest.raises(HTTPError) as caught:  # urllib asks with connection: close
-            urlopen(asked, timeout=20)
-        assert caught.value.code == 413
-        assert json.load(caught.value)["type"] == "urn:sumnist:problem:body-too-large"
-        caught.value.close()
-    unread = server.connect()
-    unread.sendall(b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        headers = {"Content-Type": kind, "Connection": "close"}
+        status, content = strict.get("/v1/read", "POST", bytes(8 * 2**20), **headers)
+        assert (status, json.loads(content)["type"]) == (413, "urn:sumnist:problem:body-too-large")
+    unread = sending(strict, b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
     assert status_on(unread) == 405
     unread.setblocking(False)
 
@@ -185,14 +206,14 @@ def test_a_body_that_is_too_large_is_answered_although_it_is_still_being_sent_an
             return True
 
     wait_until(is_cut, 10)
-    assert server.read()[0] == 200
+    assert strict.read()[0] == 200
 
 
 def test_one_connection_too_many_is_answered_503(serving: Callable[..., Server]) -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, before[1]))  # for the server too, which inherits it
     try:
-        server = serving("--receive-seconds", "60")
+        server = serving("--receive-seconds", "60", "--workers", "1")
         others = [server.connect() for _ in range(1000)]
         status, problem = answer_on(server.connect())
         assert (status, problem["type"]) == (503, "urn:sumnist:problem:busy")
@@ -208,15 +229,13 @@ def test_a_process_that_was_killed_is_replaced_and_none_outlives_a_server_that_w
     serving: Callable[..., Server],
 ) -> None:
     server = serving("--workers", "2")
-    for _ in range(10):
-        assert server.read()[1]["sum"] == 12
     wait_until(lambda: len(children_of(server.process.pid)) == 2)
-    children = children_of(server.process.pid)
-    os.kill(children[0], signal.SIGKILL)
-    wait_until(lambda: len(set(children_of(server.process.pid)) - {children[0]}) == 2)
+    killed, *_ = children_of(server.process.pid)
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: len(set(children_of(server.process.pid)) - {killed}) == 2)
     for _ in range(10):
         assert server.read()[1]["sum"] == 12
-    assert metric(server, 'sumnist_requests_total{route="/v1/read",status="200"}') == 20
+    assert metric(server, 'sumnist_requests_total{route="/v1/read",status="200"}') == 10
     children = children_of(server.process.pid)
     server.process.kill()
     wait_until(lambda: not any(is_running(child) for child in children))  # none outlives it
@@ -225,42 +244,13 @@ def test_a_process_that_was_killed_is_replaced_and_none_outlives_a_server_that_w
     assert log.count("\n") == 1
 
 
-def test_ctrl_c_to_all_processes_ends_the_server_as_sigterm_to_it_alone(serving: Callable[..., Server]) -> None:
-    server, picture = serving("--workers", "1", "--reading-seconds", "60"), slow_picture()
-    connections = [server.connect() for _ in range(2)]
-    for connection in connections:
-        connection.sendall(request(form(picture)))
-    wait_until(lambda: metric(server, "sumnist_requests_in_flight") == 2)
-    for pid in [*children_of(server.process.pid), server.process.pid]:  # as a terminal and systemd do
-        os.kill(pid, signal.SIGINT)
-    assert [answer_on(connection)[0] for connection in connections] == [200, 200]
-    assert server.end() == (0, "")
-
-
-def test_no_address_is_told_while_nobody_can_read(serving: Callable[..., Server], tmp_path: Path) -> None:
-    """The networks are loaded once by the server itself, and then no more."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "import multiprocessing, sys\n"
-        "if 'spawn_main' in ' '.join(sys.orig_argv) and 'resource_tracker' not in ' '.join(sys.orig_argv):\n"
-        "    sys.modules['onnxruntime'] = None\n"
-    )
-    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    server = serving("--workers", "2", environment={"PYTHONPATH": path})
-    assert server.line == ""
-    status, message = server.end()
-    assert (status, message.count("\n")) == (1, 1), message
-    assert message.startswith("sumnist: no process that reads can start: ")
-
-
 @pytest.mark.long
 def test_where_memory_is_short_a_large_picture_fails_and_the_others_do_not(serving: Callable[..., Server]) -> None:
     server = serving("--workers", "1")
     child = children_of(server.process.pid)[0]
     used = int(Path(f"/proc/{child}/statm").read_text().split()[0]) * resource.getpagesize()
     resource.prlimit(child, resource.RLIMIT_AS, (used + 40 * 2**20,) * 2)
-    stream = BytesIO()
-    Image.new("L", (7900, 7900), 255).save(stream, "PNG")
-    status, problem = server.read(stream.getvalue())
+    status, problem = server.read(png(Image.new("L", (7900, 7900), 255)))
     assert (status, problem["type"]) == (413, "urn:sumnist:problem:picture-too-large"), problem
     assert server.read()[1]["sum"] == 12
     assert server.end() == (0, "")
@@ -277,3 +267,226 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def read(client: TestClient, picture: bytes = SEVEN, number: int = 1) -> Any:
+    return client.post("/v1/read", files=files(picture), data={"number": str(number)})
+
+
+def read_at_once(client: TestClient, numbers: Iterable[int], picture: bytes = SEVEN) -> list[Any]:
+    with ThreadPoolExecutor(6) as threads:
+        return list(threads.map(lambda number: read(client, picture, number), numbers))
+
+
+# Limits.
+
+
+def test_a_body_that_is_too_large_is_refused_if_it_says_so_or_not(
+    with_settings: Callable[..., TestClient],
+) -> None:
+    client = with_settings(body_mib=1)
+    check_problem(read(client, bytes(2**20)), 413, "body-too-large")
+    answer = client.post(
+        "/v1/read", content=iter([b"x" * 2**18] * 5), headers={"content-type": "application/json"}
+    )  # in chunks, without a content-length
+    detail = "a body of more than 1,048,576 bytes: expected at most 1 MiB: scale the picture down, or send fewer"
+    check_problem(answer, 413, "body-too-large", detail)
+    assert client.app.state.service.inbox.held == 0  # type: ignore[attr-defined]
+
+
+class Gone(Exception):  # noqa: N818
+    """What a test ends the receiving of a body with."""
+
+
+@pytest.mark.parametrize("way", ["disconnected", "cancelled", "timed out", "failed", "answered"])
+def test_bytes_of_a_body_are_held_until_its_request_ends_in_whatever_way(way: str) -> None:
+    inbox = Inbox(Settings(receive_seconds=0.1))
+    held = []
+
+    async def receive() -> dict[str, Any]:
+        held.append(inbox.held)
+        if len(held) < 4:
+            return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
+        if way == "disconnected":
+            return {"type": "http.disconnect"}
+        if way in ("cancelled", "timed out"):
+            await asyncio.sleep(20)
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def ask() -> None:
+        request = Request({"type": "http", "headers": [(b"content-type", b"application/json")]}, receive)
+        async with inbox.receiving(request) as body:
+            assert (inbox.held, len(body.content)) == (3000, 3000)
+            if way == "failed":
+                raise Gone
+
+    async def go() -> None:
+        task = asyncio.ensure_future(ask())
+        while len(held) < 4:
+            await asyncio.sleep(0)
+        if way == "cancelled":
+            task.cancel()
+        await task
+
+    expected: dict[str, type[BaseException]] = {
+        "disconnected": ClientDisconnect, "cancelled": asyncio.CancelledError, "timed out": Problem, "failed": Gone,
+    }  # fmt: skip
+    error = pytest.raises(expected[way]) if way in expected else nullcontext()
+    with error, ThreadPoolExecutor(1) as thread:  # this one may have a browser's event loop
+        thread.submit(asyncio.run, go()).result()
+    assert (held, inbox.held) == ([0, 1000, 2000, 3000], 0)
+
+
+def test_what_finds_no_room_is_refused_after_a_moment_and_what_waits_is_answered(
+    with_settings: Callable[..., TestClient], tmp_path: Path
+) -> None:
+    client = with_settings(partial(slow, tmp_path), queue=2)
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(read, client) for _ in range(3)]
+        wait_until((tmp_path / "begun").exists)
+        pool = client.app.state.service.pool  # type: ignore[attr-defined]
+        wait_until(lambda: pool._taken == 3)
+        begun = time.monotonic()
+        refused = read(client)
+        assert HOLD <= time.monotonic() - begun < HOLD + 5
+        check_problem(refused, 503, "busy", "3 requests are being read or wait already: try again in a second")
+        assert refused.headers["retry-after"] == "1"
+        later = threads.submit(read, client)
+        (tmp_path / "go").touch()
+        assert [answer.result().json()["sum"] for answer in [*asked, later]] == [8, 8, 8, 8]
+        assert "sumnist_requests_shed_total 1.0\n" in client.get("/metrics").text
+
+
+def test_a_reading_that_takes_too_long_is_stopped_and_the_next_one_has_its_place(
+    with_settings: Callable[..., TestClient], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = with_settings(partial(slow, tmp_path), queue=0, reading_seconds=1)
+    answer = read(client)
+    detail = "no reading within 1 seconds: try again, or with smaller or fewer pictures"
+    check_problem(answer, 503, "reading-timeout", detail)
+    assert answer.headers["retry-after"] == "1"
+    (tmp_path / "go").touch()
+    wait_until(lambda: read(client).status_code == 200, 30)
+    assert client.app.state.service.pool._taken == 0  # type: ignore[attr-defined]
+    assert client.app.state.service.inbox.held == 0  # type: ignore[attr-defined]
+    assert {*caplog.messages} == {"a process that reads was ended by signal 9; another one takes its place"}
+
+
+def test_a_request_that_is_given_up_leaves_its_body_nowhere(
+    with_settings: Callable[..., TestClient], tmp_path: Path
+) -> None:
+    client = with_settings(partial(slow, tmp_path), reading_seconds=1)
+    picture = SEVEN + bytes(10**6)
+    gc.disable()  # they go at once, not when it comes to that
+    try:
+        answers = read_at_once(client, [1] * 6, picture)
+        bodies = [found for found in gc.get_objects() if type(found) is Body]
+    finally:
+        gc.enable()
+    assert {answer.status_code for answer in answers} == {503}
+    assert [body for body in bodies if len(body.content) > 10**6] == []
+    assert client.app.state.service.inbox.held == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("content", [b'{"picture": "", "number": 1, "x": [' + b"[]," * 10**6, b"{" * 10**6, b"no json"])
+def test_a_body_that_was_refused_is_held_nowhere_in_the_process_that_read_it(reader: Reader, content: bytes) -> None:
+    gc.disable()
+    try:
+        job = Job(Body("application/json", content), "/v1/read")
+        answer, body = answer_to(job, reader), weakref.ref(job.body)
+        del job
+        assert isinstance(answer, Problem)
+        assert body() is None
+    finally:
+        gc.enable()
+
+
+def test_a_process_that_dies_costs_its_own_request_alone(
+    with_settings: Callable[..., TestClient], caplog: pytest.LogCaptureFixture
+) -> None:
+    client = with_settings(mortal, workers=2, reading_seconds=60)
+    answers = read_at_once(client, [1, 9, 2, 9, 3, 4])
+    assert [answer.status_code for answer in answers] == [200, 500, 200, 500, 200, 200]
+    assert [answer.json()["sum"] for answer in answers if answer.status_code == 200] == [8, 9, 10, 11]
+    wait_until(lambda: caplog.text.count("was ended by signal 9; another one takes its place") == 2)
+
+
+def test_a_body_that_needs_more_memory_than_there_is_says_so(with_settings: Callable[..., TestClient]) -> None:
+    client = with_settings(partial(broken, MemoryError()))
+    answer = client.post("/v1/read/batch", files=files(SEVEN), data={"number": "1"})
+    detail = "it needs more memory than there is: scale the pictures down, or send fewer"
+    check_problem(answer, 413, "body-too-large", detail, "/v1/read/batch")
+
+
+def test_while_nobody_can_read_no_address_is_told_and_the_reason_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    told: list[str] = []
+    monkeypatch.setattr("sumnist.serve.pool.PAUSE", 0.01)
+    with monkeypatch.context() as patch, ThreadPoolExecutor(1) as thread:  # this one may have a browser's event loop
+        patch.setattr("sumnist.serve.app.create_app", lambda of: create_app(of, partial(stillborn, os.getpid())))
+        with pytest.raises(ServeError, match=r"^no process that reads can start: no memory for the network$"):
+            thread.submit(serve, Settings(workers=2, port=0), told.append).result()
+    assert told == []
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", none_left)
+    app = create_app(Settings(workers=2))
+    with pytest.raises(ServeError, match=r"can start: \[Errno 11\] Resource temporarily unavailable$"), TestClient(app):
+        pass
+
+
+# The state of the server.
+
+
+def test_the_metrics_count_what_happened() -> None:
+    with TestClient(create_app(Settings(workers=1))) as client:
+        for picture in (SEVEN, SEVEN, BLANK, b"none"):
+            read(client, picture)
+        client.post("/v1/read/batch", files=files(SEVEN, BLANK, b"none"), data={"number": "1"})
+        client.post("/v1/read-number", files=files(BLANK))
+        client.get("/nothing")
+        client.get("/docs/", follow_redirects=False)
+        answer = client.get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    values = dict(line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
+    for name, value in {
+        'sumnist_requests_total{route="/v1/read",status="200"}': "3",
+        'sumnist_requests_total{route="/v1/read",status="415"}': "1",
+        'sumnist_requests_total{route="/v1/read/batch",status="200"}': "1",
+        'sumnist_requests_total{route="other",status="404"}': "2",
+        'sumnist_request_seconds_bucket{le="+Inf",route="/v1/read"}': "4",
+        'sumnist_request_seconds_count{route="/v1/read"}': "4",
+        "sumnist_requests_in_flight": "1",  # the one that asks
+        "sumnist_requests_shed_total": "0",
+        'sumnist_readings_total{outcome="accepted"}': "3",
+        'sumnist_requests_total{route="/v1/read-number",status="200"}': "1",
+        'sumnist_request_seconds_count{route="/v1/read-number"}': "1",
+        'sumnist_readings_total{outcome="blank"}': "3",
+        'sumnist_readings_total{outcome="several digits"}': "0",
+        'sumnist_problems_total{problem="unknown-format"}': "2",
+        'sumnist_problems_total{problem="not-found"}': "2",
+    }.items():
+        assert float(values[name]) == float(value), name
+    assert 0 < float(values['sumnist_request_seconds_sum{route="/v1/read"}']) < 60
+
+
+# The page.
+
+
+def test_the_files_of_the_page_are_sent_again_only_if_they_changed_and_every_answer_forbids_what_is_not_its_own(
+    client: TestClient,
+) -> None:
+    kinds = {"/": "html", "/docs": "html", "/static/docs.js": "javascript", "/static/docs.css": "css"}
+    for path, kind in kinds.items():
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")
+        assert answer.headers["content-type"] == f"text/{kind}; charset=utf-8"
+        again = client.get(path, headers={"if-none-match": answer.headers["etag"]})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", answer.headers["etag"])
+        assert client.get(path, headers={"if-none-match": '"another"'}).content == answer.content
+        assert client.head(path).headers["content-length"] == str(len(answer.content))
+        assert path == "/" or "http" not in answer.text.replace("http-equiv", ""), path
+    for path in (*kinds, "/healthz", "/nothing", "/v1/read", "/openapi.json"):
+        headers = client.get(path).headers
+        assert headers["content-security-policy"].startswith("default-src 'self';"), path
+        assert headers["x-content-type-options"] == "nosniff", path

@@ -1,37 +1,41 @@
-"""A real server and raw sockets: each request has one answer, in its turn, whatever stands around it."""
+"""A real server, raw sockets and all that fuzzers send: each request has one answer, in its turn, as the document
+promises it, whatever stands around it."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import socket
 import struct
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from http_fuzz import answers_in
-from served import FIVE, Server, form, metric, request, slow_picture, status_on, wait_until
+from http_fuzz import Case, answered, answers_in, case
+from served import FIVE, Server, form, metric, received_on, request, slow_picture, status_on, wait_until
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = b"GET /fuzz/last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 """After which the server closes, so that all that it says can be received."""
 
 
-def asked(server: Server, *segments: bytes, end: bool = False, heads: tuple[bool, ...] = ()) -> list[tuple[int, Any]]:
-    """Status and JSON of all answers until the connection is closed. `end`: the client closes its sending half at once;
-    `heads`: which answers are to a HEAD."""
+def asked(server: Server, *segments: bytes, end: bool = False) -> list[tuple[int, Any]]:
+    """Status and JSON of all answers until the connection is closed. `end`: the client closes its sending half at
+    once."""
     connection = server.connect()
     for segment in segments:
         connection.sendall(segment)
         time.sleep(0.02 if len(segments) > 1 else 0)
     if end:
         connection.shutdown(socket.SHUT_WR)
-    received = b""
-    while part := connection.recv(2**16):
-        received += part
-    connection.close()
-    return [(status, json.loads(content or "null")) for status, content in answers_in(received, list(heads))]
+    answers = answers_in(received_on(connection), [])
+    return [(status, json.loads(content or "null")) for status, content in answers]
 
 
 def statuses(answers: list[tuple[int, Any]]) -> list[int]:
@@ -69,7 +73,12 @@ def test_a_request_that_stops_being_http_or_is_cut_has_one_answer_wherever_it_st
     broken = request(b"{").partition(b"Content-Length")[0] + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\nx\r\n"
     assert statuses(asked(shared, broken + GET)) == [400]
     assert statuses(asked(shared, GET + request(form(FIVE)) + broken + GET)) == [200, 200, 400]
-    assert statuses(asked(shared, broken.replace(b"/v1/read", b"/healthz") + GET)) in ([400], [405])
+    elsewhere = broken.replace(b"/v1/read", b"/healthz")
+    counted = 'sumnist_requests_total{route="/healthz",status="405"}'
+    before = metric(shared, counted)
+    assert statuses(asked(shared, GET + elsewhere)) == [200, 400]
+    assert metric(shared, counted) == before  # the application never sees what was refused before its turn
+    assert statuses(asked(shared, elsewhere + GET)) in ([400], [405])
     whole = request(form(FIVE))
     for cut in (5, 60, len(whole) - 1):
         assert statuses(asked(shared, whole[:cut], end=True)) == [400]
@@ -129,10 +138,7 @@ def test_head_is_answered_as_get_is_without_the_body(shared: Server) -> None:
         for method in ("GET", "HEAD"):
             connection = shared.connect()
             connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-            received = b""
-            while part := connection.recv(2**16):
-                received += part
-            head, _, body = received.partition(b"\r\n\r\n")
+            head, _, body = received_on(connection).partition(b"\r\n\r\n")
             lines = [
                 line for line in head.split(b"\r\n") if path != "/metrics" or not line.startswith(b"content-length")
             ]
@@ -168,3 +174,75 @@ def test_a_client_of_http_1_0_is_not_told_to_go_on(shared: Server) -> None:
     connection.sendall(head + b"Content-Length: 2\r\n\r\n{}")
     assert connection.recv(12) == b"HTTP/1.1 422"
     connection.close()
+
+
+AT_ONCE = 48
+"""Connections."""
+
+
+def resident(server: Server) -> float:
+    """MB of the server's process that are in memory."""
+    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("VmRSS:"))
+
+
+def wrong_in(server: Server, seeds: range) -> list[str]:
+    """What is not as it must be in the cases of these seeds."""
+    room = asyncio.Semaphore(AT_ONCE)
+    wrong = []
+
+    async def ask(seed: int) -> None:
+        async with room:
+            found: Case = case(seed)
+            try:
+                async with asyncio.timeout(60):
+                    found.check(await answered(server.port, found))
+            except (AssertionError, OSError, TimeoutError) as error:
+                wrong.append(f"seed {seed}, {found.name}, {found.end}: {type(error).__name__} {error}")
+
+    async def ask_all() -> None:
+        await asyncio.gather(*map(ask, seeds))
+
+    with ThreadPoolExecutor(1) as thread:  # this one may have a browser's event loop
+        thread.submit(asyncio.run, ask_all()).result()
+    return wrong
+
+
+def check(count: int, warm: int) -> None:
+    server = Server("--receive-seconds", "4", "--queue", "100")
+    try:
+        assert wrong_in(server, range(count, count + warm)) == []
+        before = resident(server)
+        assert wrong_in(server, range(count)) == []
+        wait_until(lambda: metric(server, "sumnist_requests_in_flight") == 0)
+        wait_until(lambda: resident(server) < 1.1 * before + 20)
+        assert server.read()[1]["sum"] == 12
+    finally:
+        status = server.end()
+    assert status == (0, "")  # and nothing is logged
+
+
+def test_a_few_hundred_fuzzed_connections_have_the_answers_that_are_due_and_leave_nothing_behind() -> None:
+    check(500, warm=50)
+
+
+@pytest.mark.long
+def test_ten_thousand_fuzzed_connections_have_the_answers_that_are_due_and_leave_nothing_behind() -> None:
+    check(10_000, warm=2_000)
+
+
+def test_schemathesis_finds_no_answer_that_the_document_does_not_promise() -> None:
+    server = Server("--batch", "4")
+    try:
+        result = subprocess.run(
+            [Path(sys.executable).parent / "schemathesis", "run", f"http://127.0.0.1:{server.port}/openapi.json",
+             "--phases", "examples,coverage,fuzzing", "--max-examples", "10", "--seed", "1", "--no-color"],
+            cwd=Path(__file__).resolve().parent.parent, capture_output=True, text=True, check=False, timeout=240,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stdout
+        assert re.search(r"Selected: 6/6\s+Tested: 6", result.stdout), result.stdout
+        for route in ("/v1/read", "/v1/read/batch", "/v1/read-number"):  # both what is right and what is wrong
+            assert metric(server, f'sumnist_requests_total{{route="{route}",status="200"}}') > 0
+            assert metric(server, f'sumnist_requests_total{{route="{route}",status="422"}}') > 0
+    finally:
+        assert server.end() == (0, "")

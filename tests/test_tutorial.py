@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from run_tutorial import PAGE, ran
+from sumnist.cli import parse
 from sumnist.cli.commands import COMMANDS
-from sumnist.cli.flags import parse
 from sumnist.inference.reader import ADVICE
 
 ROOT = PAGE.parents[1]

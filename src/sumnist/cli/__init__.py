@@ -1,18 +1,28 @@
-"""The command line: the one place that prints and exits."""
+"""The command line: the one place that prints and exits. From words to a command by argparse, whose flags are the
+fields of the commands' dataclasses."""
 
 from __future__ import annotations
 
+import argparse
+import ast
+import difflib
+import functools
 import inspect
 import sys
 from collections.abc import Sequence
+from dataclasses import MISSING, is_dataclass, replace
+from itertools import pairwise, takewhile
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
-from sumnist.cli.commands import COMMANDS
-from sumnist.cli.door import answer, current_folder, open_streams, say
-from sumnist.cli.flags import parse
-from sumnist.config import unknown
-from sumnist.errors import ConfigError
-
-__all__ = ["main"]
+from sumnist.cli.commands import COMMANDS, Command, Graph, Train
+from sumnist.cli.door import answer, open_streams, say
+from sumnist.config import Config, check_fields, flag, preset, shown, unknown
+from sumnist.errors import ConfigError, DataError
+from sumnist.files import CONFIG
+from sumnist.model.folder import begun
+from sumnist.serve.settings import Settings
 
 TRACEBACK = "--traceback"
 USAGE = """\
@@ -43,10 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(given: list[str]) -> int:
-    if not given or given[0] in ("-h", "--help"):
+    """Run the command that these words name; the exit code. Raises what ends it."""
+    name, *rest = given or ["--help"]
+    if name in ("-h", "--help"):
         say(USAGE.format(commands=listed("")))
         return 0 if given else 2
-    name, rest = given[0], given[1:]
     if inner := listed(f"{name} "):
         if not rest or rest[0] in ("-h", "--help"):
             say(f"usage: sumnist {name} COMMAND [OPTIONS]\n\ncommands:\n{inner}")
@@ -60,7 +71,10 @@ def run(given: list[str]) -> int:
     if name not in COMMANDS:
         raise ConfigError(unknown("command", name, tuple(COMMANDS)))
     command = parse(name, rest)
-    current_folder()
+    try:
+        Path.cwd()
+    except OSError as error:  # some libraries end the process over that
+        raise DataError("the current folder is gone: change to one that is there") from error
     return command.run()
 
 
@@ -69,3 +83,125 @@ def listed(start: str) -> str:
     kinds = {name: kind for name, kind in COMMANDS.items() if name.startswith(start)}
     width = max(map(len, kinds), default=0)
     return "\n".join(f"  {name:{width}} {inspect.getdoc(kind)}".partition("\n")[0] for name, kind in kinds.items())
+
+
+# Flags.
+
+POSITIONAL = {"pictures": "PICTURE", "source": "SOURCE", "run_folder": "RUN", "runs": "RUN", "equation": "WORD",
+              "marks": "MARKS"}  # fmt: skip
+"""Fields that are given without a flag, and what the help calls them."""
+GROUPS = {
+    "run": "preset task out overwrite resume start_from seed device precision threads",
+    "data": "data_dir validation fold largest_number numbers_per_image augment augment_strength outliers soft_labels "
+    "digits addends operation",
+    "network": "encoder fusion number_encoding sum_target",
+    "loss": "digit_loss digit_weight sum_weight label_smoothing smoothing_fades supervision",
+    "optimiser": "epochs strips batch_size optimizer lr betas weight_decay schedule warmup lr_floor ema",
+}
+"""The parts of the help of a command that takes a configuration, with the fields in each."""
+
+
+def parse(name: str, words: list[str]) -> Command:
+    """The command with its flags; those of a configuration start from the preset that `--preset` names."""
+    kind, flat = COMMANDS[name], [part for word in words for part in word.split("=", 1)]
+    config = preset(dict(pairwise(flat)).get("--preset", "default") if kind in (Train, Graph) else "default")
+    parser = parser_of(name, config)
+    parser.check_flags(words)
+    values = vars(parser.parse_intermixed_args(words)).items()
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values}
+    own = {key: given.pop(key) for key in kind.__dataclass_fields__ if key in given}
+    parts: dict[str, Any] = {"config": config, "settings": Settings()}
+    command = kind(**own, **{part: replace(parts[part], **given) for part in parts.keys() & kind.__dataclass_fields__})
+    check_fields(command)
+    if isinstance(command, Train) and command.resume and (begun(command.folder) / CONFIG).exists():
+        from sumnist.model.checkpoint import read_config
+
+        config = read_config(begun(command.folder))  # so that a flag that was given then need not be given again
+        command = replace(command, config=replace(config, **given), out=command.folder)
+    return command
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that complains in one line, as everything here does."""
+
+    def error(self, message: str, mend: str = "") -> NoReturn:
+        """Raise `ConfigError` with argparse's message and the mend."""
+        command, mend = self.prog.removeprefix("sumnist "), mend or f"see `{self.prog} --help`"
+        raise ConfigError(f"{command}: {message.removeprefix('argument ')}; {mend}")
+
+    def print_help(self, file: object = None) -> None:
+        """Print the help as everything is printed here: argparse's own way loses it without a word."""
+        say(self.format_help().rstrip("\n"))
+
+    def check_flags(self, words: list[str]) -> None:
+        """Refuse a flag that does not exist, and name the nearest one that does."""
+        flags = [name for action in self._actions for name in action.option_strings]
+        for word in takewhile(lambda word: word != "--", words):
+            name = word.partition("=")[0]
+            if name.startswith("--") and name not in flags:
+                near = difflib.get_close_matches(name, flags, n=1, cutoff=0.7)
+                self.error(f"{name}: no such flag", f"did you mean {near[0]}?" if near else "")
+
+
+def parser_of(name: str, config: Config) -> Parser:
+    """What reads and explains the flags of a command; those of a configuration show the values of `config`."""
+    kind = COMMANDS[name]
+    parts: list[Any] = [hint for hint in get_type_hints(kind).values() if is_dataclass(hint)]
+    usage = f"sumnist {name} [OPTIONS]" if parts else None
+    parser = Parser(f"sumnist {name}", usage, kind.__doc__, argument_default=argparse.SUPPRESS, allow_abbrev=False)
+    place_of: dict[str, Any] = {}
+    for title in GROUPS if Config in parts else ():
+        place_of |= dict.fromkeys(GROUPS[title].split(), parser.add_argument_group(title))
+    for owner in (kind, *parts):
+        hints = get_type_hints(owner)
+        for key, doc in docs_of(owner).items():
+            default = getattr(config if owner is Config else owner, key, MISSING)
+            names, options = [flag(key)], shape_of(hints[key]) | {"dest": key}
+            if key == "number":
+                names, options["metavar"] = [flag(key), "-n"], "INT"
+            elif key in POSITIONAL:
+                names, options["metavar"] = [options.pop("dest")], POSITIONAL[key]
+                if "nargs" in options:
+                    options["nargs"] = "+"
+                elif default is None:
+                    options |= {"nargs": "?", "default": None}
+            elif default is MISSING:
+                options["required"] = True
+            elif owner is Config and "action" in options:
+                options["action"] = argparse.BooleanOptionalAction
+            untold = default in (None, ()) or default is False or "(default:" in doc
+            hint = " (required)" if default is MISSING else "" if untold else f" (default: {shown(default)})"
+            place_of.get(key, parser).add_argument(*names, help=(doc + hint).replace("%", "%%"), **options)
+    return parser
+
+
+def shape_of(hint: Any) -> dict[str, Any]:
+    """How argparse is to read a value of this type."""
+    if hint is bool:
+        return {"action": "store_true"}
+    kinds = [kind for kind in get_args(hint) if kind not in (NoneType, ...)]
+    if get_origin(hint) is Literal:
+        return {"choices": kinds}
+    if get_origin(hint) is tuple:
+        return shape_of(kinds[0]) | {"nargs": "*" if ... in get_args(hint) else len(kinds)}
+    return shape_of(kinds[0]) if kinds else {"type": path if hint is Path else hint, "metavar": hint.__name__.upper()}
+
+
+def path(word: str) -> Path:
+    """The path that `word` names."""
+    if not word or "\0" in word:
+        raise argparse.ArgumentTypeError(f"{word!r} is no name, expected that of a file or a folder")
+    return Path(word)
+
+
+@functools.cache
+def docs_of(kind: type) -> dict[str, str]:
+    """The line under each field of a dataclass; those of fields that it inherits come last."""
+    docs: dict[str, str] = {}
+    for base in kind.__mro__[:-1]:
+        (tree,) = ast.parse(inspect.getsource(base)).body
+        for node, below in pairwise(tree.body if isinstance(tree, ast.ClassDef) else ()):
+            match node, below:
+                case ast.AnnAssign(ast.Name(key)), ast.Expr(ast.Constant(str(doc))):
+                    docs[key] = doc
+    return docs

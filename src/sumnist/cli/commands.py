@@ -6,25 +6,78 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from sumnist.cli.door import complain, say
-from sumnist.cli.options import OfModel, OfNumbers, OfStrips, WorkerCount
-from sumnist.cli.sheets import SheetCommand
-from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine
-from sumnist.errors import ConfigError, SumnistError
-from sumnist.files import NUMBERS, PRETRAINED, write_atomically
+from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine, flag
+from sumnist.errors import ConfigError, LayoutError, OutputError, SumnistError
+from sumnist.files import NUMBERS, PRETRAINED, check_replaceable, read_whole, write_atomically
 from sumnist.serve.settings import Settings
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from sumnist.batch.score import NumberOptions
+    from sumnist.sheets.layout import Layout, Person
 
-__all__ = ["COMMANDS", "Command"]
+Shown = tuple[dict[str, Any], str, "Image.Image | None"]
+"""What is shown of a reading: as JSON, as text, and how it came about."""
+WorkerCount = Annotated[int, Range(0, 1_024, "a whole number from 0, which is one for each core, to 1,024")]
+"""Processes that share the work."""
+MISTAKE = 0.02
+"""As `sheets/check` has it, which needs NumPy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfModel:
+    """What the commands share that read with a network."""
+
+    model: Path = PRETRAINED
+    """ONNX file or run folder of the network to use (default: the one that comes with the package)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfStrips(OfModel):
+    """What the commands share that read numbers of any length."""
+
+    read_with: ReadingEngine = "ours"
+    """what reads the numbers: ours (a network of strips), ocr (a general reader of text, of the extra [ocr]) or both"""
+    digits: str | None = None
+    """how many digits the numbers have: 4, or 1-6, or 3- for 3 or more (default: any number)"""
+    decimal: Literal[".", ","] | None = None
+    """the sign before the decimals of the numbers (default: they are whole)"""
+
+    def number_options(self) -> NumberOptions:
+        """How to read numbers. Raises `ConfigError`."""
+        from sumnist.batch.score import NumberOptions
+        from sumnist.inference.numbers import bounds_written
+
+        digits = (1, None) if self.digits is None else bounds_written(self.digits)
+        if digits is None:
+            raise ConfigError(
+                f"--digits {self.digits}: expected how many there are, such as 4, the least and the most, such as 1-6, "
+                "or 3- for 3 or more"
+            )
+        return NumberOptions(self.read_with, digits, self.decimal)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfNumbers(OfStrips):
+    """What the commands share that read numbers if they are asked to."""
+
+    numbers: bool = False
+    """read a number of any length on each picture, on one line, instead of one digit"""
+
+    def options(self) -> NumberOptions | None:
+        """How to read numbers; None if digits are to be read. Raises `ConfigError`."""
+        for name in ("read_with", "digits", "decimal") if not self.numbers else ():
+            given = getattr(self, name)
+            if given != getattr(OfNumbers, name):
+                raise ConfigError(f"{flag(name)} {given}: is of numbers; add --numbers, or leave {flag(name)} out")
+        return self.number_options() if self.numbers else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +103,7 @@ class Train:
         return self.out or Path("runs") / f"{c.preset}-{design}seed{c.seed}"
 
     def run(self) -> int:
+        """Do it; the exit code."""
         from sumnist.training.devices import launched
         from sumnist.training.loop import train
 
@@ -97,71 +151,59 @@ class Evaluate:
     """print JSON instead of a table"""
 
     def run(self) -> int:
+        """Do it; the exit code."""
         self.check()
-        result: Any
-        if self.labels is not None or self.suite == "numbers":
-            result = self.of_numbers()
-            text = result.table()
-        elif self.suite is not None or self.folder is not None:
-            from sumnist.inference.reader import Reader
-            from sumnist.lab.suites.measure import folder, robustness
-
-            reader = Reader(self.run_folder or PRETRAINED)
-            result = folder(reader, self.folder, self.ink) if self.folder else robustness(reader, self.half)
-            text = result.table()
-        elif self.run_folder is not None:
-            result, text = self.of_run(self.run_folder)
-        else:
-            raise ConfigError("evaluate: no RUN, expected a run folder, --suite or --folder")
+        result, text = self.measured()
         say(json.dumps(result.as_dict(), indent=2) if self.json else text)
         return 1 if getattr(result, "bad_rows", ()) else 0
 
     def check(self) -> None:
         """Raise `ConfigError` for flags that do not go together."""
-        if self.ink != "auto" and self.folder is None:
-            raise ConfigError(f"--ink {self.ink}: is of the pictures of --folder; add that flag, or leave --ink out")
-        if self.suite is not None and self.folder is not None:
-            raise ConfigError("--suite --folder: two things to measure on; choose one")
-        if self.labels is not None and self.folder is None:
-            raise ConfigError(f"--labels {self.labels}: is of the pictures of --folder; add that flag")
-        if self.decimal is not None and self.labels is None:
-            raise ConfigError(f"--decimal {self.decimal}: is of the texts in --labels; add that flag, or leave it out")
-        if self.read_with is not None and self.labels is None and self.suite != "numbers":
-            raise ConfigError(
-                f"--read-with {self.read_with}: is of numbers; add --suite numbers or --labels, or leave it out"
-            )
+        alone = self.folder is None
+        for wrong, message in (
+            (self.ink != "auto" and alone,
+             f"--ink {self.ink}: is of the pictures of --folder; add that flag, or leave --ink out"),
+            (self.suite is not None and not alone, "--suite --folder: two things to measure on; choose one"),
+            (self.labels is not None and alone,
+             f"--labels {self.labels}: is of the pictures of --folder; add that flag"),
+            (self.decimal is not None and self.labels is None,
+             f"--decimal {self.decimal}: is of the texts in --labels; add that flag, or leave it out"),
+            (self.read_with is not None and self.labels is None and self.suite != "numbers",
+             f"--read-with {self.read_with}: is of numbers; add --suite numbers or --labels, or leave it out"),
+            (self.suite is None and alone and self.run_folder is None,
+             "evaluate: no RUN, expected a run folder, --suite or --folder"),
+        ):  # fmt: skip
+            if wrong:
+                raise ConfigError(message)
 
-    def of_run(self, run_folder: Path) -> tuple[Any, str]:
-        """The figures of a run, and their table."""
+    def measured(self) -> tuple[Any, str]:
+        """The figures, and their table."""
+        if self.suite is not None or self.folder is not None:
+            from sumnist.inference.numbers import Numbers
+            from sumnist.inference.reader import Reader, model_file
+            from sumnist.lab.suites.measure import folder, labelled, numbers, robustness
+
+            engine = self.read_with or "ours"
+            if self.labels is None and self.suite != "numbers":
+                reader = Reader(self.run_folder or PRETRAINED)
+                figures: Any = folder(reader, self.folder, self.ink) if self.folder else robustness(reader, self.half)
+            else:
+                lines = Numbers(model_file(self.run_folder) if self.run_folder else NUMBERS)
+                if self.folder is None or self.labels is None:
+                    figures = numbers(lines, self.half, engine)
+                else:
+                    figures = labelled(lines, self.folder, self.labels, engine, self.decimal, self.ink)
+            return figures, figures.table()
         from sumnist.evaluation.text import sum_table, table
         from sumnist.model.checkpoint import load_config
         from sumnist.training.evaluate import evaluate_run, evaluate_sums
 
-        if load_config(run_folder).task == "addition":
-            sums = evaluate_sums(run_folder, self.data_dir)
+        assert self.run_folder is not None
+        if load_config(self.run_folder).task == "addition":
+            sums = evaluate_sums(self.run_folder, self.data_dir)
             return sums, sum_table(sums)
-        grid = evaluate_run(run_folder, self.data_dir)
+        grid = evaluate_run(self.run_folder, self.data_dir)
         return grid, table(grid)
-
-    def of_numbers(self) -> Any:
-        """The figures of a reader of numbers."""
-        from sumnist.inference.numbers import Numbers
-        from sumnist.inference.reader import model_file
-        from sumnist.lab.suites.measure import labelled, numbers
-
-        reader = Numbers(model_file(self.run_folder) if self.run_folder else NUMBERS)
-        engine = self.read_with or "ours"
-        if self.folder is None or self.labels is None:
-            return numbers(reader, self.half, engine)
-        return labelled(reader, self.folder, self.labels, engine, self.decimal, self.ink)
-
-
-class Shown(NamedTuple):
-    """What is shown of a reading: as JSON, as text, and how it came about."""
-
-    values: dict[str, Any]
-    text: str
-    drawing: Image.Image | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +224,7 @@ class Predict(OfNumbers):
     digit stands"""
 
     def run(self) -> int:
+        """Do it; the exit code."""
         from sumnist.pictures.steps import as_png
 
         options = self.options()
@@ -189,15 +232,15 @@ class Predict(OfNumbers):
         failed, drawings = 0, []
         for picture in self.pictures:
             try:
-                shown = read(picture)
+                values, text, drawing = read(picture)
             except SumnistError as error:
                 if len(self.pictures) == 1:
                     raise
                 failed += 1
                 complain(str(error))
                 continue
-            say(json.dumps({"picture": str(picture), **shown.values}) if self.json else shown.text)
-            drawings += [shown.drawing] if shown.drawing else []
+            say(json.dumps({"picture": str(picture), **values}) if self.json else text)
+            drawings += [drawing] if drawing else []
         if self.show is not None and drawings:
             write_atomically(self.show, as_png(drawings))
         return 1 if failed else 0
@@ -218,8 +261,7 @@ class Predict(OfNumbers):
 
         def read(picture: Path) -> Shown:
             reading, steps = reader.read_shown(picture, number, self.ink, steps=self.show is not None)
-            drawing = None if self.show is None else strip(steps)
-            return Shown(reading.as_dict(), described(str(picture), reading), drawing)
+            return reading.as_dict(), described(str(picture), reading), strip(steps) if self.show else None
 
         return read
 
@@ -246,7 +288,7 @@ class Predict(OfNumbers):
                 said = [f"not accepted, {reading.reason}"] if reading.reason else []
                 marks = list(zip(reading.text, reading.places, strict=True))
                 drawing = marked(found, reading.box, reading.image, marks, [*said, *text.splitlines()[1:]])
-            return Shown(values, text, drawing)
+            return values, text, drawing
 
         return read
 
@@ -268,6 +310,7 @@ class Solve(OfStrips):
     """print a line of JSON"""
 
     def run(self) -> int:
+        """Do it; the exit code."""
         from sumnist.batch.score import strips_file
         from sumnist.cli.words import solution_described
         from sumnist.inference.numbers import Numbers
@@ -301,6 +344,7 @@ class Score(OfNumbers):
     """replace what --out holds"""
 
     def run(self) -> int:
+        """Do it; the exit code."""
         from sumnist.batch.score import score
         from sumnist.batch.sources import whole
 
@@ -314,6 +358,215 @@ class Score(OfNumbers):
         return 1 if done.failed else 0
 
 
+# Paper forms.
+
+
+@dataclass(frozen=True, kw_only=True)
+class SheetNew:
+    """Print a form for handwritten numbers, whose total checks them.
+    As in `sumnist sheet new 9,7,13,12 --out cover.pdf`: questions with these largest marks, and their total. It also
+    writes cover.toml, the layout: change it and print it with --from. Needs the extra [sheets]."""
+
+    marks: str | None = None
+    """the largest mark of each question, such as 9,7.5,13 (required, unless --from)"""
+    out: Path
+    """PDF file to write; a new layout goes beside it, into a file whose name ends in .toml"""
+    from_: Path | None = None
+    """TOML file of the layout to print, instead of MARKS"""
+    people: Path | None = None
+    """CSV file with a line for each person: an identity or a name, and perhaps a name behind it (default: one blank
+    page)"""
+    title: str | None = None
+    """what is printed above a new layout (default: Exam)"""
+    paper: Literal["A4", "Letter"] | None = None
+    """paper of a new layout (default: A4)"""
+    font: Path | None = None
+    """TrueType file of the font, for letters that are neither Latin, Greek, Cyrillic, Armenian nor Georgian"""
+
+    def run(self) -> int:
+        """Write the PDF, and a new layout beside it; the exit code."""
+        from sumnist.sheets.layout import Layout, read_people
+        from sumnist.sheets.printing import pdf
+
+        if (self.marks is None) == (self.from_ is None):
+            raise ConfigError(
+                "sheet new: expected either MARKS, such as 9,7,13,12, or --from layout.toml: give one of them"
+            )
+        check_replaceable(self.out)
+        beside = self.out.with_suffix(".toml")
+        if self.from_ is not None:
+            for name in ("title", "paper"):
+                if getattr(self, name) is not None:
+                    raise ConfigError(f"{flag(name)} {getattr(self, name)}: is in {self.from_}: change it there")
+            layout = Layout.load(self.from_)
+        else:
+            layout = Layout.of_line(self.marks or "", self.title or "Exam", self.paper or "A4")
+            if self.out.suffix == ".toml":
+                raise OutputError(f"{self.out}: is the name of a layout, expected that of a PDF: choose another --out")
+            if beside.exists():
+                check_replaceable(beside)
+                if read_whole(beside) != layout.to_toml().encode():
+                    raise OutputError(
+                        f"{beside}: is another layout than the new one: print it with --from {beside}, or choose "
+                        "another --out"
+                    )
+        people = [] if self.people is None else read_people(self.people)
+        write_atomically(self.out, pdf(layout, people, self.font))
+        pages = f"{max(1, len(people)):,} page{'s' * (len(people) > 1)}"
+        if self.from_ is not None:
+            say(f"{self.out}: {pages}")
+        else:
+            write_atomically(beside, layout.to_toml())
+            say(f"{self.out}: {pages}; {beside}: the layout, which reading them needs")
+        if not people and layout.identity.kind == "printed":
+            say(
+                "Nobody is named in its code, so reading cannot tell whose a sheet is: name them with --people, or "
+                f'change [identity] in {self.from_ or beside} to kind = "digits" and print that with --from'
+            )
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SheetRead:
+    """Read photographed or scanned forms, checked by their totals.
+    As in `sumnist sheet read photos/ scans.pdf --layout cover.toml --out marks.xlsx`, which also writes marks.jsonl and
+    marks.toml, for `sumnist sheet review`. Killed and started again, it goes on where it stopped. Needs the extra
+    [sheets]."""
+
+    pictures: tuple[Path, ...]
+    """photographs, PDF files, or folders of both"""
+    layout: Path
+    """TOML file of the layout, which `sumnist sheet new` wrote"""
+    out: Path
+    """table to write: .xlsx, .csv or .jsonl"""
+    people: Path | None = None
+    """CSV file of those whose sheets are expected, for their names and for who is missing; for .xlsx and
+    .jsonl"""
+    mistakes: Annotated[float, Range(0, 0.5, "a probability from 0 to 0.5, such as 0.02")] = MISTAKE
+    """how often a total is expected to be added up wrongly"""
+    read_with: ReadingEngine = "ours"
+    """what reads numbers in strips: this package's network (ours), a general reader of text (ocr), or both"""
+    engine: Engine = "local"
+    """local (the cores of this machine) or ray (a Ray cluster: the one that RAY_ADDRESS names)"""
+    workers: WorkerCount = 0
+    """processes that read; 0 is one for each core"""
+    overwrite: bool = False
+    """replace what --out holds"""
+
+    def run(self) -> int:
+        """Read all sheets, say what became of them; the exit code."""
+        from sumnist.sheets.batch import read_batch
+        from sumnist.sheets.layout import Layout, read_people
+
+        if self.out.suffix not in (".xlsx", ".csv", ".jsonl"):
+            raise ConfigError(f"--out {self.out}: expected a name that ends in .xlsx, .csv or .jsonl")
+        if self.people is not None and self.out.suffix == ".csv":
+            raise ConfigError(f"--people {self.people}: is for .xlsx and .jsonl: leave it out, or change --out")
+        layout = Layout.load(self.layout)
+        people = [] if self.people is None else read_people(self.people)
+        if self.out.suffix != ".csv":
+            self.check_beside(layout)
+        done = read_batch(
+            self.pictures, layout, self.rows, self.mistakes, self.read_with, self.engine, self.workers, self.overwrite,
+            progress=sys.stderr.isatty(), then=lambda: self.finish(layout, people),
+        )  # fmt: skip
+        counts = f"{done.rows:,} sheet{'s' * (done.rows != 1)}, {done.failed:,} unreadable"
+        say(f"{self.out}: {counts}; {done.read_now / max(done.seconds, 1e-9):,.1f} a second")
+        return 1 if done.failed else 0
+
+    @property
+    def rows(self) -> Path:
+        """Where a row for each sheet goes."""
+        return self.out.with_suffix(".jsonl") if self.out.suffix == ".xlsx" else self.out
+
+    def check_beside(self, layout: Layout) -> None:
+        """Raise `OutputError` if what is to be written, or would belong to it, is there and another's."""
+        from sumnist.sheets.review import beside
+
+        if self.out != self.rows:
+            check_replaceable(self.out)
+            if self.out.exists() and not self.overwrite and not self.rows.exists():
+                raise OutputError(f"--out {self.out}: is there already: name another file or add --overwrite")
+        toml = self.rows.with_suffix(".toml")
+        if toml.exists():
+            check_replaceable(toml)
+            try:
+                same = type(layout).load(toml) == layout  # in whatever words
+            except LayoutError:
+                same = False
+            if not same:
+                raise OutputError(
+                    f"{toml}: is not the layout {self.layout}, and reading writes that there: move it away, or choose "
+                    "another --out"
+                )
+        if (said := beside(self.rows)).exists():
+            raise OutputError(
+                f"{said}: has what people said of the sheets that were read before: go on with `sumnist sheet review "
+                f"{self.rows}`, or choose another --out"
+            )
+
+    def finish(self, layout: Layout, people: Sequence[Person]) -> None:
+        """Write what goes with the rows of all sheets, and say what became of these."""
+        from sumnist.sheets.batch import Summary
+        from sumnist.sheets.review import export, read_rows
+
+        if self.out.suffix == ".csv":
+            return
+        if not (toml := self.rows.with_suffix(".toml")).exists():
+            write_atomically(toml, layout.to_toml())
+        if self.out == self.rows:
+            found = Summary(layout, people, read_rows(self.rows, layout))
+        else:
+            found = export(self.rows, layout, self.out, people)
+        say(found.text())
+
+
+@dataclass(frozen=True, kw_only=True)
+class SheetReview:
+    """Look at the sheets that need a person, on a page in the browser.
+    As in `sumnist sheet review marks.jsonl`, with what `sumnist sheet read` wrote. Corrections are kept as they are
+    made, in marks.corrections.jsonl; Ctrl-C ends it, and next time it goes on where it was. Needs the extra [serve]."""
+
+    marks: Path
+    """JSONL file of the sheets that were read"""
+    layout: Path | None = None
+    """TOML file of their layout (default: the one beside MARKS with its name)"""
+    people: Path | None = None
+    """CSV file of those whose sheets are expected, for the workbook"""
+    port: Annotated[int, Range(0, 65_535)] = 0
+    """port of this machine for the page; 0 takes a free one"""
+    no_browser: bool = False
+    """only print the address of the page"""
+
+    def run(self) -> int:
+        """Serve the page until Ctrl-C; the exit code."""
+        from sumnist.serve.review import review
+        from sumnist.sheets.layout import Layout, read_people
+
+        if self.marks.suffix in (".xlsx", ".csv"):
+            raise ConfigError(
+                f"{self.marks}: is a table for people, expected the rows that were read: name the .jsonl file beside "
+                "it, or read the sheets with --out marks.xlsx"
+            )
+        layout = Layout.load(self.layout or self.marks.parent / f"{self.marks.stem}.toml")
+        people = [] if self.people is None else read_people(self.people)
+        if not review(self.marks, layout, self.port, self.open, people=people):
+            say(f"{self.marks}: no sheet in it needs a person: nothing to do")
+        return 0
+
+    def open(self, url: str, left: int) -> None:
+        """Say where the page is, and open it."""
+        from threading import Thread
+        from webbrowser import open as show
+
+        say(f"{url}: {left:,} sheet{'s' * (left != 1)} to look at; Ctrl-C ends this")
+        if not self.no_browser:  # a browser in the terminal would hold up the server
+            Thread(target=show, args=(url,), daemon=True).start()
+
+
+# And others.
+
+
 @dataclass(frozen=True, kw_only=True)
 class Serve:
     """Read over HTTP, with a page to draw on.
@@ -323,7 +576,8 @@ class Serve:
     settings: Settings = field(default_factory=Settings)
 
     def run(self) -> int:
-        from sumnist.serve.server import serve
+        """Do it; the exit code."""
+        from sumnist.serve.app import serve
 
         serve(self.settings, lambda url: say(f"{url}: reading; its API: {url}/docs"))
         return 0
@@ -342,6 +596,7 @@ class Export:
     """weights and activations in 8 bits, of a network of digits or numbers: fewer bytes; its accuracy is shown, too"""
 
     def run(self) -> int:
+        """Do it; the exit code."""
         from sumnist.training.export import export_run
 
         done = export_run(self.run_folder, self.out, self.int8)
@@ -370,6 +625,7 @@ class Demo(OfModel):
     """draw the same pairs again (default: new ones every time)"""
 
     def run(self) -> int:
+        """Do it; the exit code."""
         from sumnist.cli.words import Style, demo
         from sumnist.inference.reader import Reader
 
@@ -387,6 +643,7 @@ class Graph:
     """file to write (default: print the SVG)"""
 
     def run(self) -> int:
+        """Do it; the exit code."""
         from sumnist.model.diagram import draw
 
         picture = draw(self.config)
@@ -406,6 +663,7 @@ class Compare:
     """run folders that `sumnist evaluate` has measured"""
 
     def run(self) -> int:
+        """Do it; the exit code."""
         from sumnist.training.evaluate import compare_runs
 
         say(compare_runs(self.runs))
@@ -438,6 +696,7 @@ class Study:
     """runs at once, each on one thread; 0 is one for each core"""
 
     def run(self) -> int:
+        """Do it; the exit code."""
         from sumnist.lab.study.designs import VARIANTS, quick, variant
         from sumnist.lab.study.report import report
         from sumnist.lab.study.runs import conduct, jobs_of, read_rows, repeat
@@ -455,7 +714,10 @@ class Study:
         return 0
 
 
-Command = Train | Evaluate | Predict | Solve | Score | SheetCommand | Serve | Export | Demo | Graph | Compare | Study
+Command = (
+    Train | Evaluate | Predict | Solve | Score | SheetNew | SheetRead | SheetReview | Serve | Export | Demo | Graph
+    | Compare | Study
+)  # fmt: skip
 COMMANDS: dict[str, type[Command]] = {
     re.sub("(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower(): kind for kind in get_args(Command)
 }

@@ -16,10 +16,8 @@ from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 
-from sumnist.errors import DataError, MissingExtraError, SumnistError
+from sumnist.errors import MissingExtraError, SumnistError
 from sumnist.files import cannot_write
-
-__all__ = ["answer", "complain", "current_folder", "open_streams", "say"]
 
 BROKEN_PIPE, INTERRUPTED, UNFORESEEN = 141, 130, 70
 """Exit codes: what a shell shows for SIGPIPE and SIGINT, and EX_SOFTWARE of sysexits.h."""
@@ -121,14 +119,6 @@ def known(error: BaseException) -> str:
         name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else error.filename
         return f"{name}: cannot be used ({reason}): check its name and permissions"
     return f"the system says: {reason}: mend that, and run the command again" if error.errno in MACHINE else ""
-
-
-def current_folder() -> Path:
-    """The current folder. Raises `DataError` if it was deleted: some libraries end the process over that."""
-    try:
-        return Path.cwd()
-    except OSError as error:
-        raise DataError("the current folder is gone: change to one that is there") from error
 
 
 def report(text: str, words: Sequence[str]) -> str:

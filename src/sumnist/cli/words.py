@@ -18,8 +18,6 @@ from sumnist.data.sampling import draw_numbers
 from sumnist.inference.numbers import NumberReading
 from sumnist.inference.reader import REASONS, Reader, Reading
 
-__all__ = ["Style", "demo", "described", "number_described", "solution_described"]
-
 SIDE = 20
 """Pixels of an image that are shown: the longer side of every MNIST digit is 20 or less."""
 WIDTH = 24
@@ -83,7 +81,7 @@ def solution_described(solution: Solution, count: int = 3) -> str:
         if one.together not in (None, one.value)
     ]
     for name, value, *others in rows:
-        known = zip([f"{name:{widths[0]}}", f"{value:>{widths[1]}}", *others], widths, strict=True)
+        known = zip([name, value.rjust(widths[1]), *others], widths, strict=True)
         lines.append("  ".join(["", *(text.ljust(width) for text, width in known)]).rstrip())
     if solution.is_true:
         least, most = map(percent, solution.is_true)
@@ -183,21 +181,23 @@ def demo(reader: Reader, count: int = 6, seed: int = 0, style: Style | None = No
         drawing(image, style) + caption(reading, digit, style)
         for image, reading, digit in zip(images, readings, digits, strict=True)
     ]
-    rows = [side_by_side(blocks[start : start + ACROSS]) for start in range(0, count, ACROSS)]
+    rows = [
+        "\n".join(GAP.join(line).rstrip() for line in zip(*blocks[start : start + ACROSS], strict=True)).rstrip("\n")
+        for start in range(0, count, ACROSS)
+    ]
     right_digits = sum(reading.digit == digit for reading, digit in zip(readings, digits, strict=True))
     right_sums = sum(reading.sum == digit + reading.number for reading, digit in zip(readings, digits, strict=True))
     tally = f"{count} {'pair' if count == 1 else 'pairs'}: digit right in {right_digits}, sum right in {right_sums}"
     return "\n\n".join([*rows, tally])
 
 
-def side_by_side(blocks: list[list[str]]) -> str:
-    """Blocks of as many lines, each line `WIDTH` columns wide, in one row; without empty lines at its end."""
-    return "\n".join(GAP.join(line).rstrip() for line in zip(*blocks, strict=True)).rstrip("\n")
-
-
 def drawing(pixels: NDArray[np.uint8], style: Style) -> list[str]:
     """A uint8 image `[28, 28]` as lines of text, one character for two pixels, one above the other."""
-    shown = around_ink(pixels)
+    rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
+    top, left = (
+        min(max((int(inked[0]) + int(inked[-1]) + 1 - SIDE) // 2, 0), len(pixels) - SIDE) for inked in (rows, columns)
+    )  # so that the middle of the ink's bounding box is in the middle
+    shown = pixels[top : top + SIDE, left : left + SIDE]
     upper, lower = shown[::2], shown[1::2]  # [10, 20]
     if style.unicode:
         characters, places = HALF_BLOCKS, 2 * (upper >= 128) + (lower >= 128)
@@ -205,15 +205,6 @@ def drawing(pixels: NDArray[np.uint8], style: Style) -> list[str]:
         mean = (upper.astype(int) + lower) / 510
         characters, places = SHADES, np.rint(mean * (len(SHADES) - 1)).astype(int)
     return ["".join(characters[place] for place in line).ljust(WIDTH) for line in places]
-
-
-def around_ink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The 20×20 pixels around the middle of the ink's bounding box."""
-    rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
-    top, left = (
-        min(max((int(inked[0]) + int(inked[-1]) + 1 - SIDE) // 2, 0), len(pixels) - SIDE) for inked in (rows, columns)
-    )
-    return pixels[top : top + SIDE, left : left + SIDE]
 
 
 def caption(reading: Reading, digit: int, style: Style) -> list[str]:

@@ -1,35 +1,47 @@
-"""The application: its paths, and what all of them share: headers, counts and the shape of errors."""
+"""The server: its paths, and what all of them share (headers, counts and the shape of errors); where it listens, how it
+starts and ends. One process moves bytes, those of its pool read."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import logging
+import math
+import os
+import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn import Config, Server
 
+from sumnist.environment import core_count
+from sumnist.errors import ConfigError, ServeError
+from sumnist.inference.numbers import NUMBER_ADVICE
+from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE
+from sumnist.memory import return_freed_memory
 from sumnist.serve import models
-from sumnist.serve.bodies import Inbox
-from sumnist.serve.metrics import Metrics, MetricsText
-from sumnist.serve.models import AskedDigit, AskedNumber, body_of, problems
+from sumnist.serve.bodies import AskedDigit, AskedNumber, Inbox, body_of
+from sumnist.serve.models import problems
 from sumnist.serve.pool import Pool
-from sumnist.serve.problems import MEDIA_TYPE, Problem, problem_of
-from sumnist.serve.protocol import LINGER
-from sumnist.serve.reading import Job, Load, answering, load_readers
+from sumnist.serve.problems import KINDS, MEDIA_TYPE, Problem, problem_of
+from sumnist.serve.protocol import LINGER, protocol_with
+from sumnist.serve.reading import ACCEPTED, Job, Load, answering, load_readers
 from sumnist.serve.settings import Settings
-
-__all__ = ["HEADERS", "STATIC", "Service", "answer_of", "create_app", "files_of"]
 
 LOG = logging.getLogger("sumnist.serve")
 HEADERS = [
@@ -46,22 +58,88 @@ TYPES = {
 }  # fmt: skip
 """Types by suffix; those of the system may be wrong, or changed by whoever set it up."""
 PAGES = {"/": "index.html", "/about": "about.html", "/docs": "docs.html"}
+OTHER = "other"
+TIMED = ("/v1/read", "/v1/read/batch", "/v1/read-number")
+ROUTES = (*TIMED, "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/", "/static")
+"""The routes that are told apart; any other path counts as "other"."""
+EDGES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper edges of the histogram's buckets, in seconds."""
+OUTCOMES = (ACCEPTED, *REASONS.values(), NOT_A_DIGIT, UNSURE, *NUMBER_ADVICE)
+KEEP_ALIVE = 30
+"""Seconds for which a connection without a request is kept."""
+GRACE = 0.25
+"""Seconds at the end in which nobody can connect any more, for requests that were sent before their clients knew."""
 
-Flag = Literal["true", "false"]
-Image = Annotated[Flag, Query(description="true: add what the network saw, 28 rows of 28 numbers from 0 to 1.")]
-Beside = Annotated[Flag, Query(description="true: add what the second network says, if the server has one.")]
-Inside = Annotated[
-    Flag, Query(description="true: add the steps to what the network saw, all that was tried, and its layers.")
-]
-Evidence = Annotated[Flag, Query(description="true: add which places of what the network saw speak for which digits.")]
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class MetricsText(Response):
+    """Prometheus' text format."""
+
+    media_type = CONTENT_TYPE_PLAIN_0_0_4
+
+
+class Metrics:
+    """The counts of a server."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+
+        def made(kind: Any, name: str, text: str, *labels: str, **more: Any) -> Any:
+            return kind(f"sumnist_{name}", text, labels, registry=self._registry, **more)
+
+        seconds = "Seconds from a request's headers to the end of its answer."
+        self._requests = made(Counter, "requests", "Requests answered, by route and status.", "route", "status")
+        self._seconds = made(Histogram, "request_seconds", seconds, "route", buckets=EDGES)
+        self._in_flight = made(Gauge, "requests_in_flight", "Requests that are being received, read or answered.")
+        self._shed = made(Counter, "requests_shed", "Requests answered 503 because there was no room.")
+        self._readings = made(Counter, "readings", "Pictures read: accepted, or the reason why not.", "outcome")
+        by_type = "Pictures and requests that came to a problem, by its type."
+        self._problems = made(Counter, "problems", by_type, "problem")
+        for counts, values in ((self._seconds, TIMED), (self._readings, OUTCOMES), (self._problems, KINDS)):
+            for value in values:
+                counts.labels(value)  # shown as 0 until it occurs
+
+    def begin(self) -> float:
+        """Count a request that has come; the moment, for `end`."""
+        self._in_flight.inc()
+        return time.perf_counter()
+
+    def end(self, path: str, status: int, begun: float) -> None:
+        """Count its answer; the `status` is 0 if its client gave it up, and only its end counts."""
+        self._in_flight.dec()
+        if not status:
+            return
+        route = "/static" if path.startswith("/static/") else path if path in ROUTES else OTHER
+        self._requests.labels(route, status).inc()
+        if route in TIMED:
+            self._seconds.labels(route).observe(time.perf_counter() - begun)
+
+    def count(self, outcome: str | Problem) -> None:
+        """Count what came of a picture, one of `OUTCOMES`, or the problem with it or its request."""
+        if isinstance(outcome, Problem):
+            self._problems.labels(outcome.kind.slug).inc()
+            self._shed.inc(outcome.kind.slug == "busy")
+        else:
+            self._readings.labels(outcome).inc()
+
+    def refused(self, problem: Problem) -> None:
+        """Count a connection that was closed with a problem before its request had a route."""
+        self.count(problem)
+        self._requests.labels(OTHER, problem.kind.status).inc()
+
+    def answer(self) -> MetricsText:
+        """All counts."""
+        return MetricsText(generate_latest(self._registry))
 
 
 class Service:
     """Processes that read, with their limits, and what is counted. `ready` until the server is told to end."""
 
-    def __init__(self, settings: Settings, load: Load, metrics: Metrics) -> None:
-        self.settings, self.metrics, self.ready = settings, metrics, True
-        self.pool = Pool(settings.processes, settings.queue, settings.reading_seconds, partial(answering, load))
+    def __init__(self, settings: Settings, load: Load) -> None:
+        self.settings, self.metrics, self.ready = settings, Metrics(), True
+        processes = settings.workers or core_count()
+        self.pool = Pool(processes, settings.queue, settings.reading_seconds, partial(answering, load))
         self.inbox = Inbox(settings)
 
     async def answer(self, request: Request, **wanted: Any) -> Response:
@@ -70,14 +148,14 @@ class Service:
         try:
             await self.pool.room()  # before the body, so that a server that is full spends nothing on it
             async with self.inbox.receiving(request) as body:
-                answer = await self.pool.run(Job(body, path, **wanted), path)
+                content, outcomes = await self.pool.run(Job(body, path, **wanted), path)
         except ClientDisconnect:
             return Response()  # to nobody
         except Problem as problem:  # FastAPI would hold its traceback in a cycle, and so the body
             return self.refusal(problem, path)
-        for outcome in answer.outcomes:
+        for outcome in outcomes:
             self.metrics.count(outcome)
-        return Response(answer.content, media_type="application/json")
+        return Response(content, media_type="application/json")
 
     def refusal(self, error: Exception, path: str) -> Response:
         """The answer to a request that failed with `error`, which is counted, and logged if it is not the request's."""
@@ -90,10 +168,10 @@ class Service:
 
 def answer_of(problem: Problem, path: str) -> Response:
     """The answer to a request for `path` that is a problem."""
-    return Response(problem.as_json(path), problem.kind.status, problem.headers | NOT_KEPT, MEDIA_TYPE)
+    return JSONResponse(problem.as_dict(path), problem.kind.status, problem.headers | NOT_KEPT, MEDIA_TYPE)
 
 
-def create_app(settings: Settings, load: Load | None = None, metrics: Metrics | None = None) -> FastAPI:
+def create_app(settings: Settings, load: Load | None = None) -> FastAPI:
     """The application, which any ASGI server serves.
 
     Args:
@@ -101,7 +179,6 @@ def create_app(settings: Settings, load: Load | None = None, metrics: Metrics | 
             request's head) are not the application's.
         load: Called in each process that reads, and once here, for its reader and its second reader, or None; it is
             pickled. By default those that `settings` name.
-        metrics: Where requests are counted; None: for this application alone.
 
     Returns:
         The application; its `state.service` is the `Service`.
@@ -112,7 +189,7 @@ def create_app(settings: Settings, load: Load | None = None, metrics: Metrics | 
     """
     load = load or partial(load_readers, settings)
     exact = load()[0].exact  # before any process starts, so that what is wrong with a network is said once
-    service = Service(settings, load, metrics or Metrics())
+    service = Service(settings, load)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -128,8 +205,7 @@ def create_app(settings: Settings, load: Load | None = None, metrics: Metrics | 
     )  # fmt: skip
     app.add_middleware(Envelope, service=service)
     app.state.service = service
-    add_readings(app, service, exact)
-    add_state(app, service)
+    add_paths(app, service, exact)
     files = files_of(STATIC)
     for name, answer in files.items():
         app.add_route(f"/static/{name}", answer, ["GET"], include_in_schema=False)
@@ -168,7 +244,9 @@ class Envelope:
                 status, headers = message["status"], [*message["headers"], *HEADERS]
                 if not self._service.ready or (not asked and any(name == b"expect" for name, _ in scope["headers"])):
                     headers.append((b"connection", b"close"))  # without "100 continue" the body may come, or may not
-                lingers = status >= 400 and not arrived and closes(scope, headers)
+                said = {(name, value.lower()) for name, value in (*scope["headers"], *headers)}
+                closes = scope["http_version"] == "1.0" or (b"connection", b"close") in said
+                lingers = status >= 400 and not arrived and closes
                 await send({**message, "headers": headers})
             else:
                 await send({**message, "more_body": lingers})
@@ -203,37 +281,45 @@ async def refused(request: Request, error: Exception) -> Response:
     raise Problem("method-not-allowed", f"{request.method:.20} {path:.100}: expected {allowed}", allow=allowed)
 
 
-def closes(scope: Scope, headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether the connection is closed after the answer with these headers."""
-    connection = [value.lower() for name, value in [*scope["headers"], *headers] if name == b"connection"]
-    return scope["http_version"] == "1.0" or b"close" in connection
-
-
 # Paths.
 
 
-def add_readings(app: FastAPI, service: Service, exact: bool) -> None:
-    """Those that read."""
-    most = service.settings.batch
+Flag = Literal["true", "false"]
+IMAGE = "true: add what the network saw, 28 rows of 28 numbers from 0 to 1."
+
+
+class Flags(BaseModel):
+    """What else an answer shall have."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    image: Annotated[Flag, Query(description=IMAGE)] = "false"
+    beside: Flag = "false"
+    """true: add what the second network says, if the server has one."""
+    inside: Flag = "false"
+    """true: add the steps to what the network saw, all that was tried, and its layers."""
+    evidence: Flag = "false"
+    """true: add which places of what the network saw speak for which digits."""
+
+
+def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
+    """Those that read, and those that say how the server is."""
+    most, of_state = service.settings.batch, problems(*models.OF_STATE)
 
     @app.post(
         "/v1/read", operation_id="read", summary="Read one picture and add a number", tags=["readings"],
         response_model=models.Reading, response_description="The reading, accepted or not.",
         responses=problems(*models.OF_READING), openapi_extra=body_of(AskedDigit, exact),
     )  # fmt: skip
-    async def read(
-        request: Request, image: Image = "false", beside: Beside = "false", inside: Inside = "false",
-        evidence: Evidence = "false",
-    ) -> Response:  # fmt: skip
-        flags = {"image": image, "beside": beside, "inside": inside, "evidence": evidence}
-        return await service.answer(request, **{name: flag == "true" for name, flag in flags.items()})
+    async def read(request: Request, flags: Annotated[Flags, Query()]) -> Response:
+        return await service.answer(request, **{name: flag == "true" for name, flag in flags})
 
     @app.post(
         "/v1/read/batch", operation_id="readBatch", summary="Read several pictures", tags=["readings"],
         response_model=models.Readings, response_description="A reading or a problem for each picture.",
         responses=problems(*models.OF_BATCH), openapi_extra=body_of(AskedDigit, exact, most),
     )  # fmt: skip
-    async def read_batch(request: Request, image: Image = "false") -> Response:
+    async def read_batch(request: Request, image: Annotated[Flag, Query(description=IMAGE)] = "false") -> Response:
         return await service.answer(request, image=image == "true", most=most)
 
     @app.post(
@@ -244,14 +330,9 @@ def add_readings(app: FastAPI, service: Service, exact: bool) -> None:
     async def read_number(request: Request) -> Response:
         return await service.answer(request, of_a_number=True)
 
-
-def add_state(app: FastAPI, service: Service) -> None:
-    """Those that say how the server is."""
-    responses = problems(*models.OF_STATE)
-
     @app.get(
         "/healthz", operation_id="healthz", summary="Whether the process lives", tags=["server"],
-        response_model=models.Status, response_description="It does.", responses=responses,
+        response_model=models.Status, response_description="It does.", responses=of_state,
     )  # fmt: skip
     async def healthz() -> Response:
         return JSONResponse({"status": "alive"}, headers=NOT_KEPT)
@@ -268,14 +349,14 @@ def add_state(app: FastAPI, service: Service) -> None:
 
     @app.get(
         "/metrics", operation_id="metrics", summary="Counts and times, for Prometheus", tags=["server"],
-        response_class=MetricsText, response_description="Its text format.", responses=responses,
+        response_class=MetricsText, response_description="Its text format.", responses=of_state,
     )  # fmt: skip
     async def metrics() -> Response:
         return service.metrics.answer()
 
     @app.get(
         "/openapi.json", operation_id="openapi", summary="This document", tags=["server"],
-        response_model=dict[str, Any], response_description="OpenAPI 3.1.", responses=responses,
+        response_model=dict[str, Any], response_description="OpenAPI 3.1.", responses=of_state,
     )  # fmt: skip
     async def document() -> Response:
         return JSONResponse(app.openapi(), headers=NOT_KEPT)
@@ -301,3 +382,129 @@ def files_of(folder: Path) -> dict[str, Callable[[Request], Awaitable[Response]]
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.suffix in TYPES
     }
+
+
+# Start and end.
+
+
+def serve(settings: Settings, started: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C, and then until every request that was sent is answered.
+
+    Args:
+        settings: Where to listen, with which networks, and the limits.
+        started: Called once with the URL, as soon as requests are answered there.
+
+    Raises:
+        ConfigError: The address cannot be listened on, or the second network computes its sum.
+        RunError: One of the networks is none of sumnist.
+        ServeError: The processes that read cannot be started, or not any more.
+    """
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")  # the server's log is on stderr
+    return_freed_memory()
+    app = create_app(settings)
+    host, port = settings.host, settings.port
+    with listening(host, port, f"--host {host} --port {port}") as listener:
+        server = ReadingServer(app, app.state.service, lambda: started(url_of(listener)))
+        server.run(sockets=[listener])
+    if server.failure is not None:
+        raise server.failure
+
+
+def listening(host: str, port: int, flags: str) -> socket.socket:
+    """A socket bound to the address, for which `flags` stand in messages. Raises `ConfigError`."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            if os.name == "posix":
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except OSError:
+            listener.close()
+            raise
+    except (OSError, UnicodeError) as error:
+        reason = str(getattr(error, "strerror", None) or error).lower()
+        raise ConfigError(
+            f"{flags}: cannot listen there ({reason}), expected an address of this machine and a free port: choose "
+            "another one, or --port 0 for any"
+        ) from error
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """The URL at which a socket listens."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class TellingServer(Server):
+    """uvicorn's server, which says when it can be asked, and ends without complaint, within `end_seconds`. A request
+    must come in within `receive_seconds`."""
+
+    def __init__(
+        self, app: ASGIApp, receive_seconds: float, end_seconds: int, metrics: Metrics, started: Callable[[], None]
+    ) -> None:
+        super().__init__(
+            Config(
+                app, http=protocol_with(receive_seconds, metrics.refused), ws="none", lifespan="on", log_level="error",
+                access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE,
+                timeout_graceful_shutdown=end_seconds,
+            )
+        )  # fmt: skip
+        self._started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self._started()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM or Ctrl-C: end; a second one: at once."""
+        del sig, frame
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+class ReadingServer(TellingServer):
+    """One that at its end first says for a while that it is not ready, so that a balancer notices."""
+
+    def __init__(self, app: ASGIApp, service: Service, started: Callable[[], None]) -> None:
+        settings = service.settings
+        end_seconds = int(settings.receive_seconds + settings.reading_seconds) + 5
+        super().__init__(app, settings.receive_seconds, end_seconds, service.metrics, started)
+        self._service = service
+        self._end = math.inf
+        self.failure: ServeError | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen once a process can read, and say so."""
+        try:
+            await self._service.pool.start()
+        except ServeError as error:
+            self.failure = error
+            self.should_exit = True
+            return
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM or Ctrl-C: end in a while; a second one: at once."""
+        del sig, frame
+        if self._service.ready:
+            self._service.ready = False
+            self._end = time.monotonic() + self._service.settings.drain_seconds
+        else:
+            self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: whether to end."""
+        self.failure = self._service.pool.failure
+        if self.failure is not None or time.monotonic() >= self._end:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, wait for requests that are about to arrive, and answer all."""
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(GRACE)
+        await super().shutdown(sockets)

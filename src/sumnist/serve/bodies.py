@@ -1,8 +1,8 @@
-"""The body of a request: received within its limits, then parsed into the values of its fields.
+"""The body of a request: received within its limits, then parsed and checked, in the process that reads the pictures.
 
 It is a form (`multipart/form-data`, as browsers and `curl -F` send it) or JSON with the pictures in base64. No body is
-larger than the limit, so it is parsed whole, in memory, in the process that reads the pictures. What the values mean
-is for `serve/models`.
+larger than the limit, so it is parsed whole, in memory. What may be asked is described by pydantic models, from which
+FastAPI makes the OpenAPI document.
 
 The parser of forms is our own: python-multipart finds the parts, which are ten lines here, but leaves the names in
 their headers to the standard library's `email.message`, which takes the end of "a\\" for an escaped quote and needs
@@ -15,23 +15,29 @@ import asyncio
 import binascii
 import json
 import re
+import reprlib
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar, NoReturn
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, SkipValidation, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, WithJsonSchema
 from starlette.requests import ClientDisconnect, Request
 
+from sumnist.config import InkColour, Range, ReadingEngine
+from sumnist.errors import ConfigError, NumberError
+from sumnist.inference.ctc import Digits
+from sumnist.inference.numbers import bounds_written, check_sign
+from sumnist.inference.reader import check_ink, check_number
 from sumnist.serve.problems import Problem
 from sumnist.serve.settings import MIB, Settings
 
-__all__ = ["FORM", "JSON", "Asked", "Body", "Inbox", "Values", "invalid", "values_of"]
-
 FORM, JSON = "multipart/form-data", "application/json"
 PICTURE = "picture"
+MOST_BODIES = 8
+"""Of the largest size, how many may be held at once."""
 MOST_HEADERS = 8192
 """Bytes of the headers of a part of a form."""
 MOST_DIGITS = 1000
@@ -43,8 +49,7 @@ CONTROL = r"\x00-\x08\n-\x1f\x7f"
 TOKEN, PLAIN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", rf'[^\s"\\;,{CONTROL}]*'
 QUOTED = rf'"([^"\\{CONTROL}]*(?:\\[^{CONTROL}][^"\\{CONTROL}]*)*)"'
 PARAMETER = re.compile(rf"[ \t]*;[ \t]*(?:({TOKEN})=(?:{QUOTED}|({PLAIN})))?[ \t]*")
-"""One parameter of a header, or none after a superfluous semicolon. `email.message` has a parser too, but takes the end
-of "a\\" for an escaped quote, and time that grows with the square of the length."""
+"""One parameter of a header, or none after a superfluous semicolon."""
 ESCAPED = re.compile(r"\\(.)")
 FOLD = re.compile(r"\r\n[ \t]+")
 BOUNDARY = re.compile(r"[^\x00-\x1f\x7f]{0,69}[^\x00-\x20\x7f]")
@@ -62,29 +67,14 @@ class Body:
     content: bytes
 
 
-class Asked(BaseModel):
-    """What may be said of a picture: the fields, those that must be there first, and an `EXAMPLE` of them in JSON."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True, use_attribute_docstrings=True)
-    EXAMPLE: ClassVar[str]
-    picture: Annotated[
-        bytes | Problem,
-        SkipValidation,
-        WithJsonSchema({"type": "string", "format": "byte", "contentEncoding": "base64"}),
-    ]
-    """The bytes of the file of a picture: PNG, JPEG, WebP and others; in JSON in base64 without line breaks."""
-
-
-Values = dict[str, Any]
-"""What is said of one picture, by the names of fields, without those that are left out: of the picture its bytes, or
-the problem with them; of others what JSON has, or the whole number or text in a form."""
+# Receiving.
 
 
 class Inbox:
     """Receives bodies: each within a size and a time, all together within the memory that is set aside for them."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._mib, self._seconds = settings.body_mib, settings.receive_seconds
         self.held = 0
         """Bytes of the bodies that are being received or worked on."""
 
@@ -94,10 +84,17 @@ class Inbox:
         `ClientDisconnect` if the client goes away before it has sent all."""
         headers = dict(reversed(request.scope["headers"]))  # of several with one name, the first
         content_type = headers.get(b"content-type", b"").decode("latin-1")
-        self._check_headers(headers, content_type)
-        seconds = self._settings.receive_seconds
-        chunks: list[bytes] = []
-        size, more = 0, True
+        length = headers.get(b"content-length", b"0")[:20]
+        if length.isdigit() and int(length) > self._mib * MIB:
+            raise self._too_large(f"{length.decode()} bytes")
+        encoding = headers.get(b"content-encoding", b"identity").decode("latin-1")
+        if encoding.lower() != "identity":
+            detail = f"content-encoding {encoding!r:.40}: expected none: send the body as it is"
+            raise Problem("unsupported-media-type", detail)
+        if media_type(content_type) not in (FORM, JSON):
+            detail = f"content-type {content_type!r:.80}: expected {FORM} or {JSON}: send one of these"
+            raise Problem("unsupported-media-type", detail)
+        seconds, chunks, size, more = self._seconds, list[bytes](), 0, True
         try:
             try:
                 async with asyncio.timeout(seconds):
@@ -108,9 +105,9 @@ class Inbox:
                         chunk, more = message.get("body", b""), message.get("more_body", False)
                         size += len(chunk)
                         self.held += len(chunk)
-                        if size > self._settings.body_bytes:
-                            raise self._too_large(f"more than {self._settings.body_bytes:,} bytes")
-                        if self.held > self._settings.held_bytes:
+                        if size > self._mib * MIB:
+                            raise self._too_large(f"more than {self._mib * MIB:,} bytes")
+                        if self.held > MOST_BODIES * self._mib * MIB:
                             raise Problem("busy", "the bodies of other requests fill the memory: try again in a second")
                         chunks.append(chunk)
             except TimeoutError as error:
@@ -122,22 +119,9 @@ class Inbox:
         finally:
             self.held -= size
 
-    def _check_headers(self, headers: dict[bytes, bytes], content_type: str) -> None:
-        length = headers.get(b"content-length", b"0")[:20]
-        if length.isdigit() and int(length) > self._settings.body_bytes:
-            raise self._too_large(f"{length.decode()} bytes")
-        encoding = headers.get(b"content-encoding", b"identity").decode("latin-1")
-        if encoding.lower() != "identity":
-            detail = f"content-encoding {encoding!r:.40}: expected none: send the body as it is"
-        elif media_type(content_type) not in (FORM, JSON):
-            detail = f"content-type {content_type!r:.80}: expected {FORM} or {JSON}: send one of these"
-        else:
-            return
-        raise Problem("unsupported-media-type", detail)
-
     def _too_large(self, size: str) -> Problem:
-        most = f"at most {self._settings.body_mib} MiB"
-        return Problem("body-too-large", f"a body of {size}: expected {most}: scale the picture down, or send fewer")
+        detail = f"a body of {size}: expected at most {self._mib} MiB: scale the picture down, or send fewer"
+        return Problem("body-too-large", detail)
 
 
 def media_type(content_type: str) -> str:
@@ -145,52 +129,191 @@ def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def values_of(body: Body, asked: type[Asked], most: int | None = None) -> list[Values]:
-    """What is said of each of 1 to `most` pictures, in order; without `most`, of the one that there must be.
+# What may be asked.
 
-    A picture that is not base64 has its problem in its place. Raises `Problem` for what is wrong with the body as a
-    whole.
+MOST_NUMBER = 2**53 - 1
+"""Larger numbers are not exact in the JSON of many languages; nor are the negative ones."""
+DIGITS = r"([1-9][0-9]{0,2})(-([1-9][0-9]{0,2})?)?"
+"""How many digits a number has: 4, 1-6 or 3-."""
+COUNT = Range(1, 50)
+"""Candidates that may be asked for. In Python there may be more; the time grows with them."""
+TEN = 10
+"""Candidates that come if nothing else is asked."""
+
+
+def checked(number: Any, info: ValidationInfo) -> int:
+    """The number as the reader takes it, if JSON writes it and its sums exactly. Raises `NumberError`."""
+    whole = check_number(number, bool(info.context))
+    if abs(whole) > MOST_NUMBER:
+        raise NumberError(
+            f"number of {len(str(abs(whole))) if abs(whole) < 10**100 else 'very many'} digits: expected one from "
+            f"-{MOST_NUMBER} to {MOST_NUMBER}: those that every JSON library keeps exact"
+        )
+    return whole
+
+
+def bounds_of(digits: Any) -> Digits:
+    """The least and the most number of digits, written as 4, 1-6 or 3-. Raises `ConfigError`."""
+    if type(digits) in (int, str) and re.fullmatch(DIGITS, str(digits)) and (bounds := bounds_written(str(digits))):
+        return bounds
+    raise ConfigError(
+        f"digits {reprlib.repr(digits)}: expected how many there are, such as 4, or the least and the most, such as "
+        "1-6 or 3-: leave it out for any number"
+    )
+
+
+def check_decimal(sign: Any) -> str | None:
+    """The decimal sign, which JSON leaves out where there is none. Raises `ConfigError`."""
+    return check_sign("null" if sign is None else sign)
+
+
+def check_engine(engine: Any) -> Any:
+    """`engine`, if it is one. Raises `ConfigError`."""
+    if engine not in get_args(ReadingEngine):
+        raise ConfigError(f"engine {reprlib.repr(engine)}: expected ours, ocr or both: leave it out for ours")
+    return engine
+
+
+def check_count(count: Any) -> int:
+    """`count`, if so many candidates may be asked for. Raises `ConfigError`."""
+    number: int | None = COUNT.taken(count, int)
+    if number is None:
+        raise ConfigError(f"count {reprlib.repr(count)}: expected {COUNT.named(int)}: leave it out for {TEN}")
+    return number
+
+
+Ink = Annotated[InkColour, BeforeValidator(check_ink)]
+OF_DIGITS = [{"type": "string", "pattern": f"^{DIGITS}$"}, {"type": "integer", "minimum": 1, "maximum": 999}]
+
+
+class Asked(BaseModel):
+    """What may be said of a picture: the fields, those that must be there first, and an `EXAMPLE` of them in JSON."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, use_attribute_docstrings=True)
+    EXAMPLE: ClassVar[str]
+    picture: Annotated[
+        bytes | Problem, WithJsonSchema({"type": "string", "format": "byte", "contentEncoding": "base64"})
+    ]
+    """The bytes of the file of a picture: PNG, JPEG, WebP and others; in JSON in base64 without line breaks."""
+
+
+class AskedDigit(Asked):
+    """A picture of a digit, and what is to be added."""
+
+    EXAMPLE: ClassVar[str] = '{"picture": "<base64>", "number": 7}'
+    number: Annotated[int, BeforeValidator(checked)]
+    """The number to add."""
+    ink: Ink = "auto"
+    """Whether the ink is darker (dark) or lighter (light) than its ground; auto: to be found out."""
+
+
+class AskedNumber(Asked):
+    """A picture of a number of any length, and what else `Reader.read_number` is told."""
+
+    EXAMPLE: ClassVar[str] = '{"picture": "<base64>"}'
+    digits: Annotated[Digits, BeforeValidator(bounds_of), WithJsonSchema({"anyOf": OF_DIGITS})] = Field(
+        default_factory=lambda: (1, None)
+    )
+    """How many digits there are, such as 4, or the least and the most, such as 1-6 or 3-."""
+    decimal: Annotated[Literal[".", ","] | None, BeforeValidator(check_decimal)] = Field(
+        default_factory=lambda: None, json_schema_extra={"anyOf": [{"type": "string", "enum": [".", ","]}]}
+    )
+    """The sign before decimals. Without one the value is a whole number, whatever stands between its digits."""
+    ink: Ink = "auto"
+    """Whether the ink is darker (dark) or lighter (light) than its ground; auto: to be found out."""
+    engine: Annotated[ReadingEngine, BeforeValidator(check_engine)] = "ours"
+    """What reads: ours, the network that comes with the package; ocr, a general reader of text, if it is installed; or
+    both together."""
+    count: Annotated[int, Field(ge=COUNT.least, le=COUNT.most), BeforeValidator(check_count)] = TEN
+    """How many candidates are wanted."""
+
+
+Question = TypeVar("Question", bound=Asked)
+Values = dict[str, Any]
+"""What is said of one picture, by the names of fields, without those that are left out: of the picture its bytes, or
+the problem with them; of others what JSON has, or the whole number or text in a form."""
+
+
+def asked_in(body: Body, kind: type[Question], exact: bool = True, most: int | None = None) -> list[Question]:
+    """What a body asks to be read, in order: 1 to `most` pictures, or the one that there must be.
+
+    Args:
+        body: A form or JSON.
+        kind: `AskedDigit` or `AskedNumber`.
+        exact: Whether the network adds any number, or 0 to 9.
+        most: Pictures of a batch; None if it is none.
+
+    Raises:
+        NumberError: A number is none that the network adds, or not exact in JSON.
+        Problem: Something else is wrong; not for a picture that is not base64, which has its problem in its place.
     """
-    if media_type(body.content_type) != JSON:
-        return form_values(body, asked, most)
-    expected = asked.EXAMPLE if most is None else f'{{"readings": [{asked.EXAMPLE}, ...]}}'
-    value = json_of(body.content, most or 1, expected)
-    if most is None:
-        return [members(value, "the body", asked)]
-    items = value.get("readings") if isinstance(value, dict) else None
-    if not isinstance(items, list):
-        invalid(f"the body: expected {expected}")
-    if not 1 <= len(items) <= most:
-        invalid(f"{len(items)} readings: expected 1 to {most}: send the others in another request")
-    return [members(item, f"reading {place}", asked) for place, item in enumerate(items, 1)]
+    values = json_values if media_type(body.content_type) == JSON else form_values
+    try:
+        return [kind.model_validate(one, context=exact) for one in values(body, kind, most)]
+    except ValidationError as wrong:
+        error = wrong.errors(include_input=False)[0]["ctx"]["error"]  # of the first field with one
+        if isinstance(error, NumberError):
+            raise error from None
+        invalid(str(error))
+
+
+def body_of(kind: type[Asked], exact: bool = True, most: int | None = None) -> dict[str, Any]:
+    """What FastAPI adds to the document of an operation: its body, as for `asked_in`."""
+    schema = kind.model_json_schema()
+    of_json, needed = schema["properties"], schema["required"]
+    if "number" in of_json:
+        of_json["number"] |= {"minimum": -MOST_NUMBER if exact else 0, "maximum": MOST_NUMBER if exact else 9}
+    of_form = of_json | {"picture": {"type": "string", "format": "binary"}}
+    if most is not None:
+        several = {"type": "array", "minItems": 1, "maxItems": most}
+        of_form = {
+            name: {"anyOf": [one, several | {"items": one}], "description": "One for all pictures, or one for each."}
+            for name, one in of_form.items()
+        }
+        of_json, needed_of_json = {"readings": several | {"items": schema | {"properties": of_json}}}, ["readings"]
+    else:
+        needed_of_json = needed
+    content = {
+        FORM: {"schema": {"type": "object", "required": needed, "properties": of_form}},
+        JSON: {"schema": {"type": "object", "required": needed_of_json, "properties": of_json}},
+    }
+    return {"requestBody": {"required": True, "content": content}}
 
 
 # JSON.
 
 
-def json_of(content: bytes, most: int, expected: str) -> Any:
-    """The value that is written in `content`, with up to `most` pictures.
+def json_values(body: Body, asked: type[Asked], most: int | None) -> list[Values]:
+    """What is said in JSON of each of 1 to `most` pictures; without `most`, of the one that there must be.
 
-    What it can become is bounded before it is parsed. It is read as Latin-1, in which a character takes one byte: all
-    that matters in it is ASCII.
+    What a body can become is bounded before it is parsed. It is read as Latin-1, in which a character takes one byte:
+    all that matters in it is ASCII.
     """
-    limit = MOST_SIGNS + MOST_SIGNS_EACH * most
-    signs = 0
+    expected = asked.EXAMPLE if most is None else f'{{"readings": [{asked.EXAMPLE}, ...]}}'
+    content, limit, signs = body.content, MOST_SIGNS + MOST_SIGNS_EACH * (most or 1), 0
     for start in range(0, len(content), MIB):
         signs += sum(content.count(sign, start, start + MIB) for sign in b"{[,:")
         if signs > limit:
             invalid(f"the body: more than {limit:,} objects, lists, members and items: expected {expected}")
     try:
-        return json.loads(
+        value = json.loads(
             content.removeprefix(BOM).decode("latin-1"),
-            object_pairs_hook=members_of, parse_int=whole_of, parse_constant=refuse_constant,
+            object_pairs_hook=object_of, parse_int=whole_of, parse_constant=refuse_constant,
         )  # fmt: skip
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:100]
         raise Problem("malformed-body", f"the body is not JSON ({reason}): expected an object") from error
+    if most is None:
+        return [said_in(value, "the body", asked)]
+    items = value.get("readings") if isinstance(value, dict) else None
+    if not isinstance(items, list):
+        invalid(f"the body: expected {expected}")
+    if not 1 <= len(items) <= most:
+        invalid(f"{len(items)} readings: expected 1 to {most}: send the others in another request")
+    return [said_in(item, f"reading {place}", asked) for place, item in enumerate(items, 1)]
 
 
-def members_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """The object with these members, each of another name."""
     members = dict(pairs)
     if len(members) < len(pairs):
@@ -200,16 +323,18 @@ def members_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def whole_of(digits: str) -> int:
+    """The whole number. Raises `ValueError` for one that would take too long."""
     if len(digits) > MOST_DIGITS:
         raise ValueError(f"a number of {len(digits):,} digits")
     return int(digits)
 
 
 def refuse_constant(name: str) -> NoReturn:
+    """Raise `ValueError`: Python reads NaN and Infinity, which are no JSON."""
     raise ValueError(f"{name} is no JSON")
 
 
-def members(value: Any, name: str, asked: type[Asked]) -> Values:
+def said_in(value: Any, name: str, asked: type[Asked]) -> Values:
     """What one object says of a picture; `name` stands for it in messages."""
     if not isinstance(value, dict):
         invalid(f"{name}: {type(value).__name__}, expected {asked.EXAMPLE}")
@@ -220,23 +345,20 @@ def members(value: Any, name: str, asked: type[Asked]) -> Values:
         invalid(f"{name}: picture is {type(value[PICTURE]).__name__}, expected the file's bytes in base64")
     said = {key: value[key] for key in asked.model_fields if key in value}
     whole = {key: int(one) for key, one in said.items() if isinstance(one, float) and one.is_integer()}  # 7.0 is 7
-    return said | whole | {PICTURE: decoded(value[PICTURE])}
-
-
-def decoded(text: str) -> bytes | Problem:
-    """The bytes that base64 `text` writes, or the problem with it."""
+    picture: bytes | Problem
     try:
-        return binascii.a2b_base64(text, strict_mode=True)
+        picture = binascii.a2b_base64(value[PICTURE], strict_mode=True)
     except ValueError:
         detail = "picture: not base64, expected the file's bytes in base64, without line breaks"
-        return Problem("damaged-picture", detail)
+        picture = Problem("damaged-picture", detail)
+    return said | whole | {PICTURE: picture}
 
 
 # Forms.
 
 
 def form_values(body: Body, asked: type[Asked], most: int | None) -> list[Values]:
-    """As `values_of`: a field that is there once is said of all pictures."""
+    """The same of a form, in which a field that is there once is said of all pictures."""
     found = {
         name: values
         for name, values in fields_of(body, (*asked.model_fields,), most or 1).items()
@@ -250,10 +372,9 @@ def form_values(body: Body, asked: type[Asked], most: int | None) -> list[Values
             invalid(f"{len(values)} fields named {name}: expected one")
         if len(values) not in (1, count):
             invalid(f"{len(values)} {name}s for {count} pictures: expected one for all of them, or one each")
-    of_all = zip(*(values * count if len(values) == 1 else values for values in found.values()), strict=True)
     return [
         {name: value if name == PICTURE else written(value) for name, value in zip(found, values, strict=True)}
-        for values in of_all
+        for values in zip(*(values * (count // len(values)) for values in found.values()), strict=True)
     ]
 
 
@@ -330,4 +451,5 @@ def invalid(detail: str) -> NoReturn:
 
 
 def malformed(detail: str) -> NoReturn:
+    """Raise the `Problem` that a body cannot be parsed."""
     raise Problem("malformed-body", detail)

@@ -1,173 +1,25 @@
-"""What is asked and what is answered: pydantic models, from which FastAPI makes the OpenAPI document.
+"""What is answered: pydantic models, from which FastAPI makes the OpenAPI document, and the problems of each path.
 
-Those of requests check the values of a body (`serve/bodies`), in the process that reads. Those of answers only describe
-them: an answer is written by `json` as its reading gives it.
+They only describe the answers, each of which is written by `json` as its reading gives it. What is asked is described
+by those in `serve/bodies`.
 """
 
 from __future__ import annotations
 
-import re
-import reprlib
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
-from sumnist.config import InkColour, Range, ReadingEngine
-from sumnist.errors import ConfigError, NumberError
-from sumnist.inference.ctc import Digits
-from sumnist.inference.numbers import NUMBER_ADVICE, bounds_written, check_sign
-from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE, check_ink, check_number
-from sumnist.serve.bodies import FORM, JSON, Asked, Body, invalid, values_of
+from sumnist.inference.numbers import NUMBER_ADVICE
+from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE
+from sumnist.serve.bodies import COUNT
 from sumnist.serve.problems import KINDS, MEDIA_TYPE
-
-__all__ = [
-    "OF_BATCH", "OF_NUMBER", "OF_READING", "OF_STATE", "SUMMARY", "AskedDigit", "AskedNumber",
-    "NumberReading", "Reading", "Readings", "Status", "asked_in", "body_of", "problems",
-]  # fmt: skip
 
 SUMMARY = """\
 Reads a handwritten digit, adds a number to it, and says how sure it is of both; and reads numbers of any length.
 
 Every error is a problem by RFC 9457. A picture that can be decoded always gets a reading; `accepted` says whether
 to trust it, and if not, `reason` says why and `advice` what helps."""
-
-# Questions.
-
-MOST_NUMBER = 2**53 - 1
-"""Larger numbers are not exact in the JSON of many languages; nor are the negative ones."""
-DIGITS = r"([1-9][0-9]{0,2})(-([1-9][0-9]{0,2})?)?"
-"""How many digits a number has: 4, 1-6 or 3-."""
-COUNT = Range(1, 50)
-"""Candidates that may be asked for. In Python there may be more; the time grows with them."""
-TEN = 10
-"""Candidates that come if nothing else is asked."""
-
-
-def checked(number: Any, info: ValidationInfo) -> int:
-    """The number as the reader takes it, if JSON writes it and its sums exactly. Raises `NumberError`."""
-    whole = check_number(number, bool(info.context))
-    if abs(whole) > MOST_NUMBER:
-        raise NumberError(
-            f"number of {len(str(abs(whole))) if abs(whole) < 10**100 else 'very many'} digits: expected one from "
-            f"-{MOST_NUMBER} to {MOST_NUMBER}: those that every JSON library keeps exact"
-        )
-    return whole
-
-
-def bounds_of(digits: Any) -> Digits:
-    """The least and the most number of digits, written as 4, 1-6 or 3-. Raises `ConfigError`."""
-    if type(digits) in (int, str) and re.fullmatch(DIGITS, str(digits)) and (bounds := bounds_written(str(digits))):
-        return bounds
-    raise ConfigError(
-        f"digits {reprlib.repr(digits)}: expected how many there are, such as 4, or the least and the most, such as "
-        "1-6 or 3-: leave it out for any number"
-    )
-
-
-def check_decimal(sign: Any) -> str | None:
-    """The decimal sign, which JSON leaves out where there is none. Raises `ConfigError`."""
-    return check_sign("null" if sign is None else sign)
-
-
-def check_engine(engine: Any) -> Any:
-    """`engine`, if it is one. Raises `ConfigError`."""
-    if engine not in get_args(ReadingEngine):
-        raise ConfigError(f"engine {reprlib.repr(engine)}: expected ours, ocr or both: leave it out for ours")
-    return engine
-
-
-def check_count(count: Any) -> int:
-    """`count`, if so many candidates may be asked for. Raises `ConfigError`."""
-    number: int | None = COUNT.taken(count, int)
-    if number is None:
-        raise ConfigError(f"count {reprlib.repr(count)}: expected {COUNT.named(int)}: leave it out for {TEN}")
-    return number
-
-
-Ink = Annotated[InkColour, BeforeValidator(check_ink)]
-OF_DIGITS = [{"type": "string", "pattern": f"^{DIGITS}$"}, {"type": "integer", "minimum": 1, "maximum": 999}]
-
-
-class AskedDigit(Asked):
-    """A picture of a digit, and what is to be added."""
-
-    EXAMPLE: ClassVar[str] = '{"picture": "<base64>", "number": 7}'
-    number: Annotated[int, BeforeValidator(checked)]
-    """The number to add."""
-    ink: Ink = "auto"
-    """Whether the ink is darker (dark) or lighter (light) than its ground; auto: to be found out."""
-
-
-class AskedNumber(Asked):
-    """A picture of a number of any length, and what else `Reader.read_number` is told."""
-
-    EXAMPLE: ClassVar[str] = '{"picture": "<base64>"}'
-    digits: Annotated[Digits, BeforeValidator(bounds_of), WithJsonSchema({"anyOf": OF_DIGITS})] = Field(
-        default_factory=lambda: (1, None)
-    )
-    """How many digits there are, such as 4, or the least and the most, such as 1-6 or 3-."""
-    decimal: Annotated[Literal[".", ","] | None, BeforeValidator(check_decimal)] = Field(
-        default_factory=lambda: None, json_schema_extra={"anyOf": [{"type": "string", "enum": [".", ","]}]}
-    )
-    """The sign before decimals. Without one the value is a whole number, whatever stands between its digits."""
-    ink: Ink = "auto"
-    """Whether the ink is darker (dark) or lighter (light) than its ground; auto: to be found out."""
-    engine: Annotated[ReadingEngine, BeforeValidator(check_engine)] = "ours"
-    """What reads: ours, the network that comes with the package; ocr, a general reader of text, if it is installed; or
-    both together."""
-    count: Annotated[int, Field(ge=COUNT.least, le=COUNT.most), BeforeValidator(check_count)] = TEN
-    """How many candidates are wanted."""
-
-
-Question = TypeVar("Question", bound=Asked)
-
-
-def asked_in(body: Body, kind: type[Question], exact: bool = True, most: int | None = None) -> list[Question]:
-    """What a body asks to be read, in order: 1 to `most` pictures, or the one that there must be.
-
-    Args:
-        body: A form or JSON.
-        kind: `AskedDigit` or `AskedNumber`.
-        exact: Whether the network adds any number, or 0 to 9.
-        most: Pictures of a batch; None if it is none.
-
-    Raises:
-        NumberError: A number is none that the network adds, or not exact in JSON.
-        Problem: Something else is wrong; not for a picture that is not base64, which has its problem in its place.
-    """
-    try:
-        return [kind.model_validate(values, context=exact) for values in values_of(body, kind, most)]
-    except ValidationError as wrong:
-        error = wrong.errors(include_input=False)[0]["ctx"]["error"]  # of the first field with one
-        if isinstance(error, NumberError):
-            raise error from None
-        invalid(str(error))
-
-
-def body_of(kind: type[Asked], exact: bool = True, most: int | None = None) -> dict[str, Any]:
-    """What FastAPI adds to the document of an operation: its body, as for `asked_in`."""
-    schema = kind.model_json_schema()
-    of_json, needed = schema["properties"], schema["required"]
-    if "number" in of_json:
-        of_json["number"] |= {"minimum": -MOST_NUMBER if exact else 0, "maximum": MOST_NUMBER if exact else 9}
-    of_form = of_json | {"picture": {"type": "string", "format": "binary"}}
-    if most is not None:
-        several = {"type": "array", "minItems": 1, "maxItems": most}
-        of_form = {
-            name: {"anyOf": [one, several | {"items": one}], "description": "One for all pictures, or one for each."}
-            for name, one in of_form.items()
-        }
-        of_json, needed_of_json = {"readings": several | {"items": schema | {"properties": of_json}}}, ["readings"]
-    else:
-        needed_of_json = needed
-    content = {
-        FORM: {"schema": {"type": "object", "required": needed, "properties": of_form}},
-        JSON: {"schema": {"type": "object", "required": needed_of_json, "properties": of_json}},
-    }
-    return {"requestBody": {"required": True, "content": content}}
-
-
-# Answers.
 
 
 class Model(BaseModel):

@@ -26,8 +26,6 @@ from typing import Any
 from sumnist.errors import ServeError
 from sumnist.serve.problems import HIDDEN, Problem
 
-__all__ = ["Fault", "Pool"]
-
 LOG = logging.getLogger("sumnist.serve")
 LENGTH = 8
 """Bytes that tell how long a message is, before it."""
@@ -40,9 +38,6 @@ PAUSE = 1.0
 """Seconds between a start that failed and the next one."""
 END = 2.0
 """Seconds that a process has to end when its connection is closed."""
-
-Prepare = Callable[[], Callable[[Any], Any]]
-"""Makes, in a process, the function that does its jobs; it is pickled."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +56,8 @@ def framed(message: Any) -> bytes:
 def work(connection: socket.socket, prepare: bytes) -> None:
     """Run a process: answer each message on `connection` until the other side closes it.
 
-    The first thing that it sends is None, or the `Fault` for which it cannot work. `prepare` is a pickled `Prepare`.
+    The first thing that it sends is None, or the `Fault` for which it cannot work. `prepare` is the pickled function
+    that makes the one that does its jobs.
     """
     for sig in (signal.SIGINT, signal.SIGTERM):  # they are the server's, which closes the connection at its end
         signal.signal(sig, signal.SIG_IGN)
@@ -80,12 +76,13 @@ def work(connection: socket.socket, prepare: bytes) -> None:
 
 class Pool:
     """`count` processes and a queue of at most `queue` jobs, each of which has `seconds` from the moment it joins.
+    `prepare` makes, in a process, the function that does its jobs; it is pickled.
 
     Attributes:
         failure: Why no job will be done any more; None while they are.
     """
 
-    def __init__(self, count: int, queue: int, seconds: float, prepare: Prepare) -> None:
+    def __init__(self, count: int, queue: int, seconds: float, prepare: Callable[[], Callable[[Any], Any]]) -> None:
         self._seconds, self._prepare = seconds, pickle.dumps(prepare)
         self._count, self._room = count, count + queue
         self._taken = 0
@@ -149,7 +146,7 @@ class Pool:
             async with asyncio.timeout_at(end):
                 answer = await process.ask(job)
         except TimeoutError:
-            process.kill()
+            process.child.kill()
             return self._too_late()
         self._free.put_nowait(process)
         return answer
@@ -182,7 +179,9 @@ class Pool:
             except OSError as error:  # no more processes, or no memory for one
                 fault = Fault(str(error))
             if fault is None:
-                LOG.error("%s; another one takes its place", process.fate)
+                code = process.child.exitcode or 0
+                fate = f"was ended by signal {-code}" if code < 0 else f"exited with {code}"
+                LOG.error("a process that reads %s; another one takes its place", fate)
                 continue
             self._failures += 1
             if self._failures < MOST_FAILURES:
@@ -210,12 +209,12 @@ class Process(asyncio.Protocol):
         self._answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._transport: asyncio.WriteTransport | None = None
         self._ours, self._theirs = socket.socketpair()
-        self._process = multiprocessing.get_context("spawn").Process(target=work, args=(self._theirs, prepare))
+        self.child = multiprocessing.get_context("spawn").Process(target=work, args=(self._theirs, prepare))
 
     async def start(self) -> Fault | None:
         """Start it; why it cannot work, None if it can. Raises `OSError`."""
         with self._theirs:
-            self._process.start()
+            self.child.start()
         self._transport, _ = await asyncio.get_running_loop().connect_accepted_socket(lambda: self, self._ours)
         fault: Fault | None = await self._answer
         return fault
@@ -227,25 +226,15 @@ class Process(asyncio.Protocol):
         self._transport.write(framed(job))
         return await self._answer
 
-    def kill(self) -> None:
-        """End it at once, whatever it does."""
-        self._process.kill()
-
     async def end(self) -> None:
         """Close the connection, at which it ends by itself, and kill it if it does not."""
         (self._transport or self._ours).close()
-        if self._process.pid is None:  # it never began
+        if self.child.pid is None:  # it never began
             return
-        await asyncio.to_thread(self._process.join, END)
-        if self._process.is_alive():
-            self._process.kill()
-            await asyncio.to_thread(self._process.join)
-
-    @property
-    def fate(self) -> str:
-        """How it ended, for the log."""
-        code = self._process.exitcode or 0
-        return f"a process that reads {f'was ended by signal {-code}' if code < 0 else f'exited with {code}'}"
+        await asyncio.to_thread(self.child.join, END)
+        if self.child.is_alive():
+            self.child.kill()
+            await asyncio.to_thread(self.child.join)
 
     def data_received(self, data: bytes) -> None:
         """Collect the bytes of an answer."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from sumnist import errors
 from sumnist.errors import SumnistError
-
-__all__ = ["HIDDEN", "KINDS", "MEDIA_TYPE", "OF_ERRORS", "Kind", "Problem", "problem_of"]
 
 MEDIA_TYPE = "application/problem+json"
 CLOSED = {"connection": "close"}
@@ -86,12 +83,8 @@ class Problem(Exception):  # noqa: N818
         """What makes it anew in another process, where its `args` alone would not."""
         return Problem, (self.kind.slug, self.detail), {"headers": self.headers}
 
-    def as_json(self, instance: str) -> bytes:
-        """The members of RFC 9457 as bytes of JSON; `instance` is the path of the request."""
-        return json.dumps(self.as_dict(instance)).encode()
-
     def as_dict(self, instance: str) -> dict[str, Any]:
-        """The same as a dict."""
+        """The members of RFC 9457; `instance` is the path of the request."""
         type, title, status = self.kind.type, self.kind.title, self.kind.status
         return {"type": type, "title": title, "status": status, "detail": self.detail, "instance": instance}
 

@@ -7,23 +7,22 @@ of connections that there were when it was tried failed. What is no HTTP gets a 
 due; what stands around chunks and the requests that wait are not bounded; a client that has sent all is taken for one
 that is gone, and the work of one that is gone goes on. Two hundred lines over its class mend that; its version is
 capped. Everything else that needs care (slow bodies, answers to bodies that are still coming in, the end of the server)
-is done in the application and in `server`, without uvicorn's internals.
+is done in `app`, without uvicorn's internals.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import deque
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Literal
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from sumnist.serve.metrics import Metrics
 from sumnist.serve.problems import MEDIA_TYPE, Problem
-
-__all__ = ["LINGER", "protocol_with"]
 
 MOST_HEAD = 64 * 1024
 """Bytes of a request's line and headers, and of those after a body."""
@@ -39,13 +38,14 @@ the system would reset it, and the client would not see the answer."""
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, with limits. `seconds`: the longest time for a request to come in, and for the first to begin.
+    """uvicorn's, with limits. `seconds`: the longest time for a request to come in, and for the first to begin. `count`
+    is told of what is refused before its request has a route.
 
     A `Problem` that is raised in what the parser calls refuses what is coming in.
     """
 
     seconds: float
-    metrics: Metrics
+    count: Callable[[Problem], None]
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -233,23 +233,25 @@ class Protocol(HttpToolsProtocol):
         if self._waiting or self.transport.is_closing():
             return
         if self._refusal is not None:
-            self.metrics.refused(self._refusal)
+            self.count(self._refusal)
             self.transport.write(response(self._refusal))
         self.flow.resume_reading()
         self.loop.call_later(self._linger, self.transport.close)
 
 
 def malformed(detail: str) -> Problem:
+    """That what came is no request."""
     return Problem("malformed-request", detail)
 
 
 def too_large() -> Problem:
+    """That a head is too large."""
     return Problem("headers-too-large", f"more than {MOST_HEAD:,} bytes of headers: send fewer or shorter ones")
 
 
 def response(problem: Problem) -> bytes:
     """The bytes of a whole response, after which the connection is closed."""
-    content = problem.as_json("")
+    content = json.dumps(problem.as_dict("")).encode()
     status = HTTPStatus(problem.kind.status)
     headers = problem.headers | {
         "content-type": MEDIA_TYPE, "content-length": str(len(content)), "connection": "close",
@@ -259,6 +261,6 @@ def response(problem: Problem) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + content
 
 
-def protocol_with(seconds: float, metrics: Metrics) -> type[Protocol]:
+def protocol_with(seconds: float, count: Callable[[Problem], None]) -> type[Protocol]:
     """The class of connections with these limits."""
-    return type("Protocol", (Protocol,), {"seconds": seconds, "metrics": metrics})
+    return type("Protocol", (Protocol,), {"seconds": seconds, "count": staticmethod(count)})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -20,13 +20,10 @@ from sumnist.inference.inside import evidence_of, read_inside
 from sumnist.inference.numbers import NumberReading
 from sumnist.inference.reader import Reader, Reading
 from sumnist.memory import return_freed_memory
-from sumnist.serve.bodies import Body
-from sumnist.serve.models import AskedDigit, AskedNumber, asked_in
+from sumnist.serve.bodies import AskedDigit, AskedNumber, Body, asked_in
 from sumnist.serve.pool import Fault
 from sumnist.serve.problems import Problem, problem_of
 from sumnist.serve.settings import Settings
-
-__all__ = ["ACCEPTED", "Answer", "Job", "Load", "Readers", "answering", "load_readers"]
 
 ACCEPTED = "accepted"
 Read = TypeVar("Read")
@@ -34,6 +31,10 @@ Readers = tuple[Reader, Reader | None]
 Load = Callable[[], Readers]
 Outcome = str | Problem
 """What came of a picture: "accepted", the reason why not, or a problem."""
+Found = tuple[dict[str, Any], Sequence[Reading | NumberReading | Problem]]
+"""An answer, and what was read."""
+Answer = tuple[bytes, list[Outcome]]
+"""The JSON to send, and what came of each picture, to be counted."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,6 @@ class Job:
     beside: bool = False
     inside: bool = False
     evidence: bool = False
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The JSON to send, and what came of each picture, to be counted."""
-
-    content: bytes
-    outcomes: list[Outcome]
 
 
 def load_readers(settings: Settings) -> Readers:
@@ -82,15 +75,20 @@ def answer_to(job: Job, reader: Reader, second: Reader | None = None) -> Answer 
     """What the server needs to answer a request."""
     try:
         if job.of_a_number:
-            return read_number(job, reader)
-        return read_one(job, reader, second) if job.most is None else read_all(job, reader, job.most)
+            answer, read = read_number(job, reader)
+        elif job.most is None:
+            answer, read = read_one(job, reader, second)
+        else:
+            answer, read = read_all(job, reader, job.most)
+        outcomes: list[Outcome] = [one if isinstance(one, Problem) else one.reason or ACCEPTED for one in read]
+        return json.dumps(answer).encode(), outcomes
     except MemoryError:
         return Problem("body-too-large", "it needs more memory than there is: scale the pictures down, or send fewer")
     except Exception as error:
         return Fault(traceback.format_exc()) if is_internal(error) else bare(error)
 
 
-def read_one(job: Job, reader: Reader, second: Reader | None) -> Answer:
+def read_one(job: Job, reader: Reader, second: Reader | None) -> Found:
     """The reading of one picture, with how it came about if that is wanted, and that of the second reader beside it if
     there is one."""
     (asked,) = asked_in(job.body, AskedDigit, reader.exact)
@@ -109,20 +107,20 @@ def read_one(job: Job, reader: Reader, second: Reader | None) -> Answer:
         answer["beside"] = None if isinstance(other, Problem) else reading_as_dict(other, False)
         if answer["beside"] and second.network.left_out:
             answer["beside"]["left_out"] = second.network.left_out
-    return Answer(json.dumps(answer).encode(), [outcome_of(read)])
+    return answer, [read]
 
 
-def read_all(job: Job, reader: Reader, most: int) -> Answer:
+def read_all(job: Job, reader: Reader, most: int) -> Found:
     """The readings of several pictures, or the problem with each."""
     read = [read_picture(asked, reader.read) for asked in asked_in(job.body, AskedDigit, reader.exact, most)]
     readings = [
         {"error": one.as_dict(job.path)} if isinstance(one, Problem) else reading_as_dict(one, job.image)
         for one in read
     ]
-    return Answer(json.dumps({"readings": readings}).encode(), list(map(outcome_of, read)))
+    return {"readings": readings}, read
 
 
-def read_number(job: Job, reader: Reader) -> Answer:
+def read_number(job: Job, reader: Reader) -> Found:
     """The reading of a number of any length."""
     (asked,) = asked_in(job.body, AskedNumber)
     if isinstance(asked.picture, Problem):
@@ -132,7 +130,7 @@ def read_number(job: Job, reader: Reader) -> Answer:
     except MissingExtraError as error:  # the server's, not the picture's, as that of HEIC is
         raise Problem("not-installed", str(error)) from error
     read = reader.read_number(asked.picture, asked.engine, asked.digits, asked.decimal, asked.ink, asked.count)
-    return Answer(json.dumps(read.as_dict()).encode(), [outcome_of(read)])
+    return read.as_dict(), [read]
 
 
 def read_picture(asked: AskedDigit, read: Callable[[bytes, int, InkColour], Read]) -> Read | Problem:
@@ -155,10 +153,6 @@ def is_internal(error: Exception) -> bool:
 def bare(error: Exception) -> Problem:
     """The problem that the error is, without the traceback and the causes, whose frames hold the body."""
     return copy(problem_of(error).with_traceback(None))
-
-
-def outcome_of(read: Reading | NumberReading | Problem) -> Outcome:
-    return read if isinstance(read, Problem) else read.reason or ACCEPTED
 
 
 def reading_as_dict(reading: Reading, image: bool) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
@@ -22,20 +22,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
-from uvicorn import Config
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sumnist.errors import ImageError, SumnistError
-from sumnist.serve.app import HEADERS, STATIC, answer_of, files_of
+from sumnist.serve.app import HEADERS, STATIC, Metrics, TellingServer, answer_of, files_of, listening, url_of
 from sumnist.serve.bodies import invalid
-from sumnist.serve.metrics import Metrics
 from sumnist.serve.problems import Problem, problem_of
-from sumnist.serve.protocol import protocol_with
-from sumnist.serve.server import TellingServer, listening, url_of
-from sumnist.sheets.layout import Layout, Person, Rectangle
+from sumnist.sheets.layout import Layout, Person
 from sumnist.sheets.review import Doubts, Recorder, Row, Value, Views, around, beside, export, number_of
-
-__all__ = ["Review", "app_of", "review"]
 
 NAMES = {"127.0.0.1", "localhost"}
 """What this machine calls itself."""
@@ -82,7 +76,7 @@ class Review:
         }  # fmt: skip
 
     def sheet(self, row: Row) -> dict[str, Any]:
-        """All that is said of a sheet; lengths are shares of the page."""
+        """All that is said of a sheet; where a field is, with a bit of paper around it, in percent of the page."""
         number, page = row["row"], self.views.page
         path = row["path"].encode(errors="replace").decode()  # it may be no text
         try:
@@ -92,7 +86,7 @@ class Review:
             width = height = 0
             missing = str(error)
         read = row.get("state") is not None
-        places = {name: around(place) for name, place in self.views.places.items()} if read else {}
+        places = {name: around(place).grown(1.0) for name, place in self.views.places.items()} if read else {}
         return {
             "row": number, "path": path, **{key: row.get(key) for key in ("state", "error", "probability")},
             "values": {"": row.get("identity"), **(row.get("values") or {})}, "read": row.get("read") or {},
@@ -100,7 +94,11 @@ class Review:
             "corrected": self.recorder.values.get(number, {}), "mark": self.recorder.marks.get(number),
             "questions": self.doubts.questions(row),
             "width": width, "height": height, "missing": missing,
-            "places": {name: share_of(place, page.width, page.height) for name, place in places.items()},
+            "places": {
+                name: [100 * place.x / page.width, 100 * place.y / page.height,
+                       100 * place.width / page.width, 100 * place.height / page.height]
+                for name, place in places.items()
+            },
             "crops": {name: self.views.size(name) for name in places},
         }  # fmt: skip
 
@@ -171,17 +169,12 @@ class Review:
         return self.doubts.row(number)
 
 
-def share_of(place: Rectangle, width: float, height: float) -> list[float]:
-    """Left, top, width and height as shares of the page, in percent, of a place with a bit of paper around it."""
-    one = place.grown(1.0)
-    return [100 * one.x / width, 100 * one.y / height, 100 * one.width / width, 100 * one.height / height]
-
-
 # HTTP.
 
 
-def app_of(review: Review, token: str) -> Guard:
-    """The application: every path begins with the token.
+def app_of(review: Review, token: str) -> ASGIApp:
+    """The application: every path begins with the token. It answers those requests that may ask, and adds the headers
+    to all answers.
 
     Args:
         review: Answers.
@@ -218,7 +211,29 @@ def app_of(review: Review, token: str) -> Guard:
     kinds: tuple[type[Exception], ...] = (Problem, SumnistError, HTTPException, Exception)
     app = Starlette(routes=routes, exception_handlers=dict.fromkeys(kinds, answer_to_error))
     app.router.redirect_slashes = False
-    return Guard(app, token)
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *OWN]
+                if not any(name == b"cache-control" for name, _ in message["headers"]):
+                    message["headers"].append((b"cache-control", b"no-store"))
+            await send(message)
+
+        _, said, path = [*scope["path"].split("/", 2), "", ""][:3]
+        detail = refusal(scope, secrets.compare_digest(said.encode(), token.encode()))
+        if detail is not None:
+            await answer_of(Problem("not-found", detail), "")(scope, receive, sent)
+        elif scope["path"] == f"/{token}":  # what the page names is below it
+            await RedirectResponse(f"/{token}/")(scope, receive, sent)
+        else:
+            await app({**scope, "path": f"/{path}", "raw_path": f"/{path}".encode()}, receive, sent)
+
+    return guarded
 
 
 async def body_of(request: Request) -> dict[str, Any]:
@@ -248,54 +263,21 @@ async def answer_to_error(request: Request, error: Exception) -> Response:
     return answer_of(problem_of(error), request.url.path)
 
 
-class Guard:
-    """Lets those requests to the application that may ask, and adds the headers to all answers."""
+def refusal(scope: Scope, knows: bool) -> str | None:
+    """Why a request, of somebody who knows the token or does not, is refused, if it is."""
 
-    def __init__(self, app: Starlette, token: str) -> None:
-        self.app, self.token = app, token
+    def only(header: bytes, default: str = "") -> str:  # what is never right if there are several
+        found = [value.decode("latin-1") for name, value in scope["headers"] if name == header]
+        return found[0] if len(found) == 1 else default if not found else "\0"
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, as ASGI has it."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-
-        async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *OWN]
-                if not any(name == b"cache-control" for name, _ in message["headers"]):
-                    message["headers"].append((b"cache-control", b"no-store"))
-            await send(message)
-
-        _, token, path = [*scope["path"].split("/", 2), "", ""][:3]
-        detail = self.refusal(scope, token)
-        if detail is not None:
-            await answer_of(Problem("not-found", detail), "")(scope, receive, sent)
-        elif scope["path"] == f"/{token}":  # what the page names is below it
-            await RedirectResponse(f"/{token}/")(scope, receive, sent)
-        else:
-            path = f"/{path}"
-            await self.app({**scope, "path": path, "raw_path": path.encode()}, receive, sent)
-
-    def refusal(self, scope: Scope, token: str) -> str | None:
-        """Why a request is refused, if it is."""
-        headers = list(scope["headers"])
-        host = only(value for name, value in headers if name == b"host")
-        origin = only((value for name, value in headers if name == b"origin"), f"http://{host}")
-        site = only((value for name, value in headers if name == b"sec-fetch-site"), "none")
-        if host.partition(":")[0] not in NAMES:
-            return "this server is for the machine that it runs on: open the address that the command printed"
-        if not secrets.compare_digest(token.encode(), self.token.encode()):
-            return "a page without its token: open the address that the command printed"
-        if origin != f"http://{host}" or site not in ("none", "same-origin"):
-            return "a request of another page: open the address that the command printed"
-        return None
-
-
-def only(values: Iterable[bytes], default: str = "") -> str:
-    """The one value of a header, `default` if there is none, and nothing that is right if there are several."""
-    found = [value.decode("latin-1") for value in values]
-    return found[0] if len(found) == 1 else default if not found else "\0"
+    here = f"http://{(host := only(b'host'))}"
+    if host.partition(":")[0] not in NAMES:
+        return "this server is for the machine that it runs on: open the address that the command printed"
+    if not knows:
+        return "a page without its token: open the address that the command printed"
+    if only(b"origin", here) != here or only(b"sec-fetch-site", "none") not in ("none", "same-origin"):
+        return "a request of another page: open the address that the command printed"
+    return None
 
 
 # The server.
@@ -332,13 +314,8 @@ def review(
     try:
         answers = Review(doubts, recorder, people)
         with listening("127.0.0.1", port, f"--port {port}") as listener:
-            config = Config(
-                app_of(answers, token), http=protocol_with(SECONDS, Metrics()), ws="none", lifespan="off",
-                log_level="error", access_log=False, server_header=False, proxy_headers=False,
-                timeout_graceful_shutdown=END_SECONDS,
-            )  # fmt: skip
-            url = f"{url_of(listener)}/{token}/"
-            TellingServer(config, partial(started, url, answers.left)).run(sockets=[listener])
+            told = partial(started, f"{url_of(listener)}/{token}/", answers.left)
+            TellingServer(app_of(answers, token), SECONDS, END_SECONDS, Metrics(), told).run(sockets=[listener])
     finally:
         recorder.close()
     return True

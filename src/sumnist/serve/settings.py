@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from sumnist.config import Range, check_fields
-from sumnist.environment import core_count
 from sumnist.files import LEARNED, PRETRAINED
-
-__all__ = ["MIB", "Settings"]
 
 MIB = 2**20
 
@@ -47,18 +44,3 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_fields(self)
-
-    @property
-    def processes(self) -> int:
-        """How many processes read."""
-        return self.workers or core_count()
-
-    @property
-    def body_bytes(self) -> int:
-        """Most bytes of a request's body."""
-        return self.body_mib * MIB
-
-    @property
-    def held_bytes(self) -> int:
-        """Most bytes of all bodies that are held at once."""
-        return 8 * self.body_bytes
