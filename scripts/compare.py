@@ -287,7 +287,8 @@ def farthest(one: Row, other: Row) -> float:
     """The largest difference between what two readings give any value, and between their other probabilities."""
     shares, others = ({each["value"]: each["probability"] for each in read["candidates"]} for read in (one, other))
     gaps: list[float] = [abs(shares.get(value, 0.0) - others.get(value, 0.0)) for value in shares | others]
-    return max([*gaps, *(abs(one[key] - other[key]) for key in ("confidence", "other", "is_number_probability"))])
+    gaps += [abs(one[key] - other[key]) for key in ("confidence", "other", "is_number_probability")]
+    return max(gaps)
 
 
 def compared_numbers(pictures: Sequence[Grey], texts: Sequence[str]) -> Row:
