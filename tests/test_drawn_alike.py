@@ -1,6 +1,7 @@
 """What training draws and what the suites show is what it was when the packaged networks were trained and measured:
 each kind of it has the mean, the mean square, the mean step from a value to the next, and the projection on a wave that
-are in `drawn_alike.json`, which this file writes when it is run as a program. The files beside this one say by oracles what is drawn; this one, that none of it moves."""
+are in `drawn_alike.json`, which this file writes when it is run as a program. The other files say by oracles what is
+drawn; this one, that none of it moves."""
 
 from __future__ import annotations
 
