@@ -83,10 +83,12 @@ def sha256(*contents: bytes) -> str:
     return hashlib.sha256(b"".join(contents)).hexdigest()
 
 
-def half_of(path: str | Path) -> Half | None:
-    """The half that a file is in by the last number in its name, if there is one."""
+def half_of(path: str | Path) -> Half:
+    """The half that a file is in by the last number in its name. Raises `DataError` if there is none."""
     found = re.findall(r"\d+", Path(path).stem)
-    return HALVES[int(found[-1]) % 2] if found else None
+    if not found:
+        raise DataError(f"{path}: no number in its name, which says its half: name it so, or take it out")
+    return HALVES[int(found[-1]) % 2]
 
 
 # Training, and evaluating on the test grid.
@@ -376,8 +378,8 @@ def labels_in(folder: Path, half: Half) -> list[suite.Label]:
     """The labels of the pictures of a half. Raises `DataError` if there are none, or one of them is no good."""
     labels = suite.labels_of(folder / LABELS)
     for label in labels:
-        if label.error is not None or half_of(label.path) is None:
-            raise DataError(f"{label.error or f'{label.path}: no number in its name'}: mend {LABELS}")
+        if label.error is not None:
+            raise DataError(f"{label.error}: mend {LABELS}")
     found = [label for label in labels if half_of(label.path) == half]
     if not found:
         raise DataError(f"no pictures with {'odd' if half == HALVES[1] else 'even'} numbers in {LABELS}")
@@ -657,14 +659,15 @@ def flag(name: str, **options: Any) -> Flag:
 
 
 SEEDS = flag("--seeds", nargs="+", type=int, default=[0])
+TOLD_SEEDS = flag("--seeds", nargs="+", type=int, required=True)
 RUNS = flag("--runs", type=Path, default=Path("runs/measured"), help="folder of the runs")
 HALF, CHOSEN_HALF = flag("half", choices=HALVES), flag("--half", choices=HALVES, default=HALVES[1])
 TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]]] = {
     "runs": (runs, [
-        flag("plans", nargs="+", choices=sorted(PLANS)), SEEDS, RUNS, flag("--threads", type=int, default=2),
+        flag("plans", nargs="+", choices=sorted(PLANS)), TOLD_SEEDS, RUNS, flag("--threads", type=int, default=2),
     ]),
     "addition": (addition, [
-        flag("plans", nargs="+", choices=sorted(SUM_PLANS)), SEEDS, RUNS, flag("--threads", type=int, default=1),
+        flag("plans", nargs="+", choices=sorted(SUM_PLANS)), TOLD_SEEDS, RUNS, flag("--threads", type=int, default=1),
         flag("--digits", nargs="+", type=int, required=True, help="of each number"),
         flag("--addends", type=int, default=2), flag("--operation", choices=get_args(Operation), default="add"),
         flag("--supervision", choices=get_args(Supervision), default="sums"),

@@ -61,10 +61,12 @@ def page_pictures() -> None:
         page.wait_for_timeout(1_000)  # until the bars have come to rest
         page.screenshot(path=IMAGES / "page.png")
     (first, _), *others = frames
-    film_file = IMAGES / "page.webp"
-    first.save(film_file, method=6, save_all=True, append_images=[image for image, _ in others], loop=TIMES,
+    stream = BytesIO()
+    first.save(stream, "WEBP", method=6, save_all=True, append_images=[image for image, _ in others], loop=TIMES,
                duration=[duration for _, duration in frames], quality=FILM_QUALITY)  # fmt: skip
-    print(f"{film_file}: {film_file.stat().st_size:,} bytes, of which there are to be at most {LARGEST_FILM:,}")
+    if stream.tell() > LARGEST_FILM:
+        raise SystemExit(f"page.webp: {stream.tell():,} bytes, expected at most {LARGEST_FILM:,}: lower FILM_QUALITY")
+    (IMAGES / "page.webp").write_bytes(stream.getvalue())
 
 
 def film(page: Page, url: str) -> Iterator[Frame]:

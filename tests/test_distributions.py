@@ -83,6 +83,7 @@ def test_sums_and_products_are_those_of_all_pairs(one: Integers, two: Integers, 
         taken[a - b] = taken.get(a - b, 0.0) + p * q
     assert shares(one + two) == pytest.approx(added)
     assert shares(one - two) == pytest.approx(taken)
+    assert shares(-one) == pytest.approx({-a: p for a, p in shares(one).items()})
     assert shares(one + number) == pytest.approx({a + number: p for a, p in shares(one).items()})
     assert shares(number - one) == pytest.approx({number - a: p for a, p in shares(one).items()})
     expected = {a * number: p for a, p in shares(one).items()} if number else {0: 1.0}

@@ -240,7 +240,8 @@ def test_no_value_of_any_key_leads_to_another_error(key: str, value: object) -> 
 
 def toml(value: object) -> str:
     """A value as TOML has it, mostly."""
-    return json.dumps(value, ensure_ascii=False).replace(": ", " = ").replace("null", "{}")
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f").replace(": ", " = ")
+    return text.replace("null", "{}").replace("NaN", "nan").replace("Infinity", "inf")
 
 
 def test_a_file_is_read_with_its_mark_of_utf_8_and_one_that_cannot_be_is_named(tmp_path: Path) -> None:

@@ -295,7 +295,7 @@ def test_a_reported_set_is_looked_at_once_for_each_network_engine_and_path(
     ("labels", "message"),
     [
         ("path,text\n000.png,twelve\n", r"line 2: text 'twelve': expected a number in digits"),
-        ("path,text\na.png,12\n", r"a\.png: no number in its name: mend labels\.csv"),
+        ("path,text\na.png,12\n", r"a\.png: no number in its name, which says its half: name it so, or take it out"),
         ("path,text\n000.png,12\n", r"no pictures with odd numbers in labels\.csv"),
     ],
 )

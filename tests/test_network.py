@@ -729,3 +729,9 @@ def test_an_encoder_of_many_layers_and_unknown_ones_is_drawn_whole_and_the_netwo
     assert_text_fits(svg)
     assert net.training
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_a_layer_used_twice_is_counted_once() -> None:
+    net, shared = TwoInputNet("tiny", "concat"), nn.Linear(32, 32)
+    net.encoder.extend([shared, nn.ReLU(), shared])
+    assert parameters_on_boxes(draw_network(net, "shared")) == size_of(net)

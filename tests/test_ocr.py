@@ -18,7 +18,8 @@ from PIL import Image, ImageDraw, ImageFont
 from ctc_oracle import aligned, best_texts
 from sumnist.errors import MissingExtraError, RunError
 from sumnist.inference.ctc import CHARACTERS
-from sumnist.inference.numbers import Line, OcrRecognizer
+from sumnist.inference.numbers import Line, NumberReader, OcrRecognizer
+from sumnist.pictures.decode import intensities_of
 
 Grey = NDArray[np.float32]
 
@@ -112,6 +113,12 @@ def test_a_word_is_foreign_and_numbers_and_what_looks_like_one_are_not(
     line = recognizer.line(printed(text))
     assert line.foreign > 0.95 if foreign else line.foreign < 0.05
     assert text or text_of(line) == ""
+
+
+def test_a_reader_with_it_accepts_a_number_and_refuses_a_word(recognizer: OcrRecognizer) -> None:
+    number, word = (NumberReader([recognizer])(intensities_of(1 - printed(text))) for text in ("2,750", "WATER"))
+    assert (number.text, number.accepted) == ("2,750", True)
+    assert (word.accepted, word.reason) == (False, "not a number")
 
 
 def test_without_the_package_the_error_has_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:

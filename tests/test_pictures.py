@@ -27,7 +27,7 @@ from sumnist.config import InkColour
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import MissingExtraError
 from sumnist.inference.reader import Reader
-from sumnist.lab.suites.photographs import photograph
+from sumnist.lab.suites.photographs import photograph, photographs
 from sumnist.pictures.apart import digits_apart
 from sumnist.pictures.decode import Intensities, Picture, intensities_of
 from sumnist.pictures.lines import LineProposal, lines
@@ -553,3 +553,10 @@ def test_the_command_writes_the_strips(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["predict", *map(str, names), "--number", "7", "--show", str(tmp_path / "steps.png")]) == 0
     assert f"{names[1]}: not accepted, blank" in capsys.readouterr().out
     assert (tmp_path / "steps.png").read_bytes() == as_png([strip(steps) for steps in shown])
+
+
+def test_a_photograph_shows_the_digit_that_was_written() -> None:
+    found = [first(taken) for taken in photographs(list(TRAIN[:30]), seed=78)]
+    assert {(digit.problem, digit.dark) for digit in found} == {(None, True)}
+    apart = [np.abs(digit.image - ink / 255).mean() for digit, ink in zip(found, TRAIN, strict=False)]
+    assert float(np.median(apart)) < 0.05

@@ -90,9 +90,11 @@ def flat() -> Bytes:
 # Where it is.
 
 
-@pytest.mark.parametrize("index", range(4))
-def test_every_point_of_a_page_is_found_within_half_a_pixel(index: int) -> None:
-    taken = sheets(EXAM).photographed(index, (2016, 1512), 0)
+@pytest.mark.parametrize(  # straight; upside down and aslant; on its side; from far aside
+    ("index", "size"), [(0, (2016, 1512)), (5, (1280, 960)), (6, (1280, 960)), (41, (2016, 1512))]
+)
+def test_every_point_of_a_page_is_found_within_half_a_pixel(index: int, size: tuple[int, int]) -> None:
+    taken = sheets(EXAM).photographed(index, size, 0)
     sheet = register(grey_of(taken.data), PAGE, "photo")
     assert np.percentile(offsets(sheet.matrix, taken.view.matrix), 95) <= 0.5
     assert sheet.error <= 3

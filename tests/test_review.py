@@ -220,7 +220,8 @@ def test_a_picture_that_moved_to_the_marks_or_is_a_page_is_found_and_one_that_is
     (tmp_path / "IMG_1.jpg").write_bytes((photographs / "IMG_1.jpg").read_bytes())
     (tmp_path / "scan.pdf").write_bytes(pdf(EXAM))
     page = {"row": 3, "path": "scan.pdf#page=1", "file": str(tmp_path / "scan.pdf"), "error": "no code", "state": None}
-    client = opened(write_marks(tmp_path, [moved, gone, page, page | {"row": 4, "path": "scan.pdf#page=2"}]))
+    strange = rows[2] | {"row": 5, "file": "/gone/b\udcff.jpg", "path": "b\udcff.jpg"}  # as Python has what is no text
+    client = opened(write_marks(tmp_path, [moved, gone, page, page | {"row": 4, "path": "scan.pdf#page=2"}, strange]))
     assert client.get("/sheet?row=1").json()["missing"] is None
     sheet = client.get("/sheet?row=2").json()
     assert sheet["missing"] == (
@@ -233,6 +234,10 @@ def test_a_picture_that_moved_to_the_marks_or_is_a_page_is_found_and_one_that_is
     assert sheet["missing"] is None
     assert sheet["width"] / sheet["height"] == pytest.approx(210 / 297, abs=0.01)
     assert "scan.pdf" in client.get("/sheet?row=4").json()["missing"]
+    assert client.get("/sheet?row=5").json()["missing"].startswith("b?.jpg: is not there any more")
+    answer = client.get("/picture?row=5")
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith("b\udcff.jpg: is not there any more")
 
 
 # What is recorded.

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,12 +17,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from conftest import write_idx
 from drawings import line_of
 from sumnist.arithmetic.values import Values
 from sumnist.batch import score as scoring
 from sumnist.batch.score import NEXT, DigitTask, NumberOptions, NumberTask, Output, Scored, number_values, score
 from sumnist.cli import main
-from sumnist.data.mnist import load_mnist
+from sumnist.data.mnist import FILES, load_mnist
 from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError, RunError, ScoreError
 from sumnist.files import PRETRAINED
 from sumnist.inference.numbers import NumberReading, Numbers
@@ -65,21 +67,44 @@ def note_of(out: Path) -> Path:
     return out.with_name(f".{out.name}.progress")
 
 
-def stop(monkeypatch: pytest.MonkeyPatch, scoring: Callable[[], Scored], after: int = 1) -> None:
+def stop(monkeypatch: pytest.MonkeyPatch, run: Callable[[], Scored], after: int = 1) -> None:
     """Score, and stop as soon as the note says that there are the rows of so many chunks."""
 
-    def save_and_stop(self: Output, *arguments: Any) -> None:
-        add(self, *arguments)
-        self.save()
+    def add_and_stop(self: Output, *arguments: Any) -> None:
+        add(self, *arguments)  # which notes how far it is
         chunks.append(len(arguments[0]))
         if len(chunks) == after:
             raise KeyboardInterrupt
 
     add, chunks = Output.add, list[int]()
     with monkeypatch.context() as patch:
-        patch.setattr(Output, "add", save_and_stop)
+        patch.setattr(scoring, "SAVE_EVERY", 0.0)
+        patch.setattr(Output, "add", add_and_stop)
         with pytest.raises(KeyboardInterrupt):
-            scoring()
+            run()
+
+
+def test_idx_files_are_read_one_image_at_a_time(tmp_path: Path) -> None:
+    (folder := tmp_path / "idx").mkdir()
+    images, names = load_mnist("test").images[:5], [FILES["x_train"], FILES["x_test"]]
+    for name, part in zip(names, (images[:3], images[3:]), strict=True):
+        write_idx(folder / name, part)
+    score(folder, tmp_path / "out.jsonl", 2, workers=1, progress=False)
+    found = [(row["path"], row["digit"]) for row in rows_of(tmp_path / "out.jsonl")]
+    places = [f"{name}[{at}]" for name, count in zip(names, (3, 2), strict=True) for at in range(count)]
+    assert found == [(one, Reader().read(image, 2).digit) for one, image in zip(places, images, strict=True)]
+
+
+def test_what_is_no_file_is_not_replaced_by_a_table(pictures: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for target in ("/dev/null", "pipe", pictures):
+        (out := tmp_path / "out.csv").unlink(missing_ok=True)
+        out.symlink_to(target)
+        for overwrite in (False, True):
+            with pytest.raises(OutputError, match="expected the name of a file"):
+                score(pictures, out, 7, overwrite=overwrite, progress=False)
+        assert out.exists()
+        assert not out.is_file()
 
 
 def test_a_folder_of_pictures_becomes_a_row_each_in_the_order_of_their_names(pictures: Path, tmp_path: Path) -> None:
@@ -588,3 +613,25 @@ def test_the_command_gives_its_flags_to_every_row_and_fails_if_any_failed(
     table = table_in(lines / "bad.csv", "path,number\nno.png,1\n")
     assert main(["score", str(table), "--out", str(tmp_path / "bad.csv")]) == 1
     assert "1 rows, 1 failed" in capsys.readouterr().out
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of memory")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_where_memory_is_short_a_huge_picture_fails_and_the_others_are_read(
+    pictures: Path, tmp_path: Path, workers: str
+) -> None:
+    folder = tmp_path / "pictures"
+    shutil.copytree(pictures, folder)
+    Image.new("RGBA", (8000, 8000), "white").save(folder / "10.png")
+    code = (
+        "import resource, sys; from sumnist.cli import main; import sumnist.batch.score as t; t.Reader(); "
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize(); "
+        "resource.setrlimit(resource.RLIMIT_AS, 2 * (used + 200 * 2**20,)); sys.exit(main())"
+    )
+    command = [sys.executable, "-c", code, "score", str(folder), "--number", "1", "--workers", workers]
+    done = subprocess.run([*command, "--out", str(tmp_path / "out.jsonl")], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    rows = rows_of(tmp_path / "out.jsonl")
+    assert [row["path"] for row in rows if row["error"]] == ["10.png"]
+    assert len(rows) == 30

@@ -164,6 +164,16 @@ def test_slow_clients_are_cut_while_others_are_served(strict: Server) -> None:
     assert strict.read()[0] == 200
 
 
+def test_who_is_refused_and_goes_on_listening_is_cut(strict: Server) -> None:
+    long = b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 12_000
+    kept = {b"400": sending(strict, b"\0no HTTP"), b"408": sending(strict, b"POST /v1/"), b"431": sending(strict, long)}
+    for status, connection in kept.items():
+        received = b""
+        while part := connection.recv(2**16):  # until the server closes, for this client never does
+            received += part
+        assert received[9:12] == status
+
+
 def test_clients_that_go_away_leave_nothing_behind_and_end_no_process(shared: Server) -> None:
     picture, children = slow_picture(), children_of(shared.process.pid)
     for sent in (request(form(FIVE))[:-100], request(form(FIVE))):  # in the middle, and before the answer

@@ -427,3 +427,9 @@ def test_layouts_with_subtotals_are_read(text: str) -> None:
 @pytest.mark.parametrize("seed", [*range(20), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(20, 200))])
 def test_layouts_drawn_at_random_are_read(seed: int) -> None:
     assert_readable(drawn(seed), seed)
+
+
+def test_a_layout_of_long_numbers_is_read_on_a_photograph() -> None:
+    layout = Layout.of_line(HARD["sums just too many for ranges"])
+    found, meant = reader(layout).read(photograph(0, layout).data), sheets(layout).truth(0).values
+    assert sum(found.values[name] == value for name, value in meant.items()) >= len(meant) - 1

@@ -67,7 +67,9 @@ DOTS = (
     "its dots do not stand between two names that count up, with one sign, expected as in 'q1 + … + q12', over at most "
     "200 fields: write the terms out"
 )
-NAME = " where a field is named, expected a name of up to 32 letters from a to z, digits and _, a letter first: correct"
+NAME = (
+    " where a field is named, expected a name of up to 32 letters from a to z, digits and _, a letter first: correct it"
+)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_what_is_no_formula_is_refused(texts: list[str], message: str) -> None:
     for text in texts:
         with pytest.raises(LayoutError) as error:
             Formula.of(text)
-        assert str(error.value).startswith(f"formula {text[:80]!r}: {message}")
+        assert str(error.value) == f"formula {text[:80]!r}: {message}"
 
 
 @st.composite

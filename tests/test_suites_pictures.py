@@ -99,6 +99,9 @@ def test_no_out_of_distribution_picture_is_in_both_halves(name: str) -> None:
     development, reported = ({one.tobytes() for one in pictures if np.ptp(one)} for pictures in made)
     assert len(development) > 10
     assert not development & reported
+    for one in made[0]:
+        assert min(one.shape) >= 28
+        assert name == "blank" or np.ptp(one) > 60
 
 
 def test_letters_are_those_that_look_like_no_digit() -> None:
@@ -279,6 +282,13 @@ def test_the_images_take_as_many_bytes_as_the_published_ones_and_each_is_another
     growth = png_bytes(after) - png_bytes(images)  # what a record holds besides cancels out
     published = (PUBLISHED_MIB[name] - PUBLISHED_CLEAN_MIB) * 2**20 / 70_000
     assert growth == pytest.approx(published, abs=8)  # of 180 to 500
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_an_image_is_corrupted_alike_in_any_company_and_otherwise_by_another_seed(name: str) -> None:
+    whole, by_chance = corrupted(name, SOME, 3), name not in ("scale", "brightness", "stripe", "canny_edges")
+    np.testing.assert_array_equal(corrupted(name, SOME[:7], 3), whole[:7])
+    assert (corrupted(name, SOME, 4) != whole).any() == by_chance
 
 
 def test_an_unknown_corruption_is_an_error() -> None:

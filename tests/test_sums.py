@@ -572,6 +572,9 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: ANY * cast(int, 1.5), f"{TIMES} 1.5: expected a whole number"),
     (lambda: ANY * 0, "An operand is multiplied by 0: expected another whole number; leave the operand out"),
     (lambda: Values({3: 1.0}, 0.0) + "7", f"'7' {NO_NUMBER}"),
+    *((lambda v=v: DIE + v, f"{v!r} {NO_NUMBER}") for v in ("7", 1.5)),
+    (lambda: Values({1: 2.0, 2: -1.0}, 0.0), f"{{1: 2.0, 2: -1.0}}, and 0.0 {TO_ONE}"),
+    *((lambda v=v: Values({v: 1.0}, 0.0), f"{v!r} is a value of a distribution") for v in (4.0, "4")),
     (lambda: Sum.of(ANY, [[1], [2, 3]]), f"[1] {NO_NUMBER}"),
     (lambda: ANY + Decimal("NaN"), f"Decimal('NaN') {NO_NUMBER}"),
     (lambda: ANY + torch.tensor([0.5]), f"0.5 {NO_NUMBER}"),
@@ -631,3 +634,8 @@ def test_too_many_partial_sums_beside_digits_are_refused(monkeypatch: pytest.Mon
     )
     with pytest.raises(NumberError, match=f"^{re.escape(message)}$"):
         total.log_prob(7)
+
+
+def test_draws_are_the_same_for_the_same_seed() -> None:
+    one, two = (Sum.of(ANY, ANY).sample(5, 90, random=3).values for _ in range(2))
+    assert np.array_equal(one, two)

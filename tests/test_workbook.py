@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import tempfile
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -364,3 +365,25 @@ def test_a_full_disk_is_an_error_that_names_the_workbook(tmp_path: Path, monkeyp
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(OutputError, match=r"missing/marks.xlsx: cannot be written \(no such file or directory\)"):
         written(tmp_path / "missing", row())
+
+
+def test_formulas_add_the_cells_and_not_what_is_in_them(tmp_path: Path) -> None:
+    assert written(tmp_path, row())["Marks"].formulas == {
+        "H2": 'IF(COUNT(D2,E2,F2)=3,D2+E2+F2,"")', "I2": 'IF(COUNT(G2,H2)=2,IF(G2=H2,"yes","no"),"")',
+    }  # fmt: skip
+
+
+def test_rows_are_let_go_when_they_are_written(tmp_path: Path) -> None:
+    class Watched(dict[str, Any]):
+        __hash__ = object.__hash__  # type: ignore[assignment]
+
+    seen, most = weakref.WeakSet[Watched](), [0]
+
+    def rows() -> Iterator[Watched]:
+        for number in range(200):
+            seen.add(one := Watched(row(number, state="doubtful", look=DOUBT)))
+            yield one
+            most.append(len(seen))
+
+    write_workbook(rows(), EXAM, tmp_path / "marks.xlsx", crops=lambda of, field: png())
+    assert 1 <= max(most) <= 3

@@ -228,14 +228,11 @@ def slab(box: Box, x: float, y: float) -> str:
 
 
 def edge(start: Spot, end: Spot, spots: list[Spot]) -> str:
-    """An arrow from `start` to `end`: straight in a row, or around what stands between; with corners between rows."""
+    """An arrow from `start` to `end`: straight in a row, with corners between rows."""
     x, to, below = start.middle, end.middle, start.y + start.height
     sum_lane = spots[-1].row
     if start.row == end.row:
-        if not any(spot.row == start.row and start.x < spot.x < end.x for spot in spots):
-            return arrow([(start.x + start.width, start.level), (end.x, end.level)])
-        side, rim = (below, below + 10) if start.row == sum_lane else (start.y, start.y - 10)
-        return arrow([(x, side), (x, rim), (to, rim), (to, side)])
+        return arrow([(start.x + start.width, start.level), (end.x, end.level)])
     if start.row > end.row:
         return arrow([(x, start.y), (x, end.level), (end.x, end.level)])
     if start.row == sum_lane - 1:
@@ -451,12 +448,13 @@ def layers(boxes: list[Box], module: nn.Module, source: int, in_encoder: bool = 
         source, box = len(boxes) - 1, boxes[-1]
     elif word:
         box.details.append(word)
+    counted = {id(parameter) for one in boxes for part in one.modules for parameter in part.parameters()}
     if word != "":
         box.modules.append(module)
     if word or [n for n in box.shape if n > 1] == [n for n in result.shape[1:] if n > 1]:
         box.shape = tuple(result.shape[1:])
     box.result = result
-    box.parameters += sum(parameter.numel() for parameter in module.parameters())
+    box.parameters += sum(parameter.numel() for parameter in module.parameters() if id(parameter) not in counted)
     return source
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 import math
 import os
@@ -168,7 +169,8 @@ class Service:
 
 def answer_of(problem: Problem, path: str) -> Response:
     """The answer to a request for `path` that is a problem."""
-    return JSONResponse(problem.as_dict(path), problem.kind.status, problem.headers | NOT_KEPT, MEDIA_TYPE)
+    content = json.dumps(problem.as_dict(path))  # in ASCII: a name of a file that is no text is in no UTF-8
+    return Response(content, problem.kind.status, problem.headers | NOT_KEPT, MEDIA_TYPE)
 
 
 def create_app(settings: Settings, load: Load | None = None) -> FastAPI:

@@ -84,7 +84,7 @@ class Review:
             missing = None
         except SumnistError as error:
             width = height = 0
-            missing = str(error)
+            missing = str(error).encode(errors="replace").decode()
         read = row.get("state") is not None
         places = {name: around(place).grown(1.0) for name, place in self.views.places.items()} if read else {}
         return {
@@ -160,7 +160,7 @@ class Review:
         del said
         out = self.doubts.path.with_suffix(".xlsx")
         export(self.doubts.path, self.layout, out, self.people, self.recorder)
-        return {"path": str(out)}
+        return {"path": str(out).encode(errors="replace").decode()}
 
     def row_of(self, number: object) -> Row:
         """A row that needs a person. Raises `Problem`."""

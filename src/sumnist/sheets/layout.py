@@ -167,8 +167,10 @@ def in_order(formulas: Iterable[Formula], names: Iterable[str]) -> list[Formula]
                 raise LayoutError(
                     f"formula {formula.text[:80]!r}: no field is named {name}, expected those there are: {mend}"
                 )
-        if any(sign not in (1, -1) for sign, _ in formula.terms):
-            raise LayoutError(f"formula of {formula.total}: {formula.terms}, expected signs of 1 or -1: correct them")
+        if not formula.terms or any(sign not in (1, -1) for sign, _ in formula.terms):
+            raise LayoutError(
+                f"formula of {formula.total}: {formula.terms}, expected terms with signs of 1 or -1: correct them"
+            )
         if formula.total in by_total:
             raise LayoutError(f"field {formula.total}: has two formulas, expected one: leave one of them out")
         by_total[formula.total] = formula

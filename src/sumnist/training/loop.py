@@ -121,10 +121,12 @@ def train_together(
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     task = TASKS[config.task](config, device, processes)
     keep_freed_memory()
-    data = [part for part in (task.digits.images, task.digits.digits, task.digits.soft) if part is not None]
+    data = hashlib.sha256()
+    for part in (task.digits.images, task.digits.digits, task.digits.soft):
+        data.update(b"" if part is None else np.ascontiguousarray(part).data)
     facts = {"train_images": len(task.training), "device": str(device), "threads": torch.get_num_threads(),
              "processes": processes.size, "precision": "bf16" if bf16 else "fp32",
-             "data": hashlib.sha256(b"".join(map(np.ndarray.tobytes, data))).hexdigest()}  # fmt: skip
+             "data": data.hexdigest()}  # fmt: skip
     begun, saved = processes.from_leader(lambda: begin(folder, facts))
     clock = Clock(begun)
     task.prepare(progress)  # first of all: it has something to show

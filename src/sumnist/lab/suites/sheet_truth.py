@@ -7,8 +7,8 @@ wrong: in half of these by a kind of mistake that the check of the sums expects 
 by one that it knows as "anything" only; within each half all kinds are as probable. A total that is made of totals is
 that of what was written.
 
-A sheet is a pure function of half, seed and place. How it looks is drawn by `sheet_ink`, `sheet_cells` and
-`sheet_photographs`, which share nothing with what networks are trained on.
+A sheet is a pure function of half, seed and place. How it looks is drawn by `lab/suites/sheets`,
+which shares nothing with what networks are trained on.
 """
 
 from __future__ import annotations

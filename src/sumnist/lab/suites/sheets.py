@@ -754,7 +754,7 @@ class Sheets:
         return cells(self.layout, self.marks(index), self.random("cells", index))
 
     def page(self, index: int) -> Grey:
-        """The page of a sheet, grey `[H, W]`, `sheet_ink.SCALE` pixels a millimetre."""
+        """The page of a sheet, grey `[H, W]`, `SCALE` pixels a millimetre."""
         return filled(self.layout, self.truth(index).identity, self.marks(index))
 
     def photographed(self, index: int, size: tuple[int, int] | None = None, bent: float = BENT) -> Photograph:
