@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import growth
-import number_engines
 import reading
 import survival
 from timing import Row
@@ -38,10 +37,10 @@ PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "readings": reading.readings,
     "size": reading.size,
     "cold-start": reading.cold_start,
-    "numbers-accuracy": number_engines.number_accuracy,
-    "numbers-latency": number_engines.number_latency,
-    "numbers-rate": number_engines.number_rate,
-    "numbers-size": number_engines.number_size,
+    "numbers-accuracy": reading.number_accuracy,
+    "numbers-latency": reading.number_latency,
+    "numbers-rate": reading.number_rate,
+    "numbers-size": reading.number_size,
     "training-images": growth.training_images,
     "rows": growth.rows_scored,
     "processes": growth.processes,

@@ -9,11 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 Row = dict[str, Any]
 SUMNIST = [sys.executable, "-m", "sumnist"]
@@ -104,10 +101,3 @@ def interrupted(command: Sequence[str], into: str, alone: Path, killed: Path, ki
         kill_at(again, killed, (place + 1) / (kills + 1) * alone.stat().st_size)
     subprocess.run(again, check=True, stdout=subprocess.DEVNULL)
     return figures | {"kills": kills, "identical": killed.read_bytes() == alone.read_bytes()}
-
-
-def encoded(picture: Image.Image, kind: str) -> bytes:
-    """The picture as a file."""
-    stream = BytesIO()
-    picture.save(stream, kind)
-    return stream.getvalue()

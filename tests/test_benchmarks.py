@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import growth
-import number_engines
+import reading
 import run
 import timing
 from evidence import answered
@@ -94,11 +94,11 @@ each = [["{spacing}", "{mean right:.2%}"]]
 
 
 def test_the_benchmarks_of_numbers_give_the_rows_that_the_page_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(number_engines, "engines", lambda: {"twelve": lambda _: "12", "none": lambda _: ""})
+    monkeypatch.setattr(reading, "engines", lambda: {"twelve": lambda _: "12", "none": lambda _: ""})
     for name, value in {"STRINGS": 40, "LENGTHS": (2,), "ROUNDS": 2, "NUMBER_CALLS": 2, "SECONDS": 0.05}.items():
-        monkeypatch.setattr(number_engines, name, value)
+        monkeypatch.setattr(reading, name, value)
     rows = [{"part": f"numbers-{name}", **row} for name in ("accuracy", "latency", "rate")
-            for row in getattr(number_engines, f"number_{name}")()]  # fmt: skip
+            for row in getattr(reading, f"number_{name}")()]  # fmt: skip
     share = strings("reported", 2, "spaced", 40).texts.count("12") / 40
     lines = answered(BESIDE, rows).strip().splitlines()[2:]
     assert lines == [f"| twelve | 120 |{f' {100 * share:.2f} |' * 3}", f"| none | 120 |{' 0.00 |' * 3}"]

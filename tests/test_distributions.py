@@ -192,3 +192,10 @@ def test_what_is_spread_is_spread_evenly_over_all_that_are_no_candidates(one: Va
     assert {value: spread.probabilities[value] for value in one.probabilities} == one.probabilities
     assert {spread.probabilities[value] for value in free} == {one.other / len(free)}
     assert spread.spread(0, 9) is spread
+
+
+def test_a_known_number_only_shifts_a_distribution_which_keeps_its_type() -> None:
+    half = Integers(torch.log(torch.full((6,), 1 / 6)).to(torch.bfloat16), 1)
+    for moved, first in ((half + 5, 6), (5 + half, 6), (half - 2, -1)):
+        assert moved.first == first
+        assert torch.equal(moved.log_probs, half.log_probs)

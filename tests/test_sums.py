@@ -572,7 +572,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: ANY * cast(int, 1.5), f"{TIMES} 1.5: expected a whole number"),
     (lambda: ANY * 0, "An operand is multiplied by 0: expected another whole number; leave the operand out"),
     (lambda: Values({3: 1.0}, 0.0) + "7", f"'7' {NO_NUMBER}"),
-    *((lambda v=v: DIE + v, f"{v!r} {NO_NUMBER}") for v in ("7", 1.5)),
+    *((lambda v=v: DIE + v, f"{v!r} {NO_NUMBER}") for v in ("7", 1.5, True, False)),
     (lambda: Values({1: 2.0, 2: -1.0}, 0.0), f"{{1: 2.0, 2: -1.0}}, and 0.0 {TO_ONE}"),
     *((lambda v=v: Values({v: 1.0}, 0.0), f"{v!r} is a value of a distribution") for v in (4.0, "4")),
     (lambda: Sum.of(ANY, [[1], [2, 3]]), f"[1] {NO_NUMBER}"),
@@ -593,6 +593,10 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Values({1: 0.5}, 0.1), f"{{1: 0.5}}, and 0.1 {TO_ONE}"),
     (lambda: Values({5: 1.5}, -0.5), f"{{5: 1.5}}, and -0.5 {TO_ONE}"),
     (lambda: Values({5: math.nan, 6: 1.0}, 0.5), f"{{5: nan, 6: 1.0}}, and 0.5 {TO_ONE}"),
+    (
+        lambda: (Digits(np.log(np.full((7, 10), 0.1))) + Integers(np.full(2**23, -23 * np.log(2)))).totals(),
+        f"All totals would be 18,388,607: expected at most {STATES:,}; ask log_prob of",
+    ),
     (lambda: (LONG + 0).totals(), f"All totals would be 1,000,000,000: expected at most {STATES:,}; ask log_prob of"),
     (
         lambda: (LONG + Integers(np.log(np.full(10_000, 1e-4)))).most_probable_total(),

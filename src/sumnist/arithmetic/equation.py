@@ -313,7 +313,9 @@ def dense_totals(terms: Terms) -> tuple[int, sp.Array]:
     """The least total and the log-probabilities of all from there on, `[T, *batch]`; of terms of whole numbers."""
     parts = [filled_up(terms.points)] if terms.points else []
     parts += [totals_of_digits(terms)] if terms.digits else []
-    both = sp.stretched([*terms.ranges, *((1, x) for _, x in parts)], sp.LOG_SUM)
+    spread = [*terms.ranges, *((1, x) for _, x in parts)]
+    sp.limited(1 + sum(abs(step) * (len(x) - 1) for step, x in spread), "All totals", MEND)
+    both = sp.stretched(spread, sp.LOG_SUM)
     return sum(least for least, _ in parts) + both.chain.support[0], both.all
 
 

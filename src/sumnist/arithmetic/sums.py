@@ -272,9 +272,13 @@ class Integers(Operand):
     def __mul__(self, factor: int) -> Integers:
         if not whole_factor(factor):
             return Integers.made(sp.log_sum(self.laid())[None], 0)
-        return Sum([(factor, self)]).totals()
+        times = sp.stretched([(int(factor), self.laid())], sp.LOG_SUM)
+        return Integers.made(times.all, times.chain.support[0] + int(factor) * self.first)
 
     def _added(self, *terms: tuple[int, Any]) -> Any:
+        (sign, one), (other_sign, two) = terms if terms[0][1] is self else terms[::-1]
+        if one is self and sign == 1 and isinstance(two, int | np.integer) and not isinstance(two, bool):
+            return Integers.made(self.laid(), self.first + other_sign * int(two))
         total = Sum(list(terms))
         known = all(isinstance(one, Integers | int | np.integer) for _, one in terms)
         return total.totals() if known else total

@@ -102,7 +102,7 @@ FITTING = 0.05
 TOGETHER = 0.97
 """The probability of the most probable value from which on a reading of two recognizers is accepted."""
 COUNT = Range(1, 1_000, "a whole number from 1 to 1,000")
-"""ctc.Candidates that may be asked for."""
+"""Candidates that may be asked for."""
 
 BLANK, NOT_A_NUMBER, UNSURE, LENGTH = "blank", "not a number", "unsure", "another number of digits"
 NUMBER_ADVICE = {
