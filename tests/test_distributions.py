@@ -199,3 +199,8 @@ def test_a_known_number_only_shifts_a_distribution_which_keeps_its_type() -> Non
     for moved, first in ((half + 5, 6), (5 + half, 6), (half - 2, -1)):
         assert moved.first == first
         assert torch.equal(moved.log_probs, half.log_probs)
+
+
+def test_of_a_batch_each_is_conditioned_by_itself() -> None:
+    left = Integers(np.log([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]]), 4).condition({4, 6})
+    assert np.exp(left.log_probs) == pytest.approx(np.array([[1 / 8, 0, 7 / 8], [5 / 7, 0, 2 / 7]]))

@@ -209,6 +209,7 @@ def test_the_report_of_the_study_is_the_one_that_its_rows_give() -> None:
     assert committed == {path.name for path in written if path.suffix == ".svg"}
 
 
+@pytest.mark.long
 def test_a_changed_row_of_the_study_changes_its_text_and_its_pictures() -> None:
     rows = json.loads(json.dumps(write_docs.all_rows()))
     for row in rows:

@@ -77,7 +77,7 @@ def of_sheets(name: str) -> Iterable[Any]:
     sheets = Sheets(layout, Ink.mnist("development"), "development", wrong=0.5)
     meant = [truth(layout, half, 0, place, 0.5) for half in HALVES for place in range(30)]
     told = [repr((one.values, one.mistake, one.entries)).encode() for one in meant]
-    cells = [cell for place in range(6) for pair in sheets.cells(place).values() for part in pair for cell in part]
+    cells = [cell for place in range(3) for pair in sheets.cells(place).values() for part in pair for cell in part]
     seen = [sheets.photographed(place, (640, 480), bent).data for place in (1, 2) for bent in (False, True)]
     return [np.frombuffer(b"".join(told), np.uint8), *cells, *seen, sheets.scanned(1).data]
 

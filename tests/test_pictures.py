@@ -29,8 +29,9 @@ from sumnist.errors import MissingExtraError
 from sumnist.inference.reader import Reader
 from sumnist.lab.suites.photographs import photograph, photographs
 from sumnist.pictures.apart import digits_apart
+from sumnist.pictures.components import components_of
 from sumnist.pictures.decode import Intensities, Picture, intensities_of
-from sumnist.pictures.lines import LineProposal, lines
+from sumnist.pictures.lines import LineProposal, lines, without_rulings
 from sumnist.pictures.normalize import ready_arrays
 from sumnist.pictures.proposals import TRIMS, rounds
 from sumnist.pictures.steps import as_png, strip
@@ -560,3 +561,12 @@ def test_a_photograph_shows_the_digit_that_was_written() -> None:
     assert {(digit.problem, digit.dark) for digit in found} == {(None, True)}
     apart = [np.abs(digit.image - ink / 255).mean() for digit, ink in zip(found, TRAIN, strict=False)]
     assert float(np.median(apart)) < 0.05
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_ruling_at_a_side_of_a_line_is_no_part_of_it(side: str) -> None:
+    ink = np.zeros((40, 200), np.float32)
+    ink[8:32, 60:70] = ink[8:32, 120:130] = 1
+    ink[:, slice(1, 3) if side == "left" else slice(197, 199)] = 1
+    kept = without_rulings(components_of(ink > 0, ink)).boxes
+    assert sorted(kept[:, 2].tolist()) == [60, 120]

@@ -24,8 +24,9 @@ from simulated_sheets import EXAM
 from sumnist.cli import main
 from sumnist.errors import DataError, OutputError
 from sumnist.serve.review import Review, app_of
+from sumnist.sheets.layout import Rectangle
 from sumnist.sheets.printing import pdf
-from sumnist.sheets.review import Doubts, Recorder, beside
+from sumnist.sheets.review import Doubts, Recorder, beside, straightened
 
 TOKEN = "a-token"
 
@@ -400,3 +401,11 @@ def test_a_port_that_is_taken_is_said_to_be_and_leaves_nothing_behind(
     told = f"sumnist: --port {port}: cannot listen there (address already in use), expected an address of this machine"
     assert capsys.readouterr().err.startswith(told)
     assert not beside(marks).exists()
+
+
+def test_a_crop_of_a_picture_with_too_many_pixels_is_their_mean() -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (800, 800), np.uint8)).convert("RGB")
+    matrix = [8.0, 0, 0, 0, 8.0, 0, 0, 0, 1]  # eight pixels a millimetre
+    crop = np.asarray(straightened(noise, matrix, Rectangle(10, 10, 40, 30), 2.0), float)
+    assert crop.shape == (60, 80, 3)
+    assert crop.std() < 30  # of one pixel in sixteen it would be 74

@@ -47,7 +47,7 @@ from served import (
 from sumnist.errors import ConfigError, RunError, ServeError
 from sumnist.files import PRETRAINED
 from sumnist.inference.reader import Reader
-from sumnist.serve.app import create_app, listening, serve
+from sumnist.serve.app import ReadingServer, create_app, listening, serve
 from sumnist.serve.bodies import Body, Inbox
 from sumnist.serve.pool import HOLD
 from sumnist.serve.problems import Problem
@@ -500,3 +500,10 @@ def test_the_files_of_the_page_are_sent_again_only_if_they_changed_and_every_ans
         headers = client.get(path).headers
         assert headers["content-security-policy"].startswith("default-src 'self';"), path
         assert headers["x-content-type-options"] == "nosniff", path
+
+
+def test_at_its_end_it_waits_for_a_body_that_still_comes_in_and_is_read() -> None:
+    settings = Settings(receive_seconds=20, reading_seconds=10)
+    app = create_app(settings)
+    server = ReadingServer(app, app.state.service, lambda: None)
+    assert (server.config.timeout_graceful_shutdown or 0) > 30

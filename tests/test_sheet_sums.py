@@ -288,6 +288,8 @@ def test_what_a_reader_of_strips_says_is_divided_by_what_it_had_learned() -> Non
     one = field_of(3, 120, kind="strip")
     even = np.full(14, 1 / 14)
     shown = in_strip(one, np.zeros(14), even, [(7, 0.5), (12, 0.3)], 0.2)
+    left = one.largest + 1 - len(shown.values)
+    assert shown.mean * (one.largest + 1) == pytest.approx(shown.written.sum() + left * shown.rest)
     shares = np.array([0.09, 0.16, 0.15]) / 0.4
     assert shown.at(np.array([7]))[0] == pytest.approx(0.5 / (shares[0] / 10))
     assert shown.at(np.array([12]))[0] == pytest.approx(0.3 / (shares[1] / 90))

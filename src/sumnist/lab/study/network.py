@@ -113,6 +113,8 @@ def ordinal_scores(raw: Tensor) -> Tensor:
     return (yes + no).log_softmax(1)
 
 
+OF_SUMS = sum_bits(torch.arange(SUMS)).T
+"""The bits of each sum, `[5, 19]`: worked out here, since ONNX cannot shift bits."""
 TARGETS = {
     "classes": SumTarget(
         SUMS, SUMS - 1, functional.cross_entropy, lambda raw: raw.argmax(1), lambda raw: raw.log_softmax(1)
@@ -120,7 +122,7 @@ TARGETS = {
     "bits": SumTarget(
         BITS, 2**BITS - 1, lambda raw, total: functional.binary_cross_entropy_with_logits(raw, sum_bits(total)),
         lambda raw: ((raw > 0) << torch.arange(BITS)).sum(1),
-        lambda raw: (raw @ sum_bits(torch.arange(SUMS)).T).log_softmax(1),
+        lambda raw: (raw @ OF_SUMS).log_softmax(1),
     ),
     "value": SumTarget(
         1, 99, lambda raw, total: functional.mse_loss(raw[:, 0], total.float()), lambda raw: raw[:, 0].round().long(),
