@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from functools import reduce
 from importlib.resources import files
+from operator import add
 from string import ascii_letters, digits
 from typing import Any
 
@@ -140,7 +142,8 @@ def legible(paths: list[Points]) -> float:
     paths = fitted(paths, BOX)
     everything = np.concatenate(paths)
     wide, high = everything.max(0) - everything.min(0)
-    length = sum(float(np.hypot(*np.diff(path, axis=0).T).sum()) for path in paths)
+    # Not `sum`, whose last digits depend on the version of Python, and drawings on them.
+    length = reduce(add, (float(np.hypot(*np.diff(path, axis=0).T).sum()) for path in paths))
     return max(LEAST_MARKER, float(ROOM * (wide * high + 1) / max(length - np.hypot(wide, high), 1e-6)))
 
 

@@ -20,10 +20,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, reduce
 from io import BytesIO
 from itertools import pairwise, product
 from math import ceil, cos, sin
+from operator import add
 from pathlib import Path
 from statistics import NormalDist
 from typing import NamedTuple
@@ -247,7 +248,8 @@ def on_strip(cover: Cover, frame: Frame, text: str, pen: Pen, hand: Hand, random
     parts = [None if sign in ",." else digit(sign, pen, hand, random) for sign in text]
     gaps = [hand.height * (hand.gap + random.normal(0, 0.06)) for _ in parts]
     point = 0.35 * hand.height
-    whole = sum((point if part is None else part.shape[1]) + gap for part, gap in zip(parts, gaps, strict=True))
+    widths = ((point if part is None else part.shape[1]) + gap for part, gap in zip(parts, gaps, strict=True))
+    whole = reduce(add, widths)  # not `sum`, whose last digits depend on the version of Python
     shrunk = min(1.0, (width + 0.5 * SCALE) / whole)
     free = width - whole * shrunk
     at = x + free * random.beta(2, 2)
