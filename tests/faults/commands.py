@@ -103,12 +103,12 @@ from dataclasses import replace
 from types import SimpleNamespace
 import numpy as np
 from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.lab.study import designs, figures, report, runs
+from sumnist.lab.study import designs, report, runs
 digits = load_mnist("train", "INPUTS/digits")
 runs.load_mnist = lambda split: digits
 runs.HELD_OUT, runs.LOOKED_AT = 100, 50
 runs.time = SimpleNamespace(perf_counter=lambda: 0.0)
-report.draw = lambda results: dict.fromkeys(list(figures.FIGURES)[:2], "<svg/>")
+report.draw = lambda results: dict.fromkeys(list(report.FIGURES)[:2], "<svg/>")
 chosen = [designs.variant(name) for name in ("reference", "exact")]
 designs.quick = lambda: [replace(v, recipe=replace(v.recipe, epochs=1), seeds=1) for v in chosen]
 """
