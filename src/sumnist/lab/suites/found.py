@@ -35,7 +35,8 @@ Value = int | Decimal | None
 FOUND = 0.5
 """The intersection over union from which on a number is found."""
 TOUCHED = 0.1
-"""Of a true or a found number: the share that the other covers from which on they have to do with each other."""
+"""And that from which on what is read is about that number, however well it is framed: a 1 is narrow. Also the share of
+a number that something covers which has to do with it."""
 WRITTEN = re.compile(r"[-−–]?(\d{1,3}([ .,'’]\d{3})+|\d+)([.,]\d{1,2})?[.,:=–-]*")
 """A number as a system without values writes it, and what may follow."""
 REACH = 1.0
@@ -68,6 +69,12 @@ class There(NamedTuple):
     value: Value
     corners: Points | None = None
 
+    def is_said(self, said: Said | None) -> bool:
+        """Whether it is read right: its value, or its digits where only these are known, and not where it stands."""
+        if said is None or self.value is None:
+            return False
+        return said.digits == self.text if self.corners is None else said.value == self.value
+
 
 System = Callable[[Any], list[Said]]
 """A picture as `Reader.find` takes it → the numbers on it."""
@@ -93,14 +100,12 @@ def ours(reader: Reader, engine: ReadingEngine = "ours") -> System:
 
 def ppocr() -> System:
     """What PP-OCRv6 finds, one thread. The package of its name must be there."""
-    from rapidocr import RapidOCR  # type: ignore[import-untyped]
+    from rapidocr import RapidOCR
 
     system = RapidOCR(params={"EngineConfig.onnxruntime.intra_op_num_threads": 1, "Global.log_level": "critical"})
 
     def ask(picture: Any) -> list[Said]:
-        with Image.open(BytesIO(picture) if isinstance(picture, bytes) else picture) as opened:
-            pixels = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))[:, :, ::-1]
-        answer = system(np.ascontiguousarray(pixels))
+        answer: Any = system(np.ascontiguousarray(np.asarray(opened(picture))[:, :, ::-1]))
         lines = [] if answer.boxes is None else zip(answer.boxes, answer.txts, strict=True)
         return [word for box, text in lines for word in words(np.asarray(box, float), text)]
 
@@ -169,13 +174,14 @@ def overlap(one: Points, other: Points) -> float:
     return both / union if union else 0.0
 
 
-def pairs(there: Sequence[There], said: Sequence[Said]) -> dict[int, int]:
-    """Which number is which of those found, by their places: the best fitting first, each once."""
+def pairs(there: Sequence[There], said: Sequence[Said], least: float = FOUND) -> dict[int, int]:
+    """Which number is which of those found, by their places: the best fitting first, each once, if they have this
+    intersection over union."""
     fits = [(overlap(one.corners, other.corners), i, j) for i, one in enumerate(there) for j, other in enumerate(said)
             if one.corners is not None]  # fmt: skip
     found: dict[int, int] = {}
     for fit, i, j in sorted(fits, reverse=True):
-        if fit >= FOUND and i not in found and j not in found.values():
+        if fit >= least and i not in found and j not in found.values():
             found[i] = j
     return found
 
@@ -204,29 +210,87 @@ def largest(said: Sequence[Said]) -> Said | None:
     return max(said, key=lambda one: abs(area(one.corners)), default=None)
 
 
+class Miss(NamedTuple):
+    """A number that is missed, or what is accepted and none; `cause`: one of `CAUSES`; `corners`: where, if known."""
+
+    picture: str
+    text: str | None
+    read: str | None
+    accepted: bool
+    reason: str | None
+    cause: str
+    corners: Points | None = None
+
+
+def misses(answer: Answer) -> list[Miss]:
+    """What is missed on a picture, and what is accepted there that is none of its numbers."""
+    numbers = [one for one in answer.there if one.value is not None]
+    alone = len(numbers) == 1 and numbers[0].corners is None
+    best = largest(answer.said)
+    matched = ({0: answer.said.index(best)} if best else {}) if alone else pairs(numbers, answer.said, TOUCHED)
+    found: list[Miss] = []
+
+    def miss(number: There | None, said: Said | None, cause: str) -> None:
+        corners = number.corners if number else said.corners if said and not alone else None
+        read, accepted, reason = (said.text, said.accepted, said.reason) if said else (None, False, None)
+        found.append(Miss(answer.name, number.text if number else None, read, accepted, reason, cause, corners))
+
+    for place, number in enumerate(numbers):
+        said = answer.said[matched[place]] if place in matched else None
+        if not (number.is_said(said) and said and said.accepted):
+            miss(number, said, cause_of(number, said, numbers, answer.said))
+    for place, said in enumerate(answer.said):
+        if (
+            said.accepted
+            and place not in matched.values()
+            and not alone
+            and not any(touches(said, one) for one in numbers)
+        ):
+            miss(None, said, CAUSES[4])
+    return found
+
+
+def touches(said: Said, number: There, share: float = TOUCHED) -> bool:
+    """Whether what was found covers a share of a number."""
+    return number.corners is not None and common(said.corners, number.corners) > share * abs(area(number.corners))
+
+
+def cause_of(number: There, said: Said | None, numbers: Sequence[There], every: Sequence[Said]) -> str:
+    """Why a number is missed, of which something is `said` or nothing, beside all that are there and are found."""
+    if said is not None:
+        if number.is_said(said):
+            return CAUSES[5]
+        if number.corners is None and any(number.is_said(one) for one in every):
+            return CAUSES[4]
+        more = len(said.digits) - len(digits_of(number.text))
+        return CAUSES[1 if more < 0 else 2 if more else 3]
+    near = [one for one in every if touches(one, number)]
+    together = any(sum(touches(one, other, 0.5) for other in numbers) > 1 for one in near)
+    return CAUSES[2 if together else 1 if near else 0]
+
+
 def folder_figures(name: str, answers: Sequence[Answer]) -> Row:
     """The figures of pictures on each of which there is one number, and nobody has said where, or none at all.
 
     Returns:
         Of pictures with a number those of `measure.shares` (a number is right if its digits are), and `any`, the share
         on which any number found is right. `blank` ones, and the shares of them on which something is `blank_found` and
-        `blank_accepted`. `seconds`, the median; `causes` and `misses`.
+        `blank_accepted`. `seconds`, the median; `causes`; `misses`, each of them.
     """
-    some = [(one, largest(one.said)) for one in answers if one.there]
-    none = [one.said for one in answers if not one.there]
-    right = np.array([best is not None and best.digits == one.there[0].text for one, best in some], bool)
-    accepted = np.array([best is not None and best.accepted for _, best in some], bool)
-    row: Row = shares(name, right, accepted) if some else {"name": name, "pictures": 0}
-    misses = [{"picture": one.name, "text": one.there[0].text, "read": best.text if best else None,
-               "accepted": best is not None and best.accepted, "reason": best.reason if best else None,
-               "cause": cause_alone(one, best)}
-              for (one, best), good in zip(some, right & accepted, strict=True) if not good]  # fmt: skip
+    some, none = [one for one in answers if one.there], [one.said for one in answers if not one.there]
+    best = [largest(one.said) for one in some]
+    right = np.array([one.there[0].is_said(said) for one, said in zip(some, best, strict=True)], bool)
+    row: Row = {"name": name, "pictures": 0}
+    if some:
+        row = shares(name, right, np.array([said is not None and said.accepted for said in best], bool))
+    missed = [{key: value for key, value in miss._asdict().items() if key != "corners"}
+              for one in answers for miss in misses(one)]  # fmt: skip
     return row | {
-        "any": mean(any(said.digits == one.there[0].text for said in one.said) for one, _ in some),
+        "any": mean(any(one.there[0].is_said(said) for said in one.said) for one in some),
         "blank": len(none), "blank_found": mean(map(bool, none)),
         "blank_accepted": mean(any(one.accepted for one in said) for said in none),
         "seconds": float(np.median([one.seconds for one in answers])),
-        "causes": dict(Counter(str(one["cause"]) for one in misses)), "misses": misses,
+        "causes": dict(Counter(one["cause"] for one in missed)), "misses": missed,
     }  # fmt: skip
 
 
@@ -236,23 +300,42 @@ def mean(values: Iterable[Any]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def cause_alone(answer: Answer, best: Said | None) -> str:
-    """Why the only number of a picture is missed, of which `best` is said."""
-    text = answer.there[0].text
-    if best is None:
-        return CAUSES[0]
-    if best.digits != text and any(one.digits == text for one in answer.said):
-        return CAUSES[4]
-    return cause_of(text, best)
+def page_figures(answers: Sequence[Answer]) -> Row:
+    """The figures of pages of which all is known.
+
+    Returns:
+        `pages`, and the `numbers` on them; `recall` of these and `precision` of what was found, by their places, and
+        their harmonic mean `f1`; the share of the numbers that is `read` right, and that is `accepted`, right or not;
+        `accuracy_accepted`, of all that was accepted the share that is a number with this value; `seconds`, the median;
+        `causes` of what was missed.
+    """
+    numbers, said = (sum(len(some) for some in each) for each in zip(*(one[1:3] for one in answers), strict=True))
+    found = sum(len(pairs(one.there, one.said)) for one in answers)
+    matched = [(one.there[i], one.said[j]) for one in answers for i, j in pairs(one.there, one.said, TOUCHED).items()]
+    right = [best.accepted for number, best in matched if number.is_said(best)]
+    every = sum(best.accepted for one in answers for best in one.said)
+    return {
+        "pages": len(answers), "numbers": numbers, "recall": found / numbers,
+        "precision": found / said if said else None, "f1": 2 * found / (numbers + said), "read": len(right) / numbers,
+        "accepted": sum(best.accepted for _, best in matched) / numbers,
+        "accuracy_accepted": sum(right) / every if every else None,
+        "seconds": float(np.median([one.seconds for one in answers])),
+        "causes": dict(Counter(miss.cause for one in answers for miss in misses(one))),
+    }  # fmt: skip
 
 
-def cause_of(text: str, said: Said) -> str:
-    """Why a number with these digits is missed, of which something is said."""
-    if said.digits == text:
-        return CAUSES[5]
-    if len(said.digits) == len(text):
-        return CAUSES[3]
-    return CAUSES[1 if len(said.digits) < len(text) else 2]
+def sign_figures(answers: Sequence[Answer]) -> Row:
+    """The figures of pictures of one thing each: the shares on which all is read `right` and accepted, on which
+    anything is `accepted`, and on which something is accepted that is `wrong`: another value than is there, or one of
+    two numbers of which the other is not given."""
+    right, accepted, wrong = [], [], []
+    for one in answers:
+        values = [number.value for number in one.there if number.value is not None]
+        given, stands = [said.value for said in one.said], [said.value for said in one.said if said.accepted]
+        accepted.append(bool(stands))
+        wrong.append(bool(stands) and not (set(stands) <= set(values) <= set(given)))
+        right.append(bool(values) and set(stands) == set(values) and len(stands) == len(values))
+    return {"pictures": len(answers), "right": mean(right), "accepted": mean(accepted), "wrong": mean(wrong)}
 
 
 # Tables.
@@ -325,29 +408,55 @@ def table_figures(said: Sequence[Said], columns: Sequence[Column]) -> Row:
 
 # Pictures of it.
 
-SHOWN, ACROSS = (240, 170), 6
-"""Pixels of a picture among others, its line of text included, and how many stand beside each other."""
+WIDTH, LINE = 1440, 15
+"""Pixels of a picture of pictures, and of a line of text below each."""
 RIGHT, REFUSED, WRONG = (20, 140, 60), (230, 150, 0), (210, 30, 40)
 
 
 def shown(pictures: Sequence[tuple[Any, Answer]]) -> Image.Image:
     """Pictures beside each other, with what was found on them: accepted in green, in red where it is none of what is
-    there, refused in orange; below each what is there → what was read."""
-    wide, high = SHOWN
-    sheet = Image.new("RGB", (ACROSS * wide, -(-len(pictures) // ACROSS) * high), "white")
-    pen = ImageDraw.Draw(sheet)
-    for place, (picture, answer) in enumerate(pictures):
-        left, top = place % ACROSS * wide, place // ACROSS * high
-        with Image.open(BytesIO(picture) if isinstance(picture, bytes) else picture) as opened:
-            whole = ImageOps.exif_transpose(opened).convert("RGB")
-        factor = min((wide - 6) / whole.width, (high - 20) / whole.height)
-        size = max(1, round(whole.width * factor)), max(1, round(whole.height * factor))
-        sheet.paste(whole.resize(size, Image.Resampling.LANCZOS), (left + 3, top + 2))
-        texts = {one.text for one in answer.there}
+    there, refused in orange; below each what is there, and what was read."""
+    tiles = []
+    for picture, answer in pictures:
+        whole = opened(picture)
+        pen, width = ImageDraw.Draw(whole), max(2, max(whole.size) // 250)
         for one in answer.said:
-            colour = REFUSED if not one.accepted else RIGHT if {one.digits, one.text} & texts else WRONG
-            corners = one.corners * factor + (left + 3, top + 2)
-            pen.polygon([(x, y) for x, y in corners.tolist()], outline=colour, width=2)
-        line = f"{' '.join(sorted(texts)) or '–'} → {' '.join(one.text for one in answer.said) or '–'}"
-        pen.text((left + 3, top + high - 15), line[:38].replace("→", ">").replace("–", "-"), fill="black")
+            right = any(number.is_said(one) for number in answer.there)
+            colour = REFUSED if not one.accepted else RIGHT if right else WRONG
+            pen.polygon([(x, y) for x, y in one.corners.tolist()], outline=colour, width=width)
+        texts = (", ".join(one.text for one in some) or "nothing" for some in (answer.there, answer.said))
+        tiles.append((whole, " > ".join(texts)))
+    return tiled(tiles, 6 if all(len(answer.there) < 2 for _, answer in pictures) else 3)
+
+
+def shown_misses(pictures: Sequence[tuple[Any, Answer]]) -> Image.Image:
+    """What was missed, by its cause: the part of the picture with it, what is there, and what was read."""
+    missed = [(CAUSES.index(miss.cause), miss, picture) for picture, answer in pictures for miss in misses(answer)]
+    tiles = []
+    for _, miss, picture in sorted(missed, key=lambda one: one[0]):
+        part = opened(picture)
+        if miss.corners is not None:
+            (left, top), (right, bottom) = miss.corners.min(0), miss.corners.max(0)
+            room = 0.7 * min(right - left, bottom - top) + 4
+            part = part.crop((int(left - room), int(top - room), int(right + room), int(bottom + room)))
+        tiles.append((part, f"{miss.cause}: {miss.text} > {miss.read}"))
+    return tiled(tiles, 6)
+
+
+def opened(picture: Any) -> Image.Image:
+    """A picture, upright, in colours."""
+    with Image.open(BytesIO(picture) if isinstance(picture, bytes) else picture) as file:
+        return ImageOps.exif_transpose(file).convert("RGB")
+
+
+def tiled(tiles: Sequence[tuple[Image.Image, str]], across: int) -> Image.Image:
+    """Pictures beside each other, `across` of them, each with a line of text below."""
+    wide, high = WIDTH // across, WIDTH // across * 3 // 4
+    sheet = Image.new("RGB", (WIDTH, max(1, -(-len(tiles) // across)) * high), "white")
+    for place, (picture, text) in enumerate(tiles):
+        left, top = place % across * wide, place // across * high
+        factor = min((wide - 6) / picture.width, (high - LINE - 4) / picture.height)
+        size = max(1, round(picture.width * factor)), max(1, round(picture.height * factor))
+        sheet.paste(picture.resize(size, Image.Resampling.LANCZOS), (left + 3, top + 2))
+        ImageDraw.Draw(sheet).text((left + 3, top + high - LINE), text[: wide // 6], fill="black")
     return sheet

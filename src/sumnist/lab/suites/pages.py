@@ -1,0 +1,380 @@
+"""Photographed pages of numbers, of which everything is known: what finding numbers is measured on.
+
+A page has 1 to 40 numbers of 1 to 8 digits, on lines, in columns with words before them, in a table with rules, or
+scattered, each at its own angle, beside print and words. It lies on a desk under a telephone (`photographs`), in 1 to
+12 megapixels, and is also seen turned. Pictures of signs show what a reader of digits may take for another number than
+is meant: a minus, decimals, fractions, dates, sums, what is struck out.
+
+The ink is MNIST's test digits, as `sheets` writes them, of many writers side by side; or the pen strokes of the 14
+writers of `pendigits-orig.tes` (Alimoglu and Alpaydin, 1996), each number by one of them, drawn with a pen. Signs are
+drawn. Nothing here is used in training. A page depends on its half, its ink and its place alone, and so does what is
+written on it, however it is turned.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from sumnist.errors import DataError
+from sumnist.lab.suites import photographs
+from sumnist.lab.suites.digits import HALVES, Half, Random, check_half, generator, ink_of
+from sumnist.lab.suites.found import Points, There
+from sumnist.lab.suites.out_of_distribution import draw_stroke, scribble
+from sumnist.lab.suites.photographs import Laid, ground, lit, mapped, on_desk, resampled, taken, turned
+from sumnist.lab.suites.sheets import SCALE, Cover, Hand, Ink, digit, line, pen_of, put, stroke
+from sumnist.lab.suites.strips import FONTS, VOCABULARY, capitals_of, letters
+
+MEGAPIXELS, NUMBERS, DIGITS = (1.0, 12.0), (1, 40), (1, 8)
+"""Of a page: small ones as often as large ones, few numbers as often as many."""
+TURNS = 0, 90, 180, 270, 20, -20
+"""By how many degrees pages are turned, clockwise."""
+ROOM = 0.06
+"""What stays free at each side of what the picture shows of a page, by that side."""
+LEAST = 16.0
+"""Pixels of a digit's height, at least."""
+INKED = 0.3
+"""A pixel counts for the rectangle of a number if so much of it is covered."""
+TALL = 6.0 * SCALE
+"""Pixels of a digit's height, as it is written before it is put onto a page."""
+
+PRINTED = (40, 40, 46), (60, 60, 60), (30, 40, 90), *photographs.LINES
+"""RGB of print."""
+
+CIRCLE = [(math.cos(turn), math.sin(turn)) for turn in np.linspace(-1.5, 5.2, 14)]
+SIGNS: dict[str, tuple[float, list[list[tuple[float, float]]]]] = {
+    "-": (0.45, [[(0, 0.52), (0.45, 0.5)]]), "+": (0.55, [[(0, 0.55), (0.55, 0.53)], [(0.27, 0.28), (0.28, 0.8)]]),
+    ".": (0.1, [[(0.04, 0.95), (0.06, 0.98)]]), ",": (0.15, [[(0.1, 0.92), (0.02, 1.15)]]),
+    "'": (0.12, [[(0.08, -0.05), (0.04, 0.17)]]), "/": (0.4, [[(0, 1.08), (0.4, -0.08)]]),
+    ":": (0.1, [[(0.04, 0.4), (0.06, 0.43)], [(0.04, 0.87), (0.06, 0.9)]]), " ": (0.4, []),
+    "%": (0.75, [[(0.1, 1.02), (0.65, -0.02)], *([(x + 0.14 * a, y + 0.16 * b) for a, b in CIRCLE]
+                                                for x, y in ((0.14, 0.18), (0.62, 0.84)))]),
+}  # fmt: skip
+"""How wide each sign is, and its strokes, by the height of a digit; from the top of a digit down to where it stands."""
+
+
+class Writers(Protocol):
+    """Who write digits. `name`: what tables call them."""
+
+    name: str
+
+    def number(self, random: Random) -> Callable[[str], Cover]:
+        """What draws the digits of one number, `TALL` pixels high or about that."""
+
+
+class Images:
+    """MNIST's test images of a half."""
+
+    name = "MNIST"
+
+    def __init__(self, half: Half) -> None:
+        self.ink = Ink.mnist(half)
+
+    def number(self, random: Random) -> Callable[[str], Cover]:
+        """What draws the digits of a number, by many writers and one pen."""
+        hand, pen = Hand(self.ink, TALL, random.normal(0, 0.08), 0.0), pen_of(random)
+        return lambda text: digit(text, pen, hand, random)
+
+
+class Strokes:
+    """The writers of one half in a file of pen strokes in UNIPEN's format: with even numbers for development, with odd
+    ones for the report. Raises `DataError` if there are none."""
+
+    name = "pen strokes"
+
+    def __init__(self, file: Path, half: Half) -> None:
+        self.writers: dict[int, dict[str, list[list[Points]]]] = {}
+        parity, text = HALVES.index(check_half(half)), ""
+        strokes: list[list[tuple[float, float]]] = []
+        for words in (one.split() for one in file.read_text(encoding="latin-1").splitlines()):
+            if words[:2] == [".SEGMENT", "DIGIT"]:
+                text, strokes = words[4].strip('"'), []
+            elif words[:1] == [".COMMENT"] and text and int(words[2]) % 2 == parity:
+                strokes = []
+                self.writers.setdefault(int(words[2]), {}).setdefault(text, []).append(strokes)  # type: ignore[arg-type]
+            elif words[:1] == [".PEN_DOWN"]:
+                strokes.append([])
+            elif len(words) == 2 and strokes and words[0].lstrip("-").isdecimal():
+                strokes[-1].append((float(words[0]), -float(words[1])))
+        if not self.writers:
+            raise DataError(f"{file}: no writers of the {half} half, expected pendigits-orig.tes: check the name")
+
+    def number(self, random: Random) -> Callable[[str], Cover]:
+        """What draws the digits of a number, by one writer and one pen."""
+        digits = self.writers[int(random.choice([*self.writers]))]
+        width, slant = random.uniform(0.3, 0.75) * SCALE, random.normal(0, 0.08)
+
+        def draw(text: str) -> Cover:
+            strokes = [np.array(one) for one in digits[text][random.integers(len(digits[text]))] if len(one)]
+            every = np.concatenate(strokes)
+            low, size = every.min(0), np.ptp(every, 0)
+            factor = min(TALL * random.normal(1, 0.06) / max(size[1], 1), 1.1 * TALL / max(size[0], 1))
+            wide, high = (np.ceil(factor * size).astype(int) + 2).tolist()
+            room = width + 0.3 * TALL
+            canvas = Image.new("L", (round(2 * (wide + 2 * room)), round(2 * (high + 2 * width))))
+            for one in strokes:
+                x, y = (2 * (factor * (one - low) + (room, width))).T
+                points = list(zip((x + slant * (high - y)).tolist(), y.tolist(), strict=True))
+                draw_stroke(ImageDraw.Draw(canvas), points if len(points) > 1 else points * 2, 2 * width)
+            return tight(covered(canvas.reduce(2)))
+
+        return draw
+
+
+def covered(ink: Any) -> Cover:
+    """How much of each pixel is covered by ink, light on 0."""
+    return np.asarray(ink, np.float32) / np.float32(255)
+
+
+def tight(cover: Cover) -> Cover:
+    """A cover cut to what is covered."""
+    rows, columns = (np.flatnonzero((cover > INKED).any(axis)) for axis in (1, 0))
+    return cover[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def written(text: str, writers: Writers, random: Random, struck: bool = False) -> Cover:
+    """What is written on a line, cut to its ink; `struck` out by a line or not."""
+    draw, width, gap = writers.number(random), random.uniform(0.4, 0.75) * SCALE, random.uniform(0.04, 0.2)
+    cover = np.zeros((round(2.2 * TALL), round((len(text) + 2) * 1.5 * TALL)), np.float32)
+    at, top = TALL, 0.6 * TALL
+    for character in text:
+        if character in SIGNS:
+            wide, strokes = SIGNS[character]
+            for points in strokes:
+                shaken = np.array(points) * TALL + random.normal(0, 0.02 * TALL, 2) + (at, top)
+                stroke(cover, [(x, y) for x, y in shaken.tolist()], width)
+            at += wide * TALL
+        else:
+            part = tight(draw(character))
+            put(cover, part, (at + part.shape[1] / 2, top + TALL * (1 + random.normal(0, 0.03)) - part.shape[0] / 2))
+            at += part.shape[1]
+        at += TALL * max(0.02, gap + random.normal(0, 0.03))
+    if struck:
+        low, high = (top + TALL * (0.5 + random.normal(0, 0.08)) for _ in range(2))
+        line(cover, (TALL * 0.75, low), (at + 0.1 * TALL, high), width, random)
+    return tight(cover)
+
+
+def word(half: Half, by_hand: bool, random: Random) -> Cover:
+    """A word or name, printed in a font of the half, or in capitals by one of its writers."""
+    text = str(random.choice(VOCABULARY[half].split()))
+    if not by_hand:
+        font = int(random.choice(np.arange(len(FONTS))[HALVES.index(half) :: 2]))
+        return covered(np.concatenate([letters()[font, letter] for letter in text], 1))
+    capitals = capitals_of(half)
+    writer = str(random.choice(sorted({one for one, _ in capitals} - {photographs.OUTLINED})))
+    parts = [tight(covered(capitals[writer, letter])) for letter in text.upper()]
+    return np.concatenate([np.pad(resized(part, 40 / len(part)), ((0, 0), (0, 5))) for part in parts], 1)
+
+
+def resized(cover: Cover, factor: float) -> Cover:
+    """A cover so many times as large, with edges as sharp as they can be told."""
+    size = max(1, round(cover.shape[1] * factor)), max(1, round(cover.shape[0] * factor))
+    large = np.asarray(Image.fromarray(cover).resize(size, Image.Resampling.BICUBIC))
+    return np.asarray(((large - 0.5) * max(1.0, factor / 1.5) + 0.5).clip(0, 1), np.float32)
+
+
+def laid(layer: Cover, cover: Cover, middle: Points, angle: float) -> Points:
+    """Lay a cover onto a layer, turned by an angle in radians around its middle, and return its corners there."""
+    high, wide = cover.shape
+    turn = turned(-angle)[:2, :2]
+    corners: Points = np.array([(-wide, -high), (wide, -high), (wide, high), (-wide, high)]) / 2 @ turn.T + middle
+    start = np.floor(corners.min(0) - 1).astype(int)
+    size = np.ceil(corners.max(0) + 1).astype(int) - start
+    back = np.column_stack([turn.T, np.array([wide, high]) / 2 - turn.T @ (middle - start)])
+    way = np.vstack([back, [0, 0, 1]])
+    there = resampled(cover, way, tuple(size.tolist()), Image.Resampling.BICUBIC)
+    put(layer, there, tuple((start + size / 2).tolist()))
+    return corners
+
+
+# Pages.
+
+LAYOUTS = "lines", "columns", "table", "scattered"
+
+
+@dataclass(frozen=True)
+class Written:
+    """A page as it is written, before it is photographed.
+
+    Attributes:
+        there: The numbers, with corners in pixels of the layers.
+        pen: How much of each pixel is covered by the ink of the writing.
+        print: And by what is printed.
+        seen: Width and height of what a picture shows of it, around its middle.
+        height: Pixels of the digits' height.
+    """
+
+    there: list[There]
+    pen: Cover
+    print: Cover
+    seen: tuple[int, int]
+    height: float
+
+
+def page(half: Half, writers: Writers, place: int) -> Written:
+    """What is written on the page at a place."""
+    random = generator(HALVES.index(check_half(half)), f"page of {writers.name}", place)
+    longer, shorter = np.sqrt(1e6 * math.exp(random.uniform(*np.log(MEGAPIXELS))) * np.array([4 / 3, 3 / 4]))
+    seen = np.array([longer, shorter] if random.random() < 0.3 else [shorter, longer]).astype(int)
+    count, layout = round(math.exp(random.uniform(*np.log(NUMBERS)))), LAYOUTS[place % len(LAYOUTS)]
+    sheet = (seen * (random.uniform(0.97, 1.0) if random.random() < 0.6 else 1.25)).astype(int)
+    pen, printed = np.zeros((2, *sheet[::-1]), np.float32)
+    wide, high = seen * (1 - 2 * ROOM)
+    left, top = (sheet - (wide, high)) / 2
+    if random.random() < 0.5:
+        used = head(printed, half, left, top, wide, shorter / random.uniform(18, 40), random)
+        top, high = top + used, high - used
+    # A grid of places, each as wide as the largest number may be.
+    square = max(1, round(math.sqrt(count * wide / high) * random.uniform(0.8, 1.3)))
+    across = int({"lines": random.integers(1, 5), "columns": random.integers(1, 3)}.get(layout, square))
+    while True:
+        rows = max(-(-count // across), 1 + (layout == "table"))
+        most = min(high / rows / 1.7, wide / across / 2.6, shorter / 6)
+        if most * 0.7 >= LEAST or across >= count:
+            break
+        across += 1
+    height = max(LEAST, float(most) * random.uniform(0.55, 1))
+    cell = np.array([wide / across, high / rows])
+    if layout != "scattered":
+        cell[1] = min(cell[1], height * random.uniform(1.6, 2.6))
+    rest, slope, by_hand = high - cell[1] * rows, math.radians(random.normal(0, 0.7)), bool(random.random() < 0.5)
+    if layout == "table" or random.random() < 0.3:
+        thick = max(1, round(height * random.uniform(0.03, 0.09)))
+        rules(printed, np.array([left, top]), cell, (across, rows), layout == "table", thick)
+    if rest > 3 * height and random.random() < 0.5:  # who signed
+        signed = covered(ink_of(scribble(random)))
+        spot = left + wide * random.uniform(0.3, 0.7), top + high - rest / 2
+        put(pen, resized(signed, 2 * height / len(signed)), spot)
+    filled, there = set(random.permutation(across * rows)[:count].tolist()), []
+    for at in range(across * rows):
+        corner = np.array([left, top]) + cell * (at % across, at // across)
+        if layout == "columns" or (at not in filled and layout != "table" and random.random() < 0.4):
+            label, share = word(half, by_hand, random), 0.4 if layout == "columns" else 0.8
+            part = resized(label, min(0.75 * height / len(label), share * cell[0] / label.shape[1]))
+            put(pen if by_hand else printed, part, (corner[0] + part.shape[1] / 2, corner[1] + cell[1] / 2))
+        if at in filled:
+            text, angle = number(random), slope + random.normal(0, 0.015)
+            if layout == "scattered":
+                angle = random.choice([0, 0, 0, 0, math.pi / 2, -math.pi / 2]) + math.radians(random.uniform(-25, 25))
+            cover, spread = written(text, writers, random), np.abs(turned(angle)[:2, :2])
+            free = cell * ((0.5 if layout == "columns" else 0.88), 0.86)
+            fits = free / (spread @ cover.shape[::-1])
+            cover = resized(cover, min(height * random.uniform(0.9, 1.1) / TALL, *fits))
+            aside = (1.0, 0.5) if layout == "columns" else random.uniform(0.2, 0.8, 2)
+            middle = corner + (cell - free) * ((0.85 if layout == "columns" else 0.5), 0.5) + free * aside
+            middle = middle + (0.5 - np.array(aside)) * (spread @ cover.shape[::-1])
+            there.append(There(text, int(text), laid(pen, cover, middle, angle)))
+    return Written(there, pen, printed, (int(seen[0]), int(seen[1])), height)
+
+
+def head(layer: Cover, half: Half, left: float, top: float, wide: float, size: float, random: Random) -> float:
+    """Print a head and some lines below it, and return how high they are."""
+    used = 0.5 * size
+    for factor in (1.0, *[0.5] * random.integers(0, 4)):
+        at = left
+        while at < left + wide * random.uniform(0.3, 0.8):
+            printed = word(half, False, random)
+            part = resized(printed, factor * size / len(printed))
+            put(layer, part, (at + part.shape[1] / 2, top + used))
+            at += part.shape[1] + 0.3 * size
+        used += 1.6 * factor * size
+    return used
+
+
+def number(random: Random) -> str:
+    """A number of 1 to 8 digits, short ones more often, without zeros before it."""
+    count = min(int(random.integers(*DIGITS, endpoint=True)) for _ in range(2))
+    return str(random.integers(10 ** (count - 1) if count > 1 else 0, 10**count))
+
+
+def rules(layer: Cover, start: Points, cell: Points, counts: tuple[int, int], upright: bool, width: int) -> None:
+    """Print the lines of a table, or those on which one writes."""
+    canvas, end = Image.fromarray(layer), start + cell * counts
+    pen = ImageDraw.Draw(canvas)
+    for y in (start[1] + cell[1] * row for row in range(0 if upright else 1, counts[1] + 1)):
+        pen.line([(start[0], y), (end[0], y)], fill=0.8, width=width)
+    for x in (start[0] + cell[0] * column for column in range(counts[0] + 1) if upright):
+        pen.line([(x, start[1]), (x, end[1])], fill=0.8, width=width)
+    layer[:] = np.asarray(canvas)
+
+
+def photographed(half: Half, page: Written, turn: float, random: Random) -> tuple[bytes, list[There]]:
+    """A photograph of a page, as JPEG, and the numbers on it; turned by `turn` degrees, clockwise."""
+    high, wide = page.pen.shape
+    angle = math.radians(turn)
+    cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
+    frame = round(page.seen[0] * cos + page.seen[1] * sin), round(page.seen[0] * sin + page.seen[1] * cos)
+    focus, tilt, around = 1.4 * max(frame), math.radians(min(abs(random.normal(0, 4)), 9)), random.uniform(0, 6.28)
+    seen = photographs.rotated((math.cos(around), math.sin(around), 0.0), tilt)[:, :2] @ turned(-angle)[:2, :2]
+    lens = np.array([[focus, 0, frame[0] / 2], [0, focus, frame[1] / 2], [0, 0, 1]])
+    camera = lens @ np.column_stack([seen, [0, 0, focus]])
+    camera /= camera[2, 2]
+    # The desk and the paper at half the size, which nobody can tell; the ink as it is.
+    half_size, zoom = (frame[0] // 2, frame[1] // 2), np.diag([0.5, 0.5, 1])
+    small = Laid(*half_size, zoom @ camera, (wide, high), np.zeros(2), 1.0, np.ones(2), angle)
+    colours = on_desk(ground(half, "all round", small, random)[1], "all round", small, random)
+    light = np.stack([resampled(one, zoom, frame) for one in np.ascontiguousarray(np.moveaxis(colours, 2, 0))], 2)
+    back = np.array([[1, 0, wide / 2], [0, 1, high / 2], [0, 0, 1]]) @ np.linalg.inv(camera)
+    printed = PRINTED[random.integers(len(PRINTED))]
+    ink = photographs.INKS[random.choice(len(photographs.INKS), p=(0.4, 0.3, 0.15, 0.1, 0.05))]
+    for layer, colour, least in ((page.print, printed, 0.6), (page.pen, ink, 0.7)):
+        cover = resampled(layer, back, frame, Image.Resampling.BICUBIC).clip(0, 1)
+        uneven = 0.06 * photographs.smooth_noise(cover.shape, 8, random).astype(np.float32)
+        cover = (cover * (random.uniform(least, 1) + uneven)).clip(0, 1)[:, :, None]
+        light += (np.array(colour, np.float32) / 255 - light) * cover
+    picture = taken(lit(light, random), min(min(frame) / 900, page.height / 22), random)
+    moved = [one._replace(corners=mapped(camera, one.corners - (wide / 2, high / 2))) for one in page.there
+             if one.corners is not None]  # fmt: skip
+    return picture, moved
+
+
+def seen(half: Half, writers: Writers, place: int, turn: float = 0) -> tuple[bytes, list[There]]:
+    """The photograph of the page at a place, and the numbers on it."""
+    random = generator(HALVES.index(half), f"photograph of {writers.name}", place)
+    return photographed(half, page(half, writers, place), turn, random)
+
+
+# Signs.
+
+ALONE = {
+    "-12": "-{9999}", "12.50": "{999}.{099}", "12,50": "{999},{099}", "1'234.50": "{99}'{0999}.{099}",
+    "1 234": "{999} {0999}", "two lines": "{9999}\n{9999}",
+}  # fmt: skip
+KINDS = ALONE | {
+    "3/4": "{99}/{99}", "3.4.68": "{28}.{12}.{099}", "3/4/68": "{28}/{12}/{099}", "12:30": "{23}:{059}",
+    "12%": "{100}%", "12+3": "{999}+{999}", "struck out": "{99999}",
+}  # fmt: skip
+"""What is written, by an example of it: in braces the largest that a number may be, with zeros before it if that begins
+with one. What is not in the first table is no number alone."""
+
+
+def sign(half: Half, writers: Writers, kind: str, place: int) -> tuple[bytes, list[There]]:
+    """The photograph of a piece of paper with one of `KINDS`, and what is meant."""
+    random = generator(HALVES.index(check_half(half)), f"{kind} of {writers.name}", place)
+
+    def some(most: re.Match[str]) -> str:
+        zeros = most[1].startswith("0")
+        return str(random.integers(not zeros, int(most[1]) + 1)).zfill(len(most[1]) - 1 if zeros else 1)
+
+    texts = re.sub(r"\{(\d+)\}", some, KINDS[kind]).split("\n")
+    height = math.exp(random.uniform(math.log(24), math.log(110)))
+    lines = [resized(written(text, writers, random, kind == "struck out"), height / TALL) for text in texts]
+    wide, pitch = max(one.shape[1] for one in lines), height * random.uniform(1.2, 1.7)
+    seen = np.array([wide + height * random.uniform(1.5, 4), pitch * len(lines) + height * random.uniform(1, 3)])
+    pen = np.zeros((1.3 * seen[::-1]).astype(int), np.float32)
+    slope, there = math.radians(random.normal(0, 2)), []
+    for row, (text, cover) in enumerate(zip(texts, lines, strict=True)):
+        middle = np.array([cover.shape[1] - wide, pitch * (2 * row + 1 - len(lines))]) + pen.shape[::-1]
+        value = Decimal(re.sub("[' ]", "", text).replace(",", ".")) if kind in ALONE else None
+        there.append(There(text, value, laid(pen, cover, middle / 2, slope)))
+    paper = Written(there, pen, np.zeros_like(pen), (int(seen[0]), int(seen[1])), height)
+    return photographed(half, paper, 0, random)
