@@ -25,7 +25,9 @@ from PIL import Image, UnidentifiedImageError
 
 from sumnist.errors import FormatError, ImageError, MissingExtraError, SizeError, SumnistError
 
-__all__ = ["Grey", "Intensities", "Picture", "colours_of", "decoding", "intensities_of", "pixels_of", "plain_file"]
+__all__ = [
+    "Grey", "Intensities", "Picture", "colours_of", "decoding", "intensities_of", "pixels_of", "plain_file", "size_of",
+]  # fmt: skip
 
 Decoded = TypeVar("Decoded")
 Decoder = Callable[[Image.Image, str], Decoded]
@@ -107,6 +109,11 @@ def pixels_of(picture: Picture, name: str | None = None) -> NDArray[np.uint8]:
 def colours_of(picture: Picture, name: str | None = None) -> Image.Image:
     """As `pixels_of`, but in colours: an RGB picture."""
     return read(picture, name, colours)
+
+
+def size_of(picture: Picture, name: str | None = None) -> tuple[int, int]:
+    """As `pixels_of`, but only how wide and how high a picture is, by the head of its file."""
+    return read(picture, name, size)
 
 
 def read(picture: Picture, name: str | None, decode: Decoder[Decoded]) -> Decoded:
@@ -261,6 +268,13 @@ def colours(picture: Image.Image, name: str) -> Image.Image:
     if picture.mode in COLOURED:
         return turned(picture.convert("RGB"), picture)
     return Image.fromarray(pixels(picture, name)).convert("RGB")
+
+
+def size(picture: Image.Image, name: str) -> tuple[int, int]:
+    """Width and height of an opened picture, turned upright."""
+    del name
+    wide, high = picture.size
+    return (high, wide) if orientation_of(picture) in range(5, 9) else (wide, high)  # those that lie on a side
 
 
 def load(picture: Image.Image, name: str, factor: int, grey: bool = True) -> None:

@@ -1,8 +1,9 @@
-"""The line of digits that was looked at on a picture, with what was read where, drawn for people."""
+"""What was read where on a picture, drawn for people: the line of digits that was looked at, or all numbers on it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -11,7 +12,7 @@ from sumnist.pictures.components import Box
 from sumnist.pictures.decode import Grey, Intensities
 from sumnist.pictures.steps import CAPTION, FONT_SIZE, GAP, PEN
 
-__all__ = ["Mark", "marked"]
+__all__ = ["Mark", "Outline", "marked", "outlined"]
 
 Mark = tuple[str, tuple[float, float]]
 """A character, and the left and right end of its place in pixels of the picture."""
@@ -89,3 +90,98 @@ def with_characters(line: Image.Image, box: Box, marks: Sequence[Mark]) -> Image
         pen.rectangle((start + 1, line.height + 2, max(start + 1, end - 2), line.height + 4), fill=COLOURS[turn % 2])
         pen.text(((start + end) / 2, line.height + GAP), character, COLOURS[turn % 2], font, anchor="ma")
     return drawing
+
+
+# All numbers on a picture.
+
+LONGEST, SHORTEST = 1600, 800
+"""Pixels of the longer side of a drawing: a larger picture is reduced to the first, a smaller one enlarged to the
+second."""
+GOOD, DOUBTFUL = "#1a7f37", "#b35900"
+"""Of the numbers that are accepted, and of others."""
+OPAQUE, TINT, SMOOTH = 255, 28, 3
+"""How much of these the outlines and what is inside them have, of 255; and by how much they are drawn larger at first,
+so that slanted lines are smooth."""
+LEGIBLE, FITTING, LOUD = 18, 0.5, 1 / 27
+"""The least font size of a reading, its size by the height of the digits, and the greatest by the longer side."""
+
+Place = tuple[float, float, float, float]
+"""Left, top, right and bottom."""
+
+
+class Outline(NamedTuple):
+    """A number on a picture: its corners from the upper left one on, by its own line, (x, y) in pixels of the picture;
+    what is said of it; and whether it is accepted."""
+
+    corners: Sequence[Sequence[float]]
+    said: str
+    accepted: bool
+
+
+def outlined(picture: Image.Image, numbers: Sequence[Outline]) -> Image.Image:
+    """The picture with each number outlined, and what is said of it beside it, where there is room.
+
+    Args:
+        picture: As `colours_of` gives it.
+        numbers: What was found on it.
+
+    Returns:
+        A PIL image of mode "RGB", its longer side between `SHORTEST` and `LONGEST` pixels and a margin.
+    """
+    longer = max(picture.size)
+    factor = min(LONGEST, max(SHORTEST, longer)) / longer
+    wide, high = (max(1, round(factor * side)) for side in picture.size)
+    scaled = picture.convert("RGB").resize((wide, high), Image.Resampling.BICUBIC, reducing_gap=2)
+    corners = [factor * np.array(one.corners, float) for one in numbers]
+    fonts = [font_for(float(np.hypot(*(one[3] - one[0]))), LOUD * max(wide, high)) for one in corners]
+    margin = round(max((font.size for font in fonts), default=0)) + 2 * GAP
+    drawing = Image.new("RGB", (wide + 2 * margin, high + 2 * margin), "white")
+    drawing.paste(scaled, (margin, margin))
+    ImageDraw.Draw(drawing).rectangle((margin - 1, margin - 1, margin + wide, margin + high), outline=FRAME)
+    corners = [one + margin for one in corners]
+    for colour, accepted in ((GOOD, True), (DOUBTFUL, False)):
+        large = Image.new("L", (SMOOTH * drawing.width, SMOOTH * drawing.height))
+        pen = ImageDraw.Draw(large)
+        for one in (one for one, number in zip(corners, numbers, strict=True) if number.accepted == accepted):
+            points = [tuple(point) for point in SMOOTH * one]
+            pen.polygon(points, TINT)
+            pen.line([*points, *points[:2]], OPAQUE, 2 * SMOOTH, "curve")
+        drawing.paste(colour, mask=large.reduce(SMOOTH))
+    taken = [(*one.min(0), *one.max(0)) for one in corners]
+    pen = ImageDraw.Draw(drawing)
+    for number, font, frame in zip(numbers, fonts, taken.copy(), strict=True):
+        colour, said = GOOD if number.accepted else DOUBTFUL, number.said.replace("−", "-")
+        room = pen.textlength(said, font) + 10, font.size + 8
+        place = min(beside(frame, room, drawing.size), key=lambda one: lost(one, taken))
+        pen.rounded_rectangle(place, 4, "white", colour)
+        pen.text(((place[0] + place[2]) / 2, (place[1] + place[3]) / 2), said, colour, font, anchor="mm")
+        taken.append(place)
+    return drawing
+
+
+def font_for(height: float, most: float) -> ImageFont.FreeTypeFont:
+    """The font of a reading beside digits so many pixels high, of at most this size."""
+    font = ImageFont.load_default(max(LEGIBLE, round(min(FITTING * height, most))))
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font
+
+
+def beside(frame: Place, room: tuple[float, float], size: tuple[int, int]) -> Iterator[Place]:
+    """Where something that takes so much room may stand beside a frame, in a picture of this size, the best places
+    first."""
+    left, top, right, bottom = frame
+    (wide, high), (most_x, most_y) = room, (side - taken - 1 for side, taken in zip(size, room, strict=True))
+    gap, middle = GAP / 3, (top + bottom - high) / 2
+    for x, y in (
+        (right + gap, middle), (left, top - gap - high), (left, bottom + gap), (left - gap - wide, middle),
+        (right - wide, top - gap - high), (right - wide, bottom + gap), (right + gap, top - high),
+        (right + gap, bottom),
+    ):  # fmt: skip
+        inner_x, inner_y = max(0.0, min(x, most_x)), max(0.0, min(y, most_y))
+        yield inner_x, inner_y, inner_x + wide, inner_y + high
+
+
+def lost(place: Place, taken: Sequence[Place]) -> float:
+    """Pixels of a place that others have taken."""
+    ends = [(*map(max, place[:2], one[:2]), *map(min, place[2:], one[2:])) for one in taken]
+    return sum(max(0.0, right - left) * max(0.0, bottom - top) for left, top, right, bottom in ends)
