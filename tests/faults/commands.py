@@ -174,6 +174,7 @@ COMMANDS = (
     Command("study --report, over an older one", f"{STUDY} --report", steps=(Step(STUDY),)),
     Command("predict --show", "predict INPUTS/pictures/3.png --number 7 --show steps.png"),
     Command("predict --numbers --show", "predict --numbers INPUTS/pictures/3.png --show line.png"),
+    Command("find --show", "find INPUTS/pictures/3.png --show page.png"),
     Command("sheet new", SHEET, keeps=False),
     Command("sheet new, again", SHEET, steps=(Step(SHEET),)),
     Command("sheet read", READ, keeps=False),
@@ -184,7 +185,7 @@ COMMANDS = (
 )  # fmt: skip
 
 READ_ONLY = {"demo": "demo --count 1 --seed 1", "compare": "compare run", "serve": None, "sheet review": None,
-             "solve": "solve INPUTS/pictures/3.png + _ = 12"}  # fmt: skip
+             "solve": "solve INPUTS/pictures/3.png + _ = 12", "add": "add INPUTS/pictures/3.png"}  # fmt: skip
 """The commands that write no files, and how to see that; the servers go on for ever, and have tests of their own."""
 
 

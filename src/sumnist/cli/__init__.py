@@ -203,5 +203,5 @@ def docs_of(kind: type) -> dict[str, str]:
         for node, below in pairwise(tree.body if isinstance(tree, ast.ClassDef) else ()):
             match node, below:
                 case ast.AnnAssign(ast.Name(key)), ast.Expr(ast.Constant(str(doc))):
-                    docs[key] = doc
+                    docs.setdefault(key, doc)
     return docs

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from sumnist.cli.door import complain, say
 from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine, flag
-from sumnist.errors import ConfigError, LayoutError, OutputError, SumnistError
+from sumnist.errors import ConfigError, ImageError, LayoutError, OutputError, SumnistError
 from sumnist.files import NUMBERS, PRETRAINED, check_replaceable, read_whole, write_atomically
 from sumnist.serve.settings import Settings
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sumnist.batch.score import NumberOptions
+    from sumnist.inference.numbers import FoundNumber
     from sumnist.sheets.layout import Layout, Person
 
 Shown = tuple[dict[str, Any], str, "Image.Image | None"]
@@ -99,7 +100,7 @@ class Train:
     def folder(self) -> Path:
         """Where the run goes."""
         c = self.config
-        design = {"digits": f"{c.fusion}-", "numbers": "", "cells": "", "addition": f"{c.digits}-"}[c.task]
+        design = {"digits": f"{c.fusion}-", "addition": f"{c.digits}-"}.get(c.task, "")
         return self.out or Path("runs") / f"{c.preset}-{design}seed{c.seed}"
 
     def run(self) -> int:
@@ -206,6 +207,27 @@ class Evaluate:
         return grid, table(grid)
 
 
+def each(pictures: Sequence[Path], read: Callable[[Path], Shown], as_json: bool, show: Path | None = None) -> int:
+    """Say what is read of each picture, and write the drawings; the exit code. Raises the error of a picture alone."""
+    from sumnist.pictures.steps import as_png
+
+    failed, drawings = 0, []
+    for picture in pictures:
+        try:
+            values, text, drawing = read(picture)
+        except SumnistError as error:
+            if len(pictures) == 1:
+                raise
+            failed += 1
+            complain(str(error))
+            continue
+        say(json.dumps({"picture": str(picture), **values}) if as_json else text)
+        drawings += [drawing] if drawing else []
+    if show is not None and drawings:
+        write_atomically(show, as_png(drawings))
+    return 1 if failed else 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Predict(OfNumbers):
     """Read pictures of one digit each, and add a number, as in `sumnist predict five.png --number 7`.
@@ -225,25 +247,9 @@ class Predict(OfNumbers):
 
     def run(self) -> int:
         """Do it; the exit code."""
-        from sumnist.pictures.steps import as_png
-
         options = self.options()
         read = self.digits_read() if options is None else self.numbers_read(options)
-        failed, drawings = 0, []
-        for picture in self.pictures:
-            try:
-                values, text, drawing = read(picture)
-            except SumnistError as error:
-                if len(self.pictures) == 1:
-                    raise
-                failed += 1
-                complain(str(error))
-                continue
-            say(json.dumps({"picture": str(picture), **values}) if self.json else text)
-            drawings += [drawing] if drawing else []
-        if self.show is not None and drawings:
-            write_atomically(self.show, as_png(drawings))
-        return 1 if failed else 0
+        return each(self.pictures, read, self.json, self.show)
 
     def digits_read(self) -> Callable[[Path], Shown]:
         """What reads a digit."""
@@ -291,6 +297,89 @@ class Predict(OfNumbers):
             return values, text, drawing
 
         return read
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfPages(OfStrips):
+    """What the commands share that find numbers."""
+
+    pictures: tuple[Path, ...]
+    """picture files: a photograph or a scan of a page, a receipt, a note"""
+    decimal: Literal[".", ","] | None = None
+    """the sign before the decimals of the numbers (default: as each is written)"""
+    json: bool = False
+    """print a line of JSON per picture"""
+
+    def finding(self, what: str) -> Callable[[Path], list[FoundNumber]]:
+        """What finds the numbers on a picture, for the command `what`; it raises `ImageError` if there are none."""
+        from sumnist.batch.score import strips_file
+        from sumnist.inference.numbers import Numbers
+
+        how = self.number_options()
+        numbers = Numbers(strips_file(self.model, how.engine, what))
+
+        def find(picture: Path) -> list[FoundNumber]:
+            found = numbers.find(picture, how.engine, how.digits, how.decimal)
+            if not found:
+                raise ImageError(f"{picture}: no number found, expected some in digits: crop it closer to them")
+            return found
+
+        return find
+
+
+@dataclass(frozen=True, kw_only=True)
+class Find(OfPages):
+    """Find and read every number on pictures, wherever it stands, as in `sumnist find page.jpg --show page.png`."""
+
+    show: Path | None = None
+    """PNG file to write with each number outlined, green if it is accepted, and its reading beside it"""
+
+    def run(self) -> int:
+        """Do it; the exit code."""
+        from sumnist.cli.words import found_described, outline
+        from sumnist.inference.page import page_as_dict
+        from sumnist.pictures.decode import colours_of
+        from sumnist.pictures.marks import outlined
+
+        find = self.finding("find")
+
+        def read(picture: Path) -> Shown:
+            found = find(picture)
+            drawing = outlined(colours_of(picture), [outline(one) for one in found]) if self.show else None
+            return page_as_dict(picture, found), found_described(str(picture), found), drawing
+
+        return each(self.pictures, read, self.json, self.show)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Add(OfPages):
+    """Add up the numbers on each picture, exactly, and check the total that is written there.
+    As in `sumnist add receipt.jpg`. A number of which the reading is not accepted counts with all that it may be; what
+    is no number, such as a date, is left out and named. Ends with 1 if the total does not agree."""
+
+    total: str = "auto"
+    """the total to check: auto (the last number, if it stands under a rule or behind =), last (the last
+    number), none, or the total itself, such as 1485"""
+
+    def run(self) -> int:
+        """Do it; the exit code."""
+        from sumnist.cli.words import column_described
+        from sumnist.inference.page import column_of, known
+        from sumnist.pictures.decode import intensities_of
+
+        known(self.total)  # before anything is read
+        find, wrong = self.finding("add"), list[Path]()
+
+        def read(picture: Path) -> Shown:
+            found = find(picture)
+            column = column_of(found, intensities_of(picture), self.total)
+            if column is None:
+                reasons = ", ".join(dict.fromkeys(str(one.reason) for one in found))
+                raise ImageError(f"{picture}: nothing to add ({reasons}), expected numbers alone: write them, or crop")
+            wrong.extend([picture] * (column.agrees is False))
+            return column.as_dict(), column_described(str(picture), column), None
+
+        return each(self.pictures, read, self.json) or int(bool(wrong))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -715,8 +804,8 @@ class Study:
 
 
 Command = (
-    Train | Evaluate | Predict | Solve | Score | SheetNew | SheetRead | SheetReview | Serve | Export | Demo | Graph
-    | Compare | Study
+    Train | Evaluate | Predict | Find | Add | Solve | Score | SheetNew | SheetRead | SheetReview | Serve | Export | Demo
+    | Graph | Compare | Study
 )  # fmt: skip
 COMMANDS: dict[str, type[Command]] = {
     re.sub("(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower(): kind for kind in get_args(Command)

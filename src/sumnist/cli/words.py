@@ -15,8 +15,10 @@ from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.config import SEEDS, Range, checked
 from sumnist.data.mnist import load_mnist
 from sumnist.data.sampling import draw_numbers
-from sumnist.inference.numbers import NumberReading
+from sumnist.inference.numbers import UNSURE, FoundNumber, NumberReading
+from sumnist.inference.page import Column
 from sumnist.inference.reader import REASONS, Reader, Reading
+from sumnist.pictures.marks import Outline
 
 SIDE = 20
 """Pixels of an image that are shown: the longer side of every MNIST digit is 20 or less."""
@@ -65,11 +67,64 @@ def number_described(name: str, reading: NumberReading, number: int | None = Non
     return f"{heading}\n  number {value}  {ranked_values(reading.values)}{written}{total}"
 
 
+def found_described(name: str, found: Sequence[FoundNumber]) -> str:
+    """The numbers on a picture, a line each: value, probability, accepted or the reason why not, where it stands, and
+    as far as that says more, how it is written and what else it may be."""
+    rows = []
+    for place, one in enumerate(found, 1):
+        value, others = shown(one.value), ranked_values(one.values).partition("then ")[2] if one.candidates else ""
+        more = [f"written {one.text}"] * (one.text != value) + [f"then {others}"] * bool(others)
+        state = one.reason or "accepted"
+        rows.append((f"#{place}", value, f"{percent(one.confidence):>7}", state, where(one), "; ".join(more)))
+    accepted = sum(one.accepted for one in found)
+    return "\n".join([f"{name}: {counted(found)}, {accepted:,} accepted", *in_columns(rows)])
+
+
+def outline(number: FoundNumber) -> Outline:
+    """How a number is drawn: with its text, or why it is none; what is not sure has a question mark."""
+    doubt = f"{number.text}?" if number.reason == UNSURE else str(number.reason)
+    return Outline(number.corners, number.text if number.accepted else doubt, number.accepted)
+
+
+def column_described(name: str, column: Column) -> str:
+    """What was added up, its sum, and whether the total agrees; if it does, how probable each number is given that."""
+    answers = [Answer(f"#{place}", None, one.values, one.reason) for place, one in enumerate(column.addends, 1)]
+    if isinstance(column.total, FoundNumber):
+        answers.append(Answer("total", None, column.total.values, column.total.reason))
+    if column.check and column.agrees:
+        answers = list(column.check.pictures)
+    answers.insert(len(column.addends), Answer("sum", None, column.sum))
+    rows = in_columns([answer_described(one, 3) for one in answers])
+    lines = [f"{name}: {counted(column.addends)}" + (f" and the total, {column.how}" if column.how else ""), *rows]
+    if column.stated is not None:
+        others = [f"{one.term} is {shown(one.together)}, not {shown(one.read)}" for one in column.corrected]
+        if column.agrees:
+            verdict = "agrees" + (f" if {' and '.join(others)}" if others else "")
+        else:
+            verdict = f"does not agree: {shown(column.stated)} is not {shown(column.sum.mode)}"
+            verdict += f"; it would if {' and '.join(others)}" if others else ""
+        lines.append(f"  the total {verdict}")
+        if column.check and column.check.is_true:
+            lines.append(f"  by the picture alone, the probability that it agrees is {chance(*column.check.is_true)}")
+    elif len(answers) > 3 and 2 * (column.addends[-1].value or 0) == sum(one.value or 0 for one in column.addends):
+        lines.append("  the last number is the sum of the others: if it is their total, say --total last")
+    return "\n".join(lines + [f"  left out: {one.written} at {where(one)}, {one.reason}" for one in column.left_out])
+
+
+def counted(numbers: Sequence[FoundNumber]) -> str:
+    """How many numbers there are."""
+    return f"{len(numbers):,} number{'s' * (len(numbers) != 1)}"
+
+
+def where(number: FoundNumber) -> str:
+    """The corners of a number."""
+    return " ".join(f"({x:.0f}, {y:.0f})" for x, y in number.corners)
+
+
 def solution_described(solution: Solution, count: int = 3) -> str:
     """The equation, what makes it true most probably, and each number in it with up to `count` values: how probable
     they are given the equation, what the picture alone says of the first one, and what is impossible."""
     rows = [answer_described(answer, count) for answer in (*solution.unknowns, *solution.pictures)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [solution.query, f"{solution.solved}  {percent(solution.probability)}"]
     if clear := [one for one in solution.contradicted if one.before and one.read is not None]:
         read = " and ".join(f"{one.term} is {shown(one.read)} ({percent(one.before.probabilities[one.read])})"
@@ -80,13 +135,9 @@ def solution_described(solution: Solution, count: int = 3) -> str:
         for one in solution.unknowns
         if one.together not in (None, one.value)
     ]
-    for name, value, *others in rows:
-        known = zip([name, value.rjust(widths[1]), *others], widths, strict=True)
-        lines.append("  ".join(["", *(text.ljust(width) for text, width in known)]).rstrip())
+    lines += in_columns(rows)
     if solution.is_true:
-        least, most = map(percent, solution.is_true)
-        chance = least if least == most else f"from {least} to {most}"
-        lines.append(f"  by the pictures alone, the probability that it is true is {chance}")
+        lines.append(f"  by the pictures alone, the probability that it is true is {chance(*solution.is_true)}")
     if 1 - solution.at_least >= LEAST_SHOWN:
         lines.append(
             f"  with at least {solution.at_least:.2%} each picture shows one of its candidates, as is assumed here"
@@ -106,6 +157,22 @@ def answer_described(answer: Answer, count: int) -> tuple[str, ...]:
     rest += [f"alone not accepted, {answer.reason}"] if answer.reason else []
     was = f"before {percent(before[answer.value]):>7}" if before else ""
     return answer.term, shown(answer.value), f"{percent(answer.probability):>7}", was, "; ".join(rest)
+
+
+def in_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines: the second column, of values, to the right, and without columns in which nothing stands."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    aligned = [(name, value.rjust(widths[1]), *others) for name, value, *others in rows]
+    return [
+        "  ".join(["", *(text.ljust(width) for text, width in zip(row, widths, strict=True) if width)]).rstrip()
+        for row in aligned
+    ]
+
+
+def chance(least: float, most: float) -> str:
+    """A probability of which bounds are known."""
+    shares = percent(least), percent(most)
+    return shares[0] if shares[0] == shares[1] else f"from {shares[0]} to {shares[1]}"
 
 
 def percent(probability: float) -> str:

@@ -1,0 +1,229 @@
+"""The numbers on a picture together: what they add up to, and whether the total that is written below them agrees.
+
+The last number is the total if it stands under a rule, or behind =. A rule is a straight dark line as wide as the
+number, between it and the one above; where there are such lines between others, too, they are those of a table or of
+ruled paper. What the total says of the other numbers is an equation like any other (`arithmetic/solutions`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from itertools import islice, pairwise
+from typing import Any
+
+import numpy as np
+
+from sumnist.arithmetic.solutions import Answer, Query, Solution, solution_of
+from sumnist.arithmetic.values import Value, Values, plain
+from sumnist.errors import ConfigError, EquationError
+from sumnist.inference.finder import spread, warped
+from sumnist.inference.numbers import UNSURE, FoundNumber
+from sumnist.inference.solve import COMBINATIONS
+from sumnist.pictures.decode import Grey, Intensities, Picture, size_of
+
+FORMAT = 1
+"""The version of what `Column.as_dict` gives."""
+KEPT = 1000
+"""Sums that are kept, the most probable ones, while more numbers are added; the others count as `other`."""
+FLOORS = 1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 0.05, 0.2, 1.0
+"""The least probability of a candidate that the total may choose: the first of these with few enough combinations."""
+RULE, BEHIND, TOLD = "under a rule", "behind =", "as told"
+"""Why a number is taken for the total."""
+ABOVE, BESIDE = 1.5, 0.3
+"""How far above a number its rule may be, and how far it reaches to both sides, by the height of the digits."""
+CROOKED = 1 / 12
+"""How far a rule may stray from a straight line, by that height: it is not drawn with a ruler."""
+SLANTS = np.linspace(-0.12, 0.12, 13)
+"""How much a rule may rise or fall for each pixel along the number's line."""
+AS_DARK, UNBROKEN = 0.4, 0.85
+"""A rule is so dark, by the ink of the number, on such a share of its length: lines of ruled paper are fainter."""
+
+
+def page_as_dict(picture: Picture, found: Sequence[FoundNumber]) -> dict[str, Any]:
+    """What was found on a picture, and how many pixels that has, as types that `json` writes."""
+    width, height = size_of(picture)
+    return {"width": width, "height": height, "numbers": [one.as_dict() for one in found]}
+
+
+# Added up.
+
+
+@dataclass(frozen=True)
+class Column:
+    """Numbers that were added up.
+
+    Attributes:
+        addends: In reading order.
+        left_out: What was found besides, and is no number that can be added; `reason` says why.
+        sum: The distribution of the sum of the addends.
+        total: What it should be: the number that is written there, or one that is known; None if there is none.
+        how: Why that is the total.
+        check: What the total says of each addend, `#1`, `#2` and so on, and of itself, `total`; None without a total,
+            and if no candidates make it.
+    """
+
+    addends: tuple[FoundNumber, ...]
+    left_out: tuple[FoundNumber, ...]
+    sum: Values
+    total: FoundNumber | Value | None = None
+    how: str | None = None
+    check: Solution | None = None
+
+    @property
+    def stated(self) -> Value | None:
+        """The value of the total by itself."""
+        return self.total.value if isinstance(self.total, FoundNumber) else self.total
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether the total and the addends add up, without a clear number being misread; None without a total."""
+        if self.total is None:
+            return None
+        return self.check is not None and not self.check.contradicted
+
+    @property
+    def corrected(self) -> tuple[Answer, ...]:
+        """The numbers that would have to be another one than was read, most probably, for the total to agree."""
+        pictures = () if self.check is None else self.check.pictures
+        return tuple(answer for answer in pictures if answer.together != answer.read)
+
+    def as_dict(self, count: int = 10) -> dict[str, Any]:
+        """The column as types that `json` writes, with up to `count` sums; a value with decimals is a string."""
+        sums, total = list(self.sum.probabilities.items())[:count], self.total
+        return {
+            "format": FORMAT, "sum": plain(sums[0][0]), "confidence": sums[0][1],
+            "candidates": [{"value": plain(value), "probability": share} for value, share in sums],
+            "other": max(0.0, 1 - math.fsum(share for _, share in sums)),
+            "total": plain(self.stated), "how": self.how, "agrees": self.agrees,
+            "check": None if self.check is None else self.check.as_dict(),
+            "addends": [one.as_dict() for one in self.addends],
+            "left_out": [one.as_dict() for one in self.left_out],
+            "total_reading": total.as_dict() if isinstance(total, FoundNumber) else None,
+        }  # fmt: skip
+
+
+def column_of(found: Sequence[FoundNumber], seen: Intensities | None = None, total: str = "auto") -> Column | None:
+    """Add up what was found on a picture.
+
+    Args:
+        found: In reading order.
+        seen: The picture, to look for a rule; None if there is nothing to look at.
+        total: "last", the last number is the total; "none", it is an addend as the others; "auto", it is the total if
+            it stands under a rule, or behind =; or the total itself, such as "1485".
+
+    Returns:
+        The column; None if nothing can be added.
+
+    Raises:
+        ConfigError: `total` is none of these.
+        NumberError: There are too many possibilities.
+    """
+    addends = [one for one in found if one.value is not None and (one.accepted or one.reason == UNSURE)]
+    if not addends:
+        return None
+    left_out = tuple(one for one in found if one not in addends)
+    target: FoundNumber | Value | None = known(total)
+    how = None if target is None else TOLD
+    if target is None and total != "none" and len(addends) > 1:
+        how = TOLD if total == "last" else told(found, addends, seen)
+        target = addends.pop() if how else None
+    check = None if target is None else checked(addends, target)
+    return Column(tuple(addends), left_out, added(addends), target, how, check)
+
+
+def known(total: str) -> Value | None:
+    """The total that is known; None if it is to be found. Raises `ConfigError`."""
+    if total in ("auto", "last", "none"):
+        return None
+    if not (parts := re.fullmatch(r"([+-]?\d{1,600})(?:[.,](\d{1,600}))?", total, re.ASCII)):
+        raise ConfigError(f"--total {total}: expected auto, last, none, or the total itself, such as 1485 or 14.85")
+    return Decimal(f"{parts[1]}.{parts[2]}") if parts[2] else int(parts[1])
+
+
+def added(numbers: Sequence[FoundNumber]) -> Values:
+    """The distribution of the sum."""
+    total = Values({0: 1.0}, 0.0)
+    for number in numbers:
+        more: Values = number + total
+        likely = dict(islice(more.probabilities.items(), KEPT))
+        total = Values(likely, max(0.0, 1 - math.fsum(likely.values())))
+    return total
+
+
+def checked(addends: Sequence[FoundNumber], total: FoundNumber | Value) -> Solution | None:
+    """What the total says of the addends; None if no candidates make it."""
+    names = [f"#{place}" for place in range(1, len(addends) + 1)]
+    words = [word for name in names for word in ("+", name)][1:]
+    query = Query([*words, "=", "total" if isinstance(total, FoundNumber) else total])
+    numbers = [*addends, total] if isinstance(total, FoundNumber) else addends
+    for floor in FLOORS:
+        some = [probable(number, floor) for number in numbers]
+        if math.prod(len(one.candidates) for one in some) <= COMBINATIONS**2:
+            break
+    try:
+        return solution_of(query, dict(zip(query.pictures, some, strict=True)))
+    except EquationError:
+        return None
+
+
+def probable(number: FoundNumber, floor: float) -> FoundNumber:
+    """A number with its first candidate, and others that are at least so probable."""
+    first, *others = number.candidates
+    kept = first, *(one for one in others if one.probability >= floor)
+    return replace(number, candidates=kept, other=max(0.0, 1 - math.fsum(one.probability for one in kept)))
+
+
+# Which number is the total.
+
+
+def told(found: Sequence[FoundNumber], addends: Sequence[FoundNumber], seen: Intensities | None) -> str | None:
+    """Why the last of the addends is their total; None if it is not."""
+    last = addends[-1]
+    if last.written.startswith("=") or found[found.index(last) - 1].written.endswith("="):
+        return BEHIND
+    if seen is None:
+        return None
+    ruled = [is_ruled(seen.grey, above, below, seen.reduction) for above, below in pairwise(in_column(addends))]
+    return RULE if ruled and ruled[-1] and not any(ruled[:-1]) else None
+
+
+def in_column(numbers: Sequence[FoundNumber]) -> list[FoundNumber]:
+    """The last number, and those above it, from the top down."""
+    corners = np.array(numbers[-1].corners)
+    along, down = corners[1] - corners[0], corners[3] - corners[0]
+    first, last = corners[0] @ along, corners[1] @ along
+    middles = [(np.array(one.corners) @ along, np.mean(np.array(one.corners) @ down)) for one in numbers]
+    stack = [
+        (height, place)
+        for place, (across, height) in enumerate(middles)
+        if across.max() > first and across.min() < last and height <= middles[-1][1]
+    ]
+    return [numbers[place] for _, place in sorted(stack)]
+
+
+def is_ruled(grey: Grey, above: FoundNumber, below: FoundNumber, reduction: float) -> bool:
+    """Whether there is a rule between a number and the one above it, on a picture that was reduced so much."""
+    upper, lower = (np.array(one.corners) / reduction for one in (above, below))
+    wide, em = (float(np.hypot(*(lower[place] - lower[0]))) for place in (1, 3))
+    along, down = (lower[1] - lower[0]) / wide, (lower[3] - lower[0]) / em
+    gap = min(ABOVE * em, float(lower[0] @ down - (upper @ down).max()) + 0.1 * em)
+    if gap <= 0:
+        return False
+
+    def cut(top: float, high: float, before: float) -> Grey:
+        """What is on the picture from so far below the number's upper edge on, light ink on dark ground or not."""
+        origin = lower[0] + top * down - before * along
+        part = warped(grey, np.column_stack([along, down, origin]), (math.ceil(high), math.ceil(wide + 2 * before)))
+        return part if (below.how or "").startswith("light") else 1 - part
+
+    between, number = cut(-gap, gap + 0.1 * em, BESIDE * em), cut(0.0, em, 0.0)
+    ground = float(np.median(between))
+    dark = between - ground > AS_DARK * (float(np.quantile(number, 0.95)) - ground)
+    rows, columns = np.arange(len(dark))[:, None], np.arange(dark.shape[1])
+    near = spread(dark, max(1, round(CROOKED * em)))
+    slanted = [near[(rows + np.rint(slant * columns).astype(int)).clip(0, len(dark) - 1), columns] for slant in SLANTS]
+    return bool(max(one.mean(1).max() for one in slanted) >= UNBROKEN)

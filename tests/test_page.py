@@ -1,0 +1,341 @@
+"""All numbers on a picture: found, drawn, listed and added up by the commands `find` and `add`; how the total that is
+written below them is known, and what it says of the others, against counting out all combinations."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from drawings import encoded
+from example_page import PLACES, page
+from sumnist.arithmetic.values import Value
+from sumnist.cli import main
+from sumnist.cli.words import column_described, found_described, outline
+from sumnist.errors import ConfigError
+from sumnist.inference.ctc import Candidate
+from sumnist.inference.numbers import DATE, STRUCK, UNSURE, FoundNumber, Numbers
+from sumnist.inference.page import BEHIND, KEPT, RULE, TOLD, column_of, page_as_dict
+from sumnist.inference.reader import Reader
+from sumnist.pictures.decode import colours_of, intensities_of
+from sumnist.pictures.marks import DOUBTFUL, GOOD, LONGEST, SHORTEST, Outline, outlined
+from sumnist.pictures.steps import as_png
+
+Corners = tuple[tuple[float, float], ...]
+SQUARE: Corners = (10.0, 10.0), (50.0, 10.0), (50.0, 30.0), (10.0, 30.0)
+
+
+def number(
+    shares: dict[Any, float], reason: str | None = None, corners: Corners = SQUARE, written: str = "", how: str = "dark"
+) -> FoundNumber:
+    """A number with these candidates, as if it had been found."""
+    first, *_ = values = tuple(Candidate(str(value), value, share) for value, share in shares.items())
+    return FoundNumber(
+        first.text, first.value, first.probability, values, max(0.0, 1 - math.fsum(shares.values())), reason is None,
+        reason, 1.0, (), (10, 30, 10, 50), f"{how} ink, found", None, corners, 0.0, written or first.text,
+    )  # fmt: skip
+
+
+CLEAR, DOUBTED, TOTAL = number({1480: 0.999, 7480: 0.001}), number({11: 0.6, 17: 0.3}, UNSURE), number({1497: 0.998})
+
+
+def counted_out(numbers: Sequence[FoundNumber]) -> dict[tuple[Value, ...], float]:
+    """All combinations of candidates with their probabilities."""
+    lists = [[(one.value, one.probability) for one in each.candidates] for each in numbers]
+    return {
+        tuple(value for value, _ in some): math.prod(share for _, share in some)
+        for some in product(*lists)
+    }  # fmt: skip
+
+
+# Sums.
+
+
+def test_a_sum_is_as_probable_as_all_combinations_that_make_it() -> None:
+    numbers = [CLEAR, DOUBTED, number({Decimal("0.50"): 0.7, Decimal("6.50"): 0.2}), number({-3: 0.9, 3: 0.1})]
+    column = column_of(numbers)
+    assert column is not None
+    expected: dict[Value, float] = defaultdict(float)
+    for values, share in counted_out(numbers).items():
+        expected[sum(map(Decimal, values))] += share
+    assert dict(column.sum.probabilities) == pytest.approx(expected)
+    assert column.sum.other == pytest.approx(1 - math.fsum(expected.values()))
+    assert column.sum.mode == Decimal("1488.50")
+    assert (column.total, column.how, column.check, column.agrees, column.corrected) == (None, None, None, None, ())
+
+
+def test_a_hundred_numbers_keep_the_most_probable_sums_and_count_the_others() -> None:
+    numbers = [number({place + 10**step: 0.9 - step / 10 if step == 0 else 0.02 for step in range(4)})
+               for place in range(100)]  # fmt: skip
+    column = column_of(numbers)
+    assert column is not None
+    assert len(column.sum.probabilities) <= KEPT
+    assert column.sum.probabilities[sum(range(100)) + 100] == pytest.approx(0.9**100)
+    assert math.fsum([*column.sum.probabilities.values(), column.sum.other]) == pytest.approx(1)
+    settled = column_of(numbers, total=str(sum(range(100)) + 100))
+    assert settled is not None
+    assert (settled.agrees, settled.corrected) == (True, ())
+
+
+def test_what_is_no_number_is_left_out_and_a_doubtful_one_counts() -> None:
+    date, struck = number({12: 0.9}, DATE), number({5: 0.9}, STRUCK)
+    column = column_of([date, CLEAR, struck, DOUBTED])
+    assert column is not None
+    assert (column.addends, column.left_out, column.sum.mode) == ((CLEAR, DOUBTED), (date, struck), 1491)
+    assert column_of([date, struck]) is None
+    assert column_of([]) is None
+
+
+# Totals.
+
+
+def test_a_total_says_of_each_number_what_counting_says() -> None:
+    numbers = [CLEAR, DOUBTED, number({4: 0.5, 9: 0.3, 1: 0.1}, UNSURE), number({1506: 0.7, 1501: 0.2, 7506: 0.1})]
+    column = column_of(numbers, total="last")
+    assert column is not None
+    assert column.check is not None
+    true = {values: share for values, share in counted_out(numbers).items() if sum(values[:-1]) == values[-1]}
+    for place, answer in enumerate(column.check.pictures):
+        after: dict[Value, float] = defaultdict(float)
+        for values, share in true.items():
+            after[values[place]] += share / math.fsum(true.values())
+        assert dict(answer.after.probabilities) == pytest.approx(after)
+    assert [answer.term for answer in column.check.pictures] == ["#1", "#2", "#3", "total"]
+    assert column.check.is_true is not None
+    assert column.check.is_true[0] == pytest.approx(math.fsum(true.values()))
+    assert (column.agrees, column.how, column.stated) == (True, TOLD, 1506)
+    assert [(one.term, one.read, one.together) for one in column.corrected] == [("#2", 11, 17), ("#3", 4, 9)]
+
+
+def test_a_total_that_clear_numbers_contradict_does_not_agree() -> None:
+    contradicted = column_of([CLEAR, number({5: 0.999, 11: 0.0005}), number({1491: 0.999})], total="last")
+    impossible = column_of([CLEAR, DOUBTED], total="20")
+    assert contradicted is not None
+    assert impossible is not None
+    assert (contradicted.agrees, impossible.agrees, impossible.check, impossible.corrected) == (False, False, None, ())
+    assert [(one.term, one.together) for one in contradicted.corrected] == [("#2", 11)]
+
+
+@pytest.mark.parametrize(("told", "value"), [("1485", 1485), ("-3", -3), ("14,85", Decimal("14.85")), ("+2.0", 2)])
+def test_a_total_may_be_known(told: str, value: Value) -> None:
+    column = column_of([CLEAR], total=told)
+    assert column is not None
+    assert (column.total, column.stated, column.how, column.addends) == (value, value, TOLD, (CLEAR,))
+
+
+@pytest.mark.parametrize("told", ["", "x", "1,480.5", "٣", "1" * 601, "Last", "--5"])
+def test_a_total_that_makes_no_sense_is_refused(told: str) -> None:
+    with pytest.raises(ConfigError, match="expected auto, last, none, or the total itself, such as 1485 or"):
+        column_of([CLEAR], total=told)
+
+
+def test_the_total_is_what_stands_behind_equals_unless_it_is_told_otherwise() -> None:
+    behind, before = replace(TOTAL, written="=1497"), replace(DOUBTED, written="11=")
+    for numbers in ([CLEAR, DOUBTED, behind], [CLEAR, before, TOTAL], [CLEAR, replace(before, reason=DATE), TOTAL]):
+        column, alone = column_of(numbers), column_of(numbers, total="none")
+        assert column is not None
+        assert alone is not None
+        assert (column.how, column.stated, alone.how) == (BEHIND, 1497, None)
+    only = column_of([behind], total="last")
+    assert only is not None
+    assert only.addends == (behind,)
+
+
+def written(
+    kind: str, size: int = 40, angle: float = 0, light: bool = False, slope: float = 0.0
+) -> tuple[list[FoundNumber], Image.Image]:
+    """Three numbers below each other on a page, with lines of a kind between them, and where they are."""
+    font, wide, high = ImageFont.load_default(size), 8 * size, 7 * size
+    picture = Image.new("L", (wide, high), 230)
+    pen, left, right = ImageDraw.Draw(picture), 1.5 * size, 6.5 * size
+    boxes = []
+    for place, text in enumerate(("1480", "757", "2237")):
+        at = 6 * size, (0.6 + 2 * place) * size
+        pen.text(at, text, 40, font, anchor="rt")
+        boxes.append(pen.textbbox(at, text, font, anchor="rt"))
+    shade = 180 if kind == "faint" else 40
+    for place in {"rule": [2], "faint": [2], "table": [1, 2], "first": [1], "none": []}[kind]:
+        y = boxes[place][1] - 0.4 * size
+        pen.line((left, y + slope * (right - left), right, y), shade, max(1, size // 14))
+    picture = picture.rotate(-angle, expand=True, fillcolor=230, resample=Image.Resampling.BICUBIC)
+    turn = np.array([[math.cos(math.radians(angle)), math.sin(math.radians(angle))],
+                     [-math.sin(math.radians(angle)), math.cos(math.radians(angle))]])  # fmt: skip
+    found = []
+    for value, (x, y, to_x, to_y) in zip((1480, 757, 2237), boxes, strict=True):
+        corners = (np.array([(x, y), (to_x, y), (to_x, to_y), (x, to_y)]) - (wide / 2, high / 2)) @ turn
+        corners += np.array(picture.size) / 2
+        found.append(number({value: 0.99}, None, tuple(map(tuple, corners.tolist())), how="light" if light else "dark"))
+    return found, Image.eval(picture, lambda value: 255 - value) if light else picture
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"size": 14}, {"size": 160}, {"angle": 90}, {"angle": -20}, {"light": True}, {"slope": 0.06}]
+)
+def test_the_total_is_the_last_number_if_it_alone_stands_under_a_rule(how: dict[str, Any]) -> None:
+    for kind in ("rule", "faint", "table", "first", "none"):
+        found, picture = written(kind, **how)
+        column = column_of(found, intensities_of(picture))
+        assert column is not None
+        assert (kind, column.how) == (kind, RULE if kind == "rule" else None)
+        assert column.agrees is (True if kind == "rule" else None)
+
+
+# The commands.
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run a command in this process, in a folder with a page, one that is blank, and one that shows what is said."""
+    monkeypatch.chdir(tmp_path)
+    page().save("page.png")
+    Image.new("L", (300, 200), 255).save("blank.png")
+
+    def run(*words: object, found: Sequence[FoundNumber] | None = None) -> tuple[int, str, str]:
+        with monkeypatch.context() as patch:
+            if found is not None:
+                patch.setattr(Numbers, "find", lambda self, *given: list(found))
+            status = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize("quarters", [0, 1])
+def test_a_number_is_found_at_each_place_whichever_way_the_page_lies(reader: Reader, quarters: int) -> None:
+    picture = page(quarters)
+    found = reader.find(picture)
+    for left, top, right, bottom in PLACES:
+        inside = 0
+        for one in found:
+            x, y = np.mean(one.corners, 0)
+            x, y = (y, 420 - x) if quarters else (x, y)
+            inside += left < x < right and top < y < bottom
+        assert inside
+
+
+def test_find_prints_a_line_for_each_number_or_json(command: Callable[..., Any], reader: Reader) -> None:
+    found = reader.find("page.png")
+    assert command("find", "page.png") == (0, found_described("page.png", found) + "\n", "")
+    status, out, err = command("find", "page.png", "--json", "--decimal", ",", "--digits", "1-3")
+    wanted = [one.as_dict() for one in reader.find("page.png", digits=(1, 3), decimal=",")]
+    assert (status, err) == (0, "")
+    assert json.loads(out) == {"picture": "page.png", "width": 640, "height": 420, "numbers": wanted}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_page_is_as_wide_and_high_as_it_is_upright(orientation: int) -> None:
+    note = Image.Exif()
+    note[0x0112] = orientation  # how the camera was held
+    for kind in ("PNG", "JPEG"):
+        said = page_as_dict(encoded(page(), kind, exif=note), [])
+        upright = (640, 420) if orientation < 5 else (420, 640)
+        assert (said["width"], said["height"], said["numbers"]) == (*upright, [])
+
+
+def test_without_a_number_the_commands_say_so_and_fail(command: Callable[..., Any]) -> None:
+    message = "sumnist: blank.png: no number found, expected some in digits: crop it closer to them\n"
+    for name in ("find", "add"):
+        assert command(name, "blank.png") == (1, "", message)
+        status, out, err = command(name, "blank.png", "page.png", "--json")
+        assert (status, out.count("\n"), err) == (1, 1, message)
+    message = "sumnist: blank.png: nothing to add (a date), expected numbers alone: write them, or crop\n"
+    assert command("add", "blank.png", found=[replace(CLEAR, accepted=False, reason=DATE)]) == (1, "", message)
+    assert command("add", "none.png", "--total", "x")[0] == 2  # before a picture is looked for
+
+
+def test_what_was_found_is_listed_with_why_it_is_not_accepted_and_where_it_stands() -> None:
+    struck = replace(number({5: 0.9}, STRUCK), text="05")
+    assert found_described("a.png", [CLEAR, struck]) == (
+        "a.png: 2 numbers, 1 accepted\n"
+        "  #1  1480   99.90%  accepted    (10, 10) (50, 10) (50, 30) (10, 30)  then 7480 0.10%\n"
+        "  #2     5   90.00%  struck out  (10, 10) (50, 10) (50, 30) (10, 30)  written 05"
+    )
+    assert [outline(one).said for one in (CLEAR, DOUBTED, struck)] == ["1480", "11?", "struck out"]
+
+
+def test_show_writes_the_picture_with_every_number_outlined(command: Callable[..., Any]) -> None:
+    status, _, _ = command("find", "page.png", "--show", "shown.png", found=[CLEAR, DOUBTED])
+    assert status == 0
+    expected = outlined(colours_of("page.png"), [outline(CLEAR), outline(DOUBTED)])
+    assert Path("shown.png").read_bytes() == as_png([expected])
+
+
+def test_add_prints_the_sum_and_whether_the_total_agrees(command: Callable[..., Any]) -> None:
+    left = replace(number({12: 0.9}, DATE), written="12.5.")
+    found = [CLEAR, left, DOUBTED, TOTAL]
+    assert command("add", "page.png", "--total", "last", found=found) == (0, (
+        "page.png: 2 numbers and the total, as told\n"
+        "  #1     1480  100.00%  before  99.90%  not 7480 (0.10%)\n"
+        "  #2       17  100.00%  before  30.00%  not 11 (60.00%); alone not accepted, unsure\n"
+        "  sum    1491   59.94%                  then 1497 29.97%, 7491 0.06%\n"
+        "  total  1497  100.00%  before  99.80%\n"
+        "  the total agrees if #2 is 17, not 11\n"
+        "  by the picture alone, the probability that it agrees is from 29.91% to 30.06%\n"
+        "  left out: 12.5. at (10, 10) (50, 10) (50, 30) (10, 30), a date\n"
+    ), "")  # fmt: skip
+    status, out, err = command("add", "page.png", "--total", "1500", found=found[:2])
+    assert (status, err) == (1, "")
+    assert "  the total does not agree: 1500 is not 1480\n" in out
+    status, out, _ = command("add", "page.png", "--total", "7480", found=found[:1])
+    verdict = "  the total does not agree: 7480 is not 1480; it would if #1 is 7480, not 1480"
+    assert (status, out.splitlines()[-2]) == (1, verdict)
+    alone = command("add", "page.png", found=[CLEAR, number({5: 0.99}), number({1485: 0.99})])
+    assert alone[1].endswith("  the last number is the sum of the others: if it is their total, say --total last\n")
+
+
+def test_a_column_is_json(command: Callable[..., Any]) -> None:
+    status, out, _ = command("add", "page.png", "--total", "last", "--json", found=[CLEAR, DOUBTED, TOTAL])
+    said = json.loads(out)
+    assert (status, said["picture"], said["format"], said["sum"], said["total"]) == (0, "page.png", 1, 1491, 1497)
+    assert (said["how"], said["agrees"], said["left_out"]) == (TOLD, True, [])
+    assert [one["together"] for one in said["check"]["pictures"]] == [1480, 17, 1497]
+    assert said["addends"] == [CLEAR.as_dict(), DOUBTED.as_dict()]
+    assert said["total_reading"] == TOTAL.as_dict()
+    assert math.fsum(one["probability"] for one in said["candidates"]) + said["other"] == pytest.approx(1)
+    decimals = column_of([number({Decimal("1.50"): 1.0})])
+    assert decimals is not None
+    assert decimals.as_dict()["sum"] == "1.50"
+    assert column_described("a", decimals) == "a: 1 number\n  #1   1.50  100.00%\n  sum  1.50  100.00%"
+
+
+# The drawing.
+
+
+@pytest.mark.parametrize("size", [(28, 20), (900, 300), (3000, 4000), (8, 8000)])
+def test_every_number_is_outlined_in_its_colour_with_its_reading_inside_the_drawing(size: tuple[int, int]) -> None:
+    wide, high = size
+    corners = [(0.0, 0.0), (wide, 0.0), (wide, high / 2), (0.0, high / 2)]
+    lower = [(x, y + high / 2) for x, y in corners]
+    drawing = outlined(Image.new("RGB", size, "white"), [Outline(corners, "1480", True), Outline(lower, "12?", False)])
+    assert SHORTEST <= max(drawing.size) <= LONGEST + 250
+    with Image.open(io.BytesIO(as_png([drawing]))) as picture:
+        colours = {colour for _, colour in picture.getcolors(1 << 20) or ()}
+    for colour in (GOOD, DOUBTFUL):
+        assert tuple(bytes.fromhex(colour[1:])) in colours
+    plain = outlined(Image.new("RGB", size, "white"), [])
+    assert max(plain.size) <= max(drawing.size)
+
+
+def test_readings_stand_beside_their_numbers_and_not_on_others() -> None:
+    corners = [[(x, y), (x + 60, y), (x + 60, y + 30), (x, y + 30)] for x in (100, 200) for y in (50, 100, 150)]
+    bare = Image.new("RGB", (800, 400), "white")
+    drawing = outlined(bare, [Outline(one, "123456", True) for one in corners])
+    empty = outlined(bare, [Outline(one, "", True) for one in corners])
+    margin = (drawing.width - 800) // 2
+    for (left, top), *_ in corners:
+        frame = left + margin + 2, top + margin + 2, left + margin + 58, top + margin + 28
+        assert drawing.crop(frame).tobytes() == empty.crop(frame).tobytes()
