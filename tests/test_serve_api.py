@@ -19,6 +19,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from drawings import encoded as png
+from example_page import page
 from readers import Learned, broken, learned, learned_beside, without_numbers, without_ocr
 from served import BLANK, PROBLEM, SEVEN, Server, check_problem, encoded, files, strip
 from sumnist import errors
@@ -31,7 +32,7 @@ from sumnist.serve.bodies import COUNT
 from sumnist.serve.problems import KINDS, OF_ERRORS, problem_of
 from sumnist.serve.settings import Settings
 
-READ, BATCH, NUMBER = "/v1/read", "/v1/read/batch", "/v1/read-number"
+READ, BATCH, NUMBER, FIND = "/v1/read", "/v1/read/batch", "/v1/read-number", "/v1/find"
 PLACES = (0, 2, 4, 6)
 """Of the test images that stand on the strip: clear digits."""
 JSON = {"content-type": "application/json"}
@@ -157,7 +158,31 @@ def test_a_number_is_answered_with_what_the_reader_says(
     wanted = reader.read_number(picture, **expected).as_dict()
     for answer in asked(client, NUMBER, picture, **said):
         assert (answer.status_code, answer.json()) == (200, wanted), answer.text
-        models.NumberReading.model_validate(answer.json())
+        kind = models.FoundNumber if "corners" in wanted else models.NumberReading
+        kind.model_validate(answer.json())
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, {}),
+        ({"digits": "1-3", "decimal": ",", "count": 3}, {"digits": (1, 3), "decimal": ",", "count": 3}),
+        ({"engine": "ours", "count": 50}, {"count": 50}),
+    ],
+)
+def test_all_numbers_on_a_picture_are_answered_with_what_the_reader_finds(
+    client: TestClient, reader: Reader, said: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    for quarters, (width, height) in ((0, (640, 420)), (1, (420, 640))):
+        picture = png(page(quarters))
+        wanted = [one.as_dict() for one in reader.find(picture, **expected)]
+        assert wanted
+        for answer in asked(client, FIND, picture, **said):
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+            assert answer.json() == {"width": width, "height": height, "numbers": wanted}
+            models.FoundNumbers.model_validate(answer.json())
+    for answer in asked(client, FIND, BLANK, **said):
+        assert answer.json() == {"width": 50, "height": 50, "numbers": []}
 
 
 @pytest.mark.parametrize("engine", ["ocr", "both"])
@@ -165,9 +190,10 @@ def test_an_engine_that_is_not_installed_is_a_problem_that_says_how_to_install_i
     with_settings: Callable[..., TestClient], engine: str
 ) -> None:
     client = with_settings(without_ocr)
-    for answer in asked(client, NUMBER, written(), engine=engine):
-        check_problem(answer, 422, "not-installed", None, NUMBER)
-        assert answer.json()["detail"].endswith('not installed; install it with: pip install "sumnist[ocr]"')
+    for path in (NUMBER, FIND):
+        for answer in asked(client, path, written(), engine=engine):
+            check_problem(answer, 422, "not-installed", None, path)
+            assert answer.json()["detail"].endswith('not installed; install it with: pip install "sumnist[ocr]"')
 
 
 def test_without_the_network_of_numbers_a_server_reads_digits_all_the_same(
@@ -191,7 +217,7 @@ def test_without_the_network_of_numbers_a_server_reads_digits_all_the_same(
     ],
 )  # fmt: skip
 def test_a_picture_that_cannot_be_read_is_a_problem(client: TestClient, picture: bytes, status: int, slug: str) -> None:
-    for path in (READ, f"{READ}?inside=true&evidence=true", NUMBER):
+    for path in (READ, f"{READ}?inside=true&evidence=true", NUMBER, FIND):
         for answer in asked(client, path, picture, number=1):
             check_problem(answer, status, slug, None, path.partition("?")[0])
             assert re.match("picture: .*, expected .*: ", answer.json()["detail"])
@@ -205,6 +231,8 @@ NONSENSE: dict[tuple[str, str], list[Any]] = {
     (NUMBER, "count"): [0, 51, -1, "ten", "1.5", None, True],
     (NUMBER, "decimal"): ["x", "-", "", "..", 1],
     (NUMBER, "engine"): ["theirs", "OURS", "", 1, {}],
+    (FIND, "digits"): ["x", 0],
+    (FIND, "engine"): ["theirs", 1],
 }
 
 
@@ -352,25 +380,28 @@ def document(client: TestClient) -> Any:
 
 def test_the_document_lists_every_path_and_refers_to_nothing_that_is_not_there(document: Any) -> None:
     assert document["openapi"].startswith("3.1")
-    assert set(document["paths"]) == {READ, BATCH, NUMBER, "/healthz", "/readyz", "/metrics", "/openapi.json"}
+    assert set(document["paths"]) == {READ, BATCH, NUMBER, FIND, "/healthz", "/readyz", "/metrics", "/openapi.json"}
     for name in {part.partition('"')[0] for part in json.dumps(document).split('"#/components/schemas/')[1:]}:
         assert name in document["components"]["schemas"]
-    for path in (READ, BATCH, NUMBER):
+    for path in (READ, BATCH, NUMBER, FIND):
         operation = document["paths"][path]["post"]
         assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "application/json"}
         assert {"200", "400", "408", "413", "415", "422", "500", "503"} <= set(operation["responses"])
-    assert "`not-installed`" in document["paths"][NUMBER]["post"]["responses"]["422"]["description"]
+    for path in (NUMBER, FIND):
+        assert "`not-installed`" in document["paths"][path]["post"]["responses"]["422"]["description"]
 
 
 def test_the_document_names_what_may_be_said(document: Any) -> None:
-    bodies = {path: document["paths"][path]["post"]["requestBody"]["content"] for path in (READ, BATCH, NUMBER)}
+    bodies = {path: document["paths"][path]["post"]["requestBody"]["content"] for path in (READ, BATCH, NUMBER, FIND)}
     item = bodies[BATCH]["application/json"]["schema"]["properties"]["readings"]["items"]
     for schema in (*(one["schema"] for one in bodies[READ].values()), item):
         assert schema["required"] == ["picture", "number"]
         assert schema["properties"]["ink"]["enum"] == ["auto", "dark", "light"]
-    for one in bodies[NUMBER].values():
+    of_both = {"picture", "digits", "decimal", "engine", "count"}
+    of_number, of_all = ([*bodies[path].values()] for path in (NUMBER, FIND))
+    for one, fields in zip((*of_number, *of_all), [of_both | {"ink"}] * 2 + [of_both] * 2, strict=True):
         assert one["schema"]["required"] == ["picture"]
-        assert set(one["schema"]["properties"]) == {"picture", "digits", "decimal", "ink", "engine", "count"}
+        assert set(one["schema"]["properties"]) == fields
         assert one["schema"]["properties"]["count"]["maximum"] == COUNT.most
 
 
@@ -396,8 +427,8 @@ def output(command: str, server: Server) -> str:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_lines_with_curl_run(shared: Server) -> None:
     lines = [command for command in commands() if command.startswith("curl")]
-    assert len(lines) == 8
-    form, as_json, batch, number, problem, health, ready, metrics = (output(line, shared) for line in lines)
+    assert len(lines) == 9
+    form, as_json, batch, number, found, problem, health, ready, metrics = (output(line, shared) for line in lines)
     assert (json.loads(form)["digit"], json.loads(form)["sum"]) == (5, 12)
     image = json.loads(as_json).pop("image")
     assert [len(row) for row in image] == [28] * 28
@@ -405,6 +436,7 @@ def test_the_lines_with_curl_run(shared: Server) -> None:
     first, second = json.loads(batch)["readings"]
     assert (first["sum"], second["error"]["status"]) == (12, 415)
     assert (json.loads(number)["value"], json.loads(number)["accepted"]) == (5, True)
+    assert (json.loads(found)["width"], json.loads(found)["height"]) == (420, 150)
     assert json.loads(problem)["type"] == "urn:sumnist:problem:unknown-format"
     assert (json.loads(health), json.loads(ready)) == ({"status": "alive"}, {"status": "ready"})
     assert metrics.startswith("# HELP sumnist_requests_total ")
@@ -429,9 +461,14 @@ def test_the_page_names_every_problem_metric_flag_field_and_member(shared: Serve
     assert set(re.findall(r"--[a-z-]+", PAGE.replace(" --- ", ""))) <= flags
     document = json.loads(shared.get("/openapi.json")[1])
     _, numbers = PAGE.split("### Numbers of any length")
-    for path, part in (("/v1/read", PAGE), ("/v1/read-number", numbers.split("###", 1)[0])):
+    _, found = PAGE.split("### Every number on a picture")
+    parts = {READ: PAGE, NUMBER: numbers.split("###", 1)[0], FIND: numbers.split("### From", 1)[0]}
+    for path, part in parts.items():
         content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
         assert set(re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)) >= set(content["properties"])
+    schemas = document["components"]["schemas"]
     for schema in ("Reading", "NumberReading", "Candidate"):
-        for member in document["components"]["schemas"][schema]["properties"]:
+        for member in schemas[schema]["properties"]:
             assert f"`{member}`" in (PAGE if schema == "Reading" else numbers)
+    more = schemas["FoundNumber"]["properties"].keys() - schemas["NumberReading"]["properties"].keys()
+    assert all(f"`{member}`" in found for member in {*more, *schemas["FoundNumbers"]["properties"]})

@@ -36,7 +36,7 @@ from sumnist.inference.numbers import NUMBER_ADVICE
 from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE
 from sumnist.memory import return_freed_memory
 from sumnist.serve import models
-from sumnist.serve.bodies import AskedDigit, AskedNumber, Inbox, body_of
+from sumnist.serve.bodies import AskedDigit, AskedNumber, AskedNumbers, Inbox, body_of
 from sumnist.serve.models import problems
 from sumnist.serve.pool import Pool
 from sumnist.serve.problems import KINDS, MEDIA_TYPE, Problem, problem_of
@@ -60,7 +60,7 @@ TYPES = {
 """Types by suffix; those of the system may be wrong, or changed by whoever set it up."""
 PAGES = {"/": "index.html", "/about": "about.html", "/docs": "docs.html"}
 OTHER = "other"
-TIMED = ("/v1/read", "/v1/read/batch", "/v1/read-number")
+TIMED = ("/v1/read", "/v1/read/batch", "/v1/read-number", "/v1/find")
 ROUTES = (*TIMED, "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/", "/static")
 """The routes that are told apart; any other path counts as "other"."""
 EDGES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -326,11 +326,20 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
 
     @app.post(
         "/v1/read-number", operation_id="readNumber", summary="Read a number of any length", tags=["readings"],
-        response_model=models.NumberReading, response_description="The reading, accepted or not.",
+        response_model=models.NumberReading | models.FoundNumber,
+        response_description="The reading, accepted or not, with its corners if it was not the whole picture.",
         responses=problems(*models.OF_NUMBER), openapi_extra=body_of(AskedNumber),
     )  # fmt: skip
     async def read_number(request: Request) -> Response:
         return await service.answer(request, of_a_number=True)
+
+    @app.post(
+        "/v1/find", operation_id="find", summary="Find and read every number on a picture", tags=["readings"],
+        response_model=models.FoundNumbers, response_description="The numbers, each accepted or not.",
+        responses=problems(*models.OF_NUMBER), openapi_extra=body_of(AskedNumbers),
+    )  # fmt: skip
+    async def find(request: Request) -> Response:
+        return await service.answer(request, of_all=True)
 
     @app.get(
         "/healthz", operation_id="healthz", summary="Whether the process lives", tags=["server"],

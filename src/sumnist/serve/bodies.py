@@ -207,8 +207,8 @@ class AskedDigit(Asked):
     """Whether the ink is darker (dark) or lighter (light) than its ground; auto: to be found out."""
 
 
-class AskedNumber(Asked):
-    """A picture of a number of any length, and what else `Reader.read_number` is told."""
+class AskedNumbers(Asked):
+    """A picture with numbers on it, and what else `Reader.find` is told."""
 
     EXAMPLE: ClassVar[str] = '{"picture": "<base64>"}'
     digits: Annotated[Digits, BeforeValidator(bounds_of), WithJsonSchema({"anyOf": OF_DIGITS})] = Field(
@@ -218,14 +218,20 @@ class AskedNumber(Asked):
     decimal: Annotated[Literal[".", ","] | None, BeforeValidator(check_decimal)] = Field(
         default_factory=lambda: None, json_schema_extra={"anyOf": [{"type": "string", "enum": [".", ","]}]}
     )
-    """The sign before decimals. Without one the value is a whole number, whatever stands between its digits."""
-    ink: Ink = "auto"
-    """Whether the ink is darker (dark) or lighter (light) than its ground; auto: to be found out."""
+    """The sign before decimals. Without one a number on a line is whole, whatever stands between its digits, and one
+    that is found is what is written."""
     engine: Annotated[ReadingEngine, BeforeValidator(check_engine)] = "ours"
     """What reads: ours, the network that comes with the package; ocr, a general reader of text, if it is installed; or
     both together."""
     count: Annotated[int, Field(ge=COUNT.least, le=COUNT.most), BeforeValidator(check_count)] = TEN
     """How many candidates are wanted."""
+
+
+class AskedNumber(AskedNumbers):
+    """A picture of a number of any length on one line, and what else `Reader.read_number` is told."""
+
+    ink: Ink = "auto"
+    """Whether the ink is darker (dark) or lighter (light) than its ground; auto: to be found out."""
 
 
 Question = TypeVar("Question", bound=Asked)
@@ -239,7 +245,7 @@ def asked_in(body: Body, kind: type[Question], exact: bool = True, most: int | N
 
     Args:
         body: A form or JSON.
-        kind: `AskedDigit` or `AskedNumber`.
+        kind: `AskedDigit`, `AskedNumber` or `AskedNumbers`.
         exact: Whether the network adds any number, or 0 to 9.
         most: Pictures of a batch; None if it is none.
 

@@ -16,7 +16,8 @@ from sumnist.serve.bodies import COUNT
 from sumnist.serve.problems import KINDS, MEDIA_TYPE
 
 SUMMARY = """\
-Reads a handwritten digit, adds a number to it, and says how sure it is of both; and reads numbers of any length.
+Reads a handwritten digit, adds a number to it, and says how sure it is of both; and reads numbers of any length, or all
+that it finds on a picture.
 
 Every error is a problem by RFC 9457. A picture that can be decoded always gets a reading; `accepted` says whether
 to trust it, and if not, `reason` says why and `advice` what helps."""
@@ -212,6 +213,32 @@ class NumberReading(Model):
     """What was taken for the line: top, bottom, left and right in pixels of the picture; null if blank."""
     how: str | None
     """The same in words such as `dark ink, the line of ink`; null if blank."""
+
+
+Point = Annotated[list[float], Field(min_length=2, max_length=2)]
+"""x and y, in pixels of the picture."""
+
+
+class FoundNumber(NumberReading):
+    """A number that was found on a picture."""
+
+    corners: Annotated[list[Point], Field(min_length=4, max_length=4)]
+    """Where it stands: upper left, upper right, lower right and lower left, by its own line; each x and y in pixels."""
+    orientation: float
+    """Which way its line runs, in degrees, clockwise: 0 to the right, 90 down."""
+    written: str
+    """What is seen there, signs and all: ¤ is a sign of a currency, ? another character."""
+
+
+class FoundNumbers(Model):
+    """All numbers on a picture."""
+
+    width: Length
+    """Pixels of the picture, upright."""
+    height: Length
+    """Pixels of the picture, upright."""
+    numbers: list[FoundNumber]
+    """In reading order."""
 
 
 class Problem(Model):

@@ -18,9 +18,10 @@ from sumnist.config import InkColour
 from sumnist.errors import ConfigError, MissingExtraError, SumnistError
 from sumnist.inference.inside import evidence_of, read_inside
 from sumnist.inference.numbers import NumberReading
+from sumnist.inference.page import page_as_dict
 from sumnist.inference.reader import Reader, Reading
 from sumnist.memory import return_freed_memory
-from sumnist.serve.bodies import AskedDigit, AskedNumber, Body, asked_in
+from sumnist.serve.bodies import AskedDigit, AskedNumber, AskedNumbers, Body, asked_in
 from sumnist.serve.pool import Fault
 from sumnist.serve.problems import Problem, problem_of
 from sumnist.serve.settings import Settings
@@ -39,12 +40,13 @@ Answer = tuple[bytes, list[Outcome]]
 
 @dataclass(frozen=True)
 class Job:
-    """A request to read: its body and its path; whether it is for a number of any length; of a batch, how many pictures
-    it may have at `most`; and what else the answer shall have."""
+    """A request to read: its body and its path; whether it is for a number of any length, or for all numbers that are
+    found; of a batch, how many pictures it may have at `most`; and what else the answer shall have."""
 
     body: Body
     path: str
     of_a_number: bool = False
+    of_all: bool = False
     most: int | None = None
     image: bool = False
     beside: bool = False
@@ -74,8 +76,8 @@ def answering(load: Load) -> Callable[[Job], Answer | Problem | Fault]:
 def answer_to(job: Job, reader: Reader, second: Reader | None = None) -> Answer | Problem | Fault:
     """What the server needs to answer a request."""
     try:
-        if job.of_a_number:
-            answer, read = read_number(job, reader)
+        if job.of_a_number or job.of_all:
+            answer, read = read_numbers(job, reader)
         elif job.most is None:
             answer, read = read_one(job, reader, second)
         else:
@@ -120,17 +122,20 @@ def read_all(job: Job, reader: Reader, most: int) -> Found:
     return {"readings": readings}, read
 
 
-def read_number(job: Job, reader: Reader) -> Found:
-    """The reading of a number of any length."""
-    (asked,) = asked_in(job.body, AskedNumber)
+def read_numbers(job: Job, reader: Reader) -> Found:
+    """The reading of a number of any length, or those of all numbers on a picture."""
+    (asked,) = asked_in(job.body, AskedNumbers if job.of_all else AskedNumber)
     if isinstance(asked.picture, Problem):
         raise asked.picture
     try:
         reader.numbers.of(asked.engine)
     except MissingExtraError as error:  # the server's, not the picture's, as that of HEIC is
         raise Problem("not-installed", str(error)) from error
-    read = reader.read_number(asked.picture, asked.engine, asked.digits, asked.decimal, asked.ink, asked.count)
-    return read.as_dict(), [read]
+    if isinstance(asked, AskedNumber):
+        read = reader.read_number(asked.picture, asked.engine, asked.digits, asked.decimal, asked.ink, asked.count)
+        return read.as_dict(), [read]
+    found = reader.find(asked.picture, asked.engine, asked.digits, asked.decimal, asked.count)
+    return page_as_dict(asked.picture, found), found
 
 
 def read_picture(asked: AskedDigit, read: Callable[[bytes, int, InkColour], Read]) -> Read | Problem:
