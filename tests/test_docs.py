@@ -53,13 +53,13 @@ def commands_of(text: str) -> list[list[str]]:
 @pytest.mark.long
 def test_the_commands_of_the_readme_run(place: Path) -> None:
     commands = commands_of(README)
-    assert len(commands) == 9
+    assert len(commands) == 10
     for words in commands:
         result = subprocess.run(words, cwd=place, capture_output=True, text=True, check=False)
         assert result.returncode == 0, (words, result.stderr)
         assert result.stdout
     assert (place / "runs/mine/plots/mistakes.png").exists()
-    for written in ("steps.png", "readings.csv", "original.svg"):
+    for written in ("steps.png", "found.png", "readings.csv", "original.svg"):
         assert (place / "runs" / written).stat().st_size > 0
 
 
@@ -88,7 +88,7 @@ def test_what_the_readme_says_of_reading_works_without_torch(place: Path, withou
     part = README[README.index("## Read and add") : README.index("## Train")]
     commands = commands_of(part)
     code = re.findall(r"```python\n(.*?)```", part, re.DOTALL)
-    assert (len(commands), len(code)) == (4, 1)
+    assert (len(commands), len(code)) == (5, 1)
     for words in [[sys.executable, "-c", code[0]], *commands]:
         result = subprocess.run(words, cwd=place, env=without_torch, capture_output=True, text=True, check=False)
         assert result.returncode == 0, (words, result.stderr)

@@ -79,7 +79,9 @@ def test_the_how_to_on_digits_has_every_reason() -> None:
 def test_the_how_to_on_numbers_adds_and_solves() -> None:
     lines = run([sys.executable, "-W", "error", "-c", "".join(blocks(HOW_TO / "numbers.md", "python"))]).splitlines()
     assert lines[0].startswith("1480 0.9")
-    assert lines[-2:] == ["1485", "1480 - 480 = 1000"]
+    added = lines.index("1485")
+    assert lines[added + 1] == "1480 - 480 = 1000"
+    assert len(lines) > added + 2  # what was found
 
 
 ANSWER = "1 + 7 = 8, a digit: true"
