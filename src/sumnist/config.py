@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from sumnist.errors import ConfigError, RunError
 from sumnist.files import check_format, parse_json
 
-Task = Literal["digits", "numbers", "cells", "addition"]
+Task = Literal["digits", "numbers", "cells", "finder", "addition"]
 EncoderName = Literal["tiny", "fast", "default", "wide", "original", "lenet"]
 Fusion = Literal["exact", "concat", "original"]
 NumberEncoding = Literal["one-hot", "scalar"]
@@ -97,7 +97,7 @@ class Config:
 
     task: Task = "digits"
     """what the network learns: to read one digit, to which it adds a number (digits); to read numbers of any length on
-    a strip (numbers), or what stands in a cell of a form (cells), for which only the settings of the run, of the
+    a strip (numbers), what stands in a cell of a form (cells), or where numbers are on a picture (finder), for which only the settings of the run, of the
     optimiser, of the data set and of its held-out images count; or to read one digit, of nothing but the totals of
     numbers whose digits are images (addition)"""
 
@@ -262,8 +262,8 @@ EXACT = "fusion", "outliers", "soft_labels", "label_smoothing"
 """What the task addition leaves as it is by default: it tells the network nothing of single images."""
 NORMALISED = "fast", "default", "wide"
 """The encoders that normalise a layer over the images of a batch, which takes two of them."""
-PRESET_NAMES = ("fast", "default", "best", "tiny", "original", "original-as-written", "numbers", "cells", "addition",
-                "addition-best")  # fmt: skip
+PRESET_NAMES = ("fast", "default", "best", "tiny", "original", "original-as-written", "numbers", "cells", "finder",
+                "addition", "addition-best")  # fmt: skip
 
 
 def check_fields(settings: Any) -> None:
@@ -359,6 +359,10 @@ PRESETS: Mapping[str, Config] = {
     ),
     "cells": Config(
         preset="cells", task="cells", epochs=40, batch_size=128, lr=4e-3, weight_decay=0.05, warmup=0.1, ema=0.999,
+    ),
+    "finder": Config(
+        preset="finder", task="finder", epochs=20, strips=6_400, batch_size=16, optimizer="muon", lr=5e-3,
+        weight_decay=0.02, warmup=0.05, ema=0.998,
     ),
     "addition": Config(
         preset="addition", task="addition", encoder="lenet", epochs=30, batch_size=128, lr=5e-3, weight_decay=0.1,

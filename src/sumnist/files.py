@@ -31,6 +31,8 @@ NUMBERS = PRETRAINED / "numbers.onnx"
 """The file of the network that reads numbers of any length."""
 CELLS = PRETRAINED / "cells.onnx"
 """The file of the network that reads the cells of forms."""
+FINDER = PRETRAINED / "finder.onnx"
+"""The file of the network that finds numbers on a picture."""
 LEARNED = PRETRAINED / "learned.onnx"
 """The file of the small network that learned to add, without some of the pairs."""
 

@@ -19,6 +19,8 @@ HEIGHT = 32
 """Pixels of a strip's height."""
 STEP = 4
 """Pixels of a strip for one step of the network; widths are multiples of it."""
+CHARACTERS = "0123456789-.,'/+×=%:¤?"
+"""What a finder tells apart: digits, signs, a sign of a currency (¤), and any other character (?)."""
 CELL_CLASSES = (*"0123456789", "number", "empty", "filler", "crossed")
 """A digit; "number": a number of more than one digit; "empty"; "filler": an X, a dash, a slash or the like, by which
 nothing is meant; "crossed": digits that were crossed out or scribbled over, which no longer count."""

@@ -25,11 +25,12 @@ import operator
 import re
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from importlib.util import find_spec
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, get_args
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +40,14 @@ from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.config import InkColour, Range, ReadingEngine, checked
 from sumnist.errors import ConfigError, MissingExtraError, RunError, SumnistError
 from sumnist.files import NUMBERS, ONNX, PRETRAINED
+from sumnist.data.texts import CHARACTERS
 from sumnist.inference import ctc
+from sumnist.inference.finder import Find, Finder, Found, Sight, cut
 from sumnist.inference.onnx import Network, OnnxFile, OnnxNetwork, OnnxSession, first_line, shares_of
 from sumnist.pictures.apart import digits_apart
-from sumnist.pictures.decode import Grey, Intensities, Picture, intensities_of
+from sumnist.pictures.decode import Grey, Intensities, Picture, intensities_of, pixels_of
 from sumnist.pictures.filters import resampled
-from sumnist.pictures.lines import LineProposal, forms, lines, shown
+from sumnist.pictures.proposals import EMPTY, Box, LineProposal, forms, line_of
 
 STRIP, EMISSIONS, IS_NUMBER = "strip", "emissions", "is_number"
 """The input of the file, float32 `[batch, 1, 32, width]` in [0, 1], light ink on dark ground, and its outputs, in nats:
@@ -95,8 +98,6 @@ POWER = 2
 """Of what a hypothesis counts, in means over them."""
 SEARCHED = 10
 """Values that are searched for in each hypothesis, if no more are asked for."""
-SURE = 0.995
-"""Where no ink is found, as on a patterned ground, there must be a number with this probability."""
 FITTING = 0.05
 """Least probability of an allowed number of digits, if there is a number."""
 TOGETHER = 0.97
@@ -105,11 +106,21 @@ COUNT = Range(1, 1_000, "a whole number from 1 to 1,000")
 """Candidates that may be asked for."""
 
 BLANK, NOT_A_NUMBER, UNSURE, LENGTH = "blank", "not a number", "unsure", "another number of digits"
+SEVERAL = "several numbers"
+STRUCK, WRITING, CUT_OFF = "struck out", "other writing beside it", "cut off at the border"
+FRACTION, DATE, TIME, PERCENTAGE, EXPRESSION = "a fraction", "a date", "a time", "a percentage", "an expression"
 NUMBER_ADVICE = {
     BLANK: "write something, or come nearer",
     NOT_A_NUMBER: "a number in digits was expected, on one line; crop the picture closer to it",
     UNSURE: "write it more clearly, or ask a person",
     LENGTH: "ask for another number of digits, or for any",
+    SEVERAL: "crop the picture to one of them, ask for the largest, or find them all",
+    STRUCK: "what is struck out does not count; write the number again beside it",
+    WRITING: "a number alone was expected, without letters or other signs",
+    CUT_OFF: "move the camera, so that there is paper all around the number",
+    FRACTION: "a whole or decimal number was expected", DATE: "a whole or decimal number was expected",
+    TIME: "a whole or decimal number was expected", PERCENTAGE: "a number without a percent sign was expected",
+    EXPRESSION: "one number was expected; `sumnist solve` reads sums",
 }
 """What helps, for each reason why the reading of a number is not accepted."""
 
@@ -335,6 +346,27 @@ class NumberReading:
         }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class FoundNumber(NumberReading):
+    """A number that was found on a picture, with all that a reading has.
+
+    Attributes:
+        corners: Where it stands: upper left, upper right, lower right and lower left, by its own line; (x, y) in pixels
+            of the picture.
+        orientation: Which way its line runs, in degrees, clockwise: 0 to the right, 90 down.
+        written: What the finder sees there, signs and all: ¤ is a sign of a currency, ? another character.
+    """
+
+    corners: tuple[tuple[float, float], ...] = ()
+    orientation: float = 0.0
+    written: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The reading as types that `json` writes."""
+        corners = [list(corner) for corner in self.corners]
+        return super().as_dict() | {"corners": corners, "orientation": self.orientation, "written": self.written}
+
+
 class Hypothesis(NamedTuple):
     """What a recognizer says of a proposal; `strings`: the most probable ones; `score`: how well the proposal explains
     the picture, 0 to 1."""
@@ -381,11 +413,14 @@ class Opinion(NamedTuple):
 
 
 class NumberReader:
-    """Reads numbers by one recognizer, or by several together; `network`: that of single digits, for rescoring, in
+    """Reads numbers by one recognizer, or by several together; `find`: what finds them on a picture, if it is not plain;
+    `network`: that of single digits, for rescoring, in
     which it counts as much as `trust` says."""
 
-    def __init__(self, recognizers: Sequence[Recognizer], network: Network | None = None, trust: float = TRUST) -> None:
-        self.recognizers, self.network, self.trust = recognizers, network, trust
+    def __init__(
+        self, recognizers: Sequence[Recognizer], find: Find, network: Network | None = None, trust: float = TRUST
+    ) -> None:
+        self.recognizers, self.find, self.network, self.trust = recognizers, find, network, trust
 
     @property
     def networks(self) -> list[Recognizer | Network]:
@@ -394,25 +429,83 @@ class NumberReader:
 
     def __call__(
         self, picture: Intensities, digits: ctc.Digits = (1, None), decimal: str | None = None, ink: InkColour = "auto",
-        count: int = 10,
+        count: int = 10, among: Among = "only",
     ) -> NumberReading:  # fmt: skip
         """The reading of a picture, with `count` candidates; `digits`: the least and the most number of digits;
-        `decimal`: the sign before decimals; `ink`: whether it is known to be dark or light."""
-        opinions = [opinion_of(one, picture, digits, decimal, ink, max(count, SEARCHED)) for one in self.recognizers]
+        `decimal`: the sign before decimals; `ink`: whether it is known to be dark or light; `among`: of several numbers
+        the largest is read ("largest"), or none is accepted ("only")."""
+        line = line_of(picture, ink)
+        if line is None:
+            return NumberReading("", None, 0.0, (), 1.0, False, BLANK, 0.0)
+        asked = digits, decimal, max(count, SEARCHED)
+        opinions = [opinion_of(one, [line], *asked, varied=False) for one in self.recognizers]
+        if is_plain(line, opinions):
+            return self.judged(opinions, count, decimal)
+        found, sight = self.find(picture.grey)
+        found = [one for one in found if one.em >= RIVAL_SIZE * max(other.em for other in found)]
+        if not found:
+            seen = self.judged([opinion_of(one, [line], *asked) for one in self.recognizers], count, decimal)
+            return seen if seen.reason else replace(seen, accepted=False, reason=UNSURE)
+        largest = max(found, key=lambda one: one.em * len(one.digits) ** 0.5)
+        seen = self.found(sight, largest, digits, decimal, count, picture.reduction, line)
+        if len(found) > 1 and among == "only":
+            return replace(seen, accepted=False, reason=SEVERAL)
+        return seen
+
+    def found(
+        self, sight: Sight, number: Found, digits: ctc.Digits, decimal: str | None, count: int, finer: float = 1.0,
+        line: LineProposal | None = None,
+    ) -> FoundNumber:  # fmt: skip
+        """The reading of a number that was found on a picture; `finer`: pixels of the picture for one
+        of what was looked at; `line`: the picture as a line, which counts, too, if it holds little else."""
+        piece = cut(sight, number)
+        corners = number.corners * finer
+        (left, top), (right, bottom) = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
+        box = int(max(top, 0)), int(bottom), int(max(left, 0)), int(right)
+        how = "dark ink, found" if piece.dark else "light ink, found"
+        proposals = [
+            LineProposal(piece.image, how, 1.0, box, piece.alone),
+            LineProposal(piece.alone, f"{how}, without what is around it", 1.0, box, piece.alone),
+        ]
+        if line is not None and covers(box, line.box):
+            proposals.append(line)
+        opinions = [opinion_of(one, proposals, digits, decimal, max(count, SEARCHED)) for one in self.recognizers]
+        seen = self.judged(opinions, count, decimal, number)
+        written = number.text
+        reason = seen.reason
+        if reason in (None, UNSURE):
+            reason = kind_of(written, number) or reason
+        if reason is None and doubtful(number, seen.text, decimal):
+            reason = UNSURE
+        known = vars(seen) | {"accepted": reason is None, "reason": reason, "box": box}
+        return FoundNumber(
+            **known, corners=tuple((float(x), float(y)) for x, y in corners), orientation=math.degrees(number.angle),
+            written=written,
+        )  # fmt: skip
+
+    def judged(
+        self, opinions: list[Opinion], count: int, decimal: str | None, number: Found | None = None
+    ) -> NumberReading:
+        """The reading by opinions of what is proposed; `number`: what the finder says of it."""
         opinions = [opinion for opinion in opinions if opinion.hypotheses]
         if not opinions:
             return NumberReading("", None, 0.0, (), 1.0, False, BLANK, 0.0)
         strings = combined(opinions)
+        if number is not None:
+            strings = witnessed(strings, number)
         best = preferred(opinions, strings)
         string = best_of(strings)
         if self.network is not None and 0 < strings.get(string, 0.0) < PLAIN:
             (text,), positions = best.evidence.written([string])
             places = tuple(steps for character, steps in zip(text, positions, strict=False) if character.isdigit())
             if places:
-                line = shown(picture, best.proposal)
+                line = best.proposal.stands
                 strings = rescored(self.network, line, best.middles(places) * line.shape[1], strings, self.trust)
                 best = preferred(opinions, strings)
-        return reading(best, ctc.candidates_by(best.evidence, count, strings), opinions)
+        found = ctc.candidates_by(best.evidence, count, strings)
+        if decimal is None:
+            found = found._replace(candidates=as_written(found.candidates, minus_of(number)))
+        return reading(best, found, opinions)
 
 
 class Numbers:
@@ -429,10 +522,31 @@ class Numbers:
         self.model, self.threads, self.trust = model, threads, trust
         self.recognizers: dict[str, Recognizer] = {}
         self.network: OnnxNetwork | None = None
+        self.finder: Finder | None = None
+
+    def find(
+        self, picture: Picture, engine: ReadingEngine = "ours", digits: Any = (1, None), decimal: str | None = None,
+        count: int = 10, name: str | None = None,
+    ) -> list[FoundNumber]:  # fmt: skip
+        """All numbers on a picture. The arguments are those of `Reader.find`; `name`: what messages call it."""
+        read = self.reader(engine)
+        digits, decimal, count = check_bounds(digits), check_sign(decimal), checked("count", count, COUNT)
+        seen = intensities_of(picture, name)
+        found, sight = self.found_on(seen.grey)
+        reduction = seen.reduction
+        if reduction > 1 and sight.is_small:
+            (found, sight), reduction = self.found_on(pixels_of(picture, name)), 1.0
+        return [read.found(sight, one, digits, decimal, count, reduction) for one in found]
+
+    def found_on(self, grey: NDArray[Any]) -> tuple[list[Found], Sight]:
+        """What the finder finds on a picture, uint8 or float32 `[H, W]`."""
+        if self.finder is None:
+            self.finder = Finder(threads=self.threads)
+        return self.finder(grey)
 
     def read_each(
         self, pictures: Sequence[Picture], engine: ReadingEngine = "ours", digits: Any = (1, None),
-        decimal: str | None = None, ink: InkColour = "auto", count: int = 10,
+        decimal: str | None = None, ink: InkColour = "auto", count: int = 10, among: Among = "only",
     ) -> list[NumberReading | SumnistError]:  # fmt: skip
         """A reading for each picture; in its place the error, not raised, of one that is no good. The arguments are
         those of `Reader.read_number`, which raises."""
@@ -442,7 +556,7 @@ class Numbers:
         for place, picture in enumerate(pictures, 1):
             try:
                 found = intensities_of(picture, f"picture {place}" if len(pictures) > 1 else None)
-                readings.append(read(found, digits, decimal, ink, count))
+                readings.append(read(found, digits, decimal, ink, count, among))
             except SumnistError as error:
                 readings.append(error)
         return readings
@@ -452,10 +566,10 @@ class Numbers:
         `RunError`, `MissingExtraError`."""
         recognizers = self.of(engine)
         if len(recognizers) > 1:
-            return NumberReader(recognizers)
+            return NumberReader(recognizers, self.found_on)
         if self.network is None:
             self.network = OnnxNetwork(PRETRAINED / ONNX, self.threads)
-        return NumberReader(recognizers, self.network, self.trust)
+        return NumberReader(recognizers, self.found_on, self.network, self.trust)
 
     def of(self, engine: ReadingEngine) -> list[Recognizer]:
         """The recognizers of an engine. Raises `ConfigError`, `RunError`, `MissingExtraError`."""
@@ -511,27 +625,23 @@ def check_sign(decimal: Any) -> str | None:
 
 
 def opinion_of(
-    recognizer: Recognizer, picture: Intensities, digits: ctc.Digits, decimal: str | None, ink: InkColour, count: int
-) -> Opinion:
-    """What a recognizer makes of a picture; there are no hypotheses if there is nothing on it."""
-
-    def judged(proposals: Sequence[LineProposal], before: list[Hypothesis]) -> list[Hypothesis]:
-        found = [*before]
-        for proposal, line in zip(proposals, recognizer.lines([one.image for one in proposals]), strict=True):
+    recognizer: Recognizer, proposals: Sequence[LineProposal], digits: ctc.Digits, decimal: str | None, count: int,
+    varied: bool = True,
+) -> Opinion:  # fmt: skip
+    """What a recognizer makes of what is proposed, and, if they may be `varied`, of other forms of the best of it where
+    that is in doubt; there are no hypotheses if nothing is."""
+    found: list[Hypothesis] = []
+    for more in (proposals, None)[: 1 + varied]:
+        some = [*forms(found[0].proposal)] if more is None and found else more or []
+        for proposal, line in zip(some, recognizer.lines([one.image for one in some]), strict=True):
             evidence = ctc.Evidence(line.emissions, digits, decimal)
             strings = dict(islice(evidence.strings(count).items(), count))
             score = proposal.weight * max(strings.values(), default=0.0)
             found.append(Hypothesis(proposal, line, evidence, strings, score))
-        return sorted(found, key=lambda one: -one.value)
-
-    found: list[Hypothesis] = []
-    for proposals in lines(picture, ink):
-        new = {one: one for one in proposals}
-        found = [one._replace(proposal=new.pop(one.proposal, one.proposal)) for one in found]  # it may come again
-        found = judged([*new.values()], found)
+        found.sort(key=lambda one: -one.value)
         if found and found[0].value >= BEYOND_DOUBT:
-            return Opinion(recognizer, found[:1])
-    return Opinion(recognizer, judged(forms(found[0].proposal), found) if found else [])
+            return Opinion(recognizer, found[:1] if more else found)
+    return Opinion(recognizer, found)
 
 
 def combined(opinions: list[Opinion]) -> dict[str, float]:
@@ -584,6 +694,137 @@ def rescored(
     return {**strings, **dict(zip(same, shares.tolist(), strict=True))}
 
 
+# Numbers that were found.
+
+Among = Literal["only", "largest"]
+"""What is read of several numbers on a picture: none of them counts, or the largest one."""
+RIVAL_SIZE = 0.5
+"""Another number whose digits are at least so high as those of the largest is a second one."""
+LINE_GAP, WIDE_GAP, WIDEST_ROOM = 0.06, 0.7, 0.75
+"""On a plain line, by the height of its ink: the highest gap within, the widest one, and how far ink reaches before the
+middle of the first digit and behind that of the last."""
+COVERED = 0.5
+"""The share of a line's height that a number takes, if there is no other line on it."""
+
+WITNESS = 0.35
+"""The power of what the finder says of digits, beside the probabilities of strings."""
+MINUS, NO_MINUS = 0.5, 0.05
+"""The probability of a minus before a number from which on there is one, and below which there is none; between them,
+and where it is not surely one, a reading is not accepted."""
+SURELY = 0.9
+STRUCK_OUT = 0.5
+"""The mean probability of its characters being struck out from which on a number is."""
+DIGIT = 10
+"""Classes of the finder below this one are digits."""
+THOUSANDS = re.compile(r"\d{1,3}([.,' ])\d{3}(\1\d{3})*")
+KINDS = (
+    (r"\d{1,4}[./-]\d{1,2}[./-](\d{1,4})?", DATE), (r"\d{1,2}:\d{2}(:\d{2})?", TIME), (r"[-+]?[\d.,]*%", PERCENTAGE),
+    (r"\d+/\d+", FRACTION),
+)
+"""What a number may be that is none alone, as the finder sees it."""
+
+
+def is_plain(line: LineProposal, opinions: list[Opinion]) -> bool:
+    """Whether a line is read beyond doubt and holds nothing else: no ink before and after its digits, no second line,
+    no wide gap."""
+    best = opinions[0].hypotheses[0]
+    if any(one.hypotheses[0].value < BEYOND_DOUBT for one in opinions):
+        return False
+    inked = line.stands >= EMPTY
+    rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
+    if not len(rows):
+        return False
+    high = rows[-1] + 1 - rows[0]
+    _, positions = best.evidence.written([best_of(best.strings)])
+    middles = best.middles(positions) * line.stands.shape[1]
+    rooms = middles[0] - columns[0], columns[-1] - middles[-1]
+    return bool(
+        np.diff(rows).max(initial=0) <= LINE_GAP * high and np.diff(columns).max(initial=0) <= WIDE_GAP * high
+        and max(rooms) <= WIDEST_ROOM * high
+    )  # fmt: skip
+
+
+def covers(box: Box, whole: Box) -> bool:
+    """Whether a box takes most of the height of another one."""
+    return box[1] - box[0] >= COVERED * (whole[1] - whole[0])
+
+
+def kind_of(written: str, number: Found) -> str | None:
+    """Why what is `written` is no number alone; None if it is one."""
+    if float(number.characters.struck.mean()) > STRUCK_OUT:
+        return STRUCK
+    if "?" in written:
+        return WRITING
+    core = written.strip("¤").rstrip("=-.,¤/") if written[:1] not in "%" else written
+    core = core.lstrip("=+-")
+    if THOUSANDS.fullmatch(core) or re.fullmatch(r"\d{1,3}(?:[.' ]\d{3})*,\d+|\d{1,3}(?:[,' ]\d{3})*\.\d+|\d+[.,]\d+|\d+", core):
+        return None
+    return next((kind for pattern, kind in KINDS if re.fullmatch(pattern, written.strip("¤="))), EXPRESSION)
+
+
+def minus_of(number: Found | None) -> bool:
+    """Whether a minus stands before the first digit of what was found."""
+    if number is None:
+        return False
+    kinds = number.characters.kinds
+    first = int((kinds.argmax(1) < DIGIT).argmax())
+    return bool((kinds[:first, CHARACTERS.index("-")] >= MINUS).any())
+
+
+def doubtful(number: Found, text: str, decimal: str | None) -> bool:
+    """Whether the finder sees other digits or signs than those that were read, or is not sure of a sign."""
+    kinds = number.characters.kinds
+    digits = kinds.argmax(1) < DIGIT
+    if int(digits.sum()) != len(ctc.without_separators(text)):
+        return True
+    first = int(digits.argmax())
+    minus = kinds[:first, CHARACTERS.index("-")]
+    if ((minus > NO_MINUS) & (minus < SURELY)).any():
+        return True
+    seen = "".join(CHARACTERS[kind] for kind in kinds[first:].argmax(1).tolist()).rstrip("=-.,¤/'+")
+    return decimal is None and decimals_of(seen) != decimals_of(text)
+
+
+def decimals_of(text: str) -> int:
+    """How many decimals a number has, as it is written: what follows its last stop or comma, unless that parts
+    thousands."""
+    parts = re.split(r"[^\d]", text.strip(".,-' "))
+    signs = re.sub(r"[\d]", "", text.strip(".,-' "))
+    if not signs or signs[-1] not in ".," or (len(signs) > 1 and len(set(signs)) == 1):
+        return 0
+    if len(set(signs)) == 1 and len(parts[-1]) == 3 and 1 <= len(parts[0]) <= 3 and parts[0] != "0":
+        return 0
+    return len(parts[-1])
+
+
+def as_written(candidates: Sequence[ctc.Candidate], minus: bool) -> tuple[ctc.Candidate, ...]:
+    """Candidates with the values that their texts have, decimals as they are written, and a minus."""
+    found: dict[Value, ctc.Candidate] = {}
+    for one in candidates:
+        places = decimals_of(one.text)
+        value = Decimal(one.digits).scaleb(-places) if places else one.value
+        text, value = (f"-{one.text}", -value) if minus else (one.text, value)
+        before = found.get(value)
+        probability = one.probability + (before.probability if before else 0)
+        found[value] = ctc.Candidate(before.text if before else text, value, probability)
+    return tuple(found.values())
+
+
+def witnessed(strings: Mapping[str, float], number: Found) -> dict[str, float]:
+    """The probabilities of strings, with what the finder says of their digits: strings with as many digits as it sees
+    are as probable together as they were."""
+    kinds = number.characters.kinds
+    digits = np.log(kinds[kinds.argmax(1) < DIGIT, :DIGIT] + LEAST)
+    same = [one for one, share in strings.items() if share > 0 and len(ctc.without_separators(one)) == len(digits)]
+    if not same:
+        return dict(strings)
+    seen = [digits[np.arange(len(digits)), [int(d) for d in ctc.without_separators(one)]].sum() for one in same]
+    scores = np.log([strings[one] for one in same]) + WITNESS * np.array(seen)
+    shares = np.exp(scores - scores.max())
+    shares *= sum(strings[one] for one in same) / shares.sum()
+    return {**strings, **dict(zip(same, shares.tolist(), strict=True))}
+
+
 def best_of(strings: dict[str, float]) -> str:
     """The most probable string."""
     return max(strings, key=strings.__getitem__, default="")
@@ -600,18 +841,16 @@ def reading(best: Hypothesis, found: ctc.Candidates, opinions: list[Opinion]) ->
     """The reading of candidates, with where and why."""
     every, shares = [one for opinion in opinions for one in opinion.hypotheses], [one.is_number for one in opinions]
     is_number = min(shares)
-    # Ink was found, or a number is there surely: the shade at a blank picture's edge looks like a 1.
-    is_seen = any(one.proposal.found for one in every) or max(shares) >= SURE
     fits = max(float(np.exp(min(0.0, one.evidence.allowed - one.evidence.is_number))) for one in every)
     first = found.candidates[0] if found.candidates else None
     confidence = first.probability if first else 0.0
     least = TOGETHER if len(opinions) > 1 else opinions[0].recognizer.least_confidence
     reason = None
     if is_number < max(opinion.recognizer.least_is_digit for opinion in opinions):
-        reason = NOT_A_NUMBER if is_seen else BLANK
+        reason = NOT_A_NUMBER
     elif first is None or fits < FITTING:
         reason = LENGTH
-    elif not is_seen or confidence < least:
+    elif confidence < least:
         reason = UNSURE
     return NumberReading(
         first.text if first else "", first.value if first else None, confidence, found.candidates, found.other,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sumnist.pictures.components import Components, components_of
 from sumnist.pictures.decode import Grey
-from sumnist.pictures.ink import SOLID
+from sumnist.pictures.proposals import SOLID
 from sumnist.pictures.normalize import cropped, placed
 
 __all__ = ["digits_apart"]

@@ -33,33 +33,36 @@ from sumnist.config import Config
 from sumnist.data.cells import PRIORS, Cells
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import NUMBERS
+from sumnist.data.scenes import Scenes
 from sumnist.data.strips import StripBatch, Strips
-from sumnist.data.texts import ALPHABET, CELL_CLASSES, CELL_HEIGHT, HEIGHT
+from sumnist.data.texts import ALPHABET, CELL_CLASSES, CELL_HEIGHT, CHARACTERS, HEIGHT
 from sumnist.errors import ConfigError, ExportError, SumnistError
 from sumnist.files import ONNX, write_atomically
 from sumnist.inference import onnx as names
 from sumnist.inference.cells import CELL, CLASSES_KEY, KIND, PRIOR_KEYS, CellReader
+from sumnist.inference.finder import INK, KINDS_KEY, MAPS, PICTURE, Finder
 from sumnist.inference.numbers import CHARACTERS_KEY, EMISSIONS, IS_NUMBER, STRIP, StripRecognizer
 from sumnist.inference.onnx import OUTPUTS, ZEROS, OnnxNetwork
 from sumnist.model.checkpoint import load_config
+from sumnist.model.finder_network import STRIDE, FinderNet, Step
 from sumnist.model.folder import INT8, settle_if_free
 from sumnist.model.network import Network, TwoInputNet
 from sumnist.model.strip_network import CellLayer, CellNet, Layer, StripNet, is_number
 from sumnist.training.calibrate import answers, share
-from sumnist.training.tasks import TASKS
+from sumnist.training.tasks import TASKS, FinderTask
 
 BATCH = 500
-LARGEST_DIFFERENCE = {TwoInputNet: 1e-3, StripNet: 1e-3, CellNet: 1e-4}
-"""Between log-probabilities of ONNX Runtime and of torch; what float32 leaves is a tenth of it, or less."""
+LARGEST_DIFFERENCE = {TwoInputNet: 1e-3, StripNet: 1e-3, CellNet: 1e-4, FinderNet: 1e-2}
+"""Between log-probabilities of ONNX Runtime and of torch, or logits; what float32 leaves is a tenth of it, or less."""
 RANGED = 2000
 """Training images that set the ranges of int8."""
-STRIPS_RANGED = 8, 32
-"""Batches of strips of training digits that set the ranges of 8 bits, and how many strips are in each."""
-COMPARED = {StripNet: (16, 8), CellNet: (8, 16)}
+COMPOSED_RANGED = 8, 32
+"""Batches of strips or scenes of training digits that set the ranges of 8 bits, and how many are in each."""
+COMPARED = {StripNet: (16, 8), CellNet: (8, 16), FinderNet: (8, 8)}
 """Batches on which a file is compared with torch, each of another width, and how many are in each."""
-DRAWN = {StripNet: 2000, CellNet: 200}
+DRAWN = {StripNet: 2000, CellNet: 200, FinderNet: 500}
 """Digits that are drawn for them."""
-BLANK = {StripNet: (1, 3, 4, 31, 150, 2001), CellNet: (30, 31, 54, 1001)}
+BLANK = {StripNet: (1, 3, 4, 31, 150, 2001), CellNet: (30, 31, 54, 1001), FinderNet: (16, 48, 320)}
 """Pixels of blank ones on which it is compared, too."""
 ROUNDED = 0.02
 """How much a probability may differ, at most, because weights are stored in half precision."""
@@ -78,8 +81,9 @@ class Exported:
         difference: The largest difference between its log-probabilities and torch's, before any rounding to int8; of
             strips and cells, both with weights of half precision.
         accuracy: The shares of digits and of sums that are right on the grid, 0..1, for `fp32` and for `int8`, or those
-            of numbers on strips, for `fp16` and for `int8`; None unless int8 was asked for.
-        compared: What `pairs` counts: "test images", "strips" or "cells".
+            of numbers on strips, or of characters on scenes that are found and read, for `fp16` and for `int8`; None
+            unless int8 was asked for.
+        compared: What `pairs` counts: "test images", "strips", "cells" or "scenes".
     """
 
     path: Path
@@ -138,6 +142,8 @@ def metadata_of(net: Any) -> dict[str, str]:
     if isinstance(net, CellNet):
         priors = (" ".join(f"{share:.9g}" for share in prior) for prior in PRIORS)
         return {CLASSES_KEY: " ".join(CELL_CLASSES), **dict(zip(PRIOR_KEYS, priors, strict=True))}
+    if isinstance(net, FinderNet):
+        return {KINDS_KEY: CHARACTERS}
     accepted = {key: f"{getattr(net.calibration, key).item():.9g}" for key in names.ACCEPTANCE}
     if isinstance(net, StripNet):
         return {CHARACTERS_KEY: ALPHABET, **accepted}
@@ -170,10 +176,11 @@ class WithIsNumber(nn.Module):
         return emissions, is_number(emissions)
 
 
-def to_onnx(net: Network | StripNet | CellNet, metadata: Mapping[str, str]) -> bytes:
+def to_onnx(net: Network | StripNet | CellNet | FinderNet, metadata: Mapping[str, str]) -> bytes:
     """The network as the bytes of an ONNX file: names and shapes of `inference`, any batch size, of strips and cells
-    any width. Of these, tensors whose every value half precision can express are stored so."""
-    composed = isinstance(net, StripNet | CellNet)
+    any width, of pictures any multiple of 16. Of these, tensors whose every value half precision can express are stored
+    so."""
+    composed = isinstance(net, StripNet | CellNet | FinderNet)
     whole: nn.Module = deepcopy(net)
     example: tuple[Tensor, ...] = torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.int64)
     inputs, outputs = list(names.INPUTS), list(OUTPUTS)
@@ -185,6 +192,9 @@ def to_onnx(net: Network | StripNet | CellNet, metadata: Mapping[str, str]) -> b
     elif isinstance(net, TwoInputNet) and net.config.outliers:
         whole, outputs = WithIsDigit(net), [*OUTPUTS, names.IS_DIGIT]
     dynamic = {0: torch.export.Dim("batch")} | ({3: torch.export.Dim("width")} if composed else {})
+    if isinstance(net, FinderNet):
+        inputs, outputs, example = [PICTURE], [MAPS, INK], (torch.zeros(2, 1, 4 * STRIDE, 6 * STRIDE),)
+        dynamic |= {side: STRIDE * torch.export.Dim(name) for side, name in ((2, "rows"), (3, "columns"))}
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
             whole.eval(), example, dynamo=True, external_data=False, verbose=False, input_names=inputs,
@@ -208,7 +218,8 @@ def in_half(net: Any) -> Any:
     copy = deepcopy(net).eval()
     with torch.no_grad():
         for layer in list(copy.modules()):
-            if isinstance(layer, Layer) and isinstance(layer[0], nn.Conv2d) and isinstance(layer[1], nn.BatchNorm2d):
+            fusible = isinstance(layer, Layer | Step) and isinstance(layer[1], nn.BatchNorm2d)
+            if fusible and isinstance(layer[0], nn.Conv2d):
                 layer[0], layer[1] = fuse_conv_bn_eval(layer[0], layer[1]), nn.Identity()
             elif isinstance(layer, CellLayer) and isinstance(layer.pool, nn.Identity):
                 assert isinstance(layer.norm, nn.BatchNorm2d)
@@ -367,19 +378,26 @@ def batches(digits: DigitSet) -> Iterator[tuple[int, NDArray[np.float32], NDArra
 
 
 def compared(net: Any, rounded: Any, model: bytes, config: Config, int8: bool) -> tuple[bytes, dict[str, Any]]:
-    """Composed strips or cells, and blank ones, have torch's log-probabilities by the `rounded` weights, which are in
-    the file. Raises `ExportError` if they differ, or if rounding the weights of `net` changed a probability."""
+    """Composed strips, cells or scenes, and blank ones, have torch's answers by the `rounded` weights, which are in the
+    file. Raises `ExportError` if they differ, or if rounding the weights of `net` changed a probability."""
     kind = type(net)
-    strips = kind is StripNet
+    source: Any
+    if kind is StripNet:
+        what, source, answer = "strips", Strips, StripRecognizer(model).emissions
+    elif kind is CellNet:
+        what, source, answer = "cells", Cells, CellReader(model).posteriors
+    else:
+        what, source, answer = "scenes", Scenes, lambda image: Finder(model).answer(image[:, 0])[0]
+        net, rounded = (lambda image, of=one: of(image)[0] for one in (net, rounded))  # the maps
 
     def composed(part: Literal["train", "test"], count: int, size: int) -> list[Any]:
-        drawn = (Strips if strips else Cells)(load_mnist(part, config.data_dir), config.seed, count=DRAWN[kind])
+        drawn = source(load_mnist(part, config.data_dir), config.seed, count=DRAWN[kind])
         return [drawn.batch(step, size) for step in range(count)]
 
-    what, answer = ("strips", StripRecognizer(model).emissions) if strips else ("cells", CellReader(model).posteriors)
     batches = composed("test", *COMPARED[kind])
-    images = [part for one in batches for part in ((one.image,) if strips else (one.boxes, one.strips))]
-    images += [torch.zeros(1, *images[0].shape[1:3], width) for width in BLANK[kind]]
+    images = [part for one in batches for part in ((one.boxes, one.strips) if kind is CellNet else (one.image,))]
+    high = STRIDE if kind is FinderNet else images[0].shape[2]
+    images += [torch.zeros(1, 1, high, width) for width in BLANK[kind]]
     largest = 0.0
     for image in images:
         with torch.inference_mode():
@@ -387,10 +405,11 @@ def compared(net: Any, rounded: Any, model: bytes, config: Config, int8: bool) -
         difference = float(np.abs(answer(image.numpy()) - expected).max())
         if not difference <= LARGEST_DIFFERENCE[kind]:  # nor if it is no number
             raise ExportError(
-                f"log-probabilities of {what} of {image.shape[3]} pixels differ from torch's by {difference:.2g}, "
+                f"answers to {what} of {image.shape[3]} pixels differ from torch's by {difference:.2g}, "
                 "expected rounding: nothing written"
             )
-        lost = float(np.abs(np.exp(expected) - exact.exp().numpy()).max())
+        probabilities = torch.sigmoid if kind is FinderNet else torch.exp
+        lost = float((probabilities(torch.from_numpy(expected)) - probabilities(exact)).abs().max())
         if not lost <= ROUNDED:
             raise ExportError(
                 f"with weights of half precision, probabilities differ by {lost:.2g}, expected at most {ROUNDED}: "
@@ -399,12 +418,20 @@ def compared(net: Any, rounded: Any, model: bytes, config: Config, int8: bool) -
         largest = max(largest, difference)
     facts: dict[str, Any] = {"pairs": sum(map(len, images)), "difference": largest, "compared": what}
     if int8:
-        feeds = ({STRIP: batch.image.numpy()} for batch in composed("train", *STRIPS_RANGED))
+        given, right = (STRIP, right_of) if kind is StripNet else (PICTURE, found_by)
+        feeds = ({given: batch.image.numpy()} for batch in composed("train", *COMPOSED_RANGED))
         # Only convolutions are of 8 bits: to round what is added to the line of features, too, cost half a point.
         small = quantized(model, feeds, ["Conv"], any_width=True)
-        facts["accuracy"] = {name: (right_of(one, batches),) for name, one in (("fp16", model), ("int8", small))}
+        facts["accuracy"] = {name: (right(one, batches),) for name, one in (("fp16", model), ("int8", small))}
         model = small
     return model, facts
+
+
+def found_by(model: str | Path | bytes, batches: Sequence[Any]) -> float:
+    """The share of the characters on some scenes that the network in an ONNX file finds and tells right."""
+    finder = Finder(model)
+    said = [FinderTask.kinds(torch.from_numpy(finder.answer(one.image[:, 0].numpy())[0]), one) for one in batches]
+    return share(torch.cat([(there > 0) & right for there, right in said]).numpy())
 
 
 def right_of(model: str | Path | bytes, batches: Sequence[StripBatch]) -> float:

@@ -32,11 +32,13 @@ from sumnist.data.mnist import DigitSet, load_mnist, with_soft_labels
 from sumnist.data.outliers import Outliers
 from sumnist.data.pairs import Batch, PairBatches, Pairs, smallest_batch
 from sumnist.data.sampling import NO_DIGIT, folds, hold_out
+from sumnist.data.scenes import SceneBatch, Scenes
 from sumnist.data.strips import StripBatch, Strips
 from sumnist.data.texts import ALPHABET, STEP
 from sumnist.errors import ConfigError, TrainingError
 from sumnist.evaluation.metrics import answer_grid, answer_sums
 from sumnist.model.checkpoint import Calibration
+from sumnist.model.finder_network import FIELDS, FinderNet, finder_losses
 from sumnist.model.fusion import Heads
 from sumnist.model.losses import Losses, joint_loss, text_nll, total_nll
 from sumnist.model.network import TwoInputNet
@@ -339,7 +341,7 @@ def rename(learner: Learner, shift: int) -> None:
 class Composed(Task):
     """A task whose batches are composed of characters, drawn beforehand, while the training goes on."""
 
-    source: ClassVar[type[Strips | Cells]]
+    source: ClassVar[type[Strips | Cells | Scenes]]
     least: ClassVar[tuple[int, str]]
     """What each process gets of a batch at least, as a number and in words."""
     held_batches: ClassVar[tuple[int, int, int]]
@@ -496,8 +498,73 @@ class CellTask(Composed):
         return calibrate_cells(torch.cat(self.said(net)), self.composed)
 
 
+class FinderTask(Composed):
+    """Scenes, and the characters on them."""
+
+    network = FinderNet
+    source = Scenes
+    calibrates = False
+    least = 2, "two scenes"
+    held_batches, held_drawn = (12, 16, 0xF1D), 2000
+    least_intensity = 0.7  # photographs are what a finder is for
+    figures = "loss", "train_kind"
+    counted = "scenes"
+    shown = "loss {loss:.3f}, characters {train_kind:.2%}"
+    measured = (
+        "on scenes of held-out images{when}: characters found {validation_found:.2%}, right {validation_kind:.2%}",
+        "on the training scenes as they came by{when}: characters right {train_kind:.2%}",
+    )
+
+    @staticmethod
+    def outputs(net: FinderNet, scenes: SceneBatch) -> tuple[Tensor, Tensor]:
+        """Maps and ink."""
+        image = scenes.image.to(net.ink.weight.device, memory_format=torch.channels_last)
+        said: tuple[Tensor, Tensor] = net(image)
+        return said
+
+    @staticmethod
+    def forward(net: FinderNet, scenes: SceneBatch, config: Config, smoothing: float = 0.0) -> tuple[Any, Loss]:
+        """Maps and ink, and the loss."""
+        maps, ink = FinderTask.outputs(net, scenes)
+        with torch.autocast(maps.device.type, enabled=False):
+            return maps, Loss(sum(finder_losses(maps, ink, scenes, smoothing).values(), torch.zeros(())))
+
+    @staticmethod
+    def kinds(maps: Tensor, scenes: SceneBatch) -> tuple[Tensor, Tensor]:
+        """Of each character whose middle is in view: the logit that one is there, and whether its class is right."""
+        scene, row, column = (scenes.heat >= 1).nonzero(as_tuple=True)
+        said = maps.detach().cpu()[scene, :, row, column]
+        truth = scenes.characters[scenes.owner[scene, row, column].clamp_min(0), 6].long()
+        return said[:, 0], said[:, len(FIELDS) :].argmax(1) == truth
+
+    def score(self, net: Any, outputs: Tensor, losses: Loss, batch: Any) -> Scores:
+        """Over the scenes, and their characters."""
+        _, right = self.kinds(outputs, batch)
+        count = len(batch.image)
+        return [(losses.total.item() * count, count), (int(right.sum()), max(len(right), 1))], count
+
+    @torch.no_grad()
+    def measure(self, net: FinderNet) -> dict[str, float]:
+        """The mean losses, and of the characters in view the shares that are found, and whose class is right."""
+        training = net.training
+        net.eval()
+        found, right, losses = [], [], []
+        for scenes in self.composed:
+            maps, ink = self.outputs(net, scenes)
+            there, good = self.kinds(maps, scenes)
+            found.append(there > 0)
+            right.append(good)
+            losses.append(finder_losses(maps, ink, scenes))
+        net.train(training)
+        means = {name: float(sum(one[name] for one in losses)) / len(losses) for name in losses[0]}
+        shares = {"found": torch.cat(found), "kind": torch.cat(right)}
+        return {name: float(values.float().mean()) for name, values in shares.items()} | {
+            f"{name}_loss": value for name, value in means.items()
+        }
+
+
 TASKS: Mapping[str, type[Task]] = {
-    "digits": DigitTask, "numbers": NumberTask, "cells": CellTask, "addition": AdditionTask,
+    "digits": DigitTask, "numbers": NumberTask, "cells": CellTask, "finder": FinderTask, "addition": AdditionTask,
 }  # fmt: skip
 
 

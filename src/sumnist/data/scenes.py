@@ -1,0 +1,871 @@
+"""Training scenes: pieces of pages and photographs with numbers and other writing, composed while a finder learns.
+
+A scene is up to 192×192 pixels. On it stand lines of characters, each line anywhere, in a column, in a table, in a text, in
+a box, or alone; beside them words, rules, borders, scribbles, dark margins and the edge of a desk. All that stands on
+a page turns with it. Digits are MNIST's training images, drawn ones, those of the 30 writers of the pen digits, and
+print (`characters`); `data/papers` has what becomes of a picture. Of every character the composer knows where it
+stands, how large it is, which way its line runs, and which character follows it in its number (`Scenes.batch`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from sumnist.data import glyphs, papers
+from sumnist.data.augment import Draw
+from sumnist.data.glyphs import Watch
+from sumnist.data.mnist import DigitSet
+from sumnist.data.pens import (
+    BANK_KINDS, CURRENCY, DRAWN, EDGE, LETTER, SCRAWL, Bank, Pieces, Strokes, mapped, signs, stroked,
+)  # fmt: skip
+from sumnist.data.strips import mixed
+from sumnist.data.texts import CHARACTERS
+
+SIZES = ((192, 192), 0.5), ((128, 128), 0.16), ((96, 96), 0.1), ((64, 160), 0.12), ((144, 96), 0.12)
+"""Heights and widths of scenes in pixels, the same for all of a batch, and the share of each."""
+CELL = 4
+"""Pixels of a side of what the finder answers for."""
+PEN, PRINT, PRINTED_LETTER, KINDS = BANK_KINDS, BANK_KINDS + 10, BANK_KINDS + 20, BANK_KINDS + 21
+"""Kinds of images beside those of `data/pens`: digits of the pen writers, printed digits, printed letters."""
+DRAWN_DIGITS, LETTERS_PRINTED = 10_000, 52
+"""Digits that are drawn beforehand."""
+OTHER = len(CHARACTERS) - 1
+"""The class of a letter, or of any character that is in no number."""
+PATCHES = 16, 24, 32, 48, 64, 96, 128, 224
+"""Sides of the patches in which characters are written: the smallest that holds one is taken."""
+EMS = 9.0, 130.0
+"""Pixels of the height of a digit."""
+NEAR, MOST_NEAR = 0.2, 3.0
+"""How far from a character's middle a cell still answers for it, by its height, and in cells at most."""
+FONTS = (
+    "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif", "DejaVuSerif-Bold",
+    "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10", "cmb10",
+)  # fmt: skip
+"""Fonts of Matplotlib's, which trainings have beside torch."""
+
+Random = np.random.Generator
+Floats = NDArray[np.float32]
+Points = NDArray[np.float64]
+
+
+# The bank: images of characters by kind.
+
+
+def pen_paths() -> tuple[list[list[Points]], NDArray[np.int64]]:
+    """The strokes of the 7,494 digits of the 30 training writers of the pen digits (E. Alpaydin and F. Alimoglu, UCI
+    data set 81, CC BY 4.0), and the digits."""
+    with np.load(str(files("sumnist.data").joinpath("pen-digits.npz"))) as stored:
+        points, lengths, strokes, digits = (stored[name] for name in ("points", "lengths", "strokes", "digits"))
+    parts = [
+        np.concatenate([part, part + 1e-3]) if len(part) == 1 else part  # a dot
+        for part in np.split(points.astype(np.float64) / 255, np.cumsum(lengths)[:-1])
+    ]
+    ends = np.cumsum(strokes).tolist()
+    return [parts[end - count : end] for end, count in zip(ends, strokes.tolist(), strict=True)], digits.astype(np.int64)
+
+
+def pen_digits(random: Random) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Each of the pen digits as an image by a pen of any width, uint8 `[7494, 28, 28]`, and which digit it is."""
+    paths, digits = pen_paths()
+    images = [glyphs.drawn(path, random, min(glyphs.THICKEST, glyphs.legible(path))) for path in paths]
+    return np.rint(np.stack(images) * 255).astype(np.uint8), digits
+
+
+@cache
+def fonts() -> list[ImageFont.FreeTypeFont]:
+    """The fonts, large enough for images."""
+    import matplotlib
+
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    return [ImageFont.truetype(str(folder / f"{name}.ttf"), 4 * 26) for name in FONTS]
+
+
+def printed(text: str) -> NDArray[np.uint8]:
+    """A character in every font, uint8 `[F, 28, 28]`, its height that of a digit of the font on 20 pixels."""
+    images = []
+    for font in fonts():
+        left, top, right, bottom = font.getbbox("0")
+        scale = 20 * 4 / max(bottom - top, 1)
+        ink = Image.new("L", (28 * 4, 28 * 4))
+        box = font.getbbox(text)
+        sized = font.font_variant(size=max(8, round(font.size * min(scale, 26 * 4 / max(box[2] - box[0], 1)))))
+        ImageDraw.Draw(ink).text((14 * 4, 14 * 4), text, 255, sized, anchor="mm")
+        images.append(np.asarray(ink.resize((28, 28), Image.Resampling.BOX)))
+    return np.stack(images)
+
+
+def bank_of(digits: DigitSet, drawn: int, seed: int, watch: Watch) -> Bank:
+    """All images of which scenes are made. Raises `DataError`: `digits` lacks a digit."""
+    random = np.random.default_rng([seed, 0x5CE])
+    images, shown = glyphs.characters(drawn, 1.0, seed, watch, glyphs.NUMERALS)
+    others, kinds = signs(np.random.default_rng([seed, 0x516]))
+    pens, written = pen_digits(random)
+    print_digits = [printed(str(digit)) for digit in range(10)]
+    print_letters = np.stack([printed(letter) for letter in glyphs.ascii_letters], 1).reshape(-1, 28, 28)  # by font
+    parts = [
+        (digits.images, digits.digits), (images, shown + DRAWN), (others, kinds), (pens, written + PEN),
+        *((one, np.full(len(one), PRINT + digit)) for digit, one in enumerate(print_digits)),
+        (print_letters, np.full(len(print_letters), PRINTED_LETTER)),
+    ]  # fmt: skip
+    return Bank(np.concatenate([part for part, _ in parts]), np.concatenate([kind for _, kind in parts]), KINDS)
+
+
+# What is written.
+
+
+def number_text(random: Random, long: bool = False) -> str:
+    """A number as people write it, without sign."""
+    shares = [0.04, 0.08, 0.2, 0.22, 0.22, 0.14, 0.06, 0.04] if long else [0.2, 0.24, 0.2, 0.14, 0.1, 0.06, 0.04, 0.02]
+    count = int(random.choice([1, 2, 3, 4, 5, 6, 7, 8], p=shares))
+    digits = "".join(map(str, random.integers(0, 10, count).tolist()))
+    style = random.random()
+    if style < 0.12 and count > 1:
+        at = int(random.integers(1, count))
+        return digits[:at] + str(random.choice(list(".,"))) + digits[at:]
+    if style < 0.2 and count > 3:
+        mark = str(random.choice(list(".,' ")))
+        whole = digits[: count % 3] + "".join(mark + digits[i : i + 3] for i in range(count % 3, count, 3))
+        return whole.lstrip(mark)
+    return digits
+
+
+def small(random: Random, most: int, wide: int = 1) -> str:
+    """A whole number from 0 to `most`, of at least `wide` digits."""
+    return f"{int(random.integers(0, most + 1)):0{wide}}"
+
+
+EXPRESSIONS: Sequence[Callable[[Random], str]] = (
+    lambda r: "-" + number_text(r),
+    lambda r: "-" + number_text(r),
+    lambda r: number_text(r) + str(r.choice(list("-.=/")) if r.random() < 0.7 else ".-"),
+    lambda r: number_text(r, True) + str(r.choice(list("-.=,"))),
+    lambda r: "+" + number_text(r),
+    lambda r: "¤" + number_text(r),
+    lambda r: number_text(r) + "¤",
+    lambda r: number_text(r) + "%",
+    lambda r: small(r, 31) + "/" + small(r, 12) + ("/" + small(r, 99, 2) if r.random() < 0.5 else ""),
+    lambda r: small(r, 31) + "." + small(r, 12) + "." + (small(r, 99, 2) if r.random() < 0.5 else ""),
+    lambda r: small(r, 2030, 4) + "-" + small(r, 12, 2) + "-" + small(r, 31, 2),
+    lambda r: small(r, 9) + "/" + small(r, 9),
+    lambda r: small(r, 23, 1 + int(r.random() < 0.5)) + ":" + small(r, 59, 2),
+    lambda r: small(r, 99) + str(r.choice(list("+-×/"))) + small(r, 99) + ("=" if r.random() < 0.5 else ""),
+    lambda r: small(r, 99) + str(r.choice(list("+-×"))) + small(r, 99) + "=" + small(r, 999),
+    lambda r: "=" + number_text(r),
+    lambda r: small(r, 99) + "-" + small(r, 99),
+)
+"""Ways in which digits and signs stand together."""
+
+
+def word_text(random: Random) -> str:
+    """Letters, and sometimes digits among them, as ? and digits."""
+    letters = "?" * int(random.integers(1, 9))
+    if random.random() < 0.12:
+        digits = small(random, 999)
+        return letters[:3] + digits if random.random() < 0.5 else digits + letters[:2]
+    return letters
+
+
+# How it is written.
+
+SIGN_PATHS: dict[str, list[list[tuple[float, float]]]] = {
+    "-": [[(-0.22, -0.42), (0.22, -0.44)]],
+    "+": [[(-0.25, -0.42), (0.25, -0.44)], [(0, -0.68), (0, -0.16)]],
+    "=": [[(-0.25, -0.55), (0.25, -0.56)], [(-0.25, -0.3), (0.25, -0.32)]],
+    "×": [[(-0.2, -0.62), (0.2, -0.22)], [(0.2, -0.62), (-0.2, -0.22)]],
+    "/": [[(-0.18, 0.1), (0.2, -1.05)]],
+    ".": [[(-0.02, -0.03), (0.02, -0.02)]],
+    ":": [[(0, -0.1), (0.02, -0.1)], [(0.02, -0.55), (0, -0.55)]],
+    ",": [[(0.03, -0.06), (-0.06, 0.16)]],
+    "'": [[(0.03, -1.0), (-0.02, -0.8)]],
+    "%": [
+        [(-0.3, 0.0), (0.3, -1.0)],
+        [(-0.25 + 0.13 * math.cos(t), -0.78 + 0.17 * math.sin(t)) for t in np.linspace(0, 6.5, 9)],
+        [(0.25 + 0.13 * math.cos(t), -0.2 + 0.17 * math.sin(t)) for t in np.linspace(0, 6.5, 9)],
+    ],
+}
+"""Strokes of the signs: points by the height of a digit, from the middle of their room on the line, y down."""
+SIGN_ROOM = {"-": 0.5, "+": 0.6, "=": 0.6, "×": 0.5, "/": 0.4, ".": 0.14, ":": 0.16, ",": 0.16, "'": 0.14, "%": 0.85}
+"""Room that a sign takes on the line, by the height of a digit."""
+
+
+@dataclass(frozen=True)
+class Hand:
+    """How a line is written: the height of its digits `em` in pixels, the source of its characters, and the rest by
+    that height, but for `light` and `steep`."""
+
+    em: float
+    source: str
+    pen: float
+    light: float
+    steep: float
+    slant: float
+    aspect: float
+    gap: float
+    uneven: float
+    wobble: float
+    letters: int
+    font: float = 0.0
+    """Which of the fonts, from 0 to 1."""
+
+    @classmethod
+    def any(cls, random: Random, em: float, share_printed: float = 0.12) -> Hand:
+        """Someone's, or a printer's."""
+        source = str(random.choice(["mnist", "drawn", "pen"], p=[0.4, 0.2, 0.4]))
+        if random.random() < share_printed:
+            return cls(em, "print", 0.0, random.uniform(0.55, 1), random.uniform(1, 2), 0.0, random.uniform(0.9, 1.1),
+                       random.uniform(0.04, 0.2), 0.0, 0.0, PRINTED_LETTER, random.integers(len(FONTS)) / len(FONTS))  # fmt: skip
+        pen = max(0.9 / em, 0.03 + 0.17 * random.beta(1.6, 3.2))
+        gap = random.uniform(-0.08, 0.3) if random.random() < 0.75 else random.uniform(0.3, 0.95)
+        light = random.uniform(0.45, 1) if random.random() < 0.8 else random.uniform(0.2, 0.5)
+        return cls(
+            em, source, pen, light, random.uniform(1, 2.5), random.normal(0.1, 0.2), random.uniform(0.75, 1.3), gap,
+            random.uniform(0.02, 0.09), random.uniform(0.01, 0.06), LETTER,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where a page lies on a scene of `high` × `wide` pixels: its own (u, v) are turned by `angle`, clockwise, around
+    the middle."""
+
+    angle: float
+    high: int
+    wide: int
+
+    def at(self, u: float, v: float) -> tuple[float, float]:
+        """A point of the page on the scene."""
+        cosine, sine = math.cos(self.angle), math.sin(self.angle)
+        u, v = u - self.wide / 2, v - self.high / 2
+        return self.wide / 2 + cosine * u - sine * v, self.high / 2 + sine * u + cosine * v
+
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom on the page."""
+
+
+class Sketch:
+    """The ink of some scenes while they are composed, and what is known of their characters."""
+
+    def __init__(self, bank: Bank, random: Random, size: tuple[int, int]) -> None:
+        self.bank, self.random, (self.high, self.wide) = bank, random, size
+        self.scene, self.frame = 0, Frame(0.0, *size)
+        self.pieces: tuple[list[tuple[float, ...]], list[tuple[float, ...]]] = [], []
+        self.strokes: tuple[list[tuple[float, ...]], list[tuple[float, ...]]] = [], []
+        """Of other ink, and of numbers: the scene and the properties of `Pieces`, or of `Strokes`."""
+        self.characters: list[tuple[float, ...]] = []
+        """Scene, x, y, em, width, angle, class, place of the next character in this list or −1, struck out."""
+        self.taken: list[Box] = []
+
+    def turn(self, scene: int, angle: float) -> None:
+        """Begin a scene, whose page is turned by an angle."""
+        self.scene, self.frame, self.taken = scene, Frame(angle, self.high, self.wide), []
+
+    def free(self, box: Box, margin: float = 1.0) -> bool:
+        """Whether nothing stands there yet; then it is taken."""
+        left, top, right, bottom = box
+        for a, b, c, d in self.taken:
+            if left - margin < c and right + margin > a and top - margin < d and bottom + margin > b:
+                return False
+        self.taken.append(box)
+        return True
+
+    def path(self, points: Sequence[tuple[float, float]], pen: float, light: float, number: bool = False) -> None:
+        """A stroke through points of the page."""
+        places = [self.frame.at(u, v) for u, v in points]
+        radius, light = max(pen, 0.7) / 2, min(1.0, light * min(1.0, pen) ** 0.5)
+        for (x, y), (to_x, to_y) in zip(places, places[1:], strict=False):
+            if -pen < max(x, to_x) and min(x, to_x) < self.wide + pen and -pen < max(y, to_y) and min(y, to_y) < self.high + pen:
+                self.strokes[number].append((self.scene, x, y, to_x, to_y, radius, light))
+
+    def glyph(self, place: int, u: float, v: float, high: float, wide: float, hand: Hand, number: bool) -> None:
+        """An image of the bank with its middle at (u, v), so many pixels for one of the image."""
+        random, bank = self.random, self.bank
+        x, y = self.frame.at(u, v)
+        reach = 20 * max(high, wide)
+        if not (-reach < x < self.wide + reach and -reach < y < self.high + reach):
+            return
+        print_ = hand.source == "print"
+        slant = hand.slant + (0 if print_ else random.normal(0, 0.05)) + 0.6 * float(bank.slant[place])
+        pen = float(bank.pen[place]) * high if print_ else hand.pen * hand.em * random.uniform(0.9, 1.1)
+        angle = self.frame.angle + (0 if print_ else random.normal(0, 0.05))
+        bend = (*random.normal(0, 0.0 if print_ else 0.35, 2), *random.uniform(0, 2 * np.pi, 2))
+        steep = hand.steep * max(1.0, high / 2)
+        light = min(1.0, hand.light * random.uniform(0.92, 1.05) * min(1.0, pen) ** 0.5)
+        self.pieces[number].append((self.scene, place, x, y, wide, high, slant, angle, max(pen, 0.8), steep, light, *bend))
+
+    def kind_of(self, character: str, hand: Hand) -> int:
+        """The kind of image by which a hand writes a digit or a letter."""
+        if character == "?":
+            return hand.letters
+        if character == "¤":
+            return CURRENCY
+        base = {"mnist": 0, "drawn": DRAWN, "pen": PEN, "print": PRINT}[hand.source]
+        return base + int(character)
+
+    def measured(self, text: str, hand: Hand) -> tuple[list[tuple[str, int, float, float, float]], float]:
+        """What a line is made of: for each character the image, pixels for one of it across and down, and its width;
+        and the width of the whole."""
+        random, bank = self.random, self.bank
+        parts, apart = [], random.random() < 0.3
+        for character in text:
+            if character == " ":
+                parts.append((" ", -1, 0.0, 0.0, hand.em * random.uniform(0.25, 0.5)))
+            elif character in SIGN_PATHS:
+                parts.append((character, -1, 0.0, 0.0, hand.em * SIGN_ROOM[character] * random.uniform(0.8, 1.3)))
+                if apart and character in ".,-":  # more room behind it, as many leave
+                    parts.append((" ", -1, 0.0, 0.0, hand.em * random.uniform(0.1, 0.6)))
+            else:
+                kind = self.kind_of(character, hand)
+                chance = hand.font + random.random() / len(FONTS) if hand.source == "print" else random.random()
+                place = int(bank.firsts[kind] + int(chance * bank.counts[kind]))
+                rows, columns = float(bank.bottom[place] - bank.top[place]), float(bank.right[place] - bank.left[place])
+                size = 1 + random.normal(0, hand.uneven)
+                letter = character == "?" and hand.source != "print" and random.random() < 0.5
+                high = hand.em * size * (0.68 if letter else 1.0) / max(rows, 8.0 if character == "?" else 14.0)
+                if hand.source == "print":
+                    high = hand.em / 20
+                wide = high * hand.aspect * random.uniform(0.94, 1.06)
+                if character != "1" and character.isdigit():
+                    wide = max(wide, 0.36 * hand.em / columns)
+                parts.append((character, place, wide, high, wide * columns))
+        total = sum(part[4] for part in parts)
+        return parts, total + hand.em * max(hand.gap, -0.05) * max(len(parts) - 1, 0)
+
+    def line(
+        self, text: str, u: float, v: float, hand: Hand, number: bool = True, struck: bool = False, parts: object = None
+    ) -> Box:
+        """Write a line of characters from (u, v), the left end of the line on which they stand. Gives its box."""
+        random, em = self.random, hand.em
+        made = parts if parts is not None else self.measured(text, hand)[0]
+        start, first, last = u, len(self.characters), -1
+        climb = 0.0 if hand.source == "print" else random.normal(0, 0.02)
+        linked = True
+        for at, (character, place, wide, high, broad) in enumerate(made):  # type: ignore[arg-type]
+            middle = u + broad / 2
+            base = v + climb * (middle - start) + random.normal(0, hand.wobble) * em
+            u += broad + em * max(hand.gap * (1 + random.normal(0, 0.3)), -0.25)
+            if character == " ":
+                continue
+            kind = CHARACTERS.index(character)
+            up = em / 2
+            if place < 0:
+                self.sign(character, middle, base, broad / SIGN_ROOM[character], hand, number)
+            else:
+                tall = high * float(self.bank.bottom[place] - self.bank.top[place])
+                down = base - tall / 2
+                if hand.source != "print" and random.random() < 0.05:
+                    down += 0.15 * em
+                self.glyph(place, middle, down, high, wide, hand, number and kind != OTHER)
+                up = base - down
+            x, y = self.frame.at(middle, base - up)
+            if linked and last >= first:
+                row = self.characters[last]
+                self.characters[last] = (*row[:7], float(len(self.characters)), row[8])
+            last = len(self.characters)
+            self.characters.append((self.scene, x, y, em, max(broad, 0.12 * em), self.frame.angle, kind, -1.0, struck))
+        end = u
+        if struck:
+            self.strike(start, end, v + climb * (end - start) / 2, hand)
+        return start, v - em, end, v + 0.2 * em
+
+    def sign(self, character: str, u: float, v: float, em: float, hand: Hand, number: bool) -> None:
+        """A sign in the middle of its room."""
+        random = self.random
+        shake = 0.0 if hand.source == "print" else 0.03
+        pen = (0.1 if hand.source == "print" else hand.pen) * hand.em * (random.uniform(1, 1.5) if character in ".:" else 1)
+        raised = random.uniform(0.3, 0.45) * hand.em if character == "." and random.random() < 0.1 else 0.0
+        slant = hand.slant * (character not in "-=+×")
+        for points in SIGN_PATHS[character]:
+            where = [
+                (u + em * (a - slant * b) + random.normal(0, shake) * em, v - raised + hand.em * b + random.normal(0, shake) * hand.em)
+                for a, b in points
+            ]  # fmt: skip
+            self.path(where, pen, hand.light, number)
+
+    def strike(self, left: float, right: float, base: float, hand: Hand) -> None:
+        """Cross a line out: by one stroke, several, or a zigzag."""
+        random, em = self.random, hand.em
+        pen, light = hand.pen * em * random.uniform(0.8, 1.3) + 0.3, min(1.0, hand.light * random.uniform(0.9, 1.3))
+        way, low = random.random(), base
+        out = em * random.uniform(0.0, 0.3)
+        if way < 0.6:
+            for _ in range(1 if way < 0.4 else 2):
+                ends = random.uniform(0.15, 0.85, 2)
+                self.path(
+                    [(left - out, low - em * ends[0]), ((left + right) / 2, low - em * (ends.mean() + random.normal(0, 0.05))),
+                     (right + out, low - em * ends[1])], pen, light,
+                )  # fmt: skip
+        elif way < 0.8:
+            count = int(random.integers(4, 12))
+            self.path(
+                [(left + (right - left) * i / count, low - em * (0.9 if i % 2 else 0.1) + random.normal(0, 0.1) * em)
+                 for i in range(count + 1)], pen, light,
+            )  # fmt: skip
+        else:
+            self.path([(left - out, low), (right + out, low - em)], pen, light)
+            self.path([(left - out, low - em), (right + out, low)], pen, light)
+
+    # What is no number.
+
+    def rule(self, u: float, v: float, to_u: float, to_v: float, pen: float, light: float) -> None:
+        """A printed line, full, dashed or dotted."""
+        random = self.random
+        length = math.hypot(to_u - u, to_v - v)
+        if random.random() < 0.85 or length < 12:
+            self.path([(u, v), (to_u, to_v)], pen, light)
+            return
+        self.dots(u, v, to_u, to_v, random.uniform(3, 9), pen, light)
+
+    def dots(self, u: float, v: float, to_u: float, to_v: float, pitch: float, pen: float, light: float) -> None:
+        """A printed line of dots or dashes, `pitch` pixels from one to the next."""
+        length, full = math.hypot(to_u - u, to_v - v), self.random.uniform(0.15, 0.6)
+        for i in range(int(length / pitch)):
+            a, b = i * pitch / length, (i + full) * pitch / length
+            self.path([(u + a * (to_u - u), v + a * (to_v - v)), (u + b * (to_u - u), v + b * (to_v - v))], pen, light)
+
+    def cursive(self, u: float, v: float, length: float, hand: Hand) -> None:
+        """Joined writing, whose letters nobody could tell apart."""
+        random, em = self.random, hand.em
+        steps = max(4, int(length / em * 10))
+        t = np.linspace(0, 1, steps)
+        turns = length / em * random.uniform(1.2, 2.4) * 2 * np.pi
+        tall = np.interp(t, np.linspace(0, 1, 12), random.choice([0.25, 0.3, 0.35, 0.8], 12))
+        across = u + t * length + 0.18 * em * np.sin(turns * t + 0.7)
+        down = v - em * tall * (0.5 + 0.5 * np.cos(turns * t)) + random.normal(0, 0.02, steps) * em
+        self.path(list(zip((across + hand.slant * (v - down)).tolist(), down.tolist(), strict=True)), hand.pen * em + 0.3, hand.light)
+
+    def scribble(self, u: float, v: float, size: float) -> None:
+        """A scrawl, a tick, or a stroke or two."""
+        random = self.random
+        pen, light, way = random.uniform(0.8, 3), random.uniform(0.3, 1), random.random()
+        if way < 0.35:
+            kind = SCRAWL
+            place = int(self.bank.firsts[kind] + int(random.random() * self.bank.counts[kind]))
+            hand = Hand(size, "drawn", pen / size, light, 1.5, 0.0, 1.0, 0.0, 0.0, 0.0, LETTER)
+            self.glyph(place, u, v, size / 20, size / 20 * random.uniform(0.7, 1.8), hand, False)
+        elif way < 0.55:
+            self.path([(u - 0.3 * size, v - 0.2 * size), (u, v), (u + 0.5 * size, v - 0.7 * size)], pen, light)
+        else:
+            for _ in range(int(random.integers(1, 4))):
+                ends = random.normal(0, 0.6 * size, (3, 2))
+                self.path([(u + a, v + b) for a, b in ends.tolist()], pen, light)
+
+
+# Scenes.
+
+
+def any_text(random: Random) -> tuple[str, bool]:
+    """What is written on a line that has a number in it, and whether it is struck out."""
+    text = number_text(random)
+    if random.random() < 0.28:
+        text = EXPRESSIONS[int(random.integers(len(EXPRESSIONS)))](random)
+    return text, random.random() < 0.06
+
+
+def alone(sketch: Sketch) -> None:
+    """One number, of any size, somewhere."""
+    random = sketch.random
+    most = min(EMS[1], 0.95 * sketch.high)
+    em = random.uniform(12, most) if random.random() < 0.5 else float(np.exp(random.uniform(np.log(12), np.log(most))))
+    hand = Hand.any(random, em)
+    text, struck = any_text(random)
+    if hand.em > 0.4 * sketch.wide:
+        text = text[: int(random.integers(1, 3))]
+    if sketch.wide > 1.4 * sketch.high and random.random() < 0.6 and text.isdigit():
+        text = number_text(random, True)
+    parts, width = sketch.measured(text, hand)
+    if width > sketch.wide * 0.96:
+        hand = replace(hand, em=max(EMS[0], hand.em * sketch.wide * 0.9 / width))
+        parts, width = sketch.measured(text, hand)
+    u = random.uniform(-0.02, 1) * max(sketch.wide - width, 4)
+    v = hand.em + random.uniform(-0.02, 1) * max(sketch.high - 1.1 * hand.em, 4)
+    box = sketch.line(text, u, v, hand, struck=struck, parts=parts)
+    sketch.free(box)
+    around(sketch, box, hand)
+    if random.random() < 0.5:
+        beside(sketch, int(random.integers(1, 5)))
+
+
+def around(sketch: Sketch, box: Box, hand: Hand) -> None:
+    """Lines below and around a number: underlined, or in a box of which one to four sides are in view."""
+    random, em = sketch.random, hand.em
+    left, top, right, bottom = box
+    pen = random.uniform(0.6, 1 + 0.05 * em)
+    if random.random() < 0.2:
+        for turn in range(1 + int(random.random() < 0.3)):
+            low = bottom - 0.2 * em + em * (random.uniform(0.06, 0.3) + 0.15 * turn)
+            tilt = random.normal(0, 0.04) * (right - left)
+            sketch.path([(left - random.uniform(-0.2, 0.4) * em, low), (right + random.uniform(-0.3, 0.4) * em, low + tilt)],
+                        hand.pen * em if random.random() < 0.7 else pen, hand.light)  # fmt: skip
+    if random.random() < 0.45:
+        light, rooms = random.uniform(0.25, 1), em * random.uniform(0.04, 0.9, 4)
+        a, b, c, d = left - rooms[0], top - rooms[1], right + rooms[2], bottom - 0.2 * em + rooms[3]
+        sides = [(a, b, a, d), (c, b, c, d), (a, b, c, b), (a, d, c, d)]
+        out = random.choice([0, 300], p=[0.4, 0.6])
+        for one in random.choice(4, int(random.integers(1, 5)), replace=False).tolist():
+            u, v, to_u, to_v = sides[one]
+            if one < 2:
+                v, to_v = v - out, to_v + out
+            else:
+                u, to_u = u - out, to_u + out
+            sketch.rule(u, v, to_u, to_v, pen * random.uniform(0.7, 1.4), light)
+
+
+def beside(sketch: Sketch, count: int) -> None:
+    """Words, scribbles and rules where there is room."""
+    random = sketch.random
+    for _ in range(count):
+        em = random.uniform(6, 26)
+        u, v, way = random.uniform(-20, sketch.wide), random.uniform(0, sketch.high + 10), random.random()
+        if way < 0.3:
+            hand = Hand.any(random, em * 0.8, 0.7)
+            text = word_text(random)
+            parts, width = sketch.measured(text, hand)
+            if sketch.free((u, v - hand.em, u + width, v + 0.2 * hand.em), 0.25 * em):
+                sketch.line(text, u, v, hand, number=False, parts=parts)
+        elif way < 0.5:
+            length = random.uniform(20, 120)
+            if sketch.free((u, v - em, u + length, v + 0.2 * em), 2):
+                sketch.cursive(u, v, length, Hand.any(random, em, 0.0))
+        elif way < 0.75:
+            if sketch.free((u - em, v - em, u + em, v + em), 2):
+                sketch.scribble(u, v, em)
+        else:
+            upright, pen, light = random.random() < 0.5, random.uniform(0.6, 3), random.uniform(0.2, 1)
+            ends = (u, -40, u, sketch.high + 40) if upright else (-40, v, sketch.wide + 40, v)
+            box = (min(ends[0], ends[2]) - 1, min(ends[1], ends[3]) - 1, max(ends[0], ends[2]) + 1, max(ends[1], ends[3]) + 1)
+            if sketch.free(box, 1):
+                sketch.rule(*ends, pen, light)
+
+
+def scattered(sketch: Sketch) -> None:
+    """Several numbers and words."""
+    random = sketch.random
+    em = float(np.exp(random.uniform(np.log(EMS[0]), np.log(40))))
+    for _ in range(int(random.integers(3, 26))):
+        hand = Hand.any(random, em * random.uniform(0.75, 1.4))
+        text, struck = any_text(random)
+        parts, width = sketch.measured(text, hand)
+        for _ in range(3):
+            u, v = random.uniform(-0.2, 1) * sketch.wide, hand.em + random.uniform(-0.2, 1.1) * sketch.high
+            box = (u, v - 1.1 * hand.em, u + width, v + 0.25 * hand.em)
+            if sketch.free(box, 0.45 * hand.em):
+                around(sketch, sketch.line(text, u, v, hand, struck=struck, parts=parts), hand)
+                break
+    beside(sketch, int(random.integers(0, 6)))
+
+
+def table(sketch: Sketch) -> None:
+    """Rows and columns of numbers, some of them ruled, ticked, added up."""
+    random = sketch.random
+    em = float(np.exp(random.uniform(np.log(EMS[0]), np.log(34))))
+    hand = Hand.any(random, em, 0.15)
+    to_right, ticked, dotted = random.random() < 0.5, random.random() < 0.3, random.random() < 0.2
+    if random.random() < 0.3 and hand.source != "print":
+        hand = replace(hand, gap=random.uniform(0.3, 0.95))
+    high, digits = em * random.uniform(1.15, 2.6), int(random.integers(1, 6))
+    wide = em * ((0.75 + max(hand.gap, 0)) * digits + random.uniform(0.3, 2))
+    first_u, first_v = random.uniform(-1, 0) * wide - 30, random.uniform(-1, 0) * high - 30
+    ruled_rows, ruled_columns = random.random() < 0.45, random.random() < 0.55
+    pen, light, filled = random.uniform(0.6, 2.2), random.uniform(0.25, 1), random.uniform(0.5, 1)
+    for row in range(int((sketch.high + 80) / high) + 1):
+        v = first_v + row * high
+        under = -60, v + high - 0.15 * em, sketch.wide + 60, v + high - 0.15 * em
+        if dotted:
+            sketch.dots(*under, random.uniform(1.5, 4), min(pen, 1.2), light)
+        elif ruled_rows or random.random() < 0.06:
+            sketch.rule(*under, pen, light)
+        for column in range(int((sketch.wide + 80) / wide) + 1):
+            if random.random() > filled:
+                continue
+            u = first_u + column * wide
+            text = small(random, 10 ** int(random.integers(1, digits + 1)) - 1)
+            struck = False
+            if random.random() < 0.12:
+                text, struck = any_text(random)
+            elif random.random() < 0.06:
+                text = word_text(random)[:digits]
+            mine = hand if random.random() < 0.8 else replace(hand, source=str(random.choice(["mnist", "drawn", "pen"])) if hand.source != "print" else "print")
+            parts, width = sketch.measured(text, mine)
+            if width > wide - 0.3 * em:
+                continue
+            at = u + (wide - width - 0.15 * em if to_right else (wide - width) / 2 + random.normal(0, 0.05) * em)
+            base = v + high - 0.15 * em - random.uniform(0.05, 0.5) * max(high - 1.2 * em, 0.1 * em)
+            box = sketch.line(text, at, base, mine, number="?" not in text, struck=struck, parts=parts)
+            if ticked and random.random() < 0.5:
+                sketch.path([(box[2], base - 0.1 * em), (box[2] + 0.2 * em, base + 0.1 * em), (box[2] + 0.5 * em, base - 0.5 * em)],
+                            hand.pen * em, hand.light)  # fmt: skip
+    for column in range(int((sketch.wide + 80) / wide) + 2) if ruled_columns else ():
+        for twin in range(1 + int(random.random() < 0.15)):
+            u = first_u + column * wide + 3 * twin * pen
+            sketch.rule(u, -60, u, sketch.high + 60, pen * random.uniform(0.7, 1.5), light)
+
+
+def text(sketch: Sketch) -> None:
+    """Lines of words, with numbers among them."""
+    random = sketch.random
+    em = float(np.exp(random.uniform(np.log(EMS[0]), np.log(24))))
+    hand = Hand.any(random, em, 0.5)
+    hand = replace(hand, gap=min(hand.gap, 0.25))
+    v, pitch = -30 + random.uniform(0, 20), em * random.uniform(1.4, 2.4)
+    share = random.uniform(0, 0.5)
+    ruled = random.random() < 0.3
+    while v < sketch.high + 40:
+        u = -50 + random.uniform(0, 30)
+        while u < sketch.wide + 40:
+            word = random.random() >= share
+            written, struck = (word_text(random), False) if word else any_text(random)
+            parts, width = sketch.measured(written, hand)
+            if word and hand.source != "print" and random.random() < 0.5:
+                width = random.uniform(1, 6) * em
+                sketch.cursive(u, v, width, hand)
+            else:
+                sketch.line(written, u, v, hand, number=not word, struck=struck, parts=parts)
+            u += width + em * random.uniform(0.7, 1.6)
+        if ruled:
+            sketch.rule(-60, v + 0.15 * em, sketch.wide + 60, v + 0.15 * em, 0.8, 0.4)
+        v += pitch
+
+
+def empty(sketch: Sketch) -> None:
+    """Nothing but what is no number."""
+    random = sketch.random
+    beside(sketch, int(random.integers(0, 9)))
+    if random.random() < 0.6:
+        em = random.uniform(10, 120)
+        u, v = random.uniform(0, 0.5) * sketch.wide, random.uniform(0, 0.5) * sketch.high
+        around(sketch, (u, v, u + em, v + em), Hand.any(random, em))
+
+
+THEMES = (alone, 0.38), (scattered, 0.2), (table, 0.2), (text, 0.09), (empty, 0.13)
+"""What scenes show, and the share of each."""
+
+
+def angle_of(random: Random) -> float:
+    """How far a page is turned, in radians."""
+    way = random.random()
+    if way < 0.55:
+        return float(random.normal(0, 0.04))
+    if way < 0.72:
+        return float(random.uniform(-0.5, 0.5))
+    if way < 0.9:
+        return float(random.integers(1, 4) * np.pi / 2 + random.normal(0, 0.05))
+    return float(random.uniform(-np.pi, np.pi))
+
+
+@dataclass(frozen=True)
+class SceneBatch:
+    """Scenes, and all that a finder shall say of them."""
+
+    image: Tensor
+    """float32 `[B, 1, H, W]` in [0, 1], dark on light or light on dark."""
+    ink: Tensor
+    """float32 `[B, 1, H, W]`: the ink of numbers."""
+    heat: Tensor
+    """float32 `[B, H / 4, W / 4]`: 1 in the cell of a character's middle, less around it."""
+    owner: Tensor
+    """int64 `[B, H / 4, W / 4]`: which of `characters` a cell answers for, −1 for none."""
+    characters: Tensor
+    """float32 `[N, 9]`: scene, x, y, height of a digit, width, angle of the line, class, next character or −1, struck
+    out; in pixels and radians."""
+
+
+class Scenes:
+    """Batches of scenes, each a function of the seed, the step and the size, whatever was asked for before.
+
+    Args:
+        digits: Training images with their digits; every digit must occur.
+        seed: Another seed, other scenes.
+        watch: May show how the drawing of digits goes on, before the first batch.
+        count: Digits that are drawn beforehand; fewer will do for fewer scenes.
+
+    Raises:
+        DataError: `digits` lacks a digit.
+    """
+
+    def __init__(self, digits: DigitSet, seed: int, watch: Watch = iter, count: int | None = None) -> None:
+        self.seed = seed
+        self.bank = bank_of(digits, DRAWN_DIGITS if count is None else count, seed, watch)
+
+    def batch(self, step: int, size: int, strength: float = 1.0) -> SceneBatch:
+        """`size` scenes. `strength` multiplies the shares of what becomes of their pictures."""
+        random = np.random.default_rng([self.seed, step, size])
+        shape = SIZES[int(random.choice(len(SIZES), p=[share for _, share in SIZES]))][0]
+        sketch = Sketch(self.bank, random, shape)
+        themes, shares = zip(*THEMES, strict=True)
+        for scene, theme in enumerate(random.choice(len(themes), size, p=shares).tolist()):
+            sketch.turn(scene, angle_of(random))
+            themes[theme](sketch)
+        other, numbers = (written(self.bank, sketch.pieces[way], sketch.strokes[way], (size, *shape)) for way in (0, 1))
+        characters = np.array(sketch.characters, np.float32).reshape(-1, 9)
+        generator = torch.Generator().manual_seed(mixed(self.seed, step, size))
+        draw = Draw(size, generator, torch.device("cpu"), strength)
+        ink = torch.from_numpy(numbers)
+        image, clear = photographed(torch.maximum(torch.from_numpy(other), ink), ems(characters, size), draw)
+        heat, owner = targets(characters, clear.numpy())
+        ink *= clear
+        return SceneBatch(image[:, None], ink[:, None].clamp(0, 1), heat, owner, torch.from_numpy(characters))
+
+
+def written(
+    bank: Bank, pieces: list[tuple[float, ...]], strokes: list[tuple[float, ...]], size: tuple[int, int, int]
+) -> Floats:
+    """The ink of scenes, `[B, H, W]`: where strokes meet, the lighter counts."""
+    count, high, wide = size
+    canvas = np.zeros((count, high, wide + 2 * EDGE), np.float32)
+    if pieces:
+        scene, place, *values = np.array(pieces).T
+        *floats, right, down, right_at, down_at = (value.astype(np.float32) for value in values)
+        floats.append(np.stack([right, right_at, down, down_at], 1).reshape(-1, 2, 2))
+        whole = Pieces(scene.astype(np.int64), place.astype(np.int64), *floats)
+        tall = whole.high * (bank.bottom - bank.top)[whole.place]
+        broad = whole.wide * (bank.right - bank.left)[whole.place] + abs(whole.slant) * tall
+        group = np.searchsorted(PATCHES[:-1], np.hypot(tall, broad) + 2 * whole.pen + 3)
+        for number, side in enumerate(PATCHES):
+            some = np.flatnonzero(group == number)
+            for start in range(0, len(some), 64):
+                part = whole[some[start : start + 64]]
+                left, top = (np.floor(at - side / 2).astype(np.int64) for at in (part.x, part.y))
+                moved = replace(part, x=part.x - left, y=part.y - top)
+                pasted(mapped(bank, moved, np.zeros_like(left), (side, side)), part.strip, left, top, canvas)
+    if strokes:
+        scene, *values = np.array(strokes).T
+        stroked(Strokes(scene.astype(np.int64), *(value.astype(np.float32) for value in values)), canvas)
+    return np.ascontiguousarray(canvas[:, :, EDGE:-EDGE])
+
+
+def pasted(
+    patches: Floats, scene: NDArray[np.int64], left: NDArray[np.int64], top: NDArray[np.int64], canvas: Floats
+) -> None:
+    """Put patches `[N, s, s]` into their scenes, cut off at the edges."""
+    side, (_, high, wide) = patches.shape[1], canvas.shape
+    for one, at, x, y in zip(patches, scene.tolist(), left.tolist(), top.tolist(), strict=True):
+        a, b, c, d = max(x, 0), max(y, 0), min(x + side, wide - 2 * EDGE), min(y + side, high)
+        if a < c and b < d:
+            target = canvas[at, b:d, EDGE + a : EDGE + c]
+            np.maximum(target, one[b - y : d - y, a - x : c - x], out=target)
+
+
+def ems(characters: Floats, size: int) -> Tensor:
+    """Height of the smallest digits of each scene, in pixels, `[size]`."""
+    least = np.full(size, 40, np.float32)
+    np.minimum.at(least, characters[:, 0].astype(np.int64), characters[:, 3])
+    return torch.from_numpy(least)
+
+
+def targets(characters: Floats, clear: Floats) -> tuple[Tensor, Tensor]:
+    """The heat of characters, `[B, H / 4, W / 4]`, and which one each cell answers for, where the scenes are `clear`."""
+    size, high, wide = clear.shape
+    shape = size, high // CELL, wide // CELL
+    heat, owner = np.zeros(shape, np.float32), np.full(shape, -1, np.int64)
+    best = np.zeros_like(heat)
+    for number, (scene, x, y, em, *_) in enumerate(characters.tolist()):
+        if not (0 <= x < wide and 0 <= y < high) or clear[int(scene), int(y), int(x)] < 0.5:
+            continue
+        spread = min(max(NEAR * em / CELL, 0.6), MOST_NEAR)
+        reach = int(2 * spread) + 1
+        column, row = int(x / CELL), int(y / CELL)
+        rows = np.arange(max(0, row - reach), min(shape[1], row + reach + 1))
+        columns = np.arange(max(0, column - reach), min(shape[2], column + reach + 1))
+        near = np.exp(
+            -((rows[:, None] - row) ** 2 + (columns - column) ** 2) / np.float32(2 * spread**2)
+        ).astype(np.float32)  # fmt: skip
+        at = int(scene), slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        closer = (near > best[at]) & (near > 0.5)
+        owner[at][closer], best[at][closer] = number, near[closer]
+        np.maximum(heat[at], near, out=heat[at])
+    return torch.from_numpy(heat), torch.from_numpy(owner)
+
+
+# What becomes of a scene's picture.
+
+PLANE_SHARE, PLANES = 0.35, (1, 4)
+"""Share of the scenes with the edge of something dark or light in view, and how many such edges."""
+PATTERNED_SHARE = 0.5
+"""Share of the scenes that lie on patterned paper."""
+BINARIZED_SHARE = 0.1
+"""Share of the scenes in black and white."""
+DARK_ON_LIGHT = 0.85
+"""Share of the scenes whose ink is darker than the paper."""
+CONTRAST = 0.12, 1.0
+"""Between ink and paper, of all that a picture could have."""
+
+
+def photographed(ink: Tensor, em: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
+    """Ink `[B, H, W]` as pictures of it, and how far nothing lies over it, 0 to 1."""
+    paper = torch.zeros_like(ink)
+    calm = replace_strength(draw, PATTERNED_SHARE * draw.strength)
+    for pattern in (papers.guilloche, papers.woven, papers.clouded, papers.specked):
+        pattern(paper, calm)
+    image = paper.clamp_(max=1) + papers.worn(ink, draw) * (1 - paper)
+    clear = bounded(image, draw)
+    papers.blurred(image, em, draw)
+    papers.sharpened(image, draw)
+    coarse(image, em, draw)
+    papers.lit(image, draw)
+    image.clamp_(0, 1)
+    binarized(image, draw)
+    count = len(image)
+    contrast = CONTRAST[1] - (CONTRAST[1] - CONTRAST[0]) * draw.between(0, 1, count) ** 1.5 * draw.strength
+    image = image * contrast + draw.between(0, 1, count) * (1 - contrast)
+    papers.noisy(image, replace_strength(draw, draw.strength))
+    image.clamp_(0, 1)
+    papers.compressed(image, torch.full((count,), image.shape[2]), draw)
+    dark = draw.between(0, 1, count) < DARK_ON_LIGHT
+    return torch.where(dark, 1 - image, image), clear
+
+
+def binarized(image: Tensor, draw: Draw) -> None:
+    """Black and white, or nearly so, as scanners make them, with rough edges."""
+    chosen, count = papers.some(draw, BINARIZED_SHARE)
+    rough = 0.1 * torch.randn(count, *image.shape[1:], generator=draw.generator)
+    least = image[chosen].mean((1, 2), keepdim=True) + draw.between(0.1, 0.35, count)
+    image[chosen] = ((image[chosen] + rough - least) * draw.between(6, 40, count)).sigmoid()
+
+
+def replace_strength(draw: Draw, strength: float) -> Draw:
+    """The same draw with another strength."""
+    return Draw(draw.count, draw.generator, draw.device, strength)
+
+
+def bounded(image: Tensor, draw: Draw) -> Tensor:
+    """Dark or light planes at the sides: a scanner's margin, the next page, a desk. Gives what they leave."""
+    chosen, count = papers.some(draw, PLANE_SHARE)
+    clear = torch.ones_like(image)
+    x, y = papers.places(image)
+    for number in range(PLANES[1]):
+        side = torch.randint(0, 4, (count,), generator=draw.generator)[:, None, None]
+        angle = side * (math.pi / 2) + 0.05 * torch.randn(count, 1, 1, generator=draw.generator)
+        x_off, y_off = x - image.shape[2] / 2, y - image.shape[1] / 2
+        away = draw.between(0.55, 1.0, count) * torch.where(side % 2 == 0, image.shape[2] / 2, image.shape[1] / 2)
+        across = x_off * angle.cos() + y_off * angle.sin() - away
+        soft = draw.between(0.3, 3, count)
+        there = (across / soft).sigmoid() * (draw.between(0, 1, count) < 0.8 / (number + 1))
+        level = draw.between(0, 1, count).sqrt()
+        grain = papers.noise(count, image, 6, draw) * draw.between(0, 0.4, count) * level
+        image[chosen] = image[chosen].lerp((level - grain).clamp(0, 1), there)
+        clear[chosen] *= 1 - there
+    return clear
+
+
+def coarse(image: Tensor, em: Tensor, draw: Draw) -> None:
+    """Reduced to fewer pixels and enlarged again, as long as a digit keeps ten of them."""
+    chosen, count = papers.some(draw, 0.2)
+    factor = torch.rand(count, generator=draw.generator)
+    for place, share in zip(chosen.tolist(), factor.tolist(), strict=True):
+        least = min(1.0, 10.0 / float(em[place]))
+        scale, shape = least + (1 - least) * share, image.shape[1:]
+        size = [max(16, round(side * scale)) for side in shape]
+        small = torch.nn.functional.interpolate(image[place][None, None], size=size, mode="area")
+        image[place] = torch.nn.functional.interpolate(small, size=shape, mode="bilinear", align_corners=False)[0, 0]

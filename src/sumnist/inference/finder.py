@@ -1,0 +1,516 @@
+"""Where numbers are on a picture: the finder's maps → characters → numbers, each with its corners and as a strip.
+
+The network (`model/finder_network`) looks at a picture at several sizes: whole, so small that it costs little, then
+twice as large where there is detail that the smaller one did not explain. At each size its maps have a peak at the
+middle of every character. Characters that point at each other are a number. A number is cut out of the picture along
+its line, and other ink is left out of the cut, by the network's map of ink.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sumnist.data.texts import CHARACTERS
+from sumnist.files import FINDER
+from sumnist.inference.onnx import OnnxFile
+
+PICTURE, MAPS, INK = "picture", "maps", "ink"
+"""The input of the file, float32 `[batch, 1, H, W]` in [0, 1], sides multiples of 16, and its outputs: what each 4×4
+pixels say, `[batch, 33, H / 4, W / 4]`, and the logits of ink, `[batch, 1, H, W]`."""
+KINDS_KEY = "characters"
+"""The key of the metadata whose value is `CHARACTERS`."""
+FIELDS = 11
+"""Maps before those of the characters (`model/finder_network.FIELDS`)."""
+HEAT, EM, WIDTH, OFF_X, OFF_Y, COS, SIN, NEXT_X, NEXT_Y, LINKED, STRUCK = range(FIELDS)
+DIGITS = 10
+"""Classes of characters below this one are digits."""
+CELL, STRIDE, UNIT = 4, 16, 16.0
+"""Pixels of a side of what a place of the maps answers for; of which sides are multiples; and the height of a digit of
+which the logarithm is 0."""
+WHOLE, WINDOW, OVERLAP = 256, 192, 48
+"""Pixels of the longer side of the smallest picture that is looked at, of a side of a window on a larger one, and by
+which windows overlap."""
+TOGETHER = 8
+"""Windows that are looked at together."""
+SEEN = 0.35
+"""The probability of a character from which on it counts."""
+SIZES = 7.0, 115.0
+"""Heights of digits that are believed, in pixels of what was looked at."""
+CLEAR = 13.0
+"""Pixels of a digit's height from which on a larger picture would show no more of it."""
+SAME = 0.42
+"""Two characters nearer to each other than this, by the height of the smaller one, are one."""
+ASTRAY = 0.6
+"""How far from where a character points the next one may be, by their height."""
+ALIKE = 2.2
+"""How many times as high as the next one a character may be."""
+DETAIL = 0.08
+"""Between neighbouring pixels: a difference that may be an edge of ink."""
+EM_CUT, BEYOND, MARGIN = 40.0, 0.35, 0.12
+"""Pixels of a cut for the height of a digit, what is looked at beyond a number's corners, and the room that is left
+around its ink, by that height."""
+INKED, SURELY_NONE, SOLID = 0.4, 0.12, 0.3
+"""The probabilities of ink from which on a pixel is some, and below which it is ground; and its darkness that counts."""
+LEAST_INK, LEAST_GROUND = 6, 40
+"""Pixels of ink and of ground, at least, by which a cut is evened."""
+FULL, LEAST_CONTRAST = 0.7, 0.02
+"""The quantile of ink that becomes 1, and the least contrast that is one."""
+
+Floats = NDArray[np.float32]
+
+
+class Characters(NamedTuple):
+    """Characters found: an array `[N]` for each property, in pixels of the picture; `kinds`: `[N, 22]`, probabilities of
+    `CHARACTERS`."""
+
+    x: Floats
+    y: Floats
+    em: Floats
+    width: Floats
+    cos: Floats
+    sin: Floats
+    next_x: Floats
+    next_y: Floats
+    linked: Floats
+    struck: Floats
+    seen: Floats
+    kinds: Floats
+    scale: Floats
+    """Pixels of what was looked at for one of the picture."""
+
+    def of(self, some: Any) -> Characters:
+        """Those of some places."""
+        return Characters(*(values[some] for values in self))
+
+
+@dataclass(frozen=True)
+class Found:
+    """A number that was found, not yet read.
+
+    Attributes:
+        characters: Its characters in their order.
+        places: Which they are of all characters of the picture.
+        corners: Upper left, upper right, lower right and lower left by its own line, (x, y) in pixels of the picture.
+        angle: Of its line, clockwise, in radians.
+        em: Height of its digits in pixels.
+    """
+
+    characters: Characters
+    places: NDArray[np.int64]
+    corners: NDArray[np.float64]
+    angle: float
+    em: float
+
+    @property
+    def text(self) -> str:
+        """What the finder itself would read."""
+        return "".join(CHARACTERS[kind] for kind in self.characters.kinds.argmax(1).tolist())
+
+    @property
+    def digits(self) -> Floats:
+        """The probabilities of the ten digits for each character that is one, `[N, 10]`."""
+        kinds = self.characters.kinds
+        return kinds[kinds.argmax(1) < DIGITS, :DIGITS]
+
+
+class Sight(NamedTuple):
+    """A picture as it was looked at.
+
+    Attributes:
+        grey: uint8 or float32 `[H, W]`.
+        ink: How far each pixel is ink of a number, uint8 `[h, w]`, at a resolution of `scale`.
+        scale: Pixels of `ink` for one of `grey`.
+        characters: All that were seen.
+    """
+
+    grey: NDArray[Any]
+    ink: NDArray[np.uint8]
+    scale: float
+    characters: Characters
+
+    @property
+    def is_small(self) -> bool:
+        """Whether some of the writing is so small that more pixels would show more."""
+        return bool((self.characters.em < CLEAR).any()) or not len(self.characters.em)
+
+
+Find = Callable[[NDArray[Any]], tuple[list[Found], Sight]]
+"""What finds the numbers on a picture, uint8 or float32 `[H, W]`."""
+
+
+class Finder(OnnxFile):
+    """The network that finds numbers, in an ONNX file. Any number of threads may share it, and it can be pickled.
+
+    Args:
+        model: The path of the file, or its content, by default the one that comes with the package.
+        threads: How many processor threads a call may use.
+
+    Raises:
+        RunError: It is no file of such a network, or answers with what is no number.
+    """
+
+    def __init__(self, model: str | Path | bytes = FINDER, threads: int = 1) -> None:
+        super().__init__(model, threads)
+        if set(self.inputs) != {PICTURE} or not {MAPS, INK} <= set(self.outputs):
+            raise self.another("finder")
+        if self.metadata.get(KINDS_KEY) != CHARACTERS:
+            raise self.another("finder")
+        if not np.isfinite(self.answer(np.zeros((1, STRIDE, STRIDE), np.float32))[0]).all():
+            raise self.no_number()
+
+    def __call__(self, grey: NDArray[Any]) -> tuple[list[Found], Sight]:
+        """The numbers on a picture, uint8 or float32 in [0, 1] `[H, W]`, in reading order, and what was seen."""
+        seen: list[Characters] = []
+        ink, finest = np.zeros((1, 1), np.uint8), 1.0
+        for picture, scale in levels(grey):
+            windows = [*self.windows(picture, scale, seen)]
+            if not windows:
+                continue
+            ink = np.asarray(Image.fromarray(ink).resize(picture.shape[::-1], Image.Resampling.BILINEAR)).copy()
+            finest = scale
+            for rows, columns in windows:
+                ink[rows, columns] = 0
+                seen = [clearer(one, rows, columns, scale) for one in seen]
+            for start in range(0, len(windows), TOGETHER):
+                some = windows[start : start + TOGETHER]
+                parts = [padded(in_unit(picture[rows, columns])) for rows, columns in some]
+                for (rows, columns), maps, logits in zip(some, *self.answer(np.stack(parts)), strict=True):
+                    part = ink[rows, columns]
+                    shares = 255 / (1 + np.exp(-logits[0, : part.shape[0], : part.shape[1]]))
+                    np.maximum(part, shares.astype(np.uint8), out=part)
+                    inner = inside(rows, columns, picture.shape)
+                    seen.append(characters_of(maps, rows.start, columns.start, scale, part.shape, inner))
+        characters = distinct(seen)
+        return in_order([*numbers_of(characters)]), Sight(grey, ink, finest, characters)
+
+    def answer(self, pictures: Floats) -> tuple[Floats, Floats]:
+        """Maps and ink of pictures `[B, H, W]`."""
+        maps, ink = self.run([MAPS, INK], {PICTURE: np.ascontiguousarray(pictures, np.float32)[:, None]})
+        return maps, ink
+
+    def windows(self, picture: NDArray[Any], scale: float, found: Sequence[Characters]) -> Iterator[tuple[slice, slice]]:
+        """The parts of a picture that are to be looked at: all of the smallest one; of a larger one the windows with
+        detail that is not of characters found well already."""
+        high, wide = picture.shape
+        if max(high, wide) <= WHOLE:
+            yield slice(0, high), slice(0, wide)
+            return
+        detail = fine(picture)
+        for one in found:
+            clear = one.em * one.scale >= CLEAR
+            for x, y, em, width in zip(*(values[clear] * scale for values in (one.x, one.y, one.em, one.width)), strict=True):
+                reach = 0.75 * max(em, width)
+                detail[max(0, int((y - reach) / 8)) : int((y + reach) / 8) + 1,
+                       max(0, int((x - reach) / 8)) : int((x + reach) / 8) + 1] = 0  # fmt: skip
+        for top in starts(high):
+            for left in starts(wide):
+                if (detail[top // 8 : (top + WINDOW) // 8, left // 8 : (left + WINDOW) // 8] > DETAIL).sum() >= 2:
+                    yield slice(top, min(top + WINDOW, high)), slice(left, min(left + WINDOW, wide))
+
+
+def starts(side: int) -> list[int]:
+    """Where windows begin along a side of so many pixels: all of them end within it."""
+    return [*range(0, side - WINDOW, WINDOW - OVERLAP), max(0, side - WINDOW)]
+
+
+def clearer(seen: Characters, rows: slice, columns: slice, scale: float) -> Characters:
+    """Characters without the small ones in a window on a larger picture, which shows them better."""
+    x, y = seen.x * scale, seen.y * scale
+    within = (x >= columns.start) & (x < columns.stop) & (y >= rows.start) & (y < rows.stop)
+    return seen.of(~(within & (seen.em * seen.scale < CLEAR)))
+
+
+def in_unit(picture: NDArray[Any]) -> Floats:
+    """A picture of uint8 or of floats in [0, 1] as float32 in [0, 1]."""
+    return picture.astype(np.float32) / 255 if picture.dtype == np.uint8 else picture.astype(np.float32, copy=False)
+
+
+def levels(grey: NDArray[Any]) -> Iterator[tuple[NDArray[Any], float]]:
+    """A picture at several sizes, the smallest first, with the pixels of each for one of the picture."""
+    high, wide = grey.shape
+    if max(high, wide) < 64:
+        factor = -(-64 // max(high, wide))
+        size = wide * factor, high * factor
+        yield in_unit(np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC))).clip(0, 1), float(factor)
+        return
+    factor = 1 << max(0, math.ceil(math.log2(max(high, wide) / WHOLE)))
+    while factor:
+        small = grey if factor == 1 else np.asarray(Image.fromarray(grey).reduce(factor))
+        yield small, 1 / factor
+        factor //= 2
+
+
+def fine(picture: Floats) -> Floats:
+    """How much neighbouring pixels of a picture differ: the most in each 8×8 of them."""
+    high, wide = (side // 8 * 8 for side in picture.shape)
+    part = in_unit(picture[:high, :wide]).reshape(high // 2, 2, wide // 2, 2)
+    apart = part.max((1, 3)) - part.min((1, 3))
+    most: Floats = apart.reshape(high // 8, 4, wide // 8, 4).max((1, 3))
+    return most
+
+
+def padded(picture: Floats) -> Floats:
+    """A picture whose sides are multiples of `STRIDE`, its edges repeated; a window has at least its own size."""
+    high, wide = picture.shape
+    return np.pad(picture, ((0, -high % STRIDE), (0, -wide % STRIDE)), mode="edge")
+
+
+def inside(rows: slice, columns: slice, shape: tuple[int, ...]) -> tuple[float, float, float, float]:
+    """Which characters of a window are its own: those of the overlap belong to the window in which they are less at the
+    edge. Left, top, right and bottom in its pixels."""
+    near = OVERLAP / 2
+    return (
+        near if columns.start else -1.0, near if rows.start else -1.0,
+        columns.stop - columns.start - (near if columns.stop < shape[1] else -1.0),
+        rows.stop - rows.start - (near if rows.stop < shape[0] else -1.0),
+    )  # fmt: skip
+
+
+def characters_of(
+    maps: Floats, top: int, left: int, scale: float, size: tuple[int, int], inner: tuple[float, float, float, float]
+) -> Characters:
+    """The peaks of the maps of a window, in pixels of the picture."""
+    heat = maps[HEAT]
+    around = np.pad(heat, 1, constant_values=-np.inf)
+    high, wide = heat.shape
+    best = np.max([around[i : i + high, j : j + wide] for i in range(3) for j in range(3)], 0)
+    row, column = np.nonzero((heat >= best) & (heat > math.log(SEEN / (1 - SEEN))))
+    said = maps[:, row, column]
+    em = UNIT * np.exp(said[EM].clip(-3, 3))
+    x, y = (column + 0.5) * CELL, (row + 0.5) * CELL
+    at_x, at_y = x + said[OFF_X] * em, y + said[OFF_Y] * em
+    length = np.maximum(np.hypot(said[COS], said[SIN]), 1e-6)
+    kinds = np.exp(said[FIELDS:].T - said[FIELDS:].T.max(1, keepdims=True))
+    good = (em >= SIZES[0]) & (em <= SIZES[1]) & (x < size[1]) & (y < size[0])
+    good &= (at_x >= inner[0]) & (at_y >= inner[1]) & (at_x < inner[2]) & (at_y < inner[3])
+    values = (
+        (at_x + left) / scale, (at_y + top) / scale, em / scale, em * np.exp(said[WIDTH].clip(-3, 2)) / scale,
+        said[COS] / length, said[SIN] / length, (x + said[NEXT_X] * em + left) / scale,
+        (y + said[NEXT_Y] * em + top) / scale, *(1 / (1 + np.exp(-said[one])) for one in (LINKED, STRUCK, HEAT)),
+        kinds / kinds.sum(1, keepdims=True), np.full(len(em), scale),
+    )  # fmt: skip
+    return Characters(*(value.astype(np.float32) for value in values)).of(good)
+
+
+def distinct(found: Sequence[Characters]) -> Characters:
+    """Each character once, however many windows and sizes it was seen in: the surest one, by how well its size is
+    seen."""
+    if not found:
+        return Characters(*(np.zeros((0, len(CHARACTERS)) if name == "kinds" else 0, np.float32) for name in Characters._fields))
+    every = Characters(*(np.concatenate(values) for values in zip(*found, strict=True)))
+    size = every.em * every.scale
+    worth = every.seen * np.interp(size, [7, 16, 70, 115], [0.5, 1, 1, 0.6])
+    order = np.argsort(-worth, kind="stable")
+    every = every.of(order)
+    kept: list[int] = []
+    for i in range(len(order)):
+        if kept:
+            others = np.array(kept)
+            near = np.hypot(every.x[others] - every.x[i], every.y[others] - every.y[i])
+            if (near < SAME * np.minimum(every.em[others], every.em[i])).any():
+                continue
+            # Inside a much larger character, or around much smaller ones: what was seen at the wrong size.
+            if (near < 0.45 * np.maximum(every.em[others], every.em[i])).any() and (
+                (near < 0.45 * np.maximum(every.em[others], every.em[i]))
+                & (np.maximum(every.em[others], every.em[i]) > ALIKE * np.minimum(every.em[others], every.em[i]))
+            ).any():
+                continue
+        kept.append(i)
+    return every.of(np.array(kept, np.int64))
+
+
+def numbers_of(characters: Characters) -> Iterator[Found]:
+    """The numbers that characters make: those that point at each other."""
+    count = len(characters.x)
+    pairs = []
+    for i in np.flatnonzero(characters.linked > 0.5).tolist():
+        apart = np.hypot(characters.x - characters.next_x[i], characters.y - characters.next_y[i])
+        ratio = characters.em / characters.em[i]
+        along = (characters.x - characters.x[i]) * characters.cos[i] + (characters.y - characters.y[i]) * characters.sin[i]
+        turned = characters.cos * characters.cos[i] + characters.sin * characters.sin[i]
+        apart[(ratio > ALIKE) | (ratio < 1 / ALIKE) | (along <= 0) | (turned < 0.5)] = np.inf
+        apart[i] = np.inf
+        for j in np.flatnonzero(apart < ASTRAY * characters.em[i]).tolist():
+            pairs.append((float(apart[j] / characters.em[i]), i, j))
+    following, before = [-1] * count, [-1] * count
+    for _, i, j in sorted(pairs):
+        if following[i] < 0 and before[j] < 0 and not leads(following, j, i):
+            following[i], before[j] = j, i
+    for first in range(count):
+        if before[first] < 0:
+            chain, i = [], first
+            while i >= 0:
+                chain.append(i)
+                i = following[i]
+            line, places = characters.of(np.array(chain)), np.array(chain)
+            kinds = line.kinds.argmax(1)
+            digits, others = int((kinds < 10).sum()), int((kinds == len(CHARACTERS) - 1).sum())
+            if digits and digits > others:
+                yield found_of(line, places)
+
+
+def leads(following: list[int], start: int, end: int) -> bool:
+    """Whether one character follows from another."""
+    while start >= 0:
+        if start == end:
+            return True
+        start = following[start]
+    return False
+
+
+def found_of(line: Characters, places: NDArray[np.int64]) -> Found:
+    """The number of these characters, with its corners."""
+    angle = math.atan2(float(line.sin.sum()), float(line.cos.sum()))
+    if len(line.x) > 1:  # the line through their middles is better known than what each of them says
+        digits = np.flatnonzero(line.kinds.argmax(1) < 10)
+        if len(digits) > 1:
+            dx, dy = (float(values[digits[-1]] - values[digits[0]]) for values in (line.x, line.y))
+            run = math.atan2(dy, dx)
+            if math.cos(run - angle) > 0.8:
+                angle = run
+    em = float(np.median(line.em[line.kinds.argmax(1) < 10]))
+    cosine, sine = math.cos(angle), math.sin(angle)
+    u, v = line.x * cosine + line.y * sine, line.y * cosine - line.x * sine
+    digit = line.kinds.argmax(1) < 10
+    left, right = float((u - line.width / 2).min()), float((u + line.width / 2).max())
+    top, bottom = float((v - line.em / 2)[digit].min()), float((v + line.em / 2)[digit].max())
+    room = 0.06 * em
+    corners = [(left - room, top - room), (right + room, top - room), (right + room, bottom + room), (left - room, bottom + room)]
+    return Found(line, places, np.array([(a * cosine - b * sine, a * sine + b * cosine) for a, b in corners]), angle, em)
+
+
+def in_order(found: list[Found]) -> list[Found]:
+    """Numbers in reading order: by lines across the page as most of them run, then along these."""
+    if not found:
+        return []
+    angle = math.atan2(sum(math.sin(one.angle) for one in found), sum(math.cos(one.angle) for one in found))
+    middles = np.array([one.corners.mean(0) for one in found])
+    along = middles @ (math.cos(angle), math.sin(angle))
+    down = middles @ (-math.sin(angle), math.cos(angle))
+    order, rows = np.argsort(down, kind="stable").tolist(), []
+    for i in order:
+        if rows and abs(down[i] - np.mean([down[j] for j in rows[-1]])) < 0.5 * min(found[i].em, found[rows[-1][-1]].em):
+            rows[-1].append(i)
+        else:
+            rows.append([i])
+    return [found[i] for row in rows for i in sorted(row, key=lambda i: float(along[i]))]
+
+
+# A number as a strip.
+
+
+class Cut(NamedTuple):
+    """A number cut out along its line, float32 `[h, w]` in [0, 1], light ink on dark ground: `image` with all that is
+    there, `alone` with the ink of the number only; whether the ink was `dark`."""
+
+    image: Floats
+    alone: Floats
+    dark: bool
+
+
+def cut(sight: Sight, found: Found) -> Cut:
+    """The strip of a number on a picture: upright, evenly lit, and without the ink of others."""
+    along, down = np.array([math.cos(found.angle), math.sin(found.angle)]), np.array([-math.sin(found.angle), math.cos(found.angle)])
+    across, height = found.corners @ along, found.corners @ down
+    tall = float(np.ptp(height)) + 2 * BEYOND * found.em
+    left, top = float(across.min()) - BEYOND * found.em, float(height.mean()) - tall / 2
+    wide = float(np.ptp(across)) + 2 * BEYOND * found.em
+    step = max(found.em / EM_CUT, 0.5)
+    size = max(8, round(tall / step)), max(8, round(wide / step))
+    origin = along * left + down * top
+    matrix = np.column_stack([along * step, down * step, origin])
+    grey, ink = warped(sight.grey, matrix, size), warped(sight.ink, matrix * sight.scale, size)
+    own = ink > INKED
+    others = sight.characters
+    apart = np.hypot(others.x - found.corners[:, 0].mean(), others.y - found.corners[:, 1].mean())
+    near = apart < (wide + tall) / 2 + others.em
+    near[found.places] = False
+    without(own, others.of(near), np.linalg.inv(np.vstack([matrix, [0, 0, 1]])))
+    if own.sum() < LEAST_INK:  # the network sees none, yet there is something
+        own = np.zeros(size, bool)
+        room = round(BEYOND * found.em / step)
+        own[room:-room, room:-room] = True
+    light, dark = evened(grey, own, ~spread(ink > SURELY_NONE, 1))
+    alone = light * spread(own, 1)
+    rows, columns = (np.flatnonzero((alone > SOLID).any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return Cut(light, alone, dark)
+    room = max(1, round(MARGIN * EM_CUT))
+    part = tuple(slice(max(0, int(side[0]) - room), int(side[-1]) + 1 + room) for side in (rows, columns))
+    return Cut(np.ascontiguousarray(light[part]), np.ascontiguousarray(alone[part]), dark)
+
+
+def without(own: NDArray[np.bool_], characters: Characters, near: NDArray[np.float64]) -> None:
+    """Take the ink of other characters out of what is `own`, given the map from the picture to the cut."""
+    step = float(np.hypot(near[0, 0], near[1, 0]))
+    for x, y, em, width in zip(characters.x, characters.y, characters.em, characters.width, strict=True):
+        column, row, _ = near @ (x, y, 1)
+        half, high = 0.5 * float(width) * step + 1, 0.55 * float(em) * step  # the edge of a stroke is a pixel wide
+        own[max(0, int(row - high)) : max(0, int(row + high)), max(0, int(column - half)) : max(0, math.ceil(column + half))] = False
+
+
+def evened(grey: Floats, own: NDArray[np.bool_], clear: NDArray[np.bool_]) -> tuple[Floats, bool]:
+    """Ink from 0 on the ground to 1, and whether it is darker than that; `own`: where ink is, `clear`: where none is."""
+    ground = plane_of(grey, clear if clear.sum() >= LEAST_GROUND else ~own)
+    apart = ground - grey
+    strokes = apart[own]
+    dark = bool(np.abs(strokes[strokes > 0]).sum() >= np.abs(strokes[strokes < 0]).sum())
+    light = apart if dark else -apart
+    contrast = max(float(np.quantile(light[own], FULL)), LEAST_CONTRAST)
+    return (light / contrast).clip(0, 1).astype(np.float32), dark
+
+
+def warped(picture: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, int]) -> Floats:
+    """A picture, in [0, 1], under an affine map from the result's (column, row) to its (x, y); its edges are repeated."""
+    step = math.hypot(matrix[0, 0], matrix[1, 0])
+    high, wide = size
+    corners = matrix @ [[0, wide, 0, wide], [0, 0, high, high], [1, 1, 1, 1]]
+    low = np.floor(corners.min(1)).astype(int).clip(0, (picture.shape[1] - 1, picture.shape[0] - 1)) - 2
+    end = np.ceil(corners.max(1)).astype(int) + 3
+    left, top = (max(0, int(side)) for side in low)
+    picture = in_unit(picture[top : max(top + 1, int(end[1])), left : max(left + 1, int(end[0]))])
+    matrix = matrix - [[0, 0, left], [0, 0, top]]
+    if step > 2:  # reduce first, so that thin strokes are not lost between pixels
+        factor = min(int(step), *picture.shape)
+        picture, matrix = np.asarray(Image.fromarray(picture).reduce(factor)), matrix / factor
+    x, y = np.arange(wide) + 0.5, np.arange(high)[:, None] + 0.5
+    at_x, at_y = (matrix[i, 0] * x + matrix[i, 1] * y + matrix[i, 2] - 0.5 for i in (0, 1))
+    at_x, at_y = at_x.clip(0, picture.shape[1] - 1.001), at_y.clip(0, picture.shape[0] - 1.001)
+    column, row = at_x.astype(np.int64), at_y.astype(np.int64)
+    a, b = (at_x - column).astype(np.float32), (at_y - row).astype(np.float32)
+    to_column, to_row = (np.minimum(at + 1, side - 1) for at, side in ((column, picture.shape[1]), (row, picture.shape[0])))
+    upper = picture[row, column] * (1 - a) + picture[row, to_column] * a
+    lower = picture[to_row, column] * (1 - a) + picture[to_row, to_column] * a
+    result: Floats = upper * (1 - b) + lower * b
+    return result
+
+
+def spread(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
+    """A mask and all within so many pixels of it, across and down."""
+    around = np.pad(mask, by)
+    high, wide = mask.shape
+    rows = np.any([around[:, i : i + wide] for i in range(2 * by + 1)], 0)
+    result: NDArray[np.bool_] = np.any([rows[i : i + high] for i in range(2 * by + 1)], 0)
+    return result
+
+
+def plane_of(values: Floats, some: NDArray[np.bool_]) -> Floats:
+    """The plane through values `[h, w]` on some of their places, near most of them; their median where these are few."""
+    high, wide = values.shape
+    level = np.full_like(values, np.median(values[some]) if some.any() else np.median(values))
+    if some.sum() < LEAST_GROUND:
+        return level
+    x, y = np.meshgrid(np.linspace(-1, 1, wide, dtype=np.float32), np.linspace(-1, 1, high, dtype=np.float32))
+    terms, kept = np.stack([np.ones_like(x), x, y], -1), some & (np.abs(values - level) <= 3 * np.median(np.abs(values - level)[some]) + 0.01)
+    if kept.sum() < LEAST_GROUND:
+        return level
+    plane: Floats = terms @ np.linalg.lstsq(terms[kept], values[kept], rcond=None)[0]
+    return plane
