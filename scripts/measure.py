@@ -6,6 +6,7 @@
     python scripts/measure.py real NAME FOLDER reported                    real pictures of digits
     python scripts/measure.py numbers --suite --engines ours both          numbers of any length
     python scripts/measure.py sheets cells photographs --folder FOLDER     filled forms
+    python scripts/measure.py find --folder cells=FOLDER --systems ours    numbers found on whole pictures
     python scripts/measure.py page                                         the page, in a browser
 
 The package must be committed, and its commit is in the rows. Choices are made on training images and on the development
@@ -17,6 +18,7 @@ row there is not measured again. Real pictures, which the project does not hold,
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 import inspect
 import json
@@ -49,12 +51,15 @@ from sumnist.data.pairs import as_image
 from sumnist.environment import commit
 from sumnist.errors import DataError, ImageError, SumnistError
 from sumnist.evaluation.metrics import Evaluation, SumEvaluation, answer_grid, answer_sums
-from sumnist.files import ONNX, PRETRAINED
+from sumnist.files import FINDER, ONNX, PRETRAINED
 from sumnist.inference.ctc import CHARACTERS
+from sumnist.inference.finder import Finder
 from sumnist.inference.numbers import TRUST, Numbers, OcrRecognizer, file_of
 from sumnist.inference.reader import Reader
 from sumnist.lab.study.rows import read_jsonl
+from sumnist.lab.suites import found as finding
 from sumnist.lab.suites import measure as suite
+from sumnist.lab.suites import pages
 from sumnist.lab.suites.digits import HALVES, Half
 from sumnist.lab.suites.sheet_truth import LAYOUTS, Truth
 from sumnist.lab.suites.sheets import Ink, Sheets
@@ -71,7 +76,7 @@ from sumnist.training.folder import read_metrics
 from sumnist.training.loop import train
 from sumnist.training.tasks import split
 
-PATHS = {"robustness": 3, "numbers": 8, "sheets": 3}
+PATHS = {"robustness": 3, "numbers": 8, "sheets": 3, "find": 1}
 """The generation of each path from a picture to what is said of it: it rises when the path is designed anew, and then
 the reported half may be looked at once more for a network."""
 MODEL = PRETRAINED / ONNX
@@ -591,6 +596,104 @@ def registrations(sheets: Sheets, places: Sequence[int]) -> Row:
     return {"photographs": found}
 
 
+# Numbers found on whole pictures. FOLDER holds real ones: with a `labels.csv`, or in sub-folders 0 to 9 and `blank`. Of
+# a table the columns D, E and F are known, by a file of tab-separated values: sheet (the picture's name, with what may
+# follow), column, row, and the number in tenths. Pages and signs are composed; STROKES is `pendigits-orig.tes`. Of each
+# set and system there is one row; what is measured already is left out.
+
+SYSTEMS = (*ENGINES, "PP-OCRv6")
+COLUMNS = "DEF"
+Asked = tuple[str, Any, list[finding.There]]
+"""The name of a picture, the picture, and what is on it."""
+Found = tuple[str, Row, Callable[[], Sequence[Asked]], Callable[[list[finding.Answer]], Row]]
+"""What is measured: its part, what its row says of it, what gives the pictures, and what the figures."""
+
+
+def find(given: argparse.Namespace) -> Iterator[Row]:
+    """Find and read numbers, one system after the other."""
+    reader, sets = Reader(), [*found_sets(given)]
+    reader.numbers.finder = Finder(given.finder)
+    others = (path.read_bytes() for path in sorted(PRETRAINED.glob("*.onnx")) if path != FINDER)
+    networks = sha256(given.finder.read_bytes(), *others)
+    for system in given.systems:
+        theirs = system == SYSTEMS[-1]
+        ask = finding.ppocr() if theirs else finding.ours(reader, system)
+        about = {"system": system, "model_sha256": None if theirs else networks, "half": given.half}
+        for name, what, pictures, figures in sets:
+            row = with_envelope(name, path=PATHS["find"], **about, **what)
+            if is_measured(read_jsonl(given.rows), {key: row[key] for key in row if key not in ("date", "machine")}):
+                print(f"{name}, {what}, {system}: measured already", flush=True)
+                continue
+            asked = pictures()
+            answers = [finding.answered(ask, *one) for one in asked]
+            yield row | figures(answers)
+            if given.show:
+                words = [str(value) for key, value in what.items() if key != "count"]
+                title = re.sub(r"[^\w-]", "_", "-".join([system, name, *words]))
+                keep(given, title, [(picture, answer) for (_, picture, _), answer in zip(asked, answers, strict=True)])
+
+
+def found_sets(given: argparse.Namespace) -> Iterator[Found]:
+    """What is measured of finding numbers. Raises `DataError`."""
+    writers: list[pages.Writers] = [pages.Images(given.half)] if given.pages or given.signs else []
+    writers += [pages.Strokes(given.strokes, given.half)] if given.strokes else []
+
+    def made(make: Callable[[int], tuple[bytes, list[finding.There]]], count: int) -> list[Asked]:
+        return [(str(place), *make(place)) for place in range(count)]
+
+    for ink, turn in product(writers, given.turns if given.pages else ()):
+        page, what = partial(pages.seen, given.half, ink, turn=turn), {"ink": ink.name, "turn": turn}
+        yield "find-pages", what | {"count": given.pages}, partial(made, page, given.pages), finding.page_figures
+    for ink, kind in product(writers, pages.KINDS if given.signs else ()):
+        sign, what = partial(pages.sign, given.half, ink, kind), {"ink": ink.name, "kind": kind}
+        yield "find-signs", what | {"count": given.signs}, partial(made, sign, given.signs), finding.sign_figures
+    for name, folder in given.folder:
+        some = sample(pictures_of(folder, given.half), given.seed, given.count)
+        what = {"set": name, "count": given.count}
+        yield "find-folder", what, partial(list, some), partial(finding.folder_figures, name)
+    for path in given.table:
+        columns = columns_of(given.tsv, path.stem)
+        yield ("find-table", {"set": path.stem}, partial(list, [(path.stem, path, [])]),
+               partial(finding.table_figures, columns))  # fmt: skip
+
+
+def pictures_of(folder: Path, half: Half) -> list[Asked]:
+    """The pictures of a half, each with the number on it, if there is one. Raises `DataError`."""
+    if (folder / LABELS).exists():
+        return [(one.path, folder / one.path, [finding.There(finding.digits_of(one.text), one.value)])
+                for one in labels_in(folder, half)]  # fmt: skip
+    there = {"blank": [], **{str(digit): [finding.There(str(digit), digit)] for digit in range(10)}}
+    return [(f"{path.name}/{name}", path / name, there[path.name])
+            for path in (folder / name for name in there) if path.is_dir()
+            for name in pictures_in(path) if half_of(name) == half]  # fmt: skip
+
+
+def sample(every: Sequence[Any], seed: int, count: int | None) -> list[Any]:
+    """As many as are wanted, chosen by the seed."""
+    places = np.random.default_rng(seed).permutation(len(every))[:count]
+    return [every[place] for place in sorted(places)]
+
+
+def columns_of(tsv: Path | None, sheet: str) -> list[dict[int, str]]:
+    """The true columns of a sheet, by their rows. Raises `DataError` if there are none, `SystemExit` without a file."""
+    if not tsv:
+        raise SystemExit("measure: --table: nobody knows what is in it: add --tsv")
+    every = csv.DictReader(tsv.read_text("utf-8").splitlines(), delimiter="\t")
+    rows = [row for row in every if row["sheet"].startswith(sheet)]
+    columns = [{int(row["row"]): finding.digits_of(row["tenths"]) for row in rows if row["column"] == column}
+               for column in COLUMNS]  # fmt: skip
+    if not all(columns):
+        raise DataError(f"{tsv}: nothing of the columns {', '.join(COLUMNS)} of {sheet}: check the names")
+    return columns
+
+
+def keep(given: argparse.Namespace, name: str, answers: Sequence[tuple[Any, finding.Answer]]) -> None:
+    """Write a picture of some of those that were measured, chosen by the seed, and one of all that was missed."""
+    given.out.mkdir(parents=True, exist_ok=True)
+    finding.shown(sample(answers, given.seed, given.show)).save(given.out / f"{name}.png")
+    finding.shown_misses(answers).save(given.out / f"{name}-misses.png")
+
+
 # The page, in a browser.
 
 ANSWERED = "performance.getEntriesByName('stroke-to-answer').find((one) => one.startTime >= last)?.duration ?? null"
@@ -689,6 +792,21 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]
         flag("--count", type=int, help="sheets of each form, ink and seed; by default as many as a part has"),
         flag("--mistakes", type=float, default=MISTAKE, help="the probability of one, as the reader has it"),
         flag("--engines", nargs="+", choices=ENGINES, default=["ours"]),
+    ]),
+    "find": (find, [
+        flag("--folder", action="append", default=[], type=named, metavar="NAME=PATH",
+             help="real pictures of one number each, or none; NAME is what the pages call them"),
+        flag("--table", action="append", default=[], type=Path, metavar="PICTURE", help="a whole table"),
+        flag("--tsv", type=Path, help="what is in the tables"), CHOSEN_HALF,
+        flag("--pages", type=int, default=0, help="composed pages of each ink and turn"),
+        flag("--turns", nargs="+", type=int, default=pages.TURNS, help="degrees by which they are turned"),
+        flag("--signs", type=int, default=0, help="composed pictures of each kind of sign"),
+        flag("--strokes", type=Path, help="pen strokes, of which more pages and signs are composed"),
+        flag("--systems", nargs="+", choices=SYSTEMS, default=["ours"]), flag("--seed", type=int, default=0),
+        flag("--count", type=int, help="pictures of each folder, at most"),
+        flag("--show", type=int, help="of each set write a picture of so many"),
+        flag("--out", type=Path, default=Path("runs/found"), help="where these go"),
+        flag("--finder", type=Path, default=FINDER, help="another network than the packaged one"),
     ]),
     "page": (page, [
         flag("--rounds", type=int, default=5),

@@ -159,10 +159,10 @@ def test_columns_of_a_table_are_found_by_what_stands_in_them_in_order() -> None:
     found = [said(column[row], box(200 * place, 50 * row)) for place, column in enumerate(columns) for row in column]
     found[3] = said("99", found[3].corners)
     stray = said("55", box(0, 75))
-    row = table_figures([*found, stray], columns)
+    row = table_figures(columns, [Answer("table", [], [*found, stray], 1.0)])
     assert (row["numbers"], row["found"], row["in_order"]) == (12, 13, pytest.approx(11 / 12))
     assert (row["accuracy_accepted"], row["nowhere"]) == (pytest.approx(11 / 12), pytest.approx(1 / 13))
-    assert table_figures([], columns)["in_order"] == 0
+    assert table_figures(columns, [Answer("table", [], [], 1.0)])["in_order"] == 0
 
 
 def test_what_was_found_and_what_was_missed_are_shown() -> None:

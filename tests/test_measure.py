@@ -24,7 +24,10 @@ from sumnist.environment import describe_machine
 from sumnist.errors import ImageError
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.numbers import Line, NumberReader, NumberReading
+from sumnist.lab.suites import found as finding
 from sumnist.lab.suites import measure as suite
+from sumnist.lab.suites import pages
+from sumnist.lab.suites.found import Said
 from sumnist.lab.suites.sheet_truth import LAYOUTS, Entry, Mistake, Truth
 from sumnist.lab.suites.sheets import Ink, Sheets
 from sumnist.lab.suites.strips import NO_NUMBERS
@@ -307,6 +310,56 @@ def test_labels_that_are_no_good_end_it_before_anything_is_read(
         run("numbers", "--folder", f"cells={strips}")
     assert not fake.seen
     assert not (strips / "rows.jsonl").exists()
+
+
+# Numbers found.
+
+
+@pytest.fixture
+def finder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The file of a network that finds 12 in the middle of every picture, and 3 in the columns of every table."""
+    corners = np.array([(30, 10), (70, 10), (70, 40), (30, 40)], float)
+    monkeypatch.setattr(measure, "Finder", lambda path: None)
+    monkeypatch.setattr(measure, "Reader", lambda: SimpleNamespace(numbers=SimpleNamespace()))
+    monkeypatch.setattr(finding, "ours", lambda reader, engine: lambda picture: [Said("12", 12, True, corners)])
+    (tmp_path / "finder.onnx").write_bytes(b"network")
+    return tmp_path / "finder.onnx"
+
+
+def test_what_is_found_in_folders_has_a_row_and_a_picture_for_each_and_is_reported_once(
+    run: Run, finder: Path, strips: Path
+) -> None:
+    for place in range(8):
+        Image.new("RGB", (100, 50), "white").save(strips / f"{place:03}.png")
+    (strips / "cells/blank").mkdir(parents=True)
+    (strips / "cells/7").mkdir()
+    for name in ("blank/001.png", "7/003.png", "7/004.png"):
+        Image.new("RGB", (100, 50), "white").save(strips / "cells" / name)
+    words = "find", "--folder", f"rows={strips}", "--folder", f"cells={strips / 'cells'}", "--finder", finder
+    rows, cells = run(*words, "--show", 3, "--out", strips / "shown")
+    assert (rows["set"], rows["pictures"], rows["accuracy"], rows["half"]) == ("rows", 4, 0, "reported")
+    assert rows["causes"] == {"other digit": 4}
+    assert (cells["pictures"], cells["accuracy"], cells["blank"], cells["blank_accepted"]) == (1, 0, 1, 1)
+    assert sorted(path.name for path in (strips / "shown").iterdir()) == [
+        f"ours-find-folder-{name}.png" for name in ("cells-misses", "cells", "rows-misses", "rows")
+    ]  # fmt: skip
+    assert len(run(*words)) == 2  # measured already
+    assert run(*words, "--half", "development", "--count", 2)[2]["accuracy"] == 1
+
+
+def test_pages_signs_and_tables_have_a_row_each(run: Run, finder: Path, tmp_path: Path) -> None:
+    head = "sheet\tcolumn\trow\ttenths\n"
+    cells = "".join(f"one_SF\t{column}\t{row}\t12\n" for column in "DEF" for row in (1, 2))
+    (tmp_path / "cells.tsv").write_text(head + cells)
+    words = "--half", "development", "--finder", finder
+    rows = run("find", "--pages", 1, "--turns", 0, "--signs", 1, "--table", "one.png", "--tsv",
+               tmp_path / "cells.tsv", *words)  # fmt: skip
+    assert [row["part"] for row in rows] == ["find-pages", *["find-signs"] * len(pages.KINDS), "find-table"]
+    assert (rows[0]["pages"], rows[0]["ink"], rows[0]["turn"]) == (1, "MNIST", 0)
+    assert all(row["wrong"] == 1 for row in rows[1:-1])
+    assert (rows[-1]["numbers"], rows[-1]["found"]) == (6, 1)
+    with pytest.raises(SystemExit, match="nothing of the columns D, E, F of two"):
+        run("find", "--table", "two.png", "--tsv", tmp_path / "cells.tsv", *words)
 
 
 # Filled forms.

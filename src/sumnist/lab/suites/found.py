@@ -6,8 +6,8 @@ found on a picture counts, and of tables the order down a column: of the true co
 sequence that is in both.
 
 Other systems are asked alike: a `System` takes a picture and gives what it `Said`. PP-OCRv6 is detection and
-recognition of the package `rapidocr`, as it is by default, on one thread; its lines of text are parted at spaces, and
-a word counts as a number if nothing but a number stands in it.
+recognition of the package `rapidocr`, as it is by default, but on one thread and with no limit to how much it finds;
+its lines of text are parted at spaces, and a word counts as a number if nothing but a number stands in it.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ TOUCHED = 0.1
 a number that something covers which has to do with it."""
 WRITTEN = re.compile(r"[-−–]?(\d{1,3}([ .,'’]\d{3})+|\d+)([.,]\d{1,2})?[.,:=–-]*")
 """A number as a system without values writes it, and what may follow."""
+MOST_LINES = 10_000
+"""Lines that PP-OCRv6 may find on a picture: with its default, 1,000, it sees only the lowest rows of a large table."""
 REACH = 1.0
 """How far from the middle of a column the middles of its numbers may be, by their usual height."""
 ASIDE = 0.35
@@ -99,10 +101,11 @@ def ours(reader: Reader, engine: ReadingEngine = "ours") -> System:
 
 
 def ppocr() -> System:
-    """What PP-OCRv6 finds, one thread. The package of its name must be there."""
+    """What PP-OCRv6 finds. The package `rapidocr` must be there."""
     from rapidocr import RapidOCR
 
-    system = RapidOCR(params={"EngineConfig.onnxruntime.intra_op_num_threads": 1, "Global.log_level": "critical"})
+    threads = {"EngineConfig.onnxruntime.intra_op_num_threads": 1, "Global.log_level": "critical"}
+    system = RapidOCR(params=threads | {"Det.max_candidates": MOST_LINES})
 
     def ask(picture: Any) -> list[Said]:
         answer: Any = system(np.ascontiguousarray(np.asarray(opened(picture))[:, :, ::-1]))
@@ -346,24 +349,24 @@ Column = Mapping[int, str]
 
 def in_both(one: Sequence[str], other: Sequence[str]) -> list[tuple[int, int]]:
     """The places of a longest sequence that is in both."""
-    best = np.zeros((len(one) + 1, len(other) + 1), int)
+    best = [[0] * (len(other) + 1) for _ in range(len(one) + 1)]
     for i, text in enumerate(one, 1):
         for j, said in enumerate(other, 1):
-            best[i, j] = best[i - 1, j - 1] + 1 if text == said else max(best[i - 1, j], best[i, j - 1])
+            best[i][j] = best[i - 1][j - 1] + 1 if text == said else max(best[i - 1][j], best[i][j - 1])
     found, i, j = [], len(one), len(other)
     while i and j:
         if one[i - 1] == other[j - 1]:
-            found.append((i - 1, j - 1))
             i, j = i - 1, j - 1
-        elif best[i - 1, j] >= best[i, j - 1]:
+            found.append((i, j))
+        elif best[i - 1][j] >= best[i][j - 1]:
             i -= 1
         else:
             j -= 1
     return found[::-1]
 
 
-def table_figures(said: Sequence[Said], columns: Sequence[Column]) -> Row:
-    """The figures of a whole table, some of whose columns are known, but not where they are.
+def table_figures(columns: Sequence[Column], answers: Sequence[Answer]) -> Row:
+    """The figures of the one answer about a whole table, some of whose columns are known, but not where they are.
 
     A column is the numbers near one of those found, from left to right; it is where most of its true numbers are found
     in their order. By these its rows are known. What is found in the column, but on no row, or beside another one on
@@ -374,6 +377,7 @@ def table_figures(said: Sequence[Said], columns: Sequence[Column]) -> Row:
         among those of their column in their order; `accepted`, of what stands on a row of a column; `accuracy_accepted`
         of these; `nowhere`, the share of what is found in a column that stands in no plausible place.
     """
+    said, seconds = answers[0].said, answers[0].seconds
     middles = np.array([one.corners.mean(0) for one in said]).reshape(-1, 2)
     height = np.median([np.linalg.norm(one.corners[3] - one.corners[0]) for one in said]) if said else 0.0
     order = np.argsort(middles[:, 1], kind="stable")
@@ -402,7 +406,7 @@ def table_figures(said: Sequence[Said], columns: Sequence[Column]) -> Row:
     count = sum(map(len, columns))
     return {
         "numbers": count, "found": len(said), "in_order": right / count, "accepted": len(accepted) / count,
-        "accuracy_accepted": mean(accepted), "nowhere": nowhere / inside if inside else None,
+        "accuracy_accepted": mean(accepted), "nowhere": nowhere / inside if inside else None, "seconds": seconds,
     }  # fmt: skip
 
 
