@@ -369,8 +369,8 @@ def table_figures(columns: Sequence[Column], answers: Sequence[Answer]) -> Row:
     """The figures of the one answer about a whole table, some of whose columns are known, but not where they are.
 
     A column is the numbers near one of those found, from left to right; it is where most of its true numbers are found
-    in their order. By these its rows are known. What is found in the column, but on no row, or beside another one on
-    the same row, stands in no plausible place.
+    in their order. By these its rows are known, and those between them in proportion. What is found in the column, but
+    on no row, or beside another one on the same row, stands in no plausible place.
 
     Returns:
         `numbers`, how many there truly are; `found` on the whole sheet; `in_order`, the share of the true ones that are
@@ -394,10 +394,13 @@ def table_figures(columns: Sequence[Column], answers: Sequence[Answer]) -> Row:
         if len(fit) < 2:
             continue
         right, inside, left = right + len(fit), inside + len(some), float(middles[some, 0].mean()) + REACH * height
-        slope, start = np.polyfit([rows[i] for i, _ in fit], [middles[some[j], 1] for _, j in fit], 1)
         taken = {rows[i]: some[j] for i, j in fit}
+        ends = np.array([rows[0] - 1, rows[-1] + 1])
+        known = middles[[*taken.values()], 1]
+        low, high = np.polyval(np.polyfit([*taken], known, 1), ends)
+        along, down = [ends[0], *taken, ends[1]], [min(low, known[0] - 1), *known, max(high, known[-1] + 1)]
         for place in some:
-            at = (middles[place, 1] - start) / slope
+            at = float(np.interp(middles[place, 1], down, along))
             row = round(at)
             if abs(at - row) > ASIDE or row not in column or taken.setdefault(row, place) != place:
                 nowhere += 1
