@@ -97,7 +97,8 @@ class Config:
 
     task: Task = "digits"
     """what the network learns: to read one digit, to which it adds a number (digits); to read numbers of any length on
-    a strip (numbers), what stands in a cell of a form (cells), or where numbers are on a picture (finder), for which only the settings of the run, of the
+    a strip (numbers), what stands in a cell of a form (cells), or where numbers are on a picture (finder), for which
+    only the settings of the run, of the
     optimiser, of the data set and of its held-out images count; or to read one digit, of nothing but the totals of
     numbers whose digits are images (addition)"""
 

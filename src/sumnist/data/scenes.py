@@ -1,7 +1,7 @@
 """Training scenes: pieces of pages and photographs with numbers and other writing, composed while a finder learns.
 
-A scene is up to 192×192 pixels. On it stand lines of characters, each line anywhere, in a column, in a table, in a text, in
-a box, or alone; beside them words, rules, borders, scribbles, dark margins and the edge of a desk. All that stands on
+A scene is up to 192×192 pixels. On it stand lines of characters, each line anywhere, in a table, in a text, in a box,
+or alone; beside them words, rules, borders, scribbles, dark margins and the edge of a desk. All that stands on
 a page turns with it. Digits are MNIST's training images, drawn ones, those of the 30 writers of the pen digits, and
 print (`characters`); `data/papers` has what becomes of a picture. Of every character the composer knows where it
 stands, how large it is, which way its line runs, and which character follows it in its number (`Scenes.batch`).
@@ -14,7 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
+from string import ascii_letters
 
 import numpy as np
 import torch
@@ -27,7 +29,18 @@ from sumnist.data.augment import Draw
 from sumnist.data.glyphs import Watch
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pens import (
-    BANK_KINDS, CURRENCY, DRAWN, EDGE, LETTER, SCRAWL, Bank, Pieces, Strokes, mapped, signs, stroked,
+    BANK_KINDS,
+    CURRENCY,
+    DRAWN,
+    EDGE,
+    LETTER,
+    SCRAWL,
+    Bank,
+    Pieces,
+    Strokes,
+    mapped,
+    signs,
+    stroked,
 )  # fmt: skip
 from sumnist.data.strips import mixed
 from sumnist.data.texts import CHARACTERS
@@ -72,7 +85,9 @@ def pen_paths() -> tuple[list[list[Points]], NDArray[np.int64]]:
         for part in np.split(points.astype(np.float64) / 255, np.cumsum(lengths)[:-1])
     ]
     ends = np.cumsum(strokes).tolist()
-    return [parts[end - count : end] for end, count in zip(ends, strokes.tolist(), strict=True)], digits.astype(np.int64)
+    return [parts[end - count : end] for end, count in zip(ends, strokes.tolist(), strict=True)], digits.astype(
+        np.int64
+    )
 
 
 def pen_digits(random: Random) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -95,7 +110,7 @@ def printed(text: str) -> NDArray[np.uint8]:
     """A character in every font, uint8 `[F, 28, 28]`, its height that of a digit of the font on 20 pixels."""
     images = []
     for font in fonts():
-        left, top, right, bottom = font.getbbox("0")
+        _, top, _, bottom = font.getbbox("0")
         scale = 20 * 4 / max(bottom - top, 1)
         ink = Image.new("L", (28 * 4, 28 * 4))
         box = font.getbbox(text)
@@ -112,7 +127,7 @@ def bank_of(digits: DigitSet, drawn: int, seed: int, watch: Watch) -> Bank:
     others, kinds = signs(np.random.default_rng([seed, 0x516]))
     pens, written = pen_digits(random)
     print_digits = [printed(str(digit)) for digit in range(10)]
-    print_letters = np.stack([printed(letter) for letter in glyphs.ascii_letters], 1).reshape(-1, 28, 28)  # by font
+    print_letters = np.stack([printed(letter) for letter in ascii_letters], 1).reshape(-1, 28, 28)  # by font
     parts = [
         (digits.images, digits.digits), (images, shown + DRAWN), (others, kinds), (pens, written + PEN),
         *((one, np.full(len(one), PRINT + digit)) for digit, one in enumerate(print_digits)),
@@ -223,8 +238,10 @@ class Hand:
         """Someone's, or a printer's."""
         source = str(random.choice(["mnist", "drawn", "pen"], p=[0.4, 0.2, 0.4]))
         if random.random() < share_printed:
-            return cls(em, "print", 0.0, random.uniform(0.55, 1), random.uniform(1, 2), 0.0, random.uniform(0.9, 1.1),
-                       random.uniform(0.04, 0.2), 0.0, 0.0, PRINTED_LETTER, random.integers(len(FONTS)) / len(FONTS))  # fmt: skip
+            return cls(
+                em, "print", 0.0, random.uniform(0.55, 1), random.uniform(1, 2), 0.0, random.uniform(0.9, 1.1),
+                random.uniform(0.04, 0.2), 0.0, 0.0, PRINTED_LETTER, random.integers(len(FONTS)) / len(FONTS),
+            )  # fmt: skip
         pen = max(0.9 / em, 0.03 + 0.17 * random.beta(1.6, 3.2))
         gap = random.uniform(-0.08, 0.3) if random.random() < 0.75 else random.uniform(0.3, 0.95)
         light = random.uniform(0.45, 1) if random.random() < 0.8 else random.uniform(0.2, 0.5)
@@ -252,6 +269,8 @@ class Frame:
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom on the page."""
+Part = tuple[str, int, float, float, float]
+"""A character of a line, its image in the bank or −1, pixels for one of that across and down, and its width."""
 
 
 class Sketch:
@@ -284,8 +303,13 @@ class Sketch:
         """A stroke through points of the page."""
         places = [self.frame.at(u, v) for u, v in points]
         radius, light = max(pen, 0.7) / 2, min(1.0, light * min(1.0, pen) ** 0.5)
-        for (x, y), (to_x, to_y) in zip(places, places[1:], strict=False):
-            if -pen < max(x, to_x) and min(x, to_x) < self.wide + pen and -pen < max(y, to_y) and min(y, to_y) < self.high + pen:
+        for (x, y), (to_x, to_y) in pairwise(places):
+            if (
+                -pen < max(x, to_x)
+                and min(x, to_x) < self.wide + pen
+                and -pen < max(y, to_y)
+                and min(y, to_y) < self.high + pen
+            ):
                 self.strokes[number].append((self.scene, x, y, to_x, to_y, radius, light))
 
     def glyph(self, place: int, u: float, v: float, high: float, wide: float, hand: Hand, number: bool) -> None:
@@ -302,7 +326,9 @@ class Sketch:
         bend = (*random.normal(0, 0.0 if print_ else 0.35, 2), *random.uniform(0, 2 * np.pi, 2))
         steep = hand.steep * max(1.0, high / 2)
         light = min(1.0, hand.light * random.uniform(0.92, 1.05) * min(1.0, pen) ** 0.5)
-        self.pieces[number].append((self.scene, place, x, y, wide, high, slant, angle, max(pen, 0.8), steep, light, *bend))
+        self.pieces[number].append(
+            (self.scene, place, x, y, wide, high, slant, angle, max(pen, 0.8), steep, light, *bend)
+        )
 
     def kind_of(self, character: str, hand: Hand) -> int:
         """The kind of image by which a hand writes a digit or a letter."""
@@ -313,11 +339,11 @@ class Sketch:
         base = {"mnist": 0, "drawn": DRAWN, "pen": PEN, "print": PRINT}[hand.source]
         return base + int(character)
 
-    def measured(self, text: str, hand: Hand) -> tuple[list[tuple[str, int, float, float, float]], float]:
-        """What a line is made of: for each character the image, pixels for one of it across and down, and its width;
-        and the width of the whole."""
+    def measured(self, text: str, hand: Hand) -> tuple[list[Part], float]:
+        """What a line is made of, and its width."""
         random, bank = self.random, self.bank
-        parts, apart = [], random.random() < 0.3
+        parts: list[Part] = []
+        apart = random.random() < 0.3
         for character in text:
             if character == " ":
                 parts.append((" ", -1, 0.0, 0.0, hand.em * random.uniform(0.25, 0.5)))
@@ -342,16 +368,12 @@ class Sketch:
         total = sum(part[4] for part in parts)
         return parts, total + hand.em * max(hand.gap, -0.05) * max(len(parts) - 1, 0)
 
-    def line(
-        self, text: str, u: float, v: float, hand: Hand, number: bool = True, struck: bool = False, parts: object = None
-    ) -> Box:
+    def line(self, parts: list[Part], u: float, v: float, hand: Hand, number: bool = True, struck: bool = False) -> Box:
         """Write a line of characters from (u, v), the left end of the line on which they stand. Gives its box."""
         random, em = self.random, hand.em
-        made = parts if parts is not None else self.measured(text, hand)[0]
         start, first, last = u, len(self.characters), -1
         climb = 0.0 if hand.source == "print" else random.normal(0, 0.02)
-        linked = True
-        for at, (character, place, wide, high, broad) in enumerate(made):  # type: ignore[arg-type]
+        for character, place, wide, high, broad in parts:
             middle = u + broad / 2
             base = v + climb * (middle - start) + random.normal(0, hand.wobble) * em
             u += broad + em * max(hand.gap * (1 + random.normal(0, 0.3)), -0.25)
@@ -369,7 +391,7 @@ class Sketch:
                 self.glyph(place, middle, down, high, wide, hand, number and kind != OTHER)
                 up = base - down
             x, y = self.frame.at(middle, base - up)
-            if linked and last >= first:
+            if last >= first:
                 row = self.characters[last]
                 self.characters[last] = (*row[:7], float(len(self.characters)), row[8])
             last = len(self.characters)
@@ -383,15 +405,14 @@ class Sketch:
         """A sign in the middle of its room."""
         random = self.random
         shake = 0.0 if hand.source == "print" else 0.03
-        pen = (0.1 if hand.source == "print" else hand.pen) * hand.em * (random.uniform(1, 1.5) if character in ".:" else 1)
+        pen = hand.em * (0.1 if hand.source == "print" else hand.pen)
+        pen *= random.uniform(1, 1.5) if character in ".:" else 1
         raised = random.uniform(0.3, 0.45) * hand.em if character == "." and random.random() < 0.1 else 0.0
         slant = hand.slant * (character not in "-=+×")
         for points in SIGN_PATHS[character]:
-            where = [
-                (u + em * (a - slant * b) + random.normal(0, shake) * em, v - raised + hand.em * b + random.normal(0, shake) * hand.em)
-                for a, b in points
-            ]  # fmt: skip
-            self.path(where, pen, hand.light, number)
+            across = [u + em * (a - slant * b + random.normal(0, shake)) for a, b in points]
+            down = [v - raised + hand.em * (b + random.normal(0, shake)) for _, b in points]
+            self.path([*zip(across, down, strict=True)], pen, hand.light, number)
 
     def strike(self, left: float, right: float, base: float, hand: Hand) -> None:
         """Cross a line out: by one stroke, several, or a zigzag."""
@@ -401,11 +422,9 @@ class Sketch:
         out = em * random.uniform(0.0, 0.3)
         if way < 0.6:
             for _ in range(1 if way < 0.4 else 2):
-                ends = random.uniform(0.15, 0.85, 2)
-                self.path(
-                    [(left - out, low - em * ends[0]), ((left + right) / 2, low - em * (ends.mean() + random.normal(0, 0.05))),
-                     (right + out, low - em * ends[1])], pen, light,
-                )  # fmt: skip
+                a, b = random.uniform(0.15, 0.85, 2)
+                middle = (left + right) / 2, low - em * ((a + b) / 2 + random.normal(0, 0.05))
+                self.path([(left - out, low - em * a), middle, (right + out, low - em * b)], pen, light)
         elif way < 0.8:
             count = int(random.integers(4, 12))
             self.path(
@@ -443,7 +462,11 @@ class Sketch:
         tall = np.interp(t, np.linspace(0, 1, 12), random.choice([0.25, 0.3, 0.35, 0.8], 12))
         across = u + t * length + 0.18 * em * np.sin(turns * t + 0.7)
         down = v - em * tall * (0.5 + 0.5 * np.cos(turns * t)) + random.normal(0, 0.02, steps) * em
-        self.path(list(zip((across + hand.slant * (v - down)).tolist(), down.tolist(), strict=True)), hand.pen * em + 0.3, hand.light)
+        self.path(
+            list(zip((across + hand.slant * (v - down)).tolist(), down.tolist(), strict=True)),
+            hand.pen * em + 0.3,
+            hand.light,
+        )
 
     def scribble(self, u: float, v: float, size: float) -> None:
         """A scrawl, a tick, or a stroke or two."""
@@ -490,7 +513,7 @@ def alone(sketch: Sketch) -> None:
         parts, width = sketch.measured(text, hand)
     u = random.uniform(-0.02, 1) * max(sketch.wide - width, 4)
     v = hand.em + random.uniform(-0.02, 1) * max(sketch.high - 1.1 * hand.em, 4)
-    box = sketch.line(text, u, v, hand, struck=struck, parts=parts)
+    box = sketch.line(parts, u, v, hand, struck=struck)
     sketch.free(box)
     around(sketch, box, hand)
     if random.random() < 0.5:
@@ -506,8 +529,8 @@ def around(sketch: Sketch, box: Box, hand: Hand) -> None:
         for turn in range(1 + int(random.random() < 0.3)):
             low = bottom - 0.2 * em + em * (random.uniform(0.06, 0.3) + 0.15 * turn)
             tilt = random.normal(0, 0.04) * (right - left)
-            sketch.path([(left - random.uniform(-0.2, 0.4) * em, low), (right + random.uniform(-0.3, 0.4) * em, low + tilt)],
-                        hand.pen * em if random.random() < 0.7 else pen, hand.light)  # fmt: skip
+            ends = (left - random.uniform(-0.2, 0.4) * em, low), (right + random.uniform(-0.3, 0.4) * em, low + tilt)
+            sketch.path(ends, hand.pen * em if random.random() < 0.7 else pen, hand.light)
     if random.random() < 0.45:
         light, rooms = random.uniform(0.25, 1), em * random.uniform(0.04, 0.9, 4)
         a, b, c, d = left - rooms[0], top - rooms[1], right + rooms[2], bottom - 0.2 * em + rooms[3]
@@ -533,7 +556,7 @@ def beside(sketch: Sketch, count: int) -> None:
             text = word_text(random)
             parts, width = sketch.measured(text, hand)
             if sketch.free((u, v - hand.em, u + width, v + 0.2 * hand.em), 0.25 * em):
-                sketch.line(text, u, v, hand, number=False, parts=parts)
+                sketch.line(parts, u, v, hand, number=False)
         elif way < 0.5:
             length = random.uniform(20, 120)
             if sketch.free((u, v - em, u + length, v + 0.2 * em), 2):
@@ -543,10 +566,9 @@ def beside(sketch: Sketch, count: int) -> None:
                 sketch.scribble(u, v, em)
         else:
             upright, pen, light = random.random() < 0.5, random.uniform(0.6, 3), random.uniform(0.2, 1)
-            ends = (u, -40, u, sketch.high + 40) if upright else (-40, v, sketch.wide + 40, v)
-            box = (min(ends[0], ends[2]) - 1, min(ends[1], ends[3]) - 1, max(ends[0], ends[2]) + 1, max(ends[1], ends[3]) + 1)
-            if sketch.free(box, 1):
-                sketch.rule(*ends, pen, light)
+            a, b, c, d = (u, -40.0, u, sketch.high + 40.0) if upright else (-40.0, v, sketch.wide + 40.0, v)
+            if sketch.free((a - 1, b - 1, c + 1, d + 1), 1):
+                sketch.rule(a, b, c, d, pen, light)
 
 
 def scattered(sketch: Sketch) -> None:
@@ -561,7 +583,7 @@ def scattered(sketch: Sketch) -> None:
             u, v = random.uniform(-0.2, 1) * sketch.wide, hand.em + random.uniform(-0.2, 1.1) * sketch.high
             box = (u, v - 1.1 * hand.em, u + width, v + 0.25 * hand.em)
             if sketch.free(box, 0.45 * hand.em):
-                around(sketch, sketch.line(text, u, v, hand, struck=struck, parts=parts), hand)
+                around(sketch, sketch.line(parts, u, v, hand, struck=struck), hand)
                 break
     beside(sketch, int(random.integers(0, 6)))
 
@@ -581,11 +603,11 @@ def table(sketch: Sketch) -> None:
     pen, light, filled = random.uniform(0.6, 2.2), random.uniform(0.25, 1), random.uniform(0.5, 1)
     for row in range(int((sketch.high + 80) / high) + 1):
         v = first_v + row * high
-        under = -60, v + high - 0.15 * em, sketch.wide + 60, v + high - 0.15 * em
+        low = v + high - 0.15 * em
         if dotted:
-            sketch.dots(*under, random.uniform(1.5, 4), min(pen, 1.2), light)
+            sketch.dots(-60, low, sketch.wide + 60, low, random.uniform(1.5, 4), min(pen, 1.2), light)
         elif ruled_rows or random.random() < 0.06:
-            sketch.rule(*under, pen, light)
+            sketch.rule(-60, low, sketch.wide + 60, low, pen, light)
         for column in range(int((sketch.wide + 80) / wide) + 1):
             if random.random() > filled:
                 continue
@@ -596,16 +618,22 @@ def table(sketch: Sketch) -> None:
                 text, struck = any_text(random)
             elif random.random() < 0.06:
                 text = word_text(random)[:digits]
-            mine = hand if random.random() < 0.8 else replace(hand, source=str(random.choice(["mnist", "drawn", "pen"])) if hand.source != "print" else "print")
+            mine = (
+                hand
+                if random.random() < 0.8
+                else replace(
+                    hand, source=str(random.choice(["mnist", "drawn", "pen"])) if hand.source != "print" else "print"
+                )
+            )
             parts, width = sketch.measured(text, mine)
             if width > wide - 0.3 * em:
                 continue
             at = u + (wide - width - 0.15 * em if to_right else (wide - width) / 2 + random.normal(0, 0.05) * em)
             base = v + high - 0.15 * em - random.uniform(0.05, 0.5) * max(high - 1.2 * em, 0.1 * em)
-            box = sketch.line(text, at, base, mine, number="?" not in text, struck=struck, parts=parts)
+            box = sketch.line(parts, at, base, mine, number="?" not in text, struck=struck)
             if ticked and random.random() < 0.5:
-                sketch.path([(box[2], base - 0.1 * em), (box[2] + 0.2 * em, base + 0.1 * em), (box[2] + 0.5 * em, base - 0.5 * em)],
-                            hand.pen * em, hand.light)  # fmt: skip
+                tick = [(box[2] + a * em, base + b * em) for a, b in ((0, -0.1), (0.2, 0.1), (0.5, -0.5))]
+                sketch.path(tick, hand.pen * em, hand.light)
     for column in range(int((sketch.wide + 80) / wide) + 2) if ruled_columns else ():
         for twin in range(1 + int(random.random() < 0.15)):
             u = first_u + column * wide + 3 * twin * pen
@@ -631,7 +659,7 @@ def text(sketch: Sketch) -> None:
                 width = random.uniform(1, 6) * em
                 sketch.cursive(u, v, width, hand)
             else:
-                sketch.line(written, u, v, hand, number=not word, struck=struck, parts=parts)
+                sketch.line(parts, u, v, hand, number=not word, struck=struck)
             u += width + em * random.uniform(0.7, 1.6)
         if ruled:
             sketch.rule(-60, v + 0.15 * em, sketch.wide + 60, v + 0.15 * em, 0.8, 0.4)
@@ -648,7 +676,13 @@ def empty(sketch: Sketch) -> None:
         around(sketch, (u, v, u + em, v + em), Hand.any(random, em))
 
 
-THEMES = (alone, 0.38), (scattered, 0.2), (table, 0.2), (text, 0.09), (empty, 0.13)
+THEMES: tuple[tuple[Callable[[Sketch], None], float], ...] = (
+    (alone, 0.38),
+    (scattered, 0.2),
+    (table, 0.2),
+    (text, 0.09),
+    (empty, 0.13),
+)
 """What scenes show, and the share of each."""
 
 
@@ -703,10 +737,9 @@ class Scenes:
         random = np.random.default_rng([self.seed, step, size])
         shape = SIZES[int(random.choice(len(SIZES), p=[share for _, share in SIZES]))][0]
         sketch = Sketch(self.bank, random, shape)
-        themes, shares = zip(*THEMES, strict=True)
-        for scene, theme in enumerate(random.choice(len(themes), size, p=shares).tolist()):
+        for scene, theme in enumerate(random.choice(len(THEMES), size, p=[share for _, share in THEMES]).tolist()):
             sketch.turn(scene, angle_of(random))
-            themes[theme](sketch)
+            THEMES[theme][0](sketch)
         other, numbers = (written(self.bank, sketch.pieces[way], sketch.strokes[way], (size, *shape)) for way in (0, 1))
         characters = np.array(sketch.characters, np.float32).reshape(-1, 9)
         generator = torch.Generator().manual_seed(mixed(self.seed, step, size))
@@ -765,7 +798,7 @@ def ems(characters: Floats, size: int) -> Tensor:
 
 
 def targets(characters: Floats, clear: Floats) -> tuple[Tensor, Tensor]:
-    """The heat of characters, `[B, H / 4, W / 4]`, and which one each cell answers for, where the scenes are `clear`."""
+    """The heat of characters, `[B, H / 4, W / 4]`, and which one each cell answers for, where scenes are `clear`."""
     size, high, wide = clear.shape
     shape = size, high // CELL, wide // CELL
     heat, owner = np.zeros(shape, np.float32), np.full(shape, -1, np.int64)

@@ -50,15 +50,15 @@ SAME = 0.42
 """Two characters nearer to each other than this, by the height of the smaller one, are one."""
 ASTRAY = 0.6
 """How far from where a character points the next one may be, by their height."""
-ALIKE = 2.2
-"""How many times as high as the next one a character may be."""
+ALIKE, TURNED = 2.2, 0.5
+"""How many times as high as the next one a character may be, and the least cosine between the ways that they run."""
 DETAIL = 0.08
 """Between neighbouring pixels: a difference that may be an edge of ink."""
 EM_CUT, BEYOND, MARGIN = 40.0, 0.35, 0.12
 """Pixels of a cut for the height of a digit, what is looked at beyond a number's corners, and the room that is left
 around its ink, by that height."""
 INKED, SURELY_NONE, SOLID = 0.4, 0.12, 0.3
-"""The probabilities of ink from which on a pixel is some, and below which it is ground; and its darkness that counts."""
+"""The probabilities of ink from which on a pixel is some, and below which it is ground; its darkness that counts."""
 LEAST_INK, LEAST_GROUND = 6, 40
 """Pixels of ink and of ground, at least, by which a cut is evened."""
 FULL, LEAST_CONTRAST = 0.7, 0.02
@@ -68,8 +68,8 @@ Floats = NDArray[np.float32]
 
 
 class Characters(NamedTuple):
-    """Characters found: an array `[N]` for each property, in pixels of the picture; `kinds`: `[N, 22]`, probabilities of
-    `CHARACTERS`."""
+    """Characters found: an array `[N]` for each property, in pixels of the picture; `kinds`: `[N, 22]`, probabilities
+    of `CHARACTERS`."""
 
     x: Floats
     y: Floats
@@ -196,7 +196,9 @@ class Finder(OnnxFile):
         maps, ink = self.run([MAPS, INK], {PICTURE: np.ascontiguousarray(pictures, np.float32)[:, None]})
         return maps, ink
 
-    def windows(self, picture: NDArray[Any], scale: float, found: Sequence[Characters]) -> Iterator[tuple[slice, slice]]:
+    def windows(
+        self, picture: NDArray[Any], scale: float, found: Sequence[Characters]
+    ) -> Iterator[tuple[slice, slice]]:
         """The parts of a picture that are to be looked at: all of the smallest one; of a larger one the windows with
         detail that is not of characters found well already."""
         high, wide = picture.shape
@@ -206,7 +208,9 @@ class Finder(OnnxFile):
         detail = fine(picture)
         for one in found:
             clear = one.em * one.scale >= CLEAR
-            for x, y, em, width in zip(*(values[clear] * scale for values in (one.x, one.y, one.em, one.width)), strict=True):
+            for x, y, em, width in zip(
+                *(values[clear] * scale for values in (one.x, one.y, one.em, one.width)), strict=True
+            ):
                 reach = 0.75 * max(em, width)
                 detail[max(0, int((y - reach) / 8)) : int((y + reach) / 8) + 1,
                        max(0, int((x - reach) / 8)) : int((x + reach) / 8) + 1] = 0  # fmt: skip
@@ -230,7 +234,8 @@ def clearer(seen: Characters, rows: slice, columns: slice, scale: float) -> Char
 
 def in_unit(picture: NDArray[Any]) -> Floats:
     """A picture of uint8 or of floats in [0, 1] as float32 in [0, 1]."""
-    return picture.astype(np.float32) / 255 if picture.dtype == np.uint8 else picture.astype(np.float32, copy=False)
+    scale = np.float32(255 if picture.dtype == np.uint8 else 1)
+    return (picture / scale).astype(np.float32, copy=False)
 
 
 def levels(grey: NDArray[Any]) -> Iterator[tuple[NDArray[Any], float]]:
@@ -239,7 +244,10 @@ def levels(grey: NDArray[Any]) -> Iterator[tuple[NDArray[Any], float]]:
     if max(high, wide) < 64:
         factor = -(-64 // max(high, wide))
         size = wide * factor, high * factor
-        yield in_unit(np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC))).clip(0, 1), float(factor)
+        yield (
+            in_unit(np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC))).clip(0, 1),
+            float(factor),
+        )
         return
     factor = 1 << max(0, math.ceil(math.log2(max(high, wide) / WHOLE)))
     while factor:
@@ -304,7 +312,9 @@ def distinct(found: Sequence[Characters]) -> Characters:
     """Each character once, however many windows and sizes it was seen in: the surest one, by how well its size is
     seen."""
     if not found:
-        return Characters(*(np.zeros((0, len(CHARACTERS)) if name == "kinds" else 0, np.float32) for name in Characters._fields))
+        return Characters(
+            *(np.zeros((0, len(CHARACTERS)) if name == "kinds" else 0, np.float32) for name in Characters._fields)
+        )
     every = Characters(*(np.concatenate(values) for values in zip(*found, strict=True)))
     size = every.em * every.scale
     worth = every.seen * np.interp(size, [7, 16, 70, 115], [0.5, 1, 1, 0.6])
@@ -329,17 +339,13 @@ def distinct(found: Sequence[Characters]) -> Characters:
 
 def numbers_of(characters: Characters) -> Iterator[Found]:
     """The numbers that characters make: those that point at each other."""
-    count = len(characters.x)
-    pairs = []
+    (x, y, em, _, cos, sin, *_), count = characters, len(characters.x)
+    pairs: list[tuple[float, int, int]] = []
     for i in np.flatnonzero(characters.linked > 0.5).tolist():
-        apart = np.hypot(characters.x - characters.next_x[i], characters.y - characters.next_y[i])
-        ratio = characters.em / characters.em[i]
-        along = (characters.x - characters.x[i]) * characters.cos[i] + (characters.y - characters.y[i]) * characters.sin[i]
-        turned = characters.cos * characters.cos[i] + characters.sin * characters.sin[i]
-        apart[(ratio > ALIKE) | (ratio < 1 / ALIKE) | (along <= 0) | (turned < 0.5)] = np.inf
-        apart[i] = np.inf
-        for j in np.flatnonzero(apart < ASTRAY * characters.em[i]).tolist():
-            pairs.append((float(apart[j] / characters.em[i]), i, j))
+        apart = np.hypot(x - characters.next_x[i], y - characters.next_y[i])
+        along, turned = (x - x[i]) * cos[i] + (y - y[i]) * sin[i], cos * cos[i] + sin * sin[i]
+        good = (em < ALIKE * em[i]) & (em[i] < ALIKE * em) & (along > 0) & (turned >= TURNED) & (apart < ASTRAY * em[i])
+        pairs += [(float(apart[j] / em[i]), i, j) for j in np.flatnonzero(good).tolist()]
     following, before = [-1] * count, [-1] * count
     for _, i, j in sorted(pairs):
         if following[i] < 0 and before[j] < 0 and not leads(following, j, i):
@@ -383,8 +389,15 @@ def found_of(line: Characters, places: NDArray[np.int64]) -> Found:
     left, right = float((u - line.width / 2).min()), float((u + line.width / 2).max())
     top, bottom = float((v - line.em / 2)[digit].min()), float((v + line.em / 2)[digit].max())
     room = 0.06 * em
-    corners = [(left - room, top - room), (right + room, top - room), (right + room, bottom + room), (left - room, bottom + room)]
-    return Found(line, places, np.array([(a * cosine - b * sine, a * sine + b * cosine) for a, b in corners]), angle, em)
+    corners = [
+        (left - room, top - room),
+        (right + room, top - room),
+        (right + room, bottom + room),
+        (left - room, bottom + room),
+    ]
+    return Found(
+        line, places, np.array([(a * cosine - b * sine, a * sine + b * cosine) for a, b in corners]), angle, em
+    )
 
 
 def in_order(found: list[Found]) -> list[Found]:
@@ -395,9 +408,11 @@ def in_order(found: list[Found]) -> list[Found]:
     middles = np.array([one.corners.mean(0) for one in found])
     along = middles @ (math.cos(angle), math.sin(angle))
     down = middles @ (-math.sin(angle), math.cos(angle))
-    order, rows = np.argsort(down, kind="stable").tolist(), []
-    for i in order:
-        if rows and abs(down[i] - np.mean([down[j] for j in rows[-1]])) < 0.5 * min(found[i].em, found[rows[-1][-1]].em):
+    rows: list[list[int]] = []
+    for i in np.argsort(down, kind="stable").tolist():
+        if rows and abs(down[i] - np.mean([down[j] for j in rows[-1]])) < 0.5 * min(
+            found[i].em, found[rows[-1][-1]].em
+        ):
             rows[-1].append(i)
         else:
             rows.append([i])
@@ -418,7 +433,10 @@ class Cut(NamedTuple):
 
 def cut(sight: Sight, found: Found) -> Cut:
     """The strip of a number on a picture: upright, evenly lit, and without the ink of others."""
-    along, down = np.array([math.cos(found.angle), math.sin(found.angle)]), np.array([-math.sin(found.angle), math.cos(found.angle)])
+    along, down = (
+        np.array([math.cos(found.angle), math.sin(found.angle)]),
+        np.array([-math.sin(found.angle), math.cos(found.angle)]),
+    )
     across, height = found.corners @ along, found.corners @ down
     tall = float(np.ptp(height)) + 2 * BEYOND * found.em
     left, top = float(across.min()) - BEYOND * found.em, float(height.mean()) - tall / 2
@@ -454,11 +472,14 @@ def without(own: NDArray[np.bool_], characters: Characters, near: NDArray[np.flo
     for x, y, em, width in zip(characters.x, characters.y, characters.em, characters.width, strict=True):
         column, row, _ = near @ (x, y, 1)
         half, high = 0.5 * float(width) * step + 1, 0.55 * float(em) * step  # the edge of a stroke is a pixel wide
-        own[max(0, int(row - high)) : max(0, int(row + high)), max(0, int(column - half)) : max(0, math.ceil(column + half))] = False
+        own[
+            max(0, int(row - high)) : max(0, int(row + high)),
+            max(0, int(column - half)) : max(0, math.ceil(column + half)),
+        ] = False
 
 
 def evened(grey: Floats, own: NDArray[np.bool_], clear: NDArray[np.bool_]) -> tuple[Floats, bool]:
-    """Ink from 0 on the ground to 1, and whether it is darker than that; `own`: where ink is, `clear`: where none is."""
+    """Ink from 0 on the ground to 1, and whether it is darker than that; `own`: where ink is, `clear`: where not."""
     ground = plane_of(grey, clear if clear.sum() >= LEAST_GROUND else ~own)
     apart = ground - grey
     strokes = apart[own]
@@ -469,7 +490,7 @@ def evened(grey: Floats, own: NDArray[np.bool_], clear: NDArray[np.bool_]) -> tu
 
 
 def warped(picture: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, int]) -> Floats:
-    """A picture, in [0, 1], under an affine map from the result's (column, row) to its (x, y); its edges are repeated."""
+    """A picture, in [0, 1], under a map from the result's (column, row) to its (x, y); its edges are repeated."""
     step = math.hypot(matrix[0, 0], matrix[1, 0])
     high, wide = size
     corners = matrix @ [[0, wide, 0, wide], [0, 0, high, high], [1, 1, 1, 1]]
@@ -486,7 +507,9 @@ def warped(picture: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, 
     at_x, at_y = at_x.clip(0, picture.shape[1] - 1.001), at_y.clip(0, picture.shape[0] - 1.001)
     column, row = at_x.astype(np.int64), at_y.astype(np.int64)
     a, b = (at_x - column).astype(np.float32), (at_y - row).astype(np.float32)
-    to_column, to_row = (np.minimum(at + 1, side - 1) for at, side in ((column, picture.shape[1]), (row, picture.shape[0])))
+    to_column, to_row = (
+        np.minimum(at + 1, side - 1) for at, side in ((column, picture.shape[1]), (row, picture.shape[0]))
+    )
     upper = picture[row, column] * (1 - a) + picture[row, to_column] * a
     lower = picture[to_row, column] * (1 - a) + picture[to_row, to_column] * a
     result: Floats = upper * (1 - b) + lower * b
@@ -503,13 +526,16 @@ def spread(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
 
 
 def plane_of(values: Floats, some: NDArray[np.bool_]) -> Floats:
-    """The plane through values `[h, w]` on some of their places, near most of them; their median where these are few."""
+    """The plane near most of the values `[h, w]` on some of their places; their median where these are few."""
     high, wide = values.shape
     level = np.full_like(values, np.median(values[some]) if some.any() else np.median(values))
     if some.sum() < LEAST_GROUND:
         return level
     x, y = np.meshgrid(np.linspace(-1, 1, wide, dtype=np.float32), np.linspace(-1, 1, high, dtype=np.float32))
-    terms, kept = np.stack([np.ones_like(x), x, y], -1), some & (np.abs(values - level) <= 3 * np.median(np.abs(values - level)[some]) + 0.01)
+    terms, kept = (
+        np.stack([np.ones_like(x), x, y], -1),
+        some & (np.abs(values - level) <= 3 * np.median(np.abs(values - level)[some]) + 0.01),
+    )
     if kept.sum() < LEAST_GROUND:
         return level
     plane: Floats = terms @ np.linalg.lstsq(terms[kept], values[kept], rcond=None)[0]

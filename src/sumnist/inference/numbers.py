@@ -38,9 +38,9 @@ from PIL import Image
 
 from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.config import InkColour, Range, ReadingEngine, checked
+from sumnist.data.texts import CHARACTERS
 from sumnist.errors import ConfigError, MissingExtraError, RunError, SumnistError
 from sumnist.files import NUMBERS, ONNX, PRETRAINED
-from sumnist.data.texts import CHARACTERS
 from sumnist.inference import ctc
 from sumnist.inference.finder import Find, Finder, Found, Sight, cut
 from sumnist.inference.onnx import Network, OnnxFile, OnnxNetwork, OnnxSession, first_line, shares_of
@@ -118,8 +118,10 @@ NUMBER_ADVICE = {
     STRUCK: "what is struck out does not count; write the number again beside it",
     WRITING: "a number alone was expected, without letters or other signs",
     CUT_OFF: "move the camera, so that there is paper all around the number",
-    FRACTION: "a whole or decimal number was expected", DATE: "a whole or decimal number was expected",
-    TIME: "a whole or decimal number was expected", PERCENTAGE: "a number without a percent sign was expected",
+    FRACTION: "a whole or decimal number was expected",
+    DATE: "a whole or decimal number was expected",
+    TIME: "a whole or decimal number was expected",
+    PERCENTAGE: "a number without a percent sign was expected",
     EXPRESSION: "one number was expected; `sumnist solve` reads sums",
 }
 """What helps, for each reason why the reading of a number is not accepted."""
@@ -413,9 +415,8 @@ class Opinion(NamedTuple):
 
 
 class NumberReader:
-    """Reads numbers by one recognizer, or by several together; `find`: what finds them on a picture, if it is not plain;
-    `network`: that of single digits, for rescoring, in
-    which it counts as much as `trust` says."""
+    """Reads numbers by one recognizer, or by several together; `find`: what finds them where a picture is not plain;
+    `network`: that of single digits, for rescoring, in which it counts as much as `trust` says."""
 
     def __init__(
         self, recognizers: Sequence[Recognizer], find: Find, network: Network | None = None, trust: float = TRUST
@@ -442,6 +443,7 @@ class NumberReader:
         if is_plain(line, opinions):
             return self.judged(opinions, count, decimal)
         found, sight = self.find(picture.grey)
+        found = [one for one in found if ink == "auto" or cut(sight, one).dark == (ink == "dark")]
         found = [one for one in found if one.em >= RIVAL_SIZE * max(other.em for other in found)]
         if not found:
             seen = self.judged([opinion_of(one, [line], *asked) for one in self.recognizers], count, decimal)
@@ -525,16 +527,16 @@ class Numbers:
         self.finder: Finder | None = None
 
     def find(
-        self, picture: Picture, engine: ReadingEngine = "ours", digits: Any = (1, None), decimal: str | None = None,
-        count: int = 10, name: str | None = None,
+        self, picture: Picture | Intensities, engine: ReadingEngine = "ours", digits: Any = (1, None),
+        decimal: str | None = None, count: int = 10, name: str | None = None,
     ) -> list[FoundNumber]:  # fmt: skip
         """All numbers on a picture. The arguments are those of `Reader.find`; `name`: what messages call it."""
         read = self.reader(engine)
         digits, decimal, count = check_bounds(digits), check_sign(decimal), checked("count", count, COUNT)
-        seen = intensities_of(picture, name)
+        seen = picture if isinstance(picture, Intensities) else intensities_of(picture, name)
         found, sight = self.found_on(seen.grey)
         reduction = seen.reduction
-        if reduction > 1 and sight.is_small:
+        if reduction > 1 and sight.is_small and not isinstance(picture, Intensities):
             (found, sight), reduction = self.found_on(pixels_of(picture, name)), 1.0
         return [read.found(sight, one, digits, decimal, count, reduction) for one in found]
 
@@ -718,7 +720,9 @@ DIGIT = 10
 """Classes of the finder below this one are digits."""
 THOUSANDS = re.compile(r"\d{1,3}([.,' ])\d{3}(\1\d{3})*")
 KINDS = (
-    (r"\d{1,4}[./-]\d{1,2}[./-](\d{1,4})?", DATE), (r"\d{1,2}:\d{2}(:\d{2})?", TIME), (r"[-+]?[\d.,]*%", PERCENTAGE),
+    (r"\d{1,4}[./-]\d{1,2}[./-](\d{1,4})?", DATE),
+    (r"\d{1,2}:\d{2}(:\d{2})?", TIME),
+    (r"[-+]?[\d.,]*%", PERCENTAGE),
     (r"\d+/\d+", FRACTION),
 )
 """What a number may be that is none alone, as the finder sees it."""
@@ -757,7 +761,9 @@ def kind_of(written: str, number: Found) -> str | None:
         return WRITING
     core = written.strip("¤").rstrip("=-.,¤/") if written[:1] not in "%" else written
     core = core.lstrip("=+-")
-    if THOUSANDS.fullmatch(core) or re.fullmatch(r"\d{1,3}(?:[.' ]\d{3})*,\d+|\d{1,3}(?:[,' ]\d{3})*\.\d+|\d+[.,]\d+|\d+", core):
+    if THOUSANDS.fullmatch(core) or re.fullmatch(
+        r"\d{1,3}(?:[.' ]\d{3})*,\d+|\d{1,3}(?:[,' ]\d{3})*\.\d+|\d+[.,]\d+|\d+", core
+    ):
         return None
     return next((kind for pattern, kind in KINDS if re.fullmatch(pattern, written.strip("¤="))), EXPRESSION)
 
@@ -798,10 +804,10 @@ def decimals_of(text: str) -> int:
 
 
 def as_written(candidates: Sequence[ctc.Candidate], minus: bool) -> tuple[ctc.Candidate, ...]:
-    """Candidates with the values that their texts have, decimals as they are written, and a minus."""
+    """Candidates with values that have as many decimals as the first one's text, and a minus."""
     found: dict[Value, ctc.Candidate] = {}
+    places = decimals_of(candidates[0].text) if candidates else 0
     for one in candidates:
-        places = decimals_of(one.text)
         value = Decimal(one.digits).scaleb(-places) if places else one.value
         text, value = (f"-{one.text}", -value) if minus else (one.text, value)
         before = found.get(value)

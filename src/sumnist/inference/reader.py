@@ -6,8 +6,8 @@ number. A learned fusion answers with the sums it learned, for the numbers 0..9.
 The judge: of all that may be the digit on a picture, what explains it best, by the network that is to read it.
 How well a proposal explains a picture, its score, is the probability that its image shows a digit at all, times that of
 the most probable digit, times the proposal's weight. A plain picture is taken whole: when that is beyond doubt nothing
-else is done, so that plain pictures cost no more than one pass. Otherwise the finder says where digits are, and which it
-sees there: two witnesses, whose probabilities are multiplied.
+else is done, so that plain pictures cost no more than one pass. Otherwise the finder says where digits are, and which
+it sees there: two witnesses, whose probabilities are multiplied.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sumnist.arithmetic.values import Values
 from sumnist.config import THREADS, InkColour, ReadingEngine, checked
 from sumnist.errors import ConfigError, MissingExtraError, NumberError, RunError, SumnistError
 from sumnist.files import ONNX, PRETRAINED, WEIGHTS
-from sumnist.inference.finder import Find, Found, Sight, cut
+from sumnist.inference.finder import Find, Found, Sight, cut, in_unit
 from sumnist.inference.numbers import Among, FoundNumber, NumberReading, Numbers
 from sumnist.inference.onnx import COMPUTING, FORKABLE, Answer, Network, OnnxNetwork, shares_of
 from sumnist.model.folder import INT8, carries, checksum_of_file
@@ -132,7 +132,7 @@ class Judge:
         plain = whole(picture, ink, steps)
         for one in (*as_they_are(picture.grey, ink, steps), *([plain] if plain else [])):
             tried += self.verdicts([one], number)
-            if tried[-1].score >= BEYOND_DOUBT or picture.grey.shape == one.image.shape and ready_image(picture.grey):
+            if tried[-1].score >= BEYOND_DOUBT or (picture.grey.shape == one.image.shape and ready_image(picture.grey)):
                 return self.settled(tried, number)
         found, sight = self.find(picture.grey)
         largest = max((one.em for one in found), default=0.0)
@@ -179,15 +179,17 @@ def proposal_of(one: Found, sight: Sight, picture: Intensities, steps: bool) -> 
     piece = cut(sight, one)
     inked = piece.alone >= INK_THRESHOLD
     rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
-    digit = stretched(piece.alone[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]) if len(rows) else piece.alone
-    image = placed(digit) if len(rows) else np.zeros((SIDE, SIDE), np.float32)
+    digit, image = np.zeros((SIDE, SIDE)), np.zeros((SIDE, SIDE), np.float32)
+    if len(rows):
+        digit = stretched(piece.alone[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+        image = placed(digit)
     (left, top), (right, bottom) = one.corners.min(0) * picture.reduction, one.corners.max(0) * picture.reduction
     height, width = (round(side * picture.reduction) for side in picture.grey.shape)
     box = max(0, round(top)), min(height, round(bottom)), max(0, round(left)), min(width, round(right))
     small = one.em * picture.reduction < SMALLEST_DIGIT
     problem: Any = "too small" if small else "cut off" if is_cut_off(box, [height, width]) else None
     shown = (
-        (Step("as read", picture.grey), Step("ink found", sight.ink), Step("the digit", digit),
+        (Step("as read", picture.grey), Step("ink found", in_unit(sight.ink)), Step("the digit", digit),
          Step("what the network sees", image)) if steps else ()
     )  # fmt: skip
     witness = one.digits[0] + LEAST_WITNESS
@@ -439,7 +441,9 @@ class Reader:
         """
         several = isinstance(picture, list | tuple)
         pictures = picture if several else [picture]
-        readings = every(self.numbers.read_each(pictures, engine, digits, decimal, check_ink(ink), count, check_among(among)))
+        readings = every(
+            self.numbers.read_each(pictures, engine, digits, decimal, check_ink(ink), count, check_among(among))
+        )
         return readings if several else readings[0]
 
     @overload

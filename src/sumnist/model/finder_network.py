@@ -79,9 +79,13 @@ class FinderNet(Saved):
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """Maps and ink, in float32 whatever the rest is computed in."""
-        good = picture.ndim == 4 and picture.shape[1] == 1 and picture.shape[2] % STRIDE == picture.shape[3] % STRIDE == 0
+        good = (
+            picture.ndim == 4 and picture.shape[1] == 1 and picture.shape[2] % STRIDE == picture.shape[3] % STRIDE == 0
+        )
         if not torch.compiler.is_compiling() and not good:
-            raise ImageError(f"picture of shape {list(picture.shape)}: expected [B, 1, H, W], sides multiples of {STRIDE}")
+            raise ImageError(
+                f"picture of shape {list(picture.shape)}: expected [B, 1, H, W], sides multiples of {STRIDE}"
+            )
         half = self.first(picture - 0.5)
         quarter = self.quarter(half)
         eighth = self.eighth(quarter)
@@ -106,7 +110,7 @@ def finder_losses(maps: Tensor, ink: Tensor, scenes: SceneBatch, smoothing: floa
     heat, owner, characters = (part.to(device) for part in (scenes.heat, scenes.owner, scenes.characters))
     chance = maps[:, 0].sigmoid().clamp(1e-4, 1 - 1e-4)
     middle = heat >= 1
-    hit = -(1 - chance) ** 2 * chance.log() * middle
+    hit = -((1 - chance) ** 2) * chance.log() * middle
     miss = -((1 - heat) ** 4) * chance**2 * (1 - chance).log() * ~middle
     losses = {"heat": (hit + miss).sum() / middle.sum().clamp_min(1)}
     scene, row, column = (owner >= 0).nonzero(as_tuple=True)
@@ -129,6 +133,8 @@ def finder_losses(maps: Tensor, ink: Tensor, scenes: SceneBatch, smoothing: floa
     losses["linked"] = yes(said[:, place["linked"]], linked, reduction="sum") / count
     losses["struck"] = yes(said[:, place["struck"]], truth[:, 8], reduction="sum") / count
     kinds = said[:, len(FIELDS) :]
-    losses["kind"] = functional.cross_entropy(kinds, truth[:, 6].long(), reduction="sum", label_smoothing=smoothing) / count
+    losses["kind"] = (
+        functional.cross_entropy(kinds, truth[:, 6].long(), reduction="sum", label_smoothing=smoothing) / count
+    )
     losses["ink"] = yes(ink, scenes.ink.to(device)) * 4
     return losses

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sumnist.pictures.components import Components, components_of
 from sumnist.pictures.decode import Grey
-from sumnist.pictures.proposals import SOLID
 from sumnist.pictures.normalize import cropped, placed
+from sumnist.pictures.proposals import SOLID
 
 __all__ = ["digits_apart"]
 

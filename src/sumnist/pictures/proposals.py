@@ -1,8 +1,8 @@
 """What the digit, or the line of digits, on a plain picture may look like: proposals for a network to judge.
 
 On a plain picture all that stands out from an even ground is taken for the digit, or for the line. That costs little,
-and whoever is not sure of it asks the finder (`inference/finder`), which looks for numbers on any picture. Each proposal
-is an image by MNIST's convention, or a line, light ink on dark ground, with a weight: how much less likely such a
+and whoever is not sure of it asks the finder (`inference/finder`), which finds numbers on any picture. Each proposal is
+an image by MNIST's convention, or a line, light ink on dark ground, with a weight: how much less likely such a
 proposal is right than the first.
 """
 
@@ -36,8 +36,8 @@ FAINT = 0.08
 SMALLEST_DIGIT = 5
 """Pixels of the picture on the longer side of a digit that can be read."""
 ROOM, SMALLEST_CUT = 0.1, 32
-"""A picture with more room opposite to a cut than this, by the digit's longer side, was not cropped to its digit; on one
-with a shorter side than that no digit is said to be cut off."""
+"""A picture with more room opposite to a cut than this, by the digit's longer side, was not cropped to its digit; on
+one with a shorter side than that no digit is said to be cut off."""
 FLAT = (16, 0.0), (64, 0.25), (np.inf, 0.45)
 """The share of a picture that is as bright as its ground if that is even, by the picture's shorter side."""
 BAND = 2.5
@@ -49,11 +49,11 @@ GROUND, INK = 0.9, 0.998
 """Quantiles of the intensities of ink: a tenth of a line, at least, is ground at its plainest, and a five-hundredth
 ink at its strongest."""
 EMPTY, TRIMMED = 0.25, (0.09, 0.25)
-"""Ink below which a row or a column is empty, and the ground that is left around the others: above and below, beside, by
-the height of the line."""
+"""Ink below which a row or a column is empty, and the ground that is left around the others, above and beside, by the
+height of the line."""
 STROKES, MIDDLE, SOLID = 1.4, (0.15, 0.85), 0.4
 """A row of a usual line crosses so many strokes, at least, along a length of the line's height, and between which
-shares of its height rows are looked at. On a line with fewer, digits are wide and far apart. What counts as a stroke."""
+shares of its height rows are looked at. On a line with fewer, digits are wide and far apart. What is a stroke."""
 NARROWEST = 0.5
 """Such a line is made narrower, but not more than that."""
 WIDTHS = (0.7, "much narrower"), (0.85, "narrower"), (1.2, "wider"), (1.4, "much wider")

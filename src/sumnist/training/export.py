@@ -382,6 +382,7 @@ def compared(net: Any, rounded: Any, model: bytes, config: Config, int8: bool) -
     file. Raises `ExportError` if they differ, or if rounding the weights of `net` changed a probability."""
     kind = type(net)
     source: Any
+    answer: Any
     if kind is StripNet:
         what, source, answer = "strips", Strips, StripRecognizer(model).emissions
     elif kind is CellNet:
