@@ -124,7 +124,7 @@ def test_the_largest_number_of_a_picture_counts_and_blank_ones_are_told_apart() 
     small, large = box(0, 0, 5, 5), box(50, 50)
     label = There("7", 7)
     row = folder_figures("some", [
-        Answer("right", [label], [said("3", small), said("07", large)], 1.0),
+        Answer("right", [label], [said("07", small), said("07", large)], 1.0),
         Answer("other", [label], [said("7", small), said("31", large)], 2.0),
         Answer("nothing", [label], [], 3.0),
         Answer("blank", [], [said("1", small, False)], 4.0), Answer("empty", [], [], 5.0),

@@ -229,28 +229,19 @@ def misses(answer: Answer) -> list[Miss]:
     """What is missed on a picture, and what is accepted there that is none of its numbers."""
     numbers = [one for one in answer.there if one.value is not None]
     alone = len(numbers) == 1 and numbers[0].corners is None
-    best = largest(answer.said)
-    matched = ({0: answer.said.index(best)} if best else {}) if alone else pairs(numbers, answer.said, TOUCHED)
-    found: list[Miss] = []
-
-    def miss(number: There | None, said: Said | None, cause: str) -> None:
-        corners = number.corners if number else said.corners if said and not alone else None
-        read, accepted, reason = (said.text, said.accepted, said.reason) if said else (None, False, None)
-        found.append(Miss(answer.name, number.text if number else None, read, accepted, reason, cause, corners))
-
+    best = {i: answer.said[j] for i, j in pairs(numbers, answer.said, TOUCHED).items()}
+    if alone and (one := largest(answer.said)):
+        best[0] = one
+    found = []
     for place, number in enumerate(numbers):
-        said = answer.said[matched[place]] if place in matched else None
-        if not (number.is_said(said) and said and said.accepted):
-            miss(number, said, cause_of(number, said, numbers, answer.said))
-    for place, said in enumerate(answer.said):
-        if (
-            said.accepted
-            and place not in matched.values()
-            and not alone
-            and not any(touches(said, one) for one in numbers)
-        ):
-            miss(None, said, CAUSES[4])
-    return found
+        said = best.get(place)
+        if not (said and said.accepted and number.is_said(said)):
+            read, accepted, reason = (said.text, said.accepted, said.reason) if said else (None, False, None)
+            cause = cause_of(number, said, numbers, answer.said)
+            found.append(Miss(answer.name, number.text, read, accepted, reason, cause, number.corners))
+    strays = (one for one in answer.said if one.accepted and not any(touches(one, number) for number in numbers))
+    return found + [Miss(answer.name, None, one.text, True, one.reason, CAUSES[4], one.corners)
+                    for one in strays if not alone]  # fmt: skip
 
 
 def touches(said: Said, number: There, share: float = TOUCHED) -> bool:
