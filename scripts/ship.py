@@ -1,6 +1,6 @@
 """Put a trained network into the package: calibrated, verified, exported, with its model card.
 
-    python scripts/ship.py digits|numbers|cells     train what is missing, calibrate, verify, install
+    python scripts/ship.py digits|numbers|cells|finder     train what is missing, calibrate, verify, install
     python scripts/ship.py digits --runs FOLDER     the same with the runs that are there already
 
 What is worse than what it would replace, too large, or does not give torch's answers is not installed. What is measured
@@ -32,7 +32,7 @@ from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import folds
 from sumnist.environment import commit, now
 from sumnist.evaluation.metrics import calibration_error, risk_curve
-from sumnist.files import CELLS, CONFIG, NUMBERS, ONNX, PRETRAINED, WEIGHTS, make_folder, write_atomically
+from sumnist.files import CELLS, CONFIG, FINDER, NUMBERS, ONNX, PRETRAINED, WEIGHTS, make_folder, write_atomically
 from sumnist.inference.cells import CellReader
 from sumnist.inference.reader import Reader, Reading
 from sumnist.lab.study.rows import read_jsonl
@@ -40,6 +40,7 @@ from sumnist.lab.suites.digits import drawn_cells, tight_crops
 from sumnist.lab.suites.photographs import photographs
 from sumnist.model.checkpoint import load_config, save_network
 from sumnist.model.encoders import count_parameters
+from sumnist.model.finder_network import FinderNet
 from sumnist.model.folder import METRICS, RECORD
 from sumnist.model.network import load_network
 from sumnist.pictures.decode import Picture
@@ -53,11 +54,11 @@ from sumnist.training.calibrate import (
 )
 from sumnist.training.devices import ProcessGroup
 from sumnist.training.evaluate import evaluate_run
-from sumnist.training.export import export_run, right_of
+from sumnist.training.export import export_run, found_by, right_of
 from sumnist.training.loop import train
-from sumnist.training.tasks import CellTask, NumberTask
+from sumnist.training.tasks import CellTask, FinderTask, NumberTask
 
-LARGEST_NUMBERS, LARGEST_CELLS = 3_000_000, 450_000
+LARGEST_NUMBERS, LARGEST_CELLS, LARGEST_FINDER = 3_000_000, 450_000, 800_000
 """Bytes of the files that ship, at most."""
 
 
@@ -94,6 +95,8 @@ PICTURES = 300
 """Images of that fold, of which pictures of every kind are made."""
 SEED = 7
 """Of the pictures, which no suite has."""
+FINDER_MAY_LOSE = 0.02
+"""How much less of the characters the finder may find and tell right in 8 bits."""
 MAY_LOSE = 0.0003
 """How much less accurate than the packaged network a new one may be."""
 
@@ -246,6 +249,19 @@ def cells(run: Path, into: Path, rows: Path) -> None:
     install(run, into, content, "cell", net, calibration=fitted, test=row["figures"])
 
 
+def finder(run: Path, into: Path, _: Path) -> None:
+    """Train and verify the network that finds numbers, and install it. Raises `SystemExit` if it is not fit."""
+    if not finished(run):
+        train(preset("finder", threads=2), run, resume=True)
+    must(load_config(run).task == "finder" and finished(run), run, "a finished run with --task finder")
+    net, config, _ = FinderNet.load(run)
+    content = exported(run, LARGEST_FINDER, int8=True)
+    held = FinderTask(config, torch.device("cpu"), ProcessGroup()).composed
+    right, exact = found_by(content, held), found_by(export_run(run).path, held)
+    must(right >= exact - FINDER_MAY_LOSE, f"{run}: {right:.2%} found and right", f"at least {exact:.2%}, about")
+    install(run, into, content, "finder", net, right_in_eight_bits=right, right=exact)
+
+
 def tested(rows: Path, content: bytes, measure: Callable[[], Row]) -> Row:
     """What is measured on test images: the row of this network if there is one, for it is looked at once."""
     for row in read_jsonl(rows):
@@ -288,6 +304,7 @@ SHIPPED: dict[str, tuple[Callable[[Path, Path, Path], None], Path, str]] = {
     "digits": (digits, PRETRAINED, "calibration"),
     "numbers": (numbers, NUMBERS, "numbers"),
     "cells": (cells, CELLS, "cells"),
+    "finder": (finder, FINDER, "find"),
 }
 """What can be shipped: what does it, what it writes, and the file of its rows."""
 

@@ -39,6 +39,7 @@ PAGES = {
     "src/sumnist/pretrained/README.md": "model-cards/digits.md",
     "src/sumnist/pretrained/numbers.md": "model-cards/numbers.md",
     "src/sumnist/pretrained/cells.md": "model-cards/cells.md",
+    "src/sumnist/pretrained/finder.md": "model-cards/finder.md",
 }
 """Pages from elsewhere in the repository, and where they are on the site."""
 SHOWN = (
