@@ -429,6 +429,8 @@ class Cut(NamedTuple):
     image: Floats
     alone: Floats
     dark: bool
+    digits: tuple[slice, ...] = ()
+    """The columns of each of its digits."""
 
 
 def cut(sight: Sight, found: Found) -> Cut:
@@ -463,7 +465,13 @@ def cut(sight: Sight, found: Found) -> Cut:
         return Cut(light, alone, dark)
     room = max(1, round(MARGIN * EM_CUT))
     part = tuple(slice(max(0, int(side[0]) - room), int(side[-1]) + 1 + room) for side in (rows, columns))
-    return Cut(np.ascontiguousarray(light[part]), np.ascontiguousarray(alone[part]), dark)
+    line = found.characters.of(found.characters.kinds.argmax(1) < DIGITS)
+    middles = (line.x * along[0] + line.y * along[1] - left) / step - part[1].start
+    digits = [
+        slice(max(0, round(middle - half)), max(1, round(middle + half)))
+        for middle, half in zip(middles.tolist(), (0.5 * line.width / step + 1).tolist(), strict=True)
+    ]
+    return Cut(np.ascontiguousarray(light[part]), np.ascontiguousarray(alone[part]), dark, tuple(digits))
 
 
 def without(own: NDArray[np.bool_], characters: Characters, near: NDArray[np.float64]) -> None:

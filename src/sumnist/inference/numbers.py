@@ -5,10 +5,9 @@ it makes its best string of digits says how well a proposal explains the picture
 made. Otherwise a string's probability is the mean of those that the hypotheses give it, each counting by a power of its
 score. Two recognizers are asked separately, and their probabilities multiplied.
 
-One recognizer in doubt is helped by rescoring: digits that stand apart on the line are each judged by itself, by the
-network of single digits, which reads a digit that is cut out better than the network of strips does in passing. So of
-strings with as many digits as the best one, each is the more probable the more so its digits are. How many digits there
-are is not changed by that.
+Of a number that was found, each digit is also judged by itself: by the finder, and by the network of single digits,
+which reads a digit that is cut out better than the network of strips does in passing. So of strings with as many digits
+as were found, each is the more probable the more so its digits are. How many digits there are is not changed by that.
 
 A recognizer says, at each step along the picture of a line, which character stands there. `StripRecognizer` is the
 package's own network. `OcrRecognizer` is PP-OCRv6, a general reader of text, held to digits and separators: the
@@ -42,11 +41,11 @@ from sumnist.data.texts import CHARACTERS
 from sumnist.errors import ConfigError, MissingExtraError, RunError, SumnistError
 from sumnist.files import NUMBERS, ONNX, PRETRAINED
 from sumnist.inference import ctc
-from sumnist.inference.finder import Find, Finder, Found, Sight, cut
+from sumnist.inference.finder import Cut, Find, Finder, Found, Sight, cut
 from sumnist.inference.onnx import Network, OnnxFile, OnnxNetwork, OnnxSession, first_line, shares_of
-from sumnist.pictures.apart import digits_apart
 from sumnist.pictures.decode import Grey, Intensities, Picture, intensities_of, pixels_of
 from sumnist.pictures.filters import resampled
+from sumnist.pictures.normalize import cropped, placed
 from sumnist.pictures.proposals import EMPTY, Box, LineProposal, forms, line_of
 
 STRIP, EMISSIONS, IS_NUMBER = "strip", "emissions", "is_number"
@@ -90,8 +89,6 @@ FORMAT = 1
 """The version of what `NumberReading.as_dict` gives."""
 BEYOND_DOUBT = 0.9
 """A hypothesis that gives its best string this probability, times its weight, is taken at once."""
-PLAIN = 0.99
-"""Strings are not rescored if the best one has this probability."""
 TRUST = 0.35
 """The power of the probabilities of digits judged by themselves, beside those of strings."""
 POWER = 2
@@ -472,7 +469,7 @@ class NumberReader:
         if line is not None and covers(box, line.box):
             proposals.append(line)
         opinions = [opinion_of(one, proposals, digits, decimal, max(count, SEARCHED)) for one in self.recognizers]
-        seen = self.judged(opinions, count, decimal, number)
+        seen = self.judged(opinions, count, decimal, self.said_of(number, piece), minus_of(number))
         written = number.text
         reason = seen.reason
         if reason in (None, UNSURE):
@@ -485,28 +482,30 @@ class NumberReader:
             written=written,
         )  # fmt: skip
 
+    def said_of(self, number: Found, piece: Cut) -> ctc.Floats:
+        """What the finder, and the network of single digits, say of the digits of a number, `[N, 10]`."""
+        said = WITNESS * np.log(number.digits.astype(np.float64) + LEAST)
+        if self.network is not None and len(piece.digits) == len(said):
+            images = np.stack([placed(cropped(piece.alone[:, columns])) for columns in piece.digits])
+            said += self.trust * self.network.answer(images[:, None]).digit
+        return said
+
     def judged(
-        self, opinions: list[Opinion], count: int, decimal: str | None, number: Found | None = None
-    ) -> NumberReading:
-        """The reading by opinions of what is proposed; `number`: what the finder says of it."""
+        self, opinions: list[Opinion], count: int, decimal: str | None, said: ctc.Floats | None = None,
+        minus: bool = False,
+    ) -> NumberReading:  # fmt: skip
+        """The reading by opinions of what is proposed; `said`: what others say of its digits; `minus`: whether one
+        stands before it."""
         opinions = [opinion for opinion in opinions if opinion.hypotheses]
         if not opinions:
             return NumberReading("", None, 0.0, (), 1.0, False, BLANK, 0.0)
         strings = combined(opinions)
-        if number is not None:
-            strings = witnessed(strings, number)
+        if said is not None:
+            strings = rescored(strings, said)
         best = preferred(opinions, strings)
-        string = best_of(strings)
-        if self.network is not None and 0 < strings.get(string, 0.0) < PLAIN:
-            (text,), positions = best.evidence.written([string])
-            places = tuple(steps for character, steps in zip(text, positions, strict=False) if character.isdigit())
-            if places:
-                line = best.proposal.stands
-                strings = rescored(self.network, line, best.middles(places) * line.shape[1], strings, self.trust)
-                best = preferred(opinions, strings)
         found = ctc.candidates_by(best.evidence, count, strings)
         if decimal is None:
-            found = found._replace(candidates=as_written(found.candidates, minus_of(number)))
+            found = found._replace(candidates=as_written(found.candidates, minus))
         return reading(best, found, opinions)
 
 
@@ -664,35 +663,23 @@ def combined(opinions: list[Opinion]) -> dict[str, float]:
     return dict(zip(strings, (product / total).tolist(), strict=True))
 
 
-def rescored(
-    network: Network, line: Grey, middles: ctc.Floats, strings: Mapping[str, float], trust: float = TRUST
-) -> dict[str, float]:
-    """The probabilities of strings, with what the network of single digits says of digits that stand apart.
+def rescored(strings: Mapping[str, float], said: ctc.Floats) -> dict[str, float]:
+    """The probabilities of strings, with what others say of their digits.
 
     Args:
-        network: That network.
-        line: The picture of the line, `[h, w]` in [0, 1], light ink on dark ground, in its proportions.
-        middles: The column of the middle of each digit of the most probable string.
         strings: The strings with their probabilities.
-        trust: How much the network counts, 0 to 1.
+        said: The logarithm of the weight of each digit at each place, `[N, 10]`.
 
     Returns:
-        The same strings. Those with as many digits as the most probable one are as probable together as they were.
+        The same strings. Those with `N` digits are as probable together as they were.
     """
-    images = {place: image for place, image in enumerate(digits_apart(line, middles)) if image is not None}
-    if not images:
+    digits = {one: [int(digit) for digit in ctc.without_separators(one)] for one in strings}
+    same = [one for one, share in strings.items() if share > 0 and len(digits[one]) == len(said)]
+    if not same:
         return dict(strings)
-    said = network.answer(np.stack([*images.values()])[:, None]).digit
-
-    def seen(string: str) -> float:
-        """The log-probability of the string's digits that stand apart."""
-        digits = ctc.without_separators(string)
-        return sum(float(shares[int(digits[place])]) for place, shares in zip(images, said, strict=True))
-
-    same = [string for string in strings if len(ctc.without_separators(string)) == len(middles) and strings[string] > 0]
-    scores = np.array([math.log(strings[string]) + trust * seen(string) for string in same])
+    scores = np.array([math.log(strings[one]) + said[np.arange(len(said)), digits[one]].sum() for one in same])
     shares = np.exp(scores - scores.max())
-    shares *= sum(strings[string] for string in same) / shares.sum()
+    shares *= sum(strings[one] for one in same) / shares.sum()
     return {**strings, **dict(zip(same, shares.tolist(), strict=True))}
 
 
@@ -760,7 +747,7 @@ def kind_of(written: str, number: Found) -> str | None:
     if "?" in written:
         return WRITING
     core = written.strip("¤").rstrip("=-.,¤/") if written[:1] not in "%" else written
-    core = core.lstrip("=+-")
+    core = core.lstrip("=+-¤")
     if THOUSANDS.fullmatch(core) or re.fullmatch(
         r"\d{1,3}(?:[.' ]\d{3})*,\d+|\d{1,3}(?:[,' ]\d{3})*\.\d+|\d+[.,]\d+|\d+", core
     ):
@@ -768,10 +755,8 @@ def kind_of(written: str, number: Found) -> str | None:
     return next((kind for pattern, kind in KINDS if re.fullmatch(pattern, written.strip("¤="))), EXPRESSION)
 
 
-def minus_of(number: Found | None) -> bool:
-    """Whether a minus stands before the first digit of what was found."""
-    if number is None:
-        return False
+def minus_of(number: Found) -> bool:
+    """Whether a minus stands before the first digit of a number."""
     kinds = number.characters.kinds
     first = int((kinds.argmax(1) < DIGIT).argmax())
     return bool((kinds[:first, CHARACTERS.index("-")] >= MINUS).any())
@@ -814,21 +799,6 @@ def as_written(candidates: Sequence[ctc.Candidate], minus: bool) -> tuple[ctc.Ca
         probability = one.probability + (before.probability if before else 0)
         found[value] = ctc.Candidate(before.text if before else text, value, probability)
     return tuple(found.values())
-
-
-def witnessed(strings: Mapping[str, float], number: Found) -> dict[str, float]:
-    """The probabilities of strings, with what the finder says of their digits: strings with as many digits as it sees
-    are as probable together as they were."""
-    kinds = number.characters.kinds
-    digits = np.log(kinds[kinds.argmax(1) < DIGIT, :DIGIT] + LEAST)
-    same = [one for one, share in strings.items() if share > 0 and len(ctc.without_separators(one)) == len(digits)]
-    if not same:
-        return dict(strings)
-    seen = [digits[np.arange(len(digits)), [int(d) for d in ctc.without_separators(one)]].sum() for one in same]
-    scores = np.log([strings[one] for one in same]) + WITNESS * np.array(seen)
-    shares = np.exp(scores - scores.max())
-    shares *= sum(strings[one] for one in same) / shares.sum()
-    return {**strings, **dict(zip(same, shares.tolist(), strict=True))}
 
 
 def best_of(strings: dict[str, float]) -> str:

@@ -31,7 +31,7 @@ from sumnist.inference.numbers import Among, FoundNumber, NumberReading, Numbers
 from sumnist.inference.onnx import COMPUTING, FORKABLE, Answer, Network, OnnxNetwork, shares_of
 from sumnist.model.folder import INT8, carries, checksum_of_file
 from sumnist.pictures.decode import Intensities, Picture, intensities_of
-from sumnist.pictures.normalize import INK_THRESHOLD, placed, ready_arrays, ready_image, stretched
+from sumnist.pictures.normalize import cropped, placed, ready_arrays, ready_image
 from sumnist.pictures.proposals import SMALLEST_DIGIT, Proposal, Step, as_they_are, is_cut_off, whole
 
 FORMAT = 1
@@ -177,12 +177,8 @@ class Judge:
 def proposal_of(one: Found, sight: Sight, picture: Intensities, steps: bool) -> Proposal:
     """What was found as the image of a digit; of a number of several digits, their ink together."""
     piece = cut(sight, one)
-    inked = piece.alone >= INK_THRESHOLD
-    rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
-    digit, image = np.zeros((SIDE, SIDE)), np.zeros((SIDE, SIDE), np.float32)
-    if len(rows):
-        digit = stretched(piece.alone[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
-        image = placed(digit)
+    digit = cropped(piece.alone)
+    image = placed(digit)
     (left, top), (right, bottom) = one.corners.min(0) * picture.reduction, one.corners.max(0) * picture.reduction
     height, width = (round(side * picture.reduction) for side in picture.grey.shape)
     box = max(0, round(top)), min(height, round(bottom)), max(0, round(left)), min(width, round(right))
