@@ -115,6 +115,11 @@ class Found:
         return "".join(CHARACTERS[kind] for kind in self.characters.kinds.argmax(1).tolist())
 
     @property
+    def weight(self) -> float:
+        """How much it counts among other numbers: the surer, the larger and the longer, the more."""
+        return float(self.em * len(self.digits) ** 0.5 * self.characters.seen.mean())
+
+    @property
     def digits(self) -> Floats:
         """The probabilities of the ten digits for each character that is one, `[N, 10]`."""
         kinds = self.characters.kinds

@@ -441,13 +441,13 @@ class NumberReader:
             return self.judged(opinions, count, decimal)
         found, sight = self.find(picture.grey)
         found = [one for one in found if ink == "auto" or cut(sight, one).dark == (ink == "dark")]
-        found = [one for one in found if one.em >= RIVAL_SIZE * max(other.em for other in found)]
         if not found:
             seen = self.judged([opinion_of(one, [line], *asked) for one in self.recognizers], count, decimal)
             return seen if seen.reason else replace(seen, accepted=False, reason=UNSURE)
-        largest = max(found, key=lambda one: one.em * len(one.digits) ** 0.5)
-        seen = self.found(sight, largest, digits, decimal, count, picture.reduction, line)
-        if len(found) > 1 and among == "only":
+        first, *others = sorted(found, key=lambda one: -one.weight)
+        seen = self.found(sight, first, digits, decimal, count, picture.reduction, line)
+        rivals = (one for one in others if among == "only" and one.em >= RIVAL_SIZE * first.em)
+        if any(self.found(sight, one, digits, decimal, count).reason != NOT_A_NUMBER for one in rivals):
             return replace(seen, accepted=False, reason=SEVERAL)
         return seen
 

@@ -86,8 +86,10 @@ WITNESS = 1.0
 """The power of what the finder says of a digit, beside what the network says."""
 LEAST_WITNESS = 1e-4
 """The least probability that it gives a digit."""
-RIVAL_SIZE = 0.5
-"""Another number that is at least so large as the first one is a second one."""
+RIVAL, RIVAL_SIZE = 0.5, 0.5
+"""What is a digit with this probability, and so large beside the largest, is a second one."""
+SOMETHING = 0.25
+"""The contrast from which on a picture is not blank, even if no digit is found."""
 
 
 class Verdict(NamedTuple):
@@ -135,13 +137,19 @@ class Judge:
             if tried[-1].score >= BEYOND_DOUBT or (picture.grey.shape == one.image.shape and ready_image(picture.grey)):
                 return self.settled(tried, number)
         found, sight = self.find(picture.grey)
-        largest = max((one.em for one in found), default=0.0)
-        found = [one for one in found if one.em >= RIVAL_SIZE * largest]
-        proposals = [proposal_of(one, sight, picture, steps) for one in found]
-        tried += self.verdicts([one for one in proposals if ink == "auto" or one.dark == (ink == "dark")], number)
-        verdict, tried = self.settled(tried, number)
-        if len(found) > 1 or (found and len(found[0].digits) > 1):
+        proposals = [(one, proposal_of(one, sight, picture, steps)) for one in found]
+        proposals = [(one, what) for one, what in proposals if ink == "auto" or what.dark == (ink == "dark")]
+        verdicts = self.verdicts([what for _, what in proposals], number)
+        verdict, tried = self.settled(tried + verdicts, number)
+        digits = [
+            (one.em, len(one.digits)) for (one, _), seen in zip(proposals, verdicts, strict=True)
+            if len(one.digits) > 1 or seen.is_digit is None or seen.is_digit >= RIVAL
+        ]  # fmt: skip
+        largest = max((em for em, _ in digits), default=0.0)
+        if sum(count for em, count in digits if em >= RIVAL_SIZE * largest) > 1:
             verdict = verdict._replace(problem="several")
+        if verdict.proposal is None and np.ptp(picture.grey) >= SOMETHING:
+            verdict = verdict._replace(problem=None)
         return verdict, tried
 
     def settled(self, tried: list[Verdict], number: int) -> tuple[Verdict, list[Verdict]]:
@@ -532,7 +540,7 @@ class Reader:
         reason = None
         if verdict.problem is not None:
             reason = REASONS[verdict.problem]
-        elif is_digit is not None and is_digit < self.network.least_is_digit:
+        elif verdict.proposal is None or (is_digit is not None and is_digit < self.network.least_is_digit):
             reason = NOT_A_DIGIT
         elif confidence < self.network.least_confidence:
             reason = UNSURE
