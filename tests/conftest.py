@@ -89,6 +89,22 @@ def small_run(tmp_path_factory: pytest.TempPathFactory, small_config: Config) ->
     return folder
 
 
+@pytest.fixture(scope="session")
+def few_scenes() -> Callable[[pytest.MonkeyPatch], None]:
+    """Has few characters drawn for training scenes, and these be small."""
+    from sumnist.data import pens, scenes
+
+    paths, digits = scenes.pen_paths()
+
+    def patched(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(scenes, "pen_paths", lambda: (paths[:100], digits[:100]))
+        patch.setattr(scenes, "DRAWN_DIGITS", 100)
+        patch.setattr(scenes, "SIZES", (((64, 96), 0.5), ((48, 64), 0.5)))
+        patch.setattr(pens, "SIGN_COUNTS", dict.fromkeys(pens.SIGN_COUNTS, 5))
+
+    return patched
+
+
 # The API.
 
 

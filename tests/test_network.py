@@ -1,5 +1,5 @@
 """The networks: one contract for every encoder × fusion, what is particular to each fusion, strips and cells of any
-width, their files, and their pictures."""
+width, pictures of any size, their files, and their pictures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import pickle
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -26,19 +26,22 @@ from torch import Tensor, nn
 from ctc_oracle import is_number_probability
 from sumnist.cli import main
 from sumnist.config import PRESETS, Config, preset
-from sumnist.data import cells, pens, strips
+from sumnist.data import cells, strips
 from sumnist.data.cells import PRIORS
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import as_image
 from sumnist.data.texts import CELL_CLASSES
+from sumnist.data.texts import CHARACTERS as FOUND
 from sumnist.errors import ConfigError, ExportError, ImageError, NumberError, RunError
 from sumnist.files import CELLS, CONFIG, NUMBERS, PRETRAINED, WEIGHTS
 from sumnist.inference.cells import CellReader
+from sumnist.inference.finder import Finder
 from sumnist.inference.numbers import EMISSIONS, IS_NUMBER, STRIP
 from sumnist.inference.onnx import with_checksum
 from sumnist.inference.reader import Reader
 from sumnist.model.checkpoint import save_config, save_network, save_tensors
 from sumnist.model.diagram import boxes_of, draw, draw_network
+from sumnist.model.finder_network import FIELDS, FinderNet
 from sumnist.model.fusion import BITS, ExactFusion, Heads, OriginalFusion, unsmoothed
 from sumnist.model.losses import joint_loss
 from sumnist.model.network import TwoInputNet, load_network
@@ -46,7 +49,7 @@ from sumnist.model.strip_network import CLASSES, CellNet, StripNet
 from sumnist.training.evaluate import evaluate_run
 from sumnist.training.export import DRAWN, export_run, in_half, to_onnx
 from sumnist.training.loop import train
-from sumnist.training.tasks import CellTask, NumberTask
+from sumnist.training.tasks import CellTask, FinderTask, NumberTask
 
 # Of two inputs.
 
@@ -318,7 +321,7 @@ def test_the_originals_number_is_one_scalar_in_disguise_and_its_fusion_is_comput
     assert all(torch.equal(one, other) for one, other in zip(plain, inside, strict=True))
 
 
-# Of strips and of cells.
+# Of strips, of cells and of pictures.
 
 
 WIDTHS = (1, 2, 3, 4, 5, 30, 64, 149, 150, 151)
@@ -330,7 +333,7 @@ CELL_WIDTHS = (30, 54, 78, 183)
 def nets() -> dict[str, Any]:
     """Networks whose normalisations shift and scale, as those of trained ones do: zeros do not stay zeros."""
     torch.manual_seed(0)
-    nets = {"numbers": StripNet(), "cells": CellNet()}
+    nets = {"numbers": StripNet(), "cells": CellNet(), "finder": FinderNet()}
     for net in nets.values():
         for layer in net.modules():
             if isinstance(layer, nn.BatchNorm2d):
@@ -353,8 +356,10 @@ def file(nets: dict[str, Any]) -> bytes:
 
 
 @torch.no_grad()
-def test_there_is_a_distribution_for_every_four_pixels_of_a_strip_and_for_every_cell(nets: dict[str, Any]) -> None:
-    net, cell_net = nets.values()
+def test_there_is_a_distribution_for_every_four_pixels_of_a_strip_and_for_every_cell_and_maps_of_a_picture(
+    nets: dict[str, Any],
+) -> None:
+    net, cell_net, finder_net = nets.values()
     for width in WIDTHS:
         emissions = net(torch.rand(2, 1, 32, width))
         assert emissions.shape == (2, -(-width // 4), CLASSES)
@@ -367,6 +372,9 @@ def test_there_is_a_distribution_for_every_four_pixels_of_a_strip_and_for_every_
     assert torch.allclose(cell_net([boxes, long]), torch.cat([cell_net(boxes), cell_net(long)]), atol=1e-5)
     with torch.autocast("cpu", torch.bfloat16):
         assert net(torch.rand(1, 1, 32, 40)).dtype == torch.float32
+        maps, ink = finder_net(torch.rand(2, 1, 48, 80))
+    assert (maps.shape, ink.shape) == ((2, len(FIELDS) + len(FOUND), 12, 20), (2, 1, 48, 80))
+    assert maps.dtype == ink.dtype == torch.float32
 
 
 @torch.no_grad()
@@ -406,6 +414,8 @@ def test_another_shape_is_an_error(nets: dict[str, Any], shape: tuple[int, ...])
     assert str(caught.value) == f"strip of shape {list(shape)}: expected [B, 1, 32, W]"
     with pytest.raises(ImageError, match=r"expected \[B, 1, 36, W\]"):
         nets["cells"](torch.zeros(shape))
+    with pytest.raises(ImageError, match=r"expected \[B, 1, H, W\], sides multiples of 16"):
+        nets["finder"](torch.zeros(shape))
 
 
 # On disk.
@@ -417,7 +427,9 @@ def test_a_saved_network_comes_back_and_networks_of_other_tasks_are_told_apart(
     for task, net in {**nets, "default": TwoInputNet()}.items():
         save_config(preset(task), tmp_path / task)
         save_network(net, tmp_path / task)
-    kinds: dict[str, Any] = {"numbers": StripNet, "cells": CellNet, "digits or addition": TwoInputNet}
+    kinds: dict[str, Any] = {
+        "numbers": StripNet, "cells": CellNet, "finder": FinderNet, "digits or addition": TwoInputNet,
+    }  # fmt: skip
     for task, net in nets.items():
         loaded, found, checksum = kinds[task].load(tmp_path / task)
         assert (found, len(checksum), loaded.training) == (preset(task), 64, False)
@@ -435,14 +447,19 @@ def test_a_saved_network_comes_back_and_networks_of_other_tasks_are_told_apart(
 # ONNX.
 
 
-@pytest.mark.parametrize("task", [pytest.param("numbers", marks=pytest.mark.long), "cells"])
+@pytest.mark.parametrize(
+    "task", [*(pytest.param(name, marks=pytest.mark.long) for name in ("numbers", "finder")), "cells"]
+)
 def test_a_network_that_rounding_changes_is_not_exported(
-    task: str, nets: dict[str, Any], idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    task: str, nets: dict[str, Any], idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    few_scenes: Callable[[pytest.MonkeyPatch], None],
+) -> None:  # fmt: skip
+    few_scenes(monkeypatch)
     other = type(nets[task])().eval()
-    nn.init.constant_((other.character if task == "numbers" else other.kind).bias[:3], 2.0)
+    last = other.get_submodule({"numbers": "character", "cells": "kind", "finder": "said.1"}[task])
+    nn.init.constant_(last.bias[:3], 2.0)
     monkeypatch.setattr("sumnist.training.export.in_half", lambda net: other)
-    monkeypatch.setitem(DRAWN, StripNet if task == "numbers" else CellNet, 100)
+    monkeypatch.setattr("sumnist.training.export.DRAWN", dict.fromkeys(DRAWN, 100))
     save_network(nets[task], tmp_path)
     save_config(preset(task, data_dir=idx_folder), tmp_path)
     with pytest.raises(ExportError, match="half precision"):
@@ -473,15 +490,19 @@ def test_onnx_gives_what_torch_gives_for_any_width_and_number_of_strips(nets: di
 
 
 @pytest.fixture
-def trained(idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+def trained(
+    idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_scenes: Callable[[pytest.MonkeyPatch], None]
+) -> Callable[[str], Path]:
     """The run of a training of a second of a task."""
+    few_scenes(monkeypatch)
     for module in (strips, cells):
         monkeypatch.setattr(module, "DRAWN_DIGITS", 100)
-    monkeypatch.setitem(DRAWN, StripNet, 200)
-    monkeypatch.setattr(pens, "SIGN_COUNTS", dict.fromkeys(pens.SIGN_COUNTS, 5))
-    for task in (NumberTask, CellTask):
+    for net in (StripNet, FinderNet):
+        monkeypatch.setitem(DRAWN, net, 200)
+    for task in (NumberTask, CellTask, FinderTask):
         monkeypatch.setattr(task, "held_batches", (2, 8, 1))
-    monkeypatch.setattr(CellTask, "held_drawn", 100)
+    for small in (CellTask, FinderTask):
+        monkeypatch.setattr(small, "held_drawn", 100)
 
     def run(task: str) -> Path:
         config = preset(task, data_dir=idx_folder, validation=200, epochs=1, strips=24, batch_size=8, device="cpu")
@@ -533,7 +554,33 @@ def test_a_run_on_cells_is_exported(trained: Callable[[str], Path], capsys: Any)
         with torch.no_grad():
             assert np.allclose(reader.posteriors(images.numpy()), in_half(net)(images), atol=1e-5)
     assert main(["export", str(run), "--int8"]) != 0
-    assert "--int8: of networks of --task digits or numbers" in capsys.readouterr().err
+    assert "--int8: of networks of --task digits, numbers or finder" in capsys.readouterr().err
+
+
+def test_a_run_on_scenes_is_exported_in_half_precision_and_in_8_bits(
+    trained: Callable[[str], Path], capsys: Any
+) -> None:
+    run = trained("finder")
+    assert main(["export", str(run)]) == 0
+    assert "scenes" in capsys.readouterr().out
+    net, _, checksum = FinderNet.load(run)
+    finder = Finder(run / "model.onnx")
+    assert (finder.metadata["weights"], finder.metadata["characters"]) == (checksum, FOUND)
+    rounded = in_half(net)
+    for shape in ((1, 16, 16), (3, 48, 80), (2, 160, 32)):
+        picture = torch.rand(shape)
+        with torch.no_grad():
+            expected = rounded(picture[:, None])
+        assert all(map(partial(np.allclose, atol=1e-4), finder.answer(picture.numpy()), expected))
+    assert finder(np.ones((300, 500), np.float32))[0] is not None
+    assert main(["export", str(run), "--int8"]) == 0
+    said = capsys.readouterr().out
+    assert [line.split()[0] for line in said.splitlines()[1:]] == ["fp16", "int8"]
+    small = Finder(run / "model.int8.onnx")
+    assert (run / "model.int8.onnx").stat().st_size < 0.7 * (run / "model.onnx").stat().st_size
+    assert small.metadata | {"sha256": ""} == finder.metadata | {"sha256": ""}
+    maps, other = (one.answer(picture.numpy())[0] for one in (finder, small))
+    assert np.corrcoef(maps.ravel(), other.ravel())[0, 1] > 0.95
 
 
 @pytest.mark.parametrize("key", ["classes", "box_prior", "strip_prior"])
@@ -594,7 +641,7 @@ def test_clean_boxes_of_test_digits_are_read_and_blank_paper_is_empty(reader: Ce
 
 SVG = "{http://www.w3.org/2000/svg}"
 CONFIGS = {
-    **{name: config for name, config in PRESETS.items() if config.task not in ("numbers", "cells")},
+    **{name: config for name, config in PRESETS.items() if config.task not in ("numbers", "cells", "finder")},
     "default, concat": preset("default", fusion="concat"),
     "fast, concat, scalar": preset("fast", fusion="concat", number_encoding="scalar"),
     "tiny, concat": preset("tiny", fusion="concat"),

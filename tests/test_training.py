@@ -30,7 +30,7 @@ from conftest import write_idx
 from ctc_oracle import log_prob
 from sumnist.cli import main
 from sumnist.config import Config, preset
-from sumnist.data import cells, pens, strips, texts
+from sumnist.data import cells, strips, texts
 from sumnist.data.mnist import FILES, load_mnist
 from sumnist.data.pairs import PairBatches
 from sumnist.data.sampling import hold_out
@@ -51,7 +51,17 @@ from sumnist.training.evaluate import compare_runs, evaluate_run, evaluate_sums
 from sumnist.training.export import export_run
 from sumnist.training.folder import Learner
 from sumnist.training.loop import Muon, build_optimizer, learning_rate, move_average, orthogonal, train, training_step
-from sumnist.training.tasks import TASKS, AdditionTask, CellTask, DigitTask, Loss, NumberTask, Tally
+from sumnist.training.tasks import (
+    TASKS,
+    AdditionTask,
+    CellTask,
+    Composed,
+    DigitTask,
+    FinderTask,
+    Loss,
+    NumberTask,
+    Tally,
+)  # fmt: skip
 
 # The loop.
 
@@ -452,14 +462,15 @@ FIVE = Path(__file__).resolve().parent.parent / "examples/five.png"
 
 
 @pytest.fixture(autouse=True)
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
+def few(monkeypatch: pytest.MonkeyPatch, few_scenes: Callable[[pytest.MonkeyPatch], None]) -> None:
     """Few characters to compose of, and few batches to measure on."""
+    few_scenes(monkeypatch)
     monkeypatch.setattr(strips, "DRAWN_DIGITS", 100)
     monkeypatch.setattr(cells, "DRAWN_DIGITS", 100)
-    monkeypatch.setattr(pens, "SIGN_COUNTS", dict.fromkeys(pens.SIGN_COUNTS, 5))
     monkeypatch.setattr(NumberTask, "held_batches", (2, 8, 1))
-    monkeypatch.setattr(CellTask, "held_batches", (2, 16, 1))
-    monkeypatch.setattr(CellTask, "held_drawn", 100)
+    for task in (CellTask, FinderTask):
+        monkeypatch.setattr(task, "held_batches", (2, 16, 1))
+        monkeypatch.setattr(task, "held_drawn", 100)
 
 
 @pytest.fixture
@@ -483,7 +494,7 @@ def config(config_of: Callable[[str], Config]) -> Config:
 # What all tasks have in common.
 
 
-@pytest.mark.parametrize("task", ["numbers", "cells"])
+@pytest.mark.parametrize("task", ["numbers", "cells", "finder"])
 def test_a_run_that_was_stopped_comes_to_the_weights_that_it_would_have_had(
     task: str, config_of: Callable[[str], Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -499,11 +510,15 @@ def test_a_run_that_was_stopped_comes_to_the_weights_that_it_would_have_had(
     assert isinstance(train(config, tmp_path / "run", resume=True).net, TASKS[task].network)
 
 
-@pytest.mark.parametrize("kind", [NumberTask, CellTask])
+@pytest.mark.parametrize(
+    ("kind", "name", "strengths", "wanted"),
+    [(NumberTask, "numbers", (0.5, 0.75), "a strip"), (CellTask, "cells", (1.0, 1.0), "two cells"),
+     (FinderTask, "finder", (0.7, 0.75), "two scenes")],
+)  # fmt: skip
 def test_the_batches_of_an_epoch_are_new_ones_and_processes_share_them(
-    kind: type[NumberTask | CellTask], config_of: Callable[[str], Config]
+    kind: type[Composed], name: str, strengths: tuple[float, float], wanted: str, config_of: Callable[[str], Config]
 ) -> None:
-    config = config_of("numbers" if kind is NumberTask else "cells")
+    config = config_of(name)
 
     def images(team: ProcessGroup, epoch: int) -> list[torch.Tensor]:
         task = kind(config, CPU, team)
@@ -517,10 +532,8 @@ def test_the_batches_of_an_epoch_are_new_ones_and_processes_share_them(
         assert not any(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     task = kind(config, CPU, ProcessGroup())
     task.batches = SimpleNamespace(batch=lambda step, size, strength: (step, size, strength))
-    for intensity, strength in ((0.1, 0.5), (0.75, 0.75)):  # cells are disturbed fully
-        least = strength if kind is NumberTask else 1.0
-        assert list(task.epoch(2, intensity)) == [(step, 8, least) for step in (6, 7, 8)]
-    wanted = "a strip" if kind is NumberTask else "two cells"
+    for intensity, strength in zip((0.1, 0.75), strengths, strict=True):  # cells are disturbed fully
+        assert list(task.epoch(2, intensity)) == [(step, 8, strength) for step in (6, 7, 8)]
     with pytest.raises(ConfigError, match=f"--batch-size 8: expected at least {wanted} for each process"):
         kind(config, CPU, ProcessGroup(0, 9))
 
@@ -530,6 +543,8 @@ SAID = {
                 "on the training strips as they came by: numbers {train_number:.2%}\n"),
     "cells": ("on cells of held-out images: boxes {validation_box:.2%}, strips {validation_strip:.2%}\n",
               "on the training cells as they came by: {train_cell:.2%}\n"),
+    "finder": ("on scenes of held-out images: characters found {validation_found:.2%}, right {validation_kind:.2%}\n",
+               "on the training scenes as they came by: characters right {train_kind:.2%}\n"),
     "addition": ("on the held-out images: digit {validation_digit:.2%}, sum {validation_sum:.2%}\n",
                  "on the training images as they came by: digit {train_digit:.2%}, sum {train_sum:.2%}\n"),
 }  # fmt: skip

@@ -121,7 +121,7 @@ def export_run(run_folder: str | Path, out: str | Path | None = None, int8: bool
         settle_if_free(Path(run_folder))
     kind = TASKS[load_config(run_folder).task].network
     if int8 and kind is CellNet:
-        raise ConfigError("--int8: of networks of --task digits or numbers; leave the flag out")
+        raise ConfigError("--int8: of networks of --task digits, numbers or finder; leave the flag out")
     net, config, checksum = kind.load(run_folder)
     facts = metadata_of(net) | {names.WEIGHTS_CHECKSUM: checksum}
     if kind is TwoInputNet:
