@@ -269,7 +269,7 @@ def test_everything_can_be_done_by_keyboard(page: Page) -> None:
 
 @pytest.mark.parametrize("page", [{"viewport": {"width": 320, "height": 640}}], indirect=True)
 def test_on_the_narrowest_phone_no_task_sticks_out_and_what_is_touched_is_large_enough(page: Page) -> None:
-    for task in ("One digit", "A number", "A sum", "A sheet"):
+    for task in ("One digit", "A number", "A sum", "A picture", "A sheet"):
         choose(page, task)
         if task in ("One digit", "A number"):
             page.evaluate("scrollTo(0, 0)")
@@ -395,7 +395,8 @@ def test_the_dice_gives_another_number_and_each_task_has_an_address(page: Page) 
         numbers.append(page.locator("#number").input_value())
     assert all(before != after for before, after in pairwise(numbers))
     assert set(numbers) <= set("0123456789")
-    for name, address in (("number", "a-number"), ("sum", "a-sum"), ("sheet", "a-sheet"), ("digit", "one-digit")):
+    tasks = {"number": "a-number", "sum": "a-sum", "picture": "a-picture", "sheet": "a-sheet", "digit": "one-digit"}
+    for name, address in tasks.items():
         page.locator(f"input[value={name}]").check()
         expect(page).to_have_url(re.compile(f"#{address}$"))
     page.goto(page.url.replace("#one-digit", "#a-number"))

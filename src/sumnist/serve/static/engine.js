@@ -10,14 +10,14 @@ export const photographs = true;
 export const docs = { how: "about#how", study: "about#study", arithmetic: "about#sums", sheets: "about#sheets", api: "docs" };
 
 const SLOW = 20_000; // milliseconds after which an answer is not waited for any longer
-const PATHS = { digit: "v1/read?image=true&beside=true", number: "v1/read-number" };
+const PATHS = { digit: "v1/read?image=true&beside=true", number: "v1/read-number", find: "v1/find" };
 const MORE = ["inside", "evidence"]; // what a question about a digit may ask for besides
 
 /**
  * The answer to a question: a `reading`, or a `problem` with a title and a detail, and how many seconds to `wait` before
- * asking again. The question says of what `kind` it is, "digit" or "number"; it has a `picture` (a function that gives
- * a file, now or later), maybe its `pixels` (one that gives them at once, or null), the other `fields` of the request,
- * and whether `inside` and `evidence` are wanted.
+ * asking again. The question says of what `kind` it is, "digit", "number", or "find", all numbers on a picture; it has
+ * a `picture` (a function that gives a file, now or later), maybe its `pixels` (one that gives them at once, or null),
+ * the other `fields` of the request, and whether `inside` and `evidence` are wanted.
  */
 export async function answerTo({ kind, picture, pixels, fields, ...wanted }, signal) {
   try {
@@ -27,7 +27,7 @@ export async function answerTo({ kind, picture, pixels, fields, ...wanted }, sig
     const flags = MORE.filter((name) => wanted[name]).map((name) => `&${name}=true`);
     const limit = AbortSignal.any([signal, AbortSignal.timeout(SLOW)]);
     const response = await fetch(PATHS[kind] + flags.join(""), { method: "POST", headers, body, signal: limit });
-    return response.ok ? { reading: await response.json() } : { problem: await problemIn(response) };
+    return response.ok ? { reading: await response.json() } : { problem: await problemIn(response, kind) };
   } catch (error) {
     return { problem: error.name === "TimeoutError" ? SLOW_SERVER : UNREACHABLE };
   }
@@ -52,9 +52,13 @@ const UNREACHABLE = {
   detail: "Is it still running, and this device connected to it?",
 };
 
+const SLOW_PICTURE = { title: "There is too much on this picture.", detail: "Crop it to fewer numbers." };
+
 /** The problem in a response, by RFC 9457 if it is one, and after how many seconds to ask again (0: not at all). */
-async function problemIn(response) {
-  const { title = `The server answered ${response.status}`, detail = "" } = await response.json().catch(() => ({}));
+async function problemIn(response, kind) {
+  const problem = await response.json().catch(() => ({}));
+  const { type = "", title = `The server answered ${response.status}`, detail = "" } = problem;
+  if (kind === "find" && type.endsWith(":reading-timeout")) return { ...SLOW_PICTURE, wait: 0 }; // it would be again
   const wait = response.status === 503 ? Number(response.headers.get("retry-after")) || 1 : 0;
   return { title: `${title}.`, detail: wait ? `Trying again in ${wait} s.` : sentence(detail), wait };
 }

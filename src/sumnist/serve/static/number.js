@@ -1,5 +1,6 @@
 // A number of any length: how it is asked for, and how its reading looks.
 
+import { exact, plus } from "./decimals.js";
 import { figure, numberWords, percent } from "./words.js";
 
 const SHOWN = 5; // candidates
@@ -33,7 +34,7 @@ export class NumberOfDigits {
 
   /** The headline: the number and the sum. */
   answer({ candidates: [best] }, number) {
-    return best ? [exact(best), plus(exact(best), number ?? 0)] : [null, null];
+    return best ? [exact(best), plus(exact(best), String(number ?? 0))] : [null, null];
   }
 
   /** The probability that there is one, in words and as a number. */
@@ -50,7 +51,7 @@ export class NumberOfDigits {
   draw(reading, number = null) {
     const rows = (reading?.candidates ?? []).map((one) => ({
       value: figure(exact(one)),
-      sum: number === null ? "?" : figure(plus(exact(one), number)),
+      sum: number === null ? "?" : figure(plus(exact(one), String(number))),
       share: one.probability,
     }));
     if (reading) rows.push({ value: "others", sum: "others", share: reading.other, rest: true });
@@ -75,20 +76,6 @@ export class NumberOfDigits {
     const places = known ? reading.places.map((place) => place.map((x) => this.#pad.place(x, 0).x)) : [];
     marks.replaceChildren(...places.map(([start, end], i) => mark(reading.text[i], start, end)));
   }
-}
-
-/** The value of a candidate in full: JSON's numbers lose digits in JavaScript. */
-function exact({ value, text }) {
-  return typeof value === "string" ? value : String(BigInt(text.replace(/\D/g, "")));
-}
-
-/** A value in decimal notation and a whole number, added exactly. */
-function plus(value, number) {
-  const [whole, decimals = ""] = value.split(".");
-  const sum = BigInt(whole + decimals) + BigInt(number) * 10n ** BigInt(decimals.length);
-  if (!decimals) return String(sum);
-  const digits = String(sum < 0n ? -sum : sum).padStart(decimals.length + 1, "0");
-  return `${sum < 0n ? "-" : ""}${digits.slice(0, -decimals.length)}.${digits.slice(-decimals.length)}`;
 }
 
 /** A row of the table: bar and number, share, sum and bar. */

@@ -12,8 +12,14 @@ import { figure, percent, sentence } from "./words.js";
 const PAUSE = 60; // milliseconds between questions in the middle of a stroke
 const QUIET = 600; // milliseconds without a new answer after which screen readers announce it
 const UNKNOWN = "?";
-const ADDRESSES = { digit: "#one-digit", number: "#a-number", sum: "#a-sum", sheet: "#a-sheet" }; // none is an element's
-const ROOMS = { sum: () => import("./sums.js"), sheet: () => import("./sheet.js") }; // tasks that are pages of their own
+const ADDRESSES = {
+  digit: "#one-digit", number: "#a-number", sum: "#a-sum", picture: "#a-picture", sheet: "#a-sheet",
+}; // none is an element's
+const ROOMS = {
+  sum: () => import("./sums.js"),
+  picture: () => import("./picture.js"),
+  sheet: () => import("./sheet.js"),
+}; // tasks that are pages of their own
 
 const at = Object.fromEntries([...document.querySelectorAll("[id]")].map((element) => [element.id, element]));
 const asker = new Asker(show);
@@ -132,6 +138,7 @@ function show(asked, { reading, problem }) {
   else showReading(asked, reading, "refused", settled ? task.words(reading, uploaded) : ["Reading as you draw …", ""]);
   showHow(uploaded && reading?.how);
   at["as-number"].hidden = !(settled && reading?.reason === "several digits");
+  at["as-picture"].hidden = !(uploaded && reading?.reason === "several numbers");
   if (!reading || task !== tasks.digit) return;
   if (reading.inside) inside.draw(reading); // in the middle of a stroke
   if (!settled) return;
@@ -174,7 +181,7 @@ function write(state, [verdict, hint], digit = UNKNOWN, sum = UNKNOWN) {
   at.verdict.textContent = verdict;
   at.hint.textContent = hint;
   at.again.hidden = state !== "problem";
-  at["as-number"].hidden = true; // until it is known to be one
+  at["as-number"].hidden = at["as-picture"].hidden = true; // until it is known to be one
   fit();
   clearTimeout(quiet);
   const equation = sum === UNKNOWN ? `${digit}. ` : `${digit} + ${at.number.value} = ${sum}. `;
@@ -202,6 +209,10 @@ at.undo.addEventListener("click", () => pad.undo());
 at.clear.addEventListener("click", () => pad.clear());
 at.again.addEventListener("click", () => ask());
 at["as-number"].addEventListener("click", () => (location.hash = ADDRESSES.number));
+at["as-picture"].addEventListener("click", async () => {
+  location.hash = ADDRESSES.picture;
+  find(await pad.file());
+});
 for (const list of [at.ink, at.decimal]) list.addEventListener("change", () => ask());
 for (const name of document.getElementsByName("task")) {
   name.addEventListener("change", () => (location.hash = ADDRESSES[name.value]));
@@ -232,7 +243,16 @@ addEventListener("drop", (event) => {
 });
 
 function take([file]) {
-  if (file && !at.main.hidden) pad.show(file);
+  if (!file) return;
+  if (!at.main.hidden) pad.show(file);
+  else if (!at["picture-task"].hidden) find(file);
+}
+
+/** Find all numbers on a picture. */
+async function find(file) {
+  const { mount, show } = await ROOMS.picture();
+  mount(at["picture-task"]);
+  show(file);
 }
 
 addEventListener("keydown", (event) => {

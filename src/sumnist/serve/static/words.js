@@ -11,6 +11,7 @@ const OF_DIGITS = {
 const OF_NUMBERS = {
   blank: ["There is nothing to read.", "Write a number."],
   "not a number": ["This does not look like a number.", "Write digits, on one line."],
+  "several numbers": ["There are several numbers.", "Leave one, or choose “A picture”."],
   "another number of digits": ["There seem to be no digits.", "Write some, on one line."],
 };
 
@@ -78,6 +79,7 @@ function named({ name, share }) {
   return `${name} (${percent(share)})`;
 }
 
-function capital(text) {
+/** A text with a capital. */
+export function capital(text) {
   return `${text[0].toUpperCase()}${text.slice(1)}`;
 }

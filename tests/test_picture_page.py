@@ -1,0 +1,347 @@
+"""The page finds every number on a picture: outlines, the list and the sum, corrections, and what can go wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
+
+from build import PAGE
+from compare import in_node, modules
+from drawings import encoded
+from example_page import PLACES
+from example_page import page as example
+from page_checks import (
+    READ_NUMBER,
+    STILL,
+    choose,
+    expect_nobody_hindered_anywhere,
+    give,
+    number_reading,
+    problem,
+    white,
+)  # fmt: skip
+from sumnist.arithmetic.values import Value, plain
+from sumnist.inference.ctc import Candidate
+from sumnist.inference.numbers import DATE, UNSURE, FoundNumber
+from sumnist.inference.page import column_of
+
+ROOM, FIND = "#picture-task", "**/v1/find"
+OUTLINES, LABELS = "#picture-task svg .edge", "#picture-task .frame span"
+Corners = Sequence[tuple[float, float]]
+
+
+def box(left: float, top: float, right: float, bottom: float) -> Corners:
+    return (left, top), (right, top), (right, bottom), (left, bottom)
+
+
+def number(
+    shares: dict[str, float], corners: Corners, reason: str | None = None, written: str | None = None
+) -> FoundNumber:
+    """A number that was found, with the probabilities of what it may be."""
+    values: list[Value] = [Decimal(text) if "." in text else int(text) for text in shares]
+    several = tuple(
+        Candidate(text, value, share) for (text, share), value in zip(shares.items(), values, strict=True)
+    )  # fmt: skip
+    text, share = next(iter(shares.items()))
+    return FoundNumber(
+        text, values[0], share, several, 1 - math.fsum(shares.values()), reason is None, reason, 1.0, (), (0, 9, 0, 9),
+        "dark ink, found", None, tuple(corners), 0.0, text if written is None else written,
+    )  # fmt: skip
+
+
+UPPER, LOWER = (box(*place) for place in PLACES)
+DOUBTED = number({"1480": 0.75, "8480": 0.2}, UPPER, UNSURE)
+AMOUNT = number({"12.50": 0.98, "17.50": 0.01}, LOWER)
+DAY = number({"3524": 0.9}, LOWER, DATE, "3.5.24")
+
+
+def finding(page: Page, *numbers: FoundNumber) -> None:
+    """Go to the task, and have these numbers found on every picture; then show one."""
+    body = {"width": 640, "height": 420, "numbers": [one.as_dict() for one in numbers]}
+    page.route(FIND, lambda route: route.fulfill(json=body))
+    choose(page, "A picture")
+    show(page)
+
+
+def show(page: Page, picture: bytes | None = None) -> None:
+    content = encoded(example()) if picture is None else picture
+    page.set_input_files("#picture-file", {"name": "page.png", "mimeType": "image/png", "buffer": content})
+
+
+def part(page: Page, name: str) -> Locator:
+    return page.locator(f"{ROOM} [data-part={name}]")
+
+
+def rows(page: Page) -> Locator:
+    return part(page, "list").get_by_role("button")
+
+
+def readings(page: Page) -> list[str]:
+    """What stands beside the outlines."""
+    return page.locator(LABELS).all_inner_texts()
+
+
+def boxes(page: Page, selector: str) -> list[list[float]]:
+    """Where elements are on the screen: left, top, right and bottom."""
+    found: list[list[float]] = page.locator(selector).evaluate_all(
+        """all => all.map((one) => one.getBoundingClientRect()).map(
+          ({ left, top, right, bottom }) => [left, top, right, bottom])"""
+    )
+    return found
+
+
+# Found.
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", [{"viewport": {"width": wide, "height": 800}} for wide in (1280, 390)], indirect=True)
+def test_two_numbers_on_a_picture_are_outlined_where_they_are(page: Page) -> None:
+    choose(page, "A picture")
+    show(page)
+    expect(page.locator(OUTLINES).first).to_be_attached()
+    assert rows(page).count() == page.locator(OUTLINES).count() >= 2
+    frame = page.locator(f"{ROOM} .frame canvas").bounding_box()
+    assert frame is not None
+    scale = frame["width"] / 640
+    assert frame["height"] == pytest.approx(420 * scale, abs=1)
+    middles = [
+        (((left + right) / 2 - frame["x"]) / scale, ((top + bottom) / 2 - frame["y"]) / scale)
+        for left, top, right, bottom in boxes(page, OUTLINES)
+    ]
+    for left, top, right, bottom in PLACES:
+        assert any(left < x < right and top < y < bottom for x, y in middles)
+
+
+@pytest.mark.browser
+def test_a_picture_is_dropped_or_pasted_an_example_is_tried_and_clearing_forgets_it(page: Page) -> None:
+    choose(page, "A picture")
+    for event in ("drop", "paste"):
+        give(page, event, "page.png", encoded(example()))
+        expect(rows(page).first).to_be_visible()
+        page.get_by_role("button", name="Clear", exact=True).locator("visible=true").click()
+        expect(rows(page)).to_have_count(0)
+        expect(part(page, "stage")).to_be_hidden()
+        expect(part(page, "verdict")).to_have_text("Show a picture of numbers.")
+    page.get_by_role("button", name="Try an example").click()
+    expect(rows(page).nth(9)).to_be_visible()
+    assert page.evaluate("localStorage.length + sessionStorage.length") == 0
+
+
+@pytest.mark.browser
+def test_readings_stand_beside_their_numbers_and_cover_neither_them_nor_each_other(page: Page) -> None:
+    turned = [(320 + 60 * x - 20 * y, 300 + 60 * x + 20 * y) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    corners = [box(x, y, x + 70, y + 30) for x in (60, 160) for y in (40, 90, 140)]
+    finding(page, *(number({"123456": 0.999}, one) for one in (*corners, turned)))
+    expect(rows(page)).to_have_count(7)
+    outlines, labels = boxes(page, OUTLINES), boxes(page, LABELS)
+    assert page.locator(f"{ROOM} .frame .hid").count() == 0
+    for place, (left, top, right, bottom) in enumerate(labels):
+        for other in outlines[:6] + labels[:place]:
+            assert min(right, other[2]) <= max(left, other[0]) or min(bottom, other[3]) <= max(top, other[1])
+
+
+# The sum, and what a person says.
+
+
+@pytest.mark.browser
+def test_a_correction_changes_outline_list_and_sum_and_a_number_that_is_left_out_is_not_added(page: Page) -> None:
+    finding(page, DOUBTED, AMOUNT)
+    expect(part(page, "verdict")).to_have_text("2 numbers, 1 in doubt.")
+    expect(part(page, "value")).to_have_text("1492.50")
+    expect(part(page, "sureness")).to_have_text("73.5\u00a0% sure; if not, 8492.50 (19.6\u00a0%).")
+    assert readings(page) == ["1480?", "12.50"]
+    expect(rows(page).first).to_have_text(re.compile(r"1480\s*75\.0\u00a0%\s*or 8480 \(20\.0\u00a0%\)"))
+    page.get_by_role("button", name="Look at what is in doubt").click()
+    expect(part(page, "title")).to_have_text("Number 1")
+    page.get_by_role("button", name="8480 20.0 %", exact=True).click()
+    expect(part(page, "card")).to_be_hidden()
+    expect(part(page, "value")).to_have_text("8492.50")
+    assert readings(page) == ["8480", "12.50"]
+    expect(page.locator(f"{ROOM} svg g").first).to_have_attribute("data-state", "good")
+    expect(rows(page).first).to_have_text(re.compile(r"8480\s*Read as 1480"))
+    place = page.locator(OUTLINES).nth(1).bounding_box()
+    assert place is not None
+    page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+    page.get_by_role("textbox", name="It is").fill("−0.5")
+    expect(part(page, "value")).to_have_text("8479.5")
+    page.get_by_role("textbox", name="It is").fill("twelve")
+    expect(part(page, "wrong")).to_have_text("This is no number, such as 1480, −3 or 12.50.")
+    page.get_by_label("Add it to the sum").uncheck()
+    page.get_by_role("textbox", name="It is").fill("")
+    page.get_by_role("button", name="Done").click()
+    expect(part(page, "value")).to_have_text("8480")
+    expect(part(page, "sureness")).to_have_text(re.compile("One is left out.$"))
+    expect(rows(page).nth(1)).to_have_text(re.compile("−0.5\\s*Left out"))
+    rows(page).nth(1).click()
+    page.get_by_role("button", name="As it was read").click()
+    expect(part(page, "value")).to_have_text("8492.50")
+
+
+@pytest.mark.browser
+def test_what_is_no_number_is_left_out_and_says_so_until_somebody_says_what_it_is(page: Page) -> None:
+    finding(page, number({"7": 0.999}, UPPER), DAY)
+    expect(part(page, "value")).to_have_text("7")
+    assert readings(page) == ["7", "a date"]
+    expect(rows(page).nth(1)).to_have_text(re.compile(r"3\.5\.24\s*A date: left out"))
+    rows(page).nth(1).click()
+    expect(part(page, "why")).to_have_text("A date (3.5.24): a whole or decimal number was expected.")
+    page.get_by_role("textbox", name="It is").fill("35")
+    page.keyboard.press("Enter")
+    expect(part(page, "value")).to_have_text("42")
+    assert readings(page) == ["7", "35"]
+
+
+@pytest.mark.browser
+def test_the_last_number_is_taken_for_the_total_of_the_others_at_a_click(page: Page) -> None:
+    places = {"5": 20, "7": 90, "12": 160}
+    finding(page, *(number({text: 0.999}, box(20, top, 90, top + 30)) for text, top in places.items()))
+    expect(part(page, "value")).to_have_text("24")
+    page.get_by_role("button", name="It is their total").click()
+    expect(part(page, "value")).to_have_text("12")
+    expect(part(page, "last")).to_be_hidden()
+
+
+@pytest.mark.browser
+def test_numbers_are_corrected_by_keyboard(page: Page) -> None:
+    finding(page, DOUBTED, AMOUNT)
+    rows(page).first.focus()
+    expect(page.locator(f"{ROOM} svg g.pointed")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(part(page, "card")).to_be_visible()
+    expect(page.get_by_role("button", name="1480 75.0 %", exact=True)).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(part(page, "card")).to_be_hidden()
+    expect(rows(page).first).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    for _ in range(2):
+        page.keyboard.press("Tab")
+    expect(page.get_by_role("textbox", name="It is")).to_be_focused()
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type("20")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Add it to the sum")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(rows(page).nth(1)).to_be_focused()
+    expect(part(page, "value")).to_have_text("1500")
+    expect(part(page, "announcement")).to_have_text(re.compile("^2 numbers, 1 in doubt. Their sum is 1500, 75.0"))
+
+
+# No numbers, many, and no answer.
+
+
+@pytest.mark.browser
+def test_a_blank_picture_one_that_is_too_large_and_a_server_that_is_gone_are_told_in_a_sentence(page: Page) -> None:
+    choose(page, "A picture")
+    show(page, white())
+    expect(part(page, "verdict")).to_have_text("No number was found on this picture.")
+    stream = BytesIO()
+    Image.new("1", (9000, 8000), 1).save(stream, "PNG")
+    show(page, stream.getvalue())
+    expect(part(page, "verdict")).to_have_text("The picture has too many pixels.")
+    show(page, b"twelve and seven")
+    expect(part(page, "verdict")).to_have_text("Not a picture of a format that is read here.")
+    late = problem("The reading took too long", "", 503) | {"type": "urn:sumnist:problem:reading-timeout"}
+    page.route(FIND, lambda route: route.fulfill(status=503, body=json.dumps(late)))
+    show(page)
+    expect(part(page, "verdict")).to_have_text("There is too much on this picture.")
+    page.route(FIND, lambda route: route.abort())
+    show(page)
+    expect(part(page, "verdict")).to_have_text("The server cannot be reached.")
+    page.unroute(FIND)
+    page.locator(f"{ROOM} [data-part=again]").click()
+    expect(rows(page).first).to_be_visible()
+
+
+@pytest.mark.browser
+def test_several_hundred_numbers_are_listed_and_added_up(page: Page) -> None:
+    places = [(30 + 30 * (i % 20), 10 + 20 * (i // 20)) for i in range(400)]
+    corners = [box(x, y, x + 25, y + 15) for x, y in places]
+    finding(page, *(number({f"{i}": 0.998, f"{i + 1000}": 0.001}, one) for i, one in enumerate(corners)))
+    expect(part(page, "verdict")).to_have_text("400 numbers.")
+    expect(part(page, "value")).to_have_text(str(sum(range(400))))
+    expect(part(page, "sum")).to_be_in_viewport()
+    rows(page).nth(399).click()
+    expect(part(page, "title")).to_have_text("Number 400")
+
+
+@pytest.mark.browser
+def test_a_number_beside_others_leads_to_all_of_them(page: Page) -> None:
+    several = number_reading({"1480": 0.9}, "several numbers")
+    page.route(READ_NUMBER, lambda route: route.fulfill(json=several))
+    choose(page, "A number")
+    give(page, "drop", "page.png", encoded(example()))
+    page.get_by_role("button", name="Find them all").click()
+    expect(rows(page).first).to_be_visible()
+    expect(page.get_by_role("radio", name="A picture")).to_be_checked()
+
+
+# In everybody's hands.
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", [STILL], indirect=True)
+def test_axe_finds_nothing_in_the_way_of_anybody(page: Page) -> None:
+    choose(page, "A picture")
+    expect_nobody_hindered_anywhere(page)
+    finding(page, DOUBTED, DAY)
+    expect(rows(page)).to_have_count(2)
+    expect_nobody_hindered_anywhere(page)
+    rows(page).first.click()
+    expect(part(page, "card")).to_be_visible()
+    expect_nobody_hindered_anywhere(page)
+
+
+# Arithmetic.
+
+
+def added(numbers: Sequence[FoundNumber]) -> dict[str, float]:
+    """The sums of the page, in Node."""
+    for name in ("additions.js", "column.js", "decimals.js"):
+        (modules() / name).write_bytes((PAGE / name).read_bytes())
+    program = 'const { added, sharesOf } = await import("./column.js"); return added(given.map(sharesOf));'
+    return {one["value"]: one["share"] for one in in_node(program, [one.as_dict() for one in numbers])}
+
+
+def test_sums_are_those_of_the_package_to_the_last_decimal() -> None:
+    random = np.random.default_rng(7)
+    for _ in range(5):
+        numbers = []
+        for _ in range(int(random.integers(1, 6))):
+            digits = random.integers(-(10**5), 10**5, 4).tolist()
+            texts = {str(Decimal(value).scaleb(-int(random.integers(0, 4)))): 0.0 for value in digits}
+            shares = random.dirichlet(np.ones(len(texts) + 1)).tolist()
+            numbers.append(number(dict(zip(texts, shares, strict=False)), UPPER))
+        column = column_of(numbers)
+        assert column is not None
+        expected = {Decimal(str(plain(value))): share for value, share in column.sum.probabilities.items()}
+        assert {Decimal(value): share for value, share in added(numbers).items()} == pytest.approx(expected)
+
+
+def test_a_number_longer_than_those_of_javascript_keeps_its_digits() -> None:
+    long = "90071992547409931234567"
+    assert added([number({long: 1.0}, UPPER), number({"-0.01": 1.0}, LOWER)]) == {"90071992547409931234566.99": 1}
+
+
+TYPED: dict[str, Any] = {
+    "1480": "1480", "−3": "-3", "- 3": "-3", "12.50": "12.50", "12,5": "12.5", "1,480": "1480",
+    "1,234,567.5": "1234567.5", "1'234": "1234", "1 234": "1234", "1.480": "1.480", "0,125": "0.125",
+    "+7": "7", "007": "7", "": None, "x": None, "1.2.3": None, "--1": None, ".5": None, "1,23,456": None,
+}  # fmt: skip
+
+
+def test_what_is_typed_is_a_number_as_people_write_it() -> None:
+    (modules() / "decimals.js").write_bytes((PAGE / "decimals.js").read_bytes())
+    program = 'const { typed } = await import("./decimals.js"); return given.map(typed);'
+    assert dict(zip(TYPED, in_node(program, list(TYPED)), strict=True)) == TYPED
