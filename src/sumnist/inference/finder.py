@@ -42,6 +42,9 @@ TOGETHER = 8
 """Windows that are looked at together."""
 SEEN = 0.35
 """The probability of a character from which on it counts."""
+OTHERS = 0.2
+"""By how much other characters are rarer where numbers are looked for than in training: what is proposed is judged by
+the networks that read."""
 SIZES = 7.0, 115.0
 """Heights of digits that are believed, in pixels of what was looked at."""
 CLEAR = 13.0
@@ -52,17 +55,20 @@ ASTRAY = 0.6
 """How far from where a character points the next one may be, by their height."""
 ALIKE, TURNED = 2.2, 0.5
 """How many times as high as the next one a character may be, and the least cosine between the ways that they run."""
+APART, LEVEL = 1.2, 0.6
+"""How far apart the parts of one number may be, and how far off its line, by the height of its digits."""
 DETAIL = 0.08
 """Between neighbouring pixels: a difference that may be an edge of ink."""
 EM_CUT, BEYOND, MARGIN = 40.0, 0.35, 0.12
 """Pixels of a cut for the height of a digit, what is looked at beyond a number's corners, and the room that is left
 around its ink, by that height."""
-INKED, SURELY_NONE, SOLID = 0.4, 0.12, 0.3
-"""The probabilities of ink from which on a pixel is some, and below which it is ground; its darkness that counts."""
-LEAST_INK, LEAST_GROUND = 6, 40
-"""Pixels of ink and of ground, at least, by which a cut is evened."""
-FULL, LEAST_CONTRAST = 0.7, 0.02
-"""The quantile of ink that becomes 1, and the least contrast that is one."""
+INKED, SURELY_NONE, SOLID, NEARBY = 0.3, 0.12, 0.3, 2
+"""The probabilities of ink from which on a pixel is some, and below which it is ground; its darkness that counts; and
+how many pixels around it are of the same stroke."""
+LEAST_GROUND = 40
+"""Pixels of ground, at least, by which a cut is evened."""
+FULL, LEAST_CONTRAST = 0.98, 0.02
+"""The quantile of ink that is surely some, of which half as dark is a stroke, and the least contrast that is one."""
 
 Floats = NDArray[np.float32]
 
@@ -134,12 +140,21 @@ class Sight(NamedTuple):
         ink: How far each pixel is ink of a number, uint8 `[h, w]`, at a resolution of `scale`.
         scale: Pixels of `ink` for one of `grey`.
         characters: All that were seen.
+        turns: By how many quarter turns against the clock the picture was turned beforehand.
     """
 
     grey: NDArray[Any]
     ink: NDArray[np.uint8]
     scale: float
     characters: Characters
+    turns: int = 0
+
+    def placed(self, found: Found) -> tuple[NDArray[np.float64], float]:
+        """The corners of a number on the picture as it was given, and the angle of its line there."""
+        high, wide = self.grey.shape
+        x, y = found.corners.T
+        x, y = ((x, y), (high - y, x), (wide - x, high - y), (y, wide - x))[self.turns]
+        return np.stack([x, y], 1), math.remainder(found.angle + self.turns * math.pi / 2, 2 * math.pi)
 
     @property
     def is_small(self) -> bool:
@@ -172,7 +187,19 @@ class Finder(OnnxFile):
             raise self.no_number()
 
     def __call__(self, grey: NDArray[Any]) -> tuple[list[Found], Sight]:
-        """The numbers on a picture, uint8 or float32 in [0, 1] `[H, W]`, in reading order, and what was seen."""
+        """The numbers on a picture, uint8 or float32 in [0, 1] `[H, W]`, in reading order, and what was seen. A picture
+        that lies on its side or stands on its head is turned, and looked at once more."""
+        found, sight = self.look(grey)
+        turns = quarter_turns(sight.characters)
+        if not turns:
+            return found, sight
+        again, upright = self.look(np.ascontiguousarray(np.rot90(grey, turns)))
+        if quarter_turns(upright.characters) or upright.characters.seen.sum() < sight.characters.seen.sum():
+            return found, sight
+        return again, upright._replace(turns=turns)
+
+    def look(self, grey: NDArray[Any]) -> tuple[list[Found], Sight]:
+        """The numbers on a picture, as it lies."""
         seen: list[Characters] = []
         ink, finest = np.zeros((1, 1), np.uint8), 1.0
         for picture, scale in levels(grey):
@@ -223,6 +250,12 @@ class Finder(OnnxFile):
             for left in starts(wide):
                 if (detail[top // 8 : (top + WINDOW) // 8, left // 8 : (left + WINDOW) // 8] > DETAIL).sum() >= 2:
                     yield slice(top, min(top + WINDOW, high)), slice(left, min(left + WINDOW, wide))
+
+
+def quarter_turns(characters: Characters) -> int:
+    """How many quarter turns clockwise most of the lines of some characters are away from running to the right."""
+    angle = math.atan2(float(characters.seen @ characters.sin), float(characters.seen @ characters.cos))
+    return round(angle / (math.pi / 2)) % 4
 
 
 def starts(side: int) -> list[int]:
@@ -302,6 +335,7 @@ def characters_of(
     at_x, at_y = x + said[OFF_X] * em, y + said[OFF_Y] * em
     length = np.maximum(np.hypot(said[COS], said[SIN]), 1e-6)
     kinds = np.exp(said[FIELDS:].T - said[FIELDS:].T.max(1, keepdims=True))
+    kinds[:, -1] *= OTHERS
     good = (em >= SIZES[0]) & (em <= SIZES[1]) & (x < size[1]) & (y < size[0])
     good &= (at_x >= inner[0]) & (at_y >= inner[1]) & (at_x < inner[2]) & (at_y < inner[3])
     values = (
@@ -405,6 +439,29 @@ def found_of(line: Characters, places: NDArray[np.int64]) -> Found:
     )
 
 
+def joined(found: Sequence[Found]) -> list[Found]:
+    """Numbers on one line, no further apart than digits are at most, as one, where only one is expected."""
+    rest: list[Found] = []
+    for one in found:  # in reading order
+        last = rest[-1] if rest else None
+        if last is not None and follows(last, one):
+            both = zip(last.characters, one.characters, strict=True)
+            characters = Characters(*(np.concatenate(values) for values in both))
+            rest[-1] = found_of(characters, np.concatenate([last.places, one.places]))
+        else:
+            rest.append(one)
+    return rest
+
+
+def follows(last: Found, one: Found) -> bool:
+    """Whether a number goes on another one."""
+    along, down = (math.cos(last.angle), math.sin(last.angle)), (-math.sin(last.angle), math.cos(last.angle))
+    gap = float((one.corners @ along).min() - (last.corners @ along).max())
+    off = abs(float((one.corners.mean(0) - last.corners.mean(0)) @ down))
+    em = max(one.em, last.em)
+    return -0.3 * em < gap < APART * em and off < LEVEL * em and em < ALIKE * min(one.em, last.em)
+
+
 def in_order(found: list[Found]) -> list[Found]:
     """Numbers in reading order: by lines across the page as most of them run, then along these."""
     if not found:
@@ -453,18 +510,16 @@ def cut(sight: Sight, found: Found) -> Cut:
     origin = along * left + down * top
     matrix = np.column_stack([along * step, down * step, origin])
     grey, ink = warped(sight.grey, matrix, size), warped(sight.ink, matrix * sight.scale, size)
-    own = ink > INKED
+    room = round(BEYOND * found.em / step)
+    own = spread(ink > INKED, NEARBY)
+    own[room:-room, room:-room] = True  # all that stands between its corners, and what reaches out
     others = sight.characters
     apart = np.hypot(others.x - found.corners[:, 0].mean(), others.y - found.corners[:, 1].mean())
     near = apart < (wide + tall) / 2 + others.em
     near[found.places] = False
     without(own, others.of(near), np.linalg.inv(np.vstack([matrix, [0, 0, 1]])))
-    if own.sum() < LEAST_INK:  # the network sees none, yet there is something
-        own = np.zeros(size, bool)
-        room = round(BEYOND * found.em / step)
-        own[room:-room, room:-room] = True
-    light, dark = evened(grey, own, ~spread(ink > SURELY_NONE, 1))
-    alone = light * spread(own, 1)
+    light, dark = evened(grey, own, ink)
+    alone = light * own
     rows, columns = (np.flatnonzero((alone > SOLID).any(axis)) for axis in (1, 0))
     if not len(rows):
         return Cut(light, alone, dark)
@@ -491,14 +546,16 @@ def without(own: NDArray[np.bool_], characters: Characters, near: NDArray[np.flo
         ] = False
 
 
-def evened(grey: Floats, own: NDArray[np.bool_], clear: NDArray[np.bool_]) -> tuple[Floats, bool]:
-    """Ink from 0 on the ground to 1, and whether it is darker than that; `own`: where ink is, `clear`: where not."""
-    ground = plane_of(grey, clear if clear.sum() >= LEAST_GROUND else ~own)
-    apart = ground - grey
-    strokes = apart[own]
-    dark = bool(np.abs(strokes[strokes > 0]).sum() >= np.abs(strokes[strokes < 0]).sum())
+def evened(grey: Floats, own: NDArray[np.bool_], ink: Floats) -> tuple[Floats, bool]:
+    """A cut's ink from 0 on the ground to 1, and whether it is darker than that; `own`: where its strokes are, `ink`: how
+    far each pixel is ink of a number."""
+    clear = ~spread(ink > SURELY_NONE, 1)
+    apart = plane_of(grey, clear if clear.sum() >= LEAST_GROUND else ~own) - grey
+    dark = bool((apart * ink)[own].sum() >= 0)
     light = apart if dark else -apart
-    contrast = max(float(np.quantile(light[own], FULL)), LEAST_CONTRAST)
+    strokes = light[own]
+    strokes = strokes[strokes > float(np.quantile(strokes, FULL)) / 2] if own.any() else strokes
+    contrast = max(float(np.median(strokes)) if len(strokes) else 0.0, LEAST_CONTRAST)
     return (light / contrast).clip(0, 1).astype(np.float32), dark
 
 

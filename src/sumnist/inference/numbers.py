@@ -41,7 +41,7 @@ from sumnist.data.texts import CHARACTERS
 from sumnist.errors import ConfigError, MissingExtraError, RunError, SumnistError
 from sumnist.files import NUMBERS, ONNX, PRETRAINED
 from sumnist.inference import ctc
-from sumnist.inference.finder import Cut, Find, Finder, Found, Sight, cut
+from sumnist.inference.finder import Cut, Find, Finder, Found, Sight, cut, joined
 from sumnist.inference.onnx import Network, OnnxFile, OnnxNetwork, OnnxSession, first_line, shares_of
 from sumnist.pictures.decode import Grey, Intensities, Picture, intensities_of, pixels_of
 from sumnist.pictures.filters import resampled
@@ -444,7 +444,7 @@ class NumberReader:
         if not found:
             seen = self.judged([opinion_of(one, [line], *asked) for one in self.recognizers], count, decimal)
             return seen if seen.reason else replace(seen, accepted=False, reason=UNSURE)
-        first, *others = sorted(found, key=lambda one: -one.weight)
+        first, *others = sorted(joined(found), key=lambda one: -one.weight)
         seen = self.found(sight, first, digits, decimal, count, picture.reduction, line)
         rivals = (one for one in others if among == "only" and one.em >= RIVAL_SIZE * first.em)
         if any(self.found(sight, one, digits, decimal, count).reason != NOT_A_NUMBER for one in rivals):
@@ -458,7 +458,8 @@ class NumberReader:
         """The reading of a number that was found on a picture; `finer`: pixels of the picture for one
         of what was looked at; `line`: the picture as a line, which counts, too, if it holds little else."""
         piece = cut(sight, number)
-        corners = number.corners * finer
+        corners, angle = sight.placed(number)
+        corners = corners * finer
         (left, top), (right, bottom) = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
         box = int(max(top, 0)), int(bottom), int(max(left, 0)), int(right)
         how = "dark ink, found" if piece.dark else "light ink, found"
@@ -478,7 +479,7 @@ class NumberReader:
             reason = UNSURE
         known = vars(seen) | {"accepted": reason is None, "reason": reason, "box": box}
         return FoundNumber(
-            **known, corners=tuple((float(x), float(y)) for x, y in corners), orientation=math.degrees(number.angle),
+            **known, corners=tuple((float(x), float(y)) for x, y in corners), orientation=math.degrees(angle),
             written=written,
         )  # fmt: skip
 
@@ -641,7 +642,7 @@ def opinion_of(
             found.append(Hypothesis(proposal, line, evidence, strings, score))
         found.sort(key=lambda one: -one.value)
         if found and found[0].value >= BEYOND_DOUBT:
-            return Opinion(recognizer, found[:1] if more else found)
+            break
     return Opinion(recognizer, found)
 
 
@@ -719,7 +720,7 @@ def is_plain(line: LineProposal, opinions: list[Opinion]) -> bool:
     """Whether a line is read beyond doubt and holds nothing else: no ink before and after its digits, no second line,
     no wide gap."""
     best = opinions[0].hypotheses[0]
-    if any(one.hypotheses[0].value < BEYOND_DOUBT for one in opinions):
+    if any(one.hypotheses[0].value < max(BEYOND_DOUBT, one.recognizer.least_confidence) for one in opinions):
         return False
     inked = line.stands >= EMPTY
     rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))

@@ -79,7 +79,7 @@ BEYOND_DOUBT = 0.97
 """A proposal that explains the picture so well is taken at once."""
 POWER = 4
 """Of the scores, in the mean over the proposals."""
-WHOLE = 0.97, 0.99
+WHOLE = 0.9, 0.98
 """A digit that touches the border is whole if it is one with the first probability, and the most probable digit has the
 second: what was cut off is then hardly any of it."""
 WITNESS = 1.0
@@ -187,7 +187,8 @@ def proposal_of(one: Found, sight: Sight, picture: Intensities, steps: bool) -> 
     piece = cut(sight, one)
     digit = cropped(piece.alone)
     image = placed(digit)
-    (left, top), (right, bottom) = one.corners.min(0) * picture.reduction, one.corners.max(0) * picture.reduction
+    corners = sight.placed(one)[0] * picture.reduction
+    (left, top), (right, bottom) = corners.min(0), corners.max(0)
     height, width = (round(side * picture.reduction) for side in picture.grey.shape)
     box = max(0, round(top)), min(height, round(bottom)), max(0, round(left)), min(width, round(right))
     small = one.em * picture.reduction < SMALLEST_DIGIT
