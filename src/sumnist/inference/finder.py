@@ -519,6 +519,7 @@ def cut(sight: Sight, found: Found) -> Cut:
     near[found.places] = False
     without(own, others.of(near), np.linalg.inv(np.vstack([matrix, [0, 0, 1]])))
     light, dark = evened(grey, own, ink)
+    light *= within(sight.grey.shape, matrix, size)
     alone = light * own
     rows, columns = (np.flatnonzero((alone > SOLID).any(axis)) for axis in (1, 0))
     if not len(rows):
@@ -584,6 +585,14 @@ def warped(picture: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, 
     lower = picture[to_row, column] * (1 - a) + picture[to_row, to_column] * a
     result: Floats = upper * (1 - b) + lower * b
     return result
+
+
+def within(shape: tuple[int, ...], matrix: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Where the result of a map lies within a picture of this shape, `[h, w]`."""
+    x, y = np.arange(size[1]) + 0.5, np.arange(size[0])[:, None] + 0.5
+    places = (row[0] * x + row[1] * y + row[2] for row in matrix)
+    inside: NDArray[np.bool_] = np.all([(0 <= at) & (at <= side) for at, side in zip(places, shape[::-1], strict=True)], 0)
+    return inside
 
 
 def spread(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:

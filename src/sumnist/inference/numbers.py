@@ -696,7 +696,7 @@ middle of the first digit and behind that of the last."""
 COVERED = 0.5
 """The share of a line's height that a number takes, if there is no other line on it."""
 
-WITNESS = 0.35
+WITNESS = 0.5
 """The power of what the finder says of digits, beside the probabilities of strings."""
 MINUS, NO_MINUS = 0.5, 0.05
 """The probability of a minus before a number from which on there is one, and below which there is none; between them,

@@ -38,6 +38,9 @@ SMALLEST_DIGIT = 5
 ROOM, SMALLEST_CUT = 0.1, 32
 """A picture with more room opposite to a cut than this, by the digit's longer side, was not cropped to its digit; on
 one with a shorter side than that no digit is said to be cut off."""
+BORDER, LIKE_A_BORDER, TOUCHING = 0.3, 0.3, 0.9
+"""If more of a side of a picture is ink, it may be the line of a form; the weights of what may be that, and of other ink
+that reaches a side."""
 FLAT = (16, 0.0), (64, 0.25), (np.inf, 0.45)
 """The share of a picture that is as bright as its ground if that is even, by the picture's shorter side."""
 BAND = 2.5
@@ -137,6 +140,8 @@ def whole(picture: Intensities, ink: InkColour = "auto", steps: bool = False) ->
     if peak < CLEAN_CONTRAST:
         return None
     inked = contrast >= INK_THRESHOLD * peak
+    along = max(float(side.mean()) for side in (inked[0], inked[-1], inked[:, 0], inked[:, -1]))
+    weight = LIKE_A_BORDER if along > BORDER else TOUCHING if along else 1.0
     rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
     digit = stretched(contrast[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     image = placed(digit)
@@ -151,7 +156,7 @@ def whole(picture: Intensities, ink: InkColour = "auto", steps: bool = False) ->
         (Step("as read", grey), Step("ink found", contrast / peak), Step("the digit", digit),
          Step("what the network sees", image)) if steps else ()
     )  # fmt: skip
-    return Proposal(image, what, 1.0, dark, box, problem, steps=shown)
+    return Proposal(image, what, weight, dark, box, problem, steps=shown)
 
 
 def reduced(grey: Grey) -> Grey:
