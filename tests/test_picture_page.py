@@ -310,7 +310,7 @@ def added(numbers: Sequence[FoundNumber]) -> dict[str, float]:
     """The sums of the page, in Node."""
     for name in ("additions.js", "column.js", "decimals.js"):
         (modules() / name).write_bytes((PAGE / name).read_bytes())
-    program = 'const { added, sharesOf } = await import("./column.js"); return added(given.map(sharesOf));'
+    program = 'const { Adder, sharesOf } = await import("./column.js"); return new Adder().add(given.map(sharesOf));'
     return {one["value"]: one["share"] for one in in_node(program, [one.as_dict() for one in numbers])}
 
 

@@ -4,8 +4,9 @@ const LARGEST = 2400; // pixels of the longer side of a picture that are kept
 const MARGIN = 20; // pixels around the picture in which readings may stand, as its style has it,
 const GAP = 4; // and between an outline and its reading
 const NEAR = 22; // how far from an outline a finger still means it
-const FONTS = [17, 12, 9.5]; // the largest size of a reading, and others that are tried where there is little room
-const FITTING = 0.5; // its size, by the height of the digits
+const FONTS = { least: 9.5, fitting: 0.65, most: 17 }; // sizes of a reading, and that by the height of the digits
+const SHRUNK = [1, 0.8, 0.6]; // how much smaller it may be where there is little room
+const PEN = { least: 1, fitting: 1 / 14, most: 2.2 }; // widths of an outline, and that by the height of the digits
 const GRID = 2; // pixels of the screen for one of those in which ink is looked for,
 const INK = 24; // and how much one differs from the next where there is some, of 255
 const COVERED = 0.12; // the most ink under a reading, as a share of its place
@@ -52,13 +53,22 @@ export class Outlines {
 
   /** Outline numbers { corners, said, state, out }. */
   show(numbers) {
+    const before = this.#numbers;
     this.#numbers = numbers;
-    if (numbers.length !== this.#svg.children.length) {
+    if (numbers.length !== before.length) {
       this.#pointed = -1;
       this.#svg.replaceChildren(...numbers.map(({ corners }) => outline(corners)));
       this.#labels.replaceChildren(...numbers.map(() => document.createElement("span")));
     }
-    this.#lay();
+    numbers.forEach(({ said, state, out }, place) => {
+      this.#labels.children[place].textContent = said;
+      for (const part of [this.#labels.children[place], this.#svg.children[place]]) {
+        part.dataset.state = state;
+        part.classList.toggle("out", out);
+      }
+    });
+    if (numbers.length !== before.length) this.#lay();
+    else this.#lay(numbers.flatMap(({ said }, i) => (said === before[i].said ? [] : i)));
   }
 
   /** Make one number stand out, or none (-1). */
@@ -107,28 +117,25 @@ export class Outlines {
     context.drawImage(this.#canvas, 0, 0);
   }
 
-  /** Put each reading where it covers nothing; where there is no such place it is shown when it is pointed at. */
-  #lay() {
+  /** Put readings where they cover nothing, all, or those of some places; where there is no room they are shown when
+   * they are pointed at. */
+  #lay(places = null) {
     const wide = this.#canvas.offsetWidth;
     if (!this.#size || !wide) return;
     const scale = wide / this.#size.width;
     const corners = this.#numbers.map((one) => one.corners.map((corner) => times(corner, scale)));
     const size = { width: wide, height: this.#canvas.offsetHeight };
+    const heights = corners.map((its) => length(its[0], its[3]));
+    const unplaced = new Set(places ?? this.#numbers.keys());
     if (this.#ink?.width !== wide) this.#ink = new Ink(this.#canvas, size);
-    this.#areas = corners.map(areaOf);
-    this.#numbers.forEach(({ said, state, out }, place) => {
-      const label = this.#labels.children[place];
-      label.textContent = said;
-      for (const part of [label, this.#svg.children[place]]) {
-        part.dataset.state = state;
-        part.classList.toggle("out", out);
-      }
-    });
-    const unplaced = new Set(this.#numbers.keys());
-    for (const [turn, most] of FONTS.entries()) {
+    if (places) this.#areas = this.#areas.filter((area, i) => i < corners.length || !unplaced.has(area.place));
+    else this.#areas = corners.map(areaOf);
+    for (const place of unplaced) {
+      this.#svg.children[place].style.setProperty("--pen", `${within(PEN, heights[place])}px`);
+    }
+    for (const shrunk of SHRUNK) {
       for (const place of unplaced) {
-        const high = length(corners[place][0], corners[place][3]);
-        const font = turn ? most : Math.max(FONTS[1], Math.min(most, FITTING * high));
+        const font = Math.max(FONTS.least, shrunk * within(FONTS, heights[place]));
         this.#labels.children[place].style.fontSize = `${font}px`;
       }
       const rooms = new Map([...unplaced].map((place) => [place, roomOf(this.#labels.children[place])]));
@@ -201,6 +208,11 @@ function outline(corners) {
     group.append(polygon);
   }
   return group;
+}
+
+/** A length that fits digits so many pixels high, within its limits. */
+function within({ least, fitting, most }, high) {
+  return Math.min(Math.max(fitting * high, least), most);
 }
 
 /** Half the width and half the height that something takes. */

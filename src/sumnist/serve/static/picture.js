@@ -1,7 +1,7 @@
 // Every number on a picture: found, outlined, listed and added up. What was read wrongly can be corrected.
 
 import { Asker } from "./asker.js";
-import { added, sharesOf } from "./column.js";
+import { Adder, sharesOf } from "./column.js";
 import { plus, typed } from "./decimals.js";
 import { Outlines } from "./outlines.js";
 import { samplePage } from "./sample-page.js";
@@ -39,7 +39,8 @@ class Found {
   #asker = new Asker((question, outcome) => this.#answered(question, outcome));
   #file = null;
   #drawn = null; // ends when the picture is on the screen
-  #numbers = []; // a reading each, what a person says that it is (given), and whether it counts
+  #numbers = []; // a reading each, with its shares, what a person says that it is (given), and whether it counts
+  #adder = new Adder();
   #open = -1; // the place of the number that is looked at,
   #opener = null; // and what had the focus before
   #quiet = 0;
@@ -103,7 +104,9 @@ class Found {
       return;
     }
     if (!bitmap && reading.numbers.length) this.#draw(file, null, reading);
-    this.#numbers = reading.numbers.map((one) => ({ reading: one, given: null, counts: null }));
+    this.#numbers = reading.numbers.map((one) => {
+      return { reading: one, shares: sharesOf(one), given: null, counts: null };
+    });
     this.#list();
     this.#update();
   }
@@ -120,16 +123,16 @@ class Found {
   /** Open what there is to say of a number. */
   #look(place) {
     const at = this.#at;
-    const { reading } = this.#numbers[place];
+    const { reading, shares } = this.#numbers[place];
     this.#open = place;
     this.#opener = this.#root.contains(document.activeElement) ? document.activeElement : null;
     at.title.textContent = `Number ${place + 1}`;
     at.why.textContent = whyOf(reading);
     Object.assign(at.cut, CUT);
     this.#outlines.cut(place, at.cut);
-    const shares = sharesOf(reading).filter(([, share], i) => i < FEWEST || (i < MOST && share >= LEAST));
-    at.candidates.replaceChildren(...shares.map(([value, share]) => this.#choice(value, share)));
-    at.candidates.hidden = !shares.length;
+    const some = shares.filter(([, share], i) => i < FEWEST || (i < MOST && share >= LEAST));
+    at.candidates.replaceChildren(...some.map(([value, share]) => this.#choice(value, share)));
+    at.candidates.hidden = !some.length;
     this.#fill();
     this.#point(place);
     at.card.showModal();
@@ -264,8 +267,9 @@ class Found {
     const at = this.#at;
     const addends = this.#numbers.filter(isAddend);
     const doubtful = this.#doubtful.length;
-    const shares = addends.map(({ reading, given }) => (given === null ? sharesOf(reading) : [[given, 1]]));
-    const [first, second] = added(shares);
+    const changing = (one) => 2 * (one === this.#numbers[this.#open]) + (one.given !== null);
+    const inTurn = addends.toSorted((one, two) => changing(one) - changing(two));
+    const [first, second] = this.#adder.add(inTurn.map((one) => (one.given === null ? one.shares : [[one.given, 1]])));
     at.count.textContent = `Sum of ${counted(addends.length)}`;
     at.value.textContent = addends.length ? figure(first.value) : "–";
     const other = second?.share >= DOUBT ? `; if not, ${figure(second.value)} (${percent(second.share)})` : "";
@@ -300,13 +304,13 @@ class Found {
 // What is known of a number.
 
 /** Whether it is one, and no date or the like. */
-function isNumber({ reading, given }) {
-  return given !== null || (reading.candidates.length > 0 && (reading.accepted || reading.reason === UNSURE));
+function isNumber({ reading, shares, given }) {
+  return given !== null || (shares.length > 0 && (reading.accepted || reading.reason === UNSURE));
 }
 
 /** What it is, if that is known. */
-function valueOf({ reading, given }) {
-  return given ?? sharesOf(reading)[0]?.[0] ?? null;
+function valueOf({ shares, given }) {
+  return given ?? shares[0]?.[0] ?? null;
 }
 
 /** Whether it is added: what is no number is not, unless somebody says so. */
@@ -327,10 +331,10 @@ function saidOf(number) {
 
 /** What stands behind it in the list. */
 function noteOf(number) {
-  const { reading, given, counts } = number;
+  const { reading, shares, given, counts } = number;
   if (!isNumber(number)) return `${capital(reading.reason)}: ${isAddend(number) ? "added" : "left out"}`;
   if (counts === false) return "Left out";
-  const [[first] = [given], second] = sharesOf(reading);
+  const [[first] = [given], second] = shares;
   if (given !== null) return first === given ? "As you say" : `Read as ${figure(first)}`;
   if (reading.accepted && !(second?.[1] >= DOUBT)) return "";
   return second ? `or ${figure(second[0])} (${percent(second[1])})` : "In doubt";

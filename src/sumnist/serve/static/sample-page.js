@@ -15,7 +15,7 @@ const NUMBERS = [
   { text: "88", x: 220, y: 450 }, { text: "615", x: 570, y: 440, turn: -0.05, struck: true },
   { text: "3302", x: 100, y: 610, turn: 0.03 }, { text: "7", x: 640, y: 605 },
   { text: "419", x: 150, y: 775 }, { text: "64", x: 560, y: 765, turn: 0.06 },
-  { text: "520", x: 120, y: 930, turn: -0.03 }, { text: "375", x: 780, y: 780, turn: Math.PI / 2 },
+  { text: "520", x: 120, y: 930, turn: -0.03 }, { text: "503", x: 780, y: 780, turn: Math.PI / 2 },
 ]; // prettier-ignore
 /* Where each begins: the middle of its first digit. */
 
