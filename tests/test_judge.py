@@ -129,6 +129,16 @@ def test_what_the_finder_says_of_a_digit_is_multiplied_with_what_the_network_say
     assert verdict.score == pytest.approx(verdict.digit.max(), rel=1e-4)
 
 
+def test_ink_that_reaches_the_sides_counts_for_little_unless_the_finder_sees_something(judged: Made) -> None:
+    network, plain = Known([(3, 0.9, 0.9), (3, 0.2, 0.2)]), proposal(0, weight=0.9)
+    seen, unseen = judged(network, plain, (number("3"), proposal(1))), judged(network, plain)
+    assert how(seen) == how(unseen) == "proposal 0"
+    assert unseen.score == pytest.approx(module.UNSEEN * seen.score)
+    assert seen.is_digit is not None
+    assert unseen.is_digit is not None
+    assert unseen.is_digit < seen.is_digit < 0.9
+
+
 def test_of_what_is_found_only_ink_of_the_colour_that_is_known_counts(judged: Made) -> None:
     network = Known([(3, 1.0, 1.0), (4, 0.6, 0.6)])
     found = (number("3"), proposal(0, dark=True)), (number("4"), proposal(1, dark=False))
@@ -173,7 +183,12 @@ def test_a_second_digit_of_about_the_same_size_makes_several(
 
 
 def test_a_digit_at_the_border_is_whole_if_it_is_beyond_doubt(judged: Made) -> None:
-    for confidence, there, problem in ((0.995, 0.98, None), (0.985, 0.98, "cut off"), (0.995, 0.96, "cut off")):
+    least, sure = module.WHOLE
+    for confidence, there, problem in (
+        (sure + 0.01, least + 0.01, None),
+        (sure - 0.01, least + 0.01, "cut off"),
+        (sure + 0.01, least - 0.01, "cut off"),
+    ):
         verdict = judged(Known([(3, confidence, there)]), proposal(0, problem="cut off"))
         assert verdict.problem == problem, (confidence, there)
     assert judged(Known([(3, 0.999, 0.999)]), proposal(0, problem="faint")).problem == "faint"

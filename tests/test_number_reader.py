@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from example_page import EXAMPLES, PLACES, page
 from finding import Finding
 from sumnist.errors import ConfigError, ImageError, NumberError
 from sumnist.inference.ctc import CHARACTERS
@@ -237,3 +238,22 @@ def test_two_recognizers_multiply_by_their_weights_and_so_does_what_neither_name
     rest = math.prod((1 - sum(strings.get(one, 0.01) for one in alike)) ** weight for weight, strings in said)
     total = sum(alike.values()) + rest
     assert combined(opinions) == pytest.approx({one: share / total for one, share in alike.items()}, rel=1e-12)
+
+
+@pytest.mark.parametrize("quarters", range(4))
+def test_all_numbers_on_a_page_are_found_in_order_where_they_stand_however_it_lies(
+    reader: Reader, quarters: int
+) -> None:
+    made = page(quarters)
+    found = reader.find(made)
+    assert [(one.value, one.accepted) for one in found] == [(1480, True), (5, True)]
+    turn = quarters * math.pi / 2
+    middle, upright = np.array(made.size) / 2, np.array(page().size) / 2
+    for one, (left, top, right, bottom) in zip(found, PLACES, strict=True):
+        x, y = np.array([left + right, top + bottom]) / 2 - upright
+        where = middle + np.array([math.cos(turn) * x - math.sin(turn) * y, math.sin(turn) * x + math.cos(turn) * y])
+        assert np.abs(np.mean(one.corners, 0) - where).max() < 0.12 * (right - left)
+        assert math.cos(math.radians(one.orientation) - turn) > 0.97
+    assert [[one.value for one in each] for each in reader.find([made, EXAMPLES / "five.png"])] == [[1480, 5], [5]]
+    with pytest.raises(ImageError, match=r"missing\.png: does not exist"):
+        reader.find("missing.png")
