@@ -548,8 +548,8 @@ def without(own: NDArray[np.bool_], characters: Characters, near: NDArray[np.flo
 
 
 def evened(grey: Floats, own: NDArray[np.bool_], ink: Floats) -> tuple[Floats, bool]:
-    """A cut's ink from 0 on the ground to 1, and whether it is darker than that; `own`: where its strokes are, `ink`: how
-    far each pixel is ink of a number."""
+    """A cut's ink, from 0 on the ground to 1, and whether it is darker; `own`: where its strokes are, `ink`: how far
+    each pixel is ink of a number."""
     clear = ~spread(ink > SURELY_NONE, 1)
     apart = plane_of(grey, clear if clear.sum() >= LEAST_GROUND else ~own) - grey
     dark = bool((apart * ink)[own].sum() >= 0)
@@ -590,8 +590,8 @@ def warped(picture: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, 
 def within(shape: tuple[int, ...], matrix: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Where the result of a map lies within a picture of this shape, `[h, w]`."""
     x, y = np.arange(size[1]) + 0.5, np.arange(size[0])[:, None] + 0.5
-    places = (row[0] * x + row[1] * y + row[2] for row in matrix)
-    inside: NDArray[np.bool_] = np.all([(0 <= at) & (at <= side) for at, side in zip(places, shape[::-1], strict=True)], 0)
+    right, down = (row[0] * x + row[1] * y + row[2] for row in matrix)
+    inside: NDArray[np.bool_] = (right >= 0) & (right <= shape[1]) & (down >= 0) & (down <= shape[0])
     return inside
 
 

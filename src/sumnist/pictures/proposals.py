@@ -39,8 +39,8 @@ ROOM, SMALLEST_CUT = 0.1, 32
 """A picture with more room opposite to a cut than this, by the digit's longer side, was not cropped to its digit; on
 one with a shorter side than that no digit is said to be cut off."""
 BORDER, LIKE_A_BORDER, TOUCHING = 0.3, 0.3, 0.9
-"""If more of a side of a picture is ink, it may be the line of a form; the weights of what may be that, and of other ink
-that reaches a side."""
+"""If more of a side of a picture is ink, it may be the line of a form; the weights of what may be that, and of other
+ink that reaches a side."""
 FLAT = (16, 0.0), (64, 0.25), (np.inf, 0.45)
 """The share of a picture that is as bright as its ground if that is even, by the picture's shorter side."""
 BAND = 2.5
