@@ -3,8 +3,8 @@
 import { bmpOf } from "./bmp.js";
 import { sentence } from "./words.js";
 
-/** Whether photographs and scans can be read, not only drawings. */
-export const photographs = true;
+/** Where pictures are read. */
+export const where = "server";
 
 /** Where to read more. */
 export const docs = { how: "about#how", study: "about#study", arithmetic: "about#sums", sheets: "about#sheets", api: "docs" };

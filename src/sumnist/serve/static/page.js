@@ -2,7 +2,7 @@
 
 import { Asker } from "./asker.js";
 import { Digit } from "./digit.js";
-import { docs, photographs } from "./engine.js";
+import { docs, where } from "./engine.js";
 import { Inside } from "./inside.js";
 import { NumberOfDigits } from "./number.js";
 import { Pad } from "./pad.js";
@@ -268,7 +268,7 @@ addEventListener("keydown", (event) => {
 });
 
 for (const part of document.querySelectorAll("[data-engine]")) {
-  part.hidden = (part.dataset.engine === "photographs") !== photographs;
+  part.hidden = part.dataset.engine !== where;
 }
 for (const link of document.querySelectorAll("[data-docs]")) {
   if (link.dataset.docs in docs) link.href = docs[link.dataset.docs];
