@@ -1,21 +1,21 @@
-// Reads pictures, beside the page so that it never waits: answers one question after the other.
+// Reads drawings, beside the page so that it never waits: answers one question after the other.
 
 import { networks } from "./constants.js";
-import { Finder } from "./inference/finder.js";
 import { evidenceOf, insideOf } from "./inference/inside.js";
 import { Layers } from "./inference/layers.js";
 import { OnnxNetwork, bytesOf, floats, sessionWith } from "./inference/onnx.js";
 import { metadataOf } from "./inference/protobuf.js";
 import { read } from "./inference/reader.js";
 import { Grid } from "./pictures/arrays.js";
-import { intensitiesOf } from "./pictures/decode.js";
+import { intensitiesOf, pixelsOf } from "./pictures/decode.js";
+import { isDrawing, rounds } from "./pictures/proposals.js";
 
-const NO_PICTURE = {
-  title: "This picture cannot be read.",
-  detail: "Save it as PNG or JPEG, of at least 8 pixels, and at most 64 million.",
+const PHOTOGRAPH = {
+  title: "Only drawings are read here.",
+  detail: "Photographs and scans are read by `sumnist serve` on your own computer.",
 };
 const NO_NUMBERS = { title: "Only single digits are read here.", detail: "Numbers are read by `sumnist serve`." };
-const WARMINGS = 3; // pictures after which a browser has compiled most of this
+const WARMINGS = 10; // readings after which a browser has compiled most of this
 const ONE = new Grid(280, 280).map((_, i) => Number(Math.abs((i % 280) - 140) > 10 || Math.abs(i / 280 - 140) > 100));
 
 const digits = bytesOf(networks.digits).then((bytes) => OnnxNetwork.from(bytes));
@@ -26,12 +26,9 @@ const once = (make) => {
   return () => (made ??= make());
 };
 const layers = once(async () => Layers.of(await digits));
-const finder = once(async () => Finder.from(await bytesOf(networks.finder)));
 const numbers = once(async () => {
-  const [{ NumberReader }, bytes] = await Promise.all([import("./numbers/reading.js"), bytesOf(networks.numbers)]);
-  const session = await sessionWith(bytes);
-  const run = (strip, shape) => session.run({ [session.inputNames[0]]: floats(strip, shape) });
-  return new NumberReader(run, metadataOf(bytes), await digits);
+  const bytes = await bytesOf(networks.numbers);
+  return { session: await sessionWith(bytes), metadata: metadataOf(bytes) };
 });
 
 // Questions.
@@ -73,51 +70,67 @@ function pause() {
 
 /** The answer to a question; `heard()` fails if it is not wanted any longer. */
 async function answerTo({ kind, content, fields, ...wanted }, heard) {
-  const picture = await intensitiesOf(content);
-  if (!picture) return { problem: NO_PICTURE };
-  const seen = seenOf(picture, heard);
-  if (kind === "digit") return readDigit(seen, fields, wanted, heard);
-  if (!networks.numbers) return { problem: NO_NUMBERS };
-  const reader = await numbers();
-  return { reading: await (kind === "find" ? reader.find(seen, fields, heard) : reader.read(seen, fields)) };
+  const pixels = await pixelsOf(content);
+  if (!pixels) return { problem: PHOTOGRAPH };
+  const grey = intensitiesOf(pixels);
+  if (fields.ink !== "dark" && !isDrawing(grey)) return { problem: PHOTOGRAPH };
+  return kind === "digit" ? readDigit(grey, fields, wanted, heard) : readNumber(pixels, fields);
 }
 
-/** A picture, and what the finder finds on it, which it is asked once at most. */
-function seenOf(picture, heard) {
-  const find = async (grey) => (await finder()).find(grey, heard);
-  return { picture, find: once(() => find(picture.grey)), findFiner: () => find(picture.pixels()) };
-}
-
-async function readDigit(seen, { number, ink }, wanted, heard) {
+async function readDigit(grey, { number, ink }, wanted, heard) {
   const network = await digits;
-  const { reading, verdict, tried } = await read(network, seen, number, ink);
-  await heard();
-  if (learned) reading.beside = await besideOf(seen, number, ink);
-  const { grey } = seen.picture;
-  if (wanted.inside) reading.inside = await insideOf({ grey, verdict, tried, layers: await layers() });
+  const proposals = remembered(rounds(grey, ink));
+  const { reading, verdict, tried } = await read(network, proposals, number, heard);
+  if (learned) reading.beside = await besideOf(proposals, number, heard);
+  if (wanted.inside) reading.inside = await insideOf(network, { grey, verdict, tried, layers: await layers() });
   if (wanted.evidence) reading.evidence = await evidenceOf(network, verdict, number, heard);
   return { reading };
 }
 
 /** What the learned network says; null if it has not learned to add this number. */
-async function besideOf(seen, number, ink) {
+async function besideOf(proposals, number, heard) {
   const network = await learned;
   if (!network.exact && !(number >= 0 && number <= 9)) return null;
-  const { image, ...reading } = (await read(network, seen, number, ink)).reading;
+  const { image, ...reading } = (await read(network, proposals, number, heard)).reading;
   return { ...reading, ...(network.leftOut && { left_out: network.leftOut }) };
+}
+
+/** What a generator gives, for any number of readers, and no more of it than they want. */
+function remembered(generator) {
+  const made = [];
+  return {
+    *[Symbol.iterator]() {
+      for (let i = 0; ; i++) {
+        if (i === made.length) {
+          const { value, done } = generator.next();
+          if (done) return;
+          made.push(value);
+        }
+        yield made[i];
+      }
+    },
+  };
+}
+
+/** The reading of a number, by the modules that read those. */
+async function readNumber({ values, width, height }, fields) {
+  if (!networks.numbers) return { problem: NO_NUMBERS };
+  const reading = await import("./numbers/reading.js");
+  const { session, metadata } = await numbers();
+  const run = (strip, shape) => session.run({ [session.inputNames[0]]: floats(strip, shape) });
+  return { reading: await reading.readNumber(values, { width, height }, fields, run, metadata, await digits) };
 }
 
 /** A first reading takes longer than others: have it before there is a question. */
 async function first() {
-  const seen = seenOf({ grey: ONE, reduction: 1 }, pause);
-  await readDigit(seen, { number: 7, ink: "dark" }, {}, pause).catch(() => {}); // a question will be told what is wrong
+  await readDigit(ONE, { number: 7, ink: "dark" }, {}, pause).catch(() => {}); // a question will be told what is wrong
   postMessage({ ready: true });
 }
 
 /** A browser is slow at first, as it compiles what it runs: let it, while there is no question. */
 async function warm() {
   for (let i = 0; i < WARMINGS && !asked; i++) {
-    await finder().then((one) => one.find(ONE), () => {}); // prettier-ignore
+    for (const _ of rounds(ONE, "dark"));
     await pause();
   }
 }

@@ -14,6 +14,10 @@ export class Grid {
     return Math.max(this.height, this.width);
   }
 
+  get shorter() {
+    return Math.min(this.height, this.width);
+  }
+
   /** A grid of the same kind, each value by `change(value, place)`. */
   map(change) {
     return new Grid(this.height, this.width, this.values.map(change));
@@ -28,45 +32,30 @@ export class Grid {
     }
     return made;
   }
-
-  /** The same, turned by a quarter against the clock. */
-  turned() {
-    const made = new Grid(this.width, this.height, new this.values.constructor(this.values.length));
-    for (let i = 0, x = 0; x < this.height; x++) {
-      for (let y = this.width - 1; y >= 0; y--) made.values[y * this.height + x] = this.values[i++];
-    }
-    return made;
-  }
-
-  /** Write a value into a box, as far as there is room. */
-  fill([top, bottom, left, right], value) {
-    const [start, end] = [Math.max(0, left), Math.min(this.width, right)];
-    for (let y = Math.max(0, top); start < end && y < Math.min(this.height, bottom); y++) {
-      this.values.fill(value, y * this.width + start, y * this.width + end);
-    }
-  }
-
-  /** The same, with another one written into it. */
-  with({ height, width, values }, top, left) {
-    for (let y = 0; y < height; y++) {
-      this.values.set(values.subarray(y * width, (y + 1) * width), (top + y) * this.width + left);
-    }
-    return this;
-  }
-}
-
-/** Values of 0 to 255 in [0, 1]; others are there already. */
-export function inUnit(grid) {
-  if (!(grid.values instanceof Uint8Array)) return grid;
-  const made = new Grid(grid.height, grid.width);
-  for (let i = 0; i < grid.values.length; i++) made.values[i] = grid.values[i] / 255; // from() takes twenty times as long
-  return made;
 }
 
 /** The nearest whole number; halves go to the even one. */
 export function round(x) {
   const up = Math.round(x);
   return x - Math.floor(x) === 0.5 && up % 2 ? up - 1 : up;
+}
+
+/** The sum of doubles, in pairs of eighths as NumPy adds them. */
+export function sum(values) {
+  const n = values.length;
+  if (n > 128) {
+    const half = (n >> 1) - ((n >> 1) % 8);
+    return sum(values.slice(0, half)) + sum(values.slice(half));
+  }
+  let total = 0;
+  let start = 0;
+  if (n >= 8) {
+    const r = values.slice(0, 8);
+    for (start = 8; start + 8 <= n; start += 8) for (let i = 0; i < 8; i++) r[i] += values[start + i];
+    total = r[0] + r[1] + (r[2] + r[3]) + (r[4] + r[5] + (r[6] + r[7]));
+  }
+  for (; start < n; start++) total += values[start];
+  return total;
 }
 
 export function largest(values, least = -Infinity) {
@@ -91,14 +80,24 @@ export function median(values) {
   return sorted.length % 2 ? sorted[middle] : f32(f32(sorted[middle - 1] + sorted[middle]) / 2);
 }
 
-/** A quantile of float32 values, linear between two of them. */
+/** A quantile of float32 values, linear between two of them; at once if it is the largest, as on white paper. */
 export function quantile(values, share) {
   const place = f32((values.length - 1) * f32(share));
   const below = Math.min(Math.floor(place), values.length - 1);
+  const most = largest(values);
+  if (picked(values, (value) => value === most).length >= values.length - below) return most;
   const sorted = Float32Array.from(values).sort();
   const [low, high] = [sorted[below], sorted[Math.min(below + 1, sorted.length - 1)]];
   const [step, along] = [f32(high - low), f32(place - below)];
   return along < 0.5 ? f32(low + f32(step * along)) : f32(high - f32(step * f32(1 - along)));
+}
+
+/** Those of every `step`-th float32 value for which `is` holds: `filter`, but faster. */
+export function picked(values, is, step = 1) {
+  const made = new Float32Array(Math.ceil(values.length / step));
+  let count = 0;
+  for (let i = 0; i < values.length; i += step) if (is(values[i])) made[count++] = values[i];
+  return made.subarray(0, count);
 }
 
 export function clipped(x, low, high) {
