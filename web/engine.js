@@ -3,8 +3,8 @@
 
 import { docs } from "./constants.js";
 
-/** Whether photographs and scans can be read, not only drawings. */
-export const photographs = false;
+/** Where drawings are read; photographs are for the server. */
+export const where = "browser";
 
 /** Where to read more. */
 export { docs };
