@@ -4,12 +4,10 @@
 import { finder as its } from "../constants.js";
 import { Grid, argmax, clipped, f32, inUnit, mean, median, round, total } from "../pictures/arrays.js";
 import { BICUBIC, reduced, resampled, spread } from "../pictures/filters.js";
-import { medianOfSides } from "../pictures/proposals.js";
 import { floats, sessionWith } from "./onnx.js";
 
 const {
-  ALIKE, APART, ASTRAY, CELL, CHARACTERS, CLEAR, CROP, DETAIL, DIGITS, FIELDS, INK, LEAST_ROOM, LEVEL, MAPS, OTHERS,
-  OVERLAP, PICTURE, ROOM, SAME, SEEN, SIZES, STRIDE, TOGETHER, TURNED, UNIT, WHOLE, WINDOW,
+  ALIKE, ASTRAY, CELL, CHARACTERS, CLEAR, DETAIL, DIGITS, FIELDS, INK, MAPS, OTHERS, OVERLAP, PICTURE, SAME, SEEN, SIZES, STRIDE, TOGETHER, TURNED, UNIT, WHOLE, WINDOW,
 } = its; // prettier-ignore
 const { COS, EM, HEAT, LINKED, NEXT_X, NEXT_Y, OFF_X, OFF_Y, SIN, STRUCK, WIDTH } = its;
 
@@ -24,27 +22,21 @@ export class Finder {
   }
 
   /**
-   * The numbers `found` on a picture, in [0, 1] or 0 to 255, in reading order, and the `sight` of it: its `grey`, with
-   * `room` around it, so many pixels of ground, and turned by so many `turns`, quarters against the clock, if it lay;
-   * how far each pixel is `ink` of numbers, 0 to 255, of which `scale` is a pixel of `grey`; and all `characters`.
-   * `heard()` is awaited now and then, and may end it all.
+   * The numbers `found` on a picture, in [0, 1] or 0 to 255, in reading order, and the `sight` of it: its `grey`, turned by
+   * `turns` quarters against the clock if it lay on its side; how far each pixel is `ink` of numbers, 0 to 255, of which
+   * `scale` is a pixel of `grey`; and all `characters`. `heard()` is awaited now and then, and may end it all.
    *
    * A number has its `characters`; its `corners`, `[x, y]` in pixels of `grey`; the `angle` of its line; the height of
-   * its digits, `em`; how much it counts among others, its `weight`; the `text` that the finder would read; and the
-   * probabilities of its `digits`.
+   * its digits, `em`; the `text` that the finder would read; and the probabilities of its `digits`.
    */
   async find(grey, heard = () => {}) {
-    const isCrop = Math.min(grey.height, grey.width) < CROP; // maybe so close that ink ends at the sides
-    const room = isCrop ? Math.max(LEAST_ROOM, round(ROOM * grey.longer)) : 0;
-    let { found, sight } = await this.#look(room ? widened(grey, room) : grey, heard);
-    const turns = quarterTurns(sight);
-    if (turns) {
-      const again = await this.#look(sight.grey.turned(turns), heard);
-      const [before, after] = [sight, again.sight].map(({ characters }) => total(characters, ({ seen }) => seen));
-      const isUpright = !quarterTurns(again.sight) && after >= before;
-      if (isUpright) [found, sight] = [again.found, { ...again.sight, turns }];
-    }
-    return { found, sight: { ...sight, room } };
+    const seen = await this.#look(grey, heard);
+    const turns = quarterTurns(seen.sight);
+    if (!turns) return seen;
+    const again = await this.#look(grey.turned(turns), heard);
+    const [before, after] = [seen, again].map(({ sight }) => total(sight.characters, (one) => one.seen));
+    if (quarterTurns(again.sight) || after < before) return seen;
+    return { found: again.found, sight: { ...again.sight, turns } };
   }
 
   /** The same, of a picture as it lies. */
@@ -93,19 +85,11 @@ function quarterTurns({ characters }) {
   return (round(Math.atan2(sine, cosine) / (Math.PI / 2)) + 4) % 4;
 }
 
-/** A picture with ground around it. */
-function widened(grey, room) {
-  const [height, width] = [grey.height + 2 * room, grey.width + 2 * room];
-  const ground = new grey.values.constructor(height * width).fill(medianOfSides(grey));
-  return new Grid(height, width, ground).with(grey, room, room);
-}
-
 /** The corners of a number on the picture as it was given, and the angle of its line there. */
-export function placedOn({ grey: { height, width }, turns, room }, { corners, angle }) {
+export function placedOn({ grey: { height, width }, turns }, { corners, angle }) {
   const whole = angle + (turns * Math.PI) / 2;
   const turned = corners.map(([x, y]) => [[x, y], [height - y, x], [width - x, height - y], [y, width - x]][turns]);
-  const there = turned.map(([x, y]) => [x - room, y - room]);
-  return { corners: there, angle: whole - 2 * Math.PI * round(whole / (2 * Math.PI)) };
+  return { corners: turned, angle: whole - 2 * Math.PI * round(whole / (2 * Math.PI)) };
 }
 
 /** A picture at several sizes, the smallest first, with the pixels of each for one of the picture. */
@@ -218,13 +202,12 @@ function charactersOf(maps, [top, bottom, left, right], scale, { height, width }
     const most = Math.max(...said.slice(FIELDS));
     const kinds = said.slice(FIELDS).map((value) => Math.exp(value - most));
     kinds[kinds.length - 1] *= OTHERS;
-    const total = total(kinds);
     const [linked, struck, seen] = [LINKED, STRUCK, HEAT].map((one) => logistic(said[one]));
     found.push({
       x: (atX + left) / scale, y: (atY + top) / scale, em: em / scale,
       width: (em * Math.exp(clipped(said[WIDTH], -3, 2))) / scale, cos: said[COS] / length, sin: said[SIN] / length,
       nextX: (x + said[NEXT_X] * em + left) / scale, nextY: (y + said[NEXT_Y] * em + top) / scale, linked, struck, seen,
-      kinds: kinds.map((share) => share / total), kind: argmax(kinds), scale,
+      kinds: kinds.map((share) => share / total(kinds)), kind: argmax(kinds), scale,
     }); // prettier-ignore
   }
   return found;
@@ -318,31 +301,9 @@ function foundOf(characters) {
     corners: corners.map(([a, b]) => [a * cosine - b * sine, a * sine + b * cosine]),
     angle,
     em,
-    weight: em * digits.length ** 0.5 * mean(characters, ({ seen }) => seen),
     text: characters.map(({ kind }) => CHARACTERS[kind]).join(""),
     digits: digits.map(({ kinds }) => kinds.slice(0, DIGITS)),
   };
-}
-
-/** Numbers on one line, no further apart than digits are at most, as one, where only one is expected. */
-export function joined(found) {
-  const rest = [];
-  for (const one of found) {
-    const last = rest.at(-1);
-    if (last && follows(last, one)) rest.splice(-1, 1, foundOf([...last.characters, ...one.characters]));
-    else rest.push(one);
-  }
-  return rest;
-}
-
-/** Whether a number goes on another one. */
-function follows(last, one) {
-  const [cosine, sine] = [Math.cos(last.angle), Math.sin(last.angle)];
-  const [before, after] = [last, one].map(({ corners }) => corners.map(([x, y]) => x * cosine + y * sine));
-  const [first, second] = [last, one].map(({ corners }) => mean(corners, ([x, y]) => y * cosine - x * sine));
-  const [gap, em] = [Math.min(...after) - Math.max(...before), Math.max(one.em, last.em)];
-  const isNear = gap > -0.3 * em && gap < APART * em && Math.abs(second - first) < LEVEL * em;
-  return isNear && em < ALIKE * Math.min(one.em, last.em);
 }
 
 /** Numbers in reading order: by lines across the page as most of them run, then along these. */

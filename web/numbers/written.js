@@ -77,7 +77,7 @@ export function asWritten(candidates, minus) {
 
 /** The probabilities of strings, with what others say of their digits: `said` has the logarithm of the weight of each
  * digit at each place. Strings with as many digits are as probable together as they were. */
-export function rescored(strings, said) {
+export function weighed(strings, said) {
   const isSame = ([string, share]) => share > 0 && withoutSeparators(string).length === said.length;
   const same = strings.filter(isSame);
   if (!same.length) return strings;
