@@ -24,22 +24,23 @@ from typing import Any
 
 import sumnist.serve
 from sumnist.errors import SumnistError
-from sumnist.files import LEARNED, NUMBERS, ONNX, PRETRAINED
+from sumnist.files import FINDER, LEARNED, NUMBERS, ONNX, PRETRAINED
 
 WEB = Path(__file__).resolve().parent.parent / "web"
 PAGE = Path(sumnist.serve.__file__).parent / "static"
 PAGES = "index.html", "about.html"
 SERVER_ONLY = "docs.*", "review*"
 """Files of the page that are of use with a server only."""
+RUNTIME = WEB / "node_modules/onnxruntime-web/dist"
 ORT = "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"
 """Of onnxruntime-web: its smallest build, for processors."""
 MODULES = [
     *(f"pictures.{name}" for name in ("apart", "background", "decode", "ink", "lines", "normalize", "proposals")),
-    *(f"inference.{name}" for name in ("ctc", "inside", "numbers", "onnx", "reader")),
+    *(f"inference.{name}" for name in ("ctc", "finder", "inside", "numbers", "onnx", "reader")),
 ]  # fmt: skip
 """Modules whose limits and words the engine has from them."""
-NETWORKS = {"digits": ONNX, "numbers": NUMBERS.name, "learned": LEARNED.name}
-"""The networks of the package by what they are for; the page does without one that is missing, but for the first."""
+NETWORKS = {"digits": ONNX, "finder": FINDER.name, "numbers": NUMBERS.name, "learned": LEARNED.name}
+"""The networks of the package by what they are for; the page does without one that is missing, but the first two."""
 DOCS = {"how": "about.html#how", "study": "about.html#study", "arithmetic": "about.html#sums",
         "sheets": "about.html#sheets", "api": "about.html#how"}  # fmt: skip
 """Where the page says that there is more to read."""
@@ -53,9 +54,8 @@ SIZES = "sizes.json"
 
 def static(out: Path, docs: dict[str, str] = DOCS) -> dict[str, Any]:
     """Build the page in the folder `out`, which is made anew; `docs`: its links to more. Returns the sizes."""
-    runtime = WEB / "node_modules" / "onnxruntime-web" / "dist"
-    if not runtime.is_dir():
-        raise SumnistError(f"{runtime}: missing: run `npm ci --prefix {WEB}` first")
+    if not RUNTIME.is_dir():
+        raise SumnistError(f"{RUNTIME}: missing: run `npm ci --prefix {WEB}` first")
     if out.exists() and any(out.iterdir()) and not (out / SIZES).exists():
         raise SumnistError(f"{out}: holds other files, which would be deleted: name another folder")
     place = out / "static"
@@ -67,7 +67,7 @@ def static(out: Path, docs: dict[str, str] = DOCS) -> dict[str, Any]:
         (out / name).write_text(API_LINK.sub("", html), encoding="utf-8")
     (place / "ort").mkdir()
     for name in ORT:
-        shutil.copy(runtime / name, place / "ort")
+        shutil.copy(RUNTIME / name, place / "ort")
     networks = {what: name if (PRETRAINED / name).exists() else None for what, name in NETWORKS.items()}
     for name in filter(None, networks.values()):
         shutil.copy(PRETRAINED / name, place)

@@ -29,11 +29,11 @@ from PIL import Image
 from playwright.sync_api import Page
 from tqdm import tqdm
 
-from build import WEB, constants, static
+from build import NETWORKS, ORT, RUNTIME, WEB, constants, static
 from evidence import RESULTS, ROOT, Row, add, clean_commit, with_envelope
 from page_driver import chromium, hosting
 from sumnist.config import InkColour
-from sumnist.files import NUMBERS
+from sumnist.files import NUMBERS, PRETRAINED
 from sumnist.inference.numbers import NumberReader, NumberReading, Numbers, StripRecognizer, strip_of
 from sumnist.inference.onnx import Answer, Network
 from sumnist.inference.reader import Reader, Reading
@@ -134,9 +134,20 @@ def modules() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="sumnist-web-"))
     atexit.register(shutil.rmtree, folder)
     shutil.copytree(WEB, folder, ignore=shutil.ignore_patterns("node_modules", "package*.json"), dirs_exist_ok=True)
-    (folder / "constants.js").write_text(constants(), encoding="utf-8")
+    (folder / "constants.js").write_text(constants(networks=NETWORKS), encoding="utf-8")
     (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
     return folder
+
+
+@cache
+def with_networks() -> Path:
+    """The same folder, with what runs the networks."""
+    (modules() / "ort").mkdir()
+    for name in ORT:
+        shutil.copy(RUNTIME / name, modules() / "ort")
+    for name in NETWORKS.values():
+        shutil.copy(PRETRAINED / name, modules())
+    return modules()
 
 
 def in_node(body: str, given: Any) -> Any:
@@ -257,6 +268,39 @@ def read_in_node(
         },
     )
     return read
+
+
+def found_in_node(pictures: Sequence[Grey], fields: Row) -> list[Row]:
+    """All numbers that the page finds on pictures, by its own networks."""
+    with_networks()
+    found: list[Row] = in_node(
+        """
+        const { networks } = await import("./constants.js");
+        const { Finder } = await import("./inference/finder.js");
+        const { OnnxNetwork, floats, sessionWith } = await import("./inference/onnx.js");
+        const { metadataOf } = await import("./inference/protobuf.js");
+        const { findNumbers } = await import("./numbers/found.js");
+        const { intensitiesIn } = await import("./pictures/decode.js");
+        const file = (name) => new Uint8Array(readFileSync(networks[name]));
+        const [digits, finder] = [await OnnxNetwork.from(file("digits")), await Finder.from(file("finder"))];
+        const session = await sessionWith(file("numbers"));
+        const run = (strip, shape) => session.run({ strip: floats(strip, shape) });
+        const found = [];
+        for (const { pixels, height, width } of given.pictures) {
+          const grey = bytes(pixels);
+          const picture = intensitiesIn({ height, width }, (top, high) => {
+            const data = new Uint8Array(4 * width * high);
+            for (let i = 0; i < data.length; i++) data[i] = grey[top * width + (i >> 2)];
+            return { data };
+          });
+          const find = (part) => finder.find(part);
+          found.push(await findNumbers(picture, find, given.fields, run, metadataOf(file("numbers")), digits));
+        }
+        return found;
+        """,
+        {"pictures": [drawing_of(picture) for picture in pictures], "fields": fields},
+    )
+    return found
 
 
 def drawn_numbers(count: int) -> tuple[list[Grey], list[str]]:

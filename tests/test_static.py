@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from playwright.sync_api import Browser, Page, expect
 
 from build import NETWORKS, SIZES, WEB
 from build import static as build
 from compare import DRAWINGS, compared, in_node, read_in_browser
 from drawings import encoded
+from example_page import page as example
 from page_checks import expect_answer, need, white
 from page_driver import DIGITS, draw, hosting, until, write
 from sumnist.data.mnist import load_mnist
@@ -30,6 +31,7 @@ from sumnist.inference.inside import evidence_of, read_inside
 from sumnist.inference.reader import Reader
 from sumnist.lab.study.runs import LEFT_OUT
 from sumnist.pictures.components import components_of
+from sumnist.pictures.decode import size_of
 from sumnist.pictures.filters import closing, resized
 
 EVERY = 40
@@ -132,9 +134,9 @@ def test_drawings_are_read_as_the_package_reads_them(page: Page) -> None:
 @pytest.mark.browser
 def test_what_else_the_engine_answers_is_what_the_package_says(page: Page) -> None:
     shade = np.linspace(40, 250, 300, dtype=np.uint8)
-    for picture in (encoded(Image.fromarray(np.broadcast_to(shade, (300, 300)).copy())), b"no picture at all"):
-        problem = page.evaluate(ASK, [list(picture), "auto", {}])["problem"]
-        assert problem["title"] == "Only drawings are read here."
+    shaded = encoded(Image.fromarray(np.broadcast_to(shade, (300, 300)).copy()))
+    for picture, title in ((shaded, "Only drawings are read here."), (b"no picture", "This picture cannot be read.")):
+        assert page.evaluate(ASK, [list(picture), "auto", {}])["problem"]["title"] == title
     blank = page.evaluate(ASK, [list(white()), "dark", {"inside": True, "evidence": True}])["reading"]
     assert (blank["reason"], blank["how"], blank["evidence"]) == ("blank", None, None)
     assert [step["caption"] for step in blank["inside"]["steps"]] == ["as read", "what the network sees: blank"]
@@ -157,6 +159,21 @@ def test_what_else_the_engine_answers_is_what_the_package_says(page: Page) -> No
         assert found["sum_probabilities"] == pytest.approx(expected.sum_probabilities, abs=1e-4)
     picture, _ = read_in_browser(page, next(one for one in drawings if one["kind"] == "dirt"))
     check_inside(page.evaluate(ASK, [list(picture), "dark", {"inside": True, "evidence": True}])["reading"], picture)
+
+
+@pytest.mark.browser
+def test_all_numbers_are_found_on_pictures_of_any_kind_as_by_the_package(page: Page) -> None:
+    reader, blank = Reader(), Image.new("RGB", (1800, 1300), (235, 225, 210))
+    blank.paste((30, 40, 120), (200, 100), mask=ImageOps.invert(example().resize((1500, 984))))
+    clear = example().convert("RGBA")
+    clear.putalpha(ImageOps.invert(example()))
+    for picture, near in ((encoded(blank), 1), (encoded(clear), 1), (encoded(blank, "JPEG"), 4)):
+        answer = page.evaluate(ASK, [list(picture), "auto", {"kind": "find", "fields": {}}])["reading"]
+        found = reader.find(picture)
+        assert (answer["width"], answer["height"]) == size_of(picture)
+        assert [one["text"] for one in answer["numbers"]] == [one.text for one in found]
+        for one, other in zip(answer["numbers"], found, strict=True):
+            assert np.array(one["corners"]) == pytest.approx(np.array(other.corners), abs=near)
 
 
 def check_inside(found: dict[str, Any], picture: bytes) -> None:

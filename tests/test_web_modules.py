@@ -10,18 +10,21 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import islice, product
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
-from build import PAGE
+from build import PAGE, RUNTIME, WEB
 from compare import (
     Grey,
     Proposed,
     drawn_numbers,
     farthest,
+    found_in_node,
     in_node,
     modules,
     packed,
@@ -31,7 +34,8 @@ from compare import (
     read_in_python,
 )
 from drawings import line_of
-from page_checks import refusal
+from example_page import page
+from page_checks import need, refusal
 from sumnist.arithmetic import Sum, Values
 from sumnist.arithmetic.values import plain
 from sumnist.config import InkColour
@@ -40,8 +44,17 @@ from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.strips import Strips
 from sumnist.errors import NumberError
 from sumnist.files import NUMBERS
-from sumnist.inference.ctc import CHARACTERS, Candidate, Evidence, candidates_by
-from sumnist.inference.numbers import NUMBER_ADVICE, NumberReading, StripRecognizer
+from sumnist.inference.ctc import CHARACTERS, Candidate, Evidence, candidates_by, without_separators
+from sumnist.inference.numbers import (
+    NUMBER_ADVICE,
+    NumberReading,
+    StripRecognizer,
+    as_written,
+    decimals_of,
+    kind_of,
+)
+from sumnist.inference.page import page_as_dict
+from sumnist.inference.reader import Reader
 from sumnist.inference.solve import solve
 from sumnist.lab.suites.strips import NO_NUMBERS
 from sumnist.sheets import check
@@ -325,7 +338,8 @@ def test_the_page_has_a_verdict_for_each_reason_and_a_hint_of_its_own_for_drawin
     ]  # fmt: skip
     found = answers("words.js", WORDS, asked)
     for one, drawn, uploaded in zip(refused, found[::2], found[1::2], strict=True):
-        verdict = OF_NUMBERS[one["reason"]] if "digit" not in one else VERDICTS[one["reason"]][0]
+        of_number = OF_NUMBERS.get(one["reason"], f"No answer: {one['reason']}.")
+        verdict = VERDICTS[one["reason"]][0] if "digit" in one else of_number
         assert drawn[0] == uploaded[0] == verdict
         assert drawn[1] == VERDICTS[one["reason"]][1] if "digit" in one else drawn[1]
         advice = one["advice"]
@@ -334,8 +348,11 @@ def test_the_page_has_a_verdict_for_each_reason_and_a_hint_of_its_own_for_drawin
 
 RECOGNIZER = StripRecognizer(NUMBERS)
 COUNT = 16
-CLOSE = 1e-6
-"""What probabilities and pixels differ by is less."""
+CLOSE, ROUNDED, DOUBTFUL = 1e-6, 0.02, 0.2
+"""What probabilities differ by is less: of the same emissions, of the same picture, and if its reading is in doubt."""
+EVEN = 0.6
+"""The probability from which on a number is surely more probable than another one."""
+READER = Reader()
 
 
 def in_python(emissions: NDArray[Any], decimal: str | None) -> dict[str, Any]:
@@ -461,3 +478,74 @@ def test_the_page_and_python_read_drawings_alike(ink: InkColour, decimal: str | 
         assert np.array(one["places"]) == pytest.approx(np.array(wanted["places"]))
         assert farthest(one, wanted) < CLOSE
     assert {"blank", None} < {one["reason"] for one in read}
+
+
+@pytest.fixture(scope="module")
+def runtime() -> None:
+    """What runs the networks in Node."""
+    need(RUNTIME, f"npm ci --prefix {WEB}")
+
+
+def assert_same_reading(one: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Readings are the same, but for what rounding makes of eight bits between the layers of a network: most of one in
+    doubt."""
+    assert [*wanted][: len(one)] == [*one][: len(wanted)]
+    same = "format", "accepted", "reason", "advice", "box"
+    assert {key: one[key] for key in same} == {key: wanted[key] for key in same}
+    assert farthest(one, wanted) < (ROUNDED if wanted["accepted"] else DOUBTFUL)
+    if wanted["confidence"] > EVEN:
+        assert {key: one[key] for key in ("text", "digits", "value")} == {
+            key: wanted[key] for key in ("text", "digits", "value")
+        }
+
+
+@cache
+def found_on() -> list[Grey]:
+    """Pictures with several numbers: upright, turned, light on dark, and so small and so large that they are seen at
+    other sizes; and some with none."""
+    upright, random = page(), np.random.default_rng(4)
+    turned = [upright.rotate(angle, expand=True, fillcolor=255) for angle in (17, -33, 90, 180)]
+    small, large = (upright.resize((round(share * 640), round(share * 420))) for share in (0.13, 3.3))
+    far = Image.new("L", (2600, 1800), 235)
+    for left, top in ((300, 200), (1800, 1400)):
+        far.paste(upright.resize((160, 105)), (left, top))
+    shaded = np.asarray(upright) * np.linspace(0.5, 1, 640) + random.normal(0, 2, (420, 640))
+    pictures = [*map(np.asarray, (upright, *turned, small, large, far)), 255 - np.asarray(upright)]
+    return [*pictures, shaded.clip(0, 255).astype(np.uint8), *pages()[-2:], np.full((300, 300), 255, np.uint8)]
+
+
+@pytest.mark.usefixtures("runtime")
+def test_the_page_finds_the_same_numbers_on_pictures_as_python() -> None:
+    read, several = found_in_node(found_on(), {"count": 5}), 0
+    for answer, picture in zip(read, found_on(), strict=True):
+        wanted = page_as_dict(picture, READER.find(picture, count=5))
+        assert [answer[key] for key in ("width", "height")] == [wanted[key] for key in ("width", "height")]
+        assert [one["written"] for one in answer["numbers"]] == [one["written"] for one in wanted["numbers"]]
+        several += len(wanted["numbers"]) > 1
+        for one, other in zip(answer["numbers"], wanted["numbers"], strict=True):
+            assert [*one] == [*other]
+            assert_same_reading(one, other)
+            assert np.array(one["corners"]) == pytest.approx(np.array(other["corners"]), abs=0.01)
+            assert one["orientation"] == pytest.approx(other["orientation"], abs=1e-3)
+    assert several > 5
+
+
+WRITTEN = """
+const { asWritten, decimalsOf, kindOf } = await import("./numbers/written.js");
+return given.map((text) => {
+  const found = { text, characters: [{ struck: 0 }] };
+  const [value] = asWritten([{ text, value: Number(text.replace(/\\D/g, "")), probability: 1 }], text.startsWith("-"));
+  return { kind: kindOf(found), decimals: decimalsOf(text), value: String(value.value) };
+});
+"""
+
+
+def test_what_is_written_means_the_same_on_the_page() -> None:
+    random, signs = np.random.default_rng(8), "0123456789" * 2 + ".,-'/+=%:¤?"
+    texts = ["".join(random.choice([*signs], random.integers(1, 9))) + "0" for _ in range(3000)]
+    texts += ["12.50", "12,50", "1.234", "1'234", "1.234,5", "1/2", "24.12.2026", "9:30", "50%", "¤12.-", "-7", "=¤5"]
+    for text, one in zip(texts, in_node(WRITTEN, texts), strict=True):
+        number: Any = SimpleNamespace(characters=SimpleNamespace(struck=np.zeros(1)))
+        digits = without_separators(text)
+        (wanted,) = as_written([Candidate(text, int(digits), 1.0)], text.startswith("-"))
+        assert one == {"kind": kind_of(text, number), "decimals": decimals_of(text), "value": str(plain(wanted.value))}

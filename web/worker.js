@@ -1,18 +1,23 @@
-// Reads drawings, beside the page so that it never waits: answers one question after the other.
+// Reads drawings, and finds numbers on pictures, beside the page so that it never waits: answers one question after the other.
 
 import { networks } from "./constants.js";
+import { Finder } from "./inference/finder.js";
 import { evidenceOf, insideOf } from "./inference/inside.js";
 import { Layers } from "./inference/layers.js";
 import { OnnxNetwork, bytesOf, floats, sessionWith } from "./inference/onnx.js";
 import { metadataOf } from "./inference/protobuf.js";
 import { read } from "./inference/reader.js";
 import { Grid } from "./pictures/arrays.js";
-import { intensitiesOf, pixelsOf } from "./pictures/decode.js";
+import { intensitiesOf } from "./pictures/decode.js";
 import { isDrawing, rounds } from "./pictures/proposals.js";
 
 const PHOTOGRAPH = {
   title: "Only drawings are read here.",
-  detail: "Photographs and scans are read by `sumnist serve` on your own computer.",
+  detail: "“A picture” finds the numbers on photographs and scans; `sumnist serve` reads any.",
+};
+const NO_PICTURE = {
+  title: "This picture cannot be read.",
+  detail: "Save it as PNG or JPEG, of at least 8 pixels, and at most 64 million.",
 };
 const NO_NUMBERS = { title: "Only single digits are read here.", detail: "Numbers are read by `sumnist serve`." };
 const WARMINGS = 10; // readings after which a browser has compiled most of this
@@ -26,9 +31,12 @@ const once = (make) => {
   return () => (made ??= make());
 };
 const layers = once(async () => Layers.of(await digits));
+const finder = once(async () => Finder.from(await bytesOf(networks.finder)));
 const numbers = once(async () => {
   const bytes = await bytesOf(networks.numbers);
-  return { session: await sessionWith(bytes), metadata: metadataOf(bytes) };
+  const session = await sessionWith(bytes);
+  const run = (strip, shape) => session.run({ [session.inputNames[0]]: floats(strip, shape) });
+  return [run, metadataOf(bytes), await digits];
 });
 
 // Questions.
@@ -70,11 +78,13 @@ function pause() {
 
 /** The answer to a question; `heard()` fails if it is not wanted any longer. */
 async function answerTo({ kind, content, fields, ...wanted }, heard) {
-  const pixels = await pixelsOf(content);
-  if (!pixels) return { problem: PHOTOGRAPH };
-  const grey = intensitiesOf(pixels);
-  if (fields.ink !== "dark" && !isDrawing(grey)) return { problem: PHOTOGRAPH };
-  return kind === "digit" ? readDigit(grey, fields, wanted, heard) : readNumber(pixels, fields);
+  const picture = await intensitiesOf(content);
+  if (!picture) return { problem: NO_PICTURE };
+  if (kind !== "digit" && !networks.numbers) return { problem: NO_NUMBERS };
+  if (kind === "find") return findNumbers(picture, fields, heard);
+  const { grey, bytes, reduction } = picture;
+  if (reduction > 1 || (fields.ink !== "dark" && !isDrawing(grey))) return { problem: PHOTOGRAPH };
+  return kind === "digit" ? readDigit(grey, fields, wanted, heard) : readNumber(bytes, fields);
 }
 
 async function readDigit(grey, { number, ink }, wanted, heard) {
@@ -114,11 +124,15 @@ function remembered(generator) {
 
 /** The reading of a number, by the modules that read those. */
 async function readNumber({ values, width, height }, fields) {
-  if (!networks.numbers) return { problem: NO_NUMBERS };
   const reading = await import("./numbers/reading.js");
-  const { session, metadata } = await numbers();
-  const run = (strip, shape) => session.run({ [session.inputNames[0]]: floats(strip, shape) });
-  return { reading: await reading.readNumber(values, { width, height }, fields, run, metadata, await digits) };
+  return { reading: await reading.readNumber(values, { width, height }, fields, ...(await numbers())) };
+}
+
+/** All numbers on a picture. */
+async function findNumbers(picture, fields, heard) {
+  const { findNumbers: found } = await import("./numbers/found.js");
+  const find = async (grey) => (await finder()).find(grey, heard);
+  return { reading: await found(picture, find, fields, ...(await numbers()), heard) };
 }
 
 /** A first reading takes longer than others: have it before there is a question. */

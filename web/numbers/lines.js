@@ -2,12 +2,12 @@
 // sumnist/pictures/lines.py has it, and why.
 
 import { lines as its } from "../constants.js";
-import { Grid, clipped, f32, largest, round } from "../pictures/arrays.js";
+import { Grid, clipped, f32, inUnit, largest, round } from "../pictures/arrays.js";
 import { flatGround, inverted } from "../pictures/background.js";
 import { extent, union } from "../pictures/components.js";
-import { intensitiesOf } from "../pictures/decode.js";
 import { resampled } from "../pictures/filters.js";
 import { foundOn, withoutOutlines, withoutSpecks } from "../pictures/ink.js";
+import { boxOf } from "../pictures/normalize.js";
 import { polarity, range, toFind, within } from "../pictures/proposals.js";
 
 const {
@@ -24,7 +24,7 @@ const {
  * there.
  */
 export function* lines(pixels, ink) {
-  const grey = intensitiesOf(pixels);
+  const grey = inUnit(pixels);
   if (range(grey) < f32(CLEAN_CONTRAST)) return;
   const small = toFind(grey);
   const { dark, other } = ink === "auto" ? polarity(grey, small) : { dark: ink === "dark", other: 1 };
@@ -69,16 +69,9 @@ function withoutRulings(components) {
 
 /** The same, of the whole picture, without margins on which there is nothing, but for a little ground. */
 function trimmed(one) {
-  const { height, width, values } = one.image;
-  let [top, bottom, left, right] = [height, 0, width, 0];
-  for (let i = 0; i < values.length; i++) {
-    if (values[i] < f32(EMPTY)) continue;
-    const [y, x] = [Math.floor(i / width), i % width];
-    [top, bottom] = [Math.min(top, y), y + 1];
-    [left, right] = [Math.min(left, x), Math.max(right, x + 1)];
-  }
-  if (!bottom) return one;
-  const box = around([top, bottom, left, right], one.image, TRIMMED);
+  const inked = boxOf(one.image, f32(EMPTY));
+  if (inked[1] <= inked[0]) return one;
+  const box = around(inked, one.image, TRIMMED);
   return { ...one, image: one.image.part(box), box };
 }
 
@@ -122,12 +115,9 @@ export function forms(one) {
 
 /** The same with more ground around it. */
 function withGround(one) {
-  const { height, width, values } = one.image;
+  const { height, width } = one.image;
   const [down, right] = WIDER.map((share) => Math.max(1, round(share * Math.min(height, SLIM * width))));
-  const image = new Grid(height + 2 * down, width + 2 * right);
-  for (let y = 0; y < height; y++) {
-    image.values.set(values.subarray(y * width, (y + 1) * width), (y + down) * image.width + right);
-  }
+  const image = new Grid(height + 2 * down, width + 2 * right).with(one.image, down, right);
   return { ...one, image, how: `${one.how}, more ground`, varied: true };
 }
 

@@ -34,9 +34,7 @@ export async function readNumber(pixels, { width, height }, fields, run, metadat
         known.proposal = proposal;
         continue;
       }
-      const strip = stripOf(proposal.image);
-      const { emissions } = await run(strip.values, [1, 1, strip.height, strip.width]);
-      looks.push(lookAt(proposal, emissions.data, strip.width, Math.max(count, SEARCHED), decimal));
+      looks.push(await lookAt(proposal, run, Math.max(count, SEARCHED), decimal));
     }
     looks.sort((a, b) => b.value - a.value);
   }
@@ -72,24 +70,28 @@ export function stripOf(image) {
 }
 
 /**
- * What the network says of a proposal, by its emissions along a strip so wide. `strings`: the most probable ones, the
- * best first; `score`: how well the proposal explains the picture, 0 to 1; `value`: how much the look counts.
+ * What the network says of a proposal. `strings`: the most probable ones, the best first; `score`: how well the proposal
+ * explains the picture, 0 to 1; `value`: how much the look counts.
  */
-function lookAt(proposal, emissions, wide, count, decimal) {
-  const evidence = new Evidence(emissions, decimal);
+export async function lookAt(proposal, run, count, decimal) {
+  const strip = stripOf(proposal.image);
+  const { emissions } = await run(strip.values, [1, 1, strip.height, strip.width]);
+  const evidence = new Evidence(emissions.data, decimal);
   const strings = evidence.strings(count);
   const isNumber = Math.exp(evidence.isNumber);
   const score = proposal.weight * (strings[0]?.[1] ?? 0);
-  return { proposal, evidence, strings, isNumber, score, value: score * isNumber, wide };
+  return { proposal, evidence, strings, isNumber, score, value: score * isNumber, wide: strip.width };
 }
 
-/** The reading of all looks, of which the best comes first, and of the strings with their probabilities. */
-function answerOf(looks, strings, count, { least_is_digit, least_confidence }) {
+/** The reading of all looks, of which the best comes first, and of the strings with their probabilities; `change`: what
+ * becomes of the candidates. */
+export function answerOf(looks, strings, count, { least_is_digit, least_confidence }, change = (some) => some) {
   const scores = shares(looks.map(({ score }) => score));
   const isNumber = looks.reduce((sum, look, k) => sum + scores[k] * look.isNumber, 0);
   const isSeen = looks.some(({ proposal }) => proposal.found) || isNumber >= SURE;
   const best = preferred(looks, strings);
-  const { candidates, other } = candidatesBy(best.evidence, count, strings);
+  const { candidates: found, other } = candidatesBy(best.evidence, count, strings);
+  const candidates = change(found);
   const confidence = candidates[0]?.probability ?? 0;
   let reason = null;
   if (isNumber < Number(least_is_digit ?? 0)) reason = isSeen ? NOT_A_NUMBER : BLANK;
@@ -113,7 +115,7 @@ function reading({ candidates = [], other = 1, isNumber = 0, reason, best }) {
     is_number_probability: isNumber,
     candidates: candidates.map(({ text, value, probability }) => ({ text, value, probability })),
     other,
-    places: first ? placesOf(first.positions, best) : [],
+    places: first?.positions ? placesOf(first.positions, best) : [],
     box: best?.proposal.box ?? null,
     how: best?.proposal.how ?? null,
   };
@@ -127,7 +129,7 @@ function shares(values) {
 }
 
 /** The strings that any look has found, with their probabilities. */
-function combined(looks) {
+export function combined(looks) {
   if (looks.length === 1) return looks[0].strings;
   const counts = shares(looks.map(({ value }) => value));
   const strings = new Set(looks.flatMap((look) => look.strings.map(([string]) => string)));

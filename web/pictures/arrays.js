@@ -32,6 +32,40 @@ export class Grid {
     }
     return made;
   }
+
+  /** The same, turned by so many quarters against the clock. */
+  turned(quarters) {
+    if (!quarters) return this;
+    const made = new Grid(this.width, this.height, new this.values.constructor(this.values.length));
+    for (let i = 0, x = 0; x < this.height; x++) {
+      for (let y = this.width - 1; y >= 0; y--) made.values[y * this.height + x] = this.values[i++];
+    }
+    return made.turned(quarters - 1);
+  }
+
+  /** Write a value into a box, as far as there is room. */
+  fill([top, bottom, left, right], value) {
+    const [start, end] = [Math.max(0, left), Math.min(this.width, right)];
+    for (let y = Math.max(0, top); start < end && y < Math.min(this.height, bottom); y++) {
+      this.values.fill(value, y * this.width + start, y * this.width + end);
+    }
+  }
+
+  /** The same, with another one written into it. */
+  with({ height, width, values }, top, left) {
+    for (let y = 0; y < height; y++) {
+      this.values.set(values.subarray(y * width, (y + 1) * width), (top + y) * this.width + left);
+    }
+    return this;
+  }
+}
+
+/** Values of 0 to 255 in [0, 1]; others are there already. */
+export function inUnit(grid) {
+  if (!(grid.values instanceof Uint8Array)) return grid;
+  const made = new Grid(grid.height, grid.width);
+  for (let i = 0; i < grid.values.length; i++) made.values[i] = grid.values[i] / 255; // from() takes 20 times as long
+  return made;
 }
 
 /** The nearest whole number; halves go to the even one. */
@@ -56,6 +90,15 @@ export function sum(values) {
   }
   for (; start < n; start++) total += values[start];
   return total;
+}
+
+/** The sum of what `of` makes of values. */
+export function total(values, of = (value) => value) {
+  return values.reduce((all, value, i) => all + of(value, i), 0);
+}
+
+export function mean(values, of) {
+  return total(values, of) / values.length;
 }
 
 export function largest(values, least = -Infinity) {

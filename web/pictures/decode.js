@@ -1,35 +1,51 @@
-// A picture → its grey pixels and intensities, the same as sumnist/pictures/decode.py makes of drawings.
+// A picture → its grey intensities, as sumnist/pictures/decode.py has them, of any picture that the browser decodes.
 
 import { decode } from "../constants.js";
-import { Grid } from "./arrays.js";
+import { Grid, inUnit } from "./arrays.js";
+import { reduced } from "./filters.js";
 
-/** The grey pixels, 0 to 255, of an opaque picture: a file, or its `ImageData`; null if it is none, or has transparent
- * parts, or is larger than a drawing. */
-export async function pixelsOf(content) {
-  const { data, width, height } = content instanceof ImageData ? content : ((await decoded(content)) ?? {});
-  if (!data) return null;
-  const grey = new Grid(height, width, new Uint8Array(height * width));
-  for (let i = 0, at = 0; i < grey.values.length; i++, at += 4) {
-    if (data[at + 3] !== 255) return null;
-    const [red, green, blue] = [data[at], data[at + 1], data[at + 2]];
-    grey.values[i] = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16; // as Pillow rounds it
+const { MOST_PIXELS, SMALLEST_SIDE, STRIP, WORKING_SIDE } = decode;
+
+/** `{ bytes, grey, reduction, pixels, width, height }` of a picture, a file or its `ImageData`: its intensities, 0 to 255
+ * and in [0, 1], how many of its pixels became one of these, and what gives all of them; null of what is none, or too
+ * small or large. */
+export async function intensitiesOf(content) {
+  if (content instanceof ImageData) return intensitiesIn(content, () => content);
+  const picture = await createImageBitmap(content, { colorSpaceConversion: "none" }).catch(() => null);
+  if (!picture) return null;
+  const { width, height } = picture;
+  if (Math.max(width, height) < SMALLEST_SIDE || width * height > MOST_PIXELS) return null;
+  return intensitiesIn(picture, (top, high) => {
+    const context = new OffscreenCanvas(width, high).getContext("2d", { willReadFrequently: true });
+    context.fillStyle = "white"; // below what is transparent
+    context.fillRect(0, 0, width, high);
+    context.drawImage(picture, 0, -top);
+    return context.getImageData(0, 0, width, high);
+  });
+}
+
+/** The same, of a picture so wide and high, of which `strip(top, high)` gives the colours of some rows. */
+export function intensitiesIn({ width, height }, strip) {
+  const reduction = Math.max(1, Math.min(Math.ceil(Math.max(width, height) / WORKING_SIDE), width, height));
+  const pixels = (factor = 1) => {
+    const [high, wide] = [height, width].map((side) => Math.ceil(side / factor));
+    const made = new Grid(high, wide, new Uint8Array(high * wide));
+    const rows = Math.max(1, Math.floor(STRIP / (width * factor))) * factor;
+    for (let top = 0; top < height; top += rows) {
+      const part = greyIn(strip(top, Math.min(rows, height - top)).data, width);
+      made.with(reduced(part, factor), top / factor, 0);
+    }
+    return made;
+  };
+  const bytes = pixels(reduction);
+  return { bytes, grey: inUnit(bytes), reduction, pixels, width, height };
+}
+
+/** Grey of colours, as Pillow rounds it. */
+function greyIn(data, width) {
+  const grey = new Uint8Array(data.length / 4);
+  for (let i = 0, at = 0; i < grey.length; i++, at += 4) {
+    grey[i] = (19595 * data[at] + 38470 * data[at + 1] + 7471 * data[at + 2] + 32768) >> 16;
   }
-  return grey;
-}
-
-/** The pixels in a file, or null. */
-async function decoded(file) {
-  const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" }).catch(() => null);
-  const longer = bitmap && Math.max(bitmap.width, bitmap.height);
-  if (!bitmap || longer < decode.SMALLEST_SIDE || longer > decode.WORKING_SIDE) return null;
-  const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d", { willReadFrequently: true });
-  context.drawImage(bitmap, 0, 0);
-  return context.getImageData(0, 0, bitmap.width, bitmap.height);
-}
-
-/** The intensities of grey pixels, black 0 to white 1. */
-export function intensitiesOf({ height, width, values }) {
-  const grey = new Grid(height, width);
-  for (let i = 0; i < values.length; i++) grey.values[i] = values[i] / 255; // from() takes twenty times as long
-  return grey;
+  return new Grid(grey.length / width, width, grey);
 }

@@ -84,43 +84,42 @@ export function resized(grid, longer, grow = false) {
 
 export const BOX = { support: 0.5, weight: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) };
 export const BILINEAR = { support: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) };
+export const BICUBIC = { support: 2, weight: (x) => cubic(Math.abs(x)) };
 
-/** `grid` with another shape, as Pillow's `resize` makes it of 32-bit floats: first along the rows, then the columns;
- * the other way round if it is tall and shrinks. */
+/** The cubic of Keys (1981) with a slope of -0.5. */
+function cubic(x) {
+  if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+  return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
+}
+
+/** `grid` with another shape, as Pillow's `resize` makes it of whole numbers of 0 to 255, or of 32-bit floats: first
+ * along the rows, then the columns; the other way round if it is tall and shrinks. */
 export function resampled(grid, height, width, method = BILINEAR) {
-  const start = new Grid(grid.height, grid.width, Float32Array.from(grid.values));
+  const isWhole = grid.values instanceof Uint8Array;
+  const start = isWhole ? grid : new Grid(grid.height, grid.width, Float32Array.from(grid.values));
   const tall = grid.height > 2 * grid.width && height < grid.height;
-  return tall
-    ? alongRows(alongColumns(start, height, method), width, method)
-    : alongColumns(alongRows(start, width, method), height, method);
+  const [rows, columns] = [(one) => along(one, width, true, method), (one) => along(one, height, false, method)];
+  return tall ? rows(columns(start)) : columns(rows(start));
 }
 
-function alongRows(grid, width, method) {
-  if (width === grid.width) return grid;
-  const made = new Grid(grid.height, width);
-  weightsFor(grid.width, width, method).forEach(({ first, weights }, x) => {
-    for (let y = 0; y < grid.height; y++) {
-      made.values[y * width + x] = weighted(grid.values, y * grid.width + first, 1, weights);
+/** `grid` with so many values along its rows (`across`) or columns. */
+function along(grid, count, across, method) {
+  const { height, width, values } = grid;
+  if (count === (across ? width : height)) return grid;
+  const [high, wide] = across ? [height, count] : [count, width];
+  const made = new Grid(high, wide, new values.constructor(high * wide));
+  const isWhole = values instanceof Uint8Array; // then Pillow's weights have 22 bits after the point
+  const [[step, line], [next, other]] = [width, wide].map((side) => (across ? [1, side] : [side, 1]));
+  weightsFor(across ? width : height, count, method).forEach(({ first, weights: exact }, place) => {
+    const weights = isWhole ? exact.map((weight) => Math.round(weight * 2 ** 22) / 2 ** 22) : exact;
+    for (let k = 0; k < (across ? height : width); k++) {
+      let total = isWhole ? 0.5 : 0; // with it, what is cut off as it is stored is rounded
+      const start = first * step + k * line;
+      for (let i = 0; i < weights.length; i++) total += values[start + i * step] * weights[i];
+      made.values[place * next + k * other] = total;
     }
   });
   return made;
-}
-
-function alongColumns(grid, height, method) {
-  if (height === grid.height) return grid;
-  const made = new Grid(height, grid.width);
-  weightsFor(grid.height, height, method).forEach(({ first, weights }, y) => {
-    for (let x = 0; x < grid.width; x++) {
-      made.values[y * grid.width + x] = weighted(grid.values, first * grid.width + x, grid.width, weights);
-    }
-  });
-  return made;
-}
-
-function weighted(values, start, step, weights) {
-  let total = 0;
-  for (let i = 0; i < weights.length; i++) total += values[start + i * step] * weights[i];
-  return total;
 }
 
 /** For each of `after` values, the first of the `before` ones that it is made of, and what they weigh. */
@@ -146,29 +145,29 @@ function weightsFor(before, after, { support, weight }) {
  * them at the lower and the right edge. */
 export function reduced(grid, factor) {
   if (factor === 1) return grid;
-  const made = new Grid(Math.ceil(grid.height / factor), Math.ceil(grid.width / factor));
-  for (let y = 0; y < made.height; y++) {
-    for (let x = 0; x < made.width; x++) made.values[y * made.width + x] = meanIn(grid, factor * y, factor * x, factor);
+  const [height, width] = [grid.height, grid.width].map((side) => Math.ceil(side / factor));
+  const made = new Grid(height, width, new grid.values.constructor(height * width));
+  for (let i = 0; i < made.values.length; i++) {
+    made.values[i] = meanIn(grid, factor * Math.floor(i / width), factor * (i % width), factor);
   }
   return made;
 }
 
 /** Pillow adds the values of whole squares in fours, as floats, and the fours as doubles. */
-function meanIn(grid, top, left, factor) {
-  const [bottom, right] = [Math.min(top + factor, grid.height), Math.min(left + factor, grid.width)];
-  const at = (y, x) => grid.values[y * grid.width + x];
-  const step = bottom - top === factor && right - left === factor ? 2 : 1;
+function meanIn({ height, width, values }, top, left, factor) {
+  const [bottom, right] = [Math.min(top + factor, height), Math.min(left + factor, width)];
+  const [count, step] = [(bottom - top) * (right - left), bottom - top === factor && right - left === factor ? 2 : 1];
   let total = 0;
   for (let y = top; y < bottom; y += step) {
     for (let x = left; x < right; x += step) {
-      let four = at(y, x);
-      if (step === 2) {
-        if (x + 1 < right) four = f32(four + at(y, x + 1));
-        if (y + 1 < bottom) four = f32(four + at(y + 1, x));
-        if (x + 1 < right && y + 1 < bottom) four = f32(four + at(y + 1, x + 1));
-      }
+      const at = y * width + x;
+      let four = values[at];
+      if (step === 2 && x + 1 < right) four = f32(four + values[at + 1]);
+      if (step === 2 && y + 1 < bottom) four = f32(four + values[at + width]);
+      if (step === 2 && x + 1 < right && y + 1 < bottom) four = f32(four + values[at + width + 1]);
       total += four;
     }
   }
-  return total * (1 / ((bottom - top) * (right - left)));
+  const isWhole = values instanceof Uint8Array; // cut off as it is stored
+  return isWhole ? ((total + (count >> 1)) * Math.floor(2 ** 24 / count)) / 2 ** 24 : total * (1 / count);
 }

@@ -9,7 +9,7 @@ const {
   BOX, BRIGHTEST, CROP, EXACT, HALO, INK_THRESHOLD, MIDDLE, READY_BRIGHT, READY_OFF, READY_SHORTER, SIDE,
 } = normalize; // prettier-ignore
 
-export { SIDE };
+export { INK_THRESHOLD, SIDE };
 
 // Images that are there already.
 
@@ -60,8 +60,8 @@ export function cropped(intensities, digit) {
   return stretched(whole).part(boxOf(whole, f32(INK_THRESHOLD)));
 }
 
-/** The smallest box around all values of at least `least`. */
-function boxOf({ height, width, values }, least) {
+/** The smallest box around all values of at least `least`; its bottom is not below its top if there are none. */
+export function boxOf({ height, width, values }, least) {
   let [top, bottom, left, right] = [height, 0, width, 0];
   values.forEach((value, i) => {
     if (value < least) return;
@@ -73,7 +73,7 @@ function boxOf({ height, width, values }, least) {
 }
 
 /** Ink with its brightest tenth at 1: doubles. */
-function stretched({ height, width, values }) {
+export function stretched({ height, width, values }) {
   const half = largest(values) / 2;
   const bright = values.filter((value) => value > half).sort();
   const one = bright[Math.trunc(BRIGHTEST * (bright.length - 1))];
@@ -87,10 +87,7 @@ export function placed(digit) {
   const [down, right] = centreOfMass(ink).map((middle, i) =>
     clipped(round(MIDDLE - middle), 0, SIDE - (i ? ink.width : ink.height)),
   );
-  for (let y = 0; y < ink.height; y++) {
-    image.values.set(ink.values.subarray(y * ink.width, (y + 1) * ink.width), (y + down) * SIDE + right);
-  }
-  return image;
+  return image.with(ink, down, right);
 }
 
 /** Row and column of the centre of mass, counted from the middle of the first pixel. */

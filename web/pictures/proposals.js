@@ -119,11 +119,7 @@ function* padded(grey, dark) {
   const by = Math.max(LEAST_MARGIN, Math.trunc(MARGIN * grey.longer));
   const wide = new Grid(grey.height + 2 * by, grey.width + 2 * by);
   wide.values.fill(quantile(grey.values, dark ? 1 - GROUND : GROUND));
-  for (let y = 0; y < grey.height; y++) {
-    const row = grey.values.subarray(y * grey.width, (y + 1) * grey.width);
-    wide.values.set(row, (y + by) * wide.width + by);
-  }
-  yield { grey: wide, top: -by, left: -by, how: "more ground around it" };
+  yield { grey: wide.with(grey, by, by), top: -by, left: -by, how: "more ground around it" };
 }
 
 /** What may be the digit in a `view` of the picture, of which there may be a reduced copy. */

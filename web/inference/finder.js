@@ -1,0 +1,325 @@
+// Where numbers are on a picture: the finder's maps → characters → numbers, each with its corners. As
+// sumnist/inference/finder.py has it, and why.
+
+import { finder as its } from "../constants.js";
+import { Grid, argmax, clipped, f32, inUnit, mean, median, round, total } from "../pictures/arrays.js";
+import { BICUBIC, reduced, resampled, spread } from "../pictures/filters.js";
+import { floats, sessionWith } from "./onnx.js";
+
+const {
+  ALIKE, ASTRAY, CELL, CHARACTERS, CLEAR, DETAIL, DIGITS, FIELDS, INK, MAPS, OTHERS, OVERLAP, PICTURE, SAME, SEEN, SIZES, STRIDE, TOGETHER, TURNED, UNIT, WHOLE, WINDOW,
+} = its; // prettier-ignore
+const { COS, EM, HEAT, LINKED, NEXT_X, NEXT_Y, OFF_X, OFF_Y, SIN, STRUCK, WIDTH } = its;
+
+/** The network that finds numbers. */
+export class Finder {
+  static async from(bytes) {
+    return new Finder(await sessionWith(bytes));
+  }
+
+  constructor(session) {
+    this.session = session;
+  }
+
+  /**
+   * The numbers `found` on a picture, in [0, 1] or 0 to 255, in reading order, and the `sight` of it: its `grey`, turned by
+   * `turns` quarters against the clock if it lay on its side; how far each pixel is `ink` of numbers, 0 to 255, of which
+   * `scale` is a pixel of `grey`; and all `characters`. `heard()` is awaited now and then, and may end it all.
+   *
+   * A number has its `characters`; its `corners`, `[x, y]` in pixels of `grey`; the `angle` of its line; the height of
+   * its digits, `em`; the `text` that the finder would read; and the probabilities of its `digits`.
+   */
+  async find(grey, heard = () => {}) {
+    const seen = await this.#look(grey, heard);
+    const turns = quarterTurns(seen.sight);
+    if (!turns) return seen;
+    const again = await this.#look(grey.turned(turns), heard);
+    const [before, after] = [seen, again].map(({ sight }) => total(sight.characters, (one) => one.seen));
+    if (quarterTurns(again.sight) || after < before) return seen;
+    return { found: again.found, sight: { ...again.sight, turns } };
+  }
+
+  /** The same, of a picture as it lies. */
+  async #look(grey, heard) {
+    let [seen, ink, finest] = [[], new Grid(1, 1, new Uint8Array(1)), 1];
+    for (const { picture, scale } of levels(grey)) {
+      const windows = windowsOf(picture, scale, seen);
+      if (!windows.length) continue;
+      [ink, finest] = [resampled(ink, picture.height, picture.width), scale];
+      for (const box of windows) {
+        ink.fill(box, 0);
+        seen = seen.filter(({ x, y, em, scale: own }) => em * own >= CLEAR || !isWithin(box, x * scale, y * scale));
+      }
+      for (let start = 0; start < windows.length; start += TOGETHER) {
+        await heard();
+        for (const { box, maps, logits } of await this.#looks(picture, windows.slice(start, start + TOGETHER))) {
+          addInk(ink, box, logits);
+          seen.push(...charactersOf(maps, box, scale, picture));
+        }
+      }
+    }
+    const characters = distinct(seen);
+    return { found: inOrder(numbersOf(characters)), sight: { grey, ink, scale: finest, characters, turns: 0 } };
+  }
+
+  /** What the network says of parts of a picture, of one shape: its `maps`, a grid each, and the `logits` of ink. */
+  async #looks(picture, boxes) {
+    const parts = boxes.map((box) => padded(inUnit(picture.part(box))));
+    const [{ height, width, values }] = parts;
+    const stack = new Float32Array(boxes.length * values.length);
+    parts.forEach((part, i) => stack.set(part.values, i * values.length));
+    const found = await this.session.run({ [PICTURE]: floats(stack, [boxes.length, 1, height, width]) });
+    const [, count, high, wide] = found[MAPS].dims;
+    const grid = ({ data }, place, y, x) => new Grid(y, x, data.subarray(place * y * x, (place + 1) * y * x));
+    return boxes.map((box, i) => ({
+      box,
+      maps: Array.from({ length: count }, (_, k) => grid(found[MAPS], i * count + k, high, wide)),
+      logits: grid(found[INK], i, height, width),
+    }));
+  }
+}
+
+/** How many quarter turns clockwise most of the lines of some characters are away from running to the right. */
+function quarterTurns({ characters }) {
+  const [sine, cosine] = ["sin", "cos"].map((name) => total(characters, (one) => one.seen * one[name]));
+  return (round(Math.atan2(sine, cosine) / (Math.PI / 2)) + 4) % 4;
+}
+
+/** The corners of a number on the picture as it was given, and the angle of its line there. */
+export function placedOn({ grey: { height, width }, turns }, { corners, angle }) {
+  const whole = angle + (turns * Math.PI) / 2;
+  const turned = corners.map(([x, y]) => [[x, y], [height - y, x], [width - x, height - y], [y, width - x]][turns]);
+  return { corners: turned, angle: whole - 2 * Math.PI * round(whole / (2 * Math.PI)) };
+}
+
+/** A picture at several sizes, the smallest first, with the pixels of each for one of the picture. */
+function* levels(grey) {
+  const { height, width, longer } = grey;
+  if (longer < 64) {
+    const scale = Math.ceil(64 / longer);
+    const large = resampled(grey, height * scale, width * scale, BICUBIC);
+    yield { picture: large.map((value) => clipped(value, 0, 1)), scale };
+    return;
+  }
+  for (let factor = 2 ** Math.max(0, Math.ceil(Math.log2(longer / WHOLE))); factor >= 1; factor /= 2) {
+    yield { picture: reduced(grey, factor), scale: 1 / factor };
+  }
+}
+
+/** The parts of a picture that are to be looked at, as boxes: all of the smallest one; of a larger one the windows with
+ * detail that is not of characters found well already. */
+function windowsOf(picture, scale, found) {
+  const { height, width, longer } = picture;
+  if (longer <= WHOLE) return [[0, height, 0, width]];
+  const detail = fine(picture);
+  for (const one of found.filter((each) => each.em * each.scale >= CLEAR)) {
+    const [x, y, reach] = [one.x * scale, one.y * scale, 0.75 * Math.max(one.em, one.width) * scale];
+    const sides = [y - reach, y + reach + 8, x - reach, x + reach + 8];
+    detail.fill(sides.map((side) => Math.trunc(side / 8)), 0); // prettier-ignore
+  }
+  const boxes = starts(height).flatMap((top) => {
+    return starts(width).map((left) => [top, Math.min(top + WINDOW, height), left, Math.min(left + WINDOW, width)]);
+  });
+  return boxes.filter(([top, , left]) => {
+    const [first, start] = [Math.floor(top / 8), Math.floor(left / 8)];
+    const bottom = Math.min(detail.height, Math.floor((top + WINDOW) / 8));
+    const part = detail.part([first, bottom, start, Math.min(detail.width, Math.floor((left + WINDOW) / 8))]);
+    return part.values.filter((value) => value > f32(DETAIL)).length >= 2;
+  });
+}
+
+/** Where windows begin along a side of so many pixels: all of them end within it. */
+function starts(side) {
+  const found = [];
+  for (let start = 0; start < side - WINDOW; start += WINDOW - OVERLAP) found.push(start);
+  return [...found, Math.max(0, side - WINDOW)];
+}
+
+/** Whether some of the writing is so small that more pixels would show more. */
+export function isSmall({ characters }) {
+  return !characters.length || characters.some(({ em }) => em < CLEAR);
+}
+
+function isWithin([top, bottom, left, right], x, y) {
+  return x >= left && x < right && y >= top && y < bottom;
+}
+
+/** How much neighbouring pixels of a picture differ: the most in each 8×8 of them. */
+function fine({ height, width, values }) {
+  const made = new Grid(Math.floor(height / 8), Math.floor(width / 8));
+  const white = values instanceof Uint8Array ? 255 : 1;
+  for (let y = 0; y < 8 * made.height; y += 2) {
+    for (let x = 0; x < 8 * made.width; x += 2) {
+      const at = y * width + x;
+      const [a, b, c, d] = [values[at], values[at + 1], values[at + width], values[at + width + 1]];
+      const apart = (Math.max(a, b, c, d) - Math.min(a, b, c, d)) / white;
+      const place = (y >> 3) * made.width + (x >> 3);
+      if (apart > made.values[place]) made.values[place] = apart;
+    }
+  }
+  return made;
+}
+
+/** A picture whose sides are multiples of `STRIDE`, its edges repeated. */
+function padded(picture) {
+  const [height, width] = [picture.height, picture.width].map((side) => Math.ceil(side / STRIDE) * STRIDE);
+  return new Grid(height, width).map((_, i) => {
+    const [y, x] = [Math.min(Math.floor(i / width), picture.height - 1), Math.min(i % width, picture.width - 1)];
+    return picture.values[y * picture.width + x];
+  });
+}
+
+function addInk(ink, [top, bottom, left, right], logits) {
+  for (let y = top; y < bottom; y++) {
+    for (let x = left; x < right; x++) {
+      const share = 255 * logistic(logits.values[(y - top) * logits.width + x - left]);
+      ink.values[y * ink.width + x] = Math.max(ink.values[y * ink.width + x], share);
+    }
+  }
+}
+
+function logistic(value) {
+  return 1 / (1 + Math.exp(-value));
+}
+
+// Characters.
+
+/** The peaks of the maps of a window, in pixels of the picture: those that are less at its edge than at others'. */
+function charactersOf(maps, [top, bottom, left, right], scale, { height, width }) {
+  const near = OVERLAP / 2;
+  const [start, first] = [left, top].map((side) => (side ? near : -1));
+  const [end, last] = [right - left - (right < width ? near : -1), bottom - top - (bottom < height ? near : -1)];
+  const found = [];
+  for (const place of peaks(maps[HEAT])) {
+    const said = maps.map(({ values }) => values[place]);
+    const em = UNIT * Math.exp(clipped(said[EM], -3, 3));
+    const x = ((place % maps[HEAT].width) + 0.5) * CELL;
+    const y = (Math.floor(place / maps[HEAT].width) + 0.5) * CELL;
+    const [atX, atY] = [x + said[OFF_X] * em, y + said[OFF_Y] * em];
+    if (em < SIZES[0] || em > SIZES[1] || x >= right - left || y >= bottom - top) continue;
+    if (atX < start || atY < first || atX >= end || atY >= last) continue;
+    const length = Math.max(Math.hypot(said[COS], said[SIN]), 1e-6);
+    const most = Math.max(...said.slice(FIELDS));
+    const kinds = said.slice(FIELDS).map((value) => Math.exp(value - most));
+    kinds[kinds.length - 1] *= OTHERS;
+    const [linked, struck, seen] = [LINKED, STRUCK, HEAT].map((one) => logistic(said[one]));
+    found.push({
+      x: (atX + left) / scale, y: (atY + top) / scale, em: em / scale,
+      width: (em * Math.exp(clipped(said[WIDTH], -3, 2))) / scale, cos: said[COS] / length, sin: said[SIN] / length,
+      nextX: (x + said[NEXT_X] * em + left) / scale, nextY: (y + said[NEXT_Y] * em + top) / scale, linked, struck, seen,
+      kinds: kinds.map((share) => share / total(kinds)), kind: argmax(kinds), scale,
+    }); // prettier-ignore
+  }
+  return found;
+}
+
+/** The places of a map that are surely something, and no less so than those around them. */
+function peaks(map) {
+  const [least, most] = [Math.log(SEEN / (1 - SEEN)), spread(map, 3).values];
+  return [...map.values.keys()].filter((i) => map.values[i] > least && map.values[i] === most[i]);
+}
+
+/** Each character once, however many windows and sizes it was seen in: the surest one, by how well its size is seen. */
+function distinct(found) {
+  const worth = found.map(({ seen, em, scale }) => seen * between(em * scale, [7, 16, 70, 115], [0.5, 1, 1, 0.6]));
+  const order = [...found.keys()].sort((a, b) => worth[b] - worth[a]);
+  const kept = [];
+  for (const one of order.map((place) => found[place])) {
+    const isKnown = kept.some((other) => {
+      const apart = Math.hypot(other.x - one.x, other.y - one.y);
+      const [small, large] = [Math.min(other.em, one.em), Math.max(other.em, one.em)];
+      return apart < SAME * small || (apart < 0.45 * large && large > ALIKE * small);
+    });
+    if (!isKnown) kept.push(one);
+  }
+  return kept;
+}
+
+/** What lies on the line through some points. */
+function between(x, at, values) {
+  const place = at.findIndex((one) => x < one);
+  if (place <= 0) return place ? values.at(-1) : values[0];
+  const along = (x - at[place - 1]) / (at[place] - at[place - 1]);
+  return values[place - 1] + along * (values[place] - values[place - 1]);
+}
+
+// Numbers.
+
+/** The numbers that characters make: those that point at each other. */
+function numbersOf(characters) {
+  const pairs = characters.flatMap((one, i) => {
+    if (one.linked <= 0.5) return [];
+    const follows = (other) => {
+      const along = (other.x - one.x) * one.cos + (other.y - one.y) * one.sin;
+      const isAlike = other.em < ALIKE * one.em && one.em < ALIKE * other.em;
+      return isAlike && along > 0 && other.cos * one.cos + other.sin * one.sin >= TURNED;
+    };
+    const apart = (other) => Math.hypot(other.x - one.nextX, other.y - one.nextY) / one.em;
+    const all = characters.map((other, j) => [apart(other), i, j]);
+    return all.filter(([away, , j]) => away < ASTRAY && follows(characters[j]));
+  });
+  const [following, before] = [new Map(), new Set()];
+  for (const [, i, j] of pairs.sort((a, b) => a[0] - b[0] || a[1] - b[1] || a[2] - b[2])) {
+    if (!following.has(i) && !before.has(j) && !chain(following, j).includes(i)) {
+      following.set(i, j);
+      before.add(j);
+    }
+  }
+  const firsts = [...characters.keys()].filter((place) => !before.has(place));
+  const lines = firsts.map((first) => chain(following, first).map((place) => characters[place]));
+  return lines.filter((line) => {
+    const count = (is) => line.filter(({ kind }) => is(kind)).length;
+    return count((kind) => kind < DIGITS) > count((kind) => kind === CHARACTERS.length - 1);
+  }).map(foundOf); // prettier-ignore
+}
+
+/** A place and those that follow it. */
+function chain(following, place) {
+  const places = [place];
+  while (following.has(places.at(-1))) places.push(following.get(places.at(-1)));
+  return places;
+}
+
+/** The number of these characters. */
+function foundOf(characters) {
+  let angle = Math.atan2(...["sin", "cos"].map((name) => total(characters, (one) => one[name])));
+  const digits = characters.filter(({ kind }) => kind < DIGITS);
+  if (digits.length > 1) {
+    const run = Math.atan2(digits.at(-1).y - digits[0].y, digits.at(-1).x - digits[0].x);
+    if (Math.cos(run - angle) > 0.8) angle = run;
+  }
+  const em = median(digits.map((one) => one.em));
+  const [cosine, sine] = [Math.cos(angle), Math.sin(angle)];
+  const u = ({ x, y }) => x * cosine + y * sine;
+  const v = ({ x, y }) => y * cosine - x * sine;
+  const [left, right] = [-1, 1].map((side) => characters.map((one) => side * u(one) + one.width / 2));
+  const [top, bottom] = [-1, 1].map((side) => digits.map((one) => side * v(one) + one.em / 2));
+  const [start, end, upper, lower] = [left, right, top, bottom].map((sides) => Math.max(...sides) + 0.06 * em);
+  const corners = [[-start, -upper], [end, -upper], [end, lower], [-start, lower]]; // prettier-ignore
+  return {
+    characters,
+    corners: corners.map(([a, b]) => [a * cosine - b * sine, a * sine + b * cosine]),
+    angle,
+    em,
+    text: characters.map(({ kind }) => CHARACTERS[kind]).join(""),
+    digits: digits.map(({ kinds }) => kinds.slice(0, DIGITS)),
+  };
+}
+
+/** Numbers in reading order: by lines across the page as most of them run, then along these. */
+function inOrder(found) {
+  const angle = Math.atan2(...[Math.sin, Math.cos].map((of) => total(found, (one) => of(one.angle))));
+  const placed = found.map((one) => {
+    const [x, y] = [0, 1].map((i) => mean(one.corners, (corner) => corner[i]));
+    const [along, down] = [x * Math.cos(angle) + y * Math.sin(angle), y * Math.cos(angle) - x * Math.sin(angle)];
+    return { one, along, down };
+  });
+  const rows = [];
+  for (const each of placed.sort((a, b) => a.down - b.down)) {
+    const row = rows.at(-1);
+    const away = row && Math.abs(each.down - mean(row, ({ down }) => down));
+    if (row && away < 0.5 * Math.min(each.one.em, row.at(-1).one.em)) row.push(each);
+    else rows.push([each]);
+  }
+  return rows.flatMap((row) => row.sort((a, b) => a.along - b.along).map(({ one }) => one));
+}
