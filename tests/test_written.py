@@ -1,5 +1,4 @@
-"""What is written in a number that was found: what it is, its decimals and minus, whether the finder agrees, and which
-of several numbers is read."""
+"""What is written in a number that was found, by the signs that the finder sees, and how it is read."""
 
 from __future__ import annotations
 
