@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from drawings import TEST, ink_box, line_of
-from finding import PITCH, WIDE, Character, Floats, Perfect, number, seen, several, turned, written
+from finding import PITCH, WIDE, Character, Floats, Perfect, number, seen, turned, written
 from sumnist.data.texts import CHARACTERS
 from sumnist.errors import RunError
 from sumnist.files import FINDER, NUMBERS
-from sumnist.inference.finder import EM_CUT, Finder, Found, Sight, cut, in_order, joined, numbers_of, warped
+from sumnist.inference.finder import EM_CUT, Finder, Found, Sight, cut, in_order, numbers_of, warped
 from sumnist.inference.onnx import with_checksum
 
 TURN = st.floats(-math.pi, math.pi)
@@ -150,23 +150,11 @@ def test_numbers_are_in_reading_order_however_the_page_is_turned(places: list[tu
     assert in_order([]) == []
 
 
-@pytest.mark.parametrize("angle", [0.0, 0.5, math.pi])
-def test_parts_of_one_line_are_one_number_where_one_is_expected(angle: float) -> None:
-    along, down = (math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))
-
-    def parts(ahead: float, off: float = 0.0, em: float = 20) -> list[str]:
-        """What 12 and 345 make, whose first digits are so many heights apart, along the line and off it."""
-        x, y = (150 + 20 * (ahead * along[i] + off * down[i]) for i in (0, 1))
-        found, _ = several(("12", 150, 150, 20, angle), ("345", x, y, em, angle))
-        return [one.text for one in joined(found)]
-
-    assert parts(1.8) == parts(2.4) == parts(1.8, 0.3) == ["12345"]
-    assert parts(3.5) == parts(1.8, 1.0) == parts(2.4, em=60) == parts(-2.6) == ["12", "345"]
-    found, _ = several(("12", 150, 150, 20, angle), ("345", 150 + 36 * along[0], 150 + 36 * along[1], 20, angle))
-    (one,) = joined(found)
-    assert one.places.tolist() == [0, 1, 2, 3, 4]
-    assert np.allclose(one.corners[[0, 3]], found[0].corners[[0, 3]], atol=1e-3)
-    assert np.allclose(one.corners[[1, 2]], found[1].corners[[1, 2]], atol=1e-3)
+def test_a_number_that_is_turned_leaves_the_others_in_their_order() -> None:
+    rows = [number(str(10 + i), 60 + 150 * (i % 3), 40 + 60 * (i // 3), 20) for i in range(6)]
+    aside = number("99", 560, 100, 20, math.pi / 2)
+    ordered = [one.text for one in in_order([aside, *rows[::-1]])]
+    assert [text for text in ordered if text != "99"] == [one.text for one in rows]
 
 
 # A number as a strip.

@@ -38,9 +38,10 @@ from test_number_reader import Saying, saying
 
 ALONE = [
     "7", "2024", "12.50", "12,50", "0.123", "1'234.50", "1.234", "1,234.5", "1'234'567", "-7", "+7", "-12,5", "¤5",
-    "5¤", "¤12.50", "-¤5", "=12", "12=", "16.", "16,-", "12.-", "12/",
+    "5¤", "¤12.50", "-¤5", "=12", "12=", "12.50.", "16.", "16,-", "12.-", "12/",
 ]  # fmt: skip
 OTHERS = {
+    "28.11.": DATE, "1.2.": DATE,
     "3/4": FRACTION, "12/100": FRACTION, "12:30": TIME, "9:05": TIME, "12:30:59": TIME, "50%": PERCENTAGE,
     "12.5%": PERCENTAGE, "-5%": PERCENTAGE, "28/11/2024": DATE, "28.11.24": DATE, "2024-11-28": DATE,
     "28/11/": DATE, "3+4": EXPRESSION, "3-4": EXPRESSION, "3×4=": EXPRESSION, "3+4=7": EXPRESSION, "12-15": EXPRESSION,

@@ -7,7 +7,7 @@ import { BICUBIC, reduced, resampled, spread } from "../pictures/filters.js";
 import { floats, sessionWith } from "./onnx.js";
 
 const {
-  ALIKE, ASTRAY, CELL, CHARACTERS, CLEAR, DETAIL, DIGITS, FIELDS, INK, MAPS, OTHERS, OVERLAP, PICTURE, SAME, SEEN, SIZES, STRIDE, TOGETHER, TURNED, UNIT, WHOLE, WINDOW,
+  ALIKE, ASTRAY, CELL, CHARACTERS, CLEAR, DETAIL, DIGITS, EXPLAINED, FIELDS, FRAME, INK, LEAST_WHOLE, MAPS, ON_LINE, OTHERS, OVERLAP, PICTURE, SAME, SEEN, SIZES, STRAIGHT, STRIDE, TOGETHER, TURNED, UNIT, WHOLE, WINDOW, WITHIN, WORTH,
 } = its; // prettier-ignore
 const { COS, EM, HEAT, LINKED, NEXT_X, NEXT_Y, OFF_X, OFF_Y, SIN, STRUCK, WIDTH } = its;
 
@@ -95,8 +95,8 @@ export function placedOn({ grey: { height, width }, turns }, { corners, angle })
 /** A picture at several sizes, the smallest first, with the pixels of each for one of the picture. */
 function* levels(grey) {
   const { height, width, longer } = grey;
-  if (longer < 64) {
-    const scale = Math.ceil(64 / longer);
+  if (longer < LEAST_WHOLE) {
+    const scale = Math.ceil(LEAST_WHOLE / longer);
     const large = resampled(grey, height * scale, width * scale, BICUBIC);
     yield { picture: large.map((value) => clipped(value, 0, 1)), scale };
     return;
@@ -113,7 +113,7 @@ function windowsOf(picture, scale, found) {
   if (longer <= WHOLE) return [[0, height, 0, width]];
   const detail = fine(picture);
   for (const one of found.filter((each) => each.em * each.scale >= CLEAR)) {
-    const [x, y, reach] = [one.x * scale, one.y * scale, 0.75 * Math.max(one.em, one.width) * scale];
+    const [x, y, reach] = [one.x * scale, one.y * scale, EXPLAINED * Math.max(one.em, one.width) * scale];
     const sides = [y - reach, y + reach + 8, x - reach, x + reach + 8];
     detail.fill(sides.map((side) => Math.trunc(side / 8)), 0); // prettier-ignore
   }
@@ -221,14 +221,14 @@ function peaks(map) {
 
 /** Each character once, however many windows and sizes it was seen in: the surest one, by how well its size is seen. */
 function distinct(found) {
-  const worth = found.map(({ seen, em, scale }) => seen * between(em * scale, [7, 16, 70, 115], [0.5, 1, 1, 0.6]));
+  const worth = found.map(({ seen, em, scale }) => seen * between(em * scale, ...WORTH));
   const order = [...found.keys()].sort((a, b) => worth[b] - worth[a]);
   const kept = [];
   for (const one of order.map((place) => found[place])) {
     const isKnown = kept.some((other) => {
       const apart = Math.hypot(other.x - one.x, other.y - one.y);
       const [small, large] = [Math.min(other.em, one.em), Math.max(other.em, one.em)];
-      return apart < SAME * small || (apart < 0.45 * large && large > ALIKE * small);
+      return apart < SAME * small || (apart < WITHIN * large && large > ALIKE * small);
     });
     if (!isKnown) kept.push(one);
   }
@@ -286,7 +286,7 @@ function foundOf(characters) {
   const digits = characters.filter(({ kind }) => kind < DIGITS);
   if (digits.length > 1) {
     const run = Math.atan2(digits.at(-1).y - digits[0].y, digits.at(-1).x - digits[0].x);
-    if (Math.cos(run - angle) > 0.8) angle = run;
+    if (Math.cos(run - angle) > STRAIGHT) angle = run;
   }
   const em = median(digits.map((one) => one.em));
   const [cosine, sine] = [Math.cos(angle), Math.sin(angle)];
@@ -294,7 +294,7 @@ function foundOf(characters) {
   const v = ({ x, y }) => y * cosine - x * sine;
   const [left, right] = [-1, 1].map((side) => characters.map((one) => side * u(one) + one.width / 2));
   const [top, bottom] = [-1, 1].map((side) => digits.map((one) => side * v(one) + one.em / 2));
-  const [start, end, upper, lower] = [left, right, top, bottom].map((sides) => Math.max(...sides) + 0.06 * em);
+  const [start, end, upper, lower] = [left, right, top, bottom].map((sides) => Math.max(...sides) + FRAME * em);
   const corners = [[-start, -upper], [end, -upper], [end, lower], [-start, lower]]; // prettier-ignore
   return {
     characters,
@@ -308,7 +308,9 @@ function foundOf(characters) {
 
 /** Numbers in reading order: by lines across the page as most of them run, then along these. */
 function inOrder(found) {
-  const angle = Math.atan2(...[Math.sin, Math.cos].map((of) => total(found, (one) => of(one.angle))));
+  const apart = (a, b) => Math.abs(Math.atan2(Math.sin(a - b), Math.cos(a - b)));
+  const sums = found.map(({ angle }) => total(found, (one) => apart(one.angle, angle)));
+  const { angle } = found[sums.indexOf(Math.min(...sums))] ?? { angle: 0 }; // the median, of directions
   const placed = found.map((one) => {
     const [x, y] = [0, 1].map((i) => mean(one.corners, (corner) => corner[i]));
     const [along, down] = [x * Math.cos(angle) + y * Math.sin(angle), y * Math.cos(angle) - x * Math.sin(angle)];
@@ -318,7 +320,7 @@ function inOrder(found) {
   for (const each of placed.sort((a, b) => a.down - b.down)) {
     const row = rows.at(-1);
     const away = row && Math.abs(each.down - mean(row, ({ down }) => down));
-    if (row && away < 0.5 * Math.min(each.one.em, row.at(-1).one.em)) row.push(each);
+    if (row && away < ON_LINE * Math.min(each.one.em, row.at(-1).one.em)) row.push(each);
     else rows.push([each]);
   }
   return rows.flatMap((row) => row.sort((a, b) => a.along - b.along).map(({ one }) => one));

@@ -1,29 +1,29 @@
 // What the finder says of how a number is written: signs, decimals, and what is no number alone. As
 // sumnist/inference/numbers.py has it, and why.
 
-import { numbers as its } from "../constants.js";
+import { finder, numbers as its } from "../constants.js";
 import { mean, total } from "../pictures/arrays.js";
 import { withoutSeparators } from "./paths.js";
 
-const { CHARACTERS, DIGIT, EXPRESSION, KINDS, MINUS, NO_MINUS, STRUCK, STRUCK_OUT, SURELY, WRITING } = its;
-const PLAIN = new RegExp(
-  "^(?:\\d{1,3}([.,' ])\\d{3}(?:\\1\\d{3})*" +
-    "|\\d{1,3}(?:[.' ]\\d{3})*,\\d+|\\d{1,3}(?:[,' ]\\d{3})*\\.\\d+|\\d+[.,]\\d+|\\d+)$",
-);
+const { AMOUNT, CHARACTERS, DATE, DAY, EXPRESSION, KINDS, MINUS, NO_MINUS, STRUCK, STRUCK_OUT, SURELY, WRITING } = its;
+const { DIGITS } = finder;
+
+/** Whether a pattern of Python's fits a whole text. */
+const fits = (pattern, text) => new RegExp(`^(?:${pattern})$`).test(text);
 
 /** Why what is found is no number alone; null if it is one. */
 export function kindOf({ text, characters }) {
   if (mean(characters, ({ struck }) => struck) > STRUCK_OUT) return STRUCK;
   if (text.includes("?")) return WRITING;
-  const core = text[0] === "%" ? text : text.replace(/^¤+|¤+$/g, "").replace(/[=\-.,¤/]+$/, "");
-  if (PLAIN.test(core.replace(/^[=+\-¤]+/, ""))) return null;
+  if (fits(DAY, text)) return DATE;
+  if (fits(AMOUNT, text.replace(/^[=+\-¤]+/, "").replace(/[=\-.,¤/]+$/, ""))) return null;
   const bare = text.replace(/^[¤=]+|[¤=]+$/g, "");
-  return KINDS.find(([pattern]) => new RegExp(`^(?:${pattern})$`).test(bare))?.[1] ?? EXPRESSION;
+  return KINDS.find(([pattern]) => fits(pattern, bare))?.[1] ?? EXPRESSION;
 }
 
 /** The first of the characters that is a digit. */
 function firstDigit(characters) {
-  return Math.max(0, characters.findIndex(({ kind }) => kind < DIGIT));
+  return Math.max(0, characters.findIndex(({ kind }) => kind < DIGITS));
 }
 
 /** The probabilities that the characters before the first digit are a minus. */

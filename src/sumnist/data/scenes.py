@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+from torch.nn import functional
 
 from sumnist.data import glyphs, papers
 from sumnist.data.augment import Draw
@@ -51,7 +52,7 @@ CELL = 4
 """Pixels of a side of what the finder answers for."""
 PEN, PRINT, PRINTED_LETTER, KINDS = BANK_KINDS, BANK_KINDS + 10, BANK_KINDS + 20, BANK_KINDS + 21
 """Kinds of images beside those of `data/pens`: digits of the pen writers, printed digits, printed letters."""
-DRAWN_DIGITS, LETTERS_PRINTED = 10_000, 52
+DRAWN_DIGITS = 10_000
 """Digits that are drawn beforehand."""
 OTHER = len(CHARACTERS) - 1
 """The class of a letter, or of any character that is in no number."""
@@ -838,7 +839,7 @@ CONTRAST = 0.12, 1.0
 def photographed(ink: Tensor, em: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
     """Ink `[B, H, W]` as pictures of it, and how far nothing lies over it, 0 to 1."""
     paper = torch.zeros_like(ink)
-    calm = replace_strength(draw, PATTERNED_SHARE * draw.strength)
+    calm = Draw(draw.count, draw.generator, draw.device, PATTERNED_SHARE * draw.strength)
     for pattern in (papers.guilloche, papers.woven, papers.clouded, papers.specked):
         pattern(paper, calm)
     image = paper.clamp_(max=1) + papers.worn(ink, draw) * (1 - paper)
@@ -852,7 +853,7 @@ def photographed(ink: Tensor, em: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
     count = len(image)
     contrast = CONTRAST[1] - (CONTRAST[1] - CONTRAST[0]) * draw.between(0, 1, count) ** 1.5 * draw.strength
     image = image * contrast + draw.between(0, 1, count) * (1 - contrast)
-    papers.noisy(image, replace_strength(draw, draw.strength))
+    papers.noisy(image, draw)
     image.clamp_(0, 1)
     papers.compressed(image, torch.full((count,), image.shape[2]), draw)
     dark = draw.between(0, 1, count) < DARK_ON_LIGHT
@@ -865,11 +866,6 @@ def binarized(image: Tensor, draw: Draw) -> None:
     rough = 0.1 * torch.randn(count, *image.shape[1:], generator=draw.generator)
     least = image[chosen].mean((1, 2), keepdim=True) + draw.between(0.1, 0.35, count)
     image[chosen] = ((image[chosen] + rough - least) * draw.between(6, 40, count)).sigmoid()
-
-
-def replace_strength(draw: Draw, strength: float) -> Draw:
-    """The same draw with another strength."""
-    return Draw(draw.count, draw.generator, draw.device, strength)
 
 
 def bounded(image: Tensor, draw: Draw) -> Tensor:
@@ -900,5 +896,5 @@ def coarse(image: Tensor, em: Tensor, draw: Draw) -> None:
         least = min(1.0, 10.0 / float(em[place]))
         scale, shape = least + (1 - least) * share, image.shape[1:]
         size = [max(16, round(side * scale)) for side in shape]
-        small = torch.nn.functional.interpolate(image[place][None, None], size=size, mode="area")
-        image[place] = torch.nn.functional.interpolate(small, size=shape, mode="bilinear", align_corners=False)[0, 0]
+        small = functional.interpolate(image[place][None, None], size=size, mode="area")
+        image[place] = functional.interpolate(small, size=shape, mode="bilinear", align_corners=False)[0, 0]

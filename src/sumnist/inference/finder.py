@@ -9,7 +9,7 @@ its line, and other ink is left out of the cut, by the network's map of ink.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,9 +35,9 @@ DIGITS = 10
 CELL, STRIDE, UNIT = 4, 16, 16.0
 """Pixels of a side of what a place of the maps answers for; of which sides are multiples; and the height of a digit of
 which the logarithm is 0."""
-WHOLE, WINDOW, OVERLAP = 256, 192, 48
-"""Pixels of the longer side of the smallest picture that is looked at, of a side of a window on a larger one, and by
-which windows overlap."""
+LEAST_WHOLE, WHOLE, WINDOW, OVERLAP = 64, 256, 192, 48
+"""Pixels of the longer side to which a smaller picture is enlarged, of that of the smallest copy that is looked at, of
+a side of a window on a larger one, and by which windows overlap."""
 TOGETHER = 8
 """Windows that are looked at together."""
 SEEN = 0.35
@@ -49,14 +49,19 @@ SIZES = 7.0, 115.0
 """Heights of digits that are believed, in pixels of what was looked at."""
 CLEAR = 13.0
 """Pixels of a digit's height from which on a larger picture would show no more of it."""
-SAME = 0.42
-"""Two characters nearer to each other than this, by the height of the smaller one, are one."""
+WORTH = (7.0, 16.0, 70.0, 115.0), (0.5, 1.0, 1.0, 0.6)
+"""Heights of digits, in pixels of what was looked at, and how well such are seen."""
+SAME, WITHIN, EXPLAINED = 0.42, 0.45, 0.75
+"""Two characters nearer to each other than the first, by the height of the smaller one, are one; nearer than the
+second, by that of a far larger one, one of them was seen at the wrong size; and a character explains the detail that is
+nearer to its middle than the third, by its height."""
 ASTRAY = 0.6
 """How far from where a character points the next one may be, by their height."""
 ALIKE, TURNED = 2.2, 0.5
 """How many times as high as the next one a character may be, and the least cosine between the ways that they run."""
-APART, LEVEL = 1.2, 0.6
-"""How far apart the parts of one number may be, and how far off its line, by the height of its digits."""
+STRAIGHT, FRAME, ON_LINE = 0.8, 0.06, 0.5
+"""The least cosine between the way that characters say and the line through their middles; the room between them and
+the corners; and how far off its line a number on the same row is. By the height of their digits."""
 DETAIL = 0.08
 """Between neighbouring pixels: a difference that may be an edge of ink."""
 EM_CUT, BEYOND, MARGIN = 40.0, 0.35, 0.12
@@ -92,6 +97,12 @@ class Characters(NamedTuple):
     scale: Floats
     """Pixels of what was looked at for one of the picture."""
 
+    @property
+    def are_digits(self) -> NDArray[np.bool_]:
+        """Which of them are most probably digits, `[N]`."""
+        digits: NDArray[np.bool_] = self.kinds.argmax(1) < DIGITS
+        return digits
+
     def of(self, some: Any) -> Characters:
         """Those of some places."""
         return Characters(*(values[some] for values in self))
@@ -121,15 +132,9 @@ class Found:
         return "".join(CHARACTERS[kind] for kind in self.characters.kinds.argmax(1).tolist())
 
     @property
-    def weight(self) -> float:
-        """How much it counts among other numbers: the surer, the larger and the longer, the more."""
-        return float(self.em * len(self.digits) ** 0.5 * self.characters.seen.mean())
-
-    @property
     def digits(self) -> Floats:
         """The probabilities of the ten digits for each character that is one, `[N, 10]`."""
-        kinds = self.characters.kinds
-        return kinds[kinds.argmax(1) < DIGITS, :DIGITS]
+        return self.characters.kinds[self.characters.are_digits, :DIGITS]
 
 
 class Sight(NamedTuple):
@@ -162,10 +167,6 @@ class Sight(NamedTuple):
         return bool((self.characters.em < CLEAR).any()) or not len(self.characters.em)
 
 
-Find = Callable[[NDArray[Any]], tuple[list[Found], Sight]]
-"""What finds the numbers on a picture, uint8 or float32 `[H, W]`."""
-
-
 class Finder(OnnxFile):
     """The network that finds numbers, in an ONNX file. Any number of threads may share it, and it can be pickled.
 
@@ -188,7 +189,8 @@ class Finder(OnnxFile):
 
     def __call__(self, grey: NDArray[Any]) -> tuple[list[Found], Sight]:
         """The numbers on a picture, uint8 or float32 in [0, 1] `[H, W]`, in reading order, and what was seen. A picture
-        that lies on its side or stands on its head is turned, and looked at once more."""
+        that lies on its side is turned, and looked at once more; one that stands on its head seldom shows that it does:
+        its digits pass for others."""
         found, sight = self.look(grey)
         turns = quarter_turns(sight.characters)
         if not turns:
@@ -243,7 +245,7 @@ class Finder(OnnxFile):
             for x, y, em, width in zip(
                 *(values[clear] * scale for values in (one.x, one.y, one.em, one.width)), strict=True
             ):
-                reach = 0.75 * max(em, width)
+                reach = EXPLAINED * max(em, width)
                 detail[max(0, int((y - reach) / 8)) : int((y + reach) / 8) + 1,
                        max(0, int((x - reach) / 8)) : int((x + reach) / 8) + 1] = 0  # fmt: skip
         for top in starts(high):
@@ -279,13 +281,10 @@ def in_unit(picture: NDArray[Any]) -> Floats:
 def levels(grey: NDArray[Any]) -> Iterator[tuple[NDArray[Any], float]]:
     """A picture at several sizes, the smallest first, with the pixels of each for one of the picture."""
     high, wide = grey.shape
-    if max(high, wide) < 64:
-        factor = -(-64 // max(high, wide))
-        size = wide * factor, high * factor
-        yield (
-            in_unit(np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC))).clip(0, 1),
-            float(factor),
-        )
+    if max(high, wide) < LEAST_WHOLE:
+        factor = -(-LEAST_WHOLE // max(high, wide))
+        large = Image.fromarray(grey).resize((wide * factor, high * factor), Image.Resampling.BICUBIC)
+        yield in_unit(np.asarray(large)).clip(0, 1), float(factor)
         return
     factor = 1 << max(0, math.ceil(math.log2(max(high, wide) / WHOLE)))
     while factor:
@@ -355,25 +354,15 @@ def distinct(found: Sequence[Characters]) -> Characters:
             *(np.zeros((0, len(CHARACTERS)) if name == "kinds" else 0, np.float32) for name in Characters._fields)
         )
     every = Characters(*(np.concatenate(values) for values in zip(*found, strict=True)))
-    size = every.em * every.scale
-    worth = every.seen * np.interp(size, [7, 16, 70, 115], [0.5, 1, 1, 0.6])
-    order = np.argsort(-worth, kind="stable")
-    every = every.of(order)
+    every = every.of(np.argsort(-every.seen * np.interp(every.em * every.scale, *WORTH), kind="stable"))
     kept: list[int] = []
-    for i in range(len(order)):
-        if kept:
-            others = np.array(kept)
-            near = np.hypot(every.x[others] - every.x[i], every.y[others] - every.y[i])
-            if (near < SAME * np.minimum(every.em[others], every.em[i])).any():
-                continue
-            # Inside a much larger character, or around much smaller ones: what was seen at the wrong size.
-            if (near < 0.45 * np.maximum(every.em[others], every.em[i])).any() and (
-                (near < 0.45 * np.maximum(every.em[others], every.em[i]))
-                & (np.maximum(every.em[others], every.em[i]) > ALIKE * np.minimum(every.em[others], every.em[i]))
-            ).any():
-                continue
-        kept.append(i)
-    return every.of(np.array(kept, np.int64))
+    for i, here in enumerate(zip(every.x, every.y, every.em, strict=True)):
+        x, y, em = (values[kept] for values in (every.x, every.y, every.em))
+        apart = np.hypot(x - here[0], y - here[1])
+        smaller, larger = np.minimum(em, here[2]), np.maximum(em, here[2])
+        if not ((apart < SAME * smaller) | ((apart < WITHIN * larger) & (larger > ALIKE * smaller))).any():
+            kept.append(i)
+    return every.of(kept)
 
 
 def numbers_of(characters: Characters) -> Iterator[Found]:
@@ -395,11 +384,10 @@ def numbers_of(characters: Characters) -> Iterator[Found]:
             while i >= 0:
                 chain.append(i)
                 i = following[i]
-            line, places = characters.of(np.array(chain)), np.array(chain)
-            kinds = line.kinds.argmax(1)
-            digits, others = int((kinds < 10).sum()), int((kinds == len(CHARACTERS) - 1).sum())
-            if digits and digits > others:
-                yield found_of(line, places)
+            line = characters.of(chain)
+            digits, others = line.are_digits.sum(), (line.kinds.argmax(1) == len(CHARACTERS) - 1).sum()
+            if digits > others:
+                yield found_of(line, np.array(chain))
 
 
 def leads(following: list[int], start: int, end: int) -> bool:
@@ -413,21 +401,18 @@ def leads(following: list[int], start: int, end: int) -> bool:
 
 def found_of(line: Characters, places: NDArray[np.int64]) -> Found:
     """The number of these characters, with its corners."""
-    angle = math.atan2(float(line.sin.sum()), float(line.cos.sum()))
-    if len(line.x) > 1:  # the line through their middles is better known than what each of them says
-        digits = np.flatnonzero(line.kinds.argmax(1) < 10)
-        if len(digits) > 1:
-            dx, dy = (float(values[digits[-1]] - values[digits[0]]) for values in (line.x, line.y))
-            run = math.atan2(dy, dx)
-            if math.cos(run - angle) > 0.8:
-                angle = run
-    em = float(np.median(line.em[line.kinds.argmax(1) < 10]))
+    angle, digit = math.atan2(float(line.sin.sum()), float(line.cos.sum())), line.are_digits
+    digits = line.of(digit)
+    if len(digits.x) > 1:  # the line through their middles is better known than what each of them says
+        run = math.atan2(float(digits.y[-1] - digits.y[0]), float(digits.x[-1] - digits.x[0]))
+        if math.cos(run - angle) > STRAIGHT:
+            angle = run
+    em = float(np.median(digits.em))
     cosine, sine = math.cos(angle), math.sin(angle)
     u, v = line.x * cosine + line.y * sine, line.y * cosine - line.x * sine
-    digit = line.kinds.argmax(1) < 10
     left, right = float((u - line.width / 2).min()), float((u + line.width / 2).max())
     top, bottom = float((v - line.em / 2)[digit].min()), float((v + line.em / 2)[digit].max())
-    room = 0.06 * em
+    room = FRAME * em
     corners = [
         (left - room, top - room),
         (right + room, top - room),
@@ -439,43 +424,22 @@ def found_of(line: Characters, places: NDArray[np.int64]) -> Found:
     )
 
 
-def joined(found: Sequence[Found]) -> list[Found]:
-    """Numbers on one line, no further apart than digits are at most, as one, where only one is expected."""
-    rest: list[Found] = []
-    for one in found:  # in reading order
-        last = rest[-1] if rest else None
-        if last is not None and follows(last, one):
-            both = zip(last.characters, one.characters, strict=True)
-            characters = Characters(*(np.concatenate(values) for values in both))
-            rest[-1] = found_of(characters, np.concatenate([last.places, one.places]))
-        else:
-            rest.append(one)
-    return rest
-
-
-def follows(last: Found, one: Found) -> bool:
-    """Whether a number goes on another one."""
-    along, down = (math.cos(last.angle), math.sin(last.angle)), (-math.sin(last.angle), math.cos(last.angle))
-    gap = float((one.corners @ along).min() - (last.corners @ along).max())
-    off = abs(float((one.corners.mean(0) - last.corners.mean(0)) @ down))
-    em = max(one.em, last.em)
-    return -0.3 * em < gap < APART * em and off < LEVEL * em and em < ALIKE * min(one.em, last.em)
-
-
 def in_order(found: list[Found]) -> list[Found]:
-    """Numbers in reading order: by lines across the page as most of them run, then along these."""
+    """Numbers in reading order: by lines across the page as most of them run, then along these. One that is turned
+    leaves the others in their order."""
     if not found:
         return []
-    angle = math.atan2(sum(math.sin(one.angle) for one in found), sum(math.cos(one.angle) for one in found))
+    angles = np.array([one.angle for one in found])
+    apart = np.abs(np.remainder(angles[:, None] - angles + math.pi, 2 * math.pi) - math.pi)
+    angle = float(angles[apart.sum(0).argmin()])  # the median, of directions
     middles = np.array([one.corners.mean(0) for one in found])
     along = middles @ (math.cos(angle), math.sin(angle))
     down = middles @ (-math.sin(angle), math.cos(angle))
     rows: list[list[int]] = []
     for i in np.argsort(down, kind="stable").tolist():
-        if rows and abs(down[i] - np.mean([down[j] for j in rows[-1]])) < 0.5 * min(
-            found[i].em, found[rows[-1][-1]].em
-        ):
-            rows[-1].append(i)
+        row = rows[-1] if rows else []
+        if row and abs(down[i] - np.mean(down[row])) < ON_LINE * min(found[i].em, found[row[-1]].em):
+            row.append(i)
         else:
             rows.append([i])
     return [found[i] for row in rows for i in sorted(row, key=lambda i: float(along[i]))]
@@ -526,7 +490,7 @@ def cut(sight: Sight, found: Found) -> Cut:
         return Cut(light, alone, dark)
     room = max(1, round(MARGIN * EM_CUT))
     part = tuple(slice(max(0, int(side[0]) - room), int(side[-1]) + 1 + room) for side in (rows, columns))
-    line = found.characters.of(found.characters.kinds.argmax(1) < DIGITS)
+    line = found.characters.of(found.characters.are_digits)
     middles = (line.x * along[0] + line.y * along[1] - left) / step - part[1].start
     digits = [
         slice(max(0, round(middle - half)), max(1, round(middle + half)))

@@ -506,16 +506,15 @@ class Numbers:
         self.finder: Finder | None = None
 
     def find(
-        self, picture: Picture | Intensities, engine: ReadingEngine = "ours", digits: Any = (1, None),
+        self, picture: Picture, engine: ReadingEngine = "ours", digits: Any = (1, None),
         decimal: str | None = None, count: int = 10, name: str | None = None,
     ) -> list[FoundNumber]:  # fmt: skip
         """All numbers on a picture. The arguments are those of `Reader.find`; `name`: what messages call it."""
         read = self.reader(engine)
         digits, decimal, count = check_bounds(digits), check_sign(decimal), checked("count", count, COUNT)
-        seen = picture if isinstance(picture, Intensities) else intensities_of(picture, name)
-        found, sight = self.found_on(seen.grey)
-        reduction = seen.reduction
-        if reduction > 1 and sight.is_small and not isinstance(picture, Intensities):
+        seen = intensities_of(picture, name)
+        (found, sight), reduction = self.found_on(seen.grey), seen.reduction
+        if reduction > 1 and sight.is_small:
             (found, sight), reduction = self.found_on(pixels_of(picture, name)), 1.0
         return [read.found(sight, one, digits, decimal, count, reduction) for one in found]
 
@@ -709,9 +708,10 @@ and where it is not surely one, a reading is not accepted."""
 SURELY = 0.9
 STRUCK_OUT = 0.5
 """The mean probability of its characters being struck out from which on a number is."""
-DIGIT = 10
-"""Classes of the finder below this one are digits."""
-THOUSANDS = re.compile(r"\d{1,3}([.,' ])\d{3}(\1\d{3})*")
+AMOUNT = r"\d{1,3}([.,' ])\d{3}(?:\1\d{3})*|\d{1,3}(?:[.' ]\d{3})*,\d+|\d{1,3}(?:[,' ]\d{3})*\.\d+|\d+[.,]\d+|\d+"
+"""A whole or decimal number, its thousands parted or not."""
+DAY = r"(0?[1-9]|[12]\d|3[01])\.(0?[1-9]|1[0-2])\."
+"""A day and a month, which without the last stop would be a decimal number."""
 KINDS = (
     (r"\d{1,4}[./-]\d{1,2}[./-](\d{1,4})?", DATE),
     (r"\d{1,2}:\d{2}(:\d{2})?", TIME),
@@ -727,26 +727,22 @@ def kind_of(written: str, number: Found) -> str | None:
         return STRUCK
     if "?" in written:
         return WRITING
-    core = written.strip("¤").rstrip("=-.,¤/") if written[:1] not in "%" else written
-    core = core.lstrip("=+-¤")
-    if THOUSANDS.fullmatch(core) or re.fullmatch(
-        r"\d{1,3}(?:[.' ]\d{3})*,\d+|\d{1,3}(?:[,' ]\d{3})*\.\d+|\d+[.,]\d+|\d+", core
-    ):
+    if re.fullmatch(DAY, written):
+        return DATE
+    if re.fullmatch(AMOUNT, written.lstrip("=+-¤").rstrip("=-.,¤/")):
         return None
     return next((kind for pattern, kind in KINDS if re.fullmatch(pattern, written.strip("¤="))), EXPRESSION)
 
 
 def minus_of(number: Found) -> bool:
     """Whether a minus stands before the first digit of a number."""
-    kinds = number.characters.kinds
-    first = int((kinds.argmax(1) < DIGIT).argmax())
+    kinds, first = number.characters.kinds, int(number.characters.are_digits.argmax())
     return bool((kinds[:first, CHARACTERS.index("-")] >= MINUS).any())
 
 
 def doubtful(number: Found, text: str, decimal: str | None) -> bool:
     """Whether the finder sees other digits or signs than those that were read, or is not sure of a sign."""
-    kinds = number.characters.kinds
-    digits = kinds.argmax(1) < DIGIT
+    kinds, digits = number.characters.kinds, number.characters.are_digits
     if int(digits.sum()) != len(ctc.without_separators(text)):
         return True
     first = int(digits.argmax())

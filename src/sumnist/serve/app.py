@@ -326,8 +326,7 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
 
     @app.post(
         "/v1/read-number", operation_id="readNumber", summary="Read a number of any length", tags=["readings"],
-        response_model=models.NumberReading | models.FoundNumber,
-        response_description="The reading, accepted or not, with its corners if it was not the whole picture.",
+        response_model=models.NumberReading, response_description="The reading, accepted or not.",
         responses=problems(*models.OF_NUMBER), openapi_extra=body_of(AskedNumber),
     )  # fmt: skip
     async def read_number(request: Request) -> Response:

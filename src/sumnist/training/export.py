@@ -388,7 +388,8 @@ def compared(net: Any, rounded: Any, model: bytes, config: Config, int8: bool) -
     elif kind is CellNet:
         what, source, answer = "cells", Cells, CellReader(model).posteriors
     else:
-        what, source, answer = "scenes", Scenes, lambda image: Finder(model).answer(image[:, 0])[0]
+        finder = Finder(model)
+        what, source, answer = "scenes", Scenes, lambda image: finder.answer(image[:, 0])[0]
         net, rounded = (lambda image, of=one: of(image)[0] for one in (net, rounded))  # the maps
 
     def composed(part: Literal["train", "test"], count: int, size: int) -> list[Any]:
