@@ -120,7 +120,7 @@ def test_all_ink_of_numbers_and_no_other_is_in_the_map_of_ink(made: Scenes, monk
     light = torch.where(plain.image.flatten(1).mean(1)[:, None, None, None] < 0.5, plain.image, 1 - plain.image)
     assert (light >= plain.ink - 0.02).all()
     assert (light > plain.ink + 0.2).any()
-    for name in ("beside", "around"):
+    for name in ("beside", "around", "ground"):
         monkeypatch.setattr(scenes, name, lambda *_: None)
     monkeypatch.setattr(scenes.Sketch, "strike", lambda *_: None)
     monkeypatch.setattr(scenes, "THEMES", ((scenes.alone, 1.0),))

@@ -10,7 +10,8 @@ stands, how large it is, which way its line runs, and which character follows it
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -67,6 +68,14 @@ FONTS = (
     "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10", "cmb10",
 )  # fmt: skip
 """Fonts of Matplotlib's, which trainings have beside torch."""
+
+SHARE_EXPRESSIONS, STRUCK_SHARE, TILTED_SHARE, LABELLED_SHARE = 0.34, 0.09, 0.2, 0.12
+"""Shares of the lines with signs or more than one number, of those struck out, of those that run another way than the
+page, and of those with a word just before them."""
+CARELESS_SHARE = 0.2
+"""Share of the hands whose digits are far from alike in size and height."""
+SQUARED_SHARE, PITCH = 0.3, (6.0, 70.0)
+"""Share of the scenes on squared, ruled or dotted paper, and pixels from a line of it to the next."""
 
 Random = np.random.Generator
 Floats = NDArray[np.float32]
@@ -246,26 +255,29 @@ class Hand:
         pen = max(0.9 / em, 0.03 + 0.17 * random.beta(1.6, 3.2))
         gap = random.uniform(-0.08, 0.3) if random.random() < 0.75 else random.uniform(0.3, 0.95)
         light = random.uniform(0.45, 1) if random.random() < 0.8 else random.uniform(0.2, 0.5)
+        careless = 2.2 if random.random() < CARELESS_SHARE else 1.0
         return cls(
             em, source, pen, light, random.uniform(1, 2.5), random.normal(0.1, 0.2), random.uniform(0.75, 1.3), gap,
-            random.uniform(0.02, 0.09), random.uniform(0.01, 0.06), LETTER,
+            random.uniform(0.02, 0.09) * careless, random.uniform(0.01, 0.06) * careless, LETTER,
         )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Where a page lies on a scene of `high` × `wide` pixels: its own (u, v) are turned by `angle`, clockwise, around
-    the middle."""
+    """How something lies on a scene: its own (u, v) are turned by `angle`, clockwise, around a point that is (u, v) for
+    itself and (x, y) on the scene."""
 
     angle: float
-    high: int
-    wide: int
+    u: float
+    v: float
+    x: float
+    y: float
 
     def at(self, u: float, v: float) -> tuple[float, float]:
-        """A point of the page on the scene."""
+        """A point of it on the scene."""
         cosine, sine = math.cos(self.angle), math.sin(self.angle)
-        u, v = u - self.wide / 2, v - self.high / 2
-        return self.wide / 2 + cosine * u - sine * v, self.high / 2 + sine * u + cosine * v
+        u, v = u - self.u, v - self.v
+        return self.x + cosine * u - sine * v, self.y + sine * u + cosine * v
 
 
 Box = tuple[float, float, float, float]
@@ -279,17 +291,26 @@ class Sketch:
 
     def __init__(self, bank: Bank, random: Random, size: tuple[int, int]) -> None:
         self.bank, self.random, (self.high, self.wide) = bank, random, size
-        self.scene, self.frame = 0, Frame(0.0, *size)
+        self.turn(0, 0.0)
         self.pieces: tuple[list[tuple[float, ...]], list[tuple[float, ...]]] = [], []
         self.strokes: tuple[list[tuple[float, ...]], list[tuple[float, ...]]] = [], []
         """Of other ink, and of numbers: the scene and the properties of `Pieces`, or of `Strokes`."""
         self.characters: list[tuple[float, ...]] = []
         """Scene, x, y, em, width, angle, class, place of the next character in this list or −1, struck out."""
-        self.taken: list[Box] = []
 
     def turn(self, scene: int, angle: float) -> None:
         """Begin a scene, whose page is turned by an angle."""
-        self.scene, self.frame, self.taken = scene, Frame(angle, self.high, self.wide), []
+        u, v = self.wide / 2, self.high / 2
+        self.scene, self.frame = scene, Frame(angle, u, v, u, v)
+        self.taken: list[Box] = []
+
+    @contextmanager
+    def tilted(self, u: float, v: float, angle: float) -> Iterator[None]:
+        """For a while, all that is written is turned by an angle around a point of the page."""
+        page = self.frame
+        self.frame = Frame(page.angle + angle, u, v, *page.at(u, v))
+        yield
+        self.frame = page
 
     def free(self, box: Box, margin: float = 1.0) -> bool:
         """Whether nothing stands there yet; then it is taken."""
@@ -470,20 +491,39 @@ class Sketch:
         )
 
     def scribble(self, u: float, v: float, size: float) -> None:
-        """A scrawl, a tick, or a stroke or two."""
+        """A scrawl, a tick, a stroke or two, a zigzag, a coil, blots, or something solid."""
         random = self.random
         pen, light, way = random.uniform(0.8, 3), random.uniform(0.3, 1), random.random()
-        if way < 0.35:
+        if way < 0.25:
             kind = SCRAWL
             place = int(self.bank.firsts[kind] + int(random.random() * self.bank.counts[kind]))
             hand = Hand(size, "drawn", pen / size, light, 1.5, 0.0, 1.0, 0.0, 0.0, 0.0, LETTER)
             self.glyph(place, u, v, size / 20, size / 20 * random.uniform(0.7, 1.8), hand, False)
-        elif way < 0.55:
+        elif way < 0.38:
             self.path([(u - 0.3 * size, v - 0.2 * size), (u, v), (u + 0.5 * size, v - 0.7 * size)], pen, light)
-        else:
+        elif way < 0.6:
             for _ in range(int(random.integers(1, 4))):
                 ends = random.normal(0, 0.6 * size, (3, 2))
                 self.path([(u + a, v + b) for a, b in ends.tolist()], pen, light)
+        elif way < 0.78:  # to and fro, or round and round, from one side to the other
+            turns, long = int(random.integers(4, 14)), random.uniform(0.6, 1.6) * size
+            t = np.linspace(0, 1, turns * (2 if way < 0.69 else 9))
+            across, down = t * long - long / 2, np.cos(t * turns * 2 * np.pi) * size / 2
+            across = across + (0 if way < 0.69 else 0.3) * size * np.sin(t * turns * 2 * np.pi)
+            shake = random.normal(0, 0.03 * size, (2, len(t)))
+            with self.tilted(u, v, random.uniform(-np.pi, np.pi)):
+                self.path([*zip((u + across + shake[0]).tolist(), (v + down + shake[1]).tolist(), strict=True)], pen, light)
+        elif way < 0.88:
+            for _ in range(int(random.integers(2, 14))):
+                a, b = (random.normal(0, 0.5 * size, 2) + (u, v)).tolist()
+                self.path([(a, b), (a + 1e-3 + random.normal(0, 0.05) * size, b)], random.uniform(0.05, 0.25) * size, light)
+        else:
+            wide = random.uniform(0.25, 0.9) * size
+            ends = random.normal(0, 0.45 * size, (int(random.integers(2, 5)), 2))
+            self.path([(u + a, v + b) for a, b in ends.tolist()], wide, light)
+            if random.random() < 0.5:
+                ends = random.normal(0, 0.45 * size, (3, 2))
+                self.path([(u + a, v + b) for a, b in ends.tolist()], wide * random.uniform(0.3, 1), light)
 
 
 # Scenes.
@@ -492,9 +532,36 @@ class Sketch:
 def any_text(random: Random) -> tuple[str, bool]:
     """What is written on a line that has a number in it, and whether it is struck out."""
     text = number_text(random)
-    if random.random() < 0.28:
+    if random.random() < SHARE_EXPRESSIONS:
         text = EXPRESSIONS[int(random.integers(len(EXPRESSIONS)))](random)
-    return text, random.random() < 0.06
+    return text, random.random() < STRUCK_SHARE
+
+
+def tilt_of(random: Random) -> float:
+    """How far a line runs another way than its page, in radians."""
+    if random.random() >= TILTED_SHARE:
+        return 0.0
+    return float(random.normal(0, 0.3) if random.random() < 0.85 else random.choice([-1, 1]) * np.pi / 2)
+
+
+def ground(sketch: Sketch) -> None:
+    """What a page has on it beforehand: squares, lines or dots all over."""
+    random = sketch.random
+    if random.random() >= SQUARED_SHARE:
+        return
+    pitch, way = float(np.exp(random.uniform(*np.log(PITCH)))), random.random()
+    pen, light = random.uniform(0.4, 1 + pitch / 40), random.uniform(0.12, 0.75)
+    reach = math.hypot(sketch.high, sketch.wide) / 2
+    middle_u, middle_v = sketch.wide / 2 + random.uniform(0, pitch), sketch.high / 2 + random.uniform(0, pitch)
+    steps = (np.arange(-int(reach / pitch) - 1, int(reach / pitch) + 2) * pitch).tolist()
+    for step in steps:
+        if way < 0.85:
+            sketch.path([(middle_u - reach, middle_v + step), (middle_u + reach, middle_v + step)], pen, light)
+        if way < 0.55:
+            sketch.path([(middle_u + step, middle_v - reach), (middle_u + step, middle_v + reach)], pen, light)
+        elif way >= 0.85 and pitch > 9:
+            for along in steps:
+                sketch.path([(middle_u + along, middle_v + step), (middle_u + along + 0.1, middle_v + step)], pen, light)
 
 
 def alone(sketch: Sketch) -> None:
@@ -514,9 +581,10 @@ def alone(sketch: Sketch) -> None:
         parts, width = sketch.measured(text, hand)
     u = random.uniform(-0.02, 1) * max(sketch.wide - width, 4)
     v = hand.em + random.uniform(-0.02, 1) * max(sketch.high - 1.1 * hand.em, 4)
-    box = sketch.line(parts, u, v, hand, struck=struck)
-    sketch.free(box)
-    around(sketch, box, hand)
+    with sketch.tilted(u + width / 2, v - hand.em / 2, tilt_of(random)):
+        box = sketch.line(parts, u, v, hand, struck=struck)
+        sketch.free(box)
+        around(sketch, box, hand)
     if random.random() < 0.5:
         beside(sketch, int(random.integers(1, 5)))
 
@@ -582,9 +650,16 @@ def scattered(sketch: Sketch) -> None:
         parts, width = sketch.measured(text, hand)
         for _ in range(3):
             u, v = random.uniform(-0.2, 1) * sketch.wide, hand.em + random.uniform(-0.2, 1.1) * sketch.high
-            box = (u, v - 1.1 * hand.em, u + width, v + 0.25 * hand.em)
+            tilt = tilt_of(random)
+            middle, base, half = u + width / 2, v - hand.em / 2, abs(math.sin(tilt)) * width / 2
+            room = min(width / 2, half + hand.em) if abs(tilt) > 1 else width / 2
+            box = (middle - room, v - 1.1 * hand.em - half, middle + room, v + 0.25 * hand.em + half)
             if sketch.free(box, 0.45 * hand.em):
-                around(sketch, sketch.line(parts, u, v, hand, struck=struck), hand)
+                with sketch.tilted(middle, base, tilt):
+                    around(sketch, sketch.line(parts, u, v, hand, struck=struck), hand)
+                    if random.random() < LABELLED_SHARE:
+                        label, long = sketch.measured(word_text(random), hand)
+                        sketch.line(label, u - long - random.uniform(0.4, 1.2) * hand.em, v, hand, number=False)
                 break
     beside(sketch, int(random.integers(0, 6)))
 
@@ -644,7 +719,7 @@ def table(sketch: Sketch) -> None:
 def text(sketch: Sketch) -> None:
     """Lines of words, with numbers among them."""
     random = sketch.random
-    em = float(np.exp(random.uniform(np.log(EMS[0]), np.log(24))))
+    em = float(np.exp(random.uniform(np.log(EMS[0]), np.log(24 if random.random() < 0.7 else 60))))
     hand = Hand.any(random, em, 0.5)
     hand = replace(hand, gap=min(hand.gap, 0.25))
     v, pitch = -30 + random.uniform(0, 20), em * random.uniform(1.4, 2.4)
@@ -671,18 +746,30 @@ def empty(sketch: Sketch) -> None:
     """Nothing but what is no number."""
     random = sketch.random
     beside(sketch, int(random.integers(0, 9)))
-    if random.random() < 0.6:
+    way = random.random()
+    if way < 0.35:
+        em = float(np.exp(random.uniform(np.log(12), np.log(min(EMS[1], 0.95 * sketch.high)))))
+        hand = Hand.any(random, em, 0.4)
+        parts, width = sketch.measured("?" * int(random.integers(1, 7)), hand)
+        if width > sketch.wide:
+            parts, width = parts[:1], parts[0][4]
+        u, v = (random.uniform(-0.02, 1) * max(room, 4) for room in (sketch.wide - width, sketch.high - 1.1 * em))
+        sketch.line(parts, u, v + em, hand, number=False)
+    elif way < 0.55:
+        u, v = random.uniform(0.2, 0.8) * sketch.wide, random.uniform(0.2, 0.8) * sketch.high
+        sketch.scribble(u, v, random.uniform(0.2, 0.9) * sketch.high)
+    elif way < 0.85:
         em = random.uniform(10, 120)
         u, v = random.uniform(0, 0.5) * sketch.wide, random.uniform(0, 0.5) * sketch.high
         around(sketch, (u, v, u + em, v + em), Hand.any(random, em))
 
 
 THEMES: tuple[tuple[Callable[[Sketch], None], float], ...] = (
-    (alone, 0.38),
-    (scattered, 0.2),
-    (table, 0.2),
-    (text, 0.09),
-    (empty, 0.13),
+    (alone, 0.32),
+    (scattered, 0.24),
+    (table, 0.19),
+    (text, 0.11),
+    (empty, 0.14),
 )
 """What scenes show, and the share of each."""
 
@@ -690,11 +777,11 @@ THEMES: tuple[tuple[Callable[[Sketch], None], float], ...] = (
 def angle_of(random: Random) -> float:
     """How far a page is turned, in radians."""
     way = random.random()
-    if way < 0.55:
+    if way < 0.48:
         return float(random.normal(0, 0.04))
-    if way < 0.72:
+    if way < 0.62:
         return float(random.uniform(-0.5, 0.5))
-    if way < 0.9:
+    if way < 0.92:
         return float(random.integers(1, 4) * np.pi / 2 + random.normal(0, 0.05))
     return float(random.uniform(-np.pi, np.pi))
 
@@ -740,6 +827,7 @@ class Scenes:
         sketch = Sketch(self.bank, random, shape)
         for scene, theme in enumerate(random.choice(len(THEMES), size, p=[share for _, share in THEMES]).tolist()):
             sketch.turn(scene, angle_of(random))
+            ground(sketch)
             THEMES[theme][0](sketch)
         other, numbers = (written(self.bank, sketch.pieces[way], sketch.strokes[way], (size, *shape)) for way in (0, 1))
         characters = np.array(sketch.characters, np.float32).reshape(-1, 9)
@@ -828,6 +916,8 @@ PLANE_SHARE, PLANES = 0.35, (1, 4)
 """Share of the scenes with the edge of something dark or light in view, and how many such edges."""
 PATTERNED_SHARE = 0.5
 """Share of the scenes that lie on patterned paper."""
+GRAINY_SHARE, GRAIN = 0.08, 0.3
+"""Share of the scenes with strong noise, and its standard deviation, at most, beside digits that are not small."""
 BINARIZED_SHARE = 0.1
 """Share of the scenes in black and white."""
 DARK_ON_LIGHT = 0.85
@@ -854,10 +944,18 @@ def photographed(ink: Tensor, em: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
     contrast = CONTRAST[1] - (CONTRAST[1] - CONTRAST[0]) * draw.between(0, 1, count) ** 1.5 * draw.strength
     image = image * contrast + draw.between(0, 1, count) * (1 - contrast)
     papers.noisy(image, draw)
+    grainy(image, em, draw)
     image.clamp_(0, 1)
     papers.compressed(image, torch.full((count,), image.shape[2]), draw)
     dark = draw.between(0, 1, count) < DARK_ON_LIGHT
     return torch.where(dark, 1 - image, image), clear
+
+
+def grainy(image: Tensor, em: Tensor, draw: Draw) -> None:
+    """As noisy as pictures by little light are; small digits less, or nobody could read them."""
+    chosen, count = papers.some(draw, GRAINY_SHARE)
+    most = GRAIN * (em[chosen] / papers.BLURRED_EM).clamp(max=1)[:, None, None]
+    image[chosen] += torch.randn(count, *image.shape[1:], generator=draw.generator) * most * draw.between(0, 1, count)
 
 
 def binarized(image: Tensor, draw: Draw) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sumnist.config import Config
-from sumnist.data.scenes import CELL, SceneBatch
+from sumnist.data.scenes import CELL, OTHER, SceneBatch
 from sumnist.data.texts import CHARACTERS
 from sumnist.errors import ImageError
 from sumnist.model.checkpoint import Calibration, Saved
@@ -31,6 +31,8 @@ UNIT = 16.0
 """Pixels of the height whose logarithm is 0."""
 STRIDE = 16
 """Sides of pictures are multiples of it."""
+SIGN_WEIGHT = 2.0
+"""How much more a missed sign costs than a missed digit or letter: signs are small, and change what a number means."""
 RARE = 0.01
 """Share of the cells with a character, in a new network."""
 
@@ -111,6 +113,9 @@ def finder_losses(maps: Tensor, ink: Tensor, scenes: SceneBatch, smoothing: floa
     chance = maps[:, 0].sigmoid().clamp(1e-4, 1 - 1e-4)
     middle = heat >= 1
     hit = -((1 - chance) ** 2) * chance.log() * middle
+    if len(characters):
+        kind = characters[owner.clamp_min(0), 6]
+        hit = torch.where((kind >= CHARACTERS.index("-")) & (kind < OTHER), SIGN_WEIGHT * hit, hit)
     miss = -((1 - heat) ** 4) * chance**2 * (1 - chance).log() * ~middle
     losses = {"heat": (hit + miss).sum() / middle.sum().clamp_min(1)}
     scene, row, column = (owner >= 0).nonzero(as_tuple=True)
