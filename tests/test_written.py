@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from example_page import page as example
 from finding import number, seen, several, written
 from sumnist.data.texts import CHARACTERS
+from sumnist.errors import SizeError
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.finder import Found, Sight, numbers_of
 from sumnist.inference.numbers import (
@@ -27,6 +29,7 @@ from sumnist.inference.numbers import (
     UNSURE,
     WRITING,
     NumberReader,
+    Numbers,
     as_written,
     decimals_of,
     doubtful,
@@ -196,3 +199,11 @@ def test_only_in_doubt_each_digit_is_judged_by_itself_and_that_may_decide() -> N
         assert (reading.text, network.shown) == (text, 2)
         assert reading.confidence > 0.6
         assert sum(one.probability for one in reading.candidates) + reading.other == pytest.approx(1)
+
+
+def test_more_numbers_than_a_page_can_have_are_refused_by_name_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sumnist.inference.numbers.MOST_FOUND", 1)
+    with pytest.raises(SizeError, match=r"shelf\.png: 2 numbers, expected at most 1: crop it"):
+        Numbers().find(example(), name="shelf.png")
+    monkeypatch.setattr("sumnist.inference.numbers.MOST_FOUND", 2)
+    assert len(Numbers().find(example())) == 2

@@ -1,6 +1,6 @@
 // Reads drawings, and finds numbers on pictures, beside the page so that it never waits: answers one question after the other.
 
-import { networks } from "./constants.js";
+import { networks, numbers as its } from "./constants.js";
 import { Finder } from "./inference/finder.js";
 import { evidenceOf, insideOf } from "./inference/inside.js";
 import { Layers } from "./inference/layers.js";
@@ -20,6 +20,10 @@ const NO_PICTURE = {
   detail: "Save it as PNG or JPEG, of at least 8 pixels, and at most 64 million.",
 };
 const NO_NUMBERS = { title: "Only single digits are read here.", detail: "Numbers are read by `sumnist serve`." };
+const TOO_MANY = {
+  title: "There are too many numbers on this picture.",
+  detail: `Crop it into parts of at most ${its.MOST_FOUND} numbers.`,
+};
 const WARMINGS = 10; // readings after which a browser has compiled most of this
 const ONE = new Grid(280, 280).map((_, i) => Number(Math.abs((i % 280) - 140) > 10 || Math.abs(i / 280 - 140) > 100));
 
@@ -132,7 +136,8 @@ async function readNumber({ values, width, height }, fields) {
 async function findNumbers(picture, fields, heard) {
   const { findNumbers: found } = await import("./numbers/found.js");
   const find = async (grey) => (await finder()).find(grey, heard);
-  return { reading: await found(picture, find, fields, ...(await numbers()), heard) };
+  const reading = await found(picture, find, fields, ...(await numbers()), heard);
+  return reading ? { reading } : { problem: TOO_MANY };
 }
 
 /** A first reading takes longer than others: have it before there is a question. */

@@ -9,17 +9,18 @@ import { forms } from "./lines.js";
 import { answerOf, combined, lookAt } from "./reading.js";
 import { asWritten, doubtful, kindOf, minusOf, weighed } from "./written.js";
 
-const { BEYOND_DOUBT, LEAST, NUMBER_ADVICE, SEARCHED, TRUST, UNSURE, WITNESS } = its;
+const { BEYOND_DOUBT, LEAST, MOST_FOUND, NUMBER_ADVICE, SEARCHED, TRUST, UNSURE, WITNESS } = its;
 
 /**
  * All numbers on a picture, with the members of FoundNumber.as_dict, and how many pixels it has. `find(grey)`: what the
  * finder finds; `run`, `metadata`, `network`: as for the reading of one number. `heard()` is awaited now and then, and may
- * end it all.
+ * end it all. Null if there are too many.
  */
 export async function findNumbers(picture, find, fields, run, metadata, network, heard = () => {}) {
   const { grey, pixels, width, height } = picture;
   let [{ found, sight }, { reduction }] = [await find(grey), picture];
   if (reduction > 1 && isSmall(sight)) [{ found, sight }, reduction] = [await find(pixels()), 1];
+  if (found.length > MOST_FOUND) return null;
   const numbers = [];
   for (const number of found) {
     await heard();

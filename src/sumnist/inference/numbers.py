@@ -39,13 +39,13 @@ from PIL import Image
 from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.config import InkColour, Range, ReadingEngine, checked
 from sumnist.data.texts import CHARACTERS
-from sumnist.errors import ConfigError, MissingExtraError, RunError, SumnistError
+from sumnist.errors import ConfigError, MissingExtraError, RunError, SizeError, SumnistError
 from sumnist.files import NUMBERS, ONNX, PRETRAINED
 from sumnist.inference import ctc
 from sumnist.inference.finder import Cut, Finder, Found, Sight, cut
 from sumnist.inference.onnx import Network, OnnxFile, OnnxNetwork, OnnxSession, first_line, shares_of
 from sumnist.pictures.apart import digits_apart
-from sumnist.pictures.decode import Grey, Intensities, Picture, intensities_of, pixels_of
+from sumnist.pictures.decode import Grey, Intensities, Picture, intensities_of, name_of, pixels_of
 from sumnist.pictures.filters import resampled
 from sumnist.pictures.lines import LineProposal, forms, lines, shown
 from sumnist.pictures.normalize import INK_THRESHOLD, SIDE, placed, stretched
@@ -516,6 +516,10 @@ class Numbers:
         (found, sight), reduction = self.found_on(seen.grey), seen.reduction
         if reduction > 1 and sight.is_small:
             (found, sight), reduction = self.found_on(pixels_of(picture, name)), 1.0
+        if len(found) > MOST_FOUND:
+            raise SizeError(
+                f"{name_of(picture, name)}: {len(found):,} numbers, expected at most {MOST_FOUND:,}: crop it into parts"
+            )
         return [read.found(sight, one, digits, decimal, count, reduction) for one in found]
 
     def found_on(self, grey: NDArray[Any]) -> tuple[list[Found], Sight]:
@@ -700,6 +704,8 @@ def weighed(strings: Mapping[str, float], said: ctc.Floats) -> dict[str, float]:
 
 # Numbers that were found.
 
+MOST_FOUND = 2_500
+"""Numbers of a picture, at most: the fullest pages of tables have about a thousand."""
 WITNESS = 0.5
 """The power of what the finder says of digits, beside the probabilities of strings."""
 MINUS, NO_MINUS = 0.5, 0.05

@@ -446,7 +446,7 @@ class Reader:
 
         Raises:
             ConfigError: An argument makes no sense.
-            ImageError: A picture cannot be read; the first one is named.
+            ImageError: A picture cannot be read, or has more than 2,500 numbers on it; the first one is named.
             MissingExtraError: The engine's library is not installed.
             RunError: Its network is missing, or damaged.
         """

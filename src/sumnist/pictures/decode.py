@@ -118,15 +118,20 @@ def size_of(picture: Picture, name: str | None = None) -> tuple[int, int]:
 
 def read(picture: Picture, name: str | None, decode: Decoder[Decoded]) -> Decoded:
     """What `decode` makes of a picture. Raises `ImageError`."""
-    if isinstance(picture, str | os.PathLike):
-        name = os.fsdecode(picture)
-    name = name or str(getattr(picture, "filename", "") or "picture")
+    name = name_of(picture, name)
     try:
         return read_any(picture, name, decode)
     except MemoryError as error:
         raise SizeError(
             f"{name}: needs more memory than there is, expected a smaller picture: crop it or scale it down"
         ) from error
+
+
+def name_of(picture: Picture, name: str | None = None) -> str:
+    """What messages call a picture: its path; else `name`; else the file that a PIL image comes from."""
+    if isinstance(picture, str | os.PathLike):
+        return os.fsdecode(picture)
+    return name or str(getattr(picture, "filename", "") or "picture")
 
 
 def read_any(picture: Picture, name: str, decode: Decoder[Decoded]) -> Decoded:
