@@ -139,6 +139,24 @@ COLUMNS = [(50, 60), (250, 62), (50, 100), (250, 101), (50, 140), (250, 138)]
 STAIRS = [(250, 60), (50, 82), (250, 104), (50, 126)]
 
 
+@pytest.mark.parametrize("angle", [0.0, 1.3, -2.5])
+@pytest.mark.parametrize(
+    ("along", "down", "sign", "suspect"),
+    [(-0.8, 0.0, "-", True), (1.2, 0.4, ".", True), (2.7, 0.1, "%", True), (0.4, 0.4, ",", True),
+     (-2.5, 0.0, "-", False), (0.8, 1.2, "-", False), (-0.8, 0.0, "7", False)],
+)  # fmt: skip
+def test_a_sign_that_is_hardly_seen_where_a_number_would_have_it_leaves_that_in_doubt_and_is_no_part_of_it(
+    angle: float, along: float, down: float, sign: str, suspect: bool
+) -> None:
+    ways = math.cos(angle), math.sin(angle)
+    digits = written("123", 300, 300, 40, angle)  # middles at 0, 0.8 and 1.6
+    place = 300 + 40 * (along * ways[0] - down * ways[1]), 300 + 40 * (along * ways[1] + down * ways[0])
+    both = seen([*digits, *written(sign, *place, 40, angle)])
+    both = both._replace(seen=np.array([1, 1, 1, 0.2], np.float32))
+    (found,) = numbers_of(both)
+    assert (found.text, found.suspect) == ("123", suspect)
+
+
 @pytest.mark.parametrize("angle", [0.0, 0.3, math.pi / 2, -2.5])
 @pytest.mark.parametrize("places", [GRID, COLUMNS, STAIRS])
 def test_numbers_are_in_reading_order_however_the_page_is_turned(places: list[tuple[int, int]], angle: float) -> None:

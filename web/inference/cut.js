@@ -6,7 +6,7 @@ import { reduced, spread } from "../pictures/filters.js";
 import { boxOf } from "../pictures/normalize.js";
 
 const {
-  BEYOND, DIGITS, EM_CUT, FULL, INKED, LEAST_CONTRAST, LEAST_GROUND, MARGIN, NEARBY, SOLID, SURELY_NONE,
+  BEYOND, DIGITS, EM_CUT, FULL, INKED, LEAST_CONTRAST, LEAST_GROUND, MARGIN, NEARBY, SEEN, SOLID, SURELY_NONE,
 } = its; // prettier-ignore
 
 /**
@@ -34,7 +34,7 @@ export function cut(sight, found) {
   own.fill([inner, size[0] - inner, inner, size[1] - inner], 1); // all between its corners, and what reaches out
   const [x, y] = [0, 1].map((axis) => mean(corners, (corner) => corner[axis]));
   for (const other of sight.characters) {
-    const isNear = Math.hypot(other.x - x, other.y - y) < (wide + tall) / 2 + other.em;
+    const isNear = other.seen >= SEEN && Math.hypot(other.x - x, other.y - y) < (wide + tall) / 2 + other.em;
     if (isNear && !found.characters.includes(other)) without(own, other, matrix, step);
   }
   const { light, dark } = evened(grey, own, ink);

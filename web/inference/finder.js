@@ -7,7 +7,9 @@ import { BICUBIC, reduced, resampled, spread } from "../pictures/filters.js";
 import { floats, sessionWith } from "./onnx.js";
 
 const {
-  ALIKE, ASTRAY, CELL, CHARACTERS, CLEAR, DETAIL, DIGITS, EXPLAINED, FIELDS, FRAME, INK, LEAST_WHOLE, MAPS, ON_LINE, OTHERS, OVERLAP, PICTURE, SAME, SEEN, SIZES, STRAIGHT, STRIDE, TOGETHER, TURNED, UNIT, WHOLE, WINDOW, WITHIN, WORTH,
+  ALIKE, ASTRAY, BEFORE, CELL, CHARACTERS, CLEAR, DETAIL, DIGITS, EXPLAINED, FIELDS, FRAME, INK, LEAST_WHOLE, MAPS, OFF,
+  ON_LINE, OTHER, OTHERS, OVERLAP, PICTURE, ROOM, SAME, SEEN, SIZES, STRAIGHT, STRIDE, SURELY, SUSPECTED, TOGETHER,
+  TURNED, UNIT, WHOLE, WINDOW, WITHIN, WORTH,
 } = its; // prettier-ignore
 const { COS, EM, HEAT, LINKED, NEXT_X, NEXT_Y, OFF_X, OFF_Y, SIN, STRUCK, WIDTH } = its;
 
@@ -22,21 +24,25 @@ export class Finder {
   }
 
   /**
-   * The numbers `found` on a picture, in [0, 1] or 0 to 255, in reading order, and the `sight` of it: its `grey`, turned by
-   * `turns` quarters against the clock if it lay on its side; how far each pixel is `ink` of numbers, 0 to 255, of which
-   * `scale` is a pixel of `grey`; and all `characters`. `heard()` is awaited now and then, and may end it all.
+   * The numbers `found` on a picture, in [0, 1] or 0 to 255, in reading order, and the `sight` of it: its `grey`, with
+   * `room` pixels of ground around it and turned by `turns` quarters against the clock if it lay on its side; how far each
+   * pixel is `ink` of numbers, 0 to 255, of which `scale` is a pixel of `grey`; and all `characters`. `heard()` is awaited
+   * now and then, and may end it all.
    *
    * A number has its `characters`; its `corners`, `[x, y]` in pixels of `grey`; the `angle` of its line; the height of
-   * its digits, `em`; the `text` that the finder would read; and the probabilities of its `digits`.
+   * its digits, `em`; the `text` that the finder would read; the probabilities of its `digits`; and whether it is
+   * `suspect`: a sign seems to stand where it would have one.
    */
-  async find(grey, heard = () => {}) {
+  async find(picture, heard = () => {}) {
+    const { grey, room } = withRoom(picture);
     const seen = await this.#look(grey, heard);
+    seen.sight.room = room;
     const turns = quarterTurns(seen.sight);
     if (!turns) return seen;
     const again = await this.#look(grey.turned(turns), heard);
     const [before, after] = [seen, again].map(({ sight }) => total(sight.characters, (one) => one.seen));
     if (quarterTurns(again.sight) || after < before) return seen;
-    return { found: again.found, sight: { ...again.sight, turns } };
+    return { found: again.found, sight: { ...again.sight, turns, room } };
   }
 
   /** The same, of a picture as it lies. */
@@ -79,6 +85,21 @@ export class Finder {
   }
 }
 
+/** A picture with ground around it as bright as its edges mostly are: not so much that it would be looked at in parts. */
+function withRoom(grey) {
+  const { height, width, shorter, longer, values } = grey;
+  const room = Math.max(0, Math.min(Math.ceil(ROOM * shorter), Math.floor((WHOLE - longer) / 2)));
+  if (!room) return { grey, room };
+  const [rows, columns] = [[...Array(height).keys()], [...Array(width).keys()]];
+  const edges = [
+    ...columns.map((x) => values[x]), ...columns.map((x) => values[(height - 1) * width + x]),
+    ...rows.map((y) => values[y * width]), ...rows.map((y) => values[(y + 1) * width - 1]),
+  ]; // prettier-ignore
+  const [high, wide] = [height + 2 * room, width + 2 * room];
+  const ground = new Grid(high, wide, new values.constructor(high * wide).fill(median(edges)));
+  return { grey: ground.with(grey, room, room), room };
+}
+
 /** How many quarter turns clockwise most of the lines of some characters are away from running to the right. */
 function quarterTurns({ characters }) {
   const [sine, cosine] = ["sin", "cos"].map((name) => total(characters, (one) => one.seen * one[name]));
@@ -86,10 +107,11 @@ function quarterTurns({ characters }) {
 }
 
 /** The corners of a number on the picture as it was given, and the angle of its line there. */
-export function placedOn({ grey: { height, width }, turns }, { corners, angle }) {
+export function placedOn({ grey: { height, width }, turns, room }, { corners, angle }) {
   const whole = angle + (turns * Math.PI) / 2;
   const turned = corners.map(([x, y]) => [[x, y], [height - y, x], [width - x, height - y], [y, width - x]][turns]);
-  return { corners: turned, angle: whole - 2 * Math.PI * round(whole / (2 * Math.PI)) };
+  const placed = turned.map(([x, y]) => [x - room, y - room]);
+  return { corners: placed, angle: whole - 2 * Math.PI * round(whole / (2 * Math.PI)) };
 }
 
 /** A picture at several sizes, the smallest first, with the pixels of each for one of the picture. */
@@ -112,7 +134,7 @@ function windowsOf(picture, scale, found) {
   const { height, width, longer } = picture;
   if (longer <= WHOLE) return [[0, height, 0, width]];
   const detail = fine(picture);
-  for (const one of found.filter((each) => each.em * each.scale >= CLEAR)) {
+  for (const one of found.filter((each) => each.em * each.scale >= CLEAR && each.seen >= SURELY)) {
     const [x, y, reach] = [one.x * scale, one.y * scale, EXPLAINED * Math.max(one.em, one.width) * scale];
     const sides = [y - reach, y + reach + 8, x - reach, x + reach + 8];
     detail.fill(sides.map((side) => Math.trunc(side / 8)), 0); // prettier-ignore
@@ -137,7 +159,8 @@ function starts(side) {
 
 /** Whether some of the writing is so small that more pixels would show more. */
 export function isSmall({ characters }) {
-  return !characters.length || characters.some(({ em }) => em < CLEAR);
+  const sure = characters.filter(isSeen);
+  return !sure.length || sure.some(({ em }) => em < CLEAR);
 }
 
 function isWithin([top, bottom, left, right], x, y) {
@@ -203,6 +226,7 @@ function charactersOf(maps, [top, bottom, left, right], scale, { height, width }
     const kinds = said.slice(FIELDS).map((value) => Math.exp(value - most));
     kinds[kinds.length - 1] *= OTHERS;
     const [linked, struck, seen] = [LINKED, STRUCK, HEAT].map((one) => logistic(said[one]));
+    if (seen < SEEN && !isSign({ kind: argmax(kinds) })) continue;
     found.push({
       x: (atX + left) / scale, y: (atY + top) / scale, em: em / scale,
       width: (em * Math.exp(clipped(said[WIDTH], -3, 2))) / scale, cos: said[COS] / length, sin: said[SIN] / length,
@@ -213,9 +237,12 @@ function charactersOf(maps, [top, bottom, left, right], scale, { height, width }
   return found;
 }
 
-/** The places of a map that are surely something, and no less so than those around them. */
+const isSeen = ({ seen }) => seen >= SEEN;
+const isSign = ({ kind }) => kind >= DIGITS && kind < OTHER;
+
+/** The places of a map that may be something, and no less so than those around them. */
 function peaks(map) {
-  const [least, most] = [Math.log(SEEN / (1 - SEEN)), spread(map, 3).values];
+  const [least, most] = [Math.log(SUSPECTED / (1 - SUSPECTED)), spread(map, 3).values];
   return [...map.values.keys()].filter((i) => map.values[i] > least && map.values[i] === most[i]);
 }
 
@@ -248,11 +275,11 @@ function between(x, at, values) {
 /** The numbers that characters make: those that point at each other. */
 function numbersOf(characters) {
   const pairs = characters.flatMap((one, i) => {
-    if (one.linked <= 0.5) return [];
+    if (one.linked <= 0.5 || !isSeen(one)) return [];
     const follows = (other) => {
       const along = (other.x - one.x) * one.cos + (other.y - one.y) * one.sin;
       const isAlike = other.em < ALIKE * one.em && one.em < ALIKE * other.em;
-      return isAlike && along > 0 && other.cos * one.cos + other.sin * one.sin >= TURNED;
+      return isSeen(other) && isAlike && along > 0 && other.cos * one.cos + other.sin * one.sin >= TURNED;
     };
     const apart = (other) => Math.hypot(other.x - one.nextX, other.y - one.nextY) / one.em;
     const all = characters.map((other, j) => [apart(other), i, j]);
@@ -265,12 +292,30 @@ function numbersOf(characters) {
       before.add(j);
     }
   }
-  const firsts = [...characters.keys()].filter((place) => !before.has(place));
+  const firsts = [...characters.keys()].filter((place) => !before.has(place) && isSeen(characters[place]));
   const lines = firsts.map((first) => chain(following, first).map((place) => characters[place]));
-  return lines.filter((line) => {
+  const numbers = lines.filter((line) => {
     const count = (is) => line.filter(({ kind }) => is(kind)).length;
-    return count((kind) => kind < DIGITS) > count((kind) => kind === CHARACTERS.length - 1);
+    return count((kind) => kind < DIGITS) > count((kind) => kind === OTHER);
   }).map(foundOf); // prettier-ignore
+  const signs = characters.filter(isSign);
+  return numbers.map((one) => {
+    return { ...one, suspect: hasBeside(one, signs.filter((sign) => !one.characters.includes(sign))) };
+  });
+}
+
+/** Whether one of some signs stands where a sign of this number would. */
+function hasBeside({ angle, corners, em }, signs) {
+  const [cosine, sine] = [Math.cos(angle), Math.sin(angle)];
+  const [x, y] = [0, 1].map((axis) => mean(corners, (corner) => corner[axis]));
+  const along = corners.map(([u, v]) => u * cosine + v * sine);
+  const half = (Math.max(...along) - Math.min(...along)) / 2;
+  return signs.some((sign) => {
+    const [right, down] = [sign.x - x, sign.y - y];
+    const isAlike = sign.em < ALIKE * em && em < ALIKE * sign.em;
+    const isNear = Math.abs(right * cosine + down * sine) < half + BEFORE * em;
+    return isAlike && isNear && Math.abs(down * cosine - right * sine) < OFF * em;
+  });
 }
 
 /** A place and those that follow it. */

@@ -38,7 +38,7 @@ export function minusOf(number) {
 
 /** Whether the finder sees other digits or signs than those that were read, or is not sure of a sign. */
 export function doubtful(number, text, decimal) {
-  if (number.digits.length !== withoutSeparators(text).length) return true;
+  if (number.suspect || number.digits.length !== withoutSeparators(text).length) return true;
   if (minuses(number).some((share) => share > NO_MINUS && share < SURELY)) return true;
   const seen = number.text.slice(firstDigit(number.characters)).replace(/[=\-.,¤/'+]+$/, "");
   return decimal === null && decimalsOf(seen) !== decimalsOf(text);

@@ -505,25 +505,31 @@ class Sketch:
             for _ in range(int(random.integers(1, 4))):
                 ends = random.normal(0, 0.6 * size, (3, 2))
                 self.path([(u + a, v + b) for a, b in ends.tolist()], pen, light)
-        elif way < 0.78:  # to and fro, or round and round, from one side to the other
-            turns, long = int(random.integers(4, 14)), random.uniform(0.6, 1.6) * size
-            t = np.linspace(0, 1, turns * (2 if way < 0.69 else 9))
-            across, down = t * long - long / 2, np.cos(t * turns * 2 * np.pi) * size / 2
-            across = across + (0 if way < 0.69 else 0.3) * size * np.sin(t * turns * 2 * np.pi)
-            shake = random.normal(0, 0.03 * size, (2, len(t)))
-            with self.tilted(u, v, random.uniform(-np.pi, np.pi)):
-                self.path([*zip((u + across + shake[0]).tolist(), (v + down + shake[1]).tolist(), strict=True)], pen, light)
+        elif way < 0.78:
+            self.wind(u, v, size, pen, light, way < 0.69)
         elif way < 0.88:
             for _ in range(int(random.integers(2, 14))):
-                a, b = (random.normal(0, 0.5 * size, 2) + (u, v)).tolist()
-                self.path([(a, b), (a + 1e-3 + random.normal(0, 0.05) * size, b)], random.uniform(0.05, 0.25) * size, light)
+                a, b = (random.normal((u, v), 0.5 * size)).tolist()
+                blot = (a, b), (a + 1e-3 + random.normal(0, 0.05) * size, b)
+                self.path(blot, random.uniform(0.05, 0.25) * size, light)
         else:
             wide = random.uniform(0.25, 0.9) * size
-            ends = random.normal(0, 0.45 * size, (int(random.integers(2, 5)), 2))
-            self.path([(u + a, v + b) for a, b in ends.tolist()], wide, light)
+            self.path(random.normal((u, v), 0.45 * size, (int(random.integers(2, 5)), 2)).tolist(), wide, light)
             if random.random() < 0.5:
-                ends = random.normal(0, 0.45 * size, (3, 2))
-                self.path([(u + a, v + b) for a, b in ends.tolist()], wide * random.uniform(0.3, 1), light)
+                ends = random.normal((u, v), 0.45 * size, (3, 2)).tolist()
+                self.path(ends, wide * random.uniform(0.3, 1), light)
+
+    def wind(self, u: float, v: float, size: float, pen: float, light: float, straight: bool) -> None:
+        """A stroke to and fro, straight or in coils, around a point."""
+        random = self.random
+        turns, long = int(random.integers(4, 14)), random.uniform(0.6, 1.6) * size
+        t = np.linspace(0, 1, turns * (2 if straight else 9))
+        across, down = t * long - long / 2, np.cos(t * turns * 2 * np.pi) * size / 2
+        if not straight:
+            across = across + 0.3 * size * np.sin(t * turns * 2 * np.pi)
+        shaken = np.stack([u + across, v + down]) + random.normal(0, 0.03 * size, (2, len(t)))
+        with self.tilted(u, v, random.uniform(-np.pi, np.pi)):
+            self.path(shaken.T.tolist(), pen, light)
 
 
 # Scenes.
@@ -561,7 +567,8 @@ def ground(sketch: Sketch) -> None:
             sketch.path([(middle_u + step, middle_v - reach), (middle_u + step, middle_v + reach)], pen, light)
         elif way >= 0.85 and pitch > 9:
             for along in steps:
-                sketch.path([(middle_u + along, middle_v + step), (middle_u + along + 0.1, middle_v + step)], pen, light)
+                dot, low = middle_u + along, middle_v + step
+                sketch.path([(dot, low), (dot + 0.1, low)], pen, light)
 
 
 def alone(sketch: Sketch) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,18 +30,22 @@ KINDS_KEY = "characters"
 FIELDS = 11
 """Maps before those of the characters (`model/finder_network.FIELDS`)."""
 HEAT, EM, WIDTH, OFF_X, OFF_Y, COS, SIN, NEXT_X, NEXT_Y, LINKED, STRUCK = range(FIELDS)
-DIGITS = 10
-"""Classes of characters below this one are digits."""
+DIGITS, OTHER = 10, len(CHARACTERS) - 1
+"""Classes of characters below the first are digits; the second is that of any other character but a sign."""
 CELL, STRIDE, UNIT = 4, 16, 16.0
 """Pixels of a side of what a place of the maps answers for; of which sides are multiples; and the height of a digit of
 which the logarithm is 0."""
 LEAST_WHOLE, WHOLE, WINDOW, OVERLAP = 64, 256, 192, 48
 """Pixels of the longer side to which a smaller picture is enlarged, of that of the smallest copy that is looked at, of
 a side of a window on a larger one, and by which windows overlap."""
+ROOM = 0.25
+"""Ground that is put around a small picture, by its shorter side, since crops need not have any."""
 TOGETHER = 8
 """Windows that are looked at together."""
-SEEN = 0.35
-"""The probability of a character from which on it counts."""
+SEEN, SUSPECTED = 0.35, 0.12
+"""The probabilities of a character from which on it counts, and of a sign from which on it leaves a number in doubt."""
+SURELY = 0.6
+"""That from which on it needs no closer look."""
 OTHERS = 0.2
 """By how much other characters are rarer where numbers are looked for than in training: what is proposed is judged by
 the networks that read."""
@@ -55,6 +59,8 @@ SAME, WITHIN, EXPLAINED = 0.42, 0.45, 0.75
 """Two characters nearer to each other than the first, by the height of the smaller one, are one; nearer than the
 second, by that of a far larger one, one of them was seen at the wrong size; and a character explains the detail that is
 nearer to its middle than the third, by its height."""
+BEFORE, OFF = 0.9, 0.7
+"""How far before, behind and off its line a sign may stand that a number has, by the height of its digits."""
 ASTRAY = 0.6
 """How far from where a character points the next one may be, by their height."""
 ALIKE, TURNED = 2.2, 0.5
@@ -103,6 +109,13 @@ class Characters(NamedTuple):
         digits: NDArray[np.bool_] = self.kinds.argmax(1) < DIGITS
         return digits
 
+    @property
+    def are_signs(self) -> NDArray[np.bool_]:
+        """Which of them are most probably signs, `[N]`."""
+        kinds = self.kinds.argmax(1)
+        signs: NDArray[np.bool_] = (kinds >= DIGITS) & (kinds < OTHER)
+        return signs
+
     def of(self, some: Any) -> Characters:
         """Those of some places."""
         return Characters(*(values[some] for values in self))
@@ -118,6 +131,7 @@ class Found:
         corners: Upper left, upper right, lower right and lower left by its own line, (x, y) in pixels of the picture.
         angle: Of its line, clockwise, in radians.
         em: Height of its digits in pixels.
+        suspect: Whether a sign seems to stand before, between or behind its characters that is none of them.
     """
 
     characters: Characters
@@ -125,6 +139,7 @@ class Found:
     corners: NDArray[np.float64]
     angle: float
     em: float
+    suspect: bool = False
 
     @property
     def text(self) -> str:
@@ -146,6 +161,7 @@ class Sight(NamedTuple):
         scale: Pixels of `ink` for one of `grey`.
         characters: All that were seen.
         turns: By how many quarter turns against the clock the picture was turned beforehand.
+        room: Pixels of ground that were put around it before that.
     """
 
     grey: NDArray[Any]
@@ -153,18 +169,20 @@ class Sight(NamedTuple):
     scale: float
     characters: Characters
     turns: int = 0
+    room: int = 0
 
     def placed(self, found: Found) -> tuple[NDArray[np.float64], float]:
         """The corners of a number on the picture as it was given, and the angle of its line there."""
         high, wide = self.grey.shape
         x, y = found.corners.T
         x, y = ((x, y), (high - y, x), (wide - x, high - y), (y, wide - x))[self.turns]
-        return np.stack([x, y], 1), math.remainder(found.angle + self.turns * math.pi / 2, 2 * math.pi)
+        return np.stack([x, y], 1) - self.room, math.remainder(found.angle + self.turns * math.pi / 2, 2 * math.pi)
 
     @property
     def is_small(self) -> bool:
         """Whether some of the writing is so small that more pixels would show more."""
-        return bool((self.characters.em < CLEAR).any()) or not len(self.characters.em)
+        sure = self.characters.seen >= SEEN
+        return bool((self.characters.em[sure] < CLEAR).any()) or not sure.any()
 
 
 class Finder(OnnxFile):
@@ -191,14 +209,16 @@ class Finder(OnnxFile):
         """The numbers on a picture, uint8 or float32 in [0, 1] `[H, W]`, in reading order, and what was seen. A picture
         that lies on its side is turned, and looked at once more; one that stands on its head seldom shows that it does:
         its digits pass for others."""
+        grey, room = with_room(grey)
         found, sight = self.look(grey)
+        sight = sight._replace(room=room)
         turns = quarter_turns(sight.characters)
         if not turns:
             return found, sight
         again, upright = self.look(np.ascontiguousarray(np.rot90(grey, turns)))
         if quarter_turns(upright.characters) or upright.characters.seen.sum() < sight.characters.seen.sum():
             return found, sight
-        return again, upright._replace(turns=turns)
+        return again, upright._replace(turns=turns, room=room)
 
     def look(self, grey: NDArray[Any]) -> tuple[list[Found], Sight]:
         """The numbers on a picture, as it lies."""
@@ -241,7 +261,7 @@ class Finder(OnnxFile):
             return
         detail = fine(picture)
         for one in found:
-            clear = one.em * one.scale >= CLEAR
+            clear = (one.em * one.scale >= CLEAR) & (one.seen >= SURELY)
             for x, y, em, width in zip(
                 *(values[clear] * scale for values in (one.x, one.y, one.em, one.width)), strict=True
             ):
@@ -252,6 +272,14 @@ class Finder(OnnxFile):
             for left in starts(wide):
                 if (detail[top // 8 : (top + WINDOW) // 8, left // 8 : (left + WINDOW) // 8] > DETAIL).sum() >= 2:
                     yield slice(top, min(top + WINDOW, high)), slice(left, min(left + WINDOW, wide))
+
+
+def with_room(grey: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    """A picture with ground around it as bright as its edges mostly are, and how many pixels of it: not so many that
+    it would be looked at in parts."""
+    room = max(0, min(math.ceil(ROOM * min(grey.shape)), (WHOLE - max(grey.shape)) // 2))
+    ground = np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))
+    return np.pad(grey, room, constant_values=grey.dtype.type(ground)), room
 
 
 def quarter_turns(characters: Characters) -> int:
@@ -327,15 +355,17 @@ def characters_of(
     around = np.pad(heat, 1, constant_values=-np.inf)
     high, wide = heat.shape
     best = np.max([around[i : i + high, j : j + wide] for i in range(3) for j in range(3)], 0)
-    row, column = np.nonzero((heat >= best) & (heat > math.log(SEEN / (1 - SEEN))))
+    row, column = np.nonzero((heat >= best) & (heat > math.log(SUSPECTED / (1 - SUSPECTED))))
     said = maps[:, row, column]
     em = UNIT * np.exp(said[EM].clip(-3, 3))
     x, y = (column + 0.5) * CELL, (row + 0.5) * CELL
     at_x, at_y = x + said[OFF_X] * em, y + said[OFF_Y] * em
     length = np.maximum(np.hypot(said[COS], said[SIN]), 1e-6)
     kinds = np.exp(said[FIELDS:].T - said[FIELDS:].T.max(1, keepdims=True))
-    kinds[:, -1] *= OTHERS
-    good = (em >= SIZES[0]) & (em <= SIZES[1]) & (x < size[1]) & (y < size[0])
+    kinds[:, OTHER] *= OTHERS
+    seen, best = heat[row, column] > math.log(SEEN / (1 - SEEN)), kinds.argmax(1)
+    good = (seen | ((best >= DIGITS) & (best < OTHER))) & (em >= SIZES[0]) & (em <= SIZES[1])
+    good &= (x < size[1]) & (y < size[0])
     good &= (at_x >= inner[0]) & (at_y >= inner[1]) & (at_x < inner[2]) & (at_y < inner[3])
     values = (
         (at_x + left) / scale, (at_y + top) / scale, em / scale, em * np.exp(said[WIDTH].clip(-3, 2)) / scale,
@@ -368,26 +398,42 @@ def distinct(found: Sequence[Characters]) -> Characters:
 def numbers_of(characters: Characters) -> Iterator[Found]:
     """The numbers that characters make: those that point at each other."""
     (x, y, em, _, cos, sin, *_), count = characters, len(characters.x)
+    sure, signs = characters.seen >= SEEN, characters.are_signs
     pairs: list[tuple[float, int, int]] = []
-    for i in np.flatnonzero(characters.linked > 0.5).tolist():
+    for i in np.flatnonzero((characters.linked > 0.5) & sure).tolist():
         apart = np.hypot(x - characters.next_x[i], y - characters.next_y[i])
         along, turned = (x - x[i]) * cos[i] + (y - y[i]) * sin[i], cos * cos[i] + sin * sin[i]
-        good = (em < ALIKE * em[i]) & (em[i] < ALIKE * em) & (along > 0) & (turned >= TURNED) & (apart < ASTRAY * em[i])
+        good = sure & (em < ALIKE * em[i]) & (em[i] < ALIKE * em) & (along > 0) & (turned >= TURNED)
+        good &= apart < ASTRAY * em[i]
         pairs += [(float(apart[j] / em[i]), i, j) for j in np.flatnonzero(good).tolist()]
     following, before = [-1] * count, [-1] * count
     for _, i, j in sorted(pairs):
         if following[i] < 0 and before[j] < 0 and not leads(following, j, i):
             following[i], before[j] = j, i
     for first in range(count):
-        if before[first] < 0:
+        if before[first] < 0 and sure[first]:
             chain, i = [], first
             while i >= 0:
                 chain.append(i)
                 i = following[i]
             line = characters.of(chain)
-            digits, others = line.are_digits.sum(), (line.kinds.argmax(1) == len(CHARACTERS) - 1).sum()
+            digits, others = line.are_digits.sum(), (line.kinds.argmax(1) == OTHER).sum()
             if digits > others:
-                yield found_of(line, np.array(chain))
+                number = found_of(line, np.array(chain))
+                own = np.zeros(count, bool)
+                own[chain] = True
+                yield replace(number, suspect=has_beside(number, characters.of(signs & ~own)))
+
+
+def has_beside(number: Found, signs: Characters) -> bool:
+    """Whether one of some signs stands where a sign of this number would."""
+    along, down = (math.cos(number.angle), math.sin(number.angle)), (-math.sin(number.angle), math.cos(number.angle))
+    x, y = number.corners.mean(0)
+    half, em = np.ptp(number.corners @ along) / 2, number.em
+    u = np.abs((signs.x - x) * along[0] + (signs.y - y) * along[1])
+    v = np.abs((signs.x - x) * down[0] + (signs.y - y) * down[1])
+    alike = (signs.em < ALIKE * em) & (em < ALIKE * signs.em)
+    return bool((alike & (u < half + BEFORE * em) & (v < OFF * em)).any())
 
 
 def leads(following: list[int], start: int, end: int) -> bool:
@@ -479,7 +525,7 @@ def cut(sight: Sight, found: Found) -> Cut:
     own[room:-room, room:-room] = True  # all that stands between its corners, and what reaches out
     others = sight.characters
     apart = np.hypot(others.x - found.corners[:, 0].mean(), others.y - found.corners[:, 1].mean())
-    near = apart < (wide + tall) / 2 + others.em
+    near = (apart < (wide + tall) / 2 + others.em) & (others.seen >= SEEN)
     near[found.places] = False
     without(own, others.of(near), np.linalg.inv(np.vstack([matrix, [0, 0, 1]])))
     light, dark = evened(grey, own, ink)

@@ -749,7 +749,7 @@ def minus_of(number: Found) -> bool:
 def doubtful(number: Found, text: str, decimal: str | None) -> bool:
     """Whether the finder sees other digits or signs than those that were read, or is not sure of a sign."""
     kinds, digits = number.characters.kinds, number.characters.are_digits
-    if int(digits.sum()) != len(ctc.without_separators(text)):
+    if number.suspect or int(digits.sum()) != len(ctc.without_separators(text)):
         return True
     first = int(digits.argmax())
     minus = kinds[:first, CHARACTERS.index("-")]
