@@ -142,19 +142,37 @@ STAIRS = [(250, 60), (50, 82), (250, 104), (50, 126)]
 @pytest.mark.parametrize("angle", [0.0, 1.3, -2.5])
 @pytest.mark.parametrize(
     ("along", "down", "sign", "suspect"),
-    [(-0.8, 0.0, "-", True), (1.2, 0.4, ".", True), (2.7, 0.1, "%", True), (0.4, 0.4, ",", True),
-     (-2.5, 0.0, "-", False), (0.8, 1.2, "-", False), (-0.8, 0.0, "7", False)],
+    [(-0.8, 0.0, "-", True), (-0.7, 0.4, ".", True), (1.2, 0.4, ".", True), (2.6, 0.1, "%", True),
+     (0.4, 0.4, ",", True), (-0.8, 0.0, "=", False), (2.2, 0.4, ".", False), (-2.5, 0.0, "-", False),
+     (0.8, 1.2, "-", False), (-0.8, 0.0, "7", False)],
 )  # fmt: skip
-def test_a_sign_that_is_hardly_seen_where_a_number_would_have_it_leaves_that_in_doubt_and_is_no_part_of_it(
+def test_a_sign_that_is_hardly_seen_where_it_would_change_a_number_leaves_that_in_doubt_and_is_no_part_of_it(
     angle: float, along: float, down: float, sign: str, suspect: bool
 ) -> None:
     ways = math.cos(angle), math.sin(angle)
-    digits = written("123", 300, 300, 40, angle)  # middles at 0, 0.8 and 1.6
-    place = 300 + 40 * (along * ways[0] - down * ways[1]), 300 + 40 * (along * ways[1] + down * ways[0])
-    both = seen([*digits, *written(sign, *place, 40, angle)])
-    both = both._replace(seen=np.array([1, 1, 1, 0.2], np.float32))
-    (found,) = numbers_of(both)
-    assert (found.text, found.suspect) == ("123", suspect)
+
+    def placed(text: str, along: float, down: float) -> list[Character]:
+        """A text at a place by the height of a digit, from the middle of the first digit."""
+        place = 300 + 40 * (along * ways[0] - down * ways[1]), 300 + 40 * (along * ways[1] + down * ways[0])
+        return written(text, *place, 40, angle)
+
+    faint = seen([*placed("123", 0, 0), *placed(sign, along, down), *placed("8", 6, 0)])  # middles at 0, 0.8 and 1.6
+    faint = faint._replace(seen=np.array([1, 1, 1, 0.22, 1], np.float32))
+    found = {one.text: one.suspect for one in numbers_of(faint)}
+    assert found == {"123": suspect, "8": False}
+
+
+@pytest.mark.parametrize(("gap", "sign", "suspect"), [(0.3, "", True), (1.0, "", False), (1.0, ".", True)])
+def test_two_numbers_so_near_that_they_may_be_one_are_both_in_doubt_and_so_is_one_with_a_point_before_the_other(
+    gap: float, sign: str, suspect: bool
+) -> None:
+    start = 100 + 40 * (0.8 + 0.3 + gap + 0.3)
+    characters = [*written("12", 100, 100, 40), *written("50", start, 100, 40, first=2)]
+    if sign:
+        characters += written(sign, 100 + 40 * 1.4, 116, 40, first=4)
+    found = {one.text: one.suspect for one in numbers_of(seen(characters))}
+    assert found["12"] == suspect
+    assert found["50"] == suspect
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.3, math.pi / 2, -2.5])

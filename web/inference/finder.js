@@ -7,8 +7,8 @@ import { BICUBIC, reduced, resampled, spread } from "../pictures/filters.js";
 import { floats, sessionWith } from "./onnx.js";
 
 const {
-  ALIKE, ASTRAY, BEFORE, CELL, CHARACTERS, CLEAR, DETAIL, DIGITS, EXPLAINED, FIELDS, FRAME, INK, LEAST_WHOLE, MAPS, OFF,
-  ON_LINE, OTHER, OTHERS, OVERLAP, PICTURE, ROOM, SAME, SEEN, SIZES, STRAIGHT, STRIDE, SURELY, SUSPECTED, TOGETHER,
+  ALIKE, ASTRAY, BEFORE, BEHIND, CELL, CHARACTERS, CLEAR, CLOSE, DETAIL, DIGITS, ENDS, EXPLAINED, FIELDS, FRAME, INK, LEAST_WHOLE, MAPS, OFF,
+  ON_LINE, OTHER, OTHERS, OVERLAP, PICTURE, ROOM, SAME, SEEN, SIZES, STARTS, STRAIGHT, STRIDE, SURELY, SUSPECTED, TOGETHER,
   TURNED, UNIT, WHOLE, WINDOW, WITHIN, WORTH,
 } = its; // prettier-ignore
 const { COS, EM, HEAT, LINKED, NEXT_X, NEXT_Y, OFF_X, OFF_Y, SIN, STRUCK, WIDTH } = its;
@@ -85,18 +85,19 @@ export class Finder {
   }
 }
 
-/** A picture with ground around it as bright as its edges mostly are: not so much that it would be looked at in parts. */
+/** A picture with ground around it as bright as each side mostly is: not so much that it would be looked at in parts. */
 function withRoom(grey) {
   const { height, width, shorter, longer, values } = grey;
   const room = Math.max(0, Math.min(Math.ceil(ROOM * shorter), Math.floor((WHOLE - longer) / 2)));
   if (!room) return { grey, room };
   const [rows, columns] = [[...Array(height).keys()], [...Array(width).keys()]];
-  const edges = [
-    ...columns.map((x) => values[x]), ...columns.map((x) => values[(height - 1) * width + x]),
-    ...rows.map((y) => values[y * width]), ...rows.map((y) => values[(y + 1) * width - 1]),
-  ]; // prettier-ignore
+  const [above, below] = [0, height - 1].map((y) => median(columns.map((x) => values[y * width + x])));
+  const [before, behind] = [0, width - 1].map((x) => median(rows.map((y) => values[y * width + x])));
   const [high, wide] = [height + 2 * room, width + 2 * room];
-  const ground = new Grid(high, wide, new values.constructor(high * wide).fill(median(edges)));
+  const ground = new Grid(high, wide, new values.constructor(high * wide).fill(above));
+  ground.fill([room + height, high, 0, wide], below);
+  ground.fill([0, high, 0, room], before);
+  ground.fill([0, high, room + width, wide], behind);
   return { grey: ground.with(grey, room, room), room };
 }
 
@@ -298,24 +299,38 @@ function numbersOf(characters) {
     const count = (is) => line.filter(({ kind }) => is(kind)).length;
     return count((kind) => kind < DIGITS) > count((kind) => kind === OTHER);
   }).map(foundOf); // prettier-ignore
-  const signs = characters.filter(isSign);
   return numbers.map((one) => {
-    return { ...one, suspect: hasBeside(one, signs.filter((sign) => !one.characters.includes(sign))) };
+    const others = characters.filter((other) => !one.characters.includes(other));
+    const rest = others.filter((other) => isSeen(other) && !isSign(other));
+    return { ...one, suspect: hasBeside(one, others.filter(isSign), rest) };
   });
 }
 
-/** Whether one of some signs stands where a sign of this number would. */
-function hasBeside({ angle, corners, em }, signs) {
+/**
+ * Whether one of some signs stands where it would change what a number means: before it or among its digits, or behind it,
+ * if it is more than an end or one of the other characters goes on there; or one of these is so near that it may be of the
+ * same number.
+ */
+function hasBeside({ angle, corners, em, characters }, signs, others) {
   const [cosine, sine] = [Math.cos(angle), Math.sin(angle)];
   const [x, y] = [0, 1].map((axis) => mean(corners, (corner) => corner[axis]));
   const along = corners.map(([u, v]) => u * cosine + v * sine);
   const half = (Math.max(...along) - Math.min(...along)) / 2;
-  return signs.some((sign) => {
-    const [right, down] = [sign.x - x, sign.y - y];
-    const isAlike = sign.em < ALIKE * em && em < ALIKE * sign.em;
-    const isNear = Math.abs(right * cosine + down * sine) < half + BEFORE * em;
-    return isAlike && isNear && Math.abs(down * cosine - right * sine) < OFF * em;
-  });
+  const placeOf = (one) => (one.x - x) * cosine + (one.y - y) * sine;
+  const placed = (some) => {
+    const isOn = (one) => Math.abs((one.y - y) * cosine - (one.x - x) * sine) < OFF * em;
+    return some.filter((one) => one.em < ALIKE * em && em < ALIKE * one.em && isOn(one));
+  };
+  const [digits, there] = [characters.filter(({ kind }) => kind < DIGITS).map(placeOf), placed(others)];
+  const goesOn = there.map(placeOf).some((at) => at > half && at < half + BEHIND * em);
+  const isHarmless = (sign, at) => {
+    if (at < digits[0]) return STARTS.includes(CHARACTERS[sign.kind]);
+    return !goesOn && at > digits.at(-1) && ENDS.includes(CHARACTERS[sign.kind]);
+  };
+  return placed(signs).some((sign) => {
+    const at = placeOf(sign);
+    return Math.abs(at) < half + BEFORE * em && !isHarmless(sign, at);
+  }) || there.some((one) => Math.abs(placeOf(one)) - one.width / 2 < half + CLOSE * em); // prettier-ignore
 }
 
 /** A place and those that follow it. */

@@ -7,7 +7,7 @@ import { Grid, f32 } from "../pictures/arrays.js";
 import { INK_THRESHOLD, SIDE, boxOf, placed, stretched } from "../pictures/normalize.js";
 import { forms } from "./lines.js";
 import { answerOf, combined, lookAt } from "./reading.js";
-import { asWritten, doubtful, kindOf, minusOf, weighed } from "./written.js";
+import { asWritten, doubtful, kindOf, meaning, minusOf, weighed } from "./written.js";
 
 const { BEYOND_DOUBT, LEAST, MOST_FOUND, NUMBER_ADVICE, SEARCHED, TRUST, UNSURE, WITNESS } = its;
 
@@ -44,7 +44,7 @@ async function readingOf(sight, number, { count = 10, decimal = null }, finer, r
   const change = (some) => (decimal === null ? asWritten(some, minusOf(number)) : some);
   const seen = answerOf(looks, strings, count, metadata, change);
   let { reason } = seen;
-  if ([null, UNSURE].includes(reason)) reason = kindOf(number) ?? reason;
+  if ([null, UNSURE].includes(reason)) reason = kindOf(number) ?? (seen.text ? meaning(seen.text) : null) ?? reason;
   if (reason === null && doubtful(number, seen.text, decimal)) reason = UNSURE;
   const known = { accepted: reason === null, reason, advice: reason && NUMBER_ADVICE[reason], places: [] };
   return { ...seen, ...known, corners, orientation: (angle * 180) / Math.PI, written: number.text };

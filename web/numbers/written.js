@@ -5,15 +5,22 @@ import { finder, numbers as its } from "../constants.js";
 import { mean, total } from "../pictures/arrays.js";
 import { withoutSeparators } from "./paths.js";
 
-const { AMOUNT, CHARACTERS, DATE, DAY, EXPRESSION, KINDS, MINUS, NO_MINUS, STRUCK, STRUCK_OUT, SURELY, WRITING } = its;
-const { DIGITS } = finder;
+const {
+  AMOUNT, CHARACTERS, DATE, DAY, EXPRESSION, KINDS, LIKE_A_SIGN, MAYBE_STRUCK, MINUS, NO_MINUS, SEPARATOR, STRUCK, STRUCK_OUT,
+  WRITING,
+} = its; // prettier-ignore
+const { DIGITS, OTHER } = finder;
 
 /** Whether a pattern of Python's fits a whole text. */
 const fits = (pattern, text) => new RegExp(`^(?:${pattern})$`).test(text);
 
 /** Why what is found is no number alone; null if it is one. */
 export function kindOf({ text, characters }) {
-  if (mean(characters, ({ struck }) => struck) > STRUCK_OUT) return STRUCK;
+  return mean(characters, ({ struck }) => struck) > STRUCK_OUT ? STRUCK : meaning(text);
+}
+
+/** Why what is written is no number alone; null if it is one. */
+export function meaning(text) {
   if (text.includes("?")) return WRITING;
   if (fits(DAY, text)) return DATE;
   if (fits(AMOUNT, text.replace(/^[=+\-¤]+/, "").replace(/[=\-.,¤/]+$/, ""))) return null;
@@ -36,12 +43,21 @@ export function minusOf(number) {
   return minuses(number).some((share) => share >= MINUS);
 }
 
-/** Whether the finder sees other digits or signs than those that were read, or is not sure of a sign. */
+/** Whether the finder sees other digits or signs than those that were read, or is not sure of one. */
 export function doubtful(number, text, decimal) {
-  if (number.suspect || number.digits.length !== withoutSeparators(text).length) return true;
-  if (minuses(number).some((share) => share > NO_MINUS && share < SURELY)) return true;
-  const seen = number.text.slice(firstDigit(number.characters)).replace(/[=\-.,¤/'+]+$/, "");
-  return decimal === null && decimalsOf(seen) !== decimalsOf(text);
+  const { characters, suspect } = number;
+  if (suspect || number.digits.length !== withoutSeparators(text).length) return true;
+  const isDigit = ({ kind }) => kind < DIGITS;
+  const [first, last] = [firstDigit(characters), characters.findLastIndex(isDigit)];
+  const between = characters.slice(first, last).filter((one) => !isDigit(one));
+  const separates = ({ kinds }) => total([...".,'"], (sign) => kinds[CHARACTERS.indexOf(sign)]);
+  return (
+    mean(characters, ({ struck }) => struck) > MAYBE_STRUCK ||
+    characters.filter(isDigit).some(({ kinds }) => total(kinds.slice(DIGITS, OTHER)) > LIKE_A_SIGN) ||
+    between.some((one) => separates(one) < SEPARATOR) ||
+    minuses(number).some((share) => share > NO_MINUS && share < MINUS) ||
+    (decimal === null && decimalsOf(number.text.replace(/^\D+/, "")) !== decimalsOf(text))
+  );
 }
 
 /** How many decimals a number has, as it is written: after its last stop or comma, unless that parts thousands. */

@@ -772,11 +772,11 @@ def empty(sketch: Sketch) -> None:
 
 
 THEMES: tuple[tuple[Callable[[Sketch], None], float], ...] = (
-    (alone, 0.32),
-    (scattered, 0.24),
-    (table, 0.19),
-    (text, 0.11),
-    (empty, 0.14),
+    (alone, 0.4),
+    (scattered, 0.22),
+    (table, 0.18),
+    (text, 0.08),
+    (empty, 0.12),
 )
 """What scenes show, and the share of each."""
 
@@ -784,9 +784,9 @@ THEMES: tuple[tuple[Callable[[Sketch], None], float], ...] = (
 def angle_of(random: Random) -> float:
     """How far a page is turned, in radians."""
     way = random.random()
-    if way < 0.48:
+    if way < 0.54:
         return float(random.normal(0, 0.04))
-    if way < 0.62:
+    if way < 0.68:
         return float(random.uniform(-0.5, 0.5))
     if way < 0.92:
         return float(random.integers(1, 4) * np.pi / 2 + random.normal(0, 0.05))
@@ -923,7 +923,7 @@ PLANE_SHARE, PLANES = 0.35, (1, 4)
 """Share of the scenes with the edge of something dark or light in view, and how many such edges."""
 PATTERNED_SHARE = 0.5
 """Share of the scenes that lie on patterned paper."""
-GRAINY_SHARE, GRAIN = 0.08, 0.3
+GRAINY_SHARE, GRAIN = 0.04, 0.3
 """Share of the scenes with strong noise, and its standard deviation, at most, beside digits that are not small."""
 BINARIZED_SHARE = 0.1
 """Share of the scenes in black and white."""

@@ -38,11 +38,11 @@ which the logarithm is 0."""
 LEAST_WHOLE, WHOLE, WINDOW, OVERLAP = 64, 256, 192, 48
 """Pixels of the longer side to which a smaller picture is enlarged, of that of the smallest copy that is looked at, of
 a side of a window on a larger one, and by which windows overlap."""
-ROOM = 0.25
+ROOM = 0.15
 """Ground that is put around a small picture, by its shorter side, since crops need not have any."""
 TOGETHER = 8
 """Windows that are looked at together."""
-SEEN, SUSPECTED = 0.35, 0.12
+SEEN, SUSPECTED = 0.35, 0.2
 """The probabilities of a character from which on it counts, and of a sign from which on it leaves a number in doubt."""
 SURELY = 0.6
 """That from which on it needs no closer look."""
@@ -59,8 +59,11 @@ SAME, WITHIN, EXPLAINED = 0.42, 0.45, 0.75
 """Two characters nearer to each other than the first, by the height of the smaller one, are one; nearer than the
 second, by that of a far larger one, one of them was seen at the wrong size; and a character explains the detail that is
 nearer to its middle than the third, by its height."""
-BEFORE, OFF = 0.9, 0.7
-"""How far before, behind and off its line a sign may stand that a number has, by the height of its digits."""
+BEFORE, OFF, BEHIND, CLOSE = 0.9, 0.7, 1.6, 0.6
+"""How far before or behind a number, and off its line, a sign may stand that it has, how far behind it what goes on,
+and how far from it another number is, at least; by the height of its digits."""
+STARTS, ENDS = "=+¤", "=-.,'¤"
+"""Signs before and behind a number that leave it as it is."""
 ASTRAY = 0.6
 """How far from where a character points the next one may be, by their height."""
 ALIKE, TURNED = 2.2, 0.5
@@ -275,11 +278,11 @@ class Finder(OnnxFile):
 
 
 def with_room(grey: NDArray[Any]) -> tuple[NDArray[Any], int]:
-    """A picture with ground around it as bright as its edges mostly are, and how many pixels of it: not so many that
-    it would be looked at in parts."""
+    """A picture with ground around it as bright as each of its sides mostly is, and how many pixels of it: not so many
+    that it would be looked at in parts."""
     room = max(0, min(math.ceil(ROOM * min(grey.shape)), (WHOLE - max(grey.shape)) // 2))
-    ground = np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))
-    return np.pad(grey, room, constant_values=grey.dtype.type(ground)), room
+    above, below, left, right = (np.median(side) for side in (grey[0], grey[-1], grey[:, 0], grey[:, -1]))
+    return np.pad(grey, room, constant_values=((above, below), (left, right))), room
 
 
 def quarter_turns(characters: Characters) -> int:
@@ -419,21 +422,34 @@ def numbers_of(characters: Characters) -> Iterator[Found]:
             line = characters.of(chain)
             digits, others = line.are_digits.sum(), (line.kinds.argmax(1) == OTHER).sum()
             if digits > others:
-                number = found_of(line, np.array(chain))
-                own = np.zeros(count, bool)
-                own[chain] = True
-                yield replace(number, suspect=has_beside(number, characters.of(signs & ~own)))
+                number, other = found_of(line, np.array(chain)), np.ones(count, bool)
+                other[chain] = False
+                beside = has_beside(number, characters.of(signs & other), characters.of(sure & ~signs & other))
+                yield replace(number, suspect=beside)
 
 
-def has_beside(number: Found, signs: Characters) -> bool:
-    """Whether one of some signs stands where a sign of this number would."""
-    along, down = (math.cos(number.angle), math.sin(number.angle)), (-math.sin(number.angle), math.cos(number.angle))
-    x, y = number.corners.mean(0)
-    half, em = np.ptp(number.corners @ along) / 2, number.em
-    u = np.abs((signs.x - x) * along[0] + (signs.y - y) * along[1])
-    v = np.abs((signs.x - x) * down[0] + (signs.y - y) * down[1])
-    alike = (signs.em < ALIKE * em) & (em < ALIKE * signs.em)
-    return bool((alike & (u < half + BEFORE * em) & (v < OFF * em)).any())
+def has_beside(number: Found, signs: Characters, others: Characters) -> bool:
+    """Whether one of some signs stands where it would change what a number means: before it or among its digits, or
+    behind it, if it is more than an end or one of the other characters goes on there; or one of these is so near that
+    it may be of the same number."""
+    digits, (x, y) = number.characters.of(number.characters.are_digits), number.corners.mean(0).tolist()
+    cosine, sine, em = math.cos(number.angle), math.sin(number.angle), number.em
+
+    def placed(some: Characters) -> tuple[Floats, NDArray[np.bool_]]:
+        """How far along its line some stand, from its middle, and which of them on it."""
+        right, below = some.x - x, some.y - y
+        alike = (some.em < ALIKE * em) & (em < ALIKE * some.em)
+        return right * cosine + below * sine, alike & (np.abs(below * cosine - right * sine) < OFF * em)
+
+    (at, near), (on, there), (own, _) = placed(signs), placed(others), placed(digits)
+    half, kinds = float(np.ptp(number.corners @ (cosine, sine))) / 2, signs.kinds.argmax(1)
+    near &= np.abs(at) < half + BEFORE * em
+    goes_on = bool((there & (on > half) & (on < half + BEHIND * em)).any())
+    close = there & (np.abs(on) - others.width / 2 < half + CLOSE * em)
+    harmless = np.isin(kinds, [CHARACTERS.index(one) for one in STARTS]) & (at < own[0])
+    if not goes_on:
+        harmless |= np.isin(kinds, [CHARACTERS.index(one) for one in ENDS]) & (at > own[-1])
+    return bool((near & ~harmless).any() or close.any())
 
 
 def leads(following: list[int], start: int, end: int) -> bool:

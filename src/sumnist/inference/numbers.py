@@ -42,7 +42,7 @@ from sumnist.data.texts import CHARACTERS
 from sumnist.errors import ConfigError, MissingExtraError, RunError, SizeError, SumnistError
 from sumnist.files import NUMBERS, ONNX, PRETRAINED
 from sumnist.inference import ctc
-from sumnist.inference.finder import Cut, Finder, Found, Sight, cut
+from sumnist.inference.finder import DIGITS, OTHER, Cut, Finder, Found, Sight, cut
 from sumnist.inference.onnx import Network, OnnxFile, OnnxNetwork, OnnxSession, first_line, shares_of
 from sumnist.pictures.apart import digits_apart
 from sumnist.pictures.decode import Grey, Intensities, Picture, intensities_of, name_of, pixels_of
@@ -469,15 +469,15 @@ class NumberReader:
         if decimal is None:
             found = found._replace(candidates=as_written(found.candidates, minus_of(number)))
         seen = reading(best, found, opinions)
-        reason, written = seen.reason, number.text
+        reason = seen.reason
         if reason in (None, UNSURE):
-            reason = kind_of(written, number) or reason
+            reason = kind_of(number) or (meaning(seen.text) if seen.text else None) or reason
         if reason is None and doubtful(number, seen.text, decimal):
             reason = UNSURE
         known = vars(seen) | {"accepted": reason is None, "reason": reason, "places": ()}
         return FoundNumber(
             **known, corners=tuple((float(x), float(y)) for x, y in corners), orientation=math.degrees(angle),
-            written=written,
+            written=number.text,
         )  # fmt: skip
 
     def said_of(self, number: Found, piece: Cut) -> ctc.Floats:
@@ -709,11 +709,13 @@ MOST_FOUND = 2_500
 WITNESS = 0.5
 """The power of what the finder says of digits, beside the probabilities of strings."""
 MINUS, NO_MINUS = 0.5, 0.05
-"""The probability of a minus before a number from which on there is one, and below which there is none; between them,
-and where it is not surely one, a reading is not accepted."""
-SURELY = 0.9
-STRUCK_OUT = 0.5
-"""The mean probability of its characters being struck out from which on a number is."""
+"""The probability of a minus before a number from which on there is one, and below which there is none; between them a
+reading is not accepted."""
+STRUCK_OUT, MAYBE_STRUCK = 0.5, 0.15
+"""The mean probability of its characters being struck out from which on a number is, and from which on it may be."""
+LIKE_A_SIGN, SEPARATOR = 0.2, 0.7
+"""The most probability of a digit being a sign, and the least of a sign between digits being one that separates: a
+fraction's stroke looks like a 1, and a colon like a point."""
 AMOUNT = r"\d{1,3}([.,' ])\d{3}(?:\1\d{3})*|\d{1,3}(?:[.' ]\d{3})*,\d+|\d{1,3}(?:[,' ]\d{3})*\.\d+|\d+[.,]\d+|\d+"
 """A whole or decimal number, its thousands parted or not."""
 DAY = r"(0?[1-9]|[12]\d|3[01])\.(0?[1-9]|1[0-2])\."
@@ -727,10 +729,15 @@ KINDS = (
 """What a number may be that is none alone, as the finder sees it."""
 
 
-def kind_of(written: str, number: Found) -> str | None:
-    """Why what is `written` is no number alone; None if it is one."""
+def kind_of(number: Found) -> str | None:
+    """Why what the finder sees is no number alone; None if it is one."""
     if float(number.characters.struck.mean()) > STRUCK_OUT:
         return STRUCK
+    return meaning(number.text)
+
+
+def meaning(written: str) -> str | None:
+    """Why what is written is no number alone; None if it is one."""
     if "?" in written:
         return WRITING
     if re.fullmatch(DAY, written):
@@ -747,16 +754,21 @@ def minus_of(number: Found) -> bool:
 
 
 def doubtful(number: Found, text: str, decimal: str | None) -> bool:
-    """Whether the finder sees other digits or signs than those that were read, or is not sure of a sign."""
-    kinds, digits = number.characters.kinds, number.characters.are_digits
+    """Whether the finder sees other digits or signs than those that were read, or is not sure of one."""
+    characters = number.characters
+    kinds, digits = characters.kinds, characters.are_digits
     if number.suspect or int(digits.sum()) != len(ctc.without_separators(text)):
         return True
-    first = int(digits.argmax())
+    first, last = np.flatnonzero(digits)[[0, -1]]
     minus = kinds[:first, CHARACTERS.index("-")]
-    if ((minus > NO_MINUS) & (minus < SURELY)).any():
-        return True
-    seen = "".join(CHARACTERS[kind] for kind in kinds[first:].argmax(1).tolist()).rstrip("=-.,¤/'+")
-    return decimal is None and decimals_of(seen) != decimals_of(text)
+    separators = kinds[:, [CHARACTERS.index(one) for one in ".,'"]].sum(1)
+    return bool(
+        characters.struck.mean() > MAYBE_STRUCK
+        or kinds[digits, DIGITS:OTHER].sum(1).max() > LIKE_A_SIGN
+        or (separators[first:last][~digits[first:last]] < SEPARATOR).any()
+        or ((minus > NO_MINUS) & (minus < MINUS)).any()
+        or (decimal is None and decimals_of(re.sub(r"^\D+", "", number.text)) != decimals_of(text))
+    )  # fmt: skip
 
 
 def decimals_of(text: str) -> int:

@@ -321,13 +321,13 @@ def page_figures(answers: Sequence[Answer]) -> Row:
 def sign_figures(answers: Sequence[Answer]) -> Row:
     """The figures of pictures of one thing each: the shares on which all is read `right` and accepted, on which
     anything is `accepted`, and on which something is accepted that is `wrong`: another value than is there, or one of
-    two numbers of which the other is not given."""
+    two numbers with no word of the other."""
     right, accepted, wrong = [], [], []
     for one in answers:
         values = [number.value for number in one.there if number.value is not None]
-        given, stands = [said.value for said in one.said], [said.value for said in one.said if said.accepted]
+        stands = [said.value for said in one.said if said.accepted]
         accepted.append(bool(stands))
-        wrong.append(bool(stands) and not (set(stands) <= set(values) <= set(given)))
+        wrong.append(bool(stands) and not (set(stands) <= set(values) and len(one.said) >= len(values)))
         right.append(bool(values) and set(stands) == set(values) and len(stands) == len(values))
     return {"pictures": len(answers), "right": mean(right), "accepted": mean(accepted), "wrong": mean(wrong)}
 
