@@ -110,6 +110,9 @@ def white() -> bytes:
 def choose(page: Page, task: str) -> None:
     """Go over to a task, and wait until its room answers."""
     page.get_by_role("radio", name=task).check()
+    room = page.locator(f'.room[aria-label="{task}"]')
+    if room.count():  # it is shown by a script, which may still be loading
+        expect(room).to_be_visible()
     expect(page.locator("[inert]:not([hidden])")).to_have_count(0)
 
 
