@@ -1,16 +1,15 @@
 // All numbers on a picture, as in sumnist/inference/numbers.py: what the finder finds → readings.
 
-import { finder, numbers as its } from "../constants.js";
+import { numbers as its } from "../constants.js";
 import { cut } from "../inference/cut.js";
 import { isSmall, placedOn } from "../inference/finder.js";
-import { Grid, f32, mean } from "../pictures/arrays.js";
+import { Grid, f32 } from "../pictures/arrays.js";
 import { INK_THRESHOLD, SIDE, boxOf, placed, stretched } from "../pictures/normalize.js";
 import { forms } from "./lines.js";
 import { answerOf, combined, lookAt } from "./reading.js";
 import { asWritten, doubtful, kindOf, meaning, minusOf, weighed } from "./written.js";
 
-const { SURELY } = finder;
-const { BEYOND_DOUBT, LEAST, MOST_FOUND, NOT_A_NUMBER, NUMBER_ADVICE, SEARCHED, TRUST, UNSURE, WITNESS } = its;
+const { BEYOND_DOUBT, LEAST, MOST_FOUND, NUMBER_ADVICE, SEARCHED, TRUST, UNSURE, WITNESS } = its;
 
 /**
  * All numbers on a picture, with the members of FoundNumber.as_dict, and how many pixels it has. `find(grey)`: what the
@@ -25,9 +24,7 @@ export async function findNumbers(picture, find, fields, run, metadata, network,
   const numbers = [];
   for (const number of found) {
     await heard();
-    const reading = await readingOf(sight, number, fields, reduction, run, metadata, network);
-    const seen = mean(number.characters, (one) => one.seen);
-    if (reading.reason !== NOT_A_NUMBER || seen >= SURELY) numbers.push(reading);
+    numbers.push(await readingOf(sight, number, fields, reduction, run, metadata, network));
   }
   return { width, height, numbers };
 }

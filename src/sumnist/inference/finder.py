@@ -150,11 +150,6 @@ class Found:
         return "".join(CHARACTERS[kind] for kind in self.characters.kinds.argmax(1).tolist())
 
     @property
-    def seen(self) -> float:
-        """How probable its characters are on average."""
-        return float(self.characters.seen.mean())
-
-    @property
     def digits(self) -> Floats:
         """The probabilities of the ten digits for each character that is one, `[N, 10]`."""
         return self.characters.kinds[self.characters.are_digits, :DIGITS]

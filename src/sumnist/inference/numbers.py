@@ -42,7 +42,7 @@ from sumnist.data.texts import CHARACTERS
 from sumnist.errors import ConfigError, MissingExtraError, RunError, SizeError, SumnistError
 from sumnist.files import NUMBERS, ONNX, PRETRAINED
 from sumnist.inference import ctc
-from sumnist.inference.finder import DIGITS, OTHER, SURELY, Cut, Finder, Found, Sight, cut
+from sumnist.inference.finder import DIGITS, OTHER, Cut, Finder, Found, Sight, cut
 from sumnist.inference.onnx import Network, OnnxFile, OnnxNetwork, OnnxSession, first_line, shares_of
 from sumnist.pictures.apart import digits_apart
 from sumnist.pictures.decode import Grey, Intensities, Picture, intensities_of, name_of, pixels_of
@@ -509,8 +509,7 @@ class Numbers:
         self, picture: Picture, engine: ReadingEngine = "ours", digits: Any = (1, None),
         decimal: str | None = None, count: int = 10, name: str | None = None,
     ) -> list[FoundNumber]:  # fmt: skip
-        """All numbers on a picture, without what the finder is not sure of and does not read as a number. The arguments
-        are those of `Reader.find`; `name`: what messages call it."""
+        """All numbers on a picture. The arguments are those of `Reader.find`; `name`: what messages call it."""
         read = self.reader(engine)
         digits, decimal, count = check_bounds(digits), check_sign(decimal), checked("count", count, COUNT)
         seen = intensities_of(picture, name)
@@ -521,8 +520,7 @@ class Numbers:
             raise SizeError(
                 f"{name_of(picture, name)}: {len(found):,} numbers, expected at most {MOST_FOUND:,}: crop it into parts"
             )
-        readings = [(one, read.found(sight, one, digits, decimal, count, reduction)) for one in found]
-        return [seen for one, seen in readings if seen.reason != NOT_A_NUMBER or one.seen >= SURELY]
+        return [read.found(sight, one, digits, decimal, count, reduction) for one in found]
 
     def found_on(self, grey: NDArray[Any]) -> tuple[list[Found], Sight]:
         """What the finder finds on a picture, uint8 or float32 `[H, W]`."""
