@@ -121,6 +121,7 @@ def test_a_minus_is_one_before_the_first_digit_and_one_that_is_not_sure_is_in_do
     [
         ("12", "12", None, False), ("12", "123", None, True), ("123", "12", None, True), ("12", "13", None, False),
         ("12.50", "12.50", None, False), ("12.50", "1250", None, True), ("1250", "12,50", None, True),
+        ("¤12.50=", "12.50", None, False),
         ("12.50", "1250", ",", False), ("1'250", "1250", None, False), ("1250=", "1250", None, False),
         ("16.-", "16", None, False), ("-12", "12", None, False),
     ],

@@ -369,8 +369,9 @@ function foundOf(characters) {
 /** Numbers in reading order: by lines across the page as most of them run, then along these. */
 function inOrder(found) {
   const apart = (a, b) => Math.abs(Math.atan2(Math.sin(a - b), Math.cos(a - b)));
-  const sums = found.map(({ angle }) => total(found, (one) => apart(one.angle, angle)));
-  const { angle } = found[sums.indexOf(Math.min(...sums))] ?? { angle: 0 }; // the median, of directions
+  const sums = found.map(({ angle }) => ({ angle, sum: round(1e4 * total(found, (one) => apart(one.angle, angle))) }));
+  sums.sort((a, b) => a.sum - b.sum || Math.abs(a.angle) - Math.abs(b.angle));
+  const { angle } = sums[0] ?? { angle: 0 }; // the median of directions, of two the upright one
   const placed = found.map((one) => {
     const [x, y] = [0, 1].map((i) => mean(one.corners, (corner) => corner[i]));
     const [along, down] = [x * Math.cos(angle) + y * Math.sin(angle), y * Math.cos(angle) - x * Math.sin(angle)];

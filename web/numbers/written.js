@@ -56,7 +56,7 @@ export function doubtful(number, text, decimal) {
     characters.filter(isDigit).some(({ kinds }) => total(kinds.slice(DIGITS, OTHER)) > LIKE_A_SIGN) ||
     between.some((one) => separates(one) < SEPARATOR) ||
     minuses(number).some((share) => share > NO_MINUS && share < MINUS) ||
-    (decimal === null && decimalsOf(number.text.replace(/^\D+/, "")) !== decimalsOf(text))
+    (decimal === null && decimalsOf(number.text.replace(/^\D+|\D+$/g, "")) !== decimalsOf(text))
   );
 }
 

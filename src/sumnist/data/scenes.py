@@ -69,7 +69,7 @@ FONTS = (
 )  # fmt: skip
 """Fonts of Matplotlib's, which trainings have beside torch."""
 
-SHARE_EXPRESSIONS, STRUCK_SHARE, TILTED_SHARE, LABELLED_SHARE = 0.34, 0.09, 0.2, 0.12
+EXPRESSION_SHARE, STRUCK_SHARE, TILTED_SHARE, LABELLED_SHARE = 0.34, 0.09, 0.2, 0.12
 """Shares of the lines with signs or more than one number, of those struck out, of those that run another way than the
 page, and of those with a word just before them."""
 CARELESS_SHARE = 0.2
@@ -538,7 +538,7 @@ class Sketch:
 def any_text(random: Random) -> tuple[str, bool]:
     """What is written on a line that has a number in it, and whether it is struck out."""
     text = number_text(random)
-    if random.random() < SHARE_EXPRESSIONS:
+    if random.random() < EXPRESSION_SHARE:
         text = EXPRESSIONS[int(random.integers(len(EXPRESSIONS)))](random)
     return text, random.random() < STRUCK_SHARE
 

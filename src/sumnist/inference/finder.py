@@ -493,7 +493,8 @@ def in_order(found: list[Found]) -> list[Found]:
         return []
     angles = np.array([one.angle for one in found])
     apart = np.abs(np.remainder(angles[:, None] - angles + math.pi, 2 * math.pi) - math.pi)
-    angle = float(angles[apart.sum(0).argmin()])  # the median, of directions
+    middle = np.lexsort((np.abs(angles), apart.sum(0).round(4)))[0]  # the median of directions, of two the upright one
+    angle = float(angles[middle])
     middles = np.array([one.corners.mean(0) for one in found])
     along = middles @ (math.cos(angle), math.sin(angle))
     down = middles @ (-math.sin(angle), math.cos(angle))

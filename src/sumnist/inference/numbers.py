@@ -767,7 +767,7 @@ def doubtful(number: Found, text: str, decimal: str | None) -> bool:
         or kinds[digits, DIGITS:OTHER].sum(1).max() > LIKE_A_SIGN
         or (separators[first:last][~digits[first:last]] < SEPARATOR).any()
         or ((minus > NO_MINUS) & (minus < MINUS)).any()
-        or (decimal is None and decimals_of(re.sub(r"^\D+", "", number.text)) != decimals_of(text))
+        or (decimal is None and decimals_of(re.sub(r"^\D+|\D+$", "", number.text)) != decimals_of(text))
     )  # fmt: skip
 
 
