@@ -230,6 +230,7 @@ def test_numbers_are_corrected_by_keyboard(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_label("Add it to the sum")).to_be_focused()
     page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("textbox", name="It is")).to_be_focused()
     page.keyboard.press("Enter")
     expect(rows(page).nth(1)).to_be_focused()
     expect(part(page, "value")).to_have_text("1500")
