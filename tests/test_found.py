@@ -149,6 +149,15 @@ def test_what_is_accepted_of_signs_is_wrong_if_it_is_not_all_that_is_meant(
     assert (row["wrong"], row["accepted"]) == (wrong, bool(read))
 
 
+@pytest.mark.parametrize(("place", "wrong"), [(0, 0), (300, 1)])
+def test_one_of_two_numbers_is_wrong_unless_something_is_found_in_the_others_place(
+    place: int, wrong: int
+) -> None:
+    meant = [There("3", 3, box(0, 0)), There("4", 4, box(0, 100))]
+    found = [said("3", box(0, 0)), said("9", box(place, 100), False)]
+    assert sign_figures([Answer("a", meant, found, 1.0)])["wrong"] == wrong
+
+
 def test_a_longest_sequence_in_both_is_found() -> None:
     assert in_both("1234", "x2y4") == [(1, 1), (3, 3)]
     assert in_both("", "12") == []

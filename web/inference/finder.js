@@ -31,7 +31,7 @@ export class Finder {
    *
    * A number has its `characters`; its `corners`, `[x, y]` in pixels of `grey`; the `angle` of its line; the height of
    * its digits, `em`; the `text` that the finder would read; the probabilities of its `digits`; and whether it is
-   * `suspect`: a sign seems to stand where it would have one.
+   * `suspect`: something that is none of its characters seems to change what it means (`hasBeside`).
    */
   async find(picture, heard = () => {}) {
     const { grey, room } = withRoom(picture);

@@ -72,8 +72,8 @@ FONTS = (
 EXPRESSION_SHARE, STRUCK_SHARE, TILTED_SHARE, LABELLED_SHARE = 0.34, 0.09, 0.2, 0.12
 """Shares of the lines with signs or more than one number, of those struck out, of those that run another way than the
 page, and of those with a word just before them."""
-CARELESS_SHARE = 0.2
-"""Share of the hands whose digits are far from alike in size and height."""
+CARELESS_SHARE, CARELESS = 0.2, 2.2
+"""Share of the hands whose digits are far from alike in size and height, and how many times as far as others'."""
 SQUARED_SHARE, PITCH = 0.3, (6.0, 70.0)
 """Share of the scenes on squared, ruled or dotted paper, and pixels from a line of it to the next."""
 
@@ -255,7 +255,7 @@ class Hand:
         pen = max(0.9 / em, 0.03 + 0.17 * random.beta(1.6, 3.2))
         gap = random.uniform(-0.08, 0.3) if random.random() < 0.75 else random.uniform(0.3, 0.95)
         light = random.uniform(0.45, 1) if random.random() < 0.8 else random.uniform(0.2, 0.5)
-        careless = 2.2 if random.random() < CARELESS_SHARE else 1.0
+        careless = CARELESS if random.random() < CARELESS_SHARE else 1.0
         return cls(
             em, source, pen, light, random.uniform(1, 2.5), random.normal(0.1, 0.2), random.uniform(0.75, 1.3), gap,
             random.uniform(0.02, 0.09) * careless, random.uniform(0.01, 0.06) * careless, LETTER,

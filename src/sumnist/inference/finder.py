@@ -134,7 +134,7 @@ class Found:
         corners: Upper left, upper right, lower right and lower left by its own line, (x, y) in pixels of the picture.
         angle: Of its line, clockwise, in radians.
         em: Height of its digits in pixels.
-        suspect: Whether a sign seems to stand before, between or behind its characters that is none of them.
+        suspect: Whether something that is none of its characters seems to change what it means (`has_beside`).
     """
 
     characters: Characters
@@ -366,9 +366,7 @@ def characters_of(
     length = np.maximum(np.hypot(said[COS], said[SIN]), 1e-6)
     kinds = np.exp(said[FIELDS:].T - said[FIELDS:].T.max(1, keepdims=True))
     kinds[:, OTHER] *= OTHERS
-    seen, best = heat[row, column] > math.log(SEEN / (1 - SEEN)), kinds.argmax(1)
-    good = (seen | ((best >= DIGITS) & (best < OTHER))) & (em >= SIZES[0]) & (em <= SIZES[1])
-    good &= (x < size[1]) & (y < size[0])
+    good = (em >= SIZES[0]) & (em <= SIZES[1]) & (x < size[1]) & (y < size[0])
     good &= (at_x >= inner[0]) & (at_y >= inner[1]) & (at_x < inner[2]) & (at_y < inner[3])
     values = (
         (at_x + left) / scale, (at_y + top) / scale, em / scale, em * np.exp(said[WIDTH].clip(-3, 2)) / scale,
@@ -376,7 +374,8 @@ def characters_of(
         (y + said[NEXT_Y] * em + top) / scale, *(1 / (1 + np.exp(-said[one])) for one in (LINKED, STRUCK, HEAT)),
         kinds / kinds.sum(1, keepdims=True), np.full(len(em), scale),
     )  # fmt: skip
-    return Characters(*(value.astype(np.float32) for value in values)).of(good)
+    found = Characters(*(value.astype(np.float32) for value in values))
+    return found.of(good & ((found.seen >= SEEN) | found.are_signs))
 
 
 def distinct(found: Sequence[Characters]) -> Characters:

@@ -321,13 +321,14 @@ def page_figures(answers: Sequence[Answer]) -> Row:
 def sign_figures(answers: Sequence[Answer]) -> Row:
     """The figures of pictures of one thing each: the shares on which all is read `right` and accepted, on which
     anything is `accepted`, and on which something is accepted that is `wrong`: another value than is there, or one of
-    two numbers with no word of the other."""
+    two numbers where nothing is found in the other's place."""
     right, accepted, wrong = [], [], []
     for one in answers:
         values = [number.value for number in one.there if number.value is not None]
         stands = [said.value for said in one.said if said.accepted]
         accepted.append(bool(stands))
-        wrong.append(bool(stands) and not (set(stands) <= set(values) and len(one.said) >= len(values)))
+        every = len(pairs(one.there, one.said, TOUCHED)) == len(one.there)
+        wrong.append(bool(stands) and not (every and set(stands) <= set(values)))
         right.append(bool(values) and set(stands) == set(values) and len(stands) == len(values))
     return {"pictures": len(answers), "right": mean(right), "accepted": mean(accepted), "wrong": mean(wrong)}
 
