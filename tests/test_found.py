@@ -150,9 +150,7 @@ def test_what_is_accepted_of_signs_is_wrong_if_it_is_not_all_that_is_meant(
 
 
 @pytest.mark.parametrize(("place", "wrong"), [(0, 0), (300, 1)])
-def test_one_of_two_numbers_is_wrong_unless_something_is_found_in_the_others_place(
-    place: int, wrong: int
-) -> None:
+def test_one_of_two_numbers_is_wrong_unless_something_is_found_in_the_others_place(place: int, wrong: int) -> None:
     meant = [There("3", 3, box(0, 0)), There("4", 4, box(0, 100))]
     found = [said("3", box(0, 0)), said("9", box(place, 100), False)]
     assert sign_figures([Answer("a", meant, found, 1.0)])["wrong"] == wrong
