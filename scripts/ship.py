@@ -254,9 +254,9 @@ def finder(run: Path, into: Path, _: Path) -> None:
     if not finished(run):
         train(preset("finder", threads=2), run, resume=True)
     must(load_config(run).task == "finder" and finished(run), run, "a finished run with --task finder")
-    net, trained = FinderNet.load(run)[:2]
+    net, config, _ = FinderNet.load(run)
     content = exported(run, LARGEST_FINDER, int8=True)
-    held = FinderTask(trained, torch.device("cpu"), ProcessGroup()).composed
+    held = FinderTask(config, torch.device("cpu"), ProcessGroup()).composed
     right, exact = found_by(content, held), found_by(export_run(run).path, held)
     must(right >= exact - FINDER_MAY_LOSE, f"{run}: {right:.2%} found and right", f"at least {exact:.2%}, about")
     install(run, into, content, "finder", net, right_in_eight_bits=right, right=exact)

@@ -7,9 +7,9 @@ import { BICUBIC, reduced, resampled, spread } from "../pictures/filters.js";
 import { floats, sessionWith } from "./onnx.js";
 
 const {
-  ALIKE, ASTRAY, BEFORE, BEHIND, CELL, CHARACTERS, CLEAR, CLOSE, DETAIL, DIGITS, ENDS, EXPLAINED, FIELDS, FRAME, INK, LEAST_WHOLE, MAPS, OFF,
-  ON_LINE, OTHER, OTHERS, OVERLAP, PICTURE, ROOM, SAME, SEEN, SIZES, STARTS, STRAIGHT, STRIDE, SURELY, SUSPECTED, TOGETHER,
-  TURNED, UNIT, WHOLE, WINDOW, WITHIN, WORTH,
+  ALIKE, APART, ASTRAY, BEFORE, BEHIND, CELL, CHARACTERS, CLEAR, CLOSE, DETAIL, DIGITS, ENDS, EXPLAINED, FIELDS,
+  FRAME, INK, LEAST_WHOLE, LEVEL, MAPS, OFF, ON_LINE, OTHER, OTHERS, OVERLAP, PICTURE, ROOM, SAME, SEEN, SIZES,
+  STARTS, STRAIGHT, STRIDE, SURELY, SUSPECTED, TOGETHER, TURNED, UNIT, WHOLE, WINDOW, WITHIN, WORTH,
 } = its; // prettier-ignore
 const { COS, EM, HEAT, LINKED, NEXT_X, NEXT_Y, OFF_X, OFF_Y, SIN, STRUCK, WIDTH } = its;
 
@@ -25,13 +25,14 @@ export class Finder {
 
   /**
    * The numbers `found` on a picture, in [0, 1] or 0 to 255, in reading order, and the `sight` of it: its `grey`, with
-   * `room` pixels of ground around it and turned by `turns` quarters against the clock if it lay on its side; how far each
-   * pixel is `ink` of numbers, 0 to 255, of which `scale` is a pixel of `grey`; and all `characters`. `heard()` is awaited
-   * now and then, and may end it all.
+   * `room` pixels of ground around it and turned by `turns` quarters against the clock if it lay on its side; how far
+   * each pixel is `ink` of numbers, 0 to 255, of which `scale` is a pixel of `grey`; and all `characters`. `heard()` is
+   * awaited now and then, and may end it all.
    *
    * A number has its `characters`; its `corners`, `[x, y]` in pixels of `grey`; the `angle` of its line; the height of
-   * its digits, `em`; the `text` that the finder would read; the probabilities of its `digits`; and whether it is
-   * `suspect`: something that is none of its characters seems to change what it means (`hasBeside`).
+   * its digits, `em`; the `text` that the finder would read; the probabilities of its `digits`; its `weight`, how much it
+   * counts among others; and whether it is `suspect`: something that is none of its characters seems to change what it
+   * means (`hasBeside`).
    */
   async find(picture, heard = () => {}) {
     const { grey, room } = withRoom(picture);
@@ -85,7 +86,7 @@ export class Finder {
   }
 }
 
-/** A picture with ground around it as bright as each side mostly is: not so much that it would be looked at in parts. */
+/** A picture with ground around it as bright as each side mostly is, not so much that it would be looked at in parts. */
 function withRoom(grey) {
   const { height, width, shorter, longer, values } = grey;
   const room = Math.max(0, Math.min(Math.ceil(ROOM * shorter), Math.floor((WHOLE - longer) / 2)));
@@ -121,7 +122,7 @@ function* levels(grey) {
   if (longer < LEAST_WHOLE) {
     const scale = Math.ceil(LEAST_WHOLE / longer);
     const large = resampled(grey, height * scale, width * scale, BICUBIC);
-    yield { picture: large.map((value) => clipped(value, 0, 1)), scale };
+    yield { picture: inUnit(large).map((value) => clipped(value, 0, 1)), scale };
     return;
   }
   for (let factor = 2 ** Math.max(0, Math.ceil(Math.log2(longer / WHOLE))); factor >= 1; factor /= 2) {
@@ -298,8 +299,9 @@ function numbersOf(characters) {
   const numbers = lines.filter((line) => {
     const count = (is) => line.filter(({ kind }) => is(kind)).length;
     return count((kind) => kind < DIGITS) > count((kind) => kind === OTHER);
-  }).map(foundOf); // prettier-ignore
-  return numbers.map((one) => {
+  });
+  return numbers.map((line) => {
+    const one = foundOf(line);
     const others = characters.filter((other) => !one.characters.includes(other));
     const rest = others.filter((other) => isSeen(other) && !isSign(other));
     return { ...one, suspect: hasBeside(one, others.filter(isSign), rest) };
@@ -307,9 +309,9 @@ function numbersOf(characters) {
 }
 
 /**
- * Whether one of some signs stands where it would change what a number means: before it or among its digits, or behind it,
- * if it is more than an end or one of the other characters goes on there; or one of these is so near that it may be of the
- * same number.
+ * Whether one of some signs stands where it would change what a number means: before it or among its digits, or behind
+ * it, if it is more than an end or one of the other characters goes on there; or one of these is so near that it may be
+ * of the same number.
  */
 function hasBeside({ angle, corners, em, characters }, signs, others) {
   const [cosine, sine] = [Math.cos(angle), Math.sin(angle)];
@@ -340,11 +342,11 @@ function chain(following, place) {
   return places;
 }
 
-/** The number of these characters. */
-function foundOf(characters) {
-  let angle = Math.atan2(...["sin", "cos"].map((name) => total(characters, (one) => one[name])));
+/** The number of these characters; `told`: the angle of its line, if it is known. */
+export function foundOf(characters, told = null) {
+  let angle = told ?? Math.atan2(...["sin", "cos"].map((name) => total(characters, (one) => one[name])));
   const digits = characters.filter(({ kind }) => kind < DIGITS);
-  if (digits.length > 1) {
+  if (digits.length > 1 && told === null) {
     const run = Math.atan2(digits.at(-1).y - digits[0].y, digits.at(-1).x - digits[0].x);
     if (Math.cos(run - angle) > STRAIGHT) angle = run;
   }
@@ -363,7 +365,30 @@ function foundOf(characters) {
     em,
     text: characters.map(({ kind }) => CHARACTERS[kind]).join(""),
     digits: digits.map(({ kinds }) => kinds.slice(0, DIGITS)),
+    weight: em * digits.length ** 0.5 * mean(characters, ({ seen }) => seen),
+    suspect: false,
   };
+}
+
+/** Numbers on one line, no further apart than digits are at most, as one, where only one is expected. */
+export function joined(found) {
+  const rest = [];
+  for (const one of found) {
+    const last = rest.at(-1);
+    if (last && follows(last, one)) rest[rest.length - 1] = foundOf([...last.characters, ...one.characters]);
+    else rest.push(one);
+  }
+  return rest;
+}
+
+/** Whether a number goes on another one. */
+function follows(last, one) {
+  const [cosine, sine] = [Math.cos(last.angle), Math.sin(last.angle)];
+  const [before, after] = [last, one].map(({ corners }) => corners.map(([x, y]) => x * cosine + y * sine));
+  const [first, second] = [last, one].map(({ corners }) => mean(corners, ([x, y]) => y * cosine - x * sine));
+  const [gap, em] = [Math.min(...after) - Math.max(...before), Math.max(one.em, last.em)];
+  const isNear = gap > -0.3 * em && gap < APART * em && Math.abs(second - first) < LEVEL * em;
+  return isNear && em < ALIKE * Math.min(one.em, last.em);
 }
 
 /** Numbers in reading order: by lines across the page as most of them run, then along these. */

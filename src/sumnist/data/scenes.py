@@ -69,12 +69,14 @@ FONTS = (
 )  # fmt: skip
 """Fonts of Matplotlib's, which trainings have beside torch."""
 
-EXPRESSION_SHARE, STRUCK_SHARE, TILTED_SHARE, LABELLED_SHARE = 0.34, 0.09, 0.2, 0.12
+EXPRESSION_SHARE, STRUCK_SHARE, TILTED_SHARE, LABELLED_SHARE = 0.34, 0.09, 0.12, 0.12
 """Shares of the lines with signs or more than one number, of those struck out, of those that run another way than the
 page, and of those with a word just before them."""
 CARELESS_SHARE, CARELESS = 0.2, 2.2
 """Share of the hands whose digits are far from alike in size and height, and how many times as far as others'."""
-SQUARED_SHARE, PITCH = 0.3, (6.0, 70.0)
+DIGIT_SHARE = 0.2
+"""Share of the scenes of one number on which it is a single digit, beside those that are so by chance."""
+SQUARED_SHARE, PITCH = 0.2, (6.0, 70.0)
 """Share of the scenes on squared, ruled or dotted paper, and pixels from a line of it to the next."""
 
 Random = np.random.Generator
@@ -578,6 +580,8 @@ def alone(sketch: Sketch) -> None:
     em = random.uniform(12, most) if random.random() < 0.5 else float(np.exp(random.uniform(np.log(12), np.log(most))))
     hand = Hand.any(random, em)
     text, struck = any_text(random)
+    if random.random() < DIGIT_SHARE:
+        text = small(random, 9)
     if hand.em > 0.4 * sketch.wide:
         text = text[: int(random.integers(1, 3))]
     if sketch.wide > 1.4 * sketch.high and random.random() < 0.6 and text.isdigit():
@@ -784,11 +788,11 @@ THEMES: tuple[tuple[Callable[[Sketch], None], float], ...] = (
 def angle_of(random: Random) -> float:
     """How far a page is turned, in radians."""
     way = random.random()
-    if way < 0.54:
+    if way < 0.64:
         return float(random.normal(0, 0.04))
-    if way < 0.68:
+    if way < 0.8:
         return float(random.uniform(-0.5, 0.5))
-    if way < 0.92:
+    if way < 0.95:
         return float(random.integers(1, 4) * np.pi / 2 + random.normal(0, 0.05))
     return float(random.uniform(-np.pi, np.pi))
 
@@ -839,7 +843,7 @@ class Scenes:
         other, numbers = (written(self.bank, sketch.pieces[way], sketch.strokes[way], (size, *shape)) for way in (0, 1))
         characters = np.array(sketch.characters, np.float32).reshape(-1, 9)
         generator = torch.Generator().manual_seed(mixed(self.seed, step, size))
-        draw = Draw(size, generator, torch.device("cpu"), strength)
+        draw = Draw(size, generator, torch.device("cpu"), STRENGTH * strength)
         ink = torch.from_numpy(numbers)
         image, clear = photographed(torch.maximum(torch.from_numpy(other), ink), ems(characters, size), draw)
         heat, owner = targets(characters, clear.numpy())
@@ -919,6 +923,8 @@ def targets(characters: Floats, clear: Floats) -> tuple[Tensor, Tensor]:
 
 # What becomes of a scene's picture.
 
+STRENGTH = 0.7
+"""How far all of it goes, by what is asked for: most of what people give to be read is clear."""
 PLANE_SHARE, PLANES = 0.35, (1, 4)
 """Share of the scenes with the edge of something dark or light in view, and how many such edges."""
 PATTERNED_SHARE = 0.5

@@ -9,7 +9,7 @@ its line, and other ink is left out of the cut, by the network's map of ink.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from PIL import Image
 from sumnist.data.texts import CHARACTERS
 from sumnist.files import FINDER
 from sumnist.inference.onnx import OnnxFile
+from sumnist.pictures.filters import LEAST_GROUND, plane_of
 
 PICTURE, MAPS, INK = "picture", "maps", "ink"
 """The input of the file, float32 `[batch, 1, H, W]` in [0, 1], sides multiples of 16, and its outputs: what each 4×4
@@ -71,6 +72,8 @@ ALIKE, TURNED = 2.2, 0.5
 STRAIGHT, FRAME, ON_LINE = 0.8, 0.06, 0.5
 """The least cosine between the way that characters say and the line through their middles; the room between them and
 the corners; and how far off its line a number on the same row is. By the height of their digits."""
+APART, LEVEL = 1.2, 0.6
+"""How far apart, and how far off each other's line, numbers are that may be one, by the height of their digits."""
 DETAIL = 0.08
 """Between neighbouring pixels: a difference that may be an edge of ink."""
 EM_CUT, BEYOND, MARGIN = 40.0, 0.35, 0.12
@@ -79,8 +82,8 @@ around its ink, by that height."""
 INKED, SURELY_NONE, SOLID, NEARBY = 0.3, 0.12, 0.3, 2
 """The probabilities of ink from which on a pixel is some, and below which it is ground; its darkness that counts; and
 how many pixels around it are of the same stroke."""
-LEAST_GROUND = 40
-"""Pixels of ground, at least, by which a cut is evened."""
+REACHING, LEAST_INK = 0.6, 1e-6
+"""The probability of ink from which on it is the number's beyond its corners, and what is added where there is none."""
 FULL, LEAST_CONTRAST = 0.98, 0.02
 """The quantile of ink that is surely some, of which half as dark is a stroke, and the least contrast that is one."""
 
@@ -154,6 +157,11 @@ class Found:
         """The probabilities of the ten digits for each character that is one, `[N, 10]`."""
         return self.characters.kinds[self.characters.are_digits, :DIGITS]
 
+    @property
+    def weight(self) -> float:
+        """How much it counts among other numbers: the surer, the larger and the longer, the more."""
+        return float(self.em * len(self.digits) ** 0.5 * self.characters.seen.mean())
+
 
 class Sight(NamedTuple):
     """A picture as it was looked at.
@@ -186,6 +194,10 @@ class Sight(NamedTuple):
         """Whether some of the writing is so small that more pixels would show more."""
         sure = self.characters.seen >= SEEN
         return bool((self.characters.em[sure] < CLEAR).any()) or not sure.any()
+
+
+Find = Callable[[NDArray[Any]], tuple[list[Found], Sight]]
+"""What finds the numbers on a picture."""
 
 
 class Finder(OnnxFile):
@@ -235,7 +247,7 @@ class Finder(OnnxFile):
             finest = scale
             for rows, columns in windows:
                 ink[rows, columns] = 0
-                seen = [clearer(one, rows, columns, scale) for one in seen]
+            seen = [clearer(together(seen), windows, scale)]
             for start in range(0, len(windows), TOGETHER):
                 some = windows[start : start + TOGETHER]
                 parts = [padded(in_unit(picture[rows, columns])) for rows, columns in some]
@@ -296,10 +308,11 @@ def starts(side: int) -> list[int]:
     return [*range(0, side - WINDOW, WINDOW - OVERLAP), max(0, side - WINDOW)]
 
 
-def clearer(seen: Characters, rows: slice, columns: slice, scale: float) -> Characters:
-    """Characters without the small ones in a window on a larger picture, which shows them better."""
-    x, y = seen.x * scale, seen.y * scale
-    within = (x >= columns.start) & (x < columns.stop) & (y >= rows.start) & (y < rows.stop)
+def clearer(seen: Characters, windows: Sequence[tuple[slice, slice]], scale: float) -> Characters:
+    """Characters without the small ones in windows on a larger picture, which shows them better."""
+    x, y, within = seen.x * scale, seen.y * scale, np.zeros(len(seen.x), bool)
+    for rows, columns in windows:
+        within |= (x >= columns.start) & (x < columns.stop) & (y >= rows.start) & (y < rows.stop)
     return seen.of(~(within & (seen.em * seen.scale < CLEAR)))
 
 
@@ -324,13 +337,14 @@ def levels(grey: NDArray[Any]) -> Iterator[tuple[NDArray[Any], float]]:
         factor //= 2
 
 
-def fine(picture: Floats) -> Floats:
+def fine(picture: NDArray[Any]) -> Floats:
     """How much neighbouring pixels of a picture differ: the most in each 8×8 of them."""
     high, wide = (side // 8 * 8 for side in picture.shape)
-    part = in_unit(picture[:high, :wide]).reshape(high // 2, 2, wide // 2, 2)
-    apart = part.max((1, 3)) - part.min((1, 3))
-    most: Floats = apart.reshape(high // 8, 4, wide // 8, 4).max((1, 3))
-    return most
+    upper, lower = (picture[start:high:2, :wide] for start in (0, 1))  # slices, since reductions over few are slow
+    most, least = (of(of(upper[:, ::2], upper[:, 1::2]), of(lower[:, ::2], lower[:, 1::2]))
+                   for of in (np.maximum, np.minimum))  # fmt: skip
+    apart = (most - least).reshape(high // 8, 4, wide // 2).max(1)
+    return in_unit(np.max([apart[:, start::4] for start in range(4)], 0))
 
 
 def padded(picture: Floats) -> Floats:
@@ -378,14 +392,16 @@ def characters_of(
     return found.of(good & ((found.seen >= SEEN) | found.are_signs))
 
 
+def together(found: Sequence[Characters]) -> Characters:
+    """All characters of several windows."""
+    none = (np.zeros((0, len(CHARACTERS)) if name == "kinds" else 0, np.float32) for name in Characters._fields)
+    return Characters(*(np.concatenate(values) for values in zip(none, *found, strict=True)))
+
+
 def distinct(found: Sequence[Characters]) -> Characters:
     """Each character once, however many windows and sizes it was seen in: the surest one, by how well its size is
     seen."""
-    if not found:
-        return Characters(
-            *(np.zeros((0, len(CHARACTERS)) if name == "kinds" else 0, np.float32) for name in Characters._fields)
-        )
-    every = Characters(*(np.concatenate(values) for values in zip(*found, strict=True)))
+    every = together(found)
     every = every.of(np.argsort(-every.seen * np.interp(every.em * every.scale, *WORTH), kind="stable"))
     kept: list[int] = []
     for i, here in enumerate(zip(every.x, every.y, every.em, strict=True)):
@@ -460,11 +476,12 @@ def leads(following: list[int], start: int, end: int) -> bool:
     return False
 
 
-def found_of(line: Characters, places: NDArray[np.int64]) -> Found:
-    """The number of these characters, with its corners."""
-    angle, digit = math.atan2(float(line.sin.sum()), float(line.cos.sum())), line.are_digits
+def found_of(line: Characters, places: NDArray[np.int64], angle: float | None = None) -> Found:
+    """The number of these characters, with its corners; `angle`: of its line, if it is known."""
+    told, digit = angle is not None, line.are_digits
+    angle = math.atan2(float(line.sin.sum()), float(line.cos.sum())) if angle is None else angle
     digits = line.of(digit)
-    if len(digits.x) > 1:  # the line through their middles is better known than what each of them says
+    if len(digits.x) > 1 and not told:  # the line through their middles is better known than what each of them says
         run = math.atan2(float(digits.y[-1] - digits.y[0]), float(digits.x[-1] - digits.x[0]))
         if math.cos(run - angle) > STRAIGHT:
             angle = run
@@ -483,6 +500,29 @@ def found_of(line: Characters, places: NDArray[np.int64]) -> Found:
     return Found(
         line, places, np.array([(a * cosine - b * sine, a * sine + b * cosine) for a, b in corners]), angle, em
     )
+
+
+def joined(found: Sequence[Found]) -> list[Found]:
+    """Numbers on one line, no further apart than digits are at most, as one, where only one is expected."""
+    rest: list[Found] = []
+    for one in found:  # in reading order
+        last = rest[-1] if rest else None
+        if last is not None and follows(last, one):
+            both = zip(last.characters, one.characters, strict=True)
+            characters = Characters(*(np.concatenate(values) for values in both))
+            rest[-1] = found_of(characters, np.concatenate([last.places, one.places]))
+        else:
+            rest.append(one)
+    return rest
+
+
+def follows(last: Found, one: Found) -> bool:
+    """Whether a number goes on another one."""
+    along, down = (math.cos(last.angle), math.sin(last.angle)), (-math.sin(last.angle), math.cos(last.angle))
+    gap = float((one.corners @ along).min() - (last.corners @ along).max())
+    off = abs(float((one.corners.mean(0) - last.corners.mean(0)) @ down))
+    em = max(one.em, last.em)
+    return -0.3 * em < gap < APART * em and off < LEVEL * em and em < ALIKE * min(one.em, last.em)
 
 
 def in_order(found: list[Found]) -> list[Found]:
@@ -512,10 +552,12 @@ def in_order(found: list[Found]) -> list[Found]:
 
 class Cut(NamedTuple):
     """A number cut out along its line, float32 `[h, w]` in [0, 1], light ink on dark ground: `image` with all that is
-    there, `alone` with the ink of the number only; whether the ink was `dark`."""
+    there, `alone` without what is beside it, `bare` with what the finder takes for its ink only; whether the ink was
+    `dark`."""
 
     image: Floats
     alone: Floats
+    bare: Floats
     dark: bool
     digits: tuple[slice, ...] = ()
     """The columns of each of its digits."""
@@ -537,19 +579,21 @@ def cut(sight: Sight, found: Found) -> Cut:
     matrix = np.column_stack([along * step, down * step, origin])
     grey, ink = warped(sight.grey, matrix, size), warped(sight.ink, matrix * sight.scale, size)
     room = round(BEYOND * found.em / step)
-    own = spread(ink > INKED, NEARBY)
-    own[room:-room, room:-room] = True  # all that stands between its corners, and what reaches out
+    inner = np.zeros(size, bool)
+    inner[room:-room, room:-room] = True  # all that stands between its corners, and what reaches out
+    own, bare = spread(ink > REACHING, NEARBY) | inner, spread(ink > np.where(inner, INKED, REACHING), NEARBY)
     others = sight.characters
     apart = np.hypot(others.x - found.corners[:, 0].mean(), others.y - found.corners[:, 1].mean())
     near = (apart < (wide + tall) / 2 + others.em) & (others.seen >= SEEN)
     near[found.places] = False
     without(own, others.of(near), np.linalg.inv(np.vstack([matrix, [0, 0, 1]])))
-    light, dark = evened(grey, own, ink)
+    bare &= own
+    light, dark = evened(grey, bare if bare.any() else own, ink, inner)
     light *= within(sight.grey.shape, matrix, size)
-    alone = light * own
+    alone, bare = light * own, light * bare
     rows, columns = (np.flatnonzero((alone > SOLID).any(axis)) for axis in (1, 0))
     if not len(rows):
-        return Cut(light, alone, dark)
+        return Cut(light, alone, bare, dark)
     room = max(1, round(MARGIN * EM_CUT))
     part = tuple(slice(max(0, int(side[0]) - room), int(side[-1]) + 1 + room) for side in (rows, columns))
     line = found.characters.of(found.characters.are_digits)
@@ -558,7 +602,7 @@ def cut(sight: Sight, found: Found) -> Cut:
         slice(max(0, round(middle - half)), max(1, round(middle + half)))
         for middle, half in zip(middles.tolist(), (0.5 * line.width / step + 1).tolist(), strict=True)
     ]
-    return Cut(np.ascontiguousarray(light[part]), np.ascontiguousarray(alone[part]), dark, tuple(digits))
+    return Cut(*(np.ascontiguousarray(one[part]) for one in (light, alone, bare)), dark, tuple(digits))
 
 
 def without(own: NDArray[np.bool_], characters: Characters, near: NDArray[np.float64]) -> None:
@@ -573,12 +617,15 @@ def without(own: NDArray[np.bool_], characters: Characters, near: NDArray[np.flo
         ] = False
 
 
-def evened(grey: Floats, own: NDArray[np.bool_], ink: Floats) -> tuple[Floats, bool]:
+def evened(
+    grey: Floats, own: NDArray[np.bool_], ink: Floats, inner: NDArray[np.bool_]
+) -> tuple[Floats, bool]:
     """A cut's ink, from 0 on the ground to 1, and whether it is darker; `own`: where its strokes are, `ink`: how far
-    each pixel is ink of a number."""
-    clear = ~spread(ink > SURELY_NONE, 1)
-    apart = plane_of(grey, clear if clear.sum() >= LEAST_GROUND else ~own) - grey
-    dark = bool((apart * ink)[own].sum() >= 0)
+    each pixel is ink of a number, `inner`: what stands between its corners."""
+    few = max(SURELY_NONE, float(np.median(ink[inner])))  # where frames are, ink is seen a little all over
+    ground, stroke = float(np.median(grey[inner & (ink <= few)])), float(np.average(grey, weights=ink**2 + LEAST_INK))
+    clear = ~spread(ink > few, 1) & (np.abs(grey - ground) < abs(ground - stroke) / 2 + LEAST_CONTRAST)
+    apart, dark = plane_of(grey, clear if clear.sum() >= LEAST_GROUND else ~own) - grey, stroke <= ground
     light = apart if dark else -apart
     strokes = light[own]
     strokes = strokes[strokes > float(np.quantile(strokes, FULL)) / 2] if own.any() else strokes
@@ -628,20 +675,3 @@ def spread(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
     rows = np.any([around[:, i : i + wide] for i in range(2 * by + 1)], 0)
     result: NDArray[np.bool_] = np.any([rows[i : i + high] for i in range(2 * by + 1)], 0)
     return result
-
-
-def plane_of(values: Floats, some: NDArray[np.bool_]) -> Floats:
-    """The plane near most of the values `[h, w]` on some of their places; their median where these are few."""
-    high, wide = values.shape
-    level = np.full_like(values, np.median(values[some]) if some.any() else np.median(values))
-    if some.sum() < LEAST_GROUND:
-        return level
-    x, y = np.meshgrid(np.linspace(-1, 1, wide, dtype=np.float32), np.linspace(-1, 1, high, dtype=np.float32))
-    terms, kept = (
-        np.stack([np.ones_like(x), x, y], -1),
-        some & (np.abs(values - level) <= 3 * np.median(np.abs(values - level)[some]) + 0.01),
-    )
-    if kept.sum() < LEAST_GROUND:
-        return level
-    plane: Floats = terms @ np.linalg.lstsq(terms[kept], values[kept], rcond=None)[0]
-    return plane

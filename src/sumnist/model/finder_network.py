@@ -33,6 +33,9 @@ STRIDE = 16
 """Sides of pictures are multiples of it."""
 SIGN_WEIGHT = 2.0
 """How much more a missed sign costs than a missed digit or letter: signs are small, and change what a number means."""
+CLEAR = 16.0
+"""Pixels of a digit's height from which on a character counts in full, less of them less by the square: what is smaller
+is looked at larger where there is more to see."""
 RARE = 0.01
 """Share of the cells with a character, in a new network."""
 
@@ -112,15 +115,16 @@ def finder_losses(maps: Tensor, ink: Tensor, scenes: SceneBatch, smoothing: floa
     heat, owner, characters = (part.to(device) for part in (scenes.heat, scenes.owner, scenes.characters))
     chance = maps[:, 0].sigmoid().clamp(1e-4, 1 - 1e-4)
     middle = heat >= 1
-    hit = -((1 - chance) ** 2) * chance.log() * middle
-    if len(characters):
-        kind = characters[owner.clamp_min(0), 6]
-        hit = torch.where((kind >= CHARACTERS.index("-")) & (kind < OTHER), SIGN_WEIGHT * hit, hit)
+    hit = -((1 - chance) ** 2) * chance.log()
+    weight, kind = (characters[:, 3] / CLEAR).clamp(max=1) ** 2, characters[:, 6]
+    is_sign = (kind >= CHARACTERS.index("-")) & (kind < OTHER)
+    own = owner[middle]
+    hit = hit[middle] * weight[own] * torch.where(is_sign[own], SIGN_WEIGHT, 1.0)
     miss = -((1 - heat) ** 4) * chance**2 * (1 - chance).log() * ~middle
-    losses = {"heat": (hit + miss).sum() / middle.sum().clamp_min(1)}
+    losses = {"heat": (hit.sum() + miss.sum()) / weight[own].sum().clamp_min(1)}
     scene, row, column = (owner >= 0).nonzero(as_tuple=True)
-    said = maps[scene, :, row, column]  # cells, 33
-    truth = characters[owner[scene, row, column]]
+    said, which = maps[scene, :, row, column], owner[scene, row, column]  # [cells, 33], [cells]
+    truth, share = characters[which], weight[which] / weight[which].sum().clamp_min(1)
     here = torch.stack([column, row], 1) * CELL + CELL / 2
     em, angle, following = truth[:, 3:4], truth[:, 5], truth[:, 7].long()
     place = {name: number for number, name in enumerate(FIELDS)}
@@ -128,18 +132,18 @@ def finder_losses(maps: Tensor, ink: Tensor, scenes: SceneBatch, smoothing: floa
         (em / UNIT).log(), (truth[:, 4:5] / em).log(), (truth[:, 1:3] - here) / em,
         torch.stack([angle.cos(), angle.sin()], 1),
     ], 1)  # fmt: skip
-    count = max(len(truth), 1)
-    losses["place"] = functional.smooth_l1_loss(said[:, 1:7], wanted, beta=0.1, reduction="sum") / count
+    apart = functional.smooth_l1_loss(said[:, 1:7], wanted, beta=0.1, reduction="none")
+    losses["place"] = apart.sum(1) @ share
     linked = (following >= 0).float()
     ahead = (characters[following.clamp_min(0), 1:3] - here) / em
     apart = functional.smooth_l1_loss(said[:, place["next_x"] : place["next_y"] + 1], ahead, beta=0.1, reduction="none")
-    losses["next"] = (apart.sum(1) * linked).sum() / count
+    losses["next"] = (apart.sum(1) * linked) @ share
     yes = functional.binary_cross_entropy_with_logits
-    losses["linked"] = yes(said[:, place["linked"]], linked, reduction="sum") / count
-    losses["struck"] = yes(said[:, place["struck"]], truth[:, 8], reduction="sum") / count
-    kinds = said[:, len(FIELDS) :]
-    losses["kind"] = (
-        functional.cross_entropy(kinds, truth[:, 6].long(), reduction="sum", label_smoothing=smoothing) / count
+    losses["linked"] = yes(said[:, place["linked"]], linked, reduction="none") @ share
+    losses["struck"] = yes(said[:, place["struck"]], truth[:, 8], reduction="none") @ share
+    kinds = functional.cross_entropy(
+        said[:, len(FIELDS) :], truth[:, 6].long(), reduction="none", label_smoothing=smoothing
     )
+    losses["kind"] = kinds @ share
     losses["ink"] = yes(ink, scenes.ink.to(device)) * 4
     return losses

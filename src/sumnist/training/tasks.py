@@ -506,7 +506,7 @@ class FinderTask(Composed):
     calibrates = False
     least = 2, "two scenes"
     held_batches, held_drawn = (12, 16, 0xF1D), 2000
-    least_intensity = 0.7  # photographs are what a finder is for
+    least_intensity = 0.5  # photographs are what a finder is for
     figures = "loss", "train_kind"
     counted = "scenes"
     shown = "loss {loss:.3f}, characters {train_kind:.2%}"
