@@ -18,7 +18,7 @@ from finding import PITCH, WIDE, Character, Floats, Perfect, number, seen, turne
 from sumnist.data.texts import CHARACTERS
 from sumnist.errors import RunError
 from sumnist.files import FINDER, NUMBERS
-from sumnist.inference.finder import EM_CUT, Finder, Found, Sight, cut, in_order, numbers_of, warped
+from sumnist.inference.finder import EM_CUT, Finder, Found, Sight, cut, fine, in_order, numbers_of, warped
 from sumnist.inference.onnx import with_checksum
 
 TURN = st.floats(-math.pi, math.pi)
@@ -331,3 +331,15 @@ def test_a_picture_of_any_shape_is_looked_at_and_on_a_blank_one_there_is_nothing
         assert Finder()(grey)[0] == []
     for one in Finder()(np.random.default_rng(0).random(shape, dtype=np.float32))[0]:
         assert np.isfinite(one.corners).all()
+
+
+@given(st.integers(8, 40), st.integers(8, 40), st.integers(0, 2**32 - 1), st.booleans())
+def test_the_detail_of_a_picture_is_the_most_by_which_pixels_of_a_square_of_two_differ_in_each_eight_by_eight(
+    high: int, wide: int, seed: int, whole: bool
+) -> None:
+    grey = np.random.default_rng(seed).integers(0, 256, (high, wide), np.uint8)
+    found = fine(grey if whole else grey.astype(np.float32) / 255)
+    assert found.shape == (high // 8, wide // 8)
+    for row, column in np.ndindex(found.shape):
+        square = grey[8 * row : 8 * row + 8, 8 * column : 8 * column + 8].reshape(4, 2, 4, 2).astype(int)
+        assert found[row, column] == pytest.approx(np.ptp(square, (1, 3)).max() / 255, abs=1e-6)
