@@ -192,9 +192,11 @@ class Found {
   }
 
   #close() {
+    if (this.#at.card.open) return; // this is told late, and another one may be open by then
     const place = this.#open;
     this.#open = -1;
     this.#point(-1);
+    if (document.activeElement !== document.body) return; // the focus went back by itself, or a person moved it on
     const opener = this.#opener?.checkVisibility() ? this.#opener : this.#rows[place];
     opener.focus({ preventScroll: true });
   }
