@@ -237,6 +237,17 @@ def test_numbers_are_corrected_by_keyboard(page: Page) -> None:
     expect(part(page, "announcement")).to_have_text(re.compile("^2 numbers, 1 in doubt. Their sum is 1500, 75.0"))
 
 
+@pytest.mark.browser
+def test_a_closed_card_leaves_the_focus_where_a_person_has_moved_it(page: Page) -> None:
+    finding(page, DOUBTED, AMOUNT)
+    rows(page).first.click()
+    page.evaluate("window.told = new Promise((tell) => addEventListener('close', () => setTimeout(tell), true)), 0")
+    card = part(page, "card").element_handle()
+    rows(page).nth(1).evaluate("(row, card) => { card.close(); row.focus(); }", card)
+    page.evaluate("window.told")
+    expect(rows(page).nth(1)).to_be_focused()
+
+
 # No numbers, many, and no answer.
 
 
