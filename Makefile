@@ -63,7 +63,7 @@ site: setup web/node_modules  ## build the site from docs/ and the docstrings in
 serve: setup  ## read over HTTP, with a page to draw on, on http://127.0.0.1:8000
 	$(SUMNIST) serve
 
-static: setup web/node_modules  ## the page without a server, for drawings, in build/static
+static: setup web/node_modules  ## the page without a server, in build/static
 	$(BIN)/python scripts/build.py build/static
 
 web/node_modules: web/package.json web/package-lock.json

@@ -35,7 +35,6 @@ from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.reader import Reader
 from sumnist.lab.suites.photographs import photograph
 from sumnist.lab.suites.strips import SPACINGS, strings
-from sumnist.pictures.components import components_of
 from sumnist.pictures.decode import intensities_of
 from timing import SUMNIST, Row, alternating, seconds, seconds_each, status_of
 
@@ -258,16 +257,13 @@ def tesseract(picture: bytes | Path) -> str:
 
 def one_by_one(reader: Reader, picture: bytes | Path) -> str:
     """What the network of single digits reads, if each connected component of dark ink is one, from left to right."""
+    from scipy import ndimage
+
     dark = 1 - intensities_of(picture).grey
-    found = components_of(dark >= SOLID, dark)
-    if not len(found):
-        return ""
-    heights = found.boxes[:, 1] - found.boxes[:, 0]
-    boxes = found.boxes[heights >= SPECK * heights.max()]
-    inks = [
-        (255 * dark[top:bottom, left:right]).astype(np.uint8)
-        for top, bottom, left, right in boxes[boxes[:, 2].argsort()]
-    ]
+    boxes = ndimage.find_objects(ndimage.label(dark >= SOLID, np.ones((3, 3)))[0])
+    tallest = max((rows.stop - rows.start for rows, _ in boxes), default=0)
+    boxes = [box for box in boxes if box[0].stop - box[0].start >= SPECK * tallest]
+    inks = [(255 * dark[box]).astype(np.uint8) for box in sorted(boxes, key=lambda box: box[1].start)]
     cuts = [np.pad(one, max(GROUND, max(one.shape) // 4)) for one in inks]
     return "".join(str(reading.digit) for reading in reader.read(cuts, 0, "light"))
 

@@ -35,7 +35,7 @@ RUNTIME = WEB / "node_modules/onnxruntime-web/dist"
 ORT = "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"
 """Of onnxruntime-web: its smallest build, for processors."""
 MODULES = [
-    *(f"pictures.{name}" for name in ("apart", "background", "decode", "ink", "lines", "normalize", "proposals")),
+    *(f"pictures.{name}" for name in ("decode", "filters", "normalize", "proposals")),
     *(f"inference.{name}" for name in ("ctc", "finder", "inside", "numbers", "onnx", "reader")),
 ]  # fmt: skip
 """Modules whose limits and words the engine has from them."""

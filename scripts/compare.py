@@ -4,8 +4,8 @@
     python scripts/compare.py numbers            of numbers: docs/results/static-numbers.jsonl
 
 Digits: both read the picture that the page's own pad makes of the strokes in `tests/drawings.json`, in Chromium: the
-page in the browser, the package here. Numbers: the page's modules run in Node, Python's network answers both; drawings
-are strings of MNIST's digits of the development half, enlarged to the size and the sharp edges of what the pad gives.
+page in the browser, the package here. Numbers: the page's modules run in Node, with the page's networks; drawings are
+strings of MNIST's digits of the development half, enlarged to the size and the sharp edges of what the pad gives.
 The package must be committed, and its commit is in the row.
 """
 
@@ -21,7 +21,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,14 +32,9 @@ from tqdm import tqdm
 from build import NETWORKS, ORT, RUNTIME, WEB, constants, static
 from evidence import RESULTS, ROOT, Row, add, clean_commit, with_envelope
 from page_driver import chromium, hosting
-from sumnist.config import InkColour
-from sumnist.files import NUMBERS, PRETRAINED
-from sumnist.inference.numbers import NumberReader, NumberReading, Numbers, StripRecognizer, strip_of
-from sumnist.inference.onnx import Answer, Network
+from sumnist.files import PRETRAINED
 from sumnist.inference.reader import Reader, Reading
 from sumnist.lab.suites.strips import SPACINGS, strings
-from sumnist.pictures.decode import intensities_of
-from sumnist.pictures.lines import forms, lines
 
 DRAWINGS = ROOT / "tests/drawings.json"
 NUMBER = 7
@@ -115,17 +110,6 @@ COUNT = 5
 """Candidates, as many as the page shows."""
 
 Grey = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-
-
-class Proposed(NamedTuple):
-    """A line that was proposed, in whichever language: its `strip` `[32, W]`, where it is, what it is, and its
-    weight."""
-
-    strip: Floats
-    box: list[int]
-    how: str
-    weight: float
 
 
 @cache
@@ -176,131 +160,45 @@ def drawing_of(picture: Grey) -> Row:
     return {"pixels": packed(picture), "height": picture.shape[0], "width": picture.shape[1]}
 
 
-def proposed_in_node(pictures: Sequence[Grey], ink: InkColour = "dark") -> list[list[Proposed]]:
-    """The lines that the page would propose for drawings, of all rounds, each with its other forms."""
-    found = in_node(
-        """
-        const { forms, lines } = await import("./numbers/lines.js");
-        const { stripOf } = await import("./numbers/reading.js");
-        const said = ({ image, box, how, weight }) => ({ strip: packed(stripOf(image).values), box, how, weight });
-        const { Grid } = await import("./pictures/arrays.js");
-        return given.drawings.map(({ pixels, height, width }) => {
-          const proposed = [...lines(new Grid(height, width, bytes(pixels)), given.ink)].flat();
-          return proposed.flatMap((one) => [one, ...forms(one)]).map(said);
-        });
-        """,
-        {"drawings": [drawing_of(picture) for picture in pictures], "ink": ink},
-    )
-
-    def strip(one: Row) -> Floats:
-        return np.frombuffer(b64decode(one.pop("strip")), np.float32).reshape(32, -1)
-
-    return [[Proposed(strip(one), **one) for one in each] for each in found]
-
-
-def proposed_in_python(picture: Grey, ink: InkColour = "dark") -> list[Proposed]:
-    """The same in Python."""
-    proposed = [one for proposals in lines(intensities_of(picture), ink) for one in proposals]
-    found = [form for one in proposed for form in (one, *forms(one))]
-    return [Proposed(strip_of(one.image), list(one.box), one.how, one.weight) for one in found]
-
-
-class Remembering:
-    """The network of single digits, which remembers what it was shown, and what it said."""
-
-    def __init__(self, network: Network) -> None:
-        self.network, self.said = network, [(np.zeros((28, 28), np.float32), np.full(10, np.nan, np.float32))]
-
-    def answer(self, images: NDArray[np.float32], numbers: NDArray[np.int64] | None = None) -> Answer:
-        """As the network."""
-        answer = self.network.answer(images, numbers)
-        self.said += zip(images[:, 0], answer.digit, strict=True)
-        return answer
-
-
-def read_in_python(
-    pictures: Sequence[Grey], decimal: str | None = None, ink: InkColour = "dark"
-) -> tuple[list[NumberReading], Remembering]:
-    """Python's readings of drawings, and what the network of single digits said of their digits."""
-    reader = Numbers().reader("ours")
-    assert reader.network is not None
-    network = Remembering(reader.network)
-    read = NumberReader(reader.recognizers, network)
-    return [read(intensities_of(one), (1, None), decimal, ink, COUNT) for one in pictures], network
-
-
-def read_in_node(
-    pictures: Sequence[Grey], proposed: list[list[Proposed]], recognizer: StripRecognizer, network: Remembering,
-    fields: Row,
-) -> list[Row]:  # fmt: skip
-    """The page's readings of drawings, of which Python's networks are shown the strips, and the digits: if one of these
-    is no digit that Python has cut out, nothing is known of it."""
-    emissions = [
-        {packed(one.strip): packed(recognizer.emissions(one.strip[None, None])[0]) for one in proposals}
-        for proposals in proposed
-    ]
-    drawings = [drawing_of(one) | {"said": said} for one, said in zip(pictures, emissions, strict=True)]
-    read: list[Row] = in_node(
-        """
-        const { readNumber } = await import("./numbers/reading.js");
-        const { metadataOf } = await import("./inference/protobuf.js");
-        const metadata = metadataOf(readFileSync(given.file));
-        const [images, digits] = [floats(given.images), floats(given.digits)];
-        const known = (image) => {
-          const places = Array.from({ length: digits.length / 10 }, (_, place) => place);
-          const away = places.map((n) => image.reduce((most, value, i) =>
-            Math.max(most, Math.abs(value - images[n * image.length + i])), 0));
-          const nearest = away.indexOf(Math.min(...away));
-          return away[nearest] < 1e-5 ? [...digits.subarray(10 * nearest, 10 * nearest + 10)] : new Array(10).fill(NaN);
-        };
-        const network = { answer: async (all) => ({ digit: all.map(known) }) };
-        const readings = [];
-        for (const { pixels, said, ...size } of given.drawings) {
-          const run = async (strip) => ({ emissions: { data: floats(said[packed(strip)]) } });
-          readings.push(await readNumber(bytes(pixels), size, given.fields, run, metadata, network));
-        }
-        return readings;
-        """,
-        {"drawings": drawings, "fields": fields, "file": str(NUMBERS)}
-        | {
-            name: packed(np.stack(each))
-            for name, each in zip(("images", "digits"), zip(*network.said, strict=True), strict=True)
-        },
-    )
-    return read
-
-
-def found_in_node(pictures: Sequence[Grey], fields: Row) -> list[Row]:
-    """All numbers that the page finds on pictures, by its own networks."""
+def read_in_node(pictures: Sequence[Grey], kind: str, fields: Row) -> list[Row]:
+    """The page's readings of pictures, of a kind of question, by the networks themselves."""
     with_networks()
-    found: list[Row] = in_node(
+    read: list[Row] = in_node(
         """
         const { networks } = await import("./constants.js");
         const { Finder } = await import("./inference/finder.js");
         const { OnnxNetwork, floats, sessionWith } = await import("./inference/onnx.js");
         const { metadataOf } = await import("./inference/protobuf.js");
-        const { findNumbers } = await import("./numbers/found.js");
+        const { read } = await import("./inference/reader.js");
+        const { NumberReader } = await import("./numbers/reading.js");
         const { intensitiesIn } = await import("./pictures/decode.js");
         const file = (name) => new Uint8Array(readFileSync(networks[name]));
         const [digits, finder] = [await OnnxNetwork.from(file("digits")), await Finder.from(file("finder"))];
         const session = await sessionWith(file("numbers"));
         const run = (strip, shape) => session.run({ strip: floats(strip, shape) });
-        const found = [];
+        const numbers = new NumberReader(run, metadataOf(file("numbers")), digits);
+        const kinds = {
+          digit: async (seen, { number, ink }) => (await read(digits, seen, number, ink)).reading,
+          number: (seen, fields) => numbers.read(seen, fields),
+          find: (seen, fields) => numbers.find(seen, fields),
+        };
+        const readings = [];
         for (const { pixels, height, width } of given.pictures) {
           const grey = bytes(pixels);
-          const picture = intensitiesIn({ height, width }, (top, high) => {
+          const colours = (top, high) => {
             const data = new Uint8Array(4 * width * high);
             for (let i = 0; i < data.length; i++) data[i] = grey[top * width + (i >> 2)];
             return { data };
-          });
-          const find = (part) => finder.find(part);
-          found.push(await findNumbers(picture, find, given.fields, run, metadataOf(file("numbers")), digits));
+          };
+          const picture = intensitiesIn({ height, width }, colours);
+          const [find, findFiner] = [() => finder.find(picture.grey), () => finder.find(picture.pixels())];
+          readings.push(await kinds[given.kind]({ picture, find, findFiner }, given.fields));
         }
-        return found;
+        return readings;
         """,
-        {"pictures": [drawing_of(picture) for picture in pictures], "fields": fields},
+        {"pictures": [drawing_of(picture) for picture in pictures], "kind": kind, "fields": fields},
     )
-    return found
+    return read
 
 
 def drawn_numbers(count: int) -> tuple[list[Grey], list[str]]:
@@ -337,10 +235,8 @@ def farthest(one: Row, other: Row) -> float:
 
 def compared_numbers(pictures: Sequence[Grey], texts: Sequence[str]) -> Row:
     """How far the readings of drawings agree, and how many are right."""
-    readings, network = read_in_python(pictures)
-    fields = {"count": COUNT, "ink": "dark"}
-    read = read_in_node(pictures, proposed_in_node(pictures), StripRecognizer(NUMBERS), network, fields)
-    wanted = [reading.as_dict() for reading in readings]
+    read = read_in_node(pictures, "number", {"count": COUNT, "ink": "dark"})
+    wanted = [reading.as_dict() for reading in Reader().read_number([*pictures], ink="dark", count=COUNT)]
     pairs = list(zip(read, wanted, strict=True))
     return {
         "drawings": len(pairs),

@@ -13,8 +13,9 @@ from PIL import Image, ImageDraw
 from sumnist.config import InkColour
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ImageError
+from sumnist.pictures import proposals
 from sumnist.pictures.decode import Picture, intensities_of
-from sumnist.pictures.proposals import Proposal, rounds
+from sumnist.pictures.proposals import Proposal
 
 TEST = load_mnist("test")
 SEVEN = TEST.images[0]
@@ -36,23 +37,19 @@ def encoded(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def proposed(picture: Picture, ink: InkColour = "auto", steps: bool = False) -> list[list[Proposal]]:
-    """The rounds of proposals for a picture."""
-    return list(rounds(intensities_of(picture), ink, steps))
+def plain(picture: Picture, ink: InkColour = "auto", steps: bool = False) -> list[Proposal]:
+    """The plain looks at a picture: as an image, and whole."""
+    seen = intensities_of(picture)
+    return [*proposals.as_they_are(seen.grey, ink, steps), *proposals.wholes(seen, ink, steps)]
 
 
-def every(picture: Picture, ink: InkColour = "auto", steps: bool = False) -> list[Proposal]:
-    """The proposals of all rounds."""
-    return [proposal for proposals in rounds(intensities_of(picture), ink, steps) for proposal in proposals]
+def first(picture: Picture, ink: InkColour = "auto") -> Proposal:
+    """What comes first to mind of a plain picture that is not blank."""
+    return plain(picture, ink)[0]
 
 
-def first(picture: Picture, name: str | None = None) -> Proposal:
-    """What comes first to mind of a picture that is not blank."""
-    return next(proposal for proposals in rounds(intensities_of(picture, name)) for proposal in proposals)
-
-
-def image_of(picture: Picture, name: str | None = None) -> NDArray[np.float32]:
-    return first(picture, name).image
+def image_of(picture: Picture) -> NDArray[np.float32]:
+    return first(picture).image
 
 
 def message(picture: Any, name: str | None = None) -> str:
@@ -77,7 +74,7 @@ def close(image: NDArray[np.float32], other: NDArray[np.float32], within: float 
 
 def images_or_message(picture: Any) -> list[NDArray[np.float32]] | str:
     try:
-        return [proposal.image for proposal in every(picture)]
+        return [proposal.image for proposal in plain(picture)]
     except ImageError as error:
         return str(error)
 

@@ -12,13 +12,15 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from drawings import AS_FLOAT, SEVEN, TEST, drawing, encoded, proposed
+from drawings import AS_FLOAT, SEVEN, TEST, drawing, encoded
 from sumnist.inference.inside import FLOOR, evidence_of, read_inside
 from sumnist.inference.reader import Reader
 from sumnist.lab.suites.photographs import photograph
 from sumnist.model.network import TwoInputNet
 
 DOUBTFUL = photograph(TEST.images[8], seed=5)
+DOUBTFUL_PLAIN = 255 - np.kron(np.pad(TEST.images[8], 4), np.ones((3, 3), np.uint8)) // 6
+"""Faint ink on plain ground."""
 
 
 def pixels(text: str) -> NDArray[np.uint8]:
@@ -43,17 +45,20 @@ def test_the_reading_and_its_steps_are_those_that_are_given_without(reader: Read
 
 
 def test_all_that_was_tried_is_there_with_what_the_network_says_of_it_and_the_best_is_chosen(reader: Reader) -> None:
-    picture = 255 - np.kron(np.pad(TEST.images[8], 4), np.ones((3, 3), np.uint8)) // 6  # faint ink
-    reading, inside = read_inside(reader, picture, 0)
-    made = [proposal for batch in proposed(picture) for proposal in batch]
-    assert len(inside.proposals) > 3
-    assert [tried.how for tried in inside.proposals] == [proposal.how for proposal in made][: len(inside.proposals)]
-    for tried, proposal in zip(inside.proposals, made, strict=False):
+    reading, inside = read_inside(reader, DOUBTFUL_PLAIN, 0)
+    made = [verdict.proposal for verdict in reader.read_tried(DOUBTFUL_PLAIN, 0)[2]]
+    assert [tried.how for tried in inside.proposals] == [
+        "dark ink",
+        *(f"dark ink, found{what}" for what in ("", ", its ink alone")),
+    ]
+    for tried, proposal in zip(inside.proposals, made, strict=True):
         answer = reader.network.answer(tried.image[None, None])
         assert answer.is_digit is not None
+        assert proposal is not None
         assert tried.image.tolist() == proposal.image.tolist()
-        assert (tried.digit, tried.weight) == (answer.digit[0].argmax(), proposal.weight)
-        assert tried.confidence == pytest.approx(np.exp(answer.digit[0].max()), rel=1e-4)
+        said = np.exp(answer.digit[0]) * (1 if proposal.witness is None else proposal.witness)
+        assert (tried.digit, tried.weight) == (said.argmax(), proposal.weight)
+        assert tried.confidence == pytest.approx(said.max() / said.sum(), rel=1e-4)
         assert tried.is_digit == pytest.approx(np.exp(answer.is_digit[0]), rel=1e-3, abs=1e-6)
         assert tried.score == pytest.approx(tried.confidence * tried.weight * (tried.is_digit or 0), rel=1e-6)
     best = max(inside.proposals, key=lambda tried: tried.score)

@@ -3,7 +3,7 @@ one, whose bounds are coarse."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -13,8 +13,11 @@ import pytest
 from numpy.typing import NDArray
 
 from drawings import TEST
+from finding import Finding, number
+from sumnist.config import InkColour
 from sumnist.errors import SumnistError
 from sumnist.inference import reader as module
+from sumnist.inference.finder import Found
 from sumnist.inference.onnx import Answer
 from sumnist.inference.reader import NOTHING, Judge, Reader, Reading, Verdict
 from sumnist.lab.suites.digits import drawn_cells, tight_crops
@@ -23,7 +26,7 @@ from sumnist.pictures.decode import Intensities
 from sumnist.pictures.proposals import Proposal
 
 BLANK = Intensities(np.ones((30, 40), np.float32))
-IMAGES, DIGITS = TEST.images[:40], TEST.digits[:40]
+IMAGES, DIGITS = TEST.images[:120], TEST.digits[:120]
 
 
 @dataclass
@@ -49,17 +52,30 @@ class Known:
 def proposal(place: int, **more: Any) -> Proposal:
     image = np.zeros((28, 28), np.float32)
     image[0, 0] = place / 100
-    return Proposal(image, f"proposal {place}", **{"view": f"view {place}", **more})
+    return Proposal(image, f"proposal {place}", **more)
 
 
-def judged(monkeypatch: pytest.MonkeyPatch, network: Known, *rounds: list[Proposal]) -> Verdict:
-    """The verdict on these rounds of proposals."""
+@dataclass
+class Made:
+    """Judges by a network what the plain look gives, if there is one, and what is made of the numbers that are found;
+    `finding`: the finder that was asked."""
 
-    def made(*_: Any) -> Iterator[list[Proposal]]:
-        yield from rounds
+    monkeypatch: pytest.MonkeyPatch
+    finding: Finding = field(default_factory=Finding)
 
-    monkeypatch.setattr(module, "rounds", made)
-    return Judge(network, False)(BLANK)
+    def __call__(
+        self, network: Known, plain: Proposal | None, *found: tuple[Found, Proposal], ink: InkColour = "auto"
+    ) -> Verdict:
+        self.finding = Finding(*(one for one, _ in found))
+        made = {id(one): proposal for one, proposal in found}
+        self.monkeypatch.setattr(module, "wholes", lambda *_: [plain] if plain else [])
+        self.monkeypatch.setattr(module, "proposals_of", lambda one, *_: [made[id(one)]])
+        return Judge(network, False, self.finding)(BLANK, ink=ink)
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> Made:
+    return Made(monkeypatch)
 
 
 def how(verdict: Verdict) -> str | None:
@@ -69,29 +85,28 @@ def how(verdict: Verdict) -> str | None:
 # Which proposal is taken.
 
 
-def test_after_a_proposal_beyond_doubt_no_others_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    sure, better = (3, 0.99, 0.99), (4, 1.0, 1.0)
-    network = Known([sure, better])
-    verdict = judged(monkeypatch, network, [proposal(0)], [proposal(1)])
-    assert network.calls == [1]
+def test_after_a_plain_look_beyond_doubt_nothing_is_looked_for(judged: Made) -> None:
+    network = Known([(3, 0.99, 0.99), (4, 1.0, 1.0)])
+    verdict = judged(network, proposal(0), (number("4"), proposal(1)))
     assert (how(verdict), int(verdict.digit.argmax())) == ("proposal 0", 3)
+    assert (network.calls, judged.finding.asked) == ([1], 0)
 
 
 @pytest.mark.parametrize("doubtful", [(3, 0.9, 1.0), (3, 1.0, 0.9)])
-def test_in_doubt_the_next_round_is_asked_for_and_the_best_of_all_rounds_is_taken(
-    monkeypatch: pytest.MonkeyPatch, doubtful: tuple[int, float, float]
+def test_in_doubt_the_finder_is_asked_and_the_best_of_all_is_taken(
+    judged: Made, doubtful: tuple[int, float, float]
 ) -> None:
-    network = Known([doubtful, (4, 0.5, 0.5), (5, 0.5, 0.6), (6, 1.0, 1.0)])
-    verdict = judged(monkeypatch, network, [proposal(0)], [], [proposal(1), proposal(2)], [proposal(0), proposal(3)])
-    assert network.calls == [1, 2, 2]  # one call for each round with proposals
-    assert how(verdict) == "proposal 3"
-    verdict = judged(monkeypatch, network, [proposal(0)], [proposal(1), proposal(2)])
-    assert how(verdict) == "proposal 0"
+    network = Known([doubtful, (4, 0.5, 0.5), (6, 1.0, 1.0)])
+    assert how(judged(network, proposal(0), (number("6"), proposal(2)))) == "proposal 2"
+    assert (network.calls, judged.finding.asked) == ([1, 1], 1)
+    assert how(judged(network, proposal(0), (number("4"), proposal(1)))) == "proposal 0"
+    assert how(judged(network, None, (number("4"), proposal(1)))) == "proposal 1"
+    assert how(judged(network, proposal(0))) == "proposal 0"
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_best_by_weight_times_is_digit_times_confidence_is_taken_and_the_mean_is_by_the_fourth_power_of_that(
-    monkeypatch: pytest.MonkeyPatch, seed: int
+    judged: Made, seed: int
 ) -> None:
     random = np.random.default_rng(seed)
     sayings = [(int(random.integers(10)), float(random.uniform(0.3, 0.95)), float(random.random())) for _ in range(9)]
@@ -99,52 +114,73 @@ def test_the_best_by_weight_times_is_digit_times_confidence_is_taken_and_the_mea
     scores = [weight * confidence * there for weight, (_, confidence, there) in zip(weights, sayings, strict=True)]
     said = [[confidence if k == digit else (1 - confidence) / 9 for k in range(10)] for digit, confidence, _ in sayings]
     made = [proposal(k, weight=weights[k]) for k in range(9)]
-    verdict = judged(monkeypatch, Known(sayings), made[:4], made[4:])
+    verdict = judged(Known(sayings), made[0], *((number("1"), one) for one in made[1:]))
     assert how(verdict) == f"proposal {int(np.argmax(scores))}"
     assert verdict.score == pytest.approx(max(scores), rel=1e-5)
     assert verdict.digit == pytest.approx(np.average(said, axis=0, weights=np.array(scores) ** 4), rel=1e-4)
 
 
+def test_what_the_finder_says_of_a_digit_is_multiplied_with_what_the_network_says(judged: Made) -> None:
+    network, witness = Known([(3, 0.5, 1.0)]), np.full(10, 0.05)
+    witness[8] = 0.55
+    verdict = judged(network, None, (number("8"), proposal(0, witness=witness)))
+    said = np.where(np.arange(10) == 3, 0.5, 0.5 / 9)
+    assert verdict.digit == pytest.approx(said * witness / (said @ witness), rel=1e-4)
+    assert verdict.score == pytest.approx(verdict.digit.max(), rel=1e-4)
+
+
+def test_of_what_is_found_only_ink_of_the_colour_that_is_known_counts(judged: Made) -> None:
+    network = Known([(3, 1.0, 1.0), (4, 0.6, 0.6)])
+    found = (number("3"), proposal(0, dark=True)), (number("4"), proposal(1, dark=False))
+    for ink, best in (("auto", 0), ("dark", 0), ("light", 1)):
+        assert how(judged(network, None, *found, ink=ink)) == f"proposal {best}"  # type: ignore[arg-type]
+        assert judged(network, None, found[1 - best], ink=ink).proposal is None or ink == "auto"  # type: ignore[arg-type]
+
+
 # What is in the way.
 
 
-@pytest.mark.parametrize(
-    ("there", "whole", "blank"), [(0.45, False, True), (0.55, False, False), (0.45, True, False), (0.01, True, False)]
-)
-def test_where_the_whole_picture_has_no_ink_and_no_part_is_a_likely_digit_it_is_blank(
-    monkeypatch: pytest.MonkeyPatch, there: float, whole: bool, blank: bool
-) -> None:
-    network = Known([(3, 1.0, there), (4, 1.0, there / 2)])
-    rounds = [proposal(0, whole=False)], [proposal(1, whole=whole)]
-    assert (judged(monkeypatch, network, *rounds) is NOTHING) == blank
+def test_where_nothing_stands_out_and_nothing_is_found_the_picture_is_blank(judged: Made) -> None:
+    assert judged(Known([]), None) is NOTHING
+    assert judged.finding.asked == 1
+
+
+def test_where_something_stands_out_that_is_no_digit_the_picture_is_not_blank(reader: Reader) -> None:
+    grey = np.random.default_rng(0).random((60, 70), dtype=np.float32)
+    reading = reader.read(grey, 0)
+    assert (reading.accepted, reading.reason != "blank") == (False, True)
 
 
 @pytest.mark.parametrize(
-    ("other", "more", "several"),
+    ("first", "other", "several"),
     [
-        ((4, 1.0, 0.9), {}, True),
-        ((4, 1.0, 0.3), {}, False),  # no digit
-        ((4, 0.4, 1.0), {}, False),  # no digit in particular
-        ((4, 1.0, 0.9), {"view": "another part of the picture"}, False),
-        ((4, 1.0, 0.9), {"box": (0, 9, 30, 35)}, False),  # too small beside the first
-        ((4, 1.0, 0.9), {"weight": 0.05}, True),  # of which the weight says nothing
+        (number("3"), number("4"), True),
+        (number("3"), number("4", em=22), True),
+        (number("3"), number("4", em=18), False),  # too small beside the first
+        (number("34"), None, True),
+        (number("-3"), None, False),
+        (number("3"), number("45", em=18), False),
     ],
 )
-def test_a_second_digit_of_the_same_view_makes_several(
-    monkeypatch: pytest.MonkeyPatch, other: tuple[int, float, float], more: dict[str, Any], several: bool
+def test_a_second_digit_of_about_the_same_size_makes_several(
+    judged: Made, first: Found, other: Found | None, several: bool
 ) -> None:
-    one = proposal(0, view="dark ink", box=(0, 20, 0, 15))
-    two = proposal(1, **{"view": "dark ink", "box": (0, 20, 30, 45), "weight": 0.3} | more)
-    for first in ((3, 1.0, 1.0), (3, 1.0, 0.95)):
-        verdict = judged(monkeypatch, Known([first, other]), [one, two])
+    found = [(first, proposal(0)), *([(other, proposal(1))] if other else [])]
+    for confidence in (1.0, 0.95):
+        verdict = judged(Known([(3, confidence, 1.0), (4, 0.9, 0.9)]), None, *found)
         assert (how(verdict), verdict.problem) == ("proposal 0", "several" if several else None)
 
 
-def test_a_digit_at_the_border_is_whole_if_it_is_beyond_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
-    for confidence, there, problem in ((0.995, 0.98, None), (0.985, 0.98, "cut off"), (0.995, 0.96, "cut off")):
-        verdict = judged(monkeypatch, Known([(3, confidence, there)]), [proposal(0, problem="cut off")])
+def test_a_digit_at_the_border_is_whole_if_it_is_beyond_doubt(judged: Made) -> None:
+    least, sure = module.WHOLE
+    for confidence, there, problem in (
+        (sure + 0.01, least + 0.01, None),
+        (sure - 0.01, least + 0.01, "cut off"),
+        (sure + 0.01, least - 0.01, "cut off"),
+    ):
+        verdict = judged(Known([(3, confidence, there)]), proposal(0, problem="cut off"))
         assert verdict.problem == problem, (confidence, there)
-    assert judged(monkeypatch, Known([(3, 0.999, 0.999)]), [proposal(0, problem="faint")]).problem == "faint"
+    assert judged(Known([(3, 0.999, 0.999)]), proposal(0, problem="faint")).problem == "faint"
 
 
 # The whole path, with the packaged network.

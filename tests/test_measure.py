@@ -18,6 +18,7 @@ from PIL import Image
 
 import evidence
 import measure
+from finding import Finding
 from measure import Outcome, is_measured, outcome_of, outcomes_of, registrations
 from sumnist.config import PRESETS, preset
 from sumnist.environment import describe_machine
@@ -172,7 +173,7 @@ class Engine:
         return [self] * (2 if engine == "both" else 1)
 
     def reader(self, engine: str) -> NumberReader:
-        return NumberReader(self.of(engine))
+        return NumberReader(self.of(engine), Finding())
 
 
 class Twelve(Engine):

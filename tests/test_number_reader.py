@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from example_page import EXAMPLES, PLACES, page
+from finding import Finding
 from sumnist.errors import ConfigError, ImageError, NumberError
 from sumnist.inference.ctc import CHARACTERS
 from sumnist.inference.numbers import NUMBER_ADVICE, Line, NumberReader, NumberReading, Numbers, combined, rescored
-from sumnist.inference.onnx import Answer
 from sumnist.inference.reader import Reader
 from sumnist.pictures.decode import Intensities
 
@@ -64,41 +65,22 @@ def inked(width: int = 120) -> Intensities:
 
 
 def read(*recognizers: Any, **given: Any) -> NumberReading:
-    return NumberReader(recognizers)(inked(), **given)
-
-
-class Digits:
-    """A network of single digits that says of the first, second, … image how probable digits are, and counts them."""
-
-    def __init__(self, *said: dict[int, float], other: float = 1e-6) -> None:
-        self.said, self.shown = np.array([[one.get(digit, other) for digit in range(10)] for one in said]), 0
-
-    def answer(self, images: NDArray[np.float32], numbers: Any = None) -> Answer:
-        self.shown += len(images)
-        rows = np.resize(self.said, (len(images), 10))
-        return Answer(np.log(rows).astype(np.float32), None, None)
-
-
-def test_only_in_doubt_a_closer_look_is_taken_and_it_may_decide() -> None:
-    sure, doubtful = Saying(saying(("12", 1.0))), Saying(saying(("12", 0.5), ("32", 0.5)))
-    for recognizer, text, digit in ((sure, "12", 3), (doubtful, "32", 3), (doubtful, "12", 1)):
-        network = Digits({digit: 0.91}, other=0.01)
-        reading = NumberReader([recognizer], network)(inked())
-        assert reading.text == text
-        assert bool(network.shown) == (recognizer is doubtful)
-        assert sum(one.probability for one in reading.candidates) + reading.other == pytest.approx(1)
-    assert NumberReader([doubtful], Digits({3: 0.91}, other=0.01))(inked()).confidence > 0.7
+    return NumberReader(recognizers, Finding())(inked(), **given)
 
 
 @pytest.mark.parametrize(
     ("text", "decimal", "value"),
     [
-        ("3.975,00", ",", Decimal("3975.00")), ("3,975.50", ".", Decimal("3975.50")), ("3.975,00", None, 397500),
+        ("3.975,00", ",", Decimal("3975.00")), ("3,975.50", ".", Decimal("3975.50")),
+        ("3.975,00", None, Decimal("3975.00")),
         ("3.975", ",", Decimal(3975)), ("3.975", ".", Decimal("3.975")), ("1.480.000", ".", Decimal(1480000)),
-        ("12-5", ",", Decimal(125)), ("1,480", None, 1480),
+        ("12-5", ",", Decimal(125)), ("1,480", None, 1480), ("12.50", None, Decimal("12.50")),
+        ("12,5", None, Decimal("12.5")), ("1.480.000", None, 1480000),
     ],
 )  # fmt: skip
-def test_a_decimal_sign_makes_decimals_and_all_others_only_part(text: str, decimal: str, value: Any) -> None:
+def test_a_decimal_sign_makes_decimals_and_if_none_is_asked_for_what_is_written(
+    text: str, decimal: str, value: Any
+) -> None:
     reading = read(Saying(saying((text, 1.0))), decimal=decimal)
     assert (reading.text, reading.value, reading.accepted, reading.reason) == (text, value, True, None)
     assert reading.confidence > 0.99
@@ -121,7 +103,7 @@ def test_where_no_allowed_number_of_digits_is_probable_there_is_a_reason() -> No
 
 def test_a_blank_picture_is_blank() -> None:
     for grey in (np.ones((40, 120), np.float32), np.zeros((9, 9), np.float32)):
-        reading = NumberReader([Saying(saying(("1", 1.0)))])(Intensities(grey))
+        reading = NumberReader([Saying(saying(("1", 1.0)))], Finding())(Intensities(grey))
         assert (reading.text, reading.value, reading.confidence, reading.reason) == ("", None, 0.0, "blank")
         assert (reading.candidates, reading.other, reading.places) == ((), 1.0, ())
 
@@ -173,31 +155,20 @@ def test_a_reading_is_json() -> None:
 
 # Rescoring: strings whose digits, each by itself, are probable are favoured; how many digits there are is left alone.
 
-LINE = np.zeros((28, 60), np.float32)
-LINE[5:25, 8:12] = LINE[5:25, 38:42] = 1
-MIDDLES = np.array([10.0, 40.0])
-"""Two strokes that stand apart, and where."""
-STRINGS = {"17": 0.6, "11": 0.2, "77": 0.1, "7": 0.05, "117": 0.04}
 
-
-def test_strings_of_as_many_digits_are_weighted_by_what_is_said_of_each_and_together_stay_as_probable() -> None:
-    network = Digits({1: 0.9, 7: 0.1}, {1: 0.8, 7: 0.2})
-    after = rescored(network, LINE, MIDDLES, STRINGS, 0.5)
-    weights = {"17": 0.6 * (0.9 * 0.2) ** 0.5, "11": 0.2 * (0.9 * 0.8) ** 0.5, "77": 0.1 * (0.1 * 0.2) ** 0.5}
-    for string, weight in weights.items():
-        assert after[string] == pytest.approx(0.9 * weight / sum(weights.values()), rel=1e-5)
-    assert (after["7"], after["117"]) == (0.05, 0.04)
-    assert (network.shown, list(after)) == (2, list(STRINGS))
-    parted = rescored(network, LINE, MIDDLES, {"1.7": 0.5, "1.1": 0.3, "71": 0.2}, 0.5)  # a decimal sign is no digit
-    assert parted["1.7"] / parted["1.1"] == pytest.approx(0.5 / 0.3 * 0.25**0.5, rel=1e-5)
-    assert sum(parted.values()) == pytest.approx(1)
-
-
-def test_a_digit_that_touches_another_counts_for_nothing() -> None:
-    line, network = LINE.copy(), Digits({1: 0.5, 7: 0.5})
-    line[14, 8:42] = 1
-    assert rescored(network, line, MIDDLES, STRINGS) == STRINGS
-    assert network.shown == 0
+@pytest.mark.parametrize("sign", ["", "."])
+def test_strings_of_as_many_digits_are_weighted_by_what_is_said_of_each_and_together_stay_as_probable(
+    sign: str,
+) -> None:
+    said = np.log(np.array([[0.9 if d == 1 else 0.1 if d == 7 else 1e-9 for d in range(10)],
+                            [0.8 if d == 1 else 0.2 if d == 7 else 1e-9 for d in range(10)]]) ** 0.5)  # fmt: skip
+    strings = {f"1{sign}7": 0.6, f"1{sign}1": 0.2, f"7{sign}7": 0.1, "7": 0.05, "117": 0.04}
+    after = rescored(strings, said)
+    weights = [0.6 * (0.9 * 0.2) ** 0.5, 0.2 * (0.9 * 0.8) ** 0.5, 0.1 * (0.1 * 0.2) ** 0.5]
+    for string, weight in zip(strings, weights, strict=False):
+        assert after[string] == pytest.approx(0.9 * weight / sum(weights), rel=1e-5)
+    assert (after["7"], after["117"], list(after)) == (0.05, 0.04, list(strings))
+    assert rescored({"7": 0.5, "117": 0.5}, said) == {"7": 0.5, "117": 0.5}
 
 
 # The network that ships.
@@ -267,3 +238,22 @@ def test_two_recognizers_multiply_by_their_weights_and_so_does_what_neither_name
     rest = math.prod((1 - sum(strings.get(one, 0.01) for one in alike)) ** weight for weight, strings in said)
     total = sum(alike.values()) + rest
     assert combined(opinions) == pytest.approx({one: share / total for one, share in alike.items()}, rel=1e-12)
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 3])  # on its head 1480 could be 0841
+def test_all_numbers_on_a_page_are_found_in_order_where_they_stand_however_it_lies(
+    reader: Reader, quarters: int
+) -> None:
+    made = page(quarters)
+    found = reader.find(made)
+    assert [(one.value, one.accepted) for one in found] == [(1480, True), (5, True)]
+    turn = quarters * math.pi / 2
+    middle, upright = np.array(made.size) / 2, np.array(page().size) / 2
+    for one, (left, top, right, bottom) in zip(found, PLACES, strict=True):
+        x, y = np.array([left + right, top + bottom]) / 2 - upright
+        where = middle + np.array([math.cos(turn) * x - math.sin(turn) * y, math.sin(turn) * x + math.cos(turn) * y])
+        assert np.abs(np.mean(one.corners, 0) - where).max() < 0.12 * (right - left)
+        assert math.cos(math.radians(one.orientation) - turn) > 0.97
+    assert [[one.value for one in each] for each in reader.find([made, EXAMPLES / "five.png"])] == [[1480, 5], [5]]
+    with pytest.raises(ImageError, match=r"missing\.png: does not exist"):
+        reader.find("missing.png")

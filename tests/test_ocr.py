@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ctc_oracle import aligned, best_texts
 from sumnist.errors import MissingExtraError, RunError
 from sumnist.inference.ctc import CHARACTERS
-from sumnist.inference.numbers import Line, NumberReader, OcrRecognizer
+from sumnist.inference.numbers import Line, NumberReader, Numbers, OcrRecognizer
 from sumnist.pictures.decode import intensities_of
 
 Grey = NDArray[np.float32]
@@ -116,7 +116,8 @@ def test_a_word_is_foreign_and_numbers_and_what_looks_like_one_are_not(
 
 
 def test_a_reader_with_it_accepts_a_number_and_refuses_a_word(recognizer: OcrRecognizer) -> None:
-    number, word = (NumberReader([recognizer])(intensities_of(1 - printed(text))) for text in ("2,750", "WATER"))
+    read = NumberReader([recognizer], Numbers().found_on)
+    number, word = (read(intensities_of(1 - printed(text))) for text in ("2,750", "WATER"))
     assert (number.text, number.accepted) == ("2,750", True)
     assert (word.accepted, word.reason) == (False, "not a number")
 

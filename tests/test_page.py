@@ -43,7 +43,7 @@ def number(
     first, *_ = values = tuple(Candidate(str(value), value, share) for value, share in shares.items())
     return FoundNumber(
         first.text, first.value, first.probability, values, max(0.0, 1 - math.fsum(shares.values())), reason is None,
-        reason, 1.0, (), (10, 30, 10, 50), f"{how} ink, found", None, corners, 0.0, written or first.text,
+        reason, 1.0, (), (10, 30, 10, 50), f"{how} ink, found", None, (), corners, 0.0, written or first.text,
     )  # fmt: skip
 
 

@@ -21,10 +21,12 @@ from drawings import encoded
 from example_page import PLACES
 from example_page import page as example
 from page_checks import (
+    READ_NUMBER,
     STILL,
     choose,
     expect_nobody_hindered_anywhere,
     give,
+    number_reading,
     problem,
     white,
 )  # fmt: skip
@@ -53,7 +55,7 @@ def number(
     text, share = next(iter(shares.items()))
     return FoundNumber(
         text, values[0], share, several, 1 - math.fsum(shares.values()), reason is None, reason, 1.0, (), (0, 9, 0, 9),
-        "dark ink, found", None, tuple(corners), 0.0, text if written is None else written,
+        "dark ink, found", None, (), tuple(corners), 0.0, text if written is None else written,
     )  # fmt: skip
 
 
@@ -284,6 +286,17 @@ def test_several_hundred_numbers_are_listed_and_added_up(page: Page) -> None:
     expect(part(page, "sum")).to_be_in_viewport()
     rows(page).nth(399).click()
     expect(part(page, "title")).to_have_text("Number 400")
+
+
+@pytest.mark.browser
+def test_a_number_beside_others_leads_to_all_of_them(page: Page) -> None:
+    several = number_reading({"1480": 0.9}, "several numbers")
+    page.route(READ_NUMBER, lambda route: route.fulfill(json=several))
+    choose(page, "A number")
+    give(page, "drop", "page.png", encoded(example()))
+    page.get_by_role("button", name="Find them all").click()
+    expect(rows(page).first).to_be_visible()
+    expect(page.get_by_role("radio", name="A picture")).to_be_checked()
 
 
 # In everybody's hands.

@@ -1,4 +1,5 @@
-"""What is written in a number that was found, by the signs that the finder sees, and how it is read."""
+"""What is written in a number that was found, by the signs that the finder sees, how it is read, and which of several
+numbers is read."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from example_page import page as example
-from finding import number, seen, several, written
+from finding import Finding, number, seen, several, written
 from sumnist.data.texts import CHARACTERS
 from sumnist.errors import SizeError
 from sumnist.inference.ctc import Candidate
@@ -24,6 +25,7 @@ from sumnist.inference.numbers import (
     EXPRESSION,
     FRACTION,
     PERCENTAGE,
+    SEVERAL,
     STRUCK,
     TIME,
     UNSURE,
@@ -33,11 +35,15 @@ from sumnist.inference.numbers import (
     as_written,
     decimals_of,
     doubtful,
+    is_plain,
     kind_of,
     meaning,
     minus_of,
+    opinion_of,
 )  # fmt: skip
 from sumnist.inference.onnx import Answer
+from sumnist.pictures.decode import Intensities
+from sumnist.pictures.proposals import line_of
 from test_number_reader import Saying, saying
 
 ALONE = [
@@ -151,6 +157,46 @@ def test_what_may_be_struck_out_is_in_doubt(struck: float, doubt: bool) -> None:
 # Which number is read.
 
 
+def on(*inks: tuple[int, int, int, int]) -> Intensities:
+    """A white picture of 90×240 with black rectangles: top, bottom, left and right."""
+    grey = np.ones((90, 240), np.float32)
+    for top, bottom, left, right in inks:
+        grey[top:bottom, left:right] = 0
+    return Intensities(grey)
+
+
+STROKES = [(30, 60, left, left + 5) for left in range(60, 120, 20)]
+"""Three digits on a line, as it were."""
+
+
+@pytest.mark.parametrize(
+    ("more", "plain"),
+    [([], True), ([(5, 25, 60, 80)], False), ([(70, 85, 60, 100)], False), ([(30, 60, 190, 195)], False),
+     ([(30, 60, 116, 118)], True), ([(44, 46, 20, 40)], False)],
+    ids=["alone", "a line above", "a line below", "far behind", "close behind", "a dash before"],
+)  # fmt: skip
+def test_a_line_is_plain_if_it_is_read_beyond_doubt_and_holds_nothing_else(
+    more: list[tuple[int, int, int, int]], plain: bool
+) -> None:
+    line = line_of(on(*STROKES, *more))
+    assert line is not None
+
+    def opinion(probability: float) -> Any:
+        """Of a recognizer that sees 148 where the strokes are."""
+        left, right = line.box[2:]
+        steps = np.full((right - left, 14), 1e-9)
+        steps[:, 0] = 1
+        for place, column in zip((2, 5, 9), (62, 82, 102), strict=True):
+            steps[column - left] = 1e-9
+            steps[column - left, [place, 1]] = probability, 1 - probability
+        return opinion_of(
+            Saying(np.log(steps.clip(1e-9)).astype(np.float32)), [line], (1, None), None, 10, varied=False
+        )
+
+    assert is_plain(line, [opinion(1.0)]) == plain
+    assert not is_plain(line, [opinion(1.0), opinion(0.5)])
+
+
 def page(*lines: tuple[Any, ...]) -> tuple[list[Found], Sight]:
     """Lines that were found, each as `finding.written` takes it: strokes on a white page, with a ruling below."""
     found, characters = several(*lines)
@@ -166,8 +212,37 @@ def page(*lines: tuple[Any, ...]) -> tuple[list[Found], Sight]:
 LARGE, OTHER, SMALL = ("14", 60, 40, 40), ("14", 60, 120, 30), ("14", 250, 120, 15)
 
 
+@pytest.mark.parametrize(
+    ("lines", "several"), [([LARGE], False), ([LARGE, SMALL], False), ([OTHER, LARGE, SMALL], True)]
+)
+@pytest.mark.parametrize("among", ["only", "largest"])
+def test_of_several_numbers_the_largest_is_read_and_accepted_only_if_that_is_asked_for(
+    lines: list[tuple[Any, ...]], several: bool, among: Any
+) -> None:
+    found, sight = page(*lines)
+    finding = Finding(*found, sight=sight)
+    reading = NumberReader([Saying(saying(("14", 1.0)))], finding)(Intensities(sight.grey), among=among)
+    accepted = among == "largest" or not several
+    assert (reading.text, reading.accepted, reading.reason) == ("14", accepted, None if accepted else SEVERAL)
+    (left, top), (right, bottom) = number(*LARGE).corners.min(0), number(*LARGE).corners.max(0)
+    assert reading.box == pytest.approx((top, bottom, left, right), abs=1)
+    assert [[*box] for box in reading.others] == reading.as_dict()["others"]
+    assert len(reading.others) == (not accepted)
+    for top, bottom, left, right in reading.others:
+        assert left <= OTHER[1] <= right
+        assert top <= OTHER[2] <= bottom
+    assert finding.asked == 1
+
+
+def test_of_what_is_found_only_ink_of_the_colour_that_is_known_is_read() -> None:
+    found, sight = page(LARGE)
+    read = NumberReader([Saying(saying(("14", 1.0)))], Finding(*found, sight=sight))
+    for ink, accepted in (("auto", True), ("dark", True), ("light", False)):
+        assert read(Intensities(sight.grey), ink=ink).accepted == accepted  # type: ignore[arg-type]
+
+
 def test_a_number_that_was_found_says_where_it_stands_and_what_is_written() -> None:
-    read = NumberReader([Saying(saying(("14", 1.0)))])
+    read = NumberReader([Saying(saying(("14", 1.0)))], Finding())
     (found,), sight = page(("-14", 90, 60, 40, 0.3))
     reading = read.found(sight, found, (1, None), None, 10, 2.0)
     assert (reading.text, reading.value, reading.written, reading.accepted) == ("-14", -14, "-14", True)
@@ -184,7 +259,7 @@ def test_a_number_that_was_found_is_accepted_if_the_finder_agrees_that_it_is_one
     there: str, reason: str | None
 ) -> None:
     (found,), sight = page((there, 90, 60, 40))
-    reading = NumberReader([Saying(saying(("14", 1.0)))]).found(sight, found, (1, None), None, 10)
+    reading = NumberReader([Saying(saying(("14", 1.0)))], Finding()).found(sight, found, (1, None), None, 10)
     assert (reading.text, reading.reason, reading.accepted) == ("14", reason, reason is None)
 
 
@@ -212,11 +287,22 @@ def test_only_in_doubt_each_digit_is_judged_by_itself_and_that_may_decide() -> N
         unsure[0] = 1 / unsure.shape[1]
         unsure[0, :4] += 1e-3  # a digit, but which?
         doubtful = replace(found, characters=found.characters._replace(kinds=unsure))
-        read = NumberReader([Saying(saying(*said))], network)
+        read = NumberReader([Saying(saying(*said))], Finding(), network)
         reading = read.found(sight, doubtful, (1, None), None, 10)
         assert (reading.text, network.shown) == (text, 2)
         assert reading.confidence > 0.6
         assert sum(one.probability for one in reading.candidates) + reading.other == pytest.approx(1)
+    line, network = line_of(on(*STROKES)), Digits((1, 1.0))
+    assert line is not None
+    NumberReader([Saying(saying(("148", 1.0)))], finding := Finding(), network)(on(*STROKES))
+    assert (finding.asked, network.shown) == (0, 0)
+
+
+def test_where_nothing_is_found_beside_other_ink_a_reading_is_not_accepted() -> None:
+    read = NumberReader([Saying(saying(("14", 1.0)))], finding := Finding())
+    reading = read(on(*STROKES, (5, 25, 60, 80)))
+    assert (reading.text, reading.accepted, reading.reason) == ("14", False, UNSURE)
+    assert finding.asked == 1
 
 
 def test_more_numbers_than_a_page_can_have_are_refused_by_name_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

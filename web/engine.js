@@ -3,7 +3,7 @@
 
 import { docs } from "./constants.js";
 
-/** Where drawings are read; photographs are for the server. */
+/** Where pictures are read. */
 export const where = "browser";
 
 /** Where to read more. */
@@ -25,8 +25,9 @@ worker.addEventListener("error", ({ message = "" }) => {
 
 /**
  * The answer to a question: a `reading`, or a `problem` with a title and a detail. The question says of what `kind` it
- * is, "digit" or "number"; it has a `picture` (a function that gives a file, now or later), maybe its `pixels` (one that
- * gives them at once, or null), the `fields` of the server's form, and whether `inside` and `evidence` are wanted.
+ * is, "digit", "number", or "find", all numbers on a picture; it has a `picture` (a function that gives a file, now or
+ * later), maybe its `pixels` (one that gives them at once, or null), the `fields` of the server's form, and whether
+ * `inside` and `evidence` are wanted.
  */
 export function answerTo({ kind, picture, pixels, fields, inside, evidence }, signal) {
   const id = ++asked;

@@ -1,17 +1,24 @@
 // A number as a strip: cut out of a picture along its line. As the last part of sumnist/inference/finder.py has it.
 
-import { finder as its } from "../constants.js";
-import { Grid, clipped, f32, inUnit, mean, median, quantile, round, total } from "../pictures/arrays.js";
-import { reduced, spread } from "../pictures/filters.js";
+import { finder as its, normalize } from "../constants.js";
+import { Grid, clipped, f32, inUnit, largest, mean, median, quantile, round, total } from "../pictures/arrays.js";
+import { planeOf, reduced, spread } from "../pictures/filters.js";
 import { boxOf } from "../pictures/normalize.js";
 
 const {
-  BEYOND, DIGITS, EM_CUT, FULL, INKED, LEAST_CONTRAST, LEAST_GROUND, MARGIN, NEARBY, SEEN, SOLID, SURELY_NONE,
+  BEYOND, DIGITS, EM_CUT, FULL, INKED, LEAST_CONTRAST, LEAST_GROUND, LEAST_INK, MARGIN, NEARBY, REACHING, SEEN, SOLID,
+  SURELY_NONE,
 } = its; // prettier-ignore
+
+/** Whether a cut has ink by the finder's own map: what has none is the pattern of something. */
+export function isInked({ bare }) {
+  return largest(bare.values) >= f32(normalize.INK_THRESHOLD);
+}
 
 /**
  * The strip of a number that was found, upright, evenly lit, light ink on dark ground: its `image` with all that is
- * there, and `alone` without the ink of others; whether the ink was `dark`; and the columns of each of its `digits`.
+ * there, `alone` without what is beside it, `bare` with what the finder takes for its ink only; whether the ink was
+ * `dark`; and the columns of each of its `digits`.
  */
 export function cut(sight, found) {
   const { corners, em } = found;
@@ -29,15 +36,20 @@ export function cut(sight, found) {
   ];
   const grey = warped(sight.grey, matrix, size);
   const ink = warped(sight.ink, scaled(matrix, sight.scale), size);
-  const inner = round((BEYOND * em) / step);
-  const own = spread(ink.map((value) => Number(value > f32(INKED))), 2 * NEARBY + 1); // prettier-ignore
-  own.fill([inner, size[0] - inner, inner, size[1] - inner], 1); // all between its corners, and what reaches out
+  const beyond = round((BEYOND * em) / step);
+  const between = [beyond, size[0] - beyond, beyond, size[1] - beyond];
+  const inner = new Grid(...size);
+  inner.fill(between, 1); // all that stands between its corners, and what reaches out
+  const near = (isSome) => spread(ink.map((value, i) => Number(isSome(value, i))), 2 * NEARBY + 1); // prettier-ignore
+  const own = near((value) => value > f32(REACHING));
+  own.fill(between, 1);
   const [x, y] = [0, 1].map((axis) => mean(corners, (corner) => corner[axis]));
   for (const other of sight.characters) {
     const isNear = other.seen >= SEEN && Math.hypot(other.x - x, other.y - y) < (wide + tall) / 2 + other.em;
     if (isNear && !found.characters.includes(other)) without(own, other, matrix, step);
   }
-  const { light, dark } = evened(grey, own, ink);
+  const strokes = near((value, i) => value > (inner.values[i] ? INKED : REACHING)).map((one, i) => one * own.values[i]);
+  const { light, dark } = evened(grey, largest(strokes.values) ? strokes : own, ink, inner);
   light.values.forEach((_, i) => {
     const [column, row] = matrix.map(([right, down, start]) => {
       return right * ((i % size[1]) + 0.5) + down * (Math.floor(i / size[1]) + 0.5) + start;
@@ -45,9 +57,9 @@ export function cut(sight, found) {
     const isInside = column >= 0 && column <= sight.grey.width && row >= 0 && row <= sight.grey.height;
     if (!isInside) light.values[i] = 0;
   });
-  const alone = light.map((value, i) => value * own.values[i]);
+  const [alone, bare] = [own, strokes].map(({ values }) => light.map((value, i) => value * values[i]));
   const [first, last, start, end] = boxOf(alone, SOLID);
-  if (last <= first) return { image: light, alone, dark, digits: [] };
+  if (last <= first) return { image: light, alone, bare, dark, digits: [] };
   const room = Math.max(1, round(MARGIN * EM_CUT));
   const part = [
     Math.max(0, first - room), Math.min(size[0], last + room), Math.max(0, start - room), Math.min(size[1], end + room),
@@ -57,7 +69,7 @@ export function cut(sight, found) {
     const half = (0.5 * one.width) / step + 1;
     return [Math.max(0, round(centre - half)), Math.max(1, round(centre + half))];
   });
-  return { image: light.part(part), alone: alone.part(part), dark, digits };
+  return { image: light.part(part), alone: alone.part(part), bare: bare.part(part), dark, digits };
 }
 
 function scaled(matrix, by) {
@@ -73,45 +85,24 @@ function without(own, { x, y, em, width }, [[right, down, x0], [right_, down_, y
 }
 
 /** A cut's ink, from 0 on the ground to 1, `light`, and whether it is `dark`; `own`: where its strokes are, `ink`: how
- * far each pixel is ink of a number. */
-function evened(grey, own, ink) {
-  const maybe = ink.map((value) => Number(value > f32(SURELY_NONE)));
-  const clear = spread(maybe, 3).map((value) => 1 - value);
-  const ground = planeOf(grey, total(clear.values) >= LEAST_GROUND ? clear : own.map((value) => 1 - value)).values;
-  const apart = grey.map((value, i) => ground[i] - value);
-  const sign = total(apart.values, (value, i) => value * ink.values[i] * own.values[i]) >= 0 ? 1 : -1;
-  const strokes = apart.values.filter((_, i) => own.values[i]).map((value) => sign * value);
+ * far each pixel is ink of a number, `inner`: what stands between its corners. */
+function evened(grey, own, ink, inner) {
+  const within = ink.values.filter((_, i) => inner.values[i]);
+  const few = Math.max(f32(SURELY_NONE), median(within)); // where frames are, ink is seen a little all over
+  const ground = median(grey.values.filter((_, i) => inner.values[i] && ink.values[i] <= few));
+  const weights = ink.values.map((value) => value ** 2 + LEAST_INK);
+  const stroke = total(grey.values, (value, i) => value * weights[i]) / total(weights);
+  const apart = f32(Math.abs(ground - stroke) / 2 + LEAST_CONTRAST);
+  const inked = spread(ink.map((value) => Number(value > few)), 3).values; // prettier-ignore
+  const clear = grey.map((value, i) => Number(!inked[i] && Math.abs(f32(value - ground)) < apart));
+  const isDark = stroke <= ground;
+  const plane = planeOf(grey, total(clear.values) >= LEAST_GROUND ? clear : own.map((value) => 1 - value)).values;
+  const light = grey.map((value, i) => (isDark ? plane[i] - value : value - plane[i]));
+  const strokes = light.values.filter((_, i) => own.values[i]);
   const half = strokes.length ? quantile(strokes, FULL) / 2 : 0;
-  const inked = strokes.filter((value) => value > half);
-  const contrast = Math.max(inked.length ? median(inked) : 0, LEAST_CONTRAST);
-  return { light: apart.map((value) => clipped((sign * value) / contrast, 0, 1)), dark: sign > 0 };
-}
-
-/** The plane through values on some of their places, near most of them; their median where these are few. */
-function planeOf(grey, some) {
-  const { height, width, values } = grey;
-  const chosen = values.filter((_, i) => some.values[i]);
-  const level = median(chosen.length ? chosen : values);
-  const flat = grey.map(() => level);
-  if (chosen.length < LEAST_GROUND) return flat;
-  const most = 3 * median(chosen.map((value) => Math.abs(value - level))) + 0.01;
-  const along = (place, side) => (side > 1 ? (2 * place) / (side - 1) - 1 : -1);
-  const points = [];
-  values.forEach((value, i) => {
-    if (!some.values[i] || Math.abs(f32(value - level)) > f32(most)) return;
-    points.push([along(i % width, width), along(Math.floor(i / width), height), value]);
-  });
-  if (points.length < LEAST_GROUND) return flat;
-  const means = [0, 1, 2].map((k) => mean(points, (point) => point[k]));
-  const moment = (j, k) => total(points, (point) => (point[j] - means[j]) * (point[k] - means[k]));
-  const [xx, xy, yy, xv, yv] = [moment(0, 0), moment(0, 1), moment(1, 1), moment(0, 2), moment(1, 2)];
-  const whole = xx * yy - xy * xy;
-  if (whole <= 1e-9 * points.length ** 2) return grey.map(() => means[2]); // on one line
-  const [right, down] = [(xv * yy - yv * xy) / whole, (yv * xx - xv * xy) / whole];
-  return grey.map((_, i) => {
-    const [x, y] = [along(i % width, width), along(Math.floor(i / width), height)];
-    return means[2] + right * (x - means[0]) + down * (y - means[1]);
-  });
+  const strong = strokes.filter((value) => value > half);
+  const contrast = Math.max(strong.length ? median(strong) : 0, LEAST_CONTRAST);
+  return { light: light.map((value) => clipped(value / contrast, 0, 1)), dark: isDark };
 }
 
 /** A picture, in [0, 1], under an affine map from the result's (column, row) to its (x, y); its edges are repeated. */

@@ -7,9 +7,9 @@ import { BICUBIC, reduced, resampled, spread } from "../pictures/filters.js";
 import { floats, sessionWith } from "./onnx.js";
 
 const {
-  ALIKE, ASTRAY, BEFORE, BEHIND, CELL, CHARACTERS, CLEAR, CLOSE, DETAIL, DIGITS, ENDS, EXPLAINED, FIELDS, FRAME, INK, LEAST_WHOLE, MAPS, OFF,
-  ON_LINE, OTHER, OTHERS, OVERLAP, PICTURE, ROOM, SAME, SEEN, SIZES, STARTS, STRAIGHT, STRIDE, SURELY, SUSPECTED, TOGETHER,
-  TURNED, UNIT, WHOLE, WINDOW, WITHIN, WORTH,
+  ALIKE, APART, ASTRAY, BEFORE, BEHIND, CELL, CHARACTERS, CLEAR, CLOSE, DETAIL, DIGITS, ENDS, EXPLAINED, FIELDS,
+  FRAME, INK, INSIDE, LARGE, LEAST_WHOLE, LEVEL, MAPS, OFF, ON_LINE, OTHER, OTHERS, OVERLAP, PICTURE, ROOM, SAME, SEEN, SHIFTED, SIZES,
+  SMALLEST, STARTS, STRAIGHT, STRIDE, SURELY, SUSPECTED, TOGETHER, TURNED, UNIT, WHOLE, WINDOW, WITHIN, WORTH,
 } = its; // prettier-ignore
 const { COS, EM, HEAT, LINKED, NEXT_X, NEXT_Y, OFF_X, OFF_Y, SIN, STRUCK, WIDTH } = its;
 
@@ -25,13 +25,14 @@ export class Finder {
 
   /**
    * The numbers `found` on a picture, in [0, 1] or 0 to 255, in reading order, and the `sight` of it: its `grey`, with
-   * `room` pixels of ground around it and turned by `turns` quarters against the clock if it lay on its side; how far each
-   * pixel is `ink` of numbers, 0 to 255, of which `scale` is a pixel of `grey`; and all `characters`. `heard()` is awaited
-   * now and then, and may end it all.
+   * `room` pixels of ground around it and turned by `turns` quarters against the clock if it lay on its side; how far
+   * each pixel is `ink` of numbers, 0 to 255, of which `scale` is a pixel of `grey`; and all `characters`. `heard()` is
+   * awaited now and then, and may end it all.
    *
    * A number has its `characters`; its `corners`, `[x, y]` in pixels of `grey`; the `angle` of its line; the height of
-   * its digits, `em`; the `text` that the finder would read; the probabilities of its `digits`; and whether it is
-   * `suspect`: something that is none of its characters seems to change what it means (`hasBeside`).
+   * its digits, `em`; the `text` that the finder would read; the probabilities of its `digits`; its `weight`, how much it
+   * counts among others; and whether it is `suspect`: something that is none of its characters seems to change what it
+   * means (`hasBeside`).
    */
   async find(picture, heard = () => {}) {
     const { grey, room } = withRoom(picture);
@@ -40,7 +41,7 @@ export class Finder {
     const turns = quarterTurns(seen.sight);
     if (!turns) return seen;
     const again = await this.#look(grey.turned(turns), heard);
-    const [before, after] = [seen, again].map(({ sight }) => total(sight.characters, (one) => one.seen));
+    const [before, after] = [seen, again].map(({ sight }) => total(sight.characters.filter(isSeen), (one) => one.seen));
     if (quarterTurns(again.sight) || after < before) return seen;
     return { found: again.found, sight: { ...again.sight, turns, room } };
   }
@@ -50,6 +51,7 @@ export class Finder {
     let [seen, ink, finest] = [[], new Grid(1, 1, new Uint8Array(1)), 1];
     for (const { picture, scale } of levels(grey)) {
       const windows = windowsOf(picture, scale, seen);
+      const least = scale < 1 && picture.longer <= SMALLEST ? LARGE : SIZES[0];
       if (!windows.length) continue;
       [ink, finest] = [resampled(ink, picture.height, picture.width), scale];
       for (const box of windows) {
@@ -60,7 +62,7 @@ export class Finder {
         await heard();
         for (const { box, maps, logits } of await this.#looks(picture, windows.slice(start, start + TOGETHER))) {
           addInk(ink, box, logits);
-          seen.push(...charactersOf(maps, box, scale, picture));
+          seen.push(...charactersOf(maps, box, scale, picture).filter(({ em }) => em * scale >= least));
         }
       }
     }
@@ -85,7 +87,7 @@ export class Finder {
   }
 }
 
-/** A picture with ground around it as bright as each side mostly is: not so much that it would be looked at in parts. */
+/** A picture with ground around it as bright as each side mostly is, not so much that it would be looked at in parts. */
 function withRoom(grey) {
   const { height, width, shorter, longer, values } = grey;
   const room = Math.max(0, Math.min(Math.ceil(ROOM * shorter), Math.floor((WHOLE - longer) / 2)));
@@ -103,7 +105,8 @@ function withRoom(grey) {
 
 /** How many quarter turns clockwise most of the lines of some characters are away from running to the right. */
 function quarterTurns({ characters }) {
-  const [sine, cosine] = ["sin", "cos"].map((name) => total(characters, (one) => one.seen * one[name]));
+  const sure = characters.filter(isSeen);
+  const [sine, cosine] = ["sin", "cos"].map((name) => total(sure, (one) => one.seen * one[name]));
   return (round(Math.atan2(sine, cosine) / (Math.PI / 2)) + 4) % 4;
 }
 
@@ -121,10 +124,10 @@ function* levels(grey) {
   if (longer < LEAST_WHOLE) {
     const scale = Math.ceil(LEAST_WHOLE / longer);
     const large = resampled(grey, height * scale, width * scale, BICUBIC);
-    yield { picture: large.map((value) => clipped(value, 0, 1)), scale };
+    yield { picture: inUnit(large).map((value) => clipped(value, 0, 1)), scale };
     return;
   }
-  for (let factor = 2 ** Math.max(0, Math.ceil(Math.log2(longer / WHOLE))); factor >= 1; factor /= 2) {
+  for (let factor = 2 ** Math.max(0, Math.ceil(Math.log2(longer / SMALLEST))); factor >= 1; factor /= 2) {
     yield { picture: reduced(grey, factor), scale: 1 / factor };
   }
 }
@@ -227,7 +230,6 @@ function charactersOf(maps, [top, bottom, left, right], scale, { height, width }
     const kinds = said.slice(FIELDS).map((value) => Math.exp(value - most));
     kinds[kinds.length - 1] *= OTHERS;
     const [linked, struck, seen] = [LINKED, STRUCK, HEAT].map((one) => logistic(said[one]));
-    if (seen < SEEN && !isSign({ kind: argmax(kinds) })) continue;
     found.push({
       x: (atX + left) / scale, y: (atY + top) / scale, em: em / scale,
       width: (em * Math.exp(clipped(said[WIDTH], -3, 2))) / scale, cos: said[COS] / length, sin: said[SIN] / length,
@@ -250,17 +252,26 @@ function peaks(map) {
 /** Each character once, however many windows and sizes it was seen in: the surest one, by how well its size is seen. */
 function distinct(found) {
   const worth = found.map(({ seen, em, scale }) => seen * between(em * scale, ...WORTH));
-  const order = [...found.keys()].sort((a, b) => worth[b] - worth[a]);
+  const order = [...found.keys()].sort((a, b) => isSeen(found[b]) - isSeen(found[a]) || worth[b] - worth[a]);
   const kept = [];
   for (const one of order.map((place) => found[place])) {
     const isKnown = kept.some((other) => {
       const apart = Math.hypot(other.x - one.x, other.y - one.y);
       const [small, large] = [Math.min(other.em, one.em), Math.max(other.em, one.em)];
-      return apart < SAME * small || (apart < WITHIN * large && large > ALIKE * small);
+      return apart < Math.max(SAME * small, INSIDE * large) || (apart < WITHIN * large && large > ALIKE * small);
     });
     if (!isKnown) kept.push(one);
   }
-  return kept;
+  return kept.filter((one) => !isOfSign(one, kept));
+}
+
+/** Whether a character is the ink of a far larger sign that stands below or above the middle of its line. */
+function isOfSign(one, every) {
+  return every.filter(isSeen).some(({ x, y, em, cos, sin, kind }) => {
+    const [, share] = SHIFTED.find(([sign]) => sign === CHARACTERS[kind]) ?? [null, 0];
+    const apart = Math.hypot(one.x - x + share * em * sin, one.y - y - share * em * cos);
+    return share && apart < WITHIN * em && em > ALIKE * one.em;
+  });
 }
 
 /** What lies on the line through some points. */
@@ -298,18 +309,27 @@ function numbersOf(characters) {
   const numbers = lines.filter((line) => {
     const count = (is) => line.filter(({ kind }) => is(kind)).length;
     return count((kind) => kind < DIGITS) > count((kind) => kind === OTHER);
-  }).map(foundOf); // prettier-ignore
-  return numbers.map((one) => {
-    const others = characters.filter((other) => !one.characters.includes(other));
-    const rest = others.filter((other) => isSeen(other) && !isSign(other));
-    return { ...one, suspect: hasBeside(one, others.filter(isSign), rest) };
   });
+  return numbers.map((line) => withBeside(foundOf(line), characters));
+}
+
+/** The character that most probably is a digit, as a number, where none surely is one; nothing if none may be. */
+export function surest({ characters }) {
+  const digits = characters.filter(({ kind }) => kind < DIGITS);
+  return digits.length ? [foundOf([digits.reduce((one, other) => (other.seen > one.seen ? other : one))])] : [];
+}
+
+/** A number with what all characters of its picture say of whether it is suspect. */
+function withBeside(one, characters) {
+  const others = characters.filter((other) => !one.characters.includes(other));
+  const rest = others.filter((other) => isSeen(other) && !isSign(other));
+  return { ...one, suspect: hasBeside(one, others.filter(isSign), rest) };
 }
 
 /**
- * Whether one of some signs stands where it would change what a number means: before it or among its digits, or behind it,
- * if it is more than an end or one of the other characters goes on there; or one of these is so near that it may be of the
- * same number.
+ * Whether one of some signs stands where it would change what a number means: before it or among its digits, or behind
+ * it, if it is more than an end or one of the other characters goes on there; or one of these is so near that it may be
+ * of the same number.
  */
 function hasBeside({ angle, corners, em, characters }, signs, others) {
   const [cosine, sine] = [Math.cos(angle), Math.sin(angle)];
@@ -340,11 +360,11 @@ function chain(following, place) {
   return places;
 }
 
-/** The number of these characters. */
-function foundOf(characters) {
-  let angle = Math.atan2(...["sin", "cos"].map((name) => total(characters, (one) => one[name])));
+/** The number of these characters; `told`: the angle of its line, if it is known. */
+export function foundOf(characters, told = null) {
+  let angle = told ?? Math.atan2(...["sin", "cos"].map((name) => total(characters, (one) => one[name])));
   const digits = characters.filter(({ kind }) => kind < DIGITS);
-  if (digits.length > 1) {
+  if (digits.length > 1 && told === null) {
     const run = Math.atan2(digits.at(-1).y - digits[0].y, digits.at(-1).x - digits[0].x);
     if (Math.cos(run - angle) > STRAIGHT) angle = run;
   }
@@ -363,7 +383,32 @@ function foundOf(characters) {
     em,
     text: characters.map(({ kind }) => CHARACTERS[kind]).join(""),
     digits: digits.map(({ kinds }) => kinds.slice(0, DIGITS)),
+    weight: em * digits.length ** 0.5 * mean(characters, ({ seen }) => seen),
+    suspect: false,
   };
+}
+
+/** Numbers on one line, no further apart than digits are at most, as one, where only one is expected; `every`: all
+ * characters of the picture. */
+export function joined(found, every) {
+  const rest = [];
+  for (const one of found) {
+    const last = rest.at(-1);
+    if (last && follows(last, one)) {
+      rest[rest.length - 1] = withBeside(foundOf([...last.characters, ...one.characters]), every);
+    } else rest.push(one);
+  }
+  return rest;
+}
+
+/** Whether a number goes on another one. */
+function follows(last, one) {
+  const [cosine, sine] = [Math.cos(last.angle), Math.sin(last.angle)];
+  const [before, after] = [last, one].map(({ corners }) => corners.map(([x, y]) => x * cosine + y * sine));
+  const [first, second] = [last, one].map(({ corners }) => mean(corners, ([x, y]) => y * cosine - x * sine));
+  const [gap, em] = [Math.min(...after) - Math.max(...before), Math.max(one.em, last.em)];
+  const isNear = gap > -0.3 * em && gap < APART * em && Math.abs(second - first) < LEVEL * em;
+  return isNear && em < ALIKE * Math.min(one.em, last.em);
 }
 
 /** Numbers in reading order: by lines across the page as most of them run, then along these. */

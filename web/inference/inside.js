@@ -10,7 +10,7 @@ const { DECIMALS, FLOOR, PATCH, SHOWN, STRIDE } = its;
 const AT_ONCE = 16; // images that are asked about before another question may come first
 
 /** The steps, the proposals and the layers behind a reading, as JSON has them. */
-export async function insideOf(network, { grey, verdict, tried, layers }) {
+export async function insideOf({ grey, verdict, tried, layers }) {
   const { proposal: chosen } = verdict;
   const blank = { caption: "what the network sees: blank", grid: new Grid(SIDE, SIDE) };
   const steps = chosen ? chosen.steps() : [{ caption: "as read", grid: grey }, blank];
@@ -20,12 +20,12 @@ export async function insideOf(network, { grey, verdict, tried, layers }) {
       const { width, height, values } = resized(grid, SHOWN);
       return { caption, width, height, pixels: base64(values) };
     }),
-    proposals: tried.map(({ proposal, digit, score }) => {
+    proposals: tried.map(({ proposal, digit, score, looksLike }) => {
       const confidence = Math.max(...digit);
       const { how, image, weight } = proposal;
       return {
         how, image: base64(image.values), digit: digit.indexOf(confidence), confidence,
-        is_digit: network.hasIsDigit ? score / (confidence * weight) : null, weight, score, chosen: proposal === chosen,
+        is_digit: looksLike, weight, score, chosen: proposal === chosen,
       }; // prettier-ignore
     }),
     layers: seen.map(({ name, channels, side, values, field }) => {

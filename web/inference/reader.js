@@ -5,17 +5,17 @@ import { weighed } from "./judge.js";
 
 const { ADVICE, DIGITS, FORMAT, NOT_A_DIGIT, REASONS, SIDE, SUMS, UNSURE } = reader;
 
-/** The `reading` of a picture, given the rounds of its proposals, with a number to add, as JSON has it; the `verdict`
- * behind it, and all that was `tried`. `heard()` is awaited between rounds, and may end it all. */
-export async function read(network, rounds, number, heard) {
-  const { verdict, tried } = await weighed(network, rounds, number, heard);
+/** The `reading` of a picture, `{ picture, find }`, with a number to add, as JSON has it; the `verdict` behind it, and
+ * all that was `tried`. */
+export async function read(network, seen, number, ink) {
+  const { verdict, tried } = await weighed(network, seen, number, ink);
   return { reading: readingOf(network, verdict, number), verdict, tried };
 }
 
 function readingOf(network, { proposal, digit, sum, isDigit, problem }, number) {
   const best = digit.indexOf(Math.max(...digit));
   const isThere = network.hasIsDigit ? isDigit : null;
-  const reason = reasonFor(network, problem, digit[best], isThere);
+  const reason = reasonFor(network, problem, digit[best], proposal ? isThere : -1);
   const sums = network.exact ? digit.map((_, i) => number + i) : Array.from({ length: SUMS }, (_, i) => i);
   const shares = network.exact ? digit : (sum ?? sums.map((s) => (isOne(s - number) ? 1 / DIGITS : 0)));
   const confidence = Math.max(...shares);

@@ -1,112 +1,195 @@
-// Numbers of any length, as in sumnist/inference/numbers.py, with one recognizer: the picture of a
-// line → a reading, the values that may stand there with their probabilities.
+// Numbers of any length, as in sumnist/inference/numbers.py, with one recognizer: the picture of a line, or of several
+// numbers → readings, the values that may stand there with their probabilities.
 //
 // Bounds of the number of digits, and the general reader of text, are left out: those need `sumnist serve`.
 
 import { numbers as its } from "../constants.js";
-import { Grid, clipped, round } from "../pictures/arrays.js";
+import { cut, isInked } from "../inference/cut.js";
+import { isSmall, joined, placedOn } from "../inference/finder.js";
+import { sharesOf } from "../inference/judge.js";
+import { clipped, f32, round, total } from "../pictures/arrays.js";
 import { BILINEAR, BOX, resampled } from "../pictures/filters.js";
-import { closerLook } from "./closer.js";
+import { cropped, placed } from "../pictures/normalize.js";
+import { forms, lineOf } from "../pictures/proposals.js";
 import { Evidence, candidatesBy } from "./ctc.js";
-import { forms, lines, shown } from "./lines.js";
 import { withoutSeparators } from "./paths.js";
+import { asWritten, doubtful, kindOf, meaning, minusOf, rescored } from "./written.js";
 
 const {
-  BEYOND_DOUBT, BLANK, FORMAT, LENGTH, NOT_A_NUMBER, NUMBER_ADVICE, PLAIN, POWER, SEARCHED, SURE, UNSURE,
+  BEYOND_DOUBT, BLANK, COVERED, EMPTY, FORMAT, HEIGHT, LEAST, LENGTH, LINE_GAP, MOST_FOUND, NOT_A_NUMBER, NUMBER_ADVICE,
+  POWER, RIVAL_SIZE, SEARCHED, SEVERAL, STEP, TRUST, UNSURE, WIDEST, WIDEST_ROOM, WIDE_GAP, WITNESS,
 } = its; // prettier-ignore
-const { HEIGHT, STEP, WIDEST } = its;
 
-/**
- * The reading of a drawing or scan, with the members of NumberReading.as_dict.
- *
- * `pixels`: the grey values of a picture, 0 to 255, at most 1,024 on the longer side. `fields`: those of the server's
- * form. `run(strip, shape)`: the outputs of numbers.onnx, by name, for a Float32Array. `metadata`: what that file says of
- * itself. `network`: that of single digits, for a closer look.
- */
-export async function readNumber(pixels, { width, height }, fields, run, metadata, network) {
-  const { count = 10, decimal = null, ink = "auto" } = fields;
-  const picture = new Grid(height, width, pixels);
-  const looks = [];
-  async function lookAtEach(proposals) {
-    for (const proposal of proposals) {
-      const known = looks.find((look) => look.proposal.image === proposal.image);
-      if (known) {
-        known.proposal = proposal;
-        continue;
-      }
-      looks.push(await lookAt(proposal, run, Math.max(count, SEARCHED), decimal));
+/** Reads numbers. `run(strip, shape)`: the outputs of numbers.onnx, by name, for a Float32Array; `metadata`: what that
+ * file says of itself; `network`: that of single digits, for a closer look. */
+export class NumberReader {
+  constructor(run, metadata, network) {
+    Object.assign(this, { run, metadata, network });
+  }
+
+  /** The reading of a picture, `{ picture, find }`, with the members of NumberReading.as_dict; `fields`: those of the
+   * server's form. */
+  async read({ picture, find }, { count = 10, decimal = null, ink = "auto" }) {
+    const line = lineOf(picture, ink);
+    if (!line) return reading({ reason: BLANK });
+    const looks = await this.#looks([line], count, decimal, false);
+    if (isPlain(line, looks[0], this.metadata)) return reading(this.#judged(looks, count, decimal));
+    const { found: all, sight } = await find();
+    const found = all.filter((one) => {
+      const piece = cut(sight, one);
+      return isInked(piece) && (ink === "auto" || piece.dark === (ink === "dark"));
+    });
+    if (!found.length) {
+      const seen = this.#judged(await this.#looks([line], count, decimal), count, decimal);
+      return reading({ ...seen, reason: seen.reason ?? UNSURE });
     }
-    looks.sort((a, b) => b.value - a.value);
+    const [first, ...others] = joined(found, sight.characters).sort((a, b) => b.weight - a.weight);
+    const { corners, orientation, written, ...seen } = await this.#found(
+      sight, first, { count, decimal }, picture.reduction, line,
+    ); // prettier-ignore
+    for (const one of others.filter(({ em }) => em >= RIVAL_SIZE * first.em)) {
+      const { box, reason } = await this.#found(sight, one, { count, decimal }, picture.reduction);
+      if (reason !== NOT_A_NUMBER) seen.others.push(box);
+    }
+    if (!seen.others.length) return seen;
+    return { ...seen, accepted: false, reason: SEVERAL, advice: NUMBER_ADVICE[SEVERAL] };
   }
-  const answer = async (found) => {
-    return answerOf(found, await lookedCloser(network, picture, found, combined(found)), count, metadata);
-  };
-  for (const proposals of lines(picture, ink)) {
-    await lookAtEach(proposals);
-    if (looks[0]?.value >= BEYOND_DOUBT) return answer(looks.slice(0, 1));
-  }
-  if (!looks.length) return reading({ reason: BLANK });
-  await lookAtEach(forms(looks[0].proposal));
-  return answer(looks);
-}
 
-/** The strings, with their probabilities after a closer look at the best one, if that is in doubt. */
-async function lookedCloser(network, picture, looks, strings) {
-  const [string, share] = bestOf(strings);
-  if (!(share > 0 && share < PLAIN)) return strings;
-  const look = preferred(looks, strings);
-  const { text, positions } = look.evidence.written(string);
-  const places = positions.filter((_, k) => withoutSeparators(text[k]));
-  if (!places.length) return strings;
-  const line = shown(picture, look.proposal);
-  const middles = middlesOf(places, look).map((middle) => middle * line.width);
-  return closerLook(network, line, middles, strings);
+  /** All numbers on a picture, with how many pixels it has: the members of FoundNumber.as_dict; null if there are too
+   * many. `findFiner()`: as `find()`, by all pixels of the picture. `heard()` is awaited now and then, and may end it
+   * all. */
+  async find({ picture, find, findFiner }, { count = 10, decimal = null }, heard = () => {}) {
+    let [{ found, sight }, { width, height, reduction }] = [await find(), picture];
+    if (reduction > 1 && isSmall(sight)) [{ found, sight }, reduction] = [await findFiner(), 1];
+    if (found.length > MOST_FOUND) return null;
+    const numbers = [];
+    for (const one of found.filter((each) => isInked(cut(sight, each)))) {
+      await heard();
+      numbers.push(await this.#found(sight, one, { count, decimal }, reduction));
+    }
+    return { width, height, numbers };
+  }
+
+  /** The reading of a number that was found on a picture; `finer`: pixels of the picture for one of what was looked at;
+   * `line`: the picture as a line, which counts, too, if it holds little else. */
+  async #found(sight, number, { count, decimal }, finer, line = null) {
+    const piece = cut(sight, number);
+    const { corners: there, angle } = placedOn(sight, number);
+    const corners = there.map((corner) => corner.map((side) => side * finer));
+    const [across, down] = [0, 1].map((axis) => corners.map((corner) => corner[axis]));
+    const box = [down, across].flatMap((sides) => {
+      return [Math.max(0, Math.floor(Math.min(...sides))), Math.ceil(Math.max(...sides))];
+    });
+    const how = `${piece.dark ? "dark" : "light"} ink, found`;
+    const proposed = { how, weight: 1, box, stands: piece.alone, varied: false };
+    const proposals = [
+      { ...proposed, image: piece.image },
+      { ...proposed, image: piece.alone, how: `${how}, without what is around it` },
+      ...(line && covers(box, line.box) ? [line] : []),
+    ];
+    const said = await this.#said(number, piece);
+    const seen = this.#judged(await this.#looks(proposals, count, decimal), count, decimal, said, minusOf(number));
+    let { reason } = seen;
+    const text = seen.candidates[0]?.text ?? "";
+    if ([null, UNSURE].includes(reason)) reason = kindOf(number) ?? (text ? meaning(text) : null) ?? reason;
+    if (reason === null && doubtful(number, text, decimal)) reason = UNSURE;
+    const orientation = (angle * 180) / Math.PI;
+    return { ...reading({ ...seen, reason }), box, corners, orientation, written: number.text };
+  }
+
+  /** What the recognizer makes of proposals, the best first; and, if they may be `varied`, of other forms of the best,
+   * where that is in doubt. */
+  async #looks(proposals, count, decimal, varied = true) {
+    const looks = [];
+    for (const again of varied ? [false, true] : [false]) {
+      for (const proposal of again ? forms(looks[0].proposal) : proposals) {
+        const strip = stripOf(proposal.image);
+        const { emissions } = await this.run(strip.values, [1, 1, strip.height, strip.width]);
+        looks.push(lookAt(proposal, emissions.data, strip.width, Math.max(count, SEARCHED), decimal));
+      }
+      looks.sort((a, b) => b.value - a.value);
+      if (looks[0].value >= BEYOND_DOUBT) break;
+    }
+    return looks;
+  }
+
+  /** What the finder, and the network of single digits, say of the digits of a number: an array of ten for each. */
+  async #said(number, { alone, digits }) {
+    const said = number.digits.map((shares) => shares.map((share) => WITNESS * Math.log(share + LEAST)));
+    if (!said.length || digits.length !== said.length) return said;
+    const column = ([left, right]) => [0, alone.height, Math.min(left, alone.width), Math.min(right, alone.width)];
+    const images = digits.map((columns) => placed(cropped(alone.part(column(columns)))).values);
+    const { digit } = await this.network.answer(images);
+    return said.map((logs, k) => logs.map((log, i) => log + TRUST * digit[k][i]));
+  }
+
+  /** The reading by looks; `said`: what others say of its digits; `minus`: whether one stands before it. */
+  #judged(looks, count, decimal, said = null, minus = false) {
+    const strings = said ? rescored(combined(looks), said) : combined(looks);
+    const best = preferred(looks, strings);
+    const { candidates, other } = candidatesBy(best.evidence, count, strings);
+    const [first] = candidates;
+    const shares = sharesOf(looks.map(({ score }) => score), POWER); // prettier-ignore
+    const isNumber = total(looks, (look, k) => shares[k] * look.isNumber);
+    const { least_is_digit: least = 0, least_confidence: surest = 0 } = this.metadata;
+    const written = decimal === null ? asWritten(candidates, minus) : candidates;
+    const isUnsure = !first || written[0].probability < Number(surest);
+    const reason = isNumber < Number(least) ? NOT_A_NUMBER : !first ? LENGTH : isUnsure ? UNSURE : null;
+    return { candidates: written, other, isNumber, reason, best, positions: first?.positions ?? [] };
+  }
 }
 
 /** The picture of a line, 32 pixels high, in its proportions. */
-export function stripOf(image) {
+function stripOf(image) {
   const wide = clipped(round((image.width * HEIGHT) / image.height), STEP, WIDEST);
   return resampled(image, HEIGHT, wide, image.height > HEIGHT ? BOX : BILINEAR);
 }
 
 /**
- * What the network says of a proposal. `strings`: the most probable ones, the best first; `score`: how well the proposal
- * explains the picture, 0 to 1; `value`: how much the look counts.
+ * What the network says of a proposal, by its emissions along a strip so wide. `strings`: the most probable ones, the
+ * best first; `score`: how well the proposal explains the picture, 0 to 1; `value`: how much the look counts.
  */
-export async function lookAt(proposal, run, count, decimal) {
-  const strip = stripOf(proposal.image);
-  const { emissions } = await run(strip.values, [1, 1, strip.height, strip.width]);
-  const evidence = new Evidence(emissions.data, decimal);
+function lookAt(proposal, emissions, wide, count, decimal) {
+  const evidence = new Evidence(emissions, decimal);
   const strings = evidence.strings(count);
   const isNumber = Math.exp(evidence.isNumber);
   const score = proposal.weight * (strings[0]?.[1] ?? 0);
-  return { proposal, evidence, strings, isNumber, score, value: score * isNumber, wide: strip.width };
+  return { proposal, evidence, strings, isNumber, score, value: score * isNumber, wide };
 }
 
-/** The reading of all looks, of which the best comes first, and of the strings with their probabilities; `change`: what
- * becomes of the candidates. */
-export function answerOf(looks, strings, count, { least_is_digit, least_confidence }, change = (some) => some) {
-  const scores = shares(looks.map(({ score }) => score));
-  const isNumber = looks.reduce((sum, look, k) => sum + scores[k] * look.isNumber, 0);
-  const isSeen = looks.some(({ proposal }) => proposal.found) || isNumber >= SURE;
-  const best = preferred(looks, strings);
-  const { candidates: found, other } = candidatesBy(best.evidence, count, strings);
-  const candidates = change(found);
-  const confidence = candidates[0]?.probability ?? 0;
-  let reason = null;
-  if (isNumber < Number(least_is_digit ?? 0)) reason = isSeen ? NOT_A_NUMBER : BLANK;
-  else if (!candidates.length) reason = LENGTH;
-  else if (!isSeen || confidence < Number(least_confidence ?? 0)) reason = UNSURE;
-  return reading({ candidates, other, isNumber, reason, best });
+/** Whether a line is read beyond doubt and holds nothing else: no ink before and after its digits, no second line, no
+ * wide gap. */
+function isPlain({ stands }, best, { least_confidence: surest = 0 }) {
+  if (best.value < Math.max(BEYOND_DOUBT, Number(surest))) return false;
+  const { height, width, values } = stands;
+  const [rows, columns] = [new Set(), new Set()];
+  values.forEach((value, i) => {
+    if (value < f32(EMPTY)) return;
+    rows.add(Math.floor(i / width));
+    columns.add(i % width);
+  });
+  if (!rows.size) return false;
+  const [down, across] = [rows, columns].map((places) => [...places].sort((a, b) => a - b));
+  const high = down.at(-1) + 1 - down[0];
+  const gap = (places) => places.slice(1).reduce((most, place, k) => Math.max(most, place - places[k]), 0);
+  const middles = middlesOf(best.evidence.written(bestOf(best.strings)[0]).positions, best);
+  const rooms = [middles[0] * width - across[0], across.at(-1) - middles.at(-1) * width];
+  const isFull = Math.max(...rooms) <= WIDEST_ROOM * high;
+  return gap(down) <= LINE_GAP * high && gap(across) <= WIDE_GAP * high && isFull;
+}
+
+/** Whether a box takes most of the height of another one. */
+function covers([top, bottom], [first, last]) {
+  return bottom - top >= COVERED * (last - first);
 }
 
 /** The members of a reading. */
-function reading({ candidates = [], other = 1, isNumber = 0, reason, best }) {
+function reading({ candidates = [], other = 1, isNumber = 0, reason, best, positions = [] }) {
   const [first] = candidates;
   return {
     format: FORMAT,
     text: first?.text ?? "",
-    digits: first?.text.replace(/\D/g, "") ?? "",
+    digits: withoutSeparators(first?.text ?? ""),
     value: first?.value ?? null,
     confidence: first?.probability ?? 0,
     accepted: reason === null,
@@ -115,25 +198,19 @@ function reading({ candidates = [], other = 1, isNumber = 0, reason, best }) {
     is_number_probability: isNumber,
     candidates: candidates.map(({ text, value, probability }) => ({ text, value, probability })),
     other,
-    places: first?.positions ? placesOf(first.positions, best) : [],
+    places: placesOf(positions, best),
     box: best?.proposal.box ?? null,
     how: best?.proposal.how ?? null,
+    others: [],
   };
 }
 
-/** How much each look counts in a mean: by a power of these values. */
-function shares(values) {
-  const counts = values.map((value) => value ** POWER);
-  const all = counts.reduce((sum, one) => sum + one);
-  return counts.map((one, k) => (all > 0 ? one / all : Number(k === 0)));
-}
-
 /** The strings that any look has found, with their probabilities. */
-export function combined(looks) {
+function combined(looks) {
   if (looks.length === 1) return looks[0].strings;
-  const counts = shares(looks.map(({ value }) => value));
+  const counts = sharesOf(looks.map(({ value }) => value), POWER); // prettier-ignore
   const strings = new Set(looks.flatMap((look) => look.strings.map(([string]) => string)));
-  const mean = (string) => looks.reduce((sum, look, k) => sum + counts[k] * look.evidence.probability(string), 0);
+  const mean = (string) => total(looks, (look, k) => counts[k] * look.evidence.probability(string));
   return [...strings].map((string) => [string, mean(string)]);
 }
 

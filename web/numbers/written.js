@@ -6,8 +6,8 @@ import { mean, total } from "../pictures/arrays.js";
 import { withoutSeparators } from "./paths.js";
 
 const {
-  AMOUNT, CHARACTERS, DATE, DAY, EXPRESSION, KINDS, LIKE_A_SIGN, MAYBE_STRUCK, MINUS, NO_MINUS, SEPARATOR, STRUCK, STRUCK_OUT,
-  WRITING,
+  AMOUNT, CHARACTERS, DATE, DAY, EXPRESSION, KINDS, LIKE_A_SIGN, MAYBE_STRUCK, MINUS, NO_MINUS, SEPARATOR, STRUCK,
+  STRUCK_OUT, WRITING,
 } = its; // prettier-ignore
 const { DIGITS, OTHER } = finder;
 
@@ -93,7 +93,7 @@ export function asWritten(candidates, minus) {
 
 /** The probabilities of strings, with what others say of their digits: `said` has the logarithm of the weight of each
  * digit at each place. Strings with as many digits are as probable together as they were. */
-export function weighed(strings, said) {
+export function rescored(strings, said) {
   const isSame = ([string, share]) => share > 0 && withoutSeparators(string).length === said.length;
   const same = strings.filter(isSame);
   if (!same.length) return strings;

@@ -74,24 +74,6 @@ export function round(x) {
   return x - Math.floor(x) === 0.5 && up % 2 ? up - 1 : up;
 }
 
-/** The sum of doubles, in pairs of eighths as NumPy adds them. */
-export function sum(values) {
-  const n = values.length;
-  if (n > 128) {
-    const half = (n >> 1) - ((n >> 1) % 8);
-    return sum(values.slice(0, half)) + sum(values.slice(half));
-  }
-  let total = 0;
-  let start = 0;
-  if (n >= 8) {
-    const r = values.slice(0, 8);
-    for (start = 8; start + 8 <= n; start += 8) for (let i = 0; i < 8; i++) r[i] += values[start + i];
-    total = r[0] + r[1] + (r[2] + r[3]) + (r[4] + r[5] + (r[6] + r[7]));
-  }
-  for (; start < n; start++) total += values[start];
-  return total;
-}
-
 /** The sum of what `of` makes of values. */
 export function total(values, of = (value) => value) {
   return values.reduce((all, value, i) => all + of(value, i), 0);
@@ -123,24 +105,14 @@ export function median(values) {
   return sorted.length % 2 ? sorted[middle] : f32(f32(sorted[middle - 1] + sorted[middle]) / 2);
 }
 
-/** A quantile of float32 values, linear between two of them; at once if it is the largest, as on white paper. */
+/** A quantile of float32 values, linear between two of them. */
 export function quantile(values, share) {
   const place = f32((values.length - 1) * f32(share));
   const below = Math.min(Math.floor(place), values.length - 1);
-  const most = largest(values);
-  if (picked(values, (value) => value === most).length >= values.length - below) return most;
   const sorted = Float32Array.from(values).sort();
   const [low, high] = [sorted[below], sorted[Math.min(below + 1, sorted.length - 1)]];
   const [step, along] = [f32(high - low), f32(place - below)];
   return along < 0.5 ? f32(low + f32(step * along)) : f32(high - f32(step * f32(1 - along)));
-}
-
-/** Those of every `step`-th float32 value for which `is` holds: `filter`, but faster. */
-export function picked(values, is, step = 1) {
-  const made = new Float32Array(Math.ceil(values.length / step));
-  let count = 0;
-  for (let i = 0; i < values.length; i += step) if (is(values[i])) made[count++] = values[i];
-  return made.subarray(0, count);
 }
 
 export function clipped(x, low, high) {

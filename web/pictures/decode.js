@@ -6,9 +6,8 @@ import { reduced } from "./filters.js";
 
 const { MOST_PIXELS, SMALLEST_SIDE, STRIP, WORKING_SIDE } = decode;
 
-/** `{ bytes, grey, reduction, pixels, width, height }` of a picture, a file or its `ImageData`: its intensities, 0 to 255
- * and in [0, 1], how many of its pixels became one of these, and what gives all of them; null of what is none, or too
- * small or large. */
+/** `{ grey, reduction, pixels, width, height }` of a picture, a file or its `ImageData`: its intensities, how many of
+ * its pixels became one of these, and what gives all of them, 0 to 255; null of what is none, or too small or large. */
 export async function intensitiesOf(content) {
   if (content instanceof ImageData) return intensitiesIn(content, () => content);
   const picture = await createImageBitmap(content, { colorSpaceConversion: "none" }).catch(() => null);
@@ -37,8 +36,7 @@ export function intensitiesIn({ width, height }, strip) {
     }
     return made;
   };
-  const bytes = pixels(reduction);
-  return { bytes, grey: inUnit(bytes), reduction, pixels, width, height };
+  return { grey: inUnit(pixels(reduction)), reduction, pixels, width, height };
 }
 
 /** Grey of colours, as Pillow rounds it. */

@@ -1,73 +1,21 @@
 // Filters on grids: as sumnist/pictures/filters.py has them, with Pillow's ways of resizing.
 
-import { Grid, f32, median as plainMedian, picked, round } from "./arrays.js";
+import { filters } from "../constants.js";
+import { Grid, f32, mean, median, round, total } from "./arrays.js";
 
-/** The median, at once if most values are the same, as those of the paper of a drawing are. */
-export function median(values) {
-  const usual = plainMedian(picked(values, () => true, 1 + Math.floor(values.length / 100)));
-  const same = picked(values, (value) => value === usual).length;
-  return 2 * same > values.length ? usual : plainMedian(values);
-}
-
-/** `grid` with `by` more at both ends of the rows (`across`) or columns: copies of the last value, or the others
- * reflected there, oddly. */
-export function widened(grid, across, by, reflected = false) {
-  const [down, right] = across ? [0, by] : [by, 0];
-  const made = new Grid(grid.height + 2 * down, grid.width + 2 * right);
-  const at = (y, x) => grid.values[y * grid.width + x];
-  for (let y = 0; y < made.height; y++) {
-    for (let x = 0; x < made.width; x++) {
-      const [row, nearest] = fold(y - down, grid.height);
-      const [column, near] = fold(x - right, grid.width);
-      const last = at(nearest, near);
-      made.values[y * made.width + x] =
-        reflected && (row !== nearest || column !== near) ? f32(2 * last - at(row, column)) : last;
-    }
-  }
-  return made;
-}
-
-/** A place mirrored into 0 … count − 1, and the nearest there. */
-function fold(place, count) {
-  if (place < 0) return [-place, 0];
-  return place < count ? [place, place] : [2 * (count - 1) - place, count - 1];
-}
+const { LEAST_GROUND } = filters;
 
 /** The largest value in the square of `window` × `window` (odd) around each, cut off at the edge (a dilation). */
 export function spread(grid, window) {
   const reach = window >> 1;
-  for (const across of [false, true]) {
-    const [count, step] = across ? [grid.width, 1] : [grid.height, grid.width];
+  const axes = [[grid.width, grid.height], [1, grid.width]]; // prettier-ignore
+  for (const [step, count] of axes) {
     const { values } = grid;
-    grid = grid.map((_, i) => {
-      const place = across ? i % grid.width : Math.floor(i / grid.width);
-      const end = Math.min(reach, count - 1 - place);
-      let most = values[i];
-      for (let by = -Math.min(reach, place); by <= end; by++) {
-        const value = values[i + by * step];
-        if (value > most) most = value;
-      }
+    grid = grid.map((most, i) => {
+      const place = Math.floor(i / step) % count;
+      const end = i + Math.min(reach, count - 1 - place) * step;
+      for (let at = i - Math.min(reach, place) * step; at <= end; at += step) if (values[at] > most) most = values[at];
       return most;
-    });
-  }
-  return grid;
-}
-
-/** `grid` with everything darker filled that a square of `window` × `window` (odd) does not fit into. */
-export function closing(grid, window) {
-  const negative = (values) => values.map((value) => -value);
-  return negative(spread(negative(spread(grid, window)), window));
-}
-
-/** The mean over the 3×3 values around each. */
-export function boxMean(grid) {
-  for (const across of [false, true]) {
-    const padded = widened(grid, across, 1);
-    const step = across ? 1 : grid.width;
-    grid = grid.map((_, i) => {
-      const first = across ? i + 2 * Math.floor(i / grid.width) : i;
-      const [a, b, c] = [0, step, 2 * step].map((by) => padded.values[first + by]);
-      return f32(f32(a + b) + c) / 3;
     });
   }
   return grid;
@@ -170,4 +118,33 @@ function meanIn({ height, width, values }, top, left, factor) {
   }
   const isWhole = values instanceof Uint8Array; // cut off as it is stored
   return isWhole ? ((total + (count >> 1)) * Math.floor(2 ** 24 / count)) / 2 ** 24 : total * (1 / count);
+}
+
+/** The plane near most of the values on `some` of their places, 1 or 0; their median where these are few. */
+export function planeOf(grid, some) {
+  const { height, width, values } = grid;
+  const chosen = values.filter((_, i) => some.values[i]);
+  const level = median(chosen.length ? chosen : values);
+  const flat = grid.map(() => level);
+  if (chosen.length < LEAST_GROUND) return flat;
+  const most = 3 * median(chosen.map((value) => Math.abs(value - level))) + 0.01;
+  const along = (place, side) => (side > 1 ? (2 * place) / (side - 1) - 1 : -1);
+  const points = [];
+  values.forEach((value, i) => {
+    if (!some.values[i] || Math.abs(f32(value - level)) > f32(most)) return;
+    points.push([along(i % width, width), along(Math.floor(i / width), height), value]);
+  });
+  if (points.length < LEAST_GROUND) return flat;
+  const means = [0, 1, 2].map((k) => mean(points, (point) => point[k]));
+  const moment = (j, k) => total(points, (point) => (point[j] - means[j]) * (point[k] - means[k]));
+  const [xx, xy, yy, xv, yv] = [moment(0, 0), moment(0, 1), moment(1, 1), moment(0, 2), moment(1, 2)];
+  const whole = xx * yy - xy * xy;
+  const isLine = whole <= 1e-9 * points.length ** 2; // then all of them are on one
+  const [right, down] = isLine
+    ? [xv / (xx + yy), yv / (xx + yy)]
+    : [(xv * yy - yv * xy) / whole, (yv * xx - xv * xy) / whole];
+  return grid.map((_, i) => {
+    const [x, y] = [along(i % width, width), along(Math.floor(i / width), height)];
+    return means[2] + right * (x - means[0]) + down * (y - means[1]);
+  });
 }

@@ -1,15 +1,14 @@
 // The ink of one digit → an image as MNIST's makers would have made it. As sumnist/pictures/normalize.py has it.
 
 import { normalize } from "../constants.js";
-import { Grid, clipped, f32, largest, median, round, sum } from "./arrays.js";
-import { extent, grown, union } from "./components.js";
-import { resized, spread } from "./filters.js";
+import { Grid, clipped, f32, largest, median, round } from "./arrays.js";
+import { resized } from "./filters.js";
 
 const {
-  BOX, BRIGHTEST, CROP, EXACT, HALO, INK_THRESHOLD, MIDDLE, READY_BRIGHT, READY_OFF, READY_SHORTER, SIDE,
+  BOX, BRIGHTEST, EXACT, INK_THRESHOLD, LEAST_INK, MIDDLE, READY_BRIGHT, READY_OFF, READY_SHORTER, SIDE,
 } = normalize; // prettier-ignore
 
-export { INK_THRESHOLD, SIDE };
+export { SIDE };
 
 // Images that are there already.
 
@@ -47,17 +46,10 @@ function isImage(pixels) {
 
 // Putting the digit into its place: ink → image.
 
-/** The ink of the digit, cropped to it: doubles. */
-export function cropped(intensities, digit) {
-  const tight = union(digit.boxes);
-  const box = grown(tight, 1 + Math.trunc(HALO * Math.max(...extent(tight))), digit);
-  let whole = resized(intensities.part(box), CROP);
-  if (digit.dropped) { // there may be other ink around it
-    const mask = resized(digit.mask(box), CROP).map((value) => Number(value > 0));
-    const near = spread(mask, 2 * Math.max(1, round(HALO * whole.longer)) + 1).values;
-    whole = whole.map((value, i) => (near[i] ? value : 0));
-  }
-  return stretched(whole).part(boxOf(whole, f32(INK_THRESHOLD)));
+/** Ink cropped to what there is of it, its brightest tenth at 1: doubles; nothing is one pixel of ground. */
+export function cropped(ink) {
+  const box = boxOf(ink, f32(Math.max(INK_THRESHOLD * largest(ink.values, 0), LEAST_INK)));
+  return box[1] > box[0] ? stretched(ink.part(box)) : new Grid(1, 1);
 }
 
 /** The smallest box around all values of at least `least`; its bottom is not below its top if there are none. */
@@ -80,10 +72,12 @@ export function stretched({ height, width, values }) {
   return new Grid(height, width, Float64Array.from(values, (value) => clipped(value / one, 0, 1)));
 }
 
-/** The image of a digit that was cropped: its longer side 20 pixels, its centre of mass at row and column 14. */
+/** The image of a digit that was cropped: its longer side 20 pixels, its centre of mass at row and column 14; blank
+ * without ink. */
 export function placed(digit) {
-  const ink = stretched(resized(digit, BOX, true));
   const image = new Grid(SIDE, SIDE);
+  if (!largest(digit.values)) return image;
+  const ink = stretched(resized(digit, BOX, true));
   const [down, right] = centreOfMass(ink).map((middle, i) =>
     clipped(round(MIDDLE - middle), 0, SIDE - (i ? ink.width : ink.height)),
   );
@@ -91,10 +85,8 @@ export function placed(digit) {
 }
 
 /** Row and column of the centre of mass, counted from the middle of the first pixel. */
-function centreOfMass({ height, width, values }) {
-  const rows = Array.from({ length: height }, (_, y) => sum(values.slice(y * width, (y + 1) * width)));
-  const columns = new Array(width).fill(0);
-  values.forEach((value, i) => (columns[i % width] += value));
-  const mass = sum(values);
-  return [rows, columns].map((lines) => lines.reduce((all, line, place) => all + line * place, 0) / mass);
+function centreOfMass({ width, values }) {
+  const mass = values.reduce((all, value) => all + value, 0);
+  const moment = (of) => values.reduce((all, value, i) => all + value * of(i), 0) / mass;
+  return [moment((i) => Math.floor(i / width)), moment((i) => i % width)];
 }

@@ -1,206 +1,190 @@
-// What the digit on a picture may look like: proposals, in rounds, the likeliest first, for a network to judge. As
+// What the digit, or the line of digits, on a plain picture may look like: proposals for a network to judge. As
 // sumnist/pictures/proposals.py has it, and why.
 
 import { proposals as its } from "../constants.js";
-import { Grid, f32, largest, median, quantile, round, smallest } from "./arrays.js";
-import { flatGround, inkIsDark, inverted } from "./background.js";
-import { extent, union } from "./components.js";
-import { reduced } from "./filters.js";
-import { inkOf, lookedCloser } from "./ink.js";
-import { SIDE, cropped, placed, readyImage } from "./normalize.js";
+import { Grid, argmax, clipped, f32, largest, mean, median, round, smallest, total } from "./arrays.js";
+import { planeOf, reduced, resampled } from "./filters.js";
+import { SIDE, boxOf, placed, readyImage, stretched } from "./normalize.js";
 
 const {
-  ACROSS, CLEAN_CONTRAST, CLEAR, DOUBTFUL_POLARITY, DROPPED, FAINT, FAINT_ON_PAPER, FIND, FINE_GROUP, GROUND,
-  LARGEST_CROP, LEAST_MARGIN, MARGIN, OTHER_GROUP, OTHER_IMAGE, OTHER_POLARITY, OTHER_VIEW, PAPER_CONTRAST, ROOM,
-  SLIMMEST, SMALLEST_CUT, SMALLEST_DIGIT, SMALLEST_SCENE, SMALLEST_VIEW, TRIMS,
+  BAND, BORDER, CLEAN_CONTRAST, EMPTY, FAINT, FAINT_ON_PAPER, FLAT, GROUND, INK, INK_THRESHOLD, LIKE_A_BORDER, LIT,
+  LOOKED_AT, MIDDLE, NARROWEST, OTHER_POLARITY, PAPER_CONTRAST, ROOM, SLIM, SMALLEST_CUT, SMALLEST_DIGIT, SOLID, STROKES,
+  TOUCHING, TRIMMED, UNEVEN, WIDER, WIDTHS, WITHIN,
 } = its; // prettier-ignore
 
-/** Whether this way from a picture to an image is that of the package: a drawing or scan, whose ground is the same all
- * over, or an image already. */
-export function isDrawing(grey) {
-  if (isSmall(grey) && readyImage(grey)) return true;
-  const small = toFind(grey);
-  return flatGround(polarity(grey, small).dark ? small : inverted(small)) !== null;
-}
-
 /**
- * The proposals for a picture, in rounds: whoever finds one beyond doubt need not ask for the next round. `ink`:
- * "dark", "light", or "auto" if that is not known.
+ * A picture `[28, 28]` as an image, and inverted, the likelier one first; nothing of others.
  *
- * A proposal has its `image`; `how` it was found, in words; its `weight`; the `box` of the digit; the `problem` that is
- * in the way of reading it, or null; its `view`, and the `wider` one; whether it is of the `whole` picture, and runs
- * `across` it; and `steps()`, which gives `{ caption, grid }` of how the image came about.
+ * A proposal has its `image`; `how` it was found, in words; its `weight`; whether its ink is `dark`; the `box` of the
+ * digit; the `problem` in the way of reading it, or null; the `witness`, probabilities by another network, or null; and
+ * `steps()`, which gives `{ caption, grid }` of how the image came about.
  */
-export function* rounds(grey, ink) {
-  const images = isSmall(grey) && range(grey) >= f32(CLEAN_CONTRAST) ? asTheyAre(grey, ink) : [];
-  for (const image of images) yield [image];
-  if (images.length && readyImage(grey)) return;
-  const small = toFind(grey);
-  const known = { dark: ink === "dark", other: 1 };
-  const likelier = ink === "auto" ? polarity(grey, small) : known;
-  const { dark } = likelier;
-  const flat = flatGround(dark ? small : inverted(small)) !== null;
-  if (images.length && !flat) return; // so few pixels hold no ground to tell ink from
-  const look = (view, seenDark, copy) => lookAt(grey, likelier, view, seenDark, copy);
-  const whole = { grey, how: "" };
-  if (!flat && grey.shorter >= SMALLEST_SCENE) {
-    yield look({ grey, how: "narrow strokes", fine: true }, ink !== "light", small);
-  }
-  yield look(whole, dark, small);
-  const others = ink === "auto" ? look(whole, !dark, small) : [];
-  for (const seenDark of ink === "auto" ? [dark, !dark] : [dark]) {
-    for (const view of [...trimmed(grey), ...padded(grey, seenDark)]) others.push(...look(view, seenDark));
-  }
-  yield others;
+export function asTheyAre(grey, ink) {
+  if (!isSmall(grey) || range(grey) < f32(CLEAN_CONTRAST)) return [];
+  const [ready, likelier] = [readyImage(grey), isDark(grey)];
+  return [false, true]
+    .filter((dark) => ink !== (dark ? "light" : "dark") && (!ready || ready.dark === dark))
+    .map((dark) => {
+      const image = ready ? ready.image : dark ? inverted(grey) : grey;
+      const what = dark ? ", inverted" : "";
+      const steps = () => stepsOf(grey, [`what the network sees${what}`, image]);
+      const weight = ink !== "auto" || dark === likelier ? 1 : OTHER_POLARITY;
+      const known = { box: [0, SIDE, 0, SIDE], problem: null, witness: null };
+      return { image, how: `as it is${what}`, weight, dark, ...known, steps };
+    })
+    .sort((a, b) => b.weight - a.weight);
 }
 
-function isSmall({ height, width }) {
+export function isSmall({ height, width }) {
   return height === SIDE && width === SIDE;
+}
+
+/** The steps from a picture to an image, `[caption, grid]` each. */
+export function stepsOf(grey, ...more) {
+  return [["as read", grey], ...more].map(([caption, grid]) => ({ caption, grid }));
+}
+
+function inverted(grey) {
+  return grey.map((value) => 1 - value);
 }
 
 export function range({ values }) {
   return f32(largest(values) - smallest(values));
 }
 
-/** Whether the ink on a picture is likelier dark, by a reduced copy of it, and what the other polarity weighs. */
-export function polarity(grey, small) {
-  const dark = inkIsDark(small);
-  const { height, width, values } = grey;
-  const border = [
-    ...values.subarray(0, width),
-    ...values.subarray((height - 1) * width),
-    ...Array.from({ length: height }, (_, y) => [values[y * width], values[y * width + width - 1]]).flat(),
-  ];
-  const bright = f32(2 * median(border)) > f32(smallest(small.values) + largest(small.values));
-  return { dark, other: dark === bright ? OTHER_POLARITY : DOUBTFUL_POLARITY };
+/** Whether what stands out is darker than most of a picture: the sign of the third moment about the median, since ink
+ * is scarce and stands out far. */
+function isDark({ values }) {
+  const middle = median(values);
+  return total(values, (value) => f32(value - middle) ** 3) < 0;
 }
 
-/** `grey` divided by the whole number that brings its longer side nearest to `FIND` pixels. */
-export function toFind(grey) {
-  return reduced(grey, Math.min(Math.max(1, round(grey.longer / FIND)), grey.height, grey.width));
+/** The brightness of the ground below lighter ink: one value if it is the same all over, as in a drawing or a scan, else
+ * a plane. */
+function groundOf(light) {
+  const { values } = light;
+  const counts = new Int32Array(256);
+  for (let i = 0; i < values.length; i++) counts[Math.trunc(f32(f32(values[i] * 255) + 0.5))]++;
+  const usual = argmax(counts);
+  const bare = values.filter((value) => Math.abs(f32(f32(value * 255) - usual)) <= BAND);
+  const [, share] = FLAT.find(([side]) => light.shorter < side);
+  if (bare.length >= share * values.length) return mean(bare);
+  const [least, most] = quantilesOf(light);
+  const lit = f32(least + f32(f32(LIT) * f32(most - least)));
+  return planeOf(light, light.map((value) => Number(value <= lit))); // prettier-ignore
 }
 
-/** The picture `[28, 28]` itself, and inverted; the likelier one first. */
-function asTheyAre(grey, ink) {
-  const ready = readyImage(grey);
-  const likelier = polarity(grey, grey);
-  return [false, true]
-    .filter((dark) => ink !== (dark ? "light" : "dark") && (!ready || ready.dark === dark))
-    .map((dark) => {
-      const image = ready ? ready.image : dark ? inverted(grey) : grey;
-      const how = `as it is${dark ? ", inverted" : ""}`;
-      const steps = () => [
-        { caption: "as read", grid: grey },
-        { caption: `what the network sees${dark ? ", inverted" : ""}`, grid: image },
-      ];
-      const weight = ink !== "auto" || dark === likelier.dark ? 1 : likelier.other;
-      const box = [0, SIDE, 0, SIDE];
-      return { image, how, weight, box, problem: null, view: how, wider: "", whole: true, across: false, steps };
-    })
-    .sort((a, b) => b.weight - a.weight);
+/** The brightness of plain ground, and of the strongest ink. */
+function quantilesOf({ values }) {
+  const sorted = values.toSorted();
+  return [1 - GROUND, INK].map((share) => sorted[round(share * (sorted.length - 1))]);
 }
 
-// Views of the picture.
-
-/** The picture without its borders. */
-function* trimmed(grey) {
-  for (const share of TRIMS) {
-    const [top, left] = [round(share * grey.height), round(share * grey.width)];
-    const part = grey.part([top, grey.height - top, left, grey.width - left]);
-    const how = `${round(100 * share)}% of each side cut off`;
-    if (part.shorter >= SMALLEST_VIEW) yield { grey: part, top, left, how, trimmed: true };
+/** All ink of a picture as a digit, of the likelier polarity first; nothing of one without ink. */
+export function* wholes(picture, ink) {
+  const { grey } = picture;
+  const small = reduced(grey, Math.min(Math.max(1, round(grey.longer / LOOKED_AT)), grey.height, grey.width));
+  const likelier = isDark(small);
+  for (const dark of ink === "auto" ? [likelier, !likelier] : [ink === "dark"]) {
+    const light = dark ? inverted(small) : small;
+    const ground = groundOf(light);
+    const isEven = !ground.values;
+    const contrast = light.map((value, i) => Math.max(0, value - f32(isEven ? ground : ground.values[i])));
+    const half = f32(largest(contrast.values) / 2);
+    const strong = contrast.values.filter((value) => value > half);
+    const peak = strong.length ? median(strong) : 0;
+    if (peak < (isEven ? CLEAN_CONTRAST : PAPER_CONTRAST)) continue;
+    const weight = (isEven ? 1 : UNEVEN) * (ink !== "auto" || dark === likelier ? 1 : OTHER_POLARITY);
+    const isFaint = peak < (isEven ? FAINT : FAINT_ON_PAPER);
+    yield whole(picture, contrast.map((value) => value / peak), dark, weight, isFaint); // prettier-ignore
   }
 }
 
-/** The picture with ground around it, unless it has hardly more than grain, is a sliver, or has uneven light. */
-function* padded(grey, dark) {
-  if (range(grey) < f32(PAPER_CONTRAST) || grey.longer > SLIMMEST * grey.shorter) return;
-  if (grey.shorter >= LARGEST_CROP && flatGround(dark ? grey : inverted(grey)) === null) return;
-  const by = Math.max(LEAST_MARGIN, Math.trunc(MARGIN * grey.longer));
-  const wide = new Grid(grey.height + 2 * by, grey.width + 2 * by);
-  wide.values.fill(quantile(grey.values, dark ? 1 - GROUND : GROUND));
-  yield { grey: wide.with(grey, by, by), top: -by, left: -by, how: "more ground around it" };
-}
-
-/** What may be the digit in a `view` of the picture, of which there may be a reduced copy. */
-function lookAt(picture, likelier, view, dark, small = toFind(view.grey)) {
-  const scale = view.grey.longer / small.longer;
-  const ink = inkOf(small, dark, scale, view.fine);
-  if (!ink) return [];
-  const wider = dark ? "dark ink" : "light ink";
-  const how = view.how ? `${wider}, ${view.how}` : wider;
-  let likely = view.fine ? 1 : (dark === likelier.dark ? 1 : likelier.other) * (view.how ? OTHER_VIEW : 1);
-  likely *= isSmall(picture) ? OTHER_IMAGE : 1;
-  return ink.groups.flatMap((group, place) => {
-    if (view.trimmed && touches(group)) return []; // not the digit's end, but the cut's
-    const near = view.fine || (scale > 1 && Math.max(...extent(union(group.boxes))) < CLEAR);
-    const closer = near ? lookedCloser(view.grey, group, dark) : null;
-    const digit = cropped(...(closer ? [closer.intensities, closer.components] : [ink.intensities, group]));
-    const image = placed(digit);
-    const weight = likely * (view.fine ? FINE_GROUP ** place : ink.shares[place] ** 0.5 * OTHER_GROUP ** place);
-    const box = boxOf(group, view, scale, picture);
-    const part = place ? `, part ${place + 1}` : "";
-    const steps = () => stepsTo({ picture, view, ink, group, digit, image });
-    return [
-      {
-        image, how: how + part, weight, box, problem: problemOf(ink, box, picture), view: how,
-        wider: view.fine ? how : wider, whole: !view.how, across: runsAcross(box, picture), steps,
-      }, // prettier-ignore
-    ];
+/** All that is `ink` on a picture as a digit; whether it has so little contrast. */
+function whole({ grey, reduction }, ink, dark, weight, isFaint) {
+  const { height, width } = ink;
+  const least = f32(INK_THRESHOLD);
+  const part = boxOf(ink, least);
+  const shown = ink.map((value) => clipped(value, 0, 1));
+  const digit = stretched(shown.part(part));
+  const image = placed(digit);
+  const sides = [grey.height, grey.width].map((side) => round(reduction * side));
+  const box = part.map((end, i) => round((i < 2 ? sides[0] / ink.height : sides[1] / ink.width) * end));
+  const isTiny = Math.max(box[1] - box[0], box[3] - box[2]) < SMALLEST_DIGIT;
+  const problem = isTiny ? "too small" : isFaint ? "faint" : isCutOff(box, sides) ? "cut off" : null;
+  const [down, right] = [height, width].map((side) => round(BORDER * side));
+  const [all, inner] = [ink, ink.part([down, height - down, right, width - right])].map(({ values }) => {
+    return values.filter((value) => value >= least).length;
   });
-}
-
-/** Where a group of components lies on the picture, in its pixels. */
-function boxOf(group, { top: down = 0, left: right = 0 }, scale, { height, width }) {
-  const [top, bottom, left, end] = union(group.boxes).map((side) => side * scale);
-  return [...within(top + down, bottom + down, height), ...within(left + right, end + right, width)];
-}
-
-/** A stretch of whole pixels, one at least, from 0 to `most`. */
-export function within(start, end, most) {
-  const first = Math.min(Math.max(0, round(start)), most - 1);
-  return [first, Math.min(Math.max(first + 1, round(end)), most)];
-}
-
-/** What is in the way of reading the digit in `box`, or null. */
-function problemOf({ light, peak }, box, picture) {
-  if (Math.max(...extent(box)) < SMALLEST_DIGIT) return "too small";
-  if (peak < (light.flat ? FAINT : FAINT_ON_PAPER)) return "faint";
-  return isCutOff(box, picture) ? "cut off" : null;
+  const [top, bottom, left, end] = part;
+  const touches = top === 0 || bottom === height || left === 0 || end === width;
+  if (touches && Math.min(...sides) >= SMALLEST_CUT && inner < WITHIN * all) weight *= LIKE_A_BORDER;
+  else if (problem === "cut off") weight *= TOUCHING;
+  const steps = () => stepsOf(grey, ["ink found", shown], ["the digit", digit], ["what the network sees", image]);
+  return { image, how: dark ? "dark ink" : "light ink", weight, dark, box, problem, witness: null, steps };
 }
 
 /** Whether ink runs out of the picture on one side while there is room on the other. */
-function isCutOff([top, bottom, left, right], { height, width }) {
-  if (Math.min(height, width) < SMALLEST_CUT) return false;
-  const rooms = [[top, height - bottom], [left, width - right]]; // prettier-ignore
+export function isCutOff([top, bottom, left, right], [height, width]) {
   const least = ROOM * Math.max(bottom - top, right - left);
-  return rooms.some((room) => Math.min(...room) <= 0 && Math.max(...room) > least);
+  const rooms = [[top, height - bottom], [left, width - right]]; // prettier-ignore
+  const isCut = (room) => Math.min(...room) <= 0 && Math.max(...room) > least;
+  return Math.min(height, width) >= SMALLEST_CUT && rooms.some(isCut);
 }
 
-/** Whether `box` reaches from side to side of the picture, or nearly so. */
-function runsAcross(box, { height, width }) {
-  const [high, wide] = extent(box);
-  return high >= ACROSS * height || wide >= ACROSS * width;
+// Lines.
+
+/** A picture as a line, but for its empty margins; null of one without contrast. A proposal has its `image`; `how` it
+ * was found, in words; its `weight` and `box`; the line as it `stands` there; and whether it has a `varied` form. */
+export function lineOf({ grey, reduction }, ink) {
+  if (range(grey) < f32(CLEAN_CONTRAST)) return null;
+  const dark = ink === "auto" ? isDark(grey) : ink === "dark";
+  const light = dark ? inverted(grey) : grey;
+  const [ground, full] = quantilesOf(light);
+  const span = Math.max(f32(full - ground), f32(CLEAN_CONTRAST));
+  const image = light.map((value) => clipped(f32(value - ground) / span, 0, 1));
+  const part = trimmed(image);
+  const [line, box] = [image.part(part), part.map((side) => round(reduction * side))];
+  const how = dark ? "dark ink" : "light ink";
+  return ofUsualWidth({ image: line, how, weight: 1, box, stands: line, varied: false });
 }
 
-/** Whether any of the components reaches the border of its picture. */
-function touches(group) {
-  const [top, bottom, left, right] = union(group.boxes);
-  return top === 0 || left === 0 || bottom === group.height || right === group.width;
+/** Where a line is, with a little ground. */
+function trimmed(image) {
+  const [top, bottom, left, right] = boxOf(image, f32(EMPTY));
+  if (bottom <= top) return [0, image.height, 0, image.width];
+  const [down, across] = TRIMMED.map((share) => round(share * (bottom - top)));
+  const rows = [Math.max(0, top - down), Math.min(image.height, bottom + down)];
+  return [...rows, Math.max(0, left - across), Math.min(image.width, right + across)];
 }
 
-/** The steps to an image, with what is not the digit's in grey. */
-function stepsTo({ picture, view, ink, group, digit, image }) {
-  const { contrast } = ink.light;
-  const most = largest(contrast.values) || 1;
-  const mask = group.mask().values;
-  const found = ink.intensities.map((value, i) => (mask[i] ? 1 : value * f32(DROPPED)));
-  return [
-    { caption: "as read", grid: picture },
-    ...(view.how ? [{ caption: view.how, grid: view.grey }] : []),
-    { caption: "light evened", grid: contrast.map((value) => value / most) },
-    { caption: "ink found", grid: found },
-    { caption: "the digit", grid: digit },
-    { caption: "what the network sees", grid: image },
-  ];
+/** The same, made narrower if its digits are wider than hands write them, or far apart. */
+function ofUsualWidth(one) {
+  const { height, width } = one.image;
+  const part = one.image.part([...MIDDLE.map((share) => round(share * height)), 0, width]);
+  const [, , first, last] = boxOf(part, f32(SOLID));
+  const solid = part.map((value) => Number(value >= f32(SOLID))).values;
+  const crossed = new Array(part.height).fill(0);
+  solid.forEach((value, i) => (crossed[Math.floor(i / width)] += Number(value && !(i % width && solid[i - 1]))));
+  const rows = crossed.filter(Boolean);
+  if (!rows.length) return one;
+  const strokes = rows.reduce((all, count) => all + count) / rows.length;
+  const share = Math.max(NARROWEST, strokes / ((last - first) / height) / STROKES);
+  return share >= 1 ? one : { ...one, image: widened(one.image, share) };
+}
+
+/** A line so many times as wide. */
+function widened(image, share) {
+  return resampled(image, image.height, Math.max(1, round(share * image.width))).map((value) => clipped(value, 0, 1));
+}
+
+/** Other forms of a proposal, narrower, wider and with more ground around it. */
+export function forms(one) {
+  const { height, width } = one.image;
+  const [down, right] = WIDER.map((share) => Math.max(1, round(share * Math.min(height, SLIM * width))));
+  const wide = new Grid(height + 2 * down, width + 2 * right).with(one.image, down, right);
+  const others = WIDTHS.map(([share, what]) => [widened(one.image, share), what]);
+  return [...others, [wide, "more ground"]].map(([image, what]) => {
+    return { ...one, image, how: `${one.how}, ${what}`, varied: true };
+  });
 }

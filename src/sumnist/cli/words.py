@@ -184,7 +184,11 @@ def headed(name: str, reading: Reading | NumberReading) -> str:
     """The name with what was taken for the ink, unless it was what is usual, and why the reading is not accepted."""
     if reading.how not in USUAL:
         name = f"{name} ({reading.how})"
-    return name if reading.accepted else f"{name}: not accepted, {reading.reason}: {reading.advice}"
+    reason, others = reading.reason, getattr(reading, "others", ())
+    if others:
+        places = ", ".join(f"{(left + right) // 2},{(top + bottom) // 2}" for top, bottom, left, right in others)
+        reason = f"{reason} ({len(others) + 1}, the others at {places})"
+    return name if reading.accepted else f"{name}: not accepted, {reason}: {reading.advice}"
 
 
 def added(value: int | str, number: int) -> str:

@@ -9,7 +9,7 @@ its line, and other ink is left out of the cut, by the network's map of ink.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from PIL import Image
 from sumnist.data.texts import CHARACTERS
 from sumnist.files import FINDER
 from sumnist.inference.onnx import OnnxFile
+from sumnist.pictures.filters import LEAST_GROUND, plane_of
 
 PICTURE, MAPS, INK = "picture", "maps", "ink"
 """The input of the file, float32 `[batch, 1, H, W]` in [0, 1], sides multiples of 16, and its outputs: what each 4×4
@@ -35,9 +36,9 @@ DIGITS, OTHER = 10, len(CHARACTERS) - 1
 CELL, STRIDE, UNIT = 4, 16, 16.0
 """Pixels of a side of what a place of the maps answers for; of which sides are multiples; and the height of a digit of
 which the logarithm is 0."""
-LEAST_WHOLE, WHOLE, WINDOW, OVERLAP = 64, 256, 192, 48
+LEAST_WHOLE, SMALLEST, WHOLE, WINDOW, OVERLAP = 64, 128, 256, 192, 48
 """Pixels of the longer side to which a smaller picture is enlarged, of that of the smallest copy that is looked at, of
-a side of a window on a larger one, and by which windows overlap."""
+that of the largest that is looked at whole, of a side of a window on a larger one, and by which windows overlap."""
 ROOM = 0.15
 """Ground that is put around a small picture, by its shorter side, since crops need not have any."""
 TOGETHER = 8
@@ -49,19 +50,22 @@ SURELY = 0.6
 OTHERS = 0.2
 """By how much other characters are rarer where numbers are looked for than in training: what is proposed is judged by
 the networks that read."""
-SIZES = 7.0, 115.0
-"""Heights of digits that are believed, in pixels of what was looked at."""
+SIZES, LARGE = (7.0, 115.0), 35.0
+"""Heights of digits that are believed, in pixels of what was looked at; on the smallest copy only those from the second
+on, which are too large on the next."""
 CLEAR = 13.0
 """Pixels of a digit's height from which on a larger picture would show no more of it."""
 WORTH = (7.0, 16.0, 70.0, 115.0), (0.5, 1.0, 1.0, 0.6)
 """Heights of digits, in pixels of what was looked at, and how well such are seen."""
-SAME, WITHIN, EXPLAINED = 0.42, 0.45, 0.75
-"""Two characters nearer to each other than the first, by the height of the smaller one, are one; nearer than the
-second, by that of a far larger one, one of them was seen at the wrong size; and a character explains the detail that is
-nearer to its middle than the third, by its height."""
+SAME, INSIDE, WITHIN, EXPLAINED = 0.42, 0.3, 0.45, 0.75
+"""Two characters nearer to each other than the first, by the height of the smaller one, or than the second, by that of
+the larger one, are one; nearer than the third, by that of a far larger one, one of them was seen at the wrong size; and
+a character explains the detail that is nearer to its middle than the fourth, by its height."""
 BEFORE, OFF, BEHIND, CLOSE = 0.9, 0.7, 1.6, 0.6
 """How far before or behind a number, and off its line, a sign may stand that it has, how far behind it what goes on,
 and how far from it another number is, at least; by the height of its digits."""
+SHIFTED = (".", 0.45), (",", 0.5), ("'", -0.45)
+"""Signs that stand off the middle of the line, and how far below it, by the height of its digits."""
 STARTS, ENDS = "=+¤", "=-.,'¤"
 """Signs before and behind a number that leave it as it is."""
 ASTRAY = 0.6
@@ -71,6 +75,8 @@ ALIKE, TURNED = 2.2, 0.5
 STRAIGHT, FRAME, ON_LINE = 0.8, 0.06, 0.5
 """The least cosine between the way that characters say and the line through their middles; the room between them and
 the corners; and how far off its line a number on the same row is. By the height of their digits."""
+APART, LEVEL = 1.2, 0.6
+"""How far apart, and how far off each other's line, numbers are that may be one, by the height of their digits."""
 DETAIL = 0.08
 """Between neighbouring pixels: a difference that may be an edge of ink."""
 EM_CUT, BEYOND, MARGIN = 40.0, 0.35, 0.12
@@ -79,8 +85,8 @@ around its ink, by that height."""
 INKED, SURELY_NONE, SOLID, NEARBY = 0.3, 0.12, 0.3, 2
 """The probabilities of ink from which on a pixel is some, and below which it is ground; its darkness that counts; and
 how many pixels around it are of the same stroke."""
-LEAST_GROUND = 40
-"""Pixels of ground, at least, by which a cut is evened."""
+REACHING, LEAST_INK = 0.6, 1e-6
+"""The probability of ink from which on it is the number's beyond its corners, and what is added where there is none."""
 FULL, LEAST_CONTRAST = 0.98, 0.02
 """The quantile of ink that is surely some, of which half as dark is a stroke, and the least contrast that is one."""
 
@@ -154,6 +160,11 @@ class Found:
         """The probabilities of the ten digits for each character that is one, `[N, 10]`."""
         return self.characters.kinds[self.characters.are_digits, :DIGITS]
 
+    @property
+    def weight(self) -> float:
+        """How much it counts among other numbers: the surer, the larger and the longer, the more."""
+        return float(self.em * len(self.digits) ** 0.5 * self.characters.seen.mean())
+
 
 class Sight(NamedTuple):
     """A picture as it was looked at.
@@ -182,10 +193,19 @@ class Sight(NamedTuple):
         return np.stack([x, y], 1) - self.room, math.remainder(found.angle + self.turns * math.pi / 2, 2 * math.pi)
 
     @property
+    def sure(self) -> Characters:
+        """The characters that count."""
+        return self.characters.of(self.characters.seen >= SEEN)
+
+    @property
     def is_small(self) -> bool:
         """Whether some of the writing is so small that more pixels would show more."""
-        sure = self.characters.seen >= SEEN
-        return bool((self.characters.em[sure] < CLEAR).any()) or not sure.any()
+        em = self.sure.em
+        return bool((em < CLEAR).any()) or not len(em)
+
+
+Find = Callable[[NDArray[Any]], tuple[list[Found], Sight]]
+"""What finds the numbers on a picture."""
 
 
 class Finder(OnnxFile):
@@ -215,11 +235,11 @@ class Finder(OnnxFile):
         grey, room = with_room(grey)
         found, sight = self.look(grey)
         sight = sight._replace(room=room)
-        turns = quarter_turns(sight.characters)
+        turns = quarter_turns(sight.sure)
         if not turns:
             return found, sight
         again, upright = self.look(np.ascontiguousarray(np.rot90(grey, turns)))
-        if quarter_turns(upright.characters) or upright.characters.seen.sum() < sight.characters.seen.sum():
+        if quarter_turns(upright.sure) or upright.sure.seen.sum() < sight.sure.seen.sum():
             return found, sight
         return again, upright._replace(turns=turns, room=room)
 
@@ -236,6 +256,7 @@ class Finder(OnnxFile):
             for rows, columns in windows:
                 ink[rows, columns] = 0
             seen = [clearer(together(seen), windows, scale)]
+            least = LARGE if scale < 1 and max(picture.shape) <= SMALLEST else SIZES[0]
             for start in range(0, len(windows), TOGETHER):
                 some = windows[start : start + TOGETHER]
                 parts = [padded(in_unit(picture[rows, columns])) for rows, columns in some]
@@ -244,7 +265,8 @@ class Finder(OnnxFile):
                     shares = 255 / (1 + np.exp(-logits[0, : part.shape[0], : part.shape[1]]))
                     np.maximum(part, shares.astype(np.uint8), out=part)
                     inner = inside(rows, columns, picture.shape)
-                    seen.append(characters_of(maps, rows.start, columns.start, scale, part.shape, inner))
+                    some_seen = characters_of(maps, rows.start, columns.start, scale, part.shape, inner)
+                    seen.append(some_seen.of(some_seen.em * scale >= least))
         characters = distinct(seen)
         return in_order([*numbers_of(characters)]), Sight(grey, ink, finest, characters)
 
@@ -318,7 +340,7 @@ def levels(grey: NDArray[Any]) -> Iterator[tuple[NDArray[Any], float]]:
         large = Image.fromarray(grey).resize((wide * factor, high * factor), Image.Resampling.BICUBIC)
         yield in_unit(np.asarray(large)).clip(0, 1), float(factor)
         return
-    factor = 1 << max(0, math.ceil(math.log2(max(high, wide) / WHOLE)))
+    factor = 1 << max(0, math.ceil(math.log2(max(high, wide) / SMALLEST)))
     while factor:
         small = grey if factor == 1 else np.asarray(Image.fromarray(grey).reduce(factor))
         yield small, 1 / factor
@@ -377,7 +399,7 @@ def characters_of(
         kinds / kinds.sum(1, keepdims=True), np.full(len(em), scale),
     )  # fmt: skip
     found = Characters(*(value.astype(np.float32) for value in values))
-    return found.of(good & ((found.seen >= SEEN) | found.are_signs))
+    return found.of(good)
 
 
 def together(found: Sequence[Characters]) -> Characters:
@@ -388,23 +410,40 @@ def together(found: Sequence[Characters]) -> Characters:
 
 def distinct(found: Sequence[Characters]) -> Characters:
     """Each character once, however many windows and sizes it was seen in: the surest one, by how well its size is
-    seen."""
+    seen, and one that counts before any other."""
     every = together(found)
-    every = every.of(np.argsort(-every.seen * np.interp(every.em * every.scale, *WORTH), kind="stable"))
+    worth = every.seen * np.interp(every.em * every.scale, *WORTH)
+    every = every.of(np.lexsort((-worth, every.seen < SEEN)))
     kept: list[int] = []
     for i, here in enumerate(zip(every.x, every.y, every.em, strict=True)):
         x, y, em = (values[kept] for values in (every.x, every.y, every.em))
         apart = np.hypot(x - here[0], y - here[1])
         smaller, larger = np.minimum(em, here[2]), np.maximum(em, here[2])
-        if not ((apart < SAME * smaller) | ((apart < WITHIN * larger) & (larger > ALIKE * smaller))).any():
+        alike = apart < np.maximum(SAME * smaller, INSIDE * larger)
+        if not (alike | ((apart < WITHIN * larger) & (larger > ALIKE * smaller))).any():
             kept.append(i)
-    return every.of(kept)
+    characters = every.of(kept)
+    return characters.of(~are_of_signs(characters))
+
+
+def are_of_signs(characters: Characters) -> NDArray[np.bool_]:
+    """Which of some characters are the ink of a sign that stands below or above the middle of its line, `[N]`: a comma
+    that is looked at larger passes for a 1."""
+    x, y, em = characters.x, characters.y, characters.em
+    shifts = np.zeros(len(CHARACTERS), np.float32)
+    for sign, shift in SHIFTED:
+        shifts[CHARACTERS.index(sign)] = shift
+    shift = shifts[characters.kinds.argmax(1)] * em
+    apart = np.hypot(x[:, None] - (x - shift * characters.sin), y[:, None] - (y + shift * characters.cos))
+    there = (shift != 0) & (characters.seen >= SEEN) & (apart < WITHIN * em) & (em > ALIKE * em[:, None])
+    found: NDArray[np.bool_] = there.any(1)
+    return found
 
 
 def numbers_of(characters: Characters) -> Iterator[Found]:
     """The numbers that characters make: those that point at each other."""
     (x, y, em, _, cos, sin, *_), count = characters, len(characters.x)
-    sure, signs = characters.seen >= SEEN, characters.are_signs
+    sure = characters.seen >= SEEN
     pairs: list[tuple[float, int, int]] = []
     for i in np.flatnonzero((characters.linked > 0.5) & sure).tolist():
         apart = np.hypot(x - characters.next_x[i], y - characters.next_y[i])
@@ -425,10 +464,22 @@ def numbers_of(characters: Characters) -> Iterator[Found]:
             line = characters.of(chain)
             digits, others = line.are_digits.sum(), (line.kinds.argmax(1) == OTHER).sum()
             if digits > others:
-                number, other = found_of(line, np.array(chain)), np.ones(count, bool)
-                other[chain] = False
-                beside = has_beside(number, characters.of(signs & other), characters.of(sure & ~signs & other))
-                yield replace(number, suspect=beside)
+                yield with_beside(found_of(line, np.array(chain)), characters)
+
+
+def surest(sight: Sight) -> list[Found]:
+    """The character that most probably is a digit, as a number, where none surely is one; nothing if none may be."""
+    digits = np.flatnonzero(sight.characters.are_digits)
+    best = digits[sight.characters.seen[digits].argmax()] if len(digits) else 0
+    return [found_of(sight.characters.of([best]), np.array([best]))] if len(digits) else []
+
+
+def with_beside(number: Found, characters: Characters) -> Found:
+    """A number with what all characters of its picture say of whether it is suspect."""
+    signs, other = characters.are_signs, np.ones(len(characters.x), bool)
+    other[number.places] = False
+    others = characters.of((characters.seen >= SEEN) & ~signs & other)
+    return replace(number, suspect=has_beside(number, characters.of(signs & other), others))
 
 
 def has_beside(number: Found, signs: Characters, others: Characters) -> bool:
@@ -464,11 +515,12 @@ def leads(following: list[int], start: int, end: int) -> bool:
     return False
 
 
-def found_of(line: Characters, places: NDArray[np.int64]) -> Found:
-    """The number of these characters, with its corners."""
-    angle, digit = math.atan2(float(line.sin.sum()), float(line.cos.sum())), line.are_digits
+def found_of(line: Characters, places: NDArray[np.int64], angle: float | None = None) -> Found:
+    """The number of these characters, with its corners; `angle`: of its line, if it is known."""
+    told, digit = angle is not None, line.are_digits
+    angle = math.atan2(float(line.sin.sum()), float(line.cos.sum())) if angle is None else angle
     digits = line.of(digit)
-    if len(digits.x) > 1:  # the line through their middles is better known than what each of them says
+    if len(digits.x) > 1 and not told:  # the line through their middles is better known than what each of them says
         run = math.atan2(float(digits.y[-1] - digits.y[0]), float(digits.x[-1] - digits.x[0]))
         if math.cos(run - angle) > STRAIGHT:
             angle = run
@@ -487,6 +539,30 @@ def found_of(line: Characters, places: NDArray[np.int64]) -> Found:
     return Found(
         line, places, np.array([(a * cosine - b * sine, a * sine + b * cosine) for a, b in corners]), angle, em
     )
+
+
+def joined(found: Sequence[Found], every: Characters) -> list[Found]:
+    """Numbers on one line, no further apart than digits are at most, as one, where only one is expected; `every`: all
+    characters of the picture."""
+    rest: list[Found] = []
+    for one in found:  # in reading order
+        last = rest[-1] if rest else None
+        if last is not None and follows(last, one):
+            both = zip(last.characters, one.characters, strict=True)
+            characters = Characters(*(np.concatenate(values) for values in both))
+            rest[-1] = with_beside(found_of(characters, np.concatenate([last.places, one.places])), every)
+        else:
+            rest.append(one)
+    return rest
+
+
+def follows(last: Found, one: Found) -> bool:
+    """Whether a number goes on another one."""
+    along, down = (math.cos(last.angle), math.sin(last.angle)), (-math.sin(last.angle), math.cos(last.angle))
+    gap = float((one.corners @ along).min() - (last.corners @ along).max())
+    off = abs(float((one.corners.mean(0) - last.corners.mean(0)) @ down))
+    em = max(one.em, last.em)
+    return -0.3 * em < gap < APART * em and off < LEVEL * em and em < ALIKE * min(one.em, last.em)
 
 
 def in_order(found: list[Found]) -> list[Found]:
@@ -516,10 +592,12 @@ def in_order(found: list[Found]) -> list[Found]:
 
 class Cut(NamedTuple):
     """A number cut out along its line, float32 `[h, w]` in [0, 1], light ink on dark ground: `image` with all that is
-    there, `alone` with the ink of the number only; whether the ink was `dark`."""
+    there, `alone` without what is beside it, `bare` with what the finder takes for its ink only; whether the ink was
+    `dark`."""
 
     image: Floats
     alone: Floats
+    bare: Floats
     dark: bool
     digits: tuple[slice, ...] = ()
     """The columns of each of its digits."""
@@ -541,19 +619,21 @@ def cut(sight: Sight, found: Found) -> Cut:
     matrix = np.column_stack([along * step, down * step, origin])
     grey, ink = warped(sight.grey, matrix, size), warped(sight.ink, matrix * sight.scale, size)
     room = round(BEYOND * found.em / step)
-    own = spread(ink > INKED, NEARBY)
-    own[room:-room, room:-room] = True  # all that stands between its corners, and what reaches out
+    inner = np.zeros(size, bool)
+    inner[room:-room, room:-room] = True  # all that stands between its corners, and what reaches out
+    own, bare = spread(ink > REACHING, NEARBY) | inner, spread(ink > np.where(inner, INKED, REACHING), NEARBY)
     others = sight.characters
     apart = np.hypot(others.x - found.corners[:, 0].mean(), others.y - found.corners[:, 1].mean())
     near = (apart < (wide + tall) / 2 + others.em) & (others.seen >= SEEN)
     near[found.places] = False
     without(own, others.of(near), np.linalg.inv(np.vstack([matrix, [0, 0, 1]])))
-    light, dark = evened(grey, own, ink)
+    bare &= own
+    light, dark = evened(grey, bare if bare.any() else own, ink, inner)
     light *= within(sight.grey.shape, matrix, size)
-    alone = light * own
+    alone, only = light * own, light * bare
     rows, columns = (np.flatnonzero((alone > SOLID).any(axis)) for axis in (1, 0))
     if not len(rows):
-        return Cut(light, alone, dark)
+        return Cut(light, alone, only, dark)
     room = max(1, round(MARGIN * EM_CUT))
     part = tuple(slice(max(0, int(side[0]) - room), int(side[-1]) + 1 + room) for side in (rows, columns))
     line = found.characters.of(found.characters.are_digits)
@@ -562,7 +642,8 @@ def cut(sight: Sight, found: Found) -> Cut:
         slice(max(0, round(middle - half)), max(1, round(middle + half)))
         for middle, half in zip(middles.tolist(), (0.5 * line.width / step + 1).tolist(), strict=True)
     ]
-    return Cut(np.ascontiguousarray(light[part]), np.ascontiguousarray(alone[part]), dark, tuple(digits))
+    whole, alone, only = (np.ascontiguousarray(one[part]) for one in (light, alone, only))
+    return Cut(whole, alone, only, dark, tuple(digits))
 
 
 def without(own: NDArray[np.bool_], characters: Characters, near: NDArray[np.float64]) -> None:
@@ -577,12 +658,13 @@ def without(own: NDArray[np.bool_], characters: Characters, near: NDArray[np.flo
         ] = False
 
 
-def evened(grey: Floats, own: NDArray[np.bool_], ink: Floats) -> tuple[Floats, bool]:
+def evened(grey: Floats, own: NDArray[np.bool_], ink: Floats, inner: NDArray[np.bool_]) -> tuple[Floats, bool]:
     """A cut's ink, from 0 on the ground to 1, and whether it is darker; `own`: where its strokes are, `ink`: how far
-    each pixel is ink of a number."""
-    clear = ~spread(ink > SURELY_NONE, 1)
-    apart = plane_of(grey, clear if clear.sum() >= LEAST_GROUND else ~own) - grey
-    dark = bool((apart * ink)[own].sum() >= 0)
+    each pixel is ink of a number, `inner`: what stands between its corners."""
+    few = max(SURELY_NONE, float(np.median(ink[inner])))  # where frames are, ink is seen a little all over
+    ground, stroke = float(np.median(grey[inner & (ink <= few)])), float(np.average(grey, weights=ink**2 + LEAST_INK))
+    clear = ~spread(ink > few, 1) & (np.abs(grey - ground) < abs(ground - stroke) / 2 + LEAST_CONTRAST)
+    apart, dark = plane_of(grey, clear if clear.sum() >= LEAST_GROUND else ~own) - grey, stroke <= ground
     light = apart if dark else -apart
     strokes = light[own]
     strokes = strokes[strokes > float(np.quantile(strokes, FULL)) / 2] if own.any() else strokes
@@ -632,20 +714,3 @@ def spread(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
     rows = np.any([around[:, i : i + wide] for i in range(2 * by + 1)], 0)
     result: NDArray[np.bool_] = np.any([rows[i : i + high] for i in range(2 * by + 1)], 0)
     return result
-
-
-def plane_of(values: Floats, some: NDArray[np.bool_]) -> Floats:
-    """The plane near most of the values `[h, w]` on some of their places; their median where these are few."""
-    high, wide = values.shape
-    level = np.full_like(values, np.median(values[some]) if some.any() else np.median(values))
-    if some.sum() < LEAST_GROUND:
-        return level
-    x, y = np.meshgrid(np.linspace(-1, 1, wide, dtype=np.float32), np.linspace(-1, 1, high, dtype=np.float32))
-    terms, kept = (
-        np.stack([np.ones_like(x), x, y], -1),
-        some & (np.abs(values - level) <= 3 * np.median(np.abs(values - level)[some]) + 0.01),
-    )
-    if kept.sum() < LEAST_GROUND:
-        return level
-    plane: Floats = terms @ np.linalg.lstsq(terms[kept], values[kept], rcond=None)[0]
-    return plane

@@ -1,14 +1,13 @@
 """Numbers of any length: the picture of a line → a reading, the values that may stand there with their probabilities.
 
-What may be the line on a picture is proposed in rounds (`pictures/lines`). A recognizer judges each, and how probable
-it makes its best string of digits says how well a proposal explains the picture. When one is beyond doubt no others are
-made. Otherwise a string's probability is the mean of those that the hypotheses give it, each counting by a power of its
-score. Two recognizers are asked separately, and their probabilities multiplied.
+A plain picture is taken for the line whole (`pictures/proposals`); what is not plain the finder looks at, and cuts out
+what it finds. A recognizer judges each proposal, and how probable it makes its best string of digits says how well a
+proposal explains the picture. A string's probability is the mean of those that the hypotheses give it, each counting by
+a power of its score. Two recognizers are asked separately, and their probabilities multiplied.
 
-One recognizer in doubt is helped by rescoring: digits that stand apart on the line are each judged by itself, by the
-network of single digits, which reads a digit that is cut out better than the network of strips does in passing. So of
-strings with as many digits as the best one, each is the more probable the more so its digits are. How many digits there
-are is not changed by that.
+Of a number that was found, each digit is also judged by itself: by the finder, and by the network of single digits,
+which reads a digit that is cut out better than the network of strips does in passing. So of strings with as many digits
+as were found, each is the more probable the more so its digits are. How many digits there are is not changed by that.
 
 A recognizer says, at each step along the picture of a line, which character stands there. `StripRecognizer` is the
 package's own network. `OcrRecognizer` is PP-OCRv6, a general reader of text, held to digits and separators: the
@@ -24,13 +23,13 @@ import math
 import operator
 import re
 import reprlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from importlib.util import find_spec
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, get_args
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,13 +41,12 @@ from sumnist.data.texts import CHARACTERS
 from sumnist.errors import ConfigError, MissingExtraError, RunError, SizeError, SumnistError
 from sumnist.files import NUMBERS, ONNX, PRETRAINED
 from sumnist.inference import ctc
-from sumnist.inference.finder import DIGITS, OTHER, Cut, Finder, Found, Sight, cut
+from sumnist.inference.finder import DIGITS, OTHER, Cut, Find, Finder, Found, Sight, cut, joined
 from sumnist.inference.onnx import Network, OnnxFile, OnnxNetwork, OnnxSession, first_line, shares_of
-from sumnist.pictures.apart import digits_apart
 from sumnist.pictures.decode import Grey, Intensities, Picture, intensities_of, name_of, pixels_of
 from sumnist.pictures.filters import resampled
-from sumnist.pictures.lines import LineProposal, forms, lines, shown
-from sumnist.pictures.normalize import INK_THRESHOLD, SIDE, placed, stretched
+from sumnist.pictures.normalize import INK_THRESHOLD, cropped, placed
+from sumnist.pictures.proposals import EMPTY, Box, LineProposal, forms, line_of
 
 STRIP, EMISSIONS, IS_NUMBER = "strip", "emissions", "is_number"
 """The input of the file, float32 `[batch, 1, 32, width]` in [0, 1], light ink on dark ground, and its outputs, in nats:
@@ -83,7 +81,7 @@ LEAST = 1e-9
 LEAST_IS_DIGIT, LEAST_CONFIDENCE = 0.7, 0.985
 """Probabilities of there being a number, and of the most probable one, from which on a reading is accepted. Of numbers
 from cheques, tables, scans and MNIST the first refuses one in a hundred; with the second, of the accepted ones 98.5 %
-are right on tables, after a closer look."""
+are right on tables, after rescoring."""
 FAINT = 1e-3
 """Of characters, over all steps: with fewer, little is foreign, as little stands there."""
 
@@ -91,16 +89,12 @@ FORMAT = 1
 """The version of what `NumberReading.as_dict` gives."""
 BEYOND_DOUBT = 0.9
 """A hypothesis that gives its best string this probability, times its weight, is taken at once."""
-PLAIN = 0.99
-"""Strings are not rescored if the best one has this probability."""
 TRUST = 0.35
 """The power of the probabilities of digits judged by themselves, beside those of strings."""
 POWER = 2
 """Of what a hypothesis counts, in means over them."""
 SEARCHED = 10
 """Values that are searched for in each hypothesis, if no more are asked for."""
-SURE = 0.995
-"""Where no ink is found, as on a patterned ground, there must be a number with this probability."""
 FITTING = 0.05
 """Least probability of an allowed number of digits, if there is a number."""
 TOGETHER = 0.97
@@ -109,15 +103,18 @@ COUNT = Range(1, 1_000, "a whole number from 1 to 1,000")
 """Candidates that may be asked for."""
 
 BLANK, NOT_A_NUMBER, UNSURE, LENGTH = "blank", "not a number", "unsure", "another number of digits"
-STRUCK, WRITING = "struck out", "other writing beside it"
+SEVERAL = "several numbers"
+STRUCK, WRITING, CUT_OFF = "struck out", "other writing beside it", "cut off at the border"
 FRACTION, DATE, TIME, PERCENTAGE, EXPRESSION = "a fraction", "a date", "a time", "a percentage", "an expression"
 NUMBER_ADVICE = {
     BLANK: "write something, or come nearer",
     NOT_A_NUMBER: "a number in digits was expected, on one line; crop the picture closer to it",
     UNSURE: "write it more clearly, or ask a person",
     LENGTH: "ask for another number of digits, or for any",
+    SEVERAL: "crop the picture to one of them, ask for the largest, or find them all",
     STRUCK: "what is struck out does not count; write the number again beside it",
     WRITING: "a number alone was expected, without letters or other signs",
+    CUT_OFF: "move the camera, so that there is paper all around the number",
     FRACTION: "a whole or decimal number was expected",
     DATE: "a whole or decimal number was expected",
     TIME: "a whole or decimal number was expected",
@@ -298,6 +295,7 @@ class NumberReading:
         box: Top, bottom, left and right of what was taken for the line, in pixels of the picture.
         how: What was taken for the line, in words; None on a blank picture.
         image: The line as it was looked at, float32 `[h, w]` in [0, 1], light ink on dark ground.
+        others: Where other numbers stand that count as much, as `box` has it; empty if this is the only one.
     """
 
     text: str
@@ -312,6 +310,7 @@ class NumberReading:
     box: tuple[int, int, int, int] | None = None
     how: str | None = None
     image: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    others: tuple[Box, ...] = ()
 
     @property
     def digits(self) -> str:
@@ -344,7 +343,7 @@ class NumberReading:
             "confidence": self.confidence, "accepted": self.accepted, "reason": self.reason, "advice": self.advice,
             "is_number_probability": self.is_number_probability, "candidates": candidates, "other": self.other,
             "places": [list(place) for place in self.places], "box": None if self.box is None else list(self.box),
-            "how": self.how,
+            "how": self.how, "others": [list(box) for box in self.others],
         }  # fmt: skip
 
 
@@ -415,11 +414,13 @@ class Opinion(NamedTuple):
 
 
 class NumberReader:
-    """Reads numbers by one recognizer, or by several together; `network`: that of single digits, for rescoring, in
-    which it counts as much as `trust` says."""
+    """Reads numbers by one recognizer, or by several together; `find`: what finds them where a picture is not plain;
+    `network`: that of single digits, for rescoring, in which it counts as much as `trust` says."""
 
-    def __init__(self, recognizers: Sequence[Recognizer], network: Network | None = None, trust: float = TRUST) -> None:
-        self.recognizers, self.network, self.trust = recognizers, network, trust
+    def __init__(
+        self, recognizers: Sequence[Recognizer], find: Find, network: Network | None = None, trust: float = TRUST
+    ) -> None:
+        self.recognizers, self.find, self.network, self.trust = recognizers, find, network, trust
 
     @property
     def networks(self) -> list[Recognizer | Network]:
@@ -428,53 +429,57 @@ class NumberReader:
 
     def __call__(
         self, picture: Intensities, digits: ctc.Digits = (1, None), decimal: str | None = None, ink: InkColour = "auto",
-        count: int = 10,
+        count: int = 10, among: Among = "only",
     ) -> NumberReading:  # fmt: skip
         """The reading of a picture, with `count` candidates; `digits`: the least and the most number of digits;
-        `decimal`: the sign before decimals; `ink`: whether it is known to be dark or light."""
-        opinions = [opinion_of(one, picture, digits, decimal, ink, max(count, SEARCHED)) for one in self.recognizers]
-        opinions = [opinion for opinion in opinions if opinion.hypotheses]
-        if not opinions:
+        `decimal`: the sign before decimals; `ink`: whether it is known to be dark or light; `among`: of several numbers
+        the largest is read ("largest"), or none is accepted ("only")."""
+        line = line_of(picture, ink)
+        if line is None:
             return NumberReading("", None, 0.0, (), 1.0, False, BLANK, 0.0)
-        strings = combined(opinions)
-        best = preferred(opinions, strings)
-        string = best_of(strings)
-        if self.network is not None and 0 < strings.get(string, 0.0) < PLAIN:
-            (text,), positions = best.evidence.written([string])
-            places = tuple(steps for character, steps in zip(text, positions, strict=False) if character.isdigit())
-            if places:
-                line = shown(picture, best.proposal)
-                strings = rescored(self.network, line, best.middles(places) * line.shape[1], strings, self.trust)
-                best = preferred(opinions, strings)
-        return reading(best, ctc.candidates_by(best.evidence, count, strings), opinions)
+        asked = digits, decimal, max(count, SEARCHED)
+        opinions = [opinion_of(one, [line], *asked, varied=False) for one in self.recognizers]
+        if is_plain(line, opinions):
+            return self.judged(opinions, count, decimal)
+        found, sight = self.find(picture.grey)
+        found = [one for one, piece in inked(found, sight) if ink == "auto" or piece.dark == (ink == "dark")]
+        if not found:
+            seen = self.judged([opinion_of(one, [line], *asked) for one in self.recognizers], count, decimal)
+            return seen if seen.reason else replace(seen, accepted=False, reason=UNSURE)
+        first, *others = sorted(joined(found, sight.characters), key=lambda one: -one.weight)
+        seen = self.found(sight, first, digits, decimal, count, picture.reduction, line)
+        rivals = (one for one in others if among == "only" and one.em >= RIVAL_SIZE * first.em)
+        beside = [self.found(sight, one, digits, decimal, count, picture.reduction) for one in rivals]
+        boxes = tuple(one.box for one in beside if one.reason != NOT_A_NUMBER and one.box is not None)
+        known = {one.name: getattr(seen, one.name) for one in fields(NumberReading)}
+        return NumberReading(**known | ({"accepted": False, "reason": SEVERAL, "others": boxes} if boxes else {}))
 
     def found(
-        self, sight: Sight, number: Found, digits: ctc.Digits, decimal: str | None, count: int, finer: float = 1.0
-    ) -> FoundNumber:
-        """The reading of a number that was found on a picture; `finer`: pixels of the picture for one of what was
-        looked at."""
+        self, sight: Sight, number: Found, digits: ctc.Digits, decimal: str | None, count: int, finer: float = 1.0,
+        line: LineProposal | None = None,
+    ) -> FoundNumber:  # fmt: skip
+        """The reading of a number that was found on a picture; `finer`: pixels of the picture for one
+        of what was looked at; `line`: the picture as a line, which counts, too, if it holds little else."""
         piece = cut(sight, number)
         corners, angle = sight.placed(number)
         corners = corners * finer
         (left, top), (right, bottom) = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
         box = int(max(top, 0)), int(bottom), int(max(left, 0)), int(right)
         how = "dark ink, found" if piece.dark else "light ink, found"
-        whole = LineProposal(piece.image, how, 1.0, piece.dark, box, True)
-        proposals = [whole, replace(whole, image=piece.alone, how=f"{how}, without what is around it")]
-        asked = proposals, digits, decimal, max(count, SEARCHED)
-        opinions = [opinion_on(one, *asked) for one in self.recognizers]
-        strings = weighed(combined(opinions), self.said_of(number, piece))
-        best = preferred(opinions, strings)
-        found = ctc.candidates_by(best.evidence, count, strings)
-        if decimal is None:
-            found = found._replace(candidates=as_written(found.candidates, minus_of(number)))
-        seen = reading(best, found, opinions)
+        proposals = [
+            LineProposal(piece.image, how, 1.0, box, piece.alone),
+            LineProposal(piece.alone, f"{how}, without what is around it", 1.0, box, piece.alone),
+        ]
+        if line is not None and covers(box, line.box):
+            proposals.append(line)
+        opinions = [opinion_of(one, proposals, digits, decimal, max(count, SEARCHED)) for one in self.recognizers]
+        seen = self.judged(opinions, count, decimal, self.said_of(number, piece), minus_of(number))
         reason = seen.reason
         if reason in (None, UNSURE):
             reason = kind_of(number) or (meaning(seen.text) if seen.text else None) or reason
         if reason is None and doubtful(number, seen.text, decimal):
             reason = UNSURE
-        known = vars(seen) | {"accepted": reason is None, "reason": reason, "places": ()}
+        known = vars(seen) | {"accepted": reason is None, "reason": reason, "box": box}
         return FoundNumber(
             **known, corners=tuple((float(x), float(y)) for x, y in corners), orientation=math.degrees(angle),
             written=number.text,
@@ -484,9 +489,27 @@ class NumberReader:
         """What the finder, and the network of single digits, say of the digits of a number, `[N, 10]`."""
         said = WITNESS * np.log(number.digits.astype(np.float64) + LEAST)
         if self.network is not None and len(piece.digits) == len(said):
-            images = np.stack([digit_image(piece.alone[:, columns]) for columns in piece.digits])
+            images = np.stack([placed(cropped(piece.alone[:, columns])) for columns in piece.digits])
             said += self.trust * self.network.answer(images[:, None]).digit
         return said
+
+    def judged(
+        self, opinions: list[Opinion], count: int, decimal: str | None, said: ctc.Floats | None = None,
+        minus: bool = False,
+    ) -> NumberReading:  # fmt: skip
+        """The reading by opinions of what is proposed; `said`: what others say of its digits; `minus`: whether one
+        stands before it."""
+        opinions = [opinion for opinion in opinions if opinion.hypotheses]
+        if not opinions:
+            return NumberReading("", None, 0.0, (), 1.0, False, BLANK, 0.0)
+        strings = combined(opinions)
+        if said is not None:
+            strings = rescored(strings, said)
+        best = preferred(opinions, strings)
+        found = ctc.candidates_by(best.evidence, count, strings)
+        if decimal is None:
+            found = found._replace(candidates=as_written(found.candidates, minus))
+        return reading(best, found, opinions)
 
 
 class Numbers:
@@ -520,7 +543,7 @@ class Numbers:
             raise SizeError(
                 f"{name_of(picture, name)}: {len(found):,} numbers, expected at most {MOST_FOUND:,}: crop it into parts"
             )
-        return [read.found(sight, one, digits, decimal, count, reduction) for one in found]
+        return [read.found(sight, one, digits, decimal, count, reduction) for one, _ in inked(found, sight)]
 
     def found_on(self, grey: NDArray[Any]) -> tuple[list[Found], Sight]:
         """What the finder finds on a picture, uint8 or float32 `[H, W]`."""
@@ -530,7 +553,7 @@ class Numbers:
 
     def read_each(
         self, pictures: Sequence[Picture], engine: ReadingEngine = "ours", digits: Any = (1, None),
-        decimal: str | None = None, ink: InkColour = "auto", count: int = 10,
+        decimal: str | None = None, ink: InkColour = "auto", count: int = 10, among: Among = "only",
     ) -> list[NumberReading | SumnistError]:  # fmt: skip
         """A reading for each picture; in its place the error, not raised, of one that is no good. The arguments are
         those of `Reader.read_number`, which raises."""
@@ -540,7 +563,7 @@ class Numbers:
         for place, picture in enumerate(pictures, 1):
             try:
                 found = intensities_of(picture, f"picture {place}" if len(pictures) > 1 else None)
-                readings.append(read(found, digits, decimal, ink, count))
+                readings.append(read(found, digits, decimal, ink, count, among))
             except SumnistError as error:
                 readings.append(error)
         return readings
@@ -550,10 +573,10 @@ class Numbers:
         `RunError`, `MissingExtraError`."""
         recognizers = self.of(engine)
         if len(recognizers) > 1:
-            return NumberReader(recognizers)
+            return NumberReader(recognizers, self.found_on)
         if self.network is None:
             self.network = OnnxNetwork(PRETRAINED / ONNX, self.threads)
-        return NumberReader(recognizers, self.network, self.trust)
+        return NumberReader(recognizers, self.found_on, self.network, self.trust)
 
     def of(self, engine: ReadingEngine) -> list[Recognizer]:
         """The recognizers of an engine. Raises `ConfigError`, `RunError`, `MissingExtraError`."""
@@ -609,27 +632,23 @@ def check_sign(decimal: Any) -> str | None:
 
 
 def opinion_of(
-    recognizer: Recognizer, picture: Intensities, digits: ctc.Digits, decimal: str | None, ink: InkColour, count: int
-) -> Opinion:
-    """What a recognizer makes of a picture; there are no hypotheses if there is nothing on it."""
-
-    def judged(proposals: Sequence[LineProposal], before: list[Hypothesis]) -> list[Hypothesis]:
-        found = [*before]
-        for proposal, line in zip(proposals, recognizer.lines([one.image for one in proposals]), strict=True):
+    recognizer: Recognizer, proposals: Sequence[LineProposal], digits: ctc.Digits, decimal: str | None, count: int,
+    varied: bool = True,
+) -> Opinion:  # fmt: skip
+    """What a recognizer makes of what is proposed, and, if they may be `varied`, of other forms of the best of it where
+    that is in doubt; there are no hypotheses if nothing is."""
+    found: list[Hypothesis] = []
+    for more in (proposals, None)[: 1 + varied]:
+        some = [*forms(found[0].proposal)] if more is None and found else more or []
+        for proposal, line in zip(some, recognizer.lines([one.image for one in some]), strict=True):
             evidence = ctc.Evidence(line.emissions, digits, decimal)
             strings = dict(islice(evidence.strings(count).items(), count))
             score = proposal.weight * max(strings.values(), default=0.0)
             found.append(Hypothesis(proposal, line, evidence, strings, score))
-        return sorted(found, key=lambda one: -one.value)
-
-    found: list[Hypothesis] = []
-    for proposals in lines(picture, ink):
-        new = {one: one for one in proposals}
-        found = [one._replace(proposal=new.pop(one.proposal, one.proposal)) for one in found]  # it may come again
-        found = judged([*new.values()], found)
+        found.sort(key=lambda one: -one.value)
         if found and found[0].value >= BEYOND_DOUBT:
-            return Opinion(recognizer, found[:1])
-    return Opinion(recognizer, judged(forms(found[0].proposal), found) if found else [])
+            break
+    return Opinion(recognizer, found)
 
 
 def combined(opinions: list[Opinion]) -> dict[str, float]:
@@ -650,39 +669,7 @@ def combined(opinions: list[Opinion]) -> dict[str, float]:
     return dict(zip(strings, (product / total).tolist(), strict=True))
 
 
-def rescored(
-    network: Network, line: Grey, middles: ctc.Floats, strings: Mapping[str, float], trust: float = TRUST
-) -> dict[str, float]:
-    """The probabilities of strings, with what the network of single digits says of digits that stand apart.
-
-    Args:
-        network: That network.
-        line: The picture of the line, `[h, w]` in [0, 1], light ink on dark ground, in its proportions.
-        middles: The column of the middle of each digit of the most probable string.
-        strings: The strings with their probabilities.
-        trust: How much the network counts, 0 to 1.
-
-    Returns:
-        The same strings. Those with as many digits as the most probable one are as probable together as they were.
-    """
-    images = {place: image for place, image in enumerate(digits_apart(line, middles)) if image is not None}
-    if not images:
-        return dict(strings)
-    said = network.answer(np.stack([*images.values()])[:, None]).digit
-
-    def seen(string: str) -> float:
-        """The log-probability of the string's digits that stand apart."""
-        digits = ctc.without_separators(string)
-        return sum(float(shares[int(digits[place])]) for place, shares in zip(images, said, strict=True))
-
-    same = [string for string in strings if len(ctc.without_separators(string)) == len(middles) and strings[string] > 0]
-    scores = np.array([math.log(strings[string]) + trust * seen(string) for string in same])
-    shares = np.exp(scores - scores.max())
-    shares *= sum(strings[string] for string in same) / shares.sum()
-    return {**strings, **dict(zip(same, shares.tolist(), strict=True))}
-
-
-def weighed(strings: Mapping[str, float], said: ctc.Floats) -> dict[str, float]:
+def rescored(strings: Mapping[str, float], said: ctc.Floats) -> dict[str, float]:
     """The probabilities of strings, with what others say of their digits.
 
     Args:
@@ -706,6 +693,15 @@ def weighed(strings: Mapping[str, float], said: ctc.Floats) -> dict[str, float]:
 
 MOST_FOUND = 2_500
 """Numbers of a picture, at most: the fullest pages of tables have about a thousand."""
+Among = Literal["only", "largest"]
+"""What is read of several numbers on a picture: none of them counts, or the largest one."""
+RIVAL_SIZE = 0.5
+"""Another number whose digits are at least so high as those of the largest is a second one."""
+LINE_GAP, WIDE_GAP, WIDEST_ROOM = 0.06, 0.7, 0.75
+"""On a plain line, by the height of its ink: the highest gap within, the widest one, and how far ink reaches before the
+middle of the first digit and behind that of the last."""
+COVERED = 0.5
+"""The share of a line's height that a number takes, if there is no other line on it."""
 WITNESS = 0.5
 """The power of what the finder says of digits, beside the probabilities of strings."""
 MINUS, NO_MINUS = 0.5, 0.05
@@ -727,6 +723,39 @@ KINDS = (
     (r"\d+/\d+", FRACTION),
 )
 """What a number may be that is none alone, as the finder sees it."""
+
+
+def is_plain(line: LineProposal, opinions: list[Opinion]) -> bool:
+    """Whether a line is read beyond doubt and holds nothing else: no ink before and after its digits, no second line,
+    no wide gap."""
+    best = opinions[0].hypotheses[0]
+    if any(one.hypotheses[0].value < max(BEYOND_DOUBT, one.recognizer.least_confidence) for one in opinions):
+        return False
+    inked = line.stands >= EMPTY
+    rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
+    if not len(rows):
+        return False
+    high = rows[-1] + 1 - rows[0]
+    _, positions = best.evidence.written([best_of(best.strings)])
+    middles = best.middles(positions) * line.stands.shape[1]
+    rooms = middles[0] - columns[0], columns[-1] - middles[-1]
+    return bool(
+        np.diff(rows).max(initial=0) <= LINE_GAP * high and np.diff(columns).max(initial=0) <= WIDE_GAP * high
+        and max(rooms) <= WIDEST_ROOM * high
+    )  # fmt: skip
+
+
+def covers(box: Box, whole: Box) -> bool:
+    """Whether a box takes most of the height of another one."""
+    return box[1] - box[0] >= COVERED * (whole[1] - whole[0])
+
+
+def inked(found: Sequence[Found], sight: Sight) -> Iterator[tuple[Found, Cut]]:
+    """What was found, as cut out, but for what has no ink by the finder's own map: it is the pattern of something."""
+    for one in found:
+        piece = cut(sight, one)
+        if piece.bare.max() >= INK_THRESHOLD:
+            yield one, piece
 
 
 def kind_of(number: Found) -> str | None:
@@ -796,33 +825,6 @@ def as_written(candidates: Sequence[ctc.Candidate], minus: bool) -> tuple[ctc.Ca
     return tuple(found.values())
 
 
-def opinion_on(
-    recognizer: Recognizer, proposals: Sequence[LineProposal], digits: ctc.Digits, decimal: str | None, count: int
-) -> Opinion:
-    """What a recognizer makes of what was found, and of other forms of the best of it where that is in doubt."""
-    found: list[Hypothesis] = []
-    for more in (proposals, None):
-        some = forms(found[0].proposal) if more is None else more
-        for proposal, line in zip(some, recognizer.lines([one.image for one in some]), strict=True):
-            evidence = ctc.Evidence(line.emissions, digits, decimal)
-            strings = dict(islice(evidence.strings(count).items(), count))
-            score = proposal.weight * max(strings.values(), default=0.0)
-            found.append(Hypothesis(proposal, line, evidence, strings, score))
-        found.sort(key=lambda one: -one.value)
-        if found[0].value >= BEYOND_DOUBT:
-            break
-    return Opinion(recognizer, found)
-
-
-def digit_image(ink: Grey) -> Grey:
-    """The image of a digit by its ink, `[h, w]`, as MNIST's makers would have made it; blank without ink."""
-    inked = ink >= INK_THRESHOLD
-    rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
-    if not len(rows):
-        return np.zeros((SIDE, SIDE), np.float32)
-    return placed(stretched(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]))
-
-
 def best_of(strings: dict[str, float]) -> str:
     """The most probable string."""
     return max(strings, key=strings.__getitem__, default="")
@@ -839,18 +841,16 @@ def reading(best: Hypothesis, found: ctc.Candidates, opinions: list[Opinion]) ->
     """The reading of candidates, with where and why."""
     every, shares = [one for opinion in opinions for one in opinion.hypotheses], [one.is_number for one in opinions]
     is_number = min(shares)
-    # Ink was found, or a number is there surely: the shade at a blank picture's edge looks like a 1.
-    is_seen = any(one.proposal.found for one in every) or max(shares) >= SURE
     fits = max(float(np.exp(min(0.0, one.evidence.allowed - one.evidence.is_number))) for one in every)
     first = found.candidates[0] if found.candidates else None
     confidence = first.probability if first else 0.0
     least = TOGETHER if len(opinions) > 1 else opinions[0].recognizer.least_confidence
     reason = None
     if is_number < max(opinion.recognizer.least_is_digit for opinion in opinions):
-        reason = NOT_A_NUMBER if is_seen else BLANK
+        reason = NOT_A_NUMBER
     elif first is None or fits < FITTING:
         reason = LENGTH
-    elif not is_seen or confidence < least:
+    elif confidence < least:
         reason = UNSURE
     return NumberReading(
         first.text if first else "", first.value if first else None, confidence, found.candidates, found.other,

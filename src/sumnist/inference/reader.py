@@ -5,13 +5,14 @@ number. A learned fusion answers with the sums it learned, for the numbers 0..9.
 
 The judge: of all that may be the digit on a picture, what explains it best, by the network that is to read it.
 How well a proposal explains a picture, its score, is the probability that its image shows a digit at all, times that of
-the most probable digit, times the proposal's weight. The first proposals come first: when one of them is beyond doubt
-no others are made, so that plain pictures cost no more than one pass. Otherwise the digit's probabilities are the mean
-of those of all proposals, each counting by a power of its score: the best one alone would be too sure of itself.
+the most probable digit, times the proposal's weight. A plain picture is taken whole: when that is beyond doubt nothing
+else is done, so that plain pictures cost no more than one pass. Otherwise the finder says where digits are, and which
+it sees there: two witnesses, whose probabilities are multiplied.
 """
 
 from __future__ import annotations
 
+import math
 import operator
 import reprlib
 from collections.abc import Sequence
@@ -26,12 +27,13 @@ from sumnist.arithmetic.values import Values
 from sumnist.config import THREADS, InkColour, ReadingEngine, checked
 from sumnist.errors import ConfigError, MissingExtraError, NumberError, RunError, SumnistError
 from sumnist.files import ONNX, PRETRAINED, WEIGHTS
-from sumnist.inference.numbers import FoundNumber, NumberReading, Numbers
+from sumnist.inference.finder import Find, Found, Sight, cut, found_of, in_unit, surest
+from sumnist.inference.numbers import Among, FoundNumber, NumberReading, Numbers
 from sumnist.inference.onnx import COMPUTING, FORKABLE, Answer, Network, OnnxNetwork, shares_of
 from sumnist.model.folder import INT8, carries, checksum_of_file
 from sumnist.pictures.decode import Intensities, Picture, intensities_of
-from sumnist.pictures.normalize import ready_arrays
-from sumnist.pictures.proposals import Proposal, Step, rounds
+from sumnist.pictures.normalize import INK_THRESHOLD, cropped, placed, ready_arrays, ready_image
+from sumnist.pictures.proposals import SMALLEST_DIGIT, Proposal, Step, as_they_are, is_cut_off, wholes
 
 FORMAT = 1
 """The version of what `Reading.as_dict` gives: it rises when a member changes its name or its meaning, or goes."""
@@ -76,21 +78,24 @@ Result = TypeVar("Result")
 
 BEYOND_DOUBT = 0.97
 """A proposal that explains the picture so well is taken at once."""
-LIKELY = 0.5
-"""Of a picture on which there is no ink, if it is seen whole, a part must explain it so well, or it is blank."""
-DISCOUNT = 0.3
-"""The power of a proposal's weight that lowers the probability of a digit being there: an unlikely place must look more
-like a digit to be accepted, since among many places one looks like it by chance."""
 POWER = 4
 """Of the scores, in the mean over the proposals."""
-WHOLE = 0.97, 0.99
+WHOLE = 0.9, 0.98
 """A digit that touches the border is whole if it is one with the first probability, and the most probable digit has the
 second: what was cut off is then hardly any of it."""
-RIVAL = 0.5
-"""Another part of the picture that is a digit with this probability or more is a second digit."""
-RIVAL_SIZE, LINE = 0.5, 1.2
-"""If it is at least so large, beside the first; but if it runs across the picture, and is larger by so much, it is the
-line of a form."""
+DISCOUNT = 0.3
+"""The power of a proposal's weight that lowers the probability of a digit being there."""
+UNSEEN = 0.5
+"""The weight at which the finder speaks against a digit where it sees none."""
+WITNESS = 1.0
+"""The power of what the finder says of a digit, beside what the network says."""
+LEAST_WITNESS = 1e-4
+"""The least probability that it gives a digit."""
+ASLANT, SIDEWAYS = 0.2, 0.8
+"""The angles, in radians, from which on a single digit is also looked at upright, and only so: one alone says little of
+its line, and a 3 on its side is a W."""
+RIVAL, RIVAL_SIZE = 0.5, 0.5
+"""What is a digit with this probability, and so large beside the largest, is a second one."""
 
 
 class Verdict(NamedTuple):
@@ -118,9 +123,9 @@ NOTHING = Verdict(None, np.full(10, 0.1), None, 0.0, "blank", 0.0)
 class Judge:
     """Judges proposals by what a network says of them."""
 
-    def __init__(self, network: Network, learned: bool) -> None:
+    def __init__(self, network: Network, learned: bool, find: Find) -> None:
         """`learned`: whether the network's sums are learned, so that it must be told the number."""
-        self.network, self.learned = network, learned
+        self.network, self.learned, self.find = network, learned, find
 
     def __call__(self, picture: Intensities, number: int = 0, ink: InkColour = "auto", steps: bool = False) -> Verdict:
         """What a picture shows, whose ink may be known to be dark or light; `steps`: whether the proposal keeps the
@@ -132,22 +137,41 @@ class Judge:
     ) -> tuple[Verdict, list[Verdict]]:
         """As a call gives it, and what each of the proposals that were tried would mean alone, in order."""
         tried: list[Verdict] = []
-        for proposals in rounds(picture, ink, steps):
-            tried += self.verdicts(proposals, number)
-            best = max(tried, key=lambda verdict: verdict.score, default=NOTHING)
-            if best.score >= BEYOND_DOUBT:
-                break
-        chosen = best.proposal
-        if chosen is None or (best.score < LIKELY and not any(one.proposal and one.proposal.whole for one in tried)):
+        for one in (*as_they_are(picture.grey, ink, steps), *wholes(picture, ink, steps)):
+            tried += self.verdicts([one], number)
+            if tried[-1].score >= BEYOND_DOUBT or (picture.grey.shape == one.image.shape and ready_image(picture.grey)):
+                return self.settled(tried, number)
+        found, sight = self.find(picture.grey)
+        found = found or surest(sight)
+        proposals = [
+            (one, what) for one in found for look in looks_at(one, sight)
+            for what in proposals_of(look, sight, picture, steps)
+        ]  # fmt: skip
+        proposals = [(one, what) for one, what in proposals if ink == "auto" or what.dark == (ink == "dark")]
+        verdicts = self.verdicts([what for _, what in proposals], number)
+        seen = max((what.weight for _, what in proposals), default=0.0)
+        plain = [one._replace(is_digit=(one.is_digit or 0) * max(seen, UNSEEN) ** DISCOUNT) for one in tried]
+        verdict, tried = self.settled(plain + verdicts, number)
+        digits = {
+            id(one): (one.em, len(one.digits)) for (one, _), judged in zip(proposals, verdicts, strict=True)
+            if len(one.digits) > 1 or judged.is_digit is None or judged.is_digit >= RIVAL
+        }.values()  # fmt: skip
+        largest = max((em for em, _ in digits), default=0.0)
+        if sum(count for em, count in digits if em >= RIVAL_SIZE * largest) > 1:
+            verdict = verdict._replace(problem="several")
+        return verdict, tried
+
+    def settled(self, tried: list[Verdict], number: int) -> tuple[Verdict, list[Verdict]]:
+        """The best of what was tried, with the probabilities of all, each counting by a power of its score."""
+        best = max(tried, key=lambda verdict: verdict.score, default=NOTHING)
+        if best.proposal is None:
             return NOTHING, tried
         shares = shares_of([one.score for one in tried], POWER)
         total = None if best.sum is None else shares @ np.array([one.sum for one in tried])
         found = best._replace(digit=shares @ np.array([one.digit for one in tried]), sum=total)
         there, sure = WHOLE
-        if found.problem == "cut off" and (found.is_digit or 0) >= there and found.digit.max() >= sure:
+        if found.problem == "cut off" and (found.looks_like_digit or 0) >= there and found.digit.max() >= sure:
             found = found._replace(problem=None)
-        if any(is_rival(one.proposal, one.score, chosen) for one in tried if one.proposal):
-            found = found._replace(problem="several")
         return found, tried
 
     def verdicts(self, proposals: list[Proposal], number: int) -> list[Verdict]:
@@ -156,11 +180,53 @@ class Judge:
             return []
         numbers = np.full(len(proposals), number) if self.learned else None
         said = said_of([proposal.image for proposal in proposals], self.network, numbers)
-        return [
-            Verdict(one, digit, total, (1.0 if there is None else there) * one.weight**DISCOUNT, one.problem,
-                    one.weight * (1.0 if there is None else there) * float(digit.max()), there)
-            for one, (digit, total, there) in zip(proposals, said, strict=True)
-        ]  # fmt: skip
+        verdicts = []
+        for one, (digit, total, there) in zip(proposals, said, strict=True):
+            if one.witness is not None and total is None:
+                digit = digit * one.witness**WITNESS  # noqa: PLW2901
+                digit = digit / digit.sum()  # noqa: PLW2901
+            is_digit = 1.0 if there is None else there
+            score = one.weight * is_digit * float(digit.max())
+            verdicts.append(Verdict(one, digit, total, is_digit * one.weight**DISCOUNT, one.problem, score, there))
+        return verdicts
+
+
+def looks_at(one: Found, sight: Sight) -> list[Found]:
+    """What was found, along its line and, of a single digit that leans, upright."""
+    lean = abs(sight.placed(one)[1])
+    if len(one.digits) > 1 or lean <= ASLANT:
+        return [one]
+    upright = found_of(one.characters, one.places, -sight.turns * math.pi / 2)
+    return [upright] if lean > SIDEWAYS else [one, upright]
+
+
+def proposals_of(one: Found, sight: Sight, picture: Intensities, steps: bool) -> list[Proposal]:
+    """What was found as the image of a digit: all ink between its corners, and what the finder takes for its ink; of a
+    number of several digits, their ink together. Nothing of what has no ink by the finder's own map."""
+    piece = cut(sight, one)
+    if piece.bare.max() < INK_THRESHOLD:
+        return []
+    corners = sight.placed(one)[0] * picture.reduction
+    (left, top), (right, bottom) = corners.min(0), corners.max(0)
+    height, width = (round(side * picture.reduction) for side in picture.grey.shape)
+    box = max(0, round(top)), min(height, round(bottom)), max(0, round(left)), min(width, round(right))
+    small = one.em * picture.reduction < SMALLEST_DIGIT
+    problem: Any = "too small" if small else "cut off" if is_cut_off(box, [height, width]) else None
+    witness = one.digits[0] + LEAST_WITNESS
+    sure = float((one.characters.seen[one.characters.are_digits] * one.digits.sum(1)).max())
+    found = []
+    for ink, what in ((piece.alone, ""), (piece.bare, ", its ink alone")):
+        digit = cropped(ink)
+        image = placed(digit)
+        shown = (
+            (Step("as read", picture.grey), Step("ink found", in_unit(sight.ink)), Step("the digit", digit),
+             Step("what the network sees", image)) if steps else ()
+        )  # fmt: skip
+        found.append(Proposal(
+            image, f"{'dark' if piece.dark else 'light'} ink, found{what}", sure**0.5, piece.dark, box, problem,
+            witness / witness.sum() if len(one.digits) == 1 else None, shown,
+        ))  # fmt: skip
+    return found
 
 
 def said_of(
@@ -175,15 +241,6 @@ def said_of(
     none = [None] * len(images)
     assert digits is not None
     return list(zip(digits, none if sums is None else sums, none if there is None else there.tolist(), strict=True))
-
-
-def is_rival(rival: Proposal, score: float, chosen: Proposal) -> bool:
-    """Whether this is another digit beside the chosen one, in the same view of the picture or in the whole of it."""
-    near = rival.view in (chosen.view, chosen.wider) and rival.size >= RIVAL_SIZE * chosen.size
-    line = rival.across and rival.size > LINE * chosen.size
-    (top, bottom, left, right), (above, below, before, behind) = rival.box, chosen.box
-    apart = bottom <= above or below <= top or right <= before or behind <= left
-    return near and not line and apart and score >= RIVAL * rival.weight
 
 
 @dataclass(frozen=True)
@@ -288,8 +345,8 @@ class Reader:
             TorchNetwork(source) if isinstance(source, Path) and source.is_dir() else OnnxNetwork(source, threads)
         )
         self.exact = self.network.exact
-        self._judge = Judge(self.network, learned=not self.exact)
         self.numbers = Numbers(threads=threads)
+        self._judge = Judge(self.network, not self.exact, self.numbers.found_on)
 
     # A str is a sequence of str too; the first signature is meant for it.
     @overload
@@ -371,16 +428,16 @@ class Reader:
     @overload
     def read_number(  # type: ignore[overload-overlap]
         self, picture: Picture, engine: ReadingEngine = "ours", digits: Any = (1, None), decimal: str | None = None,
-        ink: InkColour = "auto", count: int = 10,
+        ink: InkColour = "auto", count: int = 10, among: Among = "only",
     ) -> NumberReading: ...  # fmt: skip
     @overload
     def read_number(
         self, picture: Sequence[Picture], engine: ReadingEngine = "ours", digits: Any = (1, None),
-        decimal: str | None = None, ink: InkColour = "auto", count: int = 10,
+        decimal: str | None = None, ink: InkColour = "auto", count: int = 10, among: Among = "only",
     ) -> list[NumberReading]: ...  # fmt: skip
     def read_number(
         self, picture: Any, engine: ReadingEngine = "ours", digits: Any = (1, None), decimal: str | None = None,
-        ink: InkColour = "auto", count: int = 10,
+        ink: InkColour = "auto", count: int = 10, among: Among = "only",
     ) -> Any:  # fmt: skip
         """Read a number of any length on one line, of one picture, or of each of a list.
 
@@ -390,10 +447,12 @@ class Reader:
                 the extra `ocr` installs; or "both" together.
             digits: How many digits there are, or the least and the most of them; None is any number. What has another
                 number of digits is impossible, and the probabilities are those of the rest.
-            decimal: "." or ",", the sign before decimals; without one the value is a whole number, whatever stands
-                between its digits.
+            decimal: "." or ",", the sign before decimals; without one, signs mean what they mean as they are written:
+                12.50 and 1.234,5 have decimals, 1.234 and 1'234 have none.
             ink: "dark" or "light", if it is known that the ink is darker or lighter than its ground; else "auto".
             count: How many candidates are wanted.
+            among: Of several numbers on a picture the largest is read, and accepted only if that is asked for:
+                "largest" instead of "only". `find` reads all of them.
 
         Returns:
             A reading, or a list of readings in the order of the pictures.
@@ -411,7 +470,9 @@ class Reader:
         """
         several = isinstance(picture, list | tuple)
         pictures = picture if several else [picture]
-        readings = every(self.numbers.read_each(pictures, engine, digits, decimal, check_ink(ink), count))
+        readings = every(
+            self.numbers.read_each(pictures, engine, digits, decimal, check_ink(ink), count, check_among(among))
+        )
         return readings if several else readings[0]
 
     @overload
@@ -505,7 +566,7 @@ class Reader:
         reason = None
         if verdict.problem is not None:
             reason = REASONS[verdict.problem]
-        elif is_digit is not None and is_digit < self.network.least_is_digit:
+        elif verdict.proposal is None or (is_digit is not None and is_digit < self.network.least_is_digit):
             reason = NOT_A_DIGIT
         elif confidence < self.network.least_confidence:
             reason = UNSURE
@@ -633,6 +694,14 @@ def check_number(number: Any, exact: bool) -> int:
             "only; a model trained with --fusion exact adds any whole number"
         )
     return whole
+
+
+def check_among(among: Any) -> Among:
+    """`among`, if it is "only" or "largest". Raises `ConfigError`."""
+    if among not in get_args(Among):
+        raise ConfigError(f"among {reprlib.repr(among)}: expected only or largest: leave it out for only")
+    which: Among = among
+    return which
 
 
 def check_ink(ink: Any) -> InkColour:

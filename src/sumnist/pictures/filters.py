@@ -11,7 +11,10 @@ from PIL import Image
 
 from sumnist.pictures.decode import Grey
 
-__all__ = ["box_mean", "closing", "median", "resampled", "resized", "running_max", "spread", "widened"]
+__all__ = ["box_mean", "closing", "median", "plane_of", "resampled", "resized", "running_max", "spread", "widened"]
+
+LEAST_GROUND = 40
+"""Pixels, at least, by which a plane is told."""
 
 
 def widened(values: NDArray[Any], axis: int, by: int, **reflected: Any) -> NDArray[Any]:
@@ -77,3 +80,20 @@ def resampled(
     """`values` `[H, W]`, with another `shape`."""
     height, width = shape
     return np.asarray(Image.fromarray(values.astype(np.float32, copy=False)).resize((width, height), method))
+
+
+def plane_of(values: Grey, some: NDArray[np.bool_]) -> Grey:
+    """The plane near most of the values `[h, w]` on some of their places; their median where these are few."""
+    high, wide = values.shape
+    level = np.full_like(values, np.median(values[some]) if some.any() else np.median(values))
+    if some.sum() < LEAST_GROUND:
+        return level
+    x, y = np.meshgrid(*(np.linspace(-1, 1, side, dtype=np.float32) for side in (wide, high)))
+    terms, kept = (
+        np.stack([np.ones_like(x), x, y], -1),
+        some & (np.abs(values - level) <= 3 * np.median(np.abs(values - level)[some]) + 0.01),
+    )
+    if kept.sum() < LEAST_GROUND:
+        return level
+    plane: Grey = terms @ np.linalg.lstsq(terms[kept], values[kept], rcond=None)[0]
+    return plane

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from sumnist.pictures.components import Box
 from sumnist.pictures.decode import Grey, Intensities
+from sumnist.pictures.proposals import Box
 from sumnist.pictures.steps import CAPTION, FONT_SIZE, GAP, PEN
 
 __all__ = ["Mark", "Outline", "marked", "outlined"]

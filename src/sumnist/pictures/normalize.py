@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sumnist.pictures.components import Components, extent, grown, part, union
 from sumnist.pictures.decode import Grey, Picture
-from sumnist.pictures.filters import resized, spread
+from sumnist.pictures.filters import resized
 
 __all__ = ["SIDE", "Ready", "cropped", "picture_of", "placed", "ready_arrays", "ready_image"]
 
@@ -37,10 +36,8 @@ READY_SHORTER = 2
 
 INK_THRESHOLD = 0.2
 """Share of the ink's darkness from which a pixel counts for the bounding box."""
-HALO = 0.05
-"""Of the digit's longer side, a pixel of the image: ink so near to a component of the digit belongs to it."""
-CROP = 160
-"""A digit with a longer side than this many pixels is reduced before it is put into its place."""
+LEAST_INK = 1e-3
+"""Less is none."""
 BRIGHTEST = 0.9
 """The quantile of the ink brighter than half the brightest that becomes 1, so that no single pixel decides."""
 
@@ -118,17 +115,13 @@ def ready_image(grey: Grey) -> Ready | None:
 # Putting the digit into its place: ink → image.
 
 
-def cropped(intensities: Grey, digit: Components) -> NDArray[np.float64]:
-    """The ink of the digit, cropped to it."""
-    box = union(digit.boxes)
-    box = grown(box, 1 + int(HALO * max(extent(box))), digit.shape)
-    whole = resized(intensities[part(box)], CROP)
-    if digit.dropped:  # there may be other ink around it
-        mask = resized(digit.mask(box), CROP) > 0
-        whole = np.where(spread(mask, 2 * max(1, round(HALO * max(whole.shape))) + 1), whole, 0)
-    inked = whole >= INK_THRESHOLD
+def cropped(ink: Grey) -> NDArray[np.float64]:
+    """Ink `[h, w]` cropped to what there is of it, its brightest tenth at 1; nothing is one pixel of ground."""
+    inked = ink >= max(INK_THRESHOLD * float(ink.max(initial=0)), LEAST_INK)
     rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
-    return stretched(whole)[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    if not len(rows):
+        return np.zeros((1, 1))
+    return stretched(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
 
 
 def stretched(ink: NDArray[Any]) -> NDArray[np.float64]:
@@ -141,8 +134,12 @@ def stretched(ink: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def placed(digit: NDArray[np.float64]) -> Grey:
-    """The image of a digit that was cropped: its longer side 20 pixels, its centre of mass at row and column 14."""
-    ink, image = stretched(resized(digit, BOX, grow=True)), np.zeros((SIDE, SIDE), np.float32)
+    """The image of a digit that was cropped: its longer side 20 pixels, its centre of mass at row and column 14; blank
+    without ink."""
+    image = np.zeros((SIDE, SIDE), np.float32)
+    if not digit.any():
+        return image
+    ink = stretched(resized(digit, BOX, grow=True))
     height, width = ink.shape
     down, right = (round(MIDDLE - middle) for middle in centre_of_mass(ink))
     down, right = min(max(down, 0), SIDE - height), min(max(right, 0), SIDE - width)

@@ -1,16 +1,15 @@
-"""What the digit on a picture may look like: proposals, in rounds, the likeliest first, for a network to judge.
+"""What the digit, or the line of digits, on a plain picture may look like: proposals for a network to judge.
 
-No rule decides alone where and what the ink is. The first round takes the picture whole, with its likelier polarity;
-the later ones try the other polarity, the picture without its borders, where lines of a form may be, and the picture
-with more ground around it, which a tight crop lacks. On a photograph narrow strokes come before all that: they are ink,
-and the sheet, the desk below it, and shadows are not. Each proposal is an image by MNIST's convention, with a weight:
-how much less likely such a proposal is right than the first.
+On a plain picture all that stands out from an even ground is taken for the digit, or for the line. That costs little,
+and whoever is not sure of it asks the finder (`inference/finder`), which finds numbers on any picture. Each proposal is
+an image by MNIST's convention, or a line, light ink on dark ground, with a weight: how much less likely such a
+proposal is right than the first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -18,54 +17,57 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sumnist.config import InkColour
-from sumnist.pictures.background import flat_ground, ink_is_dark
-from sumnist.pictures.components import Box, Components, extent, union
 from sumnist.pictures.decode import Grey, Intensities
-from sumnist.pictures.ink import CLEAN_CONTRAST, PAPER_CONTRAST, Ink, ink_of, looked_closer
-from sumnist.pictures.normalize import SIDE, cropped, placed, ready_image
+from sumnist.pictures.filters import plane_of, resampled
+from sumnist.pictures.normalize import INK_THRESHOLD, SIDE, placed, ready_image, stretched
 
-__all__ = ["Problem", "Proposal", "Step", "rounds"]
+__all__ = ["Box", "LineProposal", "Problem", "Proposal", "Step", "as_they_are", "forms", "line_of", "wholes"]
 
+Box = tuple[int, int, int, int]
+"""Top, bottom, left and right in pixels; bottom and right are excluded."""
 Problem = Literal["too small", "faint", "cut off"]
 
-FIND = 160
-"""Pixels of the longer side of the copy on which a digit is looked for, give or take a quarter."""
-CLEAR = 56
-"""Pixels of a digit's longer side on that copy: one with fewer is looked at again in the picture itself."""
-TRIMS = 0.07, 0.13, 0.2
-"""Shares of each side that may be a border."""
-MARGIN, LEAST_MARGIN = 0.3, 4
-"""Ground that is put around a tight crop: of its longer side, and in pixels at least."""
-SLIMMEST = 25
-"""How many times as long as wide the crop of a 1 may be; ground around longer ones would be mostly memory."""
-LARGEST_CROP = 200
-"""Pixels of the shorter side: a larger picture with uneven light shows more than a tight crop."""
-GROUND = 0.05
-"""A quantile of the intensities, counted from the lightest for dark ink, that is the ground of a tight crop."""
-SMALLEST_SCENE = 200
-"""Pixels of the shorter side of a picture on which there may be more than a sheet: smaller ones are crops."""
-SMALLEST_VIEW = 8
-"""Pixels of the shorter side of a part that is looked at."""
-
-OTHER_POLARITY, DOUBTFUL_POLARITY = 0.4, 0.85
-"""Weights of ink of the less likely polarity: where the border of the picture agrees that the other one is likelier,
-and where it does not."""
-OTHER_GROUP, FINE_GROUP, OTHER_VIEW, OTHER_IMAGE = 0.3, 0.95, 0.95, 0.7
-"""Weights of each group after the largest, the same of narrow strokes, of a part instead of the whole, and of what is
-found on a picture of 28×28 pixels, which is likelier an image as it is."""
-
+LOOKED_AT = 160
+"""Pixels of the longer side of what is looked at."""
+CLEAN_CONTRAST, PAPER_CONTRAST = 0.04, 0.12
+"""Less between ink and an even ground is none, and less than the second on an uneven one, where a shadow may be."""
+FAINT, FAINT_ON_PAPER = 0.08, 0.2
+"""Ink with less contrast than this can be seen, but not be read for sure; the same on an uneven ground."""
 SMALLEST_DIGIT = 5
 """Pixels of the picture on the longer side of a digit that can be read."""
-FAINT, FAINT_ON_PAPER = 0.08, 0.2
-"""Ink with less contrast than this can be seen, but not be read for sure; on a picture with noise."""
-ROOM = 0.1
-"""Of the digit's longer side: a picture with more room opposite to a cut was not cropped to its digit."""
-ACROSS = 0.85
-"""Of the picture's side: what is so long runs across it."""
-SMALLEST_CUT = 32
-"""On a picture with a shorter side than this, no digit is said to be cut off."""
-DROPPED = 0.35
-"""How bright the step that shows the ink has that which is not the digit's."""
+ROOM, SMALLEST_CUT = 0.1, 32
+"""A picture with more room opposite to a cut than this, by the digit's longer side, was not cropped to its digit; on
+one with a shorter side than that no digit is said to be cut off, and no ink to be a border."""
+BORDER, WITHIN = 0.15, 0.3
+"""If less of the ink that reaches a side of a picture is further within than the first, by its sides, than the second,
+it may be the line of a form."""
+LIKE_A_BORDER, TOUCHING = 0.3, 0.5
+"""The weights of what may be that, and of what a side may have cut off."""
+LIT = 0.35
+"""The share of all contrast up to which a pixel may be ground."""
+FLAT = (16, 0.0), (64, 0.25), (np.inf, 0.45)
+"""The share of a picture that is as bright as its ground if that is even, by the picture's shorter side."""
+BAND = 2.5
+"""Of 255: how much an even ground varies."""
+UNEVEN, OTHER_POLARITY = 0.9, 0.7
+"""Weights of ink on an uneven ground, where nothing is beyond doubt, and of ink of the less likely polarity."""
+
+GROUND, INK = 0.9, 0.998
+"""Quantiles of the intensities of ink: a tenth of a line, at least, is ground at its plainest, and a five-hundredth
+ink at its strongest."""
+EMPTY, TRIMMED = 0.25, (0.09, 0.25)
+"""Ink below which a row or a column is empty, and the ground that is left around the others, above and beside, by the
+height of the line."""
+STROKES, MIDDLE, SOLID = 1.4, (0.15, 0.85), 0.4
+"""A row of a usual line crosses so many strokes, at least, along a length of the line's height, and between which
+shares of its height rows are looked at. On a line with fewer, digits are wide and far apart. What is a stroke."""
+NARROWEST = 0.5
+"""Such a line is made narrower, but not more than that."""
+WIDTHS = (0.7, "much narrower"), (0.85, "narrower"), (1.2, "wider"), (1.4, "much wider")
+"""How wide the other forms of a line are, and what that is called."""
+WIDER, SLIM = (0.05, 0.2), 5.0
+"""Ground that is put above and below a line and beside it, by its height; of one that is higher than wide by more, by
+that many times its width."""
 
 
 class Step(NamedTuple):
@@ -80,13 +82,9 @@ class Proposal:
     """What the digit on a picture may look like.
 
     `image`: float32 `[28, 28]` in [0, 1], light ink on dark ground. `how`: what was taken for the digit, in words.
-    `weight`: how much such a proposal counts beside the others, up to 1: less for what is seldom right, and by the
-    square root of the share of the ink that it explains. `dark`: whether the ink is darker than the ground.
-    `box`: top, bottom, left and right of the digit in pixels of the picture, bottom and right excluded. `problem`: what
-    is in the way of reading it. `view`: the part of the picture and the polarity that it shares with its rivals;
-    `wider`: the view in which there may be others.
-    `whole`: whether it is ink of the picture whole, not of a part or with more around it. `across`: whether it runs
-    from side to side of the picture, as the line of a form does. `steps`: how the image came about.
+    `weight`: how much such a proposal counts beside the others, up to 1. `dark`: whether the ink is darker than the
+    ground. `box`: where the digit is, in pixels of the picture. `problem`: what is in the way of reading it. `witness`:
+    the probabilities `[10]` of the digits by another network. `steps`: how the image came about.
     """
 
     image: Grey = field(repr=False, compare=False)
@@ -95,213 +93,178 @@ class Proposal:
     dark: bool = False
     box: Box = (0, SIDE, 0, SIDE)
     problem: Problem | None = None
-    view: str = ""
-    wider: str = ""
-    whole: bool = True
-    across: bool = False
+    witness: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
     steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
 
-    @property
-    def size(self) -> int:
-        """The longer side of the digit in pixels of the picture."""
-        return max(extent(self.box))
 
-
-class View(NamedTuple):
-    """A part of a picture: `grey` `[h, w]`, where in the picture its first pixel lies, what it is, in words, whether it
-    was cut out of more, and whether only its narrow strokes count."""
-
-    grey: Grey
-    top: int = 0
-    left: int = 0
-    how: str = ""
-    trimmed: bool = False
-    fine: bool = False
-
-
-def rounds(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -> Iterator[list[Proposal]]:
-    """The proposals for a picture, in rounds: whoever finds one beyond doubt need not ask for the next round.
-
-    Args:
-        picture: Its intensities.
-        ink: Whether the ink is darker or lighter than its ground, if that is known.
-        steps: Whether each proposal shall have the steps that led to it.
-    """
-    grey = picture.grey
-    images: list[Proposal] = []
-    if grey.shape == (SIDE, SIDE) and np.ptp(grey) >= CLEAN_CONTRAST:
-        images = as_they_are(grey, ink, steps)
-        yield from ([image] for image in images)
-        if images and ready_image(grey) is not None:
-            return
-    small = reduced(grey)
-    likelier, other = polarity(grey, small)
-    dark = likelier if ink == "auto" else ink == "dark"
-    look = Look(picture, dark, other, steps)
-    flat = flat_ground(small if dark else 1 - small) is not None
-    if images and not flat:  # so few pixels hold no ground to tell ink from
-        return
-    if not flat and min(grey.shape) >= SMALLEST_SCENE:
-        yield look.at(View(grey, how="narrow strokes", fine=True), ink != "light", small)
-    yield look.at(View(grey), dark, small)
-    others = [] if ink != "auto" else look.at(View(grey), not dark, small)
-    for seen_dark in (dark, not dark)[: 2 if ink == "auto" else 1]:
-        for view in (*trimmed(grey), *padded(grey, seen_dark)):
-            others += look.at(view, seen_dark)
-    yield others
-
-
-def polarity(grey: Grey, small: Grey) -> tuple[bool, float]:
-    """Whether the ink on a picture is likelier dark, by a reduced copy of it, and what the other polarity weighs."""
-    dark = ink_is_dark(small)
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    border_is_bright = bool(2 * np.median(border) > small.min() + small.max())
-    return dark, OTHER_POLARITY if dark == border_is_bright else DOUBTFUL_POLARITY
-
-
-def reduced(grey: Grey) -> Grey:
-    """`grey` divided by the whole number that brings its longer side nearest to `FIND` pixels."""
-    factor = min(max(1, round(max(grey.shape) / FIND)), *grey.shape)
-    return grey if factor == 1 else np.asarray(Image.fromarray(grey).reduce(factor))
-
-
-def as_they_are(grey: Grey, ink: InkColour, steps: bool) -> list[Proposal]:
-    """The picture `[28, 28]` itself, and inverted; the likelier one first."""
-    ready = ready_image(grey)
-    dark_is_likelier, other = polarity(grey, grey)
+def as_they_are(grey: Grey, ink: InkColour, steps: bool = False) -> list[Proposal]:
+    """A picture `[28, 28]` as an image, and inverted, the likelier one first; nothing of pictures of other sizes, or
+    without contrast. One that follows MNIST's convention is what it is, and nothing else."""
+    if grey.shape != (SIDE, SIDE) or np.ptp(grey) < CLEAN_CONTRAST:
+        return []
+    ready, likelier = ready_image(grey), is_dark(grey)
     found = []
     for dark in (False, True):
         if ink == ("light" if dark else "dark") or (ready is not None and ready.dark != dark):
             continue
         image = ready.image if ready is not None else 1 - grey if dark else grey
         inverted = ", inverted" if dark else ""
-        how = f"as it is{inverted}"
         shown = (Step("as read", grey), Step(f"what the network sees{inverted}", image)) if steps else ()
-        weight = 1.0 if ink != "auto" or dark == dark_is_likelier else other
-        found.append(Proposal(image, how, weight, dark, view=how, steps=shown))
+        weight = 1.0 if ink != "auto" or dark == likelier else OTHER_POLARITY
+        found.append(Proposal(image, f"as it is{inverted}", weight, dark, steps=shown))
     return sorted(found, key=lambda proposal: -proposal.weight)
 
 
-def trimmed(grey: Grey) -> Iterator[View]:
-    """The picture without its borders."""
-    height, width = grey.shape
-    for share in TRIMS:
-        down, right = round(share * height), round(share * width)
-        part = grey[down : height - down, right : width - right]
-        if min(part.shape) >= SMALLEST_VIEW:
-            yield View(part, down, right, f"{share:.0%} of each side cut off", trimmed=True)
+def is_dark(grey: Grey) -> bool:
+    """Whether what stands out is darker than most of a picture: the sign of the third moment about the median, since
+    ink is scarce and stands out far."""
+    return float(((grey - np.median(grey)) ** 3).sum()) < 0
 
 
-def padded(grey: Grey, dark: bool) -> Iterator[View]:
-    """The picture with ground around it, unless it has hardly more than grain, is a sliver, or is a photograph of some
-    size: beside even ground its light would be ink."""
-    shorter, longer = sorted(grey.shape)
-    if np.ptp(grey) < PAPER_CONTRAST or longer > SLIMMEST * shorter:
-        return
-    if shorter >= LARGEST_CROP and flat_ground(grey if dark else 1 - grey) is None:
-        return
-    by = max(LEAST_MARGIN, int(MARGIN * max(grey.shape)))
-    ground = np.quantile(grey, 1 - GROUND if dark else GROUND)
-    yield View(np.pad(grey, by, constant_values=ground), -by, -by, "more ground around it")
+def ground_of(light: Grey) -> Grey | np.float32:
+    """The brightness of the ground below lighter ink: one value if it is the same all over, as in a drawing or a scan,
+    else a plane."""
+    counts = np.array(Image.fromarray((light * 255 + 0.5).astype(np.uint8)).histogram())
+    usual = int(counts.argmax())
+    bare = np.abs(light * 255 - usual) <= BAND
+    share = next(share for side, share in FLAT if min(light.shape) < side)
+    if np.count_nonzero(bare) >= share * light.size:
+        return np.float32(light[bare].mean())
+    places = [round(share * (light.size - 1)) for share in (1 - GROUND, INK)]
+    least, most = np.partition(light, places, axis=None)[places]
+    return plane_of(light, light <= least + LIT * (most - least))
+
+
+def wholes(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -> Iterator[Proposal]:
+    """All ink of a picture as a digit, of the likelier polarity first; nothing of one without ink."""
+    grey = picture.grey
+    small = reduced(grey)
+    likelier = is_dark(small)
+    for dark in (likelier, not likelier) if ink == "auto" else (ink == "dark",):
+        light = 1 - small if dark else small
+        ground = ground_of(light)
+        even = np.ndim(ground) == 0
+        least, faint, share = (CLEAN_CONTRAST, FAINT, 1.0) if even else (PAPER_CONTRAST, FAINT_ON_PAPER, UNEVEN)
+        contrast = (light - ground).clip(0, None)
+        strong = contrast[contrast > np.float32(0.5) * contrast.max()]
+        peak = float(np.median(strong)) if len(strong) else 0.0
+        if peak >= least:
+            weight = share * (1.0 if ink != "auto" or dark == likelier else OTHER_POLARITY)
+            yield whole(picture, (contrast / np.float32(peak)).astype(np.float32), dark, weight, peak < faint, steps)
+
+
+def whole(picture: Intensities, ink: Grey, dark: bool, weight: float, faint: bool, steps: bool) -> Proposal:
+    """All that is `ink` on a picture as a digit; whether it has so little contrast."""
+    inked = ink >= INK_THRESHOLD
+    rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
+    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    digit = stretched(ink[part].clip(0, 1))
+    image = placed(digit)
+    sides = [round(picture.reduction * side) for side in picture.grey.shape]
+    ends = (rows, sides[0] / len(ink)), (columns, sides[1] / ink.shape[1])
+    top, bottom, left, right = (round(scale * end) for at, scale in ends for end in (int(at[0]), int(at[-1]) + 1))
+    box = top, bottom, left, right
+    size = max(bottom - top, right - left)
+    problem: Problem | None = "too small" if size < SMALLEST_DIGIT else "faint" if faint else None
+    if problem is None and is_cut_off(box, sides):
+        problem = "cut off"
+    down, across = (round(BORDER * side) for side in ink.shape)
+    inner = np.count_nonzero(inked[down : len(ink) - down, across : ink.shape[1] - across])
+    touches = any(side.any() for side in (inked[0], inked[-1], inked[:, 0], inked[:, -1]))
+    if touches and min(sides) >= SMALLEST_CUT and inner < WITHIN * np.count_nonzero(inked):
+        weight *= LIKE_A_BORDER
+    elif problem == "cut off":
+        weight *= TOUCHING
+    shown = (
+        (Step("as read", picture.grey), Step("ink found", ink.clip(0, 1)), Step("the digit", digit),
+         Step("what the network sees", image)) if steps else ()
+    )  # fmt: skip
+    return Proposal(image, "dark ink" if dark else "light ink", weight, dark, box, problem, steps=shown)
+
+
+def reduced(grey: Grey) -> Grey:
+    """`grey` divided by the whole number that brings its longer side nearest to `LOOKED_AT` pixels."""
+    factor = min(max(1, round(max(grey.shape) / LOOKED_AT)), *grey.shape)
+    return grey if factor == 1 else np.asarray(Image.fromarray(grey).reduce(factor))
+
+
+def is_cut_off(box: tuple[int, ...], sides: list[int]) -> bool:
+    """Whether ink runs out of the picture on one side while there is room on the other. A picture that was cropped to
+    its digit has ink on opposite sides."""
+    top, bottom, left, right = box
+    size, (height, width) = max(bottom - top, right - left), sides
+    rooms = (top, height - bottom), (left, width - right)
+    return min(sides) >= SMALLEST_CUT and any(min(room) <= 0 and max(room) > ROOM * size for room in rooms)
+
+
+# Lines.
 
 
 @dataclass(frozen=True)
-class Look:
-    """Looks for the digit in parts of a picture, whose ink is probably `dark` or light; `other`: the weight of ink of
-    the other polarity."""
+class LineProposal:
+    """What the line of digits on a picture may be.
 
-    picture: Intensities
-    dark: bool
-    other: float
-    steps: bool
+    `image`: float32 `[h, w]` in [0, 1], light ink on dark ground. `how`: what was taken for the line, in words.
+    `weight`: how much such a proposal counts beside the others, up to 1. `box`: where it stands, in pixels of the
+    picture. `stands`: the line as it stands there, whatever form `image` has. `varied`: whether it has another form.
+    """
 
-    def at(self, view: View, dark: bool, small: Grey | None = None) -> list[Proposal]:
-        """What may be the digit in a part of the picture, of which there may be a reduced copy."""
-        small = reduced(view.grey) if small is None else small
-        scale = max(view.grey.shape) / max(small.shape)
-        ink = ink_of(small, dark, self.picture.reduction * scale, view.fine)
-        if ink is None:
-            return []
-        whole = "dark ink" if dark else "light ink"
-        how = f"{whole}, {view.how}" if view.how else whole
-        likely = 1.0 if view.fine else (1 if dark == self.dark else self.other) * (OTHER_VIEW if view.how else 1)
-        likely *= OTHER_IMAGE if self.picture.grey.shape == (SIDE, SIDE) else 1
-        proposals = []
-        for place, (group, share) in enumerate(zip(ink.groups, ink.shares, strict=True)):
-            if view.trimmed and touches(group):  # not the digit's end, but the cut's
-                continue
-            closer = None
-            if view.fine or (scale > 1 and max(extent(union(group.boxes))) < CLEAR):
-                closer = looked_closer(view.grey, group, dark)
-            digit = cropped(*(closer or (ink.intensities, group)))
-            image, weight = (
-                placed(digit),
-                likely * (FINE_GROUP**place if view.fine else share**0.5 * OTHER_GROUP**place),
-            )
-            box = self.box_of(group, view, scale)
-            proposals.append(
-                Proposal(
-                    image, how + (f", part {place + 1}" if place else ""), weight, dark, box, self.problem_of(ink, box),
-                    how, how if view.fine else whole, not view.how, self.runs_across(box),
-                    self.taken(view, ink, group, digit, image),
-                )
-            )  # fmt: skip
-        return proposals
-
-    def box_of(self, group: Components, view: View, scale: float) -> Box:
-        """Where a group of components lies on the picture, in its pixels."""
-        finer, (height, width) = self.picture.reduction, self.picture.grey.shape
-        top, bottom, left, right = (side * scale for side in union(group.boxes))
-        return (
-            *within(finer * (top + view.top), finer * (bottom + view.top), round(finer * height)),
-            *within(finer * (left + view.left), finer * (right + view.left), round(finer * width)),
-        )
-
-    def problem_of(self, ink: Ink, box: Box) -> Problem | None:
-        """What is in the way of reading the digit in `box`."""
-        if max(extent(box)) < SMALLEST_DIGIT:
-            return "too small"
-        if ink.peak < (FAINT if ink.light.flat else FAINT_ON_PAPER):
-            return "faint"
-        return "cut off" if self.is_cut_off(box) else None
-
-    def runs_across(self, box: Box) -> bool:
-        """Whether `box` reaches from side to side of the picture, or nearly so."""
-        sides = (side * self.picture.reduction for side in self.picture.grey.shape)
-        return any(length >= ACROSS * side for length, side in zip(extent(box), sides, strict=True))
-
-    def is_cut_off(self, box: Box) -> bool:
-        """Whether ink runs out of the picture on one side while there is room on the other. A picture that was cropped
-        to its digit has ink on opposite sides."""
-        height, width = (round(side * self.picture.reduction) for side in self.picture.grey.shape)
-        if min(height, width) < SMALLEST_CUT:
-            return False
-        rooms = (box[0], height - box[1]), (box[2], width - box[3])
-        return any(min(room) <= 0 and max(room) > ROOM * max(extent(box)) for room in rooms)
-
-    def taken(
-        self, view: View, ink: Ink, group: Components, digit: NDArray[np.float64], image: Grey
-    ) -> tuple[Step, ...]:
-        """The steps to an image, if they are wanted, with what is not the digit's in grey."""
-        if not self.steps:
-            return ()
-        contrast = ink.light.contrast
-        part = [Step(view.how, view.grey)] if view.how else []
-        return (
-            Step("as read", self.picture.grey), *part,
-            Step("light evened", contrast / (float(contrast.max()) or 1.0)),
-            Step("ink found", np.where(group.mask(), 1, ink.intensities * np.float32(DROPPED))),
-            Step("the digit", digit), Step("what the network sees", image),
-        )  # fmt: skip
+    image: Grey = field(repr=False, compare=False)
+    how: str
+    weight: float
+    box: Box
+    stands: Grey = field(repr=False, compare=False)
+    varied: bool = False
 
 
-def within(start: float, end: float, most: int) -> tuple[int, int]:
-    """A stretch of whole pixels, one at least, from 0 to `most`."""
-    first = min(max(0, round(start)), most - 1)
-    return first, min(max(first + 1, round(end)), most)
+def line_of(picture: Intensities, ink: InkColour = "auto") -> LineProposal | None:
+    """A picture as a line, but for its empty margins; None of one without contrast."""
+    grey = picture.grey
+    if np.ptp(grey) < CLEAN_CONTRAST:
+        return None
+    dark = is_dark(grey) if ink == "auto" else ink == "dark"
+    light = 1 - grey if dark else grey
+    places = [round(share * (light.size - 1)) for share in (1 - GROUND, INK)]
+    ground, full = np.partition(light, places, axis=None)[places]
+    image = ((light - ground) / max(full - ground, CLEAN_CONTRAST)).clip(0, 1).astype(np.float32)
+    inked = image >= EMPTY
+    rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
+    top, bottom, left, right = 0, len(image), 0, image.shape[1]
+    if len(rows):
+        down, across = (round(share * (rows[-1] + 1 - rows[0])) for share in TRIMMED)
+        top, bottom = max(0, rows[0] - down), min(bottom, rows[-1] + 1 + down)
+        left, right = max(0, columns[0] - across), min(right, columns[-1] + 1 + across)
+    line = image[top:bottom, left:right]
+    scale = picture.reduction
+    box = round(scale * top), round(scale * bottom), round(scale * left), round(scale * right)
+    return of_usual_width(LineProposal(line, "dark ink" if dark else "light ink", 1.0, box, line))
 
 
-def touches(group: Components) -> bool:
-    """Whether any of the components reaches the border of its picture."""
-    top, bottom, left, right = union(group.boxes)
-    return top == 0 or left == 0 or bottom == group.shape[0] or right == group.shape[1]
+def of_usual_width(one: LineProposal) -> LineProposal:
+    """The same, made narrower if its digits are wider than hands write them, or far apart."""
+    height = len(one.image)
+    ink = one.image[slice(*(round(share * height) for share in MIDDLE))] >= SOLID
+    columns = np.flatnonzero(ink.any(0))
+    if not len(columns):
+        return one
+    crossed = ink[:, 0] + np.count_nonzero(ink[:, 1:] > ink[:, :-1], axis=1)
+    along = float(columns[-1] + 1 - columns[0]) / height
+    share = max(NARROWEST, float(crossed[crossed > 0].mean()) / along / STROKES)
+    return one if share >= 1 else replace(one, image=widened(one.image, share))
+
+
+def widened(image: Grey, share: float) -> Grey:
+    """A line so many times as wide."""
+    height, width = image.shape
+    return resampled(image, (height, max(1, round(share * width)))).clip(0, 1)
+
+
+def forms(one: LineProposal) -> Iterator[LineProposal]:
+    """Other forms of a proposal, narrower, wider and with more ground around it: hands differ in how wide they write,
+    crops need not have ground, and several looks are surer than one."""
+    for share, what in WIDTHS:
+        yield replace(one, image=widened(one.image, share), how=f"{one.how}, {what}", varied=True)
+    height, width = one.image.shape
+    down, right = (max(1, round(share * min(height, SLIM * width))) for share in WIDER)  # a sliver would become a wall
+    image = np.pad(one.image, ((down, down), (right, right)))
+    yield replace(one, image=image, how=f"{one.how}, more ground", varied=True)

@@ -213,6 +213,8 @@ class NumberReading(Model):
     """What was taken for the line: top, bottom, left and right in pixels of the picture; null if blank."""
     how: str | None
     """The same in words such as `dark ink, the line of ink`; null if blank."""
+    others: list[Annotated[list[int], Field(min_length=4, max_length=4)]]
+    """Where other numbers stand that count as much, as `box` has it; empty if this is the only one."""
 
 
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]

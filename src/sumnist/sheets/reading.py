@@ -426,9 +426,10 @@ class SheetReader:
             [one.name for one in layout.totals if one.step == self.units[one.name]], mistake,
         )  # fmt: skip
         self.cells = CellReader(cells, threads)
-        self.digits = Judge(OnnxNetwork(digits, threads), learned=False)
+        reading = Numbers(numbers, threads)
+        self.digits = Judge(OnnxNetwork(digits, threads), False, reading.found_on)
         strips = any(one.kind == "strip" for one in layout.fields)
-        self.strips = Numbers(numbers, threads).reader(engine) if strips else None
+        self.strips = reading.reader(engine) if strips else None
 
     def read(self, picture: Picture | PdfPage) -> SheetReading:
         """What is on a picture, or on a page of a PDF file. Raises `SheetError`, `ImageError`."""

@@ -41,7 +41,6 @@ from sumnist.lab.suites.out_of_distribution import draw_stroke
 from sumnist.lab.suites.photographs import FAINT, rotated
 from sumnist.lab.suites.sheet_truth import FILLERS, Truth, random_of, truth
 from sumnist.lab.suites.strips import BLOCK
-from sumnist.pictures.components import components_of
 from sumnist.sheets.layout import Layout, Page, Person, Rectangle
 from sumnist.sheets.printing import pdf
 
@@ -117,6 +116,8 @@ class Ink:
 
 def ink_of_scan(path: Path) -> Grey:
     """The ink on a scan, light on 0. Raises `DataError`."""
+    from scipy import ndimage  # scans are for measuring alone
+
     try:
         with Image.open(path) as picture:
             grey = np.asarray(picture.convert("L"), np.float32)[CUT:-CUT, CUT:-CUT]
@@ -124,14 +125,16 @@ def ink_of_scan(path: Path) -> Grey:
         raise DataError(f"{path}: cannot be read ({error}), expected a picture: take it out") from error
     ink = 1 - grey / np.median(grey)
     ink = np.clip((ink - PAPER) / max(PALEST, float(np.quantile(ink, 0.985)) - PAPER), 0, 1)
-    parts = components_of(ink > (FAINT - 1) / 255, ink)
-    if not len(parts):
+    parts, count = ndimage.label(ink > (FAINT - 1) / 255, np.ones((3, 3)))
+    if not count:
         return np.zeros(ink.shape, np.uint8)
-    top, bottom, left, right = parts.boxes.T
+    places = np.array([(rows.start, rows.stop, columns.start, columns.stop)
+                       for rows, columns in ndimage.find_objects(parts)])  # fmt: skip
+    top, bottom, left, right = places.T
     high, wide = ink.shape
     aside = (bottom <= EDGE) | (top >= high - EDGE) | (right <= EDGE) | (left >= wide - EDGE)
-    masses = np.where(aside, 0, parts.masses)
-    kept = parts.kept(masses > SPECK * masses.max()).mask()
+    masses = np.where(aside, 0, ndimage.sum_labels(ink, parts, np.arange(1, count + 1)))
+    kept = np.isin(parts, 1 + np.flatnonzero(masses > SPECK * masses.max()))
     near = np.asarray(Image.fromarray(kept).filter(ImageFilter.MaxFilter(3)))
     return np.asarray(ink * near * 255, np.uint8)
 

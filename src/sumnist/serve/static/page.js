@@ -138,6 +138,7 @@ function show(asked, { reading, problem }) {
   else showReading(asked, reading, "refused", settled ? task.words(reading, uploaded) : ["Reading as you draw …", ""]);
   showHow(uploaded && reading?.how);
   at["as-number"].hidden = !(settled && reading?.reason === "several digits");
+  at["as-picture"].hidden = !(uploaded && reading?.reason === "several numbers");
   if (!reading || task !== tasks.digit) return;
   if (reading.inside) inside.draw(reading); // in the middle of a stroke
   if (!settled) return;
@@ -180,7 +181,7 @@ function write(state, [verdict, hint], digit = UNKNOWN, sum = UNKNOWN) {
   at.verdict.textContent = verdict;
   at.hint.textContent = hint;
   at.again.hidden = state !== "problem";
-  at["as-number"].hidden = true; // until it is known to be one
+  at["as-number"].hidden = at["as-picture"].hidden = true; // until it is known to be one
   fit();
   clearTimeout(quiet);
   const equation = sum === UNKNOWN ? `${digit}. ` : `${digit} + ${at.number.value} = ${sum}. `;
@@ -208,6 +209,10 @@ at.undo.addEventListener("click", () => pad.undo());
 at.clear.addEventListener("click", () => pad.clear());
 at.again.addEventListener("click", () => ask());
 at["as-number"].addEventListener("click", () => (location.hash = ADDRESSES.number));
+at["as-picture"].addEventListener("click", async () => {
+  location.hash = ADDRESSES.picture;
+  find(await pad.file());
+});
 for (const list of [at.ink, at.decimal]) list.addEventListener("change", () => ask());
 for (const name of document.getElementsByName("task")) {
   name.addEventListener("change", () => (location.hash = ADDRESSES[name.value]));

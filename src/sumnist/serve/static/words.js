@@ -11,6 +11,7 @@ const OF_DIGITS = {
 const OF_NUMBERS = {
   blank: ["There is nothing to read.", "Write a number."],
   "not a number": ["This does not look like a number.", "Write digits, on one line."],
+  "several numbers": ["There are several numbers.", "Leave one, or choose “A picture”."],
   "another number of digits": ["There seem to be no digits.", "Write some, on one line."],
 };
 
