@@ -75,7 +75,7 @@ ALIKE, TURNED = 2.2, 0.5
 STRAIGHT, FRAME, ON_LINE = 0.8, 0.06, 0.5
 """The least cosine between the way that characters say and the line through their middles; the room between them and
 the corners; and how far off its line a number on the same row is. By the height of their digits."""
-APART, LEVEL = 1.2, 0.6
+APART, LEVEL = 1.6, 0.6
 """How far apart, and how far off each other's line, numbers are that may be one, by the height of their digits."""
 DETAIL = 0.08
 """Between neighbouring pixels: a difference that may be an edge of ink."""

@@ -157,7 +157,7 @@ class Reading(Model):
     is_digit_probability: float | None
     """The probability that the picture shows a digit at all; null if the network was trained without outliers."""
     how: str | None
-    """What was taken for the digit, in words such as `dark ink, narrow strokes`; null if blank."""
+    """What was taken for the digit, in words such as `dark ink, found`; null if blank."""
     image: Annotated[list[list[float]], Field(min_length=28, max_length=28)] | None = None
     """What the network saw, row by row; only if asked for."""
     beside: Reading | None = None
@@ -212,7 +212,7 @@ class NumberReading(Model):
     box: Annotated[list[int], Field(min_length=4, max_length=4)] | None
     """What was taken for the line: top, bottom, left and right in pixels of the picture; null if blank."""
     how: str | None
-    """The same in words such as `dark ink, the line of ink`; null if blank."""
+    """The same in words such as `dark ink, found`; null if blank."""
     others: list[Annotated[list[int], Field(min_length=4, max_length=4)]]
     """Where other numbers stand that count as much, as `box` has it; empty if this is the only one."""
 

@@ -10,14 +10,11 @@ const GREYS = ramp(["#000000", "#ffffff"]);
 const SIDE = 28; // pixels of an image's side
 const STEPS = {
   "as read": ["The picture", "in shades of grey"],
-  "light evened": ["Shadows taken away", "what differs from the paper around it is bright"],
   "ink found": ["Ink found", "white is taken for the digit, grey is other ink"],
   "the digit": ["Cut out", "the digit alone"],
   "what the network sees": ["What the network sees", "28 × 28 pixels, the digit 20 of them long, its weight in the middle"],
   "what the network sees, inverted": ["What the network sees", "dark and light exchanged"],
   "what the network sees: blank": ["What the network sees", "nothing: no ink was found"],
-  "more ground around it": ["More ground around it", "a digit may fill its picture"],
-  "narrow strokes": ["Looked at for narrow strokes", "shadows and edges are wider"],
 };
 
 const UNKNOWN = "The layers of this network are not known, only its answers.";
