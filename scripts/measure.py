@@ -76,7 +76,7 @@ from sumnist.training.folder import read_metrics
 from sumnist.training.loop import train
 from sumnist.training.tasks import split
 
-PATHS = {"robustness": 4, "numbers": 9, "sheets": 3, "find": 2}
+PATHS = {"robustness": 4, "numbers": 10, "sheets": 3, "find": 2}
 """The generation of each path from a picture to what is said of it: it rises when the path is designed anew, and then
 the reported half may be looked at once more for a network."""
 MODEL = PRETRAINED / ONNX
@@ -347,7 +347,8 @@ def robustness(given: argparse.Namespace) -> Iterator[Row]:
 
 def real(given: argparse.Namespace) -> Iterator[Row]:
     """Read real pictures with the packaged network; the folder has sub-folders 0 to 9, each named for its digit."""
-    about = {"half": given.half, "name": given.name, "model_sha256": sha256(MODEL.read_bytes())}
+    about = {"half": given.half, "name": given.name, "model_sha256": sha256(MODEL.read_bytes()),
+             "path": PATHS["robustness"]}  # fmt: skip
     if given.half == HALVES[1]:
         once(read_jsonl(given.rows), **about)
     pictures = [(path / name, digit) for digit in range(10) if (path := given.folder / str(digit)).is_dir()

@@ -16,8 +16,8 @@ import { withoutSeparators } from "./paths.js";
 import { asWritten, doubtful, kindOf, meaning, minusOf, rescored } from "./written.js";
 
 const {
-  BEYOND_DOUBT, BLANK, COVERED, EMPTY, FORMAT, HEIGHT, LEAST, LENGTH, LINE_GAP, MOST_FOUND, NOT_A_NUMBER, NUMBER_ADVICE,
-  POWER, RIVAL_SIZE, SEARCHED, SEVERAL, STEP, TRUST, UNSURE, WIDEST, WIDEST_ROOM, WIDE_GAP, WITNESS,
+  BEYOND_DOUBT, BLANK, COVERED, CUT_OUT, EMPTY, FORMAT, HEIGHT, LEAST, LENGTH, LINE_GAP, MOST_FOUND, NOT_A_NUMBER,
+  NUMBER_ADVICE, POWER, RIVAL_SIZE, SEARCHED, SEVERAL, STEP, TRUST, UNSURE, WIDEST, WIDEST_ROOM, WIDE_GAP, WITNESS,
 } = its; // prettier-ignore
 
 /** Reads numbers. `run(strip, shape)`: the outputs of numbers.onnx, by name, for a Float32Array; `metadata`: what that
@@ -81,11 +81,12 @@ export class NumberReader {
       return [Math.max(0, Math.floor(Math.min(...sides))), Math.ceil(Math.max(...sides))];
     });
     const how = `${piece.dark ? "dark" : "light"} ink, found`;
-    const proposed = { how, weight: 1, box, stands: piece.alone, varied: false };
+    const whole = line && covers(box, line.box) ? [line] : [];
+    const proposed = { how, weight: whole.length ? CUT_OUT : 1, box, stands: piece.alone, varied: false };
     const proposals = [
       { ...proposed, image: piece.image },
       { ...proposed, image: piece.alone, how: `${how}, without what is around it` },
-      ...(line && covers(box, line.box) ? [line] : []),
+      ...whole,
     ];
     const said = await this.#said(number, piece);
     const seen = this.#judged(await this.#looks(proposals, count, decimal), count, decimal, said, minusOf(number));

@@ -466,12 +466,13 @@ class NumberReader:
         (left, top), (right, bottom) = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
         box = int(max(top, 0)), int(bottom), int(max(left, 0)), int(right)
         how = "dark ink, found" if piece.dark else "light ink, found"
+        whole = [line] if line is not None and covers(box, line.box) else []
+        weight = CUT_OUT if whole else 1.0
         proposals = [
-            LineProposal(piece.image, how, 1.0, box, piece.alone),
-            LineProposal(piece.alone, f"{how}, without what is around it", 1.0, box, piece.alone),
+            LineProposal(piece.image, how, weight, box, piece.alone),
+            LineProposal(piece.alone, f"{how}, without what is around it", weight, box, piece.alone),
+            *whole,
         ]
-        if line is not None and covers(box, line.box):
-            proposals.append(line)
         opinions = [opinion_of(one, proposals, digits, decimal, max(count, SEARCHED)) for one in self.recognizers]
         seen = self.judged(opinions, count, decimal, self.said_of(number, piece), minus_of(number))
         reason = seen.reason
@@ -700,6 +701,8 @@ RIVAL_SIZE = 0.5
 LINE_GAP, WIDE_GAP, WIDEST_ROOM = 0.06, 0.7, 0.75
 """On a plain line, by the height of its ink: the highest gap within, the widest one, and how far ink reaches before the
 middle of the first digit and behind that of the last."""
+CUT_OUT = 0.7
+"""The weight of a number that was cut out of a line which it fills: it may have lost a digit, the line has not."""
 COVERED = 0.5
 """The share of a line's height that a number takes, if there is no other line on it."""
 WITNESS = 0.5
