@@ -16,8 +16,9 @@ import { withoutSeparators } from "./paths.js";
 import { asWritten, doubtful, kindOf, meaning, minusOf, rescored } from "./written.js";
 
 const {
-  BEYOND_DOUBT, BLANK, COVERED, CUT_OUT, EMPTY, FORMAT, HEIGHT, LEAST, LENGTH, LINE_GAP, MOST_FOUND, NOT_A_NUMBER,
-  NUMBER_ADVICE, POWER, RIVAL_SIZE, SEARCHED, SEVERAL, STEP, TRUST, UNSURE, WIDEST, WIDEST_ROOM, WIDE_GAP, WITNESS,
+  BEYOND_DOUBT, BLANK, COVERED, CUT_OUT, EMPTY, FORMAT, HEIGHT, LEAST, LENGTH, LINE_GAP, LONE, MOST_FOUND,
+  NOT_A_NUMBER, NUMBER_ADVICE, POWER, RIVAL_SIZE, SEARCHED, SEVERAL, STEP, TRUST, UNSURE, WIDEST, WIDEST_ROOM,
+  WIDE_GAP, WITNESS,
 } = its; // prettier-ignore
 
 /** Reads numbers. `run(strip, shape)`: the outputs of numbers.onnx, by name, for a Float32Array; `metadata`: what that
@@ -65,7 +66,8 @@ export class NumberReader {
     const numbers = [];
     for (const one of found.filter((each) => isInked(cut(sight, each)))) {
       await heard();
-      numbers.push(await this.#found(sight, one, { count, decimal }, reduction));
+      const read = await this.#found(sight, one, { count, decimal }, reduction);
+      if (read.reason !== NOT_A_NUMBER) numbers.push(read);
     }
     return { width, height, numbers };
   }
@@ -88,9 +90,9 @@ export class NumberReader {
       { ...proposed, image: piece.alone, how: `${how}, without what is around it` },
       ...whole,
     ];
-    const said = await this.#said(number, piece);
+    const { said, isDigit } = await this.#said(number, piece);
     const seen = this.#judged(await this.#looks(proposals, count, decimal), count, decimal, said, minusOf(number));
-    let { reason } = seen;
+    let reason = said.length === 1 && isDigit < LONE ? NOT_A_NUMBER : seen.reason;
     const text = seen.candidates[0]?.text ?? "";
     if ([null, UNSURE].includes(reason)) reason = kindOf(number) ?? (text ? meaning(text) : null) ?? reason;
     if (reason === null && doubtful(number, text, decimal)) reason = UNSURE;
@@ -114,14 +116,16 @@ export class NumberReader {
     return looks;
   }
 
-  /** What the finder, and the network of single digits, say of the digits of a number: an array of ten for each. */
+  /** What the finder, and the network of single digits, say of the digits of a number: an array of ten for each; and
+   * how probable that network makes it that the first one is a digit at all. */
   async #said(number, { alone, digits }) {
     const said = number.digits.map((shares) => shares.map((share) => WITNESS * Math.log(share + LEAST)));
-    if (!said.length || digits.length !== said.length) return said;
+    if (!said.length || digits.length !== said.length) return { said, isDigit: 1 };
     const column = ([left, right]) => [0, alone.height, Math.min(left, alone.width), Math.min(right, alone.width)];
     const images = digits.map((columns) => placed(cropped(alone.part(column(columns)))).values);
-    const { digit } = await this.network.answer(images);
-    return said.map((logs, k) => logs.map((log, i) => log + TRUST * digit[k][i]));
+    const { digit, isDigit: there } = await this.network.answer(images);
+    const all = said.map((logs, k) => logs.map((log, i) => log + TRUST * digit[k][i]));
+    return { said: all, isDigit: there ? Math.exp(there[0]) : 1 };
   }
 
   /** The reading by looks; `said`: what others say of its digits; `minus`: whether one stands before it. */

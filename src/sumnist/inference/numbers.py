@@ -474,8 +474,9 @@ class NumberReader:
             *whole,
         ]
         opinions = [opinion_of(one, proposals, digits, decimal, max(count, SEARCHED)) for one in self.recognizers]
-        seen = self.judged(opinions, count, decimal, self.said_of(number, piece), minus_of(number))
-        reason = seen.reason
+        said, is_digit = self.said_of(number, piece)
+        seen = self.judged(opinions, count, decimal, said, minus_of(number))
+        reason = NOT_A_NUMBER if len(said) == 1 and is_digit < LONE else seen.reason
         if reason in (None, UNSURE):
             reason = kind_of(number) or (meaning(seen.text) if seen.text else None) or reason
         if reason is None and doubtful(number, seen.text, decimal):
@@ -486,13 +487,16 @@ class NumberReader:
             written=number.text,
         )  # fmt: skip
 
-    def said_of(self, number: Found, piece: Cut) -> ctc.Floats:
-        """What the finder, and the network of single digits, say of the digits of a number, `[N, 10]`."""
-        said = WITNESS * np.log(number.digits.astype(np.float64) + LEAST)
+    def said_of(self, number: Found, piece: Cut) -> tuple[ctc.Floats, float]:
+        """What the finder, and the network of single digits, say of the digits of a number, `[N, 10]`, and how probable
+        that network makes it that the first one is a digit at all."""
+        said, is_digit = WITNESS * np.log(number.digits.astype(np.float64) + LEAST), 1.0
         if self.network is not None and len(piece.digits) == len(said):
             images = np.stack([placed(cropped(piece.alone[:, columns])) for columns in piece.digits])
-            said += self.trust * self.network.answer(images[:, None]).digit
-        return said
+            answer = self.network.answer(images[:, None])
+            said += self.trust * answer.digit
+            is_digit = 1.0 if answer.is_digit is None else math.exp(float(answer.is_digit[0]))
+        return said, is_digit
 
     def judged(
         self, opinions: list[Opinion], count: int, decimal: str | None, said: ctc.Floats | None = None,
@@ -544,7 +548,8 @@ class Numbers:
             raise SizeError(
                 f"{name_of(picture, name)}: {len(found):,} numbers, expected at most {MOST_FOUND:,}: crop it into parts"
             )
-        return [read.found(sight, one, digits, decimal, count, reduction) for one, _ in inked(found, sight)]
+        numbers = (read.found(sight, one, digits, decimal, count, reduction) for one, _ in inked(found, sight))
+        return [one for one in numbers if one.reason != NOT_A_NUMBER]
 
     def found_on(self, grey: NDArray[Any]) -> tuple[list[Found], Sight]:
         """What the finder finds on a picture, uint8 or float32 `[H, W]`."""
@@ -701,6 +706,8 @@ RIVAL_SIZE = 0.5
 LINE_GAP, WIDE_GAP, WIDEST_ROOM = 0.06, 0.7, 0.75
 """On a plain line, by the height of its ink: the highest gap within, the widest one, and how far ink reaches before the
 middle of the first digit and behind that of the last."""
+LONE = 0.6
+"""The probability with which a digit by itself must be one, by the network of single digits: a texture seldom is."""
 CUT_OUT = 0.7
 """The weight of a number that was cut out of a line which it fills: it may have lost a digit, the line has not."""
 COVERED = 0.5
