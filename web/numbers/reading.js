@@ -117,15 +117,16 @@ export class NumberReader {
   }
 
   /** What the finder, and the network of single digits, say of the digits of a number: an array of ten for each; and
-   * how probable that network makes it that the first one is a digit at all. */
-  async #said(number, { alone, digits }) {
+   * how probable that network makes it that one of them is a digit at all. */
+  async #said(number, { alone, bare, digits }) {
     const said = number.digits.map((shares) => shares.map((share) => WITNESS * Math.log(share + LEAST)));
     if (!said.length || digits.length !== said.length) return { said, isDigit: 1 };
     const column = ([left, right]) => [0, alone.height, Math.min(left, alone.width), Math.min(right, alone.width)];
     const images = digits.map((columns) => placed(cropped(alone.part(column(columns)))).values);
+    if (said.length === 1) images.push(placed(cropped(bare)).values); // without a frame that is in view
     const { digit, isDigit: there } = await this.network.answer(images);
     const all = said.map((logs, k) => logs.map((log, i) => log + TRUST * digit[k][i]));
-    return { said: all, isDigit: there ? Math.exp(there[0]) : 1 };
+    return { said: all, isDigit: there ? Math.exp(Math.max(...there)) : 1 };
   }
 
   /** The reading by looks; `said`: what others say of its digits; `minus`: whether one stands before it. */

@@ -489,13 +489,14 @@ class NumberReader:
 
     def said_of(self, number: Found, piece: Cut) -> tuple[ctc.Floats, float]:
         """What the finder, and the network of single digits, say of the digits of a number, `[N, 10]`, and how probable
-        that network makes it that the first one is a digit at all."""
+        that network makes it that one of them is a digit at all."""
         said, is_digit = WITNESS * np.log(number.digits.astype(np.float64) + LEAST), 1.0
         if self.network is not None and len(piece.digits) == len(said):
-            images = np.stack([placed(cropped(piece.alone[:, columns])) for columns in piece.digits])
-            answer = self.network.answer(images[:, None])
-            said += self.trust * answer.digit
-            is_digit = 1.0 if answer.is_digit is None else math.exp(float(answer.is_digit[0]))
+            images = [placed(cropped(piece.alone[:, columns])) for columns in piece.digits]
+            images += [placed(cropped(piece.bare))] if len(said) == 1 else []  # without a frame that is in view
+            answer = self.network.answer(np.stack(images)[:, None])
+            said += self.trust * answer.digit[: len(said)]
+            is_digit = 1.0 if answer.is_digit is None else math.exp(float(answer.is_digit.max()))
         return said, is_digit
 
     def judged(
