@@ -399,7 +399,7 @@ def numbers(given: argparse.Namespace) -> Iterator[Row]:
     if given.trusts and given.half != HALVES[0]:
         raise SystemExit("measure: --trusts: choices are made by the development half: add --half development")
     if given.trusts and ALONE in given.engines:
-        raise SystemExit(f"measure: --trusts with {ALONE}, which takes no closer look: leave that engine out")
+        raise SystemExit(f"measure: --trusts with {ALONE}, which does not rescore: leave that engine out")
     reader, rows = Numbers(), read_jsonl(given.rows)
     networks = {}
     for engine in given.engines:
@@ -785,7 +785,7 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]
              help="measure on real numbers; NAME is what the pages call them"),
         flag("--engines", nargs="+", choices=(*ENGINES, ALONE), default=["ours"]),
         flag("--count", type=int, help="strings of each set of the suite, at most"),
-        flag("--trusts", nargs="+", type=float, help="of a closer look; of the development half alone"),
+        flag("--trusts", nargs="+", type=float, help="of rescoring; of the development half alone"),
     ]),
     "sheets": (sheets, [
         flag("parts", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS)), CHOSEN_HALF, SEEDS,

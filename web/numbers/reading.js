@@ -22,7 +22,7 @@ const {
 } = its; // prettier-ignore
 
 /** Reads numbers. `run(strip, shape)`: the outputs of numbers.onnx, by name, for a Float32Array; `metadata`: what that
- * file says of itself; `network`: that of single digits, for a closer look. */
+ * file says of itself; `network`: that of single digits, for rescoring. */
 export class NumberReader {
   constructor(run, metadata, network) {
     Object.assign(this, { run, metadata, network });

@@ -21,7 +21,7 @@ from PIL import Image
 from sumnist.data.texts import CHARACTERS
 from sumnist.files import FINDER
 from sumnist.inference.onnx import OnnxFile
-from sumnist.pictures.filters import LEAST_GROUND, plane_of
+from sumnist.pictures.filters import LEAST_GROUND, plane_of, spread
 
 PICTURE, MAPS, INK = "picture", "maps", "ink"
 """The input of the file, float32 `[batch, 1, H, W]` in [0, 1], sides multiples of 16, and its outputs: what each 4×4
@@ -46,7 +46,7 @@ TOGETHER = 8
 SEEN, SUSPECTED = 0.35, 0.2
 """The probabilities of a character from which on it counts, and of a sign from which on it leaves a number in doubt."""
 SURELY = 0.6
-"""That from which on it needs no closer look."""
+"""That from which on it need not be looked at larger."""
 OTHERS = 0.2
 """By how much other characters are rarer where numbers are looked for than in training: what is proposed is judged by
 the networks that read."""
@@ -265,8 +265,8 @@ class Finder(OnnxFile):
                     shares = 255 / (1 + np.exp(-logits[0, : part.shape[0], : part.shape[1]]))
                     np.maximum(part, shares.astype(np.uint8), out=part)
                     inner = inside(rows, columns, picture.shape)
-                    some_seen = characters_of(maps, rows.start, columns.start, scale, part.shape, inner)
-                    seen.append(some_seen.of(some_seen.em * scale >= least))
+                    here = characters_of(maps, rows.start, columns.start, scale, part.shape, inner)
+                    seen.append(here.of(here.em * scale >= least))
         characters = distinct(seen)
         return in_order([*numbers_of(characters)]), Sight(grey, ink, finest, characters)
 
@@ -621,7 +621,8 @@ def cut(sight: Sight, found: Found) -> Cut:
     room = round(BEYOND * found.em / step)
     inner = np.zeros(size, bool)
     inner[room:-room, room:-room] = True  # all that stands between its corners, and what reaches out
-    own, bare = spread(ink > REACHING, NEARBY) | inner, spread(ink > np.where(inner, INKED, REACHING), NEARBY)
+    own, bare = (spread(ink > least, 2 * NEARBY + 1) for least in (REACHING, np.where(inner, INKED, REACHING)))
+    own |= inner
     others = sight.characters
     apart = np.hypot(others.x - found.corners[:, 0].mean(), others.y - found.corners[:, 1].mean())
     near = (apart < (wide + tall) / 2 + others.em) & (others.seen >= SEEN)
@@ -663,7 +664,7 @@ def evened(grey: Floats, own: NDArray[np.bool_], ink: Floats, inner: NDArray[np.
     each pixel is ink of a number, `inner`: what stands between its corners."""
     few = max(SURELY_NONE, float(np.median(ink[inner])))  # where frames are, ink is seen a little all over
     ground, stroke = float(np.median(grey[inner & (ink <= few)])), float(np.average(grey, weights=ink**2 + LEAST_INK))
-    clear = ~spread(ink > few, 1) & (np.abs(grey - ground) < abs(ground - stroke) / 2 + LEAST_CONTRAST)
+    clear = ~spread(ink > few, 3) & (np.abs(grey - ground) < abs(ground - stroke) / 2 + LEAST_CONTRAST)
     apart, dark = plane_of(grey, clear if clear.sum() >= LEAST_GROUND else ~own) - grey, stroke <= ground
     light = apart if dark else -apart
     strokes = light[own]
@@ -705,12 +706,3 @@ def within(shape: tuple[int, ...], matrix: NDArray[np.float64], size: tuple[int,
     right, down = (row[0] * x + row[1] * y + row[2] for row in matrix)
     inside: NDArray[np.bool_] = (right >= 0) & (right <= shape[1]) & (down >= 0) & (down <= shape[0])
     return inside
-
-
-def spread(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
-    """A mask and all within so many pixels of it, across and down."""
-    around = np.pad(mask, by)
-    high, wide = mask.shape
-    rows = np.any([around[:, i : i + wide] for i in range(2 * by + 1)], 0)
-    result: NDArray[np.bool_] = np.any([rows[i : i + high] for i in range(2 * by + 1)], 0)
-    return result

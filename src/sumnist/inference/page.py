@@ -20,10 +20,11 @@ import numpy as np
 from sumnist.arithmetic.solutions import Answer, Query, Solution, solution_of
 from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.errors import ConfigError, EquationError
-from sumnist.inference.finder import spread, warped
+from sumnist.inference.finder import warped
 from sumnist.inference.numbers import UNSURE, FoundNumber
 from sumnist.inference.solve import COMBINATIONS
 from sumnist.pictures.decode import Grey, Intensities, Picture, size_of
+from sumnist.pictures.filters import spread
 
 FORMAT = 1
 """The version of what `Column.as_dict` gives."""
@@ -224,6 +225,6 @@ def is_ruled(grey: Grey, above: FoundNumber, below: FoundNumber, reduction: floa
     ground = float(np.median(between))
     dark = between - ground > AS_DARK * (float(np.quantile(number, 0.95)) - ground)
     rows, columns = np.arange(len(dark))[:, None], np.arange(dark.shape[1])
-    near = spread(dark, max(1, round(CROOKED * em)))
+    near = spread(dark, 2 * max(1, round(CROOKED * em)) + 1)
     slanted = [near[(rows + np.rint(slant * columns).astype(int)).clip(0, len(dark) - 1), columns] for slant in SLANTS]
     return bool(max(one.mean(1).max() for one in slanted) >= UNBROKEN)

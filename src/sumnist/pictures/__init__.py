@@ -1,1 +1,1 @@
-"""Any picture → images that may be its digit: `proposals.rounds` is the way in. NumPy and Pillow only."""
+"""Any picture → images that may be its digit: `proposals.wholes` is the way in. NumPy and Pillow only."""
