@@ -127,7 +127,7 @@ class Characters(NamedTuple):
 
     def of(self, some: Any) -> Characters:
         """Those of some places."""
-        return Characters(*(values[some] for values in self))
+        return Characters._make([values[some] for values in self])
 
 
 @dataclass(frozen=True)
@@ -398,14 +398,14 @@ def characters_of(
         (y + said[NEXT_Y] * em + top) / scale, *(1 / (1 + np.exp(-said[one])) for one in (LINKED, STRUCK, HEAT)),
         kinds / kinds.sum(1, keepdims=True), np.full(len(em), scale),
     )  # fmt: skip
-    found = Characters(*(value.astype(np.float32) for value in values))
+    found = Characters._make([value.astype(np.float32) for value in values])
     return found.of(good)
 
 
 def together(found: Sequence[Characters]) -> Characters:
     """All characters of several windows."""
-    none = (np.zeros((0, len(CHARACTERS)) if name == "kinds" else 0, np.float32) for name in Characters._fields)
-    return Characters(*(np.concatenate(values) for values in zip(none, *found, strict=True)))
+    none = [np.zeros((0, len(CHARACTERS)) if name == "kinds" else 0, np.float32) for name in Characters._fields]
+    return Characters._make([np.concatenate(values) for values in zip(none, *found, strict=True)])
 
 
 def distinct(found: Sequence[Characters]) -> Characters:
@@ -548,8 +548,7 @@ def joined(found: Sequence[Found], every: Characters) -> list[Found]:
     for one in found:  # in reading order
         last = rest[-1] if rest else None
         if last is not None and follows(last, one):
-            both = zip(last.characters, one.characters, strict=True)
-            characters = Characters(*(np.concatenate(values) for values in both))
+            characters = together([last.characters, one.characters])
             rest[-1] = with_beside(found_of(characters, np.concatenate([last.places, one.places])), every)
         else:
             rest.append(one)
