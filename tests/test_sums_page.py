@@ -115,7 +115,7 @@ def test_the_total_settles_the_smudged_digit_of_the_example_though_it_is_pressed
 
 def test_a_total_changes_what_a_number_is_read_as_unless_it_contradicts_a_clear_reading(page: Page) -> None:
     asked: list[Any] = []  # what is asked last, when the pen is up, must be answered before another answer is given
-    page.on("request", asked.append)
+    page.on("request", lambda request: asked.append(request))  # Playwright marks what it is given
 
     def answer_pad(place: int, given: dict[str, Any], text: str) -> None:
         answering(page, given)
