@@ -258,13 +258,13 @@ def test_the_suite_has_a_row_for_each_set_and_kind(run: Run, fake: Twelve) -> No
     assert {row["pictures"] for row in run(*words, "ours", "--count", 1)[len(rows) : len(rows) + 4]} == {1}
 
 
-def test_how_much_a_closer_look_counts_is_chosen_by_the_development_half_alone(
+def test_how_much_rescoring_counts_is_chosen_by_the_development_half_alone(
     run: Run, fake: Twelve, strips: Path, tmp_path: Path
 ) -> None:
     words = "numbers", "--folder", f"cells={strips}", "--suite", "--trusts", 0, 0.5
     with pytest.raises(SystemExit, match="development half: add --half development"):
         run(*words)
-    with pytest.raises(SystemExit, match="ocr alone, which takes no closer look: leave that engine out"):
+    with pytest.raises(SystemExit, match="ocr alone, which does not rescore: leave that engine out"):
         run(*words, "--half", "development", "--engines", "ocr alone")
     rows = run(*words, "--half", "development")
     assert [row["trust"] for row in rows] == [0.0] * 5 + [0.5] * 5
