@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sumnist.data.texts import CHARACTERS
 from sumnist.inference import finder
-from sumnist.inference.finder import Characters, Finder, Found, Sight, numbers_of
+from sumnist.inference.finder import Characters, Finder, Found, Sight, numbers_of, part_of
 
 Floats = NDArray[np.float32]
 
@@ -90,7 +90,22 @@ class Perfect(Finder):
         self.characters, self.views, self.looks = [*characters], list[tuple[float, float, float]](), 0
         self.page: NDArray[Any] | None = None
 
-    def look(self, grey: NDArray[Any]) -> tuple[list[Found], Sight]:
+    def turned(self, grey: NDArray[Any], group: Characters, angle: float) -> Characters:
+        (matrix, _), before = part_of(group, angle), (self.characters, self.page)
+        near, step = np.linalg.inv(np.vstack([matrix, [0, 0, 1]])), math.hypot(*matrix[:, 0])
+        places = [near @ (one.x, one.y, 1) for one in self.characters]
+        self.characters, self.page = (
+            [
+                one._replace(x=x, y=y, em=one.em / step, width=one.width / step, angle=one.angle - angle)
+                for one, (x, y, _) in zip(self.characters, places, strict=True)
+            ],
+            None,
+        )
+        found = super().turned(grey, group, angle)
+        self.characters, self.page = before
+        return found
+
+    def look(self, grey: NDArray[Any]) -> Sight:
         self.page = grey if self.page is None else self.page
         while not np.array_equal(grey, self.page):
             self.characters = turned(self.characters, self.page.shape[1])

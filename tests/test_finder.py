@@ -18,7 +18,19 @@ from finding import PITCH, WIDE, Character, Floats, Perfect, number, seen, turne
 from sumnist.data.texts import CHARACTERS
 from sumnist.errors import RunError
 from sumnist.files import FINDER, NUMBERS
-from sumnist.inference.finder import EM_CUT, Finder, Found, Sight, cut, distinct, fine, in_order, numbers_of, warped
+from sumnist.inference.finder import (
+    EM_CUT,
+    Finder,
+    Found,
+    Sight,
+    apart,
+    cut,
+    distinct,
+    fine,
+    in_order,
+    numbers_of,
+    warped,
+)  # fmt: skip
 from sumnist.inference.onnx import with_checksum
 
 TURN = st.floats(-math.pi, math.pi)
@@ -134,8 +146,8 @@ def test_two_lines_do_not_link_though_all_point_a_little_astray(angle: float, se
     assert sorted(number.text for number in found) == ["12345", "67890"]
 
 
-def test_only_what_goes_on_in_the_same_way_and_size_is_one_number_and_what_has_no_digits_is_none() -> None:
-    one, small, back = written("12", 100, 100, 40), written("3", 164, 100, 10), written("4", 164, 100, 40, math.pi)
+def test_only_what_goes_on_ahead_in_the_same_size_is_one_number_and_what_has_no_digits_is_none() -> None:
+    one, small, back = written("12", 100, 100, 40), written("3", 164, 100, 10), written("4", 68, 100, 40)
     for other, texts in ((written("3", 164, 100, 40), ["123"]), (small, ["12", "3"]), (back, ["12", "4"])):
         pointing = [one[0], one[1]._replace(following=2), *other]
         assert sorted(found.text for found in numbers_of(seen(pointing))) == texts
@@ -144,6 +156,40 @@ def test_only_what_goes_on_in_the_same_way_and_size_is_one_number_and_what_has_n
     assert [found.text for found in numbers_of(seen(written("??7", 9, 9, 20)))] == []
     assert [found.text for found in numbers_of(seen(written("-+", 9, 9, 20)))] == []
     assert [found.text for found in numbers_of(seen(written("-7?4", 9, 9, 20)))] == ["-7?4"]
+
+
+def test_a_word_is_no_part_of_the_number_beside_it_nor_are_few_digits_among_letters_a_number() -> None:
+    for text, texts in (("????123", ["123"]), ("928????80079", ["80079", "928"]), ("??0??", []), ("???12", [])):
+        assert sorted(found.text for found in numbers_of(seen(written(text, 9, 9, 20)))) == texts
+    far = [*written("???", 9, 9, 20), *written("12", 9 + 3.6 * 16, 9, 20, first=3)]
+    far[2] = far[2]._replace(following=3)
+    assert [found.text for found in numbers_of(seen(far))] == ["12"]
+
+
+@pytest.mark.parametrize(("room", "texts"), [(0.2, ["123456"]), (1.0, ["123", "456"])])
+def test_a_gap_far_wider_than_the_others_parts_two_numbers(room: float, texts: list[str]) -> None:
+    line = [*written("123", 9, 9, 20), *written("456", 9 + 20 * (2 * PITCH + WIDE + room), 9, 20, first=3)]
+    line[2] = line[2]._replace(following=3)
+    assert sorted(found.text for found in numbers_of(seen(line))) == texts
+
+
+def test_a_stroke_within_a_number_is_none_of_its_own() -> None:
+    number, stroke = written("4713", 9, 9, 20), written("1", 9 + 1.5 * 16, 9, 15, first=4)
+    assert [found.text for found in apart(numbers_of(seen([*number, *stroke])))] == ["4713"]
+    beside = written("1", 9 + 6 * 16, 9, 15, first=4)
+    assert [found.text for found in apart(numbers_of(seen([*number, *beside])))] == ["4713", "1"]
+
+
+@pytest.mark.parametrize("angle", [0.6, -1.2, 2.5])
+def test_a_number_aslant_on_an_upright_page_is_looked_at_upright(angle: float) -> None:
+    line = written("12345", 200, 40, 30)
+    slanted = written("678", 120, 200, 30, angle, first=5)
+    finder = Perfect([*line, *slanted])
+    found, sight = finder(page_of([*line, *slanted], 420, 330))
+    assert [one.text for one in found] == ["12345", "678"]
+    assert sight.turns == 0
+    assert found[1].angle == pytest.approx(angle, abs=1e-3)
+    assert found[1].characters.scale.max() <= 1
 
 
 GRID = [(x, y) for y in (60, 100, 140) for x in (50, 150, 250)]

@@ -106,7 +106,7 @@ function evened(grey, own, ink, inner) {
 }
 
 /** A picture, in [0, 1], under an affine map from the result's (column, row) to its (x, y); its edges are repeated. */
-function warped(picture, matrix, [height, width]) {
+export function warped(picture, matrix, [height, width]) {
   const step = Math.hypot(matrix[0][0], matrix[1][0]);
   const [[left, right], [top, bottom]] = matrix.map(([across, down, start], axis) => {
     const side = axis ? picture.height : picture.width;

@@ -4,12 +4,15 @@
 import { finder as its } from "../constants.js";
 import { Grid, argmax, clipped, f32, inUnit, mean, median, round, total } from "../pictures/arrays.js";
 import { BICUBIC, reduced, resampled, spread } from "../pictures/filters.js";
+import { warped } from "./cut.js";
 import { floats, sessionWith } from "./onnx.js";
 
 const {
-  ALIKE, APART, ASTRAY, BEFORE, BEHIND, CELL, CHARACTERS, CLEAR, CLOSE, DETAIL, DIGITS, ENDS, EXPLAINED, FIELDS,
-  FRAME, INK, INSIDE, LARGE, LEAST_WHOLE, LEVEL, MAPS, OFF, ON_LINE, OTHER, OTHERS, OVERLAP, PICTURE, ROOM, SAME, SEEN, SHIFTED, SIZES,
-  SMALLEST, STARTS, STRAIGHT, STRIDE, SURELY, SUSPECTED, TOGETHER, TURNED, UNIT, WHOLE, WINDOW, WITHIN, WORTH,
+  ALIKE, APART, AROUND, ASLANT, ASTRAY, A_WORD, BEFORE, BEHIND, CELL, CHARACTERS, CLARITY, CLEAR, CLEARLY, CLOSE,
+  DETAIL, DIGITS, ENDS, EXPLAINED, FIELDS, FRAME, INK, INSIDE, LARGE, LEAST_CLEAR, LEAST_WHOLE, LEVEL, MAPS, MOST_TURNED, NEIGHBOUR, OFF,
+  OF_A_WORD, ON_LINE, OTHER, OTHERS, OVERLAP, PICTURE, PRIOR, ROOM, SAME, SAMPLE, SEEN, SHIFTED, SIZES, SMALLEST,
+  STARTS, STRAIGHT, STRIDE, SURELY, SUSPECTED, TOGETHER, TURNED, UNIT, WHOLE, WIDER, WIDE_GAP, WINDOW, WITHIN,
+  WORD_GAP, WORTH,
 } = its; // prettier-ignore
 const { COS, EM, HEAT, LINKED, NEXT_X, NEXT_Y, OFF_X, OFF_Y, SIN, STRUCK, WIDTH } = its;
 
@@ -25,7 +28,7 @@ export class Finder {
 
   /**
    * The numbers `found` on a picture, in [0, 1] or 0 to 255, in reading order, and the `sight` of it: its `grey`, with
-   * `room` pixels of ground around it and turned by `turns` quarters against the clock if it lay on its side; how far
+   * `room` pixels of ground around it and turned by `turns` quarters against the clock if it did not stand upright; how far
    * each pixel is `ink` of numbers, 0 to 255, of which `scale` is a pixel of `grey`; and all `characters`. `heard()` is
    * awaited now and then, and may end it all.
    *
@@ -36,17 +39,65 @@ export class Finder {
    */
   async find(picture, heard = () => {}) {
     const { grey, room } = withRoom(picture);
-    const seen = await this.#look(grey, heard);
-    seen.sight.room = room;
-    const turns = quarterTurns(seen.sight);
-    if (!turns) return seen;
-    const again = await this.#look(grey.turned(turns), heard);
-    const [before, after] = [seen, again].map(({ sight }) => total(sight.characters.filter(isSeen), (one) => one.seen));
-    if (quarterTurns(again.sight) || after < before) return seen;
-    return { found: again.found, sight: { ...again.sight, turns, room } };
+    let sight = await this.#look(grey, heard);
+    const turns = await this.#turnsOf(sight, heard);
+    if (turns) sight = await this.#look(grey.turned(turns), heard);
+    const characters = await this.#upright(sight, heard);
+    return { found: inOrder(apart(numbersOf(characters))), sight: { ...sight, characters, turns, room } };
   }
 
-  /** The same, of a picture as it lies. */
+  /** By how many quarter turns against the clock a picture is to be turned, so that its characters are clear. */
+  async #turnsOf({ grey, characters }, heard) {
+    const every = characters.filter(isSeen);
+    if (every.length < 2) return 0;
+    const axis = axisOf(every);
+    const isAslant = Math.abs(axis) > ASLANT;
+    const isOnItsHead = total(every, ({ seen, cos }) => seen * cos) <= 0;
+    if (!isAslant && !isOnItsHead && mean(every, ({ kinds, kind }) => kinds[kind]) >= CLEARLY) return 0;
+    const angles = (isAslant ? [0, 1, 2, 3] : [0, 2]).map((turns) => axis + (turns * Math.PI) / 2);
+    const [now, ...clear] = await this.#clear(grey, every, angles, heard);
+    const best = argmax(clear);
+    const turns = (round(angles[best] / (Math.PI / 2)) + 4) % 4;
+    const least = now * (isAslant ? 1 : 1 + PRIOR / every.length);
+    return clear[best] > Math.max(least, LEAST_CLEAR * Math.min(every.length, SAMPLE)) ? turns : 0;
+  }
+
+  /**
+   * The characters of a picture, after another look at each group of them that runs aslant, with the picture turned as
+   * it shows them most clearly, if that is clearer.
+   */
+  async #upright({ grey, characters }, heard) {
+    let [rest, seen] = [characters, []];
+    for (const group of aslant(characters)) {
+      const angles = [axisOf(group), axisOf(group) + Math.PI];
+      const [now, ...clear] = await this.#clear(grey, group, angles, heard);
+      if (Math.max(...clear) <= now) continue;
+      seen = [...seen, ...(await this.#turned(grey, group, angles[argmax(clear)], heard))];
+      rest = rest.filter((one) => !group.includes(one));
+    }
+    return seen.length ? distinct([...rest, ...seen]) : rest;
+  }
+
+  /** How clear some of a group of characters are now, and with the picture turned against each of some angles. */
+  async #clear(grey, group, angles, heard) {
+    const sure = ({ kind, seen }) => (kind < DIGITS ? seen : 0);
+    const first = group[argmax(group.map(sure))];
+    const apart = ({ x, y }) => Math.hypot(x - first.x, y - first.y);
+    const some = [...group].sort((one, other) => apart(one) - apart(other)).slice(0, SAMPLE);
+    const looks = [some.filter(({ cos }) => cos > TURNED)];
+    for (const angle of angles) looks.push(await this.#turned(grey, some, angle, heard));
+    return looks.map((seen) => total(seen.filter(isSeen), ({ kinds, kind }) => kinds[kind] ** CLARITY));
+  }
+
+  /** The characters that stand upright where a group is, if the picture is turned against an angle. */
+  async #turned(grey, group, angle, heard) {
+    const { matrix, size } = partOf(group, angle);
+    const part = new Grid(...size, Uint8Array.from(warped(grey, matrix, size).values, (value) => round(255 * value)));
+    const { characters } = await this.#look(part, heard);
+    return characters.filter(({ cos }) => cos > TURNED).map((one) => moved(one, matrix));
+  }
+
+  /** What is on a picture, as it lies: the `sight` of it. */
   async #look(grey, heard) {
     let [seen, ink, finest] = [[], new Grid(1, 1, new Uint8Array(1)), 1];
     for (const { picture, scale } of levels(grey)) {
@@ -66,8 +117,7 @@ export class Finder {
         }
       }
     }
-    const characters = distinct(seen);
-    return { found: inOrder(numbersOf(characters)), sight: { grey, ink, scale: finest, characters, turns: 0 } };
+    return { grey, ink, scale: finest, characters: distinct(seen), turns: 0 };
   }
 
   /** What the network says of parts of a picture, of one shape: its `maps`, a grid each, and the `logits` of ink. */
@@ -103,11 +153,57 @@ function withRoom(grey) {
   return { grey: ground.with(grey, room, room), room };
 }
 
-/** How many quarter turns clockwise most of the lines of some characters are away from running to the right. */
-function quarterTurns({ characters }) {
-  const sure = characters.filter(isSeen);
-  const [sine, cosine] = ["sin", "cos"].map((name) => total(sure, (one) => one.seen * one[name]));
-  return (round(Math.atan2(sine, cosine) / (Math.PI / 2)) + 4) % 4;
+/** The angle at which some characters run, or against which, by most of them, from −π / 2 to π / 2. */
+function axisOf(characters) {
+  const part = (of) => total(characters, ({ seen, cos, sin }) => seen * of(2 * Math.atan2(sin, cos)));
+  return Math.atan2(part(Math.sin), part(Math.cos)) / 2;
+}
+
+/** Groups of characters that do not run to the right. */
+function aslant(characters) {
+  let rest = characters.filter((one) => isSeen(one) && Math.abs(Math.atan2(one.sin, one.cos)) > ASLANT / 2);
+  const groups = [];
+  while (rest.length) {
+    const [group, added] = [new Set([rest[0]]), [rest[0]]];
+    while (added.length) {
+      const { x, y, em, cos, sin } = added.pop();
+      const isNear = (one) => Math.hypot(one.x - x, one.y - y) < NEIGHBOUR * Math.min(one.em, em);
+      const runsSo = (one) => Math.abs(one.cos * cos + one.sin * sin) > STRAIGHT;
+      const more = rest.filter((one) => !group.has(one) && isNear(one) && runsSo(one));
+      added.push(...more);
+      more.forEach((one) => group.add(one));
+    }
+    const some = rest.filter((one) => group.has(one));
+    if (some.length > 1 && some.some(({ kind }) => kind < DIGITS)) groups.push(some);
+    rest = rest.filter((one) => !group.has(one));
+  }
+  return groups;
+}
+
+/** The map from a picture of a group of characters alone, turned against an angle, to the picture; and its size. */
+function partOf(group, angle) {
+  const [cosine, sine] = [Math.cos(angle), Math.sin(angle)];
+  const [along, down] = [[cosine, sine], [-sine, cosine]]; // prettier-ignore
+  const [[left, right], [top, bottom]] = [along, down].map(([across, below]) => {
+    const [start, end] = [-1, 1].map((side) => group.map(({ x, y, em }) => {
+      return side * (x * across + y * below) + em * (0.5 + AROUND);
+    })); // prettier-ignore
+    return [-Math.max(...start), Math.max(...end)];
+  });
+  const least = Math.min(...group.map(({ em }) => em)) / (2 * UNIT);
+  const step = Math.max(1, least, Math.sqrt(((right - left) * (bottom - top)) / MOST_TURNED));
+  const size = [bottom - top, right - left].map((side) => Math.max(STRIDE, round(side / step)));
+  const matrix = [0, 1].map((axis) => [along[axis] * step, down[axis] * step, along[axis] * left + down[axis] * top]);
+  return { matrix, size };
+}
+
+/** A character of a part of a picture as one of the picture, by the map from one to the other. */
+function moved(one, matrix) {
+  const step = Math.hypot(matrix[0][0], matrix[1][0]);
+  const at = (u, v) => matrix.map(([right, down, start]) => right * u + down * v + start);
+  const [[x, y], [nextX, nextY]] = [at(one.x, one.y), at(one.nextX, one.nextY)];
+  const [cos, sin] = matrix.map(([right, down]) => (right * one.cos + down * one.sin) / step);
+  return { ...one, x, y, nextX, nextY, cos, sin, em: one.em * step, width: one.width * step, scale: one.scale / step };
 }
 
 /** The corners of a number on the picture as it was given, and the angle of its line there. */
@@ -289,9 +385,10 @@ function numbersOf(characters) {
   const pairs = characters.flatMap((one, i) => {
     if (one.linked <= 0.5 || !isSeen(one)) return [];
     const follows = (other) => {
-      const along = (other.x - one.x) * one.cos + (other.y - one.y) * one.sin;
+      const [right, below] = [other.x - one.x, other.y - one.y];
       const isAlike = other.em < ALIKE * one.em && one.em < ALIKE * other.em;
-      return isSeen(other) && isAlike && along > 0 && other.cos * one.cos + other.sin * one.sin >= TURNED;
+      const isAhead = right * one.cos + below * one.sin >= TURNED * Math.hypot(right, below);
+      return other !== one && isSeen(other) && isAlike && isAhead;
     };
     const apart = (other) => Math.hypot(other.x - one.nextX, other.y - one.nextY) / one.em;
     const all = characters.map((other, j) => [apart(other), i, j]);
@@ -306,11 +403,51 @@ function numbersOf(characters) {
   }
   const firsts = [...characters.keys()].filter((place) => !before.has(place) && isSeen(characters[place]));
   const lines = firsts.map((first) => chain(following, first).map((place) => characters[place]));
-  const numbers = lines.filter((line) => {
-    const count = (is) => line.filter(({ kind }) => is(kind)).length;
-    return count((kind) => kind < DIGITS) > count((kind) => kind === OTHER);
+  return lines.flatMap(parted).map((line) => withBeside(foundOf(line), characters));
+}
+
+/** Numbers without those whose middle is within another one that counts more: they are part of its strokes. */
+function apart(found) {
+  const kept = [];
+  for (const one of [...found].sort((a, b) => b.weight - a.weight)) {
+    const middle = [0, 1].map((axis) => mean(one.corners, (corner) => corner[axis]));
+    const isWithinOne = kept.some(({ corners: [first, right, , down] }) => [right, down].every((end) => {
+      const side = [0, 1].map((axis) => end[axis] - first[axis]);
+      const share = total(side, (value, axis) => value * (middle[axis] - first[axis])) / total(side, (value) => value ** 2);
+      return share > 0 && share < 1;
+    })); // prettier-ignore
+    if (!isWithinOne) kept.push(one);
+  }
+  return kept;
+}
+
+/**
+ * The parts of a chain of characters that are numbers: it is parted where a word begins or ends, and where a gap is far
+ * wider than the others. One or two digits as near to a word as its letters are to each other are of the word.
+ */
+function parted(line) {
+  const isLetter = line.map(({ kind }) => kind === OTHER);
+  const gaps = line.slice(1).map((one, i) => {
+    const [other, em] = [line[i], Math.min(one.em, line[i].em)];
+    return (Math.hypot(one.x - other.x, one.y - other.y) - (one.width + other.width) / 2) / em;
   });
-  return numbers.map((line) => withBeside(foundOf(line), characters));
+  const [starts, close] = [[0], [false]];
+  gaps.forEach((gap, i) => {
+    const rest = gaps.filter((_, j) => j !== i);
+    const usual = rest.length > 1 ? Math.max(median(rest), 0) : Infinity;
+    const isWide = gap > (WIDE_GAP + WIDER * usual) * line[i].linked;
+    const side = isLetter[i] ? isLetter.slice(0, i + 1).reverse() : isLetter.slice(i + 1);
+    const isWord = isLetter[i] !== isLetter[i + 1] && (gap > WORD_GAP || [...side, false].indexOf(false) >= A_WORD);
+    if (!isWide && !isWord) return;
+    starts.push(i + 1);
+    close.push(isWord && gap < WORD_GAP);
+  });
+  const parts = starts.map((start, k) => ({ some: line.slice(start, starts[k + 1]), near: close[k] || close[k + 1] }));
+  return parts.filter(({ some, near }) => {
+    const count = (is) => some.filter(({ kind }) => is(kind)).length;
+    const digits = count((kind) => kind < DIGITS);
+    return digits > count((kind) => kind === OTHER) && !(near && digits < OF_A_WORD);
+  }).map(({ some }) => some); // prettier-ignore
 }
 
 /** The character that most probably is a digit, as a number, where none surely is one; nothing if none may be. */
@@ -365,8 +502,7 @@ export function foundOf(characters, told = null) {
   let angle = told ?? Math.atan2(...["sin", "cos"].map((name) => total(characters, (one) => one[name])));
   const digits = characters.filter(({ kind }) => kind < DIGITS);
   if (digits.length > 1 && told === null) {
-    const run = Math.atan2(digits.at(-1).y - digits[0].y, digits.at(-1).x - digits[0].x);
-    if (Math.cos(run - angle) > STRAIGHT) angle = run;
+    angle = Math.atan2(digits.at(-1).y - digits[0].y, digits.at(-1).x - digits[0].x);
   }
   const em = median(digits.map((one) => one.em));
   const [cosine, sine] = [Math.cos(angle), Math.sin(angle)];

@@ -9,8 +9,9 @@ its line, and other ink is left out of the cut, by the network's map of ink.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,6 +58,15 @@ CLEAR = 13.0
 """Pixels of a digit's height from which on a larger picture would show no more of it."""
 WORTH = (7.0, 16.0, 70.0, 115.0), (0.5, 1.0, 1.0, 0.6)
 """Heights of digits, in pixels of what was looked at, and how well such are seen."""
+ASLANT, NEIGHBOUR, AROUND = 0.25, 2.5, 1.0
+"""The angle in radians from which on what runs at it is looked at once more; and how near the next character of such a
+group is, and how much of the picture around it is looked at, by the height of the digits."""
+MOST_TURNED, AT_ONCE = 2_000_000, 1 << 17
+"""Pixels of such a part of a picture, at most, and of what is turned at once."""
+CLEARLY, CLARITY, LEAST_CLEAR, SAMPLE, PRIOR = 0.9, 4, 0.3, 30, 8.0
+"""The mean probability of the characters' classes from which on they surely stand upright; its power that says how
+clear a character is; how clear they are on average at least where a picture is turned; how many tell that; and how many
+times clearer, over their number, a picture must be on its head than as it lies, beyond once."""
 SAME, INSIDE, WITHIN, EXPLAINED = 0.42, 0.3, 0.45, 0.75
 """Two characters nearer to each other than the first, by the height of the smaller one, or than the second, by that of
 the larger one, are one; nearer than the third, by that of a far larger one, one of them was seen at the wrong size; and
@@ -68,7 +78,10 @@ SHIFTED = (".", 0.45), (",", 0.5), ("'", -0.45)
 """Signs that stand off the middle of the line, and how far below it, by the height of its digits."""
 STARTS, ENDS = "=+¤", "=-.,'¤"
 """Signs before and behind a number that leave it as it is."""
-ASTRAY = 0.6
+WIDE_GAP, WIDER, WORD_GAP, A_WORD, OF_A_WORD = 0.55, 1.6, 0.4, 3, 3
+"""The least gap between two numbers, by the height of the digits, beside so many times the usual one; that between a
+word and a number of fewer digits than the last."""
+ASTRAY = 0.8
 """How far from where a character points the next one may be, by their height."""
 ALIKE, TURNED = 2.2, 0.5
 """How many times as high as the next one a character may be, and the least cosine between the ways that they run."""
@@ -230,21 +243,60 @@ class Finder(OnnxFile):
 
     def __call__(self, grey: NDArray[Any]) -> tuple[list[Found], Sight]:
         """The numbers on a picture, uint8 or float32 in [0, 1] `[H, W]`, in reading order, and what was seen. A picture
-        that lies on its side is turned, and looked at once more; one that stands on its head seldom shows that it does:
-        its digits pass for others."""
+        that does not stand upright is turned by quarters, and looked at once more; so is a group of characters on it
+        that runs aslant."""
         grey, room = with_room(grey)
-        found, sight = self.look(grey)
-        sight = sight._replace(room=room)
-        turns = quarter_turns(sight.sure)
-        if not turns:
-            return found, sight
-        again, upright = self.look(np.ascontiguousarray(np.rot90(grey, turns)))
-        if quarter_turns(upright.sure) or upright.sure.seen.sum() < sight.sure.seen.sum():
-            return found, sight
-        return again, upright._replace(turns=turns, room=room)
+        sight = self.look(grey)
+        turns = self.turns_of(sight)
+        sight = self.look(np.ascontiguousarray(np.rot90(grey, turns))) if turns else sight
+        sight = sight._replace(characters=self.upright(sight), turns=turns, room=room)
+        return in_order(apart(numbers_of(sight.characters))), sight
 
-    def look(self, grey: NDArray[Any]) -> tuple[list[Found], Sight]:
-        """The numbers on a picture, as it lies."""
+    def turns_of(self, sight: Sight) -> int:
+        """By how many quarter turns against the clock a picture is to be turned, so that its characters are clear."""
+        every = sight.sure
+        if len(every.x) < 2:
+            return 0
+        axis = axis_of(every)
+        if abs(axis) <= ASLANT and every.seen @ every.cos > 0 and every.kinds.max(1).mean() >= CLEARLY:
+            return 0
+        angles = [axis + turns * math.pi / 2 for turns in range(0, 4, 1 if abs(axis) > ASLANT else 2)]
+        now, clear = self.clear(sight.grey, every, angles)
+        best, count = int(np.argmax(clear)), len(every.x)
+        least = max(now * (1 if abs(axis) > ASLANT else 1 + PRIOR / count), LEAST_CLEAR * min(count, SAMPLE))
+        return round(angles[best] / (math.pi / 2)) % 4 if clear[best] > least else 0
+
+    def upright(self, sight: Sight) -> Characters:
+        """The characters of a picture, after another look at each group of them that runs aslant, with the picture
+        turned as it shows them most clearly, if that is clearer."""
+        rest, seen = sight.characters, []
+        for group in aslant(rest):
+            angles = [axis_of(group), axis_of(group) + math.pi]
+            now, clear = self.clear(sight.grey, group, angles)
+            if max(clear) > now:
+                seen.append(self.turned(sight.grey, group, angles[int(np.argmax(clear))]))
+                rest = rest.of(~(np.isin(rest.x, group.x) & np.isin(rest.y, group.y)))
+        return distinct([rest, *seen]) if seen else rest
+
+    def clear(self, grey: NDArray[Any], group: Characters, angles: Sequence[float]) -> tuple[float, list[float]]:
+        """How clear some of a group of characters are now, and with the picture turned against each of some angles."""
+        first = (group.seen * group.are_digits).argmax()
+        apart = np.hypot(group.x - group.x[first], group.y - group.y[first])
+        some = group.of(np.argsort(apart)[:SAMPLE])
+        seen = [some.of(some.cos > TURNED), *(self.turned(grey, some, angle) for angle in angles)]
+        now, *clear = (float((one.kinds[one.seen >= SEEN].max(1) ** CLARITY).sum()) for one in seen)
+        return now, clear
+
+    def turned(self, grey: NDArray[Any], group: Characters, angle: float) -> Characters:
+        """The characters that stand upright where a group is, if the picture is turned against an angle."""
+        matrix, size = part_of(group, angle)
+        part = warped(grey, matrix, size)
+        part *= 255
+        seen = self.look(np.rint(part, out=part).astype(np.uint8)).characters
+        return moved(seen.of(seen.cos > TURNED), matrix)
+
+    def look(self, grey: NDArray[Any]) -> Sight:
+        """What is on a picture, as it lies."""
         seen: list[Characters] = []
         ink, finest = np.zeros((1, 1), np.uint8), 1.0
         for picture, scale in levels(grey):
@@ -267,8 +319,7 @@ class Finder(OnnxFile):
                     inner = inside(rows, columns, picture.shape)
                     here = characters_of(maps, rows.start, columns.start, scale, part.shape, inner)
                     seen.append(here.of(here.em * scale >= least))
-        characters = distinct(seen)
-        return in_order([*numbers_of(characters)]), Sight(grey, ink, finest, characters)
+        return Sight(grey, ink, finest, distinct(seen))
 
     def answer(self, pictures: Floats) -> tuple[Floats, Floats]:
         """Maps and ink of pictures `[B, H, W]`."""
@@ -307,10 +358,55 @@ def with_room(grey: NDArray[Any]) -> tuple[NDArray[Any], int]:
     return np.pad(grey, room, constant_values=((above, below), (left, right))), room
 
 
-def quarter_turns(characters: Characters) -> int:
-    """How many quarter turns clockwise most of the lines of some characters are away from running to the right."""
-    angle = math.atan2(float(characters.seen @ characters.sin), float(characters.seen @ characters.cos))
-    return round(angle / (math.pi / 2)) % 4
+def axis_of(characters: Characters) -> float:
+    """The angle at which some characters run, or against which, by most of them, from −π / 2 to π / 2."""
+    double = 2 * np.arctan2(characters.sin, characters.cos)
+    return math.atan2(float(characters.seen @ np.sin(double)), float(characters.seen @ np.cos(double))) / 2
+
+
+def aslant(characters: Characters) -> Iterator[Characters]:
+    """Groups of characters that do not run to the right."""
+    rest = characters.of((characters.seen >= SEEN) & (np.abs(np.arctan2(characters.sin, characters.cos)) > ASLANT / 2))
+    while len(rest.x):
+        group, added = np.arange(len(rest.x)) == 0, [0]
+        while added:
+            i = added.pop()
+            near = np.hypot(rest.x - rest.x[i], rest.y - rest.y[i]) < NEIGHBOUR * np.minimum(rest.em, rest.em[i])
+            near &= np.abs(rest.cos[i] * rest.cos + rest.sin[i] * rest.sin) > STRAIGHT
+            added += np.flatnonzero(near & ~group).tolist()
+            group |= near
+        some = rest.of(group)
+        if len(some.x) > 1 and some.are_digits.any():
+            yield some
+        rest = rest.of(~group)
+
+
+def part_of(group: Characters, angle: float) -> tuple[NDArray[np.float64], tuple[int, int]]:
+    """The map from a picture of a group of characters alone, turned against an angle, to the picture; and the height
+    and width of the former."""
+    along, down = np.array([math.cos(angle), math.sin(angle)]), np.array([-math.sin(angle), math.cos(angle)])
+    middles = np.stack([group.x, group.y], 1).astype(np.float64)
+    reach = group.em.astype(np.float64) * (0.5 + AROUND)
+    low, end = (np.array([of(middles @ axis) for axis in (along, down)])
+                for of in (lambda at: (at - reach).min(), lambda at: (at + reach).max()))  # fmt: skip
+    step = max(1.0, float(group.em.min()) / (2 * UNIT), math.sqrt((end - low).prod() / MOST_TURNED))
+    wide, high = (max(STRIDE, round(side / step)) for side in (end - low).tolist())
+    return np.column_stack([along * step, down * step, along * low[0] + down * low[1]]), (high, wide)
+
+
+def moved(seen: Characters, matrix: NDArray[np.float64]) -> Characters:
+    """Characters of a part of a picture as such of the picture, by the map from one to the other."""
+    step = math.hypot(matrix[0, 0], matrix[1, 0])
+
+    def at(x: Floats, y: Floats) -> list[Floats]:
+        return [(row[0] * x + row[1] * y + row[2]).astype(np.float32) for row in matrix]
+
+    (x, y), (to_x, to_y) = at(seen.x, seen.y), at(seen.next_x, seen.next_y)
+    cos, sin = (((row[0] * seen.cos + row[1] * seen.sin) / step).astype(np.float32) for row in matrix)
+    return seen._replace(
+        x=x, y=y, em=seen.em * np.float32(step), width=seen.width * np.float32(step), cos=cos, sin=sin, next_x=to_x,
+        next_y=to_y, scale=seen.scale / np.float32(step),
+    )  # fmt: skip
 
 
 def starts(side: int) -> list[int]:
@@ -434,9 +530,10 @@ def are_of_signs(characters: Characters) -> NDArray[np.bool_]:
     for sign, shift in SHIFTED:
         shifts[CHARACTERS.index(sign)] = shift
     shift = shifts[characters.kinds.argmax(1)] * em
-    apart = np.hypot(x[:, None] - (x - shift * characters.sin), y[:, None] - (y + shift * characters.cos))
-    there = (shift != 0) & (characters.seen >= SEEN) & (apart < WITHIN * em) & (em > ALIKE * em[:, None])
-    found: NDArray[np.bool_] = there.any(1)
+    signs = np.flatnonzero((shift != 0) & (characters.seen >= SEEN))
+    at_x, at_y = x - shift * characters.sin, y + shift * characters.cos
+    apart = np.hypot(x[:, None] - at_x[signs], y[:, None] - at_y[signs])
+    found: NDArray[np.bool_] = ((apart < WITHIN * em[signs]) & (em[signs] > ALIKE * em[:, None])).any(1)
     return found
 
 
@@ -446,11 +543,11 @@ def numbers_of(characters: Characters) -> Iterator[Found]:
     sure = characters.seen >= SEEN
     pairs: list[tuple[float, int, int]] = []
     for i in np.flatnonzero((characters.linked > 0.5) & sure).tolist():
-        apart = np.hypot(x - characters.next_x[i], y - characters.next_y[i])
-        along, turned = (x - x[i]) * cos[i] + (y - y[i]) * sin[i], cos * cos[i] + sin * sin[i]
-        good = sure & (em < ALIKE * em[i]) & (em[i] < ALIKE * em) & (along > 0) & (turned >= TURNED)
-        good &= apart < ASTRAY * em[i]
-        pairs += [(float(apart[j] / em[i]), i, j) for j in np.flatnonzero(good).tolist()]
+        apart, right, below = np.hypot(x - characters.next_x[i], y - characters.next_y[i]) / em[i], x - x[i], y - y[i]
+        good = sure & (em < ALIKE * em[i]) & (em[i] < ALIKE * em) & (apart < ASTRAY)
+        good &= right * cos[i] + below * sin[i] >= TURNED * np.hypot(right, below)
+        good[i] = False
+        pairs += [(float(apart[j]), i, j) for j in np.flatnonzero(good).tolist()]
     following, before = [-1] * count, [-1] * count
     for _, i, j in sorted(pairs):
         if following[i] < 0 and before[j] < 0 and not leads(following, j, i):
@@ -462,9 +559,43 @@ def numbers_of(characters: Characters) -> Iterator[Found]:
                 chain.append(i)
                 i = following[i]
             line = characters.of(chain)
-            digits, others = line.are_digits.sum(), (line.kinds.argmax(1) == OTHER).sum()
-            if digits > others:
-                yield with_beside(found_of(line, np.array(chain)), characters)
+            for part in parted(line):
+                yield with_beside(found_of(line.of(part), np.array(chain)[part]), characters)
+
+
+def apart(found: Iterable[Found]) -> list[Found]:
+    """Numbers without those whose middle is within another one that counts more: they are part of its strokes."""
+    every = sorted(found, key=lambda one: -one.weight)
+    corners = np.array([one.corners for one in every]).reshape(-1, 4, 2)
+    sides, middles = corners[:, [1, 3]] - corners[:, :1], corners.mean(1)
+    kept: list[int] = []
+    for i, middle in enumerate(middles):
+        shares = np.einsum("nsd,nd->ns", sides[kept], middle - corners[kept, 0]) / (sides[kept] ** 2).sum(2)
+        if not ((shares > 0) & (shares < 1)).all(1).any():
+            kept.append(i)
+    return [every[i] for i in kept]
+
+
+def parted(line: Characters) -> Iterator[slice]:
+    """The parts of a chain of characters that are numbers: it is parted where a word begins or ends, and where a gap is
+    far wider than the others. One or two digits as near to a word as its letters are to each other are of the word."""
+    letters = line.kinds.argmax(1) == OTHER
+    apart, em = np.hypot(np.diff(line.x), np.diff(line.y)), np.minimum(line.em[1:], line.em[:-1])
+    gaps = (apart - (line.width[1:] + line.width[:-1]) / 2) / em
+    starts, close = [0], [False]
+    for i, gap in enumerate(gaps.tolist()):
+        rest = np.delete(gaps, i)
+        usual = max(float(np.median(rest)), 0.0) if len(rest) > 1 else math.inf
+        is_wide = gap > (WIDE_GAP + WIDER * usual) * line.linked[i]
+        word = np.append(letters[i::-1] if letters[i] else letters[i + 1 :], False).argmin()
+        is_word = letters[i] != letters[i + 1] and (gap > WORD_GAP or word >= A_WORD)
+        if is_wide or is_word:
+            starts.append(i + 1)
+            close.append(bool(is_word and gap < WORD_GAP))
+    for (start, end), near in zip(pairwise([*starts, len(line.x)]), np.add(close, [*close[1:], False]), strict=True):
+        digits = int(line.are_digits[start:end].sum())
+        if digits > letters[start:end].sum() and not (near and digits < OF_A_WORD):
+            yield slice(start, end)
 
 
 def surest(sight: Sight) -> list[Found]:
@@ -521,9 +652,7 @@ def found_of(line: Characters, places: NDArray[np.int64], angle: float | None = 
     angle = math.atan2(float(line.sin.sum()), float(line.cos.sum())) if angle is None else angle
     digits = line.of(digit)
     if len(digits.x) > 1 and not told:  # the line through their middles is better known than what each of them says
-        run = math.atan2(float(digits.y[-1] - digits.y[0]), float(digits.x[-1] - digits.x[0]))
-        if math.cos(run - angle) > STRAIGHT:
-            angle = run
+        angle = math.atan2(float(digits.y[-1] - digits.y[0]), float(digits.x[-1] - digits.x[0]))
     em = float(np.median(digits.em))
     cosine, sine = math.cos(angle), math.sin(angle)
     u, v = line.x * cosine + line.y * sine, line.y * cosine - line.x * sine
@@ -570,8 +699,8 @@ def in_order(found: list[Found]) -> list[Found]:
     if not found:
         return []
     angles = np.array([one.angle for one in found])
-    apart = np.abs(np.remainder(angles[:, None] - angles + math.pi, 2 * math.pi) - math.pi)
-    middle = np.lexsort((np.abs(angles), apart.sum(0).round(4)))[0]  # the median of directions, of two the upright one
+    apart = [np.abs(np.remainder(angle - angles + math.pi, 2 * math.pi) - math.pi).sum() for angle in angles]
+    middle = np.lexsort((np.abs(angles), np.round(apart, 4)))[0]  # the median of directions, of two the upright one
     angle = float(angles[middle])
     middles = np.array([one.corners.mean(0) for one in found])
     along = middles @ (math.cos(angle), math.sin(angle))
@@ -685,7 +814,14 @@ def warped(picture: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, 
     if step > 2:  # reduce first, so that thin strokes are not lost between pixels
         factor = min(int(step), *picture.shape)
         picture, matrix = np.asarray(Image.fromarray(picture).reduce(factor)), matrix / factor
-    x, y = np.arange(wide) + 0.5, np.arange(high)[:, None] + 0.5
+    rows = max(1, AT_ONCE // wide)
+    parts = [bilinear(picture, matrix, range(start, min(start + rows, high)), wide) for start in range(0, high, rows)]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def bilinear(picture: Floats, matrix: NDArray[np.float64], rows: range, wide: int) -> Floats:
+    """Rows of what a map makes of a picture, each pixel by the four around its place there."""
+    x, y = np.arange(wide) + 0.5, np.arange(rows.start, rows.stop)[:, None] + 0.5
     at_x, at_y = (matrix[i, 0] * x + matrix[i, 1] * y + matrix[i, 2] - 0.5 for i in (0, 1))
     at_x, at_y = at_x.clip(0, picture.shape[1] - 1.001), at_y.clip(0, picture.shape[0] - 1.001)
     column, row = at_x.astype(np.int64), at_y.astype(np.int64)

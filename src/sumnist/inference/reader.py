@@ -80,7 +80,7 @@ BEYOND_DOUBT = 0.97
 """A proposal that explains the picture so well is taken at once."""
 POWER = 4
 """Of the scores, in the mean over the proposals."""
-WHOLE = 0.9, 0.98
+WHOLE = 0.93, 0.98
 """A digit that touches the border is whole if it is one with the first probability, and the most probable digit has the
 second: what was cut off is then hardly any of it."""
 DISCOUNT = 0.3
