@@ -387,8 +387,8 @@ def part_of(group: Characters, angle: float) -> tuple[NDArray[np.float64], tuple
     along, down = np.array([math.cos(angle), math.sin(angle)]), np.array([-math.sin(angle), math.cos(angle)])
     middles = np.stack([group.x, group.y], 1).astype(np.float64)
     reach = group.em.astype(np.float64) * (0.5 + AROUND)
-    low, end = (np.array([of(middles @ axis) for axis in (along, down)])
-                for of in (lambda at: (at - reach).min(), lambda at: (at + reach).max()))  # fmt: skip
+    low = np.array([(middles @ axis - reach).min() for axis in (along, down)])
+    end = np.array([(middles @ axis + reach).max() for axis in (along, down)])
     step = max(1.0, float(group.em.min()) / (2 * UNIT), math.sqrt((end - low).prod() / MOST_TURNED))
     wide, high = (max(STRIDE, round(side / step)) for side in (end - low).tolist())
     return np.column_stack([along * step, down * step, along * low[0] + down * low[1]]), (high, wide)
