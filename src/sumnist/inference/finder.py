@@ -2,8 +2,9 @@
 
 The network (`model/finder_network`) looks at a picture at several sizes: whole, so small that it costs little, then
 twice as large where there is detail that the smaller one did not explain. At each size its maps have a peak at the
-middle of every character. Characters that point at each other are a number. A number is cut out of the picture along
-its line, and other ink is left out of the cut, by the network's map of ink.
+middle of every character. A picture, or a group of characters on it, that does not stand upright is looked at once
+more as its characters are clearest. Characters that point at each other are a number, up to a word or a wide gap. A
+number is cut out of the picture along its line, and other ink is left out of the cut, by the network's map of ink.
 """
 
 from __future__ import annotations

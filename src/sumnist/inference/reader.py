@@ -491,8 +491,8 @@ class Reader:
     ) -> Any:  # fmt: skip
         """Find and read every number on a picture, or on each of a list.
 
-        Numbers may stand anywhere, aslant or on their side, but not upside down. What the networks that read take for
-        none is left out. What is written there counts: -123 is
+        Numbers may stand anywhere, and the picture may be turned: each is read the way up in which its digits are
+        clearest. What the networks that read take for none is left out. What is written there counts: -123 is
         negative, 12.50 and 12,50 have decimals, 1'234 and 1 234 have none. What is no number alone, such as a date, an
         expression or something struck out, is found, but not accepted, and its `reason` says which it is, as far as the
         finder sees that: docs/numbers.md has how often it does not.
