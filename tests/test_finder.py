@@ -166,10 +166,14 @@ def test_a_word_is_no_part_of_the_number_beside_it_nor_are_few_digits_among_lett
     assert [found.text for found in numbers_of(seen(far))] == ["12"]
 
 
-@pytest.mark.parametrize(("room", "texts"), [(0.2, ["123456"]), (1.0, ["123", "456"])])
-def test_a_gap_far_wider_than_the_others_parts_two_numbers(room: float, texts: list[str]) -> None:
-    line = [*written("123", 9, 9, 20), *written("456", 9 + 20 * (2 * PITCH + WIDE + room), 9, 20, first=3)]
-    line[2] = line[2]._replace(following=3)
+@pytest.mark.parametrize(
+    ("one", "room", "texts"),
+    [("1234", 0.2, ["1234567"]), ("1234", 1.0, ["1234", "567"]), ("234", 1.0, ["234567"])],  # the last may be thousands
+)
+def test_a_gap_far_wider_than_the_others_parts_two_numbers(one: str, room: float, texts: list[str]) -> None:
+    x, count = 9 + 20 * (PITCH * (len(one) - 1) + WIDE + room), len(one)
+    line = [*written(one, 9, 9, 20), *written("567", x, 9, 20, first=count)]
+    line[count - 1] = line[count - 1]._replace(following=count)
     assert sorted(found.text for found in numbers_of(seen(line))) == texts
 
 

@@ -11,7 +11,7 @@ const {
   ALIKE, APART, AROUND, ASLANT, ASTRAY, A_WORD, BEFORE, BEHIND, CELL, CHARACTERS, CLARITY, CLEAR, CLEARLY, CLOSE,
   DETAIL, DIGITS, ENDS, EXPLAINED, FIELDS, FRAME, INK, INSIDE, LARGE, LEAST_CLEAR, LEAST_WHOLE, LEVEL, MAPS, MOST_TURNED, NEIGHBOUR, OFF,
   OF_A_WORD, ON_LINE, OTHER, OTHERS, OVERLAP, PICTURE, PRIOR, ROOM, SAME, SAMPLE, SEEN, SHIFTED, SIZES, SMALLEST,
-  STARTS, STRAIGHT, STRIDE, SURELY, SUSPECTED, TOGETHER, TURNED, UNIT, WHOLE, WIDER, WIDE_GAP, WINDOW, WITHIN,
+  STARTS, STRAIGHT, STRIDE, SURELY, SUSPECTED, THOUSANDS, TOGETHER, TURNED, UNIT, WHOLE, WIDER, WIDE_GAP, WINDOW, WITHIN,
   WORD_GAP, WORTH,
 } = its; // prettier-ignore
 const { COS, EM, HEAT, LINKED, NEXT_X, NEXT_Y, OFF_X, OFF_Y, SIN, STRUCK, WIDTH } = its;
@@ -435,7 +435,7 @@ function parted(line) {
   gaps.forEach((gap, i) => {
     const rest = gaps.filter((_, j) => j !== i);
     const usual = rest.length > 1 ? Math.max(median(rest), 0) : Infinity;
-    const isWide = gap > (WIDE_GAP + WIDER * usual) * line[i].linked;
+    const isWide = gap > (WIDE_GAP + WIDER * usual) * line[i].linked && !mayPartThousands(line, i + 1);
     const side = isLetter[i] ? isLetter.slice(0, i + 1).reverse() : isLetter.slice(i + 1);
     const isWord = isLetter[i] !== isLetter[i + 1] && (gap > WORD_GAP || [...side, false].indexOf(false) >= A_WORD);
     if (!isWide && !isWord) return;
@@ -448,6 +448,11 @@ function parted(line) {
     const digits = count((kind) => kind < DIGITS);
     return digits > count((kind) => kind === OTHER) && !(near && digits < OF_A_WORD);
   }).map(({ some }) => some); // prettier-ignore
+}
+
+/** Whether a gap before a place in a chain may part thousands: one to three digits are before it, threes behind. */
+function mayPartThousands(line, place) {
+  return place <= THOUSANDS && (line.length - place) % THOUSANDS === 0 && line.every(({ kind }) => kind < DIGITS);
 }
 
 /** The character that most probably is a digit, as a number, where none surely is one; nothing if none may be. */

@@ -89,6 +89,8 @@ ALIKE, TURNED = 2.2, 0.5
 STRAIGHT, FRAME, ON_LINE = 0.8, 0.06, 0.5
 """The least cosine between the way that characters say and the line through their middles; the room between them and
 the corners; and how far off its line a number on the same row is. By the height of their digits."""
+THOUSANDS = 3
+"""Digits that are parted from the others of their number by a gap."""
 APART, LEVEL = 1.6, 0.6
 """How far apart, and how far off each other's line, numbers are that may be one, by the height of their digits."""
 DETAIL = 0.08
@@ -580,14 +582,15 @@ def apart(found: Iterable[Found]) -> list[Found]:
 def parted(line: Characters) -> Iterator[slice]:
     """The parts of a chain of characters that are numbers: it is parted where a word begins or ends, and where a gap is
     far wider than the others. One or two digits as near to a word as its letters are to each other are of the word."""
-    letters = line.kinds.argmax(1) == OTHER
+    kinds = line.kinds.argmax(1)
+    letters = kinds == OTHER
     apart, em = np.hypot(np.diff(line.x), np.diff(line.y)), np.minimum(line.em[1:], line.em[:-1])
     gaps = (apart - (line.width[1:] + line.width[:-1]) / 2) / em
     starts, close = [0], [False]
     for i, gap in enumerate(gaps.tolist()):
         rest = np.delete(gaps, i)
         usual = max(float(np.median(rest)), 0.0) if len(rest) > 1 else math.inf
-        is_wide = gap > (WIDE_GAP + WIDER * usual) * line.linked[i]
+        is_wide = gap > (WIDE_GAP + WIDER * usual) * line.linked[i] and not may_part_thousands(kinds, i + 1)
         word = np.append(letters[i::-1] if letters[i] else letters[i + 1 :], False).argmin()
         is_word = letters[i] != letters[i + 1] and (gap > WORD_GAP or word >= A_WORD)
         if is_wide or is_word:
@@ -597,6 +600,11 @@ def parted(line: Characters) -> Iterator[slice]:
         digits = int(line.are_digits[start:end].sum())
         if digits > letters[start:end].sum() and not (near and digits < OF_A_WORD):
             yield slice(start, end)
+
+
+def may_part_thousands(kinds: NDArray[np.int64], place: int) -> bool:
+    """Whether a gap before a place in a chain may part thousands: one to three digits are before it, threes behind."""
+    return place <= THOUSANDS and (len(kinds) - place) % THOUSANDS == 0 and bool((kinds < DIGITS).all())
 
 
 def surest(sight: Sight) -> list[Found]:
