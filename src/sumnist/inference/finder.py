@@ -80,15 +80,17 @@ SHIFTED = (".", 0.45), (",", 0.5), ("'", -0.45)
 STARTS, ENDS = "=+¤", "=-.,'¤"
 """Signs before and behind a number that leave it as it is."""
 WIDE_GAP, WIDER, WORD_GAP, A_WORD, OF_A_WORD = 0.55, 1.6, 0.4, 3, 3
-"""The least gap between two numbers, by the height of the digits, beside so many times the usual one; that between a
-word and a number of fewer digits than the last."""
+"""The least gap between two numbers is the first, and the second times the usual gap; that between a word and a number is
+the third, by the height of the digits. So many letters are a word wherever they stand, and fewer digits than the last,
+nearer to a word than that gap, are a part of it."""
 ASTRAY = 0.8
 """How far from where a character points the next one may be, by their height."""
 ALIKE, TURNED = 2.2, 0.5
-"""How many times as high as the next one a character may be, and the least cosine between the ways that they run."""
+"""How many times as high as the next one a character may be; and the least cosine between the way that a character runs
+and the way to the next one, or, of a picture that was turned, the right."""
 STRAIGHT, FRAME, ON_LINE = 0.8, 0.06, 0.5
-"""The least cosine between the way that characters say and the line through their middles; the room between them and
-the corners; and how far off its line a number on the same row is. By the height of their digits."""
+"""The least cosine between the lines of characters of one group, either way along; the room between characters and the
+corners; and how far off its line a number on the same row is. By the height of their digits."""
 THOUSANDS = 3
 """Digits that are parted from the others of their number by a gap."""
 APART, LEVEL = 1.6, 0.6
@@ -261,12 +263,13 @@ class Finder(OnnxFile):
         if len(every.x) < 2:
             return 0
         axis = axis_of(every)
-        if abs(axis) <= ASLANT and every.seen @ every.cos > 0 and every.kinds.max(1).mean() >= CLEARLY:
+        is_level = abs(axis) <= ASLANT
+        if is_level and every.seen @ every.cos > 0 and every.kinds.max(1).mean() >= CLEARLY:
             return 0
-        angles = [axis + turns * math.pi / 2 for turns in range(0, 4, 1 if abs(axis) > ASLANT else 2)]
+        angles = [axis + turns * math.pi / 2 for turns in range(0, 4, 2 if is_level else 1)]
         now, clear = self.clear(sight.grey, every, angles)
         best, count = int(np.argmax(clear)), len(every.x)
-        least = max(now * (1 if abs(axis) > ASLANT else 1 + PRIOR / count), LEAST_CLEAR * min(count, SAMPLE))
+        least = max(now * (1 + PRIOR / count if is_level else 1), LEAST_CLEAR * min(count, SAMPLE))
         return round(angles[best] / (math.pi / 2)) % 4 if clear[best] > least else 0
 
     def upright(self, sight: Sight) -> Characters:
