@@ -80,9 +80,9 @@ SHIFTED = (".", 0.45), (",", 0.5), ("'", -0.45)
 STARTS, ENDS = "=+¤", "=-.,'¤"
 """Signs before and behind a number that leave it as it is."""
 WIDE_GAP, WIDER, WORD_GAP, A_WORD, OF_A_WORD = 0.55, 1.6, 0.4, 3, 3
-"""The least gap between two numbers is the first, and the second times the usual gap; that between a word and a number is
-the third, by the height of the digits. So many letters are a word wherever they stand, and fewer digits than the last,
-nearer to a word than that gap, are a part of it."""
+"""Two numbers have a gap of at least the first, by the height of the digits, and the second times the usual gap. A word
+and a number have one of the third. So many letters are a word whatever the gap. Fewer digits than the last, nearer to a
+word than the third, are a part of it."""
 ASTRAY = 0.8
 """How far from where a character points the next one may be, by their height."""
 ALIKE, TURNED = 2.2, 0.5
