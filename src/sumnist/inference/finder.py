@@ -296,9 +296,8 @@ class Finder(OnnxFile):
     def turned(self, grey: NDArray[Any], group: Characters, angle: float) -> Characters:
         """The characters that stand upright where a group is, if the picture is turned against an angle."""
         matrix, size = part_of(group, angle)
-        part = warped(grey, matrix, size)
-        part *= 255
-        seen = self.look(np.rint(part, out=part).astype(np.uint8)).characters
+        part = np.rint(255 * warped(grey, matrix, size)).astype(np.uint8)
+        seen = self.look(part).characters
         return moved(seen.of(seen.cos > TURNED), matrix)
 
     def look(self, grey: NDArray[Any]) -> Sight:
