@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sumnist.data.texts import CHARACTERS
 from sumnist.inference import finder
-from sumnist.inference.finder import Characters, Finder, Found, Sight, numbers_of, part_of
+from sumnist.inference.finder import Characters, Finder, Found, Sight, numbers_of
 
 Floats = NDArray[np.float32]
 
@@ -87,33 +87,27 @@ class Perfect(Finder):
     there, and takes what is dark for their ink."""
 
     def __init__(self, characters: Sequence[Character]) -> None:
-        self.characters, self.views, self.looks = [*characters], list[tuple[float, float, float]](), 0
-        self.page: NDArray[Any] | None = None
+        self.characters = self.now = [*characters]
+        self.views, self.looks = list[tuple[float, float, float]](), 0
+        self.frames: list[tuple[NDArray[Any], list[Character]]] = []
 
-    def turned(self, grey: NDArray[Any], group: Characters, angle: float) -> Characters:
-        (matrix, _), before = part_of(group, angle), (self.characters, self.page)
+    def through(self, grey: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, int]) -> Sight:
         near, step = np.linalg.inv(np.vstack([matrix, [0, 0, 1]])), math.hypot(*matrix[:, 0])
-        places = [near @ (one.x, one.y, 1) for one in self.characters]
-        self.characters, self.page = (
-            [
-                one._replace(x=x, y=y, em=one.em / step, width=one.width / step, angle=one.angle - angle)
-                for one, (x, y, _) in zip(self.characters, places, strict=True)
-            ],
-            None,
-        )
-        found = super().turned(grey, group, angle)
-        self.characters, self.page = before
-        return found
+        angle = math.atan2(matrix[1, 0], matrix[0, 0])
+        before = next((characters for other, characters in self.frames if other is grey), self.characters)
+        self.now = []
+        for one in before:
+            x, y, _ = near @ (one.x, one.y, 1)
+            em, width = one.em / step, one.width / step
+            self.now.append(one._replace(x=x, y=y, em=em, width=width, angle=one.angle - angle))
+        sight = super().through(grey, matrix, size)
+        self.frames.append((sight.grey, self.now))
+        return sight
 
-    def look(self, grey: NDArray[Any]) -> Sight:
-        self.page = grey if self.page is None else self.page
-        while not np.array_equal(grey, self.page):
-            self.characters = turned(self.characters, self.page.shape[1])
-            self.page = np.rot90(self.page)
-        return super().look(grey)
-
-    def windows(self, picture: Floats, scale: float, found: Sequence[Characters]) -> Iterator[tuple[slice, slice]]:
-        for rows, columns in super().windows(picture, scale, found):
+    def windows(
+        self, picture: NDArray[Any], scale: float, found: Characters, ink: NDArray[np.uint8]
+    ) -> Iterator[tuple[slice, slice]]:
+        for rows, columns in super().windows(picture, scale, found, ink):
             self.views.append((columns.start, rows.start, scale))
             yield rows, columns
 
@@ -128,7 +122,7 @@ class Perfect(Finder):
         """Those of a part of the picture."""
         moved = [
             one._replace(x=one.x * scale - left, y=one.y * scale - top, em=one.em * scale, width=one.width * scale)
-            for one in self.characters
+            for one in self.now
         ]
         seen = [place for place, one in enumerate(moved) if finder.SIZES[0] <= one.em <= finder.SIZES[1]]
         some = nearest([moved[place] for place in seen], high, wide)

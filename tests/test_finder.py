@@ -191,7 +191,7 @@ def test_a_number_aslant_on_an_upright_page_is_looked_at_upright(angle: float) -
     finder = Perfect([*line, *slanted])
     found, sight = finder(page_of([*line, *slanted], 420, 330))
     assert [one.text for one in found] == ["12345", "678"]
-    assert sight.turns == 0
+    assert sight.angle == 0
     assert found[1].angle == pytest.approx(angle, abs=1e-3)
     assert found[1].characters.scale.max() <= 1
 

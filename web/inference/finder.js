@@ -8,12 +8,13 @@ import { warped } from "./cut.js";
 import { floats, sessionWith } from "./onnx.js";
 
 const {
-  ALIKE, APART, AROUND, ASLANT, ASTRAY, A_WORD, BEFORE, BEHIND, CELL, CHARACTERS, CLARITY, CLEAR, CLEARLY, CLOSE,
-  DETAIL, DIGITS, ENDS, EXPLAINED, FIELDS, FRAME, INK, INSIDE, LARGE, LEAST_CLEAR, LEAST_WHOLE, LEVEL, MAPS,
+  ALIKE, ALONG, APART, AROUND, ASLANT, ASTRAY, A_WORD, BEFORE, BEHIND, CELL, CHARACTERS, CLARITY, CLEAR, CLEARLY, CLOSE,
+  DETAIL, DIGITS, ENDS, EXPLAINED, EXPLAINS, FIELDS, FRAME, HARDLY_LESS, INK, INSIDE, LARGE, LEAST_CLEAR, LEAST_WHOLE, LEVEL, MAPS,
   MOST_TURNED, NEIGHBOUR, OFF, OF_A_WORD, ON_LINE, OTHER, OTHERS, OVERLAP, PICTURE, PRIOR, ROOM, SAME, SAMPLE, SEEN,
   SHIFTED, SIZES, SMALLEST, STARTS, STRAIGHT, STRIDE, SURELY, SUSPECTED, THOUSANDS, TOGETHER, TURNED, UNIT, WHOLE,
   WIDER, WIDE_GAP, WINDOW, WITHIN, WORD_GAP, WORTH,
 } = its; // prettier-ignore
+const EYE = [[1, 0, 0], [0, 1, 0]]; // prettier-ignore
 const { COS, EM, HEAT, LINKED, NEXT_X, NEXT_Y, OFF_X, OFF_Y, SIN, STRUCK, WIDTH } = its;
 
 /** The network that finds numbers. */
@@ -28,9 +29,9 @@ export class Finder {
 
   /**
    * The numbers `found` on a picture, in [0, 1] or 0 to 255, in reading order, and the `sight` of it: its `grey`, with
-   * `room` pixels of ground around it and turned by `turns` quarters against the clock if it did not stand upright; how far
-   * each pixel is `ink` of numbers, 0 to 255, of which `scale` is a pixel of `grey`; and all `characters`. `heard()` is
-   * awaited now and then, and may end it all.
+   * some ground around it and turned upright; the `matrix` of the map from that to the picture; how far each pixel is
+   * `ink` of numbers, 0 to 255, of which `scale` is a pixel of `grey`; and all `characters`. `heard()` is awaited now and
+   * then, and may end it all.
    *
    * A number has its `characters`; its `corners`, `[x, y]` in pixels of `grey`; the `angle` of its line; the height of
    * its digits, `em`; the `text` that the finder would read; the probabilities of its `digits`; its `weight`, how much it
@@ -39,27 +40,34 @@ export class Finder {
    */
   async find(picture, heard = () => {}) {
     const { grey, room } = withRoom(picture);
-    let sight = await this.#look(grey, heard);
-    const turns = await this.#turnsOf(sight, heard);
-    if (turns) sight = await this.#look(grey.turned(turns), heard);
+    let [sight, matrix] = [await this.#look(grey, heard), EYE];
+    const angle = await this.#angleOf(sight, heard);
+    if (angle) {
+      const corners = [0, grey.height].flatMap((y) => [0, grey.width].map((x) => [x, y]));
+      const { matrix: way, size } = partOf(corners, () => 0, angle, 1);
+      const turned = await this.#through(grey, way, size, heard);
+      if (clarity(turned.characters) > HARDLY_LESS * clarity(sight.characters)) [sight, matrix] = [turned, way];
+    }
     const characters = await this.#upright(sight, heard);
-    return { found: inOrder(apart(numbersOf(characters))), sight: { ...sight, characters, turns, room } };
+    matrix = matrix.map(([right, down, start]) => [right, down, start - room]);
+    return { found: inOrder(apart(numbersOf(characters))), sight: { ...sight, characters, matrix } };
   }
 
-  /** By how many quarter turns against the clock a picture is to be turned, so that its characters are clear. */
-  async #turnsOf({ grey, characters }, heard) {
+  /** The angle against which a picture is to be turned, so that its characters are clear; 0 as it lies. */
+  async #angleOf({ grey, characters }, heard) {
     const every = characters.filter(isSeen);
     if (every.length < 2) return 0;
     const axis = axisOf(every);
-    const isAslant = Math.abs(axis) > ASLANT;
+    const isLevel = Math.abs(axis) <= ASLANT;
     const isOnItsHead = total(every, ({ seen, cos }) => seen * cos) <= 0;
-    if (!isAslant && !isOnItsHead && mean(every, ({ kinds, kind }) => kinds[kind]) >= CLEARLY) return 0;
-    const angles = (isAslant ? [0, 1, 2, 3] : [0, 2]).map((turns) => axis + (turns * Math.PI) / 2);
+    if (isLevel && !isOnItsHead && mean(every, ({ kinds, kind }) => kinds[kind]) >= CLEARLY) return 0;
+    const angles = (isLevel ? [0, 2] : [0, 1, 2, 3]).map((turns) => axis + (turns * Math.PI) / 2);
     const [now, ...clear] = await this.#clear(grey, every, angles, heard);
     const best = argmax(clear);
-    const turns = (round(angles[best] / (Math.PI / 2)) + 4) % 4;
-    const least = now * (isAslant ? 1 : 1 + PRIOR / every.length);
-    return clear[best] > Math.max(least, LEAST_CLEAR * Math.min(every.length, SAMPLE)) ? turns : 0;
+    const least = now * (isLevel ? 1 + PRIOR / every.length : HARDLY_LESS);
+    if (clear[best] <= Math.max(least, LEAST_CLEAR * Math.min(every.length, SAMPLE))) return 0;
+    const quarters = (round(angles[best] / (Math.PI / 2)) * Math.PI) / 2;
+    return Math.abs(angles[best] - quarters) <= ASLANT ? quarters : angles[best];
   }
 
   /**
@@ -80,28 +88,36 @@ export class Finder {
 
   /** How clear some of a group of characters are now, and with the picture turned against each of some angles. */
   async #clear(grey, group, angles, heard) {
-    const sure = ({ kind, seen }) => (kind < DIGITS ? seen : 0);
-    const first = group[argmax(group.map(sure))];
+    const lines = numbersOf(group).map((one) => one.characters);
+    const longest = lines[argmax(lines.map(clarity))] ?? group;
+    const first = longest[argmax(longest.map(({ kind, seen }) => (kind < DIGITS ? seen : 0)))];
     const apart = ({ x, y }) => Math.hypot(x - first.x, y - first.y);
     const some = [...group].sort((one, other) => apart(one) - apart(other)).slice(0, SAMPLE);
     const looks = [some.filter(({ cos }) => cos > TURNED)];
     for (const angle of angles) looks.push(await this.#turned(grey, some, angle, heard));
-    return looks.map((seen) => total(seen.filter(isSeen), ({ kinds, kind }) => kinds[kind] ** CLARITY));
+    return looks.map(clarity);
   }
 
   /** The characters that stand upright where a group is, if the picture is turned against an angle. */
   async #turned(grey, group, angle, heard) {
-    const { matrix, size } = partOf(group, angle);
-    const part = new Grid(...size, Uint8Array.from(warped(grey, matrix, size).values, (value) => round(255 * value)));
-    const { characters } = await this.#look(part, heard);
+    const step = Math.max(1, Math.min(...group.map(({ em }) => em)) / (2 * UNIT));
+    const reach = (place) => group[place].em * (0.5 + AROUND);
+    const { matrix, size } = partOf(group.map(({ x, y }) => [x, y]), reach, angle, step); // prettier-ignore
+    const { characters } = await this.#through(grey, matrix, size, heard);
     return characters.filter(({ cos }) => cos > TURNED).map((one) => moved(one, matrix));
+  }
+
+  /** What is on a picture of this height and width under a map from it to a picture. */
+  #through(grey, matrix, size, heard) {
+    const { values } = warped(grey, matrix, size);
+    return this.#look(new Grid(...size, Uint8Array.from(values, (value) => round(255 * value))), heard);
   }
 
   /** What is on a picture, as it lies: the `sight` of it. */
   async #look(grey, heard) {
     let [seen, ink, finest] = [[], new Grid(1, 1, new Uint8Array(1)), 1];
     for (const { picture, scale } of levels(grey)) {
-      const windows = windowsOf(picture, scale, seen);
+      const windows = windowsOf(picture, scale, seen, ink);
       const least = scale < 1 && picture.longer <= SMALLEST ? LARGE : SIZES[0];
       if (!windows.length) continue;
       [ink, finest] = [resampled(ink, picture.height, picture.width), scale];
@@ -117,7 +133,7 @@ export class Finder {
         }
       }
     }
-    return { grey, ink, scale: finest, characters: distinct(seen), turns: 0 };
+    return { grey, ink, scale: finest, characters: distinct(seen) };
   }
 
   /** What the network says of parts of a picture, of one shape: its `maps`, a grid each, and the `logits` of ink. */
@@ -153,9 +169,22 @@ function withRoom(grey) {
   return { grey: ground.with(grey, room, room), room };
 }
 
-/** The angle at which some characters run, or against which, by most of them, from −π / 2 to π / 2. */
+/** How clear characters are, all together. */
+function clarity(characters) {
+  return total(characters.filter(isSeen), ({ kinds, kind }) => kinds[kind] ** CLARITY);
+}
+
+/**
+ * The angle at which most of some characters run, or against which, from −π / 2 to π / 2: by the lines of the numbers
+ * that they make, which are better known than what each of them says, if there are any.
+ */
 function axisOf(characters) {
-  const part = (of) => total(characters, ({ seen, cos, sin }) => seen * of(2 * Math.atan2(sin, cos)));
+  const own = characters.map(({ seen, cos, sin }) => ({ angle: Math.atan2(sin, cos), weight: seen }));
+  const lines = numbersOf(characters).filter(({ digits }) => digits.length > 1);
+  const some = lines.length ? lines.map(({ angle, digits }) => ({ angle, weight: digits.length })) : own;
+  const alike = (one, { angle, weight }) => weight * Math.cos(one.angle - angle) ** ALONG;
+  const first = some[argmax(some.map((one) => total(some, (other) => alike(one, other))))];
+  const part = (of) => total(some, (other) => alike(first, other) * of(2 * other.angle));
   return Math.atan2(part(Math.sin), part(Math.cos)) / 2;
 }
 
@@ -180,20 +209,20 @@ function aslant(characters) {
   return groups;
 }
 
-/** The map from a picture of a group of characters alone, turned against an angle, to the picture; and its size. */
-function partOf(group, angle) {
+/**
+ * The `matrix` of the map to a picture from its part within `reach(place)` of some points, turned against an angle, and
+ * the `size` of that part, whose pixels are `step` of the picture's wide.
+ */
+function partOf(points, reach, angle, step) {
   const [cosine, sine] = [Math.cos(angle), Math.sin(angle)];
   const [along, down] = [[cosine, sine], [-sine, cosine]]; // prettier-ignore
   const [[left, right], [top, bottom]] = [along, down].map(([across, below]) => {
-    const [start, end] = [-1, 1].map((side) => group.map(({ x, y, em }) => {
-      return side * (x * across + y * below) + em * (0.5 + AROUND);
-    })); // prettier-ignore
+    const [start, end] = [-1, 1].map((side) => points.map(([x, y], i) => side * (x * across + y * below) + reach(i)));
     return [-Math.max(...start), Math.max(...end)];
   });
-  const least = Math.min(...group.map(({ em }) => em)) / (2 * UNIT);
-  const step = Math.max(1, least, Math.sqrt(((right - left) * (bottom - top)) / MOST_TURNED));
-  const size = [bottom - top, right - left].map((side) => Math.max(STRIDE, round(side / step)));
-  const matrix = [0, 1].map((axis) => [along[axis] * step, down[axis] * step, along[axis] * left + down[axis] * top]);
+  const wide = Math.max(step, Math.sqrt(((right - left) * (bottom - top)) / MOST_TURNED));
+  const size = [bottom - top, right - left].map((side) => Math.max(STRIDE, round(side / wide)));
+  const matrix = [0, 1].map((axis) => [along[axis] * wide, down[axis] * wide, along[axis] * left + down[axis] * top]);
   return { matrix, size };
 }
 
@@ -207,11 +236,15 @@ function moved(one, matrix) {
 }
 
 /** The corners of a number on the picture as it was given, and the angle of its line there. */
-export function placedOn({ grey: { height, width }, turns, room }, { corners, angle }) {
-  const whole = angle + (turns * Math.PI) / 2;
-  const turned = corners.map(([x, y]) => [[x, y], [height - y, x], [width - x, height - y], [y, width - x]][turns]);
-  const placed = turned.map(([x, y]) => [x - room, y - room]);
+export function placedOn({ matrix }, { corners, angle }) {
+  const whole = angle + turnOf({ matrix });
+  const placed = corners.map(([x, y]) => matrix.map(([right, down, start]) => right * x + down * y + start));
   return { corners: placed, angle: whole - 2 * Math.PI * round(whole / (2 * Math.PI)) };
+}
+
+/** By how much a picture was turned against the clock before it was looked at, in radians. */
+export function turnOf({ matrix }) {
+  return Math.atan2(matrix[1][0], matrix[0][0]);
 }
 
 /** A picture at several sizes, the smallest first, with the pixels of each for one of the picture. */
@@ -229,15 +262,18 @@ function* levels(grey) {
 }
 
 /** The parts of a picture that are to be looked at, as boxes: all of the smallest one; of a larger one the windows with
- * detail that is not of characters found well already. */
-function windowsOf(picture, scale, found) {
+ * detail that is not of characters found well already, and of their ink on a smaller one. */
+function windowsOf(picture, scale, found, ink) {
   const { height, width, longer } = picture;
   if (longer <= WHOLE) return [[0, height, 0, width]];
-  const detail = fine(picture);
+  const [detail, coarse] = [fine(picture), (8 * ink.height) / height];
   for (const one of found.filter((each) => each.em * each.scale >= CLEAR && each.seen >= SURELY)) {
     const [x, y, reach] = [one.x * scale, one.y * scale, EXPLAINED * Math.max(one.em, one.width) * scale];
-    const sides = [y - reach, y + reach + 8, x - reach, x + reach + 8];
-    detail.fill(sides.map((side) => Math.trunc(side / 8)), 0); // prettier-ignore
+    const sides = [y - reach, y + reach + 8, x - reach, x + reach + 8].map((side) => Math.max(0, Math.trunc(side / 8)));
+    const box = sides.map((side, i) => {
+      return Math.min(i < 2 ? ink.height : ink.width, (i % 2 ? Math.ceil : Math.floor)(side * coarse));
+    });
+    if (ink.part(box).values.some((share) => share > 255 * EXPLAINS)) detail.fill(sides, 0);
   }
   const boxes = starts(height).flatMap((top) => {
     return starts(width).map((left) => [top, Math.min(top + WINDOW, height), left, Math.min(left + WINDOW, width)]);

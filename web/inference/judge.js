@@ -6,7 +6,7 @@ import { inUnit, round, total } from "../pictures/arrays.js";
 import { cropped, placed, readyImage } from "../pictures/normalize.js";
 import { asTheyAre, isCutOff, isSmall, stepsOf, wholes } from "../pictures/proposals.js";
 import { cut, isInked } from "./cut.js";
-import { foundOf, placedOn, surest } from "./finder.js";
+import { foundOf, placedOn, surest, turnOf } from "./finder.js";
 
 const {
   ASLANT, BEYOND_DOUBT, DISCOUNT, LEAST_WITNESS, POWER, RIVAL, RIVAL_SIZE, SIDEWAYS, SMALLEST_DIGIT, UNSEEN, WHOLE,
@@ -94,7 +94,7 @@ function inProportion(shares) {
 function looksAt(one, sight) {
   const lean = Math.abs(placedOn(sight, one).angle);
   if (one.digits.length > 1 || lean <= ASLANT) return [one];
-  const upright = foundOf(one.characters, (-sight.turns * Math.PI) / 2);
+  const upright = foundOf(one.characters, -turnOf(sight));
   return lean > SIDEWAYS ? [upright] : [one, upright];
 }
 

@@ -33,16 +33,6 @@ export class Grid {
     return made;
   }
 
-  /** The same, turned by so many quarters against the clock. */
-  turned(quarters) {
-    if (!quarters) return this;
-    const made = new Grid(this.width, this.height, new this.values.constructor(this.values.length));
-    for (let i = 0, x = 0; x < this.height; x++) {
-      for (let y = this.width - 1; y >= 0; y--) made.values[y * this.height + x] = this.values[i++];
-    }
-    return made.turned(quarters - 1);
-  }
-
   /** Write a value into a box, as far as there is room. */
   fill([top, bottom, left, right], value) {
     const [start, end] = [Math.max(0, left), Math.min(this.width, right)];

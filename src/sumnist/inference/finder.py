@@ -62,16 +62,21 @@ WORTH = (7.0, 16.0, 70.0, 115.0), (0.5, 1.0, 1.0, 0.6)
 ASLANT, NEIGHBOUR, AROUND = 0.25, 2.5, 1.0
 """The angle in radians from which on what runs at it is looked at once more; and how near the next character of such a
 group is, and how much of the picture around it is looked at, by the height of the digits."""
-MOST_TURNED, AT_ONCE = 2_000_000, 1 << 17
-"""Pixels of such a part of a picture, at most, and of what is turned at once."""
-CLEARLY, CLARITY, LEAST_CLEAR, SAMPLE, PRIOR = 0.9, 4, 0.3, 30, 8.0
+ALONG = 4
+"""The power of the cosine between two lines that says how far they run alike."""
+MOST_TURNED, AT_ONCE = 1 << 24, 1 << 17
+"""Pixels of what is turned, at most, and how many of them at once."""
+CLEARLY, CLARITY, LEAST_CLEAR, HARDLY_LESS, SAMPLE, PRIOR = 0.9, 4, 0.3, 0.7, 30, 8.0
 """The mean probability of the characters' classes from which on they surely stand upright; its power that says how
-clear a character is; how clear they are on average at least where a picture is turned; how many tell that; and how many
-times clearer, over their number, a picture must be on its head than as it lies, beyond once."""
-SAME, INSIDE, WITHIN, EXPLAINED = 0.42, 0.3, 0.45, 0.75
+clear a character is; how clear they are on average at least where a picture is turned, and by how much of what they
+were before; how many tell that; and how many times clearer, over their number, a picture must be on its head than as it
+lies, beyond once."""
+SAME, INSIDE, WITHIN = 0.42, 0.3, 0.45
 """Two characters nearer to each other than the first, by the height of the smaller one, or than the second, by that of
-the larger one, are one; nearer than the third, by that of a far larger one, one of them was seen at the wrong size; and
-a character explains the detail that is nearer to its middle than the fourth, by its height."""
+the larger one, are one; nearer than the third, by that of a far larger one, one of them was seen at the wrong size."""
+EXPLAINED, EXPLAINS = 0.75, 0.5
+"""A character explains the detail that is nearer to its middle than the first, by its height, if the probability of ink
+there is the second somewhere: a page on a dark desk, which may pass for a 0, explains nothing of what is on it."""
 BEFORE, OFF, BEHIND, CLOSE = 0.9, 0.7, 1.6, 0.6
 """How far before or behind a number, and off its line, a sign may stand that it has, how far behind it what goes on,
 and how far from it another number is, at least; by the height of its digits."""
@@ -192,23 +197,24 @@ class Sight(NamedTuple):
         ink: How far each pixel is ink of a number, uint8 `[h, w]`, at a resolution of `scale`.
         scale: Pixels of `ink` for one of `grey`.
         characters: All that were seen.
-        turns: By how many quarter turns against the clock the picture was turned beforehand.
-        room: Pixels of ground that were put around it before that.
+        matrix: The map `[2, 3]` from `grey` to the picture that was given, which may lie another way.
     """
 
     grey: NDArray[Any]
     ink: NDArray[np.uint8]
     scale: float
     characters: Characters
-    turns: int = 0
-    room: int = 0
+    matrix: NDArray[np.float64] = np.eye(2, 3)
+
+    @property
+    def angle(self) -> float:
+        """By how much the picture was turned against the clock beforehand, in radians."""
+        return math.atan2(self.matrix[1, 0], self.matrix[0, 0])
 
     def placed(self, found: Found) -> tuple[NDArray[np.float64], float]:
         """The corners of a number on the picture as it was given, and the angle of its line there."""
-        high, wide = self.grey.shape
-        x, y = found.corners.T
-        x, y = ((x, y), (high - y, x), (wide - x, high - y), (y, wide - x))[self.turns]
-        return np.stack([x, y], 1) - self.room, math.remainder(found.angle + self.turns * math.pi / 2, 2 * math.pi)
+        corners = found.corners @ self.matrix[:, :2].T + self.matrix[:, 2]
+        return corners, math.remainder(found.angle + self.angle, 2 * math.pi)
 
     @property
     def sure(self) -> Characters:
@@ -248,17 +254,21 @@ class Finder(OnnxFile):
 
     def __call__(self, grey: NDArray[Any]) -> tuple[list[Found], Sight]:
         """The numbers on a picture, uint8 or float32 in [0, 1] `[H, W]`, in reading order, and what was seen. A picture
-        that does not stand upright is turned by quarters, and looked at once more; so is a group of characters on it
-        that runs aslant."""
+        that does not stand upright is turned, and looked at once more; so is a group of characters on it that runs
+        another way."""
         grey, room = with_room(grey)
-        sight = self.look(grey)
-        turns = self.turns_of(sight)
-        sight = self.look(np.ascontiguousarray(np.rot90(grey, turns))) if turns else sight
-        sight = sight._replace(characters=self.upright(sight), turns=turns, room=room)
+        sight, matrix = self.look(grey), np.eye(2, 3)
+        if angle := self.angle_of(sight):
+            high, wide = grey.shape
+            way, size = part_of(np.array([(0, 0), (wide, 0), (0, high), (wide, high)]), 0, angle, 1)
+            turned = self.through(grey, way, size)
+            if clarity(turned.characters) > HARDLY_LESS * clarity(sight.characters):
+                sight, matrix = turned, way
+        sight = sight._replace(characters=self.upright(sight), matrix=matrix - [[0, 0, room]])
         return in_order(apart(numbers_of(sight.characters))), sight
 
-    def turns_of(self, sight: Sight) -> int:
-        """By how many quarter turns against the clock a picture is to be turned, so that its characters are clear."""
+    def angle_of(self, sight: Sight) -> float:
+        """The angle against which a picture is to be turned, so that its characters are clear; 0 as it lies."""
         every = sight.sure
         if len(every.x) < 2:
             return 0
@@ -269,8 +279,10 @@ class Finder(OnnxFile):
         angles = [axis + turns * math.pi / 2 for turns in range(0, 4, 2 if is_level else 1)]
         now, clear = self.clear(sight.grey, every, angles)
         best, count = int(np.argmax(clear)), len(every.x)
-        least = max(now * (1 + PRIOR / count if is_level else 1), LEAST_CLEAR * min(count, SAMPLE))
-        return round(angles[best] / (math.pi / 2)) % 4 if clear[best] > least else 0
+        least = max(now * (1 + PRIOR / count if is_level else HARDLY_LESS), LEAST_CLEAR * min(count, SAMPLE))
+        quarters = round(angles[best] / (math.pi / 2)) * math.pi / 2
+        angle = quarters if abs(angles[best] - quarters) <= ASLANT else angles[best]
+        return angle if clear[best] > least else 0
 
     def upright(self, sight: Sight) -> Characters:
         """The characters of a picture, after another look at each group of them that runs aslant, with the picture
@@ -286,26 +298,29 @@ class Finder(OnnxFile):
 
     def clear(self, grey: NDArray[Any], group: Characters, angles: Sequence[float]) -> tuple[float, list[float]]:
         """How clear some of a group of characters are now, and with the picture turned against each of some angles."""
-        first = (group.seen * group.are_digits).argmax()
-        apart = np.hypot(group.x - group.x[first], group.y - group.y[first])
+        longest = max((one.characters for one in numbers_of(group)), key=clarity, default=group)
+        first = (longest.seen * longest.are_digits).argmax()
+        apart = np.hypot(group.x - longest.x[first], group.y - longest.y[first])
         some = group.of(np.argsort(apart)[:SAMPLE])
-        seen = [some.of(some.cos > TURNED), *(self.turned(grey, some, angle) for angle in angles)]
-        now, *clear = (float((one.kinds[one.seen >= SEEN].max(1) ** CLARITY).sum()) for one in seen)
-        return now, clear
+        return clarity(some.of(some.cos > TURNED)), [clarity(self.turned(grey, some, angle)) for angle in angles]
 
     def turned(self, grey: NDArray[Any], group: Characters, angle: float) -> Characters:
         """The characters that stand upright where a group is, if the picture is turned against an angle."""
-        matrix, size = part_of(group, angle)
-        part = np.rint(255 * warped(grey, matrix, size)).astype(np.uint8)
-        seen = self.look(part).characters
+        middles, least = np.stack([group.x, group.y], 1).astype(np.float64), float(group.em.min())
+        matrix, size = part_of(middles, group.em * (0.5 + AROUND), angle, max(1, least / (2 * UNIT)))
+        seen = self.through(grey, matrix, size).characters
         return moved(seen.of(seen.cos > TURNED), matrix)
+
+    def through(self, grey: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, int]) -> Sight:
+        """What is on a picture of this height and width under a map from it to a picture."""
+        return self.look(np.rint(255 * warped(grey, matrix, size)).astype(np.uint8))
 
     def look(self, grey: NDArray[Any]) -> Sight:
         """What is on a picture, as it lies."""
         seen: list[Characters] = []
         ink, finest = np.zeros((1, 1), np.uint8), 1.0
         for picture, scale in levels(grey):
-            windows = [*self.windows(picture, scale, seen)]
+            windows = [*self.windows(picture, scale, together(seen), ink)]
             if not windows:
                 continue
             ink = np.asarray(Image.fromarray(ink).resize(picture.shape[::-1], Image.Resampling.BILINEAR)).copy()
@@ -332,23 +347,22 @@ class Finder(OnnxFile):
         return maps, ink
 
     def windows(
-        self, picture: NDArray[Any], scale: float, found: Sequence[Characters]
+        self, picture: NDArray[Any], scale: float, found: Characters, ink: NDArray[np.uint8]
     ) -> Iterator[tuple[slice, slice]]:
         """The parts of a picture that are to be looked at: all of the smallest one; of a larger one the windows with
-        detail that is not of characters found well already."""
+        detail that is not of characters found well already, and of their ink on a smaller one."""
         high, wide = picture.shape
         if max(high, wide) <= WHOLE:
             yield slice(0, high), slice(0, wide)
             return
-        detail = fine(picture)
-        for one in found:
-            clear = (one.em * one.scale >= CLEAR) & (one.seen >= SURELY)
-            for x, y, em, width in zip(
-                *(values[clear] * scale for values in (one.x, one.y, one.em, one.width)), strict=True
-            ):
-                reach = EXPLAINED * max(em, width)
-                detail[max(0, int((y - reach) / 8)) : int((y + reach) / 8) + 1,
-                       max(0, int((x - reach) / 8)) : int((x + reach) / 8) + 1] = 0  # fmt: skip
+        detail, coarse = fine(picture), 8 * len(ink) / high
+        clear = found.of((found.em * found.scale >= CLEAR) & (found.seen >= SURELY))
+        for x, y, em, width in np.stack([clear.x, clear.y, clear.em, clear.width], 1) * np.float32(scale):
+            reach = EXPLAINED * max(em, width)
+            sides = [(max(0, int((middle - reach) / 8)), int((middle + reach) / 8) + 1) for middle in (y, x)]
+            rows, columns = (slice(int(start * coarse), math.ceil(end * coarse)) for start, end in sides)
+            if ink[rows, columns].max(initial=0) > 255 * EXPLAINS:
+                detail[slice(*sides[0]), slice(*sides[1])] = 0
         for top in starts(high):
             for left in starts(wide):
                 if (detail[top // 8 : (top + WINDOW) // 8, left // 8 : (left + WINDOW) // 8] > DETAIL).sum() >= 2:
@@ -363,10 +377,20 @@ def with_room(grey: NDArray[Any]) -> tuple[NDArray[Any], int]:
     return np.pad(grey, room, constant_values=((above, below), (left, right))), room
 
 
+def clarity(characters: Characters) -> float:
+    """How clear characters are, all together."""
+    return float((characters.kinds[characters.seen >= SEEN].max(1) ** CLARITY).sum())
+
+
 def axis_of(characters: Characters) -> float:
-    """The angle at which some characters run, or against which, by most of them, from −π / 2 to π / 2."""
-    double = 2 * np.arctan2(characters.sin, characters.cos)
-    return math.atan2(float(characters.seen @ np.sin(double)), float(characters.seen @ np.cos(double))) / 2
+    """The angle at which most of some characters run, or against which, from −π / 2 to π / 2: by the lines of the
+    numbers that they make, which are better known than what each of them says, if there are any."""
+    lines = [(one.angle, len(one.digits)) for one in numbers_of(characters) if len(one.digits) > 1]
+    own = zip(np.arctan2(characters.sin, characters.cos).tolist(), characters.seen.tolist(), strict=True)
+    angles, weights = np.array(lines or [*own]).T
+    alike = np.cos(angles[:, None] - angles) ** ALONG
+    weights = weights * alike[(alike @ weights).argmax()]
+    return math.atan2(float(weights @ np.sin(2 * angles)), float(weights @ np.cos(2 * angles))) / 2
 
 
 def aslant(characters: Characters) -> Iterator[Characters]:
@@ -386,15 +410,15 @@ def aslant(characters: Characters) -> Iterator[Characters]:
         rest = rest.of(~group)
 
 
-def part_of(group: Characters, angle: float) -> tuple[NDArray[np.float64], tuple[int, int]]:
-    """The map from a picture of a group of characters alone, turned against an angle, to the picture; and the height
-    and width of the former."""
+def part_of(
+    points: NDArray[np.float64], reach: Any, angle: float, step: float
+) -> tuple[NDArray[np.float64], tuple[int, int]]:
+    """The map to a picture from its part within `reach` of some points, turned against an angle, and the height and
+    width of that part, whose pixels are `step` of the picture's wide."""
     along, down = np.array([math.cos(angle), math.sin(angle)]), np.array([-math.sin(angle), math.cos(angle)])
-    middles = np.stack([group.x, group.y], 1).astype(np.float64)
-    reach = group.em.astype(np.float64) * (0.5 + AROUND)
-    low = np.array([(middles @ axis - reach).min() for axis in (along, down)])
-    end = np.array([(middles @ axis + reach).max() for axis in (along, down)])
-    step = max(1.0, float(group.em.min()) / (2 * UNIT), math.sqrt((end - low).prod() / MOST_TURNED))
+    low = np.array([(points @ axis - reach).min() for axis in (along, down)])
+    end = np.array([(points @ axis + reach).max() for axis in (along, down)])
+    step = max(step, math.sqrt((end - low).prod() / MOST_TURNED))
     wide, high = (max(STRIDE, round(side / step)) for side in (end - low).tolist())
     return np.column_stack([along * step, down * step, along * low[0] + down * low[1]]), (high, wide)
 

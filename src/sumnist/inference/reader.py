@@ -12,7 +12,6 @@ it sees there: two witnesses, whose probabilities are multiplied.
 
 from __future__ import annotations
 
-import math
 import operator
 import reprlib
 from collections.abc import Sequence
@@ -196,7 +195,7 @@ def looks_at(one: Found, sight: Sight) -> list[Found]:
     lean = abs(sight.placed(one)[1])
     if len(one.digits) > 1 or lean <= ASLANT:
         return [one]
-    upright = found_of(one.characters, one.places, -sight.turns * math.pi / 2)
+    upright = found_of(one.characters, one.places, -sight.angle)
     return [upright] if lean > SIDEWAYS else [one, upright]
 
 
