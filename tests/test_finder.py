@@ -18,6 +18,7 @@ from finding import PITCH, WIDE, Character, Floats, Perfect, number, seen, turne
 from sumnist.data.texts import CHARACTERS
 from sumnist.errors import RunError
 from sumnist.files import FINDER, NUMBERS
+from sumnist.inference import finder
 from sumnist.inference.finder import (
     EM_CUT,
     Finder,
@@ -86,6 +87,12 @@ def test_a_large_picture_is_looked_at_again_only_where_there_is_detail_that_was_
         looks.append(finder.looks)
     assert looks[0] == looks[1] == 2  # whole, at two sizes
     assert 3 <= looks[2] <= 11
+
+
+def test_a_page_that_passes_for_a_zero_hides_nothing_that_is_written_on_it() -> None:
+    zero, small = written("0", 500, 400, 700), written("45", 300, 200, 20, first=1)
+    every = Perfect([*zero, *small]).look(page_of(small, 1020, 800).clip(0.6)).characters  # no ink of a zero
+    assert {4, 5} <= {*every.kinds.argmax(1).tolist()}
 
 
 @pytest.mark.parametrize(("sign", "below"), [(",", 0.45), (".", 0.45), ("'", -0.4)])
@@ -182,6 +189,20 @@ def test_a_stroke_within_a_number_is_none_of_its_own() -> None:
     assert [found.text for found in apart(numbers_of(seen([*number, *stroke])))] == ["4713"]
     beside = written("1", 9 + 6 * 16, 9, 15, first=4)
     assert [found.text for found in apart(numbers_of(seen([*number, *beside])))] == ["4713", "1"]
+
+
+@pytest.mark.parametrize(
+    ("before", "gap", "texts", "suspect"),
+    [("82", 0.4, ["82529"], False), ("82", 0.9, ["82", "529"], True), ("82", 1.3, ["82", "529"], False),
+     ("8213", 0.9, ["8213", "529"], False)],
+)  # fmt: skip
+def test_three_digits_behind_a_gap_go_on_the_thousands_before_it_or_leave_both_in_doubt(
+    before: str, gap: float, texts: list[str], suspect: bool
+) -> None:
+    em, behind = 30, 60 + 30 * (PITCH * (len(before) - 1) + WIDE + 2 * finder.FRAME + gap)
+    characters = [*written(before, 60, 100, em), *written("529", behind, 100, em, first=len(before))]
+    found, _ = Perfect(characters)(page_of(characters, 420, 330))
+    assert [(one.text, one.suspect) for one in found] == [(text, suspect) for text in texts]
 
 
 @pytest.mark.parametrize("angle", [0.6, -1.2, 2.5])

@@ -8,11 +8,11 @@ import { warped } from "./cut.js";
 import { floats, sessionWith } from "./onnx.js";
 
 const {
-  ALIKE, ALONG, APART, AROUND, ASLANT, ASTRAY, A_WORD, BEFORE, BEHIND, CELL, CHARACTERS, CLARITY, CLEAR, CLEARLY, CLOSE,
-  DETAIL, DIGITS, ENDS, EXPLAINED, EXPLAINS, FIELDS, FRAME, HARDLY_LESS, INK, INSIDE, LARGE, LEAST_CLEAR, LEAST_WHOLE, LEVEL, MAPS,
-  MOST_TURNED, NEIGHBOUR, OFF, OF_A_WORD, ON_LINE, OTHER, OTHERS, OVERLAP, PICTURE, PRIOR, ROOM, SAME, SAMPLE, SEEN,
-  SHIFTED, SIZES, SMALLEST, STARTS, STRAIGHT, STRIDE, SURELY, SUSPECTED, THOUSANDS, TOGETHER, TURNED, UNIT, WHOLE,
-  WIDER, WIDE_GAP, WINDOW, WITHIN, WORD_GAP, WORTH,
+  ALIKE, ALONG, APART, AROUND, ASLANT, ASTRAY, A_WORD, BEFORE, BEHIND, CELL, CHARACTERS, CLARITY, CLEAR, CLEARLY,
+  CLOSE, DETAIL, DIGITS, ENDS, EXPLAINED, EXPLAINS, FIELDS, FRAME, HARDLY_LESS, INK, INSIDE, LARGE, LEAST_CLEAR,
+  LEAST_WHOLE, LEVEL, MAPS, MOST_TURNED, NEIGHBOUR, OFF, OF_A_WORD, ON_LINE, OTHER, OTHERS, OVERLAP, PICTURE, PRIOR,
+  ROOM, SAME, SAMPLE, SEEN, SHIFTED, SIZES, SMALLEST, STARTS, STRAIGHT, STRIDE, SURELY, SUSPECTED, THOUSANDS,
+  THOUSANDS_APART, TOGETHER, TURNED, UNIT, WHOLE, WIDER, WIDE_GAP, WINDOW, WITHIN, WORD_GAP, WORTH,
 } = its; // prettier-ignore
 const EYE = [[1, 0, 0], [0, 1, 0]]; // prettier-ignore
 const { COS, EM, HEAT, LINKED, NEXT_X, NEXT_Y, OFF_X, OFF_Y, SIN, STRUCK, WIDTH } = its;
@@ -50,7 +50,8 @@ export class Finder {
     }
     const characters = await this.#upright(sight, heard);
     matrix = matrix.map(([right, down, start]) => [right, down, start - room]);
-    return { found: inOrder(apart(numbersOf(characters))), sight: { ...sight, characters, matrix } };
+    const found = joined(inOrder(apart(numbersOf(characters))), characters, areThousands);
+    return { found: doubted(found), sight: { ...sight, characters, matrix } };
   }
 
   /** The angle against which a picture is to be turned, so that its characters are clear; 0 as it lies. */
@@ -515,20 +516,21 @@ function hasBeside({ angle, corners, em, characters }, signs, others) {
   const along = corners.map(([u, v]) => u * cosine + v * sine);
   const half = (Math.max(...along) - Math.min(...along)) / 2;
   const placeOf = (one) => (one.x - x) * cosine + (one.y - y) * sine;
+  const larger = (one) => Math.max(one.em, em);
   const placed = (some) => {
-    const isOn = (one) => Math.abs((one.y - y) * cosine - (one.x - x) * sine) < OFF * em;
+    const isOn = (one) => Math.abs((one.y - y) * cosine - (one.x - x) * sine) < OFF * larger(one);
     return some.filter((one) => one.em < ALIKE * em && em < ALIKE * one.em && isOn(one));
   };
   const [digits, there] = [characters.filter(({ kind }) => kind < DIGITS).map(placeOf), placed(others)];
-  const goesOn = there.map(placeOf).some((at) => at > half && at < half + BEHIND * em);
+  const goesOn = there.map(placeOf).some((at, i) => at > half && at < half + BEHIND * larger(there[i]));
   const isHarmless = (sign, at) => {
     if (at < digits[0]) return STARTS.includes(CHARACTERS[sign.kind]);
     return !goesOn && at > digits.at(-1) && ENDS.includes(CHARACTERS[sign.kind]);
   };
   return placed(signs).some((sign) => {
     const at = placeOf(sign);
-    return Math.abs(at) < half + BEFORE * em && !isHarmless(sign, at);
-  }) || there.some((one) => Math.abs(placeOf(one)) - one.width / 2 < half + CLOSE * em); // prettier-ignore
+    return Math.abs(at) < half + BEFORE * larger(sign) && !isHarmless(sign, at);
+  }) || there.some((one) => Math.abs(placeOf(one)) - one.width / 2 < half + CLOSE * larger(one)); // prettier-ignore
 }
 
 /** A place and those that follow it. */
@@ -565,26 +567,39 @@ export function foundOf(characters, told = null) {
   };
 }
 
-/** Numbers on one line, no further apart than digits are at most, as one, where only one is expected; `every`: all
- * characters of the picture. */
-export function joined(found, every) {
+/** Numbers that are one as one: those on one line, no further apart than digits are at most, where only one is expected,
+ * or what `areOne` says of two neighbours; `every`: all characters of the picture. */
+export function joined(found, every, areOne = follows) {
   const rest = [];
   for (const one of found) {
     const last = rest.at(-1);
-    if (last && follows(last, one)) {
+    if (last && areOne(last, one)) {
       rest[rest.length - 1] = withBeside(foundOf([...last.characters, ...one.characters]), every);
     } else rest.push(one);
   }
   return rest;
 }
 
-/** Whether a number goes on another one. */
-function follows(last, one) {
+/** Numbers, of which two are suspect that may be the thousands of one and the rest of it. */
+function doubted(found) {
+  const areSo = (i) => i >= 0 && i + 1 < found.length && areThousands(found[i], found[i + 1], THOUSANDS_APART[1]);
+  return found.map((one, i) => ({ ...one, suspect: one.suspect || areSo(i - 1) || areSo(i) }));
+}
+
+/** Whether two numbers are the thousands of one and the rest of it, no further from them than `apart`. */
+function areThousands(last, one, apart = THOUSANDS_APART[0]) {
+  const areDigits = [last, one].every(({ characters, digits }) => characters.length === digits.length);
+  const isSo = areDigits && last.digits.length <= THOUSANDS && one.digits.length === THOUSANDS;
+  return isSo && follows(last, one, apart);
+}
+
+/** Whether a number goes on another one, no further from it than `apart`, by the height of the digits. */
+function follows(last, one, apart = APART) {
   const [cosine, sine] = [Math.cos(last.angle), Math.sin(last.angle)];
   const [before, after] = [last, one].map(({ corners }) => corners.map(([x, y]) => x * cosine + y * sine));
   const [first, second] = [last, one].map(({ corners }) => mean(corners, ([x, y]) => y * cosine - x * sine));
   const [gap, em] = [Math.min(...after) - Math.max(...before), Math.max(one.em, last.em)];
-  const isNear = gap > -0.3 * em && gap < APART * em && Math.abs(second - first) < LEVEL * em;
+  const isNear = gap > -0.3 * em && gap < apart * em && Math.abs(second - first) < LEVEL * em;
   return isNear && em < ALIKE * Math.min(one.em, last.em);
 }
 

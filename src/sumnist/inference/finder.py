@@ -79,7 +79,7 @@ EXPLAINED, EXPLAINS = 0.75, 0.5
 there is the second somewhere: a page on a dark desk, which may pass for a 0, explains nothing of what is on it."""
 BEFORE, OFF, BEHIND, CLOSE = 0.9, 0.7, 1.6, 0.6
 """How far before or behind a number, and off its line, a sign may stand that it has, how far behind it what goes on,
-and how far from it another number is, at least; by the height of its digits."""
+and how far from it another number is, at least; by the height of the larger one of the two."""
 SHIFTED = (".", 0.45), (",", 0.5), ("'", -0.45)
 """Signs that stand off the middle of the line, and how far below it, by the height of its digits."""
 STARTS, ENDS = "=+¤", "=-.,'¤"
@@ -96,8 +96,9 @@ and the way to the next one, or, of a picture that was turned, the right."""
 STRAIGHT, FRAME, ON_LINE = 0.8, 0.06, 0.5
 """The least cosine between the lines of characters of one group, either way along; the room between characters and the
 corners; and how far off its line a number on the same row is. By the height of their digits."""
-THOUSANDS = 3
-"""Digits that are parted from the others of their number by a gap."""
+THOUSANDS, THOUSANDS_APART = 3, (0.5, 1.1)
+"""Digits that are parted from the others of their number by a gap, and how wide that is at most, and may be, by their
+height."""
 APART, LEVEL = 1.6, 0.6
 """How far apart, and how far off each other's line, numbers are that may be one, by the height of their digits."""
 DETAIL = 0.08
@@ -265,7 +266,8 @@ class Finder(OnnxFile):
             if clarity(turned.characters) > HARDLY_LESS * clarity(sight.characters):
                 sight, matrix = turned, way
         sight = sight._replace(characters=self.upright(sight), matrix=matrix - [[0, 0, room]])
-        return in_order(apart(numbers_of(sight.characters))), sight
+        found = in_order(apart(numbers_of(sight.characters)))
+        return doubted(joined(found, sight.characters, are_thousands)), sight
 
     def angle_of(self, sight: Sight) -> float:
         """The angle against which a picture is to be turned, so that its characters are clear; 0 as it lies."""
@@ -655,17 +657,17 @@ def has_beside(number: Found, signs: Characters, others: Characters) -> bool:
     digits, (x, y) = number.characters.of(number.characters.are_digits), number.corners.mean(0).tolist()
     cosine, sine, em = math.cos(number.angle), math.sin(number.angle), number.em
 
-    def placed(some: Characters) -> tuple[Floats, NDArray[np.bool_]]:
-        """How far along its line some stand, from its middle, and which of them on it."""
-        right, below = some.x - x, some.y - y
-        alike = (some.em < ALIKE * em) & (em < ALIKE * some.em)
-        return right * cosine + below * sine, alike & (np.abs(below * cosine - right * sine) < OFF * em)
+    def placed(some: Characters) -> tuple[Floats, NDArray[np.bool_], Floats]:
+        """How far along its line some stand, from its middle; which of them on it; and the larger height of the two."""
+        right, below, larger = some.x - x, some.y - y, np.maximum(some.em, em)
+        alike = larger < ALIKE * np.minimum(some.em, em)
+        return right * cosine + below * sine, alike & (np.abs(below * cosine - right * sine) < OFF * larger), larger
 
-    (at, near), (on, there), (own, _) = placed(signs), placed(others), placed(digits)
+    (at, near, high), (on, there, tall), (own, _, _) = placed(signs), placed(others), placed(digits)
     half, kinds = float(np.ptp(number.corners @ (cosine, sine))) / 2, signs.kinds.argmax(1)
-    near &= np.abs(at) < half + BEFORE * em
-    goes_on = bool((there & (on > half) & (on < half + BEHIND * em)).any())
-    close = there & (np.abs(on) - others.width / 2 < half + CLOSE * em)
+    near &= np.abs(at) < half + BEFORE * high
+    goes_on = bool((there & (on > half) & (on < half + BEHIND * tall)).any())
+    close = there & (np.abs(on) - others.width / 2 < half + CLOSE * tall)
     harmless = np.isin(kinds, [CHARACTERS.index(one) for one in STARTS]) & (at < own[0])
     if not goes_on:
         harmless |= np.isin(kinds, [CHARACTERS.index(one) for one in ENDS]) & (at > own[-1])
@@ -705,27 +707,40 @@ def found_of(line: Characters, places: NDArray[np.int64], angle: float | None = 
     )
 
 
-def joined(found: Sequence[Found], every: Characters) -> list[Found]:
-    """Numbers on one line, no further apart than digits are at most, as one, where only one is expected; `every`: all
-    characters of the picture."""
+def follows(last: Found, one: Found, apart: float = APART) -> bool:
+    """Whether a number goes on another one, no further from it than `apart`, by the height of the digits."""
+    along, down = (math.cos(last.angle), math.sin(last.angle)), (-math.sin(last.angle), math.cos(last.angle))
+    gap = float((one.corners @ along).min() - (last.corners @ along).max())
+    off = abs(float((one.corners.mean(0) - last.corners.mean(0)) @ down))
+    em = max(one.em, last.em)
+    return -0.3 * em < gap < apart * em and off < LEVEL * em and em < ALIKE * min(one.em, last.em)
+
+
+def are_thousands(last: Found, one: Found, apart: float = THOUSANDS_APART[0]) -> bool:
+    """Whether two numbers are the thousands of one and the rest of it, no further from them than `apart`."""
+    are_digits = all(len(each.digits) == len(each.characters.x) for each in (last, one))
+    is_so = are_digits and len(last.digits) <= THOUSANDS == len(one.digits)
+    return is_so and follows(last, one, apart)
+
+
+def doubted(found: list[Found]) -> list[Found]:
+    """Numbers, of which two are suspect that may be the thousands of one and the rest of it."""
+    pairs = [i for i, (last, one) in enumerate(pairwise(found)) if are_thousands(last, one, THOUSANDS_APART[1])]
+    return [replace(one, suspect=True) if {i - 1, i} & {*pairs} else one for i, one in enumerate(found)]
+
+
+def joined(found: Sequence[Found], every: Characters, are_one: Callable[[Found, Found], bool] = follows) -> list[Found]:
+    """Numbers that are one as one: those on one line, no further apart than digits are at most, where only one is
+    expected, or what `are_one` says of two neighbours; `every`: all characters of the picture."""
     rest: list[Found] = []
     for one in found:  # in reading order
         last = rest[-1] if rest else None
-        if last is not None and follows(last, one):
+        if last is not None and are_one(last, one):
             characters = together([last.characters, one.characters])
             rest[-1] = with_beside(found_of(characters, np.concatenate([last.places, one.places])), every)
         else:
             rest.append(one)
     return rest
-
-
-def follows(last: Found, one: Found) -> bool:
-    """Whether a number goes on another one."""
-    along, down = (math.cos(last.angle), math.sin(last.angle)), (-math.sin(last.angle), math.cos(last.angle))
-    gap = float((one.corners @ along).min() - (last.corners @ along).max())
-    off = abs(float((one.corners.mean(0) - last.corners.mean(0)) @ down))
-    em = max(one.em, last.em)
-    return -0.3 * em < gap < APART * em and off < LEVEL * em and em < ALIKE * min(one.em, last.em)
 
 
 def in_order(found: list[Found]) -> list[Found]:

@@ -718,7 +718,7 @@ WITNESS = 0.5
 MINUS, NO_MINUS = 0.5, 0.05
 """The probability of a minus before a number from which on there is one, and below which there is none; between them a
 reading is not accepted."""
-STRUCK_OUT, MAYBE_STRUCK = 0.5, 0.15
+STRUCK_OUT, MAYBE_STRUCK = 0.5, 0.08
 """The mean probability of its characters being struck out from which on a number is, and from which on it may be."""
 LIKE_A_SIGN, SEPARATOR = 0.2, 0.7
 """The most probability of a digit being a sign, and the least of a sign between digits being one that separates: a
