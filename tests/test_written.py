@@ -149,9 +149,14 @@ def test_a_stroke_that_may_be_a_1_and_a_point_that_may_be_a_colon_leave_a_number
     assert doubtful(unsure_of(text, place, kind, share), text, None) == doubt
 
 
-@pytest.mark.parametrize(("struck", "doubt"), [(0.0, False), (0.05, False), (0.1, True)])
-def test_what_may_be_struck_out_is_in_doubt(struck: float, doubt: bool) -> None:
-    assert doubtful(number("123", struck=struck), "123", None) == doubt
+@pytest.mark.parametrize(
+    ("text", "struck", "doubt"),
+    [("123", 0.0, False), ("123", 0.05, False), ("123", 0.1, True), ("7", 0.1, False), ("7", 0.2, True)],
+)
+def test_what_may_be_struck_out_is_in_doubt_several_digits_sooner_than_one(
+    text: str, struck: float, doubt: bool
+) -> None:
+    assert doubtful(number(text, struck=struck), text, None) == doubt
 
 
 # Which number is read.

@@ -52,7 +52,7 @@ export function doubtful(number, text, decimal) {
   const between = characters.slice(first, last).filter((one) => !isDigit(one));
   const separates = ({ kinds }) => total([...".,'"], (sign) => kinds[CHARACTERS.indexOf(sign)]);
   return (
-    mean(characters, ({ struck }) => struck) > MAYBE_STRUCK ||
+    mean(characters, ({ struck }) => struck) > MAYBE_STRUCK[Number(number.digits.length > 1)] ||
     characters.filter(isDigit).some(({ kinds }) => total(kinds.slice(DIGITS, OTHER)) > LIKE_A_SIGN) ||
     between.some((one) => separates(one) < SEPARATOR) ||
     minuses(number).some((share) => share > NO_MINUS && share < MINUS) ||

@@ -718,8 +718,9 @@ WITNESS = 0.5
 MINUS, NO_MINUS = 0.5, 0.05
 """The probability of a minus before a number from which on there is one, and below which there is none; between them a
 reading is not accepted."""
-STRUCK_OUT, MAYBE_STRUCK = 0.5, 0.08
-"""The mean probability of its characters being struck out from which on a number is, and from which on it may be."""
+STRUCK_OUT, MAYBE_STRUCK = 0.5, (0.15, 0.08)
+"""The mean probability of its characters being struck out from which on a number is; and from which on one digit may
+be, and several."""
 LIKE_A_SIGN, SEPARATOR = 0.2, 0.7
 """The most probability of a digit being a sign, and the least of a sign between digits being one that separates: a
 fraction's stroke looks like a 1, and a colon like a point."""
@@ -803,7 +804,7 @@ def doubtful(number: Found, text: str, decimal: str | None) -> bool:
     minus = kinds[:first, CHARACTERS.index("-")]
     separators = kinds[:, [CHARACTERS.index(one) for one in ".,'"]].sum(1)
     return bool(
-        characters.struck.mean() > MAYBE_STRUCK
+        characters.struck.mean() > MAYBE_STRUCK[int(digits.sum() > 1)]
         or kinds[digits, DIGITS:OTHER].sum(1).max() > LIKE_A_SIGN
         or (separators[first:last][~digits[first:last]] < SEPARATOR).any()
         or ((minus > NO_MINUS) & (minus < MINUS)).any()
