@@ -211,8 +211,8 @@ function aslant(characters) {
 }
 
 /**
- * The `matrix` of the map to a picture from its part within `reach(place)` of some points, turned against an angle, and
- * the `size` of that part, whose pixels are `step` of the picture's wide.
+ * The part of a picture within `reach(place)` of some points, turned against an angle: the `matrix` of the map from it to
+ * the picture, and its `size`. Each of its pixels is as wide as `step` of the picture's.
  */
 function partOf(points, reach, angle, step) {
   const [cosine, sine] = [Math.cos(angle), Math.sin(angle)];
@@ -567,8 +567,8 @@ export function foundOf(characters, told = null) {
   };
 }
 
-/** Numbers that are one as one: those on one line, no further apart than digits are at most, where only one is expected,
- * or what `areOne` says of two neighbours; `every`: all characters of the picture. */
+/** The same numbers, with neighbours put together that are one. `areOne` says which are; by default those on one line
+ * that are no further apart than digits may be. `every`: all characters of the picture. */
 export function joined(found, every, areOne = follows) {
   const rest = [];
   for (const one of found) {
@@ -580,13 +580,13 @@ export function joined(found, every, areOne = follows) {
   return rest;
 }
 
-/** Numbers, of which two are suspect that may be the thousands of one and the rest of it. */
+/** The same numbers, both neighbours suspect where they may be the thousands and the rest of one number. */
 function doubted(found) {
   const areSo = (i) => i >= 0 && i + 1 < found.length && areThousands(found[i], found[i + 1], THOUSANDS_APART[1]);
   return found.map((one, i) => ({ ...one, suspect: one.suspect || areSo(i - 1) || areSo(i) }));
 }
 
-/** Whether two numbers are the thousands of one and the rest of it, no further from them than `apart`. */
+/** Whether two numbers are the thousands and the rest of one number, with at most `apart` between them. */
 function areThousands(last, one, apart = THOUSANDS_APART[0]) {
   const areDigits = [last, one].every(({ characters, digits }) => characters.length === digits.length);
   const isSo = areDigits && last.digits.length <= THOUSANDS && one.digits.length === THOUSANDS;

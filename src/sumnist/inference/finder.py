@@ -67,10 +67,10 @@ ALONG = 4
 MOST_TURNED, AT_ONCE = 1 << 24, 1 << 17
 """Pixels of what is turned, at most, and how many of them at once."""
 CLEARLY, CLARITY, LEAST_CLEAR, HARDLY_LESS, SAMPLE, PRIOR = 0.9, 4, 0.3, 0.7, 30, 8.0
-"""The mean probability of the characters' classes from which on they surely stand upright; its power that says how
-clear a character is; how clear they are on average at least where a picture is turned, and by how much of what they
-were before; how many tell that; and how many times clearer, over their number, a picture must be on its head than as it
-lies, beyond once."""
+"""The mean probability of the characters' classes from which on they surely stand upright. A character is as clear as
+this power of the probability of its class. Where a picture is turned, characters must be at least so clear on average,
+and no less clear than this share of what they were before. So many characters are asked. To be turned on its head, a
+picture must become 1 + the last / their number times as clear."""
 SAME, INSIDE, WITHIN = 0.42, 0.3, 0.45
 """Two characters nearer to each other than the first, by the height of the smaller one, or than the second, by that of
 the larger one, are one; nearer than the third, by that of a far larger one, one of them was seen at the wrong size."""
@@ -97,8 +97,8 @@ STRAIGHT, FRAME, ON_LINE = 0.8, 0.06, 0.5
 """The least cosine between the lines of characters of one group, either way along; the room between characters and the
 corners; and how far off its line a number on the same row is. By the height of their digits."""
 THOUSANDS, THOUSANDS_APART = 3, (0.5, 1.1)
-"""Digits that are parted from the others of their number by a gap, and how wide that is at most, and may be, by their
-height."""
+"""The digits behind a gap that parts thousands. Up to the first gap, by their height, they are of the number before it;
+up to the second one they may be."""
 APART, LEVEL = 1.6, 0.6
 """How far apart, and how far off each other's line, numbers are that may be one, by the height of their digits."""
 DETAIL = 0.08
@@ -315,7 +315,8 @@ class Finder(OnnxFile):
 
     def through(self, grey: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, int]) -> Sight:
         """What is on a picture of this height and width under a map from it to a picture."""
-        return self.look(np.rint(255 * warped(grey, matrix, size)).astype(np.uint8))
+        part = warped(grey, matrix, size)  # which is changed in place, since a page may have millions of pixels
+        return self.look(np.rint(np.multiply(part, 255, out=part), out=part).astype(np.uint8))
 
     def look(self, grey: NDArray[Any]) -> Sight:
         """What is on a picture, as it lies."""
@@ -413,10 +414,10 @@ def aslant(characters: Characters) -> Iterator[Characters]:
 
 
 def part_of(
-    points: NDArray[np.float64], reach: Any, angle: float, step: float
+    points: NDArray[np.float64], reach: float | Floats, angle: float, step: float
 ) -> tuple[NDArray[np.float64], tuple[int, int]]:
-    """The map to a picture from its part within `reach` of some points, turned against an angle, and the height and
-    width of that part, whose pixels are `step` of the picture's wide."""
+    """The part of a picture within `reach` of some points, turned against an angle: the map from it to the picture, and
+    its height and width. Each of its pixels is as wide as `step` of the picture's."""
     along, down = np.array([math.cos(angle), math.sin(angle)]), np.array([-math.sin(angle), math.cos(angle)])
     low = np.array([(points @ axis - reach).min() for axis in (along, down)])
     end = np.array([(points @ axis + reach).max() for axis in (along, down)])
@@ -717,21 +718,20 @@ def follows(last: Found, one: Found, apart: float = APART) -> bool:
 
 
 def are_thousands(last: Found, one: Found, apart: float = THOUSANDS_APART[0]) -> bool:
-    """Whether two numbers are the thousands of one and the rest of it, no further from them than `apart`."""
+    """Whether two numbers are the thousands and the rest of one number, with at most `apart` between them."""
     are_digits = all(len(each.digits) == len(each.characters.x) for each in (last, one))
-    is_so = are_digits and len(last.digits) <= THOUSANDS == len(one.digits)
-    return is_so and follows(last, one, apart)
+    return are_digits and len(last.digits) <= THOUSANDS == len(one.digits) and follows(last, one, apart)
 
 
 def doubted(found: list[Found]) -> list[Found]:
-    """Numbers, of which two are suspect that may be the thousands of one and the rest of it."""
-    pairs = [i for i, (last, one) in enumerate(pairwise(found)) if are_thousands(last, one, THOUSANDS_APART[1])]
-    return [replace(one, suspect=True) if {i - 1, i} & {*pairs} else one for i, one in enumerate(found)]
+    """The same numbers, both neighbours suspect where they may be the thousands and the rest of one number."""
+    pairs = {i for i, (last, one) in enumerate(pairwise(found)) if are_thousands(last, one, THOUSANDS_APART[1])}
+    return [replace(one, suspect=True) if {i - 1, i} & pairs else one for i, one in enumerate(found)]
 
 
 def joined(found: Sequence[Found], every: Characters, are_one: Callable[[Found, Found], bool] = follows) -> list[Found]:
-    """Numbers that are one as one: those on one line, no further apart than digits are at most, where only one is
-    expected, or what `are_one` says of two neighbours; `every`: all characters of the picture."""
+    """The same numbers, with neighbours put together that are one. `are_one` says which are; by default those on one
+    line that are no further apart than digits may be. `every`: all characters of the picture."""
     rest: list[Found] = []
     for one in found:  # in reading order
         last = rest[-1] if rest else None

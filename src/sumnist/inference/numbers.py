@@ -719,8 +719,8 @@ MINUS, NO_MINUS = 0.5, 0.05
 """The probability of a minus before a number from which on there is one, and below which there is none; between them a
 reading is not accepted."""
 STRUCK_OUT, MAYBE_STRUCK = 0.5, (0.15, 0.08)
-"""The mean probability of its characters being struck out from which on a number is; and from which on one digit may
-be, and several."""
+"""The mean probability of being struck out, over a number's characters, from which on it is; and from which on it may
+be, if it has one digit, or several: a lone digit is crossed by rules and frames more often."""
 LIKE_A_SIGN, SEPARATOR = 0.2, 0.7
 """The most probability of a digit being a sign, and the least of a sign between digits being one that separates: a
 fraction's stroke looks like a 1, and a colon like a point."""
