@@ -22,6 +22,7 @@ from drawings import line_of
 from sumnist.arithmetic.values import Values
 from sumnist.batch import score as scoring
 from sumnist.batch.score import NEXT, DigitTask, NumberOptions, NumberTask, Output, Scored, number_values, score
+from sumnist.batch.sources import source_of
 from sumnist.cli import main
 from sumnist.data.mnist import FILES, load_mnist
 from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError, RunError, ScoreError
@@ -186,6 +187,16 @@ def test_a_scoring_that_was_stopped_goes_on_to_the_same_table(
     assert (done.rows, done.failed) == (whole.rows, whole.failed)
     assert stopped.read_bytes() == alone.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == [alone.name, stopped.name]
+
+
+def test_a_scoring_that_was_stopped_leaves_no_file_open(
+    long_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = source_of(long_table)
+    monkeypatch.setattr(scoring, "source_of", lambda *_: source)
+    stop(monkeypatch, lambda: score(long_table, tmp_path / "out.csv", None, workers=1, progress=False))
+    assert source.count > DigitTask.chunk
+    assert next(source.rows, None) is None, "the source could go on, so its file is open"
 
 
 @pytest.fixture

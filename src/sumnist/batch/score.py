@@ -146,7 +146,7 @@ def tabulate(
     settings = task.settings()
     job = {**asked, **settings, "version of sumnist": library_version("sumnist"), **found.content}
     prepare = partial(row_reader, task, settings)
-    with closing(Output(out, job, overwrite, task.columns, task.flat)) as output:
+    with closing(found.rows), closing(Output(out, job, overwrite, task.columns, task.flat)) as output:
         first = output.rows
         rows = islice(found.rows, first, None)
         if not output.whole:

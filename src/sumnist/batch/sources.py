@@ -13,7 +13,7 @@ import json
 import os
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
@@ -59,13 +59,13 @@ class Source:
     """Rows, and where they come from.
 
     Attributes:
-        rows: The rows in order.
+        rows: The rows in order. Whoever takes them closes them, and with them their file.
         count: How many there are, as far as that is known without reading them.
         files: The files that it is made of; of a table without the pictures that it names.
         content: By a name for each part, the checksum of what the rows depend on.
     """
 
-    rows: Iterator[Row]
+    rows: Generator[Row, None, None]
     count: int
     files: Iterable[str | Path]
     content: dict[str, str]
@@ -244,7 +244,7 @@ def csv_columns(path: Path, number: Any, sums: bool) -> list[int]:
     return [header.index(name) for name in wanted]
 
 
-def csv_rows(path: Path, columns: list[int], number: Any, sums: bool) -> Iterator[Row]:
+def csv_rows(path: Path, columns: list[int], number: Any, sums: bool) -> Generator[Row, None, None]:
     """The rows of a CSV."""
     with reading(path), open_text(path) as stream:
         records = csv_records(stream, columns)
@@ -293,7 +293,7 @@ def csv_records(stream: TextIO, columns: list[int]) -> Iterator[tuple[int, list[
             yield line, f"line {line}: {values}" if isinstance(values, str) else values
 
 
-def jsonl_rows(path: Path, number: Any, sums: bool) -> Iterator[Row]:
+def jsonl_rows(path: Path, number: Any, sums: bool) -> Generator[Row, None, None]:
     """The rows of a JSONL."""
     with reading(path), open_text(path) as stream:
         for place, line in enumerate(lines_of(stream), 1):
@@ -378,7 +378,7 @@ def idx_count(path: Path) -> int:
     return int.from_bytes(header[4:8])
 
 
-def idx_rows(path: Path, count: int, number: Any) -> Iterator[Row]:
+def idx_rows(path: Path, count: int, number: Any) -> Generator[Row, None, None]:
     """The images of a file, and one row with an error if there are fewer, or more, than the `count` of its header."""
     there, state = 0, "and there is more"
     with reading(path), open_idx(path) as stream:

@@ -110,7 +110,7 @@ def sheets_in(paths: Sequence[Path]) -> Source:
             state = "is a device or a pipe" if path.exists() else "does not exist"
             raise DataError(f"{path}: {state}, expected a picture, a PDF file or a folder of them: check the name")
     rows = [row for file in files for row in (pages_in(file) if is_pdf(file) else [Row(file, None, file)])]
-    return Source(iter(rows), len(rows), files, listing("", files))
+    return Source((row for row in rows), len(rows), files, listing("", files))
 
 
 def pages_in(file: str) -> list[Row]:
