@@ -92,12 +92,13 @@ def small_run(tmp_path_factory: pytest.TempPathFactory, small_config: Config) ->
 @pytest.fixture(scope="session")
 def few_scenes() -> Callable[[pytest.MonkeyPatch], None]:
     """Has few characters drawn for training scenes, and these be small."""
-    from sumnist.data import pens, scenes
+    from sumnist.data import glyphs, pens, scenes
 
-    paths, digits = scenes.pen_paths()
+    paths, digits, _ = glyphs.pen_paths()
+    writers = np.arange(100) % glyphs.WRITERS
 
     def patched(patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(scenes, "pen_paths", lambda: (paths[:100], digits[:100]))
+        patch.setattr(glyphs, "pen_paths", lambda: (paths[:100], digits[:100], writers))
         patch.setattr(scenes, "DRAWN_DIGITS", 100)
         patch.setattr(scenes, "SIZES", (((64, 96), 0.5), ((48, 64), 0.5)))
         patch.setattr(pens, "SIGN_COUNTS", dict.fromkeys(pens.SIGN_COUNTS, 5))

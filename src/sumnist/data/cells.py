@@ -8,7 +8,7 @@ paper: 3 pixels are a millimetre.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sumnist.data.augment import Draw
 from sumnist.data.forms import on_form, photographed
-from sumnist.data.glyphs import Watch
+from sumnist.data.glyphs import WRITERS, Watch
 from sumnist.data.marks import CROSSINGS, FILLERS, Area, mark, through
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pens import DRAWN, EDGE, SCRAWL, Bank, Pieces, Strokes, stroked, written
@@ -243,14 +243,18 @@ class Cells:
         seed: Another seed, other cells.
         watch: May show how the drawing of digits goes on, before the first batch.
         count: Digits that are drawn beforehand; fewer will do for fewer cells.
+        writers: Those by whose pens most of these are.
 
     Raises:
         DataError: `digits` lacks a digit.
     """
 
-    def __init__(self, digits: DigitSet, seed: int, watch: Watch = iter, count: int | None = None) -> None:
+    def __init__(
+        self, digits: DigitSet, seed: int, watch: Watch = iter, count: int | None = None,
+        writers: Collection[int] = range(WRITERS),
+    ) -> None:  # fmt: skip
         self.seed = seed
-        self.bank = Bank.of(digits, DRAWN_DIGITS if count is None else count, seed, watch)
+        self.bank = Bank.of(digits, DRAWN_DIGITS if count is None else count, seed, watch, writers)
 
     def batch(self, step: int, size: int, strength: float = 1.0) -> CellBatch:
         """`size` cells, most of them boxes. `strength` multiplies the shares of what is on a form beside the ink and of

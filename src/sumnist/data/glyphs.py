@@ -8,8 +8,8 @@ Training adds them, so that a network learns what is no digit (outlier exposure:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from functools import reduce
+from collections.abc import Callable, Collection, Iterable
+from functools import cache, reduce
 from importlib.resources import files
 from operator import add
 from string import ascii_letters, digits
@@ -50,6 +50,8 @@ SERIFS = 0.2
 EVEN, UPRIGHT, HOLLOW = 0.4, 0.4, 0.3
 """Shares of the forms that are the same on both sides, that are narrow, and that have bright edges around dim ink, as a
 filled form has when uneven light is taken out of a picture."""
+OPEN, SHADED = 0.5, 0.6
+"""Shares of the figures that are open below, of those that are open above, and of those that are shaded."""
 UPRIGHT_WIDTH = 0.3, 0.6
 """How much narrower those are made, which still leaves them wider than the stroke of a 1."""
 CURVE = 6
@@ -78,30 +80,61 @@ NUMERALS: dict[str, list[str]] = {
 """The ways of writing each digit in a number, where its neighbours say that it is one: hasty forms too, which alone may
 pass for letters."""
 COMMONER = 2.5
+WRITERS = 30
+"""Writers of the pen digits that may be learned from."""
+PENNED = 0.7
+"""Share of the drawn digits whose strokes are those of one of these writers."""
+STRETCHED = 0.8, 1.25
+"""How many times as wide such a digit is made, between these."""
 LETTERS = [way for name, ways in SIGNS.items() if name in ascii_letters for way in ways]
 OTHERS = [way for name, ways in SIGNS.items() if name not in digits + ascii_letters for way in ways]
 
 
 def characters(
-    count: int, share: float, seed: int, watch: Watch = iter, numerals: dict[str, list[str]] = SIGNS
+    count: int,
+    share: float,
+    seed: int,
+    watch: Watch = iter,
+    numerals: dict[str, list[str]] = SIGNS,
+    writers: Collection[int] = range(WRITERS),
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """`count` drawn images, uint8 `[N, 28, 28]`, by MNIST's convention, and the digit that each shows, int64 `[N]`.
 
     The share `share` of them are digits; the others, labelled `NO_DIGIT`, are letters and signs (more than half),
-    strokes without meaning, filled forms and textures. The digits are written in the ways of `numerals`.
+    strokes without meaning, filled forms and textures. The digits are by the pens of `writers`, in their order, and
+    then in the ways of `numerals`.
     """
     random = np.random.default_rng([seed, 0x5167])
     labels = np.where(random.random(count) < share, random.integers(0, 10, count), NO_DIGIT)
-    images = np.empty((count, SIDE, SIDE))
+    images, order, (paths_of, shown, who) = np.empty((count, SIDE, SIDE)), np.full(count, WRITERS), pen_paths()
+    by_pen = [np.flatnonzero((shown == digit) & np.isin(who, [*writers])) for digit in range(10)]
     for place, label in enumerate(watch(labels.tolist())):
         if label == NO_DIGIT:
             images[place] = KINDS[random.choice(len(KINDS), p=SHARES)](random)
+            continue
+        if len(by_pen[label]) and random.random() < PENNED:
+            one = by_pen[label][random.integers(len(by_pen[label]))]
+            order[place] = who[one]
+            paths = leaning(paths_of[one], random.uniform(*STRETCHED), random)
+            images[place] = drawn(paths, random, min(THICKEST_DIGIT, legible(paths)))
             continue
         ways = numerals[str(label)]
         likely = np.linspace(COMMONER, 1, len(ways))
         paths = written(ways[random.choice(len(ways), p=likely / likely.sum())], random, NARROWEST_DIGIT)
         images[place] = drawn(paths, random, min(THICKEST_DIGIT, legible(paths)))
-    return np.rint(images * 255).astype(np.uint8), labels
+    order = np.argsort(order, kind="stable")
+    return np.rint(images[order] * 255).astype(np.uint8), labels[order]
+
+
+def pen_digits(
+    random: Random, writers: Collection[int] = range(WRITERS)
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """Each of the digits of these writers as an image by a pen of any width, uint8 `[N, 28, 28]`, which digit it is,
+    and whose."""
+    paths, digits, who = pen_paths()
+    some = np.flatnonzero(np.isin(who, [*writers]))
+    images = [drawn(paths[i], random, min(THICKEST, legible(paths[i]))) for i in some]
+    return np.rint(np.stack(images) * 255).astype(np.uint8), digits[some], who[some]
 
 
 def sign(random: Random) -> Drawing:
@@ -127,7 +160,11 @@ def written(way: str, random: Random, narrowest: float = NARROWEST) -> list[Poin
         paths.append(curve(path) if stroke[0] == "~" or rounded else path)
     if random.random() < HOOKED:
         paths = [hooked(path, random) for path in paths]
-    wide = random.uniform(narrowest, narrowest + WIDER)
+    return leaning(paths, random.uniform(narrowest, narrowest + WIDER), random)
+
+
+def leaning(paths: list[Points], wide: float, random: Random) -> list[Points]:
+    """Strokes so many times as wide, slanted and turned."""
     angle, slant = random.normal(0, TURN), random.normal(SLANT_MEAN, SLANT)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     matrix = np.array([[wide, 0], [-slant, 1]]) @ turn
@@ -166,6 +203,23 @@ def curve(points: Points) -> Points:
     a, b, c, d = (p[i : len(p) - 3 + i, None] for i in range(4))
     path = b + t * ((c - a) + t * (2 * a - 5 * b + 4 * c - d + t * (3 * b - a - 3 * c + d))) / 2
     return np.concatenate([path.reshape(-1, 2), points[-1:]])
+
+
+@cache
+def pen_paths() -> tuple[list[list[Points]], NDArray[np.int64], NDArray[np.int64]]:
+    """The strokes of the 7,494 digits of the 30 training writers of the pen digits (E. Alpaydin and F. Alimoglu, UCI
+    data set 81, CC BY 4.0), the digits, and whose they are, 0..29."""
+    with np.load(str(files("sumnist.data").joinpath("pen-digits.npz"))) as stored:
+        points, lengths, strokes, digits, writers = (
+            stored[name] for name in ("points", "lengths", "strokes", "digits", "writers")
+        )
+    parts = [
+        np.concatenate([part, part + 1e-3]) if len(part) == 1 else part  # a dot
+        for part in np.split(points.astype(np.float64) / 255, np.cumsum(lengths)[:-1])
+    ]
+    ends = np.cumsum(strokes).tolist()
+    paths = [parts[end - count : end] for end, count in zip(ends, strokes.tolist(), strict=True)]
+    return paths, digits.astype(np.int64), np.unique(writers, return_inverse=True)[1]
 
 
 # Strokes without meaning.
@@ -329,6 +383,37 @@ def bright(image: NDArray[Any]) -> Drawing:
     return brightest
 
 
-KINDS = (sign, strokes, wandering, swinging, corners, form, texture)
-SHARES = (0.62, 0.06, 0.05, 0.02, 0.02, 0.18, 0.05)
+def figure(random: Random) -> Drawing:
+    """A body with limbs, the same on both sides, far broader than any pen: filled, shaded, open below or above, or
+    only outlines."""
+    ink, pen = canvas()
+    hollow, high, broad = random.random() < HOLLOW, random.uniform(0.5, 1), random.uniform(0.2, 0.45)
+    side = np.array([[-broad * random.uniform(0.7, 1.3), high * down] for down in (0, 0.5, 1)])
+    outlines = [np.concatenate([side, side[::-1] * (-1, 1)])]
+    for _ in range(random.integers(1 if hollow else 0, 3)):  # the outline of a body alone may be a 0
+        down, angle = random.uniform(0, high), random.uniform(0.1, 1.6)
+        end = (-broad / 2, down) + random.uniform(0.2, 0.8) * np.array([-np.sin(angle), np.cos(angle)])
+        aside = np.array([np.cos(angle), np.sin(angle)]) * random.uniform(0.04, 0.14)
+        limb = np.array([[0, down - aside[1]], [-broad / 2, down], end - aside, end + aside, [0, down + 2 * aside[1]]])
+        outlines += [limb, limb * (-1, 1)]
+    gap = random.uniform(0, 0.3) * broad
+    below = np.array([[0, high * random.uniform(0.2, 0.9)], [-gap, high], [gap, high]])
+    above = np.array([[-gap, 0], [gap, 0], [0, random.uniform(0, 0.3)]])
+    *outlines, below, above = fitted([*outlines, below, above], random.uniform(BOX - 2, BOX + 2))
+    shade, line = int(random.integers(120, 256)), int(random.uniform(1, 2.5) * FINE)
+    for outline in outlines:
+        points = [(float(x), float(y)) for x, y in (outline + SIDE / 2) * FINE]
+        if hollow:
+            pen.line([*points, points[0]], shade, line)
+        else:
+            pen.polygon(points, shade)
+    for opening in (below, above):
+        if random.random() < OPEN:
+            pen.polygon([(float(x), float(y)) for x, y in (opening + SIDE / 2) * FINE], 0)
+    dim = 1 - random.uniform(0, 0.7) * waves(random) if random.random() < SHADED else 1.0
+    return centred(bright(reduced(ink) * dim))
+
+
+KINDS = (sign, strokes, wandering, swinging, corners, form, figure, texture)
+SHARES = (0.54, 0.06, 0.06, 0.02, 0.03, 0.13, 0.11, 0.05)
 """Shares of the kinds among what is no digit."""

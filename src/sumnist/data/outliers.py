@@ -8,17 +8,19 @@ the drawing pen tells whether an image shows a digit.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sumnist.data.glyphs import Watch, characters
+from sumnist.data.glyphs import WRITERS, Watch, characters
 from sumnist.data.pairs import as_image
 from sumnist.data.sampling import NO_DIGIT
 
-DRAWN = 80_000
+DRAWN = 120_000
 """Images that are drawn beforehand."""
-DRAWN_DIGITS = 0.5
+DRAWN_DIGITS = 0.55
 """Share of them that are digits."""
 MADE = 0.4
 """Share of the added images that are made of the batch's own."""
@@ -33,11 +35,15 @@ SIDE, BOX = 28, (4, 24)
 
 
 class Outliers:
-    """Images to be added to each batch, `share` times as many as it has. `watch` may show how the drawing goes on."""
+    """Images to be added to each batch, `share` times as many as it has, some of them by the pens of `writers`. `watch`
+    may show how the drawing goes on."""
 
-    def __init__(self, share: float, seed: int, device: torch.device, watch: Watch = iter) -> None:
+    def __init__(
+        self, share: float, seed: int, device: torch.device, watch: Watch = iter,
+        writers: Collection[int] = range(WRITERS),
+    ) -> None:  # fmt: skip
         self.share = share
-        images, digits = characters(DRAWN, DRAWN_DIGITS, seed, watch)
+        images, digits = characters(DRAWN, DRAWN_DIGITS, seed, watch, writers=writers)
         self.images = torch.tensor(images, device=device)
         self.digits = torch.tensor(digits, device=device)
 

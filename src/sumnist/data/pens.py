@@ -7,7 +7,7 @@ batch are mapped by one `grid_sample` for each width of patch; only their pastin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -137,9 +137,10 @@ class Bank:
         self.left, self.right, self.top, self.bottom = boxes(images, self.slant)
 
     @classmethod
-    def of(cls, digits: DigitSet, drawn: int, seed: int, watch: glyphs.Watch) -> Bank:
-        """Make the bank of all `BANK_KINDS`: training images, so many drawn digits, and signs. Raises `DataError`."""
-        images, shown = glyphs.characters(drawn, 1.0, seed, watch, glyphs.NUMERALS)
+    def of(cls, digits: DigitSet, drawn: int, seed: int, watch: glyphs.Watch, writers: Collection[int]) -> Bank:
+        """Make the bank of all `BANK_KINDS`: training images, so many drawn digits, of each those of one of the
+        `writers` beside each other, and signs. Raises `DataError`."""
+        images, shown = glyphs.characters(drawn, 1.0, seed, watch, glyphs.NUMERALS, writers)
         others, kinds = signs(np.random.default_rng([seed, 0x516]))
         kinds = np.concatenate([digits.digits, shown + DRAWN, kinds])
         return cls(np.concatenate([digits.images, images, others]), kinds, BANK_KINDS)

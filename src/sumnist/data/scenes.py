@@ -10,11 +10,10 @@ stands, how large it is, which way its line runs, and which character follows it
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from string import ascii_letters
@@ -28,7 +27,7 @@ from torch.nn import functional
 
 from sumnist.data import glyphs, papers
 from sumnist.data.augment import Draw
-from sumnist.data.glyphs import Watch
+from sumnist.data.glyphs import WRITERS, Watch
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pens import (
     BANK_KINDS,
@@ -85,28 +84,6 @@ Points = NDArray[np.float64]
 # The bank: images of characters by kind.
 
 
-def pen_paths() -> tuple[list[list[Points]], NDArray[np.int64]]:
-    """The strokes of the 7,494 digits of the 30 training writers of the pen digits (E. Alpaydin and F. Alimoglu, UCI
-    data set 81, CC BY 4.0), and the digits."""
-    with np.load(str(files("sumnist.data").joinpath("pen-digits.npz"))) as stored:
-        points, lengths, strokes, digits = (stored[name] for name in ("points", "lengths", "strokes", "digits"))
-    parts = [
-        np.concatenate([part, part + 1e-3]) if len(part) == 1 else part  # a dot
-        for part in np.split(points.astype(np.float64) / 255, np.cumsum(lengths)[:-1])
-    ]
-    ends = np.cumsum(strokes).tolist()
-    return [parts[end - count : end] for end, count in zip(ends, strokes.tolist(), strict=True)], digits.astype(
-        np.int64
-    )
-
-
-def pen_digits(random: Random) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Each of the pen digits as an image by a pen of any width, uint8 `[7494, 28, 28]`, and which digit it is."""
-    paths, digits = pen_paths()
-    images = [glyphs.drawn(path, random, min(glyphs.THICKEST, glyphs.legible(path))) for path in paths]
-    return np.rint(np.stack(images) * 255).astype(np.uint8), digits
-
-
 @cache
 def fonts() -> list[ImageFont.FreeTypeFont]:
     """The fonts, large enough for images."""
@@ -130,12 +107,12 @@ def printed(text: str) -> NDArray[np.uint8]:
     return np.stack(images)
 
 
-def bank_of(digits: DigitSet, drawn: int, seed: int, watch: Watch) -> Bank:
+def bank_of(digits: DigitSet, drawn: int, seed: int, watch: Watch, writers: Collection[int]) -> Bank:
     """All images of which scenes are made. Raises `DataError`: `digits` lacks a digit."""
     random = np.random.default_rng([seed, 0x5CE])
-    images, shown = glyphs.characters(drawn, 1.0, seed, watch, glyphs.NUMERALS)
+    images, shown = glyphs.characters(drawn, 1.0, seed, watch, glyphs.NUMERALS, writers)
     others, kinds = signs(np.random.default_rng([seed, 0x516]))
-    pens, written = pen_digits(random)
+    pens, written, _ = glyphs.pen_digits(random, writers)
     print_digits = [printed(str(digit)) for digit in range(10)]
     print_letters = np.stack([printed(letter) for letter in ascii_letters], 1).reshape(-1, 28, 28)  # by font
     parts = [
@@ -818,14 +795,18 @@ class Scenes:
         seed: Another seed, other scenes.
         watch: May show how the drawing of digits goes on, before the first batch.
         count: Digits that are drawn beforehand; fewer will do for fewer scenes.
+        writers: Those by whose pens most of these are.
 
     Raises:
         DataError: `digits` lacks a digit.
     """
 
-    def __init__(self, digits: DigitSet, seed: int, watch: Watch = iter, count: int | None = None) -> None:
+    def __init__(
+        self, digits: DigitSet, seed: int, watch: Watch = iter, count: int | None = None,
+        writers: Collection[int] = range(WRITERS),
+    ) -> None:  # fmt: skip
         self.seed = seed
-        self.bank = bank_of(digits, DRAWN_DIGITS if count is None else count, seed, watch)
+        self.bank = bank_of(digits, DRAWN_DIGITS if count is None else count, seed, watch, writers)
 
     def batch(self, step: int, size: int, strength: float = 1.0) -> SceneBatch:
         """`size` scenes. `strength` multiplies the shares of what becomes of their pictures."""

@@ -28,6 +28,7 @@ from sumnist.config import NORMALISED, Config
 from sumnist.data.additions import SumBatch, SumBatches, per_sum, totals
 from sumnist.data.augment import augmentation
 from sumnist.data.cells import CellBatch, Cells
+from sumnist.data.glyphs import WRITERS
 from sumnist.data.mnist import DigitSet, load_mnist, with_soft_labels
 from sumnist.data.outliers import Outliers
 from sumnist.data.pairs import Batch, PairBatches, Pairs, smallest_batch
@@ -51,6 +52,8 @@ Scores = tuple[list[tuple[Any, Any]], int]
 """Of a batch: the sum of each of a task's `figures` with the number that it is over, and how many passed by."""
 DIGITS = sum(character.isdigit() for character in ALPHABET)
 """The classes of digits on a strip are 1 to this one; those behind are separators."""
+FOLDS = 5
+"""Of the training images, and of the writers."""
 NAMED_BY = 3000
 """Training images at most in the sums by which names are judged, but at least one sum."""
 CLEARLY = 0.9
@@ -89,6 +92,8 @@ class Task:
         digits: The images that the training is given, those held out among them.
         training: Those that it learns from.
         held: Those held out, if any.
+        writers: The writers of pen digits from whom it learns.
+        held_writers: Those held out, if any.
     """
 
     network: ClassVar[Any]
@@ -123,6 +128,7 @@ class Task:
         if config.soft_labels and config.task == "digits":
             self.digits = with_soft_labels(self.digits)
         self.training, self.held = split(self.digits, config)
+        self.writers, self.held_writers = split_writers(config)
         self.augment = augmentation(config.augment, config.augment_strength)
         self.share = processes.rank, processes.size
 
@@ -206,7 +212,8 @@ class DigitTask(Task):
         self.batches = PairBatches(
             self.training, config.batch_size, config.seed, self.device, config.largest_number, self.augment,
             config.numbers_per_image, self.share,
-            outliers=Outliers(config.outliers, config.seed, self.device, watch) if config.outliers else None,
+            outliers=Outliers(config.outliers, config.seed, self.device, watch, self.writers)
+            if config.outliers else None,
         )  # fmt: skip
 
     @staticmethod
@@ -363,7 +370,9 @@ class Composed(Task):
 
     def prepare(self, progress: bool) -> None:
         """Draw the characters."""
-        self.batches = self.source(self.training, self.config.seed, watched("drawing characters", progress))
+        self.batches = self.source(
+            self.training, self.config.seed, watched("drawing characters", progress), writers=self.writers
+        )
 
     def steps(self) -> int:
         """Batches of an epoch."""
@@ -385,7 +394,7 @@ class Composed(Task):
         """Batches of the held-out images, fully disturbed, the same ones for every training."""
         assert self.held is not None
         count, size, seed = self.held_batches
-        held = self.source(self.held, seed, count=self.held_drawn)
+        held = self.source(self.held, seed, count=self.held_drawn, writers=self.held_writers)
         return [held.batch(step, size) for step in range(count)]
 
     @torch.no_grad()
@@ -585,3 +594,11 @@ def split(digits: DigitSet, config: Config) -> tuple[DigitSet, DigitSet | None]:
     else:
         return digits, None
     return digits.part(rest), digits.part(held)
+
+
+def split_writers(config: Config) -> tuple[list[int], list[int]]:
+    """The writers of pen digits from whom a training learns, and those held out: of a fold a fifth of them, of other
+    trainings with held-out images a tenth."""
+    by = FOLDS if config.fold else 2 * FOLDS
+    held = list(range(config.fold - 1 if config.fold else 0, WRITERS, by)) if config.fold or config.validation else []
+    return [writer for writer in range(WRITERS) if writer not in held], held
