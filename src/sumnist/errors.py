@@ -10,6 +10,7 @@
     ├── NumberError       a number that the network cannot add (also a ValueError)
     ├── EquationError     an equation that nothing makes true
     ├── LayoutError       a form that contradicts itself, or cannot be printed (also a ValueError)
+    ├── HandError         a hand that is none, or of another network; examples that teach nothing
     ├── RunError          a run folder or checkpoint that is not one, or does not fit
     ├── TrainingError     training that cannot go on (the loss is not a number)
     ├── ExportError       a network whose exported form would give other answers
@@ -75,6 +76,10 @@ class LayoutError(SumnistError, ValueError):
     """A form that contradicts itself, or cannot be printed."""
 
     exit_code = 2
+
+
+class HandError(SumnistError):
+    """A hand that is none, or of another network; examples that teach nothing."""
 
 
 class RunError(SumnistError):

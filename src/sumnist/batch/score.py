@@ -17,7 +17,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -35,7 +35,9 @@ from sumnist.batch.pool import start_workers
 from sumnist.batch.sources import Row, Source, check_digits, source_of
 from sumnist.config import Engine, InkColour, ReadingEngine
 from sumnist.environment import library_version
-from sumnist.errors import ConfigError, OutputError, RunError, ScoreError
+from sumnist.errors import ConfigError, OutputError, RunError, ScoreError, SumnistError
+from sumnist.inference.adaptation import Lesson
+from sumnist.inference.hand import Hand
 from sumnist.inference.numbers import NumberReading, Numbers, check_bounds, check_sign
 from sumnist.inference.reader import Reader, Reading, check_ink, check_number, model_file
 from sumnist.pictures.decode import Picture
@@ -60,6 +62,9 @@ FORMULA = frozenset("=+-@\t\r")
 """What a text begins with that spreadsheets take for a formula."""
 NEXT = 3
 """Values of a number that a table has beside the most probable one."""
+LEARNED, SURE, FEWEST = 500, 0.9, 10
+"""Pictures of a source by one writer of which their hand is learned, at most; the confidence from which on a reading
+counts as what is written; and how many of these there must be."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,8 @@ def score(
     progress: bool = True,
     ink: InkColour = "auto",
     numbers: NumberOptions | None = None,
+    hand: Hand | None = None,
+    same_hand: bool = False,
 ) -> Scored:
     """Read every picture of a source and write a row for each. Called again after it was killed, it goes on where it
     stopped. A row that fails is a row with an `error`.
@@ -101,6 +108,9 @@ def score(
         ink: "dark" or "light", if it is known that all ink is darker or lighter than its ground; else "auto".
         numbers: How to read a number of any length of each picture, to which a number is added where there is one;
             None reads a digit.
+        hand: What is known of how the writer writes.
+        same_hand: Whether all pictures are by one writer, whose hand is learned first of those that are read surely, if
+            cross-validation says that it helps.
 
     Returns:
         How many rows there are, how many of them failed, and how many this call read.
@@ -108,6 +118,7 @@ def score(
     Raises:
         ConfigError: `out`, `workers`, `ink` or `numbers` makes no sense, or `out` is a file of the source.
         DataError: The source is missing, none of those, or cannot be read.
+        HandError: The hand belongs to another network.
         RunError: The model is no network of sumnist.
         NumberError: `number` is none that the network can add.
         OutputError: `out` cannot be written, holds something else, or another scoring writes it.
@@ -115,13 +126,37 @@ def score(
         MissingExtraError: The engine, or what reads the numbers, is not installed.
     """
     ink = check_ink(ink)
-    task = NumberTask.of(model, ink, numbers) if numbers else DigitTask.of(model, ink, engine == "ray")
+    if same_hand:
+        hand = hand_of(Path(source), model, ink, numbers)
+    task = NumberTask.of(model, ink, numbers, hand) if numbers else DigitTask.of(model, ink, engine == "ray", hand)
     if number is not None:  # what is wrong with it or the model is known before the work
         number = check_number(number, task.exact)
         check_digits(number)
     found = source_of(Path(source), number, task.sums)
     asked = {"source": str(Path(source).resolve()), "number": number}
     return tabulate(found, Path(out), task, asked, engine, workers, overwrite, progress)
+
+
+def hand_of(source: Path, model: str | Path, ink: InkColour, numbers: NumberOptions | None) -> Hand | None:
+    """The hand of the one writer of a source, by what is read surely of its first pictures; None if it does not help.
+    Raises `ConfigError`, `DataError`, `HandError`, `RunError`."""
+    reader = Reader(exported(model, "--same-hand"))
+    if numbers:
+        reader.numbers = Numbers(strips_file(model, numbers.engine))
+    with closing(source_of(source, 0, sums=False).rows) as rows:
+        pictures = [row.picture for row in islice(rows, LEARNED) if row.picture is not None]
+    read: Sequence[Any] = reader.read_each(pictures, [0] * len(pictures), ink)
+    if numbers:
+        read = reader.numbers.read_each(pictures, numbers.engine, numbers.digits, numbers.decimal, ink)
+    sure = [
+        (picture, one.digits if isinstance(one, NumberReading) else one.digit)
+        for picture, one in zip(pictures, read, strict=True)
+        if not isinstance(one, SumnistError) and one.accepted and one.confidence >= SURE
+    ]
+    if len(sure) < FEWEST:
+        return None
+    lesson = Lesson(reader, *zip(*sure, strict=True))
+    return lesson.hand() if all(trial.helps for trial in lesson.trials().values()) else None
 
 
 def tabulate(
@@ -209,29 +244,30 @@ class DigitTask:
     network: bytes | Path
     exact: bool
     ink: InkColour
+    hand: Hand | None = None
     columns: ClassVar[tuple[str, ...]] = ("path", "number", "digit", "sum", "confidence", "accepted", "reason")
     chunk: ClassVar[int] = 256
     sums: ClassVar[bool] = True
 
     @classmethod
-    def of(cls, model: str | Path, ink: InkColour, travels: bool) -> DigitTask:
-        """The task with a model, which is a file if it `travels`. Raises `ConfigError`, `RunError` and
+    def of(cls, model: str | Path, ink: InkColour, travels: bool, hand: Hand | None = None) -> DigitTask:
+        """The task with a model, which is a file if it `travels`. Raises `ConfigError`, `HandError`, `RunError` and
         `MissingExtraError`."""
         path = exported(model, "--engine ray") if travels else model_file(model)
-        reader = Reader(path)
-        return cls(path if path.is_dir() else path.read_bytes(), reader.exact, ink)
+        reader = Reader(path, hand=hand)
+        return cls(path if path.is_dir() else path.read_bytes(), reader.exact, ink, hand)
 
     def flat(self, values: dict[str, Any]) -> dict[str, Any]:
         """The values themselves."""
         return values
 
     def settings(self) -> dict[str, Any]:
-        """The ink and the network."""
-        return {"task": "digits", "ink": self.ink, "model": fingerprint(self.network)}
+        """The ink, the network and the hand."""
+        return {"task": "digits", "ink": self.ink, "model": fingerprint(self.network), **fingerprint_of(self.hand)}
 
     def start(self) -> Read:
         """What reads digits."""
-        reader = Reader(self.network)
+        reader = Reader(self.network, hand=self.hand)
 
         def read(pictures: list[Picture], numbers: list[int | None]) -> list[Result]:
             readings = reader.read_each(pictures, [number or 0 for number in numbers], self.ink)
@@ -269,6 +305,7 @@ class NumberTask:
     network: bytes | None
     options: NumberOptions
     ink: InkColour
+    hand: Hand | None = None
     columns: ClassVar[tuple[str, ...]] = (
         "path", "number", "text", "value", "sum", "confidence", "accepted", "reason", "is_number_probability", "other",
         "next",
@@ -278,13 +315,13 @@ class NumberTask:
     exact: ClassVar[bool] = True
 
     @classmethod
-    def of(cls, model: str | Path, ink: InkColour, options: NumberOptions) -> NumberTask:
-        """The task with a model. Raises `ConfigError`, `RunError` and `MissingExtraError`."""
+    def of(cls, model: str | Path, ink: InkColour, options: NumberOptions, hand: Hand | None = None) -> NumberTask:
+        """The task with a model. Raises `ConfigError`, `HandError`, `RunError` and `MissingExtraError`."""
         check_bounds(options.digits)
         check_sign(options.decimal)
         path = strips_file(model, options.engine)
-        Numbers(path).of(options.engine)
-        return cls(None if options.engine == "ocr" else path.read_bytes(), options, ink)
+        Numbers(path).with_hand(hand).of(options.engine)
+        return cls(None if options.engine == "ocr" else path.read_bytes(), options, ink, hand)
 
     def flat(self, values: dict[str, Any]) -> dict[str, Any]:
         """The values, with columns for each of the next ones, counted from the second."""
@@ -299,11 +336,12 @@ class NumberTask:
         ours = {} if self.network is None else {"model": fingerprint(self.network)}
         others = {} if options.engine == "ours" else {"version of rapidocr": library_version("rapidocr")}
         return {"task": "numbers", "--read-with": options.engine, "--digits": list(check_bounds(options.digits)),
-                "--decimal": options.decimal, "ink": self.ink, **ours, **others}  # fmt: skip
+                "--decimal": options.decimal, "ink": self.ink, **ours, **others,
+                **fingerprint_of(self.hand)}  # fmt: skip
 
     def start(self) -> Read:
         """What reads numbers."""
-        reader, how = Numbers(self.network or files.NUMBERS), self.options
+        reader, how = Numbers(self.network or files.NUMBERS).with_hand(self.hand), self.options
         reader.of(how.engine)
 
         def read(pictures: list[Picture], numbers: list[int | None]) -> list[Result]:
@@ -354,6 +392,11 @@ def exported(model: str | Path, what: str) -> Path:
             f"{model}` first"
         )
     return path
+
+
+def fingerprint_of(hand: Hand | None) -> dict[str, str]:
+    """What tells one hand from another, if there is one."""
+    return {} if hand is None else {"hand": hand.checksum}
 
 
 def fingerprint(model: Path | bytes) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from sumnist.cli.door import complain, say
 from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine, flag
-from sumnist.errors import ConfigError, ImageError, LayoutError, OutputError, SumnistError
+from sumnist.errors import ConfigError, HandError, ImageError, LayoutError, OutputError, SumnistError
 from sumnist.files import NUMBERS, PRETRAINED, check_replaceable, read_whole, write_atomically
 from sumnist.serve.settings import Settings
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sumnist.batch.score import NumberOptions
+    from sumnist.inference.hand import Hand
     from sumnist.inference.numbers import FoundNumber
     from sumnist.sheets.layout import Layout, Person
 
@@ -38,6 +39,14 @@ class OfModel:
 
     model: Path = PRETRAINED
     """ONNX file or run folder of the network to use (default: the one that comes with the package)"""
+    hand: Path | None = None
+    """file of what `sumnist hand learn` learned of how someone writes"""
+
+    def known_hand(self) -> Hand | None:
+        """The hand. Raises `HandError`."""
+        from sumnist.inference.hand import Hand
+
+        return None if self.hand is None else Hand.load(self.hand)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,7 +271,7 @@ class Predict(OfNumbers):
             stray = [str(path) for path in self.pictures if isinstance(whole(str(path)), int) and not path.exists()]
             hint = f"; did you mean --number {stray[-1]}?" if stray else ", such as --number 7"
             raise ConfigError(f"predict: no --number, expected the whole number to add{hint}")
-        reader = Reader(self.model)
+        reader = Reader(self.model, hand=self.hand)
         number = addend(self.number, reader.exact)
 
         def read(picture: Path) -> Shown:
@@ -281,7 +290,7 @@ class Predict(OfNumbers):
         from sumnist.pictures.decode import intensities_of
         from sumnist.pictures.marks import marked
 
-        reader = Numbers(strips_file(self.model, options.engine)).reader(options.engine)
+        reader = Numbers(strips_file(self.model, options.engine)).with_hand(self.known_hand()).reader(options.engine)
         number = None if self.number is None else addend(self.number, exact=True)
 
         def read(picture: Path) -> Shown:
@@ -316,7 +325,7 @@ class OfPages(OfStrips):
         from sumnist.inference.numbers import Numbers
 
         how = self.number_options()
-        numbers = Numbers(strips_file(self.model, how.engine, what))
+        numbers = Numbers(strips_file(self.model, how.engine, what)).with_hand(self.known_hand())
 
         def find(picture: Path) -> list[FoundNumber]:
             found = numbers.find(picture, how.engine, how.digits, how.decimal)
@@ -406,7 +415,7 @@ class Solve(OfStrips):
         from sumnist.inference.solve import solve, words_in
 
         how = self.number_options()
-        numbers = Numbers(strips_file(self.model, how.engine, "solve"))
+        numbers = Numbers(strips_file(self.model, how.engine, "solve")).with_hand(self.known_hand())
         found = solve(words_in(*self.equation), numbers, how.engine, how.digits, how.decimal, self.ink)
         say(json.dumps(found.as_dict(self.count)) if self.json else solution_described(found, self.count))
         return 1 if found.contradicted else 0
@@ -431,16 +440,21 @@ class Score(OfNumbers):
     """processes that read; 0 is one for each core"""
     overwrite: bool = False
     """replace what --out holds"""
+    same_hand: bool = False
+    """all pictures are by one writer: learn first how they write, of those that are read surely, if it helps"""
 
     def run(self) -> int:
         """Do it; the exit code."""
         from sumnist.batch.score import score
         from sumnist.batch.sources import whole
 
+        if self.same_hand and self.hand is not None:
+            raise ConfigError("--hand --same-hand: one is known, the other is learned; choose one")
         number = None if self.number is None else whole(self.number)
         done = score(
             self.source, self.out, number, self.model, self.engine, self.workers, self.overwrite,
-            progress=sys.stderr.isatty(), ink=self.ink, numbers=self.options(),
+            progress=sys.stderr.isatty(), ink=self.ink, numbers=self.options(), hand=self.known_hand(),
+            same_hand=self.same_hand,
         )  # fmt: skip
         rate = done.read_now / max(done.seconds, 1e-9)
         say(f"{self.out}: {done.rows:,} rows, {done.failed:,} failed; {rate:,.0f} rows/s")
@@ -535,6 +549,8 @@ class SheetRead:
     """how often a total is expected to be added up wrongly"""
     read_with: ReadingEngine = "ours"
     """what reads numbers in strips: this package's network (ours), a general reader of text (ocr), or both"""
+    hand: Path | None = None
+    """file of what `sumnist hand learn` learned of how their writer writes"""
     engine: Engine = "local"
     """local (the cores of this machine) or ray (a Ray cluster: the one that RAY_ADDRESS names)"""
     workers: WorkerCount = 0
@@ -544,6 +560,7 @@ class SheetRead:
 
     def run(self) -> int:
         """Read all sheets, say what became of them; the exit code."""
+        from sumnist.inference.hand import Hand
         from sumnist.sheets.batch import read_batch
         from sumnist.sheets.layout import Layout, read_people
 
@@ -558,6 +575,7 @@ class SheetRead:
         done = read_batch(
             self.pictures, layout, self.rows, self.mistakes, self.read_with, self.engine, self.workers, self.overwrite,
             progress=sys.stderr.isatty(), then=lambda: self.finish(layout, people),
+            hand=None if self.hand is None else Hand.load(self.hand),
         )  # fmt: skip
         counts = f"{done.rows:,} sheet{'s' * (done.rows != 1)}, {done.failed:,} unreadable"
         say(f"{self.out}: {counts}; {done.read_now / max(done.seconds, 1e-9):,.1f} a second")
@@ -653,6 +671,100 @@ class SheetReview:
             Thread(target=show, args=(url,), daemon=True).start()
 
 
+# Hands.
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandNew:
+    """Print a form on which someone writes each digit five times, for `sumnist hand learn`.
+    As in `sumnist hand new --out digits.pdf`. Needs the extra [sheets]."""
+
+    out: Path
+    """PDF file to write"""
+
+    def run(self) -> int:
+        """Do it; the exit code."""
+        from sumnist.sheets.hand import layout
+        from sumnist.sheets.printing import pdf
+
+        check_replaceable(self.out)
+        write_atomically(self.out, pdf(layout()))
+        say(f"{self.out}: fill it in and photograph it, then `sumnist hand learn PHOTO --out my.hand`")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfExamples(OfModel):
+    """What the commands share that take what one person wrote."""
+
+    source: Path
+    """what one person wrote, with labels: a photograph of the form of `sumnist hand new`, a folder of pictures in
+    sub-folders 0 to 9, a CSV with path and text, or the .jsonl of a `sumnist sheet review`"""
+
+    def examples(self) -> tuple[list[Any], list[str]]:
+        """Pictures and what they show. Raises `DataError`, `HandError`, `ImageError`, `LayoutError`."""
+        from sumnist.lab.suites.measure import examples_in
+
+        if self.source.is_dir() or self.source.suffix == ".csv":
+            found: list[tuple[Any, str]] = [*examples_in(self.source)]
+        else:
+            from sumnist.sheets import hand
+
+            is_review = self.source.suffix == ".jsonl"
+            told = hand.of_review(self.source) if is_review else hand.of_form(self.source)
+            found = [(picture, str(digit)) for picture, digit in told]
+        return [picture for picture, _ in found], [text for _, text in found]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandLearn(OfExamples):
+    """Learn how someone writes from a few of their digits, for --hand.
+    As in `sumnist hand learn photo.jpg --out ada.hand`. What does not help that person, by cross-validation, is not
+    written."""
+
+    out: Path
+    """file to write, about 40 kB"""
+
+    def run(self) -> int:
+        """Do it; the exit code."""
+        from sumnist.cli.words import trial_described
+        from sumnist.inference.adaptation import Lesson
+        from sumnist.inference.reader import Reader
+
+        check_replaceable(self.out)
+        lesson = Lesson(Reader(self.model), *self.examples())
+        trials = lesson.trials()
+        say("\n".join(trial_described(name, trial) for name, trial in trials.items()))
+        if not any(trial.helps for trial in trials.values()):
+            raise HandError(
+                f"{self.source}: what was learned of some of its examples does not help with the others: nothing "
+                "written; the reader knows this hand already, or give it more examples"
+            )
+        hand = lesson.hand()
+        hand.save(self.out)
+        doubted = f"; not believed, look at their labels: {', '.join(str(one + 1) for one in hand.left_out)}"
+        say(f"{self.out}: learned of {sum(hand.examples):,} digits{doubted if hand.left_out else ''}")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandTest(OfExamples):
+    """Say how much a hand helps: by cross-validation, or, with --hand, on pictures that it was not learned of."""
+
+    def run(self) -> int:
+        """Do it; the exit code."""
+        from sumnist.cli.words import trial_described
+        from sumnist.inference.adaptation import Lesson
+        from sumnist.inference.reader import Reader
+
+        reader, hand = Reader(self.model), self.known_hand()
+        if hand is not None:
+            reader.with_hand(hand)  # which refuses another network's
+        trials = Lesson(reader, *self.examples()).trials(hand)
+        say("\n".join(trial_described(name, trial) for name, trial in trials.items()))
+        return 0 if any(trial.helps for trial in trials.values()) else 1
+
+
 # And others.
 
 
@@ -683,12 +795,14 @@ class Export:
     """file to write (default: model.onnx in the run folder, or model.int8.onnx)"""
     int8: bool = False
     """weights and activations in 8 bits, of a network of digits or numbers: fewer bytes; its accuracy is shown, too"""
+    hand: Path | None = None
+    """file of a hand that was learned with this network: the new file reads that hand, wherever it runs"""
 
     def run(self) -> int:
         """Do it; the exit code."""
         from sumnist.training.export import export_run
 
-        done = export_run(self.run_folder, self.out, self.int8)
+        done = export_run(self.run_folder, self.out, self.int8, self.hand)
         before = "before it is rounded to 8 bits, " if self.int8 else ""
         pairs = f"{done.pairs:,} {done.compared}"
         if done.compared == "test images":
@@ -719,7 +833,7 @@ class Demo(OfModel):
         from sumnist.inference.reader import Reader
 
         seed = int.from_bytes(os.urandom(4)) if self.seed is None else self.seed
-        say(demo(Reader(self.model), self.count, seed, Style.of(sys.stdout)))
+        say(demo(Reader(self.model, hand=self.hand), self.count, seed, Style.of(sys.stdout)))
         return 0
 
 
@@ -804,8 +918,8 @@ class Study:
 
 
 Command = (
-    Train | Evaluate | Predict | Find | Add | Solve | Score | SheetNew | SheetRead | SheetReview | Serve | Export | Demo
-    | Graph | Compare | Study
+    Train | Evaluate | Predict | Find | Add | Solve | Score | SheetNew | SheetRead | SheetReview | HandNew | HandLearn
+    | HandTest | Serve | Export | Demo | Graph | Compare | Study
 )  # fmt: skip
 COMMANDS: dict[str, type[Command]] = {
     re.sub("(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower(): kind for kind in get_args(Command)

@@ -15,6 +15,7 @@ from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.config import SEEDS, Range, checked
 from sumnist.data.mnist import load_mnist
 from sumnist.data.sampling import draw_numbers
+from sumnist.inference.hand import Trial
 from sumnist.inference.numbers import UNSURE, FoundNumber, NumberReading
 from sumnist.inference.page import Column
 from sumnist.inference.reader import REASONS, Reader, Reading
@@ -109,6 +110,15 @@ def column_described(name: str, column: Column) -> str:
     elif len(answers) > 3 and 2 * (column.addends[-1].value or 0) == sum(one.value or 0 for one in column.addends):
         lines.append("  the last number is the sum of the others: if it is their total, say --total last")
     return "\n".join(lines + [f"  left out: {one.written} at {where(one)}, {one.reason}" for one in column.left_out])
+
+
+def trial_described(name: str, trial: Trial) -> str:
+    """What a hand does to the reading of examples by a network, in a line."""
+    before, after = trial.wrong
+    return (
+        f"{name}: of {trial.rows:,} wrong {before:,} before, {after:,} after; mean loss {trial.nll[0]:.4f} before, "
+        f"{trial.nll[1]:.4f} after{'' if trial.helps else ': no help'}"
+    )
 
 
 def counted(numbers: Sequence[FoundNumber]) -> str:

@@ -127,14 +127,15 @@ def characters(
 
 
 def pen_digits(
-    random: Random, writers: Collection[int] = range(WRITERS)
-) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
-    """Each of the digits of these writers as an image by a pen of any width, uint8 `[N, 28, 28]`, which digit it is,
-    and whose."""
+    random: Random, writers: Collection[int] = range(WRITERS), most: int | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Each of the digits of these writers, or as many as `most` of them, as an image by a pen of any width, uint8
+    `[N, 28, 28]`, and which digit it is."""
     paths, digits, who = pen_paths()
     some = np.flatnonzero(np.isin(who, [*writers]))
+    some = some if most is None else random.permutation(some)[:most]
     images = [drawn(paths[i], random, min(THICKEST, legible(paths[i]))) for i in some]
-    return np.rint(np.stack(images) * 255).astype(np.uint8), digits[some], who[some]
+    return np.rint(np.stack(images) * 255).astype(np.uint8), digits[some]
 
 
 def sign(random: Random) -> Drawing:

@@ -112,7 +112,7 @@ def bank_of(digits: DigitSet, drawn: int, seed: int, watch: Watch, writers: Coll
     random = np.random.default_rng([seed, 0x5CE])
     images, shown = glyphs.characters(drawn, 1.0, seed, watch, glyphs.NUMERALS, writers)
     others, kinds = signs(np.random.default_rng([seed, 0x516]))
-    pens, written, _ = glyphs.pen_digits(random, writers)
+    pens, written = glyphs.pen_digits(random, writers)
     print_digits = [printed(str(digit)) for digit in range(10)]
     print_letters = np.stack([printed(letter) for letter in ascii_letters], 1).reshape(-1, 28, 28)  # by font
     parts = [

@@ -86,5 +86,4 @@ class CellReader(OnnxFile):
 
     def posteriors(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
         """Cells `[B, 1, 36, W]` → log-probabilities of the classes, `[B, 14]`, under the prior of the training."""
-        (values,) = self.run([KIND], {CELL: cells})
-        return values
+        return self.scores(KIND, {CELL: cells})

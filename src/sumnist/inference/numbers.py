@@ -24,6 +24,7 @@ import operator
 import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from importlib.util import find_spec
@@ -42,6 +43,7 @@ from sumnist.errors import ConfigError, MissingExtraError, RunError, SizeError, 
 from sumnist.files import NUMBERS, ONNX, PRETRAINED
 from sumnist.inference import ctc
 from sumnist.inference.finder import DIGITS, OTHER, Cut, Find, Finder, Found, Sight, cut, joined
+from sumnist.inference.hand import Hand
 from sumnist.inference.onnx import Network, OnnxFile, OnnxNetwork, OnnxSession, first_line, shares_of
 from sumnist.pictures.decode import Grey, Intensities, Picture, intensities_of, name_of, pixels_of
 from sumnist.pictures.filters import resampled
@@ -188,8 +190,7 @@ class StripRecognizer(OnnxFile):
 
     def emissions(self, strips: NDArray[np.float32]) -> NDArray[np.float32]:
         """Strips `[B, 1, 32, W]` → `[B, ⌈W / 4⌉, 14]`."""
-        (values,) = self.run([EMISSIONS], {STRIP: strips})
-        return values
+        return self.scores(EMISSIONS, {STRIP: strips})
 
 
 def file_of(recognizer: Any) -> bytes:
@@ -530,6 +531,7 @@ class Numbers:
 
     def __init__(self, model: str | Path | bytes = NUMBERS, threads: int = 1, trust: float = TRUST) -> None:
         self.model, self.threads, self.trust = model, threads, trust
+        self.hand: Hand | None = None
         self.recognizers: dict[str, Recognizer] = {}
         self.network: OnnxNetwork | None = None
         self.finder: Finder | None = None
@@ -575,6 +577,14 @@ class Numbers:
                 readings.append(error)
         return readings
 
+    def with_hand(self, hand: Hand | None) -> Numbers:
+        """The same networks with another hand, or with none. Raises `HandError` once one is asked that it is not of."""
+        other = copy(self)
+        other.hand, other.network = hand, self.network and self.network.with_hand(hand, must=False)
+        ours = {name: one for name, one in self.recognizers.items() if isinstance(one, StripRecognizer)}
+        other.recognizers = {**self.recognizers, **{name: one.with_hand(hand) for name, one in ours.items()}}
+        return other
+
     def reader(self, engine: ReadingEngine) -> NumberReader:
         """What reads numbers by an engine: one recognizer rescores, two together need not. Raises `ConfigError`,
         `RunError`, `MissingExtraError`."""
@@ -582,7 +592,7 @@ class Numbers:
         if len(recognizers) > 1:
             return NumberReader(recognizers, self.found_on)
         if self.network is None:
-            self.network = OnnxNetwork(PRETRAINED / ONNX, self.threads)
+            self.network = OnnxNetwork(PRETRAINED / ONNX, self.threads).with_hand(self.hand, must=False)
         return NumberReader(recognizers, self.found_on, self.network, self.trust)
 
     def of(self, engine: ReadingEngine) -> list[Recognizer]:
@@ -595,7 +605,9 @@ class Numbers:
         """The recognizer `name`, loaded if it is not yet."""
         if name not in self.recognizers:
             ours = name == "ours"
-            self.recognizers[name] = StripRecognizer(self.model, self.threads) if ours else OcrRecognizer(self.threads)
+            self.recognizers[name] = (
+                StripRecognizer(self.model, self.threads).with_hand(self.hand) if ours else OcrRecognizer(self.threads)
+            )
         return self.recognizers[name]
 
 

@@ -2,8 +2,9 @@
 
 The file says itself what it is: inputs `image` float32 `[batch, 1, 28, 28]` in [0, 1] and `number` int64 `[batch]`,
 outputs `digit` `[batch, 10]` and `sum` `[batch, 19]`, log-probabilities. A network trained with outliers also has the
-output `is_digit` `[batch]`, the log-probability that the image shows a digit at all. The metadata name the fusion and,
-for a calibrated network, the probabilities from which on an answer is accepted; their last entry is a checksum.
+output `is_digit` `[batch]`, the log-probability that the image shows a digit at all. What a hand corrects has the
+output `features`, too, and is asked for it only then. The metadata name the fusion and, for a calibrated network, the
+probabilities from which on an answer is accepted, and the temperature; their last entry is a checksum.
 
 A forked child has a copy of every lock as it was, and none of the threads that would let go of it: forked in the midst
 of a computation, it may wait inside ONNX Runtime or torch for ever. So whoever forks waits until no thread computes.
@@ -29,16 +30,23 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from sumnist.config import Task
-from sumnist.errors import RunError
+from sumnist.errors import HandError, RunError
 from sumnist.files import read_whole
+from sumnist.inference.hand import Hand, corrected, lifted, logsumexp
 
 INPUTS = {"image": ["tensor(float)", 1, 28, 28], "number": ["tensor(int64)"]}
 """Type and shape, the batch left out."""
-OUTPUTS = {"digit": ["tensor(float)", 10], "sum": ["tensor(float)", 19]}
+SUMS = 19
+OUTPUTS = {"digit": ["tensor(float)", 10], "sum": ["tensor(float)", SUMS]}
 IS_DIGIT = "is_digit"
 """The output that only networks trained with outliers have; one value for each image."""
 ACCEPTANCE = ("least_is_digit", "least_confidence")
 """Keys of the metadata: the probabilities, of a digit and of the most probable one, from which on it is accepted."""
+FEATURES, TEMPERATURE = "features", "temperature"
+"""The output from which the last layer computes the scores, `[batch, F]`, of strips at each step; and the key of the
+metadata whose value is what the logits were divided by."""
+CHECKSUM = "sha256"
+"""The key of the metadata whose value is the checksum of the file."""
 OLD_IS_DIGIT, OLD_KEYS = "known", {"least_known": "least_is_digit"}
 """The names that exports of version 0.1 have for that output and its threshold."""
 FUSION = "fusion"
@@ -47,6 +55,8 @@ LEFT_OUT = "left_out"
 """The key of the metadata whose value is, in JSON, the number that each of the digits 0..9 never met in training."""
 WEIGHTS_CHECKSUM = "weights"
 """The key of the metadata whose value is the checksum of the weights that the file was made from."""
+LEAST_ODDS = 1e-30
+"""The least distance of a log-probability from 0 of which odds are computed."""
 ZEROS = b"0" * 64
 """What stands in the place of the checksum while it is computed."""
 FATAL = 4
@@ -185,7 +195,13 @@ class OnnxFile(OnnxSession):
 
     Attributes:
         name: What messages call it.
+        checksum: That of the file.
+        hand: What was learned of a writer, or None.
+        weights: Those by which it corrects the scores, or None.
     """
+
+    hand: Hand | None = None
+    weights: NDArray[np.float32] | None = None
 
     def __init__(self, model: str | Path | bytes, threads: int = 1) -> None:
         self.name = name = "model" if isinstance(model, bytes) else str(model)
@@ -205,6 +221,39 @@ class OnnxFile(OnnxSession):
             raise RunError(
                 f"{name}: not a whole ONNX file ({first_line(error)}): export the run again with `sumnist export`"
             ) from error
+        self.checksum = self.metadata.get(CHECKSUM, "")
+
+    def with_hand(self, hand: Hand | None, must: bool = True) -> Self:
+        """The same network, corrected by a hand, or by none; a hand of another network counts for none. Raises
+        `HandError` for that if it `must` be of this one."""
+        if hand is not None and must:
+            hand.check(self.checksum, self.name)
+        other, weights = object.__new__(type(self)), None if hand is None else hand.parts.get(self.checksum)
+        weights = weights if weights is not None and weights.size else None
+        other.__dict__.update(self.__dict__, hand=hand, weights=weights)
+        FORKABLE.add(other)
+        return other
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.content, self.threads), self.hand
+
+    def __setstate__(self, hand: Hand) -> None:
+        self.__dict__ = self.with_hand(hand, must=False).__dict__
+
+    def features(self, output: str, inputs: dict[str, NDArray[Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The features of inputs, and the scores of an `output` before any correction. Raises `HandError`."""
+        if FEATURES not in self.outputs:
+            raise HandError(f"{self.name}: has no output {FEATURES}, which learning a hand needs: export its run again")
+        features, scores = self.run([FEATURES, output], inputs)
+        return features, scores
+
+    def scores(self, output: str, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """The scores of an output, corrected by the hand if there is one."""
+        if self.weights is None:
+            (scores,) = self.run([output], inputs)
+            return scores
+        features, scores = self.features(output, inputs)
+        return corrected(scores, features, self.weights).astype(np.float32)
 
     def acceptance(self) -> tuple[float, float]:
         """The probabilities from which on an answer is accepted, 0 where its metadata name none. Raises `RunError`."""
@@ -257,7 +306,8 @@ class OnnxNetwork(OnnxFile):
         self.is_digit_output = [output for output in (IS_DIGIT, OLD_IS_DIGIT) if output in self.outputs][:1]
         self.has_is_digit = bool(self.is_digit_output)
         expected = OUTPUTS | {output: ["tensor(float)"] for output in self.is_digit_output}
-        if (self.inputs, self.outputs) != (INPUTS, expected) or FUSION not in self.metadata:
+        told = {name: value for name, value in self.outputs.items() if name != FEATURES}
+        if (self.inputs, told) != (INPUTS, expected) or FUSION not in self.metadata:
             raise self.another("digits")
         self.fusion = self.metadata[FUSION]
         self.exact = self.fusion == "exact"
@@ -278,7 +328,8 @@ class OnnxNetwork(OnnxFile):
         self, images: NDArray[np.float32], numbers: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Images `[B, 1, 28, 28]`, numbers 0..9 `[B]` → log-probabilities of digit `[B, 10]` and sum `[B, 19]`."""
-        digit, total = self.run(list(OUTPUTS), {"image": images, "number": numbers})
+        digit, total, _ = self.answer(images, numbers)
+        assert total is not None
         return digit, total
 
     def answer(self, images: NDArray[np.float32], numbers: NDArray[np.int64] | None = None) -> Answer:
@@ -290,8 +341,23 @@ class OnnxNetwork(OnnxFile):
         """
         names = ["digit", *(["sum"] if numbers is not None else []), *self.is_digit_output]
         given = np.zeros(len(images), np.int64) if numbers is None else numbers
+        names += [] if self.weights is None else [FEATURES]
         values = iter(self.run(names, {"image": images, "number": given}))
-        return Answer(next(values), None if numbers is None else next(values), next(values, None))
+        digit, total = next(values), None if numbers is None else next(values)
+        is_digit = next(values) if self.is_digit_output else None
+        if self.weights is None:
+            return Answer(digit, total, is_digit)
+        features, plain = next(values), digit
+        digit = corrected(plain, features, self.weights).astype(np.float32)
+        if is_digit is not None:  # by the sum of all exponentials of the logits, of which a hand changes some
+            heat = float(self.metadata.get(TEMPERATURE, 1))
+            more = logsumexp(heat * (plain + lifted(features) @ self.weights)) - logsumexp(heat * plain)
+            odds = -np.log(np.expm1(-np.minimum(is_digit, -LEAST_ODDS).astype(np.float64))) + more
+            is_digit = -np.logaddexp(0, -odds).astype(np.float32)
+        if numbers is not None:
+            total = np.full((len(digit), SUMS), -np.inf, np.float32)
+            total[np.arange(len(digit))[:, None], given[:, None] + np.arange(digit.shape[1])] = digit
+        return Answer(digit, total, is_digit)
 
 
 def shares_of(scores: Sequence[float], power: float) -> NDArray[np.float64]:

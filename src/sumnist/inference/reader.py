@@ -15,6 +15,7 @@ from __future__ import annotations
 import operator
 import reprlib
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, SupportsIndex, TypeVar, get_args, overload
@@ -24,9 +25,10 @@ from numpy.typing import NDArray
 
 from sumnist.arithmetic.values import Values
 from sumnist.config import THREADS, InkColour, ReadingEngine, checked
-from sumnist.errors import ConfigError, MissingExtraError, NumberError, RunError, SumnistError
+from sumnist.errors import ConfigError, HandError, MissingExtraError, NumberError, RunError, SumnistError
 from sumnist.files import ONNX, PRETRAINED, WEIGHTS
 from sumnist.inference.finder import Find, Found, Sight, cut, found_of, in_unit, surest
+from sumnist.inference.hand import Hand
 from sumnist.inference.numbers import Among, FoundNumber, NumberReading, Numbers
 from sumnist.inference.onnx import COMPUTING, FORKABLE, Answer, Network, OnnxNetwork, shares_of
 from sumnist.model.folder import INT8, carries, checksum_of_file
@@ -313,6 +315,7 @@ class Reader:
     Attributes:
         network: What answers: an `OnnxNetwork`, or a `TorchNetwork` for a run folder that has not been exported.
         exact: Whether the sum is computed from the digit, for any number, instead of having been learned, for 0..9.
+        hand: What it knows of one writer, or None.
 
     Examples:
         >>> reader = Reader()
@@ -321,16 +324,20 @@ class Reader:
         (5, 12, True)
     """
 
-    def __init__(self, model: str | Path | bytes = PRETRAINED, threads: int = 1) -> None:
+    def __init__(
+        self, model: str | Path | bytes = PRETRAINED, threads: int = 1, hand: Hand | str | Path | None = None
+    ) -> None:
         """Load a network.
 
         Args:
             model: An ONNX file or its bytes, or a run folder; by default the network that comes with the package. A
                 run folder that has not been exported (`sumnist export`) is read with torch.
             threads: How many processor threads a call may use; 0 leaves the choice to ONNX Runtime.
+            hand: What `adapt` learned of a writer, or its file.
 
         Raises:
             ConfigError: `threads` is no whole number from 0 to 1,024.
+            HandError: The hand is none, or was learned with another network.
             RunError: It is no network of sumnist, or damaged.
             MissingExtraError: It needs torch, which is not installed.
         """
@@ -345,7 +352,11 @@ class Reader:
         )
         self.exact = self.network.exact
         self.numbers = Numbers(threads=threads)
+        self.hand: Hand | None = None
         self._judge = Judge(self.network, not self.exact, self.numbers.found_on)
+        if hand is not None:
+            known = Hand.load(hand) if isinstance(hand, str | Path) else hand
+            self.__dict__ = self.with_hand(known).__dict__
 
     # A str is a sequence of str too; the first signature is meant for it.
     @overload
@@ -520,6 +531,43 @@ class Reader:
         ]
         return found if several else found[0]
 
+    def adapt(self, pictures: Sequence[Picture], labels: Sequence[Any]) -> Reader:
+        """A reader that knows how one person writes, from a few of their digits or numbers.
+
+        Half of a person's errors are gone after three examples of each digit, most after ten (docs/hands.md). All that
+        this reader does the new one does, with the same network; it may know one hand, so a second one replaces it.
+
+        Args:
+            pictures: Of one digit or one number each, at most 1,000.
+            labels: What each shows: a digit, or the digits of a number as a text, whose separators count for nothing.
+
+        Returns:
+            A new reader, whose `hand` can be saved.
+
+        Raises:
+            HandError: There are no examples, or too many; a label is none; nothing is written on a picture; or the
+                network can learn no hand.
+            ImageError: A picture cannot be read; the first one is named.
+
+        Examples:
+            >>> reader = Reader()
+            >>> mine = reader.adapt(["examples/five.png", "examples/1480.png"], [5, "1480"])
+            >>> mine.hand.examples
+            (1, 1, 0, 0, 1, 1, 0, 0, 1, 0)
+        """
+        from sumnist.inference.adaptation import Lesson
+
+        return self.with_hand(Lesson(self, pictures, labels).hand())
+
+    def with_hand(self, hand: Hand | None) -> Reader:
+        """A reader with the same networks and another hand, or none. Raises `HandError`."""
+        network, other = self.network, copy(self)
+        if isinstance(network, TorchNetwork):
+            raise HandError("a run that has not been exported has no hand, expected an ONNX file: export it")
+        other.hand, other.network, other.numbers = hand, network.with_hand(hand), self.numbers.with_hand(hand)
+        other._judge = Judge(other.network, not other.exact, other.numbers.found_on)
+        return other
+
     def _read(
         self, pictures: Sequence[Picture], numbers: Sequence[Number], ink: InkColour, several: bool = True
     ) -> list[Reading | SumnistError]:
@@ -586,22 +634,24 @@ def every(results: Sequence[Result | SumnistError]) -> list[Result]:
     return [result for result in results if not isinstance(result, SumnistError)]
 
 
-def load(model: str | Path = PRETRAINED, threads: int = 1) -> Reader:
+def load(model: str | Path = PRETRAINED, threads: int = 1, hand: Hand | str | Path | None = None) -> Reader:
     """A reader. It needs no torch, except for a run folder that has not been exported.
 
     Args:
         model: An ONNX file or a run folder; by default the network that comes with the package.
         threads: How many processor threads a call may use; 0 leaves the choice to ONNX Runtime.
+        hand: What a reader learned of a writer, or the file of it.
 
     Returns:
         The reader, which any number of threads may share.
 
     Raises:
         ConfigError: `threads` is no whole number from 0 to 1,024.
+        HandError: The hand is none, or was learned with another network.
         RunError: It is no network of sumnist, or damaged.
         MissingExtraError: It needs torch, which is not installed.
     """
-    return Reader(model, threads)
+    return Reader(model, threads, hand)
 
 
 def model_file(model: str | Path) -> Path:

@@ -87,6 +87,16 @@ class StripNet(Saved):
 
     def forward(self, strip: Tensor, width: Tensor | None = None) -> Tensor:
         """Log-probabilities `[B, T, 14]`, in float32 whatever the rest is computed in."""
+        return self.emissions(self.features(strip, width))
+
+    def emissions(self, features: Tensor) -> Tensor:
+        """Log-probabilities `[B, T, 14]` by features."""
+        logits: Tensor = self.character(features)  # [B, 14, 1, T]
+        scaled: Tensor = self.calibration(logits[:, :, 0].transpose(1, 2).float())
+        return scaled.log_softmax(2)
+
+    def features(self, strip: Tensor, width: Tensor | None = None) -> Tensor:
+        """What each step says, `[B, 208, 1, T]`."""
         if not torch.compiler.is_compiling() and (strip.ndim != 4 or strip.shape[1:3] != (1, HEIGHT)):
             raise ImageError(f"strip of shape {list(strip.shape)}: expected [B, 1, {HEIGHT}, W]")
         whole = (strip.shape[3] + STEP - 1) // STEP * STEP
@@ -96,9 +106,7 @@ class StripNet(Saved):
             features = cleared(layer(features), width, pixels)
         for layer in self.line:
             features = cleared(features + layer(features), width, STEP)
-        logits: Tensor = self.character(features)  # [B, 14, 1, T]
-        scaled: Tensor = self.calibration(logits[:, :, 0].transpose(1, 2).float())
-        return scaled.log_softmax(2)
+        return features
 
 
 def is_number(emissions: Tensor) -> Tensor:
@@ -172,12 +180,19 @@ class CellNet(Saved):
 
     def forward(self, cells: Tensor | Sequence[Tensor]) -> Tensor:
         """Log-probabilities `[B, 14]`, in float32 whatever the rest is computed in."""
+        return self.classes(self.features(cells))
+
+    def classes(self, features: Tensor) -> Tensor:
+        """Log-probabilities `[B, 14]` by features."""
+        logits: Tensor = self.calibration(self.kind(self.dropout(features)).float())
+        return logits.log_softmax(1)
+
+    def features(self, cells: Tensor | Sequence[Tensor]) -> Tensor:
+        """The mean and the most of what is seen along each cell, `[B, 176]`."""
         maps = [cells] if isinstance(cells, Tensor) else list(cells)
         for one in maps if not torch.compiler.is_compiling() else ():
             if one.ndim != 4 or one.shape[1:3] != (1, CELL_HEIGHT):
                 raise ImageError(f"cells of shape {list(one.shape)}: expected [B, 1, {CELL_HEIGHT}, W]")
         for layer in self.layers:
             maps = layer(maps)
-        pooled = torch.cat([torch.cat([one.mean((2, 3)), one.amax((2, 3))], 1) for one in maps])  # B, 176
-        logits: Tensor = self.calibration(self.kind(self.dropout(pooled)).float())
-        return logits.log_softmax(1)
+        return torch.cat([torch.cat([one.mean((2, 3)), one.amax((2, 3))], 1) for one in maps])

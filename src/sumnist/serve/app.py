@@ -36,7 +36,7 @@ from sumnist.inference.numbers import NUMBER_ADVICE
 from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE
 from sumnist.memory import return_freed_memory
 from sumnist.serve import models
-from sumnist.serve.bodies import AskedDigit, AskedNumber, AskedNumbers, Inbox, body_of
+from sumnist.serve.bodies import AskedDigit, AskedExample, AskedNumber, AskedNumbers, Inbox, body_of
 from sumnist.serve.models import problems
 from sumnist.serve.pool import Pool
 from sumnist.serve.problems import KINDS, MEDIA_TYPE, Problem, problem_of
@@ -60,7 +60,7 @@ TYPES = {
 """Types by suffix; those of the system may be wrong, or changed by whoever set it up."""
 PAGES = {"/": "index.html", "/about": "about.html", "/docs": "docs.html"}
 OTHER = "other"
-TIMED = ("/v1/read", "/v1/read/batch", "/v1/read-number", "/v1/find")
+TIMED = ("/v1/read", "/v1/read/batch", "/v1/read-number", "/v1/find", "/v1/hands")
 ROUTES = (*TIMED, "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/", "/static")
 """The routes that are told apart; any other path counts as "other"."""
 EDGES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -149,7 +149,7 @@ class Service:
         try:
             await self.pool.room()  # before the body, so that a server that is full spends nothing on it
             async with self.inbox.receiving(request) as body:
-                content, outcomes = await self.pool.run(Job(body, path, **wanted), path)
+                content, outcomes = await self.pool.run(Job(body, path, self.settings.kept, **wanted), path)
         except ClientDisconnect:
             return Response()  # to nobody
         except Problem as problem:  # FastAPI would hold its traceback in a cycle, and so the body
@@ -339,6 +339,25 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
     )  # fmt: skip
     async def find(request: Request) -> Response:
         return await service.answer(request, of_all=True)
+
+    @app.post(
+        "/v1/hands", operation_id="learnHand", summary="Learn how someone writes from labelled pictures",
+        tags=["hands"], response_model=models.LearnedHand, response_description="The hand, and whether it helps.",
+        responses=problems(*models.OF_HAND), openapi_extra=body_of(AskedExample, most=service.settings.examples),
+    )  # fmt: skip
+    async def learn(request: Request) -> Response:
+        return await service.answer(request, of_a_hand=True, most=service.settings.examples)
+
+    @app.delete(
+        "/v1/hands/{name}", operation_id="forgetHand", summary="Forget a hand that is kept", tags=["hands"],
+        response_model=models.Status, response_description="It is gone.",
+        responses=problems(*models.OF_STATE, "not-found"),
+    )  # fmt: skip
+    async def forget(name: str) -> Response:
+        kept = service.settings.kept
+        if kept is None or not kept.remove(name):
+            raise Problem("not-found", f"hand {name:.40}: is not kept here")
+        return JSONResponse({"status": "forgotten"}, headers=NOT_KEPT)
 
     @app.get(
         "/healthz", operation_id="healthz", summary="Whether the process lives", tags=["server"],

@@ -31,11 +31,12 @@ from sumnist.errors import ConfigError, NumberError
 from sumnist.inference.ctc import Digits
 from sumnist.inference.numbers import bounds_written, check_sign
 from sumnist.inference.reader import check_ink, check_number
+from sumnist.serve.hands import NAME
 from sumnist.serve.problems import Problem
 from sumnist.serve.settings import MIB, Settings
 
 FORM, JSON = "multipart/form-data", "application/json"
-PICTURE = "picture"
+PICTURE, HAND = "picture", "hand"
 MOST_BODIES = 8
 """Of the largest size, how many may be held at once."""
 MOST_HEADERS = 8192
@@ -191,13 +192,33 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, use_attribute_docstrings=True)
     EXAMPLE: ClassVar[str]
+    SEVERAL: ClassVar[str] = "readings"
     picture: Annotated[
         bytes | Problem, WithJsonSchema({"type": "string", "format": "byte", "contentEncoding": "base64"})
     ]
     """The bytes of the file of a picture: PNG, JPEG, WebP and others; in JSON in base64 without line breaks."""
 
 
-class AskedDigit(Asked):
+class AskedOfHand(Asked):
+    """A picture that is to be read by what is known of a hand."""
+
+    hand: Annotated[
+        bytes | Problem | None,
+        WithJsonSchema({"type": "string", "format": "byte", "contentEncoding": "base64"}),
+    ] = None
+    """How the writer writes: the file of a hand, in JSON in base64, or the name under which this server keeps one."""
+
+
+class AskedExample(Asked):
+    """A picture by a writer whose hand is to be learned, and what it shows."""
+
+    EXAMPLE: ClassVar[str] = '{"picture": "<base64>", "text": "5"}'
+    SEVERAL: ClassVar[str] = "examples"
+    text: Annotated[str, BeforeValidator(str)]
+    """What is on it: a digit, or the digits of a number."""
+
+
+class AskedDigit(AskedOfHand):
     """A picture of a digit, and what is to be added."""
 
     EXAMPLE: ClassVar[str] = '{"picture": "<base64>", "number": 7}'
@@ -207,7 +228,7 @@ class AskedDigit(Asked):
     """Whether the ink is darker (dark) or lighter (light) than its ground; auto: to be found out."""
 
 
-class AskedNumbers(Asked):
+class AskedNumbers(AskedOfHand):
     """A picture with numbers on it, and what else `Reader.find` is told."""
 
     EXAMPLE: ClassVar[str] = '{"picture": "<base64>"}'
@@ -245,7 +266,7 @@ def asked_in(body: Body, kind: type[Question], exact: bool = True, most: int | N
 
     Args:
         body: A form or JSON.
-        kind: `AskedDigit`, `AskedNumber` or `AskedNumbers`.
+        kind: `AskedDigit`, `AskedNumber`, `AskedNumbers` or `AskedExample`.
         exact: Whether the network adds any number, or 0 to 9.
         most: Pictures of a batch; None if it is none.
 
@@ -269,14 +290,14 @@ def body_of(kind: type[Asked], exact: bool = True, most: int | None = None) -> d
     of_json, needed = schema["properties"], schema["required"]
     if "number" in of_json:
         of_json["number"] |= {"minimum": -MOST_NUMBER if exact else 0, "maximum": MOST_NUMBER if exact else 9}
-    of_form = of_json | {"picture": {"type": "string", "format": "binary"}}
+    of_form = of_json | {name: {"type": "string", "format": "binary"} for name in (PICTURE, HAND) if name in of_json}
     if most is not None:
         several = {"type": "array", "minItems": 1, "maxItems": most}
         of_form = {
             name: {"anyOf": [one, several | {"items": one}], "description": "One for all pictures, or one for each."}
             for name, one in of_form.items()
         }
-        of_json, needed_of_json = {"readings": several | {"items": schema | {"properties": of_json}}}, ["readings"]
+        of_json, needed_of_json = {kind.SEVERAL: several | {"items": schema | {"properties": of_json}}}, [kind.SEVERAL]
     else:
         needed_of_json = needed
     content = {
@@ -295,7 +316,7 @@ def json_values(body: Body, asked: type[Asked], most: int | None) -> list[Values
     What a body can become is bounded before it is parsed. It is read as Latin-1, in which a character takes one byte:
     all that matters in it is ASCII.
     """
-    expected = asked.EXAMPLE if most is None else f'{{"readings": [{asked.EXAMPLE}, ...]}}'
+    expected = asked.EXAMPLE if most is None else f'{{"{asked.SEVERAL}": [{asked.EXAMPLE}, ...]}}'
     content, limit, signs = body.content, MOST_SIGNS + MOST_SIGNS_EACH * (most or 1), 0
     for start in range(0, len(content), MIB):
         signs += sum(content.count(sign, start, start + MIB) for sign in b"{[,:")
@@ -311,12 +332,12 @@ def json_values(body: Body, asked: type[Asked], most: int | None) -> list[Values
         raise Problem("malformed-body", f"the body is not JSON ({reason}): expected an object") from error
     if most is None:
         return [said_in(value, "the body", asked)]
-    items = value.get("readings") if isinstance(value, dict) else None
+    items = value.get(asked.SEVERAL) if isinstance(value, dict) else None
     if not isinstance(items, list):
         invalid(f"the body: expected {expected}")
     if not 1 <= len(items) <= most:
-        invalid(f"{len(items)} readings: expected 1 to {most}: send the others in another request")
-    return [said_in(item, f"reading {place}", asked) for place, item in enumerate(items, 1)]
+        invalid(f"{len(items)} {asked.SEVERAL}: expected 1 to {most}: send the others in another request")
+    return [said_in(item, f"{asked.SEVERAL[:-1]} {place}", asked) for place, item in enumerate(items, 1)]
 
 
 def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -349,15 +370,22 @@ def said_in(value: Any, name: str, asked: type[Asked]) -> Values:
             invalid(f"{name}: no {key}, expected {asked.EXAMPLE}")
     if not isinstance(value[PICTURE], str):
         invalid(f"{name}: picture is {type(value[PICTURE]).__name__}, expected the file's bytes in base64")
+    if not isinstance(value.get(HAND, ""), str):
+        invalid(f"{name}: hand is {type(value[HAND]).__name__}, expected a hand's file in base64, or its name")
     said = {key: value[key] for key in asked.model_fields if key in value}
+    said |= {key: bytes_of(said[key], key) for key in (PICTURE, HAND) if key in said}
     whole = {key: int(one) for key, one in said.items() if isinstance(one, float) and one.is_integer()}  # 7.0 is 7
-    picture: bytes | Problem
+    return said | whole
+
+
+def bytes_of(text: str, key: str) -> bytes | Problem:
+    """What a text in base64 holds, or the problem with it; the name of a hand as it is."""
     try:
-        picture = binascii.a2b_base64(value[PICTURE], strict_mode=True)
+        named = key == HAND and NAME.fullmatch(text)
+        return text.encode() if named else binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
-        detail = "picture: not base64, expected the file's bytes in base64, without line breaks"
-        picture = Problem("damaged-picture", detail)
-    return said | whole | {PICTURE: picture}
+        detail = f"{key}: not base64, expected the file's bytes in base64, without line breaks"
+        return Problem("damaged-picture" if key == PICTURE else "hand", detail)
 
 
 # Forms.
@@ -379,7 +407,7 @@ def form_values(body: Body, asked: type[Asked], most: int | None) -> list[Values
         if len(values) not in (1, count):
             invalid(f"{len(values)} {name}s for {count} pictures: expected one for all of them, or one each")
     return [
-        {name: value if name == PICTURE else written(value) for name, value in zip(found, values, strict=True)}
+        {name: value if name in (PICTURE, HAND) else written(value) for name, value in zip(found, values, strict=True)}
         for values in zip(*(values * (count // len(values)) for values in found.values()), strict=True)
     ]
 

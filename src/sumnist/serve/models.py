@@ -270,8 +270,32 @@ class Readings(Model):
     readings: list[Reading | Failed]
 
 
+class TriedHand(Model):
+    """What cross-validation says of one network with the hand."""
+
+    examples: int
+    """Digits that were read."""
+    wrong: Annotated[list[int], Field(min_length=2, max_length=2)]
+    """How many of them are read wrongly, before and after."""
+    loss: Annotated[list[float], Field(min_length=2, max_length=2)]
+    """The mean of −log of the probability of what is there, before and after, in nats."""
+
+
+class LearnedHand(Model):
+    """What was learned of a writer."""
+
+    hand: dict[str, Any]
+    """The content of its file, to be sent as the field `hand` of pictures to be read."""
+    name: str | None
+    """The name under which this server keeps it; null if it keeps none."""
+    helps: bool
+    """Whether it does, by cross-validation."""
+    trials: dict[str, TriedHand]
+    """The same by network: digits, numbers, cells."""
+
+
 class Status(Model):
-    """That the server is alive, or ready."""
+    """That the server is alive, or ready, or has forgotten a hand."""
 
     status: str
 
@@ -282,9 +306,10 @@ OF_BODIES = (
     "reading-timeout",
 )  # fmt: skip
 OF_PICTURES = ("damaged-picture", "picture-too-large", "unknown-format")
-OF_BATCH = (*OF_BODIES, "number")
+OF_BATCH = (*OF_BODIES, "number", "hand")
 OF_READING = (*OF_BATCH, *OF_PICTURES)
-OF_NUMBER = (*OF_BODIES, *OF_PICTURES, "not-installed")
+OF_NUMBER = (*OF_BODIES, *OF_PICTURES, "not-installed", "hand")
+OF_HAND = (*OF_BODIES, *OF_PICTURES, "hand")
 """The problems that a request may come to."""
 
 

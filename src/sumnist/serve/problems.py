@@ -43,6 +43,7 @@ KINDS = {
         Kind("unknown-format", 415, "Not a picture of a format that is read here"),
         Kind("invalid-request", 422, "The request lacks something, or has something wrong"),
         Kind("number", 422, "The number cannot be added"),
+        Kind("hand", 422, "The hand cannot be learned, or is none that this server knows"),
         Kind("not-installed", 422, "This server lacks what it would need for that"),
         Kind("headers-too-large", 431, "The headers are too large", CLOSED),
         Kind("internal", 500, "Something is wrong with this server"),
@@ -60,6 +61,7 @@ INTERNAL = (
 """Errors that no request can cause."""
 OF_ERRORS: dict[type[SumnistError], str] = {
     errors.NumberError: "number",
+    errors.HandError: "hand",
     errors.ImageError: "damaged-picture",
     errors.FormatError: "unknown-format",
     errors.SizeError: "picture-too-large",

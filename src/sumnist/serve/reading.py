@@ -11,17 +11,20 @@ import traceback
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from sumnist.config import InkColour
-from sumnist.errors import ConfigError, MissingExtraError, SumnistError
+from sumnist.errors import ConfigError, HandError, MissingExtraError, SumnistError
+from sumnist.inference.adaptation import Lesson
+from sumnist.inference.hand import Hand
 from sumnist.inference.inside import evidence_of, read_inside
 from sumnist.inference.numbers import NumberReading
 from sumnist.inference.page import page_as_dict
 from sumnist.inference.reader import Reader, Reading
 from sumnist.memory import return_freed_memory
-from sumnist.serve.bodies import AskedDigit, AskedNumber, AskedNumbers, Body, asked_in
+from sumnist.serve.bodies import AskedDigit, AskedExample, AskedNumber, AskedNumbers, AskedOfHand, Body, asked_in
+from sumnist.serve.hands import NAME, Hands
 from sumnist.serve.pool import Fault
 from sumnist.serve.problems import Problem, problem_of
 from sumnist.serve.settings import Settings
@@ -40,11 +43,14 @@ Answer = tuple[bytes, list[Outcome]]
 
 @dataclass(frozen=True)
 class Job:
-    """A request to read: its body and its path; whether it is for a number of any length, or for all numbers that are
-    found; of a batch, how many pictures it may have at `most`; and what else the answer shall have."""
+    """A request: its body and its path; the hands that are kept; whether it is to learn one, or for a number of any
+    length, or for all numbers that are found; of a batch, how many pictures it may have at `most`; and what else the
+    answer shall have."""
 
     body: Body
     path: str
+    kept: Hands | None = None
+    of_a_hand: bool = False
     of_a_number: bool = False
     of_all: bool = False
     most: int | None = None
@@ -76,7 +82,9 @@ def answering(load: Load) -> Callable[[Job], Answer | Problem | Fault]:
 def answer_to(job: Job, reader: Reader, second: Reader | None = None) -> Answer | Problem | Fault:
     """What the server needs to answer a request."""
     try:
-        if job.of_a_number or job.of_all:
+        if job.of_a_hand:
+            answer, read = learn_hand(job, reader)
+        elif job.of_a_number or job.of_all:
             answer, read = read_numbers(job, reader)
         elif job.most is None:
             answer, read = read_one(job, reader, second)
@@ -94,6 +102,7 @@ def read_one(job: Job, reader: Reader, second: Reader | None) -> Found:
     """The reading of one picture, with how it came about if that is wanted, and that of the second reader beside it if
     there is one."""
     (asked,) = asked_in(job.body, AskedDigit, reader.exact)
+    reader = knowing(reader, asked, job.kept)
     found = read_picture(asked, partial(read_inside, reader) if job.inside else lambda *of: (reader.read(*of), None))
     if isinstance(found, Problem):
         raise found
@@ -114,7 +123,8 @@ def read_one(job: Job, reader: Reader, second: Reader | None) -> Found:
 
 def read_all(job: Job, reader: Reader, most: int) -> Found:
     """The readings of several pictures, or the problem with each."""
-    read = [read_picture(asked, reader.read) for asked in asked_in(job.body, AskedDigit, reader.exact, most)]
+    asked_for = asked_in(job.body, AskedDigit, reader.exact, most)
+    read = [read_picture(asked, knowing(reader, asked, job.kept).read) for asked in asked_for]
     readings = [
         {"error": one.as_dict(job.path)} if isinstance(one, Problem) else reading_as_dict(one, job.image)
         for one in read
@@ -131,11 +141,50 @@ def read_numbers(job: Job, reader: Reader) -> Found:
         reader.numbers.of(asked.engine)
     except MissingExtraError as error:  # the server's, not the picture's, as that of HEIC is
         raise Problem("not-installed", str(error)) from error
+    reader = knowing(reader, asked, job.kept)
     if isinstance(asked, AskedNumber):
         read = reader.read_number(asked.picture, asked.engine, asked.digits, asked.decimal, asked.ink, asked.count)
         return read.as_dict(), [read]
     found = reader.find(asked.picture, asked.engine, asked.digits, asked.decimal, asked.count)
     return page_as_dict(asked.picture, found), found
+
+
+def knowing(reader: Reader, asked: AskedOfHand, kept: Hands | None) -> Reader:
+    """The reader, with the hand of a request if it has one. Raises `HandError`, `Problem`."""
+    if asked.hand is None or isinstance(asked.hand, Problem):
+        if asked.hand is not None:
+            raise asked.hand
+        return reader
+    content, name = asked.hand, asked.hand[:40].decode("latin-1")
+    if NAME.fullmatch(asked.hand.decode("latin-1")):
+        if kept is None:
+            raise HandError(f"hand {name}: this server keeps none, expected the hand's file: send that")
+        content = kept.content(name)
+    return with_hand(reader, content)
+
+
+@lru_cache(16)
+def with_hand(reader: Reader, content: bytes) -> Reader:
+    """The reader with the hand of a file. Raises `HandError`."""
+    return reader.with_hand(Hand.of_json(content))
+
+
+def learn_hand(job: Job, reader: Reader) -> Found:
+    """What is learned of the examples of a writer; it is kept only where hands are."""
+    asked = asked_in(job.body, AskedExample, most=job.most)
+    for one in asked:
+        if isinstance(one.picture, Problem):
+            raise one.picture
+    pictures: list[Any] = [one.picture for one in asked]
+    lesson = Lesson(reader, pictures, [one.text for one in asked])
+    hand, trials = lesson.hand(), lesson.trials()
+    return {
+        "hand": json.loads(hand.to_json()), "name": None if job.kept is None else job.kept.add(hand),
+        "helps": any(trial.helps for trial in trials.values()),
+        "trials": {
+            name: {"examples": one.rows, "wrong": one.wrong, "loss": one.nll} for name, one in trials.items()
+        },
+    }, []  # fmt: skip
 
 
 def read_picture(asked: AskedDigit, read: Callable[[bytes, int, InkColour], Read]) -> Read | Problem:

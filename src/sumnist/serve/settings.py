@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from sumnist.config import Range, check_fields
 from sumnist.files import LEARNED, PRETRAINED
+
+if TYPE_CHECKING:
+    from sumnist.serve.hands import Hands
 
 MIB = 2**20
 
@@ -35,6 +38,14 @@ class Settings:
     """most MiB of a request's body"""
     batch: Annotated[int, Range(1, 10_000)] = 64
     """most pictures in one request to /v1/read/batch"""
+    hands: Path | None = None
+    """folder in which hands that were learned are kept (default: none is kept)"""
+    hand_days: Annotated[float, Range(0.001, 36_500)] = 30.0
+    """days for which a hand is kept after it was used last"""
+    most_hands: Annotated[int, Range(1, 1_000_000)] = 1_000
+    """most hands that are kept"""
+    examples: Annotated[int, Range(1, 1_000)] = 200
+    """most pictures in one request to /v1/hands"""
     receive_seconds: Seconds = 10.0
     """longest time that a client may take to send a request"""
     reading_seconds: Seconds = 10.0
@@ -44,3 +55,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+    @property
+    def kept(self) -> Hands | None:
+        """The hands that are kept, if any are."""
+        from sumnist.serve.hands import Hands
+
+        return None if self.hands is None else Hands(self.hands, self.hand_days, self.most_hands)

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, get_args
 
-from sumnist.batch.score import Read, Result, Scored, fingerprint, tabulate
+from sumnist.batch.score import Read, Result, Scored, fingerprint, fingerprint_of, tabulate
 from sumnist.batch.sources import Row, Source, listing, pictures_in
 from sumnist.config import Engine, ReadingEngine
 from sumnist.environment import library_version
 from sumnist.errors import ConfigError, DataError, ImageError, SumnistError
 from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
+from sumnist.inference.hand import Hand
 from sumnist.sheets.check import MISTAKE, Outcome
 from sumnist.sheets.layout import UNPRINTED, Layout, Person
 from sumnist.sheets.pictures import PdfPage, is_pdf, pages_of
@@ -33,6 +34,7 @@ class SheetTask:
     layout: Layout
     mistake: float = MISTAKE
     engine: ReadingEngine = "ours"
+    hand: Hand | None = None
     columns: ClassVar[tuple[str, ...]] = (
         "path", "file", "state", "identity", "layout", "version", "probability", "values", "read", "how", "corrections",
         "wrong", "look", "matrix", "offset",
@@ -62,12 +64,12 @@ class SheetTask:
         return {
             "task": "sheets", "--layout": self.layout.to_toml(), "--mistakes": self.mistake, "--read-with": self.engine,
             "network of cells": fingerprint(CELLS), "network of numbers": fingerprint(NUMBERS),
-            "network of digits": fingerprint(PRETRAINED / ONNX), **others,
+            "network of digits": fingerprint(PRETRAINED / ONNX), **others, **fingerprint_of(self.hand),
         }  # fmt: skip
 
     def start(self) -> Read:
         """What reads sheets."""
-        reader = SheetReader(self.layout, self.mistake, self.engine)
+        reader = SheetReader(self.layout, self.mistake, self.engine, hand=self.hand)
 
         def read(pictures: list[Any], numbers: list[int | None]) -> list[Result]:
             return [read_one(reader, picture) for picture in pictures]
@@ -126,7 +128,7 @@ def pages_in(file: str) -> list[Row]:
 def read_batch(
     paths: Sequence[Path], layout: Layout, out: Path, mistake: float = MISTAKE, reading: ReadingEngine = "ours",
     engine: Engine = "local", workers: int = 0, overwrite: bool = False, progress: bool = True,
-    then: Callable[[], object] | None = None,
+    then: Callable[[], object] | None = None, hand: Hand | None = None,
 ) -> Scored:  # fmt: skip
     """Read sheets, and write a row for each. Called again after it was killed, it goes on where it stopped.
 
@@ -141,6 +143,7 @@ def read_batch(
         overwrite: Whether to replace what `out` holds.
         progress: Whether to draw a bar on stderr.
         then: What is to be done with the table. Where that fails, or is killed, the same call does it again.
+        hand: What is known of how the writer of the sheets writes.
 
     Returns:
         How many rows there are, how many of them are unreadable, and how many this call read.
@@ -151,11 +154,12 @@ def read_batch(
     if not paths:
         raise ConfigError("sheet read: no pictures: name photographs, PDF files or folders of them")
     finder()
-    SheetReader(layout, mistake, reading)  # what is wrong is known before the work
+    SheetReader(layout, mistake, reading, hand=hand)  # what is wrong is known before the work
     asked = {"source": os.pathsep.join(str(path.resolve()) for path in paths)}
     return tabulate(
-        sheets_in(paths), out, SheetTask(layout, mistake, reading), asked, engine, workers, overwrite, progress, then
-    )
+        sheets_in(paths), out, SheetTask(layout, mistake, reading, hand), asked, engine, workers, overwrite, progress,
+        then,
+    )  # fmt: skip
 
 
 # What became of them.

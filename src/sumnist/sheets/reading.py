@@ -39,6 +39,7 @@ from sumnist.data.texts import CELL_CLASSES, CELL_MARGIN, CELL_SCALE, LENGTHS
 from sumnist.errors import MissingExtraError
 from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
 from sumnist.inference.cells import CellReader
+from sumnist.inference.hand import Hand
 from sumnist.inference.numbers import Numbers
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.reader import Judge
@@ -402,8 +403,10 @@ class SheetReader:
         mistake: The probability that the writer adds up wrongly, for each total.
         engine: What reads numbers in strips: "ours", "ocr" or "both".
         threads: How many processor threads a network may use.
+        hand: What is known of how the writer writes.
 
     Raises:
+        HandError: The hand was learned with other networks.
         LayoutError, NumberError, ConfigError, RunError: One of these makes no sense.
         MissingExtraError: The engine is not installed.
     """
@@ -411,7 +414,7 @@ class SheetReader:
     def __init__(
         self, layout: Layout, mistake: float = MISTAKE, engine: ReadingEngine = "ours",
         cells: str | Path | bytes = CELLS, numbers: str | Path | bytes = NUMBERS,
-        digits: str | Path | bytes = PRETRAINED / ONNX, threads: int = 1,
+        digits: str | Path | bytes = PRETRAINED / ONNX, threads: int = 1, hand: Hand | None = None,
     ) -> None:  # fmt: skip
         self.layout, self.page = layout, Page.of(layout)
         # By how much a field's numbers are multiplied, so that all that are added up have one unit: ½ where the total
@@ -425,9 +428,9 @@ class SheetReader:
             {one.name: one.largest * self.units[one.name] for one in layout.fields}, layout.formulas,
             [one.name for one in layout.totals if one.step == self.units[one.name]], mistake,
         )  # fmt: skip
-        self.cells = CellReader(cells, threads)
-        reading = Numbers(numbers, threads)
-        self.digits = Judge(OnnxNetwork(digits, threads), False, reading.found_on)
+        self.cells = CellReader(cells, threads).with_hand(hand)
+        reading = Numbers(numbers, threads).with_hand(hand)
+        self.digits = Judge(OnnxNetwork(digits, threads).with_hand(hand), False, reading.found_on)
         strips = any(one.kind == "strip" for one in layout.fields)
         self.strips = reading.reader(engine) if strips else None
 

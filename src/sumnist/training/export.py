@@ -27,6 +27,7 @@ from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sumnist.config import Config
@@ -41,6 +42,7 @@ from sumnist.files import ONNX, write_atomically
 from sumnist.inference import onnx as names
 from sumnist.inference.cells import CELL, CLASSES_KEY, KIND, PRIOR_KEYS, CellReader
 from sumnist.inference.finder import INK, KINDS_KEY, MAPS, PICTURE, Finder
+from sumnist.inference.hand import LENGTH, Hand
 from sumnist.inference.numbers import CHARACTERS_KEY, EMISSIONS, IS_NUMBER, STRIP, StripRecognizer
 from sumnist.inference.onnx import OUTPUTS, ZEROS, OnnxNetwork
 from sumnist.model.checkpoint import load_config
@@ -94,7 +96,9 @@ class Exported:
     compared: str = "test images"
 
 
-def export_run(run_folder: str | Path, out: str | Path | None = None, int8: bool = False) -> Exported:
+def export_run(
+    run_folder: str | Path, out: str | Path | None = None, int8: bool = False, hand: str | Path | None = None
+) -> Exported:
     """Write the network of a run as one ONNX file, which answers without torch.
 
     int8 may change answers: its accuracy is measured, beside that without. A network of strips takes those of one width
@@ -105,12 +109,15 @@ def export_run(run_folder: str | Path, out: str | Path | None = None, int8: bool
         run_folder: The run, or a folder that `save_pretrained` wrote.
         out: The file to write; by default `model.onnx`, or `model.int8.onnx`, in the run's folder.
         int8: Whether weights and activations are rounded to 8 bits: a quarter of the size.
+        hand: File of a hand that was learned with `model.onnx` of the run, for the network to have in it; it then needs
+            an `out`.
 
     Returns:
         The file's path and size, and what was measured.
 
     Raises:
-        ConfigError: int8 was asked for of a network of cells.
+        ConfigError: int8 was asked for of a network of cells, or a hand without `out`.
+        HandError: The hand is none, or was learned with another network.
         RunError: The folder holds no trained network, or one whose weights are no numbers.
         DataError: The images that the run was trained on are gone.
         ExportError: An answer differs from torch's, or a probability from that before the weights were rounded; nothing
@@ -123,6 +130,10 @@ def export_run(run_folder: str | Path, out: str | Path | None = None, int8: bool
     if int8 and kind is CellNet:
         raise ConfigError("--int8: of networks of --task digits, numbers or finder; leave the flag out")
     net, config, checksum = kind.load(run_folder)
+    if hand is not None:
+        if out is None:
+            raise ConfigError(f"--hand {hand}: expected --out: name the file that is to read this hand")
+        adopt(net, Hand.load(hand), Path(run_folder))
     facts = metadata_of(net) | {names.WEIGHTS_CHECKSUM: checksum}
     if kind is TwoInputNet:
         model, measured = checked(net, to_onnx(net, facts), config, int8)
@@ -132,6 +143,30 @@ def export_run(run_folder: str | Path, out: str | Path | None = None, int8: bool
     path = Path(out) if out else Path(run_folder) / (INT8 if int8 else ONNX)
     write_atomically(path, model)
     return Exported(path, len(model), **measured)
+
+
+class WithHand(nn.Module):
+    """A last layer with a hand, as `inference/hand` corrects its scores; features `[B, F]`, or `[B, F, 1, T]`."""
+
+    def __init__(self, layer: nn.Module, weights: NDArray[np.float32], temperature: Tensor) -> None:
+        super().__init__()
+        self.layer, self.weights = layer, nn.Parameter(torch.from_numpy(weights) * temperature)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits, before the temperature."""
+        brought = LENGTH * functional.normalize(features, dim=1, eps=1e-6)
+        logits: Tensor = self.layer(features) + torch.tensordot(brought, self.weights, ([1], [0])).movedim(-1, 1)
+        return logits
+
+
+def adopt(net: Any, hand: Hand, run: Path) -> None:
+    """Give a network a hand that was learned with its file. Raises `HandError`, `RunError`."""
+    file = names.OnnxFile(run / ONNX)
+    hand.check(file.checksum, str(run / ONNX))
+    owner, name = {TwoInputNet: ("fusion", "digit"), StripNet: ("", "character"), CellNet: ("", "kind")}[type(net)]
+    part = net.get_submodule(owner)
+    if (weights := hand.parts[file.checksum]).size:
+        setattr(part, name, WithHand(getattr(part, name), weights, net.calibration.temperature))
 
 
 # The file.
@@ -147,33 +182,33 @@ def metadata_of(net: Any) -> dict[str, str]:
     accepted = {key: f"{getattr(net.calibration, key).item():.9g}" for key in names.ACCEPTANCE}
     if isinstance(net, StripNet):
         return {CHARACTERS_KEY: ALPHABET, **accepted}
-    return {names.FUSION: net.config.fusion, "encoder": net.config.encoder, **accepted}
+    heat = {names.TEMPERATURE: f"{net.calibration.temperature.item():.9g}"}
+    return {names.FUSION: net.config.fusion, "encoder": net.config.encoder, **accepted, **heat}
 
 
-class WithIsDigit(nn.Module):
-    """A network with a third output, `is_digit`, beside its two."""
+class Whole(nn.Module):
+    """A network with all that its file gives: a hand corrects what is computed from its `features`."""
 
-    def __init__(self, net: TwoInputNet) -> None:
+    def __init__(self, net: Any) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, image: Tensor, number: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-probabilities: digit `[B, 10]`, sum `[B, 19]`, and that there is a digit, `[B]`."""
-        heads = self.net.heads(image, number)
-        return *self.net.outputs(heads, number), self.net.is_digit(heads)
-
-
-class WithIsNumber(nn.Module):
-    """A network of strips with a second output, `is_number`."""
-
-    def __init__(self, net: StripNet) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, strip: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probabilities: emissions `[B, T, 14]`, and that there is a digit, `[B]`."""
-        emissions = self.net(strip)
-        return emissions, is_number(emissions)
+    def forward(self, image: Tensor, number: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Of digits, the log-probabilities of the digit `[B, 10]`, of the sum `[B, 19]` and, if it was trained with
+        outliers, that there is a digit `[B]`; of strips, emissions `[B, T, 14]`, and that there is a digit `[B]`; of
+        cells, those of the classes `[B, 14]`. Last the features, unless a sum is learned from them, too."""
+        net = self.net
+        if isinstance(net, StripNet):
+            features = net.features(image)
+            emissions = net.emissions(features)
+            return emissions, is_number(emissions), features[:, :, 0].transpose(1, 2)
+        if isinstance(net, CellNet):
+            features = net.features(image)
+            return net.classes(features), features
+        features = net.encoder(image)
+        heads = net.fuse(features, number)
+        there = [net.is_digit(heads)] if net.config.outliers else []
+        return *net.outputs(heads, number), *there, *([features] if net.config.fusion == "exact" else [])
 
 
 def to_onnx(net: Network | StripNet | CellNet | FinderNet, metadata: Mapping[str, str]) -> bytes:
@@ -185,12 +220,15 @@ def to_onnx(net: Network | StripNet | CellNet | FinderNet, metadata: Mapping[str
     example: tuple[Tensor, ...] = torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.int64)
     inputs, outputs = list(names.INPUTS), list(OUTPUTS)
     if isinstance(net, StripNet):
-        whole, inputs, outputs = WithIsNumber(net), [STRIP], [EMISSIONS, IS_NUMBER]
+        inputs, outputs = [STRIP], [EMISSIONS, IS_NUMBER, names.FEATURES]
         example = (torch.zeros(2, 1, HEIGHT, 150),)
     elif isinstance(net, CellNet):
-        inputs, outputs, example = [CELL], [KIND], (torch.zeros(2, 1, CELL_HEIGHT, 78),)
-    elif isinstance(net, TwoInputNet) and net.config.outliers:
-        whole, outputs = WithIsDigit(net), [*OUTPUTS, names.IS_DIGIT]
+        inputs, outputs, example = [CELL], [KIND, names.FEATURES], (torch.zeros(2, 1, CELL_HEIGHT, 78),)
+    elif isinstance(net, TwoInputNet):
+        outputs += [names.IS_DIGIT] if net.config.outliers else []
+        outputs += [names.FEATURES] if net.config.fusion == "exact" else []
+    if isinstance(net, StripNet | CellNet | TwoInputNet):
+        whole = Whole(whole)
     dynamic = {0: torch.export.Dim("batch")} | ({3: torch.export.Dim("width")} if composed else {})
     if isinstance(net, FinderNet):
         inputs, outputs, example = [PICTURE], [MAPS, INK], (torch.zeros(2, 1, 4 * STRIDE, 6 * STRIDE),)

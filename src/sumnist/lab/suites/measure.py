@@ -280,12 +280,7 @@ def folder(reader: Reader, path: str | Path, ink: InkColour = "auto") -> Figures
         ConfigError: `ink` is another word.
         DataError: There are no pictures in such sub-folders.
     """
-    folders = [(Path(path) / str(digit), digit) for digit in range(10)]
-    pictures = [(place / name, digit) for place, digit in folders if place.is_dir() for name in pictures_in(place)]
-    if not pictures:
-        raise DataError(
-            f"{path}: no pictures in sub-folders 0 to 9, expected those of each digit in a folder of its name"
-        )
+    pictures = pictures_by_digit(Path(path))
     answers = answers_of(reader, [file for file, _ in pictures], ink)
     answered = zip(pictures, answers.digits.tolist(), answers.accepted.tolist(), answers.reasons, strict=True)
     errors = [
@@ -295,6 +290,17 @@ def folder(reader: Reader, path: str | Path, ink: InkColour = "auto") -> Figures
     ]  # fmt: skip
     result = digit_result(str(path), answers, np.array([digit for _, digit in pictures], np.int64))
     return Figures({"result": result, "errors": errors}, lines_of(DIGIT_COLUMNS, [result]) + complaints(errors))
+
+
+def pictures_by_digit(path: Path) -> list[tuple[Path, int]]:
+    """The pictures in the sub-folders 0 to 9 of a folder, and what each shows. Raises `DataError` if there are none."""
+    folders = [(path / str(digit), digit) for digit in range(10)]
+    pictures = [(place / name, digit) for place, digit in folders if place.is_dir() for name in pictures_in(place)]
+    if not pictures:
+        raise DataError(
+            f"{path}: no pictures in sub-folders 0 to 9, expected those of each digit in a folder of its name"
+        )
+    return pictures
 
 
 # Numbers of any length.
@@ -513,6 +519,17 @@ def labels_of(file: Path, decimal: str | None = None) -> list[Label]:
         except DataError as error:
             found.append(Label(path, text, None, f"line {line}: {error}"))
     return found
+
+
+def examples_in(source: Path) -> list[tuple[Path, str]]:
+    """Labelled pictures: of a folder as `folder` has it, or of a CSV with `path`, from its folder, and `text`. Raises
+    `DataError`, also for a row that is broken."""
+    if source.is_dir():
+        return [(picture, str(digit)) for picture, digit in pictures_by_digit(source)]
+    rows = labels_of(source)
+    if broken := next((row.error for row in rows if row.error), None):
+        raise DataError(f"{source}: {broken}")
+    return [(source.parent / row.path, row.text) for row in rows]
 
 
 def value_written(text: str, decimal: str | None = None) -> int | Decimal:

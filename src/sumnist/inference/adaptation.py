@@ -1,0 +1,210 @@
+"""How readers learn a hand: labelled pictures of one writer → what each network says of them → its weights.
+
+A picture of one digit teaches all three networks: that of digits as it is, that of strips as a line of one digit, and
+that of cells as a filled-in box. A picture of a number teaches that of strips by CTC, whose best path says on which
+steps each digit stands, and that of digits by the pieces that stand there. What others write, of whom nothing may be
+lost, are digits that come with the package.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.data.glyphs import pen_digits
+from sumnist.data.mnist import load_mnist
+from sumnist.errors import HandError, SumnistError
+from sumnist.inference import ctc
+from sumnist.inference.cells import CELL, KIND, CellReader
+from sumnist.inference.hand import MOST, Hand, Rows, Trial, compared, learned, tried
+from sumnist.inference.numbers import EMISSIONS, STRIP, NumberReading, StripRecognizer, strip_of
+from sumnist.inference.onnx import OnnxFile, OnnxNetwork
+from sumnist.pictures.decode import Picture
+from sumnist.pictures.normalize import cropped, placed
+
+Grey = NDArray[np.float32]
+Strip = tuple[Grey, str, int]
+"""A strip, the digits on it, and the example that it is of."""
+OTHERS = 200
+"""Digits of other writers, of each of two data sets, by which harm is measured."""
+DARK = 0.8
+"""Ink in a cell."""
+SURELY = -0.1
+"""The log-probability of the blank from which on a step says nothing."""
+
+
+class Lesson:
+    """What one writer's examples say to each network.
+
+    Args:
+        reader: A `Reader`, which this module must not import; what it is taught are its networks as they are.
+        pictures: Any number of pictures, of one digit or one number each.
+        labels: What each shows: a digit, or the digits of a number as a text, whose separators count for nothing.
+
+    Raises:
+        HandError: There are none or too many, labels that are none, or a picture on which nothing is found.
+        ImageError: A picture cannot be read; the first one is named.
+    """
+
+    def __init__(self, reader: Any, pictures: Sequence[Picture], labels: Sequence[Any]) -> None:
+        texts = [digits_of(label) for label in labels]
+        if len(pictures) != len(texts) or not 0 < len(texts) <= MOST:
+            raise HandError(
+                f"{len(pictures):,} pictures and {len(texts):,} labels: expected as many of each, 1 to {MOST:,}: give "
+                "each picture its label"
+            )
+        self.texts = texts
+        networks = networks_of(reader)
+        images: list[Grey] = []
+        shown: list[tuple[int, int]] = []  # the digit that an image shows, and the example that it is of
+        single = [place for place, text in enumerate(texts) if len(text) == 1]
+        for place, found in zip(single, reader.read([pictures[place] for place in single], 0), strict=True):
+            if found.how is None or found.image is None:
+                raise blank(place)
+            images.append(found.image)
+            shown.append((int(texts[place]), place))
+        strips: list[Strip] = [
+            (line_of([image]), texts[place], place) for image, (_, place) in zip(images, shown, strict=True)
+        ]
+        for place in (place for place, text in enumerate(texts) if len(text) > 1):
+            number = reader.read_number(pictures[place], among="largest")
+            if number.image is None:
+                raise blank(place)
+            strips.append((strip_of(number.image), texts[place], place))
+            for digit, image in zip(texts[place], pieces_of(number, len(texts[place])), strict=False):
+                images.append(image)
+                shown.append((int(digit), place))
+        labelled = np.array(shown, np.int64).reshape(-1, 2)
+        digits, owners = labelled.T
+        known = {network: rows_of(network, np.array(images), digits, owners, strips) for network in networks}
+        self.rows = {network: rows for network, rows in known.items() if len(rows.labels)}
+        self.nothing = {network.checksum: np.zeros((0, 0), np.float32) for network in networks}
+
+    def hand(self) -> Hand:
+        """What is learned of all examples."""
+        found = {network: learned(rows, others(network)) for network, rows in self.rows.items()}
+        left_out = sorted({place for _, places in found.values() for place in places})
+        counts = Counter("".join(self.texts))
+        return Hand(
+            self.nothing | {network.checksum: weights for network, (weights, _) in found.items()},
+            tuple(counts[str(digit)] for digit in range(10)), tuple(left_out),
+        )  # fmt: skip
+
+    def trials(self, hand: Hand | None = None) -> dict[str, Trial]:
+        """By the name of a network what cross-validation says, of those that have enough examples; or what a hand does
+        with the examples, which it must not have been learned of."""
+        if hand is not None:
+            return {NAMES[type(one)]: compared(rows, hand.parts[one.checksum]) for one, rows in self.rows.items()}
+        return {
+            NAMES[type(network)]: tried(rows, others(network))
+            for network, rows in self.rows.items() if len(np.unique(rows.owners)) >= 2
+        }  # fmt: skip
+
+
+NAMES: dict[type, str] = {OnnxNetwork: "digits", StripRecognizer: "numbers", CellReader: "cells"}
+
+
+def digits_of(label: Any) -> str:
+    """The digits of a label. Raises `HandError`."""
+    text = label if isinstance(label, str) else "" if isinstance(label, bool) else str(label)
+    digits = ctc.without_separators(text.strip())
+    if not digits or not (digits.isascii() and digits.isdigit()) or len(digits) > MOST:
+        raise HandError(f"label {reprlib.repr(label)}: expected a digit, or the digits of a number, such as 1480")
+    return digits
+
+
+def pieces_of(number: NumberReading, count: int) -> list[Grey]:
+    """The images of a number's digits, by where each stands, if there are so many and ink in all of them."""
+    if number.image is None or number.box is None or len(number.digits) != count:
+        return []
+    left, scale = number.box[2], number.image.shape[1] / max(number.box[3] - number.box[2], 1)
+    ends = [one for one, sign in zip(number.places, number.text, strict=True) if sign.isdigit()]
+    columns = [slice(*(max(0, round((end - left) * scale)) for end in pair)) for pair in ends]
+    pieces = [number.image[:, some] for some in columns]
+    return [placed(cropped(piece)) for piece in pieces] if all(piece.any() for piece in pieces) else []
+
+
+def blank(place: int) -> SumnistError:
+    """What to raise for a picture on which there is nothing."""
+    return HandError(f"example {place + 1}: nothing is written on its picture: leave it out, or give another one")
+
+
+def networks_of(reader: Any) -> list[OnnxFile]:
+    """The networks that a reader's hand corrects. Raises `HandError`."""
+    if not isinstance(reader.network, OnnxNetwork) or not reader.exact:
+        raise HandError(
+            "this network learns no hand, expected one with --fusion exact that has been exported: name such a --model"
+        )
+    strips = reader.numbers.recognizer("ours")
+    assert isinstance(strips, StripRecognizer)
+    return [reader.network, strips, cells()]
+
+
+@cache
+def cells() -> CellReader:
+    """The network of cells."""
+    return CellReader()
+
+
+def rows_of(
+    network: OnnxFile, images: Grey, digits: NDArray[np.int64], owners: NDArray[np.int64], strips: Sequence[Strip]
+) -> Rows:
+    """What a network says of images `[N, 28, 28]` of digits `[N]`, or of strips, each of the example that it is of."""
+    if isinstance(network, StripRecognizer):
+        parts, widths = [], np.array([strip.shape[1] for strip, _, _ in strips])
+        for width in np.unique(widths):  # those of one width at once
+            same = [strips[place] for place in np.flatnonzero(widths == width).tolist()]
+            given = {STRIP: np.stack([strip for strip, _, _ in same])[:, None]}
+            for (_, text, owner), *said in zip(same, *network.features(EMISSIONS, given), strict=True):
+                parts.append(steps_of(text, owner, *said))
+        return Rows(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    if not len(images):
+        return Rows.of(np.zeros((0, 1)), np.zeros((0, 10)), [])
+    if isinstance(network, CellReader):
+        return Rows.of(*network.features(KIND, {CELL: box_of(images)}), digits, owners)
+    given = {"image": images[:, None], "number": np.zeros(len(images), np.int64)}
+    return Rows.of(*network.features("digit", given), digits, owners)
+
+
+def box_of(images: Grey) -> Grey:
+    """Images `[N, 28, 28]` as pictures of boxes of a form, `[N, 1, 36, 30]`."""
+    return np.pad(images * np.float32(DARK), ((0, 0), (4, 4), (1, 1)))[:, None]
+
+
+def line_of(images: Sequence[Grey]) -> Grey:
+    """Images `[28, 28]` as a strip."""
+    return strip_of(np.pad(np.concatenate(images, 1), ((0, 0), (2, 2))))
+
+
+def steps_of(text: str, owner: int, features: Grey, emissions: Grey) -> Rows:
+    """Of a strip with a text: for each digit, of the steps on which it stands by the best path, the one that says it
+    most; and as many steps that say nothing."""
+    texts, places = ctc.Evidence(emissions).written([text])
+    digits = [(int(sign) + 1, *place) for sign, place in zip(texts[0], places, strict=True) if sign.isdigit()]
+    steps = [first + int(emissions[first : last + 1, label].argmax()) for label, first, last in digits]
+    blank = np.flatnonzero(emissions[:, 0] > SURELY)[: len(steps)].tolist()
+    labels = [label for label, _, _ in digits] + [0] * len(blank)
+    some = [*steps, *blank]
+    return Rows.of(features[some], emissions[some], labels, np.full(len(some), owner))
+
+
+@lru_cache(4)
+def others(network: OnnxFile) -> Rows:
+    """What a network says of the digits of other writers."""
+    random = np.random.default_rng(0)
+    training = load_mnist("train")
+    some = random.permutation(len(training.digits))[:OTHERS]
+    drawn, written = pen_digits(random, most=OTHERS)
+    images = np.concatenate([training.images[some], drawn]).astype(np.float32) / np.float32(255)
+    labels = np.concatenate([training.digits[some], written])
+    lines = [
+        (line_of([*images[start : start + 5]]), "".join(map(str, labels[start : start + 5])), start)
+        for start in range(0, len(labels), 5)
+    ]
+    return rows_of(network, images, labels, np.arange(len(labels)), lines)

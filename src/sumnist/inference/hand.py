@@ -1,0 +1,262 @@
+"""A hand: what readers have learned of how one person writes, from a few examples; no torch.
+
+Of each network the last layer is corrected. Its features, brought to one length, times the hand's weights are added to
+its scores. The weights are the most probable ones (MAP) given the examples and a Gaussian prior around none, so that a
+few examples change little, and only where features are like theirs. Each label may be wrong with some probability, so
+that one that nothing else supports counts little. What the weights do to the digits of others is looked at: they are
+made smaller until that is bounded.
+
+A hand is a small file of JSON. It names the networks that it belongs to by their checksums, and corrects no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.errors import HandError
+from sumnist.files import read_whole, write_atomically
+
+FORMAT = 1
+"""The version of the file: it rises when older versions could no longer read it."""
+LARGEST = 200_000
+"""Bytes of a file, about four times those of three networks."""
+MOST = 1_000
+"""Examples of a hand."""
+LENGTH = 10.0
+"""To which features are brought: with the prior of 1, chosen by leaving each of 30 writers out."""
+WRONG = 0.3
+"""How probable it is beforehand that a label is wrong: with less, one wrong label of ten examples costs more errors
+than the examples mend; with more, unusual forms are not believed."""
+STEPS = 150
+"""Of the search for the weights; more change nothing that matters."""
+HARM = 0.003
+"""How much of the probability of the right answers to the digits of others may be lost, in the mean."""
+CONTRARY = 0.05
+"""A label that the network gives less than this probability is left out, if that keeps harm from others."""
+FOLDS = 5
+
+Floats = NDArray[np.float64]
+
+
+class Rows(NamedTuple):
+    """What a network says of examples: features `[N, F]` and scores, log-probabilities `[N, K]`; the right classes
+    `[N]`; and the place of the example that each is of, `[N]`."""
+
+    features: Floats
+    scores: Floats
+    labels: NDArray[np.int64]
+    owners: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, features: Any, scores: Any, labels: Any, owners: Any = None) -> Rows:
+        """Rows of arrays of any type; without `owners` each is an example of its own."""
+        labels = np.asarray(labels, np.int64)
+        return cls(
+            np.asarray(features, np.float64), np.asarray(scores, np.float64), labels,
+            np.arange(len(labels)) if owners is None else np.asarray(owners, np.int64),
+        )  # fmt: skip
+
+    def of_examples(self, places: Sequence[int] | NDArray[np.int64]) -> Rows:
+        """Those of some examples."""
+        some = np.isin(self.owners, places)
+        return Rows(self.features[some], self.scores[some], self.labels[some], self.owners[some])
+
+    def told(self, weights: NDArray[Any] | None = None) -> Floats:
+        """The probability of each right class, `[N]`, as corrected by weights."""
+        scores = self.scores if weights is None else corrected(self.scores, self.features, weights)
+        return np.exp(scores[np.arange(len(self.labels)), self.labels])
+
+
+@dataclass(frozen=True)
+class Hand:
+    """What was learned of one writer.
+
+    Attributes:
+        parts: By the checksum of a network that it belongs to the weights of its correction, float32 `[F, K]`: features
+            by classes; `[0, 0]` if the examples taught it nothing.
+        examples: How many there were of each digit, 0..9.
+        left_out: The places of examples whose labels contradict what the network says, and so were not believed.
+    """
+
+    parts: Mapping[str, NDArray[np.float32]]
+    examples: tuple[int, ...]
+    left_out: tuple[int, ...] = ()
+
+    def check(self, network: str, name: str) -> None:
+        """Raise `HandError` unless it belongs to the network of that checksum, which messages call `name`."""
+        if network not in self.parts:
+            raise HandError(f"{name}: another network than the hand was learned with: learn it anew with this one")
+
+    @cached_property
+    def checksum(self) -> str:
+        """The SHA-256 of what the file holds, in hexadecimal."""
+        return hashlib.sha256(json.dumps(self.content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """All of it as types that `json` writes."""
+        parts = {
+            name: {"shape": list(weights.shape), "weights": b64encode(weights.astype("<f4").tobytes()).decode()}
+            for name, weights in sorted(self.parts.items())
+        }
+        return {"format": FORMAT, "networks": parts, "examples": list(self.examples), "left_out": list(self.left_out)}
+
+    def to_json(self) -> str:
+        """The file."""
+        return json.dumps({**self.content, "sha256": self.checksum}, indent=1) + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write it. Raises `OutputError`."""
+        write_atomically(Path(path), self.to_json())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Hand:
+        """The hand in a file. Raises `HandError`."""
+        try:
+            return cls.of_json(read_whole(Path(path)), str(path))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise HandError(f"{path}: cannot be read ({reason}), expected a hand: check the name") from error
+
+    @classmethod
+    def of_json(cls, content: bytes, name: str = "hand") -> Hand:
+        """The hand in the content of a file, which messages call `name`. Raises `HandError`."""
+        if len(content) > LARGEST:
+            raise HandError(f"{name}: {len(content):,} bytes, expected a hand of at most {LARGEST:,}: check the name")
+        try:
+            values = json.loads(content)
+            if values["format"] != FORMAT:
+                raise HandError(f"{name}: a hand of format {values['format']!r:.20}, expected {FORMAT}: learn it again")
+            parts = {str(key): weights_of(part) for key, part in values["networks"].items()}
+            examples, left_out = (tuple(int(one) for one in values[key]) for key in ("examples", "left_out"))
+            hand, checksum = cls(parts, examples, left_out), values["sha256"]
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise HandError(f"{name}: no hand ({error!r:.100}), expected what `sumnist hand learn` wrote") from error
+        if hand.checksum != checksum or len(examples) != 10:
+            raise HandError(f"{name}: damaged, or changed since it was written: copy it again, or learn it again")
+        return hand
+
+
+def weights_of(part: Mapping[str, Any]) -> NDArray[np.float32]:
+    """The weights of one network. Raises `ValueError`, `KeyError`, `TypeError`."""
+    features, classes = map(int, part["shape"])
+    try:
+        weights = np.frombuffer(b64decode(part["weights"], validate=True), "<f4").reshape(features, classes)
+    except NotBase64 as error:
+        raise ValueError(str(error)) from error
+    if not np.isfinite(weights).all():
+        raise ValueError("weights that are no numbers")
+    return weights.astype(np.float32)
+
+
+def lifted(features: Floats) -> Floats:
+    """Features `[..., F]`, brought to one length."""
+    length = np.maximum(np.linalg.norm(features, axis=-1, keepdims=True), 1e-6)
+    brought: Floats = features * (LENGTH / length)
+    return brought
+
+
+def corrected(scores: NDArray[Any], features: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
+    """Log-probabilities `[..., K]` as a hand corrects them, by features `[..., F]` and weights `[F, K]`."""
+    return normalised(scores + lifted(features) @ weights)
+
+
+def normalised(scores: NDArray[Any]) -> NDArray[Any]:
+    """Logits as log-probabilities."""
+    found: NDArray[Any] = scores - logsumexp(scores)[..., None]
+    return found
+
+
+def logsumexp(scores: NDArray[Any]) -> NDArray[Any]:
+    """The logarithm of the sum of the exponentials over the last axis."""
+    highest = scores.max(-1)
+    found: NDArray[Any] = highest + np.log(np.exp(scores - highest[..., None]).sum(-1))
+    return found
+
+
+def fitted(rows: Rows) -> Floats:
+    """The most probable weights, by Nesterov's gradient descent from none."""
+    features, places = lifted(rows.features), np.arange(len(rows.labels))
+    truth = np.eye(rows.scores.shape[1])[rows.labels]
+    by_chance = WRONG / rows.scores.shape[1]
+    steepest = 0.5 * np.linalg.eigvalsh(features.T @ features)[-1] + 1
+    weights = ahead = np.zeros((features.shape[1], truth.shape[1]))
+    pace = 1.0
+    for _ in range(STEPS):
+        shares = np.exp(normalised(rows.scores + features @ ahead))
+        told = (1 - WRONG) * shares[places, rows.labels]
+        believed = told / (told + by_chance)
+        slope = features.T @ (believed[:, None] * (shares - truth)) + ahead
+        before, weights = weights, ahead - slope / steepest
+        pace, last = (1 + np.sqrt(1 + 4 * pace**2)) / 2, pace
+        ahead = weights + (last - 1) / pace * (weights - before)
+    return weights
+
+
+def learned(rows: Rows, others: Rows) -> tuple[NDArray[np.float32], list[int]]:
+    """The weights that a network learns from the rows of a writer, and the places of the examples that were left out.
+
+    Examples whose labels the network contradicts are left out, one after the other, as long as the weights harm the
+    reading of `others`; then the weights are made smaller until they do not.
+    """
+    base, left_out = others.told(), list[int]()
+    contrary = rows.owners[np.argsort(rows.told(), kind="stable")][: int((rows.told() < CONTRARY).sum())].tolist()
+    contrary = list(dict.fromkeys(contrary))[: max(1, len(np.unique(rows.owners)) // 10)]
+    weights = fitted(rows)
+    while (base - others.told(weights)).mean() > HARM and len(left_out) < len(contrary):
+        left_out.append(contrary[len(left_out)])
+        weights = fitted(rows.of_examples(np.setdiff1d(rows.owners, left_out)))
+    while (base - others.told(weights)).mean() > HARM:
+        weights = weights * 0.7
+    return weights.astype(np.float32), left_out
+
+
+class Trial(NamedTuple):
+    """What cross-validation says of a hand: of how many rows, how many are read wrongly without and with what was
+    learned of the other examples, and the mean of −log of the probability of the right class."""
+
+    rows: int
+    wrong: tuple[int, int]
+    nll: tuple[float, float]
+
+    @property
+    def helps(self) -> bool:
+        """Whether the hand is better."""
+        return self.nll[1] < self.nll[0] and self.wrong[1] <= self.wrong[0]
+
+
+def compared(rows: Rows, weights: NDArray[Any]) -> Trial:
+    """What weights do to rows that they were not learned of."""
+    after = corrected(rows.scores, rows.features, weights) if weights.size else rows.scores
+    count, places = len(rows.labels), np.arange(len(rows.labels))
+    wrong, nll = zip(*(
+        (int((scores.argmax(1) != rows.labels).sum()), -float(scores[places, rows.labels].sum()) / max(count, 1))
+        for scores in (rows.scores, after)
+    ), strict=True)  # fmt: skip
+    return Trial(count, wrong, nll)
+
+
+def tried(rows: Rows, others: Rows) -> Trial:
+    """Learn from four fifths of the examples and read the others, in turn."""
+    order = np.random.default_rng(0).permutation(np.unique(rows.owners))
+    parts = []
+    for fold in range(FOLDS):
+        held = order[fold::FOLDS]
+        if len(held) and len(held) < len(order):
+            weights = learned(rows.of_examples(np.setdiff1d(order, held)), others)[0]
+            parts.append(compared(rows.of_examples(held), weights))
+    shares = np.array([one.rows for one in parts]) / sum(one.rows for one in parts)
+    wrong, nll = (np.array([getattr(one, name) for one in parts]) for name in ("wrong", "nll"))
+    before, after = (float(value) for value in shares @ nll)
+    return Trial(sum(one.rows for one in parts), tuple(wrong.sum(0).tolist()), (before, after))

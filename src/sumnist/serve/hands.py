@@ -1,0 +1,64 @@
+"""The hands that a server keeps, if it is told to: files in a folder, by names that nobody can guess, for some days."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sumnist.errors import HandError
+from sumnist.files import write_atomically
+from sumnist.inference.hand import Hand
+
+NAME = re.compile(r"[0-9a-f]{32}")
+"""The name of a hand."""
+DAY = 86_400
+"""Seconds."""
+
+
+@dataclass(frozen=True)
+class Hands:
+    """A folder of hands, each kept for some `days` after it was used last, and not more than so many at `most`."""
+
+    folder: Path
+    days: float
+    most: int
+
+    def add(self, hand: Hand) -> str:
+        """Keep a hand; its name. Raises `HandError` if there are too many, `OutputError`."""
+        there = [path for path in self.folder.glob("*.hand") if self.is_kept(path)]
+        if len(there) >= self.most:
+            raise HandError(f"{len(there):,} hands are kept, expected at most {self.most:,}: delete one, or wait")
+        name = secrets.token_hex(16)
+        write_atomically(self.folder / f"{name}.hand", hand.to_json())
+        return name
+
+    def content(self, name: str) -> bytes:
+        """The file of a hand. Raises `HandError`."""
+        path = self.folder / f"{name}.hand"
+        if NAME.fullmatch(name) and self.is_kept(path):
+            with suppress(OSError):
+                os.utime(path)
+                return path.read_bytes()
+        raise HandError(f"hand {name:.40}: is not kept here any more, or never was: learn it again")
+
+    def remove(self, name: str) -> bool:
+        """Forget a hand; whether there was one."""
+        path = self.folder / f"{name}.hand"
+        there = bool(NAME.fullmatch(name)) and self.is_kept(path)
+        path.unlink(missing_ok=True) if there else None
+        return there
+
+    def is_kept(self, path: Path) -> bool:
+        """Whether a hand is there; one whose time is over goes."""
+        try:
+            if time.time() - path.stat().st_mtime < self.days * DAY:
+                return True
+            path.unlink()
+        except OSError:
+            pass
+        return False
