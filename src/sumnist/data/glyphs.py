@@ -82,7 +82,7 @@ pass for letters."""
 COMMONER = 2.5
 WRITERS = 30
 """Writers of the pen digits that may be learned from."""
-PENNED = 0.7
+PENNED = 0.5
 """Share of the drawn digits whose strokes are those of one of these writers."""
 STRETCHED = 0.8, 1.25
 """How many times as wide such a digit is made, between these."""
@@ -393,8 +393,8 @@ def figure(random: Random) -> Drawing:
     outlines = [np.concatenate([side, side[::-1] * (-1, 1)])]
     for _ in range(random.integers(1 if hollow else 0, 3)):  # the outline of a body alone may be a 0
         down, angle = random.uniform(0, high), random.uniform(0.1, 1.6)
-        end = (-broad / 2, down) + random.uniform(0.2, 0.8) * np.array([-np.sin(angle), np.cos(angle)])
-        aside = np.array([np.cos(angle), np.sin(angle)]) * random.uniform(0.04, 0.14)
+        end = (-broad / 2, down) + random.uniform(0.15, 0.5) * np.array([-np.sin(angle), np.cos(angle)])
+        aside = np.array([np.cos(angle), np.sin(angle)]) * random.uniform(0.08, 0.16)  # a thin pair may be a 1
         limb = np.array([[0, down - aside[1]], [-broad / 2, down], end - aside, end + aside, [0, down + 2 * aside[1]]])
         outlines += [limb, limb * (-1, 1)]
     gap = random.uniform(0, 0.3) * broad
