@@ -36,7 +36,7 @@ from sumnist.batch.sources import Row, Source, check_digits, source_of
 from sumnist.config import Engine, InkColour, ReadingEngine
 from sumnist.environment import library_version
 from sumnist.errors import ConfigError, OutputError, RunError, ScoreError, SumnistError
-from sumnist.inference.adaptation import Lesson
+from sumnist.inference.adaptation import Lesson, helps
 from sumnist.inference.hand import Hand
 from sumnist.inference.numbers import NumberReading, Numbers, check_bounds, check_sign
 from sumnist.inference.reader import Reader, Reading, check_ink, check_number, model_file
@@ -156,7 +156,7 @@ def hand_of(source: Path, model: str | Path, ink: InkColour, numbers: NumberOpti
     if len(sure) < FEWEST:
         return None
     lesson = Lesson(reader, *zip(*sure, strict=True))
-    return lesson.hand() if all(trial.helps for trial in lesson.trials().values()) else None
+    return lesson.hand() if helps(lesson.trials()) else None
 
 
 def tabulate(

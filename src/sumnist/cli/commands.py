@@ -728,14 +728,14 @@ class HandLearn(OfExamples):
     def run(self) -> int:
         """Do it; the exit code."""
         from sumnist.cli.words import trial_described
-        from sumnist.inference.adaptation import Lesson
+        from sumnist.inference.adaptation import Lesson, helps
         from sumnist.inference.reader import Reader
 
         check_replaceable(self.out)
         lesson = Lesson(Reader(self.model), *self.examples())
         trials = lesson.trials()
         say("\n".join(trial_described(name, trial) for name, trial in trials.items()))
-        if not any(trial.helps for trial in trials.values()):
+        if not helps(trials):
             raise HandError(
                 f"{self.source}: what was learned of some of its examples does not help with the others: nothing "
                 "written; the reader knows this hand already, or give it more examples"
@@ -754,7 +754,7 @@ class HandTest(OfExamples):
     def run(self) -> int:
         """Do it; the exit code."""
         from sumnist.cli.words import trial_described
-        from sumnist.inference.adaptation import Lesson
+        from sumnist.inference.adaptation import Lesson, helps
         from sumnist.inference.reader import Reader
 
         reader, hand = Reader(self.model), self.known_hand()
@@ -762,7 +762,7 @@ class HandTest(OfExamples):
             reader.with_hand(hand)  # which refuses another network's
         trials = Lesson(reader, *self.examples()).trials(hand)
         say("\n".join(trial_described(name, trial) for name, trial in trials.items()))
-        return 0 if any(trial.helps for trial in trials.values()) else 1
+        return 0 if helps(trials) else 1
 
 
 # And others.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import reprlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
@@ -105,6 +105,11 @@ class Lesson:
             NAMES[type(network)]: tried(rows, others(network))
             for network, rows in self.rows.items() if len(np.unique(rows.owners)) >= 2
         }  # fmt: skip
+
+
+def helps(trials: Mapping[str, Trial]) -> bool:
+    """Whether a hand does, by what is said of the network that the examples teach most directly."""
+    return bool(trials) and next(iter(trials.values())).helps
 
 
 NAMES: dict[type, str] = {OnnxNetwork: "digits", StripRecognizer: "numbers", CellReader: "cells"}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sumnist.errors import HandError
-from sumnist.files import write_atomically
+from sumnist.files import make_folder, write_atomically
 from sumnist.inference.hand import Hand
 
 NAME = re.compile(r"[0-9a-f]{32}")
@@ -33,6 +33,7 @@ class Hands:
         there = [path for path in self.folder.glob("*.hand") if self.is_kept(path)]
         if len(there) >= self.most:
             raise HandError(f"{len(there):,} hands are kept, expected at most {self.most:,}: delete one, or wait")
+        make_folder(self.folder)
         name = secrets.token_hex(16)
         write_atomically(self.folder / f"{name}.hand", hand.to_json())
         return name

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from sumnist.config import InkColour
 from sumnist.errors import ConfigError, HandError, MissingExtraError, SumnistError
-from sumnist.inference.adaptation import Lesson
+from sumnist.inference.adaptation import Lesson, helps
 from sumnist.inference.hand import Hand
 from sumnist.inference.inside import evidence_of, read_inside
 from sumnist.inference.numbers import NumberReading
@@ -180,7 +180,7 @@ def learn_hand(job: Job, reader: Reader) -> Found:
     hand, trials = lesson.hand(), lesson.trials()
     return {
         "hand": json.loads(hand.to_json()), "name": None if job.kept is None else job.kept.add(hand),
-        "helps": any(trial.helps for trial in trials.values()),
+        "helps": helps(trials),
         "trials": {
             name: {"examples": one.rows, "wrong": one.wrong, "loss": one.nll} for name, one in trials.items()
         },

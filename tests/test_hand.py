@@ -1,0 +1,446 @@
+"""Hands: what a reader learns of one writer, how it is kept, and that it harms nobody."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.optimize import minimize
+
+import simulated_sheets
+from drawings import line_of
+from served import PROBLEM, encoded
+from sumnist.batch.score import score
+from sumnist.cli import main
+from sumnist.data import glyphs
+from sumnist.data.mnist import load_mnist
+from sumnist.errors import HandError, ImageError
+from sumnist.files import CELLS
+from sumnist.inference.adaptation import Lesson
+from sumnist.inference.cells import CellReader
+from sumnist.inference.hand import (
+    HARM,
+    LENGTH,
+    WRONG,
+    Hand,
+    Rows,
+    compared,
+    corrected,
+    fitted,
+    learned,
+    lifted,
+    tried,
+)  # fmt: skip
+from sumnist.inference.reader import Reader, load
+from sumnist.serve.hands import Hands
+from sumnist.sheets import hand as forms
+from sumnist.sheets.layout import Page
+from sumnist.sheets.printing import pdf
+
+Bytes = NDArray[np.uint8]
+Examples = tuple[list[Bytes], list[int]]
+
+
+def leaning(writer: int, slant: float = 0.75) -> Examples:
+    """The digits of a pen writer, who now leans far to the left, as no image of MNIST does."""
+    random, (paths, digits, writers) = np.random.default_rng(writer), glyphs.pen_paths()
+    matrix = np.array([[1.0, 0.0], [slant, 1.0]])
+    mine = np.flatnonzero(writers == writer)
+    images = [glyphs.drawn([path @ matrix for path in paths[place]], random, 3.0) for place in mine]
+    return [np.rint(255 * image).astype(np.uint8) for image in images], digits[mine].tolist()
+
+
+def parted(examples: Examples, each: int) -> tuple[Examples, Examples]:
+    """So many examples of each digit, and the rest."""
+    images, digits = examples
+    first = {place for digit in range(10) for place in [i for i, one in enumerate(digits) if one == digit][:each]}
+    chosen, rest = ([i for i in range(len(digits)) if (i in first) is those] for those in (True, False))
+    return ([images[i] for i in chosen], [digits[i] for i in chosen]), (
+        [images[i] for i in rest],
+        [digits[i] for i in rest],
+    )
+
+
+def right(reader: Reader, examples: Examples) -> float:
+    """The share that is read right."""
+    return float(
+        np.mean([one.digit == digit for one, digit in zip(reader.read(examples[0], 0), examples[1], strict=True)])
+    )
+
+
+@pytest.fixture(scope="module")
+def writers() -> list[tuple[Examples, Examples]]:
+    """Ten examples of each digit of three strange writers, and the rest of their digits."""
+    return [parted(leaning(writer), 10) for writer in (4, 11, 22)]
+
+
+@pytest.fixture(scope="module")
+def adapted(reader: Reader, writers: list[tuple[Examples, Examples]]) -> list[Reader]:
+    return [reader.adapt(*examples) for examples, _ in writers]
+
+
+@pytest.fixture(scope="module")
+def my_hand(adapted: list[Reader], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a hand."""
+    path = tmp_path_factory.mktemp("hands") / "my.hand"
+    assert adapted[0].hand is not None
+    adapted[0].hand.save(path)
+    return path
+
+
+# What is learned.
+
+
+def rows_of(seed: int, count: int = 40) -> Rows:
+    random = np.random.default_rng(seed)
+    scores = random.normal(0, 2, (count, 5))
+    scores -= np.log(np.exp(scores).sum(1, keepdims=True))
+    labels = np.where(random.random(count) < 0.8, scores.argmax(1), random.integers(0, 5, count))
+    return Rows.of(random.gamma(1.0, size=(count, 7)), scores, labels)
+
+
+def loss(rows: Rows, weights: NDArray[np.float64]) -> float:
+    """Minus the logarithm of the posterior of the weights, written down once more."""
+    total = float((weights**2).sum()) / 2
+    for features, scores, label in zip(rows.features, rows.scores, rows.labels.tolist(), strict=True):
+        logits = scores + LENGTH * features / np.sqrt((features**2).sum()) @ weights
+        share = float(np.exp(logits[label]) / np.exp(logits).sum())
+        total -= float(np.log((1 - WRONG) * share + WRONG / len(logits)))
+    return total
+
+
+def test_the_weights_are_as_probable_as_those_that_another_search_finds() -> None:
+    rows = rows_of(1)
+    best = minimize(lambda flat: loss(rows, flat.reshape(7, 5)), np.zeros(35)).fun
+    assert best - 1e-6 < loss(rows, fitted(rows)) < best + 0.02 * (loss(rows, np.zeros((7, 5))) - best)
+
+
+def test_no_weights_correct_nothing_and_corrected_scores_are_log_probabilities() -> None:
+    rows = rows_of(3)
+    assert np.allclose(corrected(rows.scores, rows.features, np.zeros((7, 5))), rows.scores)
+    changed = corrected(rows.scores, rows.features, np.random.default_rng(0).normal(size=(7, 5)))
+    assert np.allclose(np.exp(changed).sum(1), 1)
+    assert np.allclose(np.linalg.norm(lifted(rows.features), axis=1), LENGTH)
+
+
+def test_weights_that_harm_others_are_made_smaller_until_they_do_not() -> None:
+    others = rows_of(4)
+    others = others._replace(labels=others.scores.argmax(1))
+    rows = others._replace(labels=(others.labels + 1) % 5)  # the same pictures mean something else
+    freely, bounded = fitted(rows), learned(rows, others)[0]
+    assert np.maximum(others.told() - others.told(freely), 0).mean() > 2 * HARM
+    assert np.maximum(others.told() - others.told(bounded), 0).mean() <= 1.001 * HARM
+    assert np.abs(bounded).max() < np.abs(freely).max()
+
+
+def test_cross_validation_says_that_labels_by_chance_teach_nothing() -> None:
+    random, rows = np.random.default_rng(5), rows_of(5, 200)
+    trial = tried(rows, rows_of(6))
+    assert trial.rows == 200
+    assert trial.nll[1] > trial.nll[0] - 0.05 or not trial.helps
+    truth = (rows.scores + 0.4 * rows.features @ random.normal(size=(7, 5))).argmax(1)
+    taught = tried(Rows.of(rows.features, rows.scores, truth), Rows.of(rows.features, rows.scores, truth))
+    assert taught.helps
+    assert taught.wrong[1] < taught.wrong[0]
+
+
+def test_a_hand_without_weights_for_a_network_leaves_it_as_it_is() -> None:
+    rows = rows_of(7)
+    assert compared(rows, np.zeros((0, 0))).nll[0] == compared(rows, np.zeros((0, 0))).nll[1]
+
+
+# What it is good for.
+
+
+def test_ten_examples_of_each_digit_mend_half_of_the_errors_of_strange_hands(
+    reader: Reader, writers: list[tuple[Examples, Examples]], adapted: list[Reader]
+) -> None:
+    before = np.mean([right(reader, rest) for _, rest in writers])
+    after = np.mean([right(mine, rest) for mine, (_, rest) in zip(adapted, writers, strict=True)])
+    assert before < 0.97, "the hands are not strange"
+    assert 1 - after < 0.5 * (1 - before)
+
+
+def test_a_hand_harms_the_digits_of_nobody_else(reader: Reader, adapted: list[Reader]) -> None:
+    test = load_mnist("test")
+    others = [*test.images[:1500]], test.digits[:1500].tolist()
+    plain = right(reader, others)
+    assert all(right(mine, others) >= plain - 0.006 for mine in adapted)
+
+
+def test_one_wrong_label_does_not_ruin_a_hand(reader: Reader, writers: list[tuple[Examples, Examples]]) -> None:
+    (pictures, digits), rest = writers[0][0], writers[0][1]
+    few = parted((pictures, digits), 3)[0]
+    wrong = [(digits + 3) % 10 if place == 7 else digits for place, digits in enumerate(few[1])]
+    assert right(reader.adapt(few[0], wrong), rest) >= right(reader, rest)
+
+
+def test_a_hand_reaches_whatever_a_reader_reads(reader: Reader, adapted: list[Reader]) -> None:
+    mine, strip = adapted[0], line_of("472")
+    assert mine.read_number(strip).confidence != reader.read_number(strip).confidence
+    assert mine.numbers.recognizer("ours").weights is not None  # type: ignore[attr-defined]
+    assert mine.find(strip)[0].confidence != reader.find(strip)[0].confidence
+    assert reader.hand is None
+    assert getattr(reader.network, "weights", 0) is None
+    assert mine.with_hand(None).read(strip, 0) == reader.read(strip, 0)
+
+
+def test_numbers_teach_a_hand_too(reader: Reader) -> None:
+    mine = reader.adapt([line_of("4711"), line_of("90")], ["4,711", 90])
+    assert mine.hand is not None
+    assert mine.hand.examples == (1, 2, 0, 0, 1, 0, 0, 1, 0, 1)
+    assert sum(weights.size > 0 for weights in mine.hand.parts.values()) == 3
+
+
+def test_a_reader_with_a_hand_travels_to_another_process(adapted: list[Reader], writers: Any) -> None:
+    pictures = writers[0][1][0][:5]
+    assert pickle.loads(pickle.dumps(adapted[0])).read(pictures, 0) == adapted[0].read(pictures, 0)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "labels", "said"),
+    [
+        ([], [], "0 pictures and 0 labels"),
+        (["examples/five.png"], [], "1 pictures and 0 labels"),
+        (["examples/five.png"], ["five"], "label 'five': expected a digit"),
+        (["examples/five.png"], [True], "label True: expected a digit"),
+        (["examples/five.png"], [""], "expected a digit"),
+        ([np.full((40, 40), 255, np.uint8)], [5], "example 1: nothing is written"),
+        ([np.full((40, 90), 255, np.uint8)], ["55"], "example 1: nothing is written"),
+    ],
+)
+def test_examples_that_teach_nothing_are_refused_in_a_line(
+    reader: Reader, pictures: Sequence[Any], labels: Sequence[Any], said: str
+) -> None:
+    with pytest.raises(HandError, match=said):
+        reader.adapt(pictures, labels)
+
+
+def test_a_picture_that_cannot_be_read_is_named(reader: Reader) -> None:
+    with pytest.raises(ImageError, match=r"none\.png"):
+        reader.adapt(["examples/five.png", "none.png"], [5, 5])
+
+
+# How it is kept.
+
+
+def test_a_hand_comes_back_from_its_file(adapted: list[Reader], my_hand: Path, writers: Any) -> None:
+    pictures = writers[0][1][0][:20]
+    assert load(hand=my_hand).read(pictures, 0) == adapted[0].read(pictures, 0)
+    assert my_hand.stat().st_size < 60_000
+    assert b"pickle" not in my_hand.read_bytes()
+
+
+def test_a_hand_of_another_network_is_refused(my_hand: Path, small_run: Path, reader: Reader) -> None:
+    with pytest.raises(HandError, match="has not been exported"):
+        Reader(small_run, hand=my_hand)
+    hand = Hand.load(my_hand)
+    stranger = Hand({"0" * 64: next(iter(hand.parts.values()))}, hand.examples)
+    with pytest.raises(HandError, match="another network"):
+        reader.with_hand(stranger)
+    with pytest.raises(HandError, match="another network"):
+        CellReader(CELLS).with_hand(stranger)
+
+
+def changed(values: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    return {**values, key: value}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "[]",
+        lambda text: "[" * 100_000,
+        lambda text: text + " " * 300_000,
+        lambda text: json.dumps(changed(json.loads(text), "format", 2)),
+        lambda text: json.dumps(changed(json.loads(text), "examples", [99] * 10)),
+        lambda text: json.dumps(changed(json.loads(text), "networks", {"a": {"shape": [1], "weights": ""}})),
+        lambda text: json.dumps(changed(json.loads(text), "networks", {"a": {"shape": [1, 1], "weights": "=é"}})),
+        lambda text: json.dumps(changed(json.loads(text), "networks", {"a": {"shape": [1, 1], "weights": "AADAfw=="}})),
+    ],
+)
+def test_a_file_that_is_no_hand_any_more_is_refused(
+    my_hand: Path, tmp_path: Path, change: Callable[[str], str]
+) -> None:
+    path = tmp_path / "x.hand"
+    path.write_text(change(my_hand.read_text()))
+    with pytest.raises(HandError, match=r"x\.hand"):
+        Hand.load(path)
+
+
+def test_a_hand_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(HandError, match=r"none\.hand: cannot be read"):
+        Hand.load(tmp_path / "none.hand")
+
+
+# On the command line.
+
+
+@pytest.fixture(scope="module")
+def folder(writers: list[tuple[Examples, Examples]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of a strange writer in sub-folders 0 to 9."""
+    place = tmp_path_factory.mktemp("mine")
+    for number, (image, digit) in enumerate(zip(*writers[0][0], strict=True)):
+        (place / str(digit)).mkdir(exist_ok=True)
+        Image.fromarray(image).save(place / str(digit) / f"{number}.png")
+    return place
+
+
+def test_a_folder_teaches_a_hand_that_reads(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], writers: Any, adapted: list[Reader]
+) -> None:
+    out, picture = tmp_path / "my.hand", tmp_path / "one.png"
+    assert main(["hand", "learn", str(folder), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "digits: of 100 wrong" in said
+    assert f"{out}: learned of 100 digits" in said
+    Image.fromarray(writers[0][1][0][0]).save(picture)
+    assert main(["predict", str(picture), "--number", "1", "--hand", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["confidence"] == pytest.approx(Reader(hand=out).read(picture, 1).confidence)
+    assert main(["hand", "test", str(folder)]) == 0
+    assert main(["hand", "test", str(folder), "--hand", str(out)]) == 0
+
+
+def test_what_does_not_help_is_not_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    test = load_mnist("test")
+    for place in range(20):  # shown with the labels of others
+        (tmp_path / "in" / str(test.digits[place + 40])).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(test.images[place]).save(tmp_path / "in" / str(test.digits[place + 40]) / f"{place}.png")
+    assert main(["hand", "learn", str(tmp_path / "in"), "--out", str(tmp_path / "bad.hand")]) == 1
+    assert "does not help" in capsys.readouterr().err
+    assert not (tmp_path / "bad.hand").exists()
+
+
+def test_a_table_teaches_a_hand_and_a_broken_one_is_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = sorted(folder.glob("*/*.png"))
+    rows = "".join(f"{path.relative_to(folder)},{path.parent.name}\n" for path in pictures)
+    (folder / "labels.csv").write_text("path,text\n" + rows)
+    assert main(["hand", "learn", str(folder / "labels.csv"), "--out", str(tmp_path / "a.hand")]) == 0
+    (tmp_path / "labels.csv").write_text("path,text\nx.png,seven\n")
+    assert main(["hand", "learn", str(tmp_path / "labels.csv"), "--out", str(tmp_path / "b.hand")]) == 1
+    assert "line 2: text 'seven'" in capsys.readouterr().err
+
+
+def test_the_form_teaches_a_hand_from_a_photograph(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "digits.pdf"
+    assert main(["hand", "new", "--out", str(out)]) == 0
+    page = np.array(simulated_sheets.rendered(out.read_bytes()).convert("L"))
+    for place, text in zip(Page.of(forms.layout()).places, forms.ROWS * forms.TIMES, strict=True):
+        simulated_sheets.write(page, place.boxes, text)
+    (tmp_path / "photo.jpg").write_bytes(simulated_sheets.jpeg_of_page(page, 2200))
+    examples = forms.of_form(tmp_path / "photo.jpg")
+    assert [digit for _, digit in examples] == [*range(10)] * forms.TIMES
+    read = Reader().read([image for image, _ in examples], 0)
+    assert np.mean([one.digit == digit for one, (_, digit) in zip(read, examples, strict=True)]) > 0.8
+    Image.fromarray(np.array(simulated_sheets.rendered(pdf(forms.layout())))).save(tmp_path / "empty.png")
+    assert main(["hand", "learn", str(tmp_path / "empty.png"), "--out", str(tmp_path / "x.hand")]) == 1
+    assert "no box of the form is filled in" in capsys.readouterr().err
+
+
+def test_a_scoring_learns_the_one_hand_of_its_pictures(folder: Path, tmp_path: Path, writers: Any) -> None:
+    place = tmp_path / "pictures"
+    place.mkdir()
+    pictures, digits = writers[0][1]
+    for number, image in enumerate(pictures):
+        Image.fromarray(image).save(place / f"{number:03}.png")
+
+    def wrong(**more: Any) -> int:
+        out = tmp_path / f"{len(more)}.jsonl"
+        score(place, out, 0, workers=1, progress=False, **more)
+        read = [json.loads(line)["digit"] for line in out.read_text().splitlines()]
+        return sum(one != digit for one, digit in zip(read, digits, strict=True))
+
+    assert wrong(same_hand=True) < wrong()
+
+
+# Over HTTP.
+
+
+def examples_of(writer: tuple[Examples, Examples], each: int) -> list[dict[str, str]]:
+    few = parted(writer[0], each)[0]
+    return [{"picture": encoded(png_of(image)), "text": str(digit)} for image, digit in zip(*few, strict=True)]
+
+
+def png_of(image: Bytes) -> bytes:
+    from drawings import encoded as png
+
+    return png(Image.fromarray(image))
+
+
+@pytest.fixture
+def keeping(with_settings: Callable[..., TestClient], tmp_path: Path) -> TestClient:
+    return with_settings(hands=tmp_path / "kept")
+
+
+def test_a_hand_is_learned_over_http_and_read_with_and_forgotten(
+    keeping: TestClient, writers: Any, tmp_path: Path
+) -> None:
+    answer = keeping.post("/v1/hands", json={"examples": examples_of(writers[0], 5)})
+    assert answer.status_code == 200
+    told, picture = answer.json(), png_of(writers[0][1][0][3])
+    assert told["helps"]
+    assert told["trials"]["digits"]["examples"] == 50
+    (kept,) = (tmp_path / "kept").iterdir()
+    assert kept.name == f"{told['name']}.hand"
+    file = json.dumps(told["hand"]).encode()
+    expected = Reader().with_hand(Hand.load(kept)).read(picture, 0).confidence
+    for hand in (told["name"], encoded(file)):
+        said = keeping.post("/v1/read", json={"picture": encoded(picture), "number": 0, "hand": hand}).json()
+        assert said["confidence"] == pytest.approx(expected)
+    form = keeping.post("/v1/read", files={"picture": picture, "hand": file}, data={"number": "0"})
+    assert form.json()["confidence"] == pytest.approx(expected)
+    assert keeping.delete(f"/v1/hands/{told['name']}").status_code == 200
+    assert keeping.delete(f"/v1/hands/{told['name']}").status_code == 404
+    gone = keeping.post("/v1/read", json={"picture": encoded(picture), "number": 0, "hand": told["name"]})
+    assert gone.status_code == 422
+    assert gone.headers["content-type"] == PROBLEM
+    assert "not kept" in gone.json()["detail"]
+
+
+def test_a_server_that_is_not_told_to_keeps_no_hand(client: TestClient, writers: Any) -> None:
+    told = client.post("/v1/hands", json={"examples": examples_of(writers[1], 1)}).json()
+    assert told["name"] is None
+    refused = client.post("/v1/read", json={"picture": "", "number": 0, "hand": "0" * 32})
+    assert refused.status_code == 422
+    assert "keeps none" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("hand", "said"), [("%%", "not base64"), (encoded(b"[]"), "no hand"), (7, "expected a hand's file")]
+)
+def test_what_is_no_hand_is_refused_over_http(client: TestClient, hand: Any, said: str) -> None:
+    answer = client.post("/v1/read-number", json={"picture": encoded(png_of(np.zeros((9, 9), np.uint8))), "hand": hand})
+    assert answer.status_code == 422
+    assert said in answer.json()["detail"]
+
+
+def test_hands_go_when_their_time_is_over_and_no_more_are_kept_than_allowed(my_hand: Path, tmp_path: Path) -> None:
+    hand, kept = Hand.load(my_hand), Hands(tmp_path, days=1e-9, most=1)
+    name = kept.add(hand)
+    with pytest.raises(HandError, match="not kept"):
+        kept.content(name)
+    full = Hands(tmp_path, days=1, most=1)
+    full.add(hand)
+    with pytest.raises(HandError, match="at most 1"):
+        full.add(hand)
+    for name in ("../../etc/passwd", "", "0" * 32):
+        with pytest.raises(HandError):
+            full.content(name)
+        assert not full.remove(name)
+
+
+def test_lessons_say_nothing_of_networks_that_cannot_be_taught(small_run: Path, writers: Any) -> None:
+    with pytest.raises(HandError, match="export"):
+        Lesson(Reader(small_run), *writers[0][0])
