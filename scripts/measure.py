@@ -7,6 +7,7 @@
     python scripts/measure.py numbers --suite --engines ours both          numbers of any length
     python scripts/measure.py sheets cells photographs --folder FOLDER     filled forms
     python scripts/measure.py find --folder cells=FOLDER --systems ours    numbers found on whole pictures
+    python scripts/measure.py hands STROKES                                the digits of pen writers, and their hands
     python scripts/measure.py page                                         the page, in a browser
 
 The package must be committed, and its commit is in the rows. Choices are made on training images and on the development
@@ -36,7 +37,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, default_collate
 
@@ -46,12 +47,13 @@ from sumnist.batch.sources import pictures_in
 from sumnist.cli import parse
 from sumnist.cli.commands import Train
 from sumnist.config import Config, Operation, ReadingEngine, Supervision, preset
+from sumnist.data import glyphs
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import as_image
 from sumnist.environment import commit
 from sumnist.errors import DataError, ImageError, SumnistError
 from sumnist.evaluation.metrics import Evaluation, SumEvaluation, answer_grid, answer_sums
-from sumnist.files import FINDER, ONNX, PRETRAINED
+from sumnist.files import CELLS, FINDER, NUMBERS, ONNX, PRETRAINED
 from sumnist.inference.ctc import CHARACTERS
 from sumnist.inference.finder import Finder
 from sumnist.inference.numbers import TRUST, Numbers, OcrRecognizer, file_of
@@ -61,6 +63,7 @@ from sumnist.lab.suites import found as finding
 from sumnist.lab.suites import measure as suite
 from sumnist.lab.suites import pages
 from sumnist.lab.suites.digits import HALVES, Half
+from sumnist.lab.suites.out_of_distribution import draw_stroke
 from sumnist.lab.suites.sheet_truth import LAYOUTS, Truth
 from sumnist.lab.suites.sheets import Ink, Sheets
 from sumnist.memory import keep_freed_memory
@@ -76,7 +79,7 @@ from sumnist.training.folder import read_metrics
 from sumnist.training.loop import train
 from sumnist.training.tasks import split
 
-PATHS = {"robustness": 6, "numbers": 14, "sheets": 4, "find": 8}
+PATHS = {"hands": 1, "robustness": 6, "numbers": 14, "sheets": 4, "find": 8}
 """The generation of each path from a picture to what is said of it: it rises when the path is designed anew, and then
 the reported half may be looked at once more for a network."""
 MODEL = PRETRAINED / ONNX
@@ -446,6 +449,153 @@ def alone(name: str, folder: Path, labels: list[suite.Label]) -> Row:
     return {"name": name, "pictures": len(right), "accuracy": float(np.mean(right)), **unknown}
 
 
+# Hands. The writers of the half in a file of pen strokes, of whom no network has learned. Each digit is drawn by pens of
+# three widths and in two sizes, and read alone; numbers by one writer are composed of them; and readers are adapted to
+# some of each writer's digits, and read the others.
+
+HEIGHTS, PEN_WIDTHS = (24, 90), (0.05, 0.1, 0.16)
+"""Pixels of a digit's height, and the widths of pens by it."""
+GAPS = {"spaced": (0.15, 0.4), "touching": (-0.1, 0.0)}
+"""From a digit to the next, by their height."""
+STRINGS = 40
+"""Of each length and writer."""
+EXAMPLES = (1, 2, 3, 5, 10)
+"""Of each digit."""
+AGAIN = 3
+"""How often examples are chosen anew."""
+
+
+def pen_picture(strokes: Sequence[NDArray[Any]], height: int, width: float) -> NDArray[np.uint8]:
+    """A digit, dark on light, with paper around it."""
+    every = np.concatenate(strokes)
+    low, size = every.min(0), np.ptp(every, 0)
+    factor, room = height / max(size[1], size[0] / 1.1, 1), height * (width + 0.3)
+    wide, high = (4 * round(factor * side + 2 * room) for side in size.tolist())
+    ink = Image.new("L", (wide, high))
+    for one in strokes:
+        points = [(4 * x, 4 * y) for x, y in (factor * (one - low) + room).tolist()]
+        draw_stroke(ImageDraw.Draw(ink), points if len(points) > 1 else points * 2, 4 * width * height)
+    return np.asarray(ink.reduce(4).point(lambda light: 250 - 0.8 * light))
+
+
+def line_by(pictures: Sequence[NDArray[np.uint8]], gap: tuple[float, float], height: int, random: Any) -> Any:
+    """Digits of one writer as a line: as far from each other as their ink says."""
+    inks = []
+    for picture in pictures:
+        columns = np.flatnonzero((picture < 200).any(0))
+        inks.append(picture[:, columns[0] : columns[-1] + 1])
+    high, room = max(ink.shape[0] for ink in inks), height // 2
+    places, x = [], float(room)
+    for ink in inks:
+        places.append(round(x))
+        x += ink.shape[1] + height * random.uniform(*gap)
+    line = np.full((high, round(x) + room), 250, np.uint8)
+    for place, ink in zip(places, inks, strict=True):
+        top = (high - ink.shape[0]) // 2
+        part = line[top : top + ink.shape[0], place : place + ink.shape[1]]
+        np.minimum(part, ink, out=part)
+    return line
+
+
+def hands(given: argparse.Namespace) -> Iterator[Row]:
+    """Read the digits and numbers of pen writers, and adapt readers to them."""
+    writers = pages.Strokes(given.strokes, given.half).writers
+    networks = sha256(*(path.read_bytes() for path in (MODEL, NUMBERS, CELLS)))
+    about = {"half": given.half, "model_sha256": networks, "path": PATHS["hands"], "writers": len(writers)}
+    if given.half == HALVES[1]:
+        once(read_jsonl(given.rows), **about)
+    reader, random = Reader(), np.random.default_rng(0)
+    known = {
+        writer: [([np.array(one) for one in strokes if len(one)], int(digit))
+                 for digit, many in digits.items() for strokes in many]
+        for writer, digits in writers.items()
+    }  # fmt: skip
+    for height, width in product(HEIGHTS, PEN_WIDTHS):
+        right, accepted = {}, {}
+        for writer, digits in known.items():
+            read = reader.read([pen_picture(strokes, height, width) for strokes, _ in digits], 0)
+            right[writer] = np.array([one.digit == digit for one, (_, digit) in zip(read, digits, strict=True)])
+            accepted[writer] = np.array([one.accepted for one in read])
+        good, taken = np.concatenate([*right.values()]), np.concatenate([*accepted.values()])
+        yield with_envelope("hands-digits", **about, height=height, width=width, digits=len(good)) | {
+            "right": float(good.mean()), "accepted": float(taken.mean()), "right_accepted": float(good[taken].mean()),
+            "worst": min(float(one.mean()) for one in right.values()),
+        }  # fmt: skip
+    for spacing, length in product(GAPS, range(2, 7)):
+        answers = []
+        for digits in known.values():
+            for _ in range(STRINGS):
+                chosen = [digits[place] for place in random.integers(0, len(digits), length)]
+                width, height = random.uniform(PEN_WIDTHS[0], PEN_WIDTHS[-1]), HEIGHTS[1] // 2
+                line = line_by([pen_picture(one, height, width) for one, _ in chosen], GAPS[spacing], height, random)
+                said = reader.read_number(line)
+                answers.append((said.digits == "".join(str(digit) for _, digit in chosen), said.accepted))
+        right_, taken_ = np.array(answers).T
+        yield with_envelope("hands-strings", **about, spacing=spacing, length=length, strings=len(answers)) | {
+            "right": float(right_.mean()), "accepted": float(taken_.mean()),
+            "right_accepted": float(right_[taken_].mean()),
+        }  # fmt: skip
+    pictures = {
+        writer: [np.rint(255 * glyphs.drawn(scaled(strokes), random, 6)).astype(np.uint8) for strokes, _ in digits]
+        for writer, digits in known.items()
+    }
+    for each, wrong in product(EXAMPLES, (False, True)):
+        yield with_envelope("hands", **about, each=each, wrong_label=wrong) | adapted(
+            reader, {writer: (pictures[writer], [digit for _, digit in known[writer]]) for writer in known}, each, wrong
+        )
+
+
+def scaled(strokes: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Strokes as `glyphs.drawn` takes them: a dot has two points."""
+    return [np.concatenate([one, one + 1e-3]) if len(one) == 1 else one for one in strokes]
+
+
+def adapted(
+    reader: Reader, writers: dict[int, tuple[list[NDArray[np.uint8]], list[int]]], each: int, wrong: bool
+) -> Row:
+    """What hands do: errors on the writer's other digits before and after, and how the share of right digits of other
+    writers, and of MNIST, changes; of some examples of each digit, among which one label may be wrong."""
+    random, training = np.random.default_rng([each, wrong]), load_mnist("train")
+    mnist = random.permutation(len(training.digits))[:2000]
+    others_of_mnist = [*training.images[mnist]], training.digits[mnist]
+    rows, seconds = [], []
+
+    def right(one: Reader, pictures: Sequence[Any], digits: Any) -> NDArray[np.bool_]:
+        return np.equal([said.digit for said in one.read(list(pictures), 0)], digits)
+
+    of_mnist = right(reader, *others_of_mnist).mean()
+    for writer, (pictures, digits) in writers.items():
+        known = np.array(digits)
+        others = [(picture, digit) for name, (some, theirs) in writers.items() if name != writer
+                  for picture, digit in zip(some, theirs, strict=True)]  # fmt: skip
+        strange, their = zip(*(others[place] for place in random.permutation(len(others))[:500]), strict=True)
+        before, plain = right(reader, pictures, known), right(reader, strange, their).mean()
+        for _ in range(AGAIN):
+            chosen = np.concatenate([random.permutation(np.flatnonzero(known == one))[:each] for one in range(10)])
+            labels, rest = known[chosen].copy(), np.setdiff1d(np.arange(len(known)), chosen)
+            if wrong:
+                labels[random.integers(len(labels))] += random.integers(1, 10)
+                labels %= 10
+            start = time.perf_counter()
+            mine = reader.adapt([pictures[place] for place in chosen], labels.tolist())
+            seconds.append(time.perf_counter() - start)
+            after = right(mine, [pictures[place] for place in rest], known[rest])
+            rows.append({
+                "writer": writer, "digits": len(rest), "wrong_before": int((~before[rest]).sum()),
+                "wrong_after": int((~after).sum()), "others": float(right(mine, strange, their).mean() - plain),
+                "mnist": float(right(mine, *others_of_mnist).mean() - of_mnist),
+            })  # fmt: skip
+    total = sum(row["digits"] for row in rows)
+    by_writer = [[row for row in rows if row["writer"] == writer] for writer in writers]
+    return {
+        "digits": total, "seconds": float(np.median(seconds)), "runs": rows,
+        **{f"wrong_{when}": sum(row[f"wrong_{when}"] for row in rows) / total for when in ("before", "after")},
+        **{f"worst_{when}": min(1 - sum(row[f"wrong_{when}"] for row in some) / sum(row["digits"] for row in some)
+                                for some in by_writer) for when in ("before", "after")},
+        **{name: float(np.mean([row[name] for row in rows])) for name in ("others", "mnist")},
+    }  # fmt: skip
+
+
 # Filled forms, simulated. The digits on them are MNIST's test images, and with FOLDER the scans in it, in folders 0 to
 # 9. For each part, form, ink and seed there is one row, with how many sheets had which outcome. What is measured
 # already is left out, so that a measurement that was cut off goes on.
@@ -794,6 +944,7 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]
         flag("--mistakes", type=float, default=MISTAKE, help="the probability of one, as the reader has it"),
         flag("--engines", nargs="+", choices=ENGINES, default=["ours"]),
     ]),
+    "hands": (hands, [flag("strokes", type=Path, help="pen strokes of writers in UNIPEN's format"), HALF]),
     "find": (find, [
         flag("--folder", action="append", default=[], type=named, metavar="NAME=PATH",
              help="real pictures of one number each, or none; NAME is what the pages call them"),

@@ -188,8 +188,8 @@ def test_a_file_of_another_network_or_none_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RunError) as caught:
         Reader(path)
     assert str(caught.value) == (
-        f"{path}: an ONNX file of another network: inputs strip, outputs emissions, is_number, expected one that "
-        "`sumnist export` wrote of a run of --task digits: name that, or export the run again"
+        f"{path}: an ONNX file of another network: inputs strip, outputs emissions, is_number, features, expected one "
+        "that `sumnist export` wrote of a run of --task digits: name that, or export the run again"
     )
 
 

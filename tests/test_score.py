@@ -597,7 +597,7 @@ def test_what_is_no_network_of_strips_is_refused_with_the_mend(
         (ConfigError, {"model": digits, "read_with": "ocr"}, f"--model {digits} --read-with ocr: the general reader "
          "has a network of its own: leave --model out, or give --read-with ours or both"),
         (RunError, {"model": digits}, f"{digits}: an ONNX file of another network: inputs image, number, outputs "
-         "digit, sum, is_digit, expected one that `sumnist export` wrote of a run of --task numbers: name that, "),
+         "digit, sum, is_digit, features, expected one that `sumnist export` wrote of a run of --task numbers: "),
         (RunError, {"model": tmp_path / "none.onnx"}, f"{tmp_path / 'none.onnx'}: cannot be read "),
         (ConfigError, {"digits": (3, 1)}, "digits (3, 1): expected how many there are"),
         (ConfigError, {"decimal": ";"}, "decimal ';': expected the sign before decimals"),

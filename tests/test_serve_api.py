@@ -32,7 +32,7 @@ from sumnist.serve.bodies import COUNT
 from sumnist.serve.problems import KINDS, OF_ERRORS, problem_of
 from sumnist.serve.settings import Settings
 
-READ, BATCH, NUMBER, FIND = "/v1/read", "/v1/read/batch", "/v1/read-number", "/v1/find"
+READ, BATCH, NUMBER, FIND, HANDS = "/v1/read", "/v1/read/batch", "/v1/read-number", "/v1/find", "/v1/hands"
 PLACES = (0, 2, 4, 6)
 """Of the test images that stand on the strip: clear digits."""
 JSON = {"content-type": "application/json"}
@@ -310,7 +310,7 @@ def test_what_is_wrong_with_a_batch_is_a_problem(with_settings: Callable[..., Te
     for given, detail in cases:
         check_problem(client.post(BATCH, **given), 422, "invalid-request", None, BATCH, detail)
     answer = client.post(BATCH, files=files(*[BLANK] * 30), data={"number": "1"})
-    detail = "a form of more than 25 parts: expected at most 3 pictures and what is said of them"
+    detail = "a form of more than 28 parts: expected at most 3 pictures and what is said of them"
     check_problem(answer, 400, "malformed-body", detail, BATCH)
     first, second = client.post(BATCH, json={"readings": [fault, item]}).json()["readings"]
     assert first["error"]["type"] == "urn:sumnist:problem:damaged-picture"
@@ -380,10 +380,11 @@ def document(client: TestClient) -> Any:
 
 def test_the_document_lists_every_path_and_refers_to_nothing_that_is_not_there(document: Any) -> None:
     assert document["openapi"].startswith("3.1")
-    assert set(document["paths"]) == {READ, BATCH, NUMBER, FIND, "/healthz", "/readyz", "/metrics", "/openapi.json"}
+    others = {"/v1/hands/{name}", "/healthz", "/readyz", "/metrics", "/openapi.json"}
+    assert set(document["paths"]) == {READ, BATCH, NUMBER, FIND, HANDS} | others
     for name in {part.partition('"')[0] for part in json.dumps(document).split('"#/components/schemas/')[1:]}:
         assert name in document["components"]["schemas"]
-    for path in (READ, BATCH, NUMBER, FIND):
+    for path in (READ, BATCH, NUMBER, FIND, HANDS):
         operation = document["paths"][path]["post"]
         assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "application/json"}
         assert {"200", "400", "408", "413", "415", "422", "500", "503"} <= set(operation["responses"])
@@ -397,7 +398,7 @@ def test_the_document_names_what_may_be_said(document: Any) -> None:
     for schema in (*(one["schema"] for one in bodies[READ].values()), item):
         assert schema["required"] == ["picture", "number"]
         assert schema["properties"]["ink"]["enum"] == ["auto", "dark", "light"]
-    of_both = {"picture", "digits", "decimal", "engine", "count"}
+    of_both = {"picture", "hand", "digits", "decimal", "engine", "count"}
     of_number, of_all = ([*bodies[path].values()] for path in (NUMBER, FIND))
     for one, fields in zip((*of_number, *of_all), [of_both | {"ink"}] * 2 + [of_both] * 2, strict=True):
         assert one["schema"]["required"] == ["picture"]
@@ -427,8 +428,10 @@ def output(command: str, server: Server) -> str:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_lines_with_curl_run(shared: Server) -> None:
     lines = [command for command in commands() if command.startswith("curl")]
-    assert len(lines) == 9
-    form, as_json, batch, number, found, problem, health, ready, metrics = (output(line, shared) for line in lines)
+    assert len(lines) == 10
+    form, as_json, batch, number, found, hand, problem, health, ready, metrics = (
+        output(line, shared) for line in lines
+    )
     assert (json.loads(form)["digit"], json.loads(form)["sum"]) == (5, 12)
     image = json.loads(as_json).pop("image")
     assert [len(row) for row in image] == [28] * 28
@@ -437,6 +440,7 @@ def test_the_lines_with_curl_run(shared: Server) -> None:
     assert (first["sum"], second["error"]["status"]) == (12, 415)
     assert (json.loads(number)["value"], json.loads(number)["accepted"]) == (5, True)
     assert (json.loads(found)["width"], json.loads(found)["height"]) == (420, 150)
+    assert (json.loads(hand)["hand"]["examples"][5], json.loads(hand)["name"]) == (1, None)
     assert json.loads(problem)["type"] == "urn:sumnist:problem:unknown-format"
     assert (json.loads(health), json.loads(ready)) == ({"status": "alive"}, {"status": "ready"})
     assert metrics.startswith("# HELP sumnist_requests_total ")
