@@ -449,9 +449,9 @@ def alone(name: str, folder: Path, labels: list[suite.Label]) -> Row:
     return {"name": name, "pictures": len(right), "accuracy": float(np.mean(right)), **unknown}
 
 
-# Hands. The writers of the half in a file of pen strokes, of whom no network has learned. Each digit is drawn by pens of
-# three widths and in two sizes, and read alone; numbers by one writer are composed of them; and readers are adapted to
-# some of each writer's digits, and read the others.
+# Hands. The writers of the half in a file of pen strokes, of whom no network has learned. Each digit is drawn by pens
+# of three widths and in two sizes, and read alone; numbers by one writer are composed of them; and readers are adapted
+# to some of each writer's digits, and read the others.
 
 HEIGHTS, PEN_WIDTHS = (24, 90), (0.05, 0.1, 0.16)
 """Pixels of a digit's height, and the widths of pens by it."""
@@ -561,7 +561,8 @@ def adapted(
     rows, seconds = [], []
 
     def right(one: Reader, pictures: Sequence[Any], digits: Any) -> NDArray[np.bool_]:
-        return np.equal([said.digit for said in one.read(list(pictures), 0)], digits)
+        good: NDArray[np.bool_] = np.equal([said.digit for said in one.read(list(pictures), 0)], digits)
+        return good
 
     of_mnist = right(reader, *others_of_mnist).mean()
     for writer, (pictures, digits) in writers.items():
