@@ -37,7 +37,7 @@ from sumnist.files import CELLS, CONFIG, NUMBERS, PRETRAINED, WEIGHTS
 from sumnist.inference.cells import CellReader
 from sumnist.inference.finder import Finder
 from sumnist.inference.numbers import EMISSIONS, IS_NUMBER, STRIP
-from sumnist.inference.onnx import with_checksum
+from sumnist.inference.onnx import FEATURES, with_checksum
 from sumnist.inference.reader import Reader
 from sumnist.model.checkpoint import save_config, save_network, save_tensors
 from sumnist.model.diagram import boxes_of, draw, draw_network
@@ -45,7 +45,7 @@ from sumnist.model.finder_network import FIELDS, FinderNet
 from sumnist.model.fusion import BITS, ExactFusion, Heads, OriginalFusion, unsmoothed
 from sumnist.model.losses import joint_loss
 from sumnist.model.network import TwoInputNet, load_network
-from sumnist.model.strip_network import CLASSES, CellNet, StripNet
+from sumnist.model.strip_network import CHANNELS, CLASSES, CellNet, StripNet
 from sumnist.training.evaluate import evaluate_run
 from sumnist.training.export import DRAWN, export_run, in_half, to_onnx
 from sumnist.training.loop import train
@@ -470,14 +470,15 @@ def test_a_network_that_rounding_changes_is_not_exported(
 @torch.no_grad()
 def test_onnx_gives_what_torch_gives_for_any_width_and_number_of_strips(nets: dict[str, Any], file: bytes) -> None:
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    (given,), (answer, is_number) = session.get_inputs(), session.get_outputs()
+    (given,), (answer, is_number, features) = session.get_inputs(), session.get_outputs()
     assert (given.name, given.type, given.shape) == (STRIP, "tensor(float)", ["batch", 1, 32, "width"])
     assert (answer.name, answer.type, answer.shape) == (EMISSIONS, "tensor(float)", ["batch", "step", CLASSES])
     assert (is_number.name, is_number.type, is_number.shape) == (IS_NUMBER, "tensor(float)", ["batch"])
+    assert (features.name, features.type, features.shape) == (FEATURES, "tensor(float)", ["batch", "step", CHANNELS])
     exact, rounded = nets["numbers"], in_half(nets["numbers"])
     for count, width in ((1, 1), (2, 5), (5, 151), (1, 1000)):
         strip = torch.rand(count, 1, 32, width)
-        emissions, there = session.run(None, {STRIP: strip.numpy()})
+        emissions, there, _ = session.run(None, {STRIP: strip.numpy()})
         assert np.allclose(emissions, rounded(strip), atol=1e-5)
         assert np.allclose(np.exp(emissions), exact(strip).exp(), atol=2e-3), "half precision changes no probability"
         for said, probability in zip(emissions, there, strict=True):

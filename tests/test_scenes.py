@@ -99,6 +99,7 @@ def test_the_middle_of_every_character_in_view_lies_on_or_near_ink(batches: list
 
 
 def test_links_lead_along_the_line_to_a_character_that_follows_no_other(batches: list[SceneBatch]) -> None:
+    off: list[float] = []
     for batch in batches:
         characters = batch.characters.double().numpy()
         after = characters[:, 7].astype(int)
@@ -111,8 +112,10 @@ def test_links_lead_along_the_line_to_a_character_that_follows_no_other(batches:
         along = ways[:, 0] * np.cos(angle) + ways[:, 1] * np.sin(angle)
         across = ways[:, 1] * np.cos(angle) - ways[:, 0] * np.sin(angle)
         assert (along > 0).all()
-        assert np.abs(across).max() < 0.6
-        assert np.quantile(np.abs(across), 0.95) < 0.3
+        off += np.abs(across).tolist()
+    assert len(off) > 100
+    assert np.quantile(off, 0.95) < 0.3
+    assert np.quantile(off, 0.99) < 0.6
 
 
 def test_all_ink_of_numbers_and_no_other_is_in_the_map_of_ink(made: Scenes, monkeypatch: pytest.MonkeyPatch) -> None:
