@@ -47,6 +47,7 @@ from sumnist.pictures.decode import Picture
 from sumnist.training.calibrate import (
     calibrate,
     digit_logits,
+    digits_of,
     figures_of,
     fitted_temperature,
     log_probabilities,
@@ -56,7 +57,7 @@ from sumnist.training.devices import ProcessGroup
 from sumnist.training.evaluate import evaluate_run
 from sumnist.training.export import export_run, found_by, right_of
 from sumnist.training.loop import train
-from sumnist.training.tasks import CellTask, FinderTask, NumberTask
+from sumnist.training.tasks import CellTask, FinderTask, NumberTask, split_writers
 
 LARGEST_NUMBERS, LARGEST_CELLS, LARGEST_FINDER = 3_000_000, 450_000, 800_000
 """Bytes of the files that ship, at most."""
@@ -82,11 +83,11 @@ def card(template: str, **facts: Any) -> str:
 
 # The network of digits.
 #
-# One training, `FOLDER/fold-1`, leaves out a fifth of the images. What that network says of them, as they are and, by
-# the whole path from a picture to a reading, as tight crops, in drawn cells and on photographs, sets the temperature;
-# what it says of them as they are sets the thresholds. (The teachers of the soft labels of the other images have seen
-# this fifth, so a trace of it is in what that network learned.) The other one, `FOLDER/final`, on all 60,000 with seed
-# 0, is the network.
+# One training, `FOLDER/fold-1`, leaves out a fifth of the images and of the pen writers. What that network says of
+# them, as they are and, by the whole path from a picture to a reading, as tight crops, in drawn cells and on
+# photographs, sets the temperature; what it says of them as they are sets the thresholds, that of being sure by the
+# writers. (The teachers of the soft labels of the other images have seen this fifth, so a trace of it is in what that
+# network learned.) The other one, `FOLDER/final`, on all 60,000 and all writers with seed 0, is the network.
 
 FIGURES = "evaluation.json"
 FOLD, FOLDS = 1, 5
@@ -144,10 +145,12 @@ def calibration_row(runs: Path) -> Row:
     part = train_set.part(folds(train_set.digits, FOLDS)[FOLD - 1])
     raw, smoothing, record, final = digit_logits(net, part), config.last_smoothing, record_of(run), plan()["final"]
     answers, shown = whole_path(run, part)
+    strange = digits_of(split_writers(config)[1])
+    hands = digit_logits(net, strange), strange.digits
     temperature = fitted_temperature(
-        np.concatenate([raw, answers]), np.concatenate([part.digits, shown]), smoothing
+        np.concatenate([raw, answers, hands[0]]), np.concatenate([part.digits, shown, hands[1]]), smoothing
     )  # fmt: skip
-    calibration = calibrate(raw, part.digits, smoothing, config.outliers > 0, temperature)
+    calibration = calibrate(raw, part.digits, smoothing, config.outliers > 0, temperature, hands)
     fold = {"fold": FOLD, "images": len(part), "seconds": record["seconds"], "threads": record["threads"],
             **figures(raw, part.digits, smoothing)}  # fmt: skip
     return with_envelope(

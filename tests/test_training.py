@@ -892,11 +892,27 @@ def test_the_calibration_says_what_it_does_and_a_network_without_outliers_gets_a
     found, alone = fitting.calibrate(logits, digits, 0.0), fitting.calibrate(logits, digits, 0.0, with_outliers=False)
     assert found["images"] == len(digits)
     assert found["nll"] < found["nll_before"]
-    assert found["accepted"] == pytest.approx(fitting.ACCEPTED_SHARE, abs=1e-3)
+    assert found["accepted"] == pytest.approx(fitting.LIKE_SHARE - fitting.UNSURE_SHARE, abs=1.5e-3)
     scores = fitting.log_probabilities(logits, 0.0, found["temperature"])
     assert found["nll"] == pytest.approx(fitting.nll_of(scores, digits))
     assert (alone["least_is_digit"], alone["least_confidence"], alone["accepted"]) == (0, 0, 1)
     assert alone["temperature"] == found["temperature"] == pytest.approx(2, rel=0.05)
+
+
+def test_of_the_accepted_digits_of_strange_hands_so_many_are_right_as_is_said_and_no_fewer_are_accepted() -> None:
+    logits, digits = bold_logits(1.0, 4000, 5)
+    strange, shown = bold_logits(3.0, 4000, 6)  # surer than it should be
+    found = fitting.calibrate(logits, digits, 0.0, temperature=1.0, hands=(strange, shown))
+    told = fitting.log_probabilities(strange, 0.0)
+    like = fitting.likeness(strange) >= found["least_is_digit"]
+    right, sure = told.argmax(1) == shown, np.exp(told.max(1))
+    assert right[like & (sure >= found["least_confidence"])].mean() >= fitting.RIGHT_OF_HANDS
+    lower = like & (sure >= found["least_confidence"] - 1e-3)
+    assert (
+        right[lower].mean() < fitting.RIGHT_OF_HANDS
+        or lower.sum() == (like & (sure >= found["least_confidence"])).sum()
+    )
+    assert found["hands"]["accepted"] < fitting.calibrate(logits, digits, 0.0)["accepted"]
 
 
 def test_the_risk_of_the_surest_answers_is_what_sorting_them_gives() -> None:
@@ -924,7 +940,10 @@ def test_a_run_with_outliers_is_calibrated_on_the_images_that_it_held_out_if_the
     net, config = load_network(taught)
     _, held = tasks.split(load_mnist("train", config.data_dir), config)
     assert held is not None
-    found = fitting.calibrate(fitting.digit_logits(net, held), held.digits, config.last_smoothing)
+    strange = fitting.digits_of(tasks.split_writers(config)[1])
+    hands = fitting.digit_logits(net, strange), strange.digits
+    found = fitting.calibrate(fitting.digit_logits(net, held), held.digits, config.last_smoothing, hands=hands)
+    assert found["hands"]["digits"] == len(strange.digits) > 0
     assert net.calibration.temperature.item() == pytest.approx(found["temperature"], rel=1e-3)
     assert net.calibration.least_is_digit.item() == pytest.approx(found["least_is_digit"], rel=1e-5)
     assert net.calibration.least_confidence.item() > 0

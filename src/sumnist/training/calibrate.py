@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sumnist.data.cells import NUMBER, CellBatch
+from sumnist.data.glyphs import pen_digits
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pairs import as_image
 from sumnist.data.strips import StripBatch
@@ -28,9 +29,12 @@ from sumnist.model.fusion import unsmoothed
 from sumnist.model.losses import text_nll
 from sumnist.model.network import TwoInputNet
 
-ACCEPTED_SHARE, UNSURE_SHARE = 0.995, 0.001
-"""Share of the held-out digits whose answers are to be accepted, and of those refused because the network is not sure
-which digit it is."""
+LIKE_SHARE, UNSURE_SHARE = 0.9965, 0.001
+"""Share of the held-out digits that are to be taken for digits (more would let letters pass, fewer real scans fail, by
+their development halves), and share of those refused because the network is not sure which digit it is."""
+RIGHT_OF_HANDS = 0.995
+"""Share of the accepted digits of writers of whom the network has learned nothing that is to be right: hands that it
+has not seen are what it is sure of without a reason."""
 SHOWN_SHARE = 0.998
 """Share of the numbers on strips that are to be taken for numbers."""
 RIGHT = 0.995
@@ -75,7 +79,7 @@ def digit_logits(net: TwoInputNet, digits: DigitSet, batch_size: int = 500) -> N
 
 def calibrate(
     logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: float, with_outliers: bool = True,
-    temperature: float | None = None,
+    temperature: float | None = None, hands: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The calibration of a network of digits.
 
@@ -85,25 +89,48 @@ def calibrate(
         smoothing: The label smoothing of the last targets, which the network's outputs take back.
         with_outliers: Whether it was trained with outliers; without, every answer is accepted.
         temperature: The temperature, if it comes from elsewhere.
+        hands: The same of digits by writers of whom it has learned nothing, by which it is decided how sure is sure.
 
     Returns:
-        With the number of `images`, the loss before and after, and the share of the images that is `accepted`.
+        With the number of `images`, the loss before and after, the share of the images that is `accepted`, and of the
+        `hands`, if there are any, how many digits, the share accepted, and that of these that is right.
     """
     temperature = temperature or fitted_temperature(logits, truth, smoothing)
     scores = log_probabilities(logits, smoothing, temperature)
-    # As `TwoInputNet.is_digit` has its logarithm:
-    is_digit = 1 / (1 + np.exp(-np.logaddexp.reduce(logits.astype(np.float64), axis=1)))
-    confidence, least_is_digit, least_confidence = np.exp(scores.max(1)), 0.0, 0.0
-    if with_outliers:  # the least confident are refused, and of the rest those that are least like a digit
+    is_digit, confidence, least_is_digit, least_confidence = likeness(logits), np.exp(scores.max(1)), 0.0, 0.0
+    if with_outliers:
+        least_is_digit = float(np.quantile(is_digit, 1 - LIKE_SHARE, method="lower"))
         least_confidence = float(np.quantile(confidence, UNSURE_SHARE, method="lower"))
-        left = np.sort(is_digit[confidence >= least_confidence])
-        least_is_digit = float(left[max(0, round((1 - ACCEPTED_SHARE) * len(truth)) - (len(truth) - len(left)))])
+    of_hands: dict[str, Any] = {}
+    if hands is not None:
+        told = log_probabilities(hands[0], smoothing, temperature)
+        sure, right = np.exp(told.max(1)), told.argmax(1) == hands[1]
+        like = likeness(hands[0]) >= least_is_digit
+        order = np.argsort(-sure[like], kind="stable")
+        good = np.cumsum(right[like][order]) >= RIGHT_OF_HANDS * np.arange(1, len(order) + 1)
+        if good.any():  # down to the least sure one with which so many are right
+            least_confidence = max(least_confidence, float(sure[like][order][np.flatnonzero(good)[-1]]))
+        taken = like & (sure >= least_confidence)
+        of_hands = {"hands": {"digits": len(right), "right": float(right.mean()), "accepted": float(taken.mean()),
+                              "right_accepted": float(right[taken].mean()) if taken.any() else None}}  # fmt: skip
     accepted = (is_digit >= least_is_digit) & (confidence >= least_confidence)
     return {
         "images": len(truth), "temperature": temperature, "least_is_digit": least_is_digit,
         "least_confidence": least_confidence, "nll_before": nll_of(log_probabilities(logits, smoothing), truth),
-        "nll": nll_of(scores, truth), "accepted": float(accepted.mean()),
+        "nll": nll_of(scores, truth), "accepted": float(accepted.mean()), **of_hands,
     }  # fmt: skip
+
+
+def likeness(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The probability that each image shows a digit at all, `[N]`, as `TwoInputNet.is_digit` has its logarithm."""
+    found: NDArray[np.float64] = 1 / (1 + np.exp(-np.logaddexp.reduce(logits.astype(np.float64), axis=1)))
+    return found
+
+
+def digits_of(writers: Sequence[int]) -> DigitSet:
+    """The pen digits of some writers, as by any pen."""
+    images, digits = pen_digits(np.random.default_rng(0x4A4D), writers)
+    return DigitSet(images, digits, "pen digits")
 
 
 def log_probabilities(logits: NDArray[np.float32], smoothing: float, temperature: float = 1.0) -> NDArray[np.float64]:

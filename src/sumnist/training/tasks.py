@@ -44,7 +44,7 @@ from sumnist.model.fusion import Heads
 from sumnist.model.losses import Losses, joint_loss, text_nll, total_nll
 from sumnist.model.network import TwoInputNet
 from sumnist.model.strip_network import CellNet, StripNet
-from sumnist.training.calibrate import calibrate, calibrate_cells, calibrate_strips, digit_logits, figures_of
+from sumnist.training.calibrate import calibrate, calibrate_cells, calibrate_strips, digit_logits, digits_of, figures_of
 from sumnist.training.devices import ProcessGroup
 from sumnist.training.folder import Learner, lower_lr
 
@@ -244,7 +244,9 @@ class DigitTask(Task):
     def fit(self, net: TwoInputNet) -> dict[str, Any]:
         """As `calibrate` does, to the digits."""
         assert self.held is not None
-        return calibrate(digit_logits(net, self.held), self.held.digits, self.config.last_smoothing)
+        strange = digits_of(self.held_writers) if self.held_writers else None
+        hands = None if strange is None else (digit_logits(net, strange), strange.digits)
+        return calibrate(digit_logits(net, self.held), self.held.digits, self.config.last_smoothing, hands=hands)
 
 
 class AdditionTask(Task):
