@@ -304,6 +304,7 @@ def test_a_total_contradicts_clear_readings_on_the_page_by_the_rule_of_solve() -
 
 VERDICTS = {
     "not a digit": ("This does not look like a digit.", "Draw one of 0 to 9."),
+    "unusual form": ("If this is a digit, it has an unusual form.", "Draw it more plainly."),
     "several digits": ("There seems to be more than one digit.", "Draw one, or choose “A number”."),
     "unsure": ("A 4 (48.0\u00a0%), or an 8 (34.0\u00a0%)?", "Draw it more clearly."),
     "cut off at the border": ("The digit runs off the edge.", "Leave some room around it."),

@@ -3,7 +3,7 @@
 import { reader } from "../constants.js";
 import { weighed } from "./judge.js";
 
-const { ADVICE, DIGITS, FORMAT, NOT_A_DIGIT, REASONS, SIDE, SUMS, UNSURE } = reader;
+const { ADVICE, DIGITS, FORMAT, HALF, NOT_A_DIGIT, REASONS, SIDE, SUMS, UNSURE, UNUSUAL } = reader;
 
 /** The `reading` of a picture, `{ picture, find }`, with a number to add, as JSON has it; the `verdict` behind it, and
  * all that was `tried`. */
@@ -41,7 +41,7 @@ function readingOf(network, { proposal, digit, sum, isDigit, problem }, number) 
 /** Why a reading is not accepted: a problem with its picture, hardly a digit on it, or unsure which; else null. */
 function reasonFor({ leastIsDigit, leastConfidence }, problem, confidence, isDigit) {
   if (problem) return REASONS[problem];
-  if (isDigit !== null && isDigit < leastIsDigit) return NOT_A_DIGIT;
+  if (isDigit !== null && isDigit < leastIsDigit) return isDigit >= HALF ? UNUSUAL : NOT_A_DIGIT;
   return confidence < leastConfidence ? UNSURE : null;
 }
 

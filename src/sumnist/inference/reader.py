@@ -56,8 +56,10 @@ REASONS: dict[Problem, str] = {
 }
 """What a reading says of each problem of a picture."""
 NOT_A_DIGIT = "not a digit"
+UNUSUAL = "unusual form"
 UNSURE = "unsure"
-"""What it says where the picture is fine, and the network is not sure enough that it shows a digit, or of which."""
+"""What it says where the picture is fine, and the network is not sure enough that it shows a digit, or of which; the
+second of what may be a digit as others write it, more probably than not."""
 ADVICE = {
     "blank": "write something, or come nearer",
     "several digits": "one digit a picture; several are read as a number",
@@ -65,10 +67,13 @@ ADVICE = {
     "too small": "come nearer, or crop the picture closer to the digit",
     "too little contrast": "a darker pen, or more light",
     NOT_A_DIGIT: "a digit from 0 to 9 was expected; of a photograph, come nearer, so that the paper fills it",
+    UNUSUAL: "if it is a digit, have the reader learn this hand (`sumnist hand learn`), or ask a person",
     UNSURE: "write it more clearly, or ask a person",
 }
 """What helps, for each reason why a reading of a photograph or scan is not accepted."""
 
+HALF = 0.5
+"""The probability of being a digit from which on what is refused may be one."""
 AS_IT_IS = "as it is"
 """How an image was found that was one already."""
 
@@ -615,7 +620,7 @@ class Reader:
         if verdict.problem is not None:
             reason = REASONS[verdict.problem]
         elif verdict.proposal is None or (is_digit is not None and is_digit < self.network.least_is_digit):
-            reason = NOT_A_DIGIT
+            reason = UNUSUAL if is_digit is not None and is_digit >= HALF else NOT_A_DIGIT
         elif confidence < self.network.least_confidence:
             reason = UNSURE
         proposal = verdict.proposal

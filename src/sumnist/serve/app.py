@@ -33,7 +33,7 @@ from uvicorn import Config, Server
 from sumnist.environment import core_count
 from sumnist.errors import ConfigError, ServeError
 from sumnist.inference.numbers import NUMBER_ADVICE
-from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE
+from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE, UNUSUAL
 from sumnist.memory import return_freed_memory
 from sumnist.serve import models
 from sumnist.serve.bodies import AskedDigit, AskedExample, AskedNumber, AskedNumbers, Inbox, body_of
@@ -65,7 +65,7 @@ ROUTES = (*TIMED, "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "
 """The routes that are told apart; any other path counts as "other"."""
 EDGES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper edges of the histogram's buckets, in seconds."""
-OUTCOMES = (ACCEPTED, *REASONS.values(), NOT_A_DIGIT, UNSURE, *NUMBER_ADVICE)
+OUTCOMES = (ACCEPTED, *REASONS.values(), NOT_A_DIGIT, UNUSUAL, UNSURE, *NUMBER_ADVICE)
 KEEP_ALIVE = 30
 """Seconds for which a connection without a request is kept."""
 GRACE = 0.25

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from sumnist.inference.numbers import NUMBER_ADVICE
-from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE
+from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE, UNUSUAL
 from sumnist.serve.bodies import COUNT
 from sumnist.serve.problems import KINDS, MEDIA_TYPE
 
@@ -150,7 +150,7 @@ class Reading(Model):
     """Of each of `sums`."""
     accepted: bool
     """Whether the answer stands."""
-    reason: str | None = Field(json_schema_extra={"enum": [None, *REASONS.values(), NOT_A_DIGIT, UNSURE]})
+    reason: str | None = Field(json_schema_extra={"enum": [None, *REASONS.values(), NOT_A_DIGIT, UNUSUAL, UNSURE]})
     """Why it does not, or null."""
     advice: str | None
     """What helps if it does not stand, or null."""

@@ -7,6 +7,7 @@ const OF_DIGITS = {
   "too small": ["The digit is too small.", "Draw it larger."],
   "too little contrast": ["The ink hardly differs from the paper.", "Draw it in a darker colour."],
   "not a digit": ["This does not look like a digit.", "Draw one of 0 to 9."],
+  "unusual form": ["If this is a digit, it has an unusual form.", "Draw it more plainly."],
 };
 const OF_NUMBERS = {
   blank: ["There is nothing to read.", "Write a number."],
