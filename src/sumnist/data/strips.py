@@ -119,23 +119,14 @@ MARGIN, WIDE_MARGIN_SHARE, WIDE_MARGIN = (0.0, 0.4), 0.1, (0.5, 2.0)
 """Room beside what is written, by the strip's height, and the share of the sides with much more of it."""
 BLANK_WIDTH = 0.3, 4.0
 """Ems of a blank line."""
-NEIGHBOUR_SHARE, NEIGHBOURS = 0.12, 3
+NEIGHBOUR_SHARE, NEIGHBOURS = 0.08, 3
 """Share of the lines with ink of others at the edges, and how many characters of it at most."""
 ENTERING, ENTERING_SIDE = (0.04, 0.2), (1, 4)
 """How far these enter from above and below, by the strip's height, and from the sides, in pixels."""
 BESIDE = 9
 """Pixels of margin from which a neighbour may enter it."""
-ZIGZAG_SHARE, CROSSINGS, BARS = 0.3, 10, (1, 6)
+ZIGZAG_SHARE, CROSSINGS, BARS = 0.5, 10, (3, 6)
 """Share of the numbers crossed out by a zigzag, its strokes, and those of the others: from, to but not including."""
-BAR, BEYOND = (0.25, 0.75), (-0.1, 0.35)
-"""How far up, in ems, such a stroke begins and ends, and how far beyond the number."""
-BETWEEN_STROKES = {
-    texts.COLON: [(0.5, 0.1, 0.5, 0.1), (0.5, 0.55, 0.5, 0.55)], texts.SLASH: [(0.0, -0.1, 1.0, 0.95)],
-    texts.PLUS: [(0.0, 0.4, 1.0, 0.4), (0.5, 0.1, 0.5, 0.7)],
-    texts.TIMES: [(0.1, 0.15, 0.9, 0.65), (0.1, 0.65, 0.9, 0.15)],
-    texts.EQUALS: [(0.0, 0.3, 1.0, 0.3), (0.0, 0.55, 1.0, 0.55)],
-}  # fmt: skip
-"""The strokes of the signs of which there is no number, as those of `AROUND_STROKES`, by the room between digits."""
 
 Floats = NDArray[np.float64]
 Part = TypeVar("Part", Pieces, Strokes)
@@ -300,7 +291,7 @@ def gaps(text: Texts, chance: Chance) -> Floats:
     gap = gap * (1 + chance.normal(UNEVEN_GAP, MOST)) * np.minimum(1, ROOMY / np.maximum(text.length, 1))[:, None]
     gap += text.group * chance.between(GROUP_GAP, 1)
     stop, dash = chance.between(SIGN_WIDTH, MOST), chance.between(DASH_WIDTH, MOST)
-    room = np.where(text.sign >= texts.DASH, dash, np.where(text.sign == NONE, 0, stop))
+    room = np.where(text.sign == texts.DASH, dash, np.where(text.sign == NONE, 0, stop))
     return np.where(text.sign == NONE, gap, np.maximum(gap, LEAST_GAP) + room)
 
 
@@ -388,14 +379,6 @@ def neighbours(bank: Bank, lines: Lines, random: Random) -> Pieces:
 def strokes_of(lines: Lines, random: Random) -> Iterator[Strokes]:
     """Signs between the digits, what stands around them, and strokes that join, underline and cross out."""
     yield signs_between(lines, random)
-    for sign, parts in BETWEEN_STROKES.items():
-        strip, slot = np.nonzero(lines.text.sign == sign)
-        begin, base, em = lines.right[strip, slot], lines.base[strip, slot], lines.em[strip]
-        room = lines.left[strip, slot + 1] - begin
-        for x, y, to_x, to_y in parts:
-            yield strokes_at(
-                lines, strip, begin + x * room, base - y * em, begin + to_x * room, base - to_y * em, random
-            )
     names = [*texts.AROUND]
     for name, parts in AROUND_STROKES.items():
         strip, side = np.nonzero(lines.text.around == names.index(name))
@@ -422,7 +405,7 @@ def strokes_at(
 
 def signs_between(lines: Lines, random: Random) -> Strokes:
     """Stops, commas and dashes between digits, no lower than the strip reaches."""
-    strip, slot = np.nonzero((lines.text.sign > NONE) & (lines.text.sign <= texts.DASH) & lines.text.there)
+    strip, slot = np.nonzero((lines.text.sign > NONE) & lines.text.there)
     sign, em, count = lines.text.sign[strip, slot], lines.em[strip], len(strip)
     x = (lines.right[strip, slot] + lines.left[strip, slot + 1]) / 2
     room = lines.left[strip, slot + 1] - lines.right[strip, slot]
@@ -470,18 +453,15 @@ def crossings(lines: Lines, random: Random) -> Strokes:
     zigzag = (random.random(len(rows)) < ZIGZAG_SHARE)[:, None]
     corner = np.arange(CROSSINGS + 1)
     heights = np.where(corner % 2, 0.9, 0.1) + random.normal(0, 0.1, (len(rows), CROSSINGS + 1))
-    bars, beyond = random.uniform(*BAR, (2, len(rows), CROSSINGS)), random.uniform(*BEYOND, (2, len(rows), 1))
+    bars = random.uniform(0.15, 0.85, (2, len(rows), CROSSINGS))
     there = zigzag | (corner[:-1] < random.integers(*BARS, len(rows))[:, None])
     # Where each stroke begins and ends: how far along the number, and how far up in ems.
     along = [np.where(zigzag, corner[:-1] / CROSSINGS, 0)[there], np.where(zigzag, corner[1:] / CROSSINGS, 1)[there]]
-    out = [np.where(zigzag, 0, -beyond[0]) + 0 * bars[0], np.where(zigzag, 0, beyond[1]) + 0 * bars[0]]
     up = [np.where(zigzag, heights[:, :-1], bars[0])[there], np.where(zigzag, heights[:, 1:], bars[1])[there]]
     strip = rows[np.nonzero(there)[0]]
     first, end = lines.left[strip, 0], np.where(lines.text.there, lines.right, 0).max(1)[strip]
     base, last = level(lines)[strip].T
-    x, to_x = (
-        first + (end - first) * place + far[there] * lines.em[strip] for place, far in zip(along, out, strict=True)
-    )
+    x, to_x = (first + (end - first) * place for place in along)
     y, to_y = (base + (last - base) * place - lines.em[strip] * high for place, high in zip(along, up, strict=True))
     return strokes_at(lines, strip, x, y, to_x, to_y, random, 1.2)
 

@@ -35,23 +35,14 @@ CELL_HEIGHT = 36
 
 NONE, STOP, COMMA, DASH = 0, 11, 12, 13
 """Classes of the signs between digits, and of no sign there."""
-COLON, SLASH, PLUS, TIMES, EQUALS = range(14, 19)
-"""Signs between digits of which no number is made."""
 MOST = 12
 """Digits of a line, at most."""
 LENGTHS = (0.09, 0.16, 0.15, 0.16, 0.15, 0.10, 0.06, 0.04, 0.03, 0.025, 0.02, 0.015)
 """Shares of the lines with 1, 2, ... 12 digits, by their sum."""
-NUMBER, BLANK, WORD, SCRIBBLE, CROSSED, OTHER = range(6)
-KINDS = (0.8, 0.04, 0.04, 0.03, 0.04, 0.05)
-"""Shares of the lines that are a number, nothing, a word of letters, a scribble, a number that is crossed out, and
-digits that are something else than a number: all but the first have an empty target."""
-OTHERS = (
-    ((1, 2), (2, 2), (COLON,)), ((1, 2), (1, 2), (STOP, DASH, SLASH)), ((1, 2), (1, 2), (SLASH,)),
-    ((1, 3), (1, 3), (PLUS, TIMES, EQUALS, COLON)),
-)  # fmt: skip
-"""What such a line is, as a time, a date, a fraction or an expression: how many digits there are before and behind the
-sign, least and most, and which sign it is. A date has it once more, and two or four digits behind."""
-DATE, YEARS = 1, (2, 4)
+NUMBER, BLANK, WORD, SCRIBBLE, CROSSED = range(5)
+KINDS = (0.86, 0.04, 0.04, 0.03, 0.03)
+"""Shares of the lines that are a number, nothing, a word of letters, a scribble, and a number that is crossed out: all
+but the first have an empty target."""
 MOST_SCRIBBLES = 3
 """Scribbles side by side, at most."""
 STYLES = {
@@ -136,7 +127,6 @@ def texts(count: int, random: Random) -> Texts:
     dashed = np.flatnonzero((style == [*STYLES].index("dashed")) & (length > 1))
     sign[dashed, random.integers(0, length[dashed] - 1)] = DASH
 
-    length, sign = others(kind, length, sign, random)
     written = np.isin(kind, (NUMBER, CROSSED))
     fraction = (place >= whole[:, None]) & (place < length[:, None]) & written[:, None]
     group &= ((style == [*STYLES].index("grouped")) & written)[:, None]
@@ -146,24 +136,9 @@ def texts(count: int, random: Random) -> Texts:
     around = np.stack([random.choice(len(AROUND), count, p=shares[:, side]) for side in (BEFORE, AFTER)], 1)
     length = np.where(kind == SCRIBBLE, np.minimum(length, MOST_SCRIBBLES), np.where(kind == BLANK, 0, length))
     return Texts(
-        kind, length, np.where(fraction & no_cents, 0, digit), sign * (written | (kind == OTHER))[:, None],
+        kind, length, np.where(fraction & no_cents, 0, digit), sign * written[:, None],
         style, fraction, group, around,
     )  # fmt: skip
-
-
-def others(kind: Whole, length: Whole, sign: Whole, random: Random) -> tuple[Whole, Whole]:
-    """The lengths and signs of lines, of those that are something else than a number anew."""
-    length, sign = length.copy(), sign.copy()
-    for line in np.flatnonzero(kind == OTHER):
-        what = random.integers(len(OTHERS))
-        before, behind, signs = OTHERS[what]
-        first, second = (int(random.integers(low, high + 1)) for low, high in (before, behind))
-        length[line], sign[line] = first + second, NONE
-        sign[line, first - 1] = one = random.choice(signs)
-        if what == DATE:
-            sign[line, first + second - 1] = one
-            length[line] += random.choice(YEARS)
-    return length, sign
 
 
 def drawn_digits(length: Whole, random: Random) -> Whole:

@@ -539,8 +539,8 @@ class Reader:
     def adapt(self, pictures: Sequence[Picture], labels: Sequence[Any]) -> Reader:
         """A reader that knows how one person writes, from a few of their digits or numbers.
 
-        What that is worth is in docs/how-to/hands.md. All that this reader does the new one does, with the same network;
-        it may know one hand, so a second one replaces it.
+        What that is worth is in docs/how-to/hands.md. All that this reader does the new one does, with the same
+        network; it may know one hand, so a second one replaces it.
 
         Args:
             pictures: Of one digit or one number each, at most 1,000.
