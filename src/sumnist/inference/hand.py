@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64decode, b64encode
-from binascii import Error as NotBase64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -152,10 +151,7 @@ class Hand:
 def weights_of(part: Mapping[str, Any]) -> NDArray[np.float32]:
     """The weights of one network. Raises `ValueError`, `KeyError`, `TypeError`."""
     features, classes = map(int, part["shape"])
-    try:
-        weights = np.frombuffer(b64decode(part["weights"], validate=True), "<f4").reshape(features, classes)
-    except NotBase64 as error:
-        raise ValueError(str(error)) from error
+    weights = np.frombuffer(b64decode(part["weights"], validate=True), "<f4").reshape(features, classes)
     if not np.isfinite(weights).all():
         raise ValueError("weights that are no numbers")
     return weights.astype(np.float32)
