@@ -9,8 +9,8 @@ import { cut, isInked } from "./cut.js";
 import { foundOf, placedOn, surest, turnOf } from "./finder.js";
 
 const {
-  ASLANT, BEYOND_DOUBT, DISCOUNT, LEAST_WITNESS, POWER, RIVAL, RIVAL_SIZE, SIDEWAYS, SMALLEST_DIGIT, UNSEEN, WHOLE,
-  WITNESS,
+  ASLANT, BEYOND_DOUBT, DISCOUNT, EXPLAINED, LEAST_WITNESS, POWER, RIVAL, RIVAL_SIZE, SIDEWAYS, SMALLEST_DIGIT, UNSEEN,
+  WHOLE, WITNESS,
 } = reader; // prettier-ignore
 const NOTHING = {
   proposal: null, digit: new Array(10).fill(0.1), sum: null, isDigit: 0, looksLike: null, problem: "blank", score: 0,
@@ -114,7 +114,8 @@ function proposalsOf(one, sight, { grey, reduction }) {
   const how = `${dark ? "dark" : "light"} ink, found`;
   const witness = one.digits.length === 1 ? inProportion(one.digits[0].map((share) => share + LEAST_WITNESS)) : null;
   const digits = one.characters.filter(({ kind }) => kind < its.DIGITS);
-  const weight = Math.max(...digits.map(({ seen }, k) => seen * total(one.digits[k]))) ** 0.5;
+  const sure = Math.max(...digits.map(({ seen }, k) => seen * total(one.digits[k]))) ** 0.5;
+  const weight = sure * Math.min(1, total(bare.values) / total(alone.values) / EXPLAINED) ** POWER;
   return [[alone, ""], [bare, ", its ink alone"]].map(([ink, what]) => {
     const digit = cropped(ink);
     const image = placed(digit);
