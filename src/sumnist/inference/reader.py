@@ -95,7 +95,7 @@ UNSEEN = 0.5
 """The weight at which the finder speaks against a digit where it sees none."""
 EXPLAINED = 0.65
 """The share of the ink there that the finder takes for that of a digit: less of it is the pattern of something. Of real
-digits of the development half 95 % have .8 and more, of clothes that were accepted as digits half have less than .55."""
+digits of the development half 95 % have 0.8 or more; of clothes that passed for digits half have less than 0.55."""
 WITNESS = 1.0
 """The power of what the finder says of a digit, beside what the network says."""
 LEAST_WITNESS = 1e-4
