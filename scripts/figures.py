@@ -205,6 +205,17 @@ def reader_of(row: Row) -> tuple[str, int]:
     return row["model_sha256"], row.get("path", 1)
 
 
+@entered(FIGURES, "misses")
+def misses(rows: Rows) -> str:
+    """Every scanned digit of the reported half that is misread, by what a program can say of the cause."""
+    last = last_of([row for row in agreeing(part(rows, "real"), half="reported") if "misread" in row], "name")
+    scans = [row for row in last if row["name"] == "scanned digits"]
+    body = [[one["cause"], one["picture"], str(one["digit"]), f"{one['read']} ({one['probability']:.0%})",
+             f"{one['of_the_truth']:.1%}", "yes" if one["accepted"] else "no"]
+            for row in scans for one in row["misread"]]  # fmt: skip
+    return table(["cause", "picture", "written", "read", "probability of what is written", "accepted"], body)
+
+
 @entered(PICKS, "quoted")
 def quoted(rows: Rows) -> Rows:
     """Of the newest network of each engine the reported half as first measured, and development as last measured."""

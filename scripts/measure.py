@@ -359,8 +359,27 @@ def real(given: argparse.Namespace) -> Iterator[Row]:
     if not pictures:
         raise SystemExit(f"{given.folder}: no pictures of the {given.half} half in sub-folders 0 to 9")
     paths, digits = zip(*pictures, strict=True)
-    answers = suite.answers_of(Reader(MODEL.read_bytes()), paths)
-    yield with_envelope("real") | about | suite.digit_result(given.name, answers, np.array(digits))
+    reader = Reader(MODEL.read_bytes())
+    answers = suite.answers_of(reader, paths)
+    wrong = np.flatnonzero(answers.digits != digits).tolist()
+    misread = [miss(paths[place], digits[place], reader.read(paths[place], 0)) for place in wrong]
+    result = suite.digit_result(given.name, answers, np.array(digits))
+    yield with_envelope("real") | about | result | {"misread": sorted(misread, key=lambda row: row["cause"])}
+
+
+def miss(path: Path, digit: int, reading: Any) -> Row:
+    """A picture that is misread, and why, as far as a program can say."""
+    shares = np.array(reading.digit_probabilities)
+    second = int((shares > shares[digit]).sum()) == 1 and shares[digit] >= SECOND
+    cause = (
+        reading.reason if reading.reason not in (None, "unsure") else "a close second" if second else "sure of another"
+    )
+    return {"picture": path.stem, "digit": digit, "read": reading.digit, "probability": float(shares.max()),
+            "of_the_truth": float(shares[digit]), "accepted": reading.accepted, "cause": cause}  # fmt: skip
+
+
+SECOND = 0.05
+"""The probability from which on the truth counts as a close second."""
 
 
 # Numbers of any length. FOLDER holds real strips, with a `labels.csv` as `sumnist evaluate --labels` takes it. Of each
