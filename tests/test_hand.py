@@ -49,7 +49,7 @@ Bytes = NDArray[np.uint8]
 Examples = tuple[list[Bytes], list[int]]
 
 
-def leaning(writer: int, slant: float = 0.75) -> Examples:
+def leaning(writer: int, slant: float = 1.1) -> Examples:
     """The digits of a pen writer, who now leans far to the left, as no image of MNIST does."""
     random, (paths, digits, writers) = np.random.default_rng(writer), glyphs.pen_paths()
     matrix = np.array([[1.0, 0.0], [slant, 1.0]])
