@@ -349,20 +349,19 @@ def test_the_form_teaches_a_hand_from_a_photograph(tmp_path: Path, capsys: pytes
     assert "no box of the form is filled in" in capsys.readouterr().err
 
 
-def test_a_scoring_learns_the_one_hand_of_its_pictures(folder: Path, tmp_path: Path, writers: Any) -> None:
-    place = tmp_path / "pictures"
-    place.mkdir()
-    pictures, digits = writers[0][1]
-    for number, image in enumerate(pictures):
-        Image.fromarray(image).save(place / f"{number:03}.png")
-
-    def wrong(**more: Any) -> int:
-        out = tmp_path / f"{len(more)}.jsonl"
+def test_a_scoring_learns_the_one_hand_of_its_pictures_unless_it_is_too_strange(tmp_path: Path) -> None:
+    def wrong(slant: float, **more: Any) -> int:
+        place, out = tmp_path / str(slant), tmp_path / f"{slant}-{len(more)}.jsonl"
+        place.mkdir(exist_ok=True)
+        pictures, digits = leaning(22, slant)
+        for number, image in enumerate(pictures):
+            Image.fromarray(image).save(place / f"{number:03}.png")
         score(place, out, 0, workers=1, progress=False, **more)
         read = [json.loads(line)["digit"] for line in out.read_text().splitlines()]
         return sum(one != digit for one, digit in zip(read, digits, strict=True))
 
-    assert wrong(same_hand=True) < wrong()
+    assert wrong(0.9, same_hand=True) < wrong(0.9)
+    assert wrong(1.2, same_hand=True) == wrong(1.2)
 
 
 # Over HTTP.

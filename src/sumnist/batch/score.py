@@ -62,9 +62,10 @@ FORMULA = frozenset("=+-@\t\r")
 """What a text begins with that spreadsheets take for a formula."""
 NEXT = 3
 """Values of a number that a table has beside the most probable one."""
-LEARNED, SURE, FEWEST = 500, 0.9, 10
+LEARNED, SURE, FEWEST, MOSTLY = 500, 0.9, 10, 0.5
 """Pictures of a source by one writer of which their hand is learned, at most; the confidence from which on a reading
-counts as what is written; and how many of these there must be."""
+counts as what is written; how many of these there must be, and what share: a hand that is stranger needs labels, for
+what is read surely is then often wrong."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def hand_of(source: Path, model: str | Path, ink: InkColour, numbers: NumberOpti
         for picture, one in zip(pictures, read, strict=True)
         if not isinstance(one, SumnistError) and one.accepted and one.confidence >= SURE
     ]
-    if len(sure) < FEWEST:
+    if len(sure) < max(FEWEST, MOSTLY * len(pictures)):
         return None
     lesson = Lesson(reader, *zip(*sure, strict=True))
     return lesson.hand() if helps(lesson.trials()) else None
