@@ -279,7 +279,8 @@ async def refused(request: Request, error: Exception) -> Response:
         raise Problem("invalid-request", f"{first['loc'][-1]}: {message[:1].lower()}{message[1:]}")
     if not isinstance(error, HTTPException) or error.status_code != 405:
         raise Problem("not-found", f"{path:.100}: expected one of the paths that /openapi.json lists")
-    allowed = "GET, HEAD" if "GET" in (error.headers or {})["Allow"] else "POST"
+    methods = (error.headers or {})["Allow"]
+    allowed = "GET, HEAD" if "GET" in methods else methods
     raise Problem("method-not-allowed", f"{request.method:.20} {path:.100}: expected {allowed}", allow=allowed)
 
 

@@ -214,7 +214,9 @@ class AskedExample(Asked):
 
     EXAMPLE: ClassVar[str] = '{"picture": "<base64>", "text": "5"}'
     SEVERAL: ClassVar[str] = "examples"
-    text: Annotated[str, BeforeValidator(str)]
+    text: Annotated[
+        str, BeforeValidator(str), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 0}]})
+    ]
     """What is on it: a digit, or the digits of a number."""
 
 
