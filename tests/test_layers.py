@@ -15,7 +15,7 @@ from sumnist.config import Config, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.files import ONNX, PRETRAINED
 from sumnist.inference.inside import Layer, layers_of, with_layers
-from sumnist.inference.onnx import OnnxNetwork
+from sumnist.inference.onnx import FEATURES, OnnxNetwork
 from sumnist.inference.reader import TorchNetwork
 from sumnist.model.network import TwoInputNet
 from sumnist.training.export import metadata_of, quantized, to_onnx, training_feeds
@@ -84,7 +84,7 @@ def test_the_layers_are_those_of_a_file_to_which_the_onnx_library_gives_outputs(
     assert isinstance(network.content, bytes)
     model = onnx.load_from_string(network.content)
     names = [node.output[0] for node in model.graph.node if node.op_type == "Relu"]
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name != FEATURES)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     wanted = session.run(names, {"image": AS_FLOAT[None, None], "number": np.zeros(1, np.int64)})
     layers = layers_of(network, AS_FLOAT)
@@ -92,7 +92,8 @@ def test_the_layers_are_those_of_a_file_to_which_the_onnx_library_gives_outputs(
     for layer, want in zip(layers, wanted, strict=True):
         assert np.array_equal(layer.values.ravel(), want.ravel())
     parsed = onnx.load_from_string(with_layers(network.content, 1)[1].content)  # type: ignore[union-attr]
-    assert [value.name for value in parsed.graph.output] == ["digit", "sum", "is_digit", *names]
+    assert [value.name for value in parsed.graph.output] == ["digit", "sum", "is_digit", FEATURES, *names[:-1]]
+    assert names[-1] == FEATURES
     assert parsed.graph.node == model.graph.node
 
 

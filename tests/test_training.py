@@ -38,7 +38,7 @@ from sumnist.data.strips import StripBatch
 from sumnist.errors import ConfigError, DataError, OutputError, RunError, TrainingError
 from sumnist.evaluation.metrics import answer_grid, risk_curve
 from sumnist.files import CONFIG, WEIGHTS
-from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE, Reader
+from sumnist.inference.reader import HALF, NOT_A_DIGIT, REASONS, UNSURE, UNUSUAL, Reader
 from sumnist.model.checkpoint import save_config, save_network
 from sumnist.model.folder import RECORD, STATE
 from sumnist.model.losses import joint_loss, text_nll
@@ -969,7 +969,8 @@ def test_a_calibrated_run_answers_alike_with_torch_and_with_onnx_and_refuses_bel
         assert one.is_digit_probability is not None
         assert one.is_digit_probability == pytest.approx(other.is_digit_probability, abs=1e-5)
         assert one.digit_probabilities == pytest.approx(other.digit_probabilities, abs=1e-5)
-        expected = NOT_A_DIGIT if one.is_digit_probability < 0.6 else UNSURE if one.confidence < 0.4 else None
+        refused = UNUSUAL if one.is_digit_probability >= HALF else NOT_A_DIGIT
+        expected = refused if one.is_digit_probability < 0.6 else UNSURE if one.confidence < 0.4 else None
         if one.reason == REASONS["several"]:  # which the finder may see in noise
             expected = one.reason
         assert (one.reason, one.accepted, other.reason) == (expected, expected is None, expected)

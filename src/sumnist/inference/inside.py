@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sumnist.config import InkColour
-from sumnist.inference.onnx import INPUTS, OnnxNetwork, OnnxSession
+from sumnist.inference.onnx import FEATURES, INPUTS, OnnxNetwork, OnnxSession
 from sumnist.inference.reader import Number, Reader, Reading
 from sumnist.pictures.decode import Picture
 from sumnist.pictures.proposals import Step
@@ -234,7 +234,7 @@ def with_layers(content: bytes, threads: int) -> tuple[dict[str, Field | None], 
     """The layers in a file, and the network with these as outputs, made when they are first asked for; None if there
     are none."""
     fields = relus(content)
-    outputs = b"".join(message(OUTPUT, message(NAME, name.encode())) for name in fields)
+    outputs = b"".join(message(OUTPUT, message(NAME, name.encode())) for name in fields if name != FEATURES)
     return fields, OnnxSession(content + message(GRAPH, outputs), threads) if fields else None
 
 
