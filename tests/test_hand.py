@@ -200,6 +200,13 @@ def test_numbers_teach_a_hand_too(reader: Reader) -> None:
     assert sum(weights.size > 0 for weights in mine.hand.parts.values()) == 3
 
 
+def test_a_number_that_is_too_long_for_its_line_teaches_nothing(reader: Reader) -> None:
+    mine = reader.adapt([line_of("90")], ["1234567890" * 4])
+    assert mine.hand is not None
+    assert not any(weights.size for weights in mine.hand.parts.values())
+    assert mine.read_number(line_of("90")) == reader.read_number(line_of("90"))
+
+
 def test_a_reader_with_a_hand_travels_to_another_process(adapted: list[Reader], writers: Any) -> None:
     pictures = writers[0][1][0][:5]
     assert pickle.loads(pickle.dumps(adapted[0])).read(pictures, 0) == adapted[0].read(pictures, 0)

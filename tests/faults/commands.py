@@ -137,6 +137,7 @@ SCORE_NUMBERS = SCORE.replace("score", "score --numbers --digits 1-6")
 SCORE_FOLDER = "score INPUTS/pictures --number 7 --out table.csv --workers 1"
 STUDY = "study --quick --workers 1 --rows rows.jsonl --out report"
 SHEET = "sheet new 9,7 --out cover.pdf"
+HAND = "hand learn INPUTS/hand --out my.hand"
 READ = (
     "sheet read INPUTS/pictures/1.png INPUTS/pictures/2.png INPUTS/pictures/3.png --layout INPUTS/cover.toml "
     "--out marks.xlsx --workers 1"
@@ -182,12 +183,13 @@ COMMANDS = (
     Command("sheet read, killed before", READ, steps=(HALF_READ,), keeps=False),
     Command("sheet read --overwrite", f"{READ} --overwrite", steps=(Step(f"{READ} --mistakes 0.1"),)),
     Command("hand new", "hand new --out form.pdf", keeps=False),
-    Command("hand learn", "hand learn INPUTS/hand --out my.hand", steps=(Step("hand learn INPUTS/hand --out my.hand"),)),
+    Command("hand learn", HAND, steps=(Step(HAND),)),
     Command("graph --out", "graph --preset tiny --out graph.svg", steps=(Step("graph --preset fast --out graph.svg"),)),
 )  # fmt: skip
 
 READ_ONLY = {"demo": "demo --count 1 --seed 1", "compare": "compare run", "serve": None, "sheet review": None,
-             "hand test": "hand test INPUTS/hand", "solve": "solve INPUTS/pictures/3.png + _ = 12", "add": "add INPUTS/pictures/3.png"}  # fmt: skip
+             "hand test": "hand test INPUTS/hand", "solve": "solve INPUTS/pictures/3.png + _ = 12",
+             "add": "add INPUTS/pictures/3.png"}  # fmt: skip
 """The commands that write no files, and how to see that; the servers go on for ever, and have tests of their own."""
 
 
@@ -205,7 +207,7 @@ def make_inputs(folder: Path) -> None:
     for place in range(200, 260):  # turned a little, as one person writes
         where = folder / "hand" / str(digits.digits[place])
         where.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(digits.images[place]).rotate(25).save(where / f"{place}.png")
+        Image.fromarray(digits.images[place]).rotate(45).save(where / f"{place}.png")
     rows = [(f"pictures/{place}.png", place % 10) for place in range(11)] + [("pictures/none.png", 3)]
     (folder / "table.csv").write_text("path,number\n" + "".join(f"{path},{number}\n" for path, number in rows))
     lines = (f'{{"path": "{path}", "number": {number}}}\n' for path, number in rows)

@@ -189,9 +189,10 @@ def line_of(images: Sequence[Grey]) -> Grey:
 
 def steps_of(text: str, owner: int, features: Grey, emissions: Grey) -> Rows:
     """Of a strip with a text: for each digit, of the steps on which it stands by the best path, the one that says it
-    most; and as many steps that say nothing."""
+    most; and as many steps that say nothing. Nothing if the strip has too few steps for so many digits."""
     texts, places = ctc.Evidence(emissions).written([text])
-    digits = [(int(sign) + 1, *place) for sign, place in zip(texts[0], places, strict=True) if sign.isdigit()]
+    signs = zip(texts[0], places, strict=True) if places else ()
+    digits = [(int(sign) + 1, *place) for sign, place in signs if sign.isdigit()]
     steps = [first + int(emissions[first : last + 1, label].argmax()) for label, first, last in digits]
     blank = np.flatnonzero(emissions[:, 0] > SURELY)[: len(steps)].tolist()
     labels = [label for label, _, _ in digits] + [0] * len(blank)

@@ -163,6 +163,13 @@ def bounds_of(digits: Any) -> Digits:
     )
 
 
+def text_of(text: Any) -> str:
+    """What a picture shows, as a text. Raises `ConfigError`."""
+    if isinstance(text, bool) or not isinstance(text, str | int):
+        raise ConfigError(f"text {reprlib.repr(text)}: expected a digit, or the digits of a number, such as 1480")
+    return str(text)
+
+
 def check_decimal(sign: Any) -> str | None:
     """The decimal sign, which JSON leaves out where there is none. Raises `ConfigError`."""
     return check_sign("null" if sign is None else sign)
@@ -214,9 +221,7 @@ class AskedExample(Asked):
 
     EXAMPLE: ClassVar[str] = '{"picture": "<base64>", "text": "5"}'
     SEVERAL: ClassVar[str] = "examples"
-    text: Annotated[
-        str, BeforeValidator(str), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 0}]})
-    ]
+    text: Annotated[str, BeforeValidator(text_of), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]})]
     """What is on it: a digit, or the digits of a number."""
 
 
