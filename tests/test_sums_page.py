@@ -105,10 +105,10 @@ def test_the_total_settles_the_smudged_digit_of_the_example_though_it_is_pressed
     held[0].continue_()
     page.get_by_role("button", name=EXAMPLE).click()
     expect(part(page, "total")).to_have_value("62")
-    expect(part(page, "verdict")).to_have_text("1? It is a 7: only 47 + 15 makes 62.")
+    expect(part(page, "verdict")).to_have_text("It is 47: only 47 + 15 makes 62.")
     shares = dict(rows(page, "first number"))["47"].split("→")
     before, after = (float(re.sub(r"[^\d.]", "", share)) for share in shares)
-    assert 10 < before < 50
+    assert 10 < before < 90
     assert after > 99
     expect(part(page, "fits")).to_contain_text("62")
 
@@ -177,6 +177,7 @@ def test_the_total_may_be_written_by_hand_and_a_finger_smudges_what_is_written(p
     page.get_by_role("button", name="Clear the second number").click()
     shares = page.locator(".group:visible .shares").first
     expect(shares).to_have_text(CLEAR)
+    clear = shares.inner_text()
     part(page, "rub").click()
     expect(part(page, "rub")).to_have_attribute("aria-pressed", "true")
     box = page.locator(f"{SUM} [role=application]").first.bounding_box()
@@ -186,7 +187,7 @@ def test_the_total_may_be_written_by_hand_and_a_finger_smudges_what_is_written(p
     for x, y in ((0.65, 0.3), (0.35, 0.5), (0.65, 0.7)):
         page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8)
     page.mouse.up()
-    expect(shares).not_to_have_text(CLEAR)
+    expect(shares).not_to_have_text(clear)
 
 
 # A sheet.

@@ -9,8 +9,8 @@ import { cut, isInked } from "./cut.js";
 import { foundOf, placedOn, surest, turnOf } from "./finder.js";
 
 const {
-  ASLANT, BEYOND_DOUBT, DISCOUNT, EXPLAINED, LEAST_WITNESS, POWER, RIVAL, RIVAL_SIZE, SIDEWAYS, SMALLEST_DIGIT, UNSEEN,
-  WHOLE, WITNESS,
+  ASLANT, BEYOND_DOUBT, DISCOUNT, EXPLAINED, LEAST_WITNESS, POWER, RIVAL, RIVAL_SIZE, SCORED, SIDEWAYS, SMALLEST_DIGIT,
+  UNSEEN, WHOLE, WITNESS,
 } = reader; // prettier-ignore
 const NOTHING = {
   proposal: null, digit: new Array(10).fill(0.1), sum: null, isDigit: 0, looksLike: null, problem: "blank", score: 0,
@@ -51,7 +51,8 @@ export async function weighed(network, { picture, find }, number, ink) {
 /** The best of what was tried, with the probabilities of all, each counting by a power of its score. */
 function settled(tried) {
   if (!tried.length) return { ...NOTHING };
-  const best = tried.reduce((one, other) => (other.score > one.score ? other : one));
+  const scored = ({ score }) => Math.floor(SCORED * score + 0.5);
+  const best = tried.reduce((one, other) => (scored(other) > scored(one) ? other : one));
   const counts = sharesOf(tried.map(({ score }) => score), POWER); // prettier-ignore
   const mean = (name) => best[name].map((_, i) => total(tried, (one, k) => counts[k] * one[name][i]));
   const verdict = { ...best, digit: mean("digit"), sum: best.sum && mean("sum") };

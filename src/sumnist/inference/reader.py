@@ -12,6 +12,7 @@ it sees there: two witnesses, whose probabilities are multiplied.
 
 from __future__ import annotations
 
+import math
 import operator
 import reprlib
 from collections.abc import Sequence
@@ -84,8 +85,9 @@ Result = TypeVar("Result")
 
 BEYOND_DOUBT = 0.97
 """A proposal that explains the picture so well is taken at once."""
-POWER = 4
-"""Of the scores, in the mean over the proposals."""
+POWER, SCORED = 4, 1e6
+"""Of the scores, in the mean over the proposals; and the parts of one in which they are told apart, so that what is
+equal but for rounding is equal, and the first of them is taken."""
 WHOLE = 0.93, 0.98
 """A digit that touches the border is whole if it is one with the first probability, and the most probable digit has the
 second: what was cut off is then hardly any of it."""
@@ -172,7 +174,7 @@ class Judge:
 
     def settled(self, tried: list[Verdict], number: int) -> tuple[Verdict, list[Verdict]]:
         """The best of what was tried, with the probabilities of all, each counting by a power of its score."""
-        best = max(tried, key=lambda verdict: verdict.score, default=NOTHING)
+        best = max(tried, key=lambda verdict: math.floor(SCORED * verdict.score + 0.5), default=NOTHING)
         if best.proposal is None:
             return NOTHING, tried
         shares = shares_of([one.score for one in tried], POWER)
