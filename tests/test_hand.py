@@ -328,6 +328,17 @@ def test_what_does_not_help_is_not_written(tmp_path: Path, capsys: pytest.Captur
     assert not (tmp_path / "bad.hand").exists()
 
 
+def test_a_hand_of_other_networks_is_not_tested_and_none_is_learned_of_another(
+    folder: Path, my_hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], reader: Reader
+) -> None:
+    hand, network = Hand.load(my_hand), reader.network.checksum  # type: ignore[union-attr]
+    Hand({network: hand.parts[network]}, hand.examples).save(tmp_path / "old.hand")  # other strips and cells
+    assert main(["hand", "test", str(folder), "--hand", str(tmp_path / "old.hand")]) == 1
+    assert "another network" in capsys.readouterr().err
+    assert main(["hand", "learn", str(folder), "--out", str(tmp_path / "a.hand"), "--hand", str(my_hand)]) == 2
+    assert "leave --hand out" in capsys.readouterr().err
+
+
 def test_a_table_teaches_a_hand_and_a_broken_one_is_refused(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -413,6 +424,13 @@ def test_a_hand_is_learned_over_http_and_read_with_and_forgotten(
     assert gone.status_code == 422
     assert gone.headers["content-type"] == PROBLEM
     assert "not kept" in gone.json()["detail"]
+
+
+def test_a_server_keeps_no_hand_that_does_not_help(keeping: TestClient, writers: Any, tmp_path: Path) -> None:
+    wrong = [one | {"text": str((int(one["text"]) + 3) % 10)} for one in examples_of(writers[0], 3)]
+    told = keeping.post("/v1/hands", json={"examples": wrong}).json()
+    assert (told["helps"], told["name"]) == (False, None)
+    assert not [*tmp_path.glob("kept/*.hand")]
 
 
 def test_a_server_that_is_not_told_to_keeps_no_hand(client: TestClient, writers: Any) -> None:

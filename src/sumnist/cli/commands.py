@@ -731,6 +731,8 @@ class HandLearn(OfExamples):
         from sumnist.inference.adaptation import Lesson, helps
         from sumnist.inference.reader import Reader
 
+        if self.hand is not None:
+            raise ConfigError(f"--hand {self.hand}: a hand is learned of examples alone: leave --hand out")
         check_replaceable(self.out)
         lesson = Lesson(Reader(self.model), *self.examples())
         trials = lesson.trials()
@@ -757,10 +759,7 @@ class HandTest(OfExamples):
         from sumnist.inference.adaptation import Lesson, helps
         from sumnist.inference.reader import Reader
 
-        reader, hand = Reader(self.model), self.known_hand()
-        if hand is not None:
-            reader.with_hand(hand)  # which refuses another network's
-        trials = Lesson(reader, *self.examples()).trials(hand)
+        trials = Lesson(Reader(self.model), *self.examples()).trials(self.known_hand())
         say("\n".join(trial_described(name, trial) for name, trial in trials.items()))
         return 0 if helps(trials) else 1
 

@@ -98,8 +98,10 @@ class Lesson:
 
     def trials(self, hand: Hand | None = None) -> dict[str, Trial]:
         """By the name of a network what cross-validation says, of those that have enough examples; or what a hand does
-        with the examples, which it must not have been learned of."""
+        with the examples, which it must not have been learned of. Raises `HandError` for one of other networks."""
         if hand is not None:
+            for one in self.rows:
+                hand.check(one.checksum, one.name)
             return {NAMES[type(one)]: compared(rows, hand.parts[one.checksum]) for one, rows in self.rows.items()}
         return {
             NAMES[type(network)]: tried(rows, others(network))

@@ -35,8 +35,8 @@ MOST = 1_000
 LENGTH = 10.0
 """To which features are brought: with the prior of 1, chosen by leaving each of 30 writers out."""
 WRONG = 0.3
-"""How probable it is beforehand that a label is wrong: with less, one wrong label of ten examples costs more errors
-than the examples mend; with more, unusual forms are not believed."""
+"""How probable it is beforehand that a label is wrong: with a tenth of that, one wrong label of ten examples costs more
+errors than the others mend."""
 STEPS = 150
 """Of the search for the weights; more change nothing that matters."""
 HARM = 0.005

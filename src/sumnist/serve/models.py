@@ -287,7 +287,7 @@ class LearnedHand(Model):
     hand: dict[str, Any]
     """The content of its file, to be sent as the field `hand` of pictures to be read."""
     name: str | None
-    """The name under which this server keeps it; null if it keeps none."""
+    """The name under which this server keeps it; null if it keeps none, or if it does not help."""
     helps: bool
     """Whether it does, by cross-validation."""
     trials: dict[str, TriedHand]

@@ -170,7 +170,7 @@ def with_hand(reader: Reader, content: bytes) -> Reader:
 
 
 def learn_hand(job: Job, reader: Reader) -> Found:
-    """What is learned of the examples of a writer; it is kept only where hands are."""
+    """What is learned of the examples of a writer; it is kept where hands are, if it helps."""
     asked = asked_in(job.body, AskedExample, most=job.most)
     for one in asked:
         if isinstance(one.picture, Problem):
@@ -179,7 +179,7 @@ def learn_hand(job: Job, reader: Reader) -> Found:
     lesson = Lesson(reader, pictures, [one.text for one in asked])
     hand, trials = lesson.hand(), lesson.trials()
     return {
-        "hand": json.loads(hand.to_json()), "name": None if job.kept is None else job.kept.add(hand),
+        "hand": json.loads(hand.to_json()), "name": job.kept.add(hand) if job.kept and helps(trials) else None,
         "helps": helps(trials),
         "trials": {
             name: {"examples": one.rows, "wrong": one.wrong, "loss": one.nll} for name, one in trials.items()
