@@ -392,6 +392,8 @@ that is no digit. On folders alone."""
 SUITE = "suite"
 """The name of the suite among the sets."""
 LABELS = "labels.csv"
+TABLE_CELLS, CHOSEN = "cells.tsv", "203"
+"""What lists the cells of weather tables, and the station whose sheets are of the development half."""
 
 
 def named(text: str) -> tuple[str, Path]:
@@ -403,7 +405,11 @@ def named(text: str) -> tuple[str, Path]:
 
 
 def labels_in(folder: Path, half: Half) -> list[suite.Label]:
-    """The labels of the pictures of a half. Raises `DataError` if there are none, or one of them is no good."""
+    """The labels of the pictures of a half, or of the cells of weather tables, whose station says which half they are
+    in. Raises `DataError` if there are none, or one of them is no good."""
+    if (folder / TABLE_CELLS).exists():
+        return [suite.Label(row["file"], row["tenths"], int(row["tenths"])) for row in cells_of(folder / TABLE_CELLS)
+                if row["sheet"].startswith(CHOSEN) == (half == HALVES[0])]  # fmt: skip
     labels = suite.labels_of(folder / LABELS)
     for label in labels:
         if label.error is not None:
@@ -448,11 +454,17 @@ def numbers(given: argparse.Namespace) -> Iterator[Row]:
 
 
 def labelled(reader: Numbers, engine: ReadingEngine, name: str, folder: Path, labels: list[suite.Label]) -> Row:
-    """The figures of an engine on a folder."""
+    """The figures of an engine on a folder. In a cell of a weather table the point before tenths may be written or not,
+    so there its digits alone count, and what depends on values is left out."""
     answers = list(suite.labelled_answers(reader, folder, labels, engine))
+    unknown: Row = {}
+    if (folder / TABLE_CELLS).exists():
+        unknown = {"in_candidates": None, "nll": None}
+        answers = [(label, answer._replace(right=finding.digits_of(answer.text or "") == finding.digits_of(label.text)))
+                   for label, answer in answers]  # fmt: skip
     misread = [{"picture": Path(label.path).stem, "read": answer.text, "accepted": answer.accepted,
                 "in_candidates": answer.in_candidates} for label, answer in answers if not answer.right]  # fmt: skip
-    return suite.number_result(name, [answer for _, answer in answers]) | {"misread": misread}
+    return suite.number_result(name, [answer for _, answer in answers]) | unknown | {"misread": misread}
 
 
 def alone(name: str, folder: Path, labels: list[suite.Label]) -> Row:
@@ -845,12 +857,16 @@ def sample(every: Sequence[Any], seed: int, count: int | None) -> list[Any]:
     return [every[place] for place in sorted(places)]
 
 
+def cells_of(tsv: Path) -> Iterator[dict[str, str]]:
+    """What people transcribed of the cells of weather tables."""
+    return csv.DictReader(tsv.read_text("utf-8").splitlines(), delimiter="\t")
+
+
 def columns_of(tsv: Path | None, sheet: str) -> list[dict[int, str]]:
     """The true columns of a sheet, by their rows. Raises `DataError` if there are none, `SystemExit` without a file."""
     if not tsv:
         raise SystemExit("measure: --table: nobody knows what is in it: add --tsv")
-    every = csv.DictReader(tsv.read_text("utf-8").splitlines(), delimiter="\t")
-    rows = [row for row in every if row["sheet"].startswith(sheet)]
+    rows = [row for row in cells_of(tsv) if row["sheet"].startswith(sheet)]
     columns = [{int(row["row"]): finding.digits_of(row["tenths"]) for row in rows if row["column"] == column}
                for column in COLUMNS]  # fmt: skip
     if not all(columns):

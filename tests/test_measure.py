@@ -182,11 +182,12 @@ class Twelve(Engine):
     def __init__(self) -> None:
         self.trust = 1.0
         self.seen: list[tuple[str, str]] = []
+        self.said: tuple[str, Any] = ("12", 12)
 
     def read_each(self, pictures: list[Any], engine: str, **_: Any) -> list[NumberReading]:
         self.seen += [(engine, getattr(picture, "name", "strip")) for picture in pictures]
-        one = Candidate("12", 12, 0.75)
-        return [NumberReading("12", 12, 0.75, (one,), 0.25, True, None, 1.0) for _ in pictures]
+        one = Candidate(*self.said, 0.75)
+        return [NumberReading(*self.said, 0.75, (one,), 0.25, True, None, 1.0) for _ in pictures]
 
 
 @pytest.fixture
@@ -225,6 +226,20 @@ def test_a_row_says_what_was_measured_with_what_and_what_is_misread(run: Run, fa
     assert (one["engine"], two["engine"]) == ("ours", "both")
     assert one["accuracy_accepted"] == 1.0
     assert one["ece"] == pytest.approx(0.25)
+
+
+def test_of_cells_of_weather_tables_the_station_says_the_half_and_a_point_counts_for_nothing(
+    run: Run, fake: Twelve, tmp_path: Path
+) -> None:
+    rows = "203_196905_SF\tD\t4\t1\t12\tcells/a4.png\n601_196705_SF\tD\t4\t1\t13\tcells/b4.png\n"
+    (tmp_path / "cells.tsv").write_text("sheet\tcolumn\trow\tlabel\ttenths\tfile\n" + rows)
+    fake.said = "1.2", 1.2
+    words = "numbers", "--folder", f"cells={tmp_path}"
+    (reported,) = run(*words)
+    (_, chosen) = run(*words, "--half", "development")
+    assert [name for _, name in fake.seen] == ["b4.png", "a4.png"]
+    assert (reported["accuracy"], chosen["accuracy"]) == (0.0, 1.0)
+    assert reported["misread"] == [{"picture": "b4", "read": "1.2", "accepted": True, "in_candidates": False}]
 
 
 def test_the_network_of_ocr_alone_is_shown_whole_pictures_and_says_the_digits_of_its_best_path(

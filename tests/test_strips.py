@@ -21,7 +21,7 @@ from sumnist.data import papers, pens, strips
 from sumnist.data import texts as texts_module
 from sumnist.data.augment import Draw
 from sumnist.data.cells import BOX_WIDTH, PRIORS, Cells, strip_width
-from sumnist.data.glyphs import SIGNS, characters, drawn, written
+from sumnist.data.glyphs import SIGNS, characters, drawn, ending, loosened, pen_paths, written
 from sumnist.data.marks import CROSSINGS, FILLERS, mark, through
 from sumnist.data.mnist import load_mnist
 from sumnist.data.papers import on_paper, pictured
@@ -85,6 +85,33 @@ def test_every_listed_way_of_a_digit_or_sign_can_be_drawn_and_none_is_listed_twi
             image = drawn(written(way, random), random)
             assert image.shape == (28, 28)
             assert (image > 0.5).sum() >= 10
+
+
+def length(path: NDArray[np.float64]) -> float:
+    return float(np.hypot(*np.diff(path, axis=0).T).sum())
+
+
+def test_an_end_of_a_stroke_is_as_much_longer_or_shorter_as_was_asked_for() -> None:
+    path = np.stack([np.linspace(0, 3, 31), np.zeros(31)], 1)
+    assert length(ending(path, 0.5, 0.0)) == pytest.approx(3.5)
+    assert ending(path, 0.5, 0.0)[-1] == pytest.approx([3.5, 0])
+    assert length(ending(path, 0.5, 2.0)) == pytest.approx(3.5)
+    assert ending(path, 0.5, np.pi / 2)[-1, 0] == pytest.approx(3)
+    assert ending(path, -0.55, 0.0)[-1] == pytest.approx([2.5, 0], abs=0.11)
+    assert length(ending(path, -9.0, 0.0)) == pytest.approx(3 * 3 / 4, abs=0.11)  # a quarter goes at most
+
+
+def test_a_loosened_digit_has_the_same_strokes_about_where_they_were_and_never_the_same_way() -> None:
+    paths, _, _ = pen_paths()
+    for one in paths[::400]:
+        size = np.ptp(np.concatenate(one), 0).max()
+        first, again, other = (loosened(one, np.random.default_rng(seed)) for seed in (1, 1, 2))
+        assert len(first) == len(one)
+        assert all(map(np.array_equal, first, again))
+        assert not np.array_equal(np.concatenate(first)[:2], np.concatenate(other)[:2])
+        for loose, path in zip(first, one, strict=True):
+            apart = np.hypot(*(loose[:, None] - path).transpose(2, 0, 1)).min(1)
+            assert apart.max() < 0.7 * size
 
 
 def bar() -> NDArray[np.uint8]:

@@ -54,6 +54,8 @@ OPEN, SHADED = 0.5, 0.6
 """Shares of the figures that are open below, of those that are open above, and of those that are shaded."""
 UPRIGHT_WIDTH = 0.3, 0.6
 """How much narrower those are made, which still leaves them wider than the stroke of a 1."""
+BACK = 3
+"""Points behind the end of a stroke that tell where it goes."""
 CURVE = 6
 """Straight pieces between two points of a curved stroke."""
 
@@ -82,8 +84,19 @@ pass for letters."""
 COMMONER = 2.5
 WRITERS = 30
 """Writers of the pen digits that may be learned from."""
-PENNED = 0.5
+PENNED = 0.75
 """Share of the drawn digits whose strokes are those of one of these writers."""
+ROUNDER_SHARE, ROUNDER = 0.6, (0.5, 0.06)
+"""Share of the strokes of digits that are made rounder, and how much: standard deviation of what is averaged, at least,
+in points, and what is added to it at most, by all the points."""
+ENDS_SHARE, LONGER, ASTRAY = 0.375, (-0.12, 0.15), 0.4
+"""Share of their ends that are longer or shorter, by how much of the digit's height, and the standard deviation of the
+angle, in radians, at which a longer one goes on."""
+APART, UNLIKE = 0.06, 0.1
+"""Standard deviations of the place of each of several strokes, by the digit's height, and of the logarithm of its
+size."""
+WAVE, WAVES = 0.05, (0.5, 1.2)
+"""Standard deviation of the height of the waves in which a digit bends, by its own, and how many it takes."""
 STRETCHED = 0.8, 1.25
 """How many times as wide such a digit is made, between these."""
 LETTERS = [way for name, ways in SIGNS.items() if name in ascii_letters for way in ways]
@@ -115,12 +128,13 @@ def characters(
         if len(by_pen[label]) and random.random() < PENNED:
             one = by_pen[label][random.integers(len(by_pen[label]))]
             order[place] = who[one]
-            paths = leaning(paths_of[one], random.uniform(*STRETCHED), random)
+            paths = leaning(loosened(paths_of[one], random), random.uniform(*STRETCHED), random)
             images[place] = drawn(paths, random, min(THICKEST_DIGIT, legible(paths)))
             continue
         ways = numerals[str(label)]
         likely = np.linspace(COMMONER, 1, len(ways))
-        paths = written(ways[random.choice(len(ways), p=likely / likely.sum())], random, NARROWEST_DIGIT)
+        paths = loosened(bent(ways[random.choice(len(ways), p=likely / likely.sum())], random), random)
+        paths = leaning(paths, random.uniform(NARROWEST_DIGIT, NARROWEST_DIGIT + WIDER), random)
         images[place] = drawn(paths, random, min(THICKEST_DIGIT, legible(paths)))
     order = np.argsort(order, kind="stable")
     return np.rint(images[order] * 255).astype(np.uint8), labels[order]
@@ -150,8 +164,13 @@ def sign(random: Random) -> Drawing:
     return drawn(paths, random, min(THICKEST, legible(paths)))
 
 
-def written(way: str, random: Random, narrowest: float = NARROWEST) -> list[Points]:
+def written(way: str, random: Random) -> list[Points]:
     """The strokes of a `way`, as no two writings are the same: bent, hooked, wide or narrow, slanted and turned."""
+    return leaning(bent(way, random), random.uniform(NARROWEST, NARROWEST + WIDER), random)
+
+
+def bent(way: str, random: Random) -> list[Points]:
+    """The strokes of a `way`, bent and hooked."""
     paths = []
     careless = random.uniform(*CARELESS)
     for stroke in way.split(", "):
@@ -159,9 +178,52 @@ def written(way: str, random: Random, narrowest: float = NARROWEST) -> list[Poin
         path = path + random.normal(0, careless, path.shape)
         rounded = len(path) > 2 and stroke[:2] != stroke[-2:] and random.random() < ROUNDED
         paths.append(curve(path) if stroke[0] == "~" or rounded else path)
-    if random.random() < HOOKED:
-        paths = [hooked(path, random) for path in paths]
-    return leaning(paths, random.uniform(narrowest, narrowest + WIDER), random)
+    return [hooked(path, random) for path in paths] if random.random() < HOOKED else paths
+
+
+def loosened(paths: list[Points], random: Random) -> list[Points]:
+    """The strokes of a digit as another hand writes them: rounder, longer or shorter at their ends, each in a place of
+    its own, and all bent by slow waves."""
+    everything = np.concatenate(paths)
+    low, size = everything.min(0), max(float(np.ptp(everything, 0).max()), 1e-6)
+    high, often, phase = random.normal(0, WAVE, (2, 2)), random.uniform(*WAVES, (2, 2)), random.random((2, 2))
+    parts = []
+    for path in paths:
+        stroke = free(path, size, random)
+        parts.append(stroke if len(paths) == 1 else apart(stroke, size, random))
+    waves = (high * np.sin(2 * np.pi * (often * (path - low)[:, None] / size + phase)) for path in parts)
+    return [path + size * wave.sum(2) for path, wave in zip(parts, waves, strict=True)]
+
+
+def free(path: Points, size: float, random: Random) -> Points:
+    """A stroke of a character of that `size`, rounder, and with other ends."""
+    if len(path) > BACK and random.random() < ROUNDER_SHARE:
+        spread = random.uniform(ROUNDER[0], 1 + ROUNDER[1] * len(path))
+        for _ in range(round(2 * spread**2)):  # each adds a half to the variance
+            path = np.concatenate([path[:1], (path[:-2] + 2 * path[1:-1] + path[2:]) / 4, path[-1:]])
+    for _ in range(2):  # one end, the other
+        if len(path) > BACK and random.random() < ENDS_SHARE:
+            path = ending(path, size * random.uniform(*LONGER), random.normal(0, ASTRAY))
+        path = path[::-1]
+    return path
+
+
+def apart(path: Points, size: float, random: Random) -> Points:
+    """One of several strokes of a character of that `size` in another place, and itself of another size."""
+    middle = path.mean(0)
+    larger, away = np.exp(random.normal(0, UNLIKE, 2)), random.normal(0, APART, 2) * size
+    moved: Points = middle + (path - middle) * larger + away
+    return moved
+
+
+def ending(path: Points, longer: float, angle: float) -> Points:
+    """A stroke whose end is so much longer, turned by an `angle`, or so much shorter, of what is less than 0."""
+    if longer < 0:
+        left = np.cumsum(np.hypot(*np.diff(path[::-1], axis=0).T))[::-1]
+        return path[: max(2, int((left > min(-longer, left[0] / 4)).sum()))]
+    ahead = path[-1] - path[-1 - BACK]
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return np.concatenate([path, path[-1:] + longer * (ahead / max(float(np.hypot(*ahead)), 1e-6)) @ turn])
 
 
 def leaning(paths: list[Points], wide: float, random: Random) -> list[Points]:

@@ -1,6 +1,6 @@
 """Images added to a training batch: some that show no digit, and some drawn digits with the same pen.
 
-Of the images, 40 % are made of the batch's own digits: mirrored, turned, with their quarters in another place, two side
+Of the images, 22 % are made of the batch's own digits: mirrored, turned, with their quarters in another place, two side
 by side, with ink and ground exchanged, or small beside the printed lines of a cell. The last two are what is seen when
 it is not understood what the ink is and where. The rest is drawn beforehand (`data/glyphs`). So neither MNIST's ink nor
 the drawing pen tells whether an image shows a digit.
@@ -18,11 +18,11 @@ from sumnist.data.glyphs import WRITERS, Watch, characters
 from sumnist.data.pairs import as_image
 from sumnist.data.sampling import NO_DIGIT
 
-DRAWN = 120_000
+DRAWN = 200_000
 """Images that are drawn beforehand."""
-DRAWN_DIGITS = 0.55
+DRAWN_DIGITS = 0.75
 """Share of them that are digits."""
-MADE = 0.4
+MADE = 0.22
 """Share of the added images that are made of the batch's own."""
 MIRRORED = (3, 4, 7, 9)
 TURNED = (2, 3, 4, 5, 7)
