@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 
 import numpy as np
 import pytest
@@ -28,7 +29,9 @@ def outliers() -> Outliers:
 
 
 def test_as_many_images_join_as_the_shares_say_and_the_generator_decides(outliers: Outliers) -> None:
-    (images, digits), again, other = (outliers(IMAGE, DIGIT, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    (images, digits), again, other = (
+        outliers(IMAGE, DIGIT, torch.Generator().manual_seed(seed), 0.0) for seed in (1, 1, 2)
+    )
     assert images.shape == (60, 1, 28, 28)
     assert 0 <= float(images.min()) < float(images.max()) <= 1
     assert (digits[-round(MADE * 60) :] == NO_DIGIT).all()  # what is made of the batch's own
@@ -50,9 +53,21 @@ def test_watching_the_drawing_changes_nothing_and_meets_every_image(monkeypatch:
 
     plain = Outliers(0.3, 0, torch.device("cpu"))
     watched = Outliers(0.3, 0, torch.device("cpu"), watch)
-    assert torch.equal(plain.images, watched.images)
-    assert plain.digits.tolist() == watched.digits.tolist()
-    assert sorted(met) == sorted(plain.digits.tolist())  # those by pens come first
+    (images, digits), (_, loose) = plain.pools
+    assert torch.equal(images, watched.pools[0][0])
+    assert digits.tolist() == watched.pools[0][1].tolist()
+    assert sorted(met) == sorted([*digits.tolist(), *loose.tolist()])  # those by pens come first
+
+
+def test_loose_digits_join_as_much_as_images_are_changed_even_more_than_there_are_images(outliers: Outliers) -> None:
+    for intensity, expected in ((0.0, 60), (0.5, 70), (1.0, 81)):
+        _, digits = outliers(IMAGE, DIGIT, torch.Generator().manual_seed(1), intensity)
+        assert len(digits) == expected
+        assert (digits[39:-21] != NO_DIGIT).all()  # behind the others of all kinds, before what is made of the batch
+    many = copy(outliers)
+    many.share = 1.0
+    some = DigitSet(TRAIN.images[:100], TRAIN.digits[:100], "part")
+    assert len(next(PairBatches(some, 50, 0, torch.device("cpu"), outliers=many).epoch(0)).number) == 50 + 50 + 18
 
 
 def test_quarters_move_round_by_one_place() -> None:
@@ -92,7 +107,7 @@ def test_outliers_in_a_batch_have_no_sum_and_leave_the_pairs_as_they_are(outlier
     digits = DigitSet(TRAIN.images[:100], TRAIN.digits[:100], "part")
     given = (digits, 50, 0, torch.device("cpu"))
     plain = next(PairBatches(*given, numbers_per_image=numbers).epoch(0))
-    more = next(PairBatches(*given, numbers_per_image=numbers, outliers=outliers).epoch(0))
+    more = next(PairBatches(*given, numbers_per_image=numbers, outliers=outliers).epoch(0, 0.0))
     assert (len(plain.image), len(more.image)) == (50, 65)
     assert (len(plain.digit), len(more.digit)) == (50 * numbers, 65 * numbers)
     for name in ("image", "number", "digit", "sum"):

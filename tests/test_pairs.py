@@ -254,7 +254,7 @@ def test_a_batch_holds_the_soft_label_of_each_image_and_that_of_drawn_digits() -
     soft = np.random.default_rng(1).dirichlet(np.ones(10), 20).astype(np.float32)
     digits = replace(train.part(np.arange(20)), soft=soft)
     added = torch.zeros(2, 1, 28, 28), torch.tensor([3, NO_DIGIT])
-    batches = PairBatches(digits, 20, 0, CPU, outliers=lambda image, digit, generator: added)
+    batches = PairBatches(digits, 20, 0, CPU, outliers=lambda image, digit, generator, intensity: added)
     batch = next(batches.epoch(0))
     assert isinstance(batch, Batch)
     known = {image.tobytes(): label for image, label in zip(digits.images, soft, strict=True)}

@@ -340,7 +340,7 @@ PRESETS: Mapping[str, Config] = {
         label_smoothing=0.1, smoothing_fades=True, lr_floor=0.08,
     ),
     "best": Config(
-        preset="best", encoder="wide", augment="robust", outliers=0.8, soft_labels=True, epochs=60, lr=1e-2,
+        preset="best", encoder="wide", augment="robust", outliers=0.6, soft_labels=True, epochs=64, lr=1e-2,
         weight_decay=0.1, warmup=0.15, ema=0.999, label_smoothing=0.1, smoothing_fades=True,
     ),
     "tiny": Config(preset="tiny", encoder="tiny", epochs=1, lr=1e-2),

@@ -110,12 +110,13 @@ def characters(
     watch: Watch = iter,
     numerals: dict[str, list[str]] = SIGNS,
     writers: Collection[int] = range(WRITERS),
+    loose: bool = False,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """`count` drawn images, uint8 `[N, 28, 28]`, by MNIST's convention, and the digit that each shows, int64 `[N]`.
 
     The share `share` of them are digits; the others, labelled `NO_DIGIT`, are letters and signs (more than half),
     strokes without meaning, filled forms and textures. The digits are by the pens of `writers`, in their order, and
-    then in the ways of `numerals`.
+    then in the ways of `numerals`; their strokes may be `loose`.
     """
     random = np.random.default_rng([seed, 0x5167])
     labels = np.where(random.random(count) < share, random.integers(0, 10, count), NO_DIGIT)
@@ -128,13 +129,13 @@ def characters(
         if len(by_pen[label]) and random.random() < PENNED:
             one = by_pen[label][random.integers(len(by_pen[label]))]
             order[place] = who[one]
-            paths = leaning(loosened(paths_of[one], random), random.uniform(*STRETCHED), random)
-            images[place] = drawn(paths, random, min(THICKEST_DIGIT, legible(paths)))
-            continue
-        ways = numerals[str(label)]
-        likely = np.linspace(COMMONER, 1, len(ways))
-        paths = loosened(bent(ways[random.choice(len(ways), p=likely / likely.sum())], random), random)
-        paths = leaning(paths, random.uniform(NARROWEST_DIGIT, NARROWEST_DIGIT + WIDER), random)
+            paths, wide = paths_of[one], STRETCHED
+        else:
+            ways = numerals[str(label)]
+            likely = np.linspace(COMMONER, 1, len(ways))
+            paths = bent(ways[random.choice(len(ways), p=likely / likely.sum())], random)
+            wide = NARROWEST_DIGIT, NARROWEST_DIGIT + WIDER
+        paths = leaning(loosened(paths, random) if loose else paths, random.uniform(*wide), random)
         images[place] = drawn(paths, random, min(THICKEST_DIGIT, legible(paths)))
     order = np.argsort(order, kind="stable")
     return np.rint(images[order] * 255).astype(np.uint8), labels[order]

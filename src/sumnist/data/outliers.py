@@ -1,6 +1,6 @@
 """Images added to a training batch: some that show no digit, and some drawn digits with the same pen.
 
-Of the images, 22 % are made of the batch's own digits: mirrored, turned, with their quarters in another place, two side
+Of the images, 35 % are made of the batch's own digits: mirrored, turned, with their quarters in another place, two side
 by side, with ink and ground exchanged, or small beside the printed lines of a cell. The last two are what is seen when
 it is not understood what the ink is and where. The rest is drawn beforehand (`data/glyphs`). So neither MNIST's ink nor
 the drawing pen tells whether an image shows a digit.
@@ -18,12 +18,15 @@ from sumnist.data.glyphs import WRITERS, Watch, characters
 from sumnist.data.pairs import as_image
 from sumnist.data.sampling import NO_DIGIT
 
-DRAWN = 200_000
-"""Images that are drawn beforehand."""
-DRAWN_DIGITS = 0.75
+DRAWN = 120_000
+"""Images that are drawn beforehand, and half as many loose digits."""
+DRAWN_DIGITS = 0.6
 """Share of them that are digits."""
-MADE = 0.22
+MADE = 0.35
 """Share of the added images that are made of the batch's own."""
+LOOSE = 0.35
+"""Digits with loose strokes, of which some pass for others, for each added image, where a training changes its images
+most; as it comes to its end, there are none."""
 MIRRORED = (3, 4, 7, 9)
 TURNED = (2, 3, 4, 5, 7)
 INVERTED = (0, 2, 3, 4, 5, 6, 7, 8, 9)
@@ -43,18 +46,27 @@ class Outliers:
         writers: Collection[int] = range(WRITERS),
     ) -> None:  # fmt: skip
         self.share = share
-        images, digits = characters(DRAWN, DRAWN_DIGITS, seed, watch, writers=writers)
-        self.images = torch.tensor(images, device=device)
-        self.digits = torch.tensor(digits, device=device)
+        pools = (
+            characters(DRAWN, DRAWN_DIGITS, seed, watch, writers=writers),
+            characters(DRAWN // 2, 1.0, seed, watch, writers=writers, loose=True),
+        )
+        self.pools = [[torch.tensor(values, device=device) for values in pool] for pool in pools]
+        """Images and their digits: of all kinds, and loose ones."""
 
-    def __call__(self, image: Tensor, digit: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, image: Tensor, digit: Tensor, generator: torch.Generator, intensity: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
         """Images `[B, 1, 28, 28]` and digits `[B]` of a batch → the images to be added to it, and the digit that each
-        shows, or `NO_DIGIT`."""
+        shows, or `NO_DIGIT`; with less `intensity`, fewer loose digits."""
         count = round(self.share * len(image))
         own = self.made(image, digit, round(MADE * count), generator)
-        place = torch.randint(len(self.images), (count - len(own),), generator=generator, device=image.device)
-        label = torch.cat([self.digits[place], torch.full((len(own),), NO_DIGIT, device=image.device)])
-        return torch.cat([as_image(self.images[place]), own]), label
+        images, digits = [], []
+        for (drawn, shown), some in zip(self.pools, (count - len(own), round(LOOSE * intensity * count)), strict=True):
+            place = torch.randint(len(drawn), (some,), generator=generator, device=image.device)
+            images.append(as_image(drawn[place]))
+            digits.append(shown[place])
+        none = torch.full((len(own),), NO_DIGIT, device=image.device)
+        return torch.cat([*images, own]), torch.cat([*digits, none])
 
     def made(self, image: Tensor, digit: Tensor, count: int, generator: torch.Generator) -> Tensor:
         """At most `count` images of no digit, made of some of the batch's digits, as many of each of six kinds."""

@@ -114,8 +114,8 @@ class PairBatches:
         numbers_per_image: K; each number is followed by the next K − 1, and number, digit and sum are `[B · K]`.
         share: (rank, size): of every batch, only part `rank` of `size`.
         draw: epoch → the numbers of all images, int64 `[N]`, instead of those of `PairDataset`.
-        outliers: Images, digits and a generator → images to be added to the batch, and their digits, `NO_DIGIT` for
-            those that show none; the sum of such a pair is `NO_DIGIT` too.
+        outliers: Images, digits, a generator and an intensity → images to be added to the batch, and their digits,
+            `NO_DIGIT` for those that show none; the sum of such a pair is `NO_DIGIT` too.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class PairBatches:
         numbers_per_image: int = 1,
         share: tuple[int, int] = (0, 1),
         draw: Callable[[int], NDArray[np.int64]] | None = None,
-        outliers: Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]] | None = None,
+        outliers: Callable[[Tensor, Tensor, torch.Generator, float], tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         self.images = torch.tensor(digits.images, device=device)
         self.digits = torch.tensor(digits.digits, device=device)
@@ -150,9 +150,9 @@ class PairBatches:
             image, digit, number = as_image(self.images[index]), self.digits[index], numbers[index]
             soft = None if self.soft is None else self.soft[index]
             if self.outliers is not None:
-                others, theirs = self.outliers(image, digit, generator)
+                others, theirs = self.outliers(image, digit, generator, intensity)
                 image, digit = torch.cat([image, others]), torch.cat([digit, theirs])
-                number = torch.cat([number, number[: len(others)]])
+                number = number.repeat(3)[: len(image)]  # at most 1.35 times as many join
                 soft = None if soft is None else torch.cat([soft, as_soft(theirs)])
             if self.augment is not None:
                 image = self.augment(image, generator, intensity)

@@ -38,7 +38,7 @@ ONE_HAND = 0.03
 
 # How it is written, in ems.
 
-OVERLAPPING_SHARE, OVERLAP, MOST_OVERLAP = 0.36, (-0.2, 0.02), 0.3
+OVERLAPPING_SHARE, OVERLAP, MOST_OVERLAP = 0.45, (-0.2, 0.02), 0.3
 WIDE_SHARE, WIDE_GAP = 0.15, (0.35, 0.9)
 GAP, UNEVEN_GAP = (0.02, 0.3), 0.3
 """Shares of the lines whose digits overlap and that stand far apart, those gaps and the usual ones, and the standard
@@ -466,7 +466,7 @@ def crossings(lines: Lines, random: Random) -> Strokes:
     return strokes_at(lines, strip, x, y, to_x, to_y, random, 1.2)
 
 
-DRAWN_DIGITS = 30_000
+DRAWN_DIGITS = 60_000
 """Digits that are drawn beforehand."""
 ROUND = 16
 """Batches that are composed together and share out their strips by width, so that little of a batch is padding."""
