@@ -340,7 +340,7 @@ PRESETS: Mapping[str, Config] = {
         label_smoothing=0.1, smoothing_fades=True, lr_floor=0.08,
     ),
     "best": Config(
-        preset="best", encoder="wide", augment="robust", outliers=0.6, soft_labels=True, epochs=64, lr=1e-2,
+        preset="best", encoder="wide", augment="robust", outliers=0.6, soft_labels=True, epochs=80, lr=1e-2,
         weight_decay=0.1, warmup=0.15, ema=0.999, label_smoothing=0.1, smoothing_fades=True,
     ),
     "tiny": Config(preset="tiny", encoder="tiny", epochs=1, lr=1e-2),
@@ -355,7 +355,7 @@ PRESETS: Mapping[str, Config] = {
         digit_loss="softmax-then-cross-entropy",
     ),
     "numbers": Config(
-        preset="numbers", task="numbers", epochs=50, batch_size=128, optimizer="muon", lr=6e-3, weight_decay=0.05,
+        preset="numbers", task="numbers", epochs=60, batch_size=128, optimizer="muon", lr=6e-3, weight_decay=0.05,
         warmup=0.1, ema=0.998,
     ),
     "cells": Config(

@@ -24,7 +24,7 @@ DRAWN_DIGITS = 0.6
 """Share of them that are digits."""
 MADE = 0.35
 """Share of the added images that are made of the batch's own."""
-LOOSE = 0.35
+LOOSE = 0.75
 """Digits with loose strokes, of which some pass for others, for each added image, where a training changes its images
 most; as it comes to its end, there are none."""
 MIRRORED = (3, 4, 7, 9)

@@ -152,7 +152,7 @@ class PairBatches:
             if self.outliers is not None:
                 others, theirs = self.outliers(image, digit, generator, intensity)
                 image, digit = torch.cat([image, others]), torch.cat([digit, theirs])
-                number = number.repeat(3)[: len(image)]  # at most 1.35 times as many join
+                number = number.repeat(3)[: len(image)]  # at most 1.75 times as many join
                 soft = None if soft is None else torch.cat([soft, as_soft(theirs)])
             if self.augment is not None:
                 image = self.augment(image, generator, intensity)
