@@ -148,7 +148,7 @@ def test_a_run_of_digits_is_not_installed(tmp_path: Path, small_run: Path, task:
 
 @pytest.mark.parametrize(
     ("file", "template", "task", "threads", "largest"),
-    [(NUMBERS, "number", "numbers", 2, ship.LARGEST_NUMBERS), (CELLS, "cell", "cells", 1, ship.LARGEST_CELLS)],
+    [(NUMBERS, "number", "numbers", 1, ship.LARGEST_NUMBERS), (CELLS, "cell", "cells", 1, ship.LARGEST_CELLS)],
 )
 def test_a_packaged_network_is_of_its_preset_keeps_its_size_and_has_the_card_that_the_script_writes(
     file: Path, template: str, task: Any, threads: int, largest: int
