@@ -105,10 +105,10 @@ def test_the_total_settles_the_smudged_digit_of_the_example_though_it_is_pressed
     held[0].continue_()
     page.get_by_role("button", name=EXAMPLE).click()
     expect(part(page, "total")).to_have_value("62")
-    expect(part(page, "verdict")).to_have_text("It is 47: only 47 + 15 makes 62.")
+    expect(part(page, "verdict")).to_have_text("1? It is a 7: only 47 + 15 makes 62.")
     shares = dict(rows(page, "first number"))["47"].split("→")
     before, after = (float(re.sub(r"[^\d.]", "", share)) for share in shares)
-    assert 10 < before < 90
+    assert 10 < before < 50
     assert after > 99
     expect(part(page, "fits")).to_contain_text("62")
 

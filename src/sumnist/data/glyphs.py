@@ -84,8 +84,8 @@ pass for letters."""
 COMMONER = 2.5
 WRITERS = 30
 """Writers of the pen digits that may be learned from."""
-PENNED = 0.75
-"""Share of the drawn digits whose strokes are those of one of these writers."""
+PENNED = 0.5
+"""Share of the drawn digits whose strokes are those of one of these writers, if nothing else is said."""
 ROUNDER_SHARE, ROUNDER = 0.6, (0.5, 0.06)
 """Share of the strokes of digits that are made rounder, and how much: standard deviation of what is averaged, at least,
 in points, and what is added to it at most, by all the points."""
@@ -110,13 +110,14 @@ def characters(
     watch: Watch = iter,
     numerals: dict[str, list[str]] = SIGNS,
     writers: Collection[int] = range(WRITERS),
+    penned: float = PENNED,
     loose: bool = False,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """`count` drawn images, uint8 `[N, 28, 28]`, by MNIST's convention, and the digit that each shows, int64 `[N]`.
 
     The share `share` of them are digits; the others, labelled `NO_DIGIT`, are letters and signs (more than half),
-    strokes without meaning, filled forms and textures. The digits are by the pens of `writers`, in their order, and
-    then in the ways of `numerals`; their strokes may be `loose`.
+    strokes without meaning, filled forms and textures. The share `penned` of the digits is by the pens of `writers`, in
+    their order, and then come those in the ways of `numerals`; their strokes may be `loose`.
     """
     random = np.random.default_rng([seed, 0x5167])
     labels = np.where(random.random(count) < share, random.integers(0, 10, count), NO_DIGIT)
@@ -126,7 +127,7 @@ def characters(
         if label == NO_DIGIT:
             images[place] = KINDS[random.choice(len(KINDS), p=SHARES)](random)
             continue
-        if len(by_pen[label]) and random.random() < PENNED:
+        if len(by_pen[label]) and random.random() < penned:
             one = by_pen[label][random.integers(len(by_pen[label]))]
             order[place] = who[one]
             paths, wide = paths_of[one], STRETCHED
@@ -217,12 +218,13 @@ def apart(path: Points, size: float, random: Random) -> Points:
     return moved
 
 
-def ending(path: Points, longer: float, angle: float) -> Points:
-    """A stroke whose end is so much longer, turned by an `angle`, or so much shorter, of what is less than 0."""
+def ending(path: Points, longer: float, angle: float, back: int = BACK) -> Points:
+    """A stroke whose end is so much longer, turned by an `angle` from where its last `back` points go; or so much
+    shorter, where `longer` is less than 0."""
     if longer < 0:
         left = np.cumsum(np.hypot(*np.diff(path[::-1], axis=0).T))[::-1]
         return path[: max(2, int((left > min(-longer, left[0] / 4)).sum()))]
-    ahead = path[-1] - path[-1 - BACK]
+    ahead = path[-1] - path[-1 - back]
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     return np.concatenate([path, path[-1:] + longer * (ahead / max(float(np.hypot(*ahead)), 1e-6)) @ turn])
 
@@ -250,12 +252,10 @@ def legible(paths: list[Points]) -> float:
 
 def hooked(path: Points, random: Random) -> Points:
     """A stroke that, as often as not, ends in a small hook to one side."""
-    ahead = path[-1] - path[-2]
-    if random.random() < 0.5 or not ahead.any():
+    if random.random() < 0.5 or not (path[-1] - path[-2]).any():
         return path
     angle = random.choice((-1, 1)) * random.uniform(0.8, 2.4)
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return np.concatenate([path, path[-1:] + random.uniform(*HOOK) * (ahead / np.hypot(*ahead)) @ turn])
+    return ending(path, random.uniform(*HOOK), angle, 1)
 
 
 def curve(points: Points) -> Points:

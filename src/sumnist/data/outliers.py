@@ -1,9 +1,10 @@
-"""Images added to a training batch: some that show no digit, and some drawn digits with the same pen.
+"""Images added to a training batch: some that show no digit, some drawn digits with the same pen, and loose digits.
 
-Of the images, 35 % are made of the batch's own digits: mirrored, turned, with their quarters in another place, two side
-by side, with ink and ground exchanged, or small beside the printed lines of a cell. The last two are what is seen when
-it is not understood what the ink is and where. The rest is drawn beforehand (`data/glyphs`). So neither MNIST's ink nor
-the drawing pen tells whether an image shows a digit.
+Some of those of no digit are made of the batch's own digits: mirrored, turned, with their quarters in another place,
+two side by side, with ink and ground exchanged, or small beside the printed lines of a cell. The last two are what is
+seen when it is not understood what the ink is and where. The rest is drawn beforehand (`data/glyphs`). So neither
+MNIST's ink nor the drawing pen tells whether an image shows a digit. Loose digits show forms that few writers have;
+some pass for another digit, so the end of a training is without them.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from sumnist.data.sampling import NO_DIGIT
 
 DRAWN = 120_000
 """Images that are drawn beforehand, and half as many loose digits."""
-DRAWN_DIGITS = 0.6
-"""Share of them that are digits."""
+DRAWN_DIGITS, PENNED = 0.6, 0.75
+"""Share of them that are digits, and share of the digits whose strokes are those of pen writers, chosen by leaving half
+of these writers out."""
 MADE = 0.35
 """Share of the added images that are made of the batch's own."""
 LOOSE = 0.75
-"""Digits with loose strokes, of which some pass for others, for each added image, where a training changes its images
-most; as it comes to its end, there are none."""
+"""Loose digits for each of these images, while a training changes its images most."""
 MIRRORED = (3, 4, 7, 9)
 TURNED = (2, 3, 4, 5, 7)
 INVERTED = (0, 2, 3, 4, 5, 6, 7, 8, 9)
@@ -46,12 +47,11 @@ class Outliers:
         writers: Collection[int] = range(WRITERS),
     ) -> None:  # fmt: skip
         self.share = share
-        pools = (
-            characters(DRAWN, DRAWN_DIGITS, seed, watch, writers=writers),
-            characters(DRAWN // 2, 1.0, seed, watch, writers=writers, loose=True),
+        pools = (  # of all kinds, and loose digits
+            characters(DRAWN, DRAWN_DIGITS, seed, watch, writers=writers, penned=PENNED),
+            characters(DRAWN // 2, 1.0, seed, watch, writers=writers, penned=PENNED, loose=True),
         )
         self.pools = [[torch.tensor(values, device=device) for values in pool] for pool in pools]
-        """Images and their digits: of all kinds, and loose ones."""
 
     def __call__(
         self, image: Tensor, digit: Tensor, generator: torch.Generator, intensity: float = 1.0
@@ -65,8 +65,8 @@ class Outliers:
             place = torch.randint(len(drawn), (some,), generator=generator, device=image.device)
             images.append(as_image(drawn[place]))
             digits.append(shown[place])
-        none = torch.full((len(own),), NO_DIGIT, device=image.device)
-        return torch.cat([*images, own]), torch.cat([*digits, none])
+        digits.append(torch.full((len(own),), NO_DIGIT, device=image.device))
+        return torch.cat([*images, own]), torch.cat(digits)
 
     def made(self, image: Tensor, digit: Tensor, count: int, generator: torch.Generator) -> Tensor:
         """At most `count` images of no digit, made of some of the batch's digits, as many of each of six kinds."""
