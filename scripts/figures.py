@@ -47,8 +47,8 @@ from sumnist.evaluation.text import percent
 from sumnist.inference.numbers import TRUST
 from sumnist.lab.study.designs import VARIANTS
 from sumnist.lab.study.report import Results, points, with_interval
-from sumnist.sheets.check import KINDS, MISTAKE, SURE, WEIGHTS, WRONG, Check, Kind, Posterior, Writer, verdict
-from sumnist.sheets.layout import Formula
+from sumnist.arithmetic.relations import KINDS, MISTAKE, WEIGHTS, Kind, Posterior, Relation, Relations, Writer
+from sumnist.sheets.check import SURE, WRONG, verdict
 
 __all__ = ["FIGURES", "PLOTS"]
 
@@ -382,7 +382,7 @@ def registration(rows: Rows) -> str:
 # One small sheet, worked out, and what the package believes of people.
 
 LARGEST = {"q1": 9, "q2": 9, "q3": 9, "total": 27}
-FORMULA = Formula.of("total = q1 + q2 + q3")
+FORMULA = Relation.of("total = q1 + q2 + q3")
 FIRST, LAST = 4, 8
 """What is read in the first and in the last cell, beyond doubt."""
 MIDDLE: dict[int | Decimal, float] = {1: 0.55, 7: 0.45}
@@ -405,7 +405,7 @@ def posterior(total: int) -> Posterior:
     read: dict[str, dict[int | Decimal, float]] = {
         "q1": {FIRST: 1.0}, "q2": MIDDLE, "q3": {LAST: 1.0}, "total": {total: 1.0},
     }  # fmt: skip
-    return Check(LARGEST, [FORMULA]).posterior({name: Values(values, 0.0) for name, values in read.items()})
+    return Relations(LARGEST, [FORMULA]).posterior({name: Values(values, 0.0) for name, values in read.items()})
 
 
 def chance(probability: float) -> str:

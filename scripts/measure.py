@@ -71,7 +71,7 @@ from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import METRICS, RECORD
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.pictures.decode import intensities_of
-from sumnist.sheets.check import MISTAKE
+from sumnist.arithmetic.relations import MISTAKE
 from sumnist.sheets.layout import Page
 from sumnist.sheets.reading import SheetReader, SheetReading
 from sumnist.sheets.registration import corners_of, register, settled

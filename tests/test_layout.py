@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sumnist.errors import LayoutError
-from sumnist.sheets.layout import BOX, QUIET, Field, Formula, Identity, Kind, Layout, Page, Paper, Place, Rectangle
+from sumnist.arithmetic.relations import Relation
+from sumnist.sheets.layout import BOX, QUIET, Field, Identity, Kind, Layout, Page, Paper, Place, Rectangle
 
 TOML = """
 title = "Mathematics"
@@ -49,8 +50,8 @@ def test_a_file_says_what_is_on_the_form_and_the_totals_follow_from_their_formul
         Field("total", "Total", "boxes", 3, 231, halves=True),
     )
     assert layout.formulas == (
-        Formula("part", ((1, "q1"), (1, "q2"))),
-        Formula("total", ((1, "part"), (1, "q3"))),
+        Relation("part", ((1, "q1"), (1, "q2"))),
+        Relation("total", ((1, "part"), (1, "q3"))),
     )
 
 
@@ -99,7 +100,7 @@ def test_the_id_changes_with_what_reading_needs_and_with_nothing_else() -> None:
         *(replace(layout, identity=one) for one in (Identity("digits", 6), Identity("digits", 7), Identity("none"))),
         replace(layout, paper="Letter"),
         replace(layout, fields=(others[0], q1, *others[1:])),
-        replace(layout, formulas=(Formula("total", ((1, "q1"), (1, "q2"))),)),
+        replace(layout, formulas=(Relation("total", ((1, "q1"), (1, "q2"))),)),
         Layout.of_line("9,7,13.0"),
     ]
     assert {other.id for other in same} == {layout.id}
@@ -293,7 +294,7 @@ def layouts(draw: st.DrawFn) -> Layout:
         if len(free) > 1 and draw(st.integers(0, 4)) == 0:
             largest = sum(part.largest * part.step for part in free)
             total = Field(f"t{place}", "Total", "boxes", len(str(largest // 2)), largest, halves=True)
-            formulas.append(Formula(total.name, tuple((1, part.name) for part in free)))
+            formulas.append(Relation(total.name, tuple((1, part.name) for part in free)))
             fields.append(total)
             free = [total] if draw(st.booleans()) else []
     paper = draw(st.sampled_from(sorted(PAPERS)))

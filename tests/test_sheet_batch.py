@@ -25,7 +25,7 @@ from sumnist.cli.commands import SheetRead
 from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError
 from sumnist.serve.review import Review, app_of
 from sumnist.sheets.batch import SheetTask, Summary, read_batch, roster, sheets_in, visible
-from sumnist.sheets.check import MISTAKE
+from sumnist.arithmetic.relations import MISTAKE
 from sumnist.sheets.layout import Layout, Person
 from sumnist.sheets.review import Doubts, Recorder, beside
 

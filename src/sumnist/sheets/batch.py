@@ -21,7 +21,8 @@ from sumnist.environment import library_version
 from sumnist.errors import ConfigError, DataError, ImageError, SumnistError
 from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
 from sumnist.inference.hand import Hand
-from sumnist.sheets.check import MISTAKE, Outcome
+from sumnist.arithmetic.relations import MISTAKE
+from sumnist.sheets.check import Outcome
 from sumnist.sheets.layout import UNPRINTED, Layout, Person
 from sumnist.sheets.pictures import PdfPage, is_pdf, pages_of
 from sumnist.sheets.reading import SheetReader, finder

@@ -21,7 +21,7 @@ from xlsxwriter.utility import xl_rowcol_to_cell
 from sumnist.errors import OutputError
 from sumnist.files import replacing
 from sumnist.sheets.batch import BY_HAND, STATES, UNREADABLE, Summary, state, visible
-from sumnist.sheets.check import Kind
+from sumnist.arithmetic.relations import Kind
 from sumnist.sheets.layout import Field, Layout, Person
 
 Row = Mapping[str, Any]

@@ -1,0 +1,1 @@
+"""Tables that others wrote: rows and columns of numbers on any page, checked by what holds among them."""
