@@ -40,14 +40,15 @@ from evidence import (
     value_of,
 )  # fmt: skip
 from measure import SUM_PLANS, config_of
+from sumnist.arithmetic.relations import KINDS, MISTAKE, WEIGHTS, Kind, Posterior, Relations, Writer
 from sumnist.arithmetic.values import Values
 from sumnist.config import PRESETS, preset
 from sumnist.evaluation.plots import GREY, STYLE, as_svg, new_figure
 from sumnist.evaluation.text import percent
+from sumnist.formulas import Relation
 from sumnist.inference.numbers import TRUST
 from sumnist.lab.study.designs import VARIANTS
 from sumnist.lab.study.report import Results, points, with_interval
-from sumnist.arithmetic.relations import KINDS, MISTAKE, WEIGHTS, Kind, Posterior, Relation, Relations, Writer
 from sumnist.sheets.check import SURE, WRONG, verdict
 
 __all__ = ["FIGURES", "PLOTS"]

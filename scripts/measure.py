@@ -43,6 +43,7 @@ from torch.utils.data import DataLoader, default_collate
 
 import sumnist
 from evidence import RESULTS, ROOT, Row, Rows, add, clean_commit, once, with_envelope
+from sumnist.arithmetic.relations import MISTAKE
 from sumnist.batch.sources import pictures_in
 from sumnist.cli import parse
 from sumnist.cli.commands import Train
@@ -71,7 +72,6 @@ from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import METRICS, RECORD
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.pictures.decode import intensities_of
-from sumnist.arithmetic.relations import MISTAKE
 from sumnist.sheets.layout import Page
 from sumnist.sheets.reading import SheetReader, SheetReading
 from sumnist.sheets.registration import corners_of, register, settled

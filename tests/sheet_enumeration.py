@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sumnist.arithmetic.relations import Relation
+from sumnist.formulas import Relation
 
 WEIGHTS = {"off by one": 0.25, "carry": 0.25, "swapped": 0.05, "skipped": 0.2, "anything": 0.25}
 

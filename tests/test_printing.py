@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from simulated_sheets import rendered as picture_of
 from sumnist.cli import main
 from sumnist.errors import DataError, LayoutError
-from sumnist.arithmetic.relations import Relation
+from sumnist.formulas import Relation
 from sumnist.sheets.layout import Field, Identity, Layout, Page, Person, Rectangle, read_people
 from sumnist.sheets.printing import FONT, pdf
 from sumnist.sheets.registration import detector

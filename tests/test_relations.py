@@ -1,4 +1,4 @@
-"""Numbers whose relations are no trees, weighted, divided, multiplied: against counting out all values of all numbers."""
+"""Relations that are no trees, weighted, divided, multiplied: against counting out all values of all numbers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sumnist.arithmetic import relations as module
-from sumnist.arithmetic.relations import KINDS, Relation, Relations, Writer
+from sumnist.arithmetic.relations import KINDS, Relations, Writer
 from sumnist.arithmetic.values import Values
 from sumnist.errors import LayoutError
+from sumnist.formulas import Relation
 
 WEIGHTS = {"off by one": 0.25, "carry": 0.25, "swapped": 0.05, "skipped": 0.2, "anything": 0.25}
 CUT_OFF = 0.05
@@ -166,7 +167,9 @@ def test_rows_and_columns_that_cross_foot_are_exact_or_near() -> None:
             one[random.integers(len(room))] += 0.8
             shares[name] = one + 1e-9
         weights, whole = counted(rooms, relations, shares, 0.02)
-        found = Relations({name: room[-1] for name, room in rooms.items()}, relations).posterior(readings(shares, rooms))
+        found = Relations({name: room[-1] for name, room in rooms.items()}, relations).posterior(
+            readings(shares, rooms)
+        )
         for name, (_, probabilities) in found.numbers.items():
             worst = max(worst, float(np.abs(probabilities - weights[name] / whole).max()))
         assert not found.exact or worst < 1e-9
@@ -202,7 +205,9 @@ def test_a_relation_is_read_as_it_is_written_and_written_as_it_is_read(
     assert Relation.of(relation.text) == relation
 
 
-@pytest.mark.parametrize("text", ["t = a / 0", "t = 0 * a", "t = a + b / 2", "t = a * b + c", "t = (a + b", "t = a / b"])
+@pytest.mark.parametrize(
+    "text", ["t = a / 0", "t = 0 * a", "t = a + b / 2", "t = a * b + c", "t = (a + b", "t = a / b"]
+)
 def test_what_is_no_relation_is_refused(text: str) -> None:
     with pytest.raises(LayoutError):
         Relation.of(text)

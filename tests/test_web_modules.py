@@ -25,6 +25,7 @@ from drawings import line_of as drawn_line
 from example_page import page
 from page_checks import need, refusal
 from sumnist.arithmetic import Sum, Values
+from sumnist.arithmetic.relations import KINDS, LISTED, MISTAKE, WEIGHTS, Posterior, Relations
 from sumnist.arithmetic.values import plain
 from sumnist.config import InkColour
 from sumnist.data import pens, strips
@@ -32,6 +33,7 @@ from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.strips import Strips
 from sumnist.errors import NumberError
 from sumnist.files import NUMBERS
+from sumnist.formulas import Relation
 from sumnist.inference.ctc import CHARACTERS, Candidate, Evidence, candidates_by, without_separators
 from sumnist.inference.numbers import (
     NUMBER_ADVICE,
@@ -50,7 +52,6 @@ from sumnist.lab.suites.strips import NO_NUMBERS
 from sumnist.pictures.decode import intensities_of, pixels_of
 from sumnist.pictures.proposals import as_they_are, forms, line_of, wholes
 from sumnist.sheets import check
-from sumnist.arithmetic.relations import KINDS, LISTED, MISTAKE, WEIGHTS, Posterior, Relation, Relations
 from sumnist.sheets.check import Verdict, verdict
 from sumnist.sheets.layout import Layout
 

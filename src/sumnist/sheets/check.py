@@ -25,7 +25,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.arithmetic.relations import KINDS, RIGHT, UNKNOWN, Kind, Posterior, Relation, Writer, plain
+from sumnist.arithmetic.relations import KINDS, RIGHT, UNKNOWN, Kind, Posterior, Writer, plain
+from sumnist.formulas import Relation
 
 Outcome = Literal["adds up", "corrected", "does not add up", "doubtful", "blank"]
 SURE = 0.995
@@ -138,12 +139,12 @@ def solved(posterior: Posterior) -> tuple[dict[str, int | None], float]:
 
 def implied(relation: Relation, writer: Writer, name: str, values: Mapping[str, int | None]) -> int | None:
     """What makes a relation right, if one number does."""
-    others = [[0 if one == name else values[one] or 0 for _, one in relation.terms]]
+    others = [0 if one == name else values[one] or 0 for _, one in relation.terms]
     if name == relation.total:
-        return int(writer.rounded(relation.value(np.array(others)))[0])
+        return writer.rounded(relation.value(others))
     if relation.times or relation.divisor > 1:
         return None
-    rest = (values[relation.total] or 0) - int(relation.value(np.array(others))[0])
+    rest: int = (values[relation.total] or 0) - relation.value(others)
     weight = next(weight for weight, one in relation.terms if one == name)
     return None if rest % weight else rest // weight
 
@@ -155,7 +156,7 @@ def wrong_totals(posterior: Posterior, values: Mapping[str, int]) -> tuple[Wrong
         terms = np.array([[weight * values[name] for weight, name in relation.terms]])
         written = np.array([values[relation.total]])
         (ways,) = writer.kinds(written, terms)
-        own = int(writer.rounded(relation.value(np.array([[values[name] for _, name in relation.terms]])))[0])
+        own = writer.rounded(relation.value([values[name] for _, name in relation.terms]))
         if own != written[0] and (relation.divisor == 1 or not ways[RIGHT]):
             kind, share = KINDS[int(ways.argmax())], float(ways.max() / ways.sum())
             found.append(WrongTotal(relation.total, int(written[0]), own, kind, share))

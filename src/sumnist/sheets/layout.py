@@ -36,10 +36,10 @@ from math import ceil, prod
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from sumnist.arithmetic.relations import NAME, NAME_EXPECTED, Relation, in_order
 from sumnist.config import shown, unknown
 from sumnist.errors import DataError, LayoutError, SumnistError
 from sumnist.files import read_whole
+from sumnist.formulas import NAME, NAME_EXPECTED, Relation, in_order
 
 Kind = Literal["boxes", "strip"]
 Paper = Literal["A4", "Letter"]
@@ -164,7 +164,7 @@ class Layout:
     Attributes:
         title: What is printed above it.
         fields: In the order in which they are printed, totals last.
-        formulas: One for each total, in the order of these.
+        formulas: One for each total, or several, in the order of these.
         version: Counts what is printed of it, if you care to.
         paper: "A4" or "Letter".
         identity: How a page says whose it is.
@@ -207,9 +207,9 @@ class Layout:
                     f"field {total.name}: largest {total.shown(total.largest)}, expected at least {total.shown(most)}, "
                     "the largest that its formula comes to: leave largest and digits out, which finds them"
                 )
-        totals = {formula.total: formula for formula in self.formulas}
+        totals = {formula.total for formula in self.formulas}
         object.__setattr__(self, "fields", tuple(sorted(self.fields, key=lambda field: field.name in totals)))
-        object.__setattr__(self, "formulas", tuple(totals[name] for name in self.names if name in totals))
+        object.__setattr__(self, "formulas", tuple(sorted(self.formulas, key=lambda one: self.names.index(one.total))))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -223,7 +223,8 @@ class Layout:
     @property
     def totals(self) -> tuple[Field, ...]:
         """The fields that have a formula."""
-        return tuple(self.field(formula.total) for formula in self.formulas)
+        names = {formula.total for formula in self.formulas}
+        return tuple(field for field in self.fields if field.name in names)
 
     @property
     def id(self) -> str:
@@ -255,7 +256,7 @@ class Layout:
             entry = {"label": f"Question {place}", "largest": float(mark) if found[1] else int(mark)}
             questions[f"q{place}"] = field_of({"name": f"q{place}", "halves": bool(found[1]), **entry})
         formula = Relation("total", tuple((1, name) for name in questions))
-        total = total_of({"name": "total", "label": "Total"}, formula, questions)
+        total = total_of({"name": "total", "label": "Total"}, [formula], questions)
         return cls(title, (*questions.values(), total), (formula,), paper=paper)
 
     @classmethod
@@ -290,33 +291,42 @@ class Layout:
                 raise LayoutError(
                     f"field {place}: {str(entry)[:60]!r}, expected a table, [[field]] or [[total]]: write it so"
                 )
-            name, more = entry.get("name"), {"formula": str} if place > len(ordinary) else {}
+            name, more = entry.get("name"), {"formula": (str, list)} if place > len(ordinary) else {}
             what = f"field {name[:40] if isinstance(name, str) else place}"
             check_keys(what, entry, FIELD | more, ("name", *more))
         check_keys("identity", identity := values.pop("identity", {}), {"kind": str, "digits": int})
         found = [field_of(entry) for entry in ordinary]
-        formulas, entries = [Relation.of(entry["formula"]) for entry in totals], {one["name"]: one for one in totals}
-        for formula, name in zip(formulas, (entry["name"][:40] for entry in totals), strict=True):
-            if formula.total != name:
-                raise LayoutError(f"field {name}: its formula is of {formula.total}, expected {name} = …: change it")
+        formulas, entries = list[Relation](), dict[str, dict[str, Any]]()
         known = {field.name: field for field in found}
-        if twice := next((name for name in entries if name in known), None):
-            raise LayoutError(TWICE.format(twice))
+        for entry in totals:
+            if (name := entry["name"]) in known or name in entries:
+                raise LayoutError(TWICE.format(name))
+            entries[name] = entry
+            for text in [entry["formula"]] if isinstance(entry["formula"], str) else entry["formula"]:
+                formulas.append(formula := Relation.of(str(text)))
+                if formula.total != name:
+                    raise LayoutError(
+                        f"field {name[:40]}: its formula is of {formula.total}, expected {name[:40]} = …: change it"
+                    )
         for formula in in_order(formulas, [*known, *entries]):
-            known[formula.total] = total_of(entries[formula.total], formula, known)
-        fields = (*found, *(known[formula.total] for formula in formulas))
+            own = [one for one in formulas if one.total == formula.total]
+            known[formula.total] = total_of(entries[formula.total], own, known)
+        fields = (*found, *(known[name] for name in entries))
         return cls(fields=fields, formulas=tuple(formulas), identity=Identity(**identity), **values)
 
     def to_toml(self) -> str:
         """The TOML file that `load` reads as this layout."""
-        formulas = {formula.total: formula.text for formula in self.formulas}
+        formulas: dict[str, list[str]] = {}
+        for formula in self.formulas:
+            formulas.setdefault(formula.total, []).append(formula.text)
         identity = written(self.identity, "kind", "digits")
         lines = [*written(self, "title", "version", "paper"), "", "[identity]", *identity]
         for field in self.fields:
             lines += ["", "[[total]]" if field.name in formulas else "[[field]]"]
             lines += written(field, "name", "label", "kind", "digits", *["halves"] * field.halves)
             lines += [f"largest = {field.largest / 2 if field.halves else field.largest}"]
-            lines += [f'formula = "{formulas[field.name]}"'] if field.name in formulas else []
+            if texts := formulas.get(field.name):
+                lines += [f"formula = {json.dumps(texts[0] if len(texts) == 1 else texts)}"]
         return "\n".join(lines) + "\n"
 
 
@@ -325,6 +335,7 @@ FIELD: dict[str, type | tuple[type, ...]] = {
 }  # fmt: skip
 """The keys of a field in TOML, and the types of their values."""
 TYPES = {str: "a text in quotes", int: "a whole number", bool: "true or false", dict: "a table", list: "tables"}
+TEXTS = "a text in quotes, or several in brackets"
 """What messages call the types."""
 
 
@@ -335,7 +346,8 @@ def check_keys(what: str, values: Mapping[str, Any], types: Mapping[str, Any], n
             raise LayoutError(f"{what}: {unknown('key', key[:40], tuple(types))}")
         kind = types[key]
         if type(value) not in (kind if isinstance(kind, tuple) else (kind,)):
-            expected = "a number" if isinstance(kind, tuple) else TYPES[kind]
+            several = isinstance(kind, tuple)
+            expected = TYPES[kind] if not several else TEXTS if str in kind else "a number"
             raise LayoutError(f"{what}: {key} = {str(value)[:60]!r}, expected {expected}: write it so")
     if missing := [key for key in needed if key not in values]:
         raise LayoutError(f"{what}: no {missing[0]}, expected one: add {missing[0]} = …")
@@ -375,10 +387,10 @@ def most_of(formula: Relation, parts: Mapping[str, Field], halves: bool) -> int:
     return -(-most // ((1 if halves else 2) * formula.divisor))
 
 
-def total_of(entry: Mapping[str, Any], formula: Relation, known: Mapping[str, Field]) -> Field:
-    """A total as TOML has it; what it leaves out is what its formula needs. Raises `LayoutError`."""
-    halves = entry.get("halves", any(known[name].halves for _, name in formula.terms))
-    largest = max(1, most_of(formula, known, halves))
+def total_of(entry: Mapping[str, Any], formulas: Sequence[Relation], known: Mapping[str, Field]) -> Field:
+    """A total as TOML has it; what it leaves out is what its formulas need. Raises `LayoutError`."""
+    halves = entry.get("halves", any(known[name].halves for one in formulas for _, name in one.terms))
+    largest = max(1, *(most_of(one, known, halves) for one in formulas))
     given = largest / 2 if halves else largest
     return field_of({"halves": halves, "largest": given, **{key: entry[key] for key in entry if key != "formula"}})
 

@@ -9,14 +9,10 @@ the column where it stands, however the finder joined it to others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from sumnist.inference.finder import OTHER, SEEN, Characters, Found, Sight, found_of, warped
 
 Floats = NDArray[np.float64]
 

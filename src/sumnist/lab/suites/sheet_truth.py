@@ -19,8 +19,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from sumnist.formulas import Relation, in_order
 from sumnist.lab.suites.digits import HALVES, Half, Random, check_half, generator
-from sumnist.arithmetic.relations import Relation, in_order
 from sumnist.sheets.layout import Field, Layout
 
 EXPECTED = "off by one", "carry", "swapped", "skipped", "anything"
