@@ -136,9 +136,8 @@ def digits(runs: Path, into: Path, rows: Path) -> None:
         write_atomically(into / name, (run / name).read_bytes())
     tried = [f"{row['evaluation']['digit']['value']:.2%}" for row in read_jsonl(RESULTS / "runs.jsonl")
              if row["plan"] == TRIED]  # fmt: skip
-    facts = {"parameters": count_parameters(net), "config": config, "again": AGAIN, "e": evaluation,
-             "record": record_of(run)}  # fmt: skip
-    write_atomically(into / "README.md", card("model", **facts, c=row, tried=tried))
+    facts = {"parameters": count_parameters(net), "config": config, "e": evaluation, "record": record_of(run)}
+    write_atomically(into / "README.md", card("model", **facts, again=AGAIN, c=row, tried=tried))
     add(rows, row)
     print(f"{into}: {evaluation.digit.value:.2%} on the grid, {len(content):,} bytes of ONNX")
 
