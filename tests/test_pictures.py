@@ -543,5 +543,4 @@ def test_a_photograph_shows_the_digit_that_was_written(reader: Reader) -> None:
     apart = [np.abs(digit.image - ink / 255).mean() for digit, ink in zip(found, TRAIN, strict=False)]
     assert float(np.median(apart)) < 0.05
     refused = [digit.reason for digit in found if not digit.accepted]
-    assert len(refused) <= 1
-    assert {*refused} <= {"unsure", "unusual form"}  # by what it takes of a hand that is not known
+    assert refused in ([], ["unsure"], ["unusual form"])  # being sure is what it takes of a hand that is not known
