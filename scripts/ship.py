@@ -26,7 +26,7 @@ from jinja2 import StrictUndefined, Template
 from numpy.typing import NDArray
 
 from evidence import RESULTS, Row, add, with_envelope
-from measure import TRIED, record_of, sha256
+from measure import TRIED, record_of, run_of, sha256
 from sumnist.config import Config, preset
 from sumnist.data.cells import Cells
 from sumnist.data.mnist import DigitSet, load_mnist
@@ -91,7 +91,7 @@ def card(template: str, **facts: Any) -> str:
 # network learned.) The other one, `FOLDER/final`, on all 60,000 and all writers with seed 0, is the network. Both go on
 # from where they ended, `FOLDER/…-again`, shorter and slower, and the mean of the weights before and after counts.
 
-FIGURES, MEANS = "evaluation.json", "means"
+FIGURES = "evaluation.json"
 FOLD, FOLDS = 1, 5
 """The fold, of five, whose images calibrate."""
 PICTURES = 300
@@ -101,8 +101,8 @@ SEED = 7
 FINDER_MAY_LOSE = 0.02
 """How much less of the characters the finder may find and tell right in 8 bits."""
 AGAIN: dict[str, Any] = {"epochs": 8, "lr": 2e-3}
-"""How a training goes on. The mean of two weights in one valley is better than either (Wortsman and others, 2022: model
-soups): 43 misread of 12,000 that were left out, 48 before and 45 after; of 1,499 pen digits 11, 14 and 9."""
+"""How a training goes on. The mean of two weights in one valley is often better than either (Wortsman and others, 2022:
+model soups)."""
 MAY_LOSE = 0.0003
 """How much less accurate than the packaged network a new one may be."""
 
@@ -115,15 +115,16 @@ def plan() -> dict[str, Config]:
 
 def digits(runs: Path, into: Path, rows: Path) -> None:
     """Train, calibrate and verify the network of digits, and install it. Raises `SystemExit` if it is not fit."""
+    means = runs / "means"
     for name, config in plan().items():
         train(config, runs / name, resume=True)
         train(replace(config, **AGAIN, start_from=runs / name), runs / f"{name}-again", resume=True)
-        mean_of(runs / name, runs / f"{name}-again", runs / MEANS / name)
-    run, runs = runs / MEANS / "final", runs / MEANS
+        mean_of(runs / name, runs / f"{name}-again", means / name)
+    run = means / "final"
     net, config = load_network(run)
     fit = config.fusion == "exact" and not (config.validation or config.fold or config.data_dir) and finished(run)
     must(fit, run, "a finished run with --fusion exact --validation 0, on MNIST")
-    row = calibration_row(runs)
+    row = calibration_row(means)
     net.calibration.set(row["temperature"], row["least_is_digit"], row["least_confidence"])
     save_network(net, run)
     evaluation = evaluate_run(run, plots=False)
@@ -139,16 +140,27 @@ def digits(runs: Path, into: Path, rows: Path) -> None:
     facts = {"parameters": count_parameters(net), "config": config, "e": evaluation, "record": record_of(run)}
     write_atomically(into / "README.md", card("model", **facts, again=AGAIN, c=row, tried=tried))
     add(rows, row)
+    add(rows.with_name("runs.jsonl"), packaged_row(run, evaluation.as_dict() | {"parameters": facts["parameters"]}))
     print(f"{into}: {evaluation.digit.value:.2%} on the grid, {len(content):,} bytes of ONNX")
 
 
 def mean_of(one: Path, two: Path, into: Path) -> None:
-    """Write the run whose weights are the mean of those of two."""
+    """Write the run whose weights are the mean of those of two, and whose time is that of both."""
     shutil.copytree(one, into, dirs_exist_ok=True)
+    record = record_of(one)
+    record |= {key: record[key] + record_of(two)[key] for key in ("seconds", "cpu_seconds")}
+    write_atomically(into / RECORD, json.dumps(record, indent=2) + "\n")
     net, others = load_network(one)[0], load_network(two)[0].state_dict()
     weights = net.state_dict().items()
     net.load_state_dict({key: (x + others[key]) / 2 if x.is_floating_point() else x for key, x in weights})
     save_network(net, into)
+
+
+def packaged_row(run: Path, evaluation: Row) -> Row:
+    """What the log of test evaluations has of the network that ships."""
+    record, config = record_of(run), json.loads((run / CONFIG).read_text(encoding="utf-8"))
+    row = run_of(config, (record["seconds"], record["cpu_seconds"]), evaluation, record["commit"], record["precision"])
+    return with_envelope("run", plan="packaged", seed=config["seed"]) | row
 
 
 def calibration_row(runs: Path) -> Row:
