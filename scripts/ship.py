@@ -86,10 +86,10 @@ def card(template: str, **facts: Any) -> str:
 #
 # One training, `FOLDER/fold-1`, leaves out a fifth of the images and of the pen writers. What that network says of
 # them, as they are and, by the whole path from a picture to a reading, as tight crops, in drawn cells and on
-# photographs, sets the temperature; what it says of them as they are sets the thresholds, that of being sure by the
-# writers. (The teachers of the soft labels of the other images have seen this fifth, so a trace of it is in what that
-# network learned.) The other one, `FOLDER/final`, on all 60,000 and all writers with seed 0, is the network. Both go on
-# from where they ended, `FOLDER/…-again`, shorter and slower, and the mean of the weights before and after counts.
+# photographs, sets the temperature and what is like a digit; the writers set how sure is sure. (The teachers of the
+# soft labels of the other images have seen this fifth, so a trace of it is in what that network learned.) The other
+# one, `FOLDER/final`, on all 60,000 and all writers with seed 0, is the network. Both go on from where they ended,
+# `FOLDER/…-again`, shorter and slower, and the mean of the weights before and after counts.
 
 FIGURES = "evaluation.json"
 FOLD, FOLDS = 1, 5
@@ -172,13 +172,13 @@ def calibration_row(runs: Path) -> Row:
     train_set = load_mnist("train")
     part = train_set.part(folds(train_set.digits, FOLDS)[FOLD - 1])
     raw, smoothing, record, final = digit_logits(net, part), config.last_smoothing, record_of(run), plan()["final"]
-    answers, shown = whole_path(run, part)
+    answers, shown, like = whole_path(run, part)
     strange = digits_of(split_writers(config)[1])
     hands = digit_logits(net, strange), strange.digits
     temperature = fitted_temperature(
         np.concatenate([raw, answers, hands[0]]), np.concatenate([part.digits, shown, hands[1]]), smoothing
     )  # fmt: skip
-    calibration = calibrate(raw, part.digits, smoothing, config.outliers > 0, temperature, hands)
+    calibration = calibrate(raw, part.digits, smoothing, config.outliers > 0, temperature, hands, like)
     fold = {"fold": FOLD, "images": len(part), "seconds": record["seconds"], "threads": record["threads"],
             **figures(raw, part.digits, smoothing)}  # fmt: skip
     return with_envelope(
@@ -189,19 +189,20 @@ def calibration_row(runs: Path) -> Row:
     )  # fmt: skip
 
 
-def whole_path(run: Path, digits: DigitSet) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """What a network says, by the whole path, of pictures made of images: log-probabilities `[N, 10]` and digits `[N]`,
-    where there was any ink."""
+def whole_path(run: Path, digits: DigitSet) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
+    """What a network says, by the whole path, of pictures made of images: log-probabilities `[N, 10]`, digits `[N]` and
+    how probable a digit is `[N]`, where there was any ink."""
     images = digits.images[:PICTURES]
     pictures: list[Picture] = [
         *(picture for scale in (1, 6) for dark in (False, True) for picture in tight_crops(images, scale, dark)),
         *drawn_cells(images, SEED), *photographs(list(images), SEED),
     ]  # fmt: skip
     truth = np.tile(digits.digits[:PICTURES], len(pictures) // len(images))
-    readings = Reader(run).read_each(pictures, [0] * len(pictures))
-    good = [i for i, reading in enumerate(readings) if isinstance(reading, Reading) and reading.how is not None]
-    answers = np.array([readings[i].digit_probabilities for i in good])  # type: ignore[union-attr]
-    return np.log(answers.clip(1e-30)).astype(np.float32), truth[good]
+    said = list(zip(Reader(run).read_each(pictures, [0] * len(pictures)), truth, strict=True))
+    good = [(one, digit) for one, digit in said if isinstance(one, Reading) and one.how is not None]
+    answers = np.array([one.digit_probabilities for one, _ in good])
+    like = np.array([one.is_digit_probability or 0.0 for one, _ in good])
+    return np.log(answers.clip(1e-30)).astype(np.float32), np.array([digit for _, digit in good]), like
 
 
 def runners_up(logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: float, temperature: float) -> Row:
