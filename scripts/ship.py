@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,7 +26,7 @@ from jinja2 import StrictUndefined, Template
 from numpy.typing import NDArray
 
 from evidence import RESULTS, Row, add, with_envelope
-from measure import TRIED, record_of, sha256
+from measure import TRIED, record_of, run_of, sha256
 from sumnist.config import Config, preset
 from sumnist.data.cells import Cells
 from sumnist.data.mnist import DigitSet, load_mnist
@@ -85,9 +86,10 @@ def card(template: str, **facts: Any) -> str:
 #
 # One training, `FOLDER/fold-1`, leaves out a fifth of the images and of the pen writers. What that network says of
 # them, as they are and, by the whole path from a picture to a reading, as tight crops, in drawn cells and on
-# photographs, sets the temperature; what it says of them as they are sets the thresholds, that of being sure by the
-# writers. (The teachers of the soft labels of the other images have seen this fifth, so a trace of it is in what that
-# network learned.) The other one, `FOLDER/final`, on all 60,000 and all writers with seed 0, is the network.
+# photographs, sets the temperature and what is like a digit; the writers set how sure is sure. (The teachers of the
+# soft labels of the other images have seen this fifth, so a trace of it is in what that network learned.) The other
+# one, `FOLDER/final`, on all 60,000 and all writers with seed 0, is the network. Both go on from where they ended,
+# `FOLDER/…-again`, shorter and slower, and the mean of the weights before and after counts.
 
 FIGURES = "evaluation.json"
 FOLD, FOLDS = 1, 5
@@ -98,6 +100,9 @@ SEED = 7
 """Of the pictures, which no suite has."""
 FINDER_MAY_LOSE = 0.02
 """How much less of the characters the finder may find and tell right in 8 bits."""
+AGAIN: dict[str, Any] = {"epochs": 8, "lr": 2e-3}
+"""How a training goes on. The mean of two weights in one valley is often better than either (Wortsman and others, 2022:
+model soups)."""
 MAY_LOSE = 0.0003
 """How much less accurate than the packaged network a new one may be."""
 
@@ -110,13 +115,16 @@ def plan() -> dict[str, Config]:
 
 def digits(runs: Path, into: Path, rows: Path) -> None:
     """Train, calibrate and verify the network of digits, and install it. Raises `SystemExit` if it is not fit."""
+    means = runs / "means"
     for name, config in plan().items():
         train(config, runs / name, resume=True)
-    run = runs / "final"
+        train(replace(config, **AGAIN, start_from=runs / name), runs / f"{name}-again", resume=True)
+        mean_of(runs / name, runs / f"{name}-again", means / name)
+    run = means / "final"
     net, config = load_network(run)
     fit = config.fusion == "exact" and not (config.validation or config.fold or config.data_dir) and finished(run)
     must(fit, run, "a finished run with --fusion exact --validation 0, on MNIST")
-    row = calibration_row(runs)
+    row = calibration_row(means)
     net.calibration.set(row["temperature"], row["least_is_digit"], row["least_confidence"])
     save_network(net, run)
     evaluation = evaluate_run(run, plots=False)
@@ -130,9 +138,29 @@ def digits(runs: Path, into: Path, rows: Path) -> None:
     tried = [f"{row['evaluation']['digit']['value']:.2%}" for row in read_jsonl(RESULTS / "runs.jsonl")
              if row["plan"] == TRIED]  # fmt: skip
     facts = {"parameters": count_parameters(net), "config": config, "e": evaluation, "record": record_of(run)}
-    write_atomically(into / "README.md", card("model", **facts, c=row, tried=tried))
+    write_atomically(into / "README.md", card("model", **facts, again=AGAIN, c=row, tried=tried))
     add(rows, row)
+    add(rows.with_name("runs.jsonl"), packaged_row(run, evaluation.as_dict() | {"parameters": facts["parameters"]}))
     print(f"{into}: {evaluation.digit.value:.2%} on the grid, {len(content):,} bytes of ONNX")
+
+
+def mean_of(one: Path, two: Path, into: Path) -> None:
+    """Write the run whose weights are the mean of those of two, and whose time is that of both."""
+    shutil.copytree(one, into, dirs_exist_ok=True)
+    record = record_of(one)
+    record |= {key: record[key] + record_of(two)[key] for key in ("seconds", "cpu_seconds")}
+    write_atomically(into / RECORD, json.dumps(record, indent=2) + "\n")
+    net, others = load_network(one)[0], load_network(two)[0].state_dict()
+    weights = net.state_dict().items()
+    net.load_state_dict({key: (x + others[key]) / 2 if x.is_floating_point() else x for key, x in weights})
+    save_network(net, into)
+
+
+def packaged_row(run: Path, evaluation: Row) -> Row:
+    """What the log of test evaluations has of the network that ships."""
+    record, config = record_of(run), json.loads((run / CONFIG).read_text(encoding="utf-8"))
+    row = run_of(config, (record["seconds"], record["cpu_seconds"]), evaluation, record["commit"], record["precision"])
+    return with_envelope("run", plan="packaged", seed=config["seed"]) | row
 
 
 def calibration_row(runs: Path) -> Row:
@@ -144,13 +172,13 @@ def calibration_row(runs: Path) -> Row:
     train_set = load_mnist("train")
     part = train_set.part(folds(train_set.digits, FOLDS)[FOLD - 1])
     raw, smoothing, record, final = digit_logits(net, part), config.last_smoothing, record_of(run), plan()["final"]
-    answers, shown = whole_path(run, part)
+    answers, shown, like = whole_path(run, part)
     strange = digits_of(split_writers(config)[1])
     hands = digit_logits(net, strange), strange.digits
     temperature = fitted_temperature(
         np.concatenate([raw, answers, hands[0]]), np.concatenate([part.digits, shown, hands[1]]), smoothing
     )  # fmt: skip
-    calibration = calibrate(raw, part.digits, smoothing, config.outliers > 0, temperature, hands)
+    calibration = calibrate(raw, part.digits, smoothing, config.outliers > 0, temperature, hands, like)
     fold = {"fold": FOLD, "images": len(part), "seconds": record["seconds"], "threads": record["threads"],
             **figures(raw, part.digits, smoothing)}  # fmt: skip
     return with_envelope(
@@ -161,19 +189,20 @@ def calibration_row(runs: Path) -> Row:
     )  # fmt: skip
 
 
-def whole_path(run: Path, digits: DigitSet) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """What a network says, by the whole path, of pictures made of images: log-probabilities `[N, 10]` and digits `[N]`,
-    where there was any ink."""
+def whole_path(run: Path, digits: DigitSet) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
+    """What a network says, by the whole path, of pictures made of images: log-probabilities `[N, 10]`, digits `[N]` and
+    how probable a digit is `[N]`, where there was any ink."""
     images = digits.images[:PICTURES]
     pictures: list[Picture] = [
         *(picture for scale in (1, 6) for dark in (False, True) for picture in tight_crops(images, scale, dark)),
         *drawn_cells(images, SEED), *photographs(list(images), SEED),
     ]  # fmt: skip
     truth = np.tile(digits.digits[:PICTURES], len(pictures) // len(images))
-    readings = Reader(run).read_each(pictures, [0] * len(pictures))
-    good = [i for i, reading in enumerate(readings) if isinstance(reading, Reading) and reading.how is not None]
-    answers = np.array([readings[i].digit_probabilities for i in good])  # type: ignore[union-attr]
-    return np.log(answers.clip(1e-30)).astype(np.float32), truth[good]
+    said = list(zip(Reader(run).read_each(pictures, [0] * len(pictures)), truth, strict=True))
+    good = [(one, digit) for one, digit in said if isinstance(one, Reading) and one.how is not None]
+    answers = np.array([one.digit_probabilities for one, _ in good])
+    like = np.array([one.is_digit_probability or 0.0 for one, _ in good])
+    return np.log(answers.clip(1e-30)).astype(np.float32), np.array([digit for _, digit in good]), like
 
 
 def runners_up(logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: float, temperature: float) -> Row:

@@ -16,11 +16,9 @@ from __future__ import annotations
 import argparse
 import base64
 import inspect
-import json
 import math
 import re
 import sys
-from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from xml.etree import ElementTree
@@ -30,8 +28,7 @@ from figures import FIGURES, PLOTS
 from measure import TRIED, current
 from sumnist.cli import USAGE, parser_of
 from sumnist.cli.commands import COMMANDS
-from sumnist.config import Config, preset
-from sumnist.files import CONFIG, PRETRAINED
+from sumnist.config import preset
 from sumnist.lab.study.designs import VARIANTS
 from sumnist.lab.study.report import report
 from sumnist.model.diagram import draw
@@ -62,27 +59,12 @@ def pictures(rows: Rows) -> dict[Path, str]:
 
 
 def all_rows(folder: Path = RESULTS) -> Rows:
-    """Every row that a page can quote: of runs, those of plans as they are now, those of the packaged network, and the
+    """Every row that a page can quote: of runs, those of plans as they are now, that of the packaged network, and the
     trainings that were measured and not installed."""
     rows = read_results(folder)
     runs = part(rows, "run")
-    shipped = packaged(runs)
-    same = [row["date"] for row in shipped]  # the preset's own runs, while it is as it was
-    tried = [row for row in runs if row["plan"] == TRIED]
-    kept = [row for row in current(runs) if row["date"] not in same]
-    return [*kept, *shipped, *tried, *(row for row in rows if row["part"] != "run")]
-
-
-def packaged(runs: Rows) -> Rows:
-    """The runs with the settings of the packaged network, whatever its preset may have become since."""
-    shipped = settings((PRETRAINED / CONFIG).read_text(encoding="utf-8"))
-    alike = [row for row in runs if row["plan"] == "best-exact" and settings(json.dumps(row["config"])) == shipped]
-    return [{**row, "plan": "packaged"} for row in alike]
-
-
-def settings(text: str) -> Config:
-    """A configuration from its JSON, whatever seed and threads; what an older one lacks is as it is by default."""
-    return replace(Config.from_json(text, "a row"), seed=0, threads=0)
+    shipped, tried = ([row for row in runs if row["plan"] == plan] for plan in ("packaged", TRIED))
+    return [*current(runs), *shipped[-1:], *tried, *(row for row in rows if row["part"] != "run")]
 
 
 def study_report(rows: Rows) -> dict[Path, str]:

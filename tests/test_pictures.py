@@ -542,5 +542,9 @@ def test_a_photograph_shows_the_digit_that_was_written(reader: Reader) -> None:
     assert {digit.how for digit in found} <= {"dark ink", "dark ink, found", "dark ink, found, its ink alone"}
     apart = [np.abs(digit.image - ink / 255).mean() for digit, ink in zip(found, TRAIN, strict=False)]
     assert float(np.median(apart)) < 0.05
+
+
+def test_a_photograph_is_refused_only_where_the_reader_is_not_sure(reader: Reader) -> None:
+    found = reader.read(list(photographs(list(TRAIN[:30]), seed=78)), 0)
     refused = [digit.reason for digit in found if not digit.accepted]
     assert refused in ([], ["unsure"])  # being sure is what it takes of a hand that is not known

@@ -899,6 +899,14 @@ def test_the_calibration_says_what_it_does_and_a_network_without_outliers_gets_a
     assert alone["temperature"] == found["temperature"] == pytest.approx(2, rel=0.05)
 
 
+def test_what_is_like_a_digit_is_so_on_pictures_by_the_whole_path_as_well() -> None:
+    logits, digits = bold_logits(2.0)
+    like = 0.5 * fitting.likeness(logits)
+    found = fitting.calibrate(logits, digits, 0.0, like=like)
+    taken = [(of >= found["least_is_digit"]).mean() for of in (fitting.likeness(logits), like)]
+    assert np.mean(taken) == pytest.approx(fitting.LIKE_SHARE, abs=1e-3)
+
+
 def test_of_the_accepted_digits_of_strange_hands_so_many_are_right_as_is_said_and_no_fewer_are_accepted() -> None:
     logits, digits = bold_logits(1.0, 4000, 5)
     strange, shown = bold_logits(3.0, 4000, 6)  # surer than it should be

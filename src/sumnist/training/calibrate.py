@@ -29,9 +29,9 @@ from sumnist.model.fusion import unsmoothed
 from sumnist.model.losses import text_nll
 from sumnist.model.network import TwoInputNet
 
-LIKE_SHARE, UNSURE_SHARE = 0.9965, 0.001
-"""Share of the held-out digits that are to be taken for digits (more would let letters pass, fewer real scans fail, by
-their development halves), and share of those refused because the network is not sure which digit it is."""
+LIKE_SHARE, UNSURE_SHARE = 0.9935, 0.001
+"""Share of the held-out digits, and of pictures of them, that are to be taken for digits (more would let clothes pass,
+fewer real scans fail, by their development halves), and share of those refused because it is not sure which it is."""
 RIGHT_OF_HANDS = 0.995
 """Share of the accepted digits of writers of whom the network has learned nothing that is to be right: hands that it
 has not seen are what it is sure of without a reason."""
@@ -80,6 +80,7 @@ def digit_logits(net: TwoInputNet, digits: DigitSet, batch_size: int = 500) -> N
 def calibrate(
     logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: float, with_outliers: bool = True,
     temperature: float | None = None, hands: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None,
+    like: NDArray[np.float64] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The calibration of a network of digits.
 
@@ -90,6 +91,8 @@ def calibrate(
         with_outliers: Whether it was trained with outliers; without, every answer is accepted.
         temperature: The temperature, if it comes from elsewhere.
         hands: The same of digits by writers of whom it has learned nothing, by which it is decided how sure is sure.
+        like: How probable a digit is on pictures of digits by the whole path, which count beside the images when it is
+            decided what is like a digit.
 
     Returns:
         With the number of `images`, the loss before and after, the share of the images that is `accepted`, and of the
@@ -99,18 +102,19 @@ def calibrate(
     scores = log_probabilities(logits, smoothing, temperature)
     is_digit, confidence, least_is_digit, least_confidence = likeness(logits), np.exp(scores.max(1)), 0.0, 0.0
     if with_outliers:
-        least_is_digit = float(np.quantile(is_digit, 1 - LIKE_SHARE, method="lower"))
+        shown = is_digit if like is None else np.concatenate([is_digit, like])
+        least_is_digit = float(np.quantile(shown, 1 - LIKE_SHARE, method="lower"))
         least_confidence = float(np.quantile(confidence, UNSURE_SHARE, method="lower"))
     of_hands: dict[str, Any] = {}
     if hands is not None:
         told = log_probabilities(hands[0], smoothing, temperature)
         sure, right = np.exp(told.max(1)), told.argmax(1) == hands[1]
-        like = likeness(hands[0]) >= least_is_digit
-        order = np.argsort(-sure[like], kind="stable")
-        good = np.cumsum(right[like][order]) >= RIGHT_OF_HANDS * np.arange(1, len(order) + 1)
+        digits = likeness(hands[0]) >= least_is_digit
+        order = np.argsort(-sure[digits], kind="stable")
+        good = np.cumsum(right[digits][order]) >= RIGHT_OF_HANDS * np.arange(1, len(order) + 1)
         if good.any():  # down to the least sure one with which so many are right
-            least_confidence = max(least_confidence, float(sure[like][order][np.flatnonzero(good)[-1]]))
-        taken = like & (sure >= least_confidence)
+            least_confidence = max(least_confidence, float(sure[digits][order][np.flatnonzero(good)[-1]]))
+        taken = digits & (sure >= least_confidence)
         of_hands = {"hands": {"digits": len(right), "right": float(right.mean()), "accepted": float(taken.mean()),
                               "right_accepted": float(right[taken].mean()) if taken.any() else None}}  # fmt: skip
     accepted = (is_digit >= least_is_digit) & (confidence >= least_confidence)

@@ -10,8 +10,21 @@ const WIDE = 3; // width of the pad, in heights
 const PAUSE = 60; // milliseconds between questions in the middle of a stroke
 const FIELDS = { count: 50, ink: "dark" };
 const PARTS = [[0.5, 0.2], [0.5, 0.8], [0.2, 0.5], [0.8, 0.5], [0.25, 0.25], [0.75, 0.25], [0.5, 0.5]]; // of a digit
-const RADII = [0.3, 0.42]; // of marks that are tried, by the height of the number
+const RADII = [0.15, 0.6]; // of a mark, by the height of the number: with the first it is clear, with the second lost
+const TURNS = 5; // halvings between the two
+const LEAST = 0.02; // what the right number must keep
+const [NEAR, FAR] = [0.25, 0.6]; // how near to DOUBTFUL is near enough, and from where on nothing is in doubt
 const DOUBTFUL = 0.35; // the probability that the right number should keep under a smudge
+
+/** Whether there is a number, sure or not. */
+function isNumber(reading) {
+  return reading && (reading.accepted || reading.reason === "unsure");
+}
+
+/** A list in an order by chance. */
+export function byChance(list) {
+  return list.map((one) => [Math.random(), one]).sort(([one], [two]) => one - two).map(([, one]) => one);
+}
 
 export class NumberPad {
   #asker = new Asker((_, outcome) => this.#show(outcome));
@@ -70,33 +83,37 @@ export class NumberPad {
     this.#smudge.marks = marks;
   }
 
-  /** Smudge one digit so that it is in doubt what it is; whether there is something to smudge. */
+  /** Smudge a digit so that it is in doubt what the number is; whether that could be done. */
   async smudgeDigit() {
     const [before, file] = [this.given && best(this.given), await this.#pad.file()];
     if (before === null || !this.reading.box) return false;
-    const tried = [];
-    for (const marks of this.#possible()) {
-      const question = { kind: "number", picture: () => Smudge.over(file, marks), fields: FIELDS };
-      const { reading } = await answerTo(question, new AbortController().signal);
-      if (!reading) continue;
-      const { shares, other } = distribution(reading);
-      tried.push({ marks, off: Math.abs((shares.get(before) ?? 0) - DOUBTFUL) + other });
+    let found = { marks: null, off: Infinity };
+    for (const [place, part] of byChance(this.reading.places.flatMap((one) => PARTS.map((part) => [one, part])))) {
+      let [clear, lost] = RADII;
+      for (let turn = 0; turn < TURNS && found.off > NEAR; turn += 1) {
+        const radius = (clear + lost) / 2;
+        const marks = this.#marks(place, part, radius);
+        const question = { kind: "number", picture: () => Smudge.over(file, marks), fields: FIELDS };
+        const { reading } = await answerTo(question, new AbortController().signal);
+        const { shares, other } = isNumber(reading) ? distribution(reading) : { shares: new Map(), other: 1 };
+        const share = shares.get(before) ?? 0;
+        const off = Math.abs(share - DOUBTFUL) + other;
+        if (off < found.off && share > LEAST) found = { marks, off };
+        [clear, lost] = share > DOUBTFUL ? [radius, lost] : [clear, radius];
+      }
     }
-    if (!tried.length) return false;
-    this.#smudge.marks = tried.reduce((one, two) => (two.off < one.off ? two : one)).marks;
-    return true;
+    const doubtful = found.off < FAR;
+    if (doubtful) this.#smudge.marks = found.marks;
+    return doubtful;
   }
 
-  /** Marks on a part of one of its digits, taken by chance. */
-  #possible() {
-    const { places, box: [top, bottom] } = this.reading;
-    const [left, right] = places[Math.floor(places.length * Math.random())];
-    return PARTS.flatMap(([x, y]) => RADII.map((radius) => {
-      const place = this.#pad.place(left + x * (right - left), top + y * (bottom - top));
-      const { width, height } = this.element.getBoundingClientRect();
-      const across = this.#pad.place(0, bottom).y - this.#pad.place(0, top).y;
-      return [{ x: (place.x * width) / height, y: place.y, radius: radius * across }];
-    }));
+  /** A mark on a part of a digit, with a radius by the height of the number. */
+  #marks([left, right], [x, y], radius) {
+    const { box: [top, bottom] } = this.reading;
+    const place = this.#pad.place(left + x * (right - left), top + y * (bottom - top));
+    const { width, height } = this.element.getBoundingClientRect();
+    const across = this.#pad.place(0, bottom).y - this.#pad.place(0, top).y;
+    return [{ x: (place.x * width) / height, y: place.y, radius: radius * across }];
   }
 
   #ask(settled) {
@@ -120,8 +137,7 @@ export class NumberPad {
   }
 
   #show({ reading = null, problem = null }) {
-    const isNumber = reading && (reading.accepted || reading.reason === "unsure");
-    const given = isNumber ? distribution(reading) : null;
+    const given = isNumber(reading) ? distribution(reading) : null;
     Object.assign(this, { reading, problem, given });
     this.#read.textContent = this.given ? best(this.given) : "";
     this.#changed();

@@ -2,7 +2,7 @@
 
 import { best, contradicted, known, ranked, settled, sum } from "./additions.js";
 import { Groups, rowsOf } from "./bars.js";
-import { NumberPad } from "./numberpad.js";
+import { byChance, NumberPad } from "./numberpad.js";
 import { figure, percent } from "./words.js";
 
 const QUIET = 600; // milliseconds without a new answer after which screen readers announce it
@@ -72,9 +72,9 @@ class Sums {
 
   /** Smudge a digit of one of the numbers. */
   async #smudge() {
-    const ready = this.#pads.slice(0, 2).filter((pad) => pad.given);
+    const ready = byChance(this.#pads.slice(0, 2).filter((pad) => pad.given));
     this.#at.smudge.disabled = true;
-    await ready[Math.floor(ready.length * Math.random())].smudgeDigit();
+    for (const pad of ready) if (await pad.smudgeDigit()) break; // else that number is read rightly, or not at all
     this.#show();
   }
 
