@@ -100,9 +100,9 @@ PAIRS = 2**21
 CONDITIONS = 256
 """Combinations of the numbers without which there are no circles, at most, for each of which messages are worked
 out."""
-ROUNDS, STILL, DAMPED = 200, 1e-12, 10
-"""How often messages go round at most, the most that they still change when they have settled, and the round from which
-on each is the mean of the new one and the last."""
+ROUNDS, STILL, DAMPED = 200, 1e-9, 10
+"""How often messages go round at most, the least change of one that counts, and the round from which on each is the
+mean of the new one and the last."""
 
 Whole = NDArray[np.int64]
 Evidence = NDArray[Any] | Values
@@ -621,6 +621,9 @@ class Passing:
         }
         self.counts = {name: ring.weights(np.log(self.readings[name].counts)) for name in part.names}
         self.ups: dict[Relation, tuple[list[Weights], Up, float]] = {}
+        self.downs: dict[Relation, tuple[Up, Weights]] = {}
+        self.around = {name: [one for one in part.relations if name in one.names] for name in part.names}
+        self.stale = set(part.relations)
         self.kinds: dict[Relation, Weights] = {}
         self.met: dict[Relation, float] = {}
 
@@ -632,20 +635,21 @@ class Passing:
                 weights = self.ring.times(weights, message)
         return weights
 
-    def say(self, relation: Relation, name: str, message: Weights, damped: bool) -> float:
-        """Send a message; how much it has changed."""
+    def say(self, relation: Relation, name: str, message: Weights, damped: bool) -> None:
+        """Send a message; if it says anything new, what else is around the number has to answer."""
         ring = self.ring
         message, _ = ring.normalised(message)
         before = self.said[name].get(relation)
-        if before is None:
-            self.said[name][relation] = message
-            return 1.0
-        if damped:
-            message = ring.plus(*(ring.times(one, ring.weights(np.log(np.full(1, 0.5)))) for one in (before, message)))
+        if before is not None:
+            if damped:
+                half = ring.weights(np.log(np.full(1, 0.5)))
+                message = ring.plus(ring.times(before, half), ring.times(message, half))
+            if np.abs(np.exp(ring.logs(message)) - np.exp(ring.logs(before))).max() < STILL:
+                return
         self.said[name][relation] = message
-        return float(np.abs(np.exp(ring.logs(message)) - np.exp(ring.logs(before))).max())
+        self.stale.update(other for other in self.around[name] if other is not relation)
 
-    def up(self, relation: Relation, damped: bool) -> float:
+    def up(self, relation: Relation, damped: bool) -> None:
         """From the terms of a relation to its total."""
         terms, level = [], 0.0
         for _, name in relation.terms:
@@ -655,36 +659,42 @@ class Passing:
         before = self.ups.get(relation)
         if before and all(map(np.array_equal, before[0], terms)):
             self.ups[relation] = terms, before[1], level
-            return 0.0
+            return
         up = self.messages[relation].upward(self.ring, terms)
         self.ups[relation] = terms, up, level
         counts = self.ring.weights(-np.log(self.readings[relation.total].counts))
-        return self.say(relation, relation.total, self.ring.times(up.message, counts), damped)
+        self.say(relation, relation.total, self.ring.times(up.message, counts), damped)
 
-    def down(self, relation: Relation, damped: bool) -> float:
+    def down(self, relation: Relation, damped: bool) -> None:
         """From the total of a relation to its terms."""
         ring, (_, up, level) = self.ring, self.ups[relation]
         total, more = ring.normalised(self.known(relation.total, relation))
         whole = np.asarray(ring.total(ring.times(up.message, total)))
         self.met[relation] = float(ring.logs(whole)) + level + more
+        before = self.downs.get(relation)
+        if before and before[0] is up and np.array_equal(before[1], total):
+            return
+        self.downs[relation] = up, total
         messages, kinds = self.messages[relation].downward(ring, up, total)
         kinds = np.exp(ring.logs(ring.normalised(kinds)[0]))
         self.kinds[relation] = kinds / kinds.sum()
-        return max(
+        for (_, name), message in zip(relation.terms, messages, strict=True):
             self.say(relation, name, message, damped)
-            for (_, name), message in zip(relation.terms, messages, strict=True)
-        )
 
     def solved(self) -> Solved:
-        """Send messages up and down until they have settled."""
+        """Send messages up and down until they say nothing new."""
         relations = self.part.relations
         for turn in range(ROUNDS):
-            changes = [self.up(relation, turn >= DAMPED) for relation in relations]
+            now, self.stale = self.stale, set()
+            for relation in relations:
+                if relation in now:
+                    self.up(relation, turn >= DAMPED)
             for relation in reversed(relations):
-                if not self.part.is_forest:
-                    changes.append(self.up(relation, turn >= DAMPED))
-                changes.append(self.down(relation, turn >= DAMPED))
-            if self.part.is_forest or max(changes, default=0.0) < STILL:
+                if relation in now or relation in self.stale:
+                    if not self.part.is_forest:
+                        self.up(relation, turn >= DAMPED)
+                    self.down(relation, turn >= DAMPED)
+            if self.part.is_forest or not self.stale:
                 break
         logs, log_evidence = dict[str, Weights](), sum(self.levels.values()) + sum(self.met.values())
         for name in self.part.names:
@@ -734,6 +744,7 @@ class Relations:
         halves: The totals in units of ½.
         mistake: The probability that the writer makes a mistake, for each relation.
         least: Of each number the least value; 0 if it is left out.
+        sums: Whether what candidates of its terms come to is a candidate of a total, whatever is read there.
 
     Raises:
         LayoutError: The relations make a number a part of itself, or name one that there is not.
@@ -748,10 +759,11 @@ class Relations:
 
     def __init__(
         self, largest: Mapping[str, int], relations: Sequence[Relation], halves: Collection[str] = (),
-        mistake: float = MISTAKE, least: Mapping[str, int] | None = None,
+        mistake: float = MISTAKE, least: Mapping[str, int] | None = None, sums: bool = True,
     ) -> None:  # fmt: skip
         if not 0 <= mistake <= 1:
             raise NumberError(f"A probability of a mistake of {mistake} was given: expected one of 0 to 1")
+        self.sums = sums
         self.rooms = {name: range((least or {}).get(name, 0), most + 1) for name, most in largest.items()}
         self.relations = in_order(relations, largest)
         self.totals = Counter(one.total for one in self.relations)
@@ -815,7 +827,7 @@ class Relations:
         be."""
         for count in FEWER:
             with suppress(sp.TooManyError):
-                return self.prepared_with(part, evidence, count)
+                return self.prepared_with(part, evidence, count, self.sums)
         return self.prepared_with(part, evidence, 1, sums=False)
 
     def prepared_with(

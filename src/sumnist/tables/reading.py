@@ -1,0 +1,405 @@
+"""From a picture of a table to its numbers: each sure, by itself or by what holds among them, or doubtful.
+
+The grid says which number stands in which cell (`tables/grid`). Each is read as numbers on any picture are. What holds
+among rows and columns is known, or is found (`tables/rules`), and is an exact relation of the cells. What such a
+relation makes of the others of its numbers is a candidate, too: the reader is asked how probable it is there. Then all
+cells together have a posterior (`arithmetic/relations`). What it settles are labels that nobody typed: by them the
+reader learns the hand, reads again, and what holds is looked for again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from statistics import multimode
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from sumnist.arithmetic.relations import MISTAKE, UNKNOWN, Posterior, Relations
+from sumnist.arithmetic.values import Values, ordered
+from sumnist.errors import HandError, SumnistError, TableError
+from sumnist.formulas import Relation
+from sumnist.inference.adaptation import Lesson
+from sumnist.inference.finder import Found, Sight
+from sumnist.inference.hand import MOST, Hand
+from sumnist.inference.numbers import NOT_A_NUMBER, STRUCK, FoundNumber, decimals_of
+from sumnist.inference.reader import Reader
+from sumnist.pictures.decode import Picture, pixels_of
+from sumnist.tables.grid import Grid, laid
+from sumnist.tables.rules import Finding, Place, Rule, cell_name, found
+
+State = Literal["read", "checked", "corrected", "doubtful", "struck out"]
+SURE = 0.995
+"""The probability from which on a number is sure."""
+OTHER = 0.01
+"""The probability, at least, that a cell holds none of the candidates: neighbours and rules in view mislead networks
+more than they know."""
+CANDIDATES, LEAST_CANDIDATE = 8, 1e-4
+"""Candidates of each cell, at most, and their least probability; one that a relation implies may be less probable."""
+LEAST_IMPLIED, SECOND = 1e-6, 0.02
+"""The probability, at least, of a candidate that a relation implies, since a reader may miss what is there altogether;
+and that of a cell's second candidate from which on it implies something."""
+LONGEST = 9
+"""Digits of a number, at most."""
+NO_MINUS = 0.5
+"""How probably what looks like a minus is something else, beside one that is, in a column where half have one."""
+SPARSE = 0.3
+"""A row or a column with fewer numbers than this share of the usual is none, if most of them are doubtful."""
+ROUNDS = 3
+"""How often a table is read again with what was learned."""
+LESSONS = 200
+"""Numbers of a page that teach the hand, at most."""
+WRONG = 0.9
+"""The probability from which on a relation is said not to hold."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number of a table.
+
+    Attributes:
+        row, column: Where it is, from 0.
+        value: What it is most probably; None if nothing is known of it.
+        probability: Of that value, by all that is known.
+        state: "read", sure by itself; "checked", sure by what holds; "corrected", sure by what holds, and another one
+            than was read; "doubtful"; or "struck out".
+        read: What was read there by itself.
+        candidates: What it may be, the most probable first.
+        corners: Of the number on the picture, in pixels, `[4, 2]`.
+    """
+
+    row: int
+    column: int
+    value: int | Decimal | None
+    probability: float
+    state: State
+    read: str
+    candidates: tuple[tuple[int | Decimal, float], ...]
+    corners: tuple[tuple[float, float], ...]
+
+    @property
+    def name(self) -> str:
+        """As a spreadsheet calls it."""
+        return cell_name((self.row, self.column))
+
+
+class Broken(NamedTuple):
+    """A relation that most probably does not hold, whatever the numbers are: a slip of the writer's."""
+
+    formula: str
+    kind: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """The numbers of a table.
+
+    Attributes:
+        rows, columns: How many there are.
+        cells: By row and column.
+        rules: What holds, and of what was found how often.
+        broken: Relations that do not hold.
+        exact: Whether probabilities are exact, and not what messages in circles came to.
+        hand: What was learned of the writer, if anything.
+    """
+
+    rows: int
+    columns: int
+    cells: Mapping[Place, Cell]
+    rules: tuple[Finding, ...]
+    broken: tuple[Broken, ...]
+    exact: bool
+    hand: Hand | None = field(default=None, repr=False)
+
+    @property
+    def states(self) -> Counter[State]:
+        """How many cells are in each state."""
+        return Counter(cell.state for cell in self.cells.values())
+
+
+class Page(NamedTuple):
+    """What is on a page, before anything is made of it."""
+
+    grid: Grid
+    sight: Sight
+    found: dict[Place, Found]
+
+
+class TableReader:
+    """Reads tables; made once, and asked for each.
+
+    Args:
+        rules: What holds; None looks for it.
+        decimals: How many decimals the numbers of a column have, by column; else what most of them show.
+        reader: What reads; by default the one that comes with the package.
+        mistake: The probability that the writer makes a mistake, for each relation.
+        learn: Whether the hand is learned from what relations settle.
+    """
+
+    def __init__(
+        self, rules: Sequence[Rule] | None = None, decimals: Mapping[int, int] | None = None,
+        reader: Reader | None = None, mistake: float = MISTAKE, learn: bool = True,
+    ) -> None:  # fmt: skip
+        self.rules, self.decimals, self.mistake, self.learn = rules, dict(decimals or {}), mistake, learn
+        self.reader = reader or Reader()
+
+    def read(self, picture: Picture, name: str | None = None) -> Table:
+        """The table on a picture. Raises `ImageError`, `SizeError`, `TableError` if there are no numbers on it."""
+        page, reader = self.page(picture, name), self.reader
+        readings = read_cells(reader, page, page.found)
+        kept = real_lines(readings)
+        places = {place: kept[place] for place in readings if place in kept}
+        page = page._replace(found={new: page.found[old] for old, new in places.items()})
+        readings = {new: readings[old] for old, new in places.items()}
+        solved = self.solved(reader, page, readings)
+        for _ in range(ROUNDS if self.learn else 0):
+            hand = hand_of(reader, readings, solved)
+            if hand is None:
+                break
+            taught = self.reader.with_hand(hand)
+            again = read_cells(taught, page, page.found)
+            better = self.solved(taught, page, again)
+            if better.settled <= solved.settled:
+                break
+            reader, readings, solved = taught, again, better
+        return self.table(readings, solved, reader.hand)
+
+    def page(self, picture: Picture, name: str | None) -> Page:
+        """The grid of a picture, and what stands in its cells. Raises `TableError`."""
+        lay = laid(pixels_of(picture, name), self.reader.numbers.found_on)
+        if lay is None:
+            raise TableError(
+                f"{name or 'the picture'}: no numbers found on it, expected a table of them: come nearer, or turn it "
+                "upright"
+            )
+        return Page(lay.grid, lay.sight, dict(lay.cells))
+
+    def solved(self, reader: Reader, page: Page, readings: Mapping[Place, FoundNumber]) -> Solved:
+        """All numbers of a page together, by what was read of each."""
+        signs = minus_of(readings)
+        numbers = {place: candidates_of(one, signs[place[1]]) for place, one in readings.items()}
+        findings = self.holding(numbers)
+        relations = tuple(relation for one in findings for relation in one.rule.grounded(numbers))
+        asked = implied(numbers, relations)
+        for place, strings in asked.items():
+            again = found_number(reader, page, place, strings)
+            numbers[place] = candidates_of(again, signs[place[1]], map(int, strings))
+        posterior = posterior_of(numbers, relations, self.mistake)
+        return Solved(numbers, tuple(findings), relations, posterior)
+
+    def holding(self, numbers: Mapping[Place, Values]) -> list[Finding]:
+        """What holds: what is known to, or what is found to."""
+        if self.rules is not None:
+            return [Finding(rule, 0, 0, 0.0, 0.0) for rule in self.rules]
+        if not numbers:
+            return []
+        shape = tuple(1 + max(place[axis] for place in numbers) for axis in (0, 1))
+        values, there = np.zeros(shape, np.int64), np.zeros(shape, bool)
+        for place, one in numbers.items():
+            if one.mode is not None:
+                values[place], there[place] = int(one.mode), True
+        return found(values, there)
+
+    def table(self, readings: Mapping[Place, FoundNumber], solved: Solved, hand: Hand | None) -> Table:
+        """What is said of all."""
+        places = {**places_of(readings), **self.decimals}
+        related = {name for relation in solved.relations for name in relation.names}
+        cells = {}
+        for place, one in readings.items():
+            cells[place] = cell_of(place, one, solved, places.get(place[1], 0), cell_name(place) in related)
+        rows, columns = (1 + max((place[axis] for place in cells), default=-1) for axis in (0, 1))
+        broken = tuple(
+            Broken(relation.text, max(ways, key=ways.__getitem__), 1 - ways["right"])
+            for relation, ways in solved.posterior.kinds.items() if 1 - ways["right"] - ways["unknown"] >= WRONG
+        )  # fmt: skip
+        return Table(rows, columns, cells, solved.findings, broken, solved.posterior.exact, hand)
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What is known of all numbers of a page."""
+
+    numbers: Mapping[Place, Values]
+    findings: tuple[Finding, ...]
+    relations: tuple[Relation, ...]
+    posterior: Posterior
+
+    def best(self, place: Place) -> tuple[int | None, float]:
+        """The most probable number of a cell, and its probability."""
+        values, shares = self.posterior.numbers[cell_name(place)]
+        most = int(shares.argmax())
+        return (None if values[most] == UNKNOWN else int(values[most])), float(shares[most])
+
+    @property
+    def settled(self) -> int:
+        """How many numbers are sure."""
+        return sum(value is not None and share >= SURE for value, share in map(self.best, self.numbers))
+
+
+def read_cells(reader: Reader, page: Page, places: Iterable[Place]) -> dict[Place, FoundNumber]:
+    """What a reader says of cells; nothing of those without a number."""
+    readings = {place: found_number(reader, page, place) for place in places}
+    return {place: one for place, one in readings.items() if one.candidates and one.reason != NOT_A_NUMBER}
+
+
+def found_number(reader: Reader, page: Page, place: Place, asked: Sequence[str] = ()) -> FoundNumber:
+    """What a reader says of a cell, and of strings that are asked for."""
+    read = reader.numbers.reader("ours")
+    return read.found(page.sight, page.found[place], (1, None), None, CANDIDATES, asked=asked)
+
+
+def real_lines(readings: Mapping[Place, FoundNumber]) -> dict[Place, Place]:
+    """The cells in rows and columns that are some, and where they are when the others are gone."""
+    kept: list[dict[int, int]] = []
+    for axis in 0, 1:
+        lines = defaultdict[int, list[FoundNumber]](list)
+        for place, one in readings.items():
+            lines[place[axis]].append(one)
+        usual = float(np.median([len(line) for line in lines.values()])) if lines else 0.0
+        real = [at for at, line in sorted(lines.items())
+                if len(line) >= SPARSE * usual or 2 * sum(one.accepted for one in line) > len(line)]  # fmt: skip
+        kept.append({at: place for place, at in enumerate(real)})
+    rows, columns = kept
+    return {place: (rows[place[0]], columns[place[1]]) for place in readings
+            if place[0] in rows and place[1] in columns}  # fmt: skip
+
+
+def minus_of(readings: Mapping[Place, FoundNumber]) -> dict[int, float]:
+    """How probably a number with a minus before it is below zero, by column: where few have one, that is a rule or
+    a stain."""
+    signs = defaultdict[int, list[bool]](list)
+    for (_, column), one in readings.items():
+        signs[column].append(one.text.startswith("-"))
+    shares = {column: sum(some) / len(some) for column, some in signs.items()}
+    return {column: share / (share + NO_MINUS * (1 - share)) for column, share in shares.items()}
+
+
+def candidates_of(reading: FoundNumber, minus: float, implied: Iterable[int] = ()) -> Values:
+    """What a cell may hold, in units of its last decimal; `minus`: how probably a minus that is seen is one."""
+    shares = defaultdict[int, float](float)
+    wanted = set(implied)
+    for one in reading.candidates:
+        if len(one.digits) <= LONGEST:
+            below = minus if one.text.startswith("-") else 0.0
+            shares[int(one.digits)] += (1 - below) * one.probability
+            shares[-int(one.digits)] += below * one.probability
+    kept = dict(sorted(shares.items(), key=lambda one: -one[1])[:CANDIDATES])
+    kept = {value: share for value, share in kept.items() if share >= LEAST_CANDIDATE}
+    kept |= {value: max(shares.get(value, 0.0), LEAST_IMPLIED) for value in wanted}
+    other = max(OTHER, 1 - sum(kept.values()))
+    whole = sum(kept.values())
+    return ordered({value: share * (1 - other) / whole for value, share in kept.items()}, other)
+
+
+def implied(numbers: Mapping[Place, Values], relations: Iterable[Relation]) -> dict[Place, list[str]]:
+    """By cell the digits that relations make of the most probable others, if the reader does not have them."""
+    names = {cell_name(place): place for place in numbers}
+    asked = defaultdict[Place, set[int]](set)
+    for relation in relations:
+        options = {name: options_of(numbers[names[name]]) for name in relation.names}
+        for name in relation.names:
+            place = names[name]
+            for others in few(options, name):
+                value = completed(relation, name, others)
+                if value is not None and value >= 0 and value not in numbers[place].probabilities:
+                    asked[place].add(value)
+    return {place: [str(value) for value in sorted(values) if len(str(value)) <= LONGEST]
+            for place, values in asked.items()}  # fmt: skip
+
+
+def options_of(number: Values) -> list[int]:
+    """What a number most probably is, and what else it may well be."""
+    first, *others = [int(value) for value in number.probabilities] or [0]
+    return [first, *(value for value in others[:1] if number.probabilities[value] >= SECOND)]
+
+
+def few(options: Mapping[str, Sequence[int]], without: str) -> Iterable[dict[str, int]]:
+    """The most probable values of all numbers but one, and those with one of them at its second value."""
+    best = {name: values[0] for name, values in options.items() if name != without}
+    yield best
+    for name, values in options.items():
+        if name != without and len(values) > 1:
+            yield best | {name: values[1]}
+
+
+def completed(relation: Relation, name: str, others: Mapping[str, int]) -> int | None:
+    """What makes a relation right, if one number does."""
+    if name == relation.total:
+        value = relation.value([others[one] for _, one in relation.terms])
+        return int((2 * value + relation.divisor) // (2 * relation.divisor))
+    if relation.times or (relation.divisor > 1 and len(relation.terms) == 1):
+        return None
+    rest = others[relation.total] * relation.divisor - sum(
+        weight * others[one] for weight, one in relation.terms if one != name
+    )
+    weight = next(weight for weight, one in relation.terms if one == name)
+    return None if rest % weight else rest // weight
+
+
+def posterior_of(numbers: Mapping[Place, Values], relations: Sequence[Relation], mistake: float) -> Posterior:
+    """All numbers together."""
+    evidence = {cell_name(place): one for place, one in numbers.items()}
+    most = max((abs(int(value)) for one in evidence.values() for value in one.probabilities), default=0)
+    largest = 10 ** len(str(most)) - 1
+    signed = {name for name, one in evidence.items() if any(int(value) < 0 for value in one.probabilities)}
+    signed |= {one.total for one in relations if any(weight < 0 for weight, _ in one.terms)}
+    least = {name: -largest if name in signed else 0 for name in evidence}
+    return Relations(dict.fromkeys(evidence, largest), relations, mistake=mistake, least=least, sums=False).posterior(
+        evidence
+    )
+
+
+def places_of(readings: Mapping[Place, FoundNumber]) -> dict[int, int]:
+    """How many decimals the numbers of each column have: what most of them show."""
+    shown = defaultdict[int, list[int]](list)
+    for (_, column), one in readings.items():
+        shown[column].append(decimals_of(one.text))
+    return {column: max(multimode(places)) for column, places in shown.items()}
+
+
+def cell_of(place: Place, reading: FoundNumber, solved: Solved, decimals: int, related: bool) -> Cell:
+    """What is said of a cell."""
+    values, shares = solved.posterior.numbers[cell_name(place)]
+    order = np.argsort(-shares, kind="stable")
+    likely = [(scaled(int(values[at]), decimals), float(shares[at])) for at in order.tolist()
+              if values[at] != UNKNOWN and shares[at] >= LEAST_CANDIDATE]  # fmt: skip
+    value, probability = solved.best(place)
+    first = solved.numbers[place].mode
+    state: State = "doubtful"
+    if reading.reason == STRUCK:
+        state = "struck out"
+    elif value is not None and probability >= SURE:
+        state = "corrected" if first is None or value != int(first) else "checked" if related else "read"
+    return Cell(
+        *place, None if value is None else scaled(value, decimals), probability, state, reading.text,
+        tuple(likely[:CANDIDATES]), reading.corners,
+    )  # fmt: skip
+
+
+def scaled(units: int, decimals: int) -> int | Decimal:
+    """A number of units of the last decimal."""
+    return Decimal(units).scaleb(-decimals) if decimals else units
+
+
+def hand_of(reader: Reader, readings: Mapping[Place, FoundNumber], solved: Solved) -> Hand | None:
+    """The hand, learned of what relations settle; None if they settle nothing that can be learned of."""
+    pictures, labels = [], []
+    related = {name for relation in solved.relations for name in relation.names}
+    for place, one in readings.items():
+        value, probability = solved.best(place)
+        if cell_name(place) in related and value is not None and probability >= SURE and one.image is not None:
+            pictures.append(one.image)
+            labels.append(str(abs(value)))
+    if not labels:
+        return None
+    random = np.random.default_rng(0)
+    some = random.permutation(len(labels))[: min(LESSONS, MOST)]
+    try:
+        return Lesson(reader.with_hand(None), [pictures[at] for at in some], [labels[at] for at in some]).hand()
+    except (HandError, SumnistError):
+        return None
+
