@@ -99,6 +99,15 @@ def my_hand(adapted: list[Reader], tmp_path_factory: pytest.TempPathFactory) -> 
 # What is learned.
 
 
+def test_a_number_below_zero_teaches_its_digits(reader: Reader) -> None:
+    bar, images = np.zeros((28, 28), np.uint8), load_mnist("train").images
+    bar[13:16, 6:24] = 230
+    picture = np.pad(np.hstack([bar, *images[6:9]]), 20)  # 1, 3 and 1
+    assert reader.read_number(picture).text == "-131"
+    taught = Lesson(reader, [picture], ["-131"]).rows
+    assert sorted(sorted(rows.labels.tolist()) for rows in taught.values() if len(rows.labels) == 3) == [[1, 1, 3]] * 2
+
+
 def rows_of(seed: int, count: int = 40) -> Rows:
     random = np.random.default_rng(seed)
     scores = random.normal(0, 2, (count, 5))

@@ -128,10 +128,11 @@ def digits_of(label: Any) -> str:
 
 def pieces_of(number: NumberReading, count: int) -> list[Grey]:
     """The images of a number's digits, by where each stands, if there are so many and ink in all of them."""
-    if number.image is None or number.box is None or len(number.digits) != count:
+    if number.image is None or number.box is None or not number.places or len(number.digits) != count:
         return []
     left, scale = number.box[2], number.image.shape[1] / max(number.box[3] - number.box[2], 1)
-    ends = [one for one, sign in zip(number.places, number.text, strict=True) if sign.isdigit()]
+    signs = number.text[-len(number.places) :]  # without a minus, which the finder sees
+    ends = [one for one, sign in zip(number.places, signs, strict=True) if sign.isdigit()]
     columns = [slice(*(max(0, round((end - left) * scale)) for end in pair)) for pair in ends]
     pieces = [number.image[:, some] for some in columns]
     return [placed(cropped(piece)) for piece in pieces] if all(piece.any() for piece in pieces) else []
