@@ -36,6 +36,8 @@ term of a bend costs, so that few numbers bend no page."""
 BLUR, APART, OFF = 0.2, 0.6, 0.6
 """By the height of the digits: how far middles of numbers of one row are spread, how far apart two rows are at least,
 and how far from the middle of its row a character may stand."""
+INSET, TALL = 0.15, 0.7
+"""By the height of the digits: what is left out beside the edges of a cell, and how far it reaches up and down."""
 VALLEY = 0.4
 """Columns are parted where no more than this share of the numbers of the shorter one of both reach."""
 FINE = 20
@@ -113,6 +115,17 @@ class Grid:
         for _ in range(ROUNDS):
             points += at - np.stack([self.across(points), self.down(points)], 1)
         return points
+
+
+    def room(self, row: int, column: int) -> Floats:
+        """The corners of a cell, `[4, 2]`, as far as half way to the rows beside it and just within its edges."""
+        left, right = self.edges[column] + INSET * self.em, self.edges[column + 1] - INSET * self.em
+        half = [TALL * self.em] * 2
+        for side, beside in enumerate((row - 1, row + 1)):
+            if 0 <= beside < len(self.rows):
+                half[side] = min(half[side], abs(self.rows[beside] - self.rows[row]) / 2)
+        top, bottom = self.rows[row] - half[0], self.rows[row] + half[1]
+        return self.points(np.array([(left, top), (right, top), (right, bottom), (left, bottom)]))
 
 
 def grid_of(found: Sequence[Found]) -> Grid | None:

@@ -9,9 +9,10 @@ reader learns the hand, reads again, and what holds is looked for again.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from statistics import multimode
 from typing import Any, Literal, NamedTuple
@@ -23,13 +24,22 @@ from sumnist.arithmetic.values import Values, ordered
 from sumnist.errors import HandError, SumnistError, TableError
 from sumnist.formulas import Relation
 from sumnist.inference.adaptation import Lesson
-from sumnist.inference.finder import Found, Sight
+from sumnist.inference.finder import Found, Sight, cut
 from sumnist.inference.hand import MOST, Hand
-from sumnist.inference.numbers import NOT_A_NUMBER, STRUCK, FoundNumber, decimals_of
+from sumnist.inference.numbers import (
+    NOT_A_NUMBER,
+    SEARCHED,
+    STRUCK,
+    UNSURE,
+    FoundNumber,
+    decimals_of,
+    opinion_of,
+)  # fmt: skip
 from sumnist.inference.reader import Reader
 from sumnist.pictures.decode import Picture, pixels_of
-from sumnist.tables.grid import Grid, laid
-from sumnist.tables.rules import Finding, Place, Rule, cell_name, found
+from sumnist.pictures.proposals import LineProposal
+from sumnist.tables.grid import Floats, Grid, laid
+from sumnist.tables.rules import Finding, Place, Rule, cell_name, fits, found
 
 State = Literal["read", "checked", "corrected", "doubtful", "struck out"]
 SURE = 0.995
@@ -39,13 +49,16 @@ OTHER = 0.01
 more than they know."""
 CANDIDATES, LEAST_CANDIDATE = 8, 1e-4
 """Candidates of each cell, at most, and their least probability; one that a relation implies may be less probable."""
-LEAST_IMPLIED, SECOND = 1e-6, 0.02
+LEAST_IMPLIED, SECOND = 1e-7, 0.02
 """The probability, at least, of a candidate that a relation implies, since a reader may miss what is there altogether;
 and that of a cell's second candidate from which on it implies something."""
 LONGEST = 9
 """Digits of a number, at most."""
 NO_MINUS = 0.5
 """How probably what looks like a minus is something else, beside one that is, in a column where half have one."""
+WHOLE, LEAST_WHOLE = 1.0, 0.95
+"""The weight of all that stands in a cell, beside the number that the finder sees there, and the probability of a
+number from which on it is one where the finder sees none."""
 SPARSE = 0.3
 """A row or a column with fewer numbers than this share of the usual is none, if most of them are doubtful."""
 ROUNDS = 3
@@ -126,7 +139,9 @@ class Page(NamedTuple):
 
     grid: Grid
     sight: Sight
-    found: dict[Place, Found]
+    found: Mapping[Place, Found]
+    cells: Mapping[Place, Place]
+    """Of each cell the row and the column of the grid."""
 
 
 class TableReader:
@@ -150,19 +165,15 @@ class TableReader:
     def read(self, picture: Picture, name: str | None = None) -> Table:
         """The table on a picture. Raises `ImageError`, `SizeError`, `TableError` if there are no numbers on it."""
         page, reader = self.page(picture, name), self.reader
-        readings = read_cells(reader, page, page.found)
-        kept = real_lines(readings)
-        places = {place: kept[place] for place in readings if place in kept}
-        page = page._replace(found={new: page.found[old] for old, new in places.items()})
-        readings = {new: readings[old] for old, new in places.items()}
+        readings = read_cells(reader, page)
         solved = self.solved(reader, page, readings)
         for _ in range(ROUNDS if self.learn else 0):
             hand = hand_of(reader, readings, solved)
             if hand is None:
                 break
             taught = self.reader.with_hand(hand)
-            again = read_cells(taught, page, page.found)
-            better = self.solved(taught, page, again)
+            again = read_cells(taught, page)
+            better = self.solved(taught, page, again, solved.findings)
             if better.settled <= solved.settled:
                 break
             reader, readings, solved = taught, again, better
@@ -176,13 +187,20 @@ class TableReader:
                 f"{name or 'the picture'}: no numbers found on it, expected a table of them: come nearer, or turn it "
                 "upright"
             )
-        return Page(lay.grid, lay.sight, dict(lay.cells))
+        some = Page(lay.grid, lay.sight, lay.cells, {place: place for place in lay.cells})
+        lines = real_lines(read_cells(self.reader, some))
+        cells = {(row, column): (old_row, old_column) for row, old_row in enumerate(lines[0])
+                 for column, old_column in enumerate(lines[1])}  # fmt: skip
+        found = {new: lay.cells[old] for new, old in cells.items() if old in lay.cells}
+        return some._replace(found=found, cells=cells)
 
-    def solved(self, reader: Reader, page: Page, readings: Mapping[Place, FoundNumber]) -> Solved:
-        """All numbers of a page together, by what was read of each."""
+    def solved(
+        self, reader: Reader, page: Page, readings: Mapping[Place, FoundNumber], before: Sequence[Finding] = ()
+    ) -> Solved:
+        """All numbers of a page together, by what was read of each, and what was found `before` to hold."""
         signs = minus_of(readings)
         numbers = {place: candidates_of(one, signs[place[1]]) for place, one in readings.items()}
-        findings = self.holding(numbers)
+        findings = self.holding(numbers, before)
         relations = tuple(relation for one in findings for relation in one.rule.grounded(numbers))
         asked = implied(numbers, relations)
         for place, strings in asked.items():
@@ -191,8 +209,8 @@ class TableReader:
         posterior = posterior_of(numbers, relations, self.mistake)
         return Solved(numbers, tuple(findings), relations, posterior)
 
-    def holding(self, numbers: Mapping[Place, Values]) -> list[Finding]:
-        """What holds: what is known to, or what is found to."""
+    def holding(self, numbers: Mapping[Place, Values], before: Sequence[Finding]) -> list[Finding]:
+        """What holds: what is known to, or what is found to, or was."""
         if self.rules is not None:
             return [Finding(rule, 0, 0, 0.0, 0.0) for rule in self.rules]
         if not numbers:
@@ -202,7 +220,11 @@ class TableReader:
         for place, one in numbers.items():
             if one.mode is not None:
                 values[place], there[place] = int(one.mode), True
-        return found(values, there)
+        kept = {one.rule.relation.total: one for one in found(values, there)}
+        for one in before:
+            if fits(one, kept):
+                kept[one.rule.relation.total] = one
+        return list(kept.values())
 
     def table(self, readings: Mapping[Place, FoundNumber], solved: Solved, hand: Hand | None) -> Table:
         """What is said of all."""
@@ -240,32 +262,49 @@ class Solved:
         return sum(value is not None and share >= SURE for value, share in map(self.best, self.numbers))
 
 
-def read_cells(reader: Reader, page: Page, places: Iterable[Place]) -> dict[Place, FoundNumber]:
-    """What a reader says of cells; nothing of those without a number."""
-    readings = {place: found_number(reader, page, place) for place in places}
+def read_cells(reader: Reader, page: Page) -> dict[Place, FoundNumber]:
+    """What a reader says of all cells; nothing of those without a number."""
+    readings = {place: found_number(reader, page, place) for place in page.cells}
     return {place: one for place, one in readings.items() if one.candidates and one.reason != NOT_A_NUMBER}
 
 
 def found_number(reader: Reader, page: Page, place: Place, asked: Sequence[str] = ()) -> FoundNumber:
-    """What a reader says of a cell, and of strings that are asked for."""
-    read = reader.numbers.reader("ours")
-    return read.found(page.sight, page.found[place], (1, None), None, CANDIDATES, asked=asked)
+    """What a reader says of a cell, as the finder sees its number and as all that stands there, and of strings that are
+    asked for."""
+    read, number = reader.numbers.reader("ours"), page.found.get(place)
+    room = page.grid.room(*page.cells[place])
+    some = number or nothing_at(page, room)
+    piece = cut(page.sight, replace(some, corners=room))
+    box = int(room[:, 1].min()), int(room[:, 1].max()), int(room[:, 0].min()), int(room[:, 0].max())
+    whole = LineProposal(piece.alone, "all that stands in the cell", WHOLE, box, piece.alone)
+    if number is not None:
+        return read.found(page.sight, number, (1, None), None, CANDIDATES, line=whole, asked=asked)
+    seen = read.judged([opinion_of(one, [whole], (1, None), None, SEARCHED) for one in read.recognizers], CANDIDATES,
+                       None, asked=asked)  # fmt: skip
+    reason = NOT_A_NUMBER if (seen.is_number_probability or 0.0) < LEAST_WHOLE else UNSURE
+    corners = tuple((float(x), float(y)) for x, y in page.sight.placed(some)[0])
+    return FoundNumber(**vars(seen) | {"accepted": False, "reason": reason}, corners=corners, written="")
 
 
-def real_lines(readings: Mapping[Place, FoundNumber]) -> dict[Place, Place]:
-    """The cells in rows and columns that are some, and where they are when the others are gone."""
-    kept: list[dict[int, int]] = []
+def nothing_at(page: Page, corners: Floats) -> Found:
+    """What is found in a cell where the finder sees nothing."""
+    none = page.sight.characters.of(np.zeros(0, np.int64))
+    (left, top), (right, bottom) = corners[0], corners[1]
+    angle = math.atan2(bottom - top, right - left)
+    return Found(none, np.zeros(0, np.int64), corners, angle, page.grid.em)
+
+
+def real_lines(readings: Mapping[Place, FoundNumber]) -> tuple[list[int], list[int]]:
+    """The rows and the columns that are some."""
+    kept: list[list[int]] = []
     for axis in 0, 1:
         lines = defaultdict[int, list[FoundNumber]](list)
         for place, one in readings.items():
             lines[place[axis]].append(one)
         usual = float(np.median([len(line) for line in lines.values()])) if lines else 0.0
-        real = [at for at, line in sorted(lines.items())
-                if len(line) >= SPARSE * usual or 2 * sum(one.accepted for one in line) > len(line)]  # fmt: skip
-        kept.append({at: place for place, at in enumerate(real)})
-    rows, columns = kept
-    return {place: (rows[place[0]], columns[place[1]]) for place in readings
-            if place[0] in rows and place[1] in columns}  # fmt: skip
+        kept.append([at for at, line in sorted(lines.items())
+                     if len(line) >= SPARSE * usual or 2 * sum(one.accepted for one in line) > len(line)])  # fmt: skip
+    return kept[0], kept[1]
 
 
 def minus_of(readings: Mapping[Place, FoundNumber]) -> dict[int, float]:
@@ -373,7 +412,9 @@ def cell_of(place: Place, reading: FoundNumber, solved: Solved, decimals: int, r
     if reading.reason == STRUCK:
         state = "struck out"
     elif value is not None and probability >= SURE:
-        state = "corrected" if first is None or value != int(first) else "checked" if related else "read"
+        state = "corrected" if first is None or value != int(first) else "checked"
+    if not related:
+        state = "read" if reading.accepted else state if state == "struck out" else "doubtful"
     return Cell(
         *place, None if value is None else scaled(value, decimals), probability, state, reading.text,
         tuple(likely[:CANDIDATES]), reading.corners,

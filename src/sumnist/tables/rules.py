@@ -5,8 +5,8 @@ A rule of rows, such as `r6 = r1 + … + r5`, holds in every column, or in some;
 
 Rules are found by counting: of all sums, means, differences, products and balances of a few shapes, those count that
 hold among the most probable numbers far more often than by chance. How often chance makes one hold is asked of the
-table itself: each total is compared with what the terms beside its neighbours come to. That is a binomial test, and its
-bound is divided by the number of rules that were tried (Bonferroni). Of rules with one total the one that holds most
+table itself: what terms come to is compared with totals in other places, and with the lines beside the total, since in
+many tables neighbours are alike. That is a binomial test, and its bound is divided by the number of rules that were tried (Bonferroni). Of rules with one total the one that holds most
 often is taken.
 """
 
@@ -42,12 +42,16 @@ WIDEST = 40
 """Terms of a sum of neighbours, at most."""
 CHANCE = 0.01
 """The share of places in which a rule that is none holds at least."""
-SHIFTS = (1, 2, 3)
-"""How far totals are moved along to see how often chance makes a rule hold."""
+SHIFTS, BESIDE = (1, 2, 3), 4
+"""How far totals are moved along, and how many lines beside them are taken, to see how often chance makes a rule
+hold."""
 BOUND = 0.01
 """The probability of one false rule among all that were tried."""
 FEWEST, REPEATED = 3, 2
 """Places in which a rule must hold, and how many of one shape make a third one expected."""
+SIMPLER = 0.5
+"""Of rules with one total that with the fewest terms is taken, if the logarithm of its probability is at least so large
+beside the best one's: a mean is rather a part of the sum above it than of all that is in it."""
 MOSTLY = 0.5
 """The share of the rows of one kind in which a rule of columns must hold to count there."""
 
@@ -235,9 +239,9 @@ def rounded(sums: Whole, divisor: int) -> Whole:
     return np.asarray((2 * sums + divisor) // (2 * divisor), np.int64)
 
 
-def holds(guess: Guess, values: Whole) -> Mask:
-    """Where a total is what it may be, or where that is rounded the unit before or behind it."""
-    return np.asarray(np.abs(values[:, guess.total] - guess.value) <= (guess.relation.divisor > 1))
+def holds(guess: Guess, totals: Whole) -> Mask:
+    """Where totals `[S]` are what they may be, or where that is rounded the unit before or behind it."""
+    return np.asarray(np.abs(totals - guess.value) <= (guess.relation.divisor > 1))
 
 
 def chosen(guesses: Iterable[Guess], values: Whole, there: Mask) -> list[Finding]:
@@ -246,12 +250,16 @@ def chosen(guesses: Iterable[Guess], values: Whole, there: Mask) -> list[Finding
     for guess in guesses:
         count += 1
         known = guess.known & there[:, guess.total]
-        held, seen = int((holds(guess, values) & known).sum()), int(known.sum())
+        held, seen = int((holds(guess, values[:, guess.total]) & known).sum()), int(known.sum())
         if held < FEWEST or log_tail(held, seen, CHANCE) > math.log10(BOUND):
             continue
         chance = chance_of(guess, values, there)
         some.append(Finding(Rule(guess.relation), held, seen, chance, log_tail(held, seen, chance)))
-    some.sort(key=lambda one: (one.log_p, len(one.rule.relation.terms), one.rule.relation.text))
+    best = dict[str, float]()
+    for one in some:
+        best[one.rule.relation.total] = min(best.get(one.rule.relation.total, 0.0), one.log_p)
+    some = [one for one in some if one.log_p <= SIMPLER * best[one.rule.relation.total]]
+    some.sort(key=lambda one: (best[one.rule.relation.total], len(one.rule.relation.terms), one.log_p))
     kept = dict[str, Finding]()
     for one in some:
         if one.log_p < math.log10(BOUND / count) and fits(one, kept):
@@ -297,13 +305,19 @@ def place_of(name: str) -> int:
 
 
 def chance_of(guess: Guess, values: Whole, there: Mask) -> float:
-    """The share of places in which chance makes it hold: of totals beside those that it is of."""
+    """The share of places in which chance makes it hold: of totals moved to other places, or of the lines beside."""
     hits = tries = 0
     for shift in SHIFTS:
-        moved, known = np.roll(values, shift, 0), guess.known & np.roll(there[:, guess.total], shift)
-        hits += int((holds(guess, moved) & known).sum())
+        known = guess.known & np.roll(there[:, guess.total], shift)
+        hits += int((holds(guess, np.roll(values[:, guess.total], shift)) & known).sum())
         tries += int(known.sum())
-    return max(CHANCE, hits / max(1, tries))
+    names = {place_of(name) for name in guess.relation.names}
+    shares = []
+    for line in range(max(0, guess.total - BESIDE), min(values.shape[1], guess.total + BESIDE + 1)):
+        known = guess.known & there[:, line]
+        if line not in names and known.sum() >= FEWEST:
+            shares.append(float(holds(guess, values[:, line])[known].mean()))
+    return max(CHANCE, hits / max(1, tries), float(np.median(shares)) if shares else 0.0)
 
 
 def where_it_holds(one: Finding, values: Whole, there: Mask, kinds: Sequence[Whole]) -> Finding:
