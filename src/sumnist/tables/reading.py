@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from sumnist.arithmetic.relations import MISTAKE, UNKNOWN, Posterior, Relations
-from sumnist.arithmetic.values import Values, ordered
+from sumnist.arithmetic.values import Values, ordered, plain
 from sumnist.errors import HandError, SumnistError, TableError
 from sumnist.formulas import Relation
 from sumnist.inference.adaptation import Lesson
@@ -39,7 +39,8 @@ from sumnist.inference.reader import Reader
 from sumnist.pictures.decode import Picture, pixels_of
 from sumnist.pictures.proposals import LineProposal
 from sumnist.tables.grid import Floats, Grid, laid
-from sumnist.tables.rules import Finding, Place, Rule, cell_name, fits, found
+from sumnist.tables.layout import TableLayout
+from sumnist.tables.rules import Finding, Place, cell_name, fits, found
 
 State = Literal["read", "checked", "corrected", "doubtful", "struck out"]
 SURE = 0.995
@@ -59,14 +60,17 @@ NO_MINUS = 0.5
 WHOLE, LEAST_WHOLE = 1.0, 0.95
 """The weight of all that stands in a cell, beside the number that the finder sees there, and the probability of a
 number from which on it is one where the finder sees none."""
-SPARSE = 0.3
-"""A row or a column with fewer numbers than this share of the usual is none, if most of them are doubtful."""
+SPARSE, NUMBER = 0.7, (None, UNSURE)
+"""A row or a column with fewer numbers than this share of the usual is none, unless most of it reads as numbers do: a
+line of ticks does not."""
 ROUNDS = 3
 """How often a table is read again with what was learned."""
 LESSONS = 200
 """Numbers of a page that teach the hand, at most."""
 WRONG = 0.9
 """The probability from which on a relation is said not to hold."""
+ANY = TableLayout()
+"""Nothing is known of a table."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,16 @@ class Cell:
     def name(self) -> str:
         """As a spreadsheet calls it."""
         return cell_name((self.row, self.column))
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
+        candidates = [{"value": plain(value), "probability": share} for value, share in self.candidates]
+        corners = [[round(x, 1), round(y, 1)] for x, y in self.corners]
+        return {
+            "cell": self.name, "row": self.row + 1, "column": self.column + 1, "value": plain(self.value),
+            "probability": self.probability, "state": self.state, "read": self.read, "candidates": candidates,
+            "corners": corners,
+        }  # fmt: skip
 
 
 class Broken(NamedTuple):
@@ -133,6 +147,15 @@ class Table:
         """How many cells are in each state."""
         return Counter(cell.state for cell in self.cells.values())
 
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
+        return {
+            "rows": self.rows, "columns": self.columns,
+            "cells": [cell.as_dict() for _, cell in sorted(self.cells.items())],
+            "rules": [one.as_dict() for one in self.rules], "broken": [one._asdict() for one in self.broken],
+            "exact": self.exact, "learned": self.hand is not None,
+        }  # fmt: skip
+
 
 class Page(NamedTuple):
     """What is on a page, before anything is made of it."""
@@ -148,18 +171,16 @@ class TableReader:
     """Reads tables; made once, and asked for each.
 
     Args:
-        rules: What holds; None looks for it.
-        decimals: How many decimals the numbers of a column have, by column; else what most of them show.
+        layout: What is known of such tables; what it does not say is found.
         reader: What reads; by default the one that comes with the package.
         mistake: The probability that the writer makes a mistake, for each relation.
         learn: Whether the hand is learned from what relations settle.
     """
 
     def __init__(
-        self, rules: Sequence[Rule] | None = None, decimals: Mapping[int, int] | None = None,
-        reader: Reader | None = None, mistake: float = MISTAKE, learn: bool = True,
-    ) -> None:  # fmt: skip
-        self.rules, self.decimals, self.mistake, self.learn = rules, dict(decimals or {}), mistake, learn
+        self, layout: TableLayout = ANY, reader: Reader | None = None, mistake: float = MISTAKE, learn: bool = True
+    ) -> None:
+        self.layout, self.mistake, self.learn = layout, mistake, learn
         self.reader = reader or Reader()
 
     def read(self, picture: Picture, name: str | None = None) -> Table:
@@ -188,7 +209,7 @@ class TableReader:
                 "upright"
             )
         some = Page(lay.grid, lay.sight, lay.cells, {place: place for place in lay.cells})
-        lines = real_lines(read_cells(self.reader, some))
+        lines = real_lines(self.reader, some)
         cells = {(row, column): (old_row, old_column) for row, old_row in enumerate(lines[0])
                  for column, old_column in enumerate(lines[1])}  # fmt: skip
         found = {new: lay.cells[old] for new, old in cells.items() if old in lay.cells}
@@ -211,8 +232,8 @@ class TableReader:
 
     def holding(self, numbers: Mapping[Place, Values], before: Sequence[Finding]) -> list[Finding]:
         """What holds: what is known to, or what is found to, or was."""
-        if self.rules is not None:
-            return [Finding(rule, 0, 0, 0.0, 0.0) for rule in self.rules]
+        if self.layout.rules is not None:
+            return [Finding(rule, 0, 0, 0.0, 0.0) for rule in self.layout.rules]
         if not numbers:
             return []
         shape = tuple(1 + max(place[axis] for place in numbers) for axis in (0, 1))
@@ -228,7 +249,7 @@ class TableReader:
 
     def table(self, readings: Mapping[Place, FoundNumber], solved: Solved, hand: Hand | None) -> Table:
         """What is said of all."""
-        places = {**places_of(readings), **self.decimals}
+        places = {**places_of(readings), **self.layout.decimals}
         related = {name for relation in solved.relations for name in relation.names}
         cells = {}
         for place, one in readings.items():
@@ -294,16 +315,16 @@ def nothing_at(page: Page, corners: Floats) -> Found:
     return Found(none, np.zeros(0, np.int64), corners, angle, page.grid.em)
 
 
-def real_lines(readings: Mapping[Place, FoundNumber]) -> tuple[list[int], list[int]]:
-    """The rows and the columns that are some."""
+def real_lines(reader: Reader, page: Page) -> tuple[list[int], list[int]]:
+    """The rows and the columns of a grid that are some."""
     kept: list[list[int]] = []
     for axis in 0, 1:
-        lines = defaultdict[int, list[FoundNumber]](list)
-        for place, one in readings.items():
-            lines[place[axis]].append(one)
-        usual = float(np.median([len(line) for line in lines.values()])) if lines else 0.0
-        kept.append([at for at, line in sorted(lines.items())
-                     if len(line) >= SPARSE * usual or 2 * sum(one.accepted for one in line) > len(line)])  # fmt: skip
+        lines = defaultdict[int, list[Place]](list)
+        for place in page.found:
+            lines[place[axis]].append(place)
+        usual = float(np.median([len(line) for line in lines.values()]))
+        kept.append([at for at, line in sorted(lines.items()) if len(line) >= SPARSE * usual or
+                     2 * sum(found_number(reader, page, place).reason in NUMBER for place in line) > len(line)])  # fmt: skip
     return kept[0], kept[1]
 
 

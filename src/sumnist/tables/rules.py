@@ -95,6 +95,11 @@ class Rule:
                 "such as D = B - C, with _above for the row before: correct it"
             )
 
+    @classmethod
+    def of(cls, text: str, places: frozenset[int] | None = None) -> Rule:
+        """The rule that is written so. Raises `LayoutError`."""
+        return cls(Relation.of(text), places)
+
     @property
     def of_rows(self) -> bool:
         """Whether it is of rows."""
@@ -132,6 +137,14 @@ class Finding(NamedTuple):
     chance: float
     log_p: float
 
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
+        places = self.rule.places
+        return {
+            "formula": self.rule.relation.text, "places": None if places is None else sorted(place + 1 for place in places),
+            "held": self.held, "seen": self.seen, "log_p": round(self.log_p, 1),
+        }  # fmt: skip
+
 
 class Guess(NamedTuple):
     """A relation of lines that may hold: its total, what it comes to `[S]` in each place, and where that is known."""
@@ -158,7 +171,8 @@ def found(values: Whole, there: Mask) -> list[Finding]:
     mask = there & plain[:, None]
     of_columns = chosen(column_guesses(values, mask), values, mask)
     kinds = [np.flatnonzero(plain), *(np.array(sorted(rows)) for rows in kinds_of(of_rows))]
-    return of_rows + [where_it_holds(one, values, there, kinds) for one in of_columns]
+    placed = [where_it_holds(one, values, there, kinds) for one in of_columns]
+    return of_rows + [one for one in placed if one.rule.places is None or one.rule.places]
 
 
 def kinds_of(findings: Iterable[Finding]) -> list[set[int]]:
