@@ -30,9 +30,9 @@ NEXT, BELOW = 12.0, 6.0
 SLOPE, ON_LINE, OVERLAP = 0.1, 0.4, 0.3
 """How much a line may rise or fall to its next number, for each pixel along it, and by the height of the digits; and
 the share of the narrower of two numbers that both have in common, if one stands below the other."""
-SPREAD, ROUNDS, RIDGE = 0.25, 8, 1e-3
-"""How far numbers stray from their line, by their height; how often the least squares are solved; and how much each
-term of a bend costs, so that few numbers bend no page."""
+SPREAD, ROUNDS, BENT = 0.25, 8, np.array([0.1, 0.1, 0.03, 0.03, 0.03, 0.03])
+"""How far numbers stray from their line, by their height; how often the least squares are solved; and how large each
+term of a bend usually is, by the page: few numbers bend no page."""
 BLUR, APART, OFF = 0.2, 0.6, 0.6
 """By the height of the digits: how far middles of numbers of one row are spread, how far apart two rows are at least,
 and how far from the middle of its row a character may stand."""
@@ -76,7 +76,7 @@ def bend_of(points: Floats, pairs: Whole, axis: int, em: float) -> Bend:
     bend = Bend(axis, points.mean(0), max(float(np.ptp(points, 0).max()) / 2, em), np.zeros(6))
     terms, first, second = bend.terms(points), pairs[:, 0], pairs[:, 1]
     steps, apart = terms[second] - terms[first], (points[second] - points[first])[:, axis] / bend.scale
-    ridge = RIDGE * np.eye(6) * max(1, len(pairs)) * (em / bend.scale) ** 2
+    ridge = np.diag((SPREAD * em / bend.scale / BENT) ** 2)
     weights = bend.weights
     for _ in range(ROUNDS):
         believed = 1 / (1 + ((apart + steps @ weights) * bend.scale / (SPREAD * em)) ** 2)
