@@ -359,6 +359,8 @@ class Composed(Task):
     """The digits that are drawn for them, if not as many as for the training."""
     least_intensity: ClassVar[float]
     """Batches are disturbed so much at least."""
+    more: ClassVar[dict[str, Any]] = {}
+    """What the source of a training is told besides."""
     outputs: Any
     """A network and a batch → what it says of it."""
     right: Any
@@ -373,7 +375,7 @@ class Composed(Task):
     def prepare(self, progress: bool) -> None:
         """Draw the characters."""
         self.batches = self.source(
-            self.training, self.config.seed, watched("drawing characters", progress), writers=self.writers
+            self.training, self.config.seed, watched("drawing characters", progress), writers=self.writers, **self.more
         )
 
     def steps(self) -> int:
@@ -415,6 +417,7 @@ class NumberTask(Composed):
     source = Strips
     least = 1, "a strip"
     held_batches = 16, 64, 0x4E1D
+    more = {"loose": 0.5}  # few writers show many hands; what is held out has none, so that being sure is what it is
     least_intensity = 0.5  # on real paper, unlike in a data set, a plain ground is the exception
     figures = "loss", "train_number"
     counted = "strips"
