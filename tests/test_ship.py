@@ -92,7 +92,9 @@ def test_strips_are_calibrated_and_installed_and_a_worse_network_is_not(
     run, into = tmp_path / "run", tmp_path / "numbers.onnx"
     tiny = preset("numbers", epochs=1, strips=128, threads=1)
     monkeypatch.setattr(ship, "preset", lambda name, **more: tiny)
-    monkeypatch.setattr(ship, "FURTHER", {"plain": {"lr": 1e-3}, "loose": {"lr": 1e-3, "loose": 0.5}})
+    monkeypatch.setattr(
+        ship, "FURTHER", {"plain": {"epochs": 1, "lr": 1e-3}, "loose": {"epochs": 1, "lr": 1e-3, "loose": 0.5}}
+    )
     ship.numbers(run, into, run)
     about = json.loads(into.with_suffix(".json").read_text())
     assert about["bytes"] == into.stat().st_size <= ship.LARGEST_NUMBERS
