@@ -26,7 +26,7 @@ LIMITS: dict[str, tuple[type, Range]] = {
     name: get_args(hint) for name, hint in annotations_of(Config).items() if get_origin(hint) is Annotated
 }
 """The settings that are numbers, with the kind and the range of each."""
-ALONE = sorted(LIMITS.keys() - {"batch_size", "numbers_per_image", "digit_weight", "sum_weight", "addends"})
+ALONE = sorted(LIMITS.keys() - {"batch_size", "numbers_per_image", "digit_weight", "sum_weight", "addends", "loose"})
 """Those that may have any value of their range, whatever the others are."""
 
 
@@ -63,6 +63,12 @@ def test_a_number_of_the_range_is_taken_as_pythons_own_whatever_it_comes_as(data
     assert config == preset("tiny", betas=(0.5, 0.75), smoothing_fades=True, device="cpu")
     assert Config.from_json(config.to_json(), "config.json") == config
     assert Settings(port=np.int64(80), drain_seconds=np.float32(0.5)) == Settings(port=80, drain_seconds=0.5)  # type: ignore[arg-type]
+
+
+def test_strokes_are_loosened_on_strips_alone() -> None:
+    assert preset("numbers", loose=0.5).loose == 0.5
+    with pytest.raises(ConfigError, match="--loose 0.5: expected 0 with --task digits"):
+        preset("tiny", loose=0.5)
 
 
 def test_both_ends_of_a_range_are_in_it_and_nothing_beyond() -> None:

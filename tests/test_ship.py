@@ -90,7 +90,11 @@ def test_strips_are_calibrated_and_installed_and_a_worse_network_is_not(
     monkeypatch.setattr(strips, "DRAWN_DIGITS", 500)
     monkeypatch.setattr(NumberTask, "held_batches", (2, 64, 1))
     run, into = tmp_path / "run", tmp_path / "numbers.onnx"
-    train(preset("numbers", epochs=1, strips=128, threads=1), run, progress=False)
+    tiny = preset("numbers", epochs=1, strips=128, threads=1)
+    monkeypatch.setattr(ship, "preset", lambda name, **more: tiny)
+    monkeypatch.setattr(
+        ship, "FURTHER", {"plain": {"epochs": 1, "lr": 1e-3}, "loose": {"epochs": 1, "lr": 1e-3, "loose": 0.5}}
+    )
     ship.numbers(run, into, run)
     about = json.loads(into.with_suffix(".json").read_text())
     assert about["bytes"] == into.stat().st_size <= ship.LARGEST_NUMBERS

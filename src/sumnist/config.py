@@ -131,6 +131,9 @@ class Config:
     """images of no digit, and drawn digits, added to each batch, as a share of it, 0 to 1;
     they teach the network how probable it is that an image shows a digit at all"""
 
+    loose: Share = 0.0
+    """share of the drawn digits on the strips of the task numbers whose strokes are loosened, 0 to 1"""
+
     digits: Annotated[int, Range(1, 1000)] = 1
     """digits of each number of the task addition"""
     addends: Annotated[int, Range(2, 100)] = 2
@@ -211,6 +214,7 @@ class Config:
         good = not (self.soft_labels and self.data_dir)
         require(self, "soft_labels", good, "none with --data-dir, since they are MNIST's: add --no-soft-labels")
         require(self, "sum_weight", self.digit_weight + self.sum_weight > 0, "above 0 when --digit-weight is 0")
+        require(self, "loose", self.task == "numbers" or not self.loose, f"0 with --task {self.task}")
         require(self, "addends", self.operation == "add" or self.addends == 2, "2 with --operation sub")
         for name in EXACT if self.task == "addition" else ():
             good = getattr(self, name) == getattr(type(self), name)

@@ -30,6 +30,8 @@ PART = 4096
 """Images that are measured at a time."""
 DEEPEST = 4
 """Pixels inside the ink that are told apart; a stroke of 8 pixels is deeper nowhere."""
+LOOSE_PENNED = 0.75
+"""The share of loose digits that are by pen writers."""
 UNIT = 63
 """How one pixel of depth is kept in a byte."""
 FATTEST = 6.0
@@ -137,10 +139,18 @@ class Bank:
         self.left, self.right, self.top, self.bottom = boxes(images, self.slant)
 
     @classmethod
-    def of(cls, digits: DigitSet, drawn: int, seed: int, watch: glyphs.Watch, writers: Collection[int]) -> Bank:
+    def of(
+        cls, digits: DigitSet, drawn: int, seed: int, watch: glyphs.Watch, writers: Collection[int], loose: float = 0.0
+    ) -> Bank:
         """Make the bank of all `BANK_KINDS`: training images, so many drawn digits, of each those of one of the
-        `writers` beside each other, and signs. Raises `DataError`."""
-        images, shown = glyphs.characters(drawn, 1.0, seed, watch, glyphs.NUMERALS, writers)
+        `writers` beside each other, a share of them loose, and signs. Raises `DataError`."""
+        count = round(loose * drawn)
+        images, shown = glyphs.characters(drawn - count, 1.0, seed, watch, glyphs.NUMERALS, writers)
+        if count:
+            more, kinds = glyphs.characters(
+                count, 1.0, seed + 1, watch, glyphs.NUMERALS, writers, penned=LOOSE_PENNED, loose=True
+            )
+            images, shown = np.concatenate([images, more]), np.concatenate([shown, kinds])
         others, kinds = signs(np.random.default_rng([seed, 0x516]))
         kinds = np.concatenate([digits.digits, shown + DRAWN, kinds])
         return cls(np.concatenate([digits.images, images, others]), kinds, BANK_KINDS)

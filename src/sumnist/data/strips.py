@@ -504,6 +504,7 @@ class Strips:
         watch: May show how the drawing of digits goes on, before the first batch.
         count: Digits that are drawn beforehand; fewer will do for fewer strips.
         writers: Those by whose pens most of these are.
+        loose: The share of them that are loose.
 
     Raises:
         DataError: `digits` lacks a digit.
@@ -511,10 +512,10 @@ class Strips:
 
     def __init__(
         self, digits: DigitSet, seed: int, watch: Watch = iter, count: int | None = None,
-        writers: Collection[int] = range(WRITERS),
+        writers: Collection[int] = range(WRITERS), loose: float = 0.0,
     ) -> None:  # fmt: skip
         self.seed = seed
-        self.bank = Bank.of(digits, DRAWN_DIGITS if count is None else count, seed, watch, writers)
+        self.bank = Bank.of(digits, DRAWN_DIGITS if count is None else count, seed, watch, writers, loose)
         self.latest: tuple[tuple[int, int], Round] | None = None
 
     def batch(self, step: int, size: int, strength: float = 1.0) -> StripBatch:

@@ -372,8 +372,9 @@ class Composed(Task):
 
     def prepare(self, progress: bool) -> None:
         """Draw the characters."""
+        more: dict[str, Any] = {"loose": self.config.loose} if self.config.loose else {}
         self.batches = self.source(
-            self.training, self.config.seed, watched("drawing characters", progress), writers=self.writers
+            self.training, self.config.seed, watched("drawing characters", progress), writers=self.writers, **more
         )
 
     def steps(self) -> int:
