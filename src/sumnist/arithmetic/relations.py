@@ -87,12 +87,15 @@ UNKNOWN = 2**61
 """Stands for a number that is none of its candidates; so is a sum with one."""
 NOWHERE = -UNKNOWN
 """Stands for a total that cannot be written."""
-STATES = 2**17
+STATES = 2**15
 """The most pairs of partial sums and candidates that are looked at: tens of milliseconds and some 100 MB."""
 DENSE = 2**13
 """Numbers of a range, at most, of which all are looked at: with more, lists of candidates are faster."""
-FEWER = (None, 48, 16, 8, 5, 3, 2, 1)
-"""Candidates of each number, at most, that are tried in turn until there are few enough partial sums; None is all."""
+FEWER = (
+    (None, 0.0), (48, 1e-6), (16, 1e-5), (8, 1e-4), (5, 1e-3), (3, 1e-3), (8, 0.01), (5, 0.03), (3, 0.1), (1, 0.0),
+)  # fmt: skip
+"""Candidates of each number, at most, and the least share of one, which are tried in turn until there are few enough
+partial sums; the first are all."""
 LISTED = 2**15
 """Combinations of numbers that are looked at one by one: some ten milliseconds."""
 PAIRS = 2**21
@@ -105,6 +108,7 @@ ROUNDS, STILL, DAMPED = 200, 1e-9, 10
 mean of the new one and the last."""
 
 Whole = NDArray[np.int64]
+Fewer = tuple[int | None, float]
 Evidence = NDArray[Any] | Values
 """Of a number: log-probabilities of 0..largest `[largest + 1]`, −∞ allowed, or candidates; normalised or not."""
 
@@ -491,9 +495,11 @@ class Reading(NamedTuple):
     counts: Weights
 
 
-def candidates(evidence: Evidence, room: range, count: int | None = None) -> tuple[dict[int, float], float]:
-    """The candidates of a number with their likelihoods, and that of all other values together; with a `count` the
-    least probable of more candidates become others."""
+def candidates(
+    evidence: Evidence, room: range, count: int | None = None, least: float = 0.0
+) -> tuple[dict[int, float], float]:
+    """The candidates of a number with their likelihoods, and that of all other values together; the least probable of
+    more candidates than `count`, and all with less than the share `least`, become others."""
     if isinstance(evidence, Values):
         kept = {int(value): share for value, share in evidence.probabilities.items()}
         other = evidence.other if len(kept) < len(room) else 0.0
@@ -501,8 +507,8 @@ def candidates(evidence: Evidence, room: range, count: int | None = None) -> tup
         listed, other = np.flatnonzero(evidence > sp.IMPOSSIBLE), 0.0
         kept = dict(zip(listed.tolist(), np.exp(evidence[listed] - evidence.max()).tolist(), strict=True))
     best = sorted(kept.items(), key=lambda one: -one[1])
-    if count is None or len(kept) <= count:
-        return kept, other
+    least *= sum(kept.values()) + other
+    count = min(len(best) if count is None else count, max(1, sum(share >= least for _, share in best)))
     return dict(best[:count]), other + sum(share for _, share in best[count:])
 
 
@@ -825,22 +831,22 @@ class Relations:
     def prepared(self, part: Part, evidence: Mapping[str, Evidence]) -> Prepared:
         """The reading of each number of a part, and the messages of its relations, with as many candidates as can
         be."""
-        for count in FEWER:
+        for fewer in FEWER:
             with suppress(sp.TooManyError):
-                return self.prepared_with(part, evidence, count, self.sums)
-        return self.prepared_with(part, evidence, 1, sums=False)
+                return self.prepared_with(part, evidence, fewer, self.sums)
+        return self.prepared_with(part, evidence, (1, 0.0), sums=False)
 
     def prepared_with(
-        self, part: Part, evidence: Mapping[str, Evidence], count: int | None, sums: bool = True
+        self, part: Part, evidence: Mapping[str, Evidence], fewer: Fewer, sums: bool = True
     ) -> Prepared:
-        """The same with `count` candidates of each number; of a total also those that are sums, or not.
+        """The same with so many candidates of each number; of a total also those that are sums, or not.
 
         Raises `TooManyError` with too many partial sums: never if there is one candidate of each number, without sums.
         """
         if part.names[0] in self.ranges:
             dense = {name: dense_reading(evidence[name], self.rooms[name]) for name in part.names}
             return dense, {one: self._messages[one] for one in part.relations}
-        lists = {name: candidates(evidence[name], self.rooms[name], count) for name in part.names}
+        lists = {name: candidates(evidence[name], self.rooms[name], *fewer) for name in part.names}
         readings: dict[str, Reading] = {}
         chains: dict[Relation, LeaveOneOut] = {}
         for name in part.names:

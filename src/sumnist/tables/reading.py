@@ -48,9 +48,9 @@ SURE = 0.995
 OTHER = 0.01
 """The probability, at least, that a cell holds none of the candidates: neighbours and rules in view mislead networks
 more than they know."""
-CANDIDATES, LEAST_CANDIDATE = 8, 1e-4
+CANDIDATES, LEAST_CANDIDATE = 6, 1e-3
 """Candidates of each cell, at most, and their least probability; one that a relation implies may be less probable."""
-LEAST_IMPLIED, SECOND = 1e-7, 0.02
+LEAST_IMPLIED, SECOND = 1e-7, 0.05
 """The probability, at least, of a candidate that a relation implies, since a reader may miss what is there altogether;
 and that of a cell's second candidate from which on it implies something."""
 LONGEST = 9
@@ -63,7 +63,7 @@ number from which on it is one where the finder sees none."""
 SPARSE, NUMBER = 0.7, (None, UNSURE)
 """A row or a column with fewer numbers than this share of the usual is none, unless most of it reads as numbers do: a
 line of ticks does not."""
-ROUNDS = 3
+ROUNDS = 2
 """How often a table is read again with what was learned."""
 LESSONS = 200
 """Numbers of a page that teach the hand, at most."""
@@ -361,6 +361,10 @@ def implied(numbers: Mapping[Place, Values], relations: Iterable[Relation]) -> d
     asked = defaultdict[Place, set[int]](set)
     for relation in relations:
         options = {name: options_of(numbers[names[name]]) for name in relation.names}
+        if completed(relation, relation.total, {name: values[0] for name, values in options.items()}) == options[
+            relation.total
+        ][0]:
+            continue
         for name in relation.names:
             place = names[name]
             for others in few(options, name):
