@@ -424,7 +424,12 @@ def example(_: Rows) -> str:
         numbers, probabilities = found.numbers["q2"]
         told = [chance(float(probabilities[numbers == value].sum())) for value in MIDDLE]
         body.append(
-            [f"{FIRST} + ? + {LAST} = {total}", *told, chance(found.kinds["total"]["right"]), verdict(found).outcome]
+            [
+                f"{FIRST} + ? + {LAST} = {total}",
+                *told,
+                chance(next(iter(found.kinds.values()))["right"]),
+                verdict(found).outcome,
+            ]
         )
     return table(["what is written", *(f"the cell is a {value}" for value in MIDDLE), "the total is added up right",
                   "the sheet"], body)  # fmt: skip

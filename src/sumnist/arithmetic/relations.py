@@ -186,9 +186,9 @@ class Writer:
         parts = [(RIGHT, column, np.full((len(sums), 1), 1 - self.mistake))]
         if self.divisor > 1:
             rest = 2 * (sums - self.divisor * totals)  # from −divisor, which is halfway, to less than divisor
-            share = (1 - self.mistake) * np.where(rest == -self.divisor, 0.5, np.where(rest == 0, 0.0, CUT_OFF))
+            cut = (1 - self.mistake) * np.where(rest == -self.divisor, 0.5, np.where(rest == 0, 0.0, CUT_OFF))
             other = np.where(rest == 0, NOWHERE, totals + np.sign(rest))
-            parts = [(RIGHT, column, (1 - self.mistake - share)[:, None]), (RIGHT, other[:, None], share[:, None])]
+            parts = [(RIGHT, column, (1 - self.mistake - cut)[:, None]), (RIGHT, other[:, None], cut[:, None])]
         for kind, steps in (OFF_BY_ONE, range(1, unit + 1)), (CARRY, carries):
             away = np.array([sign * step for step in steps for sign in (1, -1)], np.int64)
             share = self.mistake * WEIGHTS[kind] / max(1, len(away))
@@ -285,12 +285,12 @@ class LeaveOneOut:
     """
 
     def __init__(self, terms: Sequence[tuple[int, Support]], times: bool = False) -> None:
-        plain = not times and all(abs(weight) == 1 and isinstance(one, range) for weight, one in terms)
+        ranges = [(weight, one) for weight, one in terms if isinstance(one, range) and abs(weight) == 1]
+        plain = not times and len(ranges) == len(terms)
         self.turned = [slice(None, None, -1 if plain and weight < 0 else 1) for weight, _ in terms]
+        self.terms: list[Support]
         if plain:
-            self.terms: list[Support] = [
-                one if weight > 0 else range(1 - one.stop, 1 - one.start) for weight, one in terms
-            ]
+            self.terms = [one if weight > 0 else range(1 - one.stop, 1 - one.start) for weight, one in ranges]
         else:
             self.terms = [
                 np.where(points_of(one) == UNKNOWN, UNKNOWN, weight * points_of(one)) for weight, one in terms
@@ -721,9 +721,9 @@ def solved_part(part: Part, ring: Ring, prepared: Prepared) -> Solved:
     for places in product(*possible):
         fixed = dict(readings)
         for name, place in zip(part.circles, places, strict=True):
-            logs = np.full(len(readings[name].log_likelihoods), sp.IMPOSSIBLE)
-            logs[place] = readings[name].log_likelihoods[place]
-            fixed[name] = readings[name]._replace(log_likelihoods=logs)
+            only = np.full(len(readings[name].log_likelihoods), sp.IMPOSSIBLE)
+            only[place] = readings[name].log_likelihoods[place]
+            fixed[name] = readings[name]._replace(log_likelihoods=only)
         with suppress(sp.Underflow):
             found.append(Passing(part, ring, (fixed, messages)).solved())
     if not found:
@@ -732,10 +732,12 @@ def solved_part(part: Part, ring: Ring, prepared: Prepared) -> Solved:
     weights = np.array([one.log_evidence for one in found])
     log_evidence = float(add(weights, 0))
     weights -= log_evidence
-    logs = {name: add(np.stack([w + one.logs[name] for w, one in zip(weights, found, strict=True)]), 0)
-            for name in part.names}  # fmt: skip
+    logs = {
+        name: np.asarray(add(np.stack([w + one.logs[name] for w, one in zip(weights, found, strict=True)]), 0))
+        for name in part.names
+    }
     kinds = {
-        relation: sum(np.exp(w) * one.kinds[relation] for w, one in zip(weights, found, strict=True))
+        relation: np.asarray(sum(np.exp(w) * one.kinds[relation] for w, one in zip(weights, found, strict=True)))
         for relation in part.relations
     }
     return Solved(logs, kinds, log_evidence, True)
@@ -805,11 +807,14 @@ class Relations:
         Raises:
             EquationError: No numbers explain what is read.
         """
-        prepared: Prepared = {}, {}
+        readings: dict[str, Reading] = {}
+        messages: dict[Relation, Messages] = {}
         for part in self.parts:
-            for one, more in zip(prepared, self.prepared(part, evidence), strict=True):
-                one.update(more)  # type: ignore[arg-type]
-        return Posterior(self, *prepared, self.solved(prepared, sp.PROBABILITIES, sp.LOG_SUM))
+            own, those = self.prepared(part, evidence)
+            readings |= own
+            messages |= those
+        solved = self.solved((readings, messages), sp.PROBABILITIES, sp.LOG_SUM)
+        return Posterior(self, readings, messages, solved)
 
     def solved(self, prepared: Prepared, *rings: Ring) -> Solved:
         """What messages come to, in the first of some rings that is fine enough. Raises `EquationError`."""
@@ -836,9 +841,7 @@ class Relations:
                 return self.prepared_with(part, evidence, fewer, self.sums)
         return self.prepared_with(part, evidence, (1, 0.0), sums=False)
 
-    def prepared_with(
-        self, part: Part, evidence: Mapping[str, Evidence], fewer: Fewer, sums: bool = True
-    ) -> Prepared:
+    def prepared_with(self, part: Part, evidence: Mapping[str, Evidence], fewer: Fewer, sums: bool = True) -> Prepared:
         """The same with so many candidates of each number; of a total also those that are sums, or not.
 
         Raises `TooManyError` with too many partial sums: never if there is one candidate of each number, without sums.

@@ -141,7 +141,7 @@ def implied(relation: Relation, writer: Writer, name: str, values: Mapping[str, 
     """What makes a relation right, if one number does."""
     others = [0 if one == name else values[one] or 0 for _, one in relation.terms]
     if name == relation.total:
-        return writer.rounded(relation.value(others))
+        return int(writer.rounded(relation.value(others)))
     if relation.times or relation.divisor > 1:
         return None
     rest: int = (values[relation.total] or 0) - relation.value(others)

@@ -20,7 +20,7 @@ from sumnist.arithmetic.relations import MISTAKE
 from sumnist.batch.score import Read, Result, Scored, fingerprint, fingerprint_of, tabulate
 from sumnist.config import Engine
 from sumnist.errors import ConfigError, DataError, MissingExtraError, SumnistError
-from sumnist.files import FINDER, NUMBERS, ONNX, PRETRAINED, parse_json, replacing, write_atomically
+from sumnist.files import FINDER, NUMBERS, ONNX, PRETRAINED, fits, parse_json, replacing, write_atomically
 from sumnist.inference.hand import Hand
 from sumnist.inference.reader import Reader
 from sumnist.sheets.batch import sheets_in
@@ -33,8 +33,8 @@ from sumnist.tables.rules import Rule, letters
 FORMATS = ".jsonl", ".csv", ".xlsx", ".parquet"
 """What tables are written as."""
 HEAD = (
-    "path", "cell", "row", "column", "name", "value", "state", "probability", "read", "candidates", "left", "top", "right",
-    "bottom",
+    "path", "cell", "row", "column", "name", "value", "state", "probability", "read", "candidates", "left", "top",
+    "right", "bottom",
 )  # fmt: skip
 """The columns of a table of numbers."""
 COLOURS = {"corrected": "#8CCBF2", "doubtful": "#FFEE77", "struck out": "#E3E3E3"}
@@ -44,6 +44,15 @@ TOLD = 10
 OFTEN = 0.5
 """The share of the pages on which a rule is found that is proposed for all."""
 
+NUMBER = (None, float, str)
+UNREADABLE = {"path": str, "error": str}
+READ = {
+    "path": str, "rows": int, "columns": int, "rules": [{"formula": str, "held": int, "seen": int}],
+    "broken": [{"formula": str, "kind": str}],
+    "cells": [{"cell": str, "row": int, "column": int, "value": NUMBER, "probability": float, "state": str, "read": str,
+               "candidates": [{"value": NUMBER, "probability": float}], "corners": [[float]]}],
+}  # fmt: skip
+"""What a line has, as `files.fits` takes it: of a page that could not be read, and of one that was."""
 Page = Mapping[str, Any]
 """A line of the file: `Table.as_dict` with the "path" of its picture, or with an "error"."""
 
@@ -56,7 +65,17 @@ class TableTask:
     mistake: float = MISTAKE
     learn: bool = True
     hand: Hand | None = None
-    columns: ClassVar[tuple[str, ...]] = ("path", "file", "rows", "columns", "cells", "rules", "broken", "exact", "learned")
+    columns: ClassVar[tuple[str, ...]] = (
+        "path",
+        "file",
+        "rows",
+        "columns",
+        "cells",
+        "rules",
+        "broken",
+        "exact",
+        "learned",
+    )
     chunk: ClassVar[int] = 1
 
     def flat(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +108,8 @@ def read_one(reader: TableReader, picture: str | PdfPage) -> Result:
 
 def read_tables(
     paths: Sequence[Path], out: Path, layout: TableLayout = ANY, mistake: float = MISTAKE, learn: bool = True,
-    hand: Hand | None = None, engine: Engine = "local", workers: int = 0, overwrite: bool = False, progress: bool = True,
+    hand: Hand | None = None, engine: Engine = "local", workers: int = 0, overwrite: bool = False,
+    progress: bool = True,
 ) -> Scored:  # fmt: skip
     """Read tables, and write their numbers. Called again after it was killed, it goes on where it stopped.
 
@@ -129,10 +149,9 @@ def pages_of(path: Path) -> list[Page]:
     for number, line in enumerate(read_or(path, DataError, "the .jsonl of tables that were read").splitlines(), 1):
         try:
             page = parse_json(line)
-            good = isinstance(page, dict) and isinstance(page.get("path"), str) and (page.get("error") or page["cells"] is not None)
-        except (ValueError, KeyError):
-            good = False
-        if not good:
+        except ValueError:
+            page = None
+        if not fits(page, UNREADABLE) and not fits(page, READ):
             raise DataError(f"{path}, line {number}: not a table that was read: take it out, or read them again")
         pages.append(page)
     return pages
@@ -145,8 +164,8 @@ def numbers_of(page: Page, layout: TableLayout) -> Iterator[tuple[Any, ...]]:
         candidates = "; ".join(f"{one['value']} ({one['probability']:.1%})" for one in cell["candidates"])
         yield (
             page["path"], cell["cell"], cell["row"], cell["column"], layout.names.get(cell["column"] - 1, ""),
-            cell["value"], cell["state"], round(cell["probability"], 6), cell["read"], candidates, min(across), min(down),
-            max(across), max(down),
+            cell["value"], cell["state"], round(cell["probability"], 6), cell["read"], candidates, min(across),
+            min(down), max(across), max(down),
         )  # fmt: skip
 
 
@@ -167,8 +186,8 @@ def export(pages: Sequence[Page], out: Path, layout: TableLayout = ANY) -> None:
 def write_parquet(lines: Sequence[tuple[Any, ...]], out: Path) -> None:
     """Write numbers as Parquet, values as texts, which keep their decimals. Raises `MissingExtraError`."""
     try:
-        import pyarrow
-        from pyarrow import parquet
+        import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
+        from pyarrow import parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ModuleNotFoundError as error:
         raise MissingExtraError.of(error, "writing Parquet") from error
     columns = list(zip(*lines, strict=True)) or [()] * len(HEAD)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,10 +78,12 @@ def bend_of(points: Floats, pairs: Whole, axis: int, em: float) -> Bend:
     terms, first, second = bend.terms(points), pairs[:, 0], pairs[:, 1]
     steps, apart = terms[second] - terms[first], (points[second] - points[first])[:, axis] / bend.scale
     ridge = np.diag((SPREAD * em / bend.scale / BENT) ** 2)
-    weights = bend.weights
+    weights: Floats = bend.weights
     for _ in range(ROUNDS):
         believed = 1 / (1 + ((apart + steps @ weights) * bend.scale / (SPREAD * em)) ** 2)
-        weights = -np.linalg.solve(steps.T @ (steps * believed[:, None]) + ridge, steps.T @ (believed * apart))
+        weights = np.asarray(
+            -np.linalg.solve(steps.T @ (steps * believed[:, None]) + ridge, steps.T @ (believed * apart)), np.float64
+        )
     return Bend(axis, bend.middle, bend.scale, weights)
 
 
@@ -115,7 +118,6 @@ class Grid:
         for _ in range(ROUNDS):
             points += at - np.stack([self.across(points), self.down(points)], 1)
         return points
-
 
     def room(self, row: int, column: int) -> Floats:
         """The corners of a cell, `[4, 2]`, as far as half way to the rows beside it and just within its edges."""
@@ -174,7 +176,7 @@ def edges_of(lefts: Floats, rights: Floats, em: float) -> Floats:
     near = np.hanning(FINE)
     many = np.convolve(many, near / near.sum(), "same")
     tops = 1 + np.flatnonzero((many[1:-1] >= many[:-2]) & (many[1:-1] > many[2:]) & (many[1:-1] > 0.5))
-    cuts = [first + int(many[first : last + 1].argmin()) for first, last in zip(tops[:-1], tops[1:], strict=True)]
+    cuts = [first + int(many[first : last + 1].argmin()) for first, last in pairwise(tops)]
     heights = many[tops].tolist()
     while cuts:
         shares = [many[cut] / min(heights[place : place + 2]) for place, cut in enumerate(cuts)]
@@ -268,8 +270,8 @@ def ground_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     high, wide = (-(-side // GROUND) * GROUND for side in picture.shape)
     whole = np.pad(picture, ((0, high - picture.shape[0]), (0, wide - picture.shape[1])), mode="edge")
     blocks = whole.reshape(high // GROUND, GROUND, wide // GROUND, GROUND).swapaxes(1, 2)
-    blocks = blocks[:, :, ::4, ::4].reshape(*blocks.shape[:2], -1)
-    return np.quantile(blocks, 0.8, axis=2, method="nearest").astype(np.uint8)
+    few = blocks[:, :, ::4, ::4].reshape(*blocks.shape[:2], -1)
+    return np.quantile(few, 0.8, axis=2, method="nearest").astype(np.uint8)
 
 
 def bent(

@@ -1,19 +1,19 @@
 """What is known of tables of one kind, as a short TOML file: what columns are called, their decimals, and what holds.
 
-    title = "Station 203"
+title = "Station 203"
 
-    [columns.B]
-    name = "max"
-    decimals = 1
+[columns.B]
+name = "max"
+decimals = 1
 
-    [[rules]]
-    formula = "r6 = r1 + … + r5"    # rows, in every column, and the same five times more, each seven rows further down
-    every = 7
-    times = 6
+[[rules]]
+formula = "r6 = r1 + … + r5"    # rows, in every column, and the same five times more, each seven rows further down
+every = 7
+times = 6
 
-    [[rules]]
-    formula = "mean = (max + min) / 2"    # columns, by their names or letters, in these rows
-    rows = "1-5, 8-12"
+[[rules]]
+formula = "mean = (max + min) / 2"    # columns, by their names or letters, in these rows
+rows = "1-5, 8-12"
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def rules_of(entry: Any, names: Mapping[str, str]) -> Iterable[Rule]:
             f"{shown}: is of {other}, expected {'columns' if rule.of_rows else 'rows'} in which it holds: correct it"
         )
     if "columns" in entry or "rows" in entry:
-        rule = replace(rule, places=frozenset(places_in(entry.get("columns", entry.get("rows")), rule.of_rows)))
+        rule = replace(rule, places=frozenset(places_in(entry["columns" if rule.of_rows else "rows"], rule.of_rows)))
     every, times = entry.get("every", 0), entry.get("times", 1)
     if not 0 <= every <= MOST or not 1 <= times <= MOST or (times > 1 and not every):
         raise LayoutError(f"{shown}: every {every} rows, {times} times, expected whole numbers from 1: correct them")
@@ -225,4 +225,3 @@ def spans_of(places: Iterable[int], shown: Any) -> str:
 def number(row: int) -> str:
     """The number of a row, from 1."""
     return str(row + 1)
-

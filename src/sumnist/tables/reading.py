@@ -242,9 +242,9 @@ class TableReader:
             if one.mode is not None:
                 values[place], there[place] = int(one.mode), True
         kept = {one.rule.relation.total: one for one in found(values, there)}
-        for one in before:
-            if fits(one, kept):
-                kept[one.rule.relation.total] = one
+        for finding in before:
+            if fits(finding, kept):
+                kept[finding.rule.relation.total] = finding
         return list(kept.values())
 
     def table(self, readings: Mapping[Place, FoundNumber], solved: Solved, hand: Hand | None) -> Table:
@@ -323,9 +323,14 @@ def real_lines(reader: Reader, page: Page) -> tuple[list[int], list[int]]:
         for place in page.found:
             lines[place[axis]].append(place)
         usual = float(np.median([len(line) for line in lines.values()]))
-        kept.append([at for at, line in sorted(lines.items()) if len(line) >= SPARSE * usual or
-                     2 * sum(found_number(reader, page, place).reason in NUMBER for place in line) > len(line)])  # fmt: skip
+        kept.append([at for at, line in sorted(lines.items())
+                     if len(line) >= SPARSE * usual or reads_as_numbers(reader, page, line)])  # fmt: skip
     return kept[0], kept[1]
+
+
+def reads_as_numbers(reader: Reader, page: Page, line: Sequence[Place]) -> bool:
+    """Whether most of a line's cells hold numbers, sure or not."""
+    return 2 * sum(found_number(reader, page, place).reason in NUMBER for place in line) > len(line)
 
 
 def minus_of(readings: Mapping[Place, FoundNumber]) -> dict[int, float]:
@@ -361,9 +366,10 @@ def implied(numbers: Mapping[Place, Values], relations: Iterable[Relation]) -> d
     asked = defaultdict[Place, set[int]](set)
     for relation in relations:
         options = {name: options_of(numbers[names[name]]) for name in relation.names}
-        if completed(relation, relation.total, {name: values[0] for name, values in options.items()}) == options[
-            relation.total
-        ][0]:
+        if (
+            completed(relation, relation.total, {name: values[0] for name, values in options.items()})
+            == options[relation.total][0]
+        ):
             continue
         for name in relation.names:
             place = names[name]
@@ -468,4 +474,3 @@ def hand_of(reader: Reader, readings: Mapping[Place, FoundNumber], solved: Solve
         return Lesson(reader.with_hand(None), [pictures[at] for at in some], [labels[at] for at in some]).hand()
     except (HandError, SumnistError):
         return None
-

@@ -6,8 +6,8 @@ A rule of rows, such as `r6 = r1 + … + r5`, holds in every column, or in some;
 Rules are found by counting: of all sums, means, differences, products and balances of a few shapes, those count that
 hold among the most probable numbers far more often than by chance. How often chance makes one hold is asked of the
 table itself: what terms come to is compared with totals in other places, and with the lines beside the total, since in
-many tables neighbours are alike. That is a binomial test, and its bound is divided by the number of rules that were tried (Bonferroni). Of rules with one total the one that holds most
-often is taken.
+many tables neighbours are alike. That is a binomial test, and its bound is divided by the number of rules that were
+tried (Bonferroni). Of rules with one total the simplest of those that hold best is taken.
 """
 
 from __future__ import annotations
@@ -141,7 +141,8 @@ class Finding(NamedTuple):
         """All of it, as JSON has it."""
         places = self.rule.places
         return {
-            "formula": self.rule.relation.text, "places": None if places is None else sorted(place + 1 for place in places),
+            "formula": self.rule.relation.text,
+            "places": None if places is None else sorted(place + 1 for place in places),
             "held": self.held, "seen": self.seen, "log_p": round(self.log_p, 1),
         }  # fmt: skip
 
@@ -371,4 +372,3 @@ def log_tail(held: int, seen: int, chance: float) -> float:
     ] if chance < 1 else [0.0]  # fmt: skip
     most = max(logs)
     return (most + math.log(sum(math.exp(one - most) for one in logs))) / math.log(10)
-

@@ -1,9 +1,9 @@
 """Photographed tables of which everything is known: eight kinds, as people keep them, each with what holds in it.
 
-A table is drawn as `pages` draws numbers: by MNIST's test digits, or by digits from a folder, each number by one pen, on
-paper that lies on a desk under a telephone. Five kinds have printed lines, three have none. One number in fifty that
-should follow from others does not: who kept the table has erred, as `sheets` have it. Nothing here is used in training.
-A table depends on its half, its ink, its kind and its place alone.
+A table is drawn as `pages` draws numbers: by MNIST's test digits, or by scans, each number by one pen, on paper that
+lies on a desk under a telephone. Five kinds have printed lines, three have none. One number in fifty that should follow
+from others does not, since people err. Nothing here is used in training. A table depends on its half, its ink, its kind
+and its place alone.
 """
 
 from __future__ import annotations
