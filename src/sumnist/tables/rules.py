@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -47,8 +47,10 @@ SHIFTS, BESIDE = (1, 2, 3), 4
 hold."""
 BOUND = 0.01
 """The probability of one false rule among all that were tried."""
-FEWEST, REPEATED = 3, 2
-"""Places in which a rule must hold, and how many of one shape make a third one expected."""
+FEWEST = 3
+"""Places in which a rule must hold."""
+SIGNS = (1, 1, -1), (1, -1, 1), (-1, 1, 1), (1, -1, -1)
+"""Of three neighbours, which are more and which less."""
 SIMPLER = 0.5
 """Of rules with one total that with the fewest terms is taken, if the logarithm of its probability is at least so large
 beside the best one's: a mean is rather a part of the sum above it than of all that is in it."""
@@ -212,7 +214,8 @@ def neighbour_guesses(
 
 def column_guesses(values: Whole, there: Mask) -> Iterator[Guess]:
     """What a column may be of those before it: the sum or the mean of neighbours, or of two the sum, difference, mean
-    or product; or of its own number above, with another one more or less. `[R, C]`."""
+    or product; or of three neighbours what is left of two; or its own number above, with others more or less.
+    `[R, C]`."""
     names = [letters(column) for column in range(values.shape[1])]
     shown = np.where(there, values, 0)
     for total in range(len(names)):
@@ -229,6 +232,12 @@ def column_guesses(values: Whole, there: Mask) -> Iterator[Guess]:
             yield Guess(Relation(names[total], minus), total, a - b, known)
             yield Guess(Relation(names[total], back), total, b - a, known)
             yield Guess(Relation(names[total], plain, times=True), total, a * b, known & (np.minimum(a, b) > 1))
+        for first in range(total - 2):
+            some = shown[:, first : first + 3]
+            known = there[:, first : first + 3].all(1) & (some != 0).all(1)
+            for signs in SIGNS:
+                terms = tuple(zip(signs, names[first : first + 3], strict=True))
+                yield Guess(Relation(names[total], terms), total, some @ np.array(signs), known)
         yield from balance_guesses(names, shown, there, total)
 
 
@@ -279,15 +288,17 @@ def chosen(guesses: Iterable[Guess], values: Whole, there: Mask) -> list[Finding
     for one in some:
         if one.log_p < math.log10(BOUND / count) and fits(one, kept):
             kept[one.rule.relation.total] = one
-    # A table repeats itself: what has the shape of two others is one of few guesses.
-    shapes = Counter(shape_of(one.rule.relation) for one in kept.values())
+    # A table repeats itself: rules of one shape bear each other out, however few places each of them has.
+    lines, shapes = values.shape[1], defaultdict[tuple[Any, ...], list[Finding]](list)
     for one in some:
-        if (
-            shapes[shape_of(one.rule.relation)] >= REPEATED
-            and one.log_p < math.log10(BOUND / (values.shape[1] * len(shapes)))
-            and fits(one, kept)
-        ):
-            kept[one.rule.relation.total] = one
+        if one.log_p < math.log10(BOUND / lines):
+            shapes[shape_of(one.rule.relation)].append(one)
+    for alike in shapes.values():
+        together = sum(one.log_p for one in alike) + math.log10(math.comb(lines, len(alike)))
+        if together < math.log10(BOUND / count):
+            for one in alike:
+                if fits(one, kept):
+                    kept[one.rule.relation.total] = one
     return sorted(kept.values(), key=lambda one: place_of(one.rule.relation.total))
 
 
