@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from pathlib import Path
 from statistics import multimode
 from typing import Any, Literal, NamedTuple
 
@@ -155,6 +156,22 @@ class Table:
             "rules": [one.as_dict() for one in self.rules], "broken": [one._asdict() for one in self.broken],
             "exact": self.exact, "learned": self.hand is not None,
         }  # fmt: skip
+
+
+def read(picture: Picture, layout: TableLayout | str | Path | None = None) -> Table:
+    """The table on a picture.
+
+    Args:
+        picture: As `Reader.read` takes it.
+        layout: What is known of it, or the TOML file of that; what it does not say is found.
+
+    Raises:
+        ImageError: The picture cannot be read.
+        LayoutError: The layout cannot.
+        TableError: There are no numbers on the picture.
+    """
+    known = TableLayout() if layout is None else layout
+    return TableReader(known if isinstance(known, TableLayout) else TableLayout.load(known)).read(picture)
 
 
 class Page(NamedTuple):
