@@ -67,7 +67,7 @@ def test_a_number_of_the_range_is_taken_as_pythons_own_whatever_it_comes_as(data
 
 def test_strokes_are_loosened_on_strips_alone() -> None:
     assert preset("numbers", loose=0.5).loose == 0.5
-    with pytest.raises(ConfigError, match="--loose 0.5: expected 0 with --task digits"):
+    with pytest.raises(ConfigError, match=r"--loose 0\.5: expected 0 with --task digits"):
         preset("tiny", loose=0.5)
 
 
