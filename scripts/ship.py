@@ -247,18 +247,17 @@ DARK = 0.8
 
 
 def trained(config: Config, run: Path) -> None:
-    """Train what is missing of a run."""
+    """Train what is missing of a run. Raises `SystemExit` if it is there, and of another task, or holds out nothing."""
     if not finished(run):
         train(config, run, resume=True)
+    known = load_config(run)
+    fit = known.task == config.task and bool(known.validation) == bool(config.validation) and not known.data_dir
+    must(fit, run, f"a finished run with --task {config.task} and held-out images, on MNIST")
 
 
-def composed(kind: type[NumberTask | CellTask], name: str, run: Path) -> tuple[Any, Any, Row]:
-    """Calibrate a run: its network, its task, and the calibration. Raises `SystemExit` if it is of another task, or
-    holds out nothing."""
-    config = load_config(run)
-    fit = config.task == name and config.validation and not config.data_dir and finished(run)
-    must(bool(fit), run, f"a finished run with --task {name} and held-out images, on MNIST")
-    (net, *_), task = kind.network.load(run), kind(config, torch.device("cpu"), ProcessGroup())
+def composed(kind: type[NumberTask | CellTask], run: Path) -> tuple[Any, Any, Row]:
+    """Calibrate a run: its network, its task, and the calibration."""
+    (net, *_), task = kind.network.load(run), kind(load_config(run), torch.device("cpu"), ProcessGroup())
     fitted = task.calibrate(net)
     save_network(net, run)
     return net, task, fitted
@@ -278,7 +277,7 @@ def numbers(runs: Path, into: Path, _: Path) -> None:
     for name, more in FURTHER.items():
         trained(replace(config, **more, start_from=first), runs / name)
     mean_of([first, *(runs / name for name in FURTHER)], run, NumberTask.network.load)
-    net, task, fitted = composed(NumberTask, "numbers", run)
+    net, task, fitted = composed(NumberTask, run)
     content = exported(run, LARGEST_NUMBERS, int8=True)
     right = right_of(content, task.composed)
     least = right_of(into, task.composed) - NUMBERS_MAY_LOSE if into.exists() else 0.0
@@ -290,7 +289,7 @@ def cells(run: Path, into: Path, rows: Path) -> None:
     """Train, calibrate and verify the network of cells, have it read those of test images, and install it. Raises
     `SystemExit` if it is not fit."""
     trained(preset("cells", threads=1), run)
-    net, _, fitted = composed(CellTask, "cells", run)
+    net, _, fitted = composed(CellTask, run)
     for name, least in LEAST.items():
         must(fitted[name] >= least, f"{run}: {name} {fitted[name]:.2%} right", f"at least {least:.2%}")
     content = exported(run, LARGEST_CELLS)
@@ -301,7 +300,6 @@ def cells(run: Path, into: Path, rows: Path) -> None:
 def finder(run: Path, into: Path, _: Path) -> None:
     """Train and verify the network that finds numbers, and install it. Raises `SystemExit` if it is not fit."""
     trained(preset("finder", threads=2), run)
-    must(load_config(run).task == "finder" and finished(run), run, "a finished run with --task finder")
     net, config = FinderNet.load(run)[:2]
     content = exported(run, LARGEST_FINDER, int8=True)
     held = FinderTask(config, torch.device("cpu"), ProcessGroup()).composed

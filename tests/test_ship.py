@@ -146,8 +146,10 @@ def test_cells_are_calibrated_measured_once_and_installed_and_a_network_below_th
 
 @pytest.mark.parametrize("task", ["numbers", "cells"])
 def test_a_run_of_digits_is_not_installed(tmp_path: Path, small_run: Path, task: str) -> None:
+    (tmp_path / "first").symlink_to(small_run)
+    run = tmp_path if task == "numbers" else small_run  # that of strips is the mean of several
     with pytest.raises(SystemExit, match=f"expected a finished run with --task {task}"):
-        getattr(ship, task)(small_run, tmp_path / "file.onnx", tmp_path / "rows.jsonl")
+        getattr(ship, task)(run, tmp_path / "file.onnx", tmp_path / "rows.jsonl")
 
 
 @pytest.mark.parametrize(
